@@ -1,1 +1,33 @@
+//! Wire and log formats of Trimaran. Pure data, generated from `proto/`; no logic.
+//!
+//! * [`queue::v1`]: what clients say.
+//! * [`admin::v1`]: objects, status, membership.
+//! * [`message::v1`]: the MQ message both of them and the log share.
+//! * [`replica::v1`]: node to node, and the commands in the log.
 
+pub mod message {
+    pub mod v1 {
+        tonic::include_proto!("trimaran.message.v1");
+    }
+}
+
+pub mod queue {
+    pub mod v1 {
+        tonic::include_proto!("trimaran.queue.v1");
+    }
+}
+
+pub mod admin {
+    pub mod v1 {
+        tonic::include_proto!("trimaran.admin.v1");
+    }
+}
+
+pub mod replica {
+    pub mod v1 {
+        tonic::include_proto!("trimaran.replica.v1");
+    }
+}
+
+/// The encoded `FileDescriptorSet` of all protos, for gRPC server reflection.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -1,0 +1,107 @@
+//! What a client is told: MQ's completion code and reason, and the data of the call.
+
+use std::time::Duration;
+
+use crate::types::{
+    CompletionCode, Index, Membership, Message, MessageId, NodeId, ObjectName, QueueDefinition, Reason, Term,
+};
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Completion {
+    pub code: CompletionCode,
+    pub reason: Reason,
+    pub data: Data,
+    /// More than the reason's own text where more is known: which file, which limit, which name.
+    pub detail: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Data {
+    #[default]
+    Nothing,
+    Placed { message_id: MessageId, duplicate: bool },
+    Got { message: Box<Message>, body_length: usize },
+    Unit(UnitState),
+    Queues(Vec<QueueView>),
+    Status(Box<StatusView>),
+    /// Not the answer yet: a step of a long call, and how far it is, 0.0 to 1.0.
+    Progress { step: String, fraction: f64 },
+    /// This node does not serve; this one does, if anybody.
+    NotServing { leader: Option<NodeId> },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnitState {
+    Committed,
+    BackedOut,
+}
+
+/// A queue as inquired.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QueueView {
+    pub definition: QueueDefinition,
+    pub depth: u64,
+    pub not_persistent: u64,
+    pub uncommitted: u64,
+    pub open_input: u32,
+    pub open_output: u32,
+    pub oldest_age: Duration,
+}
+
+/// What one node knows of one queue manager.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StatusView {
+    pub role: &'static str,
+    pub leader: Option<NodeId>,
+    pub serving_for: Duration,
+    pub term: Term,
+    pub commit: Index,
+    pub applied: Index,
+    pub quorum_live: u32,
+    pub quorum_of: u32,
+    pub membership: Membership,
+    pub instances: Vec<InstanceView>,
+    pub queues: u64,
+    pub messages: u64,
+    pub not_persistent: u64,
+    pub sessions: u64,
+    pub dead_letter_queue: Option<ObjectName>,
+    pub puts_refused: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct InstanceView {
+    pub node: NodeId,
+    pub voter: bool,
+    pub in_sync: bool,
+    pub reason: String,
+    pub backlog_entries: u64,
+    pub backlog_bytes: u64,
+    pub backlog: Duration,
+}
+
+impl Completion {
+    pub fn ok(data: Data) -> Completion {
+        Completion { code: CompletionCode::Ok, reason: Reason::None, data, detail: None }
+    }
+
+    pub fn done() -> Completion {
+        Completion::ok(Data::Nothing)
+    }
+
+    pub fn warning(reason: Reason, data: Data) -> Completion {
+        Completion { code: CompletionCode::Warning, reason, data, detail: None }
+    }
+
+    pub fn failed(reason: Reason) -> Completion {
+        Completion { code: CompletionCode::Failed, reason, data: Data::Nothing, detail: None }
+    }
+
+    pub fn failed_because(reason: Reason, detail: impl Into<String>) -> Completion {
+        Completion { detail: Some(detail.into()), ..Completion::failed(reason) }
+    }
+
+    pub fn is_failed(&self) -> bool {
+        self.code == CompletionCode::Failed
+    }
+}

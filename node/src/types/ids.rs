@@ -1,0 +1,63 @@
+//! Newtypes for every number that names something, so that no two of them can be mixed up.
+
+use std::fmt;
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident($inner:ty)) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub $inner);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+id!(/// A node of the cluster, as the configuration numbers it; never 0, never reused.
+    NodeId(u64));
+id!(/// A queue manager of the cluster: its Raft group, its rows, its listener's target.
+    QueueManagerId(u32));
+id!(/// A queue of one queue manager; given by the log, never reused.
+    QueueId(u32));
+id!(/// An MQCONN on this node; given by the listener, unique while the process lives.
+    SessionId(u64));
+id!(/// An MQOPEN of one session; chosen by the client.
+    HandleId(u32));
+id!(/// Names one outstanding call of one session; chosen by the client.
+    Token(u64));
+id!(/// A position in the log, starting at 1.
+    Index(u64));
+id!(/// A term of Raft.
+    Term(u64));
+id!(/// Numbers the log writes of one queue manager on one node, in the order they were asked for.
+    WriteNumber(u64));
+id!(/// Numbers the requests to the stores, so that an answer finds its question.
+    RequestId(u64));
+id!(/// A body that was staged in the log before the message that owns it.
+    StagedBodyId(u64));
+
+impl Index {
+    pub fn next(self) -> Index {
+        Index(self.0 + 1)
+    }
+}
+
+/// Where a message stands in its queue: priority first, then the order in which it became visible.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position {
+    /// 9 - priority, so that the smallest position is delivered first.
+    pub rank: u8,
+    /// Given when the message is applied; grows with every placement on the queue.
+    pub sequence: u64,
+}
+
+/// A unit of work as its program names it: 1 to 24 bytes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UnitId(pub bytes::Bytes);
+
+/// A program that numbers its puts: at most 64 bytes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProducerId(pub bytes::Bytes);

@@ -1,0 +1,26 @@
+//! Bounds that hold everywhere. What is over one of them waits or is refused with a reason code.
+
+/// Longest body, MQ's own limit (MAXMSGL).
+pub const BODY_BYTES_MAX: usize = 100 * 1024 * 1024;
+/// A body longer than this is staged in the log in chunks of this size before its message is ordered.
+pub const CHUNK_BYTES: usize = 256 * 1024;
+/// A log entry is closed when it has grown past this.
+pub const ENTRY_BYTES_SOFT: usize = 512 * 1024;
+/// No log entry is larger.
+pub const ENTRY_BYTES_MAX: usize = 1024 * 1024;
+/// Open handles of one session (MAXHANDS).
+pub const HANDLES_MAX: usize = 256;
+/// Calls of one session that are not answered yet; a listener stops reading there.
+pub const CALLS_IN_FLIGHT_MAX: usize = 10_000;
+/// Messages of one unit of work, default of MAXUMSGS.
+pub const UNIT_MESSAGES_DEFAULT: u32 = 10_000;
+/// Bytes of message bodies one unit of work may hold.
+pub const UNIT_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// Puts one producer's sequence remembers.
+pub const PRODUCER_WINDOW: usize = 10_000;
+/// Producers remembered; the one that was quiet for longest goes first.
+pub const PRODUCERS_MAX: usize = 10_000;
+/// Outcomes of units remembered.
+pub const OUTCOMES_MAX: usize = 100_000;
+/// Queues of one queue manager.
+pub const QUEUES_MAX: usize = 1_000_000;

@@ -1,0 +1,61 @@
+//! Plain values of the domain (L0). Nothing here acts.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+pub mod ids;
+pub mod time;
+pub mod reason;
+pub mod name;
+pub mod message;
+pub mod object;
+pub mod role;
+pub mod limits;
+
+pub use ids::*;
+pub use message::{Body, CorrelationId, Descriptor, GroupId, Message, MessageId, Persistence};
+pub use name::ObjectName;
+pub use object::{Membership, NodeInfo, QueueDefinition, SnapshotMeta};
+pub use reason::{CompletionCode, Reason};
+pub use role::RoleView;
+pub use time::{Instant, Now, WallTime};
+
+/// A map that is only looked up, never iterated where order matters: fixed hash, so that a run repeats to the bit.
+#[allow(clippy::disallowed_types)]
+pub type LookupMap<K, V> = std::collections::HashMap<K, V, std::hash::BuildHasherDefault<FixedHasher>>;
+/// The set that goes with [`LookupMap`].
+#[allow(clippy::disallowed_types)]
+pub type LookupSet<K> = std::collections::HashSet<K, std::hash::BuildHasherDefault<FixedHasher>>;
+
+/// Multiply-and-rotate hasher without a seed. Not resistant to chosen keys: bounded maps of our own ids only.
+#[derive(Default, Clone, Copy)]
+pub struct FixedHasher(u64);
+
+impl std::hash::Hasher for FixedHasher {
+    fn finish(&self) -> u64 {
+        // The high bits are the well mixed ones; hashbrown uses both ends.
+        self.0.rotate_left(26)
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0u8; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.write_u64(u64::from_le_bytes(word));
+        }
+    }
+
+    fn write_u8(&mut self, value: u8) {
+        self.write_u64(u64::from(value));
+    }
+
+    fn write_u32(&mut self, value: u32) {
+        self.write_u64(u64::from(value));
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        self.0 = (self.0 ^ value).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(5);
+    }
+
+    fn write_usize(&mut self, value: usize) {
+        self.write_u64(value as u64);
+    }
+}

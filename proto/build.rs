@@ -1,0 +1,21 @@
+//! Compiles the protos without a protoc binary (protox), with `bytes::Bytes` for every bytes field so that
+//! bodies are slices of the buffer they arrived in.
+use std::{env, path::PathBuf};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let files = [
+        "message/v1/message.proto",
+        "queue/v1/queue.proto",
+        "admin/v1/admin.proto",
+        "replica/v1/command.proto",
+        "replica/v1/peer.proto",
+    ];
+    let set = protox::compile(files, ["proto"])?;
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    std::fs::write(out.join("descriptors.bin"), prost::Message::encode_to_vec(&set))?;
+    let mut config = tonic_prost_build::Config::new();
+    config.bytes(["."]);
+    tonic_prost_build::configure().compile_fds_with_config(set, config)?;
+    println!("cargo:rerun-if-changed=proto");
+    Ok(())
+}
