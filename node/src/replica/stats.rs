@@ -1,0 +1,36 @@
+//! Plain counters of one replica; `metrics` gives them names, units and help.
+
+/// All counters grow from zero at start unless they say otherwise.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Stats {
+    pub puts: u64,
+    pub put_bytes: u64,
+    pub duplicates_suppressed: u64,
+    pub gets: u64,
+    pub get_bytes: u64,
+    pub browses: u64,
+    pub commits: u64,
+    pub backouts: u64,
+    pub expired: u64,
+    pub calls_failed: u64,
+    pub waits: u64,
+    pub elections_won: u64,
+    pub turns: u64,
+    pub events: u64,
+    pub entries_proposed: u64,
+    pub commands_proposed: u64,
+    pub entries_applied: u64,
+    pub log_bytes_proposed: u64,
+    /// Now.
+    pub sessions: u64,
+    /// Now.
+    pub messages: u64,
+    /// Now; a failover would lose these.
+    pub not_persistent: u64,
+    /// Now.
+    pub term: u64,
+    /// Now.
+    pub commit_index: u64,
+    /// Now.
+    pub applied_index: u64,
+}
