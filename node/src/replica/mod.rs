@@ -3,10 +3,12 @@
 
 mod action;
 mod event;
+mod inbox;
 mod stats;
 
 pub use action::*;
 pub use event::*;
+pub use inbox::*;
 pub use stats::Stats;
 
 use crate::consensus::Recovered;

@@ -1,0 +1,476 @@
+//! The way into a replica: the only handle that listeners and IO threads get.
+//!
+//! Two bounded queues lead to the mind: one for calls of clients, one for everything else, so that Raft is never
+//! kept waiting by clients. Calls are bounded by number and by the bytes of their bodies: whoever sends more waits.
+//! What has only a newest value (how far the log and the store are on disk) is not queued at all.
+//!
+//! Built by `runtime::driver`, which owns the receiving end; the simulator hands its events to `Replica` itself.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
+
+use super::{Event, Identity, Stats};
+use crate::mqi::{Call, Completion};
+use crate::types::{
+    Index, LookupMap, Membership, NodeId, NodeInfo, ObjectName, QueueManagerId, Reason, RoleView, SessionId,
+    Token, WriteNumber,
+};
+
+/// Batches of calls that wait for the mind.
+pub const CALLS_QUEUED_MAX: usize = 4096;
+/// Other events that wait for the mind.
+pub const EVENTS_QUEUED_MAX: usize = 4096;
+/// What a call without a body counts for in the byte budget.
+const CALL_BYTES: usize = 256;
+
+/// The mind has ended: the node is stopping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the node is stopping")]
+pub struct Stopped;
+
+/// What a session is told, in the order it happened.
+#[derive(Debug)]
+pub enum Delivery {
+    /// All that one turn had to answer.
+    Completions(Vec<(Token, Completion)>),
+    /// The last delivery: the queue manager ended the session, its unit of work is backed out.
+    Closed { reason: Reason },
+}
+
+/// Where a session's deliveries arrive. Not bounded here: a listener bounds the calls it has in flight, and every
+/// call is answered once.
+pub type Outbox = mpsc::UnboundedReceiver<Delivery>;
+
+/// What the mind finds in its queue of calls.
+#[derive(Debug)]
+pub enum Mail {
+    Opened {
+        session: SessionId,
+        identity: Identity,
+        application: String,
+        outbox: mpsc::UnboundedSender<Delivery>,
+    },
+    Calls {
+        session: SessionId,
+        calls: Vec<(Token, Call)>,
+    },
+    Closed {
+        session: SessionId,
+    },
+}
+
+/// The sending end, for listeners, peers and IO threads. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Inbox {
+    queue_manager: QueueManagerId,
+    name: ObjectName,
+    calls: mpsc::Sender<Mail>,
+    events: mpsc::Sender<Event>,
+    progress: Arc<Progress>,
+    budget: Arc<Budget>,
+    session_ids: Arc<AtomicU64>,
+    published: Published,
+}
+
+/// What a replica says of itself, newest value only.
+#[derive(Clone, Debug)]
+pub struct Published {
+    pub role: watch::Receiver<RoleView>,
+    pub membership: watch::Receiver<Membership>,
+    /// Refreshed a few times a second.
+    pub stats: watch::Receiver<Stats>,
+}
+
+/// The publishing end of [`Published`]; the driver's.
+#[derive(Debug)]
+pub struct Publisher {
+    pub role: watch::Sender<RoleView>,
+    pub membership: watch::Sender<Membership>,
+    pub stats: watch::Sender<Stats>,
+}
+
+/// How far log and store are on disk: written by their threads, which never wait for the mind.
+#[derive(Debug, Default)]
+struct Progress {
+    persisted: AtomicU64,
+    flushed: AtomicU64,
+    /// Set by whoever moved one of the two, taken by the mind.
+    moved: Notify,
+}
+
+/// Bytes of calls that are not answered yet.
+#[derive(Debug)]
+struct Budget {
+    permits: Semaphore,
+    bytes_max: usize,
+}
+
+/// The receiving end: the mind's.
+#[derive(Debug)]
+pub struct Mailbox {
+    calls: mpsc::Receiver<Mail>,
+    events: mpsc::Receiver<Event>,
+    progress: Arc<Progress>,
+    budget: Arc<Budget>,
+    persisted: u64,
+    flushed: u64,
+    /// Bytes each unanswered call holds of the budget.
+    held: LookupMap<SessionId, LookupMap<Token, u32>>,
+}
+
+/// Makes the two ends. `session_ids` is shared by the queue managers of a node; `bytes_max` bounds the bodies of
+/// calls that are not answered yet and is at least one body of the largest size.
+pub fn inbox(
+    queue_manager: QueueManagerId,
+    name: ObjectName,
+    session_ids: Arc<AtomicU64>,
+    bytes_max: usize,
+    role: RoleView,
+    membership: Membership,
+) -> (Inbox, Mailbox, Publisher) {
+    let bytes_max = bytes_max.clamp(crate::types::limits::BODY_BYTES_MAX + CALL_BYTES, u32::MAX as usize);
+    let (calls, calls_end) = mpsc::channel(CALLS_QUEUED_MAX);
+    let (events, events_end) = mpsc::channel(EVENTS_QUEUED_MAX);
+    let progress = Arc::new(Progress::default());
+    let budget = Arc::new(Budget { permits: Semaphore::new(bytes_max), bytes_max });
+    let (role, role_end) = watch::channel(role);
+    let (membership, membership_end) = watch::channel(membership);
+    let (stats, stats_end) = watch::channel(Stats::default());
+    let mailbox = Mailbox {
+        calls: calls_end,
+        events: events_end,
+        progress: progress.clone(),
+        budget: budget.clone(),
+        persisted: 0,
+        flushed: 0,
+        held: LookupMap::default(),
+    };
+    let published = Published { role: role_end, membership: membership_end, stats: stats_end };
+    let inbox = Inbox { queue_manager, name, calls, events, progress, budget, session_ids, published };
+    (inbox, mailbox, Publisher { role, membership, stats })
+}
+
+impl Inbox {
+    pub fn queue_manager(&self) -> QueueManagerId {
+        self.queue_manager
+    }
+
+    pub fn name(&self) -> &ObjectName {
+        &self.name
+    }
+
+    pub fn published(&self) -> &Published {
+        &self.published
+    }
+
+    pub fn role(&self) -> RoleView {
+        self.published.role.borrow().clone()
+    }
+
+    /// Who serves as far as this node knows, and where clients reach it.
+    pub fn leader(&self) -> Option<(NodeId, NodeInfo)> {
+        let RoleView::NotServing { leader: Some(leader), .. } = *self.published.role.borrow() else {
+            return None;
+        };
+        let membership = self.published.membership.borrow();
+        membership.nodes.get(&leader).map(|info| (leader, info.clone()))
+    }
+
+    /// Begins a session: calls go through the handle, their answers come from the outbox. The session ends when
+    /// the handle is dropped.
+    pub async fn open_session(
+        &self,
+        identity: Identity,
+        application: String,
+    ) -> Result<(SessionHandle, Outbox), Stopped> {
+        let session = SessionId(self.session_ids.fetch_add(1, Ordering::Relaxed) + 1);
+        let (sender, outbox) = mpsc::unbounded_channel();
+        let opened = Mail::Opened { session, identity, application, outbox: sender };
+        self.calls.send(opened).await.map_err(|_| Stopped)?;
+        Ok((SessionHandle { session, calls: self.calls.clone(), budget: self.budget.clone() }, outbox))
+    }
+
+    /// An event that is not a client's. Waits while the mind is behind.
+    pub async fn deliver(&self, event: Event) -> Result<(), Stopped> {
+        self.events.send(event).await.map_err(|_| Stopped)
+    }
+
+    /// As [`Inbox::deliver`], for threads outside of the async runtime.
+    pub fn deliver_blocking(&self, event: Event) -> Result<(), Stopped> {
+        self.events.blocking_send(event).map_err(|_| Stopped)
+    }
+
+    /// Everything up to this write is on disk. Never waits.
+    pub fn log_persisted(&self, write: WriteNumber) {
+        self.progress.persisted.fetch_max(write.0, Ordering::Release);
+        self.progress.moved.notify_one();
+    }
+
+    /// The message store is on disk up to here. Never waits.
+    pub fn store_flushed(&self, upto: Index) {
+        self.progress.flushed.fetch_max(upto.0, Ordering::Release);
+        self.progress.moved.notify_one();
+    }
+}
+
+/// One session's way in. Dropping it ends the session: its unit is backed out.
+#[derive(Debug)]
+pub struct SessionHandle {
+    session: SessionId,
+    calls: mpsc::Sender<Mail>,
+    budget: Arc<Budget>,
+}
+
+impl SessionHandle {
+    pub fn session(&self) -> SessionId {
+        self.session
+    }
+
+    pub async fn send(&self, token: Token, call: Call) -> Result<(), Stopped> {
+        self.send_many(vec![(token, call)]).await
+    }
+
+    /// Calls in the order they were made: all that a frame had. Waits while too many bytes are unanswered or the
+    /// mind is behind. A token that is in use may not be used again.
+    pub async fn send_many(&self, calls: Vec<(Token, Call)>) -> Result<(), Stopped> {
+        // Half of the budget at a time, so that one large frame need not wait until everybody else is done.
+        let chunk_max = self.budget.bytes_max / 2;
+        let weights = calls.iter().map(|(_, call)| weight(call));
+        if weights.clone().sum::<usize>() <= chunk_max {
+            return self.send_chunk(calls).await;
+        }
+        let mut chunk = Vec::new();
+        let mut chunk_bytes = 0;
+        for (token, call) in calls {
+            let bytes = weight(&call);
+            if chunk_bytes + bytes > chunk_max && !chunk.is_empty() {
+                self.send_chunk(std::mem::take(&mut chunk)).await?;
+                chunk_bytes = 0;
+            }
+            chunk_bytes += bytes;
+            chunk.push((token, call));
+        }
+        self.send_chunk(chunk).await
+    }
+
+    async fn send_chunk(&self, calls: Vec<(Token, Call)>) -> Result<(), Stopped> {
+        let bytes: usize = calls.iter().map(|(_, call)| weight(call)).sum();
+        let bytes = bytes.min(self.budget.bytes_max) as u32;
+        let permit = self.budget.permits.acquire_many(bytes).await.map_err(|_| Stopped)?;
+        self.calls.send(Mail::Calls { session: self.session, calls }).await.map_err(|_| Stopped)?;
+        // Given back call by call, by `Mailbox::answered`.
+        permit.forget();
+        Ok(())
+    }
+}
+
+impl Drop for SessionHandle {
+    fn drop(&mut self) {
+        let closed = Mail::Closed { session: self.session };
+        if let Err(mpsc::error::TrySendError::Full(closed)) = self.calls.try_send(closed)
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            // A drop cannot wait, and a session that is never closed would keep its messages reserved for ever.
+            let calls = self.calls.clone();
+            runtime.spawn(async move {
+                let _ = calls.send(closed).await;
+            });
+        }
+    }
+}
+
+/// What a call holds of the byte budget until it is answered.
+fn weight(call: &Call) -> usize {
+    match call {
+        Call::Put(put) => CALL_BYTES + put.message.body.len(),
+        _ => CALL_BYTES,
+    }
+}
+
+impl Mailbox {
+    /// Takes what has arrived: at most `calls_max` batches of calls and `events_max` other events. Pending (and
+    /// woken later) when nothing has; `Ready(false)` when every sender is gone.
+    pub fn poll_take(
+        &mut self,
+        context: &mut Context<'_>,
+        calls: &mut Vec<Mail>,
+        calls_max: usize,
+        events: &mut Vec<Event>,
+        events_max: usize,
+    ) -> Poll<bool> {
+        let mut some = self.take_progress(events);
+        let mut open = false;
+        match self.events.poll_recv_many(context, events, events_max) {
+            Poll::Ready(0) => {}
+            Poll::Ready(_) => some = true,
+            Poll::Pending => open = true,
+        }
+        match self.calls.poll_recv_many(context, calls, calls_max) {
+            Poll::Ready(0) => {}
+            Poll::Ready(_) => some = true,
+            Poll::Pending => open = true,
+        }
+        match (some, open) {
+            (true, _) => Poll::Ready(true),
+            (false, true) => Poll::Pending,
+            (false, false) => Poll::Ready(false),
+        }
+    }
+
+    /// Resolves when log or store moved. To be polled beside [`Mailbox::poll_take`].
+    pub fn moved(&self) -> impl Future<Output = ()> + Send + 'static {
+        let progress = self.progress.clone();
+        async move { progress.moved.notified().await }
+    }
+
+    /// Turns the newest positions into events, if they are new.
+    pub fn take_progress(&mut self, events: &mut Vec<Event>) -> bool {
+        let persisted = self.progress.persisted.load(Ordering::Acquire);
+        let flushed = self.progress.flushed.load(Ordering::Acquire);
+        let moved = persisted > self.persisted || flushed > self.flushed;
+        if persisted > self.persisted {
+            self.persisted = persisted;
+            events.push(Event::LogPersisted { write: WriteNumber(persisted) });
+        }
+        if flushed > self.flushed {
+            self.flushed = flushed;
+            events.push(Event::StoreFlushed { upto: Index(flushed) });
+        }
+        moved
+    }
+
+    /// A call is handed to the replica: remembers what it holds of the budget.
+    pub fn accepted(&mut self, session: SessionId, token: Token, call: &Call) {
+        let bytes = weight(call).min(self.budget.bytes_max) as u32;
+        let replaced = self.held.entry(session).or_default().insert(token, bytes);
+        self.give_back(replaced.unwrap_or(0) as usize);
+    }
+
+    /// A call is answered for good (progress is no answer): its bytes are free again.
+    pub fn answered(&mut self, session: SessionId, token: Token) {
+        let bytes = self.held.get_mut(&session).and_then(|held| held.remove(&token));
+        self.give_back(bytes.unwrap_or(0) as usize);
+    }
+
+    /// Calls of a session that is gone get no answers.
+    pub fn closed(&mut self, session: SessionId) {
+        if let Some(held) = self.held.remove(&session) {
+            let bytes: usize = held.values().map(|bytes| *bytes as usize).sum();
+            self.give_back(bytes);
+        }
+    }
+
+    /// A call that never reached the replica (its session was closed before): its bytes are free again.
+    pub fn refused(&mut self, call: &Call) {
+        self.give_back(weight(call).min(self.budget.bytes_max));
+    }
+
+    fn give_back(&self, bytes: usize) {
+        if bytes > 0 {
+            self.budget.permits.add_permits(bytes);
+        }
+    }
+}
+
+/// A node as its listeners see it: its queue managers, its name, and what an operator should be reminded of.
+#[derive(Debug)]
+pub struct NodeHandle {
+    pub cluster: String,
+    pub node: NodeId,
+    pub name: String,
+    pub version: &'static str,
+    /// By name, in order of name.
+    pub queue_managers: BTreeMap<ObjectName, Inbox>,
+    /// Every node of the configuration, this one too.
+    pub nodes: BTreeMap<NodeId, NodeInfo>,
+    /// Standing warnings (no TLS, a peer of another version, …); repeated by status.
+    pub warnings: watch::Receiver<Vec<String>>,
+    /// True once the node has been told to stop: no new sessions.
+    pub stopping: watch::Receiver<bool>,
+}
+
+impl NodeHandle {
+    /// The queue manager of this name; the only one when the name is empty.
+    pub fn queue_manager(&self, name: &str) -> Option<&Inbox> {
+        if name.is_empty() {
+            let mut all = self.queue_managers.values();
+            return all.next().filter(|_| self.queue_managers.len() == 1);
+        }
+        self.queue_managers.values().find(|inbox| inbox.name().as_str() == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+    use crate::mqi::{Put, PutTarget};
+    use crate::types::Message;
+
+    fn parts() -> (Inbox, Mailbox, Publisher) {
+        let role = RoleView::NotServing { term: Default::default(), leader: None, recovering: false };
+        let name = ObjectName::new("QM").unwrap();
+        inbox(QueueManagerId(1), name, Arc::default(), 0, role, Membership::default())
+    }
+
+    fn put(length: usize) -> Call {
+        let message = Message { body: bytes::Bytes::from(vec![0; length]).into(), ..Message::default() };
+        Call::Put(Put {
+            to: PutTarget::Queue(ObjectName::new("Q").unwrap()),
+            message,
+            syncpoint: false,
+            producer: None,
+            dead_letter: false,
+        })
+    }
+
+    async fn take(mailbox: &mut Mailbox) -> (Vec<Mail>, Vec<Event>) {
+        let (mut calls, mut events) = (Vec::new(), Vec::new());
+        poll_fn(|context| mailbox.poll_take(context, &mut calls, 100, &mut events, 100)).await;
+        (calls, events)
+    }
+
+    #[tokio::test]
+    async fn a_session_opens_calls_and_ends_with_its_handle() {
+        let (inbox, mut mailbox, _publisher) = parts();
+        let (handle, _outbox) = inbox.open_session(Identity::default(), "app".into()).await.unwrap();
+        handle.send(Token(7), Call::Ping).await.unwrap();
+        drop(handle);
+        let (calls, _) = take(&mut mailbox).await;
+        assert!(matches!(calls[0], Mail::Opened { .. }));
+        assert!(matches!(&calls[1], Mail::Calls { calls, .. } if calls[0].0 == Token(7)));
+        assert!(matches!(calls[2], Mail::Closed { .. }));
+    }
+
+    #[tokio::test]
+    async fn bodies_wait_when_too_many_bytes_are_unanswered() {
+        let (inbox, mut mailbox, _publisher) = parts();
+        let (handle, _outbox) = inbox.open_session(Identity::default(), "app".into()).await.unwrap();
+        handle.send(Token(1), put(90 << 20)).await.unwrap();
+        let mut second = Box::pin(handle.send(Token(2), put(90 << 20)));
+        assert!(futures::poll!(&mut second).is_pending());
+
+        let session = handle.session();
+        let (calls, _) = take(&mut mailbox).await;
+        let Mail::Calls { calls, .. } = &calls[1] else { panic!("calls expected") };
+        mailbox.accepted(session, calls[0].0, &calls[0].1);
+        assert!(futures::poll!(&mut second).is_pending());
+        mailbox.answered(session, Token(1));
+        second.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn only_the_newest_position_of_the_log_is_told() {
+        let (inbox, mut mailbox, _publisher) = parts();
+        inbox.log_persisted(WriteNumber(3));
+        inbox.log_persisted(WriteNumber(5));
+        mailbox.moved().await;
+        let (_, events) = take(&mut mailbox).await;
+        assert!(matches!(events[..], [Event::LogPersisted { write: WriteNumber(5) }]));
+    }
+}
