@@ -1,0 +1,311 @@
+//! One program for every check, the same on a desk and in CI: `cargo lane quick`, `merge`, `night`, `planted`.
+//!
+//! A lane is a list of steps, a step is one command. Everything that can be built in the dev profile is: its
+//! optimised dependencies make the simulator fast enough, its assertions make it stricter, and one profile is built once.
+//! Steps select the whole workspace and then filter targets, because cargo would otherwise build the libraries again
+//! with the features of a single crate.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+
+use clap::{Args, Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(
+    name = "cargo lane",
+    about = "Runs the checks of Trimaran, in lanes from quick to nightly",
+    after_help = "\
+Which lane when:
+  while working     cargo lane quick                a few minutes
+  before sending    cargo lane merge                what CI runs (bash .ci/test)
+  over night        cargo lane night --for 8h       until a seed fails or the time is up
+  now and then      cargo lane planted              does the simulator still find the bugs we know?
+
+A step that fails names itself and ends the lane. To go on from there:
+  cargo lane merge --from clippy
+To run one step alone, or to see the commands without running them:
+  cargo lane quick --only tidy
+  cargo lane merge --list
+
+A failing seed prints how to replay it. Put it into tests/seeds/regressions.txt with a line of story."
+)]
+struct Arguments {
+    #[command(subcommand)]
+    lane: Lane,
+}
+
+#[derive(Subcommand)]
+enum Lane {
+    /// Format, lint, unit tests, scripts, tidiness, 50 short seeds
+    Quick(Choice),
+    /// Quick, and 1000 seeds in memory, 50 on disk, and real processes
+    Merge(Choice),
+    /// Ever new seeds, in memory and on disk in turn, optimised
+    Night {
+        #[command(flatten)]
+        choice: Choice,
+        /// How long: 90s, 30m, 8h
+        #[arg(long = "for", value_name = "TIME", default_value = "8h", value_parser = parse_time)]
+        time: Duration,
+        /// The first seed; by default one that no night had yet
+        #[arg(long, value_name = "SEED")]
+        seed: Option<u64>,
+    },
+    /// Every planted bug is found by the simulator
+    Planted(Choice),
+}
+
+#[derive(Args, Clone)]
+struct Choice {
+    /// Print the steps and their commands, run nothing
+    #[arg(long)]
+    list: bool,
+    /// Run only this step; may be given more than once
+    #[arg(long, value_name = "STEP")]
+    only: Vec<String>,
+    /// Skip the steps before this one
+    #[arg(long, value_name = "STEP", conflicts_with = "only")]
+    from: Option<String>,
+    /// Run the other steps too when one fails, and fail at the end
+    #[arg(long)]
+    keep_going: bool,
+}
+
+/// One command with a name that an error can be found by.
+struct Step {
+    name: &'static str,
+    about: &'static str,
+    command: Vec<String>,
+    /// What the command finds in its environment, besides what we have.
+    variables: Vec<(&'static str, String)>,
+}
+
+fn main() -> ExitCode {
+    match Arguments::parse().lane {
+        Lane::Quick(choice) => run(quick(), &choice),
+        Lane::Merge(choice) => run(merge(), &choice),
+        Lane::Planted(choice) => run(planted(), &choice),
+        Lane::Night { choice, time, seed } => night(&choice, time, seed),
+    }
+}
+
+// ---- the lanes ----
+
+fn quick() -> Vec<Step> {
+    let mut steps = checks();
+    steps.push(simulator("seeds", "50 short runs in memory", Depth::Memory, 50, None));
+    steps
+}
+
+fn merge() -> Vec<Step> {
+    let mut steps = checks();
+    steps.push(simulator("seeds-memory", "1000 runs in memory", Depth::Memory, 1000, None));
+    steps.push(simulator("seeds-disk", "50 runs over the real log and store", Depth::Disk, 50, None));
+    steps.push(cargo("programs", "the programs that process tests start", "build --workspace --bins"));
+    steps.push(cargo(
+        "process",
+        "real processes, addresses, cuts and kills",
+        "test --workspace --test process -- --test-threads=1",
+    ));
+    steps
+}
+
+fn checks() -> Vec<Step> {
+    vec![
+        cargo("format", "cargo fmt changes nothing", "fmt --all --check"),
+        cargo("clippy", "no warnings", "clippy --workspace --all-targets -- -D warnings"),
+        cargo("unit", "unit tests of all crates", "test --workspace --lib --bins"),
+        cargo("scripts", "the conversations in tests/scripts", "test --workspace --test scripts"),
+        cargo("tidy", "levels, leftovers, texts", "test --workspace --test tidy"),
+    ]
+}
+
+fn planted() -> Vec<Step> {
+    let mut step = cargo(
+        "planted",
+        "each planted bug is found, and named",
+        "run -q -p trimaran-tests --features planted-bugs --release --bin sim -- --planted",
+    );
+    // Features of its own make a build of its own: beside the others, not over them.
+    step.variables.push(("CARGO_TARGET_DIR", target_folder().join("planted").display().to_string()));
+    vec![step]
+}
+
+/// Blocks of seeds until the time is up. A block is small enough to end in time and large enough to keep cores busy.
+fn night(choice: &Choice, time: Duration, seed: Option<u64>) -> ExitCode {
+    let started = Instant::now();
+    // Seconds since 1970: every night begins where no other did, and prints where.
+    let now =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_secs());
+    let mut next = seed.unwrap_or(now);
+    loop {
+        let block = [
+            release(simulator("seeds-memory", "2000 runs in memory", Depth::Memory, 2000, Some(next))),
+            release(simulator(
+                "seeds-disk",
+                "100 runs over the real log and store",
+                Depth::Disk,
+                100,
+                Some(next),
+            )),
+        ];
+        let outcome = run(block.into(), choice);
+        if outcome != ExitCode::SUCCESS || choice.list || started.elapsed() >= time {
+            return outcome;
+        }
+        next += 2000;
+    }
+}
+
+enum Depth {
+    Memory,
+    Disk,
+}
+
+fn simulator(name: &'static str, about: &'static str, depth: Depth, seeds: u32, first: Option<u64>) -> Step {
+    let depth = match depth {
+        Depth::Memory => "a",
+        Depth::Disk => "b",
+    };
+    let first = first.map(|seed| format!(" --first {seed}")).unwrap_or_default();
+    cargo(name, about, &format!("run -q --bin sim -- --depth {depth} --seeds {seeds}{first}"))
+}
+
+fn release(mut step: Step) -> Step {
+    step.command.insert(2, "--release".into());
+    step
+}
+
+fn cargo(name: &'static str, about: &'static str, arguments: &str) -> Step {
+    let words = std::iter::once("cargo").chain(arguments.split_whitespace());
+    Step { name, about, command: words.map(String::from).collect(), variables: Vec::new() }
+}
+
+// ---- running them ----
+
+fn run(steps: Vec<Step>, choice: &Choice) -> ExitCode {
+    let names: Vec<&str> = steps.iter().map(|step| step.name).collect();
+    if let Some(unknown) = choice.only.iter().chain(&choice.from).find(|name| !names.contains(&name.as_str()))
+    {
+        eprintln!("no step `{unknown}` in this lane; there are: {}", names.join(", "));
+        return ExitCode::from(2);
+    }
+    let start = choice.from.as_ref().and_then(|from| names.iter().position(|name| name == from)).unwrap_or(0);
+    let chosen = |step: &&Step| choice.only.is_empty() || choice.only.iter().any(|name| name == step.name);
+    let steps: Vec<&Step> = steps.iter().skip(start).filter(chosen).collect();
+
+    if choice.list {
+        for step in steps {
+            println!("{:<14} {}\n{:<14} $ {}", step.name, step.about, "", step.command.join(" "));
+        }
+        return ExitCode::SUCCESS;
+    }
+
+    let started = Instant::now();
+    let mut durations = Vec::new();
+    let mut failed = Vec::new();
+    for (number, step) in steps.iter().enumerate() {
+        println!(
+            "\n== {}/{} {}: {}\n   $ {}",
+            number + 1,
+            steps.len(),
+            step.name,
+            step.about,
+            step.command.join(" ")
+        );
+        let (passed, duration) = run_step(step);
+        println!("== {} {} in {}", step.name, if passed { "passed" } else { "FAILED" }, seconds(duration));
+        durations.push((step.name, passed, duration));
+        if !passed {
+            failed.push(step.name);
+            if !choice.keep_going {
+                break;
+            }
+        }
+    }
+
+    println!();
+    for (name, passed, duration) in durations {
+        println!("{:<14} {:>8}  {}", name, seconds(duration), if passed { "passed" } else { "FAILED" });
+    }
+    println!("{:<14} {:>8}", "all", seconds(started.elapsed()));
+    if failed.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    eprintln!("failed: {}. Once mended, go on with --from {}", failed.join(", "), failed[0]);
+    ExitCode::FAILURE
+}
+
+fn run_step(step: &Step) -> (bool, Duration) {
+    let started = Instant::now();
+    let mut command = Command::new(&step.command[0]);
+    command.args(&step.command[1..]).envs(step.variables.iter().map(|(name, value)| (name, value)));
+    // What cargo sets for this program would make its children see another crate.
+    for (name, _) in std::env::vars()
+        .filter(|(name, _)| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST"))
+    {
+        command.env_remove(name);
+    }
+    let passed = match command.current_dir(root()).status() {
+        Ok(status) => status.success(),
+        Err(error) => {
+            eprintln!("start {}: {error}", step.command[0]);
+            false
+        }
+    };
+    (passed, started.elapsed())
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the tests crate lies in the workspace")
+        .to_path_buf()
+}
+
+fn target_folder() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{:.1} s", duration.as_secs_f64())
+}
+
+/// `90s`, `30m`, `8h`.
+fn parse_time(text: &str) -> Result<Duration, String> {
+    let (number, unit) = text.split_at(text.len().saturating_sub(1));
+    let unit = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => return Err("a number and s, m or h, such as 30m".into()),
+    };
+    let number: u64 = number.parse().map_err(|_| "a whole number and s, m or h, such as 30m".to_string())?;
+    Ok(Duration::from_secs(number * unit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_numbers_with_a_unit() {
+        assert_eq!(parse_time("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(parse_time("8h"), Ok(Duration::from_secs(8 * 3600)));
+        assert!(parse_time("8").is_err());
+        assert!(parse_time("").is_err());
+        assert!(parse_time("h").is_err());
+    }
+
+    #[test]
+    fn step_names_are_unique_in_a_lane() {
+        for lane in [quick(), merge(), planted()] {
+            let mut names: Vec<_> = lane.iter().map(|step| step.name).collect();
+            names.sort_unstable();
+            let count = names.len();
+            names.dedup();
+            assert_eq!(names.len(), count);
+        }
+    }
+}
