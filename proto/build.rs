@@ -8,6 +8,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "queue/v1/queue.proto",
         "admin/v1/admin.proto",
         "replica/v1/command.proto",
+        "replica/v1/store.proto",
         "replica/v1/peer.proto",
     ];
     let set = protox::compile(files, ["proto"])?;

@@ -1,28 +1,130 @@
 //! The queue manager: every replicated fact, as a pure function of the log (L1).
+//!
+//! [`QueueManager::apply`] is the only way a replicated fact changes. What changed since the last
+//! [`QueueManager::take_store_batch`] is remembered, so that the message store can be moved to exactly this state; a
+//! message that was placed and removed in between leaves no trace there.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+pub mod command;
+pub mod dead_letter;
+mod outcomes;
+mod producers;
+mod queue;
+pub mod rows;
 mod store_batch;
 
+pub use command::{BatchEncoder, Command, DecodeError, Place, Removal};
+pub use producers::{Producers, Seen};
+pub use queue::{Queue, Slot};
 pub use store_batch::*;
 
-use crate::types::{ObjectName, QueueManagerId};
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+
+use crate::types::{
+    Body, MessageId, ObjectName, Position, ProducerId, QueueId, QueueManagerId, Reason, SnapshotMeta, StagedBodyId,
+    UnitId, WallTime, limits,
+};
+use outcomes::Outcomes;
 
 #[derive(Debug)]
 pub struct QueueManager {
     id: QueueManagerId,
     name: ObjectName,
+    queues: BTreeMap<QueueId, Queue>,
+    by_name: BTreeMap<ObjectName, QueueId>,
+    next_queue: QueueId,
+    /// DEADQ.
+    deadq: Option<ObjectName>,
+    /// MAXUMSGS.
+    maxumsgs: u32,
+    producers: Producers,
+    outcomes: Outcomes,
+    staged: BTreeMap<StagedBodyId, Vec<Bytes>>,
+    /// Time of the newest entry; never goes back.
+    at: WallTime,
+    unwritten: Unwritten,
+}
+
+/// What the message store does not know yet.
+#[derive(Debug, Default)]
+struct Unwritten {
+    manager: bool,
+    queues: BTreeSet<QueueId>,
+    queues_gone: BTreeSet<QueueId>,
+    queues_cleared: BTreeSet<QueueId>,
+    placed: Vec<(QueueId, Position)>,
+    /// Stored messages that are gone, with the number of their body rows.
+    removed: BTreeMap<QueueId, Vec<(Position, u32)>>,
+    /// Stored messages whose backout count grew.
+    heads: BTreeSet<(QueueId, Position)>,
+    backouts_gone: BTreeSet<(QueueId, Position)>,
+    producers: BTreeSet<ProducerId>,
+    /// Outcomes from this number on are not written; numbers below `outcomes_first` are still there.
+    outcomes_from: u64,
+    outcomes_first: u64,
+    /// Parts of a staged body that are written.
+    staged: BTreeMap<StagedBodyId, usize>,
+    staged_gone: BTreeSet<StagedBodyId>,
+}
+
+/// What became of a command. Refusals are as deterministic as everything else.
+#[derive(Debug, PartialEq)]
+pub enum Outcome {
+    Done,
+    Placed { queue: QueueId, position: Position, message_id: MessageId },
+    /// A producer sequence that was placed before.
+    Duplicate { message_id: MessageId },
+    /// The messages as they left.
+    Removed(Vec<(Position, Slot)>),
+    Committed(Committed),
+    Sealed { committed: bool },
+    Created(QueueId),
+    Cleared { messages: u64 },
+    Refused(Reason),
+}
+
+/// What a committed unit did.
+#[derive(Debug, Default, PartialEq)]
+pub struct Committed {
+    pub placed: Vec<(QueueId, Position)>,
+    pub removed: Vec<(QueueId, Position)>,
 }
 
 impl QueueManager {
     /// A queue manager nobody has used yet.
     pub fn new(id: QueueManagerId, name: ObjectName) -> QueueManager {
-        QueueManager { id, name }
+        QueueManager {
+            id,
+            name,
+            queues: BTreeMap::new(),
+            by_name: BTreeMap::new(),
+            next_queue: QueueId(1),
+            deadq: None,
+            maxumsgs: limits::UNIT_MESSAGES_DEFAULT,
+            producers: Producers::default(),
+            outcomes: Outcomes::default(),
+            staged: BTreeMap::new(),
+            at: WallTime(0),
+            unwritten: Unwritten::default(),
+        }
     }
 
     /// The queue manager whose rows `source` has.
-    pub fn load(id: QueueManagerId, name: ObjectName, source: &dyn RowSource) -> Result<QueueManager, StoreReadError> {
-        source.meta()?;
-        Ok(QueueManager::new(id, name))
+    pub fn load(
+        id: QueueManagerId,
+        name: ObjectName,
+        source: &dyn RowSource,
+    ) -> Result<QueueManager, StoreReadError> {
+        let mut manager = QueueManager::new(id, name);
+        if source.meta()?.is_some() {
+            rows::load(&mut manager, source)?;
+            manager.unwritten.outcomes_from = manager.outcomes.next();
+            manager.unwritten.outcomes_first = manager.outcomes.first();
+            manager.unwritten.staged = manager.staged.iter().map(|(id, parts)| (*id, parts.len())).collect();
+        }
+        Ok(manager)
     }
 
     pub fn id(&self) -> QueueManagerId {
@@ -33,8 +135,470 @@ impl QueueManager {
         &self.name
     }
 
+    pub fn deadq(&self) -> Option<&ObjectName> {
+        self.deadq.as_ref()
+    }
+
+    pub fn maxumsgs(&self) -> u32 {
+        self.maxumsgs
+    }
+
+    /// Time of the newest applied entry.
+    pub fn at(&self) -> WallTime {
+        self.at
+    }
+
+    pub fn queue_id(&self, name: &ObjectName) -> Option<QueueId> {
+        self.by_name.get(name).copied()
+    }
+
+    pub fn queue(&self, id: QueueId) -> Option<&Queue> {
+        self.queues.get(&id)
+    }
+
+    /// For what is not replicated: messages in memory, selection indexes.
+    pub fn queue_mut(&mut self, id: QueueId) -> Option<&mut Queue> {
+        self.queues.get_mut(&id)
+    }
+
+    pub fn queues(&self) -> impl Iterator<Item = &Queue> {
+        self.queues.values()
+    }
+
+    /// In the order of names.
+    pub fn queues_by_name(&self) -> impl Iterator<Item = &Queue> {
+        self.by_name.values().map(|id| &self.queues[id])
+    }
+
+    pub fn queue_count(&self) -> usize {
+        self.queues.len()
+    }
+
+    pub fn message_count(&self) -> u64 {
+        self.queues.values().map(Queue::depth).sum()
+    }
+
+    pub fn outcome_of(&self, unit: &UnitId) -> Option<bool> {
+        self.outcomes.committed(unit)
+    }
+
+    pub fn producers(&self) -> &Producers {
+        &self.producers
+    }
+
+    /// The clock of the log moves forward only.
+    pub fn set_time(&mut self, at: WallTime) {
+        self.at = self.at.max(at);
+    }
+
+    /// Carries out one committed command. [`QueueManager::set_time`] comes first, once an entry.
+    pub fn apply(&mut self, command: Command) -> Outcome {
+        match command {
+            Command::Place(place) => self.apply_place(place),
+            Command::Remove(removal) => self.apply_remove(removal),
+            Command::CommitUnit { unit, places, removals } => self.apply_commit_unit(unit, places, removals),
+            Command::Backout(removals) => self.apply_backout(removals),
+            Command::Expire(removals) => self.apply_expire(removals),
+            Command::SealUnit(unit) => self.apply_seal_unit(unit),
+            Command::StageBody { number, data } => self.apply_stage_body(number, data),
+            Command::DropStaged(numbers) => self.apply_drop_staged(numbers),
+            Command::CreateQueue(definition) => self.apply_create_queue(definition),
+            Command::AlterQueue(definition) => self.apply_alter_queue(definition),
+            Command::DeleteQueue { name, purge } => self.apply_delete_queue(name, purge),
+            Command::ClearQueue { name } => self.apply_clear_queue(name),
+            Command::AlterQueueManager { deadq, maxumsgs } => self.apply_alter_manager(deadq, maxumsgs),
+            Command::BeginTerm => self.apply_drop_staged(self.staged.keys().copied().collect()),
+        }
+    }
+
+    fn apply_place(&mut self, place: Place) -> Outcome {
+        match self.check_place(&place) {
+            Ok(None) => {
+                let message_id = self.id_of(&place);
+                let (queue, position) = self.place(place);
+                Outcome::Placed { queue, position, message_id }
+            }
+            Ok(Some(message_id)) => {
+                self.drop_staged_of(&place);
+                Outcome::Duplicate { message_id }
+            }
+            Err(reason) => {
+                self.drop_staged_of(&place);
+                Outcome::Refused(reason)
+            }
+        }
+    }
+
+    /// The id of the earlier message when this is a repetition.
+    fn check_place(&self, place: &Place) -> Result<Option<MessageId>, Reason> {
+        if let Some((producer, sequence)) = &place.producer {
+            match self.producers.seen(producer, *sequence) {
+                Seen::New => {}
+                Seen::Before(id) => return Ok(Some(id)),
+                Seen::Forgotten => return Err(Reason::UnexpectedError),
+            }
+        }
+        if !self.queues.contains_key(&place.queue) {
+            return Err(Reason::QDeleted);
+        }
+        if let Some((number, length)) = place.staged {
+            let there: usize = self.staged.get(&number).map_or(0, |parts| parts.iter().map(Bytes::len).sum());
+            if there != length {
+                return Err(Reason::CallInterrupted);
+            }
+        }
+        Ok(None)
+    }
+
+    fn id_of(&self, place: &Place) -> MessageId {
+        match place.unique {
+            Some(unique) => command::message_id(&self.name, unique),
+            None => place.message.descriptor.message_id,
+        }
+    }
+
+    fn place(&mut self, place: Place) -> (QueueId, Position) {
+        let message_id = self.id_of(&place);
+        let mut message = Box::new(place.message);
+        message.descriptor.message_id = message_id;
+        if message.descriptor.put_at == WallTime(0) {
+            message.descriptor.put_at = self.at;
+        }
+        if let Some((number, _)) = place.staged {
+            message.body = Body::from_parts(self.unstage(number));
+        }
+        if let Some((producer, sequence)) = &place.producer {
+            if let Some(forgotten) = self.producers.remember(producer, *sequence, message_id) {
+                self.unwritten.producers.insert(forgotten);
+            }
+            if !self.unwritten.producers.contains(producer) {
+                self.unwritten.producers.insert(producer.clone());
+            }
+        }
+        let queue = self.queues.get_mut(&place.queue).expect("checked");
+        let position = queue.place(message);
+        self.unwritten.placed.push((place.queue, position));
+        (place.queue, position)
+    }
+
+    fn apply_remove(&mut self, removal: Removal) -> Outcome {
+        let Some(queue) = self.queues.get_mut(&removal.queue) else {
+            return Outcome::Refused(Reason::QDeleted);
+        };
+        if removal.positions.iter().any(|position| queue.slot(*position).is_none()) {
+            return Outcome::Refused(Reason::NoMsgAvailable);
+        }
+        let mut removed = Vec::with_capacity(removal.positions.len());
+        for position in removal.positions {
+            let slot = queue.remove(position).expect("looked up above; positions of a removal are distinct");
+            self.unwritten.note_removed(removal.queue, position, &slot);
+            removed.push((position, slot));
+        }
+        Outcome::Removed(removed)
+    }
+
+    fn apply_commit_unit(&mut self, unit: Option<UnitId>, places: Vec<Place>, removals: Vec<Removal>) -> Outcome {
+        if unit.as_ref().is_some_and(|unit| self.outcomes.committed(unit).is_some()) {
+            // A unit has one outcome. This is a second unit under the same name, or one that was sealed before.
+            places.iter().for_each(|place| self.drop_staged_of(place));
+            return Outcome::Refused(Reason::BackedOut);
+        }
+        let checked: Result<Vec<Option<MessageId>>, Reason> =
+            places.iter().map(|place| self.check_place(place)).collect();
+        let all_there = removals.iter().all(|removal| {
+            let queue = self.queues.get(&removal.queue);
+            removal.positions.iter().all(|at| queue.is_some_and(|queue| queue.slot(*at).is_some()))
+        });
+        let (true, Ok(checked)) = (all_there, checked) else {
+            places.iter().for_each(|place| self.drop_staged_of(place));
+            self.decide(unit, false);
+            return Outcome::Refused(Reason::BackedOut);
+        };
+        let mut committed = Committed::default();
+        for removal in removals {
+            for position in &removal.positions {
+                let queue = self.queues.get_mut(&removal.queue).expect("checked");
+                let Some(slot) = queue.remove(*position) else { continue };
+                self.unwritten.note_removed(removal.queue, *position, &slot);
+                committed.removed.push((removal.queue, *position));
+            }
+        }
+        for (place, duplicate) in places.into_iter().zip(checked) {
+            match duplicate {
+                None => committed.placed.push(self.place(place)),
+                Some(_) => self.drop_staged_of(&place),
+            }
+        }
+        self.decide(unit, true);
+        Outcome::Committed(committed)
+    }
+
+    fn decide(&mut self, unit: Option<UnitId>, committed: bool) {
+        if let Some(unit) = unit {
+            self.outcomes.decide(&unit, committed);
+        }
+    }
+
+    fn apply_backout(&mut self, removals: Vec<Removal>) -> Outcome {
+        for removal in removals {
+            let Some(queue) = self.queues.get_mut(&removal.queue) else { continue };
+            for position in removal.positions {
+                let Some(slot) = queue.slot_mut(position) else { continue };
+                slot.backout_count += 1;
+                if let Some(message) = &mut slot.message {
+                    message.descriptor.backout_count = slot.backout_count;
+                }
+                if slot.stored {
+                    self.unwritten.heads.insert((removal.queue, position));
+                }
+            }
+        }
+        Outcome::Done
+    }
+
+    fn apply_expire(&mut self, removals: Vec<Removal>) -> Outcome {
+        let mut removed = Vec::new();
+        for removal in removals {
+            let Some(queue) = self.queues.get_mut(&removal.queue) else { continue };
+            for position in removal.positions {
+                let Some(slot) = queue.remove(position) else { continue };
+                self.unwritten.note_removed(removal.queue, position, &slot);
+                removed.push((position, slot));
+            }
+        }
+        Outcome::Removed(removed)
+    }
+
+    fn apply_seal_unit(&mut self, unit: UnitId) -> Outcome {
+        let committed = self.outcomes.committed(&unit);
+        if committed.is_none() {
+            self.outcomes.decide(&unit, false);
+        }
+        Outcome::Sealed { committed: committed == Some(true) }
+    }
+
+    fn apply_stage_body(&mut self, number: StagedBodyId, data: Bytes) -> Outcome {
+        let parts = self.staged.entry(number).or_default();
+        let there: usize = parts.iter().map(Bytes::len).sum();
+        if there + data.len() > limits::BODY_BYTES_MAX {
+            return Outcome::Refused(Reason::MsgTooBigForQMgr);
+        }
+        parts.push(data);
+        Outcome::Done
+    }
+
+    fn apply_drop_staged(&mut self, numbers: Vec<StagedBodyId>) -> Outcome {
+        for number in numbers {
+            self.unstage(number);
+        }
+        Outcome::Done
+    }
+
+    fn drop_staged_of(&mut self, place: &Place) {
+        if let Some((number, _)) = place.staged {
+            self.unstage(number);
+        }
+    }
+
+    fn unstage(&mut self, number: StagedBodyId) -> Vec<Bytes> {
+        if self.unwritten.staged.remove(&number).is_some() {
+            self.unwritten.staged_gone.insert(number);
+        }
+        self.staged.remove(&number).unwrap_or_default()
+    }
+
+    fn apply_create_queue(&mut self, definition: crate::types::QueueDefinition) -> Outcome {
+        if self.by_name.contains_key(&definition.name) {
+            return Outcome::Refused(Reason::ObjectAlreadyExists);
+        }
+        if self.queues.len() >= limits::QUEUES_MAX {
+            return Outcome::Refused(Reason::ResourceProblem);
+        }
+        let id = self.next_queue;
+        self.next_queue = QueueId(id.0 + 1);
+        self.by_name.insert(definition.name.clone(), id);
+        self.queues.insert(id, Queue::new(id, definition, 1));
+        self.unwritten.manager = true;
+        self.unwritten.queues.insert(id);
+        Outcome::Created(id)
+    }
+
+    fn apply_alter_queue(&mut self, definition: crate::types::QueueDefinition) -> Outcome {
+        let Some(id) = self.queue_id(&definition.name) else {
+            return Outcome::Refused(Reason::UnknownObjectName);
+        };
+        self.queues.get_mut(&id).expect("named").definition = definition;
+        self.unwritten.queues.insert(id);
+        Outcome::Done
+    }
+
+    fn apply_delete_queue(&mut self, name: ObjectName, purge: bool) -> Outcome {
+        let Some(id) = self.queue_id(&name) else { return Outcome::Refused(Reason::UnknownObjectName) };
+        let queue = &self.queues[&id];
+        // Messages that are not persistent are not replicated: whether they are there must not decide.
+        if queue.depth() > queue.not_persistent() && !purge {
+            return Outcome::Refused(Reason::QNotEmpty);
+        }
+        self.by_name.remove(&name);
+        self.queues.remove(&id);
+        self.unwritten.forget_messages_of(id);
+        self.unwritten.queues.remove(&id);
+        self.unwritten.queues_cleared.remove(&id);
+        self.unwritten.queues_gone.insert(id);
+        Outcome::Done
+    }
+
+    fn apply_clear_queue(&mut self, name: ObjectName) -> Outcome {
+        let Some(id) = self.queue_id(&name) else { return Outcome::Refused(Reason::UnknownObjectName) };
+        let messages = self.queues.get_mut(&id).expect("named").clear();
+        self.unwritten.forget_messages_of(id);
+        self.unwritten.queues_cleared.insert(id);
+        self.unwritten.queues.insert(id);
+        Outcome::Cleared { messages }
+    }
+
+    fn apply_alter_manager(&mut self, deadq: Option<Option<ObjectName>>, maxumsgs: Option<u32>) -> Outcome {
+        if let Some(deadq) = deadq {
+            self.deadq = deadq;
+        }
+        if let Some(maxumsgs) = maxumsgs {
+            self.maxumsgs = maxumsgs;
+        }
+        self.unwritten.manager = true;
+        Outcome::Done
+    }
+
+    /// Everything that changed since the last batch, as rows; after it the store is the state at `meta.index`. The
+    /// bodies that go to the store are copied out of the entries they came in, so that a survivor does not keep a
+    /// whole entry in memory. Returns the messages that are in it too, oldest first.
+    pub fn take_store_batch(&mut self, meta: SnapshotMeta) -> (StoreBatch, Vec<(QueueId, Position)>) {
+        let unwritten = std::mem::take(&mut self.unwritten);
+        let mut changes = Vec::new();
+        changes.push(rows::manager_row(self));
+        for queue in &unwritten.queues_gone {
+            rows::queue_gone(self.id, *queue, &mut changes);
+        }
+        for queue in &unwritten.queues_cleared {
+            rows::queue_cleared(self.id, *queue, &mut changes);
+        }
+        for (queue, mut removed) in unwritten.removed {
+            removed.sort_unstable();
+            rows::messages_gone(self.id, queue, self.queues.get(&queue), &removed, &mut changes);
+        }
+        for (queue, position) in unwritten.backouts_gone {
+            changes.push(rows::backout_gone(self.id, queue, position));
+        }
+        let mut touched = unwritten.queues;
+        let mut written = Vec::new();
+        for (queue, position) in unwritten.placed {
+            let Some(contents) = self.queues.get_mut(&queue) else { continue };
+            touched.insert(queue);
+            let Some(slot) = contents.slot_mut(position) else { continue };
+            slot.stored = true;
+            let message = slot.message.as_mut().expect("not released before it is stored");
+            if let [part] = message.body.parts() {
+                message.body = Body::from(Bytes::copy_from_slice(part));
+            }
+            let message = slot.message.as_ref().expect("just seen");
+            changes.push(rows::head_row(self.id, queue, position, slot, message.descriptor.clone(), message.body_crc));
+            rows::body_rows(self.id, queue, position, &message.body, &mut changes);
+            written.push((queue, position));
+        }
+        for (queue, position) in unwritten.heads {
+            let Some(slot) = self.queues.get_mut(&queue).and_then(|queue| queue.slot_mut(position)) else { continue };
+            changes.push(rows::backout_row(self.id, queue, position, slot.backout_count));
+        }
+        for queue in touched.iter().filter_map(|id| self.queues.get(id)) {
+            changes.push(rows::queue_row(self.id, queue));
+        }
+        for producer in &unwritten.producers {
+            changes.push(rows::producer_row(self.id, producer, self.producers.get(producer)));
+        }
+        if self.outcomes.first() > unwritten.outcomes_first {
+            changes.push(rows::outcomes_forgotten(self.id, self.outcomes.first()));
+        }
+        for (number, unit, committed) in self.outcomes.from(unwritten.outcomes_from) {
+            changes.push(rows::outcome_row(self.id, number, unit, committed));
+        }
+        for number in &unwritten.staged_gone {
+            changes.push(rows::staged_gone(self.id, *number));
+        }
+        for (number, parts) in &self.staged {
+            let from = unwritten.staged.get(number).copied().unwrap_or(0);
+            rows::staged_rows(self.id, *number, parts, from, &mut changes);
+        }
+        self.unwritten.outcomes_from = self.outcomes.next();
+        self.unwritten.outcomes_first = self.outcomes.first();
+        self.unwritten.staged = self.staged.iter().map(|(id, parts)| (*id, parts.len())).collect();
+        (StoreBatch { meta, changes }, written)
+    }
+
     /// A hash of every replicated fact: equal on every node at the same applied index.
     pub fn digest(&self) -> u64 {
-        0
+        use std::hash::{Hash, Hasher};
+        let mut hasher = crate::types::FixedHasher::default();
+        (self.next_queue, &self.deadq, self.maxumsgs, self.at).hash(&mut hasher);
+        for queue in self.queues.values() {
+            (queue.id, format!("{:?}", queue.definition), queue.next_sequence()).hash(&mut hasher);
+            for (position, slot) in queue.iter().filter(|(position, _)| position.is_persistent()) {
+                (position, slot.message_id, slot.correlation_id, &slot.group_id).hash(&mut hasher);
+                (slot.body_length, slot.backout_count, slot.put_at, slot.expires).hash(&mut hasher);
+            }
+        }
+        for (id, producer) in self.producers.iter() {
+            (id, producer.forgotten_upto, &producer.placed).hash(&mut hasher);
+        }
+        for outcome in self.outcomes.from(0) {
+            outcome.hash(&mut hasher);
+        }
+        for (number, parts) in &self.staged {
+            (number, parts).hash(&mut hasher);
+        }
+        hasher.finish()
+    }
+
+    /// What must hold whatever happened. Says what does not.
+    pub fn check_invariants(&self) -> Result<(), String> {
+        for (name, id) in &self.by_name {
+            match self.queues.get(id) {
+                Some(queue) if queue.definition.name == *name => {}
+                _ => return Err(format!("{name} does not name its queue")),
+            }
+        }
+        for queue in self.queues.values() {
+            let name = &queue.definition.name;
+            for (position, slot) in queue.iter() {
+                if position.sequence >= queue.next_sequence() {
+                    return Err(format!("{name} has {position:?} at or behind {}", queue.next_sequence()));
+                }
+                if slot.message.is_none() && !slot.stored {
+                    return Err(format!("the message at {position:?} of {name} is nowhere"));
+                }
+            }
+            let counted = queue.iter().filter(|(position, _)| !position.is_persistent()).count() as u64;
+            if counted != queue.not_persistent() {
+                return Err(format!("{name} counts {} not persistent and has {counted}", queue.not_persistent()));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Unwritten {
+    fn note_removed(&mut self, queue: QueueId, position: Position, slot: &Slot) {
+        if slot.stored {
+            self.removed.entry(queue).or_default().push((position, rows::chunks(slot.body_length as usize)));
+            self.heads.remove(&(queue, position));
+            if slot.backout_count > 0 {
+                self.backouts_gone.insert((queue, position));
+            }
+        }
+    }
+
+    fn forget_messages_of(&mut self, queue: QueueId) {
+        self.removed.remove(&queue);
+        self.heads.retain(|(of, _)| *of != queue);
+        self.backouts_gone.retain(|(of, _)| *of != queue);
+        // Placed messages are looked up by position when the batch is made; sequences never repeat.
     }
 }

@@ -52,6 +52,15 @@ pub struct Position {
     pub rank: u8,
     /// Given when the message is applied; grows with every placement on the queue.
     pub sequence: u64,
+    /// 0 for a persistent message. Others stand behind the persistent message that was newest when they came, and
+    /// exist in the active node's memory only.
+    pub minor: u64,
+}
+
+impl Position {
+    pub fn is_persistent(&self) -> bool {
+        self.minor == 0
+    }
 }
 
 /// A unit of work as its program names it: 1 to 24 bytes.

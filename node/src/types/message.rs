@@ -185,7 +185,11 @@ impl Descriptor {
     }
 
     pub fn to_wire(&self) -> wire::Descriptor {
-        let mut wire = (*self.rest).clone();
+        self.clone().into_wire()
+    }
+
+    pub fn into_wire(self) -> wire::Descriptor {
+        let mut wire = *self.rest;
         wire.message_id = Bytes::copy_from_slice(self.message_id.trimmed());
         wire.correlation_id = Bytes::copy_from_slice(self.correlation_id.trimmed());
         wire.group_id = Bytes::copy_from_slice(self.group_id.trimmed());

@@ -1,0 +1,97 @@
+//! MQDLH: the header in front of a message that could not be placed (IBM MQ Reference, "MQDLH - Dead-letter header").
+//!
+//! ```text
+//! 'DLH ' version=1 reason(4) DestQName(48) DestQMgrName(48) Encoding(4) CodedCharSetId(4) Format(8)
+//! PutApplType(4) PutApplName(28) PutDate(8) PutTime(8)                                   172 bytes, little-endian
+//! ```
+
+use bytes::{BufMut, BytesMut};
+
+use crate::types::{Body, Message, ObjectName, Reason, WallTime};
+
+pub const HEADER_BYTES: usize = 172;
+const MQAT_QMGR: u32 = 7;
+const ENCODING_LITTLE_ENDIAN: i32 = 546;
+const CCSID_UTF8: i32 = 1208;
+
+/// The message with a header that says where it should have gone and why it did not. Its format becomes MQDEAD; the
+/// header carries what encoding, character set and format were.
+pub fn with_header(mut message: Message, queue: &str, queue_manager: &ObjectName, reason: Reason, at: WallTime) -> Message {
+    let rest = &mut message.descriptor.rest;
+    let mut header = BytesMut::with_capacity(HEADER_BYTES);
+    header.put_slice(b"DLH ");
+    header.put_u32_le(1);
+    header.put_u32_le(reason.number());
+    put_padded(&mut header, queue, 48);
+    put_padded(&mut header, queue_manager.as_str(), 48);
+    header.put_i32_le(rest.encoding.unwrap_or(ENCODING_LITTLE_ENDIAN));
+    header.put_i32_le(rest.coded_character_set.unwrap_or(CCSID_UTF8));
+    put_padded(&mut header, &rest.format, 8);
+    header.put_u32_le(MQAT_QMGR);
+    put_padded(&mut header, "trimaran", 28);
+    let (date, time) = date_and_time(at);
+    put_padded(&mut header, &date, 8);
+    put_padded(&mut header, &time, 8);
+    debug_assert_eq!(header.len(), HEADER_BYTES);
+    rest.encoding = None;
+    rest.coded_character_set = None;
+    rest.format = "MQDEAD".into();
+    let mut parts = vec![header.freeze()];
+    parts.extend(message.body.parts().iter().cloned());
+    // One piece: a body of several parts has parts of one size (see rows.rs), and a header would break that.
+    let body = Body::from(Body::from_parts(parts).to_bytes());
+    message.body_crc = body.crc32c();
+    message.body = body;
+    message
+}
+
+fn put_padded(header: &mut BytesMut, text: &str, length: usize) {
+    let taken = text.len().min(length);
+    header.put_slice(&text.as_bytes()[..taken]);
+    header.put_bytes(b' ', length - taken);
+}
+
+/// YYYYMMDD and HHMMSSTH in UTC, as MQ writes PutDate and PutTime.
+pub fn date_and_time(at: WallTime) -> (String, String) {
+    let days = at.0.div_euclid(86_400_000);
+    let in_day = at.0.rem_euclid(86_400_000);
+    // Civil date from days since 1970-01-01 (H. Hinnant, "chrono-Compatible Low-Level Date Algorithms").
+    let shifted = days + 719_468;
+    let era = shifted.div_euclid(146_097);
+    let day_of_era = shifted.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_shifted = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_shifted + 2) / 5 + 1;
+    let month = if month_shifted < 10 { month_shifted + 3 } else { month_shifted - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    let (hours, minutes) = (in_day / 3_600_000, in_day / 60_000 % 60);
+    let (seconds, hundredths) = (in_day / 1000 % 60, in_day / 10 % 100);
+    (format!("{year:04}{month:02}{day:02}"), format!("{hours:02}{minutes:02}{seconds:02}{hundredths:02}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        assert_eq!(date_and_time(WallTime(0)), ("19700101".into(), "00000000".into()));
+        assert_eq!(date_and_time(WallTime(1_709_210_096_780)), ("20240229".into(), "12345678".into()));
+    }
+
+    #[test]
+    fn the_header_is_172_bytes_and_keeps_what_the_descriptor_said() {
+        let mut message = Message { body: Body::from(bytes::Bytes::from_static(b"body")), ..Message::default() };
+        message.descriptor.rest.format = "MQSTR".into();
+        let name = ObjectName::new("QM1").unwrap();
+        let dead = with_header(message, "ORDERS", &name, Reason::QFull, WallTime(0));
+        let bytes = dead.body.to_bytes();
+        assert_eq!(bytes.len(), HEADER_BYTES + 4);
+        assert_eq!(&bytes[..12], b"DLH \x01\0\0\0\x05\x08\0\0");
+        assert_eq!(&bytes[12..18], b"ORDERS");
+        assert_eq!(&bytes[116..121], b"MQSTR");
+        assert_eq!(dead.descriptor.rest.format, "MQDEAD");
+        assert_eq!(dead.body_crc, dead.body.crc32c());
+    }
+}

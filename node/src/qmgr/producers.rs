@@ -1,0 +1,113 @@
+//! Producer sequences: a put that is repeated after a lost reply is stored once and answered as the first time.
+
+use std::collections::BTreeMap;
+
+use crate::types::{MessageId, ProducerId, limits};
+
+/// What is remembered of every producer. Bounded: each producer's newest [`limits::PRODUCER_WINDOW`] sequences, and
+/// [`limits::PRODUCERS_MAX`] producers, of which the one that was quiet for longest is forgotten first.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Producers {
+    producers: BTreeMap<ProducerId, Producer>,
+    by_use: BTreeMap<u64, ProducerId>,
+    next_use: u64,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Producer {
+    /// Sequences at or below are forgotten.
+    pub forgotten_upto: u64,
+    pub placed: BTreeMap<u64, MessageId>,
+    /// Larger is more recently used.
+    pub used: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// Never seen: place it.
+    New,
+    /// Placed before with this id.
+    Before(MessageId),
+    /// Too old to tell; placing it could make a second copy.
+    Forgotten,
+}
+
+impl Producers {
+    pub fn seen(&self, producer: &ProducerId, sequence: u64) -> Seen {
+        match self.producers.get(producer) {
+            // An unknown producer may be one that was forgotten as a whole. Its numbers tell: who begins begins at 1.
+            None if sequence > limits::PRODUCER_WINDOW as u64 => Seen::Forgotten,
+            None => Seen::New,
+            Some(known) => match known.placed.get(&sequence) {
+                Some(id) => Seen::Before(*id),
+                None if sequence <= known.forgotten_upto => Seen::Forgotten,
+                None => Seen::New,
+            },
+        }
+    }
+
+    /// Returns the producer that was forgotten to make room, if any.
+    pub fn remember(&mut self, producer: &ProducerId, sequence: u64, id: MessageId) -> Option<ProducerId> {
+        self.next_use += 1;
+        let known = self.producers.entry(producer.clone()).or_default();
+        self.by_use.remove(&known.used);
+        known.used = self.next_use;
+        self.by_use.insert(known.used, producer.clone());
+        known.placed.insert(sequence, id);
+        while known.placed.len() > limits::PRODUCER_WINDOW {
+            let (oldest, _) = known.placed.pop_first().expect("longer than the window");
+            known.forgotten_upto = known.forgotten_upto.max(oldest);
+        }
+        if self.producers.len() <= limits::PRODUCERS_MAX {
+            return None;
+        }
+        let (_, quiet) = self.by_use.pop_first().expect("as many as producers");
+        self.producers.remove(&quiet);
+        Some(quiet)
+    }
+
+    pub fn get(&self, producer: &ProducerId) -> Option<&Producer> {
+        self.producers.get(producer)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&ProducerId, &Producer)> {
+        self.producers.iter()
+    }
+
+    /// Puts back what a row of the store says.
+    pub fn restore(&mut self, id: ProducerId, producer: Producer) {
+        self.next_use = self.next_use.max(producer.used);
+        self.by_use.insert(producer.used, id.clone());
+        self.producers.insert(id, producer);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(number: u8) -> MessageId {
+        MessageId::from_slice(&[number]).unwrap()
+    }
+
+    #[test]
+    fn a_repeated_sequence_is_known_and_a_gap_may_be_filled() {
+        let mut producers = Producers::default();
+        let app = ProducerId("app".into());
+        producers.remember(&app, 1, id(1));
+        producers.remember(&app, 3, id(3));
+        assert_eq!(producers.seen(&app, 3), Seen::Before(id(3)));
+        assert_eq!(producers.seen(&app, 2), Seen::New);
+    }
+
+    #[test]
+    fn what_left_the_window_is_refused_rather_than_placed_twice() {
+        let mut producers = Producers::default();
+        let app = ProducerId("app".into());
+        for sequence in 1..=limits::PRODUCER_WINDOW as u64 + 1 {
+            producers.remember(&app, sequence, id(1));
+        }
+        assert_eq!(producers.seen(&app, 1), Seen::Forgotten);
+        assert_eq!(producers.seen(&ProducerId("other".into()), 1_000_000), Seen::Forgotten);
+    }
+}

@@ -1,0 +1,252 @@
+//! One local queue: which messages it has and in which order they are delivered.
+//!
+//! A slot holds what order, selection and expiry need; the message itself is in it while it is young or near the
+//! head, else only in the message store. Messages that are not persistent have slots too, on the active node only
+//! (their positions have a `minor`); no replicated fact depends on them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+
+use crate::mqi::Selection;
+use crate::types::{
+    CorrelationId, GroupId, Message, MessageId, Position, QueueDefinition, QueueId, WallTime,
+};
+
+#[derive(Debug)]
+pub struct Queue {
+    pub id: QueueId,
+    pub definition: QueueDefinition,
+    slots: BTreeMap<Position, Slot>,
+    next_sequence: u64,
+    next_minor: u64,
+    not_persistent: u64,
+    /// Built by the first selection of its kind; most queues are never selected from.
+    by_message_id: Option<BTreeSet<(MessageId, Position)>>,
+    by_correlation_id: Option<BTreeSet<(CorrelationId, Position)>>,
+    by_expiry: BTreeSet<(WallTime, Position)>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Slot {
+    pub message_id: MessageId,
+    pub correlation_id: CorrelationId,
+    pub group_id: Option<Box<GroupId>>,
+    pub body_length: u32,
+    pub backout_count: u32,
+    pub put_at: WallTime,
+    pub expires: Option<WallTime>,
+    /// The store has (or is about to have) rows of this message; they must be deleted with it.
+    pub stored: bool,
+    /// None: in the store only.
+    pub message: Option<Box<Message>>,
+}
+
+impl Slot {
+    pub fn new(message: Box<Message>) -> Slot {
+        let descriptor = &message.descriptor;
+        let group = descriptor.group_id;
+        Slot {
+            message_id: descriptor.message_id,
+            correlation_id: descriptor.correlation_id,
+            group_id: (!group.is_none()).then(|| Box::new(group)),
+            body_length: message.body.len() as u32,
+            backout_count: descriptor.backout_count,
+            put_at: descriptor.put_at,
+            expires: descriptor.expiry.map(|tenths| WallTime(descriptor.put_at.0 + i64::from(tenths) * 100)),
+            stored: false,
+            message: Some(message),
+        }
+    }
+
+    pub fn matches(&self, selection: &Selection) -> bool {
+        selection.message_id.is_none_or(|id| id == self.message_id)
+            && selection.correlation_id.is_none_or(|id| id == self.correlation_id)
+            && selection.group_id.is_none_or(|id| self.group_id.as_deref() == Some(&id))
+    }
+
+    pub fn is_expired(&self, now: WallTime) -> bool {
+        self.expires.is_some_and(|at| at <= now)
+    }
+}
+
+impl Queue {
+    pub fn new(id: QueueId, definition: QueueDefinition, next_sequence: u64) -> Queue {
+        Queue {
+            id,
+            definition,
+            slots: BTreeMap::new(),
+            next_sequence,
+            next_minor: 1,
+            not_persistent: 0,
+            by_message_id: None,
+            by_correlation_id: None,
+            by_expiry: BTreeSet::new(),
+        }
+    }
+
+    /// All messages, also those that are not persistent.
+    pub fn depth(&self) -> u64 {
+        self.slots.len() as u64
+    }
+
+    pub fn not_persistent(&self) -> u64 {
+        self.not_persistent
+    }
+
+    pub fn next_sequence(&self) -> u64 {
+        self.next_sequence
+    }
+
+    /// 9 - priority, or one rank for all when the queue is FIFO.
+    pub fn rank(&self, priority: u8) -> u8 {
+        9 - if self.definition.msgdlvsq_fifo { self.definition.defprty } else { priority }
+    }
+
+    /// At the end of its rank.
+    pub fn place(&mut self, message: Box<Message>) -> Position {
+        let rank = self.rank(message.descriptor.priority.unwrap_or(self.definition.defprty));
+        let position = Position { rank, sequence: self.next_sequence, minor: 0 };
+        self.next_sequence += 1;
+        self.insert(position, Slot::new(message));
+        position
+    }
+
+    /// Behind the newest persistent message, in memory only.
+    pub fn place_not_persistent(&mut self, message: Box<Message>) -> Position {
+        let rank = self.rank(message.descriptor.priority.unwrap_or(self.definition.defprty));
+        let position = Position { rank, sequence: self.next_sequence - 1, minor: self.next_minor };
+        self.next_minor += 1;
+        self.not_persistent += 1;
+        self.insert(position, Slot::new(message));
+        position
+    }
+
+    pub fn insert(&mut self, position: Position, slot: Slot) {
+        if let Some(index) = &mut self.by_message_id {
+            index.insert((slot.message_id, position));
+        }
+        if let Some(index) = &mut self.by_correlation_id {
+            index.insert((slot.correlation_id, position));
+        }
+        if let Some(at) = slot.expires {
+            self.by_expiry.insert((at, position));
+        }
+        let before = self.slots.insert(position, slot);
+        assert!(before.is_none(), "{position:?} of queue {} was taken", self.definition.name);
+    }
+
+    pub fn remove(&mut self, position: Position) -> Option<Slot> {
+        let slot = self.slots.remove(&position)?;
+        if let Some(index) = &mut self.by_message_id {
+            index.remove(&(slot.message_id, position));
+        }
+        if let Some(index) = &mut self.by_correlation_id {
+            index.remove(&(slot.correlation_id, position));
+        }
+        if let Some(at) = slot.expires {
+            self.by_expiry.remove(&(at, position));
+        }
+        if !position.is_persistent() {
+            self.not_persistent -= 1;
+        }
+        Some(slot)
+    }
+
+    /// Everything that is in memory only is gone: the node stopped serving.
+    pub fn drop_not_persistent(&mut self) {
+        if self.not_persistent == 0 {
+            return;
+        }
+        let gone: Vec<Position> = self.slots.keys().filter(|at| !at.is_persistent()).copied().collect();
+        for position in gone {
+            self.remove(position);
+        }
+    }
+
+    /// All messages go; returns how many.
+    pub fn clear(&mut self) -> u64 {
+        let depth = self.depth();
+        self.slots.clear();
+        self.by_message_id = None;
+        self.by_correlation_id = None;
+        self.by_expiry.clear();
+        self.not_persistent = 0;
+        depth
+    }
+
+    pub fn slot(&self, position: Position) -> Option<&Slot> {
+        self.slots.get(&position)
+    }
+
+    pub fn slot_mut(&mut self, position: Position) -> Option<&mut Slot> {
+        self.slots.get_mut(&position)
+    }
+
+    /// In delivery order.
+    pub fn iter(&self) -> impl Iterator<Item = (Position, &Slot)> {
+        self.slots.iter().map(|(position, slot)| (*position, slot))
+    }
+
+    /// In delivery order, from behind `after`.
+    pub fn after(&self, after: Option<Position>) -> impl Iterator<Item = (Position, &Slot)> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.slots.range((from, Bound::Unbounded)).map(|(position, slot)| (*position, slot))
+    }
+
+    /// In delivery order, `from` included.
+    pub fn from(&self, from: Position) -> impl Iterator<Item = (Position, &Slot)> {
+        self.slots.range(from..).map(|(position, slot)| (*position, slot))
+    }
+
+    /// In delivery order, of one rank only, `from` included.
+    pub fn from_in_rank(&self, from: Position) -> impl Iterator<Item = (Position, &Slot)> {
+        let last = Position { rank: from.rank, sequence: u64::MAX, minor: u64::MAX };
+        self.slots.range(from..=last).map(|(position, slot)| (*position, slot))
+    }
+
+    /// Positions behind `after` that match, in delivery order, through an index where one helps.
+    pub fn matching(&mut self, selection: &Selection, after: Option<Position>) -> Vec<Position> {
+        let behind = |position: &Position| after.is_none_or(|after| *position > after);
+        let first = Position::default();
+        let last = Position { rank: u8::MAX, sequence: u64::MAX, minor: u64::MAX };
+        let candidates: Vec<Position> = if let Some(id) = selection.message_id {
+            let slots = &self.slots;
+            let index = self
+                .by_message_id
+                .get_or_insert_with(|| slots.iter().map(|(at, slot)| (slot.message_id, *at)).collect());
+            index.range((id, first)..=(id, last)).map(|(_, at)| *at).collect()
+        } else if let Some(id) = selection.correlation_id {
+            let slots = &self.slots;
+            let index = self
+                .by_correlation_id
+                .get_or_insert_with(|| slots.iter().map(|(at, slot)| (slot.correlation_id, *at)).collect());
+            index.range((id, first)..=(id, last)).map(|(_, at)| *at).collect()
+        } else {
+            self.slots.iter().filter(|(_, slot)| slot.matches(selection)).map(|(at, _)| *at).collect()
+        };
+        candidates.into_iter().filter(behind).filter(|at| self.slots[at].matches(selection)).collect()
+    }
+
+    /// Messages whose time is over, oldest deadline first.
+    pub fn expired(&self, now: WallTime) -> impl Iterator<Item = Position> {
+        self.by_expiry.iter().take_while(move |(at, _)| *at <= now).map(|(_, position)| *position)
+    }
+
+    /// When the next message's time will be over.
+    pub fn next_expiry(&self) -> Option<WallTime> {
+        self.by_expiry.first().map(|(at, _)| *at)
+    }
+
+    pub fn oldest_put(&self) -> Option<WallTime> {
+        // The head is the oldest of its rank; ten ranks at most.
+        (0..=9)
+            .filter_map(|rank| self.from_in_rank(Position { rank, sequence: 0, minor: 0 }).next())
+            .map(|(_, slot)| slot.put_at)
+            .min()
+    }
+
+    /// Whether a message of the half-open range is still there and has rows.
+    pub fn has_stored_between(&self, from: Position, until: Position) -> bool {
+        self.slots.range(from..until).any(|(_, slot)| slot.stored)
+    }
+}
