@@ -1,1 +1,78 @@
-//! listener
+//! Bytes to calls and back (L4): one folder a protocol. No queue knowledge, no storage, no role of its own: calls go
+//! to the replica's inbox, and a client is told what the replica says.
+//!
+//! `grpc` is the client API and administration, `http` is for machines that watch machines (health, metrics).
+//! `runtime::run` makes one [`Listener`] per node and gives each protocol its sockets.
+
+mod counters;
+pub mod grpc;
+pub mod http;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub use counters::Counters;
+pub use grpc::{Accepted, Peer};
+
+use crate::replica::NodeHandle;
+use crate::types::limits;
+
+/// Bounds of the listeners of one node. What is over one of them waits or is refused.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Connections of clients; one more is closed at once.
+    pub connections_max: usize,
+    /// Sessions, unary calls that are under way included; one more is refused with RESOURCE_EXHAUSTED.
+    pub sessions_max: usize,
+    /// Calls of one session that are not answered yet; the session is not read while it has so many.
+    pub calls_in_flight_max: usize,
+    /// Bytes of bodies in those calls; the session is not read while it has so many.
+    pub session_bytes_max: usize,
+    /// Bytes of long bodies whose put has not arrived yet, all sessions together; more are refused with 2102.
+    pub part_bytes_max: usize,
+    /// Unary puts over 1 MiB that are received at the same time; one more waits.
+    pub large_puts_max: usize,
+    /// HTTP/2 streams of one connection.
+    pub streams_max: u32,
+    /// How long open streams may go on once the node stops.
+    pub grace: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            connections_max: 4096,
+            sessions_max: 10_000,
+            calls_in_flight_max: limits::CALLS_IN_FLIGHT_MAX,
+            session_bytes_max: 16 * 1024 * 1024,
+            part_bytes_max: 512 * 1024 * 1024,
+            large_puts_max: 4,
+            streams_max: 128,
+            grace: Duration::from_secs(3),
+        }
+    }
+}
+
+/// What the listeners of one node share. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    pub node: Arc<NodeHandle>,
+    pub limits: Arc<Limits>,
+    pub counters: Arc<Counters>,
+    started: Instant,
+}
+
+impl Listener {
+    pub fn new(node: Arc<NodeHandle>, limits: Limits) -> Listener {
+        let counters = Arc::default();
+        Listener { node, limits: Arc::new(limits), counters, started: Instant::now() }
+    }
+
+    pub fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    fn is_stopping(&self) -> bool {
+        *self.node.stopping.borrow()
+    }
+}

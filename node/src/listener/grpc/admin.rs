@@ -1,0 +1,353 @@
+//! Administration over gRPC: objects, status, membership. Forwards nothing: who does not serve says who does.
+
+use std::future::Future;
+
+use futures::stream;
+use tonic::{Request, Response, Status};
+use trimaran_proto::admin::v1 as wire;
+use trimaran_proto::admin::v1::admin_server::Admin;
+use trimaran_proto::queue::v1::{Outcome, Serving};
+
+use super::super::Listener;
+use super::accept::{Admission, Gate};
+use super::convert::{self, Refused};
+use super::errand::{self, Errand};
+use super::messaging::ResponseStream;
+use crate::mqi::{self, Call, Completion, Data, MembershipRequest};
+use crate::replica::Inbox;
+use crate::types::{Membership, QueueDefinition};
+
+/// Who administrative calls say they are.
+const APPLICATION: &str = "gRPC admin";
+
+#[derive(Debug)]
+pub struct Administration {
+    listener: Listener,
+    gate: Gate,
+}
+
+impl Administration {
+    pub(super) fn new(listener: Listener, gate: Gate) -> Administration {
+        Administration { listener, gate }
+    }
+
+    /// One call to one queue manager. `call` is made when the queue manager is known.
+    async fn ask(
+        &self,
+        admission: &Admission,
+        queue_manager: &str,
+        call: impl FnOnce(&Inbox) -> Result<mqi::Admin, Refused>,
+    ) -> Answer {
+        let answered = async {
+            let inbox = errand::find(&self.listener, queue_manager)?;
+            let call = call(inbox)?;
+            let mut errand =
+                Errand::begin(&self.listener, inbox, &admission.peer.identity, APPLICATION).await?;
+            let completion = errand.call(Call::Admin(call)).await;
+            let serving = serving_in(&completion, &errand);
+            Ok::<_, Refused>(Answer { completion, serving })
+        };
+        answered.await.unwrap_or_else(|refusal| Answer { completion: *refusal, serving: None })
+    }
+}
+
+/// What the replica said, and where to go if it said so.
+struct Answer {
+    completion: Completion,
+    serving: Option<Serving>,
+}
+
+impl Answer {
+    fn outcome(&self) -> Option<Outcome> {
+        convert::outcome_of(&self.completion)
+    }
+
+    fn response(self) -> Result<Response<wire::AdminResponse>, Status> {
+        Ok(Response::new(wire::AdminResponse { outcome: self.outcome(), serving: self.serving }))
+    }
+}
+
+fn serving_in(completion: &Completion, errand: &Errand) -> Option<Serving> {
+    match completion.data {
+        Data::NotServing { leader } => Some(errand.serving(leader)),
+        _ => None,
+    }
+}
+
+#[tonic::async_trait]
+impl Admin for Administration {
+    type NodeAddStream = ResponseStream<wire::MembershipProgress>;
+    type NodeRemoveStream = ResponseStream<wire::MembershipProgress>;
+    type NodeReplaceStream = ResponseStream<wire::MembershipProgress>;
+
+    async fn create_queue(
+        &self,
+        request: Request<wire::CreateQueueRequest>,
+    ) -> Result<Response<wire::AdminResponse>, Status> {
+        let admission = self.gate.admit(request.extensions())?;
+        let request = request.into_inner();
+        let create = |_: &Inbox| {
+            let mut definition = QueueDefinition::new(convert::object_name(&request.queue)?);
+            convert::queue_changes(request.attributes)?.apply_to(&mut definition);
+            Ok(mqi::Admin::CreateQueue(definition))
+        };
+        self.ask(&admission, &request.queue_manager, create).await.response()
+    }
+
+    async fn alter_queue(
+        &self,
+        request: Request<wire::AlterQueueRequest>,
+    ) -> Result<Response<wire::AdminResponse>, Status> {
+        let admission = self.gate.admit(request.extensions())?;
+        let request = request.into_inner();
+        let alter = |_: &Inbox| {
+            let queue = convert::object_name(&request.queue)?;
+            Ok(mqi::Admin::AlterQueue { queue, changes: convert::queue_changes(request.attributes)? })
+        };
+        self.ask(&admission, &request.queue_manager, alter).await.response()
+    }
+
+    async fn delete_queue(
+        &self,
+        request: Request<wire::DeleteQueueRequest>,
+    ) -> Result<Response<wire::AdminResponse>, Status> {
+        let admission = self.gate.admit(request.extensions())?;
+        let request = request.into_inner();
+        let delete = |_: &Inbox| {
+            let queue = convert::object_name(&request.queue)?;
+            Ok(mqi::Admin::DeleteQueue { queue, purge: request.purge })
+        };
+        self.ask(&admission, &request.queue_manager, delete).await.response()
+    }
+
+    async fn clear_queue(
+        &self,
+        request: Request<wire::ClearQueueRequest>,
+    ) -> Result<Response<wire::AdminResponse>, Status> {
+        let admission = self.gate.admit(request.extensions())?;
+        let request = request.into_inner();
+        let clear = |_: &Inbox| Ok(mqi::Admin::ClearQueue { queue: convert::object_name(&request.queue)? });
+        self.ask(&admission, &request.queue_manager, clear).await.response()
+    }
+
+    async fn show_queues(
+        &self,
+        request: Request<wire::ShowQueuesRequest>,
+    ) -> Result<Response<wire::ShowQueuesResponse>, Status> {
+        let admission = self.gate.admit(request.extensions())?;
+        let request = request.into_inner();
+        let show = |_: &Inbox| Ok(mqi::Admin::ShowQueues { pattern: convert::queue_pattern(request.queue)? });
+        let answer = self.ask(&admission, &request.queue_manager, show).await;
+        let queues = match &answer.completion.data {
+            Data::Queues(queues) => queues.iter().map(convert::queue_details).collect(),
+            _ => Vec::new(),
+        };
+        let outcome = answer.outcome();
+        Ok(Response::new(wire::ShowQueuesResponse { outcome, queues, serving: answer.serving }))
+    }
+
+    async fn alter_queue_manager(
+        &self,
+        request: Request<wire::AlterQueueManagerRequest>,
+    ) -> Result<Response<wire::AdminResponse>, Status> {
+        let admission = self.gate.admit(request.extensions())?;
+        let request = request.into_inner();
+        let alter = |_: &Inbox| {
+            let (deadq, maxumsgs) = convert::queue_manager_changes(request.deadq, request.maxumsgs)?;
+            Ok(mqi::Admin::AlterQueueManager { deadq, maxumsgs })
+        };
+        self.ask(&admission, &request.queue_manager, alter).await.response()
+    }
+
+    async fn status(
+        &self,
+        request: Request<wire::StatusRequest>,
+    ) -> Result<Response<wire::StatusResponse>, Status> {
+        let admission = self.gate.admit(request.extensions())?;
+        let node = &self.listener.node;
+        let mut warnings = node.warnings.borrow().clone();
+        let mut queue_managers = Vec::new();
+        for name in node.queue_managers.keys() {
+            let answer = self.ask(&admission, name.as_str(), |_| Ok(mqi::Admin::Status)).await;
+            match answer.completion.data {
+                Data::Status(status) => queue_managers.push(convert::queue_manager_status(name, &status)),
+                _ => warnings.push(format!("{name} does not say how it is: {}.", answer.completion.reason)),
+            }
+        }
+        Ok(Response::new(wire::StatusResponse {
+            cluster: node.cluster.clone(),
+            node: node.name.clone(),
+            version: node.version.to_string(),
+            queue_managers,
+            warnings,
+            uptime_s: self.listener.uptime().as_secs(),
+        }))
+    }
+
+    async fn switch(
+        &self,
+        request: Request<wire::SwitchRequest>,
+    ) -> Result<Response<wire::AdminResponse>, Status> {
+        let admission = self.gate.admit(request.extensions())?;
+        let request = request.into_inner();
+        let switch = |inbox: &Inbox| {
+            let to = match request.to_node.as_str() {
+                "" => None,
+                name => Some(convert::member(&membership_of(inbox), name)?),
+            };
+            Ok(mqi::Admin::Switch { to })
+        };
+        self.ask(&admission, &request.queue_manager, switch).await.response()
+    }
+
+    async fn node_add(
+        &self,
+        request: Request<wire::NodeAddRequest>,
+    ) -> Result<Response<Self::NodeAddStream>, Status> {
+        let admission = self.gate.admit(request.extensions())?;
+        let request = request.into_inner();
+        let wanted = convert::node_id(request.id).and_then(|node| {
+            let info = convert::node_info(request.name, request.peer_address, request.client_address)?;
+            Ok(MembershipRequest::Add { node, info })
+        });
+        Ok(self.change_membership(admission, move |_| wanted.clone()))
+    }
+
+    async fn node_remove(
+        &self,
+        request: Request<wire::NodeRemoveRequest>,
+    ) -> Result<Response<Self::NodeRemoveStream>, Status> {
+        let admission = self.gate.admit(request.extensions())?;
+        let name = request.into_inner().name;
+        Ok(self.change_membership(admission, move |membership| {
+            Ok(MembershipRequest::Remove { node: convert::member(membership, &name)? })
+        }))
+    }
+
+    async fn node_replace(
+        &self,
+        request: Request<wire::NodeReplaceRequest>,
+    ) -> Result<Response<Self::NodeReplaceStream>, Status> {
+        let admission = self.gate.admit(request.extensions())?;
+        let request = request.into_inner();
+        let old_name = request.old_name;
+        let wanted = convert::node_id(request.id).and_then(|node| {
+            let info = convert::node_info(request.name, request.peer_address, request.client_address)?;
+            Ok((node, info))
+        });
+        Ok(self.change_membership(admission, move |membership| {
+            let (node, info) = wanted.clone()?;
+            Ok(MembershipRequest::Replace { old: convert::member(membership, &old_name)?, node, info })
+        }))
+    }
+}
+
+fn membership_of(inbox: &Inbox) -> Membership {
+    inbox.published().membership.borrow().clone()
+}
+
+impl Administration {
+    /// Runs a change for every queue manager of the node, one after the other. Queue managers that are served
+    /// elsewhere are passed over, with a word on where to ask for them. The last message has `done`, and the first
+    /// failure if there was one.
+    fn change_membership<F>(
+        &self,
+        admission: Admission,
+        wanted: F,
+    ) -> Response<ResponseStream<wire::MembershipProgress>>
+    where
+        F: Fn(&Membership) -> Result<MembershipRequest, Refused> + Send + Sync + 'static,
+    {
+        let (progress, steps) = tokio::sync::mpsc::channel(16);
+        let listener = self.listener.clone();
+        let change = async move {
+            let mut failure: Option<wire::MembershipProgress> = None;
+            let inboxes: Vec<Inbox> = listener.node.queue_managers.values().cloned().collect();
+            for inbox in inboxes {
+                let change = Change { listener: &listener, inbox: &inbox, progress: &progress };
+                let asked = wanted(&membership_of(&inbox));
+                let ended = match asked {
+                    Ok(asked) => change.run(&admission, asked).await,
+                    Err(refusal) => change.ended(*refusal, None),
+                };
+                let failed = ended.outcome.is_some();
+                let _ = progress.send(ended.clone()).await;
+                if failed && failure.is_none() {
+                    // A change that cannot be done for one of them is not begun for the next; one that is served
+                    // elsewhere is somebody else's.
+                    let stop = ended.serving.is_none();
+                    failure = Some(ended);
+                    if stop {
+                        break;
+                    }
+                }
+            }
+            let last = failure.unwrap_or(wire::MembershipProgress { fraction: 1.0, ..Default::default() });
+            let _ = progress.send(wire::MembershipProgress { done: true, step: "done".into(), ..last }).await;
+        };
+        // The change is carried on by its own task: it goes on even if the caller stops listening in the middle.
+        tokio::spawn(change);
+        Response::new(Box::pin(stream::unfold(steps, |mut steps| async {
+            steps.recv().await.map(|step| (Ok(step), steps))
+        })))
+    }
+}
+
+/// One queue manager's part of a membership change.
+struct Change<'a> {
+    listener: &'a Listener,
+    inbox: &'a Inbox,
+    progress: &'a tokio::sync::mpsc::Sender<wire::MembershipProgress>,
+}
+
+impl Change<'_> {
+    fn run<'a>(
+        &'a self,
+        admission: &'a Admission,
+        asked: MembershipRequest,
+    ) -> impl Future<Output = wire::MembershipProgress> + Send + 'a {
+        async move {
+            if let Err((refusal, serving)) = errand::check_serving(self.listener, self.inbox) {
+                return self.ended(*refusal, Some(serving));
+            }
+            match self.steps(admission, asked).await {
+                Ok((completion, serving)) => self.ended(completion, serving),
+                Err(refusal) => self.ended(*refusal, None),
+            }
+        }
+    }
+
+    async fn steps(
+        &self,
+        admission: &Admission,
+        asked: MembershipRequest,
+    ) -> Result<(Completion, Option<Serving>), Refused> {
+        let identity = &admission.peer.identity;
+        let mut errand = Errand::begin(self.listener, self.inbox, identity, APPLICATION).await?;
+        errand.send(vec![Call::Admin(mqi::Admin::ChangeMembership(asked))]).await?;
+        loop {
+            let (_, completion) = errand.next().await?;
+            let Data::Progress { step, fraction } = completion.data else {
+                let serving = serving_in(&completion, &errand);
+                return Ok((completion, serving));
+            };
+            let step = wire::MembershipProgress { step, fraction, ..self.blank() };
+            // Nobody may be listening any more; the change goes on.
+            let _ = self.progress.send(step).await;
+        }
+    }
+
+    fn ended(&self, completion: Completion, serving: Option<Serving>) -> wire::MembershipProgress {
+        let outcome = convert::outcome_of(&completion);
+        let (step, fraction) = match &outcome {
+            None => ("changed", 1.0),
+            Some(_) if serving.is_some() => ("served elsewhere", 0.0),
+            Some(_) => ("refused", 0.0),
+        };
+        wire::MembershipProgress { step: step.into(), fraction, outcome, serving, ..self.blank() }
+    }
+
+    fn blank(&self) -> wire::MembershipProgress {
+        wire::MembershipProgress { queue_manager: self.inbox.name().to_string(), ..Default::default() }
+    }
+}

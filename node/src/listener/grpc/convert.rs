@@ -1,0 +1,537 @@
+//! Between the wire and the waist: gRPC messages become `mqi::Call`, completions become gRPC messages.
+//!
+//! Everything is checked here and nowhere else in this folder: names, ranges, lengths, what excludes what. What is
+//! wrong becomes a [`Completion`] with MQ's reason code and a sentence that names the field. Bodies are moved, never
+//! copied.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use trimaran_proto::admin::v1 as admin;
+use trimaran_proto::message::v1 as message;
+use trimaran_proto::queue::v1 as wire;
+
+use crate::mqi::{
+    Call, Completion, Data, Get, GetMode, InstanceView, OpenOptions, Put, PutTarget, QueueChanges, QueueView,
+    Selection, StatusView, UnitState, Wait,
+};
+use crate::types::{
+    Body, CompletionCode, CorrelationId, Descriptor, GroupId, HandleId, Membership, Message, MessageId,
+    NodeId, NodeInfo, ObjectName, ProducerId, QueueDefinition, Reason, Token, UnitId, limits,
+};
+
+/// Longest body that travels inside of a message of a session; a longer one travels in parts of at most this.
+pub const PART_BYTES_MAX: usize = 1024 * 1024;
+
+/// What a call on the wire means to its session.
+#[derive(Debug)]
+pub enum Asked {
+    /// For the replica.
+    Call(Call),
+    /// For the replica, once the body that was sent before under this number is put into it.
+    PutParts {
+        put: Put,
+        number: u64,
+        crc: Option<u32>,
+    },
+    Connect {
+        queue_manager: String,
+        application: String,
+    },
+    BodyPart(wire::BodyPart),
+}
+
+/// A refusal before the replica was asked. Boxed: it is the rare way out of functions that run for every message.
+pub type Refused = Box<Completion>;
+
+pub fn refused(reason: Reason, detail: impl Into<String>) -> Refused {
+    Box::new(Completion::failed_because(reason, detail))
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// Calls
+
+pub fn asked(call: Option<wire::call::Call>) -> Result<Asked, Refused> {
+    use wire::call::Call as Wire;
+    let Some(call) = call else {
+        return Err(refused(
+            Reason::FunctionNotSupported,
+            "The call says nothing, or is of a kind that this node is too old for.",
+        ));
+    };
+    let call = match call {
+        Wire::Put(put) => return asked_put(put),
+        Wire::Get(get) => Call::Get(get_from_wire(get)?),
+        Wire::Commit(commit) => Call::Commit {
+            unit: match commit.unit_id.is_empty() {
+                true => None,
+                false => Some(unit_id(&commit.unit_id)?),
+            },
+        },
+        Wire::Backout(_) => Call::Backout,
+        Wire::Open(open) => open_from_wire(open)?,
+        Wire::Close(close) => Call::Close { handle: handle(close.handle)? },
+        Wire::UnitOutcome(outcome) => Call::UnitOutcome { unit: unit_id(&outcome.unit_id)? },
+        Wire::Inquire(inquire) => Call::Inquire { handle: handle(inquire.handle)? },
+        Wire::CancelGet(cancel) => Call::CancelGet { token: Token(cancel.token) },
+        Wire::Ping(_) => Call::Ping,
+        Wire::Connect(connect) => {
+            return Ok(Asked::Connect {
+                queue_manager: connect.queue_manager,
+                application: application_name(connect.application_name)?,
+            });
+        }
+        Wire::BodyPart(part) => return Ok(Asked::BodyPart(part)),
+    };
+    Ok(Asked::Call(call))
+}
+
+/// An application's name as status pages and messages show it.
+pub fn application_name(name: String) -> Result<String, Refused> {
+    match name.chars().count() {
+        0..=28 => Ok(name),
+        length => Err(refused(
+            Reason::OptionsError,
+            format!("application_name has at most 28 characters, this one has {length}."),
+        )),
+    }
+}
+
+fn open_from_wire(open: wire::Open) -> Result<Call, Refused> {
+    let options = OpenOptions {
+        output: open.output,
+        input: open.input,
+        exclusive: open.exclusive,
+        browse: open.browse,
+        inquire: open.inquire,
+    };
+    if !(options.output || options.input || options.browse || options.inquire) {
+        return Err(refused(
+            Reason::OptionsError,
+            "An open asks for at least one of output, input, browse and inquire.",
+        ));
+    }
+    if options.exclusive && !options.input {
+        return Err(refused(Reason::OptionsError, "exclusive goes with input only."));
+    }
+    Ok(Call::Open { handle: handle(open.handle)?, queue: object_name(&open.queue)?, options })
+}
+
+fn asked_put(put: wire::Put) -> Result<Asked, Refused> {
+    let to = match put.to {
+        Some(wire::put::To::Handle(number)) => PutTarget::Handle(handle(number)?),
+        Some(wire::put::To::Queue(queue)) => PutTarget::Queue(object_name(&queue)?),
+        None => return Err(refused(Reason::HobjError, "A put names a handle or a queue.")),
+    };
+    let wire_message = put.message.unwrap_or_default();
+    if put.body_parts != 0 && !wire_message.body.is_empty() {
+        return Err(refused(
+            Reason::OptionsError,
+            "A put has its body in the message or in body parts, not in both.",
+        ));
+    }
+    if put.dead_letter && put.syncpoint {
+        return Err(refused(Reason::OptionsError, "dead_letter works outside of syncpoint only."));
+    }
+    let crc = wire_message.body_crc32c;
+    let message = match put.body_parts {
+        0 => message_from_wire(wire_message)?,
+        // The body and its checksum are judged when the parts are put in.
+        _ => Message { descriptor: descriptor_from_wire(wire_message.descriptor)?, ..Message::default() },
+    };
+    let producer = producer(put.producer_sequence)?;
+    let number = put.body_parts;
+    let put = Put { to, message, syncpoint: put.syncpoint, producer, dead_letter: put.dead_letter };
+    Ok(if number == 0 { Asked::Call(Call::Put(put)) } else { Asked::PutParts { put, number, crc } })
+}
+
+/// A message as a client sent it, with its checksum made or checked.
+pub fn message_from_wire(wire: message::Message) -> Result<Message, Refused> {
+    let descriptor = descriptor_from_wire(wire.descriptor)?;
+    finish_message(descriptor, wire.body.into(), wire.body_crc32c)
+}
+
+fn descriptor_from_wire(wire: Option<message::Descriptor>) -> Result<Descriptor, Refused> {
+    Descriptor::from_wire(wire.unwrap_or_default()).map_err(|reason| Box::new(Completion::failed(reason)))
+}
+
+/// Checks length and checksum of a body; makes the checksum when there is none.
+pub fn finish_message(descriptor: Descriptor, body: Body, crc: Option<u32>) -> Result<Message, Refused> {
+    if body.len() > limits::BODY_BYTES_MAX {
+        return Err(refused(
+            Reason::MsgTooBigForQMgr,
+            format!("The body has {} bytes, the limit is {}.", body.len(), limits::BODY_BYTES_MAX),
+        ));
+    }
+    let found = body.crc32c();
+    match crc {
+        Some(crc) if crc != found => Err(refused(
+            Reason::UnexpectedError,
+            format!(
+                "The body's CRC-32C is {found:08x} and not {crc:08x} as body_crc32c says; send it again."
+            ),
+        )),
+        _ => Ok(Message { descriptor, body, body_crc: found }),
+    }
+}
+
+pub fn producer(sequence: Option<wire::ProducerSequence>) -> Result<Option<(ProducerId, u64)>, Refused> {
+    let Some(sequence) = sequence else { return Ok(None) };
+    if !(1..=64).contains(&sequence.producer.len()) {
+        return Err(refused(
+            Reason::OptionsError,
+            format!("A producer's name has 1 to 64 bytes, this one has {}.", sequence.producer.len()),
+        ));
+    }
+    if sequence.sequence == 0 {
+        return Err(refused(Reason::OptionsError, "A producer's sequence starts at 1."));
+    }
+    Ok(Some((ProducerId(sequence.producer.into()), sequence.sequence)))
+}
+
+fn get_from_wire(get: wire::Get) -> Result<Get, Refused> {
+    let mode = match wire::Browse::try_from(get.browse) {
+        Ok(wire::Browse::None) if get.under_cursor => GetMode::UnderCursor,
+        Ok(wire::Browse::None) => GetMode::Destructive,
+        Ok(_) if get.under_cursor => {
+            return Err(refused(
+                Reason::OptionsError,
+                "under_cursor takes the message, browse looks at it: ask for one of the two.",
+            ));
+        }
+        Ok(_) if get.syncpoint => {
+            return Err(refused(
+                Reason::OptionsError,
+                "A browse takes nothing and cannot be under syncpoint.",
+            ));
+        }
+        Ok(wire::Browse::First) => GetMode::BrowseFirst,
+        Ok(wire::Browse::Next) => GetMode::BrowseNext,
+        Ok(wire::Browse::UnderCursor) => GetMode::BrowseUnderCursor,
+        Err(_) => {
+            return Err(refused(Reason::OptionsError, format!("There is no browse mode {}.", get.browse)));
+        }
+    };
+    Ok(Get {
+        handle: handle(get.handle)?,
+        syncpoint: get.syncpoint,
+        wait: wait(get.wait_ms)?,
+        mode,
+        selection: selection(&get.message_id, &get.correlation_id, &get.group_id)?,
+        max_length: (get.max_length != 0).then_some(get.max_length as usize),
+        accept_truncated: get.accept_truncated,
+    })
+}
+
+pub fn wait(wait_ms: i32) -> Result<Wait, Refused> {
+    match wait_ms {
+        -1 => Ok(Wait::Forever),
+        0 => Ok(Wait::No),
+        1.. => Ok(Wait::For(Duration::from_millis(wait_ms as u64))),
+        _ => {
+            Err(refused(Reason::OptionsError, format!("wait_ms is -1 (for ever), 0 or more, not {wait_ms}.")))
+        }
+    }
+}
+
+pub fn selection(message_id: &[u8], correlation_id: &[u8], group_id: &[u8]) -> Result<Selection, Refused> {
+    fn some<Id>(bytes: &[u8], made: Option<Id>, reason: Reason) -> Result<Option<Id>, Refused> {
+        match (bytes, made) {
+            ([], _) => Ok(None),
+            (_, Some(id)) => Ok(Some(id)),
+            (_, None) => {
+                Err(refused(reason, format!("It has at most 24 bytes, this one has {}.", bytes.len())))
+            }
+        }
+    }
+    Ok(Selection {
+        message_id: some(message_id, MessageId::from_slice(message_id), Reason::MsgIdError)?,
+        correlation_id: some(
+            correlation_id,
+            CorrelationId::from_slice(correlation_id),
+            Reason::CorrelIdError,
+        )?,
+        group_id: some(group_id, GroupId::from_slice(group_id), Reason::GroupIdError)?,
+    })
+}
+
+fn handle(number: u32) -> Result<HandleId, Refused> {
+    match number {
+        0 => Err(refused(Reason::HobjError, "A handle is any number but 0.")),
+        number => Ok(HandleId(number)),
+    }
+}
+
+fn unit_id(bytes: &[u8]) -> Result<UnitId, Refused> {
+    match bytes.len() {
+        // Copied: a slice would keep the whole frame alive for as long as the outcome is remembered.
+        1..=24 => Ok(UnitId(Bytes::copy_from_slice(bytes))),
+        length => {
+            Err(refused(Reason::OptionsError, format!("unit_id has 1 to 24 bytes, this one has {length}.")))
+        }
+    }
+}
+
+pub fn object_name(name: &str) -> Result<ObjectName, Refused> {
+    ObjectName::new(name).map_err(|error| refused(Reason::ObjectNameError, sentence(&error.to_string())))
+}
+
+fn sentence(text: &str) -> String {
+    let mut characters = text.chars();
+    let first = characters.next().map(|c| c.to_ascii_uppercase());
+    first.into_iter().chain(characters).chain(['.']).collect()
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// Completions
+
+/// None for success without a warning: the usual case is not sent.
+pub fn outcome(code: CompletionCode, reason: Reason, detail: Option<&str>) -> Option<wire::Outcome> {
+    if code == CompletionCode::Ok {
+        return None;
+    }
+    let text = match detail {
+        Some(detail) => format!("{} {detail}", reason.text()),
+        None => reason.text().to_string(),
+    };
+    Some(wire::Outcome { code: code as u32, reason: reason.number(), text })
+}
+
+pub fn outcome_of(completion: &Completion) -> Option<wire::Outcome> {
+    outcome(completion.code, completion.reason, completion.detail.as_deref())
+}
+
+/// The body of a `Got` stays in it whatever its length; see [`parts`] for those over [`PART_BYTES_MAX`].
+pub fn completion_to_wire(
+    token: Token,
+    completion: Completion,
+    serving: impl FnOnce(Option<NodeId>) -> wire::Serving,
+) -> wire::Completion {
+    use wire::completion::Data as Wire;
+    let outcome = outcome_of(&completion);
+    let data = match completion.data {
+        Data::Nothing | Data::Progress { .. } | Data::Status(_) => None,
+        Data::Placed { message_id, duplicate } => Some(Wire::Placed(wire::Placed {
+            message_id: Bytes::copy_from_slice(message_id.trimmed()),
+            duplicate,
+        })),
+        Data::Got { message, body_length } => Some(Wire::Got(wire::Got {
+            message: Some(message_to_wire(*message, body_length)),
+            body_parts: 0,
+            body_length: body_length as u64,
+        })),
+        Data::Unit(state) => Some(Wire::Unit(wire::UnitStatus {
+            state: match state {
+                UnitState::Committed => wire::unit_status::State::Committed as i32,
+                UnitState::BackedOut => wire::unit_status::State::BackedOut as i32,
+            },
+        })),
+        Data::Queues(queues) => queues.first().map(|queue| Wire::Queue(queue_status(queue))),
+        Data::NotServing { leader } => Some(Wire::Serving(serving(leader))),
+    };
+    wire::Completion { token: token.0, outcome, data }
+}
+
+/// `body_length` is that of the whole body: a truncated one goes without the checksum, which it would not match.
+pub fn message_to_wire(message: Message, body_length: usize) -> message::Message {
+    message::Message {
+        body_crc32c: (message.body.len() == body_length).then_some(message.body_crc),
+        descriptor: Some(message.descriptor.to_wire()),
+        body: message.body.to_bytes(),
+    }
+}
+
+/// Cuts a body into parts of at most [`PART_BYTES_MAX`], without copying.
+pub fn parts(body: &Body) -> impl Iterator<Item = Bytes> + '_ {
+    body.parts().iter().flat_map(|part| {
+        (0..part.len())
+            .step_by(PART_BYTES_MAX)
+            .map(|from| part.slice(from..part.len().min(from + PART_BYTES_MAX)))
+    })
+}
+
+pub fn queue_status(queue: &QueueView) -> wire::QueueStatus {
+    wire::QueueStatus {
+        queue: queue.definition.name.to_string(),
+        depth: queue.depth,
+        max_depth: u64::from(queue.definition.maxdepth),
+        max_message_length: u64::from(queue.definition.maxmsgl),
+        open_input: queue.open_input,
+        open_output: queue.open_output,
+        uncommitted: queue.uncommitted,
+        get_inhibited: !queue.definition.get_enabled,
+        put_inhibited: !queue.definition.put_enabled,
+        not_persistent: queue.not_persistent,
+        oldest_age_s: queue.oldest_age.as_secs(),
+    }
+}
+
+/// Where to go instead; the node is empty when nobody serves.
+pub fn serving(queue_manager: &ObjectName, leader: Option<&NodeInfo>) -> wire::Serving {
+    wire::Serving {
+        queue_manager: queue_manager.to_string(),
+        node: leader.map(|info| info.name.clone()).unwrap_or_default(),
+        address: leader.map(|info| info.client_address.clone()).unwrap_or_default(),
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// Administration
+
+pub fn queue_changes(attributes: Option<admin::QueueAttributes>) -> Result<QueueChanges, Refused> {
+    let attributes = attributes.unwrap_or_default();
+    if let Some(length) = attributes.descr.as_ref().map(|descr| descr.chars().count())
+        && length > 64
+    {
+        return Err(bad_value(format!("DESCR has at most 64 characters, this one has {length}.")));
+    }
+    Ok(QueueChanges {
+        descr: attributes.descr,
+        maxdepth: within("MAXDEPTH", attributes.maxdepth, 0, 999_999_999)?,
+        maxmsgl: within("MAXMSGL", attributes.maxmsgl, 0, limits::BODY_BYTES_MAX as u32)?,
+        put_enabled: attributes.put_enabled,
+        get_enabled: attributes.get_enabled,
+        defpsist: attributes.defpsist,
+        defprty: within("DEFPRTY", attributes.defprty, 0, 9)?.map(|priority| priority as u8),
+        msgdlvsq_fifo: attributes.msgdlvsq_fifo,
+        share: attributes.share,
+        bothresh: within("BOTHRESH", attributes.bothresh, 0, 999_999_999)?,
+        boqname: attributes.boqname.map(|name| optional_name(&name)).transpose()?,
+        backout_move: attributes.backout_move,
+    })
+}
+
+/// DEADQ and MAXUMSGS.
+pub fn queue_manager_changes(
+    deadq: Option<String>,
+    maxumsgs: Option<u32>,
+) -> Result<(Option<Option<ObjectName>>, Option<u32>), Refused> {
+    let deadq = deadq.map(|name| optional_name(&name)).transpose()?;
+    Ok((deadq, within("MAXUMSGS", maxumsgs, 1, 999_999_999)?))
+}
+
+/// Empty takes the name away.
+fn optional_name(name: &str) -> Result<Option<ObjectName>, Refused> {
+    if name.is_empty() { Ok(None) } else { object_name(name).map(Some) }
+}
+
+fn within(attribute: &str, value: Option<u32>, least: u32, most: u32) -> Result<Option<u32>, Refused> {
+    match value {
+        Some(value) if !(least..=most).contains(&value) => {
+            Err(bad_value(format!("{attribute} is {least} to {most}, not {value}.")))
+        }
+        value => Ok(value),
+    }
+}
+
+fn bad_value(detail: String) -> Refused {
+    refused(Reason::ObjectTextError, detail)
+}
+
+/// A pattern is empty, a name, or the beginning of one with `*` behind it.
+pub fn queue_pattern(pattern: String) -> Result<String, Refused> {
+    match pattern.strip_suffix('*').unwrap_or(&pattern) {
+        "" => Ok(pattern),
+        name => object_name(name).map(|_| pattern),
+    }
+}
+
+/// A node that is to join, checked for what would make it unreachable.
+pub fn node_info(name: String, peer_address: String, client_address: String) -> Result<NodeInfo, Refused> {
+    if name.is_empty()
+        || name.len() > 48
+        || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+    {
+        return Err(bad_value(format!(
+            "A node's name has 1 to 48 of A-Z a-z 0-9 - _ . and is not {name:?}."
+        )));
+    }
+    for (field, address) in [("peer_address", &peer_address), ("client_address", &client_address)] {
+        let port = address.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port);
+        if !matches!(port.map(str::parse::<u16>), Some(Ok(1..))) {
+            return Err(bad_value(format!("{field} is host:port, not {address:?}.")));
+        }
+    }
+    Ok(NodeInfo { name, peer_address, client_address })
+}
+
+pub fn node_id(id: u64) -> Result<NodeId, Refused> {
+    match id {
+        0 => Err(bad_value("A node's id is any number but 0.".into())),
+        id => Ok(NodeId(id)),
+    }
+}
+
+/// The member of this name.
+pub fn member(membership: &Membership, name: &str) -> Result<NodeId, Refused> {
+    let found = membership.nodes.iter().find(|(_, info)| info.name == name);
+    found.map(|(node, _)| *node).ok_or_else(|| {
+        let names: Vec<&str> = membership.nodes.values().map(|info| info.name.as_str()).collect();
+        bad_value(format!("There is no node {name:?}; the nodes are {}.", names.join(", ")))
+    })
+}
+
+pub fn queue_details(queue: &QueueView) -> admin::QueueDetails {
+    admin::QueueDetails {
+        name: queue.definition.name.to_string(),
+        attributes: Some(queue_attributes(&queue.definition)),
+        status: Some(queue_status(queue)),
+    }
+}
+
+fn queue_attributes(definition: &QueueDefinition) -> admin::QueueAttributes {
+    admin::QueueAttributes {
+        descr: Some(definition.descr.clone()),
+        maxdepth: Some(definition.maxdepth),
+        maxmsgl: Some(definition.maxmsgl),
+        put_enabled: Some(definition.put_enabled),
+        get_enabled: Some(definition.get_enabled),
+        defpsist: Some(definition.defpsist),
+        defprty: Some(u32::from(definition.defprty)),
+        msgdlvsq_fifo: Some(definition.msgdlvsq_fifo),
+        share: Some(definition.share),
+        bothresh: Some(definition.bothresh),
+        boqname: Some(definition.boqname.as_ref().map(ObjectName::to_string).unwrap_or_default()),
+        backout_move: Some(definition.backout_move),
+    }
+}
+
+pub fn queue_manager_status(name: &ObjectName, status: &StatusView) -> admin::QueueManagerStatus {
+    let leader = status.leader.and_then(|leader| status.membership.nodes.get(&leader));
+    let serving = serving(name, leader);
+    admin::QueueManagerStatus {
+        name: serving.queue_manager,
+        role: status.role.to_string(),
+        active_node: serving.node,
+        active_address: serving.address,
+        serving_for_s: status.serving_for.as_secs(),
+        term: status.term.0,
+        commit_index: status.commit.0,
+        applied_index: status.applied.0,
+        quorum_live: status.quorum_live,
+        quorum_of: status.quorum_of,
+        instances: status.instances.iter().map(|view| instance_status(view, &status.membership)).collect(),
+        queues: status.queues,
+        messages: status.messages,
+        not_persistent: status.not_persistent,
+        sessions: status.sessions,
+        dead_letter_queue: status.dead_letter_queue.as_ref().map(ObjectName::to_string).unwrap_or_default(),
+        puts_refused: status.puts_refused.clone().unwrap_or_default(),
+    }
+}
+
+fn instance_status(view: &InstanceView, membership: &Membership) -> admin::InstanceStatus {
+    let info = membership.nodes.get(&view.node).cloned().unwrap_or_default();
+    admin::InstanceStatus {
+        node: info.name,
+        id: view.node.0,
+        peer_address: info.peer_address,
+        client_address: info.client_address,
+        voter: view.voter,
+        in_sync: view.in_sync,
+        reason: view.reason.clone(),
+        backlog_bytes: view.backlog_bytes,
+        backlog_entries: view.backlog_entries,
+        backlog_seconds: view.backlog.as_secs_f64(),
+    }
+}

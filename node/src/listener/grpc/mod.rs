@@ -1,0 +1,126 @@
+//! The gRPC listener: messages, administration, health and reflection on one port.
+//!
+//! `accept` lets connections and sessions in, `conversation` is the dialogue of a session without IO, `messaging`
+//! drives it, `convert` knows every field. Nothing here knows TLS: the acceptor gives connections that are ready.
+
+mod accept;
+mod admin;
+mod conversation;
+mod convert;
+mod errand;
+mod frame;
+mod messaging;
+mod parts;
+mod upload;
+
+use std::io;
+use std::time::Duration;
+
+use futures::{Stream, StreamExt};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tonic::transport::Server;
+use tonic::transport::server::Router;
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
+use trimaran_proto::admin::v1::admin_server::AdminServer;
+
+use self::accept::Gate;
+use self::admin::Administration;
+use self::messaging::{Messaging, QueueService};
+use super::Listener;
+
+pub use accept::{Accepted, Peer};
+pub use frame::FRAME_BYTES_MAX;
+
+/// The service names whose health says whether this node serves a queue manager.
+const HEALTH_NAMES: [&str; 2] = ["", trimaran_proto::queue::v1::queue_server::SERVICE_NAME];
+
+/// Serves until `shutdown`, then refuses what is new and ends when all streams have ended, or after the grace that
+/// the limits allow. `incoming` gives connections after TLS, with TCP_NODELAY set.
+pub async fn serve<IO>(
+    listener: Listener,
+    incoming: impl Stream<Item = io::Result<Accepted<IO>>>,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), tonic::transport::Error>
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let gate = Gate::new(&listener);
+    let reporter = HealthReporter::new();
+    let router = router(&listener, gate.clone(), reporter.clone());
+    let grace = listener.limits.grace;
+    let incoming = incoming.filter_map(move |accepted| {
+        let gate = gate.clone();
+        async move {
+            match accepted {
+                Ok(accepted) => accepted.counted(&gate).map(Ok),
+                Err(error) => {
+                    // Out of file descriptors, mostly: asking again at once would only keep a core busy.
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    Some(Err(error))
+                }
+            }
+        }
+    });
+    let (stopped, stop) = tokio::sync::oneshot::channel::<()>();
+    let served = router.serve_with_incoming_shutdown(incoming, async {
+        shutdown.await;
+        let _ = stopped.send(());
+    });
+    tokio::select! {
+        served = served => served,
+        () = report_health(&listener, &reporter) => Ok(()),
+        () = async { let _ = stop.await; tokio::time::sleep(grace).await } => Ok(()),
+    }
+}
+
+fn router(listener: &Listener, gate: Gate, reporter: HealthReporter) -> Router {
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(trimaran_proto::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    Server::builder()
+        .max_concurrent_streams(listener.limits.streams_max)
+        // A client that vanished without a word is noticed within 30 s, and its unit of work is backed out.
+        .http2_keepalive_interval(Some(Duration::from_secs(20)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(10)))
+        .http2_max_header_list_size(16 * 1024)
+        .http2_max_pending_accept_reset_streams(Some(64))
+        .initial_stream_window_size(1024 * 1024)
+        .initial_connection_window_size(4 * 1024 * 1024)
+        .max_frame_size(64 * 1024)
+        .add_service(QueueService::new(Messaging::new(listener.clone(), gate.clone())))
+        .add_service(AdminServer::new(Administration::new(listener.clone(), gate)))
+        .add_service(tonic_health::pb::health_server::HealthServer::new(
+            tonic_health::server::HealthService::from_health_reporter(reporter),
+        ))
+        .add_service(reflection().build_v1().expect("our own descriptors are sound"))
+        .add_service(reflection().build_v1alpha().expect("our own descriptors are sound"))
+}
+
+/// Keeps the health service true for as long as it is polled.
+async fn report_health(listener: &Listener, reporter: &HealthReporter) {
+    let mut roles: Vec<_> =
+        listener.node.queue_managers.values().map(|inbox| inbox.published().role.clone()).collect();
+    loop {
+        let serves = roles.iter_mut().any(|role| role.borrow_and_update().is_serving());
+        let status = if serves { ServingStatus::Serving } else { ServingStatus::NotServing };
+        for name in HEALTH_NAMES {
+            reporter.set_service_status(name, status).await;
+        }
+        // A role whose sender is gone never changes again.
+        let changes = roles.iter_mut().map(|role| {
+            Box::pin(async move {
+                if role.changed().await.is_err() {
+                    std::future::pending().await
+                }
+            })
+        });
+        let changes: Vec<_> = changes.collect();
+        if changes.is_empty() {
+            std::future::pending::<()>().await;
+        }
+        futures::future::select_all(changes).await;
+    }
+}

@@ -1,0 +1,200 @@
+//! Long bodies on their way in: parts of one session are put together until a put claims them.
+//!
+//! One unfinished body a session, at most 100 MiB, and a budget of bytes for all sessions of the node. Parts are not
+//! answered, so what is wrong with them is kept and becomes the answer of the put.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use bytes::{Bytes, BytesMut};
+use trimaran_proto::queue::v1::BodyPart;
+
+use super::super::counters::Counters;
+use super::convert::{PART_BYTES_MAX, Refused, refused};
+use crate::types::{Body, Reason, limits};
+
+/// A smaller part is copied to its neighbours: a slice of its own would keep a whole frame in memory.
+const SLICE_BYTES_MIN: usize = 64 * 1024;
+/// Copied parts are closed at this size.
+const JOINED_BYTES: usize = 256 * 1024;
+
+/// The parts of one session.
+#[derive(Debug)]
+pub struct Parts {
+    unfinished: Option<Unfinished>,
+    bytes_max: u64,
+    counters: Arc<Counters>,
+}
+
+#[derive(Debug)]
+struct Unfinished {
+    number: u64,
+    parts: Vec<Bytes>,
+    joined: BytesMut,
+    length: usize,
+    /// What the put will be told.
+    refusal: Option<Refused>,
+    held: Held,
+}
+
+/// Bytes of the node's budget.
+#[derive(Debug)]
+struct Held {
+    bytes: u64,
+    counters: Arc<Counters>,
+}
+
+impl Held {
+    fn take(&mut self, bytes: u64, bytes_max: u64) -> bool {
+        let in_use: &AtomicU64 = &self.counters.part_bytes;
+        let taken =
+            in_use.fetch_update(Relaxed, Relaxed, |used| (used + bytes <= bytes_max).then_some(used + bytes));
+        self.bytes += if taken.is_ok() { bytes } else { 0 };
+        taken.is_ok()
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.counters.part_bytes.fetch_sub(self.bytes, Relaxed);
+    }
+}
+
+impl Parts {
+    pub fn new(bytes_max: usize, counters: Arc<Counters>) -> Parts {
+        Parts { unfinished: None, bytes_max: bytes_max as u64, counters }
+    }
+
+    /// Takes one part. A part of another number begins a new body and drops the unfinished one.
+    pub fn add(&mut self, part: BodyPart) {
+        if self.unfinished.as_ref().is_none_or(|body| body.number != part.number) {
+            self.unfinished = Some(Unfinished {
+                number: part.number,
+                parts: Vec::new(),
+                joined: BytesMut::new(),
+                length: 0,
+                refusal: None,
+                held: Held { bytes: 0, counters: self.counters.clone() },
+            });
+        }
+        let body = self.unfinished.as_mut().expect("made above");
+        if body.refusal.is_some() {
+            return;
+        }
+        if let Err(refusal) = body.add(part.data, self.bytes_max) {
+            // Nothing of it is needed any more.
+            body.parts = Vec::new();
+            body.joined = BytesMut::new();
+            body.held = Held { bytes: 0, counters: self.counters.clone() };
+            body.refusal = Some(refusal);
+        }
+    }
+
+    /// The body a put names, in the order its parts came.
+    pub fn finish(&mut self, number: u64) -> Result<Body, Refused> {
+        let Some(body) = self.unfinished.take_if(|body| body.number == number) else {
+            return Err(refused(
+                Reason::UnexpectedError,
+                format!("No body parts of number {number} came before; parts of another number end a body."),
+            ));
+        };
+        let mut body = body;
+        if let Some(refusal) = body.refusal.take() {
+            return Err(refusal);
+        }
+        body.close_joined();
+        Ok(Body::from_parts(std::mem::take(&mut body.parts)))
+    }
+}
+
+impl Unfinished {
+    fn add(&mut self, data: Bytes, bytes_max: u64) -> Result<(), Refused> {
+        if data.len() > PART_BYTES_MAX {
+            return Err(refused(
+                Reason::UnexpectedError,
+                format!("A body part has at most {PART_BYTES_MAX} bytes, this one has {}.", data.len()),
+            ));
+        }
+        self.length += data.len();
+        if self.length > limits::BODY_BYTES_MAX {
+            let detail = format!("The body parts are more than {} bytes together.", limits::BODY_BYTES_MAX);
+            return Err(refused(Reason::MsgTooBigForQMgr, detail));
+        }
+        if !self.held.take(data.len() as u64, bytes_max) {
+            return Err(refused(
+                Reason::ResourceProblem,
+                "Too many long bodies are being sent to this node at the same time; send this one again later.",
+            ));
+        }
+        if data.len() < SLICE_BYTES_MIN {
+            self.joined.extend_from_slice(&data);
+            if self.joined.len() >= JOINED_BYTES {
+                self.close_joined();
+            }
+        } else {
+            self.close_joined();
+            self.parts.push(data);
+        }
+        Ok(())
+    }
+
+    fn close_joined(&mut self) {
+        if !self.joined.is_empty() {
+            self.parts.push(self.joined.split().freeze());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(number: u64, length: usize) -> BodyPart {
+        BodyPart { number, data: Bytes::from(vec![number as u8; length]) }
+    }
+
+    #[test]
+    fn parts_become_a_body_in_the_order_they_came() {
+        let counters = Arc::<Counters>::default();
+        let mut parts = Parts::new(10 << 20, counters.clone());
+        for data in ["ab", "cd", "e"] {
+            parts.add(BodyPart { number: 3, data: Bytes::from(data) });
+        }
+        assert_eq!(counters.figures().part_bytes, 5);
+        let body = parts.finish(3).unwrap();
+        assert_eq!(body.to_bytes(), "abcde");
+        assert_eq!(body.parts().len(), 1);
+        assert_eq!(counters.figures().part_bytes, 0);
+
+        parts.add(part(4, PART_BYTES_MAX));
+        parts.add(part(4, 7));
+        let body = parts.finish(4).unwrap();
+        assert_eq!(body.len(), PART_BYTES_MAX + 7);
+        assert_eq!(parts.finish(4).unwrap_err().reason, Reason::UnexpectedError);
+    }
+
+    #[test]
+    fn what_is_over_a_bound_is_the_answer_of_the_put_and_holds_nothing() {
+        let counters = Arc::<Counters>::default();
+        let mut parts = Parts::new(200 << 20, counters.clone());
+        (0..101).for_each(|_| parts.add(part(1, PART_BYTES_MAX)));
+        assert_eq!(counters.figures().part_bytes, 0);
+        assert_eq!(parts.finish(1).unwrap_err().reason, Reason::MsgTooBigForQMgr);
+
+        parts.add(part(2, PART_BYTES_MAX + 1));
+        assert_eq!(parts.finish(2).unwrap_err().reason, Reason::UnexpectedError);
+    }
+
+    #[test]
+    fn all_sessions_share_one_budget() {
+        let counters = Arc::<Counters>::default();
+        let mut first = Parts::new(1_000_000, counters.clone());
+        let mut second = Parts::new(1_000_000, counters.clone());
+        first.add(part(1, 600_000));
+        second.add(part(1, 600_000));
+        assert_eq!(second.finish(1).unwrap_err().reason, Reason::ResourceProblem);
+        drop(first);
+        second.add(part(1, 600_000));
+        assert_eq!(second.finish(1).unwrap().len(), 600_000);
+    }
+}

@@ -1,0 +1,84 @@
+//! Whether this node lives, is ready, and serves.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use serde::Serialize;
+
+use super::Watched;
+use crate::types::RoleView;
+
+/// What a balancer or an operator's probe is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Health {
+    /// Serves.
+    Active,
+    /// Follows one that serves, and could take over.
+    Replica,
+    /// No leader, an election, or a node that is still recovering.
+    NotReady,
+}
+
+impl Health {
+    fn of(role: &RoleView) -> Health {
+        match role {
+            RoleView::Serving { .. } => Health::Active,
+            RoleView::NotServing { leader: Some(_), recovering: false, .. } => Health::Replica,
+            RoleView::NotServing { .. } | RoleView::Elected { .. } => Health::NotReady,
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    node: String,
+    /// `not-ready` when one queue manager is not, else `active` when one is, else `replica`.
+    state: Health,
+    stopping: bool,
+    queue_managers: BTreeMap<String, Health>,
+}
+
+impl Report {
+    fn of(watched: &Watched) -> Report {
+        let node = &watched.listener.node;
+        let queue_managers: BTreeMap<String, Health> = node
+            .queue_managers
+            .values()
+            .map(|inbox| (inbox.name().to_string(), Health::of(&inbox.role())))
+            .collect();
+        let states = || queue_managers.values();
+        let stopping = watched.listener.is_stopping();
+        let state = if stopping || states().any(|state| *state == Health::NotReady) {
+            Health::NotReady
+        } else {
+            states().min().copied().unwrap_or(Health::NotReady)
+        };
+        Report { node: node.name.clone(), state, stopping, queue_managers }
+    }
+}
+
+/// 200 while the process can answer at all.
+pub async fn live(State(watched): State<Watched>) -> impl IntoResponse {
+    Json(serde_json::json!({ "node": watched.listener.node.name, "state": "live" }))
+}
+
+/// 200 when every queue manager is active or a replica here, else 503.
+pub async fn ready(State(watched): State<Watched>) -> impl IntoResponse {
+    let report = Report::of(&watched);
+    let code = match report.state {
+        Health::Active | Health::Replica => StatusCode::OK,
+        Health::NotReady => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (code, Json(report))
+}
+
+/// 200 when this node serves at least one queue manager, else 503: for balancers in front of the clients' port.
+pub async fn active(State(watched): State<Watched>) -> impl IntoResponse {
+    let report = Report::of(&watched);
+    let active = report.queue_managers.values().any(|state| *state == Health::Active);
+    (if active { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, Json(report))
+}

@@ -1,0 +1,297 @@
+//! Plain counters put on a page under their names.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::Page;
+use super::catalog::{self, Metric};
+use crate::mqi::{QueueView, StatusView};
+use crate::replica::Stats;
+use crate::types::{NodeId, NodeInfo, Reason, RoleView};
+
+/// Queue managers with more queues than this have no lines per queue: a page of a million lines helps nobody.
+pub const QUEUES_SHOWN_MAX: u64 = 1000;
+
+/// What is known of one queue manager on this node when the page is asked for.
+#[derive(Debug)]
+pub struct QueueManagerFigures<'a> {
+    pub name: &'a str,
+    pub role: &'a RoleView,
+    pub stats: &'a Stats,
+    /// None when the queue manager's thread did not answer in time.
+    pub status: Option<&'a StatusView>,
+    /// Empty on a node that does not serve, and when there are more than [`QUEUES_SHOWN_MAX`].
+    pub queues: &'a [QueueView],
+    /// Names of nodes that the status does not know.
+    pub nodes: &'a BTreeMap<NodeId, NodeInfo>,
+}
+
+/// Counts of the gRPC listener.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ListenerFigures {
+    pub connections: u64,
+    pub connections_refused: u64,
+    pub streams: u64,
+    pub sessions_refused: u64,
+    pub frames_received: u64,
+    pub calls_received: u64,
+    pub frames_sent: u64,
+    pub answers_sent: u64,
+    pub body_bytes_received: u64,
+    pub body_bytes_sent: u64,
+    pub unary_calls: u64,
+    pub calls_in_flight: u64,
+    pub bytes_in_flight: u64,
+    pub part_bytes: u64,
+    pub violations: u64,
+    pub failed: Vec<FailedCalls>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FailedCalls {
+    pub reason: Reason,
+    pub count: u64,
+}
+
+pub fn publish_queue_manager(page: &mut Page, figures: &QueueManagerFigures<'_>) {
+    let labels = [("queue_manager", figures.name)];
+    let mq = [("qmgr", figures.name)];
+    let stats = figures.stats;
+
+    let role = role_name(figures.role);
+    for name in ["active", "starting", "replica", "recovering", "no-leader"] {
+        page.add(&catalog::ROLE, &[labels[0], ("role", name)], f64::from(name == role));
+    }
+    page.add(&catalog::MQ_STATUS, &mq, if figures.role.is_serving() { 2.0 } else { 4.0 });
+
+    let ours: &[(&'static Metric, u64)] = &[
+        (&catalog::TERM, stats.term),
+        (&catalog::COMMIT_INDEX, stats.commit_index),
+        (&catalog::APPLIED_INDEX, stats.applied_index),
+        (&catalog::ELECTIONS_WON, stats.elections_won),
+        (&catalog::PUTS, stats.puts),
+        (&catalog::PUT_BYTES, stats.put_bytes),
+        (&catalog::DUPLICATES, stats.duplicates_suppressed),
+        (&catalog::GETS, stats.gets),
+        (&catalog::GET_BYTES, stats.get_bytes),
+        (&catalog::BROWSES, stats.browses),
+        (&catalog::WAITS, stats.waits),
+        (&catalog::COMMITS, stats.commits),
+        (&catalog::BACKOUTS, stats.backouts),
+        (&catalog::EXPIRED, stats.expired),
+        (&catalog::CALLS_FAILED, stats.calls_failed),
+        (&catalog::TURNS, stats.turns),
+        (&catalog::EVENTS, stats.events),
+        (&catalog::ENTRIES_PROPOSED, stats.entries_proposed),
+        (&catalog::COMMANDS_PROPOSED, stats.commands_proposed),
+        (&catalog::LOG_BYTES_PROPOSED, stats.log_bytes_proposed),
+        (&catalog::ENTRIES_APPLIED, stats.entries_applied),
+        (&catalog::MESSAGES, stats.messages),
+        (&catalog::NOT_PERSISTENT, stats.not_persistent),
+        (&catalog::SESSIONS, stats.sessions),
+    ];
+    ours.iter().for_each(|(metric, value)| page.add(metric, &labels, *value as f64));
+
+    let theirs: &[(&'static Metric, u64)] = &[
+        (&catalog::MQ_COMMITS, stats.commits),
+        (&catalog::MQ_ROLLBACKS, stats.backouts),
+        (&catalog::MQ_PUTS, stats.puts),
+        (&catalog::MQ_PUT_BYTES, stats.put_bytes),
+        (&catalog::MQ_GETS, stats.gets),
+        (&catalog::MQ_EXPIRED, stats.expired),
+        (&catalog::MQ_LSN_QUORUM, stats.commit_index),
+        (&catalog::MQ_CONNECTIONS, stats.sessions),
+    ];
+    theirs.iter().for_each(|(metric, value)| page.add(metric, &mq, *value as f64));
+
+    page.add(&catalog::MIND_ANSWERS, &labels, f64::from(figures.status.is_some()));
+    if let Some(status) = figures.status {
+        publish_status(page, figures, status);
+    }
+    figures.queues.iter().for_each(|queue| publish_queue(page, figures.name, queue));
+}
+
+fn publish_status(page: &mut Page, figures: &QueueManagerFigures<'_>, status: &StatusView) {
+    let labels = [("queue_manager", figures.name)];
+    page.add(&catalog::SERVING_SECONDS, &labels, status.serving_for.as_secs_f64());
+    page.add(&catalog::MQ_UPTIME, &[("qmgr", figures.name)], status.serving_for.as_secs() as f64);
+    page.add(&catalog::QUORUM_LIVE, &labels, f64::from(status.quorum_live));
+    page.add(&catalog::QUORUM_OF, &labels, f64::from(status.quorum_of));
+    page.add(&catalog::QUEUES, &labels, status.queues as f64);
+    page.add(&catalog::PUTS_REFUSED, &labels, f64::from(status.puts_refused.is_some()));
+    let shown = figures.queues.len() as u64;
+    let not_shown = if figures.role.is_serving() { status.queues.saturating_sub(shown) } else { 0 };
+    page.add(&catalog::QUEUES_NOT_SHOWN, &labels, not_shown as f64);
+
+    for view in &status.instances {
+        let info = status.membership.nodes.get(&view.node).or_else(|| figures.nodes.get(&view.node));
+        let instance = info.map_or_else(|| view.node.to_string(), |info| info.name.clone());
+        let labels = [labels[0], ("instance", instance.as_str())];
+        page.add(&catalog::INSTANCE_IN_SYNC, &labels, f64::from(view.in_sync));
+        page.add(&catalog::INSTANCE_BACKLOG_BYTES, &labels, view.backlog_bytes as f64);
+        page.add(&catalog::INSTANCE_BACKLOG_ENTRIES, &labels, view.backlog_entries as f64);
+        page.add(&catalog::INSTANCE_BACKLOG_SECONDS, &labels, view.backlog.as_secs_f64());
+        let mq = [("qmgr", figures.name), ("instance", instance.as_str())];
+        page.add(&catalog::MQ_BACKLOG, &mq, view.backlog_bytes as f64);
+    }
+}
+
+fn publish_queue(page: &mut Page, queue_manager: &str, queue: &QueueView) {
+    let name = queue.definition.name.as_str();
+    let lines: [(&'static Metric, Option<&'static Metric>, f64); 7] = [
+        (&catalog::QUEUE_DEPTH, Some(&catalog::MQ_QUEUE_DEPTH), queue.depth as f64),
+        (&catalog::QUEUE_MAX_DEPTH, Some(&catalog::MQ_QUEUE_MAX_DEPTH), f64::from(queue.definition.maxdepth)),
+        (&catalog::QUEUE_UNCOMMITTED, Some(&catalog::MQ_QUEUE_UNCOMMITTED), queue.uncommitted as f64),
+        (&catalog::QUEUE_NOT_PERSISTENT, None, queue.not_persistent as f64),
+        (&catalog::QUEUE_OLDEST, Some(&catalog::MQ_QUEUE_OLDEST), queue.oldest_age.as_secs_f64()),
+        (&catalog::QUEUE_OPEN_INPUT, Some(&catalog::MQ_QUEUE_INPUT), f64::from(queue.open_input)),
+        (&catalog::QUEUE_OPEN_OUTPUT, Some(&catalog::MQ_QUEUE_OUTPUT), f64::from(queue.open_output)),
+    ];
+    for (ours, theirs, value) in lines {
+        page.add(ours, &[("queue_manager", queue_manager), ("queue", name)], value);
+        if let Some(theirs) = theirs {
+            page.add(theirs, &[("qmgr", queue_manager), ("queue", name)], value);
+        }
+    }
+}
+
+fn role_name(role: &RoleView) -> &'static str {
+    match role {
+        RoleView::Serving { .. } => "active",
+        RoleView::Elected { .. } => "starting",
+        RoleView::NotServing { recovering: true, .. } => "recovering",
+        RoleView::NotServing { leader: None, .. } => "no-leader",
+        RoleView::NotServing { .. } => "replica",
+    }
+}
+
+pub fn publish_listener(page: &mut Page, figures: &ListenerFigures) {
+    let lines: &[(&'static Metric, u64)] = &[
+        (&catalog::CONNECTIONS, figures.connections),
+        (&catalog::CONNECTIONS_REFUSED, figures.connections_refused),
+        (&catalog::STREAMS, figures.streams),
+        (&catalog::SESSIONS_REFUSED, figures.sessions_refused),
+        (&catalog::FRAMES_RECEIVED, figures.frames_received),
+        (&catalog::CALLS_RECEIVED, figures.calls_received),
+        (&catalog::FRAMES_SENT, figures.frames_sent),
+        (&catalog::ANSWERS_SENT, figures.answers_sent),
+        (&catalog::BODY_BYTES_RECEIVED, figures.body_bytes_received),
+        (&catalog::BODY_BYTES_SENT, figures.body_bytes_sent),
+        (&catalog::UNARY_CALLS, figures.unary_calls),
+        (&catalog::CALLS_IN_FLIGHT, figures.calls_in_flight),
+        (&catalog::BYTES_IN_FLIGHT, figures.bytes_in_flight),
+        (&catalog::PART_BYTES, figures.part_bytes),
+        (&catalog::VIOLATIONS, figures.violations),
+    ];
+    lines.iter().for_each(|(metric, value)| page.add(metric, &[], *value as f64));
+    for failed in &figures.failed {
+        let number = failed.reason.number().to_string();
+        let labels = [("reason", number.as_str()), ("name", failed.reason.name())];
+        page.add(&catalog::FAILED_BY_REASON, &labels, failed.count as f64);
+    }
+}
+
+/// The process and what it is, from `/proc`; what cannot be read is left out.
+pub fn publish_process(page: &mut Page, cluster: &str, node: &str, version: &str, uptime: Duration) {
+    page.add(&catalog::BUILD_INFO, &[("cluster", cluster), ("node", node), ("version", version)], 1.0);
+    page.add(&catalog::UPTIME, &[], uptime.as_secs_f64());
+    if let Some((resident_bytes, cpu_seconds)) = process_figures() {
+        page.add(&catalog::RESIDENT_BYTES, &[], resident_bytes);
+        page.add(&catalog::CPU_SECONDS, &[], cpu_seconds);
+    }
+    if let Ok(files) = std::fs::read_dir("/proc/self/fd") {
+        page.add(&catalog::OPEN_FILES, &[], files.count() as f64);
+    }
+}
+
+fn process_figures() -> Option<(f64, f64)> {
+    // SAFETY: sysconf reads a constant of the system.
+    let (page_size, ticks) = unsafe { (libc::sysconf(libc::_SC_PAGESIZE), libc::sysconf(libc::_SC_CLK_TCK)) };
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // The process' name is in parentheses and may have blanks; the fields behind it are counted from 3 in proc(5).
+    let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
+    let field = |number: usize| fields.get(number - 3)?.parse::<f64>().ok();
+    Some((field(24)? * page_size as f64, (field(14)? + field(15)?) / ticks as f64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mqi::InstanceView;
+    use crate::types::{Index, Membership, ObjectName, QueueDefinition, Term};
+
+    #[test]
+    fn a_serving_queue_manager_has_our_names_and_the_ones_of_ibm() {
+        let stats = Stats { puts: 5, commits: 2, commit_index: 9, ..Stats::default() };
+        let role =
+            RoleView::Serving { term: Term(3), since: Default::default(), lease_until: Default::default() };
+        let nodes = [(NodeId(2), NodeInfo { name: "b".into(), ..NodeInfo::default() })];
+        let status = StatusView {
+            role: "active",
+            leader: Some(NodeId(1)),
+            serving_for: Duration::from_secs(60),
+            term: Term(3),
+            commit: Index(9),
+            applied: Index(9),
+            quorum_live: 2,
+            quorum_of: 3,
+            membership: Membership { nodes: nodes.into_iter().collect(), ..Membership::default() },
+            instances: vec![InstanceView {
+                node: NodeId(2),
+                voter: true,
+                in_sync: false,
+                reason: "catching up".into(),
+                backlog_entries: 4,
+                backlog_bytes: 4096,
+                backlog: Duration::from_millis(1500),
+            }],
+            queues: 1,
+            messages: 7,
+            not_persistent: 0,
+            sessions: 1,
+            dead_letter_queue: None,
+            puts_refused: None,
+        };
+        let queue = QueueView {
+            definition: QueueDefinition::new(ObjectName::new("HA.QUEUE").unwrap()),
+            depth: 7,
+            not_persistent: 0,
+            uncommitted: 1,
+            open_input: 1,
+            open_output: 0,
+            oldest_age: Duration::from_secs(3),
+        };
+        let mut page = Page::default();
+        let figures = QueueManagerFigures {
+            name: "ha.queue.manager",
+            role: &role,
+            stats: &stats,
+            status: Some(&status),
+            queues: &[queue],
+            nodes: &BTreeMap::new(),
+        };
+        publish_queue_manager(&mut page, &figures);
+        let text = page.into_text();
+        for line in [
+            "trimaran_puts_total{queue_manager=\"ha.queue.manager\"} 5",
+            "ibmmq_qmgr_commit_total{qmgr=\"ha.queue.manager\"} 2",
+            "ibmmq_queue_depth{qmgr=\"ha.queue.manager\",queue=\"HA.QUEUE\"} 7",
+            "ibmmq_qmgr_status{qmgr=\"ha.queue.manager\"} 2",
+            "trimaran_role{queue_manager=\"ha.queue.manager\",role=\"active\"} 1",
+            "trimaran_role{queue_manager=\"ha.queue.manager\",role=\"replica\"} 0",
+            "ibmmq_nha_replication_backlog_bytes{qmgr=\"ha.queue.manager\",instance=\"b\"} 4096",
+            "trimaran_instance_backlog_seconds{queue_manager=\"ha.queue.manager\",instance=\"b\"} 1.5",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is missing in\n{text}");
+        }
+    }
+
+    #[test]
+    fn the_process_knows_itself() {
+        let mut page = Page::default();
+        publish_process(&mut page, "demo", "a", "0.1.0", Duration::from_secs(2));
+        let text = page.into_text();
+        assert!(text.contains("trimaran_build_info{cluster=\"demo\",node=\"a\",version=\"0.1.0\"} 1"));
+        assert!(text.contains("trimaran_resident_memory_bytes "));
+    }
+}
