@@ -1,0 +1,216 @@
+//! Accepts connections, plain or TLS, and knows whose they are before a protocol sees them.
+//!
+//! Handshakes run beside each other with a time limit, so that one slow stranger keeps nobody waiting; connections
+//! are counted, so that many strangers do not either.
+
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio_rustls::TlsAcceptor;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::server::Connected;
+
+use super::identity::{Principal, principal};
+use super::tls::Tls;
+
+/// Who is expected at a listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    Clients,
+    /// Only nodes of this cluster, each with its own certificate.
+    Peers,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct AcceptLimits {
+    pub connections: usize,
+    pub handshake: Duration,
+}
+
+impl AcceptLimits {
+    pub fn connections(connections: usize) -> AcceptLimits {
+        AcceptLimits { connections, handshake: Duration::from_secs(5) }
+    }
+}
+
+/// What tonic puts into the extensions of every request of a connection.
+#[derive(Clone, Debug, Default)]
+pub struct ConnectionInfo {
+    pub remote: Option<SocketAddr>,
+    pub principal: Principal,
+    pub tls: bool,
+}
+
+/// A connection that was accepted.
+#[derive(Debug)]
+pub struct Connection {
+    stream: Stream,
+    info: ConnectionInfo,
+    _counted: OwnedSemaphorePermit,
+}
+
+#[derive(Debug)]
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<tokio_rustls::server::TlsStream<TcpStream>>),
+}
+
+/// Accepts until the stream is dropped. Errors of single connections are logged and do not end it.
+pub fn incoming(
+    listener: TcpListener,
+    tls: Option<Arc<Tls>>,
+    audience: Audience,
+    limits: AcceptLimits,
+) -> impl futures::Stream<Item = io::Result<Connection>> + Send + Unpin + 'static {
+    let (sender, receiver) = mpsc::channel(64);
+    tokio::spawn(accept(listener, tls, audience, limits, sender));
+    ReceiverStream::new(receiver)
+}
+
+async fn accept(
+    listener: TcpListener,
+    tls: Option<Arc<Tls>>,
+    audience: Audience,
+    limits: AcceptLimits,
+    sender: mpsc::Sender<io::Result<Connection>>,
+) {
+    let counted = Arc::new(Semaphore::new(limits.connections));
+    loop {
+        let permit = tokio::select! {
+            permit = counted.clone().acquire_owned() => permit.expect("the semaphore is never closed"),
+            () = sender.closed() => return,
+        };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = sender.closed() => return,
+        };
+        let (stream, remote) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of file descriptors, most likely: trying again at once would only burn a CPU.
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let (tls, sender) = (tls.clone(), sender.clone());
+        tokio::spawn(async move {
+            match tokio::time::timeout(limits.handshake, welcome(stream, remote, tls, audience, permit)).await
+            {
+                Ok(Ok(connection)) => {
+                    let _ = sender.send(Ok(connection)).await;
+                }
+                Ok(Err(reason)) => tracing::debug!(%remote, %reason, "connection refused"),
+                Err(_) => tracing::debug!(%remote, "connection refused: the handshake took too long"),
+            }
+        });
+    }
+}
+
+async fn welcome(
+    stream: TcpStream,
+    remote: SocketAddr,
+    tls: Option<Arc<Tls>>,
+    audience: Audience,
+    counted: OwnedSemaphorePermit,
+) -> io::Result<Connection> {
+    stream.set_nodelay(true)?;
+    let keepalive = socket2::TcpKeepalive::new().with_time(Duration::from_secs(30));
+    socket2::SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
+    let Some(tls) = tls else {
+        let info = ConnectionInfo { remote: Some(remote), principal: Principal::Anonymous, tls: false };
+        return Ok(Connection { stream: Stream::Plain(stream), info, _counted: counted });
+    };
+    let config = match audience {
+        Audience::Clients => tls.server_for_clients(),
+        Audience::Peers => tls.server_for_peers(),
+    };
+    let stream = TlsAcceptor::from(config).accept(stream).await?;
+    let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+    let principal = certificate.map_or(Principal::Anonymous, principal);
+    if audience == Audience::Peers && !matches!(principal, Principal::Node { .. }) {
+        tracing::warn!(%remote, ?principal, "refused at the peers' port: not the certificate of a node");
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "not the certificate of a node"));
+    }
+    let info = ConnectionInfo { remote: Some(remote), principal, tls: true };
+    Ok(Connection { stream: Stream::Tls(Box::new(stream)), info, _counted: counted })
+}
+
+impl Connection {
+    pub fn info(&self) -> &ConnectionInfo {
+        &self.info
+    }
+}
+
+impl Connected for Connection {
+    type ConnectInfo = ConnectionInfo;
+
+    fn connect_info(&self) -> ConnectionInfo {
+        self.info.clone()
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match &mut self.stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
+            Stream::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
+            Stream::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+            Stream::Tls(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match &self.stream {
+            Stream::Plain(stream) => stream.is_write_vectored(),
+            Stream::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_flush(context),
+            Stream::Tls(stream) => Pin::new(stream).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.stream {
+            Stream::Plain(stream) => Pin::new(stream).poll_shutdown(context),
+            Stream::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+        }
+    }
+}
