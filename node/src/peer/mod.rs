@@ -1,1 +1,267 @@
-//! peer
+//! Between nodes: one connection each way for every pair of nodes, shared by all queue managers (L3).
+//!
+//! Reading order: [`Peers`] here, `frame` (what travels and how it is encoded), `outbound` (our stream to a peer, and
+//! when it counts as up, lost or gone), `inbound` (a peer's stream to us), `snapshot_stream` (state transfer).
+//! Nothing here knows what the messages mean; what a peer says becomes events of the queue manager it is for.
+
+mod frame;
+mod inbound;
+mod outbound;
+mod snapshot_stream;
+
+#[cfg(test)]
+mod peer_test;
+
+pub use inbound::PeerService;
+pub use outbound::{ProbeError, probe};
+pub use snapshot_stream::{SnapshotReader, SnapshotStore, SnapshotTransfer, SnapshotWriter};
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use tokio::sync::{Notify, mpsc, watch};
+use trimaran_proto::replica::v1::PeerMessage;
+
+use crate::replica::{Event, Inbox};
+use crate::types::{Membership, NodeId, NodeInfo, QueueManagerId};
+
+/// What nodes speak with each other; nodes of different versions refuse each other.
+pub const PROTOCOL_VERSION: u32 = 1;
+/// Frames that wait for a peer; the bytes in them are bounded as well.
+const FRAMES_QUEUED_MAX: usize = 1024;
+
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub cluster: String,
+    pub node: NodeId,
+    /// Unsent bytes for one peer; what is over it is dropped.
+    pub unsent_bytes: usize,
+    pub snapshot_bytes_per_second: u64,
+}
+
+/// Gives the TLS of a connection to the node of this name; None for plain connections.
+pub type PeerTls = Arc<dyn Fn(&str) -> Result<Option<Arc<rustls::ClientConfig>>, String> + Send + Sync>;
+
+/// Says whose certificate a connection showed, from the extensions of its requests: None when there was no TLS.
+pub type PeerName = Arc<dyn Fn(&http::Extensions) -> Option<String> + Send + Sync>;
+
+/// All peers of this node.
+pub struct Peers {
+    options: Options,
+    tls: PeerTls,
+    inboxes: BTreeMap<QueueManagerId, Inbox>,
+    snapshots: Arc<dyn SnapshotStore>,
+    links: ArcSwap<BTreeMap<NodeId, Arc<Link>>>,
+    /// Where the nodes are: from the configuration, then from the groups' memberships.
+    known: Mutex<Known>,
+    transfers: snapshot_stream::Transfers,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    configured: BTreeMap<NodeId, NodeInfo>,
+    memberships: BTreeMap<QueueManagerId, Membership>,
+}
+
+/// One peer as seen from here.
+#[derive(Debug)]
+struct Link {
+    node: NodeId,
+    info: watch::Sender<NodeInfo>,
+    frames: mpsc::Sender<Vec<PeerMessage>>,
+    unsent_bytes: AtomicUsize,
+    connected: AtomicBool,
+    /// There was a connection since the peer was last reported gone.
+    was_up: AtomicBool,
+    /// The other direction changed: look at once whether the peer is still there.
+    nudge: Notify,
+    counters: LinkCounters,
+    /// The sentence with which the peer refused us last.
+    refused: Mutex<Option<String>>,
+    /// The task that reads the peer's newest stream to us.
+    reader: Mutex<Option<tokio::task::AbortHandle>>,
+    closed: watch::Sender<bool>,
+}
+
+#[derive(Debug, Default)]
+struct LinkCounters {
+    frames_sent: AtomicU64,
+    messages_sent: AtomicU64,
+    bytes_sent: AtomicU64,
+    messages_dropped: AtomicU64,
+    messages_received: AtomicU64,
+    connects: AtomicU64,
+}
+
+/// One peer, for status and metrics.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PeerView {
+    pub node: NodeId,
+    pub name: String,
+    pub address: String,
+    pub connected: bool,
+    pub refused: Option<String>,
+    pub unsent_bytes: usize,
+    pub frames_sent: u64,
+    pub messages_sent: u64,
+    pub bytes_sent: u64,
+    pub messages_dropped: u64,
+    pub messages_received: u64,
+    pub connects: u64,
+}
+
+impl Peers {
+    /// `configured` are the nodes of the cluster file; connections to them begin at once. To be called within the
+    /// async runtime.
+    pub fn start(
+        options: Options,
+        tls: PeerTls,
+        inboxes: BTreeMap<QueueManagerId, Inbox>,
+        snapshots: Arc<dyn SnapshotStore>,
+        configured: BTreeMap<NodeId, NodeInfo>,
+    ) -> Arc<Peers> {
+        let peers = Arc::new(Peers {
+            options,
+            tls,
+            inboxes,
+            snapshots,
+            links: ArcSwap::default(),
+            known: Mutex::new(Known { configured, memberships: BTreeMap::new() }),
+            transfers: snapshot_stream::Transfers::default(),
+        });
+        peers.connect_known();
+        peers
+    }
+
+    /// Sends what one turn had to say to one peer. Never waits: without a connection, or with too much unsent, the
+    /// messages are dropped and counted; Raft repeats them.
+    pub fn send(&self, to: NodeId, messages: Vec<PeerMessage>) {
+        let links = self.links.load();
+        let Some(link) = links.get(&to) else { return };
+        let count = messages.len() as u64;
+        if !link.offer(messages, self.options.unsent_bytes) {
+            link.counters.messages_dropped.fetch_add(count, Ordering::Relaxed);
+        }
+    }
+
+    /// The members of a group changed: connects to who is new and leaves who is no longer anywhere.
+    pub fn set_membership(self: &Arc<Self>, queue_manager: QueueManagerId, membership: Membership) {
+        self.known.lock().memberships.insert(queue_manager, membership);
+        self.connect_known();
+    }
+
+    /// Every peer, in order of id.
+    pub fn views(&self) -> Vec<PeerView> {
+        self.links.load().values().map(|link| link.view()).collect()
+    }
+
+    /// Snapshots on their way, in both directions.
+    pub fn transfers(&self) -> Vec<SnapshotTransfer> {
+        self.transfers.views()
+    }
+
+    /// Ends every connection to peers.
+    pub fn stop(&self) {
+        for link in self.links.swap(Arc::default()).values() {
+            link.close();
+        }
+    }
+
+    fn connect_known(self: &Arc<Self>) {
+        let wanted = self.known.lock().peers(self.options.node);
+        let links = self.links.load();
+        let mut next = BTreeMap::new();
+        for (node, info) in &wanted {
+            let link = match links.get(node) {
+                Some(link) => {
+                    link.info.send_if_modified(|known| {
+                        let moved = *known != *info;
+                        known.clone_from(info);
+                        moved
+                    });
+                    link.clone()
+                }
+                None => outbound::start(self.clone(), *node, info.clone()),
+            };
+            next.insert(*node, link);
+        }
+        for (node, link) in links.iter() {
+            if !wanted.contains_key(node) {
+                link.close();
+            }
+        }
+        self.links.store(Arc::new(next));
+    }
+
+    fn link(&self, node: NodeId) -> Option<Arc<Link>> {
+        self.links.load().get(&node).cloned()
+    }
+
+    /// Tells every queue manager, in order.
+    async fn tell_all(&self, event: impl Fn() -> Event) {
+        for inbox in self.inboxes.values() {
+            let _ = inbox.deliver(event()).await;
+        }
+    }
+}
+
+impl Known {
+    /// Everybody but `own`. What a group agreed on is newer than the file; who was removed from all groups is left.
+    fn peers(&self, own: NodeId) -> BTreeMap<NodeId, NodeInfo> {
+        let mut peers = self.configured.clone();
+        for membership in self.memberships.values() {
+            peers.extend(membership.nodes.iter().map(|(node, info)| (*node, info.clone())));
+        }
+        let removed = |node: &NodeId| {
+            let mut groups = self.memberships.values().peekable();
+            groups.peek().is_some() && groups.all(|group| group.removed.contains(node))
+        };
+        peers.retain(|node, _| *node != own && !removed(node));
+        peers
+    }
+}
+
+impl Link {
+    fn offer(&self, messages: Vec<PeerMessage>, unsent_max: usize) -> bool {
+        if !self.connected.load(Ordering::Relaxed) {
+            return false;
+        }
+        let bytes = frame::weight(&messages);
+        // One frame always fits, however large.
+        let unsent = self.unsent_bytes.fetch_add(bytes, Ordering::Relaxed);
+        if (unsent > 0 && unsent + bytes > unsent_max) || self.frames.try_send(messages).is_err() {
+            self.unsent_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            return false;
+        }
+        true
+    }
+
+    fn close(&self) {
+        self.closed.send_replace(true);
+        if let Some(reader) = self.reader.lock().take() {
+            reader.abort();
+        }
+    }
+
+    fn view(&self) -> PeerView {
+        let info = self.info.borrow();
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        PeerView {
+            node: self.node,
+            name: info.name.clone(),
+            address: info.peer_address.clone(),
+            connected: self.connected.load(Ordering::Relaxed),
+            refused: self.refused.lock().clone(),
+            unsent_bytes: self.unsent_bytes.load(Ordering::Relaxed),
+            frames_sent: count(&self.counters.frames_sent),
+            messages_sent: count(&self.counters.messages_sent),
+            bytes_sent: count(&self.counters.bytes_sent),
+            messages_dropped: count(&self.counters.messages_dropped),
+            messages_received: count(&self.counters.messages_received),
+            connects: count(&self.counters.connects),
+        }
+    }
+}

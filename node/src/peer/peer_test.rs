@@ -1,0 +1,293 @@
+//! Two nodes over real sockets of loopback, without replicas: what arrives, and what is said about connections.
+
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use trimaran_proto::replica::v1::peer_message::Message as Kind;
+use trimaran_proto::replica::v1::{Entry, PeerMessage, RaftMessage, Row};
+
+use super::*;
+use crate::qmgr::QueueManager;
+use crate::replica::{Mailbox, inbox};
+use crate::types::{Index, ObjectName, RoleView, SnapshotMeta, Term};
+
+const QUEUE_MANAGER: QueueManagerId = QueueManagerId(1);
+
+/// A store that is a list of rows.
+#[derive(Default)]
+struct Rows {
+    rows: Mutex<Vec<Row>>,
+}
+
+impl SnapshotStore for Arc<Rows> {
+    fn open(&self, _: QueueManagerId) -> Result<Box<dyn SnapshotReader>, String> {
+        Ok(Box::new(Reading { rows: self.rows.lock().clone(), next: 0 }))
+    }
+
+    fn begin(&self, _: &SnapshotMeta) -> Result<Box<dyn SnapshotWriter>, String> {
+        Ok(Box::new(Writing { target: self.clone(), rows: Vec::new() }))
+    }
+}
+
+struct Reading {
+    rows: Vec<Row>,
+    next: usize,
+}
+
+impl SnapshotReader for Reading {
+    fn meta(&self) -> SnapshotMeta {
+        SnapshotMeta {
+            queue_manager: QUEUE_MANAGER,
+            index: Index(7),
+            term: Term(3),
+            membership: Membership::default(),
+        }
+    }
+
+    fn bytes_estimate(&self) -> u64 {
+        self.rows.iter().map(|row| row.value.len() as u64).sum()
+    }
+
+    fn next_rows(&mut self, bytes_max: usize) -> Result<Vec<Row>, String> {
+        let mut taken = Vec::new();
+        let mut bytes = 0;
+        while let Some(row) = self.rows.get(self.next)
+            && bytes < bytes_max
+        {
+            bytes += row.value.len();
+            taken.push(row.clone());
+            self.next += 1;
+        }
+        Ok(taken)
+    }
+}
+
+struct Writing {
+    target: Arc<Rows>,
+    rows: Vec<Row>,
+}
+
+impl SnapshotWriter for Writing {
+    fn write(&mut self, rows: Vec<Row>) -> Result<(), String> {
+        self.rows.extend(rows);
+        Ok(())
+    }
+
+    fn install(self: Box<Self>) -> Result<Box<QueueManager>, String> {
+        *self.target.rows.lock() = self.rows;
+        Ok(Box::new(QueueManager::new(QUEUE_MANAGER, ObjectName::new("QM").unwrap())))
+    }
+}
+
+struct TestNode {
+    peers: Arc<Peers>,
+    mailbox: Mailbox,
+    rows: Arc<Rows>,
+    server: tokio::task::JoinHandle<()>,
+}
+
+impl TestNode {
+    async fn start(
+        cluster: &str,
+        id: u64,
+        listener: TcpListener,
+        others: &[(u64, String)],
+        rows: Rows,
+    ) -> TestNode {
+        let role = RoleView::NotServing { term: Term(0), leader: None, recovering: false };
+        let name = ObjectName::new("QM").unwrap();
+        let (inbox, mailbox, publisher) =
+            inbox(QUEUE_MANAGER, name, Arc::default(), 0, role, Membership::default());
+        std::mem::forget(publisher);
+        let info = |(id, address): &(u64, String)| {
+            let info =
+                NodeInfo { name: format!("n{id}"), peer_address: address.clone(), ..NodeInfo::default() };
+            (NodeId(*id), info)
+        };
+        let options = Options {
+            cluster: cluster.to_owned(),
+            node: NodeId(id),
+            unsent_bytes: 8 << 20,
+            snapshot_bytes_per_second: 1 << 30,
+        };
+        let rows = Arc::new(rows);
+        let peers = Peers::start(
+            options,
+            Arc::new(|_: &str| Ok(None)),
+            BTreeMap::from([(QUEUE_MANAGER, inbox)]),
+            Arc::new(rows.clone()),
+            others.iter().map(info).collect(),
+        );
+        let service = PeerService::new(peers.clone(), Arc::new(|_: &http::Extensions| None));
+        let server = tokio::spawn(async move {
+            service.serve(TcpListenerStream::new(listener), std::future::pending()).await.unwrap();
+        });
+        TestNode { peers, mailbox, rows, server }
+    }
+
+    async fn event(&mut self) -> Event {
+        let mut events = Vec::new();
+        let mut calls = Vec::new();
+        let taken = poll_fn(|context| self.mailbox.poll_take(context, &mut calls, 1, &mut events, 1));
+        tokio::time::timeout(Duration::from_secs(10), taken).await.expect("an event within 10 s");
+        events.remove(0)
+    }
+}
+
+async fn listener() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    (listener, address)
+}
+
+async fn pair(rows: Rows) -> (TestNode, TestNode) {
+    let (first, first_address) = listener().await;
+    let (second, second_address) = listener().await;
+    let mut a = TestNode::start("test", 1, first, &[(2, second_address)], rows).await;
+    let mut b = TestNode::start("test", 2, second, &[(1, first_address)], Rows::default()).await;
+    assert!(matches!(a.event().await, Event::PeerConnected { node: NodeId(2) }));
+    assert!(matches!(b.event().await, Event::PeerConnected { node: NodeId(1) }));
+    (a, b)
+}
+
+fn append(index: u64, bytes: usize) -> PeerMessage {
+    let entry = Entry { index, data: Bytes::from(vec![index as u8; bytes]), ..Entry::default() };
+    let raft = RaftMessage { index, entries: vec![entry], ..RaftMessage::default() };
+    PeerMessage { queue_manager: 1, message: Some(Kind::Raft(raft)) }
+}
+
+#[tokio::test]
+async fn what_is_sent_arrives_in_order() {
+    let (a, mut b) = pair(Rows::default()).await;
+    for turn in 0..20 {
+        a.peers.send(NodeId(2), vec![append(2 * turn, 50_000), append(2 * turn + 1, 10)]);
+    }
+    for index in 0..40 {
+        let Event::Peer { from: NodeId(1), message: Kind::Raft(raft) } = b.event().await else {
+            panic!("a message was expected")
+        };
+        assert_eq!(raft.index, index);
+        assert!(raft.entries[0].data.iter().all(|byte| *byte == index as u8));
+    }
+    let view = a.peers.views().remove(0);
+    assert_eq!((view.messages_sent, view.messages_dropped, view.unsent_bytes), (40, 0, 0));
+}
+
+#[tokio::test]
+async fn too_much_for_a_slow_peer_is_dropped_and_counted() {
+    let (a, _b) = pair(Rows::default()).await;
+    for index in 0..2000 {
+        a.peers.send(NodeId(2), vec![append(index, 1 << 20)]);
+    }
+    let view = a.peers.views().remove(0);
+    assert!(view.messages_dropped > 1000 && view.unsent_bytes <= 9 << 20, "{view:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_peer_is_lost_and_gone_at_once() {
+    let (mut a, mut b) = pair(Rows::default()).await;
+    b.server.abort();
+    let _ = (&mut b.server).await;
+    b.peers.stop();
+    let died = Instant::now();
+    assert!(matches!(a.event().await, Event::PeerLost { node: NodeId(2) }));
+    assert!(matches!(a.event().await, Event::PeerGone { node: NodeId(2) }));
+    assert!(died.elapsed() < Duration::from_millis(500), "{:?}", died.elapsed());
+}
+
+#[tokio::test]
+async fn a_node_of_another_cluster_is_refused_in_words() {
+    let (first, first_address) = listener().await;
+    let (second, second_address) = listener().await;
+    let a = TestNode::start("one", 1, first, &[(2, second_address.clone())], Rows::default()).await;
+    let _b = TestNode::start("two", 2, second, &[(1, first_address)], Rows::default()).await;
+    let refused = loop {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        if let Some(refused) = a.peers.views().remove(0).refused {
+            break refused;
+        }
+    };
+    assert!(refused.contains("belongs to cluster \"two\" and not to \"one\""), "{refused}");
+
+    let info = NodeInfo { peer_address: second_address, ..NodeInfo::default() };
+    let plain: PeerTls = Arc::new(|_: &str| Ok(None));
+    let wrong = probe("two", NodeId(1), NodeId(5), &info, &plain).await.unwrap_err();
+    assert!(matches!(wrong, ProbeError::Refused(text) if text.contains("this is node 2 and not node 5")));
+    let ack = probe("two", NodeId(1), NodeId(2), &info, &plain).await.unwrap();
+    assert_eq!((ack.node, ack.version), (2, PROTOCOL_VERSION));
+}
+
+#[tokio::test]
+async fn who_is_no_member_any_more_is_left() {
+    let (mut a, _b) = pair(Rows::default()).await;
+    let removed = Membership { removed: [NodeId(2)].into(), ..Membership::default() };
+    a.peers.set_membership(QUEUE_MANAGER, removed);
+    assert!(matches!(a.event().await, Event::PeerLost { node: NodeId(2) }));
+    assert!(a.peers.views().is_empty());
+}
+
+fn rows(count: u32) -> Vec<Row> {
+    let row = |number: u32| Row {
+        family: number % 3,
+        key: Bytes::from(number.to_be_bytes().to_vec()),
+        value: Bytes::from(vec![number as u8; 10_000]),
+    };
+    (0..count).map(row).collect()
+}
+
+#[tokio::test]
+async fn a_snapshot_arrives_as_it_was() {
+    let sent = Rows { rows: Mutex::new(rows(1000)) };
+    let (mut a, mut b) = pair(sent).await;
+    a.peers.send_snapshot(QUEUE_MANAGER, NodeId(2), 3);
+    let Event::SnapshotInstalled { from, term, meta, .. } = b.event().await else {
+        panic!("a snapshot was expected")
+    };
+    assert_eq!((from, term, meta.index), (NodeId(1), 3, Index(7)));
+    assert!(matches!(a.event().await, Event::SnapshotSent { to: NodeId(2), arrived: true }));
+    assert_eq!(*b.rows.rows.lock(), rows(1000));
+    assert!(a.peers.transfers().is_empty() && b.peers.transfers().is_empty());
+}
+
+/// Forwards connections to `target` and cuts each after `bytes`, the first few times.
+async fn bad_line(target: String, bytes: u64, cuts: u32) -> String {
+    let (listener, address) = listener().await;
+    tokio::spawn(async move {
+        let mut left = cuts;
+        while let Ok((mut near, _)) = listener.accept().await {
+            let mut far = tokio::net::TcpStream::connect(&target).await.unwrap();
+            let cut = left > 0;
+            left = left.saturating_sub(1);
+            tokio::spawn(async move {
+                let (mut near_read, mut near_write) = near.split();
+                let (mut far_read, mut far_write) = far.split();
+                let mut limited =
+                    tokio::io::AsyncReadExt::take(&mut near_read, if cut { bytes } else { u64::MAX });
+                tokio::select! {
+                    _ = tokio::io::copy(&mut limited, &mut far_write) => {}
+                    _ = tokio::io::copy(&mut far_read, &mut near_write) => {}
+                }
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_goes_on_after_its_connection_broke() {
+    let (first, _) = listener().await;
+    let (second, second_address) = listener().await;
+    let line = bad_line(second_address, 3_000_000, 3).await;
+    let sent = Rows { rows: Mutex::new(rows(1000)) };
+    let a = TestNode::start("test", 1, first, &[(2, line)], sent).await;
+    let mut b = TestNode::start("test", 2, second, &[(1, "127.0.0.1:1".to_owned())], Rows::default()).await;
+    a.peers.send_snapshot(QUEUE_MANAGER, NodeId(2), 3);
+    while !matches!(b.event().await, Event::SnapshotInstalled { .. }) {}
+    assert_eq!(*b.rows.rows.lock(), rows(1000));
+}

@@ -1,0 +1,623 @@
+//! State transfer: the rows of one queue manager, from our message store to a peer's.
+//!
+//! ```text
+//! sender                                   receiver
+//!   number 0: meta, stream, leader_term  →   staging for (sender, stream) is found or begun
+//!                                        ←   number n: chunks up to n are on disk
+//!   number n+1 …: rows, crc              →   written to the staging
+//!                                        ←   number n+1 …
+//!   done: rows_total, crc of crcs        →   checked, installed
+//!                                        ←   installed
+//! ```
+//!
+//! It has a connection of its own and a limit of bytes a second, so that live traffic does not wait behind it. A
+//! break is survived as long as the sender has the snapshot open and still keeps the chunks that were not
+//! acknowledged; otherwise it begins again.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use prost::Message;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::codec::Streaming;
+use tonic::{Request, Status};
+use trimaran_proto::replica::v1 as wire;
+use trimaran_proto::replica::v1::{Row, SnapshotAck, SnapshotChunk};
+
+use super::frame::FrameCodec;
+use super::{Link, Peers, outbound};
+use crate::qmgr::QueueManager;
+use crate::replica::Event;
+use crate::types::{Index, Membership, NodeId, NodeInfo, QueueManagerId, SnapshotMeta, Term};
+
+const CHUNK_BYTES: usize = 256 * 1024;
+/// Chunks that are on their way and may have to be sent again.
+const CHUNKS_UNACKNOWLEDGED_MAX: usize = 32;
+/// The sender gives up when nothing arrived for so long; Raft asks again.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(30);
+/// An unfinished staging is thrown away when its sender was silent for so long.
+const STAGING_KEPT: Duration = Duration::from_secs(60);
+const INSTALL_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Where snapshots come from and go to: the message store. Every call may block on the disk.
+pub trait SnapshotStore: Send + Sync + 'static {
+    /// The newest flushed state of a queue manager, as it is now; later changes do not show.
+    fn open(&self, queue_manager: QueueManagerId) -> Result<Box<dyn SnapshotReader>, String>;
+    /// Begins to receive: replaces an unfinished staging of the same queue manager.
+    fn begin(&self, meta: &SnapshotMeta) -> Result<Box<dyn SnapshotWriter>, String>;
+}
+
+pub trait SnapshotReader: Send {
+    fn meta(&self) -> SnapshotMeta;
+    fn bytes_estimate(&self) -> u64;
+    /// The next rows in key order, about `bytes_max` of them; empty at the end.
+    fn next_rows(&mut self, bytes_max: usize) -> Result<Vec<Row>, String>;
+}
+
+pub trait SnapshotWriter: Send {
+    /// Durable or lost as a whole: only `install` must survive a crash.
+    fn write(&mut self, rows: Vec<Row>) -> Result<(), String>;
+    /// Puts the rows in the place of the queue manager's state, durably, and loads it.
+    fn install(self: Box<Self>) -> Result<Box<QueueManager>, String>;
+}
+
+/// A snapshot on its way, for status and metrics.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnapshotTransfer {
+    pub queue_manager: QueueManagerId,
+    pub peer: NodeId,
+    pub sending: bool,
+    pub bytes: u64,
+    pub bytes_estimate: u64,
+    pub running_for: Duration,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Transfers {
+    running: Mutex<BTreeMap<u64, Arc<Running>>>,
+    streams: AtomicU64,
+    stagings: Mutex<BTreeMap<(QueueManagerId, NodeId), Staging>>,
+}
+
+#[derive(Debug)]
+struct Running {
+    queue_manager: QueueManagerId,
+    peer: NodeId,
+    sending: bool,
+    bytes: AtomicU64,
+    bytes_estimate: AtomicU64,
+    begun: Instant,
+}
+
+/// What arrived of a snapshot before its stream broke.
+struct Staging {
+    stream: u64,
+    meta: SnapshotMeta,
+    writer: Box<dyn SnapshotWriter>,
+    number: u64,
+    rows: u64,
+    crc: u32,
+    touched: Instant,
+}
+
+impl std::fmt::Debug for Staging {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Staging").field("stream", &self.stream).field("number", &self.number).finish()
+    }
+}
+
+impl Transfers {
+    pub fn views(&self) -> Vec<SnapshotTransfer> {
+        let view = |running: &Arc<Running>| SnapshotTransfer {
+            queue_manager: running.queue_manager,
+            peer: running.peer,
+            sending: running.sending,
+            bytes: running.bytes.load(Ordering::Relaxed),
+            bytes_estimate: running.bytes_estimate.load(Ordering::Relaxed),
+            running_for: running.begun.elapsed(),
+        };
+        self.running.lock().values().map(view).collect()
+    }
+
+    fn begin(&self, queue_manager: QueueManagerId, peer: NodeId, sending: bool) -> Transfer<'_> {
+        let number = self.next_number();
+        let running = Arc::new(Running {
+            queue_manager,
+            peer,
+            sending,
+            bytes: AtomicU64::new(0),
+            bytes_estimate: AtomicU64::new(0),
+            begun: Instant::now(),
+        });
+        self.running.lock().insert(number, running.clone());
+        Transfer { transfers: self, number, running }
+    }
+
+    fn next_number(&self) -> u64 {
+        self.streams.fetch_add(1, Ordering::Relaxed) + 1
+    }
+}
+
+/// Listed while it lives.
+struct Transfer<'a> {
+    transfers: &'a Transfers,
+    number: u64,
+    running: Arc<Running>,
+}
+
+impl Drop for Transfer<'_> {
+    fn drop(&mut self) {
+        self.transfers.running.lock().remove(&self.number);
+    }
+}
+
+impl Peers {
+    /// Sends the newest flushed state to a peer; answered by `SnapshotSent` to the queue manager's inbox.
+    pub fn send_snapshot(self: &Arc<Self>, queue_manager: QueueManagerId, to: NodeId, leader_term: u64) {
+        let peers = self.clone();
+        tokio::spawn(async move {
+            let arrived = match peers.link(to) {
+                None => false,
+                Some(link) => match send(&peers, &link, queue_manager, leader_term).await {
+                    Ok(bytes) => {
+                        tracing::info!(
+                            queue_manager = queue_manager.0,
+                            to = to.0,
+                            bytes,
+                            "snapshot installed by peer"
+                        );
+                        true
+                    }
+                    Err(reason) => {
+                        tracing::warn!(
+                            queue_manager = queue_manager.0,
+                            to = to.0,
+                            reason,
+                            "snapshot not sent"
+                        );
+                        false
+                    }
+                },
+            };
+            if let Some(inbox) = peers.inboxes.get(&queue_manager) {
+                let _ = inbox.deliver(Event::SnapshotSent { to, arrived }).await;
+            }
+        });
+    }
+}
+
+/// The snapshot as the sender goes through it.
+struct Sending {
+    reader: Box<dyn SnapshotReader>,
+    /// Chunks the receiver has not acknowledged, the oldest first.
+    unacknowledged: VecDeque<SnapshotChunk>,
+    next_number: u64,
+    rows: u64,
+    crc: u32,
+    read_all: bool,
+    acknowledged: u64,
+}
+
+async fn send(
+    peers: &Arc<Peers>,
+    link: &Arc<Link>,
+    queue_manager: QueueManagerId,
+    leader_term: u64,
+) -> Result<u64, String> {
+    let transfer = peers.transfers.begin(queue_manager, link.node, true);
+    let store = peers.snapshots.clone();
+    let reader = blocking(move || store.open(queue_manager)).await?;
+    let meta = reader.meta();
+    transfer.running.bytes_estimate.store(reader.bytes_estimate(), Ordering::Relaxed);
+    // The start time keeps streams of an earlier process apart.
+    let wall = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let stream = wall.map_or(0, |since| since.as_nanos() as u64) ^ transfer.number;
+    tracing::info!(
+        queue_manager = queue_manager.0,
+        to = link.node.0,
+        index = meta.index.0,
+        "sending a snapshot"
+    );
+    let hello = SnapshotChunk {
+        cluster: peers.options.cluster.clone(),
+        from: peers.options.node.0,
+        to: link.node.0,
+        meta: Some(meta_to_wire(&meta)),
+        stream,
+        number: 0,
+        bytes_total_estimate: reader.bytes_estimate(),
+        leader_term,
+        ..SnapshotChunk::default()
+    };
+    let mut sending = Sending {
+        reader,
+        unacknowledged: VecDeque::new(),
+        next_number: 1,
+        rows: 0,
+        crc: 0,
+        read_all: false,
+        acknowledged: 0,
+    };
+    let mut progress = Instant::now();
+    loop {
+        let before = sending.acknowledged;
+        let (state, result) = attempt(peers, link, &hello, sending, &transfer.running).await;
+        sending = state;
+        match result {
+            Ok(()) => return Ok(transfer.running.bytes.load(Ordering::Relaxed)),
+            Err(Attempt::Final(reason)) => return Err(reason),
+            Err(Attempt::Broken(reason)) => {
+                if sending.acknowledged > before {
+                    progress = Instant::now();
+                }
+                if progress.elapsed() > GIVE_UP_AFTER || *link.closed.borrow() {
+                    return Err(reason);
+                }
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        }
+    }
+}
+
+enum Attempt {
+    /// Worth another try.
+    Broken(String),
+    Final(String),
+}
+
+async fn attempt(
+    peers: &Arc<Peers>,
+    link: &Arc<Link>,
+    hello: &SnapshotChunk,
+    mut sending: Sending,
+    running: &Running,
+) -> (Sending, Result<(), Attempt>) {
+    let channel = match outbound::connect_for_snapshot(peers, link).await {
+        Ok(channel) => channel,
+        Err(reason) => return (sending, Err(Attempt::Broken(reason))),
+    };
+    let (chunks, queue) = mpsc::channel::<SnapshotChunk>(4);
+    let mut grpc = tonic::client::Grpc::new(channel).max_encoding_message_size(usize::MAX);
+    if let Err(error) = grpc.ready().await {
+        return (sending, Err(Attempt::Broken(error.to_string())));
+    }
+    let path = http::uri::PathAndQuery::from_static("/trimaran.replica.v1.Peer/InstallSnapshot");
+    let codec = FrameCodec::<SnapshotChunk, SnapshotAck>::default();
+    if chunks.try_send(hello.clone()).is_err() {
+        return (sending, Err(Attempt::Broken("the stream ended".to_owned())));
+    }
+    let started = grpc.streaming(Request::new(ReceiverStream::new(queue)), path, codec).await;
+    let mut acks = match started.map_err(refusal) {
+        Ok(response) => response.into_inner(),
+        Err(broken) => return (sending, Err(broken)),
+    };
+    let result =
+        exchange(&mut sending, &chunks, &mut acks, running, peers.options.snapshot_bytes_per_second).await;
+    (sending, result)
+}
+
+fn refusal(status: Status) -> Attempt {
+    match status.code() {
+        tonic::Code::FailedPrecondition | tonic::Code::PermissionDenied => {
+            Attempt::Final(status.message().to_owned())
+        }
+        _ => Attempt::Broken(status.message().to_owned()),
+    }
+}
+
+async fn exchange(
+    sending: &mut Sending,
+    chunks: &mpsc::Sender<SnapshotChunk>,
+    acks: &mut Streaming<SnapshotAck>,
+    running: &Running,
+    bytes_per_second: u64,
+) -> Result<(), Attempt> {
+    let first = next_ack(acks, GIVE_UP_AFTER).await?;
+    let oldest = sending.unacknowledged.front().map_or(sending.next_number, |chunk| chunk.number);
+    if first.number + 1 < oldest || first.number >= sending.next_number {
+        return Err(Attempt::Final(format!(
+            "the peer has {} chunks and those behind them are not kept any more: it begins anew",
+            first.number
+        )));
+    }
+    sending.on_ack(&first);
+    let again: Vec<SnapshotChunk> = sending.unacknowledged.iter().cloned().collect();
+    for chunk in again {
+        chunks.send(chunk).await.map_err(|_| Attempt::Broken("the stream ended".to_owned()))?;
+    }
+    let began = Instant::now();
+    let mut sent_bytes = 0u64;
+    loop {
+        while sending.unacknowledged.len() >= CHUNKS_UNACKNOWLEDGED_MAX || sending.read_all {
+            let wait = if sending.read_all { INSTALL_TIMEOUT } else { GIVE_UP_AFTER };
+            let ack = next_ack(acks, wait).await?;
+            sending.on_ack(&ack);
+            if ack.installed {
+                return Ok(());
+            }
+        }
+        let chunk = sending.read_chunk().await.map_err(Attempt::Final)?;
+        let bytes = chunk.rows.iter().map(|row| (row.key.len() + row.value.len()) as u64).sum::<u64>();
+        running.bytes.fetch_add(bytes, Ordering::Relaxed);
+        chunks.send(chunk).await.map_err(|_| Attempt::Broken("the stream ended".to_owned()))?;
+        sent_bytes += bytes;
+        let due = Duration::from_secs_f64(sent_bytes as f64 / bytes_per_second.max(1) as f64);
+        if let Some(early) = due.checked_sub(began.elapsed()) {
+            tokio::time::sleep(early).await;
+        }
+    }
+}
+
+async fn next_ack(acks: &mut Streaming<SnapshotAck>, wait: Duration) -> Result<SnapshotAck, Attempt> {
+    let ack = tokio::time::timeout(wait, acks.message())
+        .await
+        .map_err(|_| Attempt::Broken(format!("the peer did not answer for {} s", wait.as_secs())))?
+        .map_err(refusal)?
+        .ok_or_else(|| Attempt::Broken("the peer ended the stream".to_owned()))?;
+    if ack.refused.is_empty() { Ok(ack) } else { Err(Attempt::Final(ack.refused)) }
+}
+
+impl Sending {
+    fn on_ack(&mut self, ack: &SnapshotAck) {
+        while self.unacknowledged.front().is_some_and(|chunk| chunk.number <= ack.number) {
+            self.unacknowledged.pop_front();
+        }
+        self.acknowledged = self.acknowledged.max(ack.number);
+    }
+
+    /// The next chunk, kept until it is acknowledged. The last one says `done`.
+    async fn read_chunk(&mut self) -> Result<SnapshotChunk, String> {
+        struct Ended;
+        impl SnapshotReader for Ended {
+            fn meta(&self) -> SnapshotMeta {
+                unreachable!("the reader is in the blocking call")
+            }
+            fn bytes_estimate(&self) -> u64 {
+                0
+            }
+            fn next_rows(&mut self, _: usize) -> Result<Vec<Row>, String> {
+                Err("an earlier read failed".to_owned())
+            }
+        }
+        let mut reader = std::mem::replace(&mut self.reader, Box::new(Ended));
+        let (reader, rows) = blocking(move || {
+            let rows = reader.next_rows(CHUNK_BYTES)?;
+            Ok((reader, rows))
+        })
+        .await?;
+        self.reader = reader;
+        let mut chunk = SnapshotChunk { number: self.next_number, ..SnapshotChunk::default() };
+        if rows.is_empty() {
+            chunk.done = true;
+            chunk.rows_total = self.rows;
+            chunk.crc32c = self.crc;
+            self.read_all = true;
+        } else {
+            self.rows += rows.len() as u64;
+            chunk.crc32c = rows_crc(&rows);
+            self.crc = crc32c::crc32c_append(self.crc, &chunk.crc32c.to_le_bytes());
+            chunk.rows = rows;
+        }
+        self.next_number += 1;
+        self.unacknowledged.push_back(chunk.clone());
+        Ok(chunk)
+    }
+}
+
+/// Over the encoded rows, one after the other.
+fn rows_crc(rows: &[Row]) -> u32 {
+    let mut buffer = Vec::new();
+    let mut crc = 0;
+    for row in rows {
+        buffer.clear();
+        row.encode(&mut buffer).expect("a vector grows as needed");
+        crc = crc32c::crc32c_append(crc, &buffer);
+    }
+    crc
+}
+
+/// Receives one stream of chunks. What arrived stays when it breaks, for a while.
+pub(super) async fn receive(
+    peers: Arc<Peers>,
+    from: NodeId,
+    hello: SnapshotChunk,
+    mut chunks: Streaming<SnapshotChunk>,
+    acks: mpsc::Sender<Result<SnapshotAck, Status>>,
+) {
+    let stream = hello.stream;
+    match receive_all(&peers, from, hello, &mut chunks, &acks).await {
+        Ok(()) => {}
+        Err(Attempt::Broken(reason)) => {
+            tracing::warn!(from = from.0, reason, "the stream of a snapshot broke")
+        }
+        Err(Attempt::Final(reason)) => {
+            tracing::warn!(from = from.0, reason, "snapshot refused");
+            let refused = SnapshotAck { stream, refused: reason, ..SnapshotAck::default() };
+            let _ = acks.send(Ok(refused)).await;
+        }
+    }
+}
+
+async fn receive_all(
+    peers: &Arc<Peers>,
+    from: NodeId,
+    hello: SnapshotChunk,
+    chunks: &mut Streaming<SnapshotChunk>,
+    acks: &mpsc::Sender<Result<SnapshotAck, Status>>,
+) -> Result<(), Attempt> {
+    let meta =
+        hello.meta.and_then(meta_from_wire).ok_or_else(|| Attempt::Final("no meta in it".to_owned()))?;
+    if hello.to != peers.options.node.0 {
+        return Err(Attempt::Final(format!("this is node {} and not {}", peers.options.node, hello.to)));
+    }
+    let queue_manager = meta.queue_manager;
+    let Some(inbox) = peers.inboxes.get(&queue_manager) else {
+        return Err(Attempt::Final(format!(
+            "queue manager {queue_manager} is not in this node's cluster file"
+        )));
+    };
+    let transfer = peers.transfers.begin(queue_manager, from, false);
+    transfer.running.bytes_estimate.store(hello.bytes_total_estimate, Ordering::Relaxed);
+
+    let key = (queue_manager, from);
+    let kept = {
+        let mut stagings = peers.transfers.stagings.lock();
+        stagings.retain(|_, staging| staging.touched.elapsed() < STAGING_KEPT);
+        stagings.remove(&key).filter(|staging| staging.stream == hello.stream && staging.meta == meta)
+    };
+    let mut staging = match kept {
+        Some(staging) => staging,
+        None => {
+            tracing::info!(
+                queue_manager = queue_manager.0,
+                from = from.0,
+                index = meta.index.0,
+                "receiving a snapshot"
+            );
+            let (store, begun) = (peers.snapshots.clone(), meta.clone());
+            let writer = blocking(move || store.begin(&begun)).await.map_err(Attempt::Final)?;
+            let touched = Instant::now();
+            Staging { stream: hello.stream, meta: meta.clone(), writer, number: 0, rows: 0, crc: 0, touched }
+        }
+    };
+    let acknowledge = |number: u64, installed: bool| {
+        let ack = SnapshotAck { stream: hello.stream, number, installed, refused: String::new() };
+        async { acks.send(Ok(ack)).await.map_err(|_| Attempt::Broken("the sender is gone".to_owned())) }
+    };
+    let mut result = acknowledge(staging.number, false).await;
+    while result.is_ok() {
+        let chunk = match chunks.message().await {
+            Ok(Some(chunk)) => chunk,
+            Ok(None) => {
+                result = Err(Attempt::Broken("the sender ended the stream".to_owned()));
+                break;
+            }
+            Err(status) => {
+                result = Err(Attempt::Broken(status.message().to_owned()));
+                break;
+            }
+        };
+        if chunk.number != staging.number + 1 {
+            return Err(Attempt::Final(format!("chunk {} came after {}", chunk.number, staging.number)));
+        }
+        if chunk.done {
+            if chunk.rows_total != staging.rows || chunk.crc32c != staging.crc {
+                let (sent, here) = (chunk.rows_total, staging.rows);
+                return Err(Attempt::Final(format!(
+                    "{sent} rows were sent and {here} arrived, or their checksum differs"
+                )));
+            }
+            let rows = staging.rows;
+            let state = blocking(move || staging.writer.install()).await.map_err(Attempt::Final)?;
+            tracing::info!(
+                queue_manager = queue_manager.0,
+                from = from.0,
+                index = meta.index.0,
+                rows,
+                "snapshot installed"
+            );
+            let installed = Event::SnapshotInstalled { from, term: hello.leader_term, meta, state };
+            inbox.deliver(installed).await.map_err(|error| Attempt::Final(error.to_string()))?;
+            return acknowledge(chunk.number, true).await;
+        }
+        if rows_crc(&chunk.rows) != chunk.crc32c {
+            return Err(Attempt::Final(format!("chunk {} was damaged on its way", chunk.number)));
+        }
+        let bytes = chunk.rows.iter().map(|row| (row.key.len() + row.value.len()) as u64).sum::<u64>();
+        transfer.running.bytes.fetch_add(bytes, Ordering::Relaxed);
+        staging.rows += chunk.rows.len() as u64;
+        staging.crc = crc32c::crc32c_append(staging.crc, &chunk.crc32c.to_le_bytes());
+        staging.number = chunk.number;
+        staging.touched = Instant::now();
+        let mut writer = staging.writer;
+        staging.writer =
+            blocking(move || writer.write(chunk.rows).map(|()| writer)).await.map_err(Attempt::Final)?;
+        result = acknowledge(staging.number, false).await;
+    }
+    peers.transfers.stagings.lock().insert(key, staging);
+    result
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, String> + Send + 'static,
+) -> Result<T, String> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| Err(format!("the read or write ended: {error}")))
+}
+
+fn meta_to_wire(meta: &SnapshotMeta) -> wire::SnapshotMeta {
+    let ids = |nodes: &std::collections::BTreeSet<NodeId>| nodes.iter().map(|node| node.0).collect();
+    let membership = &meta.membership;
+    let node = |(id, info): (&NodeId, &NodeInfo)| wire::NodeInfo {
+        id: id.0,
+        name: info.name.clone(),
+        peer_address: info.peer_address.clone(),
+        client_address: info.client_address.clone(),
+    };
+    wire::SnapshotMeta {
+        queue_manager: meta.queue_manager.0,
+        index: meta.index.0,
+        term: meta.term.0,
+        membership: Some(wire::Membership {
+            voters: ids(&membership.voters),
+            voters_outgoing: ids(&membership.voters_outgoing),
+            learners: ids(&membership.learners),
+            learners_next: ids(&membership.learners_next),
+            auto_leave: membership.auto_leave,
+            nodes: membership.nodes.iter().map(node).collect(),
+            removed: ids(&membership.removed),
+        }),
+    }
+}
+
+fn meta_from_wire(meta: wire::SnapshotMeta) -> Option<SnapshotMeta> {
+    let ids = |nodes: Vec<u64>| nodes.into_iter().map(NodeId).collect();
+    let membership = meta.membership?;
+    let node = |node: wire::NodeInfo| {
+        let info = NodeInfo {
+            name: node.name,
+            peer_address: node.peer_address,
+            client_address: node.client_address,
+        };
+        (NodeId(node.id), info)
+    };
+    Some(SnapshotMeta {
+        queue_manager: QueueManagerId(meta.queue_manager),
+        index: Index(meta.index),
+        term: Term(meta.term),
+        membership: Membership {
+            voters: ids(membership.voters),
+            voters_outgoing: ids(membership.voters_outgoing),
+            learners: ids(membership.learners),
+            learners_next: ids(membership.learners_next),
+            auto_leave: membership.auto_leave,
+            nodes: membership.nodes.into_iter().map(node).collect(),
+            removed: ids(membership.removed),
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_meta_of_a_snapshot_survives_the_wire() {
+        let info = NodeInfo { name: "a".into(), peer_address: "h:1".into(), client_address: "h:2".into() };
+        let membership = Membership {
+            voters: [NodeId(1), NodeId(2)].into(),
+            learners: [NodeId(3)].into(),
+            nodes: [(NodeId(1), info)].into(),
+            removed: [NodeId(9)].into(),
+            ..Membership::default()
+        };
+        let meta =
+            SnapshotMeta { queue_manager: QueueManagerId(4), index: Index(7), term: Term(2), membership };
+        assert_eq!(meta_from_wire(meta_to_wire(&meta)), Some(meta));
+    }
+}
