@@ -1,0 +1,385 @@
+//! `trimaran-node check`: looks at everything a node needs before it starts, and says what to do about what is wrong.
+//!
+//! Changes nothing but a file that it creates and removes in each directory. A node that runs already is recognised
+//! and asked how it is, instead of being called in the way.
+
+use std::ffi::CString;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::{Config, resolve};
+use crate::peer::{self, PROTOCOL_VERSION, PeerTls, ProbeError};
+use crate::security::{Tls, TlsOptions};
+use crate::types::NodeId;
+
+/// Clocks that differ by more are wrong: put times and expiry would be.
+const CLOCK_DIFFERENCE_MAX: Duration = Duration::from_secs(2);
+const CERTIFICATE_WARNING: Duration = Duration::from_secs(14 * 24 * 3600);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finding {
+    Fine(String),
+    /// The node starts; somebody should look.
+    Warning(String),
+    /// The node does not start, or not well.
+    Wrong(String),
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CheckReport {
+    pub findings: Vec<Finding>,
+}
+
+impl CheckReport {
+    pub fn is_fine(&self) -> bool {
+        !self.findings.iter().any(|finding| matches!(finding, Finding::Wrong(_)))
+    }
+
+    fn fine(&mut self, text: impl Into<String>) {
+        self.findings.push(Finding::Fine(text.into()));
+    }
+
+    fn warning(&mut self, text: impl Into<String>) {
+        self.findings.push(Finding::Warning(text.into()));
+    }
+
+    fn wrong(&mut self, text: impl Into<String>) {
+        self.findings.push(Finding::Wrong(text.into()));
+    }
+}
+
+impl Config {
+    /// What `security` is told; None without TLS.
+    pub fn tls_options(&self) -> Option<TlsOptions> {
+        self.tls.as_ref().map(|files| TlsOptions {
+            cluster: self.cluster.clone(),
+            node: self.name.clone(),
+            ca: files.ca.clone(),
+            certificate: files.certificate.clone(),
+            key: files.key.clone(),
+            clients_required: files.clients_required,
+        })
+    }
+}
+
+/// How connections to peers are protected, for [`crate::peer`].
+pub fn peer_tls(tls: Option<Arc<Tls>>) -> PeerTls {
+    Arc::new(move |name| match &tls {
+        None => Ok(None),
+        Some(tls) => tls.client_for_peer(name).map(Some).map_err(|error| error.to_string()),
+    })
+}
+
+/// Looks at everything; to be called within an async runtime.
+pub async fn check(config: &Config) -> CheckReport {
+    let mut report = CheckReport::default();
+    let voters = config.nodes.values().filter(|node| !node.joins).count();
+    report.fine(format!(
+        "cluster {} of {} nodes ({voters} vote at first), this is node {} with id {}; names, ids and addresses are unique",
+        config.cluster,
+        config.nodes.len(),
+        config.name,
+        config.node
+    ));
+    config.standing_warnings().into_iter().for_each(|warning| report.warning(warning));
+
+    let tls = check_tls(config, &mut report);
+    let running = check_peers(config, tls, &mut report).await;
+    check_ports(config, running, &mut report);
+    for (what, path) in [("log", &config.log_directory), ("data", &config.data_directory)] {
+        check_directory(what, path, config.limits.disk_reserve_bytes, &mut report);
+    }
+    check_clock(&mut report);
+    report
+}
+
+fn check_tls(config: &Config, report: &mut CheckReport) -> Option<PeerTls> {
+    let Some(options) = config.tls_options() else {
+        report.fine("no TLS: listeners are on loopback, or insecure = true");
+        return Some(peer_tls(None));
+    };
+    if let Ok(metadata) = fs::metadata(&options.key)
+        && metadata.permissions().mode() & 0o077 != 0
+    {
+        report.warning(format!(
+            "{} can be read by others than its owner: chmod 600 {}",
+            options.key.display(),
+            options.key.display()
+        ));
+    }
+    match Tls::load(options) {
+        Err(error) => {
+            report.wrong(error.to_string());
+            None
+        }
+        Ok(tls) => {
+            let state = tls.state();
+            let left = state.expires.duration_since(SystemTime::now()).unwrap_or_default();
+            let days = left.as_secs() / 86_400;
+            match left < CERTIFICATE_WARNING {
+                true => report.warning(format!(
+                    "the certificate of {} expires in {days} days: renew it; nodes load the new one without a restart",
+                    state.subject
+                )),
+                false => report.fine(format!("certificate of {} is good for {days} days", state.subject)),
+            }
+            Some(peer_tls(Some(Arc::new(tls))))
+        }
+    }
+}
+
+/// Asks every node, this one too. True when this node runs already.
+async fn check_peers(config: &Config, tls: Option<PeerTls>, report: &mut CheckReport) -> bool {
+    let Some(tls) = tls else {
+        report.warning("peers were not asked: without a certificate they would refuse");
+        return false;
+    };
+    let ask = |id: NodeId| {
+        let (info, tls) = (config.nodes[&id].info.clone(), tls.clone());
+        async move {
+            let asked = SystemTime::now();
+            let answer = peer::probe(&config.cluster, config.node, id, &info, &tls).await;
+            (id, info, answer, asked, SystemTime::now())
+        }
+    };
+    let answers = futures::future::join_all(config.nodes.keys().map(|id| ask(*id))).await;
+    let mut running = false;
+    for (id, info, answer, asked, answered) in answers {
+        let (name, address) = (&info.name, &info.peer_address);
+        match answer {
+            Ok(ack) if id == config.node => {
+                running = true;
+                report.fine(format!("node {name} runs already, release {}", ack.release));
+            }
+            Ok(ack) => {
+                let theirs = UNIX_EPOCH + Duration::from_millis(ack.wall_ms.max(0) as u64);
+                match clock_difference(theirs, asked, answered) {
+                    Some(difference) if difference > CLOCK_DIFFERENCE_MAX => report.wrong(format!(
+                        "the clock of node {name} differs by {:.1} s: start a time service (chrony) on both, expiry \
+                         and put times depend on it",
+                        difference.as_secs_f64()
+                    )),
+                    _ => report.fine(format!("node {name} answers at {address}, its clock agrees")),
+                }
+                if ack.version != PROTOCOL_VERSION {
+                    report.wrong(format!(
+                        "node {name} speaks version {} between nodes, this one {PROTOCOL_VERSION}: run the same \
+                         release everywhere",
+                        ack.version
+                    ));
+                } else if ack.release != env!("CARGO_PKG_VERSION") {
+                    report.warning(format!(
+                        "node {name} runs release {}, this one is {}",
+                        ack.release,
+                        env!("CARGO_PKG_VERSION")
+                    ));
+                }
+            }
+            Err(ProbeError::NobodyThere) if id == config.node => {}
+            Err(ProbeError::NobodyThere) => {
+                report.warning(format!("node {name} does not run: nobody listens at {address}"));
+            }
+            Err(ProbeError::Refused(reason)) if id == config.node => {
+                report
+                    .wrong(format!("somebody else answers at this node's peer address {address}: {reason}"));
+            }
+            Err(ProbeError::Refused(reason)) => {
+                report.wrong(format!("node {name} at {address} refuses this node: {reason}"));
+            }
+            Err(ProbeError::Unreachable(_)) if id == config.node => {}
+            Err(ProbeError::Unreachable(reason)) => report.wrong(format!(
+                "node {name} is not reachable at {address}: {reason}; check address, network and firewall"
+            )),
+        }
+    }
+    running
+}
+
+/// How far a clock is off, at least, given when it was read; None when it is not.
+fn clock_difference(theirs: SystemTime, asked: SystemTime, answered: SystemTime) -> Option<Duration> {
+    let early = asked.duration_since(theirs).ok();
+    let late = theirs.duration_since(answered).ok();
+    early.or(late)
+}
+
+fn check_ports(config: &Config, running: bool, report: &mut CheckReport) {
+    if running {
+        return;
+    }
+    let this = config.this();
+    for (what, address) in
+        [("peer", &this.peer_listen), ("client", &this.client_listen), ("http", &this.http_listen)]
+    {
+        let bound = resolve(address).and_then(|addresses| {
+            std::net::TcpListener::bind(addresses.as_slice()).map_err(|error| match error.kind() {
+                io::ErrorKind::AddrInUse => {
+                    format!("{address} is taken by another program: ss -ltnp shows which; stop it or choose a port")
+                }
+                io::ErrorKind::AddrNotAvailable => {
+                    format!("{address} is not an address of this machine: ip address shows which it has")
+                }
+                io::ErrorKind::PermissionDenied => {
+                    format!("{address} needs rights this user does not have: choose a port above 1023")
+                }
+                _ => format!("{address}: {error}"),
+            })
+        });
+        match bound {
+            Ok(_) => report.fine(format!("{what} address {address} is free")),
+            Err(reason) => report.wrong(format!("{what} address {reason}")),
+        }
+    }
+}
+
+fn check_directory(what: &str, path: &Path, reserve: u64, report: &mut CheckReport) {
+    let Some(existing) = path.ancestors().find(|ancestor| ancestor.exists()) else {
+        report.wrong(format!("{what} directory {}: no part of the path exists", path.display()));
+        return;
+    };
+    let created = if existing == path { "" } else { " (created at the first start)" };
+    if let Err(error) = try_write(existing) {
+        report.wrong(format!(
+            "{what} directory {}: {} cannot be written: {error}; create it and give it to the user who runs the node",
+            path.display(),
+            existing.display()
+        ));
+        return;
+    }
+    match filesystem(existing) {
+        Err(error) => report.wrong(format!("{what} directory {}: {error}", path.display())),
+        Ok(system) => {
+            let place = format!(
+                "{what} directory {}{created}: writable, on {} with {} free",
+                path.display(),
+                system.kind,
+                bytes(system.free_bytes)
+            );
+            match system.kind.as_str() {
+                "tmpfs" | "ramfs" => {
+                    report.warning(format!("{place}; it forgets everything when the machine restarts"));
+                }
+                "nfs" | "cifs" | "fuse" | "overlay" => report.warning(format!(
+                    "{place}; use a local ext4 or xfs: what a sync promises is not certain here"
+                )),
+                _ => report.fine(place),
+            }
+            if system.free_bytes < reserve {
+                report.wrong(format!(
+                    "{what} directory {} has {} free and disk_reserve_bytes is {}: puts would be refused; free space \
+                     or set limits.disk_reserve_bytes",
+                    path.display(),
+                    bytes(system.free_bytes),
+                    bytes(reserve)
+                ));
+            }
+        }
+    }
+}
+
+fn try_write(directory: &Path) -> io::Result<()> {
+    let path: PathBuf = directory.join(format!(".trimaran-check-{}", std::process::id()));
+    let mut file = OpenOptions::new().write(true).create_new(true).open(&path)?;
+    let written = file.write_all(b"check").and_then(|()| file.sync_all());
+    fs::remove_file(&path)?;
+    written
+}
+
+/// What a path lies on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filesystem {
+    pub kind: String,
+    pub free_bytes: u64,
+}
+
+/// Asks the kernel. The path must exist.
+pub fn filesystem(path: &Path) -> io::Result<Filesystem> {
+    let path = CString::new(path.as_os_str().as_bytes()).map_err(io::Error::other)?;
+    let mut answer = std::mem::MaybeUninit::<libc::statfs>::uninit();
+    // SAFETY: the path ends in a zero, and the kernel fills the structure when it returns 0.
+    let answer = unsafe {
+        if libc::statfs(path.as_ptr(), answer.as_mut_ptr()) != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        answer.assume_init()
+    };
+    let kind = match answer.f_type as i64 & 0xFFFF_FFFF {
+        0xEF53 => "ext4",
+        0x5846_5342 => "xfs",
+        0x9123_683E => "btrfs",
+        0x2FC1_2FC1 => "zfs",
+        0xF2F5_2010 => "f2fs",
+        0x0102_1994 => "tmpfs",
+        0x8584_58F6 => "ramfs",
+        0x6969 => "nfs",
+        0xFF53_4D42 | 0xFE53_4D42 => "cifs",
+        0x6573_5546 => "fuse",
+        0x794C_7630 => "overlay",
+        other => {
+            return Ok(Filesystem { kind: format!("file system {other:#x}"), free_bytes: free(&answer) });
+        }
+    };
+    Ok(Filesystem { kind: kind.to_owned(), free_bytes: free(&answer) })
+}
+
+fn free(answer: &libc::statfs) -> u64 {
+    answer.f_bavail.saturating_mul(answer.f_bsize as u64)
+}
+
+fn check_clock(report: &mut CheckReport) {
+    // 2024-01-01: earlier than any release of this program.
+    let sane = UNIX_EPOCH + Duration::from_secs(1_704_067_200);
+    match SystemTime::now() < sane {
+        true => report
+            .wrong("the clock of this machine is years behind: set it, and start a time service (chrony)"),
+        false => report.fine("the clock of this machine is plausible"),
+    }
+}
+
+fn bytes(count: u64) -> String {
+    match count {
+        0..1_000_000_000 => format!("{} MB", count / 1_000_000),
+        _ => format!("{:.1} GB", count as f64 / 1e9),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_wrong_is_said_with_what_to_do() {
+        let directory = tempfile::tempdir().unwrap();
+        let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let text = format!(
+            "cluster = \"check\"\nnode = \"a\"\n[[nodes]]\nname = \"a\"\nid = 1\npeer = \"127.0.0.1:1\"\n\
+             client = \"127.0.0.1:{port}\"\nhttp = \"127.0.0.1:65530\"\n[[queue_managers]]\nname = \"QM\"\nid = 1\n\
+             [directories]\nlog = \"{d}/log\"\ndata = \"/proc/nowhere\"\n[limits]\ndisk_reserve_bytes = \"1MiB\"\n",
+            d = directory.path().display(),
+        );
+        let config = Config::parse(&text, None).unwrap();
+        let report = check(&config).await;
+        assert!(!report.is_fine());
+        let has = |part: &str| {
+            report.findings.iter().any(|finding| match finding {
+                Finding::Fine(text) | Finding::Warning(text) | Finding::Wrong(text) => text.contains(part),
+            })
+        };
+        assert!(has("is taken by another program"), "{report:?}");
+        assert!(has("data directory /proc/nowhere"), "{report:?}");
+        assert!(has("(created at the first start): writable"), "{report:?}");
+    }
+
+    #[test]
+    fn a_clock_is_off_only_outside_of_the_time_it_was_read_in() {
+        let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+        assert_eq!(clock_difference(at(105), at(100), at(110)), None);
+        assert_eq!(clock_difference(at(90), at(100), at(110)), Some(Duration::from_secs(10)));
+        assert_eq!(clock_difference(at(115), at(100), at(110)), Some(Duration::from_secs(5)));
+    }
+}
