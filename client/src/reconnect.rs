@@ -1,0 +1,431 @@
+//! Finds the node that serves, and finds it again: at once after a broken connection, and beside a connection that
+//! has gone silent.
+//!
+//! All known nodes are asked side by side, each in its own rhythm: the first time at once (a little staggered), then
+//! after 10 to 200 ms. Whoever answers `Connect` with yes is the one. A node that does not serve names the one that
+//! does, which is then asked at once. Connections to nodes that said no are kept, so a round while nobody serves
+//! costs a stream per node, not a handshake.
+
+use std::{
+    error::Error as _,
+    future::Future,
+    io,
+    pin::Pin,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use futures::{StreamExt, stream::FuturesUnordered};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    sync::{Notify, oneshot, watch},
+};
+use tonic::transport::{Channel, Endpoint, Uri};
+use trimaran_proto::{
+    admin::v1::{StatusRequest, StatusResponse, admin_client::AdminClient},
+    queue::v1::{self as wire, queue_client::QueueClient},
+};
+
+use crate::{
+    connection::{ConnectionState, Core, Link},
+    error::{Error, Result},
+    outcome::{self, reason},
+    session::{Gate, Outgoing, Session},
+    tls::Tls,
+};
+
+/// A node that takes longer to greet is tried again.
+const GREETING_PATIENCE: Duration = Duration::from_secs(2);
+const STAGGER: Duration = Duration::from_millis(15);
+const BACKOFF_MS: [u64; 5] = [10, 20, 50, 100, 200];
+/// An answer that is overdue for so long makes the client ask the other nodes who serves.
+const ANSWER_PATIENCE: Duration = Duration::from_millis(500);
+/// While gets wait or units are open, silence of this length is ended by a ping.
+const QUIET_MAX: Duration = Duration::from_millis(500);
+const TEND_EVERY: Duration = Duration::from_millis(100);
+
+const WINDOW_BYTES: u32 = 16 * 1024 * 1024;
+const RESPONSE_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// A node as this client knows it: an address, and the connection to it if there is one.
+pub(crate) struct Node {
+    pub address: String,
+    channel: Mutex<Option<Channel>>,
+    /// Somebody said that this node serves.
+    hinted: Notify,
+}
+
+/// A node that serves, with a session that has been greeted and waits to be attached.
+pub(crate) struct Greeted {
+    pub link: Link,
+    pub gate: Arc<Gate>,
+    pub responses: tonic::Streaming<wire::SessionResponse>,
+}
+
+pub(crate) struct Failure {
+    pub error: Error,
+    pub serving: Option<String>,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        Failure { error, serving: None }
+    }
+}
+
+impl Node {
+    pub(crate) fn new(address: String) -> Node {
+        Node { address, channel: Mutex::new(None), hinted: Notify::new() }
+    }
+
+    pub(crate) async fn channel(&self, tls: Option<&Tls>) -> Result<Channel> {
+        if let Some(channel) = &*self.channel.lock().expect("nothing panics here") {
+            return Ok(channel.clone());
+        }
+        let channel = open_channel(&self.address, tls).await?;
+        *self.channel.lock().expect("nothing panics here") = Some(channel.clone());
+        Ok(channel)
+    }
+
+    fn forget_channel(&self) {
+        *self.channel.lock().expect("nothing panics here") = None;
+    }
+}
+
+/// One HTTP/2 connection.
+pub(crate) async fn open_channel(address: &str, tls: Option<&Tls>) -> Result<Channel> {
+    let endpoint = Endpoint::from_shared(format!("http://{address}"))
+        .map_err(|_| Error::Invalid(format!("{address} is not an address; write host:port")))?
+        .initial_stream_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(WINDOW_BYTES)
+        .http2_keep_alive_interval(Duration::from_secs(2))
+        .keep_alive_timeout(Duration::from_secs(3))
+        .keep_alive_while_idle(true);
+    let tls = tls.cloned();
+    let connector = tower::service_fn(move |uri: Uri| {
+        let tls = tls.clone();
+        async move {
+            let host = uri.host().unwrap_or_default();
+            let port = uri.port_u16().unwrap_or(7201);
+            // Without the brackets of an IPv6 address.
+            let host = host.trim_start_matches('[').trim_end_matches(']');
+            let stream = TcpStream::connect((host, port)).await?;
+            stream.set_nodelay(true)?;
+            let stream: Box<dyn Wire> = match &tls {
+                None => Box::new(stream),
+                Some(tls) => Box::new(tls.wrap(host, stream).await?),
+            };
+            Ok::<_, io::Error>(TokioIo::new(stream))
+        }
+    });
+    endpoint.connect_with_connector(connector).await.map_err(|error| {
+        Error::refused(reason::CONNECTION_BROKEN, format!("{address}: {}", root_cause(&error)))
+    })
+}
+
+trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Wire for T {}
+
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
+}
+
+/// Opens a stream to the node and says hello for `session`.
+pub(crate) async fn greet(
+    core: &Core,
+    node: &Node,
+    session: &Arc<Session>,
+) -> std::result::Result<Greeted, Failure> {
+    let greeting = async {
+        let channel = node.channel(core.options.tls.as_ref()).await?;
+        let connect = wire::Connect {
+            queue_manager: core.options.queue_manager.clone(),
+            application_name: core.options.application_name.clone(),
+        };
+        let call = wire::Call { token: 0, call: Some(wire::call::Call::Connect(connect)) };
+        let (outgoing, gate) =
+            Outgoing::new(wire::SessionRequest { calls: vec![call] }, session.clone());
+        let mut client =
+            QueueClient::new(channel.clone()).max_decoding_message_size(RESPONSE_BYTES_MAX);
+        let on_status = |status: tonic::Status| Failure::from(describe(&node.address, &status));
+        let mut responses = client.session(outgoing).await.map_err(on_status)?.into_inner();
+        let first = responses.message().await.map_err(on_status)?;
+        let completion = first.and_then(|response| response.completions.into_iter().next());
+        let Some(completion) = completion else {
+            let text = format!("{}: the node ended the session without a greeting", node.address);
+            return Err(Error::refused(reason::CONNECTION_BROKEN, text).into());
+        };
+        match (outcome::check(completion.outcome), completion.data) {
+            (Ok(_), Some(wire::completion::Data::Connected(connected))) => {
+                let link = Link {
+                    node: connected.node,
+                    queue_manager: connected.queue_manager,
+                    address: node.address.clone(),
+                    channel,
+                };
+                Ok(Greeted { link, gate, responses })
+            }
+            (Ok(_), _) => {
+                let text = format!("{}: the node did not answer the greeting with Connected", node.address);
+                Err(Error::refused(reason::CONNECTION_BROKEN, text).into())
+            }
+            (Err(error), data) => {
+                let serving = match data {
+                    Some(wire::completion::Data::Serving(serving)) => Some(serving.address),
+                    _ => None,
+                };
+                Err(Failure { error, serving: serving.filter(|address| !address.is_empty()) })
+            }
+        }
+    };
+    let result = match tokio::time::timeout(GREETING_PATIENCE, greeting).await {
+        Ok(result) => result,
+        Err(_) => {
+            let text = format!("{}: no answer within {GREETING_PATIENCE:?}", node.address);
+            Err(Error::refused(reason::CONNECTION_BROKEN, text).into())
+        }
+    };
+    if matches!(&result, Err(failure) if failure.error.reason() == Some(reason::CONNECTION_BROKEN)) {
+        node.forget_channel();
+    }
+    result
+}
+
+fn describe(address: &str, status: &tonic::Status) -> Error {
+    match status.code() {
+        tonic::Code::Unavailable | tonic::Code::Unknown => {
+            let text = match status.source() {
+                Some(source) => root_cause(source),
+                None => status.message().to_string(),
+            };
+            Error::refused(reason::CONNECTION_BROKEN, format!("{address}: {text}"))
+        }
+        _ => outcome::from_status(status),
+    }
+}
+
+/// Asks all nodes but `skip` until one serves. Every failed try is reported.
+async fn seek(
+    core: Arc<Core>,
+    skip: Option<String>,
+    mut on_failure: impl FnMut(&Error) + Send,
+) -> Greeted {
+    let skipped = |address: &str| skip.as_deref() == Some(address);
+    let mut attempts = FuturesUnordered::new();
+    for (rank, node) in core.nodes().into_iter().filter(|node| !skipped(&node.address)).enumerate() {
+        attempts.push(attempt(core.clone(), node, STAGGER * rank as u32, 0));
+    }
+    loop {
+        let Some((node, failures, result)) = attempts.next().await else {
+            // A cluster of one that is silent: nobody else to ask.
+            return std::future::pending().await;
+        };
+        let failure = match result {
+            Ok(greeted) => return greeted,
+            Err(failure) => failure,
+        };
+        on_failure(&failure.error);
+        if let Some(address) = failure.serving.filter(|address| !skipped(address)) {
+            match core.add_node(&address) {
+                Some(new) => attempts.push(attempt(core.clone(), new, Duration::ZERO, 0)),
+                None => core
+                    .nodes()
+                    .iter()
+                    .filter(|other| other.address == address && other.address != node.address)
+                    .for_each(|other| other.hinted.notify_one()),
+            }
+        }
+        attempts.push(attempt(core.clone(), node, backoff(failures), failures + 1));
+    }
+}
+
+async fn attempt(
+    core: Arc<Core>,
+    node: Arc<Node>,
+    delay: Duration,
+    failures: usize,
+) -> (Arc<Node>, usize, std::result::Result<Greeted, Failure>) {
+    if !delay.is_zero() {
+        // A hint cuts the wait short, but two nodes that name each other shall not make us spin.
+        let least = delay.min(Duration::from_millis(BACKOFF_MS[0]));
+        tokio::time::sleep(least).await;
+        tokio::select! {
+            _ = tokio::time::sleep(delay - least) => {}
+            _ = node.hinted.notified() => {}
+        }
+    }
+    let session = core.session.clone();
+    let result = greet(&core, &node, &session).await;
+    (node, failures, result)
+}
+
+/// Up to a fifth more or less, so that a thousand clients do not come back in step.
+fn backoff(failures: usize) -> Duration {
+    let base = BACKOFF_MS[failures.min(BACKOFF_MS.len() - 1)];
+    let jitter = u64::from(std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().subsec_nanos())
+        % (base * 2 / 5).max(1);
+    Duration::from_millis(base * 4 / 5 + jitter)
+}
+
+/// The life of a connection: seek, serve, lose, seek again, until the program closes it.
+pub(crate) async fn supervise(core: Arc<Core>, mut closing: watch::Receiver<bool>, first: oneshot::Sender<Result<()>>) {
+    let mut first = Some(first);
+    let mut because = "connecting".to_string();
+    let mut better: Option<Greeted> = None;
+    loop {
+        let since = Instant::now();
+        let greeted = match better.take() {
+            Some(greeted) => greeted,
+            None => {
+                core.set_state(ConnectionState::Reconnecting { since, attempt: 0, reason: because.clone() });
+                let fatal: Arc<Mutex<Option<Error>>> = Arc::default();
+                let stop = Arc::new(Notify::new());
+                let report = {
+                    let (core, fatal, stop) = (core.clone(), fatal.clone(), stop.clone());
+                    let is_first = first.is_some();
+                    move |error: &Error| {
+                        core.count_attempt(since, error);
+                        if is_first && is_final(error) {
+                            *fatal.lock().expect("nothing panics here") = Some(error.clone());
+                            stop.notify_one();
+                        }
+                    }
+                };
+                let give_up = async {
+                    match core.options.give_up_after {
+                        Some(after) if first.is_none() => tokio::time::sleep(after).await,
+                        _ => std::future::pending().await,
+                    }
+                };
+                tokio::select! {
+                    greeted = seek(core.clone(), None, report) => greeted,
+                    _ = closing.wait_for(|closing| *closing) => return core.end(Error::Closed),
+                    _ = stop.notified() => {
+                        let error = fatal.lock().expect("nothing panics here").take().unwrap_or(Error::Closed);
+                        if let Some(first) = first.take() {
+                            drop(first.send(Err(error.clone())));
+                        }
+                        return core.end(error);
+                    }
+                    _ = give_up => {
+                        let error = core.unreachable(since.elapsed());
+                        return core.end(error);
+                    }
+                }
+            }
+        };
+        let link = greeted.link;
+        if core.session.attach(&greeted.gate, greeted.responses).is_err() {
+            return core.end(Error::Closed);
+        }
+        core.set_link(Some(link.clone()));
+        core.set_state(ConnectionState::Connected {
+            node: link.node.clone(),
+            address: link.address.clone(),
+        });
+        if let Some(first) = first.take() {
+            drop(first.send(Ok(())));
+        }
+        tokio::spawn(learn_addresses(core.clone(), link.clone()));
+        tracing::debug!(node = link.node, address = link.address, "connected");
+        let ended = tokio::select! {
+            ended = watch_over(core.clone(), &link) => ended,
+            _ = closing.wait_for(|closing| *closing) => return core.end(Error::Closed),
+        };
+        because = match ended {
+            Ended::Lost(because) => because,
+            Ended::Superseded(greeted) => {
+                better = Some(*greeted);
+                format!("{} is silent and another node serves", link.node)
+            }
+        };
+        tracing::debug!(because, "connection lost");
+        core.set_link(None);
+        core.lose_units(&because);
+    }
+}
+
+/// At the first connect there is no point in trying again after these.
+fn is_final(error: &Error) -> bool {
+    matches!(
+        error.reason(),
+        Some(reason::Q_MGR_NAME_ERROR | reason::NOT_AUTHORIZED | reason::SECURITY_ERROR)
+    ) || matches!(error, Error::Invalid(_))
+}
+
+enum Ended {
+    Lost(String),
+    Superseded(Box<Greeted>),
+}
+
+/// Returns when the stream broke, or when it is silent and another node says that it serves.
+async fn watch_over(core: Arc<Core>, link: &Link) -> Ended {
+    let mut search: Option<Pin<Box<dyn Future<Output = Greeted> + Send>>> = None;
+    let mut tend = tokio::time::interval(TEND_EVERY);
+    tend.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let searching = async {
+            match search.as_mut() {
+                Some(search) => search.await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            because = core.session.until_lost() => return Ended::Lost(because),
+            greeted = searching => return Ended::Superseded(Box::new(greeted)),
+            _ = tend.tick() => {}
+        }
+        core.tend_units();
+        let somebody_waits = core.session.has_waiting_gets() || core.has_units();
+        if somebody_waits && core.session.quiet_for().is_some_and(|quiet| quiet > QUIET_MAX) {
+            core.session.ping();
+        }
+        if core.session.silent_for().is_some_and(|silent| silent > ANSWER_PATIENCE) {
+            search.get_or_insert_with(|| Box::pin(seek(core.clone(), Some(link.address.clone()), |_| {})));
+        } else {
+            search = None;
+        }
+    }
+}
+
+/// The nodes that were not named by the program are found through those that were.
+async fn learn_addresses(core: Arc<Core>, link: Link) {
+    let mut client = AdminClient::new(link.channel);
+    let status = tokio::time::timeout(GREETING_PATIENCE, client.status(StatusRequest {})).await;
+    let Ok(Ok(status)) = status else { return };
+    for manager in status.into_inner().queue_managers {
+        if manager.name != link.queue_manager {
+            continue;
+        }
+        for instance in manager.instances {
+            let address = instance.client_address;
+            let unspecified = address.starts_with("0.0.0.0:") || address.starts_with("[::]:");
+            if !address.is_empty() && !unspecified {
+                core.add_node(&address);
+            }
+        }
+    }
+}
+
+/// Asks one node what it knows, over a connection of its own.
+pub(crate) async fn status_of(address: &str, tls: Option<&Tls>, within: Duration) -> Result<StatusResponse> {
+    let asking = async {
+        let channel = open_channel(address, tls).await?;
+        let mut client = AdminClient::new(channel).max_decoding_message_size(RESPONSE_BYTES_MAX);
+        let response = client.status(StatusRequest {}).await;
+        response.map(|response| response.into_inner()).map_err(|status| describe(address, &status))
+    };
+    match tokio::time::timeout(within, asking).await {
+        Ok(result) => result,
+        Err(_) => {
+            let text = format!("{address}: no answer within {:.1} s", within.as_secs_f64());
+            Err(Error::refused(reason::CONNECTION_BROKEN, text))
+        }
+    }
+}

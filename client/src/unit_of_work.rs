@@ -1,0 +1,264 @@
+//! A unit of work: puts and gets that become true together, or not at all.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use trimaran_proto::queue::v1 as wire;
+
+use crate::{
+    connection::Connection,
+    error::{Error, Result},
+    message::Message,
+    outcome::{self, Placed, UnitOutcome, reason},
+    queue::{GetOptions, none_if_no_message},
+    session::{Answer, Purpose, Request, Session},
+};
+
+/// A unit of work: puts and gets on any number of queues that become true together at
+/// [`commit`](UnitOfWork::commit), or not at all. Made by [`Connection::unit_of_work`].
+///
+/// A unit lives on one connection to one node. When that is lost the unit is backed out and its calls say so with
+/// reason 2003 ([`Error::is_backed_out`]): begin a new one and do the work again. A commit whose answer was lost is
+/// looked into: the library asks the queue manager what became of it, so `commit` always gives a definite answer.
+///
+/// ```no_run
+/// # async fn example(connection: trimaran_client::Connection) -> trimaran_client::Result<()> {
+/// use std::time::Duration;
+///
+/// let mut unit = connection.unit_of_work().await?;
+/// if let Some(order) = unit.get("ORDERS", Duration::from_secs(1)).await? {
+///     unit.put("INVOICES", order.body.clone()).await?;
+///     unit.put("SHIPMENTS", order.body).await?;
+/// }
+/// unit.commit().await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Dropped without a commit it is backed out.
+pub struct UnitOfWork {
+    connection: Connection,
+    session: Option<Arc<Session>>,
+    id: [u8; 24],
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Empty,
+    Working,
+    /// A call's future was dropped before it was answered: nobody knows what is in the unit.
+    Unclear,
+    BackedOut,
+}
+
+impl UnitOfWork {
+    pub(crate) fn new(connection: Connection, session: Arc<Session>) -> UnitOfWork {
+        let id = connection.core.next_unit_id();
+        UnitOfWork { connection, session: Some(session), id, state: State::Empty }
+    }
+
+    /// Names the unit. A program that notes it before the commit can ask
+    /// [`Connection::unit_outcome`](crate::Connection::unit_outcome) after a crash of its own.
+    pub fn id(&self) -> &[u8] {
+        &self.id
+    }
+
+    /// Puts one message; nobody sees it before the commit.
+    pub async fn put(&mut self, queue: impl AsRef<str>, message: impl Into<Message>) -> Result<Placed> {
+        let request = self.put_request(queue.as_ref(), message.into())?;
+        let result = self.call(request).await;
+        result.map(placed)
+    }
+
+    /// Puts many messages without waiting for each; fails with the first refusal, and then the unit should be
+    /// backed out.
+    pub async fn put_many<M: Into<Message>>(
+        &mut self,
+        queue: impl AsRef<str>,
+        messages: impl IntoIterator<Item = M>,
+    ) -> Result<Vec<Placed>> {
+        self.begin_call()?;
+        let session = self.session()?;
+        let mut answers = Vec::new();
+        for message in messages {
+            let request = self.put_request(queue.as_ref(), message.into())?;
+            match session.start_call(request).await {
+                Ok((_, answer)) => answers.push(answer),
+                Err(error) => return Err(self.end_call(error)),
+            }
+        }
+        let mut all = Vec::with_capacity(answers.len());
+        let mut first_error = None;
+        for answer in answers {
+            match answer.await.unwrap_or(Err(Error::Closed)) {
+                Ok(answer) => all.push(placed(answer)),
+                Err(error) => drop(first_error.get_or_insert(error)),
+            }
+        }
+        self.state = State::Working;
+        match first_error {
+            None => Ok(all),
+            Some(error) => Err(self.end_call(error)),
+        }
+    }
+
+    /// Gets one message; it is reserved now, and gone for good after the commit. None when there is none.
+    ///
+    /// If the future is dropped before it is ready, the unit can only be backed out: it may hold a message that
+    /// nobody has seen.
+    pub async fn get(
+        &mut self,
+        queue: impl AsRef<str>,
+        options: impl Into<GetOptions>,
+    ) -> Result<Option<Message>> {
+        let options = options.into();
+        let handle =
+            self.session()?.named_handle(queue.as_ref(), Purpose { input: true, ..Purpose::default() });
+        let get = wire::Get { syncpoint: true, ..options.to_wire(handle) };
+        let mut request = Request::new(wire::call::Call::Get(get)).on(handle);
+        request.waits = !options.wait.is_zero();
+        let result = self.call(request).await;
+        none_if_no_message(result)
+    }
+
+    /// Makes all of it true. Ok means committed; [`Error::is_backed_out`] means that nothing of it is true and nothing
+    /// ever will be. The answer is definite also when the connection broke while the commit was under way:
+    /// then this waits for the next connection and asks.
+    pub async fn commit(mut self) -> Result<()> {
+        match self.state {
+            State::Empty => {
+                self.give_back();
+                return Ok(());
+            }
+            State::Working => {}
+            State::Unclear => return Err(unclear()),
+            State::BackedOut => return Err(backed_out()),
+        }
+        let session = self.session()?;
+        let unit_id = Bytes::copy_from_slice(&self.id);
+        let commit = wire::call::Call::Commit(wire::Commit { unit_id });
+        let error = match session.call(Request::new(commit)).await {
+            Ok(_) => {
+                self.give_back();
+                return Ok(());
+            }
+            Err(error) => error,
+        };
+        if error.is_backed_out() {
+            self.give_back();
+            return Err(error);
+        }
+        if !error.reason().is_some_and(outcome::says_that_service_moved) {
+            return Err(error);
+        }
+        match self.connection.unit_outcome(self.id).await? {
+            UnitOutcome::Committed => Ok(()),
+            UnitOutcome::BackedOut => Err(backed_out()),
+        }
+    }
+
+    /// Takes all of it back: puts vanish, messages go back to their places with a higher backout count.
+    pub async fn backout(mut self) -> Result<()> {
+        if matches!(self.state, State::Empty) {
+            self.give_back();
+            return Ok(());
+        }
+        if matches!(self.state, State::BackedOut) {
+            return Ok(());
+        }
+        let session = self.session()?;
+        let backout = wire::call::Call::Backout(wire::Backout {});
+        match session.call(Request::new(backout)).await {
+            Ok(_) => {
+                self.give_back();
+                Ok(())
+            }
+            // A lost connection backs out, too.
+            Err(error) if error.reason().is_some_and(outcome::says_that_service_moved) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn put_request(&self, queue: &str, message: Message) -> Result<Request> {
+        let handle = self.session()?.named_handle(queue, Purpose { output: true, ..Purpose::default() });
+        let put = wire::Put {
+            to: Some(wire::put::To::Handle(handle)),
+            message: Some(message.into_wire()),
+            syncpoint: true,
+            ..wire::Put::default()
+        };
+        Ok(Request::new(wire::call::Call::Put(put)).on(handle))
+    }
+
+    async fn call(&mut self, request: Request) -> Result<Answer> {
+        self.begin_call()?;
+        let session = self.session()?;
+        let result = session.call(request).await;
+        self.state = State::Working;
+        result.map_err(|error| self.end_call(error))
+    }
+
+    fn begin_call(&mut self) -> Result<()> {
+        match self.state {
+            State::BackedOut => Err(backed_out()),
+            State::Unclear => Err(unclear()),
+            State::Empty | State::Working => {
+                self.state = State::Unclear;
+                Ok(())
+            }
+        }
+    }
+
+    /// A lost connection means that the unit is backed out; any other refusal leaves it as it was.
+    fn end_call(&mut self, error: Error) -> Error {
+        let lost = error.reason().is_some_and(outcome::says_that_service_moved);
+        self.state = if lost || error.is_backed_out() { State::BackedOut } else { State::Working };
+        if lost { backed_out() } else { error }
+    }
+
+    fn session(&self) -> Result<Arc<Session>> {
+        self.session.clone().ok_or(Error::Closed)
+    }
+
+    fn give_back(&mut self) {
+        if let Some(session) = self.session.take() {
+            self.connection.core.give_back(session);
+        }
+    }
+}
+
+impl Drop for UnitOfWork {
+    fn drop(&mut self) {
+        // The end of its session backs a unit out. An empty one leaves the session as good as new.
+        match self.session.take() {
+            Some(session) if self.state == State::Empty => self.connection.core.give_back(session),
+            Some(session) => session.close(Error::Closed),
+            None => {}
+        }
+    }
+}
+
+impl std::fmt::Debug for UnitOfWork {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("UnitOfWork").field("id", &crate::message::hex(&self.id)).finish_non_exhaustive()
+    }
+}
+
+fn placed(answer: Answer) -> Placed {
+    let placed = match answer.data {
+        Some(wire::completion::Data::Placed(placed)) => placed,
+        _ => wire::Placed::default(),
+    };
+    Placed { message_id: placed.message_id, duplicate: placed.duplicate, warning: answer.warning }
+}
+
+fn backed_out() -> Error {
+    let text = "The unit of work was backed out as a whole; do its calls again and commit again.";
+    Error::refused(reason::BACKED_OUT, text)
+}
+
+fn unclear() -> Error {
+    let text = "A call of this unit of work was dropped before it was answered; back the unit out and do it again.";
+    Error::Invalid(text.to_string())
+}
