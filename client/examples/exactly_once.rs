@@ -15,7 +15,9 @@ async fn main() -> trimaran_client::Result<()> {
         while state.changed().await.is_ok() {
             match &*state.borrow_and_update() {
                 ConnectionState::Connected { node, .. } => println!("-- {node} serves"),
-                ConnectionState::Reconnecting { attempt, reason, .. } => println!("-- try {attempt}: {reason}"),
+                ConnectionState::Reconnecting { attempt, reason, .. } => {
+                    println!("-- try {attempt}: {reason}")
+                }
                 ConnectionState::Closed { reason } => println!("-- closed: {reason}"),
             }
         }

@@ -179,9 +179,12 @@ impl Builder {
 
     /// Looks for the node that serves the queue manager and connects to it.
     pub async fn connect(self) -> Result<Connection> {
-        let addresses = self.addresses.iter().map(|address| parse_address(address)).collect::<Result<Vec<_>>>()?;
+        let addresses =
+            self.addresses.iter().map(|address| parse_address(address)).collect::<Result<Vec<_>>>()?;
         if addresses.is_empty() {
-            return Err(Error::Invalid("there is no address to connect to; give at least one host:port".into()));
+            return Err(Error::Invalid(
+                "there is no address to connect to; give at least one host:port".into(),
+            ));
         }
         if self.options.application_name.len() > 28 {
             return Err(Error::Invalid("an application name has at most 28 characters".into()));
@@ -273,10 +276,14 @@ impl Connection {
         let call = wire::call::Call::UnitOutcome(wire::UnitOutcome { unit_id });
         let answer = self.core.session.call(Request::new(call).repeatable()).await?;
         match answer.data {
-            Some(wire::completion::Data::Unit(status)) if status.state() == wire::unit_status::State::Committed => {
+            Some(wire::completion::Data::Unit(status))
+                if status.state() == wire::unit_status::State::Committed =>
+            {
                 Ok(UnitOutcome::Committed)
             }
-            Some(wire::completion::Data::Unit(status)) if status.state() == wire::unit_status::State::BackedOut => {
+            Some(wire::completion::Data::Unit(status))
+                if status.state() == wire::unit_status::State::BackedOut =>
+            {
                 Ok(UnitOutcome::BackedOut)
             }
             _ => Err(Error::refused(
@@ -529,9 +536,9 @@ pub async fn status(
     tls: Option<&Tls>,
     within: Duration,
 ) -> Vec<(String, Result<StatusResponse>)> {
-    let asked = addresses.iter().map(|address| async move {
-        (address.clone(), reconnect::status_of(address, tls, within).await)
-    });
+    let asked = addresses
+        .iter()
+        .map(|address| async move { (address.clone(), reconnect::status_of(address, tls, within).await) });
     futures::future::join_all(asked).await
 }
 

@@ -42,7 +42,8 @@ mod unit_of_work;
 mod admin;
 
 pub use admin::{
-    Admin, InstanceStatus, MembershipProgress, QueueAttributes, QueueDetails, QueueManagerStatus, StatusResponse,
+    Admin, InstanceStatus, MembershipProgress, QueueAttributes, QueueDetails, QueueManagerStatus,
+    StatusResponse,
 };
 pub use connection::{Builder, Connection, ConnectionState, status};
 pub use error::{Error, Result};

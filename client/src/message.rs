@@ -45,8 +45,7 @@ impl Message {
 
     /// False: kept in the active node's memory only, lost when the queue manager moves or stops, and faster.
     pub fn persistent(mut self, persistent: bool) -> Message {
-        let persistence =
-            if persistent { Persistence::Persistent } else { Persistence::NotPersistent };
+        let persistence = if persistent { Persistence::Persistent } else { Persistence::NotPersistent };
         self.descriptor.persistence = persistence as i32;
         self
     }

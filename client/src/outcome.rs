@@ -179,10 +179,7 @@ mod tests {
         let outcome = wire::Outcome { code: 2, reason: 2053, text: "The queue holds 5 messages.".into() };
         let error = check(Some(outcome)).unwrap_err();
         assert_eq!(error.reason(), Some(reason::Q_FULL));
-        assert_eq!(
-            error.to_string(),
-            "The queue holds 5 messages. (completion code 2, reason 2053 Q_FULL)"
-        );
+        assert_eq!(error.to_string(), "The queue holds 5 messages. (completion code 2, reason 2053 Q_FULL)");
     }
 
     #[test]

@@ -385,8 +385,7 @@ impl Queue {
 
     /// [`Queue::browse`] of the messages that match.
     pub fn browse_with(&self, options: GetOptions) -> impl Stream<Item = Result<Message>> + Send + 'static {
-        let mut cursor =
-            Cursor::new(self.clone(), options, Purpose { browse: true, ..Purpose::default() });
+        let mut cursor = Cursor::new(self.clone(), options, Purpose { browse: true, ..Purpose::default() });
         cursor.ahead_max = BROWSE_AHEAD;
         stream::unfold(Some(cursor), |cursor| async move {
             let mut cursor = cursor?;
@@ -407,7 +406,8 @@ impl Queue {
     /// Depth, limits and who has the queue open.
     pub async fn status(&self) -> Result<QueueStatus> {
         let handle = self.shared.inquire;
-        let request = Request::new(wire::call::Call::Inquire(wire::Inquire { handle })).on(handle).repeatable();
+        let request =
+            Request::new(wire::call::Call::Inquire(wire::Inquire { handle })).on(handle).repeatable();
         match self.shared.session.call(request).await?.data {
             Some(wire::completion::Data::Queue(status)) => Ok(status),
             _ => Err(unexpected("the status of a queue")),
@@ -616,7 +616,9 @@ fn padded(id: &[u8]) -> [u8; 24] {
 /// A get's answer as a message; "there is none" is no error.
 pub(crate) fn none_if_no_message(answer: Result<Answer>) -> Result<Option<Message>> {
     match answer {
-        Ok(Answer { data: Some(wire::completion::Data::Got(got)), parts, .. }) => message_of(got, parts).map(Some),
+        Ok(Answer { data: Some(wire::completion::Data::Got(got)), parts, .. }) => {
+            message_of(got, parts).map(Some)
+        }
         Ok(_) => Err(unexpected("a message")),
         Err(error) => match error.reason() {
             Some(reason::NO_MSG_AVAILABLE | reason::NO_MSG_UNDER_CURSOR) => Ok(None),

@@ -149,10 +149,8 @@ pub(crate) async fn greet(
             application_name: core.options.application_name.clone(),
         };
         let call = wire::Call { token: 0, call: Some(wire::call::Call::Connect(connect)) };
-        let (outgoing, gate) =
-            Outgoing::new(wire::SessionRequest { calls: vec![call] }, session.clone());
-        let mut client =
-            QueueClient::new(channel.clone()).max_decoding_message_size(RESPONSE_BYTES_MAX);
+        let (outgoing, gate) = Outgoing::new(wire::SessionRequest { calls: vec![call] }, session.clone());
+        let mut client = QueueClient::new(channel.clone()).max_decoding_message_size(RESPONSE_BYTES_MAX);
         let on_status = |status: tonic::Status| Failure::from(describe(&node.address, &status));
         let mut responses = client.session(outgoing).await.map_err(on_status)?.into_inner();
         let first = responses.message().await.map_err(on_status)?;
@@ -211,11 +209,7 @@ fn describe(address: &str, status: &tonic::Status) -> Error {
 }
 
 /// Asks all nodes but `skip` until one serves. Every failed try is reported.
-async fn seek(
-    core: Arc<Core>,
-    skip: Option<String>,
-    mut on_failure: impl FnMut(&Error) + Send,
-) -> Greeted {
+async fn seek(core: Arc<Core>, skip: Option<String>, mut on_failure: impl FnMut(&Error) + Send) -> Greeted {
     let skipped = |address: &str| skip.as_deref() == Some(address);
     let mut attempts = FuturesUnordered::new();
     for (rank, node) in core.nodes().into_iter().filter(|node| !skipped(&node.address)).enumerate() {
@@ -274,7 +268,11 @@ fn backoff(failures: usize) -> Duration {
 }
 
 /// The life of a connection: seek, serve, lose, seek again, until the program closes it.
-pub(crate) async fn supervise(core: Arc<Core>, mut closing: watch::Receiver<bool>, first: oneshot::Sender<Result<()>>) {
+pub(crate) async fn supervise(
+    core: Arc<Core>,
+    mut closing: watch::Receiver<bool>,
+    first: oneshot::Sender<Result<()>>,
+) {
     let mut first = Some(first);
     let mut because = "connecting".to_string();
     let mut better: Option<Greeted> = None;
@@ -325,10 +323,7 @@ pub(crate) async fn supervise(core: Arc<Core>, mut closing: watch::Receiver<bool
             return core.end(Error::Closed);
         }
         core.set_link(Some(link.clone()));
-        core.set_state(ConnectionState::Connected {
-            node: link.node.clone(),
-            address: link.address.clone(),
-        });
+        core.set_state(ConnectionState::Connected { node: link.node.clone(), address: link.address.clone() });
         if let Some(first) = first.take() {
             drop(first.send(Ok(())));
         }
@@ -353,10 +348,8 @@ pub(crate) async fn supervise(core: Arc<Core>, mut closing: watch::Receiver<bool
 
 /// At the first connect there is no point in trying again after these.
 fn is_final(error: &Error) -> bool {
-    matches!(
-        error.reason(),
-        Some(reason::Q_MGR_NAME_ERROR | reason::NOT_AUTHORIZED | reason::SECURITY_ERROR)
-    ) || matches!(error, Error::Invalid(_))
+    matches!(error.reason(), Some(reason::Q_MGR_NAME_ERROR | reason::NOT_AUTHORIZED | reason::SECURITY_ERROR))
+        || matches!(error, Error::Invalid(_))
 }
 
 enum Ended {

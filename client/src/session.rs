@@ -260,7 +260,8 @@ impl Session {
     pub(crate) fn add_handle(&self, queue: &str, purpose: Purpose) -> u32 {
         let mut state = self.lock();
         let handle = state.next_handle;
-        state.next_handle = state.next_handle.checked_add(1).expect("four thousand million handles are enough");
+        state.next_handle =
+            state.next_handle.checked_add(1).expect("four thousand million handles are enough");
         let entry = Handle {
             queue: queue.to_string(),
             purpose,
@@ -276,7 +277,9 @@ impl Session {
         let found = {
             let state = self.lock();
             let mut handles = state.handles.iter();
-            handles.find(|(_, entry)| entry.queue == queue && entry.purpose == purpose).map(|(handle, _)| *handle)
+            handles
+                .find(|(_, entry)| entry.queue == queue && entry.purpose == purpose)
+                .map(|(handle, _)| *handle)
         };
         found.unwrap_or_else(|| self.add_handle(queue, purpose))
     }

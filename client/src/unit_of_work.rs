@@ -259,6 +259,7 @@ fn backed_out() -> Error {
 }
 
 fn unclear() -> Error {
-    let text = "A call of this unit of work was dropped before it was answered; back the unit out and do it again.";
+    let text =
+        "A call of this unit of work was dropped before it was answered; back the unit out and do it again.";
     Error::Invalid(text.to_string())
 }

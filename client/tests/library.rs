@@ -11,7 +11,9 @@ use std::{
 
 use fake::{Cluster, Node};
 use futures::{StreamExt, TryStreamExt};
-use trimaran_client::{Connection, ConnectionState, Error, FOREVER, GetOptions, Message, UnitOutcome, reason};
+use trimaran_client::{
+    Connection, ConnectionState, Error, FOREVER, GetOptions, Message, UnitOutcome, reason,
+};
 
 async fn connect(nodes: &[Node]) -> Connection {
     Connection::builder(nodes.iter().map(|node| node.address.as_str()))
@@ -192,10 +194,8 @@ async fn a_wrong_queue_manager_is_told_at_once() {
 async fn nobody_there_is_unreachable() {
     let (_cluster, mut nodes) = Cluster::new(1);
     nodes[0].kill();
-    let result = Connection::builder([&nodes[0].address])
-        .connect_within(Duration::from_millis(300))
-        .connect()
-        .await;
+    let result =
+        Connection::builder([&nodes[0].address]).connect_within(Duration::from_millis(300)).connect().await;
     let error = result.unwrap_err();
     assert!(error.is_unreachable(), "{error}");
     assert!(error.to_string().contains(&nodes[0].address), "{error}");
@@ -207,10 +207,7 @@ async fn one_address_is_enough_to_find_who_serves() {
     cluster.move_service_to(&nodes[2]);
     let connection = Connection::builder([&nodes[0].address]).connect().await.unwrap();
     let state = connection.state().borrow().clone();
-    assert_eq!(
-        state,
-        ConnectionState::Connected { node: "n2".into(), address: nodes[2].address.clone() }
-    );
+    assert_eq!(state, ConnectionState::Connected { node: "n2".into(), address: nodes[2].address.clone() });
     assert_eq!(connection.queue_manager(), "ha.queue.manager");
 }
 
@@ -220,10 +217,16 @@ async fn the_state_tells_of_a_reconnect() {
     let connection = connect(&nodes).await;
     let mut state = connection.state();
     nodes[0].kill();
-    state.wait_for(|state| matches!(state, ConnectionState::Reconnecting { attempt: 2.., .. })).await.unwrap();
+    state
+        .wait_for(|state| matches!(state, ConnectionState::Reconnecting { attempt: 2.., .. }))
+        .await
+        .unwrap();
     cluster.move_service_to(&nodes[1]);
     let started = Instant::now();
-    state.wait_for(|state| matches!(state, ConnectionState::Connected { node, .. } if node == "n1")).await.unwrap();
+    state
+        .wait_for(|state| matches!(state, ConnectionState::Connected { node, .. } if node == "n1"))
+        .await
+        .unwrap();
     assert!(started.elapsed() < Duration::from_secs(1), "found after {:?}", started.elapsed());
     connection.queue("HA.QUEUE").put("after").await.unwrap();
 }
@@ -466,7 +469,8 @@ async fn what_is_not_used_any_more_is_closed() {
     delivery.commit().await.unwrap();
     assert_eq!(nodes[0].faults.open_handles.load(Ordering::SeqCst), 2);
     drop(queue);
-    until("the queue is closed everywhere", || nodes[0].faults.open_handles.load(Ordering::SeqCst) == 0).await;
+    until("the queue is closed everywhere", || nodes[0].faults.open_handles.load(Ordering::SeqCst) == 0)
+        .await;
 }
 
 #[tokio::test]

@@ -89,23 +89,30 @@ impl Cluster {
 
     pub fn bodies(&self, queue: &str) -> Vec<String> {
         let store = self.store();
-        store.queues[queue].iter().map(|message| String::from_utf8_lossy(&message.body).into_owned()).collect()
+        store.queues[queue]
+            .iter()
+            .map(|message| String::from_utf8_lossy(&message.body).into_owned())
+            .collect()
     }
 }
 
 impl Node {
     fn start(cluster: Cluster, index: usize) -> Node {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let listener = {
+            let _entered = runtime.enter();
+            tokio::net::TcpListener::from_std(listener).unwrap()
+        };
         let address = listener.local_addr().unwrap();
         cluster.addresses.lock().unwrap().push(address);
         let faults = Arc::new(Faults::default());
         let service = Service { index, cluster: cluster.clone(), faults: faults.clone() };
         let service = QueueServer::new(service).max_decoding_message_size(8 << 20);
         let incoming = TcpListenerStream::new(listener);
-        runtime.spawn(
-            tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming),
-        );
+        runtime.spawn(tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming));
         Node { address: address.to_string(), index, cluster, faults, runtime: Some(runtime) }
     }
 
@@ -170,10 +177,7 @@ impl Queue for Service {
         Err(Status::unimplemented("the tests use sessions"))
     }
 
-    async fn browse(
-        &self,
-        _: Request<wire::BrowseRequest>,
-    ) -> Result<Response<Self::BrowseStream>, Status> {
+    async fn browse(&self, _: Request<wire::BrowseRequest>) -> Result<Response<Self::BrowseStream>, Status> {
         Err(Status::unimplemented("the tests use sessions"))
     }
 }
@@ -379,7 +383,8 @@ impl Session {
         }
         let take = {
             let cluster = self.cluster.clone();
-            let under_cursor = get.under_cursor.then(|| self.cursors.get(&get.handle).cloned().unwrap_or_default());
+            let under_cursor =
+                get.under_cursor.then(|| self.cursors.get(&get.handle).cloned().unwrap_or_default());
             let (message_id, correlation_id) = (get.message_id.clone(), get.correlation_id.clone());
             let queue = queue.clone();
             move || {
@@ -417,7 +422,8 @@ impl Session {
             }
             return completions.push(refused(token, 2033));
         }
-        let (answers, faults, cancelled) = (self.answers.clone(), self.faults.clone(), self.cancelled.clone());
+        let (answers, faults, cancelled) =
+            (self.answers.clone(), self.faults.clone(), self.cancelled.clone());
         let until = (get.wait_ms > 0).then(|| Instant::now() + Duration::from_millis(get.wait_ms as u64));
         tokio::spawn(async move {
             let mut completions = Vec::new();
