@@ -11,13 +11,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
-use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use futures::task::AtomicWaker;
+use tokio::sync::{Semaphore, mpsc, watch};
 
 use super::{Event, Identity, Stats};
 use crate::mqi::{Call, Completion};
 use crate::types::{
-    Index, LookupMap, Membership, NodeId, NodeInfo, ObjectName, QueueManagerId, Reason, RoleView, SessionId,
-    Token, WriteNumber,
+    Index, Membership, NodeId, NodeInfo, ObjectName, QueueManagerId, Reason, RoleView, SessionId, Token,
+    WriteNumber,
 };
 
 /// Batches of calls that wait for the mind.
@@ -98,8 +99,8 @@ pub struct Publisher {
 struct Progress {
     persisted: AtomicU64,
     flushed: AtomicU64,
-    /// Set by whoever moved one of the two, taken by the mind.
-    moved: Notify,
+    /// The mind, while it waits.
+    mind: AtomicWaker,
 }
 
 /// Bytes of calls that are not answered yet.
@@ -118,8 +119,6 @@ pub struct Mailbox {
     budget: Arc<Budget>,
     persisted: u64,
     flushed: u64,
-    /// Bytes each unanswered call holds of the budget.
-    held: LookupMap<SessionId, LookupMap<Token, u32>>,
 }
 
 /// Makes the two ends. `session_ids` is shared by the queue managers of a node; `bytes_max` bounds the bodies of
@@ -147,7 +146,6 @@ pub fn inbox(
         budget: budget.clone(),
         persisted: 0,
         flushed: 0,
-        held: LookupMap::default(),
     };
     let published = Published { role: role_end, membership: membership_end, stats: stats_end };
     let inbox = Inbox { queue_manager, name, calls, events, progress, budget, session_ids, published };
@@ -207,13 +205,13 @@ impl Inbox {
     /// Everything up to this write is on disk. Never waits.
     pub fn log_persisted(&self, write: WriteNumber) {
         self.progress.persisted.fetch_max(write.0, Ordering::Release);
-        self.progress.moved.notify_one();
+        self.progress.mind.wake();
     }
 
     /// The message store is on disk up to here. Never waits.
     pub fn store_flushed(&self, upto: Index) {
         self.progress.flushed.fetch_max(upto.0, Ordering::Release);
-        self.progress.moved.notify_one();
+        self.progress.mind.wake();
     }
 }
 
@@ -262,7 +260,7 @@ impl SessionHandle {
         let bytes = bytes.min(self.budget.bytes_max) as u32;
         let permit = self.budget.permits.acquire_many(bytes).await.map_err(|_| Stopped)?;
         self.calls.send(Mail::Calls { session: self.session, calls }).await.map_err(|_| Stopped)?;
-        // Given back call by call, by `Mailbox::answered`.
+        // Given back call by call, when they are answered (`Mailbox::give_back`).
         permit.forget();
         Ok(())
     }
@@ -293,7 +291,7 @@ fn weight(call: &Call) -> usize {
 
 impl Mailbox {
     /// Takes what has arrived: at most `calls_max` batches of calls and `events_max` other events. Pending (and
-    /// woken later) when nothing has; `Ready(false)` when every sender is gone.
+    /// woken later) when nothing has, also when log or store moved; `Ready(false)` when every sender is gone.
     pub fn poll_take(
         &mut self,
         context: &mut Context<'_>,
@@ -302,6 +300,8 @@ impl Mailbox {
         events: &mut Vec<Event>,
         events_max: usize,
     ) -> Poll<bool> {
+        // Registered before looking: what moves in between wakes again.
+        self.progress.mind.register(context.waker());
         let mut some = self.take_progress(events);
         let mut open = false;
         match self.events.poll_recv_many(context, events, events_max) {
@@ -310,6 +310,8 @@ impl Mailbox {
             Poll::Pending => open = true,
         }
         match self.calls.poll_recv_many(context, calls, calls_max) {
+            // None wanted now: nothing is known of what waits.
+            Poll::Ready(0) if calls_max == 0 => open = true,
             Poll::Ready(0) => {}
             Poll::Ready(_) => some = true,
             Poll::Pending => open = true,
@@ -321,14 +323,8 @@ impl Mailbox {
         }
     }
 
-    /// Resolves when log or store moved. To be polled beside [`Mailbox::poll_take`].
-    pub fn moved(&self) -> impl Future<Output = ()> + Send + 'static {
-        let progress = self.progress.clone();
-        async move { progress.moved.notified().await }
-    }
-
     /// Turns the newest positions into events, if they are new.
-    pub fn take_progress(&mut self, events: &mut Vec<Event>) -> bool {
+    fn take_progress(&mut self, events: &mut Vec<Event>) -> bool {
         let persisted = self.progress.persisted.load(Ordering::Acquire);
         let flushed = self.progress.flushed.load(Ordering::Acquire);
         let moved = persisted > self.persisted || flushed > self.flushed;
@@ -343,33 +339,13 @@ impl Mailbox {
         moved
     }
 
-    /// A call is handed to the replica: remembers what it holds of the budget.
-    pub fn accepted(&mut self, session: SessionId, token: Token, call: &Call) {
-        let bytes = weight(call).min(self.budget.bytes_max) as u32;
-        let replaced = self.held.entry(session).or_default().insert(token, bytes);
-        self.give_back(replaced.unwrap_or(0) as usize);
+    /// What a call holds of the byte budget from the moment it was sent; to be given back when it is answered for
+    /// good, or when its session ends.
+    pub fn weight(&self, call: &Call) -> u32 {
+        weight(call).min(self.budget.bytes_max) as u32
     }
 
-    /// A call is answered for good (progress is no answer): its bytes are free again.
-    pub fn answered(&mut self, session: SessionId, token: Token) {
-        let bytes = self.held.get_mut(&session).and_then(|held| held.remove(&token));
-        self.give_back(bytes.unwrap_or(0) as usize);
-    }
-
-    /// Calls of a session that is gone get no answers.
-    pub fn closed(&mut self, session: SessionId) {
-        if let Some(held) = self.held.remove(&session) {
-            let bytes: usize = held.values().map(|bytes| *bytes as usize).sum();
-            self.give_back(bytes);
-        }
-    }
-
-    /// A call that never reached the replica (its session was closed before): its bytes are free again.
-    pub fn refused(&mut self, call: &Call) {
-        self.give_back(weight(call).min(self.budget.bytes_max));
-    }
-
-    fn give_back(&self, bytes: usize) {
+    pub fn give_back(&self, bytes: usize) {
         if bytes > 0 {
             self.budget.permits.add_permits(bytes);
         }
@@ -455,12 +431,10 @@ mod tests {
         let mut second = Box::pin(handle.send(Token(2), put(90 << 20)));
         assert!(futures::poll!(&mut second).is_pending());
 
-        let session = handle.session();
         let (calls, _) = take(&mut mailbox).await;
         let Mail::Calls { calls, .. } = &calls[1] else { panic!("calls expected") };
-        mailbox.accepted(session, calls[0].0, &calls[0].1);
         assert!(futures::poll!(&mut second).is_pending());
-        mailbox.answered(session, Token(1));
+        mailbox.give_back(mailbox.weight(&calls[0].1) as usize);
         second.await.unwrap();
     }
 
@@ -469,7 +443,6 @@ mod tests {
         let (inbox, mut mailbox, _publisher) = parts();
         inbox.log_persisted(WriteNumber(3));
         inbox.log_persisted(WriteNumber(5));
-        mailbox.moved().await;
         let (_, events) = take(&mut mailbox).await;
         assert!(matches!(events[..], [Event::LogPersisted { write: WriteNumber(5) }]));
     }

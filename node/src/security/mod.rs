@@ -6,6 +6,9 @@ mod acceptor;
 mod identity;
 mod tls;
 
+#[cfg(test)]
+mod security_test;
+
 pub use acceptor::{AcceptLimits, Audience, Connection, ConnectionInfo, incoming};
 pub use identity::{Principal, node_uri, principal, user_uri};
 pub use tls::{CertificateState, Tls, TlsError, TlsOptions};

@@ -1,0 +1,38 @@
+//! The real clock. Read once a turn; everything below is told.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::types::{Instant, Now, WallTime};
+
+/// Both times, now.
+pub fn now() -> Now {
+    Now { instant: instant(), wall: wall() }
+}
+
+/// Time that goes on while the machine is suspended: a node that slept must know that its lease is over.
+pub fn instant() -> Instant {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the kernel writes into a timespec of ours. CLOCK_BOOTTIME exists since Linux 2.6.39.
+    let result = unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &mut time) };
+    assert_eq!(result, 0, "CLOCK_BOOTTIME can be read");
+    Instant(time.tv_sec as u64 * 1_000_000 + time.tv_nsec as u64 / 1_000)
+}
+
+pub fn wall() -> WallTime {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    WallTime(since.map_or(0, |since| since.as_millis() as i64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_goes_on() {
+        let first = now();
+        std::thread::sleep(std::time::Duration::from_millis(2));
+        let second = now();
+        assert!(second.instant.since(first.instant).as_micros() >= 2000);
+        assert!(second.wall >= first.wall && first.wall.0 > 1_600_000_000_000);
+    }
+}

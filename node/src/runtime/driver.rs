@@ -1,0 +1,324 @@
+//! The mind's task: hands a replica its events, turn by turn, and carries out what it asks for.
+//!
+//! ```text
+//!   wait for mail or the next deadline
+//!   read the clock once → begin_turn → handle … handle → end_turn → carry out the actions, in order
+//! ```
+//! The simulator's world does the same with the same enum. Nothing here decides anything, and nothing here waits
+//! within a turn: what goes out goes through queues whose length somebody else bounds.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::Sleep;
+use trimaran_proto::replica::v1::PeerMessage;
+
+use super::clock;
+use crate::consensus::LogWrite;
+use crate::mqi::Data;
+use crate::qmgr::{LoadRequest, StoreBatch};
+use crate::replica::{Action, Delivery, Event, Mail, Mailbox, Publisher, Replica};
+use crate::types::{
+    Index, Instant, LookupMap, Membership, NodeId, Reason, RequestId, RoleView, SessionId, Token, WriteNumber,
+};
+
+/// Events of one turn; what is left comes in the next.
+const EVENTS_A_TURN: usize = 1024;
+const MAILS_A_TURN: usize = 1024;
+/// A turn begins at least so often: elapsed time must become ticks.
+const TURN_EVERY: Duration = Duration::from_millis(10);
+/// With so many log writes on their way, calls wait for the oldest: they make one entry together instead of many.
+const WRITES_AHEAD: u64 = 2;
+const STATS_EVERY: Duration = Duration::from_millis(200);
+
+/// What carries out a replica's actions on disks and lines. Nothing in here waits for the mind.
+pub trait Hands: Send + 'static {
+    fn persist(&mut self, write: LogWrite);
+    fn store(&mut self, batch: StoreBatch);
+    fn load_rows(&mut self, request: LoadRequest);
+    fn load_entries(&mut self, request: RequestId, first: Index, until: Index, bytes_max: usize);
+    fn truncate_log(&mut self, upto: Index);
+    /// The replica is no longer recovering: its log counts again.
+    fn caught_up(&mut self);
+    /// All that one turn had to say to one peer.
+    fn send(&mut self, to: NodeId, messages: Vec<PeerMessage>);
+    fn send_snapshot(&mut self, to: NodeId, term: u64);
+    fn set_membership(&mut self, membership: Membership);
+    /// The node was removed from the group for good.
+    fn removed(&mut self);
+}
+
+pub struct Driver<H> {
+    replica: Replica,
+    queue_manager: u32,
+    name: String,
+    mailbox: Mailbox,
+    publisher: Publisher,
+    hands: H,
+    sessions: LookupMap<SessionId, Session>,
+    /// Sessions with something in `pending`, in the order they got it.
+    answered: Vec<SessionId>,
+    outgoing: Vec<(NodeId, Vec<PeerMessage>)>,
+    written: WriteNumber,
+    persisted: WriteNumber,
+    recovering: bool,
+    stats_published: Instant,
+}
+
+struct Session {
+    outbox: mpsc::UnboundedSender<Delivery>,
+    /// What each unanswered call holds of the byte budget.
+    held: LookupMap<Token, u32>,
+    held_bytes: usize,
+    pending: Vec<(Token, crate::mqi::Completion)>,
+}
+
+impl<H: Hands> Driver<H> {
+    pub fn new(
+        replica: Replica,
+        queue_manager: u32,
+        name: String,
+        mailbox: Mailbox,
+        publisher: Publisher,
+        hands: H,
+    ) -> Self {
+        let recovering = matches!(*publisher.role.borrow(), RoleView::NotServing { recovering: true, .. });
+        Driver {
+            replica,
+            queue_manager,
+            name,
+            mailbox,
+            publisher,
+            hands,
+            sessions: LookupMap::default(),
+            answered: Vec::new(),
+            outgoing: Vec::new(),
+            written: WriteNumber::default(),
+            persisted: WriteNumber::default(),
+            recovering,
+            stats_published: Instant::default(),
+        }
+    }
+
+    /// Runs until every inbox is gone. To be aborted otherwise, which ends it between two turns.
+    pub async fn run(mut self) {
+        let mut events = Vec::with_capacity(EVENTS_A_TURN);
+        let mut mails = Vec::with_capacity(MAILS_A_TURN);
+        let mut actions = Vec::new();
+        let mut timer = Box::pin(tokio::time::sleep(Duration::ZERO));
+        loop {
+            if !self.wait(&mut timer, &mut events, &mut mails).await {
+                return;
+            }
+            if self.is_writing() && !mails.is_empty() {
+                // The log is busy anyhow: what other sessions are about to say comes into the same turn.
+                tokio::task::yield_now().await;
+                self.take_more(&mut events, &mut mails).await;
+            }
+            self.turn(&mut events, &mut mails, &mut actions);
+        }
+    }
+
+    /// Until there is mail, or a deadline has come. False when nobody can send any more.
+    async fn wait(
+        &mut self,
+        timer: &mut Pin<Box<Sleep>>,
+        events: &mut Vec<Event>,
+        mails: &mut Vec<Mail>,
+    ) -> bool {
+        let due = match self.replica.next_deadline() {
+            None => TURN_EVERY,
+            Some(deadline) => deadline.since(clock::instant()).min(TURN_EVERY),
+        };
+        let due = tokio::time::Instant::now() + due;
+        // An earlier alarm than needed is only a turn with nothing to do; setting it anew each turn costs more.
+        if timer.is_elapsed() || due < timer.deadline() {
+            timer.as_mut().reset(due);
+        }
+        let mails_max = self.mails_wanted();
+        poll_fn(|context| {
+            let taken = self.mailbox.poll_take(context, mails, mails_max, events, EVENTS_A_TURN);
+            if let Poll::Ready(open) = taken {
+                return Poll::Ready(open);
+            }
+            timer.as_mut().poll(context).map(|()| true)
+        })
+        .await
+    }
+
+    /// What has come meanwhile; does not wait.
+    async fn take_more(&mut self, events: &mut Vec<Event>, mails: &mut Vec<Mail>) {
+        let mails_max = MAILS_A_TURN.saturating_sub(mails.len()).max(1);
+        let events_max = EVENTS_A_TURN.saturating_sub(events.len()).max(1);
+        poll_fn(|context| {
+            let _ = self.mailbox.poll_take(context, mails, mails_max, events, events_max);
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    fn is_writing(&self) -> bool {
+        self.written > self.persisted
+    }
+
+    fn mails_wanted(&self) -> usize {
+        if self.written.0.saturating_sub(self.persisted.0) > WRITES_AHEAD { 0 } else { MAILS_A_TURN }
+    }
+
+    fn turn(&mut self, events: &mut Vec<Event>, mails: &mut Vec<Mail>, actions: &mut Vec<Action>) {
+        let now = clock::now();
+        self.replica.begin_turn(now);
+        for event in events.drain(..) {
+            if let Event::LogPersisted { write } = event {
+                self.persisted = self.persisted.max(write);
+            }
+            self.replica.handle(event);
+        }
+        for mail in mails.drain(..) {
+            self.on_mail(mail);
+        }
+        self.replica.end_turn(actions);
+        for action in actions.drain(..) {
+            self.carry_out(action);
+        }
+        self.flush();
+        if now.instant.since(self.stats_published) >= STATS_EVERY {
+            self.stats_published = now.instant;
+            let stats = self.replica.stats();
+            self.publisher.stats.send_if_modified(|published| {
+                let changed = published != stats;
+                published.clone_from(stats);
+                changed
+            });
+        }
+    }
+
+    fn on_mail(&mut self, mail: Mail) {
+        match mail {
+            Mail::Opened { session, identity, application, outbox } => {
+                let opened =
+                    Session { outbox, held: LookupMap::default(), held_bytes: 0, pending: Vec::new() };
+                self.sessions.insert(session, opened);
+                self.replica.handle(Event::SessionOpened { session, identity, application });
+            }
+            Mail::Calls { session, calls } => {
+                let Some(known) = self.sessions.get_mut(&session) else {
+                    // It was closed by the queue manager, and does not know yet.
+                    let bytes = calls.iter().map(|(_, call)| self.mailbox.weight(call) as usize).sum();
+                    self.mailbox.give_back(bytes);
+                    return;
+                };
+                for (token, call) in calls {
+                    let bytes = self.mailbox.weight(&call);
+                    known.held_bytes += bytes as usize;
+                    if let Some(replaced) = known.held.insert(token, bytes) {
+                        known.held_bytes -= replaced as usize;
+                        self.mailbox.give_back(replaced as usize);
+                    }
+                    self.replica.handle(Event::Call { session, token, call });
+                }
+            }
+            Mail::Closed { session } => {
+                if let Some(closed) = self.sessions.remove(&session) {
+                    self.mailbox.give_back(closed.held_bytes);
+                    self.replica.handle(Event::SessionClosed { session });
+                }
+            }
+        }
+    }
+
+    fn carry_out(&mut self, action: Action) {
+        match action {
+            Action::Persist(write) => {
+                self.written = self.written.max(write.number);
+                self.hands.persist(write);
+            }
+            Action::Send { to, message } => {
+                let message = PeerMessage { queue_manager: self.queue_manager, message: Some(message) };
+                match self.outgoing.iter_mut().find(|(node, _)| *node == to) {
+                    Some((_, messages)) => messages.push(message),
+                    None => self.outgoing.push((to, vec![message])),
+                }
+            }
+            Action::SendSnapshot { to, term } => self.hands.send_snapshot(to, term),
+            Action::Complete { session, token, completion } => self.complete(session, token, completion),
+            Action::Store(batch) => self.hands.store(batch),
+            Action::LoadRows(request) => self.hands.load_rows(request),
+            Action::LoadEntries { request, first, until, bytes_max } => {
+                self.hands.load_entries(request, first, until, bytes_max);
+            }
+            Action::CloseSession { session, reason } => self.close(session, reason),
+            Action::PublishRole(role) => self.publish_role(role),
+            Action::TruncateLog { upto } => self.hands.truncate_log(upto),
+            Action::PublishMembership(membership) => {
+                self.publisher.membership.send_replace(membership.clone());
+                self.hands.set_membership(membership);
+            }
+            Action::Removed => self.hands.removed(),
+        }
+    }
+
+    fn complete(&mut self, session: SessionId, token: Token, completion: crate::mqi::Completion) {
+        let Some(known) = self.sessions.get_mut(&session) else { return };
+        if !matches!(completion.data, Data::Progress { .. })
+            && let Some(bytes) = known.held.remove(&token)
+        {
+            known.held_bytes -= bytes as usize;
+            self.mailbox.give_back(bytes as usize);
+        }
+        if known.pending.is_empty() {
+            self.answered.push(session);
+        }
+        known.pending.push((token, completion));
+    }
+
+    fn close(&mut self, session: SessionId, reason: Reason) {
+        let Some(closed) = self.sessions.remove(&session) else { return };
+        self.mailbox.give_back(closed.held_bytes);
+        if !closed.pending.is_empty() {
+            let _ = closed.outbox.send(Delivery::Completions(closed.pending));
+        }
+        let _ = closed.outbox.send(Delivery::Closed { reason });
+    }
+
+    fn publish_role(&mut self, role: RoleView) {
+        match &role {
+            RoleView::NotServing { term, leader, recovering } => tracing::info!(
+                queue_manager = self.name,
+                term = term.0,
+                leader = leader.map(|node| node.0),
+                recovering,
+                "not serving"
+            ),
+            RoleView::Elected { term } => tracing::info!(queue_manager = self.name, term = term.0, "elected"),
+            RoleView::Serving { term, .. } if !self.publisher.role.borrow().is_serving() => {
+                tracing::info!(queue_manager = self.name, term = term.0, "serving");
+            }
+            // The lease was renewed.
+            RoleView::Serving { .. } => {}
+        }
+        let recovering = matches!(role, RoleView::NotServing { recovering: true, .. });
+        if self.recovering && !recovering {
+            self.hands.caught_up();
+        }
+        self.recovering = recovering;
+        self.publisher.role.send_replace(role);
+    }
+
+    /// Answers and peer messages leave once a turn, in one piece each.
+    fn flush(&mut self) {
+        for (to, messages) in self.outgoing.drain(..) {
+            self.hands.send(to, messages);
+        }
+        for session in self.answered.drain(..) {
+            if let Some(known) = self.sessions.get_mut(&session) {
+                let pending = std::mem::take(&mut known.pending);
+                // A listener that is gone drops its handle, and the session is closed then.
+                let _ = known.outbox.send(Delivery::Completions(pending));
+            }
+        }
+    }
+}

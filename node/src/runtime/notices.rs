@@ -1,0 +1,100 @@
+//! What an operator should be reminded of: gathered every few seconds, shown by status, logged when new and then
+//! every hour for as long as it stands.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use crate::peer::Peers;
+use crate::replica::DiskRoom;
+use crate::security::Tls;
+
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+const REPEAT_EVERY: Duration = Duration::from_secs(3600);
+const CERTIFICATE_WARNING: Duration = Duration::from_secs(14 * 24 * 3600);
+
+/// Facts that others report and that stand until they are taken back.
+#[derive(Clone, Debug, Default)]
+pub struct Standing(Arc<Mutex<Facts>>);
+
+#[derive(Debug, Default)]
+struct Facts {
+    disk: Option<String>,
+    certificates: Option<String>,
+    reports: Vec<String>,
+}
+
+impl Standing {
+    pub fn disk(&self, room: &DiskRoom) {
+        self.0.lock().disk = match room {
+            DiskRoom::Enough => None,
+            DiskRoom::Low { text } => Some(text.clone()),
+        };
+    }
+
+    /// Why new certificates could not be loaded; None when they were.
+    pub fn certificates(&self, problem: Option<String>) {
+        self.0.lock().certificates = problem;
+    }
+
+    /// A sentence that stands until the next start: a repair, a removed node.
+    pub fn report(&self, sentence: String) {
+        let reports = &mut self.0.lock().reports;
+        // The newest few: a disk that breaks bit by bit must not fill the memory.
+        if !reports.contains(&sentence) {
+            if reports.len() >= 20 {
+                reports.remove(0);
+            }
+            reports.push(sentence);
+        }
+    }
+}
+
+/// Keeps `warnings` true until it is aborted.
+pub async fn keep(
+    configured: Vec<String>,
+    standing: Standing,
+    peers: Arc<Peers>,
+    tls: Option<Arc<Tls>>,
+    warnings: watch::Sender<Vec<String>>,
+) {
+    let mut repeated = Instant::now();
+    loop {
+        let mut now = configured.clone();
+        {
+            let facts = standing.0.lock();
+            now.extend(facts.disk.iter().chain(&facts.certificates).chain(&facts.reports).cloned());
+        }
+        for peer in peers.views() {
+            if let Some(reason) = peer.refused {
+                now.push(format!("node {} refuses this node: {reason}", peer.name));
+            }
+        }
+        now.extend(tls.as_ref().and_then(|tls| expiry(&tls.state())));
+        let repeat = repeated.elapsed() >= REPEAT_EVERY;
+        if repeat {
+            repeated = Instant::now();
+        }
+        let before = warnings.borrow().clone();
+        for warning in now.iter().filter(|warning| repeat || !before.contains(warning)) {
+            tracing::warn!("{warning}");
+        }
+        if now != before {
+            warnings.send_replace(now);
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+fn expiry(state: &crate::security::CertificateState) -> Option<String> {
+    let left = state.expires.duration_since(SystemTime::now()).unwrap_or_default();
+    (left < CERTIFICATE_WARNING).then(|| {
+        let days = left.as_secs() / 86_400;
+        format!(
+            "the certificate of {} expires in {days} days: renew it; it is loaded without a restart",
+            state.subject
+        )
+    })
+}

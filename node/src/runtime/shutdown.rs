@@ -1,0 +1,47 @@
+//! How a node is told to stop, and to look at its certificates again.
+
+use std::io;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::fatal::{FatalReason, fatal};
+
+/// SIGTERM and SIGINT stop, SIGHUP reloads.
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    Stop,
+    Reload,
+}
+
+impl Signals {
+    pub fn listen() -> io::Result<Signals> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    pub async fn next(&mut self) -> Told {
+        tokio::select! {
+            _ = self.terminate.recv() => Told::Stop,
+            _ = self.interrupt.recv() => Told::Stop,
+            _ = self.hang_up.recv() => Told::Reload,
+        }
+    }
+
+    /// While the node stops: a second signal ends it at once.
+    pub async fn second(&mut self) -> ! {
+        loop {
+            if self.next().await == Told::Stop {
+                fatal(FatalReason::StoppedAtOnce, "told to stop a second time: stopping at once");
+            }
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! Certificates of a small authority, over real sockets of loopback.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use futures::StreamExt;
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType};
+use rustls_pki_types::ServerName;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsConnector;
+
+use super::*;
+
+struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    pem: String,
+}
+
+impl Authority {
+    fn new() -> Authority {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, "test authority");
+        let pem = params.self_signed(&key).unwrap().pem();
+        Authority { issuer: Issuer::new(params, key), pem }
+    }
+
+    /// Writes `NAME.crt`, `NAME.key` and `ca.crt`.
+    fn issue(&self, directory: &Path, name: &str, uri: &str) -> TlsOptions {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.subject_alt_names = vec![SanType::URI(uri.try_into().unwrap())];
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        let path = |ending: &str| directory.join(format!("{name}.{ending}"));
+        fs::write(path("crt"), certificate.pem()).unwrap();
+        fs::write(path("key"), key.serialize_pem()).unwrap();
+        fs::write(path("ca"), &self.pem).unwrap();
+        TlsOptions {
+            cluster: "demo".into(),
+            node: name.into(),
+            ca: path("ca"),
+            certificate: path("crt"),
+            key: path("key"),
+            clients_required: false,
+        }
+    }
+}
+
+async fn serve(tls: Tls, audience: Audience) -> std::net::SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut accepted = incoming(listener, Some(Arc::new(tls)), audience, AcceptLimits::connections(10));
+    tokio::spawn(async move {
+        while let Some(Ok(mut connection)) = accepted.next().await {
+            let text = format!("{:?}", connection.info().principal);
+            connection.write_all(text.as_bytes()).await.unwrap();
+            connection.shutdown().await.unwrap();
+        }
+    });
+    address
+}
+
+/// What the server says about who we are, or why there is no connection.
+async fn ask(
+    address: std::net::SocketAddr,
+    client: Result<Arc<rustls::ClientConfig>, rustls::Error>,
+) -> Result<String, String> {
+    let stream = TcpStream::connect(address).await.unwrap();
+    let connector = TlsConnector::from(client.map_err(|error| error.to_string())?);
+    let name = ServerName::try_from("trimaran").unwrap();
+    let mut stream = connector.connect(name, stream).await.map_err(|error| error.to_string())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.map_err(|error| error.to_string())?;
+    if answer.is_empty() { Err("closed".to_owned()) } else { Ok(answer) }
+}
+
+#[tokio::test]
+async fn nodes_know_each_other_by_name_and_users_are_none() {
+    let directory = tempfile::tempdir().unwrap();
+    let authority = Authority::new();
+    let a = authority.issue(directory.path(), "a", "trimaran://demo/node/a");
+    let b = Tls::load(authority.issue(directory.path(), "b", "trimaran://demo/node/b")).unwrap();
+    let address = serve(Tls::load(a).unwrap(), Audience::Peers).await;
+
+    assert_eq!(ask(address, b.client_for_peer("a")).await.unwrap(), r#"Node { cluster: "demo", name: "b" }"#);
+    let wrong = ask(address, b.client_for_peer("c")).await.unwrap_err();
+    assert!(wrong.contains("invalid peer certificate"), "{wrong}");
+
+    // A user's certificate of the same authority does not open the peers' port.
+    let user = TlsOptions {
+        node: "ann".into(),
+        ..authority.issue(directory.path(), "ann", "trimaran://demo/user/ann")
+    };
+    let refused = Tls::load(user).unwrap_err().to_string();
+    assert!(refused.contains("is the certificate of trimaran://demo/user/ann"), "{refused}");
+    let client = client_with(directory.path(), "ann");
+    assert!(ask(address, Ok(client)).await.is_err());
+
+    let stranger = Authority::new();
+    let foreign = Tls::load(stranger.issue(directory.path(), "x", "trimaran://demo/node/x")).unwrap();
+    assert!(ask(address, foreign.client_for_peer("a")).await.is_err());
+}
+
+/// A client that believes everything and shows this certificate.
+fn client_with(directory: &Path, name: &str) -> Arc<rustls::ClientConfig> {
+    use rustls_pki_types::pem::PemObject;
+    let read = |ending: &str| directory.join(format!("{name}.{ending}"));
+    let chain: Vec<_> =
+        rustls_pki_types::CertificateDer::pem_file_iter(read("crt")).unwrap().map(Result::unwrap).collect();
+    let key = rustls_pki_types::PrivateKeyDer::from_pem_file(read("key")).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(AnyServer(provider)))
+        .with_client_auth_cert(chain, key)
+        .unwrap();
+    Arc::new(config)
+}
+
+#[derive(Debug)]
+struct AnyServer(Arc<rustls::crypto::CryptoProvider>);
+
+impl rustls::client::danger::ServerCertVerifier for AnyServer {
+    fn verify_server_cert(
+        &self,
+        _: &rustls_pki_types::CertificateDer<'_>,
+        _: &[rustls_pki_types::CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: rustls_pki_types::UnixTime,
+    ) -> Result<rustls::client::danger::ServerCertVerified, rustls::Error> {
+        Ok(rustls::client::danger::ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &rustls_pki_types::CertificateDer<'_>,
+        _: &rustls::DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &rustls_pki_types::CertificateDer<'_>,
+        _: &rustls::DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[tokio::test]
+async fn clients_are_known_by_their_certificate_or_anonymous() {
+    let directory = tempfile::tempdir().unwrap();
+    let authority = Authority::new();
+    let a = authority.issue(directory.path(), "a", "trimaran://demo/node/a");
+    authority.issue(directory.path(), "ann", "trimaran://demo/user/ann");
+    let address = serve(Tls::load(a.clone()).unwrap(), Audience::Clients).await;
+    let ann = client_with(directory.path(), "ann");
+    assert_eq!(ask(address, Ok(ann)).await.unwrap(), r#"User { cluster: "demo", name: "ann" }"#);
+
+    let required = TlsOptions { clients_required: true, ..a };
+    let address = serve(Tls::load(required).unwrap(), Audience::Clients).await;
+    let mut nameless = (*client_with(directory.path(), "ann")).clone();
+    nameless.client_auth_cert_resolver = Arc::new(NoCertificate);
+    assert!(ask(address, Ok(Arc::new(nameless))).await.is_err());
+}
+
+#[derive(Debug)]
+struct NoCertificate;
+
+impl rustls::client::ResolvesClientCert for NoCertificate {
+    fn resolve(&self, _: &[&[u8]], _: &[rustls::SignatureScheme]) -> Option<Arc<rustls::sign::CertifiedKey>> {
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        false
+    }
+}
+
+#[test]
+fn a_replaced_certificate_is_used_and_a_broken_one_is_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let authority = Authority::new();
+    let options = authority.issue(directory.path(), "a", "trimaran://demo/node/a");
+    let tls = Tls::load(options.clone()).unwrap();
+    assert!(!tls.reload_if_changed().unwrap());
+    let before = tls.server_for_clients();
+
+    let later = |path: &Path| {
+        let time = std::time::SystemTime::now() + std::time::Duration::from_secs(5);
+        fs::File::options().append(true).open(path).unwrap().set_modified(time).unwrap();
+    };
+    authority.issue(directory.path(), "a", "trimaran://demo/node/a");
+    later(&options.certificate);
+    assert!(tls.reload_if_changed().unwrap());
+    assert!(!Arc::ptr_eq(&before, &tls.server_for_clients()));
+
+    let before = tls.server_for_clients();
+    fs::write(&options.key, "nonsense").unwrap();
+    later(&options.key);
+    let error = tls.reload_if_changed().unwrap_err().to_string();
+    assert!(error.contains("a.key"), "{error}");
+    assert!(Arc::ptr_eq(&before, &tls.server_for_clients()));
+}
