@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use trimaran_node::config::Config;
+use trimaran_node::metrics::catalog;
 use trimaran_node::types::Reason;
 
 /// The levels of `node`. A module names only modules on lower levels. The longest matching prefix counts, and what has
@@ -181,35 +183,30 @@ fn every_reason_says_what_to_do() {
     nothing(wrong, "every reason code has a name and a sentence");
 }
 
-/// The catalogue is a table of literals: a name, and behind it, before the next name, a sentence.
 #[test]
 fn every_metric_has_a_help_line() {
     let mut wrong = Vec::new();
-    for module in node_modules().iter().filter(|module| module.path == ["metrics", "catalog"]) {
-        wrong.extend(helpless(module));
+    let mut names = BTreeSet::new();
+    for metric in catalog::ALL {
+        if !metric.help.ends_with('.') || metric.help.len() < 5 {
+            wrong.push(format!("{}: the help is not a sentence: {:?}", metric.name, metric.help));
+        }
+        if !names.insert(metric.name) {
+            wrong.push(format!("{}: is there twice", metric.name));
+        }
+        if (metric.kind == catalog::Kind::Counter) != metric.name.ends_with("_total") {
+            wrong.push(format!("{}: counters, and only they, end in _total", metric.name));
+        }
     }
     nothing(wrong, "every metric says what it counts");
 }
 
-fn helpless(module: &Module) -> Vec<String> {
-    let is_name = |text: &str| {
-        text.contains('_') && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
-    };
-    let is_help = |text: &str| text.contains(' ') && text.starts_with(char::is_uppercase);
-    let mut wrong = Vec::new();
-    let mut open: Option<(&str, usize)> = None;
-    for token in &module.tokens {
-        let Text(text) = &token.kind else { continue };
-        if is_help(text) {
-            open = None;
-        } else if is_name(text)
-            && let Some((name, line)) = open.replace((text, token.line))
-        {
-            wrong.push(format!("{}:{line}: `{name}` has no help", module.shown()));
-        }
-    }
-    wrong.extend(open.map(|(name, line)| format!("{}:{line}: `{name}` has no help", module.shown())));
-    wrong
+#[test]
+fn the_cluster_file_of_the_readme_is_one() {
+    let readme = read(&root().join("README.md"));
+    let file = readme.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next());
+    let file = file.expect("the README shows a cluster file");
+    Config::parse(file, Some("a")).expect("the cluster file of the README");
 }
 
 // ---- the table of levels ----
@@ -652,18 +649,4 @@ fn modules_are_found_with_their_paths() {
         ("d".to_string(), vec!["c".to_string()], None),
     ];
     assert_eq!(found, expected);
-}
-
-#[test]
-fn metrics_without_help_are_found() {
-    let text = r#"
-        metric("node_puts_total", "messages", "Messages put.");
-        metric("node_gets_total", "messages", "");
-        metric("node_depth", "messages", "Messages on the queue.");
-        metric("node_age", "seconds", "age");
-    "#;
-    assert_eq!(
-        helpless(&module_of("metrics::catalog", text)),
-        [":3: `node_gets_total` has no help", ":5: `node_age` has no help"]
-    );
 }
