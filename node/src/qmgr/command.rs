@@ -31,6 +31,8 @@ pub enum Command {
     ClearQueue { name: ObjectName },
     AlterQueueManager { deadq: Option<Option<ObjectName>>, maxumsgs: Option<u32> },
     BeginTerm,
+    /// Carry out the command whose encoding was staged under this number with this length.
+    Staged { number: StagedBodyId, length: usize },
 }
 
 /// One message becomes visible.
@@ -112,6 +114,16 @@ pub fn decode(data: Bytes) -> Result<(WallTime, Vec<Command>), DecodeError> {
     Ok((WallTime(batch.at_ms), commands))
 }
 
+/// The encoding of one command, to be staged.
+pub fn encode_one(command: Command) -> Bytes {
+    to_wire(command).encode_to_vec().into()
+}
+
+/// The command that [`encode_one`] encoded.
+pub fn decode_one(data: Bytes) -> Result<Command, DecodeError> {
+    from_wire(wire::Command::decode(data)?)
+}
+
 fn to_wire(command: Command) -> wire::Command {
     let kind = match command {
         Command::Place(place) => Kind::Place(place_to_wire(place)),
@@ -143,6 +155,9 @@ fn to_wire(command: Command) -> wire::Command {
             maxumsgs,
         }),
         Command::BeginTerm => Kind::BeginTerm(wire::BeginTerm::default()),
+        Command::Staged { number, length } => {
+            Kind::Staged(wire::Staged { number: number.0, length: length as u64 })
+        }
     };
     wire::Command { command: Some(kind) }
 }
@@ -173,6 +188,9 @@ fn from_wire(command: wire::Command) -> Result<Command, DecodeError> {
             maxumsgs: alter.maxumsgs,
         },
         Kind::BeginTerm(_) => Command::BeginTerm,
+        Kind::Staged(staged) => {
+            Command::Staged { number: StagedBodyId(staged.number), length: staged.length as usize }
+        }
     };
     Ok(command)
 }

@@ -23,7 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 
 use crate::types::{
-    Body, MessageId, ObjectName, Position, ProducerId, QueueId, QueueManagerId, Reason, SnapshotMeta, StagedBodyId,
+    Body, Index, MessageId, ObjectName, Position, ProducerId, QueueId, QueueManagerId, Reason, SnapshotMeta, StagedBodyId,
     UnitId, WallTime, limits,
 };
 use outcomes::Outcomes;
@@ -207,6 +207,7 @@ impl QueueManager {
             Command::DeleteQueue { name, purge } => self.apply_delete_queue(name, purge),
             Command::ClearQueue { name } => self.apply_clear_queue(name),
             Command::AlterQueueManager { deadq, maxumsgs } => self.apply_alter_manager(deadq, maxumsgs),
+            Command::Staged { number, length } => self.apply_staged(number, length),
             Command::BeginTerm => self.apply_drop_staged(self.staged.keys().copied().collect()),
         }
     }
@@ -394,6 +395,17 @@ impl QueueManager {
         Outcome::Done
     }
 
+    fn apply_staged(&mut self, number: StagedBodyId, length: usize) -> Outcome {
+        let encoded = Body::from_parts(self.unstage(number));
+        if encoded.len() != length {
+            return Outcome::Refused(Reason::BackedOut);
+        }
+        match command::decode_one(encoded.to_bytes()) {
+            Ok(Command::Staged { .. }) | Err(_) => Outcome::Refused(Reason::BackedOut),
+            Ok(command) => self.apply(command),
+        }
+    }
+
     fn drop_staged_of(&mut self, place: &Place) {
         if let Some((number, _)) = place.staged {
             self.unstage(number);
@@ -471,7 +483,7 @@ impl QueueManager {
     /// Everything that changed since the last batch, as rows; after it the store is the state at `meta.index`. The
     /// bodies that go to the store are copied out of the entries they came in, so that a survivor does not keep a
     /// whole entry in memory. Returns the messages that are in it too, oldest first.
-    pub fn take_store_batch(&mut self, meta: SnapshotMeta) -> (StoreBatch, Vec<(QueueId, Position)>) {
+    pub fn take_store_batch(&mut self, base: Index, meta: SnapshotMeta) -> (StoreBatch, Vec<(QueueId, Position)>) {
         let unwritten = std::mem::take(&mut self.unwritten);
         let mut changes = Vec::new();
         changes.push(rows::manager_row(self));
@@ -530,7 +542,7 @@ impl QueueManager {
         self.unwritten.outcomes_from = self.outcomes.next();
         self.unwritten.outcomes_first = self.outcomes.first();
         self.unwritten.staged = self.staged.iter().map(|(id, parts)| (*id, parts.len())).collect();
-        (StoreBatch { meta, changes }, written)
+        (StoreBatch { base, meta, changes }, written)
     }
 
     /// A hash of every replicated fact: equal on every node at the same applied index.

@@ -37,6 +37,9 @@ pub enum RowChange {
 /// Applied atomically. After it the store holds the state at `meta.index`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreBatch {
+    /// What the changes are a difference from: the index of the batch (or snapshot) before. A store that is
+    /// elsewhere, because a snapshot was installed meanwhile, drops the batch.
+    pub base: Index,
     pub meta: SnapshotMeta,
     pub changes: Vec<RowChange>,
 }

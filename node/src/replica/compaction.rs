@@ -1,0 +1,151 @@
+//! How far the message store and the log move.
+//!
+//! The store is moved to the applied state each time a window of log has been applied: what was put and consumed
+//! within the window never reaches it. The log may be cut up to what the store has on disk, and is kept a while
+//! longer for peers that were away.
+
+use std::collections::VecDeque;
+
+use super::{Action, Replica};
+use crate::types::{Index, Position, QueueId, SnapshotMeta};
+
+#[derive(Debug)]
+pub(super) struct Compaction {
+    /// Bytes of log applied since the store was last asked to move.
+    window: usize,
+    /// All bytes of log applied since start.
+    total: usize,
+    /// Moves under way and done, with `total` at the time; the log is cut at one of them.
+    moves: VecDeque<(SnapshotMeta, usize)>,
+    flushed: SnapshotMeta,
+    /// Where the newest move, done or under way, leads.
+    newest: Index,
+    /// Messages of moves that are not on disk yet: they must stay in memory until they are.
+    unflushed: VecDeque<(Index, Vec<(QueueId, Position, usize)>)>,
+    /// A move that the store had no room for: it is tried again by the store itself.
+    refused: Option<Index>,
+    behind: bool,
+}
+
+/// What an entry takes besides its data, so that entries without data count too.
+const ENTRY_OVERHEAD: usize = 64;
+/// Moves of the store that may be under way at once.
+const MOVES_MAX: usize = 2;
+
+impl Compaction {
+    pub fn new(flushed: SnapshotMeta) -> Compaction {
+        Compaction {
+            window: 0,
+            total: 0,
+            moves: VecDeque::new(),
+            newest: flushed.index,
+            flushed,
+            unflushed: VecDeque::new(),
+            refused: None,
+            behind: false,
+        }
+    }
+
+    pub fn note_applied(&mut self, bytes: usize) {
+        self.window += bytes + ENTRY_OVERHEAD;
+        self.total += bytes + ENTRY_OVERHEAD;
+    }
+
+    pub fn on_refused(&mut self, upto: Index) {
+        self.refused = Some(upto);
+    }
+
+    /// The store has no room: no more puts.
+    pub fn is_refused(&self) -> bool {
+        self.refused.is_some()
+    }
+
+    /// The store is slow: puts wait.
+    pub fn is_behind(&self) -> bool {
+        self.behind
+    }
+
+    fn under_way(&self) -> usize {
+        self.moves.iter().filter(|(meta, _)| meta.index > self.flushed.index).count()
+    }
+}
+
+impl Replica {
+    /// Moves the store when a window is full.
+    pub(super) fn move_store(&mut self) {
+        self.compaction.behind = self.compaction.window > 4 * self.options.window_bytes;
+        let due = self.compaction.window >= self.options.window_bytes || self.store_wanted;
+        if !due || self.compaction.under_way() >= MOVES_MAX {
+            return;
+        }
+        self.store_wanted = false;
+        let index = self.consensus.applied_index();
+        let Some(term) = self.consensus.term_at(index) else { return };
+        if index <= self.compaction.newest {
+            return;
+        }
+        let meta = SnapshotMeta {
+            queue_manager: self.options.queue_manager,
+            index,
+            term,
+            membership: self.consensus.membership().clone(),
+        };
+        let (batch, written) = self.state.take_store_batch(self.compaction.newest, meta.clone());
+        let weigh = |(queue, position): (QueueId, Position)| {
+            let slot = self.state.queue(queue).and_then(|queue| queue.slot(position)).expect("just written");
+            (queue, position, slot.body_length as usize + 128)
+        };
+        let survivors = written.into_iter().map(weigh).collect();
+        self.compaction.unflushed.push_back((index, survivors));
+        self.compaction.newest = index;
+        self.compaction.window = 0;
+        self.compaction.moves.push_back((meta, self.compaction.total));
+        self.out.push(Action::Store(batch));
+    }
+
+    pub(super) fn on_store_flushed(&mut self, upto: Index) {
+        let compaction = &mut self.compaction;
+        if compaction.refused.is_some_and(|refused| refused <= upto) {
+            compaction.refused = None;
+        }
+        let newest = compaction.moves.iter().rev().find(|(meta, _)| meta.index <= upto);
+        let Some((meta, _)) = newest else { return };
+        if meta.index <= compaction.flushed.index {
+            return;
+        }
+        compaction.flushed = meta.clone();
+        self.consensus.store_snapshot(meta.clone());
+        while compaction.unflushed.front().is_some_and(|(index, _)| *index <= upto) {
+            let (_, survivors) = compaction.unflushed.pop_front().expect("just seen");
+            for (queue, position, weight) in survivors {
+                self.residents.add_survivor(queue, position, weight);
+            }
+        }
+        self.release_residents();
+        self.cut_log();
+    }
+
+    fn cut_log(&mut self) {
+        let compaction = &mut self.compaction;
+        let flushed = compaction.flushed.index;
+        let retain = self.options.log_retain_bytes;
+        let total = compaction.total;
+        let mut cut = None;
+        while let Some((meta, at)) = compaction.moves.front() {
+            if meta.index > flushed || total - at < retain {
+                break;
+            }
+            cut = Some(meta.index);
+            compaction.moves.pop_front();
+        }
+        if let Some(upto) = cut {
+            self.consensus.compact(upto);
+            self.out.push(Action::TruncateLog { upto });
+        }
+    }
+
+    /// A snapshot took the place of everything before it.
+    pub(super) fn restart_compaction(&mut self, meta: SnapshotMeta) {
+        self.compaction = Compaction::new(meta);
+    }
+}

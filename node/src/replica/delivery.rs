@@ -1,0 +1,233 @@
+//! Messages on their way to those who get or browse them: from memory, or from the store first; and who is served
+//! when a message becomes free.
+
+use super::Replica;
+use super::loads::{Delivery, Wanted};
+use super::proposals::Waiting;
+use super::units::Owner;
+use crate::mqi::{Completion, Data};
+use crate::qmgr::{Command, Family, LoadRequest, Removal, rows};
+use crate::types::{Message, Position, QueueId, Reason, RequestId, SessionId, Token};
+
+/// When one message must be read from the store, its successors come along: so many, and so many bytes.
+const READ_AHEAD_MESSAGES: usize = 128;
+const READ_AHEAD_BYTES: usize = 1 << 20;
+
+impl Delivery {
+    pub fn caller(&self) -> Option<(SessionId, Token)> {
+        match self {
+            Delivery::Show { session, token, .. } | Delivery::Take { session, token, .. } => {
+                Some((*session, *token))
+            }
+            Delivery::Move => None,
+        }
+    }
+}
+
+impl Replica {
+    /// Answers with the message; it stays where it is.
+    pub(super) fn show(&mut self, session: SessionId, token: Token, queue: QueueId, position: Position, cut: Option<usize>, browse: bool) {
+        let slot = self.state.queue(queue).and_then(|queue| queue.slot(position)).expect("found by the caller");
+        match &slot.message {
+            Some(message) => {
+                let message = message.clone();
+                self.answer_with(session, token, message, cut);
+            }
+            None => self.load(queue, position, Delivery::Show { session, token, cut, browse }),
+        }
+    }
+
+    /// A get outside syncpoint: the message leaves, then the answer. The reservation stands until then.
+    pub(super) fn take(&mut self, session: SessionId, token: Token, queue: QueueId, position: Position, cut: Option<usize>) {
+        let contents = self.state.queue_mut(queue).expect("found by the caller");
+        let resident = contents.slot(position).expect("found by the caller").message.is_some();
+        if !resident {
+            return self.load(queue, position, Delivery::Take { session, token, cut });
+        }
+        if position.is_persistent() {
+            return self.propose_removal(session, token, queue, position, None, cut);
+        }
+        self.reservations.release(queue, position);
+        let slot = contents.remove(position).expect("found by the caller");
+        self.answer_with(session, token, slot.message.expect("just seen"), cut);
+    }
+
+    fn propose_removal(&mut self, session: SessionId, token: Token, queue: QueueId, position: Position, loaded: Option<Box<Message>>, cut: Option<usize>) {
+        let removal = Removal { queue, positions: vec![position] };
+        self.propose(Command::Remove(removal), Waiting::Get { session, token, loaded, cut });
+    }
+
+    pub(super) fn answer_with(&mut self, session: SessionId, token: Token, mut message: Box<Message>, cut: Option<usize>) {
+        let body_length = message.body.len();
+        let mut completion = Completion::ok(Data::Nothing);
+        if let Some(cut) = cut {
+            message.body = message.body.truncated(cut);
+            message.body_crc = message.body.crc32c();
+            completion = Completion::warning(Reason::TruncatedMsgAccepted, Data::Nothing);
+        }
+        let expires = message.descriptor.expiry;
+        if let Some(tenths) = expires {
+            let age_tenths = ((self.wall().0 - message.descriptor.put_at.0).max(0) / 100) as u32;
+            message.descriptor.expiry = Some(tenths.saturating_sub(age_tenths).max(1));
+        }
+        completion.data = Data::Got { message, body_length };
+        self.answer(session, token, completion);
+    }
+
+    // ---- from the store ---------------------------------------------------------------------------------------
+
+    pub(super) fn load(&mut self, queue: QueueId, position: Position, delivery: Delivery) {
+        if !self.loads.is_loading(queue, position) {
+            self.request(queue, position);
+        }
+        self.loads.wait(queue, position, delivery);
+    }
+
+    fn request(&mut self, queue: QueueId, first: Position) {
+        let contents = self.state.queue(queue).expect("found by the caller");
+        let mut wanted = Vec::new();
+        let mut bytes = 0;
+        for (position, slot) in contents.from(first) {
+            if wanted.len() >= READ_AHEAD_MESSAGES || (bytes >= READ_AHEAD_BYTES && !wanted.is_empty()) {
+                break;
+            }
+            // Somebody reads here in order: stop where memory already has what follows.
+            if slot.message.is_some() || self.loads.is_loading(queue, position) {
+                break;
+            }
+            bytes += slot.body_length as usize;
+            wanted.push(Wanted { queue, position, chunks: rows::chunks(slot.body_length as usize) });
+        }
+        let id = self.options.queue_manager;
+        let mut keys = Vec::with_capacity(wanted.len() * 2);
+        for one in &wanted {
+            keys.push((Family::Heads, rows::head_key(id, one.queue, one.position)));
+            keys.extend((0..one.chunks).map(|chunk| (Family::Bodies, rows::body_key(id, one.queue, one.position, chunk))));
+        }
+        let request = self.loads.begin(wanted);
+        self.load_rows(LoadRequest { queue_manager: id, request, keys });
+    }
+
+    pub(super) fn on_rows_loaded(&mut self, request: RequestId, rows: Vec<Option<bytes::Bytes>>, damaged: Option<String>) {
+        let mut rows = rows.into_iter();
+        for wanted in self.loads.end(request) {
+            let head = rows.next().flatten();
+            let bodies: Option<Vec<bytes::Bytes>> =
+                rows.by_ref().take(wanted.chunks as usize).collect::<Vec<_>>().into_iter().collect();
+            let message = match (head, bodies) {
+                (Some(head), Some(bodies)) => rows::message_from_rows(&head, bodies),
+                _ => Err(damaged.clone().unwrap_or_else(|| "the rows are not there".into())),
+            };
+            let waiting = self.loads.take_waiting(wanted.queue, wanted.position);
+            let slot = self.state.queue_mut(wanted.queue).and_then(|queue| queue.slot_mut(wanted.position));
+            match (slot, message) {
+                (Some(slot), Ok(mut message)) => {
+                    if slot.message.is_none() {
+                        message.descriptor.backout_count = slot.backout_count;
+                        let weight = message.weight();
+                        slot.message = Some(Box::new(message));
+                        self.residents.add_loaded(wanted.queue, wanted.position, weight);
+                    }
+                    waiting.into_iter().for_each(|delivery| self.deliver(wanted, delivery));
+                }
+                // It was removed while it was loaded: only a browse can have waited for it.
+                (None, _) => waiting.into_iter().for_each(|delivery| {
+                    if let Some((session, token)) = delivery.caller() {
+                        self.answer(session, token, Completion::failed(Reason::NoMsgAvailable));
+                    }
+                }),
+                (Some(_), Err(reason)) => {
+                    waiting.into_iter().for_each(|delivery| self.refuse_damaged(wanted, delivery, &reason));
+                }
+            }
+        }
+        self.release_residents();
+    }
+
+    fn deliver(&mut self, at: Wanted, delivery: Delivery) {
+        match delivery {
+            Delivery::Show { session, token, cut, browse } => {
+                // A unit that was backed out meanwhile has given its reservation back, and its caller is gone.
+                if browse || self.reservations.owner(at.queue, at.position) == Some(Owner::Session(session)) {
+                    self.show(session, token, at.queue, at.position, cut, browse);
+                } else {
+                    self.answer(session, token, Completion::failed(Reason::BackedOut));
+                }
+            }
+            Delivery::Take { session, token, cut } => {
+                // The session may have ended while the message was loaded: then it stays.
+                if self.sessions.get(session).is_some() {
+                    self.take(session, token, at.queue, at.position, cut);
+                } else {
+                    self.free(at.queue, at.position);
+                }
+            }
+            Delivery::Move => self.move_backed_out(at.queue, at.position),
+        }
+    }
+
+    fn refuse_damaged(&mut self, at: Wanted, delivery: Delivery, reason: &str) {
+        match delivery {
+            Delivery::Show { session, token, .. } | Delivery::Take { session, token, .. } => {
+                if let Delivery::Take { .. } = delivery {
+                    self.free(at.queue, at.position);
+                }
+                self.answer(session, token, Completion::failed_because(Reason::ObjectDamaged, reason));
+            }
+            Delivery::Move => self.free(at.queue, at.position),
+        }
+    }
+
+    /// Messages that the store has leave memory when there are too many.
+    pub(super) fn release_residents(&mut self) {
+        while let Some((queue, position)) = self.residents.next_to_release() {
+            if self.loads.is_loading(queue, position) {
+                continue;
+            }
+            let slot = self.state.queue_mut(queue).and_then(|queue| queue.slot_mut(position));
+            if let Some(slot) = slot.filter(|slot| slot.stored) {
+                slot.message = None;
+            }
+        }
+    }
+
+    // ---- free messages ----------------------------------------------------------------------------------------
+
+    /// A reservation ended and the message is still there.
+    pub(super) fn free(&mut self, queue: QueueId, position: Position) {
+        self.reservations.release(queue, position);
+        self.note_free(queue, position);
+    }
+
+    pub(super) fn note_free(&mut self, queue: QueueId, position: Position) {
+        self.reservations.note_free(queue, position);
+        if self.waiters.len() > 0 {
+            self.stirred.push_back((queue, position));
+        }
+    }
+
+    /// Offers free messages to those who wait, in order of arrival.
+    pub(super) fn serve_stirred(&mut self) {
+        if !self.is_serving() || !self.has_lease() {
+            return;
+        }
+        while let Some((queue, position)) = self.stirred.pop_front() {
+            if self.reservations.is_reserved(queue, position) || self.locked.contains(&queue) {
+                continue;
+            }
+            let Some(contents) = self.state.queue(queue) else { continue };
+            if !contents.definition.get_enabled {
+                continue;
+            }
+            let Some(slot) = contents.slot(position) else { continue };
+            for waiter in self.waiters.take_for(queue, slot) {
+                let served = self.sessions.get(waiter.session).is_some()
+                    && self.try_get(waiter.session, waiter.token, queue, &waiter.get);
+                if !served {
+                    // A browser behind this message, or the message has expired.
+                    self.waiters.add(waiter);
+                }
+            }
+        }
+    }
+}

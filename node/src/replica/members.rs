@@ -1,0 +1,217 @@
+//! Membership changes, step by step: a new node first learns, and becomes a voter when it has caught up; the old one
+//! leaves in the same joint change (Ongaro's thesis, 4.2 and 4.3).
+
+use std::time::Duration;
+
+use trimaran_proto::replica::v1 as wire;
+
+use super::Replica;
+use crate::mqi::{Completion, Data, MembershipRequest};
+use crate::types::{Index, Instant, NodeId, NodeInfo, Reason, SessionId, Token};
+
+#[derive(Debug)]
+pub(super) struct MembershipOperation {
+    request: MembershipRequest,
+    session: SessionId,
+    token: Token,
+    step: Step,
+    next_report: Instant,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// Not proposed yet, or refused for the moment.
+    Begin,
+    /// The learner is in the log at this index.
+    Learning { proposed: Index },
+    /// The voters change with this entry; done when it is applied and no joint configuration is left.
+    Changing { proposed: Index },
+}
+
+/// A learner this close to the end of the log may vote.
+const CAUGHT_UP_ENTRIES: u64 = 64;
+const REPORT_INTERVAL: Duration = Duration::from_millis(500);
+
+impl Replica {
+    pub(super) fn on_change_membership(&mut self, session: SessionId, token: Token, request: MembershipRequest) {
+        if let Err((reason, detail)) = self.check_membership(&request) {
+            return self.answer(session, token, Completion::failed_because(reason, detail));
+        }
+        if let MembershipRequest::Remove { node } | MembershipRequest::Replace { old: node, .. } = &request
+            && *node == self.options.node
+        {
+            // The leader hands over first; the administrator's tool repeats the request at the new one.
+            self.begin_handover(None, None);
+            let detail = "this node is the active one and hands over first; repeat the request in a moment";
+            return self.answer(session, token, Completion::failed_because(Reason::QMgrQuiescing, detail));
+        }
+        let next_report = self.now.instant;
+        self.members = Some(MembershipOperation { request, session, token, step: Step::Begin, next_report });
+    }
+
+    fn check_membership(&self, request: &MembershipRequest) -> Result<(), (Reason, String)> {
+        if self.members.is_some() {
+            return Err((Reason::CallInProgress, "another membership change is under way".into()));
+        }
+        let membership = self.consensus.membership();
+        if !membership.voters_outgoing.is_empty() {
+            return Err((Reason::CallInProgress, "an earlier membership change is being completed".into()));
+        }
+        let known = |node: &NodeId| membership.voters.contains(node) || membership.learners.contains(node);
+        let (added, removed) = match request {
+            MembershipRequest::Add { node, .. } => (Some(*node), None),
+            MembershipRequest::Remove { node } => (None, Some(*node)),
+            MembershipRequest::Replace { old, node, .. } => (Some(*node), Some(*old)),
+        };
+        if let Some(node) = added {
+            if node == NodeId(0) || membership.removed.contains(&node) {
+                let text = format!("id {node} was used before; give the new node an id that never was");
+                return Err((Reason::OptionsError, text));
+            }
+            if membership.voters.contains(&node) {
+                return Err((Reason::ObjectAlreadyExists, format!("node {node} has a part in it already")));
+            }
+        }
+        if let Some(node) = removed {
+            if !known(&node) {
+                return Err((Reason::UnknownObjectName, format!("node {node} has no part in it")));
+            }
+            if membership.voters.len() == 1 && added.is_none() {
+                return Err((Reason::OptionsError, "the last node cannot be removed".into()));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn drive_membership(&mut self) {
+        let Some(mut operation) = self.members.take() else { return };
+        if !self.is_serving() {
+            self.members = Some(operation);
+            return;
+        }
+        match self.advance_membership(&mut operation) {
+            Ok(true) => return self.answer(operation.session, operation.token, Completion::done()),
+            Ok(false) => {}
+            Err(detail) => {
+                let completion = Completion::failed_because(Reason::UnexpectedError, detail);
+                return self.answer(operation.session, operation.token, completion);
+            }
+        }
+        if self.now.instant >= operation.next_report {
+            operation.next_report = self.now.instant + REPORT_INTERVAL;
+            let (step, fraction) = self.membership_progress(&operation);
+            let completion = Completion::ok(Data::Progress { step, fraction });
+            self.answer(operation.session, operation.token, completion);
+        }
+        self.members = Some(operation);
+    }
+
+    pub(super) fn members_deadline(&self) -> Option<Instant> {
+        self.members.as_ref().map(|operation| operation.next_report)
+    }
+
+    /// True when it is complete.
+    fn advance_membership(&mut self, operation: &mut MembershipOperation) -> Result<bool, String> {
+        match operation.step {
+            Step::Begin => {
+                let change = match &operation.request {
+                    MembershipRequest::Add { node, info } | MembershipRequest::Replace { node, info, .. } => {
+                        if self.consensus.membership().learners.contains(node) {
+                            operation.step = Step::Learning { proposed: self.consensus.applied_index() };
+                            return Ok(false);
+                        }
+                        wire::MembershipChange {
+                            add_learners: vec![node.0],
+                            nodes: vec![node_info(*node, info)],
+                            ..wire::MembershipChange::default()
+                        }
+                    }
+                    MembershipRequest::Remove { node } => {
+                        wire::MembershipChange { remove: vec![node.0], ..wire::MembershipChange::default() }
+                    }
+                };
+                // Refused while another change is applied: tried again next turn.
+                if let Ok(proposed) = self.consensus.propose_membership(change) {
+                    operation.step = match operation.request {
+                        MembershipRequest::Remove { .. } => Step::Changing { proposed },
+                        _ => Step::Learning { proposed },
+                    };
+                }
+                Ok(false)
+            }
+            Step::Learning { proposed } => {
+                let (MembershipRequest::Add { node, .. } | MembershipRequest::Replace { node, .. }) =
+                    &operation.request
+                else {
+                    unreachable!("a removal does not learn");
+                };
+                if self.consensus.applied_index() < proposed {
+                    return Ok(false);
+                }
+                if !self.consensus.membership().learners.contains(node) {
+                    return Err("another change of the membership came in between; repeat the request".into());
+                }
+                let progress = self.consensus.progress();
+                let matched = progress.iter().find(|peer| peer.node == *node).map_or(Index(0), |peer| peer.matched);
+                if matched == Index(0) || matched.0 + CAUGHT_UP_ENTRIES < self.consensus.last_index().0 {
+                    return Ok(false);
+                }
+                let remove = match &operation.request {
+                    MembershipRequest::Replace { old, .. } => vec![old.0],
+                    _ => Vec::new(),
+                };
+                let change = wire::MembershipChange {
+                    add_voters: vec![node.0],
+                    remove,
+                    ..wire::MembershipChange::default()
+                };
+                if let Ok(proposed) = self.consensus.propose_membership(change) {
+                    operation.step = Step::Changing { proposed };
+                }
+                Ok(false)
+            }
+            Step::Changing { proposed } => {
+                Ok(self.consensus.applied_index() >= proposed
+                    && self.consensus.membership().voters_outgoing.is_empty())
+            }
+        }
+    }
+
+    fn membership_progress(&self, operation: &MembershipOperation) -> (String, f64) {
+        match operation.step {
+            Step::Begin => ("waiting to begin".into(), 0.0),
+            Step::Learning { .. } => {
+                let (MembershipRequest::Add { node, .. } | MembershipRequest::Replace { node, .. }) =
+                    &operation.request
+                else {
+                    return ("leaving".into(), 0.5);
+                };
+                let progress = self.consensus.progress();
+                let peer = progress.iter().find(|peer| peer.node == *node);
+                let matched = peer.map_or(0, |peer| peer.matched.0);
+                let last = self.consensus.last_index().0.max(1);
+                match peer {
+                    Some(peer) if peer.snapshot => ("receiving a snapshot".into(), 0.1),
+                    Some(_) if matched > 0 => (format!("catching up: {matched} of {last}"), matched as f64 / last as f64),
+                    _ => ("waiting for the node to connect".into(), 0.0),
+                }
+            }
+            Step::Changing { .. } => ("changing the voters".into(), 0.95),
+        }
+    }
+
+    pub(super) fn end_membership_operation(&mut self, reason: Reason) {
+        if let Some(operation) = self.members.take() {
+            self.answer(operation.session, operation.token, Completion::failed(reason));
+        }
+    }
+}
+
+fn node_info(node: NodeId, info: &NodeInfo) -> wire::NodeInfo {
+    wire::NodeInfo {
+        id: node.0,
+        name: info.name.clone(),
+        peer_address: info.peer_address.clone(),
+        client_address: info.client_address.clone(),
+    }
+}

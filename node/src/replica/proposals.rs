@@ -1,0 +1,159 @@
+//! What was proposed and who waits for it: closed batches that still wait for consensus, and proposed entries that
+//! are not applied yet.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+
+use super::units::UnitPut;
+use crate::qmgr::{BatchEncoder, Command};
+use crate::types::{Index, Message, MessageId, Position, QueueId, SessionId, StagedBodyId, Token, WallTime, limits};
+
+/// Who is answered, and how, when a command was applied. One for each command of a batch, in order.
+#[derive(Debug)]
+pub(super) enum Waiting {
+    Nobody,
+    /// A put outside syncpoint. `warning` is set when the message went to the dead-letter queue instead.
+    Put { session: SessionId, token: Token, message_id: MessageId, dead_lettered: Option<crate::types::Reason> },
+    /// A get outside syncpoint; the message when it had to be loaded first.
+    Get { session: SessionId, token: Token, loaded: Option<Box<Message>>, cut: Option<usize> },
+    Commit {
+        session: SessionId,
+        token: Token,
+        gets: Vec<(QueueId, Position)>,
+        puts: BTreeMap<QueueId, u64>,
+        not_persistent: Vec<UnitPut>,
+    },
+    /// Backout counts are in the log: the messages are free again. Nobody is answered when the session is gone.
+    Backout { answer: Option<(SessionId, Token)>, gets: Vec<(QueueId, Position)> },
+    Expire { queue: QueueId },
+    Seal { session: SessionId, token: Token },
+    Admin { session: SessionId, token: Token, queue: Option<QueueId> },
+    /// A message moves to its backout queue or to the dead-letter queue.
+    Move { from: (QueueId, Position), to: QueueId },
+    /// The parts of a staged body are counted, so that no more than a few are on their way.
+    Staged { session: SessionId, number: StagedBodyId },
+    BeginTerm,
+}
+
+/// Something of the log's order that is not in the log: it happens right after the command in front of it.
+#[derive(Debug)]
+pub(super) struct Ride {
+    pub session: SessionId,
+    pub token: Token,
+    pub queue: QueueId,
+    pub message: Box<Message>,
+}
+
+#[derive(Debug)]
+pub(super) enum Item {
+    Command(Waiting),
+    Ride(Ride),
+}
+
+#[derive(Debug)]
+struct Closed {
+    data: Bytes,
+    items: Vec<Item>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Proposals {
+    encoder: BatchEncoder,
+    items: Vec<Item>,
+    /// Batches that consensus has not taken yet.
+    closed: VecDeque<Closed>,
+    closed_bytes: usize,
+    /// Entries of this leader, not applied yet.
+    proposed: BTreeMap<Index, Vec<Item>>,
+    pub commands: u64,
+}
+
+impl Proposals {
+    pub fn add(&mut self, command: Command, at: WallTime, waiting: Waiting) {
+        self.encoder.append(command, at);
+        self.commands += 1;
+        self.items.push(Item::Command(waiting));
+        if self.encoder.bytes() >= limits::ENTRY_BYTES_SOFT {
+            self.close();
+        }
+    }
+
+    /// Rides behind everything that was proposed up to now.
+    pub fn ride(&mut self, ride: Ride) {
+        let item = Item::Ride(ride);
+        if !self.encoder.is_empty() {
+            self.items.push(item);
+        } else if let Some(last) = self.closed.back_mut() {
+            last.items.push(item);
+        } else if let Some(mut last) = self.proposed.last_entry() {
+            last.get_mut().push(item);
+        } else {
+            unreachable!("a ride needs something to ride behind");
+        }
+    }
+
+    pub fn close(&mut self) {
+        if self.encoder.is_empty() {
+            return;
+        }
+        let data = self.encoder.take();
+        self.closed_bytes += data.len();
+        self.closed.push_back(Closed { data, items: std::mem::take(&mut self.items) });
+    }
+
+    /// Bytes that wait for consensus.
+    pub fn backlog_bytes(&self) -> usize {
+        self.closed_bytes + self.encoder.bytes()
+    }
+
+    /// The oldest batch that waits. Give it to consensus, then call [`Proposals::taken`].
+    pub fn next(&self) -> Option<Bytes> {
+        self.closed.front().map(|closed| closed.data.clone())
+    }
+
+    pub fn taken(&mut self, index: Index) {
+        let closed = self.closed.pop_front().expect("next() gave it");
+        self.closed_bytes -= closed.data.len();
+        self.proposed.insert(index, closed.items);
+    }
+
+    /// Who waits for this entry.
+    pub fn applied(&mut self, index: Index) -> Option<Vec<Item>> {
+        self.proposed.remove(&index)
+    }
+
+    pub fn is_idle(&self) -> bool {
+        self.encoder.is_empty() && self.closed.is_empty() && self.proposed.is_empty()
+    }
+
+    /// Leadership is lost: what was proposed may or may not happen, the rest did not.
+    pub fn drain(&mut self) -> (Vec<Item>, Vec<Item>) {
+        let unknown = std::mem::take(&mut self.proposed).into_values().flatten().collect();
+        let mut never: Vec<Item> =
+            std::mem::take(&mut self.closed).into_iter().flat_map(|closed| closed.items).collect();
+        never.append(&mut self.items);
+        self.encoder.take();
+        self.closed_bytes = 0;
+        (unknown, never)
+    }
+}
+
+impl Waiting {
+    /// Whose call is answered by this.
+    pub fn caller(&self) -> Option<(SessionId, Token)> {
+        match self {
+            Waiting::Put { session, token, .. }
+            | Waiting::Get { session, token, .. }
+            | Waiting::Commit { session, token, .. }
+            | Waiting::Seal { session, token }
+            | Waiting::Admin { session, token, .. } => Some((*session, *token)),
+            Waiting::Backout { answer, .. } => *answer,
+            Waiting::Nobody
+            | Waiting::Expire { .. }
+            | Waiting::Move { .. }
+            | Waiting::Staged { .. }
+            | Waiting::BeginTerm => None,
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! A node that lost part of its log, or is new, earns its vote (reliability rules 2, 3 and 5).
+//!
+//! Raft assumes that what a node acknowledged stays in its log. A node that cannot be sure of that (its log is
+//! shorter than its own mark, was damaged, or a peer remembers more) accepts entries but neither votes nor campaigns
+//! until its log has reached what the leader had committed after this node's start.
+//!
+//! A node with empty disks is in the same position: it may be new, or it may have lost its disk. It takes part in
+//! the first election only when every initial member says that the group is not established yet.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use trimaran_proto::replica::v1::{Greeting, peer_message::Message as PeerMessage};
+
+use super::{Action, Replica};
+use crate::consensus::{EntryKind, Recovered};
+use crate::qmgr::{QueueManager, command};
+use crate::types::{Index, Instant, NodeId, SnapshotMeta, Term};
+
+#[derive(Debug)]
+pub(super) struct Recovery {
+    /// This node has had no part in anything: no term, no entry.
+    blank: bool,
+    /// Initial members that said that they are blank too.
+    blank_peers: BTreeSet<NodeId>,
+    initial: BTreeSet<NodeId>,
+    connected: BTreeSet<NodeId>,
+    /// What the leader of this term had committed after this node's start.
+    target: Option<Index>,
+    /// The most each peer was ever told, by this node or by itself: the peers remember.
+    acknowledged: BTreeMap<NodeId, Index>,
+    next_greeting: Instant,
+}
+
+/// How often a recovering node asks again.
+const GREETING_INTERVAL: Duration = Duration::from_millis(500);
+
+impl Recovery {
+    pub fn new(recovered: &Recovered, node: NodeId) -> Recovery {
+        let blank = recovered.hard_state.term.0 <= recovered.snapshot.term.0
+            && recovered.hard_state.vote.is_none()
+            && recovered.entries.is_empty()
+            && recovered.snapshot.index.0 <= 1;
+        let mut initial = recovered.snapshot.membership.voters.clone();
+        initial.remove(&node);
+        Recovery {
+            blank,
+            blank_peers: BTreeSet::new(),
+            initial,
+            connected: BTreeSet::new(),
+            target: None,
+            acknowledged: BTreeMap::new(),
+            next_greeting: Instant(0),
+        }
+    }
+
+    pub fn on_peer_lost(&mut self, node: NodeId) {
+        self.connected.remove(&node);
+    }
+}
+
+impl Replica {
+    pub(super) fn on_peer_connected(&mut self, node: NodeId) {
+        self.recovery.connected.insert(node);
+        self.greet(node);
+    }
+
+    pub(super) fn on_peer_gone(&mut self, node: NodeId) {
+        self.recovery.on_peer_lost(node);
+        self.consensus.on_peer_gone(node);
+    }
+
+    fn greet(&mut self, to: NodeId) {
+        let progress = self.consensus.progress();
+        let matched = progress.iter().find(|peer| peer.node == to).map_or(Index(0), |peer| peer.matched);
+        let remembered = self.recovery.acknowledged.entry(to).or_default();
+        *remembered = matched.max(*remembered);
+        let greeting = Greeting {
+            established: !self.recovery.blank,
+            term: self.consensus.term().0,
+            last_index: self.consensus.last_index().0,
+            commit: self.consensus.commit_index().0,
+            you_acknowledged: remembered.0,
+            recovering: self.consensus.is_recovering(),
+        };
+        self.out.push(Action::Send { to, message: PeerMessage::Greeting(greeting) });
+    }
+
+    pub(super) fn on_peer_message(&mut self, from: NodeId, message: PeerMessage) {
+        match message {
+            PeerMessage::Raft(message) => self.consensus.step(from, message),
+            PeerMessage::Greeting(greeting) => self.on_greeting(from, greeting),
+        }
+    }
+
+    fn on_greeting(&mut self, from: NodeId, greeting: Greeting) {
+        if greeting.recovering {
+            self.consensus.forget_progress(from);
+            self.recovery.acknowledged.remove(&from);
+            self.greet(from);
+        }
+        if !self.consensus.is_recovering() {
+            let lost = Index(greeting.you_acknowledged) > self.consensus.last_index();
+            if lost && !self.consensus.is_leader() {
+                self.consensus.set_recovering(true);
+                self.recovery.target = None;
+            }
+            return;
+        }
+        if !greeting.established {
+            self.recovery.blank_peers.insert(from);
+        }
+        // Only a leader of the current term knows what is committed.
+        if self.consensus.leader() == Some(from) && Term(greeting.term) == self.consensus.term() && !greeting.recovering {
+            self.recovery.target.get_or_insert(Index(greeting.commit));
+        }
+    }
+
+    pub(super) fn drive_recovery(&mut self) {
+        let recovery = &mut self.recovery;
+        if recovery.blank {
+            recovery.blank = self.consensus.term() <= Term(1) && self.consensus.last_index() <= Index(1);
+        }
+        if !self.consensus.is_recovering() {
+            return;
+        }
+        let fresh_group = recovery.blank && recovery.initial.is_subset(&recovery.blank_peers);
+        let caught_up = recovery.target.is_some_and(|target| {
+            self.consensus.commit_index() >= target && self.consensus.applied_index() >= target
+        });
+        if fresh_group || caught_up {
+            self.consensus.set_recovering(false);
+            return;
+        }
+        if self.now.instant >= recovery.next_greeting {
+            recovery.next_greeting = self.now.instant + GREETING_INTERVAL;
+            let connected: Vec<NodeId> = recovery.connected.iter().copied().collect();
+            connected.into_iter().for_each(|node| self.greet(node));
+        }
+    }
+
+    /// The store was replaced by a newer state than it had; usually the log could not have given it.
+    pub(super) fn on_snapshot_installed(&mut self, from: NodeId, term: u64, meta: SnapshotMeta, mut state: QueueManager) {
+        let applied = self.consensus.applied_index();
+        if !self.consensus.snapshot_installed(from, Term(term), meta.clone()) {
+            // It came too late: the log has brought this node further. The store must be what its next batch is a
+            // difference from, so the entries behind the snapshot are applied once more, to the snapshot's state.
+            for index in meta.index.0 + 1..=applied.0 {
+                let entry = self.consensus.tail_entry(Index(index));
+                let entry = entry.expect("entries that the store does not have are in memory or the node restarts");
+                if entry.kind == EntryKind::Normal && !entry.data.is_empty() {
+                    let (at, commands) = command::decode(entry.data).expect("applied before");
+                    state.set_time(at);
+                    for command in commands {
+                        state.apply(command);
+                    }
+                }
+            }
+        }
+        self.state = state;
+        self.residents.clear();
+        self.restart_compaction(meta.clone());
+        self.out.push(Action::PublishMembership(self.consensus.membership().clone()));
+    }
+}

@@ -1,0 +1,143 @@
+//! Sessions and their handles: volatile, and on the active node only.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::Identity;
+use super::units::Unit;
+use crate::mqi::{Call, OpenOptions};
+use crate::types::{HandleId, ObjectName, Position, QueueId, Reason, SessionId, Token, limits};
+
+#[derive(Debug)]
+pub(super) struct Session {
+    pub identity: Identity,
+    pub application: String,
+    pub handles: BTreeMap<HandleId, Handle>,
+    /// The unit of work that the next commit commits.
+    pub unit: Unit,
+    /// Calls that must wait for an earlier one of this session: a body is being staged, the lease is not confirmed,
+    /// or the stores cannot take more just now. In order; while there are any, later calls join them.
+    pub parked: VecDeque<(Token, Call)>,
+    /// Bodies of this session that are on their way into the log.
+    pub staging: u32,
+    /// Puts and commits of this session that were proposed and are not applied. What is not persistent must not
+    /// overtake them.
+    pub proposed: u32,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Handle {
+    pub queue: QueueId,
+    pub name: ObjectName,
+    pub options: OpenOptions,
+    /// The message that was browsed last.
+    pub cursor: Option<Position>,
+}
+
+impl Session {
+    pub fn new(identity: Identity, application: String) -> Session {
+        Session {
+            identity,
+            application,
+            handles: BTreeMap::new(),
+            unit: Unit::default(),
+            parked: VecDeque::new(),
+            staging: 0,
+            proposed: 0,
+        }
+    }
+
+    pub fn handle(&self, handle: HandleId) -> Result<&Handle, Reason> {
+        self.handles.get(&handle).ok_or(Reason::HobjError)
+    }
+
+    pub fn open(&mut self, id: HandleId, handle: Handle) -> Result<(), Reason> {
+        if id == HandleId(0) || self.handles.contains_key(&id) {
+            return Err(Reason::HobjError);
+        }
+        if self.handles.len() >= limits::HANDLES_MAX {
+            return Err(Reason::HandleNotAvailable);
+        }
+        self.handles.insert(id, handle);
+        Ok(())
+    }
+}
+
+/// How a queue is open, over all sessions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct OpenCounts {
+    pub input: u32,
+    pub output: u32,
+    pub browse: u32,
+    pub exclusive: bool,
+}
+
+impl OpenCounts {
+    pub fn add(&mut self, options: OpenOptions) {
+        self.input += u32::from(options.input);
+        self.output += u32::from(options.output);
+        self.browse += u32::from(options.browse);
+        self.exclusive |= options.input && options.exclusive;
+    }
+
+    pub fn remove(&mut self, options: OpenOptions) {
+        self.input -= u32::from(options.input);
+        self.output -= u32::from(options.output);
+        self.browse -= u32::from(options.browse);
+        // Exclusive means that it was the only one.
+        self.exclusive &= !(options.input && options.exclusive);
+    }
+
+    pub fn is_open(&self) -> bool {
+        self.input + self.output + self.browse > 0
+    }
+}
+
+/// All sessions of one replica, and how queues are open.
+#[derive(Debug, Default)]
+pub(super) struct Sessions {
+    pub by_id: BTreeMap<SessionId, Session>,
+    open: BTreeMap<QueueId, OpenCounts>,
+}
+
+impl Sessions {
+    pub fn get(&self, session: SessionId) -> Option<&Session> {
+        self.by_id.get(&session)
+    }
+
+    pub fn get_mut(&mut self, session: SessionId) -> Option<&mut Session> {
+        self.by_id.get_mut(&session)
+    }
+
+    pub fn counts(&self, queue: QueueId) -> OpenCounts {
+        self.open.get(&queue).copied().unwrap_or_default()
+    }
+
+    /// 2042 when exclusive use excludes it.
+    pub fn check_open(&self, queue: QueueId, options: OpenOptions, shareable: bool) -> Result<(), Reason> {
+        let counts = self.counts(queue);
+        let alone = options.exclusive || !shareable;
+        if options.input && (counts.exclusive || (alone && counts.input > 0)) {
+            return Err(Reason::ObjectInUse);
+        }
+        Ok(())
+    }
+
+    pub fn note_open(&mut self, queue: QueueId, options: OpenOptions) {
+        self.open.entry(queue).or_default().add(options);
+    }
+
+    pub fn note_close(&mut self, handle: &Handle) {
+        let Some(counts) = self.open.get_mut(&handle.queue) else { return };
+        counts.remove(handle.options);
+        if !counts.is_open() {
+            self.open.remove(&handle.queue);
+        }
+    }
+
+    /// Takes the session with everything that hangs on it.
+    pub fn close(&mut self, session: SessionId) -> Option<Session> {
+        let closed = self.by_id.remove(&session)?;
+        closed.handles.values().for_each(|handle| self.note_close(handle));
+        Some(closed)
+    }
+}

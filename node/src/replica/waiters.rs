@@ -1,0 +1,147 @@
+//! Gets that wait for a message: deadlines, and who gets the next message.
+//!
+//! Waiters of a queue are served in the order they came. A waiter that selects by message id or correlation id is
+//! found by that id, so that a thousand requesters waiting for their replies do not make each reply slow.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::mqi::{Get, Selection};
+use crate::qmgr::Slot;
+use crate::types::{CorrelationId, Instant, MessageId, QueueId, SessionId, Token};
+
+/// Order of arrival.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Ticket(u64);
+
+#[derive(Debug, Clone)]
+pub(super) struct Waiter {
+    pub session: SessionId,
+    pub token: Token,
+    pub queue: QueueId,
+    pub get: Get,
+    /// None waits for ever.
+    pub until: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Wants {
+    Any,
+    Message(MessageId),
+    Correlation(CorrelationId),
+    Other,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Waiters {
+    next: u64,
+    by_ticket: BTreeMap<Ticket, Waiter>,
+    by_call: BTreeMap<(SessionId, Token), Ticket>,
+    by_deadline: BTreeSet<(Instant, Ticket)>,
+    by_queue: BTreeSet<(QueueId, Wants, Ticket)>,
+}
+
+impl Waiters {
+    pub fn len(&self) -> usize {
+        self.by_ticket.len()
+    }
+
+    pub fn add(&mut self, waiter: Waiter) {
+        self.next += 1;
+        let ticket = Ticket(self.next);
+        self.by_call.insert((waiter.session, waiter.token), ticket);
+        if let Some(until) = waiter.until {
+            self.by_deadline.insert((until, ticket));
+        }
+        self.by_queue.insert((waiter.queue, wants(&waiter.get.selection), ticket));
+        self.by_ticket.insert(ticket, waiter);
+    }
+
+    fn remove(&mut self, ticket: Ticket) -> Option<Waiter> {
+        let waiter = self.by_ticket.remove(&ticket)?;
+        self.by_call.remove(&(waiter.session, waiter.token));
+        if let Some(until) = waiter.until {
+            self.by_deadline.remove(&(until, ticket));
+        }
+        self.by_queue.remove(&(waiter.queue, wants(&waiter.get.selection), ticket));
+        Some(waiter)
+    }
+
+    /// Takes the waiters that a free message can serve: browsers that came before the first getter, and that getter,
+    /// in order of arrival.
+    pub fn take_for(&mut self, queue: QueueId, slot: &Slot) -> Vec<Waiter> {
+        let mut taken = Vec::new();
+        while let Some(ticket) = self.first_for(queue, slot) {
+            let waiter = self.remove(ticket).expect("just found");
+            let destructive = !waiter.get.mode.is_browse();
+            taken.push(waiter);
+            if destructive {
+                break;
+            }
+        }
+        taken
+    }
+
+    fn first_for(&self, queue: QueueId, slot: &Slot) -> Option<Ticket> {
+        let of = |wants: Wants| {
+            self.by_queue
+                .range((queue, wants, Ticket(0))..=(queue, wants, Ticket(u64::MAX)))
+                .map(|(_, _, ticket)| *ticket)
+                .find(|ticket| slot.matches(&self.by_ticket[ticket].get.selection))
+        };
+        [Wants::Any, Wants::Message(slot.message_id), Wants::Correlation(slot.correlation_id), Wants::Other]
+            .into_iter()
+            .filter_map(of)
+            .min()
+    }
+
+    pub fn take_due(&mut self, now: Instant) -> Option<Waiter> {
+        let (at, ticket) = *self.by_deadline.first()?;
+        if at > now {
+            return None;
+        }
+        self.remove(ticket)
+    }
+
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.by_deadline.first().map(|(at, _)| *at)
+    }
+
+    pub fn cancel(&mut self, session: SessionId, token: Token) -> Option<Waiter> {
+        let ticket = *self.by_call.get(&(session, token))?;
+        self.remove(ticket)
+    }
+
+    pub fn take_session(&mut self, session: SessionId) -> Vec<Waiter> {
+        let calls = self.by_call.range((session, Token(0))..=(session, Token(u64::MAX)));
+        let tickets: Vec<Ticket> = calls.map(|(_, ticket)| *ticket).collect();
+        tickets.into_iter().filter_map(|ticket| self.remove(ticket)).collect()
+    }
+
+    pub fn take_queue(&mut self, queue: QueueId) -> Vec<Waiter> {
+        let of = self.by_queue.range((queue, Wants::Any, Ticket(0))..=(queue, Wants::Other, Ticket(u64::MAX)));
+        let tickets: Vec<Ticket> = of.map(|(_, _, ticket)| *ticket).collect();
+        tickets.into_iter().filter_map(|ticket| self.remove(ticket)).collect()
+    }
+
+    /// Queues somebody waits at.
+    pub fn queues(&self) -> Vec<QueueId> {
+        let mut queues: Vec<QueueId> = self.by_queue.iter().map(|(queue, _, _)| *queue).collect();
+        queues.dedup();
+        queues
+    }
+
+    pub fn take_all(&mut self) -> Vec<Waiter> {
+        let all = std::mem::take(&mut self.by_ticket).into_values().collect();
+        *self = Waiters { next: self.next, ..Waiters::default() };
+        all
+    }
+}
+
+fn wants(selection: &Selection) -> Wants {
+    match (selection.message_id, selection.correlation_id) {
+        (Some(id), _) => Wants::Message(id),
+        (None, Some(id)) => Wants::Correlation(id),
+        (None, None) if selection.is_any() => Wants::Any,
+        (None, None) => Wants::Other,
+    }
+}
