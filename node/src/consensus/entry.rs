@@ -19,7 +19,7 @@ pub struct Entry {
 pub enum EntryKind {
     /// Data is a `replica.v1.Batch`, or empty (a new leader's first entry).
     Normal,
-    /// Data is a `replica.v1.MembershipChange`.
+    /// Data is for `Consensus::apply_membership`.
     Membership,
 }
 

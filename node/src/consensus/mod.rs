@@ -1,6 +1,1146 @@
 //! Raft in our words; raft-rs is inside and its types stay here (L1).
+//!
+//! `Consensus` owns term, vote, log positions, membership and the leader's lease of one queue manager on one node.
+//! It does nothing by itself: a turn of the replica tells it the time, what arrived and what to propose, and `ready`
+//! says what is to be done now. What entries mean is not its business.
+//!
+//! Things raft-rs 0.7 leaves to its user, and where they are kept here:
+//! * entries are readable ([`tail`]) before raft-rs hears that they are being written (`take_ready`);
+//! * `RawNode::advance` is never called: applied moves on its own, after changes of membership (`move_applied`);
+//! * votes, terms and acknowledged entries leave the node only after they are on disk (`held`);
+//! * a new leader that finds a joint configuration leaves it (`leave_joint`), a leader that was removed steps down;
+//! * election timeouts come from the seed (`settle`, [`timeouts`]);
+//! * nothing a peer can send stops the process ([`convert`], `admit`);
+//! * the lease is our own ([`lease`] has the argument).
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod entry;
+mod tail;
+mod convert;
+mod membership;
+mod lease;
+mod timeouts;
+
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
+
+use bytes::Bytes;
+use raft::eraftpb::{self, MessageType};
+use raft::{RawNode, SnapshotStatus, StateRole};
+use trimaran_proto::replica::v1::{MembershipChange, RaftMessage};
+
+use self::lease::{Lease, Promise};
+use self::tail::Tail;
+use self::timeouts::{Ticks, Timing, draw};
+use crate::types::{
+    Index, Instant, Membership, NodeId, QueueManagerId, RequestId, SnapshotMeta, Term, WriteNumber,
+};
 
 pub use entry::*;
+
+/// How raft-rs marks the candidacy of a node that was asked to take over.
+const HANDED_OVER: &[u8] = b"CampaignTransfer";
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    pub node: NodeId,
+    /// Every wait that wants chance is drawn from it: same seed, same run.
+    pub seed: u64,
+    pub heartbeat: Duration,
+    /// How long a follower waits at least for its leader before it stands for election. The lease is a little less.
+    pub election: Duration,
+    /// Up to so much longer, drawn anew each time.
+    pub election_spread: Duration,
+    /// The step in which the three above are counted.
+    pub tick: Duration,
+    /// How much faster one node's clock may run than another's.
+    pub lease_drift_percent: u32,
+    /// A follower stands for election within this time after its leader's process is known to be dead.
+    pub gone_spread: Duration,
+    /// Applied and written entries leave memory beyond this.
+    pub tail_bytes_max: usize,
+    /// Entries of one message to a peer.
+    pub message_bytes_max: usize,
+    /// Messages with entries on their way to one peer.
+    pub messages_in_flight_max: usize,
+    /// Proposals that are not committed yet; more are refused as busy.
+    pub uncommitted_bytes_max: usize,
+    /// Old entries read back from the log at a time, for a peer that lags.
+    pub load_bytes_max: usize,
+    /// A transfer of leadership begins only when the other node lacks at most so many entries.
+    pub transfer_lag_max: u64,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            node: NodeId(0),
+            seed: 0,
+            heartbeat: Duration::from_millis(100),
+            election: Duration::from_millis(1250),
+            election_spread: Duration::from_millis(750),
+            tick: Duration::from_millis(50),
+            lease_drift_percent: 10,
+            gone_spread: Duration::from_millis(150),
+            tail_bytes_max: 64 * 1024 * 1024,
+            message_bytes_max: 1024 * 1024,
+            messages_in_flight_max: 256,
+            uncommitted_bytes_max: 64 * 1024 * 1024,
+            load_bytes_max: 4 * 1024 * 1024,
+            transfer_lag_max: 64,
+        }
+    }
+}
+
+/// Why a proposal was not appended. Nothing of it is in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotProposed {
+    #[error("this node does not lead")]
+    NotLeader,
+    #[error("leadership is being handed over")]
+    Transferring,
+    #[error("too much is proposed and not committed yet, or another change of membership is under way")]
+    Busy,
+    #[error("{why}")]
+    Refused { why: &'static str },
+}
+
+/// Everything there is to do now. Carry it out, then call `applied`; the rest answers by itself.
+#[derive(Debug, Default)]
+pub struct Ready {
+    /// Answered by `persisted`. Several may be on their way, in order.
+    pub write: Option<LogWrite>,
+    pub messages: Vec<(NodeId, RaftMessage)>,
+    /// To be applied in order, without gaps. Entries of kind `Membership` go through `apply_membership`.
+    pub committed: Vec<Entry>,
+    /// Peers that need more than the log has; each answered by `snapshot_sent`.
+    pub snapshots_wanted: Vec<NodeId>,
+    /// Answered by `entries_loaded`.
+    pub load: Option<LoadEntries>,
+    /// Term, leader or own role are not what they were at the last `ready`.
+    pub role_changed: bool,
+    /// A member waits for a snapshot that knows of its membership: flush the message store soon, then `store_snapshot`.
+    pub flush_wanted: bool,
+}
+
+/// Old entries that a peer needs: from the log on disk, `first` to before `until`, at least one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoadEntries {
+    pub request: RequestId,
+    pub first: Index,
+    pub until: Index,
+    pub bytes_max: usize,
+}
+
+/// What the leader knows of a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerProgress {
+    pub node: NodeId,
+    pub voter: bool,
+    /// On its disk up to here, as far as it told this leader.
+    pub matched: Index,
+    /// Heard of within the last election timeout or so.
+    pub active: bool,
+    /// A snapshot is on its way to it.
+    pub snapshot: bool,
+    /// Entries it lacks.
+    pub lag: u64,
+}
+
+pub struct Consensus {
+    options: Options,
+    timing: Timing,
+    queue_manager: QueueManagerId,
+    raw: RawNode<Tail>,
+    /// As of the last applied change.
+    membership: Membership,
+
+    /// The time of this turn; None before the first.
+    now: Option<Instant>,
+    ticks: Ticks,
+    lease: Lease,
+    promise: Option<Promise>,
+    /// Never had part in anything: no promise to keep after the start.
+    fresh: bool,
+    /// Voters whose processes are dead, until they are heard again.
+    gone: BTreeSet<NodeId>,
+    /// When to stand for election because the leader is gone, and until when to repeat it.
+    campaign: Option<(Instant, Instant)>,
+    recovering: bool,
+    /// How far appends of this term's leader have confirmed our log: (term, index). What a recovering node believes.
+    confirmed: (u64, u64),
+    /// The highest round of heartbeats seen: (term, round).
+    round_seen: (u64, u64),
+    transferring: Option<NodeId>,
+
+    /// (term, role) at the end of the last step, how often it changed, and the election timeout drawn for it.
+    role: (u64, StateRole),
+    role_changes: u64,
+    timeout: usize,
+    /// (term, leader, role) at the last `ready`.
+    reported: (u64, u64, StateRole),
+
+    ready_number: u64,
+    write_number: u64,
+    persisted: u64,
+    /// The last write with a new term or vote.
+    vote_write: u64,
+    vote_written: (u64, u64),
+    /// Messages that say what these writes make true.
+    held: VecDeque<(u64, Vec<(NodeId, RaftMessage)>)>,
+    released: Vec<(NodeId, RaftMessage)>,
+    /// What the replica's state is at.
+    applied: u64,
+    /// Handed out to be applied up to here.
+    emitted: u64,
+    /// The replica's state came from a snapshot while the log reaches over it: entries up to here are not handed out.
+    skip_upto: u64,
+    requests: u64,
+}
+
+impl Consensus {
+    /// Starts from what the disks gave back: its entries go to the tail, applied is the snapshot's index. A snapshot
+    /// at index 0 without members makes a node that waits to be added and sent a snapshot.
+    pub fn new(options: Options, recovered: &Recovered) -> Consensus {
+        assert!(options.node.0 != 0, "node ids begin at 1");
+        let timing = Timing::new(&options);
+        let snapshot = &recovered.snapshot;
+        let entries: Vec<eraftpb::Entry> = recovered.entries.iter().map(convert::entry_in).collect();
+        let last = entries.last().map_or(snapshot.index.0, |entry| entry.index);
+        let last_term = entries.last().map_or(snapshot.term.0, |entry| entry.term);
+
+        let mut hard_state = eraftpb::HardState::default();
+        // A term that is in the log was reached, whatever the hard state says. Term 0 means "not from a peer" to
+        // raft-rs, so nobody stays there.
+        hard_state.term = recovered.hard_state.term.0.max(last_term).max(1);
+        if hard_state.term == recovered.hard_state.term.0 {
+            hard_state.vote = recovered.hard_state.vote.map_or(0, |node| node.0);
+        }
+        hard_state.commit = recovered.hard_state.commit.0.clamp(snapshot.index.0, last);
+        let vote_written = (recovered.hard_state.term.0, recovered.hard_state.vote.map_or(0, |node| node.0));
+        let fresh = entries.is_empty()
+            && recovered.hard_state.vote.is_none()
+            && recovered.hard_state.term <= snapshot.term.max(Term(1));
+
+        let config = raft::Config {
+            id: options.node.0,
+            election_tick: timing.election,
+            heartbeat_tick: timing.heartbeat,
+            min_election_tick: timing.election,
+            max_election_tick: timing.election + timing.spread,
+            applied: snapshot.index.0,
+            max_size_per_msg: options.message_bytes_max as u64,
+            max_inflight_msgs: options.messages_in_flight_max.max(1),
+            max_uncommitted_size: options.uncommitted_bytes_max.max(options.message_bytes_max) as u64,
+            check_quorum: true,
+            pre_vote: true,
+            // The commit index travels with the next append or heartbeat; only the leader waits for it.
+            skip_bcast_commit: true,
+            ..raft::Config::default()
+        };
+        let role = (hard_state.term, StateRole::Follower);
+        let tail = Tail::new(hard_state, snapshot.clone(), entries, options.load_bytes_max);
+        let logger = slog::Logger::root(slog::Discard, slog::o!());
+        let raw = RawNode::new(&config, tail, &logger).expect("the configuration was made above");
+        let mut consensus = Consensus {
+            timing,
+            queue_manager: snapshot.queue_manager,
+            raw,
+            membership: snapshot.membership.clone(),
+            now: None,
+            ticks: Ticks::new(options.tick, timing),
+            lease: Lease::new(options.election, options.lease_drift_percent),
+            promise: None,
+            fresh,
+            gone: BTreeSet::new(),
+            campaign: None,
+            recovering: recovered.recovering,
+            confirmed: (0, 0),
+            round_seen: (0, 0),
+            transferring: None,
+            role,
+            role_changes: 0,
+            timeout: 0,
+            reported: (role.0, 0, role.1),
+            ready_number: 0,
+            write_number: 0,
+            persisted: 0,
+            vote_write: 0,
+            vote_written,
+            held: VecDeque::new(),
+            released: Vec::new(),
+            applied: snapshot.index.0,
+            emitted: snapshot.index.0,
+            skip_upto: 0,
+            requests: 0,
+            options,
+        };
+        consensus.timeout = consensus.draw_timeout();
+        consensus.settle();
+        consensus
+    }
+
+    // ---- time -------------------------------------------------------------------------------------------------
+
+    /// Begins a turn. Elapsed time becomes ticks before anything else is handled, so a process that was paused first
+    /// learns that it does not lead any more. Read the clock after taking the turn's events from the inbox.
+    pub fn advance_time(&mut self, now: Instant) {
+        if self.now.is_none() {
+            self.ticks.start(now);
+            if !self.fresh {
+                let term = self.raw.raft.term;
+                self.promise = Some(Promise { to: None, term, until: now + self.options.election });
+            }
+        }
+        self.now = Some(self.now.map_or(now, |before| before.max(now)));
+        for _ in 0..self.ticks.owed(now) {
+            self.tick();
+        }
+        if self.campaign.is_some_and(|(at, _)| at <= now) {
+            self.campaign_again(now);
+        }
+        if self.lease.disarming_since().is_some_and(|since| now.since(since) > self.options.election) {
+            self.step_down();
+        }
+        self.settle();
+    }
+
+    fn tick(&mut self) {
+        let raft = &self.raw.raft;
+        let leads = raft.state == StateRole::Leader;
+        let due = raft.election_elapsed + 1 >= raft.randomized_election_timeout();
+        // A node that may not stand, or whose log is not on disk yet, waits at the brink.
+        if !leads && due && (self.recovering || !self.log_is_on_disk()) {
+            return;
+        }
+        self.raw.tick();
+        self.settle();
+    }
+
+    /// The next moment at which `advance_time` has something to do.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.now?;
+        let next = self.ticks.next();
+        Some(self.campaign.map_or(next, |(at, _)| at.min(next)))
+    }
+
+    // ---- what arrives -----------------------------------------------------------------------------------------
+
+    /// A message of a peer. What is malformed, damaged, stale or for somebody else is dropped.
+    pub fn step(&mut self, from: NodeId, message: RaftMessage) {
+        let Some(mut message) = convert::message_in(from, self.options.node, message) else { return };
+        self.gone.remove(&from);
+        if !self.admit(from, &mut message) {
+            return;
+        }
+        let term = message.term;
+        let leads_us = matches!(message.msg_type, MessageType::MsgAppend | MessageType::MsgHeartbeat);
+        let round = match message.msg_type {
+            MessageType::MsgHeartbeat => convert::round_in(&message.context),
+            _ => None,
+        };
+        let confirms = match message.msg_type {
+            // Below the commit index raft-rs does not look at the entries.
+            MessageType::MsgAppend if message.index >= self.raw.raft.raft_log.committed => {
+                Some((message.index, message.log_term, message.entries.len() as u64))
+            }
+            _ => None,
+        };
+        // raft-rs answers every way in which a message can be out of date; there is no error to handle.
+        let _ = self.raw.step(message);
+
+        let raft = &self.raw.raft;
+        if leads_us && raft.term == term && raft.leader_id == from.0 && raft.state == StateRole::Follower {
+            let until = self.now.unwrap_or_default() + self.options.election;
+            self.promise = Some(Promise { to: Some(from), term, until });
+            self.campaign = None;
+            if let Some(round) = round {
+                self.round_seen = self.round_seen.max((term, round));
+            }
+            if let Some((index, log_term, count)) = confirms
+                && raft.raft_log.match_term(index, log_term)
+                && index + count <= raft.raft_log.last_index()
+            {
+                self.confirmed = self.confirmed.max((term, index + count));
+            }
+        }
+        self.settle();
+    }
+
+    /// Keeps from raft-rs what would break a promise, or what it holds for impossible.
+    fn admit(&mut self, from: NodeId, message: &mut eraftpb::Message) -> bool {
+        let raft = &self.raw.raft;
+        match message.msg_type {
+            MessageType::MsgRequestVote | MessageType::MsgRequestPreVote => {
+                let handed_over = message.context == HANDED_OVER;
+                let Some(now) = self.now else { return false };
+                let forbidden = self.promise.is_some_and(|promise| {
+                    let (me, members) = (self.options.node, &self.membership);
+                    promise.forbids(from, message.term, handed_over, me, members, &self.gone, now)
+                });
+                !self.recovering && !forbidden && !self.membership.removed.contains(&from)
+            }
+            MessageType::MsgTimeoutNow => {
+                // Only the leader we know, heard of lately, and not an order from before its newest heartbeats.
+                let round = convert::round_in(&message.context).unwrap_or(0);
+                let now = self.now.unwrap_or_default();
+                let lately = self.promise.is_some_and(|p| p.to == Some(from) && now < p.until);
+                let current = message.term == raft.term && raft.leader_id == from.0;
+                let heard = self.round_seen.0 < message.term || round >= self.round_seen.1;
+                !self.recovering && lately && current && heard && self.log_is_on_disk()
+            }
+            MessageType::MsgHeartbeat => {
+                // The leader says how far it knows our log to be equal to its own and committed. A log that lost its
+                // end may be shorter, or hold older entries again: it believes only what this term's appends confirm.
+                let equal = match self.recovering {
+                    true if self.confirmed.0 == message.term => self.confirmed.1,
+                    true => 0,
+                    false => raft.raft_log.last_index(),
+                };
+                if message.commit > equal {
+                    message.commit = if self.recovering { equal } else { 0 };
+                }
+                true
+            }
+            MessageType::MsgAppendResponse => {
+                let beyond = message.index > raft.raft_log.last_index() && !message.reject;
+                raft.state != StateRole::Leader || message.term != raft.term || !beyond
+            }
+            MessageType::MsgHeartbeatResponse => {
+                let round = convert::round_in(&std::mem::take(&mut message.context));
+                if raft.state == StateRole::Leader
+                    && message.term == raft.term
+                    && let Some(round) = round
+                {
+                    self.lease.on_answer(from, round);
+                }
+                true
+            }
+            _ => true,
+        }
+    }
+
+    /// This write and all before it are on disk.
+    pub fn persisted(&mut self, write: WriteNumber) {
+        assert!(write.0 <= self.write_number, "write {write} was never asked for");
+        if write.0 <= self.persisted {
+            return;
+        }
+        self.persisted = write.0;
+        // Readies behind the last write had nothing to write.
+        let number = if write.0 == self.write_number { self.ready_number } else { write.0 };
+        self.raw.on_persist_ready(number);
+        while self.held.front().is_some_and(|(needs, _)| *needs <= self.persisted) {
+            let (_, messages) = self.held.pop_front().expect("seen above");
+            self.released.extend(messages);
+        }
+        self.move_applied();
+        self.settle();
+    }
+
+    /// The process of `node` is dead: its connection closed and its port refuses new ones. If it led, nobody owes it
+    /// anything any more, and an election begins at once.
+    pub fn on_peer_gone(&mut self, node: NodeId) {
+        self.gone.insert(node);
+        self.lease.on_peer_gone(node);
+        if self.raw.raft.state == StateRole::Leader {
+            self.raw.report_unreachable(node.0);
+            return;
+        }
+        if self.promise.is_some_and(|promise| promise.to == Some(node)) {
+            self.promise = None;
+        }
+        let led = self.raw.raft.leader_id == node.0;
+        if led {
+            self.raw.raft.leader_id = 0;
+        }
+        if let Some(now) = self.now
+            && (led || (self.raw.raft.leader_id == 0 && self.campaign.is_none()))
+        {
+            self.campaign = Some((now + self.campaign_delay(), now + self.options.election));
+        }
+        self.settle();
+    }
+
+    // ---- elections --------------------------------------------------------------------------------------------
+
+    /// Stands for election now, unless this node may not: it is recovering, no voter, or bound by a promise.
+    pub fn campaign(&mut self) {
+        if self.may_stand() {
+            let _ = self.raw.campaign();
+            self.settle();
+        }
+    }
+
+    fn may_stand(&self) -> bool {
+        let raft = &self.raw.raft;
+        let me = self.options.node;
+        let bound = self.now.is_none_or(|now| {
+            let forbids =
+                |p: Promise| p.forbids(me, raft.term + 1, false, me, &self.membership, &self.gone, now);
+            self.promise.is_some_and(forbids)
+        });
+        matches!(raft.state, StateRole::Follower | StateRole::PreCandidate)
+            && raft.promotable()
+            && !self.recovering
+            && !bound
+            && self.log_is_on_disk()
+    }
+
+    /// Nobody is elected with a log that is not on its disk (raft-rs insists).
+    fn log_is_on_disk(&self) -> bool {
+        let log = &self.raw.raft.raft_log;
+        self.write_number == self.persisted
+            && log.persisted == log.last_index()
+            && self.raw.raft.snap().is_none()
+    }
+
+    /// The others may not know yet that the leader is gone: ask again until they do.
+    fn campaign_again(&mut self, now: Instant) {
+        let Some((_, until)) = self.campaign else { return };
+        if self.raw.raft.leader_id != 0 || now > until {
+            self.campaign = None;
+            return;
+        }
+        self.campaign();
+        if self.raw.raft.leader_id == 0 {
+            let delay = self.options.gone_spread + self.campaign_delay();
+            self.campaign = Some((now + delay, until));
+        } else {
+            self.campaign = None;
+        }
+    }
+
+    fn campaign_delay(&self) -> Duration {
+        let now = self.now.unwrap_or_default().0;
+        let spread = self.options.gone_spread.as_micros() as u64;
+        Duration::from_micros(draw(self.options.seed, [self.options.node.0, self.raw.raft.term, now], spread))
+    }
+
+    /// Asks `node` to take over. False when it cannot soon: no voter, too far behind, silent, or the configuration
+    /// is changing. Proposals are refused until it did, or an election timeout has passed.
+    pub fn transfer_to(&mut self, node: NodeId) -> bool {
+        let raft = &self.raw.raft;
+        let fit = raft.state == StateRole::Leader
+            && node != self.options.node
+            && raft.lead_transferee.is_none()
+            && self.lease.disarming_since().is_none()
+            && self.membership.voters.contains(&node)
+            && self.membership.voters_outgoing.is_empty()
+            && !raft.has_pending_conf()
+            && !self.gone.contains(&node)
+            && raft.prs().get(node.0).is_some_and(|progress| {
+                let lag = raft.raft_log.last_index().saturating_sub(progress.matched);
+                progress.recent_active && lag <= self.options.transfer_lag_max
+            });
+        if fit {
+            self.transferring = Some(node);
+            self.raw.transfer_leader(node.0);
+            self.settle();
+        }
+        fit
+    }
+
+    /// While true this node neither stands for election nor grants votes; it accepts what a leader appends.
+    pub fn set_recovering(&mut self, recovering: bool) {
+        if self.recovering == recovering {
+            return;
+        }
+        self.recovering = recovering;
+        if recovering {
+            self.step_down();
+        } else if let Some(now) = self.now {
+            self.raw.raft.election_elapsed = 0;
+            if self.raw.raft.leader_id == 0 {
+                // A cluster that just started has no leader to wait for.
+                self.campaign = Some((now + self.campaign_delay(), now + self.options.election));
+            }
+        }
+        self.settle();
+    }
+
+    pub fn is_recovering(&self) -> bool {
+        self.recovering
+    }
+
+    /// No message below this term counts from now on. For a node that lost its hard state: what it promised in terms
+    /// up to the highest one its peers know of must not be broken.
+    pub fn raise_term(&mut self, term: Term) {
+        if self.raw.raft.term < term.0 {
+            self.raw.raft.become_follower(term.0, 0);
+            self.settle();
+        }
+    }
+
+    fn step_down(&mut self) {
+        let raft = &mut self.raw.raft;
+        if raft.state != StateRole::Follower {
+            let term = raft.term;
+            raft.become_follower(term, 0);
+            self.settle();
+        }
+    }
+
+    // ---- proposals --------------------------------------------------------------------------------------------
+
+    /// Appends an entry to the own log and says where. Whether it will be committed there is for `Ready::committed`
+    /// to say: a later leader may put another entry of another term in its place.
+    pub fn propose(&mut self, data: Bytes) -> Result<Index, NotProposed> {
+        self.propose_entry(EntryKind::Normal, data)
+    }
+
+    /// Begins a change of membership by joint consensus. The second half follows by itself when the first is applied.
+    pub fn propose_membership(&mut self, change: MembershipChange) -> Result<Index, NotProposed> {
+        let raft = &self.raw.raft;
+        if raft.state != StateRole::Leader {
+            return Err(NotProposed::NotLeader);
+        }
+        if raft.has_pending_conf() || !self.membership.voters_outgoing.is_empty() {
+            return Err(NotProposed::Busy);
+        }
+        if let Some(why) = membership::refuse(&self.membership, &change) {
+            return Err(NotProposed::Refused { why });
+        }
+        let data = membership::encode(&change);
+        let decoded = membership::decode(&data);
+        let changer = raft::Changer::new(raft.prs());
+        if !decoded.is_some_and(|(change, _)| changer.enter_joint(true, change.get_changes()).is_ok()) {
+            return Err(NotProposed::Refused { why: "the change leaves no voter" });
+        }
+        self.propose_entry(EntryKind::Membership, data)
+    }
+
+    fn propose_entry(&mut self, kind: EntryKind, data: Bytes) -> Result<Index, NotProposed> {
+        let raft = &self.raw.raft;
+        if raft.state != StateRole::Leader || !raft.promotable() {
+            return Err(NotProposed::NotLeader);
+        }
+        if raft.lead_transferee.is_some() {
+            return Err(NotProposed::Transferring);
+        }
+        let mut message = eraftpb::Message::default();
+        message.msg_type = MessageType::MsgPropose;
+        message.from = self.options.node.0;
+        message.entries = vec![convert::new_entry(kind, data)].into();
+        match self.raw.step(message) {
+            Ok(()) => Ok(self.last_index()),
+            Err(_) => Err(NotProposed::Busy),
+        }
+    }
+
+    /// raft-rs leaves a joint configuration when the leader who entered it applies it. If that leader lost its role
+    /// in between, its successor does it here.
+    fn leave_joint(&mut self) {
+        let raft = &self.raw.raft;
+        if raft.state == StateRole::Leader
+            && !self.membership.voters_outgoing.is_empty()
+            && !raft.has_pending_conf()
+            && raft.lead_transferee.is_none()
+        {
+            let _ = self.propose_entry(EntryKind::Membership, Bytes::new());
+        }
+    }
+
+    // ---- what is to be done -----------------------------------------------------------------------------------
+
+    /// Does `ready` have anything to say?
+    pub fn has_ready(&self) -> bool {
+        self.raw.has_ready() || !self.released.is_empty() || self.reported != self.role_now()
+    }
+
+    /// Ends a turn. Cheap when nothing happened.
+    pub fn ready(&mut self) -> Ready {
+        let mut ready = Ready::default();
+        self.leave_joint();
+        if self.raw.has_ready() {
+            self.take_ready(&mut ready);
+        }
+        let mut released = std::mem::take(&mut self.released);
+        if ready.messages.is_empty() {
+            ready.messages = released;
+        } else {
+            ready.messages.append(&mut released);
+        }
+        if let Some((first, until, bytes_max)) = self.raw.mut_store().ask(RequestId(self.requests + 1)) {
+            self.requests += 1;
+            let request = RequestId(self.requests);
+            ready.load = Some(LoadEntries { request, first: Index(first), until: Index(until), bytes_max });
+        }
+        ready.flush_wanted = self.raw.store().take_snapshot_too_old();
+        ready.role_changed = self.reported != self.role_now();
+        self.reported = self.role_now();
+        ready
+    }
+
+    fn take_ready(&mut self, ready: &mut Ready) {
+        let leads = self.raw.raft.state == StateRole::Leader;
+        let mut rd = self.raw.ready();
+        self.ready_number = rd.number();
+
+        let must_write = rd.must_sync();
+        if must_write {
+            ready.write = Some(self.take_write(&mut rd));
+        }
+        let messages = match leads {
+            true => rd.take_messages(),
+            false => rd.take_persisted_messages(),
+        };
+        let committed = rd.take_committed_entries();
+        // The tail has everything by now: raft-rs reads it from there from here on.
+        self.raw.advance_append_async(rd);
+        if !must_write && self.write_number == self.persisted {
+            self.raw.on_persist_ready(self.ready_number);
+        }
+        self.dispatch(leads, messages, ready);
+        self.emit(committed, ready);
+    }
+
+    fn take_write(&mut self, rd: &mut raft::Ready) -> LogWrite {
+        self.write_number = rd.number();
+        let mut restart_after = None;
+        if !rd.snapshot().is_empty() {
+            let metadata = rd.snapshot().get_metadata();
+            restart_after = Some((Index(metadata.index), Term(metadata.term)));
+            self.emitted = metadata.index;
+            // `snapshot_installed` put it there.
+            let meta = self.raw.store().snapshot_meta().clone();
+            assert_eq!(meta.index.0, metadata.index, "a snapshot nobody installed");
+            self.raw.mut_store().restart(meta);
+        }
+        let entries = rd.take_entries();
+        let written = entries.iter().map(convert::entry_out).collect();
+        self.raw.mut_store().append(entries);
+        let hard_state = self.raw.raft.hard_state();
+        if self.vote_written != (hard_state.term, hard_state.vote) {
+            self.vote_written = (hard_state.term, hard_state.vote);
+            self.vote_write = self.write_number;
+        }
+        LogWrite {
+            queue_manager: self.queue_manager,
+            number: WriteNumber(self.write_number),
+            hard_state: Some(HardState {
+                term: Term(hard_state.term),
+                vote: (hard_state.vote != 0).then_some(NodeId(hard_state.vote)),
+                commit: Index(hard_state.commit),
+            }),
+            restart_after,
+            entries: written,
+            sync: true,
+        }
+    }
+
+    /// Sends what may go now and holds what must wait for the disk.
+    fn dispatch(&mut self, leads: bool, messages: Vec<eraftpb::Message>, ready: &mut Ready) {
+        let mut at_once = Vec::new();
+        let mut later = Vec::new();
+        let voted = self.vote_write <= self.persisted;
+        let round = match messages.iter().any(|m| m.msg_type == MessageType::MsgHeartbeat) {
+            true => self.lease.send(self.now.unwrap_or_default()),
+            false => self.lease.round(),
+        };
+        for mut message in messages {
+            let kind = message.msg_type;
+            match kind {
+                MessageType::MsgSnapshot => {
+                    ready.snapshots_wanted.push(NodeId(message.to));
+                    continue;
+                }
+                MessageType::MsgHeartbeat | MessageType::MsgTimeoutNow => {
+                    message.context = convert::round_out(round);
+                }
+                _ => (),
+            }
+            // A leader replicates while it writes. An answer to a heartbeat and a pre-vote say nothing about the
+            // disk, except that the term is on it.
+            let light = matches!(
+                kind,
+                MessageType::MsgHeartbeatResponse
+                    | MessageType::MsgRequestPreVote
+                    | MessageType::MsgRequestPreVoteResponse
+            );
+            let to = NodeId(message.to);
+            let Some(message) = convert::message_out(message) else { continue };
+            match voted && (leads || light) {
+                true => at_once.push((to, message)),
+                false => later.push((to, message)),
+            }
+        }
+        merge(&mut at_once);
+        ready.messages.append(&mut at_once);
+        if later.is_empty() {
+            return;
+        }
+        let needs = if leads { self.vote_write } else { self.write_number };
+        if needs <= self.persisted {
+            ready.messages.append(&mut later);
+        } else {
+            self.held.push_back((needs, later));
+        }
+    }
+
+    fn emit(&mut self, committed: Vec<eraftpb::Entry>, ready: &mut Ready) {
+        for entry in &committed {
+            self.emitted = entry.index;
+            let entry = convert::entry_out(entry);
+            if entry.index.0 > self.skip_upto {
+                ready.committed.push(entry);
+            } else if entry.kind == EntryKind::Membership {
+                self.apply_membership(&entry);
+            }
+        }
+        if !committed.is_empty() {
+            self.move_applied();
+        }
+    }
+
+    // ---- applying ---------------------------------------------------------------------------------------------
+
+    /// The replica's state is at `upto`, changes of membership among it went through `apply_membership`.
+    pub fn applied(&mut self, upto: Index) {
+        assert!(upto.0 <= self.emitted.max(self.applied), "entry {upto} was not handed out");
+        self.applied = self.applied.max(upto.0);
+        self.move_applied();
+        self.release_tail();
+        self.settle();
+    }
+
+    fn move_applied(&mut self) {
+        let log = &self.raw.raft.raft_log;
+        let to = self.applied.min(self.emitted).min(log.persisted).min(log.committed);
+        if to > log.applied {
+            self.raw.advance_apply_to(to);
+        }
+    }
+
+    /// Applies a committed entry of kind `Membership`; the answer is the same on every node.
+    pub fn apply_membership(&mut self, entry: &Entry) -> Membership {
+        assert_eq!(entry.kind, EntryKind::Membership, "entry {}", entry.index);
+        let Some((theirs, ours)) = membership::decode(&entry.data) else { return self.membership.clone() };
+        // A change that raft-rs refuses here is refused by all, because all are at the same configuration.
+        if let Ok(state) = self.raw.apply_conf_change(&theirs) {
+            self.membership = membership::after(&self.membership, &state, &ours);
+        }
+        self.step_down_when_removed();
+        self.settle();
+        self.membership.clone()
+    }
+
+    /// raft-rs lets a removed leader go on leading. The voter that has most is asked to stand at once.
+    fn step_down_when_removed(&mut self) {
+        let raft = &mut self.raw.raft;
+        if raft.state != StateRole::Leader || raft.promotable() {
+            return;
+        }
+        let matched = |node: &NodeId| raft.prs().get(node.0).map_or(0, |progress| progress.matched);
+        let best = self.membership.voters.iter().copied().max_by_key(|node| (matched(node), node.0));
+        if let Some(best) = best {
+            raft.bcast_append();
+            raft.send_timeout_now(best.0);
+        }
+        let term = raft.term;
+        raft.become_follower(term, 0);
+    }
+
+    // ---- log and snapshots ------------------------------------------------------------------------------------
+
+    /// Answers `LoadEntries`. Empty when the log does not have them: the peer gets a snapshot.
+    pub fn entries_loaded(&mut self, request: RequestId, entries: Vec<Entry>) {
+        let Some(want) = self.raw.mut_store().take_want(request) else { return };
+        let tail = self.raw.store();
+        let intact: Vec<eraftpb::Entry> = entries
+            .iter()
+            .zip(want.first..want.until)
+            .take_while(|(entry, index)| {
+                entry.index.0 == *index
+                    && tail.term_of(*index) == Some(entry.term.0)
+                    && crc32c::crc32c(&entry.data) == entry.crc
+            })
+            .map(|(entry, _)| convert::entry_in(entry))
+            .collect();
+        let tail = self.raw.mut_store();
+        if intact.is_empty() {
+            tail.give_up_below(want.first);
+        } else {
+            tail.keep_loaded(intact);
+        }
+        for waiting in want.waiting {
+            self.raw.on_entries_fetched(waiting);
+        }
+        self.settle();
+    }
+
+    /// A snapshot sent by the leader of `term` is in the message store, and the replica's state is made of it. False
+    /// when it is refused: the state is already further, or the leader was deposed. On true `applied_index` is the
+    /// snapshot's; entries the log has beyond it follow as usual.
+    pub fn snapshot_installed(&mut self, from: NodeId, term: Term, meta: SnapshotMeta) -> bool {
+        let raft = &self.raw.raft;
+        let listed = membership::is_member(&meta.membership, self.options.node);
+        if term.0 < raft.term || meta.index.0 <= self.applied || from == self.options.node || !listed {
+            return false;
+        }
+        if raft.state == StateRole::Leader && raft.term == term.0 {
+            return false;
+        }
+        let mut message = eraftpb::Message::default();
+        message.msg_type = MessageType::MsgSnapshot;
+        message.from = from.0;
+        message.to = self.options.node.0;
+        message.term = term.0;
+        message.set_snapshot(tail::snapshot_of(&meta));
+        let _ = self.raw.step(message);
+
+        let index = meta.index.0;
+        let raft = &self.raw.raft;
+        let restored = raft.snap().is_some_and(|snapshot| snapshot.get_metadata().index == index);
+        if restored {
+            self.membership = meta.membership.clone();
+            self.confirmed = (term.0, index);
+        } else if raft.raft_log.committed < index {
+            return false; // raft-rs refused it
+        }
+        // Else the log has all of it: what is left to hand out up to here would be applied twice.
+        self.skip_upto = index;
+        self.applied = index;
+        self.raw.mut_store().store_snapshot(meta);
+        self.settle();
+        true
+    }
+
+    /// Answers `snapshots_wanted`.
+    pub fn snapshot_sent(&mut self, to: NodeId, arrived: bool) {
+        let status = if arrived { SnapshotStatus::Finish } else { SnapshotStatus::Failure };
+        self.raw.report_snapshot(to.0, status);
+        self.settle();
+    }
+
+    /// The log on disk is cut up to here. Never further than the last `store_snapshot`.
+    pub fn compact(&mut self, upto: Index) {
+        let applied = self.raw.raft.raft_log.applied;
+        self.raw.mut_store().compact(upto.0.min(applied));
+    }
+
+    /// What a peer would get as a snapshot from now on: the message store's newest flushed state.
+    pub fn store_snapshot(&mut self, meta: SnapshotMeta) {
+        self.raw.mut_store().store_snapshot(meta);
+    }
+
+    /// After a start: the log on disk goes further back than the recovered entries, to `first`. `runs` are its terms
+    /// as (index, term) of each first entry of a term, beginning with the entry before `first`. Lets lagging peers be
+    /// served from the log instead of by snapshot.
+    pub fn extend_log_down(&mut self, first: Index, runs: Vec<(Index, Term)>) {
+        let runs = runs.into_iter().map(|(index, term)| (index.0, term.0)).collect();
+        self.raw.mut_store().extend_down(first.0, runs);
+    }
+
+    /// Applied and written entries leave memory beyond the bound. `applied` does it too.
+    pub fn release_tail(&mut self) {
+        let log = &self.raw.raft.raft_log;
+        let upto = log.applied.min(log.persisted);
+        let bytes_max = self.options.tail_bytes_max;
+        self.raw.mut_store().release(upto, bytes_max);
+    }
+
+    /// The entry, when it is in memory.
+    pub fn tail_entry(&self, index: Index) -> Option<Entry> {
+        self.raw.store().entry(index.0).map(convert::entry_out)
+    }
+
+    pub fn tail_bytes(&self) -> usize {
+        self.raw.store().bytes()
+    }
+
+    /// A member says that it lost part of its log: what it acknowledged does not count any more.
+    pub fn forget_progress(&mut self, node: NodeId) {
+        let raft = &mut self.raw.raft;
+        if raft.state != StateRole::Leader || node == self.options.node {
+            return;
+        }
+        let next = raft.raft_log.last_index() + 1;
+        let Some(progress) = raft.mut_prs().get_mut(node.0) else { return };
+        progress.matched = 0;
+        progress.become_probe();
+        // It answers with its own last index, which is a better start than 1.
+        progress.next_idx = next;
+        raft.send_append(node.0);
+        self.settle();
+    }
+
+    // ---- questions --------------------------------------------------------------------------------------------
+
+    pub fn node(&self) -> NodeId {
+        self.options.node
+    }
+
+    pub fn is_leader(&self) -> bool {
+        self.raw.raft.state == StateRole::Leader
+    }
+
+    pub fn leader(&self) -> Option<NodeId> {
+        let leader = self.raw.raft.leader_id;
+        (leader != 0).then_some(NodeId(leader))
+    }
+
+    pub fn term(&self) -> Term {
+        Term(self.raw.raft.term)
+    }
+
+    pub fn commit_index(&self) -> Index {
+        Index(self.raw.raft.raft_log.committed)
+    }
+
+    pub fn applied_index(&self) -> Index {
+        Index(self.applied)
+    }
+
+    /// Of the own log, whether on disk or not.
+    pub fn last_index(&self) -> Index {
+        Index(self.raw.raft.raft_log.last_index())
+    }
+
+    /// Of the own log on disk.
+    pub fn first_index(&self) -> Index {
+        Index(self.raw.store().first())
+    }
+
+    /// On disk up to here.
+    pub fn persisted_index(&self) -> Index {
+        Index(self.raw.raft.raft_log.persisted)
+    }
+
+    pub fn term_at(&self, index: Index) -> Option<Term> {
+        let log = &self.raw.raft.raft_log;
+        if index.0 + 1 < log.first_index() || index.0 > log.last_index() {
+            return None;
+        }
+        log.term(index.0).ok().map(Term)
+    }
+
+    /// Until when this leader may be sure that it is the only one. None for others, and while leadership is being
+    /// handed over. Compare with a time that was read after the answer it guards was decided.
+    pub fn lease_until(&self) -> Option<Instant> {
+        let raft = &self.raw.raft;
+        if raft.state != StateRole::Leader || raft.lead_transferee.is_some() || self.transferring.is_some() {
+            return None;
+        }
+        self.lease.until(self.options.node, &self.membership, self.now?)
+    }
+
+    pub fn is_transferring(&self) -> bool {
+        self.raw.raft.lead_transferee.is_some()
+    }
+
+    pub fn membership(&self) -> &Membership {
+        &self.membership
+    }
+
+    fn is_voter(&self, node: NodeId) -> bool {
+        self.membership.voters.contains(&node) || self.membership.voters_outgoing.contains(&node)
+    }
+
+    /// A change of membership is in the log and not applied, or half done.
+    pub fn membership_changes(&self) -> bool {
+        self.raw.raft.has_pending_conf() || !self.membership.voters_outgoing.is_empty()
+    }
+
+    /// The other members, by id. Empty when this node does not lead.
+    pub fn progress(&self) -> Vec<PeerProgress> {
+        let raft = &self.raw.raft;
+        if raft.state != StateRole::Leader {
+            return Vec::new();
+        }
+        let mut all: Vec<PeerProgress> = raft
+            .prs()
+            .iter()
+            .filter(|(node, _)| **node != self.options.node.0)
+            .map(|(node, progress)| PeerProgress {
+                node: NodeId(*node),
+                voter: self.is_voter(NodeId(*node)),
+                matched: Index(progress.matched),
+                active: progress.recent_active,
+                snapshot: progress.state == raft::ProgressState::Snapshot,
+                lag: raft.raft_log.last_index().saturating_sub(progress.matched),
+            })
+            .collect();
+        all.sort_unstable_by_key(|progress| progress.node);
+        all
+    }
+
+    // ---- after every step -------------------------------------------------------------------------------------
+
+    /// Whatever happened, afterwards: the election timeout is ours, and a change of role has its consequences.
+    fn settle(&mut self) {
+        let raft = &self.raw.raft;
+        let role = (raft.term, raft.state);
+        if role != self.role {
+            let led = self.role.1 == StateRole::Leader;
+            self.role = role;
+            self.role_changes += 1;
+            self.timeout = self.draw_timeout();
+            if led {
+                self.raw.mut_store().drop_loaded();
+            }
+            if role.1 == StateRole::Leader {
+                self.lease.begin();
+                self.campaign = None;
+                self.promise = None;
+                self.raw.ping(); // the first round, for the lease
+            }
+            self.transferring = None;
+        }
+        let raft = &mut self.raw.raft;
+        if raft.randomized_election_timeout() != self.timeout {
+            raft.set_randomized_election_timeout(self.timeout);
+        }
+        if let Some(node) = self.transferring
+            && raft.lead_transferee.is_none()
+        {
+            self.transferring = None;
+            self.lease.disarm(node, self.now.unwrap_or_default());
+        }
+    }
+
+    fn draw_timeout(&self) -> usize {
+        let parts = [self.options.node.0, self.raw.raft.term, self.role_changes];
+        self.timing.election + draw(self.options.seed, parts, self.timing.spread as u64) as usize
+    }
+
+    fn role_now(&self) -> (u64, u64, StateRole) {
+        let raft = &self.raw.raft;
+        (raft.term, raft.leader_id, raft.state)
+    }
+}
+
+/// What one turn says to one peer needs at most one heartbeat, and no empty append beside others: raft-rs makes one
+/// for each step that moved something.
+fn merge(messages: &mut Vec<(NodeId, RaftMessage)>) {
+    const APPEND: u32 = 3;
+    const HEARTBEAT: u32 = 8;
+    if messages.len() < 2 {
+        return;
+    }
+    let mut place = messages.len();
+    while place > 0 {
+        place -= 1;
+        let (to, message) = &messages[place];
+        let (to, kind, commit) = (*to, message.kind, message.commit);
+        let redundant = match kind {
+            HEARTBEAT => messages[place + 1..].iter().any(|(other, m)| *other == to && m.kind == HEARTBEAT),
+            APPEND if message.entries.is_empty() => {
+                let mut others = messages.iter_mut().enumerate().rev().filter(|(other, (peer, m))| {
+                    *peer == to && m.kind == APPEND && (*other > place || !m.entries.is_empty())
+                });
+                match others.next() {
+                    Some((_, (_, other))) => {
+                        other.commit = other.commit.max(commit);
+                        true
+                    }
+                    None => false,
+                }
+            }
+            _ => false,
+        };
+        if redundant {
+            messages.remove(place);
+        }
+    }
+}

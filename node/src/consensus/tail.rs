@@ -1,0 +1,356 @@
+//! The recent log in memory: what raft-rs reads. Older entries are asked back from the log on disk.
+//!
+//! Entries come here before raft-rs is told that they are being written (it reads them from here at once) and stay
+//! until they are applied and on disk and the tail has grown past its bound. The term of every entry of the log is
+//! kept for good, as runs: questions about terms never wait.
+//!
+//! ```text
+//!   snapshot ... | first            memory_first                      last
+//!        cut off | on disk only     | in memory (and on disk up to persisted)
+//! ```
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+
+use raft::eraftpb::{self, ConfState};
+use raft::{GetEntriesContext, RaftState, Storage, StorageError};
+
+use super::membership;
+use crate::types::{Membership, NodeId, RequestId, SnapshotMeta};
+
+/// Runs of loaded entries kept at a time.
+const LOADED_MAX: usize = 4;
+/// Peers that wait for the same load.
+const WAITING_MAX: usize = 16;
+
+/// Old entries somebody needs: `first..until`, at most `bytes_max` of them (but at least one).
+#[derive(Debug)]
+pub(super) struct Want {
+    /// Set once the load was asked for.
+    pub request: Option<RequestId>,
+    pub first: u64,
+    pub until: u64,
+    pub bytes_max: usize,
+    pub waiting: Vec<GetEntriesContext>,
+}
+
+pub(super) struct Tail {
+    hard_state: eraftpb::HardState,
+    snapshot: SnapshotMeta,
+    /// Lowest index the log on disk has; the term of the one before it is known.
+    first: u64,
+    memory_first: u64,
+    entries: VecDeque<eraftpb::Entry>,
+    bytes: usize,
+    /// (first index, term) of each run of equal terms; the first run begins at or before `first - 1`.
+    terms: VecDeque<(u64, u64)>,
+    /// Indexes up to here could not be read back from disk: peers that need them get a snapshot.
+    unreadable_upto: u64,
+    load_bytes_max: usize,
+    wants: RefCell<Vec<Want>>,
+    loaded: VecDeque<Vec<eraftpb::Entry>>,
+    snapshot_too_old: Cell<bool>,
+}
+
+impl Tail {
+    pub fn new(
+        hard_state: eraftpb::HardState,
+        snapshot: SnapshotMeta,
+        entries: Vec<eraftpb::Entry>,
+        load_bytes_max: usize,
+    ) -> Tail {
+        let begin = snapshot.index.0;
+        let mut tail = Tail {
+            hard_state,
+            first: begin + 1,
+            memory_first: begin + 1,
+            entries: VecDeque::new(),
+            bytes: 0,
+            terms: VecDeque::from([(begin, snapshot.term.0)]),
+            snapshot,
+            unreadable_upto: 0,
+            load_bytes_max,
+            wants: RefCell::default(),
+            loaded: VecDeque::new(),
+            snapshot_too_old: Cell::new(false),
+        };
+        tail.append(entries);
+        tail
+    }
+
+    pub fn last(&self) -> u64 {
+        self.memory_first + self.entries.len() as u64 - 1
+    }
+
+    pub fn first(&self) -> u64 {
+        self.first
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub fn snapshot_meta(&self) -> &SnapshotMeta {
+        &self.snapshot
+    }
+
+    pub fn entry(&self, index: u64) -> Option<&eraftpb::Entry> {
+        let place = index.checked_sub(self.memory_first)?;
+        self.entries.get(place as usize)
+    }
+
+    /// The entries replace what was there from their first index on.
+    pub fn append(&mut self, entries: Vec<eraftpb::Entry>) {
+        let Some(first) = entries.first() else { return };
+        let first = first.index;
+        assert!(
+            self.memory_first <= first && first <= self.last() + 1,
+            "append at {first} to a tail of {}..={}",
+            self.memory_first,
+            self.last()
+        );
+        while self.last() >= first {
+            let entry = self.entries.pop_back().expect("last() counts it");
+            self.bytes -= size(&entry);
+        }
+        while self.terms.back().is_some_and(|(begin, _)| *begin >= first) {
+            self.terms.pop_back();
+        }
+        for entry in entries {
+            if self.terms.back().is_none_or(|(_, term)| *term != entry.term) {
+                self.terms.push_back((entry.index, entry.term));
+            }
+            self.bytes += size(&entry);
+            self.entries.push_back(entry);
+        }
+    }
+
+    /// A snapshot was installed: the log begins anew behind it.
+    pub fn restart(&mut self, snapshot: SnapshotMeta) {
+        let begin = snapshot.index.0;
+        self.first = begin + 1;
+        self.memory_first = begin + 1;
+        self.entries.clear();
+        self.bytes = 0;
+        self.terms = VecDeque::from([(begin, snapshot.term.0)]);
+        self.snapshot = snapshot;
+        self.wants.borrow_mut().clear();
+        self.loaded.clear();
+    }
+
+    pub fn store_snapshot(&mut self, meta: SnapshotMeta) {
+        if meta.index > self.snapshot.index {
+            self.snapshot = meta;
+            self.snapshot_too_old.set(false);
+        }
+    }
+
+    /// The log on disk is cut up to here. Never beyond the snapshot: a peer that needs what was cut must find its
+    /// continuation in the log.
+    pub fn compact(&mut self, upto: u64) {
+        let upto = upto.min(self.snapshot.index.0).min(self.last());
+        if upto < self.first {
+            return;
+        }
+        self.first = upto + 1;
+        while self.memory_first <= upto {
+            self.release_front();
+        }
+        while self.terms.get(1).is_some_and(|(begin, _)| *begin <= upto) {
+            self.terms.pop_front();
+        }
+        self.loaded.retain(|run| run.last().is_some_and(|entry| entry.index > upto));
+    }
+
+    /// Entries at or below `upto`, oldest first, leave memory while it holds more than `bytes_max`.
+    pub fn release(&mut self, upto: u64, bytes_max: usize) {
+        while self.bytes > bytes_max && self.memory_first <= upto && !self.entries.is_empty() {
+            self.release_front();
+        }
+    }
+
+    fn release_front(&mut self) {
+        let entry = self.entries.pop_front().expect("the caller saw it");
+        self.bytes -= size(&entry);
+        self.memory_first += 1;
+    }
+
+    /// The log on disk goes further back than the snapshot: `runs` are its terms, (first index, term), from the
+    /// entry before `first` on.
+    pub fn extend_down(&mut self, first: u64, runs: Vec<(u64, u64)>) {
+        let Some((begin, term)) = self.terms.front().copied() else { return };
+        let known = runs.first().is_some_and(|(begin, _)| *begin < first)
+            && runs.is_sorted_by(|a, b| a.0 < b.0 && a.1 <= b.1)
+            && runs.last().is_some_and(|(last, last_term)| *last <= begin && *last_term <= term);
+        if first >= self.first || !known {
+            return;
+        }
+        self.first = first;
+        if runs.last().is_some_and(|(_, last_term)| *last_term == term) {
+            self.terms.pop_front();
+        }
+        for run in runs.into_iter().rev() {
+            self.terms.push_front(run);
+        }
+    }
+
+    pub fn term_of(&self, index: u64) -> Option<u64> {
+        if index + 1 < self.first || index > self.last() {
+            return None;
+        }
+        // Nearly every question is about the newest run.
+        self.terms.iter().rev().find(|(begin, _)| *begin <= index).map(|(_, term)| *term)
+    }
+
+    /// The next load to ask for under this number, if any peer waits for one: first, until, bytes at most.
+    pub fn ask(&mut self, request: RequestId) -> Option<(u64, u64, usize)> {
+        let want = self.wants.get_mut().iter_mut().find(|want| want.request.is_none())?;
+        want.request = Some(request);
+        Some((want.first, want.until, want.bytes_max))
+    }
+
+    /// What was asked for under this number, unless it is not wanted any more.
+    pub fn take_want(&mut self, request: RequestId) -> Option<Want> {
+        let wants = self.wants.get_mut();
+        let place = wants.iter().position(|want| want.request == Some(request))?;
+        Some(wants.remove(place))
+    }
+
+    /// Keeps what was loaded until the peers that waited have been served (or others came).
+    pub fn keep_loaded(&mut self, entries: Vec<eraftpb::Entry>) {
+        if self.loaded.len() == LOADED_MAX {
+            self.loaded.pop_front();
+        }
+        self.loaded.push_back(entries);
+    }
+
+    pub fn drop_loaded(&mut self) {
+        self.loaded.clear();
+    }
+
+    pub fn give_up_below(&mut self, upto: u64) {
+        self.unreadable_upto = self.unreadable_upto.max(upto);
+    }
+
+    /// A peer needs a snapshot that holds the change of membership that made it a member; said once.
+    pub fn take_snapshot_too_old(&self) -> bool {
+        self.snapshot_too_old.replace(false)
+    }
+
+    /// As many of `entries` from `low` to before `high` as fit into `bytes_max`, at least one.
+    fn limited<'a>(
+        entries: impl Iterator<Item = &'a eraftpb::Entry>,
+        high: u64,
+        bytes_max: u64,
+    ) -> Vec<eraftpb::Entry> {
+        let mut bytes = 0;
+        let mut taken = Vec::new();
+        for entry in entries {
+            bytes += size(entry) as u64;
+            if entry.index >= high || (bytes > bytes_max && !taken.is_empty()) {
+                break;
+            }
+            taken.push(entry.clone());
+        }
+        taken
+    }
+
+    fn want(&self, low: u64, context: GetEntriesContext) {
+        let mut wants = self.wants.borrow_mut();
+        let room = wants.len() < WAITING_MAX;
+        match wants.iter_mut().find(|want| want.first == low) {
+            Some(want) if want.waiting.len() < WAITING_MAX => want.waiting.push(context),
+            Some(_) => (),
+            None if room => wants.push(Want {
+                request: None,
+                first: low,
+                until: self.memory_first,
+                bytes_max: self.load_bytes_max,
+                waiting: vec![context],
+            }),
+            None => (), // raft-rs asks again at the peer's next answer to a heartbeat
+        }
+    }
+}
+
+/// What an entry costs in memory, near enough.
+fn size(entry: &eraftpb::Entry) -> usize {
+    entry.data.len() + 128
+}
+
+impl Storage for Tail {
+    fn initial_state(&self) -> raft::Result<RaftState> {
+        Ok(RaftState::new(self.hard_state.clone(), membership::conf_state(&self.snapshot.membership)))
+    }
+
+    fn entries(
+        &self,
+        low: u64,
+        high: u64,
+        max_size: impl Into<Option<u64>>,
+        context: GetEntriesContext,
+    ) -> raft::Result<Vec<eraftpb::Entry>> {
+        let bytes_max = max_size.into().unwrap_or(u64::MAX);
+        if low < self.first || low <= self.unreadable_upto {
+            return Err(raft::Error::Store(StorageError::Compacted));
+        }
+        if low >= self.memory_first {
+            let begin = (low - self.memory_first) as usize;
+            return Ok(Self::limited(self.entries.range(begin.min(self.entries.len())..), high, bytes_max));
+        }
+        let run = self.loaded.iter().find(|run| {
+            run.first().is_some_and(|e| e.index <= low) && run.last().is_some_and(|e| e.index >= low)
+        });
+        if let Some(run) = run {
+            return Ok(Self::limited(run.iter().skip_while(|entry| entry.index < low), high, bytes_max));
+        }
+        if !context.can_async() {
+            // Unapplied entries never leave memory, and nothing else is read without a peer that can wait.
+            return Err(raft::Error::Store(StorageError::Unavailable));
+        }
+        self.want(low, context);
+        Err(raft::Error::Store(StorageError::LogTemporarilyUnavailable))
+    }
+
+    fn term(&self, index: u64) -> raft::Result<u64> {
+        if index + 1 < self.first {
+            return Err(raft::Error::Store(StorageError::Compacted));
+        }
+        self.term_of(index).ok_or(raft::Error::Store(StorageError::Unavailable))
+    }
+
+    fn first_index(&self) -> raft::Result<u64> {
+        Ok(self.first)
+    }
+
+    fn last_index(&self) -> raft::Result<u64> {
+        Ok(self.last())
+    }
+
+    fn snapshot(&self, request_index: u64, to: u64) -> raft::Result<eraftpb::Snapshot> {
+        let meta = &self.snapshot;
+        // raft-rs refuses a snapshot that does not list its receiver: a new member waits for the next one.
+        let listed = members(&meta.membership).any(|node| node == NodeId(to));
+        if meta.index.0 < request_index || meta.index.0 == 0 || !listed {
+            self.snapshot_too_old.set(true);
+            return Err(raft::Error::Store(StorageError::SnapshotTemporarilyUnavailable));
+        }
+        Ok(snapshot_of(meta))
+    }
+}
+
+fn members(membership: &Membership) -> impl Iterator<Item = NodeId> + '_ {
+    let Membership { voters, voters_outgoing, learners, .. } = membership;
+    voters.iter().chain(voters_outgoing).chain(learners).copied()
+}
+
+/// raft-rs's snapshot without data: the rows travel on their own.
+pub(super) fn snapshot_of(meta: &SnapshotMeta) -> eraftpb::Snapshot {
+    let mut snapshot = eraftpb::Snapshot::default();
+    let metadata = snapshot.mut_metadata();
+    metadata.index = meta.index.0;
+    metadata.term = meta.term.0;
+    let conf_state: ConfState = membership::conf_state(&meta.membership);
+    metadata.set_conf_state(conf_state);
+    snapshot
+}
