@@ -1,1 +1,58 @@
-//! message_store
+//! The message store (L3): what outlives the log window, as rows, behind the log.
+//!
+//! Reading order: [`MessageStore`] here, `keys`, `rocks` (the store over RocksDB), `snapshot` (rows leaving), `install`
+//! (rows arriving), `writer` (the store thread), `reader`.
+//!
+//! The promise: after any crash the rows of a queue manager are exactly those of one index, the one in its meta row,
+//! and that index is not below what `flush` answered. A damaged store is moved aside and empty, never half served.
+
+mod install;
+mod keys;
+mod reader;
+mod rocks;
+mod snapshot;
+mod writer;
+
+#[cfg(test)]
+mod message_store_test;
+
+pub use self::install::Incoming;
+pub use self::reader::{Loaded, StoreReaders};
+pub use self::rocks::{RocksStore, Rows, StoreOptions, StoreUse};
+pub use self::snapshot::{ResumeKey, StoreSnapshot};
+pub use self::writer::{StoreHandle, StoreThread, StoreThreadOptions};
+
+use std::path::PathBuf;
+
+use bytes::Bytes;
+
+use crate::qmgr::{LoadRequest, StoreBatch, StoreReadError};
+use crate::types::{Index, QueueManagerId, SnapshotMeta};
+
+/// Rows of every queue manager of a node.
+pub trait MessageStore {
+    /// Applies a batch as a whole. It is visible at once and durable with the next flush. After
+    /// [`StoreError::NoRoom`] nothing of it was applied and it may be tried again.
+    fn apply(&self, batch: &StoreBatch) -> Result<(), StoreError>;
+
+    /// Makes everything that was applied durable. Answers the queue managers that moved.
+    fn flush(&self) -> Result<Vec<(QueueManagerId, Index)>, StoreError>;
+
+    /// The rows in the order they were asked for; None for a row that is not there.
+    fn load(&self, request: &LoadRequest) -> Result<Vec<Option<Bytes>>, StoreReadError>;
+
+    /// What the rows of a queue manager are the state of; None when it has none.
+    fn meta(&self, queue_manager: QueueManagerId) -> Result<Option<SnapshotMeta>, StoreReadError>;
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("{text}")]
+    NoRoom { text: String },
+    #[error(
+        "message store {directory}: {reason}; the node rebuilds it from its log and its peers when it is started again"
+    )]
+    Damaged { directory: PathBuf, reason: String },
+    #[error("message store {directory}: {reason}")]
+    Io { directory: PathBuf, reason: String },
+}

@@ -1,0 +1,107 @@
+//! What is in a log directory, in words: for `trimaran-node inspect-log`. Reads only, also beside a running node.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use raft_engine::env::DefaultFileSystem;
+
+use super::files::{Item, files_of, read_batches};
+use super::fs::read_file;
+use super::mark::MarkFile;
+use super::raft_engine::decode_hard_state;
+use crate::types::QueueManagerId;
+
+/// Prints every batch of every file, of one queue manager if asked, and the mark. Returns how many places are damaged.
+pub fn print(directory: &Path, only: Option<QueueManagerId>, out: &mut dyn Write) -> io::Result<usize> {
+    let mut damaged = 0;
+    let engine = directory.join("engine");
+    let mut bytes = Vec::new();
+    for (suffix, kind) in [(".rewrite", "moved"), (".raftlog", "written")] {
+        let files = files_of(&engine, suffix)?;
+        let newest = files.last().map(|(number, _)| *number);
+        for (number, path) in files {
+            read_file(&DefaultFileSystem, &path, &mut bytes)?;
+            writeln!(out, "{} ({} bytes, {kind})", path.display(), bytes.len())?;
+            let mut batches = Vec::new();
+            let end = read_batches(&bytes, number, &mut |batch| batches.push(batch));
+            for batch in batches {
+                let items: Vec<String> =
+                    batch.items.iter().filter(|item| wanted(item, only)).map(describe).collect();
+                if !items.is_empty() {
+                    writeln!(out, "  {:>10} {:>8} bytes  {}", batch.offset, batch.bytes, items.join("; "))?;
+                }
+                if let Some(reason) = batch.damage {
+                    damaged += 1;
+                    writeln!(out, "  {:>10} DAMAGED: {reason}", batch.offset)?;
+                }
+            }
+            match end.reason {
+                Some(reason) if !end.blank => {
+                    // The newest file ends like this after a crash, and when a used file is used again.
+                    damaged += usize::from(Some(number) != newest);
+                    writeln!(out, "  {:>10} ends here: {reason}", end.good)?;
+                }
+                _ => writeln!(out, "  {:>10} end", end.good)?,
+            }
+        }
+    }
+    let mark = directory.join("mark");
+    if !mark.exists() {
+        writeln!(out, "{}: missing", mark.display())?;
+        return Ok(damaged + 1);
+    }
+    let mut sentences = Vec::new();
+    let marks = MarkFile::open(&DefaultFileSystem, &mark, &mut sentences)?;
+    damaged += sentences.len();
+    for sentence in sentences {
+        writeln!(out, "{sentence}")?;
+    }
+    for queue_manager in marks.queue_managers().filter(|id| only.is_none_or(|only| only == *id)) {
+        let mark = marks.get(queue_manager).expect("listed");
+        writeln!(
+            out,
+            "{}: queue manager {queue_manager} acknowledged entry {} of term {}; term {}, vote {}, commit {}{}",
+            marks.path().display(),
+            mark.last.1,
+            mark.last.0,
+            mark.hard_state.term,
+            mark.hard_state.vote.map_or("none".to_string(), |node| node.to_string()),
+            mark.hard_state.commit,
+            if mark.is_recovering() { "; recovering" } else { "" }
+        )?;
+    }
+    Ok(damaged)
+}
+
+fn wanted(item: &Item, only: Option<QueueManagerId>) -> bool {
+    let (Item::Entries { region, .. }
+    | Item::Clean { region }
+    | Item::Compact { region, .. }
+    | Item::Put { region, .. }
+    | Item::Delete { region, .. }) = item;
+    only.is_none_or(|only| u64::from(only.0) == *region)
+}
+
+fn describe(item: &Item) -> String {
+    match item {
+        Item::Entries { region, first, count } => {
+            format!("queue manager {region}: entries {first}..={}", first + count.saturating_sub(1))
+        }
+        Item::Clean { region } => format!("queue manager {region}: begins anew"),
+        Item::Compact { region, until } => format!("queue manager {region}: cut before entry {until}"),
+        Item::Put { region, value, key } => match decode_hard_state(value) {
+            Some(hard_state) => format!(
+                "queue manager {region}: term {}, vote {}, commit {}",
+                hard_state.term,
+                hard_state.vote.map_or("none".to_string(), |node| node.to_string()),
+                hard_state.commit
+            ),
+            None => {
+                format!("queue manager {region}: {} = {} bytes", String::from_utf8_lossy(key), value.len())
+            }
+        },
+        Item::Delete { region, key } => {
+            format!("queue manager {region}: {} deleted", String::from_utf8_lossy(key))
+        }
+    }
+}

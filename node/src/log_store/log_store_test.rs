@@ -1,0 +1,472 @@
+//! The log as its callers see it: what was written is there after a reopen, and what is not there is said.
+
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use raft_engine::env::{DefaultFileSystem, FileSystem, Handle, Permission, WriteExt};
+
+use super::*;
+use crate::consensus::{EntryKind, HardState};
+use crate::types::{Membership, NodeId, Term, WriteNumber};
+
+pub(super) const QM: QueueManagerId = QueueManagerId(7);
+
+pub(super) fn meta(index: u64, term: u64) -> SnapshotMeta {
+    SnapshotMeta {
+        queue_manager: QM,
+        index: Index(index),
+        term: Term(term),
+        membership: Membership::default(),
+    }
+}
+
+/// Bytes that do not compress and are different for every index and term.
+pub(super) fn entry(index: u64, term: u64, bytes: usize) -> Entry {
+    let mut state = index.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ term;
+    let data: Vec<u8> = (0..bytes)
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state as u8
+        })
+        .collect();
+    let crc = crc32c::crc32c(&data);
+    Entry { kind: EntryKind::Normal, term: Term(term), index: Index(index), data: Bytes::from(data), crc }
+}
+
+pub(super) fn write(number: u64, term: u64, entries: Vec<Entry>) -> LogWrite {
+    let commit = entries.first().map_or(Index(1), |entry| Index(entry.index.0 - 1));
+    LogWrite {
+        queue_manager: QM,
+        number: WriteNumber(number),
+        hard_state: Some(HardState { term: Term(term), vote: Some(NodeId(2)), commit }),
+        restart_after: None,
+        entries,
+        sync: true,
+    }
+}
+
+fn open(directory: &Path) -> RaftEngineLog {
+    RaftEngineLog::open(LogOptions::small(directory)).unwrap()
+}
+
+fn indexes(entries: &[Entry]) -> Vec<(u64, u64)> {
+    entries.iter().map(|entry| (entry.index.0, entry.term.0)).collect()
+}
+
+/// A log with entries 2 to `last`, of `bytes` each, stopped in order.
+fn filled(directory: &Path, last: u64, bytes: usize) {
+    let mut log = open(directory);
+    log.recover(QM, &meta(1, 1)).unwrap();
+    for index in 2..=last {
+        log.write_batch(&mut vec![write(index, 3, vec![entry(index, 3, bytes)])]).unwrap();
+    }
+    log.write_mark(true).unwrap();
+}
+
+fn newest_file(directory: &Path) -> std::path::PathBuf {
+    super::files::files_of(&directory.join("engine"), ".raftlog").unwrap().pop().unwrap().1
+}
+
+#[test]
+fn a_new_node_is_recovering_until_it_caught_up_or_voted() {
+    let directory = tempfile::tempdir().unwrap();
+    for _ in 0..2 {
+        let recovered = open(directory.path()).recover(QM, &meta(1, 1)).unwrap();
+        assert!(!recovered.complete);
+        assert!(recovered.entries.is_empty());
+        assert_eq!(recovered.hard_state, HardState { term: Term(1), vote: None, commit: Index(1) });
+        assert_eq!(recovered.sentences.len(), 0, "{:?}", recovered.sentences);
+    }
+    let mut log = open(directory.path());
+    log.recover(QM, &meta(1, 1)).unwrap();
+    let mut follow = write(1, 5, vec![entry(2, 5, 10)]);
+    follow.hard_state.as_mut().unwrap().vote = None;
+    log.write_batch(&mut vec![follow]).unwrap();
+    log.write_mark(true).unwrap();
+    drop(log);
+    let mut log = open(directory.path());
+    let recovered = log.recover(QM, &meta(1, 1)).unwrap();
+    assert!(!recovered.complete, "it has entries, but was never told that they are all");
+    log.caught_up(QM).unwrap();
+    drop(log);
+    let mut log = open(directory.path());
+    assert!(log.recover(QM, &meta(1, 1)).unwrap().complete);
+
+    let other = tempfile::tempdir().unwrap();
+    let mut log = open(other.path());
+    log.recover(QM, &meta(1, 1)).unwrap();
+    log.write_batch(&mut vec![write(1, 2, vec![])]).unwrap();
+    drop(log); // without its mark
+    let recovered = open(other.path()).recover(QM, &meta(1, 1)).unwrap();
+    assert!(recovered.complete, "a node that votes is not recovering: {:?}", recovered.sentences);
+    assert_eq!(recovered.hard_state.vote, Some(NodeId(2)));
+}
+
+#[test]
+fn what_was_written_comes_back_over_files_and_reopens() {
+    let directory = tempfile::tempdir().unwrap();
+    filled(directory.path(), 300, 1000);
+    let mut log = open(directory.path());
+    let recovered = log.recover(QM, &meta(1, 1)).unwrap();
+    assert!(recovered.complete, "{:?}", recovered.sentences);
+    assert_eq!(recovered.entries.len(), 299);
+    for (got, index) in recovered.entries.iter().zip(2..) {
+        assert_eq!(*got, entry(index, 3, 1000));
+    }
+    assert_eq!(recovered.hard_state.term, Term(3));
+
+    // Behind a store that is further on only the rest is read.
+    let recovered = log.recover(QM, &meta(250, 3)).unwrap();
+    assert_eq!(recovered.entries.first().unwrap().index, Index(251));
+
+    // Reads are bounded by bytes and by what was cut.
+    log.truncate(QM, Index(100)).unwrap();
+    log.purge().unwrap();
+    assert!(log.read(QM, Index(100), Index(105), 1 << 20).unwrap().is_empty());
+    assert_eq!(
+        indexes(&log.read(QM, Index(101), Index(104), 1 << 20).unwrap()),
+        [(101, 3), (102, 3), (103, 3)]
+    );
+    assert_eq!(log.read(QM, Index(101), Index(200), 2500).unwrap().len(), 2);
+    assert!(log.read(QM, Index(301), Index(400), 1 << 20).unwrap().is_empty());
+    let mut at = Index(0);
+    while let (damage, Some(next)) = log.reader().scrub(QM, at, 100_000) {
+        assert!(damage.is_empty());
+        at = next;
+    }
+    assert!(at > Index(200));
+}
+
+#[test]
+fn a_new_leader_overwrites_the_end_and_a_snapshot_begins_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    filled(directory.path(), 20, 100);
+    let mut log = open(directory.path());
+    log.recover(QM, &meta(1, 1)).unwrap();
+    let replaced = vec![entry(15, 4, 50), entry(16, 4, 50)];
+    log.write_batch(&mut vec![write(1, 4, replaced), write(2, 4, vec![entry(17, 4, 10)])]).unwrap();
+    log.write_mark(true).unwrap();
+    drop(log);
+
+    let mut log = open(directory.path());
+    let recovered = log.recover(QM, &meta(13, 3)).unwrap();
+    assert!(recovered.complete, "an overwritten end is not a lost one: {:?}", recovered.sentences);
+    assert_eq!(indexes(&recovered.entries), [(14, 3), (15, 4), (16, 4), (17, 4)]);
+
+    let mut restart = write(3, 5, vec![entry(101, 5, 10)]);
+    restart.restart_after = Some((Index(100), Term(4)));
+    log.write_batch(&mut vec![restart]).unwrap();
+    log.write_mark(true).unwrap();
+    drop(log);
+    let mut log = open(directory.path());
+    let recovered = log.recover(QM, &meta(100, 4)).unwrap();
+    assert!(recovered.complete, "{:?}", recovered.sentences);
+    assert_eq!(indexes(&recovered.entries), [(101, 5)]);
+    assert_eq!(recovered.hard_state.vote, Some(NodeId(2)), "the hard state survives the new beginning");
+
+    // The store that got the snapshot is gone: what the log has does not begin where the group began.
+    let recovered = log.recover(QM, &meta(1, 1)).unwrap();
+    assert!(!recovered.complete);
+    assert!(recovered.entries.is_empty());
+    assert!(recovered.sentences[0].contains("what lies between is lost"), "{:?}", recovered.sentences);
+}
+
+#[test]
+fn a_torn_end_that_was_never_acknowledged_is_nothing_to_talk_about() {
+    let directory = tempfile::tempdir().unwrap();
+    filled(directory.path(), 20, 1000);
+    // The mark ends at 20; 21 was being written when the power went.
+    let mut log = open(directory.path());
+    log.recover(QM, &meta(1, 1)).unwrap();
+    let mark = std::fs::read(directory.path().join("mark")).unwrap();
+    log.write_batch(&mut vec![write(21, 3, vec![entry(21, 3, 1000)])]).unwrap();
+    drop(log);
+    std::fs::write(directory.path().join("mark"), mark).unwrap();
+    let newest = newest_file(directory.path());
+    let bytes = std::fs::read(&newest).unwrap();
+    std::fs::write(&newest, &bytes[..bytes.len() - 500]).unwrap();
+
+    let recovered = open(directory.path()).recover(QM, &meta(1, 1)).unwrap();
+    assert!(recovered.complete, "{:?}", recovered.sentences);
+    assert_eq!(recovered.entries.last().unwrap().index, Index(20));
+    assert!(recovered.sentences.is_empty(), "{:?}", recovered.sentences);
+}
+
+#[test]
+fn a_log_that_lost_its_end_says_so_until_it_caught_up() {
+    let directory = tempfile::tempdir().unwrap();
+    filled(directory.path(), 20, 1000);
+    let newest = newest_file(directory.path());
+    let bytes = std::fs::read(&newest).unwrap();
+    std::fs::write(&newest, &bytes[..bytes.len() - 500]).unwrap();
+    for round in 0..2 {
+        let mut log = open(directory.path());
+        let recovered = log.recover(QM, &meta(1, 1)).unwrap();
+        assert!(!recovered.complete);
+        assert_eq!(recovered.entries.len(), if round == 0 { 18 } else { 19 });
+        let sentence = &recovered.sentences[0];
+        if round == 0 {
+            assert!(sentence.contains("acknowledged entry 20") && sentence.contains("offset"), "{sentence}");
+        }
+        // A leader sends one entry again; the mark still remembers 20.
+        let index = 20 + round;
+        let mut follow = write(1, 3, vec![entry(index, 3, 1000)]);
+        follow.hard_state = None;
+        log.write_batch(&mut vec![follow]).unwrap();
+        if round == 1 {
+            log.caught_up(QM).unwrap();
+        }
+        log.write_mark(true).unwrap();
+    }
+    assert!(open(directory.path()).recover(QM, &meta(1, 1)).unwrap().complete);
+}
+
+#[test]
+fn damage_below_the_store_costs_nothing_and_above_it_only_the_rest() {
+    let directory = tempfile::tempdir().unwrap();
+    filled(directory.path(), 50, 1000);
+    let newest = newest_file(directory.path());
+    let mut bytes = std::fs::read(&newest).unwrap();
+    let place = entry(30, 3, 1000).data;
+    let at = bytes.windows(place.len()).position(|window| window == place).unwrap();
+    bytes[at + 10] ^= 4;
+    std::fs::write(&newest, &bytes).unwrap();
+
+    let mut log = open(directory.path());
+    let recovered = log.recover(QM, &meta(30, 3)).unwrap();
+    assert!(recovered.complete, "{:?}", recovered.sentences);
+    assert_eq!(recovered.entries.len(), 20);
+    assert!(matches!(log.read(QM, Index(30), Index(31), 100), Err(LogError::Damaged { .. })));
+    assert_eq!(log.reader().scrub(QM, Index(30), 100).0.len(), 1);
+
+    let recovered = log.recover(QM, &meta(10, 3)).unwrap();
+    assert!(!recovered.complete);
+    assert_eq!(recovered.entries.last().unwrap().index, Index(29));
+    let sentence = &recovered.sentences[0];
+    assert!(sentence.contains("entry 30 cannot be read (file ") && sentence.contains("offset"), "{sentence}");
+    // It is cut on disk, so that the next leader's entries follow the good prefix.
+    log.write_batch(&mut vec![write(1, 3, vec![entry(30, 3, 10)])]).unwrap();
+    assert_eq!(indexes(&log.read(QM, Index(29), Index(40), 1 << 20).unwrap()), [(29, 3), (30, 3)]);
+
+    let mut text = Vec::new();
+    let damaged = inspect::print(directory.path(), Some(QM), &mut text).unwrap();
+    let text = String::from_utf8(text).unwrap();
+    assert_eq!(damaged, 1, "{text}");
+    assert!(
+        text.contains("entries 30..=30") && text.contains("begins anew") && text.contains("recovering"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_log_directory_that_cannot_be_used_is_moved_aside() {
+    let directory = tempfile::tempdir().unwrap();
+    filled(directory.path(), 20, 1000);
+    // A rewrite file that is not one, followed by another.
+    for number in 1..3 {
+        std::fs::write(directory.path().join(format!("engine/{number:016}.rewrite")), b"not a log file")
+            .unwrap();
+    }
+    let mut log = open(directory.path());
+    let recovered = log.recover(QM, &meta(15, 3)).unwrap();
+    assert!(!recovered.complete);
+    assert!(recovered.entries.is_empty());
+    assert_eq!(recovered.hard_state.vote, Some(NodeId(2)), "the mark remembers the vote");
+    assert!(recovered.sentences[0].contains("engine.damaged-1"), "{:?}", recovered.sentences);
+    assert!(directory.path().join("engine.damaged-1").is_dir());
+}
+
+/// The disk of the machine, with a wish list.
+struct FaultyFs {
+    sync_fails: Arc<AtomicBool>,
+    room: Arc<AtomicU64>,
+}
+
+struct Faulty<T> {
+    inner: T,
+    sync_fails: Arc<AtomicBool>,
+    room: Arc<AtomicU64>,
+}
+
+type RealHandle = <DefaultFileSystem as FileSystem>::Handle;
+type RealFile = <DefaultFileSystem as FileSystem>::Writer;
+
+impl FaultyFs {
+    fn wrap<T>(&self, inner: T) -> Faulty<T> {
+        Faulty { inner, sync_fails: self.sync_fails.clone(), room: self.room.clone() }
+    }
+}
+
+impl FileSystem for FaultyFs {
+    type Handle = Faulty<Arc<RealHandle>>;
+    type Reader = RealFile;
+    type Writer = Faulty<RealFile>;
+
+    fn create<P: AsRef<Path>>(&self, path: P) -> io::Result<Self::Handle> {
+        Ok(self.wrap(Arc::new(DefaultFileSystem.create(path)?)))
+    }
+    fn open<P: AsRef<Path>>(&self, path: P, permission: Permission) -> io::Result<Self::Handle> {
+        Ok(self.wrap(Arc::new(DefaultFileSystem.open(path, permission)?)))
+    }
+    fn delete<P: AsRef<Path>>(&self, path: P) -> io::Result<()> {
+        DefaultFileSystem.delete(path)
+    }
+    fn rename<P: AsRef<Path>>(&self, from: P, to: P) -> io::Result<()> {
+        DefaultFileSystem.rename(from, to)
+    }
+    fn new_reader(&self, handle: Arc<Self::Handle>) -> io::Result<Self::Reader> {
+        DefaultFileSystem.new_reader(handle.inner.clone())
+    }
+    fn new_writer(&self, handle: Arc<Self::Handle>) -> io::Result<Self::Writer> {
+        Ok(self.wrap(DefaultFileSystem.new_writer(handle.inner.clone())?))
+    }
+}
+
+impl Handle for Faulty<Arc<RealHandle>> {
+    fn truncate(&self, offset: usize) -> io::Result<()> {
+        Handle::truncate(&*self.inner, offset)
+    }
+    fn file_size(&self) -> io::Result<usize> {
+        self.inner.file_size()
+    }
+    fn sync(&self) -> io::Result<()> {
+        match self.sync_fails.load(Ordering::SeqCst) {
+            true => Err(io::Error::from_raw_os_error(libc::EIO)),
+            false => self.inner.sync(),
+        }
+    }
+}
+
+impl Write for Faulty<RealFile> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let room = self.room.load(Ordering::SeqCst) as usize;
+        if room < bytes.len() {
+            // A full device takes what fits, then refuses.
+            self.inner.write_all(&bytes[..room])?;
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.room.fetch_sub(bytes.len() as u64, Ordering::SeqCst);
+        self.inner.write(bytes)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Read for Faulty<RealFile> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.inner.read(bytes)
+    }
+}
+
+impl Seek for Faulty<RealFile> {
+    fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
+        self.inner.seek(position)
+    }
+}
+
+impl WriteExt for Faulty<RealFile> {
+    fn truncate(&mut self, offset: usize) -> io::Result<()> {
+        self.inner.truncate(offset)
+    }
+    fn allocate(&mut self, offset: usize, size: usize) -> io::Result<()> {
+        self.inner.allocate(offset, size)
+    }
+}
+
+fn faulty() -> (Arc<FaultyFs>, Arc<AtomicBool>, Arc<AtomicU64>) {
+    let (sync_fails, room) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(1 << 40)));
+    (Arc::new(FaultyFs { sync_fails: sync_fails.clone(), room: room.clone() }), sync_fails, room)
+}
+
+#[test]
+fn a_full_device_gets_the_ballast_then_refuses_and_goes_on_when_there_is_room() {
+    let directory = tempfile::tempdir().unwrap();
+    let (fs, _, room) = faulty();
+    let options = LogOptions { ballast_bytes: 1 << 20, ..LogOptions::small(directory.path()) };
+    let mut log = RaftEngineLog::open_with(options, fs).unwrap();
+    log.recover(QM, &meta(1, 1)).unwrap();
+    log.write_batch(&mut vec![write(2, 3, vec![entry(2, 3, 1000)])]).unwrap();
+    assert!(directory.path().join("ballast").exists());
+
+    room.store(100, Ordering::SeqCst);
+    let mut writes = vec![write(3, 3, vec![entry(3, 3, 1000)])];
+    for _ in 0..3 {
+        assert!(matches!(log.write_batch(&mut writes), Err(LogError::NoRoom { .. })));
+    }
+    assert!(!directory.path().join("ballast").exists(), "the reserve was given up first");
+    assert_eq!(log.read(QM, Index(2), Index(9), 1 << 20).unwrap().len(), 1);
+
+    room.store(1 << 40, Ordering::SeqCst);
+    log.write_batch(&mut writes).unwrap();
+    log.restore_ballast();
+    assert!(directory.path().join("ballast").exists());
+    log.write_mark(true).unwrap();
+    drop(log);
+    let recovered = open(directory.path()).recover(QM, &meta(1, 1)).unwrap();
+    assert_eq!(indexes(&recovered.entries), [(2, 3), (3, 3)]);
+    assert!(recovered.complete, "{:?}", recovered.sentences);
+}
+
+#[test]
+fn a_failed_sync_is_an_error_for_ever() {
+    let directory = tempfile::tempdir().unwrap();
+    let (fs, sync_fails, _) = faulty();
+    let mut log = RaftEngineLog::open_with(LogOptions::small(directory.path()), fs).unwrap();
+    log.recover(QM, &meta(1, 1)).unwrap();
+    log.write_batch(&mut vec![write(2, 3, vec![entry(2, 3, 10)])]).unwrap();
+    sync_fails.store(true, Ordering::SeqCst);
+    let mut writes = vec![write(3, 3, vec![entry(3, 3, 10)])];
+    assert!(matches!(log.write_batch(&mut writes), Err(LogError::Sync { .. })));
+    sync_fails.store(false, Ordering::SeqCst);
+    assert!(
+        matches!(log.write_batch(&mut writes), Err(LogError::Sync { .. })),
+        "the next sync proves nothing"
+    );
+}
+
+#[test]
+fn the_log_thread_answers_everything_and_leaves_a_durable_mark() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut log = open(directory.path());
+    log.recover(QM, &meta(1, 1)).unwrap();
+    let (said, heard) = crossbeam_channel::unbounded();
+    let reports = Arc::new(Mutex::new(Vec::new()));
+    let report = reports.clone();
+    let thread = LogThread::start(
+        log,
+        vec![QM],
+        LogThreadOptions { scrub_every: Duration::from_millis(20), ..LogThreadOptions::default() },
+        Box::new(move |queue_manager, number| said.send((queue_manager, number)).unwrap()),
+        Arc::new(|error| panic!("{error}")),
+        Arc::new(move |sentence| report.lock().push(sentence)),
+    )
+    .unwrap();
+    let handle = thread.handle();
+    for index in 2..=500 {
+        handle.write(write(index, 3, vec![entry(index, 3, 500)]));
+    }
+    let mut newest = WriteNumber(0);
+    while newest < WriteNumber(500) {
+        let (queue_manager, number) = heard.recv_timeout(Duration::from_secs(20)).unwrap();
+        assert!(queue_manager == QM && number > newest);
+        newest = number;
+    }
+    let (answer, answered) = crossbeam_channel::bounded(1);
+    handle.read(QM, Index(2), Index(100), 1 << 20, Box::new(move |entries| answer.send(entries).unwrap()));
+    assert_eq!(answered.recv_timeout(Duration::from_secs(20)).unwrap().len(), 98);
+    handle.caught_up(QM);
+    handle.truncate(QM, Index(50));
+    thread.stop();
+    let recovered = open(directory.path()).recover(QM, &meta(50, 3)).unwrap();
+    assert!(recovered.complete, "{:?}", recovered.sentences);
+    assert_eq!(recovered.entries.len(), 450);
+    assert!(reports.lock().is_empty(), "{:?}", reports.lock());
+}

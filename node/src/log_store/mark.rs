@@ -1,0 +1,301 @@
+//! What this node acknowledged, kept beside the log and not in it (reliability rules 1, 3 and 5).
+//!
+//! A log that lost its end looks like a log that never had it. The mark is how a restart tells the two apart. It is
+//! lazy: written after the log's sync, so that it never says more than the log had, and synced some time later.
+//!
+//! ```text
+//! slots of 4096 bytes; a queue manager has slots 2k and 2k+1, written in turn, the higher valid sequence counts
+//!   0  "TRMARK01"        16 sequence      40 term      64 term when it became recovering
+//!   8  queue manager     24 last term     48 vote      72 vote when it became recovering
+//!  12  flags             32 last index    56 commit    80 CRC-32C of 0..80
+//! flags: 1 voted, 2 recovering, 4 voted when it became recovering
+//! ```
+
+use std::collections::BTreeMap;
+use std::io::{self, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use raft_engine::env::{FileSystem, Handle, Permission};
+
+use super::fs::read_file;
+use crate::consensus::HardState;
+use crate::types::{Index, NodeId, QueueManagerId, Term};
+
+const SLOT: usize = 4096;
+const USED: usize = 84;
+const MAGIC: &[u8; 8] = b"TRMARK01";
+
+/// What one queue manager's log must not fall short of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Acknowledged {
+    /// Highest (term, index) ever acknowledged, in Raft's order of logs: an overwritten end does not lower it,
+    /// because the entry that overwrites has a higher term.
+    pub last: (Term, Index),
+    pub hard_state: HardState,
+    /// Term and vote at the moment the node found its log wanting. Until it caught up it refuses votes, so a vote
+    /// given since then says that it did.
+    pub recovering: Option<(Term, Option<NodeId>)>,
+}
+
+impl Acknowledged {
+    pub fn is_recovering(&self) -> bool {
+        let now = (self.hard_state.term, self.hard_state.vote);
+        self.recovering.is_some_and(|then| now.1.is_none() || now == then)
+    }
+
+    fn encode(&self, queue_manager: QueueManagerId, sequence: u64) -> [u8; USED] {
+        let recovering = self.recovering.filter(|_| self.is_recovering());
+        let voted = |vote: Option<NodeId>| vote.map_or(0, |node| node.0);
+        let mut flags = 0u32;
+        flags |= u32::from(self.hard_state.vote.is_some());
+        flags |= u32::from(recovering.is_some()) << 1;
+        flags |= u32::from(recovering.is_some_and(|(_, vote)| vote.is_some())) << 2;
+        let mut slot = [0; USED];
+        slot[..8].copy_from_slice(MAGIC);
+        slot[8..12].copy_from_slice(&queue_manager.0.to_le_bytes());
+        slot[12..16].copy_from_slice(&flags.to_le_bytes());
+        let numbers = [
+            sequence,
+            self.last.0.0,
+            self.last.1.0,
+            self.hard_state.term.0,
+            voted(self.hard_state.vote),
+            self.hard_state.commit.0,
+            recovering.map_or(0, |(term, _)| term.0),
+            recovering.map_or(0, |(_, vote)| voted(vote)),
+        ];
+        for (at, number) in numbers.into_iter().enumerate() {
+            slot[16 + 8 * at..24 + 8 * at].copy_from_slice(&number.to_le_bytes());
+        }
+        let crc = crc32c::crc32c(&slot[..80]);
+        slot[80..].copy_from_slice(&crc.to_le_bytes());
+        slot
+    }
+
+    fn decode(slot: &[u8]) -> Option<(QueueManagerId, u64, Acknowledged)> {
+        let word =
+            |at: usize| slot.get(at..at + 4).map(|b| u32::from_le_bytes(b.try_into().expect("4 bytes")));
+        let long =
+            |at: usize| slot.get(at..at + 8).map(|b| u64::from_le_bytes(b.try_into().expect("8 bytes")));
+        if slot.get(..8)? != MAGIC || word(80)? != crc32c::crc32c(slot.get(..80)?) {
+            return None;
+        }
+        let flags = word(12)?;
+        let vote = |flag: u32, at: usize| Some((flags & flag != 0).then_some(NodeId(long(at)?)));
+        let acknowledged = Acknowledged {
+            last: (Term(long(24)?), Index(long(32)?)),
+            hard_state: HardState { term: Term(long(40)?), vote: vote(1, 48)?, commit: Index(long(56)?) },
+            recovering: if flags & 2 != 0 { Some((Term(long(64)?), vote(4, 72)?)) } else { None },
+        };
+        Some((QueueManagerId(word(8)?), long(16)?, acknowledged))
+    }
+}
+
+/// One queue manager's mark in memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    pub acknowledged: Acknowledged,
+    sequence: u64,
+    pair: usize,
+    dirty: bool,
+}
+
+/// The file of all marks of a node.
+pub struct MarkFile<F: FileSystem> {
+    path: PathBuf,
+    handle: Arc<F::Handle>,
+    writer: F::Writer,
+    marks: BTreeMap<QueueManagerId, Mark>,
+    /// Pairs of slots in the file; those no mark points at are free or were damaged.
+    pairs: usize,
+    /// Written since the last sync.
+    unsynced: bool,
+}
+
+impl<F: FileSystem> MarkFile<F> {
+    /// Opens or begins the file. What could not be read is told in `sentences`.
+    pub fn open(fs: &F, path: &Path, sentences: &mut Vec<String>) -> io::Result<MarkFile<F>> {
+        let mut bytes = Vec::new();
+        let existed = path.exists();
+        let handle = if existed {
+            read_file(fs, path, &mut bytes)?;
+            fs.open(path, Permission::ReadWrite)?
+        } else {
+            fs.create(path)?
+        };
+        let handle = Arc::new(handle);
+        let mut marks: BTreeMap<QueueManagerId, Mark> = BTreeMap::new();
+        let pairs = bytes.len().div_ceil(2 * SLOT);
+        for slot in 0..bytes.len().div_ceil(SLOT) {
+            let at = slot * SLOT;
+            let used = &bytes[at..bytes.len().min(at + USED)];
+            let Some((queue_manager, sequence, acknowledged)) = Acknowledged::decode(used) else {
+                if used.iter().any(|byte| *byte != 0) {
+                    sentences.push(format!(
+                        "mark of acknowledged entries {}: the slot at offset {at} is damaged; its twin is used",
+                        path.display()
+                    ));
+                }
+                continue;
+            };
+            let mark = Mark { acknowledged, sequence, pair: slot / 2, dirty: false };
+            if marks.get(&queue_manager).is_none_or(|other| other.sequence < sequence) {
+                marks.insert(queue_manager, mark);
+            }
+        }
+        let writer = fs.new_writer(handle.clone())?;
+        let mut file: MarkFile<F> =
+            MarkFile { path: path.to_path_buf(), handle, writer, marks, pairs, unsynced: false };
+        if !existed {
+            file.handle.sync()?;
+            sync_directory(path)?;
+            file.unsynced = false;
+        }
+        Ok(file)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn get(&self, queue_manager: QueueManagerId) -> Option<&Acknowledged> {
+        self.marks.get(&queue_manager).map(|mark| &mark.acknowledged)
+    }
+
+    pub fn queue_managers(&self) -> impl Iterator<Item = QueueManagerId> {
+        self.marks.keys().copied()
+    }
+
+    /// Changes a mark in memory; `write` brings it to the file.
+    pub fn update(&mut self, queue_manager: QueueManagerId, change: impl FnOnce(&mut Acknowledged)) {
+        let mark = self.marks.get_mut(&queue_manager).expect("recover came before the first write");
+        let before = mark.acknowledged;
+        change(&mut mark.acknowledged);
+        mark.dirty |= before != mark.acknowledged;
+    }
+
+    /// Sets a mark in both slots and syncs: for what must survive the damage of either.
+    pub fn set(&mut self, queue_manager: QueueManagerId, acknowledged: Acknowledged) -> io::Result<()> {
+        if !self.marks.contains_key(&queue_manager) {
+            let taken = |pair| self.marks.values().any(|mark| mark.pair == pair);
+            let pair = (0..self.pairs).find(|pair| !taken(*pair)).unwrap_or(self.pairs);
+            self.pairs = self.pairs.max(pair + 1);
+            self.marks.insert(queue_manager, Mark { acknowledged, sequence: 0, pair, dirty: true });
+        }
+        for _ in 0..2 {
+            let mark = self.marks.get_mut(&queue_manager).expect("inserted above");
+            mark.acknowledged = acknowledged;
+            mark.dirty = true;
+            self.write()?;
+        }
+        self.sync()
+    }
+
+    /// Writes the marks that changed.
+    pub fn write(&mut self) -> io::Result<()> {
+        for (queue_manager, mark) in self.marks.iter_mut().filter(|(_, mark)| mark.dirty) {
+            mark.sequence += 1;
+            let slot = mark.acknowledged.encode(*queue_manager, mark.sequence);
+            let at = (2 * mark.pair + (mark.sequence % 2) as usize) * SLOT;
+            self.writer.seek(SeekFrom::Start(at as u64))?;
+            self.writer.write_all(&slot)?;
+            mark.dirty = false;
+            self.unsynced = true;
+        }
+        Ok(())
+    }
+
+    /// Makes what was written durable.
+    pub fn sync(&mut self) -> io::Result<()> {
+        if std::mem::take(&mut self.unsynced) {
+            self.handle.sync()?;
+        }
+        Ok(())
+    }
+
+    /// Hands the sync of all that was written to somebody else.
+    pub(super) fn sync_elsewhere(&mut self) -> MarkSync<F> {
+        self.unsynced = false;
+        MarkSync { handle: self.handle.clone() }
+    }
+
+    pub fn is_unsynced(&self) -> bool {
+        self.unsynced || self.marks.values().any(|mark| mark.dirty)
+    }
+}
+
+/// What is needed to sync the file, and nothing else.
+pub(super) struct MarkSync<F: FileSystem> {
+    handle: Arc<F::Handle>,
+}
+
+impl<F: FileSystem> MarkSync<F> {
+    pub fn sync(self) -> io::Result<()> {
+        self.handle.sync()
+    }
+}
+
+/// A file that was just made is found again only when its directory is on disk too.
+pub(super) fn sync_directory(file: &Path) -> io::Result<()> {
+    match file.parent() {
+        Some(directory) => std::fs::File::open(directory)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use raft_engine::env::DefaultFileSystem;
+
+    use super::*;
+
+    fn acknowledged(term: u64, index: u64) -> Acknowledged {
+        Acknowledged {
+            last: (Term(term), Index(index)),
+            hard_state: HardState { term: Term(term), vote: Some(NodeId(2)), commit: Index(index - 1) },
+            recovering: None,
+        }
+    }
+
+    #[test]
+    fn the_newer_slot_counts_and_its_twin_stands_in() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("mark");
+        let mut sentences = Vec::new();
+        let (one, two) = (QueueManagerId(1), QueueManagerId(2));
+        let mut file = MarkFile::open(&DefaultFileSystem, &path, &mut sentences).unwrap();
+        file.set(one, acknowledged(1, 5)).unwrap();
+        file.set(two, acknowledged(3, 50)).unwrap();
+        file.update(one, |mark| *mark = acknowledged(1, 6));
+        file.write().unwrap();
+        drop(file);
+
+        let file = MarkFile::open(&DefaultFileSystem, &path, &mut sentences).unwrap();
+        assert_eq!(file.get(one), Some(&acknowledged(1, 6)));
+        assert_eq!(file.get(two), Some(&acknowledged(3, 50)));
+        assert!(sentences.is_empty());
+        drop(file);
+
+        let mut bytes = std::fs::read(&path).unwrap();
+        let newest = (0..2).find(|slot| bytes[slot * SLOT + 32] == 6).unwrap();
+        bytes[newest * SLOT + 33] ^= 1;
+        std::fs::write(&path, bytes).unwrap();
+        let file = MarkFile::open(&DefaultFileSystem, &path, &mut sentences).unwrap();
+        assert_eq!(file.get(one), Some(&acknowledged(1, 5)));
+        assert_eq!(sentences.len(), 1, "{sentences:?}");
+    }
+
+    #[test]
+    fn a_vote_given_after_it_became_recovering_ends_it() {
+        let mut mark = acknowledged(4, 9);
+        mark.recovering = Some((Term(4), Some(NodeId(2))));
+        assert!(mark.is_recovering());
+        mark.hard_state = HardState { term: Term(5), vote: None, commit: Index(9) };
+        assert!(mark.is_recovering());
+        mark.hard_state.vote = Some(NodeId(1));
+        assert!(!mark.is_recovering());
+        let slot = mark.encode(QueueManagerId(1), 7);
+        assert_eq!(Acknowledged::decode(&slot).unwrap().2.recovering, None);
+    }
+}

@@ -1,0 +1,162 @@
+//! What a restart makes of the log and the mark (reliability rules 1, 2, 3, 5, 6).
+//!
+//! The log counts when it reaches at least as far as the mark says and is whole from the message store's state on.
+//! Otherwise the good prefix is kept, the rest is cut off on disk, and the node is `recovering`: it stays so, in the
+//! mark, over any number of restarts, until it caught up with its group.
+
+use raft_engine::env::FileSystem;
+
+use super::entry_codec::check_entry;
+use super::mark::Acknowledged;
+use super::raft_engine::{RaftEngineLog, region};
+use super::{LogError, LogStore};
+use crate::consensus::{Entry, HardState};
+use crate::types::{QueueManagerId, SnapshotMeta};
+
+/// What the log gave back.
+#[derive(Clone, Debug)]
+pub struct RecoveredLog {
+    pub hard_state: HardState,
+    /// Behind the store's state, in order, without a gap, verified.
+    pub entries: Vec<Entry>,
+    /// Nothing this node acknowledged is missing. False also for a node that has never had part in the group.
+    pub complete: bool,
+    /// For the operator: what is damaged, where, and what follows from it.
+    pub sentences: Vec<String>,
+}
+
+pub(super) fn recover<F: FileSystem>(
+    log: &mut RaftEngineLog<F>,
+    queue_manager: QueueManagerId,
+    store: &SnapshotMeta,
+) -> Result<RecoveredLog, LogError> {
+    let mut sentences = std::mem::take(&mut log.checked.sentences);
+    let mut wrong: Vec<String> = Vec::new();
+    let directory = log.directory().display().to_string();
+    let mark = log.marks().get(queue_manager).copied();
+    let span = log.span(queue_manager);
+    let stored = log.stored_hard_state(queue_manager);
+    let is_new = mark.is_none() && span.is_none() && stored.is_none();
+
+    if mark.is_none() && !is_new {
+        wrong.push(format!("the mark of what it acknowledged is missing or damaged in {directory}"));
+    }
+    let mark = mark.unwrap_or_default();
+
+    // The entries behind the store.
+    let base = (store.term, store.index);
+    let mut entries = Vec::new();
+    let mut cut = false;
+    if let Some((first, last)) = span {
+        if first > store.index.next() {
+            wrong.push(format!(
+                "the log begins at entry {first}, but the message store ends at {}: what lies between is lost",
+                store.index
+            ));
+            cut = true;
+        } else if last < store.index {
+            // The store is ahead (a snapshot, or a log that lost its end): the log begins anew behind it.
+            cut = true;
+        } else {
+            if first <= store.index {
+                match log.read(queue_manager, store.index, store.index.next(), 1) {
+                    Ok(run) if run.first().is_some_and(|entry| entry.term != store.term) => {
+                        wrong.push(format!(
+                            "entry {} is of term {} in the log and of term {} in the message store",
+                            store.index, run[0].term, store.term
+                        ));
+                        cut = true;
+                    }
+                    // Below the store's state the log is only for peers that lag: damage there costs a snapshot.
+                    _ => {}
+                }
+            }
+            if !cut {
+                let (good, damage) = log.read_good(queue_manager, store.index.next(), last);
+                entries = good;
+                if entries.first().is_some_and(|entry| entry.term < store.term) {
+                    wrong
+                        .push(format!("entry {} has an older term than the message store", entries[0].index));
+                    entries.clear();
+                    cut = true;
+                }
+                if let Some((index, reason)) = damage {
+                    let place = log.checked.damaged.iter().find(|damaged| {
+                        damaged.region == region(queue_manager)
+                            && (damaged.first..=damaged.last).contains(&index.0)
+                    });
+                    let place = place.map_or(format!("in {directory}"), |damaged| damaged.place.clone());
+                    wrong.push(format!("entry {index} cannot be read ({place}): {reason}"));
+                    cut = true;
+                }
+            }
+        }
+    }
+    debug_assert!(entries.iter().all(|entry| check_entry(entry).is_ok()));
+
+    let last = entries.last().map_or(base, |entry| (entry.term, entry.index));
+    if last < mark.last {
+        let tail =
+            log.checked.tail.as_deref().map(|tail| format!("; the log ends at {tail}")).unwrap_or_default();
+        wrong.push(format!(
+            "the log ends at entry {} of term {}, but this node acknowledged entry {} of term {}{tail}",
+            last.1, last.0, mark.last.1, mark.last.0
+        ));
+    }
+    if log.begun_anew {
+        wrong.push(format!("the log in {directory} could not be used"));
+    }
+
+    // Term and vote: the log's, unless the mark remembers newer ones. Entries of a term are a memory of it, but not
+    // of a vote in it.
+    let mut hard_state = stored.unwrap_or_default();
+    if hard_state.term < last.0 {
+        hard_state = HardState { term: last.0, vote: None, ..hard_state };
+    }
+    let (logged, marked) = ((hard_state.term, hard_state.vote), (mark.hard_state.term, mark.hard_state.vote));
+    if logged.0 < marked.0 || (logged.0 == marked.0 && marked.1.is_some() && logged.1 != marked.1) {
+        wrong.push(format!(
+            "term and vote in the log (of term {}) are older than what it promised in term {}",
+            logged.0, marked.0
+        ));
+        hard_state = mark.hard_state;
+    }
+    hard_state.commit = hard_state.commit.max(mark.hard_state.commit).min(last.1).max(store.index);
+
+    if cut {
+        log.rewrite_region(queue_manager, hard_state, &entries)?;
+    }
+    let was_recovering = mark.is_recovering_with(&hard_state);
+    let complete = wrong.is_empty() && !is_new && !was_recovering;
+    let recovering = match (complete, mark.recovering.filter(|_| was_recovering)) {
+        (true, _) => None,
+        (false, Some(since)) => Some(since),
+        (false, None) => Some((hard_state.term, hard_state.vote)),
+    };
+    let decided = Acknowledged { last: mark.last.max(last), hard_state, recovering };
+    log.set_mark(queue_manager, decided)?;
+    log.begin_region(queue_manager, last, hard_state);
+
+    if wrong.is_empty() && was_recovering && !is_new {
+        sentences.push(format!(
+            "queue manager {queue_manager} was still catching up with its group when this node ended, and goes on with it"
+        ));
+    }
+    if !wrong.is_empty() {
+        sentences.push(format!(
+            "queue manager {queue_manager}: {}; {} entries behind {} are kept, and the node does not vote before it \
+             has fetched the rest from its peers",
+            wrong.join("; "),
+            entries.len(),
+            store.index
+        ));
+    }
+    Ok(RecoveredLog { hard_state, entries, complete, sentences })
+}
+
+impl Acknowledged {
+    /// As `is_recovering`, for the hard state that is in the log, which may be newer than the mark's.
+    fn is_recovering_with(&self, hard_state: &HardState) -> bool {
+        Acknowledged { hard_state: *hard_state, ..*self }.is_recovering()
+    }
+}

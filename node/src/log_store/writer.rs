@@ -1,0 +1,378 @@
+//! The log thread of a node, for all its queue managers: takes everything that waits, writes it with one sync, says
+//! so. No timers: a batch is what arrived during the last sync. A second thread reads beside it: old entries for
+//! peers that lag, the scrub, and the sync of the mark, which must not hold up the log.
+
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use raft_engine::env::FileSystem;
+
+use super::entry_codec::stored_bytes;
+use super::mark::MarkSync;
+use super::raft_engine::{LogReader, RaftEngineLog};
+use super::{LogError, LogStore};
+use crate::consensus::{Entry, LogWrite};
+use crate::types::{Index, QueueManagerId, WriteNumber};
+
+#[derive(Clone, Debug)]
+pub struct LogThreadOptions {
+    /// Jobs that may wait; whoever brings more waits.
+    pub queue: usize,
+    /// A batch is closed when it has grown past this.
+    pub batch_bytes: usize,
+    pub batch_writes: usize,
+    /// How long the mark may lag behind on disk while writes go on, and when they pause.
+    pub mark_sync_busy: Duration,
+    pub mark_sync_idle: Duration,
+    pub purge_every: Duration,
+    /// The whole log is read and verified this often, in steps, while nobody reads.
+    pub scrub_every: Duration,
+    pub scrub_step_bytes: usize,
+    pub scrub_pause: Duration,
+}
+
+impl Default for LogThreadOptions {
+    fn default() -> LogThreadOptions {
+        LogThreadOptions {
+            queue: 4096,
+            batch_bytes: 4 << 20,
+            batch_writes: 256,
+            mark_sync_busy: Duration::from_millis(50),
+            mark_sync_idle: Duration::from_millis(10),
+            purge_every: Duration::from_secs(5),
+            scrub_every: Duration::from_secs(24 * 3600),
+            scrub_step_bytes: 4 << 20,
+            scrub_pause: Duration::from_millis(50),
+        }
+    }
+}
+
+/// Entries that were asked for, or none when they are not in the log (any more) or damaged.
+pub type LogReading = Box<dyn FnOnce(Vec<Entry>) + Send>;
+
+enum Job {
+    Write(LogWrite),
+    Truncate { queue_manager: QueueManagerId, upto: Index },
+    CaughtUp { queue_manager: QueueManagerId },
+    Stop,
+}
+
+enum ReadJob<F: FileSystem> {
+    Read { queue_manager: QueueManagerId, first: Index, until: Index, bytes_max: usize, answer: LogReading },
+    SyncMark(MarkSync<F>),
+    Stop,
+}
+
+/// The way to the log, for as many as want it.
+#[derive(Clone)]
+pub struct LogHandle {
+    jobs: Sender<Job>,
+    read: Arc<dyn Fn(QueueManagerId, Index, Index, usize, LogReading) + Send + Sync>,
+}
+
+impl LogHandle {
+    /// Answered by `persisted` with this or a later number. Waits when the log is too far behind.
+    pub fn write(&self, write: LogWrite) {
+        // A log thread that ended took the process with it, or the node is stopping: nobody waits for the answer.
+        let _ = self.jobs.send(Job::Write(write));
+    }
+
+    pub fn truncate(&self, queue_manager: QueueManagerId, upto: Index) {
+        let _ = self.jobs.send(Job::Truncate { queue_manager, upto });
+    }
+
+    /// See [`LogStore::caught_up`]. To be said when a replica's role shows `recovering` no more.
+    pub fn caught_up(&self, queue_manager: QueueManagerId) {
+        let _ = self.jobs.send(Job::CaughtUp { queue_manager });
+    }
+
+    /// Answered on the reading thread; without entries when too many reads wait already.
+    pub fn read(
+        &self,
+        queue_manager: QueueManagerId,
+        first: Index,
+        until: Index,
+        bytes_max: usize,
+        answer: LogReading,
+    ) {
+        (self.read)(queue_manager, first, until, bytes_max, answer);
+    }
+}
+
+pub struct LogThread {
+    handle: LogHandle,
+    writer: Option<JoinHandle<()>>,
+    stop_reader: Box<dyn Fn() + Send>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl LogThread {
+    /// `persisted` is told the newest write of each queue manager that is on disk; `fatal` must end the process;
+    /// `report` takes sentences for the operator.
+    pub fn start<F: FileSystem + 'static>(
+        log: RaftEngineLog<F>,
+        queue_managers: Vec<QueueManagerId>,
+        options: LogThreadOptions,
+        persisted: Box<dyn Fn(QueueManagerId, WriteNumber) + Send>,
+        fatal: Arc<dyn Fn(LogError) + Send + Sync>,
+        report: Arc<dyn Fn(String) + Send + Sync>,
+    ) -> std::io::Result<LogThread> {
+        let (jobs, jobs_in) = bounded(options.queue);
+        let (reads, reads_in) = bounded::<ReadJob<F>>(256);
+        let reader = {
+            let reading = Reading {
+                reader: log.reader(),
+                queue_managers,
+                options: options.clone(),
+                fatal: fatal.clone(),
+                report: report.clone(),
+            };
+            thread::Builder::new().name("log-read".into()).spawn(move || reading.run(reads_in))?
+        };
+        let writer = {
+            let writing = Writing {
+                log,
+                options,
+                reads: reads.clone(),
+                persisted,
+                fatal,
+                report,
+                writes: Vec::new(),
+                others: Vec::new(),
+                newest: Vec::new(),
+                no_room_said: false,
+            };
+            thread::Builder::new().name("log".into()).spawn(move || writing.run(jobs_in))?
+        };
+        let stop = reads.clone();
+        let read = Arc::new(move |queue_manager, first, until, bytes_max, answer| {
+            let job = ReadJob::Read { queue_manager, first, until, bytes_max, answer };
+            if let Err(refused) = reads.try_send(job)
+                && let ReadJob::Read { answer, .. } = refused.into_inner()
+            {
+                answer(Vec::new());
+            }
+        });
+        Ok(LogThread {
+            handle: LogHandle { jobs, read },
+            writer: Some(writer),
+            stop_reader: Box::new(move || drop(stop.send(ReadJob::Stop))),
+            reader: Some(reader),
+        })
+    }
+
+    pub fn handle(&self) -> LogHandle {
+        self.handle.clone()
+    }
+
+    /// Writes what waits, makes the mark durable and ends.
+    pub fn stop(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        let _ = self.handle.jobs.send(Job::Stop);
+        if let Some(writer) = self.writer.take() {
+            let _ = writer.join();
+            (self.stop_reader)();
+        }
+        if let Some(reader) = self.reader.take() {
+            let _ = reader.join();
+        }
+    }
+}
+
+impl Drop for LogThread {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+struct Writing<F: FileSystem> {
+    log: RaftEngineLog<F>,
+    options: LogThreadOptions,
+    reads: Sender<ReadJob<F>>,
+    persisted: Box<dyn Fn(QueueManagerId, WriteNumber) + Send>,
+    fatal: Arc<dyn Fn(LogError) + Send + Sync>,
+    report: Arc<dyn Fn(String) + Send + Sync>,
+    /// Kept between batches, so that a batch allocates nothing here.
+    writes: Vec<LogWrite>,
+    others: Vec<Job>,
+    newest: Vec<(QueueManagerId, WriteNumber)>,
+    no_room_said: bool,
+}
+
+impl<F: FileSystem> Writing<F> {
+    fn run(mut self, jobs: Receiver<Job>) {
+        if let Err(error) = self.work(&jobs) {
+            (self.fatal)(error);
+        }
+    }
+
+    fn work(&mut self, jobs: &Receiver<Job>) -> Result<(), LogError> {
+        let mut mark_synced = Instant::now();
+        let mut purged = Instant::now();
+        loop {
+            let wait = if self.log.mark_is_unsynced() {
+                self.options.mark_sync_idle
+            } else {
+                self.options.purge_every
+            };
+            let first = match jobs.recv_timeout(wait) {
+                Ok(job) => Some(job),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => Some(Job::Stop),
+            };
+            let is_idle = first.is_none();
+            let stop = self.collect(first, jobs);
+            if !self.writes.is_empty() {
+                self.write_all()?;
+                for (queue_manager, number) in self.newest.drain(..) {
+                    (self.persisted)(queue_manager, number);
+                }
+                self.log.write_mark(false)?;
+            }
+            for job in std::mem::take(&mut self.others) {
+                match job {
+                    Job::Truncate { queue_manager, upto } => match self.log.truncate(queue_manager, upto) {
+                        // Asked for again with the next truncation.
+                        Err(LogError::NoRoom { .. }) => {}
+                        result => result?,
+                    },
+                    Job::CaughtUp { queue_manager } => self.log.caught_up(queue_manager)?,
+                    Job::Write(_) | Job::Stop => unreachable!("collect keeps these elsewhere"),
+                }
+            }
+            if stop {
+                return self.log.write_mark(true);
+            }
+            if self.log.mark_is_unsynced()
+                && (is_idle || mark_synced.elapsed() >= self.options.mark_sync_busy)
+            {
+                self.log.write_mark(false)?;
+                let sync = ReadJob::SyncMark(self.log.mark_sync());
+                if self.reads.try_send(sync).is_err() {
+                    self.log.write_mark(true)?;
+                }
+                mark_synced = Instant::now();
+            }
+            if self.log.is_purge_due() || purged.elapsed() >= self.options.purge_every {
+                self.log.purge()?;
+                self.log.restore_ballast();
+                purged = Instant::now();
+            }
+        }
+    }
+
+    /// Takes what waits. True: the thread is asked to end after it.
+    fn collect(&mut self, first: Option<Job>, jobs: &Receiver<Job>) -> bool {
+        let mut bytes = 0;
+        let mut next = first;
+        while let Some(job) = next {
+            match job {
+                Job::Stop => return true,
+                Job::Write(write) => {
+                    bytes += write.entries.iter().map(stored_bytes).sum::<usize>();
+                    match self
+                        .newest
+                        .iter_mut()
+                        .find(|(queue_manager, _)| *queue_manager == write.queue_manager)
+                    {
+                        Some((_, number)) => *number = write.number,
+                        None => self.newest.push((write.queue_manager, write.number)),
+                    }
+                    self.writes.push(write);
+                }
+                other => self.others.push(other),
+            }
+            if bytes >= self.options.batch_bytes || self.writes.len() >= self.options.batch_writes {
+                return false;
+            }
+            next = jobs.try_recv().ok();
+        }
+        false
+    }
+
+    /// A full device is waited out: nothing was written, nothing was answered, and others may make room.
+    fn write_all(&mut self) -> Result<(), LogError> {
+        loop {
+            match self.log.write_batch(&mut self.writes) {
+                Ok(()) => {
+                    if std::mem::take(&mut self.no_room_said) {
+                        (self.report)("the log has room again and goes on".into());
+                    }
+                    self.writes.clear();
+                    return Ok(());
+                }
+                Err(error @ LogError::NoRoom { .. }) => {
+                    if !std::mem::replace(&mut self.no_room_said, true) {
+                        (self.report)(error.to_string());
+                    }
+                    thread::sleep(Duration::from_millis(100));
+                    match self.log.purge() {
+                        Err(error @ LogError::Sync { .. }) => return Err(error),
+                        _ => continue,
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+struct Reading<F: FileSystem> {
+    reader: LogReader<F>,
+    queue_managers: Vec<QueueManagerId>,
+    options: LogThreadOptions,
+    fatal: Arc<dyn Fn(LogError) + Send + Sync>,
+    report: Arc<dyn Fn(String) + Send + Sync>,
+}
+
+impl<F: FileSystem> Reading<F> {
+    fn run(self, jobs: Receiver<ReadJob<F>>) {
+        let mut scrub_due = Instant::now() + self.options.scrub_every;
+        // Which queue manager is being scrubbed, and where; None: until the next round.
+        let mut scrub: Option<(usize, Index)> = None;
+        loop {
+            let wait = match scrub {
+                Some(_) => self.options.scrub_pause,
+                None => scrub_due.saturating_duration_since(Instant::now()),
+            };
+            match jobs.recv_timeout(wait) {
+                Ok(ReadJob::Read { queue_manager, first, until, bytes_max, answer }) => {
+                    answer(self.reader.read(queue_manager, first, until, bytes_max).unwrap_or_else(
+                        |error| {
+                            (self.report)(error.to_string());
+                            Vec::new()
+                        },
+                    ));
+                }
+                Ok(ReadJob::SyncMark(mark)) => {
+                    if let Err(error) = mark.sync() {
+                        let directory = self.reader.directory().to_path_buf();
+                        (self.fatal)(LogError::Sync { directory, reason: format!("of the mark: {error}") });
+                        return;
+                    }
+                }
+                Ok(ReadJob::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => {
+                    scrub = self.scrub_step(scrub.unwrap_or((0, Index(0))));
+                    if scrub.is_none() {
+                        scrub_due = Instant::now() + self.options.scrub_every;
+                    }
+                }
+            }
+        }
+    }
+
+    fn scrub_step(&self, (position, from): (usize, Index)) -> Option<(usize, Index)> {
+        let queue_manager = *self.queue_managers.get(position)?;
+        let (damages, next) = self.reader.scrub(queue_manager, from, self.options.scrub_step_bytes);
+        for damage in damages {
+            (self.report)(damage.text);
+        }
+        Some(next.map_or((position + 1, Index(0)), |next| (position, next)))
+    }
+}

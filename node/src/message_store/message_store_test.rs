@@ -1,0 +1,378 @@
+//! The store as its callers see it, over crashes, full devices and damage.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use trimaran_proto::replica::v1::Row;
+
+use super::*;
+use crate::qmgr::{Family, RowChange, RowSource};
+use crate::types::{Membership, NodeId, RequestId, Term};
+
+const QM: QueueManagerId = QueueManagerId(7);
+const OTHER: QueueManagerId = QueueManagerId(8);
+
+type Truth = BTreeMap<(Family, Vec<u8>), Vec<u8>>;
+
+fn options(directory: &Path) -> StoreOptions {
+    StoreOptions {
+        write_buffer_bytes: 1 << 20,
+        blob_file_bytes: 256 << 10,
+        reserve_bytes: 0,
+        ..StoreOptions::new(directory, Arc::new(|_| Ok(1 << 40)))
+    }
+}
+
+fn open(directory: &Path) -> RocksStore {
+    let (store, sentences) = RocksStore::open(options(directory)).unwrap();
+    assert!(sentences.is_empty(), "{sentences:?}");
+    store
+}
+
+fn meta(queue_manager: QueueManagerId, index: u64) -> SnapshotMeta {
+    let membership = Membership { voters: [NodeId(1), NodeId(2)].into(), ..Membership::default() };
+    SnapshotMeta { queue_manager, index: Index(index), term: Term(3), membership }
+}
+
+fn key(queue_manager: QueueManagerId, number: u64) -> Bytes {
+    [&queue_manager.0.to_be_bytes()[..], &number.to_be_bytes()].concat().into()
+}
+
+fn body(number: u64, bytes: usize) -> Bytes {
+    let mut state = number.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let next = |_| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state as u8
+    };
+    (0..bytes).map(next).collect::<Vec<u8>>().into()
+}
+
+/// A message: its head and its body.
+fn puts(queue_manager: QueueManagerId, numbers: std::ops::Range<u64>, bytes: usize) -> Vec<RowChange> {
+    numbers
+        .flat_map(|number| {
+            let key = key(queue_manager, number);
+            let head = RowChange::Put { family: Family::Heads, key: key.clone(), value: body(number, 60) };
+            [head, RowChange::Put { family: Family::Bodies, key, value: body(number, bytes) }]
+        })
+        .collect()
+}
+
+fn removes(queue_manager: QueueManagerId, from: u64, until: u64) -> Vec<RowChange> {
+    let range = |family| RowChange::DeleteRange {
+        family,
+        from: key(queue_manager, from),
+        until: key(queue_manager, until),
+    };
+    vec![range(Family::Heads), range(Family::Bodies)]
+}
+
+fn batch(queue_manager: QueueManagerId, index: u64, changes: Vec<RowChange>) -> StoreBatch {
+    StoreBatch { meta: meta(queue_manager, index), changes }
+}
+
+fn rows(source: &impl RowSource) -> Result<Truth, StoreReadError> {
+    let mut rows = Truth::new();
+    for family in Family::ALL {
+        source.scan(family, &mut |key, value| drop(rows.insert((family, key.to_vec()), value.to_vec())))?;
+    }
+    Ok(rows)
+}
+
+#[test]
+fn only_what_was_flushed_comes_back_and_all_families_as_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    assert_eq!(store.meta(QM).unwrap(), None);
+    store.apply(&batch(QM, 10, puts(QM, 0..50, 1000))).unwrap();
+    store.apply(&batch(OTHER, 5, puts(OTHER, 0..10, 100))).unwrap();
+    assert_eq!(store.flush().unwrap(), [(QM, Index(10)), (OTHER, Index(5))]);
+    store.apply(&batch(QM, 20, removes(QM, 0, 40))).unwrap();
+    assert_eq!(store.flush().unwrap(), [(QM, Index(20))]);
+    let kept = rows(&store.rows(QM)).unwrap();
+    assert_eq!(kept.len(), 20);
+    let request = LoadRequest {
+        queue_manager: QM,
+        request: RequestId(1),
+        keys: vec![(Family::Bodies, key(QM, 45)), (Family::Bodies, key(QM, 3)), (Family::Heads, key(QM, 49))],
+    };
+    assert_eq!(store.load(&request).unwrap(), [Some(body(45, 1000)), None, Some(body(49, 60))]);
+
+    // Not flushed: a crash forgets it. A copy of the files is what a crash leaves.
+    store.apply(&batch(QM, 30, puts(QM, 50..60, 1000))).unwrap();
+    assert_eq!(rows(&store.rows(QM)).unwrap().len(), 40);
+    let crashed = tempfile::tempdir().unwrap();
+    copy(directory.path(), crashed.path());
+    let store = open(crashed.path());
+    assert_eq!(store.meta(QM).unwrap(), Some(meta(QM, 20)));
+    assert_eq!(rows(&store.rows(QM)).unwrap(), kept);
+    assert_eq!(rows(&store.rows(OTHER)).unwrap().len(), 20);
+}
+
+#[test]
+fn a_snapshot_stays_as_it_was_goes_out_in_pieces_and_replaces_what_was_there() {
+    let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let store = open(from.path());
+    assert!(store.snapshot(QM).unwrap().is_none());
+    let state = RowChange::Put { family: Family::State, key: key(QM, 1), value: body(1, 10) };
+    store.apply(&batch(QM, 9, vec![state])).unwrap();
+    store.apply(&batch(QM, 10, puts(QM, 0..100, 5000))).unwrap();
+    store.apply(&batch(OTHER, 3, puts(OTHER, 0..3, 10))).unwrap();
+    store.flush().unwrap();
+    let truth = rows(&store.rows(QM)).unwrap();
+    let snapshot = store.snapshot(QM).unwrap().unwrap();
+    assert_eq!(*snapshot.meta(), meta(QM, 10));
+    assert!(snapshot.bytes_estimate() > 100_000, "{}", snapshot.bytes_estimate());
+    store.apply(&batch(QM, 11, removes(QM, 0, 100))).unwrap();
+
+    let target = open(to.path());
+    target.apply(&batch(QM, 2, puts(QM, 500..600, 100))).unwrap();
+    target.apply(&batch(OTHER, 2, puts(OTHER, 0..5, 100))).unwrap();
+    let mut incoming = target.receive(snapshot.meta(), 1).unwrap();
+    let (mut after, mut pieces) = (None, 0);
+    loop {
+        let (rows, last) = snapshot.rows(after.as_ref(), 64 << 10).unwrap();
+        if rows.is_empty() {
+            break;
+        }
+        assert!(rows.iter().map(|row| row.key.len() + row.value.len()).sum::<usize>() <= 64 << 10);
+        incoming.write(rows).unwrap();
+        (after, pieces) = (last, pieces + 1);
+    }
+    assert!(pieces > 5);
+    assert_eq!(incoming.install().unwrap(), meta(QM, 10));
+    drop(target);
+    let target = open(to.path());
+    assert_eq!(rows(&target.rows(QM)).unwrap(), truth);
+    assert_eq!(target.meta(QM).unwrap(), Some(meta(QM, 10)));
+    assert_eq!(rows(&target.rows(OTHER)).unwrap().len(), 10, "others were flushed with it");
+    assert_eq!(fs::read_dir(to.path().join("incoming")).map_or(0, |files| files.count()), 0);
+
+    let mut incoming = target.receive(&meta(QM, 99), 2).unwrap();
+    let foreign = Row { family: 1, key: key(OTHER, 1), value: Bytes::new() };
+    assert!(incoming.write(vec![foreign]).unwrap_err().contains("not one of queue manager 7"));
+    drop(incoming);
+    assert_eq!(rows(&target.rows(QM)).unwrap(), truth);
+}
+
+#[test]
+fn an_interrupted_installation_is_finished_or_leaves_nothing() {
+    for damage in [false, true] {
+        let (directory, crashed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let store = open(directory.path());
+        store.apply(&batch(QM, 2, puts(QM, 500..600, 100))).unwrap();
+        store.flush().unwrap();
+        let mut incoming = store.receive(&meta(QM, 50), 4).unwrap();
+        for number in 0..20 {
+            let value = body(number, 3000);
+            incoming.write(vec![Row { family: Family::Bodies as u32, key: key(QM, number), value }]).unwrap();
+        }
+        // As after a crash behind the marker: the staging is whole, the marker is flushed, half of the rows are in.
+        let staging = install::interrupt(incoming);
+        let old = removes(QM, 0, u64::MAX);
+        store.apply(&batch(QM, 2, old)).unwrap();
+        store.flush().unwrap();
+        copy(directory.path(), crashed.path());
+        if damage {
+            let staging = crashed.path().join("incoming").join(staging.file_name().unwrap());
+            let mut bytes = fs::read(&staging).unwrap();
+            bytes[5000] ^= 1;
+            fs::write(&staging, bytes).unwrap();
+        }
+        let (store, sentences) = RocksStore::open(options(crashed.path())).unwrap();
+        assert_eq!(sentences.len(), 1, "{sentences:?}");
+        let found = rows(&store.rows(QM)).unwrap();
+        if damage {
+            assert!(sentences[0].contains("checksum"), "{sentences:?}");
+            assert!(found.is_empty() && store.meta(QM).unwrap().is_none());
+        } else {
+            assert_eq!(found.len(), 20);
+            assert_eq!(store.meta(QM).unwrap(), Some(meta(QM, 50)));
+        }
+        drop(store);
+        open(crashed.path());
+    }
+}
+
+#[test]
+fn the_store_thread_waits_out_a_full_device_and_readers_answer() {
+    let directory = tempfile::tempdir().unwrap();
+    let free = Arc::new(AtomicU64::new(1 << 40));
+    let asked = free.clone();
+    let mut options = options(directory.path());
+    options.free_bytes = Arc::new(move |_| Ok(asked.load(Ordering::SeqCst)));
+    options.reserve_bytes = 1 << 20;
+    let (store, _) = RocksStore::open(options).unwrap();
+    let (say_flushed, flushed) = crossbeam_channel::unbounded();
+    let (say_refused, refused) = crossbeam_channel::unbounded();
+    let reports = Arc::new(Mutex::new(Vec::new()));
+    let report = reports.clone();
+    let thread = StoreThread::start(
+        store.clone(),
+        StoreThreadOptions {
+            retry_every: Duration::from_millis(5),
+            flush_bytes: 1 << 20,
+            ..Default::default()
+        },
+        StoreAnswers {
+            flushed: Box::new(move |id, index| say_flushed.send((id, index)).unwrap()),
+            refused: Box::new(move |id, index| say_refused.send((id, index)).unwrap()),
+            fatal: Box::new(|error| panic!("{error}")),
+            report: Arc::new(move |text| report.lock().push(text)),
+        },
+    )
+    .unwrap();
+    let wait = Duration::from_secs(20);
+    let handle = thread.handle();
+    handle.store(batch(QM, 1, puts(QM, 0..10, 1000))).unwrap();
+    handle.flush();
+    assert_eq!(flushed.recv_timeout(wait), Ok((QM, Index(1))));
+
+    free.store(100, Ordering::SeqCst);
+    handle.store(batch(QM, 2, puts(QM, 10..9010, 1000))).unwrap();
+    assert_eq!(refused.recv_timeout(wait), Ok((QM, Index(2))));
+    assert_eq!(store.meta(QM).unwrap().unwrap().index, Index(1));
+    free.store(1 << 40, Ordering::SeqCst);
+    assert_eq!(
+        flushed.recv_timeout(wait),
+        Ok((QM, Index(2))),
+        "it went on by itself, and flushed for its size"
+    );
+    assert!(reports.lock()[0].contains("no room for the message store"), "{:?}", reports.lock());
+    assert_eq!(reports.lock().len(), 2);
+
+    let (say, loaded) = crossbeam_channel::unbounded();
+    let readers =
+        StoreReaders::start(store, 2, 16, Arc::new(move |answer| say.send(answer).unwrap())).unwrap();
+    let keys = vec![(Family::Bodies, key(QM, 9000)), (Family::Bodies, key(QM, 10_000))];
+    readers.load(LoadRequest { queue_manager: QM, request: RequestId(3), keys }).unwrap();
+    let answer = loaded.recv_timeout(wait).unwrap();
+    assert_eq!((answer.queue_manager, answer.request, answer.damaged), (QM, RequestId(3), None));
+    assert_eq!(answer.rows, [Some(body(9000, 1000)), None]);
+
+    // A stop while the device is full ends all the same; the log has what the store has not.
+    free.store(0, Ordering::SeqCst);
+    handle.store(batch(QM, 3, puts(QM, 0..9000, 1000))).unwrap();
+    thread.stop();
+}
+
+fn copy(from: &Path, to: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    fs::create_dir_all(to).unwrap();
+    for file in fs::read_dir(from).unwrap() {
+        let file = file.unwrap();
+        let target = to.join(file.file_name());
+        if file.file_type().unwrap().is_dir() {
+            files.extend(copy(&file.path(), &target));
+        } else {
+            fs::copy(file.path(), &target).unwrap();
+            files.push(target);
+        }
+    }
+    files.sort();
+    files
+}
+
+/// Random damage to the files of a closed store. What is then read is what was written, at the index the store says;
+/// or an error says so; or the store begins empty, with a sentence.
+#[test]
+fn a_damaged_store_is_whole_or_says_that_it_is_not() {
+    let rounds = std::env::var("TRIMARAN_DAMAGES").ok().and_then(|n| n.parse().ok()).unwrap_or(300u64);
+    let original = tempfile::tempdir().unwrap();
+    // The state at every index that was ever flushed.
+    let mut truths: BTreeMap<u64, Truth> = BTreeMap::new();
+    {
+        let store = open(original.path());
+        for index in 1..=12u64 {
+            let first = (index - 1) * 60;
+            let mut changes = puts(QM, first..first + 60, if index % 3 == 0 { 100 } else { 2500 });
+            changes.extend(removes(QM, first.saturating_sub(120), first.saturating_sub(90)));
+            let state = RowChange::Put { family: Family::State, key: key(QM, 1), value: body(index, 30) };
+            changes.push(state);
+            store.apply(&batch(QM, index, changes)).unwrap();
+            store.apply(&batch(OTHER, index, puts(OTHER, index..index + 1, 100))).unwrap();
+            store.flush().unwrap();
+            truths.insert(index, rows(&store.rows(QM)).unwrap());
+        }
+    }
+    let mut seed = 99u64;
+    let mut chance = |n: u64| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        seed % n.max(1)
+    };
+    let (mut whole, mut older, mut moved, mut said) = (0, 0, 0, 0);
+    for round in 0..rounds {
+        let directory = tempfile::tempdir().unwrap();
+        let files = copy(original.path(), directory.path());
+        let matters = |file: &PathBuf| {
+            let name = file.file_name().unwrap().to_string_lossy().into_owned();
+            fs::metadata(file).unwrap().len() > 0 && !name.starts_with("LOG") && name != "IDENTITY"
+        };
+        let files: Vec<_> = files.into_iter().filter(matters).collect();
+        let file = &files[chance(files.len() as u64) as usize];
+        let mut bytes = fs::read(file).unwrap();
+        let at = chance(bytes.len() as u64) as usize;
+        let what = match chance(8) {
+            0 => {
+                bytes.truncate(at);
+                "cut"
+            }
+            1 => {
+                let end = bytes.len().min(at + 512);
+                bytes[at..end].fill(0);
+                "zeroed"
+            }
+            2 => {
+                fs::remove_file(file).unwrap();
+                "removed"
+            }
+            _ => {
+                bytes[at] ^= 1 << chance(8);
+                "flipped"
+            }
+        };
+        if what != "removed" {
+            fs::write(file, &bytes).unwrap();
+        }
+        let what = format!("round {round}: {} {what} at {at}", file.display());
+        let (store, sentences) =
+            RocksStore::open_verified(options(directory.path()), &[QM, OTHER]).expect(&what);
+        if !sentences.is_empty() {
+            moved += 1;
+            assert_eq!(store.meta(QM).unwrap(), None, "{what}: {sentences:?}");
+            assert!(rows(&store.rows(QM)).unwrap().is_empty(), "{what}");
+            continue;
+        }
+        let index = store.meta(QM).unwrap().unwrap_or_else(|| panic!("{what}: empty without a word")).index.0;
+        match rows(&store.rows(QM)) {
+            Ok(found) => {
+                assert!(found == truths[&index], "{what}: not the state at {index}");
+                // An older index is not silent: the log behind the newer one is cut, and recovery sees the gap.
+                if index == 12 { whole += 1 } else { older += 1 }
+            }
+            Err(error) => {
+                said += 1;
+                store.condemn(&error.to_string());
+                drop(store);
+                let (store, sentences) = RocksStore::open(options(directory.path())).expect(&what);
+                assert!(
+                    sentences[0].contains("damaged-1") && store.meta(QM).unwrap().is_none(),
+                    "{sentences:?}"
+                );
+            }
+        }
+    }
+    println!(
+        "{rounds} damages: {whole} stores whole, {older} at an older index, {moved} moved aside, {said} said when read, silent 0"
+    );
+    assert!(whole > 0 && moved > 0 && said > 0);
+}

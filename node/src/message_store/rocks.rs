@@ -1,0 +1,472 @@
+//! The message store over RocksDB, its own write-ahead log off: the Raft log is the log. One column family a
+//! [`Family`]; the applied index travels in the same batch as the rows, and the families are flushed as one.
+//!
+//! Bodies lie in blob files: written once when they are flushed, moved again only when a file is mostly garbage.
+//! Iterators have both bounds; nothing is ever scanned from a queue's beginning over what was removed there.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use rocksdb::{
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRawIterator,
+    FlushOptions, LogLevel, Options, ReadOptions, WriteBatch, WriteOptions,
+};
+
+use super::keys::{decode_meta, encode_meta, meta_key, range_of};
+use super::{MessageStore, StoreError, install};
+use crate::qmgr::{Family, LoadRequest, RowChange, RowSource, StoreBatch, StoreReadError};
+use crate::types::{Index, QueueManagerId, SnapshotMeta};
+
+/// How the store asks for free bytes; tests answer themselves.
+type FreeBytes = Arc<dyn Fn(&Path) -> std::io::Result<u64> + Send + Sync>;
+
+#[derive(Clone)]
+pub struct StoreOptions {
+    pub directory: PathBuf,
+    /// Memory for rows that are not flushed yet, all families together; about half of it is a flush.
+    pub write_buffer_bytes: usize,
+    pub block_cache_bytes: usize,
+    /// Bodies from this size on go to blob files.
+    pub blob_from_bytes: u64,
+    pub blob_file_bytes: u64,
+    /// A batch is refused when the device would have less than this after the next flush. Far below the mark at
+    /// which puts are refused: batches that remove must get through.
+    pub reserve_bytes: u64,
+    pub free_bytes: FreeBytes,
+}
+
+impl StoreOptions {
+    pub fn new(directory: impl Into<PathBuf>, free_bytes: FreeBytes) -> StoreOptions {
+        StoreOptions {
+            directory: directory.into(),
+            write_buffer_bytes: 64 << 20,
+            block_cache_bytes: 32 << 20,
+            blob_from_bytes: 256,
+            blob_file_bytes: 64 << 20,
+            reserve_bytes: 32 << 20,
+            free_bytes,
+        }
+    }
+}
+
+/// The store of a node. Clones are the same store.
+#[derive(Clone)]
+pub struct RocksStore {
+    inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    pub db: DB,
+    pub options: StoreOptions,
+    changing: Mutex<Changing>,
+}
+
+#[derive(Default)]
+struct Changing {
+    applied: BTreeMap<QueueManagerId, Index>,
+    flushed: BTreeMap<QueueManagerId, Index>,
+    unflushed_bytes: usize,
+    room_checked: Option<Instant>,
+    bytes_since_check: usize,
+}
+
+/// What the store takes, for metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoreUse {
+    pub table_bytes: u64,
+    pub blob_bytes: u64,
+    pub blob_garbage_bytes: u64,
+    pub memory_bytes: u64,
+    pub unflushed_bytes: u64,
+}
+
+pub(super) fn family_name(family: Family) -> &'static str {
+    match family {
+        Family::State => "state",
+        Family::Heads => "heads",
+        Family::Bodies => "bodies",
+    }
+}
+
+const DATABASE: &str = "store";
+/// Says that the store must not be used again, and why.
+const CONDEMNED: &str = "store.condemned";
+
+impl RocksStore {
+    /// Opens the store. One that cannot be opened, or was condemned, is moved aside with a sentence and begins
+    /// empty; an installation that was interrupted is finished, or its queue manager begins empty.
+    pub fn open(options: StoreOptions) -> Result<(RocksStore, Vec<String>), StoreError> {
+        let mut sentences = Vec::new();
+        let io = |reason: String| StoreError::Io { directory: options.directory.clone(), reason };
+        fs::create_dir_all(&options.directory).map_err(|error| io(format!("create it: {error}")))?;
+        let condemned = options.directory.join(CONDEMNED);
+        if let Ok(reason) = fs::read_to_string(&condemned) {
+            move_aside(&options.directory, &reason, &mut sentences).map_err(&io)?;
+            fs::remove_file(&condemned).map_err(|error| io(error.to_string()))?;
+        }
+        let path = options.directory.join(DATABASE);
+        let opened = missing_parts(&path).map_or_else(|| open_database(&options, &path), Err);
+        let db = match opened {
+            Ok(db) => db,
+            Err(reason) if reason.contains("No space left") => return Err(no_room(&options, &reason)),
+            Err(reason) if reason.contains("LOCK") || reason.contains("lock ") => return Err(io(reason)),
+            Err(reason) => {
+                move_aside(&options.directory, &reason, &mut sentences).map_err(&io)?;
+                open_database(&options, &path).map_err(&io)?
+            }
+        };
+        let store = RocksStore { inner: Arc::new(Inner { db, options, changing: Mutex::default() }) };
+        install::finish_interrupted(&store, &mut sentences)?;
+        Ok((store, sentences))
+    }
+
+    /// Opens the store, or an empty one in its place when the rows of `queue_managers` cannot all be read.
+    pub fn open_verified(
+        options: StoreOptions,
+        queue_managers: &[QueueManagerId],
+    ) -> Result<(RocksStore, Vec<String>), StoreError> {
+        let (store, mut sentences) = RocksStore::open(options.clone())?;
+        let readable = queue_managers.iter().try_for_each(|id| {
+            let rows = store.rows(*id);
+            rows.meta()?;
+            rows.scan(Family::State, &mut |_, _| {})?;
+            rows.scan(Family::Heads, &mut |_, _| {})
+        });
+        match readable {
+            Ok(()) => Ok((store, sentences)),
+            Err(error) => {
+                store.condemn(&error.to_string());
+                drop(store);
+                let (store, mut more) = RocksStore::open(options)?;
+                sentences.append(&mut more);
+                Ok((store, sentences))
+            }
+        }
+    }
+
+    /// The next open moves the store aside. To be called when a row turned out to be damaged; then the process ends.
+    pub fn condemn(&self, reason: &str) {
+        let path = self.inner.options.directory.join(CONDEMNED);
+        if let Err(error) = fs::write(&path, reason).and_then(|()| fs::File::open(&path)?.sync_all()) {
+            tracing::error!(path = %path.display(), %error, "cannot note that the message store is damaged");
+        }
+    }
+
+    pub fn directory(&self) -> &Path {
+        &self.inner.options.directory
+    }
+
+    /// The rows of one queue manager, for `QueueManager::load`.
+    pub fn rows(&self, queue_manager: QueueManagerId) -> Rows {
+        Rows { store: self.clone(), queue_manager }
+    }
+
+    /// Bytes that were applied and not flushed.
+    pub fn unflushed_bytes(&self) -> usize {
+        self.inner.changing.lock().unflushed_bytes
+    }
+
+    pub fn in_use(&self) -> StoreUse {
+        let number = |name: &str| -> u64 {
+            let of =
+                |family| self.inner.db.property_int_value_cf(self.inner.family(family), name).ok().flatten();
+            Family::ALL.into_iter().filter_map(of).sum()
+        };
+        StoreUse {
+            table_bytes: number("rocksdb.total-sst-files-size"),
+            blob_bytes: number("rocksdb.total-blob-file-size"),
+            blob_garbage_bytes: number("rocksdb.live-blob-file-garbage-size"),
+            memory_bytes: number("rocksdb.size-all-mem-tables"),
+            unflushed_bytes: self.unflushed_bytes() as u64,
+        }
+    }
+
+    /// Gives room back that removed bodies still take. Reads and writes go on; may take seconds: not for the store
+    /// thread. True if there was anything worth it.
+    pub fn reclaim(&self) -> bool {
+        let in_use = self.in_use();
+        let worth_it =
+            in_use.blob_garbage_bytes > 64 << 20 && 2 * in_use.blob_garbage_bytes > in_use.blob_bytes;
+        if worth_it {
+            let mut options = rocksdb::CompactOptions::default();
+            options.set_exclusive_manual_compaction(false);
+            let bodies = self.inner.family(Family::Bodies);
+            self.inner.db.compact_range_cf_opt(bodies, None::<&[u8]>, None::<&[u8]>, &options);
+        }
+        worth_it
+    }
+
+    pub(super) fn inner(&self) -> &Arc<Inner> {
+        &self.inner
+    }
+
+    /// Everything was replaced by an installation that is flushed.
+    pub(super) fn set_installed(&self, meta: &SnapshotMeta) {
+        let mut changing = self.inner.changing.lock();
+        changing.applied.insert(meta.queue_manager, meta.index);
+        changing.flushed.insert(meta.queue_manager, meta.index);
+    }
+
+    fn check_room(&self, changing: &mut Changing, batch_bytes: usize) -> Result<(), StoreError> {
+        let options = &self.inner.options;
+        let is_recent = changing.room_checked.is_some_and(|at| at.elapsed() < Duration::from_secs(1));
+        if is_recent && changing.bytes_since_check + batch_bytes < 8 << 20 {
+            changing.bytes_since_check += batch_bytes;
+            return Ok(());
+        }
+        let free = (options.free_bytes)(&options.directory).unwrap_or(u64::MAX);
+        let needed = options.reserve_bytes + (changing.unflushed_bytes + batch_bytes) as u64;
+        if free < needed {
+            changing.room_checked = None;
+            let reason = format!("{} MiB are left and {} MiB are needed", free >> 20, (needed >> 20) + 1);
+            return Err(no_room(options, &reason));
+        }
+        changing.room_checked = Some(Instant::now());
+        changing.bytes_since_check = 0;
+        Ok(())
+    }
+}
+
+impl MessageStore for RocksStore {
+    fn apply(&self, batch: &StoreBatch) -> Result<(), StoreError> {
+        let inner = &*self.inner;
+        let changing = &mut *inner.changing.lock();
+        let mut rows = WriteBatch::default();
+        for change in &batch.changes {
+            match change {
+                RowChange::Put { family, key, value } => rows.put_cf(inner.family(*family), key, value),
+                RowChange::Delete { family, key } => rows.delete_cf(inner.family(*family), key),
+                RowChange::DeleteRange { family, from, until } => {
+                    rows.delete_range_cf(inner.family(*family), from, until)
+                }
+            }
+        }
+        let queue_manager = batch.meta.queue_manager;
+        rows.put_cf(inner.family(Family::State), meta_key(queue_manager), encode_meta(&batch.meta));
+        let bytes = rows.size_in_bytes();
+        self.check_room(changing, bytes)?;
+        inner.write(rows)?;
+        changing.applied.insert(queue_manager, batch.meta.index);
+        changing.unflushed_bytes += bytes;
+        Ok(())
+    }
+
+    fn flush(&self) -> Result<Vec<(QueueManagerId, Index)>, StoreError> {
+        let (applied, bytes) = {
+            let changing = self.inner.changing.lock();
+            (changing.applied.clone(), changing.unflushed_bytes)
+        };
+        if bytes > 0 {
+            self.inner.flush()?;
+        }
+        let mut changing = self.inner.changing.lock();
+        changing.unflushed_bytes -= bytes;
+        let moved: Vec<_> = applied
+            .into_iter()
+            .filter(|(queue_manager, index)| changing.flushed.get(queue_manager) != Some(index))
+            .collect();
+        changing.flushed.extend(moved.iter().copied());
+        Ok(moved)
+    }
+
+    fn load(&self, request: &LoadRequest) -> Result<Vec<Option<Bytes>>, StoreReadError> {
+        let inner = &*self.inner;
+        let mut options = ReadOptions::default();
+        options.set_verify_checksums(true);
+        // Bodies are read once, when they are delivered.
+        options.fill_cache(false);
+        let keys = request.keys.iter().map(|(family, key)| (inner.family(*family), key));
+        let rows = inner.db.multi_get_cf_opt(keys, &options);
+        rows.into_iter()
+            .map(|row| row.map(|row| row.map(Bytes::from)).map_err(|error| inner.read_error(error)))
+            .collect()
+    }
+
+    fn meta(&self, queue_manager: QueueManagerId) -> Result<Option<SnapshotMeta>, StoreReadError> {
+        let inner = &*self.inner;
+        let row = inner.db.get_pinned_cf(inner.family(Family::State), meta_key(queue_manager));
+        let row = row.map_err(|error| inner.read_error(error))?;
+        row.map(|row| decode_meta(&row)).transpose().map_err(|error| StoreReadError {
+            place: format!("{} (meta of queue manager {queue_manager})", inner.options.directory.display()),
+            reason: error.to_string(),
+        })
+    }
+}
+
+/// One queue manager's rows, as they are while they are read.
+pub struct Rows {
+    store: RocksStore,
+    queue_manager: QueueManagerId,
+}
+
+impl RowSource for Rows {
+    fn scan(&self, family: Family, row: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), StoreReadError> {
+        let inner = &*self.store.inner;
+        let meta = meta_key(self.queue_manager);
+        let mut rows = inner.iterate(family, self.queue_manager, None, None);
+        rows.seek_to_first();
+        while let Some((key, value)) = rows.item() {
+            if family != Family::State || key != meta {
+                row(key, value);
+            }
+            rows.next();
+        }
+        rows.status().map_err(|error| inner.read_error(error))
+    }
+
+    fn meta(&self) -> Result<Option<SnapshotMeta>, StoreReadError> {
+        MessageStore::meta(&self.store, self.queue_manager)
+    }
+}
+
+impl Inner {
+    pub fn family(&self, family: Family) -> &ColumnFamily {
+        self.db.cf_handle(family_name(family)).expect("opened with the database")
+    }
+
+    pub fn iterate<'a>(
+        &'a self,
+        family: Family,
+        queue_manager: QueueManagerId,
+        from: Option<&[u8]>,
+        snapshot: Option<&rocksdb::Snapshot<'_>>,
+    ) -> DBRawIterator<'a> {
+        let (first, until) = range_of(queue_manager);
+        let mut options = ReadOptions::default();
+        options.set_iterate_lower_bound(from.map_or(first.to_vec(), <[u8]>::to_vec));
+        options.set_iterate_upper_bound(until);
+        options.set_verify_checksums(true);
+        options.fill_cache(false);
+        options.set_readahead_size(2 << 20);
+        if let Some(snapshot) = snapshot {
+            options.set_snapshot(snapshot);
+        }
+        self.db.raw_iterator_cf_opt(self.family(family), options)
+    }
+
+    pub fn write(&self, rows: WriteBatch) -> Result<(), StoreError> {
+        let mut options = WriteOptions::default();
+        options.disable_wal(true);
+        self.db.write_opt(rows, &options).map_err(|error| self.write_error(error))
+    }
+
+    /// All families as one: none is ever newer than another on disk.
+    pub fn flush(&self) -> Result<(), StoreError> {
+        let mut options = FlushOptions::default();
+        options.set_wait(true);
+        let families = Family::ALL.map(|family| self.family(family));
+        let default = self.db.cf_handle("default").expect("every database has it");
+        let families = [families[0], families[1], families[2], default];
+        self.db.flush_cfs_opt(&families, &options).map_err(|error| self.write_error(error))
+    }
+
+    fn write_error(&self, error: rocksdb::Error) -> StoreError {
+        let directory = self.options.directory.clone();
+        let is_damage = error.kind() == rocksdb::ErrorKind::Corruption;
+        let reason = error.into_string();
+        if reason.contains("No space left") {
+            no_room(&self.options, &reason)
+        } else if is_damage {
+            StoreError::Damaged { directory, reason }
+        } else {
+            StoreError::Io { directory, reason }
+        }
+    }
+
+    pub fn read_error(&self, error: rocksdb::Error) -> StoreReadError {
+        StoreReadError { place: self.options.directory.display().to_string(), reason: error.into_string() }
+    }
+}
+
+fn no_room(options: &StoreOptions, reason: &str) -> StoreError {
+    let directory = options.directory.display();
+    StoreError::NoRoom {
+        text: format!(
+            "no room for the message store in {directory} ({reason}): free some space; it goes on by itself"
+        ),
+    }
+}
+
+/// RocksDB begins anew, without a word, where its CURRENT file is missing.
+fn missing_parts(path: &Path) -> Option<String> {
+    let has_files = fs::read_dir(path).ok()?.flatten().any(|file| {
+        let name = file.file_name();
+        let name = name.to_string_lossy();
+        name.ends_with(".sst") || name.ends_with(".blob") || name.starts_with("MANIFEST")
+    });
+    (has_files && !path.join("CURRENT").exists()).then(|| "its file CURRENT is missing".to_string())
+}
+
+fn move_aside(directory: &Path, reason: &str, sentences: &mut Vec<String>) -> Result<(), String> {
+    let path = directory.join(DATABASE);
+    if !path.exists() {
+        return Ok(());
+    }
+    let name = |n: u32| directory.join(format!("{DATABASE}.damaged-{n}"));
+    let aside = (1..).map(name).find(|path| !path.exists()).expect("numbers do not run out");
+    fs::rename(&path, &aside)
+        .map_err(|error| format!("it cannot be used ({reason}) and cannot be moved aside: {error}"))?;
+    sentences.push(format!(
+        "the message store in {} cannot be used ({reason}); it was moved to {} and is rebuilt from the log and the peers",
+        path.display(),
+        aside.display()
+    ));
+    Ok(())
+}
+
+fn open_database(options: &StoreOptions, path: &Path) -> Result<DB, String> {
+    let cache = Cache::new_lru_cache(options.block_cache_bytes);
+    let mut database = Options::default();
+    database.create_if_missing(true);
+    database.create_missing_column_families(true);
+    database.set_atomic_flush(true);
+    database.set_max_background_jobs(2);
+    database.set_max_open_files(512);
+    database.set_bytes_per_sync(1 << 20);
+    database.set_keep_log_file_num(2);
+    database.set_max_log_file_size(1 << 20);
+    database.set_log_level(LogLevel::Warn);
+    database.set_stats_dump_period_sec(0);
+    database.set_stats_persist_period_sec(0);
+    database.set_skip_stats_update_on_db_open(true);
+
+    let family = |family: Family| {
+        let mut table = BlockBasedOptions::default();
+        table.set_block_cache(&cache);
+        table.set_format_version(5);
+        let mut family_options = Options::default();
+        family_options.set_level_compaction_dynamic_level_bytes(true);
+        family_options.set_max_write_buffer_number(3);
+        match family {
+            Family::State | Family::Heads => {
+                table.set_block_size(16 << 10);
+                family_options.set_write_buffer_size((options.write_buffer_bytes / 4).max(64 << 10));
+                family_options.set_compression_type(DBCompressionType::Lz4);
+            }
+            Family::Bodies => {
+                table.set_block_size(32 << 10);
+                family_options.set_write_buffer_size(options.write_buffer_bytes.max(64 << 10));
+                family_options.set_compression_type(DBCompressionType::None);
+                family_options.set_enable_blob_files(true);
+                family_options.set_min_blob_size(options.blob_from_bytes);
+                family_options.set_blob_file_size(options.blob_file_bytes);
+                family_options.set_enable_blob_gc(true);
+                // Queues remove the oldest first: old files are garbage, mostly, when they are looked at.
+                family_options.set_blob_gc_age_cutoff(0.25);
+                family_options.set_blob_gc_force_threshold(0.5);
+            }
+        }
+        // Tables full of removals are compacted without being asked.
+        family_options.add_compact_on_deletion_collector_factory(10_000, 5_000, 0.5);
+        family_options.set_block_based_table_factory(&table);
+        ColumnFamilyDescriptor::new(family_name(family), family_options)
+    };
+    let mut families: Vec<_> = Family::ALL.into_iter().map(family).collect();
+    families.push(ColumnFamilyDescriptor::new("default", Options::default()));
+    DB::open_cf_descriptors(&database, path, families).map_err(rocksdb::Error::into_string)
+}
