@@ -945,6 +945,11 @@ impl Consensus {
         self.raw.store().entry(index.0).map(convert::entry_out)
     }
 
+    /// Bytes of the entries behind this one, as far as they are in memory.
+    pub fn bytes_after(&self, index: Index) -> usize {
+        self.raw.store().bytes_after(index.0)
+    }
+
     pub fn tail_bytes(&self) -> usize {
         self.raw.store().bytes()
     }

@@ -90,6 +90,11 @@ impl Tail {
         self.bytes
     }
 
+    /// Of the entries behind this one that are in memory.
+    pub fn bytes_after(&self, index: u64) -> usize {
+        self.entries.iter().rev().take_while(|entry| entry.index > index).map(size).sum()
+    }
+
     pub fn snapshot_meta(&self) -> &SnapshotMeta {
         &self.snapshot
     }

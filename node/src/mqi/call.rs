@@ -3,31 +3,44 @@
 use std::time::Duration;
 
 use crate::types::{
-    CorrelationId, GroupId, HandleId, Message, MessageId, NodeId, NodeInfo, ObjectName, ProducerId,
-    QueueDefinition, Token, UnitId,
+    HandleId, Message, NodeId, NodeInfo, ObjectName, ProducerId, QueueDefinition, Selection, Token, UnitId,
 };
 
 /// One call of a session. Every call is answered exactly once, by its token.
 #[derive(Clone, Debug)]
 pub enum Call {
     /// MQOPEN. The handle is the client's choice, so that calls can follow without waiting for the answer.
-    Open { handle: HandleId, queue: ObjectName, options: OpenOptions },
+    Open {
+        handle: HandleId,
+        queue: ObjectName,
+        options: OpenOptions,
+    },
     /// MQCLOSE.
-    Close { handle: HandleId },
+    Close {
+        handle: HandleId,
+    },
     /// MQPUT and MQPUT1.
     Put(Put),
     /// MQGET in all its forms.
     Get(Get),
     /// Ends the wait of an earlier get of this session: that get is answered with 2033.
-    CancelGet { token: Token },
+    CancelGet {
+        token: Token,
+    },
     /// MQCMIT. With an id the outcome is remembered for [`Call::UnitOutcome`].
-    Commit { unit: Option<UnitId> },
+    Commit {
+        unit: Option<UnitId>,
+    },
     /// MQBACK.
     Backout,
     /// What became of a unit whose commit was not answered; the answer is final.
-    UnitOutcome { unit: UnitId },
+    UnitOutcome {
+        unit: UnitId,
+    },
     /// MQINQ.
-    Inquire { handle: HandleId },
+    Inquire {
+        handle: HandleId,
+    },
     Ping,
     Admin(Admin),
 }
@@ -99,33 +112,34 @@ impl GetMode {
     }
 }
 
-/// MQMO_MATCH_*: only messages that match everything that is given.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Selection {
-    pub message_id: Option<MessageId>,
-    pub correlation_id: Option<CorrelationId>,
-    pub group_id: Option<GroupId>,
-}
-
-impl Selection {
-    pub fn is_any(&self) -> bool {
-        *self == Selection::default()
-    }
-}
-
 /// Calls of administrators.
 #[derive(Clone, Debug)]
 pub enum Admin {
     CreateQueue(QueueDefinition),
-    AlterQueue { queue: ObjectName, changes: QueueChanges },
-    DeleteQueue { queue: ObjectName, purge: bool },
-    ClearQueue { queue: ObjectName },
+    AlterQueue {
+        queue: ObjectName,
+        changes: QueueChanges,
+    },
+    DeleteQueue {
+        queue: ObjectName,
+        purge: bool,
+    },
+    ClearQueue {
+        queue: ObjectName,
+    },
     /// A name, a prefix with `*`, or empty for all.
-    ShowQueues { pattern: String },
-    AlterQueueManager { deadq: Option<Option<ObjectName>>, maxumsgs: Option<u32> },
+    ShowQueues {
+        pattern: String,
+    },
+    AlterQueueManager {
+        deadq: Option<Option<ObjectName>>,
+        maxumsgs: Option<u32>,
+    },
     Status,
     /// Moves the active instance; None picks the one that is most up to date.
-    Switch { to: Option<NodeId> },
+    Switch {
+        to: Option<NodeId>,
+    },
     ChangeMembership(MembershipRequest),
 }
 

@@ -19,15 +19,26 @@ pub struct Completion {
 pub enum Data {
     #[default]
     Nothing,
-    Placed { message_id: MessageId, duplicate: bool },
-    Got { message: Box<Message>, body_length: usize },
+    Placed {
+        message_id: MessageId,
+        duplicate: bool,
+    },
+    Got {
+        message: Box<Message>,
+        body_length: usize,
+    },
     Unit(UnitState),
     Queues(Vec<QueueView>),
     Status(Box<StatusView>),
     /// Not the answer yet: a step of a long call, and how far it is, 0.0 to 1.0.
-    Progress { step: String, fraction: f64 },
+    Progress {
+        step: String,
+        fraction: f64,
+    },
     /// This node does not serve; this one does, if anybody.
-    NotServing { leader: Option<NodeId> },
+    NotServing {
+        leader: Option<NodeId>,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,3 +6,5 @@ mod completion;
 
 pub use call::*;
 pub use completion::*;
+
+pub use crate::types::Selection;

@@ -19,20 +19,38 @@ use crate::types::{
 pub enum Command {
     Place(Place),
     Remove(Removal),
-    CommitUnit { unit: Option<UnitId>, places: Vec<Place>, removals: Vec<Removal> },
+    CommitUnit {
+        unit: Option<UnitId>,
+        places: Vec<Place>,
+        removals: Vec<Removal>,
+    },
     Backout(Vec<Removal>),
     Expire(Vec<Removal>),
     SealUnit(UnitId),
-    StageBody { number: StagedBodyId, data: Bytes },
+    StageBody {
+        number: StagedBodyId,
+        data: Bytes,
+    },
     DropStaged(Vec<StagedBodyId>),
     CreateQueue(QueueDefinition),
     AlterQueue(QueueDefinition),
-    DeleteQueue { name: ObjectName, purge: bool },
-    ClearQueue { name: ObjectName },
-    AlterQueueManager { deadq: Option<Option<ObjectName>>, maxumsgs: Option<u32> },
+    DeleteQueue {
+        name: ObjectName,
+        purge: bool,
+    },
+    ClearQueue {
+        name: ObjectName,
+    },
+    AlterQueueManager {
+        deadq: Option<Option<ObjectName>>,
+        maxumsgs: Option<u32>,
+    },
     BeginTerm,
     /// Carry out the command whose encoding was staged under this number with this length.
-    Staged { number: StagedBodyId, length: usize },
+    Staged {
+        number: StagedBodyId,
+        length: usize,
+    },
 }
 
 /// One message becomes visible.
@@ -137,9 +155,9 @@ fn to_wire(command: Command) -> wire::Command {
         Command::Expire(removals) => Kind::Expire(wire::Expire { messages: removals_to_wire(removals) }),
         Command::SealUnit(unit) => Kind::SealUnit(wire::SealUnit { unit_id: unit.0 }),
         Command::StageBody { number, data } => Kind::StageBody(wire::StageBody { number: number.0, data }),
-        Command::DropStaged(numbers) => {
-            Kind::DropStaged(wire::DropStaged { numbers: numbers.into_iter().map(|number| number.0).collect() })
-        }
+        Command::DropStaged(numbers) => Kind::DropStaged(wire::DropStaged {
+            numbers: numbers.into_iter().map(|number| number.0).collect(),
+        }),
         Command::CreateQueue(definition) => {
             Kind::CreateQueue(wire::CreateQueue { definition: Some(definition_to_wire(&definition)) })
         }
@@ -232,7 +250,8 @@ fn place_from_wire(place: wire::Place) -> Result<Place, DecodeError> {
         unique: (place.unique != 0).then_some(place.unique),
         producer: (place.producer_sequence != 0)
             .then(|| (ProducerId(detached(&place.producer)), place.producer_sequence)),
-        staged: (place.staged_body != 0).then_some((StagedBodyId(place.staged_body), place.staged_length as usize)),
+        staged: (place.staged_body != 0)
+            .then_some((StagedBodyId(place.staged_body), place.staged_length as usize)),
     })
 }
 

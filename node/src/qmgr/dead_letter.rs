@@ -16,7 +16,13 @@ const CCSID_UTF8: i32 = 1208;
 
 /// The message with a header that says where it should have gone and why it did not. Its format becomes MQDEAD; the
 /// header carries what encoding, character set and format were.
-pub fn with_header(mut message: Message, queue: &str, queue_manager: &ObjectName, reason: Reason, at: WallTime) -> Message {
+pub fn with_header(
+    mut message: Message,
+    queue: &str,
+    queue_manager: &ObjectName,
+    reason: Reason,
+    at: WallTime,
+) -> Message {
     let rest = &mut message.descriptor.rest;
     let mut header = BytesMut::with_capacity(HEADER_BYTES);
     header.put_slice(b"DLH ");
@@ -82,7 +88,8 @@ mod tests {
 
     #[test]
     fn the_header_is_172_bytes_and_keeps_what_the_descriptor_said() {
-        let mut message = Message { body: Body::from(bytes::Bytes::from_static(b"body")), ..Message::default() };
+        let mut message =
+            Message { body: Body::from(bytes::Bytes::from_static(b"body")), ..Message::default() };
         message.descriptor.rest.format = "MQSTR".into();
         let name = ObjectName::new("QM1").unwrap();
         let dead = with_header(message, "ORDERS", &name, Reason::QFull, WallTime(0));

@@ -23,8 +23,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 
 use crate::types::{
-    Body, Index, MessageId, ObjectName, Position, ProducerId, QueueId, QueueManagerId, Reason, SnapshotMeta, StagedBodyId,
-    UnitId, WallTime, limits,
+    Body, Index, MessageId, ObjectName, Position, ProducerId, QueueId, QueueManagerId, Reason, SnapshotMeta,
+    StagedBodyId, UnitId, WallTime, limits,
 };
 use outcomes::Outcomes;
 
@@ -73,15 +73,25 @@ struct Unwritten {
 #[derive(Debug, PartialEq)]
 pub enum Outcome {
     Done,
-    Placed { queue: QueueId, position: Position, message_id: MessageId },
+    Placed {
+        queue: QueueId,
+        position: Position,
+        message_id: MessageId,
+    },
     /// A producer sequence that was placed before.
-    Duplicate { message_id: MessageId },
+    Duplicate {
+        message_id: MessageId,
+    },
     /// The messages as they left.
     Removed(Vec<(Position, Slot)>),
     Committed(Committed),
-    Sealed { committed: bool },
+    Sealed {
+        committed: bool,
+    },
     Created(QueueId),
-    Cleared { messages: u64 },
+    Cleared {
+        messages: u64,
+    },
     Refused(Reason),
 }
 
@@ -298,7 +308,12 @@ impl QueueManager {
         Outcome::Removed(removed)
     }
 
-    fn apply_commit_unit(&mut self, unit: Option<UnitId>, places: Vec<Place>, removals: Vec<Removal>) -> Outcome {
+    fn apply_commit_unit(
+        &mut self,
+        unit: Option<UnitId>,
+        places: Vec<Place>,
+        removals: Vec<Removal>,
+    ) -> Outcome {
         if unit.as_ref().is_some_and(|unit| self.outcomes.committed(unit).is_some()) {
             // A unit has one outcome. This is a second unit under the same name, or one that was sealed before.
             places.iter().for_each(|place| self.drop_staged_of(place));
@@ -483,7 +498,11 @@ impl QueueManager {
     /// Everything that changed since the last batch, as rows; after it the store is the state at `meta.index`. The
     /// bodies that go to the store are copied out of the entries they came in, so that a survivor does not keep a
     /// whole entry in memory. Returns the messages that are in it too, oldest first.
-    pub fn take_store_batch(&mut self, base: Index, meta: SnapshotMeta) -> (StoreBatch, Vec<(QueueId, Position)>) {
+    pub fn take_store_batch(
+        &mut self,
+        base: Index,
+        meta: SnapshotMeta,
+    ) -> (StoreBatch, Vec<(QueueId, Position)>) {
         let unwritten = std::mem::take(&mut self.unwritten);
         let mut changes = Vec::new();
         changes.push(rows::manager_row(self));
@@ -512,12 +531,21 @@ impl QueueManager {
                 message.body = Body::from(Bytes::copy_from_slice(part));
             }
             let message = slot.message.as_ref().expect("just seen");
-            changes.push(rows::head_row(self.id, queue, position, slot, message.descriptor.clone(), message.body_crc));
+            changes.push(rows::head_row(
+                self.id,
+                queue,
+                position,
+                slot,
+                message.descriptor.clone(),
+                message.body_crc,
+            ));
             rows::body_rows(self.id, queue, position, &message.body, &mut changes);
             written.push((queue, position));
         }
         for (queue, position) in unwritten.heads {
-            let Some(slot) = self.queues.get_mut(&queue).and_then(|queue| queue.slot_mut(position)) else { continue };
+            let Some(slot) = self.queues.get_mut(&queue).and_then(|queue| queue.slot_mut(position)) else {
+                continue;
+            };
             changes.push(rows::backout_row(self.id, queue, position, slot.backout_count));
         }
         for queue in touched.iter().filter_map(|id| self.queues.get(id)) {
@@ -589,7 +617,10 @@ impl QueueManager {
             }
             let counted = queue.iter().filter(|(position, _)| !position.is_persistent()).count() as u64;
             if counted != queue.not_persistent() {
-                return Err(format!("{name} counts {} not persistent and has {counted}", queue.not_persistent()));
+                return Err(format!(
+                    "{name} counts {} not persistent and has {counted}",
+                    queue.not_persistent()
+                ));
             }
         }
         Ok(())

@@ -7,9 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
-use crate::mqi::Selection;
 use crate::types::{
-    CorrelationId, GroupId, Message, MessageId, Position, QueueDefinition, QueueId, WallTime,
+    CorrelationId, GroupId, Message, MessageId, Position, QueueDefinition, QueueId, Selection, WallTime,
 };
 
 #[derive(Debug)]

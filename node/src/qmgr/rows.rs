@@ -24,8 +24,8 @@ use super::producers::Producer;
 use super::queue::{Queue, Slot};
 use super::{Family, QueueManager, RowChange, RowSource, StoreReadError};
 use crate::types::{
-    Body, Descriptor, Message, MessageId, ObjectName, Position, ProducerId, QueueId, QueueManagerId, StagedBodyId,
-    UnitId, WallTime, limits,
+    Body, Descriptor, Message, MessageId, ObjectName, Position, ProducerId, QueueId, QueueManagerId,
+    StagedBodyId, UnitId, WallTime, limits,
 };
 
 /// Runs of removed messages from this length on go with one range delete.
@@ -111,7 +111,11 @@ pub(super) fn queue_cleared(manager: QueueManagerId, queue: QueueId, changes: &m
     });
 }
 
-pub(super) fn producer_row(manager: QueueManagerId, id: &ProducerId, producer: Option<&Producer>) -> RowChange {
+pub(super) fn producer_row(
+    manager: QueueManagerId,
+    id: &ProducerId,
+    producer: Option<&Producer>,
+) -> RowChange {
     let key = state_key(manager, b'p', &id.0);
     let Some(producer) = producer else { return RowChange::Delete { family: Family::State, key } };
     let mut ids = BytesMut::with_capacity(producer.placed.len() * 24);
@@ -138,7 +142,13 @@ pub(super) fn outcomes_forgotten(manager: QueueManagerId, until: u64) -> RowChan
     }
 }
 
-pub(super) fn staged_rows(manager: QueueManagerId, number: StagedBodyId, parts: &[Bytes], from: usize, changes: &mut Vec<RowChange>) {
+pub(super) fn staged_rows(
+    manager: QueueManagerId,
+    number: StagedBodyId,
+    parts: &[Bytes],
+    from: usize,
+    changes: &mut Vec<RowChange>,
+) {
     for (chunk, part) in parts.iter().enumerate().skip(from) {
         let mut rest = number.0.to_be_bytes().to_vec();
         rest.extend_from_slice(&(chunk as u32).to_be_bytes());
@@ -162,7 +172,14 @@ fn put_state(key: Bytes, value: Vec<u8>) -> RowChange {
     RowChange::Put { family: Family::State, key, value: value.into() }
 }
 
-pub(super) fn head_row(manager: QueueManagerId, queue: QueueId, position: Position, slot: &Slot, descriptor: Descriptor, body_crc: u32) -> RowChange {
+pub(super) fn head_row(
+    manager: QueueManagerId,
+    queue: QueueId,
+    position: Position,
+    slot: &Slot,
+    descriptor: Descriptor,
+    body_crc: u32,
+) -> RowChange {
     let row = wire::HeadRow {
         descriptor: Some(Descriptor { backout_count: slot.backout_count, ..descriptor }.into_wire()),
         body_length: u64::from(slot.body_length),
@@ -177,7 +194,12 @@ pub(super) fn head_row(manager: QueueManagerId, queue: QueueId, position: Positi
     }
 }
 
-pub(super) fn backout_row(manager: QueueManagerId, queue: QueueId, position: Position, count: u32) -> RowChange {
+pub(super) fn backout_row(
+    manager: QueueManagerId,
+    queue: QueueId,
+    position: Position,
+    count: u32,
+) -> RowChange {
     put_state(backout_key(manager, queue, position), count.to_be_bytes().to_vec())
 }
 
@@ -189,7 +211,13 @@ fn backout_key(manager: QueueManagerId, queue: QueueId, position: Position) -> B
     state_key(manager, b'b', &head_key(manager, queue, position)[4..])
 }
 
-pub(super) fn body_rows(manager: QueueManagerId, queue: QueueId, position: Position, body: &Body, changes: &mut Vec<RowChange>) {
+pub(super) fn body_rows(
+    manager: QueueManagerId,
+    queue: QueueId,
+    position: Position,
+    body: &Body,
+    changes: &mut Vec<RowChange>,
+) {
     let mut chunk = 0;
     // Bodies of several parts were staged in parts of exactly CHUNK_BYTES; a body of one part may be longer only
     // by what an entry can hold.
@@ -233,7 +261,10 @@ pub(super) fn messages_gone(
             changes.push(bodies_gone(manager, queue, first, behind));
         } else {
             for (position, chunks) in run {
-                changes.push(RowChange::Delete { family: Family::Heads, key: head_key(manager, queue, *position) });
+                changes.push(RowChange::Delete {
+                    family: Family::Heads,
+                    key: head_key(manager, queue, *position),
+                });
                 match chunks {
                     0 => {}
                     1 => changes.push(RowChange::Delete {
@@ -295,7 +326,12 @@ pub(super) fn load(manager: &mut QueueManager, source: &dyn RowSource) -> Result
     bad.map_or(Ok(()), Err)
 }
 
-fn load_state_row(manager: &mut QueueManager, key: &[u8], value: &[u8], backouts: &mut BTreeMap<Bytes, u32>) -> Result<(), String> {
+fn load_state_row(
+    manager: &mut QueueManager,
+    key: &[u8],
+    value: &[u8],
+    backouts: &mut BTreeMap<Bytes, u32>,
+) -> Result<(), String> {
     let rest = key.get(5..).ok_or("short key")?;
     let text = |error: prost::DecodeError| error.to_string();
     match key[4] {
@@ -345,7 +381,12 @@ fn load_state_row(manager: &mut QueueManager, key: &[u8], value: &[u8], backouts
     Ok(())
 }
 
-fn load_head_row(manager: &mut QueueManager, key: &[u8], value: &[u8], backout: Option<u32>) -> Result<(), String> {
+fn load_head_row(
+    manager: &mut QueueManager,
+    key: &[u8],
+    value: &[u8],
+    backout: Option<u32>,
+) -> Result<(), String> {
     if key.len() != 17 {
         return Err("a key of wrong length".into());
     }

@@ -28,10 +28,21 @@ impl Family {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RowChange {
-    Put { family: Family, key: Bytes, value: Bytes },
-    Delete { family: Family, key: Bytes },
+    Put {
+        family: Family,
+        key: Bytes,
+        value: Bytes,
+    },
+    Delete {
+        family: Family,
+        key: Bytes,
+    },
     /// Half open: `from` included, `until` not.
-    DeleteRange { family: Family, from: Bytes, until: Bytes },
+    DeleteRange {
+        family: Family,
+        from: Bytes,
+        until: Bytes,
+    },
 }
 
 /// Applied atomically. After it the store holds the state at `meta.index`.

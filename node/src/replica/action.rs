@@ -12,23 +12,43 @@ pub enum Action {
     /// Answered by `LogPersisted`. Several may be on their way; they are carried out in order.
     Persist(LogWrite),
     /// Best effort and in order while the stream lasts. Never waits: what does not fit is dropped, Raft repeats it.
-    Send { to: NodeId, message: PeerMessage },
+    Send {
+        to: NodeId,
+        message: PeerMessage,
+    },
     /// Stream the store's rows of this queue manager, at its newest flushed index, to a peer that needs more than
     /// the log has. Answered by `SnapshotSent`. `term` is this leader's term.
-    SendSnapshot { to: NodeId, term: u64 },
-    Complete { session: SessionId, token: Token, completion: Completion },
+    SendSnapshot {
+        to: NodeId,
+        term: u64,
+    },
+    Complete {
+        session: SessionId,
+        token: Token,
+        completion: Completion,
+    },
     /// May lag; answered by `StoreFlushed`.
     Store(StoreBatch),
     /// Answered by `RowsLoaded`.
     LoadRows(LoadRequest),
     /// Old entries for a peer that lags: at most `bytes_max`, at least one. Answered by `EntriesLoaded`.
-    LoadEntries { request: RequestId, first: Index, until: Index, bytes_max: usize },
+    LoadEntries {
+        request: RequestId,
+        first: Index,
+        until: Index,
+        bytes_max: usize,
+    },
     /// The session's listener ends it with this reason (2009 when the queue manager moved away).
-    CloseSession { session: SessionId, reason: Reason },
+    CloseSession {
+        session: SessionId,
+        reason: Reason,
+    },
     /// Published whenever it changes.
     PublishRole(RoleView),
     /// Nothing at or below is needed any more.
-    TruncateLog { upto: Index },
+    TruncateLog {
+        upto: Index,
+    },
     /// Addresses of the group's nodes changed; connect to these.
     PublishMembership(crate::types::Membership),
     /// The node was removed from the group for good.

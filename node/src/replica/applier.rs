@@ -103,7 +103,8 @@ impl Replica {
                 match outcome {
                     Outcome::Removed(slots) => {
                         let (_, slot) = slots.into_iter().next().expect("one position, one slot");
-                        let message = loaded.or(slot.message).expect("it was in memory when its removal was proposed");
+                        let message =
+                            loaded.or(slot.message).expect("it was in memory when its removal was proposed");
                         self.answer_with(session, token, message, cut);
                     }
                     Outcome::Refused(reason) => self.answer(session, token, Completion::failed(reason)),
@@ -120,7 +121,8 @@ impl Replica {
                                 self.reservations.release(*queue, *position);
                             }
                         }
-                        let volatile: Vec<_> = gets.into_iter().filter(|(_, at)| !at.is_persistent()).collect();
+                        let volatile: Vec<_> =
+                            gets.into_iter().filter(|(_, at)| !at.is_persistent()).collect();
                         for (queue, position) in committed.placed {
                             self.note_free(queue, position);
                         }
@@ -190,7 +192,13 @@ impl Replica {
         }
     }
 
-    fn end_admin(&mut self, session: crate::types::SessionId, token: crate::types::Token, queue: Option<QueueId>, outcome: Outcome) {
+    fn end_admin(
+        &mut self,
+        session: crate::types::SessionId,
+        token: crate::types::Token,
+        queue: Option<QueueId>,
+        outcome: Outcome,
+    ) {
         if let Some(queue) = queue {
             self.locked.remove(&queue);
             if matches!(outcome, Outcome::Done | Outcome::Cleared { .. }) {
@@ -244,7 +252,8 @@ impl Replica {
         let contents = self.state.queue(queue).expect("it is reserved");
         let name = contents.definition.name.to_string();
         let message = contents.slot(position).and_then(|slot| slot.message.clone()).expect("just loaded");
-        let to_backout_queue = contents.definition.boqname.as_ref().and_then(|name| self.state.queue_id(name));
+        let to_backout_queue =
+            contents.definition.boqname.as_ref().and_then(|name| self.state.queue_id(name));
         let admitted = to_backout_queue.filter(|to| self.admit_put(*to, &message).is_ok());
         let target = match admitted {
             Some(to) => Some((to, *message)),

@@ -13,8 +13,8 @@ use crate::mqi::{
 };
 use crate::qmgr::{Command, Place, Seen, command, dead_letter};
 use crate::types::{
-    Body, HandleId, Message, ObjectName, Persistence, Position, QueueId, Reason, SessionId, StagedBodyId, Token,
-    UnitId, WallTime, limits,
+    Body, HandleId, Message, ObjectName, Persistence, Position, QueueId, Reason, SessionId, StagedBodyId,
+    Token, UnitId, WallTime, limits,
 };
 
 /// Bytes of staged parts that may be proposed and not applied: enough to keep the disks busy, little enough that a
@@ -149,12 +149,15 @@ impl Replica {
     /// earlier body of the session is still on its way, calls wait in their session.
     fn must_wait(&self, session: SessionId, call: &Call) -> bool {
         // A handover lasts for moments: then the call goes on here, or the session ends and it never happened.
-        let staging = self.handover.is_some() || self.sessions.get(session).is_some_and(|session| session.staging > 0);
+        let staging =
+            self.handover.is_some() || self.sessions.get(session).is_some_and(|session| session.staging > 0);
         match call {
             Call::Put(_) => {
                 staging || self.proposals.backlog_bytes() > BACKLOG_BYTES_MAX || self.compaction.is_behind()
             }
-            Call::Commit { .. } | Call::Backout => staging || self.proposals.backlog_bytes() > BACKLOG_BYTES_MAX,
+            Call::Commit { .. } | Call::Backout => {
+                staging || self.proposals.backlog_bytes() > BACKLOG_BYTES_MAX
+            }
             Call::Get(_) | Call::Inquire { .. } | Call::UnitOutcome { .. } | Call::Admin(_) => {
                 staging || !self.has_lease()
             }
@@ -162,7 +165,14 @@ impl Replica {
         }
     }
 
-    fn on_open(&mut self, session: SessionId, token: Token, handle: HandleId, name: ObjectName, options: OpenOptions) {
+    fn on_open(
+        &mut self,
+        session: SessionId,
+        token: Token,
+        handle: HandleId,
+        name: ObjectName,
+        options: OpenOptions,
+    ) {
         let completion = match self.open(session, handle, name, options) {
             Ok(()) => Completion::done(),
             Err(reason) => Completion::failed(reason),
@@ -170,7 +180,13 @@ impl Replica {
         self.answer(session, token, completion);
     }
 
-    fn open(&mut self, session: SessionId, handle: HandleId, name: ObjectName, options: OpenOptions) -> Result<(), Reason> {
+    fn open(
+        &mut self,
+        session: SessionId,
+        handle: HandleId,
+        name: ObjectName,
+        options: OpenOptions,
+    ) -> Result<(), Reason> {
         if !(options.input || options.output || options.browse || options.inquire)
             || (options.exclusive && !options.input)
         {
@@ -215,7 +231,9 @@ impl Replica {
         let admitted = target.and_then(|queue| self.admit_put(queue, &put.message).map(|()| queue));
         let (queue, message, dead_lettered) = match admitted {
             Ok(queue) => (queue, put.message, None),
-            Err(refused) if dead_letter && !matches!(refused.0, Reason::HobjError | Reason::NotOpenForOutput) => {
+            Err(refused)
+                if dead_letter && !matches!(refused.0, Reason::HobjError | Reason::NotOpenForOutput) =>
+            {
                 match self.dead_letter_target(put.message, &name, refused.0) {
                     Ok((queue, message)) => (queue, message, Some(refused.0)),
                     Err(_) => return self.answer(session, token, refused.completion()),
@@ -229,8 +247,10 @@ impl Replica {
     fn put_target(&self, session: SessionId, to: &PutTarget) -> Result<(QueueId, String), (Refused, String)> {
         match to {
             PutTarget::Handle(handle) => {
-                let state = self.sessions.get(session).ok_or((Refused(Reason::HconnError, None), String::new()))?;
-                let handle = state.handle(*handle).map_err(|reason| (Refused(reason, None), String::new()))?;
+                let state =
+                    self.sessions.get(session).ok_or((Refused(Reason::HconnError, None), String::new()))?;
+                let handle =
+                    state.handle(*handle).map_err(|reason| (Refused(reason, None), String::new()))?;
                 let name = handle.name.to_string();
                 if !handle.options.output {
                     return Err((Refused(Reason::NotOpenForOutput, None), name));
@@ -276,7 +296,12 @@ impl Replica {
         Ok(())
     }
 
-    pub(super) fn dead_letter_target(&self, message: Message, queue: &str, reason: Reason) -> Result<(QueueId, Message), Refused> {
+    pub(super) fn dead_letter_target(
+        &self,
+        message: Message,
+        queue: &str,
+        reason: Reason,
+    ) -> Result<(QueueId, Message), Refused> {
         let refused = Refused(reason, None);
         let name = self.state.deadq().ok_or(refused)?;
         let target = self.state.queue_id(name).ok_or(Refused(reason, None))?;
@@ -315,12 +340,20 @@ impl Replica {
                 Seen::New => {}
                 Seen::Before(message_id) => {
                     self.stats.duplicates_suppressed += 1;
-                    return self.answer(session, token, Completion::ok(Data::Placed { message_id, duplicate: true }));
+                    return self.answer(
+                        session,
+                        token,
+                        Completion::ok(Data::Placed { message_id, duplicate: true }),
+                    );
                 }
                 Seen::Forgotten => {
                     let detail = "the sequence is older than the 10,000 that are remembered of a producer; \
                                   it cannot be told whether it was put before";
-                    return self.answer(session, token, Completion::failed_because(Reason::UnexpectedError, detail));
+                    return self.answer(
+                        session,
+                        token,
+                        Completion::failed_because(Reason::UnexpectedError, detail),
+                    );
                 }
             }
         }
@@ -392,7 +425,11 @@ impl Replica {
     }
 
     /// A large body leaves its message and goes ahead in parts.
-    fn stage_body(&mut self, _session: SessionId, place: &mut Place) -> Option<(StagedBodyId, VecDeque<bytes::Bytes>)> {
+    fn stage_body(
+        &mut self,
+        _session: SessionId,
+        place: &mut Place,
+    ) -> Option<(StagedBodyId, VecDeque<bytes::Bytes>)> {
         let length = place.message.body.len();
         if length <= limits::CHUNK_BYTES {
             return None;
@@ -578,7 +615,8 @@ impl Replica {
         let cut = get.max_length.filter(|max| *max < length);
         if get.mode.is_browse() {
             // MQ moves the cursor even if the message does not fit.
-            let handle = self.sessions.get_mut(session).and_then(|session| session.handles.get_mut(&get.handle));
+            let handle =
+                self.sessions.get_mut(session).and_then(|session| session.handles.get_mut(&get.handle));
             handle.expect("checked").cursor = Some(position);
         }
         if cut.is_some() && !get.accept_truncated {
@@ -771,18 +809,18 @@ impl Replica {
 
     fn on_admin(&mut self, session: SessionId, token: Token, admin: Admin) {
         let command = match admin {
-            Admin::CreateQueue(definition) => self.check_definition(&definition).map(|()| {
-                (Command::CreateQueue(definition), None)
-            }),
+            Admin::CreateQueue(definition) => {
+                self.check_definition(&definition).map(|()| (Command::CreateQueue(definition), None))
+            }
             Admin::AlterQueue { queue, changes } => self.named(&queue).and_then(|id| {
                 let mut definition = self.state.queue(id).expect("named").definition.clone();
                 changes.apply_to(&mut definition);
                 self.check_definition(&definition)?;
                 Ok((Command::AlterQueue(definition), None))
             }),
-            Admin::DeleteQueue { queue, purge } => self.check_delete(&queue, purge).map(|id| {
-                (Command::DeleteQueue { name: queue, purge }, Some(id))
-            }),
+            Admin::DeleteQueue { queue, purge } => self
+                .check_delete(&queue, purge)
+                .map(|id| (Command::DeleteQueue { name: queue, purge }, Some(id))),
             Admin::ClearQueue { queue } => {
                 self.check_clear(&queue).map(|id| (Command::ClearQueue { name: queue }, Some(id)))
             }
@@ -793,7 +831,8 @@ impl Replica {
                 _ => Ok((Command::AlterQueueManager { deadq, maxumsgs }, None)),
             },
             Admin::ShowQueues { pattern } => {
-                let named = self.state.queues_by_name().filter(|queue| queue.definition.name.matches(&pattern));
+                let named =
+                    self.state.queues_by_name().filter(|queue| queue.definition.name.matches(&pattern));
                 let views = named.filter_map(|queue| self.queue_view(queue.id)).collect();
                 return self.answer(session, token, Completion::ok(Data::Queues(views)));
             }
@@ -843,7 +882,10 @@ impl Replica {
     fn check_delete(&self, name: &ObjectName, purge: bool) -> Result<QueueId, Refused> {
         let id = self.named(name)?;
         let queue = self.state.queue(id).expect("named");
-        if self.sessions.counts(id).is_open() || self.reservations.count(id) > 0 || self.incoming.contains_key(&id) {
+        if self.sessions.counts(id).is_open()
+            || self.reservations.count(id) > 0
+            || self.incoming.contains_key(&id)
+        {
             return Err(Refused(Reason::ObjectInUse, None));
         }
         if queue.depth() > 0 && !purge {
@@ -854,7 +896,10 @@ impl Replica {
 
     fn check_clear(&self, name: &ObjectName) -> Result<QueueId, Refused> {
         let id = self.named(name)?;
-        if self.sessions.counts(id).input > 0 || self.reservations.count(id) > 0 || self.incoming.contains_key(&id) {
+        if self.sessions.counts(id).input > 0
+            || self.reservations.count(id) > 0
+            || self.incoming.contains_key(&id)
+        {
             return Err(Refused(Reason::ObjectInUse, None));
         }
         Ok(id)

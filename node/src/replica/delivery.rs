@@ -26,8 +26,17 @@ impl Delivery {
 
 impl Replica {
     /// Answers with the message; it stays where it is.
-    pub(super) fn show(&mut self, session: SessionId, token: Token, queue: QueueId, position: Position, cut: Option<usize>, browse: bool) {
-        let slot = self.state.queue(queue).and_then(|queue| queue.slot(position)).expect("found by the caller");
+    pub(super) fn show(
+        &mut self,
+        session: SessionId,
+        token: Token,
+        queue: QueueId,
+        position: Position,
+        cut: Option<usize>,
+        browse: bool,
+    ) {
+        let slot =
+            self.state.queue(queue).and_then(|queue| queue.slot(position)).expect("found by the caller");
         match &slot.message {
             Some(message) => {
                 let message = message.clone();
@@ -38,7 +47,14 @@ impl Replica {
     }
 
     /// A get outside syncpoint: the message leaves, then the answer. The reservation stands until then.
-    pub(super) fn take(&mut self, session: SessionId, token: Token, queue: QueueId, position: Position, cut: Option<usize>) {
+    pub(super) fn take(
+        &mut self,
+        session: SessionId,
+        token: Token,
+        queue: QueueId,
+        position: Position,
+        cut: Option<usize>,
+    ) {
         let contents = self.state.queue_mut(queue).expect("found by the caller");
         let resident = contents.slot(position).expect("found by the caller").message.is_some();
         if !resident {
@@ -52,12 +68,26 @@ impl Replica {
         self.answer_with(session, token, slot.message.expect("just seen"), cut);
     }
 
-    fn propose_removal(&mut self, session: SessionId, token: Token, queue: QueueId, position: Position, loaded: Option<Box<Message>>, cut: Option<usize>) {
+    fn propose_removal(
+        &mut self,
+        session: SessionId,
+        token: Token,
+        queue: QueueId,
+        position: Position,
+        loaded: Option<Box<Message>>,
+        cut: Option<usize>,
+    ) {
         let removal = Removal { queue, positions: vec![position] };
         self.propose(Command::Remove(removal), Waiting::Get { session, token, loaded, cut });
     }
 
-    pub(super) fn answer_with(&mut self, session: SessionId, token: Token, mut message: Box<Message>, cut: Option<usize>) {
+    pub(super) fn answer_with(
+        &mut self,
+        session: SessionId,
+        token: Token,
+        mut message: Box<Message>,
+        cut: Option<usize>,
+    ) {
         let body_length = message.body.len();
         let mut completion = Completion::ok(Data::Nothing);
         if let Some(cut) = cut {
@@ -102,13 +132,21 @@ impl Replica {
         let mut keys = Vec::with_capacity(wanted.len() * 2);
         for one in &wanted {
             keys.push((Family::Heads, rows::head_key(id, one.queue, one.position)));
-            keys.extend((0..one.chunks).map(|chunk| (Family::Bodies, rows::body_key(id, one.queue, one.position, chunk))));
+            keys.extend(
+                (0..one.chunks)
+                    .map(|chunk| (Family::Bodies, rows::body_key(id, one.queue, one.position, chunk))),
+            );
         }
         let request = self.loads.begin(wanted);
         self.load_rows(LoadRequest { queue_manager: id, request, keys });
     }
 
-    pub(super) fn on_rows_loaded(&mut self, request: RequestId, rows: Vec<Option<bytes::Bytes>>, damaged: Option<String>) {
+    pub(super) fn on_rows_loaded(
+        &mut self,
+        request: RequestId,
+        rows: Vec<Option<bytes::Bytes>>,
+        damaged: Option<String>,
+    ) {
         let mut rows = rows.into_iter();
         for wanted in self.loads.end(request) {
             let head = rows.next().flatten();

@@ -11,39 +11,81 @@ use crate::types::{Index, NodeId, RequestId, SessionId, SnapshotMeta, Token, Wri
 #[derive(Debug)]
 pub enum Event {
     /// A client connected to this queue manager and is who it says. `application` is at most 28 characters.
-    SessionOpened { session: SessionId, identity: Identity, application: String },
+    SessionOpened {
+        session: SessionId,
+        identity: Identity,
+        application: String,
+    },
     /// The client is gone: its unit is backed out, its handles are closed, its waits end without an answer.
-    SessionClosed { session: SessionId },
-    Call { session: SessionId, token: Token, call: Call },
+    SessionClosed {
+        session: SessionId,
+    },
+    Call {
+        session: SessionId,
+        token: Token,
+        call: Call,
+    },
 
-    Peer { from: NodeId, message: PeerMessage },
+    Peer {
+        from: NodeId,
+        message: PeerMessage,
+    },
     /// The stream to this peer is up.
-    PeerConnected { node: NodeId },
+    PeerConnected {
+        node: NodeId,
+    },
     /// The stream to this peer broke. It may be slow, cut off or dead.
-    PeerLost { node: NodeId },
+    PeerLost {
+        node: NodeId,
+    },
     /// The peer's process is gone: its connection closed and its port refuses new ones.
-    PeerGone { node: NodeId },
+    PeerGone {
+        node: NodeId,
+    },
 
     /// Everything up to this write is on disk.
-    LogPersisted { write: WriteNumber },
+    LogPersisted {
+        write: WriteNumber,
+    },
     /// The message store is on disk up to here.
-    StoreFlushed { upto: Index },
+    StoreFlushed {
+        upto: Index,
+    },
     /// Answers `Action::LoadRows`; None for rows that are not there or were damaged (then `damaged` says where).
-    RowsLoaded { request: RequestId, rows: Vec<Option<Bytes>>, damaged: Option<String> },
+    RowsLoaded {
+        request: RequestId,
+        rows: Vec<Option<Bytes>>,
+        damaged: Option<String>,
+    },
     /// Answers `Action::LoadEntries`: a run without gaps from the first index asked for, possibly shorter; empty
     /// when the log was cut meanwhile.
-    EntriesLoaded { request: RequestId, entries: Vec<Entry> },
+    EntriesLoaded {
+        request: RequestId,
+        entries: Vec<Entry>,
+    },
 
     /// Answers `Action::SendSnapshot`.
-    SnapshotSent { to: NodeId, arrived: bool },
+    SnapshotSent {
+        to: NodeId,
+        arrived: bool,
+    },
     /// A snapshot from the leader of `term` was installed in the message store; this is its state.
-    SnapshotInstalled { from: NodeId, term: u64, meta: SnapshotMeta, state: Box<QueueManager> },
+    SnapshotInstalled {
+        from: NodeId,
+        term: u64,
+        meta: SnapshotMeta,
+        state: Box<QueueManager>,
+    },
 
     /// How much room the disks have; sent when it changes and at start.
-    Disk { room: DiskRoom },
+    Disk {
+        room: DiskRoom,
+    },
     /// A batch could not be written for lack of space and was not written at all; said once until it fits.
     /// The log keeps a reserve, so this is for the message store.
-    StoreRefused { upto: Index },
+    StoreRefused {
+        upto: Index,
+    },
 
     /// Hand leadership over, refuse new sessions, then publish `RoleView::NotServing`: the node is stopping.
     Drain,

@@ -13,8 +13,13 @@ use crate::types::{Instant, NodeId, Reason, RoleView, SessionId, Term, Token};
 pub(super) enum Standing {
     Following,
     /// Leads, and waits until the first entry of its own term is applied.
-    Elected { term: Term },
-    Serving { term: Term, since: Instant },
+    Elected {
+        term: Term,
+    },
+    Serving {
+        term: Term,
+        since: Instant,
+    },
 }
 
 /// A planned move: no new calls, everything that was let in is applied, then the leadership goes.
@@ -87,7 +92,9 @@ impl Replica {
                         }
                     }
                     // It was in this node's memory only.
-                    Item::Ride(ride) => self.answer(ride.session, ride.token, self.lost(Reason::ConnectionBroken)),
+                    Item::Ride(ride) => {
+                        self.answer(ride.session, ride.token, self.lost(Reason::ConnectionBroken))
+                    }
                 }
             }
         }
@@ -124,7 +131,10 @@ impl Replica {
     }
 
     fn lost(&self, reason: Reason) -> Completion {
-        Completion { data: Data::NotServing { leader: self.consensus.leader() }, ..Completion::failed(reason) }
+        Completion {
+            data: Data::NotServing { leader: self.consensus.leader() },
+            ..Completion::failed(reason)
+        }
     }
 
     /// The node is stopping: hand over first.

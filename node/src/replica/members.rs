@@ -33,7 +33,12 @@ const CAUGHT_UP_ENTRIES: u64 = 64;
 const REPORT_INTERVAL: Duration = Duration::from_millis(500);
 
 impl Replica {
-    pub(super) fn on_change_membership(&mut self, session: SessionId, token: Token, request: MembershipRequest) {
+    pub(super) fn on_change_membership(
+        &mut self,
+        session: SessionId,
+        token: Token,
+        request: MembershipRequest,
+    ) {
         if let Err((reason, detail)) = self.check_membership(&request) {
             return self.answer(session, token, Completion::failed_because(reason, detail));
         }
@@ -152,7 +157,8 @@ impl Replica {
                     return Err("another change of the membership came in between; repeat the request".into());
                 }
                 let progress = self.consensus.progress();
-                let matched = progress.iter().find(|peer| peer.node == *node).map_or(Index(0), |peer| peer.matched);
+                let matched =
+                    progress.iter().find(|peer| peer.node == *node).map_or(Index(0), |peer| peer.matched);
                 if matched == Index(0) || matched.0 + CAUGHT_UP_ENTRIES < self.consensus.last_index().0 {
                     return Ok(false);
                 }
@@ -170,10 +176,8 @@ impl Replica {
                 }
                 Ok(false)
             }
-            Step::Changing { proposed } => {
-                Ok(self.consensus.applied_index() >= proposed
-                    && self.consensus.membership().voters_outgoing.is_empty())
-            }
+            Step::Changing { proposed } => Ok(self.consensus.applied_index() >= proposed
+                && self.consensus.membership().voters_outgoing.is_empty()),
         }
     }
 
@@ -192,7 +196,9 @@ impl Replica {
                 let last = self.consensus.last_index().0.max(1);
                 match peer {
                     Some(peer) if peer.snapshot => ("receiving a snapshot".into(), 0.1),
-                    Some(_) if matched > 0 => (format!("catching up: {matched} of {last}"), matched as f64 / last as f64),
+                    Some(_) if matched > 0 => {
+                        (format!("catching up: {matched} of {last}"), matched as f64 / last as f64)
+                    }
                     _ => ("waiting for the node to connect".into(), 0.0),
                 }
             }

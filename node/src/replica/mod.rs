@@ -49,8 +49,8 @@ use crate::consensus::{self, Consensus, Recovered};
 use crate::mqi::Completion;
 use crate::qmgr::QueueManager;
 use crate::types::{
-    Instant, LookupMap, NodeId, Now, ObjectName, Position, QueueId, QueueManagerId, RoleView, SessionId, Token,
-    WallTime,
+    Instant, LookupMap, NodeId, Now, ObjectName, Position, QueueId, QueueManagerId, RoleView, SessionId,
+    Token, WallTime,
 };
 use compaction::Compaction;
 use leadership::Standing;

@@ -7,16 +7,28 @@ use bytes::Bytes;
 
 use super::units::UnitPut;
 use crate::qmgr::{BatchEncoder, Command};
-use crate::types::{Index, Message, MessageId, Position, QueueId, SessionId, StagedBodyId, Token, WallTime, limits};
+use crate::types::{
+    Index, Message, MessageId, Position, QueueId, SessionId, StagedBodyId, Token, WallTime, limits,
+};
 
 /// Who is answered, and how, when a command was applied. One for each command of a batch, in order.
 #[derive(Debug)]
 pub(super) enum Waiting {
     Nobody,
     /// A put outside syncpoint. `warning` is set when the message went to the dead-letter queue instead.
-    Put { session: SessionId, token: Token, message_id: MessageId, dead_lettered: Option<crate::types::Reason> },
+    Put {
+        session: SessionId,
+        token: Token,
+        message_id: MessageId,
+        dead_lettered: Option<crate::types::Reason>,
+    },
     /// A get outside syncpoint; the message when it had to be loaded first.
-    Get { session: SessionId, token: Token, loaded: Option<Box<Message>>, cut: Option<usize> },
+    Get {
+        session: SessionId,
+        token: Token,
+        loaded: Option<Box<Message>>,
+        cut: Option<usize>,
+    },
     Commit {
         session: SessionId,
         token: Token,
@@ -25,14 +37,32 @@ pub(super) enum Waiting {
         not_persistent: Vec<UnitPut>,
     },
     /// Backout counts are in the log: the messages are free again. Nobody is answered when the session is gone.
-    Backout { answer: Option<(SessionId, Token)>, gets: Vec<(QueueId, Position)> },
-    Expire { queue: QueueId },
-    Seal { session: SessionId, token: Token },
-    Admin { session: SessionId, token: Token, queue: Option<QueueId> },
+    Backout {
+        answer: Option<(SessionId, Token)>,
+        gets: Vec<(QueueId, Position)>,
+    },
+    Expire {
+        queue: QueueId,
+    },
+    Seal {
+        session: SessionId,
+        token: Token,
+    },
+    Admin {
+        session: SessionId,
+        token: Token,
+        queue: Option<QueueId>,
+    },
     /// A message moves to its backout queue or to the dead-letter queue.
-    Move { from: (QueueId, Position), to: QueueId },
+    Move {
+        from: (QueueId, Position),
+        to: QueueId,
+    },
     /// The parts of a staged body are counted, so that no more than a few are on their way.
-    Staged { session: SessionId, number: StagedBodyId },
+    Staged {
+        session: SessionId,
+        number: StagedBodyId,
+    },
     BeginTerm,
 }
 

@@ -111,7 +111,10 @@ impl Replica {
             self.recovery.blank_peers.insert(from);
         }
         // Only a leader of the current term knows what is committed.
-        if self.consensus.leader() == Some(from) && Term(greeting.term) == self.consensus.term() && !greeting.recovering {
+        if self.consensus.leader() == Some(from)
+            && Term(greeting.term) == self.consensus.term()
+            && !greeting.recovering
+        {
             self.recovery.target.get_or_insert(Index(greeting.commit));
         }
     }
@@ -140,14 +143,21 @@ impl Replica {
     }
 
     /// The store was replaced by a newer state than it had; usually the log could not have given it.
-    pub(super) fn on_snapshot_installed(&mut self, from: NodeId, term: u64, meta: SnapshotMeta, mut state: QueueManager) {
+    pub(super) fn on_snapshot_installed(
+        &mut self,
+        from: NodeId,
+        term: u64,
+        meta: SnapshotMeta,
+        mut state: QueueManager,
+    ) {
         let applied = self.consensus.applied_index();
         if !self.consensus.snapshot_installed(from, Term(term), meta.clone()) {
             // It came too late: the log has brought this node further. The store must be what its next batch is a
             // difference from, so the entries behind the snapshot are applied once more, to the snapshot's state.
             for index in meta.index.0 + 1..=applied.0 {
                 let entry = self.consensus.tail_entry(Index(index));
-                let entry = entry.expect("entries that the store does not have are in memory or the node restarts");
+                let entry =
+                    entry.expect("entries that the store does not have are in memory or the node restarts");
                 if entry.kind == EntryKind::Normal && !entry.data.is_empty() {
                     let (at, commands) = command::decode(entry.data).expect("applied before");
                     state.set_time(at);

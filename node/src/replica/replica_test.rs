@@ -1,0 +1,572 @@
+//! A replica by itself: events in, exact answers out. Log and store are maps that are always on disk.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::*;
+use crate::consensus::HardState;
+use crate::mqi::{
+    Admin, Call, Data, Get, GetMode, OpenOptions, Put, PutTarget, QueueChanges, Selection, UnitState, Wait,
+};
+use crate::qmgr::{Family, RowChange, RowSource, StoreReadError};
+use crate::types::{
+    Body, CorrelationId, HandleId, Index, Membership, Message, Persistence, ProducerId, QueueDefinition,
+    Reason, SnapshotMeta, Term, UnitId,
+};
+
+const APP: SessionId = SessionId(1);
+const OTHER: SessionId = SessionId(2);
+const HANDLE: HandleId = HandleId(1);
+
+#[derive(Default)]
+struct Rows {
+    rows: BTreeMap<(Family, Bytes), Bytes>,
+    meta: Option<SnapshotMeta>,
+}
+
+impl RowSource for Rows {
+    fn scan(&self, family: Family, row: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), StoreReadError> {
+        self.rows.iter().filter(|((of, _), _)| *of == family).for_each(|((_, key), value)| row(key, value));
+        Ok(())
+    }
+
+    fn meta(&self) -> Result<Option<SnapshotMeta>, StoreReadError> {
+        Ok(self.meta.clone())
+    }
+}
+
+impl Rows {
+    fn apply(&mut self, change: RowChange) {
+        match change {
+            RowChange::Put { family, key, value } => {
+                self.rows.insert((family, key), value);
+            }
+            RowChange::Delete { family, key } => {
+                self.rows.remove(&(family, key));
+            }
+            RowChange::DeleteRange { family, from, until } => {
+                self.rows.retain(|(of, key), _| *of != family || *key < from || *key >= until);
+            }
+        }
+    }
+}
+
+/// One node, alone in its group.
+struct Alone {
+    replica: Replica,
+    store: Rows,
+    now: Now,
+    next_token: u64,
+    answers: BTreeMap<(SessionId, Token), Completion>,
+}
+
+fn name(text: &str) -> ObjectName {
+    ObjectName::new(text).unwrap()
+}
+
+fn options(window_bytes: usize) -> Options {
+    let consensus = consensus::Options { node: NodeId(1), ..consensus::Options::default() };
+    let options = Options::new(QueueManagerId(1), name("QM1"), consensus);
+    Options { window_bytes, resident_bytes_max: 0, ..options }
+}
+
+fn initial() -> SnapshotMeta {
+    SnapshotMeta {
+        queue_manager: QueueManagerId(1),
+        index: Index(1),
+        term: Term(1),
+        membership: Membership { voters: [NodeId(1)].into(), ..Membership::default() },
+    }
+}
+
+impl Alone {
+    /// Serving, with a queue Q and two sessions that have it open for everything.
+    fn new() -> Alone {
+        Alone::with_window(usize::MAX)
+    }
+
+    fn with_window(window_bytes: usize) -> Alone {
+        let recovered = Recovered {
+            hard_state: HardState::default(),
+            snapshot: initial(),
+            entries: Vec::new(),
+            recovering: true,
+        };
+        let state = QueueManager::new(QueueManagerId(1), name("QM1"));
+        let replica = Replica::new(options(window_bytes), recovered, state, 7);
+        let now = Now { instant: Instant(1), wall: WallTime(1_000_000) };
+        let mut alone =
+            Alone { replica, store: Rows::default(), now, next_token: 0, answers: BTreeMap::new() };
+        for _ in 0..100 {
+            alone.pass(Duration::from_millis(50));
+        }
+        assert!(alone.replica.is_serving(), "a node alone serves after its election timeout");
+        for session in [APP, OTHER] {
+            alone.open_session(session);
+        }
+        alone.ok(APP, Call::Admin(Admin::CreateQueue(QueueDefinition::new(name("Q")))));
+        for session in [APP, OTHER] {
+            alone.open(session, "Q");
+        }
+        alone
+    }
+
+    fn open_session(&mut self, session: SessionId) {
+        let event = Event::SessionOpened {
+            session,
+            identity: Identity { user: "joe".into() },
+            application: "app".into(),
+        };
+        self.turn([event]);
+    }
+
+    fn open(&mut self, session: SessionId, queue: &str) {
+        let options =
+            OpenOptions { output: true, input: true, browse: true, inquire: true, exclusive: false };
+        self.ok(session, Call::Open { handle: HANDLE, queue: name(queue), options });
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now.instant = self.now.instant + time;
+        self.now.wall.0 += time.as_millis() as i64;
+        self.turn([]);
+    }
+
+    /// One turn and everything that follows from it, until nothing moves.
+    fn turn<const N: usize>(&mut self, events: [Event; N]) {
+        let mut events: Vec<Event> = events.into();
+        for _ in 0..1000 {
+            self.replica.begin_turn(self.now);
+            events.drain(..).for_each(|event| self.replica.handle(event));
+            let mut actions = Vec::new();
+            self.replica.end_turn(&mut actions);
+            if actions.is_empty() {
+                return;
+            }
+            actions.into_iter().for_each(|action| self.carry_out(action, &mut events));
+            if events.is_empty() {
+                return;
+            }
+        }
+        panic!("it never comes to rest");
+    }
+
+    fn carry_out(&mut self, action: Action, events: &mut Vec<Event>) {
+        match action {
+            Action::Persist(write) => events.push(Event::LogPersisted { write: write.number }),
+            Action::Complete { session, token, completion } => {
+                if matches!(completion.data, Data::Progress { .. }) {
+                    return;
+                }
+                let before = self.answers.insert((session, token), completion);
+                assert_eq!(before, None, "{session} {token} was answered twice");
+            }
+            Action::Store(batch) => {
+                batch.changes.into_iter().for_each(|change| self.store.apply(change));
+                let upto = batch.meta.index;
+                self.store.meta = Some(batch.meta);
+                events.push(Event::StoreFlushed { upto });
+                let loaded = QueueManager::load(QueueManagerId(1), name("QM1"), &self.store).unwrap();
+                assert_eq!(loaded.digest(), self.replica.state.digest(), "the store is the applied state");
+            }
+            Action::LoadRows(load) => {
+                let rows = load.keys.iter().map(|key| self.store.rows.get(key).cloned()).collect();
+                events.push(Event::RowsLoaded { request: load.request, rows, damaged: None });
+            }
+            _ => {}
+        }
+    }
+
+    fn begin(&mut self, session: SessionId, call: Call) -> Token {
+        self.next_token += 1;
+        let token = Token(self.next_token);
+        self.turn([Event::Call { session, token, call }]);
+        token
+    }
+
+    fn answer(&mut self, session: SessionId, token: Token) -> Option<Completion> {
+        self.answers.remove(&(session, token))
+    }
+
+    fn call(&mut self, session: SessionId, call: Call) -> Completion {
+        let token = self.begin(session, call);
+        self.answer(session, token).expect("answered at once")
+    }
+
+    fn ok(&mut self, session: SessionId, call: Call) -> Data {
+        let completion = self.call(session, call);
+        assert_eq!(completion.reason, Reason::None, "{completion:?}");
+        completion.data
+    }
+
+    fn put(&mut self, session: SessionId, text: &str) -> Data {
+        self.ok(session, Call::Put(put(text)))
+    }
+
+    fn get(&mut self, session: SessionId, get: Get) -> Result<String, Reason> {
+        let completion = self.call(session, Call::Get(get));
+        text_of(completion)
+    }
+
+    /// Drops everything volatile and starts again on what the store has.
+    fn restart_from_store(self) -> Alone {
+        let state = QueueManager::load(QueueManagerId(1), name("QM1"), &self.store).unwrap();
+        assert_eq!(state.digest(), self.replica.state.digest());
+        let snapshot = self.store.meta.clone().unwrap();
+        let hard_state =
+            HardState { term: self.replica.consensus.term(), vote: Some(NodeId(1)), commit: snapshot.index };
+        let recovered = Recovered { hard_state, snapshot, entries: Vec::new(), recovering: false };
+        let replica = Replica::new(options(usize::MAX), recovered, state, 8);
+        let mut alone = Alone { replica, answers: BTreeMap::new(), ..self };
+        for _ in 0..200 {
+            alone.pass(Duration::from_millis(50));
+        }
+        for session in [APP, OTHER] {
+            alone.open_session(session);
+            alone.open(session, "Q");
+        }
+        alone
+    }
+}
+
+fn text_of(completion: Completion) -> Result<String, Reason> {
+    match completion.data {
+        Data::Got { message, .. } => Ok(String::from_utf8(message.body.to_bytes().to_vec()).unwrap()),
+        _ => Err(completion.reason),
+    }
+}
+
+fn put(text: &str) -> Put {
+    let body = Body::from(Bytes::copy_from_slice(text.as_bytes()));
+    Put {
+        to: PutTarget::Handle(HANDLE),
+        message: Message { body_crc: body.crc32c(), body, ..Message::default() },
+        syncpoint: false,
+        producer: None,
+        dead_letter: false,
+    }
+}
+
+fn get() -> Get {
+    Get {
+        handle: HANDLE,
+        syncpoint: false,
+        wait: Wait::No,
+        mode: GetMode::Destructive,
+        selection: Selection::default(),
+        max_length: None,
+        accept_truncated: false,
+    }
+}
+
+fn browse(mode: GetMode) -> Get {
+    Get { mode, ..get() }
+}
+
+#[test]
+fn messages_come_out_by_priority_and_then_in_the_order_they_went_in() {
+    let mut alone = Alone::new();
+    for (text, priority) in [("low", 1), ("high", 8), ("low again", 1)] {
+        let mut put = put(text);
+        put.message.descriptor.priority = Some(priority);
+        alone.ok(APP, Call::Put(put));
+    }
+    let got: Vec<_> = (0..4).map(|_| alone.get(OTHER, get())).collect();
+    let expected: Vec<Result<String, Reason>> =
+        vec![Ok("high".into()), Ok("low".into()), Ok("low again".into()), Err(Reason::NoMsgAvailable)];
+    assert_eq!(got, expected);
+}
+
+#[test]
+fn a_unit_is_invisible_until_its_commit_and_gone_after_its_backout() {
+    let mut alone = Alone::new();
+    alone.ok(APP, Call::Put(Put { syncpoint: true, ..put("one") }));
+    assert_eq!(alone.get(OTHER, get()), Err(Reason::NoMsgAvailable));
+    alone.ok(APP, Call::Backout);
+    assert_eq!(alone.get(OTHER, get()), Err(Reason::NoMsgAvailable));
+    alone.ok(APP, Call::Put(Put { syncpoint: true, ..put("two") }));
+    alone.ok(APP, Call::Commit { unit: None });
+    assert_eq!(alone.get(OTHER, get()), Ok("two".into()));
+}
+
+#[test]
+fn a_backed_out_get_returns_to_its_place_with_a_higher_count() {
+    let mut alone = Alone::new();
+    alone.put(APP, "one");
+    alone.put(APP, "two");
+    assert_eq!(alone.get(APP, Get { syncpoint: true, ..get() }), Ok("one".into()));
+    assert_eq!(
+        alone.get(OTHER, browse(GetMode::BrowseFirst)),
+        Ok("two".into()),
+        "a reserved message is hidden"
+    );
+    alone.ok(APP, Call::Backout);
+    let Data::Got { message, .. } = alone.ok(OTHER, Call::Get(get())) else { panic!() };
+    assert_eq!(message.descriptor.backout_count, 1);
+    assert_eq!(message.body.to_bytes(), "one");
+}
+
+#[test]
+fn a_session_that_ends_gives_its_messages_back() {
+    let mut alone = Alone::new();
+    alone.put(APP, "one");
+    assert_eq!(alone.get(APP, Get { syncpoint: true, ..get() }), Ok("one".into()));
+    alone.turn([Event::SessionClosed { session: APP }]);
+    assert_eq!(alone.get(OTHER, get()), Ok("one".into()));
+}
+
+#[test]
+fn a_waiting_get_is_served_by_the_next_put_or_ends_with_2033() {
+    let mut alone = Alone::new();
+    let waiting = Get { wait: Wait::For(Duration::from_secs(1)), ..get() };
+    let first = alone.begin(OTHER, Call::Get(waiting.clone()));
+    assert_eq!(alone.answer(OTHER, first), None);
+    alone.put(APP, "one");
+    assert_eq!(text_of(alone.answer(OTHER, first).unwrap()), Ok("one".into()));
+
+    let second = alone.begin(OTHER, Call::Get(waiting));
+    alone.pass(Duration::from_millis(999));
+    assert_eq!(alone.answer(OTHER, second), None);
+    alone.pass(Duration::from_millis(1));
+    assert_eq!(text_of(alone.answer(OTHER, second).unwrap()), Err(Reason::NoMsgAvailable));
+}
+
+#[test]
+fn a_reply_finds_the_waiter_that_wants_its_correlation_id() {
+    let mut alone = Alone::new();
+    let wanting =
+        |id: u8| Selection { correlation_id: CorrelationId::from_slice(&[id]), ..Selection::default() };
+    let tokens: Vec<Token> = (1..=3)
+        .map(|id| alone.begin(OTHER, Call::Get(Get { wait: Wait::Forever, selection: wanting(id), ..get() })))
+        .collect();
+    let mut reply = put("for two");
+    reply.message.descriptor.correlation_id = CorrelationId::from_slice(&[2]).unwrap();
+    alone.ok(APP, Call::Put(reply));
+    assert_eq!(text_of(alone.answer(OTHER, tokens[1]).unwrap()), Ok("for two".into()));
+    assert_eq!(alone.answer(OTHER, tokens[0]), None);
+}
+
+#[test]
+fn the_demonstration_takes_four_of_five_under_the_cursor() {
+    let mut alone = Alone::new();
+    for text in ["Hello", "This", "is", "a", "test"] {
+        alone.put(APP, text);
+    }
+    let mut mode = GetMode::BrowseFirst;
+    for text in ["Hello", "This", "is", "a"] {
+        assert_eq!(alone.get(OTHER, browse(mode)), Ok(text.into()));
+        assert_eq!(alone.get(OTHER, browse(GetMode::UnderCursor)), Ok(text.into()));
+        mode = GetMode::BrowseNext;
+    }
+    assert_eq!(alone.get(OTHER, browse(GetMode::BrowseNext)), Ok("test".into()));
+    assert_eq!(alone.get(OTHER, browse(GetMode::BrowseNext)), Err(Reason::NoMsgAvailable));
+    assert_eq!(alone.get(OTHER, browse(GetMode::BrowseFirst)), Ok("test".into()));
+}
+
+#[test]
+fn a_repeated_sequence_is_stored_once_and_answered_with_the_original() {
+    let mut alone = Alone::new();
+    let once = Put { producer: Some((ProducerId("app".into()), 1)), ..put("one") };
+    let Data::Placed { message_id, duplicate: false } = alone.ok(APP, Call::Put(once.clone())) else {
+        panic!()
+    };
+    let again = alone.ok(OTHER, Call::Put(once));
+    assert_eq!(again, Data::Placed { message_id, duplicate: true });
+    assert_eq!(alone.get(OTHER, get()), Ok("one".into()));
+    assert_eq!(alone.get(OTHER, get()), Err(Reason::NoMsgAvailable));
+}
+
+#[test]
+fn the_outcome_of_a_unit_is_final() {
+    let mut alone = Alone::new();
+    let unit = |name: &'static str| UnitId(Bytes::from_static(name.as_bytes()));
+    alone.ok(APP, Call::Put(Put { syncpoint: true, ..put("one") }));
+    alone.ok(APP, Call::Commit { unit: Some(unit("first")) });
+    assert_eq!(alone.ok(OTHER, Call::UnitOutcome { unit: unit("first") }), Data::Unit(UnitState::Committed));
+
+    alone.ok(APP, Call::Put(Put { syncpoint: true, ..put("two") }));
+    assert_eq!(alone.ok(OTHER, Call::UnitOutcome { unit: unit("late") }), Data::Unit(UnitState::BackedOut));
+    let late = alone.call(APP, Call::Commit { unit: Some(unit("late")) });
+    assert_eq!(late.reason, Reason::BackedOut);
+    assert_eq!(alone.get(OTHER, get()), Ok("one".into()));
+    assert_eq!(alone.get(OTHER, get()), Err(Reason::NoMsgAvailable));
+}
+
+#[test]
+fn refusals_have_the_reason_codes_of_mq() {
+    let mut alone = Alone::new();
+    let alter = |changes| Call::Admin(Admin::AlterQueue { queue: name("Q"), changes });
+    alone.ok(APP, alter(QueueChanges { maxdepth: Some(1), maxmsgl: Some(5), ..QueueChanges::default() }));
+    assert_eq!(alone.call(APP, Call::Put(put("too long"))).reason, Reason::MsgTooBigForQ);
+    alone.put(APP, "one");
+    assert_eq!(alone.call(APP, Call::Put(put("two"))).reason, Reason::QFull);
+    let unknown = Put { to: PutTarget::Queue(name("NOPE")), ..put("x") };
+    assert_eq!(alone.call(APP, Call::Put(unknown)).reason, Reason::UnknownObjectName);
+    assert_eq!(alone.call(APP, Call::Get(Get { handle: HandleId(9), ..get() })).reason, Reason::HobjError);
+    assert_eq!(
+        alone.call(APP, Call::Get(Get { max_length: Some(1), ..get() })).reason,
+        Reason::TruncatedMsgFailed
+    );
+    alone.ok(APP, alter(QueueChanges { get_enabled: Some(false), ..QueueChanges::default() }));
+    assert_eq!(alone.call(APP, Call::Get(get())).reason, Reason::GetInhibited);
+    alone.ok(APP, alter(QueueChanges { put_enabled: Some(false), ..QueueChanges::default() }));
+    assert_eq!(alone.call(APP, Call::Put(put("x"))).reason, Reason::PutInhibited);
+    let delete = Call::Admin(Admin::DeleteQueue { queue: name("Q"), purge: true });
+    assert_eq!(alone.call(APP, delete).reason, Reason::ObjectInUse);
+    alone.turn([Event::Disk { room: DiskRoom::Low { text: "full".into() } }]);
+    alone.ok(
+        APP,
+        alter(QueueChanges { put_enabled: Some(true), maxdepth: Some(9), ..QueueChanges::default() }),
+    );
+    assert_eq!(alone.call(APP, Call::Put(put("x"))).reason, Reason::StorageMediumFull);
+}
+
+#[test]
+fn what_cannot_be_placed_goes_to_the_dead_letter_queue_when_asked() {
+    let mut alone = Alone::new();
+    alone.ok(APP, Call::Admin(Admin::CreateQueue(QueueDefinition::new(name("DEAD")))));
+    alone.ok(APP, Call::Admin(Admin::AlterQueueManager { deadq: Some(Some(name("DEAD"))), maxumsgs: None }));
+    let lost = Put { to: PutTarget::Queue(name("NOPE")), dead_letter: true, ..put("lost") };
+    let answer = alone.call(APP, Call::Put(lost));
+    assert_eq!(
+        (answer.code, answer.reason),
+        (crate::types::CompletionCode::Warning, Reason::UnknownObjectName)
+    );
+    let view = alone.ok(APP, Call::Admin(Admin::ShowQueues { pattern: "DEAD".into() }));
+    let Data::Queues(views) = view else { panic!() };
+    assert_eq!(views[0].depth, 1);
+}
+
+#[test]
+fn a_message_that_is_backed_out_too_often_moves_when_the_queue_says_so() {
+    let mut alone = Alone::new();
+    alone.ok(APP, Call::Admin(Admin::CreateQueue(QueueDefinition::new(name("BACK")))));
+    let changes = QueueChanges {
+        bothresh: Some(2),
+        boqname: Some(Some(name("BACK"))),
+        backout_move: Some(true),
+        ..QueueChanges::default()
+    };
+    alone.ok(APP, Call::Admin(Admin::AlterQueue { queue: name("Q"), changes }));
+    alone.put(APP, "poison");
+    for _ in 0..2 {
+        assert_eq!(alone.get(APP, Get { syncpoint: true, ..get() }), Ok("poison".into()));
+        alone.ok(APP, Call::Backout);
+    }
+    assert_eq!(alone.get(APP, get()), Err(Reason::NoMsgAvailable));
+    let Data::Queues(views) = alone.ok(APP, Call::Admin(Admin::ShowQueues { pattern: "BACK".into() })) else {
+        panic!()
+    };
+    assert_eq!(views[0].depth, 1);
+}
+
+#[test]
+fn messages_expire_by_the_clock_of_the_log() {
+    let mut alone = Alone::new();
+    let mut brief = put("brief");
+    brief.message.descriptor.expiry = Some(10);
+    alone.ok(APP, Call::Put(brief));
+    alone.put(APP, "lasting");
+    alone.now.wall.0 += 1000;
+    assert_eq!(alone.get(OTHER, browse(GetMode::BrowseFirst)), Ok("lasting".into()));
+    alone.pass(Duration::from_millis(1100));
+    assert_eq!(alone.replica.queue_manager().message_count(), 1);
+}
+
+#[test]
+fn what_is_not_persistent_is_delivered_in_order_and_counted() {
+    let mut alone = Alone::new();
+    let volatile = |text| {
+        let mut put = put(text);
+        put.message.descriptor.persistence = Persistence::NotPersistent;
+        put
+    };
+    alone.put(APP, "one");
+    alone.ok(APP, Call::Put(volatile("two")));
+    alone.put(APP, "three");
+    alone.ok(APP, Call::Put(Put { syncpoint: true, ..volatile("four") }));
+    alone.ok(APP, Call::Commit { unit: None });
+    let Data::Queues(views) = alone.ok(APP, Call::Inquire { handle: HANDLE }) else { panic!() };
+    assert_eq!((views[0].depth, views[0].not_persistent), (4, 2));
+    for text in ["one", "two", "three", "four"] {
+        assert_eq!(alone.get(OTHER, get()), Ok(text.into()));
+    }
+}
+
+#[test]
+fn a_large_body_is_staged_and_comes_back_whole() {
+    let mut alone = Alone::with_window(1);
+    let changes = QueueChanges { maxmsgl: Some(100 << 20), ..QueueChanges::default() };
+    alone.ok(APP, Call::Admin(Admin::AlterQueue { queue: name("Q"), changes }));
+    let text: String = (0..5_000_000 / 8).map(|n| format!("{n:08}")).collect();
+    let token = alone.begin(APP, Call::Put(put(&text)));
+    alone.put(OTHER, "small");
+    assert!(alone.answer(APP, token).is_some());
+    let mut alone = alone.restart_from_store();
+    let first = alone.get(OTHER, get()).unwrap();
+    assert!(first == text || first == "small");
+    let second = alone.get(OTHER, get()).unwrap();
+    assert!(second == text || second == "small");
+}
+
+#[test]
+fn a_unit_larger_than_an_entry_is_staged_as_a_whole() {
+    let mut alone = Alone::new();
+    let body = "x".repeat(1000);
+    for _ in 0..3000 {
+        alone.ok(APP, Call::Put(Put { syncpoint: true, ..put(&body) }));
+    }
+    alone.ok(APP, Call::Commit { unit: None });
+    assert_eq!(alone.replica.queue_manager().message_count(), 3000);
+}
+
+#[test]
+fn the_store_is_the_applied_state_and_messages_are_read_back_from_it() {
+    let mut alone = Alone::with_window(5000);
+    for number in 0..200 {
+        alone.put(APP, &format!("message {number}"));
+        if number % 3 == 0 {
+            alone.get(OTHER, get()).unwrap();
+        }
+        if number % 7 == 0 {
+            alone.get(OTHER, Get { syncpoint: true, ..get() }).unwrap();
+            alone.ok(OTHER, Call::Backout);
+        }
+    }
+    let resident = alone
+        .replica
+        .state
+        .queues()
+        .next()
+        .unwrap()
+        .iter()
+        .filter(|(_, slot)| slot.message.is_some())
+        .count();
+    assert!(resident < 100, "{resident} messages are in memory");
+    let left = alone.replica.queue_manager().message_count();
+    let mut first = 200 - left;
+    while let Ok(text) = alone.get(OTHER, get()) {
+        assert_eq!(text, format!("message {first}"));
+        first += 1;
+    }
+    assert_eq!(first, 200);
+}
+
+#[test]
+fn a_node_that_restarts_from_its_store_has_everything() {
+    let mut alone = Alone::with_window(1);
+    for text in ["one", "two", "three"] {
+        alone.put(APP, text);
+    }
+    let once = Put { producer: Some((ProducerId("app".into()), 1)), ..put("four") };
+    alone.ok(APP, Call::Put(once.clone()));
+    assert_eq!(alone.get(APP, Get { syncpoint: true, ..get() }), Ok("one".into()));
+    alone.ok(APP, Call::Backout);
+    let mut alone = alone.restart_from_store();
+    assert!(matches!(alone.ok(APP, Call::Put(once)), Data::Placed { duplicate: true, .. }));
+    let Data::Got { message, .. } = alone.ok(OTHER, Call::Get(get())) else { panic!() };
+    assert_eq!((message.body.to_bytes(), message.descriptor.backout_count), ("one".into(), 1));
+    assert_eq!(alone.get(OTHER, get()), Ok("two".into()));
+}

@@ -44,7 +44,9 @@ impl Replica {
             dead_letter_queue: self.state.deadq().cloned(),
             puts_refused: match &self.disk {
                 DiskRoom::Low { text } => Some(text.clone()),
-                DiskRoom::Enough if self.compaction.is_refused() => Some("the message store has no room".into()),
+                DiskRoom::Enough if self.compaction.is_refused() => {
+                    Some("the message store has no room".into())
+                }
                 DiskRoom::Enough => None,
             },
         }

@@ -5,9 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::mqi::Selection;
 use crate::qmgr::{Place, Queue, Removal};
-use crate::types::{LookupMap, Message, Position, QueueId, SessionId, WallTime};
+use crate::types::{LookupMap, Message, Position, QueueId, Selection, SessionId, WallTime};
 
 /// What a session has done under syncpoint since its last commit.
 #[derive(Debug, Default)]
@@ -123,12 +122,18 @@ impl Reservations {
     }
 
     /// The first message that nobody reserved, that matches and that has not expired.
-    pub fn first_free(&mut self, queue: &mut Queue, selection: &Selection, now: WallTime) -> Option<Position> {
+    pub fn first_free(
+        &mut self,
+        queue: &mut Queue,
+        selection: &Selection,
+        now: WallTime,
+    ) -> Option<Position> {
         let of = self.queues.entry(queue.id).or_default();
         if !selection.is_any() {
             let matching = queue.matching(selection, None);
             let free = |position: &Position| {
-                !of.reserved.contains_key(position) && queue.slot(*position).is_some_and(|slot| !slot.is_expired(now))
+                !of.reserved.contains_key(position)
+                    && queue.slot(*position).is_some_and(|slot| !slot.is_expired(now))
             };
             return matching.into_iter().find(free);
         }

@@ -5,8 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::mqi::{Get, Selection};
+use crate::mqi::Get;
 use crate::qmgr::Slot;
+use crate::types::Selection;
 use crate::types::{CorrelationId, Instant, MessageId, QueueId, SessionId, Token};
 
 /// Order of arrival.
@@ -118,7 +119,8 @@ impl Waiters {
     }
 
     pub fn take_queue(&mut self, queue: QueueId) -> Vec<Waiter> {
-        let of = self.by_queue.range((queue, Wants::Any, Ticket(0))..=(queue, Wants::Other, Ticket(u64::MAX)));
+        let of =
+            self.by_queue.range((queue, Wants::Any, Ticket(0))..=(queue, Wants::Other, Ticket(u64::MAX)));
         let tickets: Vec<Ticket> = of.map(|(_, _, ticket)| *ticket).collect();
         tickets.into_iter().filter_map(|ticket| self.remove(ticket)).collect()
     }

@@ -7,6 +7,7 @@ pub mod reason;
 pub mod name;
 pub mod message;
 pub mod object;
+pub mod selection;
 pub mod role;
 pub mod limits;
 
@@ -16,6 +17,7 @@ pub use name::ObjectName;
 pub use object::{Membership, NodeInfo, QueueDefinition, SnapshotMeta};
 pub use reason::{CompletionCode, Reason};
 pub use role::RoleView;
+pub use selection::Selection;
 pub use time::{Instant, Now, WallTime};
 
 /// A map that is only looked up, never iterated where order matters: fixed hash, so that a run repeats to the bit.
