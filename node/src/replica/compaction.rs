@@ -73,7 +73,7 @@ impl Compaction {
 impl Replica {
     /// Moves the store when a window is full.
     pub(super) fn move_store(&mut self) {
-        self.compaction.behind = self.compaction.window > 4 * self.options.window_bytes;
+        self.compaction.behind = self.compaction.window / 4 > self.options.window_bytes;
         let due = self.compaction.window >= self.options.window_bytes || self.store_wanted;
         if !due || self.compaction.under_way() >= MOVES_MAX {
             return;

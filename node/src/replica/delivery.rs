@@ -219,7 +219,8 @@ impl Replica {
     /// Messages that the store has leave memory when there are too many.
     pub(super) fn release_residents(&mut self) {
         while let Some((queue, position)) = self.residents.next_to_release() {
-            if self.loads.is_loading(queue, position) {
+            // Somebody is about to be given it; see `free` for what comes back.
+            if self.loads.is_loading(queue, position) || self.reservations.is_reserved(queue, position) {
                 continue;
             }
             let slot = self.state.queue_mut(queue).and_then(|queue| queue.slot_mut(position));
@@ -234,6 +235,10 @@ impl Replica {
     /// A reservation ended and the message is still there.
     pub(super) fn free(&mut self, queue: QueueId, position: Position) {
         self.reservations.release(queue, position);
+        let slot = self.state.queue(queue).and_then(|queue| queue.slot(position));
+        if let Some(slot) = slot.filter(|slot| slot.stored && slot.message.is_some()) {
+            self.residents.add_loaded(queue, position, slot.body_length as usize + 128);
+        }
         self.note_free(queue, position);
     }
 

@@ -530,7 +530,7 @@ fn the_store_is_the_applied_state_and_messages_are_read_back_from_it() {
         if number % 3 == 0 {
             alone.get(OTHER, get()).unwrap();
         }
-        if number % 7 == 0 {
+        if number % 7 == 3 {
             alone.get(OTHER, Get { syncpoint: true, ..get() }).unwrap();
             alone.ok(OTHER, Call::Backout);
         }

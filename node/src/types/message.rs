@@ -127,7 +127,7 @@ pub struct Descriptor {
     pub expiry: Option<u32>,
     pub backout_count: u32,
     pub put_at: WallTime,
-    /// Every field, those above too; they are written back over it by [`Descriptor::into_wire`].
+    /// Every other field; those above are at their defaults in it.
     pub rest: Box<wire::Descriptor>,
 }
 
@@ -178,6 +178,11 @@ impl Descriptor {
                 wire.message_id = Bytes::new();
                 wire.correlation_id = Bytes::new();
                 wire.group_id = Bytes::new();
+                wire.priority = None;
+                wire.persistence = 0;
+                wire.expiry = None;
+                wire.backout_count = 0;
+                wire.put_time_ms = 0;
                 Box::new(wire)
             },
         };
