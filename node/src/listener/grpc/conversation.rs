@@ -250,12 +250,14 @@ impl Conversation {
         }
         let mut body_bytes = 0;
         let mut body_parts = 0;
-        if let Data::Got { message, .. } = &mut completion.data {
+        let mut crc = None;
+        if let Data::Got { message, body_length } = &mut completion.data {
             body_bytes = message.body.len();
             add(&self.counters.body_bytes_sent, body_bytes as u64);
             if body_bytes > convert::PART_BYTES_MAX {
                 self.body_number += 1;
                 body_parts = self.body_number;
+                crc = (body_bytes == *body_length).then_some(message.body_crc);
                 body_bytes = 0;
                 let body = std::mem::take(&mut message.body);
                 for data in convert::parts(&body) {
@@ -269,6 +271,7 @@ impl Conversation {
         let mut answer = convert::completion_to_wire(token, completion, serving);
         if let (1.., Some(wire::completion::Data::Got(got))) = (body_parts, &mut answer.data) {
             got.body_parts = body_parts;
+            got.message.get_or_insert_default().body_crc32c = crc;
         }
         self.push_answer(answer, body_bytes + ANSWER_BYTES);
     }
@@ -322,6 +325,10 @@ impl Conversation {
         add(&self.counters.frames_sent, 1);
         add(&self.counters.answers_sent, completions.len() as u64);
         Some(wire::SessionResponse { completions })
+    }
+
+    pub fn has_answers(&self) -> bool {
+        !self.answers.is_empty()
     }
 
     /// Nothing is left to answer.
@@ -380,4 +387,226 @@ fn answer_bytes(answer: &wire::Completion) -> usize {
         _ => 0,
     };
     body + ANSWER_BYTES
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use trimaran_proto::message::v1 as message;
+    use wire::call::Call as Wire;
+    use wire::completion::Data as Told;
+
+    use super::*;
+    use crate::types::{Body, Message, MessageId};
+
+    fn conversation(limits: Limits) -> Conversation {
+        Conversation::new(Arc::new(limits), Arc::default())
+    }
+
+    fn connected(limits: Limits) -> Conversation {
+        let mut conversation = conversation(limits);
+        let connect = wire::Connect { queue_manager: "QM".into(), application_name: "app".into() };
+        conversation.on_frame(frame([(1, Wire::Connect(connect))]));
+        let step = conversation.step().unwrap();
+        let Step::Connect { token, queue_manager, .. } = step else { panic!("{step:?}") };
+        conversation.connected(token, queue_manager, "a".into());
+        let response = conversation.take_response().unwrap();
+        assert!(matches!(response.completions[0].data, Some(Told::Connected(_))));
+        conversation
+    }
+
+    fn frame(calls: impl IntoIterator<Item = (u64, Wire)>) -> wire::SessionRequest {
+        let calls = calls.into_iter().map(|(token, call)| wire::Call { token, call: Some(call) });
+        wire::SessionRequest { calls: calls.collect() }
+    }
+
+    fn put(length: usize) -> Wire {
+        let body = Bytes::from(vec![7; length]);
+        let message = message::Message { body, ..Default::default() };
+        let to = Some(wire::put::To::Handle(1));
+        Wire::Put(wire::Put { to, message: Some(message), ..Default::default() })
+    }
+
+    fn ping() -> Wire {
+        Wire::Ping(wire::Ping {})
+    }
+
+    fn told(conversation: &mut Conversation) -> Vec<(u64, u32)> {
+        let completions =
+            conversation.take_response().map(|response| response.completions).unwrap_or_default();
+        let reason =
+            |completion: &wire::Completion| completion.outcome.as_ref().map_or(0, |told| told.reason);
+        completions.iter().map(|completion| (completion.token, reason(completion))).collect()
+    }
+
+    fn nowhere(_: Option<NodeId>) -> wire::Serving {
+        wire::Serving::default()
+    }
+
+    #[test]
+    fn calls_before_the_connect_are_answered_2018_and_a_second_connect_2002() {
+        let mut early = conversation(Limits::default());
+        early.on_frame(frame([(5, ping())]));
+        assert_eq!(early.step(), Ok(Step::Read));
+        assert_eq!(told(&mut early), [(5, 2018)]);
+
+        let mut late = connected(Limits::default());
+        late.on_frame(frame([(2, Wire::Connect(wire::Connect::default()))]));
+        assert_eq!(late.step(), Ok(Step::Read));
+        assert_eq!(told(&mut late), [(2, 2002)]);
+    }
+
+    #[test]
+    fn a_frame_becomes_one_batch_of_calls_in_order() {
+        let mut conversation = connected(Limits::default());
+        conversation.on_frame(frame([(2, put(10)), (3, ping()), (4, put(20))]));
+        assert_eq!(conversation.step(), Ok(Step::Read));
+        let tokens: Vec<u64> = conversation.take_calls().iter().map(|(token, _)| token.0).collect();
+        assert_eq!(tokens, [2, 3, 4]);
+        assert!(!conversation.is_idle());
+        let done = [3, 2, 4].map(|token| (Token(token), Completion::done())).to_vec();
+        conversation.on_completions(done, nowhere);
+        assert_eq!(told(&mut conversation), [(3, 0), (2, 0), (4, 0)]);
+        assert!(conversation.is_idle());
+    }
+
+    #[test]
+    fn nothing_is_read_while_too_many_calls_or_bytes_are_not_answered() {
+        let limits = Limits { calls_in_flight_max: 2, session_bytes_max: 1000, ..Limits::default() };
+        let mut conversation = connected(limits);
+        conversation.on_frame(frame([(2, ping()), (3, ping()), (4, put(1000)), (5, ping())]));
+        assert_eq!(conversation.step(), Ok(Step::Full));
+        assert_eq!(conversation.take_calls().len(), 2);
+        conversation.on_completions(vec![(Token(2), Completion::done())], nowhere);
+        assert_eq!(conversation.step(), Ok(Step::Full));
+        conversation.on_completions(vec![(Token(3), Completion::done())], nowhere);
+        // There is room for a call, but none for bytes.
+        assert_eq!(conversation.step(), Ok(Step::Full));
+        assert_eq!(conversation.take_calls().len(), 1);
+        assert_eq!(conversation.counters.figures().bytes_in_flight, 1000);
+        conversation.on_completions(vec![(Token(4), Completion::done())], nowhere);
+        assert_eq!(conversation.step(), Ok(Step::Read));
+        let figures = conversation.counters.figures();
+        assert_eq!((figures.calls_in_flight, figures.bytes_in_flight), (1, 0));
+        let counters = conversation.counters.clone();
+        drop(conversation);
+        assert_eq!((counters.figures().calls_in_flight, counters.figures().streams), (0, 0));
+    }
+
+    #[test]
+    fn a_token_in_use_ends_the_stream() {
+        let mut conversation = connected(Limits::default());
+        conversation.on_frame(frame([(2, ping()), (2, ping())]));
+        let Violation(text) = conversation.step().unwrap_err();
+        assert_eq!(text, "Token 2 is in use: the call that it names is not answered yet.");
+    }
+
+    #[test]
+    fn a_call_that_says_nothing_is_refused_and_the_next_one_goes_on() {
+        let mut conversation = connected(Limits::default());
+        let calls = vec![wire::Call { token: 2, call: None }, wire::Call { token: 3, call: Some(ping()) }];
+        conversation.on_frame(wire::SessionRequest { calls });
+        assert_eq!(conversation.step(), Ok(Step::Read));
+        assert_eq!(told(&mut conversation), [(2, 2298)]);
+        assert_eq!(conversation.take_calls().len(), 1);
+    }
+
+    #[test]
+    fn a_body_in_parts_is_put_as_one() {
+        let mut conversation = connected(Limits::default());
+        let part = |data: &'static str| Wire::BodyPart(wire::BodyPart { number: 9, data: Bytes::from(data) });
+        let whole = |parts| match put(0) {
+            Wire::Put(put) => Wire::Put(wire::Put { body_parts: parts, ..put }),
+            _ => unreachable!(),
+        };
+        conversation.on_frame(frame([(0, part("Hel")), (0, part("lo")), (2, whole(9)), (3, whole(9))]));
+        assert_eq!(conversation.step(), Ok(Step::Read));
+        let calls = conversation.take_calls();
+        let (Token(2), Call::Put(put)) = &calls[0] else { panic!("{calls:?}") };
+        assert_eq!(put.message.body.to_bytes(), "Hello");
+        assert_eq!(put.message.body_crc, crc32c::crc32c(b"Hello"));
+        assert_eq!(told(&mut conversation), [(3, 2195)]);
+    }
+
+    #[test]
+    fn a_long_body_leaves_in_parts_before_its_got() {
+        let mut conversation = connected(Limits::default());
+        let get = wire::Get { handle: 1, ..Default::default() };
+        conversation.on_frame(frame([(2, Wire::Get(get))]));
+        conversation.step().unwrap();
+        let body = Body::from_parts(vec![Bytes::from(vec![1; 2_500_000]), Bytes::from(vec![2; 10])]);
+        let message = Message { body_crc: body.crc32c(), body, ..Message::default() };
+        let got = Data::Got { body_length: message.body.len(), message: Box::new(message) };
+        conversation.on_completions(vec![(Token(2), Completion::ok(got))], nowhere);
+
+        let mut lengths = Vec::new();
+        let mut responses = 0;
+        let got = 'got: loop {
+            responses += 1;
+            for completion in conversation.take_response().expect("the got comes last").completions {
+                assert_eq!(completion.token, 2);
+                match completion.data {
+                    Some(Told::BodyPart(part)) => {
+                        assert_eq!(part.number, 1);
+                        lengths.push(part.data.len());
+                    }
+                    Some(Told::Got(got)) => break 'got got,
+                    other => panic!("{other:?}"),
+                }
+            }
+        };
+        assert_eq!(lengths, [1 << 20, 1 << 20, 2_500_000 - (2 << 20), 10]);
+        assert_eq!((got.body_parts, got.body_length), (1, 2_500_010));
+        assert!(got.message.as_ref().unwrap().body.is_empty());
+        assert!(got.message.unwrap().body_crc32c.is_some());
+        assert!(responses >= 3, "one response of {responses} would be over 4 MiB with longer bodies");
+        assert!(conversation.is_idle());
+    }
+
+    #[test]
+    fn the_end_of_a_session_answers_everything_and_says_where_to_go() {
+        let limits = Limits { calls_in_flight_max: 2, ..Limits::default() };
+        let mut conversation = connected(limits);
+        conversation.on_frame(frame([(2, put(1)), (3, ping()), (4, ping())]));
+        conversation.step().unwrap();
+        conversation.take_calls();
+        let serving = wire::Serving { node: "b".into(), ..Default::default() };
+        conversation.close(Reason::ConnectionBroken, Some(serving.clone()));
+        let completions = conversation.take_response().unwrap().completions;
+        let reasons: Vec<(u64, u32)> =
+            completions.iter().map(|told| (told.token, told.outcome.as_ref().unwrap().reason)).collect();
+        assert_eq!(reasons, [(2, 2549), (3, 2009), (4, 2009), (0, 2009)]);
+        assert_eq!(completions[3].data, Some(Told::Serving(serving)));
+        assert!(conversation.is_idle());
+    }
+
+    #[test]
+    fn answers_name_their_data() {
+        let mut conversation = connected(Limits::default());
+        conversation.on_frame(frame([(2, put(1)), (3, ping())]));
+        conversation.step().unwrap();
+        let message_id = MessageId::from_slice(b"AMQ 1").unwrap();
+        let placed = Completion::ok(Data::Placed { message_id, duplicate: true });
+        let elsewhere = Completion {
+            data: Data::NotServing { leader: Some(NodeId(2)) },
+            ..Completion::failed_because(Reason::StandbyQMgr, "Ask b.")
+        };
+        let serving = |leader: Option<NodeId>| wire::Serving {
+            node: leader.unwrap().to_string(),
+            ..Default::default()
+        };
+        conversation.on_completions(vec![(Token(2), placed), (Token(3), elsewhere)], serving);
+        let completions = conversation.take_response().unwrap().completions;
+        let placed = wire::Placed { message_id: Bytes::from("AMQ 1"), duplicate: true };
+        assert_eq!(
+            completions[0],
+            wire::Completion { token: 2, outcome: None, data: Some(Told::Placed(placed)) }
+        );
+        let outcome = completions[1].outcome.as_ref().unwrap();
+        assert_eq!((outcome.code, outcome.reason), (2, 2543));
+        assert_eq!(outcome.text, format!("{} Ask b.", Reason::StandbyQMgr.text()));
+        let figures = conversation.counters.figures();
+        assert_eq!(figures.failed[0].reason, Reason::StandbyQMgr);
+        assert_eq!((figures.frames_received, figures.calls_received, figures.answers_sent), (2, 3, 3));
+    }
 }

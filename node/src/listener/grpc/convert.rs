@@ -535,3 +535,173 @@ fn instance_status(view: &InstanceView, membership: &Membership) -> admin::Insta
         backlog_seconds: view.backlog.as_secs_f64(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wire::call::Call as Wire;
+
+    fn call(call: Wire) -> Result<Call, (u32, String)> {
+        match asked(Some(call)) {
+            Ok(Asked::Call(call)) => Ok(call),
+            Ok(other) => panic!("{other:?}"),
+            Err(refusal) => Err((refusal.reason.number(), refusal.detail.unwrap_or_default())),
+        }
+    }
+
+    fn refusal<T: std::fmt::Debug>(result: Result<T, Refused>) -> (u32, String) {
+        let refusal = result.unwrap_err();
+        (refusal.reason.number(), refusal.detail.unwrap_or_default())
+    }
+
+    fn put_of(message: message::Message) -> wire::Put {
+        wire::Put { to: Some(wire::put::To::Handle(3)), message: Some(message), ..Default::default() }
+    }
+
+    #[test]
+    fn a_put_moves_its_body_and_gets_a_checksum() {
+        let body = Bytes::from("Hello");
+        let wire_put = wire::Put {
+            syncpoint: true,
+            producer_sequence: Some(wire::ProducerSequence { producer: "p".into(), sequence: 4 }),
+            ..put_of(message::Message { body: body.clone(), ..Default::default() })
+        };
+        let Ok(Call::Put(put)) = call(Wire::Put(wire_put)) else { panic!() };
+        assert_eq!(put.message.body.parts()[0].as_ptr(), body.as_ptr());
+        assert_eq!(put.message.body_crc, crc32c::crc32c(b"Hello"));
+        assert_eq!(put.producer, Some((ProducerId("p".into()), 4)));
+        assert!(put.syncpoint && matches!(put.to, PutTarget::Handle(HandleId(3))));
+    }
+
+    #[test]
+    fn what_a_put_cannot_be_is_told_by_reason_and_field() {
+        let hello = || message::Message { body: Bytes::from("Hello"), ..Default::default() };
+        let cases: Vec<(wire::Put, u32, &str)> = vec![
+            (wire::Put { to: None, ..put_of(hello()) }, 2019, "a handle or a queue"),
+            (wire::Put { to: Some(wire::put::To::Handle(0)), ..put_of(hello()) }, 2019, "any number but 0"),
+            (
+                wire::Put { to: Some(wire::put::To::Queue("A B".into())), ..put_of(hello()) },
+                2152,
+                "A name has only",
+            ),
+            (wire::Put { body_parts: 1, ..put_of(hello()) }, 2046, "not in both"),
+            (
+                wire::Put { dead_letter: true, syncpoint: true, ..put_of(hello()) },
+                2046,
+                "outside of syncpoint",
+            ),
+            (put_of(message::Message { body_crc32c: Some(1), ..hello() }), 2195, "CRC-32C"),
+            (
+                wire::Put {
+                    producer_sequence: Some(wire::ProducerSequence { producer: "p".into(), sequence: 0 }),
+                    ..put_of(hello())
+                },
+                2046,
+                "starts at 1",
+            ),
+            (
+                wire::Put { producer_sequence: Some(wire::ProducerSequence::default()), ..put_of(hello()) },
+                2046,
+                "1 to 64 bytes",
+            ),
+        ];
+        for (put, reason, words) in cases {
+            let (found, text) = call(Wire::Put(put)).unwrap_err();
+            assert!(found == reason && text.contains(words), "{found} {text}");
+        }
+        let descriptor = message::Descriptor { priority: Some(10), ..Default::default() };
+        let put = put_of(message::Message { descriptor: Some(descriptor), ..hello() });
+        assert_eq!(call(Wire::Put(put)).unwrap_err().0, 2050);
+    }
+
+    #[test]
+    fn gets_say_what_they_want_and_nothing_that_excludes_itself() {
+        let get = wire::Get { handle: 1, wait_ms: 1500, max_length: 9, ..Default::default() };
+        let Ok(Call::Get(found)) = call(Wire::Get(get.clone())) else { panic!() };
+        assert_eq!(found.wait, Wait::For(Duration::from_millis(1500)));
+        assert_eq!((found.mode, found.max_length), (GetMode::Destructive, Some(9)));
+        assert!(found.selection.is_any());
+
+        let first = wire::Browse::First as i32;
+        for (get, reason) in [
+            (wire::Get { handle: 0, ..get.clone() }, 2019),
+            (wire::Get { wait_ms: -2, ..get.clone() }, 2046),
+            (wire::Get { browse: 17, ..get.clone() }, 2046),
+            (wire::Get { browse: first, syncpoint: true, ..get.clone() }, 2046),
+            (wire::Get { browse: first, under_cursor: true, ..get.clone() }, 2046),
+            (wire::Get { message_id: Bytes::from(vec![1; 25]), ..get.clone() }, 2206),
+            (wire::Get { correlation_id: Bytes::from(vec![1; 25]), ..get.clone() }, 2207),
+            (wire::Get { group_id: Bytes::from(vec![1; 25]), ..get }, 2258),
+        ] {
+            assert_eq!(call(Wire::Get(get)).unwrap_err().0, reason);
+        }
+    }
+
+    #[test]
+    fn opens_and_units_are_checked() {
+        let open = wire::Open { handle: 1, queue: "Q".into(), input: true, ..Default::default() };
+        assert!(call(Wire::Open(open.clone())).is_ok());
+        let nothing = wire::Open { input: false, ..open.clone() };
+        assert_eq!(call(Wire::Open(nothing)).unwrap_err().0, 2046);
+        let exclusive = wire::Open { input: false, browse: true, exclusive: true, ..open.clone() };
+        assert_eq!(call(Wire::Open(exclusive)).unwrap_err().0, 2046);
+        let long = wire::Open { queue: "Q".repeat(49), ..open };
+        assert_eq!(call(Wire::Open(long)).unwrap_err().0, 2152);
+
+        assert!(matches!(call(Wire::Commit(wire::Commit::default())), Ok(Call::Commit { unit: None })));
+        let long = wire::Commit { unit_id: Bytes::from(vec![0; 25]) };
+        assert_eq!(call(Wire::Commit(long)).unwrap_err().0, 2046);
+        assert_eq!(call(Wire::UnitOutcome(wire::UnitOutcome::default())).unwrap_err().0, 2046);
+        assert_eq!(refusal(application_name("x".repeat(29))).0, 2046);
+    }
+
+    #[test]
+    fn attributes_keep_to_their_ranges() {
+        use admin::QueueAttributes as Attributes;
+        let cases = [
+            (Attributes { descr: Some("x".repeat(65)), ..Default::default() }, "DESCR"),
+            (Attributes { maxdepth: Some(1_000_000_000), ..Default::default() }, "MAXDEPTH"),
+            (Attributes { maxmsgl: Some(104_857_601), ..Default::default() }, "MAXMSGL"),
+            (Attributes { defprty: Some(10), ..Default::default() }, "DEFPRTY"),
+            (Attributes { bothresh: Some(1_000_000_000), ..Default::default() }, "BOTHRESH"),
+        ];
+        for (attributes, word) in cases {
+            let (reason, text) = refusal(queue_changes(Some(attributes)));
+            assert!(reason == 4001 && text.starts_with(word), "{reason} {text}");
+        }
+        let changes = queue_changes(Some(Attributes { boqname: Some(String::new()), ..Default::default() }));
+        assert_eq!(changes.unwrap().boqname, Some(None));
+        assert_eq!(refusal(queue_manager_changes(None, Some(0))).0, 4001);
+        assert_eq!(refusal(queue_pattern("A B*".into())).0, 2152);
+        assert!(queue_pattern("HA.*".into()).is_ok() && queue_pattern("*".into()).is_ok());
+    }
+
+    #[test]
+    fn a_queue_is_shown_as_it_could_be_created() {
+        let mut definition = QueueDefinition::new(ObjectName::new("HA.QUEUE").unwrap());
+        definition.boqname = Some(ObjectName::new("HA.BACKOUT").unwrap());
+        definition.defprty = 4;
+        let mut again = QueueDefinition::new(definition.name.clone());
+        queue_changes(Some(queue_attributes(&definition))).unwrap().apply_to(&mut again);
+        assert_eq!(again, definition);
+    }
+
+    #[test]
+    fn nodes_that_could_not_be_reached_are_refused() {
+        let info = |name: &str, peer: &str| node_info(name.into(), peer.into(), "host:7201".into());
+        assert!(info("d", "10.0.0.4:7101").is_ok());
+        assert!(info("d", "[::1]:7101").is_ok());
+        assert!(refusal(info("d", "10.0.0.4")).1.contains("peer_address is host:port"));
+        assert!(refusal(info("d", "10.0.0.4:0")).1.contains("peer_address"));
+        assert!(refusal(info("", "h:1")).1.contains("name"));
+        assert_eq!(refusal(node_id(0)).0, 4001);
+        assert!(refusal(member(&Membership::default(), "x")).1.contains("There is no node \"x\""));
+    }
+
+    #[test]
+    fn a_cut_body_goes_without_the_checksum_of_the_whole() {
+        let message = Message { body: Bytes::from("Hel").into(), body_crc: 1, ..Message::default() };
+        assert_eq!(message_to_wire(message.clone(), 5).body_crc32c, None);
+        assert_eq!(message_to_wire(message, 3).body_crc32c, Some(1));
+    }
+}

@@ -137,6 +137,7 @@ impl Session {
             let waiting = self.conversation.calls_waiting();
             if may_read
                 && (1..CALLS_TOGETHER).contains(&waiting)
+                && !self.conversation.has_answers()
                 && let Some(frame) = self.requests.message().now_or_never()
             {
                 if let Err(status) = self.on_frame(frame) {
@@ -146,6 +147,9 @@ impl Session {
             }
             if waiting > 0 {
                 self.send_calls().await;
+                continue;
+            }
+            if self.conversation.has_answers() {
                 continue;
             }
             if !self.reading && self.conversation.is_idle() {

@@ -13,6 +13,11 @@ mod messaging;
 mod parts;
 mod upload;
 
+#[cfg(test)]
+mod grpc_test;
+#[cfg(test)]
+pub mod testing;
+
 use std::io;
 use std::time::Duration;
 

@@ -82,3 +82,85 @@ pub async fn serve(
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::http::{Request, StatusCode};
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::listener::Limits;
+    use crate::listener::grpc::testing::{FakeNode, fake_node, follower, serving};
+    use crate::metrics::catalog;
+
+    async fn ask(node: &FakeNode, path: &str) -> (StatusCode, String) {
+        let source: Source = Arc::new(|page| page.add(&catalog::DISK_FREE, &[("directory", "log")], 7.0));
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        let response = router(node.listener.clone(), vec![source]).oneshot(request).await.unwrap();
+        let status = response.status();
+        let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn active_replica_and_not_ready_are_told_apart() {
+        let node = fake_node(Limits::default(), serving());
+        for (role, state, ready, active) in [
+            (serving(), "active", 200, 200),
+            (follower(Some(2)), "replica", 200, 503),
+            (follower(None), "not-ready", 503, 503),
+        ] {
+            node.publisher.role.send(role).unwrap();
+            let (code, body) = ask(&node, "/health/ready").await;
+            assert_eq!(code, ready);
+            let report: serde_json::Value = serde_json::from_str(&body).unwrap();
+            assert_eq!((&report["state"], &report["queue_managers"]["QM"]), (&state.into(), &state.into()));
+            assert_eq!(ask(&node, "/health/active").await.0, active);
+            assert_eq!(ask(&node, "/health/live").await.0, 200);
+        }
+        node.publisher.role.send(serving()).unwrap();
+        node.stopping.send(true).unwrap();
+        assert_eq!(ask(&node, "/health/ready").await.0, 503);
+    }
+
+    #[tokio::test]
+    async fn metrics_are_there_on_every_node() {
+        let node = fake_node(Limits::default(), follower(Some(2)));
+        let (code, text) = ask(&node, "/metrics").await;
+        assert_eq!(code, 200);
+        for line in [
+            "trimaran_role{queue_manager=\"QM\",role=\"replica\"} 1",
+            "trimaran_queue_manager_answers{queue_manager=\"QM\"} 1",
+            "trimaran_disk_free_bytes{directory=\"log\"} 7",
+            "trimaran_session_streams 0",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is missing in\n{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_port_answers_until_it_is_told_to_stop() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let node = fake_node(Limits::default(), serving());
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = socket.local_addr().unwrap();
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let served = tokio::spawn(serve(socket, node.listener.clone(), Vec::new(), async {
+            let _ = stopped.await;
+        }));
+        let mut monitor = tokio::net::TcpStream::connect(address).await.unwrap();
+        monitor
+            .write_all(b"GET /health/ready HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            .await
+            .unwrap();
+        let mut answer = String::new();
+        monitor.read_to_string(&mut answer).await.unwrap();
+        assert!(
+            answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains("\"state\":\"active\""),
+            "{answer}"
+        );
+        stop.send(()).unwrap();
+        served.await.unwrap();
+    }
+}

@@ -1,0 +1,257 @@
+//! A node for the tests of this folder: a real inbox, and behind it a mind of forty lines that keeps one list of
+//! messages for each queue.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::DuplexStream;
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::UnboundedReceiverStream;
+
+use super::super::{Limits, Listener};
+use super::{Accepted, serve};
+use crate::mqi::{Admin, Call, Completion, Data, GetMode, PutTarget, QueueView, StatusView, Wait};
+use crate::replica::{Delivery, Mail, Mailbox, NodeHandle, Publisher, inbox};
+use crate::types::{
+    HandleId, Membership, Message, MessageId, NodeId, NodeInfo, ObjectName, QueueDefinition, QueueManagerId,
+    Reason, RoleView, SessionId, Term, Token,
+};
+
+pub struct FakeNode {
+    pub listener: Listener,
+    pub publisher: Publisher,
+    pub stopping: watch::Sender<bool>,
+    /// Ends every session with this reason.
+    pub close_all: mpsc::UnboundedSender<Reason>,
+    /// Frames of calls the mind has seen.
+    pub batches: watch::Receiver<u64>,
+    /// Connections for the node's gRPC listener.
+    pub connections: mpsc::UnboundedSender<std::io::Result<Accepted<DuplexStream>>>,
+    _warnings: watch::Sender<Vec<String>>,
+}
+
+pub fn serving() -> RoleView {
+    RoleView::Serving { term: Term(1), since: Default::default(), lease_until: Default::default() }
+}
+
+pub fn follower(leader: Option<u64>) -> RoleView {
+    RoleView::NotServing { term: Term(1), leader: leader.map(NodeId), recovering: false }
+}
+
+fn nodes() -> BTreeMap<NodeId, NodeInfo> {
+    let info = |name: &str, port: u16| NodeInfo {
+        name: name.into(),
+        peer_address: format!("127.0.0.1:{}", port - 100),
+        client_address: format!("127.0.0.1:{port}"),
+    };
+    [(NodeId(1), info("a", 7201)), (NodeId(2), info("b", 7202))].into()
+}
+
+/// Node `a` of two, with the queue manager `QM`.
+pub fn fake_node(limits: Limits, role: RoleView) -> FakeNode {
+    let name = ObjectName::new("QM").unwrap();
+    let membership =
+        Membership { voters: [NodeId(1), NodeId(2)].into(), nodes: nodes(), ..Membership::default() };
+    let (inbox, mailbox, publisher) =
+        inbox(QueueManagerId(1), name.clone(), Arc::default(), 0, role, membership);
+    let (stopping, stopping_end) = watch::channel(false);
+    let (warnings, warnings_end) = watch::channel(vec!["There is no TLS.".to_string()]);
+    let node = NodeHandle {
+        cluster: "demo".into(),
+        node: NodeId(1),
+        name: "a".into(),
+        version: "0.0.0",
+        queue_managers: [(name, inbox)].into(),
+        nodes: nodes(),
+        warnings: warnings_end,
+        stopping: stopping_end,
+    };
+    let (close_all, closes) = mpsc::unbounded_channel();
+    let (batches, batches_end) = watch::channel(0);
+    tokio::spawn(run(mailbox, closes, batches));
+    let listener = Listener::new(Arc::new(node), limits);
+    let (connections, incoming) = mpsc::unbounded_channel();
+    let incoming = UnboundedReceiverStream::new(incoming);
+    tokio::spawn(serve(listener.clone(), incoming, std::future::pending()));
+    FakeNode {
+        listener,
+        publisher,
+        stopping,
+        close_all,
+        batches: batches_end,
+        connections,
+        _warnings: warnings,
+    }
+}
+
+#[derive(Default)]
+struct Session {
+    handles: BTreeMap<HandleId, (ObjectName, usize)>,
+    waiting: Vec<(Token, HandleId)>,
+    outbox: Option<mpsc::UnboundedSender<Delivery>>,
+}
+
+#[derive(Default)]
+struct Mind {
+    sessions: BTreeMap<SessionId, Session>,
+    queues: BTreeMap<ObjectName, VecDeque<Message>>,
+    puts: u64,
+    told: Vec<(SessionId, Token, Completion)>,
+}
+
+async fn run(mut mailbox: Mailbox, mut closes: mpsc::UnboundedReceiver<Reason>, batches: watch::Sender<u64>) {
+    let mut mind = Mind::default();
+    loop {
+        let (mut mails, mut events) = (Vec::new(), Vec::new());
+        tokio::select! {
+            open = std::future::poll_fn(|cx| mailbox.poll_take(cx, &mut mails, 64, &mut events, 64)) => {
+                if !open { return }
+            }
+            Some(reason) = closes.recv() => {
+                for (_, session) in std::mem::take(&mut mind.sessions) {
+                    let _ = session.outbox.expect("open").send(Delivery::Closed { reason });
+                }
+            }
+        }
+        for mail in mails {
+            match mail {
+                Mail::Opened { session, outbox, .. } => {
+                    mind.sessions.insert(session, Session { outbox: Some(outbox), ..Session::default() });
+                }
+                Mail::Closed { session } => {
+                    mailbox.closed(session);
+                    mind.sessions.remove(&session);
+                }
+                Mail::Calls { session, calls } => {
+                    batches.send_modify(|count| *count += 1);
+                    for (token, call) in calls {
+                        mailbox.accepted(session, token, &call);
+                        if mind.sessions.contains_key(&session) {
+                            mind.on_call(session, token, call);
+                        }
+                    }
+                }
+            }
+        }
+        let mut groups: BTreeMap<SessionId, Vec<(Token, Completion)>> = BTreeMap::new();
+        for (session, token, completion) in mind.told.drain(..) {
+            mailbox.answered(session, token);
+            groups.entry(session).or_default().push((token, completion));
+        }
+        for (session, group) in groups {
+            if let Some(session) = mind.sessions.get(&session) {
+                let _ = session.outbox.as_ref().expect("open").send(Delivery::Completions(group));
+            }
+        }
+    }
+}
+
+impl Mind {
+    fn on_call(&mut self, id: SessionId, token: Token, call: Call) {
+        let session = self.sessions.get_mut(&id).expect("open");
+        let completion = match call {
+            Call::Open { handle, queue, .. } => match queue.as_str() {
+                "NOPE" => Completion::failed(Reason::UnknownObjectName),
+                _ => {
+                    session.handles.insert(handle, (queue, 0));
+                    Completion::done()
+                }
+            },
+            Call::Put(put) => {
+                let queue = match put.to {
+                    PutTarget::Queue(queue) => queue,
+                    PutTarget::Handle(handle) => session.handles[&handle].0.clone(),
+                };
+                self.puts += 1;
+                let message_id = MessageId::from_slice(&self.puts.to_be_bytes()).unwrap();
+                self.queues.entry(queue.clone()).or_default().push_back(put.message);
+                self.told.push((id, token, Completion::ok(Data::Placed { message_id, duplicate: false })));
+                return self.serve_waiters(&queue);
+            }
+            Call::Get(get) => {
+                let Some((queue, cursor)) = session.handles.get_mut(&get.handle) else {
+                    return self.told.push((id, token, Completion::failed(Reason::HobjError)));
+                };
+                let messages = self.queues.entry(queue.clone()).or_default();
+                let message = match get.mode {
+                    GetMode::BrowseFirst | GetMode::BrowseNext => {
+                        *cursor = if get.mode == GetMode::BrowseFirst { 0 } else { *cursor };
+                        *cursor += 1;
+                        messages.get(*cursor - 1).cloned()
+                    }
+                    _ => messages.pop_front(),
+                };
+                match message {
+                    Some(message) => got(message),
+                    None if get.wait != Wait::No => return session.waiting.push((token, get.handle)),
+                    None => Completion::failed(Reason::NoMsgAvailable),
+                }
+            }
+            Call::CancelGet { token: cancelled } => {
+                if let Some(at) = session.waiting.iter().position(|(token, _)| *token == cancelled) {
+                    session.waiting.remove(at);
+                    self.told.push((id, cancelled, Completion::failed(Reason::NoMsgAvailable)));
+                }
+                Completion::done()
+            }
+            Call::Admin(Admin::Status) => Completion::ok(Data::Status(Box::new(status()))),
+            Call::Admin(Admin::ShowQueues { .. }) => {
+                let queues = self.queues.iter().map(|(name, messages)| QueueView {
+                    definition: QueueDefinition::new(name.clone()),
+                    depth: messages.len() as u64,
+                    not_persistent: 0,
+                    uncommitted: 0,
+                    open_input: 0,
+                    open_output: 0,
+                    oldest_age: Duration::ZERO,
+                });
+                Completion::ok(Data::Queues(queues.collect()))
+            }
+            Call::Admin(Admin::ChangeMembership(_)) => {
+                let progress = Data::Progress { step: "catching up".into(), fraction: 0.5 };
+                self.told.push((id, token, Completion::ok(progress)));
+                Completion::done()
+            }
+            _ => Completion::done(),
+        };
+        self.told.push((id, token, completion));
+    }
+
+    fn serve_waiters(&mut self, queue: &ObjectName) {
+        for (id, session) in &mut self.sessions {
+            let handles = &session.handles;
+            let Some(at) = session.waiting.iter().position(|(_, handle)| handles[handle].0 == *queue) else {
+                continue;
+            };
+            let Some(message) = self.queues.get_mut(queue).and_then(VecDeque::pop_front) else { return };
+            let (token, _) = session.waiting.remove(at);
+            self.told.push((*id, token, got(message)));
+        }
+    }
+}
+
+fn got(message: Message) -> Completion {
+    Completion::ok(Data::Got { body_length: message.body.len(), message: Box::new(message) })
+}
+
+fn status() -> StatusView {
+    StatusView {
+        role: "active",
+        leader: Some(NodeId(1)),
+        serving_for: Duration::from_secs(5),
+        term: Term(1),
+        commit: crate::types::Index(7),
+        applied: crate::types::Index(7),
+        quorum_live: 2,
+        quorum_of: 2,
+        membership: Membership { nodes: nodes(), ..Membership::default() },
+        instances: Vec::new(),
+        queues: 1,
+        messages: 0,
+        not_persistent: 0,
+        sessions: 1,
+        dead_letter_queue: None,
+        puts_refused: None,
+    }
+}
