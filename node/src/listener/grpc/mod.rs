@@ -108,11 +108,17 @@ fn router(listener: &Listener, gate: Gate, reporter: HealthReporter) -> Router {
 async fn report_health(listener: &Listener, reporter: &HealthReporter) {
     let mut roles: Vec<_> =
         listener.node.queue_managers.values().map(|inbox| inbox.published().role.clone()).collect();
+    let mut told = None;
     loop {
-        let serves = roles.iter_mut().any(|role| role.borrow_and_update().is_serving());
-        let status = if serves { ServingStatus::Serving } else { ServingStatus::NotServing };
-        for name in HEALTH_NAMES {
-            reporter.set_service_status(name, status).await;
+        // All of them are looked at, or the ones that were not would count as changed at once.
+        let serving = roles.iter_mut().filter(|role| role.borrow_and_update().is_serving()).count();
+        let status = if serving > 0 { ServingStatus::Serving } else { ServingStatus::NotServing };
+        // A role is published with every renewal of its lease.
+        if told != Some(status) {
+            told = Some(status);
+            for name in HEALTH_NAMES {
+                reporter.set_service_status(name, status).await;
+            }
         }
         // A role whose sender is gone never changes again.
         let changes = roles.iter_mut().map(|role| {

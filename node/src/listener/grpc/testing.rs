@@ -120,13 +120,13 @@ async fn run(mut mailbox: Mailbox, mut closes: mpsc::UnboundedReceiver<Reason>, 
                     mind.sessions.insert(session, Session { outbox: Some(outbox), ..Session::default() });
                 }
                 Mail::Closed { session } => {
-                    mailbox.closed(session);
                     mind.sessions.remove(&session);
                 }
                 Mail::Calls { session, calls } => {
                     batches.send_modify(|count| *count += 1);
                     for (token, call) in calls {
-                        mailbox.accepted(session, token, &call);
+                        // Answers may wait; their bytes need not.
+                        mailbox.give_back(mailbox.weight(&call) as usize);
                         if mind.sessions.contains_key(&session) {
                             mind.on_call(session, token, call);
                         }
@@ -136,7 +136,6 @@ async fn run(mut mailbox: Mailbox, mut closes: mpsc::UnboundedReceiver<Reason>, 
         }
         let mut groups: BTreeMap<SessionId, Vec<(Token, Completion)>> = BTreeMap::new();
         for (session, token, completion) in mind.told.drain(..) {
-            mailbox.answered(session, token);
             groups.entry(session).or_default().push((token, completion));
         }
         for (session, group) in groups {
