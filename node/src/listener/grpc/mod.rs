@@ -111,7 +111,8 @@ async fn report_health(listener: &Listener, reporter: &HealthReporter) {
     let mut told = None;
     loop {
         // All of them are looked at, or the ones that were not would count as changed at once.
-        let serving = roles.iter_mut().filter(|role| role.borrow_and_update().is_serving()).count();
+        let serving =
+            roles.iter_mut().map(|role| u32::from(role.borrow_and_update().is_serving())).sum::<u32>();
         let status = if serving > 0 { ServingStatus::Serving } else { ServingStatus::NotServing };
         // A role is published with every renewal of its lease.
         if told != Some(status) {
