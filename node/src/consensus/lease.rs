@@ -220,9 +220,9 @@ mod tests {
         }
         assert!(lease.sent.len() < 12, "{}", lease.sent.len());
         lease.on_answer(B, 3);
-        assert_eq!(lease.until(A, &three, at(1)), None);
+        assert_eq!(lease.until(A, &three, at(9950)), None);
         lease.on_answer(B, 100);
-        assert_eq!(lease.until(A, &three, at(1)), Some(at(9900 + 900)));
+        assert_eq!(lease.until(A, &three, at(9950)), Some(at(9900 + 900)));
     }
 
     #[test]

@@ -21,6 +21,9 @@ mod membership;
 mod lease;
 mod timeouts;
 
+#[cfg(test)]
+mod cluster_test;
+
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
@@ -1082,6 +1085,7 @@ impl Consensus {
             self.role_changes += 1;
             self.timeout = self.draw_timeout();
             if led {
+                self.lease.begin();
                 self.raw.mut_store().drop_loaded();
             }
             if role.1 == StateRole::Leader {
