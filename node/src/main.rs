@@ -1,1 +1,156 @@
-fn main() {}
+//! `trimaran-node`: arguments, then `runtime::run`.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use trimaran_node::config::{self, Config, Finding};
+use trimaran_node::runtime::{self, FatalReason};
+use trimaran_node::types::QueueManagerId;
+
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+/// A node of a Trimaran cluster: queue managers that survive the loss of machines.
+#[derive(Parser)]
+#[command(name = "trimaran-node", version, after_help = EXAMPLES, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  trimaran-node check --config cluster.toml --node a    what is wrong, and what to do about it
+  trimaran-node run --config cluster.toml --node a      until SIGTERM, which hands the queue managers over first
+  trimaran certs init                                   certificates for a cluster that has none
+
+A cluster file is the same on every node:
+  cluster = \"demo\"
+  [[nodes]]
+  name = \"a\"
+  id = 1
+  peer = \"127.0.0.1:7101\"        # the other nodes connect here
+  client = \"127.0.0.1:7201\"      # clients connect here
+  http = \"127.0.0.1:7301\"        # /health/ready, /health/active, /metrics
+  # … and nodes b and c
+  [[queue_managers]]
+  name = \"ha.queue.manager\"
+  id = 1
+  [directories]
+  log = \"/var/lib/trimaran/{node}/log\"
+  data = \"/var/lib/trimaran/{node}/data\"
+
+Exit status: 0 stopped as told, or nothing is wrong; 1 check or inspect found something; 2 wrong arguments;
+  10 configuration, 11 listen, 12 directory, 13 log-open, 14 log-write, 15 store, 16 system, 17 stopped-at-once, 70 bug";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs the node until it is told to stop (SIGTERM, SIGINT); SIGHUP loads certificates again
+    Run(NodeArguments),
+    /// Looks at ports, directories, certificates, clocks and peers without starting: what is wrong and what to do
+    Check(NodeArguments),
+    /// Prints what is in a log directory and which places are damaged; also beside a running node
+    InspectLog {
+        /// The log directory, as in the cluster file under [directories]
+        directory: PathBuf,
+        /// Only the queue manager with this id
+        #[arg(long, value_name = "ID")]
+        queue_manager: Option<u32>,
+    },
+}
+
+#[derive(Args)]
+struct NodeArguments {
+    /// The cluster file; the same on every node
+    #[arg(long, short, value_name = "FILE", env = "TRIMARAN_CONFIG")]
+    config: PathBuf,
+    /// Which of the file's nodes this is; instead of `node = "…"` in the file
+    #[arg(long, short, value_name = "NAME", env = "TRIMARAN_NODE")]
+    node: Option<String>,
+    /// Overrides one key of the file, for example --set limits.sessions=2000 (may be repeated)
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    settings: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Run(arguments) => run(&arguments),
+        Command::Check(arguments) => check(&arguments),
+        Command::InspectLog { directory, queue_manager } => {
+            let mut out = std::io::stdout().lock();
+            report(trimaran_node::log_store::inspect::print(
+                &directory,
+                queue_manager.map(QueueManagerId),
+                &mut out,
+            ))
+        }
+    }
+}
+
+fn load(arguments: &NodeArguments) -> Result<Config, ExitCode> {
+    Config::load(&arguments.config, arguments.node.as_deref(), &arguments.settings).map_err(|error| {
+        eprintln!("trimaran-node: {error}");
+        ExitCode::from(FatalReason::Configuration.status())
+    })
+}
+
+fn run(arguments: &NodeArguments) -> ExitCode {
+    let config = match load(arguments) {
+        Ok(config) => config,
+        Err(status) => return status,
+    };
+    match runtime::run(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fatal) => {
+            eprintln!("trimaran-node: {fatal}");
+            ExitCode::from(fatal.reason.status())
+        }
+    }
+}
+
+fn check(arguments: &NodeArguments) -> ExitCode {
+    let config = match load(arguments) {
+        Ok(config) => config,
+        Err(status) => return status,
+    };
+    let checked = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map(|runtime| runtime.block_on(config::check(&config)));
+    let checked = match checked {
+        Ok(checked) => checked,
+        Err(error) => {
+            eprintln!("trimaran-node: cannot start an async runtime: {error}");
+            return ExitCode::from(FatalReason::System.status());
+        }
+    };
+    let mut out = std::io::stdout().lock();
+    for finding in &checked.findings {
+        // A closed pipe is no reason for another exit status.
+        let _ = match finding {
+            Finding::Fine(text) => writeln!(out, "ok       {text}"),
+            Finding::Warning(text) => writeln!(out, "warning  {text}"),
+            Finding::Wrong(text) => writeln!(out, "WRONG    {text}"),
+        };
+    }
+    if checked.is_fine() { ExitCode::SUCCESS } else { ExitCode::from(1) }
+}
+
+/// Of an inspection: how many places are damaged.
+fn report(result: std::io::Result<usize>) -> ExitCode {
+    match result {
+        Ok(0) => ExitCode::SUCCESS,
+        Ok(damaged) => {
+            eprintln!(
+                "trimaran-node: {damaged} damaged places; the node repairs them from its peers when it starts"
+            );
+            ExitCode::from(1)
+        }
+        Err(error) => {
+            eprintln!("trimaran-node: {error}");
+            ExitCode::from(1)
+        }
+    }
+}

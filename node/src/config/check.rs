@@ -294,6 +294,7 @@ fn try_write(directory: &Path) -> io::Result<()> {
 pub struct Filesystem {
     pub kind: String,
     pub free_bytes: u64,
+    pub total_bytes: u64,
 }
 
 /// Asks the kernel. The path must exist.
@@ -319,15 +320,14 @@ pub fn filesystem(path: &Path) -> io::Result<Filesystem> {
         0xFF53_4D42 | 0xFE53_4D42 => "cifs",
         0x6573_5546 => "fuse",
         0x794C_7630 => "overlay",
-        other => {
-            return Ok(Filesystem { kind: format!("file system {other:#x}"), free_bytes: free(&answer) });
-        }
+        other => &format!("file system {other:#x}"),
     };
-    Ok(Filesystem { kind: kind.to_owned(), free_bytes: free(&answer) })
-}
-
-fn free(answer: &libc::statfs) -> u64 {
-    answer.f_bavail.saturating_mul(answer.f_bsize as u64)
+    let bytes = |blocks: u64| blocks.saturating_mul(answer.f_bsize as u64);
+    Ok(Filesystem {
+        kind: kind.to_owned(),
+        free_bytes: bytes(answer.f_bavail),
+        total_bytes: bytes(answer.f_blocks),
+    })
 }
 
 fn check_clock(report: &mut CheckReport) {

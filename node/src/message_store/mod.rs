@@ -20,7 +20,7 @@ pub use self::install::Incoming;
 pub use self::reader::{Loaded, StoreReaders};
 pub use self::rocks::{RocksStore, Rows, StoreOptions, StoreUse};
 pub use self::snapshot::{ResumeKey, StoreSnapshot};
-pub use self::writer::{StoreHandle, StoreThread, StoreThreadOptions};
+pub use self::writer::{StoreAnswers, StoreHandle, StoreThread, StoreThreadOptions};
 
 use std::path::PathBuf;
 

@@ -17,7 +17,7 @@ use tonic::server::{Grpc, NamedService, StreamingService};
 use tonic::{Request, Response, Status};
 use trimaran_proto::replica::v1::{PeerAck, PeerFrame, SnapshotAck, SnapshotChunk};
 
-use super::frame::{FRAME_BYTES_MAX, FrameCodec};
+use super::frame::{FRAME_BYTES_MAX, FrameCodec, weight};
 use super::{Link, PROTOCOL_VERSION, PeerName, Peers, snapshot_stream};
 use crate::replica::Event;
 use crate::types::{NodeId, QueueManagerId};
@@ -229,6 +229,7 @@ async fn read(
             Ok(Some(frame)) => {
                 let count = frame.messages.len() as u64;
                 link.counters.messages_received.fetch_add(count, Ordering::Relaxed);
+                link.counters.bytes_received.fetch_add(weight(&frame.messages) as u64, Ordering::Relaxed);
                 for message in frame.messages {
                     let Some(inbox) = peers.inboxes.get(&QueueManagerId(message.queue_manager)) else {
                         continue;

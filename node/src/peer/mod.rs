@@ -93,6 +93,7 @@ struct LinkCounters {
     bytes_sent: AtomicU64,
     messages_dropped: AtomicU64,
     messages_received: AtomicU64,
+    bytes_received: AtomicU64,
     connects: AtomicU64,
 }
 
@@ -110,6 +111,7 @@ pub struct PeerView {
     pub bytes_sent: u64,
     pub messages_dropped: u64,
     pub messages_received: u64,
+    pub bytes_received: u64,
     pub connects: u64,
 }
 
@@ -261,6 +263,7 @@ impl Link {
             bytes_sent: count(&self.counters.bytes_sent),
             messages_dropped: count(&self.counters.messages_dropped),
             messages_received: count(&self.counters.messages_received),
+            bytes_received: count(&self.counters.bytes_received),
             connects: count(&self.counters.connects),
         }
     }

@@ -49,6 +49,8 @@ pub trait Hands: Send + 'static {
     fn set_membership(&mut self, membership: Membership);
     /// The node was removed from the group for good.
     fn removed(&mut self);
+    /// Everything one turn asked for has been said.
+    fn turn_ended(&mut self);
 }
 
 pub struct Driver<H> {
@@ -185,6 +187,7 @@ impl<H: Hands> Driver<H> {
             self.carry_out(action);
         }
         self.flush();
+        self.hands.turn_ended();
         if now.instant.since(self.stats_published) >= STATS_EVERY {
             self.stats_published = now.instant;
             let stats = self.replica.stats();

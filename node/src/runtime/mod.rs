@@ -1,18 +1,25 @@
 //! Threads, clock, start and stop (L6): knows every module, decides nothing.
 //!
-//! Reading order: `run` (start and stop), `driver` (the mind's task), `clock`, `threads`, `shutdown`, `directories`,
-//! `recover` and `snapshots` (the two stores together, and towards the peers), `notices` (standing warnings), `diagnostics` and `fatal` (how a process ends).
+//! Reading order: `run` (start and stop), `driver` (the mind's task), `hands` (what carries out its actions), `stores`,
+//! `recover` and `snapshots` (the two stores together, and towards the peers), `clock`, `threads`, `shutdown`,
+//! `directories`, `notices` (standing warnings), `figures` (for the page of metrics), `diagnostics` and `fatal` (how a
+//! process ends).
 
 mod clock;
 mod diagnostics;
 mod directories;
 mod driver;
 mod fatal;
+mod figures;
+mod hands;
 mod notices;
 pub mod recover;
+mod run;
 mod shutdown;
 pub mod snapshots;
+mod stores;
 mod threads;
 
 pub use driver::{Driver, Hands};
 pub use fatal::{Fatal, FatalReason};
+pub use run::run;

@@ -24,6 +24,8 @@ use super::tls::Tls;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Audience {
     Clients,
+    /// Programs that read health and metrics; they have no certificates.
+    Monitors,
     /// Only nodes of this cluster, each with its own certificate.
     Peers,
 }
@@ -130,6 +132,7 @@ async fn welcome(
     };
     let config = match audience {
         Audience::Clients => tls.server_for_clients(),
+        Audience::Monitors => tls.server_for_monitors(),
         Audience::Peers => tls.server_for_peers(),
     };
     let stream = TlsAcceptor::from(config).accept(stream).await?;

@@ -72,6 +72,7 @@ pub struct Tls {
 struct Loaded {
     for_clients: Arc<ServerConfig>,
     for_peers: Arc<ServerConfig>,
+    for_monitors: Arc<ServerConfig>,
     provider: Arc<CryptoProvider>,
     roots: Arc<RootCertStore>,
     chain: Vec<CertificateDer<'static>>,
@@ -118,6 +119,11 @@ impl Tls {
     /// the handshake.
     pub fn server_for_peers(&self) -> Arc<ServerConfig> {
         self.loaded.load().for_peers.clone()
+    }
+
+    /// For health and metrics: nobody has to show a certificate.
+    pub fn server_for_monitors(&self) -> Arc<ServerConfig> {
+        self.loaded.load().for_monitors.clone()
     }
 
     /// For a connection to the peer of this name, and nobody else.
@@ -184,6 +190,7 @@ impl Loaded {
         Ok(Loaded {
             for_clients: server(options.clients_required, rustls::DEFAULT_VERSIONS)?,
             for_peers: server(true, &[&rustls::version::TLS13])?,
+            for_monitors: server(false, rustls::DEFAULT_VERSIONS)?,
             provider: provider.clone(),
             roots: roots.clone(),
             chain,

@@ -1,0 +1,481 @@
+//! Start and stop of a node, in order.
+//!
+//! Start: log, directories, certificates, sockets, stores, recovery, minds, peers, listeners, ready.
+//! Stop: no new sessions, leadership handed over, listeners drained, minds, peers, log and store.
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
+use std::net::TcpListener as StdListener;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use futures::StreamExt;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::driver::Driver;
+use super::fatal::{Fatal, FatalReason, fatal};
+use super::hands::NodeHands;
+use super::notices::{self, Standing};
+use super::recover::Started;
+use super::shutdown::{Signals, Told};
+use super::stores::{self, Stores};
+use super::{diagnostics, directories, figures, threads};
+use crate::config::{self, Config};
+use crate::consensus;
+use crate::listener::{self, Accepted, Listener};
+use crate::log_store::{DiskWatch, RoomThresholds};
+use crate::peer::{self, PeerName, PeerService, Peers};
+use crate::replica::{self, DiskRoom, Event, Inbox, NodeHandle, Replica};
+use crate::security::{self, AcceptLimits, Audience, ConnectionInfo, Principal, Tls};
+use crate::types::{QueueManagerId, RoleView};
+
+const DISK_LOOK_EVERY: Duration = Duration::from_secs(1);
+const CERTIFICATES_LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// Runs a node until it is told to stop.
+pub fn run(config: Config) -> Result<(), Fatal> {
+    diagnostics::start_log(&config.log);
+    diagnostics::end_on_panic();
+    tracing::info!(
+        cluster = config.cluster,
+        node = config.name,
+        id = config.node.0,
+        release = env!("CARGO_PKG_VERSION"),
+        "starting"
+    );
+    let _directories = directories::prepare(&config)?;
+    let tls = match config.tls_options() {
+        None => None,
+        Some(options) => {
+            let loaded = Tls::load(options).map_err(|error| Fatal::new(FatalReason::Configuration, error))?;
+            Some(Arc::new(loaded))
+        }
+    };
+    let sockets = Sockets::bind(&config)?;
+    let standing = Standing::default();
+    let (stores, started) = stores::open(&config, &standing)?;
+    let runtime = threads::runtime(config.threads)
+        .map_err(|error| Fatal::new(FatalReason::System, format!("start the async runtime: {error}")))?;
+    let result = runtime.block_on(async {
+        let node = Node::start(config, tls, sockets, standing, stores, started)?;
+        node.until_stopped().await
+    });
+    // What still runs then is a client that does not end its stream.
+    runtime.shutdown_timeout(Duration::from_millis(200));
+    result
+}
+
+struct Sockets {
+    peer: StdListener,
+    client: StdListener,
+    http: StdListener,
+}
+
+impl Sockets {
+    fn bind(config: &Config) -> Result<Sockets, Fatal> {
+        let this = config.this();
+        let bind = |what: &str, address: &str| {
+            let refused = |reason: String| {
+                let text =
+                    format!("listen for {what} on {address}: {reason}; trimaran-node check says what to do");
+                Fatal::new(FatalReason::Listen, text)
+            };
+            let addresses = config::resolve(address).map_err(&refused)?;
+            let socket =
+                StdListener::bind(addresses.as_slice()).map_err(|error| refused(error.to_string()))?;
+            socket.set_nonblocking(true).map_err(|error| refused(error.to_string()))?;
+            Ok::<_, Fatal>(socket)
+        };
+        Ok(Sockets {
+            peer: bind("peers", &this.peer_listen)?,
+            client: bind("clients", &this.client_listen)?,
+            http: bind("monitors", &this.http_listen)?,
+        })
+    }
+}
+
+/// A node that runs.
+struct Node {
+    config: Config,
+    tls: Option<Arc<Tls>>,
+    standing: Standing,
+    stores: Stores,
+    inboxes: BTreeMap<QueueManagerId, Inbox>,
+    peers: Arc<Peers>,
+    signals: Signals,
+    stopping: watch::Sender<bool>,
+    /// Closed listeners: set after leadership was handed over.
+    closing: watch::Sender<bool>,
+    minds: Vec<JoinHandle<()>>,
+    listeners: Vec<JoinHandle<()>>,
+    helpers: Vec<JoinHandle<()>>,
+}
+
+impl Node {
+    fn start(
+        config: Config,
+        tls: Option<Arc<Tls>>,
+        sockets: Sockets,
+        standing: Standing,
+        opened: stores::Opened,
+        started: Vec<Started>,
+    ) -> Result<Node, Fatal> {
+        let system =
+            |what: &str, error: std::io::Error| Fatal::new(FatalReason::System, format!("{what}: {error}"));
+        let signals = Signals::listen().map_err(|error| system("listen to signals", error))?;
+        let session_ids = Arc::new(AtomicU64::new(0));
+        let mut inboxes = BTreeMap::new();
+        let mut beginnings = Vec::new();
+        for one in started {
+            let role = RoleView::NotServing {
+                term: one.recovered.hard_state.term,
+                leader: None,
+                recovering: one.recovered.recovering,
+            };
+            let (inbox, mailbox, publisher) = replica::inbox(
+                one.queue_manager.id(),
+                one.queue_manager.name().clone(),
+                session_ids.clone(),
+                config.limits.unanswered_bytes,
+                role,
+                one.recovered.snapshot.membership.clone(),
+            );
+            inboxes.insert(one.queue_manager.id(), inbox.clone());
+            beginnings.push((one, inbox, mailbox, publisher));
+        }
+        let stores = opened.start(inboxes.clone(), &standing)?;
+        let peers = Peers::start(
+            peer::Options {
+                cluster: config.cluster.clone(),
+                node: config.node,
+                unsent_bytes: config.limits.peer_unsent_bytes,
+                snapshot_bytes_per_second: config.limits.snapshot_bytes_per_second,
+            },
+            config::peer_tls(tls.clone()),
+            inboxes.clone(),
+            stores.snapshots(),
+            config.nodes.iter().map(|(id, node)| (*id, node.info.clone())).collect(),
+        );
+
+        let mut minds = Vec::new();
+        for (one, inbox, mailbox, publisher) in beginnings {
+            let id = one.queue_manager.id();
+            let name = one.queue_manager.name().to_string();
+            peers.set_membership(id, one.recovered.snapshot.membership.clone());
+            let hands = NodeHands::new(inbox, &stores, peers.clone(), standing.clone());
+            let options = replica_options(&config, id, one.queue_manager.name().clone());
+            let replica = Replica::new(options, one.recovered, one.queue_manager, seed());
+            let driver = Driver::new(replica, id.0, name, mailbox, publisher, hands);
+            minds.push(tokio::spawn(driver.run()));
+        }
+
+        let (warnings, warnings_seen) = watch::channel(config.standing_warnings());
+        let (stopping, stopping_seen) = watch::channel(false);
+        let (closing, closing_seen) = watch::channel(false);
+        let handle = Arc::new(NodeHandle {
+            cluster: config.cluster.clone(),
+            node: config.node,
+            name: config.name.clone(),
+            version: env!("CARGO_PKG_VERSION"),
+            queue_managers: inboxes.values().map(|inbox| (inbox.name().clone(), inbox.clone())).collect(),
+            nodes: config.nodes.iter().map(|(id, node)| (*id, node.info.clone())).collect(),
+            warnings: warnings_seen,
+            stopping: stopping_seen,
+        });
+        let listeners = start_listeners(&config, &tls, sockets, handle, &peers, &stores, closing_seen)?;
+
+        let helpers = vec![
+            tokio::spawn(watch_disks(&config, inboxes.clone(), standing.clone())),
+            tokio::spawn(notices::keep(
+                config.standing_warnings(),
+                standing.clone(),
+                peers.clone(),
+                tls.clone(),
+                warnings,
+            )),
+            tokio::spawn(watch_certificates(tls.clone(), standing.clone())),
+            tokio::spawn(feed_watchdog(inboxes.values().cloned().collect())),
+        ];
+        for warning in config.standing_warnings() {
+            tracing::warn!("{warning}");
+        }
+        Ok(Node {
+            config,
+            tls,
+            standing,
+            stores,
+            inboxes,
+            peers,
+            signals,
+            stopping,
+            closing,
+            minds,
+            listeners,
+            helpers,
+        })
+    }
+
+    async fn until_stopped(mut self) -> Result<(), Fatal> {
+        let this = self.config.this();
+        tracing::info!(
+            peers = this.peer_listen,
+            clients = this.client_listen,
+            http = this.http_listen,
+            tls = self.tls.is_some(),
+            "ready"
+        );
+        notify_systemd(&[sd_notify::NotifyState::Ready]);
+        loop {
+            match self.signals.next().await {
+                Told::Reload => self.reload(),
+                Told::Stop => break,
+            }
+        }
+        tracing::info!("told to stop: handing over");
+        notify_systemd(&[sd_notify::NotifyState::Stopping]);
+        let Node {
+            config,
+            stores,
+            inboxes,
+            peers,
+            mut signals,
+            stopping,
+            closing,
+            minds,
+            listeners,
+            helpers,
+            ..
+        } = self;
+        tokio::select! {
+            () = stop(&config, stores, inboxes, peers, stopping, closing, minds, listeners, helpers) => {}
+            never = signals.second() => never,
+        }
+        tracing::info!("stopped");
+        Ok(())
+    }
+
+    fn reload(&self) {
+        let Some(tls) = &self.tls else { return };
+        match tls.reload() {
+            Ok(()) => {
+                tracing::info!("certificates loaded again");
+                self.standing.certificates(None);
+            }
+            Err(error) => {
+                tracing::error!(%error, "certificates not loaded; those from before stay in use");
+                self.standing.certificates(Some(error.to_string()));
+            }
+        }
+    }
+}
+
+#[expect(clippy::too_many_arguments)]
+async fn stop(
+    config: &Config,
+    stores: Stores,
+    inboxes: BTreeMap<QueueManagerId, Inbox>,
+    peers: Arc<Peers>,
+    stopping: watch::Sender<bool>,
+    closing: watch::Sender<bool>,
+    minds: Vec<JoinHandle<()>>,
+    listeners: Vec<JoinHandle<()>>,
+    helpers: Vec<JoinHandle<()>>,
+) {
+    stopping.send_replace(true);
+    for inbox in inboxes.values() {
+        let _ = inbox.deliver(Event::Drain).await;
+    }
+    let handed_over = async {
+        for inbox in inboxes.values() {
+            let mut role = inbox.published().role.clone();
+            let _ = role.wait_for(|role| matches!(role, RoleView::NotServing { .. })).await;
+        }
+    };
+    if tokio::time::timeout(config.timing.stop, handed_over).await.is_err() {
+        tracing::warn!(after = ?config.timing.stop, "nobody took over in time: stopping all the same");
+    }
+    closing.send_replace(true);
+    for listener in listeners {
+        let _ = listener.await;
+    }
+    for task in helpers.into_iter().chain(minds) {
+        task.abort();
+        let _ = task.await;
+    }
+    peers.stop();
+    // Joins the threads: whatever was promised is synced before.
+    let _ = tokio::task::spawn_blocking(move || stores.stop()).await;
+}
+
+fn replica_options(config: &Config, id: QueueManagerId, name: crate::types::ObjectName) -> replica::Options {
+    let timing = &config.timing;
+    let consensus = consensus::Options {
+        node: config.node,
+        seed: seed(),
+        heartbeat: timing.heartbeat,
+        election: timing.election,
+        election_spread: timing.election.mul_f64(0.6),
+        tick: (timing.heartbeat / 2).max(Duration::from_millis(5)),
+        ..consensus::Options::default()
+    };
+    replica::Options {
+        window_bytes: config.limits.window_bytes,
+        log_retain_bytes: config.limits.log_retain_bytes,
+        ..replica::Options::new(id, name, consensus)
+    }
+}
+
+/// From the operating system, by way of the hash seed: nodes must not draw the same election timeouts.
+fn seed() -> u64 {
+    RandomState::new().hash_one(std::process::id())
+}
+
+fn start_listeners(
+    config: &Config,
+    tls: &Option<Arc<Tls>>,
+    sockets: Sockets,
+    handle: Arc<NodeHandle>,
+    peers: &Arc<Peers>,
+    stores: &Stores,
+    closing: watch::Receiver<bool>,
+) -> Result<Vec<JoinHandle<()>>, Fatal> {
+    let socket = |socket: StdListener| {
+        TcpListener::from_std(socket).map_err(|error| Fatal::new(FatalReason::Listen, error))
+    };
+    let closed = |closing: &watch::Receiver<bool>| {
+        let mut closing = closing.clone();
+        async move {
+            let _ = closing.wait_for(|closing| *closing).await;
+        }
+    };
+    let limits = listener::Limits {
+        connections_max: config.limits.connections,
+        sessions_max: config.limits.sessions,
+        ..listener::Limits::default()
+    };
+    let listener = Listener::new(handle, limits);
+
+    let incoming = security::incoming(
+        socket(sockets.client)?,
+        tls.clone(),
+        Audience::Clients,
+        AcceptLimits::connections(config.limits.connections),
+    );
+    let incoming = incoming.map(|accepted| {
+        accepted.map(|connection| {
+            let info = connection.info();
+            let peer = listener::Peer::new(info.remote, info.principal.identity());
+            Accepted::new(connection, peer)
+        })
+    });
+    let clients = listener::grpc::serve(listener.clone(), incoming, closed(&closing));
+    let clients = tokio::spawn(async move {
+        if let Err(error) = clients.await {
+            fatal(FatalReason::Listen, format_args!("listener of clients: {error}"));
+        }
+    });
+
+    let incoming = security::incoming(
+        socket(sockets.peer)?,
+        tls.clone(),
+        Audience::Peers,
+        AcceptLimits::connections(1024),
+    );
+    let service = PeerService::new(peers.clone(), peer_name(config.cluster.clone()));
+    let peers_closed = closed(&closing);
+    let peer_service = tokio::spawn(async move {
+        // Streams of peers never end by themselves: they are not waited for.
+        tokio::select! {
+            served = service.serve(incoming, std::future::pending()) => {
+                if let Err(error) = served {
+                    fatal(FatalReason::Listen, error);
+                }
+            }
+            () = peers_closed => {}
+        }
+    });
+
+    let sources = figures::sources(config, peers.clone(), stores);
+    let http = listener::http::serve(socket(sockets.http)?, listener, sources, closed(&closing));
+    let http = tokio::spawn(http);
+    Ok(vec![clients, peer_service, http])
+}
+
+/// The node whose certificate a connection of a peer showed.
+fn peer_name(own: String) -> PeerName {
+    Arc::new(move |extensions| match extensions.get::<ConnectionInfo>() {
+        Some(ConnectionInfo { tls: true, principal, .. }) => Some(match principal {
+            Principal::Node { cluster, name } if *cluster == own => name.clone(),
+            other => format!("{other:?}"),
+        }),
+        _ => None,
+    })
+}
+
+fn watch_disks(
+    config: &Config,
+    inboxes: BTreeMap<QueueManagerId, Inbox>,
+    standing: Standing,
+) -> impl Future<Output = ()> + Send + 'static {
+    let reserve = config.limits.disk_reserve_bytes;
+    let directories = [config.log_directory.clone(), config.data_directory.clone()];
+    async move {
+        let thresholds = RoomThresholds::low_at(reserve);
+        let mut disks = DiskWatch::new(directories.map(|directory| (directory, thresholds)));
+        loop {
+            if let Some(room) = disks.look() {
+                match &room {
+                    DiskRoom::Low { text } => tracing::error!("{text}"),
+                    DiskRoom::Enough => tracing::info!("the disks have room"),
+                }
+                standing.disk(&room);
+                for inbox in inboxes.values() {
+                    let _ = inbox.deliver(Event::Disk { room: room.clone() }).await;
+                }
+            }
+            tokio::time::sleep(DISK_LOOK_EVERY).await;
+        }
+    }
+}
+
+async fn watch_certificates(tls: Option<Arc<Tls>>, standing: Standing) {
+    let Some(tls) = tls else { return };
+    loop {
+        tokio::time::sleep(CERTIFICATES_LOOK_EVERY).await;
+        match tls.reload_if_changed() {
+            Ok(false) => {}
+            Ok(true) => {
+                tracing::info!("certificates changed on disk and were loaded");
+                standing.certificates(None);
+            }
+            Err(error) => {
+                tracing::error!(%error, "certificates changed on disk and cannot be used; those from before stay");
+                standing.certificates(Some(error.to_string()));
+            }
+        }
+    }
+}
+
+/// Tells systemd that the minds still turn, if it wants to know.
+async fn feed_watchdog(inboxes: Vec<Inbox>) {
+    let Some(limit) = sd_notify::watchdog_enabled() else { return };
+    let mut turned = vec![0; inboxes.len()];
+    loop {
+        tokio::time::sleep(limit / 3).await;
+        let turns: Vec<u64> = inboxes.iter().map(|inbox| inbox.published().stats.borrow().turns).collect();
+        // A mind begins a turn every few milliseconds, whether there is work or not.
+        if turns.iter().zip(&turned).all(|(now, before)| now > before) {
+            notify_systemd(&[sd_notify::NotifyState::Watchdog]);
+        }
+        turned = turns;
+    }
+}
+
+fn notify_systemd(states: &[sd_notify::NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::debug!(%error, "systemd was not told");
+    }
+}

@@ -1,0 +1,183 @@
+//! Log and message store of the node: opened, recovered, given their threads, and stopped.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::fatal::{Fatal, FatalReason, fatal};
+use super::notices::Standing;
+use super::recover::{self, Expected, RecoverError, Started};
+use super::snapshots::Snapshots;
+use crate::config::{Config, filesystem};
+use crate::log_store::{LogHandle, LogOptions, LogThread, LogThreadOptions, RaftEngineLog};
+use crate::message_store::{
+    Loaded, RocksStore, StoreAnswers, StoreHandle, StoreOptions, StoreReaders, StoreThread,
+    StoreThreadOptions,
+};
+use crate::peer::SnapshotStore;
+use crate::replica::{Event, Inbox};
+use crate::types::{ObjectName, QueueManagerId};
+
+const STORE_READING_THREADS: usize = 2;
+const STORE_READS_QUEUED: usize = 1024;
+
+/// Opened and recovered, without threads.
+pub struct Opened {
+    log: RaftEngineLog,
+    store: RocksStore,
+    names: BTreeMap<QueueManagerId, ObjectName>,
+}
+
+/// With threads.
+pub struct Stores {
+    log: LogThread,
+    store_thread: StoreThread,
+    readers: Arc<StoreReaders>,
+    store: RocksStore,
+    names: BTreeMap<QueueManagerId, ObjectName>,
+}
+
+/// Opens both stores and recovers every queue manager of the configuration. Takes as long as it takes to read the
+/// log behind the message store and the heads of all messages.
+pub fn open(config: &Config, standing: &Standing) -> Result<(Opened, Vec<Started>), Fatal> {
+    let begun = std::time::Instant::now();
+    let mut log = RaftEngineLog::open(LogOptions::new(&config.log_directory))
+        .map_err(|error| Fatal::new(FatalReason::LogOpen, error))?;
+    let options = StoreOptions {
+        block_cache_bytes: config.limits.store_cache_bytes,
+        ..StoreOptions::new(&config.data_directory, Arc::new(free_bytes))
+    };
+    let expected: Vec<Expected> = config
+        .queue_managers
+        .iter()
+        .map(|(id, name)| Expected { id: *id, name: name.clone(), initial: config.first_snapshot(*id) })
+        .collect();
+    let (store, started, sentences) =
+        recover::start(&mut log, options, &expected).map_err(|error| match &error {
+            RecoverError::Log(_) => Fatal::new(FatalReason::LogOpen, error),
+            RecoverError::Store(_) | RecoverError::Read(_) => Fatal::new(FatalReason::Store, error),
+        })?;
+    for sentence in sentences {
+        tracing::warn!("{sentence}");
+        standing.report(sentence);
+    }
+    for one in &started {
+        tracing::info!(
+            queue_manager = %one.queue_manager.name(),
+            store = one.recovered.snapshot.index.0,
+            log = one.recovered.entries.last().map(|entry| entry.index.0),
+            recovering = one.recovered.recovering,
+            "recovered"
+        );
+    }
+    tracing::info!(took_ms = begun.elapsed().as_millis() as u64, "stores are open");
+    let names = config.queue_managers.clone();
+    Ok((Opened { log, store, names }, started))
+}
+
+impl Opened {
+    /// Starts the threads, which answer to the inboxes.
+    pub fn start(
+        self,
+        inboxes: BTreeMap<QueueManagerId, Inbox>,
+        standing: &Standing,
+    ) -> Result<Stores, Fatal> {
+        let system = |what: &str, error| Fatal::new(FatalReason::System, format!("start {what}: {error}"));
+        let inboxes = Arc::new(inboxes);
+        let report = {
+            let standing = standing.clone();
+            Arc::new(move |sentence: String| {
+                tracing::warn!("{sentence}");
+                standing.report(sentence);
+            })
+        };
+
+        let told = inboxes.clone();
+        let log = LogThread::start(
+            self.log,
+            inboxes.keys().copied().collect(),
+            LogThreadOptions::default(),
+            Box::new(move |queue_manager, write| {
+                if let Some(inbox) = told.get(&queue_manager) {
+                    inbox.log_persisted(write);
+                }
+            }),
+            Arc::new(|error| fatal(FatalReason::LogWrite, error)),
+            report.clone(),
+        )
+        .map_err(|error| system("the log thread", error))?;
+
+        let (told, refused) = (inboxes.clone(), inboxes.clone());
+        let answers = StoreAnswers {
+            flushed: Box::new(move |queue_manager, upto| {
+                if let Some(inbox) = told.get(&queue_manager) {
+                    inbox.store_flushed(upto);
+                }
+            }),
+            refused: Box::new(move |queue_manager, upto| {
+                if let Some(inbox) = refused.get(&queue_manager) {
+                    let _ = inbox.deliver_blocking(Event::StoreRefused { upto });
+                }
+            }),
+            fatal: Box::new(|error| fatal(FatalReason::Store, error)),
+            report,
+        };
+        let store_thread = StoreThread::start(self.store.clone(), StoreThreadOptions::default(), answers)
+            .map_err(|error| system("the store thread", error))?;
+
+        let (told, condemned) = (inboxes, self.store.clone());
+        let answer = move |loaded: Loaded| {
+            let Loaded { queue_manager, request, rows, damaged } = loaded;
+            if let Some(reason) = &damaged {
+                // What is damaged once is not trusted again: the next start rebuilds the store from log and peers.
+                condemned.condemn(reason);
+                fatal(FatalReason::Store, reason);
+            }
+            if let Some(inbox) = told.get(&queue_manager) {
+                let _ = inbox.deliver_blocking(Event::RowsLoaded { request, rows, damaged });
+            }
+        };
+        let readers = StoreReaders::start(
+            self.store.clone(),
+            STORE_READING_THREADS,
+            STORE_READS_QUEUED,
+            Arc::new(answer),
+        )
+        .map_err(|error| system("the store's reading threads", error))?;
+        Ok(Stores { log, store_thread, readers: Arc::new(readers), store: self.store, names: self.names })
+    }
+}
+
+impl Stores {
+    pub fn log(&self) -> LogHandle {
+        self.log.handle()
+    }
+
+    pub fn store(&self) -> StoreHandle {
+        self.store_thread.handle()
+    }
+
+    pub fn readers(&self) -> Arc<StoreReaders> {
+        self.readers.clone()
+    }
+
+    pub fn rows(&self) -> RocksStore {
+        self.store.clone()
+    }
+
+    pub fn snapshots(&self) -> Arc<dyn SnapshotStore> {
+        Arc::new(Snapshots::new(self.store.clone(), self.names.clone()))
+    }
+
+    /// Syncs the log and flushes the store, then ends their threads. Blocks.
+    pub fn stop(self) {
+        self.log.stop();
+        self.store_thread.stop();
+        drop(self.readers);
+    }
+}
+
+fn free_bytes(path: &Path) -> io::Result<u64> {
+    Ok(filesystem(path)?.free_bytes)
+}
