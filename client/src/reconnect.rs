@@ -38,6 +38,8 @@ use crate::{
 
 /// A node that takes longer to greet is tried again.
 const GREETING_PATIENCE: Duration = Duration::from_secs(2);
+/// No other call has this token: theirs have a slot's serial number in them.
+const GREETING_TOKEN: u64 = 2;
 const STAGGER: Duration = Duration::from_millis(15);
 const BACKOFF_MS: [u64; 5] = [10, 20, 50, 100, 200];
 /// An answer that is overdue for so long makes the client ask the other nodes who serves.
@@ -87,6 +89,10 @@ impl Node {
         let channel = open_channel(&self.address, tls).await?;
         *self.channel.lock().expect("nothing panics here") = Some(channel.clone());
         Ok(channel)
+    }
+
+    fn hint(&self) {
+        self.hinted.notify_one();
     }
 
     fn forget_channel(&self) {
@@ -148,7 +154,7 @@ pub(crate) async fn greet(
             queue_manager: core.options.queue_manager.clone(),
             application_name: core.options.application_name.clone(),
         };
-        let call = wire::Call { token: 0, call: Some(wire::call::Call::Connect(connect)) };
+        let call = wire::Call { token: GREETING_TOKEN, call: Some(wire::call::Call::Connect(connect)) };
         let (outgoing, gate) = Outgoing::new(wire::SessionRequest { calls: vec![call] }, session.clone());
         let mut client = QueueClient::new(channel.clone()).max_decoding_message_size(RESPONSE_BYTES_MAX);
         let on_status = |status: tonic::Status| Failure::from(describe(&node.address, &status));
@@ -232,7 +238,7 @@ async fn seek(core: Arc<Core>, skip: Option<String>, mut on_failure: impl FnMut(
                     .nodes()
                     .iter()
                     .filter(|other| other.address == address && other.address != node.address)
-                    .for_each(|other| other.hinted.notify_one()),
+                    .for_each(|other| other.hint()),
             }
         }
         attempts.push(attempt(core.clone(), node, backoff(failures), failures + 1));
@@ -341,6 +347,10 @@ pub(crate) async fn supervise(
             }
         };
         tracing::debug!(because, "connection lost");
+        if let Some(address) = core.session.take_hint() {
+            core.add_node(&address);
+            core.nodes().iter().filter(|node| node.address == address).for_each(|node| node.hint());
+        }
         core.set_link(None);
         core.lose_units(&because);
     }

@@ -130,6 +130,8 @@ struct State {
     heard_at: Instant,
     /// Why the last stream ended.
     lost_because: Option<String>,
+    /// Address of the node that serves instead, if the last one said so.
+    hint: Option<String>,
 }
 
 enum Phase {
@@ -237,6 +239,7 @@ impl Session {
             awaited: 0,
             heard_at: Instant::now(),
             lost_because: None,
+            hint: None,
         };
         Session {
             state: Mutex::new(state),
@@ -552,6 +555,11 @@ impl Session {
             }
             self.lost.notified().await;
         }
+    }
+
+    /// Where the last node said that the queue manager is served now.
+    pub(crate) fn take_hint(&self) -> Option<String> {
+        self.lock().hint.take()
     }
 
     /// Ends the session for good; everything under way fails with `error`.
@@ -921,6 +929,17 @@ impl State {
         session: &Session,
         done: &mut Vec<Done>,
     ) -> Option<String> {
+        if completion.token == 0 {
+            // The queue manager ends the session and says where to go instead.
+            if let Some(wire::completion::Data::Serving(serving)) = completion.data {
+                self.hint = Some(serving.address).filter(|address| !address.is_empty());
+            }
+            return Some(
+                outcome::check(completion.outcome)
+                    .err()
+                    .map_or_else(|| "the node ended the session".to_string(), |error| error.to_string()),
+            );
+        }
         let slot = self.slot_mut(completion.token)?;
         if let Some(wire::completion::Data::BodyPart(part)) = completion.data {
             slot.parts.push(part.data);

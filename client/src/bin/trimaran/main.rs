@@ -1,1 +1,64 @@
-fn main() {}
+//! The `trimaran` command: messages, queues, status and membership from a shell.
+//!
+//! `arguments` says what can be typed, `output` how it is answered; each of the other modules is one group of
+//! subcommands.
+
+mod arguments;
+mod output;
+mod talk;
+mod put;
+mod get;
+mod queue;
+mod status;
+mod node;
+mod certs;
+mod cluster;
+mod demo;
+mod help;
+
+use arguments::{Cli, Command};
+use clap::Parser;
+
+fn main() {
+    let cli = Cli::parse();
+    let as_json = cli.global.json;
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::try_from_env("TRIMARAN_LOG").unwrap_or("off".into()))
+        .with_writer(std::io::stderr)
+        .init();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("this machine can start threads");
+    let outcome = runtime.block_on(run(cli));
+    let code = match &outcome {
+        Ok(()) => 0,
+        Err(failure) => {
+            failure.report(as_json);
+            failure.exit_code()
+        }
+    };
+    // A thread that waits for standard input would hold up an orderly end.
+    std::process::exit(code);
+}
+
+async fn run(cli: Cli) -> output::Outcome {
+    let global = &cli.global;
+    match cli.command {
+        Command::Send(args) => talk::send(global, args).await,
+        Command::Receive(args) => talk::receive(global, args).await,
+        Command::Put(args) => put::run(global, args).await,
+        Command::Get(args) => get::get(global, args).await,
+        Command::Browse(args) => get::browse(global, args).await,
+        Command::Queue(command) => queue::run(global, command).await,
+        Command::Status(args) => status::run(global, args).await,
+        Command::Switch(args) => node::switch(global, args).await,
+        Command::Node(command) => node::run(global, command).await,
+        Command::Outcome(args) => node::outcome(global, args).await,
+        Command::Certs(command) => certs::run(global, command),
+        Command::Cluster(command) => cluster::run(global, command),
+        Command::Demo(args) => demo::run(global, args).await,
+        Command::Help(args) => help::run(args),
+    }
+}

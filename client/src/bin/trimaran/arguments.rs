@@ -1,0 +1,768 @@
+//! What can be typed. The words are MQ's where MQ has one.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use trimaran_client::{Connection, FOREVER, Tls, unhex};
+
+use crate::output::{Failure, patiently};
+
+const DEFAULT_ADDRESSES: &str = "127.0.0.1:7201,127.0.0.1:7202,127.0.0.1:7203";
+
+/// Messages, queues, status and membership of a Trimaran cluster.
+#[derive(Debug, Parser)]
+#[command(
+    name = "trimaran",
+    version,
+    disable_help_subcommand = true,
+    arg_required_else_help = true,
+    max_term_width = 100,
+    after_help = "\
+Examples:
+  trimaran demo                                   three nodes on this machine, to try things with
+  trimaran queue create HA.QUEUE
+  echo Hello | trimaran put HA.QUEUE
+  trimaran get HA.QUEUE
+  trimaran --connect 10.0.0.1:7201,10.0.0.2:7201 status
+
+Exit codes: 0 done, 1 refused, 2 usage, 3 no message, 4 cannot reach, 5 this machine.
+`trimaran help exit-codes` says more; `trimaran help topics` lists what else there is to read."
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Connection")]
+pub struct Global {
+    /// Nodes to ask, in any order; one that answers is enough
+    #[arg(
+        long,
+        global = true,
+        env = "TRIMARAN_CONNECT",
+        value_name = "HOST:PORT,...",
+        default_value = DEFAULT_ADDRESSES,
+        value_delimiter = ','
+    )]
+    pub connect: Vec<String>,
+
+    /// Queue manager; not needed when the cluster has only one
+    #[arg(long, short = 'm', global = true, env = "TRIMARAN_QUEUE_MANAGER", value_name = "NAME")]
+    pub queue_manager: Option<String>,
+
+    /// Certificate of the authority that the nodes' certificates come from; turns TLS on
+    #[arg(long, global = true, env = "TRIMARAN_TLS_CA", value_name = "FILE")]
+    pub tls_ca: Option<PathBuf>,
+
+    /// Certificate of the user (PEM)
+    #[arg(
+        long,
+        global = true,
+        env = "TRIMARAN_TLS_CERT",
+        value_name = "FILE",
+        requires = "tls_ca",
+        requires = "tls_key"
+    )]
+    pub tls_cert: Option<PathBuf>,
+
+    /// Private key that belongs to --tls-cert (PEM)
+    #[arg(long, global = true, env = "TRIMARAN_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+
+    /// Name to look for in the nodes' certificates, where it is not the host in --connect
+    #[arg(long, global = true, env = "TRIMARAN_TLS_NAME", value_name = "NAME", requires = "tls_ca")]
+    pub tls_name: Option<String>,
+
+    /// How long to look for a node that serves
+    #[arg(long, global = true, value_name = "TIME", default_value = "10s", value_parser = parse_wait)]
+    pub within: Duration,
+
+    /// Machine-readable output: one JSON object a line, errors too (on standard error)
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+impl Global {
+    pub fn tls(&self) -> Result<Option<Tls>, Failure> {
+        let Some(authority) = &self.tls_ca else { return Ok(None) };
+        let identity = self.tls_cert.as_ref().zip(self.tls_key.as_ref());
+        let tls = Tls::from_files(authority, identity)?;
+        Ok(Some(match &self.tls_name {
+            None => tls,
+            Some(name) => tls.server_name(name),
+        }))
+    }
+
+    pub fn builder(&self) -> Result<trimaran_client::Builder, Failure> {
+        let mut builder =
+            Connection::builder(&self.connect).application_name("trimaran").connect_within(self.within);
+        if let Some(name) = &self.queue_manager {
+            builder = builder.queue_manager(name);
+        }
+        if let Some(tls) = self.tls()? {
+            builder = builder.tls(tls);
+        }
+        Ok(builder)
+    }
+
+    pub async fn connect(&self) -> Result<Connection, Failure> {
+        let builder = self.builder()?;
+        Ok(patiently("looking for the node that serves", builder.connect()).await?)
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Send messages, one a line; an empty line ends it
+    Send(TalkArgs),
+    /// Look at the messages from the front and choose which to get
+    Receive(ReceiveArgs),
+    /// Put messages from the command line, standard input or files
+    Put(PutArgs),
+    /// Get messages
+    Get(GetArgs),
+    /// Look at messages without taking them
+    Browse(BrowseArgs),
+    /// Create, alter, delete, clear and show queues
+    #[command(subcommand)]
+    Queue(QueueCommand),
+    /// Who serves, who is in sync, and what a failover would lose
+    Status(StatusArgs),
+    /// Move the active instance to another node
+    Switch(SwitchArgs),
+    /// Add, remove and replace nodes while messages flow
+    #[command(subcommand)]
+    Node(NodeCommand),
+    /// What became of a unit of work
+    Outcome(OutcomeArgs),
+    /// A small certificate authority for those who have none
+    #[command(subcommand)]
+    Certs(CertsCommand),
+    /// Write a cluster file to begin with
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
+    /// Three nodes on this machine, some messages, and a leader to kill
+    Demo(DemoArgs),
+    /// More about a command or a topic
+    Help(HelpArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  trimaran send HA.QUEUE
+  trimaran send --host 10.0.0.7 --port 7201 --queue-manager ha.queue.manager --channel HA.CHANNEL HA.QUEUE
+  printf 'Hello\\nThis\\nis\\na\\ntest\\n\\n' | trimaran send HA.QUEUE
+
+The messages are persistent. For scripts there is `trimaran put`.")]
+pub struct TalkArgs {
+    /// The queue
+    pub queue: String,
+
+    /// Host to connect to, in place of --connect
+    #[arg(long, value_name = "NAME")]
+    pub host: Option<String>,
+
+    /// Port on that host
+    #[arg(long, requires = "host", default_value_t = 7201)]
+    pub port: u16,
+
+    /// Name of a channel; shown, and otherwise without meaning: gRPC has none
+    #[arg(long, value_name = "NAME")]
+    pub channel: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  trimaran receive HA.QUEUE          asks for each message: y gets that very message, n leaves it, q ends
+  trimaran receive --yes HA.QUEUE    gets them all
+  yes n | trimaran receive HA.QUEUE  gets none
+
+It ends with reason 2033, no message available, when there is nothing more to browse. That is success.")]
+pub struct ReceiveArgs {
+    #[command(flatten)]
+    pub talk: TalkArgs,
+
+    /// Get every message without asking
+    #[arg(long, short)]
+    pub yes: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  trimaran put HA.QUEUE --message Hello
+  echo Hello | trimaran put HA.QUEUE                 all of standard input is one message
+  seq 1000 | trimaran put HA.QUEUE --lines           one message a line
+  trimaran put HA.QUEUE --file a.pdf --file b.pdf    one message a file
+  trimaran browse A --json-lines | trimaran put B --json-lines
+  trimaran put HA.QUEUE --message tick --count 100000 --not-persistent --expiry 30s
+
+Every message that is reported as put is on disk on a majority of nodes, unless it is not persistent. Puts that lose
+their answer with a node are repeated and stored once.")]
+pub struct PutArgs {
+    /// The queue
+    pub queue: String,
+
+    /// Text of the message
+    #[arg(long, short = 'M', value_name = "TEXT", group = "source")]
+    pub message: Option<String>,
+
+    /// File to put as one message; may be given several times
+    #[arg(long, short = 'f', value_name = "PATH", group = "source")]
+    pub file: Vec<PathBuf>,
+
+    /// One message for every line of standard input
+    #[arg(long, group = "source")]
+    pub lines: bool,
+
+    /// One message for every JSON object of standard input, as `browse --json-lines` prints them
+    #[arg(long, group = "source")]
+    pub json_lines: bool,
+
+    /// Put everything so many times
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    pub count: u64,
+
+    #[command(flatten)]
+    pub descriptor: DescriptorArgs,
+
+    /// What the queue does not take goes to the dead-letter queue
+    #[arg(long)]
+    pub dead_letter: bool,
+
+    /// Number the puts under this name, so that the same command can be repeated after a crash without harm
+    #[arg(long, value_name = "NAME")]
+    pub producer: Option<String>,
+
+    /// Number of the first put
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "producer")]
+    pub first_sequence: u64,
+
+    /// Print nothing when all goes well
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Message")]
+pub struct DescriptorArgs {
+    /// 0 (lowest) to 9; without it DEFPRTY of the queue
+    #[arg(long, value_parser = clap::value_parser!(u32).range(0..=9))]
+    pub priority: Option<u32>,
+
+    /// Kept in memory only: faster, and lost when the queue manager moves
+    #[arg(long, conflicts_with = "persistence_as_queue")]
+    pub not_persistent: bool,
+
+    /// As DEFPSIST of the queue says
+    #[arg(long)]
+    pub persistence_as_queue: bool,
+
+    /// The message vanishes when nobody got it for so long, for example 500ms, 30s, 2h
+    #[arg(long, value_name = "TIME", value_parser = parse_wait)]
+    pub expiry: Option<Duration>,
+
+    /// Text of at most 24 bytes, or 0x and hexadecimal digits
+    #[arg(long, value_name = "ID", value_parser = parse_id)]
+    pub correlation_id: Option<Id>,
+
+    /// Text of at most 24 bytes, or 0x and hexadecimal digits
+    #[arg(long, value_name = "ID", value_parser = parse_id)]
+    pub message_id: Option<Id>,
+
+    /// Text of at most 24 bytes, or 0x and hexadecimal digits
+    #[arg(long, value_name = "ID", value_parser = parse_id)]
+    pub group_id: Option<Id>,
+
+    /// Format name of the body, for example MQSTR
+    #[arg(long, value_name = "NAME")]
+    pub format: Option<String>,
+
+    /// Makes it a request whose reply goes to this queue
+    #[arg(long, value_name = "QUEUE")]
+    pub reply_to: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Selection")]
+pub struct SelectionArgs {
+    /// Only the message with this id: text, or 0x and hexadecimal digits
+    #[arg(long, value_name = "ID", value_parser = parse_id)]
+    pub message_id: Option<Id>,
+
+    /// Only messages with this correlation id
+    #[arg(long, value_name = "ID", value_parser = parse_id)]
+    pub correlation_id: Option<Id>,
+
+    /// Only messages of this group
+    #[arg(long, value_name = "ID", value_parser = parse_id)]
+    pub group_id: Option<Id>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  trimaran get HA.QUEUE                      one message, its body on standard output; exit code 3 when there is none
+  trimaran get HA.QUEUE --wait 5s            waits for one
+  trimaran get HA.QUEUE --all --json-lines   whatever is there, with all fields
+  trimaran get HA.QUEUE --count 10 --wait forever
+  trimaran get HA.QUEUE --all --to received  one file a message, and no message lost: it leaves the queue when its
+                                             file is on disk
+
+Without --syncpoint a message is gone from the queue when it arrives here. With it, it is gone after it was written out,
+so a crash in between can show it twice but never lose it.")]
+pub struct GetArgs {
+    /// The queue
+    pub queue: String,
+
+    /// Get so many messages
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 1, conflicts_with = "all")]
+    pub count: u64,
+
+    /// Get all messages there are; that there are none is success
+    #[arg(long)]
+    pub all: bool,
+
+    /// How long to wait for each message, for example 500ms, 5s, forever
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = parse_wait)]
+    pub wait: Duration,
+
+    /// Write each body to a file of this directory, named by message id; implies --syncpoint
+    #[arg(long, value_name = "DIR", conflicts_with = "json_lines")]
+    pub to: Option<PathBuf>,
+
+    /// Print each message as a JSON object with all its fields
+    #[arg(long)]
+    pub json_lines: bool,
+
+    /// Commit each message after it was written out
+    #[arg(long)]
+    pub syncpoint: bool,
+
+    #[command(flatten)]
+    pub selection: SelectionArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  trimaran browse HA.QUEUE
+  trimaran browse HA.QUEUE --count 3 --bodies
+  trimaran browse HA.QUEUE --json-lines | jq .priority")]
+pub struct BrowseArgs {
+    /// The queue
+    pub queue: String,
+
+    /// Stop after so many messages
+    #[arg(long, short = 'n', value_name = "N")]
+    pub count: Option<u64>,
+
+    /// Print each message as a JSON object with all its fields
+    #[arg(long)]
+    pub json_lines: bool,
+
+    /// Print bodies only, one a line
+    #[arg(long, conflicts_with = "json_lines")]
+    pub bodies: bool,
+
+    #[command(flatten)]
+    pub selection: SelectionArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum QueueCommand {
+    /// Create a local queue (DEFINE QLOCAL)
+    #[command(after_help = "\
+Examples:
+  trimaran queue create HA.QUEUE
+  trimaran queue create ORDERS --maxdepth 1000000 --bothresh 3 --boqname ORDERS.FAILED --descr 'from the web shop'")]
+    Create {
+        /// Name of the queue: up to 48 of A-Z a-z 0-9 . / _ %
+        queue: String,
+        /// That the queue exists already is success; its attributes stay as they are
+        #[arg(long)]
+        if_not_exists: bool,
+        #[command(flatten)]
+        attributes: AttributeArgs,
+    },
+    /// Change attributes of a queue (ALTER QLOCAL); what is not given keeps its value
+    #[command(after_help = "Example:\n  trimaran queue alter HA.QUEUE --put disabled")]
+    Alter {
+        /// Name of the queue
+        queue: String,
+        #[command(flatten)]
+        attributes: AttributeArgs,
+    },
+    /// Delete a queue (DELETE QLOCAL)
+    Delete {
+        /// Name of the queue
+        queue: String,
+        /// Delete its messages with it
+        #[arg(long)]
+        purge: bool,
+    },
+    /// Delete all messages of a queue (CLEAR QLOCAL)
+    Clear {
+        /// Name of the queue
+        queue: String,
+    },
+    /// Show queues with depth and attributes (DISPLAY QLOCAL, DISPLAY QSTATUS)
+    #[command(after_help = "Examples:\n  trimaran queue show\n  trimaran queue show 'ORDERS.*' --full")]
+    Show {
+        /// Name, or a beginning with * behind it; all queues without it
+        #[arg(default_value = "")]
+        queue: String,
+        /// All attributes
+        #[arg(long)]
+        full: bool,
+    },
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Enabled {
+    Enabled,
+    Disabled,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum YesNo {
+    Yes,
+    No,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Delivery {
+    Priority,
+    Fifo,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Attributes, by their MQSC names")]
+pub struct AttributeArgs {
+    /// Description, at most 64 characters
+    #[arg(long)]
+    pub descr: Option<String>,
+    /// Messages the queue holds at most [default: 5000]
+    #[arg(long)]
+    pub maxdepth: Option<u32>,
+    /// Longest message in bytes [default: 4194304]
+    #[arg(long)]
+    pub maxmsgl: Option<u32>,
+    /// Whether messages can be put
+    #[arg(long, ignore_case = true)]
+    pub put: Option<Enabled>,
+    /// Whether messages can be got
+    #[arg(long, ignore_case = true)]
+    pub get: Option<Enabled>,
+    /// Whether messages that do not say are persistent [default: yes]
+    #[arg(long, ignore_case = true)]
+    pub defpsist: Option<YesNo>,
+    /// Priority of messages that do not say, 0 to 9 [default: 0]
+    #[arg(long)]
+    pub defprty: Option<u32>,
+    /// Order of delivery [default: priority]
+    #[arg(long, ignore_case = true)]
+    pub msgdlvsq: Option<Delivery>,
+    /// Whether several programs may get from it at a time [default: yes]
+    #[arg(long, ignore_case = true)]
+    pub share: Option<YesNo>,
+    /// Backouts after which a message is to be moved away; 0: never
+    #[arg(long)]
+    pub bothresh: Option<u32>,
+    /// Queue for messages that were backed out BOTHRESH times
+    #[arg(long)]
+    pub boqname: Option<String>,
+    /// The queue manager itself moves them, in place of the programs [default: no]
+    #[arg(long, ignore_case = true)]
+    pub backout_move: Option<YesNo>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  trimaran status
+  trimaran status --watch
+  trimaran status --check || echo 'somebody should look'
+
+Every node of --connect is asked, and those that they name.")]
+pub struct StatusArgs {
+    /// Look again every second
+    #[arg(long, short)]
+    pub watch: bool,
+
+    /// Exit code 1 unless every queue manager is served and every node is in sync
+    #[arg(long, conflicts_with = "watch")]
+    pub check: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  trimaran switch          to the node that is most up to date
+  trimaran switch --to b
+
+Clients follow by themselves; calls in flight wait for about a tenth of a second.")]
+pub struct SwitchArgs {
+    /// Node that shall serve
+    #[arg(long, value_name = "NODE")]
+    pub to: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum NodeCommand {
+    /// Add a node to every queue manager
+    #[command(after_help = "\
+Example:
+  trimaran node add d --id 4 --peer 10.0.0.4:7101 --client 10.0.0.4:7201
+
+Start the node first, with the cluster file that has it with `joins = true`. The command returns when the node has
+everything.")]
+    Add {
+        /// Name of the node
+        name: String,
+        #[command(flatten)]
+        node: NodeArgs,
+    },
+    /// Remove a node from every queue manager; it never comes back under its id
+    #[command(after_help = "Example:\n  trimaran node remove c")]
+    Remove {
+        /// Name of the node
+        name: String,
+    },
+    /// Put a new node in the place of an old one, in one step
+    #[command(
+        after_help = "Example:\n  trimaran node replace c d --id 4 --peer 10.0.0.4:7101 --client 10.0.0.4:7201"
+    )]
+    Replace {
+        /// Name of the node that goes
+        old: String,
+        /// Name of the node that comes
+        name: String,
+        #[command(flatten)]
+        node: NodeArgs,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct NodeArgs {
+    /// Number of the node, never used before in this cluster
+    #[arg(long)]
+    pub id: u64,
+    /// Where the other nodes reach it
+    #[arg(long, value_name = "HOST:PORT")]
+    pub peer: String,
+    /// Where clients reach it
+    #[arg(long, value_name = "HOST:PORT")]
+    pub client: String,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  trimaran outcome 0x6f726465722034373131
+
+Prints \"committed\" or \"backed out\". The answer is final: a unit that is backed out can not be committed afterwards, so
+do not ask for a unit that is still at work.")]
+pub struct OutcomeArgs {
+    /// Id of the unit: text of at most 24 bytes, or 0x and hexadecimal digits
+    #[arg(value_name = "UNIT", value_parser = parse_id)]
+    pub unit: Id,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum CertsCommand {
+    /// Make an authority, a certificate for each node, and one for each user
+    #[command(after_help = "\
+Example:
+  trimaran certs init --cluster shop --nodes a=10.0.0.1,b=10.0.0.2+b.example,c=10.0.0.3 --users joe --out certs
+
+Copy ca.pem, node-a.pem and node-a.key to node a, and so on. Keep ca.key where no node is: whoever has it can make
+nodes and users.")]
+    Init {
+        /// Name of the cluster, as in the cluster file
+        #[arg(long, value_name = "NAME")]
+        cluster: String,
+        /// Nodes and the hosts they are reached by: NAME=HOST[+HOST...],...
+        #[arg(long, value_name = "NODES", value_delimiter = ',', required = true, value_parser = parse_named_hosts)]
+        nodes: Vec<NamedHosts>,
+        /// Users
+        #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "admin")]
+        users: Vec<String>,
+        /// Directory to write to; made when it does not exist
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+        /// Days until the certificates of nodes and users end; the authority's lasts ten times as long
+        #[arg(long, default_value_t = 825)]
+        days: u32,
+    },
+    /// Certificates for more nodes and users, from the authority that `init` made
+    #[command(after_help = "Example:\n  trimaran certs add --dir certs --nodes d=10.0.0.4 --users ann,bob")]
+    Add {
+        /// Directory with ca.pem and ca.key
+        #[arg(long, value_name = "DIR")]
+        dir: PathBuf,
+        /// Nodes and the hosts they are reached by: NAME=HOST[+HOST...],...
+        #[arg(long, value_name = "NODES", value_delimiter = ',', value_parser = parse_named_hosts)]
+        nodes: Vec<NamedHosts>,
+        /// Users
+        #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+        users: Vec<String>,
+        /// Days until they end
+        #[arg(long, default_value_t = 825)]
+        days: u32,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ClusterCommand {
+    /// Write a cluster file that explains itself
+    #[command(after_help = "\
+Examples:
+  trimaran cluster init --out cluster.toml                           three nodes on this machine
+  trimaran cluster init --cluster shop --nodes a=10.0.0.1,b=10.0.0.2,c=10.0.0.3 --queue-managers orders,invoices \\
+      --tls /etc/trimaran/certs --out cluster.toml
+
+The file is the same on every node. Then: trimaran-node check --config cluster.toml --node a")]
+    Init {
+        /// Name of the cluster
+        #[arg(long, value_name = "NAME", default_value = "demo")]
+        cluster: String,
+        /// Nodes and their hosts: NAME=HOST,...
+        #[arg(
+            long,
+            value_name = "NODES",
+            value_delimiter = ',',
+            default_value = "a=127.0.0.1,b=127.0.0.1,c=127.0.0.1",
+            value_parser = parse_named_hosts
+        )]
+        nodes: Vec<NamedHosts>,
+        /// Queue managers
+        #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "ha.queue.manager")]
+        queue_managers: Vec<String>,
+        /// Directory with certificates on every node, as `trimaran certs init` makes them
+        #[arg(long, value_name = "DIR")]
+        tls: Option<PathBuf>,
+        /// File to write; standard output without it
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  trimaran demo          runs until Ctrl-C
+  trimaran demo --once   kills the leader itself, checks that nothing is lost, and ends with 0 or 1")]
+pub struct DemoArgs {
+    /// Do not wait for Ctrl-C: kill the leader, check, end
+    #[arg(long)]
+    pub once: bool,
+
+    /// The node's program; looked for beside this one and in the build directories
+    #[arg(long, value_name = "PATH")]
+    pub node_binary: Option<PathBuf>,
+
+    /// Directory for the nodes' files; a temporary one that is removed at the end without it
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct HelpArgs {
+    /// A topic (see `trimaran help topics`) or a command
+    pub topic: Vec<String>,
+}
+
+/// An MQ id: at most 24 bytes.
+pub type Id = std::sync::Arc<[u8]>;
+
+#[derive(Clone, Debug)]
+pub struct NamedHosts {
+    pub name: String,
+    pub hosts: Vec<String>,
+}
+
+fn parse_id(text: &str) -> Result<Id, String> {
+    let bytes = match text.strip_prefix("0x") {
+        Some(digits) => unhex(digits).ok_or("after 0x there must be an even number of hexadecimal digits")?,
+        None => text.as_bytes().to_vec(),
+    };
+    match bytes.len() {
+        1..=24 => Ok(bytes.into()),
+        length => Err(format!("an id has 1 to 24 bytes, this one has {length}")),
+    }
+}
+
+fn parse_named_hosts(text: &str) -> Result<NamedHosts, String> {
+    let (name, hosts) = text.split_once('=').ok_or("write NAME=HOST")?;
+    let hosts: Vec<String> = hosts.split('+').map(|host| host.trim().to_string()).collect();
+    let name_is_good =
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    if !name_is_good {
+        return Err(format!("\"{name}\" is not a name for a node; use letters, digits, - _ ."));
+    }
+    if hosts.iter().any(String::is_empty) {
+        return Err(format!("node {name} has no host; write {name}=HOST"));
+    }
+    Ok(NamedHosts { name: name.to_string(), hosts })
+}
+
+/// `500ms`, `5s`, `2m`, `1h`, a number of seconds, or `forever`.
+pub fn parse_wait(text: &str) -> Result<Duration, String> {
+    let text = text.trim();
+    if text.eq_ignore_ascii_case("forever") {
+        return Ok(FOREVER);
+    }
+    let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let number: f64 = text[..split].parse().map_err(|_| "write a time like 500ms, 5s, 2m, 1h or forever")?;
+    let seconds = match text[split..].trim() {
+        "ms" => number / 1000.0,
+        "" | "s" => number,
+        "m" | "min" => number * 60.0,
+        "h" => number * 3600.0,
+        "d" => number * 86_400.0,
+        unit => return Err(format!("\"{unit}\" is not a unit of time; use ms, s, m, h or d")),
+    };
+    Duration::try_from_secs_f64(seconds).map_err(|_| "that is too long a time; write forever".to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn times_have_units() {
+        assert_eq!(parse_wait("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(parse_wait("1.5 h"), Ok(Duration::from_secs(5400)));
+        assert_eq!(parse_wait("3"), Ok(Duration::from_secs(3)));
+        assert_eq!(parse_wait("forever"), Ok(FOREVER));
+        assert!(parse_wait("5 parsecs").is_err());
+        assert!(parse_wait("-1s").is_err());
+    }
+
+    #[test]
+    fn ids_are_text_or_hexadecimal() {
+        assert_eq!(&*parse_id("order 1").unwrap(), b"order 1");
+        assert_eq!(&*parse_id("0x00ff").unwrap(), [0, 255]);
+        assert!(parse_id("0x0").is_err());
+        assert!(parse_id("a text that is longer than an id").is_err());
+    }
+
+    #[test]
+    fn every_command_teaches_by_example_or_says_enough() {
+        for command in Cli::command().get_subcommands() {
+            assert!(command.get_about().is_some(), "{} wants a sentence", command.get_name());
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! `cluster init`: a cluster file that explains itself.
+
+use std::{collections::BTreeMap, fmt::Write, io::Write as _};
+
+use crate::{
+    arguments::{ClusterCommand, Global, NamedHosts},
+    output::{self, Failure, Outcome},
+    say,
+};
+
+pub fn run(global: &Global, command: ClusterCommand) -> Outcome {
+    let ClusterCommand::Init { cluster, nodes, queue_managers, tls, out } = command;
+    let tls = tls.map(|directory| directory.display().to_string());
+    check(&nodes, &queue_managers)?;
+    let loopback = nodes.iter().flat_map(|node| &node.hosts).all(|host| is_loopback(host));
+    let directories = if loopback {
+        ("trimaran-data/{node}/log", "trimaran-data/{node}/data")
+    } else {
+        ("/var/lib/trimaran/{node}/log", "/var/lib/trimaran/{node}/data")
+    };
+    let text = cluster_file(&Plan {
+        cluster: &cluster,
+        nodes: with_ports(&nodes),
+        queue_managers: &queue_managers,
+        log: directories.0,
+        data: directories.1,
+        tls: tls.as_deref(),
+        loopback,
+    });
+    let Some(path) = out else {
+        output::write(text.as_bytes());
+        return Ok(());
+    };
+    let mut file = std::fs::File::create_new(&path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::AlreadyExists => {
+            Failure::Local(format!("{} exists; it is not overwritten, choose another --out", path.display()))
+        }
+        _ => Failure::local(path.display(), error),
+    })?;
+    file.write_all(text.as_bytes()).map_err(|error| Failure::local(path.display(), error))?;
+    if global.json {
+        say!("{}", serde_json::json!({ "ok": true, "file": path }));
+    } else {
+        say!("{} written; on each node: trimaran-node check --config {0} --node NAME", path.display());
+    }
+    Ok(())
+}
+
+fn check(nodes: &[NamedHosts], queue_managers: &[String]) -> Outcome {
+    let mut seen = BTreeMap::new();
+    for node in nodes {
+        if seen.insert(&node.name, ()).is_some() {
+            return Err(Failure::Usage(format!("node {} is there twice", node.name)));
+        }
+    }
+    for name in queue_managers {
+        let good = (1..=48).contains(&name.len())
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"./_%".contains(&byte));
+        if !good {
+            let text =
+                format!("\"{name}\" is not a name for a queue manager: up to 48 of A-Z a-z 0-9 . / _ %");
+            return Err(Failure::Usage(text));
+        }
+    }
+    Ok(())
+}
+
+fn is_loopback(host: &str) -> bool {
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+pub struct PlannedNode {
+    pub name: String,
+    pub peer: String,
+    pub client: String,
+    pub http: String,
+}
+
+/// The default ports; nodes that share a host count upwards.
+fn with_ports(nodes: &[NamedHosts]) -> Vec<PlannedNode> {
+    let mut on_host: BTreeMap<&str, u16> = BTreeMap::new();
+    nodes
+        .iter()
+        .map(|node| {
+            let host = node.hosts[0].as_str();
+            let shift = on_host.entry(host).and_modify(|shift| *shift += 1).or_insert(0);
+            let host = if host.contains(':') { format!("[{host}]") } else { host.to_string() };
+            PlannedNode {
+                name: node.name.clone(),
+                peer: format!("{host}:{}", 7101 + *shift),
+                client: format!("{host}:{}", 7201 + *shift),
+                http: format!("{host}:{}", 7301 + *shift),
+            }
+        })
+        .collect()
+}
+
+pub struct Plan<'a> {
+    pub cluster: &'a str,
+    pub nodes: Vec<PlannedNode>,
+    pub queue_managers: &'a [String],
+    pub log: &'a str,
+    pub data: &'a str,
+    pub tls: Option<&'a str>,
+    pub loopback: bool,
+}
+
+pub fn cluster_file(plan: &Plan) -> String {
+    let mut text = String::new();
+    let mut add = |line: std::fmt::Arguments| writeln!(text, "{line}").expect("a string takes all");
+    add(format_args!(
+        "\
+# A Trimaran cluster. This file is the same on every node; which one a node is, it is told on its command line:
+#
+#   trimaran-node check --config cluster.toml --node {0}    what is wrong, before it starts
+#   trimaran-node run   --config cluster.toml --node {0}
+
+# Nodes of another cluster are refused, and certificates carry this name.
+cluster = {1}
+",
+        plan.nodes[0].name,
+        quoted(plan.cluster)
+    ));
+    add(format_args!(
+        "\
+# The nodes that the cluster begins with: 1, 3, 5 or 7. An id is never given to another node later. Each node listens on
+# three addresses: for the other nodes, for clients, and for health and metrics. Where a node must listen on something
+# else than the address the others use, say so with peer_listen, client_listen, http_listen. A node that comes later gets
+# `joins = true` and then `trimaran node add`."
+    ));
+    for (index, node) in plan.nodes.iter().enumerate() {
+        add(format_args!(
+            "[[nodes]]\nname = {}\nid = {}\npeer = {}\nclient = {}\nhttp = {}\n",
+            quoted(&node.name),
+            index + 1,
+            quoted(&node.peer),
+            quoted(&node.client),
+            quoted(&node.http)
+        ));
+    }
+    add(format_args!(
+        "\
+# The queue managers. Each is served by one node at a time and kept by all; with several of them the nodes share the work."
+    ));
+    for (index, name) in plan.queue_managers.iter().enumerate() {
+        add(format_args!("[[queue_managers]]\nname = {}\nid = {}\n", quoted(name), index + 1));
+    }
+    add(format_args!(
+        "\
+# {{node}} is replaced by the name of the node. The log is written with every message and wants the faster disk; the two
+# may be on separate file systems. Nothing is shared between nodes.
+[directories]
+log = {}
+data = {}
+",
+        quoted(plan.log),
+        quoted(plan.data)
+    ));
+    match (plan.tls, plan.loopback) {
+        (Some(directory), _) => add(format_args!(
+            "\
+# Nodes prove to each other and to clients who they are. `trimaran certs init` makes these files.
+[tls]
+ca = {}
+certificate = {}
+key = {}
+# Whether clients must show a certificate, too: \"optional\" or \"required\".
+client_certificates = \"required\"
+",
+            quoted(&format!("{directory}/ca.pem")),
+            quoted(&format!("{directory}/node-{{node}}.pem")),
+            quoted(&format!("{directory}/node-{{node}}.key"))
+        )),
+        (None, true) => add(format_args!(
+            "\
+# On loopback addresses TLS is not needed. Elsewhere a node does not start without it; `trimaran certs init` makes
+# certificates for those who have none.
+# [tls]
+# ca = \"certs/ca.pem\"
+# certificate = \"certs/node-{{node}}.pem\"
+# key = \"certs/node-{{node}}.key\"
+"
+        )),
+        (None, false) => add(format_args!(
+            "\
+# A node does not start without this, because its addresses can be reached from elsewhere. `trimaran certs init` makes
+# the files for those who have none; put them where every node finds its own.
+[tls]
+ca = \"/etc/trimaran/certs/ca.pem\"
+certificate = \"/etc/trimaran/certs/node-{{node}}.pem\"
+key = \"/etc/trimaran/certs/node-{{node}}.key\"
+# For a network that is yours alone. Everybody on it can read and write; status and log keep saying so.
+# insecure = true
+"
+        )),
+    }
+    add(format_args!(
+        "\
+# How soon a silent node is given up: \"normal\" (1.25 s) or \"fast\" (0.4 s, for networks and disks without hiccups).
+[timing]
+profile = \"normal\"
+
+# What is kept in memory and on disk; the defaults suit a machine with 4 GB. Sizes may have units.
+[limits]
+# window_bytes = \"64MiB\"
+# log_retain_bytes = \"1GiB\"
+# disk_reserve_bytes = \"256MiB\"
+# sessions = 10000
+
+[log]
+format = \"text\"   # or \"json\"
+level = \"info\""
+    ));
+    text
+}
+
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_string()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_is_toml_and_says_what_was_asked_for() {
+        let hosts = |name: &str, host: &str| NamedHosts { name: name.into(), hosts: vec![host.into()] };
+        let nodes = [hosts("a", "10.0.0.1"), hosts("b", "10.0.0.2"), hosts("c", "10.0.0.2")];
+        let managers = ["orders".to_string(), "invoices".to_string()];
+        for (tls, loopback) in [(Some("/certs"), false), (None, false), (None, true)] {
+            let plan = Plan {
+                cluster: "sh\"op",
+                nodes: with_ports(&nodes),
+                queue_managers: &managers,
+                log: "l/{node}",
+                data: "d/{node}",
+                tls,
+                loopback,
+            };
+            let parsed: toml::Table = toml::from_str(&cluster_file(&plan)).unwrap();
+            assert_eq!(parsed["cluster"].as_str(), Some("sh\"op"));
+            assert_eq!(parsed["nodes"][2]["client"].as_str(), Some("10.0.0.2:7202"));
+            assert_eq!(parsed["queue_managers"][1]["id"].as_integer(), Some(2));
+            assert_eq!(parsed.contains_key("tls"), !loopback);
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! `trimaran help`: commands, and what does not belong to one command.
+
+use clap::CommandFactory;
+
+use crate::{
+    arguments::{Cli, HelpArgs},
+    output::{Failure, Outcome},
+    say,
+};
+
+const TOPICS: [(&str, &str, &str); 4] = [
+    (
+        "exit-codes",
+        "what the exit codes mean",
+        "\
+Exit codes
+
+  0  Done. An end that MQ calls a failure and everybody expects is success, too: reason 2033 at the end of `browse`,
+     `receive` and `get --all`.
+  1  Refused. The reason is on standard error: MQ's completion code, reason code, name, and what to do about it.
+     Also: a check was made (`status --check`, `demo --once`) and something is not as it should be.
+  2  The command line, or a line of the input, cannot be understood.
+  3  No message: `get` found none, or fewer than asked for (reason 2033).
+  4  No node that serves the queue manager could be reached in the time of --within.
+  5  Something on this machine: a file that cannot be read or written, a program that cannot be started.
+
+With --json the error is one JSON object on standard error with exit_code, reason, name and text.",
+    ),
+    (
+        "environment",
+        "variables in place of options",
+        "\
+Environment
+
+  TRIMARAN_CONNECT        --connect, for example 10.0.0.1:7201,10.0.0.2:7201,10.0.0.3:7201
+  TRIMARAN_QUEUE_MANAGER  --queue-manager
+  TRIMARAN_TLS_CA         --tls-ca
+  TRIMARAN_TLS_CERT       --tls-cert
+  TRIMARAN_TLS_KEY        --tls-key
+  TRIMARAN_TLS_NAME       --tls-name
+  TRIMARAN_LOG            what the client library does, for example debug",
+    ),
+    (
+        "json-lines",
+        "messages as JSON",
+        "\
+Messages as JSON, one object a line
+
+  `get --json-lines` and `browse --json-lines` print it, `put --json-lines` reads it. Only the body is required.
+
+  text             the body, when it is UTF-8
+  body_hex         the body in hexadecimal, when it is not
+  message_id       hexadecimal, up to 24 bytes; `put` leaves it to the queue manager unless it is given
+  correlation_id   hexadecimal
+  group_id         hexadecimal
+  priority         0 to 9
+  persistent       true or false
+  expiry_ms        milliseconds until it vanishes
+  format           for example MQSTR
+  message_type     1 request, 2 reply, 4 report, 8 datagram
+  reply_to_queue, reply_to_queue_manager
+  put_time, backout_count, put_application_name, user_identifier are set by the queue manager; `put` ignores them.",
+    ),
+    (
+        "failover",
+        "what a program sees when a node dies",
+        "\
+What a program sees when the node that serves dies
+
+  A put that was answered is safe. One that was not is repeated by the library and stored once.
+  A unit of work that was open is backed out: reason 2003. Do it again.
+  A commit whose answer was lost is looked into by the library; by hand: `trimaran outcome UNIT`.
+  A get outside syncpoint whose answer was lost: reason 2549, nobody can say whether the message was taken. Use
+  --syncpoint where that must not happen.
+  Messages that are not persistent are gone. `trimaran status` says how many there are.
+
+  The next node serves 0.3 s after a crash and about 1.6 s after a hang or a cut cable.",
+    ),
+];
+
+pub fn run(args: HelpArgs) -> Outcome {
+    let mut command = Cli::command();
+    let Some(first) = args.topic.first() else {
+        command.print_long_help().map_err(|error| Failure::local("standard output", error))?;
+        return Ok(());
+    };
+    if first == "topics" {
+        for (name, about, _) in TOPICS {
+            say!("{name:12} {about}");
+        }
+        return Ok(());
+    }
+    if let Some((_, _, text)) = TOPICS.iter().find(|(name, _, _)| name == first) {
+        say!("{text}");
+        return Ok(());
+    }
+    command.build();
+    let mut found = &mut command;
+    for name in &args.topic {
+        let known = found.get_subcommands().any(|sub| sub.get_name() == name);
+        if !known {
+            let text = format!(
+                "there is no command and no topic \"{}\"; `trimaran help` lists the commands, `trimaran help topics` \
+                 the topics",
+                args.topic.join(" ")
+            );
+            return Err(Failure::Usage(text));
+        }
+        found = found.find_subcommand_mut(name).expect("seen above");
+    }
+    found.print_long_help().map_err(|error| Failure::local("standard output", error))?;
+    Ok(())
+}

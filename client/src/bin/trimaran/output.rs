@@ -1,0 +1,311 @@
+//! What people and programs see: text or JSON on standard output, errors and progress on standard error, and the
+//! exit code.
+
+use std::{
+    fmt::Arguments,
+    future::Future,
+    io::{self, IsTerminal, Write},
+    time::Duration,
+};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+use trimaran_client::{Descriptor, Error, Message, hex};
+
+/// What the command failed with; `trimaran help exit-codes` explains them.
+#[derive(Debug)]
+pub enum Failure {
+    /// 1, 4 or 2, depending on the error.
+    Client(Error),
+    /// 3: there was no message, or not as many as asked for.
+    NoMessage(String),
+    /// 2: the command line, or a line of the input, cannot be understood.
+    Usage(String),
+    /// 5: a file or program of this machine.
+    Local(String),
+    /// 1: something was looked at and is not as it should be.
+    Check(String),
+}
+
+pub type Outcome = Result<(), Failure>;
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        Failure::Client(error)
+    }
+}
+
+impl Failure {
+    pub fn local(what: impl std::fmt::Display, error: impl std::fmt::Display) -> Failure {
+        Failure::Local(format!("{what}: {error}"))
+    }
+
+    pub fn exit_code(&self) -> i32 {
+        match self {
+            Failure::Client(Error::Unreachable { .. }) => 4,
+            Failure::Client(Error::Invalid(_)) | Failure::Usage(_) => 2,
+            Failure::Client(_) | Failure::Check(_) => 1,
+            Failure::NoMessage(_) => 3,
+            Failure::Local(_) => 5,
+        }
+    }
+
+    /// On standard error, in the form that was asked for.
+    pub fn report(&self, as_json: bool) {
+        let text = match self {
+            Failure::Client(error) => error.to_string(),
+            Failure::NoMessage(text) | Failure::Usage(text) | Failure::Local(text) | Failure::Check(text) => {
+                text.clone()
+            }
+        };
+        if !as_json {
+            eprintln!("trimaran: {text}");
+            return;
+        }
+        let mut report = json!({ "ok": false, "exit_code": self.exit_code(), "text": text });
+        if let Failure::Client(Error::Refused { code, reason, name, text }) = self {
+            report["completion_code"] = json!(code);
+            report["reason"] = json!(reason);
+            report["name"] = json!(name);
+            report["text"] = json!(text);
+        }
+        if let Failure::NoMessage(_) = self {
+            report["reason"] = json!(trimaran_client::reason::NO_MSG_AVAILABLE);
+        }
+        eprintln!("{report}");
+    }
+}
+
+/// A line on standard output. A reader that has gone away (`| head`) ends the command quietly.
+pub fn line(text: Arguments<'_>) {
+    write(format!("{text}\n").as_bytes());
+}
+
+pub fn write(bytes: &[u8]) {
+    let mut stdout = io::stdout().lock();
+    if let Err(error) = stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        if error.kind() != io::ErrorKind::BrokenPipe {
+            eprintln!("trimaran: write to standard output: {error}");
+        }
+        std::process::exit(if error.kind() == io::ErrorKind::BrokenPipe { 0 } else { 5 });
+    }
+}
+
+#[macro_export]
+macro_rules! say {
+    ($($arg:tt)*) => { $crate::output::line(format_args!($($arg)*)) };
+}
+
+/// Waits for something that usually takes no time. After a second a person at a terminal is told what it is.
+pub async fn patiently<T>(what: &str, work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
+    tokio::select! {
+        result = &mut work => return result,
+        _ = tokio::time::sleep(Duration::from_secs(1)) => {}
+    }
+    let spinner = spinner(what);
+    let result = work.await;
+    spinner.finish_and_clear();
+    result
+}
+
+pub fn spinner(what: &str) -> ProgressBar {
+    let spinner = ProgressBar::new_spinner().with_message(what.to_string());
+    spinner.set_style(ProgressStyle::with_template("{spinner} {msg} ({elapsed})").expect("a valid template"));
+    spinner.enable_steady_tick(Duration::from_millis(120));
+    spinner
+}
+
+/// Counts messages, for a person at a terminal, once it takes longer than a second.
+pub struct Counter {
+    bar: Option<ProgressBar>,
+    started: std::time::Instant,
+    total: Option<u64>,
+    what: &'static str,
+    count: u64,
+}
+
+impl Counter {
+    pub fn new(what: &'static str, total: Option<u64>) -> Counter {
+        Counter { bar: None, started: std::time::Instant::now(), total, what, count: 0 }
+    }
+
+    pub fn add(&mut self) {
+        self.count += 1;
+        // A look at the clock per message would be felt.
+        if self.bar.is_none() && self.count % 64 == 0 && self.started.elapsed() > Duration::from_secs(1) {
+            self.bar = Some(self.show());
+        }
+        if let Some(bar) = &self.bar {
+            bar.set_position(self.count);
+        }
+    }
+
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    pub fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    fn show(&self) -> ProgressBar {
+        let template = match self.total {
+            Some(_) => "{msg} {wide_bar} {pos}/{len} ({per_sec}, {eta} left)",
+            None => "{spinner} {msg} {pos} ({per_sec})",
+        };
+        let bar = match self.total {
+            Some(total) => ProgressBar::new(total),
+            None => ProgressBar::new_spinner(),
+        };
+        bar.set_style(ProgressStyle::with_template(template).expect("a valid template"));
+        bar.set_message(self.what);
+        bar
+    }
+}
+
+impl Drop for Counter {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+pub fn stdin_is_terminal() -> bool {
+    io::stdin().is_terminal()
+}
+
+pub fn stdout_is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
+/// A message as JSON. Ids and binary bodies are hexadecimal; `trimaran put --json-lines` takes the same form.
+pub fn message_json(message: &Message) -> Value {
+    let descriptor = &message.descriptor;
+    let mut value = json!({
+        "message_id": hex(&descriptor.message_id),
+        "priority": descriptor.priority.unwrap_or_default(),
+        "persistent": message.is_persistent(),
+        "put_time": timestamp(descriptor.put_time_ms),
+        "backout_count": descriptor.backout_count,
+    });
+    match message.as_text() {
+        Some(text) => value["text"] = json!(text),
+        None => value["body_hex"] = json!(hex(&message.body)),
+    }
+    add_if_set(&mut value, descriptor);
+    value
+}
+
+fn add_if_set(value: &mut Value, descriptor: &Descriptor) {
+    let ids = [("correlation_id", &descriptor.correlation_id), ("group_id", &descriptor.group_id)];
+    for (name, id) in ids.into_iter().filter(|(_, id)| !id.is_empty()) {
+        value[name] = json!(hex(id));
+    }
+    let texts = [
+        ("format", descriptor.format.trim_end()),
+        ("reply_to_queue", descriptor.reply_to_queue.trim_end()),
+        ("reply_to_queue_manager", descriptor.reply_to_queue_manager.trim_end()),
+        ("user_identifier", descriptor.user_identifier.trim_end()),
+        ("put_application_name", descriptor.put_application_name.trim_end()),
+    ];
+    for (name, text) in texts.into_iter().filter(|(_, text)| !text.is_empty()) {
+        value[name] = json!(text);
+    }
+    if let Some(expiry) = descriptor.expiry {
+        value["expiry_ms"] = json!(u64::from(expiry) * 100);
+    }
+    if let Some(kind) = descriptor.message_type {
+        value["message_type"] = json!(kind);
+    }
+}
+
+/// Milliseconds since 1970 as `2026-11-21T05:30:00.123Z`.
+pub fn timestamp(ms: i64) -> String {
+    let (seconds, millis) = (ms.div_euclid(1000), ms.rem_euclid(1000));
+    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    // Howard Hinnant's civil_from_days: years that begin in March make the leap day the last one.
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let day_of_era = days.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
+}
+
+pub fn duration(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        3600..86_400 => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
+        _ => format!("{} d {} h", seconds / 86_400, seconds / 3600 % 24),
+    }
+}
+
+pub fn bytes(count: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut value = count as f64;
+    let mut unit = 0;
+    while value >= 1024.0 && unit < UNITS.len() - 1 {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{count} B") } else { format!("{value:.1} {}", UNITS[unit]) }
+}
+
+/// Rows under headings, each column as wide as its widest cell.
+pub fn table(headings: &[&str], rows: &[Vec<String>]) {
+    let mut widths: Vec<usize> = headings.iter().map(|heading| heading.chars().count()).collect();
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let print = |cells: Vec<&str>| {
+        let mut text = String::new();
+        for (cell, width) in cells.iter().zip(&widths) {
+            text.push_str(&format!("{cell:width$}  "));
+        }
+        say!("{}", text.trim_end());
+    };
+    print(headings.to_vec());
+    for row in rows {
+        print(row.iter().map(String::as_str).collect());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timestamps_are_dates() {
+        assert_eq!(timestamp(0), "1970-01-01T00:00:00.000Z");
+        assert_eq!(timestamp(951_827_696_789), "2000-02-29T12:34:56.789Z");
+        assert_eq!(timestamp(1_795_239_000_001), "2026-11-21T05:30:00.001Z");
+        assert_eq!(timestamp(-1), "1969-12-31T23:59:59.999Z");
+    }
+
+    #[test]
+    fn the_exit_code_tells_refused_from_unreachable() {
+        let unreachable =
+            Error::Unreachable { queue_manager: "q".into(), within_s: 1.0, text: "refused".into() };
+        assert_eq!(Failure::Client(unreachable).exit_code(), 4);
+        assert_eq!(Failure::Client(Error::Closed).exit_code(), 1);
+        assert_eq!(Failure::NoMessage(String::new()).exit_code(), 3);
+    }
+
+    #[test]
+    fn sizes_and_times_are_for_reading() {
+        assert_eq!(bytes(1023), "1023 B");
+        assert_eq!(bytes(1536), "1.5 KiB");
+        assert_eq!(duration(59), "59 s");
+        assert_eq!(duration(3700), "1 h 1 min");
+    }
+}

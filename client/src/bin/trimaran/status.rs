@@ -1,0 +1,400 @@
+//! `status`: every node is asked, and one picture is made of the answers.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use trimaran_client::{Error, InstanceStatus, QueueManagerStatus, StatusResponse};
+
+use crate::{
+    arguments::{Global, StatusArgs},
+    output::{self, Failure, Outcome, patiently},
+    say,
+    talk::plural,
+};
+
+/// What was heard, by address.
+type Answers = Vec<(String, Result<StatusResponse, Error>)>;
+
+pub async fn run(global: &Global, args: StatusArgs) -> Outcome {
+    loop {
+        let answers = patiently("asking the nodes", ask(global)).await?;
+        let picture = Picture::of(&answers, global.queue_manager.as_deref());
+        if args.watch && output::stdout_is_terminal() && !global.json {
+            // Home, and clear what is below: less flicker than clearing first.
+            output::write(b"\x1b[H\x1b[J");
+        }
+        if global.json {
+            say!("{}", picture.as_json());
+        } else {
+            picture.print();
+        }
+        if !args.watch {
+            if picture.nodes.values().all(|node| node.is_err()) {
+                let text = first_error(&answers);
+                return Err(Failure::Client(Error::Unreachable {
+                    queue_manager: "a queue manager".to_string(),
+                    within_s: answer_within(global).as_secs_f64(),
+                    text,
+                }));
+            }
+            let wrong = picture.what_is_wrong();
+            if args.check && !wrong.is_empty() {
+                return Err(Failure::Check(wrong.join("; ")));
+            }
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+fn answer_within(global: &Global) -> Duration {
+    global.within.min(Duration::from_secs(2))
+}
+
+/// The nodes that were named, and those that they know of.
+pub async fn ask(global: &Global) -> Result<Answers, Failure> {
+    let tls = global.tls()?;
+    let within = answer_within(global);
+    let mut answers: Answers = Vec::new();
+    let mut asked: BTreeSet<String> = BTreeSet::new();
+    let mut next: Vec<String> = global
+        .connect
+        .iter()
+        .map(|address| address.trim().to_string())
+        .filter(|address| !address.is_empty())
+        .collect();
+    while !next.is_empty() {
+        next.retain(|address| asked.insert(address.clone()));
+        let heard = trimaran_client::status(&next, tls.as_ref(), within).await;
+        next = heard
+            .iter()
+            .filter_map(|(_, answer)| answer.as_ref().ok())
+            .flat_map(|status| &status.queue_managers)
+            .flat_map(|manager| &manager.instances)
+            .map(|instance| instance.client_address.clone())
+            .filter(|address| !address.is_empty() && !asked.contains(address))
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect();
+        answers.extend(heard);
+    }
+    // One node may be known under two addresses.
+    let mut seen = BTreeSet::new();
+    answers.retain(|(_, answer)| match answer {
+        Ok(status) => seen.insert(status.node.clone()),
+        Err(_) => true,
+    });
+    Ok(answers)
+}
+
+fn first_error(answers: &Answers) -> String {
+    let errors = answers.iter().filter_map(|(_, answer)| answer.as_ref().err());
+    let texts: Vec<String> = errors.map(plain).collect();
+    texts.join("; ")
+}
+
+fn plain(error: &Error) -> String {
+    match error {
+        Error::Refused { text, .. } => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+pub struct Picture {
+    cluster: String,
+    /// By name, or by address where there was no answer.
+    nodes: BTreeMap<String, Result<StatusResponse, String>>,
+    /// The view of the active node, else of the one that has applied most; and whether it is active.
+    managers: BTreeMap<String, QueueManagerStatus>,
+    warnings: Vec<String>,
+}
+
+impl Picture {
+    pub fn of(answers: &Answers, only: Option<&str>) -> Picture {
+        let mut picture = Picture {
+            cluster: String::new(),
+            nodes: BTreeMap::new(),
+            managers: BTreeMap::new(),
+            warnings: Vec::new(),
+        };
+        for (address, answer) in answers {
+            match answer {
+                Err(error) => {
+                    picture.nodes.insert(address.clone(), Err(plain(error)));
+                }
+                Ok(status) => picture.add(status, only),
+            }
+        }
+        picture
+    }
+
+    fn add(&mut self, status: &StatusResponse, only: Option<&str>) {
+        if self.cluster.is_empty() {
+            self.cluster.clone_from(&status.cluster);
+        } else if self.cluster != status.cluster {
+            self.warnings.push(format!(
+                "node {} belongs to cluster {}, the others to {}",
+                status.node, status.cluster, self.cluster
+            ));
+        }
+        for warning in &status.warnings {
+            self.warnings.push(format!("{}: {warning}", status.node));
+        }
+        for manager in
+            status.queue_managers.iter().filter(|manager| only.is_none_or(|name| name == manager.name))
+        {
+            let better = self.managers.get(&manager.name).is_none_or(|known| {
+                let weight =
+                    |view: &QueueManagerStatus| (view.role == "active", view.term, view.applied_index);
+                weight(manager) > weight(known)
+            });
+            if better {
+                self.managers.insert(manager.name.clone(), manager.clone());
+            }
+        }
+        self.nodes.insert(status.node.clone(), Ok(status.clone()));
+    }
+
+    /// The node that serves a queue manager, if one does.
+    pub fn active(&self, manager: Option<&str>) -> Option<(&str, &QueueManagerStatus)> {
+        let mut managers = self.managers.values();
+        let found = match manager {
+            None => managers.next(),
+            Some(name) => managers.find(|manager| manager.name == name),
+        }?;
+        (found.role == "active").then_some((found.active_node.as_str(), found))
+    }
+
+    pub fn what_is_wrong(&self) -> Vec<String> {
+        let mut wrong = Vec::new();
+        for manager in self.managers.values() {
+            if manager.role != "active" {
+                wrong.push(format!("nobody serves {}", manager.name));
+                continue;
+            }
+            let live = format!("{}/{}", manager.quorum_live, manager.quorum_of);
+            if manager.quorum_live < manager.quorum_of {
+                wrong.push(format!("{}: quorum {live}", manager.name));
+            }
+            for instance in manager.instances.iter().filter(|instance| !instance.in_sync) {
+                wrong.push(format!(
+                    "{}: {} is not in sync ({})",
+                    manager.name, instance.node, instance.reason
+                ));
+            }
+            if !manager.puts_refused.is_empty() {
+                wrong.push(format!("{}: puts are refused ({})", manager.name, manager.puts_refused));
+            }
+        }
+        if self.managers.is_empty() {
+            wrong.push("no queue manager was found".to_string());
+        }
+        wrong
+    }
+
+    /// One line on how a queue manager is, for the demonstration.
+    pub fn summary(&self) -> String {
+        let Some((node, manager)) = self.active(None) else {
+            return "nobody serves just now".to_string();
+        };
+        let in_sync = manager.instances.iter().filter(|instance| instance.in_sync).count();
+        format!(
+            "{} serves for {}, quorum {}/{}, {in_sync} of {} in sync, {} {}",
+            node,
+            output::duration(manager.serving_for_s),
+            manager.quorum_live,
+            manager.quorum_of,
+            manager.instances.len(),
+            manager.messages,
+            plural(manager.messages, "message"),
+        )
+    }
+
+    fn print(&self) {
+        if !self.cluster.is_empty() {
+            say!("Cluster {}", self.cluster);
+        }
+        for manager in self.managers.values() {
+            self.print_manager(manager);
+        }
+        let silent: Vec<&String> =
+            self.nodes.iter().filter(|(_, node)| node.is_err()).map(|(name, _)| name).collect();
+        if !silent.is_empty() {
+            say!("");
+            for name in silent {
+                if let Some(Err(text)) = self.nodes.get(name) {
+                    say!(
+                        "No answer from {name}: {}",
+                        text.strip_prefix(&format!("{name}: ")).unwrap_or(text)
+                    );
+                }
+            }
+        }
+        if !self.warnings.is_empty() {
+            say!("");
+            self.warnings.iter().for_each(|warning| say!("Warning: {warning}"));
+        }
+    }
+
+    fn print_manager(&self, manager: &QueueManagerStatus) {
+        say!("");
+        say!("Queue manager {}", manager.name);
+        if manager.role == "active" {
+            say!(
+                "  active on    {} at {}, for {}",
+                manager.active_node,
+                manager.active_address,
+                output::duration(manager.serving_for_s)
+            );
+        } else {
+            say!("  active on    no node ({})", manager.role);
+        }
+        say!("  quorum       {}/{}", manager.quorum_live, manager.quorum_of);
+        say!(
+            "  messages     {} on {} {}, {} that a failover would lose",
+            manager.messages,
+            manager.queues,
+            plural(manager.queues, "queue"),
+            manager.not_persistent
+        );
+        say!("  sessions     {}", manager.sessions);
+        if !manager.dead_letter_queue.is_empty() {
+            say!("  dead letters {}", manager.dead_letter_queue);
+        }
+        if !manager.puts_refused.is_empty() {
+            say!("  puts refused {}", manager.puts_refused);
+        }
+        let rows: Vec<Vec<String>> =
+            manager.instances.iter().map(|instance| self.instance_row(manager, instance)).collect();
+        if !rows.is_empty() {
+            say!("");
+            output::table(&["  NODE", "ROLE", "IN SYNC", "BACKLOG", "ADDRESS"], &rows);
+        }
+    }
+
+    fn instance_row(&self, manager: &QueueManagerStatus, instance: &InstanceStatus) -> Vec<String> {
+        let active = manager.role == "active" && instance.node == manager.active_node;
+        let own_view = match self.nodes.get(&instance.node) {
+            Some(Ok(status)) => status.queue_managers.iter().find(|view| view.name == manager.name),
+            _ => None,
+        };
+        let role = match own_view {
+            _ if active => "active",
+            Some(view) => view.role.as_str(),
+            None if instance.voter => "replica",
+            None => "joining",
+        };
+        let in_sync = if instance.in_sync { "yes".to_string() } else { format!("no: {}", instance.reason) };
+        let backlog = if active || instance.backlog_bytes == 0 && instance.backlog_seconds < 1.0 {
+            "-".to_string()
+        } else {
+            format!("{}, {:.1} s", output::bytes(instance.backlog_bytes), instance.backlog_seconds)
+        };
+        vec![
+            format!("  {}", instance.node),
+            role.to_string(),
+            in_sync,
+            backlog,
+            instance.client_address.clone(),
+        ]
+    }
+
+    fn as_json(&self) -> Value {
+        let nodes: Vec<Value> = self
+            .nodes
+            .iter()
+            .map(|(name, node)| match node {
+                Ok(status) => json!({
+                    "node": name, "answers": true, "version": status.version, "uptime_s": status.uptime_s,
+                    "roles": status.queue_managers.iter()
+                        .map(|manager| (manager.name.clone(), json!(manager.role)))
+                        .collect::<serde_json::Map<_, _>>(),
+                }),
+                Err(text) => json!({ "address": name, "answers": false, "error": text }),
+            })
+            .collect();
+        let managers: Vec<Value> = self.managers.values().map(manager_json).collect();
+        json!({
+            "cluster": self.cluster, "queue_managers": managers, "nodes": nodes, "warnings": self.warnings,
+            "wrong": self.what_is_wrong(),
+        })
+    }
+}
+
+fn manager_json(manager: &QueueManagerStatus) -> Value {
+    let instances: Vec<Value> = manager
+        .instances
+        .iter()
+        .map(|instance| {
+            json!({
+                "node": instance.node, "id": instance.id, "voter": instance.voter, "in_sync": instance.in_sync,
+                "reason": instance.reason, "backlog_bytes": instance.backlog_bytes,
+                "backlog_entries": instance.backlog_entries, "backlog_seconds": instance.backlog_seconds,
+                "peer_address": instance.peer_address, "client_address": instance.client_address,
+            })
+        })
+        .collect();
+    let active = manager.role == "active";
+    json!({
+        "queue_manager": manager.name, "served": active,
+        "active_node": if active { json!(manager.active_node) } else { Value::Null },
+        "active_address": if active { json!(manager.active_address) } else { Value::Null },
+        "serving_for_s": manager.serving_for_s, "term": manager.term, "commit_index": manager.commit_index,
+        "applied_index": manager.applied_index, "quorum_live": manager.quorum_live, "quorum_of": manager.quorum_of,
+        "queues": manager.queues, "messages": manager.messages, "not_persistent": manager.not_persistent,
+        "sessions": manager.sessions, "dead_letter_queue": manager.dead_letter_queue,
+        "puts_refused": manager.puts_refused, "instances": instances,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view(node: &str, role: &str, term: u64) -> (String, Result<StatusResponse, Error>) {
+        let instance = |name: &str, in_sync| InstanceStatus {
+            node: name.into(),
+            voter: true,
+            in_sync,
+            reason: if in_sync { "".into() } else { "catching up".into() },
+            ..Default::default()
+        };
+        let manager = QueueManagerStatus {
+            name: "q".into(),
+            role: role.into(),
+            term,
+            active_node: "a".into(),
+            quorum_live: 2,
+            quorum_of: 2,
+            instances: vec![instance("a", true), instance("b", false)],
+            ..Default::default()
+        };
+        let status = StatusResponse {
+            cluster: "demo".into(),
+            node: node.into(),
+            queue_managers: vec![manager],
+            ..Default::default()
+        };
+        (format!("{node}:1"), Ok(status))
+    }
+
+    #[test]
+    fn the_active_node_is_believed_before_a_replica() {
+        let picture = Picture::of(&vec![view("b", "replica", 9), view("a", "active", 8)], None);
+        assert_eq!(picture.active(None).unwrap().0, "a");
+        assert_eq!(picture.active(Some("other")).map(|(node, _)| node), None);
+        assert_eq!(picture.what_is_wrong(), ["q: b is not in sync (catching up)"]);
+    }
+
+    #[test]
+    fn a_cluster_without_an_active_node_is_wrong() {
+        let dead = ("c:1".to_string(), Err(Error::Closed));
+        let picture = Picture::of(&vec![view("b", "replica", 9), dead], None);
+        assert!(picture.active(None).is_none());
+        assert_eq!(picture.what_is_wrong(), ["nobody serves q"]);
+        assert_eq!(picture.as_json()["nodes"][0]["answers"], true);
+    }
+}
