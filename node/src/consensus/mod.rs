@@ -23,6 +23,8 @@ mod timeouts;
 
 #[cfg(test)]
 mod cluster_test;
+#[cfg(test)]
+mod scenario_test;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
@@ -787,8 +789,10 @@ impl Consensus {
             let entry = convert::entry_out(entry);
             if entry.index.0 > self.skip_upto {
                 ready.committed.push(entry);
-            } else if entry.kind == EntryKind::Membership {
-                self.apply_membership(&entry);
+            } else if entry.kind == EntryKind::Membership
+                && let Some((theirs, _)) = membership::decode(&entry.data)
+            {
+                let _ = self.raw.apply_conf_change(&theirs); // our membership is there already
             }
         }
         if !committed.is_empty() {
@@ -872,38 +876,40 @@ impl Consensus {
         self.settle();
     }
 
-    /// A snapshot sent by the leader of `term` is in the message store, and the replica's state is made of it. False
-    /// when it is refused: the state is already further, or the leader was deposed. On true `applied_index` is the
-    /// snapshot's; entries the log has beyond it follow as usual.
+    /// A snapshot sent by the leader of `term` is in the message store. True: `applied_index` is the snapshot's now,
+    /// the replica's state must become what it says, and entries beyond it follow as usual (the log may have them).
+    /// False: this node had applied more already.
     pub fn snapshot_installed(&mut self, from: NodeId, term: Term, meta: SnapshotMeta) -> bool {
-        let raft = &self.raw.raft;
-        let listed = membership::is_member(&meta.membership, self.options.node);
-        if term.0 < raft.term || meta.index.0 <= self.applied || from == self.options.node || !listed {
-            return false;
-        }
-        if raft.state == StateRole::Leader && raft.term == term.0 {
-            return false;
-        }
-        let mut message = eraftpb::Message::default();
-        message.msg_type = MessageType::MsgSnapshot;
-        message.from = from.0;
-        message.to = self.options.node.0;
-        message.term = term.0;
-        message.set_snapshot(tail::snapshot_of(&meta));
-        let _ = self.raw.step(message);
-
         let index = meta.index.0;
-        let raft = &self.raw.raft;
-        let restored = raft.snap().is_some_and(|snapshot| snapshot.get_metadata().index == index);
-        if restored {
-            self.membership = meta.membership.clone();
-            self.confirmed = (term.0, index);
-        } else if raft.raft_log.committed < index {
-            return false; // raft-rs refused it
+        if index <= self.applied || from == self.options.node {
+            return false;
         }
-        // Else the log has all of it: what is left to hand out up to here would be applied twice.
+        let raft = &mut self.raw.raft;
+        let snapshot = tail::snapshot_of(&meta);
+        if term.0 > raft.term || (term.0 == raft.term && raft.state != StateRole::Leader) {
+            let mut message = eraftpb::Message::default();
+            message.msg_type = MessageType::MsgSnapshot;
+            message.from = from.0;
+            message.to = self.options.node.0;
+            message.term = term.0;
+            message.set_snapshot(snapshot);
+            let _ = self.raw.step(message);
+        } else {
+            // Its leader was deposed meanwhile. The state is committed all the same, and the store has it.
+            if raft.state != StateRole::Follower {
+                let term = raft.term;
+                raft.become_follower(term, 0);
+            }
+            raft.restore(snapshot);
+        }
+        let pending = self.raw.raft.snap().map(|snapshot| snapshot.get_metadata().index);
+        if pending == Some(index) {
+            self.confirmed = self.confirmed.max((term.0, index));
+        }
+        // Otherwise the log reaches over it: what it has still to hand out up to here is in the state already.
         self.skip_upto = index;
         self.applied = index;
+        self.membership = meta.membership.clone();
         self.raw.mut_store().store_snapshot(meta);
         self.settle();
         true
@@ -966,6 +972,9 @@ impl Consensus {
         let next = raft.raft_log.last_index() + 1;
         let Some(progress) = raft.mut_prs().get_mut(node.0) else { return };
         progress.matched = 0;
+        if progress.state == raft::ProgressState::Snapshot {
+            return; // one is on its way, and says where to go on
+        }
         progress.become_probe();
         // It answers with its own last index, which is a better start than 1.
         progress.next_idx = next;
