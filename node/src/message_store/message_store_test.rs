@@ -148,6 +148,9 @@ fn a_snapshot_stays_as_it_was_goes_out_in_pieces_and_replaces_what_was_there() {
     }
     assert!(pieces > 5);
     assert_eq!(incoming.install().unwrap(), meta(QM, 10));
+    // A batch from before, that was still waiting for the store thread.
+    target.apply(&batch(QM, 3, puts(QM, 900..901, 10))).unwrap();
+    target.flush().unwrap();
     drop(target);
     let target = open(to.path());
     assert_eq!(rows(&target.rows(QM)).unwrap(), truth);

@@ -205,6 +205,19 @@ impl RocksStore {
         &self.inner
     }
 
+    /// From here on batches from before the snapshot, which may still wait for the store thread, change nothing.
+    pub(super) fn set_installing(&self, meta: &SnapshotMeta) -> Result<(), StoreError> {
+        let mut changing = self.inner.changing.lock();
+        let applied = changing.applied.get(&meta.queue_manager).copied().unwrap_or_default();
+        if applied > meta.index {
+            let directory = self.inner.options.directory.clone();
+            let reason = format!("a snapshot at index {} came when the store was at {applied} already", meta.index);
+            return Err(StoreError::Io { directory, reason });
+        }
+        changing.applied.insert(meta.queue_manager, meta.index);
+        Ok(())
+    }
+
     /// Everything was replaced by an installation that is flushed.
     pub(super) fn set_installed(&self, meta: &SnapshotMeta) {
         let mut changing = self.inner.changing.lock();
@@ -236,6 +249,11 @@ impl MessageStore for RocksStore {
     fn apply(&self, batch: &StoreBatch) -> Result<(), StoreError> {
         let inner = &*self.inner;
         let changing = &mut *inner.changing.lock();
+        let queue_manager = batch.meta.queue_manager;
+        if changing.applied.get(&queue_manager).is_some_and(|applied| *applied > batch.meta.index) {
+            // A snapshot that was installed meanwhile has all of it.
+            return Ok(());
+        }
         let mut rows = WriteBatch::default();
         for change in &batch.changes {
             match change {
@@ -246,7 +264,6 @@ impl MessageStore for RocksStore {
                 }
             }
         }
-        let queue_manager = batch.meta.queue_manager;
         rows.put_cf(inner.family(Family::State), meta_key(queue_manager), encode_meta(&batch.meta));
         let bytes = rows.size_in_bytes();
         self.check_room(changing, bytes)?;
