@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use ::raft_engine::env::{DefaultFileSystem, FileSystem, Handle, Permission, WriteExt};
 use bytes::Bytes;
 use parking_lot::Mutex;
-use raft_engine::env::{DefaultFileSystem, FileSystem, Handle, Permission, WriteExt};
 
 use super::*;
 use crate::consensus::{EntryKind, HardState};

@@ -133,6 +133,12 @@ impl LogOptions {
         }
     }
 
+    /// Room for what is kept for peers that lag, of all queue managers together. With less, the engine would copy
+    /// kept entries to other files again and again to get rid of the old ones.
+    pub fn retaining(self, bytes: u64) -> LogOptions {
+        LogOptions { purge_bytes: self.purge_bytes.max(bytes.saturating_mul(2)), ..self }
+    }
+
     /// Small files for tests and simulations.
     pub fn small(directory: impl Into<PathBuf>) -> LogOptions {
         LogOptions {

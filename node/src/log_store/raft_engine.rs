@@ -95,7 +95,7 @@ impl<F: FileSystem> RaftEngineLog<F> {
             .and_then(|checked| Ok((checked, open_engine(&options, &directory, &watched)?)));
         let (mut checked, engine, begun_anew) = match opened {
             Ok((checked, engine)) => (checked, engine, false),
-            Err(reason) if reason.contains("lock") => return Err(open_error(reason)),
+            Err(reason) if reason.contains("Failed to lock file") => return Err(open_error(reason)),
             Err(reason) => {
                 let aside = free_name(&options.directory);
                 std::fs::rename(&directory, &aside).map_err(|error| {

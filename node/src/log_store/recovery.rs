@@ -137,7 +137,7 @@ pub(super) fn recover<F: FileSystem>(
     log.set_mark(queue_manager, decided)?;
     log.begin_region(queue_manager, last, hard_state);
 
-    if wrong.is_empty() && was_recovering && !is_new {
+    if wrong.is_empty() && was_recovering && span.is_some() {
         sentences.push(format!(
             "queue manager {queue_manager} was still catching up with its group when this node ended, and goes on with it"
         ));

@@ -112,7 +112,8 @@ impl Incoming {
         // Read back before anything is given up for it.
         read_staging(&self.path, self.records, &mut |_| Ok(()))?;
 
-        store.set_installing(&self.meta)?;
+        let _alone = inner.install.write();
+        store.check_newer(&self.meta)?;
         let name = self.path.file_name().expect("it has one").to_string_lossy().into_owned();
         let mut marker = WriteBatch::default();
         marker.put_cf(

@@ -74,8 +74,8 @@ fn removes(queue_manager: QueueManagerId, from: u64, until: u64) -> Vec<RowChang
     vec![range(Family::Heads), range(Family::Bodies)]
 }
 
-fn batch(queue_manager: QueueManagerId, index: u64, changes: Vec<RowChange>) -> StoreBatch {
-    StoreBatch { meta: meta(queue_manager, index), changes }
+fn batch(queue_manager: QueueManagerId, base: u64, index: u64, changes: Vec<RowChange>) -> StoreBatch {
+    StoreBatch { base: Index(base), meta: meta(queue_manager, index), changes }
 }
 
 fn rows(source: &impl RowSource) -> Result<Truth, StoreReadError> {
@@ -91,10 +91,10 @@ fn only_what_was_flushed_comes_back_and_all_families_as_one() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());
     assert_eq!(store.meta(QM).unwrap(), None);
-    store.apply(&batch(QM, 10, puts(QM, 0..50, 1000))).unwrap();
-    store.apply(&batch(OTHER, 5, puts(OTHER, 0..10, 100))).unwrap();
+    store.apply(&batch(QM, 1, 10, puts(QM, 0..50, 1000))).unwrap();
+    store.apply(&batch(OTHER, 1, 5, puts(OTHER, 0..10, 100))).unwrap();
     assert_eq!(store.flush().unwrap(), [(QM, Index(10)), (OTHER, Index(5))]);
-    store.apply(&batch(QM, 20, removes(QM, 0, 40))).unwrap();
+    store.apply(&batch(QM, 10, 20, removes(QM, 0, 40))).unwrap();
     assert_eq!(store.flush().unwrap(), [(QM, Index(20))]);
     let kept = rows(&store.rows(QM)).unwrap();
     assert_eq!(kept.len(), 20);
@@ -106,7 +106,7 @@ fn only_what_was_flushed_comes_back_and_all_families_as_one() {
     assert_eq!(store.load(&request).unwrap(), [Some(body(45, 1000)), None, Some(body(49, 60))]);
 
     // Not flushed: a crash forgets it. A copy of the files is what a crash leaves.
-    store.apply(&batch(QM, 30, puts(QM, 50..60, 1000))).unwrap();
+    store.apply(&batch(QM, 20, 30, puts(QM, 50..60, 1000))).unwrap();
     assert_eq!(rows(&store.rows(QM)).unwrap().len(), 40);
     let crashed = tempfile::tempdir().unwrap();
     copy(directory.path(), crashed.path());
@@ -122,19 +122,19 @@ fn a_snapshot_stays_as_it_was_goes_out_in_pieces_and_replaces_what_was_there() {
     let store = open(from.path());
     assert!(store.snapshot(QM).unwrap().is_none());
     let state = RowChange::Put { family: Family::State, key: key(QM, 1), value: body(1, 10) };
-    store.apply(&batch(QM, 9, vec![state])).unwrap();
-    store.apply(&batch(QM, 10, puts(QM, 0..100, 5000))).unwrap();
-    store.apply(&batch(OTHER, 3, puts(OTHER, 0..3, 10))).unwrap();
+    store.apply(&batch(QM, 1, 9, vec![state])).unwrap();
+    store.apply(&batch(QM, 9, 10, puts(QM, 0..100, 5000))).unwrap();
+    store.apply(&batch(OTHER, 1, 3, puts(OTHER, 0..3, 10))).unwrap();
     store.flush().unwrap();
     let truth = rows(&store.rows(QM)).unwrap();
     let snapshot = store.snapshot(QM).unwrap().unwrap();
     assert_eq!(*snapshot.meta(), meta(QM, 10));
     assert!(snapshot.bytes_estimate() > 100_000, "{}", snapshot.bytes_estimate());
-    store.apply(&batch(QM, 11, removes(QM, 0, 100))).unwrap();
+    store.apply(&batch(QM, 10, 11, removes(QM, 0, 100))).unwrap();
 
     let target = open(to.path());
-    target.apply(&batch(QM, 2, puts(QM, 500..600, 100))).unwrap();
-    target.apply(&batch(OTHER, 2, puts(OTHER, 0..5, 100))).unwrap();
+    target.apply(&batch(QM, 1, 2, puts(QM, 500..600, 100))).unwrap();
+    target.apply(&batch(OTHER, 1, 2, puts(OTHER, 0..5, 100))).unwrap();
     let mut incoming = target.receive(snapshot.meta(), 1).unwrap();
     let (mut after, mut pieces) = (None, 0);
     loop {
@@ -149,7 +149,7 @@ fn a_snapshot_stays_as_it_was_goes_out_in_pieces_and_replaces_what_was_there() {
     assert!(pieces > 5);
     assert_eq!(incoming.install().unwrap(), meta(QM, 10));
     // A batch from before, that was still waiting for the store thread.
-    target.apply(&batch(QM, 3, puts(QM, 900..901, 10))).unwrap();
+    target.apply(&batch(QM, 2, 3, puts(QM, 900..901, 10))).unwrap();
     target.flush().unwrap();
     drop(target);
     let target = open(to.path());
@@ -170,7 +170,7 @@ fn an_interrupted_installation_is_finished_or_leaves_nothing() {
     for damage in [false, true] {
         let (directory, crashed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let store = open(directory.path());
-        store.apply(&batch(QM, 2, puts(QM, 500..600, 100))).unwrap();
+        store.apply(&batch(QM, 1, 2, puts(QM, 500..600, 100))).unwrap();
         store.flush().unwrap();
         let mut incoming = store.receive(&meta(QM, 50), 4).unwrap();
         for number in 0..20 {
@@ -180,7 +180,7 @@ fn an_interrupted_installation_is_finished_or_leaves_nothing() {
         // As after a crash behind the marker: the staging is whole, the marker is flushed, half of the rows are in.
         let staging = install::interrupt(incoming);
         let old = removes(QM, 0, u64::MAX);
-        store.apply(&batch(QM, 2, old)).unwrap();
+        store.apply(&batch(QM, 2, 3, old)).unwrap();
         store.flush().unwrap();
         copy(directory.path(), crashed.path());
         if damage {
@@ -234,18 +234,18 @@ fn the_store_thread_waits_out_a_full_device_and_readers_answer() {
     .unwrap();
     let wait = Duration::from_secs(20);
     let handle = thread.handle();
-    handle.store(batch(QM, 1, puts(QM, 0..10, 1000))).unwrap();
+    handle.store(batch(QM, 1, 2, puts(QM, 0..10, 1000))).unwrap();
     handle.flush();
-    assert_eq!(flushed.recv_timeout(wait), Ok((QM, Index(1))));
+    assert_eq!(flushed.recv_timeout(wait), Ok((QM, Index(2))));
 
     free.store(100, Ordering::SeqCst);
-    handle.store(batch(QM, 2, puts(QM, 10..9010, 1000))).unwrap();
-    assert_eq!(refused.recv_timeout(wait), Ok((QM, Index(2))));
-    assert_eq!(store.meta(QM).unwrap().unwrap().index, Index(1));
+    handle.store(batch(QM, 2, 3, puts(QM, 10..9010, 1000))).unwrap();
+    assert_eq!(refused.recv_timeout(wait), Ok((QM, Index(3))));
+    assert_eq!(store.meta(QM).unwrap().unwrap().index, Index(2));
     free.store(1 << 40, Ordering::SeqCst);
     assert_eq!(
         flushed.recv_timeout(wait),
-        Ok((QM, Index(2))),
+        Ok((QM, Index(3))),
         "it went on by itself, and flushed for its size"
     );
     assert!(reports.lock()[0].contains("no room for the message store"), "{:?}", reports.lock());
@@ -262,7 +262,7 @@ fn the_store_thread_waits_out_a_full_device_and_readers_answer() {
 
     // A stop while the device is full ends all the same; the log has what the store has not.
     free.store(0, Ordering::SeqCst);
-    handle.store(batch(QM, 3, puts(QM, 0..9000, 1000))).unwrap();
+    handle.store(batch(QM, 3, 4, puts(QM, 0..9000, 1000))).unwrap();
     thread.stop();
 }
 
@@ -299,10 +299,10 @@ fn a_damaged_store_is_whole_or_says_that_it_is_not() {
             changes.extend(removes(QM, first.saturating_sub(120), first.saturating_sub(90)));
             let state = RowChange::Put { family: Family::State, key: key(QM, 1), value: body(index, 30) };
             changes.push(state);
-            store.apply(&batch(QM, index, changes)).unwrap();
-            store.apply(&batch(OTHER, index, puts(OTHER, index..index + 1, 100))).unwrap();
+            store.apply(&batch(QM, index, index + 1, changes)).unwrap();
+            store.apply(&batch(OTHER, index, index + 1, puts(OTHER, index..index + 1, 100))).unwrap();
             store.flush().unwrap();
-            truths.insert(index, rows(&store.rows(QM)).unwrap());
+            truths.insert(index + 1, rows(&store.rows(QM)).unwrap());
         }
     }
     let mut seed = 99u64;
@@ -356,11 +356,12 @@ fn a_damaged_store_is_whole_or_says_that_it_is_not() {
             continue;
         }
         let index = store.meta(QM).unwrap().unwrap_or_else(|| panic!("{what}: empty without a word")).index.0;
-        match rows(&store.rows(QM)) {
+        let found = rows(&store.rows(QM));
+        match found {
             Ok(found) => {
                 assert!(found == truths[&index], "{what}: not the state at {index}");
                 // An older index is not silent: the log behind the newer one is cut, and recovery sees the gap.
-                if index == 12 { whole += 1 } else { older += 1 }
+                if index == 13 { whole += 1 } else { older += 1 }
             }
             Err(error) => {
                 said += 1;

@@ -31,8 +31,9 @@ use crate::types::{Index, QueueManagerId, SnapshotMeta};
 
 /// Rows of every queue manager of a node.
 pub trait MessageStore {
-    /// Applies a batch as a whole. It is visible at once and durable with the next flush. After
-    /// [`StoreError::NoRoom`] nothing of it was applied and it may be tried again.
+    /// Applies a batch as a whole, if its base is where the store is; another changes nothing. It is visible at once
+    /// and durable with the next flush. After [`StoreError::NoRoom`] nothing of it was applied and it may be tried
+    /// again.
     fn apply(&self, batch: &StoreBatch) -> Result<(), StoreError>;
 
     /// Makes everything that was applied durable. Answers the queue managers that moved.

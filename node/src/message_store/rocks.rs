@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRawIterator,
     FlushOptions, LogLevel, Options, ReadOptions, WriteBatch, WriteOptions,
@@ -64,6 +64,8 @@ pub(super) struct Inner {
     pub db: DB,
     pub options: StoreOptions,
     changing: Mutex<Changing>,
+    /// Batches wait while rows are replaced.
+    pub install: RwLock<()>,
 }
 
 #[derive(Default)]
@@ -114,13 +116,18 @@ impl RocksStore {
         let db = match opened {
             Ok(db) => db,
             Err(reason) if reason.contains("No space left") => return Err(no_room(&options, &reason)),
-            Err(reason) if reason.contains("LOCK") || reason.contains("lock ") => return Err(io(reason)),
+            // Another process has it open.
+            Err(reason) if reason.contains("While lock file") || reason.contains("lock hold") => {
+                return Err(io(reason));
+            }
             Err(reason) => {
                 move_aside(&options.directory, &reason, &mut sentences).map_err(&io)?;
                 open_database(&options, &path).map_err(&io)?
             }
         };
-        let store = RocksStore { inner: Arc::new(Inner { db, options, changing: Mutex::default() }) };
+        let store = RocksStore {
+            inner: Arc::new(Inner { db, options, changing: Mutex::default(), install: RwLock::new(()) }),
+        };
         install::finish_interrupted(&store, &mut sentences)?;
         Ok((store, sentences))
     }
@@ -205,17 +212,16 @@ impl RocksStore {
         &self.inner
     }
 
-    /// From here on batches from before the snapshot, which may still wait for the store thread, change nothing.
-    pub(super) fn set_installing(&self, meta: &SnapshotMeta) -> Result<(), StoreError> {
-        let mut changing = self.inner.changing.lock();
-        let applied = changing.applied.get(&meta.queue_manager).copied().unwrap_or_default();
-        if applied > meta.index {
-            let directory = self.inner.options.directory.clone();
-            let reason = format!("a snapshot at index {} came when the store was at {applied} already", meta.index);
-            return Err(StoreError::Io { directory, reason });
+    /// A snapshot never takes the store back.
+    pub(super) fn check_newer(&self, meta: &SnapshotMeta) -> Result<(), StoreError> {
+        let applied = self.inner.applied(meta.queue_manager)?;
+        if applied <= meta.index {
+            return Ok(());
         }
-        changing.applied.insert(meta.queue_manager, meta.index);
-        Ok(())
+        let directory = self.inner.options.directory.clone();
+        let reason =
+            format!("a snapshot at index {} came when the store was at {applied} already", meta.index);
+        Err(StoreError::Io { directory, reason })
     }
 
     /// Everything was replaced by an installation that is flushed.
@@ -248,10 +254,15 @@ impl RocksStore {
 impl MessageStore for RocksStore {
     fn apply(&self, batch: &StoreBatch) -> Result<(), StoreError> {
         let inner = &*self.inner;
+        let _not_installing = inner.install.read();
         let changing = &mut *inner.changing.lock();
         let queue_manager = batch.meta.queue_manager;
-        if changing.applied.get(&queue_manager).is_some_and(|applied| *applied > batch.meta.index) {
-            // A snapshot that was installed meanwhile has all of it.
+        let applied = match changing.applied.get(&queue_manager) {
+            Some(applied) => *applied,
+            None => inner.applied(queue_manager)?,
+        };
+        if applied != batch.base {
+            // The difference is to another state: a snapshot was installed meanwhile.
             return Ok(());
         }
         let mut rows = WriteBatch::default();
@@ -344,6 +355,16 @@ impl RowSource for Rows {
 impl Inner {
     pub fn family(&self, family: Family) -> &ColumnFamily {
         self.db.cf_handle(family_name(family)).expect("opened with the database")
+    }
+
+    /// The index the rows of a queue manager are at: that of a new group when there are none.
+    pub fn applied(&self, queue_manager: QueueManagerId) -> Result<Index, StoreError> {
+        let damaged = |reason| StoreError::Damaged { directory: self.options.directory.clone(), reason };
+        let row = self.db.get_pinned_cf(self.family(Family::State), meta_key(queue_manager));
+        match row.map_err(|error| damaged(error.into_string()))? {
+            None => Ok(Index(1)),
+            Some(row) => decode_meta(&row).map(|meta| meta.index).map_err(|error| damaged(error.to_string())),
+        }
     }
 
     pub fn iterate<'a>(

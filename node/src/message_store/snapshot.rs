@@ -61,19 +61,27 @@ impl StoreSnapshot {
         &self.meta
     }
 
-    /// About how much there is to send.
+    /// About how much there is to send: the store's live bytes, in the proportion of this queue manager's tables.
     pub fn bytes_estimate(&self) -> u64 {
+        let inner = &self.held.inner;
         let (first, until) = range_of(self.meta.queue_manager);
-        let sizes = Family::ALL.map(|family| {
+        let number = |family, name: &str| {
+            inner.db.property_int_value_cf(inner.family(family), name).ok().flatten().unwrap_or_default()
+        };
+        let bytes = |family| {
             let range = rocksdb::Range::new(&first, &until);
-            self.held
-                .inner
-                .db
-                .get_approximate_sizes_cf(self.held.inner.family(family), &[range])
-                .iter()
-                .sum::<u64>()
-        });
-        sizes.iter().sum()
+            let ours: u64 = inner.db.get_approximate_sizes_cf(inner.family(family), &[range]).iter().sum();
+            let tables = number(family, "rocksdb.live-sst-files-size");
+            let blobs = number(family, "rocksdb.live-blob-file-size");
+            let all = tables + blobs.saturating_sub(number(family, "rocksdb.live-blob-file-garbage-size"));
+            // Small tables are reported as nothing.
+            if ours == 0 || tables == 0 {
+                all
+            } else {
+                (u128::from(all) * u128::from(ours.min(tables)) / u128::from(tables)) as u64
+            }
+        };
+        Family::ALL.into_iter().map(bytes).sum()
     }
 
     /// The next rows in the order of families and keys, about `bytes_max` of them and at least one; none at the end.

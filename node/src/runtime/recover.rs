@@ -137,7 +137,7 @@ mod tests {
             };
             log.write_batch(&mut vec![write]).unwrap();
             log.write_mark(true).unwrap();
-            store.apply(&StoreBatch { meta: meta(6), changes: Vec::new() }).unwrap();
+            store.apply(&StoreBatch { base: Index(1), meta: meta(6), changes: Vec::new() }).unwrap();
             store.flush().unwrap();
         }
         {
