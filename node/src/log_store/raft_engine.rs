@@ -250,6 +250,16 @@ impl<F: FileSystem> RaftEngineLog<F> {
         self.write_engine(&mut batch, true)
     }
 
+    pub(super) fn write_hard_state(
+        &mut self,
+        queue_manager: QueueManagerId,
+        hard_state: &HardState,
+    ) -> Result<(), LogError> {
+        let mut batch = LogBatch::default();
+        put_hard_state(&mut batch, region(queue_manager), hard_state);
+        self.write_engine(&mut batch, true)
+    }
+
     /// What recovery decided is what this process goes on from.
     pub(super) fn begin_region(
         &mut self,
@@ -372,10 +382,16 @@ impl<F: FileSystem> LogStore for RaftEngineLog<F> {
 
     fn purge(&mut self) -> Result<(), LogError> {
         self.purged_at_bytes = self.written().0;
-        let _alone = self.shared.purge.write();
-        let purged = self.shared.engine.purge_expired_files();
+        *self.watch.no_room.lock() = false;
+        let purged = {
+            let _alone = self.shared.purge.write();
+            self.shared.engine.purge_expired_files()
+        };
         if let Some(reason) = self.watch.sync_failed.lock().clone() {
             return Err(LogError::Sync { directory: self.shared.directory.clone(), reason });
+        }
+        if purged.is_err() && *self.watch.no_room.lock() {
+            return Err(LogError::NoRoom { directory: self.shared.directory.clone() });
         }
         // A region that keeps more than its share is reported; the engine moves it itself in the end.
         purged.map(|_| ()).map_err(|error| self.write_error(format!("give files back: {error}")))

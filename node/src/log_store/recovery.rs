@@ -125,6 +125,10 @@ pub(super) fn recover<F: FileSystem>(
 
     if cut {
         log.rewrite_region(queue_manager, hard_state, &entries)?;
+    } else if !is_new
+        && stored.map(|stored| (stored.term, stored.vote)) != Some((hard_state.term, hard_state.vote))
+    {
+        log.write_hard_state(queue_manager, &hard_state)?;
     }
     let was_recovering = mark.is_recovering_with(&hard_state);
     let complete = wrong.is_empty() && !is_new && !was_recovering;

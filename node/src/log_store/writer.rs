@@ -23,9 +23,8 @@ pub struct LogThreadOptions {
     /// A batch is closed when it has grown past this.
     pub batch_bytes: usize,
     pub batch_writes: usize,
-    /// How long the mark may lag behind on disk while writes go on, and when they pause.
-    pub mark_sync_busy: Duration,
-    pub mark_sync_idle: Duration,
+    /// How long the mark may lag behind on disk.
+    pub mark_sync_every: Duration,
     pub purge_every: Duration,
     /// The whole log is read and verified this often, in steps, while nobody reads.
     pub scrub_every: Duration,
@@ -39,8 +38,7 @@ impl Default for LogThreadOptions {
             queue: 4096,
             batch_bytes: 4 << 20,
             batch_writes: 256,
-            mark_sync_busy: Duration::from_millis(50),
-            mark_sync_idle: Duration::from_millis(10),
+            mark_sync_every: Duration::from_millis(50),
             purge_every: Duration::from_secs(5),
             scrub_every: Duration::from_secs(24 * 3600),
             scrub_step_bytes: 4 << 20,
@@ -215,17 +213,15 @@ impl<F: FileSystem> Writing<F> {
         let mut mark_synced = Instant::now();
         let mut purged = Instant::now();
         loop {
-            let wait = if self.log.mark_is_unsynced() {
-                self.options.mark_sync_idle
-            } else {
-                self.options.purge_every
+            let wait = match self.log.mark_is_unsynced() {
+                true => self.options.mark_sync_every.saturating_sub(mark_synced.elapsed()),
+                false => self.options.purge_every,
             };
             let first = match jobs.recv_timeout(wait) {
                 Ok(job) => Some(job),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => Some(Job::Stop),
             };
-            let is_idle = first.is_none();
             let stop = self.collect(first, jobs);
             if !self.writes.is_empty() {
                 self.write_all()?;
@@ -248,9 +244,7 @@ impl<F: FileSystem> Writing<F> {
             if stop {
                 return self.log.write_mark(true);
             }
-            if self.log.mark_is_unsynced()
-                && (is_idle || mark_synced.elapsed() >= self.options.mark_sync_busy)
-            {
+            if self.log.mark_is_unsynced() && mark_synced.elapsed() >= self.options.mark_sync_every {
                 self.log.write_mark(false)?;
                 let sync = ReadJob::SyncMark(self.log.mark_sync());
                 if self.reads.try_send(sync).is_err() {
@@ -259,7 +253,10 @@ impl<F: FileSystem> Writing<F> {
                 mark_synced = Instant::now();
             }
             if self.log.is_purge_due() || purged.elapsed() >= self.options.purge_every {
-                self.log.purge()?;
+                match self.log.purge() {
+                    Err(LogError::NoRoom { .. }) => {}
+                    result => result?,
+                }
                 self.log.restore_ballast();
                 purged = Instant::now();
             }

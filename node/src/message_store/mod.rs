@@ -44,6 +44,9 @@ pub trait MessageStore {
 
     /// What the rows of a queue manager are the state of; None when it has none.
     fn meta(&self, queue_manager: QueueManagerId) -> Result<Option<SnapshotMeta>, StoreReadError>;
+
+    /// Gives room back that removed rows still take, if it is worth it. Reads and writes go on; may take seconds.
+    fn reclaim(&self);
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -3,13 +3,16 @@
 use std::io;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use bytes::Bytes;
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 
 use super::MessageStore;
 use crate::qmgr::LoadRequest;
 use crate::types::{QueueManagerId, RequestId};
+
+const RECLAIM_EVERY: Duration = Duration::from_secs(60);
 
 /// Answer to a request; the fields of `Event::RowsLoaded`.
 #[derive(Debug)]
@@ -41,7 +44,7 @@ impl StoreReaders {
             .map(|number| {
                 let (store, waiting, answer) = (store.clone(), waiting.clone(), answer.clone());
                 let name = format!("store-read-{number}");
-                thread::Builder::new().name(name).spawn(move || read(&store, &waiting, &*answer))
+                thread::Builder::new().name(name).spawn(move || read(&store, number == 0, &waiting, &*answer))
             })
             .collect::<io::Result<_>>()?;
         Ok(StoreReaders { requests: Some(requests), threads })
@@ -70,7 +73,17 @@ fn read(
     requests: &Receiver<LoadRequest>,
     answer: &(dyn Fn(Loaded) + Send + Sync),
 ) {
-    while let Ok(request) = requests.recv() {
+    loop {
+        let request = match requests.recv_timeout(RECLAIM_EVERY) {
+            Ok(request) => request,
+            Err(RecvTimeoutError::Timeout) => {
+                if tidies {
+                    store.reclaim();
+                }
+                continue;
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
         let (rows, damaged) = match store.load(&request) {
             Ok(rows) => (rows, None),
             Err(error) => (vec![None; request.keys.len()], Some(error.to_string())),

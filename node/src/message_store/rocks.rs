@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRawIterator,
-    FlushOptions, LogLevel, Options, ReadOptions, WriteBatch, WriteOptions,
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, CompactOptions, DB, DBCompressionType,
+    DBRawIterator, FlushOptions, LogLevel, Options, ReadOptions, WriteBatch, WriteOptions,
 };
 
 use super::keys::{decode_meta, encode_meta, meta_key, range_of};
@@ -95,6 +95,8 @@ pub(super) fn family_name(family: Family) -> &'static str {
     }
 }
 
+/// Garbage in blob files below this is left to the compactions that come by themselves.
+const RECLAIM_FROM_BYTES: u64 = 64 << 20;
 const DATABASE: &str = "store";
 /// Says that the store must not be used again, and why.
 const CONDEMNED: &str = "store.condemned";
@@ -191,21 +193,6 @@ impl RocksStore {
             memory_bytes: number("rocksdb.size-all-mem-tables"),
             unflushed_bytes: self.unflushed_bytes() as u64,
         }
-    }
-
-    /// Gives room back that removed bodies still take. Reads and writes go on; may take seconds: not for the store
-    /// thread. True if there was anything worth it.
-    pub fn reclaim(&self) -> bool {
-        let in_use = self.in_use();
-        let worth_it =
-            in_use.blob_garbage_bytes > 64 << 20 && 2 * in_use.blob_garbage_bytes > in_use.blob_bytes;
-        if worth_it {
-            let mut options = rocksdb::CompactOptions::default();
-            options.set_exclusive_manual_compaction(false);
-            let bodies = self.inner.family(Family::Bodies);
-            self.inner.db.compact_range_cf_opt(bodies, None::<&[u8]>, None::<&[u8]>, &options);
-        }
-        worth_it
     }
 
     pub(super) fn inner(&self) -> &Arc<Inner> {
@@ -323,6 +310,17 @@ impl MessageStore for RocksStore {
             place: format!("{} (meta of queue manager {queue_manager})", inner.options.directory.display()),
             reason: error.to_string(),
         })
+    }
+
+    fn reclaim(&self) {
+        let in_use = self.in_use();
+        if in_use.blob_garbage_bytes > RECLAIM_FROM_BYTES && 2 * in_use.blob_garbage_bytes > in_use.blob_bytes
+        {
+            let mut options = CompactOptions::default();
+            options.set_exclusive_manual_compaction(false);
+            let bodies = self.inner.family(Family::Bodies);
+            self.inner.db.compact_range_cf_opt(bodies, None::<&[u8]>, None::<&[u8]>, &options);
+        }
     }
 }
 
