@@ -68,8 +68,10 @@ impl Drop for StoreReaders {
     }
 }
 
+/// The first of the threads also gives room back, when it has had nothing to read for a while.
 fn read(
     store: &impl MessageStore,
+    tidies: bool,
     requests: &Receiver<LoadRequest>,
     answer: &(dyn Fn(Loaded) + Send + Sync),
 ) {

@@ -42,7 +42,8 @@ pub struct Stores {
 /// log behind the message store and the heads of all messages.
 pub fn open(config: &Config, standing: &Standing) -> Result<(Opened, Vec<Started>), Fatal> {
     let begun = std::time::Instant::now();
-    let mut log = RaftEngineLog::open(LogOptions::new(&config.log_directory))
+    let retained = (config.limits.log_retain_bytes * config.queue_managers.len()) as u64;
+    let mut log = RaftEngineLog::open(LogOptions::new(&config.log_directory).retaining(retained))
         .map_err(|error| Fatal::new(FatalReason::LogOpen, error))?;
     let options = StoreOptions {
         block_cache_bytes: config.limits.store_cache_bytes,
