@@ -73,21 +73,22 @@ pub(super) fn message_in(from: NodeId, me: NodeId, message: proto::RaftMessage) 
     {
         return None;
     }
-    let mut out = eraftpb::Message::default();
-    out.msg_type = *kind;
-    out.from = message.from;
-    out.to = message.to;
-    out.term = message.term;
-    out.log_term = message.log_term;
-    out.index = message.index;
-    out.entries = message.entries.into_iter().map(entry_from_wire).collect::<Vec<_>>().into();
-    out.commit = message.commit;
-    out.commit_term = message.commit_term;
-    out.reject = message.reject;
-    out.reject_hint = message.reject_hint;
-    out.context = message.context;
-    out.priority = message.priority;
-    Some(out)
+    Some(eraftpb::Message {
+        msg_type: *kind,
+        from: message.from,
+        to: message.to,
+        term: message.term,
+        log_term: message.log_term,
+        index: message.index,
+        entries: message.entries.into_iter().map(entry_from_wire).collect::<Vec<_>>().into(),
+        commit: message.commit,
+        commit_term: message.commit_term,
+        reject: message.reject,
+        reject_hint: message.reject_hint,
+        context: message.context,
+        priority: message.priority,
+        ..Default::default()
+    })
 }
 
 /// Entries follow each other and what came before, in terms that never sink, with intact data.

@@ -161,7 +161,7 @@ impl Promise {
             return false;
         }
         match self.to {
-            Some(leader) => !gone.contains(&leader) && !(candidate == leader && term > self.term),
+            Some(leader) => !gone.contains(&leader) && (candidate != leader || term <= self.term),
             None => {
                 let mut others = membership.voters.iter().chain(&membership.voters_outgoing);
                 others.any(|voter| *voter != me && *voter != candidate && !gone.contains(voter))

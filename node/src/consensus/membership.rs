@@ -63,8 +63,7 @@ pub(super) fn decode(data: &Bytes) -> Option<(ConfChangeV2, MembershipChange)> {
         _ => return None,
     }
     for single in change.singles {
-        let mut one = ConfChangeSingle::default();
-        one.node_id = single.node;
+        let mut one = ConfChangeSingle { node_id: single.node, ..Default::default() };
         one.set_change_type(match single.kind {
             ADD_VOTER => ConfChangeType::AddNode,
             REMOVE => ConfChangeType::RemoveNode,
@@ -141,13 +140,14 @@ pub(super) fn after(old: &Membership, state: &ConfState, change: &MembershipChan
 
 pub(super) fn conf_state(membership: &Membership) -> ConfState {
     let ids = |set: &std::collections::BTreeSet<NodeId>| set.iter().map(|node| node.0).collect();
-    let mut state = ConfState::default();
-    state.voters = ids(&membership.voters);
-    state.voters_outgoing = ids(&membership.voters_outgoing);
-    state.learners = ids(&membership.learners);
-    state.learners_next = ids(&membership.learners_next);
-    state.auto_leave = membership.auto_leave;
-    state
+    ConfState {
+        voters: ids(&membership.voters),
+        voters_outgoing: ids(&membership.voters_outgoing),
+        learners: ids(&membership.learners),
+        learners_next: ids(&membership.learners_next),
+        auto_leave: membership.auto_leave,
+        ..Default::default()
+    }
 }
 
 #[cfg(test)]
@@ -204,8 +204,7 @@ mod tests {
             nodes: [place(1), place(2), place(3), place(4)].into(),
             ..Membership::default()
         };
-        let mut state = ConfState::default();
-        state.voters = vec![2, 3, 4];
+        let state = ConfState { voters: vec![2, 3, 4], ..Default::default() };
         let new = after(&old, &state, &MembershipChange::default());
         assert_eq!(new.removed, set([1]));
         assert_eq!(new.nodes.keys().copied().collect::<std::collections::BTreeSet<_>>(), set([2, 3, 4]));

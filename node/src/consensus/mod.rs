@@ -609,7 +609,7 @@ impl Consensus {
         let data = membership::encode(&change);
         let decoded = membership::decode(&data);
         let changer = raft::Changer::new(raft.prs());
-        if !decoded.is_some_and(|(change, _)| changer.enter_joint(true, change.get_changes()).is_ok()) {
+        if decoded.is_none_or(|(change, _)| changer.enter_joint(true, change.get_changes()).is_err()) {
             return Err(NotProposed::Refused { why: "the change leaves no voter" });
         }
         self.propose_entry(EntryKind::Membership, data)
@@ -623,10 +623,12 @@ impl Consensus {
         if raft.lead_transferee.is_some() {
             return Err(NotProposed::Transferring);
         }
-        let mut message = eraftpb::Message::default();
-        message.msg_type = MessageType::MsgPropose;
-        message.from = self.options.node.0;
-        message.entries = vec![convert::new_entry(kind, data)].into();
+        let message = eraftpb::Message {
+            msg_type: MessageType::MsgPropose,
+            from: self.options.node.0,
+            entries: vec![convert::new_entry(kind, data)].into(),
+            ..Default::default()
+        };
         match self.raw.step(message) {
             Ok(()) => Ok(self.last_index()),
             Err(_) => Err(NotProposed::Busy),
@@ -887,11 +889,13 @@ impl Consensus {
         let raft = &mut self.raw.raft;
         let snapshot = tail::snapshot_of(&meta);
         if term.0 > raft.term || (term.0 == raft.term && raft.state != StateRole::Leader) {
-            let mut message = eraftpb::Message::default();
-            message.msg_type = MessageType::MsgSnapshot;
-            message.from = from.0;
-            message.to = self.options.node.0;
-            message.term = term.0;
+            let mut message = eraftpb::Message {
+                msg_type: MessageType::MsgSnapshot,
+                from: from.0,
+                to: self.options.node.0,
+                term: term.0,
+                ..Default::default()
+            };
             message.set_snapshot(snapshot);
             let _ = self.raw.step(message);
         } else {

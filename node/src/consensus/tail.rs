@@ -359,3 +359,136 @@ pub(super) fn snapshot_of(meta: &SnapshotMeta) -> eraftpb::Snapshot {
     metadata.set_conf_state(conf_state);
     snapshot
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{Index, QueueManagerId, Term};
+
+    fn meta(index: u64, term: u64) -> SnapshotMeta {
+        let membership = Membership { voters: [NodeId(1), NodeId(2)].into(), ..Membership::default() };
+        SnapshotMeta { queue_manager: QueueManagerId(1), index: Index(index), term: Term(term), membership }
+    }
+
+    fn entries(first: u64, terms: &[u64]) -> Vec<eraftpb::Entry> {
+        let entry = |(index, term): (u64, &u64)| eraftpb::Entry {
+            index,
+            term: *term,
+            data: vec![0; 100].into(),
+            ..Default::default()
+        };
+        (first..).zip(terms).map(entry).collect()
+    }
+
+    /// Entries 11..=18 behind a snapshot at 10 of term 2.
+    fn tail() -> Tail {
+        Tail::new(eraftpb::HardState::default(), meta(10, 2), entries(11, &[2, 2, 3, 3, 3, 5, 5, 5]), 1000)
+    }
+
+    fn read(tail: &Tail, low: u64, high: u64, bytes_max: u64) -> raft::Result<Vec<u64>> {
+        let found = tail.entries(low, high, bytes_max, GetEntriesContext::empty(true))?;
+        Ok(found.iter().map(|entry| entry.index).collect())
+    }
+
+    fn storage<T>(error: StorageError) -> raft::Result<T> {
+        Err(raft::Error::Store(error))
+    }
+
+    #[test]
+    fn terms_are_known_from_before_the_first_entry_on() {
+        let mut tail = tail();
+        let terms = |tail: &Tail| (9..=19).map(|index| tail.term_of(index).unwrap_or(0)).collect::<Vec<_>>();
+        assert_eq!(terms(&tail), [0, 2, 2, 2, 3, 3, 3, 5, 5, 5, 0]);
+        tail.append(entries(15, &[4, 4]));
+        assert_eq!(terms(&tail), [0, 2, 2, 2, 3, 3, 4, 4, 0, 0, 0]);
+        assert_eq!((tail.last(), tail.bytes()), (16, 6 * 228));
+        tail.append(entries(15, &[3]));
+        assert_eq!(terms(&tail), [0, 2, 2, 2, 3, 3, 3, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn a_read_is_limited_and_never_empty() {
+        let tail = tail();
+        assert_eq!(read(&tail, 11, 19, u64::MAX), Ok((11..19).collect()));
+        assert_eq!(read(&tail, 13, 15, u64::MAX), Ok(vec![13, 14]));
+        assert_eq!(read(&tail, 11, 19, 0), Ok(vec![11]));
+        assert_eq!(read(&tail, 11, 19, 3 * 228), Ok(vec![11, 12, 13]));
+        assert_eq!(read(&tail, 10, 19, 0), storage(StorageError::Compacted));
+    }
+
+    #[test]
+    fn released_entries_are_asked_back_once_and_read_from_what_came() {
+        let mut tail = tail();
+        tail.release(14, 0);
+        assert_eq!((tail.first(), tail.bytes()), (11, 4 * 228));
+        assert!(tail.entry(14).is_none());
+        assert_eq!(tail.term_of(12), Some(2), "terms stay");
+        for _ in 0..3 {
+            assert_eq!(read(&tail, 12, 19, 9999), storage(StorageError::LogTemporarilyUnavailable));
+        }
+        assert_eq!(tail.ask(RequestId(1)), Some((12, 15, 1000)));
+        assert_eq!(read(&tail, 12, 19, 9999), storage(StorageError::LogTemporarilyUnavailable));
+        assert_eq!(tail.ask(RequestId(2)), None, "it is on its way");
+        assert_eq!(tail.take_want(RequestId(1)).unwrap().waiting.len(), 4);
+        assert!(tail.take_want(RequestId(1)).is_none());
+        tail.keep_loaded(entries(12, &[2, 3, 3]));
+        assert_eq!(read(&tail, 12, 19, 9999), Ok(vec![12, 13, 14]));
+        assert_eq!(read(&tail, 13, 19, 0), Ok(vec![13]));
+        tail.give_up_below(12);
+        assert_eq!(read(&tail, 12, 19, 9999), storage(StorageError::Compacted), "then a snapshot");
+        // What must not wait (unapplied entries, which are never released) does not.
+        let now = tail.entries(11, 19, None, GetEntriesContext::empty(false));
+        assert_eq!(now, storage(StorageError::Compacted));
+    }
+
+    #[test]
+    fn the_log_is_never_cut_beyond_the_snapshot() {
+        let mut tail = tail();
+        tail.compact(15);
+        assert_eq!(tail.first(), 11);
+        tail.store_snapshot(meta(14, 3));
+        tail.store_snapshot(meta(12, 2));
+        tail.compact(17);
+        assert_eq!((tail.first(), tail.term_of(13), tail.term_of(14)), (15, None, Some(3)));
+        assert_eq!(read(&tail, 14, 19, 9999), storage(StorageError::Compacted));
+        assert_eq!(read(&tail, 15, 19, 9999), Ok(vec![15, 16, 17, 18]));
+    }
+
+    #[test]
+    fn a_snapshot_is_for_those_it_lists() {
+        let tail = tail();
+        assert_eq!(tail.snapshot(0, 2).unwrap().get_metadata().index, 10);
+        assert!(!tail.take_snapshot_too_old());
+        assert_eq!(tail.snapshot(0, 3), storage(StorageError::SnapshotTemporarilyUnavailable));
+        assert!(tail.take_snapshot_too_old());
+        assert!(!tail.take_snapshot_too_old());
+    }
+
+    #[test]
+    fn after_a_start_the_log_may_go_further_back() {
+        let mut tail = tail();
+        tail.extend_down(6, vec![(5, 1), (8, 2)]);
+        assert_eq!((tail.first(), tail.term_of(4), tail.term_of(5)), (6, None, Some(1)));
+        assert_eq!((tail.term_of(7), tail.term_of(8), tail.term_of(11)), (Some(1), Some(2), Some(2)));
+        assert_eq!(
+            read(&tail, 6, 19, 9999),
+            Ok(vec![11]).and(storage(StorageError::LogTemporarilyUnavailable))
+        );
+        // What does not fit together is not believed.
+        for runs in [vec![], vec![(3, 1)], vec![(1, 9)], vec![(1, 2), (2, 1)]] {
+            let before = tail.first();
+            tail.extend_down(if runs.len() == 1 { 3 } else { 2 }, runs);
+            assert_eq!(tail.first(), before);
+        }
+    }
+
+    #[test]
+    fn a_restart_leaves_only_the_snapshot() {
+        let mut tail = tail();
+        tail.restart(meta(30, 7));
+        assert_eq!((tail.first(), tail.last(), tail.bytes()), (31, 30, 0));
+        assert_eq!((tail.term_of(30), tail.term_of(18)), (Some(7), None));
+        tail.append(entries(31, &[7]));
+        assert_eq!(tail.last(), 31);
+    }
+}
