@@ -302,6 +302,13 @@ impl Queue {
         none_if_no_message(session.call(request).await)
     }
 
+    /// Gets up to so many messages that are there now, with one request in place of one after the other. In the order
+    /// of the queue; an error stands in the place of the message it is about.
+    pub async fn get_many(&self, count: usize) -> Vec<Result<Message>> {
+        let gets = (0..count).map(|_| self.get(Duration::ZERO));
+        futures::future::join_all(gets).await.into_iter().filter_map(Result::transpose).collect()
+    }
+
     /// Gets the first message in a unit of work of its own: the message is reserved now and gone after
     /// [`Delivery::commit`]; when the program dies before that, or drops the delivery, somebody else gets it.
     pub async fn get_under_syncpoint(&self, options: impl Into<GetOptions>) -> Result<Option<Delivery>> {
@@ -628,8 +635,9 @@ pub(crate) fn none_if_no_message(answer: Result<Answer>) -> Result<Option<Messag
 }
 
 fn message_of(got: wire::Got, parts: Vec<Bytes>) -> Result<Message> {
-    if got.body_parts != parts.len() as u64 {
-        let text = format!("{} parts of the body were announced and {} came.", got.body_parts, parts.len());
+    if (got.body_parts != 0) != !parts.is_empty() {
+        let text =
+            format!("{} parts of a body came for a message that names body {}.", parts.len(), got.body_parts);
         return Err(Error::refused(reason::UNEXPECTED_ERROR, text));
     }
     Message::from_wire(got.message.unwrap_or_default(), parts, got.body_length)

@@ -1,6 +1,7 @@
 //! A queue manager of a few hundred lines for the tests of the library: several "nodes", each a gRPC server on a
 //! runtime of its own, share one store as if it were replicated. A node can be killed, made to swallow its answers,
 //! or made to hang, and the service can be moved.
+#![allow(dead_code, reason = "each test file needs a part of it")]
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -493,7 +494,7 @@ fn got(token: u64, mut message: Message, completions: &mut Vec<wire::Completion>
         while !body.is_empty() {
             let data = body.split_to(body.len().min(1 << 20));
             completions.push(done(token, Some(Data::BodyPart(wire::BodyPart { number: token, data }))));
-            body_parts += 1;
+            body_parts = token;
         }
     }
     let got = wire::Got { message: Some(message), body_parts, body_length };

@@ -17,6 +17,9 @@ use crate::{
     talk::plural,
 };
 
+/// Gets on their way at a time.
+const AHEAD: u64 = 64;
+
 pub async fn get(global: &Global, args: GetArgs) -> Outcome {
     let connection = global.connect().await?;
     if let Some(directory) = &args.to {
@@ -25,27 +28,11 @@ pub async fn get(global: &Global, args: GetArgs) -> Outcome {
     let wanted = if args.all { u64::MAX } else { args.count };
     let options = selection(&args.selection).wait(args.wait);
     let mut counter = Counter::new("got", (!args.all).then_some(args.count));
-    while counter.count() < wanted {
-        let got = match args.syncpoint || args.to.is_some() {
-            true => get_and_commit(global, &args, &connection, &options).await?,
-            false => match patiently(
-                "waiting for a message",
-                connection.queue(&args.queue).get_with(options.clone()),
-            )
-            .await?
-            {
-                None => false,
-                Some(message) => {
-                    deliver(global, &args, &message)?;
-                    true
-                }
-            },
-        };
-        if !got {
-            break;
-        }
-        counter.add();
-    }
+    let result = match args.syncpoint || args.to.is_some() {
+        true => get_each(global, &args, &connection, &options, wanted, &mut counter).await,
+        false => get_ahead(global, &args, &connection, &options, wanted, &mut counter).await,
+    };
+    result?;
     let count = counter.count();
     drop(counter);
     if let Some(directory) = &args.to
@@ -64,6 +51,61 @@ pub async fn get(global: &Global, args: GetArgs) -> Outcome {
         ),
     };
     Err(Failure::NoMessage(text))
+}
+
+/// One after the other, each safe before it leaves its queue.
+async fn get_each(
+    global: &Global,
+    args: &GetArgs,
+    connection: &Connection,
+    options: &GetOptions,
+    wanted: u64,
+    counter: &mut Counter,
+) -> Outcome {
+    while counter.count() < wanted && get_and_commit(global, args, connection, options).await? {
+        counter.add();
+    }
+    Ok(())
+}
+
+/// Without syncpoint: many at a time, as far as they are wanted, unless there is something to wait for.
+async fn get_ahead(
+    global: &Global,
+    args: &GetArgs,
+    connection: &Connection,
+    options: &GetOptions,
+    wanted: u64,
+    counter: &mut Counter,
+) -> Outcome {
+    let queue = connection.queue(&args.queue);
+    while counter.count() < wanted {
+        let ahead = match args.wait.is_zero() {
+            true if counter.count() > 0 => AHEAD.min(wanted - counter.count()),
+            _ => 1,
+        };
+        let gets = (0..ahead).map(|_| queue.get_with(options.clone()));
+        let got = patiently("waiting for a message", futures::future::join_all(gets)).await;
+        // What has left its queue is written out before an error is looked at.
+        let mut first_error = None;
+        let mut ended = false;
+        for message in got {
+            match message {
+                Ok(Some(message)) => {
+                    deliver(global, args, &message)?;
+                    counter.add();
+                }
+                Ok(None) => ended = true,
+                Err(error) => drop(first_error.get_or_insert(error)),
+            }
+        }
+        if let Some(error) = first_error {
+            return Err(error.into());
+        }
+        if ended {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// The message leaves the queue after it was written out. A unit that was lost with its node is done again.

@@ -38,7 +38,9 @@ pub async fn run(global: &Global, args: PutArgs) -> Outcome {
     let drained = putter.drain().await;
     let count = putter.counter.count();
     if let Err(failure) = result.and(drained) {
-        eprintln!("trimaran: {count} {} put on {} before that", plural(count, "message"), args.queue);
+        if !global.json {
+            eprintln!("trimaran: {count} {} put on {}, then:", plural(count, "message"), args.queue);
+        }
         return Err(failure);
     }
     report(global, &args, &putter);
@@ -172,7 +174,7 @@ fn report(global: &Global, args: &PutArgs, putter: &Putter) {
     if putter.dead_lettered > 0 {
         text.push_str(&format!(", {} of them on the dead-letter queue", putter.dead_lettered));
     }
-    if elapsed > Duration::from_secs(1) {
+    if count > 1 && elapsed > Duration::from_secs(1) {
         let rate = count as f64 / elapsed.as_secs_f64();
         text.push_str(&format!(" in {:.1} s, {rate:.0} a second", elapsed.as_secs_f64()));
     }

@@ -1,0 +1,174 @@
+//! The `trimaran` command as it is typed, against the fake queue manager.
+
+mod fake;
+
+use std::{
+    io::Write,
+    process::{Command, Output, Stdio},
+};
+
+use fake::{Cluster, Node};
+
+struct Shell {
+    cluster: Cluster,
+    nodes: Vec<Node>,
+}
+
+impl Shell {
+    fn new() -> Shell {
+        let (cluster, nodes) = Cluster::new(1);
+        Shell { cluster, nodes }
+    }
+
+    fn run(&self, arguments: &[&str], input: &str) -> Output {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_trimaran"))
+            .env("TRIMARAN_CONNECT", &self.nodes[0].address)
+            .env_remove("TRIMARAN_QUEUE_MANAGER")
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // A command that ends early closes its input; that is its right.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        child.wait_with_output().unwrap()
+    }
+
+    /// Standard output of a command that must succeed.
+    fn ok(&self, arguments: &[&str], input: &str) -> String {
+        let output = self.run(arguments, input);
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Exit code and standard error.
+    fn fails(&self, arguments: &[&str]) -> (i32, String) {
+        let output = self.run(arguments, "");
+        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+    }
+}
+
+#[test]
+fn the_walkthrough() {
+    let shell = Shell::new();
+    let given = ["send", "--queue-manager", "ha.queue.manager", "--channel", "HA.CHANNEL", "HA.QUEUE"];
+    let sent = shell.ok(&given, "Hello\nThis\nis\na\ntest\n\nnot sent");
+    for line in
+        ["ha.queue.manager", "HA.CHANNEL", "HA.QUEUE", "127.0.0.1", "done: 5 persistent messages sent"]
+    {
+        assert!(sent.contains(line), "{line} is missing:\n{sent}");
+    }
+    assert!(shell.cluster.store().queues["HA.QUEUE"].iter().all(|message| {
+        message.descriptor.as_ref().unwrap().persistence() == trimaran_client::Persistence::Persistent
+    }));
+
+    let received = shell.ok(&["receive", "HA.QUEUE"], "y\ny\ny\ny\nn\n");
+    assert!(received.contains("Hello\n  get it? (y/n) y\nThis\n"), "{received}");
+    assert!(received.contains("4 of 5 messages received"), "{received}");
+    let end = "completion code 2, reason 2033: nothing more to browse. That is success.\n";
+    assert!(received.ends_with(end), "{received}");
+    assert_eq!(shell.cluster.bodies("HA.QUEUE"), ["test"]);
+
+    let received = shell.ok(&["receive", "HA.QUEUE", "--yes"], "");
+    assert!(received.contains("\ntest\n1 of 1 message received\n"), "{received}");
+    assert!(shell.cluster.bodies("HA.QUEUE").is_empty());
+}
+
+#[test]
+fn receive_takes_that_very_message() {
+    let shell = Shell::new();
+    shell.ok(&["put", "HA.QUEUE", "--lines"], "one\ntwo\nthree\n");
+    shell.ok(&["receive", "HA.QUEUE"], "n\nwhat?\ny\nn\n");
+    assert_eq!(shell.cluster.bodies("HA.QUEUE"), ["one", "three"]);
+    // The end of the input is no answer, so nothing more is taken.
+    shell.ok(&["receive", "HA.QUEUE"], "");
+    assert_eq!(shell.cluster.bodies("HA.QUEUE"), ["one", "three"]);
+}
+
+#[test]
+fn put_takes_what_it_is_given() {
+    let shell = Shell::new();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
+    std::fs::write(&file, "from a file\n").unwrap();
+    shell.ok(&["put", "HA.QUEUE"], "one line\n");
+    shell.ok(&["put", "HA.QUEUE"], "two\nlines\n");
+    shell.ok(&["put", "HA.QUEUE", "--message", "text", "--count", "2"], "");
+    shell.ok(&["put", "HA.QUEUE", "--file", file.to_str().unwrap()], "");
+    shell.ok(&["put", "HA.QUEUE", "--json-lines"], "{\"text\":\"from json\",\"priority\":3}\n\n");
+    assert_eq!(
+        shell.cluster.bodies("HA.QUEUE"),
+        ["one line", "two\nlines\n", "text", "text", "from a file\n", "from json"]
+    );
+    let browsed = shell.ok(&["browse", "HA.QUEUE", "--json-lines"], "");
+    let last: serde_json::Value = serde_json::from_str(browsed.lines().last().unwrap()).unwrap();
+    assert_eq!((&last["text"], &last["priority"]), (&"from json".into(), &3.into()));
+}
+
+#[test]
+fn get_writes_bodies_json_or_files() {
+    let shell = Shell::new();
+    let numbers: String = (0..300).map(|n| format!("{n}\n")).collect();
+    shell.ok(&["put", "HA.QUEUE", "--lines"], &numbers);
+    assert_eq!(shell.ok(&["get", "HA.QUEUE"], ""), "0\n");
+    assert_eq!(shell.ok(&["get", "HA.QUEUE", "--count", "2", "--syncpoint"], ""), "1\n2\n");
+    let json = shell.ok(&["get", "HA.QUEUE", "--json-lines"], "");
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap()["text"], "3");
+
+    let directory = tempfile::tempdir().unwrap();
+    let to = directory.path().join("received");
+    shell.ok(&["get", "HA.QUEUE", "--count", "2", "--to", to.to_str().unwrap()], "");
+    let mut files: Vec<String> = std::fs::read_dir(to)
+        .unwrap()
+        .map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap())
+        .collect();
+    files.sort();
+    assert_eq!(files, ["4", "5"]);
+
+    let rest: String = (6..300).map(|n| format!("{n}\n")).collect();
+    assert_eq!(shell.ok(&["get", "HA.QUEUE", "--all"], ""), rest);
+    assert_eq!(shell.ok(&["get", "HA.QUEUE", "--all"], ""), "");
+}
+
+#[test]
+fn exit_codes_tell_what_happened() {
+    let mut shell = Shell::new();
+    let (code, text) = shell.fails(&["get", "HA.QUEUE"]);
+    assert_eq!(code, 3, "{text}");
+    assert!(text.contains("reason 2033"), "{text}");
+    let (code, text) = shell.fails(&["put", "NO.SUCH.QUEUE", "--message", "x"]);
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains("reason 2085 UNKNOWN_OBJECT_NAME"), "{text}");
+    let (code, text) = shell.fails(&["--json", "put", "NO.SUCH.QUEUE", "--message", "x"]);
+    let report: serde_json::Value = serde_json::from_str(&text).expect("one JSON object");
+    assert_eq!((code, &report["reason"], &report["exit_code"]), (1, &2085.into(), &1.into()));
+    assert_eq!(shell.fails(&["--queue-manager", "other", "get", "HA.QUEUE"]).0, 1);
+    assert_eq!(shell.fails(&["get"]).0, 2);
+    assert_eq!(shell.fails(&["--connect", "not an address", "get", "HA.QUEUE"]).0, 2);
+    assert_eq!(shell.fails(&["put", "HA.QUEUE", "--file", "/no/such/file"]).0, 5);
+    shell.nodes[0].kill();
+    let (code, text) = shell.fails(&["--within", "300ms", "get", "HA.QUEUE"]);
+    assert_eq!(code, 4, "{text}");
+}
+
+#[test]
+fn the_outcome_of_a_unit_can_be_asked_for() {
+    let shell = Shell::new();
+    assert_eq!(shell.ok(&["outcome", "unit 1"], ""), "backed out\n");
+    let json: serde_json::Value =
+        serde_json::from_str(&shell.ok(&["--json", "outcome", "0x00ff"], "")).unwrap();
+    assert_eq!((&json["unit"], &json["committed"]), (&"00ff".into(), &false.into()));
+}
+
+#[test]
+fn help_has_topics() {
+    let shell = Shell::new();
+    let topics = shell.ok(&["help", "topics"], "");
+    for line in topics.lines() {
+        let topic = line.split_whitespace().next().unwrap();
+        assert!(shell.ok(&["help", topic], "").len() > 100, "{topic}");
+    }
+    assert!(shell.ok(&["help", "queue", "create"], "").contains("--maxdepth"));
+    assert_eq!(shell.fails(&["help", "nonsense"]).0, 2);
+}
