@@ -66,7 +66,7 @@ pub struct Options {
     pub tail_bytes_max: usize,
     /// Entries of one message to a peer.
     pub message_bytes_max: usize,
-    /// Messages with entries on their way to one peer.
+    /// Messages with entries on their way to one peer. When it is reached, the next one carries what gathered.
     pub messages_in_flight_max: usize,
     /// Proposals that are not committed yet; more are refused as busy.
     pub uncommitted_bytes_max: usize,
@@ -89,7 +89,7 @@ impl Default for Options {
             gone_spread: Duration::from_millis(150),
             tail_bytes_max: 64 * 1024 * 1024,
             message_bytes_max: 1024 * 1024,
-            messages_in_flight_max: 256,
+            messages_in_flight_max: 64,
             uncommitted_bytes_max: 64 * 1024 * 1024,
             load_bytes_max: 4 * 1024 * 1024,
             transfer_lag_max: 64,

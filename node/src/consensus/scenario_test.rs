@@ -271,6 +271,16 @@ fn a_recovering_node_neither_votes_nor_stands_nor_believes_a_heartbeat() {
 }
 
 #[test]
+fn a_new_group_elects_its_first_leader_without_waiting_for_one() {
+    let mut one = One::new(&Recovered { recovering: true, ..recovered(&[A, B, C], &[]) });
+    one.pass(3000);
+    assert!(one.sent.is_empty());
+    one.consensus.set_recovering(false);
+    one.pass(150);
+    assert_eq!(one.sent(PRE_VOTE).len(), 2);
+}
+
+#[test]
 fn an_order_to_take_over_counts_only_when_it_is_new_and_from_the_leader() {
     let order = |round| RaftMessage {
         kind: TAKE_OVER,
