@@ -124,7 +124,16 @@ async fn keep_connected(
                 wait = BACKOFF_REFUSED;
             }
             Broken::Other(reason) => {
-                tracing::debug!(peer = link.info.borrow().name, reason, "no connection to peer");
+                // The first attempts after a break fail for reasons that are nobody's business.
+                if attempt == BACKOFF_MS.len() {
+                    tracing::warn!(
+                        peer = link.info.borrow().name,
+                        reason,
+                        "no connection to peer; trying on"
+                    );
+                } else {
+                    tracing::debug!(peer = link.info.borrow().name, reason, "no connection to peer");
+                }
             }
         }
         let mut moved = link.info.subscribe();
@@ -168,7 +177,7 @@ where
     let mut grpc = tonic::client::Grpc::new(channel)
         .max_decoding_message_size(frame::FRAME_BYTES_MAX)
         .max_encoding_message_size(usize::MAX);
-    grpc.ready().await.map_err(|error| Broken::Other(error.to_string()))?;
+    grpc.ready().await.map_err(|error| Broken::Other(chain(&error)))?;
     let path = http::uri::PathAndQuery::from_static("/trimaran.replica.v1.Peer/Exchange");
     let codec = FrameCodec::<PeerFrame, PeerAck>::default();
     let mut acks = grpc.streaming(Request::new(frames), path, codec).await.map_err(refusal)?.into_inner();
@@ -178,12 +187,30 @@ where
     }
 }
 
+/// An error with everything that caused it.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
 fn refusal(status: Status) -> Broken {
     match status.code() {
         tonic::Code::FailedPrecondition | tonic::Code::PermissionDenied | tonic::Code::Unimplemented => {
             Broken::Refused(status.message().to_owned())
         }
-        _ => Broken::Other(status.message().to_owned()),
+        _ => {
+            let reason = chain(&status);
+            // With TLS 1.3 the other end says what it thinks of our certificate only after the handshake.
+            match reason.contains("received fatal alert") {
+                true => Broken::Refused(reason),
+                false => Broken::Other(reason),
+            }
+        }
     }
 }
 
@@ -238,7 +265,11 @@ async fn connect(address: &str, name: &str, tls: &PeerTls) -> Result<Channel, Br
             let handshake = tokio_rustls::TlsConnector::from(config).connect(server, tcp);
             match tokio::time::timeout(GREETING_TIMEOUT, handshake).await {
                 Ok(Ok(stream)) => Box::new(stream),
-                Ok(Err(error)) => return Err(Broken::Refused(format!("TLS with {address}: {error}"))),
+                // A certificate that one of the two does not like; everything else is the line's fault.
+                Ok(Err(error)) if error.kind() == io::ErrorKind::InvalidData => {
+                    return Err(Broken::Refused(format!("TLS with {address}: {error}")));
+                }
+                Ok(Err(error)) => return Err(Broken::Other(format!("TLS with {address}: {error}"))),
                 Err(_) => return Err(Broken::Other(format!("TLS with {address} took too long"))),
             }
         }
@@ -256,7 +287,7 @@ async fn connect(address: &str, name: &str, tls: &PeerTls) -> Result<Channel, Br
         .keep_alive_while_idle(true)
         .connect_with_connector(connector)
         .await
-        .map_err(|error| Broken::Other(format!("{address}: {error}")))
+        .map_err(|error| Broken::Other(format!("{address}: {}", chain(&error))))
 }
 
 /// HTTP/2 flow control: large enough that a round trip over a long line does not slow a full stream.

@@ -178,6 +178,11 @@ impl Inbox {
         membership.nodes.get(&leader).map(|info| (leader, info.clone()))
     }
 
+    /// Bytes that calls may still bring until somebody has to wait.
+    pub fn free_bytes(&self) -> usize {
+        self.budget.permits.available_permits()
+    }
+
     /// Begins a session: calls go through the handle, their answers come from the outbox. The session ends when
     /// the handle is dropped.
     pub async fn open_session(

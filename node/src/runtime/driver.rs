@@ -325,3 +325,7 @@ impl<H: Hands> Driver<H> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "driver_test.rs"]
+mod tests;

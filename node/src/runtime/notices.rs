@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use crate::peer::Peers;
+use crate::peer::{Peers, SnapshotTransfer};
 use crate::replica::DiskRoom;
 use crate::security::Tls;
 
@@ -81,11 +81,27 @@ pub async fn keep(
         for warning in now.iter().filter(|warning| repeat || !before.contains(warning)) {
             tracing::warn!("{warning}");
         }
+        // Shown, not logged: it changes with every look.
+        now.extend(peers.transfers().iter().map(transfer));
         if now != before {
             warnings.send_replace(now);
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
+}
+
+/// A node that is being brought up to date does not count for the quorum yet.
+fn transfer(transfer: &SnapshotTransfer) -> String {
+    let percent =
+        transfer.bytes.saturating_mul(100).checked_div(transfer.bytes_estimate).unwrap_or(0).min(99);
+    let direction = if transfer.sending { "to" } else { "from" };
+    format!(
+        "the state of queue manager {} is on its way {direction} node {}: {percent} % of about {} MB after {} s",
+        transfer.queue_manager,
+        transfer.peer,
+        transfer.bytes_estimate / 1_000_000,
+        transfer.running_for.as_secs()
+    )
 }
 
 fn expiry(state: &crate::security::CertificateState) -> Option<String> {

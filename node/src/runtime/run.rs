@@ -23,7 +23,7 @@ use super::recover::Started;
 use super::shutdown::{Signals, Told};
 use super::stores::{self, Stores};
 use super::{diagnostics, directories, figures, threads};
-use crate::config::{self, Config};
+use crate::config::{self, Config, is_loopback};
 use crate::consensus;
 use crate::listener::{self, Accepted, Listener};
 use crate::log_store::{DiskWatch, RoomThresholds};
@@ -228,11 +228,8 @@ impl Node {
             "ready"
         );
         notify_systemd(&[sd_notify::NotifyState::Ready]);
-        loop {
-            match self.signals.next().await {
-                Told::Reload => self.reload(),
-                Told::Stop => break,
-            }
+        while self.signals.next().await == Told::Reload {
+            self.reload();
         }
         tracing::info!("told to stop: handing over");
         notify_systemd(&[sd_notify::NotifyState::Stopping]);
@@ -399,8 +396,15 @@ fn start_listeners(
     });
 
     let sources = figures::sources(config, peers.clone(), stores);
-    let http = listener::http::serve(socket(sockets.http)?, listener, sources, closed(&closing));
-    let http = tokio::spawn(http);
+    // Health and metrics are read by programs without certificates; on loopback they need no TLS either.
+    let http_tls = tls.clone().filter(|_| !is_loopback(&config.this().http_listen));
+    let incoming = security::incoming(
+        socket(sockets.http)?,
+        http_tls,
+        Audience::Monitors,
+        AcceptLimits::connections(256),
+    );
+    let http = tokio::spawn(listener::http::serve(incoming, listener, sources, closed(&closing)));
     Ok(vec![clients, peer_service, http])
 }
 

@@ -3,14 +3,16 @@
 mod health;
 mod metrics;
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
+use futures::{Stream, StreamExt};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
 use tracing::warn;
 
@@ -41,29 +43,33 @@ pub fn router(listener: Listener, sources: Vec<Source>) -> Router {
         .with_state(Watched { listener, sources: sources.into() })
 }
 
-/// Serves until `shutdown`.
-pub async fn serve(
-    socket: TcpListener,
+/// Serves until `shutdown`. `incoming` gives connections after TLS, if there is any.
+pub async fn serve<IO>(
+    incoming: impl Stream<Item = io::Result<IO>>,
     listener: Listener,
     sources: Vec<Source>,
     shutdown: impl Future<Output = ()>,
-) {
+) where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let router = router(listener, sources);
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut shutdown = std::pin::pin!(shutdown);
+    let mut incoming = std::pin::pin!(incoming);
     loop {
         let place = places.clone().acquire_owned();
         let accepted = async {
             let place = place.await.expect("the semaphore is never closed");
-            (socket.accept().await, place)
+            (incoming.next().await, place)
         };
         let (accepted, place) = tokio::select! {
             accepted = accepted => accepted,
             () = &mut shutdown => return,
         };
         let connection = match accepted {
-            Ok((connection, _)) => connection,
-            Err(error) => {
+            None => return,
+            Some(Ok(connection)) => connection,
+            Some(Err(error)) => {
                 warn!(%error, "a monitor could not connect");
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
@@ -87,6 +93,7 @@ pub async fn serve(
 mod tests {
     use axum::body::Body;
     use axum::http::{Request, StatusCode};
+    use tokio_stream::wrappers::TcpListenerStream;
     use tower::ServiceExt;
 
     use super::*;
@@ -143,12 +150,13 @@ mod tests {
     async fn the_port_answers_until_it_is_told_to_stop() {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let node = fake_node(Limits::default(), serving());
-        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap();
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let served = tokio::spawn(serve(socket, node.listener.clone(), Vec::new(), async {
-            let _ = stopped.await;
-        }));
+        let served =
+            tokio::spawn(serve(TcpListenerStream::new(socket), node.listener.clone(), Vec::new(), async {
+                let _ = stopped.await;
+            }));
         let mut monitor = tokio::net::TcpStream::connect(address).await.unwrap();
         monitor
             .write_all(b"GET /health/ready HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
