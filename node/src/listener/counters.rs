@@ -50,6 +50,7 @@ counters!(
     bytes_in_flight,
     part_bytes,
     violations,
+    hung_up,
 );
 
 impl Counters {

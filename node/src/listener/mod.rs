@@ -32,6 +32,8 @@ pub struct Limits {
     pub part_bytes_max: usize,
     /// Unary puts over 1 MiB that are received at the same time; one more waits.
     pub large_puts_max: usize,
+    /// With too much waiting for it, a client that takes nothing for so long loses its connection.
+    pub unread_patience: Duration,
     /// HTTP/2 streams of one connection.
     pub streams_max: u32,
     /// How long open streams may go on once the node stops.
@@ -47,6 +49,7 @@ impl Default for Limits {
             session_bytes_max: 16 * 1024 * 1024,
             part_bytes_max: 512 * 1024 * 1024,
             large_puts_max: 4,
+            unread_patience: Duration::from_secs(10),
             streams_max: 128,
             grace: Duration::from_secs(3),
         }

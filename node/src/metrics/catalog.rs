@@ -109,6 +109,7 @@ metrics! {
     CALLS_IN_FLIGHT     Gauge   "trimaran_calls_in_flight" "Calls of sessions that are not answered yet."
     BYTES_IN_FLIGHT     Gauge   "trimaran_in_flight_bytes" "Bytes those calls hold of their sessions' budgets."
     PART_BYTES          Gauge   "trimaran_body_part_bytes" "Bytes of long bodies whose put has not arrived yet."
+    HUNG_UP             Counter "trimaran_clients_hung_up_total" "Connections closed because the client did not take what waited for it."
     VIOLATIONS          Counter "trimaran_protocol_violations_total" "Sessions ended because the client broke the protocol."
 
     // The log, the message store and the disks.

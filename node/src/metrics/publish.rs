@@ -44,6 +44,7 @@ pub struct ListenerFigures {
     pub bytes_in_flight: u64,
     pub part_bytes: u64,
     pub violations: u64,
+    pub hung_up: u64,
     pub failed: Vec<FailedCalls>,
 }
 
@@ -182,6 +183,7 @@ pub fn publish_listener(page: &mut Page, figures: &ListenerFigures) {
         (&catalog::BYTES_IN_FLIGHT, figures.bytes_in_flight),
         (&catalog::PART_BYTES, figures.part_bytes),
         (&catalog::VIOLATIONS, figures.violations),
+        (&catalog::HUNG_UP, figures.hung_up),
     ];
     lines.iter().for_each(|(metric, value)| page.add(metric, &[], *value as f64));
     for failed in &figures.failed {

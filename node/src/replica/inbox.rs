@@ -14,6 +14,7 @@ use std::task::{Context, Poll};
 use futures::task::AtomicWaker;
 use tokio::sync::{Semaphore, mpsc, watch};
 
+use super::outbox::{Outbox, OutboxSender, outbox};
 use super::{Event, Identity, Stats};
 use crate::mqi::{Call, Completion};
 use crate::types::{
@@ -42,10 +43,6 @@ pub enum Delivery {
     Closed { reason: Reason },
 }
 
-/// Where a session's deliveries arrive. Not bounded here: a listener bounds the calls it has in flight, and every
-/// call is answered once.
-pub type Outbox = mpsc::UnboundedReceiver<Delivery>;
-
 /// What the mind finds in its queue of calls.
 #[derive(Debug)]
 pub enum Mail {
@@ -53,7 +50,7 @@ pub enum Mail {
         session: SessionId,
         identity: Identity,
         application: String,
-        outbox: mpsc::UnboundedSender<Delivery>,
+        outbox: OutboxSender,
     },
     Calls {
         session: SessionId,
@@ -191,7 +188,7 @@ impl Inbox {
         application: String,
     ) -> Result<(SessionHandle, Outbox), Stopped> {
         let session = SessionId(self.session_ids.fetch_add(1, Ordering::Relaxed) + 1);
-        let (sender, outbox) = mpsc::unbounded_channel();
+        let (sender, outbox) = outbox();
         let opened = Mail::Opened { session, identity, application, outbox: sender };
         self.calls.send(opened).await.map_err(|_| Stopped)?;
         Ok((SessionHandle { session, calls: self.calls.clone(), budget: self.budget.clone() }, outbox))

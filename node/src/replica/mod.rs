@@ -23,6 +23,7 @@ mod compaction;
 mod delivery;
 mod event;
 mod inbox;
+mod outbox;
 mod leadership;
 mod loads;
 mod members;
@@ -40,6 +41,7 @@ mod replica_test;
 pub use action::*;
 pub use event::*;
 pub use inbox::*;
+pub use outbox::{Backlog, Outbox, OutboxSender};
 pub use stats::Stats;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

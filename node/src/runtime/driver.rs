@@ -12,7 +12,6 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
 use tokio::time::Sleep;
 use trimaran_proto::replica::v1::PeerMessage;
 
@@ -20,7 +19,7 @@ use super::clock;
 use crate::consensus::LogWrite;
 use crate::mqi::Data;
 use crate::qmgr::{LoadRequest, StoreBatch};
-use crate::replica::{Action, Delivery, Event, Mail, Mailbox, Publisher, Replica};
+use crate::replica::{Action, Delivery, Event, Mail, Mailbox, OutboxSender, Publisher, Replica};
 use crate::types::{
     Index, Instant, LookupMap, Membership, NodeId, Reason, RequestId, RoleView, SessionId, Token, WriteNumber,
 };
@@ -71,7 +70,7 @@ pub struct Driver<H> {
 }
 
 struct Session {
-    outbox: mpsc::UnboundedSender<Delivery>,
+    outbox: OutboxSender,
     /// What each unanswered call holds of the byte budget.
     held: LookupMap<Token, u32>,
     held_bytes: usize,

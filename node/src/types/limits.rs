@@ -24,3 +24,6 @@ pub const PRODUCERS_MAX: usize = 10_000;
 pub const OUTCOMES_MAX: usize = 100_000;
 /// Queues of one queue manager.
 pub const QUEUES_MAX: usize = 1_000_000;
+/// Bytes of bodies that wait for a client to take them; over it, a client that takes nothing for ten seconds loses
+/// its connection.
+pub const UNREAD_BYTES_MAX: usize = 64 * 1024 * 1024;

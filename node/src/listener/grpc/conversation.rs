@@ -9,7 +9,6 @@
 //! ```
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use trimaran_proto::queue::v1 as wire;
@@ -129,14 +128,7 @@ impl Conversation {
         if let Some(wire::call::Call::BodyPart(part)) = call {
             return self.on_part(part).map(|()| None);
         }
-        let token_is_new = match self.in_flight.entry(token) {
-            Entry::Vacant(entry) => {
-                entry.insert(Flight { bytes: 0, uncertain: false });
-                true
-            }
-            Entry::Occupied(_) => false,
-        };
-        if !token_is_new {
+        if self.in_flight.contains_key(&token) {
             let text = format!("Token {token} is in use: the call that it names is not answered yet.");
             return Err(Violation(text));
         }
@@ -147,6 +139,7 @@ impl Conversation {
                 self.answer_refused(token, Box::new(Completion::failed(Reason::AlreadyConnected)));
             }
             Ok(Asked::Connect { queue_manager, application }) => {
+                self.in_flight.insert(token.0, Flight { bytes: 0, uncertain: false });
                 return Ok(Some(Step::Connect { token, queue_manager, application }));
             }
             Ok(_) if !self.connected => {
@@ -276,8 +269,8 @@ impl Conversation {
         self.push_answer(answer, body_bytes + ANSWER_BYTES);
     }
 
+    /// Answers a call that never was in flight.
     fn answer_refused(&mut self, token: Token, refusal: Refused) {
-        self.finish(token);
         self.counters.count_failed(refusal.reason);
         let outcome = convert::outcome_of(&refusal);
         self.push_answer(wire::Completion { token: token.0, outcome, data: None }, ANSWER_BYTES);
@@ -342,6 +335,8 @@ impl Conversation {
         let mut open: Vec<(u64, Flight)> =
             self.in_flight.iter().map(|(token, flight)| (*token, *flight)).collect();
         open.sort_unstable_by_key(|(token, _)| *token);
+        self.in_flight.clear();
+        self.bytes_in_flight = 0;
         for (token, flight) in open {
             let reason = if flight.uncertain { Reason::CallInterrupted } else { Reason::ConnectionBroken };
             self.answer_refused(Token(token), Box::new(Completion::failed(reason)));

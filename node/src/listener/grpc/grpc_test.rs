@@ -391,3 +391,32 @@ async fn a_peer_that_is_hung_up_on_loses_its_connection() {
     let figures = node.listener.counters.figures();
     assert_eq!((figures.connections, figures.streams), (0, 0));
 }
+
+#[tokio::test]
+async fn who_takes_nothing_of_too_much_is_hung_up_on() {
+    let patience = Duration::from_millis(300);
+    let node = fake_node(Limits { unread_patience: patience, ..Limits::default() }, serving());
+    let mut producer = Client::open(&node).await;
+    producer.send([(1, hello()), (2, open())]);
+    producer.reasons(2).await;
+    let consumer = Client::open(&node).await;
+    consumer.send([(1, hello()), (2, open())]);
+    // A hundred gets wait; a hundred messages of 1 MB come for them, and nobody reads.
+    consumer.send((10..110).map(|token| (token, get(-1))));
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    for token in 10..110 {
+        producer.send([(token, put(Bytes::from(vec![0; 1_000_000])))]);
+        producer.reasons(1).await;
+    }
+    let counters = node.listener.counters.clone();
+    for _ in 0..50 {
+        if counters.figures().hung_up == 1 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!((counters.figures().hung_up, counters.figures().streams), (1, 1));
+    producer.send([(500, Wire::Ping(wire::Ping {}))]);
+    assert_eq!(producer.reasons(1).await, [(500, 0)]);
+}

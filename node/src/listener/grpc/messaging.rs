@@ -20,14 +20,14 @@ use trimaran_proto::queue::v1::queue_server::{Queue, QueueServer};
 
 use super::super::Listener;
 use super::super::counters::add;
-use super::accept::{Admission, Gate};
+use super::accept::{Admission, Gate, Peer};
 use super::conversation::{Conversation, Step, Violation};
 use super::convert::{self, Refused};
 use super::errand::{self, Errand};
 use super::frame::{FRAME_BYTES_MAX, SessionCodec};
 use super::upload::{Place, Upload};
 use crate::mqi::{Call, Completion, Data, Get, GetMode, OpenOptions, Put, PutTarget, Selection, Wait};
-use crate::replica::{Delivery, Inbox, Outbox, SessionHandle};
+use crate::replica::{Backlog, Delivery, Inbox, Outbox, SessionHandle};
 use crate::types::{HandleId, Reason, RoleView, Token, limits};
 
 /// Frames that are there already are read until so many calls wait to be sent to the replica together.
@@ -108,6 +108,35 @@ struct Link {
     inbox: Inbox,
     handle: SessionHandle,
     outbox: Outbox,
+    _watch: BacklogWatch,
+}
+
+/// Hangs up on a client that takes nothing although too much waits for it. A task of its own: the session's stream
+/// does not run while the client does not read.
+struct BacklogWatch(tokio::task::JoinHandle<()>);
+
+impl BacklogWatch {
+    fn start(backlog: Arc<Backlog>, peer: Peer, listener: Listener) -> BacklogWatch {
+        let patience = listener.limits.unread_patience;
+        BacklogWatch(tokio::spawn(async move {
+            loop {
+                backlog.overfull().await;
+                let taken = backlog.taken();
+                tokio::time::sleep(patience).await;
+                if backlog.is_overfull() && backlog.taken() == taken {
+                    add(&listener.counters.hung_up, 1);
+                    tracing::warn!(peer = ?peer.address, "hung up on a client that does not read its messages");
+                    return peer.hang_up();
+                }
+            }
+        }))
+    }
+}
+
+impl Drop for BacklogWatch {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 enum Wake {
@@ -230,8 +259,8 @@ impl Session {
                 None => return self.close(Reason::QMgrStopping),
             }
             match link.outbox.try_recv() {
-                Ok(more) => delivery = Some(more),
-                Err(_) => return,
+                Some(more) => delivery = Some(more),
+                None => return,
             }
         }
     }
@@ -272,7 +301,11 @@ impl Session {
             .map_err(|(refusal, serving)| (refusal, Some(serving)))?;
         let opened = inbox.open_session(self.admission.peer.identity.clone(), application).await;
         match opened {
-            Ok((handle, outbox)) => Ok(Link { inbox: inbox.clone(), handle, outbox }),
+            Ok((handle, outbox)) => {
+                let (peer, listener) = (self.admission.peer.clone(), self.listener.clone());
+                let watch = BacklogWatch::start(outbox.backlog(), peer, listener);
+                Ok(Link { inbox: inbox.clone(), handle, outbox, _watch: watch })
+            }
             Err(_) => Err((Box::new(Completion::failed(Reason::QMgrStopping)), None)),
         }
     }

@@ -12,7 +12,7 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 use super::super::{Limits, Listener};
 use super::{Accepted, serve};
 use crate::mqi::{Admin, Call, Completion, Data, GetMode, PutTarget, QueueView, StatusView, Wait};
-use crate::replica::{Delivery, Mail, Mailbox, NodeHandle, Publisher, inbox};
+use crate::replica::{Delivery, Mail, Mailbox, NodeHandle, OutboxSender, Publisher, inbox};
 use crate::types::{
     HandleId, Membership, Message, MessageId, NodeId, NodeInfo, ObjectName, QueueDefinition, QueueManagerId,
     Reason, RoleView, SessionId, Term, Token,
@@ -89,7 +89,7 @@ pub fn fake_node(limits: Limits, role: RoleView) -> FakeNode {
 struct Session {
     handles: BTreeMap<HandleId, (ObjectName, usize)>,
     waiting: Vec<(Token, HandleId)>,
-    outbox: Option<mpsc::UnboundedSender<Delivery>>,
+    outbox: Option<OutboxSender>,
 }
 
 #[derive(Default)]
