@@ -95,9 +95,42 @@ pub trait Disk {
 
     /// The process ended; with `power_cut` what the kernel had not written went with it.
     fn crash(&mut self, power_cut: bool, rng: &mut Rng);
-    fn find(&mut self, queue_manager: QueueManagerId) -> Found;
+    fn find(&mut self, queue_manager: QueueManagerId) -> Found {
+        let mut rows = self.flushed.of(queue_manager);
+        let region = self.log.current.entry(queue_manager.0).or_default();
+        let mark = self.log.mark.get(&queue_manager.0).copied().unwrap_or_default();
+        let empty = !region.written && rows.meta.is_none();
+        let mut damaged = false;
+        let stored = rows.meta.as_ref().map_or((Index(0), Term(0)), |meta| (meta.index, meta.term));
+        let begins_at = if stored.0 == Index(0) { Index(2) } else { stored.0.next() };
+        let mut entries: Vec<Entry> = region.entries.iter().filter(|entry| entry.index >= begins_at).cloned().collect();
+        // A gap between store and log, because the store was lost after the log was cut: it cannot be replayed.
+        if region.before.0.next() > begins_at {
+            damaged |= region.written;
+            entries.clear();
+            rows = if stored.0 == Index(0) { StoredRows::default() } else { rows };
+        }
+        if entries.is_empty() {
+            region.entries.clear();
+            region.before = if stored.0 == Index(0) { (Index(1), Term(1)) } else { stored };
+        }
+        let last = entries.last().map_or((stored.1, stored.0), |entry| (entry.term, entry.index));
+        damaged |= last < mark.last;
+        let mut hard_state = region.hard_state;
+        if hard_state.term < last.0 {
+            hard_state = HardState { term: last.0, vote: None, ..hard_state };
+        }
+        if (hard_state.term, hard_state.vote) < (mark.hard_state.term, mark.hard_state.vote) {
+            damaged = true;
+            hard_state = mark.hard_state;
+        }
+        hard_state.commit = hard_state.commit.min(last.1).max(stored.0);
+        region.hard_state = hard_state;
+        let region = region.clone();
+        self.log.durable.insert(queue_manager.0, region);
+        Found { hard_state, snapshot: rows.meta.clone(), entries, damaged, empty, rows }
+    }
 
-    /// The newest durable index of the log and its term, for the checks.
     fn durable_last(&self, queue_manager: QueueManagerId) -> (Index, Term);
     fn durable_term_at(&self, queue_manager: QueueManagerId, index: Index) -> DurableAt;
     fn flushed_index(&self, queue_manager: QueueManagerId) -> Index;
@@ -107,7 +140,7 @@ pub trait Disk {
     fn lose_store(&mut self);
     /// Bits flip in the log so that it ends early: `entries` of its newest entries are gone.
     fn shorten_log(&mut self, queue_manager: QueueManagerId, entries: u64) -> bool;
-    /// Reads of rows meet damage until the next restart, which finds and rebuilds them.
+    /// A backup of what is durable, to be restored later.
     fn copy(&self) -> Box<dyn Any>;
     fn restore(&mut self, copy: &dyn Any);
     fn plan_failure(&mut self, call_number: u64, how: Failure);
@@ -134,6 +167,11 @@ struct Region {
 impl Region {
     fn last(&self) -> (Index, Term) {
         self.entries.back().map_or(self.before, |entry| (entry.index, entry.term))
+    }
+
+    fn last_in_order(&self) -> (Term, Index) {
+        let (index, term) = self.last();
+        (term, index)
     }
 
     fn write(&mut self, write: &LogWrite) {
@@ -181,6 +219,22 @@ impl Region {
     }
 }
 
+/// Highest (term, index) ever acknowledged, in Raft's order of logs, and the newest term and vote.
+#[derive(Clone, Copy, Debug, Default)]
+struct Mark {
+    last: (Term, Index),
+    hard_state: HardState,
+}
+
+impl Mark {
+    fn raise(&mut self, other: Mark) {
+        self.last = self.last.max(other.last);
+        if (other.hard_state.term, other.hard_state.vote) >= (self.hard_state.term, self.hard_state.vote) {
+            self.hard_state = other.hard_state;
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 enum LogOperation {
     Write(LogWrite),
@@ -193,8 +247,8 @@ struct Log {
     durable: BTreeMap<u32, Region>,
     unsynced: Vec<LogOperation>,
     /// The acknowledged high-water mark, kept outside the log and written one sync late.
-    mark: BTreeMap<u32, (Index, Term)>,
-    mark_next: BTreeMap<u32, (Index, Term)>,
+    mark: BTreeMap<u32, Mark>,
+    mark_next: BTreeMap<u32, Mark>,
 }
 
 fn carry_out(regions: &mut BTreeMap<u32, Region>, operation: &LogOperation) {
@@ -266,7 +320,6 @@ pub struct MemoryDisk {
     store: Store,
     flushed: Store,
     unflushed: Vec<StoreBatch>,
-    damaged: BTreeMap<u32, bool>,
     calls: u64,
     failure: Option<(u64, Failure)>,
 }
@@ -301,18 +354,15 @@ impl Disk for MemoryDisk {
         let log = &mut self.log;
         // The mark of the sync before this one becomes durable with it; what is overwritten now is not promised.
         for (queue_manager, mark) in std::mem::take(&mut log.mark_next) {
-            log.mark.insert(queue_manager, mark);
+            log.mark.entry(queue_manager).or_default().raise(mark);
         }
         for operation in log.unsynced.drain(..) {
             carry_out(&mut log.durable, &operation);
             if let LogOperation::Write(write) = &operation {
-                let region = log.durable.entry(write.queue_manager.0).or_default();
-                log.mark_next.insert(write.queue_manager.0, region.last());
-                let lowest = write.entries.first().map(|entry| Index(entry.index.0 - 1));
-                let mark = log.mark.entry(write.queue_manager.0).or_default();
-                if let Some(lowest) = write.restart_after.map(|(index, _)| index).or(lowest) {
-                    mark.0 = mark.0.min(lowest.max(region.before.0));
-                }
+                let region = &log.durable[&write.queue_manager.0];
+                let mark = log.mark_next.entry(write.queue_manager.0).or_default();
+                mark.last = mark.last.max(region.last_in_order());
+                mark.hard_state = region.hard_state;
             }
         }
         Ok(())
@@ -392,7 +442,7 @@ impl Disk for MemoryDisk {
         self.log.current = self.log.durable.clone();
         if !power_cut {
             for (queue_manager, mark) in std::mem::take(&mut self.log.mark_next) {
-                self.log.mark.insert(queue_manager, mark);
+                self.log.mark.entry(queue_manager).or_default().raise(mark);
             }
         }
         self.log.mark_next.clear();

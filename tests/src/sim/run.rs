@@ -24,6 +24,8 @@ pub struct Knobs {
     /// Fault kinds that may happen at all.
     pub faults: Vec<Fault>,
     pub planted: Option<Planted>,
+    /// Depth B: the real log and the real message store.
+    pub disk: bool,
     /// Keep the newest lines of the trace.
     pub lines: usize,
     pub print: bool,
@@ -36,6 +38,7 @@ impl Default for Knobs {
             programs: None,
             faults: Fault::ALL.to_vec(),
             planted: None,
+            disk: false,
             lines: 0,
             print: false,
         }
@@ -128,6 +131,7 @@ impl Plan {
             keeps_address: knobs.planted == Some(Planted::KeepAddress),
             cuts_log_early: knobs.planted == Some(Planted::CutLogEarly),
             disk_failure: None,
+            real_disk: knobs.disk,
         }
     }
 }

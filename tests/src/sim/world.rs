@@ -116,6 +116,8 @@ pub struct Plan {
     pub cuts_log_early: bool,
     /// Lets this call to this node's disk fail.
     pub disk_failure: Option<(u64, u64, Failure)>,
+    /// Depth B.
+    pub real_disk: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -821,8 +823,9 @@ impl World {
             return;
         }
         if let Some(batch) = process.store_queue.pop_front() {
-            // What a snapshot has overtaken is not written again.
-            if batch.meta.index > node.disk.stored_index(batch.meta.queue_manager) {
+            // A snapshot that was installed meanwhile is what a batch from before is no difference from.
+            let stored = node.disk.stored_index(batch.meta.queue_manager);
+            if batch.base == stored || (stored == Index(0) && batch.base <= Index(1)) {
                 if let Err(failed) = node.disk.store(&batch) {
                     self.on_disk_failed(id, failed);
                     return;
