@@ -94,12 +94,9 @@ impl InstantChecks {
         let node = nodes.get_mut(&id).expect("it just had a turn");
         let process = node.process.as_mut().expect("it just had a turn");
         let mind = &mut process.minds[number];
-        let stats = mind.replica.stats();
-        let (term, commit, applied) = (
-            Term(stats.term),
-            Index(stats.commit_index),
-            Index(stats.applied_index),
-        );
+        let consensus = mind.replica.consensus();
+        let (term, commit, applied) =
+            (consensus.term(), consensus.commit_index(), consensus.applied_index());
         if let Some(sentence) = self.back.after_turn(id, number, term, commit, applied) {
             return Some(("never back", sentence));
         }

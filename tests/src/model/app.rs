@@ -67,7 +67,6 @@ enum By {
 #[derive(Clone, Debug)]
 struct Pending {
     operation: Option<usize>,
-    begun: u64,
     deadline: u64,
     kind: Kind,
 }
@@ -256,7 +255,7 @@ impl App {
     fn call(&mut self, call: Call, operation: Option<usize>, kind: Kind, now: u64, wait_us: u64, out: &mut Vec<Output>) {
         self.token_last += 1;
         let deadline = now + ANSWER_MAX_US + wait_us;
-        self.pending.insert(self.token_last, Pending { operation, begun: now, deadline, kind });
+        self.pending.insert(self.token_last, Pending { operation, deadline, kind });
         out.push(Output::Call { token: Token(self.token_last), call });
     }
 

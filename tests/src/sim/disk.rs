@@ -95,42 +95,9 @@ pub trait Disk {
 
     /// The process ended; with `power_cut` what the kernel had not written went with it.
     fn crash(&mut self, power_cut: bool, rng: &mut Rng);
-    fn find(&mut self, queue_manager: QueueManagerId) -> Found {
-        let mut rows = self.flushed.of(queue_manager);
-        let region = self.log.current.entry(queue_manager.0).or_default();
-        let mark = self.log.mark.get(&queue_manager.0).copied().unwrap_or_default();
-        let empty = !region.written && rows.meta.is_none();
-        let mut damaged = false;
-        let stored = rows.meta.as_ref().map_or((Index(0), Term(0)), |meta| (meta.index, meta.term));
-        let begins_at = if stored.0 == Index(0) { Index(2) } else { stored.0.next() };
-        let mut entries: Vec<Entry> = region.entries.iter().filter(|entry| entry.index >= begins_at).cloned().collect();
-        // A gap between store and log, because the store was lost after the log was cut: it cannot be replayed.
-        if region.before.0.next() > begins_at {
-            damaged |= region.written;
-            entries.clear();
-            rows = if stored.0 == Index(0) { StoredRows::default() } else { rows };
-        }
-        if entries.is_empty() {
-            region.entries.clear();
-            region.before = if stored.0 == Index(0) { (Index(1), Term(1)) } else { stored };
-        }
-        let last = entries.last().map_or((stored.1, stored.0), |entry| (entry.term, entry.index));
-        damaged |= last < mark.last;
-        let mut hard_state = region.hard_state;
-        if hard_state.term < last.0 {
-            hard_state = HardState { term: last.0, vote: None, ..hard_state };
-        }
-        if (hard_state.term, hard_state.vote) < (mark.hard_state.term, mark.hard_state.vote) {
-            damaged = true;
-            hard_state = mark.hard_state;
-        }
-        hard_state.commit = hard_state.commit.min(last.1).max(stored.0);
-        region.hard_state = hard_state;
-        let region = region.clone();
-        self.log.durable.insert(queue_manager.0, region);
-        Found { hard_state, snapshot: rows.meta.clone(), entries, damaged, empty, rows }
-    }
+    fn find(&mut self, queue_manager: QueueManagerId) -> Found;
 
+    /// The newest durable index of the log and its term, for the checks.
     fn durable_last(&self, queue_manager: QueueManagerId) -> (Index, Term);
     fn durable_term_at(&self, queue_manager: QueueManagerId, index: Index) -> DurableAt;
     fn flushed_index(&self, queue_manager: QueueManagerId) -> Index;
@@ -455,31 +422,34 @@ impl Disk for MemoryDisk {
         let region = self.log.current.entry(queue_manager.0).or_default();
         let mark = self.log.mark.get(&queue_manager.0).copied().unwrap_or_default();
         let empty = !region.written && rows.meta.is_none();
-        let mut damaged = self.damaged.remove(&queue_manager.0).unwrap_or(false);
-        let stored = rows.meta.as_ref().map_or(Index(0), |meta| meta.index);
-        damaged |= region.last().0.max(stored) < mark.0;
-        let mut entries: Vec<Entry> = region.entries.iter().filter(|entry| entry.index > stored).cloned().collect();
-        // A gap between store and log, or a store that was lost while the log was cut: the log cannot be replayed.
-        let begins_at = if stored == Index(0) { Index(2) } else { stored.next() };
-        if entries.first().is_some_and(|entry| entry.index != begins_at) {
-            damaged = true;
+        let mut damaged = false;
+        let stored = rows.meta.as_ref().map_or((Index(0), Term(0)), |meta| (meta.index, meta.term));
+        let begins_at = if stored.0 == Index(0) { Index(2) } else { stored.0.next() };
+        let mut entries: Vec<Entry> = region.entries.iter().filter(|entry| entry.index >= begins_at).cloned().collect();
+        // A gap between store and log, because the store was lost after the log was cut: it cannot be replayed.
+        if region.before.0.next() > begins_at {
+            damaged |= region.written;
             entries.clear();
+            rows = if stored.0 == Index(0) { StoredRows::default() } else { rows };
+        }
+        if entries.is_empty() {
             region.entries.clear();
-            region.before = (Index(0), Term(0));
-            rows = if stored == Index(0) { StoredRows::default() } else { rows };
-        } else if entries.is_empty() && stored == Index(0) && region.written && region.last().0 > Index(1) {
+            region.before = if stored.0 == Index(0) { (Index(1), Term(1)) } else { stored };
+        }
+        let last = entries.last().map_or((stored.1, stored.0), |entry| (entry.term, entry.index));
+        damaged |= last < mark.last;
+        let mut hard_state = region.hard_state;
+        if hard_state.term < last.0 {
+            hard_state = HardState { term: last.0, vote: None, ..hard_state };
+        }
+        if (hard_state.term, hard_state.vote) < (mark.hard_state.term, mark.hard_state.vote) {
             damaged = true;
-            region.entries.clear();
-            region.before = (Index(0), Term(0));
+            hard_state = mark.hard_state;
         }
-        if region.last().0 < stored {
-            let term = rows.meta.as_ref().map_or(Term(0), |meta| meta.term);
-            region.entries.clear();
-            region.before = (stored, term);
-        }
-        let hard_state = region.hard_state;
-        self.log.durable.insert(queue_manager.0, self.log.current[&queue_manager.0].clone());
-        self.log.mark.remove(&queue_manager.0);
+        hard_state.commit = hard_state.commit.min(last.1).max(stored.0);
+        region.hard_state = hard_state;
+        let region = region.clone();
+        self.log.durable.insert(queue_manager.0, region);
         Found { hard_state, snapshot: rows.meta.clone(), entries, damaged, empty, rows }
     }
 

@@ -183,11 +183,15 @@ impl Node {
 }
 
 fn replica_options(setup: &Setup, node: u64, number: usize) -> trimaran_node::replica::Options {
+    let millis = std::time::Duration::from_millis;
+    let mut consensus = trimaran_node::consensus::Options { node: NodeId(node), ..Default::default() };
+    if setup.fast_timing {
+        (consensus.election, consensus.election_spread) = (millis(400), millis(300));
+    }
     trimaran_node::replica::Options {
-        queue_manager: queue_manager_id(number),
-        name: queue_manager_name(number),
-        node: NodeId(node),
         window_bytes: setup.window_bytes,
         log_retain_bytes: setup.log_retain_bytes,
+        resident_bytes_max: setup.window_bytes,
+        ..trimaran_node::replica::Options::new(queue_manager_id(number), queue_manager_name(number), consensus)
     }
 }

@@ -17,7 +17,7 @@ use trimaran_node::types::{
 use trimaran_proto::replica::v1::peer_message::Message as PeerMessage;
 
 use super::clock::Clock;
-use super::disk::{Disk, DiskFailed, Failure, MemoryDisk, StoredRows};
+use super::disk::{DiskFailed, Failure, MemoryDisk, StoredRows};
 use super::nemesis::FaultEnd;
 use super::net::{Net, Quality};
 use super::node::{Node, OpenSession, Setup, queue_manager_id};
