@@ -113,11 +113,17 @@ impl InstantChecks {
         if commit > mind.commit {
             mind.commit = commit;
             if leads {
-                let membership = mind.membership.clone();
-                if let Some(sentence) = quorum::check(id, number, commit, &membership, nodes) {
+                // A change of members that was applied in this turn was committed by those before it.
+                let (before, after) = (mind.members_before.clone(), mind.membership.clone());
+                let counted = [before, after].map(|members| quorum::check(id, number, commit, &members, nodes));
+                if let [Some(sentence), Some(_)] = counted {
                     return Some(("commit is on a quorum", sentence));
                 }
             }
+        }
+        let mind = &mut nodes.get_mut(&id)?.process.as_mut()?.minds[number];
+        if mind.members_before != mind.membership {
+            mind.members_before = mind.membership.clone();
         }
         None
     }

@@ -754,7 +754,7 @@ impl App {
                         let queue = *self.rng.pick(&workload::USED).expect("not empty");
                         Admin::AlterQueue {
                             queue: queue_name(queue as u32),
-                            changes: workload::harmless_change(&mut self.rng),
+                            changes: workload::harmless_change(&mut self.rng, queue),
                         }
                     }
                 };

@@ -60,9 +60,11 @@ pub fn facts(queue_managers: usize) -> Vec<QueueFacts> {
     facts
 }
 
-/// Attributes an administrator changes in the middle of a run; none of them loses a message.
-pub fn harmless_change(rng: &mut Rng) -> QueueChanges {
+/// Attributes an administrator changes in the middle of a run; none of them loses a message or moves one. (On a FIFO
+/// queue every message has the default priority, so a change of that would order new messages before old ones.)
+pub fn harmless_change(rng: &mut Rng, queue: usize) -> QueueChanges {
     match rng.below(3) {
+        1 if queue == FIFO => QueueChanges { bothresh: Some(0), ..QueueChanges::default() },
         0 => QueueChanges { descr: Some(format!("changed {}", rng.below(1000))), ..QueueChanges::default() },
         1 => QueueChanges { defprty: Some(rng.below(10) as u8), ..QueueChanges::default() },
         _ => QueueChanges { maxdepth: Some(100_000 + rng.below(1000) as u32), ..QueueChanges::default() },

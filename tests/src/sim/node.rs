@@ -73,6 +73,8 @@ pub struct Mind {
     pub commit: Index,
     pub term: Term,
     pub membership: Membership,
+    /// As it was before the turn that is under way.
+    pub members_before: Membership,
     pub draining: bool,
 }
 
@@ -159,6 +161,7 @@ impl Node {
                 applied,
                 commit: Index(0),
                 term,
+                members_before: membership.clone(),
                 membership,
                 draining: false,
             });
