@@ -28,6 +28,12 @@ pub fn check(history: &History) -> Vec<Complaint> {
             )),
             _ => {}
         }
+        if facts.puts.get(key).is_some_and(|put| first.ended < put.begun) {
+            complaints.push(Complaint::new(
+                "phantom",
+                format!("{} was got from {queue} at {}, before it was put", name(*key), seconds(first.ended)),
+            ));
+        }
         let taken: Vec<_> = deliveries.iter().filter(|delivery| delivery.taken == Certainty::Yes).collect();
         if let [one, two, ..] = taken.as_slice() {
             complaints.push(Complaint::new(

@@ -118,7 +118,7 @@ impl Habits {
             sequences: exact || rng.chance(700),
             window: 1,
             names_units: exact || rng.chance(700),
-            think_us_max: *rng.pick(&[500, 5_000, 50_000, 200_000]).expect("not empty"),
+            think_us_max: *rng.pick(&[2_000, 20_000, 100_000, 400_000]).expect("not empty"),
             disconnects_per_mille: *rng.pick(&[0, 0, 20, 60]).expect("not empty"),
             body_bytes_max: *rng.pick(&[60, 300, 4_000]).expect("not empty"),
             large_per_mille: if large { 8 } else { 0 },

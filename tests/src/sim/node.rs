@@ -75,7 +75,8 @@ pub struct Mind {
     pub membership: Membership,
     /// As it was before the turn that is under way.
     pub members_before: Membership,
-    pub draining: bool,
+    /// The message store was asked to move in the turn that is under way.
+    pub store_moved: bool,
 }
 
 pub fn queue_manager_id(number: usize) -> QueueManagerId {
@@ -163,7 +164,7 @@ impl Node {
                 term,
                 members_before: membership.clone(),
                 membership,
-                draining: false,
+                store_moved: false,
             });
         }
         known.remove(&self.id);

@@ -565,6 +565,7 @@ impl World {
             }
             Action::Store(batch) => {
                 let process = self.node_mut(id).process.as_mut().expect("it is having a turn");
+                process.minds[number].store_moved = true;
                 process.store_queue.push_back(batch);
                 self.counters.mark("rows stored");
                 self.start_store(id);
@@ -780,6 +781,7 @@ impl World {
     fn on_disk_failed(&mut self, id: u64, failed: DiskFailed) {
         self.trace.line(self.now, || format!("node {id} ends: {failed:?}"));
         self.counters.mark("process ended because its disk failed");
+        self.counters.mark(failed.call);
         let power_cut = failed.how == Failure::Crash;
         self.crash(id, power_cut);
         self.restart_later(id);
