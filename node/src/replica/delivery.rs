@@ -206,10 +206,19 @@ impl Replica {
 
     fn refuse_damaged(&mut self, at: Wanted, delivery: Delivery, reason: &str) {
         match delivery {
-            Delivery::Show { session, token, .. } | Delivery::Take { session, token, .. } => {
-                if let Delivery::Take { .. } = delivery {
+            Delivery::Show { session, token, browse, .. } => {
+                // A get under syncpoint that gave nothing is no part of its unit: a commit must not remove it.
+                let held = self.reservations.owner(at.queue, at.position) == Some(Owner::Session(session));
+                if !browse && held {
+                    if let Some(open) = self.sessions.get_mut(session) {
+                        open.unit.gets.retain(|held| *held != (at.queue, at.position));
+                    }
                     self.free(at.queue, at.position);
                 }
+                self.answer(session, token, Completion::failed_because(Reason::ObjectDamaged, reason));
+            }
+            Delivery::Take { session, token, .. } => {
+                self.free(at.queue, at.position);
                 self.answer(session, token, Completion::failed_because(Reason::ObjectDamaged, reason));
             }
             Delivery::Move => self.free(at.queue, at.position),

@@ -1,0 +1,256 @@
+//! The simulator as a command: many seeds, one seed again, or a planted bug until it is found.
+
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
+
+use clap::{Parser, ValueEnum};
+use trimaran_tests::sim::report::{self, Summary};
+use trimaran_tests::sim::run::{self, Knobs, Planted};
+use trimaran_tests::sim::schedule::Fault;
+use trimaran_tests::sim::shrink;
+
+#[derive(Parser)]
+#[command(
+    about = "Drives the production replicas through bad days in virtual time, and checks every promise",
+    after_help = "\
+  sim --seeds 1000                    a thousand days, and what they did
+  sim --replay 88213                  one of them again, with its last actions when it fails
+  sim --replay 88213 --trace          every event and action of it
+  sim --replay 88213 --shrink         the smallest run that still breaks the same promise
+  sim --planted all                   how many seeds each known bug takes (build with --features planted-bugs)
+Exit status: 0 all promises kept; 1 one was broken; 2 something that should happen in every set of runs never did."
+)]
+struct Arguments {
+    /// How many seeds to run.
+    #[arg(long, default_value_t = 50)]
+    seeds: u64,
+    /// The first seed.
+    #[arg(long, default_value_t = 1)]
+    from: u64,
+    /// a: stores in memory. b: the real log over a file system that forgets, and the real message store.
+    #[arg(long, value_enum, default_value_t = Depth::A)]
+    depth: Depth,
+    /// Ticks of 10 ms of virtual time under faults; set-up, healing and drain come on top.
+    #[arg(long, default_value_t = 2000)]
+    ticks: u64,
+    /// Threads; one for each core unless told otherwise.
+    #[arg(long)]
+    jobs: Option<usize>,
+    /// New seeds for ever, until one fails.
+    #[arg(long)]
+    until_told: bool,
+    /// Name of a planted bug, or "all": counts the seeds until it is found.
+    #[arg(long)]
+    planted: Option<String>,
+    /// Runs one seed and tells everything about it.
+    #[arg(long)]
+    replay: Option<u64>,
+    /// With --replay: prints every event and every action.
+    #[arg(long)]
+    trace: bool,
+    /// With --replay: makes a failing run smaller.
+    #[arg(long)]
+    shrink: bool,
+    /// Programs of each queue manager, instead of what the seed says.
+    #[arg(long)]
+    programs: Option<u64>,
+    /// Only these kinds of faults, by their names, separated by commas.
+    #[arg(long, value_delimiter = ',')]
+    faults: Option<Vec<String>>,
+    /// With --replay: writes the history in Jepsen's EDN form to this file.
+    #[arg(long)]
+    edn: Option<std::path::PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Depth {
+    #[value(alias = "memory")]
+    A,
+    #[value(alias = "disk")]
+    B,
+}
+
+/// Lines of the trace that a failing run shows.
+const LAST_LINES: usize = 60;
+const SHRINK_TRIES: u64 = 60;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let knobs = match knobs(&arguments) {
+        Ok(knobs) => knobs,
+        Err(text) => {
+            eprintln!("{text}");
+            return ExitCode::from(64);
+        }
+    };
+    run::quiet_panics();
+    match (&arguments.planted, arguments.replay) {
+        (Some(name), None) => hunt(name, &arguments, &knobs),
+        (_, Some(seed)) => replay(seed, &arguments, &knobs),
+        (None, None) => many(&arguments, &knobs),
+    }
+}
+
+fn knobs(arguments: &Arguments) -> Result<Knobs, String> {
+    let mut faults = Fault::ALL.to_vec();
+    if let Some(names) = &arguments.faults {
+        faults.clear();
+        for name in names {
+            let fault = Fault::ALL.iter().find(|fault| fault.name() == name).ok_or_else(|| {
+                let known: Vec<&str> = Fault::ALL.iter().map(|fault| fault.name()).collect();
+                format!("there is no fault \"{name}\"; there are: {}", known.join(", "))
+            })?;
+            faults.push(*fault);
+        }
+    }
+    let planted = match &arguments.planted {
+        Some(name) if arguments.replay.is_some() => Some(
+            Planted::from_name(name).ok_or_else(|| format!("there is no planted bug \"{name}\""))?,
+        ),
+        _ => None,
+    };
+    Ok(Knobs {
+        ticks: arguments.ticks,
+        programs: arguments.programs,
+        faults,
+        planted,
+        disk: arguments.depth == Depth::B,
+        ..Knobs::default()
+    })
+}
+
+/// The one command that repeats a run.
+fn command(seed: u64, knobs: &Knobs) -> String {
+    let mut text = format!("cargo run -q -p trimaran-tests --bin sim -- --replay {seed} --ticks {}", knobs.ticks);
+    if knobs.disk {
+        text.push_str(" --depth b");
+    }
+    if let Some(programs) = knobs.programs {
+        text.push_str(&format!(" --programs {programs}"));
+    }
+    if let Some(planted) = knobs.planted {
+        text.push_str(&format!(" --planted {}", planted.name()));
+        text = text.replace("-p trimaran-tests", "-p trimaran-tests --features planted-bugs");
+    }
+    if knobs.faults.len() < Fault::ALL.len() {
+        let names: Vec<&str> = knobs.faults.iter().map(|fault| fault.name()).collect();
+        text.push_str(&format!(" --faults \"{}\"", names.join(",")));
+    }
+    text
+}
+
+fn many(arguments: &Arguments, knobs: &Knobs) -> ExitCode {
+    let jobs = arguments.jobs.unwrap_or_else(cores).max(1);
+    let next = AtomicU64::new(arguments.from);
+    let end = if arguments.until_told { u64::MAX } else { arguments.from + arguments.seeds };
+    let stop = AtomicBool::new(false);
+    let summary = Mutex::new(Summary::default());
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= end || stop.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    let verdict = run::run(seed, knobs);
+                    let failed = verdict.violation.is_some();
+                    let mut summary = summary.lock().expect("no thread panics with it");
+                    summary.add(&verdict);
+                    if failed {
+                        println!("{}", report::failure(&verdict, &command(seed, knobs)));
+                        // A handful of failures says it all; more would only scroll it away.
+                        if arguments.until_told || summary.failures.len() >= 20 {
+                            stop.store(true, Ordering::Relaxed);
+                        }
+                    }
+                    if summary.runs.is_multiple_of(500) {
+                        eprintln!("{} runs, {} failed", summary.runs, summary.failures.len());
+                    }
+                }
+            });
+        }
+    });
+    let summary = summary.into_inner().expect("no thread panics with it");
+    println!("{}", summary.text(begun.elapsed()));
+    let never = if knobs.faults.len() == Fault::ALL.len() { summary.never_hit(&knobs.faults) } else { Vec::new() };
+    if !never.is_empty() {
+        println!("never happened, so these runs prove nothing about it: {}", never.join(", "));
+    }
+    if let Some((seed, _)) = summary.failures.first() {
+        for (seed, sentence) in &summary.failures {
+            println!("seed {seed}: {sentence}");
+        }
+        println!("again: {}", command(*seed, knobs));
+        return ExitCode::FAILURE;
+    }
+    if never.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(2) }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+fn replay(seed: u64, arguments: &Arguments, knobs: &Knobs) -> ExitCode {
+    let begun = Instant::now();
+    let shown = Knobs { lines: LAST_LINES, print: arguments.trace, ..knobs.clone() };
+    let verdict = run::run(seed, &shown);
+    if let Some(path) = &arguments.edn {
+        if let Err(error) = std::fs::write(path, verdict.history.to_edn()) {
+            eprintln!("write the history to {}: {error}", path.display());
+        }
+    }
+    let mut summary = Summary::default();
+    summary.add(&verdict);
+    println!("{}", summary.text(begun.elapsed()));
+    println!("trace hash {:016x}", verdict.hash);
+    if verdict.violation.is_none() {
+        println!("seed {seed} keeps every promise");
+        return ExitCode::SUCCESS;
+    }
+    println!("{}", report::failure(&verdict, &command(seed, knobs)));
+    if arguments.shrink {
+        let shrunk = shrink::shrink(seed, &shown, verdict, SHRINK_TRIES);
+        println!("after {} tries the smallest run that breaks the same promise:", shrunk.tries);
+        println!("{}", report::failure(&shrunk.verdict, &command(seed, &shrunk.knobs)));
+    }
+    ExitCode::FAILURE
+}
+
+/// Seeds until each planted bug is found; one that is not is a failure of the harness.
+fn hunt(name: &str, arguments: &Arguments, knobs: &Knobs) -> ExitCode {
+    let bugs: Vec<_> = Planted::ALL.iter().filter(|(_, own, _)| name == "all" || *own == name).collect();
+    if bugs.is_empty() {
+        let names: Vec<&str> = Planted::ALL.iter().map(|(_, name, _)| *name).collect();
+        eprintln!("there is no planted bug \"{name}\"; there are: {}", names.join(", "));
+        return ExitCode::from(64);
+    }
+    let mut missed = 0;
+    for (planted, name, about) in bugs {
+        let begun = Instant::now();
+        let knobs = Knobs { planted: Some(*planted), ..knobs.clone() };
+        let found = (arguments.from..arguments.from + arguments.seeds.max(2000)).find_map(|seed| {
+            if begun.elapsed().as_secs() > 600 {
+                return None;
+            }
+            run::run(seed, &knobs).violation.map(|violation| (seed, violation))
+        });
+        match found {
+            Some((seed, violation)) => println!(
+                "{name} ({about}): found after {} seeds in {:.1} s by \"{}\": {}",
+                seed - arguments.from + 1,
+                begun.elapsed().as_secs_f64(),
+                violation.checker,
+                violation.sentence
+            ),
+            None => {
+                missed += 1;
+                println!("{name} ({about}): NOT FOUND in {:.1} s", begun.elapsed().as_secs_f64());
+            }
+        }
+    }
+    if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

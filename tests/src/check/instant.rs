@@ -1,0 +1,138 @@
+//! What must hold at every moment: conducts the checks that look at nodes.
+
+use std::collections::BTreeMap;
+
+use trimaran_node::types::{Index, RoleView, Term};
+use trimaran_proto::replica::v1::peer_message::Message as PeerMessage;
+
+use super::equal_states::EqualStates;
+use super::never_back::NeverBack;
+use super::one_leader::OneLeader;
+use super::replay::Replay;
+use super::{one_server, quorum};
+use crate::sim::node::{Node, Process, queue_manager_id};
+use crate::sim::world::Counters;
+
+pub type Broken = Option<(&'static str, String)>;
+
+const HASH_EVERY: u64 = 8;
+
+#[derive(Clone, Debug, Default)]
+pub struct InstantChecks {
+    pub leaders: OneLeader,
+    pub states: EqualStates,
+    pub replay: Replay,
+    back: NeverBack,
+    /// Where the logs ended when a node lost some of its own: until it is there again, nobody else may lose any.
+    damage: BTreeMap<u64, Vec<Index>>,
+}
+
+impl InstantChecks {
+    pub fn on_start(&mut self, node: u64, queue_manager: usize, process: &Process) -> Broken {
+        let term = process.minds[queue_manager].term;
+        let lost = self.damage.contains_key(&node);
+        self.back.on_start(node, queue_manager, term, lost).map(|sentence| ("never back", sentence))
+    }
+
+    /// A message left a node. Pre-votes name a term that nobody has.
+    pub fn on_sent(&mut self, node: u64, queue_manager: usize, message: &PeerMessage) {
+        const PRE_VOTE: u32 = 17;
+        const PRE_VOTE_ANSWER: u32 = 18;
+        if let PeerMessage::Raft(raft) = message {
+            if raft.kind != PRE_VOTE && raft.kind != PRE_VOTE_ANSWER {
+                self.back.on_sent(node, queue_manager, Term(raft.term));
+            }
+        }
+    }
+
+    pub fn on_damage(&mut self, node: u64, nodes: &BTreeMap<u64, Node>) {
+        let queue_managers = nodes.values().filter_map(|n| n.process.as_ref()).map(|p| p.minds.len()).max();
+        let ends = (0..queue_managers.unwrap_or(0))
+            .map(|number| {
+                let id = queue_manager_id(number);
+                nodes.values().map(|node| node.disk.durable_last(id).0).max().unwrap_or_default()
+            })
+            .collect();
+        self.damage.insert(node, ends);
+    }
+
+    /// Whether a node that lost something has not got it back yet.
+    pub fn damage_open(&self, nodes: &BTreeMap<u64, Node>) -> bool {
+        self.damage.iter().any(|(node, ends)| {
+            let Some(node) = nodes.get(node).filter(|node| !node.retired) else { return false };
+            ends.iter().enumerate().any(|(number, end)| {
+                let id = queue_manager_id(number);
+                let has = node.disk.durable_last(id).0.max(node.disk.flushed_index(id));
+                has < *end || !node.recovering.is_empty() || node.process.is_none()
+            })
+        })
+    }
+
+    pub fn on_role(
+        &mut self,
+        node: u64,
+        queue_manager: usize,
+        role: &RoleView,
+        now: u64,
+        keeps: bool,
+        nodes: &BTreeMap<u64, Node>,
+    ) -> Broken {
+        if let Some(sentence) = self.leaders.on_role(node, queue_manager, role) {
+            return Some(("one leader per term", sentence));
+        }
+        if let Some(sentence) = one_server::on_role(queue_manager, now, nodes) {
+            return Some(("one node serves", sentence));
+        }
+        one_server::address(now, keeps, nodes).map(|sentence| ("address only where served", sentence))
+    }
+
+    pub fn after_turn(
+        &mut self,
+        id: u64,
+        number: usize,
+        nodes: &mut BTreeMap<u64, Node>,
+        counters: &mut Counters,
+    ) -> Broken {
+        let node = nodes.get_mut(&id).expect("it just had a turn");
+        let process = node.process.as_mut().expect("it just had a turn");
+        let mind = &mut process.minds[number];
+        let consensus = mind.replica.consensus();
+        let (term, commit, applied) =
+            (consensus.term(), consensus.commit_index(), consensus.applied_index());
+        if let Some(sentence) = self.back.after_turn(id, number, term, commit, applied) {
+            return Some(("never back", sentence));
+        }
+        let moved = std::mem::take(&mut mind.store_moved);
+        // Hashing a state costs as much as it is large: now and then, and where the store will have to match it.
+        if applied != mind.applied && (moved || applied.0.is_multiple_of(HASH_EVERY)) {
+            let digest = mind.replica.queue_manager().digest();
+            counters.mark("states hashed");
+            if let Some(sentence) = self.states.note(id, number, applied, digest) {
+                return Some(("equal states", sentence));
+            }
+        }
+        mind.applied = applied;
+        mind.term = term;
+        let leads = matches!(mind.role, RoleView::Serving { .. } | RoleView::Elected { .. });
+        if commit > mind.commit {
+            mind.commit = commit;
+            if leads {
+                // A change of members that was applied in this turn was committed by those before it.
+                let (before, after) = (mind.members_before.clone(), mind.membership.clone());
+                let counted = [before, after].map(|members| quorum::check(id, number, commit, &members, nodes));
+                if let [Some(sentence), Some(_)] = counted {
+                    return Some(("commit is on a quorum", sentence));
+                }
+            }
+        }
+        let mind = &mut nodes.get_mut(&id)?.process.as_mut()?.minds[number];
+        if mind.members_before != mind.membership {
+            mind.members_before = mind.membership.clone();
+        }
+        None
+    }
+
+    pub fn every_tick(&mut self, now: u64, keeps: bool, nodes: &BTreeMap<u64, Node>) -> Broken {
+        one_server::address(now, keeps, nodes).map(|sentence| ("address only where served", sentence))
+    }
+}

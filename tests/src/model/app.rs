@@ -1,0 +1,914 @@
+//! A simulated MQ program: it decides what to ask next, remembers what it was told, and survives what goes wrong.
+//!
+//! A pure machine like everything else here: the world hands it inputs and carries its outputs. What it knows goes
+//! to the history, which the checkers judge; the program itself only complains about what no checker could see
+//! later (a body with a wrong checksum).
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use bytes::Bytes;
+use trimaran_node::mqi::{
+    Admin, Call, Completion, Data, Get as MqGet, GetMode, OpenOptions, Put as MqPut, PutTarget, Selection, UnitState,
+    Wait,
+};
+use trimaran_node::types::{
+    CorrelationId, Descriptor, HandleId, Message, MessageId, Persistence, ProducerId, Reason, Token, UnitId,
+};
+
+use super::body::{self, BodyKey, Content};
+use super::history::{Answer, Browse, Delivery, Fate, Get, History, Put, UnitNumber, What};
+use super::workload::{self, Habits, QUEUES, queue_name, queue_number};
+use crate::sim::rng::Rng;
+
+#[derive(Debug)]
+pub enum Input {
+    Connected { session: u64 },
+    /// Nobody serves there; perhaps this node does.
+    NotConnected { hint: Option<u64> },
+    Answer { token: Token, completion: Completion },
+    Broken { reason: Reason },
+    Wake,
+}
+
+#[derive(Debug)]
+pub enum Output {
+    Connect { node: Option<u64> },
+    Disconnect,
+    Call { token: Token, call: Call },
+    Wake { at: u64 },
+}
+
+#[derive(Clone, Debug)]
+enum Todo {
+    Put { queue: usize, syncpoint: bool },
+    Repeat { sequence: u64 },
+    Get { queue: usize, syncpoint: bool, wait_ms: u64 },
+    GetById { queue: usize, by: By },
+    Browse { queue: usize, walk: u32, first: bool },
+    TakeUnderCursor { queue: usize },
+    Commit,
+    Backout,
+    Disconnect,
+    Think { us: u64 },
+    Inquire { queue: usize },
+    Ping,
+    Administer,
+    Ask { unit: UnitNumber },
+    DrainNext,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum By {
+    Message(MessageId),
+    Correlation(CorrelationId),
+}
+
+#[derive(Clone, Debug)]
+struct Pending {
+    operation: Option<usize>,
+    deadline: u64,
+    kind: Kind,
+}
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Open,
+    Put { sequence: Option<u64>, syncpoint: bool },
+    Get { queue: usize, syncpoint: bool },
+    Browse { queue: usize, walk: u32 },
+    Commit,
+    Backout,
+    Ask { unit: UnitNumber },
+    Depth,
+    Other,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Link {
+    Down,
+    Connecting,
+    Up { session: u64 },
+}
+
+pub struct App {
+    pub number: u32,
+    pub queue_manager: usize,
+    habits: Habits,
+    rng: Rng,
+    link: Link,
+    hint: Option<u64>,
+    todo: VecDeque<Todo>,
+    pending: BTreeMap<u64, Pending>,
+    token_last: u64,
+    body_last: u32,
+    sequence_last: u64,
+    /// Puts with a sequence that were not answered for good: operation, call, and whether one try may have worked.
+    unanswered: BTreeMap<u64, (usize, MqPut, bool)>,
+    unit: UnitNumber,
+    walk_last: u32,
+    asking: VecDeque<UnitNumber>,
+    /// Where messages of ours were put and may still be.
+    placed: VecDeque<(usize, MessageId, CorrelationId)>,
+    not_before: u64,
+    finishing: bool,
+    draining: Option<Drain>,
+    pub finished: bool,
+    /// Things that are wrong whatever the rest of the history says.
+    pub complaints: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Drain {
+    queue: usize,
+    got_in_pass: u64,
+    empty_passes: u32,
+    counted: bool,
+}
+
+const ANSWER_MAX_US: u64 = 6_000_000;
+
+impl App {
+    pub fn new(number: u32, queue_manager: usize, habits: Habits, rng: Rng) -> App {
+        App {
+            number,
+            queue_manager,
+            habits,
+            rng,
+            link: Link::Down,
+            hint: None,
+            todo: VecDeque::new(),
+            pending: BTreeMap::new(),
+            token_last: 0,
+            body_last: 0,
+            sequence_last: 0,
+            unanswered: BTreeMap::new(),
+            unit: 0,
+            walk_last: 0,
+            asking: VecDeque::new(),
+            placed: VecDeque::new(),
+            not_before: 0,
+            finishing: false,
+            draining: None,
+            finished: false,
+            complaints: Vec::new(),
+        }
+    }
+
+    /// A program that takes everything from every queue and ends.
+    pub fn drainer(number: u32, queue_manager: usize, rng: Rng) -> App {
+        let mut rng = rng;
+        let habits = Habits::draw(&mut rng, true, false);
+        App { draining: Some(Drain::default()), ..App::new(number, queue_manager, habits, rng) }
+    }
+
+    /// No new activity; what was begun is brought to an end.
+    pub fn finish(&mut self) {
+        self.finishing = true;
+    }
+
+    /// For the report of a program that does not finish.
+    pub fn state(&self) -> String {
+        format!(
+            "program {} of queue manager {}: {:?}, {} calls unanswered, {} puts to repeat, {} outcomes to ask, {:?}",
+            self.number,
+            self.queue_manager,
+            self.link,
+            self.pending.len(),
+            self.unanswered.len(),
+            self.asking.len(),
+            self.todo.iter().take(3).collect::<Vec<_>>()
+        )
+    }
+
+    pub fn handle(&mut self, now: u64, input: Input, history: &mut History, out: &mut Vec<Output>) {
+        match input {
+            Input::Connected { session } => self.on_connected(session, now, out),
+            Input::NotConnected { hint } => {
+                self.link = Link::Down;
+                self.hint = hint;
+                self.not_before = now + self.rng.between(20_000, 200_000);
+            }
+            Input::Answer { token, completion } => self.on_answer(token, completion, now, history, out),
+            Input::Broken { reason: _ } => self.on_broken(now, history),
+            Input::Wake => {}
+        }
+        if matches!(self.link, Link::Up { .. }) && self.pending.values().any(|pending| pending.deadline <= now) {
+            out.push(Output::Disconnect);
+            self.on_broken(now, history);
+        }
+        self.go_on(now, history, out);
+    }
+
+    fn on_connected(&mut self, session: u64, now: u64, out: &mut Vec<Output>) {
+        self.link = Link::Up { session };
+        self.unit = 0;
+        for queue in 0..QUEUES.len() {
+            let options =
+                OpenOptions { output: true, input: true, browse: true, inquire: true, exclusive: false };
+            let call = Call::Open { handle: HandleId(queue as u32 + 1), queue: queue_name(queue as u32), options };
+            self.call(call, None, Kind::Open, now, 0, out);
+        }
+        self.asking.iter().rev().for_each(|unit| self.todo.push_front(Todo::Ask { unit: *unit }));
+        for sequence in self.unanswered.keys().rev() {
+            self.todo.push_front(Todo::Repeat { sequence: *sequence });
+        }
+    }
+
+    /// The connection is lost: whatever was not answered is not known.
+    fn on_broken(&mut self, now: u64, history: &mut History) {
+        let committing = self.pending.values().any(|pending| matches!(pending.kind, Kind::Commit));
+        for pending in std::mem::take(&mut self.pending).into_values() {
+            match pending.kind {
+                Kind::Put { sequence: Some(sequence), .. } => {
+                    if let Some(unanswered) = self.unanswered.get_mut(&sequence) {
+                        unanswered.2 = true;
+                    }
+                }
+                Kind::Put { syncpoint: true, .. } | Kind::Get { syncpoint: true, .. } => {
+                    if let Some(unit) = history.unit_mut(self.unit) {
+                        unit.uncertain_members = true;
+                    }
+                }
+                _ => {}
+            }
+        }
+        if self.unit != 0 {
+            self.end_unit(if committing { Fate::Unknown } else { Fate::BackedOut }, now, history);
+        }
+        self.link = Link::Down;
+        self.not_before = now + self.rng.between(5_000, 150_000);
+        self.todo.clear();
+    }
+
+    fn end_unit(&mut self, fate: Fate, now: u64, history: &mut History) {
+        let number = std::mem::take(&mut self.unit);
+        if let Some(unit) = history.unit_mut(number) {
+            unit.fate = fate;
+            unit.ended = (fate != Fate::Unknown).then_some(now);
+            if fate == Fate::Unknown && self.habits.names_units {
+                self.asking.push_back(number);
+            }
+        }
+    }
+
+    fn call(&mut self, call: Call, operation: Option<usize>, kind: Kind, now: u64, wait_us: u64, out: &mut Vec<Output>) {
+        self.token_last += 1;
+        let deadline = now + ANSWER_MAX_US + wait_us;
+        self.pending.insert(self.token_last, Pending { operation, deadline, kind });
+        out.push(Output::Call { token: Token(self.token_last), call });
+    }
+
+    fn on_answer(
+        &mut self,
+        token: Token,
+        completion: Completion,
+        now: u64,
+        history: &mut History,
+        out: &mut Vec<Output>,
+    ) {
+        if matches!(completion.data, Data::Progress { .. }) {
+            return;
+        }
+        let Some(pending) = self.pending.remove(&token.0) else { return };
+        let reason = completion.reason;
+        // The node said that it moved on: nothing was done (2009 and its like), or nobody knows (2549).
+        let moved = matches!(
+            reason,
+            Reason::ConnectionBroken
+                | Reason::QMgrNotAvailable
+                | Reason::QMgrQuiescing
+                | Reason::QMgrStopping
+                | Reason::StandbyQMgr
+        );
+        let unknown = reason == Reason::CallInterrupted;
+        if let Data::NotServing { leader } = &completion.data {
+            self.hint = leader.map(|leader| leader.0);
+        }
+        if let Some(number) = pending.operation {
+            let operation = &mut history.operations[number];
+            if !unknown {
+                operation.ended = Some(now);
+                operation.answer =
+                    if completion.is_failed() { Answer::Refused(reason) } else { Answer::Ok };
+            }
+        }
+        match pending.kind.clone() {
+            Kind::Open | Kind::Other => {}
+            Kind::Put { sequence, syncpoint } => {
+                self.on_put_answered(&pending, sequence, syncpoint, &completion, moved, unknown, history)
+            }
+            Kind::Get { queue, syncpoint } => {
+                self.on_got(&pending, queue, syncpoint, completion, unknown, now, history)
+            }
+            Kind::Browse { queue, walk } => self.on_browsed(&pending, queue, walk, completion, history),
+            Kind::Commit => {
+                let fate = match (completion.is_failed(), unknown) {
+                    (false, _) => Fate::Committed,
+                    (true, true) => Fate::Unknown,
+                    (true, false) => Fate::BackedOut,
+                };
+                // A refusal such as "no space" leaves the unit open: then it is backed out.
+                let backed_out = reason == Reason::BackedOut || moved;
+                if completion.is_failed() && !unknown && !backed_out {
+                    self.todo.push_front(Todo::Backout);
+                } else {
+                    self.end_unit(fate, now, history);
+                }
+            }
+            Kind::Backout => {
+                if let Some(unit) = history.unit_mut(self.unit) {
+                    unit.backout_answered = !completion.is_failed();
+                }
+                self.end_unit(Fate::BackedOut, now, history);
+            }
+            Kind::Ask { unit } => self.on_outcome(&pending, unit, &completion, now, history),
+            Kind::Depth => {
+                if let (Data::Queues(queues), Some(number)) = (&completion.data, pending.operation) {
+                    if let (What::Depth { depth, .. }, [queue]) =
+                        (&mut history.operations[number].what, queues.as_slice())
+                    {
+                        *depth = Some(queue.depth);
+                    }
+                }
+            }
+        }
+        if moved || unknown {
+            out.push(Output::Disconnect);
+            self.on_broken(now, history);
+        }
+    }
+
+    fn on_put_answered(
+        &mut self,
+        pending: &Pending,
+        sequence: Option<u64>,
+        syncpoint: bool,
+        completion: &Completion,
+        moved: bool,
+        unknown: bool,
+        history: &mut History,
+    ) {
+        let Some(number) = pending.operation else { return };
+        if let Data::Placed { message_id, duplicate } = &completion.data {
+            if let What::Put(put) = &mut history.operations[number].what {
+                put.ids.push(*message_id);
+                if *duplicate && put.producer_sequence.is_none() {
+                    self.complaints.push(format!("{:?} was called a duplicate and has no sequence", put.key));
+                }
+                let queue = put.queue as usize % QUEUES.len();
+                let correlation = correlation_of(put.key);
+                self.placed.push_back((queue, *message_id, correlation));
+                if self.placed.len() > 8 {
+                    self.placed.pop_front();
+                }
+            }
+        }
+        let Some(sequence) = sequence else {
+            if syncpoint && unknown {
+                if let Some(unit) = history.unit_mut(self.unit) {
+                    unit.uncertain_members = true;
+                }
+            }
+            return;
+        };
+        if !completion.is_failed() {
+            self.unanswered.remove(&sequence);
+            return;
+        }
+        let Some(unanswered) = self.unanswered.get_mut(&sequence) else { return };
+        unanswered.2 |= unknown;
+        if moved || unknown || unanswered.2 {
+            // It is repeated until somebody knows.
+            history.operations[number].answer = Answer::Unknown;
+            history.operations[number].ended = None;
+            if !moved && !unknown {
+                self.todo.push_front(Todo::Repeat { sequence });
+                self.todo.push_front(Todo::Think { us: 200_000 });
+            }
+        } else {
+            self.unanswered.remove(&sequence);
+        }
+    }
+
+    fn on_got(
+        &mut self,
+        pending: &Pending,
+        queue: usize,
+        syncpoint: bool,
+        completion: Completion,
+        unknown: bool,
+        now: u64,
+        history: &mut History,
+    ) {
+        let Some(number) = pending.operation else { return };
+        if unknown && syncpoint {
+            if let Some(unit) = history.unit_mut(self.unit) {
+                unit.uncertain_members = true;
+            }
+        }
+        if completion.reason == Reason::BackedOut {
+            self.end_unit(Fate::BackedOut, now, history);
+        }
+        if let Some(delivery) = self.delivery(queue, &completion) {
+            if let Some(drain) = &mut self.draining {
+                drain.got_in_pass += 1;
+            }
+            if let What::Get(get) = &mut history.operations[number].what {
+                get.got = Some(delivery);
+            }
+        }
+    }
+
+    fn on_browsed(
+        &mut self,
+        pending: &Pending,
+        queue: usize,
+        walk: u32,
+        completion: Completion,
+        history: &mut History,
+    ) {
+        let Some(number) = pending.operation else { return };
+        let delivery = self.delivery(queue, &completion);
+        let more = delivery.is_some();
+        if let What::Browse(browse) = &mut history.operations[number].what {
+            browse.got = delivery;
+            browse.end = completion.reason == Reason::NoMsgAvailable;
+        }
+        if more {
+            if self.habits.take_under_cursor > 0 && self.rng.chance(300) {
+                self.todo.push_front(Todo::TakeUnderCursor { queue });
+            } else {
+                self.todo.push_front(Todo::Browse { queue, walk, first: false });
+            }
+        }
+    }
+
+    fn on_outcome(
+        &mut self,
+        pending: &Pending,
+        number: UnitNumber,
+        completion: &Completion,
+        now: u64,
+        history: &mut History,
+    ) {
+        let Data::Unit(state) = completion.data else {
+            if completion.is_failed() && matches!(self.link, Link::Up { .. }) {
+                self.todo.push_back(Todo::Think { us: 200_000 });
+                self.todo.push_back(Todo::Ask { unit: number });
+            }
+            return;
+        };
+        let committed = state == UnitState::Committed;
+        if let Some(operation) = pending.operation {
+            if let What::Outcome { committed: told, .. } = &mut history.operations[operation].what {
+                *told = Some(committed);
+            }
+        }
+        self.asking.retain(|asked| *asked != number);
+        if let Some(unit) = history.unit_mut(number) {
+            if unit.fate == Fate::Unknown {
+                unit.fate = if committed { Fate::Committed } else { Fate::BackedOut };
+                unit.ended = Some(now);
+            }
+        }
+    }
+
+    fn delivery(&mut self, queue: usize, completion: &Completion) -> Option<Delivery> {
+        let Data::Got { message, body_length } = &completion.data else { return None };
+        let bytes = message.body.to_bytes();
+        if *body_length != bytes.len() {
+            self.complaints.push(format!("a body of {} bytes says it has {body_length}", bytes.len()));
+        }
+        if message.body.crc32c() != message.body_crc && !bytes.starts_with(b"DLH ") {
+            self.complaints.push(format!(
+                "message {:?} was delivered with a body that does not match its checksum",
+                message.descriptor.message_id
+            ));
+        }
+        let bare = if bytes.starts_with(b"DLH ") { bytes.slice(172.min(bytes.len())..) } else { bytes };
+        match body::decode(&bare) {
+            Ok(content) => {
+                let here = queue_number(self.queue_manager, queue);
+                let moved_here = QUEUES[queue].contains("PARKED") || QUEUES[queue].contains("DEAD");
+                if content.queue != here && !moved_here {
+                    self.complaints.push(format!("{:?} was put on queue {} and got from {here}", content.key, content.queue));
+                }
+                let priority = message.descriptor.priority.unwrap_or(255);
+                if content.priority != priority {
+                    self.complaints
+                        .push(format!("{:?} has priority {priority} and was put with {}", content.key, content.priority));
+                }
+                Some(Delivery {
+                    key: content.key,
+                    id: message.descriptor.message_id,
+                    priority,
+                    backout_count: message.descriptor.backout_count,
+                })
+            }
+            Err(text) => {
+                self.complaints.push(text);
+                None
+            }
+        }
+    }
+
+    /// Does as much as can be done now and says when to come back.
+    fn go_on(&mut self, now: u64, history: &mut History, out: &mut Vec<Output>) {
+        loop {
+            if self.finished {
+                return;
+            }
+            match self.link {
+                Link::Connecting => return,
+                Link::Down => {
+                    if self.finishing && self.nothing_left() {
+                        self.finished = true;
+                        return;
+                    }
+                    if now < self.not_before {
+                        out.push(Output::Wake { at: self.not_before });
+                        return;
+                    }
+                    self.link = Link::Connecting;
+                    out.push(Output::Connect { node: self.hint.take() });
+                    return;
+                }
+                Link::Up { session } => {
+                    if now < self.not_before {
+                        out.push(Output::Wake { at: self.not_before });
+                        return;
+                    }
+                    if self.todo.is_empty() && self.pending.is_empty() && self.unit == 0 {
+                        if self.finishing && self.nothing_left() {
+                            out.push(Output::Disconnect);
+                            self.link = Link::Down;
+                            self.finished = true;
+                            return;
+                        }
+                        self.think_of_something();
+                    }
+                    if self.todo.is_empty() && self.unit != 0 && self.pending.is_empty() {
+                        self.todo.push_back(Todo::Commit);
+                    }
+                    if !self.may_send_next() {
+                        if let Some(deadline) = self.pending.values().map(|pending| pending.deadline).min() {
+                            out.push(Output::Wake { at: deadline });
+                        }
+                        return;
+                    }
+                    let Some(next) = self.todo.pop_front() else { return };
+                    self.act(session, next, now, history, out);
+                }
+            }
+        }
+    }
+
+    fn nothing_left(&self) -> bool {
+        self.unanswered.is_empty() && self.asking.is_empty() && self.draining.is_none()
+    }
+
+    fn may_send_next(&self) -> bool {
+        match self.todo.front() {
+            None => false,
+            Some(_) if self.pending.is_empty() => true,
+            Some(Todo::Put { syncpoint: false, .. } | Todo::Repeat { .. }) => {
+                (self.pending.len() as u64) < self.habits.window
+                    && self.pending.values().all(|pending| matches!(pending.kind, Kind::Put { syncpoint: false, .. }))
+            }
+            Some(_) => false,
+        }
+    }
+
+    fn think_of_something(&mut self) {
+        let habits = self.habits.clone();
+        if let Some(drain) = &self.draining {
+            let pause = if drain.queue == 0 && drain.empty_passes > 0 { 500_000 } else { 0 };
+            self.todo.push_back(Todo::Think { us: pause });
+            self.todo.push_back(Todo::DrainNext);
+            return;
+        }
+        self.todo.push_back(Todo::Think { us: self.rng.skewed(0, habits.think_us_max) });
+        if self.finishing {
+            return;
+        }
+        let weights = [
+            habits.put,
+            habits.put_unit,
+            habits.get,
+            habits.get_unit,
+            habits.transfer,
+            habits.browse,
+            habits.take_under_cursor,
+            habits.get_by_id,
+            habits.inquire,
+            habits.administer,
+            habits.ping,
+        ];
+        let mut ticket = self.rng.below(weights.iter().sum());
+        let mut choice = 0;
+        while ticket >= weights[choice] {
+            ticket -= weights[choice];
+            choice += 1;
+        }
+        let queue = *self.rng.pick(&workload::USED).expect("not empty");
+        match choice {
+            0 => {
+                for _ in 0..self.rng.between(1, habits.window * 2) {
+                    self.todo.push_back(Todo::Put { queue, syncpoint: false });
+                }
+            }
+            1 => {
+                for _ in 0..self.rng.between(1, 5) {
+                    let queue = *self.rng.pick(&workload::USED).expect("not empty");
+                    self.todo.push_back(Todo::Put { queue, syncpoint: true });
+                }
+                self.end_of_unit();
+            }
+            2 => {
+                let wait_ms = self.draw_wait();
+                self.todo.push_back(Todo::Get { queue, syncpoint: false, wait_ms });
+            }
+            3 => {
+                for _ in 0..self.rng.between(1, 4) {
+                    let wait_ms = self.draw_wait();
+                    self.todo.push_back(Todo::Get { queue, syncpoint: true, wait_ms });
+                }
+                self.end_of_unit();
+            }
+            4 => {
+                let to = *self.rng.pick(&workload::USED).expect("not empty");
+                let wait_ms = self.draw_wait();
+                self.todo.push_back(Todo::Get { queue, syncpoint: true, wait_ms });
+                self.todo.push_back(Todo::Put { queue: to, syncpoint: true });
+                self.end_of_unit();
+            }
+            5 | 6 => {
+                self.walk_last += 1;
+                self.todo.push_back(Todo::Browse { queue, walk: self.walk_last, first: true });
+            }
+            7 => match self.placed.pop_front() {
+                Some((queue, id, correlation)) => {
+                    let by = if self.rng.chance(500) { By::Message(id) } else { By::Correlation(correlation) };
+                    self.todo.push_back(Todo::GetById { queue, by });
+                }
+                None => self.todo.push_back(Todo::Put { queue, syncpoint: false }),
+            },
+            8 => self.todo.push_back(Todo::Inquire { queue }),
+            9 => self.todo.push_back(Todo::Administer),
+            _ => self.todo.push_back(Todo::Ping),
+        }
+        if self.rng.chance(habits.disconnects_per_mille) {
+            // In the middle of it, not only at its end.
+            let at = self.rng.between(1, self.todo.len() as u64) as usize;
+            self.todo.insert(at, Todo::Disconnect);
+        }
+    }
+
+    fn draw_wait(&mut self) -> u64 {
+        *self.rng.pick(&[0, 0, 50, 500, 3_000]).expect("not empty")
+    }
+
+    fn end_of_unit(&mut self) {
+        if self.rng.chance(200) {
+            self.todo.push_back(Todo::Think { us: self.rng.skewed(0, 400_000) });
+        }
+        let backs_out = self.rng.chance(self.habits.backs_out_per_mille);
+        self.todo.push_back(if backs_out { Todo::Backout } else { Todo::Commit });
+    }
+
+    fn act(&mut self, session: u64, todo: Todo, now: u64, history: &mut History, out: &mut Vec<Output>) {
+        match todo {
+            Todo::Think { us } => self.not_before = now + us,
+            Todo::Disconnect => {
+                out.push(Output::Disconnect);
+                self.on_broken(now, history);
+            }
+            Todo::Put { queue, syncpoint } => self.put(session, queue, syncpoint, now, history, out),
+            Todo::Repeat { sequence } => {
+                if let Some((operation, call, _)) = self.unanswered.get(&sequence) {
+                    let (operation, call) = (*operation, call.clone());
+                    let kind = Kind::Put { sequence: Some(sequence), syncpoint: false };
+                    self.call(Call::Put(call), Some(operation), kind, now, 0, out);
+                }
+            }
+            Todo::Get { queue, syncpoint, wait_ms } => {
+                let wait = if wait_ms == 0 { Wait::No } else { Wait::For(Duration::from_millis(wait_ms)) };
+                let get = plain_get(queue, syncpoint, wait);
+                self.get(session, queue, get, false, now, history, out);
+            }
+            Todo::GetById { queue, by } => {
+                let mut selection = Selection::default();
+                match by {
+                    By::Message(id) => selection.message_id = Some(id),
+                    By::Correlation(id) => selection.correlation_id = Some(id),
+                }
+                let get = MqGet { selection, ..plain_get(queue, true, Wait::No) };
+                self.todo.push_front(Todo::Commit);
+                self.get(session, queue, get, true, now, history, out);
+            }
+            Todo::TakeUnderCursor { queue } => {
+                let get = MqGet { mode: GetMode::UnderCursor, ..plain_get(queue, true, Wait::No) };
+                self.todo.push_front(Todo::Commit);
+                self.get(session, queue, get, true, now, history, out);
+            }
+            Todo::Browse { queue, walk, first } => {
+                let mode = if first { GetMode::BrowseFirst } else { GetMode::BrowseNext };
+                let get = MqGet { mode, ..plain_get(queue, false, Wait::No) };
+                let number = queue_number(self.queue_manager, queue);
+                let what = What::Browse(Browse { queue: number, walk, first, got: None, end: false });
+                let operation = history.begin(self.number, session, now, what);
+                self.call(Call::Get(get), Some(operation), Kind::Browse { queue, walk }, now, 0, out);
+            }
+            Todo::Commit => {
+                if self.unit == 0 {
+                    return;
+                }
+                let unit = self.unit;
+                let operation = history.begin(self.number, session, now, What::Commit { unit });
+                let named = self.habits.names_units.then(|| unit_id(unit));
+                self.call(Call::Commit { unit: named }, Some(operation), Kind::Commit, now, 0, out);
+            }
+            Todo::Backout => {
+                if self.unit == 0 {
+                    return;
+                }
+                let unit = self.unit;
+                let operation = history.begin(self.number, session, now, What::Backout { unit });
+                self.call(Call::Backout, Some(operation), Kind::Backout, now, 0, out);
+            }
+            Todo::Inquire { queue } => {
+                let call = Call::Inquire { handle: HandleId(queue as u32 + 1) };
+                let number = queue_number(self.queue_manager, queue);
+                let what = What::Depth { queue: number, depth: None };
+                let operation = history.begin(self.number, session, now, what);
+                self.call(call, Some(operation), Kind::Depth, now, 0, out);
+            }
+            Todo::Ping => self.call(Call::Ping, None, Kind::Other, now, 0, out),
+            Todo::Administer => {
+                let call = match self.rng.below(4) {
+                    0 => Admin::ShowQueues { pattern: String::new() },
+                    1 => Admin::Status,
+                    2 => Admin::ClearQueue { queue: queue_name(workload::SCRATCH as u32) },
+                    _ => {
+                        let queue = *self.rng.pick(&workload::USED).expect("not empty");
+                        Admin::AlterQueue {
+                            queue: queue_name(queue as u32),
+                            changes: workload::harmless_change(&mut self.rng, queue),
+                        }
+                    }
+                };
+                self.call(Call::Admin(call), None, Kind::Other, now, 0, out);
+            }
+            Todo::Ask { unit } => {
+                let what = What::Outcome { unit, committed: None };
+                let operation = history.begin(self.number, session, now, what);
+                let call = Call::UnitOutcome { unit: unit_id(unit) };
+                self.call(call, Some(operation), Kind::Ask { unit }, now, 0, out);
+            }
+            Todo::DrainNext => self.drain_next(session, now, history, out),
+        }
+    }
+
+    fn put(
+        &mut self,
+        session: u64,
+        queue: usize,
+        syncpoint: bool,
+        now: u64,
+        history: &mut History,
+        out: &mut Vec<Output>,
+    ) {
+        let number = queue_number(self.queue_manager, queue);
+        if syncpoint && self.unit == 0 {
+            self.unit = history.begin_unit(self.number, now);
+        }
+        self.body_last += 1;
+        let key = BodyKey { producer: self.number, sequence: self.body_last };
+        let priority = self.rng.below(4) as u8 * 3;
+        let unit = if syncpoint { self.unit } else { 0 };
+        let content = Content { key, queue: number, priority, unit };
+        let length = if self.rng.chance(self.habits.large_per_mille) {
+            self.rng.between(200_000, 700_000)
+        } else {
+            self.rng.skewed(0, self.habits.body_bytes_max)
+        };
+        let bytes = body::encode(&content, length as usize);
+        let persistent = !self.rng.chance(self.habits.not_persistent_per_mille);
+        let expiry = self.rng.chance(self.habits.expiry_per_mille).then(|| self.rng.between(1, 60) as u32);
+        let message = message(bytes, priority, persistent, expiry, correlation_of(key));
+        let sequence = (self.habits.sequences && !syncpoint).then(|| {
+            self.sequence_last += 1;
+            self.sequence_last
+        });
+        let producer = sequence
+            .map(|sequence| (ProducerId(Bytes::from(format!("producer-{}", self.number))), sequence));
+        let call = MqPut {
+            to: PutTarget::Handle(HandleId(queue as u32 + 1)),
+            message,
+            syncpoint,
+            producer,
+            dead_letter: false,
+        };
+        let what = What::Put(Put {
+            key,
+            queue: number,
+            priority,
+            persistent,
+            expires: expiry.is_some(),
+            unit,
+            producer_sequence: sequence,
+            ids: Vec::new(),
+        });
+        let operation = history.begin(self.number, session, now, what);
+        if let Some(sequence) = sequence {
+            self.unanswered.insert(sequence, (operation, call.clone(), false));
+        }
+        self.call(Call::Put(call), Some(operation), Kind::Put { sequence, syncpoint }, now, 0, out);
+    }
+
+    fn get(
+        &mut self,
+        session: u64,
+        queue: usize,
+        get: MqGet,
+        selective: bool,
+        now: u64,
+        history: &mut History,
+        out: &mut Vec<Output>,
+    ) {
+        if get.syncpoint && self.unit == 0 {
+            self.unit = history.begin_unit(self.number, now);
+        }
+        let unit = if get.syncpoint { self.unit } else { 0 };
+        let wait_us = match get.wait {
+            Wait::For(wait) => wait.as_micros() as u64,
+            Wait::No | Wait::Forever => 0,
+        };
+        let number = queue_number(self.queue_manager, queue);
+        let what = What::Get(Get { queue: number, unit, selective, got: None });
+        let operation = history.begin(self.number, session, now, what);
+        let kind = Kind::Get { queue, syncpoint: get.syncpoint };
+        self.call(Call::Get(get), Some(operation), kind, now, wait_us, out);
+    }
+
+    /// Three passes over all queues that found nothing, with time between them for what others gave back.
+    fn drain_next(&mut self, session: u64, now: u64, history: &mut History, out: &mut Vec<Output>) {
+        let Some(drain) = &mut self.draining else { return };
+        if drain.got_in_pass == 0 && drain.counted {
+            drain.queue += 1;
+            drain.counted = false;
+        } else if drain.counted {
+            drain.empty_passes = 0;
+        }
+        let found = std::mem::take(&mut drain.got_in_pass);
+        if drain.queue == QUEUES.len() {
+            drain.queue = 0;
+            drain.empty_passes += 1;
+            if drain.empty_passes >= 3 {
+                self.draining = None;
+                self.finishing = true;
+                return;
+            }
+        }
+        drain.counted = true;
+        let queue = drain.queue;
+        let _ = found;
+        let get = plain_get(queue, false, Wait::No);
+        self.get(session, queue, get, false, now, history, out);
+    }
+}
+
+fn plain_get(queue: usize, syncpoint: bool, wait: Wait) -> MqGet {
+    MqGet {
+        handle: HandleId(queue as u32 + 1),
+        syncpoint,
+        wait,
+        mode: GetMode::Destructive,
+        selection: Selection::default(),
+        max_length: None,
+        accept_truncated: false,
+    }
+}
+
+pub fn unit_id(unit: UnitNumber) -> UnitId {
+    UnitId(Bytes::from(format!("unit-{unit}")))
+}
+
+fn correlation_of(key: BodyKey) -> CorrelationId {
+    CorrelationId::from_slice(format!("c{}.{}", key.producer, key.sequence).as_bytes()).unwrap_or_default()
+}
+
+fn message(
+    bytes: Bytes,
+    priority: u8,
+    persistent: bool,
+    expiry: Option<u32>,
+    correlation_id: CorrelationId,
+) -> Message {
+    let persistence = if persistent { Persistence::Persistent } else { Persistence::NotPersistent };
+    let descriptor =
+        Descriptor { priority: Some(priority), persistence, expiry, correlation_id, ..Descriptor::default() };
+    let body_crc = crc32c::crc32c(&bytes);
+    Message { descriptor, body: bytes.into(), body_crc }
+}

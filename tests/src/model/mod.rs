@@ -1,0 +1,7 @@
+//! What programs do and what they saw: simulated MQ programs and the history the checkers judge.
+
+pub mod body;
+pub mod history;
+pub mod workload;
+pub mod app;
+pub mod operator;

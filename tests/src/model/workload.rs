@@ -1,0 +1,151 @@
+//! Which queues a run has and what each of its programs likes to do: drawn from the seed, different every time.
+
+use trimaran_node::mqi::QueueChanges;
+use trimaran_node::types::{ObjectName, QueueDefinition};
+
+use super::history::QueueFacts;
+use crate::sim::rng::Rng;
+
+/// The queues of each queue manager, in this order.
+pub const QUEUES: [&str; 7] =
+    ["ORDERS", "BILLS", "FIFO.LINE", "RETRIED", "RETRIED.PARKED", "DEAD.LETTERS", "SCRATCH"];
+/// Programs use these; the others receive what the queue manager moves.
+pub const USED: [usize; 4] = [0, 1, 2, 3];
+pub const SCRATCH: usize = 6;
+const FIFO: usize = 2;
+const RETRIED: usize = 3;
+
+pub fn queue_name(queue: u32) -> ObjectName {
+    ObjectName::new(QUEUES[queue as usize % QUEUES.len()]).expect("the names above are valid")
+}
+
+/// Number of the queue in the history.
+pub fn queue_number(queue_manager: usize, queue: usize) -> u32 {
+    (queue_manager * QUEUES.len() + queue) as u32
+}
+
+pub fn definitions() -> Vec<QueueDefinition> {
+    let mut definitions = Vec::new();
+    for (number, name) in QUEUES.iter().enumerate() {
+        let mut definition = QueueDefinition::new(ObjectName::new(name).expect("valid"));
+        definition.maxdepth = 100_000;
+        definition.maxmsgl = 4 * 1024 * 1024;
+        definition.defprty = 4;
+        if number == FIFO {
+            definition.msgdlvsq_fifo = true;
+        }
+        if number == RETRIED {
+            definition.bothresh = 3;
+            definition.boqname = Some(ObjectName::new(QUEUES[RETRIED + 1]).expect("valid"));
+            definition.backout_move = true;
+        }
+        definitions.push(definition);
+    }
+    definitions
+}
+
+pub fn facts(queue_managers: usize) -> Vec<QueueFacts> {
+    let mut facts = Vec::new();
+    for queue_manager in 0..queue_managers {
+        for (number, name) in QUEUES.iter().enumerate() {
+            facts.push(QueueFacts {
+                queue_manager: queue_manager as u32,
+                name: format!("{name}@{queue_manager}"),
+                ordered: USED.contains(&number) && number != RETRIED,
+                fifo: number == FIFO,
+                may_lose: number == SCRATCH,
+            });
+        }
+    }
+    facts
+}
+
+/// Attributes an administrator changes in the middle of a run; none of them loses a message or moves one. (On a FIFO
+/// queue every message has the default priority, so a change of that would order new messages before old ones.)
+pub fn harmless_change(rng: &mut Rng, queue: usize) -> QueueChanges {
+    match rng.below(3) {
+        1 if queue == FIFO => QueueChanges { bothresh: Some(0), ..QueueChanges::default() },
+        0 => QueueChanges { descr: Some(format!("changed {}", rng.below(1000))), ..QueueChanges::default() },
+        1 => QueueChanges { defprty: Some(rng.below(10) as u8), ..QueueChanges::default() },
+        _ => QueueChanges { maxdepth: Some(100_000 + rng.below(1000) as u32), ..QueueChanges::default() },
+    }
+}
+
+/// What a program likes. Weights are relative to each other.
+#[derive(Clone, Debug)]
+pub struct Habits {
+    pub put: u64,
+    pub put_unit: u64,
+    pub get: u64,
+    pub get_unit: u64,
+    pub transfer: u64,
+    pub browse: u64,
+    pub take_under_cursor: u64,
+    pub get_by_id: u64,
+    pub inquire: u64,
+    pub administer: u64,
+    pub ping: u64,
+    /// Puts carry producer and sequence, and are repeated until answered.
+    pub sequences: bool,
+    /// Puts on their way at once.
+    pub window: u64,
+    /// Commits name their unit, and ask for the outcome when the answer was lost.
+    pub names_units: bool,
+    pub think_us_max: u64,
+    pub disconnects_per_mille: u64,
+    pub body_bytes_max: u64,
+    pub large_per_mille: u64,
+    pub not_persistent_per_mille: u64,
+    pub expiry_per_mille: u64,
+    pub backs_out_per_mille: u64,
+}
+
+impl Habits {
+    pub fn draw(rng: &mut Rng, exact: bool, large: bool) -> Habits {
+        let kind = rng.below(8);
+        let base = Habits {
+            put: 0,
+            put_unit: 0,
+            get: 0,
+            get_unit: 0,
+            transfer: 0,
+            browse: 1,
+            take_under_cursor: 0,
+            get_by_id: 0,
+            inquire: 1,
+            administer: 0,
+            ping: 1,
+            sequences: exact || rng.chance(700),
+            window: 1,
+            names_units: exact || rng.chance(700),
+            think_us_max: *rng.pick(&[2_000, 20_000, 100_000, 400_000]).expect("not empty"),
+            disconnects_per_mille: *rng.pick(&[0, 0, 20, 60]).expect("not empty"),
+            body_bytes_max: *rng.pick(&[60, 300, 4_000]).expect("not empty"),
+            large_per_mille: if large { 8 } else { 0 },
+            not_persistent_per_mille: *rng.pick(&[0, 0, 100]).expect("not empty"),
+            expiry_per_mille: *rng.pick(&[0, 0, 100]).expect("not empty"),
+            backs_out_per_mille: *rng.pick(&[50, 200, 500]).expect("not empty"),
+        };
+        let plain_gets = u64::from(!exact);
+        match kind {
+            0 => Habits { put: 20, window: *rng.pick(&[1, 4, 16]).expect("not empty"), ..base },
+            1 => Habits { put: 5, put_unit: 20, ..base },
+            2 => Habits { get: 20 * plain_gets, get_unit: 5, ..base },
+            3 => Habits { get_unit: 20, ..base },
+            4 => Habits { transfer: 20, put: 5, ..base },
+            5 => Habits { browse: 20, take_under_cursor: 10, put: 10, ..base },
+            6 => Habits { get_by_id: 10, put: 10, get: 5 * plain_gets, ..base },
+            _ => Habits {
+                put: 10,
+                put_unit: 10,
+                get_unit: 10,
+                get: 5 * plain_gets,
+                transfer: 5,
+                take_under_cursor: 3,
+                get_by_id: 3,
+                administer: 2,
+                ..base
+            },
+        }
+    }
+}

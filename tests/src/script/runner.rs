@@ -1,0 +1,679 @@
+//! Plays a script against a simulated cluster and writes down what comes back.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use trimaran_node::mqi::{
+    Admin, Call, Completion, Data, Get, GetMode, MembershipRequest, OpenOptions, Put, PutTarget, QueueChanges, QueueView,
+    Selection, UnitState, Wait,
+};
+use trimaran_node::replica::Event;
+use trimaran_node::types::{
+    CorrelationId, Descriptor, GroupId, HandleId, Message, MessageId, NodeId, ObjectName, Persistence, ProducerId,
+    QueueDefinition, Reason, Token, UnitId,
+};
+
+use super::parser::{Block, words};
+use super::puppet::Puppet;
+use crate::model::app::{Input, Output};
+use crate::sim::nemesis::FaultEnd;
+use crate::sim::run::Knobs;
+use crate::sim::trace::Trace;
+use crate::sim::world::{Plan, Program, Step, World, new_node, node_info};
+
+pub const HELP: &str = r#"
+cluster nodes=3 seed=7 [queue_managers=1] [window=BYTES] [retain=BYTES]    the first line of every script
+define QUEUE [maxdepth=N] [maxmsgl=N] [defprty=N] [bothresh=N] [boqname=Q] [fifo] [move] [noput] [noget] [noshare] [nodefpsist]
+alter QUEUE [the same, and put, get, priority]      delete QUEUE [purge]      clear QUEUE
+deadq QUEUE|none      maxumsgs N      show PATTERN
+app A put QUEUE "body" [syncpoint] [priority=N] [expiry=TENTHS] [correl=X] [group=X] [id=X] [sequence=N] [deadletter]
+                       [notpersistent] [size=BYTES]
+app A get QUEUE [syncpoint] [wait=2s|wait=forever] [correl=X] [group=X] [id=X] [max=BYTES] [truncate] [cursor]
+app A browse QUEUE [next] [under] [correl=X] [wait=2s]
+app A commit [unit=X]      app A backout      app A outcome X      app A inquire QUEUE      app A cancel
+app A open QUEUE [output] [input] [exclusive] [browse] [inquire]      app A close QUEUE
+app A disconnect      app A qm=2 ...      (any app command, for the second queue manager)
+crash leader|N|all    power leader|N|all    pause leader|N 2s    isolate leader|N    cut-clients leader|N    mend
+start N|all           drain leader|N        switch [N]           add N [N ...]       remove leader|N         replace OLD NEW
+lose-disk N           lose-store N          full leader|N        store-full leader|N room
+wait 2s               settle                serving              depth QUEUE
+"#;
+
+pub struct Runner {
+    world: World,
+    apps: BTreeMap<String, usize>,
+    out: Vec<String>,
+    crashed: Vec<u64>,
+}
+
+/// How long a call may take before the script goes on without its answer.
+const ANSWER_US: u64 = 400_000;
+const CONNECT_US_MAX: u64 = 20_000_000;
+
+/// What comes back for each block, in order. A sentence when the script itself makes no sense.
+pub fn run(blocks: &[Block]) -> Result<Vec<Vec<String>>, String> {
+    let first = blocks.first().and_then(|block| block.commands.first()).ok_or("the script is empty")?;
+    let mut runner = Runner::new(&words(first)).map_err(|text| format!("line {}: {text}", blocks[0].line))?;
+    let mut results = Vec::new();
+    for block in blocks {
+        for (offset, command) in block.commands.iter().enumerate() {
+            let words = words(command);
+            runner.command(&words).map_err(|text| format!("line {}: {command}: {text}", block.line + offset))?;
+            if let Some(violation) = runner.world.violations.first() {
+                return Err(format!("line {}: {}: {}", block.line + offset, violation.checker, violation.sentence));
+            }
+        }
+        runner.collect(30_000);
+        results.push(std::mem::take(&mut runner.out));
+    }
+    Ok(results)
+}
+
+fn setting<'a>(words: &'a [String], name: &str) -> Option<&'a str> {
+    words.iter().find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
+}
+
+fn number(words: &[String], name: &str) -> Result<Option<u64>, String> {
+    setting(words, name).map(|text| text.parse().map_err(|_| format!("{name} wants a number, not {text}"))).transpose()
+}
+
+fn has(words: &[String], word: &str) -> bool {
+    words.iter().any(|other| other == word)
+}
+
+fn duration_us(text: &str) -> Result<u64, String> {
+    let (value, unit) = text.split_at(text.find(|c: char| c.is_alphabetic()).ok_or("a time wants a unit, as in 2s")?);
+    let value: f64 = value.parse().map_err(|_| format!("{text} is no time"))?;
+    match unit {
+        "s" => Ok((value * 1e6) as u64),
+        "ms" => Ok((value * 1e3) as u64),
+        _ => Err(format!("{unit} is no unit of time; there are s and ms")),
+    }
+}
+
+fn object(name: &str) -> Result<ObjectName, String> {
+    ObjectName::new(name).map_err(|error| format!("{name}: {error}"))
+}
+
+impl Runner {
+    fn new(words: &[String]) -> Result<Runner, String> {
+        if words.first().is_none_or(|word| word != "cluster") {
+            return Err("a script begins with cluster".to_string());
+        }
+        let seed = number(words, "seed")?.unwrap_or(1);
+        let mut plan = Plan::draw(seed, &Knobs::default());
+        plan.nodes = number(words, "nodes")?.unwrap_or(3);
+        plan.setup.queue_managers = number(words, "queue_managers")?.unwrap_or(1) as usize;
+        plan.setup.initial = crate::sim::world::initial_membership(plan.nodes);
+        plan.setup.window_bytes = number(words, "window")?.unwrap_or(64 << 20) as usize;
+        plan.setup.log_retain_bytes = number(words, "retain")?.unwrap_or(64 << 20) as usize;
+        plan.setup.fast_timing = true;
+        plan.drift_ppm_max = 0;
+        plan.sync_us = (200, 900);
+        plan.flush_us = (5_000, 20_000);
+        plan.stream_timeout_us = 500_000;
+        plan.restart_us = (100_000, 200_000);
+        let world = World::new(plan, Trace::new(0, false));
+        let mut runner = Runner { world, apps: BTreeMap::new(), out: Vec::new(), crashed: Vec::new() };
+        runner.settle();
+        Ok(runner)
+    }
+
+    fn command(&mut self, words: &[String]) -> Result<(), String> {
+        let rest = &words[1..];
+        let argument = |place: usize| rest.get(place).map(String::as_str).ok_or("a word is missing");
+        match words[0].as_str() {
+            "cluster" => Ok(()),
+            "app" => self.app(rest),
+            "define" => {
+                let mut definition = QueueDefinition::new(object(argument(0)?)?);
+                changes(&rest[1..])?.apply_to(&mut definition);
+                self.admin(Admin::CreateQueue(definition), "defined")
+            }
+            "alter" => {
+                let (queue, changes) = (object(argument(0)?)?, changes(&rest[1..])?);
+                self.admin(Admin::AlterQueue { queue, changes }, "altered")
+            }
+            "delete" => {
+                let queue = object(argument(0)?)?;
+                self.admin(Admin::DeleteQueue { queue, purge: has(rest, "purge") }, "deleted")
+            }
+            "clear" => self.admin(Admin::ClearQueue { queue: object(argument(0)?)? }, "cleared"),
+            "deadq" => {
+                let name = argument(0)?;
+                let deadq = Some(if name == "none" { None } else { Some(object(name)?) });
+                self.admin(Admin::AlterQueueManager { deadq, maxumsgs: None }, "altered")
+            }
+            "maxumsgs" => {
+                let maxumsgs = Some(argument(0)?.parse().map_err(|_| "MAXUMSGS is a number")?);
+                self.admin(Admin::AlterQueueManager { deadq: None, maxumsgs }, "altered")
+            }
+            "show" => self.admin(Admin::ShowQueues { pattern: argument(0)?.to_string() }, "shown"),
+            "switch" => {
+                let to = rest.first().map(|word| word.parse().map(NodeId).map_err(|_| "a node is a number"));
+                self.admin(Admin::Switch { to: to.transpose()? }, "switched")
+            }
+            "add" => {
+                for word in rest {
+                    let id = self.new_node(word)?;
+                    let request = MembershipRequest::Add { node: NodeId(id), info: node_info(id) };
+                    self.admin(Admin::ChangeMembership(request), &format!("node {id} added"))?;
+                    self.world.members.insert(id);
+                }
+                Ok(())
+            }
+            "remove" => {
+                let id = self.node(argument(0)?)?;
+                let request = MembershipRequest::Remove { node: NodeId(id) };
+                self.admin(Admin::ChangeMembership(request), "node removed")?;
+                self.world.members.remove(&id);
+                Ok(())
+            }
+            "replace" => {
+                let old = self.node(argument(0)?)?;
+                let id = self.new_node(argument(1)?)?;
+                let request =
+                    MembershipRequest::Replace { old: NodeId(old), node: NodeId(id), info: node_info(id) };
+                self.admin(Admin::ChangeMembership(request), &format!("node {old} replaced by {id}"))?;
+                self.world.members.remove(&old);
+                self.world.members.insert(id);
+                Ok(())
+            }
+            "crash" | "power" => {
+                for id in self.some_nodes(argument(0)?)? {
+                    self.world.crash(id, words[0] == "power");
+                    self.crashed.push(id);
+                }
+                self.pass(5_000)
+            }
+            "start" => {
+                let ids = if argument(0)? == "all" { self.crashed.clone() } else { vec![self.node(argument(0)?)?] };
+                for id in ids {
+                    self.world.start_node(id);
+                    self.crashed.retain(|crashed| *crashed != id);
+                }
+                self.pass(5_000)
+            }
+            "pause" => {
+                let (id, us) = (self.node(argument(0)?)?, duration_us(argument(1)?)?);
+                let until = self.world.now + us;
+                self.world.node_mut(id).paused_until = Some(until);
+                Ok(())
+            }
+            "isolate" => {
+                let id = self.node(argument(0)?)?;
+                let now = self.world.now;
+                for other in self.world.nodes.keys().copied().filter(|other| *other != id).collect::<Vec<_>>() {
+                    self.world.net.cut(id, other, now);
+                    self.world.net.cut(other, id, now);
+                }
+                Ok(())
+            }
+            "cut-clients" => {
+                let id = self.node(argument(0)?)?;
+                self.world.net.cut_clients(id);
+                Ok(())
+            }
+            "mend" => {
+                self.world.net.mend_all();
+                Ok(())
+            }
+            "drain" => {
+                let id = self.node(argument(0)?)?;
+                for mind in 0..self.world.plan.setup.queue_managers {
+                    self.world.hand_in(id, mind, Event::Drain);
+                }
+                self.pass(500_000)
+            }
+            "lose-disk" | "lose-store" => {
+                let id = self.node(argument(0)?)?;
+                self.world.crash(id, true);
+                let disk = &mut self.world.node_mut(id).disk;
+                if words[0] == "lose-disk" { disk.lose_everything() } else { disk.lose_store() }
+                self.crashed.push(id);
+                Ok(())
+            }
+            "full" => {
+                let id = self.node(argument(0)?)?;
+                self.world.set_disk_low(id, true);
+                self.pass(5_000)
+            }
+            "store-full" => {
+                let id = self.node(argument(0)?)?;
+                self.world.set_store_full(id, true);
+                self.pass(5_000)
+            }
+            "room" => {
+                for id in self.world.nodes.keys().copied().collect::<Vec<_>>() {
+                    self.world.set_disk_low(id, false);
+                    self.world.set_store_full(id, false);
+                }
+                self.pass(100_000)
+            }
+            "wait" => {
+                let us = duration_us(argument(0)?)?;
+                self.pass(us)
+            }
+            "settle" => {
+                self.settle();
+                Ok(())
+            }
+            "serving" => {
+                let serving = (0..self.world.plan.setup.queue_managers).map(|number| self.world.serving(number));
+                let text = serving.map(|node| node.map_or("nobody", |_| "one node")).collect::<Vec<_>>().join(", ");
+                self.out.push(format!("served by {text}"));
+                Ok(())
+            }
+            other => Err(format!("{other} is no command; there are:\n{HELP}")),
+        }
+    }
+
+    fn pass(&mut self, us: u64) -> Result<(), String> {
+        let until = self.world.now + us;
+        self.world.run_until(until);
+        Ok(())
+    }
+
+    /// Until every running node has applied the same and somebody serves, or 20 s.
+    fn settle(&mut self) {
+        let until = self.world.now + CONNECT_US_MAX;
+        while self.world.now < until && self.world.violations.is_empty() {
+            let next = self.world.now + 50_000;
+            self.world.run_until(next);
+            let running: Vec<u64> = self.world.members.iter().copied().filter(|id| self.world.node(*id).is_running()).collect();
+            let settled = (0..self.world.plan.setup.queue_managers).all(|number| {
+                let Some(leader) = self.world.serving(number) else { return false };
+                let applied = |id: u64| {
+                    self.world.node(id).process.as_ref().map(|process| process.minds[number].applied)
+                };
+                running.iter().all(|id| applied(*id) == applied(leader))
+            });
+            if settled {
+                return;
+            }
+        }
+        self.out.push("NOT SETTLED".to_string());
+    }
+
+    fn node(&self, word: &str) -> Result<u64, String> {
+        if word == "leader" {
+            return self.world.serving(0).ok_or("nobody serves just now".to_string());
+        }
+        if word == "follower" {
+            let leader = self.world.serving(0);
+            return self
+                .world
+                .members
+                .iter()
+                .copied()
+                .find(|id| Some(*id) != leader && self.world.node(*id).is_running())
+                .ok_or("there is no follower".to_string());
+        }
+        if word == "crashed" {
+            return self.crashed.last().copied().ok_or("no node is down".to_string());
+        }
+        let id = word.parse().map_err(|_| format!("{word} is no node"))?;
+        self.world.nodes.contains_key(&id).then_some(id).ok_or(format!("there is no node {id}"))
+    }
+
+    fn some_nodes(&self, word: &str) -> Result<Vec<u64>, String> {
+        if word == "all" { Ok(self.world.members.iter().copied().collect()) } else { Ok(vec![self.node(word)?]) }
+    }
+
+    fn new_node(&mut self, word: &str) -> Result<u64, String> {
+        let id = word.parse().map_err(|_| format!("{word} is no number for a node"))?;
+        if self.world.nodes.contains_key(&id) {
+            return Err(format!("node {id} is there already; ids are never used again"));
+        }
+        let mut rng = self.world.rng.fork(id);
+        let node = new_node(id, &self.world.plan, &mut rng);
+        self.world.nodes.insert(id, node);
+        self.world.schedule(self.world.now, Step::FaultEnds(FaultEnd::Start { node: id }));
+        self.pass(100_000)?;
+        Ok(id)
+    }
+
+    // --- programs ---
+
+    fn program(&mut self, name: &str, queue_manager: usize) -> usize {
+        let world = &mut self.world;
+        *self
+            .apps
+            .entry(name.to_string())
+            .or_insert_with(|| world.add_program(Program::Puppet(Puppet::new(queue_manager))))
+    }
+
+    fn puppet(&mut self, program: usize) -> &mut Puppet {
+        match &mut self.world.programs[program] {
+            Program::Puppet(puppet) => puppet,
+            _ => unreachable!("scripts add puppets only"),
+        }
+    }
+
+    /// Connects when there is no connection; false when nobody serves for 20 s.
+    fn connect(&mut self, program: usize) -> bool {
+        let until = self.world.now + CONNECT_US_MAX;
+        while self.world.now < until {
+            let puppet = self.puppet(program);
+            if puppet.connected {
+                return true;
+            }
+            if !puppet.connecting {
+                puppet.connecting = true;
+                let hint = puppet.hint.take();
+                self.world.carry(program, Output::Connect { node: hint });
+            }
+            let next = self.world.now + 5_000;
+            self.world.run_until(next);
+        }
+        false
+    }
+
+    fn call(&mut self, program: usize, call: Call, shown: bool) -> Token {
+        let token = self.puppet(program).token(shown);
+        self.world.carry(program, Output::Call { token, call });
+        token
+    }
+
+    /// Until the call is answered or its time is over.
+    fn answer(&mut self, program: usize, token: Token, us_max: u64) {
+        let until = self.world.now + us_max;
+        while self.world.now < until && self.puppet(program).asked.contains_key(&token) {
+            let next = self.world.now + 2_000;
+            self.world.run_until(next);
+            self.hear();
+        }
+    }
+
+    /// Turns what programs heard into lines.
+    fn hear(&mut self) {
+        for (name, program) in self.apps.clone() {
+            let puppet = self.puppet(program);
+            let heard: Vec<_> = puppet.heard.drain(..).collect();
+            for (_, input) in heard {
+                match input {
+                    Input::Answer { token, completion } => {
+                        if matches!(completion.data, Data::Progress { .. }) {
+                            continue;
+                        }
+                        let shown = self.puppet(program).asked.remove(&token).unwrap_or(false);
+                        if shown || completion.is_failed() {
+                            self.out.push(format!("{name} {}", answer_text(&completion)));
+                        }
+                    }
+                    Input::Broken { reason } => self.out.push(format!("{name} {}", reason_text(reason))),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn collect(&mut self, us: u64) {
+        let until = self.world.now + us;
+        self.world.run_until(until);
+        self.hear();
+    }
+
+    fn admin(&mut self, call: Admin, done: &str) -> Result<(), String> {
+        let program = self.program("admin", 0);
+        let before = self.out.len();
+        if !self.connect(program) {
+            self.out.push("admin finds nobody who serves".to_string());
+            return Ok(());
+        }
+        let token = self.call(program, Call::Admin(call), true);
+        self.answer(program, token, 20_000_000);
+        if self.puppet(program).asked.contains_key(&token) {
+            self.out.push("admin gets no answer".to_string());
+        }
+        for line in &mut self.out[before..] {
+            if line == "admin ok" {
+                *line = done.to_string();
+            }
+        }
+        Ok(())
+    }
+
+    fn handle(&mut self, program: usize, queue: &str, options: Option<OpenOptions>) -> Result<HandleId, String> {
+        if let Some(handle) = self.puppet(program).handles.get(queue) {
+            return Ok(*handle);
+        }
+        let shown = options.is_some();
+        let options = options.unwrap_or(OpenOptions {
+            output: true,
+            input: true,
+            browse: true,
+            inquire: true,
+            exclusive: false,
+        });
+        let puppet = self.puppet(program);
+        puppet.handle_last += 1;
+        let handle = HandleId(puppet.handle_last);
+        puppet.handles.insert(queue.to_string(), handle);
+        let token = self.call(program, Call::Open { handle, queue: object(queue)?, options }, shown);
+        self.answer(program, token, ANSWER_US);
+        Ok(handle)
+    }
+
+    fn app(&mut self, words: &[String]) -> Result<(), String> {
+        let name = words.first().ok_or("which app?")?.clone();
+        let words: Vec<String> = words[1..].to_vec();
+        let queue_manager = number(&words, "qm")?.map_or(0, |number| number as usize - 1);
+        let words: Vec<String> = words.into_iter().filter(|word| !word.starts_with("qm=")).collect();
+        let program = self.program(&name, queue_manager);
+        let verb = words.first().ok_or("what shall the app do?")?.clone();
+        let rest = &words[1..];
+        if verb == "disconnect" {
+            self.world.carry(program, Output::Disconnect);
+            self.puppet(program).forget();
+            return self.pass(5_000);
+        }
+        if !self.connect(program) {
+            self.out.push(format!("{name} finds nobody who serves"));
+            return Ok(());
+        }
+        let queue = rest.first().cloned();
+        let queue = || queue.clone().ok_or("which queue?".to_string());
+        let call = match verb.as_str() {
+            "put" => {
+                let handle = self.handle(program, &queue()?, None)?;
+                Call::Put(put(handle, &name, rest)?)
+            }
+            "put1" => {
+                let mut put = put(HandleId(0), &name, rest)?;
+                put.to = PutTarget::Queue(object(&queue()?)?);
+                Call::Put(put)
+            }
+            "get" | "browse" => {
+                let handle = self.handle(program, &queue()?, None)?;
+                Call::Get(get(handle, verb == "browse", rest)?)
+            }
+            "commit" => Call::Commit { unit: setting(rest, "unit").map(unit) },
+            "backout" => Call::Backout,
+            "outcome" => Call::UnitOutcome { unit: unit(rest.first().ok_or("which unit?")?) },
+            "inquire" => Call::Inquire { handle: self.handle(program, &queue()?, None)? },
+            "ping" => Call::Ping,
+            "cancel" => {
+                let waiting = self.puppet(program).asked.keys().next().copied();
+                Call::CancelGet { token: waiting.ok_or("there is nothing to cancel")? }
+            }
+            "open" => {
+                let options = OpenOptions {
+                    output: has(rest, "output"),
+                    input: has(rest, "input"),
+                    exclusive: has(rest, "exclusive"),
+                    browse: has(rest, "browse"),
+                    inquire: has(rest, "inquire"),
+                };
+                self.handle(program, &queue()?, Some(options))?;
+                return Ok(());
+            }
+            "close" => {
+                let handle = self.puppet(program).handles.remove(&queue()?).ok_or("it is not open")?;
+                Call::Close { handle }
+            }
+            other => return Err(format!("{other} is nothing an app does; there is:\n{HELP}")),
+        };
+        let token = self.call(program, call, true);
+        self.answer(program, token, ANSWER_US);
+        if self.puppet(program).asked.contains_key(&token) {
+            self.out.push(format!("{name} waits"));
+        }
+        Ok(())
+    }
+}
+
+fn unit(name: &str) -> UnitId {
+    UnitId(Bytes::from(name.to_string()))
+}
+
+fn changes(words: &[String]) -> Result<QueueChanges, String> {
+    let boqname = match setting(words, "boqname") {
+        Some("none") => Some(None),
+        Some(name) => Some(Some(object(name)?)),
+        None => None,
+    };
+    let switch = |on: &str, off: &str| match (has(words, on), has(words, off)) {
+        (true, _) => Some(true),
+        (_, true) => Some(false),
+        _ => None,
+    };
+    Ok(QueueChanges {
+        descr: setting(words, "descr").map(str::to_string),
+        maxdepth: number(words, "maxdepth")?.map(|value| value as u32),
+        maxmsgl: number(words, "maxmsgl")?.map(|value| value as u32),
+        put_enabled: switch("put", "noput"),
+        get_enabled: switch("get", "noget"),
+        defpsist: switch("defpsist", "nodefpsist"),
+        defprty: number(words, "defprty")?.map(|value| value as u8),
+        msgdlvsq_fifo: switch("fifo", "priority"),
+        share: switch("share", "noshare"),
+        bothresh: number(words, "bothresh")?.map(|value| value as u32),
+        boqname,
+        backout_move: switch("move", "nomove"),
+    })
+}
+
+fn put(handle: HandleId, program: &str, words: &[String]) -> Result<Put, String> {
+    let text = words.iter().find(|word| word.starts_with('"')).ok_or("a put wants a body in quotes")?;
+    let mut body = text.trim_matches('"').as_bytes().to_vec();
+    if let Some(size) = number(words, "size")? {
+        body.resize(size as usize, b'.');
+    }
+    let mut descriptor = Descriptor {
+        priority: number(words, "priority")?.map(|value| value as u8),
+        expiry: number(words, "expiry")?.map(|value| value as u32),
+        persistence: if has(words, "notpersistent") { Persistence::NotPersistent } else { Persistence::AsQueue },
+        ..Descriptor::default()
+    };
+    if let Some(text) = setting(words, "correl") {
+        descriptor.correlation_id = CorrelationId::from_slice(text.as_bytes()).ok_or("24 bytes at most")?;
+    }
+    if let Some(text) = setting(words, "group") {
+        descriptor.group_id = GroupId::from_slice(text.as_bytes()).ok_or("24 bytes at most")?;
+    }
+    if let Some(text) = setting(words, "id") {
+        descriptor.message_id = MessageId::from_slice(text.as_bytes()).ok_or("24 bytes at most")?;
+    }
+    let producer = number(words, "sequence")?
+        .map(|sequence| (ProducerId(Bytes::from(format!("producer-{program}"))), sequence));
+    let body_crc = crc32c::crc32c(&body);
+    Ok(Put {
+        to: PutTarget::Handle(handle),
+        message: Message { descriptor, body: Bytes::from(body).into(), body_crc },
+        syncpoint: has(words, "syncpoint"),
+        producer,
+        dead_letter: has(words, "deadletter"),
+    })
+}
+
+fn get(handle: HandleId, browse: bool, words: &[String]) -> Result<Get, String> {
+    let mode = match (browse, has(words, "next"), has(words, "under"), has(words, "cursor")) {
+        (true, true, _, _) => GetMode::BrowseNext,
+        (true, _, true, _) => GetMode::BrowseUnderCursor,
+        (true, ..) => GetMode::BrowseFirst,
+        (false, _, _, true) => GetMode::UnderCursor,
+        (false, ..) => GetMode::Destructive,
+    };
+    let wait = match setting(words, "wait") {
+        None => Wait::No,
+        Some("forever") => Wait::Forever,
+        Some(text) => Wait::For(Duration::from_micros(duration_us(text)?)),
+    };
+    let selection = Selection {
+        message_id: setting(words, "id").and_then(|text| MessageId::from_slice(text.as_bytes())),
+        correlation_id: setting(words, "correl").and_then(|text| CorrelationId::from_slice(text.as_bytes())),
+        group_id: setting(words, "group").and_then(|text| GroupId::from_slice(text.as_bytes())),
+    };
+    Ok(Get {
+        handle,
+        syncpoint: has(words, "syncpoint"),
+        wait,
+        mode,
+        selection,
+        max_length: number(words, "max")?.map(|value| value as usize),
+        accept_truncated: has(words, "truncate"),
+    })
+}
+
+fn reason_text(reason: Reason) -> String {
+    format!("{} {}", reason.number(), reason.name())
+}
+
+fn answer_text(completion: &Completion) -> String {
+    let data = match &completion.data {
+        Data::Nothing | Data::Progress { .. } | Data::Status(_) => String::new(),
+        Data::Placed { duplicate: true, .. } => "stored before".to_string(),
+        Data::Placed { .. } => String::new(),
+        Data::Got { message, body_length } => {
+            let body = message.body.to_bytes();
+            let mut text = if body.starts_with(b"DLH ") && body.len() > 172 {
+                let reason = u32::from_be_bytes([body[8], body[9], body[10], body[11]]);
+                format!("dead letter (reason {reason}) \"{}\"", String::from_utf8_lossy(&body[172..]))
+            } else if body.len() > 200 {
+                format!("{} bytes that begin \"{}\"", body.len(), String::from_utf8_lossy(&body[..10]))
+            } else {
+                format!("\"{}\"", String::from_utf8_lossy(&body))
+            };
+            if *body_length != body.len() {
+                text.push_str(&format!(" of {body_length} bytes"));
+            }
+            if let Some(priority) = message.descriptor.priority.filter(|priority| *priority > 0) {
+                text.push_str(&format!(" priority={priority}"));
+            }
+            if message.descriptor.backout_count > 0 {
+                text.push_str(&format!(" backout_count={}", message.descriptor.backout_count));
+            }
+            text
+        }
+        Data::Unit(UnitState::Committed) => "committed".to_string(),
+        Data::Unit(UnitState::BackedOut) => "backed out".to_string(),
+        Data::Queues(queues) => queues.iter().map(queue_text).collect::<Vec<_>>().join("; "),
+        Data::NotServing { .. } => "not serving".to_string(),
+    };
+    match (completion.reason, data.is_empty()) {
+        (Reason::None, true) => "ok".to_string(),
+        (Reason::None, false) => data,
+        (reason, true) => reason_text(reason),
+        (reason, false) => format!("{} {data}", reason_text(reason)),
+    }
+}
+
+fn queue_text(queue: &QueueView) -> String {
+    let definition = &queue.definition;
+    let mut text = format!("{} depth={}", definition.name, queue.depth);
+    if queue.uncommitted > 0 {
+        text.push_str(&format!(" uncommitted={}", queue.uncommitted));
+    }
+    if queue.not_persistent > 0 {
+        text.push_str(&format!(" not_persistent={}", queue.not_persistent));
+    }
+    if !definition.put_enabled {
+        text.push_str(" noput");
+    }
+    if !definition.get_enabled {
+        text.push_str(" noget");
+    }
+    text
+}

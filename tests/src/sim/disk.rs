@@ -1,0 +1,521 @@
+//! What a simulated node has for disks: the log and the message store, with honest rules for what a crash leaves.
+//!
+//! [`Disk`] is what the world asks for; [`MemoryDisk`] is depth A. What was written and not synced may be there
+//! after a crash in any prefix, or not at all; what was synced is there, unless a fault of its own damages it.
+
+use std::any::Any;
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+use trimaran_node::consensus::{Entry, HardState, LogWrite};
+use trimaran_node::qmgr::{Family, RowChange, RowSource, StoreBatch, StoreReadError};
+use trimaran_node::types::{Index, Membership, QueueManagerId, SnapshotMeta, Term};
+
+use super::rng::Rng;
+
+pub type Rows = BTreeMap<(Family, Bytes), Bytes>;
+
+/// What a node finds at start, before consensus looks at it.
+#[derive(Clone, Debug)]
+pub struct Found {
+    pub hard_state: HardState,
+    pub snapshot: Option<SnapshotMeta>,
+    pub entries: Vec<Entry>,
+    /// Less is there than the node acknowledged, or something was damaged.
+    pub damaged: bool,
+    /// Nothing was ever written here.
+    pub empty: bool,
+    pub rows: StoredRows,
+}
+
+/// A consistent picture of one queue manager's rows.
+#[derive(Clone, Debug, Default)]
+pub struct StoredRows {
+    pub meta: Option<SnapshotMeta>,
+    pub rows: Rows,
+}
+
+impl StoredRows {
+    pub fn bytes(&self) -> usize {
+        self.rows.iter().map(|((_, key), value)| key.len() + value.len()).sum()
+    }
+}
+
+impl RowSource for StoredRows {
+    fn scan(&self, family: Family, row: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), StoreReadError> {
+        for ((_, key), value) in self.rows.range((family, Bytes::new())..).take_while(|((f, _), _)| *f == family) {
+            row(key, value);
+        }
+        Ok(())
+    }
+
+    fn meta(&self) -> Result<Option<SnapshotMeta>, StoreReadError> {
+        Ok(self.meta.clone())
+    }
+}
+
+/// A call to the disk failed and the process must end (EIO, or no space where there must be some).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiskFailed {
+    pub call: &'static str,
+    pub how: Failure,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Failure {
+    Error,
+    NoSpace,
+    ShortWrite,
+    Crash,
+}
+
+impl Failure {
+    pub const ALL: [Failure; 4] = [Failure::Error, Failure::NoSpace, Failure::ShortWrite, Failure::Crash];
+}
+
+/// What the stores of a node do for a replica. Calls that reach the device count, so that each can be made to fail.
+pub trait Disk {
+    /// Not durable before [`Disk::sync_log`].
+    fn write_log(&mut self, write: &LogWrite) -> Result<(), DiskFailed>;
+    fn sync_log(&mut self) -> Result<(), DiskFailed>;
+    fn cut_log(&mut self, queue_manager: QueueManagerId, upto: Index);
+    fn read_log(&mut self, queue_manager: QueueManagerId, first: Index, until: Index, bytes_max: usize) -> Vec<Entry>;
+
+    /// Visible to reads at once, not durable before [`Disk::flush_store`].
+    fn store(&mut self, batch: &StoreBatch) -> Result<(), DiskFailed>;
+    /// Durable indexes, one for each queue manager that moved.
+    fn flush_store(&mut self) -> Result<Vec<(QueueManagerId, Index)>, DiskFailed>;
+    fn row(&mut self, family: Family, key: &[u8]) -> Option<Bytes>;
+    /// The durable rows of one queue manager.
+    fn flushed_rows(&mut self, queue_manager: QueueManagerId) -> StoredRows;
+    /// The index of everything that was given to [`Disk::store`].
+    fn stored_index(&mut self, queue_manager: QueueManagerId) -> Index;
+    /// Replaces a queue manager's rows as a whole, durably.
+    fn install(&mut self, rows: &StoredRows) -> Result<(), DiskFailed>;
+
+    /// The process ended; with `power_cut` what the kernel had not written went with it.
+    fn crash(&mut self, power_cut: bool, rng: &mut Rng);
+    fn find(&mut self, queue_manager: QueueManagerId) -> Found;
+
+    /// The newest durable index of the log and its term, for the checks.
+    fn durable_last(&self, queue_manager: QueueManagerId) -> (Index, Term);
+    fn durable_term_at(&self, queue_manager: QueueManagerId, index: Index) -> DurableAt;
+    fn flushed_index(&self, queue_manager: QueueManagerId) -> Index;
+
+    /// Faults.
+    fn lose_everything(&mut self);
+    fn lose_store(&mut self);
+    /// Bits flip in the log so that it ends early: `entries` of its newest entries are gone.
+    fn shorten_log(&mut self, queue_manager: QueueManagerId, entries: u64) -> bool;
+    /// A backup of what is durable, to be restored later.
+    fn copy(&self) -> Box<dyn Any>;
+    fn restore(&mut self, copy: &dyn Any);
+    fn plan_failure(&mut self, call_number: u64, how: Failure);
+    fn calls_made(&self) -> u64;
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DurableAt {
+    Term(Term),
+    /// Below what the log still has; it is in the flushed store.
+    Cut,
+    Missing,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Region {
+    hard_state: HardState,
+    /// Index and term just before the first entry.
+    before: (Index, Term),
+    entries: VecDeque<Entry>,
+    written: bool,
+}
+
+impl Region {
+    fn last(&self) -> (Index, Term) {
+        self.entries.back().map_or(self.before, |entry| (entry.index, entry.term))
+    }
+
+    fn last_in_order(&self) -> (Term, Index) {
+        let (index, term) = self.last();
+        (term, index)
+    }
+
+    fn write(&mut self, write: &LogWrite) {
+        self.written = true;
+        if let Some(hard) = write.hard_state {
+            self.hard_state = hard;
+        }
+        if let Some((index, term)) = write.restart_after {
+            self.entries.clear();
+            self.before = (index, term);
+        }
+        if let Some(first) = write.entries.first() {
+            while self.entries.back().is_some_and(|entry| entry.index >= first.index) {
+                self.entries.pop_back();
+            }
+            if self.entries.is_empty() && self.before.0.next() != first.index {
+                assert!(
+                    first.index <= self.before.0 || self.before == (Index(0), Term(0)),
+                    "the log is asked to continue at {} after {}",
+                    first.index,
+                    self.before.0
+                );
+                self.before = (Index(first.index.0 - 1), Term(0));
+            }
+            assert_eq!(self.last().0.next(), first.index, "the log is asked to keep a gap");
+            self.entries.extend(write.entries.iter().cloned());
+        }
+    }
+
+    fn cut(&mut self, upto: Index) {
+        while self.entries.front().is_some_and(|entry| entry.index <= upto) {
+            let entry = self.entries.pop_front().expect("just looked at");
+            self.before = (entry.index, entry.term);
+        }
+    }
+
+    fn term_at(&self, index: Index) -> DurableAt {
+        if index <= self.before.0 {
+            return DurableAt::Cut;
+        }
+        match self.entries.get((index.0 - self.before.0.0 - 1) as usize) {
+            Some(entry) => DurableAt::Term(entry.term),
+            None => DurableAt::Missing,
+        }
+    }
+}
+
+/// Highest (term, index) ever acknowledged, in Raft's order of logs, and the newest term and vote.
+#[derive(Clone, Copy, Debug, Default)]
+struct Mark {
+    last: (Term, Index),
+    hard_state: HardState,
+}
+
+impl Mark {
+    fn raise(&mut self, other: Mark) {
+        self.last = self.last.max(other.last);
+        if (other.hard_state.term, other.hard_state.vote) >= (self.hard_state.term, self.hard_state.vote) {
+            self.hard_state = other.hard_state;
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+enum LogOperation {
+    Write(LogWrite),
+    Cut(QueueManagerId, Index),
+}
+
+#[derive(Clone, Debug, Default)]
+struct Log {
+    current: BTreeMap<u32, Region>,
+    durable: BTreeMap<u32, Region>,
+    unsynced: Vec<LogOperation>,
+    /// The acknowledged high-water mark, kept outside the log and written one sync late.
+    mark: BTreeMap<u32, Mark>,
+    mark_next: BTreeMap<u32, Mark>,
+}
+
+fn carry_out(regions: &mut BTreeMap<u32, Region>, operation: &LogOperation) {
+    match operation {
+        LogOperation::Write(write) => regions.entry(write.queue_manager.0).or_default().write(write),
+        LogOperation::Cut(queue_manager, upto) => regions.entry(queue_manager.0).or_default().cut(*upto),
+    }
+}
+
+#[derive(Clone, Debug, Default)]
+struct Store {
+    rows: Rows,
+    metas: BTreeMap<u32, SnapshotMeta>,
+}
+
+impl Store {
+    fn apply(&mut self, batch: &StoreBatch) {
+        for change in &batch.changes {
+            match change {
+                RowChange::Put { family, key, value } => {
+                    self.rows.insert((*family, key.clone()), value.clone());
+                }
+                RowChange::Delete { family, key } => {
+                    self.rows.remove(&(*family, key.clone()));
+                }
+                RowChange::DeleteRange { family, from, until } => {
+                    let doomed: Vec<_> = self
+                        .rows
+                        .range((*family, from.clone())..(*family, until.clone()))
+                        .map(|(key, _)| key.clone())
+                        .collect();
+                    doomed.iter().for_each(|key| {
+                        self.rows.remove(key);
+                    });
+                }
+            }
+        }
+        self.metas.insert(batch.meta.queue_manager.0, batch.meta.clone());
+    }
+
+    fn of(&self, queue_manager: QueueManagerId) -> StoredRows {
+        let prefix = queue_manager.0.to_be_bytes();
+        let mut rows = Rows::new();
+        for family in Family::ALL {
+            let from = Bytes::copy_from_slice(&prefix);
+            for (key, value) in self.rows.range((family, from)..) {
+                if key.0 != family || !key.1.starts_with(&prefix) {
+                    break;
+                }
+                rows.insert(key.clone(), value.clone());
+            }
+        }
+        StoredRows { meta: self.metas.get(&queue_manager.0).cloned(), rows }
+    }
+
+    fn replace(&mut self, new: &StoredRows) {
+        let Some(meta) = &new.meta else { return };
+        let prefix = meta.queue_manager.0.to_be_bytes();
+        self.rows.retain(|(_, key), _| !key.starts_with(&prefix));
+        self.rows.extend(new.rows.iter().map(|(key, value)| (key.clone(), value.clone())));
+        self.metas.insert(meta.queue_manager.0, meta.clone());
+    }
+}
+
+/// Depth A.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryDisk {
+    log: Log,
+    store: Store,
+    flushed: Store,
+    unflushed: Vec<StoreBatch>,
+    calls: u64,
+    failure: Option<(u64, Failure)>,
+}
+
+impl MemoryDisk {
+    fn call(&mut self, call: &'static str) -> Result<(), DiskFailed> {
+        self.calls += 1;
+        match self.failure {
+            Some((number, how)) if number == self.calls => Err(DiskFailed { call, how }),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Disk for MemoryDisk {
+    fn write_log(&mut self, write: &LogWrite) -> Result<(), DiskFailed> {
+        let result = self.call("write the log");
+        if result.as_ref().is_err_and(|failed| matches!(failed.how, Failure::Error | Failure::NoSpace)) {
+            return result;
+        }
+        if result.is_ok() {
+            let operation = LogOperation::Write(write.clone());
+            carry_out(&mut self.log.current, &operation);
+            self.log.unsynced.push(operation);
+        }
+        // A short write leaves a torn batch, which recovery drops: the same as none.
+        result
+    }
+
+    fn sync_log(&mut self) -> Result<(), DiskFailed> {
+        self.call("sync the log")?;
+        let log = &mut self.log;
+        // The mark of the sync before this one becomes durable with it; what is overwritten now is not promised.
+        for (queue_manager, mark) in std::mem::take(&mut log.mark_next) {
+            log.mark.entry(queue_manager).or_default().raise(mark);
+        }
+        for operation in log.unsynced.drain(..) {
+            carry_out(&mut log.durable, &operation);
+            if let LogOperation::Write(write) = &operation {
+                let region = &log.durable[&write.queue_manager.0];
+                let mark = log.mark_next.entry(write.queue_manager.0).or_default();
+                mark.last = mark.last.max(region.last_in_order());
+                mark.hard_state = region.hard_state;
+            }
+        }
+        Ok(())
+    }
+
+    fn cut_log(&mut self, queue_manager: QueueManagerId, upto: Index) {
+        let operation = LogOperation::Cut(queue_manager, upto);
+        carry_out(&mut self.log.current, &operation);
+        self.log.unsynced.push(operation);
+    }
+
+    fn read_log(&mut self, queue_manager: QueueManagerId, first: Index, until: Index, bytes_max: usize) -> Vec<Entry> {
+        let Some(region) = self.log.current.get(&queue_manager.0) else { return Vec::new() };
+        if first <= region.before.0 {
+            return Vec::new();
+        }
+        let mut bytes = 0;
+        let mut entries = Vec::new();
+        let skipped = (first.0 - region.before.0.0 - 1) as usize;
+        for entry in region.entries.iter().skip(skipped).take_while(|entry| entry.index < until) {
+            bytes += entry.data.len();
+            if bytes > bytes_max && !entries.is_empty() {
+                break;
+            }
+            entries.push(entry.clone());
+        }
+        entries
+    }
+
+    fn store(&mut self, batch: &StoreBatch) -> Result<(), DiskFailed> {
+        self.call("write the message store")?;
+        self.store.apply(batch);
+        self.unflushed.push(batch.clone());
+        Ok(())
+    }
+
+    fn flush_store(&mut self) -> Result<Vec<(QueueManagerId, Index)>, DiskFailed> {
+        if self.unflushed.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.call("flush the message store")?;
+        let mut moved = BTreeMap::new();
+        for batch in self.unflushed.drain(..) {
+            self.flushed.apply(&batch);
+            moved.insert(batch.meta.queue_manager.0, batch.meta.index);
+        }
+        Ok(moved.into_iter().map(|(queue_manager, index)| (QueueManagerId(queue_manager), index)).collect())
+    }
+
+    fn row(&mut self, family: Family, key: &[u8]) -> Option<Bytes> {
+        self.store.rows.get(&(family, Bytes::copy_from_slice(key))).cloned()
+    }
+
+    fn flushed_rows(&mut self, queue_manager: QueueManagerId) -> StoredRows {
+        self.flushed.of(queue_manager)
+    }
+
+    fn stored_index(&mut self, queue_manager: QueueManagerId) -> Index {
+        self.store.metas.get(&queue_manager.0).map_or(Index(0), |meta| meta.index)
+    }
+
+    fn install(&mut self, rows: &StoredRows) -> Result<(), DiskFailed> {
+        self.call("install a snapshot")?;
+        let Some(meta) = &rows.meta else { return Ok(()) };
+        self.unflushed.retain(|batch| batch.meta.queue_manager != meta.queue_manager);
+        self.store.replace(rows);
+        self.flushed.replace(rows);
+        Ok(())
+    }
+
+    fn crash(&mut self, power_cut: bool, rng: &mut Rng) {
+        // Without a power cut the kernel still has what was written; the store's memory is gone either way.
+        let survive = if power_cut { rng.below(self.log.unsynced.len() as u64 + 1) as usize } else { usize::MAX };
+        for operation in std::mem::take(&mut self.log.unsynced).iter().take(survive) {
+            carry_out(&mut self.log.durable, operation);
+        }
+        self.log.current = self.log.durable.clone();
+        if !power_cut {
+            for (queue_manager, mark) in std::mem::take(&mut self.log.mark_next) {
+                self.log.mark.entry(queue_manager).or_default().raise(mark);
+            }
+        }
+        self.log.mark_next.clear();
+        self.unflushed.clear();
+        self.store = self.flushed.clone();
+    }
+
+    fn find(&mut self, queue_manager: QueueManagerId) -> Found {
+        let mut rows = self.flushed.of(queue_manager);
+        let region = self.log.current.entry(queue_manager.0).or_default();
+        let mark = self.log.mark.get(&queue_manager.0).copied().unwrap_or_default();
+        let empty = !region.written && rows.meta.is_none();
+        let mut damaged = false;
+        let stored = rows.meta.as_ref().map_or((Index(0), Term(0)), |meta| (meta.index, meta.term));
+        let begins_at = if stored.0 == Index(0) { Index(2) } else { stored.0.next() };
+        let mut entries: Vec<Entry> = region.entries.iter().filter(|entry| entry.index >= begins_at).cloned().collect();
+        // A gap between store and log, because the store was lost after the log was cut: it cannot be replayed.
+        if region.before.0.next() > begins_at {
+            damaged |= region.written;
+            entries.clear();
+            rows = if stored.0 == Index(0) { StoredRows::default() } else { rows };
+        }
+        if entries.is_empty() {
+            region.entries.clear();
+            region.before = if stored.0 == Index(0) { (Index(1), Term(1)) } else { stored };
+        }
+        let last = entries.last().map_or((stored.1, stored.0), |entry| (entry.term, entry.index));
+        damaged |= last < mark.last;
+        let mut hard_state = region.hard_state;
+        if hard_state.term < last.0 {
+            hard_state = HardState { term: last.0, vote: None, ..hard_state };
+        }
+        if (hard_state.term, hard_state.vote) < (mark.hard_state.term, mark.hard_state.vote) {
+            damaged = true;
+            hard_state = mark.hard_state;
+        }
+        hard_state.commit = hard_state.commit.min(last.1).max(stored.0);
+        region.hard_state = hard_state;
+        let region = region.clone();
+        self.log.durable.insert(queue_manager.0, region);
+        Found { hard_state, snapshot: rows.meta.clone(), entries, damaged, empty, rows }
+    }
+
+    fn durable_last(&self, queue_manager: QueueManagerId) -> (Index, Term) {
+        self.log.durable.get(&queue_manager.0).map(Region::last).unwrap_or_default()
+    }
+
+    fn durable_term_at(&self, queue_manager: QueueManagerId, index: Index) -> DurableAt {
+        if index <= self.flushed_index(queue_manager) {
+            return DurableAt::Cut;
+        }
+        self.log.durable.get(&queue_manager.0).map_or(DurableAt::Missing, |region| region.term_at(index))
+    }
+
+    fn flushed_index(&self, queue_manager: QueueManagerId) -> Index {
+        self.flushed.metas.get(&queue_manager.0).map_or(Index(0), |meta| meta.index)
+    }
+
+    fn lose_everything(&mut self) {
+        let (calls, failure) = (self.calls, self.failure);
+        *self = MemoryDisk { calls, failure, ..MemoryDisk::default() };
+    }
+
+    fn lose_store(&mut self) {
+        self.store = Store::default();
+        self.flushed = Store::default();
+        self.unflushed.clear();
+    }
+
+    fn shorten_log(&mut self, queue_manager: QueueManagerId, entries: u64) -> bool {
+        let Some(region) = self.log.current.get_mut(&queue_manager.0) else { return false };
+        let gone = entries.min(region.entries.len() as u64);
+        for _ in 0..gone {
+            region.entries.pop_back();
+        }
+        self.log.durable.insert(queue_manager.0, region.clone());
+        gone > 0
+    }
+
+    fn copy(&self) -> Box<dyn Any> {
+        let mut copy = self.clone();
+        copy.log.unsynced.clear();
+        copy.log.mark_next.clear();
+        copy.log.current = copy.log.durable.clone();
+        copy.store = copy.flushed.clone();
+        copy.unflushed.clear();
+        Box::new(copy)
+    }
+
+    fn restore(&mut self, copy: &dyn Any) {
+        if let Some(copy) = copy.downcast_ref::<MemoryDisk>() {
+            let (calls, failure) = (self.calls, self.failure);
+            *self = MemoryDisk { calls, failure, ..copy.clone() };
+        }
+    }
+
+    fn plan_failure(&mut self, call_number: u64, how: Failure) {
+        self.failure = Some((call_number, how));
+    }
+
+    fn calls_made(&self) -> u64 {
+        self.calls
+    }
+}
+
+/// The membership every node's cluster file begins with.
+pub fn initial_snapshot(queue_manager: QueueManagerId, membership: &Membership) -> SnapshotMeta {
+    SnapshotMeta { queue_manager, index: Index(1), term: Term(1), membership: membership.clone() }
+}

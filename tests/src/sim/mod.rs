@@ -1,0 +1,15 @@
+//! The world in one thread and virtual time, around the production replicas.
+
+pub mod rng;
+pub mod clock;
+pub mod trace;
+pub mod net;
+pub mod disk;
+pub mod node;
+pub mod address;
+pub mod schedule;
+pub mod world;
+pub mod nemesis;
+pub mod run;
+pub mod report;
+pub mod shrink;

@@ -1,0 +1,201 @@
+//! A simulated node: clock, disk and, while it runs, a process with one replica for each queue manager.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use trimaran_node::consensus::{LogWrite, Recovered};
+use trimaran_node::qmgr::{LoadRequest, QueueManager, StoreBatch};
+use trimaran_node::replica::{Event, Replica};
+use trimaran_node::types::{Index, Membership, NodeId, ObjectName, QueueManagerId, RequestId, RoleView, Term};
+
+use super::address::Address;
+use super::clock::Clock;
+use super::disk::{Disk, initial_snapshot};
+
+pub struct Node {
+    pub id: u64,
+    pub clock: Clock,
+    pub disk: Box<dyn Disk>,
+    /// Grows with every start of the process, so that what was meant for an earlier one is told apart.
+    pub incarnation: u64,
+    pub process: Option<Process>,
+    /// The kernel answers: a dead process refuses connections, a dead machine says nothing.
+    pub machine_up: bool,
+    pub down_since: u64,
+    pub paused_until: Option<u64>,
+    /// Queue managers on this node that lost what they had and have not caught up.
+    pub recovering: BTreeSet<u32>,
+    /// Part of the group, as far as the nemesis knows.
+    pub member: bool,
+    pub retired: bool,
+    pub sync_us: (u64, u64),
+    pub flush_us: (u64, u64),
+    pub disk_low: bool,
+    pub store_full: bool,
+    /// An older copy of the disk, for a restore from a backup.
+    pub backup: Option<Box<dyn std::any::Any>>,
+    pub row_damage_per_mille: u64,
+}
+
+pub struct Process {
+    pub minds: Vec<Mind>,
+    pub log_queue: VecDeque<(usize, LogWrite)>,
+    pub log_busy: bool,
+    pub store_queue: VecDeque<StoreBatch>,
+    pub store_busy: bool,
+    pub flush_due: bool,
+    pub loads: BTreeMap<(usize, RequestId), LoadRequest>,
+    pub sessions: BTreeMap<u64, OpenSession>,
+    /// Nodes this one keeps a stream to.
+    pub known: BTreeSet<u64>,
+    /// Streams that were up once in this incarnation, and peers whose death was told.
+    pub was_connected: BTreeSet<u64>,
+    pub told_gone: BTreeSet<u64>,
+}
+
+#[derive(Clone, Debug)]
+pub struct OpenSession {
+    pub program: usize,
+    pub queue_manager: usize,
+    /// Calls that were handed in and not answered.
+    pub calls: BTreeSet<u64>,
+    /// A network fault ate something of it: nothing passes any more.
+    pub stuck: bool,
+}
+
+pub struct Mind {
+    pub replica: Replica,
+    pub inbox: VecDeque<Event>,
+    pub turn_at: Option<u64>,
+    pub role: RoleView,
+    pub address: Address,
+    pub removed: bool,
+    pub applied: Index,
+    pub commit: Index,
+    pub term: Term,
+    pub membership: Membership,
+    /// As it was before the turn that is under way.
+    pub members_before: Membership,
+    /// The message store was asked to move in the turn that is under way.
+    pub store_moved: bool,
+}
+
+pub fn queue_manager_id(number: usize) -> QueueManagerId {
+    QueueManagerId(number as u32 + 1)
+}
+
+pub fn queue_manager_name(number: usize) -> ObjectName {
+    ObjectName::new(["ha.queue.manager", "second.queue.manager", "third"][number % 3]).expect("valid names")
+}
+
+/// How replicas of this run are set up; the same for every node.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    pub queue_managers: usize,
+    pub initial: Membership,
+    pub window_bytes: usize,
+    pub log_retain_bytes: usize,
+    pub fast_timing: bool,
+    pub forgets_term: bool,
+}
+
+/// What a start found, for the report and the marks.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Start {
+    pub recovering: u32,
+    pub replayed: u64,
+}
+
+impl Node {
+    pub fn is_running(&self) -> bool {
+        self.process.is_some()
+    }
+
+    pub fn is_paused(&self, now: u64) -> bool {
+        self.paused_until.is_some_and(|until| now < until)
+    }
+
+    /// Starts the process on what the disk has. `seed` decides election timeouts.
+    pub fn start(&mut self, setup: &Setup, now: u64, seed: u64) -> Result<Start, String> {
+        self.incarnation += 1;
+        self.machine_up = true;
+        let mut start = Start::default();
+        let mut minds = Vec::new();
+        let mut known: BTreeSet<u64> = setup.initial.voters.iter().map(|node| node.0).collect();
+        for number in 0..setup.queue_managers {
+            let id = queue_manager_id(number);
+            let name = queue_manager_name(number);
+            let mut found = self.disk.find(id);
+            let state = match &found.snapshot {
+                Some(_) => QueueManager::load(id, name.clone(), &found.rows).map_err(|error| error.to_string())?,
+                None => QueueManager::new(id, name.clone()),
+            };
+            if setup.forgets_term {
+                found.hard_state.vote = None;
+                found.hard_state.term = found.entries.last().map_or(Term(1), |entry| entry.term);
+            }
+            if found.damaged || found.empty {
+                self.recovering.insert(id.0);
+            }
+            let recovering = self.recovering.contains(&id.0);
+            start.recovering += u32::from(recovering);
+            start.replayed += found.entries.len() as u64;
+            let snapshot = found.snapshot.unwrap_or_else(|| initial_snapshot(id, &setup.initial));
+            let membership = snapshot.membership.clone();
+            known.extend(membership.nodes.keys().map(|node| node.0));
+            let applied = snapshot.index;
+            let term = found.hard_state.term;
+            let recovered =
+                Recovered { hard_state: found.hard_state, snapshot, entries: found.entries, recovering };
+            let replica = Replica::new(
+                replica_options(setup, self.id, number),
+                recovered,
+                state,
+                seed.wrapping_add(number as u64),
+            );
+            minds.push(Mind {
+                replica,
+                inbox: VecDeque::new(),
+                turn_at: None,
+                role: RoleView::NotServing { term, leader: None, recovering },
+                address: Address::default(),
+                removed: false,
+                applied,
+                commit: Index(0),
+                term,
+                members_before: membership.clone(),
+                membership,
+                store_moved: false,
+            });
+        }
+        known.remove(&self.id);
+        let _ = now;
+        self.process = Some(Process {
+            minds,
+            log_queue: VecDeque::new(),
+            log_busy: false,
+            store_queue: VecDeque::new(),
+            store_busy: false,
+            flush_due: false,
+            loads: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            known,
+            was_connected: BTreeSet::new(),
+            told_gone: BTreeSet::new(),
+        });
+        Ok(start)
+    }
+}
+
+fn replica_options(setup: &Setup, node: u64, number: usize) -> trimaran_node::replica::Options {
+    let millis = std::time::Duration::from_millis;
+    let mut consensus = trimaran_node::consensus::Options { node: NodeId(node), ..Default::default() };
+    if setup.fast_timing {
+        (consensus.election, consensus.election_spread) = (millis(400), millis(300));
+    }
+    trimaran_node::replica::Options {
+        window_bytes: setup.window_bytes,
+        log_retain_bytes: setup.log_retain_bytes,
+        resident_bytes_max: setup.window_bytes,
+        ..trimaran_node::replica::Options::new(queue_manager_id(number), queue_manager_name(number), consensus)
+    }
+}

@@ -1,0 +1,340 @@
+//! One run: from a seed to a verdict. Set up, work under faults, heal, drain, judge.
+
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::net::Quality;
+use super::node::Setup;
+use super::rng::Rng;
+use super::schedule::{Fault, Schedule};
+use super::trace::Trace;
+use super::world::{Counters, Plan, Program, TICK_US, Violation, World, initial_membership};
+use crate::check;
+use crate::model::app::App;
+use crate::model::history::History;
+use crate::model::workload::{self, Habits};
+use trimaran_node::mqi::{Admin, QueueChanges};
+
+/// What whoever starts a run may set; everything else comes from the seed.
+#[derive(Clone, Debug)]
+pub struct Knobs {
+    pub ticks: u64,
+    /// Programs of each queue manager; None leaves it to the seed.
+    pub programs: Option<u64>,
+    /// Fault kinds that may happen at all.
+    pub faults: Vec<Fault>,
+    pub planted: Option<Planted>,
+    /// Depth B: the real log and the real message store.
+    pub disk: bool,
+    /// Keep the newest lines of the trace.
+    pub lines: usize,
+    pub print: bool,
+}
+
+impl Default for Knobs {
+    fn default() -> Knobs {
+        Knobs {
+            ticks: 2_000,
+            programs: None,
+            faults: Fault::ALL.to_vec(),
+            planted: None,
+            disk: false,
+            lines: 0,
+            print: false,
+        }
+    }
+}
+
+/// Bugs that can be switched on to see that the harness finds them. Those of the node need the feature
+/// `planted-bugs`; those of the simulator's own disk and address model do not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Planted {
+    AckBeforeSync,
+    ForgetTerm,
+    ServeWithoutLease,
+    ApplyTwice,
+    NoOwnerCheck,
+    CutLogEarly,
+    SecondCopy,
+    KeepAddress,
+}
+
+impl Planted {
+    pub const ALL: [(Planted, &'static str, &'static str); 8] = [
+        (Planted::AckBeforeSync, "ack-before-sync", "a write counts as persisted before the disk said so"),
+        (Planted::ForgetTerm, "forget-term", "term and vote are forgotten at a restart"),
+        (Planted::ServeWithoutLease, "serve-without-lease", "a leader serves on without a lease"),
+        (Planted::ApplyTwice, "apply-twice", "an entry is applied twice now and then"),
+        (Planted::NoOwnerCheck, "no-owner-check", "a get takes what another unit has reserved"),
+        (Planted::CutLogEarly, "cut-log-early", "the log is cut above what the store has flushed"),
+        (Planted::SecondCopy, "second-copy", "a repeated put is stored again"),
+        (Planted::KeepAddress, "keep-address", "the address stays after the lease is lost"),
+    ];
+
+    pub fn from_name(name: &str) -> Option<Planted> {
+        Planted::ALL.iter().find(|(_, own, _)| *own == name).map(|(planted, _, _)| *planted)
+    }
+
+    pub fn name(self) -> &'static str {
+        Planted::ALL.iter().find(|(planted, _, _)| *planted == self).map_or("", |(_, name, _)| name)
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    pub seed: u64,
+    pub hash: u64,
+    pub ticks: u64,
+    pub virtual_us: u64,
+    pub violation: Option<Violation>,
+    pub counters: Counters,
+    pub operations: usize,
+    pub lines: Vec<String>,
+    pub history: History,
+}
+
+/// How long the healed cluster may take for each step.
+const SETUP_US_MAX: u64 = 60_000_000;
+const FINISH_US_MAX: u64 = 60_000_000;
+const SETTLE_US_MAX: u64 = 30_000_000;
+const DRAIN_US_MAX: u64 = 60_000_000;
+
+impl Plan {
+    pub fn draw(seed: u64, knobs: &Knobs) -> Plan {
+        let mut rng = Rng::new(seed ^ 0x706C_616E);
+        let nodes = if rng.chance(100) { 5 } else { 3 };
+        let setup = Setup {
+            queue_managers: 2,
+            initial: initial_membership(nodes),
+            window_bytes: *rng.pick(&[4 << 10, 64 << 10, 64 << 20]).expect("not empty"),
+            log_retain_bytes: *rng.pick(&[0, 16 << 10, 1 << 20, 64 << 20]).expect("not empty"),
+            fast_timing: rng.chance(300),
+            forgets_term: knobs.planted == Some(Planted::ForgetTerm),
+        };
+        let mut schedule = Schedule::draw(&mut rng, Fault::ALL);
+        schedule.enabled.retain(|fault| knobs.faults.contains(fault));
+        let sync = *rng.pick(&[100, 1_000, 5_000]).expect("not empty");
+        let flush = *rng.pick(&[20_000, 200_000, 2_000_000]).expect("not empty");
+        Plan {
+            seed,
+            nodes,
+            setup,
+            schedule,
+            fault_ticks: knobs.ticks,
+            quality: Quality::lan(),
+            sync_us: (sync / 5, sync * 2),
+            flush_us: (flush / 4, flush),
+            drift_ppm_max: *rng.pick(&[0, 100, 4_000]).expect("not empty"),
+            stream_timeout_us: rng.between(200_000, 2_000_000),
+            turn_us: (1, *rng.pick(&[5, 60, 400]).expect("not empty")),
+            restart_us: *rng.pick(&[(50_000, 400_000), (500_000, 5_000_000)]).expect("not empty"),
+            keeps_address: knobs.planted == Some(Planted::KeepAddress),
+            cuts_log_early: knobs.planted == Some(Planted::CutLogEarly),
+            disk_failure: None,
+            real_disk: knobs.disk,
+        }
+    }
+}
+
+thread_local! {
+    /// Where and why the last panic of this thread happened; filled by the hook of [`quiet_panics`].
+    static LAST_PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Assertions of replicas are findings, reported with their seed: their panics are kept, not printed.
+pub fn quiet_panics() {
+    std::panic::set_hook(Box::new(|info| {
+        LAST_PANIC.with(|last| *last.borrow_mut() = Some(info.to_string()));
+    }));
+}
+
+pub fn run(seed: u64, knobs: &Knobs) -> Verdict {
+    run_plan(Plan::draw(seed, knobs), knobs).0
+}
+
+/// Runs a plan to its verdict, and hands the world back for whoever wants to look at it.
+pub fn run_plan(plan: Plan, knobs: &Knobs) -> (Verdict, World) {
+    plant(knobs.planted);
+    let seed = plan.seed;
+    let mut world = World::new(plan, Trace::new(knobs.lines, knobs.print));
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        live(&mut world, knobs);
+        for node in world.nodes.values() {
+            for mind in node.process.iter().flat_map(|process| &process.minds) {
+                world.counters.add_stats(mind.replica.stats());
+            }
+        }
+    }));
+    if let Err(payload) = result {
+        let told = LAST_PANIC.with(|last| last.borrow_mut().take());
+        let text = payload
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| payload.downcast_ref::<&str>().map(|text| text.to_string()))
+            .unwrap_or_default();
+        world.fail("assertion", told.unwrap_or(text).replace('\n', " "));
+    }
+    plant(None);
+    let verdict = Verdict {
+        seed,
+        hash: world.trace.hash(),
+        ticks: world.now / TICK_US,
+        virtual_us: world.now,
+        violation: world.violations.first().cloned(),
+        counters: world.counters.clone(),
+        operations: world.history.operations.len(),
+        lines: world.trace.lines(),
+        history: std::mem::take(&mut world.history),
+    };
+    (verdict, world)
+}
+
+fn plant(planted: Option<Planted>) {
+    let _ = planted;
+}
+
+fn live(world: &mut World, knobs: &Knobs) {
+    let mut rng = world.rng.fork(77);
+    define_queues(world);
+    world.history.queues = workload::facts(world.plan.setup.queue_managers);
+    let early_faults = rng.chance(100);
+    if early_faults {
+        world.kick_nemesis();
+    }
+    wait(world, SETUP_US_MAX, "define the queues", |world| {
+        (0..world.plan.setup.queue_managers).all(|number| world.operator(number).is_idle())
+    });
+    if !world.violations.is_empty() {
+        return;
+    }
+    add_programs(world, knobs, &mut rng);
+    if !early_faults {
+        world.kick_nemesis();
+    }
+    let until = world.now + world.plan.fault_ticks * TICK_US;
+    while world.now < until && world.violations.is_empty() {
+        let next = (world.now + 250_000).min(until);
+        world.run_until(next);
+        check_replay(world);
+    }
+    if !world.violations.is_empty() {
+        return;
+    }
+    world.heal();
+    wait(world, FINISH_US_MAX, "finish every program", |world| {
+        let operators = (0..world.plan.setup.queue_managers).all(|number| world.operator(number).is_idle());
+        operators && unfinished(world).is_none()
+    });
+    wait(world, SETTLE_US_MAX, "bring every member to the same index", |world| world.is_settled());
+    check_replay(world);
+    drain(world, &mut rng);
+    wait(world, SETTLE_US_MAX, "bring every member to the same index after the drain", |world| world.is_settled());
+    check_replay(world);
+    judge(world);
+}
+
+fn define_queues(world: &mut World) {
+    for number in 0..world.plan.setup.queue_managers {
+        for definition in workload::definitions() {
+            world.ask_operator(number, Admin::CreateQueue(definition), false);
+        }
+        let deadq = Some(Some(workload::queue_name(5)));
+        world.ask_operator(number, Admin::AlterQueueManager { deadq, maxumsgs: None }, false);
+        let changes = QueueChanges { descr: Some("ready".to_string()), ..QueueChanges::default() };
+        world.ask_operator(number, Admin::AlterQueue { queue: workload::queue_name(0), changes }, false);
+    }
+}
+
+fn add_programs(world: &mut World, knobs: &Knobs, rng: &mut Rng) {
+    // Where no get is outside syncpoint and every commit can be asked for, every message can be accounted for.
+    let exact = rng.chance(400);
+    let large = rng.chance(60);
+    for queue_manager in 0..world.plan.setup.queue_managers {
+        let drawn = rng.between(2, 8);
+        for _ in 0..knobs.programs.unwrap_or(drawn) {
+            let number = world.programs.len() as u32;
+            let mut own = rng.fork(u64::from(number));
+            let habits = Habits::draw(&mut own, exact, large);
+            world.add_app(App::new(number, queue_manager, habits, own));
+        }
+    }
+}
+
+fn drain(world: &mut World, rng: &mut Rng) {
+    for queue_manager in 0..world.plan.setup.queue_managers {
+        let number = world.programs.len() as u32;
+        let own = rng.fork(u64::from(number));
+        world.add_app(App::drainer(number, queue_manager, own));
+    }
+    wait(world, DRAIN_US_MAX, "drain every queue", |world| unfinished(world).is_none());
+}
+
+fn unfinished(world: &World) -> Option<String> {
+    world.programs.iter().find_map(|program| match program {
+        Program::App(app) if !app.finished => Some(app.state()),
+        _ => None,
+    })
+}
+
+/// Virtual time passes until it is so; a cluster that cannot do it without faults is broken.
+fn wait(world: &mut World, us_max: u64, what: &str, mut done: impl FnMut(&mut World) -> bool) {
+    let until = world.now + us_max;
+    while world.violations.is_empty() && !done(world) {
+        if world.now >= until {
+            let state = why_not(world);
+            world.fail("liveness", format!("within {} s nobody could {what}: {state}", us_max / 1_000_000));
+            return;
+        }
+        let next = world.now + 50_000;
+        world.run_until(next);
+    }
+}
+
+fn why_not(world: &mut World) -> String {
+    let mut text = unfinished(world).unwrap_or_default();
+    for number in 0..world.plan.setup.queue_managers {
+        if !world.operator(number).is_idle() {
+            text.push_str(&format!("; {}", world.operator(number).state()));
+        }
+        let serving = world.serving(number);
+        text.push_str(&format!("; queue manager {number} is served by {serving:?}"));
+        for (id, node) in &world.nodes {
+            match &node.process {
+                Some(process) => {
+                    let mind = &process.minds[number];
+                    let role = match &mind.role {
+                        trimaran_node::types::RoleView::Serving { term, .. } => format!("serving in term {term}"),
+                        other => format!("{other:?}"),
+                    };
+                    text.push_str(&format!(", node {id} applied {} commit {} {role}", mind.applied, mind.commit));
+                }
+                None => text.push_str(&format!(", node {id} is down")),
+            }
+        }
+    }
+    text
+}
+
+fn check_replay(world: &mut World) {
+    for number in 0..world.plan.setup.queue_managers {
+        let broken = world.checks.replay.check(number, &world.checks.states, &mut world.nodes);
+        if let Some(sentence) = broken {
+            world.fail("replay", sentence);
+        }
+    }
+}
+
+fn judge(world: &mut World) {
+    if !world.violations.is_empty() {
+        return;
+    }
+    world.counters.marks_add("states compared", world.checks.states.compared);
+    world.counters.marks_add("states loaded from rows", world.checks.replay.loads);
+    world.counters.marks_add("terms with a leader", world.checks.leaders.terms_led() as u64);
+    if !check::total::is_drained(&world.history) {
+        world.fail("drain", "a queue is not empty after the drain".to_string());
+    }
+    for complaint in check::judge(&world.history) {
+        world.fail(complaint.checker, complaint.sentence);
+    }
+}
