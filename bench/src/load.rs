@@ -64,6 +64,11 @@ impl Measured {
         }
     }
 
+    /// The latency a program would see: until a message is in the consumer's hands, or until the put is safe.
+    pub fn latency(&self) -> &Latency {
+        self.end_to_end.as_ref().unwrap_or(&self.put_latency)
+    }
+
     pub fn rate(&self) -> f64 {
         self.messages() as f64 / self.cost.seconds
     }
