@@ -1,1 +1,285 @@
-fn main() {}
+//! `trimaran-bench`: puts the same work on Trimaran and on others, on one machine, and says what it cost.
+
+mod compare;
+mod failover;
+mod ledger;
+mod load;
+mod machine;
+mod peers;
+mod process;
+mod report;
+mod scenario;
+mod system;
+mod text;
+mod work;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+
+use compare::Comparison;
+use failover::Fault;
+use system::Place;
+use work::{Kind, Work};
+
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+/// Races Trimaran against other queues on this machine.
+#[derive(Parser)]
+#[command(name = "trimaran-bench", version, after_help = EXAMPLES)]
+struct Arguments {
+    /// Where clusters keep their files while they run; must lie on the disk to be measured
+    #[arg(long, global = true, value_name = "DIR", default_value = "target/bench")]
+    directory: PathBuf,
+    /// The trimaran-node to measure, instead of the one beside this program
+    #[arg(long, global = true, value_name = "FILE")]
+    node_binary: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo run --release -p trimaran-bench -- run put
+  cargo run --release -p trimaran-bench -- run put-get --producers 4 --consumers 4 --size 2048
+  cargo run --release -p trimaran-bench -- run put --rate 1000                   latency from the due time
+  cargo run --release -p trimaran-bench -- peers install                         RabbitMQ and NATS, as root
+  cargo run --release -p trimaran-bench -- compare --rounds 3 --failover         side by side";
+
+#[derive(Subcommand)]
+enum Command {
+    /// One piece of work on one system
+    Run(RunArguments),
+    /// Scenarios on systems, interleaved; prints ratios and writes JSON and an HTML page
+    Compare(CompareArguments),
+    /// How long a client is stopped when the leader dies or hangs
+    Failover(FailoverArguments),
+    /// Makes the HTML page again from the JSON of a comparison
+    Report {
+        json: PathBuf,
+        #[arg(long, default_value = "report.html")]
+        out: PathBuf,
+    },
+    /// Other systems on this machine
+    #[command(subcommand)]
+    Peers(PeersCommand),
+    /// Names of systems and scenarios
+    List,
+}
+
+#[derive(Args)]
+struct CompareArguments {
+    /// Names, separated by commas; the first one is compared to each of the others
+    #[arg(long, value_delimiter = ',', default_value = "trimaran,nats,rabbitmq,rabbitmq-best")]
+    systems: Vec<String>,
+    /// Names, separated by commas; `list` has them all
+    #[arg(long, value_delimiter = ',')]
+    scenarios: Vec<String>,
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Seconds that are measured, in place of each scenario's own
+    #[arg(long)]
+    duration: Option<f64>,
+    #[arg(long)]
+    warmup: Option<f64>,
+    /// Also measures a failover of each system
+    #[arg(long)]
+    failover: bool,
+    /// Where comparison.json and comparison.html go
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    out: PathBuf,
+}
+
+#[derive(Args)]
+struct FailoverArguments {
+    #[arg(long, value_delimiter = ',', default_value = "trimaran,nats,rabbitmq")]
+    systems: Vec<String>,
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "kill,stop")]
+    faults: Vec<Fault>,
+    #[arg(long, default_value_t = 1)]
+    rounds: usize,
+}
+
+#[derive(Subcommand)]
+enum PeersCommand {
+    /// Installs RabbitMQ and NATS into a folder of their own
+    Install,
+    /// What is installed, and where
+    List,
+}
+
+#[derive(Args)]
+struct RunArguments {
+    #[arg(value_enum)]
+    kind: Kind,
+    #[arg(long, default_value = "trimaran")]
+    system: String,
+    /// Bytes of a body
+    #[arg(long, default_value_t = 1024)]
+    size: usize,
+    #[arg(long, default_value_t = 4)]
+    producers: usize,
+    #[arg(long, default_value_t = 4)]
+    consumers: usize,
+    #[arg(long, default_value_t = 1)]
+    queues: usize,
+    /// Messages a producer may have unanswered, and gets a consumer has outstanding
+    #[arg(long, default_value_t = 500)]
+    window: usize,
+    /// Messages on the queues before the clock starts
+    #[arg(long, default_value_t = 0)]
+    depth: u64,
+    /// Messages a second of all producers (open loop); default: as fast as the windows allow
+    #[arg(long)]
+    rate: Option<f64>,
+    /// Messages a consumer takes under one unit of work; 0: one by one without syncpoint
+    #[arg(long, default_value_t = 0)]
+    unit: usize,
+    /// Seconds that are measured
+    #[arg(long, default_value_t = 10.0)]
+    duration: f64,
+    #[arg(long, default_value_t = 2.0)]
+    warmup: f64,
+    /// Keeps the cluster running this many seconds after it serves and before the work, for a profiler
+    #[arg(long, default_value_t = 0.0)]
+    pause: f64,
+    /// Also writes the result here
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+impl RunArguments {
+    fn work(&self) -> Work {
+        Work {
+            kind: self.kind,
+            size: self.size,
+            producers: self.producers,
+            consumers: self.consumers,
+            queues: self.queues,
+            window: self.window,
+            depth: self.depth,
+            rate: self.rate,
+            unit: self.unit,
+            duration_s: self.duration,
+            warmup_s: self.warmup,
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    // Everything of this program on one thread: it shares the CPUs with what it measures.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let outcome = runtime.map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(run(Arguments::parse())));
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("trimaran-bench: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// False when messages were lost, doubled or out of order.
+async fn run(arguments: Arguments) -> Result<bool> {
+    std::fs::create_dir_all(&arguments.directory)?;
+    let place =
+        Place { work: std::fs::canonicalize(&arguments.directory)?, node_binary: arguments.node_binary };
+    match arguments.command {
+        Command::Run(arguments) => run_one(&place, &arguments).await,
+        Command::Compare(arguments) => compare(&place, &arguments).await,
+        Command::Failover(arguments) => {
+            let gaps = fail_over(&place, &arguments.systems, &arguments.faults, arguments.rounds).await;
+            print!("{}", text::gaps(&gaps));
+            Ok(gaps.len() == arguments.systems.len() * arguments.faults.len() * arguments.rounds)
+        }
+        Command::Report { json, out } => {
+            let comparison: Comparison = serde_json::from_slice(&std::fs::read(json)?)?;
+            std::fs::write(&out, report::page(&comparison))?;
+            println!("{}", out.display());
+            Ok(true)
+        }
+        Command::Peers(PeersCommand::Install) => peers::install().map(|()| true),
+        Command::Peers(PeersCommand::List) => peers::list().map(|()| true),
+        Command::List => {
+            println!("systems:");
+            system::NAMES.iter().for_each(|(name, what)| println!("  {name:<16} {what}"));
+            println!("scenarios:");
+            scenario::all().iter().for_each(|scenario| println!("  {:<16} {}", scenario.name, scenario.title));
+            Ok(true)
+        }
+    }
+}
+
+async fn compare(place: &Place, arguments: &CompareArguments) -> Result<bool> {
+    anyhow::ensure!(arguments.rounds >= 1, "--rounds must be at least 1");
+    let mut scenarios = scenario::choose(&arguments.scenarios)?;
+    for scenario in &mut scenarios {
+        scenario.work.duration_s = arguments.duration.unwrap_or(scenario.work.duration_s);
+        scenario.work.warmup_s = arguments.warmup.unwrap_or(scenario.work.warmup_s);
+        scenario.work.check()?;
+    }
+    std::fs::create_dir_all(&arguments.out)?;
+    let json = arguments.out.join("comparison.json");
+    let html = arguments.out.join("comparison.html");
+    let mut comparison =
+        compare::run(place, &arguments.systems, &scenarios, arguments.rounds, &json).await?;
+    if arguments.failover {
+        let names: Vec<String> = comparison.systems.iter().map(|about| about.name.clone()).collect();
+        comparison.gaps = fail_over(place, &names, &[Fault::Kill, Fault::Stop], arguments.rounds).await;
+    }
+    std::fs::write(&json, serde_json::to_vec_pretty(&comparison)?)?;
+    std::fs::write(&html, report::page(&comparison))?;
+    print!("{}", text::comparison(&comparison));
+    print!("{}", text::gaps(&comparison.gaps));
+    println!("\n{} and {}", json.display(), html.display());
+    let results = || comparison.scenarios.iter().flat_map(|scenario| scenario.results.iter().flatten());
+    Ok(results().all(|measured| measured.verdict.is_good()))
+}
+
+/// A fresh cluster for each; a system that fails is named on stderr and left out.
+async fn fail_over(place: &Place, systems: &[String], faults: &[Fault], rounds: usize) -> Vec<failover::Gap> {
+    let mut gaps = Vec::new();
+    for _ in 0..rounds {
+        for name in systems {
+            for fault in faults {
+                let measured = match system::by_name(name, place) {
+                    Ok(mut system) => failover::measure(system.as_mut(), *fault).await,
+                    Err(error) => Err(error),
+                };
+                match measured {
+                    Ok(gap) => {
+                        eprint!("{}", text::gaps(std::slice::from_ref(&gap)));
+                        gaps.push(gap);
+                    }
+                    Err(error) => eprintln!("{name}, {fault:?}: {error:#}"),
+                }
+            }
+        }
+    }
+    gaps
+}
+
+async fn run_one(place: &Place, arguments: &RunArguments) -> Result<bool> {
+    let work = arguments.work();
+    work.check()?;
+    let mut system = system::by_name(&arguments.system, place)?;
+    system.start().await?;
+    let about = system.about();
+    println!("{}", machine::describe());
+    println!("{}: {}\n{}", about.name, about.version, about.settings);
+    let pids: Vec<String> = system.servers().iter().map(u32::to_string).collect();
+    println!("server processes: {}", pids.join(" "));
+    println!("{}", work.describe());
+    tokio::time::sleep(std::time::Duration::from_secs_f64(arguments.pause)).await;
+    let measured = load::run(system.as_mut(), &work, 1).await?;
+    system.stop()?;
+    print!("{}", text::details(&measured));
+    if let Some(path) = &arguments.json {
+        std::fs::write(path, serde_json::to_string_pretty(&measured)?)?;
+    }
+    Ok(measured.verdict.is_good())
+}

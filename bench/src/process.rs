@@ -1,0 +1,147 @@
+//! Server processes: started with a log file, stopped by their id, and never left behind.
+
+use std::fs::{self, File};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+/// How long a server may take to stop when asked, before it is killed.
+const STOP_PATIENCE: Duration = Duration::from_secs(15);
+
+pub struct Server {
+    child: Child,
+    pub log: PathBuf,
+}
+
+impl Server {
+    pub fn start(mut command: Command, log: PathBuf) -> Result<Server> {
+        let file = File::create(&log).with_context(|| format!("create {}", log.display()))?;
+        command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file).process_group(0);
+        let parent = std::process::id();
+        // SAFETY: between fork and exec only prctl, getppid and _exit are called, which touch neither memory nor locks
+        // of this process.
+        unsafe {
+            command.pre_exec(move || {
+                // A benchmark that is killed shall not leave servers behind.
+                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+                if libc::getppid() as u32 != parent {
+                    libc::_exit(1);
+                }
+                Ok(())
+            });
+        }
+        let program = command.get_program().to_string_lossy().into_owned();
+        let child = command.spawn().with_context(|| format!("start {program}"))?;
+        Ok(Server { child, log })
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// An error with the end of its log when the process has ended.
+    pub fn check_alive(&mut self) -> Result<()> {
+        if let Some(status) = self.child.try_wait()? {
+            bail!("process {} ended with {status}: {}", self.pid(), crate::system::tail(&self.log));
+        }
+        Ok(())
+    }
+
+    /// Asks, waits, kills.
+    pub fn stop(&mut self) -> Result<()> {
+        if self.child.try_wait()?.is_some() {
+            return Ok(());
+        }
+        signal(self.pid(), libc::SIGCONT)?;
+        signal(self.pid(), libc::SIGTERM)?;
+        let asked = Instant::now();
+        while self.child.try_wait()?.is_none() {
+            if asked.elapsed() > STOP_PATIENCE {
+                self.child.kill()?;
+                self.child.wait()?;
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub fn signal(pid: u32, signal: i32) -> Result<()> {
+    // SAFETY: sends a signal to a process that this program started.
+    match unsafe { libc::kill(pid as libc::pid_t, signal) } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()).with_context(|| format!("signal process {pid}")),
+    }
+}
+
+/// Ports of the loopback interface that were free a moment ago.
+pub fn free_ports(count: usize) -> Result<Vec<u16>> {
+    let listeners: Vec<std::net::TcpListener> =
+        (0..count).map(|_| std::net::TcpListener::bind("127.0.0.1:0")).collect::<std::io::Result<_>>()?;
+    listeners.iter().map(|listener| Ok(listener.local_addr()?.port())).collect()
+}
+
+/// The process that listens on a loopback port, found through the kernel's tables.
+pub fn listener_of(port: u16) -> Result<u32> {
+    let mut inodes = Vec::new();
+    for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
+        for line in fs::read_to_string(table).unwrap_or_default().lines().skip(1) {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            let listens = fields.get(3) == Some(&"0A");
+            let here = fields.get(1).is_some_and(|address| address.ends_with(&format!(":{port:04X}")));
+            if listens && here {
+                inodes.push(format!("socket:[{}]", fields[9]));
+            }
+        }
+    }
+    for process in fs::read_dir("/proc")?.flatten() {
+        let name = process.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        let Ok(files) = fs::read_dir(process.path().join("fd")) else { continue };
+        for file in files.flatten() {
+            let Ok(target) = fs::read_link(file.path()) else { continue };
+            if inodes.iter().any(|inode| Path::new(inode) == target) {
+                return Ok(pid);
+            }
+        }
+    }
+    bail!("nobody listens on port {port}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_listener_of_a_port_is_found() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        assert_eq!(listener_of(port).unwrap(), std::process::id());
+    }
+
+    #[test]
+    fn a_server_that_ends_is_noticed_with_its_last_words() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo no such disk; exit 3"]);
+        let mut server = Server::start(command, directory.path().join("log")).unwrap();
+        let error = loop {
+            match server.check_alive() {
+                Ok(()) => std::thread::sleep(Duration::from_millis(5)),
+                Err(error) => break error.to_string(),
+            }
+        };
+        assert!(error.contains("no such disk"), "{error}");
+    }
+}

@@ -1,0 +1,469 @@
+//! Trimaran: a three-node cluster on loopback, spoken to over the Session stream as the client library speaks it.
+//!
+//! The stream is driven directly. The client library keeps what it needs to survive a failover for every message, and on
+//! a machine that servers and load share this would show in the servers' figures.
+
+use std::collections::VecDeque;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use tonic::transport::{Channel, Endpoint};
+use trimaran_client::{Connection, ConnectionState, QueueAttributes};
+use trimaran_proto::{
+    message::v1::Message,
+    queue::v1::{self as wire, call::Call, completion::Data, queue_client::QueueClient},
+};
+
+use super::{About, Consumer, ConsumerOptions, Patient, Place, Producer, System, fresh_directory};
+use crate::process::{Server, free_ports};
+
+const QUEUE_MANAGER: &str = "bench";
+const NODES: [&str; 3] = ["a", "b", "c"];
+const HANDLE: u32 = 1;
+const WINDOW_BYTES: u32 = 16 * 1024 * 1024;
+const RESPONSE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// A request is closed when it has grown past this.
+const BATCH_BYTES: usize = 256 * 1024;
+const BATCH_CALLS: usize = 1000;
+
+pub struct Trimaran {
+    binary: PathBuf,
+    directory: TempDir,
+    nodes: Vec<Server>,
+    addresses: Vec<String>,
+    connection: Option<Connection>,
+}
+
+impl Trimaran {
+    pub fn new(place: &Place) -> Result<Trimaran> {
+        Ok(Trimaran {
+            binary: find_node_binary(place.node_binary.as_deref())?,
+            directory: fresh_directory(place, "trimaran")?,
+            nodes: Vec::new(),
+            addresses: Vec::new(),
+            connection: None,
+        })
+    }
+
+    fn connection(&self) -> Result<&Connection> {
+        self.connection.as_ref().context("the cluster is not started")
+    }
+
+    /// Name and address of the node that serves.
+    pub fn serving(&self) -> Result<(String, String)> {
+        match &*self.connection()?.state().borrow() {
+            ConnectionState::Connected { node, address } => Ok((node.clone(), address.clone())),
+            other => bail!("nobody serves: {other:?}"),
+        }
+    }
+
+    async fn launch(&mut self) -> Result<()> {
+        let ports = free_ports(9)?;
+        let config = self.directory.path().join("cluster.toml");
+        std::fs::write(&config, cluster_file(&ports, self.directory.path()))?;
+        for (index, name) in NODES.iter().enumerate() {
+            let mut command = Command::new(&self.binary);
+            command.arg("run").arg("--config").arg(&config).args(["--node", name]);
+            let log = self.directory.path().join(format!("{name}.log"));
+            self.nodes.push(Server::start(command, log)?);
+            self.addresses.push(format!("127.0.0.1:{}", ports[index * 3 + 1]));
+        }
+        let builder = Connection::builder(&self.addresses).queue_manager(QUEUE_MANAGER);
+        let connecting = builder.connect_within(Duration::from_secs(60)).connect();
+        tokio::pin!(connecting);
+        loop {
+            tokio::select! {
+                connection = &mut connecting => {
+                    self.connection = Some(connection?);
+                    return Ok(());
+                }
+                () = tokio::time::sleep(Duration::from_millis(200)) => {
+                    self.nodes.iter_mut().try_for_each(Server::check_alive)?;
+                }
+            }
+        }
+    }
+
+    async fn open(&self, queue: &str, output: bool) -> Result<Stream> {
+        let (_, address) = self.serving()?;
+        let mut stream = Stream::connect(&address).await?;
+        let open = wire::Open {
+            handle: HANDLE,
+            queue: queue.to_string(),
+            output,
+            input: !output,
+            ..wire::Open::default()
+        };
+        stream.ask(Call::Open(open)).await?;
+        Ok(stream)
+    }
+}
+
+impl System for Trimaran {
+    fn start(&mut self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(self.launch())
+    }
+
+    fn servers(&self) -> Vec<u32> {
+        self.nodes.iter().map(Server::pid).collect()
+    }
+
+    fn about(&self) -> About {
+        About {
+            name: "trimaran".into(),
+            version: version_of(&self.binary),
+            settings: "3 nodes, one queue manager, default cluster file; gRPC streams without TLS; puts are \
+                       acknowledged, and gets answered, after a sync on a majority"
+                .into(),
+            durable: true,
+        }
+    }
+
+    fn create_queue<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let attributes = QueueAttributes { maxdepth: Some(999_999_999), ..QueueAttributes::default() };
+            Ok(self.connection()?.admin().create_queue(queue, attributes).await?)
+        })
+    }
+
+    fn delete_queue<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            // The node closes handles of connections that are gone a moment after they are.
+            let started = Instant::now();
+            loop {
+                match self.connection()?.admin().delete_queue(queue, true).await {
+                    Err(error) if error.reason() == Some(trimaran_client::reason::OBJECT_IN_USE) => {
+                        ensure!(started.elapsed() < Duration::from_secs(10), "{error}");
+                        tokio::time::sleep(Duration::from_millis(20)).await;
+                    }
+                    result => return Ok(result?),
+                }
+            }
+        })
+    }
+
+    fn producer<'a>(&'a mut self, queue: &'a str, _window: usize) -> BoxFuture<'a, Result<Box<dyn Producer>>> {
+        Box::pin(async move {
+            let stream = self.open(queue, true).await?;
+            Ok(Box::new(StreamProducer { stream }) as Box<dyn Producer>)
+        })
+    }
+
+    fn consumer<'a>(
+        &'a mut self,
+        queue: &'a str,
+        options: ConsumerOptions,
+    ) -> BoxFuture<'a, Result<Box<dyn Consumer>>> {
+        Box::pin(async move {
+            let stream = self.open(queue, false).await?;
+            let mut consumer = StreamConsumer { stream, options, in_unit: 0, commits: 0, ready: VecDeque::new() };
+            consumer.ask_for(options.window)?;
+            Ok(Box::new(consumer) as Box<dyn Consumer>)
+        })
+    }
+
+    fn leader<'a>(&'a mut self, _queue: &'a str) -> BoxFuture<'a, Result<u32>> {
+        Box::pin(async move {
+            let (node, _) = self.serving()?;
+            let index = NODES.iter().position(|name| *name == node).context("a node of another cluster serves")?;
+            Ok(self.nodes[index].pid())
+        })
+    }
+
+    fn patient<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<Box<dyn Patient>>> {
+        Box::pin(async move {
+            let connection =
+                Connection::builder(&self.addresses).queue_manager(QUEUE_MANAGER).connect().await?;
+            let queue = connection.queue(queue);
+            Ok(Box::new(LibraryPatient { queue }) as Box<dyn Patient>)
+        })
+    }
+
+    fn directory(&self) -> PathBuf {
+        self.directory.path().to_path_buf()
+    }
+
+    fn stop(&mut self) -> Result<()> {
+        self.connection = None;
+        self.nodes.iter_mut().try_for_each(Server::stop)?;
+        self.nodes.clear();
+        self.addresses.clear();
+        Ok(())
+    }
+}
+
+struct LibraryPatient {
+    queue: trimaran_client::Queue,
+}
+
+impl Patient for LibraryPatient {
+    fn put(&mut self, body: Bytes) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            self.queue.put(trimaran_client::Message::new(body)).await?;
+            Ok(())
+        })
+    }
+}
+
+/// One session: calls go out in batches, answers come back in batches.
+struct Stream {
+    calls: mpsc::UnboundedSender<wire::SessionRequest>,
+    answers: tonic::Streaming<wire::SessionResponse>,
+    next_token: u64,
+}
+
+impl Stream {
+    async fn connect(address: &str) -> Result<Stream> {
+        let channel = channel(address).await?;
+        let (calls, requests) = mpsc::unbounded_channel();
+        let mut client = QueueClient::new(channel).max_decoding_message_size(RESPONSE_BYTES_MAX);
+        let answers = client.session(UnboundedReceiverStream::new(requests)).await?.into_inner();
+        // Tokens of messages count from 0; these stay out of their way.
+        let mut stream = Stream { calls, answers, next_token: 1 << 62 };
+        let connect = wire::Connect {
+            queue_manager: QUEUE_MANAGER.into(),
+            application_name: "trimaran-bench".into(),
+        };
+        stream.ask(Call::Connect(connect)).await?;
+        Ok(stream)
+    }
+
+    fn token(&mut self) -> u64 {
+        self.next_token += 1;
+        self.next_token
+    }
+
+    fn send(&self, calls: Vec<wire::Call>) -> Result<()> {
+        self.calls.send(wire::SessionRequest { calls }).ok().context("the session has ended")
+    }
+
+    /// One call, before any others.
+    async fn ask(&mut self, call: Call) -> Result<()> {
+        let token = self.token();
+        self.send(vec![wire::Call { token, call: Some(call) }])?;
+        let answers = self.next().await?;
+        ensure!(answers.len() == 1 && answers[0].token == token, "an answer to something that was not asked");
+        Ok(())
+    }
+
+    async fn next(&mut self) -> Result<Vec<wire::Completion>> {
+        let response = self.answers.next().await.context("the node ended the session")??;
+        for completion in &response.completions {
+            if let Some(outcome) = completion.outcome.as_ref().filter(|outcome| outcome.code != 0) {
+                bail!("refused with {}: {}", outcome.reason, outcome.text);
+            }
+        }
+        Ok(response.completions)
+    }
+}
+
+pub async fn channel(address: &str) -> Result<Channel> {
+    Endpoint::from_shared(format!("http://{address}"))?
+        .tcp_nodelay(true)
+        .initial_stream_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(WINDOW_BYTES)
+        .connect()
+        .await
+        .with_context(|| format!("connect to {address}"))
+}
+
+/// With the checksum, as the client library sends it.
+pub fn message(body: &Bytes) -> Message {
+    Message { descriptor: None, body: body.clone(), body_crc32c: Some(crc32c::crc32c(body)) }
+}
+
+struct StreamProducer {
+    stream: Stream,
+}
+
+impl Producer for StreamProducer {
+    fn send<'a>(&'a mut self, first: u64, bodies: &'a [Bytes]) -> BoxFuture<'a, Result<()>> {
+        let result = (|| {
+            let mut batch = Vec::with_capacity(bodies.len().min(BATCH_CALLS));
+            let mut bytes = 0;
+            for (token, body) in (first..).zip(bodies) {
+                let put = wire::Put {
+                    to: Some(wire::put::To::Handle(HANDLE)),
+                    message: Some(message(body)),
+                    ..wire::Put::default()
+                };
+                batch.push(wire::Call { token, call: Some(Call::Put(put)) });
+                bytes += body.len();
+                if bytes >= BATCH_BYTES || batch.len() >= BATCH_CALLS {
+                    self.stream.send(std::mem::take(&mut batch))?;
+                    bytes = 0;
+                }
+            }
+            if !batch.is_empty() {
+                self.stream.send(batch)?;
+            }
+            Ok(())
+        })();
+        Box::pin(std::future::ready(result))
+    }
+
+    fn acknowledged<'a>(&'a mut self, numbers: &'a mut Vec<u64>) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let answers = self.stream.next().await?;
+            numbers.extend(answers.into_iter().map(|answer| answer.token));
+            Ok(())
+        })
+    }
+}
+
+struct StreamConsumer {
+    stream: Stream,
+    options: ConsumerOptions,
+    /// Messages got since the last commit.
+    in_unit: usize,
+    /// Commits that are not answered.
+    commits: usize,
+    ready: VecDeque<Bytes>,
+}
+
+impl StreamConsumer {
+    fn get(&self, token: u64) -> wire::Call {
+        let get = wire::Get {
+            handle: HANDLE,
+            syncpoint: self.options.unit > 0,
+            wait_ms: -1,
+            ..wire::Get::default()
+        };
+        wire::Call { token, call: Some(Call::Get(get)) }
+    }
+
+    fn commit(&mut self) -> wire::Call {
+        self.in_unit = 0;
+        self.commits += 1;
+        wire::Call { token: self.stream.token(), call: Some(Call::Commit(wire::Commit::default())) }
+    }
+
+    fn ask_for(&mut self, count: usize) -> Result<()> {
+        let calls = (0..count)
+            .map(|_| {
+                let token = self.stream.token();
+                self.get(token)
+            })
+            .collect();
+        self.stream.send(calls)
+    }
+
+    fn take(&mut self, answers: Vec<wire::Completion>) -> Result<()> {
+        let mut calls = Vec::with_capacity(answers.len() + 1);
+        for answer in answers {
+            match answer.data {
+                Some(Data::Got(wire::Got { message: Some(message), body_parts: 0, .. })) => {
+                    self.ready.push_back(message.body);
+                    self.in_unit += 1;
+                    if self.options.unit > 0 && self.in_unit >= self.options.unit {
+                        calls.push(self.commit());
+                    }
+                    let token = self.stream.token();
+                    calls.push(self.get(token));
+                }
+                None => self.commits -= 1,
+                other => bail!("an answer that fits neither a get nor a commit: {other:?}"),
+            }
+        }
+        if calls.is_empty() { Ok(()) } else { self.stream.send(calls) }
+    }
+}
+
+impl Consumer for StreamConsumer {
+    fn receive<'a>(&'a mut self, bodies: &'a mut Vec<Bytes>) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            while self.ready.is_empty() {
+                let answers = self.stream.next().await?;
+                self.take(answers)?;
+            }
+            bodies.extend(self.ready.drain(..));
+            Ok(())
+        })
+    }
+
+    fn finish(&mut self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            if self.options.unit > 0 && self.in_unit > 0 {
+                let commit = self.commit();
+                self.stream.send(vec![commit])?;
+            }
+            while self.commits > 0 {
+                let answers = self.stream.next().await?;
+                for answer in answers {
+                    match answer.data {
+                        None => self.commits -= 1,
+                        other => bail!("a message after the last one: {other:?}"),
+                    }
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+fn cluster_file(ports: &[u16], directory: &Path) -> String {
+    let mut text = String::from("cluster = \"bench\"\n");
+    for (index, name) in NODES.iter().enumerate() {
+        let port = |which: usize| ports[index * 3 + which];
+        write!(
+            text,
+            "[[nodes]]\nname = \"{name}\"\nid = {}\npeer = \"127.0.0.1:{}\"\nclient = \"127.0.0.1:{}\"\n\
+             http = \"127.0.0.1:{}\"\n",
+            index + 1,
+            port(0),
+            port(1),
+            port(2)
+        )
+        .expect("a string takes all");
+    }
+    let directory = directory.display();
+    write!(
+        text,
+        "[[queue_managers]]\nname = \"{QUEUE_MANAGER}\"\nid = 1\n[directories]\n\
+         log = \"{directory}/{{node}}/log\"\ndata = \"{directory}/{{node}}/data\"\n"
+    )
+    .expect("a string takes all");
+    text
+}
+
+fn version_of(binary: &Path) -> String {
+    let output = Command::new(binary).arg("--version").output();
+    output.map_or_else(|error| error.to_string(), |out| String::from_utf8_lossy(&out.stdout).trim().to_string())
+}
+
+/// The binary that is given, or the one beside this program, which `cargo run` brings up to date first.
+fn find_node_binary(given: Option<&Path>) -> Result<PathBuf> {
+    if let Some(path) = given {
+        ensure!(path.is_file(), "{} is not a program", path.display());
+        return Ok(path.to_path_buf());
+    }
+    let this = std::env::current_exe()?;
+    let directory = this.parent().context("this program is in no directory")?;
+    let beside = directory.join("trimaran-node");
+    if let Some(cargo) = std::env::var_os("CARGO")
+        && directory.ends_with("release")
+    {
+        eprintln!("building trimaran-node ...");
+        let mut build = Command::new(cargo);
+        // Both packages, so that the libraries keep the features this program was built with.
+        build.args(["build", "--release", "--quiet", "-p", "trimaran-bench", "-p", "trimaran-node", "--bins"]);
+        build.current_dir(env!("CARGO_MANIFEST_DIR"));
+        ensure!(build.status()?.success(), "trimaran-node cannot be built; cargo said why above");
+    }
+    ensure!(
+        beside.is_file(),
+        "{} is not there: run `cargo build --release -p trimaran-bench -p trimaran-node --bins`, or say where the \
+         program is with --node-binary",
+        beside.display()
+    );
+    Ok(beside)
+}
