@@ -408,7 +408,8 @@ fn on_a_small_disk(directory: &Path, bytes: u64) -> Command {
 /// Ports that nobody listens on. Below the range that the kernel gives to outgoing connections, so that no client takes
 /// the port of a node that is away.
 fn free_ports(count: usize) -> Vec<u16> {
-    let mut chance = Chance::new(u64::from(std::process::id()) ^ Instant::now().elapsed().as_nanos() as u64);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let mut chance = Chance::new(u64::from(std::process::id()) ^ now.map_or(0, |now| now.as_nanos() as u64));
     let mut held = Vec::new();
     while held.len() < count {
         let port = 10_000 + chance.below(20_000) as u16;
