@@ -4,3 +4,4 @@ pub mod model;
 pub mod check;
 pub mod sim;
 pub mod script;
+pub mod process;

@@ -1,0 +1,262 @@
+//! What a node makes of damaged files, without its process: the very code that a node recovers with, over copies of a
+//! stopped node's directories.
+//!
+//! Three answers are right. *Whole*: everything is there, byte for byte (the damage hit what nobody needs, or what is
+//! kept twice). *Repaired*: the node says that something is missing and where, keeps what is good, does not vote, and
+//! fetches the rest from its peers. *Refused*: it does not start, or does not serve a row, and says where. Everything
+//! else is silent damage.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use trimaran_node::config::Config;
+use trimaran_node::consensus::{Entry, HardState};
+use trimaran_node::log_store::{LogOptions, LogStore, RaftEngineLog};
+use trimaran_node::message_store::{RocksStore, StoreOptions};
+use trimaran_node::qmgr::{Family, RowSource};
+use trimaran_node::runtime::recover::{self, Expected};
+use trimaran_node::types::{Index, QueueManagerId, SnapshotMeta};
+
+use super::faults::{self, Chance, Damage, copy_directory};
+
+/// What the files of a stopped node say when nothing is wrong with them.
+pub struct Truth {
+    /// Directory with `log` and `data`.
+    base: PathBuf,
+    expected: Vec<Expected>,
+    id: QueueManagerId,
+    hard_state: HardState,
+    store: SnapshotMeta,
+    rows: Rows,
+    entries: BTreeMap<Index, Entry>,
+    last: Index,
+}
+
+type Rows = BTreeMap<(u32, Bytes), Bytes>;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Whole,
+    Repaired { sentences: Vec<String> },
+    Refused { sentences: Vec<String> },
+    /// The one thing that must not be, and why it is that.
+    Silent { why: String },
+}
+
+/// How many of each.
+#[derive(Debug, Default)]
+pub struct Tally {
+    pub whole: u64,
+    pub repaired: u64,
+    pub refused: u64,
+    /// Of repaired and refused: those whose sentences name the very file that was damaged.
+    pub named: u64,
+    pub silent: Vec<String>,
+}
+
+impl Tally {
+    pub fn count(&mut self, damages: &[Damage], verdict: &Verdict) {
+        let sentences = match verdict {
+            Verdict::Whole => {
+                self.whole += 1;
+                return;
+            }
+            Verdict::Silent { why } => return self.silent.push(format!("{}: {why}", listed(damages))),
+            Verdict::Repaired { sentences } => {
+                self.repaired += 1;
+                sentences
+            }
+            Verdict::Refused { sentences } => {
+                self.refused += 1;
+                sentences
+            }
+        };
+        let names = |damage: &Damage| {
+            let name = damage.file.file_name().unwrap_or_default().to_string_lossy();
+            sentences.iter().any(|sentence| sentence.contains(&*name))
+        };
+        self.named += u64::from(damages.iter().any(names));
+        // A sentence that says nothing of where is as good as none.
+        let place = |damage: &Damage| damage.file.parent().map(|at| at.display().to_string()).unwrap_or_default();
+        let says_where = damages.iter().any(|damage| {
+            let place = place(damage);
+            sentences.iter().any(|sentence| sentence.contains(place.trim_end_matches("/store")))
+        });
+        if !says_where {
+            self.silent.push(format!("{}: no sentence says where: {sentences:?}", listed(damages)));
+        }
+    }
+
+    pub fn add(&mut self, other: Tally) {
+        self.whole += other.whole;
+        self.repaired += other.repaired;
+        self.refused += other.refused;
+        self.named += other.named;
+        self.silent.extend(other.silent);
+    }
+}
+
+fn listed(damages: &[Damage]) -> String {
+    damages.iter().map(Damage::to_string).collect::<Vec<_>>().join(", ")
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Tally { whole, repaired, refused, named, silent } = self;
+        let all = whole + repaired + refused + silent.len() as u64;
+        write!(
+            f,
+            "{all} damages: whole {whole} / repaired {repaired} / refused {refused} / silent {} (sentences that name the \
+             file: {named} of {})",
+            silent.len(),
+            repaired + refused
+        )
+    }
+}
+
+impl Truth {
+    /// Reads a copy of the directories of a stopped node; the copy is made in `scratch`.
+    pub fn read(cluster_file: &Path, node: &str, base: &Path, scratch: &Path) -> Truth {
+        let config = Config::load(cluster_file, Some(node), &[]).expect("the cluster file is good");
+        let expected: Vec<Expected> = config
+            .queue_managers
+            .iter()
+            .map(|(id, name)| Expected { id: *id, name: name.clone(), initial: config.first_snapshot(*id) })
+            .collect();
+        let id = expected[0].id;
+        copy_directory(base, scratch).expect("there is room for a copy");
+        let mut log = RaftEngineLog::open(log_options(scratch)).expect("the log is good");
+        let (store, started, sentences) =
+            recover::start(&mut log, store_options(scratch), &expected).expect("a stopped node can be recovered");
+        assert!(sentences.is_empty(), "nothing is wrong yet: {sentences:?}");
+        let recovered = &started[0].recovered;
+        assert!(!recovered.recovering, "a node that was stopped in good order is whole");
+        let last = recovered.entries.last().map_or(recovered.snapshot.index, |entry| entry.index);
+        let mut entries: BTreeMap<Index, Entry> =
+            recovered.entries.iter().map(|entry| (entry.index, entry.clone())).collect();
+        // Those below the store's state too: a store that is lost is rebuilt from them.
+        for index in 2..=recovered.snapshot.index.0 {
+            let index = Index(index);
+            let run = log.read(id, index, index.next(), 1).expect("the log is good");
+            entries.extend(run.into_iter().map(|entry| (entry.index, entry)));
+        }
+        let truth = Truth {
+            base: base.to_path_buf(),
+            id,
+            hard_state: recovered.hard_state.clone(),
+            store: recovered.snapshot.clone(),
+            rows: rows_of(&store, id).expect("the store is good"),
+            entries,
+            last,
+            expected,
+        };
+        drop((log, store));
+        std::fs::remove_dir_all(scratch).expect("the copy can go");
+        truth
+    }
+
+    pub fn rows(&self) -> usize {
+        self.rows.len()
+    }
+
+    pub fn entries(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// A fresh copy in `scratch`, one damage, and what the node makes of it.
+    pub fn try_one(&self, scratch: &Path, chance: &mut Chance) -> (Damage, Verdict) {
+        copy_directory(&self.base, scratch).expect("there is room for a copy");
+        let mut files = faults::used_bytes(scratch).expect("the copy can be read");
+        files.retain(|(file, _)| is_data(file));
+        let damage = faults::damage(chance, &files).expect("the copy can be damaged");
+        let verdict = catch_unwind(AssertUnwindSafe(|| self.judge(scratch)))
+            .unwrap_or_else(|_| Verdict::Silent { why: "recovery panics in place of saying what is wrong".into() });
+        let _ = std::fs::remove_dir_all(scratch);
+        (damage, verdict)
+    }
+
+    fn judge(&self, scratch: &Path) -> Verdict {
+        let mut log = match RaftEngineLog::open(log_options(scratch)) {
+            Ok(log) => log,
+            Err(error) => return Verdict::Refused { sentences: vec![error.to_string()] },
+        };
+        let (store, started, sentences) = match recover::start(&mut log, store_options(scratch), &self.expected) {
+            Ok(started) => started,
+            Err(error) => return Verdict::Refused { sentences: vec![error.to_string()] },
+        };
+        let recovered = &started[0].recovered;
+        let silent = |why: String| Verdict::Silent { why };
+
+        // Whatever came back must be what was written, also on a node that says that something is missing.
+        let mut index = recovered.snapshot.index;
+        for entry in &recovered.entries {
+            if entry.index != index.next() {
+                return silent(format!("entry {} follows entry {index}", entry.index));
+            }
+            index = entry.index;
+            match self.entries.get(&index) {
+                Some(written) if written == entry => {}
+                Some(_) => return silent(format!("entry {index} is not what was written")),
+                None => return silent(format!("entry {index} was never written, or was given up")),
+            }
+        }
+        let rows = match rows_of(&store, self.id) {
+            Ok(rows) => rows,
+            Err(text) => return Verdict::Refused { sentences: vec![text] },
+        };
+        if recovered.snapshot.index == self.store.index {
+            if recovered.snapshot != self.store {
+                return silent("the store's state carries another membership or term".into());
+            }
+            if rows != self.rows {
+                return silent(format!("{} rows in place of {}, or others", rows.len(), self.rows.len()));
+            }
+        } else if recovered.snapshot.index > self.store.index {
+            return silent(format!("the store is at {}, where it never was", recovered.snapshot.index));
+        }
+
+        if recovered.recovering {
+            return match sentences.is_empty() {
+                true => silent("the node lost something and does not say what".into()),
+                false => Verdict::Repaired { sentences },
+            };
+        }
+        if index != self.last {
+            return silent(format!("the log ends at {index} in place of {}, and the node would vote", self.last));
+        }
+        let (now, before) = (&recovered.hard_state, &self.hard_state);
+        if (now.term, now.vote) != (before.term, before.vote) {
+            return silent(format!("term and vote are {now:?} in place of {before:?}"));
+        }
+        Verdict::Whole
+    }
+}
+
+/// What a node's promise rests on: not the lock files, and not the file that only holds room.
+fn is_data(file: &Path) -> bool {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    !name.starts_with("trimaran.") && name != "LOCK" && !name.contains("ballast") && !name.starts_with("LOG")
+}
+
+fn log_options(directory: &Path) -> LogOptions {
+    LogOptions { ballast_bytes: 0, recovery_threads: 1, ..LogOptions::new(directory.join("log")) }
+}
+
+fn store_options(directory: &Path) -> StoreOptions {
+    StoreOptions::new(directory.join("data"), Arc::new(|_| Ok(1 << 40)))
+}
+
+fn rows_of(store: &RocksStore, id: QueueManagerId) -> Result<Rows, String> {
+    let mut rows = Rows::new();
+    for family in Family::ALL {
+        let mut add = |key: &[u8], value: &[u8]| {
+            rows.insert((family as u32, Bytes::copy_from_slice(key)), Bytes::copy_from_slice(value));
+        };
+        store.rows(id).scan(family, &mut add).map_err(|error| error.to_string())?;
+    }
+    Ok(rows)
+}

@@ -1,0 +1,83 @@
+//! A client written by a stranger: Python, the published protos, and nothing of ours.
+//!
+//! The stubs are generated at test time with grpcio-tools from `proto/proto`, in an environment that is made once in the
+//! target directory and kept there.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// What pip is asked for: gRPC, its compiler, and the standard clients of health and reflection.
+const PACKAGES: [&str; 4] = ["grpcio", "grpcio-tools", "grpcio-health-checking", "grpcio-reflection"];
+const PROTOS: [&str; 3] = ["message/v1/message.proto", "queue/v1/queue.proto", "admin/v1/admin.proto"];
+
+pub struct Python {
+    interpreter: PathBuf,
+    /// Generated stubs.
+    stubs: tempfile::TempDir,
+}
+
+impl Python {
+    /// Makes the environment and the stubs, or says what this machine lacks.
+    pub fn prepare() -> Result<Python, String> {
+        let directory = std::env::current_exe()
+            .ok()
+            .and_then(|test| Some(test.ancestors().nth(3)?.join("process-python")))
+            .ok_or("there is no target directory to keep Python's packages in")?;
+        let interpreter = directory.join("bin/python");
+        let imports = "import grpc, grpc_tools, grpc_health.v1, grpc_reflection.v1alpha";
+        let is_ready = || Command::new(&interpreter).args(["-c", imports]).output().is_ok_and(|o| o.status.success());
+        if !is_ready() {
+            let make = Command::new("python3").args(["-m", "venv", "--clear"]).arg(&directory).output();
+            let make = make.map_err(|error| {
+                format!("python3: {error}; install it (Debian: apt install python3 python3-venv)")
+            })?;
+            check(&make, "python3 -m venv fails; install it (Debian: apt install python3-venv)")?;
+            let install = Command::new(&interpreter)
+                .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+                .args(PACKAGES)
+                .output()
+                .map_err(|error| format!("{}: {error}", interpreter.display()))?;
+            let text = format!(
+                "pip cannot install {}; it needs a way to a package index (see PIP_INDEX_URL, HTTPS_PROXY)",
+                PACKAGES.join(", ")
+            );
+            check(&install, &text)?;
+        }
+        let stubs = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let protos = workspace().join("proto/proto");
+        let generated = Command::new(&interpreter)
+            .args(["-m", "grpc_tools.protoc"])
+            .arg(format!("-I{}", protos.display()))
+            .arg(format!("--python_out={}", stubs.path().display()))
+            .arg(format!("--grpc_python_out={}", stubs.path().display()))
+            .args(PROTOS)
+            .output()
+            .map_err(|error| format!("{}: {error}", interpreter.display()))?;
+        check(&generated, "the published protos cannot be compiled for Python")?;
+        fs::copy(workspace().join("tests/python/stranger.py"), stubs.path().join("stranger.py"))
+            .map_err(|error| format!("tests/python/stranger.py: {error}"))?;
+        Ok(Python { interpreter, stubs })
+    }
+
+    /// Runs the stranger's program with these nodes.
+    pub fn run(&self, addresses: &[String]) -> Output {
+        Command::new(&self.interpreter)
+            .arg("stranger.py")
+            .args(addresses)
+            .current_dir(self.stubs.path())
+            .output()
+            .unwrap_or_else(|error| panic!("{}: {error}", self.interpreter.display()))
+    }
+}
+
+fn check(output: &Output, text: &str) -> Result<(), String> {
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(format!("{text}\n{}", String::from_utf8_lossy(&output.stderr))),
+    }
+}
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests crate lies in the workspace").to_path_buf()
+}

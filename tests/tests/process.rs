@@ -1,0 +1,652 @@
+//! Stories of real processes: nodes are killed, stopped, replaced, damaged and filled up, and nothing that was promised is
+//! lost. Run with `--test-threads=1`; the programs must be built (`cargo build --workspace --bins`).
+//!
+//! How much is done can be set: `TRIMARAN_KILLS`, `TRIMARAN_PASS_BYTES`, `TRIMARAN_DAMAGES`, `TRIMARAN_DAMAGED_STARTS`,
+//! `TRIMARAN_QUEUED`, `TRIMARAN_SEED`; `TRIMARAN_PROGRAMS` names a directory with other programs, optimised ones for
+//! example.
+
+use std::fs;
+use std::path::Path;
+use std::pin::pin;
+use std::process::Output;
+use std::time::{Duration, Instant};
+
+use tokio_stream::StreamExt;
+use trimaran_client::{Connection, Message, Queue, QueueAttributes, reason};
+use trimaran_tests::process::cluster::{QUEUE_MANAGER, http_get, http_status};
+use trimaran_tests::process::damage::{Tally, Truth};
+use trimaran_tests::process::faults::{self, Chance};
+use trimaran_tests::process::ledger::{self, Load, SHARED, body_of, read_body};
+use trimaran_tests::process::python::Python;
+use trimaran_tests::process::{Cluster, Plan, amount, run_program, seed};
+
+const QUEUE: &str = "HA.QUEUE";
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn settings(settings: &[&str]) -> Vec<String> {
+    settings.iter().map(|setting| (*setting).to_owned()).collect()
+}
+
+async fn create(connection: &Connection, queue: &str) {
+    let attributes = QueueAttributes { maxdepth: Some(10_000_000), ..QueueAttributes::default() };
+    connection.admin().create_queue(queue, attributes).await.expect("a new queue can be created");
+}
+
+/// Puts messages `first` to before `until` of stream 0 and waits until the last is safe.
+async fn put_numbers(queue: &Queue, first: u64, until: u64, size: usize) {
+    let mut answers = std::collections::VecDeque::new();
+    for number in first..until {
+        answers.push_back(queue.start_put(Message::new(body_of(0, number, size))).await.expect("a put can be sent"));
+        if answers.len() > 500 {
+            answers.pop_front().expect("there are 500").await.expect("a put is acknowledged");
+        }
+    }
+    for answer in answers {
+        answer.await.expect("a put is acknowledged");
+    }
+}
+
+/// The numbers that a browse finds, each body checked byte by byte.
+async fn browse_numbers(queue: &Queue) -> Vec<u64> {
+    let mut messages = pin!(queue.browse());
+    let mut numbers = Vec::new();
+    while let Some(message) = messages.next().await {
+        let message = message.expect("a queue can be browsed");
+        numbers.push(read_body(&message.body).expect("a body is what was put").1);
+    }
+    numbers
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+// ---- the leader dies, and then everybody ----
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_leader_is_killed_again_and_again_and_the_ledger_balances() {
+    let mut chance = Chance::new(seed());
+    let mut cluster = Cluster::start(Plan::default());
+    let mut load = Load::start(&cluster, 4, &mut chance).await;
+
+    let kills = amount("TRIMARAN_KILLS", 20);
+    let mut outages = Vec::new();
+    for _ in 0..kills {
+        tokio::time::sleep(chance.between(100, 1300)).await;
+        let leader = cluster.wait_serving(seconds(30));
+        let before = load.ledger.acknowledged();
+        cluster.kill(leader);
+        let begun = Instant::now();
+        tokio::time::sleep(chance.between(0, 400)).await;
+        cluster.start_node(leader);
+        cluster.wait_serving(seconds(30));
+        while load.ledger.acknowledged() == before && begun.elapsed() < seconds(30) {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        outages.push(begun.elapsed());
+    }
+    outages.sort();
+    println!(
+        "leader killed {kills} times; until puts were answered again: half within {:?}, the longest {:?}",
+        outages[outages.len() / 2],
+        outages[outages.len() - 1]
+    );
+
+    // Every process at once, with messages standing on the queues and puts in flight.
+    load.pause_consumers(true);
+    tokio::time::sleep(seconds(1)).await;
+    for node in 0..3 {
+        cluster.signal(node, libc::SIGKILL);
+    }
+    for node in 0..3 {
+        cluster.kill(node);
+    }
+    for node in 0..3 {
+        cluster.start_node(node);
+    }
+    cluster.wait_serving(seconds(30));
+    println!("every process killed at once with {} messages standing, and started again", load.ledger.standing());
+
+    load.stop_producers(seconds(60)).await;
+    let connection = cluster.connect().await;
+    let browsed = ledger::check_order(&connection.queue(SHARED), &load.ledger).await;
+    load.drain(seconds(30)).await;
+    ledger::check_receipts(&connection, &load.ledger).await;
+    println!("{browsed} messages stood in order on {SHARED}");
+    cluster.wait_all_in_sync(seconds(30)).await;
+    load.ledger.balance().assert_even();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_hangs_is_replaced_and_does_no_harm_when_it_wakes() {
+    let mut chance = Chance::new(seed());
+    let mut cluster = Cluster::start(Plan::default());
+    let mut load = Load::start(&cluster, 2, &mut chance).await;
+    for _ in 0..3 {
+        tokio::time::sleep(chance.between(300, 900)).await;
+        let leader = cluster.wait_serving(seconds(30));
+        cluster.signal(leader, libc::SIGSTOP);
+        let begun = Instant::now();
+        let next = loop {
+            // The one that hangs takes connections and does not answer.
+            match (0..3).find(|node| {
+                *node != leader && http_status(&cluster.nodes[*node].http, "/health/active") == Some(200)
+            }) {
+                Some(next) => break next,
+                None => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
+            assert!(begun.elapsed() < seconds(30), "nobody takes over from a leader that hangs");
+        };
+        println!("node {} serves {:?} after {} hung", cluster.nodes[next].name, begun.elapsed(), cluster.nodes[leader].name);
+        tokio::time::sleep(chance.between(0, 2000)).await;
+        cluster.signal(leader, libc::SIGCONT);
+    }
+    load.stop_producers(seconds(60)).await;
+    load.drain(seconds(30)).await;
+    load.ledger.balance().assert_even();
+}
+
+// ---- a node that was away ----
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_was_away_catches_up_by_log() {
+    catch_up(amount("TRIMARAN_PASS_BYTES", 128 << 20) / 4, "limits.log_retain_bytes=4GiB").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_was_away_catches_up_by_snapshot() {
+    catch_up(amount("TRIMARAN_PASS_BYTES", 128 << 20), "limits.log_retain_bytes=8MiB").await;
+}
+
+/// So many bytes pass while a node is away; an eighth of them stays on the queue.
+async fn catch_up(pass_bytes: u64, retain: &str) {
+    const SIZE: usize = 32 << 10;
+    let mut cluster =
+        Cluster::start(Plan { settings: settings(&[retain, "limits.window_bytes=8MiB"]), ..Plan::default() });
+    let connection = cluster.connect().await;
+    create(&connection, QUEUE).await;
+    let queue = connection.queue(QUEUE);
+    put_numbers(&queue, 0, 50, SIZE).await;
+    cluster.wait_all_in_sync(seconds(30)).await;
+
+    let leader = cluster.wait_serving(seconds(30));
+    let away = (leader + 1) % 3;
+    cluster.kill(away);
+    let begun = Instant::now();
+    let count = pass_bytes / SIZE as u64;
+    let stays = count / 8;
+    let mut consumed = 0;
+    for first in (50..50 + count).step_by(250) {
+        let until = (first + 250).min(50 + count);
+        put_numbers(&queue, first, until, SIZE).await;
+        while until - consumed > stays {
+            let message = queue.get(seconds(10)).await.expect("a get is answered").expect("there are messages");
+            assert_eq!(read_body(&message.body).expect("a body is what was put").1, consumed);
+            consumed += 1;
+        }
+    }
+    let passed = begun.elapsed();
+    // The log is cut behind what the stores have on disk, which takes a moment.
+    tokio::time::sleep(seconds(2)).await;
+
+    let begun = Instant::now();
+    cluster.start_node(away);
+    let heard = cluster.wait_in_sync(away, seconds(120)).await.unwrap_or_else(|text| panic!("{text}"));
+    println!(
+        "{} MB passed in {passed:.1?}; node {} was in sync {:.1?} after its start, by way of {heard:?}",
+        (count * SIZE as u64) / 1_000_000,
+        cluster.nodes[away].name,
+        begun.elapsed()
+    );
+
+    // It has everything itself: it serves with only one of the others left.
+    connection.admin().switch(&cluster.nodes[away].name).await.expect("a node in sync can take over");
+    cluster.kill(leader);
+    assert_eq!(cluster.wait_serving(seconds(30)), away);
+    let numbers = browse_numbers(&queue).await;
+    assert_eq!(numbers, (consumed..50 + count).collect::<Vec<_>>(), "what stands on the queue");
+}
+
+// ---- nodes come and go ----
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_are_replaced_added_and_removed_under_load() {
+    let mut chance = Chance::new(seed());
+    let mut cluster = Cluster::start(Plan { joining: 2, ..Plan::default() });
+    let mut load = Load::start(&cluster, 2, &mut chance).await;
+    let connect = cluster.addresses().join(",");
+    let node = |arguments: &[&str]| {
+        let begun = Instant::now();
+        let output = run_program("trimaran", &[&["--connect", &connect, "node"], arguments].concat(), "");
+        let arguments = arguments.join(" ");
+        assert!(output.status.success(), "trimaran node {arguments}: {}", text(&output));
+        println!("trimaran node {arguments}: {:.1?}", begun.elapsed());
+    };
+    tokio::time::sleep(seconds(1)).await;
+
+    // c goes, d comes; what is replaced is not the leader the first time.
+    let leader = cluster.wait_serving(seconds(30));
+    let old = (leader + 1) % 3;
+    cluster.start_node(3);
+    let [old_name, d] = [cluster.nodes[old].name.clone(), "d".to_owned()];
+    let (peer, client) = (cluster.nodes[3].peer.clone(), cluster.nodes[3].client.clone());
+    let before = load.ledger.acknowledged();
+    node(&["replace", &old_name, &d, "--id", "4", "--peer", &peer, "--client", &client]);
+    assert!(load.ledger.acknowledged() > before, "messages flow while a node is replaced");
+    cluster.wait_in_sync(3, seconds(30)).await.unwrap_or_else(|text| panic!("{text}"));
+    cluster.stop(old);
+
+    cluster.start_node(4);
+    let (peer, client) = (cluster.nodes[4].peer.clone(), cluster.nodes[4].client.clone());
+    node(&["add", "e", "--id", "5", "--peer", &peer, "--client", &client]);
+    cluster.wait_in_sync(4, seconds(30)).await.unwrap_or_else(|text| panic!("{text}"));
+    let status = cluster.status().await.expect("a node serves");
+    assert_eq!(status.quorum_of, 4, "{status:?}");
+
+    // The leader itself is removed.
+    let leader = cluster.wait_serving(seconds(30));
+    let name = cluster.nodes[leader].name.clone();
+    node(&["remove", &name]);
+    cluster.kill(leader);
+    cluster.wait_serving(seconds(30));
+    let status = cluster.status().await.expect("a node serves");
+    assert_eq!(status.quorum_of, 3, "{status:?}");
+    assert!(status.instances.iter().all(|instance| instance.node != name && instance.node != old_name), "{status:?}");
+
+    // The new ones carry it when another one dies.
+    let leader = cluster.wait_serving(seconds(30));
+    cluster.kill(leader);
+    cluster.wait_serving(seconds(30));
+    load.stop_producers(seconds(60)).await;
+    load.drain(seconds(30)).await;
+    let connection = cluster.connect().await;
+    ledger::check_receipts(&connection, &load.ledger).await;
+    load.ledger.balance().assert_even();
+}
+
+// ---- damaged files ----
+
+/// A cluster with messages in the log, in the message store and in both, and the truth about them.
+async fn a_cluster_with_history() -> (Cluster, Vec<u64>) {
+    let mut cluster = Cluster::start(Plan { settings: settings(&["limits.window_bytes=1MiB"]), ..Plan::default() });
+    let connection = cluster.connect().await;
+    create(&connection, QUEUE).await;
+    let queue = connection.queue(QUEUE);
+    put_numbers(&queue, 0, 1500, 2000).await;
+    for _ in 0..500 {
+        queue.get(seconds(5)).await.expect("a get is answered").expect("there are messages");
+    }
+    cluster.wait_all_in_sync(seconds(30)).await;
+    // Stopped in good order, a node has flushed its store; what comes later is in its log alone.
+    for node in 0..3 {
+        cluster.stop(node);
+    }
+    for node in 0..3 {
+        cluster.start_node(node);
+    }
+    cluster.wait_serving(seconds(30));
+    put_numbers(&queue, 1500, 1900, 1000).await;
+    cluster.wait_all_in_sync(seconds(30)).await;
+    (cluster, (500..1900).collect())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_damages_are_repaired_or_refused_and_none_is_silent() {
+    let mut chance = Chance::new(seed());
+    let (mut cluster, _) = a_cluster_with_history().await;
+    let leader = cluster.wait_serving(seconds(30));
+    let node = (leader + 1) % 3;
+    let directory = cluster.node_directory(node);
+    cluster.kill(node);
+    for node in 0..3 {
+        cluster.kill(node);
+    }
+
+    let work = tempfile::tempdir().expect("a directory in /tmp");
+    let truth = Truth::read(&cluster.config(), &cluster.nodes[node].name, &directory, &work.path().join("truth"));
+    println!("the node's files: {} rows in the store, {} entries in the log", truth.rows(), truth.entries());
+    assert!(truth.rows() > 1000 && truth.entries() > 10, "there is something to damage");
+
+    let damages = amount("TRIMARAN_DAMAGES", 1000_u64);
+    let chances = [Chance::new(chance.next()), Chance::new(chance.next())];
+    let tally = std::thread::scope(|scope| {
+        let workers: Vec<_> = chances
+            .into_iter()
+            .enumerate()
+            .map(|(worker, mut chance)| {
+                let (truth, scratch) = (&truth, work.path().join(worker.to_string()));
+                scope.spawn(move || {
+                    let mut tally = Tally::default();
+                    for _ in 0..damages / 2 {
+                        let (damage, verdict) = truth.try_one(&scratch, &mut chance);
+                        tally.count(&[damage], &verdict);
+                    }
+                    tally
+                })
+            })
+            .collect();
+        let mut all = Tally::default();
+        for worker in workers {
+            all.add(worker.join().expect("a worker does not panic"));
+        }
+        all
+    });
+    println!("in this process, with the node's own recovery: {tally}");
+    assert!(tally.silent.is_empty(), "{}", tally.silent.join("\n"));
+    assert!(tally.repaired + tally.refused > damages / 10, "the damage must hurt, or nothing is tested: {tally}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_node_that_is_started_repairs_itself_or_refuses() {
+    let mut chance = Chance::new(seed());
+    let (mut cluster, truth) = a_cluster_with_history().await;
+    let connection = cluster.connect().await;
+    let queue = connection.queue(QUEUE);
+    let node = (cluster.wait_serving(seconds(30)) + 1) % 3;
+    let name = cluster.nodes[node].name.clone();
+
+    let starts = amount("TRIMARAN_DAMAGED_STARTS", 8_u64);
+    let (mut damages, mut repaired, mut refused, mut unharmed) = (0, 0, 0, 0);
+    for round in 0..starts {
+        cluster.wait_in_sync(node, seconds(60)).await.unwrap_or_else(|text| panic!("{text}"));
+        // Killed or stopped: what lies on the disk differs.
+        if round % 2 == 0 {
+            cluster.kill(node);
+        } else {
+            cluster.stop(node);
+        }
+        let directory = cluster.node_directory(node);
+        let mut hurt = Vec::new();
+        for _ in 0..4 {
+            let mut files = faults::used_bytes(&directory).expect("the node's files can be read");
+            files.retain(|(file, _)| {
+                let name = file.file_name().unwrap_or_default().to_string_lossy();
+                !name.starts_with("trimaran.") && !name.contains("ballast") && !name.starts_with("LOG")
+            });
+            hurt.push(faults::damage(&mut chance, &files).expect("the node's files can be changed").to_string());
+            damages += 1;
+        }
+        cluster.start_node(node);
+        let mut again = 0;
+        loop {
+            match cluster.wait_in_sync(node, Duration::from_millis(200)).await {
+                Ok(_) => break,
+                Err(text) if cluster.is_running(node) => {
+                    again += 1;
+                    assert!(again < 300, "{text}, damaged: {hurt:?}");
+                }
+                Err(_) => {
+                    // It refused, and says why; its own word is that the next start mends it.
+                    let exit = cluster.wait_exit(node, seconds(1)).expect("it has ended");
+                    let place = directory.display().to_string();
+                    assert!(
+                        exit.log.contains(&place) && exit.status.code().is_some_and(|code| (10..20).contains(&code)),
+                        "ended with {} without a sentence that says where, damaged: {hurt:?}\n{}",
+                        exit.status,
+                        exit.log
+                    );
+                    refused += 1;
+                    cluster.start_node(node);
+                }
+            }
+        }
+        let log = cluster.log_since_start(node);
+        if log.contains("WARN") && log.contains(&directory.display().to_string()) { repaired += 1 } else { unharmed += 1 }
+
+        // Now it serves, and everything comes from its own files and memory.
+        connection.admin().switch(&name).await.expect("a node in sync can take over");
+        let begun = Instant::now();
+        while cluster.serving() != Some(node) && begun.elapsed() < seconds(10) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(cluster.serving(), Some(node));
+        assert_eq!(browse_numbers(&queue).await, truth, "damaged: {hurt:?}");
+    }
+    println!(
+        "real processes: {damages} damages in {starts} starts: repaired {repaired} / refused {refused} / unharmed \
+         {unharmed} / silent 0"
+    );
+}
+
+// ---- a stranger's client ----
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn python_sends_browses_and_receives_from_the_published_protos_alone() {
+    let python = Python::prepare().unwrap_or_else(|text| panic!("{text}"));
+    let cluster = Cluster::start(Plan::default());
+    let output = python.run(&cluster.addresses());
+    println!("{}", text(&output).trim_end());
+    assert!(output.status.success(), "the stranger's program fails");
+}
+
+// ---- many messages, and no room ----
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_with_many_queued_messages_starts_quickly() {
+    let queued = amount("TRIMARAN_QUEUED", 100_000_u64);
+    let mut cluster = Cluster::start(Plan::default());
+    let connection = cluster.connect().await;
+    create(&connection, QUEUE).await;
+    let begun = Instant::now();
+    put_numbers(&connection.queue(QUEUE), 0, queued, 100).await;
+    println!("{queued} messages of 100 bytes put in {:.1?}", begun.elapsed());
+    cluster.wait_all_in_sync(seconds(60)).await;
+    connection.close().await;
+    for node in 0..3 {
+        cluster.stop(node);
+    }
+    let begun = Instant::now();
+    for node in 0..3 {
+        cluster.start_node(node);
+    }
+    let connection = cluster.builder().connect_within(seconds(120)).connect().await.expect("a node serves");
+    let served = begun.elapsed();
+    let message = connection.queue(QUEUE).get(seconds(60)).await.expect("a get is answered").expect("there is one");
+    let first = begun.elapsed();
+    assert_eq!(read_body(&message.body), Ok((0, 0)));
+    for node in 0..3 {
+        let took = cluster.log_since_start(node);
+        let took = took.lines().find(|line| line.contains("stores are open")).unwrap_or_default().to_owned();
+        println!("node {}: {took}", cluster.nodes[node].name);
+    }
+    println!("start of three nodes with {queued} queued: served after {served:.2?}, first get after {first:.2?}");
+    let depth = connection.admin().show_queues(QUEUE).await.expect("a queue can be shown");
+    assert_eq!(depth[0].status.as_ref().map(|status| status.depth), Some(queued - 1));
+    let allowed = seconds(10) + Duration::from_micros(20 * queued);
+    assert!(first < allowed, "the first get came after {first:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_stops_puts_and_only_puts_and_they_resume_by_themselves() {
+    let small = 0;
+    let plan = Plan {
+        small_disk: Some((small, 600 << 20)),
+        settings: settings(&["limits.disk_reserve_bytes=64MiB"]),
+        ..Plan::default()
+    };
+    let mut cluster = Cluster::start(plan);
+    let connection = cluster.connect().await;
+    create(&connection, QUEUE).await;
+    let queue = connection.queue(QUEUE);
+    cluster.wait_all_in_sync(seconds(30)).await;
+    if cluster.wait_serving(seconds(10)) != small {
+        connection.admin().switch(&cluster.nodes[small].name).await.expect("a node in sync can take over");
+    }
+    put_numbers(&queue, 0, 200, 10_000).await;
+    assert_eq!(cluster.wait_serving(seconds(10)), small);
+
+    let file = faults::fill_device(&cluster.node_directory(small)).expect("a device can be filled");
+    let begun = Instant::now();
+    let mut next = 200;
+    let refusal = loop {
+        match queue.put(Message::new(body_of(0, next, 10_000))).await {
+            Ok(_) => next += 1,
+            Err(error) => break error,
+        }
+        assert!(begun.elapsed() < seconds(20), "puts are still taken {:?} after the disk was full", begun.elapsed());
+    };
+    println!("{} more puts, then after {:.1?}: {refusal}", next - 200, begun.elapsed());
+    assert!(
+        matches!(refusal.reason(), Some(reason::STORAGE_MEDIUM_FULL | reason::RESOURCE_PROBLEM)),
+        "puts are refused with {refusal}"
+    );
+    let status = cluster.status().await.expect("the node still serves");
+    assert!(!status.puts_refused.is_empty(), "status says why puts are refused: {status:?}");
+    for number in 0..100 {
+        let message = queue.get(seconds(10)).await.expect("gets still work").expect("there are messages");
+        assert_eq!(read_body(&message.body), Ok((0, number)));
+    }
+    assert!(cluster.is_running(small), "a full disk does not end the node");
+
+    fs::remove_file(file).expect("the file can be removed");
+    let begun = Instant::now();
+    while queue.put(Message::new(body_of(0, next, 10_000))).await.is_err() {
+        assert!(begun.elapsed() < seconds(20), "puts do not resume");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    println!("puts were taken again {:.1?} after there was room", begun.elapsed());
+    assert_eq!(browse_numbers(&queue).await, (100..=next).collect::<Vec<_>>());
+    let served_by = cluster.serving();
+    println!("served by node {} in the end", served_by.map_or("-", |node| &cluster.nodes[node].name));
+}
+
+// ---- the walkthrough ----
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_walkthrough_holds_with_the_active_node_killed_in_between() {
+    let mut cluster = Cluster::start(Plan::default());
+    let connect = cluster.addresses().join(",");
+    let trimaran = |arguments: &[&str], input: &str| {
+        let output = run_program("trimaran", &[&["--connect", &connect], arguments].concat(), input);
+        assert!(output.status.success(), "trimaran {}: {}", arguments.join(" "), text(&output));
+        text(&output)
+    };
+    trimaran(&["queue", "create", QUEUE], "");
+    let sent = trimaran(&["send", QUEUE, "--channel", "HA.CHANNEL"], "Hello\nThis\nis\na\ntest\n\n");
+    assert!(sent.contains(QUEUE_MANAGER) && sent.contains("HA.CHANNEL") && sent.contains("done: 5"), "{sent}");
+
+    let received = trimaran(&["receive", QUEUE], "y\ny\ny\ny\nn\n");
+    let at: Vec<_> = ["Hello", "This", "is", "a", "test", "4 of 5", "2033"]
+        .iter()
+        .map(|word| received.find(word).unwrap_or_else(|| panic!("no {word} in:\n{received}")))
+        .collect();
+    assert!(at.first() < at.last(), "{received}");
+
+    let leader = cluster.wait_serving(seconds(30));
+    cluster.kill(leader);
+    let again = trimaran(&["receive", QUEUE], "n\n");
+    assert!(again.contains("test") && !again.contains("Hello") && again.contains("0 of 1"), "{again}");
+
+    cluster.start_node(leader);
+    cluster.wait_in_sync(leader, seconds(30)).await.unwrap_or_else(|text| panic!("{text}"));
+    let last = trimaran(&["receive", QUEUE, "--yes"], "");
+    assert!(last.contains("test") && last.contains("1 of 1"), "{last}");
+    let status = trimaran(&["--json", "status", "--check"], "");
+    assert!(status.contains("\"in_sync\""), "{status}");
+    // Each node tells the three states apart.
+    let leader = cluster.wait_serving(seconds(30));
+    for node in 0..3 {
+        let expected = if node == leader { "\"active\"" } else { "\"replica\"" };
+        let (code, body) = http_get(&cluster.nodes[node].http, "/health/ready").expect("every node answers");
+        assert!(code == 200 && body.contains(expected), "node {node}: {code} {body}");
+        let (code, page) = http_get(&cluster.nodes[node].http, "/metrics").expect("every node answers");
+        assert!(code == 200 && page.contains("trimaran_"), "node {node}: {code}");
+    }
+    // A planned stop hands over and ends well.
+    let exit = cluster.stop(leader);
+    assert!(exit.status.success(), "{}\n{}", exit.status, exit.log);
+    assert_ne!(cluster.wait_serving(seconds(10)), leader);
+}
+
+#[test]
+fn check_says_what_is_wrong_and_run_refuses_it() {
+    let cluster = Cluster::prepare(Plan::default());
+    let good = fs::read_to_string(cluster.config()).expect("the cluster file was written");
+    let path = cluster.config().with_file_name("bad.toml");
+    let file = path.display().to_string();
+    let refused = |command: &str, text_of_file: &str, node: &str, words: &[&str]| {
+        fs::write(&path, text_of_file).expect("the directory can be written");
+        let output = run_program("trimaran-node", &[command, "--config", &file, "--node", node], "");
+        let said = text(&output);
+        assert!(!output.status.success(), "{command} takes {words:?}:\n{said}");
+        for word in words {
+            assert!(said.contains(word), "{command} does not say {word:?}:\n{said}");
+        }
+    };
+    let client = &cluster.nodes[0].client;
+    for command in ["check", "run"] {
+        refused(command, "cluster = ", "a", &["bad.toml", "line 1"]);
+        refused(command, &good, "z", &["--node z", "a, b, c"]);
+        refused(command, &good.replace("id = 2", "id = 1"), "a", &["bad.toml", "two nodes have the id 1"]);
+        refused(command, &good.replace(client.as_str(), "127.0.0.1"), "a", &["host:port"]);
+        refused(command, &good.replace("[directories]", "[timing]\nprofile = \"warp\"\n[directories]"), "a", &["warp"]);
+        // Other machines could read and write.
+        let open = good.replace(client.as_str(), "0.0.0.0:7201");
+        refused(command, &open, "a", &["not loopback", "trimaran certs init", "insecure = true"]);
+    }
+    // What the file cannot know: a port that somebody has, and a place that cannot be written.
+    let holder = std::net::TcpListener::bind(client).expect("the port is free");
+    refused("check", &good, "a", &[client]);
+    refused("run", &good, "a", &[client, "exit status 11"]);
+    drop(holder);
+    let nowhere = good.replace("log = \"", "log = \"/proc/nowhere");
+    refused("check", &nowhere, "a", &["/proc/nowhere"]);
+    refused("run", &nowhere, "a", &["/proc/nowhere", "exit status 12"]);
+
+    fs::write(&path, &good).expect("the directory can be written");
+    let output = run_program("trimaran-node", &["check", "--config", &file, "--node", "a"], "");
+    assert!(output.status.success(), "{}", text(&output));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_certificates_nobody_comes_in_without_one() {
+    let place = tempfile::tempdir().expect("a directory in /tmp");
+    let certificates = place.path().join("certs");
+    let out = certificates.display().to_string();
+    let hosts = "a=127.0.0.1,b=127.0.0.1,c=127.0.0.1";
+    let made = run_program(
+        "trimaran",
+        &["certs", "init", "--cluster", "process", "--nodes", hosts, "--users", "admin", "--out", &out],
+        "",
+    );
+    assert!(made.status.success(), "{}", text(&made));
+    let mut cluster = Cluster::start(Plan { certificates: Some(certificates.clone()), ..Plan::default() });
+    let connection = cluster.connect().await;
+    create(&connection, QUEUE).await;
+    connection.queue(QUEUE).put("secret").await.expect("a client with a certificate can put");
+
+    // The command, with files.
+    let connect = cluster.addresses().join(",");
+    let at = |name: &str| certificates.join(name).display().to_string();
+    let (ca, certificate, key) = (at("ca.pem"), at("user-admin.pem"), at("user-admin.key"));
+    let with = ["--connect", &connect, "--tls-ca", &ca, "--tls-cert", &certificate, "--tls-key", &key, "browse", QUEUE];
+    let browsed = run_program("trimaran", &with, "");
+    assert!(browsed.status.success() && text(&browsed).contains("secret"), "{}", text(&browsed));
+
+    // Without TLS; with TLS and no certificate of its own; with one of another authority.
+    let refused = |arguments: &[&str]| {
+        let arguments = [&["--connect", &connect, "--within", "3s"], arguments, &["get", QUEUE]].concat();
+        let output = run_program("trimaran", &arguments, "");
+        assert!(!output.status.success() && !text(&output).contains("secret"), "{}", text(&output));
+    };
+    refused(&[]);
+    refused(&["--tls-ca", &ca]);
+    let other = place.path().join("other");
+    let out = other.display().to_string();
+    let made = run_program("trimaran", &["certs", "init", "--cluster", "process", "--nodes", hosts, "--out", &out], "");
+    assert!(made.status.success(), "{}", text(&made));
+    let foreign = |name: &str| other.join(name).display().to_string();
+    refused(&["--tls-ca", &ca, "--tls-cert", &foreign("user-admin.pem"), "--tls-key", &foreign("user-admin.key")]);
+
+    // It survives its leader like any other.
+    let leader = cluster.wait_serving(seconds(30));
+    cluster.kill(leader);
+    let message = connection.queue(QUEUE).get(seconds(20)).await.expect("a get is answered").expect("there is one");
+    assert_eq!(message.as_text(), Some("secret"));
+
+    // The other side of it: a node without certificates does not talk to these.
+    assert!(Path::new(&ca).exists());
+}
