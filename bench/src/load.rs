@@ -282,7 +282,8 @@ async fn measure(system: &mut dyn System, work: &Work, run: u32, queues: &[Strin
     });
     finished.await.context("acknowledgements stay away for a minute")??;
     if work.kind == Kind::Put {
-        start_consumers(system, work, work.consumers.max(queues.len()), queues, &shared, &mut consumers).await?;
+        start_consumers(system, work, work.consumers.max(queues.len()), queues, &shared, &mut consumers)
+            .await?;
     }
     drain(&shared, &mut consumers).await?;
 
@@ -612,7 +613,8 @@ mod tests {
 
     #[test]
     fn shares_of_an_even_stream_interleave() {
-        let share = |index: u64| Share { start_ns: 1000 + index * 10, every_ns: 20.0, wake: Arc::new(Notify::new()) };
+        let share =
+            |index: u64| Share { start_ns: 1000 + index * 10, every_ns: 20.0, wake: Arc::new(Notify::new()) };
         let (first, second) = (share(0), share(1));
         assert_eq!((first.due_until(999), first.due_until(1000), first.due_until(1019)), (0, 1, 1));
         assert_eq!(first.due_until(1020), 2);

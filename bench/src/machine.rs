@@ -170,9 +170,10 @@ pub fn describe() -> String {
         .find_map(|line| line.strip_prefix("model name")?.split_once(':'))
         .map_or("unknown CPU", |(_, name)| name.trim())
         .to_string();
-    let memory = read("/proc/meminfo").lines().next().map_or(0, |line| {
-        first_number(line.trim_start_matches("MemTotal:")) / 1024 / 1024
-    });
+    let memory = read("/proc/meminfo")
+        .lines()
+        .next()
+        .map_or(0, |line| first_number(line.trim_start_matches("MemTotal:")) / 1024 / 1024);
     let load = read("/proc/loadavg").split_whitespace().next().unwrap_or("?").to_string();
     format!("{cpus} CPUs ({model}), {memory} GiB, Linux {kernel}, load {load} at the start")
 }

@@ -172,7 +172,8 @@ impl RunArguments {
 fn main() -> ExitCode {
     // Everything of this program on one thread: it shares the CPUs with what it measures.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let outcome = runtime.map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(run(Arguments::parse())));
+    let outcome =
+        runtime.map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(run(Arguments::parse())));
     match outcome {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
@@ -208,7 +209,9 @@ async fn run(arguments: Arguments) -> Result<bool> {
             println!("systems:");
             system::NAMES.iter().for_each(|(name, what)| println!("  {name:<16} {what}"));
             println!("scenarios:");
-            scenario::all().iter().for_each(|scenario| println!("  {:<16} {}", scenario.name, scenario.title));
+            scenario::all()
+                .iter()
+                .for_each(|scenario| println!("  {:<16} {}", scenario.name, scenario.title));
             Ok(true)
         }
     }
@@ -225,8 +228,7 @@ async fn compare(place: &Place, arguments: &CompareArguments) -> Result<bool> {
     std::fs::create_dir_all(&arguments.out)?;
     let json = arguments.out.join("comparison.json");
     let html = arguments.out.join("comparison.html");
-    let mut comparison =
-        compare::run(place, &arguments.systems, &scenarios, arguments.rounds, &json).await?;
+    let mut comparison = compare::run(place, &arguments.systems, &scenarios, arguments.rounds, &json).await?;
     if arguments.failover {
         let names: Vec<String> = comparison.systems.iter().map(|about| about.name.clone()).collect();
         comparison.gaps = fail_over(place, &names, &[Fault::Kill, Fault::Stop], arguments.rounds).await;

@@ -36,15 +36,22 @@ pub fn nats_server() -> Result<PathBuf> {
 /// The folder that RabbitMQ runs in, as its root.
 pub fn rabbitmq_root() -> Result<PathBuf> {
     let root = sid()?;
-    ensure!(root.join("usr/lib/rabbitmq/bin/rabbitmq-server").is_file(), "RabbitMQ is not installed: {INSTALL}");
+    ensure!(
+        root.join("usr/lib/rabbitmq/bin/rabbitmq-server").is_file(),
+        "RabbitMQ is not installed: {INSTALL}"
+    );
     // SAFETY: asks for the user's number.
-    ensure!(unsafe { libc::geteuid() } == 0, "RabbitMQ runs in a folder as its root, which only root may start");
+    ensure!(
+        unsafe { libc::geteuid() } == 0,
+        "RabbitMQ runs in a folder as its root, which only root may start"
+    );
     Ok(root)
 }
 
 /// Version of a package in the folder.
 pub fn version_of(package: &str) -> String {
-    let status = sid().and_then(|sid| Ok(fs::read_to_string(sid.join("var/lib/dpkg/status"))?)).unwrap_or_default();
+    let status =
+        sid().and_then(|sid| Ok(fs::read_to_string(sid.join("var/lib/dpkg/status"))?)).unwrap_or_default();
     find_version(&status, package).unwrap_or_else(|| "unknown".into())
 }
 
@@ -64,7 +71,10 @@ pub fn install() -> Result<()> {
         return list();
     }
     // SAFETY: asks for the user's number.
-    ensure!(unsafe { libc::geteuid() } == 0, "only root can install: a Debian in a folder has files of many users");
+    ensure!(
+        unsafe { libc::geteuid() } == 0,
+        "only root can install: a Debian in a folder has files of many users"
+    );
     let (program, library) = debootstrap(&directory)?;
     let mirror = mirror();
     println!("installing {PACKAGES} from {mirror} sid into {} ...", sid.display());
@@ -113,7 +123,9 @@ pub fn list() -> Result<()> {
         Err(error) => println!("  NATS      {error}"),
     }
     match rabbitmq_root() {
-        Ok(_) => println!("  RabbitMQ  {}, Erlang {}", version_of("rabbitmq-server"), version_of("erlang-base")),
+        Ok(_) => {
+            println!("  RabbitMQ  {}, Erlang {}", version_of("rabbitmq-server"), version_of("erlang-base"))
+        }
         Err(error) => println!("  RabbitMQ  {error}"),
     }
     Ok(())

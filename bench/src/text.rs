@@ -10,13 +10,23 @@ use crate::work::Kind;
 /// Everything about one result.
 pub fn details(measured: &Measured) -> String {
     let mut text = String::new();
-    let mut line = |name: &str, value: String| writeln!(text, "  {name:<22}{value}").expect("a string takes all");
+    let mut line =
+        |name: &str, value: String| writeln!(text, "  {name:<22}{value}").expect("a string takes all");
     let cost = &measured.cost;
     let what = match measured.work.kind {
         Kind::Put => "puts",
         Kind::PutGet => "puts and gets",
     };
-    line(what, format!("{:.0}/s ({} puts, {} gets in {:.1} s)", measured.rate(), measured.puts, measured.gets, cost.seconds));
+    line(
+        what,
+        format!(
+            "{:.0}/s ({} puts, {} gets in {:.1} s)",
+            measured.rate(),
+            measured.puts,
+            measured.gets,
+            cost.seconds
+        ),
+    );
     let each: Vec<String> = cost.server_cpu_each_s.iter().map(|cpu| format!("{cpu:.1}")).collect();
     line(
         "server CPU",
@@ -40,7 +50,10 @@ pub fn details(measured: &Measured) -> String {
             measured.flushes_per_message()
         ),
     );
-    line("pages dirtied", format!("{:.0} MB by the servers (not what reached the disk)", cost.dirtied_bytes as f64 / 1e6));
+    line(
+        "pages dirtied",
+        format!("{:.0} MB by the servers (not what reached the disk)", cost.dirtied_bytes as f64 / 1e6),
+    );
     line("resident memory", format!("{:.0} MB, all servers", cost.resident_bytes as f64 / 1e6));
     line("context switches", format!("{:.2} a message", measured.switches_per_message()));
     line("check", measured.verdict.describe());
@@ -56,7 +69,10 @@ fn latency(latency: &Latency) -> String {
 
 /// A table for each scenario, systems side by side; ratios are of the first system to each other one.
 pub fn comparison(comparison: &Comparison) -> String {
-    let mut text = format!("\n{}\n{} rounds, interleaved; median [lowest .. highest]\n", comparison.machine, comparison.rounds);
+    let mut text = format!(
+        "\n{}\n{} rounds, interleaved; median [lowest .. highest]\n",
+        comparison.machine, comparison.rounds
+    );
     let mut line = |value: String| writeln!(text, "{value}").expect("a string takes all");
     for about in &comparison.systems {
         let durable = if about.durable { "" } else { "  ** NOT DURABLE **" };
@@ -72,7 +88,15 @@ pub fn comparison(comparison: &Comparison) -> String {
         }
         line(format!(
             "  {:<16} {:>30} {:>26} {:>8} {:>8} {:>9} {:>7} {:>8} {:>8}",
-            "", "messages/s", "server CPU µs/message", "load µs", "p50 ms", "p99 ms", "B/B", "RSS MB", "switches"
+            "",
+            "messages/s",
+            "server CPU µs/message",
+            "load µs",
+            "p50 ms",
+            "p99 ms",
+            "B/B",
+            "RSS MB",
+            "switches"
         ));
         for (column, results) in scenario.results.iter().enumerate() {
             let name = &comparison.systems[column].name;
@@ -84,7 +108,8 @@ pub fn comparison(comparison: &Comparison) -> String {
             line(format!(
                 "  {name:<16} {:>30} {:>26} {:>8.1} {:>8.2} {:>9.2} {:>7.2} {:>8.0} {:>8.2}",
                 spread_of(results, Measured::rate).map_or_else(String::new, |spread| spread_text(spread, 0)),
-                spread_of(results, Measured::server_cpu_us).map_or_else(String::new, |spread| spread_text(spread, 1)),
+                spread_of(results, Measured::server_cpu_us)
+                    .map_or_else(String::new, |spread| spread_text(spread, 1)),
                 median(Measured::client_cpu_us),
                 median(|measured| measured.latency().p50_ms),
                 median(|measured| measured.latency().p99_ms),

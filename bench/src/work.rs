@@ -87,7 +87,9 @@ impl Work {
     pub fn describe(&self) -> String {
         let what = match self.kind {
             Kind::Put => format!("put, {} producers", self.producers),
-            Kind::PutGet => format!("put and get, {} producers, {} consumers", self.producers, self.consumers),
+            Kind::PutGet => {
+                format!("put and get, {} producers, {} consumers", self.producers, self.consumers)
+            }
         };
         let loop_kind = match self.rate {
             None => "closed loop".to_string(),

@@ -635,7 +635,7 @@ pub(crate) fn none_if_no_message(answer: Result<Answer>) -> Result<Option<Messag
 }
 
 fn message_of(got: wire::Got, parts: Vec<Bytes>) -> Result<Message> {
-    if (got.body_parts != 0) != !parts.is_empty() {
+    if (got.body_parts != 0) == parts.is_empty() {
         let text =
             format!("{} parts of a body came for a message that names body {}.", parts.len(), got.body_parts);
         return Err(Error::refused(reason::UNEXPECTED_ERROR, text));

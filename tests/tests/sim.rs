@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
+use trimaran_node::types::Reason;
 use trimaran_tests::check;
 use trimaran_tests::model::history::{Answer, Fate, History, Operation, What};
 use trimaran_tests::sim::disk::Failure;
 use trimaran_tests::sim::run::{Knobs, quiet_panics, run, run_plan};
 use trimaran_tests::sim::world::Plan;
-use trimaran_node::types::Reason;
 
 fn short() -> Knobs {
     Knobs { ticks: 300, ..Knobs::default() }
@@ -58,7 +58,8 @@ fn good_histories() -> Vec<History> {
         let verdict = run(seed, &calm());
         let history = verdict.history;
         let plain_lost = history.operations.iter().any(|operation| {
-            matches!(&operation.what, What::Get(get) if get.got.is_none()) && operation.answer == Answer::Unknown
+            matches!(&operation.what, What::Get(get) if get.got.is_none())
+                && operation.answer == Answer::Unknown
         });
         if verdict.violation.is_none() && !plain_lost && check::judge(&history).is_empty() {
             histories.push(history);

@@ -48,7 +48,9 @@ fn marked(comparison: &Comparison, column: usize) -> String {
 /// The first system to each other one, in numbers large enough to be read from the back row.
 fn headline(comparison: &Comparison) -> String {
     let mut text = String::from("<div class=\"headline\">");
-    for scenario in comparison.scenarios.iter().filter(|scenario| ["put", "put-get"].contains(&scenario.name.as_str())) {
+    for scenario in
+        comparison.scenarios.iter().filter(|scenario| ["put", "put-get"].contains(&scenario.name.as_str()))
+    {
         for column in 1..comparison.systems.len() {
             let Some((rate, cpu)) = ratios(scenario, column) else { continue };
             let _ = write!(
@@ -89,7 +91,12 @@ fn section(comparison: &Comparison, scenario: &Compared) -> String {
         let _ = write!(text, "<p>No result: {}</p>", reasons.join("; "));
         return text;
     };
-    let _ = write!(text, "<p class=\"what\">{}: {}</p><div class=\"cards\">", scenario.name, escape(&example.work.describe()));
+    let _ = write!(
+        text,
+        "<p class=\"what\">{}: {}</p><div class=\"cards\">",
+        scenario.name,
+        escape(&example.work.describe())
+    );
     let measure_bars = |value: fn(&Measured) -> f64, label: fn(f64) -> String| -> Vec<Bar> {
         let results = scenario.results.iter().enumerate();
         results
@@ -129,7 +136,14 @@ fn section(comparison: &Comparison, scenario: &Compared) -> String {
 }
 
 fn bar(name: String, colour: usize, spread: Spread, label: fn(f64) -> String) -> Bar {
-    Bar { name, colour, value: spread.median, low: spread.low, high: spread.high, label: label(spread.median) }
+    Bar {
+        name,
+        colour,
+        value: spread.median,
+        low: spread.low,
+        high: spread.high,
+        label: label(spread.median),
+    }
 }
 
 fn last_rounds<'a>(
@@ -151,7 +165,8 @@ fn latency_plot(comparison: &Comparison, scenario: &Compared) -> String {
         })
         .collect();
     let highest = lines.iter().flat_map(|line| line.points.iter().map(|point| point.0)).fold(1.0, f64::max);
-    let ticks = [(0.0, "0 %"), (50.0, "50 %"), (90.0, "90 %"), (99.0, "99 %"), (99.9, "99.9 %"), (99.99, "99.99 %")];
+    let ticks =
+        [(0.0, "0 %"), (50.0, "50 %"), (90.0, "90 %"), (99.0, "99 %"), (99.9, "99.9 %"), (99.99, "99.99 %")];
     let axes = Axes {
         x_title: "share of the messages that were at least this fast",
         y_title: "milliseconds",
@@ -179,7 +194,8 @@ fn series_plot(comparison: &Comparison, scenario: &Compared) -> String {
         .collect();
     let end = lines.iter().flat_map(|line| line.points.iter().map(|point| point.0)).fold(1.0, f64::max);
     let step = if end > 20.0 { 10 } else { 2 };
-    let ticks = (0..=end.ceil() as usize).step_by(step).map(|second| (second as f64, second.to_string())).collect();
+    let ticks =
+        (0..=end.ceil() as usize).step_by(step).map(|second| (second as f64, second.to_string())).collect();
     let axes = Axes {
         x_title: "seconds",
         y_title: "messages a second",
@@ -250,7 +266,11 @@ fn depth(comparison: &Comparison) -> String {
                 let point = |scenario: &&Compared| {
                     Some((depth_of(scenario)?, spread_of(&scenario.results[column], value)?.median))
                 };
-                Line { name: marked(comparison, column), colour: column, points: deep.iter().filter_map(point).collect() }
+                Line {
+                    name: marked(comparison, column),
+                    colour: column,
+                    points: deep.iter().filter_map(point).collect(),
+                }
             })
             .collect()
     };
@@ -294,7 +314,8 @@ fn gaps(comparison: &Comparison) -> String {
             .iter()
             .enumerate()
             .filter_map(|(column, about)| {
-                let same = comparison.gaps.iter().filter(|gap| gap.fault == fault && gap.about.name == about.name);
+                let same =
+                    comparison.gaps.iter().filter(|gap| gap.fault == fault && gap.about.name == about.name);
                 let spread = Spread::of(same.map(|gap| gap.gap_ms))?;
                 Some(bar(marked(comparison, column), column, spread, |ms| match ms >= 1000.0 {
                     true => format!("{:.1} s", ms / 1000.0),

@@ -167,8 +167,12 @@ pub fn bars(title: &str, bars: &[Bar]) -> String {
             );
         }
         let end = (NAME + bar.high / high * room).max(NAME + width) + 7.0;
-        let _ =
-            write!(svg, r#"<text class="value" x="{end:.1}" y="{:.1}">{}</text>"#, y + 16.0, escape(&bar.label));
+        let _ = write!(
+            svg,
+            r#"<text class="value" x="{end:.1}" y="{:.1}">{}</text>"#,
+            y + 16.0,
+            escape(&bar.label)
+        );
     }
     svg.push_str("</svg>");
     svg
@@ -182,8 +186,8 @@ fn open(height: f64, title: &str) -> String {
 }
 
 fn bounds(values: impl Iterator<Item = f64>) -> (f64, f64) {
-    let (low, high) =
-        values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
+    let (low, high) = values
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
     if low.is_finite() { (low, high) } else { (0.0, 1.0) }
 }
 
@@ -203,7 +207,11 @@ fn decades(low: f64, high: f64) -> Vec<f64> {
 /// 1, 2 or 5 times a power of ten, at least as large.
 fn nice_step(least: f64) -> f64 {
     let power = 10f64.powf(least.max(1e-9).log10().floor());
-    [1.0, 2.0, 5.0, 10.0].into_iter().map(|factor| factor * power).find(|step| *step >= least).unwrap_or(power)
+    [1.0, 2.0, 5.0, 10.0]
+        .into_iter()
+        .map(|factor| factor * power)
+        .find(|step| *step >= least)
+        .unwrap_or(power)
 }
 
 /// A number for people: 12.3 k, 0.05.
@@ -228,8 +236,15 @@ mod tests {
 
     #[test]
     fn numbers_are_short() {
-        let cases =
-            [(0.0, "0"), (0.05, "0.05"), (3.0, "3"), (12.34, "12.3"), (900.0, "900"), (61_234.0, "61.2 k"), (2e6, "2 M")];
+        let cases = [
+            (0.0, "0"),
+            (0.05, "0.05"),
+            (3.0, "3"),
+            (12.34, "12.3"),
+            (900.0, "900"),
+            (61_234.0, "61.2 k"),
+            (2e6, "2 M"),
+        ];
         for (value, text) in cases {
             assert_eq!(short(value), text);
         }

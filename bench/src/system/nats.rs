@@ -52,7 +52,8 @@ impl Nats {
     async fn launch(&mut self) -> Result<()> {
         let ports = free_ports(6)?;
         let (clients, routes) = ports.split_at(3);
-        let route_urls: Vec<String> = routes.iter().map(|port| format!("\"nats://127.0.0.1:{port}\"")).collect();
+        let route_urls: Vec<String> =
+            routes.iter().map(|port| format!("\"nats://127.0.0.1:{port}\"")).collect();
         for index in 0..3 {
             let store = self.directory.path().join(format!("n{index}"));
             let sync = if self.synced { ", sync_interval: always" } else { "" };
@@ -108,7 +109,11 @@ impl Nats {
     async fn leader_of(&self, queue: &str) -> Result<usize> {
         let started = Instant::now();
         loop {
-            let stream = self.context()?.get_stream_no_info(name_of(queue)).await.map_err(|error| anyhow!("{error}"))?;
+            let stream = self
+                .context()?
+                .get_stream_no_info(name_of(queue))
+                .await
+                .map_err(|error| anyhow!("{error}"))?;
             let info = stream.get_info().await.map_err(|error| anyhow!("{error}"))?;
             let leader = info.cluster.and_then(|cluster| cluster.leader).unwrap_or_default();
             if let Some(index) = leader.strip_prefix('n').and_then(|index| index.parse().ok()) {
@@ -177,8 +182,11 @@ impl System for Nats {
 
     fn create_queue<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            let stream =
-                self.context()?.create_stream(stream_config(queue)).await.map_err(|error| anyhow!("{error}"))?;
+            let stream = self
+                .context()?
+                .create_stream(stream_config(queue))
+                .await
+                .map_err(|error| anyhow!("{error}"))?;
             let config = pull::Config {
                 durable_name: Some(CONSUMER.into()),
                 ack_policy: AckPolicy::Explicit,
@@ -197,10 +205,15 @@ impl System for Nats {
         })
     }
 
-    fn producer<'a>(&'a mut self, queue: &'a str, _window: usize) -> BoxFuture<'a, Result<Box<dyn Producer>>> {
+    fn producer<'a>(
+        &'a mut self,
+        queue: &'a str,
+        _window: usize,
+    ) -> BoxFuture<'a, Result<Box<dyn Producer>>> {
         Box::pin(async move {
             let context = self.context_at(self.leader_of(queue).await?).await?;
-            let producer = NatsProducer { context, subject: queue.to_string(), waiting: FuturesUnordered::new() };
+            let producer =
+                NatsProducer { context, subject: queue.to_string(), waiting: FuturesUnordered::new() };
             Ok(Box::new(producer) as Box<dyn Producer>)
         })
     }
@@ -340,7 +353,8 @@ impl Patient for NatsPatient {
             loop {
                 let message = PublishMessage::build().payload(body.clone()).message_id(&id);
                 if let Ok(answer) = self.context.send_publish(self.subject.clone(), message).await
-                    && let Ok(Ok(_)) = tokio::time::timeout(Duration::from_millis(500), answer.into_future()).await
+                    && let Ok(Ok(_)) =
+                        tokio::time::timeout(Duration::from_millis(500), answer.into_future()).await
                 {
                     return Ok(());
                 }

@@ -11,11 +11,11 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
+use lapin::message::Delivery;
 use lapin::options::{
     BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions,
     QueueDeclareOptions, QueueDeleteOptions,
 };
-use lapin::message::Delivery;
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 use tempfile::TempDir;
@@ -105,7 +105,10 @@ impl RabbitMq {
              disk_free_limit.absolute = 1GB\n",
         );
         for peer in 0..3 {
-            config.push_str(&format!("cluster_formation.classic_config.nodes.{} = rmq{peer}@localhost\n", peer + 1));
+            config.push_str(&format!(
+                "cluster_formation.classic_config.nodes.{} = rmq{peer}@localhost\n",
+                peer + 1
+            ));
         }
         if self.best {
             config.push_str("quorum_queue.commands_soft_limit = 256\n");
@@ -116,8 +119,11 @@ impl RabbitMq {
             )?;
         }
         fs::write(outside.join("rabbitmq.conf"), config)?;
-        let advanced =
-            if self.best { format!("RABBITMQ_ADVANCED_CONFIG_FILE={base}/advanced.config") } else { String::new() };
+        let advanced = if self.best {
+            format!("RABBITMQ_ADVANCED_CONFIG_FILE={base}/advanced.config")
+        } else {
+            String::new()
+        };
         let line = format!(
             "RABBITMQ_NODENAME=rmq{index}@localhost RABBITMQ_NODE_IP_ADDRESS=127.0.0.1 RABBITMQ_NODE_PORT={port} \
              RABBITMQ_DIST_PORT={distribution} RABBITMQ_MNESIA_BASE={base} RABBITMQ_LOG_BASE={base}/log \
@@ -162,7 +168,11 @@ impl RabbitMq {
 }
 
 async fn connect(port: u16) -> Result<Connection> {
-    Ok(Connection::connect(&format!("amqp://guest:guest@127.0.0.1:{port}/%2f"), ConnectionProperties::default()).await?)
+    Ok(Connection::connect(
+        &format!("amqp://guest:guest@127.0.0.1:{port}/%2f"),
+        ConnectionProperties::default(),
+    )
+    .await?)
 }
 
 impl System for RabbitMq {
@@ -226,13 +236,18 @@ impl System for RabbitMq {
         })
     }
 
-    fn producer<'a>(&'a mut self, queue: &'a str, _window: usize) -> BoxFuture<'a, Result<Box<dyn Producer>>> {
+    fn producer<'a>(
+        &'a mut self,
+        queue: &'a str,
+        _window: usize,
+    ) -> BoxFuture<'a, Result<Box<dyn Producer>>> {
         Box::pin(async move {
             let connection = connect(self.home(queue)?).await?;
             let channel = connection.create_channel().await?;
             channel.confirm_select(ConfirmSelectOptions::default()).await?;
             let queue = queue.to_string();
-            let producer = RabbitProducer { _connection: connection, channel, queue, waiting: FuturesUnordered::new() };
+            let producer =
+                RabbitProducer { _connection: connection, channel, queue, waiting: FuturesUnordered::new() };
             Ok(Box::new(producer) as Box<dyn Producer>)
         })
     }

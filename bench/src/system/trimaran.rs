@@ -151,7 +151,11 @@ impl System for Trimaran {
         })
     }
 
-    fn producer<'a>(&'a mut self, queue: &'a str, _window: usize) -> BoxFuture<'a, Result<Box<dyn Producer>>> {
+    fn producer<'a>(
+        &'a mut self,
+        queue: &'a str,
+        _window: usize,
+    ) -> BoxFuture<'a, Result<Box<dyn Producer>>> {
         Box::pin(async move {
             let stream = self.open(queue, true).await?;
             Ok(Box::new(StreamProducer { stream }) as Box<dyn Producer>)
@@ -165,7 +169,8 @@ impl System for Trimaran {
     ) -> BoxFuture<'a, Result<Box<dyn Consumer>>> {
         Box::pin(async move {
             let stream = self.open(queue, false).await?;
-            let mut consumer = StreamConsumer { stream, options, in_unit: 0, commits: 0, ready: VecDeque::new() };
+            let mut consumer =
+                StreamConsumer { stream, options, in_unit: 0, commits: 0, ready: VecDeque::new() };
             consumer.ask_for(options.window)?;
             Ok(Box::new(consumer) as Box<dyn Consumer>)
         })
@@ -174,7 +179,8 @@ impl System for Trimaran {
     fn leader<'a>(&'a mut self, _queue: &'a str) -> BoxFuture<'a, Result<u32>> {
         Box::pin(async move {
             let (node, _) = self.serving()?;
-            let index = NODES.iter().position(|name| *name == node).context("a node of another cluster serves")?;
+            let index =
+                NODES.iter().position(|name| *name == node).context("a node of another cluster serves")?;
             Ok(self.nodes[index].pid())
         })
     }
@@ -229,10 +235,8 @@ impl Stream {
         let answers = client.session(UnboundedReceiverStream::new(requests)).await?.into_inner();
         // Tokens of messages count from 0; these stay out of their way.
         let mut stream = Stream { calls, answers, next_token: 1 << 62 };
-        let connect = wire::Connect {
-            queue_manager: QUEUE_MANAGER.into(),
-            application_name: "trimaran-bench".into(),
-        };
+        let connect =
+            wire::Connect { queue_manager: QUEUE_MANAGER.into(), application_name: "trimaran-bench".into() };
         stream.ask(Call::Connect(connect)).await?;
         Ok(stream)
     }
@@ -437,7 +441,8 @@ fn cluster_file(ports: &[u16], directory: &Path) -> String {
 
 fn version_of(binary: &Path) -> String {
     let output = Command::new(binary).arg("--version").output();
-    output.map_or_else(|error| error.to_string(), |out| String::from_utf8_lossy(&out.stdout).trim().to_string())
+    output
+        .map_or_else(|error| error.to_string(), |out| String::from_utf8_lossy(&out.stdout).trim().to_string())
 }
 
 /// The binary that is given, or the one beside this program, which `cargo run` brings up to date first.
@@ -455,7 +460,16 @@ fn find_node_binary(given: Option<&Path>) -> Result<PathBuf> {
         eprintln!("building trimaran-node ...");
         let mut build = Command::new(cargo);
         // Both packages, so that the libraries keep the features this program was built with.
-        build.args(["build", "--release", "--quiet", "-p", "trimaran-bench", "-p", "trimaran-node", "--bins"]);
+        build.args([
+            "build",
+            "--release",
+            "--quiet",
+            "-p",
+            "trimaran-bench",
+            "-p",
+            "trimaran-node",
+            "--bins",
+        ]);
         build.current_dir(env!("CARGO_MANIFEST_DIR"));
         ensure!(build.status()?.success(), "trimaran-node cannot be built; cargo said why above");
     }

@@ -43,7 +43,9 @@ impl System for Unary {
     fn about(&self) -> About {
         About {
             name: "trimaran-unary".into(),
-            settings: "3 nodes, one queue manager, default cluster file; one gRPC call a message, without TLS".into(),
+            settings:
+                "3 nodes, one queue manager, default cluster file; one gRPC call a message, without TLS"
+                    .into(),
             ..self.cluster.about()
         }
     }
@@ -61,7 +63,11 @@ impl System for Unary {
         self.cluster.delete_queue(queue)
     }
 
-    fn producer<'a>(&'a mut self, queue: &'a str, _window: usize) -> BoxFuture<'a, Result<Box<dyn Producer>>> {
+    fn producer<'a>(
+        &'a mut self,
+        queue: &'a str,
+        _window: usize,
+    ) -> BoxFuture<'a, Result<Box<dyn Producer>>> {
         Box::pin(async move {
             let producer = UnaryProducer {
                 client: self.client().await?,

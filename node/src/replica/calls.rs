@@ -149,19 +149,17 @@ impl Replica {
     /// earlier body of the session is still on its way, calls wait in their session.
     fn must_wait(&self, session: SessionId, call: &Call) -> bool {
         // A handover lasts for moments: then the call goes on here, or the session ends and it never happened.
-        let staging =
-            self.handover.is_some() || self.sessions.get(session).is_some_and(|session| session.staging > 0);
+        let moving = |session: &Session| session.staging > 0 || session.loading > 0;
+        let held = self.handover.is_some() || self.sessions.get(session).is_some_and(moving);
         match call {
             Call::Put(_) => {
-                staging || self.proposals.backlog_bytes() > BACKLOG_BYTES_MAX || self.compaction.is_behind()
+                held || self.proposals.backlog_bytes() > BACKLOG_BYTES_MAX || self.compaction.is_behind()
             }
-            Call::Commit { .. } | Call::Backout => {
-                staging || self.proposals.backlog_bytes() > BACKLOG_BYTES_MAX
-            }
+            Call::Commit { .. } | Call::Backout => held || self.proposals.backlog_bytes() > BACKLOG_BYTES_MAX,
             Call::Get(_) | Call::Inquire { .. } | Call::UnitOutcome { .. } | Call::Admin(_) => {
-                staging || !self.has_lease()
+                held || !self.has_lease()
             }
-            Call::Open { .. } | Call::Close { .. } | Call::CancelGet { .. } | Call::Ping => staging,
+            Call::Open { .. } | Call::Close { .. } | Call::CancelGet { .. } | Call::Ping => held,
         }
     }
 

@@ -110,6 +110,9 @@ impl Replica {
         if !self.loads.is_loading(queue, position) {
             self.request(queue, position);
         }
+        if let Some(state) = delivery.caller().and_then(|(session, _)| self.sessions.get_mut(session)) {
+            state.loading += 1;
+        }
         self.loads.wait(queue, position, delivery);
     }
 
@@ -157,6 +160,11 @@ impl Replica {
                 _ => Err(damaged.clone().unwrap_or_else(|| "the rows are not there".into())),
             };
             let waiting = self.loads.take_waiting(wanted.queue, wanted.position);
+            for (session, _) in waiting.iter().filter_map(Delivery::caller) {
+                if let Some(state) = self.sessions.get_mut(session) {
+                    state.loading -= 1;
+                }
+            }
             let slot = self.state.queue_mut(wanted.queue).and_then(|queue| queue.slot_mut(wanted.position));
             match (slot, message) {
                 (Some(slot), Ok(mut message)) => {

@@ -46,19 +46,9 @@ pub enum Delivery {
 /// What the mind finds in its queue of calls.
 #[derive(Debug)]
 pub enum Mail {
-    Opened {
-        session: SessionId,
-        identity: Identity,
-        application: String,
-        outbox: OutboxSender,
-    },
-    Calls {
-        session: SessionId,
-        calls: Vec<(Token, Call)>,
-    },
-    Closed {
-        session: SessionId,
-    },
+    Opened { session: SessionId, identity: Identity, application: String, outbox: OutboxSender },
+    Calls { session: SessionId, calls: Vec<(Token, Call)> },
+    Closed { session: SessionId },
 }
 
 /// The sending end, for listeners, peers and IO threads. Cheap to clone.

@@ -14,11 +14,14 @@ pub(super) struct Session {
     pub handles: BTreeMap<HandleId, Handle>,
     /// The unit of work that the next commit commits.
     pub unit: Unit,
-    /// Calls that must wait for an earlier one of this session: a body is being staged, the lease is not confirmed,
+    /// Calls that must wait for an earlier one of this session: a body is being staged or loaded, the lease is not confirmed,
     /// or the stores cannot take more just now. In order; while there are any, later calls join them.
     pub parked: VecDeque<(Token, Call)>,
     /// Bodies of this session that are on their way into the log.
     pub staging: u32,
+    /// Messages that are being loaded for this session: answers keep the order of calls, and a unit is not committed
+    /// before its messages were shown.
+    pub loading: u32,
     /// Puts and commits of this session that were proposed and are not applied. What is not persistent must not
     /// overtake them.
     pub proposed: u32,
@@ -42,6 +45,7 @@ impl Session {
             unit: Unit::default(),
             parked: VecDeque::new(),
             staging: 0,
+            loading: 0,
             proposed: 0,
         }
     }

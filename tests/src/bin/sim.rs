@@ -106,9 +106,9 @@ fn knobs(arguments: &Arguments) -> Result<Knobs, String> {
         }
     }
     let planted = match &arguments.planted {
-        Some(name) if arguments.replay.is_some() => Some(
-            Planted::from_name(name).ok_or_else(|| format!("there is no planted bug \"{name}\""))?,
-        ),
+        Some(name) if arguments.replay.is_some() => {
+            Some(Planted::from_name(name).ok_or_else(|| format!("there is no planted bug \"{name}\""))?)
+        }
         _ => None,
     };
     Ok(Knobs {
@@ -123,7 +123,8 @@ fn knobs(arguments: &Arguments) -> Result<Knobs, String> {
 
 /// The one command that repeats a run.
 fn command(seed: u64, knobs: &Knobs) -> String {
-    let mut text = format!("cargo run -q -p trimaran-tests --bin sim -- --replay {seed} --ticks {}", knobs.ticks);
+    let mut text =
+        format!("cargo run -q -p trimaran-tests --bin sim -- --replay {seed} --ticks {}", knobs.ticks);
     if knobs.disk {
         text.push_str(" --depth b");
     }
@@ -176,7 +177,8 @@ fn many(arguments: &Arguments, knobs: &Knobs) -> ExitCode {
     });
     let summary = summary.into_inner().expect("no thread panics with it");
     println!("{}", summary.text(begun.elapsed()));
-    let never = if knobs.faults.len() == Fault::ALL.len() { summary.never_hit(&knobs.faults) } else { Vec::new() };
+    let never =
+        if knobs.faults.len() == Fault::ALL.len() { summary.never_hit(&knobs.faults) } else { Vec::new() };
     if !never.is_empty() {
         println!("never happened, so these runs prove nothing about it: {}", never.join(", "));
     }
@@ -198,10 +200,10 @@ fn replay(seed: u64, arguments: &Arguments, knobs: &Knobs) -> ExitCode {
     let begun = Instant::now();
     let shown = Knobs { lines: LAST_LINES, print: arguments.trace, ..knobs.clone() };
     let verdict = run::run(seed, &shown);
-    if let Some(path) = &arguments.edn {
-        if let Err(error) = std::fs::write(path, verdict.history.to_edn()) {
-            eprintln!("write the history to {}: {error}", path.display());
-        }
+    if let Some(path) = &arguments.edn
+        && let Err(error) = std::fs::write(path, verdict.history.to_edn())
+    {
+        eprintln!("write the history to {}: {error}", path.display());
     }
     let mut summary = Summary::default();
     summary.add(&verdict);

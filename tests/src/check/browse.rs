@@ -39,21 +39,17 @@ pub fn check(history: &History) -> Vec<Complaint> {
         let shown = format!("{} was browsed at {}", name(got.key), seconds(ended));
         match facts.puts.get(&got.key) {
             None => complaints.push(Complaint::new("browse", format!("{shown} and nobody put it"))),
-            Some(put) if put.visible == Certainty::No => {
-                complaints.push(Complaint::new("browse", format!("{shown}, though its put was refused or backed out")))
-            }
+            Some(put) if put.visible == Certainty::No => complaints
+                .push(Complaint::new("browse", format!("{shown}, though its put was refused or backed out"))),
             Some(put) if ended < put.begun => {
                 complaints.push(Complaint::new("browse", format!("{shown}, before its commit was asked for")))
             }
             _ => {}
         }
-        let gone = facts
-            .of(got.key)
-            .iter()
-            .find(|delivery| {
-                delivery.taken == Certainty::Yes
-                    && delivery.taking_ended.is_some_and(|ended| ended < operation.begun)
-            });
+        let gone = facts.of(got.key).iter().find(|delivery| {
+            delivery.taken == Certainty::Yes
+                && delivery.taking_ended.is_some_and(|ended| ended < operation.begun)
+        });
         if let Some(delivery) = gone {
             complaints.push(Complaint::new(
                 "browse",

@@ -17,20 +17,22 @@ pub fn check(history: &History) -> Vec<Complaint> {
             let surely_gone = deliveries
                 .iter()
                 .any(|d| d.taken == Certainty::Yes && d.taking_ended.is_some_and(|at| at < begun));
-            let perhaps_gone = deliveries
-                .iter()
-                .any(|d| d.taken != Certainty::No && d.begun <= ended);
+            let perhaps_gone = deliveries.iter().any(|d| d.taken != Certainty::No && d.begun <= ended);
             let surely_there = put.visible == Certainty::Yes
                 && put.put.persistent
                 && !put.put.expires
                 && put.ended.is_some_and(|at| at < begun);
             // What is in a unit may be counted; a unit that was over before is not.
             let over = history.unit(put.put.unit).is_some_and(|unit| {
-                unit.fate == Fate::BackedOut && unit.backout_answered && unit.ended.is_some_and(|at| at < begun)
+                unit.fate == Fate::BackedOut
+                    && unit.backout_answered
+                    && unit.ended.is_some_and(|at| at < begun)
             });
             let refused = put.put.unit == 0 && put.visible == Certainty::No;
             least += i64::from(surely_there && !perhaps_gone);
-            most += i64::from(put.begun.min(first_asked(history, put)) <= ended && !surely_gone && !over && !refused);
+            most += i64::from(
+                put.begun.min(first_asked(history, put)) <= ended && !surely_gone && !over && !refused,
+            );
         }
         least -= facts.uncertain_plain(queue) as i64;
         if (depth as i64) < least || (depth as i64) > most {

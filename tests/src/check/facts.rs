@@ -83,7 +83,9 @@ impl Facts<'_> {
                         (visible, commit.map_or(operation.begun, |(begun, _)| *begun), ended)
                     };
                     let ended = ended.filter(|_| visible == Certainty::Yes);
-                    facts.puts.insert(put.key, PutFact { put, program: operation.program, visible, begun, ended });
+                    facts
+                        .puts
+                        .insert(put.key, PutFact { put, program: operation.program, visible, begun, ended });
                 }
                 What::Get(get) => match &get.got {
                     Some(got) => {
@@ -93,9 +95,11 @@ impl Facts<'_> {
                             let commit = facts.commits.get(&get.unit);
                             let unit = history.unit(get.unit);
                             match unit.map_or(Fate::Open, |unit| unit.fate) {
-                                Fate::Committed => {
-                                    (Certainty::Yes, commit.map(|(begun, _)| *begun), unit.and_then(|unit| unit.ended))
-                                }
+                                Fate::Committed => (
+                                    Certainty::Yes,
+                                    commit.map(|(begun, _)| *begun),
+                                    unit.and_then(|unit| unit.ended),
+                                ),
                                 Fate::Unknown => (Certainty::Maybe, commit.map(|(begun, _)| *begun), None),
                                 Fate::BackedOut | Fate::Open => (Certainty::No, None, None),
                             }

@@ -38,10 +38,11 @@ impl InstantChecks {
     pub fn on_sent(&mut self, node: u64, queue_manager: usize, message: &PeerMessage) {
         const PRE_VOTE: u32 = 17;
         const PRE_VOTE_ANSWER: u32 = 18;
-        if let PeerMessage::Raft(raft) = message {
-            if raft.kind != PRE_VOTE && raft.kind != PRE_VOTE_ANSWER {
-                self.back.on_sent(node, queue_manager, Term(raft.term));
-            }
+        if let PeerMessage::Raft(raft) = message
+            && raft.kind != PRE_VOTE
+            && raft.kind != PRE_VOTE_ANSWER
+        {
+            self.back.on_sent(node, queue_manager, Term(raft.term));
         }
     }
 
@@ -97,8 +98,7 @@ impl InstantChecks {
         let process = node.process.as_mut().expect("it just had a turn");
         let mind = &mut process.minds[number];
         let consensus = mind.replica.consensus();
-        let (term, commit, applied) =
-            (consensus.term(), consensus.commit_index(), consensus.applied_index());
+        let (term, commit, applied) = (consensus.term(), consensus.commit_index(), consensus.applied_index());
         if let Some(sentence) = self.back.after_turn(id, number, term, commit, applied) {
             return Some(("never back", sentence));
         }
@@ -119,7 +119,8 @@ impl InstantChecks {
             if leads {
                 // A change of members that was applied in this turn was committed by those before it.
                 let (before, after) = (mind.members_before.clone(), mind.membership.clone());
-                let counted = [before, after].map(|members| quorum::check(id, number, commit, &members, nodes));
+                let counted =
+                    [before, after].map(|members| quorum::check(id, number, commit, &members, nodes));
                 if let [Some(sentence), Some(_)] = counted {
                     return Some(("commit is on a quorum", sentence));
                 }

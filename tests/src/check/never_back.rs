@@ -20,7 +20,13 @@ pub struct NeverBack {
 impl NeverBack {
     /// A restart may forget commit and applied, which are rebuilt, and never a term that anybody was told of.
     /// `lost_data`: the disk did not keep what it was given, so nothing can be said.
-    pub fn on_start(&mut self, node: u64, queue_manager: usize, term: Term, lost_data: bool) -> Option<String> {
+    pub fn on_start(
+        &mut self,
+        node: u64,
+        queue_manager: usize,
+        term: Term,
+        lost_data: bool,
+    ) -> Option<String> {
         self.seen.insert((node, queue_manager), Seen { term, ..Seen::default() });
         let told = self.told.entry((node, queue_manager)).or_default();
         if lost_data {

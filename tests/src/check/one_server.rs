@@ -25,13 +25,18 @@ pub fn on_role(queue_manager: usize, now: u64, nodes: &BTreeMap<u64, Node>) -> O
         .collect();
     (serving.len() > 1).then(|| {
         let who: Vec<String> = serving.into_iter().map(|(_, text)| text).collect();
-        format!("queue manager {queue_manager} is served by {} nodes at once: {}", who.len(), who.join(" and "))
+        format!(
+            "queue manager {queue_manager} is served by {} nodes at once: {}",
+            who.len(),
+            who.join(" and ")
+        )
     })
 }
 
 /// The address: never on two nodes, never where nobody serves.
 pub fn address(now: u64, keeps: bool, nodes: &BTreeMap<u64, Node>) -> Option<String> {
-    let queue_managers = nodes.values().filter_map(|node| node.process.as_ref()).map(|p| p.minds.len()).max()?;
+    let queue_managers =
+        nodes.values().filter_map(|node| node.process.as_ref()).map(|p| p.minds.len()).max()?;
     for queue_manager in 0..queue_managers {
         let mut holder = None;
         for node in nodes.values() {

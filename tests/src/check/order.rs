@@ -51,7 +51,8 @@ pub fn check(history: &History) -> Vec<Complaint> {
         if !about.ordered {
             continue;
         }
-        let held = |from: u64, until: u64| facts.may_have_been_held(*queue, from.saturating_sub(HOLD_US_MAX), until);
+        let held =
+            |from: u64, until: u64| facts.may_have_been_held(*queue, from.saturating_sub(HOLD_US_MAX), until);
         for later in lives.iter().filter(|life| !life.selective) {
             if held(later.got_begun, later.got_ended) {
                 continue;
@@ -85,7 +86,8 @@ fn overtaken(earlier: &Life, later: &Life, fifo: bool) -> bool {
         return false;
     }
     let same_unit = earlier.unit != 0 && earlier.unit == later.unit;
-    let first_in = earlier.put_ended < later.put_begun || (same_unit && earlier.key.sequence < later.key.sequence);
+    let first_in =
+        earlier.put_ended < later.put_begun || (same_unit && earlier.key.sequence < later.key.sequence);
     let there = earlier.put_ended < later.got_begun;
     match (fifo, earlier.priority.cmp(&later.priority)) {
         (true, _) | (false, std::cmp::Ordering::Equal) => first_in,

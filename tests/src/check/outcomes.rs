@@ -9,13 +9,13 @@ pub fn check(history: &History) -> Vec<Complaint> {
     let mut complaints = Vec::new();
     let mut told: BTreeMap<u64, bool> = BTreeMap::new();
     for operation in &history.operations {
-        if let What::Outcome { unit, committed: Some(committed) } = operation.what {
-            if told.insert(unit, committed).is_some_and(|before| before != committed) {
-                complaints.push(Complaint::new(
-                    "outcome",
-                    format!("the outcome of unit {unit} was first {} and then {committed}", !committed),
-                ));
-            }
+        if let What::Outcome { unit, committed: Some(committed) } = operation.what
+            && told.insert(unit, committed).is_some_and(|before| before != committed)
+        {
+            complaints.push(Complaint::new(
+                "outcome",
+                format!("the outcome of unit {unit} was first {} and then {committed}", !committed),
+            ));
         }
     }
     for operation in &history.operations {
@@ -27,7 +27,9 @@ pub fn check(history: &History) -> Vec<Complaint> {
             )),
             (Answer::Refused(reason), Some(true)) => complaints.push(Complaint::new(
                 "outcome",
-                format!("the commit of unit {unit} was refused ({reason}) and its outcome is said to be committed"),
+                format!(
+                    "the commit of unit {unit} was refused ({reason}) and its outcome is said to be committed"
+                ),
             )),
             _ => {}
         }

@@ -16,8 +16,10 @@ pub fn check(history: &History) -> Vec<Complaint> {
                 }
             }
             let queue = later.get.queue;
-            let lost_answers =
-                facts.uncertain.get(&queue).map_or(0, |list| list.iter().filter(|get| get.begun < later.ended).count());
+            let lost_answers = facts
+                .uncertain
+                .get(&queue)
+                .map_or(0, |list| list.iter().filter(|get| get.begun < later.ended).count());
             let given_back = deliveries[..place].iter().filter(|d| d.taken != Certainty::Yes).count();
             let count = later.backout_count as usize;
             // A unit whose fate is not known can have been backed out just as well.
@@ -31,7 +33,8 @@ pub fn check(history: &History) -> Vec<Complaint> {
                     ),
                 ));
             }
-            let surely = deliveries[..place].iter().filter(|d| surely_backed_out(history, d, later.begun)).count();
+            let surely =
+                deliveries[..place].iter().filter(|d| surely_backed_out(history, d, later.begun)).count();
             if count < surely && history.queues[queue as usize].ordered {
                 complaints.push(Complaint::new(
                     "backout count",
@@ -81,6 +84,8 @@ fn again(earlier: &Delivery<'_>, later: &Delivery<'_>) -> Option<String> {
 
 fn surely_backed_out(history: &History, delivery: &Delivery<'_>, before: u64) -> bool {
     history.unit(delivery.get.unit).is_some_and(|unit| {
-        unit.fate == Fate::BackedOut && unit.backout_answered && unit.ended.is_some_and(|ended| ended < before)
+        unit.fate == Fate::BackedOut
+            && unit.backout_answered
+            && unit.ended.is_some_and(|ended| ended < before)
     })
 }

@@ -35,7 +35,10 @@ pub fn check(history: &History) -> Vec<Complaint> {
         if ids.get(&got.key).is_some_and(|id| *id != got.id) {
             complaints.push(Complaint::new(
                 "repeated put",
-                format!("{} was delivered under another message id than its put was answered with", name(got.key)),
+                format!(
+                    "{} was delivered under another message id than its put was answered with",
+                    name(got.key)
+                ),
             ));
         }
     }

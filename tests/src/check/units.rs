@@ -30,7 +30,11 @@ pub fn check(history: &History) -> Vec<Complaint> {
             if let Some(seen) = first_seen(&browsed, &facts, *key).filter(|seen| *seen < put.begun) {
                 complaints.push(Complaint::new(
                     "unit",
-                    format!("{} of unit {number} was seen at {}, before its commit was asked for", name(*key), seconds(seen)),
+                    format!(
+                        "{} of unit {number} was seen at {}, before its commit was asked for",
+                        name(*key),
+                        seconds(seen)
+                    ),
                 ));
             }
         }
@@ -45,11 +49,11 @@ pub fn check(history: &History) -> Vec<Complaint> {
 fn first_browsed(history: &History) -> BTreeMap<BodyKey, u64> {
     let mut first = BTreeMap::new();
     for operation in &history.operations {
-        if let (What::Browse(browse), Some(ended)) = (&operation.what, operation.ended) {
-            if let Some(got) = &browse.got {
-                let at = first.entry(got.key).or_insert(ended);
-                *at = ended.min(*at);
-            }
+        if let (What::Browse(browse), Some(ended)) = (&operation.what, operation.ended)
+            && let Some(got) = &browse.got
+        {
+            let at = first.entry(got.key).or_insert(ended);
+            *at = ended.min(*at);
         }
     }
     first
@@ -76,7 +80,8 @@ fn split(facts: &Facts<'_>, number: UnitNumber, members: &Members<'_, '_>) -> Op
     }
     for delivery in &members.gets {
         let from = delivery.taking_begun.unwrap_or(delivery.ended);
-        let came_back = facts.of(delivery.key).iter().any(|other| other.begun > from && other.get.unit != number);
+        let came_back =
+            facts.of(delivery.key).iter().any(|other| other.begun > from && other.get.unit != number);
         let certain = facts.puts.get(&delivery.key).is_some_and(|put| put.put.persistent && !put.put.expires);
         if came_back {
             backed_out.push(format!("{} came back", name(delivery.key)));
@@ -92,6 +97,9 @@ fn split(facts: &Facts<'_>, number: UnitNumber, members: &Members<'_, '_>) -> Op
         }
     }
     (!committed.is_empty() && !backed_out.is_empty()).then(|| {
-        Complaint::new("unit", format!("unit {number} is neither all nor nothing: {}, {}", committed[0], backed_out[0]))
+        Complaint::new(
+            "unit",
+            format!("unit {number} is neither all nor nothing: {}, {}", committed[0], backed_out[0]),
+        )
     })
 }

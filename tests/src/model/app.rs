@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use trimaran_node::mqi::{
-    Admin, Call, Completion, Data, Get as MqGet, GetMode, OpenOptions, Put as MqPut, PutTarget, Selection, UnitState,
-    Wait,
+    Admin, Call, Completion, Data, Get as MqGet, GetMode, OpenOptions, Put as MqPut, PutTarget, Selection,
+    UnitState, Wait,
 };
 use trimaran_node::types::{
     CorrelationId, Descriptor, HandleId, Message, MessageId, Persistence, ProducerId, Reason, Token, UnitId,
@@ -23,11 +23,20 @@ use crate::sim::rng::Rng;
 
 #[derive(Debug)]
 pub enum Input {
-    Connected { session: u64 },
+    Connected {
+        session: u64,
+    },
     /// Nobody serves there; perhaps this node does.
-    NotConnected { hint: Option<u64> },
-    Answer { token: Token, completion: Completion },
-    Broken { reason: Reason },
+    NotConnected {
+        hint: Option<u64>,
+    },
+    Answer {
+        token: Token,
+        completion: Completion,
+    },
+    Broken {
+        reason: Reason,
+    },
     Wake,
 }
 
@@ -193,7 +202,9 @@ impl App {
             Input::Broken { reason: _ } => self.on_broken(now, history),
             Input::Wake => {}
         }
-        if matches!(self.link, Link::Up { .. }) && self.pending.values().any(|pending| pending.deadline <= now) {
+        if matches!(self.link, Link::Up { .. })
+            && self.pending.values().any(|pending| pending.deadline <= now)
+        {
             out.push(Output::Disconnect);
             self.on_broken(now, history);
         }
@@ -206,7 +217,8 @@ impl App {
         for queue in 0..QUEUES.len() {
             let options =
                 OpenOptions { output: true, input: true, browse: true, inquire: true, exclusive: false };
-            let call = Call::Open { handle: HandleId(queue as u32 + 1), queue: queue_name(queue as u32), options };
+            let call =
+                Call::Open { handle: HandleId(queue as u32 + 1), queue: queue_name(queue as u32), options };
             self.call(call, None, Kind::Open, now, 0, out);
         }
         self.asking.iter().rev().for_each(|unit| self.todo.push_front(Todo::Ask { unit: *unit }));
@@ -252,7 +264,15 @@ impl App {
         }
     }
 
-    fn call(&mut self, call: Call, operation: Option<usize>, kind: Kind, now: u64, wait_us: u64, out: &mut Vec<Output>) {
+    fn call(
+        &mut self,
+        call: Call,
+        operation: Option<usize>,
+        kind: Kind,
+        now: u64,
+        wait_us: u64,
+        out: &mut Vec<Output>,
+    ) {
         self.token_last += 1;
         let deadline = now + ANSWER_MAX_US + wait_us;
         self.pending.insert(self.token_last, Pending { operation, deadline, kind });
@@ -289,8 +309,7 @@ impl App {
             let operation = &mut history.operations[number];
             if !unknown {
                 operation.ended = Some(now);
-                operation.answer =
-                    if completion.is_failed() { Answer::Refused(reason) } else { Answer::Ok };
+                operation.answer = if completion.is_failed() { Answer::Refused(reason) } else { Answer::Ok };
             }
         }
         match pending.kind.clone() {
@@ -324,12 +343,11 @@ impl App {
             }
             Kind::Ask { unit } => self.on_outcome(&pending, unit, &completion, now, history),
             Kind::Depth => {
-                if let (Data::Queues(queues), Some(number)) = (&completion.data, pending.operation) {
-                    if let (What::Depth { depth, .. }, [queue]) =
+                if let (Data::Queues(queues), Some(number)) = (&completion.data, pending.operation)
+                    && let (What::Depth { depth, .. }, [queue]) =
                         (&mut history.operations[number].what, queues.as_slice())
-                    {
-                        *depth = Some(queue.depth);
-                    }
+                {
+                    *depth = Some(queue.depth);
                 }
             }
         }
@@ -350,25 +368,26 @@ impl App {
         history: &mut History,
     ) {
         let Some(number) = pending.operation else { return };
-        if let Data::Placed { message_id, duplicate } = &completion.data {
-            if let What::Put(put) = &mut history.operations[number].what {
-                put.ids.push(*message_id);
-                if *duplicate && put.producer_sequence.is_none() {
-                    self.complaints.push(format!("{:?} was called a duplicate and has no sequence", put.key));
-                }
-                let queue = put.queue as usize % QUEUES.len();
-                let correlation = correlation_of(put.key);
-                self.placed.push_back((queue, *message_id, correlation));
-                if self.placed.len() > 8 {
-                    self.placed.pop_front();
-                }
+        if let Data::Placed { message_id, duplicate } = &completion.data
+            && let What::Put(put) = &mut history.operations[number].what
+        {
+            put.ids.push(*message_id);
+            if *duplicate && put.producer_sequence.is_none() {
+                self.complaints.push(format!("{:?} was called a duplicate and has no sequence", put.key));
+            }
+            let queue = put.queue as usize % QUEUES.len();
+            let correlation = correlation_of(put.key);
+            self.placed.push_back((queue, *message_id, correlation));
+            if self.placed.len() > 8 {
+                self.placed.pop_front();
             }
         }
         let Some(sequence) = sequence else {
-            if syncpoint && unknown {
-                if let Some(unit) = history.unit_mut(self.unit) {
-                    unit.uncertain_members = true;
-                }
+            if syncpoint
+                && unknown
+                && let Some(unit) = history.unit_mut(self.unit)
+            {
+                unit.uncertain_members = true;
             }
             return;
         };
@@ -402,10 +421,11 @@ impl App {
         history: &mut History,
     ) {
         let Some(number) = pending.operation else { return };
-        if unknown && syncpoint {
-            if let Some(unit) = history.unit_mut(self.unit) {
-                unit.uncertain_members = true;
-            }
+        if unknown
+            && syncpoint
+            && let Some(unit) = history.unit_mut(self.unit)
+        {
+            unit.uncertain_members = true;
         }
         if completion.reason == Reason::BackedOut {
             self.end_unit(Fate::BackedOut, now, history);
@@ -460,17 +480,17 @@ impl App {
             return;
         };
         let committed = state == UnitState::Committed;
-        if let Some(operation) = pending.operation {
-            if let What::Outcome { committed: told, .. } = &mut history.operations[operation].what {
-                *told = Some(committed);
-            }
+        if let Some(operation) = pending.operation
+            && let What::Outcome { committed: told, .. } = &mut history.operations[operation].what
+        {
+            *told = Some(committed);
         }
         self.asking.retain(|asked| *asked != number);
-        if let Some(unit) = history.unit_mut(number) {
-            if unit.fate == Fate::Unknown {
-                unit.fate = if committed { Fate::Committed } else { Fate::BackedOut };
-                unit.ended = Some(now);
-            }
+        if let Some(unit) = history.unit_mut(number)
+            && unit.fate == Fate::Unknown
+        {
+            unit.fate = if committed { Fate::Committed } else { Fate::BackedOut };
+            unit.ended = Some(now);
         }
     }
 
@@ -492,12 +512,17 @@ impl App {
                 let here = queue_number(self.queue_manager, queue);
                 let moved_here = QUEUES[queue].contains("PARKED") || QUEUES[queue].contains("DEAD");
                 if content.queue != here && !moved_here {
-                    self.complaints.push(format!("{:?} was put on queue {} and got from {here}", content.key, content.queue));
+                    self.complaints.push(format!(
+                        "{:?} was put on queue {} and got from {here}",
+                        content.key, content.queue
+                    ));
                 }
                 let priority = message.descriptor.priority.unwrap_or(255);
                 if content.priority != priority {
-                    self.complaints
-                        .push(format!("{:?} has priority {priority} and was put with {}", content.key, content.priority));
+                    self.complaints.push(format!(
+                        "{:?} has priority {priority} and was put with {}",
+                        content.key, content.priority
+                    ));
                 }
                 Some(Delivery {
                     key: content.key,
@@ -574,7 +599,10 @@ impl App {
             Some(_) if self.pending.is_empty() => true,
             Some(Todo::Put { syncpoint: false, .. } | Todo::Repeat { .. }) => {
                 (self.pending.len() as u64) < self.habits.window
-                    && self.pending.values().all(|pending| matches!(pending.kind, Kind::Put { syncpoint: false, .. }))
+                    && self
+                        .pending
+                        .values()
+                        .all(|pending| matches!(pending.kind, Kind::Put { syncpoint: false, .. }))
             }
             Some(_) => false,
         }
@@ -649,7 +677,8 @@ impl App {
             }
             7 => match self.placed.pop_front() {
                 Some((queue, id, correlation)) => {
-                    let by = if self.rng.chance(500) { By::Message(id) } else { By::Correlation(correlation) };
+                    let by =
+                        if self.rng.chance(500) { By::Message(id) } else { By::Correlation(correlation) };
                     self.todo.push_back(Todo::GetById { queue, by });
                 }
                 None => self.todo.push_back(Todo::Put { queue, syncpoint: false }),
@@ -801,8 +830,8 @@ impl App {
             self.sequence_last += 1;
             self.sequence_last
         });
-        let producer = sequence
-            .map(|sequence| (ProducerId(Bytes::from(format!("producer-{}", self.number))), sequence));
+        let producer =
+            sequence.map(|sequence| (ProducerId(Bytes::from(format!("producer-{}", self.number))), sequence));
         let call = MqPut {
             to: PutTarget::Handle(HandleId(queue as u32 + 1)),
             message,

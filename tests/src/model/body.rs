@@ -25,7 +25,8 @@ pub fn encode(content: &Content, length: usize) -> Bytes {
     );
     let mut body = head.clone().into_bytes();
     // The filling depends on the key, so that one message's bytes can never pass for another's.
-    let mut filling = crate::sim::rng::Rng::new(u64::from(content.key.producer) << 32 | u64::from(content.key.sequence));
+    let mut filling =
+        crate::sim::rng::Rng::new(u64::from(content.key.producer) << 32 | u64::from(content.key.sequence));
     while body.len() < length {
         body.push(b'a' + (filling.number() % 26) as u8);
     }
@@ -36,7 +37,10 @@ pub fn encode(content: &Content, length: usize) -> Bytes {
 
 /// The sentence says what is wrong with the bytes.
 pub fn decode(body: &[u8]) -> Result<Content, String> {
-    let split = body.len().checked_sub(13).ok_or_else(|| format!("a body of {} bytes is none of ours", body.len()))?;
+    let split = body
+        .len()
+        .checked_sub(13)
+        .ok_or_else(|| format!("a body of {} bytes is none of ours", body.len()))?;
     let (filled, tail) = body.split_at(split);
     let expected = format!(" crc={:08x}", crc32c::crc32c(filled));
     if tail != expected.as_bytes() {
@@ -63,8 +67,7 @@ mod tests {
 
     #[test]
     fn a_body_says_who_put_it_and_a_flipped_bit_shows() {
-        let content =
-            Content { key: BodyKey { producer: 3, sequence: 9 }, queue: 1, priority: 4, unit: 77 };
+        let content = Content { key: BodyKey { producer: 3, sequence: 9 }, queue: 1, priority: 4, unit: 77 };
         let body = encode(&content, 200);
         assert_eq!(decode(&body), Ok(content));
         for at in 0..body.len() {

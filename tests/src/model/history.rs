@@ -54,11 +54,21 @@ pub enum What {
     Put(Put),
     Get(Get),
     Browse(Browse),
-    Commit { unit: UnitNumber },
-    Backout { unit: UnitNumber },
+    Commit {
+        unit: UnitNumber,
+    },
+    Backout {
+        unit: UnitNumber,
+    },
     /// The outcome inquiry; `committed` as told.
-    Outcome { unit: UnitNumber, committed: Option<bool> },
-    Depth { queue: u32, depth: Option<u64> },
+    Outcome {
+        unit: UnitNumber,
+        committed: Option<bool>,
+    },
+    Depth {
+        queue: u32,
+        depth: Option<u64>,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -219,7 +229,6 @@ impl What {
 }
 
 fn delivery_edn(queue: &str, unit: UnitNumber, got: Option<&Delivery>) -> String {
-    let message =
-        got.map_or("nil".to_string(), |got| format!("[{} {}]", got.key.producer, got.key.sequence));
+    let message = got.map_or("nil".to_string(), |got| format!("[{} {}]", got.key.producer, got.key.sequence));
     format!("{{:queue \"{queue}\", :message {message}, :unit {unit}}}")
 }

@@ -114,7 +114,8 @@ impl Cluster {
         if plan.nodes == 0 {
             plan.nodes = 3;
         }
-        let directory = tempfile::Builder::new().prefix("trimaran-process-").tempdir().expect("a directory in /tmp");
+        let directory =
+            tempfile::Builder::new().prefix("trimaran-process-").tempdir().expect("a directory in /tmp");
         let path = directory.path().to_path_buf();
         let count = plan.nodes + plan.joining;
         let mut ports = free_ports(count * 3).into_iter();
@@ -148,10 +149,8 @@ impl Cluster {
         }
         let path = self.path.display();
         let _ = writeln!(text, "[[queue_managers]]\nname = \"{QUEUE_MANAGER}\"\nid = 1\n");
-        let _ = writeln!(
-            text,
-            "[directories]\nlog = \"{path}/{{node}}/log\"\ndata = \"{path}/{{node}}/data\"\n"
-        );
+        let _ =
+            writeln!(text, "[directories]\nlog = \"{path}/{{node}}/log\"\ndata = \"{path}/{{node}}/data\"\n");
         if let Some(certificates) = &self.plan.certificates {
             let at = certificates.display();
             let _ = writeln!(
@@ -173,7 +172,10 @@ impl Cluster {
     }
 
     pub fn node_named(&self, name: &str) -> usize {
-        self.nodes.iter().position(|node| node.name == name).unwrap_or_else(|| panic!("there is no node {name}"))
+        self.nodes
+            .iter()
+            .position(|node| node.name == name)
+            .unwrap_or_else(|| panic!("there is no node {name}"))
     }
 
     /// Where the node keeps `log` and `data`, as this process sees it.
@@ -182,7 +184,8 @@ impl Cluster {
         match (&self.plan.small_disk, &self.nodes[node].process) {
             // The device is mounted for the process alone.
             (Some((small, _)), Some(process)) if *small == node => {
-                Path::new(&format!("/proc/{}/root", process.id())).join(directory.strip_prefix("/").unwrap_or(&directory))
+                Path::new(&format!("/proc/{}/root", process.id()))
+                    .join(directory.strip_prefix("/").unwrap_or(&directory))
             }
             _ => directory,
         }
@@ -198,7 +201,8 @@ impl Cluster {
         assert!(self.nodes[node].process.is_none(), "node {} runs already", self.nodes[node].name);
         let log = self.log_path(node);
         self.nodes[node].log_from = fs::metadata(&log).map_or(0, |file| file.len());
-        let output = OpenOptions::new().create(true).append(true).open(&log).expect("the directory can be written");
+        let output =
+            OpenOptions::new().create(true).append(true).open(&log).expect("the directory can be written");
         let mut command = match self.plan.small_disk {
             Some((small, bytes)) if small == node => {
                 let directory = self.path.join(&self.nodes[node].name);
@@ -284,7 +288,8 @@ impl Cluster {
     /// The node that says of itself that it serves.
     pub fn serving(&self) -> Option<usize> {
         (0..self.nodes.len()).find(|node| {
-            self.nodes[*node].process.is_some() && http_status(&self.nodes[*node].http, "/health/active") == Some(200)
+            self.nodes[*node].process.is_some()
+                && http_status(&self.nodes[*node].http, "/health/active") == Some(200)
         })
     }
 
@@ -308,7 +313,8 @@ impl Cluster {
     /// Client addresses of the nodes that begin the cluster, and of those that run.
     pub fn addresses(&self) -> Vec<String> {
         let first = self.first_nodes();
-        let known = self.nodes.iter().enumerate().filter(|(number, node)| *number < first || node.process.is_some());
+        let known =
+            self.nodes.iter().enumerate().filter(|(number, node)| *number < first || node.process.is_some());
         known.map(|(_, node)| node.client.clone()).collect()
     }
 
@@ -320,7 +326,9 @@ impl Cluster {
     }
 
     pub fn builder(&self) -> trimaran_client::Builder {
-        let builder = Connection::builder(self.addresses()).queue_manager(QUEUE_MANAGER).application_name("process test");
+        let builder = Connection::builder(self.addresses())
+            .queue_manager(QUEUE_MANAGER)
+            .application_name("process test");
         match self.tls() {
             Some(tls) => builder.tls(tls),
             None => builder,
@@ -334,8 +342,12 @@ impl Cluster {
     /// What the node that serves says of the queue manager.
     pub async fn status(&self) -> Option<QueueManagerStatus> {
         let node = self.serving()?;
-        let answers =
-            trimaran_client::status(&[self.nodes[node].client.clone()], self.tls().as_ref(), Duration::from_secs(3)).await;
+        let answers = trimaran_client::status(
+            &[self.nodes[node].client.clone()],
+            self.tls().as_ref(),
+            Duration::from_secs(3),
+        )
+        .await;
         let (_, answer) = answers.into_iter().next()?;
         answer.ok()?.queue_managers.into_iter().next()
     }
@@ -359,7 +371,10 @@ impl Cluster {
                 None => {}
             }
             if begun.elapsed() > within {
-                return Err(format!("node {} is not in sync within {within:?}: {heard:?}", self.nodes[node].name));
+                return Err(format!(
+                    "node {} is not in sync within {within:?}: {heard:?}",
+                    self.nodes[node].name
+                ));
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

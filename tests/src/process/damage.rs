@@ -41,10 +41,16 @@ type Rows = BTreeMap<(u32, Bytes), Bytes>;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Whole,
-    Repaired { sentences: Vec<String> },
-    Refused { sentences: Vec<String> },
+    Repaired {
+        sentences: Vec<String>,
+    },
+    Refused {
+        sentences: Vec<String>,
+    },
     /// The one thing that must not be, and why it is that.
-    Silent { why: String },
+    Silent {
+        why: String,
+    },
 }
 
 /// How many of each.
@@ -81,7 +87,8 @@ impl Tally {
         };
         self.named += u64::from(damages.iter().any(names));
         // A sentence that says nothing of where is as good as none.
-        let place = |damage: &Damage| damage.file.parent().map(|at| at.display().to_string()).unwrap_or_default();
+        let place =
+            |damage: &Damage| damage.file.parent().map(|at| at.display().to_string()).unwrap_or_default();
         let says_where = damages.iter().any(|damage| {
             let place = place(damage);
             sentences.iter().any(|sentence| sentence.contains(place.trim_end_matches("/store")))
@@ -130,8 +137,8 @@ impl Truth {
         let id = expected[0].id;
         copy_directory(base, scratch).expect("there is room for a copy");
         let mut log = RaftEngineLog::open(log_options(scratch)).expect("the log is good");
-        let (store, started, sentences) =
-            recover::start(&mut log, store_options(scratch), &expected).expect("a stopped node can be recovered");
+        let (store, started, sentences) = recover::start(&mut log, store_options(scratch), &expected)
+            .expect("a stopped node can be recovered");
         assert!(sentences.is_empty(), "nothing is wrong yet: {sentences:?}");
         let recovered = &started[0].recovered;
         assert!(!recovered.recovering, "a node that was stopped in good order is whole");
@@ -147,7 +154,7 @@ impl Truth {
         let truth = Truth {
             base: base.to_path_buf(),
             id,
-            hard_state: recovered.hard_state.clone(),
+            hard_state: recovered.hard_state,
             store: recovered.snapshot.clone(),
             rows: rows_of(&store, id).expect("the store is good"),
             entries,
@@ -173,8 +180,9 @@ impl Truth {
         let mut files = faults::used_bytes(scratch).expect("the copy can be read");
         files.retain(|(file, _)| is_data(file));
         let damage = faults::damage(chance, &files).expect("the copy can be damaged");
-        let verdict = catch_unwind(AssertUnwindSafe(|| self.judge(scratch)))
-            .unwrap_or_else(|_| Verdict::Silent { why: "recovery panics in place of saying what is wrong".into() });
+        let verdict = catch_unwind(AssertUnwindSafe(|| self.judge(scratch))).unwrap_or_else(|_| {
+            Verdict::Silent { why: "recovery panics in place of saying what is wrong".into() }
+        });
         let _ = std::fs::remove_dir_all(scratch);
         (damage, verdict)
     }
@@ -184,10 +192,11 @@ impl Truth {
             Ok(log) => log,
             Err(error) => return Verdict::Refused { sentences: vec![error.to_string()] },
         };
-        let (store, started, sentences) = match recover::start(&mut log, store_options(scratch), &self.expected) {
-            Ok(started) => started,
-            Err(error) => return Verdict::Refused { sentences: vec![error.to_string()] },
-        };
+        let (store, started, sentences) =
+            match recover::start(&mut log, store_options(scratch), &self.expected) {
+                Ok(started) => started,
+                Err(error) => return Verdict::Refused { sentences: vec![error.to_string()] },
+            };
         let recovered = &started[0].recovered;
         let silent = |why: String| Verdict::Silent { why };
 
@@ -226,7 +235,10 @@ impl Truth {
             };
         }
         if index != self.last {
-            return silent(format!("the log ends at {index} in place of {}, and the node would vote", self.last));
+            return silent(format!(
+                "the log ends at {index} in place of {}, and the node would vote",
+                self.last
+            ));
         }
         let (now, before) = (&recovered.hard_state, &self.hard_state);
         if (now.term, now.vote) != (before.term, before.vote) {

@@ -16,6 +16,7 @@ impl Chance {
         Chance(seed)
     }
 
+    #[allow(clippy::should_implement_trait)] // a generator never ends: an Option would only be in the way
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;

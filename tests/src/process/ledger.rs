@@ -81,7 +81,10 @@ impl fmt::Display for Balance {
 
 impl Balance {
     pub fn assert_even(&self) {
-        println!("{self} (units whose outcome was asked for: {} committed, {} backed out)", self.asked.0, self.asked.1);
+        println!(
+            "{self} (units whose outcome was asked for: {} committed, {} backed out)",
+            self.asked.0, self.asked.1
+        );
         assert!(self.wrong.is_empty(), "{}\n{self}", self.wrong.join("\n"));
         assert!(
             self.duplicated == 0 && self.lost == 0 && self.acknowledged + self.unanswered == self.delivered,
@@ -246,7 +249,9 @@ impl Load {
         for producer in self.producers.drain(..) {
             match tokio::time::timeout(within, producer).await {
                 Ok(ended) => ended.expect("a producer does not panic"),
-                Err(_) => self.ledger.on_wrong(format!("a producer has puts without an answer after {within:?}")),
+                Err(_) => {
+                    self.ledger.on_wrong(format!("a producer has puts without an answer after {within:?}"))
+                }
             }
         }
     }
@@ -292,12 +297,16 @@ async fn produce(
     loop {
         let stopping = stop.load(Ordering::Relaxed);
         let full = unanswered.len() >= PUTS_AHEAD || ledger.standing() > STANDING_MAX;
-        if (stopping || full) && let Some((stream, message, answer)) = unanswered.pop_front() {
+        if (stopping || full)
+            && let Some((stream, message, answer)) = unanswered.pop_front()
+        {
             match answer.await {
                 Ok(placed) if placed.warning == 0 && !placed.message_id.is_empty() => {
                     ledger.on_acknowledged(stream, message);
                 }
-                Ok(placed) => ledger.on_wrong(format!("put {message} of stream {stream}: answered {placed:?}")),
+                Ok(placed) => {
+                    ledger.on_wrong(format!("put {message} of stream {stream}: answered {placed:?}"))
+                }
                 Err(error) => ledger.on_wrong(format!("put {message} of stream {stream}: {error}")),
             }
             continue;
@@ -428,7 +437,10 @@ pub async fn check_order(queue: &Queue, ledger: &Ledger) -> u64 {
             Ok((stream, number)) => {
                 let before = newest.insert(stream, number).unwrap_or(0);
                 if number <= before {
-                    ledger.on_wrong(format!("{}: {number} of stream {stream} stands behind {before}", queue.name()));
+                    ledger.on_wrong(format!(
+                        "{}: {number} of stream {stream} stands behind {before}",
+                        queue.name()
+                    ));
                 }
             }
         }

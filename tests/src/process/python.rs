@@ -26,7 +26,8 @@ impl Python {
             .ok_or("there is no target directory to keep Python's packages in")?;
         let interpreter = directory.join("bin/python");
         let imports = "import grpc, grpc_tools, grpc_health.v1, grpc_reflection.v1alpha";
-        let is_ready = || Command::new(&interpreter).args(["-c", imports]).output().is_ok_and(|o| o.status.success());
+        let is_ready =
+            || Command::new(&interpreter).args(["-c", imports]).output().is_ok_and(|o| o.status.success());
         if !is_ready() {
             let make = Command::new("python3").args(["-m", "venv", "--clear"]).arg(&directory).output();
             let make = make.map_err(|error| {
@@ -79,5 +80,8 @@ fn check(output: &Output, text: &str) -> Result<(), String> {
 }
 
 fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests crate lies in the workspace").to_path_buf()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the tests crate lies in the workspace")
+        .to_path_buf()
 }

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use trimaran_node::mqi::{
-    Admin, Call, Completion, Data, Get, GetMode, MembershipRequest, OpenOptions, Put, PutTarget, QueueChanges, QueueView,
-    Selection, UnitState, Wait,
+    Admin, Call, Completion, Data, Get, GetMode, MembershipRequest, OpenOptions, Put, PutTarget,
+    QueueChanges, QueueView, Selection, UnitState, Wait,
 };
 use trimaran_node::replica::Event;
 use trimaran_node::types::{
-    CorrelationId, Descriptor, GroupId, HandleId, Message, MessageId, NodeId, ObjectName, Persistence, ProducerId,
-    QueueDefinition, Reason, Token, UnitId,
+    CorrelationId, Descriptor, GroupId, HandleId, Message, MessageId, NodeId, ObjectName, Persistence,
+    ProducerId, QueueDefinition, Reason, Token, UnitId,
 };
 
 use super::parser::{Block, words};
@@ -59,9 +59,16 @@ pub fn run(blocks: &[Block]) -> Result<Vec<Vec<String>>, String> {
     for block in blocks {
         for (offset, command) in block.commands.iter().enumerate() {
             let words = words(command);
-            runner.command(&words).map_err(|text| format!("line {}: {command}: {text}", block.line + offset))?;
+            runner
+                .command(&words)
+                .map_err(|text| format!("line {}: {command}: {text}", block.line + offset))?;
             if let Some(violation) = runner.world.violations.first() {
-                return Err(format!("line {}: {}: {}", block.line + offset, violation.checker, violation.sentence));
+                return Err(format!(
+                    "line {}: {}: {}",
+                    block.line + offset,
+                    violation.checker,
+                    violation.sentence
+                ));
             }
         }
         runner.collect(30_000);
@@ -75,7 +82,9 @@ fn setting<'a>(words: &'a [String], name: &str) -> Option<&'a str> {
 }
 
 fn number(words: &[String], name: &str) -> Result<Option<u64>, String> {
-    setting(words, name).map(|text| text.parse().map_err(|_| format!("{name} wants a number, not {text}"))).transpose()
+    setting(words, name)
+        .map(|text| text.parse().map_err(|_| format!("{name} wants a number, not {text}")))
+        .transpose()
 }
 
 fn has(words: &[String], word: &str) -> bool {
@@ -83,7 +92,8 @@ fn has(words: &[String], word: &str) -> bool {
 }
 
 fn duration_us(text: &str) -> Result<u64, String> {
-    let (value, unit) = text.split_at(text.find(|c: char| c.is_alphabetic()).ok_or("a time wants a unit, as in 2s")?);
+    let (value, unit) =
+        text.split_at(text.find(|c: char| c.is_alphabetic()).ok_or("a time wants a unit, as in 2s")?);
     let value: f64 = value.parse().map_err(|_| format!("{text} is no time"))?;
     match unit {
         "s" => Ok((value * 1e6) as u64),
@@ -188,7 +198,8 @@ impl Runner {
                 self.pass(5_000)
             }
             "start" => {
-                let ids = if argument(0)? == "all" { self.crashed.clone() } else { vec![self.node(argument(0)?)?] };
+                let ids =
+                    if argument(0)? == "all" { self.crashed.clone() } else { vec![self.node(argument(0)?)?] };
                 for id in ids {
                     self.world.start_node(id);
                     self.crashed.retain(|crashed| *crashed != id);
@@ -204,7 +215,8 @@ impl Runner {
             "isolate" => {
                 let id = self.node(argument(0)?)?;
                 let now = self.world.now;
-                for other in self.world.nodes.keys().copied().filter(|other| *other != id).collect::<Vec<_>>() {
+                for other in self.world.nodes.keys().copied().filter(|other| *other != id).collect::<Vec<_>>()
+                {
                     self.world.net.cut(id, other, now);
                     self.world.net.cut(other, id, now);
                 }
@@ -230,7 +242,11 @@ impl Runner {
                 let id = self.node(argument(0)?)?;
                 self.world.crash(id, true);
                 let disk = &mut self.world.node_mut(id).disk;
-                if words[0] == "lose-disk" { disk.lose_everything() } else { disk.lose_store() }
+                if words[0] == "lose-disk" {
+                    disk.lose_everything()
+                } else {
+                    disk.lose_store()
+                }
                 self.crashed.push(id);
                 Ok(())
             }
@@ -260,8 +276,10 @@ impl Runner {
                 Ok(())
             }
             "serving" => {
-                let serving = (0..self.world.plan.setup.queue_managers).map(|number| self.world.serving(number));
-                let text = serving.map(|node| node.map_or("nobody", |_| "one node")).collect::<Vec<_>>().join(", ");
+                let serving =
+                    (0..self.world.plan.setup.queue_managers).map(|number| self.world.serving(number));
+                let text =
+                    serving.map(|node| node.map_or("nobody", |_| "one node")).collect::<Vec<_>>().join(", ");
                 self.out.push(format!("served by {text}"));
                 Ok(())
             }
@@ -281,7 +299,8 @@ impl Runner {
         while self.world.now < until && self.world.violations.is_empty() {
             let next = self.world.now + 50_000;
             self.world.run_until(next);
-            let running: Vec<u64> = self.world.members.iter().copied().filter(|id| self.world.node(*id).is_running()).collect();
+            let running: Vec<u64> =
+                self.world.members.iter().copied().filter(|id| self.world.node(*id).is_running()).collect();
             let settled = (0..self.world.plan.setup.queue_managers).all(|number| {
                 let Some(leader) = self.world.serving(number) else { return false };
                 let applied = |id: u64| {
@@ -318,7 +337,11 @@ impl Runner {
     }
 
     fn some_nodes(&self, word: &str) -> Result<Vec<u64>, String> {
-        if word == "all" { Ok(self.world.members.iter().copied().collect()) } else { Ok(vec![self.node(word)?]) }
+        if word == "all" {
+            Ok(self.world.members.iter().copied().collect())
+        } else {
+            Ok(vec![self.node(word)?])
+        }
     }
 
     fn new_node(&mut self, word: &str) -> Result<u64, String> {
@@ -435,7 +458,12 @@ impl Runner {
         Ok(())
     }
 
-    fn handle(&mut self, program: usize, queue: &str, options: Option<OpenOptions>) -> Result<HandleId, String> {
+    fn handle(
+        &mut self,
+        program: usize,
+        queue: &str,
+        options: Option<OpenOptions>,
+    ) -> Result<HandleId, String> {
         if let Some(handle) = self.puppet(program).handles.get(queue) {
             return Ok(*handle);
         }
@@ -564,7 +592,11 @@ fn put(handle: HandleId, program: &str, words: &[String]) -> Result<Put, String>
     let mut descriptor = Descriptor {
         priority: number(words, "priority")?.map(|value| value as u8),
         expiry: number(words, "expiry")?.map(|value| value as u32),
-        persistence: if has(words, "notpersistent") { Persistence::NotPersistent } else { Persistence::AsQueue },
+        persistence: if has(words, "notpersistent") {
+            Persistence::NotPersistent
+        } else {
+            Persistence::AsQueue
+        },
         ..Descriptor::default()
     };
     if let Some(text) = setting(words, "correl") {

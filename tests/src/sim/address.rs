@@ -49,7 +49,11 @@ mod tests {
         address.follow(&serving, Instant(10), false);
         assert!(address.is_held(Instant(99), false));
         assert!(!address.is_held(Instant(100), false));
-        address.follow(&RoleView::NotServing { term: Term(2), leader: None, recovering: false }, Instant(50), false);
+        address.follow(
+            &RoleView::NotServing { term: Term(2), leader: None, recovering: false },
+            Instant(50),
+            false,
+        );
         assert!(!address.is_held(Instant(50), false));
     }
 }

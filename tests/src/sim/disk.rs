@@ -43,7 +43,9 @@ impl StoredRows {
 
 impl RowSource for StoredRows {
     fn scan(&self, family: Family, row: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), StoreReadError> {
-        for ((_, key), value) in self.rows.range((family, Bytes::new())..).take_while(|((f, _), _)| *f == family) {
+        for ((_, key), value) in
+            self.rows.range((family, Bytes::new())..).take_while(|((f, _), _)| *f == family)
+        {
             row(key, value);
         }
         Ok(())
@@ -79,7 +81,13 @@ pub trait Disk {
     fn write_log(&mut self, write: &LogWrite) -> Result<(), DiskFailed>;
     fn sync_log(&mut self) -> Result<(), DiskFailed>;
     fn cut_log(&mut self, queue_manager: QueueManagerId, upto: Index);
-    fn read_log(&mut self, queue_manager: QueueManagerId, first: Index, until: Index, bytes_max: usize) -> Vec<Entry>;
+    fn read_log(
+        &mut self,
+        queue_manager: QueueManagerId,
+        first: Index,
+        until: Index,
+        bytes_max: usize,
+    ) -> Vec<Entry>;
 
     /// Visible to reads at once, not durable before [`Disk::flush_store`].
     fn store(&mut self, batch: &StoreBatch) -> Result<(), DiskFailed>;
@@ -341,7 +349,13 @@ impl Disk for MemoryDisk {
         self.log.unsynced.push(operation);
     }
 
-    fn read_log(&mut self, queue_manager: QueueManagerId, first: Index, until: Index, bytes_max: usize) -> Vec<Entry> {
+    fn read_log(
+        &mut self,
+        queue_manager: QueueManagerId,
+        first: Index,
+        until: Index,
+        bytes_max: usize,
+    ) -> Vec<Entry> {
         let Some(region) = self.log.current.get(&queue_manager.0) else { return Vec::new() };
         if first <= region.before.0 {
             return Vec::new();
@@ -402,7 +416,8 @@ impl Disk for MemoryDisk {
 
     fn crash(&mut self, power_cut: bool, rng: &mut Rng) {
         // Without a power cut the kernel still has what was written; the store's memory is gone either way.
-        let survive = if power_cut { rng.below(self.log.unsynced.len() as u64 + 1) as usize } else { usize::MAX };
+        let survive =
+            if power_cut { rng.below(self.log.unsynced.len() as u64 + 1) as usize } else { usize::MAX };
         for operation in std::mem::take(&mut self.log.unsynced).iter().take(survive) {
             carry_out(&mut self.log.durable, operation);
         }
@@ -425,7 +440,8 @@ impl Disk for MemoryDisk {
         let mut damaged = false;
         let stored = rows.meta.as_ref().map_or((Index(0), Term(0)), |meta| (meta.index, meta.term));
         let begins_at = if stored.0 == Index(0) { Index(2) } else { stored.0.next() };
-        let mut entries: Vec<Entry> = region.entries.iter().filter(|entry| entry.index >= begins_at).cloned().collect();
+        let mut entries: Vec<Entry> =
+            region.entries.iter().filter(|entry| entry.index >= begins_at).cloned().collect();
         // A gap between store and log, because the store was lost after the log was cut: it cannot be replayed.
         if region.before.0.next() > begins_at {
             damaged |= region.written;

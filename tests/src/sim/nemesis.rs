@@ -11,19 +11,43 @@ use super::world::{Program, Step, World, new_node, node_info};
 
 #[derive(Clone, Debug)]
 pub enum FaultEnd {
-    Start { node: u64 },
-    Mend { cuts: Vec<(u64, u64)> },
-    MendClients { node: u64 },
-    RestoreQuality { links: Vec<(u64, u64)> },
-    SlowDisk { node: u64 },
-    GoodRows { node: u64 },
-    DiskRoom { node: u64 },
-    StoreRoom { node: u64 },
-    NoDrift { node: u64 },
+    Start {
+        node: u64,
+    },
+    Mend {
+        cuts: Vec<(u64, u64)>,
+    },
+    MendClients {
+        node: u64,
+    },
+    RestoreQuality {
+        links: Vec<(u64, u64)>,
+    },
+    SlowDisk {
+        node: u64,
+    },
+    GoodRows {
+        node: u64,
+    },
+    DiskRoom {
+        node: u64,
+    },
+    StoreRoom {
+        node: u64,
+    },
+    NoDrift {
+        node: u64,
+    },
     /// The drained node has had time enough.
-    Drained { node: u64 },
+    Drained {
+        node: u64,
+    },
     /// A membership change is asked for once its new node runs, then the old one goes.
-    Retire { node: u64, replaced_by: u64, asked: bool },
+    Retire {
+        node: u64,
+        replaced_by: u64,
+        asked: bool,
+    },
 }
 
 impl World {
@@ -103,8 +127,7 @@ impl World {
         let members: Vec<u64> = self.members.iter().copied().collect();
         match fault {
             Fault::KillProcess | Fault::KillLeader => {
-                let node =
-                    if fault == Fault::KillLeader { self.leader()? } else { self.running_member()? };
+                let node = if fault == Fault::KillLeader { self.leader()? } else { self.running_member()? };
                 self.crash(node, false);
                 self.restart_later(node);
             }
@@ -269,7 +292,7 @@ impl World {
             }
             Fault::SwitchLeader => {
                 let queue_manager = self.rng.below(self.plan.setup.queue_managers as u64) as usize;
-                let to = self.some_member().map(NodeId).filter(|_| now % 2 == 0);
+                let to = self.some_member().map(NodeId).filter(|_| now.is_multiple_of(2));
                 if !self.operator(queue_manager).is_idle() {
                     return None;
                 }

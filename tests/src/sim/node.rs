@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use trimaran_node::consensus::{LogWrite, Recovered};
 use trimaran_node::qmgr::{LoadRequest, QueueManager, StoreBatch};
 use trimaran_node::replica::{Event, Replica};
-use trimaran_node::types::{Index, Membership, NodeId, ObjectName, QueueManagerId, RequestId, RoleView, Term};
+use trimaran_node::types::{
+    Index, Membership, NodeId, ObjectName, QueueManagerId, RequestId, RoleView, Term,
+};
 
 use super::address::Address;
 use super::clock::Clock;
@@ -126,7 +128,9 @@ impl Node {
             let name = queue_manager_name(number);
             let mut found = self.disk.find(id);
             let state = match &found.snapshot {
-                Some(_) => QueueManager::load(id, name.clone(), &found.rows).map_err(|error| error.to_string())?,
+                Some(_) => {
+                    QueueManager::load(id, name.clone(), &found.rows).map_err(|error| error.to_string())?
+                }
                 None => QueueManager::new(id, name.clone()),
             };
             if setup.forgets_term {
@@ -196,6 +200,10 @@ fn replica_options(setup: &Setup, node: u64, number: usize) -> trimaran_node::re
         window_bytes: setup.window_bytes,
         log_retain_bytes: setup.log_retain_bytes,
         resident_bytes_max: setup.window_bytes,
-        ..trimaran_node::replica::Options::new(queue_manager_id(number), queue_manager_name(number), consensus)
+        ..trimaran_node::replica::Options::new(
+            queue_manager_id(number),
+            queue_manager_name(number),
+            consensus,
+        )
     }
 }

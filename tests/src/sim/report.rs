@@ -68,8 +68,10 @@ impl Summary {
             return Vec::new();
         }
         let hit: BTreeSet<Fault> = self.counters.faults.0.keys().copied().collect();
-        let faults =
-            faults.iter().filter(|fault| !hit.contains(fault)).map(|fault| format!("fault \"{}\"", fault.name()));
+        let faults = faults
+            .iter()
+            .filter(|fault| !hit.contains(fault))
+            .map(|fault| format!("fault \"{}\"", fault.name()));
         let marks = MARKS_WANTED
             .iter()
             .filter(|mark| !self.counters.marks.contains_key(**mark))
@@ -94,7 +96,12 @@ impl Summary {
         let _ = writeln!(
             text,
             "{} operations of programs, {} calls, {} turns, {} events, {} peer messages, {} starts",
-            self.operations, counters.calls, counters.turns, counters.events, counters.messages, counters.starts
+            self.operations,
+            counters.calls,
+            counters.turns,
+            counters.events,
+            counters.messages,
+            counters.starts
         );
         let _ = writeln!(text, "\nfaults injected");
         for (fault, count) in &counters.faults.0 {

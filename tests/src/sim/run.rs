@@ -228,7 +228,9 @@ fn live(world: &mut World, knobs: &Knobs) {
     wait(world, SETTLE_US_MAX, "bring every member to the same index", |world| world.is_settled());
     check_replay(world);
     drain(world, &mut rng);
-    wait(world, SETTLE_US_MAX, "bring every member to the same index after the drain", |world| world.is_settled());
+    wait(world, SETTLE_US_MAX, "bring every member to the same index after the drain", |world| {
+        world.is_settled()
+    });
     check_replay(world);
     judge(world);
 }
@@ -303,10 +305,15 @@ fn why_not(world: &mut World) -> String {
                 Some(process) => {
                     let mind = &process.minds[number];
                     let role = match &mind.role {
-                        trimaran_node::types::RoleView::Serving { term, .. } => format!("serving in term {term}"),
+                        trimaran_node::types::RoleView::Serving { term, .. } => {
+                            format!("serving in term {term}")
+                        }
                         other => format!("{other:?}"),
                     };
-                    text.push_str(&format!(", node {id} applied {} commit {} {role}", mind.applied, mind.commit));
+                    text.push_str(&format!(
+                        ", node {id} applied {} commit {} {role}",
+                        mind.applied, mind.commit
+                    ));
                 }
                 None => text.push_str(&format!(", node {id} is down")),
             }

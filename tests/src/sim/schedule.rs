@@ -58,7 +58,10 @@ faults! {
 impl Fault {
     /// A node loses what it acknowledged: one at a time, and nobody else goes down until it has caught up.
     pub fn loses_data(self) -> bool {
-        matches!(self, Fault::ShortLog | Fault::LostDisk | Fault::OldDisk | Fault::ReplaceNode | Fault::LostStore)
+        matches!(
+            self,
+            Fault::ShortLog | Fault::LostDisk | Fault::OldDisk | Fault::ReplaceNode | Fault::LostStore
+        )
     }
 
     /// Takes nodes away from the group for a while.

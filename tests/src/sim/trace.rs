@@ -20,12 +20,7 @@ pub struct Trace {
 
 impl Trace {
     pub fn new(lines_max: usize, print: bool) -> Trace {
-        Trace {
-            hash: 0xCBF2_9CE4_8422_2325,
-            lines: (lines_max > 0).then(VecDeque::new),
-            lines_max,
-            print,
-        }
+        Trace { hash: 0xCBF2_9CE4_8422_2325, lines: (lines_max > 0).then(VecDeque::new), lines_max, print }
     }
 
     pub fn hash(&self) -> u64 {
@@ -238,7 +233,13 @@ pub fn action_text(action: &Action) -> String {
         Action::Persist(write) => {
             let mut text = format!("persist {}", write.number);
             if let Some(hard) = write.hard_state {
-                let _ = write!(text, " term {} vote {:?} commit {}", hard.term, hard.vote.map(|v| v.0), hard.commit);
+                let _ = write!(
+                    text,
+                    " term {} vote {:?} commit {}",
+                    hard.term,
+                    hard.vote.map(|v| v.0),
+                    hard.commit
+                );
             }
             if let Some((index, term)) = write.restart_after {
                 let _ = write!(text, " log restarts after {index} term {term}");
@@ -258,7 +259,9 @@ pub fn action_text(action: &Action) -> String {
             let detail = completion.detail.as_deref().unwrap_or_default();
             format!("answer {token} of session {session}: {} {text} {detail}", completion.reason)
         }
-        Action::Store(batch) => format!("store {} changes at index {}", batch.changes.len(), batch.meta.index),
+        Action::Store(batch) => {
+            format!("store {} changes at index {}", batch.changes.len(), batch.meta.index)
+        }
         Action::LoadRows(load) => format!("load {} rows, request {}", load.keys.len(), load.request),
         other => format!("{other:?}"),
     }
@@ -268,12 +271,29 @@ fn message_text(message: &PeerMessage) -> String {
     match message {
         PeerMessage::Raft(raft) => {
             const KINDS: [&str; 19] = [
-                "hup", "beat", "propose", "append", "append answer", "vote?", "vote answer", "snapshot",
-                "heartbeat", "heartbeat answer", "unreachable", "snapshot status", "check quorum", "transfer",
-                "timeout now", "read index", "read index answer", "pre-vote?", "pre-vote answer",
+                "hup",
+                "beat",
+                "propose",
+                "append",
+                "append answer",
+                "vote?",
+                "vote answer",
+                "snapshot",
+                "heartbeat",
+                "heartbeat answer",
+                "unreachable",
+                "snapshot status",
+                "check quorum",
+                "transfer",
+                "timeout now",
+                "read index",
+                "read index answer",
+                "pre-vote?",
+                "pre-vote answer",
             ];
             let kind = KINDS.get(raft.kind as usize).copied().unwrap_or("message");
-            let mut text = format!("{kind} term {} log term {} index {}", raft.term, raft.log_term, raft.index);
+            let mut text =
+                format!("{kind} term {} log term {} index {}", raft.term, raft.log_term, raft.index);
             if let (Some(first), Some(last)) = (raft.entries.first(), raft.entries.last()) {
                 let _ = write!(text, " entries {}..={}", first.index, last.index);
             }

@@ -11,8 +11,8 @@ use trimaran_node::mqi::Call;
 use trimaran_node::qmgr::QueueManager;
 use trimaran_node::replica::{Action, DiskRoom, Event, Identity, Stats};
 use trimaran_node::types::{
-    Index, Instant, Membership, NodeId, NodeInfo, QueueManagerId, Reason, RequestId, RoleView, SessionId, Token,
-    WriteNumber,
+    Index, Instant, Membership, NodeId, NodeInfo, QueueManagerId, Reason, RequestId, RoleView, SessionId,
+    Token, WriteNumber,
 };
 use trimaran_proto::replica::v1::peer_message::Message as PeerMessage;
 
@@ -66,24 +66,97 @@ pub struct Connection {
 
 #[derive(Debug)]
 pub enum Step {
-    Turn { node: u64, incarnation: u64, mind: usize },
-    Deliver { from: u64, to: u64, stream: u64, mind: usize, message: Box<PeerMessage> },
+    Turn {
+        node: u64,
+        incarnation: u64,
+        mind: usize,
+    },
+    Deliver {
+        from: u64,
+        to: u64,
+        stream: u64,
+        mind: usize,
+        message: Box<PeerMessage>,
+    },
     /// A regular one comes back; others look once, soon after something changed.
-    Connector { regular: bool },
-    LogWritten { node: u64, incarnation: u64, sync: bool, done: Vec<(usize, WriteNumber)> },
-    Stored { node: u64, incarnation: u64 },
-    Flush { node: u64, incarnation: u64 },
-    RowsRead { node: u64, incarnation: u64, mind: usize, request: RequestId },
-    EntriesRead { node: u64, incarnation: u64, mind: usize, request: RequestId, entries: Vec<Entry> },
-    SnapshotArrives { from: u64, incarnation: u64, to: u64, mind: usize, term: u64, rows: Box<StoredRows>, broken: bool },
-    SnapshotSent { node: u64, incarnation: u64, mind: usize, to: u64, arrived: bool },
-    Connect { program: usize, node: u64 },
-    Refused { program: usize, hint: Option<u64> },
-    Connected { program: usize, session: u64 },
-    CallArrives { node: u64, incarnation: u64, session: u64, token: Token, call: Box<Call> },
-    SessionEnds { node: u64, incarnation: u64, session: u64 },
-    ToProgram { program: usize, session: u64, input: Box<Input> },
-    Wake { program: usize },
+    Connector {
+        regular: bool,
+    },
+    LogWritten {
+        node: u64,
+        incarnation: u64,
+        sync: bool,
+        done: Vec<(usize, WriteNumber)>,
+    },
+    Stored {
+        node: u64,
+        incarnation: u64,
+    },
+    Flush {
+        node: u64,
+        incarnation: u64,
+    },
+    RowsRead {
+        node: u64,
+        incarnation: u64,
+        mind: usize,
+        request: RequestId,
+    },
+    EntriesRead {
+        node: u64,
+        incarnation: u64,
+        mind: usize,
+        request: RequestId,
+        entries: Vec<Entry>,
+    },
+    SnapshotArrives {
+        from: u64,
+        incarnation: u64,
+        to: u64,
+        mind: usize,
+        term: u64,
+        rows: Box<StoredRows>,
+        broken: bool,
+    },
+    SnapshotSent {
+        node: u64,
+        incarnation: u64,
+        mind: usize,
+        to: u64,
+        arrived: bool,
+    },
+    Connect {
+        program: usize,
+        node: u64,
+    },
+    Refused {
+        program: usize,
+        hint: Option<u64>,
+    },
+    Connected {
+        program: usize,
+        session: u64,
+    },
+    CallArrives {
+        node: u64,
+        incarnation: u64,
+        session: u64,
+        token: Token,
+        call: Box<Call>,
+    },
+    SessionEnds {
+        node: u64,
+        incarnation: u64,
+        session: u64,
+    },
+    ToProgram {
+        program: usize,
+        session: u64,
+        input: Box<Input>,
+    },
+    Wake {
+        program: usize,
+    },
     Nemesis,
     FaultEnds(FaultEnd),
     Check,
@@ -232,10 +305,10 @@ impl World {
             actions: Vec::new(),
         };
         for id in world.nodes.keys().copied().collect::<Vec<_>>() {
-            if let Some((node, call, how)) = world.plan.disk_failure {
-                if node == id {
-                    world.node_mut(id).disk.plan_failure(call, how);
-                }
+            if let Some((node, call, how)) = world.plan.disk_failure
+                && node == id
+            {
+                world.node_mut(id).disk.plan_failure(call, how);
             }
             world.start_node(id);
         }
@@ -537,7 +610,9 @@ impl World {
         if !self.nodes[&id].is_running() {
             return;
         }
-        if let Some((checker, sentence)) = self.checks.after_turn(id, number, &mut self.nodes, &mut self.counters) {
+        if let Some((checker, sentence)) =
+            self.checks.after_turn(id, number, &mut self.nodes, &mut self.counters)
+        {
             self.fail(checker, sentence);
         }
         let due = match deadline {
@@ -593,7 +668,7 @@ impl World {
                 if let Some(open) = process.sessions.remove(&session.0) {
                     self.counters.mark("session closed by its node");
                     if !open.stuck {
-                        self.to_program(id, open.program, session.0, Input::Broken { reason });
+                        self.tell_program(id, open.program, session.0, Input::Broken { reason });
                     }
                 }
             }
@@ -640,8 +715,9 @@ impl World {
         let process = node.process.as_mut().expect("it is having a turn");
         let mind = &mut process.minds[number];
         mind.address.follow(&role, local, keeps);
-        if let RoleView::NotServing { recovering: false, .. } | RoleView::Serving { .. } | RoleView::Elected { .. } =
-            &role
+        if let RoleView::NotServing { recovering: false, .. }
+        | RoleView::Serving { .. }
+        | RoleView::Elected { .. } = &role
         {
             // What the runtime keeps beside the log: this node may vote again, also after a restart.
             node.recovering.remove(&queue_manager_id(number).0);
@@ -729,7 +805,9 @@ impl World {
                     let event = Event::SnapshotInstalled { from: NodeId(from), term, meta, state };
                     self.hand_in(to, number, event);
                 }
-                Err(error) => self.fail("snapshot", format!("node {to} cannot load what node {from} sent: {error}")),
+                Err(error) => {
+                    self.fail("snapshot", format!("node {to} cannot load what node {from} sent: {error}"))
+                }
             }
         }
         let delay = self.rng.between(100, 5_000);
@@ -765,11 +843,9 @@ impl World {
     }
 
     fn on_log_written(&mut self, id: u64, sync: bool, done: Vec<(usize, WriteNumber)>) {
-        if sync {
-            if let Err(failed) = self.node_mut(id).disk.sync_log() {
-                self.on_disk_failed(id, failed);
-                return;
-            }
+        if sync && let Err(failed) = self.node_mut(id).disk.sync_log() {
+            self.on_disk_failed(id, failed);
+            return;
         }
         for (mind, write) in done {
             self.hand_in(id, mind, Event::LogPersisted { write });
@@ -819,11 +895,11 @@ impl World {
         if let Some(batch) = process.store_queue.pop_front() {
             // A snapshot that was installed meanwhile is what a batch from before is no difference from.
             let stored = node.disk.stored_index(batch.meta.queue_manager);
-            if batch.base == stored || (stored == Index(0) && batch.base <= Index(1)) {
-                if let Err(failed) = node.disk.store(&batch) {
-                    self.on_disk_failed(id, failed);
-                    return;
-                }
+            if (batch.base == stored || (stored == Index(0) && batch.base <= Index(1)))
+                && let Err(failed) = node.disk.store(&batch)
+            {
+                self.on_disk_failed(id, failed);
+                return;
             }
             if !process.flush_due {
                 process.flush_due = true;
@@ -858,8 +934,11 @@ impl World {
         self.node_mut(id).store_full = full;
         if full {
             let Some(process) = &self.node(id).process else { return };
-            let refused: BTreeMap<u32, Index> =
-                process.store_queue.iter().map(|batch| (batch.meta.queue_manager.0, batch.meta.index)).collect();
+            let refused: BTreeMap<u32, Index> = process
+                .store_queue
+                .iter()
+                .map(|batch| (batch.meta.queue_manager.0, batch.meta.index))
+                .collect();
             for (queue_manager, upto) in refused {
                 self.counters.mark("store refused for lack of space");
                 self.hand_in(id, queue_manager as usize - 1, Event::StoreRefused { upto });
@@ -998,8 +1077,11 @@ impl World {
             Output::Disconnect => {
                 if let Some(connection) = self.connections.remove(&program) {
                     let reached = self.net.clients_reach(connection.node);
-                    let delay =
-                        if reached { self.rng.between(60, 1_500) } else { self.rng.between(500_000, 4_000_000) };
+                    let delay = if reached {
+                        self.rng.between(60, 1_500)
+                    } else {
+                        self.rng.between(500_000, 4_000_000)
+                    };
                     let step = Step::SessionEnds {
                         node: connection.node,
                         incarnation: connection.incarnation,
@@ -1031,11 +1113,13 @@ impl World {
 
     /// A connection that a fault has eaten from carries nothing any more; both ends find out by and by.
     fn stick(&mut self, node: u64, session: u64) {
-        let (to_program, to_node) = (self.rng.between(400_000, 3_000_000), self.rng.between(400_000, 4_000_000));
+        let (to_program, to_node) =
+            (self.rng.between(400_000, 3_000_000), self.rng.between(400_000, 4_000_000));
         let now = self.now;
         let target = self.node_mut(node);
         let incarnation = target.incarnation;
-        let Some(open) = target.process.as_mut().and_then(|process| process.sessions.get_mut(&session)) else {
+        let Some(open) = target.process.as_mut().and_then(|process| process.sessions.get_mut(&session))
+        else {
             return;
         };
         if std::mem::replace(&mut open.stuck, true) {
@@ -1076,7 +1160,8 @@ impl World {
         process
             .sessions
             .insert(session, OpenSession { program, queue_manager, calls: BTreeSet::new(), stuck: false });
-        let connection = Connection { session, node, incarnation, to_node_at: now, to_program_at: now + delay };
+        let connection =
+            Connection { session, node, incarnation, to_node_at: now, to_program_at: now + delay };
         self.connections.insert(program, connection);
         let identity = Identity { user: format!("user{program}") };
         let event = Event::SessionOpened {
@@ -1108,24 +1193,33 @@ impl World {
         }
     }
 
-    fn on_complete(&mut self, node: u64, session: u64, token: Token, completion: trimaran_node::mqi::Completion) {
+    fn on_complete(
+        &mut self,
+        node: u64,
+        session: u64,
+        token: Token,
+        completion: trimaran_node::mqi::Completion,
+    ) {
         let process = self.node_mut(node).process.as_mut().expect("it is having a turn");
         // The session may be gone: its listener drops what is for it.
         let Some(open) = process.sessions.get_mut(&session) else { return };
         let progress = matches!(completion.data, trimaran_node::mqi::Data::Progress { .. });
         if !progress && !open.calls.remove(&token.0) {
-            let sentence = format!("node {node} answers call {token} of session {session} that is not open ({})", completion.reason);
+            let sentence = format!(
+                "node {node} answers call {token} of session {session} that is not open ({})",
+                completion.reason
+            );
             return self.fail("every call is answered once", sentence);
         }
         let (program, stuck) = (open.program, open.stuck);
         let outcome = format!("{}", completion.reason);
         *self.counters.outcomes.entry(outcome).or_default() += 1;
         if !stuck {
-            self.to_program(node, program, session, Input::Answer { token, completion });
+            self.tell_program(node, program, session, Input::Answer { token, completion });
         }
     }
 
-    fn to_program(&mut self, node: u64, program: usize, session: u64, input: Input) {
+    fn tell_program(&mut self, node: u64, program: usize, session: u64, input: Input) {
         if !self.net.clients_reach(node) {
             return self.stick(node, session);
         }
@@ -1160,9 +1254,9 @@ impl World {
     }
 
     pub fn steps_mention_retirement(&self, id: u64) -> bool {
-        self.steps.values().any(
-            |step| matches!(step, Step::FaultEnds(FaultEnd::Retire { node, .. }) if *node == id),
-        )
+        self.steps
+            .values()
+            .any(|step| matches!(step, Step::FaultEnds(FaultEnd::Retire { node, .. }) if *node == id))
     }
 
     pub fn kick_nemesis(&mut self) {

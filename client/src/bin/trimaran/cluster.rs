@@ -202,8 +202,8 @@ profile = \"normal\"
 
 # What is kept in memory and on disk; the defaults suit a machine with 4 GB. Sizes may have units.
 [limits]
-# window_bytes = \"64MiB\"
-# log_retain_bytes = \"1GiB\"
+# window_bytes = \"32MiB\"
+# log_retain_bytes = \"256MiB\"
 # disk_reserve_bytes = \"256MiB\"
 # sessions = 10000
 

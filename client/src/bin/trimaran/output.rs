@@ -133,7 +133,10 @@ impl Counter {
     pub fn add(&mut self) {
         self.count += 1;
         // A look at the clock per message would be felt.
-        if self.bar.is_none() && self.count % 64 == 0 && self.started.elapsed() > Duration::from_secs(1) {
+        if self.bar.is_none()
+            && self.count.is_multiple_of(64)
+            && self.started.elapsed() > Duration::from_secs(1)
+        {
             self.bar = Some(self.show());
         }
         if let Some(bar) = &self.bar {

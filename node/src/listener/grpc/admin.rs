@@ -1,7 +1,5 @@
 //! Administration over gRPC: objects, status, membership. Forwards nothing: who does not serve says who does.
 
-use std::future::Future;
-
 use futures::stream;
 use tonic::{Request, Response, Status};
 use trimaran_proto::admin::v1 as wire;
@@ -301,19 +299,13 @@ struct Change<'a> {
 }
 
 impl Change<'_> {
-    fn run<'a>(
-        &'a self,
-        admission: &'a Admission,
-        asked: MembershipRequest,
-    ) -> impl Future<Output = wire::MembershipProgress> + Send + 'a {
-        async move {
-            if let Err((refusal, serving)) = errand::check_serving(self.listener, self.inbox) {
-                return self.ended(*refusal, Some(serving));
-            }
-            match self.steps(admission, asked).await {
-                Ok((completion, serving)) => self.ended(completion, serving),
-                Err(refusal) => self.ended(*refusal, None),
-            }
+    async fn run(&self, admission: &Admission, asked: MembershipRequest) -> wire::MembershipProgress {
+        if let Err((refusal, serving)) = errand::check_serving(self.listener, self.inbox) {
+            return self.ended(*refusal, Some(serving));
+        }
+        match self.steps(admission, asked).await {
+            Ok((completion, serving)) => self.ended(completion, serving),
+            Err(refusal) => self.ended(*refusal, None),
         }
     }
 
