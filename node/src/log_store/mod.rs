@@ -8,6 +8,7 @@
 //! `complete: false` and why. It never returns something else.
 
 mod entry_codec;
+mod figures;
 mod files;
 mod fs;
 mod mark;
@@ -23,6 +24,7 @@ mod damage_test;
 #[cfg(test)]
 mod log_store_test;
 
+pub use self::figures::{LogFigures, SYNC_BOUNDS};
 pub use self::mark::{Acknowledged, Mark, MarkFile};
 pub use self::raft_engine::{LogReader, RaftEngineLog};
 pub use self::recovery::RecoveredLog;

@@ -10,6 +10,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use raft_engine::env::FileSystem;
 
 use super::entry_codec::stored_bytes;
+use super::figures::{Batch, Counters, LogFigures};
 use super::mark::MarkSync;
 use super::raft_engine::{LogReader, RaftEngineLog};
 use super::{LogError, LogStore};
@@ -67,6 +68,7 @@ enum ReadJob<F: FileSystem> {
 #[derive(Clone)]
 pub struct LogHandle {
     jobs: Sender<Job>,
+    counters: Arc<Counters>,
     read: Arc<dyn Fn(QueueManagerId, Index, Index, usize, LogReading) + Send + Sync>,
 }
 
@@ -84,6 +86,11 @@ impl LogHandle {
     /// See [`LogStore::caught_up`]. To be said when a replica's role shows `recovering` no more.
     pub fn caught_up(&self, queue_manager: QueueManagerId) {
         let _ = self.jobs.send(Job::CaughtUp { queue_manager });
+    }
+
+    /// What the log thread has written so far.
+    pub fn figures(&self) -> LogFigures {
+        self.counters.figures()
     }
 
     /// Answered on the reading thread; without entries when too many reads wait already.
@@ -118,6 +125,7 @@ impl LogThread {
         report: Arc<dyn Fn(String) + Send + Sync>,
     ) -> std::io::Result<LogThread> {
         let (jobs, jobs_in) = bounded(options.queue);
+        let counters = Arc::<Counters>::default();
         let (reads, reads_in) = bounded::<ReadJob<F>>(256);
         let reader = {
             let reading = Reading {
@@ -140,6 +148,7 @@ impl LogThread {
                 writes: Vec::new(),
                 others: Vec::new(),
                 newest: Vec::new(),
+                counters: counters.clone(),
                 no_room_said: false,
             };
             thread::Builder::new().name("log".into()).spawn(move || writing.run(jobs_in))?
@@ -154,7 +163,7 @@ impl LogThread {
             }
         });
         Ok(LogThread {
-            handle: LogHandle { jobs, read },
+            handle: LogHandle { jobs, counters, read },
             writer: Some(writer),
             stop_reader: Box::new(move || drop(stop.send(ReadJob::Stop))),
             reader: Some(reader),
@@ -199,6 +208,7 @@ struct Writing<F: FileSystem> {
     writes: Vec<LogWrite>,
     others: Vec<Job>,
     newest: Vec<(QueueManagerId, WriteNumber)>,
+    counters: Arc<Counters>,
     no_room_said: bool,
 }
 
@@ -294,9 +304,12 @@ impl<F: FileSystem> Writing<F> {
 
     /// A full device is waited out: nothing was written, nothing was answered, and others may make room.
     fn write_all(&mut self) -> Result<(), LogError> {
+        let batch = Batch::of(&self.writes);
         loop {
+            let begun = Instant::now();
             match self.log.write_batch(&mut self.writes) {
                 Ok(()) => {
+                    self.counters.count(&batch, begun.elapsed());
                     if std::mem::take(&mut self.no_room_said) {
                         (self.report)("the log has room again and goes on".into());
                     }

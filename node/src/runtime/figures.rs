@@ -1,16 +1,19 @@
-//! What the page of metrics says of peers, disks and the message store.
+//! What the page of metrics says of peers, disks, the log and the message store.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::stores::Stores;
 use crate::config::{Config, filesystem};
 use crate::listener::http::Source;
+use crate::log_store::{LogFigures, SYNC_BOUNDS};
 use crate::metrics::{Page, catalog};
 use crate::peer::Peers;
 
 pub fn sources(config: &Config, peers: Arc<Peers>, stores: &Stores) -> Vec<Source> {
     let directories = [("log", config.log_directory.clone()), ("data", config.data_directory.clone())];
     let rows = stores.rows();
+    let log = stores.log();
     vec![
         Arc::new(move |page: &mut Page| publish_peers(page, &peers)),
         Arc::new(move |page: &mut Page| {
@@ -22,11 +25,21 @@ pub fn sources(config: &Config, peers: Arc<Peers>, stores: &Stores) -> Vec<Sourc
                 }
             }
         }),
+        Arc::new(move |page: &mut Page| publish_log(page, &log.figures())),
         Arc::new(move |page: &mut Page| {
             let used = rows.in_use();
             page.add(&catalog::STORE_DISK_BYTES, &[], (used.table_bytes + used.blob_bytes) as f64);
         }),
     ]
+}
+
+fn publish_log(page: &mut Page, log: &LogFigures) {
+    page.add(&catalog::LOG_WRITES, &[], log.writes as f64);
+    page.add(&catalog::LOG_ENTRIES, &[], log.entries as f64);
+    page.add(&catalog::LOG_BYTES, &[], log.bytes as f64);
+    let bounds = SYNC_BOUNDS.iter().map(Duration::as_secs_f64);
+    let buckets = bounds.zip(log.buckets);
+    page.add_histogram(&catalog::LOG_SYNC_SECONDS, &[], buckets, log.syncs, log.sync_time.as_secs_f64());
 }
 
 fn publish_peers(page: &mut Page, peers: &Peers) {
