@@ -92,8 +92,9 @@ fn router(listener: &Listener, gate: Gate, reporter: HealthReporter) -> Router {
         .http2_keepalive_timeout(Some(Duration::from_secs(10)))
         .http2_max_header_list_size(16 * 1024)
         .http2_max_pending_accept_reset_streams(Some(64))
-        .initial_stream_window_size(1024 * 1024)
-        .initial_connection_window_size(4 * 1024 * 1024)
+        // Thirty-two streams of a connection may stand still before they hold up the others.
+        .initial_stream_window_size(512 * 1024)
+        .initial_connection_window_size(16 * 1024 * 1024)
         .max_frame_size(64 * 1024)
         .add_service(QueueService::new(Messaging::new(listener.clone(), gate.clone())))
         .add_service(AdminServer::new(Administration::new(listener.clone(), gate)))
