@@ -59,8 +59,12 @@ impl InstantChecks {
 
     /// Whether a node that lost something has not got it back yet.
     pub fn damage_open(&self, nodes: &BTreeMap<u64, Node>) -> bool {
-        self.damage.iter().any(|(node, ends)| {
-            let Some(node) = nodes.get(node).filter(|node| !node.retired) else { return false };
+        self.damage.keys().any(|node| self.is_damaged(*node, nodes))
+    }
+
+    fn is_damaged(&self, node: u64, nodes: &BTreeMap<u64, Node>) -> bool {
+        self.damage.get(&node).is_some_and(|ends| {
+            let Some(node) = nodes.get(&node).filter(|node| !node.retired) else { return false };
             ends.iter().enumerate().any(|(number, end)| {
                 let id = queue_manager_id(number);
                 let has = node.disk.durable_last(id).0.max(node.disk.flushed_index(id));
@@ -119,8 +123,11 @@ impl InstantChecks {
             if leads {
                 // A change of members that was applied in this turn was committed by those before it.
                 let (before, after) = (mind.members_before.clone(), mind.membership.clone());
+                // A node that lost its disk may have had the entry when it said so.
+                let damaged: Vec<u64> =
+                    self.damage.keys().copied().filter(|node| self.is_damaged(*node, nodes)).collect();
                 let counted =
-                    [before, after].map(|members| quorum::check(id, number, commit, &members, nodes));
+                    [before, after].map(|members| quorum::check(id, number, commit, &members, &damaged, nodes));
                 if let [Some(sentence), Some(_)] = counted {
                     return Some(("commit is on a quorum", sentence));
                 }

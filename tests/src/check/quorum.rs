@@ -13,13 +13,14 @@ pub fn check(
     queue_manager: usize,
     commit: Index,
     membership: &Membership,
+    damaged: &[u64],
     nodes: &BTreeMap<u64, Node>,
 ) -> Option<String> {
     for voters in [&membership.voters, &membership.voters_outgoing] {
         if voters.is_empty() {
             continue;
         }
-        let have = durable_on(queue_manager, commit, voters, nodes);
+        let have = durable_on(queue_manager, commit, voters, damaged, nodes);
         let needed = voters.len() / 2 + 1;
         if have.len() < needed {
             return Some(format!(
@@ -35,6 +36,7 @@ fn durable_on(
     queue_manager: usize,
     index: Index,
     voters: &BTreeSet<NodeId>,
+    damaged: &[u64],
     nodes: &BTreeMap<u64, Node>,
 ) -> Vec<u64> {
     let mut by_term: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
@@ -44,6 +46,7 @@ fn durable_on(
         match node.disk.durable_term_at(queue_manager_id(queue_manager), index) {
             DurableAt::Term(term) => by_term.entry(term.0).or_default().push(voter.0),
             DurableAt::Cut => cut.push(voter.0),
+            DurableAt::Missing if damaged.contains(&voter.0) => cut.push(voter.0),
             DurableAt::Missing => {}
         }
     }

@@ -189,8 +189,27 @@ pub fn run_plan(plan: Plan, knobs: &Knobs) -> (Verdict, World) {
     (verdict, world)
 }
 
+/// Those of the node; the others are the simulator's own and set in the plan.
+#[cfg(feature = "planted-bugs")]
 fn plant(planted: Option<Planted>) {
-    let _ = planted;
+    use trimaran_node::types::planted::{Bug, plant};
+    plant(planted.and_then(|planted| match planted {
+        Planted::AckBeforeSync => Some(Bug::AckBeforeSync),
+        Planted::ServeWithoutLease => Some(Bug::ServeWithoutLease),
+        Planted::ApplyTwice => Some(Bug::ApplyTwice),
+        Planted::NoOwnerCheck => Some(Bug::NoOwnerCheck),
+        Planted::SecondCopy => Some(Bug::SecondCopy),
+        Planted::ForgetTerm | Planted::CutLogEarly | Planted::KeepAddress => None,
+    }));
+}
+
+#[cfg(not(feature = "planted-bugs"))]
+fn plant(planted: Option<Planted>) {
+    let own = [Planted::ForgetTerm, Planted::CutLogEarly, Planted::KeepAddress];
+    assert!(
+        planted.is_none_or(|planted| own.contains(&planted)),
+        "this bug is in the node: build with --features planted-bugs"
+    );
 }
 
 fn live(world: &mut World, knobs: &Knobs) {
