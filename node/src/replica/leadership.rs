@@ -7,6 +7,7 @@ use super::proposals::{Item, Waiting};
 use super::{Action, Replica};
 use crate::mqi::{Completion, Data};
 use crate::qmgr::Command;
+use crate::types::planted::{self, Bug};
 use crate::types::{Instant, NodeId, Reason, RoleView, SessionId, Term, Token};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +44,7 @@ impl Replica {
     /// Whether an answer may be given from this node's state alone: nobody else can be serving now.
     pub(super) fn has_lease(&self) -> bool {
         self.consensus.lease_until().is_some_and(|until| self.now.instant < until)
+            || (planted::is(Bug::ServeWithoutLease) && self.consensus.is_leader())
     }
 
     /// Brings the standing in line with what consensus says.
@@ -178,6 +180,9 @@ impl Replica {
                 recovering: self.consensus.is_recovering(),
             },
             Standing::Elected { term } => RoleView::Elected { term },
+            Standing::Serving { term, since, .. } if planted::is(Bug::ServeWithoutLease) => {
+                RoleView::Serving { term, since, lease_until: self.now.instant + Duration::from_secs(5) }
+            }
             Standing::Serving { term, since, .. } => match self.consensus.lease_until() {
                 Some(lease_until) => RoleView::Serving { term, since, lease_until },
                 None => RoleView::Elected { term },

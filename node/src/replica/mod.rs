@@ -50,6 +50,7 @@ use std::time::Duration;
 use crate::consensus::{self, Consensus, Recovered};
 use crate::mqi::Completion;
 use crate::qmgr::QueueManager;
+use crate::types::planted::{self, Bug};
 use crate::types::{
     Instant, LookupMap, NodeId, Now, ObjectName, Position, QueueId, QueueManagerId, RoleView, SessionId,
     Token, WallTime,
@@ -301,7 +302,11 @@ impl Replica {
             let ready = self.consensus.ready();
             if let Some(mut write) = ready.write {
                 write.queue_manager = self.options.queue_manager;
+                let number = write.number;
                 self.out.push(Action::Persist(write));
+                if planted::is(Bug::AckBeforeSync) {
+                    self.consensus.persisted(number);
+                }
             }
             for (to, message) in ready.messages {
                 let message = trimaran_proto::replica::v1::peer_message::Message::Raft(message);

@@ -10,6 +10,7 @@ pub mod object;
 pub mod selection;
 pub mod role;
 pub mod limits;
+pub mod planted;
 
 pub use ids::*;
 pub use message::{Body, CorrelationId, Descriptor, GroupId, Message, MessageId, Persistence};

@@ -1,0 +1,44 @@
+//! Bugs that tests switch on to see that the simulator finds them (feature `planted-bugs`, never in a release).
+//! Without the feature nothing is planted and the compiler drops the question.
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bug {
+    /// A log write counts as persisted as soon as it is asked for.
+    AckBeforeSync,
+    /// A leader serves on without its lease.
+    ServeWithoutLease,
+    /// Now and then an entry's commands are applied twice.
+    ApplyTwice,
+    /// A get takes what another unit of work has reserved.
+    NoOwnerCheck,
+    /// A repeated put is stored again.
+    SecondCopy,
+}
+
+#[cfg(feature = "planted-bugs")]
+mod switch {
+    use std::cell::Cell;
+
+    use super::Bug;
+
+    thread_local! {
+        static PLANTED: Cell<Option<Bug>> = const { Cell::new(None) };
+    }
+
+    /// For the replicas that run on this thread.
+    pub fn plant(bug: Option<Bug>) {
+        PLANTED.with(|planted| planted.set(bug));
+    }
+
+    pub fn is(bug: Bug) -> bool {
+        PLANTED.with(|planted| planted.get() == Some(bug))
+    }
+}
+
+#[cfg(feature = "planted-bugs")]
+pub use switch::{is, plant};
+
+#[cfg(not(feature = "planted-bugs"))]
+pub const fn is(_: Bug) -> bool {
+    false
+}
