@@ -126,8 +126,8 @@ impl InstantChecks {
                 // A node that lost its disk may have had the entry when it said so.
                 let damaged: Vec<u64> =
                     self.damage.keys().copied().filter(|node| self.is_damaged(*node, nodes)).collect();
-                let counted =
-                    [before, after].map(|members| quorum::check(id, number, commit, &members, &damaged, nodes));
+                let counted = [before, after]
+                    .map(|members| quorum::check(id, number, commit, &members, &damaged, nodes));
                 if let [Some(sentence), Some(_)] = counted {
                     return Some(("commit is on a quorum", sentence));
                 }

@@ -242,7 +242,11 @@ impl Runner {
                 let id = self.node(argument(0)?)?;
                 self.world.crash(id, true);
                 let disk = &mut self.world.node_mut(id).disk;
-                if words[0] == "lose-disk" { disk.lose_everything() } else { disk.lose_store() }
+                if words[0] == "lose-disk" {
+                    disk.lose_everything()
+                } else {
+                    disk.lose_store()
+                }
                 self.world.checks.on_damage(id, &self.world.nodes);
                 self.crashed.push(id);
                 Ok(())
@@ -441,7 +445,9 @@ impl Runner {
         for _ in 0..5 {
             let before = self.out.len();
             self.admin_once(call.clone(), done)?;
-            let moved = self.out[before..].iter().any(|line| line.starts_with("admin 2161") || line.starts_with("admin 2009"));
+            let moved = self.out[before..]
+                .iter()
+                .any(|line| line.starts_with("admin 2161") || line.starts_with("admin 2009"));
             if !changes_members || !moved || self.out[before..].iter().any(|line| line == done) {
                 break;
             }

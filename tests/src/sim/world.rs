@@ -782,7 +782,8 @@ impl World {
         let queue_manager = queue_manager_id(number);
         let meta = rows.meta.clone().expect("checked when it was sent");
         let alive = self.nodes.get(&to).is_some_and(Node::is_running) && self.is_current(from, incarnation);
-        let mut arrives = alive && !broken && self.net.stream(from, to).is_some() && !self.net.is_cut(from, to);
+        let mut arrives =
+            alive && !broken && self.net.stream(from, to).is_some() && !self.net.is_cut(from, to);
         if broken {
             self.counters.mark("snapshot broke on its way");
         }
