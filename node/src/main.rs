@@ -59,6 +59,14 @@ enum Command {
         #[arg(long, value_name = "ID")]
         queue_manager: Option<u32>,
     },
+    /// Prints what is in a data directory: queue managers, their applied index, rows; also beside a running node
+    InspectStore {
+        /// The data directory, as in the cluster file under [directories]
+        directory: PathBuf,
+        /// Only the queue manager with this id
+        #[arg(long, value_name = "ID")]
+        queue_manager: Option<u32>,
+    },
 }
 
 #[derive(Args)]
@@ -81,6 +89,14 @@ fn main() -> ExitCode {
         Command::InspectLog { directory, queue_manager } => {
             let mut out = std::io::stdout().lock();
             report(trimaran_node::log_store::inspect::print(
+                &directory,
+                queue_manager.map(QueueManagerId),
+                &mut out,
+            ))
+        }
+        Command::InspectStore { directory, queue_manager } => {
+            let mut out = std::io::stdout().lock();
+            report(trimaran_node::message_store::inspect::print(
                 &directory,
                 queue_manager.map(QueueManagerId),
                 &mut out,

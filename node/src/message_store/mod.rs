@@ -1,11 +1,12 @@
 //! The message store (L3): what outlives the log window, as rows, behind the log.
 //!
 //! Reading order: [`MessageStore`] here, `keys`, `rocks` (the store over RocksDB), `snapshot` (rows leaving), `install`
-//! (rows arriving), `writer` (the store thread), `reader`.
+//! (rows arriving), `writer` (the store thread), `reader`, `inspect`.
 //!
 //! The promise: after any crash the rows of a queue manager are exactly those of one index, the one in its meta row,
 //! and that index is not below what `flush` answered. A damaged store is moved aside and empty, never half served.
 
+pub mod inspect;
 mod install;
 mod keys;
 mod reader;

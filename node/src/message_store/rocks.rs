@@ -97,7 +97,7 @@ pub(super) fn family_name(family: Family) -> &'static str {
 
 /// Garbage in blob files below this is left to the compactions that come by themselves.
 const RECLAIM_FROM_BYTES: u64 = 64 << 20;
-const DATABASE: &str = "store";
+pub(super) const DATABASE: &str = "store";
 /// Says that the store must not be used again, and why.
 const CONDEMNED: &str = "store.condemned";
 
