@@ -204,7 +204,10 @@ fn refusal(status: Status) -> Broken {
             Broken::Refused(status.message().to_owned())
         }
         _ => {
-            let reason = chain(&status);
+            let mut reason = status.message().to_owned();
+            if let Some(cause) = std::error::Error::source(&status) {
+                reason = format!("{reason}: {}", chain(cause));
+            }
             // With TLS 1.3 the other end says what it thinks of our certificate only after the handshake.
             match reason.contains("received fatal alert") {
                 true => Broken::Refused(reason),

@@ -189,9 +189,23 @@ impl Inbox {
         self.events.send(event).await.map_err(|_| Stopped)
     }
 
-    /// As [`Inbox::deliver`], for threads outside of the async runtime.
+    /// As [`Inbox::deliver`], for callbacks: a thread of its own waits while the mind is behind, a task does not
+    /// (its worker may be the one the mind needs).
     pub fn deliver_blocking(&self, event: Event) -> Result<(), Stopped> {
-        self.events.blocking_send(event).map_err(|_| Stopped)
+        match self.events.try_send(event) {
+            Ok(()) => Ok(()),
+            Err(mpsc::error::TrySendError::Closed(_)) => Err(Stopped),
+            Err(mpsc::error::TrySendError::Full(event)) => match tokio::runtime::Handle::try_current() {
+                Err(_) => self.events.blocking_send(event).map_err(|_| Stopped),
+                Ok(runtime) => {
+                    let events = self.events.clone();
+                    runtime.spawn(async move {
+                        let _ = events.send(event).await;
+                    });
+                    Ok(())
+                }
+            },
+        }
     }
 
     /// Everything up to this write is on disk. Never waits.
@@ -428,6 +442,18 @@ mod tests {
         assert!(futures::poll!(&mut second).is_pending());
         mailbox.give_back(mailbox.weight(&calls[0].1) as usize);
         second.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_callback_on_the_mind_s_own_worker_never_blocks_it() {
+        let (inbox, mut mailbox, _publisher) = parts();
+        for _ in 0..EVENTS_QUEUED_MAX + 10 {
+            inbox.deliver_blocking(Event::Drain).unwrap();
+        }
+        let mut events = 0;
+        while events < EVENTS_QUEUED_MAX + 10 {
+            events += take(&mut mailbox).await.1.len();
+        }
     }
 
     #[tokio::test]
