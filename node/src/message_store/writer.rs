@@ -30,7 +30,7 @@ impl Default for StoreThreadOptions {
         StoreThreadOptions {
             queue: 256,
             flush_bytes: 32 << 20,
-            flush_every: Duration::from_secs(10),
+            flush_every: Duration::from_secs(1),
             retry_every: Duration::from_millis(500),
         }
     }

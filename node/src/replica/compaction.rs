@@ -29,8 +29,9 @@ pub(super) struct Compaction {
 
 /// What an entry takes besides its data, so that entries without data count too.
 const ENTRY_OVERHEAD: usize = 64;
-/// Moves of the store that may be under way at once.
-const MOVES_MAX: usize = 2;
+/// Moves that the store may have taken and not flushed. It flushes each second at the latest, and sooner when much has
+/// gathered: a store that lags by more than this is in trouble, and puts wait for it.
+const MOVES_MAX: usize = 16;
 
 impl Compaction {
     pub fn new(flushed: SnapshotMeta) -> Compaction {
