@@ -470,3 +470,71 @@ fn the_log_thread_answers_everything_and_leaves_a_durable_mark() {
     assert_eq!(recovered.entries.len(), 450);
     assert!(reports.lock().is_empty(), "{:?}", reports.lock());
 }
+
+/// What one write costs its thread; more by hand: `TRIMARAN_COSTS=1000`.
+#[test]
+fn a_write_costs_little_more_than_its_bytes() {
+    let rounds = std::env::var("TRIMARAN_COSTS").ok().and_then(|n| n.parse().ok()).unwrap_or(40u64).min(2000);
+    let io = || -> u64 {
+        let io = std::fs::read_to_string("/proc/thread-self/io").unwrap();
+        io.lines().find_map(|line| line.strip_prefix("write_bytes: ")).unwrap().parse().unwrap()
+    };
+    let cpu_us = || {
+        // SAFETY: all-zero is a valid value of this plain C struct, and the call writes nothing else.
+        let usage = unsafe {
+            let mut usage: libc::rusage = std::mem::zeroed();
+            libc::getrusage(libc::RUSAGE_THREAD, &mut usage);
+            usage
+        };
+        let us = |time: libc::timeval| time.tv_sec * 1_000_000 + time.tv_usec;
+        us(usage.ru_utime) + us(usage.ru_stime)
+    };
+    for (bytes, compress_from_bytes, prefill_bytes) in [
+        (1 << 10, 0, 0),
+        (64 << 10, 0, 0),
+        (512 << 10, 0, 0),
+        (512 << 10, 8 << 10, 0),
+        (64 << 10, 0, 128 << 20),
+    ] {
+        let directory =
+            tempfile::tempdir_in(std::env::var("TRIMARAN_COSTS_DIR").unwrap_or(".".into())).unwrap();
+        let options = LogOptions {
+            compress_from_bytes,
+            prefill_bytes,
+            ballast_bytes: 0,
+            ..LogOptions::new(directory.path())
+        };
+        let begun = std::time::Instant::now();
+        let mut log = RaftEngineLog::open(options.clone()).unwrap();
+        let opened = begun.elapsed();
+        log.recover(QM, &meta(1, 1)).unwrap();
+        let one = entry(0, 3, bytes);
+        let mut writes = Vec::with_capacity(1);
+        let (cpu, disk, begun) = (cpu_us(), io(), std::time::Instant::now());
+        for index in 2..rounds + 2 {
+            writes.push(write(index, 3, vec![Entry { index: Index(index), ..one.clone() }]));
+            log.write_batch(&mut writes).unwrap();
+            writes.clear();
+            log.write_mark(false).unwrap();
+        }
+        let each = rounds as f64;
+        println!(
+            "entries of {bytes} bytes, LZ4 from {compress_from_bytes}, prefill {prefill_bytes} (open {opened:?}): a write \
+             takes {:.0} us of CPU, {:.0} us, {:.3} disk bytes a byte",
+            (cpu_us() - cpu) as f64 / each,
+            begun.elapsed().as_micros() as f64 / each,
+            (io() - disk) as f64 / each / bytes as f64
+        );
+        drop(log);
+        let begun = std::time::Instant::now();
+        let mut log = RaftEngineLog::open(options).unwrap();
+        let opened = begun.elapsed();
+        let recovered = log.recover(QM, &meta(1, 1)).unwrap();
+        println!(
+            "   open again {opened:?}, {} entries read back in {:?}",
+            recovered.entries.len(),
+            begun.elapsed() - opened
+        );
+        assert_eq!(recovered.entries.len() as u64, rounds);
+    }
+}

@@ -127,11 +127,21 @@ impl RocksStore {
                 open_database(&options, &path).map_err(&io)?
             }
         };
-        let store = RocksStore {
-            inner: Arc::new(Inner { db, options, changing: Mutex::default(), install: RwLock::new(()) }),
+        let with = |db| {
+            let (options, changing, install) = (options.clone(), Mutex::default(), RwLock::new(()));
+            RocksStore { inner: Arc::new(Inner { db, options, changing, install }) }
         };
-        install::finish_interrupted(&store, &mut sentences)?;
-        Ok((store, sentences))
+        let store = with(db);
+        match install::finish_interrupted(&store, &mut sentences) {
+            Ok(()) => Ok((store, sentences)),
+            Err(StoreError::Damaged { reason, .. }) => {
+                drop(store);
+                move_aside(&options.directory, &reason, &mut sentences).map_err(&io)?;
+                let _ = fs::remove_file(&condemned);
+                Ok((with(open_database(&options, &path).map_err(&io)?), sentences))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Opens the store, or an empty one in its place when the rows of `queue_managers` cannot all be read.
@@ -158,12 +168,10 @@ impl RocksStore {
         }
     }
 
-    /// The next open moves the store aside. To be called when a row turned out to be damaged; then the process ends.
+    /// The next open moves the store aside; the process should end soon. Damage that RocksDB finds itself, in a read,
+    /// a write or a compaction, condemns the store by itself.
     pub fn condemn(&self, reason: &str) {
-        let path = self.inner.options.directory.join(CONDEMNED);
-        if let Err(error) = fs::write(&path, reason).and_then(|()| fs::File::open(&path)?.sync_all()) {
-            tracing::error!(path = %path.display(), %error, "cannot note that the message store is damaged");
-        }
+        self.inner.condemn(reason);
     }
 
     pub fn directory(&self) -> &Path {
@@ -355,11 +363,21 @@ impl Inner {
         self.db.cf_handle(family_name(family)).expect("opened with the database")
     }
 
+    fn condemn(&self, reason: &str) {
+        let path = self.options.directory.join(CONDEMNED);
+        if path.exists() {
+            return;
+        }
+        if let Err(error) = fs::write(&path, reason).and_then(|()| fs::File::open(&path)?.sync_all()) {
+            tracing::error!(path = %path.display(), %error, "cannot note that the message store is damaged");
+        }
+    }
+
     /// The index the rows of a queue manager are at: that of a new group when there are none.
     pub fn applied(&self, queue_manager: QueueManagerId) -> Result<Index, StoreError> {
         let damaged = |reason| StoreError::Damaged { directory: self.options.directory.clone(), reason };
         let row = self.db.get_pinned_cf(self.family(Family::State), meta_key(queue_manager));
-        match row.map_err(|error| damaged(error.into_string()))? {
+        match row.map_err(|error| damaged(self.read_error(error).reason))? {
             None => Ok(Index(1)),
             Some(row) => decode_meta(&row).map(|meta| meta.index).map_err(|error| damaged(error.to_string())),
         }
@@ -408,6 +426,7 @@ impl Inner {
         if reason.contains("No space left") {
             no_room(&self.options, &reason)
         } else if is_damage {
+            self.condemn(&reason);
             StoreError::Damaged { directory, reason }
         } else {
             StoreError::Io { directory, reason }
@@ -415,6 +434,9 @@ impl Inner {
     }
 
     pub fn read_error(&self, error: rocksdb::Error) -> StoreReadError {
+        if error.kind() == rocksdb::ErrorKind::Corruption {
+            self.condemn(&error.to_string());
+        }
         StoreReadError { place: self.options.directory.display().to_string(), reason: error.into_string() }
     }
 }
