@@ -110,6 +110,7 @@ pub(crate) async fn open_channel(address: &str, tls: Option<&Tls>) -> Result<Cha
         .keep_alive_timeout(Duration::from_secs(3))
         .keep_alive_while_idle(true);
     let tls = tls.cloned();
+    let with_tls = tls.is_some();
     let connector = tower::service_fn(move |uri: Uri| {
         let tls = tls.clone();
         async move {
@@ -127,7 +128,7 @@ pub(crate) async fn open_channel(address: &str, tls: Option<&Tls>) -> Result<Cha
         }
     });
     endpoint.connect_with_connector(connector).await.map_err(|error| {
-        Error::refused(reason::CONNECTION_BROKEN, format!("{address}: {}", root_cause(&error)))
+        Error::refused(reason::CONNECTION_BROKEN, explain(address, &root_cause(&error), with_tls))
     })
 }
 
@@ -149,6 +150,7 @@ pub(crate) async fn greet(
     session: &Arc<Session>,
 ) -> std::result::Result<Greeted, Failure> {
     let greeting = async {
+        let with_tls = core.options.tls.is_some();
         let channel = node.channel(core.options.tls.as_ref()).await?;
         let connect = wire::Connect {
             queue_manager: core.options.queue_manager.clone(),
@@ -157,7 +159,7 @@ pub(crate) async fn greet(
         let call = wire::Call { token: GREETING_TOKEN, call: Some(wire::call::Call::Connect(connect)) };
         let (outgoing, gate) = Outgoing::new(wire::SessionRequest { calls: vec![call] }, session.clone());
         let mut client = QueueClient::new(channel.clone()).max_decoding_message_size(RESPONSE_BYTES_MAX);
-        let on_status = |status: tonic::Status| Failure::from(describe(&node.address, &status));
+        let on_status = |status: tonic::Status| Failure::from(describe(&node.address, &status, with_tls));
         let mut responses = client.session(outgoing).await.map_err(on_status)?.into_inner();
         let first = responses.message().await.map_err(on_status)?;
         let completion = first.and_then(|response| response.completions.into_iter().next());
@@ -201,17 +203,28 @@ pub(crate) async fn greet(
     result
 }
 
-fn describe(address: &str, status: &tonic::Status) -> Error {
+fn describe(address: &str, status: &tonic::Status, with_tls: bool) -> Error {
     match status.code() {
-        tonic::Code::Unavailable | tonic::Code::Unknown => {
+        tonic::Code::Unavailable | tonic::Code::Unknown | tonic::Code::Cancelled | tonic::Code::Internal => {
             let text = match status.source() {
                 Some(source) => root_cause(source),
                 None => status.message().to_string(),
             };
-            Error::refused(reason::CONNECTION_BROKEN, format!("{address}: {text}"))
+            Error::refused(reason::CONNECTION_BROKEN, explain(address, &text, with_tls))
         }
         _ => outcome::from_status(status),
     }
+}
+
+/// The two mistakes with TLS look like broken connections; the text says what they may be.
+fn explain(address: &str, text: &str, with_tls: bool) -> String {
+    let broken = ["http2 error", "operation was canceled", "connection closed", "CertificateRequired"];
+    let advice = match broken.iter().any(|mark| text.contains(mark)) {
+        true if with_tls => " (the node may want a certificate of the client)",
+        true => " (the node may want TLS)",
+        false => "",
+    };
+    format!("{address}: {text}{advice}")
 }
 
 /// Asks all nodes but `skip` until one serves. Every failed try is reported.
@@ -422,7 +435,9 @@ pub(crate) async fn status_of(address: &str, tls: Option<&Tls>, within: Duration
         let channel = open_channel(address, tls).await?;
         let mut client = AdminClient::new(channel).max_decoding_message_size(RESPONSE_BYTES_MAX);
         let response = client.status(StatusRequest {}).await;
-        response.map(|response| response.into_inner()).map_err(|status| describe(address, &status))
+        response
+            .map(|response| response.into_inner())
+            .map_err(|status| describe(address, &status, tls.is_some()))
     };
     match tokio::time::timeout(within, asking).await {
         Ok(result) => result,

@@ -129,6 +129,12 @@ pub enum Command {
     /// Create, alter, delete, clear and show queues
     #[command(subcommand)]
     Queue(QueueCommand),
+    /// Change attributes of the queue manager (ALTER QMGR)
+    #[command(
+        arg_required_else_help = true,
+        after_help = "Example:\n  trimaran alter --deadq DEAD.LETTERS --maxumsgs 100000"
+    )]
+    Alter(AlterArgs),
     /// Who serves, who is in sync, and what a failover would lose
     Status(StatusArgs),
     /// Move the active instance to another node
@@ -480,6 +486,17 @@ pub struct AttributeArgs {
     /// The queue manager itself moves them, in place of the programs [default: no]
     #[arg(long, ignore_case = true)]
     pub backout_move: Option<YesNo>,
+}
+
+#[derive(Debug, Args)]
+pub struct AlterArgs {
+    /// Queue for messages that cannot be placed; an empty name for none
+    #[arg(long, value_name = "QUEUE")]
+    pub deadq: Option<String>,
+
+    /// Messages a unit of work holds at most [default: 10000]
+    #[arg(long, value_name = "N")]
+    pub maxumsgs: Option<u32>,
 }
 
 #[derive(Debug, Args)]

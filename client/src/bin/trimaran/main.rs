@@ -52,6 +52,7 @@ async fn run(cli: Cli) -> output::Outcome {
         Command::Get(args) => get::get(global, args).await,
         Command::Browse(args) => get::browse(global, args).await,
         Command::Queue(command) => queue::run(global, command).await,
+        Command::Alter(args) => queue::alter_queue_manager(global, args).await,
         Command::Status(args) => status::run(global, args).await,
         Command::Switch(args) => node::switch(global, args).await,
         Command::Node(command) => node::run(global, command).await,

@@ -1,10 +1,10 @@
-//! `queue create|alter|delete|clear|show`.
+//! `queue create|alter|delete|clear|show`, and `alter` for the queue manager itself.
 
 use serde_json::{Value, json};
 use trimaran_client::{QueueAttributes, QueueDetails, reason};
 
 use crate::{
-    arguments::{AttributeArgs, Delivery, Enabled, Global, QueueCommand, YesNo},
+    arguments::{AlterArgs, AttributeArgs, Delivery, Enabled, Global, QueueCommand, YesNo},
     output::{self, Outcome, patiently},
     say,
 };
@@ -40,6 +40,17 @@ pub async fn run(global: &Global, command: QueueCommand) -> Outcome {
             queues.sort_by(|left, right| left.name.cmp(&right.name));
             show(global, &queues, full);
         }
+    }
+    Ok(())
+}
+
+pub async fn alter_queue_manager(global: &Global, args: AlterArgs) -> Outcome {
+    let connection = global.connect().await?;
+    patiently("altering", connection.admin().alter_queue_manager(args.deadq, args.maxumsgs)).await?;
+    if global.json {
+        say!("{}", json!({ "ok": true, "queue_manager": connection.queue_manager(), "what": "altered" }));
+    } else {
+        say!("queue manager {} altered", connection.queue_manager());
     }
     Ok(())
 }
