@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
+use trimaran_tests::sim::disk::Failure;
 use trimaran_tests::sim::report::{self, Summary};
 use trimaran_tests::sim::run::{self, Knobs, Planted};
 use trimaran_tests::sim::schedule::Fault;
 use trimaran_tests::sim::shrink;
+use trimaran_tests::sim::world::Plan;
 
 #[derive(Parser)]
 #[command(
@@ -29,7 +31,7 @@ struct Arguments {
     /// The first seed.
     #[arg(long, default_value_t = 1)]
     from: u64,
-    /// a: stores in memory. b: the real log over a file system that forgets, and the real message store.
+    /// Where the stores are. a: in memory, with honest rules for what a crash leaves.
     #[arg(long, value_enum, default_value_t = Depth::A)]
     depth: Depth,
     /// Ticks of 10 ms of virtual time under faults; set-up, healing and drain come on top.
@@ -59,6 +61,9 @@ struct Arguments {
     /// Only these kinds of faults, by their names, separated by commas.
     #[arg(long, value_delimiter = ',')]
     faults: Option<Vec<String>>,
+    /// Lets every single call to a node's disk fail in every way, one run each, over a short run of this seed.
+    #[arg(long)]
+    nth_call: Option<u64>,
     /// With --replay: writes the history in Jepsen's EDN form to this file.
     #[arg(long)]
     edn: Option<std::path::PathBuf>,
@@ -68,8 +73,6 @@ struct Arguments {
 enum Depth {
     #[value(alias = "memory")]
     A,
-    #[value(alias = "disk")]
-    B,
 }
 
 /// Lines of the trace that a failing run shows.
@@ -78,6 +81,7 @@ const SHRINK_TRIES: u64 = 60;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    let Depth::A = arguments.depth;
     let knobs = match knobs(&arguments) {
         Ok(knobs) => knobs,
         Err(text) => {
@@ -86,6 +90,9 @@ fn main() -> ExitCode {
         }
     };
     run::quiet_panics();
+    if let Some(seed) = arguments.nth_call {
+        return nth_call(seed, &knobs);
+    }
     match (&arguments.planted, arguments.replay) {
         (Some(name), None) => hunt(name, &arguments, &knobs),
         (_, Some(seed)) => replay(seed, &arguments, &knobs),
@@ -116,7 +123,6 @@ fn knobs(arguments: &Arguments) -> Result<Knobs, String> {
         programs: arguments.programs,
         faults,
         planted,
-        disk: arguments.depth == Depth::B,
         ..Knobs::default()
     })
 }
@@ -125,9 +131,6 @@ fn knobs(arguments: &Arguments) -> Result<Knobs, String> {
 fn command(seed: u64, knobs: &Knobs) -> String {
     let mut text =
         format!("cargo run -q -p trimaran-tests --bin sim -- --replay {seed} --ticks {}", knobs.ticks);
-    if knobs.disk {
-        text.push_str(" --depth b");
-    }
     if let Some(programs) = knobs.programs {
         text.push_str(&format!(" --programs {programs}"));
     }
@@ -220,6 +223,44 @@ fn replay(seed: u64, arguments: &Arguments, knobs: &Knobs) -> ExitCode {
         println!("{}", report::failure(&shrunk.verdict, &command(seed, &shrunk.knobs)));
     }
     ExitCode::FAILURE
+}
+
+/// Every call to node 1's disk in a calm run, failing in every way: whatever fails, no promise is broken.
+fn nth_call(seed: u64, knobs: &Knobs) -> ExitCode {
+    let knobs = Knobs { ticks: knobs.ticks.min(60), faults: Vec::new(), programs: Some(3), ..knobs.clone() };
+    let (recorded, world) = run::run_plan(Plan::draw(seed, &knobs), &knobs);
+    if recorded.violation.is_some() {
+        println!("{}", report::failure(&recorded, &command(seed, &knobs)));
+        return ExitCode::FAILURE;
+    }
+    let calls = world.nodes[&1].disk.calls_made();
+    let begun = Instant::now();
+    let mut summary = Summary::default();
+    for call in 1..=calls {
+        for how in Failure::ALL {
+            let mut plan = Plan::draw(seed, &knobs);
+            plan.disk_failure = Some((1, call, how));
+            let (verdict, _) = run::run_plan(plan, &knobs);
+            summary.add(&verdict);
+            if let Some(violation) = &verdict.violation {
+                println!("call {call} of {calls}, {how:?}: {}: {}", violation.checker, violation.sentence);
+            }
+        }
+    }
+    let sites = ["write the log", "sync the log", "write the message store", "flush the message store"];
+    println!("{calls} calls, each failing in {} ways: {} runs", Failure::ALL.len(), summary.runs);
+    println!("{} failed, in {:.1} s", summary.failures.len(), begun.elapsed().as_secs_f64());
+    let mut missed = false;
+    for site in sites {
+        let count = summary.counters.marks.get(site).copied().unwrap_or(0);
+        missed |= count == 0;
+        println!("  {count:>6}  failures at \"{site}\"");
+    }
+    match (summary.failures.is_empty(), missed) {
+        (false, _) => ExitCode::FAILURE,
+        (true, true) => ExitCode::from(2),
+        (true, false) => ExitCode::SUCCESS,
+    }
 }
 
 /// Seeds until each planted bug is found; one that is not is a failure of the harness.

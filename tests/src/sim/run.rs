@@ -24,8 +24,6 @@ pub struct Knobs {
     /// Fault kinds that may happen at all.
     pub faults: Vec<Fault>,
     pub planted: Option<Planted>,
-    /// Depth B: the real log and the real message store.
-    pub disk: bool,
     /// Keep the newest lines of the trace.
     pub lines: usize,
     pub print: bool,
@@ -38,7 +36,6 @@ impl Default for Knobs {
             programs: None,
             faults: Fault::ALL.to_vec(),
             planted: None,
-            disk: false,
             lines: 0,
             print: false,
         }
@@ -131,7 +128,6 @@ impl Plan {
             keeps_address: knobs.planted == Some(Planted::KeepAddress),
             cuts_log_early: knobs.planted == Some(Planted::CutLogEarly),
             disk_failure: None,
-            real_disk: knobs.disk,
         }
     }
 }

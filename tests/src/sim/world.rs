@@ -189,8 +189,6 @@ pub struct Plan {
     pub cuts_log_early: bool,
     /// Lets this call to this node's disk fail.
     pub disk_failure: Option<(u64, u64, Failure)>,
-    /// Depth B.
-    pub real_disk: bool,
 }
 
 #[derive(Clone, Debug, Default)]
