@@ -7,6 +7,7 @@ mod load;
 mod machine;
 mod peers;
 mod process;
+mod raw;
 mod report;
 mod scenario;
 mod system;
@@ -57,6 +58,14 @@ enum Command {
     Compare(CompareArguments),
     /// How long a client is stopped when the leader dies or hangs
     Failover(FailoverArguments),
+    /// What the machine allows: syncs, raft-engine alone, three copies without queues
+    Raw {
+        /// Seconds for each limit
+        #[arg(long, default_value_t = 3.0)]
+        duration: f64,
+    },
+    #[command(hide = true)]
+    RawFollower { address: String, batch: usize, path: PathBuf },
     /// Makes the HTML page again from the JSON of a comparison
     Report {
         json: PathBuf,
@@ -197,6 +206,13 @@ async fn run(arguments: Arguments) -> Result<bool> {
             print!("{}", text::gaps(&gaps));
             Ok(gaps.len() == arguments.systems.len() * arguments.faults.len() * arguments.rounds)
         }
+        Command::Raw { duration } => {
+            println!("{}", machine::describe());
+            let time = std::time::Duration::from_secs_f64(duration);
+            raw::measure(&place.work, time, |limit| println!("  {}", limit.describe()))?;
+            Ok(true)
+        }
+        Command::RawFollower { address, batch, path } => raw::follow(&address, batch, &path).map(|()| true),
         Command::Report { json, out } => {
             let comparison: Comparison = serde_json::from_slice(&std::fs::read(json)?)?;
             std::fs::write(&out, report::page(&comparison))?;
