@@ -10,6 +10,7 @@
 //! footer  count { region kind item }   kind 1 entries, 2 command, 3 key and value; numbers are varints
 //! ```
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -229,6 +230,8 @@ pub(super) fn check_directory<F: FileSystem>(fs: &F, directory: &Path, aside: &P
         return Ok(checked);
     }
     let mut bytes = Vec::new();
+    // The entry each region goes on with. A file that was cut between two batches looks whole; what follows it does not.
+    let mut next: BTreeMap<u64, u64> = BTreeMap::new();
     for (suffix, is_append) in [(".raftlog", true), (".rewrite", false)] {
         let files = files_of(directory, suffix)?;
         let newest = files.len().saturating_sub(1);
@@ -251,12 +254,22 @@ pub(super) fn check_directory<F: FileSystem>(fs: &F, directory: &Path, aside: &P
             read_file(fs, path, &mut bytes)?;
             let mut damaged: Vec<(usize, Batch)> = Vec::new();
             let mut last_offset = 0;
+            let mut hole = None;
             let mut end = read_batches(&bytes, *number, &mut |batch| {
+                if hole.is_some() || (is_append && !goes_on(&mut next, &batch.items)) {
+                    hole.get_or_insert(batch.offset);
+                    return;
+                }
                 last_offset = batch.offset;
                 if batch.damage.is_some() {
                     damaged.push((batch.offset, batch));
                 }
             });
+            if let Some(offset) = hole {
+                end.good = offset;
+                end.blank = false;
+                end.reason = Some("entries are missing before it");
+            }
             if end.header_damaged && end.good > FILE_HEADER {
                 repair_header(fs, path)?;
                 checked.sentences.push(format!(
@@ -287,8 +300,8 @@ pub(super) fn check_directory<F: FileSystem>(fs: &F, directory: &Path, aside: &P
                     if !end.blank {
                         checked.tail = Some(place);
                     }
-                    if end.good == 0 {
-                        cut(fs, path, 0)?;
+                    if end.good == 0 || hole.is_some() {
+                        cut(fs, path, end.good)?;
                     }
                 } else if is_append {
                     checked.sentences.push(format!(
@@ -310,6 +323,30 @@ pub(super) fn check_directory<F: FileSystem>(fs: &F, directory: &Path, aside: &P
         }
     }
     Ok(checked)
+}
+
+/// Follows what the engine will make of the items. False: it would find a hole.
+fn goes_on(next: &mut BTreeMap<u64, u64>, items: &[Item]) -> bool {
+    for item in items {
+        match item {
+            Item::Entries { region, first, count } => {
+                if next.get(region).is_some_and(|next| first > next) {
+                    return false;
+                }
+                next.insert(*region, first + count);
+            }
+            Item::Clean { region } => {
+                next.remove(region);
+            }
+            Item::Compact { region, until } => {
+                if next.get(region).is_some_and(|next| until >= next) {
+                    next.remove(region);
+                }
+            }
+            Item::Put { .. } | Item::Delete { .. } => {}
+        }
+    }
+    true
 }
 
 fn remember(checked: &mut Checked, path: &Path, batch: Batch) {

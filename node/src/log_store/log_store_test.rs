@@ -266,6 +266,25 @@ fn damage_below_the_store_costs_nothing_and_above_it_only_the_rest() {
 }
 
 #[test]
+fn a_file_that_was_cut_between_two_batches_does_not_pass_for_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    filled(directory.path(), 200, 1000);
+    let files = super::files::files_of(&directory.path().join("engine"), ".raftlog").unwrap();
+    assert!(files.len() > 2);
+    let (number, path) = &files[1];
+    let bytes = std::fs::read(path).unwrap();
+    let mut offsets = Vec::new();
+    super::files::read_batches(&bytes, *number, &mut |batch| offsets.push(batch.offset));
+    std::fs::write(path, &bytes[..*offsets.last().unwrap()]).unwrap();
+
+    let recovered = open(directory.path()).recover(QM, &meta(1, 1)).unwrap();
+    assert!(!recovered.complete);
+    let last = recovered.entries.last().unwrap().index;
+    assert!(last > Index(50) && last < Index(199), "{last}");
+    assert!(recovered.sentences.iter().any(|s| s.contains("entries are missing before it")), "{recovered:?}");
+}
+
+#[test]
 fn a_log_directory_that_cannot_be_used_is_moved_aside() {
     let directory = tempfile::tempdir().unwrap();
     filled(directory.path(), 20, 1000);
