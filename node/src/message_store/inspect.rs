@@ -144,7 +144,7 @@ mod tests {
             membership: Membership::default(),
         };
         let changes = vec![row(Family::Bodies, 1), row(Family::Bodies, 2), row(Family::Heads, 1)];
-        store.apply(&StoreBatch { base: Index(0), meta, changes }).unwrap();
+        store.apply(&StoreBatch { base: Index(1), meta, changes }).unwrap();
         store.flush().unwrap();
 
         let mut out = Vec::new();
