@@ -25,7 +25,7 @@ pub(super) struct Recovery {
     blank_peers: BTreeSet<NodeId>,
     initial: BTreeSet<NodeId>,
     connected: BTreeSet<NodeId>,
-    /// What the leader of this term had committed after this node's start.
+    /// How far the log of the leader of this term went after this node's start.
     target: Option<Index>,
     /// The most each peer was ever told, by this node or by itself: the peers remember.
     acknowledged: BTreeMap<NodeId, Index>,
@@ -73,6 +73,8 @@ impl Replica {
     fn greet(&mut self, to: NodeId) {
         let progress = self.consensus.progress();
         let matched = progress.iter().find(|peer| peer.node == to).map_or(Index(0), |peer| peer.matched);
+        // What was acknowledged and never committed may be replaced by a later leader, and nothing is lost with it.
+        let matched = matched.min(self.consensus.commit_index());
         let remembered = self.recovery.acknowledged.entry(to).or_default();
         *remembered = matched.max(*remembered);
         let greeting = Greeting {
@@ -110,12 +112,13 @@ impl Replica {
         if !greeting.established {
             self.recovery.blank_peers.insert(from);
         }
-        // Only a leader of the current term knows what is committed.
+        // A leader of the current term has everything that is committed, though it may not know it yet: so its last
+        // index counts, not its commit index.
         if self.consensus.leader() == Some(from)
             && Term(greeting.term) == self.consensus.term()
             && !greeting.recovering
         {
-            self.recovery.target.get_or_insert(Index(greeting.commit));
+            self.recovery.target.get_or_insert(Index(greeting.last_index));
         }
     }
 
