@@ -39,9 +39,9 @@ struct Arguments {
 enum Lane {
     /// Format, lint, unit tests, scripts, tidiness, 50 short seeds
     Quick(Choice),
-    /// Quick, and 1000 seeds in memory, 50 on disk, and real processes
+    /// Quick, and 1000 seeds, the simulator's own tests, and real processes
     Merge(Choice),
-    /// Ever new seeds, in memory and on disk in turn, optimised
+    /// Ever new seeds, optimised
     Night {
         #[command(flatten)]
         choice: Choice,
@@ -94,14 +94,18 @@ fn main() -> ExitCode {
 
 fn quick() -> Vec<Step> {
     let mut steps = checks();
-    steps.push(simulator("seeds", "50 short runs in memory", Depth::Memory, 50, None));
+    steps.push(simulator("seeds", "50 runs", 50, None));
     steps
 }
 
 fn merge() -> Vec<Step> {
     let mut steps = checks();
-    steps.push(simulator("seeds-memory", "1000 runs in memory", Depth::Memory, 1000, None));
-    steps.push(simulator("seeds-disk", "50 runs over the real log and store", Depth::Disk, 50, None));
+    steps.push(cargo(
+        "simulator",
+        "it repeats to the bit, its judges judge; seeds that once failed",
+        "test --workspace --test sim --test replay",
+    ));
+    steps.push(simulator("seeds", "1000 runs", 1000, None));
     steps.push(cargo("programs", "the programs that process tests start", "build --workspace --bins"));
     steps.push(cargo(
         "process",
@@ -140,16 +144,7 @@ fn night(choice: &Choice, time: Duration, seed: Option<u64>) -> ExitCode {
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_secs());
     let mut next = seed.unwrap_or(now);
     loop {
-        let block = [
-            release(simulator("seeds-memory", "2000 runs in memory", Depth::Memory, 2000, Some(next))),
-            release(simulator(
-                "seeds-disk",
-                "100 runs over the real log and store",
-                Depth::Disk,
-                100,
-                Some(next),
-            )),
-        ];
+        let block = [release(simulator("seeds", "2000 runs", 2000, Some(next)))];
         let outcome = run(block.into(), choice);
         if outcome != ExitCode::SUCCESS || choice.list || started.elapsed() >= time {
             return outcome;
@@ -158,18 +153,9 @@ fn night(choice: &Choice, time: Duration, seed: Option<u64>) -> ExitCode {
     }
 }
 
-enum Depth {
-    Memory,
-    Disk,
-}
-
-fn simulator(name: &'static str, about: &'static str, depth: Depth, seeds: u32, first: Option<u64>) -> Step {
-    let depth = match depth {
-        Depth::Memory => "a",
-        Depth::Disk => "b",
-    };
-    let first = first.map(|seed| format!(" --first {seed}")).unwrap_or_default();
-    cargo(name, about, &format!("run -q --bin sim -- --depth {depth} --seeds {seeds}{first}"))
+fn simulator(name: &'static str, about: &'static str, seeds: u32, first: Option<u64>) -> Step {
+    let first = first.map(|seed| format!(" --from {seed}")).unwrap_or_default();
+    cargo(name, about, &format!("run -q --bin sim -- --seeds {seeds}{first}"))
 }
 
 fn release(mut step: Step) -> Step {

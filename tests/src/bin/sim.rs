@@ -29,7 +29,7 @@ struct Arguments {
     #[arg(long, default_value_t = 50)]
     seeds: u64,
     /// The first seed.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, alias = "first", default_value_t = 1)]
     from: u64,
     /// Where the stores are. a: in memory, with honest rules for what a crash leaves.
     #[arg(long, value_enum, default_value_t = Depth::A)]
@@ -44,7 +44,7 @@ struct Arguments {
     #[arg(long)]
     until_told: bool,
     /// Name of a planted bug, or "all": counts the seeds until it is found.
-    #[arg(long)]
+    #[arg(long, num_args = 0..=1, default_missing_value = "all")]
     planted: Option<String>,
     /// Runs one seed and tells everything about it.
     #[arg(long)]
