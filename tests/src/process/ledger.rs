@@ -364,7 +364,7 @@ impl Consumer {
         let id = unit.id().to_vec();
         let mut got = Vec::new();
         for turn in 0..1 + self.chance.below(UNIT_MAX) {
-            let queue = if careless || self.chance.one_in(2) { SHARED } else { &own };
+            let queue = if careless || self.chance.one_in(3) { SHARED } else { &own };
             let wait = if turn == 0 { Duration::from_millis(50) } else { Duration::ZERO };
             let Some(message) = unit.get(queue, wait).await? else { continue };
             match read_body(&message.body) {
