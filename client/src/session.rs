@@ -738,15 +738,24 @@ impl State {
         let sequence = self.first_put + index as u64;
         let slot = &self.puts[index];
         let (handle, weight) = (slot.handle, slot.weight);
+        // A put that may go to the dead-letter queue needs no queue that can be opened (MQPUT1).
+        let by_name = slot.dead_letter.then(|| self.handles.get(&handle)).flatten();
+        let to = match by_name {
+            Some(entry) => wire::put::To::Queue(entry.queue.clone()),
+            None => wire::put::To::Handle(handle),
+        };
+        let open_first = by_name.is_none();
         let put = wire::Put {
-            to: Some(wire::put::To::Handle(handle)),
+            to: Some(to),
             message: Some(slot.message.clone()),
             syncpoint: false,
             producer_sequence: Some(wire::ProducerSequence { producer: producer.to_string(), sequence }),
             body_parts: 0,
             dead_letter: slot.dead_letter,
         };
-        self.open_handle(handle);
+        if open_first {
+            self.open_handle(handle);
+        }
         self.send((sequence << 1) | 1, wire::call::Call::Put(put), weight);
     }
 

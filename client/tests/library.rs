@@ -474,6 +474,16 @@ async fn what_is_not_used_any_more_is_closed() {
 }
 
 #[tokio::test]
+async fn what_has_no_queue_goes_to_the_dead_letter_queue_with_a_warning() {
+    let (cluster, nodes) = Cluster::new(1);
+    let connection = connect(&nodes).await;
+    let placed = connection.queue("NO.SUCH.QUEUE").put_or_dead_letter("lost").await.unwrap();
+    assert_eq!(placed.warning, reason::UNKNOWN_OBJECT_NAME);
+    assert_eq!(cluster.bodies("DLQ"), ["lost"]);
+    assert_eq!(connection.queue("HA.QUEUE").put_or_dead_letter("found").await.unwrap().warning, 0);
+}
+
+#[tokio::test]
 async fn closing_waits_for_the_answers() {
     let (cluster, nodes) = Cluster::new(1);
     let connection = connect(&nodes).await;

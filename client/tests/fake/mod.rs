@@ -73,7 +73,7 @@ impl Cluster {
             serving: Arc::new(AtomicUsize::new(0)),
             addresses: Arc::default(),
         };
-        for queue in ["HA.QUEUE", "OTHER"] {
+        for queue in ["HA.QUEUE", "OTHER", "DLQ"] {
             cluster.store().queues.insert(queue.into(), VecDeque::new());
         }
         let nodes = (0..nodes).map(|index| Node::start(cluster.clone(), index)).collect();
@@ -322,6 +322,8 @@ impl Session {
         }
         assert_eq!(message.body_crc32c, Some(crc32c::crc32c(&message.body)), "checksum of the producer");
         let mut store = self.cluster.store();
+        let unknown = !store.queues.contains_key(&queue);
+        let queue = if unknown && put.dead_letter { "DLQ".to_string() } else { queue };
         if let Some(producer) = &put.producer_sequence {
             let key = (producer.producer.clone(), producer.sequence);
             if let Some(message_id) = store.producers.get(&key).cloned() {
@@ -344,7 +346,14 @@ impl Session {
         } else {
             store.queues.get_mut(&queue).expect("open").push_back(message);
         }
-        done(token, Some(Data::Placed(wire::Placed { message_id, duplicate: false })))
+        let placed = done(token, Some(Data::Placed(wire::Placed { message_id, duplicate: false })));
+        match unknown {
+            false => placed,
+            true => {
+                let outcome = wire::Outcome { code: 1, reason: 2085, text: "Dead-lettered.".into() };
+                wire::Completion { outcome: Some(outcome), ..placed }
+            }
+        }
     }
 
     fn on_get(&mut self, token: u64, get: wire::Get, completions: &mut Vec<wire::Completion>) {
