@@ -39,7 +39,9 @@ async fn create(connection: &Connection, queue: &str) {
 async fn put_numbers(queue: &Queue, first: u64, until: u64, size: usize) {
     let mut answers = std::collections::VecDeque::new();
     for number in first..until {
-        answers.push_back(queue.start_put(Message::new(body_of(0, number, size))).await.expect("a put can be sent"));
+        answers.push_back(
+            queue.start_put(Message::new(body_of(0, number, size))).await.expect("a put can be sent"),
+        );
         if answers.len() > 500 {
             answers.pop_front().expect("there are 500").await.expect("a put is acknowledged");
         }
@@ -108,7 +110,10 @@ async fn the_leader_is_killed_again_and_again_and_the_ledger_balances() {
         cluster.start_node(node);
     }
     cluster.wait_serving(seconds(30));
-    println!("every process killed at once with {} messages standing, and started again", load.ledger.standing());
+    println!(
+        "every process killed at once with {} messages standing, and started again",
+        load.ledger.standing()
+    );
 
     load.stop_producers(seconds(60)).await;
     let connection = cluster.connect().await;
@@ -140,7 +145,12 @@ async fn a_leader_that_hangs_is_replaced_and_does_no_harm_when_it_wakes() {
             }
             assert!(begun.elapsed() < seconds(30), "nobody takes over from a leader that hangs");
         };
-        println!("node {} serves {:?} after {} hung", cluster.nodes[next].name, begun.elapsed(), cluster.nodes[leader].name);
+        println!(
+            "node {} serves {:?} after {} hung",
+            cluster.nodes[next].name,
+            begun.elapsed(),
+            cluster.nodes[leader].name
+        );
         let before = load.ledger.acknowledged();
         while load.ledger.acknowledged() < before + 10 {
             assert!(begun.elapsed() < seconds(30), "clients do not leave a node that hangs");
@@ -189,7 +199,8 @@ async fn catch_up(pass_bytes: u64, retain: &str) {
         let until = (first + 250).min(50 + count);
         put_numbers(&queue, first, until, SIZE).await;
         while until - consumed > stays {
-            let message = queue.get(seconds(10)).await.expect("a get is answered").expect("there are messages");
+            let message =
+                queue.get(seconds(10)).await.expect("a get is answered").expect("there are messages");
             assert_eq!(read_body(&message.body).expect("a body is what was put").1, consumed);
             consumed += 1;
         }
@@ -260,7 +271,10 @@ async fn nodes_are_replaced_added_and_removed_under_load() {
     cluster.wait_serving(seconds(30));
     let status = cluster.status().await.expect("a node serves");
     assert_eq!(status.quorum_of, 3, "{status:?}");
-    assert!(status.instances.iter().all(|instance| instance.node != name && instance.node != old_name), "{status:?}");
+    assert!(
+        status.instances.iter().all(|instance| instance.node != name && instance.node != old_name),
+        "{status:?}"
+    );
 
     // The new ones carry it when another one dies.
     let leader = cluster.wait_serving(seconds(30));
@@ -277,7 +291,8 @@ async fn nodes_are_replaced_added_and_removed_under_load() {
 
 /// A cluster with messages in the log, in the message store and in both, and the truth about them.
 async fn a_cluster_with_history() -> (Cluster, Vec<u64>) {
-    let mut cluster = Cluster::start(Plan { settings: settings(&["limits.window_bytes=1MiB"]), ..Plan::default() });
+    let mut cluster =
+        Cluster::start(Plan { settings: settings(&["limits.window_bytes=1MiB"]), ..Plan::default() });
     let connection = cluster.connect().await;
     create(&connection, QUEUE).await;
     let queue = connection.queue(QUEUE);
@@ -315,7 +330,8 @@ async fn a_thousand_damages_are_repaired_or_refused_and_none_is_silent() {
     let memory = Path::new("/dev/shm");
     let place = if memory.is_dir() { memory.to_path_buf() } else { std::env::temp_dir() };
     let work = tempfile::tempdir_in(place).expect("a directory for copies");
-    let truth = Truth::read(&cluster.config(), &cluster.nodes[node].name, &directory, &work.path().join("truth"));
+    let truth =
+        Truth::read(&cluster.config(), &cluster.nodes[node].name, &directory, &work.path().join("truth"));
     println!("the node's files: {} rows in the store, {} entries in the log", truth.rows(), truth.entries());
     assert!(truth.rows() > 1000 && truth.entries() > 10, "there is something to damage");
 
@@ -345,14 +361,18 @@ async fn a_thousand_damages_are_repaired_or_refused_and_none_is_silent() {
     });
     println!("in this process, with the node's own recovery: {tally}");
     assert!(tally.silent.is_empty(), "{}", tally.silent.join("\n"));
-    assert!(tally.repaired + tally.refused > damages / 10, "the damage must hurt, or nothing is tested: {tally}");
+    assert!(
+        tally.repaired + tally.refused > damages / 10,
+        "the damage must hurt, or nothing is tested: {tally}"
+    );
 }
 
 /// It ended with a status of its own and a sentence that says where the damage is.
 fn is_a_refusal(exit: &Exit, directory: &Path) -> bool {
-    let said = exit.log.lines().any(|line| {
-        line.starts_with("trimaran-node:") && line.contains(&directory.display().to_string())
-    });
+    let said = exit
+        .log
+        .lines()
+        .any(|line| line.starts_with("trimaran-node:") && line.contains(&directory.display().to_string()));
     said && exit.status.code().is_some_and(|code| (10..20).contains(&code))
 }
 
@@ -383,7 +403,9 @@ async fn a_damaged_node_that_is_started_repairs_itself_or_refuses() {
                 let name = file.file_name().unwrap_or_default().to_string_lossy();
                 !name.starts_with("trimaran.") && !name.contains("ballast") && !name.starts_with("LOG")
             });
-            hurt.push(faults::damage(&mut chance, &files).expect("the node's files can be changed").to_string());
+            hurt.push(
+                faults::damage(&mut chance, &files).expect("the node's files can be changed").to_string(),
+            );
             damages += 1;
         }
         cluster.start_node(node);
@@ -405,7 +427,11 @@ async fn a_damaged_node_that_is_started_repairs_itself_or_refuses() {
             }
         }
         let log = cluster.log_since_start(node);
-        if log.contains("WARN") && log.contains(&directory.display().to_string()) { repaired += 1 } else { unharmed += 1 }
+        if log.contains("WARN") && log.contains(&directory.display().to_string()) {
+            repaired += 1
+        } else {
+            unharmed += 1
+        }
 
         // Now it serves, and everything comes from its own files and memory.
         connection.admin().switch(&name).await.expect("a node in sync can take over");
@@ -462,7 +488,8 @@ async fn a_node_with_many_queued_messages_starts_quickly() {
     }
     let connection = cluster.builder().connect_within(seconds(120)).connect().await.expect("a node serves");
     let served = begun.elapsed();
-    let message = connection.queue(QUEUE).get(seconds(60)).await.expect("a get is answered").expect("there is one");
+    let message =
+        connection.queue(QUEUE).get(seconds(60)).await.expect("a get is answered").expect("there is one");
     let first = begun.elapsed();
     assert_eq!(read_body(&message.body), Ok((0, 0)));
     for node in 0..3 {
@@ -470,7 +497,9 @@ async fn a_node_with_many_queued_messages_starts_quickly() {
         let took = took.lines().find(|line| line.contains("stores are open")).unwrap_or_default().to_owned();
         println!("node {}: {took}", cluster.nodes[node].name);
     }
-    println!("start of three nodes with {queued} queued: served after {served:.2?}, first get after {first:.2?}");
+    println!(
+        "start of three nodes with {queued} queued: served after {served:.2?}, first get after {first:.2?}"
+    );
     let depth = connection.admin().show_queues(QUEUE).await.expect("a queue can be shown");
     assert_eq!(depth[0].status.as_ref().map(|status| status.depth), Some(queued - 1));
     let allowed = seconds(10) + Duration::from_micros(20 * queued);
@@ -504,7 +533,11 @@ async fn a_full_disk_stops_puts_and_only_puts_and_they_resume_by_themselves() {
             Ok(_) => next += 1,
             Err(error) => break error,
         }
-        assert!(begun.elapsed() < seconds(20), "puts are still taken {:?} after the disk was full", begun.elapsed());
+        assert!(
+            begun.elapsed() < seconds(20),
+            "puts are still taken {:?} after the disk was full",
+            begun.elapsed()
+        );
     };
     println!("{} more puts, then after {:.1?}: {refusal}", next - 200, begun.elapsed());
     assert!(
@@ -544,7 +577,10 @@ async fn the_walkthrough_holds_with_the_active_node_killed_in_between() {
     };
     trimaran(&["queue", "create", QUEUE], "");
     let sent = trimaran(&["send", QUEUE, "--channel", "HA.CHANNEL"], "Hello\nThis\nis\na\ntest\n\n");
-    assert!(sent.contains(QUEUE_MANAGER) && sent.contains("HA.CHANNEL") && sent.contains("done: 5"), "{sent}");
+    assert!(
+        sent.contains(QUEUE_MANAGER) && sent.contains("HA.CHANNEL") && sent.contains("done: 5"),
+        "{sent}"
+    );
 
     let received = trimaran(&["receive", QUEUE], "y\ny\ny\ny\nn\n");
     let at: Vec<_> = ["Hello", "This", "is", "a", "test", "4 of 5", "2033"]
@@ -600,7 +636,12 @@ fn check_says_what_is_wrong_and_run_refuses_it() {
         refused(command, &good, "z", &["--node z", "a, b, c"]);
         refused(command, &good.replace("id = 2", "id = 1"), "a", &["bad.toml", "two nodes have the id 1"]);
         refused(command, &good.replace(client.as_str(), "127.0.0.1"), "a", &["host:port"]);
-        refused(command, &good.replace("[directories]", "[timing]\nprofile = \"warp\"\n[directories]"), "a", &["warp"]);
+        refused(
+            command,
+            &good.replace("[directories]", "[timing]\nprofile = \"warp\"\n[directories]"),
+            "a",
+            &["warp"],
+        );
         // Other machines could read and write.
         let open = good.replace(client.as_str(), "0.0.0.0:7201");
         refused(command, &open, "a", &["not loopback", "trimaran certs init", "insecure = true"]);
@@ -640,7 +681,18 @@ async fn with_certificates_nobody_comes_in_without_one() {
     let connect = cluster.addresses().join(",");
     let at = |name: &str| certificates.join(name).display().to_string();
     let (ca, certificate, key) = (at("ca.pem"), at("user-admin.pem"), at("user-admin.key"));
-    let with = ["--connect", &connect, "--tls-ca", &ca, "--tls-cert", &certificate, "--tls-key", &key, "browse", QUEUE];
+    let with = [
+        "--connect",
+        &connect,
+        "--tls-ca",
+        &ca,
+        "--tls-cert",
+        &certificate,
+        "--tls-key",
+        &key,
+        "browse",
+        QUEUE,
+    ];
     let browsed = run_program("trimaran", &with, "");
     assert!(browsed.status.success() && text(&browsed).contains("secret"), "{}", text(&browsed));
 
@@ -654,15 +706,27 @@ async fn with_certificates_nobody_comes_in_without_one() {
     refused(&["--tls-ca", &ca]);
     let other = place.path().join("other");
     let out = other.display().to_string();
-    let made = run_program("trimaran", &["certs", "init", "--cluster", "process", "--nodes", hosts, "--out", &out], "");
+    let made = run_program(
+        "trimaran",
+        &["certs", "init", "--cluster", "process", "--nodes", hosts, "--out", &out],
+        "",
+    );
     assert!(made.status.success(), "{}", text(&made));
     let foreign = |name: &str| other.join(name).display().to_string();
-    refused(&["--tls-ca", &ca, "--tls-cert", &foreign("user-admin.pem"), "--tls-key", &foreign("user-admin.key")]);
+    refused(&[
+        "--tls-ca",
+        &ca,
+        "--tls-cert",
+        &foreign("user-admin.pem"),
+        "--tls-key",
+        &foreign("user-admin.key"),
+    ]);
 
     // It survives its leader like any other.
     let leader = cluster.wait_serving(seconds(30));
     cluster.kill(leader);
-    let message = connection.queue(QUEUE).get(seconds(20)).await.expect("a get is answered").expect("there is one");
+    let message =
+        connection.queue(QUEUE).get(seconds(20)).await.expect("a get is answered").expect("there is one");
     assert_eq!(message.as_text(), Some("secret"));
 
     // The other side of it: a node without certificates does not talk to these.

@@ -435,7 +435,7 @@ impl Inner {
 
     pub fn read_error(&self, error: rocksdb::Error) -> StoreReadError {
         if error.kind() == rocksdb::ErrorKind::Corruption {
-            self.condemn(&error.to_string());
+            self.condemn(error.as_ref());
         }
         StoreReadError { place: self.options.directory.display().to_string(), reason: error.into_string() }
     }

@@ -243,7 +243,8 @@ impl QueueManager {
 
     /// The id of the earlier message when this is a repetition.
     fn check_place(&self, place: &Place) -> Result<Option<MessageId>, Reason> {
-        if let Some((producer, sequence)) = place.producer.as_ref().filter(|_| !planted::is(Bug::SecondCopy)) {
+        if let Some((producer, sequence)) = place.producer.as_ref().filter(|_| !planted::is(Bug::SecondCopy))
+        {
             match self.producers.seen(producer, *sequence) {
                 Seen::New => {}
                 Seen::Before(id) => return Ok(Some(id)),

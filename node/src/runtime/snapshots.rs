@@ -80,9 +80,13 @@ impl SnapshotWriter for Arriving {
     fn install(self: Box<Self>) -> Result<Box<QueueManager>, String> {
         // One that came late must not take the place of a newer state: the log has let go of what lies between.
         let offered = self.incoming.meta().clone();
-        let here = MessageStore::meta(&self.store, offered.queue_manager).map_err(|error| error.to_string())?;
+        let here =
+            MessageStore::meta(&self.store, offered.queue_manager).map_err(|error| error.to_string())?;
         if let Some(here) = here.filter(|here| here.index >= offered.index) {
-            return Err(format!("the snapshot of index {} is not newer than index {} here", offered.index, here.index));
+            return Err(format!(
+                "the snapshot of index {} is not newer than index {} here",
+                offered.index, here.index
+            ));
         }
         let meta = self.incoming.install().map_err(|error| error.to_string())?;
         let rows = self.store.rows(meta.queue_manager);

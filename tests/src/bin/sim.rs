@@ -118,13 +118,7 @@ fn knobs(arguments: &Arguments) -> Result<Knobs, String> {
         }
         _ => None,
     };
-    Ok(Knobs {
-        ticks: arguments.ticks,
-        programs: arguments.programs,
-        faults,
-        planted,
-        ..Knobs::default()
-    })
+    Ok(Knobs { ticks: arguments.ticks, programs: arguments.programs, faults, planted, ..Knobs::default() })
 }
 
 /// The one command that repeats a run.
