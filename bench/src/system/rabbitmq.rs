@@ -82,13 +82,16 @@ impl RabbitMq {
         self.ports = ports[..3].to_vec();
         self.names_port = ports[6];
         let home = self.directory.path();
-        fs::write(self.root.join("etc/hosts"), "127.0.0.1 localhost\n")?;
+        let name = fs::read_to_string("/proc/sys/kernel/hostname")?;
+        fs::write(self.root.join("etc/hosts"), format!("127.0.0.1 localhost {}\n", name.trim()))?;
         fs::write(home.join(".erlang.cookie"), "BENCHBENCHBENCHBENCH")?;
         use std::os::unix::fs::PermissionsExt;
         fs::set_permissions(home.join(".erlang.cookie"), fs::Permissions::from_mode(0o400))?;
-        // The first one alone: the others join it.
+        // All of them together: a node that finds none of the others alive goes on asking for a long time.
         for index in 0..3 {
             self.start_node(index, ports[3 + index])?;
+        }
+        for index in 0..3 {
             self.wait_for(index).await?;
         }
         Ok(())
