@@ -75,6 +75,10 @@ struct Changing {
     unflushed_bytes: usize,
     room_checked: Option<Instant>,
     bytes_since_check: usize,
+    /// Bodies were removed since the last reclaim.
+    bodies_removed: bool,
+    /// When the last reclaim ended and how long it took.
+    reclaimed: Option<(Instant, Duration)>,
 }
 
 /// What the store takes, for metrics.
@@ -95,8 +99,9 @@ pub(super) fn family_name(family: Family) -> &'static str {
     }
 }
 
-/// Garbage in blob files below this is left to the compactions that come by themselves.
+/// With less in blob files, garbage is left to the compactions that come by themselves.
 const RECLAIM_FROM_BYTES: u64 = 64 << 20;
+const RECLAIM_PAUSE: Duration = Duration::from_secs(300);
 pub(super) const DATABASE: &str = "store";
 /// Says that the store must not be used again, and why.
 const CONDEMNED: &str = "store.condemned";
@@ -276,6 +281,12 @@ impl MessageStore for RocksStore {
         inner.write(rows)?;
         changing.applied.insert(queue_manager, batch.meta.index);
         changing.unflushed_bytes += bytes;
+        changing.bodies_removed |= batch.changes.iter().any(|change| match change {
+            RowChange::Put { .. } => false,
+            RowChange::Delete { family, .. } | RowChange::DeleteRange { family, .. } => {
+                *family == Family::Bodies
+            }
+        });
         Ok(())
     }
 
@@ -320,15 +331,24 @@ impl MessageStore for RocksStore {
         })
     }
 
+    /// Removed bodies count as garbage only when a compaction met their removal, so what RocksDB says of garbage is
+    /// no reason to wait. The tables of keys it goes through are small; the blob files go as a whole.
     fn reclaim(&self) {
-        let in_use = self.in_use();
-        if in_use.blob_garbage_bytes > RECLAIM_FROM_BYTES && 2 * in_use.blob_garbage_bytes > in_use.blob_bytes
-        {
-            let mut options = CompactOptions::default();
-            options.set_exclusive_manual_compaction(false);
-            let bodies = self.inner.family(Family::Bodies);
-            self.inner.db.compact_range_cf_opt(bodies, None::<&[u8]>, None::<&[u8]>, &options);
+        let is_due = {
+            let changing = self.inner.changing.lock();
+            let rested = |(at, took): (Instant, Duration)| at.elapsed() >= RECLAIM_PAUSE.max(20 * took);
+            changing.bodies_removed && changing.reclaimed.is_none_or(rested)
+        };
+        if !is_due || self.in_use().blob_bytes < RECLAIM_FROM_BYTES {
+            return;
         }
+        self.inner.changing.lock().bodies_removed = false;
+        let begun = Instant::now();
+        let mut options = CompactOptions::default();
+        options.set_exclusive_manual_compaction(false);
+        let bodies = self.inner.family(Family::Bodies);
+        self.inner.db.compact_range_cf_opt(bodies, None::<&[u8]>, None::<&[u8]>, &options);
+        self.inner.changing.lock().reclaimed = Some((Instant::now(), begun.elapsed()));
     }
 }
 
