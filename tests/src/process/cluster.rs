@@ -352,7 +352,7 @@ impl Cluster {
         answer.ok()?.queue_managers.into_iter().next()
     }
 
-    /// Waits until the node that serves says that this one has everything. Gives the reasons that were heard until
+    /// Waits until the node that serves says that this one has everything, and the node that it is ready. Gives the reasons that were heard until
     /// then, each once.
     pub async fn wait_in_sync(&self, node: usize, within: Duration) -> Result<Vec<String>, String> {
         let begun = Instant::now();
@@ -361,7 +361,12 @@ impl Cluster {
             let status = self.status().await;
             let instances = status.map(|status| status.instances).unwrap_or_default();
             match instances.iter().find(|instance| instance.node == self.nodes[node].name) {
-                Some(instance) if instance.in_sync && instance.voter => return Ok(heard),
+                Some(instance) if instance.in_sync && instance.voter => {
+                    // The leader counts what it has; only the node itself knows whether it may vote yet.
+                    if http_status(&self.nodes[node].http, "/health/ready") == Some(200) {
+                        return Ok(heard);
+                    }
+                }
                 Some(instance) => {
                     let reason = instance.reason.trim_end_matches(|c: char| !c.is_alphabetic());
                     if heard.last().is_none_or(|last| last != reason) {

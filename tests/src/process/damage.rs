@@ -8,6 +8,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,8 +27,8 @@ use super::faults::{self, Chance, Damage, copy_directory};
 
 /// What the files of a stopped node say when nothing is wrong with them.
 pub struct Truth {
-    /// Directory with `log` and `data`.
-    base: PathBuf,
+    /// The files of a directory with `log` and `data`, as far as they were written.
+    files: Vec<Kept>,
     expected: Vec<Expected>,
     id: QueueManagerId,
     hard_state: HardState,
@@ -34,6 +36,12 @@ pub struct Truth {
     rows: Rows,
     entries: BTreeMap<Index, Entry>,
     last: Index,
+}
+
+struct Kept {
+    path: PathBuf,
+    length: u64,
+    bytes: Vec<u8>,
 }
 
 type Rows = BTreeMap<(u32, Bytes), Bytes>;
@@ -152,7 +160,7 @@ impl Truth {
             entries.extend(run.into_iter().map(|entry| (entry.index, entry)));
         }
         let truth = Truth {
-            base: base.to_path_buf(),
+            files: keep(base),
             id,
             hard_state: recovered.hard_state,
             store: recovered.snapshot.clone(),
@@ -162,7 +170,7 @@ impl Truth {
             expected,
         };
         drop((log, store));
-        std::fs::remove_dir_all(scratch).expect("the copy can go");
+        fs::remove_dir_all(scratch).expect("the copy can go");
         truth
     }
 
@@ -176,14 +184,23 @@ impl Truth {
 
     /// A fresh copy in `scratch`, one damage, and what the node makes of it.
     pub fn try_one(&self, scratch: &Path, chance: &mut Chance) -> (Damage, Verdict) {
-        copy_directory(&self.base, scratch).expect("there is room for a copy");
-        let mut files = faults::used_bytes(scratch).expect("the copy can be read");
-        files.retain(|(file, _)| is_data(file));
+        let mut files = Vec::new();
+        for Kept { path, length, bytes } in &self.files {
+            let path = scratch.join(path);
+            fs::create_dir_all(path.parent().expect("it lies below")).expect("a copy can be made");
+            let file = File::create(&path).expect("a copy can be made");
+            file.set_len(*length)
+                .and_then(|()| file.write_all_at(bytes, 0))
+                .expect("there is room for a copy");
+            if is_data(&path) {
+                files.push((path, bytes.len() as u64));
+            }
+        }
         let damage = faults::damage(chance, &files).expect("the copy can be damaged");
         let verdict = catch_unwind(AssertUnwindSafe(|| self.judge(scratch))).unwrap_or_else(|_| {
             Verdict::Silent { why: "recovery panics in place of saying what is wrong".into() }
         });
-        let _ = std::fs::remove_dir_all(scratch);
+        let _ = fs::remove_dir_all(scratch);
         (damage, verdict)
     }
 
@@ -246,6 +263,17 @@ impl Truth {
         }
         Verdict::Whole
     }
+}
+
+fn keep(base: &Path) -> Vec<Kept> {
+    let files = faults::files_below(base).expect("a stopped node's files can be read");
+    let keep = |file: PathBuf| {
+        let mut bytes = fs::read(&file).expect("a stopped node's files can be read");
+        let length = bytes.len() as u64;
+        bytes.truncate(bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1));
+        Kept { path: file.strip_prefix(base).expect("it lies below").to_path_buf(), length, bytes }
+    };
+    files.into_iter().filter(|file| !file.ends_with("ballast")).map(keep).collect()
 }
 
 /// What a node's promise rests on: not the lock files, and not the file that only holds room.
