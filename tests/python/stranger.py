@@ -8,9 +8,13 @@ Finds the node that serves, makes a queue, sends, browses and receives, with sin
 at server reflection and the health service. Prints what it did; any surprise ends it with a traceback.
 """
 
+import os
 import queue as queues
 import sys
 import time
+
+# The protos have a folder `queue`, and Python's own library a module of that name: let the module be a package, too.
+queues.__path__ = [os.path.join(os.path.dirname(os.path.abspath(__file__)), "queue")]
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
