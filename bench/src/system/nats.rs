@@ -75,7 +75,9 @@ impl Nats {
         self.ports = clients.to_vec();
         let started = Instant::now();
         loop {
-            match self.try_connect().await {
+            // What is asked before there is a leader of the metadata is never answered.
+            let attempt = tokio::time::timeout(Duration::from_secs(3), self.try_connect()).await;
+            match attempt.unwrap_or_else(|_| Err(anyhow!("no answer within 3 s"))) {
                 Ok(context) => {
                     self.context = Some(context);
                     return Ok(());
