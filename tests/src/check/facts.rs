@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::model::body::BodyKey;
+use trimaran_node::types::Reason;
+
 use crate::model::history::{Answer, Fate, Get, History, Put, UnitNumber, What};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,8 +118,12 @@ impl Facts<'_> {
                             taking_ended,
                         });
                     }
-                    None if operation.answer == Answer::Unknown => {
-                        let uncertain = Uncertain { begun: operation.begun, plain: get.unit == 0 };
+                    // A damaged message is held until its get is refused: others take the next one meanwhile.
+                    None if operation.answer == Answer::Unknown
+                        || operation.answer == Answer::Refused(Reason::ObjectDamaged) =>
+                    {
+                        let plain = get.unit == 0 && operation.answer == Answer::Unknown;
+                        let uncertain = Uncertain { begun: operation.begun, plain };
                         facts.uncertain.entry(get.queue).or_default().push(uncertain);
                     }
                     None => {}

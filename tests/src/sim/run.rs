@@ -242,6 +242,10 @@ fn live(world: &mut World, knobs: &Knobs) {
     });
     wait(world, SETTLE_US_MAX, "bring every member to the same index", |world| world.is_settled());
     check_replay(world);
+    // A connection that a fault has eaten from may hold messages until its node notices.
+    wait(world, SETTLE_US_MAX, "end the sessions whose programs are gone", |world| {
+        !world.has_stuck_sessions()
+    });
     drain(world, &mut rng);
     wait(world, SETTLE_US_MAX, "bring every member to the same index after the drain", |world| {
         world.is_settled()

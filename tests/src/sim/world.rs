@@ -1129,6 +1129,11 @@ impl World {
         self.schedule(now + to_node, Step::SessionEnds { node, incarnation, session });
     }
 
+    pub fn has_stuck_sessions(&self) -> bool {
+        let processes = self.nodes.values().filter_map(|node| node.process.as_ref());
+        processes.flat_map(|process| process.sessions.values()).any(|session| session.stuck)
+    }
+
     pub fn break_session(&mut self, node: u64, session: u64) {
         self.stick(node, session);
     }
