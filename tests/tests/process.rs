@@ -117,10 +117,13 @@ async fn the_leader_is_killed_again_and_again_and_the_ledger_balances() {
 
     load.stop_producers(seconds(60)).await;
     let connection = cluster.connect().await;
-    let browsed = ledger::check_order(&connection.queue(SHARED), &load.ledger).await;
+    let mut browsed = ledger::check_order(&connection.queue(SHARED), &load.ledger).await;
+    for producer in 0..4 {
+        browsed += ledger::check_order(&connection.queue(ledger::own_queue(producer)), &load.ledger).await;
+    }
     load.drain(seconds(30)).await;
     ledger::check_receipts(&connection, &load.ledger).await;
-    println!("{browsed} messages stood in order on {SHARED}");
+    println!("{browsed} messages stood in order on the queues");
     cluster.wait_all_in_sync(seconds(30)).await;
     load.ledger.balance().assert_even();
 }
