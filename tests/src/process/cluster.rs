@@ -361,11 +361,12 @@ impl Cluster {
             let status = self.status().await;
             let instances = status.map(|status| status.instances).unwrap_or_default();
             match instances.iter().find(|instance| instance.node == self.nodes[node].name) {
-                Some(instance) if instance.in_sync && instance.voter => {
+                Some(instance)
+                    if instance.in_sync && instance.voter
                     // The leader counts what it has; only the node itself knows whether it may vote yet.
-                    if http_status(&self.nodes[node].http, "/health/ready") == Some(200) {
-                        return Ok(heard);
-                    }
+                    && http_status(&self.nodes[node].http, "/health/ready") == Some(200) =>
+                {
+                    return Ok(heard);
                 }
                 Some(instance) => {
                     let reason = instance.reason.trim_end_matches(|c: char| !c.is_alphabetic());
