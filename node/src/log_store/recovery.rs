@@ -96,8 +96,11 @@ pub(super) fn recover<F: FileSystem>(
 
     let last = entries.last().map_or(base, |entry| (entry.term, entry.index));
     if last < mark.last {
+        // A file that was cut between two batches looks whole: then only the directory is known.
         let tail =
-            log.checked.tail.as_deref().map(|tail| format!("; the log ends at {tail}")).unwrap_or_default();
+            log.checked.tail.as_ref().map_or(format!("; its files are in {directory}/engine"), |tail| {
+                format!("; the log ends at {tail}")
+            });
         wrong.push(format!(
             "the log ends at entry {} of term {}, but this node acknowledged entry {} of term {}{tail}",
             last.1, last.0, mark.last.1, mark.last.0
