@@ -101,14 +101,13 @@ impl Replica {
                 };
                 self.answer(session, token, completion);
             }
-            Waiting::Get { session, token, loaded, cut } => {
+            Waiting::Get { session, token, cut } => {
                 let (queue, positions) = removed.expect("a get is a removal");
                 positions.iter().for_each(|position| self.reservations.release(queue, *position));
                 match outcome {
                     Outcome::Removed(slots) => {
                         let (_, slot) = slots.into_iter().next().expect("one position, one slot");
-                        let message =
-                            loaded.or(slot.message).expect("it was in memory when its removal was proposed");
+                        let message = slot.message.expect("it was in memory when its removal was proposed");
                         self.answer_with(session, token, message, cut);
                     }
                     Outcome::Refused(reason) => self.answer(session, token, Completion::failed(reason)),

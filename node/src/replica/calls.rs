@@ -406,7 +406,7 @@ impl Replica {
         } else {
             state.proposed += 1;
         }
-        let parts = self.stage_body(session, &mut place);
+        let parts = self.stage_body(&mut place);
         let state = self.sessions.get_mut(session).expect("just seen");
         let then = if syncpoint {
             state.unit.puts.push(UnitPut::Persistent(place));
@@ -423,11 +423,7 @@ impl Replica {
     }
 
     /// A large body leaves its message and goes ahead in parts.
-    fn stage_body(
-        &mut self,
-        _session: SessionId,
-        place: &mut Place,
-    ) -> Option<(StagedBodyId, VecDeque<bytes::Bytes>)> {
+    fn stage_body(&mut self, place: &mut Place) -> Option<(StagedBodyId, VecDeque<bytes::Bytes>)> {
         let length = place.message.body.len();
         if length <= limits::CHUNK_BYTES {
             return None;

@@ -61,7 +61,7 @@ impl Replica {
             return self.load(queue, position, Delivery::Take { session, token, cut });
         }
         if position.is_persistent() {
-            return self.propose_removal(session, token, queue, position, None, cut);
+            return self.propose_removal(session, token, queue, position, cut);
         }
         self.reservations.release(queue, position);
         let slot = contents.remove(position).expect("found by the caller");
@@ -74,11 +74,10 @@ impl Replica {
         token: Token,
         queue: QueueId,
         position: Position,
-        loaded: Option<Box<Message>>,
         cut: Option<usize>,
     ) {
         let removal = Removal { queue, positions: vec![position] };
-        self.propose(Command::Remove(removal), Waiting::Get { session, token, loaded, cut });
+        self.propose(Command::Remove(removal), Waiting::Get { session, token, cut });
     }
 
     pub(super) fn answer_with(

@@ -22,11 +22,10 @@ pub(super) enum Waiting {
         message_id: MessageId,
         dead_lettered: Option<crate::types::Reason>,
     },
-    /// A get outside syncpoint; the message when it had to be loaded first.
+    /// A get outside syncpoint; its message is in memory.
     Get {
         session: SessionId,
         token: Token,
-        loaded: Option<Box<Message>>,
         cut: Option<usize>,
     },
     Commit {
