@@ -4,12 +4,12 @@ use std::{env, path::PathBuf};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let files = [
-        "message/v1/message.proto",
-        "queue/v1/queue.proto",
-        "admin/v1/admin.proto",
-        "replica/v1/command.proto",
-        "replica/v1/store.proto",
-        "replica/v1/peer.proto",
+        "trimaran/message/v1/message.proto",
+        "trimaran/queue/v1/queue.proto",
+        "trimaran/admin/v1/admin.proto",
+        "trimaran/replica/v1/command.proto",
+        "trimaran/replica/v1/store.proto",
+        "trimaran/replica/v1/peer.proto",
     ];
     let set = protox::compile(files, ["proto"])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);

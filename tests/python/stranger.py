@@ -1,28 +1,24 @@
 """A client of Trimaran, written from the published protos and nothing else.
 
     python -m grpc_tools.protoc -I proto/proto --python_out=. --grpc_python_out=. \
-        message/v1/message.proto queue/v1/queue.proto admin/v1/admin.proto
+        $(find proto/proto/trimaran -name '*.proto')
     python stranger.py 127.0.0.1:7201 127.0.0.1:7202 127.0.0.1:7203
 
 Finds the node that serves, makes a queue, sends, browses and receives, with single calls and over a session, and looks
 at server reflection and the health service. Prints what it did; any surprise ends it with a traceback.
 """
 
-import os
-import queue as queues
+import queue
 import sys
 import time
-
-# The protos have a folder `queue`, and Python's own library a module of that name: let the module be a package, too.
-queues.__path__ = [os.path.join(os.path.dirname(os.path.abspath(__file__)), "queue")]
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-from admin.v1 import admin_pb2, admin_pb2_grpc
-from message.v1 import message_pb2
-from queue.v1 import queue_pb2, queue_pb2_grpc
+from trimaran.admin.v1 import admin_pb2, admin_pb2_grpc
+from trimaran.message.v1 import message_pb2
+from trimaran.queue.v1 import queue_pb2, queue_pb2_grpc
 
 QUEUE = "PYTHON"
 OK, FAILED = 0, 2
@@ -39,7 +35,7 @@ class Session:
     """A bidirectional stream: calls out, completions back by token."""
 
     def __init__(self, channel):
-        self.calls = queues.Queue()
+        self.calls = queue.Queue()
         self.token = 0
         stub = queue_pb2_grpc.QueueStub(channel)
         self.answers = stub.Session(iter(self.calls.get, None))
@@ -86,23 +82,23 @@ def find_the_one_that_serves(addresses):
 
 
 def single_calls(channel):
-    queue = queue_pb2_grpc.QueueStub(channel)
+    stub = queue_pb2_grpc.QueueStub(channel)
     ids = []
     for text in ("Hello", "This", "is", "a", "test"):
-        put = queue.Put(queue_pb2.PutRequest(queue=QUEUE, message=message(text)))
+        put = stub.Put(queue_pb2.PutRequest(queue=QUEUE, message=message(text)))
         assert put.outcome.code == OK and len(put.message_id) == 24, put
         ids.append(put.message_id)
 
-    browsed = list(queue.Browse(queue_pb2.BrowseRequest(queue=QUEUE)))
+    browsed = list(stub.Browse(queue_pb2.BrowseRequest(queue=QUEUE)))
     assert browsed[-1].outcome.reason == NO_MESSAGE, browsed[-1]
     assert [m.message.body.decode() for m in browsed[:-1]] == ["Hello", "This", "is", "a", "test"], browsed
     assert [m.message.descriptor.message_id for m in browsed[:-1]] == ids
 
-    third = queue.Get(queue_pb2.GetRequest(queue=QUEUE, message_id=ids[2]))
+    third = stub.Get(queue_pb2.GetRequest(queue=QUEUE, message_id=ids[2]))
     assert third.message.body == b"is", third
     rest = []
     while True:
-        got = queue.Get(queue_pb2.GetRequest(queue=QUEUE))
+        got = stub.Get(queue_pb2.GetRequest(queue=QUEUE))
         if got.outcome.reason == NO_MESSAGE:
             break
         assert got.outcome.code == OK, got
@@ -112,11 +108,11 @@ def single_calls(channel):
     first = queue_pb2.PutRequest(
         queue=QUEUE, message=message("once"),
         producer_sequence=queue_pb2.ProducerSequence(producer="stranger", sequence=1))
-    once, again = queue.Put(first), queue.Put(first)
+    once, again = stub.Put(first), stub.Put(first)
     assert not once.duplicate and again.duplicate and once.message_id == again.message_id, (once, again)
-    assert queue.Get(queue_pb2.GetRequest(queue=QUEUE)).message.body == b"once"
-    assert queue.Get(queue_pb2.GetRequest(queue=QUEUE)).outcome.reason == NO_MESSAGE
-    unknown = queue.Put(queue_pb2.PutRequest(queue="NO.SUCH.QUEUE", message=message("?")))
+    assert stub.Get(queue_pb2.GetRequest(queue=QUEUE)).message.body == b"once"
+    assert stub.Get(queue_pb2.GetRequest(queue=QUEUE)).outcome.reason == NO_MESSAGE
+    unknown = stub.Put(queue_pb2.PutRequest(queue="NO.SUCH.QUEUE", message=message("?")))
     assert unknown.outcome.code == FAILED and unknown.outcome.reason == 2085 and unknown.outcome.text, unknown
     print("single calls: 6 sent, 5 browsed, 6 received, 1 duplicate recognised")
 

@@ -9,7 +9,8 @@ use std::process::{Command, Output};
 
 /// What pip is asked for: gRPC, its compiler, and the standard clients of health and reflection.
 const PACKAGES: [&str; 4] = ["grpcio", "grpcio-tools", "grpcio-health-checking", "grpcio-reflection"];
-const PROTOS: [&str; 3] = ["message/v1/message.proto", "queue/v1/queue.proto", "admin/v1/admin.proto"];
+const PROTOS: [&str; 3] =
+    ["trimaran/message/v1/message.proto", "trimaran/queue/v1/queue.proto", "trimaran/admin/v1/admin.proto"];
 
 pub struct Python {
     interpreter: PathBuf,
