@@ -12,6 +12,11 @@ use trimaran_node::types::QueueManagerId;
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
+/// Memory that was used once is used again for a minute before the system gets it back: a page that is taken anew
+/// must be found and cleared, and on a virtual machine that costs more than what is then written into it.
+#[unsafe(export_name = "malloc_conf")]
+pub static MALLOC_CONF: &[u8; 61] = b"dirty_decay_ms:60000,muzzy_decay_ms:0,background_thread:true\0";
+
 /// A node of a Trimaran cluster: queue managers that survive the loss of machines.
 #[derive(Parser)]
 #[command(name = "trimaran-node", version, after_help = EXAMPLES, arg_required_else_help = true)]

@@ -7,6 +7,7 @@
 //! The promise: what `write_batch` has answered with a sync is returned by `recover`, or `recover` says
 //! `complete: false` and why. It never returns something else.
 
+mod direct;
 mod entry_codec;
 mod figures;
 mod files;

@@ -12,9 +12,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use parking_lot::RwLock;
-use raft_engine::env::{DefaultFileSystem, FileSystem};
+use raft_engine::env::FileSystem;
 use raft_engine::{Command, Config, Engine, LogBatch, ReadableSize, RecoveryMode};
 
+use super::direct::DirectFs;
 use super::entry_codec::{StoredEntry, StoredEntryExt, check_entry};
 use super::files::{self, Checked};
 use super::fs::{Watch, WatchedFs};
@@ -32,7 +33,7 @@ const READ_ENTRIES_MAX: u64 = 1024;
 
 type EngineOver<F> = Engine<WatchedFs<F>>;
 
-pub struct RaftEngineLog<F: FileSystem = DefaultFileSystem> {
+pub struct RaftEngineLog<F: FileSystem = DirectFs> {
     shared: Arc<Shared<F>>,
     marks: MarkFile<F>,
     watch: Arc<Watch>,
@@ -66,9 +67,9 @@ struct Region {
     synced: Acknowledged,
 }
 
-impl RaftEngineLog<DefaultFileSystem> {
+impl RaftEngineLog<DirectFs> {
     pub fn open(options: LogOptions) -> Result<Self, LogError> {
-        RaftEngineLog::open_with(options, Arc::new(DefaultFileSystem))
+        RaftEngineLog::open_with(options, Arc::new(DirectFs))
     }
 }
 
@@ -477,7 +478,7 @@ impl<F: FileSystem> Shared<F> {
 }
 
 /// Reads the log beside its writer.
-pub struct LogReader<F: FileSystem = DefaultFileSystem> {
+pub struct LogReader<F: FileSystem = DirectFs> {
     shared: Arc<Shared<F>>,
 }
 
