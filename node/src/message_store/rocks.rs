@@ -265,7 +265,7 @@ impl MessageStore for RocksStore {
             // The difference is to another state: a snapshot was installed meanwhile.
             return Ok(());
         }
-        let mut rows = WriteBatch::default();
+        let mut rows = WriteBatch::with_capacity_bytes(batch.bytes());
         for change in &batch.changes {
             match change {
                 RowChange::Put { family, key, value } => rows.put_cf(inner.family(*family), key, value),

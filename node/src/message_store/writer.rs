@@ -152,7 +152,7 @@ impl<S: MessageStore> Working<S> {
             let job = jobs.recv_timeout(wait);
             let (flush, stop) = match job {
                 Ok(Job::Apply(batch)) => {
-                    let bytes = batch_bytes(&batch);
+                    let bytes = batch.bytes();
                     let (queue_manager, index) = (batch.meta.queue_manager, batch.meta.index);
                     if !self.persist(&|store| store.apply(&batch), &|answers| {
                         (answers.refused)(queue_manager, index)
@@ -211,14 +211,4 @@ impl<S: MessageStore> Working<S> {
             }
         }
     }
-}
-
-fn batch_bytes(batch: &StoreBatch) -> usize {
-    use crate::qmgr::RowChange::{Delete, DeleteRange, Put};
-    let bytes = |change: &crate::qmgr::RowChange| match change {
-        Put { key, value, .. } => key.len() + value.len(),
-        Delete { key, .. } => key.len(),
-        DeleteRange { from, until, .. } => from.len() + until.len(),
-    };
-    batch.changes.iter().map(|change| 16 + bytes(change)).sum()
 }

@@ -56,6 +56,8 @@ struct Unwritten {
     queues_gone: BTreeSet<QueueId>,
     queues_cleared: BTreeSet<QueueId>,
     placed: Vec<(QueueId, Position)>,
+    /// Bytes of the bodies of these, also of those that are gone meanwhile.
+    placed_bytes: usize,
     /// Stored messages that are gone, with the number of their body rows.
     removed: BTreeMap<QueueId, Vec<(Position, u32)>>,
     /// Stored messages whose backout count grew.
@@ -289,6 +291,7 @@ impl QueueManager {
             }
         }
         let queue = self.queues.get_mut(&place.queue).expect("checked");
+        self.unwritten.placed_bytes += message.body.len();
         let position = queue.place(message);
         self.unwritten.placed.push((place.queue, position));
         (place.queue, position)
@@ -522,27 +525,21 @@ impl QueueManager {
             changes.push(rows::backout_gone(self.id, queue, position));
         }
         let mut touched = unwritten.queues;
-        let mut written = Vec::new();
+        let mut written = Vec::with_capacity(unwritten.placed.len());
+        changes.reserve(2 * unwritten.placed.len());
+        let mut survived = 0;
+        let mut message_rows = rows::MessageRows::new(self.id);
         for (queue, position) in unwritten.placed {
             let Some(contents) = self.queues.get_mut(&queue) else { continue };
             touched.insert(queue);
             let Some(slot) = contents.slot_mut(position) else { continue };
             slot.stored = true;
-            let message = slot.message.as_mut().expect("not released before it is stored");
-            if let [part] = message.body.parts() {
-                message.body = Body::from(Bytes::copy_from_slice(part));
-            }
-            let message = slot.message.as_ref().expect("just seen");
-            changes.push(rows::head_row(
-                self.id,
-                queue,
-                position,
-                slot,
-                message.descriptor.clone(),
-                message.body_crc,
-            ));
-            rows::body_rows(self.id, queue, position, &message.body, &mut changes);
+            survived += slot.body_length as usize;
+            message_rows.append(queue, position, slot, &mut changes);
             written.push((queue, position));
+        }
+        if survived < unwritten.placed_bytes / 2 {
+            self.detach(&written);
         }
         for (queue, position) in unwritten.heads {
             let Some(slot) = self.queues.get_mut(&queue).and_then(|queue| queue.slot_mut(position)) else {
@@ -573,6 +570,18 @@ impl QueueManager {
         self.unwritten.outcomes_first = self.outcomes.first();
         self.unwritten.staged = self.staged.iter().map(|(id, parts)| (*id, parts.len())).collect();
         (StoreBatch { base, meta, changes }, written)
+    }
+
+    /// Gives messages memory of their own. A body is a slice of the entry it came in; the last one of an entry that is
+    /// kept keeps all of it. Where most of an entry is kept anyway, that costs less than to copy.
+    fn detach(&mut self, messages: &[(QueueId, Position)]) {
+        for (queue, position) in messages {
+            let slot = self.queues.get_mut(queue).and_then(|queue| queue.slot_mut(*position));
+            let Some(message) = slot.and_then(|slot| slot.message.as_mut()) else { continue };
+            if let [part] = message.body.parts() {
+                message.body = Body::from(Bytes::copy_from_slice(part));
+            }
+        }
     }
 
     /// A hash of every replicated fact: equal on every node at the same applied index.

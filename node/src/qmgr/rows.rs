@@ -39,24 +39,33 @@ pub fn state_key(id: QueueManagerId, tag: u8, rest: &[u8]) -> Bytes {
     key.freeze()
 }
 
+const HEAD_KEY_BYTES: usize = 17;
+const BODY_KEY_BYTES: usize = HEAD_KEY_BYTES + 4;
+
 pub fn head_key(id: QueueManagerId, queue: QueueId, position: Position) -> Bytes {
-    message_key(id, queue, position, None)
+    message_key(&mut BytesMut::with_capacity(HEAD_KEY_BYTES), id, queue, position, None)
 }
 
 pub fn body_key(id: QueueManagerId, queue: QueueId, position: Position, chunk: u32) -> Bytes {
-    message_key(id, queue, position, Some(chunk))
+    message_key(&mut BytesMut::with_capacity(BODY_KEY_BYTES), id, queue, position, Some(chunk))
 }
 
-fn message_key(id: QueueManagerId, queue: QueueId, position: Position, chunk: Option<u32>) -> Bytes {
-    let mut key = BytesMut::with_capacity(21);
-    key.put_u32(id.0);
-    key.put_u32(queue.0);
-    key.put_u8(position.rank);
-    key.put_u64(position.sequence);
+/// Appends to `memory` and takes it out of there.
+fn message_key(
+    memory: &mut BytesMut,
+    id: QueueManagerId,
+    queue: QueueId,
+    position: Position,
+    chunk: Option<u32>,
+) -> Bytes {
+    memory.put_u32(id.0);
+    memory.put_u32(queue.0);
+    memory.put_u8(position.rank);
+    memory.put_u64(position.sequence);
     if let Some(chunk) = chunk {
-        key.put_u32(chunk);
+        memory.put_u32(chunk);
     }
-    key.freeze()
+    memory.split().freeze()
 }
 
 fn queue_prefix(id: QueueManagerId, queue: u64) -> Bytes {
@@ -172,28 +181,6 @@ fn put_state(key: Bytes, value: Vec<u8>) -> RowChange {
     RowChange::Put { family: Family::State, key, value: value.into() }
 }
 
-pub(super) fn head_row(
-    manager: QueueManagerId,
-    queue: QueueId,
-    position: Position,
-    slot: &Slot,
-    descriptor: Descriptor,
-    body_crc: u32,
-) -> RowChange {
-    let row = wire::HeadRow {
-        descriptor: Some(Descriptor { backout_count: slot.backout_count, ..descriptor }.into_wire()),
-        body_length: u64::from(slot.body_length),
-        body_crc32c: body_crc,
-        chunks: chunks(slot.body_length as usize),
-        expires_ms: slot.expires.map_or(0, |at| at.0),
-    };
-    RowChange::Put {
-        family: Family::Heads,
-        key: head_key(manager, queue, position),
-        value: row.encode_to_vec().into(),
-    }
-}
-
 pub(super) fn backout_row(
     manager: QueueManagerId,
     queue: QueueId,
@@ -211,24 +198,54 @@ fn backout_key(manager: QueueManagerId, queue: QueueId, position: Position) -> B
     state_key(manager, b'b', &head_key(manager, queue, position)[4..])
 }
 
-pub(super) fn body_rows(
+/// Makes the rows of placed messages, their keys and heads in a few large pieces of memory: a window has tens of
+/// thousands of them, and they all go at once.
+pub(super) struct MessageRows {
     manager: QueueManagerId,
-    queue: QueueId,
-    position: Position,
-    body: &Body,
-    changes: &mut Vec<RowChange>,
-) {
-    let mut chunk = 0;
-    // Bodies of several parts were staged in parts of exactly CHUNK_BYTES; a body of one part may be longer only
-    // by what an entry can hold.
-    for part in body.parts() {
-        for start in (0..part.len()).step_by(limits::CHUNK_BYTES) {
-            changes.push(RowChange::Put {
-                family: Family::Bodies,
-                key: body_key(manager, queue, position, chunk),
-                value: part.slice(start..part.len().min(start + limits::CHUNK_BYTES)),
-            });
-            chunk += 1;
+    memory: BytesMut,
+}
+
+impl MessageRows {
+    pub fn new(manager: QueueManagerId) -> MessageRows {
+        MessageRows { manager, memory: BytesMut::new() }
+    }
+
+    /// The slot has its message.
+    pub fn append(&mut self, queue: QueueId, position: Position, slot: &Slot, changes: &mut Vec<RowChange>) {
+        const PIECE: usize = 64 << 10;
+        let message = slot.message.as_deref().expect("not released before it is stored");
+        let mut descriptor = message.descriptor.to_wire();
+        descriptor.backout_count = slot.backout_count;
+        let row = wire::HeadRow {
+            descriptor: Some(descriptor),
+            body_length: u64::from(slot.body_length),
+            body_crc32c: message.body_crc,
+            chunks: chunks(slot.body_length as usize),
+            expires_ms: slot.expires.map_or(0, |at| at.0),
+        };
+        let needed = row.encoded_len() + HEAD_KEY_BYTES + row.chunks as usize * BODY_KEY_BYTES;
+        if self.memory.capacity() < needed {
+            self.memory = BytesMut::with_capacity(needed.max(PIECE));
+        }
+        let key = message_key(&mut self.memory, self.manager, queue, position, None);
+        row.encode(&mut self.memory).expect("BytesMut grows");
+        changes.push(RowChange::Put { family: Family::Heads, key, value: self.memory.split().freeze() });
+        self.append_body(queue, position, &message.body, changes);
+    }
+
+    fn append_body(&mut self, queue: QueueId, position: Position, body: &Body, changes: &mut Vec<RowChange>) {
+        let mut chunk = 0;
+        // Bodies of several parts were staged in parts of exactly CHUNK_BYTES; a body of one part may be longer only
+        // by what an entry can hold.
+        for part in body.parts() {
+            for start in (0..part.len()).step_by(limits::CHUNK_BYTES) {
+                changes.push(RowChange::Put {
+                    family: Family::Bodies,
+                    key: message_key(&mut self.memory, self.manager, queue, position, Some(chunk)),
+                    value: part.slice(start..part.len().min(start + limits::CHUNK_BYTES)),
+                });
+                chunk += 1;
+            }
         }
     }
 }

@@ -55,6 +55,18 @@ pub struct StoreBatch {
     pub changes: Vec<RowChange>,
 }
 
+impl StoreBatch {
+    /// About what the changes take when they are written down.
+    pub fn bytes(&self) -> usize {
+        let bytes = |change: &RowChange| match change {
+            RowChange::Put { key, value, .. } => key.len() + value.len(),
+            RowChange::Delete { key, .. } => key.len(),
+            RowChange::DeleteRange { from, until, .. } => from.len() + until.len(),
+        };
+        self.changes.iter().map(|change| 16 + bytes(change)).sum()
+    }
+}
+
 /// Rows to read, answered in the same order; None for a row that is not there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoadRequest {

@@ -190,11 +190,19 @@ impl Descriptor {
     }
 
     pub fn to_wire(&self) -> wire::Descriptor {
-        self.clone().into_wire()
+        let mut wire = (*self.rest).clone();
+        self.complete(&mut wire);
+        wire
     }
 
-    pub fn into_wire(self) -> wire::Descriptor {
-        let mut wire = *self.rest;
+    pub fn into_wire(mut self) -> wire::Descriptor {
+        let mut wire = std::mem::take(&mut *self.rest);
+        self.complete(&mut wire);
+        wire
+    }
+
+    /// Sets the fields that are not in `rest`.
+    fn complete(&self, wire: &mut wire::Descriptor) {
         wire.message_id = Bytes::copy_from_slice(self.message_id.trimmed());
         wire.correlation_id = Bytes::copy_from_slice(self.correlation_id.trimmed());
         wire.group_id = Bytes::copy_from_slice(self.group_id.trimmed());
@@ -207,7 +215,6 @@ impl Descriptor {
         wire.expiry = self.expiry;
         wire.backout_count = self.backout_count;
         wire.put_time_ms = self.put_at.0;
-        wire
     }
 }
 
