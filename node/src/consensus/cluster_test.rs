@@ -114,7 +114,13 @@ impl Disk {
             self.cut = (index, term);
         }
         let entries = self.entries[(index - self.cut.0) as usize..].to_vec();
-        Recovered { hard_state: self.hard_state, snapshot: self.store.clone(), entries, recovering }
+        Recovered {
+            hard_state: self.hard_state,
+            snapshot: self.store.clone(),
+            entries,
+            recovering,
+            since_start: Duration::ZERO,
+        }
     }
 
     /// The terms of the log, for `extend_log_down`.

@@ -1,5 +1,7 @@
 //! What consensus asks to be written, and what it is given back at start.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use crate::types::{Index, NodeId, QueueManagerId, SnapshotMeta, Term, WriteNumber};
@@ -56,4 +58,7 @@ pub struct Recovered {
     /// The log is shorter than what this node acknowledged, or was damaged, or the node is new to a group that may
     /// be established: it may not vote before it has caught up (reliability rule 3).
     pub recovering: bool,
+    /// How long the process has run before the first turn, at least: reading a large store takes its time, and what
+    /// this node promised before it was started is as much older by then.
+    pub since_start: Duration,
 }

@@ -12,7 +12,7 @@
 //!    knows that a change is committed, and it proposes the second half after it applied the first: what another
 //!    node may use for its election always overlaps with what the leader used for its lease.
 //! 3. A restarted node forgot what it promised. So it promises to whoever may lead, for one minimum election
-//!    timeout from its start. Only a node that never took part (no log, no vote, first term) need not: an answer to
+//!    timeout from the start of its process (stores that take long to open count). Only a node that never took part (no log, no vote, first term) need not: an answer to
 //!    a heartbeat is held back until its term is on disk, so such a node cannot have answered one.
 //! 4. A promise ends early only when the leader it protects is out of the way: its process is gone
 //!    (`on_peer_gone`), it stands for election itself in a later term, or it handed its leadership over.

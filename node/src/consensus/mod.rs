@@ -167,6 +167,7 @@ pub struct Consensus {
     promise: Option<Promise>,
     /// Never had part in anything: no promise to keep after the start.
     fresh: bool,
+    since_start: Duration,
     /// Voters whose processes are dead, until they are heard again.
     gone: BTreeSet<NodeId>,
     /// When to stand for election because the leader is gone, and until when to repeat it.
@@ -257,6 +258,7 @@ impl Consensus {
             lease: Lease::new(options.election, options.lease_drift_percent),
             promise: None,
             fresh,
+            since_start: recovered.since_start,
             gone: BTreeSet::new(),
             campaign: None,
             recovering: recovered.recovering,
@@ -294,7 +296,11 @@ impl Consensus {
             self.ticks.start(now);
             if !self.fresh {
                 let term = self.raw.raft.term;
-                self.promise = Some(Promise { to: None, term, until: now + self.options.election });
+                let until = now + self.options.election.saturating_sub(self.since_start);
+                self.promise = Some(Promise { to: None, term, until });
+                // After that nobody leads who is not heard of: a cluster that was started as a whole need not wait for
+                // each other's election timeouts as well.
+                self.campaign = Some((until + self.campaign_delay(), until + self.options.election));
             }
         }
         self.now = Some(self.now.map_or(now, |before| before.max(now)));

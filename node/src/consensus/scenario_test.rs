@@ -57,6 +57,7 @@ fn recovered(voters: &[NodeId], terms: &[u64]) -> Recovered {
         snapshot: meta(voters, 1, 1),
         entries: entries.collect(),
         recovering: false,
+        since_start: Duration::ZERO,
     }
 }
 
@@ -208,6 +209,34 @@ fn a_restarted_node_grants_nothing_at_first_and_a_new_one_does() {
     let mut new = One::fresh();
     new.hear(B, vote(PRE_VOTE, 6));
     assert!(!new.sent(PRE_VOTE_ANSWER)[0].1.reject);
+}
+
+#[test]
+fn what_was_promised_before_a_long_start_is_as_much_older() {
+    let restarted = Recovered { since_start: Duration::from_millis(1000), ..recovered(&[A, B, C], &[1]) };
+    let mut one = One::new(&restarted);
+    one.pass(249);
+    one.hear(B, vote(PRE_VOTE, 6));
+    assert!(one.sent.is_empty());
+    one.pass(1);
+    one.hear(B, vote(PRE_VOTE, 6));
+    assert!(!one.sent(PRE_VOTE_ANSWER)[0].1.reject);
+}
+
+#[test]
+fn a_restarted_node_stands_as_soon_as_its_promise_has_ended_unless_a_leader_is_heard_of() {
+    let mut one = One::new(&recovered(&[A, B, C], &[1]));
+    one.pass(1249);
+    assert!(one.sent(PRE_VOTE).is_empty());
+    one.pass(151);
+    assert!(!one.sent(PRE_VOTE).is_empty());
+
+    let mut led = One::new(&recovered(&[A, B, C], &[1]));
+    led.pass(1000);
+    led.hear(B, heartbeat(5, 1, 0));
+    led.write();
+    led.pass(500);
+    assert!(led.sent(PRE_VOTE).is_empty());
 }
 
 #[test]

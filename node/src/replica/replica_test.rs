@@ -93,6 +93,7 @@ impl Alone {
             snapshot: initial(),
             entries: Vec::new(),
             recovering: true,
+            since_start: Duration::ZERO,
         };
         let state = QueueManager::new(QueueManagerId(1), name("QM1"));
         let replica = Replica::new(options(window_bytes), recovered, state, 7);
@@ -217,7 +218,13 @@ impl Alone {
         let snapshot = self.store.meta.clone().unwrap();
         let hard_state =
             HardState { term: self.replica.consensus.term(), vote: Some(NodeId(1)), commit: snapshot.index };
-        let recovered = Recovered { hard_state, snapshot, entries: Vec::new(), recovering: false };
+        let recovered = Recovered {
+            hard_state,
+            snapshot,
+            entries: Vec::new(),
+            recovering: false,
+            since_start: Duration::ZERO,
+        };
         let replica = Replica::new(options(usize::MAX), recovered, state, 8);
         let mut alone = Alone { replica, answers: BTreeMap::new(), ..self };
         for _ in 0..200 {

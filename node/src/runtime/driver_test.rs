@@ -47,7 +47,13 @@ async fn serving() -> Inbox {
     let snapshot =
         SnapshotMeta { queue_manager: id, index: Index(1), term: Term(1), membership: membership.clone() };
     let hard_state = HardState { term: Term(1), vote: None, commit: Index(1) };
-    let recovered = Recovered { hard_state, snapshot, entries: Vec::new(), recovering: false };
+    let recovered = Recovered {
+        hard_state,
+        snapshot,
+        entries: Vec::new(),
+        recovering: false,
+        since_start: Duration::ZERO,
+    };
     let consensus = consensus::Options {
         node,
         heartbeat: Duration::from_millis(20),

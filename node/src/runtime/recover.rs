@@ -1,5 +1,7 @@
 //! Start: what log and message store gave back, put together for the replica. Neither store knows the other.
 
+use std::time::Duration;
+
 use crate::consensus::Recovered;
 use crate::log_store::{LogError, LogStore};
 use crate::message_store::{RocksStore, StoreError, StoreOptions};
@@ -46,6 +48,7 @@ pub fn recover(
         snapshot,
         entries: found.entries,
         recovering: !found.complete,
+        since_start: Duration::ZERO,
     };
     Ok((recovered, found.sentences))
 }

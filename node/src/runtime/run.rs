@@ -8,7 +8,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::net::TcpListener as StdListener;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use tokio::net::TcpListener;
@@ -37,6 +37,7 @@ const CERTIFICATES_LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Runs a node until it is told to stop.
 pub fn run(config: Config) -> Result<(), Fatal> {
+    let began = Instant::now();
     diagnostics::start_log(&config.log);
     diagnostics::end_on_panic();
     tracing::info!(
@@ -60,7 +61,7 @@ pub fn run(config: Config) -> Result<(), Fatal> {
     let runtime = threads::runtime(config.threads)
         .map_err(|error| Fatal::new(FatalReason::System, format!("start the async runtime: {error}")))?;
     let result = runtime.block_on(async {
-        let node = Node::start(config, tls, sockets, standing, stores, started)?;
+        let node = Node::start(config, tls, sockets, standing, stores, started, began)?;
         node.until_stopped().await
     });
     // What still runs then is a client that does not end its stream.
@@ -122,6 +123,7 @@ impl Node {
         standing: Standing,
         opened: stores::Opened,
         started: Vec<Started>,
+        began: Instant,
     ) -> Result<Node, Fatal> {
         let system =
             |what: &str, error: std::io::Error| Fatal::new(FatalReason::System, format!("{what}: {error}"));
@@ -161,7 +163,8 @@ impl Node {
         );
 
         let mut minds = Vec::new();
-        for (one, inbox, mailbox, publisher) in beginnings {
+        for (mut one, inbox, mailbox, publisher) in beginnings {
+            one.recovered.since_start = began.elapsed();
             let id = one.queue_manager.id();
             let name = one.queue_manager.name().to_string();
             peers.set_membership(id, one.recovered.snapshot.membership.clone());

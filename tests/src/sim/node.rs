@@ -1,6 +1,7 @@
 //! A simulated node: clock, disk and, while it runs, a process with one replica for each queue manager.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use trimaran_node::consensus::{LogWrite, Recovered};
 use trimaran_node::qmgr::{LoadRequest, QueueManager, StoreBatch};
@@ -89,6 +90,9 @@ pub fn queue_manager_name(number: usize) -> ObjectName {
     ObjectName::new(["ha.queue.manager", "second.queue.manager", "third"][number % 3]).expect("valid names")
 }
 
+/// Microseconds that opening the stores may take.
+const OPENING_MAX: u64 = 2_000_000;
+
 /// How replicas of this run are set up; the same for every node.
 #[derive(Clone, Debug)]
 pub struct Setup {
@@ -121,6 +125,11 @@ impl Node {
         self.incarnation += 1;
         self.machine_up = true;
         let mut start = Start::default();
+        // The process began before its stores were open.
+        let since_start = match self.incarnation {
+            1 => Duration::ZERO,
+            _ => Duration::from_micros((seed % OPENING_MAX).min(now.saturating_sub(self.down_since))),
+        };
         let mut minds = Vec::new();
         let mut known: BTreeSet<u64> = setup.initial.voters.iter().map(|node| node.0).collect();
         for number in 0..setup.queue_managers {
@@ -148,8 +157,13 @@ impl Node {
             known.extend(membership.nodes.keys().map(|node| node.0));
             let applied = snapshot.index;
             let term = found.hard_state.term;
-            let recovered =
-                Recovered { hard_state: found.hard_state, snapshot, entries: found.entries, recovering };
+            let recovered = Recovered {
+                hard_state: found.hard_state,
+                snapshot,
+                entries: found.entries,
+                recovering,
+                since_start,
+            };
             let replica = Replica::new(
                 replica_options(setup, self.id, number),
                 recovered,
@@ -191,7 +205,7 @@ impl Node {
 }
 
 fn replica_options(setup: &Setup, node: u64, number: usize) -> trimaran_node::replica::Options {
-    let millis = std::time::Duration::from_millis;
+    let millis = Duration::from_millis;
     let mut consensus = trimaran_node::consensus::Options { node: NodeId(node), ..Default::default() };
     if setup.fast_timing {
         (consensus.election, consensus.election_spread) = (millis(400), millis(300));
