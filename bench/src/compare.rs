@@ -97,11 +97,11 @@ pub async fn run(
     for round in 1..=rounds {
         for (column, name) in names.iter().enumerate() {
             let mut system = system::by_name(name, place)?;
-            let started = system.start().await;
+            let started = load::start_warm(system.as_mut()).await;
             for (row, scenario) in scenarios.iter().enumerate() {
                 run += 1;
                 let result = match &started {
-                    Ok(()) => load::run(system.as_mut(), &scenario.work, run).await,
+                    Ok(()) => load::run(system.as_mut(), &scenario.work, run, &mut |_| {}).await,
                     Err(error) => Err(anyhow::anyhow!("{error:#}")),
                 };
                 let compared = &mut comparison.scenarios[row];

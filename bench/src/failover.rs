@@ -14,7 +14,7 @@ const PAUSE: Duration = Duration::from_millis(2);
 const BEFORE: Duration = Duration::from_secs(3);
 /// After the failure the program must put for this long without another gap to be called recovered.
 const AFTER: Duration = Duration::from_secs(3);
-const GIVE_UP: Duration = Duration::from_secs(60);
+const GIVE_UP: Duration = Duration::from_secs(120);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]

@@ -74,6 +74,12 @@ impl Ledger {
         Some(header)
     }
 
+    /// Checks a message that stays on its queue: its content only, since it may be seen again.
+    pub fn browsed(&mut self, body: &[u8]) {
+        let sent = read_body(body).is_some_and(|header| header.run == self.run);
+        self.foreign += !sent as u64;
+    }
+
     pub fn acknowledged_count(&self) -> u64 {
         self.acknowledged.iter().map(|bits| bits.count).sum()
     }
@@ -154,5 +160,42 @@ mod tests {
             "{verdict:?}"
         );
         assert!(!verdict.is_good());
+    }
+
+    #[test]
+    fn a_message_that_was_not_acknowledged_may_come_or_not() {
+        let mut ledger = Ledger::new(3, 1);
+        let mut order = ledger.order();
+        ledger.acknowledged(0, 0);
+        for sequence in [0, 1] {
+            ledger.received(&mut order, &make_body(&Header { run: 3, producer: 0, sequence, due_ns: 0 }, 64));
+        }
+        let verdict = ledger.verdict();
+        assert!(verdict.is_good(), "{verdict:?}");
+        assert_eq!((verdict.acknowledged, verdict.received), (1, 2));
+    }
+
+    #[test]
+    fn order_is_each_consumers_own() {
+        let mut ledger = Ledger::new(3, 1);
+        let (mut one, mut other) = (ledger.order(), ledger.order());
+        let body = |sequence| make_body(&Header { run: 3, producer: 0, sequence, due_ns: 0 }, 64);
+        ledger.received(&mut one, &body(1));
+        ledger.received(&mut other, &body(0));
+        ledger.received(&mut one, &body(2));
+        assert_eq!(ledger.verdict().out_of_order, 0);
+    }
+
+    #[test]
+    fn browsing_twice_is_no_duplicate_and_damage_shows() {
+        let mut ledger = Ledger::new(3, 1);
+        let body = make_body(&Header { run: 3, producer: 0, sequence: 5, due_ns: 0 }, 64);
+        ledger.browsed(&body);
+        ledger.browsed(&body);
+        assert!(ledger.verdict().is_good());
+        let mut damaged = body.to_vec();
+        damaged[40] ^= 1;
+        ledger.browsed(&damaged);
+        assert_eq!(ledger.verdict().foreign, 1);
     }
 }

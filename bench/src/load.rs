@@ -24,8 +24,13 @@ const IN_FLIGHT_MAX: usize = 8_000;
 const SLOTS: usize = 16_384;
 /// A system that answers nothing for this long is stuck.
 const STUCK: Duration = Duration::from_secs(60);
+/// A point of the series takes at least this long; long runs have this many points at most.
 const SERIES_STEP: Duration = Duration::from_millis(250);
+const SERIES_POINTS: u32 = 600;
+/// How long a closed loop runs to find out what the most is, see [`Work::share_of_max`].
+const SEARCH_S: f64 = 4.0;
 const PRELOAD_WINDOW: usize = 4_000;
+const PRELOAD_BYTES: usize = 64 * 1024 * 1024;
 
 /// What came out of one piece of work on one system.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -48,11 +53,20 @@ pub struct Measured {
     pub device: String,
 }
 
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Point {
     pub at_s: f64,
     pub puts_per_s: f64,
     pub gets_per_s: f64,
+    /// Of the latency of [`Measured::latency`], since the point before; 0 when nothing came.
+    #[serde(default)]
+    pub p99_ms: f64,
+    /// All servers.
+    #[serde(default)]
+    pub resident_bytes: u64,
+    /// What the servers' files take on the disk.
+    #[serde(default)]
+    pub disk_bytes: u64,
 }
 
 impl Measured {
@@ -60,7 +74,7 @@ impl Measured {
     pub fn messages(&self) -> u64 {
         match self.work.kind {
             Kind::Put => self.puts,
-            Kind::PutGet => self.gets,
+            Kind::PutGet | Kind::Browse => self.gets,
         }
     }
 
@@ -81,9 +95,9 @@ impl Measured {
         self.per_message(self.cost.client_cpu_s * 1e6)
     }
 
-    /// Bytes to the device for each body byte and node.
+    /// Bytes to the device for each body byte and copy.
     pub fn device_bytes_per_body_byte(&self) -> f64 {
-        self.per_message(self.cost.device_bytes as f64) / self.work.size as f64 / 3.0
+        self.per_message(self.cost.device_bytes as f64) / self.work.size as f64 / self.about.copies as f64
     }
 
     pub fn flushes_per_message(&self) -> f64 {
@@ -156,7 +170,11 @@ struct Shared {
     ledger: Mutex<Ledger>,
     put_latency: Mutex<Histogram<u64>>,
     end_to_end: Mutex<Histogram<u64>>,
+    /// Since the last point of the series.
+    recent: Mutex<Histogram<u64>>,
     lateness: Mutex<Histogram<u64>>,
+    /// The series shows the latency until messages are received, not until puts are safe.
+    follows_ends: bool,
     /// More than this many messages shall not wait in a closed loop: gets are measured, not a backlog.
     backlog_max: u64,
     /// Producers that wait for consumers.
@@ -179,21 +197,65 @@ impl Shared {
     }
 }
 
+/// Is told each point of the series as it comes.
+pub type Observe<'a> = &'a mut dyn FnMut(&Point);
+
 /// Creates queues, does the work, checks every message, deletes the queues.
-pub async fn run(system: &mut dyn System, work: &Work, run: u32) -> Result<Measured> {
+pub async fn run(system: &mut dyn System, work: &Work, run: u32, observe: Observe<'_>) -> Result<Measured> {
     work.check()?;
+    let Some(share) = work.share_of_max else { return run_once(system, work, run, observe).await };
+    let closed = Work { share_of_max: None, rate: None, duration_s: SEARCH_S, warmup_s: 2.0, ..work.clone() };
+    let searched = run_once(system, &closed, run | SEARCH_RUN, &mut |_| {}).await;
+    let most = searched.context("find out what the most is")?.rate();
+    run_once(system, &Work { rate: Some((most * share).max(1.0)), ..work.clone() }, run, observe).await
+}
+
+/// Starts a cluster, and puts load on it for as long as it needs to get into its stride.
+pub async fn start_warm(system: &mut dyn System) -> Result<()> {
+    system.start().await?;
+    let time = system.warm_up();
+    if time.is_zero() {
+        return Ok(());
+    }
+    let work = Work { duration_s: 0.1, warmup_s: time.as_secs_f64(), ..crate::scenario::put_get(4, 100) };
+    run_once(system, &work, WARM_RUN, &mut |_| {}).await.context("warm up")?;
+    Ok(())
+}
+
+/// The number of the run that warms up.
+const WARM_RUN: u32 = u32::MAX;
+/// Set in the number of a run that only finds out what another one needs to know.
+const SEARCH_RUN: u32 = 1 << 31;
+
+async fn run_once(system: &mut dyn System, work: &Work, run: u32, observe: Observe<'_>) -> Result<Measured> {
     let queues: Vec<String> = (0..work.queues).map(|index| format!("BENCH.{run}.{index}")).collect();
-    for queue in &queues {
+    let idle: Vec<String> = (0..work.idle_queues.max(usize::from(work.idle_clients > 0)))
+        .map(|index| format!("BENCH.{run}.IDLE.{index}"))
+        .collect();
+    for queue in queues.iter().chain(&idle) {
         system.create_queue(queue).await.with_context(|| format!("create queue {queue}"))?;
     }
-    let measured = measure(system, work, run, &queues).await?;
-    for queue in &queues {
+    let mut idle_clients = Vec::new();
+    for index in 0..work.idle_clients {
+        let options = ConsumerOptions { window: 1, unit: 0, index, count: work.idle_clients };
+        let client = system.consumer(&idle[0], options).await;
+        idle_clients.push(client.with_context(|| format!("connect idle client {index}"))?);
+    }
+    let measured = measure(system, work, run, &queues, observe).await?;
+    drop(idle_clients);
+    for queue in queues.iter().chain(&idle) {
         system.delete_queue(queue).await.with_context(|| format!("delete queue {queue}"))?;
     }
     Ok(measured)
 }
 
-async fn measure(system: &mut dyn System, work: &Work, run: u32, queues: &[String]) -> Result<Measured> {
+async fn measure(
+    system: &mut dyn System,
+    work: &Work,
+    run: u32,
+    queues: &[String],
+    observe: Observe<'_>,
+) -> Result<Measured> {
     let backlog_max = match (work.kind, work.rate) {
         (Kind::PutGet, None) => (2 * work.producers * work.window).max(1000) as u64,
         _ => u64::MAX,
@@ -208,20 +270,33 @@ async fn measure(system: &mut dyn System, work: &Work, run: u32, queues: &[Strin
         ledger: Mutex::new(Ledger::new(run, work.producers + preloaders)),
         put_latency: Mutex::new(histogram()),
         end_to_end: Mutex::new(histogram()),
+        recent: Mutex::new(histogram()),
         lateness: Mutex::new(histogram()),
+        follows_ends: work.kind == Kind::PutGet && work.depth == 0,
         backlog_max,
         room: Notify::new(),
         drained: watch::Sender::new(false),
     });
     for (index, queue) in queues.iter().take(preloaders).enumerate() {
         let share = work.depth / queues.len() as u64;
-        let producer = system.producer(queue, PRELOAD_WINDOW).await?;
-        preload(producer, run, (work.producers + index) as u32, share, work.size, &shared).await?;
+        let id = (work.producers + index) as u32;
+        let mut producer = system.producer(queue, PRELOAD_WINDOW).await?;
+        let note = |number| shared.ledger.lock().expect("one thread").acknowledged(id, number);
+        preload(producer.as_mut(), run, id, share, work.size, note).await?;
     }
 
     let mut consumers = JoinSet::new();
-    if work.kind == Kind::PutGet {
-        start_consumers(system, work, work.consumers, queues, &shared, &mut consumers).await?;
+    match work.kind {
+        Kind::Put => {}
+        Kind::PutGet => {
+            start_consumers(system, work, work.consumers, queues, &shared, &mut consumers).await?;
+        }
+        Kind::Browse => {
+            for index in 0..work.consumers {
+                let browser = system.browser(&queues[index % queues.len()], work.window).await?;
+                consumers.spawn(browse(browser, shared.clone()));
+            }
+        }
     }
     let mut producers = JoinSet::new();
     let pacer = work.rate.map(|rate| Pacer::new(rate, work.producers));
@@ -252,17 +327,27 @@ async fn measure(system: &mut dyn System, work: &Work, run: u32, queues: &[Strin
     let first = counted();
     shared.measuring.store(true, Ordering::Relaxed);
     let mut series = Vec::new();
+    let step = SERIES_STEP.max(work.duration() / SERIES_POINTS);
+    let directory = system.directory();
     let (mut last, mut last_at) = (first, before.at);
     while before.at.elapsed() < work.duration() {
         let left = work.duration().saturating_sub(before.at.elapsed());
-        watch(&mut producers, &mut consumers, left.min(SERIES_STEP)).await?;
+        watch(&mut producers, &mut consumers, left.min(step)).await?;
         let (now, now_at) = (counted(), Instant::now());
         let seconds = (now_at - last_at).as_secs_f64();
-        series.push(Point {
+        let mut recent = shared.recent.lock().expect("one thread");
+        let point = Point {
             at_s: (now_at - before.at).as_secs_f64(),
             puts_per_s: (now.0 - last.0) as f64 / seconds,
             gets_per_s: (now.1 - last.1) as f64 / seconds,
-        });
+            p99_ms: recent.value_at_percentile(99.0) as f64 / 1e6,
+            resident_bytes: machine::resident_bytes(&pids),
+            disk_bytes: machine::disk_bytes(&directory),
+        };
+        recent.reset();
+        drop(recent);
+        observe(&point);
+        series.push(point);
         (last, last_at) = (now, now_at);
     }
     shared.measuring.store(false, Ordering::Relaxed);
@@ -281,7 +366,10 @@ async fn measure(system: &mut dyn System, work: &Work, run: u32, queues: &[Strin
         anyhow::Ok(())
     });
     finished.await.context("acknowledgements stay away for a minute")??;
-    if work.kind == Kind::Put {
+    if work.kind == Kind::Browse {
+        consumers.shutdown().await;
+    }
+    if work.kind != Kind::PutGet {
         start_consumers(system, work, work.consumers.max(queues.len()), queues, &shared, &mut consumers)
             .await?;
     }
@@ -334,9 +422,12 @@ async fn start_consumers(
     shared: &Arc<Shared>,
     consumers: &mut JoinSet<Result<()>>,
 ) -> Result<()> {
-    let window = if work.kind == Kind::Put { work.window.max(500) } else { work.window };
+    let window = if work.kind == Kind::PutGet { work.window } else { work.window.max(500) };
     for index in 0..count {
-        let options = ConsumerOptions { window, unit: work.unit };
+        // Queues take consumers in turn.
+        let on_this = (count - index % queues.len()).div_ceil(queues.len());
+        let options =
+            ConsumerOptions { window, unit: work.unit, index: index / queues.len(), count: on_this };
         let consumer = system.consumer(&queues[index % queues.len()], options).await?;
         consumers.spawn(consume(consumer, shared.clone()));
     }
@@ -390,42 +481,60 @@ async fn consume(mut consumer: Box<dyn Consumer>, shared: Arc<Shared>) -> Result
         let mut ledger = shared.ledger.lock().expect("one thread");
         let measuring = shared.is_measuring();
         let mut end_to_end = shared.end_to_end.lock().expect("one thread");
+        let mut recent = shared.recent.lock().expect("one thread");
         shared.gets.fetch_add(bodies.len() as u64, Ordering::Relaxed);
         for body in bodies.drain(..) {
             if let Some(header) = ledger.received(&mut order, &body)
                 && measuring
             {
                 record(&mut end_to_end, now.saturating_sub(header.due_ns));
+                if shared.follows_ends {
+                    record(&mut recent, now.saturating_sub(header.due_ns));
+                }
             }
         }
-        drop((ledger, end_to_end));
+        drop((ledger, end_to_end, recent));
         shared.room.notify_waiters();
     }
 }
 
-async fn preload(
-    mut producer: Box<dyn Producer>,
+/// Reads what stays; ends only by being stopped.
+async fn browse(mut browser: Box<dyn Consumer>, shared: Arc<Shared>) -> Result<()> {
+    let mut bodies: Vec<Bytes> = Vec::new();
+    loop {
+        browser.receive(&mut bodies).await?;
+        shared.gets.fetch_add(bodies.len() as u64, Ordering::Relaxed);
+        let mut ledger = shared.ledger.lock().expect("one thread");
+        bodies.drain(..).for_each(|body| ledger.browsed(&body));
+    }
+}
+
+/// Puts so many messages as fast as they are taken, and tells the number of each that is safe.
+pub async fn preload(
+    producer: &mut dyn Producer,
     run: u32,
     id: u32,
     count: u64,
     size: usize,
-    shared: &Shared,
+    mut note: impl FnMut(u64),
 ) -> Result<()> {
     let (mut sent, mut safe) = (0u64, 0u64);
     let mut numbers = Vec::new();
+    let window = PRELOAD_WINDOW.min(PRELOAD_BYTES / size).max(1) as u64;
     while safe < count {
-        let room = (PRELOAD_WINDOW as u64 - (sent - safe)).min(count - sent).min(500);
+        let room = (window - (sent - safe)).min(count - sent).min(500);
         if room > 0 {
             let body = |sequence| make_body(&Header { run, producer: id, sequence, due_ns: now_ns() }, size);
             let bodies: Vec<Bytes> = (sent..sent + room).map(body).collect();
             producer.send(sent, &bodies).await?;
             sent += room;
         }
-        if sent - safe >= PRELOAD_WINDOW as u64 / 2 || sent == count {
-            tokio::time::timeout(STUCK, producer.acknowledged(&mut numbers)).await.context("stuck")??;
-            let mut ledger = shared.ledger.lock().expect("one thread");
+        if sent - safe > window / 2 || sent == count {
+            tokio::time::timeout(STUCK, producer.acknowledged(&mut numbers))
+                .await
+                .context("no put was acknowledged for a minute while the queue was filled")??;
             safe += numbers.len() as u64;
-            numbers.drain(..).for_each(|number| ledger.acknowledged(id, number));
+            numbers.drain(..).for_each(&mut note);
         }
     }
     Ok(())
@@ -525,12 +634,17 @@ impl Load {
         self.shared.puts.fetch_add(numbers.len() as u64, Ordering::Relaxed);
         let mut ledger = self.shared.ledger.lock().expect("one thread");
         let mut latency = self.shared.put_latency.lock().expect("one thread");
+        let mut recent = self.shared.recent.lock().expect("one thread");
         let measuring = self.shared.is_measuring();
         for number in numbers.drain(..) {
             ensure!(number < self.next, "acknowledged message {number} was not sent");
             ledger.acknowledged(self.id, number);
             if measuring {
-                record(&mut latency, now.saturating_sub(self.due[number as usize % SLOTS]));
+                let took = now.saturating_sub(self.due[number as usize % SLOTS]);
+                record(&mut latency, took);
+                if !self.shared.follows_ends {
+                    record(&mut recent, took);
+                }
             }
         }
         Ok(())

@@ -159,6 +159,26 @@ impl Cost {
     }
 }
 
+/// Bytes of the disk that the files below a directory take. Files may go while they are counted.
+pub fn disk_bytes(directory: &Path) -> u64 {
+    let mut sum = 0;
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let Ok(metadata) = entry.metadata() else { continue };
+        sum += if metadata.is_dir() { disk_bytes(&entry.path()) } else { metadata.blocks() * 512 };
+    }
+    sum
+}
+
+/// Resident memory of these processes.
+pub fn resident_bytes(pids: &[u32]) -> u64 {
+    let resident = |pid: &u32| fs::read_to_string(format!("/proc/{pid}/status")).ok();
+    let texts = pids.iter().filter_map(resident);
+    texts
+        .filter_map(|text| text.lines().find_map(|line| line.strip_prefix("VmRSS:").map(first_number)))
+        .sum::<u64>()
+        * 1024
+}
+
 /// A line about this machine, for reports.
 pub fn describe() -> String {
     let cpus = std::thread::available_parallelism().map_or(0, |count| count.get());
@@ -190,6 +210,16 @@ mod tests {
     }
 
     #[test]
+    fn files_in_folders_are_counted_by_their_blocks() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir(directory.path().join("below")).unwrap();
+        fs::write(directory.path().join("below/file"), vec![1; 100_000]).unwrap();
+        let bytes = disk_bytes(directory.path());
+        assert!((100_000..200_000).contains(&bytes), "{bytes}");
+        assert_eq!(disk_bytes(Path::new("/nonexistent")), 0);
+    }
+
+    #[test]
     fn this_process_can_be_sampled() {
         let before = sample(&[std::process::id()], None).unwrap();
         let mut sum = 0u64;
@@ -198,6 +228,6 @@ mod tests {
         }
         let cost = Cost::between(&before, &sample(&[std::process::id()], None).unwrap());
         assert!(cost.server_cpu_s > 0.02 && cost.client_cpu_s >= 0.05, "{cost:?}");
-        assert!(cost.resident_bytes > 0);
+        assert!(cost.resident_bytes > 0 && resident_bytes(&[std::process::id()]) > 0);
     }
 }

@@ -1,5 +1,6 @@
 //! `trimaran-bench`: puts the same work on Trimaran and on others, on one machine, and says what it cost.
 
+mod cluster;
 mod compare;
 mod failover;
 mod ledger;
@@ -9,7 +10,9 @@ mod peers;
 mod process;
 mod raw;
 mod report;
+mod restart;
 mod scenario;
+mod soak;
 mod system;
 mod text;
 mod work;
@@ -58,6 +61,10 @@ enum Command {
     Compare(CompareArguments),
     /// How long a client is stopped when the leader dies or hangs
     Failover(FailoverArguments),
+    /// What queued messages cost in memory and disk, and how long a start with them takes
+    Restart(RestartArguments),
+    /// Puts and gets for hours; says whether memory, disk or latency grow
+    Soak(SoakArguments),
     /// What the machine allows: syncs, raft-engine alone, three copies without queues
     Raw {
         /// Seconds for each limit
@@ -112,9 +119,52 @@ struct FailoverArguments {
     rounds: usize,
 }
 
+#[derive(Args)]
+struct RestartArguments {
+    #[arg(long, value_delimiter = ',', default_value = "trimaran,nats,rabbitmq")]
+    systems: Vec<String>,
+    /// Messages on the queue
+    #[arg(long, default_value_t = 1_000_000)]
+    depth: u64,
+    /// Bytes of a body
+    #[arg(long, default_value_t = 1024)]
+    size: usize,
+    /// Seconds that the full queue rests before memory is looked at
+    #[arg(long, default_value_t = 60.0)]
+    quiet: f64,
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct SoakArguments {
+    #[arg(long, default_value = "trimaran")]
+    system: String,
+    /// Hours; 0.02 are 72 seconds
+    #[arg(long, default_value_t = 8.0)]
+    hours: f64,
+    /// Of what a closed loop manages, which is found out first
+    #[arg(long, default_value_t = 0.5, conflicts_with = "rate")]
+    share: f64,
+    /// Messages a second, in place of a share
+    #[arg(long)]
+    rate: Option<f64>,
+    #[arg(long, default_value_t = 1024)]
+    size: usize,
+    /// Messages on the queue before the clock starts
+    #[arg(long, default_value_t = 0)]
+    depth: u64,
+    /// Seconds before the first point
+    #[arg(long, default_value_t = 30.0)]
+    warmup: f64,
+    /// Where soak.json and soak.jsonl (points as they come) go
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    out: PathBuf,
+}
+
 #[derive(Subcommand)]
 enum PeersCommand {
-    /// Installs RabbitMQ and NATS into a folder of their own
+    /// Installs RabbitMQ, NATS, Kafka and Artemis into a folder of their own; may be run again
     Install,
     /// What is installed, and where
     List,
@@ -144,6 +194,15 @@ struct RunArguments {
     /// Messages a second of all producers (open loop); default: as fast as the windows allow
     #[arg(long)]
     rate: Option<f64>,
+    /// Open loop at this share (0.5: half) of what a closed loop manages, which is found out first
+    #[arg(long, conflicts_with = "rate")]
+    share: Option<f64>,
+    /// Queues that are there and not used
+    #[arg(long, default_value_t = 0)]
+    idle_queues: usize,
+    /// Consumers that wait on an empty queue
+    #[arg(long, default_value_t = 0)]
+    idle_clients: usize,
     /// Messages a consumer takes under one unit of work; 0: one by one without syncpoint
     #[arg(long, default_value_t = 0)]
     unit: usize,
@@ -174,6 +233,9 @@ impl RunArguments {
             unit: self.unit,
             duration_s: self.duration,
             warmup_s: self.warmup,
+            share_of_max: self.share,
+            idle_queues: self.idle_queues,
+            idle_clients: self.idle_clients,
         }
     }
 }
@@ -206,6 +268,8 @@ async fn run(arguments: Arguments) -> Result<bool> {
             print!("{}", text::gaps(&gaps));
             Ok(gaps.len() == arguments.systems.len() * arguments.faults.len() * arguments.rounds)
         }
+        Command::Restart(arguments) => restart(&place, &arguments).await,
+        Command::Soak(arguments) => soak(&place, &arguments).await,
         Command::Raw { duration } => {
             println!("{}", machine::describe());
             let time = std::time::Duration::from_secs_f64(duration);
@@ -219,7 +283,7 @@ async fn run(arguments: Arguments) -> Result<bool> {
             println!("{}", out.display());
             Ok(true)
         }
-        Command::Peers(PeersCommand::Install) => peers::install().map(|()| true),
+        Command::Peers(PeersCommand::Install) => peers::install(),
         Command::Peers(PeersCommand::List) => peers::list().map(|()| true),
         Command::List => {
             println!("systems:");
@@ -281,11 +345,63 @@ async fn fail_over(place: &Place, systems: &[String], faults: &[Fault], rounds: 
     gaps
 }
 
+/// False when a system could not take part.
+async fn restart(place: &Place, arguments: &RestartArguments) -> Result<bool> {
+    println!("{}", machine::describe());
+    let quiet = std::time::Duration::from_secs_f64(arguments.quiet);
+    let mut all = Vec::new();
+    for name in &arguments.systems {
+        let measured = match system::by_name(name, place) {
+            Ok(mut system) => restart::measure(system.as_mut(), arguments.depth, arguments.size, quiet).await,
+            Err(error) => Err(error),
+        };
+        match measured {
+            Ok(restarted) => {
+                println!("{}", restarted.describe());
+                all.push(restarted);
+            }
+            Err(error) => println!("  {name:<16} left out: {error:#}"),
+        }
+    }
+    if let Some(path) = &arguments.json {
+        std::fs::write(path, serde_json::to_string_pretty(&all)?)?;
+    }
+    Ok(all.len() == arguments.systems.len())
+}
+
+async fn soak(place: &Place, arguments: &SoakArguments) -> Result<bool> {
+    let work = Work {
+        depth: arguments.depth,
+        size: arguments.size,
+        rate: arguments.rate,
+        share_of_max: arguments.rate.is_none().then_some(arguments.share),
+        duration_s: arguments.hours * 3600.0,
+        warmup_s: arguments.warmup,
+        ..scenario::choose(&["put-get".to_string()])?.remove(0).work
+    };
+    work.check()?;
+    std::fs::create_dir_all(&arguments.out)?;
+    let mut system = system::by_name(&arguments.system, place)?;
+    load::start_warm(system.as_mut()).await?;
+    let about = system.about();
+    println!("{}\n{}: {}\n{}", machine::describe(), about.name, about.version, about.settings);
+    println!("{}", work.describe());
+    let soaked = soak::run(system.as_mut(), &work, &arguments.out.join("soak.jsonl")).await?;
+    system.stop()?;
+    print!("{}", text::details(&soaked.measured));
+    println!("over time:");
+    soaked.trends.iter().for_each(|trend| println!("{}", trend.describe()));
+    let path = arguments.out.join("soak.json");
+    std::fs::write(&path, serde_json::to_vec_pretty(&soaked)?)?;
+    println!("{}", path.display());
+    Ok(soaked.measured.verdict.is_good())
+}
+
 async fn run_one(place: &Place, arguments: &RunArguments) -> Result<bool> {
     let work = arguments.work();
     work.check()?;
     let mut system = system::by_name(&arguments.system, place)?;
-    system.start().await?;
+    load::start_warm(system.as_mut()).await?;
     let about = system.about();
     println!("{}", machine::describe());
     println!("{}: {}\n{}", about.name, about.version, about.settings);
@@ -293,7 +409,7 @@ async fn run_one(place: &Place, arguments: &RunArguments) -> Result<bool> {
     println!("server processes: {}", pids.join(" "));
     println!("{}", work.describe());
     tokio::time::sleep(std::time::Duration::from_secs_f64(arguments.pause)).await;
-    let measured = load::run(system.as_mut(), &work, 1).await?;
+    let measured = load::run(system.as_mut(), &work, 1, &mut |_| {}).await?;
     system.stop()?;
     print!("{}", text::details(&measured));
     if let Some(path) = &arguments.json {

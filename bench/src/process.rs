@@ -13,6 +13,8 @@ const STOP_PATIENCE: Duration = Duration::from_secs(15);
 
 pub struct Server {
     child: Child,
+    /// The process that does the work, when it is not the one that was started.
+    adopted: Option<u32>,
     pub log: PathBuf,
 }
 
@@ -35,28 +37,39 @@ impl Server {
         }
         let program = command.get_program().to_string_lossy().into_owned();
         let child = command.spawn().with_context(|| format!("start {program}"))?;
-        Ok(Server { child, log })
+        Ok(Server { child, adopted: None, log })
     }
 
+    /// The process that does the work.
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.adopted.unwrap_or(self.child.id())
+    }
+
+    /// A descendant of what was started, which ends when this process does.
+    pub fn adopt(&mut self, pid: u32) {
+        self.adopted = Some(pid);
     }
 
     /// An error with the end of its log when the process has ended.
     pub fn check_alive(&mut self) -> Result<()> {
         if let Some(status) = self.child.try_wait()? {
-            bail!("process {} ended with {status}: {}", self.pid(), crate::system::tail(&self.log));
+            bail!("process {} ended with {status}: {}", self.child.id(), tail(&self.log));
+        }
+        Ok(())
+    }
+
+    pub fn ask_to_stop(&mut self) -> Result<()> {
+        if self.child.try_wait()?.is_none() {
+            // A descendant may be gone a moment before what was started.
+            let _ = signal(self.pid(), libc::SIGCONT);
+            let _ = signal(self.pid(), libc::SIGTERM);
         }
         Ok(())
     }
 
     /// Asks, waits, kills.
     pub fn stop(&mut self) -> Result<()> {
-        if self.child.try_wait()?.is_some() {
-            return Ok(());
-        }
-        signal(self.pid(), libc::SIGCONT)?;
-        signal(self.pid(), libc::SIGTERM)?;
+        self.ask_to_stop()?;
         let asked = Instant::now();
         while self.child.try_wait()?.is_none() {
             if asked.elapsed() > STOP_PATIENCE {
@@ -72,6 +85,11 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        if let Some(adopted) = self.adopted
+            && let Ok(None) = self.child.try_wait()
+        {
+            let _ = signal(adopted, libc::SIGKILL);
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -83,6 +101,13 @@ pub fn signal(pid: u32, signal: i32) -> Result<()> {
         0 => Ok(()),
         _ => Err(std::io::Error::last_os_error()).with_context(|| format!("signal process {pid}")),
     }
+}
+
+/// The end of a server's log, for errors.
+pub fn tail(path: &Path) -> String {
+    let bytes = fs::read(path).unwrap_or_default();
+    let start = bytes.len().saturating_sub(2000);
+    String::from_utf8_lossy(&bytes[start..]).into_owned()
 }
 
 /// Ports of the loopback interface that were free a moment ago.

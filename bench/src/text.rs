@@ -16,6 +16,7 @@ pub fn details(measured: &Measured) -> String {
     let what = match measured.work.kind {
         Kind::Put => "puts",
         Kind::PutGet => "puts and gets",
+        Kind::Browse => "browsed",
     };
     line(
         what,
@@ -87,7 +88,7 @@ pub fn comparison(comparison: &Comparison) -> String {
             line(format!("  {}", measured.work.describe()));
         }
         line(format!(
-            "  {:<16} {:>30} {:>26} {:>8} {:>8} {:>9} {:>7} {:>8} {:>8}",
+            "  {:<16} {:>30} {:>26} {:>8} {:>8} {:>9} {:>7} {:>9} {:>8} {:>8}",
             "",
             "messages/s",
             "server CPU µs/message",
@@ -95,6 +96,7 @@ pub fn comparison(comparison: &Comparison) -> String {
             "p50 ms",
             "p99 ms",
             "B/B",
+            "flushes",
             "RSS MB",
             "switches"
         ));
@@ -106,7 +108,7 @@ pub fn comparison(comparison: &Comparison) -> String {
             }
             let median = |value: fn(&Measured) -> f64| median_of(results, value);
             line(format!(
-                "  {name:<16} {:>30} {:>26} {:>8.1} {:>8.2} {:>9.2} {:>7.2} {:>8.0} {:>8.2}",
+                "  {name:<16} {:>30} {:>26} {:>8.1} {:>8.2} {:>9.2} {:>7.2} {:>9.4} {:>8.0} {:>8.2}",
                 spread_of(results, Measured::rate).map_or_else(String::new, |spread| spread_text(spread, 0)),
                 spread_of(results, Measured::server_cpu_us)
                     .map_or_else(String::new, |spread| spread_text(spread, 1)),
@@ -114,6 +116,7 @@ pub fn comparison(comparison: &Comparison) -> String {
                 median(|measured| measured.latency().p50_ms),
                 median(|measured| measured.latency().p99_ms),
                 median(Measured::device_bytes_per_body_byte),
+                median(Measured::flushes_per_message),
                 median(|measured| measured.cost.resident_bytes as f64 / 1e6),
                 median(Measured::switches_per_message),
             ));

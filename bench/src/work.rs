@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
-/// Longest body: beyond it messages travel in parts, and a figure would say more about parts than about queues.
-pub const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Longest body of all systems' own limits but one.
+pub const BODY_BYTES_MAX: usize = 100 * 1024 * 1024;
 pub const HEADER_BYTES: usize = 24;
 const MAGIC: u32 = 0x5452_4942;
 
@@ -21,6 +21,8 @@ pub enum Kind {
     Put,
     /// Producers and consumers; what is put is taken.
     PutGet,
+    /// What was queued before is read again and again, and stays; producers, if any, put beside it.
+    Browse,
 }
 
 /// One piece of work, the same for every system.
@@ -43,6 +45,15 @@ pub struct Work {
     pub unit: usize,
     pub duration_s: f64,
     pub warmup_s: f64,
+    /// In place of `rate`: this share of what a closed loop manages, which is found out first.
+    #[serde(default)]
+    pub share_of_max: Option<f64>,
+    /// Queues that are there and not used.
+    #[serde(default)]
+    pub idle_queues: usize,
+    /// Consumers that wait on a queue that stays empty.
+    #[serde(default)]
+    pub idle_clients: usize,
 }
 
 impl Work {
@@ -60,14 +71,18 @@ impl Work {
             "--size {} is not between {HEADER_BYTES} (what checking needs) and {BODY_BYTES_MAX} bytes",
             self.size
         );
-        anyhow::ensure!(self.producers >= 1, "--producers must be at least 1");
+        anyhow::ensure!(self.producers >= 1 || self.kind == Kind::Browse, "--producers must be at least 1");
+        anyhow::ensure!(
+            self.kind != Kind::Browse || self.depth > 0,
+            "--depth must be more than 0: there would be nothing to browse"
+        );
         anyhow::ensure!(
             (1..=10_000).contains(&self.window),
             "--window {} is not between 1 and 10000",
             self.window
         );
         anyhow::ensure!(
-            (1..=self.producers).contains(&self.queues),
+            (1..=self.producers.max(1)).contains(&self.queues),
             "--queues {} is not between 1 and the number of producers, {}",
             self.queues,
             self.producers
@@ -79,6 +94,10 @@ impl Work {
             self.queues
         );
         anyhow::ensure!(self.rate.is_none_or(|rate| rate > 0.0), "--rate must be more than 0");
+        anyhow::ensure!(
+            self.share_of_max.is_none_or(|share| share > 0.0 && share <= 1.0),
+            "--share is not between 0 and 1"
+        );
         anyhow::ensure!(self.duration_s > 0.0, "--duration must be more than 0");
         Ok(())
     }
@@ -90,15 +109,27 @@ impl Work {
             Kind::PutGet => {
                 format!("put and get, {} producers, {} consumers", self.producers, self.consumers)
             }
+            Kind::Browse => format!("browse, {} browsers, {} producers", self.consumers, self.producers),
         };
-        let loop_kind = match self.rate {
-            None => "closed loop".to_string(),
-            Some(rate) => format!("open loop {rate:.0}/s"),
+        let share = self.share_of_max.map(|share| format!("{:.0} % of the most", share * 100.0));
+        let loop_kind = match (self.rate, share) {
+            (None, None) => "closed loop".to_string(),
+            (Some(rate), None) => format!("open loop {rate:.0}/s"),
+            (None, Some(share)) => format!("open loop at {share}"),
+            (Some(rate), Some(share)) => format!("open loop {rate:.0}/s, {share}"),
         };
         let depth = if self.depth == 0 { String::new() } else { format!(", {} queued before", self.depth) };
         let unit = if self.unit == 0 { String::new() } else { format!(", units of {}", self.unit) };
+        let idle_queues = match self.idle_queues {
+            0 => String::new(),
+            count => format!(", {count} queues idle"),
+        };
+        let idle_clients = match self.idle_clients {
+            0 => String::new(),
+            count => format!(", {count} clients idle"),
+        };
         format!(
-            "{what}, window {}, {} queue{}, {} B{depth}{unit}, {loop_kind}, {:.0} s after {:.0} s",
+            "{what}, window {}, {} queue{}, {} B{depth}{unit}{idle_queues}{idle_clients}, {loop_kind}, {:.0} s after {:.0} s",
             self.window,
             self.queues,
             if self.queues == 1 { "" } else { "s" },
@@ -129,12 +160,15 @@ pub fn now_ns() -> u64 {
     epoch().elapsed().as_nanos() as u64
 }
 
-/// Random bytes, twice the longest body, so that a payload is a slice of it wherever it begins.
+/// Payloads are put together from slices of so many random bytes.
+const CHUNK_BYTES: usize = 1024 * 1024;
+
+/// Twice a chunk, so that a slice of a chunk's length can begin anywhere in the first half.
 fn pool() -> &'static [u8] {
     static POOL: OnceLock<Vec<u8>> = OnceLock::new();
     POOL.get_or_init(|| {
         let mut state = 0x9E37_79B9_7F4A_7C15u64;
-        let words = 2 * BODY_BYTES_MAX / 8;
+        let words = 2 * CHUNK_BYTES / 8;
         let mut bytes = Vec::with_capacity(words * 8);
         for _ in 0..words {
             // splitmix64
@@ -148,10 +182,13 @@ fn pool() -> &'static [u8] {
     })
 }
 
-fn payload(header: &Header, length: usize) -> &'static [u8] {
+/// The slices that make up a payload of this length. Each begins somewhere else, so that large bodies do not repeat.
+fn payload(header: &Header, length: usize) -> impl Iterator<Item = &'static [u8]> {
     let mix = header.sequence.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ (header.producer as u64) << 7;
-    let at = (mix >> 20) as usize % BODY_BYTES_MAX;
-    &pool()[at..at + length]
+    (0..length.div_ceil(CHUNK_BYTES)).map(move |chunk| {
+        let at = ((mix >> 20) as usize + chunk * 65_537) % CHUNK_BYTES;
+        &pool()[at..at + CHUNK_BYTES.min(length - chunk * CHUNK_BYTES)]
+    })
 }
 
 /// ```text
@@ -165,7 +202,7 @@ pub fn make_body(header: &Header, size: usize) -> Bytes {
     body.put_u32_le(header.run);
     body.put_u64_le((header.producer as u64) << 48 | header.sequence);
     body.put_u64_le(header.due_ns);
-    body.put_slice(payload(header, size - HEADER_BYTES));
+    payload(header, size - HEADER_BYTES).for_each(|slice| body.put_slice(slice));
     body.freeze()
 }
 
@@ -181,7 +218,14 @@ pub fn read_body(body: &[u8]) -> Option<Header> {
         sequence: word(8) & 0xFFFF_FFFF_FFFF,
         due_ns: word(16),
     };
-    (body[HEADER_BYTES..] == *payload(&header, body.len() - HEADER_BYTES)).then_some(header)
+    let mut rest = &body[HEADER_BYTES..];
+    let length = rest.len();
+    let as_sent = payload(&header, length).all(|slice| {
+        let (part, after) = rest.split_at(slice.len());
+        rest = after;
+        part == slice
+    });
+    as_sent.then_some(header)
 }
 
 #[cfg(test)]
@@ -191,7 +235,7 @@ mod tests {
     #[test]
     fn a_body_tells_who_sent_it_and_shows_a_changed_byte() {
         let header = Header { run: 7, producer: 65_535, sequence: 123_456_789, due_ns: 42 };
-        for size in [HEADER_BYTES, 100, 1024, BODY_BYTES_MAX] {
+        for size in [HEADER_BYTES, 100, 1024, CHUNK_BYTES, 3 * CHUNK_BYTES + 7] {
             let body = make_body(&header, size);
             assert_eq!(body.len(), size);
             assert_eq!(read_body(&body), Some(header));

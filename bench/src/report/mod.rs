@@ -24,6 +24,7 @@ pub fn page(comparison: &Comparison) -> String {
         if comparison.rounds == 1 { "" } else { "s" }
     ));
     add(headline(comparison));
+    add(glance(comparison));
     add(legend(comparison));
     for scenario in &comparison.scenarios {
         add(section(comparison, scenario));
@@ -47,26 +48,89 @@ fn marked(comparison: &Comparison, column: usize) -> String {
 
 /// The first system to each other one, in numbers large enough to be read from the back row.
 fn headline(comparison: &Comparison) -> String {
-    let mut text = String::from("<div class=\"headline\">");
-    for scenario in
-        comparison.scenarios.iter().filter(|scenario| ["put", "put-get"].contains(&scenario.name.as_str()))
-    {
-        for column in 1..comparison.systems.len() {
-            let Some((rate, cpu)) = ratios(scenario, column) else { continue };
+    let telling: Vec<&Compared> = comparison
+        .scenarios
+        .iter()
+        .filter(|scenario| ["put", "put-get"].contains(&scenario.name.as_str()))
+        .collect();
+    let Some(first) = comparison.systems.first().filter(|_| comparison.systems.len() > 1) else {
+        return String::new();
+    };
+    if telling.is_empty() {
+        return String::new();
+    }
+    let mut text = format!(
+        "<div class=\"scroll\"><table class=\"headline\"><thead><tr><th>{} does",
+        escape(&first.name)
+    );
+    for scenario in &telling {
+        let what = if scenario.name == "put" { "puts" } else { "puts and gets" };
+        let _ = write!(text, "<th>{what} a second<th>server CPU for each");
+    }
+    text.push_str("</tr></thead><tbody>");
+    for column in 1..comparison.systems.len() {
+        let _ = write!(text, "<tr><td>compared to {}", escape(&marked(comparison, column)));
+        for scenario in &telling {
+            match ratios(scenario, column) {
+                Some((rate, cpu)) => {
+                    let _ = write!(
+                        text,
+                        "<td><b>{:.1} ×</b><small>{:.1} to {:.1} between rounds</small><td><b>{:.0} %</b><small>{:.0} to {:.0} \
+                         between rounds</small>",
+                        rate.median,
+                        rate.low,
+                        rate.high,
+                        cpu.median * 100.0,
+                        cpu.low * 100.0,
+                        cpu.high * 100.0
+                    );
+                }
+                None => text.push_str("<td>–<td>–"),
+            }
+        }
+        text.push_str("</tr>");
+    }
+    text.push_str("</tbody></table></div>");
+    text
+}
+
+/// Every scenario on one screen: messages a second and server CPU, the best of each row marked.
+fn glance(comparison: &Comparison) -> String {
+    let mut text = String::from(
+        "<h2>At a glance</h2><p class=\"what\">Messages a second, and below them microseconds of server CPU a message. \
+         Bold is the best of its row.</p><div class=\"scroll\"><table class=\"glance\"><thead><tr><th>",
+    );
+    for column in 0..comparison.systems.len() {
+        let _ = write!(text, "<th>{}", escape(&marked(comparison, column)));
+    }
+    text.push_str("</tr></thead><tbody>");
+    for scenario in &comparison.scenarios {
+        let medians = |value: fn(&Measured) -> f64| -> Vec<Option<f64>> {
+            let results = scenario.results.iter();
+            results.map(|results| Some(spread_of(results, value)?.median)).collect()
+        };
+        let (rates, costs) = (medians(Measured::rate), medians(Measured::server_cpu_us));
+        let most = rates.iter().flatten().copied().fold(f64::MIN, f64::max);
+        let least = costs.iter().flatten().copied().fold(f64::MAX, f64::min);
+        let _ = write!(text, "<tr><td>{}", escape(&scenario.title));
+        for (rate, cost) in rates.into_iter().zip(costs) {
+            let (Some(rate), Some(cost)) = (rate, cost) else {
+                text.push_str("<td>–");
+                continue;
+            };
+            // In an open loop all have the same rate.
+            let paced = scenario.results.iter().flatten().any(|measured| measured.work.rate.is_some());
+            let bold = |best: bool, value: String| if best { format!("<b>{value}</b>") } else { value };
             let _ = write!(
                 text,
-                "<div><b>{:.1} ×</b><span>the messages of {} at {:.0} % of its server CPU a message<br><small>{}; {:.1} to \
-                 {:.1} × between rounds</small></span></div>",
-                rate.median,
-                escape(&marked(comparison, column)),
-                cpu.median * 100.0,
-                escape(&scenario.title),
-                rate.low,
-                rate.high
+                "<td>{}<br><small>{}</small>",
+                bold(rate == most && !paced, format!("{}/s", short(rate))),
+                bold(cost == least, format!("{} µs", short(cost)))
             );
         }
+        text.push_str("</tr>");
     }
-    text.push_str("</div>");
+    text.push_str("</tbody></table></div>");
     text
 }
 
@@ -108,7 +172,11 @@ fn section(comparison: &Comparison, scenario: &Compared) -> String {
     };
     let per_second = |value: f64| format!("{}/s", short(value));
     let micros = |value: f64| format!("{} µs", short(value));
-    let what = if example.work.kind == Kind::Put { "puts" } else { "puts and gets" };
+    let what = match example.work.kind {
+        Kind::Put => "puts",
+        Kind::PutGet => "puts and gets",
+        Kind::Browse => "messages browsed",
+    };
     text.push_str(&card(
         &format!("{what} a second"),
         "more is better",
@@ -165,8 +233,7 @@ fn latency_plot(comparison: &Comparison, scenario: &Compared) -> String {
         })
         .collect();
     let highest = lines.iter().flat_map(|line| line.points.iter().map(|point| point.0)).fold(1.0, f64::max);
-    let ticks =
-        [(0.0, "0 %"), (50.0, "50 %"), (90.0, "90 %"), (99.0, "99 %"), (99.9, "99.9 %"), (99.99, "99.99 %")];
+    let ticks = [(50.0, "50 %"), (90.0, "90 %"), (99.0, "99 %"), (99.9, "99.9 %"), (99.99, "99.99 %")];
     let axes = Axes {
         x_title: "share of the messages that were at least this fast",
         y_title: "milliseconds",
@@ -186,7 +253,7 @@ fn series_plot(comparison: &Comparison, scenario: &Compared) -> String {
         .map(|(colour, name, measured)| {
             let value = |point: &crate::load::Point| match measured.work.kind {
                 Kind::Put => point.puts_per_s,
-                Kind::PutGet => point.gets_per_s,
+                Kind::PutGet | Kind::Browse => point.gets_per_s,
             };
             let points = measured.series.iter().map(|point| (point.at_s, value(point))).collect();
             Line { name, colour, points }
@@ -364,10 +431,9 @@ const HEAD: &str = r#"<!doctype html>
 * { box-sizing:border-box } body { margin:0; background:var(--back); color:var(--ink); font:16px/1.5 system-ui,sans-serif }
 main { max-width:1240px; margin:0 auto; padding:36px 24px 60px } h1 { font-size:30px; line-height:1.2; margin:0 0 8px }
 h2 { font-size:21px; margin:44px 0 2px } .lead,.what { color:var(--soft); max-width:80ch; margin:0 0 16px }
-.headline { display:grid; grid-template-columns:repeat(auto-fit,minmax(270px,1fr)); gap:14px; margin:22px 0 }
-.headline div { background:var(--card); border:1px solid var(--line); border-radius:10px; padding:14px 18px; display:flex; gap:14px; align-items:center }
-.headline b { font-size:34px; color:var(--c0); white-space:nowrap } .headline span { line-height:1.35 } small { color:var(--soft) }
-.legend { display:flex; flex-wrap:wrap; gap:6px 20px; margin:8px 0 } .legend svg { width:12px; height:12px; margin-right:7px }
+.headline { margin-bottom:6px } .headline td { white-space:nowrap } .headline b { font-size:26px; color:var(--c0); margin-right:10px }
+.headline td:first-child,.glance td:first-child { font-weight:600 } .glance td:first-child { max-width:34ch } small { color:var(--soft) }
+.legend { display:flex; flex-wrap:wrap; gap:6px 20px; margin:28px 0 0; padding:10px 0; position:sticky; top:0; background:var(--back); border-bottom:1px solid var(--line); z-index:1 } .legend svg { width:12px; height:12px; margin-right:7px }
 .cards { display:grid; grid-template-columns:repeat(auto-fit,minmax(min(440px,100%),1fr)); gap:16px }
 figure { margin:0; background:var(--card); border:1px solid var(--line); border-radius:10px; padding:14px 16px }
 figcaption { font-weight:600; margin-bottom:6px } figcaption small { font-weight:400; margin-left:10px }
@@ -378,7 +444,7 @@ figure svg { width:100%; height:auto; display:block } text { fill:var(--ink); fo
 .s0{stroke:var(--c0)} .s1{stroke:var(--c1)} .s2{stroke:var(--c2)} .s3{stroke:var(--c3)} .s4{stroke:var(--c4)} .s5{stroke:var(--c5)} .s6{stroke:var(--c6)} .s7{stroke:var(--c7)}
 .scroll { overflow-x:auto; margin-top:14px } table { border-collapse:collapse; font-size:14px; width:100% }
 th,td { padding:6px 10px; text-align:right; border-bottom:1px solid var(--line); vertical-align:bottom; font-variant-numeric:tabular-nums }
-th { color:var(--soft); font-weight:500; line-height:1.25 } th:first-child,td:first-child,.check { text-align:left } .bad { color:var(--bad) }
+th { color:var(--soft); font-weight:500; line-height:1.25 } th:first-child,td:first-child,.check { text-align:left } .check { white-space:nowrap } .bad { white-space:normal } .bad { color:var(--bad) }
 dt { font-weight:600; margin-top:10px } dd { margin:0; color:var(--soft) } ul { color:var(--soft); padding-left:20px }
 </style></head><body><main>
 "#;

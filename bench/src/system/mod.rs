@@ -4,17 +4,23 @@
 //! made with the library that the system's own users use. All of them report acknowledgements by the number of the
 //! message, so that nothing needs to be taken on trust.
 
+pub mod artemis;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod nats;
 pub mod rabbitmq;
 pub mod trimaran;
 pub mod unary;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Result;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
+
+use crate::cluster::Cluster;
 
 pub trait Producer: Send {
     /// Sends these bodies with the numbers from `first` on, in order. Does not wait for answers.
@@ -40,15 +46,37 @@ pub struct ConsumerOptions {
     pub window: usize,
     /// See [`crate::work::Work::unit`].
     pub unit: usize,
+    /// Which consumer of its queue this is, from 0.
+    #[cfg_attr(not(feature = "kafka"), allow(dead_code, reason = "only Kafka shares a queue by hand"))]
+    pub index: usize,
+    /// How many consumers its queue has.
+    #[cfg_attr(not(feature = "kafka"), allow(dead_code, reason = "only Kafka shares a queue by hand"))]
+    pub count: usize,
 }
 
-/// A cluster of three processes.
+/// A cluster, and how work is put on it.
 pub trait System: Send {
-    /// Starts the cluster and waits until it serves.
-    fn start(&mut self) -> BoxFuture<'_, Result<()>>;
-    /// Process ids of the servers.
-    fn servers(&self) -> Vec<u32>;
     fn about(&self) -> About;
+    fn cluster(&self) -> &Cluster;
+    fn cluster_mut(&mut self) -> &mut Cluster;
+    /// Starts the servers and waits until they serve. After a stop, with the files they have.
+    fn start(&mut self) -> BoxFuture<'_, Result<()>>;
+    /// Stops the servers; their files stay until the system is dropped.
+    fn stop(&mut self) -> Result<()> {
+        self.cluster_mut().stop()
+    }
+    /// How long load must be on it before it is as fast as it gets: a virtual machine compiles while it runs.
+    fn warm_up(&self) -> Duration {
+        Duration::ZERO
+    }
+    /// Process ids of the servers.
+    fn servers(&self) -> Vec<u32> {
+        self.cluster().pids()
+    }
+    /// Where its files are.
+    fn directory(&self) -> PathBuf {
+        self.cluster().path().to_path_buf()
+    }
     /// Messages of one producer leave in the order they were sent.
     fn keeps_order(&self) -> bool {
         true
@@ -61,14 +89,18 @@ pub trait System: Send {
         queue: &'a str,
         options: ConsumerOptions,
     ) -> BoxFuture<'a, Result<Box<dyn Consumer>>>;
+    /// A consumer that leaves messages where they are and begins again at the front when it reached the end.
+    fn browser<'a>(&'a mut self, queue: &'a str, _window: usize) -> BoxFuture<'a, Result<Box<dyn Consumer>>> {
+        let name = self.about().name;
+        Box::pin(
+            async move { anyhow::bail!("{name} cannot browse {queue}: messages are only given to be taken") },
+        )
+    }
     /// Process id of the server that leads the queue, for those who want to kill it.
     fn leader<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<u32>>;
     /// Puts one message after the other through the client library as a program would that must not stop: it goes on
     /// with another node when its own is gone.
     fn patient<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<Box<dyn Patient>>>;
-    /// Where its files are.
-    fn directory(&self) -> PathBuf;
-    fn stop(&mut self) -> Result<()>;
 }
 
 /// See [`System::patient`].
@@ -83,18 +115,23 @@ pub struct About {
     pub name: String,
     pub version: String,
     pub settings: String,
-    /// Acknowledged after it is on disk on a majority.
+    /// Acknowledged after it is on disk on a majority, or on all copies but the one that is replicated to.
     pub durable: bool,
+    /// Copies of each message.
+    pub copies: usize,
 }
 
 /// Names for `--system`, with what they stand for.
-pub const NAMES: [(&str, &str); 6] = [
+pub const NAMES: [(&str, &str); 9] = [
     ("trimaran", "Trimaran over gRPC streams, as its client library speaks"),
     ("trimaran-unary", "Trimaran with one gRPC call a message"),
     ("nats", "NATS JetStream R3, file storage, sync_interval: always"),
     ("nats-default", "the same with NATS's default, acknowledged before it is on any disk: NOT DURABLE"),
     ("rabbitmq", "RabbitMQ quorum queues with default settings"),
     ("rabbitmq-best", "the same with flow control opened up and a longer command window"),
+    ("kafka", "Kafka, replication 3, acks=all, log.flush.interval.messages=1"),
+    ("kafka-default", "the same with Kafka's default, acknowledged before it is on any disk: NOT DURABLE"),
+    ("artemis", "ActiveMQ Artemis, a primary and a backup that replicates"),
 ];
 
 /// Where and with what clusters are started.
@@ -113,6 +150,9 @@ pub fn by_name(name: &str, place: &Place) -> Result<Box<dyn System>> {
         "nats-default" => Box::new(nats::Nats::new(place, false)?),
         "rabbitmq" => Box::new(rabbitmq::RabbitMq::new(place, false)?),
         "rabbitmq-best" => Box::new(rabbitmq::RabbitMq::new(place, true)?),
+        "kafka" => kafka(place, true)?,
+        "kafka-default" => kafka(place, false)?,
+        "artemis" => Box::new(artemis::Artemis::new(place)?),
         other => {
             let names: Vec<&str> = NAMES.iter().map(|(name, _)| *name).collect();
             anyhow::bail!("there is no system \"{other}\"; choose from {}", names.join(", "))
@@ -120,15 +160,14 @@ pub fn by_name(name: &str, place: &Place) -> Result<Box<dyn System>> {
     })
 }
 
-/// A fresh directory for a cluster; removed when dropped.
-pub fn fresh_directory(place: &Place, name: &str) -> Result<tempfile::TempDir> {
-    std::fs::create_dir_all(&place.work)?;
-    Ok(tempfile::Builder::new().prefix(&format!("{name}-")).tempdir_in(&place.work)?)
+#[cfg(feature = "kafka")]
+fn kafka(place: &Place, synced: bool) -> Result<Box<dyn System>> {
+    Ok(Box::new(kafka::Kafka::new(place, synced)?))
 }
 
-/// The end of a server's log, for errors.
-pub fn tail(path: &Path) -> String {
-    let bytes = std::fs::read(path).unwrap_or_default();
-    let start = bytes.len().saturating_sub(2000);
-    String::from_utf8_lossy(&bytes[start..]).into_owned()
+#[cfg(not(feature = "kafka"))]
+fn kafka(_place: &Place, _synced: bool) -> Result<Box<dyn System>> {
+    anyhow::bail!(
+        "this program was built without Kafka's client: build it with `--features trimaran-bench/kafka`"
+    )
 }

@@ -14,25 +14,24 @@ use async_nats::jetstream::{
 };
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use futures::stream::FuturesUnordered;
+use futures::stream::{FuturesOrdered, FuturesUnordered};
 use futures::{FutureExt, StreamExt};
-use tempfile::TempDir;
 
-use super::{About, Consumer, ConsumerOptions, Patient, Place, Producer, System, fresh_directory};
+use super::{About, Consumer, ConsumerOptions, Patient, Place, Producer, System};
+use crate::cluster::Cluster;
 use crate::peers;
-use crate::process::{Server, free_ports};
 
 const CONSUMER: &str = "bench";
 /// More than any window.
 const IN_FLIGHT_MAX: usize = 20_000;
+const START_PATIENCE: Duration = Duration::from_secs(90);
 const ANSWER_PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct Nats {
     binary: PathBuf,
-    directory: TempDir,
+    cluster: Cluster,
     /// `sync_interval: always`; without, the server syncs every two minutes.
     synced: bool,
-    servers: Vec<Server>,
     ports: Vec<u16>,
     context: Option<Context>,
 }
@@ -41,63 +40,40 @@ impl Nats {
     pub fn new(place: &Place, synced: bool) -> Result<Nats> {
         Ok(Nats {
             binary: peers::nats_server()?,
-            directory: fresh_directory(place, "nats")?,
+            cluster: Cluster::within(&place.work, "nats")?,
             synced,
-            servers: Vec::new(),
             ports: Vec::new(),
             context: None,
         })
     }
 
     async fn launch(&mut self) -> Result<()> {
-        let ports = free_ports(6)?;
+        let ports = self.cluster.ports(6)?;
         let (clients, routes) = ports.split_at(3);
         let route_urls: Vec<String> =
             routes.iter().map(|port| format!("\"nats://127.0.0.1:{port}\"")).collect();
         for index in 0..3 {
-            let store = self.directory.path().join(format!("n{index}"));
             let sync = if self.synced { ", sync_interval: always" } else { "" };
             let config = format!(
-                "server_name: n{index}\nlisten: 127.0.0.1:{}\n\
+                "server_name: n{index}\nlisten: 127.0.0.1:{}\nmax_payload: 8MB\n\
                  jetstream {{ store_dir: \"{}\", max_mem: 1G, max_file: 40G{sync} }}\n\
                  cluster {{ name: bench, listen: 127.0.0.1:{}, routes: [{}] }}\n",
                 clients[index],
-                store.display(),
+                self.cluster.file(&format!("n{index}")).display(),
                 routes[index],
                 route_urls.join(",")
             );
-            let path = self.directory.path().join(format!("n{index}.conf"));
+            let path = self.cluster.file(&format!("n{index}.conf"));
             std::fs::write(&path, config)?;
             let mut command = Command::new(&self.binary);
             command.arg("-c").arg(path);
-            self.servers.push(Server::start(command, self.directory.path().join(format!("n{index}.log")))?);
+            self.cluster.start(&format!("n{index}"), command)?;
         }
         self.ports = clients.to_vec();
-        let started = Instant::now();
-        loop {
-            // What is asked before there is a leader of the metadata is never answered.
-            let attempt = tokio::time::timeout(Duration::from_secs(3), self.try_connect()).await;
-            match attempt.unwrap_or_else(|_| Err(anyhow!("no answer within 3 s"))) {
-                Ok(context) => {
-                    self.context = Some(context);
-                    return Ok(());
-                }
-                Err(error) if started.elapsed() > Duration::from_secs(60) => {
-                    return Err(error.context("the cluster does not serve after 60 s"));
-                }
-                Err(_) => tokio::time::sleep(Duration::from_millis(300)).await,
-            }
-            self.servers.iter_mut().try_for_each(Server::check_alive)?;
-        }
-    }
-
-    /// Serves when a stream with three replicas can be made.
-    async fn try_connect(&self) -> Result<Context> {
-        let context = self.context_at(0).await?;
-        let config = stream_config("PROBE");
-        context.create_stream(config).await.map_err(|error| anyhow!("{error}"))?;
-        context.delete_stream("PROBE").await.map_err(|error| anyhow!("{error}"))?;
-        Ok(context)
+        let port = clients[0];
+        self.context =
+            Some(self.cluster.until("NATS does not serve", START_PATIENCE, || try_connect(port)).await?);
+        Ok(())
     }
 
     async fn context_at(&self, index: usize) -> Result<Context> {
@@ -127,6 +103,14 @@ impl Nats {
     }
 }
 
+/// Serves when a stream with three replicas can be made.
+async fn try_connect(port: u16) -> Result<Context> {
+    let context = connect(&[port]).await?;
+    context.create_stream(stream_config("PROBE")).await.map_err(|error| anyhow!("{error}"))?;
+    context.delete_stream("PROBE").await.map_err(|error| anyhow!("{error}"))?;
+    Ok(context)
+}
+
 async fn connect(ports: &[u16]) -> Result<Context> {
     let urls: Vec<String> = ports.iter().map(|port| format!("nats://127.0.0.1:{port}")).collect();
     let client = async_nats::ConnectOptions::new().connect(urls).await?;
@@ -148,6 +132,8 @@ fn stream_config(queue: &str) -> stream::Config {
         retention: stream::RetentionPolicy::WorkQueue,
         storage: stream::StorageType::File,
         num_replicas: 3,
+        // For browsing; costs nothing else.
+        allow_direct: true,
         ..stream::Config::default()
     }
 }
@@ -157,8 +143,12 @@ impl System for Nats {
         Box::pin(self.launch())
     }
 
-    fn servers(&self) -> Vec<u32> {
-        self.servers.iter().map(Server::pid).collect()
+    fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    fn cluster_mut(&mut self) -> &mut Cluster {
+        &mut self.cluster
     }
 
     fn about(&self) -> About {
@@ -179,6 +169,7 @@ impl System for Nats {
                  acknowledgement, {sync}; clients connect to the stream's leader; async-nats"
             ),
             durable: self.synced,
+            copies: 3,
         }
     }
 
@@ -241,8 +232,17 @@ impl System for Nats {
         })
     }
 
+    fn browser<'a>(&'a mut self, queue: &'a str, window: usize) -> BoxFuture<'a, Result<Box<dyn Consumer>>> {
+        Box::pin(async move {
+            let context = self.context_at(self.leader_of(queue).await?).await?;
+            let stream = context.get_stream(name_of(queue)).await.map_err(|error| anyhow!("{error}"))?;
+            let browser = NatsBrowser { stream, next: 1, window, waiting: FuturesOrdered::new() };
+            Ok(Box::new(browser) as Box<dyn Consumer>)
+        })
+    }
+
     fn leader<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<u32>> {
-        Box::pin(async move { Ok(self.servers[self.leader_of(queue).await?].pid()) })
+        Box::pin(async move { Ok(self.cluster.pids()[self.leader_of(queue).await?]) })
     }
 
     fn patient<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<Box<dyn Patient>>> {
@@ -255,15 +255,9 @@ impl System for Nats {
         })
     }
 
-    fn directory(&self) -> PathBuf {
-        self.directory.path().to_path_buf()
-    }
-
     fn stop(&mut self) -> Result<()> {
         self.context = None;
-        self.servers.iter_mut().try_for_each(Server::stop)?;
-        self.servers.clear();
-        Ok(())
+        self.cluster.stop()
     }
 }
 
@@ -333,6 +327,57 @@ impl Consumer for NatsConsumer {
                 };
             }
             bail!("the server ended the delivery")
+        })
+    }
+
+    fn finish(&mut self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+/// A work queue cannot be read beside its consumer, but its messages can be asked for by their numbers.
+struct NatsBrowser {
+    stream: stream::Stream,
+    next: u64,
+    window: usize,
+    waiting: FuturesOrdered<BoxFuture<'static, Result<Option<Bytes>>>>,
+}
+
+impl NatsBrowser {
+    fn ask(&mut self) {
+        let (stream, number) = (self.stream.clone(), self.next);
+        self.next += 1;
+        self.waiting.push_back(Box::pin(async move {
+            match stream.direct_get(number).await {
+                Ok(message) => Ok(Some(message.payload)),
+                Err(error) if error.kind() == stream::DirectGetErrorKind::NotFound => Ok(None),
+                Err(error) => Err(anyhow!("message {number}: {error}")),
+            }
+        }));
+    }
+}
+
+impl Consumer for NatsBrowser {
+    fn receive<'a>(&'a mut self, bodies: &'a mut Vec<Bytes>) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            while bodies.is_empty() {
+                while self.waiting.len() < self.window {
+                    self.ask();
+                }
+                let mut next = self.waiting.next().await;
+                while let Some(body) = next {
+                    match body? {
+                        Some(body) => bodies.push(body),
+                        // The end: what was asked for beyond it is not there either.
+                        None => {
+                            self.waiting.clear();
+                            self.next = 1;
+                        }
+                    }
+                    next = self.waiting.next().now_or_never().flatten();
+                }
+            }
+            Ok(())
         })
     }
 

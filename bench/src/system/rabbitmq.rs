@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::process::{Command, Output};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
@@ -18,25 +19,26 @@ use lapin::options::{
 };
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
-use tempfile::TempDir;
+use tokio::net::TcpStream;
 
 use super::{About, Consumer, ConsumerOptions, Patient, Place, Producer, System};
+use crate::cluster::Cluster;
 use crate::peers;
-use crate::process::{Server, free_ports, listener_of, signal};
+use crate::process::Server;
 
-const START_PATIENCE: Duration = Duration::from_secs(120);
+const START_PATIENCE: Duration = Duration::from_secs(150);
 const PERSISTENT: u8 = 2;
 
 pub struct RabbitMq {
     root: PathBuf,
     /// In `root`, on the same disk as everything.
-    directory: TempDir,
+    cluster: Cluster,
     /// Flow control opened up, as its makers do for benchmarks.
     best: bool,
-    shells: Vec<Server>,
-    nodes: Vec<u32>,
+    /// The Erlang port mapper, which all nodes share.
+    mapper: Option<Server>,
     ports: Vec<u16>,
-    names_port: u16,
+    mapper_port: u16,
     /// Which node leads a queue: the one it was declared at.
     homes: HashMap<String, usize>,
 }
@@ -44,89 +46,85 @@ pub struct RabbitMq {
 impl RabbitMq {
     pub fn new(_place: &Place, best: bool) -> Result<RabbitMq> {
         let root = peers::rabbitmq_root()?;
-        let parent = root.join("var/rmq");
-        fs::create_dir_all(&parent)?;
         Ok(RabbitMq {
-            directory: tempfile::Builder::new().prefix("bench-").tempdir_in(parent)?,
+            cluster: Cluster::within(&root.join("var/rmq"), "bench")?,
             root,
             best,
-            shells: Vec::new(),
-            nodes: Vec::new(),
+            mapper: None,
             ports: Vec::new(),
-            names_port: 0,
+            mapper_port: 0,
             homes: HashMap::new(),
         })
     }
 
     /// The cluster's directory as it is called inside.
     fn inside(&self) -> String {
-        let name = self.directory.path().file_name().expect("a directory has a name").to_string_lossy();
+        let name = self.cluster.path().file_name().expect("a directory has a name").to_string_lossy();
         format!("/var/rmq/{name}")
     }
 
-    /// A program inside the folder, with a /proc of its own that vanishes with it.
+    /// A program inside the folder. It has process numbers and a /proc of its own, so that all of its children end with
+    /// it, however it ends.
     fn command(&self, line: &str) -> Command {
         let mut command = Command::new("unshare");
         let root = self.root.display();
-        command.args(["--mount", "--propagation", "private", "sh", "-c"]).arg(format!(
+        command.args(["--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "sh", "-c"]);
+        command.arg(format!(
             "mount -t proc proc '{root}/proc' && exec chroot '{root}' /usr/bin/env -i HOME={home} LANG=C.UTF-8 \
-             PATH=/usr/sbin:/usr/bin:/sbin:/bin ERL_EPMD_ADDRESS=127.0.0.1 ERL_EPMD_PORT={names} {line}",
+             PATH=/usr/sbin:/usr/bin:/sbin:/bin ERL_EPMD_ADDRESS=127.0.0.1 ERL_EPMD_PORT={mapper} {line}",
             home = self.inside(),
-            names = self.names_port,
+            mapper = self.mapper_port,
         ));
         command
     }
 
     async fn launch(&mut self) -> Result<()> {
-        let ports = free_ports(7)?;
+        let ports = self.cluster.ports(7)?;
         self.ports = ports[..3].to_vec();
-        self.names_port = ports[6];
-        let home = self.directory.path();
+        self.mapper_port = ports[6];
+        self.write_cookie()?;
         let name = fs::read_to_string("/proc/sys/kernel/hostname")?;
         fs::write(self.root.join("etc/hosts"), format!("127.0.0.1 localhost {}\n", name.trim()))?;
-        fs::write(home.join(".erlang.cookie"), "BENCHBENCHBENCHBENCH")?;
-        use std::os::unix::fs::PermissionsExt;
-        fs::set_permissions(home.join(".erlang.cookie"), fs::Permissions::from_mode(0o400))?;
+
+        let mapper = self.command(&format!("/usr/bin/epmd -address 127.0.0.1 -port {}", self.mapper_port));
+        self.mapper = Some(Server::start(mapper, self.cluster.file("epmd.log"))?);
+        let port = self.mapper_port;
+        let reach = || async move { Ok(TcpStream::connect(("127.0.0.1", port)).await?) };
+        self.cluster.until("Erlang's port mapper does not answer", START_PATIENCE, reach).await?;
+
         // All of them together: a node that finds none of the others alive goes on asking for a long time.
         for index in 0..3 {
             self.start_node(index, ports[3 + index])?;
         }
-        for index in 0..3 {
-            self.wait_for(index).await?;
+        for (index, port) in self.ports.clone().into_iter().enumerate() {
+            let what = format!("node {index} does not serve");
+            self.cluster.until(&what, START_PATIENCE, || connect(port)).await?;
+            self.cluster.adopt_listener(index, port)?;
+        }
+        Ok(())
+    }
+
+    /// The secret by which Erlang's nodes know each other.
+    fn write_cookie(&self) -> Result<()> {
+        let path = self.cluster.file(".erlang.cookie");
+        if !path.exists() {
+            fs::write(&path, "BENCHBENCHBENCHBENCH")?;
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o400))?;
         }
         Ok(())
     }
 
     fn start_node(&mut self, index: usize, distribution: u16) -> Result<()> {
         let base = format!("{}/n{index}", self.inside());
-        let outside = self.directory.path().join(format!("n{index}"));
+        let outside = self.cluster.file(&format!("n{index}"));
         fs::create_dir_all(outside.join("log"))?;
         fs::write(outside.join("plugins"), "[].\n")?;
-        let mut config = String::from(
-            "cluster_name = bench\ncluster_formation.peer_discovery_backend = classic_config\n\
-             default_queue_type = quorum\nquorum_queue.initial_cluster_size = 3\nlog.file.level = warning\n\
-             disk_free_limit.absolute = 1GB\n",
-        );
-        for peer in 0..3 {
-            config.push_str(&format!(
-                "cluster_formation.classic_config.nodes.{} = rmq{peer}@localhost\n",
-                peer + 1
-            ));
-        }
+        fs::write(outside.join("rabbitmq.conf"), configuration(self.best))?;
+        let mut advanced = String::new();
         if self.best {
-            config.push_str("quorum_queue.commands_soft_limit = 256\n");
-            fs::write(
-                outside.join("advanced.config"),
-                "[{rabbit,[{credit_flow_default_credit,{5000,2500}},{max_link_credit,2000},\
-                 {max_queue_credit,5000}]}].\n",
-            )?;
+            fs::write(outside.join("advanced.config"), ADVANCED)?;
+            advanced = format!("RABBITMQ_ADVANCED_CONFIG_FILE={base}/advanced.config");
         }
-        fs::write(outside.join("rabbitmq.conf"), config)?;
-        let advanced = if self.best {
-            format!("RABBITMQ_ADVANCED_CONFIG_FILE={base}/advanced.config")
-        } else {
-            String::new()
-        };
         let line = format!(
             "RABBITMQ_NODENAME=rmq{index}@localhost RABBITMQ_NODE_IP_ADDRESS=127.0.0.1 RABBITMQ_NODE_PORT={port} \
              RABBITMQ_DIST_PORT={distribution} RABBITMQ_MNESIA_BASE={base} RABBITMQ_LOG_BASE={base}/log \
@@ -136,31 +134,21 @@ impl RabbitMq {
              none +sbwtdio none' /usr/lib/rabbitmq/bin/rabbitmq-server",
             port = self.ports[index],
         );
-        let log = self.directory.path().join(format!("n{index}.out"));
-        self.shells.push(Server::start(self.command(&line), log)?);
-        Ok(())
+        let command = self.command(&line);
+        self.cluster.start(&format!("n{index}"), command)
     }
 
-    async fn wait_for(&mut self, index: usize) -> Result<()> {
-        let started = Instant::now();
-        loop {
-            self.shells[index].check_alive()?;
-            if connect(self.ports[index]).await.is_ok() {
-                self.nodes.push(listener_of(self.ports[index])?);
-                return Ok(());
-            }
-            ensure!(
-                started.elapsed() < START_PATIENCE,
-                "node {index} does not serve after {} s: {}",
-                START_PATIENCE.as_secs(),
-                super::tail(&self.shells[index].log)
-            );
-            tokio::time::sleep(Duration::from_millis(300)).await;
-        }
-    }
-
-    fn control(&self, line: &str) -> Result<Output> {
-        Ok(self.command(&format!("/usr/lib/rabbitmq/bin/rabbitmqctl -n rmq0@localhost {line}")).output()?)
+    /// What rabbitmqctl prints.
+    fn control(&self, line: &str) -> Result<String> {
+        let mut command =
+            self.command(&format!("/usr/lib/rabbitmq/bin/rabbitmqctl -n rmq0@localhost {line}"));
+        let output = command.output()?;
+        ensure!(
+            output.status.success(),
+            "rabbitmqctl {line}: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     /// Where clients of a queue connect.
@@ -168,6 +156,27 @@ impl RabbitMq {
         let index = self.homes.get(queue).with_context(|| format!("queue {queue} was not created"))?;
         Ok(self.ports[*index])
     }
+}
+
+const ADVANCED: &str = "[{rabbit,[{credit_flow_default_credit,{5000,2500}},{max_link_credit,2000},\
+                        {max_queue_credit,5000}]}].\n";
+
+fn configuration(best: bool) -> String {
+    let mut text = String::from(
+        "cluster_name = bench\ncluster_formation.peer_discovery_backend = classic_config\n\
+         default_queue_type = quorum\nquorum_queue.initial_cluster_size = 3\nlog.file.level = warning\n\
+         disk_free_limit.absolute = 1GB\n",
+    );
+    for peer in 0..3 {
+        text.push_str(&format!(
+            "cluster_formation.classic_config.nodes.{} = rmq{peer}@localhost\n",
+            peer + 1
+        ));
+    }
+    if best {
+        text.push_str("quorum_queue.commands_soft_limit = 256\n");
+    }
+    text
 }
 
 async fn connect(port: u16) -> Result<Connection> {
@@ -183,8 +192,12 @@ impl System for RabbitMq {
         Box::pin(self.launch())
     }
 
-    fn servers(&self) -> Vec<u32> {
-        self.nodes.clone()
+    fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    fn cluster_mut(&mut self) -> &mut Cluster {
+        &mut self.cluster
     }
 
     fn about(&self) -> About {
@@ -207,6 +220,7 @@ impl System for RabbitMq {
                  clients connect to the queue's leader; lapin"
             ),
             durable: true,
+            copies: 3,
         }
     }
 
@@ -222,8 +236,7 @@ impl System for RabbitMq {
             let first = self.homes.is_empty();
             self.homes.insert(queue.to_string(), index);
             if first {
-                let output = self.control("list_queues --quiet --no-table-headers name members")?;
-                let text = String::from_utf8_lossy(&output.stdout).into_owned();
+                let text = self.control("list_queues --quiet --no-table-headers name members")?;
                 let members = text.matches("rmq").count();
                 ensure!(members == 3, "queue {queue} has {members} members in place of 3: {text}");
             }
@@ -284,61 +297,29 @@ impl System for RabbitMq {
 
     fn leader<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<u32>> {
         Box::pin(async move {
-            let output = self.control("list_queues --quiet --no-table-headers name leader")?;
-            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            let text = self.control("list_queues --quiet --no-table-headers name leader")?;
             let line = text.lines().find(|line| line.starts_with(queue)).context("no such queue")?;
             let node = line.split("rmq").nth(1).and_then(|rest| rest.chars().next()?.to_digit(10));
             let index = node.with_context(|| format!("queue {queue} has no leader: {line}"))?;
-            Ok(self.nodes[index as usize])
+            Ok(self.cluster.pids()[index as usize])
         })
     }
 
     fn patient<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<Box<dyn Patient>>> {
         Box::pin(async move {
             let leader = self.leader(queue).await?;
-            let index = self.nodes.iter().position(|pid| *pid != leader).context("one node leads")?;
+            let others = self.cluster.pids().into_iter().position(|pid| pid != leader);
+            let index = others.context("one node leads")?;
             let mut patient = RabbitPatient { port: self.ports[index], queue: queue.to_string(), link: None };
             patient.link = Some(patient.reconnect().await?);
             Ok(Box::new(patient) as Box<dyn Patient>)
         })
     }
 
-    fn directory(&self) -> PathBuf {
-        self.directory.path().to_path_buf()
-    }
-
     fn stop(&mut self) -> Result<()> {
-        for pid in self.nodes.drain(..).rev() {
-            // One that was killed is gone already.
-            let _ = signal(pid, libc::SIGCONT);
-            let _ = signal(pid, libc::SIGTERM);
-        }
-        let asked = Instant::now();
-        for shell in &mut self.shells {
-            while shell.check_alive().is_ok() && asked.elapsed() < Duration::from_secs(20) {
-                std::thread::sleep(Duration::from_millis(50));
-            }
-        }
-        self.shells.clear();
-        if let Ok(names) = listener_of(self.names_port) {
-            signal(names, libc::SIGTERM)?;
-        }
-        self.homes.clear();
+        self.cluster.stop()?;
+        self.mapper = None;
         Ok(())
-    }
-}
-
-impl Drop for RabbitMq {
-    fn drop(&mut self) {
-        for pid in self.nodes.drain(..) {
-            let _ = signal(pid, libc::SIGKILL);
-        }
-        self.shells.clear();
-        if self.names_port != 0
-            && let Ok(names) = listener_of(self.names_port)
-        {
-            let _ = signal(names, libc::SIGTERM);
-        }
     }
 }
 

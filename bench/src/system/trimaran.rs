@@ -10,10 +10,9 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use futures::future::BoxFuture;
-use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::transport::{Channel, Endpoint};
@@ -23,22 +22,26 @@ use trimaran_proto::{
     queue::v1::{self as wire, call::Call, completion::Data, queue_client::QueueClient},
 };
 
-use super::{About, Consumer, ConsumerOptions, Patient, Place, Producer, System, fresh_directory};
-use crate::process::{Server, free_ports};
+use super::{About, Consumer, ConsumerOptions, Patient, Place, Producer, System};
+use crate::cluster::Cluster;
 
 const QUEUE_MANAGER: &str = "bench";
 const NODES: [&str; 3] = ["a", "b", "c"];
+const START_PATIENCE: Duration = Duration::from_secs(60);
 const HANDLE: u32 = 1;
 const WINDOW_BYTES: u32 = 16 * 1024 * 1024;
 const RESPONSE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// MQRC_NO_MSG_AVAILABLE
+pub const NO_MESSAGE: u32 = 2033;
 /// A request is closed when it has grown past this.
 const BATCH_BYTES: usize = 256 * 1024;
 const BATCH_CALLS: usize = 1000;
+/// Bodies over a mebibyte travel in parts of so much.
+const PART_BYTES: usize = 1024 * 1024;
 
 pub struct Trimaran {
     binary: PathBuf,
-    directory: TempDir,
-    nodes: Vec<Server>,
+    cluster: Cluster,
     addresses: Vec<String>,
     connection: Option<Connection>,
 }
@@ -47,8 +50,7 @@ impl Trimaran {
     pub fn new(place: &Place) -> Result<Trimaran> {
         Ok(Trimaran {
             binary: find_node_binary(place.node_binary.as_deref())?,
-            directory: fresh_directory(place, "trimaran")?,
-            nodes: Vec::new(),
+            cluster: Cluster::within(&place.work, "trimaran")?,
             addresses: Vec::new(),
             connection: None,
         })
@@ -67,30 +69,22 @@ impl Trimaran {
     }
 
     async fn launch(&mut self) -> Result<()> {
-        let ports = free_ports(9)?;
-        let config = self.directory.path().join("cluster.toml");
-        std::fs::write(&config, cluster_file(&ports, self.directory.path()))?;
-        for (index, name) in NODES.iter().enumerate() {
+        let ports = self.cluster.ports(9)?;
+        let config = self.cluster.file("cluster.toml");
+        std::fs::write(&config, cluster_file(&ports, self.cluster.path()))?;
+        for name in NODES {
             let mut command = Command::new(&self.binary);
             command.arg("run").arg("--config").arg(&config).args(["--node", name]);
-            let log = self.directory.path().join(format!("{name}.log"));
-            self.nodes.push(Server::start(command, log)?);
-            self.addresses.push(format!("127.0.0.1:{}", ports[index * 3 + 1]));
+            self.cluster.start(name, command)?;
         }
-        let builder = Connection::builder(&self.addresses).queue_manager(QUEUE_MANAGER);
-        let connecting = builder.connect_within(Duration::from_secs(60)).connect();
-        tokio::pin!(connecting);
-        loop {
-            tokio::select! {
-                connection = &mut connecting => {
-                    self.connection = Some(connection?);
-                    return Ok(());
-                }
-                () = tokio::time::sleep(Duration::from_millis(200)) => {
-                    self.nodes.iter_mut().try_for_each(Server::check_alive)?;
-                }
-            }
-        }
+        self.addresses = (0..3).map(|index| format!("127.0.0.1:{}", ports[index * 3 + 1])).collect();
+        let addresses = self.addresses.clone();
+        let connect = || async {
+            let builder = Connection::builder(&addresses).queue_manager(QUEUE_MANAGER);
+            Ok(builder.connect_within(Duration::from_secs(4)).connect().await?)
+        };
+        self.connection = Some(self.cluster.until("nobody serves", START_PATIENCE, connect).await?);
+        Ok(())
     }
 
     async fn open(&self, queue: &str, output: bool) -> Result<Stream> {
@@ -113,8 +107,12 @@ impl System for Trimaran {
         Box::pin(self.launch())
     }
 
-    fn servers(&self) -> Vec<u32> {
-        self.nodes.iter().map(Server::pid).collect()
+    fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    fn cluster_mut(&mut self) -> &mut Cluster {
+        &mut self.cluster
     }
 
     fn about(&self) -> About {
@@ -125,12 +123,17 @@ impl System for Trimaran {
                        acknowledged, and gets answered, after a sync on a majority"
                 .into(),
             durable: true,
+            copies: 3,
         }
     }
 
     fn create_queue<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            let attributes = QueueAttributes { maxdepth: Some(999_999_999), ..QueueAttributes::default() };
+            let attributes = QueueAttributes {
+                maxdepth: Some(999_999_999),
+                maxmsgl: Some(100 * 1024 * 1024),
+                ..QueueAttributes::default()
+            };
             Ok(self.connection()?.admin().create_queue(queue, attributes).await?)
         })
     }
@@ -169,10 +172,33 @@ impl System for Trimaran {
     ) -> BoxFuture<'a, Result<Box<dyn Consumer>>> {
         Box::pin(async move {
             let stream = self.open(queue, false).await?;
-            let mut consumer =
-                StreamConsumer { stream, options, in_unit: 0, commits: 0, ready: VecDeque::new() };
+            let mut consumer = StreamConsumer {
+                stream,
+                options,
+                in_unit: 0,
+                commits: 0,
+                ready: VecDeque::new(),
+                parts: BytesMut::new(),
+            };
             consumer.ask_for(options.window)?;
             Ok(Box::new(consumer) as Box<dyn Consumer>)
+        })
+    }
+
+    fn browser<'a>(&'a mut self, queue: &'a str, window: usize) -> BoxFuture<'a, Result<Box<dyn Consumer>>> {
+        Box::pin(async move {
+            let (_, address) = self.serving()?;
+            let mut stream = Stream::connect(&address).await?;
+            let open = wire::Open {
+                handle: HANDLE,
+                queue: queue.to_string(),
+                browse: true,
+                ..wire::Open::default()
+            };
+            stream.ask(Call::Open(open)).await?;
+            let mut browser = StreamBrowser { stream, window, outstanding: 0, at_end: false };
+            browser.ask_for(wire::Browse::First, browser.window)?;
+            Ok(Box::new(browser) as Box<dyn Consumer>)
         })
     }
 
@@ -181,7 +207,7 @@ impl System for Trimaran {
             let (node, _) = self.serving()?;
             let index =
                 NODES.iter().position(|name| *name == node).context("a node of another cluster serves")?;
-            Ok(self.nodes[index].pid())
+            Ok(self.cluster.pids()[index])
         })
     }
 
@@ -194,16 +220,9 @@ impl System for Trimaran {
         })
     }
 
-    fn directory(&self) -> PathBuf {
-        self.directory.path().to_path_buf()
-    }
-
     fn stop(&mut self) -> Result<()> {
         self.connection = None;
-        self.nodes.iter_mut().try_for_each(Server::stop)?;
-        self.nodes.clear();
-        self.addresses.clear();
-        Ok(())
+        self.cluster.stop()
     }
 }
 
@@ -259,14 +278,19 @@ impl Stream {
         Ok(())
     }
 
+    async fn answers(&mut self) -> Result<Vec<wire::Completion>> {
+        Ok(self.answers.next().await.context("the node ended the session")??.completions)
+    }
+
+    /// None of them is a refusal.
     async fn next(&mut self) -> Result<Vec<wire::Completion>> {
-        let response = self.answers.next().await.context("the node ended the session")??;
-        for completion in &response.completions {
+        let completions = self.answers().await?;
+        for completion in &completions {
             if let Some(outcome) = completion.outcome.as_ref().filter(|outcome| outcome.code != 0) {
                 bail!("refused with {}: {}", outcome.reason, outcome.text);
             }
         }
-        Ok(response.completions)
+        Ok(completions)
     }
 }
 
@@ -295,11 +319,22 @@ impl Producer for StreamProducer {
             let mut batch = Vec::with_capacity(bodies.len().min(BATCH_CALLS));
             let mut bytes = 0;
             for (token, body) in (first..).zip(bodies) {
-                let put = wire::Put {
+                let mut put = wire::Put {
                     to: Some(wire::put::To::Handle(HANDLE)),
                     message: Some(message(body)),
                     ..wire::Put::default()
                 };
+                if body.len() > PART_BYTES {
+                    // Numbers of parts begin with 1.
+                    let number = token + 1;
+                    for start in (0..body.len()).step_by(PART_BYTES) {
+                        let data = body.slice(start..body.len().min(start + PART_BYTES));
+                        let part = Call::BodyPart(wire::BodyPart { number, data });
+                        self.stream.send(vec![wire::Call { token: 0, call: Some(part) }])?;
+                    }
+                    put.body_parts = number;
+                    put.message.as_mut().expect("set above").body = Bytes::new();
+                }
                 batch.push(wire::Call { token, call: Some(Call::Put(put)) });
                 bytes += body.len();
                 if bytes >= BATCH_BYTES || batch.len() >= BATCH_CALLS {
@@ -332,6 +367,8 @@ struct StreamConsumer {
     /// Commits that are not answered.
     commits: usize,
     ready: VecDeque<Bytes>,
+    /// Of a large body that is on its way.
+    parts: BytesMut,
 }
 
 impl StreamConsumer {
@@ -365,8 +402,10 @@ impl StreamConsumer {
         let mut calls = Vec::with_capacity(answers.len() + 1);
         for answer in answers {
             match answer.data {
-                Some(Data::Got(wire::Got { message: Some(message), body_parts: 0, .. })) => {
-                    self.ready.push_back(message.body);
+                Some(Data::BodyPart(part)) => self.parts.extend_from_slice(&part.data),
+                Some(Data::Got(wire::Got { message: Some(message), body_parts, .. })) => {
+                    let body = if body_parts == 0 { message.body } else { self.parts.split().freeze() };
+                    self.ready.push_back(body);
                     self.in_unit += 1;
                     if self.options.unit > 0 && self.in_unit >= self.options.unit {
                         calls.push(self.commit());
@@ -411,6 +450,60 @@ impl Consumer for StreamConsumer {
             }
             Ok(())
         })
+    }
+}
+
+/// Keeps a window of browses on their way. Once one was answered with 2033 the others run out, then the cursor goes to the
+/// front again.
+struct StreamBrowser {
+    stream: Stream,
+    window: usize,
+    outstanding: usize,
+    at_end: bool,
+}
+
+impl StreamBrowser {
+    fn ask_for(&mut self, first: wire::Browse, count: usize) -> Result<()> {
+        let calls = (0..count).map(|index| {
+            let browse = if index == 0 { first } else { wire::Browse::Next };
+            let get = wire::Get { handle: HANDLE, browse: browse.into(), ..wire::Get::default() };
+            wire::Call { token: self.stream.token(), call: Some(Call::Get(get)) }
+        });
+        let calls: Vec<wire::Call> = calls.collect();
+        self.outstanding += count;
+        self.stream.send(calls)
+    }
+}
+
+impl Consumer for StreamBrowser {
+    fn receive<'a>(&'a mut self, bodies: &'a mut Vec<Bytes>) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            while bodies.is_empty() {
+                let answers = self.stream.answers().await?;
+                let before = bodies.len();
+                for answer in answers {
+                    self.outstanding -= 1;
+                    match (answer.outcome.map_or(0, |outcome| outcome.reason), answer.data) {
+                        (0, Some(Data::Got(wire::Got { message: Some(message), .. }))) => {
+                            bodies.push(message.body)
+                        }
+                        (NO_MESSAGE, _) => self.at_end = true,
+                        (reason, data) => bail!("a browse was answered with {reason}: {data:?}"),
+                    }
+                }
+                if !self.at_end {
+                    self.ask_for(wire::Browse::Next, bodies.len() - before)?;
+                } else if self.outstanding == 0 {
+                    self.at_end = false;
+                    self.ask_for(wire::Browse::First, self.window)?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn finish(&mut self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async { Ok(()) })
     }
 }
 

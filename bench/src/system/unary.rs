@@ -1,7 +1,5 @@
 //! Trimaran with one gRPC call a message: what programs pay that do not open a session.
 
-use std::path::PathBuf;
-
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use futures::future::BoxFuture;
@@ -10,11 +8,9 @@ use futures::{FutureExt, StreamExt};
 use tonic::transport::Channel;
 use trimaran_proto::queue::v1::{self as wire, queue_client::QueueClient};
 
-use super::trimaran::{Trimaran, channel, message};
+use super::trimaran::{NO_MESSAGE, Trimaran, channel, message};
 use super::{About, Consumer, ConsumerOptions, Patient, Place, Producer, System};
-
-/// MQRC_NO_MSG_AVAILABLE
-const NO_MESSAGE: u32 = 2033;
+use crate::cluster::Cluster;
 
 pub struct Unary {
     cluster: Trimaran,
@@ -36,8 +32,12 @@ impl System for Unary {
         self.cluster.start()
     }
 
-    fn servers(&self) -> Vec<u32> {
-        self.cluster.servers()
+    fn cluster(&self) -> &Cluster {
+        self.cluster.cluster()
+    }
+
+    fn cluster_mut(&mut self) -> &mut Cluster {
+        self.cluster.cluster_mut()
     }
 
     fn about(&self) -> About {
@@ -101,10 +101,6 @@ impl System for Unary {
 
     fn patient<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<Box<dyn Patient>>> {
         self.cluster.patient(queue)
-    }
-
-    fn directory(&self) -> PathBuf {
-        self.cluster.directory()
     }
 
     fn stop(&mut self) -> Result<()> {

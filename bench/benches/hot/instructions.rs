@@ -1,0 +1,89 @@
+//! Instructions of an operation, counted by valgrind's callgrind: the same binary and the same input give the same count,
+//! also on a machine that does other things meanwhile.
+//!
+//! This program runs itself under valgrind twice for each operation, with few and with many rounds. The difference is
+//! what the rounds cost, without start and preparation.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::operations::{self, OPERATIONS, Operation};
+
+const FEW: u64 = 20;
+const MANY: u64 = 220;
+
+const HELP: &str = "cargo bench --bench hot -- --instructions [--save FILE] [--against FILE]
+  --save FILE     keeps the counts, for a later --against
+  --against FILE  prints each count beside the one that was kept";
+
+/// What to exit with, when the arguments ask for counts and not for times.
+pub fn asked(arguments: &[String]) -> Option<ExitCode> {
+    let after = |name: &str| {
+        let at = arguments.iter().position(|argument| argument == name)?;
+        arguments.get(at + 1)
+    };
+    let result = if let Some(name) = after("--rounds-of") {
+        rounds_of(name, after("--rounds"))
+    } else if arguments.iter().any(|argument| argument == "--instructions") {
+        count_all(after("--save").map(Path::new), after("--against").map(Path::new))
+    } else {
+        return None;
+    };
+    Some(match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}\n{HELP}");
+            ExitCode::FAILURE
+        }
+    })
+}
+
+/// What runs under valgrind.
+fn rounds_of(name: &str, rounds: Option<&String>) -> Result<()> {
+    let operation = operations::by_name(name).with_context(|| format!("no operation \"{name}\""))?;
+    let rounds: u64 = rounds.context("--rounds is missing")?.parse()?;
+    let mut run = (operation.prepare)();
+    (0..rounds).for_each(|_| run());
+    Ok(())
+}
+
+fn count_all(save: Option<&Path>, against: Option<&Path>) -> Result<()> {
+    let kept: BTreeMap<String, f64> = match against {
+        Some(path) => serde_json::from_slice(&std::fs::read(path).context(path.display().to_string())?)?,
+        None => BTreeMap::new(),
+    };
+    let mut counts = BTreeMap::new();
+    println!("{:<44} {:>24}", "", "instructions a message");
+    for operation in &OPERATIONS {
+        let count = (counted(operation, MANY)? - counted(operation, FEW)?) as f64
+            / ((MANY - FEW) as usize * operation.messages) as f64;
+        let beside = kept.get(operation.name).map_or_else(String::new, |before| {
+            format!("  {before:>10.0} before, {:+.1} %", (count / before - 1.0) * 100.0)
+        });
+        println!("{:<44} {count:>24.0}{beside}", operation.name);
+        counts.insert(operation.name.to_string(), count);
+    }
+    if let Some(path) = save {
+        std::fs::write(path, serde_json::to_vec_pretty(&counts)?)?;
+    }
+    Ok(())
+}
+
+fn counted(operation: &Operation, rounds: u64) -> Result<u64> {
+    let this = std::env::current_exe()?;
+    let mut command = Command::new("valgrind");
+    command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(this);
+    command.args(["--rounds-of", operation.name, "--rounds", &rounds.to_string()]);
+    let output =
+        command.output().context("start valgrind (Debian's package valgrind), which does the counting")?;
+    let text = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{} under valgrind: {text}", operation.name);
+    let count = text.lines().find_map(|line| line.split_once("Collected : ")?.1.trim().parse().ok());
+    match count {
+        Some(count) => Ok(count),
+        None => bail!("valgrind printed no count: {text}"),
+    }
+}
