@@ -237,10 +237,14 @@ fn check_ports(config: &Config, running: bool, report: &mut CheckReport) {
 }
 
 fn check_directory(what: &str, path: &Path, reserve: u64, report: &mut CheckReport) {
-    let Some(existing) = path.ancestors().find(|ancestor| ancestor.exists()) else {
+    // The last ancestor of a relative path is empty: the working directory.
+    let place =
+        |path: &Path| if path.as_os_str().is_empty() { Path::new(".").into() } else { path.to_path_buf() };
+    let Some(existing) = path.ancestors().map(place).find(|ancestor| ancestor.exists()) else {
         report.wrong(format!("{what} directory {}: no part of the path exists", path.display()));
         return;
     };
+    let existing = existing.as_path();
     let created = if existing == path { "" } else { " (created at the first start)" };
     if let Err(error) = try_write(existing) {
         report.wrong(format!(

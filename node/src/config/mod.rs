@@ -99,10 +99,32 @@ impl Config {
         let text = std::fs::read_to_string(path).map_err(|error| ConfigError {
             text: format!("{}: {error}; name the cluster file with --config", path.display()),
         })?;
-        let error = |text| ConfigError { text: format!("{}: {text}", path.display()) };
-        let text = file::with_settings(&text, settings).map_err(error)?;
-        Config::parse(&text, node)
-            .map_err(|error| ConfigError { text: format!("{}: {error}", path.display()) })
+        let named = |text: String| ConfigError { text: format!("{}: {text}", path.display()) };
+        Config::parse_with(&text, node, settings).map_err(|error| named(error.text))
+    }
+
+    /// As [`Config::parse`], with `key=value` settings over what the file says. What a setting makes wrong is said of
+    /// the setting: the file has no line for it.
+    pub fn parse_with(text: &str, node: Option<&str>, settings: &[String]) -> Result<Config, ConfigError> {
+        if settings.is_empty() {
+            return Config::parse(text, node);
+        }
+        let with = |count: usize| {
+            let changed =
+                file::with_settings(text, &settings[..count]).map_err(|text| ConfigError { text })?;
+            let file: file::File = toml::from_str(&changed)
+                .map_err(|error| ConfigError { text: error.message().trim_end().to_owned() })?;
+            Reader { text: "", problems: Vec::new() }.config(file, node)
+        };
+        with(settings.len()).map_err(|error| {
+            let guilty = (1..=settings.len()).find(|count| with(*count - 1).is_ok() && with(*count).is_err());
+            match guilty {
+                Some(count) if !error.text.starts_with("--set ") => {
+                    ConfigError { text: format!("--set {}: {}", settings[count - 1], error.text) }
+                }
+                _ => error,
+            }
+        })
     }
 
     pub fn parse(text: &str, node: Option<&str>) -> Result<Config, ConfigError> {
@@ -669,6 +691,27 @@ data = "/tmp/{node}/data"
         assert!(text.contains("client 192.0.2.1:7201 is not loopback"), "{text}");
         let insecure = Config::parse(&format!("{open}[tls]\ninsecure = true\n"), Some("a")).unwrap();
         assert!(insecure.standing_warnings()[0].contains("client 192.0.2.1:7201 without TLS"));
+    }
+
+    #[test]
+    fn a_wrong_setting_is_named_and_not_a_line_that_nobody_wrote() {
+        let set = |settings: &[&str]| {
+            let settings: Vec<String> = settings.iter().map(|setting| (*setting).to_owned()).collect();
+            Config::parse_with(FILE, Some("a"), &settings).map_err(|error| error.text)
+        };
+        assert_eq!(set(&["limits.sessions=7"]).unwrap().limits.sessions, 7);
+        for (setting, word) in [
+            ("limits.sessions=many", "usize"),
+            ("limits.sessions=0", "sessions = 0"),
+            ("limits.colour=red", "unknown field `colour`"),
+            ("timing.heartbeat_ms=500", "four heartbeats"),
+            ("cluster.name=x", "there is no table before name"),
+            ("limits.sessions", "key=value"),
+        ] {
+            let text = set(&["timing.stop_ms=500", setting]).unwrap_err();
+            assert!(text.starts_with(&format!("--set {setting}: ")), "{text}");
+            assert!(text.contains(word) && !text.contains("line "), "{text}");
+        }
     }
 
     #[test]
