@@ -18,7 +18,8 @@ use crate::{
 };
 
 pub use trimaran_proto::admin::v1::{
-    InstanceStatus, MembershipProgress, QueueAttributes, QueueDetails, QueueManagerStatus, StatusResponse,
+    InstanceStatus, MembershipProgress, QueueAttributes, QueueDetails, QueueManagerStatus, RecoverRequest,
+    StatusResponse,
 };
 
 /// How long a call looks for the node that serves, when the one it asked does not.

@@ -9,7 +9,10 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::{oneshot, watch};
 use tonic::transport::Channel;
-use trimaran_proto::{admin::v1::StatusResponse, queue::v1 as wire};
+use trimaran_proto::{
+    admin::v1::{RecoverRequest, StatusResponse},
+    queue::v1 as wire,
+};
 
 use crate::{
     admin::Admin,
@@ -424,13 +427,17 @@ impl Core {
         self.state.send_replace(state);
     }
 
-    pub(crate) fn count_attempt(&self, since: Instant, error: &Error) {
+    /// One more attempt failed. Without an error the reason of an earlier one stands.
+    pub(crate) fn count_attempt(&self, since: Instant, error: Option<&Error>) {
         self.state.send_modify(|state| {
-            let attempt = match state {
-                ConnectionState::Reconnecting { attempt, .. } => *attempt + 1,
-                _ => 1,
+            let (attempt, known) = match state {
+                ConnectionState::Reconnecting { attempt, reason, .. } => {
+                    (*attempt + 1, std::mem::take(reason))
+                }
+                _ => (1, String::new()),
             };
-            *state = ConnectionState::Reconnecting { since, attempt, reason: plain_text(error) };
+            let reason = error.map_or(known, plain_text);
+            *state = ConnectionState::Reconnecting { since, attempt, reason };
         });
     }
 
@@ -540,6 +547,17 @@ pub async fn status(
         .iter()
         .map(|address| async move { (address.clone(), reconnect::status_of(address, tls, within).await) });
     futures::future::join_all(asked).await
+}
+
+/// Tells the node at this address to go on with what the best node has left, after too many logs were damaged; see the
+/// `Recover` call of the Admin service. Nobody but a person should decide that.
+pub async fn recover(
+    address: &str,
+    tls: Option<&Tls>,
+    request: RecoverRequest,
+    within: Duration,
+) -> Result<()> {
+    reconnect::recover_at(address, tls, request, within).await
 }
 
 /// The sentence of a refusal without its codes.

@@ -43,9 +43,9 @@ mod admin;
 
 pub use admin::{
     Admin, InstanceStatus, MembershipProgress, QueueAttributes, QueueDetails, QueueManagerStatus,
-    StatusResponse,
+    RecoverRequest, StatusResponse,
 };
-pub use connection::{Builder, Connection, ConnectionState, status};
+pub use connection::{Builder, Connection, ConnectionState, recover, status};
 pub use error::{Error, Result};
 pub use message::{Descriptor, Message, Persistence, hex, unhex};
 pub use outcome::{Placed, UnitOutcome, name_of, reason};

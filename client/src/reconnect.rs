@@ -24,7 +24,7 @@ use tokio::{
 };
 use tonic::transport::{Channel, Endpoint, Uri};
 use trimaran_proto::{
-    admin::v1::{StatusRequest, StatusResponse, admin_client::AdminClient},
+    admin::v1::{RecoverRequest, StatusRequest, StatusResponse, admin_client::AdminClient},
     queue::v1::{self as wire, queue_client::QueueClient},
 };
 
@@ -306,8 +306,12 @@ pub(crate) async fn supervise(
                 let report = {
                     let (core, fatal, stop) = (core.clone(), fatal.clone(), stop.clone());
                     let is_first = first.is_some();
+                    let mut answered = false;
                     move |error: &Error| {
-                        core.count_attempt(since, error);
+                        // What a node has to say is worth more than that another one cannot be reached.
+                        let is_answer = error.reason() != Some(reason::CONNECTION_BROKEN);
+                        answered |= is_answer;
+                        core.count_attempt(since, (is_answer || !answered).then_some(error));
                         if is_first && is_final(error) {
                             *fatal.lock().expect("nothing panics here") = Some(error.clone());
                             stop.notify_one();
@@ -425,6 +429,28 @@ async fn learn_addresses(core: Arc<Core>, link: Link) {
             if !address.is_empty() && !unspecified {
                 core.add_node(&address);
             }
+        }
+    }
+}
+
+/// Tells one node to go on with what the best node has left.
+pub(crate) async fn recover_at(
+    address: &str,
+    tls: Option<&Tls>,
+    request: RecoverRequest,
+    within: Duration,
+) -> Result<()> {
+    let asking = async {
+        let mut client = AdminClient::new(open_channel(address, tls).await?);
+        let response = client.recover(request).await;
+        let response = response.map_err(|status| describe(address, &status, tls.is_some()))?;
+        outcome::check(response.into_inner().outcome).map(drop)
+    };
+    match tokio::time::timeout(within, asking).await {
+        Ok(result) => result,
+        Err(_) => {
+            let text = format!("{address}: no answer within {:.1} s", within.as_secs_f64());
+            Err(Error::refused(reason::CONNECTION_BROKEN, text))
         }
     }
 }

@@ -120,6 +120,7 @@ impl Disk {
             entries,
             recovering,
             since_start: Duration::ZERO,
+            acknowledged: Index(0),
         }
     }
 

@@ -15,6 +15,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod entry;
+mod meta;
 mod tail;
 mod convert;
 mod membership;
@@ -42,9 +43,13 @@ use crate::types::{
 };
 
 pub use entry::*;
+pub use meta::{meta_from_wire, meta_to_wire};
 
 /// How raft-rs marks the candidacy of a node that was asked to take over.
 const HANDED_OVER: &[u8] = b"CampaignTransfer";
+
+/// So long a node whose damaged log was accepted asks the others for their votes, again and again.
+const RECOVERY_PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -148,6 +153,8 @@ pub struct PeerProgress {
     pub active: bool,
     /// A snapshot is on its way to it.
     pub snapshot: bool,
+    /// What it knows to be committed, as far as it told this leader.
+    pub commit: Index,
     /// Entries it lacks.
     pub lag: u64,
 }
@@ -173,6 +180,10 @@ pub struct Consensus {
     /// When to stand for election because the leader is gone, and until when to repeat it.
     campaign: Option<(Instant, Instant)>,
     recovering: bool,
+    /// A recovering node votes for this one all the same, if for anybody: somebody decided that its log is the best.
+    trusted: Option<NodeId>,
+    /// Stopping, or removed: votes and follows, and stands for nothing any more.
+    withdrawn: bool,
     /// How far appends of this term's leader have confirmed our log: (term, index). What a recovering node believes.
     confirmed: (u64, u64),
     /// The highest round of heartbeats seen: (term, round).
@@ -262,6 +273,8 @@ impl Consensus {
             gone: BTreeSet::new(),
             campaign: None,
             recovering: recovered.recovering,
+            trusted: None,
+            withdrawn: false,
             confirmed: (0, 0),
             round_seen: (0, 0),
             transferring: None,
@@ -321,7 +334,7 @@ impl Consensus {
         let leads = raft.state == StateRole::Leader;
         let due = raft.election_elapsed + 1 >= raft.randomized_election_timeout();
         // A node that may not stand, or whose log is not on disk yet, waits at the brink.
-        if !leads && due && (self.recovering || !self.log_is_on_disk()) {
+        if !leads && due && (self.recovering || self.withdrawn || !self.log_is_on_disk()) {
             return;
         }
         self.raw.tick();
@@ -389,7 +402,8 @@ impl Consensus {
                     let (me, members) = (self.options.node, &self.membership);
                     promise.forbids(from, message.term, handed_over, me, members, &self.gone, now)
                 });
-                !self.recovering && !forbidden && !self.membership.removed.contains(&from)
+                let may_vote = !self.recovering || self.trusted == Some(from);
+                may_vote && !forbidden && !self.membership.removed.contains(&from)
             }
             MessageType::MsgTimeoutNow => {
                 // Only the leader we know, heard of lately, and not an order from before its newest heartbeats.
@@ -398,7 +412,7 @@ impl Consensus {
                 let lately = self.promise.is_some_and(|p| p.to == Some(from) && now < p.until);
                 let current = message.term == raft.term && raft.leader_id == from.0;
                 let heard = self.round_seen.0 < message.term || round >= self.round_seen.1;
-                !self.recovering && lately && current && heard && self.log_is_on_disk()
+                !self.recovering && !self.withdrawn && lately && current && heard && self.log_is_on_disk()
             }
             MessageType::MsgHeartbeat => {
                 // The leader says how far it knows our log to be equal to its own and committed. A log that lost its
@@ -475,7 +489,7 @@ impl Consensus {
 
     // ---- elections --------------------------------------------------------------------------------------------
 
-    /// Stands for election now, unless this node may not: it is recovering, no voter, or bound by a promise.
+    /// Stands for election now, unless this node may not: it is recovering, withdrawn, no voter, or bound by a promise.
     pub fn campaign(&mut self) {
         if self.may_stand() {
             let _ = self.raw.campaign();
@@ -494,6 +508,7 @@ impl Consensus {
         matches!(raft.state, StateRole::Follower | StateRole::PreCandidate)
             && raft.promotable()
             && !self.recovering
+            && !self.withdrawn
             && !bound
             && self.log_is_on_disk()
     }
@@ -572,6 +587,31 @@ impl Consensus {
 
     pub fn is_recovering(&self) -> bool {
         self.recovering
+    }
+
+    /// Too many logs are damaged for an election, and somebody decided to go on with what this node has left: it
+    /// stands at once, as if its log were whole.
+    pub fn accept_own_log(&mut self) {
+        self.set_recovering(false);
+        if let Some(now) = self.now {
+            self.campaign = Some((now, now + RECOVERY_PATIENCE));
+        }
+    }
+
+    /// The same decision, on the other nodes: they may vote for `node`.
+    pub fn trust(&mut self, node: NodeId) {
+        self.trusted = Some(node);
+    }
+
+    /// From now on this node does not stand for election. It leads on until it hands over or resigns.
+    pub fn withdraw(&mut self) {
+        self.withdrawn = true;
+        self.campaign = None;
+    }
+
+    /// Leads no longer, without a successor: the others elect one when they miss it.
+    pub fn resign(&mut self) {
+        self.step_down();
     }
 
     /// No message below this term counts from now on. For a node that lost its hard state: what it promised in terms
@@ -1085,6 +1125,7 @@ impl Consensus {
                 matched: Index(progress.matched),
                 active: progress.recent_active,
                 snapshot: progress.state == raft::ProgressState::Snapshot,
+                commit: Index(progress.committed_index),
                 lag: raft.raft_log.last_index().saturating_sub(progress.matched),
             })
             .collect();

@@ -466,6 +466,7 @@ fn the_log_thread_answers_everything_and_leaves_a_durable_mark() {
         Box::new(move |queue_manager, number| said.send((queue_manager, number)).unwrap()),
         Arc::new(|error| panic!("{error}")),
         Arc::new(move |sentence| report.lock().push(sentence)),
+        Box::new(|_, index| panic!("entry {index} is not damaged")),
     )
     .unwrap();
     let handle = thread.handle();

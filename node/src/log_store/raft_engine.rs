@@ -536,7 +536,7 @@ impl<F: FileSystem> LogReader<F> {
             Err((index, reason)) => {
                 let text = format!(
                     "entry {index} of queue manager {queue_manager} in {} is damaged: {reason}; \
-                     peers that need it get a snapshot instead",
+                     the log is cut behind it when the message store is past it, and peers that need it get a snapshot",
                     self.shared.directory.display()
                 );
                 let damage = Damage { queue_manager, first: index, last: index, text };

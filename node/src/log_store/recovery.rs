@@ -11,7 +11,7 @@ use super::mark::Acknowledged;
 use super::raft_engine::{RaftEngineLog, region};
 use super::{LogError, LogStore};
 use crate::consensus::{Entry, HardState};
-use crate::types::{QueueManagerId, SnapshotMeta};
+use crate::types::{Index, QueueManagerId, SnapshotMeta};
 
 /// What the log gave back.
 #[derive(Clone, Debug)]
@@ -21,6 +21,8 @@ pub struct RecoveredLog {
     pub entries: Vec<Entry>,
     /// Nothing this node acknowledged is missing. False also for a node that has never had part in the group.
     pub complete: bool,
+    /// The highest entry this node ever acknowledged, by what it noted beside the log.
+    pub acknowledged: Index,
     /// For the operator: what is damaged, where, and what follows from it.
     pub sentences: Vec<String>,
 }
@@ -158,7 +160,7 @@ pub(super) fn recover<F: FileSystem>(
             store.index
         ));
     }
-    Ok(RecoveredLog { hard_state, entries, complete, sentences })
+    Ok(RecoveredLog { hard_state, entries, complete, acknowledged: decided.last.1, sentences })
 }
 
 impl Acknowledged {

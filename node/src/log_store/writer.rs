@@ -115,7 +115,7 @@ pub struct LogThread {
 
 impl LogThread {
     /// `persisted` is told the newest write of each queue manager that is on disk; `fatal` must end the process;
-    /// `report` takes sentences for the operator.
+    /// `report` takes sentences for the operator; `damaged` hears of every entry that cannot be read any more.
     pub fn start<F: FileSystem + 'static>(
         log: RaftEngineLog<F>,
         queue_managers: Vec<QueueManagerId>,
@@ -123,6 +123,7 @@ impl LogThread {
         persisted: Box<dyn Fn(QueueManagerId, WriteNumber) + Send>,
         fatal: Arc<dyn Fn(LogError) + Send + Sync>,
         report: Arc<dyn Fn(String) + Send + Sync>,
+        damaged: Box<dyn Fn(QueueManagerId, Index) + Send>,
     ) -> std::io::Result<LogThread> {
         let (jobs, jobs_in) = bounded(options.queue);
         let counters = Arc::<Counters>::default();
@@ -134,6 +135,7 @@ impl LogThread {
                 options: options.clone(),
                 fatal: fatal.clone(),
                 report: report.clone(),
+                damaged,
             };
             thread::Builder::new().name("log-read".into()).spawn(move || reading.run(reads_in))?
         };
@@ -338,6 +340,7 @@ struct Reading<F: FileSystem> {
     options: LogThreadOptions,
     fatal: Arc<dyn Fn(LogError) + Send + Sync>,
     report: Arc<dyn Fn(String) + Send + Sync>,
+    damaged: Box<dyn Fn(QueueManagerId, Index) + Send>,
 }
 
 impl<F: FileSystem> Reading<F> {
@@ -355,6 +358,9 @@ impl<F: FileSystem> Reading<F> {
                     answer(self.reader.read(queue_manager, first, until, bytes_max).unwrap_or_else(
                         |error| {
                             (self.report)(error.to_string());
+                            if let LogError::Damaged { queue_manager, index, .. } = error {
+                                (self.damaged)(queue_manager, index);
+                            }
                             Vec::new()
                         },
                     ));
@@ -382,6 +388,7 @@ impl<F: FileSystem> Reading<F> {
         let (damages, next) = self.reader.scrub(queue_manager, from, self.options.scrub_step_bytes);
         for damage in damages {
             (self.report)(damage.text);
+            (self.damaged)(queue_manager, damage.last);
         }
         Some(next.map_or((position + 1, Index(0)), |next| (position, next)))
     }

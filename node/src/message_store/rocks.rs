@@ -73,6 +73,8 @@ struct Changing {
     applied: BTreeMap<QueueManagerId, Index>,
     flushed: BTreeMap<QueueManagerId, Index>,
     unflushed_bytes: usize,
+    batches_written: u64,
+    bytes_written: u64,
     room_checked: Option<Instant>,
     bytes_since_check: usize,
     /// Bodies were removed since the last reclaim.
@@ -89,6 +91,9 @@ pub struct StoreUse {
     pub blob_garbage_bytes: u64,
     pub memory_bytes: u64,
     pub unflushed_bytes: u64,
+    /// Since the store was opened.
+    pub batches_written: u64,
+    pub bytes_written: u64,
 }
 
 pub(super) fn family_name(family: Family) -> &'static str {
@@ -199,12 +204,15 @@ impl RocksStore {
                 |family| self.inner.db.property_int_value_cf(self.inner.family(family), name).ok().flatten();
             Family::ALL.into_iter().filter_map(of).sum()
         };
+        let changing = self.inner.changing.lock();
         StoreUse {
             table_bytes: number("rocksdb.total-sst-files-size"),
             blob_bytes: number("rocksdb.total-blob-file-size"),
             blob_garbage_bytes: number("rocksdb.live-blob-file-garbage-size"),
             memory_bytes: number("rocksdb.size-all-mem-tables"),
-            unflushed_bytes: self.unflushed_bytes() as u64,
+            unflushed_bytes: changing.unflushed_bytes as u64,
+            batches_written: changing.batches_written,
+            bytes_written: changing.bytes_written,
         }
     }
 
@@ -281,6 +289,8 @@ impl MessageStore for RocksStore {
         inner.write(rows)?;
         changing.applied.insert(queue_manager, batch.meta.index);
         changing.unflushed_bytes += bytes;
+        changing.batches_written += 1;
+        changing.bytes_written += bytes as u64;
         changing.bodies_removed |= batch.changes.iter().any(|change| match change {
             RowChange::Put { .. } => false,
             RowChange::Delete { family, .. } | RowChange::DeleteRange { family, .. } => {

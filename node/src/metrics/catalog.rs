@@ -46,12 +46,13 @@ metrics! {
     MIND_ANSWERS        Gauge   "trimaran_queue_manager_answers" "1 when the queue manager's thread answered in time for this page; 0 means that depths and instances are missing here."
 
     // A queue manager on this node: its part in the cluster.
-    ROLE                Gauge   "trimaran_role" "1 for the role this node has now: active, starting, replica, recovering or no-leader."
+    ROLE                Gauge   "trimaran_role" "1 for the role this node has now: active, starting, replica, recovering, no-leader or removed."
     SERVING_SECONDS     Gauge   "trimaran_serving_seconds" "Since this node began to serve the queue manager; 0 when it does not."
     TERM                Gauge   "trimaran_term" "Term of Raft."
     COMMIT_INDEX        Gauge   "trimaran_commit_index" "Log position that a majority has on disk."
     APPLIED_INDEX       Gauge   "trimaran_applied_index" "Log position that this node has applied."
     ELECTIONS_WON       Counter "trimaran_elections_won_total" "Elections this node has won."
+    LEADER_CHANGES      Counter "trimaran_leader_changes_total" "Times this node learned of a leader other than the one before."
     QUORUM_LIVE         Gauge   "trimaran_quorum_live" "Voters that answered within the last election timeout."
     QUORUM_OF           Gauge   "trimaran_quorum_of" "Voters in all."
     INSTANCE_IN_SYNC    Gauge   "trimaran_instance_in_sync" "1 when the instance could take over without losing anything."
@@ -117,6 +118,10 @@ metrics! {
     LOG_WRITES          Counter "trimaran_log_writes_total" "Writes of the log thread; one covers all queue managers that had something."
     LOG_ENTRIES         Counter "trimaran_log_entries_written_total" "Entries in them; divided by writes: how commits group."
     LOG_BYTES           Counter "trimaran_log_written_bytes_total" "Bytes of entries written to the log."
+    LOG_DISK_BYTES      Gauge   "trimaran_log_disk_bytes" "Bytes the log's files take on disk, those that wait to be used again included."
+    STORE_BATCHES       Counter "trimaran_store_batches_total" "Batches written to the message store; one moves a queue manager's rows over a window of log."
+    STORE_BYTES         Counter "trimaran_store_written_bytes_total" "Bytes of rows in them; less than what was put, because what is consumed soon is never written."
+    STORE_UNFLUSHED     Gauge   "trimaran_store_unflushed_bytes" "Bytes of rows that are not on disk yet; the log is kept for them."
     STORE_DISK_BYTES    Gauge   "trimaran_store_disk_bytes" "Bytes the message store has on disk."
     DISK_FREE           Gauge   "trimaran_disk_free_bytes" "Room left where the directory is."
     DISK_TOTAL          Gauge   "trimaran_disk_size_bytes" "Size of the file system the directory is on."
@@ -147,6 +152,7 @@ metrics! {
     MQ_QUEUE_UNCOMMITTED Gauge  "ibmmq_queue_uncommitted_messages" "As trimaran_queue_uncommitted_messages."
     MQ_QUEUE_INPUT      Gauge   "ibmmq_queue_input_handles" "As trimaran_queue_open_input."
     MQ_QUEUE_OUTPUT     Gauge   "ibmmq_queue_output_handles" "As trimaran_queue_open_output."
+    MQ_ACKNOWLEDGED     Counter "ibmmq_nha_acknowledged_log_sequence_number_total" "Log position that the instance has acknowledged."
     MQ_BACKLOG          Gauge   "ibmmq_nha_replication_backlog_bytes" "As trimaran_instance_backlog_bytes."
 }
 

@@ -60,7 +60,7 @@ pub fn publish_queue_manager(page: &mut Page, figures: &QueueManagerFigures<'_>)
     let stats = figures.stats;
 
     let role = role_name(figures.role);
-    for name in ["active", "starting", "replica", "recovering", "no-leader"] {
+    for name in ["active", "starting", "replica", "recovering", "no-leader", "removed"] {
         page.add(&catalog::ROLE, &[labels[0], ("role", name)], f64::from(name == role));
     }
     page.add(&catalog::MQ_STATUS, &mq, if figures.role.is_serving() { 2.0 } else { 4.0 });
@@ -70,6 +70,7 @@ pub fn publish_queue_manager(page: &mut Page, figures: &QueueManagerFigures<'_>)
         (&catalog::COMMIT_INDEX, stats.commit_index),
         (&catalog::APPLIED_INDEX, stats.applied_index),
         (&catalog::ELECTIONS_WON, stats.elections_won),
+        (&catalog::LEADER_CHANGES, stats.leader_changes),
         (&catalog::PUTS, stats.puts),
         (&catalog::PUT_BYTES, stats.put_bytes),
         (&catalog::DUPLICATES, stats.duplicates_suppressed),
@@ -134,6 +135,11 @@ fn publish_status(page: &mut Page, figures: &QueueManagerFigures<'_>, status: &S
         page.add(&catalog::INSTANCE_BACKLOG_SECONDS, &labels, view.backlog.as_secs_f64());
         let mq = [("qmgr", figures.name), ("instance", instance.as_str())];
         page.add(&catalog::MQ_BACKLOG, &mq, view.backlog_bytes as f64);
+        // A follower knows this of itself only, and not how far the leader's log goes.
+        if figures.role.leads() {
+            let acknowledged = status.last.1.0.saturating_sub(view.backlog_entries);
+            page.add(&catalog::MQ_ACKNOWLEDGED, &mq, acknowledged as f64);
+        }
     }
 }
 
@@ -163,6 +169,7 @@ fn role_name(role: &RoleView) -> &'static str {
         RoleView::NotServing { recovering: true, .. } => "recovering",
         RoleView::NotServing { leader: None, .. } => "no-leader",
         RoleView::NotServing { .. } => "replica",
+        RoleView::Removed => "removed",
     }
 }
 
@@ -253,6 +260,8 @@ mod tests {
             sessions: 1,
             dead_letter_queue: None,
             puts_refused: None,
+            last: (Term(3), Index(9)),
+            acknowledged: Index(9),
         };
         let queue = QueueView {
             definition: QueueDefinition::new(ObjectName::new("HA.QUEUE").unwrap()),
@@ -283,6 +292,7 @@ mod tests {
             "trimaran_role{queue_manager=\"ha.queue.manager\",role=\"replica\"} 0",
             "ibmmq_nha_replication_backlog_bytes{qmgr=\"ha.queue.manager\",instance=\"b\"} 4096",
             "trimaran_instance_backlog_seconds{queue_manager=\"ha.queue.manager\",instance=\"b\"} 1.5",
+            "ibmmq_nha_acknowledged_log_sequence_number_total{qmgr=\"ha.queue.manager\",instance=\"b\"} 5",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is missing in\n{text}");
         }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::types::{
-    HandleId, Message, NodeId, NodeInfo, ObjectName, ProducerId, QueueDefinition, Selection, Token, UnitId,
+    HandleId, Index, Message, NodeId, NodeInfo, ObjectName, ProducerId, QueueDefinition, Selection, Term,
+    Token, UnitId,
 };
 
 /// One call of a session. Every call is answered exactly once, by its token.
@@ -141,6 +142,18 @@ pub enum Admin {
         to: Option<NodeId>,
     },
     ChangeMembership(MembershipRequest),
+    /// Goes on with what `from` has left; carried out by every node, see [`RecoverRequest`].
+    Recover(RecoverRequest),
+}
+
+/// Too many logs are damaged for an election, and somebody decided to go on with the best of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecoverRequest {
+    pub from: NodeId,
+    /// Where the log of `from` ends.
+    pub last: (Term, Index),
+    /// The highest term any node knows.
+    pub term: Term,
 }
 
 /// Attributes to set; None keeps the value (ALTER) or the default (DEFINE).

@@ -78,6 +78,10 @@ pub struct StatusView {
     pub sessions: u64,
     pub dead_letter_queue: Option<ObjectName>,
     pub puts_refused: Option<String>,
+    /// The end of this node's log.
+    pub last: (Term, Index),
+    /// The highest entry this node ever acknowledged.
+    pub acknowledged: Index,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -196,8 +196,11 @@ impl PeerService {
     fn check_sender(&self, cluster: &str, from: NodeId, shown: Option<String>) -> Result<Arc<Link>, Status> {
         self.check_cluster(cluster)?;
         let Some(link) = self.peers.link(from) else {
+            if self.peers.known.lock().is_removed(from) {
+                return Err(Status::not_found(format!("node {from} was removed from every queue manager")));
+            }
             return Err(Status::failed_precondition(format!(
-                "node {from} is not known here: it was removed, or not added yet (trimaran node add)"
+                "node {from} is not known here: it was not added yet (trimaran node add)"
             )));
         };
         let name = link.info.borrow().name.clone();

@@ -217,12 +217,13 @@ impl Known {
         for membership in self.memberships.values() {
             peers.extend(membership.nodes.iter().map(|(node, info)| (*node, info.clone())));
         }
-        let removed = |node: &NodeId| {
-            let mut groups = self.memberships.values().peekable();
-            groups.peek().is_some() && groups.all(|group| group.removed.contains(node))
-        };
-        peers.retain(|node, _| *node != own && !removed(node));
+        peers.retain(|node, _| *node != own && !self.is_removed(*node));
         peers
+    }
+
+    /// Whether the node has no part in any group any more.
+    fn is_removed(&self, node: NodeId) -> bool {
+        !self.memberships.is_empty() && self.memberships.values().all(|group| group.removed.contains(&node))
     }
 }
 

@@ -31,6 +31,8 @@ use crate::types::{NodeId, NodeInfo};
 const BACKOFF_MS: [u64; 8] = [0, 5, 10, 20, 50, 100, 200, 400];
 /// After a refusal in words there is no hurry: somebody has to change something.
 const BACKOFF_REFUSED: Duration = Duration::from_secs(1);
+/// Who was removed never comes back.
+const BACKOFF_REMOVED: Duration = Duration::from_secs(3600);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const GREETING_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -41,6 +43,8 @@ enum Broken {
     NobodyThere,
     /// The peer answered, and wants nothing of us.
     Refused(String),
+    /// The peer knows that this node was removed from every queue manager.
+    Removed,
     Other(String),
 }
 
@@ -123,6 +127,10 @@ async fn keep_connected(
                 }
                 wait = BACKOFF_REFUSED;
             }
+            Broken::Removed => {
+                peers.tell_all(|| Event::Removed).await;
+                wait = BACKOFF_REMOVED;
+            }
             Broken::Other(reason) => {
                 // The first attempts after a break fail for reasons that are nobody's business.
                 if attempt == BACKOFF_MS.len() {
@@ -203,6 +211,7 @@ fn refusal(status: Status) -> Broken {
         tonic::Code::FailedPrecondition | tonic::Code::PermissionDenied | tonic::Code::Unimplemented => {
             Broken::Refused(status.message().to_owned())
         }
+        tonic::Code::NotFound => Broken::Removed,
         _ => {
             let mut reason = status.message().to_owned();
             if let Some(cause) = std::error::Error::source(&status) {
@@ -300,6 +309,7 @@ pub(super) async fn connect_for_snapshot(peers: &Peers, link: &Link) -> Result<C
     let info = link.info.borrow().clone();
     connect(&info.peer_address, &info.name, &peers.tls).await.map_err(|broken| match broken {
         Broken::NobodyThere => format!("nobody listens at {}", info.peer_address),
+        Broken::Removed => "it knows that this node was removed".to_owned(),
         Broken::Refused(reason) | Broken::Other(reason) => reason,
     })
 }
@@ -386,6 +396,10 @@ pub async fn probe(
     match answered.unwrap_or_else(|_| Err(Broken::Other("no answer within 3 s".to_owned()))) {
         Ok((_, ack)) => Ok(ack),
         Err(Broken::NobodyThere) => Err(ProbeError::NobodyThere),
+        Err(Broken::Removed) => Err(ProbeError::Refused(
+            "this node was removed from every queue manager; stop it, or give it a new id and add it"
+                .to_owned(),
+        )),
         Err(Broken::Refused(reason)) => Err(ProbeError::Refused(reason)),
         Err(Broken::Other(reason)) => Err(ProbeError::Unreachable(reason)),
     }

@@ -25,14 +25,14 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::codec::Streaming;
 use tonic::{Request, Status};
-use trimaran_proto::replica::v1 as wire;
 use trimaran_proto::replica::v1::{Row, SnapshotAck, SnapshotChunk};
 
 use super::frame::FrameCodec;
 use super::{Link, Peers, outbound};
+use crate::consensus::{meta_from_wire, meta_to_wire};
 use crate::qmgr::QueueManager;
 use crate::replica::Event;
-use crate::types::{Index, Membership, NodeId, NodeInfo, QueueManagerId, SnapshotMeta, Term};
+use crate::types::{NodeId, QueueManagerId, SnapshotMeta};
 
 const CHUNK_BYTES: usize = 256 * 1024;
 /// Chunks that are on their way and may have to be sent again.
@@ -548,76 +548,4 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work)
         .await
         .unwrap_or_else(|error| Err(format!("the read or write ended: {error}")))
-}
-
-fn meta_to_wire(meta: &SnapshotMeta) -> wire::SnapshotMeta {
-    let ids = |nodes: &std::collections::BTreeSet<NodeId>| nodes.iter().map(|node| node.0).collect();
-    let membership = &meta.membership;
-    let node = |(id, info): (&NodeId, &NodeInfo)| wire::NodeInfo {
-        id: id.0,
-        name: info.name.clone(),
-        peer_address: info.peer_address.clone(),
-        client_address: info.client_address.clone(),
-    };
-    wire::SnapshotMeta {
-        queue_manager: meta.queue_manager.0,
-        index: meta.index.0,
-        term: meta.term.0,
-        membership: Some(wire::Membership {
-            voters: ids(&membership.voters),
-            voters_outgoing: ids(&membership.voters_outgoing),
-            learners: ids(&membership.learners),
-            learners_next: ids(&membership.learners_next),
-            auto_leave: membership.auto_leave,
-            nodes: membership.nodes.iter().map(node).collect(),
-            removed: ids(&membership.removed),
-        }),
-    }
-}
-
-fn meta_from_wire(meta: wire::SnapshotMeta) -> Option<SnapshotMeta> {
-    let ids = |nodes: Vec<u64>| nodes.into_iter().map(NodeId).collect();
-    let membership = meta.membership?;
-    let node = |node: wire::NodeInfo| {
-        let info = NodeInfo {
-            name: node.name,
-            peer_address: node.peer_address,
-            client_address: node.client_address,
-        };
-        (NodeId(node.id), info)
-    };
-    Some(SnapshotMeta {
-        queue_manager: QueueManagerId(meta.queue_manager),
-        index: Index(meta.index),
-        term: Term(meta.term),
-        membership: Membership {
-            voters: ids(membership.voters),
-            voters_outgoing: ids(membership.voters_outgoing),
-            learners: ids(membership.learners),
-            learners_next: ids(membership.learners_next),
-            auto_leave: membership.auto_leave,
-            nodes: membership.nodes.into_iter().map(node).collect(),
-            removed: ids(membership.removed),
-        },
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_meta_of_a_snapshot_survives_the_wire() {
-        let info = NodeInfo { name: "a".into(), peer_address: "h:1".into(), client_address: "h:2".into() };
-        let membership = Membership {
-            voters: [NodeId(1), NodeId(2)].into(),
-            learners: [NodeId(3)].into(),
-            nodes: [(NodeId(1), info)].into(),
-            removed: [NodeId(9)].into(),
-            ..Membership::default()
-        };
-        let meta =
-            SnapshotMeta { queue_manager: QueueManagerId(4), index: Index(7), term: Term(2), membership };
-        assert_eq!(meta_from_wire(meta_to_wire(&meta)), Some(meta));
-    }
 }

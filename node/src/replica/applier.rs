@@ -1,7 +1,7 @@
 //! Committed entries → queue manager → answers and wake-ups.
 
+use super::Replica;
 use super::proposals::{Item, Waiting};
-use super::{Action, Replica};
 use crate::consensus::{Entry, EntryKind};
 use crate::mqi::{Completion, Data, UnitState};
 use crate::qmgr::{Command, Outcome, command};
@@ -269,11 +269,9 @@ impl Replica {
     }
 
     fn apply_membership(&mut self, entry: &Entry) {
+        let before = self.consensus.membership().removed.clone();
         let membership = self.consensus.apply_membership(entry);
-        let removed = membership.removed.contains(&self.options.node);
-        self.out.push(Action::PublishMembership(membership));
-        if removed {
-            self.out.push(Action::Removed);
-        }
+        membership.removed.difference(&before).for_each(|node| self.greet(*node));
+        self.publish_membership();
     }
 }

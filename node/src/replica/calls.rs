@@ -118,6 +118,10 @@ impl Replica {
             let status = self.status();
             return self.answer(session, token, Completion::ok(Data::Status(Box::new(status))));
         }
+        if let Call::Admin(Admin::Recover(request)) = call {
+            let completion = self.on_recover(request);
+            return self.answer(session, token, completion);
+        }
         if let Call::Ping = call {
             return self.answer(session, token, Completion::done());
         }
@@ -830,7 +834,7 @@ impl Replica {
                 let views = named.filter_map(|queue| self.queue_view(queue.id)).collect();
                 return self.answer(session, token, Completion::ok(Data::Queues(views)));
             }
-            Admin::Status => unreachable!("answered by every replica, see dispatch"),
+            Admin::Status | Admin::Recover(_) => unreachable!("answered by every replica, see dispatch"),
             Admin::Switch { to } => return self.on_switch(session, token, to),
             Admin::ChangeMembership(request) => return self.on_change_membership(session, token, request),
         };

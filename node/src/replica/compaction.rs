@@ -24,6 +24,8 @@ pub(super) struct Compaction {
     unflushed: VecDeque<(Index, Vec<(QueueId, Position, usize)>)>,
     /// A move that the store had no room for: it is tried again by the store itself.
     refused: Option<Index>,
+    /// The log has damage up to here: it goes as soon as the store is past it.
+    damaged: Option<Index>,
     behind: bool,
 }
 
@@ -43,6 +45,7 @@ impl Compaction {
             flushed,
             unflushed: VecDeque::new(),
             refused: None,
+            damaged: None,
             behind: false,
         }
     }
@@ -75,7 +78,10 @@ impl Replica {
     /// Moves the store when a window is full.
     pub(super) fn move_store(&mut self) {
         self.compaction.behind = self.compaction.window / 4 > self.options.window_bytes;
-        let due = self.compaction.window >= self.options.window_bytes || self.store_wanted;
+        let (applied, newest) = (self.consensus.applied_index(), self.compaction.newest);
+        let damage_due =
+            self.compaction.damaged.is_some_and(|damaged| applied >= damaged && damaged > newest);
+        let due = self.compaction.window >= self.options.window_bytes || self.store_wanted || damage_due;
         if !due || self.compaction.under_way() >= MOVES_MAX {
             return;
         }
@@ -126,6 +132,13 @@ impl Replica {
         self.cut_log();
     }
 
+    /// What is behind the damage is in memory: the store is brought past it, and the log begins there. A restart before
+    /// that fetches it from the peers; peers that need what was before get a snapshot.
+    pub(super) fn on_log_damaged(&mut self, upto: Index) {
+        self.compaction.damaged = self.compaction.damaged.max(Some(upto));
+        self.cut_log();
+    }
+
     fn cut_log(&mut self) {
         let compaction = &mut self.compaction;
         let flushed = compaction.flushed.index;
@@ -138,6 +151,11 @@ impl Replica {
             }
             cut = Some(meta.index);
             compaction.moves.pop_front();
+        }
+        if compaction.damaged.is_some_and(|damaged| damaged <= flushed) {
+            compaction.damaged = None;
+            compaction.moves.retain(|(meta, _)| meta.index > flushed);
+            cut = Some(flushed);
         }
         if let Some(upto) = cut {
             self.consensus.compact(upto);

@@ -43,6 +43,9 @@ pub enum Event {
         node: NodeId,
     },
 
+    /// A peer says that this node was removed from every group there is.
+    Removed,
+
     /// Everything up to this write is on disk.
     LogPersisted {
         write: WriteNumber,
@@ -80,6 +83,10 @@ pub enum Event {
     /// How much room the disks have; sent when it changes and at start.
     Disk {
         room: DiskRoom,
+    },
+    /// An entry in the log, this one at the highest, cannot be read any more.
+    LogDamaged {
+        upto: Index,
     },
     /// A batch could not be written for lack of space and was not written at all; said once until it fits.
     /// The log keeps a reserve, so this is for the message store.

@@ -139,9 +139,11 @@ impl Replica {
         }
     }
 
-    /// The node is stopping: hand over first.
+    /// The node is stopping: it hands over first, and takes over from nobody any more.
     pub(super) fn on_drain(&mut self) {
-        self.begin_handover(None, None);
+        self.draining = true;
+        self.consensus.withdraw();
+        self.greet_all();
     }
 
     pub(super) fn begin_handover(&mut self, to: Option<NodeId>, answer: Option<(SessionId, Token)>) {
@@ -151,6 +153,9 @@ impl Replica {
     }
 
     pub(super) fn drive_handover(&mut self) {
+        if self.draining && self.handover.is_none() {
+            self.begin_handover(None, None);
+        }
         let Some(handover) = self.handover else { return };
         if self.now.instant >= handover.until {
             self.handover = None;
@@ -160,20 +165,35 @@ impl Replica {
             }
             return;
         }
-        if !self.proposals.is_idle() || !self.staging.is_empty() {
-            return;
-        }
         let mut peers = self.consensus.progress();
         peers.retain(|peer| peer.voter && peer.node != self.options.node);
-        peers.retain(|peer| handover.to.map_or(peer.active, |to| to == peer.node));
+        peers.retain(|peer| match handover.to {
+            Some(to) => to == peer.node,
+            None => peer.active && self.recovery.may_lead(peer.node),
+        });
+        let is_idle = self.proposals.is_idle() && self.staging.is_empty();
+        if self.draining && peers.is_empty() && (is_idle || !self.has_lease()) {
+            // There is nobody to wait for.
+            self.consensus.resign();
+            return self.follow_leadership();
+        }
+        if !is_idle {
+            return;
+        }
         if let Some(best) = peers.iter().max_by_key(|peer| (peer.matched, std::cmp::Reverse(peer.node))) {
             self.consensus.transfer_to(best.node);
         }
     }
 
     pub(super) fn publish_role(&mut self) {
+        let leads = self.consensus.leader();
+        if leads.is_some() && leads != self.leader_known {
+            self.leader_known = leads;
+            self.stats.leader_changes += 1;
+        }
         let leader = self.consensus.leader().filter(|leader| *leader != self.options.node);
         let view = match self.standing {
+            Standing::Following if self.removed => RoleView::Removed,
             Standing::Following => RoleView::NotServing {
                 term: self.consensus.term(),
                 leader,

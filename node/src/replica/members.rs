@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use trimaran_proto::replica::v1 as wire;
 
-use super::Replica;
+use super::{Action, Replica};
 use crate::mqi::{Completion, Data, MembershipRequest};
 use crate::types::{Index, Instant, NodeId, NodeInfo, Reason, SessionId, Token};
 
@@ -24,8 +24,11 @@ enum Step {
     Begin,
     /// The learner is in the log at this index.
     Learning { proposed: Index },
-    /// The voters change with this entry; done when it is applied and no joint configuration is left.
+    /// The voters change with this entry, until it is applied and no joint configuration is left.
     Changing { proposed: Index },
+    /// The new configuration is in force here with this entry; done when all who can hear know that, so that none of
+    /// them is bound to the old one when this node dies.
+    Settling { since: Index },
 }
 
 /// A learner this close to the end of the log may vote.
@@ -73,8 +76,11 @@ impl Replica {
                 let text = format!("id {node} was used before; give the new node an id that never was");
                 return Err((Reason::OptionsError, text));
             }
+            // A replacement whose answer was lost may be asked for again.
+            let done = removed.is_some_and(|removed| membership.removed.contains(&removed));
             if membership.voters.contains(&node) {
-                return Err((Reason::ObjectAlreadyExists, format!("node {node} has a part in it already")));
+                let text = format!("node {node} has a part in it already");
+                return if done { Ok(()) } else { Err((Reason::ObjectAlreadyExists, text)) };
             }
         }
         if let Some(node) = removed {
@@ -104,6 +110,9 @@ impl Replica {
         }
         if self.now.instant >= operation.next_report {
             operation.next_report = self.now.instant + REPORT_INTERVAL;
+            if let Some(node) = operation.added().filter(|node| !self.recovery.may_vote(*node)) {
+                self.greet_and_ask(node, true);
+            }
             let (step, fraction) = self.membership_progress(&operation);
             let completion = Completion::ok(Data::Progress { step, fraction });
             self.answer(operation.session, operation.token, completion);
@@ -121,6 +130,10 @@ impl Replica {
             Step::Begin => {
                 let change = match &operation.request {
                     MembershipRequest::Add { node, info } | MembershipRequest::Replace { node, info, .. } => {
+                        if self.consensus.membership().voters.contains(node) {
+                            operation.step = Step::Settling { since: self.consensus.applied_index() };
+                            return Ok(false);
+                        }
                         if self.consensus.membership().learners.contains(node) {
                             operation.step = Step::Learning { proposed: self.consensus.applied_index() };
                             return Ok(false);
@@ -162,6 +175,10 @@ impl Replica {
                 if matched == Index(0) || matched.0 + CAUGHT_UP_ENTRIES < self.consensus.last_index().0 {
                     return Ok(false);
                 }
+                // A voter that may not vote yet would only make the quorum larger.
+                if !self.recovery.may_vote(*node) {
+                    return Ok(false);
+                }
                 let remove = match &operation.request {
                     MembershipRequest::Replace { old, .. } => vec![old.0],
                     _ => Vec::new(),
@@ -176,8 +193,18 @@ impl Replica {
                 }
                 Ok(false)
             }
-            Step::Changing { proposed } => Ok(self.consensus.applied_index() >= proposed
-                && self.consensus.membership().voters_outgoing.is_empty()),
+            Step::Changing { proposed } => {
+                let applied = self.consensus.applied_index();
+                if applied >= proposed && self.consensus.membership().voters_outgoing.is_empty() {
+                    operation.step = Step::Settling { since: applied };
+                }
+                Ok(false)
+            }
+            Step::Settling { since } => {
+                let mut voters = self.consensus.progress();
+                voters.retain(|peer| peer.voter && peer.active);
+                Ok(voters.iter().all(|peer| peer.commit >= since))
+            }
         }
     }
 
@@ -196,6 +223,9 @@ impl Replica {
                 let last = self.consensus.last_index().0.max(1);
                 match peer {
                     Some(peer) if peer.snapshot => ("receiving a snapshot".into(), 0.1),
+                    Some(_) if matched == last && self.recovery.recovers(*node) => {
+                        ("waiting until the node may vote".into(), 0.9)
+                    }
                     Some(_) if matched > 0 => {
                         (format!("catching up: {matched} of {last}"), matched as f64 / last as f64)
                     }
@@ -203,12 +233,41 @@ impl Replica {
                 }
             }
             Step::Changing { .. } => ("changing the voters".into(), 0.95),
+            Step::Settling { .. } => ("telling all nodes".into(), 0.99),
+        }
+    }
+
+    /// Who belongs to the group has changed, or may have.
+    pub(super) fn publish_membership(&mut self) {
+        let membership = self.consensus.membership().clone();
+        if membership.removed.contains(&self.options.node) {
+            self.on_removed();
+        }
+        self.out.push(Action::PublishMembership(membership));
+    }
+
+    /// This node has no part in the group any more. It keeps what it has and says so; nothing brings it back.
+    pub(super) fn on_removed(&mut self) {
+        if !self.removed {
+            self.removed = true;
+            self.consensus.withdraw();
+            self.out.push(Action::Removed);
         }
     }
 
     pub(super) fn end_membership_operation(&mut self, reason: Reason) {
         if let Some(operation) = self.members.take() {
             self.answer(operation.session, operation.token, Completion::failed(reason));
+        }
+    }
+}
+
+impl MembershipOperation {
+    /// The node that shall vote.
+    fn added(&self) -> Option<NodeId> {
+        match &self.request {
+            MembershipRequest::Add { node, .. } | MembershipRequest::Replace { node, .. } => Some(*node),
+            MembershipRequest::Remove { .. } => None,
         }
     }
 }

@@ -36,6 +36,8 @@ mod units;
 mod waiters;
 
 #[cfg(test)]
+mod group_test;
+#[cfg(test)]
 mod replica_test;
 
 pub use action::*;
@@ -125,12 +127,17 @@ pub struct Replica {
     compaction: Compaction,
     disk: DiskRoom,
     handover: Option<leadership::Handover>,
+    /// The node is stopping.
+    draining: bool,
+    /// The node was removed from the group.
+    removed: bool,
 
     /// When each peer last had everything, and since when this node has been asking.
     in_sync_at: BTreeMap<NodeId, Instant>,
     /// A peer waits for a snapshot that is newer than what the store has.
     store_wanted: bool,
     led_since: Instant,
+    leader_known: Option<NodeId>,
     next_stats: Instant,
     stats: Stats,
     out: Vec<Action>,
@@ -146,8 +153,9 @@ impl Replica {
         let consensus = Consensus::new(consensus_options, &recovered);
         let recovery = Recovery::new(&recovered, options.node);
         let compaction = Compaction::new(recovered.snapshot.clone());
+        let was_removed = recovered.snapshot.membership.removed.contains(&options.node);
         let residents = Residents::new(options.resident_bytes_max);
-        Replica {
+        let mut replica = Replica {
             options,
             now: Now::default(),
             consensus,
@@ -172,13 +180,20 @@ impl Replica {
             compaction,
             disk: DiskRoom::Enough,
             handover: None,
+            draining: false,
+            removed: false,
             in_sync_at: BTreeMap::new(),
             store_wanted: false,
             led_since: Instant(0),
+            leader_known: None,
             next_stats: Instant(0),
             stats: Stats::default(),
             out: Vec::new(),
+        };
+        if was_removed {
+            replica.on_removed();
         }
+        replica
     }
 
     /// Takes the time of the turn. Elapsed time is turned into ticks before any event is handled, so that a process
@@ -204,6 +219,7 @@ impl Replica {
             Event::PeerGone { node } => self.on_peer_gone(node),
             Event::LogPersisted { write } => self.consensus.persisted(write),
             Event::StoreFlushed { upto } => self.on_store_flushed(upto),
+            Event::LogDamaged { upto } => self.on_log_damaged(upto),
             Event::StoreRefused { upto } => self.compaction.on_refused(upto),
             Event::RowsLoaded { request, rows, damaged } => self.on_rows_loaded(request, rows, damaged),
             Event::EntriesLoaded { request, entries } => self.consensus.entries_loaded(request, entries),
@@ -211,6 +227,7 @@ impl Replica {
             Event::SnapshotInstalled { from, term, meta, state } => {
                 self.on_snapshot_installed(from, term, meta, *state)
             }
+            Event::Removed => self.on_removed(),
             Event::Disk { room } => self.disk = room,
             Event::Drain => self.on_drain(),
         }

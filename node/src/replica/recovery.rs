@@ -14,8 +14,9 @@ use trimaran_proto::replica::v1::{Greeting, peer_message::Message as PeerMessage
 
 use super::{Action, Replica};
 use crate::consensus::{EntryKind, Recovered};
+use crate::mqi::{Completion, RecoverRequest};
 use crate::qmgr::{QueueManager, command};
-use crate::types::{Index, Instant, NodeId, SnapshotMeta, Term};
+use crate::types::{Index, Instant, NodeId, Reason, SnapshotMeta, Term};
 
 #[derive(Debug)]
 pub(super) struct Recovery {
@@ -25,11 +26,21 @@ pub(super) struct Recovery {
     blank_peers: BTreeSet<NodeId>,
     initial: BTreeSet<NodeId>,
     connected: BTreeSet<NodeId>,
+    /// What each peer said of itself since this node's connection to it came up.
+    heard: BTreeMap<NodeId, Heard>,
     /// How far the log of the leader of this term went after this node's start.
     target: Option<Index>,
     /// The most each peer was ever told, by this node or by itself: the peers remember.
     acknowledged: BTreeMap<NodeId, Index>,
     next_greeting: Instant,
+    /// The highest entry this node acknowledged before its start.
+    pub promised: Index,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Heard {
+    recovering: bool,
+    stopping: bool,
 }
 
 /// How often a recovering node asks again.
@@ -48,14 +59,33 @@ impl Recovery {
             blank_peers: BTreeSet::new(),
             initial,
             connected: BTreeSet::new(),
+            heard: BTreeMap::new(),
             target: None,
             acknowledged: BTreeMap::new(),
             next_greeting: Instant(0),
+            promised: recovered.acknowledged,
         }
     }
 
     pub fn on_peer_lost(&mut self, node: NodeId) {
         self.connected.remove(&node);
+        self.heard.remove(&node);
+    }
+
+    /// Whether the peer said that it may not vote.
+    pub fn recovers(&self, node: NodeId) -> bool {
+        self.heard.get(&node).is_some_and(|heard| heard.recovering)
+    }
+
+    /// Whether the peer said that it may vote. One that was not heard yet may or may not.
+    pub fn may_vote(&self, node: NodeId) -> bool {
+        self.heard.get(&node).is_some_and(|heard| !heard.recovering)
+    }
+
+    /// Whether the peer could take over, as far as this node was told.
+    pub fn may_lead(&self, node: NodeId) -> bool {
+        let heard = self.heard.get(&node);
+        self.connected.contains(&node) && heard.is_none_or(|heard| !heard.recovering && !heard.stopping)
     }
 }
 
@@ -70,7 +100,17 @@ impl Replica {
         self.consensus.on_peer_gone(node);
     }
 
-    fn greet(&mut self, to: NodeId) {
+    pub(super) fn greet_all(&mut self) {
+        let connected: Vec<NodeId> = self.recovery.connected.iter().copied().collect();
+        connected.into_iter().for_each(|node| self.greet(node));
+    }
+
+    pub(super) fn greet(&mut self, to: NodeId) {
+        let unheard = !self.recovery.heard.contains_key(&to);
+        self.greet_and_ask(to, unheard);
+    }
+
+    pub(super) fn greet_and_ask(&mut self, to: NodeId, answer: bool) {
         let progress = self.consensus.progress();
         let matched = progress.iter().find(|peer| peer.node == to).map_or(Index(0), |peer| peer.matched);
         // What was acknowledged and never committed may be replaced by a later leader, and nothing is lost with it.
@@ -84,6 +124,9 @@ impl Replica {
             commit: self.consensus.commit_index().0,
             you_acknowledged: remembered.0,
             recovering: self.consensus.is_recovering(),
+            stopping: self.draining,
+            answer,
+            removed: self.consensus.membership().removed.contains(&to),
         };
         self.out.push(Action::Send { to, message: PeerMessage::Greeting(greeting) });
     }
@@ -96,9 +139,17 @@ impl Replica {
     }
 
     fn on_greeting(&mut self, from: NodeId, greeting: Greeting) {
+        let heard = Heard { recovering: greeting.recovering, stopping: greeting.stopping };
+        self.recovery.heard.insert(from, heard);
+        if greeting.removed {
+            self.on_removed();
+        }
         if greeting.recovering {
             self.consensus.forget_progress(from);
             self.recovery.acknowledged.remove(&from);
+        }
+        // Two that recover have nothing new for each other until one of them asks again.
+        if greeting.answer || (greeting.recovering && !self.consensus.is_recovering()) {
             self.greet(from);
         }
         if !self.consensus.is_recovering() {
@@ -127,7 +178,7 @@ impl Replica {
         if recovery.blank {
             recovery.blank = self.consensus.term() <= Term(1) && self.consensus.last_index() <= Index(1);
         }
-        if !self.consensus.is_recovering() {
+        if !self.consensus.is_recovering() || self.removed {
             return;
         }
         let fresh_group = recovery.blank && recovery.initial.is_subset(&recovery.blank_peers);
@@ -136,13 +187,42 @@ impl Replica {
         });
         if fresh_group || caught_up {
             self.consensus.set_recovering(false);
-            return;
+            return self.greet_all();
         }
         if self.now.instant >= recovery.next_greeting {
             recovery.next_greeting = self.now.instant + GREETING_INTERVAL;
-            let connected: Vec<NodeId> = recovery.connected.iter().copied().collect();
-            connected.into_iter().for_each(|node| self.greet(node));
+            self.greet_all();
         }
+    }
+
+    /// Where this node's log ends.
+    pub(super) fn log_end(&self) -> (Term, Index) {
+        let last = self.consensus.last_index();
+        (self.consensus.term_at(last).unwrap_or_default(), last)
+    }
+
+    /// Somebody decided to go on with the best log that is left (rule 4). Refused when there is a better one.
+    pub(super) fn on_recover(&mut self, request: RecoverRequest) -> Completion {
+        let refused = |detail: String| Completion::failed_because(Reason::OptionsError, detail);
+        if let Some(leader) = self.consensus.leader() {
+            return refused(format!("node {leader} leads: there is nothing that would have to be given up"));
+        }
+        let own = self.log_end();
+        let is_best = request.from == self.options.node;
+        if own > request.last || (is_best && own != request.last) {
+            return refused(format!(
+                "the log of this node ends at entry {} of term {} and not before entry {} of term {}: look at all \
+                 nodes again",
+                own.1, own.0, request.last.1, request.last.0
+            ));
+        }
+        // A vote in a term that may have seen one already is none.
+        self.consensus.raise_term(request.term);
+        match is_best {
+            true => self.consensus.accept_own_log(),
+            false => self.consensus.trust(request.from),
+        }
+        Completion::done()
     }
 
     /// The store was replaced by a newer state than it had; usually the log could not have given it.
@@ -173,6 +253,6 @@ impl Replica {
         self.state = state;
         self.residents.clear();
         self.restart_compaction(meta.clone());
-        self.out.push(Action::PublishMembership(self.consensus.membership().clone()));
+        self.publish_membership();
     }
 }

@@ -60,6 +60,8 @@ struct Alone {
     now: Now,
     next_token: u64,
     answers: BTreeMap<(SessionId, Token), Completion>,
+    /// The log was cut up to here.
+    truncated: Index,
 }
 
 fn name(text: &str) -> ObjectName {
@@ -94,12 +96,19 @@ impl Alone {
             entries: Vec::new(),
             recovering: true,
             since_start: Duration::ZERO,
+            acknowledged: Index(0),
         };
         let state = QueueManager::new(QueueManagerId(1), name("QM1"));
         let replica = Replica::new(options(window_bytes), recovered, state, 7);
         let now = Now { instant: Instant(1), wall: WallTime(1_000_000) };
-        let mut alone =
-            Alone { replica, store: Rows::default(), now, next_token: 0, answers: BTreeMap::new() };
+        let mut alone = Alone {
+            replica,
+            store: Rows::default(),
+            now,
+            next_token: 0,
+            answers: BTreeMap::new(),
+            truncated: Index(0),
+        };
         for _ in 0..100 {
             alone.pass(Duration::from_millis(50));
         }
@@ -172,6 +181,7 @@ impl Alone {
                 let loaded = QueueManager::load(QueueManagerId(1), name("QM1"), &self.store).unwrap();
                 assert_eq!(loaded.digest(), self.replica.state.digest(), "the store is the applied state");
             }
+            Action::TruncateLog { upto } => self.truncated = upto,
             Action::LoadRows(load) => {
                 let rows = load.keys.iter().map(|key| self.store.rows.get(key).cloned()).collect();
                 events.push(Event::RowsLoaded { request: load.request, rows, damaged: None });
@@ -224,6 +234,7 @@ impl Alone {
             entries: Vec::new(),
             recovering: false,
             since_start: Duration::ZERO,
+            acknowledged: Index(0),
         };
         let replica = Replica::new(options(usize::MAX), recovered, state, 8);
         let mut alone = Alone { replica, answers: BTreeMap::new(), ..self };
@@ -576,4 +587,22 @@ fn a_node_that_restarts_from_its_store_has_everything() {
     let Data::Got { message, .. } = alone.ok(OTHER, Call::Get(get())) else { panic!() };
     assert_eq!((message.body.to_bytes(), message.descriptor.backout_count), ("one".into(), 1));
     assert_eq!(alone.get(OTHER, get()), Ok("two".into()));
+}
+
+#[test]
+fn a_damaged_entry_leaves_the_log_as_soon_as_the_store_is_past_it() {
+    let mut alone = Alone::new();
+    alone.put(APP, "one");
+    let damaged = alone.replica.consensus().applied_index();
+    alone.put(APP, "two");
+    assert!(alone.store.meta.is_none(), "the window is not full");
+    alone.turn([Event::LogDamaged { upto: damaged }]);
+    assert!(alone.store.meta.as_ref().is_some_and(|meta| meta.index >= damaged), "the store was moved");
+    assert!(alone.truncated >= damaged, "cut up to {} for {damaged}", alone.truncated);
+
+    // Damage in what is kept for peers only.
+    let before = alone.truncated;
+    alone.turn([Event::LogDamaged { upto: before }]);
+    assert_eq!(alone.truncated, before);
+    assert_eq!((alone.get(OTHER, get()), alone.get(OTHER, get())), (Ok("one".into()), Ok("two".into())));
 }

@@ -15,6 +15,8 @@ pub struct Stats {
     pub calls_failed: u64,
     pub waits: u64,
     pub elections_won: u64,
+    /// Leaders heard of, each time it was another one.
+    pub leader_changes: u64,
     pub turns: u64,
     pub events: u64,
     pub entries_proposed: u64,

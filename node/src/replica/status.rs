@@ -22,6 +22,7 @@ impl Replica {
             Standing::Serving { since, .. } if self.has_lease() => ("active", self.now.instant.since(since)),
             Standing::Serving { .. } => ("no quorum", Duration::ZERO),
             Standing::Elected { .. } => ("starting", Duration::ZERO),
+            Standing::Following if self.removed => ("removed", Duration::ZERO),
             Standing::Following if self.consensus.is_recovering() => ("recovering", Duration::ZERO),
             Standing::Following if leader.is_none() => ("no quorum", Duration::ZERO),
             Standing::Following => ("replica", Duration::ZERO),
@@ -42,6 +43,8 @@ impl Replica {
             not_persistent: self.state.queues().map(|queue| queue.not_persistent()).sum(),
             sessions: self.sessions.by_id.len() as u64,
             dead_letter_queue: self.state.deadq().cloned(),
+            last: self.log_end(),
+            acknowledged: self.recovery.promised.max(self.consensus.persisted_index()),
             puts_refused: match &self.disk {
                 DiskRoom::Low { text } => Some(text.clone()),
                 DiskRoom::Enough if self.compaction.is_refused() => {
@@ -58,21 +61,28 @@ impl Replica {
         if !self.consensus.is_leader() {
             let node = self.options.node;
             let recovering = self.consensus.is_recovering();
+            let reason = match self.removed {
+                true => "removed",
+                false if recovering => "recovering",
+                false => "",
+            };
             return vec![InstanceView {
                 node,
                 voter: membership.voters.contains(&node),
-                in_sync: !recovering && self.consensus.leader().is_some(),
-                reason: if recovering { "recovering".into() } else { String::new() },
+                in_sync: reason.is_empty() && self.consensus.leader().is_some(),
+                reason: reason.into(),
                 backlog_entries: self.consensus.commit_index().0 - self.consensus.applied_index().0,
                 backlog_bytes: 0,
                 backlog: Duration::ZERO,
             }];
         }
         let of_peer = |peer: &PeerProgress| {
-            let in_sync = peer.active && peer.lag <= IN_SYNC_ENTRIES;
+            let recovering = self.recovery.recovers(peer.node);
+            let in_sync = peer.active && peer.lag <= IN_SYNC_ENTRIES && !recovering;
             let reason = match peer {
                 peer if !peer.active => "not connected",
                 peer if peer.snapshot => "receiving a snapshot",
+                _ if recovering => "recovering",
                 _ if !in_sync => "catching up",
                 _ => "",
             };

@@ -295,6 +295,8 @@ impl<H: Hands> Driver<H> {
                 recovering,
                 "not serving"
             ),
+            // The sentence of `removed` says it.
+            RoleView::Removed => {}
             RoleView::Elected { term } => tracing::info!(queue_manager = self.name, term = term.0, "elected"),
             RoleView::Serving { term, .. } if !self.publisher.role.borrow().is_serving() => {
                 tracing::info!(queue_manager = self.name, term = term.0, "serving");
@@ -303,7 +305,7 @@ impl<H: Hands> Driver<H> {
             RoleView::Serving { .. } => {}
         }
         let recovering = matches!(role, RoleView::NotServing { recovering: true, .. });
-        if self.recovering && !recovering {
+        if self.recovering && !recovering && role != RoleView::Removed {
             self.hands.caught_up();
         }
         self.recovering = recovering;

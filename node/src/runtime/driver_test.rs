@@ -53,6 +53,7 @@ async fn serving() -> Inbox {
         entries: Vec::new(),
         recovering: false,
         since_start: Duration::ZERO,
+        acknowledged: Index(0),
     };
     let consensus = consensus::Options {
         node,

@@ -1,5 +1,9 @@
 //! What the page of metrics says of peers, disks, the log and the message store.
 
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +18,7 @@ pub fn sources(config: &Config, peers: Arc<Peers>, stores: &Stores) -> Vec<Sourc
     let directories = [("log", config.log_directory.clone()), ("data", config.data_directory.clone())];
     let rows = stores.rows();
     let log = stores.log();
+    let log_directory = config.log_directory.join("engine");
     vec![
         Arc::new(move |page: &mut Page| publish_peers(page, &peers)),
         Arc::new(move |page: &mut Page| {
@@ -25,12 +30,30 @@ pub fn sources(config: &Config, peers: Arc<Peers>, stores: &Stores) -> Vec<Sourc
                 }
             }
         }),
-        Arc::new(move |page: &mut Page| publish_log(page, &log.figures())),
+        Arc::new(move |page: &mut Page| {
+            publish_log(page, &log.figures());
+            if let Ok(bytes) = directory_bytes(&log_directory) {
+                page.add(&catalog::LOG_DISK_BYTES, &[], bytes as f64);
+            }
+        }),
         Arc::new(move |page: &mut Page| {
             let used = rows.in_use();
+            page.add(&catalog::STORE_BATCHES, &[], used.batches_written as f64);
+            page.add(&catalog::STORE_BYTES, &[], used.bytes_written as f64);
+            page.add(&catalog::STORE_UNFLUSHED, &[], used.unflushed_bytes as f64);
             page.add(&catalog::STORE_DISK_BYTES, &[], (used.table_bytes + used.blob_bytes) as f64);
         }),
     ]
+}
+
+/// What the files of a directory take on their device.
+fn directory_bytes(directory: &Path) -> io::Result<u64> {
+    let mut bytes = 0;
+    for file in fs::read_dir(directory)? {
+        // A file may be renamed or go between the two looks.
+        bytes += file?.metadata().map_or(0, |metadata| metadata.blocks() * 512);
+    }
+    Ok(bytes)
 }
 
 fn publish_log(page: &mut Page, log: &LogFigures) {

@@ -49,6 +49,7 @@ pub fn recover(
         entries: found.entries,
         recovering: !found.complete,
         since_start: Duration::ZERO,
+        acknowledged: found.acknowledged,
     };
     Ok((recovered, found.sentences))
 }

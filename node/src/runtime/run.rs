@@ -291,7 +291,7 @@ async fn stop(
     let handed_over = async {
         for inbox in inboxes.values() {
             let mut role = inbox.published().role.clone();
-            let _ = role.wait_for(|role| matches!(role, RoleView::NotServing { .. })).await;
+            let _ = role.wait_for(|role| !role.leads()).await;
         }
     };
     if tokio::time::timeout(config.timing.stop, handed_over).await.is_err() {

@@ -94,7 +94,7 @@ impl Opened {
             })
         };
 
-        let told = inboxes.clone();
+        let (told, damaged) = (inboxes.clone(), inboxes.clone());
         let log = LogThread::start(
             self.log,
             inboxes.keys().copied().collect(),
@@ -106,6 +106,11 @@ impl Opened {
             }),
             Arc::new(|error| fatal(FatalReason::LogWrite, error)),
             report.clone(),
+            Box::new(move |queue_manager, upto| {
+                if let Some(inbox) = damaged.get(&queue_manager) {
+                    let _ = inbox.deliver_blocking(Event::LogDamaged { upto });
+                }
+            }),
         )
         .map_err(|error| system("the log thread", error))?;
 

@@ -7,6 +7,8 @@ use super::{Instant, NodeId, Term};
 pub enum RoleView {
     /// Not serving, and this is who does as far as this node knows.
     NotServing { term: Term, leader: Option<NodeId>, recovering: bool },
+    /// Was removed from the group, has no part in it and never will again under this id.
+    Removed,
     /// Elected; its first entry is not applied yet, or the lease has not been confirmed.
     Elected { term: Term },
     /// Leads, has applied its own first entry, and holds the lease.
@@ -14,6 +16,11 @@ pub enum RoleView {
 }
 
 impl RoleView {
+    /// Whether this node leads, serving or about to.
+    pub fn leads(&self) -> bool {
+        matches!(self, RoleView::Elected { .. } | RoleView::Serving { .. })
+    }
+
     pub fn is_serving(&self) -> bool {
         matches!(self, RoleView::Serving { .. })
     }

@@ -28,6 +28,8 @@ pub struct Plan {
     pub joining: usize,
     /// `--set` of every node: `limits.window_bytes=1MiB`.
     pub settings: Vec<String>,
+    /// Variables of every node's environment.
+    pub environment: Vec<(String, String)>,
     /// Directory with what `trimaran certs init` made: listeners and peers use TLS.
     pub certificates: Option<PathBuf>,
     /// The directories of this node lie on a device of their own, of so many bytes.
@@ -216,6 +218,7 @@ impl Cluster {
             command.args(["--set", setting]);
         }
         let child = command
+            .envs(self.plan.environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(output.try_clone().expect("a file can be opened twice"))
             .stderr(output)
@@ -352,8 +355,8 @@ impl Cluster {
         answer.ok()?.queue_managers.into_iter().next()
     }
 
-    /// Waits until the node that serves says that this one has everything, and the node that it is ready. Gives the reasons that were heard until
-    /// then, each once.
+    /// Waits until the node that serves says that this one has everything and may vote. Gives the reasons that were heard
+    /// until then, each once.
     pub async fn wait_in_sync(&self, node: usize, within: Duration) -> Result<Vec<String>, String> {
         let begun = Instant::now();
         let mut heard: Vec<String> = Vec::new();
@@ -361,13 +364,7 @@ impl Cluster {
             let status = self.status().await;
             let instances = status.map(|status| status.instances).unwrap_or_default();
             match instances.iter().find(|instance| instance.node == self.nodes[node].name) {
-                Some(instance)
-                    if instance.in_sync && instance.voter
-                    // The leader counts what it has; only the node itself knows whether it may vote yet.
-                    && http_status(&self.nodes[node].http, "/health/ready") == Some(200) =>
-                {
-                    return Ok(heard);
-                }
+                Some(instance) if instance.in_sync && instance.voter => return Ok(heard),
                 Some(instance) => {
                     let reason = instance.reason.trim_end_matches(|c: char| !c.is_alphabetic());
                     if heard.last().is_none_or(|last| last != reason) {

@@ -182,8 +182,8 @@ impl Truth {
         self.entries.len()
     }
 
-    /// A fresh copy in `scratch`, one damage, and what the node makes of it.
-    pub fn try_one(&self, scratch: &Path, chance: &mut Chance) -> (Damage, Verdict) {
+    /// A fresh copy in `scratch`, one damage in the files below `part` (empty for all), and what the node makes of it.
+    pub fn try_one(&self, scratch: &Path, part: &str, chance: &mut Chance) -> (Damage, Verdict) {
         let mut files = Vec::new();
         for Kept { path, length, bytes } in &self.files {
             let path = scratch.join(path);
@@ -192,7 +192,7 @@ impl Truth {
             file.set_len(*length)
                 .and_then(|()| file.write_all_at(bytes, 0))
                 .expect("there is room for a copy");
-            if is_data(&path) {
+            if is_data(&path) && path.starts_with(scratch.join(part)) {
                 files.push((path, bytes.len() as u64));
             }
         }

@@ -35,7 +35,7 @@ app A commit [unit=X]      app A backout      app A outcome X      app A inquire
 app A open QUEUE [output] [input] [exclusive] [browse] [inquire]      app A close QUEUE
 app A disconnect      app A qm=2 ...      (any app command, for the second queue manager)
 crash leader|N|all    power leader|N|all    pause leader|N 2s    isolate leader|N    cut-clients leader|N    mend
-start N|all           drain leader|N        switch [N]           add N [N ...]       remove leader|N         replace OLD NEW
+start N|all           drain leader|N|all      switch [N]           add N [N ...]       remove leader|N         replace OLD NEW
 lose-disk N           lose-store N          full leader|N        store-full leader|N room
 wait 2s               settle                serving              depth QUEUE
 "#;
@@ -232,9 +232,10 @@ impl Runner {
                 Ok(())
             }
             "drain" => {
-                let id = self.node(argument(0)?)?;
-                for mind in 0..self.world.plan.setup.queue_managers {
-                    self.world.hand_in(id, mind, Event::Drain);
+                for id in self.some_nodes(argument(0)?)? {
+                    for mind in 0..self.world.plan.setup.queue_managers {
+                        self.world.hand_in(id, mind, Event::Drain);
+                    }
                 }
                 self.pass(500_000)
             }

@@ -163,6 +163,7 @@ impl Node {
                 entries: found.entries,
                 recovering,
                 since_start,
+                acknowledged: Index(0),
             };
             let replica = Replica::new(
                 replica_options(setup, self.id, number),

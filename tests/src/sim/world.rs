@@ -698,8 +698,7 @@ impl World {
             Action::Removed => {
                 let process = self.node_mut(id).process.as_mut().expect("it is having a turn");
                 process.minds[number].removed = true;
-                process.minds[number].role =
-                    RoleView::NotServing { term: Default::default(), leader: None, recovering: false };
+                process.minds[number].role = RoleView::Removed;
                 self.counters.mark("node learned of its removal");
             }
         }

@@ -142,6 +142,8 @@ pub enum Command {
     /// Add, remove and replace nodes while messages flow
     #[command(subcommand)]
     Node(NodeCommand),
+    /// Go on with the best log that is left when most logs are damaged; says first what is lost
+    Recover(RecoverArgs),
     /// What became of a unit of work
     Outcome(OutcomeArgs),
     /// A small certificate authority for those who have none
@@ -528,6 +530,29 @@ pub struct SwitchArgs {
     /// Node that shall serve
     #[arg(long, value_name = "NODE")]
     pub to: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+A node whose log is damaged does not vote before it has fetched what it lacks. When that is so on a majority, nobody can
+be elected, and a person has to decide: repair the nodes that have more, or go on with what the best of the others has.
+
+  1. Start every node that is left; `trimaran status` says which are recovering.
+  2. `trimaran recover --from-best` says how far each log goes and which entries would be lost. Nothing is done yet.
+  3. The same with --confirm QUEUE-MANAGER, or the name typed when asked, does it.
+
+Example:
+  trimaran recover --from-best --without c --confirm ha.queue.manager")]
+pub struct RecoverArgs {
+    /// Use the log that goes furthest
+    #[arg(long, required = true)]
+    pub from_best: bool,
+    /// A voter that does not answer and is lost for good; may be repeated
+    #[arg(long, value_name = "NODE")]
+    pub without: Vec<String>,
+    /// Accept the loss: the name of the queue manager
+    #[arg(long, value_name = "QUEUE-MANAGER")]
+    pub confirm: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

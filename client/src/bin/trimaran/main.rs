@@ -11,6 +11,7 @@ mod get;
 mod queue;
 mod status;
 mod node;
+mod recover;
 mod certs;
 mod cluster;
 mod demo;
@@ -56,6 +57,7 @@ async fn run(cli: Cli) -> output::Outcome {
         Command::Status(args) => status::run(global, args).await,
         Command::Switch(args) => node::switch(global, args).await,
         Command::Node(command) => node::run(global, command).await,
+        Command::Recover(args) => recover::run(global, args).await,
         Command::Outcome(args) => node::outcome(global, args).await,
         Command::Certs(command) => certs::run(global, command),
         Command::Cluster(command) => cluster::run(global, command),

@@ -13,7 +13,7 @@ use super::errand::{self, Errand};
 use super::messaging::ResponseStream;
 use crate::mqi::{self, Call, Completion, Data, MembershipRequest};
 use crate::replica::Inbox;
-use crate::types::{Membership, QueueDefinition};
+use crate::types::{Index, Membership, QueueDefinition, Term};
 
 /// Who administrative calls say they are.
 const APPLICATION: &str = "gRPC admin";
@@ -196,6 +196,31 @@ impl Admin for Administration {
             Ok(mqi::Admin::Switch { to })
         };
         self.ask(&admission, &request.queue_manager, switch).await.response()
+    }
+
+    async fn recover(
+        &self,
+        request: Request<wire::RecoverRequest>,
+    ) -> Result<Response<wire::AdminResponse>, Status> {
+        let admission = self.gate.admit(request.extensions())?;
+        let request = request.into_inner();
+        let recover = |inbox: &Inbox| {
+            Ok(mqi::Admin::Recover(mqi::RecoverRequest {
+                from: convert::member(&membership_of(inbox), &request.from_node)?,
+                last: (Term(request.last_term), Index(request.last_index)),
+                term: Term(request.term),
+            }))
+        };
+        let user = &admission.peer.identity.user;
+        tracing::warn!(
+            queue_manager = request.queue_manager,
+            user,
+            from = request.from_node,
+            last_index = request.last_index,
+            last_term = request.last_term,
+            "told to go on with what the best node has left"
+        );
+        self.ask(&admission, &request.queue_manager, recover).await.response()
     }
 
     async fn node_add(

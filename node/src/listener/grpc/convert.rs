@@ -499,6 +499,7 @@ fn queue_attributes(definition: &QueueDefinition) -> admin::QueueAttributes {
 pub fn queue_manager_status(name: &ObjectName, status: &StatusView) -> admin::QueueManagerStatus {
     let leader = status.leader.and_then(|leader| status.membership.nodes.get(&leader));
     let serving = serving(name, leader);
+    let voters = status.membership.voters.union(&status.membership.voters_outgoing);
     admin::QueueManagerStatus {
         name: serving.queue_manager,
         role: status.role.to_string(),
@@ -517,7 +518,15 @@ pub fn queue_manager_status(name: &ObjectName, status: &StatusView) -> admin::Qu
         sessions: status.sessions,
         dead_letter_queue: status.dead_letter_queue.as_ref().map(ObjectName::to_string).unwrap_or_default(),
         puts_refused: status.puts_refused.clone().unwrap_or_default(),
+        last_term: status.last.0.0,
+        last_index: status.last.1.0,
+        acknowledged_index: status.acknowledged.0,
+        voters: voters.map(|node| name_of(&status.membership, *node)).collect(),
     }
+}
+
+fn name_of(membership: &Membership, node: NodeId) -> String {
+    membership.nodes.get(&node).map_or_else(|| node.to_string(), |info| info.name.clone())
 }
 
 fn instance_status(view: &InstanceView, membership: &Membership) -> admin::InstanceStatus {

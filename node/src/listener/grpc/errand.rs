@@ -107,9 +107,29 @@ pub fn check_serving(listener: &Listener, inbox: &Inbox) -> Result<(), (Refused,
         RoleView::Serving { .. } => return Ok(()),
         RoleView::Elected { .. } => None,
         RoleView::NotServing { leader, .. } => leader.filter(|leader| *leader != listener.node.node),
+        RoleView::Removed => return Err(removed(listener, inbox)),
     };
     let reason = if leader.is_some() { Reason::StandbyQMgr } else { Reason::QMgrNotAvailable };
     Err((Box::new(Completion::failed(reason)), serving(listener, inbox, leader)))
+}
+
+/// This node left the group, and knows who was in it then.
+fn removed(listener: &Listener, inbox: &Inbox) -> (Refused, wire::Serving) {
+    let own = listener.node.node;
+    let membership = inbox.published().membership.borrow();
+    let others: Vec<_> = membership.nodes.iter().filter(|(node, _)| **node != own).collect();
+    let named: Vec<String> =
+        others.iter().map(|(_, info)| format!("{} at {}", info.name, info.client_address)).collect();
+    let text = format!(
+        "Node {} was removed from queue manager {} and does not know who serves it now. Connect to the nodes that \
+         have it, last known as {}, and take this one out of the list of addresses.",
+        listener.node.name,
+        inbox.name(),
+        named.join(", ")
+    );
+    let first = others.first().map(|(_, info)| info.client_address.clone()).unwrap_or_default();
+    let hint = wire::Serving { address: first, ..convert::serving(inbox.name(), None) };
+    (refused(Reason::QMgrNotAvailable, text), hint)
 }
 
 /// Where to go instead, as far as this node knows.

@@ -14,8 +14,8 @@ use super::{Accepted, serve};
 use crate::mqi::{Admin, Call, Completion, Data, GetMode, PutTarget, QueueView, StatusView, Wait};
 use crate::replica::{Delivery, Mail, Mailbox, NodeHandle, OutboxSender, Publisher, inbox};
 use crate::types::{
-    HandleId, Membership, Message, MessageId, NodeId, NodeInfo, ObjectName, QueueDefinition, QueueManagerId,
-    Reason, RoleView, SessionId, Term, Token,
+    HandleId, Index, Membership, Message, MessageId, NodeId, NodeInfo, ObjectName, QueueDefinition,
+    QueueManagerId, Reason, RoleView, SessionId, Term, Token,
 };
 
 pub struct FakeNode {
@@ -252,5 +252,7 @@ fn status() -> StatusView {
         sessions: 1,
         dead_letter_queue: None,
         puts_refused: None,
+        last: (Term(3), Index(9)),
+        acknowledged: Index(9),
     }
 }

@@ -21,6 +21,8 @@ enum Health {
     Replica,
     /// No leader, an election, or a node that is still recovering.
     NotReady,
+    /// Has no part in it any more.
+    Removed,
 }
 
 impl Health {
@@ -28,6 +30,7 @@ impl Health {
         match role {
             RoleView::Serving { .. } => Health::Active,
             RoleView::NotServing { leader: Some(_), recovering: false, .. } => Health::Replica,
+            RoleView::Removed => Health::Removed,
             RoleView::NotServing { .. } | RoleView::Elected { .. } => Health::NotReady,
         }
     }
@@ -36,7 +39,8 @@ impl Health {
 #[derive(Debug, Serialize)]
 struct Report {
     node: String,
-    /// `not-ready` when one queue manager is not, else `active` when one is, else `replica`.
+    /// `not-ready` when one queue manager is not, else `active` when one is, else `replica`; `removed` when the node
+    /// has no part in any.
     state: Health,
     stopping: bool,
     queue_managers: BTreeMap<String, Health>,
@@ -66,12 +70,12 @@ pub async fn live(State(watched): State<Watched>) -> impl IntoResponse {
     Json(serde_json::json!({ "node": watched.listener.node.name, "state": "live" }))
 }
 
-/// 200 when every queue manager is active or a replica here, else 503.
+/// 200 when every queue manager that this node has a part in is active or a replica here, else 503.
 pub async fn ready(State(watched): State<Watched>) -> impl IntoResponse {
     let report = Report::of(&watched);
     let code = match report.state {
         Health::Active | Health::Replica => StatusCode::OK,
-        Health::NotReady => StatusCode::SERVICE_UNAVAILABLE,
+        Health::NotReady | Health::Removed => StatusCode::SERVICE_UNAVAILABLE,
     };
     (code, Json(report))
 }

@@ -1,0 +1,298 @@
+//! `recover`: too many logs are damaged for an election; a person decides to go on with the best one.
+//!
+//! Every node that is left is asked how far its log goes. What is printed before anything is done: which node has
+//! most, and which entries may be lost with the others. Entries that a majority never acknowledged were never
+//! acknowledged to a client either, so the loss ends where the majority's promises end.
+
+use std::{
+    collections::BTreeSet,
+    io::{BufRead, IsTerminal, Write},
+    time::{Duration, Instant},
+};
+
+use serde_json::json;
+use trimaran_client::{QueueManagerStatus, RecoverRequest};
+
+use crate::{
+    arguments::{Global, RecoverArgs},
+    output::{Failure, Outcome, patiently},
+    say, status,
+    talk::plural,
+};
+
+/// One node that answers, for one queue manager.
+struct Copy {
+    node: String,
+    address: String,
+    view: QueueManagerStatus,
+}
+
+impl Copy {
+    fn end(&self) -> (u64, u64) {
+        (self.view.last_term, self.view.last_index)
+    }
+
+    /// It knows nothing of what it promised: it lost its disk, or is new.
+    fn is_blank(&self) -> bool {
+        self.view.last_index <= 1
+    }
+}
+
+/// What is left of one queue manager, and what going on with it costs.
+struct Plan {
+    name: String,
+    copies: Vec<Copy>,
+    best: usize,
+    /// Voters that do not answer.
+    silent: Vec<String>,
+    loss: Loss,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Loss {
+    Nothing,
+    /// Entries from `first` on; not behind `last` when that is known.
+    Entries {
+        first: u64,
+        last: Option<u64>,
+    },
+}
+
+pub async fn run(global: &Global, args: RecoverArgs) -> Outcome {
+    let answers = patiently("asking the nodes", status::ask(global)).await?;
+    let mut plans = Vec::new();
+    let mut names: BTreeSet<String> = BTreeSet::new();
+    for (_, answer) in &answers {
+        let managers = answer.iter().flat_map(|status| &status.queue_managers);
+        names.extend(managers.map(|manager| manager.name.clone()));
+    }
+    names.retain(|name| global.queue_manager.as_ref().is_none_or(|only| only == name));
+    for name in names {
+        let mut copies = Vec::new();
+        for (address, answer) in &answers {
+            let Ok(status) = answer else { continue };
+            let view = status.queue_managers.iter().find(|manager| manager.name == name);
+            copies.extend(view.map(|view| Copy {
+                node: status.node.clone(),
+                address: address.clone(),
+                view: view.clone(),
+            }));
+        }
+        match copies.iter().find(|copy| !copy.view.active_node.is_empty()) {
+            Some(copy) => say!("{name} is led by {}: nothing has to be given up.", copy.view.active_node),
+            None => plans.extend(Plan::of(name, copies)),
+        }
+    }
+    if plans.is_empty() {
+        return match answers.iter().any(|(_, answer)| answer.is_ok()) {
+            true => Ok(()),
+            false => Err(Failure::Check(
+                "no node answers; start all that are left, and name them with --connect".into(),
+            )),
+        };
+    }
+    for plan in plans {
+        plan.check(&args)?;
+        plan.show();
+        plan.confirm(&args)?;
+        plan.carry_out(global).await?;
+    }
+    Ok(())
+}
+
+impl Plan {
+    fn of(name: String, copies: Vec<Copy>) -> Option<Plan> {
+        let best = (0..copies.len()).max_by_key(|place| copies[*place].end())?;
+        // The best node's word on who votes: it has applied most.
+        let voters: BTreeSet<&String> = copies[best].view.voters.iter().collect();
+        let answering = |voter: &str| copies.iter().any(|copy| copy.node == voter);
+        let silent = voters.iter().filter(|voter| !answering(voter)).map(|voter| voter.to_string()).collect();
+        let promises: Vec<Option<u64>> = voters
+            .iter()
+            .map(|voter| {
+                let copy = copies.iter().find(|copy| copy.node == **voter && !copy.is_blank())?;
+                Some(copy.view.acknowledged_index)
+            })
+            .collect();
+        let loss = loss(&promises, copies[best].view.last_index);
+        Some(Plan { name, copies, best, silent, loss })
+    }
+
+    fn check(&self, args: &RecoverArgs) -> Outcome {
+        let best = &self.copies[self.best];
+        let unnamed: Vec<&str> =
+            self.silent.iter().filter(|node| !args.without.contains(node)).map(String::as_str).collect();
+        if !unnamed.is_empty() {
+            let text = format!(
+                "{} does not answer, and may have more than the others. Start it; or, if it is lost for good, name it \
+                 with --without {} and never start it again with the files it has",
+                unnamed.join(" and "),
+                unnamed.join(" --without ")
+            );
+            return Err(Failure::Check(text));
+        }
+        if best.is_blank() {
+            return Err(Failure::Check(format!("no node has anything of {}", self.name)));
+        }
+        let voters = best.view.voters.len();
+        let answering = voters - self.silent.len();
+        if answering <= voters / 2 {
+            return Err(Failure::Check(format!(
+                "{answering} of {voters} voters of {} answer: start more of them, empty ones if they lost their \
+                 disks, so that a majority can elect {}",
+                self.name, best.node
+            )));
+        }
+        Ok(())
+    }
+
+    fn show(&self) {
+        let best = &self.copies[self.best];
+        say!("Queue manager {}: nobody leads.", self.name);
+        for copy in &self.copies {
+            let (term, index) = copy.end();
+            let what = match copy {
+                copy if copy.is_blank() => "has nothing: it is new, or lost its disk".to_owned(),
+                copy if copy.view.acknowledged_index > index => format!(
+                    "has entries up to {index} of term {term}, and acknowledged up to {}: its log is damaged",
+                    copy.view.acknowledged_index
+                ),
+                _ => format!("has entries up to {index} of term {term}, all that it ever acknowledged"),
+            };
+            say!("  {:12} {what}", copy.node);
+        }
+        self.silent.iter().for_each(|node| say!("  {node:12} does not answer, and is given up"));
+        say!("");
+        say!("To go on with what {} has:", best.node);
+        match self.loss {
+            Loss::Nothing => {
+                say!("  nothing is lost: a majority never acknowledged more than {} has.", best.node)
+            }
+            Loss::Entries { first, last: Some(last) } => {
+                let count = last - first + 1;
+                say!(
+                    "  LOST, if they were committed: entries {first} to {last}, which are {count} {}. An entry holds \
+                     what one turn of the leader had to say: up to some hundred puts, gets and commits.",
+                    if count == 1 { "entry" } else { "entries" }
+                );
+            }
+            Loss::Entries { first, last: None } => say!(
+                "  LOST, if they were committed: all entries from {first} on. How many there are nobody knows: nodes \
+                 that had them lost their disks or do not answer."
+            ),
+        }
+        say!(
+            "  What was got may come back, what was put may be gone, and repeated puts may be stored twice."
+        );
+    }
+
+    fn confirm(&self, args: &RecoverArgs) -> Outcome {
+        if let Some(confirmed) = &args.confirm {
+            return match *confirmed == self.name {
+                true => Ok(()),
+                false => Err(Failure::Check(format!(
+                    "--confirm {confirmed} is not {}: nothing was done",
+                    self.name
+                ))),
+            };
+        }
+        if !std::io::stdin().is_terminal() {
+            return Err(Failure::Check(format!(
+                "nothing was done: to accept the loss, say it again with --confirm {}",
+                self.name
+            )));
+        }
+        print!("Type the name of the queue manager to accept this: ");
+        let _ = std::io::stdout().flush();
+        let mut typed = String::new();
+        let _ = std::io::stdin().lock().read_line(&mut typed);
+        match typed.trim() == self.name {
+            true => Ok(()),
+            false => Err(Failure::Check("nothing was done".into())),
+        }
+    }
+
+    async fn carry_out(&self, global: &Global) -> Outcome {
+        let best = &self.copies[self.best];
+        let (last_term, last_index) = best.end();
+        let term = self.copies.iter().map(|copy| copy.view.term).max().unwrap_or_default();
+        let request = RecoverRequest {
+            queue_manager: self.name.clone(),
+            from_node: best.node.clone(),
+            last_term,
+            last_index,
+            term,
+        };
+        let tls = global.tls()?;
+        // Those that vote first, so that the best one is heard.
+        let others = (0..self.copies.len()).filter(|place| *place != self.best);
+        for place in others.chain([self.best]) {
+            let address = &self.copies[place].address;
+            trimaran_client::recover(address, tls.as_ref(), request.clone(), global.within).await?;
+        }
+        let begun = Instant::now();
+        let serves = async {
+            loop {
+                let answers = status::ask(global).await?;
+                let picture = status::Picture::of(&answers, Some(&self.name));
+                if let Some((node, _)) = picture.active(Some(&self.name)) {
+                    return Ok::<_, Failure>(node.to_owned());
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        match tokio::time::timeout(global.within.max(Duration::from_secs(15)), serves).await {
+            Ok(node) => {
+                let (node, ms) = (node?, begun.elapsed().as_millis() as u64);
+                match global.json {
+                    true => say!(
+                        "{}",
+                        json!({ "ok": true, "queue_manager": self.name, "active_node": node, "ms": ms })
+                    ),
+                    false => say!("{} is served by {node} now, after {ms} ms.", self.name),
+                }
+                Ok(())
+            }
+            Err(_) => {
+                let silent = self.silent.len();
+                Err(Failure::Check(format!(
+                    "nobody serves {} yet, with {silent} {} silent; look with `trimaran status`",
+                    self.name,
+                    plural(silent as u64, "voter")
+                )))
+            }
+        }
+    }
+}
+
+/// `promises`: the highest entry each voter ever acknowledged, None where nobody knows. What a majority acknowledged
+/// may have been committed.
+fn loss(promises: &[Option<u64>], best: u64) -> Loss {
+    let mut highest: Vec<u64> = promises.iter().map(|promise| promise.unwrap_or(u64::MAX)).collect();
+    highest.sort_unstable_by(|a, b| b.cmp(a));
+    let majority = promises.len() / 2 + 1;
+    match highest.get(majority - 1) {
+        Some(last) if *last <= best => Loss::Nothing,
+        Some(&u64::MAX) | None => Loss::Entries { first: best + 1, last: None },
+        Some(last) => Loss::Entries { first: best + 1, last: Some(*last) },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_loss_ends_where_the_promises_of_a_majority_end() {
+        // Two acknowledged 12, so it may have been committed; the best has 10.
+        assert_eq!(loss(&[Some(12), Some(12), Some(5)], 10), Loss::Entries { first: 11, last: Some(12) });
+        // One alone acknowledged more: no client was told.
+        assert_eq!(loss(&[Some(12), Some(10), Some(5)], 10), Loss::Nothing);
+        assert_eq!(loss(&[Some(12), Some(10), None], 10), Loss::Entries { first: 11, last: Some(12) });
+        assert_eq!(loss(&[Some(10), None, None], 10), Loss::Entries { first: 11, last: None });
+        assert_eq!(
+            loss(&[Some(10), Some(10), None, None, Some(11)], 10),
+            Loss::Entries { first: 11, last: Some(11) }
+        );
+    }
+}

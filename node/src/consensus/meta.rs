@@ -1,0 +1,80 @@
+//! What a snapshot is of, as it travels between nodes and as the message store keeps it.
+
+use std::collections::BTreeSet;
+
+use trimaran_proto::replica::v1 as wire;
+
+use crate::types::{Index, Membership, NodeId, NodeInfo, QueueManagerId, SnapshotMeta, Term};
+
+pub fn meta_to_wire(meta: &SnapshotMeta) -> wire::SnapshotMeta {
+    let ids = |nodes: &BTreeSet<NodeId>| nodes.iter().map(|node| node.0).collect();
+    let membership = &meta.membership;
+    let node = |(id, info): (&NodeId, &NodeInfo)| wire::NodeInfo {
+        id: id.0,
+        name: info.name.clone(),
+        peer_address: info.peer_address.clone(),
+        client_address: info.client_address.clone(),
+    };
+    wire::SnapshotMeta {
+        queue_manager: meta.queue_manager.0,
+        index: meta.index.0,
+        term: meta.term.0,
+        membership: Some(wire::Membership {
+            voters: ids(&membership.voters),
+            voters_outgoing: ids(&membership.voters_outgoing),
+            learners: ids(&membership.learners),
+            learners_next: ids(&membership.learners_next),
+            auto_leave: membership.auto_leave,
+            nodes: membership.nodes.iter().map(node).collect(),
+            removed: ids(&membership.removed),
+        }),
+    }
+}
+
+/// None when it does not say who has part in the group.
+pub fn meta_from_wire(meta: wire::SnapshotMeta) -> Option<SnapshotMeta> {
+    let ids = |nodes: Vec<u64>| nodes.into_iter().map(NodeId).collect();
+    let membership = meta.membership?;
+    let node = |node: wire::NodeInfo| {
+        let info = NodeInfo {
+            name: node.name,
+            peer_address: node.peer_address,
+            client_address: node.client_address,
+        };
+        (NodeId(node.id), info)
+    };
+    Some(SnapshotMeta {
+        queue_manager: QueueManagerId(meta.queue_manager),
+        index: Index(meta.index),
+        term: Term(meta.term),
+        membership: Membership {
+            voters: ids(membership.voters),
+            voters_outgoing: ids(membership.voters_outgoing),
+            learners: ids(membership.learners),
+            learners_next: ids(membership.learners_next),
+            auto_leave: membership.auto_leave,
+            nodes: membership.nodes.into_iter().map(node).collect(),
+            removed: ids(membership.removed),
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_meta_of_a_snapshot_survives_the_wire() {
+        let info = NodeInfo { name: "a".into(), peer_address: "h:1".into(), client_address: "h:2".into() };
+        let membership = Membership {
+            voters: [NodeId(1), NodeId(2)].into(),
+            learners: [NodeId(3)].into(),
+            nodes: [(NodeId(1), info)].into(),
+            removed: [NodeId(9)].into(),
+            ..Membership::default()
+        };
+        let meta =
+            SnapshotMeta { queue_manager: QueueManagerId(4), index: Index(7), term: Term(2), membership };
+        assert_eq!(meta_from_wire(meta_to_wire(&meta)), Some(meta));
+    }
+}

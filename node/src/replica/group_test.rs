@@ -1,0 +1,303 @@
+//! A few replicas that hear each other, with nothing lost and disks that never wait: what nodes tell each other.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use trimaran_proto::replica::v1::peer_message::Message as PeerMessage;
+
+use super::*;
+use crate::consensus::{Entry, EntryKind, HardState};
+use crate::mqi::{Admin, Call, MembershipRequest, RecoverRequest};
+use crate::types::{Index, Membership, NodeInfo, Reason, SnapshotMeta, Term};
+
+const OPERATOR: SessionId = SessionId(1);
+
+struct Member {
+    replica: Replica,
+    events: Vec<Event>,
+    role: RoleView,
+    removed: u32,
+    answers: Vec<Completion>,
+}
+
+struct Group {
+    members: BTreeMap<u64, Member>,
+    now: Now,
+    /// A message between two members that does not arrive.
+    lost: fn(u64, &PeerMessage) -> bool,
+}
+
+fn member(id: u64, voters: &[u64], recovering: bool) -> Member {
+    member_with(id, voters, recovering, 1)
+}
+
+/// A node whose log, of term 2, ends at this index.
+fn member_with(id: u64, voters: &[u64], recovering: bool, last: u64) -> Member {
+    let name = ObjectName::new("QM1").unwrap();
+    let consensus = consensus::Options { node: NodeId(id), ..consensus::Options::default() };
+    let place = |id: &u64| (NodeId(*id), NodeInfo { name: id.to_string(), ..NodeInfo::default() });
+    let membership = Membership {
+        voters: voters.iter().copied().map(NodeId).collect(),
+        nodes: voters.iter().map(place).collect(),
+        ..Membership::default()
+    };
+    let snapshot =
+        SnapshotMeta { queue_manager: QueueManagerId(1), index: Index(1), term: Term(1), membership };
+    let entry = |index| Entry {
+        kind: EntryKind::Normal,
+        term: Term(2),
+        index: Index(index),
+        data: Bytes::new(),
+        crc: 0,
+    };
+    let hard_state = match last {
+        1 => HardState::default(),
+        _ => HardState { term: Term(2), vote: Some(NodeId(1)), commit: Index(2) },
+    };
+    let entries = (2..=last).map(entry).collect();
+    let recovered = Recovered {
+        hard_state,
+        snapshot,
+        entries,
+        recovering,
+        since_start: Duration::ZERO,
+        acknowledged: Index(20),
+    };
+    let options =
+        Options { window_bytes: usize::MAX, ..Options::new(QueueManagerId(1), name.clone(), consensus) };
+    let replica = Replica::new(options, recovered, QueueManager::new(QueueManagerId(1), name), 41 * id);
+    let role = RoleView::NotServing { term: Term(0), leader: None, recovering };
+    Member { replica, events: Vec::new(), role, removed: 0, answers: Vec::new() }
+}
+
+impl Group {
+    /// Voters 1 to `count`, all new, connected, one of them serving.
+    fn new(count: u64) -> Group {
+        let voters: Vec<u64> = (1..=count).collect();
+        let now = Now { instant: Instant(1), wall: WallTime(1_000_000) };
+        let mut group = Group { members: BTreeMap::new(), now, lost: |_, _| false };
+        for id in &voters {
+            group.join(*id, &voters);
+        }
+        group.pass(Duration::from_secs(5));
+        assert!(group.leader().is_some(), "somebody serves");
+        group
+    }
+
+    /// A node with empty disks whose cluster file knows these voters.
+    fn join(&mut self, id: u64, voters: &[u64]) {
+        self.connect(id, member(id, voters, true));
+    }
+
+    fn connect(&mut self, id: u64, member: Member) {
+        self.members.insert(id, member);
+        for other in self.members.keys().copied().filter(|other| *other != id).collect::<Vec<_>>() {
+            self.tell(id, Event::PeerConnected { node: NodeId(other) });
+            self.tell(other, Event::PeerConnected { node: NodeId(id) });
+        }
+    }
+
+    fn leader(&self) -> Option<u64> {
+        self.members.iter().find(|(_, member)| member.role.is_serving()).map(|(id, _)| *id)
+    }
+
+    fn tell(&mut self, id: u64, event: Event) {
+        self.members.get_mut(&id).expect("it is a member").events.push(event);
+    }
+
+    fn pass(&mut self, time: Duration) {
+        let until = self.now.instant + time;
+        while self.now.instant < until {
+            self.now.instant = self.now.instant + Duration::from_millis(10);
+            self.now.wall.0 += 10;
+            self.turn();
+        }
+    }
+
+    /// A turn of everybody, and what follows from it at once.
+    fn turn(&mut self) {
+        for _ in 0..50 {
+            let mut sent: Vec<(u64, u64, PeerMessage)> = Vec::new();
+            for (id, member) in &mut self.members {
+                member.replica.begin_turn(self.now);
+                member.events.drain(..).for_each(|event| member.replica.handle(event));
+                let mut actions = Vec::new();
+                member.replica.end_turn(&mut actions);
+                for action in actions {
+                    match action {
+                        Action::Persist(write) => {
+                            member.events.push(Event::LogPersisted { write: write.number })
+                        }
+                        Action::Send { to, message } => sent.push((*id, to.0, message)),
+                        Action::PublishRole(role) => member.role = role,
+                        Action::Removed => member.removed += 1,
+                        Action::Complete { completion, .. } => member.answers.push(completion),
+                        _ => {}
+                    }
+                }
+            }
+            for (from, to, message) in sent {
+                if !(self.lost)(from, &message)
+                    && let Some(member) = self.members.get_mut(&to)
+                {
+                    member.events.push(Event::Peer { from: NodeId(from), message });
+                }
+            }
+            if self.members.values().all(|member| member.events.is_empty()) {
+                return;
+            }
+        }
+        panic!("they never come to rest");
+    }
+
+    /// Asks the leader, and gives its answers after that time.
+    fn ask(&mut self, request: MembershipRequest, time: Duration) -> Vec<Completion> {
+        let leader = self.leader().expect("somebody serves");
+        self.ask_node(leader, Admin::ChangeMembership(request));
+        self.pass(time);
+        self.answers(leader)
+    }
+
+    fn ask_node(&mut self, id: u64, call: Admin) {
+        let identity = Identity { user: "joe".into() };
+        self.tell(id, Event::SessionOpened { session: OPERATOR, identity, application: String::new() });
+        self.tell(id, Event::Call { session: OPERATOR, token: Token(1), call: Call::Admin(call) });
+    }
+
+    fn answers(&mut self, id: u64) -> Vec<Completion> {
+        let mut answers = std::mem::take(&mut self.members.get_mut(&id).expect("it is a member").answers);
+        answers.retain(|completion| !matches!(completion.data, crate::mqi::Data::Progress { .. }));
+        answers
+    }
+
+    fn membership(&self, id: u64) -> &Membership {
+        self.members[&id].replica.consensus.membership()
+    }
+}
+
+fn is_all_clear(_: u64, message: &PeerMessage) -> bool {
+    matches!(message, PeerMessage::Greeting(greeting) if !greeting.recovering)
+}
+
+#[test]
+fn the_operator_is_answered_when_the_new_node_may_vote_and_everybody_knows_the_new_members() {
+    let mut group = Group::new(3);
+    let leader = group.leader().unwrap();
+    let old = (1..=3).find(|id| *id != leader).unwrap();
+    group.members.remove(&old);
+    group.join(4, &[1, 2, 3]);
+    // It may vote, and cannot say so.
+    group.lost = |from, message| from == 4 && is_all_clear(from, message);
+    let info = NodeInfo { name: "4".into(), ..NodeInfo::default() };
+    let request = MembershipRequest::Replace { old: NodeId(old), node: NodeId(4), info };
+    assert_eq!(group.ask(request, Duration::from_secs(10)), []);
+    assert!(group.membership(leader).learners.contains(&NodeId(4)), "it learns, and is no voter yet");
+    group.lost = |_, _| false;
+    for _ in 0..200 {
+        group.pass(Duration::from_millis(10));
+        let answers = group.answers(leader);
+        if answers.is_empty() {
+            continue;
+        }
+        assert_eq!(answers[0].reason, Reason::None, "{answers:?}");
+        for id in group.members.keys() {
+            assert!(group.membership(*id).voters.contains(&NodeId(4)), "node {id} knows the new voter");
+            assert!(group.membership(*id).voters_outgoing.is_empty(), "node {id} left the old configuration");
+        }
+        assert!(!group.members[&4].replica.consensus().is_recovering());
+        // So nobody has to wait when the leader dies right then.
+        group.members.remove(&leader);
+        let survivors: Vec<u64> = group.members.keys().copied().collect();
+        survivors.iter().for_each(|id| group.tell(*id, Event::PeerGone { node: NodeId(leader) }));
+        group.pass(Duration::from_secs(1));
+        assert!(group.leader().is_some(), "two of three go on");
+        return;
+    }
+    panic!("the operator is never answered");
+}
+
+#[test]
+fn two_nodes_that_recover_do_not_greet_each_other_for_ever() {
+    let mut group = Group { members: BTreeMap::new(), now: Now::default(), lost: |_, _| false };
+    group.join(1, &[1, 2, 3]);
+    group.join(2, &[1, 2, 3]);
+    group.pass(Duration::from_secs(3));
+    assert!(group.members.values().all(|member| member.replica.consensus().is_recovering()));
+}
+
+#[test]
+fn when_all_stop_at_once_nobody_waits_for_a_successor() {
+    let mut group = Group::new(3);
+    for id in 1..=3 {
+        group.tell(id, Event::Drain);
+    }
+    group.pass(Duration::from_millis(200));
+    assert!(group.members.values().all(|member| !member.role.leads()), "nobody leads any more");
+    group.pass(Duration::from_secs(20));
+    assert_eq!(group.leader(), None, "and nobody takes over");
+
+    let mut alone = Group::new(1);
+    alone.tell(1, Event::Drain);
+    alone.pass(Duration::from_millis(50));
+    assert_eq!(alone.leader(), None);
+}
+
+#[test]
+fn a_leader_that_stops_hands_over_to_one_that_stays() {
+    let mut group = Group::new(3);
+    let leader = group.leader().unwrap();
+    let others: Vec<u64> = (1..=3).filter(|id| *id != leader).collect();
+    group.tell(others[0], Event::Drain);
+    group.pass(Duration::from_millis(50));
+    group.tell(leader, Event::Drain);
+    group.pass(Duration::from_millis(500));
+    assert_eq!(group.leader(), Some(others[1]));
+}
+
+#[test]
+fn a_removed_node_that_was_away_learns_of_it_and_says_it_once() {
+    let mut group = Group::new(4);
+    let leader = group.leader().unwrap();
+    let old = (1..=4).find(|id| *id != leader).unwrap();
+    let away = group.members.remove(&old).unwrap();
+    let answers = group.ask(MembershipRequest::Remove { node: NodeId(old) }, Duration::from_secs(5));
+    assert_eq!(answers.iter().map(|answer| answer.reason).collect::<Vec<_>>(), [Reason::None]);
+    group.members.insert(old, away);
+    for other in group.members.keys().copied().filter(|id| *id != old).collect::<Vec<_>>() {
+        group.tell(old, Event::PeerLost { node: NodeId(other) });
+        group.tell(old, Event::PeerConnected { node: NodeId(other) });
+    }
+    group.pass(Duration::from_secs(20));
+    assert_eq!((&group.members[&old].role, group.members[&old].removed), (&RoleView::Removed, 1));
+    assert_eq!(group.leader(), Some(leader), "it does not disturb the others");
+}
+
+#[test]
+fn when_most_logs_are_damaged_they_go_on_with_the_best_only_after_somebody_said_so() {
+    let mut group = Group { members: BTreeMap::new(), now: Now::default(), lost: |_, _| false };
+    let voters = [1, 2, 3];
+    // The third is whole, and was behind when the others were damaged.
+    for (id, recovering, last) in [(1, true, 7), (2, true, 10), (3, false, 5)] {
+        group.connect(id, member_with(id, &voters, recovering, last));
+    }
+    group.pass(Duration::from_secs(20));
+    assert_eq!(group.leader(), None, "two of three may not vote");
+
+    let ask = |group: &mut Group, id: u64, from: u64, last: u64| {
+        let last = (Term(2), Index(last));
+        group.ask_node(id, Admin::Recover(RecoverRequest { from: NodeId(from), last, term: Term(4) }));
+        group.turn();
+        group.answers(id)[0].reason
+    };
+    assert_eq!(ask(&mut group, 2, 1, 7), Reason::OptionsError, "the second has more than the first");
+    assert_eq!(ask(&mut group, 2, 2, 9), Reason::OptionsError, "and more than somebody believed");
+    assert_eq!([1, 3, 2].map(|id| ask(&mut group, id, 2, 10)), [Reason::None; 3]);
+    group.pass(Duration::from_secs(5));
+    assert_eq!(group.leader(), Some(2));
+    for (id, member) in &group.members {
+        assert!(!member.replica.consensus().is_recovering(), "node {id} has what there is");
+        assert!(member.replica.consensus().commit_index() > Index(10));
+    }
+    assert_eq!(ask(&mut group, 1, 2, 10), Reason::OptionsError, "somebody leads");
+}
