@@ -1,8 +1,8 @@
 //! Stories of real processes: nodes are killed, stopped, replaced, damaged and filled up, and nothing that was promised is
 //! lost. Run with `--test-threads=1`; the programs must be built (`cargo build --workspace --bins`).
 //!
-//! How much is done can be set: `TRIMARAN_KILLS`, `TRIMARAN_PASS_BYTES`, `TRIMARAN_DAMAGES`, `TRIMARAN_DAMAGED_STARTS`,
-//! `TRIMARAN_QUEUED`, `TRIMARAN_SEED`; `TRIMARAN_PROGRAMS` names a directory with other programs, optimised ones for
+//! How much is done can be set: `TRIMARAN_KILLS`, `TRIMARAN_PASS_BYTES`, `TRIMARAN_DAMAGES`, `TRIMARAN_STORE_DAMAGES`,
+//! `TRIMARAN_DAMAGED_STARTS`, `TRIMARAN_QUEUED`, `TRIMARAN_SEED`; `TRIMARAN_PROGRAMS` names a directory with other programs, optimised ones for
 //! example.
 
 use std::fs;
@@ -290,6 +290,201 @@ async fn nodes_are_replaced_added_and_removed_under_load() {
     load.ledger.balance().assert_even();
 }
 
+// ---- what operators do ----
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_was_removed_while_it_was_away_says_so_and_is_quiet() {
+    let mut cluster = Cluster::start(Plan { joining: 1, ..Plan::default() });
+    let connection = cluster.connect().await;
+    create(&connection, QUEUE).await;
+    connection.queue(QUEUE).put("one").await.expect("a node serves");
+    let old = (cluster.wait_serving(seconds(30)) + 1) % 3;
+    let name = cluster.nodes[old].name.clone();
+    cluster.kill(old);
+    let connect = cluster.addresses().join(",");
+    cluster.start_node(3);
+    let (peer, client) = (cluster.nodes[3].peer.clone(), cluster.nodes[3].client.clone());
+    let replace = [
+        "--connect",
+        &connect,
+        "node",
+        "replace",
+        &name,
+        "d",
+        "--id",
+        "4",
+        "--peer",
+        &peer,
+        "--client",
+        &client,
+    ];
+    let output = run_program("trimaran", &replace, "");
+    assert!(output.status.success(), "{}", text(&output));
+
+    cluster.start_node(old);
+    let begun = Instant::now();
+    let removed = |cluster: &Cluster| {
+        let (code, body) = http_get(&cluster.nodes[old].http, "/health/ready").unwrap_or_default();
+        code == 503 && body.contains("\"removed\"")
+    };
+    while !removed(&cluster) {
+        assert!(begun.elapsed() < seconds(20), "it does not learn that it was removed");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let client = cluster.nodes[old].client.clone();
+    // Two looks of the notices, ten of a candidate's patience.
+    tokio::time::sleep(seconds(5)).await;
+    let said = text(&run_program("trimaran", &["--connect", &client, "--json", "status"], ""));
+    assert!(said.contains("was removed from queue manager"), "{said}");
+    let log = cluster.log_since_start(old);
+    let warnings: Vec<&str> = log.lines().filter(|line| line.contains("WARN")).collect();
+    assert!(warnings.len() == 1 && warnings[0].contains("was removed"), "{warnings:#?}");
+    tokio::time::sleep(seconds(3)).await;
+    assert_eq!(cluster.log_since_start(old), log, "it goes on talking");
+
+    // Who knows only the removed node finds the others through it, as long as there are any.
+    let through = ["--connect", &client, "--within", "5s", "browse", QUEUE];
+    let found = run_program("trimaran", &through, "");
+    assert!(found.status.success() && text(&found).contains("one"), "{}", text(&found));
+    (0..4).filter(|node| *node != old).for_each(|node| cluster.kill(node));
+    let lost = run_program("trimaran", &["--connect", &client, "--within", "2s", "browse", QUEUE], "");
+    assert_eq!(lost.status.code(), Some(4), "{}", text(&lost));
+    assert!(text(&lost).contains("was removed from queue manager"), "{}", text(&lost));
+}
+
+#[test]
+fn nodes_that_stop_together_do_not_wait_for_each_other() {
+    for nodes in [3, 1] {
+        let mut cluster = Cluster::start(Plan { nodes, ..Plan::default() });
+        (0..nodes).for_each(|node| cluster.signal(node, libc::SIGTERM));
+        for node in 0..nodes {
+            let exit = cluster.wait_exit(node, seconds(20)).expect("it stops");
+            assert!(exit.status.success(), "{exit:?}");
+            assert!(!exit.log.contains("nobody took over in time"), "{}", exit.log);
+        }
+    }
+}
+
+/// The end of the newest file of a stopped node's log is lost, so many bytes of it.
+fn cut_log(directory: &Path, bytes: u64) {
+    let mut files = faults::used_bytes(&directory.join("log/engine")).expect("the log can be read");
+    files.retain(|(file, used)| file.extension().is_some_and(|kind| kind == "raftlog") && *used > bytes);
+    let (file, used) = files.pop().expect("there is a file with so much in it");
+    let file = fs::OpenOptions::new().write(true).open(file).expect("it can be opened");
+    file.set_len(used - bytes).expect("it can be cut");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_every_log_damaged_an_operator_goes_on_with_the_best() {
+    let (mut cluster, truth) = a_cluster_with_history().await;
+    for node in 0..3 {
+        cluster.kill(node);
+    }
+    for (node, bytes) in [(0, 300_000), (1, 100_000), (2, 200_000)] {
+        cut_log(&cluster.node_directory(node), bytes);
+        cluster.start_node(node);
+    }
+    let connect = cluster.addresses().join(",");
+    let recover = |arguments: &[&str]| {
+        let output = run_program(
+            "trimaran",
+            &[&["--connect", &connect, "recover", "--from-best"], arguments].concat(),
+            "",
+        );
+        (output.status.success(), text(&output))
+    };
+    let begun = Instant::now();
+    let (done, said) = loop {
+        let (done, said) = recover(&[]);
+        if said.matches("its log is damaged").count() == 3 {
+            break (done, said);
+        }
+        assert!(begun.elapsed() < seconds(30) && !done, "{said}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    };
+    println!("{said}");
+    assert!(!done && said.contains("LOST, if they were committed: entries"), "{said}");
+    assert!(said.contains("To go on with what b has") && said.contains("--confirm"), "{said}");
+    assert_eq!(cluster.serving(), None, "nobody decides this but a person");
+    let (done, said) = recover(&["--confirm", "another.queue.manager"]);
+    assert!(!done && said.contains("nothing was done"), "{said}");
+    let (done, said) = recover(&["--confirm", QUEUE_MANAGER]);
+    assert!(done && said.contains("is served by b now"), "{said}");
+
+    cluster.wait_all_in_sync(seconds(30)).await;
+    let connection = cluster.connect().await;
+    let numbers = browse_numbers(&connection.queue(QUEUE)).await;
+    println!("{} of {} messages are left", numbers.len(), truth.len());
+    assert!(numbers.len() < truth.len() && numbers == truth[..numbers.len()], "what is left is a beginning");
+    put_numbers(&connection.queue(QUEUE), 5000, 5010, 100).await;
+    let (done, said) = recover(&["--confirm", QUEUE_MANAGER]);
+    assert!(done && said.contains("nothing has to be given up"), "{said}");
+    // It stays so.
+    for node in 0..3 {
+        cluster.kill(node);
+        cluster.start_node(node);
+    }
+    cluster.wait_serving(seconds(30));
+    assert_eq!(browse_numbers(&connection.queue(QUEUE)).await.len(), numbers.len() + 10);
+}
+
+#[test]
+fn systemd_hears_when_a_node_is_ready_alive_and_stopping() {
+    let unit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../node/systemd/trimaran-node.service");
+    let unit = fs::read_to_string(unit).expect("the unit is part of the project");
+    let value = |key: &str| unit.lines().find_map(|line| line.strip_prefix(key)).map(str::to_owned);
+    assert_eq!(value("Type=").as_deref(), Some("notify"));
+    let watchdog: u64 =
+        value("WatchdogSec=").and_then(|text| text.parse().ok()).expect("a number of seconds");
+    assert!(value("ExecStart=").is_some_and(|line| line.ends_with("/trimaran-node run")));
+
+    let place = tempfile::tempdir().expect("a directory in /tmp");
+    let path = place.path().join("notify");
+    let socket = std::os::unix::net::UnixDatagram::bind(&path).expect("a socket can be made");
+    socket.set_read_timeout(Some(seconds(watchdog))).expect("a socket can be told to wait");
+    let heard = || {
+        let mut bytes = [0; 4096];
+        let length = socket.recv(&mut bytes).expect("the node says something in time");
+        String::from_utf8_lossy(&bytes[..length]).into_owned()
+    };
+    let environment = [
+        ("NOTIFY_SOCKET", path.display().to_string()),
+        ("WATCHDOG_USEC", (watchdog * 1_000_000).to_string()),
+    ];
+    let mut cluster = Cluster::prepare(Plan {
+        nodes: 3,
+        environment: environment.map(|(key, value)| (key.to_owned(), value)).into(),
+        ..Plan::default()
+    });
+    cluster.start_node(0);
+    assert_eq!(heard().trim(), "READY=1");
+    // It says nothing else before it is alive for a while, whether it has peers or not.
+    assert_eq!(heard().trim(), "WATCHDOG=1");
+    // One whose minds have no turns is as good as dead; so is one that is stopped.
+    cluster.signal(0, libc::SIGTERM);
+    let said = std::iter::repeat_with(heard).find(|said| !said.starts_with("WATCHDOG=1")).unwrap_or_default();
+    assert!(said.starts_with("STOPPING=1"), "{said}");
+    let exit = cluster.wait_exit(0, seconds(20)).expect("it stops");
+    assert!(exit.status.success(), "{exit:?}");
+}
+
+#[test]
+fn a_second_signal_ends_a_node_that_takes_its_time_to_stop() {
+    let mut cluster =
+        Cluster::start(Plan { settings: settings(&["timing.stop_ms=60000"]), ..Plan::default() });
+    let leader = cluster.wait_serving(seconds(30));
+    // Nobody can take over, and nobody says so.
+    (0..3).filter(|node| *node != leader).for_each(|node| cluster.signal(node, libc::SIGSTOP));
+    cluster.signal(leader, libc::SIGTERM);
+    while !cluster.log_since_start(leader).contains("told to stop") {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    cluster.signal(leader, libc::SIGTERM);
+    let exit = cluster.wait_exit(leader, seconds(10)).expect("it ends");
+    assert_eq!(exit.status.code(), Some(17), "{exit:?}");
+    (0..3).filter(|node| *node != leader).for_each(|node| cluster.signal(node, libc::SIGCONT));
+}
+
 // ---- damaged files ----
 
 /// A cluster with messages in the log, in the message store and in both, and the truth about them.
@@ -338,18 +533,30 @@ async fn a_thousand_damages_are_repaired_or_refused_and_none_is_silent() {
     println!("the node's files: {} rows in the store, {} entries in the log", truth.rows(), truth.entries());
     assert!(truth.rows() > 1000 && truth.entries() > 10, "there is something to damage");
 
-    let damages = amount("TRIMARAN_DAMAGES", 1000_u64);
+    for (part, damages) in
+        [("", amount("TRIMARAN_DAMAGES", 1000_u64)), ("data", amount("TRIMARAN_STORE_DAMAGES", 200_u64))]
+    {
+        let what = if part.is_empty() { "log and store" } else { "store" };
+        println!(
+            "{what}, with the node's own recovery: {}",
+            hurt(&truth, part, damages, work.path(), &mut chance)
+        );
+    }
+}
+
+/// Damages copies of a stopped node's files one at a time. None may be silent, and some must hurt.
+fn hurt(truth: &Truth, part: &str, damages: u64, work: &Path, chance: &mut Chance) -> Tally {
     let chances = [Chance::new(chance.next()), Chance::new(chance.next())];
     let tally = std::thread::scope(|scope| {
         let workers: Vec<_> = chances
             .into_iter()
             .enumerate()
             .map(|(worker, mut chance)| {
-                let (truth, scratch) = (&truth, work.path().join(worker.to_string()));
+                let scratch = work.join(worker.to_string());
                 scope.spawn(move || {
                     let mut tally = Tally::default();
                     for _ in 0..damages / 2 {
-                        let (damage, verdict) = truth.try_one(&scratch, &mut chance);
+                        let (damage, verdict) = truth.try_one(&scratch, part, &mut chance);
                         tally.count(&[damage], &verdict);
                     }
                     tally
@@ -362,12 +569,12 @@ async fn a_thousand_damages_are_repaired_or_refused_and_none_is_silent() {
         }
         all
     });
-    println!("in this process, with the node's own recovery: {tally}");
     assert!(tally.silent.is_empty(), "{}", tally.silent.join("\n"));
     assert!(
         tally.repaired + tally.refused > damages / 10,
         "the damage must hurt, or nothing is tested: {tally}"
     );
+    tally
 }
 
 /// It ended with a status of its own and a sentence that says where the damage is.
