@@ -101,7 +101,8 @@ impl<F: FileSystem> LogWork<F> {
         match job {
             LogJob::Write(write) => {
                 self.bytes += write.entries.iter().map(stored_bytes).sum::<usize>();
-                match self.newest.iter_mut().find(|(queue_manager, _)| *queue_manager == write.queue_manager) {
+                match self.newest.iter_mut().find(|(queue_manager, _)| *queue_manager == write.queue_manager)
+                {
                     Some((_, number)) => *number = write.number,
                     None => self.newest.push((write.queue_manager, write.number)),
                 }

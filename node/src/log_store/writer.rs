@@ -107,8 +107,15 @@ impl LogThread {
         let writer = {
             let begun = Instant::now();
             let work = LogWork::new(log, options, begun.elapsed());
-            let writing =
-                Writing { work, begun, reads: reads.clone(), persisted, fatal, report, counters: counters.clone() };
+            let writing = Writing {
+                work,
+                begun,
+                reads: reads.clone(),
+                persisted,
+                fatal,
+                report,
+                counters: counters.clone(),
+            };
             thread::Builder::new().name("log".into()).spawn(move || writing.run(jobs_in))?
         };
         let stop = reads.clone();
