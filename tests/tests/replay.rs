@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use trimaran_tests::sim::disk::Depth;
 use trimaran_tests::sim::run::{Knobs, quiet_panics, run};
 
 #[test]
@@ -16,7 +17,8 @@ fn seeds_that_found_a_bug_find_none() {
         let seed: u64 =
             words.next().and_then(|word| word.parse().ok()).unwrap_or_else(|| panic!("no seed: {line}"));
         let ticks = words.next().and_then(|word| word.strip_prefix("ticks=")?.parse().ok()).unwrap_or(2000);
-        let verdict = run(seed, &Knobs { ticks, ..Knobs::default() });
+        let depth = if line.contains(" depth=b ") { Depth::B } else { Depth::A };
+        let verdict = run(seed, &Knobs { depth, ticks, ..Knobs::default() });
         if let Some(violation) = verdict.violation {
             again.push(format!("{line}\n  {}: {}", violation.checker, violation.sentence));
         }

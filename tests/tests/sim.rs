@@ -6,7 +6,7 @@ use std::process::Command;
 use trimaran_node::types::Reason;
 use trimaran_tests::check;
 use trimaran_tests::model::history::{Answer, Fate, History, Operation, What};
-use trimaran_tests::sim::disk::Failure;
+use trimaran_tests::sim::disk::{Depth, Failure};
 use trimaran_tests::sim::run::{Knobs, quiet_panics, run, run_plan};
 use trimaran_tests::sim::world::Plan;
 
@@ -41,6 +41,42 @@ fn a_seed_repeats_to_the_bit_in_one_process_and_in_another() {
         assert!(text.contains(&format!("trace hash {here:016x}")), "seed {seed} in another process: {text}");
     }
     assert_ne!(run(3, &short()).hash, run(4, &short()).hash);
+}
+
+#[test]
+fn over_the_production_stores_too_a_seed_repeats_to_the_bit() {
+    quiet_panics();
+    let knobs = Knobs { depth: Depth::B, ..short() };
+    for seed in [5, 6] {
+        let here = run(seed, &knobs);
+        assert_eq!(here.violation, None, "seed {seed}");
+        assert_eq!(run(seed, &knobs).hash, here.hash, "seed {seed} in this process");
+        let output = Command::new(env!("CARGO_BIN_EXE_sim"))
+            .args(["--depth", "b", "--replay", &seed.to_string(), "--ticks", "300"])
+            .output()
+            .expect("the simulator starts");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let expected = format!("trace hash {:016x}", here.hash);
+        assert!(text.contains(&expected), "seed {seed} in another process: {text}");
+    }
+}
+
+#[test]
+fn the_nth_call_of_the_production_stores_fails_and_no_promise_is_broken() {
+    quiet_panics();
+    let knobs =
+        Knobs { depth: Depth::B, ticks: 60, faults: Vec::new(), programs: Some(3), ..Knobs::default() };
+    let recorded = run_plan(Plan::draw(9, &knobs), &knobs);
+    assert_eq!(recorded.0.violation, None);
+    let calls = recorded.1.nodes[&1].disk.calls_made();
+    assert!(calls > 100, "only {calls} calls");
+    for (place, call) in (1..=calls).step_by((calls as usize / 24).max(1)).enumerate() {
+        let how = Failure::ALL[place % Failure::ALL.len()];
+        let mut plan = Plan::draw(9, &knobs);
+        plan.disk_failure = Some((1, call, how));
+        let (verdict, _) = run_plan(plan, &knobs);
+        assert_eq!(verdict.violation, None, "call {call} of {calls} fails with {how:?}");
+    }
 }
 
 #[test]

@@ -25,7 +25,7 @@ impl Chance {
     }
 }
 
-fn copy(from: &Path, to: &Path) -> Vec<PathBuf> {
+pub(super) fn copy(from: &Path, to: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     fs::create_dir_all(to).unwrap();
     for file in fs::read_dir(from).unwrap() {

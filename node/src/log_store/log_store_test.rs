@@ -238,14 +238,18 @@ fn damage_below_the_store_costs_nothing_and_above_it_only_the_rest() {
     let at = bytes.windows(place.len()).position(|window| window == place).unwrap();
     bytes[at + 10] ^= 4;
     std::fs::write(&newest, &bytes).unwrap();
+    let other = tempfile::tempdir().unwrap();
+    super::damage_test::copy(directory.path(), other.path());
 
-    let mut log = open(directory.path());
+    let mut log = open(other.path());
     let recovered = log.recover(QM, &meta(30, 3)).unwrap();
     assert!(recovered.complete, "{:?}", recovered.sentences);
     assert_eq!(recovered.entries.len(), 20);
-    assert!(matches!(log.read(QM, Index(30), Index(31), 100), Err(LogError::Damaged { .. })));
-    assert_eq!(log.reader().scrub(QM, Index(30), 100).0.len(), 1);
+    // A peer that lags gets a snapshot: the log begins behind the damage.
+    assert!(log.read(QM, Index(30), Index(31), 100).unwrap().is_empty());
+    assert_eq!(log.reader().scrub(QM, Index(30), 100).0.len(), 0);
 
+    let mut log = open(directory.path());
     let recovered = log.recover(QM, &meta(10, 3)).unwrap();
     assert!(!recovered.complete);
     assert_eq!(recovered.entries.last().unwrap().index, Index(29));
@@ -305,6 +309,7 @@ fn a_log_directory_that_cannot_be_used_is_moved_aside() {
 /// The disk of the machine, with a wish list.
 struct FaultyFs {
     sync_fails: Arc<AtomicBool>,
+    read_fails: AtomicBool,
     room: Arc<AtomicU64>,
 }
 
@@ -341,6 +346,9 @@ impl FileSystem for FaultyFs {
         DefaultFileSystem.rename(from, to)
     }
     fn new_reader(&self, handle: Arc<Self::Handle>) -> io::Result<Self::Reader> {
+        if self.read_fails.load(Ordering::SeqCst) {
+            return Err(io::Error::from_raw_os_error(libc::EIO));
+        }
         DefaultFileSystem.new_reader(handle.inner.clone())
     }
     fn new_writer(&self, handle: Arc<Self::Handle>) -> io::Result<Self::Writer> {
@@ -402,7 +410,9 @@ impl WriteExt for Faulty<RealFile> {
 
 fn faulty() -> (Arc<FaultyFs>, Arc<AtomicBool>, Arc<AtomicU64>) {
     let (sync_fails, room) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(1 << 40)));
-    (Arc::new(FaultyFs { sync_fails: sync_fails.clone(), room: room.clone() }), sync_fails, room)
+    let fs =
+        FaultyFs { sync_fails: sync_fails.clone(), read_fails: AtomicBool::new(false), room: room.clone() };
+    (Arc::new(fs), sync_fails, room)
 }
 
 #[test]
@@ -449,6 +459,178 @@ fn a_failed_sync_is_an_error_for_ever() {
         matches!(log.write_batch(&mut writes), Err(LogError::Sync { .. })),
         "the next sync proves nothing"
     );
+}
+
+/// Purged files keep their names until they are used again: a killed process leaves them, some of them deleted.
+#[test]
+fn files_that_a_purge_gave_back_do_not_stand_in_the_way_of_those_after_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut log = open(directory.path());
+    log.recover(QM, &meta(1, 1)).unwrap();
+    log.caught_up(QM).unwrap();
+    let mut had_holes = 0;
+    for index in 2..=300 {
+        log.write_batch(&mut vec![write(index, 3, vec![entry(index, 3, 20_000)])]).unwrap();
+        log.write_mark(true).unwrap();
+        if index % 60 == 0 {
+            log.truncate(QM, Index(index - 10)).unwrap();
+            log.purge().unwrap();
+        }
+        if index % 9 == 0 {
+            let killed = tempfile::tempdir().unwrap();
+            super::damage_test::copy(directory.path(), killed.path());
+            let files = super::files::files_of(&killed.path().join("engine"), ".raftlog").unwrap();
+            had_holes += u64::from(files.windows(2).any(|pair| pair[0].0 + 1 != pair[1].0));
+            let recovered = open(killed.path()).recover(QM, &meta(index - 5, 3)).unwrap();
+            assert!(recovered.complete, "at {index}: {:?}", recovered.sentences);
+            assert_eq!(recovered.entries.len(), 5, "at {index}");
+            assert!(recovered.sentences.is_empty(), "at {index}: {:?}", recovered.sentences);
+        }
+    }
+    assert!(had_holes > 0, "no purge left a hole");
+}
+
+#[test]
+fn a_damaged_entry_that_nobody_needs_does_not_end_every_purge() {
+    let directory = tempfile::tempdir().unwrap();
+    filled(directory.path(), 20, 1000);
+    let file = newest_file(directory.path());
+    let mut bytes = std::fs::read(&file).unwrap();
+    let one = entry(5, 3, 1000).data;
+    let at = bytes.windows(one.len()).position(|window| window == one).expect("it is not compressed");
+    bytes[at + 7] ^= 4;
+    std::fs::write(&file, bytes).unwrap();
+
+    let other = QueueManagerId(8);
+    let mut log = open(directory.path());
+    let recovered = log.recover(QM, &meta(10, 3)).unwrap();
+    assert_eq!(recovered.entries.len(), 10);
+    log.recover(other, &SnapshotMeta { queue_manager: other, ..meta(1, 1) }).unwrap();
+    for index in 2..=100 {
+        let entries = vec![entry(index, 3, 10_000)];
+        log.write_batch(&mut vec![LogWrite { queue_manager: other, ..write(index, 3, entries) }]).unwrap();
+    }
+    log.truncate(other, Index(99)).unwrap();
+    log.purge().unwrap();
+    assert_eq!(log.read(QM, Index(11), Index(21), 1 << 20).unwrap().len(), 10);
+}
+
+/// The engine does not sync the header of a file it has nothing to write to yet.
+#[test]
+fn a_file_that_lost_its_header_in_a_power_cut_is_begun_again_as_it_was() {
+    let directory = tempfile::tempdir().unwrap();
+    filled(directory.path(), 20, 1000);
+    let rewrite =
+        super::files::files_of(&directory.path().join("engine"), ".rewrite").unwrap().pop().unwrap().1;
+    std::fs::write(&rewrite, b"").unwrap();
+
+    let other = QueueManagerId(8);
+    let mut log = open(directory.path());
+    log.recover(QM, &meta(1, 1)).unwrap();
+    log.recover(other, &SnapshotMeta { queue_manager: other, ..meta(1, 1) }).unwrap();
+    for index in 2..=100 {
+        let entries = vec![entry(index, 3, 10_000)];
+        log.write_batch(&mut vec![LogWrite { queue_manager: other, ..write(index, 3, entries) }]).unwrap();
+    }
+    log.truncate(other, Index(99)).unwrap();
+    log.purge().unwrap();
+    log.write_mark(true).unwrap();
+    assert!(std::fs::metadata(&rewrite).unwrap().len() > 19_000, "its entries were moved there");
+    drop(log);
+    let recovered = open(directory.path()).recover(QM, &meta(1, 1)).unwrap();
+    assert!(recovered.complete, "{:?}", recovered.sentences);
+    assert_eq!(recovered.entries.len(), 19);
+}
+
+/// A process that was killed between write and sync leaves entries that can be read and are not on the device.
+#[test]
+fn what_an_open_reads_it_brings_to_the_device() {
+    let directory = tempfile::tempdir().unwrap();
+    filled(directory.path(), 20, 1000);
+    let (fs, sync_fails, room) = faulty();
+    let before = room.load(Ordering::SeqCst);
+    drop(RaftEngineLog::open_with(LogOptions::small(directory.path()), fs.clone()).unwrap());
+    let written = before - room.load(Ordering::SeqCst);
+    assert!(written > 19 * 1000, "only {written} bytes were written again");
+    sync_fails.store(true, Ordering::SeqCst);
+    let opened = RaftEngineLog::open_with(LogOptions::small(directory.path()), fs);
+    assert!(matches!(opened.err(), Some(LogError::Sync { .. })));
+    let recovered = open(directory.path()).recover(QM, &meta(1, 1)).unwrap();
+    assert_eq!(recovered.entries.len(), 19);
+    assert!(recovered.complete, "{:?}", recovered.sentences);
+}
+
+#[test]
+fn a_device_that_does_not_answer_is_no_reason_to_give_the_log_up() {
+    let directory = tempfile::tempdir().unwrap();
+    filled(directory.path(), 20, 1000);
+    let (fs, _, _) = faulty();
+    fs.read_fails.store(true, Ordering::SeqCst);
+    let opened = RaftEngineLog::open_with(LogOptions::small(directory.path()), fs.clone());
+    assert!(opened.is_err());
+    fs.read_fails.store(false, Ordering::SeqCst);
+    let mut log = RaftEngineLog::open_with(LogOptions::small(directory.path()), fs).unwrap();
+    let recovered = log.recover(QM, &meta(1, 1)).unwrap();
+    assert_eq!(recovered.entries.len(), 19);
+    assert!(recovered.complete, "{:?}", recovered.sentences);
+    assert!(!directory.path().join("engine.damaged-1").exists());
+}
+
+#[test]
+fn the_mark_is_synced_also_when_nobody_else_has_time_for_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let (fs, sync_fails, _) = faulty();
+    let mut log = RaftEngineLog::open_with(LogOptions::small(directory.path()), fs).unwrap();
+    log.recover(QM, &meta(1, 1)).unwrap();
+    log.write_batch(&mut vec![write(1, 3, vec![entry(2, 3, 10)])]).unwrap();
+    log.write_mark(true).unwrap();
+    let (said, heard) = crossbeam_channel::bounded(1);
+    let thread = LogThread::start(
+        log,
+        vec![QM],
+        LogThreadOptions::default(),
+        Box::new(|_, _| {}),
+        Arc::new(move |error| drop(said.try_send(error))),
+        Arc::new(|_| {}),
+    )
+    .unwrap();
+    let handle = thread.handle();
+    // The reading thread is stuck with the first answer, and its queue is full.
+    let (go_on, stuck) = crossbeam_channel::bounded::<()>(0);
+    handle.read(
+        QM,
+        Index(2),
+        Index(3),
+        1,
+        Box::new(move |_| {
+            let _ = stuck.recv();
+        }),
+    );
+    let (refused, refusal) = crossbeam_channel::bounded(1);
+    while refusal.is_empty() {
+        let refused = refused.clone();
+        handle.read(
+            QM,
+            Index(2),
+            Index(3),
+            1,
+            Box::new(move |entries| {
+                if entries.is_empty() {
+                    let _ = refused.try_send(());
+                }
+            }),
+        );
+    }
+    // Its commit index is news for the mark only.
+    sync_fails.store(true, Ordering::SeqCst);
+    let mut news = write(2, 3, vec![]);
+    news.hard_state = Some(HardState { term: Term(3), vote: Some(NodeId(2)), commit: Index(2) });
+    news.sync = false;
+    handle.write(news);
+    let error = heard.recv_timeout(Duration::from_secs(20)).expect("the sync of the mark was tried");
+    assert!(matches!(error, LogError::Mark { .. }), "{error}");
+    drop(go_on);
+    thread.stop();
 }
 
 #[test]

@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use raft_engine::env::{FileSystem, Handle, Permission};
 
+use super::LogError;
 use super::fs::read_file;
 use crate::consensus::HardState;
 use crate::types::{Index, NodeId, QueueManagerId, Term};
@@ -217,7 +218,7 @@ impl<F: FileSystem> MarkFile<F> {
     /// Hands the sync of all that was written to somebody else.
     pub(super) fn sync_elsewhere(&mut self) -> MarkSync<F> {
         self.unsynced = false;
-        MarkSync { handle: self.handle.clone() }
+        MarkSync { handle: self.handle.clone(), path: self.path.clone() }
     }
 
     pub fn is_unsynced(&self) -> bool {
@@ -226,13 +227,15 @@ impl<F: FileSystem> MarkFile<F> {
 }
 
 /// What is needed to sync the file, and nothing else.
-pub(super) struct MarkSync<F: FileSystem> {
+pub struct MarkSync<F: FileSystem> {
     handle: Arc<F::Handle>,
+    path: PathBuf,
 }
 
 impl<F: FileSystem> MarkSync<F> {
-    pub fn sync(self) -> io::Result<()> {
-        self.handle.sync()
+    /// After an error the process must end.
+    pub fn sync(self) -> Result<(), LogError> {
+        self.handle.sync().map_err(|error| LogError::mark(&self.path, error))
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`LogStore`] here, `raft_engine` (the log itself), `mark` (what this node acknowledged, kept beside
 //! the log), `recovery` (what a restart makes of both), `files` (raft-engine's files, read and verified without it),
-//! `writer` (the log thread), `room` (free space), `inspect`.
+//! `work` (jobs, batch by batch), `writer` (the thread that does it), `room` (free space), `inspect`.
 //!
 //! The promise: what `write_batch` has answered with a sync is returned by `recover`, or `recover` says
 //! `complete: false` and why. It never returns something else.
@@ -16,6 +16,7 @@ mod mark;
 mod raft_engine;
 mod recovery;
 mod room;
+mod work;
 mod writer;
 
 pub mod inspect;
@@ -26,11 +27,12 @@ mod damage_test;
 mod log_store_test;
 
 pub use self::figures::{LogFigures, SYNC_BOUNDS};
-pub use self::mark::{Acknowledged, Mark, MarkFile};
+pub use self::mark::{Acknowledged, Mark, MarkFile, MarkSync};
 pub use self::raft_engine::{LogReader, RaftEngineLog};
 pub use self::recovery::RecoveredLog;
 pub use self::room::{Ballast, DiskWatch, RoomThresholds};
-pub use self::writer::{LogHandle, LogReading, LogThread, LogThreadOptions};
+pub use self::work::{LogJob, LogThreadOptions, LogWork, Written};
+pub use self::writer::{LogHandle, LogReading, LogThread};
 
 use std::io;
 use std::path::PathBuf;

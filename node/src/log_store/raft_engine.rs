@@ -92,12 +92,12 @@ impl<F: FileSystem> RaftEngineLog<F> {
 
         let aside = free_name(&options.directory);
         let opened = files::check_directory(watched.as_ref(), &directory, &aside)
-            .map_err(|error| error.to_string())
+            .map_err(Unusable::from)
             .and_then(|checked| Ok((checked, open_engine(&options, &directory, &watched)?)));
         let (mut checked, engine, begun_anew) = match opened {
             Ok((checked, engine)) => (checked, engine, false),
-            Err(reason) if reason.contains("Failed to lock file") => return Err(open_error(reason)),
-            Err(reason) => {
+            Err(Unusable::Device(reason)) => return Err(open_error(reason)),
+            Err(Unusable::Content(reason)) => {
                 let aside = free_name(&options.directory);
                 std::fs::rename(&directory, &aside).map_err(|error| {
                     open_error(format!(
@@ -110,7 +110,8 @@ impl<F: FileSystem> RaftEngineLog<F> {
                     directory.display(),
                     aside.display()
                 ));
-                (Checked::default(), open_engine(&options, &directory, &watched).map_err(open_error)?, true)
+                let engine = open_engine(&options, &directory, &watched);
+                (Checked::default(), engine.map_err(|error| open_error(error.into_reason()))?, true)
             }
         };
         sentences.append(&mut checked.sentences);
@@ -589,9 +590,10 @@ fn open_engine<F: FileSystem>(
     options: &LogOptions,
     directory: &Path,
     fs: &Arc<WatchedFs<F>>,
-) -> Result<EngineOver<F>, String> {
+) -> Result<EngineOver<F>, Unusable> {
+    let dir = directory.to_str().ok_or(Unusable::Device("its name is not UTF-8".to_string()))?.to_string();
     let config = Config {
-        dir: directory.to_str().ok_or("its name is not UTF-8")?.to_string(),
+        dir,
         recovery_mode: RecoveryMode::TolerateTailCorruption,
         recovery_read_block_size: ReadableSize::kb(16),
         recovery_threads: options.recovery_threads,
@@ -606,13 +608,42 @@ fn open_engine<F: FileSystem>(
     // The files were verified; should they still not fit together, the engine panics rather than say so.
     match catch_unwind(AssertUnwindSafe(|| Engine::open_with_file_system(config, fs.clone()))) {
         Ok(Ok(engine)) => Ok(engine),
-        Ok(Err(error)) => Err(error.to_string()),
+        Ok(Err(raft_engine::Error::Io(error))) => Err(error.into()),
+        // Another process has it open.
+        Ok(Err(error)) if error.to_string().contains("Failed to lock file") => {
+            Err(Unusable::Device(error.to_string()))
+        }
+        Ok(Err(error)) => Err(Unusable::Content(error.to_string())),
         Err(panic) => {
             let text = panic.downcast_ref::<String>().map(String::as_str);
-            Err(text
-                .or(panic.downcast_ref::<&str>().copied())
-                .unwrap_or("its files contradict each other")
-                .to_string())
+            let text = text.or(panic.downcast_ref::<&str>().copied());
+            Err(Unusable::Content(text.unwrap_or("its files contradict each other").to_string()))
+        }
+    }
+}
+
+/// Why a log directory could not be opened.
+enum Unusable {
+    /// The device does not answer, or not now: what lies there may be whole, and the next start may read it.
+    Device(String),
+    /// What lies there makes no sense.
+    Content(String),
+}
+
+impl Unusable {
+    fn into_reason(self) -> String {
+        match self {
+            Unusable::Device(reason) | Unusable::Content(reason) => reason,
+        }
+    }
+}
+
+impl From<std::io::Error> for Unusable {
+    /// `Other` is what we say of content ourselves; the rest comes from the system.
+    fn from(error: std::io::Error) -> Unusable {
+        match error.kind() {
+            std::io::ErrorKind::Other => Unusable::Content(error.to_string()),
+            _ => Unusable::Device(error.to_string()),
         }
     }
 }

@@ -95,6 +95,13 @@ pub(super) fn recover<F: FileSystem>(
         }
     }
     debug_assert!(entries.iter().all(|entry| check_entry(entry).is_ok()));
+    // Nobody can read them, the engine neither: it would fail when it moves them to another file.
+    let unreadable = log.checked.damaged.iter().filter(|damaged| damaged.region == region(queue_manager));
+    if let Some(upto) = unreadable.map(|damaged| Index(damaged.last).min(store.index)).max()
+        && !cut
+    {
+        log.truncate(queue_manager, upto)?;
+    }
 
     let last = entries.last().map_or(base, |entry| (entry.term, entry.index));
     if last < mark.last {

@@ -9,52 +9,19 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use raft_engine::env::FileSystem;
 
-use super::entry_codec::stored_bytes;
+use super::LogError;
 use super::figures::{Batch, Counters, LogFigures};
 use super::mark::MarkSync;
 use super::raft_engine::{LogReader, RaftEngineLog};
-use super::{LogError, LogStore};
+use super::work::{LogJob, LogThreadOptions, LogWork, Written};
 use crate::consensus::{Entry, LogWrite};
 use crate::types::{Index, QueueManagerId, WriteNumber};
-
-#[derive(Clone, Debug)]
-pub struct LogThreadOptions {
-    /// Jobs that may wait; whoever brings more waits.
-    pub queue: usize,
-    /// A batch is closed when it has grown past this.
-    pub batch_bytes: usize,
-    pub batch_writes: usize,
-    /// How long the mark may lag behind on disk.
-    pub mark_sync_every: Duration,
-    pub purge_every: Duration,
-    /// The whole log is read and verified this often, in steps, while nobody reads.
-    pub scrub_every: Duration,
-    pub scrub_step_bytes: usize,
-    pub scrub_pause: Duration,
-}
-
-impl Default for LogThreadOptions {
-    fn default() -> LogThreadOptions {
-        LogThreadOptions {
-            queue: 4096,
-            batch_bytes: 4 << 20,
-            batch_writes: 256,
-            mark_sync_every: Duration::from_millis(50),
-            purge_every: Duration::from_secs(5),
-            scrub_every: Duration::from_secs(24 * 3600),
-            scrub_step_bytes: 4 << 20,
-            scrub_pause: Duration::from_millis(50),
-        }
-    }
-}
 
 /// Entries that were asked for, or none when they are not in the log (any more) or damaged.
 pub type LogReading = Box<dyn FnOnce(Vec<Entry>) + Send>;
 
 enum Job {
-    Write(LogWrite),
-    Truncate { queue_manager: QueueManagerId, upto: Index },
-    CaughtUp { queue_manager: QueueManagerId },
+    Log(LogJob),
     Stop,
 }
 
@@ -76,16 +43,16 @@ impl LogHandle {
     /// Answered by `persisted` with this or a later number. Waits when the log is too far behind.
     pub fn write(&self, write: LogWrite) {
         // A log thread that ended took the process with it, or the node is stopping: nobody waits for the answer.
-        let _ = self.jobs.send(Job::Write(write));
+        let _ = self.jobs.send(Job::Log(LogJob::Write(write)));
     }
 
     pub fn truncate(&self, queue_manager: QueueManagerId, upto: Index) {
-        let _ = self.jobs.send(Job::Truncate { queue_manager, upto });
+        let _ = self.jobs.send(Job::Log(LogJob::Truncate { queue_manager, upto }));
     }
 
     /// See [`LogStore::caught_up`]. To be said when a replica's role shows `recovering` no more.
     pub fn caught_up(&self, queue_manager: QueueManagerId) {
-        let _ = self.jobs.send(Job::CaughtUp { queue_manager });
+        let _ = self.jobs.send(Job::Log(LogJob::CaughtUp { queue_manager }));
     }
 
     /// What the log thread has written so far.
@@ -140,18 +107,16 @@ impl LogThread {
             thread::Builder::new().name("log-read".into()).spawn(move || reading.run(reads_in))?
         };
         let writer = {
+            let begun = Instant::now();
+            let work = LogWork::new(log, options, begun.elapsed());
             let writing = Writing {
-                log,
-                options,
+                work,
+                begun,
                 reads: reads.clone(),
                 persisted,
                 fatal,
                 report,
-                writes: Vec::new(),
-                others: Vec::new(),
-                newest: Vec::new(),
                 counters: counters.clone(),
-                no_room_said: false,
             };
             thread::Builder::new().name("log".into()).spawn(move || writing.run(jobs_in))?
         };
@@ -200,18 +165,13 @@ impl Drop for LogThread {
 }
 
 struct Writing<F: FileSystem> {
-    log: RaftEngineLog<F>,
-    options: LogThreadOptions,
+    work: LogWork<F>,
+    begun: Instant,
     reads: Sender<ReadJob<F>>,
     persisted: Box<dyn Fn(QueueManagerId, WriteNumber) + Send>,
     fatal: Arc<dyn Fn(LogError) + Send + Sync>,
     report: Arc<dyn Fn(String) + Send + Sync>,
-    /// Kept between batches, so that a batch allocates nothing here.
-    writes: Vec<LogWrite>,
-    others: Vec<Job>,
-    newest: Vec<(QueueManagerId, WriteNumber)>,
     counters: Arc<Counters>,
-    no_room_said: bool,
 }
 
 impl<F: FileSystem> Writing<F> {
@@ -222,82 +182,40 @@ impl<F: FileSystem> Writing<F> {
     }
 
     fn work(&mut self, jobs: &Receiver<Job>) -> Result<(), LogError> {
-        let mut mark_synced = Instant::now();
-        let mut purged = Instant::now();
         loop {
-            let wait = match self.log.mark_is_unsynced() {
-                true => self.options.mark_sync_every.saturating_sub(mark_synced.elapsed()),
-                false => self.options.purge_every,
-            };
-            let first = match jobs.recv_timeout(wait) {
+            let first = match jobs.recv_timeout(self.work.idle_for(self.begun.elapsed())) {
                 Ok(job) => Some(job),
                 Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => Some(Job::Stop),
             };
             let stop = self.collect(first, jobs);
-            if !self.writes.is_empty() {
+            if !self.work.batch().is_empty() {
                 self.write_all()?;
-                for (queue_manager, number) in self.newest.drain(..) {
+                for (queue_manager, number) in self.work.persisted() {
                     (self.persisted)(queue_manager, number);
                 }
-                self.log.write_mark(false)?;
             }
-            for job in std::mem::take(&mut self.others) {
-                match job {
-                    Job::Truncate { queue_manager, upto } => match self.log.truncate(queue_manager, upto) {
-                        // Asked for again with the next truncation.
-                        Err(LogError::NoRoom { .. }) => {}
-                        result => result?,
-                    },
-                    Job::CaughtUp { queue_manager } => self.log.caught_up(queue_manager)?,
-                    Job::Write(_) | Job::Stop => unreachable!("collect keeps these elsewhere"),
-                }
-            }
+            self.work.follow_up()?;
             if stop {
-                return self.log.write_mark(true);
+                return self.work.stop();
             }
-            if self.log.mark_is_unsynced() && mark_synced.elapsed() >= self.options.mark_sync_every {
-                self.log.write_mark(false)?;
-                let sync = ReadJob::SyncMark(self.log.mark_sync());
-                if self.reads.try_send(sync).is_err() {
-                    self.log.write_mark(true)?;
-                }
-                mark_synced = Instant::now();
-            }
-            if self.log.is_purge_due() || purged.elapsed() >= self.options.purge_every {
-                match self.log.purge() {
-                    Err(LogError::NoRoom { .. }) => {}
-                    result => result?,
-                }
-                self.log.restore_ballast();
-                purged = Instant::now();
+            if let Some(mark) = self.work.tend(self.begun.elapsed())? {
+                self.sync_mark(mark)?;
             }
         }
     }
 
     /// Takes what waits. True: the thread is asked to end after it.
     fn collect(&mut self, first: Option<Job>, jobs: &Receiver<Job>) -> bool {
-        let mut bytes = 0;
         let mut next = first;
         while let Some(job) = next {
             match job {
                 Job::Stop => return true,
-                Job::Write(write) => {
-                    bytes += write.entries.iter().map(stored_bytes).sum::<usize>();
-                    match self
-                        .newest
-                        .iter_mut()
-                        .find(|(queue_manager, _)| *queue_manager == write.queue_manager)
-                    {
-                        Some((_, number)) => *number = write.number,
-                        None => self.newest.push((write.queue_manager, write.number)),
+                Job::Log(job) => {
+                    if self.work.take(job) {
+                        return false;
                     }
-                    self.writes.push(write);
                 }
-                other => self.others.push(other),
-            }
-            if bytes >= self.options.batch_bytes || self.writes.len() >= self.options.batch_writes {
-                return false;
             }
             next = jobs.try_recv().ok();
         }
@@ -306,30 +224,34 @@ impl<F: FileSystem> Writing<F> {
 
     /// A full device is waited out: nothing was written, nothing was answered, and others may make room.
     fn write_all(&mut self) -> Result<(), LogError> {
-        let batch = Batch::of(&self.writes);
+        let batch = Batch::of(self.work.batch());
+        let mut waited = false;
         loop {
             let begun = Instant::now();
-            match self.log.write_batch(&mut self.writes) {
-                Ok(()) => {
+            match self.work.write()? {
+                Written::Done => {
                     self.counters.count(&batch, begun.elapsed());
-                    if std::mem::take(&mut self.no_room_said) {
+                    if waited {
                         (self.report)("the log has room again and goes on".into());
                     }
-                    self.writes.clear();
                     return Ok(());
                 }
-                Err(error @ LogError::NoRoom { .. }) => {
-                    if !std::mem::replace(&mut self.no_room_said, true) {
-                        (self.report)(error.to_string());
+                Written::NoRoom { sentence } => {
+                    if let Some(sentence) = sentence {
+                        (self.report)(sentence);
                     }
+                    waited = true;
                     thread::sleep(Duration::from_millis(100));
-                    match self.log.purge() {
-                        Err(error @ LogError::Sync { .. }) => return Err(error),
-                        _ => continue,
-                    }
                 }
-                Err(error) => return Err(error),
             }
+        }
+    }
+
+    /// On the reading thread, unless too much waits there.
+    fn sync_mark(&self, mark: MarkSync<F>) -> Result<(), LogError> {
+        match self.reads.try_send(ReadJob::SyncMark(mark)).map_err(|refused| refused.into_inner()) {
+            Err(ReadJob::SyncMark(mark)) => mark.sync(),
+            _ => Ok(()),
         }
     }
 }
@@ -367,8 +289,7 @@ impl<F: FileSystem> Reading<F> {
                 }
                 Ok(ReadJob::SyncMark(mark)) => {
                     if let Err(error) = mark.sync() {
-                        let directory = self.reader.directory().to_path_buf();
-                        (self.fatal)(LogError::Sync { directory, reason: format!("of the mark: {error}") });
+                        (self.fatal)(error);
                         return;
                     }
                 }

@@ -1,7 +1,7 @@
 //! The message store (L3): what outlives the log window, as rows, behind the log.
 //!
 //! Reading order: [`MessageStore`] here, `keys`, `rocks` (the store over RocksDB), `snapshot` (rows leaving), `install`
-//! (rows arriving), `writer` (the store thread), `reader`, `inspect`.
+//! (rows arriving), `work` (batch by batch), `writer` (the thread that does it), `reader`, `inspect`.
 //!
 //! The promise: after any crash the rows of a queue manager are exactly those of one index, the one in its meta row,
 //! and that index is not below what `flush` answered. A damaged store is moved aside and empty, never half served.
@@ -12,6 +12,7 @@ mod keys;
 mod reader;
 mod rocks;
 mod snapshot;
+mod work;
 mod writer;
 
 #[cfg(test)]
@@ -21,7 +22,8 @@ pub use self::install::Incoming;
 pub use self::reader::{Loaded, StoreReaders};
 pub use self::rocks::{RocksStore, Rows, StoreOptions, StoreUse};
 pub use self::snapshot::{ResumeKey, StoreSnapshot};
-pub use self::writer::{StoreAnswers, StoreHandle, StoreThread, StoreThreadOptions};
+pub use self::work::{Attempt, StoreThreadOptions, StoreWork};
+pub use self::writer::{StoreAnswers, StoreHandle, StoreThread};
 
 use std::path::PathBuf;
 

@@ -38,6 +38,11 @@ pub struct StoreOptions {
     /// which puts are refused: batches that remove must get through.
     pub reserve_bytes: u64,
     pub free_bytes: FreeBytes,
+    /// How long an answer of `free_bytes` is believed.
+    pub room_check_every: Duration,
+    /// RocksDB compacts when it sees fit. Otherwise nothing happens to the files but what is asked for
+    /// ([`RocksStore::compact`]).
+    pub compacts_by_itself: bool,
 }
 
 impl StoreOptions {
@@ -50,6 +55,18 @@ impl StoreOptions {
             blob_file_bytes: 64 << 20,
             reserve_bytes: 32 << 20,
             free_bytes,
+            room_check_every: Duration::from_secs(1),
+            compacts_by_itself: true,
+        }
+    }
+
+    /// Little memory, and nothing that depends on the clock or on threads: for simulations.
+    pub fn small(directory: impl Into<PathBuf>, free_bytes: FreeBytes) -> StoreOptions {
+        StoreOptions {
+            block_cache_bytes: 1 << 20,
+            room_check_every: Duration::ZERO,
+            compacts_by_itself: false,
+            ..StoreOptions::new(directory, free_bytes)
         }
     }
 }
@@ -216,6 +233,13 @@ impl RocksStore {
         }
     }
 
+    /// Compacts everything, and waits for it.
+    pub fn compact(&self) {
+        for family in Family::ALL {
+            self.inner.db.compact_range_cf(self.inner.family(family), None::<&[u8]>, None::<&[u8]>);
+        }
+    }
+
     pub(super) fn inner(&self) -> &Arc<Inner> {
         &self.inner
     }
@@ -241,7 +265,7 @@ impl RocksStore {
 
     fn check_room(&self, changing: &mut Changing, batch_bytes: usize) -> Result<(), StoreError> {
         let options = &self.inner.options;
-        let is_recent = changing.room_checked.is_some_and(|at| at.elapsed() < Duration::from_secs(1));
+        let is_recent = changing.room_checked.is_some_and(|at| at.elapsed() < options.room_check_every);
         if is_recent && changing.bytes_since_check + batch_bytes < 8 << 20 {
             changing.bytes_since_check += batch_bytes;
             return Ok(());
@@ -532,6 +556,7 @@ fn open_database(options: &StoreOptions, path: &Path) -> Result<DB, String> {
         table.set_format_version(5);
         let mut family_options = Options::default();
         family_options.set_level_compaction_dynamic_level_bytes(true);
+        family_options.set_disable_auto_compactions(!options.compacts_by_itself);
         family_options.set_max_write_buffer_number(3);
         match family {
             Family::State | Family::Heads => {

@@ -9,32 +9,10 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 
+use super::work::{Attempt, StoreThreadOptions, StoreWork};
 use super::{MessageStore, StoreError};
 use crate::qmgr::StoreBatch;
 use crate::types::{Index, QueueManagerId};
-
-#[derive(Clone, Debug)]
-pub struct StoreThreadOptions {
-    /// Batches that may wait.
-    pub queue: usize,
-    /// A flush begins when this much has gathered,
-    pub flush_bytes: usize,
-    /// or when the oldest of it has waited for so long.
-    pub flush_every: Duration,
-    /// How often a full device is asked again.
-    pub retry_every: Duration,
-}
-
-impl Default for StoreThreadOptions {
-    fn default() -> StoreThreadOptions {
-        StoreThreadOptions {
-            queue: 256,
-            flush_bytes: 32 << 20,
-            flush_every: Duration::from_secs(1),
-            retry_every: Duration::from_millis(500),
-        }
-    }
-}
 
 /// What the store thread has to say, called on it.
 pub struct StoreAnswers {
@@ -90,13 +68,12 @@ impl StoreThread {
     ) -> io::Result<StoreThread> {
         let (jobs, waiting) = bounded(options.queue);
         let stopping = Arc::new(AtomicBool::new(false));
+        let retry_every = options.retry_every;
         let work = Working {
-            store,
-            options,
+            work: StoreWork::new(store, options),
+            begun: Instant::now(),
+            retry_every,
             answers,
-            gathered: 0,
-            oldest: None,
-            refused: false,
             stopping: stopping.clone(),
         };
         let thread = thread::Builder::new().name("store".into()).spawn(move || work.run(waiting))?;
@@ -128,12 +105,10 @@ impl Drop for StoreThread {
 }
 
 struct Working<S> {
-    store: S,
-    options: StoreThreadOptions,
+    work: StoreWork<S>,
+    begun: Instant,
+    retry_every: Duration,
     answers: StoreAnswers,
-    gathered: usize,
-    oldest: Option<Instant>,
-    refused: bool,
     stopping: Arc<AtomicBool>,
 }
 
@@ -146,34 +121,25 @@ impl<S: MessageStore> Working<S> {
 
     fn work(&mut self, jobs: &Receiver<Job>) -> Result<(), StoreError> {
         loop {
-            let until = self.oldest.map(|oldest| oldest + self.options.flush_every);
-            let wait = until
-                .map_or(Duration::from_secs(3600), |until| until.saturating_duration_since(Instant::now()));
-            let job = jobs.recv_timeout(wait);
-            let (flush, stop) = match job {
+            let flush_at = self.work.flush_at();
+            let wait = flush_at
+                .map_or(Duration::from_secs(3600), |flush_at| flush_at.saturating_sub(self.begun.elapsed()));
+            let (flush, stop) = match jobs.recv_timeout(wait) {
                 Ok(Job::Apply(batch)) => {
-                    let bytes = batch.bytes();
                     let (queue_manager, index) = (batch.meta.queue_manager, batch.meta.index);
-                    if !self.persist(&|store| store.apply(&batch), &|answers| {
-                        (answers.refused)(queue_manager, index)
-                    })? {
+                    let now = self.begun.elapsed();
+                    let refuse = |answers: &StoreAnswers| (answers.refused)(queue_manager, index);
+                    if self.persist(&|work| work.apply(&batch, now), &refuse)?.is_none() {
                         return Ok(());
                     }
-                    self.gathered += bytes;
-                    self.oldest.get_or_insert_with(Instant::now);
-                    (self.gathered >= self.options.flush_bytes, false)
+                    (self.work.is_flush_due(), false)
                 }
                 Ok(Job::Flush) | Err(RecvTimeoutError::Timeout) => (true, false),
                 Ok(Job::Stop) | Err(RecvTimeoutError::Disconnected) => (true, true),
             };
-            if flush && self.oldest.is_some() {
-                let moved = std::cell::Cell::new(Vec::new());
-                if !self.persist(&|store| store.flush().map(|all| moved.set(all)), &|_| {})? {
-                    return Ok(());
-                }
-                self.gathered = 0;
-                self.oldest = None;
-                for (queue_manager, index) in moved.take() {
+            if flush {
+                let Some(moved) = self.persist(&StoreWork::flush, &|_| {})? else { return Ok(()) };
+                for (queue_manager, index) in moved {
                     (self.answers.flushed)(queue_manager, index);
                 }
             }
@@ -183,31 +149,32 @@ impl<S: MessageStore> Working<S> {
         }
     }
 
-    /// Tries until there is room. False: the node stops and there is none; the log has it all.
-    fn persist(
+    /// Tries until there is room. None: the node stops and there is none; the log has it all.
+    fn persist<T>(
         &mut self,
-        attempt: &dyn Fn(&S) -> Result<(), StoreError>,
+        attempt: &dyn Fn(&mut StoreWork<S>) -> Result<Attempt<T>, StoreError>,
         refuse: &dyn Fn(&StoreAnswers),
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<T>, StoreError> {
+        let mut waited = false;
         loop {
-            match attempt(&self.store) {
-                Ok(()) => {
-                    if std::mem::take(&mut self.refused) {
+            match attempt(&mut self.work)? {
+                Attempt::Done(value) => {
+                    if waited {
                         (self.answers.report)("the message store has room again and goes on".into());
                     }
-                    return Ok(true);
+                    return Ok(Some(value));
                 }
-                Err(StoreError::NoRoom { text }) => {
-                    if !std::mem::replace(&mut self.refused, true) {
-                        (self.answers.report)(text);
+                Attempt::NoRoom { sentence } => {
+                    if let Some(sentence) = sentence {
+                        (self.answers.report)(sentence);
                         refuse(&self.answers);
                     }
-                    thread::sleep(self.options.retry_every);
+                    waited = true;
+                    thread::sleep(self.retry_every);
                     if self.stopping.load(Ordering::Relaxed) {
-                        return Ok(false);
+                        return Ok(None);
                     }
                 }
-                Err(error) => return Err(error),
             }
         }
     }

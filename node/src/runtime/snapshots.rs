@@ -1,13 +1,14 @@
 //! State transfer between the message store and the peers: `peer` asks, `message_store` has.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use trimaran_proto::replica::v1::Row;
 
 use crate::message_store::{Incoming, MessageStore, ResumeKey, RocksStore, StoreSnapshot};
 use crate::peer::{SnapshotReader, SnapshotStore, SnapshotWriter};
-use crate::qmgr::QueueManager;
+use crate::qmgr::{QueueManager, StoreReadError};
 use crate::types::{ObjectName, QueueManagerId, SnapshotMeta};
 
 /// The store of this node as `peer` sees it.
@@ -15,20 +16,39 @@ pub struct Snapshots {
     store: RocksStore,
     names: BTreeMap<QueueManagerId, ObjectName>,
     streams: AtomicU64,
+    unreadable: Arc<Unreadable>,
 }
 
+/// Told why the store cannot be read: it is condemned and the process should end. Going on would leave a peer that
+/// lags waiting for rows that never come.
+type Unreadable = dyn Fn(&str) + Send + Sync;
+
 impl Snapshots {
-    pub fn new(store: RocksStore, names: BTreeMap<QueueManagerId, ObjectName>) -> Snapshots {
-        Snapshots { store, names, streams: AtomicU64::new(1) }
+    pub fn new(
+        store: RocksStore,
+        names: BTreeMap<QueueManagerId, ObjectName>,
+        unreadable: Box<Unreadable>,
+    ) -> Snapshots {
+        Snapshots { store, names, streams: AtomicU64::new(1), unreadable: unreadable.into() }
     }
+}
+
+fn give_up(store: &RocksStore, unreadable: &Unreadable, error: StoreReadError) -> String {
+    let reason = error.to_string();
+    store.condemn(&reason);
+    unreadable(&reason);
+    reason
 }
 
 impl SnapshotStore for Snapshots {
     fn open(&self, queue_manager: QueueManagerId) -> Result<Box<dyn SnapshotReader>, String> {
         match self.store.snapshot(queue_manager) {
-            Ok(Some(snapshot)) => Ok(Box::new(Outgoing { snapshot, after: None })),
+            Ok(Some(snapshot)) => {
+                let (store, unreadable) = (self.store.clone(), self.unreadable.clone());
+                Ok(Box::new(Outgoing { snapshot, after: None, store, unreadable }))
+            }
             Ok(None) => Err(format!("the message store has nothing of queue manager {queue_manager} yet")),
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(give_up(&self.store, &*self.unreadable, error)),
         }
     }
 
@@ -47,6 +67,8 @@ impl SnapshotStore for Snapshots {
 struct Outgoing {
     snapshot: StoreSnapshot,
     after: Option<ResumeKey>,
+    store: RocksStore,
+    unreadable: Arc<Unreadable>,
 }
 
 impl SnapshotReader for Outgoing {
@@ -59,8 +81,10 @@ impl SnapshotReader for Outgoing {
     }
 
     fn next_rows(&mut self, bytes_max: usize) -> Result<Vec<Row>, String> {
-        let (rows, last) =
-            self.snapshot.rows(self.after.as_ref(), bytes_max).map_err(|error| error.to_string())?;
+        let (rows, last) = self
+            .snapshot
+            .rows(self.after.as_ref(), bytes_max)
+            .map_err(|error| give_up(&self.store, &*self.unreadable, error))?;
         self.after = last.or(self.after.take());
         Ok(rows)
     }
@@ -93,5 +117,54 @@ impl SnapshotWriter for Arriving {
         QueueManager::load(meta.queue_manager, self.name, &rows)
             .map(Box::new)
             .map_err(|error| error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::message_store::StoreOptions;
+    use crate::qmgr::{Family, RowChange, StoreBatch};
+    use crate::types::{Index, Membership, Term};
+
+    #[test]
+    fn rows_that_cannot_be_read_condemn_the_store_and_are_told() {
+        let directory = tempfile::tempdir().unwrap();
+        let id = QueueManagerId(1);
+        let options = StoreOptions::small(directory.path(), Arc::new(|_| Ok(1 << 40)));
+        let (store, _) = RocksStore::open(options).unwrap();
+        let meta = SnapshotMeta {
+            queue_manager: id,
+            index: Index(9),
+            term: Term(2),
+            membership: Membership::default(),
+        };
+        let put = |number: u32| RowChange::Put {
+            family: Family::Bodies,
+            key: Bytes::from([id.0.to_be_bytes(), number.to_be_bytes()].concat()),
+            value: Bytes::from(vec![7; 5000]),
+        };
+        store.apply(&StoreBatch { base: Index(1), meta, changes: (0..9).map(put).collect() }).unwrap();
+        store.flush().unwrap();
+        let files = std::fs::read_dir(directory.path().join("store")).unwrap().flatten();
+        let blob = files.map(|file| file.path()).find(|path| path.extension().is_some_and(|e| e == "blob"));
+        let blob = blob.expect("bodies lie in a blob file");
+        let mut bytes = std::fs::read(&blob).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(&blob, bytes).unwrap();
+
+        let told = Arc::new(AtomicBool::new(false));
+        let tell = told.clone();
+        let unreadable = Box::new(move |_: &str| tell.store(true, Ordering::Relaxed));
+        let snapshots = Snapshots::new(store, BTreeMap::new(), unreadable);
+        let mut reader = snapshots.open(id).unwrap();
+        assert!(reader.next_rows(1 << 20).is_err());
+        assert!(told.load(Ordering::Relaxed));
+        assert!(directory.path().join("store.condemned").exists());
     }
 }

@@ -173,7 +173,8 @@ impl Stores {
     }
 
     pub fn snapshots(&self) -> Arc<dyn SnapshotStore> {
-        Arc::new(Snapshots::new(self.store.clone(), self.names.clone()))
+        let unreadable = |reason: &str| fatal(FatalReason::Store, reason);
+        Arc::new(Snapshots::new(self.store.clone(), self.names.clone(), Box::new(unreadable)))
     }
 
     /// Syncs the log and flushes the store, then ends their threads. Blocks.

@@ -39,7 +39,7 @@ struct Arguments {
 enum Lane {
     /// Format, lint, unit tests, scripts, tidiness, 45 seeds
     Quick(Choice),
-    /// Quick, the simulator's own tests, and real processes
+    /// Quick, the simulator's own tests, 50 seeds over the production stores, and real processes
     Merge(Choice),
     /// Ever new seeds, optimised
     Night {
@@ -108,6 +108,7 @@ fn merge() -> Vec<Step> {
     // The thousand is for the night until the open seeds of tests/PROMISES.md are told apart: they end in groups that
     // lost a disk in the middle of a change of members, and nobody can serve.
     steps.push(simulator("seeds", "45 runs", 45, None));
+    steps.push(over_the_stores("seeds-b", "50 runs over the production stores", 50, None));
     steps.push(cargo("programs", "the programs that process tests start", "build --workspace --bins"));
     steps.push(cargo(
         "process",
@@ -146,7 +147,10 @@ fn night(choice: &Choice, time: Duration, seed: Option<u64>) -> ExitCode {
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_secs());
     let mut next = seed.unwrap_or(now);
     loop {
-        let block = [release(simulator("seeds", "2000 runs", 2000, Some(next)))];
+        let block = [
+            release(simulator("seeds", "2000 runs", 2000, Some(next))),
+            release(over_the_stores("seeds-b", "500 runs over the production stores", 500, Some(next))),
+        ];
         let outcome = run(block.into(), choice);
         if outcome != ExitCode::SUCCESS || choice.list || started.elapsed() >= time {
             return outcome;
@@ -158,6 +162,13 @@ fn night(choice: &Choice, time: Duration, seed: Option<u64>) -> ExitCode {
 fn simulator(name: &'static str, about: &'static str, seeds: u32, first: Option<u64>) -> Step {
     let first = first.map(|seed| format!(" --from {seed}")).unwrap_or_default();
     cargo(name, about, &format!("run -q --bin sim -- --seeds {seeds}{first}"))
+}
+
+/// Depth B: raft-engine over a file system that forgets, and RocksDB.
+fn over_the_stores(name: &'static str, about: &'static str, seeds: u32, first: Option<u64>) -> Step {
+    let mut step = simulator(name, about, seeds, first);
+    step.command.extend(["--depth".into(), "b".into()]);
+    step
 }
 
 fn release(mut step: Step) -> Step {

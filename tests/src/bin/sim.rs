@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
-use trimaran_tests::sim::disk::Failure;
+use trimaran_tests::sim::disk::{Depth, Failure};
 use trimaran_tests::sim::report::{self, Summary};
 use trimaran_tests::sim::run::{self, Knobs, Planted};
 use trimaran_tests::sim::schedule::Fault;
@@ -18,6 +18,7 @@ use trimaran_tests::sim::world::Plan;
     about = "Drives the production replicas through bad days in virtual time, and checks every promise",
     after_help = "\
   sim --seeds 1000                    a thousand days, and what they did
+  sim --depth b --seeds 50            the same over the production stores
   sim --replay 88213                  one of them again, with its last actions when it fails
   sim --replay 88213 --trace          every event and action of it
   sim --replay 88213 --shrink         the smallest run that still breaks the same promise
@@ -31,9 +32,10 @@ struct Arguments {
     /// The first seed.
     #[arg(long, alias = "first", default_value_t = 1)]
     from: u64,
-    /// Where the stores are. a: in memory, with honest rules for what a crash leaves.
-    #[arg(long, value_enum, default_value_t = Depth::A)]
-    depth: Depth,
+    /// Where the stores are. a: in memory, with honest rules for what a crash leaves; b: the production log over a
+    /// file system that forgets, and the production message store.
+    #[arg(long, value_enum, default_value_t = DepthName::A)]
+    depth: DepthName,
     /// Ticks of 10 ms of virtual time under faults; set-up, healing and drain come on top.
     #[arg(long, default_value_t = 2000)]
     ticks: u64,
@@ -70,9 +72,20 @@ struct Arguments {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Depth {
+enum DepthName {
     #[value(alias = "memory")]
     A,
+    #[value(alias = "disk")]
+    B,
+}
+
+impl From<DepthName> for Depth {
+    fn from(name: DepthName) -> Depth {
+        match name {
+            DepthName::A => Depth::A,
+            DepthName::B => Depth::B,
+        }
+    }
 }
 
 /// Lines of the trace that a failing run shows.
@@ -81,7 +94,6 @@ const SHRINK_TRIES: u64 = 60;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let Depth::A = arguments.depth;
     let knobs = match knobs(&arguments) {
         Ok(knobs) => knobs,
         Err(text) => {
@@ -118,13 +130,17 @@ fn knobs(arguments: &Arguments) -> Result<Knobs, String> {
         }
         _ => None,
     };
-    Ok(Knobs { ticks: arguments.ticks, programs: arguments.programs, faults, planted, ..Knobs::default() })
+    let (depth, ticks, programs) = (arguments.depth.into(), arguments.ticks, arguments.programs);
+    Ok(Knobs { depth, ticks, programs, faults, planted, ..Knobs::default() })
 }
 
 /// The one command that repeats a run.
 fn command(seed: u64, knobs: &Knobs) -> String {
     let mut text =
         format!("cargo run -q -p trimaran-tests --bin sim -- --replay {seed} --ticks {}", knobs.ticks);
+    if knobs.depth == Depth::B {
+        text.push_str(" --depth b");
+    }
     if let Some(programs) = knobs.programs {
         text.push_str(&format!(" --programs {programs}"));
     }
@@ -241,7 +257,12 @@ fn nth_call(seed: u64, knobs: &Knobs) -> ExitCode {
             }
         }
     }
-    let sites = ["write the log", "sync the log", "write the message store", "flush the message store"];
+    let sites: &[&str] = match knobs.depth {
+        Depth::A => &["write the log", "sync the log", "write the message store", "flush the message store"],
+        Depth::B => {
+            &["log: write a file", "log: sync a file", "write the message store", "flush the message store"]
+        }
+    };
     println!("{calls} calls, each failing in {} ways: {} runs", Failure::ALL.len(), summary.runs);
     println!("{} failed, in {:.1} s", summary.failures.len(), begun.elapsed().as_secs_f64());
     let mut missed = false;

@@ -24,12 +24,12 @@ impl Replay {
     ) -> Option<String> {
         let id = queue_manager_id(queue_manager);
         for node in nodes.values_mut() {
-            let flushed = node.disk.flushed_index(id);
+            let flushed = node.disk.rows_index(id);
             if self.checked.insert((node.id, queue_manager), flushed) == Some(flushed) {
                 continue;
             }
             let Some(expected) = states.at(queue_manager, flushed) else { continue };
-            let rows = node.disk.flushed_rows(id);
+            let rows = node.disk.rows(id);
             let loaded = match QueueManager::load(id, queue_manager_name(queue_manager), &rows) {
                 Ok(loaded) => loaded,
                 Err(error) => return Some(format!("node {} cannot load its own rows: {error}", node.id)),

@@ -1,31 +1,44 @@
 //! What a simulated node has for disks: the log and the message store, with honest rules for what a crash leaves.
 //!
-//! [`Disk`] is what the world asks for; [`MemoryDisk`] is depth A. What was written and not synced may be there
-//! after a crash in any prefix, or not at all; what was synced is there, unless a fault of its own damages it.
+//! [`Disk`] is what the world asks for. [`MemoryDisk`] is depth A: what was written and not synced may be there after
+//! a crash in any prefix, or not at all; what was synced is there, unless a fault of its own damages it. Depth B, the
+//! production stores, is in `depth_b`.
 
 use std::any::Any;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use bytes::Bytes;
-use trimaran_node::consensus::{Entry, HardState, LogWrite};
-use trimaran_node::qmgr::{Family, RowChange, RowSource, StoreBatch, StoreReadError};
-use trimaran_node::types::{Index, Membership, QueueManagerId, SnapshotMeta, Term};
+use trimaran_node::consensus::{Entry, HardState, LogWrite, Recovered};
+use trimaran_node::qmgr::{
+    Family, LoadRequest, QueueManager, RowChange, RowSource, StoreBatch, StoreReadError,
+};
+use trimaran_node::runtime::recover::{Expected, Started};
+use trimaran_node::types::{Index, Membership, ObjectName, QueueManagerId, SnapshotMeta, Term};
 
 use super::rng::Rng;
 
 pub type Rows = BTreeMap<(Family, Bytes), Bytes>;
 
 /// What a node finds at start, before consensus looks at it.
-#[derive(Clone, Debug)]
-pub struct Found {
-    pub hard_state: HardState,
-    pub snapshot: Option<SnapshotMeta>,
-    pub entries: Vec<Entry>,
+struct Found {
+    hard_state: HardState,
+    entries: Vec<Entry>,
     /// Less is there than the node acknowledged, or something was damaged.
-    pub damaged: bool,
+    damaged: bool,
     /// Nothing was ever written here.
-    pub empty: bool,
-    pub rows: StoredRows,
+    empty: bool,
+    rows: StoredRows,
+}
+
+/// How deep a run goes below the replicas.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Depth {
+    /// Stores in memory.
+    #[default]
+    A,
+    /// The production stores: raft-engine over a file system that forgets, RocksDB in a temporary directory.
+    B,
 }
 
 /// A consistent picture of one queue manager's rows.
@@ -75,12 +88,48 @@ impl Failure {
     pub const ALL: [Failure; 4] = [Failure::Error, Failure::NoSpace, Failure::ShortWrite, Failure::Crash];
 }
 
+/// Why a process did not start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StartFailed {
+    /// The disk failed once more: whoever starts processes tries again.
+    Disk(DiskFailed),
+    /// What no disk may do to a node.
+    Broken(String),
+}
+
+/// What became of something that needs room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    Enough,
+    /// Nothing was done; to be tried again. `is_news`: the first time.
+    Lacking {
+        is_news: bool,
+    },
+}
+
+/// What became of a snapshot.
+pub enum Installed {
+    Done(Box<QueueManager>),
+    /// The store had moved on, or could not take it.
+    Refused(&'static str),
+}
+
 /// What the stores of a node do for a replica. Calls that reach the device count, so that each can be made to fail.
 pub trait Disk {
-    /// Not durable before [`Disk::sync_log`].
+    /// A process starts on what is there.
+    fn start(&mut self, expected: &[Expected]) -> Result<Vec<Started>, StartFailed>;
+
+    /// Not durable before [`Disk::finish_log`].
     fn write_log(&mut self, write: &LogWrite) -> Result<(), DiskFailed>;
-    fn sync_log(&mut self) -> Result<(), DiskFailed>;
-    fn cut_log(&mut self, queue_manager: QueueManagerId, upto: Index);
+    /// Ends the batch that was written; with `sync` it is durable then.
+    fn finish_log(&mut self, sync: bool) -> Result<Room, DiskFailed>;
+    fn cut_log(&mut self, queue_manager: QueueManagerId, upto: Index) -> Result<(), DiskFailed>;
+    /// The node has everything again that it once acknowledged.
+    fn caught_up(&mut self, queue_manager: QueueManagerId) -> Result<(), DiskFailed>;
+    /// What a process does now and then.
+    fn tend(&mut self, _now: u64) -> Result<(), DiskFailed> {
+        Ok(())
+    }
     fn read_log(
         &mut self,
         queue_manager: QueueManagerId,
@@ -89,32 +138,57 @@ pub trait Disk {
         bytes_max: usize,
     ) -> Vec<Entry>;
 
-    /// Visible to reads at once, not durable before [`Disk::flush_store`].
-    fn store(&mut self, batch: &StoreBatch) -> Result<(), DiskFailed>;
+    /// Visible to reads at once, not durable before [`Disk::flush_store`]. Nothing happens to a batch that is the
+    /// difference to another state than the store is in.
+    fn store(&mut self, batch: &StoreBatch, now: u64) -> Result<Room, DiskFailed>;
     /// Durable indexes, one for each queue manager that moved.
     fn flush_store(&mut self) -> Result<Vec<(QueueManagerId, Index)>, DiskFailed>;
-    fn row(&mut self, family: Family, key: &[u8]) -> Option<Bytes>;
-    /// The durable rows of one queue manager.
-    fn flushed_rows(&mut self, queue_manager: QueueManagerId) -> StoredRows;
+    /// An error is a damaged row: the process must end.
+    fn load(&mut self, request: &LoadRequest) -> Result<Vec<Option<Bytes>>, String>;
+    /// What a peer gets. An error is a damaged row: the process must end.
+    fn snapshot(&mut self, queue_manager: QueueManagerId) -> Result<Option<StoredRows>, String>;
+    /// Rows that must be exactly the state at [`Disk::rows_index`].
+    fn rows(&mut self, queue_manager: QueueManagerId) -> StoredRows;
+    fn rows_index(&self, queue_manager: QueueManagerId) -> Index;
     /// The index of everything that was given to [`Disk::store`].
     fn stored_index(&mut self, queue_manager: QueueManagerId) -> Index;
     /// Replaces a queue manager's rows as a whole, durably.
-    fn install(&mut self, rows: &StoredRows) -> Result<(), DiskFailed>;
+    fn install(&mut self, rows: &StoredRows, name: ObjectName) -> Result<Installed, DiskFailed>;
 
     /// The process ended; with `power_cut` what the kernel had not written went with it.
     fn crash(&mut self, power_cut: bool, rng: &mut Rng);
-    fn find(&mut self, queue_manager: QueueManagerId) -> Found;
 
     /// The newest durable index of the log and its term, for the checks.
     fn durable_last(&self, queue_manager: QueueManagerId) -> (Index, Term);
     fn durable_term_at(&self, queue_manager: QueueManagerId, index: Index) -> DurableAt;
     fn flushed_index(&self, queue_manager: QueueManagerId) -> Index;
+    /// What the stores did that no disk fault explains.
+    fn complaint(&mut self) -> Option<String> {
+        None
+    }
+    /// Things worth counting that happened since the last time.
+    fn take_marks(&mut self) -> Vec<&'static str> {
+        Vec::new()
+    }
 
     /// Faults.
     fn lose_everything(&mut self);
     fn lose_store(&mut self);
-    /// Bits flip in the log so that it ends early: `entries` of its newest entries are gone.
+    /// Bits flip in the log so that it ends early: about `entries` of its newest entries are gone.
     fn shorten_log(&mut self, queue_manager: QueueManagerId, entries: u64) -> bool;
+    /// Damages stored rows where they lie, until [`Disk::mend_rows`]. False: nothing is there, or this disk leaves it
+    /// to the world.
+    fn damage_rows(&mut self) -> bool {
+        false
+    }
+    fn mend_rows(&mut self) {}
+    fn has_damaged_rows(&self) -> bool {
+        false
+    }
+    /// Space ends, or is there again. False: this disk leaves it to the world.
+    fn set_store_room(&mut self, _room: bool) -> bool {
+        false
+    }
     /// A backup of what is durable, to be restored later.
     fn copy(&self) -> Box<dyn Any>;
     fn restore(&mut self, copy: &dyn Any);
@@ -130,17 +204,18 @@ pub enum DurableAt {
     Missing,
 }
 
+/// What the log of one queue manager holds, as a log without files would have it.
 #[derive(Clone, Debug, Default)]
-struct Region {
-    hard_state: HardState,
+pub(super) struct Region {
+    pub hard_state: HardState,
     /// Index and term just before the first entry.
-    before: (Index, Term),
-    entries: VecDeque<Entry>,
-    written: bool,
+    pub before: (Index, Term),
+    pub entries: VecDeque<Entry>,
+    pub written: bool,
 }
 
 impl Region {
-    fn last(&self) -> (Index, Term) {
+    pub fn last(&self) -> (Index, Term) {
         self.entries.back().map_or(self.before, |entry| (entry.index, entry.term))
     }
 
@@ -149,7 +224,7 @@ impl Region {
         (term, index)
     }
 
-    fn write(&mut self, write: &LogWrite) {
+    pub fn write(&mut self, write: &LogWrite) {
         self.written = true;
         if let Some(hard) = write.hard_state {
             self.hard_state = hard;
@@ -176,14 +251,14 @@ impl Region {
         }
     }
 
-    fn cut(&mut self, upto: Index) {
+    pub fn cut(&mut self, upto: Index) {
         while self.entries.front().is_some_and(|entry| entry.index <= upto) {
             let entry = self.entries.pop_front().expect("just looked at");
             self.before = (entry.index, entry.term);
         }
     }
 
-    fn term_at(&self, index: Index) -> DurableAt {
+    pub fn term_at(&self, index: Index) -> DurableAt {
         if index <= self.before.0 {
             return DurableAt::Cut;
         }
@@ -295,6 +370,8 @@ pub struct MemoryDisk {
     store: Store,
     flushed: Store,
     unflushed: Vec<StoreBatch>,
+    /// Queue managers that lost what they had and have not caught up. In production the mark says so.
+    recovering: BTreeSet<u32>,
     calls: u64,
     failure: Option<(u64, Failure)>,
 }
@@ -306,130 +383,6 @@ impl MemoryDisk {
             Some((number, how)) if number == self.calls => Err(DiskFailed { call, how }),
             _ => Ok(()),
         }
-    }
-}
-
-impl Disk for MemoryDisk {
-    fn write_log(&mut self, write: &LogWrite) -> Result<(), DiskFailed> {
-        let result = self.call("write the log");
-        if result.as_ref().is_err_and(|failed| matches!(failed.how, Failure::Error | Failure::NoSpace)) {
-            return result;
-        }
-        if result.is_ok() {
-            let operation = LogOperation::Write(write.clone());
-            carry_out(&mut self.log.current, &operation);
-            self.log.unsynced.push(operation);
-        }
-        // A short write leaves a torn batch, which recovery drops: the same as none.
-        result
-    }
-
-    fn sync_log(&mut self) -> Result<(), DiskFailed> {
-        self.call("sync the log")?;
-        let log = &mut self.log;
-        // The mark of the sync before this one becomes durable with it; what is overwritten now is not promised.
-        for (queue_manager, mark) in std::mem::take(&mut log.mark_next) {
-            log.mark.entry(queue_manager).or_default().raise(mark);
-        }
-        for operation in log.unsynced.drain(..) {
-            carry_out(&mut log.durable, &operation);
-            if let LogOperation::Write(write) = &operation {
-                let region = &log.durable[&write.queue_manager.0];
-                let mark = log.mark_next.entry(write.queue_manager.0).or_default();
-                mark.last = mark.last.max(region.last_in_order());
-                mark.hard_state = region.hard_state;
-            }
-        }
-        Ok(())
-    }
-
-    fn cut_log(&mut self, queue_manager: QueueManagerId, upto: Index) {
-        let operation = LogOperation::Cut(queue_manager, upto);
-        carry_out(&mut self.log.current, &operation);
-        self.log.unsynced.push(operation);
-    }
-
-    fn read_log(
-        &mut self,
-        queue_manager: QueueManagerId,
-        first: Index,
-        until: Index,
-        bytes_max: usize,
-    ) -> Vec<Entry> {
-        let Some(region) = self.log.current.get(&queue_manager.0) else { return Vec::new() };
-        if first <= region.before.0 {
-            return Vec::new();
-        }
-        let mut bytes = 0;
-        let mut entries = Vec::new();
-        let skipped = (first.0 - region.before.0.0 - 1) as usize;
-        for entry in region.entries.iter().skip(skipped).take_while(|entry| entry.index < until) {
-            bytes += entry.data.len();
-            if bytes > bytes_max && !entries.is_empty() {
-                break;
-            }
-            entries.push(entry.clone());
-        }
-        entries
-    }
-
-    fn store(&mut self, batch: &StoreBatch) -> Result<(), DiskFailed> {
-        self.call("write the message store")?;
-        self.store.apply(batch);
-        self.unflushed.push(batch.clone());
-        Ok(())
-    }
-
-    fn flush_store(&mut self) -> Result<Vec<(QueueManagerId, Index)>, DiskFailed> {
-        if self.unflushed.is_empty() {
-            return Ok(Vec::new());
-        }
-        self.call("flush the message store")?;
-        let mut moved = BTreeMap::new();
-        for batch in self.unflushed.drain(..) {
-            self.flushed.apply(&batch);
-            moved.insert(batch.meta.queue_manager.0, batch.meta.index);
-        }
-        Ok(moved.into_iter().map(|(queue_manager, index)| (QueueManagerId(queue_manager), index)).collect())
-    }
-
-    fn row(&mut self, family: Family, key: &[u8]) -> Option<Bytes> {
-        self.store.rows.get(&(family, Bytes::copy_from_slice(key))).cloned()
-    }
-
-    fn flushed_rows(&mut self, queue_manager: QueueManagerId) -> StoredRows {
-        self.flushed.of(queue_manager)
-    }
-
-    fn stored_index(&mut self, queue_manager: QueueManagerId) -> Index {
-        self.store.metas.get(&queue_manager.0).map_or(Index(0), |meta| meta.index)
-    }
-
-    fn install(&mut self, rows: &StoredRows) -> Result<(), DiskFailed> {
-        self.call("install a snapshot")?;
-        let Some(meta) = &rows.meta else { return Ok(()) };
-        self.unflushed.retain(|batch| batch.meta.queue_manager != meta.queue_manager);
-        self.store.replace(rows);
-        self.flushed.replace(rows);
-        Ok(())
-    }
-
-    fn crash(&mut self, power_cut: bool, rng: &mut Rng) {
-        // Without a power cut the kernel still has what was written; the store's memory is gone either way.
-        let survive =
-            if power_cut { rng.below(self.log.unsynced.len() as u64 + 1) as usize } else { usize::MAX };
-        for operation in std::mem::take(&mut self.log.unsynced).iter().take(survive) {
-            carry_out(&mut self.log.durable, operation);
-        }
-        self.log.current = self.log.durable.clone();
-        if !power_cut {
-            for (queue_manager, mark) in std::mem::take(&mut self.log.mark_next) {
-                self.log.mark.entry(queue_manager).or_default().raise(mark);
-            }
-        }
-        self.log.mark_next.clear();
-        self.unflushed.clear();
-        self.store = self.flushed.clone();
     }
 
     fn find(&mut self, queue_manager: QueueManagerId) -> Found {
@@ -466,7 +419,184 @@ impl Disk for MemoryDisk {
         region.hard_state = hard_state;
         let region = region.clone();
         self.log.durable.insert(queue_manager.0, region);
-        Found { hard_state, snapshot: rows.meta.clone(), entries, damaged, empty, rows }
+        Found { hard_state, entries, damaged, empty, rows }
+    }
+}
+
+impl Disk for MemoryDisk {
+    fn write_log(&mut self, write: &LogWrite) -> Result<(), DiskFailed> {
+        let result = self.call("write the log");
+        if result.as_ref().is_err_and(|failed| matches!(failed.how, Failure::Error | Failure::NoSpace)) {
+            return result;
+        }
+        if result.is_ok() {
+            let operation = LogOperation::Write(write.clone());
+            carry_out(&mut self.log.current, &operation);
+            self.log.unsynced.push(operation);
+        }
+        // A short write leaves a torn batch, which recovery drops: the same as none.
+        result
+    }
+
+    fn finish_log(&mut self, sync: bool) -> Result<Room, DiskFailed> {
+        if !sync {
+            return Ok(Room::Enough);
+        }
+        self.call("sync the log")?;
+        let log = &mut self.log;
+        // The mark of the sync before this one becomes durable with it; what is overwritten now is not promised.
+        for (queue_manager, mark) in std::mem::take(&mut log.mark_next) {
+            log.mark.entry(queue_manager).or_default().raise(mark);
+        }
+        for operation in log.unsynced.drain(..) {
+            carry_out(&mut log.durable, &operation);
+            if let LogOperation::Write(write) = &operation {
+                let region = &log.durable[&write.queue_manager.0];
+                let mark = log.mark_next.entry(write.queue_manager.0).or_default();
+                mark.last = mark.last.max(region.last_in_order());
+                mark.hard_state = region.hard_state;
+            }
+        }
+        Ok(Room::Enough)
+    }
+
+    fn cut_log(&mut self, queue_manager: QueueManagerId, upto: Index) -> Result<(), DiskFailed> {
+        let operation = LogOperation::Cut(queue_manager, upto);
+        carry_out(&mut self.log.current, &operation);
+        self.log.unsynced.push(operation);
+        Ok(())
+    }
+
+    fn caught_up(&mut self, queue_manager: QueueManagerId) -> Result<(), DiskFailed> {
+        self.recovering.remove(&queue_manager.0);
+        Ok(())
+    }
+
+    fn read_log(
+        &mut self,
+        queue_manager: QueueManagerId,
+        first: Index,
+        until: Index,
+        bytes_max: usize,
+    ) -> Vec<Entry> {
+        let Some(region) = self.log.current.get(&queue_manager.0) else { return Vec::new() };
+        if first <= region.before.0 {
+            return Vec::new();
+        }
+        let mut bytes = 0;
+        let mut entries = Vec::new();
+        let skipped = (first.0 - region.before.0.0 - 1) as usize;
+        for entry in region.entries.iter().skip(skipped).take_while(|entry| entry.index < until) {
+            bytes += entry.data.len();
+            if bytes > bytes_max && !entries.is_empty() {
+                break;
+            }
+            entries.push(entry.clone());
+        }
+        entries
+    }
+
+    fn store(&mut self, batch: &StoreBatch, _now: u64) -> Result<Room, DiskFailed> {
+        // A snapshot that was installed meanwhile is what a batch from before is no difference from.
+        let stored = self.stored_index(batch.meta.queue_manager);
+        if batch.base == stored || (stored == Index(0) && batch.base <= Index(1)) {
+            self.call("write the message store")?;
+            self.store.apply(batch);
+            self.unflushed.push(batch.clone());
+        }
+        Ok(Room::Enough)
+    }
+
+    fn flush_store(&mut self) -> Result<Vec<(QueueManagerId, Index)>, DiskFailed> {
+        if self.unflushed.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.call("flush the message store")?;
+        let mut moved = BTreeMap::new();
+        for batch in self.unflushed.drain(..) {
+            self.flushed.apply(&batch);
+            moved.insert(batch.meta.queue_manager.0, batch.meta.index);
+        }
+        Ok(moved.into_iter().map(|(queue_manager, index)| (QueueManagerId(queue_manager), index)).collect())
+    }
+
+    fn load(&mut self, request: &LoadRequest) -> Result<Vec<Option<Bytes>>, String> {
+        let row = |(family, key): &(Family, Bytes)| {
+            self.store.rows.get(&(*family, Bytes::copy_from_slice(key))).cloned()
+        };
+        Ok(request.keys.iter().map(row).collect())
+    }
+
+    fn snapshot(&mut self, queue_manager: QueueManagerId) -> Result<Option<StoredRows>, String> {
+        Ok(Some(self.flushed.of(queue_manager)).filter(|rows| rows.meta.is_some()))
+    }
+
+    fn rows(&mut self, queue_manager: QueueManagerId) -> StoredRows {
+        self.flushed.of(queue_manager)
+    }
+
+    fn rows_index(&self, queue_manager: QueueManagerId) -> Index {
+        self.flushed_index(queue_manager)
+    }
+
+    fn stored_index(&mut self, queue_manager: QueueManagerId) -> Index {
+        self.store.metas.get(&queue_manager.0).map_or(Index(0), |meta| meta.index)
+    }
+
+    fn install(&mut self, rows: &StoredRows, name: ObjectName) -> Result<Installed, DiskFailed> {
+        let Some(meta) = &rows.meta else { return Ok(Installed::Refused("snapshot without an index")) };
+        if self.stored_index(meta.queue_manager) >= meta.index {
+            // As `runtime/snapshots.rs` has it: a late snapshot is refused.
+            return Ok(Installed::Refused("snapshot came late"));
+        }
+        self.call("install a snapshot")?;
+        self.unflushed.retain(|batch| batch.meta.queue_manager != meta.queue_manager);
+        self.store.replace(rows);
+        self.flushed.replace(rows);
+        let loaded = QueueManager::load(meta.queue_manager, name, rows);
+        Ok(Installed::Done(Box::new(loaded.expect("the rows are the sender's, which loads them too"))))
+    }
+
+    fn crash(&mut self, power_cut: bool, rng: &mut Rng) {
+        // Without a power cut the kernel still has what was written; the store's memory is gone either way.
+        let survive =
+            if power_cut { rng.below(self.log.unsynced.len() as u64 + 1) as usize } else { usize::MAX };
+        for operation in std::mem::take(&mut self.log.unsynced).iter().take(survive) {
+            carry_out(&mut self.log.durable, operation);
+        }
+        self.log.current = self.log.durable.clone();
+        if !power_cut {
+            for (queue_manager, mark) in std::mem::take(&mut self.log.mark_next) {
+                self.log.mark.entry(queue_manager).or_default().raise(mark);
+            }
+        }
+        self.log.mark_next.clear();
+        self.unflushed.clear();
+        self.store = self.flushed.clone();
+    }
+
+    fn start(&mut self, expected: &[Expected]) -> Result<Vec<Started>, StartFailed> {
+        let start = |one: &Expected| {
+            let found = self.find(one.id);
+            let queue_manager = match &found.rows.meta {
+                Some(_) => QueueManager::load(one.id, one.name.clone(), &found.rows)
+                    .map_err(|error| StartFailed::Broken(error.to_string()))?,
+                None => QueueManager::new(one.id, one.name.clone()),
+            };
+            if found.damaged || found.empty {
+                self.recovering.insert(one.id.0);
+            }
+            let recovered = Recovered {
+                hard_state: found.hard_state,
+                snapshot: found.rows.meta.unwrap_or_else(|| one.initial.clone()),
+                entries: found.entries,
+                recovering: self.recovering.contains(&one.id.0),
+                since_start: Duration::ZERO,
+                acknowledged: Index(0),
+            };
+            Ok(Started { recovered, queue_manager })
+        };
+        expected.iter().map(start).collect()
     }
 
     fn durable_last(&self, queue_manager: QueueManagerId) -> (Index, Term) {
@@ -485,8 +615,8 @@ impl Disk for MemoryDisk {
     }
 
     fn lose_everything(&mut self) {
-        let (calls, failure) = (self.calls, self.failure);
-        *self = MemoryDisk { calls, failure, ..MemoryDisk::default() };
+        let (calls, failure, recovering) = (self.calls, self.failure, std::mem::take(&mut self.recovering));
+        *self = MemoryDisk { calls, failure, recovering, ..MemoryDisk::default() };
     }
 
     fn lose_store(&mut self) {
@@ -517,8 +647,9 @@ impl Disk for MemoryDisk {
 
     fn restore(&mut self, copy: &dyn Any) {
         if let Some(copy) = copy.downcast_ref::<MemoryDisk>() {
-            let (calls, failure) = (self.calls, self.failure);
-            *self = MemoryDisk { calls, failure, ..copy.clone() };
+            let (calls, failure, recovering) =
+                (self.calls, self.failure, std::mem::take(&mut self.recovering));
+            *self = MemoryDisk { calls, failure, recovering, ..copy.clone() };
         }
     }
 

@@ -5,6 +5,7 @@ pub mod clock;
 pub mod trace;
 pub mod net;
 pub mod disk;
+pub mod depth_b;
 pub mod node;
 pub mod address;
 pub mod schedule;

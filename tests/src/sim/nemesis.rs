@@ -4,6 +4,7 @@ use trimaran_node::mqi::{Admin, MembershipRequest};
 use trimaran_node::replica::Event;
 use trimaran_node::types::{Instant, NodeId, RoleView};
 
+use super::disk::Depth;
 use super::net::Quality;
 use super::node::queue_manager_id;
 use super::schedule::Fault;
@@ -90,7 +91,29 @@ impl World {
     }
 
     fn someone_lost_data(&self) -> bool {
-        !self.all_whole() || self.checks.damage_open(&self.nodes)
+        !self.all_whole()
+            || self.checks.damage_open(&self.nodes)
+            || self.nodes.values().any(|node| node.disk.has_damaged_rows())
+    }
+
+    /// Between two configurations a majority of the old members counts too, and one of them may be gone for good:
+    /// who loses a disk then is one too many. Without a leader nobody knows.
+    fn members_are_changing(&self) -> bool {
+        (0..self.plan.setup.queue_managers).any(|number| {
+            let leader = self.serving(number).and_then(|leader| self.nodes[&leader].process.as_ref());
+            leader.is_none_or(|process| {
+                let membership = &process.minds[number].membership;
+                let voters = membership.voters.iter().map(|node| node.0);
+                !membership.voters_outgoing.is_empty() || !voters.eq(self.members.iter().copied())
+            })
+        })
+    }
+
+    fn is_everybody_up(&self) -> bool {
+        self.members.iter().all(|id| {
+            let node = &self.nodes[id];
+            node.is_running() && !node.is_paused(self.now)
+        })
     }
 
     fn length(&mut self) -> u64 {
@@ -107,11 +130,7 @@ impl World {
         if fault.takes_nodes() && self.someone_lost_data() {
             return;
         }
-        let everybody_up = self.members.iter().all(|id| {
-            let node = &self.nodes[id];
-            node.is_running() && !node.is_paused(self.now)
-        });
-        if fault.loses_data() && !everybody_up {
+        if fault.loses_data() && (!self.is_everybody_up() || self.members_are_changing()) {
             return;
         }
         if self.try_fault(fault).is_some() {
@@ -225,7 +244,12 @@ impl World {
             }
             Fault::DamagedRows => {
                 let node = self.some_member()?;
-                self.node_mut(node).row_damage_per_mille = 200;
+                match self.plan.depth {
+                    Depth::A => self.node_mut(node).row_damage_per_mille = 200,
+                    // Whoever meets the damage loses the store.
+                    Depth::B if self.someone_lost_data() || !self.is_everybody_up() => return None,
+                    Depth::B => self.node_mut(node).disk.damage_rows().then_some(())?,
+                }
                 self.end_later(FaultEnd::GoodRows { node });
             }
             Fault::ShortLog => {
@@ -373,7 +397,11 @@ impl World {
                 let node = self.node_mut(node);
                 (node.sync_us, node.flush_us) = (sync_us, flush_us);
             }
-            FaultEnd::GoodRows { node } => self.node_mut(node).row_damage_per_mille = 0,
+            FaultEnd::GoodRows { node } => {
+                let node = self.node_mut(node);
+                node.row_damage_per_mille = 0;
+                node.disk.mend_rows();
+            }
             FaultEnd::DiskRoom { node } => self.set_disk_low(node, false),
             FaultEnd::StoreRoom { node } => self.set_store_full(node, false),
             FaultEnd::NoDrift { node } => {
@@ -433,6 +461,7 @@ impl World {
             let node = self.node_mut(id);
             (node.sync_us, node.flush_us) = (plan.sync_us, plan.flush_us);
             node.row_damage_per_mille = 0;
+            node.disk.mend_rows();
             node.disk.plan_failure(0, super::disk::Failure::Error);
             node.clock.drift(now, 0);
             if node.is_paused(now) {

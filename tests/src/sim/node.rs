@@ -3,16 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use trimaran_node::consensus::{LogWrite, Recovered};
-use trimaran_node::qmgr::{LoadRequest, QueueManager, StoreBatch};
+use trimaran_node::consensus::LogWrite;
+use trimaran_node::qmgr::{LoadRequest, StoreBatch};
 use trimaran_node::replica::{Event, Replica};
+use trimaran_node::runtime::recover::{Expected, Started};
 use trimaran_node::types::{
     Index, Membership, NodeId, ObjectName, QueueManagerId, RequestId, RoleView, Term,
 };
 
 use super::address::Address;
 use super::clock::Clock;
-use super::disk::{Disk, initial_snapshot};
+use super::disk::{Disk, StartFailed, initial_snapshot};
 
 pub struct Node {
     pub id: u64,
@@ -25,7 +26,7 @@ pub struct Node {
     pub machine_up: bool,
     pub down_since: u64,
     pub paused_until: Option<u64>,
-    /// Queue managers on this node that lost what they had and have not caught up.
+    /// Queue managers on this node that lost what they had and have not caught up, as the disk remembers it.
     pub recovering: BTreeSet<u32>,
     /// Part of the group, as far as the nemesis knows.
     pub member: bool,
@@ -121,7 +122,7 @@ impl Node {
     }
 
     /// Starts the process on what the disk has. `seed` decides election timeouts.
-    pub fn start(&mut self, setup: &Setup, now: u64, seed: u64) -> Result<Start, String> {
+    pub fn start(&mut self, setup: &Setup, now: u64, seed: u64) -> Result<Start, StartFailed> {
         self.incarnation += 1;
         self.machine_up = true;
         let mut start = Start::default();
@@ -132,43 +133,38 @@ impl Node {
         };
         let mut minds = Vec::new();
         let mut known: BTreeSet<u64> = setup.initial.voters.iter().map(|node| node.0).collect();
-        for number in 0..setup.queue_managers {
-            let id = queue_manager_id(number);
-            let name = queue_manager_name(number);
-            let mut found = self.disk.find(id);
-            let state = match &found.snapshot {
-                Some(_) => {
-                    QueueManager::load(id, name.clone(), &found.rows).map_err(|error| error.to_string())?
+        let expected: Vec<Expected> = (0..setup.queue_managers)
+            .map(|number| {
+                let id = queue_manager_id(number);
+                Expected {
+                    id,
+                    name: queue_manager_name(number),
+                    initial: initial_snapshot(id, &setup.initial),
                 }
-                None => QueueManager::new(id, name.clone()),
-            };
+            })
+            .collect();
+        for (number, found) in self.disk.start(&expected)?.into_iter().enumerate() {
+            let Started { mut recovered, queue_manager } = found;
             if setup.forgets_term {
-                found.hard_state.vote = None;
-                found.hard_state.term = found.entries.last().map_or(Term(1), |entry| entry.term);
+                recovered.hard_state.vote = None;
+                recovered.hard_state.term = recovered.entries.last().map_or(Term(1), |entry| entry.term);
             }
-            if found.damaged || found.empty {
-                self.recovering.insert(id.0);
-            }
-            let recovering = self.recovering.contains(&id.0);
-            start.recovering += u32::from(recovering);
-            start.replayed += found.entries.len() as u64;
-            let snapshot = found.snapshot.unwrap_or_else(|| initial_snapshot(id, &setup.initial));
-            let membership = snapshot.membership.clone();
-            known.extend(membership.nodes.keys().map(|node| node.0));
-            let applied = snapshot.index;
-            let term = found.hard_state.term;
-            let recovered = Recovered {
-                hard_state: found.hard_state,
-                snapshot,
-                entries: found.entries,
-                recovering,
-                since_start,
-                acknowledged: Index(0),
+            let recovering = recovered.recovering;
+            match recovering {
+                true => self.recovering.insert(queue_manager.id().0),
+                false => self.recovering.remove(&queue_manager.id().0),
             };
+            start.recovering += u32::from(recovering);
+            start.replayed += recovered.entries.len() as u64;
+            let membership = recovered.snapshot.membership.clone();
+            known.extend(membership.nodes.keys().map(|node| node.0));
+            let applied = recovered.snapshot.index;
+            let term = recovered.hard_state.term;
+            recovered.since_start = since_start;
             let replica = Replica::new(
                 replica_options(setup, self.id, number),
                 recovered,
-                state,
+                queue_manager,
                 seed.wrapping_add(number as u64),
             );
             minds.push(Mind {
@@ -187,7 +183,6 @@ impl Node {
             });
         }
         known.remove(&self.id);
-        let _ = now;
         self.process = Some(Process {
             minds,
             log_queue: VecDeque::new(),

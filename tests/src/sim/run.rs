@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use super::disk::Depth;
 use super::net::Quality;
 use super::node::Setup;
 use super::rng::Rng;
@@ -18,6 +19,7 @@ use trimaran_node::mqi::{Admin, QueueChanges};
 /// What whoever starts a run may set; everything else comes from the seed.
 #[derive(Clone, Debug)]
 pub struct Knobs {
+    pub depth: Depth,
     pub ticks: u64,
     /// Programs of each queue manager; None leaves it to the seed.
     pub programs: Option<u64>,
@@ -32,6 +34,7 @@ pub struct Knobs {
 impl Default for Knobs {
     fn default() -> Knobs {
         Knobs {
+            depth: Depth::A,
             ticks: 2_000,
             programs: None,
             faults: Fault::ALL.to_vec(),
@@ -114,6 +117,7 @@ impl Plan {
         let flush = *rng.pick(&[20_000, 200_000, 2_000_000]).expect("not empty");
         Plan {
             seed,
+            depth: knobs.depth,
             nodes,
             setup,
             schedule,

@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use trimaran_node::consensus::Entry;
 use trimaran_node::mqi::Call;
-use trimaran_node::qmgr::QueueManager;
 use trimaran_node::replica::{Action, DiskRoom, Event, Identity, Stats};
 use trimaran_node::types::{
     Index, Instant, Membership, NodeId, NodeInfo, QueueManagerId, Reason, RequestId, RoleView, SessionId,
@@ -17,7 +16,8 @@ use trimaran_node::types::{
 use trimaran_proto::replica::v1::peer_message::Message as PeerMessage;
 
 use super::clock::Clock;
-use super::disk::{DiskFailed, Failure, MemoryDisk, StoredRows};
+use super::depth_b::StoresOnDisk;
+use super::disk::{Depth, Disk, DiskFailed, Failure, Installed, MemoryDisk, Room, StartFailed, StoredRows};
 use super::nemesis::FaultEnd;
 use super::net::{Net, Quality};
 use super::node::{Node, OpenSession, Setup, queue_manager_id};
@@ -35,6 +35,9 @@ pub const TICK_US: u64 = 10_000;
 /// A replica without events has a turn at least this often, as under `runtime/driver.rs`.
 const IDLE_TURN_US: u64 = 50_000;
 const EVENTS_PER_TURN_MAX: usize = 256;
+/// As `log_store` and `message_store` have it: how often a full device is asked again.
+const LOG_RETRY_US: u64 = 100_000;
+const STORE_RETRY_US: u64 = 500_000;
 
 /// Somebody who calls: a simulated program, an administrator, or a hand on a script.
 pub enum Program {
@@ -174,6 +177,7 @@ pub struct Violation {
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub seed: u64,
+    pub depth: Depth,
     pub nodes: u64,
     pub setup: Setup,
     pub schedule: Schedule,
@@ -518,7 +522,19 @@ impl World {
                 }
                 self.schedule(now + 200, Step::Connector { regular: false });
             }
-            Err(error) => self.fail("recovery", format!("node {id} cannot start: {error}")),
+            Err(StartFailed::Disk(failed)) => {
+                self.trace.line(now, || format!("node {id} does not start: {failed:?}"));
+                self.counters.mark("start failed because the disk failed");
+                let mut rng = self.rng.fork(id);
+                let node = self.node_mut(id);
+                node.machine_up = failed.how != Failure::Crash;
+                node.down_since = now;
+                node.disk.crash(failed.how == Failure::Crash, &mut rng);
+                self.restart_later(id);
+            }
+            Err(StartFailed::Broken(error)) => {
+                self.fail("recovery", format!("node {id} cannot start: {error}"))
+            }
         }
     }
 
@@ -678,13 +694,15 @@ impl World {
                 let flushed = node.disk.flushed_index(queue_manager);
                 let stored = node.disk.stored_index(queue_manager);
                 let upto = if early { upto.max(stored) } else { upto };
-                node.disk.cut_log(queue_manager, upto);
                 self.counters.mark("log cut");
                 if upto > flushed && !early {
                     self.fail(
                         "log and store",
                         format!("node {id} cuts the log of {queue_manager} at {upto}, its store is flushed to {flushed} only"),
                     );
+                }
+                if let Err(failed) = self.node_mut(id).disk.cut_log(queue_manager, upto) {
+                    self.on_disk_failed(id, failed);
                 }
             }
             Action::PublishMembership(membership) => {
@@ -712,12 +730,13 @@ impl World {
         let process = node.process.as_mut().expect("it is having a turn");
         let mind = &mut process.minds[number];
         mind.address.follow(&role, local, keeps);
+        let mut caught_up = false;
         if let RoleView::NotServing { recovering: false, .. }
         | RoleView::Serving { .. }
         | RoleView::Elected { .. } = &role
         {
             // What the runtime keeps beside the log: this node may vote again, also after a restart.
-            node.recovering.remove(&queue_manager_id(number).0);
+            caught_up = node.recovering.remove(&queue_manager_id(number).0);
         }
         let was_serving = mind.role.is_serving();
         let is_serving = role.is_serving();
@@ -727,6 +746,9 @@ impl World {
         }
         if let Some((checker, sentence)) = self.checks.on_role(id, number, &role, now, keeps, &self.nodes) {
             self.fail(checker, sentence);
+        }
+        if caught_up && let Err(failed) = self.node_mut(id).disk.caught_up(queue_manager_id(number)) {
+            self.on_disk_failed(id, failed);
         }
     }
 
@@ -750,14 +772,17 @@ impl World {
         let queue_manager = queue_manager_id(number);
         let node = self.node_mut(from);
         let incarnation = node.incarnation;
-        let rows = node.disk.flushed_rows(queue_manager);
+        let rows = match node.disk.snapshot(queue_manager) {
+            Ok(rows) => rows,
+            Err(reason) => return self.on_unreadable(from, reason),
+        };
         let reachable = self.net.stream(from, to).is_some();
-        if rows.meta.is_none() || !reachable {
+        let Some(rows) = rows.filter(|_| reachable) else {
             let step = Step::SnapshotSent { node: from, incarnation, mind: number, to, arrived: false };
             let delay = self.rng.between(100, 5_000);
             self.schedule(self.now + delay, step);
             return;
-        }
+        };
         self.counters.mark("snapshot begun");
         let delay = self.rng.skewed(2_000, 200_000) + rows.bytes() as u64 / 50;
         let broken = self.nemesis_on && self.rng.chance(100);
@@ -776,7 +801,6 @@ impl World {
         rows: StoredRows,
         broken: bool,
     ) {
-        let queue_manager = queue_manager_id(number);
         let meta = rows.meta.clone().expect("checked when it was sent");
         let alive = self.nodes.get(&to).is_some_and(Node::is_running) && self.is_current(from, incarnation);
         let mut arrives =
@@ -784,27 +808,19 @@ impl World {
         if broken {
             self.counters.mark("snapshot broke on its way");
         }
-        if arrives && self.node_mut(to).disk.stored_index(queue_manager) >= meta.index {
-            // As `runtime/snapshots.rs` has it: a late snapshot is refused.
-            self.counters.mark("snapshot came late");
-            arrives = false;
-        }
         if arrives {
-            let node = self.node_mut(to);
-            if let Err(failed) = node.disk.install(&rows) {
-                self.on_disk_failed(to, failed);
-                return;
-            }
-            match QueueManager::load(queue_manager, super::node::queue_manager_name(number), &rows) {
-                Ok(state) => {
+            let name = super::node::queue_manager_name(number);
+            match self.node_mut(to).disk.install(&rows, name) {
+                Ok(Installed::Done(state)) => {
                     self.counters.mark("snapshot installed");
-                    let state = Box::new(state);
                     let event = Event::SnapshotInstalled { from: NodeId(from), term, meta, state };
                     self.hand_in(to, number, event);
                 }
-                Err(error) => {
-                    self.fail("snapshot", format!("node {to} cannot load what node {from} sent: {error}"))
+                Ok(Installed::Refused(why)) => {
+                    self.counters.mark(why);
+                    arrives = false;
                 }
+                Err(failed) => return self.on_disk_failed(to, failed),
             }
         }
         let delay = self.rng.between(100, 5_000);
@@ -840,9 +856,15 @@ impl World {
     }
 
     fn on_log_written(&mut self, id: u64, sync: bool, done: Vec<(usize, WriteNumber)>) {
-        if sync && let Err(failed) = self.node_mut(id).disk.sync_log() {
-            self.on_disk_failed(id, failed);
-            return;
+        match self.node_mut(id).disk.finish_log(sync) {
+            Ok(Room::Enough) => {}
+            Ok(Room::Lacking { .. }) => {
+                self.counters.mark("log waited for room");
+                let incarnation = self.nodes[&id].incarnation;
+                let again = Step::LogWritten { node: id, incarnation, sync, done };
+                return self.schedule(self.now + LOG_RETRY_US, again);
+            }
+            Err(failed) => return self.on_disk_failed(id, failed),
         }
         for (mind, write) in done {
             self.hand_in(id, mind, Event::LogPersisted { write });
@@ -857,6 +879,15 @@ impl World {
         self.counters.mark(failed.call);
         let power_cut = failed.how == Failure::Crash;
         self.crash(id, power_cut);
+        self.restart_later(id);
+    }
+
+    /// What `runtime/stores.rs` does: the store is condemned and the process ends.
+    fn on_unreadable(&mut self, id: u64, reason: String) {
+        self.trace.line(self.now, || format!("node {id} ends: {reason}"));
+        self.counters.mark("process ended because a row was damaged");
+        self.crash(id, false);
+        self.checks.on_damage(id, &self.nodes);
         self.restart_later(id);
     }
 
@@ -890,13 +921,20 @@ impl World {
             return;
         }
         if let Some(batch) = process.store_queue.pop_front() {
-            // A snapshot that was installed meanwhile is what a batch from before is no difference from.
-            let stored = node.disk.stored_index(batch.meta.queue_manager);
-            if (batch.base == stored || (stored == Index(0) && batch.base <= Index(1)))
-                && let Err(failed) = node.disk.store(&batch)
-            {
-                self.on_disk_failed(id, failed);
-                return;
+            match node.disk.store(&batch, now) {
+                Ok(Room::Enough) => {}
+                Ok(Room::Lacking { is_news }) => {
+                    process.store_busy = true;
+                    let (queue_manager, upto) = (batch.meta.queue_manager, batch.meta.index);
+                    process.store_queue.push_front(batch);
+                    self.schedule(now + STORE_RETRY_US, Step::Stored { node: id, incarnation });
+                    if is_news {
+                        self.counters.mark("store refused for lack of space");
+                        self.hand_in(id, queue_manager.0 as usize - 1, Event::StoreRefused { upto });
+                    }
+                    return;
+                }
+                Err(failed) => return self.on_disk_failed(id, failed),
             }
             if !process.flush_due {
                 process.flush_due = true;
@@ -928,6 +966,9 @@ impl World {
 
     /// Space for the message store ends, or is there again.
     pub fn set_store_full(&mut self, id: u64, full: bool) {
+        if self.node_mut(id).disk.set_store_room(!full) {
+            return;
+        }
         self.node_mut(id).store_full = full;
         if full {
             let Some(process) = &self.node(id).process else { return };
@@ -951,7 +992,10 @@ impl World {
         let node = self.node_mut(id);
         let process = node.process.as_mut().expect("checked by the caller");
         let Some(load) = process.loads.remove(&(number, request)) else { return };
-        let mut rows: Vec<_> = load.keys.iter().map(|(family, key)| node.disk.row(*family, key)).collect();
+        let mut rows = match node.disk.load(&load) {
+            Ok(rows) => rows,
+            Err(reason) => return self.on_unreadable(id, reason),
+        };
         let mut place = None;
         if damaged {
             rows[0] = None;
@@ -1244,6 +1288,29 @@ impl World {
         if let Some((checker, sentence)) = self.checks.every_tick(self.now, keeps, &self.nodes) {
             self.fail(checker, sentence);
         }
+        for id in self.nodes.keys().copied().collect::<Vec<_>>() {
+            self.tend_disk(id);
+        }
+    }
+
+    fn tend_disk(&mut self, id: u64) {
+        let now = self.now;
+        let node = self.node_mut(id);
+        if node.is_running()
+            && !node.is_paused(now)
+            && let Err(failed) = node.disk.tend(now)
+        {
+            self.on_disk_failed(id, failed);
+        }
+        let disk = &mut self.node_mut(id).disk;
+        let (marks, complaint, calls) = (disk.take_marks(), disk.complaint(), disk.calls_made());
+        if self.plan.depth == Depth::B {
+            self.trace.number(calls);
+        }
+        marks.into_iter().for_each(|mark| self.counters.mark(mark));
+        if let Some(sentence) = complaint {
+            self.fail("stores", format!("node {id}: {sentence}"));
+        }
     }
 
     /// The node that serves a queue manager just now, by its own clock.
@@ -1282,10 +1349,14 @@ fn room(low: bool) -> DiskRoom {
 pub fn new_node(id: u64, plan: &Plan, rng: &mut Rng) -> Node {
     let drift = plan.drift_ppm_max;
     let drift_ppm = rng.below(2 * drift as u64 + 1) as i64 - drift;
+    let disk: Box<dyn Disk> = match plan.depth {
+        Depth::A => Box::new(MemoryDisk::default()),
+        Depth::B => Box::new(StoresOnDisk::new(Rng::new(plan.seed ^ id << 48))),
+    };
     Node {
         id,
         clock: Clock::new(rng.between(1_000_000, 900_000_000), drift_ppm),
-        disk: Box::new(MemoryDisk::default()),
+        disk,
         incarnation: 0,
         process: None,
         machine_up: true,
