@@ -592,6 +592,7 @@ fn the_mark_is_synced_also_when_nobody_else_has_time_for_it() {
         Box::new(|_, _| {}),
         Arc::new(move |error| drop(said.try_send(error))),
         Arc::new(|_| {}),
+        Box::new(|_, _| {}),
     )
     .unwrap();
     let handle = thread.handle();
