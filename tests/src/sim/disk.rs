@@ -56,6 +56,15 @@ impl RowSource for StoredRows {
     }
 }
 
+/// The calls that can fail.
+pub const CALLS: [&str; 5] = [
+    "write the log",
+    "sync the log",
+    "write the message store",
+    "flush the message store",
+    "install a snapshot",
+];
+
 /// A call to the disk failed and the process must end (EIO, or no space where there must be some).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DiskFailed {
