@@ -7,7 +7,7 @@ use trimaran_node::types::Reason;
 use trimaran_tests::check;
 use trimaran_tests::model::history::{Answer, Fate, History, Operation, What};
 use trimaran_tests::sim::disk::{Depth, Failure};
-use trimaran_tests::sim::run::{Knobs, quiet_panics, run, run_plan};
+use trimaran_tests::sim::run::{Knobs, nth_call_knobs, nth_call_plan, quiet_panics, run, run_plan};
 use trimaran_tests::sim::world::Plan;
 
 fn short() -> Knobs {
@@ -253,14 +253,14 @@ fn a_get_before_its_put_is_flagged() {
 #[test]
 fn the_nth_call_to_the_disk_fails_and_no_promise_is_broken() {
     quiet_panics();
-    let knobs = Knobs { ticks: 60, faults: Vec::new(), programs: Some(3), ..Knobs::default() };
-    let recorded = run_plan(Plan::draw(9, &knobs), &knobs);
+    let knobs = nth_call_knobs(&Knobs::default());
+    let recorded = run_plan(nth_call_plan(9, &knobs), &knobs);
     assert_eq!(recorded.0.violation, None);
     let calls = recorded.1.nodes[&1].disk.calls_made();
     assert!(calls > 40, "only {calls} calls");
     for (place, call) in (1..=calls).step_by((calls as usize / 24).max(1)).enumerate() {
         let how = Failure::ALL[place % Failure::ALL.len()];
-        let mut plan = Plan::draw(9, &knobs);
+        let mut plan = nth_call_plan(9, &knobs);
         plan.disk_failure = Some((1, call, how));
         let (verdict, _) = run_plan(plan, &knobs);
         assert_eq!(verdict.violation, None, "call {call} of {calls} fails with {how:?}");

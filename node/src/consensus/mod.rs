@@ -186,6 +186,7 @@ pub struct Consensus {
     withdrawn: bool,
     /// How far appends of this term's leader have confirmed our log: (term, index). What a recovering node believes.
     confirmed: (u64, u64),
+    keep_behind: Index,
     /// The highest round of heartbeats seen: (term, round).
     round_seen: (u64, u64),
     transferring: Option<NodeId>,
@@ -276,6 +277,7 @@ impl Consensus {
             trusted: None,
             withdrawn: false,
             confirmed: (0, 0),
+            keep_behind: Index(u64::MAX),
             round_seen: (0, 0),
             transferring: None,
             role,
@@ -991,10 +993,15 @@ impl Consensus {
         self.raw.mut_store().extend_down(first.0, runs);
     }
 
+    /// Entries behind this one stay in memory whatever the bound says, until this is called again.
+    pub fn keep_behind(&mut self, index: Index) {
+        self.keep_behind = index;
+    }
+
     /// Applied and written entries leave memory beyond the bound. `applied` does it too.
     pub fn release_tail(&mut self) {
         let log = &self.raw.raft.raft_log;
-        let upto = log.applied.min(log.persisted);
+        let upto = log.applied.min(log.persisted).min(self.keep_behind.0);
         let bytes_max = self.options.tail_bytes_max;
         self.raw.mut_store().release(upto, bytes_max);
     }

@@ -22,7 +22,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
-use crate::types::planted::{self, Bug};
 use crate::types::{
     Body, Index, MessageId, ObjectName, Position, ProducerId, QueueId, QueueManagerId, Reason, SnapshotMeta,
     StagedBodyId, UnitId, WallTime, limits,
@@ -245,8 +244,7 @@ impl QueueManager {
 
     /// The id of the earlier message when this is a repetition.
     fn check_place(&self, place: &Place) -> Result<Option<MessageId>, Reason> {
-        if let Some((producer, sequence)) = place.producer.as_ref().filter(|_| !planted::is(Bug::SecondCopy))
-        {
+        if let Some((producer, sequence)) = &place.producer {
             match self.producers.seen(producer, *sequence) {
                 Seen::New => {}
                 Seen::Before(id) => return Ok(Some(id)),

@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 
 use super::{Action, Replica};
+use crate::types::planted::{self, Bug};
 use crate::types::{Index, Position, QueueId, SnapshotMeta};
 
 #[derive(Debug)]
@@ -122,6 +123,7 @@ impl Replica {
         }
         compaction.flushed = meta.clone();
         self.consensus.store_snapshot(meta.clone());
+        self.consensus.keep_behind(meta.index);
         while compaction.unflushed.front().is_some_and(|(index, _)| *index <= upto) {
             let (_, survivors) = compaction.unflushed.pop_front().expect("just seen");
             for (queue, position, weight) in survivors {
@@ -141,7 +143,10 @@ impl Replica {
 
     fn cut_log(&mut self) {
         let compaction = &mut self.compaction;
-        let flushed = compaction.flushed.index;
+        let flushed = match planted::is(Bug::CutLogEarly) {
+            true => compaction.newest,
+            false => compaction.flushed.index,
+        };
         let retain = self.options.log_retain_bytes;
         let total = compaction.total;
         let mut cut = None;
@@ -165,6 +170,7 @@ impl Replica {
 
     /// A snapshot took the place of everything before it.
     pub(super) fn restart_compaction(&mut self, meta: SnapshotMeta) {
+        self.consensus.keep_behind(meta.index);
         self.compaction = Compaction::new(meta);
     }
 }

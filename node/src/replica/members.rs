@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use trimaran_proto::replica::v1 as wire;
 
 use super::{Action, Replica};
@@ -26,8 +27,8 @@ enum Step {
     Learning { proposed: Index },
     /// The voters change with this entry, until it is applied and no joint configuration is left.
     Changing { proposed: Index },
-    /// The new configuration is in force here with this entry; done when all who can hear know that, so that none of
-    /// them is bound to the old one when this node dies.
+    /// The new configuration is in force, and this entry was proposed after that; done when it is applied and all who
+    /// can hear know that, so that none of them is bound to the old one when this node dies or all start again.
     Settling { since: Index },
 }
 
@@ -131,7 +132,7 @@ impl Replica {
                 let change = match &operation.request {
                     MembershipRequest::Add { node, info } | MembershipRequest::Replace { node, info, .. } => {
                         if self.consensus.membership().voters.contains(node) {
-                            operation.step = Step::Settling { since: self.consensus.applied_index() };
+                            operation.step = Step::Changing { proposed: self.consensus.applied_index() };
                             return Ok(false);
                         }
                         if self.consensus.membership().learners.contains(node) {
@@ -194,16 +195,21 @@ impl Replica {
                 Ok(false)
             }
             Step::Changing { proposed } => {
-                let applied = self.consensus.applied_index();
-                if applied >= proposed && self.consensus.membership().voters_outgoing.is_empty() {
-                    operation.step = Step::Settling { since: applied };
+                let changed = self.consensus.applied_index() >= proposed
+                    && self.consensus.membership().voters_outgoing.is_empty();
+                // Whoever has an entry from after the change on disk also has on disk that the change was committed,
+                // and is bound by the new configuration when it starts again. Were the answer to come before a
+                // majority is, the node that left could be switched off and still be missed after a restart.
+                if changed && let Ok(since) = self.consensus.propose(Bytes::new()) {
+                    operation.step = Step::Settling { since };
                 }
                 Ok(false)
             }
             Step::Settling { since } => {
                 let mut voters = self.consensus.progress();
                 voters.retain(|peer| peer.voter && peer.active);
-                Ok(voters.iter().all(|peer| peer.commit >= since))
+                let all_know = voters.iter().all(|peer| peer.commit >= since);
+                Ok(self.consensus.applied_index() >= since && all_know)
             }
         }
     }

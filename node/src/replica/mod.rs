@@ -150,7 +150,9 @@ impl Replica {
     /// `recovered` and `state` come from the same stores. `seed` decides election timeouts and nothing else.
     pub fn new(options: Options, recovered: Recovered, state: QueueManager, seed: u64) -> Replica {
         let consensus_options = consensus::Options { seed, ..options.consensus.clone() };
-        let consensus = Consensus::new(consensus_options, &recovered);
+        let mut consensus = Consensus::new(consensus_options, &recovered);
+        // What the store does not have is in memory: a snapshot that comes late is brought up to date with it.
+        consensus.keep_behind(recovered.snapshot.index);
         let recovery = Recovery::new(&recovered, options.node);
         let compaction = Compaction::new(recovered.snapshot.clone());
         let was_removed = recovered.snapshot.membership.removed.contains(&options.node);
@@ -262,11 +264,11 @@ impl Replica {
         actions.append(&mut self.out);
     }
 
-    /// Every turn while there is little to look at. Looking at 100,000 messages in every turn would make elections
-    /// take longer than their timeouts.
+    /// Every turn while there is little to look at, and about 16 messages a turn from there on. Looking at 100,000
+    /// messages in every turn would make elections take longer than their timeouts.
     fn is_check_due(&self) -> bool {
         let messages: u64 = self.state.queues().map(|queue| queue.depth()).sum();
-        self.stats.turns.is_multiple_of(1 + messages / 1000)
+        self.stats.turns.is_multiple_of(1 + messages / 16)
     }
 
     /// When a turn must begin even if nothing happens before.

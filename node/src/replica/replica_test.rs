@@ -10,7 +10,7 @@ use crate::consensus::HardState;
 use crate::mqi::{
     Admin, Call, Data, Get, GetMode, OpenOptions, Put, PutTarget, QueueChanges, Selection, UnitState, Wait,
 };
-use crate::qmgr::{Family, RowChange, RowSource, StoreReadError};
+use crate::qmgr::{Family, RowChange, RowSource, StoreReadError, command};
 use crate::types::{
     Body, CorrelationId, HandleId, Index, Membership, Message, Persistence, ProducerId, QueueDefinition,
     Reason, SnapshotMeta, Term, UnitId,
@@ -69,7 +69,8 @@ fn name(text: &str) -> ObjectName {
 }
 
 fn options(window_bytes: usize) -> Options {
-    let consensus = consensus::Options { node: NodeId(1), ..consensus::Options::default() };
+    let consensus =
+        consensus::Options { node: NodeId(1), tail_bytes_max: 0, ..consensus::Options::default() };
     let options = Options::new(QueueManagerId(1), name("QM1"), consensus);
     Options { window_bytes, resident_bytes_max: 0, ..options }
 }
@@ -333,6 +334,39 @@ fn a_session_that_ends_gives_its_messages_back() {
     assert_eq!(alone.get(APP, Get { syncpoint: true, ..get() }), Ok("one".into()));
     alone.turn([Event::SessionClosed { session: APP }]);
     assert_eq!(alone.get(OTHER, get()), Ok("one".into()));
+}
+
+/// The state of a queue manager as a peer sends it, at the index it has just now.
+fn snapshot_of(alone: &mut Alone) -> Event {
+    let meta = SnapshotMeta { index: alone.replica.consensus.applied_index(), ..initial() };
+    let mut rows = Rows { meta: Some(meta.clone()), ..Rows::default() };
+    let mut state = QueueManager::new(QueueManagerId(1), name("QM1"));
+    for (index, entry) in
+        (2..=meta.index.0).map(|index| (index, alone.replica.consensus.tail_entry(Index(index))))
+    {
+        let entry = entry.unwrap_or_else(|| panic!("entry {index} is in memory: the store has nothing"));
+        if entry.kind == consensus::EntryKind::Normal && !entry.data.is_empty() {
+            let (at, commands) = command::decode(entry.data).unwrap();
+            state.set_time(at);
+            commands.into_iter().for_each(|command| drop(state.apply(command)));
+        }
+    }
+    let (batch, _) = state.take_store_batch(Index(1), meta.clone());
+    batch.changes.into_iter().for_each(|change| rows.apply(change));
+    let state = Box::new(QueueManager::load(QueueManagerId(1), name("QM1"), &rows).unwrap());
+    alone.store = rows;
+    Event::SnapshotInstalled { from: NodeId(2), term: 1, meta, state }
+}
+
+#[test]
+fn a_snapshot_that_comes_late_is_brought_up_to_date_from_memory() {
+    let mut alone = Alone::new();
+    alone.put(APP, "one");
+    let late = snapshot_of(&mut alone);
+    alone.put(APP, "two");
+    alone.turn([late]);
+    assert_eq!(alone.get(OTHER, get()), Ok("one".into()));
+    assert_eq!(alone.get(OTHER, get()), Ok("two".into()));
 }
 
 #[test]

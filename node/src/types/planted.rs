@@ -11,6 +11,8 @@ pub enum Bug {
     ApplyTwice,
     /// A get takes what another unit of work has reserved.
     NoOwnerCheck,
+    /// The log is cut where the store was asked to move to, before the store has flushed that.
+    CutLogEarly,
     /// A repeated put is stored again.
     SecondCopy,
 }

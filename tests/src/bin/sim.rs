@@ -1,17 +1,24 @@
 //! The simulator as a command: many seeds, one seed again, or a planted bug until it is found.
 
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::{Parser, ValueEnum};
-use trimaran_tests::sim::disk::{Depth, Failure};
+use trimaran_tests::sim::disk::{self, Depth, Failure};
 use trimaran_tests::sim::report::{self, Summary};
 use trimaran_tests::sim::run::{self, Knobs, Planted};
 use trimaran_tests::sim::schedule::Fault;
 use trimaran_tests::sim::shrink;
-use trimaran_tests::sim::world::Plan;
+use trimaran_tests::sim::world::Violation;
+
+/// A run is millions of small allocations, and runs go on in parallel.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 #[derive(Parser)]
 #[command(
@@ -23,6 +30,9 @@ use trimaran_tests::sim::world::Plan;
   sim --replay 88213 --trace          every event and action of it
   sim --replay 88213 --shrink         the smallest run that still breaks the same promise
   sim --planted all                   how many seeds each known bug takes (build with --features planted-bugs)
+  sim --nth-call 9                    every call to a node's disk fails, one run each, in every way
+  sim --write-hashes F                trace hashes of the seeds, to be compared with those of another build:
+  sim --expect-hashes F
 Exit status: 0 all promises kept; 1 one was broken; 2 something that should happen in every set of runs never did."
 )]
 struct Arguments {
@@ -66,9 +76,16 @@ struct Arguments {
     /// Lets every single call to a node's disk fail in every way, one run each, over a short run of this seed.
     #[arg(long)]
     nth_call: Option<u64>,
+    /// Writes the trace hash of each seed to this file.
+    #[arg(long, value_name = "FILE")]
+    write_hashes: Option<PathBuf>,
+    /// Runs the seeds of this file and fails where the trace hash is another: a run is the same to the bit, whatever
+    /// built it and wherever it runs.
+    #[arg(long, value_name = "FILE")]
+    expect_hashes: Option<PathBuf>,
     /// With --replay: writes the history in Jepsen's EDN form to this file.
     #[arg(long)]
-    edn: Option<std::path::PathBuf>,
+    edn: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -91,6 +108,8 @@ impl From<DepthName> for Depth {
 /// Lines of the trace that a failing run shows.
 const LAST_LINES: usize = 60;
 const SHRINK_TRIES: u64 = 60;
+/// A planted bug that takes longer than this counts as missed.
+const HUNT_MAX: Duration = Duration::from_secs(600);
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -103,7 +122,13 @@ fn main() -> ExitCode {
     };
     run::quiet_panics();
     if let Some(seed) = arguments.nth_call {
-        return nth_call(seed, &knobs);
+        return nth_call(seed, &arguments, &knobs);
+    }
+    if let Some(path) = &arguments.write_hashes {
+        return write_hashes(path, &arguments, &knobs);
+    }
+    if let Some(path) = &arguments.expect_hashes {
+        return expect_hashes(path, &arguments, &knobs);
     }
     match (&arguments.planted, arguments.replay) {
         (Some(name), None) => hunt(name, &arguments, &knobs),
@@ -156,37 +181,22 @@ fn command(seed: u64, knobs: &Knobs) -> String {
 }
 
 fn many(arguments: &Arguments, knobs: &Knobs) -> ExitCode {
-    let jobs = arguments.jobs.unwrap_or_else(cores).max(1);
-    let next = AtomicU64::new(arguments.from);
     let end = if arguments.until_told { u64::MAX } else { arguments.from + arguments.seeds };
-    let stop = AtomicBool::new(false);
     let summary = Mutex::new(Summary::default());
     let begun = Instant::now();
-    std::thread::scope(|scope| {
-        for _ in 0..jobs {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= end || stop.load(Ordering::Relaxed) {
-                        return;
-                    }
-                    let verdict = run::run(seed, knobs);
-                    let failed = verdict.violation.is_some();
-                    let mut summary = summary.lock().expect("no thread panics with it");
-                    summary.add(&verdict);
-                    if failed {
-                        println!("{}", report::failure(&verdict, &command(seed, knobs)));
-                        // A handful of failures says it all; more would only scroll it away.
-                        if arguments.until_told || summary.failures.len() >= 20 {
-                            stop.store(true, Ordering::Relaxed);
-                        }
-                    }
-                    if summary.runs.is_multiple_of(500) {
-                        eprintln!("{} runs, {} failed", summary.runs, summary.failures.len());
-                    }
-                }
-            });
+    in_parallel(arguments, arguments.from..end, |seed| {
+        let verdict = run::run(seed, knobs);
+        let mut summary = summary.lock().expect("no thread panics with it");
+        summary.add(&verdict);
+        if summary.runs.is_multiple_of(500) {
+            eprintln!("{} runs, {} failed", summary.runs, summary.failures.len());
         }
+        if verdict.violation.is_none() {
+            return true;
+        }
+        println!("{}", report::failure(&verdict, &command(seed, knobs)));
+        // A handful of failures says it all; more would only scroll it away.
+        !arguments.until_told && summary.failures.len() < 20
     });
     let summary = summary.into_inner().expect("no thread panics with it");
     println!("{}", summary.text(begun.elapsed()));
@@ -203,6 +213,28 @@ fn many(arguments: &Arguments, knobs: &Knobs) -> ExitCode {
         return ExitCode::FAILURE;
     }
     if never.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(2) }
+}
+
+/// Does the work for each number, on as many threads as were asked for, in order; false ends it.
+fn in_parallel(arguments: &Arguments, numbers: Range<u64>, work: impl Fn(u64) -> bool + Sync) {
+    let jobs = arguments.jobs.unwrap_or_else(cores).max(1);
+    let next = AtomicU64::new(numbers.start);
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= numbers.end || stop.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    if !work(number) {
+                        stop.store(true, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
 }
 
 fn cores() -> usize {
@@ -235,38 +267,36 @@ fn replay(seed: u64, arguments: &Arguments, knobs: &Knobs) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Every call to node 1's disk in a calm run, failing in every way: whatever fails, no promise is broken.
-fn nth_call(seed: u64, knobs: &Knobs) -> ExitCode {
-    let knobs = Knobs { ticks: knobs.ticks.min(60), faults: Vec::new(), programs: Some(3), ..knobs.clone() };
-    let (recorded, world) = run::run_plan(Plan::draw(seed, &knobs), &knobs);
+/// Every call to node 1's disk in a run in which nodes lose their disks, failing in every way: whatever fails, no
+/// promise is broken.
+fn nth_call(seed: u64, arguments: &Arguments, knobs: &Knobs) -> ExitCode {
+    let knobs = run::nth_call_knobs(knobs);
+    let (recorded, world) = run::run_plan(run::nth_call_plan(seed, &knobs), &knobs);
     if recorded.violation.is_some() {
         println!("{}", report::failure(&recorded, &command(seed, &knobs)));
         return ExitCode::FAILURE;
     }
     let calls = world.nodes[&1].disk.calls_made();
+    let ways = Failure::ALL.len() as u64;
     let begun = Instant::now();
-    let mut summary = Summary::default();
-    for call in 1..=calls {
-        for how in Failure::ALL {
-            let mut plan = Plan::draw(seed, &knobs);
-            plan.disk_failure = Some((1, call, how));
-            let (verdict, _) = run::run_plan(plan, &knobs);
-            summary.add(&verdict);
-            if let Some(violation) = &verdict.violation {
-                println!("call {call} of {calls}, {how:?}: {}: {}", violation.checker, violation.sentence);
-            }
+    let summary = Mutex::new(Summary::default());
+    in_parallel(arguments, 0..calls * ways, |number| {
+        let (call, how) = (number / ways + 1, Failure::ALL[(number % ways) as usize]);
+        let mut plan = run::nth_call_plan(seed, &knobs);
+        plan.disk_failure = Some((1, call, how));
+        let (verdict, _) = run::run_plan(plan, &knobs);
+        let mut summary = summary.lock().expect("no thread panics with it");
+        summary.add(&verdict);
+        if let Some(violation) = &verdict.violation {
+            println!("call {call} of {calls}, {how:?}: {}: {}", violation.checker, violation.sentence);
         }
-    }
-    let sites: &[&str] = match knobs.depth {
-        Depth::A => &["write the log", "sync the log", "write the message store", "flush the message store"],
-        Depth::B => {
-            &["log: write a file", "log: sync a file", "write the message store", "flush the message store"]
-        }
-    };
-    println!("{calls} calls, each failing in {} ways: {} runs", Failure::ALL.len(), summary.runs);
+        true
+    });
+    let summary = summary.into_inner().expect("no thread panics with it");
+    println!("{calls} calls, each failing in {ways} ways: {} runs", summary.runs);
     println!("{} failed, in {:.1} s", summary.failures.len(), begun.elapsed().as_secs_f64());
     let mut missed = false;
-    for site in sites {
+    for site in disk::calls(knobs.depth) {
         let count = summary.counters.marks.get(site).copied().unwrap_or(0);
         missed |= count == 0;
         println!("  {count:>6}  failures at \"{site}\"");
@@ -276,6 +306,62 @@ fn nth_call(seed: u64, knobs: &Knobs) -> ExitCode {
         (true, true) => ExitCode::from(2),
         (true, false) => ExitCode::SUCCESS,
     }
+}
+
+fn write_hashes(path: &Path, arguments: &Arguments, knobs: &Knobs) -> ExitCode {
+    let hashes = Mutex::new(BTreeMap::new());
+    in_parallel(arguments, arguments.from..arguments.from + arguments.seeds, |seed| {
+        let hash = run::run(seed, knobs).hash;
+        hashes.lock().expect("no thread panics with it").insert(seed, hash);
+        true
+    });
+    let mut text = format!("ticks {}\n", knobs.ticks);
+    for (seed, hash) in hashes.into_inner().expect("no thread panics with it") {
+        text.push_str(&format!("{seed} {hash:016x}\n"));
+    }
+    match std::fs::write(path, text) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("write the hashes to {}: {error}", path.display());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn expect_hashes(path: &Path, arguments: &Arguments, knobs: &Knobs) -> ExitCode {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) => {
+            eprintln!("read {}, which --write-hashes writes: {error}", path.display());
+            return ExitCode::FAILURE;
+        }
+    };
+    let mut lines = text.lines();
+    let ticks = lines.next().and_then(|line| line.strip_prefix("ticks ")?.parse().ok());
+    let expected: Option<Vec<(u64, u64)>> = lines
+        .map(|line| {
+            let (seed, hash) = line.split_once(' ')?;
+            Some((seed.parse().ok()?, u64::from_str_radix(hash, 16).ok()?))
+        })
+        .collect();
+    let (Some(ticks), Some(expected)) = (ticks, expected) else {
+        eprintln!("{} is not what --write-hashes writes", path.display());
+        return ExitCode::FAILURE;
+    };
+    let knobs = Knobs { ticks, ..knobs.clone() };
+    let different = AtomicU64::new(0);
+    in_parallel(arguments, 0..expected.len() as u64, |place| {
+        let (seed, hash) = expected[place as usize];
+        let here = run::run(seed, &knobs).hash;
+        if here != hash {
+            different.fetch_add(1, Ordering::Relaxed);
+            println!("seed {seed} has trace hash {here:016x} here, {hash:016x} in {}", path.display());
+        }
+        true
+    });
+    let different = different.into_inner();
+    println!("{} seeds of {ticks} ticks: {different} differ", expected.len());
+    if different == 0 && !expected.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Seeds until each planted bug is found; one that is not is a failure of the harness.
@@ -290,12 +376,18 @@ fn hunt(name: &str, arguments: &Arguments, knobs: &Knobs) -> ExitCode {
     for (planted, name, about) in bugs {
         let begun = Instant::now();
         let knobs = Knobs { planted: Some(*planted), ..knobs.clone() };
-        let found = (arguments.from..arguments.from + arguments.seeds.max(2000)).find_map(|seed| {
-            if begun.elapsed().as_secs() > 600 {
-                return None;
+        let found: Mutex<Option<(u64, Violation)>> = Mutex::new(None);
+        in_parallel(arguments, arguments.from..arguments.from + arguments.seeds.max(20_000), |seed| {
+            if let Some(violation) = run::run(seed, &knobs).violation {
+                let mut found = found.lock().expect("no thread panics with it");
+                if found.as_ref().is_none_or(|(first, _)| seed < *first) {
+                    *found = Some((seed, violation));
+                }
+                return false;
             }
-            run::run(seed, &knobs).violation.map(|violation| (seed, violation))
+            begun.elapsed() < HUNT_MAX
         });
+        let found = found.into_inner().expect("no thread panics with it");
         match found {
             Some((seed, violation)) => println!(
                 "{name} ({about}): found after {} seeds in {:.1} s by \"{}\": {}",

@@ -15,7 +15,9 @@ use crate::sim::world::Counters;
 
 pub type Broken = Option<(&'static str, String)>;
 
-const HASH_EVERY: u64 = 8;
+/// States are compared at every so many indexes, and at some of those that the store moved to.
+const HASH_EVERY: u64 = 64;
+const HASH_MOVED_EVERY: u64 = 8;
 
 #[derive(Clone, Debug, Default)]
 pub struct InstantChecks {
@@ -62,7 +64,7 @@ impl InstantChecks {
         self.damage.keys().any(|node| self.is_damaged(*node, nodes))
     }
 
-    fn is_damaged(&self, node: u64, nodes: &BTreeMap<u64, Node>) -> bool {
+    pub fn is_damaged(&self, node: u64, nodes: &BTreeMap<u64, Node>) -> bool {
         self.damage.get(&node).is_some_and(|ends| {
             let Some(node) = nodes.get(&node).filter(|node| !node.retired) else { return false };
             ends.iter().enumerate().any(|(number, end)| {
@@ -107,8 +109,11 @@ impl InstantChecks {
             return Some(("never back", sentence));
         }
         let moved = std::mem::take(&mut mind.store_moved);
-        // Hashing a state costs as much as it is large: now and then, and where the store will have to match it.
-        if applied != mind.applied && (moved || applied.0.is_multiple_of(HASH_EVERY)) {
+        // Hashing a state costs as much as it is large. Which indexes are hashed depends on the index alone, so that
+        // all nodes choose the same; two states that differ once go on to differ.
+        let is_due = applied.0.is_multiple_of(HASH_EVERY)
+            || moved && (applied.0 ^ applied.0 >> 3).is_multiple_of(HASH_MOVED_EVERY);
+        if applied != mind.applied && is_due {
             let digest = mind.replica.queue_manager().digest();
             counters.mark("states hashed");
             if let Some(sentence) = self.states.note(id, number, applied, digest) {
@@ -136,6 +141,19 @@ impl InstantChecks {
         let mind = &mut nodes.get_mut(&id)?.process.as_mut()?.minds[number];
         if mind.members_before != mind.membership {
             mind.members_before = mind.membership.clone();
+        }
+        None
+    }
+
+    /// The states of all that run, whatever index they are at.
+    pub fn compare_states(&mut self, nodes: &BTreeMap<u64, Node>) -> Broken {
+        for (id, node) in nodes {
+            for (number, mind) in node.process.iter().flat_map(|process| &process.minds).enumerate() {
+                let digest = mind.replica.queue_manager().digest();
+                if let Some(sentence) = self.states.note(*id, number, mind.applied, digest) {
+                    return Some(("equal states", sentence));
+                }
+            }
         }
         None
     }

@@ -20,9 +20,14 @@ pub fn check(history: &History) -> Vec<Complaint> {
                 .uncertain
                 .get(&queue)
                 .map_or(0, |list| list.iter().filter(|get| get.begun < later.ended).count());
-            let given_back = deliveries[..place].iter().filter(|d| d.taken != Certainty::Yes).count();
+            // A get that waits may have been asked for long before the one that was given the message first. A unit
+            // whose fate is not known can have been backed out just as well.
+            let given_back = deliveries
+                .iter()
+                .enumerate()
+                .filter(|(other, d)| *other != place && d.begun < later.ended && d.taken != Certainty::Yes)
+                .count();
             let count = later.backout_count as usize;
-            // A unit whose fate is not known can have been backed out just as well.
             if count > given_back + lost_answers && history.queues[queue as usize].ordered {
                 complaints.push(Complaint::new(
                     "backout count",
@@ -33,8 +38,7 @@ pub fn check(history: &History) -> Vec<Complaint> {
                     ),
                 ));
             }
-            let surely =
-                deliveries[..place].iter().filter(|d| surely_backed_out(history, d, later.begun)).count();
+            let surely = deliveries.iter().filter(|d| surely_backed_out(history, d, later.begun)).count();
             if count < surely && history.queues[queue as usize].ordered {
                 complaints.push(Complaint::new(
                     "backout count",
@@ -88,4 +92,60 @@ fn surely_backed_out(history: &History, delivery: &Delivery<'_>, before: u64) ->
             && unit.backout_answered
             && unit.ended.is_some_and(|ended| ended < before)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use trimaran_node::types::MessageId;
+
+    use super::*;
+    use crate::model::body::BodyKey;
+    use crate::model::history::{self, Answer, Get, Put, QueueFacts, What};
+
+    const KEY: BodyKey = BodyKey { producer: 1, sequence: 1 };
+
+    fn get(unit: u64, backout_count: u32) -> What {
+        let got = history::Delivery { key: KEY, id: MessageId::default(), priority: 0, backout_count };
+        What::Get(Get { queue: 0, unit, selective: false, got: Some(got) })
+    }
+
+    /// A get that waited for long is served after one that was asked for later and backed out.
+    fn history(backout_count: u32) -> History {
+        let mut history = History::default();
+        history.queues.push(QueueFacts {
+            queue_manager: 0,
+            name: "Q".into(),
+            ordered: true,
+            fifo: false,
+            may_lose: false,
+        });
+        let unit = history.begin_unit(2, 200);
+        let mut add = |begun: u64, ended: u64, what: What| {
+            let number = history.begin(1, 1, begun, what);
+            history.operations[number].ended = Some(ended);
+            history.operations[number].answer = Answer::Ok;
+        };
+        add(100, 900, get(0, backout_count));
+        add(200, 400, get(unit, 0));
+        let put = Put {
+            key: KEY,
+            queue: 0,
+            priority: 0,
+            persistent: true,
+            expires: false,
+            unit: 0,
+            producer_sequence: None,
+            ids: Vec::new(),
+        };
+        add(300, 350, What::Put(put));
+        let unit = history.unit_mut(unit).expect("begun above");
+        (unit.fate, unit.ended, unit.backout_answered) = (Fate::BackedOut, Some(500), true);
+        history
+    }
+
+    #[test]
+    fn a_get_that_waited_comes_after_one_that_was_asked_for_later_and_backed_out() {
+        assert_eq!(check(&history(1)), []);
+        assert_eq!(check(&history(2)).len(), 1);
+    }
 }

@@ -136,6 +136,9 @@ struct Drain {
 }
 
 const ANSWER_MAX_US: u64 = 6_000_000;
+/// Of one program: queues stay short enough to be drained, and a run is about faults more than about load.
+const PUTS_MAX: u32 = 400;
+const CALLS_AT_FULL_PACE: u64 = 1_000;
 
 impl App {
     pub fn new(number: u32, queue_manager: usize, habits: Habits, rng: Rng) -> App {
@@ -167,7 +170,7 @@ impl App {
     /// A program that takes everything from every queue and ends.
     pub fn drainer(number: u32, queue_manager: usize, rng: Rng) -> App {
         let mut rng = rng;
-        let habits = Habits::draw(&mut rng, true, false);
+        let habits = Habits::draw(&mut rng, true, false, false);
         App { draining: Some(Drain::default()), ..App::new(number, queue_manager, habits, rng) }
     }
 
@@ -455,7 +458,8 @@ impl App {
             browse.got = delivery;
             browse.end = completion.reason == Reason::NoMsgAvailable;
         }
-        if more {
+        // Most walks end before a long queue does: otherwise browsing is most of what a run does.
+        if more && !self.rng.chance(30) {
             if self.habits.take_under_cursor > 0 && self.rng.chance(300) {
                 self.todo.push_front(Todo::TakeUnderCursor { queue });
             } else {
@@ -616,13 +620,16 @@ impl App {
             self.todo.push_back(Todo::DrainNext);
             return;
         }
-        self.todo.push_back(Todo::Think { us: self.rng.skewed(0, habits.think_us_max) });
+        let tired = self.token_last > CALLS_AT_FULL_PACE;
+        let think_us_max = if tired { habits.think_us_max * 20 } else { habits.think_us_max };
+        self.todo.push_back(Todo::Think { us: self.rng.skewed(0, think_us_max) });
         if self.finishing {
             return;
         }
+        let puts = u64::from(self.body_last < PUTS_MAX);
         let weights = [
-            habits.put,
-            habits.put_unit,
+            habits.put * puts,
+            habits.put_unit * puts,
             habits.get,
             habits.get_unit,
             habits.transfer,

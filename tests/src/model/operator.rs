@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use trimaran_node::mqi::{Admin, Call, Completion, Data};
+use trimaran_node::mqi::{Admin, Call, Completion, Data, MembershipRequest};
 use trimaran_node::types::{Reason, Token};
 
 use super::app::{Input, Output};
@@ -103,8 +103,16 @@ impl Operator {
             return;
         }
         self.waiting = None;
-        let once = self.tasks.front().is_some_and(|task| task.once);
-        if !completion.is_failed() || completion.reason == Reason::ObjectAlreadyExists || once {
+        let task = self.tasks.front();
+        let once = task.is_some_and(|task| task.once);
+        // The answer to an earlier attempt was lost: what is to be there is there, what is to go is gone.
+        let done_before = match task.map(|task| &task.call) {
+            Some(Admin::ChangeMembership(MembershipRequest::Remove { .. })) => {
+                completion.reason == Reason::UnknownObjectName
+            }
+            _ => completion.reason == Reason::ObjectAlreadyExists,
+        };
+        if !completion.is_failed() || done_before || once {
             self.tasks.pop_front();
             self.done += 1;
         } else {

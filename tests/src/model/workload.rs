@@ -101,7 +101,8 @@ pub struct Habits {
 }
 
 impl Habits {
-    pub fn draw(rng: &mut Rng, exact: bool, large: bool) -> Habits {
+    /// `busy` programs hardly ever rest. They cost so much to simulate that most runs have none.
+    pub fn draw(rng: &mut Rng, exact: bool, large: bool, busy: bool) -> Habits {
         let kind = rng.below(8);
         let base = Habits {
             put: 0,
@@ -118,7 +119,11 @@ impl Habits {
             sequences: exact || rng.chance(700),
             window: 1,
             names_units: exact || rng.chance(700),
-            think_us_max: *rng.pick(&[2_000, 20_000, 100_000, 400_000]).expect("not empty"),
+            think_us_max: if busy {
+                2_000
+            } else {
+                *rng.pick(&[10_000, 50_000, 150_000, 400_000]).expect("not empty")
+            },
             disconnects_per_mille: *rng.pick(&[0, 0, 20, 60]).expect("not empty"),
             body_bytes_max: *rng.pick(&[60, 300, 4_000]).expect("not empty"),
             large_per_mille: if large { 8 } else { 0 },

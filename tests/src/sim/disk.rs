@@ -69,6 +69,22 @@ impl RowSource for StoredRows {
     }
 }
 
+/// The calls that can fail.
+pub fn calls(depth: Depth) -> &'static [&'static str] {
+    match depth {
+        Depth::A => &[
+            "write the log",
+            "sync the log",
+            "write the message store",
+            "flush the message store",
+            "install a snapshot",
+        ],
+        Depth::B => {
+            &["log: write a file", "log: sync a file", "write the message store", "flush the message store"]
+        }
+    }
+}
+
 /// A call to the disk failed and the process must end (EIO, or no space where there must be some).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DiskFailed {

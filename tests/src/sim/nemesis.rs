@@ -130,6 +130,9 @@ impl World {
         if fault.takes_nodes() && self.someone_lost_data() {
             return;
         }
+        if self.rolled_back.is_some_and(|node| self.checks.is_damaged(node, &self.nodes)) {
+            return;
+        }
         if fault.loses_data() && (!self.is_everybody_up() || self.members_are_changing()) {
             return;
         }
@@ -278,10 +281,18 @@ impl World {
             }
             Fault::OldDisk => {
                 let node = self.running_member()?;
+                // A rolled-back disk looks whole. That it is not is known to the leader the node acknowledged to,
+                // who must be there and be heard; what a leader itself has is remembered by nobody.
+                let remembered = (0..self.plan.setup.queue_managers)
+                    .all(|number| self.serving(number).is_some_and(|leader| leader != node));
+                if !remembered || !self.net.is_whole() {
+                    return None;
+                }
                 match self.node_mut(node).backup.take() {
                     Some(backup) => {
                         self.crash(node, true);
                         self.node_mut(node).disk.restore(backup.as_ref());
+                        self.rolled_back = Some(node);
                         self.checks.on_damage(node, &self.nodes);
                         self.restart_later(node);
                     }

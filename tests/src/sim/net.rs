@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::rng::Rng;
 
 /// How a direction of a link treats what it carries.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Quality {
     pub delay_us_min: u64,
     pub delay_us_max: u64,
@@ -98,6 +98,11 @@ impl Net {
             sent.arrivals.push(last + rng.between(1, 10 * link.quality.delay_us_max));
         }
         sent
+    }
+
+    /// Nothing is cut, and every link is as good as it ever is.
+    pub fn is_whole(&self) -> bool {
+        self.links.values().all(|link| link.cuts == 0 && link.quality == self.base)
     }
 
     pub fn is_cut(&self, from: u64, to: u64) -> bool {

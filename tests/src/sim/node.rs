@@ -101,6 +101,8 @@ pub struct Setup {
     pub initial: Membership,
     pub window_bytes: usize,
     pub log_retain_bytes: usize,
+    /// Of the log in memory: a peer that needs older entries has them read from disk.
+    pub tail_bytes_max: usize,
     pub fast_timing: bool,
     pub forgets_term: bool,
 }
@@ -202,7 +204,11 @@ impl Node {
 
 fn replica_options(setup: &Setup, node: u64, number: usize) -> trimaran_node::replica::Options {
     let millis = Duration::from_millis;
-    let mut consensus = trimaran_node::consensus::Options { node: NodeId(node), ..Default::default() };
+    let mut consensus = trimaran_node::consensus::Options {
+        node: NodeId(node),
+        tail_bytes_max: setup.tail_bytes_max,
+        ..Default::default()
+    };
     if setup.fast_timing {
         (consensus.election, consensus.election_spread) = (millis(400), millis(300));
     }

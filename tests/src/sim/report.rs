@@ -38,7 +38,7 @@ pub const MARKS_WANTED: &[&str] = &[
 ];
 
 /// Enough runs for every kind of fault and every mark to come up.
-pub const RUNS_FOR_MARKS: u64 = 50;
+pub const RUNS_FOR_MARKS: u64 = 1000;
 
 #[derive(Clone, Debug, Default)]
 pub struct Summary {

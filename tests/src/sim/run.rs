@@ -1,6 +1,6 @@
 //! One run: from a seed to a verdict. Set up, work under faults, heal, drain, judge.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::disk::Depth;
@@ -94,6 +94,7 @@ pub struct Verdict {
 }
 
 /// How long the healed cluster may take for each step.
+const EARLY_FAULTS_US: u64 = 5_000_000;
 const SETUP_US_MAX: u64 = 60_000_000;
 const FINISH_US_MAX: u64 = 60_000_000;
 const SETTLE_US_MAX: u64 = 30_000_000;
@@ -108,6 +109,7 @@ impl Plan {
             initial: initial_membership(nodes),
             window_bytes: *rng.pick(&[4 << 10, 64 << 10, 64 << 20]).expect("not empty"),
             log_retain_bytes: *rng.pick(&[0, 16 << 10, 1 << 20, 64 << 20]).expect("not empty"),
+            tail_bytes_max: *rng.pick(&[2 << 10, 64 << 10, 64 << 20]).expect("not empty"),
             fast_timing: rng.chance(300),
             forgets_term: knobs.planted == Some(Planted::ForgetTerm),
         };
@@ -130,20 +132,41 @@ impl Plan {
             turn_us: (1, *rng.pick(&[5, 60, 400]).expect("not empty")),
             restart_us: *rng.pick(&[(50_000, 400_000), (500_000, 5_000_000)]).expect("not empty"),
             keeps_address: knobs.planted == Some(Planted::KeepAddress),
-            cuts_log_early: knobs.planted == Some(Planted::CutLogEarly),
             disk_failure: None,
         }
     }
 }
 
+/// For runs in which one call to a disk fails: short, and with nothing but lost disks, so that snapshots are installed.
+pub fn nth_call_knobs(knobs: &Knobs) -> Knobs {
+    Knobs { ticks: knobs.ticks.min(150), faults: vec![Fault::LostDisk], programs: Some(3), ..knobs.clone() }
+}
+
+/// The logs are cut soon, so that a node without a disk needs a snapshot.
+pub fn nth_call_plan(seed: u64, knobs: &Knobs) -> Plan {
+    let mut plan = Plan::draw(seed, knobs);
+    (plan.setup.window_bytes, plan.setup.log_retain_bytes) = (4 << 10, 0);
+    plan.schedule.enabled = vec![Fault::LostDisk];
+    (plan.schedule.gap_us_min, plan.schedule.gap_us_max) = (100_000, 300_000);
+    (plan.flush_us, plan.restart_us) = ((5_000, 20_000), (50_000, 400_000));
+    plan
+}
+
 thread_local! {
     /// Where and why the last panic of this thread happened; filled by the hook of [`quiet_panics`].
     static LAST_PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
+    /// What this thread runs.
+    static SEED: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Assertions of replicas are findings, reported with their seed: their panics are kept, not printed.
+/// Assertions of replicas are findings, reported with their seed: their panics are kept, not printed. A program that
+/// was built to end at a panic, as releases are, can still name the seed.
 pub fn quiet_panics() {
     std::panic::set_hook(Box::new(|info| {
+        if cfg!(panic = "abort") {
+            println!("seed {} FAILED\n  promise  assertion\n  {info}", SEED.get());
+            std::process::exit(1);
+        }
         LAST_PANIC.with(|last| *last.borrow_mut() = Some(info.to_string()));
     }));
 }
@@ -156,6 +179,7 @@ pub fn run(seed: u64, knobs: &Knobs) -> Verdict {
 pub fn run_plan(plan: Plan, knobs: &Knobs) -> (Verdict, World) {
     plant(knobs.planted);
     let seed = plan.seed;
+    SEED.set(seed);
     let mut world = World::new(plan, Trace::new(knobs.lines, knobs.print));
     let result = catch_unwind(AssertUnwindSafe(|| {
         live(&mut world, knobs);
@@ -199,13 +223,14 @@ fn plant(planted: Option<Planted>) {
         Planted::ApplyTwice => Some(Bug::ApplyTwice),
         Planted::NoOwnerCheck => Some(Bug::NoOwnerCheck),
         Planted::SecondCopy => Some(Bug::SecondCopy),
-        Planted::ForgetTerm | Planted::CutLogEarly | Planted::KeepAddress => None,
+        Planted::CutLogEarly => Some(Bug::CutLogEarly),
+        Planted::ForgetTerm | Planted::KeepAddress => None,
     }));
 }
 
 #[cfg(not(feature = "planted-bugs"))]
 fn plant(planted: Option<Planted>) {
-    let own = [Planted::ForgetTerm, Planted::CutLogEarly, Planted::KeepAddress];
+    let own = [Planted::ForgetTerm, Planted::KeepAddress];
     assert!(
         planted.is_none_or(|planted| own.contains(&planted)),
         "this bug is in the node: build with --features planted-bugs"
@@ -216,9 +241,11 @@ fn live(world: &mut World, knobs: &Knobs) {
     let mut rng = world.rng.fork(77);
     define_queues(world);
     world.history.queues = workload::facts(world.plan.setup.queue_managers);
-    let early_faults = rng.chance(100);
-    if early_faults {
+    if rng.chance(100) {
+        // Some nodes never live long enough for anybody to define a queue, so these faults have an end of their own.
         world.kick_nemesis();
+        world.run_until(world.now + EARLY_FAULTS_US);
+        world.heal();
     }
     wait(world, SETUP_US_MAX, "define the queues", |world| {
         (0..world.plan.setup.queue_managers).all(|number| world.operator(number).is_idle())
@@ -227,9 +254,7 @@ fn live(world: &mut World, knobs: &Knobs) {
         return;
     }
     add_programs(world, knobs, &mut rng);
-    if !early_faults {
-        world.kick_nemesis();
-    }
+    world.kick_nemesis();
     let until = world.now + world.plan.fault_ticks * TICK_US;
     while world.now < until && world.violations.is_empty() {
         let next = (world.now + 250_000).min(until);
@@ -245,6 +270,7 @@ fn live(world: &mut World, knobs: &Knobs) {
         operators && unfinished(world).is_none()
     });
     wait(world, SETTLE_US_MAX, "bring every member to the same index", |world| world.is_settled());
+    compare_states(world);
     check_replay(world);
     // A connection that a fault has eaten from may hold messages until its node notices.
     wait(world, SETTLE_US_MAX, "end the sessions whose programs are gone", |world| {
@@ -254,6 +280,7 @@ fn live(world: &mut World, knobs: &Knobs) {
     wait(world, SETTLE_US_MAX, "bring every member to the same index after the drain", |world| {
         world.is_settled()
     });
+    compare_states(world);
     check_replay(world);
     judge(world);
 }
@@ -274,12 +301,13 @@ fn add_programs(world: &mut World, knobs: &Knobs, rng: &mut Rng) {
     // Where no get is outside syncpoint and every commit can be asked for, every message can be accounted for.
     let exact = rng.chance(400);
     let large = rng.chance(60);
+    let busy = rng.chance(100);
     for queue_manager in 0..world.plan.setup.queue_managers {
-        let drawn = rng.between(2, 8);
+        let drawn = rng.between(2, 7);
         for _ in 0..knobs.programs.unwrap_or(drawn) {
             let number = world.programs.len() as u32;
             let mut own = rng.fork(u64::from(number));
-            let habits = Habits::draw(&mut own, exact, large);
+            let habits = Habits::draw(&mut own, exact, large, busy);
             world.add_app(App::new(number, queue_manager, habits, own));
         }
     }
@@ -343,6 +371,15 @@ fn why_not(world: &mut World) -> String {
         }
     }
     text
+}
+
+/// Everybody is at the same index: the states are compared, whatever was compared on the way.
+fn compare_states(world: &mut World) {
+    if world.violations.is_empty()
+        && let Some((checker, sentence)) = world.checks.compare_states(&world.nodes)
+    {
+        world.fail(checker, sentence);
+    }
 }
 
 fn check_replay(world: &mut World) {

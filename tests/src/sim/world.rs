@@ -190,7 +190,6 @@ pub struct Plan {
     pub turn_us: (u64, u64),
     pub restart_us: (u64, u64),
     pub keeps_address: bool,
-    pub cuts_log_early: bool,
     /// Lets this call to this node's disk fail.
     pub disk_failure: Option<(u64, u64, Failure)>,
 }
@@ -269,6 +268,8 @@ pub struct World {
     pub violations: Vec<Violation>,
     pub nemesis_on: bool,
     pub members: BTreeSet<u64>,
+    /// The last node whose disk went back to an older state.
+    pub rolled_back: Option<u64>,
     /// Numbers of the operators among the programs, one for each queue manager.
     pub operators: Vec<usize>,
     actions: Vec<Action>,
@@ -303,6 +304,7 @@ impl World {
             violations: Vec::new(),
             nemesis_on: false,
             members,
+            rolled_back: None,
             operators: Vec::new(),
             actions: Vec::new(),
         };
@@ -689,13 +691,10 @@ impl World {
             Action::PublishRole(role) => self.on_role(id, number, role),
             Action::TruncateLog { upto } => {
                 let queue_manager = queue_manager_id(number);
-                let early = self.plan.cuts_log_early;
                 let node = self.node_mut(id);
                 let flushed = node.disk.flushed_index(queue_manager);
-                let stored = node.disk.stored_index(queue_manager);
-                let upto = if early { upto.max(stored) } else { upto };
                 self.counters.mark("log cut");
-                if upto > flushed && !early {
+                if upto > flushed {
                     self.fail(
                         "log and store",
                         format!("node {id} cuts the log of {queue_manager} at {upto}, its store is flushed to {flushed} only"),
