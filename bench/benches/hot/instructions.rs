@@ -1,8 +1,8 @@
 //! Instructions of an operation, counted by valgrind's callgrind: the same binary and the same input give the same count,
 //! also on a machine that does other things meanwhile.
 //!
-//! This program runs itself under valgrind twice for each operation, with few and with many rounds. The difference is
-//! what the rounds cost, without start and preparation.
+//! This program runs itself under valgrind for each operation; only what happens within [`counted_rounds`] is counted,
+//! without start and preparation.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,8 +12,8 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::operations::{self, OPERATIONS, Operation};
 
-const FEW: u64 = 20;
-const MANY: u64 = 220;
+/// So many messages are handled while instructions are counted.
+const MESSAGES: usize = 20_000;
 
 const HELP: &str = "cargo bench --bench hot -- --instructions [--save FILE] [--against FILE]
   --save FILE     keeps the counts, for a later --against
@@ -44,10 +44,18 @@ pub fn asked(arguments: &[String]) -> Option<ExitCode> {
 /// What runs under valgrind.
 fn rounds_of(name: &str, rounds: Option<&String>) -> Result<()> {
     let operation = operations::by_name(name).with_context(|| format!("no operation \"{name}\""))?;
-    let rounds: u64 = rounds.context("--rounds is missing")?.parse()?;
+    let rounds: usize = rounds.context("--rounds is missing")?.parse()?;
     let mut run = (operation.prepare)();
-    (0..rounds).for_each(|_| run());
+    // Memory and caches of its own are in place after a few.
+    (0..10).for_each(|_| run());
+    counted_rounds(&mut run, rounds);
     Ok(())
+}
+
+/// Valgrind knows it by its name.
+#[inline(never)]
+fn counted_rounds(run: &mut dyn FnMut(), rounds: usize) {
+    (0..rounds).for_each(|_| run());
 }
 
 fn count_all(save: Option<&Path>, against: Option<&Path>) -> Result<()> {
@@ -58,8 +66,8 @@ fn count_all(save: Option<&Path>, against: Option<&Path>) -> Result<()> {
     let mut counts = BTreeMap::new();
     println!("{:<44} {:>24}", "", "instructions a message");
     for operation in &OPERATIONS {
-        let count = (counted(operation, MANY)? - counted(operation, FEW)?) as f64
-            / ((MANY - FEW) as usize * operation.messages) as f64;
+        let rounds = MESSAGES / operation.messages;
+        let count = counted(operation, rounds)? as f64 / (rounds * operation.messages) as f64;
         let beside = kept.get(operation.name).map_or_else(String::new, |before| {
             format!("  {before:>10.0} before, {:+.1} %", (count / before - 1.0) * 100.0)
         });
@@ -72,10 +80,11 @@ fn count_all(save: Option<&Path>, against: Option<&Path>) -> Result<()> {
     Ok(())
 }
 
-fn counted(operation: &Operation, rounds: u64) -> Result<u64> {
+fn counted(operation: &Operation, rounds: usize) -> Result<u64> {
     let this = std::env::current_exe()?;
     let mut command = Command::new("valgrind");
-    command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(this);
+    command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null", "--toggle-collect=*counted_rounds*"]);
+    command.arg(this);
     command.args(["--rounds-of", operation.name, "--rounds", &rounds.to_string()]);
     let output =
         command.output().context("start valgrind (Debian's package valgrind), which does the counting")?;
@@ -83,6 +92,7 @@ fn counted(operation: &Operation, rounds: u64) -> Result<u64> {
     ensure!(output.status.success(), "{} under valgrind: {text}", operation.name);
     let count = text.lines().find_map(|line| line.split_once("Collected : ")?.1.trim().parse().ok());
     match count {
+        Some(0) => bail!("valgrind did not find counted_rounds in {}: was it stripped?", operation.name),
         Some(count) => Ok(count),
         None => bail!("valgrind printed no count: {text}"),
     }

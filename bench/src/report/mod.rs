@@ -18,7 +18,7 @@ pub fn page(comparison: &Comparison) -> String {
     add(format!("<h1>{}</h1>", escape(&names.join(", "))));
     add(format!(
         "<p class=\"lead\">The same work on each, on one machine, {} round{} taken in turns. Bars are medians, the thin \
-         lines on them go from the lowest to the highest round. Three servers each; every acknowledged message was \
+         lines on them go from the lowest to the highest round. A cluster of its own for each; every acknowledged message was \
          checked.</p>",
         comparison.rounds,
         if comparison.rounds == 1 { "" } else { "s" }
@@ -75,8 +75,7 @@ fn headline(comparison: &Comparison) -> String {
                 Some((rate, cpu)) => {
                     let _ = write!(
                         text,
-                        "<td><b>{:.1} ×</b><small>{:.1} to {:.1} between rounds</small><td><b>{:.0} %</b><small>{:.0} to {:.0} \
-                         between rounds</small>",
+                        "<td><b>{:.1} ×</b><small>{:.1} to {:.1} ×</small><td><b>{:.0} %</b><small>{:.0} to {:.0} %</small>",
                         rate.median,
                         rate.low,
                         rate.high,
@@ -90,7 +89,7 @@ fn headline(comparison: &Comparison) -> String {
         }
         text.push_str("</tr>");
     }
-    text.push_str("</tbody></table></div>");
+    text.push_str("</tbody></table></div><p class=\"what\">Medians; beside them the range, worst round against best round.</p>");
     text
 }
 
@@ -184,7 +183,7 @@ fn section(comparison: &Comparison, scenario: &Compared) -> String {
     ));
     text.push_str(&card(
         "server CPU a message",
-        "all three servers; less is better",
+        "all servers of the cluster; less is better",
         &plot::bars("server CPU a message", &measure_bars(Measured::server_cpu_us, micros)),
     ));
     text.push_str(&card(
@@ -277,7 +276,7 @@ fn table(comparison: &Comparison, scenario: &Compared) -> String {
     let mut text = String::from(
         "<div class=\"scroll\"><table><thead><tr><th>system<th>messages/s<th>server CPU<br>µs/message<th>load \
          CPU<br>µs/message<th>p50<br>ms<th>p99<br>ms<th>p99.9<br>ms<th>disk bytes<br>a body byte<br>and node<th>flushes<br>a \
-         message<th>switches<br>a message<th>memory<br>MB<th>check</tr></thead><tbody>",
+         message<th>switches<br>a message<th>memory<br>MB<th class=\"check\">check</tr></thead><tbody>",
     );
     for (column, results) in scenario.results.iter().enumerate() {
         let name = escape(&marked(comparison, column));
@@ -412,7 +411,7 @@ fn setup(comparison: &Comparison) -> String {
     }
     text.push_str(
         "</dl><ul><li>Servers and load share the machine, so messages a second depend on what the load costs, too; CPU a \
-         message of the servers does not.</li><li>Server CPU is user and system time of all threads of the three \
+         message of the servers does not.</li><li>Server CPU is user and system time of all threads of all \
          servers.</li><li>Disk bytes and flushes are those of the whole block device.</li><li>In a closed loop the next \
          message is sent when the window allows; its latency hides stalls. In an open loop messages are due at fixed times, \
          and latency counts from then.</li><li>Payloads are random bytes.</li></ul>",
@@ -431,8 +430,8 @@ const HEAD: &str = r#"<!doctype html>
 * { box-sizing:border-box } body { margin:0; background:var(--back); color:var(--ink); font:16px/1.5 system-ui,sans-serif }
 main { max-width:1240px; margin:0 auto; padding:36px 24px 60px } h1 { font-size:30px; line-height:1.2; margin:0 0 8px }
 h2 { font-size:21px; margin:44px 0 2px } .lead,.what { color:var(--soft); max-width:80ch; margin:0 0 16px }
-.headline { margin-bottom:6px } .headline td { white-space:nowrap } .headline b { font-size:26px; color:var(--c0); margin-right:10px }
-.headline td:first-child,.glance td:first-child { font-weight:600 } .glance td:first-child { max-width:34ch } small { color:var(--soft) }
+.headline { margin-bottom:6px } .headline td { white-space:nowrap; vertical-align:middle } .headline b { font-size:26px; color:var(--c0); display:block; line-height:1.25 }
+.headline td:first-child,.glance td:first-child { font-weight:600 } .glance td:first-child { max-width:34ch } td:first-child { white-space:nowrap } .glance td:first-child { white-space:normal } small { color:var(--soft) }
 .legend { display:flex; flex-wrap:wrap; gap:6px 20px; margin:28px 0 0; padding:10px 0; position:sticky; top:0; background:var(--back); border-bottom:1px solid var(--line); z-index:1 } .legend svg { width:12px; height:12px; margin-right:7px }
 .cards { display:grid; grid-template-columns:repeat(auto-fit,minmax(min(440px,100%),1fr)); gap:16px }
 figure { margin:0; background:var(--card); border:1px solid var(--line); border-radius:10px; padding:14px 16px }
@@ -448,3 +447,40 @@ th { color:var(--soft); font-weight:500; line-height:1.25 } th:first-child,td:fi
 dt { font-weight:600; margin-top:10px } dd { margin:0; color:var(--soft) } ul { color:var(--soft); padding-left:20px }
 </style></head><body><main>
 "#;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::system::About;
+
+    #[test]
+    fn what_could_not_be_measured_is_on_the_page_with_its_reason() {
+        let about = |name: &str, durable| About {
+            name: name.into(),
+            version: "1 < 2".into(),
+            settings: "all of them".into(),
+            durable,
+            copies: 3,
+        };
+        let comparison = Comparison {
+            machine: "a machine".into(),
+            rounds: 1,
+            systems: vec![about("ours", true), about("theirs", false)],
+            left_out: vec!["third: not installed".into()],
+            scenarios: vec![Compared {
+                name: "put".into(),
+                title: "durable puts".into(),
+                results: vec![Vec::new(), Vec::new()],
+                failures: vec![Vec::new(), vec!["round 1: it did not start".into()]],
+            }],
+            gaps: Vec::new(),
+        };
+        let page = page(&comparison);
+        for text in
+            ["third: not installed", "round 1: it did not start", "theirs *", "not durable", "1 &lt; 2"]
+        {
+            assert!(page.contains(text), "{text} is not on the page");
+        }
+        assert!(!page.contains("src=") && !page.contains("href="), "a page that stands alone");
+    }
+}
