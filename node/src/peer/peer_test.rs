@@ -79,9 +79,9 @@ impl SnapshotWriter for Writing {
         Ok(())
     }
 
-    fn install(self: Box<Self>) -> Result<Box<QueueManager>, String> {
+    fn install(self: Box<Self>) -> Result<Option<Box<QueueManager>>, String> {
         *self.target.rows.lock() = self.rows;
-        Ok(Box::new(QueueManager::new(QUEUE_MANAGER, ObjectName::new("QM").unwrap())))
+        Ok(Some(Box::new(QueueManager::new(QUEUE_MANAGER, ObjectName::new("QM").unwrap()))))
     }
 }
 

@@ -61,8 +61,9 @@ pub trait SnapshotReader: Send {
 pub trait SnapshotWriter: Send {
     /// Durable or lost as a whole: only `install` must survive a crash.
     fn write(&mut self, rows: Vec<Row>) -> Result<(), String>;
-    /// Puts the rows in the place of the queue manager's state, durably, and loads it.
-    fn install(self: Box<Self>) -> Result<Box<QueueManager>, String>;
+    /// Puts the rows in the place of the queue manager's state, durably, and loads it. None: the state here is as new,
+    /// nothing was done, and the sender can go on behind the snapshot all the same.
+    fn install(self: Box<Self>) -> Result<Option<Box<QueueManager>>, String>;
 }
 
 /// A snapshot on its way, for status and metrics.
@@ -513,6 +514,15 @@ async fn receive_all(
             }
             let rows = staging.rows;
             let state = blocking(move || staging.writer.install()).await.map_err(Attempt::Final)?;
+            let Some(state) = state else {
+                tracing::info!(
+                    queue_manager = queue_manager.0,
+                    from = from.0,
+                    index = meta.index.0,
+                    "a snapshot came late: the state here is as new"
+                );
+                return acknowledge(chunk.number, true).await;
+            };
             tracing::info!(
                 queue_manager = queue_manager.0,
                 from = from.0,

@@ -34,6 +34,14 @@ fn member(id: u64, voters: &[u64], recovering: bool) -> Member {
 
 /// A node whose log, of term 2, ends at this index.
 fn member_with(id: u64, voters: &[u64], recovering: bool, last: u64) -> Member {
+    let hard_state = match last {
+        1 => HardState::default(),
+        _ => HardState { term: Term(2), vote: Some(NodeId(1)), commit: Index(2) },
+    };
+    member_from(id, voters, recovering, hard_state, last)
+}
+
+fn member_from(id: u64, voters: &[u64], recovering: bool, hard_state: HardState, last: u64) -> Member {
     let name = ObjectName::new("QM1").unwrap();
     let consensus = consensus::Options { node: NodeId(id), ..consensus::Options::default() };
     let place = |id: &u64| (NodeId(*id), NodeInfo { name: id.to_string(), ..NodeInfo::default() });
@@ -50,10 +58,6 @@ fn member_with(id: u64, voters: &[u64], recovering: bool, last: u64) -> Member {
         index: Index(index),
         data: Bytes::new(),
         crc: 0,
-    };
-    let hard_state = match last {
-        1 => HardState::default(),
-        _ => HardState { term: Term(2), vote: Some(NodeId(1)), commit: Index(2) },
     };
     let entries = (2..=last).map(entry).collect();
     let recovered = Recovered {
@@ -75,13 +79,19 @@ impl Group {
     /// Voters 1 to `count`, all new, connected, one of them serving.
     fn new(count: u64) -> Group {
         let voters: Vec<u64> = (1..=count).collect();
-        let now = Now { instant: Instant(1), wall: WallTime(1_000_000) };
-        let mut group = Group { members: BTreeMap::new(), now, lost: |_, _| false };
-        for id in &voters {
-            group.join(*id, &voters);
-        }
+        let mut group = Group::of(&voters);
         group.pass(Duration::from_secs(5));
         assert!(group.leader().is_some(), "somebody serves");
+        group
+    }
+
+    /// All new, and connected.
+    fn of(voters: &[u64]) -> Group {
+        let now = Now { instant: Instant(1), wall: WallTime(1_000_000) };
+        let mut group = Group { members: BTreeMap::new(), now, lost: |_, _| false };
+        for id in voters {
+            group.join(*id, voters);
+        }
         group
     }
 
@@ -300,4 +310,19 @@ fn when_most_logs_are_damaged_they_go_on_with_the_best_only_after_somebody_said_
         assert!(member.replica.consensus().commit_index() > Index(10));
     }
     assert_eq!(ask(&mut group, 1, 2, 10), Reason::OptionsError, "somebody leads");
+}
+
+#[test]
+fn a_new_group_whose_first_election_came_to_nothing_begins_again() {
+    let voters = [1, 2, 3];
+    let mut group = Group::of(&[]);
+    for id in voters {
+        // It voted, and was killed before it was said anywhere that it may.
+        let hard_state = HardState { term: Term(2), vote: Some(NodeId(1)), commit: Index(0) };
+        group.connect(id, member_from(id, &voters, true, hard_state, 1));
+    }
+    group.pass(Duration::from_secs(5));
+    let leader = group.leader().expect("somebody serves");
+    let RoleView::Serving { term, .. } = group.members[&leader].role else { panic!("it serves") };
+    assert!(term > Term(3), "a vote of term 2 may be lost, so nobody leads in it: {term:?}");
 }

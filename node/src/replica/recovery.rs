@@ -20,10 +20,10 @@ use crate::types::{Index, Instant, NodeId, Reason, SnapshotMeta, Term};
 
 #[derive(Debug)]
 pub(super) struct Recovery {
-    /// This node has had no part in anything: no term, no entry.
+    /// This node has no entry: it may have voted, and has acknowledged nothing.
     blank: bool,
-    /// Initial members that said that they are blank too.
-    blank_peers: BTreeSet<NodeId>,
+    /// Initial members that said that they are blank too, and their terms.
+    blank_peers: BTreeMap<NodeId, Term>,
     initial: BTreeSet<NodeId>,
     connected: BTreeSet<NodeId>,
     /// What each peer said of itself since this node's connection to it came up.
@@ -48,15 +48,12 @@ const GREETING_INTERVAL: Duration = Duration::from_millis(500);
 
 impl Recovery {
     pub fn new(recovered: &Recovered, node: NodeId) -> Recovery {
-        let blank = recovered.hard_state.term.0 <= recovered.snapshot.term.0
-            && recovered.hard_state.vote.is_none()
-            && recovered.entries.is_empty()
-            && recovered.snapshot.index.0 <= 1;
+        let blank = recovered.entries.is_empty() && recovered.snapshot.index.0 <= 1;
         let mut initial = recovered.snapshot.membership.voters.clone();
         initial.remove(&node);
         Recovery {
             blank,
-            blank_peers: BTreeSet::new(),
+            blank_peers: BTreeMap::new(),
             initial,
             connected: BTreeSet::new(),
             heard: BTreeMap::new(),
@@ -161,7 +158,7 @@ impl Replica {
             return;
         }
         if !greeting.established {
-            self.recovery.blank_peers.insert(from);
+            self.recovery.blank_peers.insert(from, Term(greeting.term));
         }
         // A leader of the current term has everything that is committed, though it may not know it yet: so its last
         // index counts, not its commit index.
@@ -176,22 +173,35 @@ impl Replica {
     pub(super) fn drive_recovery(&mut self) {
         let recovery = &mut self.recovery;
         if recovery.blank {
-            recovery.blank = self.consensus.term() <= Term(1) && self.consensus.last_index() <= Index(1);
+            recovery.blank = self.consensus.last_index() <= Index(1);
         }
         if !self.consensus.is_recovering() || self.removed {
             return;
         }
-        let fresh_group = recovery.blank && recovery.initial.is_subset(&recovery.blank_peers);
+        let all_are_blank = recovery.initial.iter().all(|node| recovery.blank_peers.contains_key(node));
+        let fresh_group = recovery.blank && all_are_blank;
         let caught_up = recovery.target.is_some_and(|target| {
             self.consensus.commit_index() >= target && self.consensus.applied_index() >= target
         });
         if fresh_group || caught_up {
+            if !caught_up {
+                self.forget_terms_of_the_blank();
+            }
             self.consensus.set_recovering(false);
             return self.greet_all();
         }
         if self.now.instant >= recovery.next_greeting {
             recovery.next_greeting = self.now.instant + GREETING_INTERVAL;
             self.greet_all();
+        }
+    }
+
+    /// There may have been an election that came to nothing, and this node may have lost the vote it gave. Whoever got
+    /// it has a term that is at least as high, and said so.
+    fn forget_terms_of_the_blank(&mut self) {
+        let known = self.recovery.blank_peers.values().copied().fold(self.consensus.term(), Term::max);
+        if known > Term(1) {
+            self.consensus.raise_term(Term(known.0 + 1));
         }
     }
 

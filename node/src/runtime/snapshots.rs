@@ -101,21 +101,18 @@ impl SnapshotWriter for Arriving {
         self.incoming.write(rows)
     }
 
-    fn install(self: Box<Self>) -> Result<Box<QueueManager>, String> {
+    fn install(self: Box<Self>) -> Result<Option<Box<QueueManager>>, String> {
         // One that came late must not take the place of a newer state: the log has let go of what lies between.
         let offered = self.incoming.meta().clone();
         let here =
             MessageStore::meta(&self.store, offered.queue_manager).map_err(|error| error.to_string())?;
-        if let Some(here) = here.filter(|here| here.index >= offered.index) {
-            return Err(format!(
-                "the snapshot of index {} is not newer than index {} here",
-                offered.index, here.index
-            ));
+        if here.is_some_and(|here| here.index >= offered.index) {
+            return Ok(None);
         }
         let meta = self.incoming.install().map_err(|error| error.to_string())?;
         let rows = self.store.rows(meta.queue_manager);
         QueueManager::load(meta.queue_manager, self.name, &rows)
-            .map(Box::new)
+            .map(|state| Some(Box::new(state)))
             .map_err(|error| error.to_string())
     }
 }

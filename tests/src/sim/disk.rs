@@ -126,8 +126,8 @@ pub enum Room {
 /// What became of a snapshot.
 pub enum Installed {
     Done(Box<QueueManager>),
-    /// The store had moved on, or could not take it.
-    Refused(&'static str),
+    /// The store has moved on: nothing was done.
+    Late,
 }
 
 /// What the stores of a node do for a replica. Calls that reach the device count, so that each can be made to fail.
@@ -560,10 +560,9 @@ impl Disk for MemoryDisk {
     }
 
     fn install(&mut self, rows: &StoredRows, name: ObjectName) -> Result<Installed, DiskFailed> {
-        let Some(meta) = &rows.meta else { return Ok(Installed::Refused("snapshot without an index")) };
+        let Some(meta) = &rows.meta else { return Ok(Installed::Late) };
         if self.stored_index(meta.queue_manager) >= meta.index {
-            // As `runtime/snapshots.rs` has it: a late snapshot is refused.
-            return Ok(Installed::Refused("snapshot came late"));
+            return Ok(Installed::Late);
         }
         self.call("install a snapshot")?;
         self.unflushed.retain(|batch| batch.meta.queue_manager != meta.queue_manager);

@@ -86,7 +86,7 @@ impl World {
 
     /// Nobody has lost anything that only others still have.
     fn all_whole(&self) -> bool {
-        self.members.iter().all(|id| self.nodes[id].recovering.is_empty())
+        self.members.iter().all(|id| !self.nodes[id].is_recovering())
             && self.nodes.values().all(|node| node.retired || node.member)
     }
 

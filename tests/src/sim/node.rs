@@ -119,6 +119,13 @@ impl Node {
         self.process.is_some()
     }
 
+    /// By what its disk says, or because a peer remembered more than it has.
+    pub fn is_recovering(&self) -> bool {
+        let says_so = |mind: &Mind| matches!(mind.role, RoleView::NotServing { recovering: true, .. });
+        !self.recovering.is_empty()
+            || self.process.as_ref().is_some_and(|process| process.minds.iter().any(says_so))
+    }
+
     pub fn is_paused(&self, now: u64) -> bool {
         self.paused_until.is_some_and(|until| now < until)
     }

@@ -802,8 +802,7 @@ impl World {
     ) {
         let meta = rows.meta.clone().expect("checked when it was sent");
         let alive = self.nodes.get(&to).is_some_and(Node::is_running) && self.is_current(from, incarnation);
-        let mut arrives =
-            alive && !broken && self.net.stream(from, to).is_some() && !self.net.is_cut(from, to);
+        let arrives = alive && !broken && self.net.stream(from, to).is_some() && !self.net.is_cut(from, to);
         if broken {
             self.counters.mark("snapshot broke on its way");
         }
@@ -815,10 +814,8 @@ impl World {
                     let event = Event::SnapshotInstalled { from: NodeId(from), term, meta, state };
                     self.hand_in(to, number, event);
                 }
-                Ok(Installed::Refused(why)) => {
-                    self.counters.mark(why);
-                    arrives = false;
-                }
+                // The sender goes on behind it, or it would send the same again and again.
+                Ok(Installed::Late) => self.counters.mark("snapshot came late"),
                 Err(failed) => return self.on_disk_failed(to, failed),
             }
         }
