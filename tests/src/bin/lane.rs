@@ -39,7 +39,7 @@ struct Arguments {
 enum Lane {
     /// Format, lint, unit tests, scripts, tidiness, 50 seeds
     Quick(Choice),
-    /// Quick, the simulator's own tests, 300 seeds, 50 over the production stores, and real processes
+    /// Quick, the simulator's own tests, 1,000 seeds, 50 over the production stores, and real processes
     Merge(Choice),
     /// Ever new seeds, optimised
     Night {
@@ -105,8 +105,7 @@ fn merge() -> Vec<Step> {
         "it repeats to the bit, its judges judge; seeds that once failed",
         "test --workspace --test sim --test replay",
     ));
-    // A thousand fit, at a tenth of a second each on two cores, once the open seeds of tests/PROMISES.md are mended.
-    steps.push(simulator("seeds", "300 runs", 300, None));
+    steps.push(simulator("seeds", "1,000 runs", 1000, None));
     steps.push(over_the_stores("seeds-b", "50 runs over the production stores", 50, None));
     steps.push(cargo("programs", "the programs that process tests start", "build --workspace --bins"));
     steps.push(cargo(
