@@ -73,7 +73,9 @@ impl Before {
 
     /// The database is closed.
     pub fn take_back(&self, reached: Reached, rng: &mut Rng) -> io::Result<()> {
-        if reached == Reached::All {
+        // A table goes only after a synced record has unlisted it: nothing before that moment can come back.
+        let gone = self.files.iter().any(|path| is_table(path) && !path.exists());
+        if reached == Reached::All || gone {
             return Ok(());
         }
         let now = fs::read(&self.manifest).unwrap_or_default();
