@@ -298,9 +298,15 @@ impl MessageStore for RocksStore {
             return Ok(());
         }
         let mut rows = WriteBatch::with_capacity_bytes(batch.bytes());
+        let mut joined = Vec::new();
         for change in &batch.changes {
             match change {
                 RowChange::Put { family, key, value } => rows.put_cf(inner.family(*family), key, value),
+                RowChange::PutParts { family, key, parts } => {
+                    joined.clear();
+                    parts.iter().for_each(|part| joined.extend_from_slice(part));
+                    rows.put_cf(inner.family(*family), key, &joined);
+                }
                 RowChange::Delete { family, key } => rows.delete_cf(inner.family(*family), key),
                 RowChange::DeleteRange { family, from, until } => {
                     rows.delete_range_cf(inner.family(*family), from, until)
@@ -316,7 +322,7 @@ impl MessageStore for RocksStore {
         changing.batches_written += 1;
         changing.bytes_written += bytes as u64;
         changing.bodies_removed |= batch.changes.iter().any(|change| match change {
-            RowChange::Put { .. } => false,
+            RowChange::Put { .. } | RowChange::PutParts { .. } => false,
             RowChange::Delete { family, .. } | RowChange::DeleteRange { family, .. } => {
                 *family == Family::Bodies
             }

@@ -8,12 +8,14 @@
 pub mod command;
 pub mod dead_letter;
 mod outcomes;
+pub mod packs;
 mod producers;
 mod queue;
 pub mod rows;
 mod store_batch;
 
 pub use command::{BatchEncoder, Command, DecodeError, Place, Removal};
+pub use packs::PackKey;
 pub use producers::{Producers, Seen};
 pub use queue::{Queue, Slot};
 pub use store_batch::*;
@@ -57,9 +59,9 @@ struct Unwritten {
     placed: Vec<(QueueId, Position)>,
     /// Bytes of the bodies of these, also of those that are gone meanwhile.
     placed_bytes: usize,
-    /// Stored messages that are gone, with the number of their body rows.
-    removed: BTreeMap<QueueId, Vec<(Position, u32)>>,
-    /// Stored messages whose backout count grew.
+    /// Packs that messages left.
+    packs: BTreeSet<PackKey>,
+    /// Packed messages whose backout count grew.
     heads: BTreeSet<(QueueId, Position)>,
     backouts_gone: BTreeSet<(QueueId, Position)>,
     producers: BTreeSet<ProducerId>,
@@ -367,7 +369,7 @@ impl QueueManager {
                 if let Some(message) = &mut slot.message {
                     message.descriptor.backout_count = slot.backout_count;
                 }
-                if slot.stored {
+                if slot.packed.is_some() {
                     self.unwritten.heads.insert((removal.queue, position));
                 }
             }
@@ -498,9 +500,9 @@ impl QueueManager {
         Outcome::Done
     }
 
-    /// Everything that changed since the last batch, as rows; after it the store is the state at `meta.index`. The
-    /// bodies that go to the store are copied out of the entries they came in, so that a survivor does not keep a
-    /// whole entry in memory. Returns the messages that are in it too, oldest first.
+    /// Everything that changed since the last batch, as rows; after it the store is the state at `meta.index`. Where
+    /// few messages survive, their bodies are copied out of the entries they came in, so that a survivor does not keep
+    /// a whole entry in memory. Returns the messages that are in it too, oldest first.
     pub fn take_store_batch(
         &mut self,
         base: Index,
@@ -515,26 +517,30 @@ impl QueueManager {
         for queue in &unwritten.queues_cleared {
             rows::queue_cleared(self.id, *queue, &mut changes);
         }
-        for (queue, mut removed) in unwritten.removed {
-            removed.sort_unstable();
-            rows::messages_gone(self.id, queue, self.queues.get(&queue), &removed, &mut changes);
+        let packs: Vec<PackKey> = unwritten.packs.into_iter().collect();
+        for packs in packs.chunk_by(|one, next| one.queue == next.queue) {
+            let queue = self.queues.get_mut(&packs[0].queue).expect("a queue that goes takes its packs along");
+            queue.packs_mut().take_rows(self.id, packs, &mut changes);
         }
         for (queue, position) in unwritten.backouts_gone {
             changes.push(rows::backout_gone(self.id, queue, position));
         }
         let mut touched = unwritten.queues;
         let mut written = Vec::with_capacity(unwritten.placed.len());
-        changes.reserve(2 * unwritten.placed.len());
         let mut survived = 0;
-        let mut message_rows = rows::MessageRows::new(self.id);
+        let mut packer = packs::Packer::new(self.id);
+        let mut packed = Vec::new();
         for (queue, position) in unwritten.placed {
             let Some(contents) = self.queues.get_mut(&queue) else { continue };
             touched.insert(queue);
             let Some(slot) = contents.slot_mut(position) else { continue };
-            slot.stored = true;
             survived += slot.body_length as usize;
-            message_rows.append(queue, position, slot, &mut changes);
+            packed.extend(packer.append(queue, position, slot, &mut changes));
             written.push((queue, position));
+        }
+        packed.extend(packer.finish(&mut changes));
+        for (key, pack) in packed {
+            self.queues.get_mut(&key.queue).expect("it has the messages").packs_mut().insert(key, pack);
         }
         if survived < unwritten.placed_bytes / 2 {
             self.detach(&written);
@@ -620,10 +626,11 @@ impl QueueManager {
                 if position.sequence >= queue.next_sequence() {
                     return Err(format!("{name} has {position:?} at or behind {}", queue.next_sequence()));
                 }
-                if slot.message.is_none() && !slot.stored {
+                if slot.message.is_none() && slot.packed.is_none() {
                     return Err(format!("the message at {position:?} of {name} is nowhere"));
                 }
             }
+            queue.packs().check(queue.id, queue.iter()).map_err(|text| format!("{name}: {text}"))?;
             let counted = queue.iter().filter(|(position, _)| !position.is_persistent()).count() as u64;
             if counted != queue.not_persistent() {
                 return Err(format!(
@@ -638,8 +645,8 @@ impl QueueManager {
 
 impl Unwritten {
     fn note_removed(&mut self, queue: QueueId, position: Position, slot: &Slot) {
-        if slot.stored {
-            self.removed.entry(queue).or_default().push((position, rows::chunks(slot.body_length as usize)));
+        if let Some(packed) = slot.packed {
+            self.packs.insert(packed.key(queue, position));
             self.heads.remove(&(queue, position));
             if slot.backout_count > 0 {
                 self.backouts_gone.insert((queue, position));
@@ -648,7 +655,7 @@ impl Unwritten {
     }
 
     fn forget_messages_of(&mut self, queue: QueueId) {
-        self.removed.remove(&queue);
+        self.packs.retain(|pack| pack.queue != queue);
         self.heads.retain(|(of, _)| *of != queue);
         self.backouts_gone.retain(|(of, _)| *of != queue);
         // Placed messages are looked up by position when the batch is made; sequences never repeat.

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
+use super::packs::{Packed, Packs};
 use crate::types::{
     CorrelationId, GroupId, Message, MessageId, Position, QueueDefinition, QueueId, Selection, WallTime,
 };
@@ -23,6 +24,7 @@ pub struct Queue {
     by_message_id: Option<BTreeSet<(MessageId, Position)>>,
     by_correlation_id: Option<BTreeSet<(CorrelationId, Position)>>,
     by_expiry: BTreeSet<(WallTime, Position)>,
+    packs: Packs,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -34,8 +36,8 @@ pub struct Slot {
     pub backout_count: u32,
     pub put_at: WallTime,
     pub expires: Option<WallTime>,
-    /// The store has (or is about to have) rows of this message; they must be deleted with it.
-    pub stored: bool,
+    /// The store has (or is about to have) this message, here.
+    pub packed: Option<Packed>,
     /// None: in the store only.
     pub message: Option<Box<Message>>,
 }
@@ -52,7 +54,7 @@ impl Slot {
             backout_count: descriptor.backout_count,
             put_at: descriptor.put_at,
             expires: descriptor.expiry.map(|tenths| WallTime(descriptor.put_at.0 + i64::from(tenths) * 100)),
-            stored: false,
+            packed: None,
             message: Some(message),
         }
     }
@@ -80,6 +82,7 @@ impl Queue {
             by_message_id: None,
             by_correlation_id: None,
             by_expiry: BTreeSet::new(),
+            packs: Packs::default(),
         }
     }
 
@@ -148,6 +151,9 @@ impl Queue {
         if !position.is_persistent() {
             self.not_persistent -= 1;
         }
+        if let Some(packed) = slot.packed {
+            self.packs.leave(packed.key(self.id, position), packed);
+        }
         Some(slot)
     }
 
@@ -169,6 +175,7 @@ impl Queue {
         self.by_message_id = None;
         self.by_correlation_id = None;
         self.by_expiry.clear();
+        self.packs.clear();
         self.not_persistent = 0;
         depth
     }
@@ -244,8 +251,12 @@ impl Queue {
             .min()
     }
 
-    /// Whether a message of the half-open range is still there and has rows.
-    pub fn has_stored_between(&self, from: Position, until: Position) -> bool {
-        self.slots.range(from..until).any(|(_, slot)| slot.stored)
+    /// How the store has this queue's messages.
+    pub fn packs(&self) -> &Packs {
+        &self.packs
+    }
+
+    pub(super) fn packs_mut(&mut self) -> &mut Packs {
+        &mut self.packs
     }
 }

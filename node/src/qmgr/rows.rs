@@ -6,10 +6,11 @@
 //!         id(4) 'p' producer                                 ProducerRow
 //!         id(4) 'o' number(8)                                OutcomeRow
 //!         id(4) 's' number(8) chunk(4)                       staged bytes
-//!         id(4) 'b' queue(4) rank(1) sequence(8)             backout count(4), where it grew after the head was written
+//!         id(4) 'b' queue(4) rank(1) sequence(8)             backout count(4), where it grew after the pack was written
+//!         id(4) 't' queue(4) rank(1) first(8)                one bit a message of the pack that is still there(8)
 //!         id(4) "meta"                                       SnapshotMeta, written by the store itself
-//! Heads   id(4) queue(4) rank(1) sequence(8)                 HeadRow
-//! Bodies  id(4) queue(4) rank(1) sequence(8) chunk(4)        body bytes
+//! Heads   id(4) queue(4) rank(1) first(8)                    PackRow; first is the sequence of its first message
+//! Bodies  id(4) queue(4) rank(1) first(8) chunk(4)           bodies of the pack, one behind the other
 //! ```
 //! All numbers are big-endian, so that the order of keys is the order of delivery.
 
@@ -21,15 +22,15 @@ use trimaran_proto::replica::v1 as wire;
 
 use super::command::{definition_from_wire, definition_to_wire, optional_name};
 use super::producers::Producer;
-use super::queue::{Queue, Slot};
+use super::packs::{self, PackKey};
+use super::queue::Queue;
 use super::{Family, QueueManager, RowChange, RowSource, StoreReadError};
 use crate::types::{
-    Body, Descriptor, Message, MessageId, ObjectName, Position, ProducerId, QueueId, QueueManagerId,
-    StagedBodyId, UnitId, WallTime, limits,
+    MessageId, ObjectName, Position, ProducerId, QueueId, QueueManagerId, StagedBodyId, UnitId, WallTime, limits,
 };
 
-/// Runs of removed messages from this length on go with one range delete.
-const RANGE_DELETE_MIN: usize = 32;
+/// Format of all rows.
+const VERSION: u32 = 1;
 
 pub fn state_key(id: QueueManagerId, tag: u8, rest: &[u8]) -> Bytes {
     let mut key = BytesMut::with_capacity(5 + rest.len());
@@ -39,33 +40,26 @@ pub fn state_key(id: QueueManagerId, tag: u8, rest: &[u8]) -> Bytes {
     key.freeze()
 }
 
-const HEAD_KEY_BYTES: usize = 17;
-const BODY_KEY_BYTES: usize = HEAD_KEY_BYTES + 4;
-
-pub fn head_key(id: QueueManagerId, queue: QueueId, position: Position) -> Bytes {
-    message_key(&mut BytesMut::with_capacity(HEAD_KEY_BYTES), id, queue, position, None)
+/// Of the row of a pack's heads.
+pub fn heads_key(id: QueueManagerId, pack: PackKey) -> Bytes {
+    pack_key(id, pack, None)
 }
 
-pub fn body_key(id: QueueManagerId, queue: QueueId, position: Position, chunk: u32) -> Bytes {
-    message_key(&mut BytesMut::with_capacity(BODY_KEY_BYTES), id, queue, position, Some(chunk))
+/// Of one of the rows of a pack's bodies.
+pub fn bodies_key(id: QueueManagerId, pack: PackKey, chunk: u32) -> Bytes {
+    pack_key(id, pack, Some(chunk))
 }
 
-/// Appends to `memory` and takes it out of there.
-fn message_key(
-    memory: &mut BytesMut,
-    id: QueueManagerId,
-    queue: QueueId,
-    position: Position,
-    chunk: Option<u32>,
-) -> Bytes {
-    memory.put_u32(id.0);
-    memory.put_u32(queue.0);
-    memory.put_u8(position.rank);
-    memory.put_u64(position.sequence);
+fn pack_key(id: QueueManagerId, pack: PackKey, chunk: Option<u32>) -> Bytes {
+    let mut key = BytesMut::with_capacity(21);
+    key.put_u32(id.0);
+    key.put_u32(pack.queue.0);
+    key.put_u8(pack.rank);
+    key.put_u64(pack.first);
     if let Some(chunk) = chunk {
-        memory.put_u32(chunk);
+        key.put_u32(chunk);
     }
-    memory.split().freeze()
+    key.freeze()
 }
 
 fn queue_prefix(id: QueueManagerId, queue: u64) -> Bytes {
@@ -74,9 +68,9 @@ fn queue_prefix(id: QueueManagerId, queue: u64) -> Bytes {
     key.freeze()
 }
 
-/// How many body rows a body of this length has.
-pub fn chunks(body_length: usize) -> u32 {
-    body_length.div_ceil(limits::CHUNK_BYTES) as u32
+/// How many body rows a pack with so many bytes of bodies has.
+pub fn chunks(bytes: u64) -> u32 {
+    bytes.div_ceil(limits::CHUNK_BYTES as u64) as u32
 }
 
 pub(super) fn manager_row(manager: &QueueManager) -> RowChange {
@@ -86,6 +80,7 @@ pub(super) fn manager_row(manager: &QueueManager) -> RowChange {
         maxumsgs: manager.maxumsgs,
         at_ms: manager.at.0,
         next_outcome: manager.outcomes.next(),
+        version: VERSION,
     };
     put_state(state_key(manager.id, b'M', &[]), row.encode_to_vec())
 }
@@ -113,11 +108,13 @@ pub(super) fn queue_cleared(manager: QueueManagerId, queue: QueueId, changes: &m
         let until = queue_prefix(manager, u64::from(queue.0) + 1);
         changes.push(RowChange::DeleteRange { family, from, until });
     }
-    changes.push(RowChange::DeleteRange {
-        family: Family::State,
-        from: state_key(manager, b'b', &queue.0.to_be_bytes()),
-        until: state_key(manager, b'b', &(queue.0 + 1).to_be_bytes()),
-    });
+    for tag in [b'b', b't'] {
+        changes.push(RowChange::DeleteRange {
+            family: Family::State,
+            from: state_key(manager, tag, &queue.0.to_be_bytes()),
+            until: state_key(manager, tag, &(queue.0 + 1).to_be_bytes()),
+        });
+    }
 }
 
 pub(super) fn producer_row(
@@ -195,132 +192,97 @@ pub(super) fn backout_gone(manager: QueueManagerId, queue: QueueId, position: Po
 }
 
 fn backout_key(manager: QueueManagerId, queue: QueueId, position: Position) -> Bytes {
-    state_key(manager, b'b', &head_key(manager, queue, position)[4..])
+    message_state_key(manager, b'b', queue, position.rank, position.sequence)
 }
 
-/// Makes the rows of placed messages, their keys and heads in a few large pieces of memory: a window has tens of
-/// thousands of them, and they all go at once.
-pub(super) struct MessageRows {
+fn message_state_key(manager: QueueManagerId, tag: u8, queue: QueueId, rank: u8, sequence: u64) -> Bytes {
+    let mut key = BytesMut::with_capacity(18);
+    key.put_u32(manager.0);
+    key.put_u8(tag);
+    key.put_u32(queue.0);
+    key.put_u8(rank);
+    key.put_u64(sequence);
+    key.freeze()
+}
+
+/// The rows of a new pack. A pack of one message with a long body has several rows of bodies.
+pub(super) fn pack_rows(
     manager: QueueManagerId,
-    memory: BytesMut,
-}
-
-impl MessageRows {
-    pub fn new(manager: QueueManagerId) -> MessageRows {
-        MessageRows { manager, memory: BytesMut::new() }
-    }
-
-    /// The slot has its message.
-    pub fn append(&mut self, queue: QueueId, position: Position, slot: &Slot, changes: &mut Vec<RowChange>) {
-        const PIECE: usize = 64 << 10;
-        let message = slot.message.as_deref().expect("not released before it is stored");
-        let mut descriptor = message.descriptor.to_wire();
-        descriptor.backout_count = slot.backout_count;
-        let row = wire::HeadRow {
-            descriptor: Some(descriptor),
-            body_length: u64::from(slot.body_length),
-            body_crc32c: message.body_crc,
-            chunks: chunks(slot.body_length as usize),
-            expires_ms: slot.expires.map_or(0, |at| at.0),
-        };
-        let needed = row.encoded_len() + HEAD_KEY_BYTES + row.chunks as usize * BODY_KEY_BYTES;
-        if self.memory.capacity() < needed {
-            self.memory = BytesMut::with_capacity(needed.max(PIECE));
-        }
-        let key = message_key(&mut self.memory, self.manager, queue, position, None);
-        row.encode(&mut self.memory).expect("BytesMut grows");
-        changes.push(RowChange::Put { family: Family::Heads, key, value: self.memory.split().freeze() });
-        self.append_body(queue, position, &message.body, changes);
-    }
-
-    fn append_body(&mut self, queue: QueueId, position: Position, body: &Body, changes: &mut Vec<RowChange>) {
-        let mut chunk = 0;
-        // Bodies of several parts were staged in parts of exactly CHUNK_BYTES; a body of one part may be longer only
-        // by what an entry can hold.
-        for part in body.parts() {
-            for start in (0..part.len()).step_by(limits::CHUNK_BYTES) {
-                changes.push(RowChange::Put {
-                    family: Family::Bodies,
-                    key: message_key(&mut self.memory, self.manager, queue, position, Some(chunk)),
-                    value: part.slice(start..part.len().min(start + limits::CHUNK_BYTES)),
-                });
-                chunk += 1;
-            }
-        }
-    }
-}
-
-/// Deletes the rows of removed messages, runs of them with one range. `removed` is sorted and says how many body rows
-/// each message has.
-pub(super) fn messages_gone(
-    manager: QueueManagerId,
-    queue: QueueId,
-    contents: Option<&Queue>,
-    removed: &[(Position, u32)],
+    pack: PackKey,
+    heads: Bytes,
+    mut bodies: Vec<Bytes>,
     changes: &mut Vec<RowChange>,
 ) {
-    let mut start = 0;
-    while start < removed.len() {
-        let mut end = start + 1;
-        while end < removed.len()
-            && !contents.is_some_and(|queue| queue.has_stored_between(removed[end - 1].0, removed[end].0))
-        {
-            end += 1;
-        }
-        let run = &removed[start..end];
-        if run.len() >= RANGE_DELETE_MIN {
-            let (first, behind) = (run[0].0, behind(run[run.len() - 1].0));
-            changes.push(RowChange::DeleteRange {
-                family: Family::Heads,
-                from: head_key(manager, queue, first),
-                until: head_key(manager, queue, behind),
+    changes.push(RowChange::Put { family: Family::Heads, key: heads_key(manager, pack), value: heads });
+    let family = Family::Bodies;
+    let mut chunk = 0..;
+    let mut next_key = || bodies_key(manager, pack, chunk.next().expect("a body has an end"));
+    match bodies.as_slice() {
+        [] => {}
+        [_, ..] if bodies.iter().map(Bytes::len).sum::<usize>() <= limits::CHUNK_BYTES => {
+            let key = next_key();
+            changes.push(match bodies.len() {
+                1 => RowChange::Put { family, key, value: bodies.remove(0) },
+                _ => RowChange::PutParts { family, key, parts: bodies },
             });
-            changes.push(bodies_gone(manager, queue, first, behind));
-        } else {
-            for (position, chunks) in run {
-                changes.push(RowChange::Delete {
-                    family: Family::Heads,
-                    key: head_key(manager, queue, *position),
-                });
-                match chunks {
-                    0 => {}
-                    1 => changes.push(RowChange::Delete {
-                        family: Family::Bodies,
-                        key: body_key(manager, queue, *position, 0),
-                    }),
-                    _ => changes.push(bodies_gone(manager, queue, *position, behind(*position))),
+        }
+        // Bodies of several parts were staged in parts of exactly CHUNK_BYTES; a body of one part may be longer only
+        // by what an entry can hold.
+        parts => {
+            for part in parts {
+                for start in (0..part.len()).step_by(limits::CHUNK_BYTES) {
+                    let value = part.slice(start..part.len().min(start + limits::CHUNK_BYTES));
+                    changes.push(RowChange::Put { family, key: next_key(), value });
                 }
             }
         }
-        start = end;
     }
 }
 
-fn behind(position: Position) -> Position {
-    Position { sequence: position.sequence + 1, ..position }
+/// Which messages of a pack are still there.
+pub(super) fn pack_thinned(manager: QueueManagerId, pack: PackKey, live: u64) -> RowChange {
+    let key = message_state_key(manager, b't', pack.queue, pack.rank, pack.first);
+    put_state(key, live.to_be_bytes().to_vec())
 }
 
-fn bodies_gone(manager: QueueManagerId, queue: QueueId, from: Position, until: Position) -> RowChange {
-    RowChange::DeleteRange {
+pub(super) fn pack_thinned_gone(manager: QueueManagerId, pack: PackKey) -> RowChange {
+    let key = message_state_key(manager, b't', pack.queue, pack.rank, pack.first);
+    RowChange::Delete { family: Family::State, key }
+}
+
+/// A pack with so many rows of bodies goes.
+pub(super) fn pack_gone(manager: QueueManagerId, pack: PackKey, chunks: u32, changes: &mut Vec<RowChange>) {
+    changes.push(RowChange::Delete { family: Family::Heads, key: heads_key(manager, pack) });
+    let family = Family::Bodies;
+    match chunks {
+        0 => {}
+        1 => changes.push(RowChange::Delete { family, key: bodies_key(manager, pack, 0) }),
+        _ => changes.push(RowChange::DeleteRange {
+            family,
+            from: bodies_key(manager, pack, 0),
+            until: bodies_key(manager, pack, chunks),
+        }),
+    }
+}
+
+/// All packs from the first to the last one go; there are no others between.
+pub(super) fn packs_gone(
+    manager: QueueManagerId,
+    first: PackKey,
+    last: PackKey,
+    changes: &mut Vec<RowChange>,
+) {
+    let behind = PackKey { first: last.first + 1, ..last };
+    changes.push(RowChange::DeleteRange {
+        family: Family::Heads,
+        from: heads_key(manager, first),
+        until: heads_key(manager, behind),
+    });
+    changes.push(RowChange::DeleteRange {
         family: Family::Bodies,
-        from: body_key(manager, queue, from, 0),
-        until: body_key(manager, queue, until, 0),
-    }
-}
-
-/// The message of a head row and its body rows. An error says what is wrong.
-pub fn message_from_rows(head: &[u8], bodies: Vec<Bytes>) -> Result<Message, String> {
-    let head = wire::HeadRow::decode(head).map_err(|error| format!("head row: {error}"))?;
-    let descriptor = Descriptor::from_wire(head.descriptor.unwrap_or_default())
-        .map_err(|reason| format!("descriptor: {reason}"))?;
-    let body = Body::from_parts(bodies);
-    if body.len() as u64 != head.body_length {
-        return Err(format!("the body has {} bytes and should have {}", body.len(), head.body_length));
-    }
-    if body.crc32c() != head.body_crc32c {
-        return Err("the body does not have the checksum it was put with".into());
-    }
-    Ok(Message { descriptor, body, body_crc: head.body_crc32c })
+        from: bodies_key(manager, first, 0),
+        until: bodies_key(manager, behind, 0),
+    });
 }
 
 pub(super) fn load(manager: &mut QueueManager, source: &dyn RowSource) -> Result<(), StoreReadError> {
@@ -328,32 +290,41 @@ pub(super) fn load(manager: &mut QueueManager, source: &dyn RowSource) -> Result
     let mut note = |place: String, reason: String| {
         bad.get_or_insert(StoreReadError { place, reason });
     };
-    let mut backouts: BTreeMap<Bytes, u32> = BTreeMap::new();
+    let mut beside = Beside::default();
     source.scan(Family::State, &mut |key, value| {
-        if let Err(reason) = load_state_row(manager, key, value, &mut backouts) {
+        if let Err(reason) = load_state_row(manager, key, value, &mut beside) {
             note(format!("state row {key:02x?}"), reason);
         }
     })?;
     source.scan(Family::Heads, &mut |key, value| {
-        let backout = backouts.get(key.get(4..).unwrap_or_default()).copied();
-        if let Err(reason) = load_head_row(manager, key, value, backout) {
-            note(format!("head row {key:02x?}"), reason);
+        if let Err(reason) = load_pack_row(manager, key, value, &beside) {
+            note(format!("pack row {key:02x?}"), reason);
         }
     })?;
     bad.map_or(Ok(()), Err)
+}
+
+/// What became of messages after their pack was written, by the rest of the row's key.
+#[derive(Default)]
+struct Beside {
+    backouts: BTreeMap<Bytes, u32>,
+    thinned: BTreeMap<Bytes, u64>,
 }
 
 fn load_state_row(
     manager: &mut QueueManager,
     key: &[u8],
     value: &[u8],
-    backouts: &mut BTreeMap<Bytes, u32>,
+    beside: &mut Beside,
 ) -> Result<(), String> {
     let rest = key.get(5..).ok_or("short key")?;
     let text = |error: prost::DecodeError| error.to_string();
     match key[4] {
         b'M' => {
             let row = wire::ManagerRow::decode(value).map_err(text)?;
+            if row.version != VERSION {
+                return Err(format!("the rows have format {}; this program knows {VERSION}", row.version));
+            }
             manager.next_queue = QueueId(row.next_queue);
             manager.deadq = optional_name(&row.deadq).map_err(|error| error.to_string())?;
             manager.maxumsgs = row.maxumsgs;
@@ -389,7 +360,11 @@ fn load_state_row(
         }
         b'b' => {
             let count = u32::from_be_bytes(value.try_into().map_err(|_| "a count of wrong length")?);
-            backouts.insert(Bytes::copy_from_slice(rest), count);
+            beside.backouts.insert(Bytes::copy_from_slice(rest), count);
+        }
+        b't' => {
+            let live = u64::from_be_bytes(value.try_into().map_err(|_| "bits of wrong length")?);
+            beside.thinned.insert(Bytes::copy_from_slice(rest), live);
         }
         // "meta" is the store's own.
         b'm' => {}
@@ -398,34 +373,32 @@ fn load_state_row(
     Ok(())
 }
 
-fn load_head_row(
+fn load_pack_row(
     manager: &mut QueueManager,
     key: &[u8],
     value: &[u8],
-    backout: Option<u32>,
+    beside: &Beside,
 ) -> Result<(), String> {
     if key.len() != 17 {
         return Err("a key of wrong length".into());
     }
-    let queue = QueueId(u32::from_be_bytes(key[4..8].try_into().expect("4 bytes")));
-    let sequence = u64::from_be_bytes(key[9..17].try_into().expect("8 bytes"));
-    let position = Position { rank: key[8], sequence, minor: 0 };
-    let row = wire::HeadRow::decode(value).map_err(|error| error.to_string())?;
-    let descriptor = row.descriptor.unwrap_or_default();
-    let id = |bytes: &[u8]| MessageId::from_slice(bytes).ok_or("an id of more than 24 bytes");
-    let group = crate::types::GroupId(id(&descriptor.group_id)?.0);
-    let slot = Slot {
-        message_id: id(&descriptor.message_id)?,
-        correlation_id: crate::types::CorrelationId(id(&descriptor.correlation_id)?.0),
-        group_id: (!group.is_none()).then(|| Box::new(group)),
-        body_length: row.body_length as u32,
-        backout_count: backout.unwrap_or(descriptor.backout_count),
-        put_at: WallTime(descriptor.put_time_ms),
-        expires: (row.expires_ms != 0).then_some(WallTime(row.expires_ms)),
-        stored: true,
-        message: None,
+    let rank = key[8];
+    let pack_key = PackKey {
+        queue: QueueId(u32::from_be_bytes(key[4..8].try_into().expect("4 bytes"))),
+        rank,
+        first: u64::from_be_bytes(key[9..17].try_into().expect("8 bytes")),
     };
-    let queue = manager.queues.get_mut(&queue).ok_or("a message of a queue that does not exist")?;
-    queue.insert(position, slot);
+    let (pack, slots) = packs::load(pack_key.first, value, beside.thinned.get(&key[4..]).copied())?;
+    let queue = manager.queues.get_mut(&pack_key.queue).ok_or("messages of a queue that does not exist")?;
+    queue.packs_mut().insert(pack_key, pack);
+    for (sequence, mut slot) in slots {
+        if !beside.backouts.is_empty() {
+            let mut at = [0; 13];
+            at[..5].copy_from_slice(&key[4..9]);
+            at[5..].copy_from_slice(&sequence.to_be_bytes());
+            slot.backout_count = beside.backouts.get(&at[..]).copied().unwrap_or(slot.backout_count);
+        }
+        queue.insert(Position { rank, sequence, minor: 0 }, slot);
+    }
     Ok(())
 }

@@ -12,9 +12,9 @@ use crate::types::{Index, QueueManagerId, RequestId, SnapshotMeta};
 pub enum Family {
     /// Definitions, producers, outcomes, staged bodies, and the applied index with the membership (key `meta`).
     State = 0,
-    /// One row a message: what order and selection need. Read whole at start.
+    /// One row a pack of messages: their descriptors. Read whole at start.
     Heads = 1,
-    /// One row a message (and one a chunk of a large body): descriptor and body. Read when delivered.
+    /// One row a pack (several if its one message has a large body): their bodies. Read when delivered.
     Bodies = 2,
 }
 
@@ -32,6 +32,12 @@ pub enum RowChange {
         family: Family,
         key: Bytes,
         value: Bytes,
+    },
+    /// The value is these parts, one behind the other.
+    PutParts {
+        family: Family,
+        key: Bytes,
+        parts: Vec<Bytes>,
     },
     Delete {
         family: Family,
@@ -60,6 +66,7 @@ impl StoreBatch {
     pub fn bytes(&self) -> usize {
         let bytes = |change: &RowChange| match change {
             RowChange::Put { key, value, .. } => key.len() + value.len(),
+            RowChange::PutParts { key, parts, .. } => key.len() + parts.iter().map(Bytes::len).sum::<usize>(),
             RowChange::Delete { key, .. } => key.len(),
             RowChange::DeleteRange { from, until, .. } => from.len() + until.len(),
         };

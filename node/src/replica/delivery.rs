@@ -1,17 +1,20 @@
 //! Messages on their way to those who get or browse them: from memory, or from the store first; and who is served
 //! when a message becomes free.
 
+use std::collections::BTreeMap;
+
 use super::Replica;
 use super::loads::{Delivery, Wanted};
 use super::proposals::Waiting;
 use super::units::Owner;
 use crate::mqi::{Completion, Data};
+use crate::qmgr::packs::{self, PackKey, Unpacked};
 use crate::qmgr::{Command, Family, LoadRequest, Removal, rows};
 use crate::types::{Message, Position, QueueId, Reason, RequestId, SessionId, Token};
 
 /// When one message must be read from the store, its successors come along: so many, and so many bytes.
-const READ_AHEAD_MESSAGES: usize = 128;
-const READ_AHEAD_BYTES: usize = 1 << 20;
+const READ_AHEAD_MESSAGES: u32 = 128;
+const READ_AHEAD_BYTES: u64 = 1 << 20;
 
 impl Delivery {
     pub fn caller(&self) -> Option<(SessionId, Token)> {
@@ -105,39 +108,45 @@ impl Replica {
 
     // ---- from the store ---------------------------------------------------------------------------------------
 
+    /// The message is in the store only.
     pub(super) fn load(&mut self, queue: QueueId, position: Position, delivery: Delivery) {
-        if !self.loads.is_loading(queue, position) {
+        let contents = self.state.queue(queue).expect("found by the caller");
+        let packed = contents.slot(position).and_then(|slot| slot.packed).expect("it is in the store only");
+        let pack = packed.key(queue, position);
+        if !self.loads.is_loading(pack) {
             self.request(queue, position);
         }
         if let Some(state) = delivery.caller().and_then(|(session, _)| self.sessions.get_mut(session)) {
             state.loading += 1;
         }
-        self.loads.wait(queue, position, delivery);
+        self.loads.wait(pack, position, delivery);
     }
 
     fn request(&mut self, queue: QueueId, first: Position) {
         let contents = self.state.queue(queue).expect("found by the caller");
-        let mut wanted = Vec::new();
-        let mut bytes = 0;
+        let mut wanted: Vec<Wanted> = Vec::new();
+        let (mut messages, mut bytes) = (0, 0);
         for (position, slot) in contents.from(first) {
-            if wanted.len() >= READ_AHEAD_MESSAGES || (bytes >= READ_AHEAD_BYTES && !wanted.is_empty()) {
-                break;
-            }
             // Somebody reads here in order: stop where memory already has what follows.
-            if slot.message.is_some() || self.loads.is_loading(queue, position) {
+            let (None, Some(packed)) = (&slot.message, slot.packed) else { break };
+            let pack = packed.key(queue, position);
+            if wanted.iter().any(|wanted| wanted.pack == pack) {
+                continue;
+            }
+            if messages >= READ_AHEAD_MESSAGES || bytes >= READ_AHEAD_BYTES || self.loads.is_loading(pack) {
                 break;
             }
-            bytes += slot.body_length as usize;
-            wanted.push(Wanted { queue, position, chunks: rows::chunks(slot.body_length as usize) });
+            let known = contents.packs().get(pack).expect("a packed message has a pack");
+            messages += known.live();
+            bytes += known.bytes();
+            wanted.push(Wanted { pack, chunks: rows::chunks(known.bytes()) });
         }
         let id = self.options.queue_manager;
         let mut keys = Vec::with_capacity(wanted.len() * 2);
         for one in &wanted {
-            keys.push((Family::Heads, rows::head_key(id, one.queue, one.position)));
-            keys.extend(
-                (0..one.chunks)
-                    .map(|chunk| (Family::Bodies, rows::body_key(id, one.queue, one.position, chunk))),
-            );
+            keys.push((Family::Heads, rows::heads_key(id, one.pack)));
+            let bodies = (0..one.chunks).map(|chunk| (Family::Bodies, rows::bodies_key(id, one.pack, chunk)));
+            keys.extend(bodies);
         }
         let request = self.loads.begin(wanted);
         self.load_rows(LoadRequest { queue_manager: id, request, keys });
@@ -150,51 +159,69 @@ impl Replica {
         damaged: Option<String>,
     ) {
         let mut rows = rows.into_iter();
-        for wanted in self.loads.end(request) {
-            let head = rows.next().flatten();
+        for Wanted { pack, chunks } in self.loads.end(request) {
+            let heads = rows.next().flatten();
             let bodies: Option<Vec<bytes::Bytes>> =
-                rows.by_ref().take(wanted.chunks as usize).collect::<Vec<_>>().into_iter().collect();
-            let message = match (head, bodies) {
-                (Some(head), Some(bodies)) => rows::message_from_rows(&head, bodies),
+                rows.by_ref().take(chunks as usize).collect::<Vec<_>>().into_iter().collect();
+            let messages = match (heads, bodies) {
+                (Some(heads), Some(bodies)) => packs::unpack(pack.first, &heads, bodies),
                 _ => Err(damaged.clone().unwrap_or_else(|| "the rows are not there".into())),
             };
-            let waiting = self.loads.take_waiting(wanted.queue, wanted.position);
-            for (session, _) in waiting.iter().filter_map(Delivery::caller) {
-                if let Some(state) = self.sessions.get_mut(session) {
-                    state.loading -= 1;
-                }
-            }
-            let slot = self.state.queue_mut(wanted.queue).and_then(|queue| queue.slot_mut(wanted.position));
-            match (slot, message) {
-                (Some(slot), Ok(mut message)) => {
-                    if slot.message.is_none() {
-                        message.descriptor.backout_count = slot.backout_count;
-                        let weight = message.weight();
-                        slot.message = Some(Box::new(message));
-                        self.residents.add_loaded(wanted.queue, wanted.position, weight);
-                    }
-                    waiting.into_iter().for_each(|delivery| self.deliver(wanted, delivery));
-                }
-                // It was removed while it was loaded: only a browse can have waited for it.
-                (None, _) => waiting.into_iter().for_each(|delivery| {
-                    if let Some((session, token)) = delivery.caller() {
-                        self.answer(session, token, Completion::failed(Reason::NoMsgAvailable));
-                    }
-                }),
-                (Some(_), Err(reason)) => {
-                    waiting.into_iter().for_each(|delivery| self.refuse_damaged(wanted, delivery, &reason));
-                }
-            }
+            self.on_pack_loaded(pack, messages);
         }
         self.release_residents();
     }
 
-    fn deliver(&mut self, at: Wanted, delivery: Delivery) {
+    fn on_pack_loaded(&mut self, pack: PackKey, messages: Result<Vec<Unpacked>, String>) {
+        let waiting = self.loads.take_waiting(pack);
+        for (session, _) in waiting.iter().filter_map(|(_, delivery)| delivery.caller()) {
+            if let Some(state) = self.sessions.get_mut(session) {
+                state.loading -= 1;
+            }
+        }
+        let (messages, reason) = match messages {
+            Ok(messages) => (messages, String::new()),
+            Err(reason) => (Vec::new(), reason),
+        };
+        let mut reasons = BTreeMap::new();
+        for Unpacked { sequence, message } in messages {
+            let position = Position { rank: pack.rank, sequence, minor: 0 };
+            let slot = self.state.queue_mut(pack.queue).and_then(|queue| queue.slot_mut(position));
+            let Some(slot) = slot.filter(|slot| slot.message.is_none()) else { continue };
+            match message {
+                Ok(mut message) => {
+                    message.descriptor.backout_count = slot.backout_count;
+                    let weight = message.weight();
+                    slot.message = Some(Box::new(message));
+                    self.residents.add_loaded(pack.queue, position, weight);
+                }
+                Err(reason) => drop(reasons.insert(position, reason)),
+            }
+        }
+        for (position, delivery) in waiting {
+            let slot = self.state.queue(pack.queue).and_then(|queue| queue.slot(position));
+            match slot.map(|slot| slot.message.is_some()) {
+                Some(true) => self.deliver(pack.queue, position, delivery),
+                Some(false) => {
+                    let reason = reasons.get(&position).unwrap_or(&reason);
+                    self.refuse_damaged(pack.queue, position, delivery, reason);
+                }
+                // It was removed while it was loaded: only a browse can have waited for it.
+                None => {
+                    if let Some((session, token)) = delivery.caller() {
+                        self.answer(session, token, Completion::failed(Reason::NoMsgAvailable));
+                    }
+                }
+            }
+        }
+    }
+
+    fn deliver(&mut self, queue: QueueId, position: Position, delivery: Delivery) {
         match delivery {
             Delivery::Show { session, token, cut, browse } => {
                 // A unit that was backed out meanwhile has given its reservation back, and its caller is gone.
-                if browse || self.reservations.owner(at.queue, at.position) == Some(Owner::Session(session)) {
-                    self.show(session, token, at.queue, at.position, cut, browse);
+                if browse || self.reservations.owner(queue, position) == Some(Owner::Session(session)) {
+                    self.show(session, token, queue, position, cut, browse);
                 } else {
                     self.answer(session, token, Completion::failed(Reason::BackedOut));
                 }
@@ -202,33 +229,33 @@ impl Replica {
             Delivery::Take { session, token, cut } => {
                 // The session may have ended while the message was loaded: then it stays.
                 if self.sessions.get(session).is_some() {
-                    self.take(session, token, at.queue, at.position, cut);
+                    self.take(session, token, queue, position, cut);
                 } else {
-                    self.free(at.queue, at.position);
+                    self.free(queue, position);
                 }
             }
-            Delivery::Move => self.move_backed_out(at.queue, at.position),
+            Delivery::Move => self.move_backed_out(queue, position),
         }
     }
 
-    fn refuse_damaged(&mut self, at: Wanted, delivery: Delivery, reason: &str) {
+    fn refuse_damaged(&mut self, queue: QueueId, position: Position, delivery: Delivery, reason: &str) {
         match delivery {
             Delivery::Show { session, token, browse, .. } => {
                 // A get under syncpoint that gave nothing is no part of its unit: a commit must not remove it.
-                let held = self.reservations.owner(at.queue, at.position) == Some(Owner::Session(session));
+                let held = self.reservations.owner(queue, position) == Some(Owner::Session(session));
                 if !browse && held {
                     if let Some(open) = self.sessions.get_mut(session) {
-                        open.unit.gets.retain(|held| *held != (at.queue, at.position));
+                        open.unit.gets.retain(|held| *held != (queue, position));
                     }
-                    self.free(at.queue, at.position);
+                    self.free(queue, position);
                 }
                 self.answer(session, token, Completion::failed_because(Reason::ObjectDamaged, reason));
             }
             Delivery::Take { session, token, .. } => {
-                self.free(at.queue, at.position);
+                self.free(queue, position);
                 self.answer(session, token, Completion::failed_because(Reason::ObjectDamaged, reason));
             }
-            Delivery::Move => self.free(at.queue, at.position),
+            Delivery::Move => self.free(queue, position),
         }
     }
 
@@ -236,11 +263,11 @@ impl Replica {
     pub(super) fn release_residents(&mut self) {
         while let Some((queue, position)) = self.residents.next_to_release() {
             // Somebody is about to be given it; see `free` for what comes back.
-            if self.loads.is_loading(queue, position) || self.reservations.is_reserved(queue, position) {
+            if self.reservations.is_reserved(queue, position) {
                 continue;
             }
             let slot = self.state.queue_mut(queue).and_then(|queue| queue.slot_mut(position));
-            if let Some(slot) = slot.filter(|slot| slot.stored) {
+            if let Some(slot) = slot.filter(|slot| slot.packed.is_some()) {
                 slot.message = None;
             }
         }
@@ -252,7 +279,7 @@ impl Replica {
     pub(super) fn free(&mut self, queue: QueueId, position: Position) {
         self.reservations.release(queue, position);
         let slot = self.state.queue(queue).and_then(|queue| queue.slot(position));
-        if let Some(slot) = slot.filter(|slot| slot.stored && slot.message.is_some()) {
+        if let Some(slot) = slot.filter(|slot| slot.packed.is_some() && slot.message.is_some()) {
             self.residents.add_loaded(queue, position, slot.body_length as usize + 128);
         }
         self.note_free(queue, position);

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::Identity;
+use crate::qmgr::PackKey;
 use crate::types::{Message, Position, QueueId, RequestId, SessionId, Token};
 
 /// What to do with a message once it is there.
@@ -17,24 +18,24 @@ pub(super) enum Delivery {
     Move,
 }
 
-/// One message of a request: its head row and this many body rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Wanted {
-    pub queue: QueueId,
-    pub position: Position,
-    pub chunks: u32,
-}
-
 #[derive(Debug, Default)]
 pub(super) struct Loads {
     next: u64,
     requests: BTreeMap<RequestId, Vec<Wanted>>,
-    waiting: BTreeMap<(QueueId, Position), Vec<Delivery>>,
+    /// Packs under way, and who waits for which of their messages.
+    waiting: BTreeMap<PackKey, Vec<(Position, Delivery)>>,
+}
+
+/// One pack of a request: its row of heads and this many rows of bodies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Wanted {
+    pub pack: PackKey,
+    pub chunks: u32,
 }
 
 impl Loads {
-    pub fn is_loading(&self, queue: QueueId, position: Position) -> bool {
-        self.waiting.contains_key(&(queue, position))
+    pub fn is_loading(&self, pack: PackKey) -> bool {
+        self.waiting.contains_key(&pack)
     }
 
     /// Notes the request; the caller sends it.
@@ -42,28 +43,28 @@ impl Loads {
         self.next += 1;
         let request = RequestId(self.next);
         for one in &wanted {
-            self.waiting.entry((one.queue, one.position)).or_default();
+            self.waiting.entry(one.pack).or_default();
         }
         self.requests.insert(request, wanted);
         request
     }
 
-    pub fn wait(&mut self, queue: QueueId, position: Position, delivery: Delivery) {
-        self.waiting.entry((queue, position)).or_default().push(delivery);
+    pub fn wait(&mut self, pack: PackKey, position: Position, delivery: Delivery) {
+        self.waiting.entry(pack).or_default().push((position, delivery));
     }
 
     pub fn end(&mut self, request: RequestId) -> Vec<Wanted> {
         self.requests.remove(&request).unwrap_or_default()
     }
 
-    pub fn take_waiting(&mut self, queue: QueueId, position: Position) -> Vec<Delivery> {
-        self.waiting.remove(&(queue, position)).unwrap_or_default()
+    pub fn take_waiting(&mut self, pack: PackKey) -> Vec<(Position, Delivery)> {
+        self.waiting.remove(&pack).unwrap_or_default()
     }
 
     /// Everybody who waits; requests under way are forgotten, their answers ignored.
     pub fn drain(&mut self) -> Vec<Delivery> {
         self.requests.clear();
-        std::mem::take(&mut self.waiting).into_values().flatten().collect()
+        std::mem::take(&mut self.waiting).into_values().flatten().map(|(_, delivery)| delivery).collect()
     }
 }
 

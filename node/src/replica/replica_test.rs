@@ -43,6 +43,9 @@ impl Rows {
             RowChange::Put { family, key, value } => {
                 self.rows.insert((family, key), value);
             }
+            RowChange::PutParts { family, key, parts } => {
+                self.rows.insert((family, key), parts.concat().into());
+            }
             RowChange::Delete { family, key } => {
                 self.rows.remove(&(family, key));
             }

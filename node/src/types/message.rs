@@ -1,6 +1,8 @@
 //! The message: its descriptor (MQMD version 2) and its body.
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes};
+use prost::Message as _;
+use prost::encoding::{WireType, encode_key, encode_varint};
 use trimaran_proto::message::v1 as wire;
 
 use super::{Reason, WallTime};
@@ -49,17 +51,42 @@ pub enum Persistence {
     NotPersistent,
 }
 
+impl Persistence {
+    fn number(self) -> i32 {
+        match self {
+            Persistence::AsQueue => 0,
+            Persistence::Persistent => 1,
+            Persistence::NotPersistent => 2,
+        }
+    }
+}
+
 /// A body in one piece (the usual case) or in the chunks it was staged in. Cloning copies no bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Body {
-    parts: Vec<Bytes>,
+    parts: Parts,
     length: usize,
 }
 
+/// The usual case has no list of its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum Parts {
+    #[default]
+    None,
+    One(Bytes),
+    Many(Vec<Bytes>),
+}
+
 impl Body {
-    pub fn from_parts(parts: Vec<Bytes>) -> Body {
-        let length = parts.iter().map(Bytes::len).sum();
-        Body { parts, length }
+    pub fn from_parts(mut parts: Vec<Bytes>) -> Body {
+        match parts.len() {
+            0 => Body::default(),
+            1 => Body::from(parts.remove(0)),
+            _ => {
+                let length = parts.iter().map(Bytes::len).sum();
+                Body { parts: Parts::Many(parts), length }
+            }
+        }
     }
 
     pub fn len(&self) -> usize {
@@ -71,15 +98,19 @@ impl Body {
     }
 
     pub fn parts(&self) -> &[Bytes] {
-        &self.parts
+        match &self.parts {
+            Parts::None => &[],
+            Parts::One(part) => std::slice::from_ref(part),
+            Parts::Many(parts) => parts,
+        }
     }
 
     /// One piece; copies only when there are several.
     pub fn to_bytes(&self) -> Bytes {
-        match self.parts.as_slice() {
-            [] => Bytes::new(),
-            [one] => one.clone(),
-            many => {
+        match &self.parts {
+            Parts::None => Bytes::new(),
+            Parts::One(one) => one.clone(),
+            Parts::Many(many) => {
                 let mut joined = Vec::with_capacity(self.length);
                 many.iter().for_each(|part| joined.extend_from_slice(part));
                 joined.into()
@@ -88,20 +119,26 @@ impl Body {
     }
 
     pub fn crc32c(&self) -> u32 {
-        self.parts.iter().fold(0, |crc, part| crc32c::crc32c_append(crc, part))
+        self.parts().iter().fold(0, |crc, part| crc32c::crc32c_append(crc, part))
     }
 
     /// The first `length` bytes.
     pub fn truncated(&self, length: usize) -> Body {
-        let mut left = length;
+        self.slice(0, length)
+    }
+
+    /// At most `length` bytes from `from` on; shares memory with this body.
+    pub fn slice(&self, from: usize, length: usize) -> Body {
+        let (mut skip, mut left) = (from, length);
         let mut parts = Vec::new();
-        for part in &self.parts {
-            if left == 0 {
-                break;
+        for part in self.parts() {
+            let begin = skip.min(part.len());
+            let end = part.len().min(begin + left);
+            if end > begin {
+                parts.push(part.slice(begin..end));
             }
-            let taken = part.slice(..part.len().min(left));
-            left -= taken.len();
-            parts.push(taken);
+            skip -= begin;
+            left -= end - begin;
         }
         Body::from_parts(parts)
     }
@@ -109,8 +146,10 @@ impl Body {
 
 impl From<Bytes> for Body {
     fn from(bytes: Bytes) -> Body {
-        let length = bytes.len();
-        Body { parts: if length == 0 { Vec::new() } else { vec![bytes] }, length }
+        match bytes.len() {
+            0 => Body::default(),
+            length => Body { parts: Parts::One(bytes), length },
+        }
     }
 }
 
@@ -201,20 +240,96 @@ impl Descriptor {
         wire
     }
 
+    /// Ready to be written as a `Descriptor` of the wire, with a backout count of its own.
+    pub fn encoded(&self, backout_count: u32) -> EncodedDescriptor<'_> {
+        let mut known = KnownFields { bytes: [0; KNOWN_BYTES_MAX], length: 0 };
+        known.id(10, self.message_id.trimmed());
+        known.id(11, self.correlation_id.trimmed());
+        known.id(22, self.group_id.trimmed());
+        if let Some(expiry) = self.expiry {
+            known.number(3, u64::from(expiry));
+        }
+        if let Some(priority) = self.priority {
+            known.number(8, u64::from(priority));
+        }
+        let persistence = self.persistence.number();
+        for (tag, number) in [(9, persistence as u64), (12, u64::from(backout_count)), (20, self.put_at.0 as u64)]
+        {
+            if number != 0 {
+                known.number(tag, number);
+            }
+        }
+        EncodedDescriptor { known, rest: &self.rest }
+    }
+
     /// Sets the fields that are not in `rest`.
     fn complete(&self, wire: &mut wire::Descriptor) {
         wire.message_id = Bytes::copy_from_slice(self.message_id.trimmed());
         wire.correlation_id = Bytes::copy_from_slice(self.correlation_id.trimmed());
         wire.group_id = Bytes::copy_from_slice(self.group_id.trimmed());
         wire.priority = self.priority.map(u32::from);
-        wire.persistence = match self.persistence {
-            Persistence::AsQueue => 0,
-            Persistence::Persistent => 1,
-            Persistence::NotPersistent => 2,
-        };
+        wire.persistence = self.persistence.number();
         wire.expiry = self.expiry;
         wire.backout_count = self.backout_count;
         wire.put_time_ms = self.put_at.0;
+    }
+}
+
+/// The encoding of a descriptor, made without a wire descriptor that would be written once and dropped.
+pub struct EncodedDescriptor<'a> {
+    known: KnownFields,
+    rest: &'a wire::Descriptor,
+}
+
+impl EncodedDescriptor<'_> {
+    /// Bytes that [`EncodedDescriptor::put`] appends.
+    pub fn len(&self) -> usize {
+        self.known.length + self.rest.encoded_len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub fn put(&self, into: &mut impl BufMut) {
+        into.put_slice(&self.known.bytes[..self.known.length]);
+        self.rest.encode_raw(into);
+    }
+}
+
+/// Three ids of 24 bytes with tags and lengths, and five numbers.
+const KNOWN_BYTES_MAX: usize = 3 * 27 + 4 * 6 + 12;
+
+/// The fields that are not in `rest`. Fields may come in any order.
+struct KnownFields {
+    bytes: [u8; KNOWN_BYTES_MAX],
+    length: usize,
+}
+
+impl KnownFields {
+    fn id(&mut self, tag: u32, id: &[u8]) {
+        if !id.is_empty() {
+            self.append(|into| {
+                encode_key(tag, WireType::LengthDelimited, into);
+                encode_varint(id.len() as u64, into);
+                into.put_slice(id);
+            });
+        }
+    }
+
+    fn number(&mut self, tag: u32, number: u64) {
+        self.append(|into| {
+            encode_key(tag, WireType::Varint, into);
+            encode_varint(number, into);
+        });
+    }
+
+    fn append(&mut self, encode: impl FnOnce(&mut &mut [u8])) {
+        let mut free = &mut self.bytes[self.length..];
+        let before = free.len();
+        encode(&mut free);
+        let after = free.len();
+        self.length += before - after;
     }
 }
 
@@ -230,5 +345,48 @@ impl Message {
     /// An approximation of what the message takes in memory and in the log.
     pub fn weight(&self) -> usize {
         self.body.len() + 128
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_encoding_of_a_descriptor_is_that_of_its_wire_form() {
+        let wire = wire::Descriptor {
+            format: "MQSTR".into(),
+            report: 7,
+            user_identifier: "alice".into(),
+            correlation_id: Bytes::from_static(b"order 7"),
+            ..wire::Descriptor::default()
+        };
+        let full = Descriptor {
+            message_id: MessageId([0xff; 24]),
+            group_id: GroupId([1; 24]),
+            priority: Some(9),
+            persistence: Persistence::NotPersistent,
+            expiry: Some(u32::MAX),
+            backout_count: u32::MAX,
+            put_at: WallTime(-1),
+            ..Descriptor::from_wire(wire).unwrap()
+        };
+        for descriptor in [full, Descriptor::default()] {
+            let encoded = descriptor.encoded(descriptor.backout_count);
+            let mut bytes = Vec::new();
+            encoded.put(&mut bytes);
+            assert_eq!(bytes.len(), encoded.len());
+            assert_eq!(wire::Descriptor::decode(&bytes[..]).unwrap(), descriptor.to_wire());
+        }
+    }
+
+    #[test]
+    fn a_slice_of_a_body_goes_over_its_parts() {
+        let body = Body::from_parts(vec![Bytes::from_static(b"ab"), Bytes::from_static(b"cdef")]);
+        assert_eq!(body.slice(1, 3).to_bytes(), "bcd");
+        assert_eq!(body.slice(2, 100).to_bytes(), "cdef");
+        assert_eq!(body.slice(4, 1), Body::from(Bytes::from_static(b"e")));
+        assert!(body.slice(6, 1).is_empty());
+        assert_eq!(body.truncated(3).len(), 3);
     }
 }

@@ -337,6 +337,9 @@ impl Store {
                 RowChange::Put { family, key, value } => {
                     self.rows.insert((*family, key.clone()), value.clone());
                 }
+                RowChange::PutParts { family, key, parts } => {
+                    self.rows.insert((*family, key.clone()), parts.concat().into());
+                }
                 RowChange::Delete { family, key } => {
                     self.rows.remove(&(*family, key.clone()));
                 }

@@ -139,6 +139,10 @@ impl Trace {
                             self.bytes(key);
                             self.bytes(value);
                         }
+                        RowChange::PutParts { key, parts, .. } => {
+                            self.bytes(key);
+                            parts.iter().for_each(|part| self.bytes(part));
+                        }
                         RowChange::Delete { key, .. } => self.bytes(key),
                         RowChange::DeleteRange { from, until, .. } => {
                             self.bytes(from);

@@ -1,0 +1,329 @@
+//! Packs: how the message store has messages, many of them in one row.
+//!
+//! A row of its own for each message costs the store more than its body does. What survives a window of log is
+//! therefore packed: messages of one queue and rank, in order, as one row of heads and one row of bodies
+//! (`rows` draws them). A pack never changes. Which of its messages are gone is noted in a small row beside it, and the
+//! pack goes when the last of them does; packs that are mostly gone are packed again (`QueueManager::repack`).
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU64;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use prost::Message as _;
+use trimaran_proto::replica::v1 as wire;
+
+use super::command::{begin_field, field_length};
+use super::queue::Slot;
+use super::rows;
+use super::RowChange;
+use crate::types::{Body, Descriptor, Message, Position, QueueId, QueueManagerId, WallTime};
+
+/// Messages of a pack: as many as the bits that say which of them are there.
+const MESSAGES_MAX: usize = 64;
+/// A pack of several messages has no more bytes of bodies than this.
+const BYTES_MAX: usize = 64 << 10;
+
+/// A pack's name: its queue, its rank, the sequence of its first message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PackKey {
+    pub queue: QueueId,
+    pub rank: u8,
+    pub first: u64,
+}
+
+/// Which message of which pack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Packed {
+    first: NonZeroU64,
+    member: u8,
+}
+
+impl Packed {
+    fn new(first: u64, member: usize) -> Packed {
+        let first = NonZeroU64::new(first).expect("sequences begin at 1");
+        Packed { first, member: u8::try_from(member).expect("a pack has few messages") }
+    }
+
+    /// The pack of a message that stands here.
+    pub fn key(&self, queue: QueueId, position: Position) -> PackKey {
+        PackKey { queue, rank: position.rank, first: self.first.get() }
+    }
+}
+
+/// What is known of a pack in memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pack {
+    /// One bit a message that is there.
+    live: u64,
+    /// Bytes of bodies, also of those that are gone.
+    bytes: u64,
+    /// A row says which messages are gone.
+    thinned: bool,
+}
+
+/// The packs of one queue.
+#[derive(Debug, Default)]
+pub struct Packs {
+    packs: BTreeMap<PackKey, Pack>,
+    /// Bytes of bodies of all packs, also of those messages that are gone.
+    bytes: u64,
+}
+
+impl Packs {
+    pub fn get(&self, key: PackKey) -> Option<&Pack> {
+        self.packs.get(&key)
+    }
+
+    pub(super) fn insert(&mut self, key: PackKey, pack: Pack) {
+        self.bytes += pack.bytes;
+        let before = self.packs.insert(key, pack);
+        assert!(before.is_none(), "there was a pack {key:?} before");
+    }
+
+    /// The message left its pack. An empty pack stays until [`Packs::take_rows`] has its rows deleted.
+    pub(super) fn leave(&mut self, key: PackKey, packed: Packed) {
+        let pack = self.packs.get_mut(&key).expect("a packed message has a pack");
+        pack.live &= !(1 << packed.member);
+    }
+
+    pub(super) fn clear(&mut self) {
+        *self = Packs::default();
+    }
+
+    /// Brings the rows of packs that messages left up to date: `touched`, in order.
+    pub(super) fn take_rows(
+        &mut self,
+        manager: QueueManagerId,
+        touched: &[PackKey],
+        changes: &mut Vec<RowChange>,
+    ) {
+        let mut gone: Vec<(PackKey, Pack)> = Vec::new();
+        for key in touched {
+            let Some(pack) = self.packs.get_mut(key) else { continue };
+            if pack.live == 0 {
+                let pack = self.packs.remove(key).expect("just seen");
+                self.bytes -= pack.bytes;
+                gone.push((*key, pack));
+            } else {
+                pack.thinned = true;
+                changes.push(rows::pack_thinned(manager, *key, pack.live));
+            }
+        }
+        let mut rest = gone.as_slice();
+        while let [(first, pack), ..] = rest {
+            let neighbours = rest.windows(2).take_while(|pair| self.are_neighbours(pair[0].0, pair[1].0));
+            let (run, behind) = rest.split_at(1 + neighbours.count());
+            match run {
+                [.., (last, _)] if run.len() > 1 => rows::packs_gone(manager, *first, *last, changes),
+                _ => rows::pack_gone(manager, *first, rows::chunks(pack.bytes), changes),
+            }
+            for (key, _) in run.iter().filter(|(_, pack)| pack.thinned) {
+                changes.push(rows::pack_thinned_gone(manager, *key));
+            }
+            rest = behind;
+        }
+    }
+
+    /// No pack lies between.
+    fn are_neighbours(&self, one: PackKey, next: PackKey) -> bool {
+        self.packs.range(one..next).next().is_none()
+    }
+
+    /// What must hold: says what does not.
+    pub fn check<'a>(
+        &self,
+        queue: QueueId,
+        slots: impl Iterator<Item = (Position, &'a Slot)>,
+    ) -> Result<(), String> {
+        let mut seen: BTreeMap<PackKey, u64> = BTreeMap::new();
+        for (position, slot) in slots {
+            if let Some(packed) = slot.packed {
+                *seen.entry(packed.key(queue, position)).or_default() |= 1 << packed.member;
+            }
+        }
+        for (key, pack) in &self.packs {
+            let there = seen.remove(key).unwrap_or_default();
+            if there != pack.live {
+                return Err(format!("{key:?} has messages {:b} and the queue has {there:b}", pack.live));
+            }
+        }
+        seen.first_key_value().map_or(Ok(()), |(key, _)| Err(format!("{key:?} is not there")))
+    }
+}
+
+impl Pack {
+    pub fn live(&self) -> u32 {
+        self.live.count_ones()
+    }
+
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+/// Packs messages of many queues, each queue and rank in the order in which they are appended.
+pub(super) struct Packer {
+    manager: QueueManagerId,
+    open: BTreeMap<(QueueId, u8), OpenPack>,
+    /// Where the heads of all packs are written, a large piece at a time: a window has tens of thousands of them, and
+    /// they all go at once.
+    memory: BytesMut,
+}
+
+struct OpenPack {
+    first: u64,
+    heads: Vec<u8>,
+    bodies: Vec<Bytes>,
+    messages: usize,
+    bytes: usize,
+}
+
+impl Packer {
+    pub fn new(manager: QueueManagerId) -> Packer {
+        Packer { manager, open: BTreeMap::new(), memory: BytesMut::new() }
+    }
+
+    /// The slot has its message, and learns where it is packed. A pack that is full with it comes back.
+    pub fn append(
+        &mut self,
+        queue: QueueId,
+        position: Position,
+        slot: &mut Slot,
+        changes: &mut Vec<RowChange>,
+    ) -> Option<(PackKey, Pack)> {
+        let message = slot.message.as_deref().expect("not released before it is packed");
+        let length = message.body.len();
+        let rank = position.rank;
+        let mut full = None;
+        if let Some(open) = self.open.get(&(queue, rank))
+            && (open.messages == MESSAGES_MAX || open.bytes + length > BYTES_MAX)
+        {
+            full = self.close(queue, rank, changes);
+        }
+        let open = self.open.entry((queue, rank)).or_insert_with(|| OpenPack {
+            first: position.sequence,
+            heads: Vec::with_capacity(4 << 10),
+            bodies: Vec::with_capacity(MESSAGES_MAX),
+            messages: 0,
+            bytes: 0,
+        });
+        slot.packed = Some(Packed::new(open.first, open.messages));
+        let expires_ms = slot.expires.map_or(0, |at| at.0);
+        let behind = position.sequence - open.first;
+        encode_head(message, slot.backout_count, expires_ms, behind, &mut open.heads);
+        open.bodies.extend(message.body.parts().iter().cloned());
+        open.messages += 1;
+        open.bytes += length;
+        full
+    }
+
+    fn close(&mut self, queue: QueueId, rank: u8, changes: &mut Vec<RowChange>) -> Option<(PackKey, Pack)> {
+        let open = self.open.remove(&(queue, rank))?;
+        let live = u64::MAX >> (MESSAGES_MAX - open.messages);
+        const PIECE: usize = 256 << 10;
+        if self.memory.capacity() < open.heads.len() {
+            self.memory = BytesMut::with_capacity(open.heads.len().max(PIECE));
+        }
+        self.memory.put_slice(&open.heads);
+        let heads = self.memory.split().freeze();
+        let key = PackKey { queue, rank, first: open.first };
+        rows::pack_rows(self.manager, key, heads, open.bodies, changes);
+        Some((key, Pack { live, bytes: open.bytes as u64, thinned: false }))
+    }
+
+    /// Closes what is open.
+    pub fn finish(mut self, changes: &mut Vec<RowChange>) -> Vec<(PackKey, Pack)> {
+        let keys: Vec<_> = self.open.keys().copied().collect();
+        keys.into_iter().filter_map(|(queue, rank)| self.close(queue, rank, changes)).collect()
+    }
+}
+
+/// Appends one `HeadRow` of a `PackRow`, without making a descriptor that is encoded once and dropped.
+fn encode_head(message: &Message, backout_count: u32, expires_ms: i64, behind: u64, into: &mut Vec<u8>) {
+    let rest = wire::HeadRow {
+        descriptor: None,
+        body_length: message.body.len() as u64,
+        body_crc32c: message.body_crc,
+        expires_ms,
+        behind,
+    };
+    let descriptor = message.descriptor.encoded(backout_count);
+    begin_field(1, field_length(descriptor.len()) + rest.encoded_len(), into);
+    begin_field(1, descriptor.len(), into);
+    descriptor.put(into);
+    rest.encode_raw(into);
+}
+
+/// One message of a pack. An error says what is wrong with it.
+#[derive(Debug)]
+pub struct Unpacked {
+    pub sequence: u64,
+    pub message: Result<Message, String>,
+}
+
+/// The messages of a pack's rows. An error says what is wrong with all of them.
+pub fn unpack(first: u64, heads: &[u8], bodies: Vec<Bytes>) -> Result<Vec<Unpacked>, String> {
+    let pack = wire::PackRow::decode(heads).map_err(|error| format!("pack row: {error}"))?;
+    let bodies = Body::from_parts(bodies);
+    let packed: u64 = pack.heads.iter().map(|head| head.body_length).sum();
+    if packed != bodies.len() as u64 {
+        return Err(format!("the bodies of the pack have {} bytes and should have {packed}", bodies.len()));
+    }
+    let mut from = 0;
+    let message = |head: wire::HeadRow| {
+        let body = bodies.slice(from, head.body_length as usize);
+        from += head.body_length as usize;
+        Unpacked { sequence: first + head.behind, message: message_of(head, body) }
+    };
+    Ok(pack.heads.into_iter().map(message).collect())
+}
+
+fn message_of(head: wire::HeadRow, body: Body) -> Result<Message, String> {
+    let descriptor = Descriptor::from_wire(head.descriptor.unwrap_or_default())
+        .map_err(|reason| format!("descriptor: {reason}"))?;
+    if body.crc32c() != head.body_crc32c {
+        return Err("the body does not have the checksum it was put with".into());
+    }
+    Ok(Message { descriptor, body, body_crc: head.body_crc32c })
+}
+
+/// The pack of a row of heads at start, and the slots of those of its messages that are there. `live` is what
+/// [`rows::pack_thinned`] wrote, if it did.
+pub(super) fn load(
+    first: u64,
+    heads: &[u8],
+    live: Option<u64>,
+) -> Result<(Pack, Vec<(u64, Slot)>), String> {
+    let row = wire::PackRow::decode(heads).map_err(|error| error.to_string())?;
+    if row.heads.is_empty() || row.heads.len() > MESSAGES_MAX || first == 0 {
+        return Err(format!("a pack of {} messages at {first}", row.heads.len()));
+    }
+    let bytes = row.heads.iter().map(|head| head.body_length).sum();
+    let pack =
+        Pack { live: live.unwrap_or(u64::MAX >> (MESSAGES_MAX - row.heads.len())), bytes, thinned: live.is_some() };
+    let mut slots = Vec::with_capacity(row.heads.len());
+    for (member, head) in row.heads.into_iter().enumerate() {
+        if pack.live & (1 << member) != 0 {
+            slots.push((first + head.behind, slot_of(head, Packed::new(first, member))?));
+        }
+    }
+    Ok((pack, slots))
+}
+
+fn slot_of(head: wire::HeadRow, packed: Packed) -> Result<Slot, String> {
+    use crate::types::{CorrelationId, GroupId, MessageId};
+    let descriptor = head.descriptor.unwrap_or_default();
+    let id = |bytes: &[u8]| MessageId::from_slice(bytes).ok_or("an id of more than 24 bytes");
+    let group = GroupId(id(&descriptor.group_id)?.0);
+    Ok(Slot {
+        message_id: id(&descriptor.message_id)?,
+        correlation_id: CorrelationId(id(&descriptor.correlation_id)?.0),
+        group_id: (!group.is_none()).then(|| Box::new(group)),
+        body_length: head.body_length as u32,
+        backout_count: descriptor.backout_count,
+        put_at: WallTime(descriptor.put_time_ms),
+        expires: (head.expires_ms != 0).then_some(WallTime(head.expires_ms)),
+        packed: Some(packed),
+        message: None,
+    })
+}
