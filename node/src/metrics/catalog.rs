@@ -64,6 +64,7 @@ metrics! {
     PUTS                Counter "trimaran_puts_total" "Messages put."
     PUT_BYTES           Counter "trimaran_put_bytes_total" "Bytes of bodies put."
     DUPLICATES          Counter "trimaran_duplicates_suppressed_total" "Repeated puts that were answered with the original and not stored again."
+    REPACKED            Counter "trimaran_packs_repacked_total" "Packs of messages in the store that were mostly gone and were written anew."
     GETS                Counter "trimaran_gets_total" "Messages got."
     GET_BYTES           Counter "trimaran_get_bytes_total" "Bytes of bodies got or browsed."
     BROWSES             Counter "trimaran_browses_total" "Messages browsed."

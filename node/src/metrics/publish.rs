@@ -74,6 +74,7 @@ pub fn publish_queue_manager(page: &mut Page, figures: &QueueManagerFigures<'_>)
         (&catalog::PUTS, stats.puts),
         (&catalog::PUT_BYTES, stats.put_bytes),
         (&catalog::DUPLICATES, stats.duplicates_suppressed),
+        (&catalog::REPACKED, stats.packs_repacked),
         (&catalog::GETS, stats.gets),
         (&catalog::GET_BYTES, stats.get_bytes),
         (&catalog::BROWSES, stats.browses),

@@ -30,6 +30,9 @@ use crate::types::{
 };
 use outcomes::Outcomes;
 
+#[cfg(test)]
+mod packs_test;
+
 #[derive(Debug)]
 pub struct QueueManager {
     id: QueueManagerId,
@@ -46,6 +49,8 @@ pub struct QueueManager {
     staged: BTreeMap<StagedBodyId, Vec<Bytes>>,
     /// Time of the newest entry; never goes back.
     at: WallTime,
+    /// Packs that are mostly gone.
+    sparse: BTreeSet<PackKey>,
     unwritten: Unwritten,
 }
 
@@ -61,6 +66,8 @@ struct Unwritten {
     placed_bytes: usize,
     /// Packs that messages left.
     packs: BTreeSet<PackKey>,
+    /// Packs whose messages should be packed again.
+    repack: BTreeSet<PackKey>,
     /// Packed messages whose backout count grew.
     heads: BTreeSet<(QueueId, Position)>,
     backouts_gone: BTreeSet<(QueueId, Position)>,
@@ -121,6 +128,7 @@ impl QueueManager {
             outcomes: Outcomes::default(),
             staged: BTreeMap::new(),
             at: WallTime(0),
+            sparse: BTreeSet::new(),
             unwritten: Unwritten::default(),
         }
     }
@@ -474,6 +482,7 @@ impl QueueManager {
         self.by_name.remove(&name);
         self.queues.remove(&id);
         self.unwritten.forget_messages_of(id);
+        self.sparse.retain(|pack| pack.queue != id);
         self.unwritten.queues.remove(&id);
         self.unwritten.queues_cleared.remove(&id);
         self.unwritten.queues_gone.insert(id);
@@ -484,6 +493,7 @@ impl QueueManager {
         let Some(id) = self.queue_id(&name) else { return Outcome::Refused(Reason::UnknownObjectName) };
         let messages = self.queues.get_mut(&id).expect("named").clear();
         self.unwritten.forget_messages_of(id);
+        self.sparse.retain(|pack| pack.queue != id);
         self.unwritten.queues_cleared.insert(id);
         self.unwritten.queues.insert(id);
         Outcome::Cleared { messages }
@@ -508,7 +518,8 @@ impl QueueManager {
         base: Index,
         meta: SnapshotMeta,
     ) -> (StoreBatch, Vec<(QueueId, Position)>) {
-        let unwritten = std::mem::take(&mut self.unwritten);
+        let mut unwritten = std::mem::take(&mut self.unwritten);
+        let repacked = self.unpack_all(&mut unwritten);
         let mut changes = Vec::new();
         changes.push(rows::manager_row(self));
         for queue in &unwritten.queues_gone {
@@ -519,8 +530,9 @@ impl QueueManager {
         }
         let packs: Vec<PackKey> = unwritten.packs.into_iter().collect();
         for packs in packs.chunk_by(|one, next| one.queue == next.queue) {
-            let queue = self.queues.get_mut(&packs[0].queue).expect("a queue that goes takes its packs along");
-            queue.packs_mut().take_rows(self.id, packs, &mut changes);
+            let queue =
+                self.queues.get_mut(&packs[0].queue).expect("a queue that goes takes its packs along");
+            queue.packs_mut().take_rows(self.id, packs, &mut self.sparse, &mut changes);
         }
         for (queue, position) in unwritten.backouts_gone {
             changes.push(rows::backout_gone(self.id, queue, position));
@@ -528,8 +540,13 @@ impl QueueManager {
         let mut touched = unwritten.queues;
         let mut written = Vec::with_capacity(unwritten.placed.len());
         let mut survived = 0;
-        let mut packer = packs::Packer::new(self.id);
+        let mut packer = packs::Packer::new(self.id, meta.index);
         let mut packed = Vec::new();
+        for (queue, position) in &repacked {
+            let slot =
+                self.queues.get_mut(queue).and_then(|queue| queue.slot_mut(*position)).expect("just seen");
+            packed.extend(packer.append(*queue, *position, slot, &mut changes));
+        }
         for (queue, position) in unwritten.placed {
             let Some(contents) = self.queues.get_mut(&queue) else { continue };
             touched.insert(queue);
@@ -545,6 +562,8 @@ impl QueueManager {
         if survived < unwritten.placed_bytes / 2 {
             self.detach(&written);
         }
+        self.detach(&repacked);
+        written.extend(repacked);
         for (queue, position) in unwritten.heads {
             let Some(slot) = self.queues.get_mut(&queue).and_then(|queue| queue.slot_mut(position)) else {
                 continue;
@@ -574,6 +593,38 @@ impl QueueManager {
         self.unwritten.outcomes_first = self.outcomes.first();
         self.unwritten.staged = self.staged.iter().map(|(id, parts)| (*id, parts.len())).collect();
         (StoreBatch { base, meta, changes }, written)
+    }
+
+    /// Packs that are mostly gone, of queues where that wastes more room than this.
+    pub fn sparse_packs(&self, waste_bytes: u64) -> impl Iterator<Item = PackKey> {
+        let wastes = move |key: &&PackKey| {
+            self.queues.get(&key.queue).is_some_and(|queue| queue.packs().waste_more_than(waste_bytes))
+        };
+        self.sparse.iter().filter(wastes).copied()
+    }
+
+    /// Has the messages of a pack packed anew with the next batch, if they are all in memory then.
+    pub fn repack(&mut self, pack: PackKey) {
+        self.unwritten.repack.insert(pack);
+    }
+
+    /// The messages that are packed anew leave their packs. In order.
+    fn unpack_all(&mut self, unwritten: &mut Unwritten) -> Vec<(QueueId, Position)> {
+        let mut messages = Vec::new();
+        for key in std::mem::take(&mut unwritten.repack) {
+            let Some(queue) = self.queues.get_mut(&key.queue) else { continue };
+            if queue.packed_in(key).any(|(_, slot)| slot.message.is_none()) {
+                continue;
+            }
+            let positions: Vec<Position> = queue.packed_in(key).map(|(position, _)| position).collect();
+            for position in &positions {
+                queue.unpack(*position);
+            }
+            messages.extend(positions.into_iter().map(|position| (key.queue, position)));
+            unwritten.packs.insert(key);
+        }
+        messages.sort_unstable();
+        messages
     }
 
     /// Gives messages memory of their own. A body is a slice of the entry it came in; the last one of an entry that is
@@ -656,6 +707,7 @@ impl Unwritten {
 
     fn forget_messages_of(&mut self, queue: QueueId) {
         self.packs.retain(|pack| pack.queue != queue);
+        self.repack.retain(|pack| pack.queue != queue);
         self.heads.retain(|(of, _)| *of != queue);
         self.backouts_gone.retain(|(of, _)| *of != queue);
         // Placed messages are looked up by position when the batch is made; sequences never repeat.

@@ -5,18 +5,18 @@
 //! (`rows` draws them). A pack never changes. Which of its messages are gone is noted in a small row beside it, and the
 //! pack goes when the last of them does; packs that are mostly gone are packed again (`QueueManager::repack`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU64;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message as _;
 use trimaran_proto::replica::v1 as wire;
 
+use super::RowChange;
 use super::command::{begin_field, field_length};
 use super::queue::Slot;
 use super::rows;
-use super::RowChange;
-use crate::types::{Body, Descriptor, Message, Position, QueueId, QueueManagerId, WallTime};
+use crate::types::{Body, Descriptor, Index, Message, Position, QueueId, QueueManagerId, WallTime};
 
 /// Messages of a pack: as many as the bits that say which of them are there.
 const MESSAGES_MAX: usize = 64;
@@ -57,6 +57,10 @@ pub struct Pack {
     live: u64,
     /// Bytes of bodies, also of those that are gone.
     bytes: u64,
+    /// Bytes of the bodies that are there.
+    live_bytes: u64,
+    /// The state whose rows it is first part of; 0 when it was there at start.
+    written: Index,
     /// A row says which messages are gone.
     thinned: bool,
 }
@@ -65,8 +69,9 @@ pub struct Pack {
 #[derive(Debug, Default)]
 pub struct Packs {
     packs: BTreeMap<PackKey, Pack>,
-    /// Bytes of bodies of all packs, also of those messages that are gone.
+    /// Of all packs.
     bytes: u64,
+    live_bytes: u64,
 }
 
 impl Packs {
@@ -76,25 +81,35 @@ impl Packs {
 
     pub(super) fn insert(&mut self, key: PackKey, pack: Pack) {
         self.bytes += pack.bytes;
+        self.live_bytes += pack.live_bytes;
         let before = self.packs.insert(key, pack);
         assert!(before.is_none(), "there was a pack {key:?} before");
     }
 
     /// The message left its pack. An empty pack stays until [`Packs::take_rows`] has its rows deleted.
-    pub(super) fn leave(&mut self, key: PackKey, packed: Packed) {
+    pub(super) fn leave(&mut self, key: PackKey, packed: Packed, body_length: u32) {
         let pack = self.packs.get_mut(&key).expect("a packed message has a pack");
         pack.live &= !(1 << packed.member);
+        pack.live_bytes -= u64::from(body_length);
+        self.live_bytes -= u64::from(body_length);
+    }
+
+    /// What is gone takes more room than what is there, by more than this.
+    pub fn waste_more_than(&self, bytes: u64) -> bool {
+        self.bytes > 2 * self.live_bytes + bytes
     }
 
     pub(super) fn clear(&mut self) {
         *self = Packs::default();
     }
 
-    /// Brings the rows of packs that messages left up to date: `touched`, in order.
+    /// Brings the rows of packs that messages left up to date: `touched`, in order. `sparse` learns which of them are
+    /// mostly gone.
     pub(super) fn take_rows(
         &mut self,
         manager: QueueManagerId,
         touched: &[PackKey],
+        sparse: &mut BTreeSet<PackKey>,
         changes: &mut Vec<RowChange>,
     ) {
         let mut gone: Vec<(PackKey, Pack)> = Vec::new();
@@ -103,9 +118,13 @@ impl Packs {
             if pack.live == 0 {
                 let pack = self.packs.remove(key).expect("just seen");
                 self.bytes -= pack.bytes;
+                sparse.remove(key);
                 gone.push((*key, pack));
             } else {
                 pack.thinned = true;
+                if pack.is_sparse() {
+                    sparse.insert(*key);
+                }
                 changes.push(rows::pack_thinned(manager, *key, pack.live));
             }
         }
@@ -135,16 +154,18 @@ impl Packs {
         queue: QueueId,
         slots: impl Iterator<Item = (Position, &'a Slot)>,
     ) -> Result<(), String> {
-        let mut seen: BTreeMap<PackKey, u64> = BTreeMap::new();
+        let mut seen: BTreeMap<PackKey, (u64, u64)> = BTreeMap::new();
         for (position, slot) in slots {
             if let Some(packed) = slot.packed {
-                *seen.entry(packed.key(queue, position)).or_default() |= 1 << packed.member;
+                let (live, bytes) = seen.entry(packed.key(queue, position)).or_default();
+                *live |= 1 << packed.member;
+                *bytes += u64::from(slot.body_length);
             }
         }
         for (key, pack) in &self.packs {
-            let there = seen.remove(key).unwrap_or_default();
-            if there != pack.live {
-                return Err(format!("{key:?} has messages {:b} and the queue has {there:b}", pack.live));
+            let (live, bytes) = seen.remove(key).unwrap_or_default();
+            if (live, bytes) != (pack.live, pack.live_bytes) {
+                return Err(format!("{key:?} is {pack:?} and the queue has {live:b}, {bytes} bytes"));
             }
         }
         seen.first_key_value().map_or(Ok(()), |(key, _)| Err(format!("{key:?} is not there")))
@@ -159,11 +180,27 @@ impl Pack {
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
+
+    pub fn live_bytes(&self) -> u64 {
+        self.live_bytes
+    }
+
+    /// Half of it or more is gone.
+    pub(super) fn is_sparse(&self) -> bool {
+        self.thinned && self.live_bytes <= self.bytes / 2
+    }
+
+    /// Its rows are part of the state at this index, and of later ones.
+    pub fn written(&self) -> Index {
+        self.written
+    }
 }
 
 /// Packs messages of many queues, each queue and rank in the order in which they are appended.
 pub(super) struct Packer {
     manager: QueueManagerId,
+    /// The state whose rows are made.
+    index: Index,
     open: BTreeMap<(QueueId, u8), OpenPack>,
     /// Where the heads of all packs are written, a large piece at a time: a window has tens of thousands of them, and
     /// they all go at once.
@@ -179,8 +216,8 @@ struct OpenPack {
 }
 
 impl Packer {
-    pub fn new(manager: QueueManagerId) -> Packer {
-        Packer { manager, open: BTreeMap::new(), memory: BytesMut::new() }
+    pub fn new(manager: QueueManagerId, index: Index) -> Packer {
+        Packer { manager, index, open: BTreeMap::new(), memory: BytesMut::new() }
     }
 
     /// The slot has its message, and learns where it is packed. A pack that is full with it comes back.
@@ -228,7 +265,8 @@ impl Packer {
         let heads = self.memory.split().freeze();
         let key = PackKey { queue, rank, first: open.first };
         rows::pack_rows(self.manager, key, heads, open.bodies, changes);
-        Some((key, Pack { live, bytes: open.bytes as u64, thinned: false }))
+        let bytes = open.bytes as u64;
+        Some((key, Pack { live, bytes, live_bytes: bytes, written: self.index, thinned: false }))
     }
 
     /// Closes what is open.
@@ -289,21 +327,22 @@ fn message_of(head: wire::HeadRow, body: Body) -> Result<Message, String> {
 
 /// The pack of a row of heads at start, and the slots of those of its messages that are there. `live` is what
 /// [`rows::pack_thinned`] wrote, if it did.
-pub(super) fn load(
-    first: u64,
-    heads: &[u8],
-    live: Option<u64>,
-) -> Result<(Pack, Vec<(u64, Slot)>), String> {
+pub(super) fn load(first: u64, heads: &[u8], live: Option<u64>) -> Result<(Pack, Vec<(u64, Slot)>), String> {
     let row = wire::PackRow::decode(heads).map_err(|error| error.to_string())?;
     if row.heads.is_empty() || row.heads.len() > MESSAGES_MAX || first == 0 {
         return Err(format!("a pack of {} messages at {first}", row.heads.len()));
     }
-    let bytes = row.heads.iter().map(|head| head.body_length).sum();
-    let pack =
-        Pack { live: live.unwrap_or(u64::MAX >> (MESSAGES_MAX - row.heads.len())), bytes, thinned: live.is_some() };
+    let mut pack = Pack {
+        live: live.unwrap_or(u64::MAX >> (MESSAGES_MAX - row.heads.len())),
+        bytes: row.heads.iter().map(|head| head.body_length).sum(),
+        live_bytes: 0,
+        written: Index(0),
+        thinned: live.is_some(),
+    };
     let mut slots = Vec::with_capacity(row.heads.len());
     for (member, head) in row.heads.into_iter().enumerate() {
         if pack.live & (1 << member) != 0 {
+            pack.live_bytes += head.body_length;
             slots.push((first + head.behind, slot_of(head, Packed::new(first, member))?));
         }
     }

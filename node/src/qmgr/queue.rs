@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
-use super::packs::{Packed, Packs};
+use super::packs::{Pack, PackKey, Packed, Packs};
 use crate::types::{
     CorrelationId, GroupId, Message, MessageId, Position, QueueDefinition, QueueId, Selection, WallTime,
 };
@@ -152,7 +152,7 @@ impl Queue {
             self.not_persistent -= 1;
         }
         if let Some(packed) = slot.packed {
-            self.packs.leave(packed.key(self.id, position), packed);
+            self.packs.leave(packed.key(self.id, position), packed, slot.body_length);
         }
         Some(slot)
     }
@@ -249,6 +249,23 @@ impl Queue {
             .filter_map(|rank| self.from_in_rank(Position { rank, sequence: 0, minor: 0 }).next())
             .map(|(_, slot)| slot.put_at)
             .min()
+    }
+
+    /// The messages of a pack that are still there.
+    pub fn packed_in(&self, key: PackKey) -> impl Iterator<Item = (Position, &Slot)> {
+        let live = self.packs.get(key).map_or(0, Pack::live) as usize;
+        let first = Position { rank: key.rank, sequence: key.first, minor: 0 };
+        let is_member = move |at: &Position, slot: &Slot| {
+            slot.packed.is_some_and(|packed| packed.key(key.queue, *at) == key)
+        };
+        self.from_in_rank(first).filter(move |(at, slot)| is_member(at, slot)).take(live)
+    }
+
+    /// The message, which is in memory, leaves its pack and stays on the queue.
+    pub(super) fn unpack(&mut self, position: Position) {
+        let slot = self.slots.get_mut(&position).expect("the caller found it");
+        let packed = slot.packed.take().expect("it is in a pack");
+        self.packs.leave(packed.key(self.id, position), packed, slot.body_length);
     }
 
     /// How the store has this queue's messages.

@@ -21,12 +21,13 @@ use prost::Message as _;
 use trimaran_proto::replica::v1 as wire;
 
 use super::command::{definition_from_wire, definition_to_wire, optional_name};
-use super::producers::Producer;
 use super::packs::{self, PackKey};
+use super::producers::Producer;
 use super::queue::Queue;
 use super::{Family, QueueManager, RowChange, RowSource, StoreReadError};
 use crate::types::{
-    MessageId, ObjectName, Position, ProducerId, QueueId, QueueManagerId, StagedBodyId, UnitId, WallTime, limits,
+    MessageId, ObjectName, Position, ProducerId, QueueId, QueueManagerId, StagedBodyId, UnitId, WallTime,
+    limits,
 };
 
 /// Format of all rows.
@@ -390,6 +391,9 @@ fn load_pack_row(
     };
     let (pack, slots) = packs::load(pack_key.first, value, beside.thinned.get(&key[4..]).copied())?;
     let queue = manager.queues.get_mut(&pack_key.queue).ok_or("messages of a queue that does not exist")?;
+    if pack.is_sparse() {
+        manager.sparse.insert(pack_key);
+    }
     queue.packs_mut().insert(pack_key, pack);
     for (sequence, mut slot) in slots {
         if !beside.backouts.is_empty() {

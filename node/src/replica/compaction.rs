@@ -5,7 +5,9 @@
 //! longer for peers that were away.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
+use super::loads::Wanted;
 use super::{Action, Replica};
 use crate::types::planted::{self, Bug};
 use crate::types::{Index, Position, QueueId, SnapshotMeta};
@@ -35,6 +37,9 @@ const ENTRY_OVERHEAD: usize = 64;
 /// Moves that the store may have taken and not flushed. It flushes each second at the latest, and sooner when much has
 /// gathered: a store that lags by more than this is in trouble, and puts wait for it.
 const MOVES_MAX: usize = 16;
+const REPACK_INTERVAL: Duration = Duration::from_secs(1);
+/// Bytes of bodies that are packed anew at once; they pass through memory.
+const REPACK_BYTES: u64 = 8 << 20;
 
 impl Compaction {
     pub fn new(flushed: SnapshotMeta) -> Compaction {
@@ -68,6 +73,11 @@ impl Compaction {
     /// The store is slow: puts wait.
     pub fn is_behind(&self) -> bool {
         self.behind
+    }
+
+    /// The store has the state at this index on disk.
+    pub fn flushed_index(&self) -> Index {
+        self.flushed.index
     }
 
     fn under_way(&self) -> usize {
@@ -109,6 +119,37 @@ impl Replica {
         self.compaction.window = 0;
         self.compaction.moves.push_back((meta, self.compaction.total));
         self.out.push(Action::Store(batch));
+    }
+
+    /// Messages of packs that are mostly gone are packed anew, a little each second, so that the room of what was
+    /// removed comes back: they are loaded first, and move with the store when they are there.
+    pub(super) fn repack(&mut self) {
+        if self.now.instant < self.next_repack || self.compaction.under_way() > 0 {
+            return;
+        }
+        self.next_repack = self.now.instant + REPACK_INTERVAL;
+        let mut there = Vec::new();
+        let mut missing = Vec::new();
+        let mut bytes = 0;
+        for key in self.state.sparse_packs(self.options.repack_from_bytes) {
+            let queue = self.state.queue(key.queue).expect("it has the pack");
+            let pack = queue.packs().get(key).expect("it is sparse");
+            if bytes > REPACK_BYTES {
+                break;
+            }
+            bytes += pack.live_bytes();
+            if queue.packed_in(key).all(|(_, slot)| slot.message.is_some()) {
+                there.push(key);
+            } else if !self.loads.is_loading(key) {
+                missing.push(Wanted::new(key, pack));
+            }
+        }
+        self.store_wanted |= !there.is_empty();
+        self.stats.packs_repacked += there.len() as u64;
+        there.into_iter().for_each(|key| self.state.repack(key));
+        if !missing.is_empty() {
+            self.load_packs(missing);
+        }
     }
 
     pub(super) fn on_store_flushed(&mut self, upto: Index) {

@@ -139,8 +139,12 @@ impl Replica {
             let known = contents.packs().get(pack).expect("a packed message has a pack");
             messages += known.live();
             bytes += known.bytes();
-            wanted.push(Wanted { pack, chunks: rows::chunks(known.bytes()) });
+            wanted.push(Wanted::new(pack, known));
         }
+        self.load_packs(wanted);
+    }
+
+    pub(super) fn load_packs(&mut self, wanted: Vec<Wanted>) {
         let id = self.options.queue_manager;
         let mut keys = Vec::with_capacity(wanted.len() * 2);
         for one in &wanted {
@@ -261,14 +265,18 @@ impl Replica {
 
     /// Messages that the store has leave memory when there are too many.
     pub(super) fn release_residents(&mut self) {
+        let flushed = self.compaction.flushed_index();
         while let Some((queue, position)) = self.residents.next_to_release() {
             // Somebody is about to be given it; see `free` for what comes back.
             if self.reservations.is_reserved(queue, position) {
                 continue;
             }
-            let slot = self.state.queue_mut(queue).and_then(|queue| queue.slot_mut(position));
-            if let Some(slot) = slot.filter(|slot| slot.packed.is_some()) {
-                slot.message = None;
+            let Some(contents) = self.state.queue_mut(queue) else { continue };
+            let packed = contents.slot(position).and_then(|slot| slot.packed);
+            let pack = packed.and_then(|packed| contents.packs().get(packed.key(queue, position)));
+            // Before it is on disk it cannot be loaded again; it is counted again when it is.
+            if pack.is_some_and(|pack| pack.written() <= flushed) {
+                contents.slot_mut(position).expect("just seen").message = None;
             }
         }
     }

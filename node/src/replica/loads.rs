@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::Identity;
-use crate::qmgr::PackKey;
+use crate::qmgr::packs::{Pack, PackKey};
+use crate::qmgr::rows;
 use crate::types::{Message, Position, QueueId, RequestId, SessionId, Token};
 
 /// What to do with a message once it is there.
@@ -31,6 +32,12 @@ pub(super) struct Loads {
 pub(super) struct Wanted {
     pub pack: PackKey,
     pub chunks: u32,
+}
+
+impl Wanted {
+    pub fn new(key: PackKey, pack: &Pack) -> Wanted {
+        Wanted { pack: key, chunks: rows::chunks(pack.bytes()) }
+    }
 }
 
 impl Loads {

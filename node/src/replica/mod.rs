@@ -79,6 +79,8 @@ pub struct Options {
     pub resident_bytes_max: usize,
     /// How much applied log is kept on disk for peers that were away.
     pub log_retain_bytes: usize,
+    /// From here on the room that a queue's removed messages still take in the store is given back.
+    pub repack_from_bytes: u64,
 }
 
 impl Options {
@@ -91,6 +93,7 @@ impl Options {
             window_bytes: 32 << 20,
             resident_bytes_max: 64 << 20,
             log_retain_bytes: 256 << 20,
+            repack_from_bytes: 4 << 20,
         }
     }
 }
@@ -121,6 +124,7 @@ pub struct Replica {
     staging: calls::Stagings,
     next_unique: u64,
     next_expiry_scan: Instant,
+    next_repack: Instant,
 
     recovery: Recovery,
     members: Option<MembershipOperation>,
@@ -177,6 +181,7 @@ impl Replica {
             staging: calls::Stagings::default(),
             next_unique: 0,
             next_expiry_scan: Instant(0),
+            next_repack: Instant(0),
             recovery,
             members: None,
             compaction,
@@ -255,6 +260,7 @@ impl Replica {
             self.drive_consensus();
             self.serve_stirred();
         }
+        self.repack();
         self.move_store();
         self.publish_role();
         self.note_stats();

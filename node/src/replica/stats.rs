@@ -23,6 +23,7 @@ pub struct Stats {
     pub commands_proposed: u64,
     pub entries_applied: u64,
     pub log_bytes_proposed: u64,
+    pub packs_repacked: u64,
     /// Now.
     pub sessions: u64,
     /// Now.

@@ -253,7 +253,8 @@ impl Descriptor {
             known.number(8, u64::from(priority));
         }
         let persistence = self.persistence.number();
-        for (tag, number) in [(9, persistence as u64), (12, u64::from(backout_count)), (20, self.put_at.0 as u64)]
+        for (tag, number) in
+            [(9, persistence as u64), (12, u64::from(backout_count)), (20, self.put_at.0 as u64)]
         {
             if number != 0 {
                 known.number(tag, number);

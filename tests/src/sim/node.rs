@@ -223,6 +223,7 @@ fn replica_options(setup: &Setup, node: u64, number: usize) -> trimaran_node::re
         window_bytes: setup.window_bytes,
         log_retain_bytes: setup.log_retain_bytes,
         resident_bytes_max: setup.window_bytes,
+        repack_from_bytes: 0,
         ..trimaran_node::replica::Options::new(
             queue_manager_id(number),
             queue_manager_name(number),

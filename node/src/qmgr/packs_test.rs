@@ -1,0 +1,248 @@
+//! Whatever happens to its messages, a queue manager that is loaded from the rows is the one that wrote them.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use super::packs::{PackKey, unpack};
+use super::{
+    Command, Family, Place, QueueManager, Removal, RowChange, RowSource, StoreBatch, StoreReadError, rows,
+};
+use crate::types::{
+    Body, Descriptor, Index, Membership, Message, MessageId, ObjectName, Persistence, Position,
+    QueueDefinition, QueueId, QueueManagerId, SnapshotMeta, Term, WallTime,
+};
+
+const ID: QueueManagerId = QueueManagerId(7);
+const QUEUE: QueueId = QueueId(1);
+
+/// A message store in memory.
+#[derive(Default)]
+struct Store {
+    rows: BTreeMap<(Family, Bytes), Bytes>,
+    meta: Option<SnapshotMeta>,
+}
+
+impl Store {
+    fn apply(&mut self, batch: StoreBatch) {
+        for change in batch.changes {
+            match change {
+                RowChange::Put { family, key, value } => drop(self.rows.insert((family, key), value)),
+                RowChange::PutParts { family, key, parts } => {
+                    drop(self.rows.insert((family, key), parts.concat().into()));
+                }
+                RowChange::Delete { family, key } => drop(self.rows.remove(&(family, key))),
+                RowChange::DeleteRange { family, from, until } => {
+                    self.rows.retain(|(of, key), _| *of != family || *key < from || *key >= until);
+                }
+            }
+        }
+        self.meta = Some(batch.meta);
+    }
+
+    fn count(&self, family: Family) -> usize {
+        self.rows.keys().filter(|(of, _)| *of == family).count()
+    }
+
+    fn load(&self) -> QueueManager {
+        QueueManager::load(ID, ObjectName::new("QM").unwrap(), self).unwrap()
+    }
+}
+
+impl RowSource for Store {
+    fn scan(&self, family: Family, row: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), StoreReadError> {
+        self.rows.iter().filter(|((of, _), _)| *of == family).for_each(|((_, key), value)| row(key, value));
+        Ok(())
+    }
+
+    fn meta(&self) -> Result<Option<SnapshotMeta>, StoreReadError> {
+        Ok(self.meta.clone())
+    }
+}
+
+/// A queue manager with one queue, and the store that follows it.
+struct Story {
+    manager: QueueManager,
+    store: Store,
+    index: u64,
+    placed: u64,
+}
+
+impl Story {
+    fn new() -> Story {
+        let mut manager = QueueManager::new(ID, ObjectName::new("QM").unwrap());
+        manager.apply(Command::CreateQueue(QueueDefinition::new(ObjectName::new("ORDERS").unwrap())));
+        Story { manager, store: Store::default(), index: 1, placed: 0 }
+    }
+
+    fn put(&mut self, priority: u8, length: usize) {
+        self.placed += 1;
+        let body = body(self.placed, length);
+        let message = Message {
+            descriptor: Descriptor {
+                message_id: id(self.placed),
+                priority: Some(priority),
+                persistence: Persistence::Persistent,
+                put_at: WallTime(self.placed as i64),
+                ..Descriptor::default()
+            },
+            body_crc: body.crc32c(),
+            body,
+        };
+        self.manager.apply(Command::Place(Place {
+            queue: QUEUE,
+            message,
+            unique: None,
+            producer: None,
+            staged: None,
+        }));
+    }
+
+    fn positions(&self) -> Vec<Position> {
+        self.manager.queue(QUEUE).unwrap().iter().map(|(position, _)| position).collect()
+    }
+
+    fn remove(&mut self, positions: Vec<Position>) {
+        self.manager.apply(Command::Remove(Removal { queue: QUEUE, positions }));
+    }
+
+    /// The store moves, and is then all that a second queue manager needs to be the same.
+    fn move_store(&mut self) {
+        let base = Index(self.index);
+        self.index += 1;
+        let meta = SnapshotMeta {
+            queue_manager: ID,
+            index: Index(self.index),
+            term: Term(1),
+            membership: Membership::default(),
+        };
+        let (batch, _) = self.manager.take_store_batch(base, meta);
+        self.store.apply(batch);
+        self.manager.check_invariants().unwrap();
+        let loaded = self.store.load();
+        loaded.check_invariants().unwrap();
+        assert_eq!(loaded.digest(), self.manager.digest());
+        self.check_messages(&loaded);
+    }
+
+    /// Every message comes out of its pack as it was put.
+    fn check_messages(&self, manager: &QueueManager) {
+        let queue = manager.queue(QUEUE).unwrap();
+        for (position, slot) in queue.iter() {
+            let key = slot.packed.expect("the store has everything").key(QUEUE, position);
+            let pack = queue.packs().get(key).unwrap();
+            let heads = &self.store.rows[&(Family::Heads, rows::heads_key(ID, key))];
+            let bodies = (0..rows::chunks(pack.bytes()))
+                .map(|chunk| self.store.rows[&(Family::Bodies, rows::bodies_key(ID, key, chunk))].clone());
+            let messages = unpack(key.first, heads, bodies.collect()).unwrap();
+            let message = messages.into_iter().find(|one| one.sequence == position.sequence).unwrap();
+            let message = message.message.unwrap();
+            assert_eq!(message.descriptor.message_id, slot.message_id);
+            let number = message.descriptor.put_at.0 as u64;
+            assert_eq!(message.body.to_bytes(), body(number, slot.body_length as usize).to_bytes());
+        }
+    }
+}
+
+fn id(number: u64) -> MessageId {
+    MessageId::from_slice(&number.to_be_bytes()).unwrap()
+}
+
+fn body(number: u64, length: usize) -> Body {
+    Body::from(Bytes::from((0..length).map(|at| (number as usize * 31 + at) as u8).collect::<Vec<_>>()))
+}
+
+#[test]
+fn many_messages_share_a_row_and_the_rows_go_with_the_last_of_them() {
+    let mut story = Story::new();
+    (0..130).for_each(|_| story.put(4, 100));
+    story.move_store();
+    assert_eq!((story.store.count(Family::Heads), story.store.count(Family::Bodies)), (3, 3));
+
+    let mut positions = story.positions();
+    let last = positions.pop().unwrap();
+    story.remove(positions);
+    story.move_store();
+    assert_eq!((story.store.count(Family::Heads), story.store.count(Family::Bodies)), (1, 1));
+
+    story.remove(vec![last]);
+    story.move_store();
+    assert_eq!((story.store.count(Family::Heads), story.store.count(Family::Bodies)), (0, 0));
+}
+
+#[test]
+fn a_long_body_has_a_pack_of_its_own_with_several_rows() {
+    let mut story = Story::new();
+    story.put(4, 10);
+    story.put(4, 600 << 10);
+    story.put(4, 10);
+    story.move_store();
+    assert_eq!((story.store.count(Family::Heads), story.store.count(Family::Bodies)), (3, 5));
+    let long = story.positions()[1];
+    story.remove(vec![long]);
+    story.move_store();
+    assert_eq!((story.store.count(Family::Heads), story.store.count(Family::Bodies)), (2, 2));
+}
+
+#[test]
+fn packs_that_are_mostly_gone_are_packed_again() {
+    let mut story = Story::new();
+    (0..640).for_each(|_| story.put(4, 1000));
+    story.move_store();
+    let (kept, removed): (Vec<Position>, Vec<Position>) =
+        story.positions().into_iter().partition(|position| position.sequence % 8 == 0);
+    story.remove(removed);
+    story.move_store();
+    let sparse: Vec<PackKey> = story.manager.sparse_packs(100_000).collect();
+    assert_eq!(sparse.len(), story.store.count(Family::Heads));
+    assert_eq!(story.manager.sparse_packs(1_000_000).count(), 0);
+    assert_eq!(story.store.load().sparse_packs(100_000).count(), sparse.len());
+
+    sparse.into_iter().for_each(|key| story.manager.repack(key));
+    story.move_store();
+    assert_eq!(story.positions(), kept);
+    assert_eq!(story.store.count(Family::Heads), 2);
+    assert_eq!(story.store.count(Family::State), story.store.rows.len() - 4);
+    assert_eq!(story.manager.sparse_packs(0).count(), 0);
+}
+
+#[test]
+fn random_lives_leave_the_rows_that_they_should() {
+    for seed in 1..40u64 {
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let mut random = move |below: u64| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state % below
+        };
+        let mut story = Story::new();
+        for _ in 0..30 {
+            for _ in 0..random(200) {
+                let length = if random(20) == 0 { random(700_000) } else { random(3000) };
+                story.put(random(2) as u8, length as usize);
+            }
+            let share = random(4);
+            let removed: Vec<Position> =
+                story.positions().into_iter().filter(|_| random(4) < share).collect();
+            let backed_out = story.positions().into_iter().filter(|_| random(10) == 0).collect();
+            story.manager.apply(Command::Backout(vec![Removal { queue: QUEUE, positions: backed_out }]));
+            story.remove(removed);
+            if random(25) == 0 {
+                story.manager.apply(Command::ClearQueue { name: ObjectName::new("ORDERS").unwrap() });
+            }
+            let sparse: Vec<PackKey> = story.manager.sparse_packs(random(2) * 50_000).collect();
+            sparse.into_iter().for_each(|key| story.manager.repack(key));
+            if random(3) == 0 {
+                story.move_store();
+            }
+        }
+        story.move_store();
+        let left = story.positions();
+        story.remove(left);
+        story.move_store();
+        assert_eq!((story.store.count(Family::Heads), story.store.count(Family::Bodies)), (0, 0));
+        let others = story.store.rows.keys().filter(|(_, key)| matches!(key[4], b't' | b'b')).count();
+        assert_eq!(others, 0, "seed {seed}");
+    }
+}
