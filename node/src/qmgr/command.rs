@@ -10,6 +10,7 @@ use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
 use trimaran_proto::message::v1 as message_wire;
 use trimaran_proto::replica::v1::{self as wire, command::Command as Kind};
 
+use crate::types::fields::{Field, Fields, Malformed, Value};
 use crate::types::{
     Body, Descriptor, Message, MessageId, ObjectName, Position, ProducerId, QueueDefinition, QueueId,
     StagedBodyId, UnitId, WallTime,
@@ -76,7 +77,9 @@ pub struct Removal {
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
     #[error("the entry is not a batch: {0}")]
-    Malformed(#[from] prost::DecodeError),
+    Malformed(#[from] Malformed),
+    #[error("the entry has a command that cannot be read: {0}")]
+    Command(#[from] prost::DecodeError),
     #[error("the entry has version {0}; this program knows version {VERSION}: upgrade it")]
     Version(u32),
     #[error("the entry has a command of a kind this program does not know: upgrade it")]
@@ -167,12 +170,69 @@ pub(super) fn begin_field(tag: u32, length: usize, into: &mut impl BufMut) {
 
 /// The batch's time and its commands.
 pub fn decode(data: Bytes) -> Result<(WallTime, Vec<Command>), DecodeError> {
-    let batch = wire::Batch::decode(data)?;
-    if batch.version != VERSION {
-        return Err(DecodeError::Version(batch.version));
+    let (mut version, mut at) = (0, WallTime(0));
+    let mut commands = Vec::new();
+    for field in Fields::of(&data) {
+        let Field { tag, value, .. } = field?;
+        match tag {
+            1 => version = value.number() as u32,
+            2 => at = WallTime(value.number() as i64),
+            // What a version that we do not know says is not looked into.
+            3 if version == VERSION => commands.push(decode_command(&data, value.bytes())?),
+            _ => {}
+        }
     }
-    let commands = batch.commands.into_iter().map(from_wire).collect::<Result<_, _>>()?;
-    Ok((WallTime(batch.at_ms), commands))
+    if version != VERSION {
+        return Err(DecodeError::Version(version));
+    }
+    Ok((at, commands))
+}
+
+fn decode_command(data: &Bytes, at: &[u8]) -> Result<Command, DecodeError> {
+    match Fields::of(at).next().transpose()? {
+        Some(Field { tag: 1, value: Value::Bytes(place), place: all }) if all.len() == at.len() => {
+            Ok(Command::Place(decode_place(data, place)?))
+        }
+        _ => from_wire(wire::Command::decode(data.slice_ref(at))?),
+    }
+}
+
+/// What [`append_place`] wrote, without a wire form in between: body and descriptor are slices of the entry.
+fn decode_place(data: &Bytes, at: &[u8]) -> Result<Place, DecodeError> {
+    let mut place =
+        Place { queue: QueueId(0), message: Message::default(), unique: None, producer: None, staged: None };
+    let (mut producer, mut producer_sequence) = (&[][..], 0);
+    let (mut staged, mut staged_length) = (0, 0);
+    let mut message = None;
+    for field in Fields::of(at) {
+        let Field { tag, value, .. } = field?;
+        match tag {
+            1 => place.queue = QueueId(value.number() as u32),
+            2 => message = Some(value.bytes()),
+            3 => producer = value.bytes(),
+            4 => producer_sequence = value.number(),
+            5 => staged = value.number(),
+            6 => staged_length = value.number(),
+            7 => place.unique = Some(value.number()),
+            _ => {}
+        }
+    }
+    for field in Fields::of(message.ok_or(DecodeError::Field("message"))?) {
+        let Field { tag, value, .. } = field?;
+        match tag {
+            1 => place.message.descriptor = Descriptor::from_encoded(data, value.bytes())?,
+            2 if !value.bytes().is_empty() => place.message.body = Body::from(data.slice_ref(value.bytes())),
+            3 => place.message.body_crc = value.number() as u32,
+            _ => {}
+        }
+    }
+    if producer_sequence != 0 {
+        place.producer = Some((ProducerId(Bytes::copy_from_slice(producer)), producer_sequence));
+    }
+    if staged != 0 {
+        place.staged = Some((StagedBodyId(staged), staged_length as usize));
+    }
+    Ok(place)
 }
 
 /// The encoding of one command, to be staged.
@@ -274,7 +334,7 @@ fn place_to_wire(place: Place) -> wire::Place {
 /// With its message, which is none any more in the place itself.
 fn whole_place_to_wire(mut place: Place) -> wire::Place {
     let message = std::mem::take(&mut place.message);
-    let mut descriptor = message.descriptor.into_wire();
+    let mut descriptor = message.descriptor.to_wire();
     if place.unique.is_some() {
         descriptor.message_id = Bytes::new();
     }

@@ -23,7 +23,7 @@ pub fn with_header(
     reason: Reason,
     at: WallTime,
 ) -> Message {
-    let rest = &mut message.descriptor.rest;
+    let mut rest = message.descriptor.rest();
     let mut header = BytesMut::with_capacity(HEADER_BYTES);
     header.put_slice(b"DLH ");
     header.put_u32_le(1);
@@ -42,6 +42,7 @@ pub fn with_header(
     rest.encoding = None;
     rest.coded_character_set = None;
     rest.format = "MQDEAD".into();
+    message.descriptor.set_rest(&rest);
     let mut parts = vec![header.freeze()];
     parts.extend(message.body.parts().iter().cloned());
     // One piece: a body of several parts has parts of one size (see rows.rs), and a header would break that.
@@ -78,6 +79,8 @@ pub fn date_and_time(at: WallTime) -> (String, String) {
 
 #[cfg(test)]
 mod tests {
+    use trimaran_proto::message::v1 as wire;
+
     use super::*;
 
     #[test]
@@ -90,7 +93,8 @@ mod tests {
     fn the_header_is_172_bytes_and_keeps_what_the_descriptor_said() {
         let mut message =
             Message { body: Body::from(bytes::Bytes::from_static(b"body")), ..Message::default() };
-        message.descriptor.rest.format = "MQSTR".into();
+        let format = wire::Descriptor { format: "MQSTR".into(), ..wire::Descriptor::default() };
+        message.descriptor.set_rest(&format);
         let name = ObjectName::new("QM1").unwrap();
         let dead = with_header(message, "ORDERS", &name, Reason::QFull, WallTime(0));
         let bytes = dead.body.to_bytes();
@@ -98,7 +102,7 @@ mod tests {
         assert_eq!(&bytes[..12], b"DLH \x01\0\0\0\x05\x08\0\0");
         assert_eq!(&bytes[12..18], b"ORDERS");
         assert_eq!(&bytes[116..121], b"MQSTR");
-        assert_eq!(dead.descriptor.rest.format, "MQDEAD");
+        assert_eq!(dead.descriptor.rest().format, "MQDEAD");
         assert_eq!(dead.body_crc, dead.body.crc32c());
     }
 }

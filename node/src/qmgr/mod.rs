@@ -512,12 +512,8 @@ impl QueueManager {
 
     /// Everything that changed since the last batch, as rows; after it the store is the state at `meta.index`. Where
     /// few messages survive, their bodies are copied out of the entries they came in, so that a survivor does not keep
-    /// a whole entry in memory. Returns the messages that are in it too, oldest first.
-    pub fn take_store_batch(
-        &mut self,
-        base: Index,
-        meta: SnapshotMeta,
-    ) -> (StoreBatch, Vec<(QueueId, Position)>) {
+    /// a whole entry in memory. Returns the packs that are new with it, oldest first.
+    pub fn take_store_batch(&mut self, base: Index, meta: SnapshotMeta) -> (StoreBatch, Vec<PackKey>) {
         let mut unwritten = std::mem::take(&mut self.unwritten);
         let repacked = self.unpack_all(&mut unwritten);
         let mut changes = Vec::new();
@@ -538,7 +534,6 @@ impl QueueManager {
             changes.push(rows::backout_gone(self.id, queue, position));
         }
         let mut touched = unwritten.queues;
-        let mut written = Vec::with_capacity(unwritten.placed.len());
         let mut survived = 0;
         let mut packer = packs::Packer::new(self.id, meta.index);
         let mut packed = Vec::new();
@@ -553,17 +548,18 @@ impl QueueManager {
             let Some(slot) = contents.slot_mut(position) else { continue };
             survived += slot.body_length as usize;
             packed.extend(packer.append(queue, position, slot, &mut changes));
-            written.push((queue, position));
         }
         packed.extend(packer.finish(&mut changes));
+        // What survives of few entries, or of few packs, would keep all of them in memory.
+        let detached = survived < unwritten.placed_bytes / 2 || !repacked.is_empty();
+        let written: Vec<PackKey> = packed.iter().map(|(key, _)| *key).collect();
         for (key, pack) in packed {
-            self.queues.get_mut(&key.queue).expect("it has the messages").packs_mut().insert(key, pack);
+            let queue = self.queues.get_mut(&key.queue).expect("it has the messages");
+            queue.packs_mut().insert(key, pack);
+            if detached {
+                queue.detach(key);
+            }
         }
-        if survived < unwritten.placed_bytes / 2 {
-            self.detach(&written);
-        }
-        self.detach(&repacked);
-        written.extend(repacked);
         for (queue, position) in unwritten.heads {
             let Some(slot) = self.queues.get_mut(&queue).and_then(|queue| queue.slot_mut(position)) else {
                 continue;
@@ -625,18 +621,6 @@ impl QueueManager {
         }
         messages.sort_unstable();
         messages
-    }
-
-    /// Gives messages memory of their own. A body is a slice of the entry it came in; the last one of an entry that is
-    /// kept keeps all of it. Where most of an entry is kept anyway, that costs less than to copy.
-    fn detach(&mut self, messages: &[(QueueId, Position)]) {
-        for (queue, position) in messages {
-            let slot = self.queues.get_mut(queue).and_then(|queue| queue.slot_mut(*position));
-            let Some(message) = slot.and_then(|slot| slot.message.as_mut()) else { continue };
-            if let [part] = message.body.parts() {
-                message.body = Body::from(Bytes::copy_from_slice(part));
-            }
-        }
     }
 
     /// A hash of every replicated fact: equal on every node at the same applied index.

@@ -16,6 +16,7 @@ use super::RowChange;
 use super::command::{begin_field, field_length};
 use super::queue::Slot;
 use super::rows;
+use crate::types::fields::{Field, Fields, Malformed};
 use crate::types::{Body, Descriptor, Index, Message, Position, QueueId, QueueManagerId, WallTime};
 
 /// Messages of a pack: as many as the bits that say which of them are there.
@@ -292,6 +293,45 @@ fn encode_head(message: &Message, backout_count: u32, expires_ms: i64, behind: u
     rest.encode_raw(into);
 }
 
+/// A head as it was written by [`encode_head`].
+struct Head {
+    descriptor: Descriptor,
+    body_length: u64,
+    body_crc: u32,
+    expires_ms: i64,
+    behind: u64,
+}
+
+/// The heads of a `PackRow`. An error says what is wrong.
+fn decode_heads(row: &Bytes) -> Result<Vec<Head>, String> {
+    let text = |error: Malformed| format!("pack row: {error}");
+    let mut heads = Vec::with_capacity(MESSAGES_MAX);
+    for field in Fields::of(row) {
+        let field = field.map_err(text)?;
+        if field.tag == 1 {
+            heads.push(decode_head(row, field.value.bytes()).map_err(text)?);
+        }
+    }
+    Ok(heads)
+}
+
+fn decode_head(row: &Bytes, at: &[u8]) -> Result<Head, Malformed> {
+    let mut head =
+        Head { descriptor: Descriptor::default(), body_length: 0, body_crc: 0, expires_ms: 0, behind: 0 };
+    for field in Fields::of(at) {
+        let Field { tag, value, .. } = field?;
+        match tag {
+            1 => head.descriptor = Descriptor::from_encoded(row, value.bytes())?,
+            2 => head.body_length = value.number(),
+            3 => head.body_crc = value.number() as u32,
+            5 => head.expires_ms = value.number() as i64,
+            6 => head.behind = value.number(),
+            _ => {}
+        }
+    }
+    Ok(head)
+}
+
 /// One message of a pack. An error says what is wrong with it.
 #[derive(Debug)]
 pub struct Unpacked {
@@ -300,69 +340,61 @@ pub struct Unpacked {
 }
 
 /// The messages of a pack's rows. An error says what is wrong with all of them.
-pub fn unpack(first: u64, heads: &[u8], bodies: Vec<Bytes>) -> Result<Vec<Unpacked>, String> {
-    let pack = wire::PackRow::decode(heads).map_err(|error| format!("pack row: {error}"))?;
+pub fn unpack(first: u64, heads: &Bytes, bodies: Vec<Bytes>) -> Result<Vec<Unpacked>, String> {
+    let heads = decode_heads(heads)?;
     let bodies = Body::from_parts(bodies);
-    let packed: u64 = pack.heads.iter().map(|head| head.body_length).sum();
+    let packed: u64 = heads.iter().map(|head| head.body_length).sum();
     if packed != bodies.len() as u64 {
         return Err(format!("the bodies of the pack have {} bytes and should have {packed}", bodies.len()));
     }
     let mut from = 0;
-    let message = |head: wire::HeadRow| {
+    let message = |head: Head| {
         let body = bodies.slice(from, head.body_length as usize);
         from += head.body_length as usize;
-        Unpacked { sequence: first + head.behind, message: message_of(head, body) }
+        let message = match body.crc32c() == head.body_crc {
+            true => Ok(Message { descriptor: head.descriptor, body, body_crc: head.body_crc }),
+            false => Err("the body does not have the checksum it was put with".into()),
+        };
+        Unpacked { sequence: first + head.behind, message }
     };
-    Ok(pack.heads.into_iter().map(message).collect())
-}
-
-fn message_of(head: wire::HeadRow, body: Body) -> Result<Message, String> {
-    let descriptor = Descriptor::from_wire(head.descriptor.unwrap_or_default())
-        .map_err(|reason| format!("descriptor: {reason}"))?;
-    if body.crc32c() != head.body_crc32c {
-        return Err("the body does not have the checksum it was put with".into());
-    }
-    Ok(Message { descriptor, body, body_crc: head.body_crc32c })
+    Ok(heads.into_iter().map(message).collect())
 }
 
 /// The pack of a row of heads at start, and the slots of those of its messages that are there. `live` is what
 /// [`rows::pack_thinned`] wrote, if it did.
 pub(super) fn load(first: u64, heads: &[u8], live: Option<u64>) -> Result<(Pack, Vec<(u64, Slot)>), String> {
-    let row = wire::PackRow::decode(heads).map_err(|error| error.to_string())?;
-    if row.heads.is_empty() || row.heads.len() > MESSAGES_MAX || first == 0 {
-        return Err(format!("a pack of {} messages at {first}", row.heads.len()));
+    let heads = decode_heads(&Bytes::copy_from_slice(heads))?;
+    if heads.is_empty() || heads.len() > MESSAGES_MAX || first == 0 {
+        return Err(format!("a pack of {} messages at {first}", heads.len()));
     }
     let mut pack = Pack {
-        live: live.unwrap_or(u64::MAX >> (MESSAGES_MAX - row.heads.len())),
-        bytes: row.heads.iter().map(|head| head.body_length).sum(),
+        live: live.unwrap_or(u64::MAX >> (MESSAGES_MAX - heads.len())),
+        bytes: heads.iter().map(|head| head.body_length).sum(),
         live_bytes: 0,
         written: Index(0),
         thinned: live.is_some(),
     };
-    let mut slots = Vec::with_capacity(row.heads.len());
-    for (member, head) in row.heads.into_iter().enumerate() {
+    let mut slots = Vec::with_capacity(heads.len());
+    for (member, head) in heads.into_iter().enumerate() {
         if pack.live & (1 << member) != 0 {
             pack.live_bytes += head.body_length;
-            slots.push((first + head.behind, slot_of(head, Packed::new(first, member))?));
+            slots.push((first + head.behind, slot_of(head, Packed::new(first, member))));
         }
     }
     Ok((pack, slots))
 }
 
-fn slot_of(head: wire::HeadRow, packed: Packed) -> Result<Slot, String> {
-    use crate::types::{CorrelationId, GroupId, MessageId};
-    let descriptor = head.descriptor.unwrap_or_default();
-    let id = |bytes: &[u8]| MessageId::from_slice(bytes).ok_or("an id of more than 24 bytes");
-    let group = GroupId(id(&descriptor.group_id)?.0);
-    Ok(Slot {
-        message_id: id(&descriptor.message_id)?,
-        correlation_id: CorrelationId(id(&descriptor.correlation_id)?.0),
+fn slot_of(head: Head, packed: Packed) -> Slot {
+    let group = head.descriptor.group_id;
+    Slot {
+        message_id: head.descriptor.message_id,
+        correlation_id: head.descriptor.correlation_id,
         group_id: (!group.is_none()).then(|| Box::new(group)),
         body_length: head.body_length as u32,
-        backout_count: descriptor.backout_count,
-        put_at: WallTime(descriptor.put_time_ms),
+        backout_count: head.descriptor.backout_count,
+        put_at: head.descriptor.put_at,
         expires: (head.expires_ms != 0).then_some(WallTime(head.expires_ms)),
         packed: Some(packed),
         message: None,
-    })
+    }
 }

@@ -7,9 +7,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
+use bytes::Bytes;
+
 use super::packs::{Pack, PackKey, Packed, Packs};
 use crate::types::{
-    CorrelationId, GroupId, Message, MessageId, Position, QueueDefinition, QueueId, Selection, WallTime,
+    Body, CorrelationId, GroupId, Message, MessageId, Position, QueueDefinition, QueueId, Selection, WallTime,
 };
 
 #[derive(Debug)]
@@ -259,6 +261,29 @@ impl Queue {
             slot.packed.is_some_and(|packed| packed.key(key.queue, *at) == key)
         };
         self.from_in_rank(first).filter(move |(at, slot)| is_member(at, slot)).take(live)
+    }
+
+    /// The messages of a pack that are still there.
+    pub fn packed_in_mut(&mut self, key: PackKey) -> impl Iterator<Item = (Position, &mut Slot)> {
+        let live = self.packs.get(key).map_or(0, Pack::live) as usize;
+        let first = Position { rank: key.rank, sequence: key.first, minor: 0 };
+        let last = Position { rank: key.rank, sequence: u64::MAX, minor: u64::MAX };
+        let is_member = move |at: &Position, slot: &Slot| {
+            slot.packed.is_some_and(|packed| packed.key(key.queue, *at) == key)
+        };
+        let slots = self.slots.range_mut(first..=last).map(|(position, slot)| (*position, slot));
+        slots.filter(move |(at, slot)| is_member(at, slot)).take(live)
+    }
+
+    /// Gives the messages of a pack memory of their own. A body is a slice of the entry it came in; the last one of an
+    /// entry that is kept keeps all of it. Where most of an entry is kept anyway, that costs less than to copy.
+    pub(super) fn detach(&mut self, key: PackKey) {
+        for message in self.packed_in_mut(key).filter_map(|(_, slot)| slot.message.as_mut()) {
+            if let [part] = message.body.parts() {
+                message.body = Body::from(Bytes::copy_from_slice(part));
+            }
+            message.descriptor.rest = Bytes::copy_from_slice(&message.descriptor.rest);
+        }
     }
 
     /// The message, which is in memory, leaves its pack and stays on the queue.

@@ -7,14 +7,14 @@ use super::proposals::{Ride, Waiting};
 use super::sessions::{Handle, Session};
 use super::units::{Owner, Unit, UnitPut, as_removals};
 use super::waiters::Waiter;
-use super::{Action, DiskRoom, Identity, Replica, loads};
+use super::{Action, DiskRoom, Identity, Replica};
 use crate::mqi::{
     Admin, Call, Completion, Data, Get, GetMode, OpenOptions, Put, PutTarget, QueueView, UnitState, Wait,
 };
 use crate::qmgr::{Command, Place, Seen, command, dead_letter};
 use crate::types::{
-    Body, HandleId, Message, ObjectName, Persistence, Position, QueueId, Reason, SessionId, StagedBodyId,
-    Token, UnitId, WallTime, limits,
+    Body, DefaultContext, HandleId, Message, ObjectName, Persistence, Position, QueueId, Reason, SessionId,
+    StagedBodyId, Token, UnitId, WallTime, limits,
 };
 
 /// Bytes of staged parts that may be proposed and not applied: enough to keep the disks busy, little enough that a
@@ -65,7 +65,7 @@ impl Stagings {
 
 impl Replica {
     pub(super) fn on_session_opened(&mut self, session: SessionId, identity: Identity, application: String) {
-        self.sessions.by_id.insert(session, Session::new(identity, application));
+        self.sessions.by_id.insert(session, Session::new(DefaultContext::new(&identity.user, &application)));
     }
 
     /// The client is gone: its unit is backed out. What it had proposed goes on; nobody is told.
@@ -370,7 +370,7 @@ impl Replica {
                 return self.answer(session, token, completion);
             }
         }
-        loads::set_context(&mut message, &state.identity, &state.application);
+        message.descriptor.set_default_context(&state.context);
         let unique = message.descriptor.message_id.is_none().then(|| {
             self.next_unique += 1;
             self.next_unique

@@ -7,10 +7,12 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::delivery::MESSAGE_WEIGHT;
 use super::loads::Wanted;
 use super::{Action, Replica};
+use crate::qmgr::PackKey;
 use crate::types::planted::{self, Bug};
-use crate::types::{Index, Position, QueueId, SnapshotMeta};
+use crate::types::{Index, SnapshotMeta};
 
 #[derive(Debug)]
 pub(super) struct Compaction {
@@ -23,8 +25,8 @@ pub(super) struct Compaction {
     flushed: SnapshotMeta,
     /// Where the newest move, done or under way, leads.
     newest: Index,
-    /// Messages of moves that are not on disk yet: they must stay in memory until they are.
-    unflushed: VecDeque<(Index, Vec<(QueueId, Position, usize)>)>,
+    /// Packs of moves that are not on disk yet: their messages must stay in memory until they are.
+    unflushed: VecDeque<(Index, Vec<PackKey>)>,
     /// A move that the store had no room for: it is tried again by the store itself.
     refused: Option<Index>,
     /// The log has damage up to here: it goes as soon as the store is past it.
@@ -109,12 +111,7 @@ impl Replica {
             membership: self.consensus.membership().clone(),
         };
         let (batch, written) = self.state.take_store_batch(self.compaction.newest, meta.clone());
-        let weigh = |(queue, position): (QueueId, Position)| {
-            let slot = self.state.queue(queue).and_then(|queue| queue.slot(position)).expect("just written");
-            (queue, position, slot.body_length as usize + 128)
-        };
-        let survivors = written.into_iter().map(weigh).collect();
-        self.compaction.unflushed.push_back((index, survivors));
+        self.compaction.unflushed.push_back((index, written));
         self.compaction.newest = index;
         self.compaction.window = 0;
         self.compaction.moves.push_back((meta, self.compaction.total));
@@ -166,9 +163,13 @@ impl Replica {
         self.consensus.store_snapshot(meta.clone());
         self.consensus.keep_behind(meta.index);
         while compaction.unflushed.front().is_some_and(|(index, _)| *index <= upto) {
-            let (_, survivors) = compaction.unflushed.pop_front().expect("just seen");
-            for (queue, position, weight) in survivors {
-                self.residents.add_survivor(queue, position, weight);
+            let (_, packs) = compaction.unflushed.pop_front().expect("just seen");
+            for key in packs {
+                // Gone meanwhile, or moved again.
+                let Some(pack) = self.state.queue(key.queue).and_then(|queue| queue.packs().get(key)) else {
+                    continue;
+                };
+                self.residents.add_survivor(key, pack.bytes() + u64::from(pack.live()) * MESSAGE_WEIGHT);
             }
         }
         self.release_residents();

@@ -15,6 +15,8 @@ use crate::types::{Message, Position, QueueId, Reason, RequestId, SessionId, Tok
 /// When one message must be read from the store, its successors come along: so many, and so many bytes.
 const READ_AHEAD_MESSAGES: u32 = 128;
 const READ_AHEAD_BYTES: u64 = 1 << 20;
+/// What a message in memory takes besides its body, about.
+pub(super) const MESSAGE_WEIGHT: u64 = 128;
 
 impl Delivery {
     pub fn caller(&self) -> Option<(SessionId, Token)> {
@@ -188,6 +190,7 @@ impl Replica {
             Err(reason) => (Vec::new(), reason),
         };
         let mut reasons = BTreeMap::new();
+        let mut weight = 0;
         for Unpacked { sequence, message } in messages {
             let position = Position { rank: pack.rank, sequence, minor: 0 };
             let slot = self.state.queue_mut(pack.queue).and_then(|queue| queue.slot_mut(position));
@@ -195,13 +198,13 @@ impl Replica {
             match message {
                 Ok(mut message) => {
                     message.descriptor.backout_count = slot.backout_count;
-                    let weight = message.weight();
+                    weight += message.body.len() as u64 + MESSAGE_WEIGHT;
                     slot.message = Some(Box::new(message));
-                    self.residents.add_loaded(pack.queue, position, weight);
                 }
                 Err(reason) => drop(reasons.insert(position, reason)),
             }
         }
+        self.residents.add_loaded(pack, weight);
         for (position, delivery) in waiting {
             let slot = self.state.queue(pack.queue).and_then(|queue| queue.slot(position));
             match slot.map(|slot| slot.message.is_some()) {
@@ -266,17 +269,17 @@ impl Replica {
     /// Messages that the store has leave memory when there are too many.
     pub(super) fn release_residents(&mut self) {
         let flushed = self.compaction.flushed_index();
-        while let Some((queue, position)) = self.residents.next_to_release() {
-            // Somebody is about to be given it; see `free` for what comes back.
-            if self.reservations.is_reserved(queue, position) {
+        while let Some(pack) = self.residents.next_to_release() {
+            let Some(contents) = self.state.queue_mut(pack.queue) else { continue };
+            // Before it is on disk it cannot be loaded again; it is counted again when it is.
+            if contents.packs().get(pack).is_none_or(|known| known.written() > flushed) {
                 continue;
             }
-            let Some(contents) = self.state.queue_mut(queue) else { continue };
-            let packed = contents.slot(position).and_then(|slot| slot.packed);
-            let pack = packed.and_then(|packed| contents.packs().get(packed.key(queue, position)));
-            // Before it is on disk it cannot be loaded again; it is counted again when it is.
-            if pack.is_some_and(|pack| pack.written() <= flushed) {
-                contents.slot_mut(position).expect("just seen").message = None;
+            for (position, slot) in contents.packed_in_mut(pack) {
+                // Somebody is about to be given it; see `free` for what comes back.
+                if !self.reservations.is_reserved(pack.queue, position) {
+                    slot.message = None;
+                }
             }
         }
     }
@@ -287,8 +290,11 @@ impl Replica {
     pub(super) fn free(&mut self, queue: QueueId, position: Position) {
         self.reservations.release(queue, position);
         let slot = self.state.queue(queue).and_then(|queue| queue.slot(position));
-        if let Some(slot) = slot.filter(|slot| slot.packed.is_some() && slot.message.is_some()) {
-            self.residents.add_loaded(queue, position, slot.body_length as usize + 128);
+        if let Some((slot, packed)) = slot.and_then(|slot| Some((slot, slot.packed?)))
+            && slot.message.is_some()
+        {
+            self.residents
+                .add_loaded(packed.key(queue, position), u64::from(slot.body_length) + MESSAGE_WEIGHT);
         }
         self.note_free(queue, position);
     }

@@ -3,10 +3,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::Identity;
 use crate::qmgr::packs::{Pack, PackKey};
 use crate::qmgr::rows;
-use crate::types::{Message, Position, QueueId, RequestId, SessionId, Token};
+use crate::types::{Position, RequestId, SessionId, Token};
 
 /// What to do with a message once it is there.
 #[derive(Debug)]
@@ -75,16 +74,17 @@ impl Loads {
     }
 }
 
-/// Bounds what stays in memory of messages that the store has.
+/// Bounds what stays in memory of messages that the store has: whole packs, because messages of one pack come and go
+/// together and share memory.
 #[derive(Debug)]
 pub(super) struct Residents {
     /// Written by the last moves of the store, oldest first: the newest is released first, so heads stay.
-    survivors: VecDeque<(QueueId, Position, usize)>,
-    survivors_bytes: usize,
-    /// Loaded because somebody reads there: the oldest is released first.
-    loaded: VecDeque<(QueueId, Position, usize)>,
-    loaded_bytes: usize,
-    bytes_max: usize,
+    survivors: VecDeque<(PackKey, u64)>,
+    survivors_bytes: u64,
+    /// Loaded because somebody reads there, or given back: the oldest is released first.
+    loaded: VecDeque<(PackKey, u64)>,
+    loaded_bytes: u64,
+    bytes_max: u64,
 }
 
 impl Residents {
@@ -94,47 +94,36 @@ impl Residents {
             survivors_bytes: 0,
             loaded: VecDeque::new(),
             loaded_bytes: 0,
-            bytes_max,
+            bytes_max: bytes_max as u64,
         }
     }
 
-    pub fn add_survivor(&mut self, queue: QueueId, position: Position, weight: usize) {
-        self.survivors.push_back((queue, position, weight));
+    pub fn add_survivor(&mut self, pack: PackKey, weight: u64) {
+        self.survivors.push_back((pack, weight));
         self.survivors_bytes += weight;
     }
 
-    pub fn add_loaded(&mut self, queue: QueueId, position: Position, weight: usize) {
-        self.loaded.push_back((queue, position, weight));
+    pub fn add_loaded(&mut self, pack: PackKey, weight: u64) {
+        self.loaded.push_back((pack, weight));
         self.loaded_bytes += weight;
     }
 
-    /// The next message that must leave memory, if any. It may have left its queue before; that is the caller's look.
-    pub fn next_to_release(&mut self) -> Option<(QueueId, Position)> {
+    /// The next pack whose messages must leave memory, if any. They may be gone already; that is the caller's look.
+    pub fn next_to_release(&mut self) -> Option<PackKey> {
         if self.survivors_bytes > self.bytes_max {
-            let (queue, position, weight) = self.survivors.pop_back()?;
+            let (pack, weight) = self.survivors.pop_back()?;
             self.survivors_bytes -= weight;
-            return Some((queue, position));
+            return Some(pack);
         }
         if self.loaded_bytes > self.bytes_max {
-            let (queue, position, weight) = self.loaded.pop_front()?;
+            let (pack, weight) = self.loaded.pop_front()?;
             self.loaded_bytes -= weight;
-            return Some((queue, position));
+            return Some(pack);
         }
         None
     }
 
     pub fn clear(&mut self) {
-        *self = Residents::new(self.bytes_max);
-    }
-}
-
-/// Context fields a message gets from its session (MQ's default context).
-pub(super) fn set_context(message: &mut Message, identity: &Identity, application: &str) {
-    let rest = &mut message.descriptor.rest;
-    if rest.user_identifier.is_empty() {
-        rest.user_identifier = identity.user.chars().take(12).collect();
-    }
-    if rest.put_application_name.is_empty() {
-        rest.put_application_name = application.chars().take(28).collect();
+        *self = Residents::new(self.bytes_max as usize);
     }
 }

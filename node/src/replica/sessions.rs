@@ -2,15 +2,16 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::Identity;
 use super::units::Unit;
 use crate::mqi::{Call, OpenOptions};
-use crate::types::{HandleId, ObjectName, Position, QueueId, Reason, SessionId, Token, limits};
+use crate::types::{
+    DefaultContext, HandleId, ObjectName, Position, QueueId, Reason, SessionId, Token, limits,
+};
 
 #[derive(Debug)]
 pub(super) struct Session {
-    pub identity: Identity,
-    pub application: String,
+    /// What its messages say of who put them.
+    pub context: DefaultContext,
     pub handles: BTreeMap<HandleId, Handle>,
     /// The unit of work that the next commit commits.
     pub unit: Unit,
@@ -37,10 +38,9 @@ pub(super) struct Handle {
 }
 
 impl Session {
-    pub fn new(identity: Identity, application: String) -> Session {
+    pub fn new(context: DefaultContext) -> Session {
         Session {
-            identity,
-            application,
+            context,
             handles: BTreeMap::new(),
             unit: Unit::default(),
             parked: VecDeque::new(),

@@ -5,6 +5,7 @@ use prost::Message as _;
 use prost::encoding::{WireType, encode_key, encode_varint};
 use trimaran_proto::message::v1 as wire;
 
+use super::fields::{Field, Fields, Malformed};
 use super::{Reason, WallTime};
 
 macro_rules! padded_id {
@@ -52,6 +53,12 @@ pub enum Persistence {
 }
 
 impl Persistence {
+    fn from_number(number: i32) -> Option<Persistence> {
+        [Persistence::AsQueue, Persistence::Persistent, Persistence::NotPersistent]
+            .into_iter()
+            .find(|persistence| persistence.number() == number)
+    }
+
     fn number(self) -> i32 {
         match self {
             Persistence::AsQueue => 0,
@@ -166,9 +173,21 @@ pub struct Descriptor {
     pub expiry: Option<u32>,
     pub backout_count: u32,
     pub put_at: WallTime,
-    /// Every other field; those above are at their defaults in it.
-    pub rest: Box<wire::Descriptor>,
+    /// Every other field, encoded as in a `Descriptor` of the wire. Cloning copies no bytes.
+    pub rest: Bytes,
 }
+
+/// Tags of the fields that have a place of their own in [`Descriptor`].
+const EXPIRY: u32 = 3;
+const PRIORITY: u32 = 8;
+const PERSISTENCE: u32 = 9;
+const MESSAGE_ID: u32 = 10;
+const CORRELATION_ID: u32 = 11;
+const BACKOUT_COUNT: u32 = 12;
+const USER_IDENTIFIER: u32 = 15;
+const PUT_APPLICATION_NAME: u32 = 19;
+const PUT_TIME: u32 = 20;
+const GROUP_ID: u32 = 22;
 
 impl Descriptor {
     /// Checks what MQ checks. The reason says which field is wrong.
@@ -197,12 +216,7 @@ impl Descriptor {
         if too_long {
             return Err(Reason::MdError);
         }
-        let persistence = match wire.persistence {
-            0 => Persistence::AsQueue,
-            1 => Persistence::Persistent,
-            2 => Persistence::NotPersistent,
-            _ => return Err(Reason::PersistenceError),
-        };
+        let persistence = Persistence::from_number(wire.persistence).ok_or(Reason::PersistenceError)?;
         let descriptor = Descriptor {
             message_id,
             correlation_id,
@@ -213,7 +227,6 @@ impl Descriptor {
             backout_count: wire.backout_count,
             put_at: WallTime(wire.put_time_ms),
             rest: {
-                // The ids are slices of the frame they came in; kept, they would keep the whole frame alive.
                 wire.message_id = Bytes::new();
                 wire.correlation_id = Bytes::new();
                 wire.group_id = Bytes::new();
@@ -222,35 +235,106 @@ impl Descriptor {
                 wire.expiry = None;
                 wire.backout_count = 0;
                 wire.put_time_ms = 0;
-                Box::new(wire)
+                wire.encode_to_vec().into()
             },
         };
         Ok(descriptor)
     }
 
+    /// What [`Descriptor::encoded`] wrote, or another program of the same format: `at` of `data`. What nobody looks into
+    /// stays a slice of it. Checked when it was put, and not again.
+    pub fn from_encoded(data: &Bytes, at: &[u8]) -> Result<Descriptor, Malformed> {
+        let mut descriptor = Descriptor::default();
+        let mut rest = 0..0;
+        let mut scattered = Vec::new();
+        for field in Fields::of(at) {
+            let Field { tag, value, place } = field?;
+            let malformed = Malformed(place.start);
+            match tag {
+                EXPIRY => descriptor.expiry = Some(value.number() as u32),
+                PRIORITY => descriptor.priority = Some(value.number() as u8),
+                PERSISTENCE => {
+                    let number = value.number() as i32;
+                    descriptor.persistence = Persistence::from_number(number).ok_or(malformed)?;
+                }
+                MESSAGE_ID => {
+                    descriptor.message_id = MessageId::from_slice(value.bytes()).ok_or(malformed)?;
+                }
+                CORRELATION_ID => {
+                    descriptor.correlation_id = CorrelationId::from_slice(value.bytes()).ok_or(malformed)?;
+                }
+                GROUP_ID => descriptor.group_id = GroupId::from_slice(value.bytes()).ok_or(malformed)?,
+                BACKOUT_COUNT => descriptor.backout_count = value.number() as u32,
+                PUT_TIME => descriptor.put_at = WallTime(value.number() as i64),
+                _ if rest.is_empty() => rest = place,
+                _ if rest.end == place.start => rest.end = place.end,
+                _ => scattered.extend_from_slice(&at[place]),
+            }
+        }
+        if !rest.is_empty() {
+            descriptor.rest = data.slice_ref(&at[rest]);
+        }
+        if !scattered.is_empty() {
+            descriptor.rest = [&descriptor.rest[..], &scattered].concat().into();
+        }
+        Ok(descriptor)
+    }
+
     pub fn to_wire(&self) -> wire::Descriptor {
-        let mut wire = (*self.rest).clone();
-        self.complete(&mut wire);
+        let mut wire = self.rest();
+        wire.message_id = Bytes::copy_from_slice(self.message_id.trimmed());
+        wire.correlation_id = Bytes::copy_from_slice(self.correlation_id.trimmed());
+        wire.group_id = Bytes::copy_from_slice(self.group_id.trimmed());
+        wire.priority = self.priority.map(u32::from);
+        wire.persistence = self.persistence.number();
+        wire.expiry = self.expiry;
+        wire.backout_count = self.backout_count;
+        wire.put_time_ms = self.put_at.0;
         wire
     }
 
-    pub fn into_wire(mut self) -> wire::Descriptor {
-        let mut wire = std::mem::take(&mut *self.rest);
-        self.complete(&mut wire);
-        wire
+    /// The fields that have no place of their own here.
+    pub fn rest(&self) -> wire::Descriptor {
+        // It was encoded by us, or came through the checksums of log and store.
+        wire::Descriptor::decode(self.rest.clone()).unwrap_or_default()
+    }
+
+    pub fn set_rest(&mut self, rest: &wire::Descriptor) {
+        self.rest = rest.encode_to_vec().into();
+    }
+
+    /// What is not set of a message's context comes from its session (MQ's default context).
+    pub fn set_default_context(&mut self, context: &DefaultContext) {
+        if self.rest.is_empty() {
+            self.rest = context.encoded.clone();
+            return;
+        }
+        let mut has = Fields::of(&self.rest).flatten().map(|field| field.tag);
+        if !has.any(|tag| tag == USER_IDENTIFIER || tag == PUT_APPLICATION_NAME) {
+            self.rest = [&self.rest[..], &context.encoded].concat().into();
+            return;
+        }
+        let mut rest = self.rest();
+        if rest.user_identifier.is_empty() {
+            rest.user_identifier.clone_from(&context.user_identifier);
+        }
+        if rest.put_application_name.is_empty() {
+            rest.put_application_name.clone_from(&context.put_application_name);
+        }
+        self.set_rest(&rest);
     }
 
     /// Ready to be written as a `Descriptor` of the wire, with a backout count of its own.
     pub fn encoded(&self, backout_count: u32) -> EncodedDescriptor<'_> {
         let mut known = KnownFields { bytes: [0; KNOWN_BYTES_MAX], length: 0 };
-        known.id(10, self.message_id.trimmed());
-        known.id(11, self.correlation_id.trimmed());
-        known.id(22, self.group_id.trimmed());
+        known.id(MESSAGE_ID, self.message_id.trimmed());
+        known.id(CORRELATION_ID, self.correlation_id.trimmed());
+        known.id(GROUP_ID, self.group_id.trimmed());
         if let Some(expiry) = self.expiry {
-            known.number(3, u64::from(expiry));
+            known.number(EXPIRY, u64::from(expiry));
         }
         if let Some(priority) = self.priority {
-            known.number(8, u64::from(priority));
+            known.number(PRIORITY, u64::from(priority));
         }
         let persistence = self.persistence.number();
         for (tag, number) in
@@ -262,30 +346,42 @@ impl Descriptor {
         }
         EncodedDescriptor { known, rest: &self.rest }
     }
+}
 
-    /// Sets the fields that are not in `rest`.
-    fn complete(&self, wire: &mut wire::Descriptor) {
-        wire.message_id = Bytes::copy_from_slice(self.message_id.trimmed());
-        wire.correlation_id = Bytes::copy_from_slice(self.correlation_id.trimmed());
-        wire.group_id = Bytes::copy_from_slice(self.group_id.trimmed());
-        wire.priority = self.priority.map(u32::from);
-        wire.persistence = self.persistence.number();
-        wire.expiry = self.expiry;
-        wire.backout_count = self.backout_count;
-        wire.put_time_ms = self.put_at.0;
+/// Context fields that a session gives to its messages, ready to be appended to those of a descriptor.
+#[derive(Clone, Debug, Default)]
+pub struct DefaultContext {
+    user_identifier: String,
+    put_application_name: String,
+    encoded: Bytes,
+}
+
+impl DefaultContext {
+    /// Cut to the lengths that MQ has for them.
+    pub fn new(user: &str, application: &str) -> DefaultContext {
+        let fields = wire::Descriptor {
+            user_identifier: user.chars().take(12).collect(),
+            put_application_name: application.chars().take(28).collect(),
+            ..wire::Descriptor::default()
+        };
+        DefaultContext {
+            encoded: fields.encode_to_vec().into(),
+            user_identifier: fields.user_identifier,
+            put_application_name: fields.put_application_name,
+        }
     }
 }
 
 /// The encoding of a descriptor, made without a wire descriptor that would be written once and dropped.
 pub struct EncodedDescriptor<'a> {
     known: KnownFields,
-    rest: &'a wire::Descriptor,
+    rest: &'a Bytes,
 }
 
 impl EncodedDescriptor<'_> {
     /// Bytes that [`EncodedDescriptor::put`] appends.
     pub fn len(&self) -> usize {
-        self.known.length + self.rest.encoded_len()
+        self.known.length + self.rest.len()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -294,7 +390,7 @@ impl EncodedDescriptor<'_> {
 
     pub fn put(&self, into: &mut impl BufMut) {
         into.put_slice(&self.known.bytes[..self.known.length]);
-        self.rest.encode_raw(into);
+        into.put_slice(self.rest);
     }
 }
 
@@ -378,7 +474,43 @@ mod tests {
             encoded.put(&mut bytes);
             assert_eq!(bytes.len(), encoded.len());
             assert_eq!(wire::Descriptor::decode(&bytes[..]).unwrap(), descriptor.to_wire());
+            let bytes = Bytes::from(bytes);
+            assert_eq!(Descriptor::from_encoded(&bytes, &bytes), Ok(descriptor));
         }
+    }
+
+    #[test]
+    fn fields_may_come_in_any_order() {
+        let wire = wire::Descriptor {
+            report: 1,
+            expiry: Some(2),
+            format: "MQSTR".into(),
+            priority: Some(3),
+            offset: 4,
+            ..wire::Descriptor::default()
+        };
+        let bytes = Bytes::from(wire.encode_to_vec());
+        assert_eq!(Descriptor::from_encoded(&bytes, &bytes).unwrap().to_wire(), wire);
+        assert!(Descriptor::from_encoded(&bytes, &bytes[..bytes.len() - 1]).is_err());
+    }
+
+    #[test]
+    fn context_that_is_not_set_comes_from_the_session() {
+        let session = DefaultContext::new("a user with a long name", "billing");
+        let of = |wire: wire::Descriptor| {
+            let mut descriptor = Descriptor::from_wire(wire).unwrap();
+            descriptor.set_default_context(&session);
+            let rest = descriptor.rest();
+            (rest.user_identifier, rest.put_application_name, rest.format)
+        };
+        let expected = |user: &str, application: &str, format: &str| {
+            (user.to_string(), application.to_string(), format.to_string())
+        };
+        assert_eq!(of(wire::Descriptor::default()), expected("a user with ", "billing", ""));
+        let format = wire::Descriptor { format: "MQSTR".into(), ..wire::Descriptor::default() };
+        assert_eq!(of(format.clone()), expected("a user with ", "billing", "MQSTR"));
+        let named = wire::Descriptor { put_application_name: "orders".into(), ..format };
+        assert_eq!(of(named), expected("a user with ", "orders", "MQSTR"));
     }
 
     #[test]

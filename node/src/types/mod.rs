@@ -5,6 +5,7 @@ pub mod ids;
 pub mod time;
 pub mod reason;
 pub mod name;
+pub mod fields;
 pub mod message;
 pub mod object;
 pub mod selection;
@@ -13,7 +14,9 @@ pub mod limits;
 pub mod planted;
 
 pub use ids::*;
-pub use message::{Body, CorrelationId, Descriptor, GroupId, Message, MessageId, Persistence};
+pub use message::{
+    Body, CorrelationId, DefaultContext, Descriptor, GroupId, Message, MessageId, Persistence,
+};
 pub use name::ObjectName;
 pub use object::{Membership, NodeInfo, QueueDefinition, SnapshotMeta};
 pub use reason::{CompletionCode, Reason};
