@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::Replica;
-use super::loads::{Delivery, Wanted};
+use super::loads::{Delivery, ReadAhead, Wanted};
 use super::proposals::Waiting;
 use super::units::Owner;
 use crate::mqi::{Completion, Data};
@@ -12,9 +12,11 @@ use crate::qmgr::packs::{self, PackKey, Unpacked};
 use crate::qmgr::{Command, Family, LoadRequest, Removal, rows};
 use crate::types::{Message, Position, QueueId, Reason, RequestId, SessionId, Token};
 
-/// When one message must be read from the store, its successors come along: so many, and so many bytes.
-const READ_AHEAD_MESSAGES: u32 = 128;
-const READ_AHEAD_BYTES: u64 = 1 << 20;
+/// When a message must be read from the store, its successors come along: so many at first,
+const READ_MESSAGES: u32 = 64;
+/// and never more than so many, and so many bytes.
+const READ_MESSAGES_MAX: u32 = 1024;
+const READ_BYTES_MAX: u64 = 1 << 20;
 /// What a message in memory takes besides its body, about.
 pub(super) const MESSAGE_WEIGHT: u64 = 128;
 
@@ -46,6 +48,7 @@ impl Replica {
             Some(message) => {
                 let message = message.clone();
                 self.answer_with(session, token, message, cut);
+                self.read_on(queue, position);
             }
             None => self.load(queue, position, Delivery::Show { session, token, cut, browse }),
         }
@@ -66,7 +69,8 @@ impl Replica {
             return self.load(queue, position, Delivery::Take { session, token, cut });
         }
         if position.is_persistent() {
-            return self.propose_removal(session, token, queue, position, cut);
+            self.propose_removal(session, token, queue, position, cut);
+            return self.read_on(queue, position);
         }
         self.reservations.release(queue, position);
         let slot = contents.remove(position).expect("found by the caller");
@@ -125,17 +129,24 @@ impl Replica {
     }
 
     fn request(&mut self, queue: QueueId, first: Position) {
+        let ahead = self.loads.read_ahead(queue).filter(|ahead| ahead.next == first);
+        let messages_max = ahead.map_or(READ_MESSAGES, |ahead| (ahead.messages * 2).min(READ_MESSAGES_MAX));
         let contents = self.state.queue(queue).expect("found by the caller");
         let mut wanted: Vec<Wanted> = Vec::new();
         let (mut messages, mut bytes) = (0, 0);
+        let mut next = None;
         for (position, slot) in contents.from(first) {
             // Somebody reads here in order: stop where memory already has what follows.
             let (None, Some(packed)) = (&slot.message, slot.packed) else { break };
             let pack = packed.key(queue, position);
-            if wanted.iter().any(|wanted| wanted.pack == pack) {
+            if wanted.last().is_some_and(|wanted| wanted.pack == pack) {
                 continue;
             }
-            if messages >= READ_AHEAD_MESSAGES || bytes >= READ_AHEAD_BYTES || self.loads.is_loading(pack) {
+            if messages >= messages_max || bytes >= READ_BYTES_MAX {
+                next = Some(position);
+                break;
+            }
+            if self.loads.is_loading(pack) || wanted.iter().any(|wanted| wanted.pack == pack) {
                 break;
             }
             let known = contents.packs().get(pack).expect("a packed message has a pack");
@@ -143,7 +154,21 @@ impl Replica {
             bytes += known.bytes();
             wanted.push(Wanted::new(pack, known));
         }
-        self.load_packs(wanted);
+        let ahead = next.map(|next| ReadAhead { begun: first, next, messages: messages_max });
+        self.loads.set_read_ahead(queue, ahead);
+        if !wanted.is_empty() {
+            self.load_packs(wanted);
+        }
+    }
+
+    /// Somebody reads in order and has come to what was read last: what follows is read before it is asked for.
+    fn read_on(&mut self, queue: QueueId, position: Position) {
+        if let Some(ahead) = self.loads.read_ahead(queue)
+            && ahead.messages > READ_MESSAGES
+            && position >= ahead.begun
+        {
+            self.request(queue, ahead.next);
+        }
     }
 
     pub(super) fn load_packs(&mut self, wanted: Vec<Wanted>) {

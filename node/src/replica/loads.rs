@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use crate::qmgr::packs::{Pack, PackKey};
 use crate::qmgr::rows;
-use crate::types::{Position, RequestId, SessionId, Token};
+use crate::types::{LookupMap, Position, QueueId, RequestId, SessionId, Token};
 
 /// What to do with a message once it is there.
 #[derive(Debug)]
@@ -24,6 +24,19 @@ pub(super) struct Loads {
     requests: BTreeMap<RequestId, Vec<Wanted>>,
     /// Packs under way, and who waits for which of their messages.
     waiting: BTreeMap<PackKey, Vec<(Position, Delivery)>>,
+    ahead: LookupMap<QueueId, ReadAhead>,
+}
+
+/// How far the reads of a queue went. Somebody who reads on where they ended is given twice as much each time, and the
+/// next part before it is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ReadAhead {
+    /// Where the newest read began.
+    pub begun: Position,
+    /// What comes behind it.
+    pub next: Position,
+    /// Messages that were asked for.
+    pub messages: u32,
 }
 
 /// One pack of a request: its row of heads and this many rows of bodies.
@@ -67,9 +80,22 @@ impl Loads {
         self.waiting.remove(&pack).unwrap_or_default()
     }
 
+    pub fn read_ahead(&self, queue: QueueId) -> Option<ReadAhead> {
+        self.ahead.get(&queue).copied()
+    }
+
+    /// None: there is nothing more to read.
+    pub fn set_read_ahead(&mut self, queue: QueueId, ahead: Option<ReadAhead>) {
+        match ahead {
+            Some(ahead) => self.ahead.insert(queue, ahead),
+            None => self.ahead.remove(&queue),
+        };
+    }
+
     /// Everybody who waits; requests under way are forgotten, their answers ignored.
     pub fn drain(&mut self) -> Vec<Delivery> {
         self.requests.clear();
+        self.ahead.clear();
         std::mem::take(&mut self.waiting).into_values().flatten().map(|(_, delivery)| delivery).collect()
     }
 }
