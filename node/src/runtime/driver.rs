@@ -7,6 +7,7 @@
 //! The simulator's world does the same with the same enum. Nothing here decides anything, and nothing here waits
 //! within a turn: what goes out goes through queues whose length somebody else bounds.
 
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::Poll;
@@ -29,8 +30,9 @@ const EVENTS_A_TURN: usize = 1024;
 const MAILS_A_TURN: usize = 1024;
 /// A turn begins at least so often: elapsed time must become ticks.
 const TURN_EVERY: Duration = Duration::from_millis(10);
-/// With so many log writes on their way, calls wait for the oldest: they make one entry together instead of many.
-const WRITES_AHEAD: u64 = 2;
+/// With so many log writes of calls on their way, calls wait for the oldest: they make one entry together instead of
+/// many. Writes that no call made do not count: parts of large bodies follow each other for as long as there are any.
+const WRITES_AHEAD: usize = 2;
 const STATS_EVERY: Duration = Duration::from_millis(200);
 
 /// What carries out a replica's actions on disks and lines. Nothing in here waits for the mind.
@@ -65,6 +67,7 @@ pub struct Driver<H> {
     outgoing: Vec<(NodeId, Vec<PeerMessage>)>,
     written: WriteNumber,
     persisted: WriteNumber,
+    ahead: Ahead,
     recovering: bool,
     stats_published: Instant,
 }
@@ -75,6 +78,26 @@ struct Session {
     held: LookupMap<Token, u32>,
     held_bytes: usize,
     pending: Vec<(Token, crate::mqi::Completion)>,
+}
+
+/// Log writes of turns that took calls, not on disk yet.
+#[derive(Default)]
+struct Ahead(VecDeque<WriteNumber>);
+
+impl Ahead {
+    fn written(&mut self, write: WriteNumber) {
+        self.0.push_back(write);
+    }
+
+    fn persisted(&mut self, upto: WriteNumber) {
+        while self.0.front().is_some_and(|write| *write <= upto) {
+            self.0.pop_front();
+        }
+    }
+
+    fn is_far(&self) -> bool {
+        self.0.len() > WRITES_AHEAD
+    }
 }
 
 impl<H: Hands> Driver<H> {
@@ -99,6 +122,7 @@ impl<H: Hands> Driver<H> {
             outgoing: Vec::new(),
             written: WriteNumber::default(),
             persisted: WriteNumber::default(),
+            ahead: Ahead::default(),
             recovering,
             stats_published: Instant::default(),
         }
@@ -166,7 +190,7 @@ impl<H: Hands> Driver<H> {
     }
 
     fn mails_wanted(&self) -> usize {
-        if self.written.0.saturating_sub(self.persisted.0) > WRITES_AHEAD { 0 } else { MAILS_A_TURN }
+        if self.ahead.is_far() { 0 } else { MAILS_A_TURN }
     }
 
     fn turn(&mut self, events: &mut Vec<Event>, mails: &mut Vec<Mail>, actions: &mut Vec<Action>) {
@@ -178,12 +202,17 @@ impl<H: Hands> Driver<H> {
             }
             self.replica.handle(event);
         }
+        self.ahead.persisted(self.persisted);
+        let (written, calls) = (self.written, !mails.is_empty());
         for mail in mails.drain(..) {
             self.on_mail(mail);
         }
         self.replica.end_turn(actions);
         for action in actions.drain(..) {
             self.carry_out(action);
+        }
+        if calls && self.written > written {
+            self.ahead.written(self.written);
         }
         self.flush();
         self.hands.turn_ended();

@@ -147,3 +147,18 @@ async fn answered_puts_give_their_bytes_back() {
     completion(&mut outbox).await;
     assert_eq!(inbox.free_bytes(), before);
 }
+
+#[test]
+fn calls_wait_for_writes_of_calls_and_not_for_parts_of_a_large_body() {
+    let mut ahead = Ahead::default();
+    ahead.written(WriteNumber(1));
+    // 2 to 40 were parts.
+    ahead.written(WriteNumber(41));
+    assert!(!ahead.is_far());
+    ahead.written(WriteNumber(42));
+    assert!(ahead.is_far());
+    ahead.persisted(WriteNumber(1));
+    assert!(!ahead.is_far());
+    ahead.persisted(WriteNumber(80));
+    assert!(ahead.0.is_empty());
+}
