@@ -1,10 +1,11 @@
-//! What travels between nodes, and a codec that copies each byte once.
+//! What travels between nodes, and a codec that copies no byte more often than it pays.
 //!
 //! An entry is encoded by the leader's replica and never again: here it is one copy into the frame's buffer when
-//! sending, and a slice of the buffer it arrived in when receiving.
+//! sending, and when receiving a slice of memory that holds this frame and nothing else.
 
 use std::marker::PhantomData;
 
+use bytes::{Buf, Bytes};
 use prost::Message;
 use tonic::Status;
 use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
@@ -15,6 +16,9 @@ use trimaran_proto::replica::v1::{PeerFrame, PeerMessage};
 pub const FRAME_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Turns that wait are merged into one frame up to about this size.
 pub const FRAME_BYTES_SOFT: usize = 1024 * 1024;
+
+/// Frames up to this size are copied out of the buffer they arrive in; larger ones fill theirs.
+const COPIED_BYTES_MAX: usize = 128 * 1024;
 
 /// About what messages take on the wire.
 pub fn weight(messages: &[PeerMessage]) -> usize {
@@ -92,7 +96,18 @@ impl<U: Message + Default> Decoder for FrameDecoder<U> {
     type Error = Status;
 
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
-        U::decode(buffer).map(Some).map_err(|error| Status::invalid_argument(format!("not a frame: {error}")))
+        // Bodies stay in memory for long, as slices of what is decoded here. Slices of tonic's buffer would keep all of
+        // it, also what no frame came to fill, and make tonic take fresh memory for the next frame.
+        let length = buffer.remaining();
+        let frame = match length <= COPIED_BYTES_MAX {
+            true => {
+                let copy = Bytes::copy_from_slice(buffer.chunk());
+                buffer.advance(copy.len());
+                copy
+            }
+            false => buffer.copy_to_bytes(length),
+        };
+        U::decode(frame).map(Some).map_err(|error| Status::invalid_argument(format!("not a frame: {error}")))
     }
 
     fn buffer_settings(&self) -> BufferSettings {
