@@ -416,6 +416,11 @@ impl QueueManager {
         Outcome::Done
     }
 
+    /// Bytes of bodies that no message has yet.
+    pub fn staged_bytes(&self) -> usize {
+        self.staged.values().flatten().map(Bytes::len).sum()
+    }
+
     fn apply_drop_staged(&mut self, numbers: Vec<StagedBodyId>) -> Outcome {
         for number in numbers {
             self.unstage(number);

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use bytes::{Bytes, BytesMut};
+
 use super::proposals::{Ride, Waiting};
 use super::sessions::{Handle, Session};
 use super::units::{Owner, Unit, UnitPut, as_removals};
@@ -36,7 +38,7 @@ pub(super) struct Stagings {
 struct Staging {
     session: SessionId,
     number: StagedBodyId,
-    parts: VecDeque<bytes::Bytes>,
+    parts: VecDeque<Bytes>,
     /// Proposed behind the last part.
     then: Option<(Command, Waiting)>,
 }
@@ -427,7 +429,7 @@ impl Replica {
     }
 
     /// A large body leaves its message and goes ahead in parts.
-    fn stage_body(&mut self, place: &mut Place) -> Option<(StagedBodyId, VecDeque<bytes::Bytes>)> {
+    fn stage_body(&mut self, place: &mut Place) -> Option<(StagedBodyId, VecDeque<Bytes>)> {
         let length = place.message.body.len();
         if length <= limits::CHUNK_BYTES {
             return None;
@@ -448,7 +450,7 @@ impl Replica {
         &mut self,
         session: SessionId,
         number: StagedBodyId,
-        parts: VecDeque<bytes::Bytes>,
+        parts: VecDeque<Bytes>,
         then: Option<(Command, Waiting)>,
     ) {
         if let Some(state) = self.sessions.get_mut(session) {
@@ -972,10 +974,25 @@ impl Refused {
 
 /// The body in parts of exactly [`limits::CHUNK_BYTES`], the last one shorter. Copies only where a part of the body
 /// crosses such a border.
-fn parts_of(body: &Body) -> VecDeque<bytes::Bytes> {
-    let whole = body.to_bytes();
-    (0..whole.len())
-        .step_by(limits::CHUNK_BYTES)
-        .map(|start| whole.slice(start..whole.len().min(start + limits::CHUNK_BYTES)))
-        .collect()
+fn parts_of(body: &Body) -> VecDeque<Bytes> {
+    let mut parts = VecDeque::with_capacity(body.len().div_ceil(limits::CHUNK_BYTES));
+    let mut open = BytesMut::new();
+    for part in body.parts() {
+        let mut rest = part.clone();
+        while !rest.is_empty() {
+            let taken = rest.split_to(rest.len().min(limits::CHUNK_BYTES - open.len()));
+            if taken.len() == limits::CHUNK_BYTES {
+                parts.push_back(taken);
+                continue;
+            }
+            open.extend_from_slice(&taken);
+            if open.len() == limits::CHUNK_BYTES {
+                parts.push_back(std::mem::take(&mut open).freeze());
+            }
+        }
+    }
+    if !open.is_empty() {
+        parts.push_back(open.freeze());
+    }
+    parts
 }

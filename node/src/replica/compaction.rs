@@ -12,7 +12,7 @@ use super::loads::Wanted;
 use super::{Action, Replica};
 use crate::qmgr::PackKey;
 use crate::types::planted::{self, Bug};
-use crate::types::{Index, SnapshotMeta};
+use crate::types::{Index, SnapshotMeta, limits};
 
 #[derive(Debug)]
 pub(super) struct Compaction {
@@ -36,6 +36,8 @@ pub(super) struct Compaction {
 
 /// What an entry takes besides its data, so that entries without data count too.
 const ENTRY_OVERHEAD: usize = 64;
+/// How much longer a window becomes at most for bodies that are still on their way into the log.
+const STAGED_WAIT_MAX: usize = limits::BODY_BYTES_MAX;
 /// Moves that the store may have taken and not flushed. It flushes each second at the latest, and sooner when much has
 /// gathered: a store that lags by more than this is in trouble, and puts wait for it.
 const MOVES_MAX: usize = 16;
@@ -90,11 +92,15 @@ impl Compaction {
 impl Replica {
     /// Moves the store when a window is full.
     pub(super) fn move_store(&mut self) {
-        self.compaction.behind = self.compaction.window / 4 > self.options.window_bytes;
+        let window = self.compaction.window;
+        self.compaction.behind = window.saturating_sub(STAGED_WAIT_MAX) / 4 > self.options.window_bytes;
         let (applied, newest) = (self.consensus.applied_index(), self.compaction.newest);
         let damage_due =
             self.compaction.damaged.is_some_and(|damaged| applied >= damaged && damaged > newest);
-        let due = self.compaction.window >= self.options.window_bytes || self.store_wanted || damage_due;
+        // What is staged becomes a message soon, in most cases: it is written once then, not twice.
+        let is_full = window >= self.options.window_bytes
+            && window - self.options.window_bytes >= self.state.staged_bytes().min(STAGED_WAIT_MAX);
+        let due = is_full || self.store_wanted || damage_due;
         if !due || self.compaction.under_way() >= MOVES_MAX {
             return;
         }

@@ -65,6 +65,8 @@ struct Alone {
     answers: BTreeMap<(SessionId, Token), Completion>,
     /// The log was cut up to here.
     truncated: Index,
+    /// Parts of bodies without a message that the store was given.
+    staged_rows: usize,
 }
 
 fn name(text: &str) -> ObjectName {
@@ -112,6 +114,7 @@ impl Alone {
             next_token: 0,
             answers: BTreeMap::new(),
             truncated: Index(0),
+            staged_rows: 0,
         };
         for _ in 0..100 {
             alone.pass(Duration::from_millis(50));
@@ -178,6 +181,11 @@ impl Alone {
                 assert_eq!(before, None, "{session} {token} was answered twice");
             }
             Action::Store(batch) => {
+                let is_staged = |change: &&RowChange| match change {
+                    RowChange::Put { family: Family::State, key, .. } => key[4] == b's',
+                    _ => false,
+                };
+                self.staged_rows += batch.changes.iter().filter(is_staged).count();
                 batch.changes.into_iter().for_each(|change| self.store.apply(change));
                 let upto = batch.meta.index;
                 self.store.meta = Some(batch.meta);
@@ -564,6 +572,24 @@ fn a_large_body_is_staged_and_comes_back_whole() {
     assert!(first == text || first == "small");
     let second = alone.get(OTHER, get()).unwrap();
     assert!(second == text || second == "small");
+}
+
+#[test]
+fn the_store_waits_for_the_message_of_a_large_body_and_writes_it_once() {
+    let mut alone = Alone::with_window(1 << 20);
+    let changes = QueueChanges { maxmsgl: Some(100 << 20), ..QueueChanges::default() };
+    alone.ok(APP, Call::Admin(Admin::AlterQueue { queue: name("Q"), changes }));
+    let large = "x".repeat(5 << 20);
+    alone.put(APP, &large);
+    assert_eq!(alone.staged_rows, 0);
+    // It does not wait for ever: the unit that this body belongs to is never committed.
+    alone.ok(APP, Call::Put(Put { syncpoint: true, ..put(&large) }));
+    let before = alone.store.meta.clone().map(|meta| meta.index);
+    for _ in 0..8 {
+        alone.put(OTHER, &"y".repeat(200 << 10));
+    }
+    assert!(alone.store.meta.as_ref().map(|meta| meta.index) > before);
+    assert_eq!(alone.staged_rows, 20);
 }
 
 #[test]
