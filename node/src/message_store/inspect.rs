@@ -6,6 +6,7 @@ use std::path::Path;
 
 use rocksdb::{DB, IteratorMode, Options, ReadOptions};
 
+use super::damage;
 use super::keys::{decode_meta, meta_key};
 use super::rocks::{DATABASE, family_name};
 use crate::qmgr::Family;
@@ -21,8 +22,13 @@ pub fn print(directory: &Path, only: Option<QueueManagerId>, out: &mut dyn Write
         return Err(io::Error::new(io::ErrorKind::NotFound, text));
     }
     let families = Family::ALL.map(family_name);
-    let db = DB::open_cf_for_read_only(&Options::default(), &path, families, false)
-        .map_err(|error| io::Error::other(format!("{}: {error}", path.display())))?;
+    let db = match DB::open_cf_for_read_only(&Options::default(), &path, families, false) {
+        Ok(db) => db,
+        Err(error) => {
+            writeln!(out, "{}: DAMAGED: {error}", path.display())?;
+            return print_places(&path, 1, out);
+        }
+    };
     let mut damaged = 0;
     for family in Family::ALL {
         let name = family_name(family);
@@ -67,7 +73,19 @@ pub fn print(directory: &Path, only: Option<QueueManagerId>, out: &mut dyn Write
             rows.print(name, out)?;
         }
     }
-    Ok(damaged)
+    if damaged > 0 {
+        return print_places(&path, damaged, out);
+    }
+    Ok(0)
+}
+
+/// RocksDB ends at the first damage and does not always say where: the files say. Returns how many places there are.
+fn print_places(path: &Path, known: usize, out: &mut dyn Write) -> io::Result<usize> {
+    let places = damage::find(path)?;
+    for place in &places {
+        writeln!(out, "DAMAGED: {place}")?;
+    }
+    Ok(known.max(places.len()))
 }
 
 struct Rows {

@@ -252,8 +252,9 @@ fn the_store_thread_waits_out_a_full_device_and_readers_answer() {
     assert_eq!(reports.lock().len(), 2);
 
     let (say, loaded) = crossbeam_channel::unbounded();
-    let readers =
-        StoreReaders::start(store, 2, 16, Arc::new(move |answer| say.send(answer).unwrap())).unwrap();
+    let options = StoreReaderOptions { queue: 16, ..StoreReaderOptions::default() };
+    let answer = Arc::new(move |answer| say.send(answer).unwrap());
+    let readers = StoreReaders::start(store, options, answer, Arc::new(|text| panic!("{text}"))).unwrap();
     let keys = vec![(Family::Bodies, key(QM, 9000)), (Family::Bodies, key(QM, 10_000))];
     readers.load(LoadRequest { queue_manager: QM, request: RequestId(3), keys }).unwrap();
     let answer = loaded.recv_timeout(wait).unwrap();
@@ -381,6 +382,150 @@ fn a_damaged_store_is_whole_or_says_that_it_is_not() {
         "{rounds} damages: {whole} stores whole, {older} at an older index, {moved} moved aside, {said} said when read, silent 0"
     );
     assert!(whole > 0 && moved > 0 && said > 0);
+}
+
+/// A closed store with bodies in several files, and its files.
+fn closed(directory: &Path) -> Vec<PathBuf> {
+    let store = open(directory);
+    store.apply(&batch(QM, 1, 2, puts(QM, 0..300, 2500))).unwrap();
+    store.flush().unwrap();
+    drop(store);
+    let files = fs::read_dir(directory.join("store")).unwrap();
+    let mut files: Vec<PathBuf> = files.map(|file| file.unwrap().path()).collect();
+    files.sort();
+    files
+}
+
+fn ends_with(files: &[PathBuf], suffix: &str) -> PathBuf {
+    let found = files.iter().find(|file| file.to_string_lossy().ends_with(suffix));
+    found.unwrap_or_else(|| panic!("there is a file {suffix}: {files:?}")).clone()
+}
+
+#[test]
+fn a_store_that_is_given_up_says_file_and_offset() {
+    let flip = |file: &Path, at: u64| {
+        let mut bytes = fs::read(file).unwrap();
+        bytes[at as usize] ^= 4;
+        fs::write(file, bytes).unwrap();
+    };
+    let list = |files: &[PathBuf]| {
+        files.iter().find(|file| file.to_string_lossy().contains("MANIFEST")).expect("it has one").clone()
+    };
+    // Which file, which byte of it, and where the record begins that it belongs to.
+    type Which = fn(&[PathBuf]) -> PathBuf;
+    let blob: Which = |files| ends_with(files, ".blob");
+    let body_bytes = 32 + 12 + 2500;
+    for (which, at, begins) in [
+        (blob, 3, 0),
+        (blob, 30 + 5, 30),
+        (blob, 30 + 32 + 12 + 7, 30),
+        (blob, 30 + 2 * body_bytes + 32 + 99, 30 + 2 * body_bytes),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let file = which(&closed(directory.path()));
+        flip(&file, at);
+        // Rows are there, and a body is damaged: seen when it is read.
+        let store = open(directory.path());
+        assert!(rows(&store.rows(QM)).is_err(), "byte {at}");
+        drop(store);
+        let (_, sentences) = RocksStore::open(options(directory.path())).unwrap();
+        let place = format!("file {}, offset {begins}: ", file.display());
+        assert!(sentences[0].contains(&place), "byte {at}: {sentences:?}");
+        let mut out = Vec::new();
+        let aside = directory.path().join("aside");
+        fs::create_dir(&aside).unwrap();
+        fs::rename(directory.path().join("store.damaged-1"), aside.join("store")).unwrap();
+        let damaged = inspect::print(&aside, None, &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(damaged > 0 && text.contains(&format!(", offset {begins}: ")), "byte {at}: {text}");
+    }
+    // The list of files.
+    let directory = tempfile::tempdir().unwrap();
+    let file = list(&closed(directory.path()));
+    flip(&file, 9);
+    let (_, sentences) = RocksStore::open(options(directory.path())).unwrap();
+    assert!(sentences[0].contains(&format!("file {}, offset 0: ", file.display())), "{sentences:?}");
+}
+
+#[test]
+fn a_damaged_store_is_kept_when_there_is_room_for_another_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let aside = |n: u32| directory.path().join(format!("store.damaged-{n}"));
+    for round in 1..=3 {
+        let store = open(directory.path());
+        store.apply(&batch(QM, 1, 2, puts(QM, 0..300, 2500))).unwrap();
+        store.flush().unwrap();
+        store.condemn("a test says so");
+        drop(store);
+        // The third time the device is nearly full.
+        let free = if round < 3 { 1 << 40 } else { 100_000 };
+        let options = StoreOptions { free_bytes: Arc::new(move |_| Ok(free)), ..options(directory.path()) };
+        let (_, sentences) = RocksStore::open(options).unwrap();
+        let kept = if round < 3 { format!("moved to {}", aside(round).display()) } else { "removed".into() };
+        assert!(sentences[0].contains(&kept), "{sentences:?}");
+        assert_eq!((1..=3).filter(|n| aside(*n).exists()).count(), usize::from(round < 3), "the newest only");
+    }
+}
+
+#[test]
+fn damage_is_found_before_a_row_is_asked_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let blob = ends_with(&closed(directory.path()), ".blob");
+    let found = || {
+        let (said, damages) = crossbeam_channel::unbounded();
+        let options = StoreReaderOptions {
+            scrub_every: Duration::from_millis(1),
+            scrub_step_bytes: 100_000,
+            scrub_pause: Duration::from_millis(1),
+            ..StoreReaderOptions::default()
+        };
+        let damaged = Arc::new(move |text: String| drop(said.send(text)));
+        let store = open(directory.path());
+        let whole = store.clone();
+        let readers = StoreReaders::start(store, options, Arc::new(|_| {}), damaged).unwrap();
+        (whole, readers, damages)
+    };
+    let (store, readers, damages) = found();
+    // Every row is passed once, however small the steps are.
+    let mut at = None;
+    let mut steps = 0;
+    while let Some(next) = store.scrub(at.as_ref(), 100_000).unwrap() {
+        assert!(at.as_ref().is_none_or(|at: &ResumeKey| (at.family, &at.key) < (next.family, &next.key)));
+        at = Some(next);
+        steps += 1;
+    }
+    assert!((6..12).contains(&steps), "{steps} steps through 768 KB");
+    assert!(damages.try_recv().is_err(), "nothing is wrong yet");
+    drop((store, readers));
+
+    let mut bytes = fs::read(&blob).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&blob, bytes).unwrap();
+    let (_store, _readers, damages) = found();
+    let text = damages.recv_timeout(Duration::from_secs(20)).unwrap();
+    assert!(text.contains(&directory.path().display().to_string()), "{text}");
+    assert!(directory.path().join("store.condemned").exists());
+}
+
+#[test]
+fn a_file_of_bodies_that_nobody_lists_is_no_damage_and_one_that_was_cut_off_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let blob = ends_with(&closed(directory.path()), ".blob");
+    // What a node leaves that is killed while it writes one; RocksDB keeps it when its number is high.
+    let half = fs::read(&blob).unwrap()[..5000].to_vec();
+    fs::write(blob.with_file_name("000999.blob"), &half).unwrap();
+    let store = open(directory.path());
+    assert_eq!(rows(&store.rows(QM)).unwrap().len(), 600);
+    drop(store);
+
+    fs::write(&blob, half).unwrap();
+    let store = open(directory.path());
+    assert!(rows(&store.rows(QM)).is_err());
+    drop(store);
+    let (store, sentences) = RocksStore::open(options(directory.path())).unwrap();
+    assert!(sentences[0].contains(&format!("file {}, offset ", blob.display())), "{sentences:?}");
+    assert_eq!(store.meta(QM).unwrap(), None);
 }
 
 /// What goes through a queue that never gets short, and what is left when it is drained; larger by hand:

@@ -1,11 +1,13 @@
 //! The message store (L3): what outlives the log window, as rows, behind the log.
 //!
 //! Reading order: [`MessageStore`] here, `keys`, `rocks` (the store over RocksDB), `snapshot` (rows leaving), `install`
-//! (rows arriving), `work` (batch by batch), `writer` (the thread that does it), `reader`, `inspect`.
+//! (rows arriving), `work` (batch by batch), `writer` (the thread that does it), `reader`, `damage` (where it is),
+//! `inspect`.
 //!
 //! The promise: after any crash the rows of a queue manager are exactly those of one index, the one in its meta row,
 //! and that index is not below what `flush` answered. A damaged store is moved aside and empty, never half served.
 
+mod damage;
 pub mod inspect;
 mod install;
 mod keys;
@@ -19,7 +21,7 @@ mod writer;
 mod message_store_test;
 
 pub use self::install::Incoming;
-pub use self::reader::{Loaded, StoreReaders};
+pub use self::reader::{Loaded, StoreReaderOptions, StoreReaders};
 pub use self::rocks::{RocksStore, Rows, StoreOptions, StoreUse};
 pub use self::snapshot::{ResumeKey, StoreSnapshot};
 pub use self::work::{Attempt, StoreThreadOptions, StoreWork};
@@ -47,6 +49,10 @@ pub trait MessageStore {
 
     /// What the rows of a queue manager are the state of; None when it has none.
     fn meta(&self, queue_manager: QueueManagerId) -> Result<Option<SnapshotMeta>, StoreReadError>;
+
+    /// Reads rows and verifies them, about `bytes_max` of them, behind `after`. Answers where to go on; None at the end.
+    fn scrub(&self, after: Option<&ResumeKey>, bytes_max: usize)
+    -> Result<Option<ResumeKey>, StoreReadError>;
 
     /// Gives room back that removed rows still take, if it is worth it. Reads and writes go on; may take seconds.
     fn reclaim(&self);

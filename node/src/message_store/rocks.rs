@@ -18,7 +18,7 @@ use rocksdb::{
 };
 
 use super::keys::{decode_meta, encode_meta, meta_key, range_of};
-use super::{MessageStore, StoreError, install};
+use super::{MessageStore, ResumeKey, StoreError, damage, install};
 use crate::qmgr::{Family, LoadRequest, RowChange, RowSource, StoreBatch, StoreReadError};
 use crate::types::{Index, QueueManagerId, SnapshotMeta};
 
@@ -125,6 +125,7 @@ pub(super) fn family_name(family: Family) -> &'static str {
 const RECLAIM_FROM_BYTES: u64 = 64 << 20;
 const RECLAIM_PAUSE: Duration = Duration::from_secs(300);
 pub(super) const DATABASE: &str = "store";
+const DAMAGED: &str = "store.damaged-";
 /// Says that the store must not be used again, and why.
 const CONDEMNED: &str = "store.condemned";
 
@@ -137,7 +138,7 @@ impl RocksStore {
         fs::create_dir_all(&options.directory).map_err(|error| io(format!("create it: {error}")))?;
         let condemned = options.directory.join(CONDEMNED);
         if let Ok(reason) = fs::read_to_string(&condemned) {
-            move_aside(&options.directory, &reason, &mut sentences).map_err(&io)?;
+            move_aside(&options, &reason, &mut sentences).map_err(&io)?;
             fs::remove_file(&condemned).map_err(|error| io(error.to_string()))?;
         }
         let path = options.directory.join(DATABASE);
@@ -145,12 +146,10 @@ impl RocksStore {
         let db = match opened {
             Ok(db) => db,
             Err(reason) if reason.contains("No space left") => return Err(no_room(&options, &reason)),
-            // Another process has it open.
-            Err(reason) if reason.contains("While lock file") || reason.contains("lock hold") => {
-                return Err(io(reason));
-            }
+            // What lies there may be whole: it is not ours, or not now.
+            Err(reason) if NOT_DAMAGE.iter().any(|text| reason.contains(text)) => return Err(io(reason)),
             Err(reason) => {
-                move_aside(&options.directory, &reason, &mut sentences).map_err(&io)?;
+                move_aside(&options, &reason, &mut sentences).map_err(&io)?;
                 open_database(&options, &path).map_err(&io)?
             }
         };
@@ -163,7 +162,7 @@ impl RocksStore {
             Ok(()) => Ok((store, sentences)),
             Err(StoreError::Damaged { reason, .. }) => {
                 drop(store);
-                move_aside(&options.directory, &reason, &mut sentences).map_err(&io)?;
+                move_aside(&options, &reason, &mut sentences).map_err(&io)?;
                 let _ = fs::remove_file(&condemned);
                 Ok((with(open_database(&options, &path).map_err(&io)?), sentences))
             }
@@ -371,6 +370,39 @@ impl MessageStore for RocksStore {
         })
     }
 
+    fn scrub(
+        &self,
+        after: Option<&ResumeKey>,
+        bytes_max: usize,
+    ) -> Result<Option<ResumeKey>, StoreReadError> {
+        let inner = &*self.inner;
+        let mut bytes = 0;
+        for family in Family::ALL {
+            let mut options = ReadOptions::default();
+            options.set_verify_checksums(true);
+            options.fill_cache(false);
+            match after {
+                Some(after) if after.family > family => continue,
+                Some(after) if after.family == family => {
+                    // The smallest key behind it.
+                    options.set_iterate_lower_bound([&after.key[..], &[0]].concat());
+                }
+                _ => {}
+            }
+            let mut rows = inner.db.raw_iterator_cf_opt(inner.family(family), options);
+            rows.seek_to_first();
+            while let Some((key, value)) = rows.item() {
+                bytes += key.len() + value.len();
+                if bytes >= bytes_max {
+                    return Ok(Some(ResumeKey { family, key: Bytes::copy_from_slice(key) }));
+                }
+                rows.next();
+            }
+            rows.status().map_err(|error| inner.read_error(error))?;
+        }
+        Ok(None)
+    }
+
     /// Removed bodies count as garbage only when a compaction met their removal, so what RocksDB says of garbage is
     /// no reason to wait. The tables of keys it goes through are small; the blob files go as a whole.
     fn reclaim(&self) {
@@ -510,6 +542,9 @@ fn no_room(options: &StoreOptions, reason: &str) -> StoreError {
     }
 }
 
+/// Errors of an open that say nothing of the files: another process has them, or this one may not have them.
+const NOT_DAMAGE: [&str; 4] = ["While lock file", "lock hold", "Permission denied", "Too many open files"];
+
 /// RocksDB begins anew, without a word, where its CURRENT file is missing.
 fn missing_parts(path: &Path) -> Option<String> {
     let has_files = fs::read_dir(path).ok()?.flatten().any(|file| {
@@ -520,21 +555,56 @@ fn missing_parts(path: &Path) -> Option<String> {
     (has_files && !path.join("CURRENT").exists()).then(|| "its file CURRENT is missing".to_string())
 }
 
-fn move_aside(directory: &Path, reason: &str, sentences: &mut Vec<String>) -> Result<(), String> {
+/// Makes room for an empty store. The damaged one is kept for whoever wants to look at it, the newest only, and only if
+/// the rows that come again have room beside it.
+fn move_aside(options: &StoreOptions, reason: &str, sentences: &mut Vec<String>) -> Result<(), String> {
+    let directory = &options.directory;
     let path = directory.join(DATABASE);
     if !path.exists() {
         return Ok(());
     }
-    let name = |n: u32| directory.join(format!("{DATABASE}.damaged-{n}"));
-    let aside = (1..).map(name).find(|path| !path.exists()).expect("numbers do not run out");
+    let reason = damage::located(&path, reason);
+    let older = damaged_before(directory).unwrap_or_default();
+    let number = older.keys().next_back().map_or(1, |newest| newest + 1);
+    let aside = directory.join(format!("{DAMAGED}{number}"));
     fs::rename(&path, &aside)
         .map_err(|error| format!("it cannot be used ({reason}) and cannot be moved aside: {error}"))?;
+    for path in older.into_values() {
+        let _ = fs::remove_dir_all(path);
+    }
+    let bytes = bytes_in(&aside).unwrap_or_default();
+    let free = (options.free_bytes)(directory).unwrap_or(u64::MAX);
+    let kept = if free < bytes.saturating_add(options.reserve_bytes) {
+        let _ = fs::remove_dir_all(&aside);
+        "removed, because a new one has no room beside it,".to_string()
+    } else {
+        format!("moved to {}", aside.display())
+    };
     sentences.push(format!(
-        "the message store in {} cannot be used ({reason}); it was moved to {} and is rebuilt from the log and the peers",
+        "the message store in {} cannot be used ({reason}); it was {kept} and is rebuilt from the log and the peers",
         path.display(),
-        aside.display()
     ));
     Ok(())
+}
+
+fn damaged_before(directory: &Path) -> std::io::Result<BTreeMap<u32, PathBuf>> {
+    let mut found = BTreeMap::new();
+    for file in fs::read_dir(directory)? {
+        let path = file?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if let Some(number) = name.strip_prefix(DAMAGED).and_then(|number| number.parse().ok()) {
+            found.insert(number, path);
+        }
+    }
+    Ok(found)
+}
+
+fn bytes_in(directory: &Path) -> std::io::Result<u64> {
+    let mut bytes = 0;
+    for file in fs::read_dir(directory)? {
+        bytes += file?.metadata()?.len();
+    }
+    Ok(bytes)
 }
 
 fn open_database(options: &StoreOptions, path: &Path) -> Result<DB, String> {

@@ -3,8 +3,9 @@
 //! Reading order: `run` (start and stop), `driver` (the mind's task), `hands` (what carries out its actions), `stores`,
 //! `recover` and `snapshots` (the two stores together, and towards the peers), `clock`, `threads`, `shutdown`,
 //! `directories`, `notices` (standing warnings), `figures` (for the page of metrics), `diagnostics` and `fatal` (how a
-//! process ends).
+//! process ends), `again` (how one begins again).
 
+mod again;
 mod clock;
 mod diagnostics;
 mod directories;

@@ -22,7 +22,7 @@ use super::notices::{self, Standing};
 use super::recover::Started;
 use super::shutdown::{Signals, Told};
 use super::stores::{self, Stores};
-use super::{diagnostics, directories, figures, threads};
+use super::{again, diagnostics, directories, figures, threads};
 use crate::config::{self, Config, is_loopback};
 use crate::consensus;
 use crate::listener::{self, Accepted, Listener};
@@ -38,6 +38,7 @@ const CERTIFICATES_LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Runs a node until it is told to stop.
 pub fn run(config: Config) -> Result<(), Fatal> {
     let began = Instant::now();
+    again::note_begin();
     diagnostics::start_log(&config.log);
     diagnostics::end_on_panic();
     tracing::info!(

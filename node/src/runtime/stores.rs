@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::again::begin_again;
 use super::fatal::{Fatal, FatalReason, fatal};
 use super::notices::Standing;
 use super::recover::{self, Expected, RecoverError, Started};
@@ -12,15 +13,12 @@ use super::snapshots::Snapshots;
 use crate::config::{Config, filesystem};
 use crate::log_store::{LogHandle, LogOptions, LogThread, LogThreadOptions, RaftEngineLog};
 use crate::message_store::{
-    Loaded, RocksStore, StoreAnswers, StoreHandle, StoreOptions, StoreReaders, StoreThread,
-    StoreThreadOptions,
+    Loaded, RocksStore, StoreAnswers, StoreError, StoreHandle, StoreOptions, StoreReaderOptions,
+    StoreReaders, StoreThread, StoreThreadOptions,
 };
 use crate::peer::SnapshotStore;
 use crate::replica::{Event, Inbox};
 use crate::types::{ObjectName, QueueManagerId};
-
-const STORE_READING_THREADS: usize = 2;
-const STORE_READS_QUEUED: usize = 1024;
 
 /// Opened and recovered, without threads.
 pub struct Opened {
@@ -126,7 +124,10 @@ impl Opened {
                     let _ = inbox.deliver_blocking(Event::StoreRefused { upto });
                 }
             }),
-            fatal: Box::new(|error| fatal(FatalReason::Store, error)),
+            fatal: Box::new(|error| match error {
+                StoreError::Damaged { .. } => begin_again(error),
+                StoreError::NoRoom { .. } | StoreError::Io { .. } => fatal(FatalReason::Store, error),
+            }),
             report,
         };
         let store_thread = StoreThread::start(self.store.clone(), StoreThreadOptions::default(), answers)
@@ -136,21 +137,22 @@ impl Opened {
         let answer = move |loaded: Loaded| {
             let Loaded { queue_manager, request, rows, damaged } = loaded;
             if let Some(reason) = &damaged {
-                // What is damaged once is not trusted again: the next start rebuilds the store from log and peers.
+                // What is damaged once is not trusted again: a start rebuilds the store from log and peers.
                 condemned.condemn(reason);
-                fatal(FatalReason::Store, reason);
+                begin_again(reason);
             }
             if let Some(inbox) = told.get(&queue_manager) {
                 let _ = inbox.deliver_blocking(Event::RowsLoaded { request, rows, damaged });
             }
         };
-        let readers = StoreReaders::start(
-            self.store.clone(),
-            STORE_READING_THREADS,
-            STORE_READS_QUEUED,
-            Arc::new(answer),
-        )
-        .map_err(|error| system("the store's reading threads", error))?;
+        let scrubbed = self.store.clone();
+        let damaged = move |reason: String| {
+            scrubbed.condemn(&reason);
+            begin_again(reason);
+        };
+        let options = StoreReaderOptions::default();
+        let readers = StoreReaders::start(self.store.clone(), options, Arc::new(answer), Arc::new(damaged))
+            .map_err(|error| system("the store's reading threads", error))?;
         Ok(Stores { log, store_thread, readers: Arc::new(readers), store: self.store, names: self.names })
     }
 }
@@ -173,7 +175,7 @@ impl Stores {
     }
 
     pub fn snapshots(&self) -> Arc<dyn SnapshotStore> {
-        let unreadable = |reason: &str| fatal(FatalReason::Store, reason);
+        let unreadable = |reason: &str| begin_again(reason);
         Arc::new(Snapshots::new(self.store.clone(), self.names.clone(), Box::new(unreadable)))
     }
 
