@@ -2,9 +2,9 @@
 //! stopped node's directories.
 //!
 //! Three answers are right. *Whole*: everything is there, byte for byte (the damage hit what nobody needs, or what is
-//! kept twice). *Repaired*: the node says that something is missing and where, keeps what is good, does not vote, and
-//! fetches the rest from its peers. *Refused*: it does not start, or does not serve a row, and says where. Everything
-//! else is silent damage.
+//! kept twice). *Repaired*: the node says what is damaged and where, keeps what is good, and has the rest from its log
+//! or does not vote and fetches it from its peers; a message store whose rows cannot be read is begun again for that, as
+//! `runtime::again` does. *Refused*: it does not start, and says where. Everything else is silent damage.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,7 +23,7 @@ use trimaran_node::qmgr::{Family, RowSource};
 use trimaran_node::runtime::recover::{self, Expected};
 use trimaran_node::types::{Index, QueueManagerId, SnapshotMeta};
 
-use super::faults::{self, Chance, Damage, copy_directory};
+use super::faults::{self, Chance, Damage, What, copy_directory};
 
 /// What the files of a stopped node say when nothing is wrong with them.
 pub struct Truth {
@@ -67,8 +67,10 @@ pub struct Tally {
     pub whole: u64,
     pub repaired: u64,
     pub refused: u64,
-    /// Of repaired and refused: those whose sentences name the very file that was damaged.
+    /// Of repaired and refused: those whose sentences name the very file that was damaged,
     pub named: u64,
+    /// and those that say at which offset of it.
+    pub placed: u64,
     pub silent: Vec<String>,
 }
 
@@ -94,6 +96,7 @@ impl Tally {
             sentences.iter().any(|sentence| sentence.contains(&*name))
         };
         self.named += u64::from(damages.iter().any(names));
+        self.placed += u64::from(damages.iter().any(|damage| says_offset(sentences, damage)));
         // A sentence that says nothing of where is as good as none.
         let place =
             |damage: &Damage| damage.file.parent().map(|at| at.display().to_string()).unwrap_or_default();
@@ -111,8 +114,21 @@ impl Tally {
         self.repaired += other.repaired;
         self.refused += other.refused;
         self.named += other.named;
+        self.placed += other.placed;
         self.silent.extend(other.silent);
     }
+}
+
+/// A record is named by its beginning, which is not behind the damage.
+fn says_offset(sentences: &[String], damage: &Damage) -> bool {
+    let (What::Flip { at, .. } | What::Truncate { at }) = damage.what;
+    let name = damage.file.file_name().unwrap_or_default().to_string_lossy();
+    let offsets =
+        sentences.iter().filter_map(|sentence| sentence.split_once(&*name)).filter_map(|(_, rest)| {
+            let (_, number) = rest.split_once("offset ")?;
+            number.split(|c: char| !c.is_ascii_digit()).next()?.parse::<u64>().ok()
+        });
+    offsets.into_iter().any(|offset| offset <= at)
 }
 
 fn listed(damages: &[Damage]) -> String {
@@ -121,12 +137,12 @@ fn listed(damages: &[Damage]) -> String {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Tally { whole, repaired, refused, named, silent } = self;
+        let Tally { whole, repaired, refused, named, placed, silent } = self;
         let all = whole + repaired + refused + silent.len() as u64;
         write!(
             f,
             "{all} damages: whole {whole} / repaired {repaired} / refused {refused} / silent {} (sentences that name the \
-             file: {named} of {})",
+             file: {named}, and the offset: {placed}, of {})",
             silent.len(),
             repaired + refused
         )
@@ -205,15 +221,26 @@ impl Truth {
     }
 
     fn judge(&self, scratch: &Path) -> Verdict {
+        match self.judge_start(scratch, &[]) {
+            Verdict::Refused { sentences } if scratch.join("data/store.condemned").exists() => {
+                self.judge_start(scratch, &sentences)
+            }
+            verdict => verdict,
+        }
+    }
+
+    /// What the node makes of its files when it starts, and when every row is then read. `before` was said by an
+    /// earlier start.
+    fn judge_start(&self, scratch: &Path, before: &[String]) -> Verdict {
         let mut log = match RaftEngineLog::open(log_options(scratch)) {
             Ok(log) => log,
             Err(error) => return Verdict::Refused { sentences: vec![error.to_string()] },
         };
-        let (store, started, sentences) =
-            match recover::start(&mut log, store_options(scratch), &self.expected) {
-                Ok(started) => started,
-                Err(error) => return Verdict::Refused { sentences: vec![error.to_string()] },
-            };
+        let (store, started, said) = match recover::start(&mut log, store_options(scratch), &self.expected) {
+            Ok(started) => started,
+            Err(error) => return Verdict::Refused { sentences: vec![error.to_string()] },
+        };
+        let sentences = [before, &said].concat();
         let recovered = &started[0].recovered;
         let silent = |why: String| Verdict::Silent { why };
 
@@ -246,7 +273,7 @@ impl Truth {
         }
 
         if recovered.recovering {
-            return match sentences.is_empty() {
+            return match said.is_empty() {
                 true => silent("the node lost something and does not say what".into()),
                 false => Verdict::Repaired { sentences },
             };
@@ -257,11 +284,14 @@ impl Truth {
                 self.last
             ));
         }
-        let (now, before) = (&recovered.hard_state, &self.hard_state);
-        if (now.term, now.vote) != (before.term, before.vote) {
-            return silent(format!("term and vote are {now:?} in place of {before:?}"));
+        let (now, then) = (&recovered.hard_state, &self.hard_state);
+        if (now.term, now.vote) != (then.term, then.vote) {
+            return silent(format!("term and vote are {now:?} in place of {then:?}"));
         }
-        Verdict::Whole
+        match sentences.is_empty() {
+            true => Verdict::Whole,
+            false => Verdict::Repaired { sentences },
+        }
     }
 }
 
