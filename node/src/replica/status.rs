@@ -64,12 +64,13 @@ impl Replica {
             let reason = match self.removed {
                 true => "removed",
                 false if recovering => "recovering",
+                false if self.consensus.leader().is_none() => "nobody leads",
                 false => "",
             };
             return vec![InstanceView {
                 node,
                 voter: membership.voters.contains(&node),
-                in_sync: reason.is_empty() && self.consensus.leader().is_some(),
+                in_sync: reason.is_empty(),
                 reason: reason.into(),
                 backlog_entries: self.consensus.commit_index().0 - self.consensus.applied_index().0,
                 backlog_bytes: 0,

@@ -128,7 +128,31 @@ impl Picture {
                 Ok(status) => picture.add(status, only),
             }
         }
+        picture.gather_instances();
         picture
+    }
+
+    /// Where nobody leads, every node speaks for itself alone, and those that vote and do not answer are known by name.
+    fn gather_instances(&mut self) {
+        let answers: Vec<&StatusResponse> =
+            self.nodes.values().filter_map(|answer| answer.as_ref().ok()).collect();
+        for manager in self.managers.values_mut().filter(|manager| manager.role != "active") {
+            let mut instances = BTreeMap::new();
+            for status in &answers {
+                let view = status.queue_managers.iter().find(|view| view.name == manager.name);
+                let own = view.and_then(|view| view.instances.iter().find(|of| of.node == status.node));
+                instances.extend(own.map(|own| (own.node.clone(), own.clone())));
+            }
+            for voter in &manager.voters {
+                instances.entry(voter.clone()).or_insert_with(|| InstanceStatus {
+                    node: voter.clone(),
+                    voter: true,
+                    reason: "no answer".into(),
+                    ..InstanceStatus::default()
+                });
+            }
+            manager.instances = instances.into_values().collect();
+        }
     }
 
     fn add(&mut self, status: &StatusResponse, only: Option<&str>) {
@@ -284,6 +308,7 @@ impl Picture {
         let role = match own_view {
             _ if active => "active",
             Some(view) => view.role.as_str(),
+            None if instance.reason == "no answer" => "-",
             None if instance.voter => "replica",
             None => "joining",
         };
@@ -370,6 +395,7 @@ mod tests {
             quorum_live: 2,
             quorum_of: 2,
             instances: vec![instance("a", true), instance("b", false)],
+            voters: vec!["b".into(), "c".into()],
             ..Default::default()
         };
         let status = StatusResponse {
@@ -395,6 +421,9 @@ mod tests {
         let picture = Picture::of(&vec![view("b", "replica", 9), dead], None);
         assert!(picture.active(None).is_none());
         assert_eq!(picture.what_is_wrong(), ["nobody serves q"]);
+        let instances = &picture.managers["q"].instances;
+        let told: Vec<_> = instances.iter().map(|of| (of.node.as_str(), of.reason.as_str())).collect();
+        assert_eq!(told, [("b", "catching up"), ("c", "no answer")]);
         assert_eq!(picture.as_json()["nodes"][0]["answers"], true);
     }
 }
