@@ -28,7 +28,10 @@ pub fn run(global: &Global, command: ClusterCommand) -> Outcome {
         loopback,
     });
     let Some(path) = out else {
-        output::write(text.as_bytes());
+        match global.json {
+            true => say!("{}", serde_json::json!({ "ok": true, "text": text })),
+            false => output::write(text.as_bytes()),
+        }
         return Ok(());
     };
     let mut file = std::fs::File::create_new(&path).map_err(|error| match error.kind() {

@@ -16,6 +16,7 @@ use std::{
 };
 
 use futures::TryStreamExt;
+use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 use trimaran_client::{Connection, ConnectionState, QueueAttributes, reason};
 
@@ -26,6 +27,15 @@ use crate::{
     say,
     status::{self, Picture},
 };
+
+/// What is told on the way, for people; programs get what they can use (`Demo::report`).
+macro_rules! tell {
+    ($demo:expr, $($arg:tt)*) => {
+        if !$demo.global.json {
+            say!($($arg)*);
+        }
+    };
+}
 
 const QUEUE_MANAGER: &str = "ha.queue.manager";
 const QUEUE: &str = "HA.QUEUE";
@@ -38,7 +48,7 @@ pub async fn run(global: &Global, args: DemoArgs) -> Outcome {
     let outcome = tokio::select! {
         outcome = demo.play(args.once) => outcome,
         () = interrupts.next() => {
-            say!("");
+            tell!(demo, "");
             Ok(())
         }
     };
@@ -116,23 +126,39 @@ impl Demo {
     }
 
     async fn play(&mut self, once: bool) -> Outcome {
-        say!("Three nodes on this machine keep one queue manager, {QUEUE_MANAGER}. Their cluster file:");
-        say!("  {}", self.config.display());
+        tell!(
+            self,
+            "Three nodes on this machine keep one queue manager, {QUEUE_MANAGER}. Their cluster file:"
+        );
+        tell!(self, "  {}", self.config.display());
         for name in NAMES {
             self.start_node(name)?;
         }
+        let nodes = NAMES.iter().zip(&self.addresses).map(
+            |(name, address)| json!({ "node": name, "process": self.nodes[*name].id(), "address": address }),
+        );
+        self.report(&json!({
+            "queue_manager": QUEUE_MANAGER, "config": self.config, "nodes": nodes.collect::<Vec<_>>(),
+        }));
         let pids: Vec<String> =
             NAMES.iter().map(|name| format!("{name} is process {}", self.nodes[*name].id())).collect();
-        say!("Started: {}.", pids.join(", "));
+        tell!(self, "Started: {}.", pids.join(", "));
 
         let started = Instant::now();
         let connection = self.connect().await?;
         let leader = serving(&connection);
-        say!("Node {leader} serves after {:.1} s.", started.elapsed().as_secs_f64());
-        say!("");
+        self.report(&json!({ "active_node": leader, "ms": started.elapsed().as_millis() as u64 }));
+        tell!(self, "Node {leader} serves after {:.1} s.", started.elapsed().as_secs_f64());
+        tell!(self, "");
 
         self.messages(&connection).await?;
         if once { self.prove(&connection).await } else { self.watch(&connection).await }
+    }
+
+    fn report(&self, value: &Value) {
+        if self.global.json {
+            say!("{value}");
+        }
     }
 
     fn start_node(&mut self, name: &str) -> Outcome {
@@ -200,24 +226,24 @@ impl Demo {
         let created = connection.admin().create_queue(QUEUE, QueueAttributes::default()).await;
         match created {
             Err(error) if error.reason() != Some(reason::OBJECT_ALREADY_EXISTS) => return Err(error.into()),
-            _ => say!("Queue {QUEUE} created."),
+            _ => tell!(self, "Queue {QUEUE} created."),
         }
         let queue = connection.queue(QUEUE);
         for text in MESSAGES {
             queue.put(text).await?;
         }
-        say!("Sent:      {}", MESSAGES.join(", "));
+        tell!(self, "Sent:      {}", MESSAGES.join(", "));
         let browsed: Vec<String> = texts(connection).await?;
-        say!("Browsed:   {}", browsed.join(", "));
+        tell!(self, "Browsed:   {}", browsed.join(", "));
         let mut received = Vec::new();
         for _ in 0..2 {
             if let Some(message) = queue.get(Duration::from_secs(1)).await? {
                 received.push(message.as_text().unwrap_or_default().to_string());
             }
         }
-        say!("Received:  {}", received.join(", "));
-        say!("Left:      {}", texts(connection).await?.join(", "));
-        say!("");
+        tell!(self, "Received:  {}", received.join(", "));
+        tell!(self, "Left:      {}", texts(connection).await?.join(", "));
+        tell!(self, "");
         Ok(())
     }
 
@@ -232,8 +258,10 @@ impl Demo {
             if let Some((name, status)) = self.find_dead() {
                 self.nodes.remove(&name);
                 clear(&mut spinner);
-                say!("Node {name} has ended ({status}). To start it again:");
-                say!(
+                self.report(&json!({ "node": name, "ended": status.to_string() }));
+                tell!(self, "Node {name} has ended ({status}). To start it again:");
+                tell!(
+                    self,
                     "  {} run --config {} --node {name} &",
                     self.node_binary.display(),
                     self.config.display()
@@ -244,17 +272,21 @@ impl Demo {
                 && *node != leader
             {
                 clear(&mut spinner);
-                say!("Node {node} serves now, in place of {leader}. Nothing is lost:");
-                say!("  left on {QUEUE}: {}", texts(connection).await?.join(", "));
+                let left = texts(connection).await?;
+                self.report(&json!({ "active_node": node, "before": leader, "left": left }));
+                tell!(self, "Node {node} serves now, in place of {leader}. Nothing is lost:");
+                tell!(self, "  left on {QUEUE}: {}", left.join(", "));
                 leader.clone_from(node);
                 self.tell_what_to_type(&leader);
             }
             let answers = status::ask(&self.global).await?;
             let line = Picture::of(&answers, Some(QUEUE_MANAGER)).summary();
-            if output::stdout_is_terminal() {
+            if self.global.json {
+                // Programs are told what happens, not what stays.
+            } else if output::stdout_is_terminal() {
                 spinner.get_or_insert_with(|| output::spinner("")).set_message(line);
             } else if without_seconds(&line) != without_seconds(&last) {
-                say!("{line}");
+                tell!(self, "{line}");
                 last = line;
             }
             tokio::select! {
@@ -269,16 +301,16 @@ impl Demo {
         let connect = self.addresses.join(",");
         match self.nodes.get(leader) {
             Some(child) => {
-                say!("Node {leader} leads. In another terminal, kill it:");
-                say!("  kill -9 {}", child.id());
+                tell!(self, "Node {leader} leads. In another terminal, kill it:");
+                tell!(self, "  kill -9 {}", child.id());
             }
-            None => say!("Node {leader} leads."),
+            None => tell!(self, "Node {leader} leads."),
         }
-        say!("and see that nothing is lost:");
-        say!("  {trimaran} --connect {connect} receive {QUEUE}");
-        say!("  {trimaran} --connect {connect} status");
-        say!("Ctrl-C ends the demonstration and its nodes.");
-        say!("");
+        tell!(self, "and see that nothing is lost:");
+        tell!(self, "  {trimaran} --connect {connect} receive {QUEUE}");
+        tell!(self, "  {trimaran} --connect {connect} status");
+        tell!(self, "Ctrl-C ends the demonstration and its nodes.");
+        tell!(self, "");
     }
 
     /// For machines: kills the leader and looks itself.
@@ -286,7 +318,7 @@ impl Demo {
         let before = texts(connection).await?;
         let leader = serving(connection);
         let pid = self.nodes[&leader].id();
-        say!("kill -9 {pid}    (node {leader}, which leads)");
+        tell!(self, "kill -9 {pid}    (node {leader}, which leads)");
         let killed = Instant::now();
         self.kill(&leader)?;
         let queue = connection.queue(QUEUE);
@@ -296,7 +328,11 @@ impl Demo {
             .map_err(|_| Failure::Check("no node serves 30 s after the leader was killed".to_string()))??;
         let gap = killed.elapsed();
         let next = serving(connection);
-        say!("Node {next} serves; the next put was answered {:.2} s after the kill.", gap.as_secs_f64());
+        tell!(
+            self,
+            "Node {next} serves; the next put was answered {:.2} s after the kill.",
+            gap.as_secs_f64()
+        );
         if next == leader {
             return Err(Failure::Check(format!("node {leader} was killed and serves still")));
         }
@@ -304,7 +340,7 @@ impl Demo {
         let mut expected = before;
         expected.push("after the failover".to_string());
         let found = texts(connection).await?;
-        say!("Left:      {}", found.join(", "));
+        tell!(self, "Left:      {}", found.join(", "));
         if found != expected {
             return Err(Failure::Check(format!(
                 "{QUEUE} should hold [{}] and holds [{}]",
@@ -314,15 +350,15 @@ impl Demo {
         }
 
         self.start_node(&leader)?;
-        say!("Node {leader} is started again.");
+        tell!(self, "Node {leader} is started again.");
         self.until_all_in_sync().await?;
-        say!("Node {leader} has caught up; all three are in sync.");
+        tell!(self, "Node {leader} has caught up; all three are in sync.");
 
         let mut received = Vec::new();
         while let Some(message) = connection.queue(QUEUE).get(Duration::ZERO).await? {
             received.push(message.as_text().unwrap_or_default().to_string());
         }
-        say!("Received:  {}", received.join(", "));
+        tell!(self, "Received:  {}", received.join(", "));
         if received != expected {
             return Err(Failure::Check(format!(
                 "received [{}] in place of [{}]",
@@ -330,8 +366,12 @@ impl Demo {
                 expected.join(", ")
             )));
         }
-        say!("");
-        say!("Nothing was lost and nothing came twice.");
+        self.report(&json!({
+            "ok": true, "killed": leader, "active_node": next, "gap_ms": gap.as_millis() as u64,
+            "received": received.len(), "lost": 0, "duplicated": 0,
+        }));
+        tell!(self, "");
+        tell!(self, "Nothing was lost and nothing came twice.");
         Ok(())
     }
 
@@ -399,7 +439,7 @@ impl Demo {
         if self.is_temporary {
             let _ = fs::remove_dir_all(&self.directory);
         } else {
-            say!("The nodes are stopped; their files are in {}.", self.directory.display());
+            tell!(self, "The nodes are stopped; their files are in {}.", self.directory.display());
         }
     }
 }

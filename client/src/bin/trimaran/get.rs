@@ -12,7 +12,8 @@ use trimaran_client::{Connection, GetOptions, Message, hex};
 
 use crate::{
     arguments::{BrowseArgs, GetArgs, Global, SelectionArgs},
-    output::{self, Counter, Failure, Outcome, message_json, patiently, timestamp},
+    message_json::message_json,
+    output::{self, Counter, Failure, Outcome, patiently, timestamp},
     say,
     talk::plural,
 };

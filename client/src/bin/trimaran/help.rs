@@ -50,7 +50,7 @@ Messages as JSON, one object a line
 
   text             the body, when it is UTF-8
   body_hex         the body in hexadecimal, when it is not
-  message_id       hexadecimal, up to 24 bytes; `put` leaves it to the queue manager unless it is given
+  message_id       hexadecimal, up to 24 bytes; without it the queue manager makes one
   correlation_id   hexadecimal
   group_id         hexadecimal
   priority         0 to 9
@@ -59,7 +59,13 @@ Messages as JSON, one object a line
   format           for example MQSTR
   message_type     1 request, 2 reply, 4 report, 8 datagram
   reply_to_queue, reply_to_queue_manager
-  put_time, backout_count, put_application_name, user_identifier are set by the queue manager; `put` ignores them.",
+  report, feedback, encoding, coded_character_set, message_sequence_number, offset, message_flags, original_length,
+  put_application_type: MQ's numbers
+  accounting_token (hexadecimal), application_identity_data, application_origin_data
+  put_time, backout_count, put_application_name, user_identifier are set by the queue manager; `put` ignores them.
+
+Printed are those that differ from MQ's defaults (MQMD_DEFAULT), and always message_id, priority, persistent, put_time
+and backout_count.",
     ),
     (
         "failover",

@@ -5,6 +5,7 @@
 
 mod arguments;
 mod output;
+mod message_json;
 mod talk;
 mod put;
 mod get;
@@ -21,7 +22,10 @@ use arguments::{Cli, Command};
 use clap::Parser;
 
 fn main() {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => output::end_with_usage(&error),
+    };
     let as_json = cli.global.json;
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::try_from_env("TRIMARAN_LOG").unwrap_or("off".into()))

@@ -9,8 +9,8 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::{Value, json};
-use trimaran_client::{Descriptor, Error, Message, hex};
+use serde_json::json;
+use trimaran_client::Error;
 
 /// What the command failed with; `trimaran help exit-codes` explains them.
 #[derive(Debug)]
@@ -74,6 +74,18 @@ impl Failure {
         }
         eprintln!("{report}");
     }
+}
+
+/// A command line that cannot be understood, in the form it asks for as far as it can be understood; or help.
+pub fn end_with_usage(error: &clap::Error) -> ! {
+    if error.use_stderr() && std::env::args_os().any(|argument| argument == "--json") {
+        let text = error.to_string();
+        let text = text.split("\n\n").next().unwrap_or(&text).trim_start_matches("error: ");
+        let failure = Failure::Usage(text.split_whitespace().collect::<Vec<_>>().join(" "));
+        failure.report(true);
+        std::process::exit(failure.exit_code());
+    }
+    error.exit()
 }
 
 /// A line on standard output. A reader that has gone away (`| head`) ends the command quietly.
@@ -144,6 +156,14 @@ impl Counter {
         }
     }
 
+    /// Waits for the next one, and says so if that alone takes long and nothing is shown yet.
+    pub async fn patiently<T>(&self, work: impl Future<Output = T>) -> T {
+        match self.bar {
+            Some(_) => work.await,
+            None => patiently(self.what, work).await,
+        }
+    }
+
     pub fn count(&self) -> u64 {
         self.count
     }
@@ -181,47 +201,6 @@ pub fn stdin_is_terminal() -> bool {
 
 pub fn stdout_is_terminal() -> bool {
     io::stdout().is_terminal()
-}
-
-/// A message as JSON. Ids and binary bodies are hexadecimal; `trimaran put --json-lines` takes the same form.
-pub fn message_json(message: &Message) -> Value {
-    let descriptor = &message.descriptor;
-    let mut value = json!({
-        "message_id": hex(&descriptor.message_id),
-        "priority": descriptor.priority.unwrap_or_default(),
-        "persistent": message.is_persistent(),
-        "put_time": timestamp(descriptor.put_time_ms),
-        "backout_count": descriptor.backout_count,
-    });
-    match message.as_text() {
-        Some(text) => value["text"] = json!(text),
-        None => value["body_hex"] = json!(hex(&message.body)),
-    }
-    add_if_set(&mut value, descriptor);
-    value
-}
-
-fn add_if_set(value: &mut Value, descriptor: &Descriptor) {
-    let ids = [("correlation_id", &descriptor.correlation_id), ("group_id", &descriptor.group_id)];
-    for (name, id) in ids.into_iter().filter(|(_, id)| !id.is_empty()) {
-        value[name] = json!(hex(id));
-    }
-    let texts = [
-        ("format", descriptor.format.trim_end()),
-        ("reply_to_queue", descriptor.reply_to_queue.trim_end()),
-        ("reply_to_queue_manager", descriptor.reply_to_queue_manager.trim_end()),
-        ("user_identifier", descriptor.user_identifier.trim_end()),
-        ("put_application_name", descriptor.put_application_name.trim_end()),
-    ];
-    for (name, text) in texts.into_iter().filter(|(_, text)| !text.is_empty()) {
-        value[name] = json!(text);
-    }
-    if let Some(expiry) = descriptor.expiry {
-        value["expiry_ms"] = json!(u64::from(expiry) * 100);
-    }
-    if let Some(kind) = descriptor.message_type {
-        value["message_type"] = json!(kind);
-    }
 }
 
 /// Milliseconds since 1970 as `2026-11-21T05:30:00.123Z`.

@@ -2,13 +2,13 @@
 
 use std::{collections::VecDeque, io::Read, time::Duration};
 
-use serde::Deserialize;
 use serde_json::json;
-use trimaran_client::{Message, PutAnswer, Queue, unhex};
+use trimaran_client::{Message, PutAnswer, Queue};
 
 use crate::{
     arguments::{DescriptorArgs, Global, PutArgs},
-    output::{Counter, Failure, Outcome},
+    message_json::JsonMessage,
+    output::{Counter, Failure, Outcome, patiently},
     say,
     talk::{plural, stdin_lines},
 };
@@ -21,7 +21,7 @@ pub async fn run(global: &Global, args: PutArgs) -> Outcome {
     if let Some(producer) = &args.producer {
         builder = builder.producer(producer, args.first_sequence);
     }
-    let connection = crate::output::patiently("looking for the node that serves", builder.connect()).await?;
+    let connection = patiently("looking for the node that serves", builder.connect()).await?;
     let known_total = !args.lines && !args.json_lines;
     let sources = if args.file.is_empty() { 1 } else { args.file.len() as u64 };
     let mut putter = Putter {
@@ -111,11 +111,11 @@ impl Putter {
     async fn put(&mut self, message: &Message, count: u64) -> Outcome {
         for _ in 0..count {
             if self.dead_letter {
-                let placed = self.queue.put_or_dead_letter(message.clone()).await?;
+                let placed = self.counter.patiently(self.queue.put_or_dead_letter(message.clone())).await?;
                 self.note(placed);
                 continue;
             }
-            let answer = self.queue.start_put(message.clone()).await?;
+            let answer = self.counter.patiently(self.queue.start_put(message.clone())).await?;
             self.on_their_way.push_back(answer);
             if self.on_their_way.len() >= AHEAD {
                 self.take_answer().await?;
@@ -126,7 +126,7 @@ impl Putter {
 
     async fn take_answer(&mut self) -> Outcome {
         if let Some(answer) = self.on_their_way.pop_front() {
-            let placed = answer.await?;
+            let placed = self.counter.patiently(answer).await?;
             self.note(placed);
         }
         Ok(())
@@ -210,94 +210,4 @@ fn describe(mut message: Message, args: &DescriptorArgs) -> Message {
         message = message.reply_to(queue);
     }
     message
-}
-
-/// A message as `browse --json-lines` prints it. What only the queue manager sets is read and left aside.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct JsonMessage {
-    text: Option<String>,
-    body_hex: Option<String>,
-    #[serde(rename = "message_id")]
-    _message_id: Option<String>,
-    correlation_id: Option<String>,
-    group_id: Option<String>,
-    priority: Option<u32>,
-    persistent: Option<bool>,
-    expiry_ms: Option<u64>,
-    format: Option<String>,
-    message_type: Option<u32>,
-    reply_to_queue: Option<String>,
-    reply_to_queue_manager: Option<String>,
-    #[serde(rename = "put_time")]
-    _put_time: Option<String>,
-    #[serde(rename = "backout_count")]
-    _backout_count: Option<u32>,
-    #[serde(rename = "user_identifier")]
-    _user_identifier: Option<String>,
-    #[serde(rename = "put_application_name")]
-    _put_application_name: Option<String>,
-}
-
-impl JsonMessage {
-    fn into_message(self) -> Result<Message, String> {
-        let from_hex =
-            |name: &str, text: &str| unhex(text).ok_or(format!("{name} is not hexadecimal: {text}"));
-        let mut message = match (&self.text, &self.body_hex) {
-            (Some(text), None) => Message::new(text.clone().into_bytes()),
-            (None, Some(digits)) => Message::new(from_hex("body_hex", digits)?),
-            _ => return Err("give the body as text or as body_hex".to_string()),
-        };
-        let descriptor = &mut message.descriptor;
-        if let Some(id) = &self.correlation_id {
-            descriptor.correlation_id = from_hex("correlation_id", id)?.into();
-        }
-        if let Some(id) = &self.group_id {
-            descriptor.group_id = from_hex("group_id", id)?.into();
-        }
-        descriptor.priority = self.priority;
-        descriptor.message_type = self.message_type;
-        descriptor.expiry = self.expiry_ms.map(|ms| ms.div_ceil(100).min(u64::from(u32::MAX)) as u32);
-        descriptor.reply_to_queue = self.reply_to_queue.unwrap_or_default();
-        descriptor.reply_to_queue_manager = self.reply_to_queue_manager.unwrap_or_default();
-        descriptor.format = match (self.format, &self.text) {
-            (Some(format), _) => format,
-            (None, Some(_)) => "MQSTR".to_string(),
-            (None, None) => String::new(),
-        };
-        Ok(match self.persistent {
-            Some(persistent) => message.persistent(persistent),
-            None => message,
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::output::message_json;
-
-    #[test]
-    fn what_is_printed_as_json_can_be_put_again() {
-        let message = Message::text("Hello")
-            .priority(4)
-            .correlation_id([0, 0xff])
-            .expiry(Duration::from_secs(3))
-            .persistent(false);
-        let line = message_json(&message).to_string();
-        let again = serde_json::from_str::<JsonMessage>(&line).unwrap().into_message().unwrap();
-        assert_eq!(again, message);
-
-        let binary = Message::new(vec![0xff, 0xfe]);
-        let line = message_json(&binary).to_string();
-        let again = serde_json::from_str::<JsonMessage>(&line).unwrap().into_message().unwrap();
-        assert_eq!(again.body, binary.body);
-    }
-
-    #[test]
-    fn json_with_a_mistake_is_told_apart() {
-        assert!(serde_json::from_str::<JsonMessage>(r#"{"text":"a","prio":1}"#).is_err());
-        let neither = serde_json::from_str::<JsonMessage>(r#"{"priority":1}"#).unwrap();
-        assert!(neither.into_message().is_err());
-    }
 }

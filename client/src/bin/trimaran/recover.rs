@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::json;
+use serde_json::{Value, json};
 use trimaran_client::{QueueManagerStatus, RecoverRequest};
 
 use crate::{
@@ -79,6 +79,12 @@ pub async fn run(global: &Global, args: RecoverArgs) -> Outcome {
             }));
         }
         match copies.iter().find(|copy| !copy.view.active_node.is_empty()) {
+            Some(copy) if global.json => {
+                say!(
+                    "{}",
+                    json!({ "queue_manager": name, "active_node": copy.view.active_node, "needed": false })
+                )
+            }
             Some(copy) => say!("{name} is led by {}: nothing has to be given up.", copy.view.active_node),
             None => plans.extend(Plan::of(name, copies)),
         }
@@ -93,8 +99,11 @@ pub async fn run(global: &Global, args: RecoverArgs) -> Outcome {
     }
     for plan in plans {
         plan.check(&args)?;
-        plan.show();
-        plan.confirm(&args)?;
+        match global.json {
+            true => say!("{}", plan.as_json()),
+            false => plan.show(),
+        }
+        plan.confirm(global, &args)?;
         plan.carry_out(global).await?;
     }
     Ok(())
@@ -186,7 +195,34 @@ impl Plan {
         );
     }
 
-    fn confirm(&self, args: &RecoverArgs) -> Outcome {
+    /// What `show` says. `lost_last` is null when nobody knows how far the loss goes.
+    fn as_json(&self) -> Value {
+        let node = |copy: &Copy| {
+            let (term, index) = copy.end();
+            json!({
+                "node": copy.node,
+                "last_term": term,
+                "last_index": index,
+                "acknowledged_index": copy.view.acknowledged_index,
+                "blank": copy.is_blank(),
+            })
+        };
+        let mut value = json!({
+            "queue_manager": self.name,
+            "needed": true,
+            "best_node": self.copies[self.best].node,
+            "nodes": self.copies.iter().map(node).collect::<Vec<_>>(),
+            "given_up": self.silent,
+            "lost": self.loss != Loss::Nothing,
+        });
+        if let Loss::Entries { first, last } = self.loss {
+            value["lost_first"] = json!(first);
+            value["lost_last"] = json!(last);
+        }
+        value
+    }
+
+    fn confirm(&self, global: &Global, args: &RecoverArgs) -> Outcome {
         if let Some(confirmed) = &args.confirm {
             return match *confirmed == self.name {
                 true => Ok(()),
@@ -196,7 +232,7 @@ impl Plan {
                 ))),
             };
         }
-        if !std::io::stdin().is_terminal() {
+        if global.json || !std::io::stdin().is_terminal() {
             return Err(Failure::Check(format!(
                 "nothing was done: to accept the loss, say it again with --confirm {}",
                 self.name
@@ -228,7 +264,8 @@ impl Plan {
         let others = (0..self.copies.len()).filter(|place| *place != self.best);
         for place in others.chain([self.best]) {
             let address = &self.copies[place].address;
-            trimaran_client::recover(address, tls.as_ref(), request.clone(), global.within).await?;
+            let asked = trimaran_client::recover(address, tls.as_ref(), request.clone(), global.within);
+            patiently("telling the nodes", asked).await?;
         }
         let begun = Instant::now();
         let serves = async {
@@ -241,7 +278,8 @@ impl Plan {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         };
-        match tokio::time::timeout(global.within.max(Duration::from_secs(15)), serves).await {
+        let serves = tokio::time::timeout(global.within.max(Duration::from_secs(15)), serves);
+        match patiently("waiting for the node to serve", serves).await {
             Ok(node) => {
                 let (node, ms) = (node?, begun.elapsed().as_millis() as u64);
                 match global.json {

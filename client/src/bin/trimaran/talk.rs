@@ -8,7 +8,8 @@ use trimaran_client::{Connection, Error, Message, reason};
 
 use crate::{
     arguments::{Global, ReceiveArgs, TalkArgs},
-    output::{self, Failure, Outcome, message_json, patiently},
+    message_json::message_json,
+    output::{self, Failure, Outcome, patiently},
     say,
 };
 
