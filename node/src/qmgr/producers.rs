@@ -36,8 +36,13 @@ pub enum Seen {
 impl Producers {
     pub fn seen(&self, producer: &ProducerId, sequence: u64) -> Seen {
         match self.producers.get(producer).filter(|_| !planted::is(Bug::SecondCopy)) {
-            // An unknown producer may be one that was forgotten as a whole. Its numbers tell: who begins begins at 1.
-            None if sequence > limits::PRODUCER_WINDOW as u64 => Seen::Forgotten,
+            // Once so many are known that some were forgotten, an unknown producer may be one of those. Its numbers
+            // tell: who begins begins at 1.
+            None if sequence > limits::PRODUCER_WINDOW as u64
+                && self.producers.len() >= limits::PRODUCERS_MAX =>
+            {
+                Seen::Forgotten
+            }
             None => Seen::New,
             Some(known) => match known.placed.get(&sequence) {
                 Some(id) => Seen::Before(*id),
@@ -109,6 +114,17 @@ mod tests {
             producers.remember(&app, sequence, id(1));
         }
         assert_eq!(producers.seen(&app, 1), Seen::Forgotten);
-        assert_eq!(producers.seen(&ProducerId("other".into()), 1_000_000), Seen::Forgotten);
+    }
+
+    #[test]
+    fn an_unknown_producer_that_does_not_begin_is_refused_once_some_were_forgotten() {
+        let mut producers = Producers::default();
+        let stranger = ProducerId("stranger".into());
+        assert_eq!(producers.seen(&stranger, 1_000_000), Seen::New, "its puts before were not persistent");
+        for number in 0..=limits::PRODUCERS_MAX {
+            producers.remember(&ProducerId(number.to_string().into()), 1, id(1));
+        }
+        assert_eq!(producers.seen(&stranger, 1_000_000), Seen::Forgotten);
+        assert_eq!(producers.seen(&stranger, 1), Seen::New);
     }
 }

@@ -1,7 +1,7 @@
 //! Committed entries → queue manager → answers and wake-ups.
 
 use super::Replica;
-use super::proposals::{Item, Waiting};
+use super::proposals::{Item, Ride, Waiting};
 use crate::consensus::{Entry, EntryKind};
 use crate::mqi::{Completion, Data, UnitState};
 use crate::qmgr::{Command, Outcome, command};
@@ -56,10 +56,18 @@ impl Replica {
         }
     }
 
-    fn apply_ride(&mut self, ride: super::proposals::Ride) {
-        let message_id = ride.message.descriptor.message_id;
-        self.place_not_persistent(ride.queue, ride.message);
-        let completion = Completion::ok(Data::Placed { message_id, duplicate: false });
+    fn apply_ride(&mut self, ride: Ride) {
+        // The first put may have been persistent and under way, if its queue's default has changed since.
+        let logged = ride.producer.and_then(|(producer, sequence)| self.logged_before(&producer, sequence));
+        let completion = match logged {
+            Some(message_id) => Completion::ok(Data::Placed { message_id, duplicate: true }),
+            None => ride.completion,
+        };
+        match ride.message {
+            Some((queue, message)) if logged.is_none() => self.place_not_persistent(queue, message),
+            Some((queue, _)) => self.note_left(queue, 1),
+            None => {}
+        }
         self.answer(ride.session, ride.token, completion);
     }
 

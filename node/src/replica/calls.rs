@@ -15,8 +15,8 @@ use crate::mqi::{
 };
 use crate::qmgr::{Command, Place, Seen, command, dead_letter};
 use crate::types::{
-    Body, DefaultContext, HandleId, Message, ObjectName, Persistence, Position, QueueId, Reason, SessionId,
-    StagedBodyId, Token, UnitId, WallTime, limits,
+    Body, DefaultContext, HandleId, Message, MessageId, ObjectName, Persistence, Position, ProducerId,
+    QueueId, Reason, SessionId, StagedBodyId, Token, UnitId, WallTime, limits,
 };
 
 /// Bytes of staged parts that may be proposed and not applied: enough to keep the disks busy, little enough that a
@@ -321,12 +321,13 @@ impl Replica {
         token: Token,
         queue: QueueId,
         mut message: Message,
-        producer: Option<(crate::types::ProducerId, u64)>,
+        producer: Option<(ProducerId, u64)>,
         syncpoint: bool,
         dead_lettered: Option<Reason>,
     ) {
         let definition = &self.state.queue(queue).expect("admitted").definition;
         let descriptor = &mut message.descriptor;
+        let as_queue = descriptor.persistence == Persistence::AsQueue;
         descriptor.priority = Some(descriptor.priority.unwrap_or(definition.defprty));
         descriptor.persistence = match descriptor.persistence {
             Persistence::AsQueue if definition.defpsist => Persistence::Persistent,
@@ -340,25 +341,9 @@ impl Replica {
                 let detail = "a producer has 1 to 64 bytes and sequences from 1 on";
                 return self.answer(session, token, Completion::failed_because(Reason::OptionsError, detail));
             }
-            match self.state.producers().seen(producer, *sequence) {
-                Seen::New => {}
-                Seen::Before(message_id) => {
-                    self.stats.duplicates_suppressed += 1;
-                    return self.answer(
-                        session,
-                        token,
-                        Completion::ok(Data::Placed { message_id, duplicate: true }),
-                    );
-                }
-                Seen::Forgotten => {
-                    let detail = "the sequence is older than the 10,000 that are remembered of a producer; \
-                                  it cannot be told whether it was put before";
-                    return self.answer(
-                        session,
-                        token,
-                        Completion::failed_because(Reason::UnexpectedError, detail),
-                    );
-                }
+            let is_persistent = descriptor.persistence == Persistence::Persistent;
+            if self.answer_repeated(session, token, producer, *sequence, is_persistent) {
+                return;
             }
         }
         let Some(state) = self.sessions.get_mut(session) else { return };
@@ -391,17 +376,23 @@ impl Replica {
             let state = self.sessions.get_mut(session).expect("just seen");
             if syncpoint {
                 state.unit.bytes += message.body.len();
-                state.unit.puts.push(UnitPut::NotPersistent { queue, message });
+                state.unit.puts.push(UnitPut::NotPersistent { queue, message, producer });
                 return self.answer(session, token, placed);
             }
-            if state.proposed > 0 && !self.proposals.is_idle() {
-                return self.proposals.ride(Ride { session, token, queue, message });
+            // What is under way may be the first put of this sequence, if its queue's default was another then.
+            let behind = state.proposed > 0 || (as_queue && producer.is_some());
+            if let Some((producer, sequence)) = &producer {
+                self.volatile_producers.remember(producer, *sequence, message_id);
             }
-            self.place_not_persistent(queue, message);
             let completion = match dead_lettered {
                 Some(reason) => Completion::warning(reason, placed.data),
                 None => placed,
             };
+            if behind && !self.proposals.is_idle() {
+                let message = Some((queue, message));
+                return self.proposals.ride(Ride { session, token, message, producer, completion });
+            }
+            self.place_not_persistent(queue, message);
             return self.answer(session, token, completion);
         }
         *self.incoming.entry(queue).or_default() += 1;
@@ -425,6 +416,50 @@ impl Replica {
             (Some((number, parts)), then) => self.begin_staging(session, number, parts, then),
             (None, Some((command, waiting))) => self.propose(command, waiting),
             (None, None) => {}
+        }
+    }
+
+    /// Whether the put was put before, or nobody can tell: then it is answered. The log knows of those that are
+    /// persistent; of the others only the leader that they were put on does.
+    fn answer_repeated(
+        &mut self,
+        session: SessionId,
+        token: Token,
+        producer: &ProducerId,
+        sequence: u64,
+        is_persistent: bool,
+    ) -> bool {
+        let logged = self.state.producers().seen(producer, sequence);
+        let volatile = self.volatile_producers.seen(producer, sequence);
+        let is_new = if is_persistent { logged == Seen::New } else { volatile == Seen::New };
+        let (message_id, is_logged) = match (logged, volatile) {
+            (Seen::Before(message_id), _) => (message_id, true),
+            (_, Seen::Before(message_id)) => (message_id, false),
+            _ if is_new => return false,
+            _ => {
+                let detail = "the sequence is older than the 10,000 that are remembered of a producer; \
+                              it cannot be told whether it was put before";
+                let completion = Completion::failed_because(Reason::UnexpectedError, detail);
+                self.answer(session, token, completion);
+                return true;
+            }
+        };
+        self.stats.duplicates_suppressed += 1;
+        let completion = Completion::ok(Data::Placed { message_id, duplicate: true });
+        if is_logged || self.proposals.is_idle() {
+            self.answer(session, token, completion);
+        } else {
+            let producer = Some((producer.clone(), sequence));
+            self.proposals.ride(Ride { session, token, message: None, producer, completion });
+        }
+        true
+    }
+
+    /// The message that the log has of this sequence.
+    pub(super) fn logged_before(&self, producer: &ProducerId, sequence: u64) -> Option<MessageId> {
+        match self.state.producers().seen(producer, sequence) {
+            Seen::Before(message_id) => Some(message_id),
+            Seen::New | Seen::Forgotten => None,
         }
     }
 
@@ -707,9 +742,18 @@ impl Replica {
             }
         }
         for put in puts {
-            if let UnitPut::NotPersistent { queue, message } = put {
-                self.place_not_persistent(queue, message);
+            let UnitPut::NotPersistent { queue, message, producer } = put else { continue };
+            if let Some((producer, sequence)) = &producer {
+                // It may have been put since, by another unit or by itself.
+                let before = self.logged_before(producer, *sequence).is_some()
+                    || matches!(self.volatile_producers.seen(producer, *sequence), Seen::Before(_));
+                if before {
+                    self.note_left(queue, 1);
+                    continue;
+                }
+                self.volatile_producers.remember(producer, *sequence, message.descriptor.message_id);
             }
+            self.place_not_persistent(queue, message);
         }
     }
 

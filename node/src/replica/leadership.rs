@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::proposals::{Item, Waiting};
 use super::{Action, Replica};
 use crate::mqi::{Completion, Data};
-use crate::qmgr::Command;
+use crate::qmgr::{Command, Producers};
 use crate::types::planted::{self, Bug};
 use crate::types::{Instant, NodeId, Reason, RoleView, SessionId, Term, Token};
 
@@ -126,6 +126,7 @@ impl Replica {
         self.stirred.clear();
         self.locked.clear();
         self.incoming.clear();
+        self.volatile_producers = Producers::default();
         let queues: Vec<_> = self.state.queues().map(|queue| queue.id).collect();
         for queue in queues {
             self.state.queue_mut(queue).expect("listed").drop_not_persistent();

@@ -51,7 +51,7 @@ use std::time::Duration;
 
 use crate::consensus::{self, Consensus, Recovered};
 use crate::mqi::Completion;
-use crate::qmgr::QueueManager;
+use crate::qmgr::{Producers, QueueManager};
 use crate::types::planted::{self, Bug};
 use crate::types::{
     Instant, LookupMap, NodeId, Now, ObjectName, Position, QueueId, QueueManagerId, RoleView, SessionId,
@@ -122,6 +122,8 @@ pub struct Replica {
     /// Puts that were let in and are not applied, by queue: they count for MAXDEPTH.
     incoming: LookupMap<QueueId, u64>,
     staging: calls::Stagings,
+    /// Sequences of puts that are not persistent, and so not in the log.
+    volatile_producers: Producers,
     next_unique: u64,
     next_expiry_scan: Instant,
     next_repack: Instant,
@@ -179,6 +181,7 @@ impl Replica {
             locked: BTreeSet::new(),
             incoming: LookupMap::default(),
             staging: calls::Stagings::default(),
+            volatile_producers: Producers::default(),
             next_unique: 0,
             next_expiry_scan: Instant(0),
             next_repack: Instant(0),

@@ -6,9 +6,11 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 
 use super::units::UnitPut;
+use crate::mqi::Completion;
 use crate::qmgr::{BatchEncoder, Command};
 use crate::types::{
-    Index, Message, MessageId, Position, QueueId, SessionId, StagedBodyId, Token, WallTime, limits,
+    Index, Message, MessageId, Position, ProducerId, QueueId, SessionId, StagedBodyId, Token, WallTime,
+    limits,
 };
 
 /// Who is answered, and how, when a command was applied. One for each command of a batch, in order.
@@ -70,8 +72,10 @@ pub(super) enum Waiting {
 pub(super) struct Ride {
     pub session: SessionId,
     pub token: Token,
-    pub queue: QueueId,
-    pub message: Box<Message>,
+    /// None: the put was repeated while the first may still ride in front, and is answered when that one is there.
+    pub message: Option<(QueueId, Box<Message>)>,
+    pub producer: Option<(ProducerId, u64)>,
+    pub completion: Completion,
 }
 
 #[derive(Debug)]

@@ -541,21 +541,94 @@ fn messages_expire_by_the_clock_of_the_log() {
 #[test]
 fn what_is_not_persistent_is_delivered_in_order_and_counted() {
     let mut alone = Alone::new();
-    let volatile = |text| {
-        let mut put = put(text);
-        put.message.descriptor.persistence = Persistence::NotPersistent;
-        put
-    };
     alone.put(APP, "one");
-    alone.ok(APP, Call::Put(volatile("two")));
+    alone.ok(APP, Call::Put(volatile("two", 1)));
     alone.put(APP, "three");
-    alone.ok(APP, Call::Put(Put { syncpoint: true, ..volatile("four") }));
+    alone.ok(APP, Call::Put(Put { syncpoint: true, ..volatile("four", 2) }));
     alone.ok(APP, Call::Commit { unit: None });
     let Data::Queues(views) = alone.ok(APP, Call::Inquire { handle: HANDLE }) else { panic!() };
     assert_eq!((views[0].depth, views[0].not_persistent), (4, 2));
     for text in ["one", "two", "three", "four"] {
         assert_eq!(alone.get(OTHER, get()), Ok(text.into()));
     }
+}
+
+/// Not persistent, the producer's number `sequence`.
+fn volatile(text: &str, sequence: u64) -> Put {
+    let mut put = Put { producer: Some((ProducerId("app".into()), sequence)), ..put(text) };
+    put.message.descriptor.persistence = Persistence::NotPersistent;
+    put
+}
+
+#[test]
+fn a_repeated_put_that_is_not_persistent_is_stored_once() {
+    let mut alone = Alone::new();
+    let Data::Placed { message_id, duplicate: false } = alone.ok(APP, Call::Put(volatile("one", 1))) else {
+        panic!()
+    };
+    let again = alone.ok(OTHER, Call::Put(volatile("one", 1)));
+    assert_eq!(again, Data::Placed { message_id, duplicate: true });
+    assert_eq!(alone.get(OTHER, get()), Ok("one".into()));
+    // Also when it was got meanwhile, and within a unit of work.
+    let again = alone.ok(OTHER, Call::Put(Put { syncpoint: true, ..volatile("one", 1) }));
+    assert_eq!(again, Data::Placed { message_id, duplicate: true });
+    alone.ok(OTHER, Call::Commit { unit: None });
+    assert_eq!(alone.get(OTHER, get()), Err(Reason::NoMsgAvailable));
+}
+
+#[test]
+fn a_repetition_is_answered_when_the_first_that_rides_behind_an_entry_is_there() {
+    let mut alone = Alone::new();
+    let put = |session, token, put| Event::Call { session, token: Token(token), call: Call::Put(put) };
+    alone.turn([
+        put(APP, 101, self::put("persistent")),
+        put(APP, 102, volatile("one", 1)),
+        put(OTHER, 103, volatile("one", 1)),
+    ]);
+    let first = alone.answer(APP, Token(102)).expect("answered").data;
+    let Data::Placed { message_id, duplicate: false } = first else { panic!("{first:?}") };
+    let again = alone.answer(OTHER, Token(103)).expect("answered").data;
+    assert_eq!(again, Data::Placed { message_id, duplicate: true });
+    assert_eq!(alone.replica.queue_manager().message_count(), 2);
+    assert!(alone.replica.incoming.is_empty());
+}
+
+#[test]
+fn a_put_is_stored_once_when_its_queue_stops_being_persistent_by_default() {
+    let mut alone = Alone::new();
+    let as_queue = || {
+        let mut put = volatile("one", 1);
+        put.message.descriptor.persistence = Persistence::AsQueue;
+        put
+    };
+    let defpsist = |yes| {
+        let changes = QueueChanges { defpsist: Some(yes), ..QueueChanges::default() };
+        Call::Admin(Admin::AlterQueue { queue: name("Q"), changes })
+    };
+    let call = |session, token, call| Event::Call { session, token: Token(token), call };
+    alone.ok(APP, defpsist(true));
+    let queue = alone.replica.state.queue_id(&name("Q")).unwrap();
+    // The first is under way when the default changes and the repetition comes.
+    alone.replica.begin_turn(alone.now);
+    alone.replica.handle(call(APP, 101, Call::Put(as_queue())));
+    alone.replica.state.queue_mut(queue).unwrap().definition.defpsist = false;
+    alone.turn([call(OTHER, 102, Call::Put(as_queue()))]);
+    let first = alone.answer(APP, Token(101)).expect("answered").data;
+    let Data::Placed { message_id, duplicate: false } = first else { panic!("{first:?}") };
+    let again = alone.answer(OTHER, Token(102)).expect("answered").data;
+    assert_eq!(again, Data::Placed { message_id, duplicate: true });
+    assert_eq!(alone.replica.queue_manager().message_count(), 1);
+}
+
+#[test]
+fn a_producer_goes_on_for_ever_without_anything_persistent() {
+    let mut alone = Alone::new();
+    for sequence in [1, 2, 10_001, 1_000_000] {
+        alone.ok(APP, Call::Put(volatile("x", sequence)));
+    }
+    let later = Put { producer: Some((ProducerId("app".into()), 1_000_001)), ..put("persistent at last") };
+    alone.ok(APP, Call::Put(later));
+    assert_eq!(alone.replica.queue_manager().message_count(), 5);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::qmgr::{Place, Queue, Removal};
 use crate::types::planted::{self, Bug};
-use crate::types::{LookupMap, Message, Position, QueueId, Selection, SessionId, WallTime};
+use crate::types::{LookupMap, Message, Position, ProducerId, QueueId, Selection, SessionId, WallTime};
 
 /// What a session has done under syncpoint since its last commit.
 #[derive(Debug, Default)]
@@ -21,7 +21,7 @@ pub(super) struct Unit {
 #[derive(Debug)]
 pub(super) enum UnitPut {
     Persistent(Place),
-    NotPersistent { queue: QueueId, message: Box<Message> },
+    NotPersistent { queue: QueueId, message: Box<Message>, producer: Option<(ProducerId, u64)> },
 }
 
 impl UnitPut {

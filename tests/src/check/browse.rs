@@ -33,7 +33,8 @@ pub fn check(history: &History) -> Vec<Complaint> {
         walk.ended = ended;
         walk.complete |= browse.end;
         let Some(got) = &browse.got else { continue };
-        if !walk.seen.insert(got.key) {
+        let twice = facts.is_perhaps_twice(got.key);
+        if !walk.seen.insert(got.key) && !twice {
             walk.twice = Some(got.key);
         }
         let shown = format!("{} was browsed at {}", name(got.key), seconds(ended));
@@ -49,6 +50,7 @@ pub fn check(history: &History) -> Vec<Complaint> {
         let gone = facts.of(got.key).iter().find(|delivery| {
             delivery.taken == Certainty::Yes
                 && delivery.taking_ended.is_some_and(|ended| ended < operation.begun)
+                && !twice
         });
         if let Some(delivery) = gone {
             complaints.push(Complaint::new(

@@ -30,6 +30,7 @@ pub fn check(history: &History) -> Vec<Complaint> {
             });
             let refused = put.put.unit == 0 && put.visible == Certainty::No;
             least += i64::from(surely_there && !perhaps_gone);
+            most += i64::from(put.perhaps_twice);
             most += i64::from(
                 put.begun.min(first_asked(history, put)) <= ended && !surely_gone && !over && !refused,
             );

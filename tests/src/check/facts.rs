@@ -24,6 +24,8 @@ pub struct PutFact<'a> {
     pub begun: u64,
     /// When it was visible for certain.
     pub ended: Option<u64>,
+    /// See [`History::may_be_stored_twice`].
+    pub perhaps_twice: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -85,9 +87,10 @@ impl Facts<'_> {
                         (visible, commit.map_or(operation.begun, |(begun, _)| *begun), ended)
                     };
                     let ended = ended.filter(|_| visible == Certainty::Yes);
-                    facts
-                        .puts
-                        .insert(put.key, PutFact { put, program: operation.program, visible, begun, ended });
+                    let perhaps_twice = history.may_be_stored_twice(operation);
+                    let program = operation.program;
+                    let fact = PutFact { put, program, visible, begun, ended, perhaps_twice };
+                    facts.puts.insert(put.key, fact);
                 }
                 What::Get(get) => match &get.got {
                     Some(got) => {
@@ -137,6 +140,10 @@ impl Facts<'_> {
 
     pub fn of(&self, key: BodyKey) -> &[Delivery<'_>] {
         self.deliveries.get(&key).map_or(&[], Vec::as_slice)
+    }
+
+    pub fn is_perhaps_twice(&self, key: BodyKey) -> bool {
+        self.puts.get(&key).is_some_and(|put| put.perhaps_twice)
     }
 
     /// Whether an unanswered get may have held some message of the queue at some time in the interval.

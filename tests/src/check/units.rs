@@ -80,8 +80,8 @@ fn split(facts: &Facts<'_>, number: UnitNumber, members: &Members<'_, '_>) -> Op
     }
     for delivery in &members.gets {
         let from = delivery.taking_begun.unwrap_or(delivery.ended);
-        let came_back =
-            facts.of(delivery.key).iter().any(|other| other.begun > from && other.get.unit != number);
+        let came_back = !facts.is_perhaps_twice(delivery.key)
+            && facts.of(delivery.key).iter().any(|other| other.begun > from && other.get.unit != number);
         let certain = facts.puts.get(&delivery.key).is_some_and(|put| put.put.persistent && !put.put.expires);
         if came_back {
             backed_out.push(format!("{} came back", name(delivery.key)));

@@ -724,6 +724,9 @@ impl App {
             Todo::Repeat { sequence } => {
                 if let Some((operation, call, _)) = self.unanswered.get(&sequence) {
                     let (operation, call) = (*operation, call.clone());
+                    if let What::Put(put) = &mut history.operations[operation].what {
+                        put.repeats += 1;
+                    }
                     let kind = Kind::Put { sequence: Some(sequence), syncpoint: false };
                     self.call(Call::Put(call), Some(operation), kind, now, 0, out);
                 }
@@ -825,7 +828,7 @@ impl App {
         let unit = if syncpoint { self.unit } else { 0 };
         let content = Content { key, queue: number, priority, unit };
         let length = if self.rng.chance(self.habits.large_per_mille) {
-            self.rng.between(200_000, 700_000)
+            self.rng.between(200_000, 1_400_000)
         } else {
             self.rng.skewed(0, self.habits.body_bytes_max)
         };
@@ -854,6 +857,7 @@ impl App {
             expires: expiry.is_some(),
             unit,
             producer_sequence: sequence,
+            repeats: 0,
             ids: Vec::new(),
         });
         let operation = history.begin(self.number, session, now, what);

@@ -15,6 +15,8 @@ pub struct History {
     pub operations: Vec<Operation>,
     /// Index is the unit's number minus one.
     pub units: Vec<Unit>,
+    /// When some node began to serve a queue manager.
+    pub serving_begun: Vec<(u32, u64)>,
 }
 
 /// What the checkers must know of a queue. Queues of all queue managers share one numbering.
@@ -80,6 +82,8 @@ pub struct Put {
     pub expires: bool,
     pub unit: UnitNumber,
     pub producer_sequence: Option<u64>,
+    /// How often it was repeated.
+    pub repeats: u32,
     /// Every id the put and its repetitions were answered with.
     pub ids: Vec<MessageId>,
 }
@@ -159,6 +163,20 @@ impl History {
 
     pub fn unit(&self, number: UnitNumber) -> Option<&Unit> {
         self.units.get((number as usize).checked_sub(1)?)
+    }
+
+    /// A put that is not persistent and was repeated over a change of leader may make a message twice: nobody is left
+    /// who remembers the first.
+    pub fn may_be_stored_twice(&self, operation: &Operation) -> bool {
+        let What::Put(put) = &operation.what else { return false };
+        let until = operation.ended.unwrap_or(u64::MAX);
+        let queue_manager = self.queues[put.queue as usize].queue_manager;
+        !put.persistent
+            && put.repeats > 0
+            && self
+                .serving_begun
+                .iter()
+                .any(|(of, at)| *of == queue_manager && (operation.begun..=until).contains(at))
     }
 
     pub fn unit_mut(&mut self, number: UnitNumber) -> Option<&mut Unit> {

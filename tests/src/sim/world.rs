@@ -742,6 +742,7 @@ impl World {
         mind.role = role.clone();
         if is_serving && !was_serving {
             self.counters.mark("began to serve");
+            self.history.serving_begun.push((number as u32, now));
         }
         if let Some((checker, sentence)) = self.checks.on_role(id, number, &role, now, keeps, &self.nodes) {
             self.fail(checker, sentence);
