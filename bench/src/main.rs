@@ -6,6 +6,7 @@ mod failover;
 mod ledger;
 mod load;
 mod machine;
+mod network;
 mod peers;
 mod process;
 mod raw;
@@ -59,7 +60,7 @@ enum Command {
     Run(RunArguments),
     /// Scenarios on systems, interleaved; prints ratios and writes JSON and an HTML page
     Compare(CompareArguments),
-    /// How long a client is stopped when the leader dies or hangs
+    /// How long a client is stopped when the leader dies, hangs or is cut off
     Failover(FailoverArguments),
     /// What queued messages cost in memory and disk, and how long a start with them takes
     Restart(RestartArguments),
@@ -113,7 +114,7 @@ struct CompareArguments {
 struct FailoverArguments {
     #[arg(long, value_delimiter = ',', default_value = "trimaran,nats,rabbitmq")]
     systems: Vec<String>,
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "kill,stop")]
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "kill,stop,cut")]
     faults: Vec<Fault>,
     #[arg(long, default_value_t = 1)]
     rounds: usize,
@@ -259,7 +260,7 @@ fn main() -> ExitCode {
 async fn run(arguments: Arguments) -> Result<bool> {
     std::fs::create_dir_all(&arguments.directory)?;
     let place =
-        Place { work: std::fs::canonicalize(&arguments.directory)?, node_binary: arguments.node_binary };
+        Place { work: std::fs::canonicalize(&arguments.directory)?, node_binary: arguments.node_binary, apart: false };
     match arguments.command {
         Command::Run(arguments) => run_one(&place, &arguments).await,
         Command::Compare(arguments) => compare(&place, &arguments).await,
@@ -311,7 +312,7 @@ async fn compare(place: &Place, arguments: &CompareArguments) -> Result<bool> {
     let mut comparison = compare::run(place, &arguments.systems, &scenarios, arguments.rounds, &json).await?;
     if arguments.failover {
         let names: Vec<String> = comparison.systems.iter().map(|about| about.name.clone()).collect();
-        comparison.gaps = fail_over(place, &names, &[Fault::Kill, Fault::Stop], arguments.rounds).await;
+        comparison.gaps = fail_over(place, &names, &Fault::ALL, arguments.rounds).await;
     }
     std::fs::write(&json, serde_json::to_vec_pretty(&comparison)?)?;
     std::fs::write(&html, report::page(&comparison))?;
@@ -328,7 +329,8 @@ async fn fail_over(place: &Place, systems: &[String], faults: &[Fault], rounds: 
     for _ in 0..rounds {
         for name in systems {
             for fault in faults {
-                let measured = match system::by_name(name, place) {
+                let place = Place { apart: *fault == Fault::Cut, ..place.clone() };
+                let measured = match system::by_name(name, &place) {
                     Ok(mut system) => failover::measure(system.as_mut(), *fault).await,
                     Err(error) => Err(error),
                 };

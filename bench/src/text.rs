@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::compare::{Compared, Comparison, Spread};
-use crate::failover::{Fault, Gap};
+use crate::failover::Gap;
 use crate::load::{Latency, Measured};
 use crate::work::Kind;
 
@@ -163,14 +163,13 @@ pub fn spread_text(spread: Spread, digits: usize) -> String {
 pub fn gaps(gaps: &[Gap]) -> String {
     let mut text = String::new();
     for gap in gaps {
-        let fault = match gap.fault {
-            Fault::Kill => "SIGKILL of the leader",
-            Fault::Stop => "SIGSTOP of the leader",
-        };
         writeln!(
             text,
-            "  {:<16} {fault}: {:>7.0} ms without a put (longest before: {:.0} ms)",
-            gap.about.name, gap.gap_ms, gap.before_ms
+            "  {:<16} {:<24} {:>7.0} ms without a put (longest before: {:.0} ms)",
+            gap.about.name,
+            gap.fault.describe(),
+            gap.gap_ms,
+            gap.before_ms
         )
         .expect("a string takes all");
     }

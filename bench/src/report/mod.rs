@@ -374,6 +374,7 @@ fn gaps(comparison: &Comparison) -> String {
     for (fault, title, note) in [
         (Fault::Kill, "its process dies (SIGKILL)", "longest time without a put; less is better"),
         (Fault::Stop, "its process hangs (SIGSTOP)", "longest time without a put; less is better"),
+        (Fault::Cut, "its network is cut", "longest time without a put; less is better"),
     ] {
         let bars: Vec<Bar> = comparison
             .systems

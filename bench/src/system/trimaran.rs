@@ -50,7 +50,7 @@ impl Trimaran {
     pub fn new(place: &Place) -> Result<Trimaran> {
         Ok(Trimaran {
             binary: find_node_binary(place.node_binary.as_deref())?,
-            cluster: Cluster::within(&place.work, "trimaran")?,
+            cluster: Cluster::within(&place.work, "trimaran", place.apart)?,
             addresses: Vec::new(),
             connection: None,
         })
@@ -71,13 +71,10 @@ impl Trimaran {
     async fn launch(&mut self) -> Result<()> {
         let ports = self.cluster.ports(9)?;
         let config = self.cluster.file("cluster.toml");
-        std::fs::write(&config, cluster_file(&ports, self.cluster.path()))?;
-        for name in NODES {
-            let mut command = Command::new(&self.binary);
-            command.arg("run").arg("--config").arg(&config).args(["--node", name]);
-            self.cluster.start(name, command)?;
-        }
-        self.addresses = (0..3).map(|index| format!("127.0.0.1:{}", ports[index * 3 + 1])).collect();
+        std::fs::write(&config, cluster_file(&ports, &self.cluster))?;
+        (0..NODES.len()).try_for_each(|index| self.start_node(index))?;
+        self.addresses =
+            (0..3).map(|index| format!("{}:{}", self.cluster.host(index), ports[index * 3 + 1])).collect();
         let addresses = self.addresses.clone();
         let connect = || async {
             let builder = Connection::builder(&addresses).queue_manager(QUEUE_MANAGER);
@@ -85,6 +82,13 @@ impl Trimaran {
         };
         self.connection = Some(self.cluster.until("nobody serves", START_PATIENCE, connect).await?);
         Ok(())
+    }
+
+    fn start_node(&mut self, index: usize) -> Result<()> {
+        let mut command = Command::new(&self.binary);
+        command.arg("run").arg("--config").arg(self.cluster.file("cluster.toml"));
+        command.args(["--node", NODES[index]]);
+        self.cluster.start(index, NODES[index], command)
     }
 
     async fn open(&self, queue: &str, output: bool) -> Result<Stream> {
@@ -202,12 +206,24 @@ impl System for Trimaran {
         })
     }
 
-    fn leader<'a>(&'a mut self, _queue: &'a str) -> BoxFuture<'a, Result<u32>> {
+    fn leader<'a>(&'a mut self, _queue: &'a str) -> BoxFuture<'a, Result<usize>> {
         Box::pin(async move {
             let (node, _) = self.serving()?;
-            let index =
-                NODES.iter().position(|name| *name == node).context("a node of another cluster serves")?;
-            Ok(self.cluster.pids()[index])
+            NODES.iter().position(|name| *name == node).context("a node of another cluster serves")
+        })
+    }
+
+    fn rejoin(&mut self, server: usize) -> Result<()> {
+        self.start_node(server)
+    }
+
+    fn is_in_sync<'a>(&'a mut self, _queue: &'a str, server: usize) -> BoxFuture<'a, Result<bool>> {
+        Box::pin(async move {
+            let (_, address) = self.serving()?;
+            let answers = trimaran_client::status(&[address], None, Duration::from_secs(2)).await;
+            let managers = answers.into_iter().filter_map(|(_, answer)| answer.ok());
+            let mut instances = managers.flat_map(|status| status.queue_managers).flat_map(|it| it.instances);
+            Ok(instances.any(|instance| instance.node == NODES[server] && instance.in_sync))
         })
     }
 
@@ -507,22 +523,25 @@ impl Consumer for StreamBrowser {
     }
 }
 
-fn cluster_file(ports: &[u16], directory: &Path) -> String {
+fn cluster_file(ports: &[u16], cluster: &Cluster) -> String {
     let mut text = String::from("cluster = \"bench\"\n");
+    if cluster.is_apart() {
+        // Addresses other than loopback want certificates or this; a table further down would take it for its own.
+        text.push_str("[tls]\ninsecure = true\n");
+    }
     for (index, name) in NODES.iter().enumerate() {
-        let port = |which: usize| ports[index * 3 + which];
+        let at = |which: usize| format!("{}:{}", cluster.host(index), ports[index * 3 + which]);
         write!(
             text,
-            "[[nodes]]\nname = \"{name}\"\nid = {}\npeer = \"127.0.0.1:{}\"\nclient = \"127.0.0.1:{}\"\n\
-             http = \"127.0.0.1:{}\"\n",
+            "[[nodes]]\nname = \"{name}\"\nid = {}\npeer = \"{}\"\nclient = \"{}\"\nhttp = \"{}\"\n",
             index + 1,
-            port(0),
-            port(1),
-            port(2)
+            at(0),
+            at(1),
+            at(2)
         )
         .expect("a string takes all");
     }
-    let directory = directory.display();
+    let directory = cluster.path().display();
     write!(
         text,
         "[[queue_managers]]\nname = \"{QUEUE_MANAGER}\"\nid = 1\n[directories]\n\

@@ -95,8 +95,16 @@ impl System for Unary {
         })
     }
 
-    fn leader<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<u32>> {
+    fn leader<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<usize>> {
         self.cluster.leader(queue)
+    }
+
+    fn rejoin(&mut self, server: usize) -> Result<()> {
+        self.cluster.rejoin(server)
+    }
+
+    fn is_in_sync<'a>(&'a mut self, queue: &'a str, server: usize) -> BoxFuture<'a, Result<bool>> {
+        self.cluster.is_in_sync(queue, server)
     }
 
     fn patient<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<Box<dyn Patient>>> {
