@@ -15,7 +15,7 @@ pub mod unary;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
@@ -83,6 +83,23 @@ pub trait System: Send {
     }
     fn create_queue<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<()>>;
     fn delete_queue<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<()>>;
+    /// Many at once, where that is faster.
+    fn create_queues<'a>(&'a mut self, queues: &'a [String]) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            for queue in queues {
+                self.create_queue(queue).await.with_context(|| format!("create queue {queue}"))?;
+            }
+            Ok(())
+        })
+    }
+    fn delete_queues<'a>(&'a mut self, queues: &'a [String]) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            for queue in queues {
+                self.delete_queue(queue).await.with_context(|| format!("delete queue {queue}"))?;
+            }
+            Ok(())
+        })
+    }
     fn producer<'a>(&'a mut self, queue: &'a str, window: usize) -> BoxFuture<'a, Result<Box<dyn Producer>>>;
     fn consumer<'a>(
         &'a mut self,

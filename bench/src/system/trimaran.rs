@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use bytes::{Bytes, BytesMut};
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use futures::future::BoxFuture;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
@@ -31,6 +31,8 @@ const START_PATIENCE: Duration = Duration::from_secs(60);
 const HANDLE: u32 = 1;
 const WINDOW_BYTES: u32 = 16 * 1024 * 1024;
 const RESPONSE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Queues that are made or deleted together.
+const CALLS_AT_ONCE: usize = 64;
 /// MQRC_NO_MSG_AVAILABLE
 pub const NO_MESSAGE: u32 = 2033;
 /// A request is closed when it has grown past this.
@@ -132,29 +134,28 @@ impl System for Trimaran {
     }
 
     fn create_queue<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move {
-            let attributes = QueueAttributes {
-                maxdepth: Some(999_999_999),
-                maxmsgl: Some(100 * 1024 * 1024),
-                ..QueueAttributes::default()
-            };
-            Ok(self.connection()?.admin().create_queue(queue, attributes).await?)
-        })
+        Box::pin(async move { create(self.connection()?, queue).await })
     }
 
     fn delete_queue<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move { delete(self.connection()?, queue).await })
+    }
+
+    fn create_queues<'a>(&'a mut self, queues: &'a [String]) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            // The node closes handles of connections that are gone a moment after they are.
-            let started = Instant::now();
-            loop {
-                match self.connection()?.admin().delete_queue(queue, true).await {
-                    Err(error) if error.reason() == Some(trimaran_client::reason::OBJECT_IN_USE) => {
-                        ensure!(started.elapsed() < Duration::from_secs(10), "{error}");
-                        tokio::time::sleep(Duration::from_millis(20)).await;
-                    }
-                    result => return Ok(result?),
-                }
-            }
+            let connection = self.connection()?;
+            let each: Vec<BoxFuture<'_, Result<()>>> =
+                queues.iter().map(|queue| create(connection, queue).boxed()).collect();
+            futures::stream::iter(each).buffer_unordered(CALLS_AT_ONCE).try_collect().await
+        })
+    }
+
+    fn delete_queues<'a>(&'a mut self, queues: &'a [String]) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let connection = self.connection()?;
+            let each: Vec<BoxFuture<'_, Result<()>>> =
+                queues.iter().map(|queue| delete(connection, queue).boxed()).collect();
+            futures::stream::iter(each).buffer_unordered(CALLS_AT_ONCE).try_collect().await
         })
     }
 
@@ -239,6 +240,30 @@ impl System for Trimaran {
     fn stop(&mut self) -> Result<()> {
         self.connection = None;
         self.cluster.stop()
+    }
+}
+
+async fn create(connection: &Connection, queue: &str) -> Result<()> {
+    let attributes = QueueAttributes {
+        maxdepth: Some(999_999_999),
+        maxmsgl: Some(100 * 1024 * 1024),
+        ..QueueAttributes::default()
+    };
+    let created = connection.admin().create_queue(queue, attributes).await;
+    created.with_context(|| format!("create queue {queue}"))
+}
+
+async fn delete(connection: &Connection, queue: &str) -> Result<()> {
+    // The node closes handles of connections that are gone a moment after they are.
+    let started = Instant::now();
+    loop {
+        match connection.admin().delete_queue(queue, true).await {
+            Err(error) if error.reason() == Some(trimaran_client::reason::OBJECT_IN_USE) => {
+                ensure!(started.elapsed() < Duration::from_secs(10), "delete queue {queue}: {error}");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            result => return result.with_context(|| format!("delete queue {queue}")),
+        }
     }
 }
 

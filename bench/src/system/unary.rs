@@ -63,6 +63,14 @@ impl System for Unary {
         self.cluster.delete_queue(queue)
     }
 
+    fn create_queues<'a>(&'a mut self, queues: &'a [String]) -> BoxFuture<'a, Result<()>> {
+        self.cluster.create_queues(queues)
+    }
+
+    fn delete_queues<'a>(&'a mut self, queues: &'a [String]) -> BoxFuture<'a, Result<()>> {
+        self.cluster.delete_queues(queues)
+    }
+
     fn producer<'a>(
         &'a mut self,
         queue: &'a str,
