@@ -99,7 +99,8 @@ pub enum Group {
 }
 
 impl Group {
-    pub const ALL: [Group; 5] = [Group::OneInFlight, Group::Clients, Group::Browse, Group::Depth, Group::Large];
+    pub const ALL: [Group; 5] =
+        [Group::OneInFlight, Group::Clients, Group::Browse, Group::Depth, Group::Large];
 }
 
 /// How it is measured, beside the system.
@@ -139,7 +140,15 @@ impl Bench<'_> {
         Ok(measured)
     }
 
-    fn held(&self, title: &str, parts: Vec<Part>, values: Vec<f64>, unit: &str, limit: Limit, bar: f64) -> Held {
+    fn held(
+        &self,
+        title: &str,
+        parts: Vec<Part>,
+        values: Vec<f64>,
+        unit: &str,
+        limit: Limit,
+        bar: f64,
+    ) -> Held {
         let about = self.system.about();
         Held { about, title: title.into(), parts, values, unit: unit.into(), limit, bar }
     }
@@ -368,6 +377,9 @@ mod tests {
         assert!(!held(&[17.0, 19.0, 18.5], Limit::AtMost, 18.0).holds());
         assert!(held(&[60.0], Limit::AtLeast, 60.0).holds());
         let text = held(&[59.0], Limit::AtLeast, 60.0).describe();
-        assert!(text.contains("FAILS") && text.contains("at least 60 µs") && text.contains("a part"), "{text}");
+        assert!(
+            text.contains("FAILS") && text.contains("at least 60 µs") && text.contains("a part"),
+            "{text}"
+        );
     }
 }

@@ -232,7 +232,10 @@ mod tests {
         assert_eq!(whole.machine, "first");
         let names: Vec<&str> = whole.systems.iter().map(|about| about.name.as_str()).collect();
         assert_eq!(names, ["a", "b", "c", "a"]);
-        assert_eq!(whole.scenarios[0].failures, [vec!["first"], vec!["first", "second"], vec!["second"], vec![]]);
+        assert_eq!(
+            whole.scenarios[0].failures,
+            [vec!["first"], vec!["first", "second"], vec!["second"], vec![]]
+        );
         assert_eq!(whole.scenarios[1].failures, [vec![], vec![], vec![], vec!["third"]]);
     }
 }

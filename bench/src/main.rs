@@ -317,8 +317,11 @@ fn main() -> ExitCode {
 /// False when messages were lost, doubled or out of order.
 async fn run(arguments: Arguments) -> Result<bool> {
     std::fs::create_dir_all(&arguments.directory)?;
-    let place =
-        Place { work: std::fs::canonicalize(&arguments.directory)?, node_binary: arguments.node_binary, apart: false };
+    let place = Place {
+        work: std::fs::canonicalize(&arguments.directory)?,
+        node_binary: arguments.node_binary,
+        apart: false,
+    };
     match arguments.command {
         Command::Run(arguments) => run_one(&place, &arguments).await,
         Command::Compare(arguments) => compare(&place, &arguments).await,
@@ -365,7 +368,9 @@ async fn run(arguments: Arguments) -> Result<bool> {
             for (name, answers, what) in scenario::COMMANDS {
                 println!("  {name:<16} {:<16} {what}", rows(answers));
             }
-            println!("Numbers are rows of the benchmark matrix; rows 8 (CPU) and 9 (disk) are in every result.");
+            println!(
+                "Numbers are rows of the benchmark matrix; rows 8 (CPU) and 9 (disk) are in every result."
+            );
             Ok(true)
         }
     }

@@ -68,10 +68,6 @@ impl Network {
         ip(&format!("link set {} down", self.cable(server)))
     }
 
-    pub fn mend(&self, server: usize) -> Result<()> {
-        ip(&format!("link set {} up", self.cable(server)))
-    }
-
     /// The command will run in the server's namespace.
     pub fn move_in(&self, server: usize, command: &mut Command) -> Result<()> {
         let path = Path::new(NAMESPACES).join(&self.namespaces[server]);

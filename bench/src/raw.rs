@@ -215,7 +215,9 @@ impl ThreeCopies {
             let tell = tell.clone();
             std::thread::spawn(move || {
                 let mut number = [0; 8];
-                while reader.read_exact(&mut number).is_ok() && tell.send(u64::from_le_bytes(number)).is_ok() {}
+                while reader.read_exact(&mut number).is_ok() && tell.send(u64::from_le_bytes(number)).is_ok()
+                {
+                }
             });
             writers.push(stream);
         }
@@ -235,7 +237,8 @@ impl ThreeCopies {
             }
             self.ring.append(&bytes)?;
             // The leader has it; one follower more makes two of three. The slower one may be a round behind.
-            let answer = || self.told.recv_timeout(Duration::from_secs(30)).context("a follower does not answer");
+            let answer =
+                || self.told.recv_timeout(Duration::from_secs(30)).context("a follower does not answer");
             while answer()? != self.round {}
             Ok(())
         })

@@ -21,7 +21,11 @@ pub const COMMANDS: [(&str, &[u8], &str); 5] = [
     ("bars", &[1, 5, 6, 14, 17], "what must hold, measured in turns with what it is held against"),
     ("restart", &[10, 13], "memory of a million queued messages, and the time a start takes with them"),
     ("failover", &[11], "the client's gap when the leader dies, hangs or is cut off"),
-    ("catch-up", &[12], "how fast a server that was away gets what it missed, and what that costs the others"),
+    (
+        "catch-up",
+        &[12],
+        "how fast a server that was away gets what it missed, and what that costs the others",
+    ),
     ("soak", &[18], "the same load for hours, and whether anything grows"),
 ];
 
@@ -77,7 +81,12 @@ pub fn all() -> Vec<Scenario> {
             "puts and gets, 4 + 4 clients, window 500, one queue",
             put_get(4, 500),
         ),
-        scenario("put-get-100", &[5], "puts and gets, 100 + 100 clients, one in flight each", put_get(100, 1)),
+        scenario(
+            "put-get-100",
+            &[5],
+            "puts and gets, 100 + 100 clients, one in flight each",
+            put_get(100, 1),
+        ),
         scenario(
             "put-get-units",
             &[],
@@ -131,12 +140,37 @@ pub fn all() -> Vec<Scenario> {
         // How many.
         scenario("put-get-queues", &[], "puts and gets, 10 + 10 clients on 10 queues", busy_queues(10, 0)),
         scenario("queues-100", &[15], "puts and gets on 100 queues, none idle", busy_queues(100, 0)),
-        scenario("queues-1k", &[15], "puts and gets on 100 queues beside 1,000 idle ones", busy_queues(100, 1_000)),
-        scenario("queues-10k", &[15], "puts and gets on 100 queues beside 10,000 idle ones", busy_queues(100, 10_000)),
-        scenario("queues-100k", &[15], "puts and gets on 100 queues beside 100,000 idle ones", busy_queues(100, 100_000)),
+        scenario(
+            "queues-1k",
+            &[15],
+            "puts and gets on 100 queues beside 1,000 idle ones",
+            busy_queues(100, 1_000),
+        ),
+        scenario(
+            "queues-10k",
+            &[15],
+            "puts and gets on 100 queues beside 10,000 idle ones",
+            busy_queues(100, 10_000),
+        ),
+        scenario(
+            "queues-100k",
+            &[15],
+            "puts and gets on 100 queues beside 100,000 idle ones",
+            busy_queues(100, 100_000),
+        ),
         scenario("clients-100", &[16], "puts and gets by 50 + 50 clients, none idle", idle_clients(0)),
-        scenario("clients-1k", &[16], "puts and gets by 50 + 50 clients beside 1,000 idle ones", idle_clients(1_000)),
-        scenario("clients-10k", &[16], "puts and gets by 50 + 50 clients beside 10,000 idle ones", idle_clients(10_000)),
+        scenario(
+            "clients-1k",
+            &[16],
+            "puts and gets by 50 + 50 clients beside 1,000 idle ones",
+            idle_clients(1_000),
+        ),
+        scenario(
+            "clients-10k",
+            &[16],
+            "puts and gets by 50 + 50 clients beside 10,000 idle ones",
+            idle_clients(10_000),
+        ),
     ]
 }
 
@@ -172,7 +206,8 @@ mod tests {
     #[test]
     fn every_row_of_the_matrix_is_answered() {
         let scenarios = all();
-        let rows = scenarios.iter().map(|scenario| scenario.rows).chain(COMMANDS.iter().map(|command| command.1));
+        let rows =
+            scenarios.iter().map(|scenario| scenario.rows).chain(COMMANDS.iter().map(|command| command.1));
         let mut answered: Vec<u8> = rows.flatten().copied().collect();
         answered.sort();
         answered.dedup();

@@ -114,9 +114,19 @@ fn summary(comparison: &Comparison) -> String {
         Column { title: "server CPU", unit: "µs a put", more: false, value: of("put", cpu) },
         Column { title: "puts and gets", unit: "a second", more: true, value: of("put-get", Measured::rate) },
         Column { title: "server CPU", unit: "µs a put and get", more: false, value: of("put-get", cpu) },
-        Column { title: "100 clients, one put in flight each", unit: "puts a second", more: true, value: of("put-100", Measured::rate) },
+        Column {
+            title: "100 clients, one put in flight each",
+            unit: "puts a second",
+            more: true,
+            value: of("put-100", Measured::rate),
+        },
         Column { title: "one put in flight", unit: "ms, p50", more: false, value: of("put-one", p50) },
-        Column { title: "at 1,000 puts and gets/s", unit: "ms, p99", more: false, value: of("put-get-paced", p99) },
+        Column {
+            title: "at 1,000 puts and gets/s",
+            unit: "ms, p99",
+            more: false,
+            value: of("put-get-paced", p99),
+        },
         Column { title: "disk", unit: "bytes a body byte and node", more: false, value: of("put-get", disk) },
         Column { title: "leader killed", unit: "s without a put", more: false, value: gap(Fault::Kill) },
         Column { title: "leader hangs", unit: "s without a put", more: false, value: gap(Fault::Stop) },
@@ -134,7 +144,9 @@ fn summary(comparison: &Comparison) -> String {
     }
     text.push_str("</tr></thead><tbody>");
     for system in 0..systems {
-        let dot = format!("<svg viewBox=\"0 0 12 12\"><rect class=\"c{system}\" width=\"12\" height=\"12\" rx=\"3\"/></svg>");
+        let dot = format!(
+            "<svg viewBox=\"0 0 12 12\"><rect class=\"c{system}\" width=\"12\" height=\"12\" rx=\"3\"/></svg>"
+        );
         let _ = write!(text, "<tr><td>{dot}{}", escape(&marked(comparison, system)));
         for column in &columns {
             let Some(spread) = (column.value)(system) else {
@@ -467,7 +479,12 @@ fn ratio_cells(scenario: &Compared, column: usize) -> String {
 /// Only with two depths at least, of bodies that are equally large.
 fn depth(comparison: &Comparison) -> String {
     let example = |scenario: &Compared| {
-        scenario.results.iter().flatten().next().map(|measured| (measured.work.depth as f64, measured.work.size))
+        scenario
+            .results
+            .iter()
+            .flatten()
+            .next()
+            .map(|measured| (measured.work.depth as f64, measured.work.size))
     };
     let all = comparison.scenarios.iter().filter(|scenario| scenario.name.starts_with("depth-"));
     let mut deep: Vec<(f64, usize, &Compared)> =

@@ -55,7 +55,8 @@ impl Artemis {
 
     async fn launch(&mut self) -> Result<()> {
         let ports = self.cluster.ports(2)?;
-        self.addresses = (0..2).map(|index| format!("{}:{}", self.cluster.host(index), ports[index])).collect();
+        self.addresses =
+            (0..2).map(|index| format!("{}:{}", self.cluster.host(index), ports[index])).collect();
         for (index, role) in ROLES.iter().enumerate() {
             if !self.cluster.file(role).exists() {
                 self.create(index, ports[index])?;

@@ -298,7 +298,8 @@ impl System for Kafka {
     fn is_in_sync<'a>(&'a mut self, queue: &'a str, server: usize) -> BoxFuture<'a, Result<bool>> {
         Box::pin(async move {
             let metadata = self.admin()?.inner().fetch_metadata(Some(queue), ANSWER_PATIENCE)?;
-            let topic = metadata.topics().iter().find(|topic| topic.name() == queue).context("no such topic")?;
+            let topic =
+                metadata.topics().iter().find(|topic| topic.name() == queue).context("no such topic")?;
             Ok(topic.partitions().iter().all(|partition| partition.isr().contains(&(server as i32))))
         })
     }

@@ -51,7 +51,8 @@ impl Nats {
     async fn launch(&mut self) -> Result<()> {
         let ports = self.cluster.ports(6)?;
         let (clients, routes) = ports.split_at(3);
-        self.addresses = (0..3).map(|index| format!("{}:{}", self.cluster.host(index), clients[index])).collect();
+        self.addresses =
+            (0..3).map(|index| format!("{}:{}", self.cluster.host(index), clients[index])).collect();
         let routes: Vec<String> =
             (0..3).map(|index| format!("{}:{}", self.cluster.host(index), routes[index])).collect();
         let route_urls: Vec<String> = routes.iter().map(|address| format!("\"nats://{address}\"")).collect();
@@ -258,9 +259,13 @@ impl System for Nats {
         Box::pin(async move {
             let stream = self.context()?.get_stream_no_info(name_of(queue)).await;
             let info = stream.map_err(|error| anyhow!("{error}"))?.get_info().await;
-            let cluster = info.map_err(|error| anyhow!("{error}"))?.cluster.context("a stream of one server")?;
+            let cluster =
+                info.map_err(|error| anyhow!("{error}"))?.cluster.context("a stream of one server")?;
             let name = format!("n{server}");
-            Ok(cluster.replicas.iter().any(|replica| replica.name == name && replica.current && !replica.offline))
+            Ok(cluster
+                .replicas
+                .iter()
+                .any(|replica| replica.name == name && replica.current && !replica.offline))
         })
     }
 

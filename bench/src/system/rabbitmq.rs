@@ -194,11 +194,7 @@ impl RabbitMq {
         let name = self.host_name(server);
         let line = format!("/usr/lib/rabbitmq/bin/{program} -n rmq{server}@{name} {line}");
         let output = self.command(server, &line)?.output()?;
-        ensure!(
-            output.status.success(),
-            "{line}: {}",
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
+        ensure!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr).trim());
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
@@ -275,7 +271,8 @@ impl System for RabbitMq {
             let first = self.homes.is_empty();
             self.homes.insert(queue.to_string(), index);
             if first {
-                let text = self.control(0, "rabbitmqctl", "list_queues --quiet --no-table-headers name members")?;
+                let text =
+                    self.control(0, "rabbitmqctl", "list_queues --quiet --no-table-headers name members")?;
                 let members = text.matches("rmq").count();
                 ensure!(members == 3, "queue {queue} has {members} members in place of 3: {text}");
             }
@@ -336,7 +333,8 @@ impl System for RabbitMq {
 
     fn leader<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<usize>> {
         Box::pin(async move {
-            let text = self.control(0, "rabbitmqctl", "list_queues --quiet --no-table-headers name leader")?;
+            let text =
+                self.control(0, "rabbitmqctl", "list_queues --quiet --no-table-headers name leader")?;
             let line = text.lines().find(|line| line.starts_with(queue)).context("no such queue")?;
             let node = line.split("rmq").nth(1).and_then(|rest| rest.chars().next()?.to_digit(10));
             let index = node.with_context(|| format!("queue {queue} has no leader: {line}"))?;
