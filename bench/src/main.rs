@@ -8,6 +8,7 @@ mod failover;
 mod ledger;
 mod load;
 mod machine;
+mod micro;
 mod network;
 mod peers;
 mod process;
@@ -82,6 +83,18 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
     },
+    /// Instructions of what runs for every message, counted by valgrind: the same on a busy machine
+    Instructions {
+        /// Keeps the counts, for a later --against
+        #[arg(long, value_name = "FILE")]
+        save: Option<PathBuf>,
+        /// Prints each count beside the one that was kept
+        #[arg(long, value_name = "FILE")]
+        against: Option<PathBuf>,
+    },
+    /// What `instructions` runs under valgrind
+    #[command(hide = true)]
+    RoundsOf { operation: String, rounds: usize },
     #[command(hide = true)]
     RawFollower { address: String, batch: usize, path: PathBuf },
     /// Makes one HTML page from the JSON of any of these commands, put together
@@ -343,6 +356,12 @@ async fn run(arguments: Arguments) -> Result<bool> {
             save(json.as_deref(), |part| part.limits = limits)?;
             Ok(true)
         }
+        Command::Instructions { save, against } => {
+            micro::instructions::count_all(save.as_deref(), against.as_deref()).map(|()| true)
+        }
+        Command::RoundsOf { operation, rounds } => {
+            micro::instructions::rounds_of(&operation, rounds).map(|()| true)
+        }
         Command::RawFollower { address, batch, path } => raw::follow(&address, batch, &path).map(|()| true),
         Command::Report { json, out, merged } => {
             let mut comparison = Comparison::default();
@@ -438,10 +457,10 @@ async fn bars(place: &Place, arguments: &BarsArguments) -> Result<bool> {
         held.iter().for_each(|held| print!("{}", held.describe()));
         all.extend(held);
         system.stop()?;
+        // What is there survives a run that is broken off.
+        save(arguments.json.as_deref(), |part| part.bars = all.clone())?;
     }
-    let hold = all.iter().all(bars::Held::holds);
-    save(arguments.json.as_deref(), |part| part.bars = all)?;
-    Ok(hold)
+    Ok(all.iter().all(bars::Held::holds))
 }
 
 /// False when a system could not take part.

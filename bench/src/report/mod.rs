@@ -127,7 +127,18 @@ fn summary(comparison: &Comparison) -> String {
             more: false,
             value: of("put-get-paced", p99),
         },
-        Column { title: "disk", unit: "bytes a body byte and node", more: false, value: of("put-get", disk) },
+        Column {
+            title: "disk, puts that stay",
+            unit: "bytes a body byte and node",
+            more: false,
+            value: of("put", disk),
+        },
+        Column {
+            title: "disk, puts and gets",
+            unit: "bytes a body byte and node",
+            more: false,
+            value: of("put-get", disk),
+        },
         Column { title: "leader killed", unit: "s without a put", more: false, value: gap(Fault::Kill) },
         Column { title: "leader hangs", unit: "s without a put", more: false, value: gap(Fault::Stop) },
         Column { title: "leader cut off", unit: "s without a put", more: false, value: gap(Fault::Cut) },
@@ -702,7 +713,7 @@ td:first-child { white-space:nowrap } .check { white-space:nowrap } .check .bad 
 .chip { display:inline-block; padding:1px 10px; border-radius:20px; border:1px solid currentColor; font-size:12.5px; font-weight:600 }
 .glance td:first-child { vertical-align:middle; white-space:normal; max-width:36ch; font-weight:600 }
 .legend { display:flex; flex-wrap:wrap; gap:6px 20px; margin:32px 0 0; padding:10px 0; position:sticky; top:0; background:var(--back); border-bottom:1px solid var(--line); z-index:1 } .legend svg { width:12px; height:12px; margin-right:7px }
-.cards { display:grid; grid-template-columns:repeat(auto-fit,minmax(min(440px,100%),1fr)); gap:16px }
+.cards { display:grid; grid-template-columns:repeat(auto-fit,minmax(min(560px,100%),1fr)); gap:16px }
 figure { margin:0; background:var(--card); border:1px solid var(--line); border-radius:10px; padding:14px 16px }
 figcaption { font-weight:600; margin-bottom:8px } figcaption small { font-weight:400; margin-left:10px }
 figure svg { width:100%; height:auto; display:block } text { fill:var(--ink); font:13px system-ui,"DejaVu Sans",sans-serif }
