@@ -1,4 +1,4 @@
-//! How long a program that must not stop does stop, when the server that leads its queue dies or hangs.
+//! How long a program that must not stop does stop, when the server that leads its queue dies, hangs or is cut off.
 
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,20 @@ pub enum Fault {
     Kill,
     /// SIGSTOP: the connections stay open, nothing answers.
     Stop,
+    /// The network between it and all others, clients included, ends; it runs on.
+    Cut,
+}
+
+impl Fault {
+    pub const ALL: [Fault; 3] = [Fault::Kill, Fault::Stop, Fault::Cut];
+
+    pub fn describe(self) -> &'static str {
+        match self {
+            Fault::Kill => "SIGKILL of the leader",
+            Fault::Stop => "SIGSTOP of the leader",
+            Fault::Cut => "the leader's network cut",
+        }
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -52,11 +66,11 @@ pub async fn measure(system: &mut dyn System, fault: Fault) -> Result<Gap> {
     let mut puts = 0u64;
     while recovered.is_none_or(|at| at.elapsed() < AFTER) {
         if failed.is_none() && started.elapsed() >= BEFORE {
-            let number = match fault {
-                Fault::Kill => libc::SIGKILL,
-                Fault::Stop => libc::SIGSTOP,
-            };
-            signal(leader, number)?;
+            match fault {
+                Fault::Kill => signal(system.servers()[leader], libc::SIGKILL)?,
+                Fault::Stop => signal(system.servers()[leader], libc::SIGSTOP)?,
+                Fault::Cut => system.cluster().cut(leader)?,
+            }
             failed = Some(Instant::now());
         }
         let body = make_body(&Header { run: 1, producer: 0, sequence: puts, due_ns: 0 }, 1024);

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use crate::ledger::{Ledger, Verdict};
 use crate::machine::{self, Cost, Device};
 use crate::system::{About, Consumer, ConsumerOptions, Producer, System};
-use crate::work::{Header, Kind, Work, epoch, make_body, now_ns};
+use crate::work::{Header, Kind, Work, epoch, make_body, now_ns, read_body};
 
 /// More than this many unanswered messages of one producer are not sent, also not in an open loop; what is due meanwhile
 /// is sent later and its latency counts from when it was due.
@@ -51,6 +51,12 @@ pub struct Measured {
     /// Puts and gets a second over time.
     pub series: Vec<Point>,
     pub device: String,
+    /// Resident memory of all servers for each idle queue, or for each idle client where there are such.
+    #[serde(default)]
+    pub idle_bytes: Option<f64>,
+    /// Of what flowed beside, see [`Work::beside`].
+    #[serde(default)]
+    pub beside_bytes_per_s: Option<f64>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
@@ -232,21 +238,96 @@ async fn run_once(system: &mut dyn System, work: &Work, run: u32, observe: Obser
     let idle: Vec<String> = (0..work.idle_queues.max(usize::from(work.idle_clients > 0)))
         .map(|index| format!("BENCH.{run}.IDLE.{index}"))
         .collect();
-    for queue in queues.iter().chain(&idle) {
-        system.create_queue(queue).await.with_context(|| format!("create queue {queue}"))?;
-    }
+    system.create_queues(&queues).await?;
+    let bare = machine::resident_bytes(&system.servers());
+    system.create_queues(&idle).await?;
     let mut idle_clients = Vec::new();
     for index in 0..work.idle_clients {
         let options = ConsumerOptions { window: 1, unit: 0, index, count: work.idle_clients };
         let client = system.consumer(&idle[0], options).await;
         idle_clients.push(client.with_context(|| format!("connect idle client {index}"))?);
     }
-    let measured = measure(system, work, run, &queues, observe).await?;
+    let grown = machine::resident_bytes(&system.servers()).saturating_sub(bare);
+    let large = match work.beside {
+        0 => None,
+        size => {
+            let queue = format!("BENCH.{run}.BESIDE");
+            system.create_queue(&queue).await?;
+            Some((Beside::start(system, &queue, run, size)?, queue))
+        }
+    };
+    let mut measured = measure(system, work, run, &queues, observe).await?;
+    let idles = if work.idle_clients > 0 { work.idle_clients } else { work.idle_queues };
+    measured.idle_bytes = (idles > 0).then(|| grown as f64 / idles as f64);
     drop(idle_clients);
-    for queue in queues.iter().chain(&idle) {
-        system.delete_queue(queue).await.with_context(|| format!("delete queue {queue}"))?;
+    if let Some((large, queue)) = large {
+        measured.beside_bytes_per_s = Some(large.end()?);
+        system.delete_queue(&queue).await?;
     }
+    system.delete_queues(&queues).await?;
+    system.delete_queues(&idle).await?;
     Ok(measured)
+}
+
+/// Large bodies that go through a queue of their own, one after the other, on a thread of its own: what it costs to make,
+/// copy and check them shall not make the measured load late.
+struct Beside {
+    thread: std::thread::JoinHandle<Result<(u64, Duration)>>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Beside {
+    fn start(system: &mut dyn System, queue: &str, run: u32, size: usize) -> Result<Beside> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        // Connections belong to the runtime that they were made on.
+        let connect = async {
+            let producer = system.producer(queue, 1).await?;
+            let options = ConsumerOptions { window: 1, unit: 0, index: 0, count: 1 };
+            anyhow::Ok((producer, system.consumer(queue, options).await?))
+        };
+        let connect = async { tokio::time::timeout(Duration::from_secs(10), connect).await };
+        let connected = std::thread::scope(|scope| scope.spawn(|| runtime.block_on(connect)).join());
+        let connected = connected.expect("connecting does not panic");
+        let (producer, consumer) = connected.context("this system cannot be loaded from two threads")??;
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
+        let thread =
+            std::thread::spawn(move || runtime.block_on(flow(producer, consumer, run, size, &stopped)));
+        Ok(Beside { thread, stop })
+    }
+
+    /// Bytes a second.
+    fn end(self) -> Result<f64> {
+        self.stop.store(true, Ordering::Relaxed);
+        let (bytes, time) = self.thread.join().expect("its errors are results").context("large bodies")?;
+        Ok(bytes as f64 / time.as_secs_f64())
+    }
+}
+
+async fn flow(
+    mut producer: Box<dyn Producer>,
+    mut consumer: Box<dyn Consumer>,
+    run: u32,
+    size: usize,
+    stop: &AtomicBool,
+) -> Result<(u64, Duration)> {
+    let started = Instant::now();
+    let (mut numbers, mut bodies) = (Vec::new(), Vec::new());
+    let mut sequence = 0;
+    while !stop.load(Ordering::Relaxed) {
+        let header = Header { run, producer: 0, sequence, due_ns: 0 };
+        producer.send(sequence, &[make_body(&header, size)]).await?;
+        let through = async {
+            producer.acknowledged(&mut numbers).await?;
+            consumer.receive(&mut bodies).await
+        };
+        tokio::time::timeout(STUCK, through).await.context("no answer for a minute")??;
+        ensure!(numbers.pop() == Some(sequence), "another message was acknowledged");
+        ensure!(bodies.pop().and_then(|body| read_body(&body)) == Some(header), "a body came back damaged");
+        sequence += 1;
+    }
+    consumer.finish().await?;
+    Ok((sequence * size as u64, started.elapsed()))
 }
 
 async fn measure(
@@ -392,6 +473,8 @@ async fn measure(
         lateness: work.rate.map(|_| latency(&shared.lateness)),
         series,
         device: device.map_or_else(|| "no block device".into(), |device| device.name),
+        idle_bytes: None,
+        beside_bytes_per_s: None,
     })
 }
 

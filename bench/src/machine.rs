@@ -195,7 +195,21 @@ pub fn describe() -> String {
         .next()
         .map_or(0, |line| first_number(line.trim_start_matches("MemTotal:")) / 1024 / 1024);
     let load = read("/proc/loadavg").split_whitespace().next().unwrap_or("?").to_string();
-    format!("{cpus} CPUs ({model}), {memory} GiB, Linux {kernel}, load {load} at the start")
+    format!("{cpus} CPUs ({model}), {memory} GiB, Linux {kernel}, load {load} at the start, {}", now())
+}
+
+/// The time, to the minute, for people.
+fn now() -> String {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let seconds = since.as_secs() as libc::time_t;
+    let mut parts = std::mem::MaybeUninit::<libc::tm>::zeroed();
+    // SAFETY: the C library fills the structure that is given, and zeroes are valid should it not.
+    let parts = unsafe {
+        libc::gmtime_r(&seconds, parts.as_mut_ptr());
+        parts.assume_init()
+    };
+    let (year, month) = (parts.tm_year + 1900, parts.tm_mon + 1);
+    format!("{year}-{month:02}-{:02} {:02}:{:02} UTC", parts.tm_mday, parts.tm_hour, parts.tm_min)
 }
 
 #[cfg(test)]

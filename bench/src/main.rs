@@ -1,11 +1,15 @@
 //! `trimaran-bench`: puts the same work on Trimaran and on others, on one machine, and says what it cost.
 
+mod bars;
+mod catch_up;
 mod cluster;
 mod compare;
 mod failover;
 mod ledger;
 mod load;
 mod machine;
+mod micro;
+mod network;
 mod peers;
 mod process;
 mod raw;
@@ -17,12 +21,13 @@ mod system;
 mod text;
 mod work;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 
+use bars::Group;
 use compare::Comparison;
 use failover::Fault;
 use system::Place;
@@ -59,8 +64,12 @@ enum Command {
     Run(RunArguments),
     /// Scenarios on systems, interleaved; prints ratios and writes JSON and an HTML page
     Compare(CompareArguments),
-    /// How long a client is stopped when the leader dies or hangs
+    /// How long a client is stopped when the leader dies, hangs or is cut off
     Failover(FailoverArguments),
+    /// What must hold, each measured in turns with what it is held against
+    Bars(BarsArguments),
+    /// How fast a server that was away gets what it missed
+    CatchUp(CatchUpArguments),
     /// What queued messages cost in memory and disk, and how long a start with them takes
     Restart(RestartArguments),
     /// Puts and gets for hours; says whether memory, disk or latency grow
@@ -70,14 +79,33 @@ enum Command {
         /// Seconds for each limit
         #[arg(long, default_value_t = 3.0)]
         duration: f64,
+        /// Also writes them here, for `report`
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
     },
+    /// Instructions of what runs for every message, counted by valgrind: the same on a busy machine
+    Instructions {
+        /// Keeps the counts, for a later --against
+        #[arg(long, value_name = "FILE")]
+        save: Option<PathBuf>,
+        /// Prints each count beside the one that was kept
+        #[arg(long, value_name = "FILE")]
+        against: Option<PathBuf>,
+    },
+    /// What `instructions` runs under valgrind
+    #[command(hide = true)]
+    RoundsOf { operation: String, rounds: usize },
     #[command(hide = true)]
     RawFollower { address: String, batch: usize, path: PathBuf },
-    /// Makes the HTML page again from the JSON of a comparison
+    /// Makes one HTML page from the JSON of any of these commands, put together
     Report {
-        json: PathBuf,
+        #[arg(required = true)]
+        json: Vec<PathBuf>,
         #[arg(long, default_value = "report.html")]
         out: PathBuf,
+        /// Also writes all of it as one JSON
+        #[arg(long, value_name = "FILE")]
+        merged: Option<PathBuf>,
     },
     /// Other systems on this machine
     #[command(subcommand)]
@@ -107,16 +135,56 @@ struct CompareArguments {
     /// Where comparison.json and comparison.html go
     #[arg(long, value_name = "DIR", default_value = ".")]
     out: PathBuf,
+    /// Adds rounds to the comparison.json that is there
+    #[arg(long)]
+    append: bool,
+}
+
+#[derive(Args)]
+struct BarsArguments {
+    /// All of them when none is named
+    #[arg(value_enum)]
+    groups: Vec<Group>,
+    #[arg(long, default_value = "trimaran")]
+    system: String,
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Seconds of load for each figure
+    #[arg(long, default_value_t = 4.0)]
+    duration: f64,
+    /// Messages on the queue
+    #[arg(long, value_delimiter = ',', default_value = "1000,10000,100000,1000000")]
+    depths: Vec<u64>,
+    /// Also writes them here, for `report`
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct CatchUpArguments {
+    #[arg(long, value_delimiter = ',', default_value = "trimaran,nats,rabbitmq")]
+    systems: Vec<String>,
+    /// Of bodies that are put while a server is away, twice
+    #[arg(long, default_value_t = 5.0)]
+    gigabytes: f64,
+    #[arg(long, default_value_t = 1024)]
+    size: usize,
+    /// Also writes it here, for `report`
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
 }
 
 #[derive(Args)]
 struct FailoverArguments {
     #[arg(long, value_delimiter = ',', default_value = "trimaran,nats,rabbitmq")]
     systems: Vec<String>,
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "kill,stop")]
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "kill,stop,cut")]
     faults: Vec<Fault>,
     #[arg(long, default_value_t = 1)]
     rounds: usize,
+    /// Also writes them here, for `report`
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -203,6 +271,9 @@ struct RunArguments {
     /// Consumers that wait on an empty queue
     #[arg(long, default_value_t = 0)]
     idle_clients: usize,
+    /// Bodies of so many bytes go through a queue of their own meanwhile; 0: none
+    #[arg(long, default_value_t = 0)]
+    beside: usize,
     /// Messages a consumer takes under one unit of work; 0: one by one without syncpoint
     #[arg(long, default_value_t = 0)]
     unit: usize,
@@ -236,6 +307,7 @@ impl RunArguments {
             share_of_max: self.share,
             idle_queues: self.idle_queues,
             idle_clients: self.idle_clients,
+            beside: self.beside,
         }
     }
 }
@@ -258,28 +330,46 @@ fn main() -> ExitCode {
 /// False when messages were lost, doubled or out of order.
 async fn run(arguments: Arguments) -> Result<bool> {
     std::fs::create_dir_all(&arguments.directory)?;
-    let place =
-        Place { work: std::fs::canonicalize(&arguments.directory)?, node_binary: arguments.node_binary };
+    let place = Place {
+        work: std::fs::canonicalize(&arguments.directory)?,
+        node_binary: arguments.node_binary,
+        apart: false,
+    };
     match arguments.command {
         Command::Run(arguments) => run_one(&place, &arguments).await,
         Command::Compare(arguments) => compare(&place, &arguments).await,
         Command::Failover(arguments) => {
             let gaps = fail_over(&place, &arguments.systems, &arguments.faults, arguments.rounds).await;
             print!("{}", text::gaps(&gaps));
-            Ok(gaps.len() == arguments.systems.len() * arguments.faults.len() * arguments.rounds)
+            let complete = gaps.len() == arguments.systems.len() * arguments.faults.len() * arguments.rounds;
+            save(arguments.json.as_deref(), |part| part.gaps = gaps)?;
+            Ok(complete)
         }
+        Command::Bars(arguments) => bars(&place, &arguments).await,
+        Command::CatchUp(arguments) => catch_up(&place, &arguments).await,
         Command::Restart(arguments) => restart(&place, &arguments).await,
         Command::Soak(arguments) => soak(&place, &arguments).await,
-        Command::Raw { duration } => {
+        Command::Raw { duration, json } => {
             println!("{}", machine::describe());
             let time = std::time::Duration::from_secs_f64(duration);
-            raw::measure(&place.work, time, |limit| println!("  {}", limit.describe()))?;
+            let limits = raw::measure(&place.work, time, |limit| println!("  {}", limit.describe()))?;
+            save(json.as_deref(), |part| part.limits = limits)?;
             Ok(true)
         }
+        Command::Instructions { save, against } => {
+            micro::instructions::count_all(save.as_deref(), against.as_deref()).map(|()| true)
+        }
+        Command::RoundsOf { operation, rounds } => {
+            micro::instructions::rounds_of(&operation, rounds).map(|()| true)
+        }
         Command::RawFollower { address, batch, path } => raw::follow(&address, batch, &path).map(|()| true),
-        Command::Report { json, out } => {
-            let comparison: Comparison = serde_json::from_slice(&std::fs::read(json)?)?;
+        Command::Report { json, out, merged } => {
+            let mut comparison = Comparison::default();
+            json.iter().try_for_each(|path| anyhow::Ok(comparison.add(read_comparison(path)?)))?;
             std::fs::write(&out, report::page(&comparison))?;
+            if let Some(path) = merged {
+                std::fs::write(path, serde_json::to_vec_pretty(&comparison)?)?;
+            }
             println!("{}", out.display());
             Ok(true)
         }
@@ -289,9 +379,17 @@ async fn run(arguments: Arguments) -> Result<bool> {
             println!("systems:");
             system::NAMES.iter().for_each(|(name, what)| println!("  {name:<16} {what}"));
             println!("scenarios:");
-            scenario::all()
-                .iter()
-                .for_each(|scenario| println!("  {:<16} {}", scenario.name, scenario.title));
+            let rows = |rows: &[u8]| rows.iter().map(u8::to_string).collect::<Vec<_>>().join(", ");
+            for scenario in scenario::all() {
+                println!("  {:<16} {:<8} {}", scenario.name, rows(scenario.rows), scenario.title);
+            }
+            println!("commands:");
+            for (name, answers, what) in scenario::COMMANDS {
+                println!("  {name:<16} {:<16} {what}", rows(answers));
+            }
+            println!(
+                "Numbers are rows of the benchmark matrix; rows 8 (CPU) and 9 (disk) are in every result."
+            );
             Ok(true)
         }
     }
@@ -308,10 +406,14 @@ async fn compare(place: &Place, arguments: &CompareArguments) -> Result<bool> {
     std::fs::create_dir_all(&arguments.out)?;
     let json = arguments.out.join("comparison.json");
     let html = arguments.out.join("comparison.html");
-    let mut comparison = compare::run(place, &arguments.systems, &scenarios, arguments.rounds, &json).await?;
+    let before = match arguments.append {
+        true => read_comparison(&json)?,
+        false => Comparison::on_this_machine(),
+    };
+    let mut comparison =
+        compare::run(place, &arguments.systems, &scenarios, arguments.rounds, before, &json).await?;
     if arguments.failover {
-        let names: Vec<String> = comparison.systems.iter().map(|about| about.name.clone()).collect();
-        comparison.gaps = fail_over(place, &names, &[Fault::Kill, Fault::Stop], arguments.rounds).await;
+        comparison.gaps.extend(fail_over(place, &arguments.systems, &Fault::ALL, arguments.rounds).await);
     }
     std::fs::write(&json, serde_json::to_vec_pretty(&comparison)?)?;
     std::fs::write(&html, report::page(&comparison))?;
@@ -322,13 +424,76 @@ async fn compare(place: &Place, arguments: &CompareArguments) -> Result<bool> {
     Ok(results().all(|measured| measured.verdict.is_good()))
 }
 
+fn read_comparison(path: &Path) -> Result<Comparison> {
+    let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
+    serde_json::from_slice(&bytes).with_context(|| format!("{} is not of this program", path.display()))
+}
+
+/// A comparison that has only this part, when a file is asked for.
+fn save(path: Option<&Path>, fill: impl FnOnce(&mut Comparison)) -> Result<()> {
+    let Some(path) = path else { return Ok(()) };
+    let mut part = Comparison::on_this_machine();
+    fill(&mut part);
+    std::fs::write(path, serde_json::to_vec_pretty(&part)?).with_context(|| path.display().to_string())
+}
+
+/// False when a bar does not hold.
+async fn bars(place: &Place, arguments: &BarsArguments) -> Result<bool> {
+    anyhow::ensure!(arguments.rounds >= 1, "--rounds must be at least 1");
+    let options = bars::Options {
+        rounds: arguments.rounds,
+        duration_s: arguments.duration,
+        depths: arguments.depths.clone(),
+    };
+    let groups = if arguments.groups.is_empty() { &Group::ALL[..] } else { &arguments.groups };
+    println!("{}", machine::describe());
+    let mut all = Vec::new();
+    for group in groups {
+        // A cluster of its own for each, so that none pays for what another one left.
+        let mut system = system::by_name(&arguments.system, place)?;
+        load::start_warm(system.as_mut()).await?;
+        let held = bars::measure(system.as_mut(), *group, &options).await;
+        let held = held.with_context(|| format!("{group:?}"))?;
+        held.iter().for_each(|held| print!("{}", held.describe()));
+        all.extend(held);
+        system.stop()?;
+        // What is there survives a run that is broken off.
+        save(arguments.json.as_deref(), |part| part.bars = all.clone())?;
+    }
+    Ok(all.iter().all(bars::Held::holds))
+}
+
+/// False when a system could not take part.
+async fn catch_up(place: &Place, arguments: &CatchUpArguments) -> Result<bool> {
+    println!("{}", machine::describe());
+    let missed_bytes = (arguments.gigabytes * 1e9) as u64;
+    let mut all = Vec::new();
+    for name in &arguments.systems {
+        let measured = match system::by_name(name, place) {
+            Ok(mut system) => catch_up::measure(system.as_mut(), missed_bytes, arguments.size).await,
+            Err(error) => Err(error),
+        };
+        match measured {
+            Ok(caught_up) => {
+                println!("{}", caught_up.describe());
+                all.push(caught_up);
+            }
+            Err(error) => println!("  {name:<16} left out: {error:#}"),
+        }
+    }
+    let complete = all.len() == arguments.systems.len();
+    save(arguments.json.as_deref(), |part| part.caught_up = all)?;
+    Ok(complete)
+}
+
 /// A fresh cluster for each; a system that fails is named on stderr and left out.
 async fn fail_over(place: &Place, systems: &[String], faults: &[Fault], rounds: usize) -> Vec<failover::Gap> {
     let mut gaps = Vec::new();
     for _ in 0..rounds {
         for name in systems {
             for fault in faults {
-                let measured = match system::by_name(name, place) {
+                let place = Place { apart: *fault == Fault::Cut, ..place.clone() };
+                let measured = match system::by_name(name, &place) {
                     Ok(mut system) => failover::measure(system.as_mut(), *fault).await,
                     Err(error) => Err(error),
                 };
@@ -363,8 +528,8 @@ async fn restart(place: &Place, arguments: &RestartArguments) -> Result<bool> {
             Err(error) => println!("  {name:<16} left out: {error:#}"),
         }
     }
-    if let Some(path) = &arguments.json {
-        std::fs::write(path, serde_json::to_string_pretty(&all)?)?;
+    if arguments.json.is_some() {
+        save(arguments.json.as_deref(), |part| part.restarted = all.clone())?;
     }
     Ok(all.len() == arguments.systems.len())
 }

@@ -1,6 +1,6 @@
 //! Server processes: started with a log file, stopped by their id, and never left behind.
 
-use std::fs::{self, File};
+use std::fs::{self, OpenOptions};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -15,12 +15,15 @@ pub struct Server {
     child: Child,
     /// The process that does the work, when it is not the one that was started.
     adopted: Option<u32>,
+    /// Its end was wanted.
+    stopped: bool,
     pub log: PathBuf,
 }
 
 impl Server {
     pub fn start(mut command: Command, log: PathBuf) -> Result<Server> {
-        let file = File::create(&log).with_context(|| format!("create {}", log.display()))?;
+        let open = OpenOptions::new().create(true).append(true).open(&log);
+        let file = open.with_context(|| format!("open {}", log.display()))?;
         command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file).process_group(0);
         let parent = std::process::id();
         // SAFETY: between fork and exec only prctl, getppid and _exit are called, which touch neither memory nor locks
@@ -37,7 +40,7 @@ impl Server {
         }
         let program = command.get_program().to_string_lossy().into_owned();
         let child = command.spawn().with_context(|| format!("start {program}"))?;
-        Ok(Server { child, adopted: None, log })
+        Ok(Server { child, adopted: None, stopped: false, log })
     }
 
     /// The process that does the work.
@@ -50,8 +53,11 @@ impl Server {
         self.adopted = Some(pid);
     }
 
-    /// An error with the end of its log when the process has ended.
+    /// An error with the end of its log when the process has ended by itself.
     pub fn check_alive(&mut self) -> Result<()> {
+        if self.stopped {
+            return Ok(());
+        }
         if let Some(status) = self.child.try_wait()? {
             bail!("process {} ended with {status}: {}", self.child.id(), tail(&self.log));
         }
@@ -59,6 +65,7 @@ impl Server {
     }
 
     pub fn ask_to_stop(&mut self) -> Result<()> {
+        self.stopped = true;
         if self.child.try_wait()?.is_none() {
             // A descendant may be gone a moment before what was started.
             let _ = signal(self.pid(), libc::SIGCONT);
@@ -117,10 +124,10 @@ pub fn free_ports(count: usize) -> Result<Vec<u16>> {
     listeners.iter().map(|listener| Ok(listener.local_addr()?.port())).collect()
 }
 
-/// The process that listens on a loopback port, found through the kernel's tables.
-pub fn listener_of(port: u16) -> Result<u32> {
+/// The process that listens on a port of the network that `neighbour` is in, found through the kernel's tables.
+pub fn listener_of(port: u16, neighbour: u32) -> Result<u32> {
     let mut inodes = Vec::new();
-    for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
+    for table in ["tcp", "tcp6"].map(|name| format!("/proc/{neighbour}/net/{name}")) {
         for line in fs::read_to_string(table).unwrap_or_default().lines().skip(1) {
             let fields: Vec<&str> = line.split_whitespace().collect();
             let listens = fields.get(3) == Some(&"0A");
@@ -152,7 +159,7 @@ mod tests {
     fn the_listener_of_a_port_is_found() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        assert_eq!(listener_of(port).unwrap(), std::process::id());
+        assert_eq!(listener_of(port, std::process::id()).unwrap(), std::process::id());
     }
 
     #[test]

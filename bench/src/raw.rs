@@ -5,7 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -50,14 +50,15 @@ pub fn measure(directory: &Path, time: Duration, mut tell: impl FnMut(&Limit)) -
         tell(&limit);
         limits.push(limit);
     };
+    let mut file = PlainFile::create(&home.path().join("preallocated"))?;
     for batch in [1, 64, 256] {
-        note(preallocated(home.path(), batch, time)?);
+        note(file.measure(batch, time)?);
     }
     for batch in [1, 64, 256] {
         note(raft_engine_alone(home.path(), batch, time)?);
     }
     for batch in [1, 64, 256] {
-        note(three_copies(home.path(), batch, time)?);
+        note(ThreeCopies::start(home.path(), batch)?.measure(time)?);
     }
     Ok(limits)
 }
@@ -128,11 +129,22 @@ fn body(count: usize) -> Vec<u8> {
     crate::work::make_body(&header, BODY_BYTES).repeat(count)
 }
 
-fn preallocated(directory: &Path, batch: usize, time: Duration) -> Result<Limit> {
-    let mut ring = Ring::create(&directory.join("preallocated"))?;
-    let bytes = body(batch);
-    let name = format!("preallocated file, fdatasync, {batch} a sync");
-    clock(name, batch, 1, &[], directory, time, || ring.append(&bytes))
+/// A preallocated file and its sync.
+pub struct PlainFile {
+    path: PathBuf,
+    ring: Ring,
+}
+
+impl PlainFile {
+    pub fn create(path: &Path) -> Result<PlainFile> {
+        Ok(PlainFile { path: path.to_path_buf(), ring: Ring::create(path)? })
+    }
+
+    pub fn measure(&mut self, batch: usize, time: Duration) -> Result<Limit> {
+        let bytes = body(batch);
+        let name = format!("preallocated file, fdatasync, {batch} a sync");
+        clock(name, batch, 1, &[], &self.path, time, || self.ring.append(&bytes))
+    }
 }
 
 struct ByIndex;
@@ -175,48 +187,65 @@ fn raft_engine_alone(directory: &Path, batch: usize, time: Duration) -> Result<L
 }
 
 /// A leader writes and syncs while two followers do the same; a round is done when two of the three have it.
-fn three_copies(directory: &Path, batch: usize, time: Duration) -> Result<Limit> {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    let address = listener.local_addr()?.to_string();
-    let mut followers = Vec::new();
-    let (told, tell) = mpsc::channel();
-    let mut writers = Vec::new();
-    for index in 0..2 {
-        let mut command = Command::new(std::env::current_exe()?);
-        command.args(["raw-follower", &address, &batch.to_string()]);
-        command.arg(directory.join(format!("copy-{batch}-{index}")));
-        followers.push(Server::start(command, directory.join(format!("copy-{batch}-{index}.log")))?);
-        let (stream, _) = listener.accept()?;
-        stream.set_nodelay(true)?;
-        let mut reader = stream.try_clone()?;
-        let told = told.clone();
-        std::thread::spawn(move || {
-            let mut number = [0; 8];
-            while reader.read_exact(&mut number).is_ok() && told.send(u64::from_le_bytes(number)).is_ok() {}
-        });
-        writers.push(stream);
-    }
-    let mut ring = Ring::create(&directory.join(format!("copy-{batch}-leader")))?;
-    let bytes = body(batch);
-    let mut round = 0u64;
-    let pids: Vec<u32> = followers.iter().map(Server::pid).collect();
-    let name = format!("three processes, 2 of 3 synced, {batch} a round");
-    let limit = clock(name, batch, 3, &pids, directory, time, || {
-        round += 1;
-        for writer in &mut writers {
-            writer.write_all(&bytes)?;
-        }
-        ring.append(&bytes)?;
-        // The leader has it; one follower more makes two of three. The slower one may be a round behind.
-        while tell.recv_timeout(Duration::from_secs(30)).context("a follower does not answer")? != round {}
-        Ok(())
-    })?;
-    drop(writers);
-    followers.iter_mut().try_for_each(Server::stop)?;
-    Ok(limit)
+pub struct ThreeCopies {
+    batch: usize,
+    round: u64,
+    ring: Ring,
+    path: PathBuf,
+    /// Both end with their connections.
+    writers: Vec<TcpStream>,
+    followers: Vec<Server>,
+    told: mpsc::Receiver<u64>,
 }
 
-/// The other end of [`three_copies`]: reads rounds, syncs each, answers with its number.
+impl ThreeCopies {
+    pub fn start(directory: &Path, batch: usize) -> Result<ThreeCopies> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let address = listener.local_addr()?.to_string();
+        let (tell, told) = mpsc::channel();
+        let (mut followers, mut writers) = (Vec::new(), Vec::new());
+        for index in 0..2 {
+            let mut command = Command::new(std::env::current_exe()?);
+            command.args(["raw-follower", &address, &batch.to_string()]);
+            command.arg(directory.join(format!("copy-{batch}-{index}")));
+            followers.push(Server::start(command, directory.join(format!("copy-{batch}-{index}.log")))?);
+            let (stream, _) = listener.accept()?;
+            stream.set_nodelay(true)?;
+            let mut reader = stream.try_clone()?;
+            let tell = tell.clone();
+            std::thread::spawn(move || {
+                let mut number = [0; 8];
+                while reader.read_exact(&mut number).is_ok() && tell.send(u64::from_le_bytes(number)).is_ok()
+                {
+                }
+            });
+            writers.push(stream);
+        }
+        let path = directory.join(format!("copy-{batch}-leader"));
+        Ok(ThreeCopies { batch, round: 0, ring: Ring::create(&path)?, path, writers, followers, told })
+    }
+
+    pub fn measure(&mut self, time: Duration) -> Result<Limit> {
+        let pids: Vec<u32> = self.followers.iter().map(Server::pid).collect();
+        let bytes = body(self.batch);
+        let name = format!("three processes, 2 of 3 synced, {} a round", self.batch);
+        let path = self.path.clone();
+        clock(name, self.batch, 3, &pids, &path, time, || {
+            self.round += 1;
+            for writer in &mut self.writers {
+                writer.write_all(&bytes)?;
+            }
+            self.ring.append(&bytes)?;
+            // The leader has it; one follower more makes two of three. The slower one may be a round behind.
+            let answer =
+                || self.told.recv_timeout(Duration::from_secs(30)).context("a follower does not answer");
+            while answer()? != self.round {}
+            Ok(())
+        })
+    }
+}
+
+/// The other end of [`ThreeCopies`]: reads rounds, syncs each, answers with its number.
 pub fn follow(address: &str, batch: usize, path: &Path) -> Result<()> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::compare::{Compared, Comparison, Spread};
-use crate::failover::{Fault, Gap};
+use crate::failover::Gap;
 use crate::load::{Latency, Measured};
 use crate::work::Kind;
 
@@ -57,6 +57,16 @@ pub fn details(measured: &Measured) -> String {
     );
     line("resident memory", format!("{:.0} MB, all servers", cost.resident_bytes as f64 / 1e6));
     line("context switches", format!("{:.2} a message", measured.switches_per_message()));
+    if let Some(bytes) = measured.idle_bytes {
+        let copies = measured.about.copies;
+        line(
+            "idle",
+            format!("{:.1} KB for each idle queue or client, all servers ({copies} nodes)", bytes / 1e3),
+        );
+    }
+    if let Some(bytes) = measured.beside_bytes_per_s {
+        line("beside", format!("{:.0} MB/s of large bodies, put and got", bytes / 1e6));
+    }
     line("check", measured.verdict.describe());
     text
 }
@@ -72,7 +82,8 @@ fn latency(latency: &Latency) -> String {
 pub fn comparison(comparison: &Comparison) -> String {
     let mut text = format!(
         "\n{}\n{} rounds, interleaved; median [lowest .. highest]\n",
-        comparison.machine, comparison.rounds
+        comparison.machine,
+        comparison.rounds()
     );
     let mut line = |value: String| writeln!(text, "{value}").expect("a string takes all");
     for about in &comparison.systems {
@@ -163,14 +174,13 @@ pub fn spread_text(spread: Spread, digits: usize) -> String {
 pub fn gaps(gaps: &[Gap]) -> String {
     let mut text = String::new();
     for gap in gaps {
-        let fault = match gap.fault {
-            Fault::Kill => "SIGKILL of the leader",
-            Fault::Stop => "SIGSTOP of the leader",
-        };
         writeln!(
             text,
-            "  {:<16} {fault}: {:>7.0} ms without a put (longest before: {:.0} ms)",
-            gap.about.name, gap.gap_ms, gap.before_ms
+            "  {:<16} {:<24} {:>7.0} ms without a put (longest before: {:.0} ms)",
+            gap.about.name,
+            gap.fault.describe(),
+            gap.gap_ms,
+            gap.before_ms
         )
         .expect("a string takes all");
     }

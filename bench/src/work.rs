@@ -54,6 +54,9 @@ pub struct Work {
     /// Consumers that wait on a queue that stays empty.
     #[serde(default)]
     pub idle_clients: usize,
+    /// Bodies of so many bytes go through a queue of their own meanwhile, one after the other; 0: none.
+    #[serde(default)]
+    pub beside: usize,
 }
 
 impl Work {
@@ -99,6 +102,11 @@ impl Work {
             "--share is not between 0 and 1"
         );
         anyhow::ensure!(self.duration_s > 0.0, "--duration must be more than 0");
+        anyhow::ensure!(
+            self.beside == 0 || (HEADER_BYTES..=BODY_BYTES_MAX).contains(&self.beside),
+            "--beside {} is not between {HEADER_BYTES} and {BODY_BYTES_MAX} bytes",
+            self.beside
+        );
         Ok(())
     }
 
@@ -128,8 +136,12 @@ impl Work {
             0 => String::new(),
             count => format!(", {count} clients idle"),
         };
+        let beside = match self.beside {
+            0 => String::new(),
+            bytes => format!(", beside bodies of {} MiB", bytes / (1024 * 1024)),
+        };
         format!(
-            "{what}, window {}, {} queue{}, {} B{depth}{unit}{idle_queues}{idle_clients}, {loop_kind}, {:.0} s after {:.0} s",
+            "{what}, window {}, {} queue{}, {} B{depth}{unit}{idle_queues}{idle_clients}{beside}, {loop_kind}, {:.0} s after {:.0} s",
             self.window,
             self.queues,
             if self.queues == 1 { "" } else { "s" },

@@ -14,26 +14,61 @@ use plot::{Axes, Bar, Line, Scale, escape, short};
 pub fn page(comparison: &Comparison) -> String {
     let mut page = String::from(HEAD);
     let mut add = |text: String| page.push_str(&text);
-    let names: Vec<&str> = comparison.systems.iter().map(|about| about.name.as_str()).collect();
-    add(format!("<h1>{}</h1>", escape(&names.join(", "))));
-    add(format!(
-        "<p class=\"lead\">The same work on each, on one machine, {} round{} taken in turns. Bars are medians, the thin \
-         lines on them go from the lowest to the highest round. A cluster of its own for each; every acknowledged message was \
-         checked.</p>",
-        comparison.rounds,
-        if comparison.rounds == 1 { "" } else { "s" }
-    ));
-    add(headline(comparison));
+    add(heading(comparison));
+    add(summary(comparison));
+    add(bars_held(comparison));
     add(glance(comparison));
-    add(legend(comparison));
-    for scenario in &comparison.scenarios {
-        add(section(comparison, scenario));
+    if comparison.scenarios.iter().flat_map(|scenario| &scenario.results).any(|results| !results.is_empty()) {
+        add(legend(comparison));
     }
+    // Depths have plots of their own, all in one.
+    let (deep, others): (Vec<&Compared>, Vec<&Compared>) =
+        comparison.scenarios.iter().partition(|scenario| scenario.name.starts_with("depth-"));
+    others.iter().for_each(|scenario| add(section(comparison, scenario)));
     add(depth(comparison));
+    for scenario in deep {
+        let title = escape(&scenario.title);
+        add(format!("<details><summary>{title}</summary>{}</details>", section(comparison, scenario)));
+    }
     add(gaps(comparison));
+    add(caught_up(comparison));
+    add(restarted(comparison));
+    add(limits(comparison));
     add(setup(comparison));
     page.push_str("</main></body></html>\n");
     page
+}
+
+fn heading(comparison: &Comparison) -> String {
+    let mut names = comparison.systems.iter().map(|about| escape(&about.name));
+    let first = names.next().unwrap_or_else(|| "Measured".into());
+    let others: Vec<String> = names.collect();
+    let beside = if others.is_empty() { String::new() } else { format!(" beside {}", others.join(", ")) };
+    let checked: u64 = all_results(comparison).map(|measured| measured.verdict.acknowledged).sum();
+    let bad = all_results(comparison).filter(|measured| !measured.verdict.is_good()).count();
+    let verdict = match (checked, bad) {
+        (0, _) => String::new(),
+        (_, 0) => format!(
+            " {} acknowledged messages were checked one by one: none was lost, doubled, damaged or out of order.",
+            short(checked as f64)
+        ),
+        (_, bad) => format!(
+            " <b class=\"bad\">{bad} of the runs lost, doubled, damaged or disordered messages</b>; the tables below \
+             say which."
+        ),
+    };
+    format!(
+        "<h1>{first}<small>{beside}</small></h1><p class=\"lead\">The same work on each, on one machine, up to {} \
+         round{} taken in turns, with a cluster of its own for each system and round. Figures are medians; a range goes from the \
+         lowest to the highest round.{verdict}</p><p class=\"what\">{}</p>",
+        comparison.rounds(),
+        if comparison.rounds() == 1 { "" } else { "s" },
+        escape(&comparison.machine)
+    )
+}
+
+fn all_results(comparison: &Comparison) -> impl Iterator<Item = &Measured> {
+    comparison.scenarios.iter().flat_map(|scenario| scenario.results.iter().flatten())
 }
 
 fn card(title: &str, note: &str, svg: &str) -> String {
@@ -46,57 +81,169 @@ fn marked(comparison: &Comparison, column: usize) -> String {
     if about.durable { about.name.clone() } else { format!("{} *", about.name) }
 }
 
-/// The first system to each other one, in numbers large enough to be read from the back row.
-fn headline(comparison: &Comparison) -> String {
-    let telling: Vec<&Compared> = comparison
-        .scenarios
-        .iter()
-        .filter(|scenario| ["put", "put-get"].contains(&scenario.name.as_str()))
-        .collect();
-    let Some(first) = comparison.systems.first().filter(|_| comparison.systems.len() > 1) else {
-        return String::new();
+/// A column of the first table.
+struct Column<'a> {
+    title: &'static str,
+    unit: &'static str,
+    /// More is better; otherwise less is.
+    more: bool,
+    value: Box<dyn Fn(usize) -> Option<Spread> + 'a>,
+}
+
+/// The table that says it all: systems from top to bottom, what people ask first from left to right.
+fn summary(comparison: &Comparison) -> String {
+    let of = |scenario: &'static str, value: fn(&Measured) -> f64| {
+        Box::new(move |column: usize| {
+            let found = comparison.scenarios.iter().find(|compared| compared.name == scenario)?;
+            spread_of(&found.results[column], value)
+        })
     };
-    if telling.is_empty() {
+    let gap = |fault: Fault| {
+        Box::new(move |column: usize| {
+            let name = &comparison.systems[column].name;
+            let same = comparison.gaps.iter().filter(|gap| gap.fault == fault && gap.about.name == *name);
+            Spread::of(same.map(|gap| gap.gap_ms / 1000.0))
+        })
+    };
+    let cpu = Measured::server_cpu_us;
+    let disk = Measured::device_bytes_per_body_byte;
+    let p50 = |measured: &Measured| measured.put_latency.p50_ms;
+    let p99 = |measured: &Measured| measured.latency().p99_ms;
+    let columns = [
+        Column { title: "puts", unit: "a second", more: true, value: of("put", Measured::rate) },
+        Column { title: "server CPU", unit: "µs a put", more: false, value: of("put", cpu) },
+        Column { title: "puts and gets", unit: "a second", more: true, value: of("put-get", Measured::rate) },
+        Column { title: "server CPU", unit: "µs a put and get", more: false, value: of("put-get", cpu) },
+        Column {
+            title: "100 clients, one put in flight each",
+            unit: "puts a second",
+            more: true,
+            value: of("put-100", Measured::rate),
+        },
+        Column { title: "one put in flight", unit: "ms, p50", more: false, value: of("put-one", p50) },
+        Column {
+            title: "at 1,000 puts and gets/s",
+            unit: "ms, p99",
+            more: false,
+            value: of("put-get-paced", p99),
+        },
+        Column {
+            title: "disk, puts that stay",
+            unit: "bytes a body byte and node",
+            more: false,
+            value: of("put", disk),
+        },
+        Column {
+            title: "disk, puts and gets",
+            unit: "bytes a body byte and node",
+            more: false,
+            value: of("put-get", disk),
+        },
+        Column { title: "leader killed", unit: "s without a put", more: false, value: gap(Fault::Kill) },
+        Column { title: "leader hangs", unit: "s without a put", more: false, value: gap(Fault::Stop) },
+        Column { title: "leader cut off", unit: "s without a put", more: false, value: gap(Fault::Cut) },
+    ];
+    let systems = comparison.systems.len();
+    let known = |column: &&Column| (0..systems).any(|system| (column.value)(system).is_some());
+    let columns: Vec<&Column> = columns.iter().filter(known).collect();
+    if columns.is_empty() {
         return String::new();
     }
-    let mut text = format!(
-        "<div class=\"scroll\"><table class=\"headline\"><thead><tr><th>{} does",
-        escape(&first.name)
-    );
-    for scenario in &telling {
-        let what = if scenario.name == "put" { "puts" } else { "puts and gets" };
-        let _ = write!(text, "<th>{what} a second<th>server CPU for each");
+    let mut text = String::from("<div class=\"scroll\"><table class=\"summary\"><thead><tr><th>");
+    for column in &columns {
+        let _ = write!(text, "<th>{}<small>{}</small>", column.title, column.unit);
     }
     text.push_str("</tr></thead><tbody>");
-    for column in 1..comparison.systems.len() {
-        let _ = write!(text, "<tr><td>compared to {}", escape(&marked(comparison, column)));
-        for scenario in &telling {
-            match ratios(scenario, column) {
-                Some((rate, cpu)) => {
-                    let _ = write!(
-                        text,
-                        "<td><b>{:.1} ×</b><small>{:.1} to {:.1} ×</small><td><b>{:.0} %</b><small>{:.0} to {:.0} %</small>",
-                        rate.median,
-                        rate.low,
-                        rate.high,
-                        cpu.median * 100.0,
-                        cpu.low * 100.0,
-                        cpu.high * 100.0
-                    );
-                }
-                None => text.push_str("<td>–<td>–"),
+    for system in 0..systems {
+        let dot = format!(
+            "<svg viewBox=\"0 0 12 12\"><rect class=\"c{system}\" width=\"12\" height=\"12\" rx=\"3\"/></svg>"
+        );
+        let _ = write!(text, "<tr><td>{dot}{}", escape(&marked(comparison, system)));
+        for column in &columns {
+            let Some(spread) = (column.value)(system) else {
+                text.push_str("<td class=\"none\">–");
+                continue;
+            };
+            let range = match spread.low < spread.high {
+                true => format!("{} – {}", short(spread.low), short(spread.high)),
+                false => String::new(),
+            };
+            let _ = write!(text, "<td><b>{}</b><small>{range}</small>", short(spread.median));
+            if let Some(first) = (column.value)(0).filter(|_| system > 0) {
+                let better = if column.more { first.ratio(spread) } else { spread.ratio(first) };
+                let class = match better.median {
+                    times if times > 1.05 => "good",
+                    times if times < 0.95 => "bad",
+                    _ => "same",
+                };
+                let _ = write!(
+                    text,
+                    "<i class=\"{class}\" title=\"{} to {} ×\">{} ×</i>",
+                    short(better.low),
+                    short(better.high),
+                    short(better.median)
+                );
             }
         }
         text.push_str("</tr>");
     }
-    text.push_str("</tbody></table></div><p class=\"what\">Medians; beside them the range, worst round against best round.</p>");
+    let first = comparison.systems.first().map_or("", |about| &about.name);
+    let _ = write!(
+        text,
+        "</tbody></table></div><p class=\"what\">Coloured: how many times better {} is, by medians (less than 1: how much \
+         worse). Small: lowest and highest round.{}</p>",
+        escape(first),
+        match comparison.systems.iter().all(|about| about.durable) {
+            true => "",
+            false => " * acknowledges before a message is on any disk.",
+        }
+    );
+    text
+}
+
+/// What must hold, with what it was held against.
+fn bars_held(comparison: &Comparison) -> String {
+    if comparison.bars.is_empty() {
+        return String::new();
+    }
+    let hold = comparison.bars.iter().filter(|held| held.holds()).count();
+    let mut text = format!(
+        "<h2>What must hold</h2><p class=\"what\">{hold} of {} do. Each was measured in turns with what it is held against, \
+         so that a noisy minute hits both.</p><div class=\"scroll\"><table class=\"bars\"><thead><tr><th><th>measured\
+         <th>lowest – highest<th>bar<th></tr></thead><tbody>",
+        comparison.bars.len()
+    );
+    for held in &comparison.bars {
+        let spread = held.spread();
+        let parts = held.parts.iter().filter_map(|part| {
+            let spread = Spread::of(part.values.iter().copied())?;
+            Some(format!("{} <b>{}</b> {}", escape(&part.what), short(spread.median), escape(&part.unit)))
+        });
+        let parts: Vec<String> = parts.collect();
+        let (class, word) = if held.holds() { ("good", "holds") } else { ("bad", "missed") };
+        let _ = write!(
+            text,
+            "<tr><td>{}<small>{}</small><td><b>{}</b> {}<td>{} – {}<td>{}<td><span class=\"chip {class}\">{word}</span></tr>",
+            escape(&held.title),
+            parts.join(" · "),
+            short(spread.median),
+            escape(&held.unit),
+            short(spread.low),
+            short(spread.high),
+            escape(&held.bar_text()),
+        );
+    }
+    text.push_str("</tbody></table></div>");
     text
 }
 
 /// Every scenario on one screen: messages a second and server CPU, the best of each row marked.
 fn glance(comparison: &Comparison) -> String {
+    if all_results(comparison).next().is_none() {
+        return String::new();
+    }
     let mut text = String::from(
-        "<h2>At a glance</h2><p class=\"what\">Messages a second, and below them microseconds of server CPU a message. \
+        "<h2>Every scenario</h2><p class=\"what\">Messages a second, and below them microseconds of server CPU a message. \
          Bold is the best of its row.</p><div class=\"scroll\"><table class=\"glance\"><thead><tr><th>",
     );
     for column in 0..comparison.systems.len() {
@@ -171,16 +318,25 @@ fn section(comparison: &Comparison, scenario: &Compared) -> String {
     };
     let per_second = |value: f64| format!("{}/s", short(value));
     let micros = |value: f64| format!("{} µs", short(value));
+    let millis = |value: f64| format!("{} ms", short(value));
     let what = match example.work.kind {
         Kind::Put => "puts",
         Kind::PutGet => "puts and gets",
         Kind::Browse => "messages browsed",
     };
-    text.push_str(&card(
-        &format!("{what} a second"),
-        "more is better",
-        &plot::bars("messages a second", &measure_bars(Measured::rate, per_second)),
-    ));
+    text.push_str(&match example.work.rate {
+        None => card(
+            &format!("{what} a second"),
+            "more is better",
+            &plot::bars("messages a second", &measure_bars(Measured::rate, per_second)),
+        ),
+        // All do the same then, unless they cannot.
+        Some(_) => card(
+            "99 of 100 messages were at least this fast",
+            "from the due time; less is better",
+            &plot::bars("latency, p99", &measure_bars(|measured| measured.latency().p99_ms, millis)),
+        ),
+    });
     text.push_str(&card(
         "server CPU a message",
         "all servers of the cluster; less is better",
@@ -273,16 +429,19 @@ fn series_plot(comparison: &Comparison, scenario: &Compared) -> String {
 }
 
 fn table(comparison: &Comparison, scenario: &Compared) -> String {
-    let mut text = String::from(
-        "<div class=\"scroll\"><table><thead><tr><th>system<th>messages/s<th>server CPU<br>µs/message<th>load \
-         CPU<br>µs/message<th>p50<br>ms<th>p99<br>ms<th>p99.9<br>ms<th>disk bytes<br>a body byte<br>and node<th>flushes<br>a \
-         message<th>switches<br>a message<th>memory<br>MB<th class=\"check\">check</tr></thead><tbody>",
+    let first = comparison.systems.first().map_or("", |about| &about.name);
+    let mut text = format!(
+        "<div class=\"scroll\"><table><thead><tr><th>system<th>rounds<th>messages<br>a second<th>server CPU<br>µs a \
+         message<th>{0} does<br>messages<th>{0} takes<br>server CPU<th>load CPU<br>µs a message<th>p50<br>ms<th>p99<br>ms<th>p99.9<br>ms\
+         <th>disk bytes<br>a body byte<br>and node<th>flushes<br>a message<th>switches<br>a message<th>memory<br>MB<th \
+         class=\"check\">checked</tr></thead><tbody>",
+        escape(first)
     );
     for (column, results) in scenario.results.iter().enumerate() {
         let name = escape(&marked(comparison, column));
         if results.is_empty() {
             let reasons = escape(&scenario.failures[column].join("; "));
-            let _ = write!(text, "<tr><td>{name}<td colspan=\"11\">{reasons}</tr>");
+            let _ = write!(text, "<tr><td>{name}<td colspan=\"14\" class=\"check\">{reasons}</tr>");
             continue;
         }
         let median = |value: fn(&Measured) -> f64| short(median_of(results, value));
@@ -294,14 +453,16 @@ fn table(comparison: &Comparison, scenario: &Compared) -> String {
             .collect();
         let messages: u64 = results.iter().map(|measured| measured.verdict.acknowledged).sum();
         let check = match bad.is_empty() {
-            true => format!("{} messages, once and in order", short(messages as f64)),
+            true => format!("<span class=\"good\">✓</span> {}", short(messages as f64)),
             false => format!("<b class=\"bad\">{}</b>", bad.join("; ")),
         };
         let _ = write!(
             text,
-            "<tr><td>{name}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td class=\"check\">{check}</tr>",
+            "<tr><td>{name}<td>{}<td>{}<td>{}{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td class=\"check\">{check}</tr>",
+            results.len(),
             median(Measured::rate),
             median(Measured::server_cpu_us),
+            ratio_cells(scenario, column),
             median(Measured::client_cpu_us),
             median(|measured| measured.latency().p50_ms),
             median(|measured| measured.latency().p99_ms),
@@ -316,21 +477,40 @@ fn table(comparison: &Comparison, scenario: &Compared) -> String {
     text
 }
 
-/// Only with two depths at least.
+/// The first system to another one, and the range from worst round against best to best against worst.
+fn ratio_cells(scenario: &Compared, column: usize) -> String {
+    let Some((rate, cpu)) = ratios(scenario, column).filter(|_| column > 0) else { return "<td><td>".into() };
+    let cell = |ratio: Spread| {
+        let range = format!("{} – {}", short(ratio.low), short(ratio.high));
+        format!("<td><b>{} ×</b><br><small>{range}</small>", short(ratio.median))
+    };
+    format!("{}{}", cell(rate), cell(cpu))
+}
+
+/// Only with two depths at least, of bodies that are equally large.
 fn depth(comparison: &Comparison) -> String {
-    let deep: Vec<&Compared> =
-        comparison.scenarios.iter().filter(|scenario| scenario.name.starts_with("depth-")).collect();
+    let example = |scenario: &Compared| {
+        scenario
+            .results
+            .iter()
+            .flatten()
+            .next()
+            .map(|measured| (measured.work.depth as f64, measured.work.size))
+    };
+    let all = comparison.scenarios.iter().filter(|scenario| scenario.name.starts_with("depth-"));
+    let mut deep: Vec<(f64, usize, &Compared)> =
+        all.filter_map(|scenario| example(scenario).map(|(depth, size)| (depth, size, scenario))).collect();
+    deep.sort_by(|one, other| one.0.total_cmp(&other.0));
+    let size = deep.first().map_or(0, |(_, size, _)| *size);
+    deep.retain(|(_, other, _)| *other == size);
     if deep.len() < 2 {
         return String::new();
     }
-    let depth_of = |scenario: &Compared| {
-        scenario.results.iter().flatten().next().map(|measured| measured.work.depth as f64)
-    };
     let lines = |value: fn(&Measured) -> f64| -> Vec<Line> {
         (0..comparison.systems.len())
             .map(|column| {
-                let point = |scenario: &&Compared| {
-                    Some((depth_of(scenario)?, spread_of(&scenario.results[column], value)?.median))
+                let point = |(depth, _, scenario): &(f64, usize, &Compared)| {
+                    Some((*depth, spread_of(&scenario.results[column], value)?.median))
                 };
                 Line {
                     name: marked(comparison, column),
@@ -338,32 +518,37 @@ fn depth(comparison: &Comparison) -> String {
                     points: deep.iter().filter_map(point).collect(),
                 }
             })
+            .filter(|line| !line.points.is_empty())
             .collect()
     };
     let axes = |y_title| Axes {
         x_title: "messages on the queue",
         y_title,
-        x_ticks: deep
-            .iter()
-            .filter_map(|scenario| depth_of(scenario))
-            .map(|depth| (depth, short(depth)))
-            .collect(),
+        x_ticks: deep.iter().map(|(depth, _, _)| (*depth, short(*depth))).collect(),
         x_scale: Scale::Log,
         y_scale: Scale::Linear,
     };
-    format!(
-        "<h2>Cost against depth</h2><div class=\"cards\">{}{}</div>",
-        card(
-            "server CPU a message",
-            "a flat line is what one wants",
-            &plot::lines(&axes("microseconds"), &lines(Measured::server_cpu_us))
-        ),
-        card(
-            "puts and gets a second",
-            "a flat line is what one wants",
-            &plot::lines(&axes("messages a second"), &lines(Measured::rate))
-        ),
-    )
+    let costs = lines(Measured::server_cpu_us);
+    let mut text = format!(
+        "<h2>Cost against depth</h2><p class=\"what\">Puts and gets of {size} bytes while so many messages wait on the queue. \
+         A flat line is what one wants.</p><div class=\"cards\">{}{}</div>",
+        card("server CPU a put and get", "all servers", &plot::lines(&axes("microseconds"), &costs)),
+        card("puts and gets a second", "", &plot::lines(&axes("a second"), &lines(Measured::rate))),
+    );
+    text.push_str("<div class=\"scroll\"><table><thead><tr><th>server CPU, µs a put and get");
+    deep.iter().for_each(|(depth, _, _)| text.push_str(&format!("<th>{} queued", short(*depth))));
+    text.push_str("<th>deepest to shallowest</tr></thead><tbody>");
+    for line in &costs {
+        let _ = write!(text, "<tr><td>{}", escape(&line.name));
+        for (depth, _, _) in &deep {
+            let found = line.points.iter().find(|point| point.0 == *depth);
+            let _ = write!(text, "<td>{}", found.map_or("–".into(), |point| short(point.1)));
+        }
+        let growth = line.points.last().expect("not empty").1 / line.points[0].1;
+        let _ = write!(text, "<td><b>{growth:.2} ×</b></tr>");
+    }
+    text.push_str("</tbody></table></div>");
+    text
 }
 
 fn gaps(comparison: &Comparison) -> String {
@@ -374,6 +559,7 @@ fn gaps(comparison: &Comparison) -> String {
     for (fault, title, note) in [
         (Fault::Kill, "its process dies (SIGKILL)", "longest time without a put; less is better"),
         (Fault::Stop, "its process hangs (SIGSTOP)", "longest time without a put; less is better"),
+        (Fault::Cut, "its network is cut", "longest time without a put; less is better"),
     ] {
         let bars: Vec<Bar> = comparison
             .systems
@@ -395,8 +581,90 @@ fn gaps(comparison: &Comparison) -> String {
     text
 }
 
+fn caught_up(comparison: &Comparison) -> String {
+    if comparison.caught_up.is_empty() {
+        return String::new();
+    }
+    let mut text = String::from(
+        "<h2>When a server was away</h2><p class=\"what\">It is stopped, messages are put that stay, it is started: how long until \
+         it has everything, once while nobody puts and once while others put as fast as they can.</p><div class=\"scroll\">\
+         <table><thead><tr><th>system<th>missed<br>GB<th>nobody puts<br>s until in sync<th>MB/s<th>under load<br>s until in \
+         sync<th>MB/s<th>puts/s<br>with all<th>puts/s<br>meanwhile<th>change</tr></thead><tbody>",
+    );
+    for away in &comparison.caught_up {
+        let _ = write!(
+            text,
+            "<tr><td>{}<td>{:.2}<td>{:.1}<td>{}<td>{:.1}<td>{}<td>{}<td>{}<td>{:+.0} %</tr>",
+            escape(&away.about.name),
+            away.missed_bytes as f64 / 1e9,
+            away.quiet_s,
+            short(away.quiet_bytes_per_s() / 1e6),
+            away.loaded_s,
+            short(away.loaded_bytes_per_s() / 1e6),
+            short(away.puts_before),
+            short(away.puts_meanwhile),
+            (away.puts_meanwhile / away.puts_before - 1.0) * 100.0
+        );
+    }
+    text.push_str("</tbody></table></div>");
+    text
+}
+
+fn restarted(comparison: &Comparison) -> String {
+    if comparison.restarted.is_empty() {
+        return String::new();
+    }
+    let mut text = String::from(
+        "<h2>What messages cost that wait</h2><p class=\"what\">A full queue rests, then all servers are stopped in good order and \
+         started again.</p><div class=\"scroll\"><table><thead><tr><th>system<th>messages<th>bytes<br>each<th>memory, MB<br>a \
+         million and node<th>disk bytes<br>a body byte and node<th>first message<br>s after the start</tr></thead><tbody>",
+    );
+    for full in &comparison.restarted {
+        let copies = full.about.copies as f64;
+        let bodies = full.messages as f64 * full.size as f64;
+        let grown = full.resident_full as f64 - full.resident_empty as f64;
+        let _ = write!(
+            text,
+            "<tr><td>{}<td>{}<td>{}<td>{}<td>{}<td>{}</tr>",
+            escape(&full.about.name),
+            short(full.messages as f64),
+            full.size,
+            short(grown / full.messages as f64 / copies),
+            short(full.disk_bytes as f64 / copies / bodies),
+            short(full.first_get_s)
+        );
+    }
+    text.push_str("</tbody></table></div>");
+    text
+}
+
+fn limits(comparison: &Comparison) -> String {
+    if comparison.limits.is_empty() {
+        return String::new();
+    }
+    let mut text = String::from(
+        "<h2>What the machine allows</h2><p class=\"what\">Messages of 1 KiB without any queue.</p><div class=\"scroll\"><table>\
+         <thead><tr><th><th>a second<th>p50<br>ms<th>p99<br>ms<th>CPU of all<br>µs a message<th>disk bytes<br>a body byte and \
+         copy</tr></thead><tbody>",
+    );
+    for limit in &comparison.limits {
+        let _ = write!(
+            text,
+            "<tr><td>{}<td>{}<td>{}<td>{}<td>{}<td>{}</tr>",
+            escape(&limit.name),
+            short(limit.per_s),
+            short(limit.p50_ms),
+            short(limit.p99_ms),
+            short(limit.cpu_us),
+            short(limit.bytes_per_byte)
+        );
+    }
+    text.push_str("</tbody></table></div>");
+    text
+}
+
 fn setup(comparison: &Comparison) -> String {
-    let mut text = format!("<h2>How it was measured</h2><p>{}</p><dl>", escape(&comparison.machine));
+    let mut text = String::from("<h2>How it was measured</h2><dl>");
     for (column, about) in comparison.systems.iter().enumerate() {
         let _ = write!(
             text,
@@ -414,7 +682,7 @@ fn setup(comparison: &Comparison) -> String {
          message of the servers does not.</li><li>Server CPU is user and system time of all threads of all \
          servers.</li><li>Disk bytes and flushes are those of the whole block device.</li><li>In a closed loop the next \
          message is sent when the window allows; its latency hides stalls. In an open loop messages are due at fixed times, \
-         and latency counts from then.</li><li>Payloads are random bytes.</li></ul>",
+         and latency counts from then.</li><li>Payloads are random bytes.</li><li>Ranges of ratios go from the worst round against the best to the best against the worst.</li></ul>",
     );
     text
 }
@@ -423,28 +691,39 @@ const HEAD: &str = r#"<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Trimaran beside others</title>
 <style>
-:root { --ink:#17202a; --soft:#5b6875; --line:#dfe4ea; --back:#f5f7f9; --card:#fff; --bad:#b3261e;
-  --c0:#0b6bcb; --c1:#e07b1f; --c2:#3c9a5f; --c3:#8e5bb5; --c4:#c2405a; --c5:#6b7785; --c6:#b59a1b; --c7:#2aa1a8; }
-@media (prefers-color-scheme: dark) { :root { --ink:#e8edf2; --soft:#9aa7b4; --line:#313b46; --back:#12171d; --card:#1a2129;
-  --bad:#ff8a80; --c0:#5aa9f5; --c1:#f29c4b; --c2:#62c189; --c3:#b58be0; --c4:#ee7790; --c5:#97a3b0; --c6:#d9c04f; --c7:#5cc9cf; } }
-* { box-sizing:border-box } body { margin:0; background:var(--back); color:var(--ink); font:16px/1.5 system-ui,sans-serif }
-main { max-width:1240px; margin:0 auto; padding:36px 24px 60px } h1 { font-size:30px; line-height:1.2; margin:0 0 8px }
-h2 { font-size:21px; margin:44px 0 2px } .lead,.what { color:var(--soft); max-width:80ch; margin:0 0 16px }
-.headline { margin-bottom:6px } .headline td { white-space:nowrap; vertical-align:middle } .headline b { font-size:26px; color:var(--c0); display:block; line-height:1.25 }
-.headline td:first-child,.glance td:first-child { font-weight:600 } .glance td:first-child { max-width:34ch } td:first-child { white-space:nowrap } .glance td:first-child { white-space:normal } small { color:var(--soft) }
-.legend { display:flex; flex-wrap:wrap; gap:6px 20px; margin:28px 0 0; padding:10px 0; position:sticky; top:0; background:var(--back); border-bottom:1px solid var(--line); z-index:1 } .legend svg { width:12px; height:12px; margin-right:7px }
-.cards { display:grid; grid-template-columns:repeat(auto-fit,minmax(min(440px,100%),1fr)); gap:16px }
+:root { color-scheme:light dark; --ink:#17202a; --soft:#596673; --line:#e1e6eb; --back:#f4f6f8; --card:#fff; --own:#eef5fd; --good:#1a7f4b; --bad:#b3261e;
+  --c0:#0b6bcb; --c1:#e07b1f; --c2:#3c9a5f; --c3:#8e5bb5; --c4:#c2405a; --c5:#6b7785; --c6:#a88a10; --c7:#1d949b; --c8:#7a4b2a; }
+@media (prefers-color-scheme: dark) { :root { --ink:#e8edf2; --soft:#9aa7b4; --line:#2d3742; --back:#11161c; --card:#1a2129; --own:#1b2a3a; --good:#5fd39a;
+  --bad:#ff8a80; --c0:#5aa9f5; --c1:#f29c4b; --c2:#62c189; --c3:#b58be0; --c4:#ee7790; --c5:#97a3b0; --c6:#d9c04f; --c7:#5cc9cf; --c8:#c99670; } }
+* { box-sizing:border-box } body { margin:0; background:var(--back); color:var(--ink); font:16px/1.5 system-ui,"DejaVu Sans",sans-serif }
+main { max-width:1400px; margin:0 auto; padding:36px 24px 64px }
+h1 { font-size:34px; line-height:1.2; margin:0 0 10px; letter-spacing:-.01em } h1 small { font-size:20px; font-weight:400 } h2 { font-size:22px; margin:48px 0 4px }
+.lead { max-width:96ch; margin:0 0 4px } .what { color:var(--soft); max-width:96ch; margin:0 0 14px; font-size:14.5px } small { color:var(--soft) }
+.good { color:var(--good) } .bad { color:var(--bad) }
+.scroll { overflow-x:auto; margin:14px 0 10px; background:var(--card); border:1px solid var(--line); border-radius:10px }
+table { border-collapse:collapse; font-size:13.5px; width:100% }
+th,td { padding:6px 9px; text-align:right; border-bottom:1px solid var(--line); vertical-align:middle; font-variant-numeric:tabular-nums }
+tbody tr:last-child td { border-bottom:0 } th { vertical-align:bottom; color:var(--soft); font-weight:500; line-height:1.3; white-space:nowrap } .summary th,.glance th { white-space:normal } th:first-child,td:first-child,.check { text-align:left }
+td:first-child { white-space:nowrap } .check { white-space:nowrap } .check .bad { white-space:normal }
+.summary th { color:var(--ink); font-weight:600; font-size:13px } .summary th small { display:block; font-weight:400; line-height:1.25 }
+.summary td { vertical-align:top; white-space:nowrap; padding:10px 12px } .summary td:first-child { font-weight:600; padding-top:13px } .summary td svg { width:11px; height:11px; margin-right:8px }
+.summary b { font-size:18px; display:block; line-height:1.3 } .summary td small { display:block; font-size:11.5px; line-height:1.35 } .summary i { font-style:normal; font-weight:600; font-size:13.5px }
+.summary tbody tr:first-child { background:var(--own) } .none { color:var(--soft) }
+.bars td { vertical-align:top } .bars td:first-child { white-space:normal; font-weight:600; width:60% } .bars td small { display:block; font-weight:400; line-height:1.55 } .bars small b { color:var(--ink); font-weight:600 }
+.chip { display:inline-block; padding:1px 10px; border-radius:20px; border:1px solid currentColor; font-size:12.5px; font-weight:600 }
+.glance td:first-child { vertical-align:middle; white-space:normal; max-width:36ch; font-weight:600 }
+.legend { display:flex; flex-wrap:wrap; gap:6px 20px; margin:32px 0 0; padding:10px 0; position:sticky; top:0; background:var(--back); border-bottom:1px solid var(--line); z-index:1 } .legend svg { width:12px; height:12px; margin-right:7px }
+.cards { display:grid; grid-template-columns:repeat(auto-fit,minmax(min(560px,100%),1fr)); gap:16px }
 figure { margin:0; background:var(--card); border:1px solid var(--line); border-radius:10px; padding:14px 16px }
-figcaption { font-weight:600; margin-bottom:6px } figcaption small { font-weight:400; margin-left:10px }
-figure svg { width:100%; height:auto; display:block } text { fill:var(--ink); font:13px system-ui,sans-serif }
+figcaption { font-weight:600; margin-bottom:8px } figcaption small { font-weight:400; margin-left:10px }
+figure svg { width:100%; height:auto; display:block } text { fill:var(--ink); font:13px system-ui,"DejaVu Sans",sans-serif }
 .tick { fill:var(--soft); font-size:12px } .axis { fill:var(--soft); font-size:12.5px } .grid { stroke:var(--line) }
-.value { font-weight:600 } .range { stroke:var(--ink); stroke-width:1.3; fill:none; opacity:.75 } polyline { fill:none; stroke-width:2.2; stroke-linejoin:round }
-.c0{fill:var(--c0)} .c1{fill:var(--c1)} .c2{fill:var(--c2)} .c3{fill:var(--c3)} .c4{fill:var(--c4)} .c5{fill:var(--c5)} .c6{fill:var(--c6)} .c7{fill:var(--c7)}
-.s0{stroke:var(--c0)} .s1{stroke:var(--c1)} .s2{stroke:var(--c2)} .s3{stroke:var(--c3)} .s4{stroke:var(--c4)} .s5{stroke:var(--c5)} .s6{stroke:var(--c6)} .s7{stroke:var(--c7)}
-.scroll { overflow-x:auto; margin-top:14px } table { border-collapse:collapse; font-size:14px; width:100% }
-th,td { padding:6px 10px; text-align:right; border-bottom:1px solid var(--line); vertical-align:bottom; font-variant-numeric:tabular-nums }
-th { color:var(--soft); font-weight:500; line-height:1.25 } th:first-child,td:first-child,.check { text-align:left } .check { white-space:nowrap } .bad { white-space:normal } .bad { color:var(--bad) }
-dt { font-weight:600; margin-top:10px } dd { margin:0; color:var(--soft) } ul { color:var(--soft); padding-left:20px }
+.value { font-weight:600 } .range { stroke:var(--ink); stroke-width:1.4; fill:none; opacity:.8 } polyline { fill:none; stroke-width:2.3; stroke-linejoin:round }
+.c0{fill:var(--c0)} .c1{fill:var(--c1)} .c2{fill:var(--c2)} .c3{fill:var(--c3)} .c4{fill:var(--c4)} .c5{fill:var(--c5)} .c6{fill:var(--c6)} .c7{fill:var(--c7)} .c8{fill:var(--c8)}
+.s0{stroke:var(--c0);stroke-width:3} .s1{stroke:var(--c1)} .s2{stroke:var(--c2)} .s3{stroke:var(--c3)} .s4{stroke:var(--c4)} .s5{stroke:var(--c5)} .s6{stroke:var(--c6)} .s7{stroke:var(--c7)} .s8{stroke:var(--c8)}
+dt { font-weight:600; margin-top:12px } dd { margin:0; color:var(--soft); max-width:110ch } ul { color:var(--soft); padding-left:20px; max-width:110ch }
+details { margin:10px 0 } summary { cursor:pointer; font-weight:600 } td br + small { font-size:11.5px; white-space:nowrap }
+@media print { .legend { position:static } figure,.scroll { break-inside:avoid } }
 </style></head><body><main>
 "#;
 
@@ -464,7 +743,6 @@ mod tests {
         };
         let comparison = Comparison {
             machine: "a machine".into(),
-            rounds: 1,
             systems: vec![about("ours", true), about("theirs", false)],
             left_out: vec!["third: not installed".into()],
             scenarios: vec![Compared {
@@ -473,7 +751,7 @@ mod tests {
                 results: vec![Vec::new(), Vec::new()],
                 failures: vec![Vec::new(), vec!["round 1: it did not start".into()]],
             }],
-            gaps: Vec::new(),
+            ..Comparison::default()
         };
         let page = page(&comparison);
         for text in

@@ -225,7 +225,8 @@ pub fn short(value: f64) -> String {
         size if size >= 1e6 => format!("{} M", trim(format!("{:.1}", value / 1e6))),
         size if size >= 1e4 => format!("{} k", trim(format!("{:.1}", value / 1e3))),
         size if size >= 100.0 => format!("{value:.0}"),
-        size if size >= 1.0 => trim(format!("{value:.1}")),
+        size if size >= 10.0 => trim(format!("{value:.1}")),
+        size if size >= 1.0 => trim(format!("{value:.2}")),
         _ => trim(format!("{value:.3}")),
     }
 }
@@ -240,6 +241,7 @@ mod tests {
             (0.0, "0"),
             (0.05, "0.05"),
             (3.0, "3"),
+            (1.118, "1.12"),
             (12.34, "12.3"),
             (900.0, "900"),
             (61_234.0, "61.2 k"),

@@ -3,7 +3,7 @@
 //! There are two copies and no majority: the backup answers before its own sync, and without a third party the two
 //! cannot know which of them was cut off. This is how Artemis replicates; figures stand beside that sentence.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -34,7 +34,10 @@ const BROWSE_END: Duration = Duration::from_millis(300);
 pub struct Artemis {
     home: PathBuf,
     cluster: Cluster,
-    ports: Vec<u16>,
+    /// Where clients reach each broker.
+    addresses: Vec<String>,
+    /// How long the backup's log was when it was started last.
+    backup_log_bytes: usize,
     /// Names of links are told apart by a number.
     links: u64,
 }
@@ -43,49 +46,59 @@ impl Artemis {
     pub fn new(place: &Place) -> Result<Artemis> {
         Ok(Artemis {
             home: peers::artemis_home()?,
-            cluster: Cluster::within(&place.work, "artemis")?,
-            ports: Vec::new(),
+            cluster: Cluster::within(&place.work, "artemis", place.apart)?,
+            addresses: Vec::new(),
+            backup_log_bytes: 0,
             links: 0,
         })
     }
 
     async fn launch(&mut self) -> Result<()> {
-        self.ports = self.cluster.ports(2)?;
+        let ports = self.cluster.ports(2)?;
+        self.addresses =
+            (0..2).map(|index| format!("{}:{}", self.cluster.host(index), ports[index])).collect();
         for (index, role) in ROLES.iter().enumerate() {
             if !self.cluster.file(role).exists() {
-                self.create(index)?;
+                self.create(index, ports[index])?;
             }
-            let mut command = Command::new(self.cluster.file(role).join("bin/artemis"));
-            command.arg("run");
-            if let Some(library) = peers::libaio() {
-                command.env("LD_LIBRARY_PATH", library);
-            }
-            self.cluster.start(role, command)?;
-            let port = self.ports[index];
+            self.start_broker(index)?;
             if index == 0 {
-                let serves = || async move { Link::open(port).await.map(drop) };
+                let address = self.addresses[0].clone();
+                let serves = || async { Link::open(&address).await.map(drop) };
                 self.cluster.until("the primary does not serve", START_PATIENCE, serves).await?;
             }
         }
-        let log = self.cluster.file("backup.log");
+        let (log, from) = (self.cluster.file("backup.log"), self.backup_log_bytes);
         let synchronized = || {
-            let text = std::fs::read_to_string(&log).unwrap_or_default();
+            let synchronized = says_synchronized(&log, from);
             async move {
-                ensure!(text.contains(SYNCHRONIZED), "the backup has not said {SYNCHRONIZED}");
+                ensure!(synchronized, "the backup has not said {SYNCHRONIZED}");
                 Ok(())
             }
         };
         self.cluster.until("the backup is not synchronized", START_PATIENCE, synchronized).await
     }
 
+    fn start_broker(&mut self, index: usize) -> Result<()> {
+        let mut command = Command::new(self.cluster.file(ROLES[index]).join("bin/artemis"));
+        command.arg("run");
+        if let Some(library) = peers::libaio() {
+            command.env("LD_LIBRARY_PATH", library);
+        }
+        if index == 1 {
+            self.backup_log_bytes = std::fs::read(self.cluster.file("backup.log")).map_or(0, |log| log.len());
+        }
+        self.cluster.start(index, ROLES[index], command)
+    }
+
     /// The directory of one broker, made by Artemis's own command, which also measures the disk.
-    fn create(&self, index: usize) -> Result<()> {
+    fn create(&self, index: usize, port: u16) -> Result<()> {
         let mut command = Command::new(self.home.join("bin/artemis"));
         command.arg("create").arg(self.cluster.file(ROLES[index]));
         command.args(["--silent", "--user", "bench", "--password", "bench", "--allow-anonymous"]);
         command.args(["--clustered", "--cluster-user", "c", "--cluster-password", "c", "--replicated"]);
-        command.args(["--host", "127.0.0.1", "--default-port", &self.ports[index].to_string()]);
-        command.args(["--static-cluster", &format!("tcp://127.0.0.1:{}", self.ports[1 - index])]);
+        command.args(["--host", &self.cluster.host(index), "--default-port", &port.to_string()]);
+        command.args(["--static-cluster", &format!("tcp://{}", self.addresses[1 - index])]);
         command.args(["--no-web", "--no-amqp-acceptor", "--no-mqtt-acceptor", "--no-stomp-acceptor"]);
         command.args(["--no-hornetq-acceptor", if peers::libaio().is_some() { "--aio" } else { "--nio" }]);
         if index == 1 {
@@ -106,7 +119,7 @@ impl Artemis {
 
     async fn link(&mut self) -> Result<(Link, String)> {
         self.links += 1;
-        Ok((Link::open(self.ports[0]).await?, format!("bench-{}", self.links)))
+        Ok((Link::open(&self.addresses[0]).await?, format!("bench-{}", self.links)))
     }
 
     async fn receiver(&mut self, queue: &str, source: Source, window: usize) -> Result<ArtemisConsumer> {
@@ -122,6 +135,11 @@ impl Artemis {
     }
 }
 
+fn says_synchronized(log: &Path, from: usize) -> bool {
+    let text = std::fs::read(log).unwrap_or_default();
+    String::from_utf8_lossy(text.get(from..).unwrap_or_default()).contains(SYNCHRONIZED)
+}
+
 /// A connection with one session.
 struct Link {
     session: SessionHandle<()>,
@@ -130,9 +148,9 @@ struct Link {
 }
 
 impl Link {
-    async fn open(port: u16) -> Result<Link> {
+    async fn open(address: &str) -> Result<Link> {
         let mut connection =
-            Connection::open("trimaran-bench", &format!("amqp://bench:bench@127.0.0.1:{port}")[..]).await?;
+            Connection::open("trimaran-bench", &format!("amqp://bench:bench@{address}")[..]).await?;
         let session =
             Session::builder().incoming_window(20_000).outgoing_window(20_000).begin(&mut connection).await?;
         Ok(Link { session, _connection: connection })
@@ -243,14 +261,24 @@ impl System for Artemis {
         })
     }
 
-    fn leader<'a>(&'a mut self, _queue: &'a str) -> BoxFuture<'a, Result<u32>> {
-        Box::pin(async move { Ok(self.cluster.pids()[0]) })
+    fn leader<'a>(&'a mut self, _queue: &'a str) -> BoxFuture<'a, Result<usize>> {
+        Box::pin(async move { Ok(0) })
+    }
+
+    fn rejoin(&mut self, server: usize) -> Result<()> {
+        self.start_broker(server)
+    }
+
+    fn is_in_sync<'a>(&'a mut self, _queue: &'a str, _server: usize) -> BoxFuture<'a, Result<bool>> {
+        // The backup says so in its log; nobody but the backup is ever behind.
+        let synchronized = says_synchronized(&self.cluster.file("backup.log"), self.backup_log_bytes);
+        Box::pin(std::future::ready(Ok(synchronized)))
     }
 
     fn patient<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<Box<dyn Patient>>> {
         Box::pin(async move {
-            let ports = self.ports.clone();
-            let patient = ArtemisPatient { ports, queue: queue.to_string(), link: None, attempts: 0 };
+            let addresses = self.addresses.clone();
+            let patient = ArtemisPatient { addresses, queue: queue.to_string(), link: None, attempts: 0 };
             Ok(Box::new(patient) as Box<dyn Patient>)
         })
     }
@@ -364,7 +392,7 @@ impl Consumer for ArtemisBrowser {
 }
 
 struct ArtemisPatient {
-    ports: Vec<u16>,
+    addresses: Vec<String>,
     queue: String,
     link: Option<(Link, Sender)>,
     attempts: usize,
@@ -374,7 +402,7 @@ impl ArtemisPatient {
     async fn try_put(&mut self, body: &Bytes) -> Result<()> {
         if self.link.is_none() {
             self.attempts += 1;
-            let mut link = Link::open(self.ports[(self.attempts - 1) % 2]).await?;
+            let mut link = Link::open(&self.addresses[(self.attempts - 1) % 2]).await?;
             let sender = link.sender(&self.queue, &format!("patient-{}", self.attempts)).await?;
             self.link = Some((link, sender));
         }

@@ -57,7 +57,7 @@ impl Kafka {
     pub fn new(place: &Place, synced: bool) -> Result<Kafka> {
         Ok(Kafka {
             libraries: peers::kafka_libraries()?,
-            cluster: Cluster::within(&place.work, "kafka")?,
+            cluster: Cluster::within(&place.work, "kafka", place.apart)?,
             synced,
             bootstrap: String::new(),
             producers: HashMap::new(),
@@ -74,7 +74,7 @@ impl Kafka {
     async fn launch(&mut self) -> Result<()> {
         let ports = self.cluster.ports(6)?;
         let (clients, controllers) = ports.split_at(3);
-        self.bootstrap = clients.iter().map(|port| format!("127.0.0.1:{port}")).collect::<Vec<_>>().join(",");
+        self.bootstrap = self.addresses(clients).join(",");
         for index in 0..3 {
             let data = self.cluster.file(&format!("n{index}"));
             let config = self.cluster.file(&format!("n{index}.properties"));
@@ -90,11 +90,7 @@ impl Kafka {
                 );
             }
         }
-        for index in 0..3 {
-            let mut command = self.java(&JAVA);
-            command.arg("kafka.Kafka").arg(self.cluster.file(&format!("n{index}.properties")));
-            self.cluster.start(&format!("n{index}"), command)?;
-        }
+        (0..3).try_for_each(|index| self.start_node(index))?;
         let config = self.client();
         let probe = || {
             let config = config.clone();
@@ -107,14 +103,24 @@ impl Kafka {
         self.cluster.until("Kafka does not serve", START_PATIENCE, probe).await
     }
 
+    fn addresses(&self, ports: &[u16]) -> Vec<String> {
+        (0..3).map(|index| format!("{}:{}", self.cluster.host(index), ports[index])).collect()
+    }
+
+    fn start_node(&mut self, index: usize) -> Result<()> {
+        let mut command = self.java(&JAVA);
+        command.arg("kafka.Kafka").arg(self.cluster.file(&format!("n{index}.properties")));
+        self.cluster.start(index, &format!("n{index}"), command)
+    }
+
     fn properties(&self, index: usize, clients: &[u16], controllers: &[u16], data: &str) -> String {
-        let voters: Vec<String> =
-            (0..3).map(|index| format!("{index}@127.0.0.1:{}", controllers[index])).collect();
+        let (clients, controllers) = (self.addresses(clients), self.addresses(controllers));
+        let voters: Vec<String> = (0..3).map(|index| format!("{index}@{}", controllers[index])).collect();
         let flush = if self.synced { "log.flush.interval.messages=1\n" } else { "" };
         format!(
             "process.roles=broker,controller\nnode.id={index}\ncontroller.quorum.voters={voters}\n\
-             listeners=PLAINTEXT://127.0.0.1:{client},CONTROLLER://127.0.0.1:{controller}\n\
-             advertised.listeners=PLAINTEXT://127.0.0.1:{client}\ncontroller.listener.names=CONTROLLER\n\
+             listeners=PLAINTEXT://{client},CONTROLLER://{controller}\n\
+             advertised.listeners=PLAINTEXT://{client}\ncontroller.listener.names=CONTROLLER\n\
              listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\nlog.dirs={data}\n\
              default.replication.factor=3\nmin.insync.replicas=2\noffsets.topic.replication.factor=3\n\
              offsets.topic.num.partitions=3\ntransaction.state.log.replication.factor=3\n\
@@ -280,11 +286,21 @@ impl System for Kafka {
         })
     }
 
-    fn leader<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<u32>> {
+    fn leader<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<usize>> {
+        // Of the partition that the first producer takes.
+        Box::pin(async move { Ok(leaders(&self.admin()?, queue)?[0] as usize) })
+    }
+
+    fn rejoin(&mut self, server: usize) -> Result<()> {
+        self.start_node(server)
+    }
+
+    fn is_in_sync<'a>(&'a mut self, queue: &'a str, server: usize) -> BoxFuture<'a, Result<bool>> {
         Box::pin(async move {
-            // The partition that the first producer takes.
-            let leader = leaders(&self.admin()?, queue)?[0];
-            Ok(self.cluster.pids()[leader as usize])
+            let metadata = self.admin()?.inner().fetch_metadata(Some(queue), ANSWER_PATIENCE)?;
+            let topic =
+                metadata.topics().iter().find(|topic| topic.name() == queue).context("no such topic")?;
+            Ok(topic.partitions().iter().all(|partition| partition.isr().contains(&(server as i32))))
         })
     }
 

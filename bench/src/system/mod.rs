@@ -15,7 +15,7 @@ pub mod unary;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use serde::{Deserialize, Serialize};
@@ -83,6 +83,23 @@ pub trait System: Send {
     }
     fn create_queue<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<()>>;
     fn delete_queue<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<()>>;
+    /// Many at once, where that is faster.
+    fn create_queues<'a>(&'a mut self, queues: &'a [String]) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            for queue in queues {
+                self.create_queue(queue).await.with_context(|| format!("create queue {queue}"))?;
+            }
+            Ok(())
+        })
+    }
+    fn delete_queues<'a>(&'a mut self, queues: &'a [String]) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            for queue in queues {
+                self.delete_queue(queue).await.with_context(|| format!("delete queue {queue}"))?;
+            }
+            Ok(())
+        })
+    }
     fn producer<'a>(&'a mut self, queue: &'a str, window: usize) -> BoxFuture<'a, Result<Box<dyn Producer>>>;
     fn consumer<'a>(
         &'a mut self,
@@ -96,8 +113,12 @@ pub trait System: Send {
             async move { anyhow::bail!("{name} cannot browse {queue}: messages are only given to be taken") },
         )
     }
-    /// Process id of the server that leads the queue, for those who want to kill it.
-    fn leader<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<u32>>;
+    /// Number of the server that leads the queue, for those who want to kill it.
+    fn leader<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<usize>>;
+    /// Starts a server again that was stopped alone, with the files it has.
+    fn rejoin(&mut self, server: usize) -> Result<()>;
+    /// The server has everything of the queue that the others have.
+    fn is_in_sync<'a>(&'a mut self, queue: &'a str, server: usize) -> BoxFuture<'a, Result<bool>>;
     /// Puts one message after the other through the client library as a program would that must not stop: it goes on
     /// with another node when its own is gone.
     fn patient<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<Box<dyn Patient>>>;
@@ -140,6 +161,8 @@ pub struct Place {
     /// Directories of clusters are made in here.
     pub work: PathBuf,
     pub node_binary: Option<PathBuf>,
+    /// Each server gets a network that it can be cut off from.
+    pub apart: bool,
 }
 
 pub fn by_name(name: &str, place: &Place) -> Result<Box<dyn System>> {

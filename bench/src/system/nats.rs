@@ -32,7 +32,8 @@ pub struct Nats {
     cluster: Cluster,
     /// `sync_interval: always`; without, the server syncs every two minutes.
     synced: bool,
-    ports: Vec<u16>,
+    /// Where clients reach each server.
+    addresses: Vec<String>,
     context: Option<Context>,
 }
 
@@ -40,9 +41,9 @@ impl Nats {
     pub fn new(place: &Place, synced: bool) -> Result<Nats> {
         Ok(Nats {
             binary: peers::nats_server()?,
-            cluster: Cluster::within(&place.work, "nats")?,
+            cluster: Cluster::within(&place.work, "nats", place.apart)?,
             synced,
-            ports: Vec::new(),
+            addresses: Vec::new(),
             context: None,
         })
     }
@@ -50,34 +51,39 @@ impl Nats {
     async fn launch(&mut self) -> Result<()> {
         let ports = self.cluster.ports(6)?;
         let (clients, routes) = ports.split_at(3);
-        let route_urls: Vec<String> =
-            routes.iter().map(|port| format!("\"nats://127.0.0.1:{port}\"")).collect();
+        self.addresses =
+            (0..3).map(|index| format!("{}:{}", self.cluster.host(index), clients[index])).collect();
+        let routes: Vec<String> =
+            (0..3).map(|index| format!("{}:{}", self.cluster.host(index), routes[index])).collect();
+        let route_urls: Vec<String> = routes.iter().map(|address| format!("\"nats://{address}\"")).collect();
         for index in 0..3 {
             let sync = if self.synced { ", sync_interval: always" } else { "" };
             let config = format!(
-                "server_name: n{index}\nlisten: 127.0.0.1:{}\nmax_payload: 8MB\n\
+                "server_name: n{index}\nlisten: {}\nmax_payload: 8MB\n\
                  jetstream {{ store_dir: \"{}\", max_mem: 1G, max_file: 40G{sync} }}\n\
-                 cluster {{ name: bench, listen: 127.0.0.1:{}, routes: [{}] }}\n",
-                clients[index],
+                 cluster {{ name: bench, listen: {}, routes: [{}] }}\n",
+                self.addresses[index],
                 self.cluster.file(&format!("n{index}")).display(),
                 routes[index],
                 route_urls.join(",")
             );
-            let path = self.cluster.file(&format!("n{index}.conf"));
-            std::fs::write(&path, config)?;
-            let mut command = Command::new(&self.binary);
-            command.arg("-c").arg(path);
-            self.cluster.start(&format!("n{index}"), command)?;
+            std::fs::write(self.cluster.file(&format!("n{index}.conf")), config)?;
+            self.start_server(index)?;
         }
-        self.ports = clients.to_vec();
-        let port = clients[0];
+        let first = &self.addresses[..1];
         self.context =
-            Some(self.cluster.until("NATS does not serve", START_PATIENCE, || try_connect(port)).await?);
+            Some(self.cluster.until("NATS does not serve", START_PATIENCE, || try_connect(first)).await?);
         Ok(())
     }
 
+    fn start_server(&mut self, index: usize) -> Result<()> {
+        let mut command = Command::new(&self.binary);
+        command.arg("-c").arg(self.cluster.file(&format!("n{index}.conf")));
+        self.cluster.start(index, &format!("n{index}"), command)
+    }
+
     async fn context_at(&self, index: usize) -> Result<Context> {
-        connect(&[self.ports[index]]).await
+        connect(&self.addresses[index..=index]).await
     }
 
     fn context(&self) -> Result<&Context> {
@@ -104,15 +110,15 @@ impl Nats {
 }
 
 /// Serves when a stream with three replicas can be made.
-async fn try_connect(port: u16) -> Result<Context> {
-    let context = connect(&[port]).await?;
+async fn try_connect(addresses: &[String]) -> Result<Context> {
+    let context = connect(addresses).await?;
     context.create_stream(stream_config("PROBE")).await.map_err(|error| anyhow!("{error}"))?;
     context.delete_stream("PROBE").await.map_err(|error| anyhow!("{error}"))?;
     Ok(context)
 }
 
-async fn connect(ports: &[u16]) -> Result<Context> {
-    let urls: Vec<String> = ports.iter().map(|port| format!("nats://127.0.0.1:{port}")).collect();
+async fn connect(addresses: &[String]) -> Result<Context> {
+    let urls: Vec<String> = addresses.iter().map(|address| format!("nats://{address}")).collect();
     let client = async_nats::ConnectOptions::new().connect(urls).await?;
     Ok(jetstream::context::ContextBuilder::new()
         .timeout(ANSWER_PATIENCE)
@@ -241,15 +247,33 @@ impl System for Nats {
         })
     }
 
-    fn leader<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<u32>> {
-        Box::pin(async move { Ok(self.cluster.pids()[self.leader_of(queue).await?]) })
+    fn leader<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<usize>> {
+        Box::pin(self.leader_of(queue))
+    }
+
+    fn rejoin(&mut self, server: usize) -> Result<()> {
+        self.start_server(server)
+    }
+
+    fn is_in_sync<'a>(&'a mut self, queue: &'a str, server: usize) -> BoxFuture<'a, Result<bool>> {
+        Box::pin(async move {
+            let stream = self.context()?.get_stream_no_info(name_of(queue)).await;
+            let info = stream.map_err(|error| anyhow!("{error}"))?.get_info().await;
+            let cluster =
+                info.map_err(|error| anyhow!("{error}"))?.cluster.context("a stream of one server")?;
+            let name = format!("n{server}");
+            Ok(cluster
+                .replicas
+                .iter()
+                .any(|replica| replica.name == name && replica.current && !replica.offline))
+        })
     }
 
     fn patient<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<Box<dyn Patient>>> {
         Box::pin(async move {
             let leader = self.leader_of(queue).await?;
-            let others: Vec<u16> =
-                (0..3).filter(|index| *index != leader).map(|index| self.ports[index]).collect();
+            let others: Vec<String> =
+                (0..3).filter(|index| *index != leader).map(|index| self.addresses[index].clone()).collect();
             let context = connect(&others).await?;
             Ok(Box::new(NatsPatient { context, subject: queue.to_string(), next: 0 }) as Box<dyn Patient>)
         })

@@ -35,23 +35,25 @@ pub struct RabbitMq {
     cluster: Cluster,
     /// Flow control opened up, as its makers do for benchmarks.
     best: bool,
-    /// The Erlang port mapper, which all nodes share.
-    mapper: Option<Server>,
+    /// The Erlang port mapper, one for all nodes of a network.
+    mappers: Vec<Server>,
     ports: Vec<u16>,
+    distribution_ports: Vec<u16>,
     mapper_port: u16,
     /// Which node leads a queue: the one it was declared at.
     homes: HashMap<String, usize>,
 }
 
 impl RabbitMq {
-    pub fn new(_place: &Place, best: bool) -> Result<RabbitMq> {
+    pub fn new(place: &Place, best: bool) -> Result<RabbitMq> {
         let root = peers::rabbitmq_root()?;
         Ok(RabbitMq {
-            cluster: Cluster::within(&root.join("var/rmq"), "bench")?,
+            cluster: Cluster::within(&root.join("var/rmq"), "bench", place.apart)?,
             root,
             best,
-            mapper: None,
+            mappers: Vec::new(),
             ports: Vec::new(),
+            distribution_ports: Vec::new(),
             mapper_port: 0,
             homes: HashMap::new(),
         })
@@ -65,40 +67,66 @@ impl RabbitMq {
 
     /// A program inside the folder. It has process numbers and a /proc of its own, so that all of its children end with
     /// it, however it ends.
-    fn command(&self, line: &str) -> Command {
+    fn command(&self, server: usize, line: &str) -> Result<Command> {
         let mut command = Command::new("unshare");
         let root = self.root.display();
-        command.args(["--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "sh", "-c"]);
+        command.args(["--mount", "--propagation", "private", "--pid", "--fork", "--kill-child"]);
+        let mut name_machine = String::new();
+        if self.cluster.is_apart() {
+            // The nodes answer RabbitMQ's programs by the name of the machine they run on.
+            command.arg("--uts");
+            name_machine = format!("hostname {} && ", self.host_name(server));
+        }
+        command.args(["sh", "-c"]);
         command.arg(format!(
-            "mount -t proc proc '{root}/proc' && exec chroot '{root}' /usr/bin/env -i HOME={home} LANG=C.UTF-8 \
-             PATH=/usr/sbin:/usr/bin:/sbin:/bin ERL_EPMD_ADDRESS=127.0.0.1 ERL_EPMD_PORT={mapper} {line}",
+            "{name_machine}mount -t proc proc '{root}/proc' && exec chroot '{root}' /usr/bin/env -i HOME={home} LANG=C.UTF-8 \
+             PATH=/usr/sbin:/usr/bin:/sbin:/bin ERL_EPMD_ADDRESS={host} ERL_EPMD_PORT={mapper} {line}",
             home = self.inside(),
+            host = self.cluster.host(server),
             mapper = self.mapper_port,
         ));
-        command
+        self.cluster.move_in(server, &mut command)?;
+        Ok(command)
+    }
+
+    /// What nodes call each other's machine.
+    fn host_name(&self, server: usize) -> String {
+        if self.cluster.is_apart() { format!("bench{server}") } else { "localhost".into() }
+    }
+
+    async fn connect(&self, server: usize) -> Result<Connection> {
+        connect(&self.cluster.host(server), self.ports[server]).await
     }
 
     async fn launch(&mut self) -> Result<()> {
         let ports = self.cluster.ports(7)?;
         self.ports = ports[..3].to_vec();
+        self.distribution_ports = ports[3..6].to_vec();
         self.mapper_port = ports[6];
         self.write_cookie()?;
         let name = fs::read_to_string("/proc/sys/kernel/hostname")?;
-        fs::write(self.root.join("etc/hosts"), format!("127.0.0.1 localhost {}\n", name.trim()))?;
+        let mut hosts = format!("127.0.0.1 localhost {}\n", name.trim());
+        if self.cluster.is_apart() {
+            (0..3).for_each(|index| {
+                hosts.push_str(&format!("{} {}\n", self.cluster.host(index), self.host_name(index)));
+            });
+        }
+        fs::write(self.root.join("etc/hosts"), hosts)?;
 
-        let mapper = self.command(&format!("/usr/bin/epmd -address 127.0.0.1 -port {}", self.mapper_port));
-        self.mapper = Some(Server::start(mapper, self.cluster.file("epmd.log"))?);
-        let port = self.mapper_port;
-        let reach = || async move { Ok(TcpStream::connect(("127.0.0.1", port)).await?) };
-        self.cluster.until("Erlang's port mapper does not answer", START_PATIENCE, reach).await?;
+        for index in 0..if self.cluster.is_apart() { 3 } else { 1 } {
+            let (host, port) = (self.cluster.host(index), self.mapper_port);
+            let mapper = self.command(index, &format!("/usr/bin/epmd -address {host} -port {port}"))?;
+            self.mappers.push(Server::start(mapper, self.cluster.file(&format!("epmd{index}.log")))?);
+            let reach = || async { Ok(TcpStream::connect((&host[..], port)).await?) };
+            self.cluster.until("Erlang's port mapper does not answer", START_PATIENCE, reach).await?;
+        }
 
         // All of them together: a node that finds none of the others alive goes on asking for a long time.
-        for index in 0..3 {
-            self.start_node(index, ports[3 + index])?;
-        }
+        (0..3).try_for_each(|index| self.start_node(index))?;
         for (index, port) in self.ports.clone().into_iter().enumerate() {
             let what = format!("node {index} does not serve");
-            self.cluster.until(&what, START_PATIENCE, || connect(port)).await?;
+            let host = self.cluster.host(index);
+            self.cluster.until(&what, START_PATIENCE, || connect(&host, port)).await?;
             self.cluster.adopt_listener(index, port)?;
         }
         Ok(())
@@ -114,77 +142,84 @@ impl RabbitMq {
         Ok(())
     }
 
-    fn start_node(&mut self, index: usize, distribution: u16) -> Result<()> {
+    fn start_node(&mut self, index: usize) -> Result<()> {
         let base = format!("{}/n{index}", self.inside());
         let outside = self.cluster.file(&format!("n{index}"));
         fs::create_dir_all(outside.join("log"))?;
         fs::write(outside.join("plugins"), "[].\n")?;
-        fs::write(outside.join("rabbitmq.conf"), configuration(self.best))?;
+        fs::write(outside.join("rabbitmq.conf"), self.configuration())?;
         let mut advanced = String::new();
         if self.best {
             fs::write(outside.join("advanced.config"), ADVANCED)?;
             advanced = format!("RABBITMQ_ADVANCED_CONFIG_FILE={base}/advanced.config");
         }
         let line = format!(
-            "RABBITMQ_NODENAME=rmq{index}@localhost RABBITMQ_NODE_IP_ADDRESS=127.0.0.1 RABBITMQ_NODE_PORT={port} \
+            "RABBITMQ_NODENAME=rmq{index}@{name} RABBITMQ_NODE_IP_ADDRESS={host} RABBITMQ_NODE_PORT={port} \
              RABBITMQ_DIST_PORT={distribution} RABBITMQ_MNESIA_BASE={base} RABBITMQ_LOG_BASE={base}/log \
              RABBITMQ_PID_FILE={base}/pid RABBITMQ_ENABLED_PLUGINS_FILE={base}/plugins \
              RABBITMQ_CONFIG_FILE={base}/rabbitmq.conf {advanced} \
-             'RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=-kernel inet_dist_use_interface {{127,0,0,1}} +sbwt none +sbwtdcpu \
+             'RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=-kernel inet_dist_use_interface {{{interface}}} +sbwt none +sbwtdcpu \
              none +sbwtdio none' /usr/lib/rabbitmq/bin/rabbitmq-server",
+            name = self.host_name(index),
+            host = self.cluster.host(index),
             port = self.ports[index],
+            distribution = self.distribution_ports[index],
+            interface = self.cluster.host(index).replace('.', ","),
         );
-        let command = self.command(&line);
-        self.cluster.start(&format!("n{index}"), command)
+        let command = self.command(index, &line)?;
+        self.cluster.start(index, &format!("n{index}"), command)
     }
 
-    /// What rabbitmqctl prints.
-    fn control(&self, line: &str) -> Result<String> {
-        let mut command =
-            self.command(&format!("/usr/lib/rabbitmq/bin/rabbitmqctl -n rmq0@localhost {line}"));
-        let output = command.output()?;
-        ensure!(
-            output.status.success(),
-            "rabbitmqctl {line}: {}",
-            String::from_utf8_lossy(&output.stderr).trim()
+    fn configuration(&self) -> String {
+        let mut text = String::from(
+            "cluster_name = bench\ncluster_formation.peer_discovery_backend = classic_config\n\
+             default_queue_type = quorum\nquorum_queue.initial_cluster_size = 3\nlog.file.level = warning\n\
+             disk_free_limit.absolute = 1GB\nloopback_users = none\n",
         );
+        for peer in 0..3 {
+            text.push_str(&format!(
+                "cluster_formation.classic_config.nodes.{} = rmq{peer}@{}\n",
+                peer + 1,
+                self.host_name(peer)
+            ));
+        }
+        if self.best {
+            text.push_str("quorum_queue.commands_soft_limit = 256\n");
+        }
+        text
+    }
+
+    /// What one of RabbitMQ's own programs prints, asking this node.
+    fn control(&self, server: usize, program: &str, line: &str) -> Result<String> {
+        let name = self.host_name(server);
+        let line = format!("/usr/lib/rabbitmq/bin/{program} -n rmq{server}@{name} {line}");
+        let output = self.command(server, &line)?.output()?;
+        ensure!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr).trim());
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     /// Where clients of a queue connect.
-    fn home(&self, queue: &str) -> Result<u16> {
-        let index = self.homes.get(queue).with_context(|| format!("queue {queue} was not created"))?;
-        Ok(self.ports[*index])
+    fn home(&self, queue: &str) -> Result<usize> {
+        self.homes.get(queue).copied().with_context(|| format!("queue {queue} was not created"))
     }
 }
 
 const ADVANCED: &str = "[{rabbit,[{credit_flow_default_credit,{5000,2500}},{max_link_credit,2000},\
                         {max_queue_credit,5000}]}].\n";
 
-fn configuration(best: bool) -> String {
-    let mut text = String::from(
-        "cluster_name = bench\ncluster_formation.peer_discovery_backend = classic_config\n\
-         default_queue_type = quorum\nquorum_queue.initial_cluster_size = 3\nlog.file.level = warning\n\
-         disk_free_limit.absolute = 1GB\n",
-    );
-    for peer in 0..3 {
-        text.push_str(&format!(
-            "cluster_formation.classic_config.nodes.{} = rmq{peer}@localhost\n",
-            peer + 1
-        ));
-    }
-    if best {
-        text.push_str("quorum_queue.commands_soft_limit = 256\n");
-    }
-    text
+/// Of what `quorum_status` says: every member's last entry, where it is known.
+fn is_member_in_sync(status: &str, node: &str) -> Result<bool> {
+    let members: Vec<serde_json::Value> = serde_json::from_str(status).context("read quorum_status")?;
+    let last = |member: &serde_json::Value| member["Last Log Index"].as_i64();
+    let highest = members.iter().filter_map(last).max();
+    let member = members.iter().find(|member| member["Node Name"] == node);
+    let own = member.and_then(last);
+    Ok(own.is_some() && own == highest)
 }
 
-async fn connect(port: u16) -> Result<Connection> {
-    Ok(Connection::connect(
-        &format!("amqp://guest:guest@127.0.0.1:{port}/%2f"),
-        ConnectionProperties::default(),
-    )
-    .await?)
+async fn connect(host: &str, port: u16) -> Result<Connection> {
+    let address = format!("amqp://guest:guest@{host}:{port}/%2f");
+    Ok(Connection::connect(&address, ConnectionProperties::default()).await?)
 }
 
 impl System for RabbitMq {
@@ -227,7 +262,7 @@ impl System for RabbitMq {
     fn create_queue<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
             let index = self.homes.len() % 3;
-            let channel = connect(self.ports[index]).await?.create_channel().await?;
+            let channel = self.connect(index).await?.create_channel().await?;
             let mut arguments = FieldTable::default();
             arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
             arguments.insert("x-queue-leader-locator".into(), AMQPValue::LongString("client-local".into()));
@@ -236,7 +271,8 @@ impl System for RabbitMq {
             let first = self.homes.is_empty();
             self.homes.insert(queue.to_string(), index);
             if first {
-                let text = self.control("list_queues --quiet --no-table-headers name members")?;
+                let text =
+                    self.control(0, "rabbitmqctl", "list_queues --quiet --no-table-headers name members")?;
                 let members = text.matches("rmq").count();
                 ensure!(members == 3, "queue {queue} has {members} members in place of 3: {text}");
             }
@@ -246,7 +282,7 @@ impl System for RabbitMq {
 
     fn delete_queue<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            let channel = connect(self.home(queue)?).await?.create_channel().await?;
+            let channel = self.connect(self.home(queue)?).await?.create_channel().await?;
             channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await?;
             Ok(())
         })
@@ -258,7 +294,7 @@ impl System for RabbitMq {
         _window: usize,
     ) -> BoxFuture<'a, Result<Box<dyn Producer>>> {
         Box::pin(async move {
-            let connection = connect(self.home(queue)?).await?;
+            let connection = self.connect(self.home(queue)?).await?;
             let channel = connection.create_channel().await?;
             channel.confirm_select(ConfirmSelectOptions::default()).await?;
             let queue = queue.to_string();
@@ -274,7 +310,7 @@ impl System for RabbitMq {
         options: ConsumerOptions,
     ) -> BoxFuture<'a, Result<Box<dyn Consumer>>> {
         Box::pin(async move {
-            let connection = connect(self.home(queue)?).await?;
+            let connection = self.connect(self.home(queue)?).await?;
             let channel = connection.create_channel().await?;
             let prefetch = options.window.min(u16::MAX as usize) as u16;
             channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
@@ -295,22 +331,38 @@ impl System for RabbitMq {
         })
     }
 
-    fn leader<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<u32>> {
+    fn leader<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<usize>> {
         Box::pin(async move {
-            let text = self.control("list_queues --quiet --no-table-headers name leader")?;
+            let text =
+                self.control(0, "rabbitmqctl", "list_queues --quiet --no-table-headers name leader")?;
             let line = text.lines().find(|line| line.starts_with(queue)).context("no such queue")?;
             let node = line.split("rmq").nth(1).and_then(|rest| rest.chars().next()?.to_digit(10));
             let index = node.with_context(|| format!("queue {queue} has no leader: {line}"))?;
-            Ok(self.cluster.pids()[index as usize])
+            Ok(index as usize)
+        })
+    }
+
+    fn rejoin(&mut self, server: usize) -> Result<()> {
+        self.start_node(server)
+    }
+
+    fn is_in_sync<'a>(&'a mut self, queue: &'a str, server: usize) -> BoxFuture<'a, Result<bool>> {
+        Box::pin(async move {
+            let line = format!("quorum_status --quiet --formatter json {queue}");
+            let text = self.control(self.home(queue)?, "rabbitmq-queues", &line)?;
+            is_member_in_sync(&text, &format!("rmq{server}@{}", self.host_name(server)))
         })
     }
 
     fn patient<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<Box<dyn Patient>>> {
         Box::pin(async move {
-            let leader = self.leader(queue).await?;
-            let others = self.cluster.pids().into_iter().position(|pid| pid != leader);
-            let index = others.context("one node leads")?;
-            let mut patient = RabbitPatient { port: self.ports[index], queue: queue.to_string(), link: None };
+            let index = (self.leader(queue).await? + 1) % 3;
+            let mut patient = RabbitPatient {
+                host: self.cluster.host(index),
+                port: self.ports[index],
+                queue: queue.to_string(),
+                link: None,
+            };
             patient.link = Some(patient.reconnect().await?);
             Ok(Box::new(patient) as Box<dyn Patient>)
         })
@@ -318,7 +370,7 @@ impl System for RabbitMq {
 
     fn stop(&mut self) -> Result<()> {
         self.cluster.stop()?;
-        self.mapper = None;
+        self.mappers.clear();
         Ok(())
     }
 }
@@ -408,6 +460,7 @@ impl Consumer for RabbitConsumer {
 }
 
 struct RabbitPatient {
+    host: String,
     port: u16,
     queue: String,
     link: Option<(Connection, Channel)>,
@@ -415,7 +468,7 @@ struct RabbitPatient {
 
 impl RabbitPatient {
     async fn reconnect(&self) -> Result<(Connection, Channel)> {
-        let connection = connect(self.port).await?;
+        let connection = connect(&self.host, self.port).await?;
         let channel = connection.create_channel().await?;
         channel.confirm_select(ConfirmSelectOptions::default()).await?;
         Ok((connection, channel))

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use bytes::{Bytes, BytesMut};
-use futures::StreamExt;
 use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::transport::{Channel, Endpoint};
@@ -31,6 +31,8 @@ const START_PATIENCE: Duration = Duration::from_secs(60);
 const HANDLE: u32 = 1;
 const WINDOW_BYTES: u32 = 16 * 1024 * 1024;
 const RESPONSE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Queues that are made or deleted together.
+const CALLS_AT_ONCE: usize = 64;
 /// MQRC_NO_MSG_AVAILABLE
 pub const NO_MESSAGE: u32 = 2033;
 /// A request is closed when it has grown past this.
@@ -50,7 +52,7 @@ impl Trimaran {
     pub fn new(place: &Place) -> Result<Trimaran> {
         Ok(Trimaran {
             binary: find_node_binary(place.node_binary.as_deref())?,
-            cluster: Cluster::within(&place.work, "trimaran")?,
+            cluster: Cluster::within(&place.work, "trimaran", place.apart)?,
             addresses: Vec::new(),
             connection: None,
         })
@@ -71,13 +73,10 @@ impl Trimaran {
     async fn launch(&mut self) -> Result<()> {
         let ports = self.cluster.ports(9)?;
         let config = self.cluster.file("cluster.toml");
-        std::fs::write(&config, cluster_file(&ports, self.cluster.path()))?;
-        for name in NODES {
-            let mut command = Command::new(&self.binary);
-            command.arg("run").arg("--config").arg(&config).args(["--node", name]);
-            self.cluster.start(name, command)?;
-        }
-        self.addresses = (0..3).map(|index| format!("127.0.0.1:{}", ports[index * 3 + 1])).collect();
+        std::fs::write(&config, cluster_file(&ports, &self.cluster))?;
+        (0..NODES.len()).try_for_each(|index| self.start_node(index))?;
+        self.addresses =
+            (0..3).map(|index| format!("{}:{}", self.cluster.host(index), ports[index * 3 + 1])).collect();
         let addresses = self.addresses.clone();
         let connect = || async {
             let builder = Connection::builder(&addresses).queue_manager(QUEUE_MANAGER);
@@ -85,6 +84,13 @@ impl Trimaran {
         };
         self.connection = Some(self.cluster.until("nobody serves", START_PATIENCE, connect).await?);
         Ok(())
+    }
+
+    fn start_node(&mut self, index: usize) -> Result<()> {
+        let mut command = Command::new(&self.binary);
+        command.arg("run").arg("--config").arg(self.cluster.file("cluster.toml"));
+        command.args(["--node", NODES[index]]);
+        self.cluster.start(index, NODES[index], command)
     }
 
     async fn open(&self, queue: &str, output: bool) -> Result<Stream> {
@@ -128,29 +134,28 @@ impl System for Trimaran {
     }
 
     fn create_queue<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<()>> {
-        Box::pin(async move {
-            let attributes = QueueAttributes {
-                maxdepth: Some(999_999_999),
-                maxmsgl: Some(100 * 1024 * 1024),
-                ..QueueAttributes::default()
-            };
-            Ok(self.connection()?.admin().create_queue(queue, attributes).await?)
-        })
+        Box::pin(async move { create(self.connection()?, queue).await })
     }
 
     fn delete_queue<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move { delete(self.connection()?, queue).await })
+    }
+
+    fn create_queues<'a>(&'a mut self, queues: &'a [String]) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            // The node closes handles of connections that are gone a moment after they are.
-            let started = Instant::now();
-            loop {
-                match self.connection()?.admin().delete_queue(queue, true).await {
-                    Err(error) if error.reason() == Some(trimaran_client::reason::OBJECT_IN_USE) => {
-                        ensure!(started.elapsed() < Duration::from_secs(10), "{error}");
-                        tokio::time::sleep(Duration::from_millis(20)).await;
-                    }
-                    result => return Ok(result?),
-                }
-            }
+            let connection = self.connection()?;
+            let each: Vec<BoxFuture<'_, Result<()>>> =
+                queues.iter().map(|queue| create(connection, queue).boxed()).collect();
+            futures::stream::iter(each).buffer_unordered(CALLS_AT_ONCE).try_collect().await
+        })
+    }
+
+    fn delete_queues<'a>(&'a mut self, queues: &'a [String]) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let connection = self.connection()?;
+            let each: Vec<BoxFuture<'_, Result<()>>> =
+                queues.iter().map(|queue| delete(connection, queue).boxed()).collect();
+            futures::stream::iter(each).buffer_unordered(CALLS_AT_ONCE).try_collect().await
         })
     }
 
@@ -202,12 +207,24 @@ impl System for Trimaran {
         })
     }
 
-    fn leader<'a>(&'a mut self, _queue: &'a str) -> BoxFuture<'a, Result<u32>> {
+    fn leader<'a>(&'a mut self, _queue: &'a str) -> BoxFuture<'a, Result<usize>> {
         Box::pin(async move {
             let (node, _) = self.serving()?;
-            let index =
-                NODES.iter().position(|name| *name == node).context("a node of another cluster serves")?;
-            Ok(self.cluster.pids()[index])
+            NODES.iter().position(|name| *name == node).context("a node of another cluster serves")
+        })
+    }
+
+    fn rejoin(&mut self, server: usize) -> Result<()> {
+        self.start_node(server)
+    }
+
+    fn is_in_sync<'a>(&'a mut self, _queue: &'a str, server: usize) -> BoxFuture<'a, Result<bool>> {
+        Box::pin(async move {
+            let (_, address) = self.serving()?;
+            let answers = trimaran_client::status(&[address], None, Duration::from_secs(2)).await;
+            let managers = answers.into_iter().filter_map(|(_, answer)| answer.ok());
+            let mut instances = managers.flat_map(|status| status.queue_managers).flat_map(|it| it.instances);
+            Ok(instances.any(|instance| instance.node == NODES[server] && instance.in_sync))
         })
     }
 
@@ -223,6 +240,30 @@ impl System for Trimaran {
     fn stop(&mut self) -> Result<()> {
         self.connection = None;
         self.cluster.stop()
+    }
+}
+
+async fn create(connection: &Connection, queue: &str) -> Result<()> {
+    let attributes = QueueAttributes {
+        maxdepth: Some(999_999_999),
+        maxmsgl: Some(100 * 1024 * 1024),
+        ..QueueAttributes::default()
+    };
+    let created = connection.admin().create_queue(queue, attributes).await;
+    created.with_context(|| format!("create queue {queue}"))
+}
+
+async fn delete(connection: &Connection, queue: &str) -> Result<()> {
+    // The node closes handles of connections that are gone a moment after they are.
+    let started = Instant::now();
+    loop {
+        match connection.admin().delete_queue(queue, true).await {
+            Err(error) if error.reason() == Some(trimaran_client::reason::OBJECT_IN_USE) => {
+                ensure!(started.elapsed() < Duration::from_secs(10), "delete queue {queue}: {error}");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            result => return result.with_context(|| format!("delete queue {queue}")),
+        }
     }
 }
 
@@ -507,22 +548,25 @@ impl Consumer for StreamBrowser {
     }
 }
 
-fn cluster_file(ports: &[u16], directory: &Path) -> String {
+fn cluster_file(ports: &[u16], cluster: &Cluster) -> String {
     let mut text = String::from("cluster = \"bench\"\n");
+    if cluster.is_apart() {
+        // Addresses other than loopback want certificates or this; a table further down would take it for its own.
+        text.push_str("[tls]\ninsecure = true\n");
+    }
     for (index, name) in NODES.iter().enumerate() {
-        let port = |which: usize| ports[index * 3 + which];
+        let at = |which: usize| format!("{}:{}", cluster.host(index), ports[index * 3 + which]);
         write!(
             text,
-            "[[nodes]]\nname = \"{name}\"\nid = {}\npeer = \"127.0.0.1:{}\"\nclient = \"127.0.0.1:{}\"\n\
-             http = \"127.0.0.1:{}\"\n",
+            "[[nodes]]\nname = \"{name}\"\nid = {}\npeer = \"{}\"\nclient = \"{}\"\nhttp = \"{}\"\n",
             index + 1,
-            port(0),
-            port(1),
-            port(2)
+            at(0),
+            at(1),
+            at(2)
         )
         .expect("a string takes all");
     }
-    let directory = directory.display();
+    let directory = cluster.path().display();
     write!(
         text,
         "[[queue_managers]]\nname = \"{QUEUE_MANAGER}\"\nid = 1\n[directories]\n\

@@ -63,6 +63,14 @@ impl System for Unary {
         self.cluster.delete_queue(queue)
     }
 
+    fn create_queues<'a>(&'a mut self, queues: &'a [String]) -> BoxFuture<'a, Result<()>> {
+        self.cluster.create_queues(queues)
+    }
+
+    fn delete_queues<'a>(&'a mut self, queues: &'a [String]) -> BoxFuture<'a, Result<()>> {
+        self.cluster.delete_queues(queues)
+    }
+
     fn producer<'a>(
         &'a mut self,
         queue: &'a str,
@@ -95,8 +103,16 @@ impl System for Unary {
         })
     }
 
-    fn leader<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<u32>> {
+    fn leader<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<usize>> {
         self.cluster.leader(queue)
+    }
+
+    fn rejoin(&mut self, server: usize) -> Result<()> {
+        self.cluster.rejoin(server)
+    }
+
+    fn is_in_sync<'a>(&'a mut self, queue: &'a str, server: usize) -> BoxFuture<'a, Result<bool>> {
+        self.cluster.is_in_sync(queue, server)
     }
 
     fn patient<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<Box<dyn Patient>>> {

@@ -6,45 +6,18 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::operations::{self, OPERATIONS, Operation};
+use super::operations::{self, OPERATIONS, Operation};
 
 /// So many messages are handled while instructions are counted.
 const MESSAGES: usize = 20_000;
 
-const HELP: &str = "cargo bench --bench hot -- --instructions [--save FILE] [--against FILE]
-  --save FILE     keeps the counts, for a later --against
-  --against FILE  prints each count beside the one that was kept";
-
-/// What to exit with, when the arguments ask for counts and not for times.
-pub fn asked(arguments: &[String]) -> Option<ExitCode> {
-    let after = |name: &str| {
-        let at = arguments.iter().position(|argument| argument == name)?;
-        arguments.get(at + 1)
-    };
-    let result = if let Some(name) = after("--rounds-of") {
-        rounds_of(name, after("--rounds"))
-    } else if arguments.iter().any(|argument| argument == "--instructions") {
-        count_all(after("--save").map(Path::new), after("--against").map(Path::new))
-    } else {
-        return None;
-    };
-    Some(match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error:#}\n{HELP}");
-            ExitCode::FAILURE
-        }
-    })
-}
-
 /// What runs under valgrind.
-fn rounds_of(name: &str, rounds: Option<&String>) -> Result<()> {
+pub fn rounds_of(name: &str, rounds: usize) -> Result<()> {
     let operation = operations::by_name(name).with_context(|| format!("no operation \"{name}\""))?;
-    let rounds: usize = rounds.context("--rounds is missing")?.parse()?;
     let mut run = (operation.prepare)();
     // Memory and caches of its own are in place after a few.
     (0..10).for_each(|_| run());
@@ -58,7 +31,8 @@ fn counted_rounds(run: &mut dyn FnMut(), rounds: usize) {
     (0..rounds).for_each(|_| run());
 }
 
-fn count_all(save: Option<&Path>, against: Option<&Path>) -> Result<()> {
+/// Prints the count of each operation; kept ones beside them.
+pub fn count_all(save: Option<&Path>, against: Option<&Path>) -> Result<()> {
     let kept: BTreeMap<String, f64> = match against {
         Some(path) => serde_json::from_slice(&std::fs::read(path).context(path.display().to_string())?)?,
         None => BTreeMap::new(),
@@ -85,7 +59,7 @@ fn counted(operation: &Operation, rounds: usize) -> Result<u64> {
     let mut command = Command::new("valgrind");
     command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null", "--toggle-collect=*counted_rounds*"]);
     command.arg(this);
-    command.args(["--rounds-of", operation.name, "--rounds", &rounds.to_string()]);
+    command.args(["rounds-of", operation.name, &rounds.to_string()]);
     let output =
         command.output().context("start valgrind (Debian's package valgrind), which does the counting")?;
     let text = String::from_utf8_lossy(&output.stderr);

@@ -1,12 +1,9 @@
-//! Small pieces of the product that run for every message, alone on a thread.
-//!
-//! `cargo bench --bench hot` takes their time; `cargo bench --bench hot -- --instructions` counts their instructions
-//! under valgrind, which comes out the same however busy the machine is.
+//! Times of small pieces of the product that run for every message. Their instructions, which come out the same however busy
+//! the machine is, are counted by `trimaran-bench instructions`: that program is there already, while cargo builds every library
+//! again for benchmarks, because they unwind.
 
-mod instructions;
+#[path = "../src/micro/operations.rs"]
 mod operations;
-
-use std::process::ExitCode;
 
 use divan::counter::ItemsCount;
 use operations::OPERATIONS;
@@ -14,15 +11,8 @@ use operations::OPERATIONS;
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match instructions::asked(&arguments) {
-        Some(outcome) => outcome,
-        None => {
-            divan::main();
-            ExitCode::SUCCESS
-        }
-    }
+fn main() {
+    divan::main();
 }
 
 /// Messages a second, each operation being done for a batch of messages.

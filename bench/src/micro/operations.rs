@@ -1,7 +1,8 @@
 //! What is measured, each on messages of 1 KiB in batches as they come under load.
 
+use std::hint::black_box;
+
 use bytes::Bytes;
-use divan::black_box;
 use prost::Message as _;
 use trimaran_node::consensus::{Entry, EntryKind, LogWrite};
 use trimaran_node::log_store::{LogOptions, LogStore, RaftEngineLog};
