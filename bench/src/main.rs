@@ -365,7 +365,9 @@ async fn run(arguments: Arguments) -> Result<bool> {
         Command::RawFollower { address, batch, path } => raw::follow(&address, batch, &path).map(|()| true),
         Command::Report { json, out, merged } => {
             let mut comparison = Comparison::default();
-            json.iter().try_for_each(|path| anyhow::Ok(comparison.add(read_comparison(path)?)))?;
+            for path in &json {
+                comparison.add(read_comparison(path)?);
+            }
             std::fs::write(&out, report::page(&comparison))?;
             if let Some(path) = merged {
                 std::fs::write(path, serde_json::to_vec_pretty(&comparison)?)?;

@@ -56,7 +56,7 @@ impl Nats {
         let routes: Vec<String> =
             (0..3).map(|index| format!("{}:{}", self.cluster.host(index), routes[index])).collect();
         let route_urls: Vec<String> = routes.iter().map(|address| format!("\"nats://{address}\"")).collect();
-        for index in 0..3 {
+        for (index, route) in routes.iter().enumerate() {
             let sync = if self.synced { ", sync_interval: always" } else { "" };
             let config = format!(
                 "server_name: n{index}\nlisten: {}\nmax_payload: 8MB\n\
@@ -64,7 +64,7 @@ impl Nats {
                  cluster {{ name: bench, listen: {}, routes: [{}] }}\n",
                 self.addresses[index],
                 self.cluster.file(&format!("n{index}")).display(),
-                routes[index],
+                route,
                 route_urls.join(",")
             );
             std::fs::write(self.cluster.file(&format!("n{index}.conf")), config)?;
