@@ -668,9 +668,10 @@ fn setup(comparison: &Comparison) -> String {
     for (column, about) in comparison.systems.iter().enumerate() {
         let _ = write!(
             text,
-            "<dt>{}</dt><dd>{}<br>{}</dd>",
+            "<dt>{}</dt><dd>{}{}<br>{}</dd>",
             escape(&marked(comparison, column)),
             escape(&about.version),
+            if about.durable { "" } else { ", not durable" },
             escape(&about.settings)
         );
     }
