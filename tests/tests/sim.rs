@@ -1,14 +1,17 @@
 //! The simulator itself: it repeats to the bit, its judges judge, and a handful of seeds keep every promise.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::Command;
 
 use trimaran_node::types::Reason;
 use trimaran_tests::check;
 use trimaran_tests::model::history::{Answer, Fate, History, Operation, What};
 use trimaran_tests::sim::disk::{Depth, Failure};
-use trimaran_tests::sim::run::{Knobs, nth_call_knobs, nth_call_plan, quiet_panics, run, run_plan};
-use trimaran_tests::sim::world::Plan;
+use trimaran_tests::sim::hashes::{self, Recorded};
+use trimaran_tests::sim::run::{
+    Knobs, nth_call_knobs, nth_call_plan, nth_call_seed, quiet_panics, run, run_plan,
+};
 
 fn short() -> Knobs {
     Knobs { ticks: 300, ..Knobs::default() }
@@ -61,21 +64,17 @@ fn over_the_production_stores_too_a_seed_repeats_to_the_bit() {
     }
 }
 
+/// With assertions here; `cargo lane merge` asks a build without them for the same, `cargo lane night` a release.
 #[test]
-fn the_nth_call_of_the_production_stores_fails_and_no_promise_is_broken() {
+fn runs_have_the_trace_hashes_that_were_recorded() {
     quiet_panics();
-    let knobs =
-        Knobs { depth: Depth::B, ticks: 60, faults: Vec::new(), programs: Some(3), ..Knobs::default() };
-    let recorded = run_plan(Plan::draw(9, &knobs), &knobs);
-    assert_eq!(recorded.0.violation, None);
-    let calls = recorded.1.nodes[&1].disk.calls_made();
-    assert!(calls > 100, "only {calls} calls");
-    for (place, call) in (1..=calls).step_by((calls as usize / 24).max(1)).enumerate() {
-        let how = Failure::ALL[place % Failure::ALL.len()];
-        let mut plan = Plan::draw(9, &knobs);
-        plan.disk_failure = Some((1, call, how));
-        let (verdict, _) = run_plan(plan, &knobs);
-        assert_eq!(verdict.violation, None, "call {call} of {calls} fails with {how:?}");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds/hashes.txt");
+    let text = std::fs::read_to_string(&path).expect("it is part of the repository");
+    let recorded = hashes::read(&text).expect("`cargo lane hashes` writes it");
+    assert!(recorded.len() >= 20);
+    for expected in recorded {
+        let here = Recorded { hash: expected.run(&Knobs::default()), ..expected.clone() };
+        assert_eq!(here, expected, "`cargo lane hashes` records a change that was meant");
     }
 }
 
@@ -249,20 +248,119 @@ fn a_get_before_its_put_is_flagged() {
     }
 }
 
-/// A few of all: `sim --nth-call` does every call with every failure.
+/// Every operation of some kind in a good history, changed as `change` likes; false leaves it alone.
+fn each_changed(by: &[&str], change: impl Fn(&History, usize, &mut History) -> bool) {
+    let mut changed = 0;
+    for history in good_histories() {
+        for number in 0..history.operations.len() {
+            let mut bad = history.clone();
+            if change(&history, number, &mut bad) {
+                changed += 1;
+                assert!(flagged(&bad, by), "operation {number}: {:?}", bad.operations[number]);
+            }
+            if changed == 200 {
+                return;
+            }
+        }
+    }
+    assert!(changed > 0, "nothing could be changed");
+}
+
 #[test]
-fn the_nth_call_to_the_disk_fails_and_no_promise_is_broken() {
+fn a_wrong_depth_is_flagged() {
+    each_changed(&["depth"], |history, number, bad| {
+        let What::Depth { queue, depth: Some(depth) } = &mut bad.operations[number].what else {
+            return false;
+        };
+        let ordered = history.queues[*queue as usize].ordered;
+        *depth += 100_000;
+        ordered && history.operations[number].ended.is_some()
+    });
+}
+
+#[test]
+fn a_browse_that_shows_what_nobody_put_is_flagged() {
+    each_changed(&["browse"], |_, number, bad| {
+        let What::Browse(browse) = &mut bad.operations[number].what else { return false };
+        browse.got.as_mut().map(|got| got.key.sequence += 1_000_000).is_some()
+    });
+}
+
+#[test]
+fn a_browse_that_shows_what_was_taken_before_is_flagged() {
+    each_changed(&["browse"], |history, number, bad| {
+        let (What::Browse(browse), Some(last)) =
+            (&history.operations[number].what, history.operations.iter().filter_map(|all| all.ended).max())
+        else {
+            return false;
+        };
+        let facts = check::facts::Facts::gather(history);
+        let Some(got) = &browse.got else { return false };
+        let gone = facts.of(got.key).iter().any(|delivery| delivery.taken == check::facts::Certainty::Yes);
+        (bad.operations[number].begun, bad.operations[number].ended) = (last + 1, Some(last + 2));
+        gone
+    });
+}
+
+#[test]
+fn another_id_for_a_repeated_put_is_flagged() {
+    each_changed(&["repeated put"], |history, number, bad| {
+        let (What::Put(put), What::Put(other)) =
+            (&mut bad.operations[number].what, &history.operations[number / 2].what)
+        else {
+            return false;
+        };
+        let Some(id) = other.ids.first().filter(|id| !put.ids.is_empty() && !put.ids.contains(id)) else {
+            return false;
+        };
+        put.ids.push(*id);
+        true
+    });
+}
+
+#[test]
+fn an_outcome_that_contradicts_the_commit_is_flagged() {
+    each_changed(&["outcome"], |history, number, bad| {
+        let operation = &history.operations[number];
+        let (What::Commit { unit }, Answer::Ok) = (&operation.what, operation.answer) else { return false };
+        let what = What::Outcome { unit: *unit, committed: Some(false) };
+        bad.operations.push(Operation { what, ..operation.clone() });
+        true
+    });
+}
+
+#[test]
+fn a_backout_count_out_of_nowhere_is_flagged() {
+    each_changed(&["backout count"], |history, number, bad| {
+        let What::Get(get) = &mut bad.operations[number].what else { return false };
+        let ordered = history.queues[get.queue as usize].ordered;
+        get.got.as_mut().map(|got| got.backout_count += 50).is_some() && ordered
+    });
+}
+
+/// The first from everywhere and a few of all: `sim --nth-call` does every call with every failure.
+fn calls_that_fail(depth: Depth, knobs: Knobs) {
     quiet_panics();
-    let knobs = nth_call_knobs(&Knobs::default());
-    let recorded = run_plan(nth_call_plan(9, &knobs), &knobs);
-    assert_eq!(recorded.0.violation, None);
-    let calls = recorded.1.nodes[&1].disk.calls_made();
-    assert!(calls > 40, "only {calls} calls");
-    for (place, call) in (1..=calls).step_by((calls as usize / 24).max(1)).enumerate() {
+    let knobs = nth_call_knobs(&Knobs { depth, ..knobs });
+    let (seed, sites) = nth_call_seed(1, &knobs).unwrap_or_else(|bad| panic!("{:?}", bad.violation));
+    let calls: u64 = sites.0.values().map(|(_, count)| count).sum();
+    let some = (1..=calls).step_by((calls as usize / 24).max(1));
+    let each = sites.0.values().map(|(first, _)| *first);
+    for (place, call) in each.chain(some).enumerate() {
         let how = Failure::ALL[place % Failure::ALL.len()];
-        let mut plan = nth_call_plan(9, &knobs);
+        let mut plan = nth_call_plan(seed, &knobs);
         plan.disk_failure = Some((1, call, how));
         let (verdict, _) = run_plan(plan, &knobs);
-        assert_eq!(verdict.violation, None, "call {call} of {calls} fails with {how:?}");
+        assert_eq!(verdict.violation, None, "seed {seed}, call {call} of {calls} fails with {how:?}");
     }
+}
+
+#[test]
+fn the_nth_call_to_the_disk_fails_and_no_promise_is_broken() {
+    calls_that_fail(Depth::A, Knobs::default());
+}
+
+#[test]
+fn the_nth_call_of_the_production_stores_fails_and_no_promise_is_broken() {
+    calls_that_fail(Depth::B, Knobs::default());
 }

@@ -21,6 +21,7 @@ Which lane when:
   before sending    cargo lane merge                what CI runs (bash .ci/test)
   over night        cargo lane night --for 8h       until a seed fails or the time is up
   now and then      cargo lane planted              does the simulator still find the bugs we know?
+  when `same` fails cargo lane hashes               and the runs were meant to change: records their hashes anew
 
 A step that fails names itself and ends the lane. To go on from there:
   cargo lane merge --from clippy
@@ -54,6 +55,8 @@ enum Lane {
     },
     /// Every planted bug is found by the simulator
     Planted(Choice),
+    /// Records trace hashes anew, after a change of what happens in simulated runs
+    Hashes(Choice),
 }
 
 #[derive(Args, Clone)]
@@ -78,7 +81,7 @@ struct Step {
     about: &'static str,
     command: Vec<String>,
     /// What the command finds in its environment, besides what we have.
-    variables: Vec<(&'static str, String)>,
+    variables: Vec<(String, String)>,
 }
 
 fn main() -> ExitCode {
@@ -86,6 +89,7 @@ fn main() -> ExitCode {
         Lane::Quick(choice) => run(quick(), &choice),
         Lane::Merge(choice) => run(merge(), &choice),
         Lane::Planted(choice) => run(planted(), &choice),
+        Lane::Hashes(choice) => run(hashes(), &choice),
         Lane::Night { choice, time, seed } => night(&choice, time, seed),
     }
 }
@@ -105,6 +109,7 @@ fn merge() -> Vec<Step> {
         "it repeats to the bit, its judges judge; seeds that once failed",
         "test --workspace --test sim --test replay",
     ));
+    steps.push(same_without_assertions());
     steps.push(simulator("seeds", "1,000 runs", 1000, None));
     steps.push(over_the_stores("seeds-b", "50 runs over the production stores", 50, None));
     steps.push(cargo("programs", "the programs that process tests start", "build --workspace --bins"));
@@ -142,7 +147,7 @@ fn night(choice: &Choice, time: Duration, seed: Option<u64>) -> ExitCode {
     let now =
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_secs());
     let mut next = seed.unwrap_or(now);
-    let outcome = run(same_in_release(), choice);
+    let outcome = run(night_begins(), choice);
     if outcome != ExitCode::SUCCESS {
         return outcome;
     }
@@ -159,16 +164,41 @@ fn night(choice: &Choice, time: Duration, seed: Option<u64>) -> ExitCode {
     }
 }
 
+/// Once a night: builds are the same to the bit, and every call to a disk fails.
+fn night_begins() -> Vec<Step> {
+    let mut steps = same_in_release();
+    let nth = "run -q --bin sim -- --nth-call";
+    steps.push(release(cargo("nth", "every call to a disk fails, in every way", nth)));
+    let nth = "run -q --bin sim -- --nth-call --depth b";
+    steps.push(release(cargo("nth-b", "every call of the production stores fails, in every way", nth)));
+    steps
+}
+
 /// A seed is the same run to the bit with assertions and without, optimised and not.
+const HASHES: &str = "tests/seeds/hashes.txt";
+
 fn same_in_release() -> Vec<Step> {
-    let file = std::env::temp_dir().join(format!("trimaran-hashes-{}", std::process::id()));
-    let file = file.display();
-    let write = format!("run -q --bin sim -- --seeds 20 --write-hashes {file}");
-    let expect = format!("run -q --bin sim -- --expect-hashes {file}");
-    vec![
-        cargo("hashes", "20 trace hashes with assertions", &write),
-        release(cargo("same", "the same hashes, optimised", &expect)),
-    ]
+    let expect = format!("run -q --bin sim -- --expect-hashes {HASHES}");
+    vec![release(cargo("same", "the recorded trace hashes, in the release profile", &expect))]
+}
+
+/// Our own crates as the release profile has them, over the libraries that the lane has compiled anyway: two minutes
+/// instead of ten.
+fn same_without_assertions() -> Step {
+    let expect = format!("run -q --bin sim -- --expect-hashes {HASHES}");
+    let mut step = cargo("same", "the recorded trace hashes, optimised and without assertions", &expect);
+    step.variables = [("DEBUG_ASSERTIONS", "false"), ("OVERFLOW_CHECKS", "false"), ("OPT_LEVEL", "3")]
+        .map(|(name, value)| (format!("CARGO_PROFILE_DEV_{name}"), value.to_string()))
+        .into();
+    step
+}
+
+/// After a change of what happens in runs.
+fn hashes() -> Vec<Step> {
+    let write = format!("run -q --bin sim -- --seeds 20 --ticks 500 --write-hashes {HASHES}");
+    let mut steps = vec![cargo("write", "20 trace hashes, with assertions", &write)];
+    steps.extend(same_in_release());
+    steps
 }
 
 fn simulator(name: &'static str, about: &'static str, seeds: u32, first: Option<u64>) -> Step {
@@ -307,7 +337,7 @@ mod tests {
 
     #[test]
     fn step_names_are_unique_in_a_lane() {
-        for lane in [quick(), merge(), planted(), same_in_release()] {
+        for lane in [quick(), merge(), planted(), hashes(), night_begins()] {
             let mut names: Vec<_> = lane.iter().map(|step| step.name).collect();
             names.sort_unstable();
             let count = names.len();

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use clap::{Parser, ValueEnum};
 use trimaran_tests::sim::disk::{self, Depth, Failure};
+use trimaran_tests::sim::hashes::{self, Recorded};
 use trimaran_tests::sim::report::{self, Summary};
 use trimaran_tests::sim::run::{self, Knobs, Planted};
 use trimaran_tests::sim::schedule::Fault;
@@ -30,9 +31,9 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
   sim --replay 88213 --trace          every event and action of it
   sim --replay 88213 --shrink         the smallest run that still breaks the same promise
   sim --planted all                   how many seeds each known bug takes (build with --features planted-bugs)
-  sim --nth-call 9                    every call to a node's disk fails, one run each, in every way
-  sim --write-hashes F                trace hashes of the seeds, to be compared with those of another build:
-  sim --expect-hashes F
+  sim --nth-call                      every call to a node's disk fails, one run each, in every way
+  sim --expect-hashes tests/seeds/hashes.txt
+                                      runs are the same to the bit in this build; `cargo lane hashes` rewrites them
 Exit status: 0 all promises kept; 1 one was broken; 2 something that should happen in every set of runs never did."
 )]
 struct Arguments {
@@ -73,14 +74,15 @@ struct Arguments {
     /// Only these kinds of faults, by their names, separated by commas.
     #[arg(long, value_delimiter = ',')]
     faults: Option<Vec<String>>,
-    /// Lets every single call to a node's disk fail in every way, one run each, over a short run of this seed.
-    #[arg(long)]
+    /// Lets every single call to a node's disk fail in every way, one run each, over the first short run from this
+    /// seed on that makes every kind of call.
+    #[arg(long, value_name = "SEED", num_args = 0..=1, default_missing_value = "1")]
     nth_call: Option<u64>,
-    /// Writes the trace hash of each seed to this file.
+    /// Writes the trace hashes of these seeds to this file, of depth A and of every fifth of depth B.
     #[arg(long, value_name = "FILE")]
     write_hashes: Option<PathBuf>,
-    /// Runs the seeds of this file and fails where the trace hash is another: a run is the same to the bit, whatever
-    /// built it and wherever it runs.
+    /// Repeats the runs of this file and fails where a trace hash is another: a run is the same to the bit, whatever
+    /// built it and wherever it goes on.
     #[arg(long, value_name = "FILE")]
     expect_hashes: Option<PathBuf>,
     /// With --replay: writes the history in Jepsen's EDN form to this file.
@@ -194,7 +196,9 @@ fn many(arguments: &Arguments, knobs: &Knobs) -> ExitCode {
         if verdict.violation.is_none() {
             return true;
         }
-        println!("{}", report::failure(&verdict, &command(seed, knobs)));
+        // Once more, for its last actions.
+        let again = run::run(seed, &Knobs { lines: LAST_LINES, ..knobs.clone() });
+        println!("{}", report::failure(&again, &command(seed, knobs)));
         // A handful of failures says it all; more would only scroll it away.
         !arguments.until_told && summary.failures.len() < 20
     });
@@ -269,14 +273,17 @@ fn replay(seed: u64, arguments: &Arguments, knobs: &Knobs) -> ExitCode {
 
 /// Every call to node 1's disk in a run in which nodes lose their disks, failing in every way: whatever fails, no
 /// promise is broken.
-fn nth_call(seed: u64, arguments: &Arguments, knobs: &Knobs) -> ExitCode {
+fn nth_call(from: u64, arguments: &Arguments, knobs: &Knobs) -> ExitCode {
     let knobs = run::nth_call_knobs(knobs);
-    let (recorded, world) = run::run_plan(run::nth_call_plan(seed, &knobs), &knobs);
-    if recorded.violation.is_some() {
-        println!("{}", report::failure(&recorded, &command(seed, &knobs)));
-        return ExitCode::FAILURE;
-    }
-    let calls = world.nodes[&1].disk.calls_made();
+    let (seed, sites) = match run::nth_call_seed(from, &knobs) {
+        Ok(found) => found,
+        Err(verdict) => {
+            println!("{}", report::failure(&verdict, &format!("sim --nth-call {}", verdict.seed)));
+            return ExitCode::FAILURE;
+        }
+    };
+    let calls: u64 = sites.0.values().map(|(_, count)| count).sum();
+    println!("seed {seed}: {calls} calls to the disk of node 1");
     let ways = Failure::ALL.len() as u64;
     let begun = Instant::now();
     let summary = Mutex::new(Summary::default());
@@ -297,9 +304,10 @@ fn nth_call(seed: u64, arguments: &Arguments, knobs: &Knobs) -> ExitCode {
     println!("{} failed, in {:.1} s", summary.failures.len(), begun.elapsed().as_secs_f64());
     let mut missed = false;
     for site in disk::calls(knobs.depth) {
+        let (_, calls) = sites.0.get(site).copied().unwrap_or_default();
         let count = summary.counters.marks.get(site).copied().unwrap_or(0);
         missed |= count == 0;
-        println!("  {count:>6}  failures at \"{site}\"");
+        println!("  {calls:>6} calls \"{site}\", {count:>6} failures that ended something");
     }
     match (summary.failures.is_empty(), missed) {
         (false, _) => ExitCode::FAILURE,
@@ -308,18 +316,23 @@ fn nth_call(seed: u64, arguments: &Arguments, knobs: &Knobs) -> ExitCode {
     }
 }
 
+/// Depth, seed, ticks and hash, a line each; of depth B one for every five.
 fn write_hashes(path: &Path, arguments: &Arguments, knobs: &Knobs) -> ExitCode {
+    let mut runs: Vec<Recorded> = Vec::new();
+    for (depth, seeds) in [(Depth::A, arguments.seeds), (Depth::B, arguments.seeds.div_ceil(5))] {
+        let seeds = arguments.from..arguments.from + seeds;
+        runs.extend(seeds.map(|seed| Recorded { depth, seed, ticks: arguments.ticks, hash: 0 }));
+    }
     let hashes = Mutex::new(BTreeMap::new());
-    in_parallel(arguments, arguments.from..arguments.from + arguments.seeds, |seed| {
-        let hash = run::run(seed, knobs).hash;
-        hashes.lock().expect("no thread panics with it").insert(seed, hash);
+    in_parallel(arguments, 0..runs.len() as u64, |place| {
+        let hash = runs[place as usize].run(knobs);
+        hashes.lock().expect("no thread panics with it").insert(place, hash);
         true
     });
-    let mut text = format!("ticks {}\n", knobs.ticks);
-    for (seed, hash) in hashes.into_inner().expect("no thread panics with it") {
-        text.push_str(&format!("{seed} {hash:016x}\n"));
+    for (place, hash) in hashes.into_inner().expect("no thread panics with it") {
+        runs[place as usize].hash = hash;
     }
-    match std::fs::write(path, text) {
+    match std::fs::write(path, hashes::write(&runs)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("write the hashes to {}: {error}", path.display());
@@ -329,39 +342,28 @@ fn write_hashes(path: &Path, arguments: &Arguments, knobs: &Knobs) -> ExitCode {
 }
 
 fn expect_hashes(path: &Path, arguments: &Arguments, knobs: &Knobs) -> ExitCode {
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
+    let recorded =
+        std::fs::read_to_string(path).map_err(|error| error.to_string()).and_then(|text| hashes::read(&text));
+    let recorded = match recorded {
+        Ok(recorded) => recorded,
         Err(error) => {
             eprintln!("read {}, which --write-hashes writes: {error}", path.display());
             return ExitCode::FAILURE;
         }
     };
-    let mut lines = text.lines();
-    let ticks = lines.next().and_then(|line| line.strip_prefix("ticks ")?.parse().ok());
-    let expected: Option<Vec<(u64, u64)>> = lines
-        .map(|line| {
-            let (seed, hash) = line.split_once(' ')?;
-            Some((seed.parse().ok()?, u64::from_str_radix(hash, 16).ok()?))
-        })
-        .collect();
-    let (Some(ticks), Some(expected)) = (ticks, expected) else {
-        eprintln!("{} is not what --write-hashes writes", path.display());
-        return ExitCode::FAILURE;
-    };
-    let knobs = Knobs { ticks, ..knobs.clone() };
     let different = AtomicU64::new(0);
-    in_parallel(arguments, 0..expected.len() as u64, |place| {
-        let (seed, hash) = expected[place as usize];
-        let here = run::run(seed, &knobs).hash;
-        if here != hash {
+    in_parallel(arguments, 0..recorded.len() as u64, |place| {
+        let expected = &recorded[place as usize];
+        let here = expected.run(knobs);
+        if here != expected.hash {
             different.fetch_add(1, Ordering::Relaxed);
-            println!("seed {seed} has trace hash {here:016x} here, {hash:016x} in {}", path.display());
+            println!("trace hash {here:016x} here, in {}: {expected}", path.display());
         }
         true
     });
     let different = different.into_inner();
-    println!("{} seeds of {ticks} ticks: {different} differ", expected.len());
-    if different == 0 && !expected.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    println!("{} recorded runs: {different} differ", recorded.len());
+    if different == 0 && !recorded.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Seeds until each planted bug is found; one that is not is a failure of the harness.

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use trimaran_node::types::{Index, RoleView, Term};
 use trimaran_proto::replica::v1::peer_message::Message as PeerMessage;
 
+use super::committed::Committed;
 use super::equal_states::EqualStates;
 use super::never_back::NeverBack;
 use super::one_leader::OneLeader;
 use super::replay::Replay;
-use super::{one_server, quorum};
+use super::{log_and_store, one_server, quorum};
 use crate::sim::node::{Node, Process, queue_manager_id};
 use crate::sim::world::Counters;
 
@@ -25,6 +26,7 @@ pub struct InstantChecks {
     pub states: EqualStates,
     pub replay: Replay,
     back: NeverBack,
+    committed: Committed,
     /// Where the logs ended when a node lost some of its own: until it is there again, nobody else may lose any.
     damage: BTreeMap<u64, Vec<Index>>,
 }
@@ -105,6 +107,13 @@ impl InstantChecks {
         let mind = &mut process.minds[number];
         let consensus = mind.replica.consensus();
         let (term, commit, applied) = (consensus.term(), consensus.commit_index(), consensus.applied_index());
+        if commit > mind.commit {
+            let term_at = |index| consensus.term_at(index);
+            let from = mind.commit.next().max(consensus.first_index());
+            if let Some(sentence) = self.committed.note(id, number, from, commit, term_at) {
+                return Some(("committed entries stay", sentence));
+            }
+        }
         if let Some(sentence) = self.back.after_turn(id, number, term, commit, applied) {
             return Some(("never back", sentence));
         }
@@ -159,6 +168,9 @@ impl InstantChecks {
     }
 
     pub fn every_tick(&mut self, now: u64, keeps: bool, nodes: &BTreeMap<u64, Node>) -> Broken {
+        if let Some(sentence) = log_and_store::check(nodes) {
+            return Some((log_and_store::NAME, sentence));
+        }
         one_server::address(now, keeps, nodes).map(|sentence| ("address only where served", sentence))
     }
 }

@@ -7,7 +7,10 @@ pub mod instant;
 pub mod one_leader;
 pub mod one_server;
 pub mod never_back;
+pub mod committed;
 pub mod quorum;
+pub mod log_and_store;
+pub mod answered;
 pub mod equal_states;
 pub mod replay;
 

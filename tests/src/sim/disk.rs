@@ -69,19 +69,46 @@ impl RowSource for StoredRows {
     }
 }
 
-/// The calls that can fail.
+/// The calls that can fail. At depth B those of the log are the calls to its files.
 pub fn calls(depth: Depth) -> &'static [&'static str] {
     match depth {
         Depth::A => &[
+            "open the stores",
             "write the log",
             "sync the log",
+            "cut the log",
+            "read the log",
+            "write the mark",
             "write the message store",
             "flush the message store",
+            "read the message store",
+            "read a snapshot",
             "install a snapshot",
         ],
-        Depth::B => {
-            &["log: write a file", "log: sync a file", "write the message store", "flush the message store"]
-        }
+        Depth::B => &[
+            "log: create a file",
+            "log: open a file",
+            "log: read a file",
+            "log: write a file",
+            "log: sync a file",
+            "log: rename a file",
+            "log: delete a file",
+            "write the message store",
+            "flush the message store",
+            "read the message store",
+            "read a snapshot",
+            "install a snapshot",
+        ],
+    }
+}
+
+/// Where calls were made from: the number of the first, and how many.
+#[derive(Clone, Debug, Default)]
+pub struct Sites(pub BTreeMap<&'static str, (u64, u64)>);
+
+impl Sites {
+    pub fn note(&mut self, call: &'static str, number: u64) {
+        self.0.entry(call).or_insert((number, 0)).1 += 1;
     }
 }
 
@@ -183,9 +210,7 @@ pub trait Disk {
         None
     }
     /// Things worth counting that happened since the last time.
-    fn take_marks(&mut self) -> Vec<&'static str> {
-        Vec::new()
-    }
+    fn take_marks(&mut self) -> Vec<&'static str>;
 
     /// Faults.
     fn lose_everything(&mut self);
@@ -209,7 +234,10 @@ pub trait Disk {
     fn copy(&self) -> Box<dyn Any>;
     fn restore(&mut self, copy: &dyn Any);
     fn plan_failure(&mut self, call_number: u64, how: Failure);
+    /// A failure is planned and has not happened.
+    fn is_failure_due(&self) -> bool;
     fn calls_made(&self) -> u64;
+    fn sites(&self) -> Sites;
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -392,16 +420,35 @@ pub struct MemoryDisk {
     /// Queue managers that lost what they had and have not caught up. In production the mark says so.
     recovering: BTreeSet<u32>,
     calls: u64,
+    sites: Sites,
     failure: Option<(u64, Failure)>,
+    marks: Vec<&'static str>,
 }
 
 impl MemoryDisk {
     fn call(&mut self, call: &'static str) -> Result<(), DiskFailed> {
         self.calls += 1;
+        self.sites.note(call, self.calls);
         match self.failure {
             Some((number, how)) if number == self.calls => Err(DiskFailed { call, how }),
             _ => Ok(()),
         }
+    }
+
+    /// The device with other contents: what was counted and what is planned stays.
+    fn with_files_of(&mut self, other: MemoryDisk) -> MemoryDisk {
+        let (sites, marks) = (std::mem::take(&mut self.sites), std::mem::take(&mut self.marks));
+        MemoryDisk { calls: self.calls, failure: self.failure, sites, marks, ..other }
+    }
+
+    /// A store that could not be read is not trusted any more, as in production: the process ends, and the next one
+    /// begins without it.
+    fn read_store(&mut self, call: &'static str) -> Result<(), String> {
+        self.call(call).map_err(|failed| {
+            self.marks.push(call);
+            self.lose_store();
+            format!("{call}: {:?}", failed.how)
+        })
     }
 
     fn find(&mut self, queue_manager: QueueManagerId) -> Found {
@@ -480,6 +527,7 @@ impl Disk for MemoryDisk {
     }
 
     fn cut_log(&mut self, queue_manager: QueueManagerId, upto: Index) -> Result<(), DiskFailed> {
+        self.call("cut the log")?;
         let operation = LogOperation::Cut(queue_manager, upto);
         carry_out(&mut self.log.current, &operation);
         self.log.unsynced.push(operation);
@@ -487,6 +535,7 @@ impl Disk for MemoryDisk {
     }
 
     fn caught_up(&mut self, queue_manager: QueueManagerId) -> Result<(), DiskFailed> {
+        self.call("write the mark")?;
         self.recovering.remove(&queue_manager.0);
         Ok(())
     }
@@ -498,6 +547,11 @@ impl Disk for MemoryDisk {
         until: Index,
         bytes_max: usize,
     ) -> Vec<Entry> {
+        if let Err(failed) = self.call("read the log") {
+            // As the log's reading thread does: the peer gets a snapshot instead.
+            self.marks.push(failed.call);
+            return Vec::new();
+        }
         let Some(region) = self.log.current.get(&queue_manager.0) else { return Vec::new() };
         if first <= region.before.0 {
             return Vec::new();
@@ -540,6 +594,7 @@ impl Disk for MemoryDisk {
     }
 
     fn load(&mut self, request: &LoadRequest) -> Result<Vec<Option<Bytes>>, String> {
+        self.read_store("read the message store")?;
         let row = |(family, key): &(Family, Bytes)| {
             self.store.rows.get(&(*family, Bytes::copy_from_slice(key))).cloned()
         };
@@ -547,6 +602,7 @@ impl Disk for MemoryDisk {
     }
 
     fn snapshot(&mut self, queue_manager: QueueManagerId) -> Result<Option<StoredRows>, String> {
+        self.read_store("read a snapshot")?;
         Ok(Some(self.flushed.of(queue_manager)).filter(|rows| rows.meta.is_some()))
     }
 
@@ -594,6 +650,7 @@ impl Disk for MemoryDisk {
     }
 
     fn start(&mut self, expected: &[Expected]) -> Result<Vec<Started>, StartFailed> {
+        self.call("open the stores").map_err(StartFailed::Disk)?;
         let start = |one: &Expected| {
             let found = self.find(one.id);
             let queue_manager = match &found.rows.meta {
@@ -632,9 +689,13 @@ impl Disk for MemoryDisk {
         self.flushed.metas.get(&queue_manager.0).map_or(Index(0), |meta| meta.index)
     }
 
+    fn take_marks(&mut self) -> Vec<&'static str> {
+        std::mem::take(&mut self.marks)
+    }
+
     fn lose_everything(&mut self) {
-        let (calls, failure, recovering) = (self.calls, self.failure, std::mem::take(&mut self.recovering));
-        *self = MemoryDisk { calls, failure, recovering, ..MemoryDisk::default() };
+        let recovering = std::mem::take(&mut self.recovering);
+        *self = MemoryDisk { recovering, ..self.with_files_of(MemoryDisk::default()) };
     }
 
     fn lose_store(&mut self) {
@@ -665,9 +726,8 @@ impl Disk for MemoryDisk {
 
     fn restore(&mut self, copy: &dyn Any) {
         if let Some(copy) = copy.downcast_ref::<MemoryDisk>() {
-            let (calls, failure, recovering) =
-                (self.calls, self.failure, std::mem::take(&mut self.recovering));
-            *self = MemoryDisk { calls, failure, recovering, ..copy.clone() };
+            let recovering = std::mem::take(&mut self.recovering);
+            *self = MemoryDisk { recovering, ..self.with_files_of(copy.clone()) };
         }
     }
 
@@ -675,8 +735,16 @@ impl Disk for MemoryDisk {
         self.failure = Some((call_number, how));
     }
 
+    fn is_failure_due(&self) -> bool {
+        self.failure.is_some_and(|(number, _)| number > self.calls)
+    }
+
     fn calls_made(&self) -> u64 {
         self.calls
+    }
+
+    fn sites(&self) -> Sites {
+        self.sites.clone()
     }
 }
 

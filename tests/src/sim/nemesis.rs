@@ -24,7 +24,13 @@ pub enum FaultEnd {
     RestoreQuality {
         links: Vec<(u64, u64)>,
     },
+    SlowNode {
+        node: u64,
+    },
     SlowDisk {
+        node: u64,
+    },
+    GoodCalls {
         node: u64,
     },
     GoodRows {
@@ -109,6 +115,11 @@ impl World {
         })
     }
 
+    /// Of the nemesis's own: where the plan wants one, the node that has it is the only one that loses anything.
+    fn is_failure_due(&self) -> bool {
+        self.plan.disk_failure.is_none() && self.nodes.values().any(|node| node.disk.is_failure_due())
+    }
+
     fn is_everybody_up(&self) -> bool {
         self.members.iter().all(|id| {
             let node = &self.nodes[id];
@@ -134,6 +145,10 @@ impl World {
             return;
         }
         if fault.loses_data() && (!self.is_everybody_up() || self.members_are_changing()) {
+            return;
+        }
+        // A call that fails may cost a node its store.
+        if (fault.loses_data() || fault == Fault::AddRemoveNode) && self.is_failure_due() {
             return;
         }
         if self.try_fault(fault).is_some() {
@@ -170,6 +185,12 @@ impl World {
                 let node = self.node_mut(node);
                 node.paused_until = Some(node.paused_until.unwrap_or_default().max(until));
             }
+            Fault::SlowNode => {
+                let node = self.some_member()?;
+                let slow = *self.rng.pick(&[5_000, 30_000, 120_000])?;
+                self.node_mut(node).turn_us = (slow / 10, slow);
+                self.end_later(FaultEnd::SlowNode { node });
+            }
             Fault::Isolate => {
                 let node = self.some_member()?;
                 let cuts: Vec<_> = members
@@ -181,6 +202,14 @@ impl World {
                 if self.rng.chance(400) {
                     self.cut_clients(node);
                 }
+            }
+            Fault::Split => {
+                let mut order = members;
+                self.rng.shuffle(&mut order);
+                let at = self.rng.between(1, order.len() as u64 - 1) as usize;
+                let (here, there) = order.split_at(at);
+                let across = |a: &u64| there.iter().flat_map(|b| [(*a, *b), (*b, *a)]).collect::<Vec<_>>();
+                self.cut(here.iter().flat_map(across).collect());
             }
             Fault::Bridge => {
                 let (a, b) = self.pair()?;
@@ -231,15 +260,19 @@ impl World {
                 });
                 self.end_later(FaultEnd::RestoreQuality { links: chosen });
             }
-            Fault::SyncFails => {
+            Fault::DiskCallFails => {
+                if self.is_failure_due() || self.members_are_changing() {
+                    return None;
+                }
                 let node = self.running_member()?;
-                let call = self.nodes[&node].disk.calls_made() + self.rng.between(1, 6);
+                let call = self.nodes[&node].disk.calls_made() + self.rng.between(1, 12);
                 let how = *self.rng.pick(&super::disk::Failure::ALL)?;
                 self.node_mut(node).disk.plan_failure(call, how);
+                self.end_later(FaultEnd::GoodCalls { node });
             }
             Fault::SlowDisk => {
                 let node = self.some_member()?;
-                let slow = *self.rng.pick(&[20_000, 100_000, 500_000])?;
+                let slow = *self.rng.pick(&[20_000, 100_000, 500_000, 4_000_000])?;
                 let node_mut = self.node_mut(node);
                 node_mut.sync_us = (slow / 4, slow);
                 node_mut.flush_us = (slow, slow * 4);
@@ -266,7 +299,10 @@ impl World {
                 shortened.then_some(())?;
             }
             Fault::LostDisk => {
-                let node = self.running_member()?;
+                let node = match self.plan.only_victim {
+                    Some(node) => node,
+                    None => self.running_member()?,
+                };
                 self.crash(node, true);
                 self.node_mut(node).disk.lose_everything();
                 self.checks.on_damage(node, &self.nodes);
@@ -403,6 +439,10 @@ impl World {
             FaultEnd::RestoreQuality { links } => {
                 links.iter().for_each(|(from, to)| self.net.restore_quality(*from, *to))
             }
+            FaultEnd::SlowNode { node } => self.node_mut(node).turn_us = self.plan.turn_us,
+            FaultEnd::GoodCalls { node } => {
+                self.node_mut(node).disk.plan_failure(0, super::disk::Failure::Error)
+            }
             FaultEnd::SlowDisk { node } => {
                 let (sync_us, flush_us) = (self.plan.sync_us, self.plan.flush_us);
                 let node = self.node_mut(node);
@@ -464,16 +504,19 @@ impl World {
     /// Every fault ends: links are whole, disks have room, clocks are steady, everybody runs.
     pub fn heal(&mut self) {
         self.nemesis_on = false;
+        self.healed_at = Some(self.now);
         let now = self.now;
         let plan = self.plan.clone();
         self.net.mend_all();
         self.net.set_base(Quality::lan());
         for id in self.nodes.keys().copied().collect::<Vec<_>>() {
             let node = self.node_mut(id);
-            (node.sync_us, node.flush_us) = (plan.sync_us, plan.flush_us);
+            (node.sync_us, node.flush_us, node.turn_us) = (plan.sync_us, plan.flush_us, plan.turn_us);
             node.row_damage_per_mille = 0;
             node.disk.mend_rows();
-            node.disk.plan_failure(0, super::disk::Failure::Error);
+            if plan.disk_failure.is_none() {
+                node.disk.plan_failure(0, super::disk::Failure::Error);
+            }
             node.clock.drift(now, 0);
             if node.is_paused(now) {
                 node.paused_until = Some(now);

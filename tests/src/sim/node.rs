@@ -14,6 +14,7 @@ use trimaran_node::types::{
 use super::address::Address;
 use super::clock::Clock;
 use super::disk::{Disk, StartFailed, initial_snapshot};
+use super::wire::Wire;
 
 pub struct Node {
     pub id: u64,
@@ -31,6 +32,8 @@ pub struct Node {
     /// Part of the group, as far as the nemesis knows.
     pub member: bool,
     pub retired: bool,
+    /// How long something that came waits for its turn.
+    pub turn_us: (u64, u64),
     pub sync_us: (u64, u64),
     pub flush_us: (u64, u64),
     pub disk_low: bool,
@@ -56,12 +59,14 @@ pub struct Process {
     pub told_gone: BTreeSet<u64>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct OpenSession {
     pub program: usize,
     pub queue_manager: usize,
-    /// Calls that were handed in and not answered.
-    pub calls: BTreeSet<u64>,
+    /// None: calls come as they are, from scripts and administrators.
+    pub wire: Option<Wire>,
+    /// Calls that were handed in and not answered, and when they should be at the latest, in good times.
+    pub calls: BTreeMap<u64, u64>,
     /// A network fault ate something of it: nothing passes any more.
     pub stuck: bool,
 }
@@ -75,6 +80,8 @@ pub struct Mind {
     pub removed: bool,
     pub applied: Index,
     pub commit: Index,
+    /// The newest snapshot that was installed: the log begins behind it from the next write on.
+    pub installed: Index,
     pub term: Term,
     pub membership: Membership,
     /// As it was before the turn that is under way.
@@ -185,6 +192,7 @@ impl Node {
                 removed: false,
                 applied,
                 commit: Index(0),
+                installed: Index(0),
                 term,
                 members_before: membership.clone(),
                 membership,

@@ -3,9 +3,10 @@
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::disk::Depth;
+use super::disk::{self, Depth, Sites};
 use super::net::Quality;
 use super::node::Setup;
+use super::report;
 use super::rng::Rng;
 use super::schedule::{Fault, Schedule};
 use super::trace::Trace;
@@ -132,24 +133,49 @@ impl Plan {
             turn_us: (1, *rng.pick(&[5, 60, 400]).expect("not empty")),
             restart_us: *rng.pick(&[(50_000, 400_000), (500_000, 5_000_000)]).expect("not empty"),
             keeps_address: knobs.planted == Some(Planted::KeepAddress),
+            session_calls_max: *rng.pick(&[2, 9, 10_000]).expect("not empty"),
+            session_bytes_max: *rng.pick(&[1 << 10, 16 << 20]).expect("not empty"),
+            only_victim: None,
             disk_failure: None,
         }
     }
 }
 
-/// For runs in which one call to a disk fails: short, and with nothing but lost disks, so that snapshots are installed.
+/// For runs in which one call to node 1's disk fails: short, and with nothing but lost disks, so that snapshots are
+/// installed.
 pub fn nth_call_knobs(knobs: &Knobs) -> Knobs {
-    Knobs { ticks: knobs.ticks.min(150), faults: vec![Fault::LostDisk], programs: Some(3), ..knobs.clone() }
+    Knobs { ticks: knobs.ticks.min(300), faults: vec![Fault::LostDisk], programs: Some(3), ..knobs.clone() }
 }
 
-/// The logs are cut soon, so that a node without a disk needs a snapshot.
+/// Little is kept in memory, so that it has to be read, and the log is cut soon, so that a node without a disk needs a
+/// snapshot.
 pub fn nth_call_plan(seed: u64, knobs: &Knobs) -> Plan {
     let mut plan = Plan::draw(seed, knobs);
-    (plan.setup.window_bytes, plan.setup.log_retain_bytes) = (4 << 10, 0);
+    plan.only_victim = Some(1);
+    plan.nodes = 3;
+    plan.setup.initial = initial_membership(plan.nodes);
+    (plan.setup.window_bytes, plan.setup.log_retain_bytes) = (4 << 10, 16 << 10);
+    plan.setup.tail_bytes_max = 1 << 10;
     plan.schedule.enabled = vec![Fault::LostDisk];
-    (plan.schedule.gap_us_min, plan.schedule.gap_us_max) = (100_000, 300_000);
+    (plan.schedule.gap_us_min, plan.schedule.gap_us_max) = (300_000, 900_000);
     (plan.flush_us, plan.restart_us) = ((5_000, 20_000), (50_000, 400_000));
     plan
+}
+
+/// A seed whose run calls node 1's disk from everywhere, and where from.
+pub fn nth_call_seed(from: u64, knobs: &Knobs) -> Result<(u64, Sites), Verdict> {
+    const SEEDS: u64 = 1_000;
+    for seed in from..from + SEEDS {
+        let (verdict, world) = run_plan(nth_call_plan(seed, knobs), knobs);
+        if verdict.violation.is_some() {
+            return Err(verdict);
+        }
+        let sites = world.nodes[&1].disk.sites();
+        if disk::calls(knobs.depth).iter().all(|call| sites.0.contains_key(call)) {
+            return Ok((seed, sites));
+        }
+    }
+    panic!("none of {SEEDS} runs makes every call to a disk");
 }
 
 thread_local! {
@@ -164,7 +190,11 @@ thread_local! {
 pub fn quiet_panics() {
     std::panic::set_hook(Box::new(|info| {
         if cfg!(panic = "abort") {
-            println!("seed {} FAILED\n  promise  assertion\n  {info}", SEED.get());
+            let (seed, commit) = (SEED.get(), report::commit());
+            println!("seed {seed} FAILED\n  commit   {commit}\n  promise  assertion\n  {info}");
+            println!(
+                "  again: the same command with --replay {seed}, and without --release to see the last actions"
+            );
             std::process::exit(1);
         }
         LAST_PANIC.with(|last| *last.borrow_mut() = Some(info.to_string()));

@@ -27,7 +27,11 @@ faults! {
     PowerCutAll "power cut of all"
     Pause "process paused"
     PauseLeader "leader paused"
+    /// Everything that a node does takes long.
+    SlowNode "node slow"
     Isolate "node isolated"
+    /// Anybody here, the others there.
+    Split "split in two"
     Bridge "bridge partition"
     OneWay "one-way cut"
     CutClients "clients cut from a node"
@@ -36,7 +40,8 @@ faults! {
     Loss "messages lost"
     Duplicates "messages duplicated"
     Reorders "messages reordered"
-    SyncFails "sync fails"
+    DiskCallFails "call to the disk fails"
+    /// Up to seconds for a sync: a disk that hangs.
     SlowDisk "disk slow"
     DamagedRows "rows damaged"
     ShortLog "log shortened by a flipped bit"
@@ -73,7 +78,7 @@ impl Fault {
                 | Fault::KillAll
                 | Fault::PowerCut
                 | Fault::PowerCutAll
-                | Fault::SyncFails
+                | Fault::DiskCallFails
                 | Fault::Drain
                 | Fault::AddRemoveNode
         ) || self.loses_data()

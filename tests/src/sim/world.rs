@@ -24,7 +24,9 @@ use super::node::{Node, OpenSession, Setup, queue_manager_id};
 use super::rng::Rng;
 use super::schedule::{Fault, FaultCounts, Schedule};
 use super::trace::Trace;
+use super::wire::{Passed, Wire};
 use crate::check::instant::InstantChecks;
+use crate::check::{answered, log_and_store};
 use crate::model::app::{App, Input, Output};
 use crate::model::history::History;
 use crate::model::operator::Operator;
@@ -190,6 +192,11 @@ pub struct Plan {
     pub turn_us: (u64, u64),
     pub restart_us: (u64, u64),
     pub keeps_address: bool,
+    /// Calls and bytes of a session that are not answered; what comes then is not read.
+    pub session_calls_max: usize,
+    pub session_bytes_max: usize,
+    /// Nobody else loses a disk.
+    pub only_victim: Option<u64>,
     /// Lets this call to this node's disk fail.
     pub disk_failure: Option<(u64, u64, Failure)>,
 }
@@ -267,6 +274,8 @@ pub struct World {
     pub checks: InstantChecks,
     pub violations: Vec<Violation>,
     pub nemesis_on: bool,
+    /// Since when there are no faults any more.
+    pub healed_at: Option<u64>,
     pub members: BTreeSet<u64>,
     /// The last node whose disk went back to an older state.
     pub rolled_back: Option<u64>,
@@ -303,6 +312,7 @@ impl World {
             checks: InstantChecks::default(),
             violations: Vec::new(),
             nemesis_on: false,
+            healed_at: None,
             members,
             rolled_back: None,
             operators: Vec::new(),
@@ -527,6 +537,7 @@ impl World {
             Err(StartFailed::Disk(failed)) => {
                 self.trace.line(now, || format!("node {id} does not start: {failed:?}"));
                 self.counters.mark("start failed because the disk failed");
+                self.counters.mark(failed.call);
                 let mut rng = self.rng.fork(id);
                 let node = self.node_mut(id);
                 node.machine_up = failed.how != Failure::Crash;
@@ -562,7 +573,8 @@ impl World {
     }
 
     pub fn hand_in(&mut self, id: u64, mind: usize, event: Event) {
-        let delay = self.rng.between(self.plan.turn_us.0, self.plan.turn_us.1);
+        let turn_us = self.nodes.get(&id).map_or(self.plan.turn_us, |node| node.turn_us);
+        let delay = self.rng.between(turn_us.0, turn_us.1);
         let due = self.now + delay;
         let Some(process) = self.node_mut(id).process.as_mut() else { return };
         process.minds[mind].inbox.push_back(event);
@@ -681,9 +693,19 @@ impl World {
             }
             Action::CloseSession { session, reason } => {
                 let process = self.node_mut(id).process.as_mut().expect("it is having a turn");
-                if let Some(open) = process.sessions.remove(&session.0) {
+                if let Some(mut open) = process.sessions.remove(&session.0) {
                     self.counters.mark("session closed by its node");
                     if !open.stuck {
+                        let left = open.wire.as_mut().map_or(Ok(Vec::new()), |wire| wire.close(reason));
+                        let left = left.unwrap_or_else(|sentence| {
+                            self.fail("conversation", format!("session {session}: {sentence}"));
+                            Vec::new()
+                        });
+                        for (token, completion) in left {
+                            self.counters.mark("call left when its session ended");
+                            let input = Input::Answer { token, completion };
+                            self.tell_program(id, open.program, session.0, input);
+                        }
                         self.tell_program(id, open.program, session.0, Input::Broken { reason });
                     }
                 }
@@ -694,11 +716,8 @@ impl World {
                 let node = self.node_mut(id);
                 let flushed = node.disk.flushed_index(queue_manager);
                 self.counters.mark("log cut");
-                if upto > flushed {
-                    self.fail(
-                        "log and store",
-                        format!("node {id} cuts the log of {queue_manager} at {upto}, its store is flushed to {flushed} only"),
-                    );
+                if let Some(sentence) = log_and_store::cut(id, queue_manager, upto, flushed) {
+                    self.fail(log_and_store::NAME, sentence);
                 }
                 if let Err(failed) = self.node_mut(id).disk.cut_log(queue_manager, upto) {
                     self.on_disk_failed(id, failed);
@@ -812,6 +831,9 @@ impl World {
             match self.node_mut(to).disk.install(&rows, name) {
                 Ok(Installed::Done(state)) => {
                     self.counters.mark("snapshot installed");
+                    if let Some(process) = &mut self.node_mut(to).process {
+                        process.minds[number].installed = meta.index;
+                    }
                     let event = Event::SnapshotInstalled { from: NodeId(from), term, meta, state };
                     self.hand_in(to, number, event);
                 }
@@ -1195,14 +1217,22 @@ impl World {
         if (!mind.role.is_serving() && !dare) || mind.removed {
             return self.schedule(now + delay, Step::Refused { program, hint });
         }
+        let wire = match self.programs[program] {
+            Program::App(_) => match Wire::new(self.plan.session_calls_max, self.plan.session_bytes_max) {
+                Ok(wire) => Some(wire),
+                Err(sentence) => return self.fail("conversation", sentence),
+            },
+            _ => None,
+        };
         self.session_last += 1;
         let session = self.session_last;
         let target = self.node_mut(node);
         let incarnation = target.incarnation;
         let process = target.process.as_mut().expect("just looked at");
-        process
-            .sessions
-            .insert(session, OpenSession { program, queue_manager, calls: BTreeSet::new(), stuck: false });
+        process.sessions.insert(
+            session,
+            OpenSession { program, queue_manager, wire, calls: BTreeMap::new(), stuck: false },
+        );
         let connection =
             Connection { session, node, incarnation, to_node_at: now, to_program_at: now + delay };
         self.connections.insert(program, connection);
@@ -1222,10 +1252,34 @@ impl World {
         if open.stuck {
             return;
         }
-        open.calls.insert(token.0);
-        let queue_manager = open.queue_manager;
-        self.counters.calls += 1;
-        self.hand_in(node, queue_manager, Event::Call { session: SessionId(session), token, call });
+        let arrived = match &mut open.wire {
+            Some(wire) => wire.arrives(token, call),
+            None => Ok(Passed { calls: vec![(token, call)], ..Passed::default() }),
+        };
+        self.pass(node, session, arrived);
+    }
+
+    /// Calls go to the replica, answers to the program.
+    fn pass(&mut self, node: u64, session: u64, passed: Result<Passed, String>) {
+        let Passed { calls, answers } = match passed {
+            Ok(passed) => passed,
+            Err(sentence) => return self.fail("conversation", format!("session {session}: {sentence}")),
+        };
+        let now = self.now;
+        for (token, call) in calls {
+            let process = self.node_mut(node).process.as_mut().expect("it carries the session");
+            let Some(open) = process.sessions.get_mut(&session) else { return };
+            open.calls.insert(token.0, now + answered::due_after(&call));
+            let queue_manager = open.queue_manager;
+            self.counters.calls += 1;
+            self.hand_in(node, queue_manager, Event::Call { session: SessionId(session), token, call });
+        }
+        for (token, completion) in answers {
+            let process = self.node_mut(node).process.as_mut().expect("it carries the session");
+            let Some(open) = process.sessions.get(&session).filter(|open| !open.stuck) else { return };
+            let program = open.program;
+            self.tell_program(node, program, session, Input::Answer { token, completion });
+        }
     }
 
     fn on_session_ends(&mut self, node: u64, session: u64) {
@@ -1247,19 +1301,17 @@ impl World {
         // The session may be gone: its listener drops what is for it.
         let Some(open) = process.sessions.get_mut(&session) else { return };
         let progress = matches!(completion.data, trimaran_node::mqi::Data::Progress { .. });
-        if !progress && !open.calls.remove(&token.0) {
-            let sentence = format!(
-                "node {node} answers call {token} of session {session} that is not open ({})",
-                completion.reason
-            );
-            return self.fail("every call is answered once", sentence);
+        if !progress && open.calls.remove(&token.0).is_none() {
+            return self.fail(answered::NAME, answered::twice(node, session, token, completion.reason));
         }
-        let (program, stuck) = (open.program, open.stuck);
         let outcome = format!("{}", completion.reason);
+        let answered = match &mut open.wire {
+            _ if open.stuck => Ok(Passed::default()),
+            Some(wire) => wire.answer(token, completion),
+            None => Ok(Passed { answers: vec![(token, completion)], ..Passed::default() }),
+        };
         *self.counters.outcomes.entry(outcome).or_default() += 1;
-        if !stuck {
-            self.tell_program(node, program, session, Input::Answer { token, completion });
-        }
+        self.pass(node, session, answered);
     }
 
     fn tell_program(&mut self, node: u64, program: usize, session: u64, input: Input) {
@@ -1284,6 +1336,9 @@ impl World {
         let keeps = self.plan.keeps_address;
         if let Some((checker, sentence)) = self.checks.every_tick(self.now, keeps, &self.nodes) {
             self.fail(checker, sentence);
+        }
+        if let Some(sentence) = answered::overdue(self.now, self.healed_at, &self.nodes) {
+            self.fail(answered::NAME, sentence);
         }
         for id in self.nodes.keys().copied().collect::<Vec<_>>() {
             self.tend_disk(id);
@@ -1362,6 +1417,7 @@ pub fn new_node(id: u64, plan: &Plan, rng: &mut Rng) -> Node {
         recovering: BTreeSet::new(),
         member: true,
         retired: false,
+        turn_us: plan.turn_us,
         sync_us: plan.sync_us,
         flush_us: plan.flush_us,
         disk_low: false,

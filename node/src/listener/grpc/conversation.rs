@@ -66,7 +66,7 @@ pub struct Conversation {
 #[derive(Clone, Copy, Debug)]
 struct Flight {
     bytes: usize,
-    /// It may have happened although nobody says so (a put, a commit): 2549 instead of 2009.
+    /// It may have happened although nobody says so (a put, a get, a commit): 2549 instead of 2009.
     uncertain: bool,
 }
 
@@ -177,6 +177,7 @@ impl Conversation {
         let bytes = body_bytes(&call);
         let uncertain = match &call {
             Call::Put(put) => !put.syncpoint,
+            Call::Get(get) => !get.syncpoint && !get.mode.is_browse(),
             Call::Commit { .. } | Call::Admin(_) => true,
             _ => false,
         };

@@ -5,7 +5,7 @@
 
 mod accept;
 mod admin;
-mod conversation;
+pub mod conversation;
 mod convert;
 mod errand;
 mod frame;

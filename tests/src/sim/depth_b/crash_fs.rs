@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use raft_engine::env::{FileSystem, Handle, Permission, WriteExt};
 
-use crate::sim::disk::{DiskFailed, Failure};
+use crate::sim::disk::{DiskFailed, Failure, Sites};
 use crate::sim::rng::Rng;
 
 const SECTOR: usize = 512;
@@ -138,6 +138,7 @@ struct State {
     /// Calls after which the process is dead, in the middle of what it does.
     dies_in: Option<u64>,
     calls: u64,
+    sites: Sites,
     failure: Option<(u64, Failure)>,
     failed: Option<DiskFailed>,
     /// Draws what a failure leaves.
@@ -176,6 +177,7 @@ impl State {
             *left -= 1;
         }
         self.calls += 1;
+        self.sites.note(call, self.calls);
         let Some((_, how)) = self.failure.filter(|(number, _)| *number == self.calls) else {
             return Verdict::Go;
         };
@@ -302,10 +304,21 @@ impl CrashFs {
         self.state().calls
     }
 
+    pub fn is_failure_due(&self) -> bool {
+        let state = self.state();
+        state.failure.is_some_and(|(number, _)| number > state.calls)
+    }
+
+    pub fn sites(&self) -> Sites {
+        self.state().sites.clone()
+    }
+
     /// A call that is not to this file system counts as well, and may fail.
     pub fn count_call(&self, call: &'static str) -> Result<(), DiskFailed> {
         let mut state = self.state();
         state.calls += 1;
+        let number = state.calls;
+        state.sites.note(call, number);
         match state.failure.filter(|(number, _)| *number == state.calls) {
             Some((_, how)) => Err(DiskFailed { call, how }),
             None => Ok(()),

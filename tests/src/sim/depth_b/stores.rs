@@ -30,7 +30,7 @@ use trimaran_proto::replica::v1::Row;
 use super::crash_dir::{self, Before, Reached};
 use super::crash_fs::CrashFs;
 use crate::sim::disk::{
-    Disk, DiskFailed, DurableAt, Failure, Installed, Region, Room, Rows, StartFailed, StoredRows,
+    Disk, DiskFailed, DurableAt, Failure, Installed, Region, Room, Rows, Sites, StartFailed, StoredRows,
 };
 use crate::sim::rng::Rng;
 
@@ -425,7 +425,8 @@ impl Disk for StoresOnDisk {
     ) -> Vec<Entry> {
         self.running().reader.read(queue_manager, first, until, bytes_max).unwrap_or_else(|error| {
             // As the log's reading thread does: the peer gets a snapshot instead.
-            self.failed("read the log", &error);
+            let failed = self.failed("read the log", &error);
+            self.marks.push(failed.call);
             self.marks.push("old entries could not be read");
             Vec::new()
         })
@@ -476,16 +477,32 @@ impl Disk for StoresOnDisk {
     }
 
     fn load(&mut self, request: &LoadRequest) -> Result<Vec<Option<Bytes>>, String> {
+        const CALL: &str = "read the message store";
         let store = self.running().store.clone();
-        store.load(request).map_err(|error| {
-            store.condemn(&error.to_string());
-            self.failed("read the message store", &error);
+        let counted = self.fs.count_call(CALL).map_err(|failed| {
+            self.marks.push(failed.call);
+            format!("{CALL}: {:?}", failed.how)
+        });
+        let loaded = counted.and_then(|()| {
+            store.load(request).map_err(|error| {
+                self.failed(CALL, &error);
+                error.to_string()
+            })
+        });
+        loaded.inspect_err(|reason| {
+            store.condemn(reason);
             self.tampered = true;
-            error.to_string()
         })
     }
 
     fn snapshot(&mut self, queue_manager: QueueManagerId) -> Result<Option<StoredRows>, String> {
+        if let Err(failed) = self.fs.count_call("read a snapshot") {
+            self.marks.push(failed.call);
+            let reason = format!("{}: {:?}", failed.call, failed.how);
+            self.running().store.condemn(&reason);
+            self.tampered = true;
+            return Err(reason);
+        }
         let running = self.running();
         let read = || -> Result<StoredRows, String> {
             let mut reader = running.snapshots.open(queue_manager)?;
@@ -752,7 +769,15 @@ impl Disk for StoresOnDisk {
         self.fs.plan_failure(call_number, how);
     }
 
+    fn is_failure_due(&self) -> bool {
+        self.fs.is_failure_due()
+    }
+
     fn calls_made(&self) -> u64 {
         self.fs.calls()
+    }
+
+    fn sites(&self) -> Sites {
+        self.fs.sites()
     }
 }
