@@ -1381,6 +1381,7 @@ impl World {
     }
 
     pub fn kick_nemesis(&mut self) {
+        self.healed_at = None;
         self.nemesis_on = true;
         self.schedule(self.now + 1, Step::Nemesis);
     }
