@@ -195,7 +195,7 @@ fn summary(comparison: &Comparison) -> String {
         escape(first),
         match comparison.systems.iter().all(|about| about.durable) {
             true => "",
-            false => " * acknowledges before a message is on any disk.",
+            false => " * is not durable: it acknowledges before a message is on any disk.",
         }
     );
     text
