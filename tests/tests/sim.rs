@@ -9,9 +9,7 @@ use trimaran_tests::check;
 use trimaran_tests::model::history::{Answer, Fate, History, Operation, What};
 use trimaran_tests::sim::disk::{Depth, Failure};
 use trimaran_tests::sim::hashes::{self, Recorded};
-use trimaran_tests::sim::run::{
-    Knobs, nth_call_knobs, nth_call_plan, nth_call_seed, quiet_panics, run, run_plan,
-};
+use trimaran_tests::sim::run::{Knobs, nth_call_knobs, nth_call_seed, quiet_panics, run, run_nth_call};
 
 fn short() -> Knobs {
     Knobs { ticks: 300, ..Knobs::default() }
@@ -348,9 +346,7 @@ fn calls_that_fail(depth: Depth, knobs: Knobs) {
     let each = sites.0.values().map(|(first, _)| *first);
     for (place, call) in each.chain(some).enumerate() {
         let how = Failure::ALL[place % Failure::ALL.len()];
-        let mut plan = nth_call_plan(seed, &knobs);
-        plan.disk_failure = Some((1, call, how));
-        let (verdict, _) = run_plan(plan, &knobs);
+        let verdict = run_nth_call(seed, call, how, &knobs);
         assert_eq!(verdict.violation, None, "seed {seed}, call {call} of {calls} fails with {how:?}");
     }
 }

@@ -78,6 +78,9 @@ struct Arguments {
     /// seed on that makes every kind of call.
     #[arg(long, value_name = "SEED", num_args = 0..=1, default_missing_value = "1")]
     nth_call: Option<u64>,
+    /// With --nth-call: only this one, as a failing one prints it, such as 148:error.
+    #[arg(long, value_name = "NUMBER:FAILURE", value_parser = parse_call)]
+    call: Option<(u64, Failure)>,
     /// Writes the trace hashes of these seeds to this file, of depth A and of every fifth of depth B.
     #[arg(long, value_name = "FILE")]
     write_hashes: Option<PathBuf>,
@@ -275,6 +278,12 @@ fn replay(seed: u64, arguments: &Arguments, knobs: &Knobs) -> ExitCode {
 /// promise is broken.
 fn nth_call(from: u64, arguments: &Arguments, knobs: &Knobs) -> ExitCode {
     let knobs = run::nth_call_knobs(knobs);
+    if let Some((call, how)) = arguments.call {
+        let knobs = Knobs { lines: LAST_LINES, print: arguments.trace, ..knobs };
+        let verdict = run::run_nth_call(from, call, how, &knobs);
+        println!("{}", report::failure(&verdict, &call_command(from, call, how, knobs.depth)));
+        return if verdict.violation.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
     let (seed, sites) = match run::nth_call_seed(from, &knobs) {
         Ok(found) => found,
         Err(verdict) => {
@@ -289,15 +298,17 @@ fn nth_call(from: u64, arguments: &Arguments, knobs: &Knobs) -> ExitCode {
     let summary = Mutex::new(Summary::default());
     in_parallel(arguments, 0..calls * ways, |number| {
         let (call, how) = (number / ways + 1, Failure::ALL[(number % ways) as usize]);
-        let mut plan = run::nth_call_plan(seed, &knobs);
-        plan.disk_failure = Some((1, call, how));
-        let (verdict, _) = run::run_plan(plan, &knobs);
+        let verdict = run::run_nth_call(seed, call, how, &knobs);
         let mut summary = summary.lock().expect("no thread panics with it");
         summary.add(&verdict);
+        if summary.runs.is_multiple_of(1000) {
+            eprintln!("{} runs of {}, {} failed", summary.runs, calls * ways, summary.failures.len());
+        }
         if let Some(violation) = &verdict.violation {
             println!("call {call} of {calls}, {how:?}: {}: {}", violation.checker, violation.sentence);
+            println!("  again: {}", call_command(seed, call, how, knobs.depth));
         }
-        true
+        summary.failures.len() < 20
     });
     let summary = summary.into_inner().expect("no thread panics with it");
     println!("{calls} calls, each failing in {ways} ways: {} runs", summary.runs);
@@ -314,6 +325,22 @@ fn nth_call(from: u64, arguments: &Arguments, knobs: &Knobs) -> ExitCode {
         (true, true) => ExitCode::from(2),
         (true, false) => ExitCode::SUCCESS,
     }
+}
+
+fn call_command(seed: u64, call: u64, how: Failure, depth: Depth) -> String {
+    let how = format!("{how:?}").to_lowercase();
+    let deep = if depth == Depth::B { " --depth b" } else { "" };
+    format!("cargo run -q -p trimaran-tests --bin sim -- --nth-call {seed} --call {call}:{how}{deep}")
+}
+
+/// `148:error`
+fn parse_call(text: &str) -> Result<(u64, Failure), String> {
+    let (number, how) = text.split_once(':').ok_or("a number and a failure, such as 148:error")?;
+    let number = number.parse().map_err(|_| format!("{number} is not the number of a call"))?;
+    let named = |failure: &&Failure| format!("{failure:?}").eq_ignore_ascii_case(how);
+    let failure =
+        Failure::ALL.iter().find(named).ok_or("failures are error, nospace, shortwrite and crash")?;
+    Ok((number, *failure))
 }
 
 /// Depth, seed, ticks and hash, a line each; of depth B one for every five.

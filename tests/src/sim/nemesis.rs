@@ -115,7 +115,7 @@ impl World {
         })
     }
 
-    /// Of the nemesis's own: where the plan wants one, the node that has it is the only one that loses anything.
+    /// Of the nemesis's own: where the plan wants one, it has nodes enough for both.
     fn is_failure_due(&self) -> bool {
         self.plan.disk_failure.is_none() && self.nodes.values().any(|node| node.disk.is_failure_due())
     }
@@ -299,10 +299,8 @@ impl World {
                 shortened.then_some(())?;
             }
             Fault::LostDisk => {
-                let node = match self.plan.only_victim {
-                    Some(node) => node,
-                    None => self.running_member()?,
-                };
+                let victims = self.plan.victims.clone();
+                let node = self.rng.pick(&victims).copied().or_else(|| self.running_member())?;
                 self.crash(node, true);
                 self.node_mut(node).disk.lose_everything();
                 self.checks.on_damage(node, &self.nodes);

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::disk::{self, Depth, Sites};
+use super::disk::{self, Depth, Failure, Sites};
 use super::net::Quality;
 use super::node::Setup;
 use super::report;
@@ -135,29 +135,30 @@ impl Plan {
             keeps_address: knobs.planted == Some(Planted::KeepAddress),
             session_calls_max: *rng.pick(&[2, 9, 10_000]).expect("not empty"),
             session_bytes_max: *rng.pick(&[1 << 10, 16 << 20]).expect("not empty"),
-            only_victim: None,
+            victims: Vec::new(),
             disk_failure: None,
         }
     }
 }
 
-/// For runs in which one call to node 1's disk fails: short, and with nothing but lost disks, so that snapshots are
-/// installed.
+/// For runs in which one call to node 1's disk fails: short, and with what makes a node read its log, send a snapshot
+/// and install one.
 pub fn nth_call_knobs(knobs: &Knobs) -> Knobs {
-    Knobs { ticks: knobs.ticks.min(300), faults: vec![Fault::LostDisk], programs: Some(3), ..knobs.clone() }
+    let faults = vec![Fault::LostDisk, Fault::KillProcess, Fault::SwitchLeader];
+    Knobs { ticks: knobs.ticks.min(300), faults, programs: Some(3), ..knobs.clone() }
 }
 
 /// Little is kept in memory, so that it has to be read, and the log is cut soon, so that a node without a disk needs a
-/// snapshot.
+/// snapshot. Of five nodes two may be without their data: the one whose disk is lost, and the one whose call fails.
 pub fn nth_call_plan(seed: u64, knobs: &Knobs) -> Plan {
     let mut plan = Plan::draw(seed, knobs);
-    plan.only_victim = Some(1);
-    plan.nodes = 3;
+    plan.victims = vec![1, 2];
+    plan.nodes = 5;
     plan.setup.initial = initial_membership(plan.nodes);
     (plan.setup.window_bytes, plan.setup.log_retain_bytes) = (4 << 10, 16 << 10);
     plan.setup.tail_bytes_max = 1 << 10;
-    plan.schedule.enabled = vec![Fault::LostDisk];
-    (plan.schedule.gap_us_min, plan.schedule.gap_us_max) = (300_000, 900_000);
+    plan.schedule.enabled = knobs.faults.clone();
+    (plan.schedule.gap_us_min, plan.schedule.gap_us_max) = (200_000, 600_000);
     (plan.flush_us, plan.restart_us) = ((5_000, 20_000), (50_000, 400_000));
     plan
 }
@@ -176,6 +177,13 @@ pub fn nth_call_seed(from: u64, knobs: &Knobs) -> Result<(u64, Sites), Verdict> 
         }
     }
     panic!("none of {SEEDS} runs makes every call to a disk");
+}
+
+/// The run of this seed in which one call to node 1's disk fails.
+pub fn run_nth_call(seed: u64, call: u64, how: Failure, knobs: &Knobs) -> Verdict {
+    let mut plan = nth_call_plan(seed, knobs);
+    plan.disk_failure = Some((1, call, how));
+    run_plan(plan, knobs).0
 }
 
 thread_local! {

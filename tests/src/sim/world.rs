@@ -195,8 +195,8 @@ pub struct Plan {
     /// Calls and bytes of a session that are not answered; what comes then is not read.
     pub session_calls_max: usize,
     pub session_bytes_max: usize,
-    /// Nobody else loses a disk.
-    pub only_victim: Option<u64>,
+    /// Who may lose a disk; empty: anybody.
+    pub victims: Vec<u64>,
     /// Lets this call to this node's disk fail.
     pub disk_failure: Option<(u64, u64, Failure)>,
 }
@@ -822,7 +822,8 @@ impl World {
     ) {
         let meta = rows.meta.clone().expect("checked when it was sent");
         let alive = self.nodes.get(&to).is_some_and(Node::is_running) && self.is_current(from, incarnation);
-        let arrives = alive && !broken && self.net.stream(from, to).is_some() && !self.net.is_cut(from, to);
+        let mut arrives =
+            alive && !broken && self.net.stream(from, to).is_some() && !self.net.is_cut(from, to);
         if broken {
             self.counters.mark("snapshot broke on its way");
         }
@@ -839,7 +840,11 @@ impl World {
                 }
                 // The sender goes on behind it, or it would send the same again and again.
                 Ok(Installed::Late) => self.counters.mark("snapshot came late"),
-                Err(failed) => return self.on_disk_failed(to, failed),
+                // The sender sees its stream break.
+                Err(failed) => {
+                    self.on_disk_failed(to, failed);
+                    arrives = false;
+                }
             }
         }
         let delay = self.rng.between(100, 5_000);
