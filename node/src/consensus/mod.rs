@@ -59,7 +59,8 @@ pub struct Options {
     pub heartbeat: Duration,
     /// How long a follower waits at least for its leader before it stands for election. The lease is a little less.
     pub election: Duration,
-    /// Up to so much longer, drawn anew each time.
+    /// Up to so much longer, drawn anew each time: enough that two followers seldom stand at once, and little enough that
+    /// a leader that hangs is replaced within 1.6 s.
     pub election_spread: Duration,
     /// The step in which the three above are counted.
     pub tick: Duration,
@@ -88,7 +89,7 @@ impl Default for Options {
             seed: 0,
             heartbeat: Duration::from_millis(100),
             election: Duration::from_millis(1250),
-            election_spread: Duration::from_millis(750),
+            election_spread: Duration::from_millis(250),
             tick: Duration::from_millis(50),
             lease_drift_percent: 10,
             gone_spread: Duration::from_millis(150),
@@ -245,7 +246,7 @@ impl Consensus {
             election_tick: timing.election,
             heartbeat_tick: timing.heartbeat,
             min_election_tick: timing.election,
-            max_election_tick: timing.election + timing.spread,
+            max_election_tick: timing.election + 1 + timing.spread,
             applied: snapshot.index.0,
             max_size_per_msg: options.message_bytes_max as u64,
             max_inflight_msgs: options.messages_in_flight_max.max(1),
@@ -1175,9 +1176,11 @@ impl Consensus {
         }
     }
 
+    /// A tick later than the others may vote at the earliest: they heard of the leader at about the same time, and a
+    /// candidate that comes a moment too soon would wait for its whole timeout again.
     fn draw_timeout(&self) -> usize {
         let parts = [self.options.node.0, self.raw.raft.term, self.role_changes];
-        self.timing.election + draw(self.options.seed, parts, self.timing.spread as u64) as usize
+        self.timing.election + 1 + draw(self.options.seed, parts, self.timing.spread as u64) as usize
     }
 
     fn role_now(&self) -> (u64, u64, StateRole) {
