@@ -336,27 +336,31 @@ fn a_backout_count_out_of_nowhere_is_flagged() {
     });
 }
 
-/// The first from everywhere and a few of all: `sim --nth-call` does every call with every failure.
-fn calls_that_fail(depth: Depth, knobs: Knobs) {
+/// The first and the last call of each kind, and one between: `sim --nth-call` does every call with every failure.
+fn calls_that_fail(depth: Depth) {
     quiet_panics();
-    let knobs = nth_call_knobs(&Knobs { depth, ..knobs });
-    let (seed, sites) = nth_call_seed(1, &knobs).unwrap_or_else(|bad| panic!("{:?}", bad.violation));
-    let calls: u64 = sites.0.values().map(|(_, count)| count).sum();
-    let some = (1..=calls).step_by((calls as usize / 24).max(1));
-    let each = sites.0.values().map(|(first, _)| *first);
-    for (place, call) in each.chain(some).enumerate() {
-        let how = Failure::ALL[place % Failure::ALL.len()];
-        let verdict = run_nth_call(seed, call, how, &knobs);
-        assert_eq!(verdict.violation, None, "seed {seed}, call {call} of {calls} fails with {how:?}");
+    let knobs = nth_call_knobs(&Knobs { depth, ..Knobs::default() });
+    let runs = nth_call_runs(1, &knobs).unwrap_or_else(|bad| panic!("{:?}", bad.violation));
+    let mut ways = Failure::ALL.iter().cycle();
+    for run in runs {
+        for (kind, numbers) in &run.calls.0 {
+            let some: BTreeSet<u64> =
+                [0, numbers.len() / 2, numbers.len() - 1].map(|place| numbers[place]).into();
+            for call in some {
+                let how = *ways.next().expect("it never ends");
+                let verdict = run_nth_call(run.seed, call, how, &knobs);
+                assert_eq!(verdict.violation, None, "seed {}, {kind}, call {call} fails: {how:?}", run.seed);
+            }
+        }
     }
 }
 
 #[test]
 fn the_nth_call_to_the_disk_fails_and_no_promise_is_broken() {
-    calls_that_fail(Depth::A, Knobs::default());
+    calls_that_fail(Depth::A);
 }
 
 #[test]
 fn the_nth_call_of_the_production_stores_fails_and_no_promise_is_broken() {
-    calls_that_fail(Depth::B, Knobs::default());
+    calls_that_fail(Depth::B);
 }

@@ -74,8 +74,8 @@ struct Arguments {
     /// Only these kinds of faults, by their names, separated by commas.
     #[arg(long, value_delimiter = ',')]
     faults: Option<Vec<String>>,
-    /// Lets every single call to a node's disk fail in every way, one run each, over the first short run from this
-    /// seed on that makes every kind of call.
+    /// Lets every single call to a node's disk fail in every way, one run each: all calls of the short run of this seed,
+    /// and those of the next seeds' runs that are of another kind, until every kind was there.
     #[arg(long, value_name = "SEED", num_args = 0..=1, default_missing_value = "1")]
     nth_call: Option<u64>,
     /// With --nth-call: only this one, as a failing one prints it, such as 148:error.
@@ -284,41 +284,52 @@ fn nth_call(from: u64, arguments: &Arguments, knobs: &Knobs) -> ExitCode {
         println!("{}", report::failure(&verdict, &call_command(from, call, how, knobs.depth)));
         return if verdict.violation.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
-    let (seed, sites) = match run::nth_call_seed(from, &knobs) {
-        Ok(found) => found,
+    let runs = match run::nth_call_runs(from, &knobs) {
+        Ok(runs) => runs,
         Err(verdict) => {
             println!("{}", report::failure(&verdict, &format!("sim --nth-call {}", verdict.seed)));
             return ExitCode::FAILURE;
         }
     };
-    let calls: u64 = sites.0.values().map(|(_, count)| count).sum();
-    println!("seed {seed}: {calls} calls to the disk of node 1");
-    let ways = Failure::ALL.len() as u64;
+    let mut failures = Vec::new();
+    for run in &runs {
+        for (kind, numbers) in &run.calls.0 {
+            println!("seed {}: {:>6} calls \"{kind}\"", run.seed, numbers.len());
+            let each = numbers.iter().flat_map(|number| Failure::ALL.map(|how| (run.seed, *number, how)));
+            failures.extend(each);
+        }
+    }
+    let total = failures.len();
+    let ways = Failure::ALL.len();
+    println!("{} calls to the disk of node 1, each failing in {ways} ways", total / ways);
     let begun = Instant::now();
     let summary = Mutex::new(Summary::default());
-    in_parallel(arguments, 0..calls * ways, |number| {
-        let (call, how) = (number / ways + 1, Failure::ALL[(number % ways) as usize]);
+    in_parallel(arguments, 0..total as u64, |place| {
+        let (seed, call, how) = failures[place as usize];
         let verdict = run::run_nth_call(seed, call, how, &knobs);
         let mut summary = summary.lock().expect("no thread panics with it");
         summary.add(&verdict);
         if summary.runs.is_multiple_of(1000) {
-            eprintln!("{} runs of {}, {} failed", summary.runs, calls * ways, summary.failures.len());
+            eprintln!("{} runs of {total}, {} failed", summary.runs, summary.failures.len());
         }
         if let Some(violation) = &verdict.violation {
-            println!("call {call} of {calls}, {how:?}: {}: {}", violation.checker, violation.sentence);
+            println!("seed {seed}, call {call}, {how:?}: {}: {}", violation.checker, violation.sentence);
             println!("  again: {}", call_command(seed, call, how, knobs.depth));
         }
         summary.failures.len() < 20
     });
     let summary = summary.into_inner().expect("no thread panics with it");
-    println!("{calls} calls, each failing in {ways} ways: {} runs", summary.runs);
-    println!("{} failed, in {:.1} s", summary.failures.len(), begun.elapsed().as_secs_f64());
+    println!(
+        "{} runs, {} failed, in {:.1} s",
+        summary.runs,
+        summary.failures.len(),
+        begun.elapsed().as_secs_f64()
+    );
     let mut missed = false;
-    for site in disk::calls(knobs.depth) {
-        let (_, calls) = sites.0.get(site).copied().unwrap_or_default();
-        let count = summary.counters.marks.get(site).copied().unwrap_or(0);
+    for kind in disk::calls(knobs.depth) {
+        let count = summary.counters.marks.get(kind).copied().unwrap_or(0);
         missed |= count == 0;
-        println!("  {calls:>6} calls \"{site}\", {count:>6} failures that ended something");
+        println!("  {count:>6} failures that ended something: \"{kind}\"");
     }
     match (summary.failures.is_empty(), missed) {
         (false, _) => ExitCode::FAILURE,

@@ -92,6 +92,7 @@ pub fn calls(depth: Depth) -> &'static [&'static str] {
             "log: write a file",
             "log: sync a file",
             "log: rename a file",
+            "log: truncate a file",
             "log: delete a file",
             "write the message store",
             "flush the message store",
@@ -102,13 +103,13 @@ pub fn calls(depth: Depth) -> &'static [&'static str] {
     }
 }
 
-/// Where calls were made from: the number of the first, and how many.
+/// The numbers of the calls of each kind.
 #[derive(Clone, Debug, Default)]
-pub struct Sites(pub BTreeMap<&'static str, (u64, u64)>);
+pub struct Sites(pub BTreeMap<&'static str, Vec<u64>>);
 
 impl Sites {
     pub fn note(&mut self, call: &'static str, number: u64) {
-        self.0.entry(call).or_insert((number, 0)).1 += 1;
+        self.0.entry(call).or_default().push(number);
     }
 }
 

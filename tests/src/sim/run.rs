@@ -1,6 +1,7 @@
 //! One run: from a seed to a verdict. Set up, work under faults, heal, drain, judge.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::disk::{self, Depth, Failure, Sites};
@@ -163,20 +164,33 @@ pub fn nth_call_plan(seed: u64, knobs: &Knobs) -> Plan {
     plan
 }
 
-/// A seed whose run calls node 1's disk from everywhere, and where from.
-pub fn nth_call_seed(from: u64, knobs: &Knobs) -> Result<(u64, Sites), Verdict> {
+/// A run that calls node 1's disk: which calls it makes of kinds that no earlier one made.
+#[derive(Clone, Debug)]
+pub struct NthCallRun {
+    pub seed: u64,
+    pub calls: Sites,
+}
+
+/// Runs from this seed on that make every kind of call between them; the first adds most.
+pub fn nth_call_runs(from: u64, knobs: &Knobs) -> Result<Vec<NthCallRun>, Verdict> {
     const SEEDS: u64 = 1_000;
+    let mut missing: BTreeSet<&str> = disk::calls(knobs.depth).iter().copied().collect();
+    let mut runs = Vec::new();
     for seed in from..from + SEEDS {
         let (verdict, world) = run_plan(nth_call_plan(seed, knobs), knobs);
         if verdict.violation.is_some() {
             return Err(verdict);
         }
-        let sites = world.nodes[&1].disk.sites();
-        if disk::calls(knobs.depth).iter().all(|call| sites.0.contains_key(call)) {
-            return Ok((seed, sites));
+        let mut calls = world.nodes[&1].disk.sites();
+        calls.0.retain(|kind, _| missing.remove(kind));
+        if !calls.0.is_empty() {
+            runs.push(NthCallRun { seed, calls });
+        }
+        if missing.is_empty() {
+            return Ok(runs);
         }
     }
-    panic!("none of {SEEDS} runs makes every call to a disk");
+    panic!("no run of {SEEDS} makes these calls to a disk: {missing:?}");
 }
 
 /// The run of this seed in which one call to node 1's disk fails.
