@@ -7,13 +7,12 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message as _;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
-use trimaran_proto::message::v1 as message_wire;
 use trimaran_proto::replica::v1::{self as wire, command::Command as Kind};
 
 use crate::types::fields::{Field, Fields, Malformed, Value};
 use crate::types::{
-    Body, Descriptor, Message, MessageId, ObjectName, Position, ProducerId, QueueDefinition, QueueId,
-    StagedBodyId, UnitId, WallTime,
+    Body, Descriptor, EncodedDescriptor, Message, MessageId, ObjectName, Position, ProducerId,
+    QueueDefinition, QueueId, StagedBodyId, UnitId, WallTime,
 };
 
 /// One item of a batch.
@@ -115,10 +114,10 @@ impl BatchEncoder {
             let head = wire::Batch { version: VERSION, at_ms: at.0, commands: Vec::new() };
             head.encode(&mut self.buffer).expect("BytesMut grows");
         }
-        match command {
-            Command::Place(place) => append_place(place, &mut self.buffer),
-            other => prost::encoding::message::encode(3, &to_wire(other), &mut self.buffer),
-        }
+        put_command(command, &mut self.buffer, |length, into| {
+            into.reserve(field_length(length));
+            begin_field(3, length, into);
+        });
         self.commands += 1;
     }
 
@@ -129,32 +128,62 @@ impl BatchEncoder {
     }
 }
 
-/// What prost would make of a `Place` in a `Command` in a `Batch`, with every length found once and nothing copied but
-/// the message.
-fn append_place(mut place: Place, into: &mut BytesMut) {
-    let message = std::mem::take(&mut place.message);
-    let mut descriptor = message.descriptor;
-    if place.unique.is_some() {
-        descriptor.message_id = MessageId::default();
+/// What prost would make of a `Place`, with every length found once and nothing copied but the message.
+struct PlaceEncoding<'a> {
+    fields: wire::Place,
+    descriptor: EncodedDescriptor<'a>,
+    body: &'a Body,
+    body_crc: u32,
+}
+
+impl<'a> PlaceEncoding<'a> {
+    const CRC_BYTES: usize = 5;
+
+    fn of(place: &'a mut Place) -> PlaceEncoding<'a> {
+        let (producer, producer_sequence) =
+            place.producer.take().map(|(producer, sequence)| (producer.0, sequence)).unwrap_or_default();
+        let (staged_body, staged_length) =
+            place.staged.map_or((0, 0), |(number, length)| (number.0, length as u64));
+        if place.unique.is_some() {
+            place.message.descriptor.message_id = MessageId::default();
+        }
+        let message = &place.message;
+        PlaceEncoding {
+            fields: wire::Place {
+                queue: place.queue.0,
+                message: None,
+                producer,
+                producer_sequence,
+                staged_body,
+                staged_length,
+                unique: place.unique.unwrap_or(0),
+            },
+            descriptor: message.descriptor.encoded(message.descriptor.backout_count),
+            body: &message.body,
+            body_crc: message.body_crc,
+        }
     }
-    let descriptor = descriptor.encoded(descriptor.backout_count);
-    let fields = place_to_wire(place);
-    const CRC_FIELD: usize = 5;
-    let body = message.body.len();
-    let message_length = field_length(descriptor.len()) + field_length(body) + CRC_FIELD;
-    let place_length = fields.encoded_len() + field_length(message_length);
-    let command_length = field_length(place_length);
-    into.reserve(field_length(command_length));
-    begin_field(3, command_length, into);
-    begin_field(1, place_length, into);
-    fields.encode_raw(into);
-    begin_field(2, message_length, into);
-    begin_field(1, descriptor.len(), into);
-    descriptor.put(into);
-    begin_field(2, body, into);
-    message.body.parts().iter().for_each(|part| into.put_slice(part));
-    encode_key(3, WireType::ThirtyTwoBit, into);
-    into.put_u32_le(message.body_crc);
+
+    fn message_length(&self) -> usize {
+        field_length(self.descriptor.len()) + field_length(self.body.len()) + Self::CRC_BYTES
+    }
+
+    fn length(&self) -> usize {
+        self.fields.encoded_len() + field_length(self.message_length())
+    }
+
+    /// As a field with this tag.
+    fn put(&self, tag: u32, into: &mut BytesMut) {
+        begin_field(tag, self.length(), into);
+        self.fields.encode_raw(into);
+        begin_field(2, self.message_length(), into);
+        begin_field(1, self.descriptor.len(), into);
+        self.descriptor.put(into);
+        begin_field(2, self.body.len(), into);
+        self.body.parts().iter().for_each(|part| into.put_slice(part));
+        encode_key(3, WireType::ThirtyTwoBit, into);
+        into.put_u32_le(self.body_crc);
+    }
 }
 
 /// A field with a tag below 16 and so many bytes in it.
@@ -188,16 +217,32 @@ pub fn decode(data: Bytes) -> Result<(WallTime, Vec<Command>), DecodeError> {
     Ok((at, commands))
 }
 
+/// The first field says what it is: places and units, which are most, are read where they lie.
 fn decode_command(data: &Bytes, at: &[u8]) -> Result<Command, DecodeError> {
     match Fields::of(at).next().transpose()? {
-        Some(Field { tag: 1, value: Value::Bytes(place), place: all }) if all.len() == at.len() => {
+        Some(Field { tag: 1, value: Value::Bytes(place), .. }) => {
             Ok(Command::Place(decode_place(data, place)?))
         }
+        Some(Field { tag: 3, value: Value::Bytes(unit), .. }) => decode_unit(data, unit),
         _ => from_wire(wire::Command::decode(data.slice_ref(at))?),
     }
 }
 
-/// What [`append_place`] wrote, without a wire form in between: body and descriptor are slices of the entry.
+fn decode_unit(data: &Bytes, at: &[u8]) -> Result<Command, DecodeError> {
+    let (mut unit, mut places, mut removals) = (None, Vec::new(), Vec::new());
+    for field in Fields::of(at) {
+        let Field { tag, value, .. } = field?;
+        match tag {
+            1 => unit = Some(UnitId(Bytes::copy_from_slice(value.bytes()))),
+            2 => places.push(decode_place(data, value.bytes())?),
+            3 => removals.push(removal_from_wire(wire::Remove::decode(value.bytes())?)?),
+            _ => {}
+        }
+    }
+    Ok(Command::CommitUnit { unit, places, removals })
+}
+
+/// What [`PlaceEncoding::put`] wrote, without a wire form in between: body and descriptor are slices of the entry.
 fn decode_place(data: &Bytes, at: &[u8]) -> Result<Place, DecodeError> {
     let mut place =
         Place { queue: QueueId(0), message: Message::default(), unique: None, producer: None, staged: None };
@@ -237,23 +282,37 @@ fn decode_place(data: &Bytes, at: &[u8]) -> Result<Place, DecodeError> {
 
 /// The encoding of one command, to be staged.
 pub fn encode_one(command: Command) -> Bytes {
-    to_wire(command).encode_to_vec().into()
+    let mut encoded = BytesMut::new();
+    put_command(command, &mut encoded, |length, into| into.reserve(length));
+    encoded.freeze()
 }
 
 /// The command that [`encode_one`] encoded.
 pub fn decode_one(data: Bytes) -> Result<Command, DecodeError> {
-    from_wire(wire::Command::decode(data)?)
+    decode_command(&data, &data)
 }
 
-fn to_wire(command: Command) -> wire::Command {
+/// Its encoding; `begin` is told before how long that will be.
+fn put_command(command: Command, into: &mut BytesMut, begin: impl FnOnce(usize, &mut BytesMut)) {
     let kind = match command {
-        Command::Place(place) => Kind::Place(whole_place_to_wire(place)),
+        Command::Place(mut place) => {
+            let place = PlaceEncoding::of(&mut place);
+            begin(field_length(place.length()), into);
+            return place.put(1, into);
+        }
+        Command::CommitUnit { unit, mut places, removals } => {
+            let unit_id = unit.map(|unit| unit.0).unwrap_or_default();
+            let fields =
+                wire::CommitUnit { unit_id, places: Vec::new(), removes: removals_to_wire(removals) };
+            let places: Vec<PlaceEncoding> = places.iter_mut().map(PlaceEncoding::of).collect();
+            let of_places: usize = places.iter().map(|place| field_length(place.length())).sum();
+            let length = fields.encoded_len() + of_places;
+            begin(field_length(length), into);
+            begin_field(3, length, into);
+            fields.encode_raw(into);
+            return places.iter().for_each(|place| place.put(2, into));
+        }
         Command::Remove(removal) => Kind::Remove(removal_to_wire(removal)),
-        Command::CommitUnit { unit, places, removals } => Kind::CommitUnit(wire::CommitUnit {
-            unit_id: unit.map(|unit| unit.0).unwrap_or_default(),
-            places: places.into_iter().map(whole_place_to_wire).collect(),
-            removes: removals.into_iter().map(removal_to_wire).collect(),
-        }),
         Command::Backout(removals) => Kind::Backout(wire::Backout { messages: removals_to_wire(removals) }),
         Command::Expire(removals) => Kind::Expire(wire::Expire { messages: removals_to_wire(removals) }),
         Command::SealUnit(unit) => Kind::SealUnit(wire::SealUnit { unit_id: unit.0 }),
@@ -280,18 +339,16 @@ fn to_wire(command: Command) -> wire::Command {
             Kind::Staged(wire::Staged { number: number.0, length: length as u64 })
         }
     };
-    wire::Command { command: Some(kind) }
+    let command = wire::Command { command: Some(kind) };
+    begin(command.encoded_len(), into);
+    command.encode_raw(into);
 }
 
 fn from_wire(command: wire::Command) -> Result<Command, DecodeError> {
     let command = match command.command.ok_or(DecodeError::Unknown)? {
-        Kind::Place(place) => Command::Place(place_from_wire(place)?),
+        // Something else came first.
+        Kind::Place(_) | Kind::CommitUnit(_) => return Err(DecodeError::Field("command")),
         Kind::Remove(removal) => Command::Remove(removal_from_wire(removal)?),
-        Kind::CommitUnit(unit) => Command::CommitUnit {
-            unit: (!unit.unit_id.is_empty()).then(|| UnitId(detached(&unit.unit_id))),
-            places: unit.places.into_iter().map(place_from_wire).collect::<Result<_, _>>()?,
-            removals: removals_from_wire(unit.removes)?,
-        },
         Kind::Backout(backout) => Command::Backout(removals_from_wire(backout.messages)?),
         Kind::Expire(expire) => Command::Expire(removals_from_wire(expire.messages)?),
         Kind::SealUnit(seal) => Command::SealUnit(UnitId(detached(&seal.unit_id))),
@@ -314,55 +371,6 @@ fn from_wire(command: wire::Command) -> Result<Command, DecodeError> {
         }
     };
     Ok(command)
-}
-
-fn place_to_wire(place: Place) -> wire::Place {
-    let (producer, producer_sequence) =
-        place.producer.map(|(producer, sequence)| (producer.0, sequence)).unwrap_or_default();
-    let (staged_body, staged_length) = place.staged.map_or((0, 0), |(id, length)| (id.0, length as u64));
-    wire::Place {
-        queue: place.queue.0,
-        message: None,
-        producer,
-        producer_sequence,
-        staged_body,
-        staged_length,
-        unique: place.unique.unwrap_or(0),
-    }
-}
-
-/// With its message, which is none any more in the place itself.
-fn whole_place_to_wire(mut place: Place) -> wire::Place {
-    let message = std::mem::take(&mut place.message);
-    let mut descriptor = message.descriptor.to_wire();
-    if place.unique.is_some() {
-        descriptor.message_id = Bytes::new();
-    }
-    let message = message_wire::Message {
-        descriptor: Some(descriptor),
-        body: message.body.to_bytes(),
-        body_crc32c: Some(message.body_crc),
-    };
-    wire::Place { message: Some(message), ..place_to_wire(place) }
-}
-
-fn place_from_wire(place: wire::Place) -> Result<Place, DecodeError> {
-    let message = place.message.ok_or(DecodeError::Field("message"))?;
-    let descriptor = Descriptor::from_wire(message.descriptor.unwrap_or_default())
-        .map_err(|_| DecodeError::Field("descriptor"))?;
-    Ok(Place {
-        queue: QueueId(place.queue),
-        message: Message {
-            descriptor,
-            body: Body::from(message.body),
-            body_crc: message.body_crc32c.unwrap_or_default(),
-        },
-        unique: (place.unique != 0).then_some(place.unique),
-        producer: (place.producer_sequence != 0)
-            .then(|| (ProducerId(detached(&place.producer)), place.producer_sequence)),
-        staged: (place.staged_body != 0)
-            .then_some((StagedBodyId(place.staged_body), place.staged_length as usize)),
-    })
 }
 
 fn removal_to_wire(removal: Removal) -> wire::Remove {

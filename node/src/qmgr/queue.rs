@@ -5,7 +5,7 @@
 //! (their positions have a `minor`); no replicated fact depends on them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
+use std::ops::{Bound, RangeInclusive};
 
 use bytes::Bytes;
 
@@ -65,6 +65,11 @@ impl Slot {
         selection.message_id.is_none_or(|id| id == self.message_id)
             && selection.correlation_id.is_none_or(|id| id == self.correlation_id)
             && selection.group_id.is_none_or(|id| self.group_id.as_deref() == Some(&id))
+    }
+
+    /// Whether the pack is the one that this message, at its position, lies in.
+    fn is_in(&self, pack: PackKey, at: Position) -> bool {
+        self.packed.is_some_and(|packed| packed.key(pack.queue, at) == pack)
     }
 
     pub fn is_expired(&self, now: WallTime) -> bool {
@@ -256,23 +261,15 @@ impl Queue {
     /// The messages of a pack that are still there.
     pub fn packed_in(&self, key: PackKey) -> impl Iterator<Item = (Position, &Slot)> {
         let live = self.packs.get(key).map_or(0, Pack::live) as usize;
-        let first = Position { rank: key.rank, sequence: key.first, minor: 0 };
-        let is_member = move |at: &Position, slot: &Slot| {
-            slot.packed.is_some_and(|packed| packed.key(key.queue, *at) == key)
-        };
-        self.from_in_rank(first).filter(move |(at, slot)| is_member(at, slot)).take(live)
+        let slots = self.slots.range(reach(key)).map(|(position, slot)| (*position, slot));
+        slots.filter(move |(at, slot)| slot.is_in(key, *at)).take(live)
     }
 
     /// The messages of a pack that are still there.
     pub fn packed_in_mut(&mut self, key: PackKey) -> impl Iterator<Item = (Position, &mut Slot)> {
         let live = self.packs.get(key).map_or(0, Pack::live) as usize;
-        let first = Position { rank: key.rank, sequence: key.first, minor: 0 };
-        let last = Position { rank: key.rank, sequence: u64::MAX, minor: u64::MAX };
-        let is_member = move |at: &Position, slot: &Slot| {
-            slot.packed.is_some_and(|packed| packed.key(key.queue, *at) == key)
-        };
-        let slots = self.slots.range_mut(first..=last).map(|(position, slot)| (*position, slot));
-        slots.filter(move |(at, slot)| is_member(at, slot)).take(live)
+        let slots = self.slots.range_mut(reach(key)).map(|(position, slot)| (*position, slot));
+        slots.filter(move |(at, slot)| slot.is_in(key, *at)).take(live)
     }
 
     /// Gives the messages of a pack memory of their own. A body is a slice of the entry it came in; the last one of an
@@ -301,4 +298,10 @@ impl Queue {
     pub(super) fn packs_mut(&mut self) -> &mut Packs {
         &mut self.packs
     }
+}
+
+/// Where the messages of a pack may be.
+fn reach(pack: PackKey) -> RangeInclusive<Position> {
+    let first = Position { rank: pack.rank, sequence: pack.first, minor: 0 };
+    first..=Position { rank: pack.rank, sequence: u64::MAX, minor: u64::MAX }
 }

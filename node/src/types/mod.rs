@@ -15,7 +15,8 @@ pub mod planted;
 
 pub use ids::*;
 pub use message::{
-    Body, CorrelationId, DefaultContext, Descriptor, GroupId, Message, MessageId, Persistence,
+    Body, CorrelationId, DefaultContext, Descriptor, EncodedDescriptor, GroupId, Message, MessageId,
+    Persistence,
 };
 pub use name::ObjectName;
 pub use object::{Membership, NodeInfo, QueueDefinition, SnapshotMeta};
