@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::compare::Spread;
+use crate::echo;
 use crate::load::{self, Measured};
 use crate::raw::{PlainFile, ThreeCopies};
 use crate::scenario::{self, put_get};
@@ -188,10 +189,13 @@ impl Bench<'_> {
         let works =
             [scenario::put(4, 500), scenario::put(100, 1), scenario::put_get(4, 500), put_get(100, 1)];
         let mut results: [Vec<Measured>; 4] = Default::default();
+        let mut answers = Vec::new();
+        let time = Duration::from_secs_f64(self.options.duration_s);
         for _ in 0..self.options.rounds {
             for (work, results) in works.iter().zip(&mut results) {
                 results.push(self.load(work).await?);
             }
+            answers.push(echo::measure(&self.system.directory(), 100, time).await?.per_s);
         }
         let [wide, narrow, wide_get, narrow_get] = &results;
         let of = |results: &[Measured], value: fn(&Measured) -> f64| -> Vec<f64> {
@@ -207,6 +211,7 @@ impl Bench<'_> {
                 part("100 clients, one in flight each", "/s", of(narrow, Measured::rate)),
                 part("server CPU, 4 clients", "µs", of(wide, Measured::server_cpu_us)),
                 part("server CPU, 100 clients", "µs", of(narrow, Measured::server_cpu_us)),
+                part("100 clients of a gRPC server that only answers", "/s", answers.clone()),
             ]
         };
         let (at_most, at_least) = (Limit::AtMost, Limit::AtLeast);

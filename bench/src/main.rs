@@ -4,6 +4,7 @@ mod bars;
 mod catch_up;
 mod cluster;
 mod compare;
+mod echo;
 mod failover;
 mod ledger;
 mod load;
@@ -97,6 +98,8 @@ enum Command {
     RoundsOf { operation: String, rounds: usize },
     #[command(hide = true)]
     RawFollower { address: String, batch: usize, path: PathBuf },
+    #[command(hide = true)]
+    RawEcho { port: u16 },
     /// Makes one HTML page from the JSON of any of these commands, put together
     Report {
         #[arg(required = true)]
@@ -352,7 +355,11 @@ async fn run(arguments: Arguments) -> Result<bool> {
         Command::Raw { duration, json } => {
             println!("{}", machine::describe());
             let time = std::time::Duration::from_secs_f64(duration);
-            let limits = raw::measure(&place.work, time, |limit| println!("  {}", limit.describe()))?;
+            let mut limits = raw::measure(&place.work, time, |limit| println!("  {}", limit.describe()))?;
+            for clients in [1, 100] {
+                limits.push(echo::measure(&place.work, clients, time).await?);
+                println!("  {}", limits[limits.len() - 1].describe());
+            }
             save(json.as_deref(), |part| part.limits = limits)?;
             Ok(true)
         }
@@ -363,6 +370,7 @@ async fn run(arguments: Arguments) -> Result<bool> {
             micro::instructions::rounds_of(&operation, rounds).map(|()| true)
         }
         Command::RawFollower { address, batch, path } => raw::follow(&address, batch, &path).map(|()| true),
+        Command::RawEcho { port } => echo::serve(port).await.map(|()| true),
         Command::Report { json, out, merged } => {
             let mut comparison = Comparison::default();
             for path in &json {
