@@ -252,14 +252,20 @@ impl QueueManager {
         }
     }
 
+    /// Whether its sequence was placed before.
+    fn seen(&self, place: &Place) -> Seen {
+        match &place.producer {
+            Some((producer, sequence)) => self.producers.seen(producer, *sequence),
+            None => Seen::New,
+        }
+    }
+
     /// The id of the earlier message when this is a repetition.
     fn check_place(&self, place: &Place) -> Result<Option<MessageId>, Reason> {
-        if let Some((producer, sequence)) = &place.producer {
-            match self.producers.seen(producer, *sequence) {
-                Seen::New => {}
-                Seen::Before(id) => return Ok(Some(id)),
-                Seen::Forgotten => return Err(Reason::UnexpectedError),
-            }
+        match self.seen(place) {
+            Seen::New => {}
+            Seen::Before(id) => return Ok(Some(id)),
+            Seen::Forgotten => return Err(Reason::UnexpectedError),
         }
         if !self.queues.contains_key(&place.queue) {
             return Err(Reason::QDeleted);
@@ -332,17 +338,16 @@ impl QueueManager {
             places.iter().for_each(|place| self.drop_staged_of(place));
             return Outcome::Refused(Reason::BackedOut);
         }
-        let checked: Result<Vec<Option<MessageId>>, Reason> =
-            places.iter().map(|place| self.check_place(place)).collect();
+        let all_fit = places.iter().all(|place| self.check_place(place).is_ok());
         let all_there = removals.iter().all(|removal| {
             let queue = self.queues.get(&removal.queue);
             removal.positions.iter().all(|at| queue.is_some_and(|queue| queue.slot(*at).is_some()))
         });
-        let (true, Ok(checked)) = (all_there, checked) else {
+        if !all_there || !all_fit {
             places.iter().for_each(|place| self.drop_staged_of(place));
             self.decide(unit, false);
             return Outcome::Refused(Reason::BackedOut);
-        };
+        }
         let mut committed = Committed::default();
         for removal in removals {
             for position in &removal.positions {
@@ -352,10 +357,11 @@ impl QueueManager {
                 committed.removed.push((removal.queue, *position));
             }
         }
-        for (place, duplicate) in places.into_iter().zip(checked) {
-            match duplicate {
-                None => committed.placed.push(self.place(place)),
-                Some(_) => self.drop_staged_of(&place),
+        for place in places {
+            // The unit may have it twice itself.
+            match self.seen(&place) {
+                Seen::Before(_) => self.drop_staged_of(&place),
+                Seen::New | Seen::Forgotten => committed.placed.push(self.place(place)),
             }
         }
         self.decide(unit, true);

@@ -345,6 +345,12 @@ impl Replica {
             if self.answer_repeated(session, token, producer, *sequence, is_persistent) {
                 return;
             }
+            let state = self.sessions.get(session).filter(|_| syncpoint);
+            if let Some(message_id) = state.and_then(|state| state.unit.repeated(producer, *sequence)) {
+                self.stats.duplicates_suppressed += 1;
+                let completion = Completion::ok(Data::Placed { message_id, duplicate: true });
+                return self.answer(session, token, completion);
+            }
         }
         let Some(state) = self.sessions.get_mut(session) else { return };
         if syncpoint {
@@ -376,7 +382,7 @@ impl Replica {
             let state = self.sessions.get_mut(session).expect("just seen");
             if syncpoint {
                 state.unit.bytes += message.body.len();
-                state.unit.puts.push(UnitPut::NotPersistent { queue, message, producer });
+                state.unit.put(UnitPut::NotPersistent { queue, message, producer });
                 return self.answer(session, token, placed);
             }
             // What is under way may be the first put of this sequence, if its queue's default was another then.
@@ -406,7 +412,7 @@ impl Replica {
         let parts = self.stage_body(&mut place);
         let state = self.sessions.get_mut(session).expect("just seen");
         let then = if syncpoint {
-            state.unit.puts.push(UnitPut::Persistent(place));
+            state.unit.put(UnitPut::Persistent(place));
             self.answer(session, token, placed);
             None
         } else {

@@ -666,6 +666,26 @@ fn the_store_waits_for_the_message_of_a_large_body_and_writes_it_once() {
 }
 
 #[test]
+fn a_sequence_that_a_unit_has_twice_is_put_once() {
+    let mut alone = Alone::new();
+    for (text, persistence) in [("one", Persistence::Persistent), ("two", Persistence::NotPersistent)] {
+        let producer = ProducerId(Bytes::copy_from_slice(text.as_bytes()));
+        let mut ids = Vec::new();
+        for (sequence, repeated) in [(1, false), (3, false), (2, false), (3, true), (1, true)] {
+            let mut put = Put { syncpoint: true, producer: Some((producer.clone(), sequence)), ..put(text) };
+            put.message.descriptor.persistence = persistence;
+            let Data::Placed { message_id, duplicate } = alone.ok(APP, Call::Put(put)) else { panic!() };
+            assert_eq!(duplicate, repeated, "sequence {sequence}");
+            ids.push(message_id);
+        }
+        assert_eq!((ids[3], ids[4]), (ids[1], ids[0]));
+        alone.ok(APP, Call::Commit { unit: None });
+        let got: Vec<_> = (0..4).map(|_| alone.get(OTHER, get()).is_ok()).collect();
+        assert_eq!(got, [true, true, true, false]);
+    }
+}
+
+#[test]
 fn a_unit_larger_than_an_entry_is_staged_as_a_whole() {
     let mut alone = Alone::new();
     let body = "x".repeat(1000);

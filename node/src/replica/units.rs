@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 
 use crate::qmgr::{Place, Queue, Removal};
 use crate::types::planted::{self, Bug};
-use crate::types::{LookupMap, Message, Position, ProducerId, QueueId, Selection, SessionId, WallTime};
+use crate::types::{
+    LookupMap, Message, MessageId, Position, ProducerId, QueueId, Selection, SessionId, WallTime,
+};
 
 /// What a session has done under syncpoint since its last commit.
 #[derive(Debug, Default)]
@@ -16,6 +18,8 @@ pub(super) struct Unit {
     pub gets: Vec<(QueueId, Position)>,
     /// Of the bodies that were put.
     pub bytes: usize,
+    /// The highest sequence of each producer: programs count upwards, so that one look nearly always tells.
+    highest: BTreeMap<ProducerId, u64>,
 }
 
 #[derive(Debug)]
@@ -31,9 +35,42 @@ impl UnitPut {
             UnitPut::NotPersistent { queue, .. } => *queue,
         }
     }
+
+    fn message(&self) -> &Message {
+        match self {
+            UnitPut::Persistent(place) => &place.message,
+            UnitPut::NotPersistent { message, .. } => message,
+        }
+    }
+
+    fn producer(&self) -> Option<&(ProducerId, u64)> {
+        match self {
+            UnitPut::Persistent(Place { producer, .. }) | UnitPut::NotPersistent { producer, .. } => {
+                producer.as_ref()
+            }
+        }
+    }
 }
 
 impl Unit {
+    pub fn put(&mut self, put: UnitPut) {
+        if let Some((producer, sequence)) = put.producer() {
+            let highest = self.highest.entry(producer.clone()).or_default();
+            *highest = (*highest).max(*sequence);
+        }
+        self.puts.push(put);
+    }
+
+    /// The message that was put in this unit with the same sequence.
+    pub fn repeated(&self, producer: &ProducerId, sequence: u64) -> Option<MessageId> {
+        if self.highest.get(producer).is_none_or(|highest| *highest < sequence) {
+            return None;
+        }
+        let same =
+            |put: &&UnitPut| put.producer().is_some_and(|(own, at)| own == producer && *at == sequence);
+        self.puts.iter().find(same).map(|put| put.message().descriptor.message_id)
+    }
+
     pub fn messages(&self) -> usize {
         self.puts.len() + self.gets.len()
     }
