@@ -85,8 +85,7 @@ impl Session {
     async fn converse(mut self, until: tokio::time::Instant) -> Result<Histogram<u64>> {
         let mut histogram = Histogram::new_with_bounds(1_000, 60_000_000_000, 3)?;
         let header = crate::work::Header { run: 0, producer: 0, sequence: 1, due_ns: 0 };
-        let message =
-            Message { body: crate::work::make_body(&header, BODY_BYTES).into(), ..Message::default() };
+        let message = Message { body: crate::work::make_body(&header, BODY_BYTES), ..Message::default() };
         for token in 1.. {
             let sent = tokio::time::Instant::now();
             if sent >= until {

@@ -1,6 +1,7 @@
 //! Queues, membership, and who shall serve: calls for administrators.
 
 use std::{
+    collections::BTreeMap,
     future::Future,
     time::{Duration, Instant},
 };
@@ -12,7 +13,7 @@ use trimaran_proto::{
 };
 
 use crate::{
-    connection::Connection,
+    connection::{Connection, Link},
     error::{Error, Result},
     outcome::{self, reason},
 };
@@ -24,6 +25,9 @@ pub use trimaran_proto::admin::v1::{
 
 /// How long a call looks for the node that serves, when the one it asked does not.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a node reports of a membership change.
+type Steps = tonic::Streaming<MembershipProgress>;
 
 /// Calls for administrators, sent to the node that serves. Made by [`Connection::admin`].
 ///
@@ -150,13 +154,14 @@ impl Admin {
         .map(drop)
     }
 
-    /// Adds a node to every queue manager of the cluster, while messages flow. Returns when it has everything.
+    /// Adds a node to every queue manager of the cluster, not only to the one of this connection, while messages flow.
+    /// Returns when it has everything.
     pub async fn add_node(
         &self,
         request: wire::NodeAddRequest,
         on_progress: impl FnMut(&MembershipProgress),
     ) -> Result<()> {
-        self.follow(on_progress, |mut client| {
+        self.change_all(on_progress, |mut client| {
             let request = request.clone();
             async move { client.node_add(request).await }
         })
@@ -170,7 +175,7 @@ impl Admin {
         on_progress: impl FnMut(&MembershipProgress),
     ) -> Result<()> {
         let request = wire::NodeRemoveRequest { name: name.into() };
-        self.follow(on_progress, |mut client| {
+        self.change_all(on_progress, |mut client| {
             let request = request.clone();
             async move { client.node_remove(request).await }
         })
@@ -183,7 +188,7 @@ impl Admin {
         request: wire::NodeReplaceRequest,
         on_progress: impl FnMut(&MembershipProgress),
     ) -> Result<()> {
-        self.follow(on_progress, |mut client| {
+        self.change_all(on_progress, |mut client| {
             let request = request.clone();
             async move { client.node_replace(request).await }
         })
@@ -209,34 +214,55 @@ impl Admin {
         }
     }
 
-    async fn follow<F: Future<Output = Result<Response<tonic::Streaming<MembershipProgress>>, Status>>>(
+    /// Has a change made for every queue manager, one after the other, each at the node that serves it. A node reports
+    /// on all queue managers of the cluster and changes those that it serves, so the first report names them all, and
+    /// what was changed along the way has no turn of its own.
+    async fn change_all<F: Future<Output = Result<Response<Steps>, Status>>>(
         &self,
         mut on_progress: impl FnMut(&MembershipProgress),
         mut call: impl FnMut(AdminClient<Channel>) -> F,
     ) -> Result<()> {
-        let mut started = Instant::now();
-        'again: loop {
-            let link = self.connection.link().await?;
-            let mut steps = match call(AdminClient::new(link.channel)).await {
-                Ok(response) => response.into_inner(),
-                Err(status) => return Err(lost(&status)),
-            };
-            loop {
-                let Some(mut step) = steps.message().await.map_err(|status| lost(&status))? else {
-                    let text = "The node ended its report before the change was complete; look with \
-                                `trimaran status`.";
-                    return Err(Error::refused(reason::CALL_INTERRUPTED, text));
-                };
-                if let Err(error) = outcome::check(step.outcome.take()) {
-                    self.wait_if_it_moved(error, started).await?;
-                    continue 'again;
-                }
-                started = Instant::now();
-                on_progress(&step);
-                if step.done {
-                    return Ok(());
-                }
+        let first = link_since(&self.connection, Instant::now()).await?.queue_manager;
+        let mut changes = Changes::beginning_with(first);
+        while let Some(name) = changes.first_undone() {
+            if let Err(error) = self.change_one(&name, &mut changes, &mut on_progress, &mut call).await {
+                return Err(changes.not_done(&name, error));
             }
+        }
+        let done =
+            MembershipProgress { step: "done".into(), fraction: 1.0, done: true, ..Default::default() };
+        on_progress(&done);
+        Ok(())
+    }
+
+    /// Repeats the request at the node that serves this queue manager, wherever that is, until one has made the change.
+    async fn change_one<F: Future<Output = Result<Response<Steps>, Status>>>(
+        &self,
+        queue_manager: &str,
+        changes: &mut Changes,
+        on_progress: &mut impl FnMut(&MembershipProgress),
+        call: &mut impl FnMut(AdminClient<Channel>) -> F,
+    ) -> Result<()> {
+        let connection = self.connection.to_queue_manager(queue_manager).await?;
+        // Since when it is looked for. A change that goes on takes as long as it takes.
+        let mut since: Option<Instant> = None;
+        loop {
+            let link = link_since(&connection, since.unwrap_or_else(Instant::now)).await?;
+            let asked = call(AdminClient::new(link.channel)).await;
+            let mut steps = asked.map_err(|status| lost(&status))?.into_inner();
+            let mut report = Report::default();
+            while let Some(step) = next_step(&mut steps).await? {
+                if !report.take(&step) {
+                    continue;
+                }
+                if step.queue_manager == queue_manager {
+                    since = None;
+                }
+                on_progress(&step);
+            }
+            changes.learn(&report);
+            let Err(error) = report.verdict(queue_manager) else { return Ok(()) };
+            self.wait_if_it_moved(error, *since.get_or_insert_with(Instant::now)).await?;
         }
     }
 
@@ -258,6 +284,101 @@ impl Admin {
     }
 }
 
+/// The queue managers that are known, and which of them are changed.
+struct Changes(BTreeMap<String, bool>);
+
+impl Changes {
+    fn beginning_with(queue_manager: String) -> Changes {
+        Changes(BTreeMap::from([(queue_manager, false)]))
+    }
+
+    fn first_undone(&self) -> Option<String> {
+        self.0.iter().find(|(_, changed)| !**changed).map(|(name, _)| name.clone())
+    }
+
+    fn learn(&mut self, report: &Report) {
+        for (name, word) in &report.words {
+            *self.0.entry(name.clone()).or_default() |= word.is_ok();
+        }
+    }
+
+    /// Where there are several, the error says which one it left undone.
+    fn not_done(&self, queue_manager: &str, error: Error) -> Error {
+        if self.0.len() == 1 {
+            return error;
+        }
+        let changed: Vec<&str> =
+            self.0.iter().filter(|(_, changed)| **changed).map(|(name, _)| name.as_str()).collect();
+        let so_far = match changed.is_empty() {
+            true => "none is".to_string(),
+            false => format!("done: {}", changed.join(", ")),
+        };
+        let mark = |text: String| format!("{queue_manager} is not done yet ({so_far}): {text}");
+        match error {
+            Error::Refused { code, reason, name, text } => {
+                Error::Refused { code, reason, name, text: mark(text) }
+            }
+            Error::Unreachable { queue_manager, within_s, text } => {
+                Error::Unreachable { queue_manager, within_s, text: mark(text) }
+            }
+            other => other,
+        }
+    }
+}
+
+/// What one node reported of a change.
+#[derive(Default)]
+struct Report {
+    /// The last word on each queue manager. None on those behind one that was refused: they were not begun.
+    words: BTreeMap<String, Result<()>>,
+    last_refusal: Option<Error>,
+}
+
+impl Report {
+    /// True when the step leads forward, and is none of a queue manager that the node does not serve or refuses.
+    fn take(&mut self, step: &MembershipProgress) -> bool {
+        let word = outcome::check(step.outcome.clone()).map(drop);
+        let forward = word.is_ok();
+        if let Err(error) = &word {
+            self.last_refusal = Some(error.clone());
+        }
+        self.words.insert(step.queue_manager.clone(), word);
+        forward
+    }
+
+    /// Of a report that is complete: was this queue manager changed?
+    fn verdict(&self, queue_manager: &str) -> Result<()> {
+        match (self.words.get(queue_manager), &self.last_refusal) {
+            (Some(word), _) => word.clone(),
+            (None, Some(refusal)) => Err(refusal.clone()),
+            (None, None) => {
+                let text = format!("The node said nothing of queue manager {queue_manager}.");
+                Err(Error::refused(reason::UNEXPECTED_ERROR, text))
+            }
+        }
+    }
+}
+
+/// None when the report is complete.
+async fn next_step(steps: &mut Steps) -> Result<Option<MembershipProgress>> {
+    match steps.message().await.map_err(|status| lost(&status))? {
+        Some(step) => Ok((!step.done).then_some(step)),
+        None => {
+            let text = "The node ended its report before the change was complete; look with `trimaran \
+                        status`.";
+            Err(Error::refused(reason::CALL_INTERRUPTED, text))
+        }
+    }
+}
+
+/// The node that serves, looked for since then.
+async fn link_since(connection: &Connection, since: Instant) -> Result<Link> {
+    match tokio::time::timeout(PATIENCE.saturating_sub(since.elapsed()), connection.link()).await {
+        Ok(link) => link,
+        Err(_) => Err(connection.core.unreachable(since.elapsed())),
+    }
+}
+
 /// Nobody knows whether the call was carried out, unless the node said more than that it is gone.
 fn lost(status: &Status) -> Error {
     match status.code() {
@@ -270,5 +391,56 @@ fn lost(status: &Status) -> Error {
             Error::refused(reason::CALL_INTERRUPTED, text)
         }
         _ => outcome::from_status(status),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(queue_manager: &str, refused: Option<(u32, &str)>) -> MembershipProgress {
+        let outcome = refused.map(|(reason, text)| Outcome { code: 2, reason, text: text.into() });
+        MembershipProgress { queue_manager: queue_manager.into(), outcome, ..Default::default() }
+    }
+
+    fn report(steps: &[MembershipProgress]) -> Report {
+        let mut report = Report::default();
+        for step in steps {
+            report.take(step);
+        }
+        report
+    }
+
+    const ELSEWHERE: Option<(u32, &str)> = Some((reason::STANDBY_Q_MGR, "served elsewhere"));
+
+    #[test]
+    fn each_queue_manager_is_changed_by_the_node_that_serves_it() {
+        let mut changes = Changes::beginning_with("QM1".into());
+        let at_a = report(&[step("QM1", None), step("QM2", ELSEWHERE), step("QM3", None)]);
+        assert!(at_a.verdict("QM1").is_ok());
+        assert_eq!(at_a.verdict("QM2").unwrap_err().reason(), Some(reason::STANDBY_Q_MGR));
+        changes.learn(&at_a);
+        assert_eq!(changes.first_undone().as_deref(), Some("QM2"), "QM3 was changed along the way");
+
+        changes.learn(&report(&[step("QM1", ELSEWHERE), step("QM2", None), step("QM3", ELSEWHERE)]));
+        assert_eq!(changes.first_undone(), None, "what is changed stays so, whoever does not serve it");
+    }
+
+    #[test]
+    fn what_stands_behind_a_refusal_is_refused_for_its_reason() {
+        let used = Some((reason::OPTIONS_ERROR, "id 3 was used before"));
+        let report = report(&[step("QM1", ELSEWHERE), step("QM2", used)]);
+        assert_eq!(report.verdict("QM3").unwrap_err().reason(), Some(reason::OPTIONS_ERROR));
+        assert_eq!(Report::default().verdict("QM3").unwrap_err().reason(), Some(reason::UNEXPECTED_ERROR));
+    }
+
+    #[test]
+    fn an_error_names_the_queue_manager_where_there_are_several() {
+        let mut changes = Changes::beginning_with("QM1".into());
+        let error = Error::refused(reason::OPTIONS_ERROR, "no");
+        assert!(changes.not_done("QM1", error.clone()).to_string().starts_with("no ("));
+        changes.learn(&report(&[step("QM1", None), step("QM2", ELSEWHERE)]));
+        let text = changes.not_done("QM2", error).to_string();
+        assert!(text.starts_with("QM2 is not done yet (done: QM1): no"), "{text}");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    io::Read,
     sync::{Arc, Mutex, Weak},
     time::{Duration, Instant},
 };
@@ -334,6 +335,15 @@ impl Connection {
         Admin::new(self.clone())
     }
 
+    /// A connection like this one to another queue manager of the cluster.
+    pub(crate) async fn to_queue_manager(&self, name: &str) -> Result<Connection> {
+        if self.queue_manager() == name {
+            return Ok(self.clone());
+        }
+        let options = Options { queue_manager: name.to_string(), ..self.core.options.clone() };
+        Builder { addresses: self.addresses(), producer: None, options }.connect().await
+    }
+
     /// Asks every known node for its status, side by side; a node that does not answer `within` that time is
     /// reported with the error.
     pub async fn status(&self, within: Duration) -> Vec<(String, Result<StatusResponse>)> {
@@ -586,12 +596,13 @@ fn parse_address(address: &str) -> Result<String> {
     }
 }
 
+/// From the operating system itself. The generator that TLS has gathers entropy of its own first, which is felt by a
+/// command that puts one message.
 fn random() -> Result<[u8; 16]> {
     let mut bytes = [0; 16];
-    rustls::crypto::aws_lc_rs::default_provider()
-        .secure_random
-        .fill(&mut bytes)
-        .map_err(|_| Error::Invalid("this machine gives no random numbers".into()))?;
+    std::fs::File::open("/dev/urandom")
+        .and_then(|mut file| file.read_exact(&mut bytes))
+        .map_err(|error| Error::Invalid(format!("read /dev/urandom: {error}")))?;
     Ok(bytes)
 }
 
@@ -607,6 +618,11 @@ mod tests {
         assert!(parse_address("a b:1").is_err());
         assert!(parse_address("host:99999").is_err());
         assert!(parse_address("").is_err());
+    }
+
+    #[test]
+    fn no_two_connections_have_the_same_random_name() {
+        assert_ne!(random().unwrap(), random().unwrap());
     }
 
     #[test]

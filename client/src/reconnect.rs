@@ -33,7 +33,7 @@ use crate::{
     error::{Error, Result},
     outcome::{self, reason},
     session::{Gate, Outgoing, Session},
-    tls::Tls,
+    tls::{self, Shown, Tls},
 };
 
 /// A node that takes longer to greet is tried again.
@@ -109,8 +109,8 @@ pub(crate) async fn open_channel(address: &str, tls: Option<&Tls>) -> Result<Cha
         .http2_keep_alive_interval(Duration::from_secs(2))
         .keep_alive_timeout(Duration::from_secs(3))
         .keep_alive_while_idle(true);
+    let shown = Shown::of(tls);
     let tls = tls.cloned();
-    let with_tls = tls.is_some();
     let connector = tower::service_fn(move |uri: Uri| {
         let tls = tls.clone();
         async move {
@@ -128,7 +128,7 @@ pub(crate) async fn open_channel(address: &str, tls: Option<&Tls>) -> Result<Cha
         }
     });
     endpoint.connect_with_connector(connector).await.map_err(|error| {
-        Error::refused(reason::CONNECTION_BROKEN, explain(address, &root_cause(&error), with_tls))
+        Error::refused(reason::CONNECTION_BROKEN, explain(address, &root_cause(&error), shown))
     })
 }
 
@@ -150,7 +150,7 @@ pub(crate) async fn greet(
     session: &Arc<Session>,
 ) -> std::result::Result<Greeted, Failure> {
     let greeting = async {
-        let with_tls = core.options.tls.is_some();
+        let shown = Shown::of(core.options.tls.as_ref());
         let channel = node.channel(core.options.tls.as_ref()).await?;
         let connect = wire::Connect {
             queue_manager: core.options.queue_manager.clone(),
@@ -159,7 +159,7 @@ pub(crate) async fn greet(
         let call = wire::Call { token: GREETING_TOKEN, call: Some(wire::call::Call::Connect(connect)) };
         let (outgoing, gate) = Outgoing::new(wire::SessionRequest { calls: vec![call] }, session.clone());
         let mut client = QueueClient::new(channel.clone()).max_decoding_message_size(RESPONSE_BYTES_MAX);
-        let on_status = |status: tonic::Status| Failure::from(describe(&node.address, &status, with_tls));
+        let on_status = |status: tonic::Status| Failure::from(describe(&node.address, &status, shown));
         let mut responses = client.session(outgoing).await.map_err(on_status)?.into_inner();
         let first = responses.message().await.map_err(on_status)?;
         let completion = first.and_then(|response| response.completions.into_iter().next());
@@ -203,28 +203,24 @@ pub(crate) async fn greet(
     result
 }
 
-fn describe(address: &str, status: &tonic::Status, with_tls: bool) -> Error {
+fn describe(address: &str, status: &tonic::Status, shown: Shown) -> Error {
     match status.code() {
         tonic::Code::Unavailable | tonic::Code::Unknown | tonic::Code::Cancelled | tonic::Code::Internal => {
             let text = match status.source() {
                 Some(source) => root_cause(source),
                 None => status.message().to_string(),
             };
-            Error::refused(reason::CONNECTION_BROKEN, explain(address, &text, with_tls))
+            Error::refused(reason::CONNECTION_BROKEN, explain(address, &text, shown))
         }
         _ => outcome::from_status(status),
     }
 }
 
-/// The two mistakes with TLS look like broken connections; the text says what they may be.
-fn explain(address: &str, text: &str, with_tls: bool) -> String {
-    let broken = ["http2 error", "operation was canceled", "connection closed", "CertificateRequired"];
-    let advice = match broken.iter().any(|mark| text.contains(mark)) {
-        true if with_tls => " (the node may want a certificate of the client)",
-        true => " (the node may want TLS)",
-        false => "",
-    };
-    format!("{address}: {text}{advice}")
+fn explain(address: &str, text: &str, shown: Shown) -> String {
+    match tls::advice(text, shown) {
+        None => format!("{address}: {text}"),
+        Some(advice) => format!("{address}: {text} ({advice})"),
+    }
 }
 
 /// Asks all nodes but `skip` until one serves. Every failed try is reported.
@@ -443,7 +439,7 @@ pub(crate) async fn recover_at(
     let asking = async {
         let mut client = AdminClient::new(open_channel(address, tls).await?);
         let response = client.recover(request).await;
-        let response = response.map_err(|status| describe(address, &status, tls.is_some()))?;
+        let response = response.map_err(|status| describe(address, &status, Shown::of(tls)))?;
         outcome::check(response.into_inner().outcome).map(drop)
     };
     match tokio::time::timeout(within, asking).await {
@@ -463,7 +459,7 @@ pub(crate) async fn status_of(address: &str, tls: Option<&Tls>, within: Duration
         let response = client.status(StatusRequest {}).await;
         response
             .map(|response| response.into_inner())
-            .map_err(|status| describe(address, &status, tls.is_some()))
+            .map_err(|status| describe(address, &status, Shown::of(tls)))
     };
     match tokio::time::timeout(within, asking).await {
         Ok(result) => result,

@@ -317,6 +317,54 @@ async fn nodes_are_replaced_added_and_removed_under_load() {
     load.ledger.balance().assert_even();
 }
 
+#[test]
+fn a_node_comes_and_another_goes_in_every_queue_manager_whoever_serves_it() {
+    const SECOND: &str = "second.queue.manager";
+    let plan = Plan { joining: 1, queue_managers: vec![SECOND.into()], ..Plan::default() };
+    let mut cluster = Cluster::start(plan);
+    let connect = cluster.addresses().join(",");
+    let command = |arguments: &[&str]| {
+        let output = run_program("trimaran", &[&["--connect", &connect], arguments].concat(), "");
+        assert!(output.status.success(), "trimaran {}: {}", arguments.join(" "), text(&output));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    // A replica that has just begun may not lead yet.
+    let until_all_is_well = || {
+        let begun = Instant::now();
+        let check = ["--connect", &connect, "status", "--check"];
+        loop {
+            let output = run_program("trimaran", &check, "");
+            if output.status.success() {
+                return;
+            }
+            assert!(begun.elapsed() < seconds(30), "{}", text(&output));
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    };
+    until_all_is_well();
+    command(&["-m", QUEUE_MANAGER, "switch", "--to", "a"]);
+    command(&["-m", SECOND, "switch", "--to", "b"]);
+
+    cluster.start_node(3);
+    let (peer, client) = (cluster.nodes[3].peer.clone(), cluster.nodes[3].client.clone());
+    command(&["node", "add", "d", "--id", "4", "--peer", &peer, "--client", &client]);
+    command(&["node", "remove", "c"]);
+    cluster.stop(2);
+    until_all_is_well();
+    let status: serde_json::Value =
+        serde_json::from_str(&command(&["--json", "status"])).expect("one JSON object");
+    for number in 0..2 {
+        let mut nodes: Vec<&str> = status["queue_managers"][number]["instances"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .filter_map(|instance| instance["node"].as_str())
+            .collect();
+        nodes.sort_unstable();
+        assert_eq!(nodes, ["a", "b", "d"], "{status}");
+    }
+}
+
 // ---- what operators do ----
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -9,7 +9,7 @@ use trimaran_tests::check;
 use trimaran_tests::model::history::{Answer, Fate, History, Operation, What};
 use trimaran_tests::sim::disk::{Depth, Failure};
 use trimaran_tests::sim::hashes::{self, Recorded};
-use trimaran_tests::sim::run::{Knobs, nth_call_knobs, nth_call_seed, quiet_panics, run, run_nth_call};
+use trimaran_tests::sim::run::{Knobs, nth_call_knobs, nth_call_runs, quiet_panics, run, run_nth_call};
 
 fn short() -> Knobs {
     Knobs { ticks: 300, ..Knobs::default() }

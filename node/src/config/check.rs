@@ -93,6 +93,9 @@ pub async fn check(config: &Config) -> CheckReport {
     check_ports(config, running, &mut report);
     for (what, path) in [("log", &config.log_directory), ("data", &config.data_directory)] {
         check_directory(what, path, config.limits.disk_reserve_bytes, &mut report);
+        if let Some(text) = config.foreign_owner(path) {
+            report.wrong(text);
+        }
     }
     check_clock(&mut report);
     report

@@ -20,6 +20,9 @@ use crate::types::{
     Index, Membership, NodeId, NodeInfo, ObjectName, QueueManagerId, SnapshotMeta, Term, limits,
 };
 
+/// In each directory of a node: whose it is.
+pub const OWNER_FILE: &str = "trimaran.node";
+
 /// Everything a node is told at start.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -94,6 +97,25 @@ pub struct ConfigError {
 }
 
 impl Config {
+    /// What [`OWNER_FILE`] says in this node's directories.
+    pub fn owner(&self) -> String {
+        format!("cluster {}\nnode {} {}\n", self.cluster, self.node, self.name)
+    }
+
+    /// A directory of another node would make this one promise what it never knew: the sentence about it.
+    pub fn foreign_owner(&self, directory: &Path) -> Option<String> {
+        let found = std::fs::read_to_string(directory.join(OWNER_FILE)).ok()?;
+        let owner = self.owner();
+        (found != owner).then(|| {
+            format!(
+                "{} belongs to {} and not to {}: give every node directories of its own, or correct the cluster file",
+                directory.display(),
+                found.trim_end().replace('\n', ", "),
+                owner.trim_end().replace('\n', ", ")
+            )
+        })
+    }
+
     /// Reads the file, applies `--set`s, and picks the node.
     pub fn load(path: &Path, node: Option<&str>, settings: &[String]) -> Result<Config, ConfigError> {
         let text = std::fs::read_to_string(path).map_err(|error| ConfigError {
@@ -592,12 +614,21 @@ impl Reader<'_> {
             }
         }
         let level = log.level.as_ref().map_or("info", |level| level.get_ref());
-        if let (Some(written), Err(error)) = (&log.level, tracing_subscriber::EnvFilter::try_new(level)) {
-            let text = format!("level = {level:?}: {error}; use error, warn, info, debug or trace");
+        if let (Some(written), Err(reason)) = (&log.level, check_level(level)) {
+            let text = format!("level = {level:?}: {reason}; use error, warn, info, debug or trace");
             self.problem(written.span(), text);
         }
         LogOptions { json, level: level.to_owned() }
     }
+}
+
+/// A level, or directives such as `info,trimaran_node::peer=debug`. A single word that is no level would be taken for
+/// the name of a module, and nothing else would be logged.
+fn check_level(level: &str) -> Result<(), String> {
+    if let Some(word) = level.split(',').map(str::trim).find(|word| !word.contains('=')) {
+        word.parse::<tracing::level_filters::LevelFilter>().map_err(|_| format!("{word:?} is no level"))?;
+    }
+    tracing_subscriber::EnvFilter::try_new(level).map(|_| ()).map_err(|error| error.to_string())
 }
 
 /// Replaces `{node}`.

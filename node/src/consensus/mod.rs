@@ -785,6 +785,13 @@ impl Consensus {
         }
     }
 
+    /// Whether what this node says may commit an entry or renew a lease. A recovering node does not know what it promised
+    /// to whom: its leader may be one that the others, with the vote that this node gave and lost, have replaced. Of two
+    /// voters neither can be replaced without the other.
+    fn counts_for(&self, leader: u64) -> bool {
+        !self.recovering || self.trusted == Some(NodeId(leader)) || self.membership.voters.len() <= 2
+    }
+
     /// Sends what may go now and holds what must wait for the disk.
     fn dispatch(&mut self, leads: bool, messages: Vec<eraftpb::Message>, ready: &mut Ready) {
         let mut at_once = Vec::new();
@@ -803,6 +810,12 @@ impl Consensus {
                 }
                 MessageType::MsgHeartbeat | MessageType::MsgTimeoutNow => {
                     message.context = convert::round_out(round);
+                }
+                MessageType::MsgAppendResponse if !message.reject && !self.counts_for(message.to) => {
+                    message.index = message.index.min(self.raw.raft.raft_log.committed);
+                }
+                MessageType::MsgHeartbeatResponse if !self.counts_for(message.to) => {
+                    message.context = Bytes::new();
                 }
                 _ => (),
             }

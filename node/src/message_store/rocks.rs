@@ -53,7 +53,7 @@ impl StoreOptions {
             block_cache_bytes: 32 << 20,
             blob_from_bytes: 256,
             blob_file_bytes: 64 << 20,
-            reserve_bytes: 32 << 20,
+            reserve_bytes: 8 << 20,
             free_bytes,
             room_check_every: Duration::from_secs(1),
             compacts_by_itself: true,

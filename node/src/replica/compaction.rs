@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use super::delivery::MESSAGE_WEIGHT;
 use super::loads::Wanted;
-use super::{Action, Replica};
+use super::{Action, DiskRoom, Replica};
 use crate::qmgr::PackKey;
 use crate::types::planted::{self, Bug};
-use crate::types::{Index, SnapshotMeta, limits};
+use crate::types::{Index, Instant, SnapshotMeta, limits};
 
 #[derive(Debug)]
 pub(super) struct Compaction {
@@ -23,8 +23,9 @@ pub(super) struct Compaction {
     /// Moves under way and done, with `total` at the time; the log is cut at one of them.
     moves: VecDeque<(SnapshotMeta, usize)>,
     flushed: SnapshotMeta,
-    /// Where the newest move, done or under way, leads.
+    /// Where the newest move, done or under way, leads, and when it began.
     newest: Index,
+    moved_at: Instant,
     /// Packs of moves that are not on disk yet: their messages must stay in memory until they are.
     unflushed: VecDeque<(Index, Vec<PackKey>)>,
     /// A move that the store had no room for: it is tried again by the store itself.
@@ -41,6 +42,11 @@ const STAGED_WAIT_MAX: usize = limits::BODY_BYTES_MAX;
 /// Moves that the store may have taken and not flushed. It flushes each second at the latest, and sooner when much has
 /// gathered: a store that lags by more than this is in trouble, and puts wait for it.
 const MOVES_MAX: usize = 16;
+/// What was applied is moved after so long, however little it is: what was removed comes back as room, and a peer that
+/// needs the store's rows gets no more than there is.
+const MOVE_INTERVAL: Duration = Duration::from_secs(10);
+/// The same where room is what is missing.
+const MOVE_INTERVAL_WITHOUT_ROOM: Duration = Duration::from_secs(1);
 const REPACK_INTERVAL: Duration = Duration::from_secs(1);
 /// Bytes of bodies that are packed anew at once; they pass through memory.
 const REPACK_BYTES: u64 = 8 << 20;
@@ -52,6 +58,7 @@ impl Compaction {
             total: 0,
             moves: VecDeque::new(),
             newest: flushed.index,
+            moved_at: Instant::default(),
             flushed,
             unflushed: VecDeque::new(),
             refused: None,
@@ -90,7 +97,7 @@ impl Compaction {
 }
 
 impl Replica {
-    /// Moves the store when a window is full.
+    /// Moves the store when a window is full, or after a while.
     pub(super) fn move_store(&mut self) {
         let window = self.compaction.window;
         self.compaction.behind = window.saturating_sub(STAGED_WAIT_MAX) / 4 > self.options.window_bytes;
@@ -100,7 +107,9 @@ impl Replica {
         // What is staged becomes a message soon, in most cases: it is written once then, not twice.
         let is_full = window >= self.options.window_bytes
             && window - self.options.window_bytes >= self.state.staged_bytes().min(STAGED_WAIT_MAX);
-        let due = is_full || self.store_wanted || damage_due;
+        let interval = if self.lacks_room() { MOVE_INTERVAL_WITHOUT_ROOM } else { MOVE_INTERVAL };
+        let is_old = window > 0 && self.now.instant.since(self.compaction.moved_at) >= interval;
+        let due = is_full || is_old || self.store_wanted || damage_due;
         if !due || self.compaction.under_way() >= MOVES_MAX {
             return;
         }
@@ -119,6 +128,7 @@ impl Replica {
         let (batch, written) = self.state.take_store_batch(self.compaction.newest, meta.clone());
         self.compaction.unflushed.push_back((index, written));
         self.compaction.newest = index;
+        self.compaction.moved_at = self.now.instant;
         self.compaction.window = 0;
         self.compaction.moves.push_back((meta, self.compaction.total));
         self.out.push(Action::Store(batch));
@@ -189,13 +199,24 @@ impl Replica {
         self.cut_log();
     }
 
+    /// Puts are refused until something was removed and its room is there again.
+    fn lacks_room(&self) -> bool {
+        matches!(self.disk, DiskRoom::Low { .. }) || self.compaction.is_refused()
+    }
+
+    pub(super) fn on_disk(&mut self, room: DiskRoom) {
+        self.disk = room;
+        self.cut_log();
+    }
+
     fn cut_log(&mut self) {
+        // A peer that was away gets a snapshot then.
+        let retain = if self.lacks_room() { 0 } else { self.options.log_retain_bytes };
         let compaction = &mut self.compaction;
         let flushed = match planted::is(Bug::CutLogEarly) {
             true => compaction.newest,
             false => compaction.flushed.index,
         };
-        let retain = self.options.log_retain_bytes;
         let total = compaction.total;
         let mut cut = None;
         while let Some((meta, at)) = compaction.moves.front() {

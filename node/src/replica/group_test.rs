@@ -326,3 +326,44 @@ fn a_new_group_whose_first_election_came_to_nothing_begins_again() {
     let RoleView::Serving { term, .. } = group.members[&leader].role else { panic!("it serves") };
     assert!(term > Term(3), "a vote of term 2 may be lost, so nobody leads in it: {term:?}");
 }
+
+#[test]
+fn what_a_node_acknowledges_that_lost_its_disk_commits_nothing_before_the_others_confirmed_its_leader() {
+    let mut group = Group::new(3);
+    let leader = group.leader().unwrap();
+    let mut others = (1..=3).filter(|id| *id != leader);
+    let (lost, away) = (others.next().unwrap(), others.next().unwrap());
+    // The one that is away may have been elected with the vote that the other has lost with its disk.
+    group.members.remove(&lost);
+    let back = group.members.remove(&away).unwrap();
+    group.join(lost, &[1, 2, 3]);
+    group.pass(Duration::from_secs(5));
+    assert!(group.members[&lost].replica.consensus.is_recovering());
+    if let RoleView::Serving { lease_until, .. } = group.members[&leader].role {
+        assert!(lease_until < group.now.instant, "nor does it renew a lease");
+    }
+    group.connect(away, back);
+    group.pass(Duration::from_secs(5));
+    assert!(group.leader().is_some());
+    assert!(!group.members[&lost].replica.consensus.is_recovering());
+}
+
+#[test]
+fn a_node_has_a_name_of_its_own_and_one_that_does_not_come_can_be_given_up() {
+    let mut group = Group::new(3);
+    let leader = group.leader().unwrap();
+    let info = |name: &str| NodeInfo { name: name.into(), ..NodeInfo::default() };
+    let reasons = |answers: Vec<Completion>| answers.iter().map(|all| all.reason).collect::<Vec<_>>();
+    let taken = MembershipRequest::Add { node: NodeId(4), info: info("1") };
+    assert_eq!(reasons(group.ask(taken, Duration::from_secs(1))), [Reason::ObjectAlreadyExists]);
+
+    let add = MembershipRequest::Add { node: NodeId(4), info: info("4") };
+    assert_eq!(reasons(group.ask(add.clone(), Duration::from_secs(1))), []);
+    // Who asks for the same again follows it from there.
+    assert_eq!(reasons(group.ask(add, Duration::from_secs(1))), [Reason::CallInterrupted]);
+    let remove = MembershipRequest::Remove { node: NodeId(4) };
+    let given_up = reasons(group.ask(remove.clone(), Duration::from_secs(1)));
+    assert_eq!(given_up, [Reason::CallInterrupted, Reason::None]);
+    assert!(!group.membership(leader).learners.contains(&NodeId(4)));
+    assert_eq!(reasons(group.ask(remove, Duration::from_secs(1))), [Reason::None], "it is so already");
+}

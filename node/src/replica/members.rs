@@ -32,6 +32,13 @@ enum Step {
     Settling { since: Index },
 }
 
+/// What is left to do of a change that may be asked for.
+enum Asked {
+    ToDo,
+    /// It is so already.
+    Done,
+}
+
 /// A learner this close to the end of the log may vote.
 const CAUGHT_UP_ENTRIES: u64 = 64;
 const REPORT_INTERVAL: Duration = Duration::from_millis(500);
@@ -43,8 +50,15 @@ impl Replica {
         token: Token,
         request: MembershipRequest,
     ) {
-        if let Err((reason, detail)) = self.check_membership(&request) {
-            return self.answer(session, token, Completion::failed_because(reason, detail));
+        if self.take_over_operation(session, token, &request) {
+            return;
+        }
+        match self.check_membership(&request) {
+            Err((reason, detail)) => {
+                return self.answer(session, token, Completion::failed_because(reason, detail));
+            }
+            Ok(Asked::Done) => return self.answer(session, token, Completion::done()),
+            Ok(Asked::ToDo) => {}
         }
         if let MembershipRequest::Remove { node } | MembershipRequest::Replace { old: node, .. } = &request
             && *node == self.options.node
@@ -58,7 +72,37 @@ impl Replica {
         self.members = Some(MembershipOperation { request, session, token, step: Step::Begin, next_report });
     }
 
-    fn check_membership(&self, request: &MembershipRequest) -> Result<(), (Reason, String)> {
+    /// A change that waits, for a node that does not come most of all, is not the end of it: who asks for the same again
+    /// follows it from there, and who removes the node that has not come gives it up. True when that answers the call.
+    fn take_over_operation(&mut self, session: SessionId, token: Token, request: &MembershipRequest) -> bool {
+        let Some(operation) = &mut self.members else { return false };
+        if operation.request == *request {
+            let before = (operation.session, operation.token);
+            (operation.session, operation.token) = (session, token);
+            operation.next_report = self.now.instant;
+            let detail = "the same change was asked for again, and is followed from there";
+            self.answer(before.0, before.1, Completion::failed_because(Reason::CallInterrupted, detail));
+            return true;
+        }
+        let removed = match request {
+            MembershipRequest::Remove { node } => Some(*node),
+            _ => None,
+        };
+        let waits = match operation.step {
+            Step::Begin => true,
+            Step::Learning { proposed } => self.consensus.applied_index() >= proposed,
+            Step::Changing { .. } | Step::Settling { .. } => false,
+        };
+        if removed.is_some() && operation.added() == removed && waits {
+            let (session, token) = (operation.session, operation.token);
+            self.members = None;
+            let detail = "the node was removed again before it had a vote";
+            self.answer(session, token, Completion::failed_because(Reason::CallInterrupted, detail));
+        }
+        false
+    }
+
+    fn check_membership(&self, request: &MembershipRequest) -> Result<Asked, (Reason, String)> {
         if self.members.is_some() {
             return Err((Reason::CallInProgress, "another membership change is under way".into()));
         }
@@ -67,24 +111,32 @@ impl Replica {
             return Err((Reason::CallInProgress, "an earlier membership change is being completed".into()));
         }
         let known = |node: &NodeId| membership.voters.contains(node) || membership.learners.contains(node);
-        let (added, removed) = match request {
-            MembershipRequest::Add { node, .. } => (Some(*node), None),
-            MembershipRequest::Remove { node } => (None, Some(*node)),
-            MembershipRequest::Replace { old, node, .. } => (Some(*node), Some(*old)),
+        let (added, info, removed) = match request {
+            MembershipRequest::Add { node, info } => (Some(*node), Some(info), None),
+            MembershipRequest::Remove { node } => (None, None, Some(*node)),
+            MembershipRequest::Replace { old, node, info } => (Some(*node), Some(info), Some(*old)),
         };
         if let Some(node) = added {
             if node == NodeId(0) || membership.removed.contains(&node) {
                 let text = format!("id {node} was used before; give the new node an id that never was");
                 return Err((Reason::OptionsError, text));
             }
-            // A replacement whose answer was lost may be asked for again.
-            let done = removed.is_some_and(|removed| membership.removed.contains(&removed));
+            let is_same = info.is_some() && membership.nodes.get(&node) == info;
             if membership.voters.contains(&node) {
+                // A change whose answer was lost may be asked for again.
+                let done = is_same && removed.is_none_or(|removed| !known(&removed));
                 let text = format!("node {node} has a part in it already");
-                return if done { Ok(()) } else { Err((Reason::ObjectAlreadyExists, text)) };
+                return if done { Ok(Asked::Done) } else { Err((Reason::ObjectAlreadyExists, text)) };
+            }
+            let others = membership.nodes.iter().filter(|(id, _)| **id != node && Some(**id) != removed);
+            if let Some(text) = info.and_then(|info| taken(info, others)) {
+                return Err((Reason::ObjectAlreadyExists, text));
             }
         }
         if let Some(node) = removed {
+            if added.is_none() && membership.removed.contains(&node) {
+                return Ok(Asked::Done);
+            }
             if !known(&node) {
                 return Err((Reason::UnknownObjectName, format!("node {node} has no part in it")));
             }
@@ -92,7 +144,7 @@ impl Replica {
                 return Err((Reason::OptionsError, "the last node cannot be removed".into()));
             }
         }
-        Ok(())
+        Ok(Asked::ToDo)
     }
 
     pub(super) fn drive_membership(&mut self) {
@@ -276,6 +328,26 @@ impl MembershipOperation {
             MembershipRequest::Remove { .. } => None,
         }
     }
+}
+
+/// Why a node cannot be called or reached like that: another one is.
+fn taken<'a>(
+    wanted: &NodeInfo,
+    mut others: impl Iterator<Item = (&'a NodeId, &'a NodeInfo)>,
+) -> Option<String> {
+    others.find_map(|(node, other)| {
+        let addresses = [&other.peer_address, &other.client_address];
+        let address = [&wanted.peer_address, &wanted.client_address]
+            .into_iter()
+            .find(|address| !address.is_empty() && addresses.contains(address));
+        match address {
+            _ if wanted.name == other.name => {
+                Some(format!("node {node} has the name {} already; every node has its own", other.name))
+            }
+            Some(address) => Some(format!("node {node}, {}, has the address {address} already", other.name)),
+            None => None,
+        }
+    })
 }
 
 fn node_info(node: NodeId, info: &NodeInfo) -> wire::NodeInfo {

@@ -238,7 +238,7 @@ impl Replica {
                 self.on_snapshot_installed(from, term, meta, *state)
             }
             Event::Removed => self.on_removed(),
-            Event::Disk { room } => self.disk = room,
+            Event::Disk { room } => self.on_disk(room),
             Event::Drain => self.on_drain(),
         }
     }

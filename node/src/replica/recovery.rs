@@ -1,8 +1,10 @@
 //! A node that lost part of its log, or is new, earns its vote (reliability rules 2, 3 and 5).
 //!
 //! Raft assumes that what a node acknowledged stays in its log. A node that cannot be sure of that (its log is
-//! shorter than its own mark, was damaged, or a peer remembers more) accepts entries but neither votes nor campaigns
-//! until its log has reached what the leader had committed after this node's start.
+//! shorter than its own mark, was damaged, or a peer remembers more) accepts entries but neither votes nor campaigns,
+//! and what it acknowledges commits nothing, until its log has reached an entry that the leader proposed after this
+//! node's start and committed without it. So the leader it follows is not one that was replaced with a vote that this
+//! node has forgotten.
 //!
 //! A node with empty disks is in the same position: it may be new, or it may have lost its disk. It takes part in
 //! the first election only when every initial member says that the group is not established yet.
@@ -10,6 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use bytes::Bytes;
 use trimaran_proto::replica::v1::{Greeting, peer_message::Message as PeerMessage};
 
 use super::{Action, Replica};
@@ -28,8 +31,10 @@ pub(super) struct Recovery {
     connected: BTreeSet<NodeId>,
     /// What each peer said of itself since this node's connection to it came up.
     heard: BTreeMap<NodeId, Heard>,
-    /// How far the log of the leader of this term went after this node's start.
-    target: Option<Index>,
+    /// What the leader of this term proposed after this node had asked it.
+    target: Option<(Term, Index)>,
+    /// The leader that was asked last, and its term.
+    asked: Option<(Term, NodeId)>,
     /// The most each peer was ever told, by this node or by itself: the peers remember.
     acknowledged: BTreeMap<NodeId, Index>,
     next_greeting: Instant,
@@ -58,6 +63,7 @@ impl Recovery {
             connected: BTreeSet::new(),
             heard: BTreeMap::new(),
             target: None,
+            asked: None,
             acknowledged: BTreeMap::new(),
             next_greeting: Instant(0),
             promised: recovered.acknowledged,
@@ -108,6 +114,11 @@ impl Replica {
     }
 
     pub(super) fn greet_and_ask(&mut self, to: NodeId, answer: bool) {
+        self.send_greeting(to, answer, false);
+    }
+
+    /// `proposed`: the last entry of this leader's log was proposed since the other one said that it recovers.
+    fn send_greeting(&mut self, to: NodeId, answer: bool, proposed: bool) {
         let progress = self.consensus.progress();
         let matched = progress.iter().find(|peer| peer.node == to).map_or(Index(0), |peer| peer.matched);
         // What was acknowledged and never committed may be replaced by a later leader, and nothing is lost with it.
@@ -124,6 +135,7 @@ impl Replica {
             stopping: self.draining,
             answer,
             removed: self.consensus.membership().removed.contains(&to),
+            proposed_since: proposed,
         };
         self.out.push(Action::Send { to, message: PeerMessage::Greeting(greeting) });
     }
@@ -147,7 +159,8 @@ impl Replica {
         }
         // Two that recover have nothing new for each other until one of them asks again.
         if greeting.answer || (greeting.recovering && !self.consensus.is_recovering()) {
-            self.greet(from);
+            let proposed = greeting.recovering && self.consensus.propose(Bytes::new()).is_ok();
+            self.send_greeting(from, false, proposed);
         }
         if !self.consensus.is_recovering() {
             let lost = Index(greeting.you_acknowledged) > self.consensus.last_index();
@@ -160,13 +173,13 @@ impl Replica {
         if !greeting.established {
             self.recovery.blank_peers.insert(from, Term(greeting.term));
         }
-        // A leader of the current term has everything that is committed, though it may not know it yet: so its last
-        // index counts, not its commit index.
-        if self.consensus.leader() == Some(from)
-            && Term(greeting.term) == self.consensus.term()
-            && !greeting.recovering
+        let term = self.consensus.term();
+        if greeting.proposed_since
+            && self.consensus.leader() == Some(from)
+            && Term(greeting.term) == term
+            && self.recovery.target.is_none_or(|(before, _)| before != term)
         {
-            self.recovery.target.get_or_insert(Index(greeting.last_index));
+            self.recovery.target = Some((term, Index(greeting.last_index)));
         }
     }
 
@@ -180,8 +193,10 @@ impl Replica {
         }
         let all_are_blank = recovery.initial.iter().all(|node| recovery.blank_peers.contains_key(node));
         let fresh_group = recovery.blank && all_are_blank;
-        let caught_up = recovery.target.is_some_and(|target| {
-            self.consensus.commit_index() >= target && self.consensus.applied_index() >= target
+        let caught_up = recovery.target.is_some_and(|(term, target)| {
+            term == self.consensus.term()
+                && self.consensus.commit_index() >= target
+                && self.consensus.applied_index() >= target
         });
         if fresh_group || caught_up {
             if !caught_up {
@@ -190,7 +205,9 @@ impl Replica {
             self.consensus.set_recovering(false);
             return self.greet_all();
         }
-        if self.now.instant >= recovery.next_greeting {
+        let leader = self.consensus.leader().map(|leader| (self.consensus.term(), leader));
+        if self.now.instant >= recovery.next_greeting || (leader.is_some() && leader != recovery.asked) {
+            recovery.asked = leader;
             recovery.next_greeting = self.now.instant + GREETING_INTERVAL;
             self.greet_all();
         }

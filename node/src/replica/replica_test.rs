@@ -666,6 +666,24 @@ fn the_store_waits_for_the_message_of_a_large_body_and_writes_it_once() {
 }
 
 #[test]
+fn little_reaches_the_store_after_a_while_and_sooner_where_room_is_missing() {
+    let mut alone = Alone::new();
+    let is_moved =
+        |alone: &Alone| alone.replica.compaction.flushed_index() == alone.replica.consensus.applied_index();
+    alone.put(APP, "one");
+    assert!(!is_moved(&alone));
+    alone.pass(Duration::from_secs(11));
+    assert!(is_moved(&alone));
+
+    alone.put(APP, "two");
+    alone.turn([Event::Disk { room: DiskRoom::Low { text: "nearly full".into() } }]);
+    assert_eq!(alone.get(APP, get()), Ok("one".into()));
+    alone.pass(Duration::from_secs(2));
+    assert!(is_moved(&alone), "what was got leaves the store");
+    assert_eq!(alone.truncated, alone.replica.compaction.flushed_index(), "nothing is kept for others");
+}
+
+#[test]
 fn a_sequence_that_a_unit_has_twice_is_put_once() {
     let mut alone = Alone::new();
     for (text, persistence) in [("one", Persistence::Persistent), ("two", Persistence::NotPersistent)] {

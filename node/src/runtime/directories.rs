@@ -6,10 +6,9 @@ use std::os::fd::AsRawFd;
 use std::path::Path;
 
 use super::fatal::{Fatal, FatalReason};
-use crate::config::Config;
+use crate::config::{Config, OWNER_FILE};
 
 const LOCK_FILE: &str = "trimaran.lock";
-const OWNER_FILE: &str = "trimaran.node";
 
 /// Held while the process lives: nobody else may use the directories.
 #[derive(Debug)]
@@ -18,7 +17,6 @@ pub struct Directories {
 }
 
 pub fn prepare(config: &Config) -> Result<Directories, Fatal> {
-    let owner = format!("cluster {}\nnode {} {}\n", config.cluster, config.node, config.name);
     let mut locks = Vec::new();
     for directory in [&config.log_directory, &config.data_directory] {
         fs::create_dir_all(directory).map_err(|error| {
@@ -29,7 +27,10 @@ pub fn prepare(config: &Config) -> Result<Directories, Fatal> {
             Fatal::new(FatalReason::Directory, text)
         })?;
         locks.push(lock(directory)?);
-        check_owner(directory, &owner)?;
+        if let Some(text) = config.foreign_owner(directory) {
+            return Err(Fatal::new(FatalReason::Directory, text));
+        }
+        mark(directory, &config.owner())?;
     }
     Ok(Directories { _locks: locks })
 }
@@ -51,31 +52,18 @@ fn lock(directory: &Path) -> Result<File, Fatal> {
     Ok(file)
 }
 
-/// A directory of another node would make this one promise what it never knew.
-fn check_owner(directory: &Path, owner: &str) -> Result<(), Fatal> {
+/// From now on the directory is this node's.
+fn mark(directory: &Path, owner: &str) -> Result<(), Fatal> {
     let path = directory.join(OWNER_FILE);
-    match fs::read_to_string(&path) {
-        Ok(found) if found == owner => Ok(()),
-        Ok(found) => {
-            let text = format!(
-                "{} belongs to {} and not to {}: give every node directories of its own, or correct the cluster file",
-                directory.display(),
-                found.trim_end().replace('\n', ", "),
-                owner.trim_end().replace('\n', ", ")
-            );
-            Err(Fatal::new(FatalReason::Directory, text))
-        }
-        Err(_) => {
-            let write = || {
-                let mut file = File::create(&path)?;
-                file.write_all(owner.as_bytes())?;
-                file.sync_all()
-            };
-            write().map_err(|error| {
-                Fatal::new(FatalReason::Directory, format!("write {}: {error}", path.display()))
-            })
-        }
+    if path.exists() {
+        return Ok(());
     }
+    let write = || {
+        let mut file = File::create(&path)?;
+        file.write_all(owner.as_bytes())?;
+        file.sync_all()
+    };
+    write().map_err(|error| Fatal::new(FatalReason::Directory, format!("write {}: {error}", path.display())))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 //! The simulator's world does the same with the same enum. Nothing here decides anything, and nothing here waits
 //! within a turn: what goes out goes through queues whose length somebody else bounds.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::Poll;
@@ -285,6 +285,14 @@ impl<H: Hands> Driver<H> {
             Action::PublishRole(role) => self.publish_role(role),
             Action::TruncateLog { upto } => self.hands.truncate_log(upto),
             Action::PublishMembership(membership) => {
+                let list = |nodes: &BTreeSet<NodeId>| nodes.iter().map(|node| node.0).collect::<Vec<_>>();
+                tracing::info!(
+                    queue_manager = self.name,
+                    voters = ?list(&membership.voters),
+                    learners = ?list(&membership.learners),
+                    removed = ?list(&membership.removed),
+                    "members"
+                );
                 self.publisher.membership.send_replace(membership.clone());
                 self.hands.set_membership(membership);
             }

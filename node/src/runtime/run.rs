@@ -318,7 +318,7 @@ fn replica_options(config: &Config, id: QueueManagerId, name: crate::types::Obje
         seed: seed(),
         heartbeat: timing.heartbeat,
         election: timing.election,
-        election_spread: timing.election.mul_f64(0.6),
+        election_spread: timing.election.mul_f64(0.2),
         tick: (timing.heartbeat / 2).max(Duration::from_millis(5)),
         ..consensus::Options::default()
     };

@@ -1,10 +1,13 @@
 //! How a node is told to stop, and to look at its certificates again.
 
 use std::io;
+use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::fatal::{FatalReason, fatal};
+
+const SAME_SIGNAL: Duration = Duration::from_millis(500);
 
 /// SIGTERM and SIGINT stop, SIGHUP reloads.
 pub struct Signals {
@@ -36,10 +39,12 @@ impl Signals {
         }
     }
 
-    /// While the node stops: a second signal ends it at once.
+    /// While the node stops: a second signal ends it at once. One that comes with the first is the same: `timeout` and
+    /// some supervisors signal the process and its group.
     pub async fn second(&mut self) -> ! {
+        let told = Instant::now();
         loop {
-            if self.next().await == Told::Stop {
+            if self.next().await == Told::Stop && told.elapsed() > SAME_SIGNAL {
                 fatal(FatalReason::StoppedAtOnce, "told to stop a second time: stopping at once");
             }
         }

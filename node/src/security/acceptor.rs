@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
@@ -84,6 +84,7 @@ async fn accept(
     sender: mpsc::Sender<io::Result<Connection>>,
 ) {
     let counted = Arc::new(Semaphore::new(limits.connections));
+    let refusals = Arc::new(Refusals::default());
     loop {
         let permit = tokio::select! {
             permit = counted.clone().acquire_owned() => permit.expect("the semaphore is never closed"),
@@ -102,17 +103,39 @@ async fn accept(
                 continue;
             }
         };
-        let (tls, sender) = (tls.clone(), sender.clone());
+        let (tls, sender, refusals) = (tls.clone(), sender.clone(), refusals.clone());
         tokio::spawn(async move {
             match tokio::time::timeout(limits.handshake, welcome(stream, remote, tls, audience, permit)).await
             {
                 Ok(Ok(connection)) => {
                     let _ = sender.send(Ok(connection)).await;
                 }
-                Ok(Err(reason)) => tracing::debug!(%remote, %reason, "connection refused"),
-                Err(_) => tracing::debug!(%remote, "connection refused: the handshake took too long"),
+                Ok(Err(reason)) => refusals.note(remote, &reason.to_string()),
+                Err(_) => refusals.note(remote, "the handshake took too long"),
             }
         });
+    }
+}
+
+/// Who was not let in, said in the log: the first at once, others at most once in a while, with how many there were.
+#[derive(Debug, Default)]
+struct Refusals {
+    since: parking_lot::Mutex<Option<(Instant, u64)>>,
+}
+
+impl Refusals {
+    const QUIET: Duration = Duration::from_secs(10);
+
+    fn note(&self, remote: SocketAddr, reason: &str) {
+        let mut since = self.since.lock();
+        match &mut *since {
+            Some((said, more)) if said.elapsed() < Refusals::QUIET => *more += 1,
+            before => {
+                let more = before.map_or(0, |(_, more)| more);
+                tracing::warn!(%remote, reason, not_said_before = more, "connection refused");
+                *before = Some((Instant::now(), 0));
+            }
+        }
     }
 }
 

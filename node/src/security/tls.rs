@@ -40,11 +40,11 @@ pub enum TlsError {
     #[error("{} has no certificate in it: give a PEM file", path.display())]
     Empty { path: PathBuf },
     #[error(
-        "{} is the certificate of {found}, and this is node {expected}: make one with trimaran certs init",
+        "{} is the certificate of {found}, and this is node {expected}: make one with trimaran certs add",
         path.display()
     )]
     Name { path: PathBuf, found: String, expected: String },
-    #[error("{} expired at {expired}: renew it with trimaran certs renew or your authority", path.display())]
+    #[error("{} expired at {expired}: have your authority make a new one, or move it away with its key and run trimaran certs add; it is loaded without a restart", path.display())]
     Expired { path: PathBuf, expired: String },
     #[error("{} and {} do not belong together: {reason}", certificate.display(), key.display())]
     Pair { certificate: PathBuf, key: PathBuf, reason: String },

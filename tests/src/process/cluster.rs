@@ -26,6 +26,8 @@ pub struct Plan {
     pub nodes: usize,
     /// Nodes that the file knows and that come later.
     pub joining: usize,
+    /// Queue managers beside [`QUEUE_MANAGER`].
+    pub queue_managers: Vec<String>,
     /// `--set` of every node: `limits.window_bytes=1MiB`.
     pub settings: Vec<String>,
     /// Variables of every node's environment.
@@ -150,7 +152,11 @@ impl Cluster {
             );
         }
         let path = self.path.display();
-        let _ = writeln!(text, "[[queue_managers]]\nname = \"{QUEUE_MANAGER}\"\nid = 1\n");
+        let others = self.plan.queue_managers.iter().map(String::as_str);
+        for (number, name) in std::iter::once(QUEUE_MANAGER).chain(others).enumerate() {
+            let id = number + 1;
+            let _ = writeln!(text, "[[queue_managers]]\nname = \"{name}\"\nid = {id}\n");
+        }
         let _ =
             writeln!(text, "[directories]\nlog = \"{path}/{{node}}/log\"\ndata = \"{path}/{{node}}/data\"\n");
         if let Some(certificates) = &self.plan.certificates {

@@ -8,6 +8,7 @@ use trimaran_client::{Connection, FOREVER, Tls, unhex};
 use crate::output::{Failure, patiently};
 
 const DEFAULT_ADDRESSES: &str = "127.0.0.1:7201,127.0.0.1:7202,127.0.0.1:7203";
+const DEFAULT_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Messages, queues, status and membership of a Trimaran cluster.
 #[derive(Debug, Parser)]
@@ -76,9 +77,9 @@ pub struct Global {
     #[arg(long, global = true, env = "TRIMARAN_TLS_NAME", value_name = "NAME", requires = "tls_ca")]
     pub tls_name: Option<String>,
 
-    /// How long to look for a node that serves
-    #[arg(long, global = true, value_name = "TIME", default_value = "10s", value_parser = parse_wait)]
-    pub within: Duration,
+    /// How long to look for a node that serves [default: 10s; `status`: 2s for a node to answer]
+    #[arg(long, global = true, value_name = "TIME", value_parser = parse_wait)]
+    pub within: Option<Duration>,
 
     /// Machine-readable output: one JSON object a line, errors too (on standard error)
     #[arg(long, global = true)]
@@ -96,9 +97,31 @@ impl Global {
         }))
     }
 
+    /// How long to look for a node that serves.
+    pub fn patience(&self) -> Duration {
+        self.within.unwrap_or(DEFAULT_PATIENCE)
+    }
+
+    /// The nodes to ask.
+    pub fn addresses(&self) -> Result<Vec<String>, Failure> {
+        let addresses: Vec<String> = self
+            .connect
+            .iter()
+            .map(|address| address.trim().to_string())
+            .filter(|address| !address.is_empty())
+            .collect();
+        match addresses.is_empty() {
+            false => Ok(addresses),
+            true => Err(Failure::Usage(
+                "--connect (or TRIMARAN_CONNECT) is empty; name at least one node, as host:port".into(),
+            )),
+        }
+    }
+
     pub fn builder(&self) -> Result<trimaran_client::Builder, Failure> {
-        let mut builder =
-            Connection::builder(&self.connect).application_name("trimaran").connect_within(self.within);
+        let mut builder = Connection::builder(self.addresses()?)
+            .application_name("trimaran")
+            .connect_within(self.patience());
         if let Some(name) = &self.queue_manager {
             builder = builder.queue_manager(name);
         }
@@ -140,6 +163,8 @@ pub enum Command {
     /// Move the active instance to another node
     Switch(SwitchArgs),
     /// Add, remove and replace nodes while messages flow
+    ///
+    /// Every queue manager of the cluster is changed, whichever one --queue-manager names.
     #[command(subcommand)]
     Node(NodeCommand),
     /// Go on with the best log that is left when most logs are damaged; says first what is lost
@@ -781,6 +806,18 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_empty_list_of_nodes_is_refused_by_name() {
+        let connect_to = |list: &str| {
+            Cli::try_parse_from(["trimaran", "--connect", list, "status"]).unwrap().global.addresses()
+        };
+        assert_eq!(connect_to(" a:1,b:2,").unwrap(), ["a:1", "b:2"]);
+        for empty in ["", " , "] {
+            let Err(Failure::Usage(text)) = connect_to(empty) else { panic!("{empty:?} is no address") };
+            assert!(text.contains("--connect"), "{text}");
+        }
     }
 
     #[test]

@@ -207,7 +207,7 @@ profile = \"normal\"
 [limits]
 # window_bytes = \"32MiB\"
 # log_retain_bytes = \"256MiB\"
-# disk_reserve_bytes = \"256MiB\"
+# disk_reserve_bytes = \"512MiB\"
 # sessions = 10000
 
 [log]

@@ -7,12 +7,13 @@ use serde_json::json;
 use trimaran_client::{
     Connection, ConnectionState, MembershipProgress, Result as ClientResult, UnitOutcome, hex,
     proto::admin::v1::{NodeAddRequest, NodeReplaceRequest},
+    reason,
 };
 
 use crate::{
     arguments::{Global, NodeArgs, NodeCommand, OutcomeArgs, SwitchArgs},
-    output::{Failure, Outcome, patiently},
-    say,
+    output::{self, Failure, Outcome, patiently},
+    say, status,
 };
 
 pub async fn switch(global: &Global, args: SwitchArgs) -> Outcome {
@@ -33,7 +34,7 @@ pub async fn switch(global: &Global, args: SwitchArgs) -> Outcome {
         }
         _ => false,
     };
-    let waited = tokio::time::timeout(global.within, state.wait_for(arrived)).await;
+    let waited = tokio::time::timeout(global.patience(), state.wait_for(arrived)).await;
     let node = match waited {
         Ok(Ok(state)) => match &*state {
             ConnectionState::Connected { node, .. } => node.clone(),
@@ -64,9 +65,8 @@ fn serving_node(connection: &Connection) -> Option<String> {
 }
 
 pub async fn run(global: &Global, command: NodeCommand) -> Outcome {
-    let connection = global.connect().await?;
-    let admin = connection.admin();
-    let progress = Progress::new(global.json);
+    let admin = connect_to_any(global).await?.admin();
+    let mut progress = Progress::new(global.json);
     let on_progress = |step: &MembershipProgress| progress.show(step);
     let (done, what): (ClientResult<()>, String) = match command {
         NodeCommand::Add { name, node: NodeArgs { id, peer, client } } => {
@@ -84,7 +84,7 @@ pub async fn run(global: &Global, command: NodeCommand) -> Outcome {
             (admin.replace_node(request, on_progress).await, text)
         }
     };
-    progress.bar.finish_and_clear();
+    progress.end();
     done?;
     if global.json {
         say!("{}", json!({ "ok": true, "what": what }));
@@ -94,32 +94,77 @@ pub async fn run(global: &Global, command: NodeCommand) -> Outcome {
     Ok(())
 }
 
-struct Progress {
-    bar: ProgressBar,
-    json: bool,
+/// The change goes to every queue manager, so nobody has to name one.
+async fn connect_to_any(global: &Global) -> Result<Connection, Failure> {
+    let named = global.queue_manager.as_ref().is_some_and(|name| !name.is_empty());
+    match global.connect().await {
+        Err(Failure::Client(error)) if !named && error.reason() == Some(reason::Q_MGR_NAME_ERROR) => {}
+        connected => return connected,
+    }
+    let answers = patiently("asking the nodes", status::ask(global)).await?;
+    let queue_manager = status::queue_managers(&answers).pop_first();
+    Global { queue_manager, ..global.clone() }.connect().await
+}
+
+/// How far a change is, told to a program, to a person at a terminal, or to a log.
+enum Progress {
+    Json,
+    Bar(ProgressBar),
+    /// The step that was printed last.
+    Lines(String),
 }
 
 impl Progress {
     fn new(json: bool) -> Progress {
-        let bar = if json { ProgressBar::hidden() } else { ProgressBar::new(1000) };
+        if json {
+            return Progress::Json;
+        }
+        if !output::stderr_is_terminal() {
+            return Progress::Lines(String::new());
+        }
+        let bar = ProgressBar::new(1000);
         bar.set_style(
             ProgressStyle::with_template("{spinner} {msg} {wide_bar} {percent} %").expect("a valid template"),
         );
         bar.enable_steady_tick(Duration::from_millis(120));
-        Progress { bar, json }
+        Progress::Bar(bar)
     }
 
-    fn show(&self, step: &MembershipProgress) {
-        if self.json {
-            let value = json!({
-                "queue_manager": step.queue_manager, "step": step.step, "fraction": step.fraction,
-            });
-            say!("{value}");
-            return;
+    fn show(&mut self, step: &MembershipProgress) {
+        match self {
+            Progress::Json => {
+                let value = json!({
+                    "queue_manager": step.queue_manager, "step": step.step, "fraction": step.fraction,
+                });
+                say!("{value}");
+            }
+            // The command says itself what is done in the end.
+            _ if step.done => {}
+            Progress::Bar(bar) => {
+                bar.set_message(format!("{}: {}", step.queue_manager, step.step));
+                bar.set_position((step.fraction.clamp(0.0, 1.0) * 1000.0) as u64);
+            }
+            Progress::Lines(last) => {
+                let title = title(step);
+                if title != *last {
+                    eprintln!("{}: {}", step.queue_manager, step.step);
+                    *last = title;
+                }
+            }
         }
-        self.bar.set_message(format!("{}: {}", step.queue_manager, step.step));
-        self.bar.set_position((step.fraction.clamp(0.0, 1.0) * 1000.0) as u64);
     }
+
+    fn end(&self) {
+        if let Progress::Bar(bar) = self {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// What tells one step from the next. Figures stand behind a colon.
+fn title(step: &MembershipProgress) -> String {
+    let words = step.step.split(':').next().unwrap_or_default();
+    format!("{}: {words}", step.queue_manager)
 }
 
 pub async fn outcome(global: &Global, args: OutcomeArgs) -> Outcome {
@@ -135,4 +180,20 @@ pub async fn outcome(global: &Global, args: OutcomeArgs) -> Outcome {
         say!("{outcome}");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_that_only_counts_on_is_the_same_step() {
+        let step = |queue_manager: &str, step: &str| {
+            let (queue_manager, step) = (queue_manager.into(), step.into());
+            title(&MembershipProgress { queue_manager, step, ..MembershipProgress::default() })
+        };
+        assert_eq!(step("QM1", "catching up: 3 of 9"), step("QM1", "catching up: 8 of 9"));
+        assert_ne!(step("QM1", "catching up: 9 of 9"), step("QM1", "changing the voters"));
+        assert_ne!(step("QM1", "changed"), step("QM2", "changed"));
+    }
 }

@@ -203,6 +203,10 @@ pub fn stdout_is_terminal() -> bool {
     io::stdout().is_terminal()
 }
 
+pub fn stderr_is_terminal() -> bool {
+    io::stderr().is_terminal()
+}
+
 /// Milliseconds since 1970 as `2026-11-21T05:30:00.123Z`.
 pub fn timestamp(ms: i64) -> String {
     let (seconds, millis) = (ms.div_euclid(1000), ms.rem_euclid(1000));

@@ -1,7 +1,7 @@
 //! `queue create|alter|delete|clear|show`, and `alter` for the queue manager itself.
 
 use serde_json::{Value, json};
-use trimaran_client::{QueueAttributes, QueueDetails, reason};
+use trimaran_client::{Error, QueueAttributes, QueueDetails, name_of, reason};
 
 use crate::{
     arguments::{AlterArgs, AttributeArgs, Delivery, Enabled, Global, QueueCommand, YesNo},
@@ -37,6 +37,9 @@ pub async fn run(global: &Global, command: QueueCommand) -> Outcome {
         }
         QueueCommand::Show { queue, full } => {
             let mut queues = patiently("asking", admin.show_queues(&queue)).await?;
+            if queues.is_empty() && names_one(&queue) {
+                return Err(unknown(&queue).into());
+            }
             queues.sort_by(|left, right| left.name.cmp(&right.name));
             show(global, &queues, full);
         }
@@ -53,6 +56,17 @@ pub async fn alter_queue_manager(global: &Global, args: AlterArgs) -> Outcome {
         say!("queue manager {} altered", connection.queue_manager());
     }
     Ok(())
+}
+
+/// Not a beginning with `*` behind it, and not all of them.
+fn names_one(queue: &str) -> bool {
+    !queue.is_empty() && !queue.contains('*')
+}
+
+fn unknown(queue: &str) -> Error {
+    let reason = reason::UNKNOWN_OBJECT_NAME;
+    let text = format!("There is no queue {queue}; names are case-sensitive.");
+    Error::Refused { code: 2, reason, name: name_of(reason), text }
 }
 
 fn done(global: &Global, what: &str, queue: &str) {
@@ -184,4 +198,17 @@ fn as_json(queue: &QueueDetails) -> Value {
     value["not_persistent"] = json!(status.not_persistent);
     value["oldest_age_s"] = json!(status.oldest_age_s);
     value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_name_must_be_there() {
+        assert!(names_one("NOPE"));
+        assert!(!names_one("NOPE*") && !names_one("*") && !names_one(""));
+        let text = unknown("NOPE").to_string();
+        assert!(text.contains("no queue NOPE") && text.contains("reason 2085 UNKNOWN_OBJECT_NAME"), "{text}");
+    }
 }

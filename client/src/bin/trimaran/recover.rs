@@ -61,11 +61,7 @@ enum Loss {
 pub async fn run(global: &Global, args: RecoverArgs) -> Outcome {
     let answers = patiently("asking the nodes", status::ask(global)).await?;
     let mut plans = Vec::new();
-    let mut names: BTreeSet<String> = BTreeSet::new();
-    for (_, answer) in &answers {
-        let managers = answer.iter().flat_map(|status| &status.queue_managers);
-        names.extend(managers.map(|manager| manager.name.clone()));
-    }
+    let mut names = status::queue_managers(&answers);
     names.retain(|name| global.queue_manager.as_ref().is_none_or(|only| only == name));
     for name in names {
         let mut copies = Vec::new();
@@ -175,7 +171,8 @@ impl Plan {
         say!("To go on with what {} has:", best.node);
         match self.loss {
             Loss::Nothing => {
-                say!("  nothing is lost: a majority never acknowledged more than {} has.", best.node)
+                say!("  nothing is lost: a majority never acknowledged more than {} has.", best.node);
+                return;
             }
             Loss::Entries { first, last: Some(last) } => {
                 let count = last - first + 1;
@@ -234,7 +231,7 @@ impl Plan {
         }
         if global.json || !std::io::stdin().is_terminal() {
             return Err(Failure::Check(format!(
-                "nothing was done: to accept the loss, say it again with --confirm {}",
+                "nothing was done: to accept this, say it again with --confirm {}",
                 self.name
             )));
         }
@@ -264,7 +261,7 @@ impl Plan {
         let others = (0..self.copies.len()).filter(|place| *place != self.best);
         for place in others.chain([self.best]) {
             let address = &self.copies[place].address;
-            let asked = trimaran_client::recover(address, tls.as_ref(), request.clone(), global.within);
+            let asked = trimaran_client::recover(address, tls.as_ref(), request.clone(), global.patience());
             patiently("telling the nodes", asked).await?;
         }
         let begun = Instant::now();
@@ -278,7 +275,7 @@ impl Plan {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         };
-        let serves = tokio::time::timeout(global.within.max(Duration::from_secs(15)), serves);
+        let serves = tokio::time::timeout(global.patience().max(Duration::from_secs(15)), serves);
         match patiently("waiting for the node to serve", serves).await {
             Ok(node) => {
                 let (node, ms) = (node?, begun.elapsed().as_millis() as u64);

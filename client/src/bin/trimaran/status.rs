@@ -15,28 +15,34 @@ use crate::{
     talk::plural,
 };
 
+/// How long a node may take to answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// What was heard, by address.
 type Answers = Vec<(String, Result<StatusResponse, Error>)>;
 
 pub async fn run(global: &Global, args: StatusArgs) -> Outcome {
+    let within = global.within.unwrap_or(PATIENCE);
     loop {
-        let answers = patiently("asking the nodes", ask(global)).await?;
+        let answers = patiently("asking the nodes", ask_within(global, within)).await?;
         let picture = Picture::of(&answers, global.queue_manager.as_deref());
         if args.watch && output::stdout_is_terminal() && !global.json {
             // Home, and clear what is below: less flicker than clearing first.
             output::write(b"\x1b[H\x1b[J");
         }
+        let nobody_answers = picture.nodes.values().all(|node| node.is_err());
         if global.json {
             say!("{}", picture.as_json());
-        } else {
+        } else if args.watch || !nobody_answers {
+            // Otherwise the error at the end says the same.
             picture.print();
         }
         if !args.watch {
-            if picture.nodes.values().all(|node| node.is_err()) {
-                let text = first_error(&answers);
+            if nobody_answers {
+                let text = all_errors(&answers);
                 return Err(Failure::Client(Error::Unreachable {
                     queue_manager: "a queue manager".to_string(),
-                    within_s: answer_within(global).as_secs_f64(),
+                    within_s: within.as_secs_f64(),
                     text,
                 }));
             }
@@ -50,32 +56,26 @@ pub async fn run(global: &Global, args: StatusArgs) -> Outcome {
     }
 }
 
-fn answer_within(global: &Global) -> Duration {
-    global.within.min(Duration::from_secs(2))
+/// The nodes that were named, and those that they know of. No node is waited for long, whatever --within says: who
+/// calls this asks again.
+pub async fn ask(global: &Global) -> Result<Answers, Failure> {
+    ask_within(global, global.patience().min(PATIENCE)).await
 }
 
-/// The nodes that were named, and those that they know of.
-pub async fn ask(global: &Global) -> Result<Answers, Failure> {
+async fn ask_within(global: &Global, within: Duration) -> Result<Answers, Failure> {
     let tls = global.tls()?;
-    let within = answer_within(global);
     let mut answers: Answers = Vec::new();
     let mut asked: BTreeSet<String> = BTreeSet::new();
-    let mut next: Vec<String> = global
-        .connect
-        .iter()
-        .map(|address| address.trim().to_string())
-        .filter(|address| !address.is_empty())
-        .collect();
+    let mut next = global.addresses()?;
     while !next.is_empty() {
         next.retain(|address| asked.insert(address.clone()));
         let heard = trimaran_client::status(&next, tls.as_ref(), within).await;
         next = heard
             .iter()
             .filter_map(|(_, answer)| answer.as_ref().ok())
-            .flat_map(|status| &status.queue_managers)
-            .flat_map(|manager| &manager.instances)
-            .map(|instance| instance.client_address.clone())
-            .filter(|address| !address.is_empty() && !asked.contains(address))
+            .flat_map(known_addresses)
+            .filter(|address| !address.is_empty() && !asked.contains(*address))
+            .cloned()
             .collect::<BTreeSet<_>>()
             .into_iter()
             .collect();
@@ -90,7 +90,22 @@ pub async fn ask(global: &Global) -> Result<Answers, Failure> {
     Ok(answers)
 }
 
-fn first_error(answers: &Answers) -> String {
+/// Where a node says that others are. One that does not serve knows who does, and of the instances its own.
+fn known_addresses(status: &StatusResponse) -> impl Iterator<Item = &String> {
+    status.queue_managers.iter().flat_map(|manager| {
+        let instances = manager.instances.iter().map(|instance| &instance.client_address);
+        instances.chain([&manager.active_address])
+    })
+}
+
+/// Names of the queue managers that were heard of.
+pub fn queue_managers(answers: &Answers) -> BTreeSet<String> {
+    let statuses = answers.iter().filter_map(|(_, answer)| answer.as_ref().ok());
+    let managers = statuses.flat_map(|status| &status.queue_managers);
+    managers.map(|manager| manager.name.clone()).collect()
+}
+
+fn all_errors(answers: &Answers) -> String {
     let errors = answers.iter().filter_map(|(_, answer)| answer.as_ref().err());
     let texts: Vec<String> = errors.map(plain).collect();
     texts.join("; ")
@@ -247,7 +262,9 @@ impl Picture {
         let silent: Vec<&String> =
             self.nodes.iter().filter(|(_, node)| node.is_err()).map(|(name, _)| name).collect();
         if !silent.is_empty() {
-            say!("");
+            if !self.cluster.is_empty() {
+                say!("");
+            }
             for name in silent {
                 if let Some(Err(text)) = self.nodes.get(name) {
                     say!(
@@ -413,6 +430,18 @@ mod tests {
         assert_eq!(picture.active(None).unwrap().0, "a");
         assert_eq!(picture.active(Some("other")).map(|(node, _)| node), None);
         assert_eq!(picture.what_is_wrong(), ["q: b is not in sync (catching up)"]);
+    }
+
+    #[test]
+    fn a_replica_leads_to_the_node_that_serves() {
+        let (_, replica) = view("b", "replica", 9);
+        let mut replica = replica.unwrap();
+        replica.queue_managers[0].instances.truncate(1);
+        replica.queue_managers[0].instances[0].client_address = "b:1".into();
+        replica.queue_managers[0].active_address = "d:1".into();
+        assert_eq!(known_addresses(&replica).collect::<Vec<_>>(), ["b:1", "d:1"]);
+        let names = queue_managers(&vec![view("b", "replica", 9)]);
+        assert_eq!(names.into_iter().collect::<Vec<_>>(), ["q"]);
     }
 
     #[test]

@@ -286,10 +286,17 @@ impl Administration {
         let change = async move {
             let mut failure: Option<wire::MembershipProgress> = None;
             let inboxes: Vec<Inbox> = listener.node.queue_managers.values().cloned().collect();
+            // A node may have left one queue manager already, and is known by its name in the others.
+            let mut known = Membership::default();
+            inboxes.iter().for_each(|inbox| known.nodes.extend(membership_of(inbox).nodes));
             for inbox in inboxes {
                 let change = Change { listener: &listener, inbox: &inbox, progress: &progress };
-                let asked = wanted(&membership_of(&inbox));
-                let ended = match asked {
+                let ended = match wanted(&known) {
+                    Ok(MembershipRequest::Remove { node })
+                        if !membership_of(&inbox).nodes.contains_key(&node) =>
+                    {
+                        change.ended(Completion::done(), None)
+                    }
                     Ok(asked) => change.run(&admission, asked).await,
                     Err(refusal) => change.ended(*refusal, None),
                 };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use serde::Serialize;
@@ -76,6 +76,20 @@ pub async fn ready(State(watched): State<Watched>) -> impl IntoResponse {
     let code = match report.state {
         Health::Active | Health::Replica => StatusCode::OK,
         Health::NotReady | Health::Removed => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (code, Json(report))
+}
+
+/// 200 when this node serves this queue manager, 404 when it has none of that name, else 503.
+pub async fn active_for(
+    State(watched): State<Watched>,
+    Path(queue_manager): Path<String>,
+) -> impl IntoResponse {
+    let report = Report::of(&watched);
+    let code = match report.queue_managers.get(&queue_manager) {
+        Some(Health::Active) => StatusCode::OK,
+        Some(_) => StatusCode::SERVICE_UNAVAILABLE,
+        None => StatusCode::NOT_FOUND,
     };
     (code, Json(report))
 }

@@ -33,12 +33,13 @@ struct Watched {
     sources: Arc<[Source]>,
 }
 
-/// `/health/live`, `/health/ready`, `/health/active`, `/metrics`.
+/// `/health/live`, `/health/ready`, `/health/active`, `/health/active/QMNAME`, `/metrics`.
 pub fn router(listener: Listener, sources: Vec<Source>) -> Router {
     Router::new()
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
         .route("/health/active", get(health::active))
+        .route("/health/active/{queue_manager}", get(health::active_for))
         .route("/metrics", get(metrics::page))
         .with_state(Watched { listener, sources: sources.into() })
 }
