@@ -144,6 +144,12 @@ impl LogOptions {
         LogOptions { purge_bytes: self.purge_bytes.max(bytes.saturating_mul(2)), ..self }
     }
 
+    /// On a small device files are given back sooner, and copied for that if they must.
+    pub fn on_device_of(self, bytes: u64) -> LogOptions {
+        let most = (bytes / 4).max(2 * self.file_bytes);
+        LogOptions { purge_bytes: self.purge_bytes.min(most), ..self }
+    }
+
     /// Small files for tests and simulations.
     pub fn small(directory: impl Into<PathBuf>) -> LogOptions {
         LogOptions {

@@ -124,6 +124,8 @@ pub(super) fn family_name(family: Family) -> &'static str {
 /// With less in blob files, garbage is left to the compactions that come by themselves.
 const RECLAIM_FROM_BYTES: u64 = 64 << 20;
 const RECLAIM_PAUSE: Duration = Duration::from_secs(300);
+/// The same where the device has not room for twice as much again.
+const RECLAIM_PAUSE_TIGHT: Duration = Duration::from_secs(10);
 pub(super) const DATABASE: &str = "store";
 const DAMAGED: &str = "store.damaged-";
 /// Says that the store must not be used again, and why.
@@ -406,12 +408,18 @@ impl MessageStore for RocksStore {
     /// Removed bodies count as garbage only when a compaction met their removal, so what RocksDB says of garbage is
     /// no reason to wait. The tables of keys it goes through are small; the blob files go as a whole.
     fn reclaim(&self) {
-        let is_due = {
+        let (removed, before) = {
             let changing = self.inner.changing.lock();
-            let rested = |(at, took): (Instant, Duration)| at.elapsed() >= RECLAIM_PAUSE.max(20 * took);
-            changing.bodies_removed && changing.reclaimed.is_none_or(rested)
+            (changing.bodies_removed, changing.reclaimed)
         };
-        if !is_due || self.in_use().blob_bytes < RECLAIM_FROM_BYTES {
+        let bytes = if removed { self.in_use().blob_bytes } else { 0 };
+        if bytes < RECLAIM_FROM_BYTES {
+            return;
+        }
+        let options = &self.inner.options;
+        let tight = (options.free_bytes)(&options.directory).is_ok_and(|free| free < 2 * bytes);
+        let pause = if tight { RECLAIM_PAUSE_TIGHT } else { RECLAIM_PAUSE };
+        if before.is_some_and(|(at, took)| at.elapsed() < pause.max(20 * took)) {
             return;
         }
         self.inner.changing.lock().bodies_removed = false;

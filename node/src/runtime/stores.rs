@@ -41,8 +41,10 @@ pub struct Stores {
 pub fn open(config: &Config, standing: &Standing) -> Result<(Opened, Vec<Started>), Fatal> {
     let begun = std::time::Instant::now();
     let retained = (config.limits.log_retain_bytes * config.queue_managers.len()) as u64;
-    let mut log = RaftEngineLog::open(LogOptions::new(&config.log_directory).retaining(retained))
-        .map_err(|error| Fatal::new(FatalReason::LogOpen, error))?;
+    let device = filesystem(&config.log_directory).map_or(u64::MAX, |device| device.total_bytes);
+    let log_options = LogOptions::new(&config.log_directory).retaining(retained).on_device_of(device);
+    let mut log =
+        RaftEngineLog::open(log_options).map_err(|error| Fatal::new(FatalReason::LogOpen, error))?;
     let options = StoreOptions {
         block_cache_bytes: config.limits.store_cache_bytes,
         ..StoreOptions::new(&config.data_directory, Arc::new(free_bytes))
