@@ -13,7 +13,7 @@ use super::{MessageStore, ResumeKey};
 use crate::qmgr::LoadRequest;
 use crate::types::{QueueManagerId, RequestId};
 
-const RECLAIM_EVERY: Duration = Duration::from_secs(60);
+const RECLAIM_EVERY: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Debug)]
 pub struct StoreReaderOptions {
