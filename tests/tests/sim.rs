@@ -349,7 +349,12 @@ fn calls_that_fail(depth: Depth) {
             for call in some {
                 let how = *ways.next().expect("it never ends");
                 let verdict = run_nth_call(run.seed, call, how, &knobs);
-                assert_eq!(verdict.violation, None, "seed {}, {kind}, call {call} fails: {how:?}", run.seed);
+                // The hook that keeps the panics of replicas keeps this one's as well.
+                println!(
+                    "seed {}, {kind}, call {call} fails with {how:?}: {:?}",
+                    run.seed, verdict.violation
+                );
+                assert_eq!(verdict.violation, None);
             }
         }
     }

@@ -295,9 +295,10 @@ impl CrashFs {
         self.state().failure = Some((call, how));
     }
 
-    /// The failure that happened last, once.
+    /// The failure that happened last, once; a crash until the power is back, because every later call fails with it.
     pub fn take_failed(&self) -> Option<DiskFailed> {
-        self.state().failed.take()
+        let state = &mut *self.state();
+        if state.dead { state.failed.clone() } else { state.failed.take() }
     }
 
     pub fn calls(&self) -> u64 {
