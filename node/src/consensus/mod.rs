@@ -356,12 +356,16 @@ impl Consensus {
     /// A message of a peer. What is malformed, damaged, stale or for somebody else is dropped.
     pub fn step(&mut self, from: NodeId, message: RaftMessage) {
         let Some(mut message) = convert::message_in(from, self.options.node, message) else { return };
+        let leads = matches!(message.msg_type, MessageType::MsgAppend | MessageType::MsgHeartbeat);
+        // What was still on its way from a leader whose process is dead: nobody leads in that term any more.
+        if leads && self.gone.contains(&from) && message.term <= self.raw.raft.term {
+            return;
+        }
         self.gone.remove(&from);
         if !self.admit(from, &mut message) {
             return;
         }
         let term = message.term;
-        let leads_us = matches!(message.msg_type, MessageType::MsgAppend | MessageType::MsgHeartbeat);
         let round = match message.msg_type {
             MessageType::MsgHeartbeat => convert::round_in(&message.context),
             _ => None,
@@ -377,7 +381,7 @@ impl Consensus {
         let _ = self.raw.step(message);
 
         let raft = &self.raw.raft;
-        if leads_us && raft.term == term && raft.leader_id == from.0 && raft.state == StateRole::Follower {
+        if leads && raft.term == term && raft.leader_id == from.0 && raft.state == StateRole::Follower {
             let until = self.now.unwrap_or_default() + self.options.election;
             self.promise = Some(Promise { to: Some(from), term, until });
             self.campaign = None;
@@ -464,6 +468,11 @@ impl Consensus {
         }
         self.move_applied();
         self.settle();
+    }
+
+    /// The process of `node` answers, again or still.
+    pub fn on_peer_connected(&mut self, node: NodeId) {
+        self.gone.remove(&node);
     }
 
     /// The process of `node` is dead: its connection closed and its port refuses new ones. If it led, nobody owes it

@@ -367,3 +367,29 @@ fn a_node_has_a_name_of_its_own_and_one_that_does_not_come_can_be_given_up() {
     assert!(!group.membership(leader).learners.contains(&NodeId(4)));
     assert_eq!(reasons(group.ask(remove, Duration::from_secs(1))), [Reason::None], "it is so already");
 }
+
+#[test]
+fn what_a_dead_leader_had_sent_does_not_bring_it_back() {
+    let mut group = Group::new(3);
+    let leader = group.leader().unwrap();
+    let followers: Vec<u64> = (1..=3).filter(|id| *id != leader).collect();
+    // A heartbeat that nobody has read yet when the process of the leader is found dead.
+    let dead = group.members.get_mut(&leader).unwrap();
+    group.now.instant = group.now.instant + Duration::from_millis(150);
+    dead.replica.begin_turn(group.now);
+    let mut actions = Vec::new();
+    dead.replica.end_turn(&mut actions);
+    group.members.remove(&leader);
+    followers.iter().for_each(|id| group.tell(*id, Event::PeerGone { node: NodeId(leader) }));
+    group.turn();
+    let mut read = 0;
+    for action in actions {
+        if let Action::Send { to, message } = action {
+            group.tell(to.0, Event::Peer { from: NodeId(leader), message });
+            read += 1;
+        }
+    }
+    assert!(read >= 2, "both get one");
+    group.pass(Duration::from_millis(600));
+    assert!(group.leader().is_some(), "the election does not wait for a timeout");
+}

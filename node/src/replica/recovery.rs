@@ -95,6 +95,7 @@ impl Recovery {
 impl Replica {
     pub(super) fn on_peer_connected(&mut self, node: NodeId) {
         self.recovery.connected.insert(node);
+        self.consensus.on_peer_connected(node);
         self.greet(node);
     }
 

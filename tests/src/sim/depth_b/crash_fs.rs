@@ -265,7 +265,7 @@ impl CrashFs {
     pub fn for_process(&self) -> CrashFs {
         let mut state = self.state();
         state.process += 1;
-        (state.dead, state.dies_in) = (false, None);
+        (state.dead, state.dies_in, state.failed) = (false, None, None);
         CrashFs { state: self.state.clone(), process: state.process }
     }
 
