@@ -473,7 +473,8 @@ impl MemoryDisk {
             region.before = if stored.0 == Index(0) { (Index(1), Term(1)) } else { stored };
         }
         let last = entries.last().map_or((stored.1, stored.0), |entry| (entry.term, entry.index));
-        damaged |= last < mark.last;
+        // What every log begins behind was never written, and is there all the same.
+        damaged |= last.max((Term(1), Index(1))) < mark.last;
         let mut hard_state = region.hard_state;
         if hard_state.term < last.0 {
             hard_state = HardState { term: last.0, vote: None, ..hard_state };
