@@ -7,7 +7,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::fatal::{FatalReason, fatal};
 
-const SAME_SIGNAL: Duration = Duration::from_millis(500);
+const SAME_SIGNAL: Duration = Duration::from_millis(50);
 
 /// SIGTERM and SIGINT stop, SIGHUP reloads.
 pub struct Signals {
