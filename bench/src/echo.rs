@@ -21,9 +21,8 @@ use trimaran_proto::queue::v1::{
 
 use crate::machine::{Cost, sample};
 use crate::process::{Server, free_ports};
-use crate::raw::Limit;
+use crate::raw::{self, Limit};
 
-const BODY_BYTES: usize = 1024;
 /// The server is given so long to listen.
 const START_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -45,19 +44,13 @@ pub async fn measure(directory: &Path, clients: usize, time: Duration) -> Result
     for session in sessions {
         tasks.spawn(session.converse(until));
     }
-    let mut all = Histogram::<u64>::new_with_bounds(1_000, 60_000_000_000, 3)?;
+    let mut all = raw::histogram()?;
     while let Some(one) = tasks.join_next().await {
         all.add(one??)?;
     }
     let cost = Cost::between(&before, &sample(&pids, None)?);
-    Ok(Limit {
-        name: format!("gRPC stream that only answers, {clients} x 1 in flight"),
-        per_s: all.len() as f64 / cost.seconds,
-        p50_ms: all.value_at_quantile(0.5) as f64 / 1e6,
-        p99_ms: all.value_at_quantile(0.99) as f64 / 1e6,
-        cpu_us: (cost.server_cpu_s + cost.client_cpu_s) * 1e6 / all.len() as f64,
-        bytes_per_byte: 0.0,
-    })
+    let name = format!("gRPC stream that only answers, {clients} x 1 in flight");
+    Ok(Limit::of(name, &all, all.len() as usize, &cost, 1))
 }
 
 struct Session {
@@ -83,9 +76,8 @@ impl Session {
 
     /// Nanoseconds from each put to its answer.
     async fn converse(mut self, until: tokio::time::Instant) -> Result<Histogram<u64>> {
-        let mut histogram = Histogram::new_with_bounds(1_000, 60_000_000_000, 3)?;
-        let header = crate::work::Header { run: 0, producer: 0, sequence: 1, due_ns: 0 };
-        let message = Message { body: crate::work::make_body(&header, BODY_BYTES), ..Message::default() };
+        let mut histogram = raw::histogram()?;
+        let message = Message { body: raw::body(1).into(), ..Message::default() };
         for token in 1.. {
             let sent = tokio::time::Instant::now();
             if sent >= until {

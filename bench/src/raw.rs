@@ -34,6 +34,18 @@ pub struct Limit {
 }
 
 impl Limit {
+    /// Of rounds that handled `messages` together, each recorded in nanoseconds.
+    pub fn of(name: String, rounds: &Histogram<u64>, messages: usize, cost: &Cost, copies: usize) -> Limit {
+        Limit {
+            name,
+            per_s: messages as f64 / cost.seconds,
+            p50_ms: rounds.value_at_quantile(0.5) as f64 / 1e6,
+            p99_ms: rounds.value_at_quantile(0.99) as f64 / 1e6,
+            cpu_us: (cost.server_cpu_s + cost.client_cpu_s) * 1e6 / messages as f64,
+            bytes_per_byte: cost.device_bytes as f64 / (messages * BODY_BYTES * copies) as f64,
+        }
+    }
+
     pub fn describe(&self) -> String {
         format!(
             "{:<46} {:>9.0}/s  p50 {:>6.3} ms  p99 {:>7.3} ms  {:>6.2} µs CPU a message  {:>5.2} B/B",
@@ -74,7 +86,7 @@ fn clock(
     mut round: impl FnMut() -> Result<()>,
 ) -> Result<Limit> {
     let device = Device::under(directory);
-    let mut histogram = Histogram::<u64>::new_with_bounds(1_000, 60_000_000_000, 3)?;
+    let mut histogram = histogram()?;
     for _ in 0..10 {
         round()?;
     }
@@ -87,14 +99,7 @@ fn clock(
         messages += batch;
     }
     let cost = Cost::between(&before, &sample(pids, device.as_ref())?);
-    Ok(Limit {
-        name,
-        per_s: messages as f64 / cost.seconds,
-        p50_ms: histogram.value_at_quantile(0.5) as f64 / 1e6,
-        p99_ms: histogram.value_at_quantile(0.99) as f64 / 1e6,
-        cpu_us: (cost.server_cpu_s + cost.client_cpu_s) * 1e6 / messages as f64,
-        bytes_per_byte: cost.device_bytes as f64 / (messages * BODY_BYTES * copies) as f64,
-    })
+    Ok(Limit::of(name, &histogram, messages, &cost, copies))
 }
 
 /// A file whose blocks were written before, written again from its start when its end is reached.
@@ -124,7 +129,12 @@ impl Ring {
     }
 }
 
-fn body(count: usize) -> Vec<u8> {
+/// For nanoseconds, from a microsecond to a minute.
+pub fn histogram() -> Result<Histogram<u64>> {
+    Ok(Histogram::new_with_bounds(1_000, 60_000_000_000, 3)?)
+}
+
+pub fn body(count: usize) -> Vec<u8> {
     let header = crate::work::Header { run: 0, producer: 0, sequence: 1, due_ns: 0 };
     crate::work::make_body(&header, BODY_BYTES).repeat(count)
 }

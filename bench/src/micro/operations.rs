@@ -194,8 +194,8 @@ fn manager() -> QueueManager {
     manager
 }
 
-/// Places what an entry says, and removes it again, as a leader and its followers do under puts and gets.
-fn place_and_remove(manager: &mut QueueManager, data: &Bytes) {
+/// Places what an entry says, as a leader and its followers do under puts.
+fn place_all(manager: &mut QueueManager, data: &Bytes) -> Vec<Position> {
     let (at, commands) = command::decode(data.clone()).expect("encoded above");
     manager.set_time(at);
     let mut positions = Vec::with_capacity(BATCH);
@@ -205,6 +205,12 @@ fn place_and_remove(manager: &mut QueueManager, data: &Bytes) {
             other => panic!("a place had the outcome {other:?}"),
         }
     }
+    positions
+}
+
+/// And removes it again, as under puts and gets.
+fn place_and_remove(manager: &mut QueueManager, data: &Bytes) {
+    let positions = place_all(manager, data);
     match manager.apply(Command::Remove(Removal { queue: QUEUE, positions })) {
         Outcome::Removed(removed) => {
             black_box(removed);
@@ -243,15 +249,7 @@ fn apply_and_store() -> Box<dyn FnMut()> {
     let mut index = 0;
     let mut before: Vec<Position> = Vec::new();
     Box::new(move || {
-        let (at, commands) = command::decode(data.clone()).expect("encoded above");
-        manager.set_time(at);
-        let mut positions = Vec::with_capacity(BATCH);
-        for command in commands {
-            match manager.apply(command) {
-                Outcome::Placed { position, .. } => positions.push(position),
-                other => panic!("a place had the outcome {other:?}"),
-            }
-        }
+        let positions = place_all(&mut manager, &data);
         let old = std::mem::replace(&mut before, positions);
         black_box(manager.apply(Command::Remove(Removal { queue: QUEUE, positions: old })));
         black_box(manager.take_store_batch(Index(index), meta(index + 1)));
