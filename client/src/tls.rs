@@ -1,8 +1,14 @@
 //! How a client proves who it is and checks whom it talks to.
 
-use std::{fmt, io, path::Path, sync::Arc};
+use std::{
+    fmt, io,
+    path::Path,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
+use x509_parser::prelude::{ASN1Time, FromDer, Validity, X509Certificate};
 
 use crate::error::Error;
 
@@ -18,7 +24,15 @@ use crate::error::Error;
 pub struct Tls {
     config: Arc<rustls::ClientConfig>,
     server_name: Option<String>,
-    has_identity: bool,
+    own: Option<OwnCertificate>,
+}
+
+/// The certificate that the client shows.
+#[derive(Clone, Debug)]
+struct OwnCertificate {
+    /// The file it was read from, or what it is.
+    source: String,
+    validity: Validity,
 }
 
 /// What a client shows of itself.
@@ -31,22 +45,27 @@ pub(crate) enum Shown {
 }
 
 impl Tls {
-    /// Reads PEM files: the certificates of the authority, and a certificate chain with its private key.
+    /// Reads PEM files: the certificates of the authority, and a certificate chain with its private key. A certificate
+    /// that has expired, or is not valid yet, is an error.
     pub fn from_files(
         authority: impl AsRef<Path>,
         identity: Option<(impl AsRef<Path>, impl AsRef<Path>)>,
     ) -> Result<Tls, Error> {
         let authority = read(authority.as_ref())?;
-        let identity = match identity {
-            None => None,
-            Some((certificate, key)) => Some((read(certificate.as_ref())?, read(key.as_ref())?)),
-        };
-        let identity = identity.as_ref().map(|(certificate, key)| (certificate.as_slice(), key.as_slice()));
-        Tls::from_pem(&authority, identity)
+        let Some((certificate, key)) = identity else { return Tls::build(&authority, None) };
+        let (certificate, key) = (certificate.as_ref(), key.as_ref());
+        let source = certificate.display().to_string();
+        let (certificate, key) = (read(certificate)?, read(key)?);
+        Tls::build(&authority, Some((certificate.as_slice(), key.as_slice(), source)))
     }
 
     /// The same from PEM text.
     pub fn from_pem(authority: &[u8], identity: Option<(&[u8], &[u8])>) -> Result<Tls, Error> {
+        let source = "the certificate of the client";
+        Tls::build(authority, identity.map(|(certificate, key)| (certificate, key, source.to_string())))
+    }
+
+    fn build(authority: &[u8], identity: Option<(&[u8], &[u8], String)>) -> Result<Tls, Error> {
         let mut roots = rustls::RootCertStore::empty();
         for certificate in certificates(authority, "the authority")? {
             roots
@@ -58,19 +77,22 @@ impl Tls {
             .with_safe_default_protocol_versions()
             .map_err(|error| Error::Invalid(format!("TLS protocol versions: {error}")))?
             .with_root_certificates(roots);
-        let mut config = match identity {
-            None => builder.with_no_client_auth(),
-            Some((certificate, key)) => {
+        let (mut config, own) = match identity {
+            None => (builder.with_no_client_auth(), None),
+            Some((certificate, key, source)) => {
                 let chain = certificates(certificate, "the client")?;
+                let own = OwnCertificate::read(source, &chain[0])?;
+                own.check(ASN1Time::now())?;
                 let key = PrivateKeyDer::from_pem_slice(key)
                     .map_err(|error| Error::Invalid(format!("the private key of the client: {error}")))?;
-                builder
+                let config = builder
                     .with_client_auth_cert(chain, key)
-                    .map_err(|error| Error::Invalid(format!("certificate and key of the client: {error}")))?
+                    .map_err(|error| Error::Invalid(format!("certificate and key of the client: {error}")))?;
+                (config, Some(own))
             }
         };
         config.alpn_protocols = vec![b"h2".to_vec()];
-        Ok(Tls { config: Arc::new(config), server_name: None, has_identity: identity.is_some() })
+        Ok(Tls { config: Arc::new(config), server_name: None, own })
     }
 
     /// The name the nodes' certificates are checked against, where it is not the host that is connected to (an
@@ -80,11 +102,21 @@ impl Tls {
         self
     }
 
+    /// When the client's own certificate expires; None without one.
+    pub fn certificate_expires(&self) -> Option<SystemTime> {
+        let seconds = self.own.as_ref()?.validity.not_after.timestamp();
+        Some(UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
+    }
+
     pub(crate) async fn wrap(
         &self,
         host: &str,
         stream: tokio::net::TcpStream,
     ) -> io::Result<tokio_rustls::client::TlsStream<tokio::net::TcpStream>> {
+        // It may have expired since it was read: programs run for long.
+        if let Some(own) = &self.own {
+            own.check(ASN1Time::now()).map_err(io::Error::other)?;
+        }
         let name = self.server_name.as_deref().unwrap_or(host);
         let name = ServerName::try_from(name.to_string())
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, format!("{name}: {error}")))?;
@@ -92,11 +124,37 @@ impl Tls {
     }
 }
 
+impl OwnCertificate {
+    fn read(source: String, certificate: &CertificateDer<'_>) -> Result<OwnCertificate, Error> {
+        let (_, parsed) = X509Certificate::from_der(certificate)
+            .map_err(|error| Error::Invalid(format!("{source}: {error}")))?;
+        Ok(OwnCertificate { source, validity: parsed.validity().clone() })
+    }
+
+    /// A node only closes the connection to a certificate that does not count, or no longer does.
+    fn check(&self, now: ASN1Time) -> Result<(), Error> {
+        let OwnCertificate { source, validity: Validity { not_before, not_after } } = self;
+        if now > *not_after {
+            return Err(Error::Invalid(format!(
+                "{source} expired at {not_after}: have your authority make a new one, or move it away with its key \
+                 and run `trimaran certs add`"
+            )));
+        }
+        if now < *not_before {
+            return Err(Error::Invalid(format!(
+                "{source} is not valid before {not_before}: look at the clock of this machine, or take another \
+                 certificate until then"
+            )));
+        }
+        Ok(())
+    }
+}
+
 impl Shown {
     pub(crate) fn of(tls: Option<&Tls>) -> Shown {
         match tls {
             None => Shown::NoTls,
-            Some(tls) if tls.has_identity => Shown::Certificate,
+            Some(tls) if tls.own.is_some() => Shown::Certificate,
             Some(_) => Shown::NoCertificate,
         }
     }
@@ -175,6 +233,20 @@ fn certificates(pem: &[u8], whose: &str) -> Result<Vec<CertificateDer<'static>>,
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_certificate_that_does_not_count_now_is_named() {
+        let at = |second| ASN1Time::from_timestamp(second).unwrap();
+        let validity = Validity { not_before: at(1_000), not_after: at(2_000) };
+        let own = OwnCertificate { source: "user-joe.pem".into(), validity };
+        let said = |second| own.check(at(second)).map_err(|error| error.to_string());
+        assert_eq!((said(1_000), said(2_000)), (Ok(()), Ok(())));
+        let early = said(999).unwrap_err();
+        assert!(early.starts_with("user-joe.pem is not valid before Jan  1 00:16:40 1970"), "{early}");
+        let late = said(2_001).unwrap_err();
+        assert!(late.starts_with("user-joe.pem expired at Jan  1 00:33:20 1970"), "{late}");
+        assert!(late.contains("trimaran certs add"), "{late}");
+    }
 
     #[test]
     fn a_refusal_says_which_file_or_option_may_be_wrong() {

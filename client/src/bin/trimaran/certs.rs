@@ -297,4 +297,17 @@ mod tests {
             tls.unwrap();
         }
     }
+
+    #[test]
+    fn an_expired_certificate_is_refused_before_anything_connects() {
+        let directory = tempfile::tempdir().unwrap();
+        let out = directory.path().join("certs");
+        // It ended this midnight.
+        init("shop", &nodes(), &["joe".into()], &out, 0).unwrap();
+        let file = out.join("user-joe.pem");
+        let read =
+            trimaran_client::Tls::from_files(out.join("ca.pem"), Some((&file, out.join("user-joe.key"))));
+        let refused = read.unwrap_err().to_string();
+        assert!(refused.starts_with(&format!("{} expired at ", file.display())), "{refused}");
+    }
 }

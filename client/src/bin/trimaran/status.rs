@@ -2,7 +2,8 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::Duration,
+    path::Path,
+    time::{Duration, SystemTime},
 };
 
 use serde_json::{Value, json};
@@ -17,6 +18,8 @@ use crate::{
 
 /// How long a node may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// As early as a node warns of its own.
+const CERTIFICATE_WARNING: Duration = Duration::from_secs(14 * 24 * 3600);
 
 /// What was heard, by address.
 type Answers = Vec<(String, Result<StatusResponse, Error>)>;
@@ -25,7 +28,8 @@ pub async fn run(global: &Global, args: StatusArgs) -> Outcome {
     let within = global.within.unwrap_or(PATIENCE);
     loop {
         let answers = patiently("asking the nodes", ask_within(global, within)).await?;
-        let picture = Picture::of(&answers, global.queue_manager.as_deref());
+        let mut picture = Picture::of(&answers, global.queue_manager.as_deref());
+        picture.warnings.extend(own_certificate(global)?);
         if args.watch && output::stdout_is_terminal() && !global.json {
             // Home, and clear what is below: less flicker than clearing first.
             output::write(b"\x1b[H\x1b[J");
@@ -95,6 +99,28 @@ fn known_addresses(status: &StatusResponse) -> impl Iterator<Item = &String> {
     status.queue_managers.iter().flat_map(|manager| {
         let instances = manager.instances.iter().map(|instance| &instance.client_address);
         instances.chain([&manager.active_address])
+    })
+}
+
+/// What is to be said of the certificate of the user who asks.
+fn own_certificate(global: &Global) -> Result<Option<String>, Failure> {
+    let expires = global.tls()?.and_then(|tls| tls.certificate_expires());
+    let known = global.tls_cert.as_deref().zip(expires);
+    Ok(known.and_then(|(file, expires)| expires_soon(file, expires, SystemTime::now())))
+}
+
+fn expires_soon(file: &Path, expires: SystemTime, now: SystemTime) -> Option<String> {
+    let left = expires.duration_since(now).unwrap_or_default();
+    (left < CERTIFICATE_WARNING).then(|| {
+        let when = match left.as_secs() / 86_400 {
+            0 => "less than a day".to_string(),
+            days => format!("{days} {}", plural(days, "day")),
+        };
+        format!(
+            "your certificate {} expires in {when}: have your authority make a new one, or move it away with its key \
+             and run `trimaran certs add`",
+            file.display()
+        )
     })
 }
 
@@ -395,6 +421,18 @@ fn manager_json(manager: &QueueManagerStatus) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_certificate_that_expires_soon_is_warned_of() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
+        let said =
+            |hours: u64| expires_soon(Path::new("joe.pem"), now + Duration::from_secs(hours * 3600), now);
+        assert_eq!(said(14 * 24), None);
+        for (hours, when) in [(5, "in less than a day:"), (30, "in 1 day:"), (13 * 24, "in 13 days:")] {
+            let text = said(hours).unwrap();
+            assert!(text.starts_with("your certificate joe.pem expires ") && text.contains(when), "{text}");
+        }
+    }
 
     fn view(node: &str, role: &str, term: u64) -> (String, Result<StatusResponse, Error>) {
         let instance = |name: &str, in_sync| InstanceStatus {
