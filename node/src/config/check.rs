@@ -19,7 +19,6 @@ use crate::types::NodeId;
 
 /// Clocks that differ by more are wrong: put times and expiry would be.
 const CLOCK_DIFFERENCE_MAX: Duration = Duration::from_secs(2);
-const CERTIFICATE_WARNING: Duration = Duration::from_secs(14 * 24 * 3600);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {
@@ -121,15 +120,15 @@ fn check_tls(config: &Config, report: &mut CheckReport) -> Option<PeerTls> {
             None
         }
         Ok(tls) => {
-            let state = tls.state();
-            let left = state.expires.duration_since(SystemTime::now()).unwrap_or_default();
-            let days = left.as_secs() / 86_400;
-            match left < CERTIFICATE_WARNING {
-                true => report.warning(format!(
-                    "the certificate of {} expires in {days} days: renew it; nodes load the new one without a restart",
-                    state.subject
-                )),
-                false => report.fine(format!("certificate of {} is good for {days} days", state.subject)),
+            let (state, now) = (tls.state(), SystemTime::now());
+            match state.expires_soon(now) {
+                Some(text) => {
+                    report.warning(format!("{text}: renew it; nodes load the new one without a restart"));
+                }
+                None => {
+                    let days = state.expires.duration_since(now).unwrap_or_default().as_secs() / 86_400;
+                    report.fine(format!("certificate of {} is good for {days} days", state.subject));
+                }
             }
             Some(peer_tls(Some(Arc::new(tls))))
         }

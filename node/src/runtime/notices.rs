@@ -13,7 +13,6 @@ use crate::security::Tls;
 
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 const REPEAT_EVERY: Duration = Duration::from_secs(3600);
-const CERTIFICATE_WARNING: Duration = Duration::from_secs(14 * 24 * 3600);
 
 /// Facts that others report and that stand until they are taken back.
 #[derive(Clone, Debug, Default)]
@@ -72,7 +71,8 @@ pub async fn keep(
                 now.push(format!("node {} refuses this node: {reason}", peer.name));
             }
         }
-        now.extend(tls.as_ref().and_then(|tls| expiry(&tls.state())));
+        let expiry = tls.as_ref().and_then(|tls| tls.state().expires_soon(SystemTime::now()));
+        now.extend(expiry.map(|text| format!("{text}: renew it; it is loaded without a restart")));
         let repeat = repeated.elapsed() >= REPEAT_EVERY;
         if repeat {
             repeated = Instant::now();
@@ -102,15 +102,4 @@ fn transfer(transfer: &SnapshotTransfer) -> String {
         transfer.bytes_estimate / 1_000_000,
         transfer.running_for.as_secs()
     )
-}
-
-fn expiry(state: &crate::security::CertificateState) -> Option<String> {
-    let left = state.expires.duration_since(SystemTime::now()).unwrap_or_default();
-    (left < CERTIFICATE_WARNING).then(|| {
-        let days = left.as_secs() / 86_400;
-        format!(
-            "the certificate of {} expires in {days} days: renew it; it is loaded without a restart",
-            state.subject
-        )
-    })
 }

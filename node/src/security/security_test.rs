@@ -216,3 +216,21 @@ fn a_replaced_certificate_is_used_and_a_broken_one_is_not() {
     assert!(error.contains("a.key"), "{error}");
     assert!(Arc::ptr_eq(&before, &tls.server_for_clients()));
 }
+
+#[test]
+fn a_certificate_that_ends_soon_is_spoken_of_in_days() {
+    let now = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
+    let said = |hours: u64| {
+        let expires = now + std::time::Duration::from_secs(hours * 3600);
+        CertificateState { subject: "trimaran://demo/node/a".into(), expires }.expires_soon(now)
+    };
+    assert_eq!(said(14 * 24), None);
+    for (hours, when) in [
+        (13 * 24, "expires in 13 days"),
+        (30, "expires in 1 day"),
+        (5, "expires in less than a day"),
+        (0, "has expired"),
+    ] {
+        assert_eq!(said(hours), Some(format!("the certificate of trimaran://demo/node/a {when}")));
+    }
+}

@@ -21,6 +21,9 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::identity::{Principal, node_uri, principal};
 
+/// From here on somebody should renew the certificate.
+const RENEW_BEFORE: Duration = Duration::from_secs(14 * 24 * 3600);
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsOptions {
     pub cluster: String,
@@ -57,6 +60,23 @@ pub enum TlsError {
 pub struct CertificateState {
     pub subject: String,
     pub expires: SystemTime,
+}
+
+impl CertificateState {
+    /// What to say of a certificate that has to be renewed; None while there is time.
+    pub fn expires_soon(&self, now: SystemTime) -> Option<String> {
+        let left = self.expires.duration_since(now).unwrap_or_default();
+        if left >= RENEW_BEFORE {
+            return None;
+        }
+        let when = match left.as_secs() / 86_400 {
+            0 if left.is_zero() => "has expired".to_owned(),
+            0 => "expires in less than a day".to_owned(),
+            1 => "expires in 1 day".to_owned(),
+            days => format!("expires in {days} days"),
+        };
+        Some(format!("the certificate of {} {when}", self.subject))
+    }
 }
 
 /// The node's certificate and authority, newest version. Shared by listeners and peers.
