@@ -43,6 +43,7 @@ metrics! {
     CPU_SECONDS         Counter "trimaran_cpu_seconds_total" "Processor time of this process, user and system."
     OPEN_FILES          Gauge   "trimaran_open_files" "File descriptors this process has open."
     WARNINGS            Gauge   "trimaran_warnings" "Standing warnings of this node; status says which."
+    CERTIFICATE_NOT_AFTER Gauge "trimaran_certificate_not_after_seconds" "When the certificate in use ends, in seconds since 1970: this node's own (node), which clients and peers see, and of the authority's the one that ends first (authority). Without TLS there is none."
     MIND_ANSWERS        Gauge   "trimaran_queue_manager_answers" "1 when the queue manager's thread answered in time for this page; 0 means that depths and instances are missing here."
 
     // A queue manager on this node: its part in the cluster.

@@ -1,11 +1,11 @@
-//! What the page of metrics says of peers, disks, the log and the message store.
+//! What the page of metrics says of peers, certificates, disks, the log and the message store.
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::stores::Stores;
 use crate::config::{Config, filesystem};
@@ -13,14 +13,20 @@ use crate::listener::http::Source;
 use crate::log_store::{LogFigures, SYNC_BOUNDS};
 use crate::metrics::{Page, catalog};
 use crate::peer::Peers;
+use crate::security::{CertificateState, Tls};
 
-pub fn sources(config: &Config, peers: Arc<Peers>, stores: &Stores) -> Vec<Source> {
+pub fn sources(config: &Config, tls: Option<Arc<Tls>>, peers: Arc<Peers>, stores: &Stores) -> Vec<Source> {
     let directories = [("log", config.log_directory.clone()), ("data", config.data_directory.clone())];
     let rows = stores.rows();
     let log = stores.log();
     let log_directory = config.log_directory.join("engine");
     vec![
         Arc::new(move |page: &mut Page| publish_peers(page, &peers)),
+        Arc::new(move |page: &mut Page| {
+            if let Some(tls) = &tls {
+                publish_certificates(page, &tls.state());
+            }
+        }),
         Arc::new(move |page: &mut Page| {
             for (what, path) in &directories {
                 if let Ok(system) = filesystem(path) {
@@ -75,5 +81,38 @@ fn publish_peers(page: &mut Page, peers: &Peers) {
         page.add(&catalog::PEER_RECEIVED_BYTES, &labels, peer.bytes_received as f64);
         page.add(&catalog::PEER_DROPPED, &labels, peer.messages_dropped as f64);
         page.add(&catalog::PEER_CONNECTS, &labels, peer.connects as f64);
+    }
+}
+
+fn publish_certificates(page: &mut Page, state: &CertificateState) {
+    for (certificate, expires) in [("node", Some(state.expires)), ("authority", state.authority_expires)] {
+        if let Some(since_1970) = expires.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok()) {
+            let labels = [("use", certificate)];
+            page.add(&catalog::CERTIFICATE_NOT_AFTER, &labels, since_1970.as_secs() as f64);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_says_when_the_certificates_end() {
+        let at = |seconds| Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+        let state = CertificateState {
+            subject: "trimaran://demo/node/a".into(),
+            expires: at(1_795_239_000).unwrap(),
+            authority_expires: at(2_000_000_000),
+        };
+        let mut page = Page::default();
+        publish_certificates(&mut page, &state);
+        let text = page.into_text();
+        for line in [
+            "trimaran_certificate_not_after_seconds{use=\"node\"} 1795239000",
+            "trimaran_certificate_not_after_seconds{use=\"authority\"} 2000000000",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is missing in\n{text}");
+        }
     }
 }

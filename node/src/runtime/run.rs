@@ -399,7 +399,7 @@ fn start_listeners(
         }
     });
 
-    let sources = figures::sources(config, peers.clone(), stores);
+    let sources = figures::sources(config, tls.clone(), peers.clone(), stores);
     // Health and metrics are read by programs without certificates; on loopback they need no TLS either.
     let http_tls = tls.clone().filter(|_| !is_loopback(&config.this().http_listen));
     let incoming = security::incoming(

@@ -222,7 +222,8 @@ fn a_certificate_that_ends_soon_is_spoken_of_in_days() {
     let now = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
     let said = |hours: u64| {
         let expires = now + std::time::Duration::from_secs(hours * 3600);
-        CertificateState { subject: "trimaran://demo/node/a".into(), expires }.expires_soon(now)
+        let subject = "trimaran://demo/node/a".to_owned();
+        CertificateState { subject, expires, authority_expires: None }.expires_soon(now)
     };
     assert_eq!(said(14 * 24), None);
     for (hours, when) in [

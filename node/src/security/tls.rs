@@ -60,6 +60,8 @@ pub enum TlsError {
 pub struct CertificateState {
     pub subject: String,
     pub expires: SystemTime,
+    /// Of the authority's certificates the one that expires first.
+    pub authority_expires: Option<SystemTime>,
 }
 
 impl CertificateState {
@@ -178,6 +180,7 @@ impl Loaded {
         let key = PrivateKeyDer::from_pem_file(&options.key)
             .map_err(|error| unreadable("the node's key", &options.key, error))?;
 
+        let authority_expires = authorities.iter().filter_map(expires_at).min();
         let mut roots = RootCertStore::empty();
         for authority in authorities {
             roots
@@ -185,7 +188,9 @@ impl Loaded {
                 .map_err(|error| unreadable("the authority's certificate", &options.ca, error))?;
         }
         let roots = Arc::new(roots);
-        let state = Self::check_certificate(options, &provider, &roots, &chain)?;
+        let expires = Self::check_certificate(options, &provider, &roots, &chain)?;
+        let subject = node_uri(&options.cluster, &options.node);
+        let state = CertificateState { subject, expires, authority_expires };
 
         let pair = |error: rustls::Error| TlsError::Pair {
             certificate: options.certificate.clone(),
@@ -219,19 +224,18 @@ impl Loaded {
         })
     }
 
-    /// That the certificate is this node's, of this authority, and valid now.
+    /// That the certificate is this node's, of this authority, and valid now; and until when.
     fn check_certificate(
         options: &TlsOptions,
         provider: &CryptoProvider,
         roots: &RootCertStore,
         chain: &[CertificateDer<'static>],
-    ) -> Result<CertificateState, TlsError> {
+    ) -> Result<SystemTime, TlsError> {
         let own = &chain[0];
         let path = &options.certificate;
         let (_, parsed) = X509Certificate::from_der(own)
             .map_err(|error| unreadable("the node's certificate", path, error))?;
-        let seconds = u64::try_from(parsed.validity().not_after.timestamp()).unwrap_or(0);
-        let expires = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        let expires = not_after(&parsed);
         if expires <= SystemTime::now() {
             return Err(TlsError::Expired {
                 path: path.clone(),
@@ -262,8 +266,17 @@ impl Loaded {
             algorithms,
         )
         .map_err(issuer)?;
-        Ok(CertificateState { subject: node_uri(&options.cluster, &options.node), expires })
+        Ok(expires)
     }
+}
+
+fn expires_at(certificate: &CertificateDer<'static>) -> Option<SystemTime> {
+    X509Certificate::from_der(certificate).ok().map(|(_, parsed)| not_after(&parsed))
+}
+
+fn not_after(certificate: &X509Certificate<'_>) -> SystemTime {
+    let seconds = u64::try_from(certificate.validity().not_after.timestamp()).unwrap_or(0);
+    SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
 }
 
 fn certificates(what: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
