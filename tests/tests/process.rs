@@ -1028,7 +1028,7 @@ async fn with_certificates_nobody_comes_in_without_one() {
     let browsed = run_program("trimaran", &with, "");
     assert!(browsed.status.success() && text(&browsed).contains("secret"), "{}", text(&browsed));
 
-    // Without TLS; with TLS and no certificate of its own; with one of another authority.
+    // Without TLS; with TLS and no certificate of its own; with one of a node; with one of another authority.
     let refused = |arguments: &[&str]| {
         let arguments = [&["--connect", &connect, "--within", "3s"], arguments, &["get", QUEUE]].concat();
         let output = run_program("trimaran", &arguments, "");
@@ -1036,6 +1036,7 @@ async fn with_certificates_nobody_comes_in_without_one() {
     };
     refused(&[]);
     refused(&["--tls-ca", &ca]);
+    refused(&["--tls-ca", &ca, "--tls-cert", &at("node-a.pem"), "--tls-key", &at("node-a.key")]);
     let other = place.path().join("other");
     let out = other.display().to_string();
     let made = run_program(

@@ -368,7 +368,10 @@ fn start_listeners(
     let incoming = incoming.map(|accepted| {
         accepted.map(|connection| {
             let info = connection.info();
-            let peer = listener::Peer::new(info.remote, info.principal.identity());
+            let peer = match info.principal.identity() {
+                Ok(identity) => listener::Peer::new(info.remote, identity),
+                Err(sentence) => listener::Peer::refused(info.remote, sentence),
+            };
             Accepted::new(connection, peer)
         })
     });

@@ -108,6 +108,12 @@ async fn accept(
             match tokio::time::timeout(limits.handshake, welcome(stream, remote, tls, audience, permit)).await
             {
                 Ok(Ok(connection)) => {
+                    // The listener says it to whatever the connection asks for.
+                    if audience == Audience::Clients
+                        && let Err(sentence) = connection.info.principal.identity()
+                    {
+                        refusals.note(remote, &sentence);
+                    }
                     let _ = sender.send(Ok(connection)).await;
                 }
                 Ok(Err(reason)) => refusals.note(remote, &reason.to_string()),

@@ -1,6 +1,7 @@
 //! Names in certificates: `trimaran://CLUSTER/node/NAME` and `trimaran://CLUSTER/user/NAME` as SAN URI.
 //!
-//! A node is only who has a node's name of this cluster; a user's certificate from the same authority is none.
+//! A node is only who has a node's name of this cluster; a user's certificate from the same authority is none. Nor is a
+//! node's certificate a user's: it lies on a machine, where it is read by whoever runs the node.
 
 use rustls_pki_types::CertificateDer;
 use x509_parser::extensions::GeneralName;
@@ -26,16 +27,30 @@ pub enum Principal {
     Other {
         name: String,
     },
+    /// A certificate with several names of ours: it would be a matter of luck which one counts.
+    Ambiguous,
 }
 
 impl Principal {
-    /// The identity that sessions carry; its first 12 characters become UserIdentifier.
-    pub fn identity(&self) -> Identity {
+    /// The identity that sessions carry; its first 12 characters become UserIdentifier. Who is no user has none, and a
+    /// sentence says why.
+    pub fn identity(&self) -> Result<Identity, String> {
         let user = match self {
             Principal::Anonymous => "anonymous",
-            Principal::Node { name, .. } | Principal::User { name, .. } | Principal::Other { name } => name,
+            Principal::User { name, .. } | Principal::Other { name } => name,
+            Principal::Node { cluster, name } => {
+                return Err(format!(
+                    "The certificate of node {name} of cluster {cluster} is no user's: connect with the certificate of \
+                     a user, as trimaran certs add makes them."
+                ));
+            }
+            Principal::Ambiguous => {
+                return Err("The certificate has several trimaran:// names: connect with one that has the name of one \
+                            user, as trimaran certs add makes them."
+                    .to_owned());
+            }
         };
-        Identity { user: user.to_owned() }
+        Ok(Identity { user: user.to_owned() })
     }
 }
 
@@ -47,8 +62,7 @@ pub fn user_uri(cluster: &str, name: &str) -> String {
     format!("trimaran://{cluster}/user/{name}")
 }
 
-/// Reads the names of a certificate that was verified before. A certificate with several names of ours is nobody's:
-/// it would be a matter of luck which one counts.
+/// Reads the names of a certificate that was verified before.
 pub fn principal(certificate: &CertificateDer<'_>) -> Principal {
     let Ok((_, certificate)) = X509Certificate::from_der(certificate) else { return Principal::Anonymous };
     let mut ours = Vec::new();
@@ -67,7 +81,7 @@ pub fn principal(certificate: &CertificateDer<'_>) -> Principal {
             let name = certificate.subject().iter_common_name().next().and_then(|name| name.as_str().ok());
             name.map_or(Principal::Anonymous, |name| Principal::Other { name: name.to_owned() })
         }
-        _ => Principal::Anonymous,
+        _ => Principal::Ambiguous,
     }
 }
 
@@ -99,5 +113,13 @@ mod tests {
         {
             assert_eq!(parse(wrong), None, "{wrong}");
         }
+    }
+    #[test]
+    fn a_node_has_no_identity_in_sessions() {
+        let (cluster, name) = ("demo".to_owned(), "ann".to_owned());
+        let user = Principal::User { cluster: cluster.clone(), name: name.clone() };
+        assert_eq!(user.identity(), Ok(Identity { user: name.clone() }));
+        let refused = Principal::Node { cluster, name }.identity().unwrap_err();
+        assert!(refused.starts_with("The certificate of node ann of cluster demo is no user's"), "{refused}");
     }
 }

@@ -30,10 +30,14 @@ impl Authority {
 
     /// Writes `NAME.crt`, `NAME.key` and `ca.crt`.
     fn issue(&self, directory: &Path, name: &str, uri: &str) -> TlsOptions {
+        self.issue_with(directory, name, &[uri])
+    }
+
+    fn issue_with(&self, directory: &Path, name: &str, uris: &[&str]) -> TlsOptions {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
-        params.subject_alt_names = vec![SanType::URI(uri.try_into().unwrap())];
+        params.subject_alt_names = uris.iter().map(|uri| SanType::URI((*uri).try_into().unwrap())).collect();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let path = |ending: &str| directory.join(format!("{name}.{ending}"));
         fs::write(path("crt"), certificate.pem()).unwrap();
@@ -176,6 +180,18 @@ async fn clients_are_known_by_their_certificate_or_anonymous() {
     let mut nameless = (*client_with(directory.path(), "ann")).clone();
     nameless.client_auth_cert_resolver = Arc::new(NoCertificate);
     assert!(ask(address, Ok(Arc::new(nameless))).await.is_err());
+}
+
+#[test]
+fn a_certificate_with_several_names_is_nobodys() {
+    use rustls_pki_types::pem::PemObject;
+    let directory = tempfile::tempdir().unwrap();
+    let uris = ["trimaran://demo/node/a", "trimaran://demo/user/ann"];
+    let options = Authority::new().issue_with(directory.path(), "a", &uris);
+    let certificate = rustls_pki_types::CertificateDer::from_pem_file(options.certificate).unwrap();
+    let found = principal(&certificate);
+    assert_eq!(found, Principal::Ambiguous);
+    assert!(found.identity().unwrap_err().contains("several"));
 }
 
 #[derive(Debug)]

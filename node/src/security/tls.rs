@@ -296,6 +296,7 @@ fn describe(principal: &Principal) -> String {
         Principal::Node { cluster, name } => node_uri(cluster, name),
         Principal::User { cluster, name } => super::identity::user_uri(cluster, name),
         Principal::Other { name } => format!("{name:?}"),
+        Principal::Ambiguous => "several names".to_owned(),
     }
 }
 

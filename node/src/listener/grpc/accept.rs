@@ -24,12 +24,19 @@ use crate::types::Reason;
 pub struct Peer {
     pub address: Option<SocketAddr>,
     pub identity: Identity,
+    /// Why it has no sessions, whatever it asks for.
+    refusal: Option<Arc<str>>,
     hang_up: Arc<HangUp>,
 }
 
 impl Peer {
     pub fn new(address: Option<SocketAddr>, identity: Identity) -> Peer {
-        Peer { address, identity, hang_up: Arc::default() }
+        Peer { address, identity, refusal: None, hang_up: Arc::default() }
+    }
+
+    /// Somebody who is no user, and is told so in this sentence.
+    pub fn refused(address: Option<SocketAddr>, sentence: impl Into<Arc<str>>) -> Peer {
+        Peer { refusal: Some(sentence.into()), ..Peer::new(address, Identity::default()) }
     }
 
     /// Ends the connection with everything on it.
@@ -173,6 +180,9 @@ impl Gate {
             return Err(Status::unavailable("The node is stopping; connect to another one."));
         }
         let peer = extensions.get::<Peer>().cloned().unwrap_or_default();
+        if let Some(sentence) = &peer.refusal {
+            return Err(Status::permission_denied(format!("2035: {sentence}")));
+        }
         let place = self.sessions.clone().try_acquire_owned().map_err(|_| {
             add(&self.counters.sessions_refused, 1);
             let text = Reason::MaxConnsLimitReached.text();

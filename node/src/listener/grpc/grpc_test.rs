@@ -115,6 +115,21 @@ async fn a_session_says_everything_in_one_frame() {
 }
 
 #[tokio::test]
+async fn who_is_no_user_is_told_so_whatever_it_asks_for() {
+    let node = fake_node(Limits::default(), serving());
+    let channel = connect_as(&node, Peer::refused(None, "The certificate is no user's."));
+    let (_calls, requests) = mpsc::unbounded_channel::<SessionRequest>();
+    let mut client = QueueClient::new(channel.clone());
+    let session = client.session(UnboundedReceiverStream::new(requests)).await.unwrap_err();
+    let put = client.put(put_request("", Bytes::from("x"))).await.unwrap_err();
+    let status = AdminClient::new(channel).status(admin::StatusRequest {}).await.unwrap_err();
+    for refused in [session, put, status] {
+        assert_eq!(refused.code(), Code::PermissionDenied);
+        assert_eq!(refused.message(), "2035: The certificate is no user's.");
+    }
+}
+
+#[tokio::test]
 async fn a_waiting_get_holds_nothing_up_and_can_be_cancelled() {
     let node = fake_node(Limits::default(), serving());
     let mut client = Client::open(&node).await;
