@@ -9,7 +9,8 @@ pub enum RoleView {
     NotServing { term: Term, leader: Option<NodeId>, recovering: bool },
     /// Was removed from the group, has no part in it and never will again under this id.
     Removed,
-    /// Elected; its first entry is not applied yet, or the lease has not been confirmed.
+    /// Leads and does not serve: its first entry is not applied yet, or it has no lease, because no majority confirms one
+    /// or because it was given up to hand over.
     Elected { term: Term },
     /// Leads, has applied its own first entry, and holds the lease.
     Serving { term: Term, since: Instant, lease_until: Instant },
