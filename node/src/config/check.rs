@@ -88,8 +88,8 @@ pub async fn check(config: &Config) -> CheckReport {
     config.standing_warnings().into_iter().for_each(|warning| report.warning(warning));
 
     let tls = check_tls(config, &mut report);
-    let running = check_peers(config, tls, &mut report).await;
-    check_ports(config, running, &mut report);
+    let own = check_peers(config, tls, &mut report).await;
+    check_ports(config, &own, &mut report);
     for (what, path) in [("log", &config.log_directory), ("data", &config.data_directory)] {
         check_directory(what, path, config.limits.disk_reserve_bytes, &mut report);
         if let Some(text) = config.foreign_owner(path) {
@@ -135,11 +135,24 @@ fn check_tls(config: &Config, report: &mut CheckReport) -> Option<PeerTls> {
     }
 }
 
-/// Asks every node, this one too. True when this node runs already.
-async fn check_peers(config: &Config, tls: Option<PeerTls>, report: &mut CheckReport) -> bool {
+/// Who is at this node's own peer address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Own {
+    NotAsked,
+    Nobody,
+    /// This node, running.
+    Runs,
+    /// Somebody who was heard, and is not this node or does not say so.
+    Refused(String),
+    /// Nobody who was understood.
+    Unheard(String),
+}
+
+/// Asks every node, this one too, and says who answers in its place.
+async fn check_peers(config: &Config, tls: Option<PeerTls>, report: &mut CheckReport) -> Own {
     let Some(tls) = tls else {
         report.warning("peers were not asked: without a certificate they would refuse");
-        return false;
+        return Own::NotAsked;
     };
     let ask = |id: NodeId| {
         let (info, tls) = (config.nodes[&id].info.clone(), tls.clone());
@@ -150,12 +163,12 @@ async fn check_peers(config: &Config, tls: Option<PeerTls>, report: &mut CheckRe
         }
     };
     let answers = futures::future::join_all(config.nodes.keys().map(|id| ask(*id))).await;
-    let mut running = false;
+    let mut own = Own::NotAsked;
     for (id, info, answer, asked, answered) in answers {
         let (name, address) = (&info.name, &info.peer_address);
         match answer {
             Ok(ack) if id == config.node => {
-                running = true;
+                own = Own::Runs;
                 report.fine(format!("node {name} runs already, release {}", ack.release));
             }
             Ok(ack) => {
@@ -182,24 +195,21 @@ async fn check_peers(config: &Config, tls: Option<PeerTls>, report: &mut CheckRe
                     ));
                 }
             }
-            Err(ProbeError::NobodyThere) if id == config.node => {}
+            Err(ProbeError::NobodyThere) if id == config.node => own = Own::Nobody,
             Err(ProbeError::NobodyThere) => {
                 report.warning(format!("node {name} does not run: nobody listens at {address}"));
             }
-            Err(ProbeError::Refused(reason)) if id == config.node => {
-                report
-                    .wrong(format!("somebody else answers at this node's peer address {address}: {reason}"));
-            }
+            Err(ProbeError::Refused(reason)) if id == config.node => own = Own::Refused(reason),
             Err(ProbeError::Refused(reason)) => {
                 report.wrong(format!("node {name} at {address} refuses this node: {reason}"));
             }
-            Err(ProbeError::Unreachable(_)) if id == config.node => {}
+            Err(ProbeError::Unreachable(reason)) if id == config.node => own = Own::Unheard(reason),
             Err(ProbeError::Unreachable(reason)) => report.wrong(format!(
                 "node {name} is not reachable at {address}: {reason}; check address, network and firewall"
             )),
         }
     }
-    running
+    own
 }
 
 /// How far a clock is off, at least, given when it was read; None when it is not.
@@ -209,8 +219,8 @@ fn clock_difference(theirs: SystemTime, asked: SystemTime, answered: SystemTime)
     early.or(late)
 }
 
-fn check_ports(config: &Config, running: bool, report: &mut CheckReport) {
-    if running {
+fn check_ports(config: &Config, own: &Own, report: &mut CheckReport) {
+    if *own == Own::Runs {
         return;
     }
     let this = config.this();
@@ -219,9 +229,7 @@ fn check_ports(config: &Config, running: bool, report: &mut CheckReport) {
     {
         let bound = resolve(address).and_then(|addresses| {
             std::net::TcpListener::bind(addresses.as_slice()).map_err(|error| match error.kind() {
-                io::ErrorKind::AddrInUse => {
-                    format!("{address} is taken by another program: ss -ltnp shows which; stop it or choose a port")
-                }
+                io::ErrorKind::AddrInUse => in_use(what, address, &config.name, own),
                 io::ErrorKind::AddrNotAvailable => {
                     format!("{address} is not an address of this machine: ip address shows which it has")
                 }
@@ -231,10 +239,30 @@ fn check_ports(config: &Config, running: bool, report: &mut CheckReport) {
                 _ => format!("{address}: {error}"),
             })
         });
-        match bound {
-            Ok(_) => report.fine(format!("{what} address {address} is free")),
-            Err(reason) => report.wrong(format!("{what} address {reason}")),
+        match (bound, own) {
+            (Ok(_), Own::Refused(reason)) if what == "peer" => report.wrong(format!(
+                "{address} is free, and somebody else answers at this node's peer address {}: {reason}; correct the \
+                 address in the cluster file",
+                this.info.peer_address
+            )),
+            (Ok(_), _) => report.fine(format!("{what} address {address} is free")),
+            (Err(reason), _) => report.wrong(format!("{what} address {reason}")),
         }
+    }
+}
+
+/// What is known of a port that somebody has.
+fn in_use(what: &str, address: &str, node: &str, own: &Own) -> String {
+    match own {
+        Own::Refused(reason) | Own::Unheard(reason) if what == "peer" => format!(
+            "{address} is in use, by something that does not pass for node {node} of this cluster: {reason}; if the node \
+             runs already, then with another certificate or cluster file than this one, else ss -ltnp shows which \
+             program it is: stop it or choose a port"
+        ),
+        Own::Nobody => {
+            format!("{address} is taken by another program: ss -ltnp shows which; stop it or choose a port")
+        }
+        _ => format!("{address} is in use, by this node or by another program: ss -ltnp shows which"),
     }
 }
 
@@ -379,6 +407,19 @@ mod tests {
         assert!(has("is taken by another program"), "{report:?}");
         assert!(has("data directory /proc/nowhere"), "{report:?}");
         assert!(has("(created at the first start): writable"), "{report:?}");
+    }
+
+    #[test]
+    fn of_a_port_in_use_is_said_what_is_known() {
+        let said = |what: &str, own: &Own| in_use(what, "127.0.0.1:7101", "a", own);
+        let other = Own::Refused("invalid peer certificate: UnknownIssuer".into());
+        let text = said("peer", &other);
+        assert!(text.contains("pass for node a of this cluster: invalid peer certificate"), "{text}");
+        assert!(text.contains("with another certificate"), "{text}");
+        for (what, own) in [("client", &other), ("peer", &Own::NotAsked)] {
+            assert!(said(what, own).contains("by this node or by another program"), "{what}");
+        }
+        assert!(said("client", &Own::Nobody).contains("taken by another program"));
     }
 
     #[test]
