@@ -125,7 +125,8 @@ impl DiskWatch {
             if *low && room == DiskRoom::Enough {
                 room = DiskRoom::Low {
                     text: format!(
-                        "directory {} has {} MiB left; puts are refused until it has {} MiB",
+                        "directory {} has {} MiB left; queue managers that this node serves take no puts until it has \
+                         {} MiB",
                         path.display(),
                         free >> 20,
                         thresholds.enough_bytes >> 20
@@ -155,7 +156,7 @@ mod tests {
         assert_eq!(look(500), Some(DiskRoom::Enough));
         assert_eq!(look(101), None);
         let Some(DiskRoom::Low { text }) = look(99) else { panic!("not low") };
-        assert!(text.contains("/data") && text.contains("99 MiB"), "{text}");
+        assert!(text.contains("/data has 99 MiB left") && text.contains("until it has 125 MiB"), "{text}");
         assert_eq!(look(110), None);
         assert_eq!(look(90), None);
         assert_eq!(look(125), Some(DiskRoom::Enough));
