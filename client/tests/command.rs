@@ -95,11 +95,12 @@ fn put_takes_what_it_is_given() {
     shell.ok(&["put", "HA.QUEUE"], "one line\n");
     shell.ok(&["put", "HA.QUEUE"], "two\nlines\n");
     shell.ok(&["put", "HA.QUEUE", "--message", "text", "--count", "2"], "");
+    shell.ok(&["put", "HA.QUEUE", "-M", "first", "-M", "second"], "");
     shell.ok(&["put", "HA.QUEUE", "--file", file.to_str().unwrap()], "");
     shell.ok(&["put", "HA.QUEUE", "--json-lines"], "{\"text\":\"from json\",\"priority\":3}\n\n");
     assert_eq!(
         shell.cluster.bodies("HA.QUEUE"),
-        ["one line", "two\nlines\n", "text", "text", "from a file\n", "from json"]
+        ["one line", "two\nlines\n", "text", "text", "first", "second", "from a file\n", "from json"]
     );
     let browsed = shell.ok(&["browse", "HA.QUEUE", "--json-lines"], "");
     let last: serde_json::Value = serde_json::from_str(browsed.lines().last().unwrap()).unwrap();

@@ -229,6 +229,7 @@ pub struct ReceiveArgs {
 #[command(after_help = "\
 Examples:
   trimaran put HA.QUEUE --message Hello
+  trimaran put HA.QUEUE -M one -M two                one message each, in this order
   echo Hello | trimaran put HA.QUEUE                 all of standard input is one message
   seq 1000 | trimaran put HA.QUEUE --lines           one message a line
   trimaran put HA.QUEUE --file a.pdf --file b.pdf    one message a file
@@ -241,9 +242,9 @@ pub struct PutArgs {
     /// The queue
     pub queue: String,
 
-    /// Text of the message
+    /// Text of the message; may be given several times, for one message each
     #[arg(long, short = 'M', value_name = "TEXT", group = "source")]
-    pub message: Option<String>,
+    pub message: Vec<String>,
 
     /// File to put as one message; may be given several times
     #[arg(long, short = 'f', value_name = "PATH", group = "source")]
@@ -818,6 +819,20 @@ mod tests {
             let Err(Failure::Usage(text)) = connect_to(empty) else { panic!("{empty:?} is no address") };
             assert!(text.contains("--connect"), "{text}");
         }
+    }
+
+    #[test]
+    fn messages_come_from_one_source_which_may_have_several() {
+        let put = |arguments: &[&str]| {
+            let cli = Cli::try_parse_from([&["trimaran", "put", "Q"], arguments].concat());
+            match cli.map(|cli| cli.command) {
+                Ok(Command::Put(args)) => Ok(args.message),
+                Ok(other) => panic!("{other:?}"),
+                Err(error) => Err(error.kind()),
+            }
+        };
+        assert_eq!(put(&["-M", "a", "--message", "b", "-M", ""]).unwrap(), ["a", "b", ""]);
+        assert_eq!(put(&["-M", "a", "--lines"]), Err(clap::error::ErrorKind::ArgumentConflict));
     }
 
     #[test]

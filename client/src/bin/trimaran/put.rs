@@ -23,7 +23,7 @@ pub async fn run(global: &Global, args: PutArgs) -> Outcome {
     }
     let connection = patiently("looking for the node that serves", builder.connect()).await?;
     let known_total = !args.lines && !args.json_lines;
-    let sources = if args.file.is_empty() { 1 } else { args.file.len() as u64 };
+    let sources = (args.message.len() + args.file.len()).max(1) as u64;
     let mut putter = Putter {
         queue: connection.queue(&args.queue),
         on_their_way: VecDeque::new(),
@@ -48,14 +48,14 @@ pub async fn run(global: &Global, args: PutArgs) -> Outcome {
 }
 
 async fn feed(args: &PutArgs, putter: &mut Putter) -> Outcome {
-    if let Some(text) = &args.message {
-        return putter.put(&describe(Message::text(text), &args.descriptor), args.count).await;
+    for text in &args.message {
+        putter.put(&describe(Message::text(text), &args.descriptor), args.count).await?;
     }
     for path in &args.file {
         let body = std::fs::read(path).map_err(|error| Failure::local(path.display(), error))?;
         putter.put(&describe(Message::new(body), &args.descriptor), args.count).await?;
     }
-    if !args.file.is_empty() {
+    if !args.message.is_empty() || !args.file.is_empty() {
         return Ok(());
     }
     if args.lines || args.json_lines {
