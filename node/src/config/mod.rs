@@ -573,8 +573,8 @@ impl Reader<'_> {
                 MIB,
                 256 * GIB,
             ) as usize,
-            connections: self.count("connections", &file.connections, 10_000),
-            sessions: self.count("sessions", &file.sessions, 10_000),
+            connections: self.count("connections", &file.connections, 20_000),
+            sessions: self.count("sessions", &file.sessions, 20_000),
         }
     }
 

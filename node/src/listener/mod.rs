@@ -44,7 +44,7 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             connections_max: 4096,
-            sessions_max: 10_000,
+            sessions_max: 20_000,
             calls_in_flight_max: limits::CALLS_IN_FLIGHT_MAX,
             session_bytes_max: 16 * 1024 * 1024,
             part_bytes_max: 512 * 1024 * 1024,
