@@ -27,7 +27,7 @@ mod cluster_test;
 #[cfg(test)]
 mod scenario_test;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -150,10 +150,12 @@ pub struct PeerProgress {
     pub voter: bool,
     /// On its disk up to here, as far as it told this leader.
     pub matched: Index,
-    /// Heard of within the last election timeout or so.
+    /// Heard of within the last election timeout, and its process is not known to be dead.
     pub active: bool,
     /// A snapshot is on its way to it.
     pub snapshot: bool,
+    /// What it will ask for next lies behind this entry.
+    pub wants_behind: Index,
     /// What it knows to be committed, as far as it told this leader.
     pub commit: Index,
     /// Entries it lacks.
@@ -178,6 +180,8 @@ pub struct Consensus {
     since_start: Duration,
     /// Voters whose processes are dead, until they are heard again.
     gone: BTreeSet<NodeId>,
+    /// When something of each of them arrived last.
+    heard: BTreeMap<NodeId, Instant>,
     /// When to stand for election because the leader is gone, and until when to repeat it.
     campaign: Option<(Instant, Instant)>,
     recovering: bool,
@@ -273,6 +277,7 @@ impl Consensus {
             fresh,
             since_start: recovered.since_start,
             gone: BTreeSet::new(),
+            heard: BTreeMap::new(),
             campaign: None,
             recovering: recovered.recovering,
             trusted: None,
@@ -365,6 +370,7 @@ impl Consensus {
         if !self.admit(from, &mut message) {
             return;
         }
+        self.heard.insert(from, self.now.unwrap_or_default());
         let term = message.term;
         let round = match message.msg_type {
             MessageType::MsgHeartbeat => convert::round_in(&message.context),
@@ -566,10 +572,10 @@ impl Consensus {
             && self.membership.voters.contains(&node)
             && self.membership.voters_outgoing.is_empty()
             && !raft.has_pending_conf()
-            && !self.gone.contains(&node)
+            && self.is_heard(node)
             && raft.prs().get(node.0).is_some_and(|progress| {
                 let lag = raft.raft_log.last_index().saturating_sub(progress.matched);
-                progress.recent_active && lag <= self.options.transfer_lag_max
+                lag <= self.options.transfer_lag_max
             });
         if fit {
             self.transferring = Some(node);
@@ -1134,6 +1140,12 @@ impl Consensus {
         self.membership.voters.contains(&node) || self.membership.voters_outgoing.contains(&node)
     }
 
+    fn is_heard(&self, node: NodeId) -> bool {
+        let now = self.now.unwrap_or_default();
+        let heard = self.heard.get(&node).is_some_and(|heard| now.since(*heard) <= self.options.election);
+        heard && !self.gone.contains(&node)
+    }
+
     /// A change of membership is in the log and not applied, or half done.
     pub fn membership_changes(&self) -> bool {
         self.raw.raft.has_pending_conf() || !self.membership.voters_outgoing.is_empty()
@@ -1153,8 +1165,12 @@ impl Consensus {
                 node: NodeId(*node),
                 voter: self.is_voter(NodeId(*node)),
                 matched: Index(progress.matched),
-                active: progress.recent_active,
+                active: self.is_heard(NodeId(*node)),
                 snapshot: progress.state == raft::ProgressState::Snapshot,
+                wants_behind: Index(match progress.state {
+                    raft::ProgressState::Snapshot => progress.pending_snapshot.max(progress.matched),
+                    raft::ProgressState::Probe | raft::ProgressState::Replicate => progress.matched,
+                }),
                 commit: Index(progress.committed_index),
                 lag: raft.raft_log.last_index().saturating_sub(progress.matched),
             })

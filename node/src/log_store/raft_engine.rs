@@ -45,6 +45,8 @@ pub struct RaftEngineLog<F: FileSystem = DirectFs> {
     batch: LogBatch,
     scratch: Vec<StoredEntry>,
     purged_at_bytes: u64,
+    /// Something was cut off since the last purge.
+    cut: bool,
     /// A replica that gave a vote is not recovering any more: soon durable, or a power cut of all nodes of a new
     /// group leaves nodes that voted and may not.
     mark_is_urgent: bool,
@@ -130,6 +132,7 @@ impl<F: FileSystem> RaftEngineLog<F> {
             batch: LogBatch::default(),
             scratch: Vec::new(),
             purged_at_bytes: 0,
+            cut: true,
             mark_is_urgent: false,
             options,
         })
@@ -154,9 +157,15 @@ impl<F: FileSystem> RaftEngineLog<F> {
         self.shared.engine.get_used_size() as u64
     }
 
-    /// A purge now would find something to look at.
+    /// A purge now would find files to give back. While nothing is cut off the engine could only copy what they hold
+    /// to other files, and a log that is kept for a peer would be written twice.
+    pub fn may_purge(&self) -> bool {
+        self.cut
+    }
+
+    /// So much was written since the last purge that another one should not wait.
     pub fn is_purge_due(&self) -> bool {
-        self.written().0 - self.purged_at_bytes >= self.options.file_bytes
+        self.cut && self.written().0 - self.purged_at_bytes >= self.options.file_bytes
     }
 
     /// Takes the reserve again when there is room for it.
@@ -336,6 +345,7 @@ impl<F: FileSystem> LogStore for RaftEngineLog<F> {
             }
             if let Some((index, term)) = write.restart_after {
                 known.last = (term, index);
+                self.cut = true;
             }
             if let Some(entry) = write.entries.last() {
                 known.last = (entry.term, entry.index);
@@ -379,11 +389,14 @@ impl<F: FileSystem> LogStore for RaftEngineLog<F> {
         }
         let mut batch = LogBatch::default();
         batch.add_command(region(queue_manager), Command::Compact { index: upto.min(last).next().0 });
-        self.write_engine(&mut batch, false)
+        self.write_engine(&mut batch, false)?;
+        self.cut = true;
+        Ok(())
     }
 
     fn purge(&mut self) -> Result<(), LogError> {
         self.purged_at_bytes = self.written().0;
+        self.cut = false;
         *self.watch.no_room.lock() = false;
         let purged = {
             let _alone = self.shared.purge.write();

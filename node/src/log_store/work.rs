@@ -184,9 +184,11 @@ impl<F: FileSystem> LogWork<F> {
             self.mark_synced = now;
         }
         if self.log.is_purge_due() || since(self.purged) >= self.options.purge_every {
-            match self.log.purge() {
-                Err(LogError::NoRoom { .. }) => {}
-                result => result?,
+            if self.log.may_purge() {
+                match self.log.purge() {
+                    Err(LogError::NoRoom { .. }) => {}
+                    result => result?,
+                }
             }
             self.log.restore_ballast();
             self.purged = now;
