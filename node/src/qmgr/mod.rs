@@ -8,6 +8,7 @@
 pub mod command;
 pub mod dead_letter;
 mod outcomes;
+mod order;
 pub mod packs;
 mod producers;
 mod queue;
@@ -642,8 +643,8 @@ impl QueueManager {
         for queue in self.queues.values() {
             (queue.id, format!("{:?}", queue.definition), queue.next_sequence()).hash(&mut hasher);
             for (position, slot) in queue.iter().filter(|(position, _)| position.is_persistent()) {
-                (position, slot.message_id, slot.correlation_id, &slot.group_id).hash(&mut hasher);
-                (slot.body_length, slot.backout_count, slot.put_at, slot.expires).hash(&mut hasher);
+                (position, slot.message_id, slot.correlation_id(), slot.group_id()).hash(&mut hasher);
+                (slot.body_length, slot.backout_count, slot.put_at, slot.expires()).hash(&mut hasher);
             }
         }
         for (id, producer) in self.producers.iter() {

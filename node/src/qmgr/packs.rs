@@ -32,22 +32,23 @@ pub struct PackKey {
     pub first: u64,
 }
 
-/// Which message of which pack.
+/// Which message of which pack: the sequence of the pack's first, and the member, in one number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Packed {
-    first: NonZeroU64,
-    member: u8,
-}
+pub struct Packed(NonZeroU64);
 
 impl Packed {
     fn new(first: u64, member: usize) -> Packed {
-        let first = NonZeroU64::new(first).expect("sequences begin at 1");
-        Packed { first, member: u8::try_from(member).expect("a pack has few messages") }
+        assert!(first < 1 << 58 && member < MESSAGES_MAX, "member {member} of a pack at {first}");
+        Packed(NonZeroU64::new(first << 6 | member as u64).expect("sequences begin at 1"))
+    }
+
+    fn member(self) -> u32 {
+        (self.0.get() % MESSAGES_MAX as u64) as u32
     }
 
     /// The pack of a message that stands here.
     pub fn key(&self, queue: QueueId, position: Position) -> PackKey {
-        PackKey { queue, rank: position.rank, first: self.first.get() }
+        PackKey { queue, rank: position.rank, first: self.0.get() >> 6 }
     }
 }
 
@@ -90,7 +91,7 @@ impl Packs {
     /// The message left its pack. An empty pack stays until [`Packs::take_rows`] has its rows deleted.
     pub(super) fn leave(&mut self, key: PackKey, packed: Packed, body_length: u32) {
         let pack = self.packs.get_mut(&key).expect("a packed message has a pack");
-        pack.live &= !(1 << packed.member);
+        pack.live &= !(1 << packed.member());
         pack.live_bytes -= u64::from(body_length);
         self.live_bytes -= u64::from(body_length);
     }
@@ -159,7 +160,7 @@ impl Packs {
         for (position, slot) in slots {
             if let Some(packed) = slot.packed {
                 let (live, bytes) = seen.entry(packed.key(queue, position)).or_default();
-                *live |= 1 << packed.member;
+                *live |= 1 << packed.member();
                 *bytes += u64::from(slot.body_length);
             }
         }
@@ -246,7 +247,7 @@ impl Packer {
             bytes: 0,
         });
         slot.packed = Some(Packed::new(open.first, open.messages));
-        let expires_ms = slot.expires.map_or(0, |at| at.0);
+        let expires_ms = slot.expires().map_or(0, |at| at.0);
         let behind = position.sequence - open.first;
         encode_head(message, slot.backout_count, expires_ms, behind, &mut open.heads);
         open.bodies.extend(message.body.parts().iter().cloned());
@@ -385,16 +386,8 @@ pub(super) fn load(first: u64, heads: &[u8], live: Option<u64>) -> Result<(Pack,
 }
 
 fn slot_of(head: Head, packed: Packed) -> Slot {
-    let group = head.descriptor.group_id;
-    Slot {
-        message_id: head.descriptor.message_id,
-        correlation_id: head.descriptor.correlation_id,
-        group_id: (!group.is_none()).then(|| Box::new(group)),
-        body_length: head.body_length as u32,
-        backout_count: head.descriptor.backout_count,
-        put_at: head.descriptor.put_at,
-        expires: (head.expires_ms != 0).then_some(WallTime(head.expires_ms)),
-        packed: Some(packed),
-        message: None,
-    }
+    let expires = (head.expires_ms != 0).then_some(WallTime(head.expires_ms));
+    let mut slot = Slot::of(&head.descriptor, head.body_length as u32, expires);
+    slot.packed = Some(packed);
+    slot
 }

@@ -4,21 +4,23 @@
 //! head, else only in the message store. Messages that are not persistent have slots too, on the active node only
 //! (their positions have a `minor`); no replicated fact depends on them.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::ops::{Bound, RangeInclusive};
+use std::collections::BTreeSet;
+use std::ops::Bound;
 
 use bytes::Bytes;
 
+use super::order::Order;
 use super::packs::{Pack, PackKey, Packed, Packs};
 use crate::types::{
-    Body, CorrelationId, GroupId, Message, MessageId, Position, QueueDefinition, QueueId, Selection, WallTime,
+    Body, CorrelationId, Descriptor, GroupId, Message, MessageId, Position, QueueDefinition, QueueId,
+    Selection, WallTime,
 };
 
 #[derive(Debug)]
 pub struct Queue {
     pub id: QueueId,
     pub definition: QueueDefinition,
-    slots: BTreeMap<Position, Slot>,
+    slots: Order<Slot>,
     next_sequence: u64,
     next_minor: u64,
     not_persistent: u64,
@@ -29,42 +31,71 @@ pub struct Queue {
     packs: Packs,
 }
 
+/// There is one for every message on every queue, in memory: 72 bytes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Slot {
     pub message_id: MessageId,
-    pub correlation_id: CorrelationId,
-    pub group_id: Option<Box<GroupId>>,
+    /// What most messages do not have.
+    related: Option<Box<Related>>,
     pub body_length: u32,
     pub backout_count: u32,
     pub put_at: WallTime,
-    pub expires: Option<WallTime>,
+    /// [`NEVER`], for most.
+    expires: WallTime,
     /// The store has (or is about to have) this message, here.
     pub packed: Option<Packed>,
     /// None: in the store only.
     pub message: Option<Box<Message>>,
 }
 
+#[derive(Clone, Debug, PartialEq)]
+struct Related {
+    correlation_id: CorrelationId,
+    group_id: GroupId,
+}
+
+const NEVER: WallTime = WallTime(i64::MAX);
+
 impl Slot {
     pub fn new(message: Box<Message>) -> Slot {
         let descriptor = &message.descriptor;
-        let group = descriptor.group_id;
+        let expires = descriptor.expiry.map(|tenths| WallTime(descriptor.put_at.0 + i64::from(tenths) * 100));
+        let slot = Slot::of(descriptor, message.body.len() as u32, expires);
+        Slot { message: Some(message), ..slot }
+    }
+
+    /// Without the message itself.
+    pub(super) fn of(descriptor: &Descriptor, body_length: u32, expires: Option<WallTime>) -> Slot {
+        let Descriptor { message_id, correlation_id, group_id, backout_count, put_at, .. } = *descriptor;
+        let is_related = !correlation_id.is_none() || !group_id.is_none();
         Slot {
-            message_id: descriptor.message_id,
-            correlation_id: descriptor.correlation_id,
-            group_id: (!group.is_none()).then(|| Box::new(group)),
-            body_length: message.body.len() as u32,
-            backout_count: descriptor.backout_count,
-            put_at: descriptor.put_at,
-            expires: descriptor.expiry.map(|tenths| WallTime(descriptor.put_at.0 + i64::from(tenths) * 100)),
+            message_id,
+            related: is_related.then(|| Box::new(Related { correlation_id, group_id })),
+            body_length,
+            backout_count,
+            put_at,
+            expires: expires.unwrap_or(NEVER),
             packed: None,
-            message: Some(message),
+            message: None,
         }
+    }
+
+    pub fn correlation_id(&self) -> CorrelationId {
+        self.related.as_ref().map_or(CorrelationId::default(), |related| related.correlation_id)
+    }
+
+    pub fn group_id(&self) -> Option<GroupId> {
+        self.related.as_ref().map(|related| related.group_id).filter(|id| !id.is_none())
+    }
+
+    pub fn expires(&self) -> Option<WallTime> {
+        (self.expires != NEVER).then_some(self.expires)
     }
 
     pub fn matches(&self, selection: &Selection) -> bool {
         selection.message_id.is_none_or(|id| id == self.message_id)
-            && selection.correlation_id.is_none_or(|id| id == self.correlation_id)
-            && selection.group_id.is_none_or(|id| self.group_id.as_deref() == Some(&id))
+            && selection.correlation_id.is_none_or(|id| id == self.correlation_id())
+            && selection.group_id.is_none_or(|id| self.group_id() == Some(id))
     }
 
     /// Whether the pack is the one that this message, at its position, lies in.
@@ -73,7 +104,7 @@ impl Slot {
     }
 
     pub fn is_expired(&self, now: WallTime) -> bool {
-        self.expires.is_some_and(|at| at <= now)
+        self.expires().is_some_and(|at| at <= now)
     }
 }
 
@@ -82,7 +113,7 @@ impl Queue {
         Queue {
             id,
             definition,
-            slots: BTreeMap::new(),
+            slots: Order::default(),
             next_sequence,
             next_minor: 1,
             not_persistent: 0,
@@ -135,24 +166,24 @@ impl Queue {
             index.insert((slot.message_id, position));
         }
         if let Some(index) = &mut self.by_correlation_id {
-            index.insert((slot.correlation_id, position));
+            index.insert((slot.correlation_id(), position));
         }
-        if let Some(at) = slot.expires {
+        if let Some(at) = slot.expires() {
             self.by_expiry.insert((at, position));
         }
-        let before = self.slots.insert(position, slot);
-        assert!(before.is_none(), "{position:?} of queue {} was taken", self.definition.name);
+        let is_new = self.slots.insert(position, slot);
+        assert!(is_new, "{position:?} of queue {} was taken", self.definition.name);
     }
 
     pub fn remove(&mut self, position: Position) -> Option<Slot> {
-        let slot = self.slots.remove(&position)?;
+        let slot = self.slots.remove(position)?;
         if let Some(index) = &mut self.by_message_id {
             index.remove(&(slot.message_id, position));
         }
         if let Some(index) = &mut self.by_correlation_id {
-            index.remove(&(slot.correlation_id, position));
+            index.remove(&(slot.correlation_id(), position));
         }
-        if let Some(at) = slot.expires {
+        if let Some(at) = slot.expires() {
             self.by_expiry.remove(&(at, position));
         }
         if !position.is_persistent() {
@@ -169,7 +200,7 @@ impl Queue {
         if self.not_persistent == 0 {
             return;
         }
-        let gone: Vec<Position> = self.slots.keys().filter(|at| !at.is_persistent()).copied().collect();
+        let gone: Vec<Position> = self.iter().map(|(at, _)| at).filter(|at| !at.is_persistent()).collect();
         for position in gone {
             self.remove(position);
         }
@@ -188,33 +219,31 @@ impl Queue {
     }
 
     pub fn slot(&self, position: Position) -> Option<&Slot> {
-        self.slots.get(&position)
+        self.slots.get(position)
     }
 
     pub fn slot_mut(&mut self, position: Position) -> Option<&mut Slot> {
-        self.slots.get_mut(&position)
+        self.slots.get_mut(position)
     }
 
     /// In delivery order.
     pub fn iter(&self) -> impl Iterator<Item = (Position, &Slot)> {
-        self.slots.iter().map(|(position, slot)| (*position, slot))
+        self.slots.iter()
     }
 
     /// In delivery order, from behind `after`.
     pub fn after(&self, after: Option<Position>) -> impl Iterator<Item = (Position, &Slot)> {
-        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
-        self.slots.range((from, Bound::Unbounded)).map(|(position, slot)| (*position, slot))
+        self.slots.iter_from(after.map_or(Bound::Unbounded, Bound::Excluded))
     }
 
     /// In delivery order, `from` included.
     pub fn from(&self, from: Position) -> impl Iterator<Item = (Position, &Slot)> {
-        self.slots.range(from..).map(|(position, slot)| (*position, slot))
+        self.slots.iter_from(Bound::Included(from))
     }
 
     /// In delivery order, of one rank only, `from` included.
     pub fn from_in_rank(&self, from: Position) -> impl Iterator<Item = (Position, &Slot)> {
-        let last = Position { rank: from.rank, sequence: u64::MAX, minor: u64::MAX };
-        self.slots.range(from..=last).map(|(position, slot)| (*position, slot))
+        self.from(from).take_while(move |(position, _)| position.rank == from.rank)
     }
 
     /// Positions behind `after` that match, in delivery order, through an index where one helps.
@@ -226,18 +255,19 @@ impl Queue {
             let slots = &self.slots;
             let index = self
                 .by_message_id
-                .get_or_insert_with(|| slots.iter().map(|(at, slot)| (slot.message_id, *at)).collect());
+                .get_or_insert_with(|| slots.iter().map(|(at, slot)| (slot.message_id, at)).collect());
             index.range((id, first)..=(id, last)).map(|(_, at)| *at).collect()
         } else if let Some(id) = selection.correlation_id {
             let slots = &self.slots;
             let index = self
                 .by_correlation_id
-                .get_or_insert_with(|| slots.iter().map(|(at, slot)| (slot.correlation_id, *at)).collect());
+                .get_or_insert_with(|| slots.iter().map(|(at, slot)| (slot.correlation_id(), at)).collect());
             index.range((id, first)..=(id, last)).map(|(_, at)| *at).collect()
         } else {
-            self.slots.iter().filter(|(_, slot)| slot.matches(selection)).map(|(at, _)| *at).collect()
+            self.slots.iter().filter(|(_, slot)| slot.matches(selection)).map(|(at, _)| at).collect()
         };
-        candidates.into_iter().filter(behind).filter(|at| self.slots[at].matches(selection)).collect()
+        let matches = |at: &Position| self.slots.get(*at).is_some_and(|slot| slot.matches(selection));
+        candidates.into_iter().filter(behind).filter(matches).collect()
     }
 
     /// Messages whose time is over, oldest deadline first.
@@ -261,15 +291,18 @@ impl Queue {
     /// The messages of a pack that are still there.
     pub fn packed_in(&self, key: PackKey) -> impl Iterator<Item = (Position, &Slot)> {
         let live = self.packs.get(key).map_or(0, Pack::live) as usize;
-        let slots = self.slots.range(reach(key)).map(|(position, slot)| (*position, slot));
+        let slots = self.from_in_rank(beginning(key));
         slots.filter(move |(at, slot)| slot.is_in(key, *at)).take(live)
     }
 
     /// The messages of a pack that are still there.
     pub fn packed_in_mut(&mut self, key: PackKey) -> impl Iterator<Item = (Position, &mut Slot)> {
         let live = self.packs.get(key).map_or(0, Pack::live) as usize;
-        let slots = self.slots.range_mut(reach(key)).map(|(position, slot)| (*position, slot));
-        slots.filter(move |(at, slot)| slot.is_in(key, *at)).take(live)
+        let slots = self.slots.iter_mut_from(beginning(key));
+        slots
+            .take_while(move |(at, _)| at.rank == key.rank)
+            .filter(move |(at, slot)| slot.is_in(key, *at))
+            .take(live)
     }
 
     /// Gives the messages of a pack memory of their own. A body is a slice of the entry it came in; the last one of an
@@ -285,7 +318,7 @@ impl Queue {
 
     /// The message, which is in memory, leaves its pack and stays on the queue.
     pub(super) fn unpack(&mut self, position: Position) {
-        let slot = self.slots.get_mut(&position).expect("the caller found it");
+        let slot = self.slots.get_mut(position).expect("the caller found it");
         let packed = slot.packed.take().expect("it is in a pack");
         self.packs.leave(packed.key(self.id, position), packed, slot.body_length);
     }
@@ -300,8 +333,7 @@ impl Queue {
     }
 }
 
-/// Where the messages of a pack may be.
-fn reach(pack: PackKey) -> RangeInclusive<Position> {
-    let first = Position { rank: pack.rank, sequence: pack.first, minor: 0 };
-    first..=Position { rank: pack.rank, sequence: u64::MAX, minor: u64::MAX }
+/// Where the messages of a pack begin.
+fn beginning(pack: PackKey) -> Position {
+    Position { rank: pack.rank, sequence: pack.first, minor: 0 }
 }

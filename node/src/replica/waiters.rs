@@ -89,7 +89,7 @@ impl Waiters {
                 .map(|(_, _, ticket)| *ticket)
                 .find(|ticket| slot.matches(&self.by_ticket[ticket].get.selection))
         };
-        [Wants::Any, Wants::Message(slot.message_id), Wants::Correlation(slot.correlation_id), Wants::Other]
+        [Wants::Any, Wants::Message(slot.message_id), Wants::Correlation(slot.correlation_id()), Wants::Other]
             .into_iter()
             .filter_map(of)
             .min()

@@ -1,0 +1,229 @@
+//! A map from positions, made for queues: what comes is added at the end of its rank, what goes leaves at the front, and
+//! there may be millions in between.
+//!
+//! Leaves of up to 64 lie one behind the other in a small tree, full ones but for those that something was removed
+//! from. The tree of the standard library fills its nodes of eleven by half when keys come in order: a queue took two
+//! and a half times the memory.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
+
+use crate::types::Position;
+
+const LEAF: usize = 64;
+
+#[derive(Debug)]
+pub struct Order<T> {
+    /// In order, none empty, each by a position that is not behind its first and behind the last of the one before.
+    leaves: BTreeMap<Position, Leaf<T>>,
+    len: usize,
+}
+
+type Leaf<T> = VecDeque<(Position, T)>;
+
+impl<T> Default for Order<T> {
+    fn default() -> Order<T> {
+        Order { leaves: BTreeMap::new(), len: 0 }
+    }
+}
+
+impl<T> Order<T> {
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    pub fn clear(&mut self) {
+        *self = Order::default();
+    }
+
+    pub fn get(&self, position: Position) -> Option<&T> {
+        let (_, leaf) = self.leaves.range(..=position).next_back()?;
+        let place = place_of(leaf, position).ok()?;
+        Some(&leaf[place].1)
+    }
+
+    pub fn get_mut(&mut self, position: Position) -> Option<&mut T> {
+        let (_, leaf) = self.leaves.range_mut(..=position).next_back()?;
+        let place = place_of(leaf, position).ok()?;
+        Some(&mut leaf[place].1)
+    }
+
+    /// False, and nothing changes, when the position is taken.
+    #[must_use]
+    pub fn insert(&mut self, position: Position, value: T) -> bool {
+        if self.leaves.range(..=position).next_back().is_none()
+            && let Some((_, first)) = self.leaves.pop_first()
+        {
+            self.leaves.insert(position, first);
+        }
+        let Some((_, leaf)) = self.leaves.range_mut(..=position).next_back() else {
+            self.leaves.insert(position, VecDeque::from([(position, value)]));
+            self.len = 1;
+            return true;
+        };
+        let Err(place) = place_of(leaf, position) else { return false };
+        self.len += 1;
+        if leaf.len() < LEAF {
+            leaf.insert(place, (position, value));
+        } else if place == LEAF {
+            let mut next = VecDeque::with_capacity(LEAF);
+            next.push_back((position, value));
+            self.leaves.insert(position, next);
+        } else {
+            let mut behind = leaf.split_off(LEAF / 2);
+            match place.checked_sub(LEAF / 2) {
+                Some(place) if place > 0 => behind.insert(place, (position, value)),
+                _ => leaf.insert(place, (position, value)),
+            }
+            self.leaves.insert(behind[0].0, behind);
+        }
+        true
+    }
+
+    pub fn remove(&mut self, position: Position) -> Option<T> {
+        let (first, leaf) = self.leaves.range_mut(..=position).next_back()?;
+        let place = place_of(leaf, position).ok()?;
+        let (_, value) = leaf.remove(place)?;
+        self.len -= 1;
+        if leaf.is_empty() {
+            let first = *first;
+            self.leaves.remove(&first);
+        } else if leaf.len() * 4 <= leaf.capacity() {
+            // What a selection leaves behind, one here and one there, must not keep whole leaves.
+            leaf.shrink_to(leaf.len() * 2);
+        }
+        Some(value)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (Position, &T)> {
+        self.leaves.values().flatten().map(|(position, value)| (*position, value))
+    }
+
+    pub fn iter_mut_from(&mut self, from: Position) -> impl Iterator<Item = (Position, &mut T)> {
+        let first = self.leaf_of(from);
+        let leaves = self.leaves.range_mut(first..);
+        let all = leaves.flat_map(|(_, leaf)| leaf.iter_mut()).map(|(position, value)| (*position, value));
+        all.skip_while(move |(position, _)| *position < from)
+    }
+
+    pub fn iter_from(&self, from: Bound<Position>) -> impl Iterator<Item = (Position, &T)> {
+        let (first, skipped) = match from {
+            Bound::Unbounded => (Position::default(), 0),
+            Bound::Included(from) => self.place_from(from, |position| position < from),
+            Bound::Excluded(from) => self.place_from(from, |position| position <= from),
+        };
+        let all = self.leaves.range(first..).flat_map(|(_, leaf)| leaf);
+        all.skip(skipped).map(|(position, value)| (*position, value))
+    }
+
+    /// The leaf that a position is in, if it is there, by its key.
+    fn leaf_of(&self, position: Position) -> Position {
+        self.leaves.range(..=position).next_back().map_or(position, |(first, _)| *first)
+    }
+
+    /// Where to begin, and how many of that leaf are `before`.
+    fn place_from(&self, from: Position, before: impl Fn(Position) -> bool) -> (Position, usize) {
+        let first = self.leaf_of(from);
+        let skipped = self.leaves.get(&first).map_or(0, |leaf| leaf.partition_point(|(at, _)| before(*at)));
+        (first, skipped)
+    }
+}
+
+fn place_of<T>(leaf: &Leaf<T>, position: Position) -> Result<usize, usize> {
+    // What comes is behind everything, nearly always, and what goes is the first.
+    match (leaf.front(), leaf.back()) {
+        (_, Some((last, _))) if *last < position => Err(leaf.len()),
+        (Some((first, _)), _) if *first == position => Ok(0),
+        _ => leaf.binary_search_by(|(at, _)| at.cmp(&position)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(rank: u8, sequence: u64, minor: u64) -> Position {
+        Position { rank, sequence, minor }
+    }
+
+    fn check(order: &Order<u64>, model: &BTreeMap<Position, u64>) {
+        assert_eq!(order.len(), model.len());
+        assert!(
+            order.iter().map(|(position, value)| (position, *value)).eq(model.iter().map(|(p, v)| (*p, *v)))
+        );
+        assert!(order.leaves.values().all(|leaf| !leaf.is_empty() && leaf.len() <= LEAF));
+        for (first, leaf) in &order.leaves {
+            assert!(*first <= leaf[0].0);
+        }
+    }
+
+    /// The same as the map of the standard library, whatever is asked of both.
+    #[test]
+    fn it_is_a_map() {
+        let mut order = Order::default();
+        let mut model = BTreeMap::new();
+        let mut seed = 1u64;
+        let mut draw = move |below: u64| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (seed >> 33) % below
+        };
+        for round in 0..20_000u64 {
+            let position = at(draw(3) as u8, draw(400), draw(2));
+            match draw(5) {
+                0..3 => {
+                    let is_new = !model.contains_key(&position);
+                    assert_eq!(order.insert(position, round), is_new);
+                    model.entry(position).or_insert(round);
+                }
+                3 => assert_eq!(order.remove(position), model.remove(&position)),
+                _ => {
+                    assert_eq!(order.get(position), model.get(&position));
+                    assert_eq!(order.get_mut(position), model.get_mut(&position));
+                    for bound in [Bound::Included(position), Bound::Excluded(position), Bound::Unbounded] {
+                        let expected = model.range((bound, Bound::Unbounded)).map(|(p, v)| (*p, v));
+                        assert!(order.iter_from(bound).take(70).eq(expected.take(70)));
+                    }
+                    let expected: Vec<_> = model.range(position..).map(|(p, v)| (*p, *v)).take(70).collect();
+                    let found = order.iter_mut_from(position).map(|(position, value)| (position, *value));
+                    assert!(found.take(70).eq(expected));
+                }
+            }
+            if round % 100 == 0 {
+                check(&order, &model);
+            }
+        }
+        check(&order, &model);
+        order.clear();
+        check(&order, &BTreeMap::new());
+    }
+
+    #[test]
+    fn what_comes_in_order_fills_its_leaves() {
+        let mut order = Order::default();
+        for sequence in 0..6400 {
+            assert!(order.insert(at(4, sequence, 0), sequence));
+            // A few of a higher priority between them.
+            assert!(sequence % 64 != 0 || order.insert(at(0, sequence, 0), sequence));
+        }
+        assert_eq!(order.leaves.len(), 100 + 2);
+    }
+
+    #[test]
+    fn what_is_left_here_and_there_keeps_no_whole_leaves() {
+        let mut order = Order::default();
+        (0..6400).for_each(|sequence| assert!(order.insert(at(0, sequence, 0), sequence)));
+        (0..6400).filter(|sequence| sequence % 64 != 7).for_each(|sequence| {
+            assert_eq!(order.remove(at(0, sequence, 0)), Some(sequence));
+        });
+        assert_eq!(order.len(), 100);
+        assert!(order.leaves.values().all(|leaf| leaf.capacity() <= 8));
+    }
+
+    #[test]
+    fn what_comes_back_to_the_front_does_not_get_leaves_of_its_own() {
+        let mut order = Order::default();
+        (0..640u64).rev().for_each(|sequence| assert!(order.insert(at(0, sequence, 0), sequence)));
+        assert!(order.leaves.len() <= 640 / (LEAF / 2));
+        assert!(order.iter().map(|(position, _)| position.sequence).eq(0..640));
+    }
+}
