@@ -562,7 +562,7 @@ impl Reader<'_> {
             snapshot_bytes_per_second: self.bytes(
                 "snapshot_bytes_per_second",
                 &file.snapshot_bytes_per_second,
-                100 * MIB,
+                256 * MIB,
                 MIB,
                 100 * GIB,
             ),

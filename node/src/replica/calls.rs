@@ -21,7 +21,7 @@ use crate::types::{
 
 /// Bytes of staged parts that may be proposed and not applied: enough to keep the disks busy, little enough that a
 /// small message never waits for more than this.
-const STAGED_BYTES_IN_FLIGHT: usize = 2 << 20;
+const STAGED_BYTES_IN_FLIGHT: usize = 512 << 10;
 /// Batches that wait for consensus; more calls are parked until there are fewer.
 const BACKLOG_BYTES_MAX: usize = 8 << 20;
 
