@@ -205,7 +205,8 @@ mod tests {
             // A few of a higher priority between them.
             assert!(sequence % 64 != 0 || order.insert(at(0, sequence, 0), sequence));
         }
-        assert_eq!(order.leaves.len(), 100 + 2);
+        // Where the two ranks met, a leaf was split now and then.
+        assert!(order.leaves.len() <= 105, "{} leaves for {}", order.leaves.len(), order.len());
     }
 
     #[test]

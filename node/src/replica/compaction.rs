@@ -42,9 +42,6 @@ const STAGED_WAIT_MAX: usize = limits::BODY_BYTES_MAX;
 /// Moves that the store may have taken and not flushed. It flushes each second at the latest, and sooner when much has
 /// gathered: a store that lags by more than this is in trouble, and puts wait for it.
 const MOVES_MAX: usize = 16;
-/// For a peer that is there and catches up, the log is kept so many times longer than for one that is not: a peer that
-/// gets a snapshot while others put would need another one when it has it, and never be done.
-const RETAINED_FOR_THE_PRESENT: usize = 16;
 /// What was applied is moved after so long, however little it is: what was removed comes back as room, and a peer that
 /// needs the store's rows gets no more than there is.
 const MOVE_INTERVAL: Duration = Duration::from_secs(10);
@@ -214,10 +211,9 @@ impl Replica {
 
     fn cut_log(&mut self) {
         // A peer that was away for longer gets a snapshot then.
-        let retain = if self.lacks_room() { 0 } else { self.options.log_retain_bytes };
-        let retain_for_present = match self.lacks_room() {
-            true => 0,
-            false => retain.max(self.options.window_bytes).saturating_mul(RETAINED_FOR_THE_PRESENT),
+        let (retain, retain_present) = match self.lacks_room() {
+            true => (0, 0),
+            false => (self.options.log_retain_bytes, self.options.log_retain_present_bytes),
         };
         let present = self.consensus.progress().into_iter().filter(|peer| peer.active);
         let wanted_behind = present.map(|peer| peer.wants_behind).min();
@@ -230,7 +226,7 @@ impl Replica {
         let mut cut = None;
         while let Some((meta, at)) = compaction.moves.front() {
             let is_wanted = wanted_behind.is_some_and(|behind| meta.index > behind);
-            let kept = if is_wanted { retain_for_present } else { retain };
+            let kept = if is_wanted { retain_present.max(retain) } else { retain };
             if meta.index > flushed || total - at < kept {
                 break;
             }

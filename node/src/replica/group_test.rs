@@ -9,7 +9,7 @@ use trimaran_proto::replica::v1::peer_message::Message as PeerMessage;
 use super::*;
 use crate::consensus::{Entry, EntryKind, HardState};
 use crate::mqi::{Admin, Call, MembershipRequest, RecoverRequest};
-use crate::types::{Index, Membership, NodeInfo, Reason, SnapshotMeta, Term};
+use crate::types::{Index, Membership, NodeInfo, QueueDefinition, Reason, SnapshotMeta, Term};
 
 const OPERATOR: SessionId = SessionId(1);
 
@@ -19,6 +19,10 @@ struct Member {
     role: RoleView,
     removed: u32,
     answers: Vec<Completion>,
+    /// The log was cut up to here.
+    cut: Index,
+    /// Snapshots it was asked to send; none arrives by itself.
+    snapshots: u32,
 }
 
 struct Group {
@@ -72,7 +76,8 @@ fn member_from(id: u64, voters: &[u64], recovering: bool, hard_state: HardState,
         Options { window_bytes: usize::MAX, ..Options::new(QueueManagerId(1), name.clone(), consensus) };
     let replica = Replica::new(options, recovered, QueueManager::new(QueueManagerId(1), name), 41 * id);
     let role = RoleView::NotServing { term: Term(0), leader: None, recovering };
-    Member { replica, events: Vec::new(), role, removed: 0, answers: Vec::new() }
+    let (events, answers) = (Vec::new(), Vec::new());
+    Member { replica, events, role, removed: 0, answers, cut: Index(0), snapshots: 0 }
 }
 
 impl Group {
@@ -142,6 +147,11 @@ impl Group {
                         Action::Send { to, message } => sent.push((*id, to.0, message)),
                         Action::PublishRole(role) => member.role = role,
                         Action::Removed => member.removed += 1,
+                        Action::Store(batch) => {
+                            member.events.push(Event::StoreFlushed { upto: batch.meta.index })
+                        }
+                        Action::TruncateLog { upto } => member.cut = upto,
+                        Action::SendSnapshot { .. } => member.snapshots += 1,
                         Action::Complete { completion, .. } => member.answers.push(completion),
                         _ => {}
                     }
@@ -392,4 +402,59 @@ fn what_a_dead_leader_had_sent_does_not_bring_it_back() {
     assert!(read >= 2, "both get one");
     group.pass(Duration::from_millis(600));
     assert!(group.leader().is_some(), "the election does not wait for a timeout");
+}
+
+#[test]
+fn the_log_is_kept_for_a_peer_that_is_there_and_catches_up() {
+    let mut group = Group::new(3);
+    let leader = group.leader().unwrap();
+    let away = (1..=3).find(|id| *id != leader).unwrap();
+    for member in group.members.values_mut() {
+        let options = &mut member.replica.options;
+        (options.window_bytes, options.log_retain_bytes, options.log_retain_present_bytes) =
+            (1000, 0, 16_000);
+    }
+    let mut queues = 0;
+    let mut define = |group: &mut Group, count: u32| {
+        for _ in 0..count {
+            queues += 1;
+            let name = ObjectName::new(&format!("Q{queues}")).unwrap();
+            group.ask_node(leader, Admin::CreateQueue(QueueDefinition::new(name)));
+            group.turn();
+        }
+    };
+    let last = |group: &Group| group.members[&leader].replica.consensus.last_index();
+
+    let mut gone = group.members.remove(&away).unwrap();
+    group.tell(leader, Event::PeerGone { node: NodeId(away) });
+    define(&mut group, 50);
+    assert!(last(&group).0 - group.members[&leader].cut.0 < 20, "nobody waits for it");
+
+    gone.events.clear();
+    group.connect(away, gone);
+    group.pass(Duration::from_millis(300));
+    assert_eq!(group.members[&leader].snapshots, 1);
+    let consensus = &group.members[&leader].replica.consensus;
+    let index = group.members[&leader].replica.compaction.flushed_index();
+    let term = consensus.term_at(index).unwrap();
+    let membership = consensus.membership().clone();
+    let snapshot = SnapshotMeta { queue_manager: QueueManagerId(1), index, term, membership };
+    let cut = group.members[&leader].cut;
+    define(&mut group, 50);
+    assert_eq!(group.members[&leader].cut, cut, "what comes behind the snapshot stays until it has arrived");
+
+    let state = Box::new(QueueManager::new(QueueManagerId(1), ObjectName::new("QM1").unwrap()));
+    let (from, term) = (NodeId(leader), group.members[&leader].replica.consensus.term().0);
+    group.tell(away, Event::SnapshotInstalled { from, term, meta: snapshot, state });
+    group.tell(leader, Event::SnapshotSent { to: NodeId(away), arrived: true });
+    group.pass(Duration::from_millis(300));
+    assert_eq!(group.members[&away].replica.consensus.last_index(), last(&group), "no second snapshot");
+    assert_eq!(group.members[&leader].snapshots, 1);
+    define(&mut group, 20);
+    assert!(last(&group).0 - group.members[&leader].cut.0 < 20);
+
+    // There is an end to it: here is one that was heard a moment ago.
+    group.members.remove(&away);
+    define(&mut group, 400);
+    assert!(last(&group).0 - group.members[&leader].cut.0 < 200);
 }

@@ -79,6 +79,9 @@ pub struct Options {
     pub resident_bytes_max: usize,
     /// How much applied log is kept on disk for peers that were away.
     pub log_retain_bytes: usize,
+    /// The same for a peer that is there and catches up. One that got a snapshot while others put would need another one
+    /// when it has it, and never be done, if what came meanwhile were not kept.
+    pub log_retain_present_bytes: usize,
     /// From here on the room that a queue's removed messages still take in the store is given back.
     pub repack_from_bytes: u64,
 }
@@ -93,6 +96,7 @@ impl Options {
             window_bytes: 32 << 20,
             resident_bytes_max: 64 << 20,
             log_retain_bytes: 256 << 20,
+            log_retain_present_bytes: 4 << 30,
             repack_from_bytes: 4 << 20,
         }
     }

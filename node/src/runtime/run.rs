@@ -23,7 +23,7 @@ use super::recover::Started;
 use super::shutdown::{Signals, Told};
 use super::stores::{self, Stores};
 use super::{again, diagnostics, directories, figures, threads};
-use crate::config::{self, Config, is_loopback};
+use crate::config::{self, Config, filesystem, is_loopback};
 use crate::consensus;
 use crate::listener::{self, Accepted, Listener};
 use crate::log_store::{DiskWatch, RoomThresholds};
@@ -325,8 +325,17 @@ fn replica_options(config: &Config, id: QueueManagerId, name: crate::types::Obje
     replica::Options {
         window_bytes: config.limits.window_bytes,
         log_retain_bytes: config.limits.log_retain_bytes,
+        log_retain_present_bytes: retain_present(config),
         ..replica::Options::new(id, name, consensus)
     }
+}
+
+/// What a peer that catches up is worth: an eighth of the device, of all queue managers together, and no more than what
+/// comes in a few minutes.
+fn retain_present(config: &Config) -> usize {
+    const MOST: usize = 16 << 30;
+    let device = filesystem(&config.log_directory).map_or(0, |device| device.total_bytes as usize);
+    (device / 8 / config.queue_managers.len().max(1)).min(MOST)
 }
 
 /// From the operating system, by way of the hash seed: nodes must not draw the same election timeouts.

@@ -230,6 +230,7 @@ fn replica_options(setup: &Setup, node: u64, number: usize) -> trimaran_node::re
     trimaran_node::replica::Options {
         window_bytes: setup.window_bytes,
         log_retain_bytes: setup.log_retain_bytes,
+        log_retain_present_bytes: 16 * setup.log_retain_bytes.max(setup.window_bytes),
         resident_bytes_max: setup.window_bytes,
         repack_from_bytes: 0,
         ..trimaran_node::replica::Options::new(
