@@ -393,3 +393,17 @@ fn what_a_dead_leader_had_sent_does_not_bring_it_back() {
     group.pass(Duration::from_millis(600));
     assert!(group.leader().is_some(), "the election does not wait for a timeout");
 }
+
+#[test]
+fn of_nodes_with_full_disks_only_the_one_that_serves_refuses_puts() {
+    let mut group = Group::new(3);
+    let leader = group.leader().unwrap();
+    for id in 1..=3 {
+        group.tell(id, Event::Disk { room: DiskRoom::Low { text: "full".into() } });
+        group.ask_node(id, Admin::Status);
+        group.turn();
+        let answers = group.answers(id);
+        let crate::mqi::Data::Status(status) = &answers[0].data else { panic!("{answers:?}") };
+        assert_eq!(status.puts_refused, (id == leader).then(|| "full".to_string()), "node {id}");
+    }
+}
