@@ -665,7 +665,7 @@ nodes and users.")]
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
         /// Days until the certificates of nodes and users end; the authority's lasts ten times as long
-        #[arg(long, default_value_t = 825)]
+        #[arg(long, default_value_t = 825, value_parser = clap::value_parser!(u32).range(1..))]
         days: u32,
     },
     /// Certificates for more nodes and users, from the authority that `init` made
@@ -681,7 +681,7 @@ nodes and users.")]
         #[arg(long, value_name = "NAMES", value_delimiter = ',')]
         users: Vec<String>,
         /// Days until they end
-        #[arg(long, default_value_t = 825)]
+        #[arg(long, default_value_t = 825, value_parser = clap::value_parser!(u32).range(1..))]
         days: u32,
     },
 }
@@ -833,6 +833,22 @@ mod tests {
         };
         assert_eq!(put(&["-M", "a", "--message", "b", "-M", ""]).unwrap(), ["a", "b", ""]);
         assert_eq!(put(&["-M", "a", "--lines"]), Err(clap::error::ErrorKind::ArgumentConflict));
+    }
+
+    #[test]
+    fn certificates_that_end_before_they_begin_are_not_made() {
+        for made in [
+            &["init", "--cluster", "shop", "--nodes", "a=127.0.0.1", "--out", "certs"][..],
+            &["add", "--dir", "certs", "--users", "joe"],
+        ] {
+            let days = |days: &str| {
+                let cli = Cli::try_parse_from([&["trimaran", "certs"][..], made, &["--days", days]].concat());
+                cli.map(|_| ()).map_err(|error| error.to_string())
+            };
+            assert_eq!(days("1"), Ok(()));
+            let refused = days("0").unwrap_err();
+            assert!(refused.contains("--days") && refused.contains("0 is not in 1.."), "{refused}");
+        }
     }
 
     #[test]
