@@ -87,10 +87,11 @@ pub struct Global {
 }
 
 impl Global {
+    /// What is wrong with the files is this machine's: the command line was understood.
     pub fn tls(&self) -> Result<Option<Tls>, Failure> {
         let Some(authority) = &self.tls_ca else { return Ok(None) };
         let identity = self.tls_cert.as_ref().zip(self.tls_key.as_ref());
-        let tls = Tls::from_files(authority, identity)?;
+        let tls = Tls::from_files(authority, identity).map_err(|error| Failure::Local(error.to_string()))?;
         Ok(Some(match &self.tls_name {
             None => tls,
             Some(name) => tls.server_name(name),
@@ -819,6 +820,19 @@ mod tests {
             let Err(Failure::Usage(text)) = connect_to(empty) else { panic!("{empty:?} is no address") };
             assert!(text.contains("--connect"), "{text}");
         }
+    }
+
+    #[test]
+    fn a_certificate_that_cannot_be_used_is_a_fault_of_this_machine() {
+        let tls =
+            |ca: &str| Cli::try_parse_from(["trimaran", "--tls-ca", ca, "status"]).unwrap().global.tls();
+        let unreadable = tls("/no/such/file").unwrap_err();
+        assert!(
+            matches!(&unreadable, Failure::Local(text) if text.contains("/no/such/file")),
+            "{unreadable:?}"
+        );
+        assert_eq!(unreadable.exit_code(), 5);
+        assert_eq!(tls("/dev/null").unwrap_err().exit_code(), 5);
     }
 
     #[test]
