@@ -92,7 +92,7 @@ pub async fn check(config: &Config) -> CheckReport {
     check_ports(config, &own, &mut report);
     for (what, path) in [("log", &config.log_directory), ("data", &config.data_directory)] {
         check_directory(what, path, config.limits.disk_reserve_bytes, &mut report);
-        if let Some(text) = config.foreign_owner(path) {
+        if let Err(text) = config.owner_to_write(path) {
             report.wrong(text);
         }
     }
