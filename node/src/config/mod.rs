@@ -7,7 +7,7 @@ mod file;
 mod owner;
 mod check;
 
-pub use check::{CheckReport, Filesystem, Finding, check, filesystem, peer_tls};
+pub use check::{CheckReport, Finding, check, peer_tls};
 pub use owner::OWNER_FILE;
 
 use std::collections::{BTreeMap, BTreeSet};
