@@ -31,7 +31,7 @@ use clap::{Args, Parser, Subcommand};
 use bars::Group;
 use compare::Comparison;
 use failover::Fault;
-use system::Place;
+use system::{Place, System};
 use work::{Kind, Work};
 
 #[global_allocator]
@@ -475,22 +475,14 @@ async fn bars(place: &Place, arguments: &BarsArguments) -> Result<bool> {
 
 /// False when a system could not take part.
 async fn catch_up(place: &Place, arguments: &CatchUpArguments) -> Result<bool> {
-    println!("{}", machine::describe());
     let missed_bytes = (arguments.gigabytes * 1e9) as u64;
-    let mut all = Vec::new();
-    for name in &arguments.systems {
-        let measured = match system::by_name(name, place) {
-            Ok(mut system) => catch_up::measure(system.as_mut(), missed_bytes, arguments.size).await,
-            Err(error) => Err(error),
-        };
-        match measured {
-            Ok(caught_up) => {
-                println!("{}", caught_up.describe());
-                all.push(caught_up);
-            }
-            Err(error) => println!("  {name:<16} left out: {error:#}"),
-        }
-    }
+    let all = one_by_one(
+        place,
+        &arguments.systems,
+        async |system| catch_up::measure(system, missed_bytes, arguments.size).await,
+        catch_up::CaughtUp::describe,
+    )
+    .await;
     let complete = all.len() == arguments.systems.len();
     save(arguments.json.as_deref(), |part| part.caught_up = all)?;
     Ok(complete)
@@ -522,26 +514,43 @@ async fn fail_over(place: &Place, systems: &[String], faults: &[Fault], rounds: 
 
 /// False when a system could not take part.
 async fn restart(place: &Place, arguments: &RestartArguments) -> Result<bool> {
-    println!("{}", machine::describe());
     let quiet = std::time::Duration::from_secs_f64(arguments.quiet);
+    let all = one_by_one(
+        place,
+        &arguments.systems,
+        async |system| restart::measure(system, arguments.depth, arguments.size, quiet).await,
+        restart::Restarted::describe,
+    )
+    .await;
+    let complete = all.len() == arguments.systems.len();
+    save(arguments.json.as_deref(), |part| part.restarted = all)?;
+    Ok(complete)
+}
+
+/// A cluster for each system, one after the other, and a line about what was measured. A system that cannot take part is
+/// named and left out.
+async fn one_by_one<T>(
+    place: &Place,
+    systems: &[String],
+    measure: impl AsyncFn(&mut dyn System) -> Result<T>,
+    describe: impl Fn(&T) -> String,
+) -> Vec<T> {
+    println!("{}", machine::describe());
     let mut all = Vec::new();
-    for name in &arguments.systems {
+    for name in systems {
         let measured = match system::by_name(name, place) {
-            Ok(mut system) => restart::measure(system.as_mut(), arguments.depth, arguments.size, quiet).await,
+            Ok(mut system) => measure(system.as_mut()).await,
             Err(error) => Err(error),
         };
         match measured {
-            Ok(restarted) => {
-                println!("{}", restarted.describe());
-                all.push(restarted);
+            Ok(measured) => {
+                println!("{}", describe(&measured));
+                all.push(measured);
             }
             Err(error) => println!("  {name:<16} left out: {error:#}"),
         }
     }
-    if arguments.json.is_some() {
-        save(arguments.json.as_deref(), |part| part.restarted = all.clone())?;
-    }
-    Ok(all.len() == arguments.systems.len())
+    all
 }
 
 async fn soak(place: &Place, arguments: &SoakArguments) -> Result<bool> {

@@ -148,6 +148,7 @@ fn exit_codes_tell_what_happened() {
     assert_eq!(shell.fails(&["get"]).0, 2);
     assert_eq!(shell.fails(&["--connect", "not an address", "get", "HA.QUEUE"]).0, 2);
     assert_eq!(shell.fails(&["put", "HA.QUEUE", "--file", "/no/such/file"]).0, 5);
+    assert_eq!(shell.fails(&["--tls-ca", "/no/such/file", "get", "HA.QUEUE"]).0, 5);
     shell.nodes[0].kill();
     let (code, text) = shell.fails(&["--within", "300ms", "get", "HA.QUEUE"]);
     assert_eq!(code, 4, "{text}");

@@ -3,16 +3,15 @@
 //! Changes nothing but a file that it creates and removes in each directory. A node that runs already is recognised
 //! and asked how it is, instead of being called in the way.
 
-use std::ffi::CString;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{Config, resolve};
+use crate::log_store::filesystem;
 use crate::peer::{self, PROTOCOL_VERSION, PeerTls, ProbeError};
 use crate::security::{Tls, TlsOptions};
 use crate::types::NodeId;
@@ -92,7 +91,7 @@ pub async fn check(config: &Config) -> CheckReport {
     check_ports(config, &own, &mut report);
     for (what, path) in [("log", &config.log_directory), ("data", &config.data_directory)] {
         check_directory(what, path, config.limits.disk_reserve_bytes, &mut report);
-        if let Some(text) = config.foreign_owner(path) {
+        if let Err(text) = config.owner_to_write(path) {
             report.wrong(text);
         }
     }
@@ -321,47 +320,6 @@ fn try_write(directory: &Path) -> io::Result<()> {
     let written = file.write_all(b"check").and_then(|()| file.sync_all());
     fs::remove_file(&path)?;
     written
-}
-
-/// What a path lies on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Filesystem {
-    pub kind: String,
-    pub free_bytes: u64,
-    pub total_bytes: u64,
-}
-
-/// Asks the kernel. The path must exist.
-pub fn filesystem(path: &Path) -> io::Result<Filesystem> {
-    let path = CString::new(path.as_os_str().as_bytes()).map_err(io::Error::other)?;
-    let mut answer = std::mem::MaybeUninit::<libc::statfs>::uninit();
-    // SAFETY: the path ends in a zero, and the kernel fills the structure when it returns 0.
-    let answer = unsafe {
-        if libc::statfs(path.as_ptr(), answer.as_mut_ptr()) != 0 {
-            return Err(io::Error::last_os_error());
-        }
-        answer.assume_init()
-    };
-    let kind = match answer.f_type as i64 & 0xFFFF_FFFF {
-        0xEF53 => "ext4",
-        0x5846_5342 => "xfs",
-        0x9123_683E => "btrfs",
-        0x2FC1_2FC1 => "zfs",
-        0xF2F5_2010 => "f2fs",
-        0x0102_1994 => "tmpfs",
-        0x8584_58F6 => "ramfs",
-        0x6969 => "nfs",
-        0xFF53_4D42 | 0xFE53_4D42 => "cifs",
-        0x6573_5546 => "fuse",
-        0x794C_7630 => "overlay",
-        other => &format!("file system {other:#x}"),
-    };
-    let bytes = |blocks: u64| blocks.saturating_mul(answer.f_bsize as u64);
-    Ok(Filesystem {
-        kind: kind.to_owned(),
-        free_bytes: bytes(answer.f_bavail),
-        total_bytes: bytes(answer.f_blocks),
-    })
 }
 
 fn check_clock(report: &mut CheckReport) {

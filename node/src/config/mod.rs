@@ -1,11 +1,14 @@
 //! The cluster file as it is meant: every module's own options, checked as a whole (L5).
 //!
-//! No module below reads files. `file` is the text's shape, `check` is `trimaran-node check`.
+//! No module below reads files. `file` is the text's shape, `owner` says whose a directory is, `check` is
+//! `trimaran-node check`.
 
-mod check;
 mod file;
+mod owner;
+mod check;
 
-pub use check::{CheckReport, Filesystem, Finding, check, filesystem, peer_tls};
+pub use check::{CheckReport, Finding, check, peer_tls};
+pub use owner::OWNER_FILE;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -19,9 +22,6 @@ use toml::Spanned;
 use crate::types::{
     Index, Membership, NodeId, NodeInfo, ObjectName, QueueManagerId, SnapshotMeta, Term, limits,
 };
-
-/// In each directory of a node: whose it is.
-pub const OWNER_FILE: &str = "trimaran.node";
 
 /// Everything a node is told at start.
 #[derive(Clone, Debug)]
@@ -97,25 +97,6 @@ pub struct ConfigError {
 }
 
 impl Config {
-    /// What [`OWNER_FILE`] says in this node's directories.
-    pub fn owner(&self) -> String {
-        format!("cluster {}\nnode {} {}\n", self.cluster, self.node, self.name)
-    }
-
-    /// A directory of another node would make this one promise what it never knew: the sentence about it.
-    pub fn foreign_owner(&self, directory: &Path) -> Option<String> {
-        let found = std::fs::read_to_string(directory.join(OWNER_FILE)).ok()?;
-        let owner = self.owner();
-        (found != owner).then(|| {
-            format!(
-                "{} belongs to {} and not to {}: give every node directories of its own, or correct the cluster file",
-                directory.display(),
-                found.trim_end().replace('\n', ", "),
-                owner.trim_end().replace('\n', ", ")
-            )
-        })
-    }
-
     /// Reads the file, applies `--set`s, and picks the node.
     pub fn load(path: &Path, node: Option<&str>, settings: &[String]) -> Result<Config, ConfigError> {
         let text = std::fs::read_to_string(path).map_err(|error| ConfigError {

@@ -250,7 +250,7 @@ impl Consensus {
             election_tick: timing.election,
             heartbeat_tick: timing.heartbeat,
             min_election_tick: timing.election,
-            max_election_tick: timing.election + 1 + timing.spread,
+            max_election_tick: timing.candidacy + timing.spread,
             applied: snapshot.index.0,
             max_size_per_msg: options.message_bytes_max as u64,
             max_inflight_msgs: options.messages_in_flight_max.max(1),
@@ -1214,11 +1214,9 @@ impl Consensus {
         }
     }
 
-    /// A tick later than the others may vote at the earliest: they heard of the leader at about the same time, and a
-    /// candidate that comes a moment too soon would wait for its whole timeout again.
     fn draw_timeout(&self) -> usize {
         let parts = [self.options.node.0, self.raw.raft.term, self.role_changes];
-        self.timing.election + 1 + draw(self.options.seed, parts, self.timing.spread as u64) as usize
+        self.timing.candidacy + draw(self.options.seed, parts, self.timing.spread as u64) as usize
     }
 
     fn role_now(&self) -> (u64, u64, StateRole) {

@@ -15,6 +15,10 @@ pub(super) struct Timing {
     /// One more than the time is long: a tick may follow the leader's message at once, and a follower must have
     /// waited the whole time before it stands for election (the leader's lease rests on that).
     pub election: usize,
+    /// When a follower stands for election at the earliest: a tick later than the others may vote. They heard of the
+    /// leader at about the same time, and a candidate that comes a moment too soon would wait for its whole timeout
+    /// again.
+    pub candidacy: usize,
     pub spread: usize,
 }
 
@@ -22,11 +26,9 @@ impl Timing {
     pub fn new(options: &Options) -> Timing {
         let ticks = |time: Duration| time.as_micros().div_ceil(options.tick.as_micros().max(1)) as usize;
         let heartbeat = ticks(options.heartbeat).max(1);
-        Timing {
-            heartbeat,
-            election: (ticks(options.election) + 1).max(heartbeat + 1),
-            spread: ticks(options.election_spread).max(1),
-        }
+        let election = (ticks(options.election) + 1).max(heartbeat + 1);
+        let spread = ticks(options.election_spread).max(1);
+        Timing { heartbeat, election, candidacy: election + 1, spread }
     }
 }
 
@@ -88,7 +90,7 @@ mod tests {
     #[test]
     fn an_election_takes_at_least_the_promised_time_in_ticks() {
         let timing = Timing::new(&options());
-        assert_eq!(timing, Timing { heartbeat: 2, election: 26, spread: 5 });
+        assert_eq!(timing, Timing { heartbeat: 2, election: 26, candidacy: 27, spread: 5 });
         // The first tick may come at once: 25 whole ticks of 50 ms remain.
         assert!((timing.election - 1) as u32 * options().tick >= options().election);
     }

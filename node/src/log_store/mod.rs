@@ -30,7 +30,7 @@ pub use self::figures::{LogFigures, SYNC_BOUNDS};
 pub use self::mark::{Acknowledged, Mark, MarkFile, MarkSync};
 pub use self::raft_engine::{LogReader, RaftEngineLog};
 pub use self::recovery::RecoveredLog;
-pub use self::room::{Ballast, DiskWatch, RoomThresholds};
+pub use self::room::{Ballast, DiskWatch, Filesystem, RoomThresholds, filesystem, free_bytes};
 pub use self::work::{LogJob, LogThreadOptions, LogWork, Written};
 pub use self::writer::{LogHandle, LogReading, LogThread};
 

@@ -1,5 +1,7 @@
-//! Room on the disks: a ballast that is given up when the device is full, and a watch that says so long before.
+//! Room on the disks: a ballast that is given up when the device is full, a watch that says so long before, and what the
+//! kernel knows of a device.
 
+use std::ffi::CString;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsRawFd;
@@ -72,16 +74,51 @@ impl Ballast {
     }
 }
 
+/// What a path lies on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filesystem {
+    pub kind: String,
+    pub free_bytes: u64,
+    pub total_bytes: u64,
+}
+
+/// Asks the kernel. The path must exist.
+pub fn filesystem(path: &Path) -> io::Result<Filesystem> {
+    let path = CString::new(path.as_os_str().as_bytes()).map_err(io::Error::other)?;
+    let mut answer = std::mem::MaybeUninit::<libc::statfs>::uninit();
+    // SAFETY: the path ends in a zero, and the kernel fills the structure when it returns 0.
+    let answer = unsafe {
+        if libc::statfs(path.as_ptr(), answer.as_mut_ptr()) != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        answer.assume_init()
+    };
+    let kind = match answer.f_type as i64 & 0xFFFF_FFFF {
+        0xEF53 => "ext4",
+        0x5846_5342 => "xfs",
+        0x9123_683E => "btrfs",
+        0x2FC1_2FC1 => "zfs",
+        0xF2F5_2010 => "f2fs",
+        0x0102_1994 => "tmpfs",
+        0x8584_58F6 => "ramfs",
+        0x6969 => "nfs",
+        0xFF53_4D42 | 0xFE53_4D42 => "cifs",
+        0x6573_5546 => "fuse",
+        0x794C_7630 => "overlay",
+        other => &format!("file system {other:#x}"),
+    };
+    // As `statvfs` counts: where the two differ, the other one is what transfers are best made of.
+    let bytes = |blocks: u64| blocks.saturating_mul(answer.f_frsize as u64);
+    Ok(Filesystem {
+        kind: kind.to_owned(),
+        free_bytes: bytes(answer.f_bavail),
+        total_bytes: bytes(answer.f_blocks),
+    })
+}
+
 /// Bytes an unprivileged process may still write on the device of `directory`.
 pub fn free_bytes(directory: &Path) -> io::Result<u64> {
-    let name = std::ffi::CString::new(directory.as_os_str().as_bytes())?;
-    // SAFETY: all-zero is a valid value of this plain C struct.
-    let mut stat: libc::statvfs = unsafe { std::mem::zeroed() };
-    // SAFETY: `name` ends with a NUL and `stat` is writable; both outlive the call.
-    if unsafe { libc::statvfs(name.as_ptr(), &mut stat) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(stat.f_bavail as u64 * stat.f_frsize as u64)
+    Ok(filesystem(directory)?.free_bytes)
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -173,6 +210,13 @@ mod tests {
         assert!(!ballast.release());
         ballast.restore();
         assert!(ballast.is_held() && path.exists());
-        assert!(free_bytes(directory.path()).unwrap() > 0);
+    }
+
+    #[test]
+    fn the_kernel_knows_what_a_directory_lies_on() {
+        let directory = tempfile::tempdir().unwrap();
+        let system = filesystem(directory.path()).unwrap();
+        assert!(system.free_bytes > 0 && system.free_bytes <= system.total_bytes, "{system:?}");
+        assert_eq!(free_bytes(Path::new("/no/such/path")).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }

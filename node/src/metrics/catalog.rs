@@ -84,7 +84,7 @@ metrics! {
     NOT_PERSISTENT      Gauge   "trimaran_not_persistent_messages" "Messages that a failover would lose."
     SESSIONS            Gauge   "trimaran_sessions" "Sessions connected."
     QUEUES              Gauge   "trimaran_queues" "Queues defined."
-    PUTS_REFUSED        Gauge   "trimaran_puts_refused" "1 while puts are refused, for example because a disk is full; status says why."
+    PUTS_REFUSED        Gauge   "trimaran_puts_refused" "1 while this node serves and refuses puts, for example because a disk is full; status says why."
 
     // Queues, on the node that serves.
     QUEUE_DEPTH         Gauge   "trimaran_queue_depth" "Messages on the queue."

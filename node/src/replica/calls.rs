@@ -9,7 +9,7 @@ use super::proposals::{Ride, Waiting};
 use super::sessions::{Handle, Session};
 use super::units::{Owner, Unit, UnitPut, as_removals};
 use super::waiters::Waiter;
-use super::{Action, DiskRoom, Identity, Replica};
+use super::{Action, Identity, Replica};
 use crate::mqi::{
     Admin, Call, Completion, Data, Get, GetMode, OpenOptions, Put, PutTarget, QueueView, UnitState, Wait,
 };
@@ -287,11 +287,8 @@ impl Replica {
             let detail = format!("the body has {length} bytes, MAXMSGL is {}", definition.maxmsgl);
             return Err(Refused(Reason::MsgTooBigForQ, Some(detail)));
         }
-        if let DiskRoom::Low { text } = &self.disk {
-            return Err(Refused(Reason::StorageMediumFull, Some(text.clone())));
-        }
-        if self.compaction.is_refused() {
-            return Err(Refused(Reason::StorageMediumFull, Some("the message store has no room".into())));
+        if let Some(text) = self.lack_of_room() {
+            return Err(Refused(Reason::StorageMediumFull, Some(text)));
         }
         let depth = queue.depth() + self.incoming.get(&id).copied().unwrap_or(0);
         if depth >= u64::from(definition.maxdepth) {

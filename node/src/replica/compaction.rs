@@ -204,6 +204,15 @@ impl Replica {
         matches!(self.disk, DiskRoom::Low { .. }) || self.compaction.is_refused()
     }
 
+    /// The same as a sentence.
+    pub(super) fn lack_of_room(&self) -> Option<String> {
+        match &self.disk {
+            DiskRoom::Low { text } => Some(text.clone()),
+            DiskRoom::Enough if self.compaction.is_refused() => Some("the message store has no room".into()),
+            DiskRoom::Enough => None,
+        }
+    }
+
     pub(super) fn on_disk(&mut self, room: DiskRoom) {
         self.disk = room;
         self.cut_log();

@@ -458,3 +458,17 @@ fn the_log_is_kept_for_a_peer_that_is_there_and_catches_up() {
     define(&mut group, 400);
     assert!(last(&group).0 - group.members[&leader].cut.0 < 200);
 }
+
+#[test]
+fn of_nodes_with_full_disks_only_the_one_that_serves_refuses_puts() {
+    let mut group = Group::new(3);
+    let leader = group.leader().unwrap();
+    for id in 1..=3 {
+        group.tell(id, Event::Disk { room: DiskRoom::Low { text: "full".into() } });
+        group.ask_node(id, Admin::Status);
+        group.turn();
+        let answers = group.answers(id);
+        let crate::mqi::Data::Status(status) = &answers[0].data else { panic!("{answers:?}") };
+        assert_eq!(status.puts_refused, (id == leader).then(|| "full".to_string()), "node {id}");
+    }
+}

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use super::Replica;
 use super::leadership::Standing;
-use super::{DiskRoom, Replica};
 use crate::consensus::PeerProgress;
 use crate::mqi::{InstanceView, StatusView};
 use crate::types::NodeId;
@@ -45,13 +45,8 @@ impl Replica {
             dead_letter_queue: self.state.deadq().cloned(),
             last: self.log_end(),
             acknowledged: self.recovery.promised.max(self.consensus.persisted_index()),
-            puts_refused: match &self.disk {
-                DiskRoom::Low { text } => Some(text.clone()),
-                DiskRoom::Enough if self.compaction.is_refused() => {
-                    Some("the message store has no room".into())
-                }
-                DiskRoom::Enough => None,
-            },
+            // Nobody puts to a node that does not serve, so it refuses none, however full its disk is.
+            puts_refused: self.lack_of_room().filter(|_| self.is_serving()),
         }
     }
 

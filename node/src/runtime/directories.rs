@@ -18,6 +18,7 @@ pub struct Directories {
 
 pub fn prepare(config: &Config) -> Result<Directories, Fatal> {
     let mut locks = Vec::new();
+    let mut owners = Vec::new();
     for directory in [&config.log_directory, &config.data_directory] {
         fs::create_dir_all(directory).map_err(|error| {
             let text = format!(
@@ -27,10 +28,13 @@ pub fn prepare(config: &Config) -> Result<Directories, Fatal> {
             Fatal::new(FatalReason::Directory, text)
         })?;
         locks.push(lock(directory)?);
-        if let Some(text) = config.foreign_owner(directory) {
-            return Err(Fatal::new(FatalReason::Directory, text));
-        }
-        mark(directory, &config.owner())?;
+        let owner =
+            config.owner_to_write(directory).map_err(|text| Fatal::new(FatalReason::Directory, text))?;
+        owners.extend(owner.map(|owner| (directory, owner)));
+    }
+    // Only when neither objects: a name that one of them learned now, and the other refuses, would stay there.
+    for (directory, owner) in owners {
+        mark(directory, &owner)?;
     }
     Ok(Directories { _locks: locks })
 }
@@ -52,16 +56,17 @@ fn lock(directory: &Path) -> Result<File, Fatal> {
     Ok(file)
 }
 
-/// From now on the directory is this node's.
+/// From now on the directory is this node's, and its queue managers have these names. A crash leaves what was there, or
+/// all of it.
 fn mark(directory: &Path, owner: &str) -> Result<(), Fatal> {
     let path = directory.join(OWNER_FILE);
-    if path.exists() {
-        return Ok(());
-    }
+    let unfinished = directory.join(format!("{OWNER_FILE}.new"));
     let write = || {
-        let mut file = File::create(&path)?;
+        let mut file = File::create(&unfinished)?;
         file.write_all(owner.as_bytes())?;
-        file.sync_all()
+        file.sync_all()?;
+        fs::rename(&unfinished, &path)?;
+        File::open(directory)?.sync_all()
     };
     write().map_err(|error| Fatal::new(FatalReason::Directory, format!("write {}: {error}", path.display())))
 }
@@ -71,6 +76,10 @@ mod tests {
     use super::*;
 
     fn config(directory: &Path, node: &str) -> Config {
+        config_with(directory, node, "QM")
+    }
+
+    fn config_with(directory: &Path, node: &str, queue_manager: &str) -> Config {
         let mut text = "cluster = \"demo\"\n".to_owned();
         for (id, name) in [(1, "a"), (2, "b")] {
             text += &format!(
@@ -80,7 +89,7 @@ mod tests {
         }
         let directory = directory.display();
         text += &format!(
-            "[[queue_managers]]\nname = \"QM\"\nid = 1\n[directories]\nlog = \"{directory}/log\"\n\
+            "[[queue_managers]]\nname = \"{queue_manager}\"\nid = 1\n[directories]\nlog = \"{directory}/log\"\n\
              data = \"{directory}/data\"\n"
         );
         Config::parse(&text, Some(node)).unwrap()
@@ -96,5 +105,21 @@ mod tests {
         let other = prepare(&config(directory.path(), "b")).unwrap_err();
         assert!(other.text.contains("belongs to cluster demo, node 1 a"), "{}", other.text);
         prepare(&config(directory.path(), "a")).unwrap();
+    }
+
+    #[test]
+    fn a_queue_manager_keeps_the_name_of_its_first_start() {
+        let directory = tempfile::tempdir().unwrap();
+        let owner = |of: &str| fs::read_to_string(directory.path().join(of).join(OWNER_FILE)).unwrap();
+        drop(prepare(&config(directory.path(), "a")).unwrap());
+        assert_eq!(owner("log"), "cluster demo\nnode 1 a\nqueue manager 1 QM\n");
+        assert_eq!(owner("data"), owner("log"));
+
+        // Where one directory knows the name, the other does not learn a new one.
+        fs::write(directory.path().join("log").join(OWNER_FILE), "cluster demo\nnode 1 a\n").unwrap();
+        let renamed = prepare(&config_with(directory.path(), "a", "OTHER")).unwrap_err();
+        assert!(renamed.text.contains("queue manager 1 is named QM in"), "{}", renamed.text);
+        prepare(&config(directory.path(), "a")).unwrap();
+        assert_eq!(owner("log"), owner("data"));
     }
 }

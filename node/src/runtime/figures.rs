@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::stores::Stores;
-use crate::config::{Config, filesystem};
+use crate::config::Config;
 use crate::listener::http::Source;
-use crate::log_store::{LogFigures, SYNC_BOUNDS};
+use crate::log_store::{LogFigures, SYNC_BOUNDS, filesystem};
 use crate::metrics::{Page, catalog};
 use crate::peer::Peers;
 use crate::security::{CertificateState, Tls};

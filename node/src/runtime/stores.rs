@@ -1,8 +1,6 @@
 //! Log and message store of the node: opened, recovered, given their threads, and stopped.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::path::Path;
 use std::sync::Arc;
 
 use super::again::begin_again;
@@ -10,8 +8,10 @@ use super::fatal::{Fatal, FatalReason, fatal};
 use super::notices::Standing;
 use super::recover::{self, Expected, RecoverError, Started};
 use super::snapshots::Snapshots;
-use crate::config::{Config, filesystem};
-use crate::log_store::{LogHandle, LogOptions, LogThread, LogThreadOptions, RaftEngineLog};
+use crate::config::Config;
+use crate::log_store::{
+    LogHandle, LogOptions, LogThread, LogThreadOptions, RaftEngineLog, filesystem, free_bytes,
+};
 use crate::message_store::{
     Loaded, RocksStore, StoreAnswers, StoreError, StoreHandle, StoreOptions, StoreReaderOptions,
     StoreReaders, StoreThread, StoreThreadOptions,
@@ -187,8 +187,4 @@ impl Stores {
         self.store_thread.stop();
         drop(self.readers);
     }
-}
-
-fn free_bytes(path: &Path) -> io::Result<u64> {
-    Ok(filesystem(path)?.free_bytes)
 }

@@ -30,14 +30,16 @@ impl Authority {
 
     /// Writes `NAME.crt`, `NAME.key` and `ca.crt`.
     fn issue(&self, directory: &Path, name: &str, uri: &str) -> TlsOptions {
-        self.issue_with(directory, name, &[uri])
+        self.issue_with(directory, name, &[uri], 1975)
     }
 
-    fn issue_with(&self, directory: &Path, name: &str, uris: &[&str]) -> TlsOptions {
+    /// Valid from the first day of that year.
+    fn issue_with(&self, directory: &Path, name: &str, uris: &[&str], year: i32) -> TlsOptions {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
         params.subject_alt_names = uris.iter().map(|uri| SanType::URI((*uri).try_into().unwrap())).collect();
+        params.not_before = rcgen::date_time_ymd(year, 1, 1);
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let path = |ending: &str| directory.join(format!("{name}.{ending}"));
         fs::write(path("crt"), certificate.pem()).unwrap();
@@ -187,11 +189,20 @@ fn a_certificate_with_several_names_is_nobodys() {
     use rustls_pki_types::pem::PemObject;
     let directory = tempfile::tempdir().unwrap();
     let uris = ["trimaran://demo/node/a", "trimaran://demo/user/ann"];
-    let options = Authority::new().issue_with(directory.path(), "a", &uris);
+    let options = Authority::new().issue_with(directory.path(), "a", &uris, 1975);
     let certificate = rustls_pki_types::CertificateDer::from_pem_file(options.certificate).unwrap();
     let found = principal(&certificate);
     assert_eq!(found, Principal::Ambiguous);
     assert!(found.identity().unwrap_err().contains("several"));
+}
+
+#[test]
+fn a_certificate_that_is_not_valid_yet_is_named_with_the_day_it_begins() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = Authority::new().issue_with(directory.path(), "a", &["trimaran://demo/node/a"], 2999);
+    let refused = Tls::load(options).unwrap_err().to_string();
+    assert!(refused.contains("a.crt is not valid before Jan  1 00:00:00 2999"), "{refused}");
+    assert!(refused.contains("the clock of this machine"), "{refused}");
 }
 
 #[derive(Debug)]

@@ -17,7 +17,7 @@ use rustls::{
 };
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::prelude::{ASN1Time, FromDer, X509Certificate};
 
 use super::identity::{Principal, node_uri, principal};
 
@@ -49,6 +49,8 @@ pub enum TlsError {
     Name { path: PathBuf, found: String, expected: String },
     #[error("{} expired at {expired}: have your authority make a new one, or move it away with its key and run trimaran certs add; it is loaded without a restart", path.display())]
     Expired { path: PathBuf, expired: String },
+    #[error("{} is not valid before {begins}: look at the clock of this machine, or take another certificate until then", path.display())]
+    Early { path: PathBuf, begins: String },
     #[error("{} and {} do not belong together: {reason}", certificate.display(), key.display())]
     Pair { certificate: PathBuf, key: PathBuf, reason: String },
     #[error("{} was not issued by {}: {reason}", certificate.display(), ca.display())]
@@ -235,12 +237,13 @@ impl Loaded {
         let path = &options.certificate;
         let (_, parsed) = X509Certificate::from_der(own)
             .map_err(|error| unreadable("the node's certificate", path, error))?;
-        let expires = not_after(&parsed);
-        if expires <= SystemTime::now() {
-            return Err(TlsError::Expired {
-                path: path.clone(),
-                expired: parsed.validity().not_after.to_string(),
-            });
+        let (validity, now) = (parsed.validity(), SystemTime::now());
+        let expires = time_of(&validity.not_after);
+        if expires <= now {
+            return Err(TlsError::Expired { path: path.clone(), expired: validity.not_after.to_string() });
+        }
+        if time_of(&validity.not_before) > now {
+            return Err(TlsError::Early { path: path.clone(), begins: validity.not_before.to_string() });
         }
         let expected = Principal::Node { cluster: options.cluster.clone(), name: options.node.clone() };
         let found = principal(own);
@@ -271,11 +274,11 @@ impl Loaded {
 }
 
 fn expires_at(certificate: &CertificateDer<'static>) -> Option<SystemTime> {
-    X509Certificate::from_der(certificate).ok().map(|(_, parsed)| not_after(&parsed))
+    X509Certificate::from_der(certificate).ok().map(|(_, parsed)| time_of(&parsed.validity().not_after))
 }
 
-fn not_after(certificate: &X509Certificate<'_>) -> SystemTime {
-    let seconds = u64::try_from(certificate.validity().not_after.timestamp()).unwrap_or(0);
+fn time_of(time: &ASN1Time) -> SystemTime {
+    let seconds = u64::try_from(time.timestamp()).unwrap_or(0);
     SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
 }
 

@@ -87,10 +87,11 @@ pub struct Global {
 }
 
 impl Global {
+    /// What is wrong with the files is this machine's: the command line was understood.
     pub fn tls(&self) -> Result<Option<Tls>, Failure> {
         let Some(authority) = &self.tls_ca else { return Ok(None) };
         let identity = self.tls_cert.as_ref().zip(self.tls_key.as_ref());
-        let tls = Tls::from_files(authority, identity)?;
+        let tls = Tls::from_files(authority, identity).map_err(|error| Failure::Local(error.to_string()))?;
         Ok(Some(match &self.tls_name {
             None => tls,
             Some(name) => tls.server_name(name),
@@ -665,7 +666,7 @@ nodes and users.")]
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
         /// Days until the certificates of nodes and users end; the authority's lasts ten times as long
-        #[arg(long, default_value_t = 825)]
+        #[arg(long, default_value_t = 825, value_parser = clap::value_parser!(u32).range(1..))]
         days: u32,
     },
     /// Certificates for more nodes and users, from the authority that `init` made
@@ -681,7 +682,7 @@ nodes and users.")]
         #[arg(long, value_name = "NAMES", value_delimiter = ',')]
         users: Vec<String>,
         /// Days until they end
-        #[arg(long, default_value_t = 825)]
+        #[arg(long, default_value_t = 825, value_parser = clap::value_parser!(u32).range(1..))]
         days: u32,
     },
 }
@@ -822,6 +823,19 @@ mod tests {
     }
 
     #[test]
+    fn a_certificate_that_cannot_be_used_is_a_fault_of_this_machine() {
+        let tls =
+            |ca: &str| Cli::try_parse_from(["trimaran", "--tls-ca", ca, "status"]).unwrap().global.tls();
+        let unreadable = tls("/no/such/file").unwrap_err();
+        assert!(
+            matches!(&unreadable, Failure::Local(text) if text.contains("/no/such/file")),
+            "{unreadable:?}"
+        );
+        assert_eq!(unreadable.exit_code(), 5);
+        assert_eq!(tls("/dev/null").unwrap_err().exit_code(), 5);
+    }
+
+    #[test]
     fn messages_come_from_one_source_which_may_have_several() {
         let put = |arguments: &[&str]| {
             let cli = Cli::try_parse_from([&["trimaran", "put", "Q"], arguments].concat());
@@ -833,6 +847,22 @@ mod tests {
         };
         assert_eq!(put(&["-M", "a", "--message", "b", "-M", ""]).unwrap(), ["a", "b", ""]);
         assert_eq!(put(&["-M", "a", "--lines"]), Err(clap::error::ErrorKind::ArgumentConflict));
+    }
+
+    #[test]
+    fn certificates_that_end_before_they_begin_are_not_made() {
+        for made in [
+            &["init", "--cluster", "shop", "--nodes", "a=127.0.0.1", "--out", "certs"][..],
+            &["add", "--dir", "certs", "--users", "joe"],
+        ] {
+            let days = |days: &str| {
+                let cli = Cli::try_parse_from([&["trimaran", "certs"][..], made, &["--days", days]].concat());
+                cli.map(|_| ()).map_err(|error| error.to_string())
+            };
+            assert_eq!(days("1"), Ok(()));
+            let refused = days("0").unwrap_err();
+            assert!(refused.contains("--days") && refused.contains("0 is not in 1.."), "{refused}");
+        }
     }
 
     #[test]

@@ -143,7 +143,8 @@ cluster = {1}
     }
     add(format_args!(
         "\
-# The queue managers. Each is served by one node at a time and kept by all; with several of them the nodes share the work."
+# The queue managers. Each is served by one node at a time and kept by all; with several of them the nodes share the work.
+# An id keeps its name for good."
     ));
     for (index, name) in plan.queue_managers.iter().enumerate() {
         add(format_args!("[[queue_managers]]\nname = {}\nid = {}\n", quoted(name), index + 1));

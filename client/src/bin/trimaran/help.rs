@@ -22,7 +22,8 @@ Exit codes
   2  The command line, or a line of the input, cannot be understood.
   3  No message: `get` found none, or fewer than asked for (reason 2033).
   4  No node that serves the queue manager could be reached in the time of --within.
-  5  Something on this machine: a file that cannot be read or written, a program that cannot be started.
+  5  Something on this machine: a file that cannot be read or written, a certificate that has expired or cannot be
+     used, a program that cannot be started.
 
 With --json the error is one JSON object on standard error with exit_code, reason, name and text.",
     ),

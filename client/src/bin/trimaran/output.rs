@@ -21,7 +21,7 @@ pub enum Failure {
     NoMessage(String),
     /// 2: the command line, or a line of the input, cannot be understood.
     Usage(String),
-    /// 5: a file or program of this machine.
+    /// 5: a file, a certificate or a program of this machine.
     Local(String),
     /// 1: something was looked at and is not as it should be.
     Check(String),
