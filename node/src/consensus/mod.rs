@@ -66,7 +66,8 @@ pub struct Options {
     pub tick: Duration,
     /// How much faster one node's clock may run than another's.
     pub lease_drift_percent: u32,
-    /// A follower stands for election within this time after its leader's process is known to be dead.
+    /// A follower stands for election within this time after its leader's process is known to be dead, and again within
+    /// twice this time after a vote was refused.
     pub gone_spread: Duration,
     /// Applied and written entries leave memory beyond this.
     pub tail_bytes_max: usize,
@@ -383,8 +384,17 @@ impl Consensus {
             }
             _ => None,
         };
+        let refused = message.reject
+            && matches!(
+                message.msg_type,
+                MessageType::MsgRequestVoteResponse | MessageType::MsgRequestPreVoteResponse
+            );
+        let stood = self.stands();
         // raft-rs answers every way in which a message can be out of date; there is no error to handle.
         let _ = self.raw.step(message);
+        if refused && stood {
+            self.on_vote_refused();
+        }
 
         let raft = &self.raw.raft;
         if leads && raft.term == term && raft.leader_id == from.0 && raft.state == StateRole::Follower {
@@ -523,7 +533,7 @@ impl Consensus {
                 |p: Promise| p.forbids(me, raft.term + 1, false, me, &self.membership, &self.gone, now);
             self.promise.is_some_and(forbids)
         });
-        matches!(raft.state, StateRole::Follower | StateRole::PreCandidate)
+        raft.state != StateRole::Leader
             && raft.promotable()
             && !self.recovering
             && !self.withdrawn
@@ -537,6 +547,22 @@ impl Consensus {
         self.write_number == self.persisted
             && log.persisted == log.last_index()
             && self.raw.raft.snap().is_none()
+    }
+
+    fn stands(&self) -> bool {
+        matches!(self.raw.raft.state, StateRole::Candidate | StateRole::PreCandidate)
+    }
+
+    /// Two that stood at once have each other's refusal, and neither will be elected: whoever asks again first is, and
+    /// need not wait for another election timeout.
+    fn on_vote_refused(&mut self) {
+        if let Some(now) = self.now
+            && self.raw.raft.leader_id == 0
+            && self.campaign.is_none()
+        {
+            let delay = self.options.gone_spread + self.campaign_delay();
+            self.campaign = Some((now + delay, now + self.options.election));
+        }
     }
 
     /// The others may not know yet that the leader is gone: ask again until they do.

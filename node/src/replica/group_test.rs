@@ -472,3 +472,19 @@ fn of_nodes_with_full_disks_only_the_one_that_serves_refuses_puts() {
         assert_eq!(status.puts_refused, (id == leader).then(|| "full".to_string()), "node {id}");
     }
 }
+
+#[test]
+fn two_that_stand_at_once_do_not_wait_for_another_timeout() {
+    let mut group = Group::new(3);
+    let leader = group.leader().unwrap();
+    group.members.remove(&leader);
+    group.pass(Duration::from_millis(1260));
+    for member in group.members.values_mut() {
+        member.replica.begin_turn(group.now);
+        member.replica.consensus.campaign();
+    }
+    group.pass(Duration::from_millis(10));
+    assert_eq!(group.leader(), None, "each has its own vote");
+    group.pass(Duration::from_millis(500));
+    assert!(group.leader().is_some());
+}
