@@ -170,7 +170,7 @@ pub(super) fn read_file<F: FileSystem>(fs: &F, path: &Path, into: &mut Vec<u8>) 
     let size = handle.file_size()?;
     let mut reader = fs.new_reader(handle)?;
     reader.seek(SeekFrom::Start(0))?;
-    into.clear();
+    // Not cleared: what is there is written over.
     into.resize(size, 0);
     let mut filled = 0;
     while filled < size {

@@ -43,7 +43,7 @@ impl<T> Order<T> {
     }
 
     pub fn get_mut(&mut self, position: Position) -> Option<&mut T> {
-        let (_, leaf) = self.leaves.range_mut(..=position).next_back()?;
+        let (_, leaf) = self.leaf_mut(position)?;
         let place = place_of(leaf, position).ok()?;
         Some(&mut leaf[place].1)
     }
@@ -51,18 +51,17 @@ impl<T> Order<T> {
     /// False, and nothing changes, when the position is taken.
     #[must_use]
     pub fn insert(&mut self, position: Position, value: T) -> bool {
-        if self.leaves.range(..=position).next_back().is_none()
+        if self.leaves.first_key_value().is_some_and(|(first, _)| *first > position)
             && let Some((_, first)) = self.leaves.pop_first()
         {
             self.leaves.insert(position, first);
         }
-        let Some((_, leaf)) = self.leaves.range_mut(..=position).next_back() else {
+        let Some((_, leaf)) = self.leaf_mut(position) else {
             self.leaves.insert(position, VecDeque::from([(position, value)]));
             self.len = 1;
             return true;
         };
         let Err(place) = place_of(leaf, position) else { return false };
-        self.len += 1;
         if leaf.len() < LEAF {
             leaf.insert(place, (position, value));
         } else if place == LEAF {
@@ -77,21 +76,21 @@ impl<T> Order<T> {
             }
             self.leaves.insert(behind[0].0, behind);
         }
+        self.len += 1;
         true
     }
 
     pub fn remove(&mut self, position: Position) -> Option<T> {
-        let (first, leaf) = self.leaves.range_mut(..=position).next_back()?;
+        let (first, leaf) = self.leaf_mut(position)?;
         let place = place_of(leaf, position).ok()?;
         let (_, value) = leaf.remove(place)?;
-        self.len -= 1;
         if leaf.is_empty() {
-            let first = *first;
             self.leaves.remove(&first);
         } else if leaf.len() * 4 <= leaf.capacity() {
             // What a selection leaves behind, one here and one there, must not keep whole leaves.
             leaf.shrink_to(leaf.len() * 2);
         }
+        self.len -= 1;
         Some(value)
     }
 
@@ -116,6 +115,20 @@ impl<T> Order<T> {
         all.skip(skipped).map(|(position, value)| (*position, value))
     }
 
+    /// The leaf that a position is in, if it is there.
+    fn leaf_mut(&mut self, position: Position) -> Option<(Position, &mut Leaf<T>)> {
+        // The last one, nearly always, for what comes, and the first one for what goes.
+        let entry = if self.leaves.last_key_value().is_some_and(|(last, _)| *last <= position) {
+            self.leaves.last_entry()
+        } else if self.leaves.first_key_value().is_some_and(|(_, leaf)| ends_behind(leaf, position)) {
+            self.leaves.first_entry().filter(|first| *first.key() <= position)
+        } else {
+            let (first, leaf) = self.leaves.range_mut(..=position).next_back()?;
+            return Some((*first, leaf));
+        };
+        entry.map(|entry| (*entry.key(), entry.into_mut()))
+    }
+
     /// The leaf that a position is in, if it is there, by its key.
     fn leaf_of(&self, position: Position) -> Position {
         self.leaves.range(..=position).next_back().map_or(position, |(first, _)| *first)
@@ -127,6 +140,10 @@ impl<T> Order<T> {
         let skipped = self.leaves.get(&first).map_or(0, |leaf| leaf.partition_point(|(at, _)| before(*at)));
         (first, skipped)
     }
+}
+
+fn ends_behind<T>(leaf: &Leaf<T>, position: Position) -> bool {
+    leaf.back().is_some_and(|(last, _)| *last >= position)
 }
 
 fn place_of<T>(leaf: &Leaf<T>, position: Position) -> Result<usize, usize> {

@@ -54,29 +54,41 @@ pub fn recover(
     Ok((recovered, found.sentences))
 }
 
-/// Every queue manager of the node, in the order of `expected`. A message store whose rows cannot be read is moved
-/// aside; then all begin from what the log still has, or from their peers.
-pub fn start(
-    log: &mut impl LogStore,
-    options: StoreOptions,
-    expected: &[Expected],
-) -> Result<(RocksStore, Vec<Started>, Vec<String>), RecoverError> {
-    let (mut store, mut sentences) = RocksStore::open(options.clone())?;
+/// The message store and the queue managers it has, in the order of `expected`, with sentences for the error log.
+pub struct FromStore {
+    store: RocksStore,
+    queue_managers: Vec<QueueManager>,
+    sentences: Vec<String>,
+}
+
+/// Every queue manager of the node as the message store has it; the log is not asked. A store whose rows cannot be
+/// read is moved aside; then all begin from what the log still has, or from their peers.
+pub fn load(options: StoreOptions, expected: &[Expected]) -> Result<FromStore, RecoverError> {
+    let (store, mut sentences) = RocksStore::open(options.clone())?;
     let load = |store: &RocksStore| -> Result<Vec<QueueManager>, StoreReadError> {
         let load = |one: &Expected| QueueManager::load(one.id, one.name.clone(), &store.rows(one.id));
         expected.iter().map(load).collect()
     };
-    let queue_managers = match load(&store) {
-        Ok(queue_managers) => queue_managers,
+    match load(&store) {
+        Ok(queue_managers) => Ok(FromStore { store, queue_managers, sentences }),
         Err(error) => {
             store.condemn(&error.to_string());
             drop(store);
-            let (empty, mut more) = RocksStore::open(options)?;
-            store = empty;
+            let (store, mut more) = RocksStore::open(options)?;
             sentences.append(&mut more);
-            load(&store)?
+            let queue_managers = load(&store)?;
+            Ok(FromStore { store, queue_managers, sentences })
         }
-    };
+    }
+}
+
+/// The same with what the log adds to it.
+pub fn with_log(
+    log: &mut impl LogStore,
+    loaded: FromStore,
+    expected: &[Expected],
+) -> Result<(RocksStore, Vec<Started>, Vec<String>), RecoverError> {
+    let FromStore { store, queue_managers, mut sentences } = loaded;
     let mut started = Vec::new();
     for (one, queue_manager) in expected.iter().zip(queue_managers) {
         let (recovered, mut more) = recover(log, &store.rows(one.id), one.id, &one.initial)?;
@@ -84,6 +96,15 @@ pub fn start(
         started.push(Started { recovered, queue_manager });
     }
     Ok((store, started, sentences))
+}
+
+/// Both, one after the other.
+pub fn start(
+    log: &mut impl LogStore,
+    options: StoreOptions,
+    expected: &[Expected],
+) -> Result<(RocksStore, Vec<Started>, Vec<String>), RecoverError> {
+    with_log(log, load(options, expected)?, expected)
 }
 
 #[cfg(test)]

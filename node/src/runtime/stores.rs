@@ -1,7 +1,9 @@
 //! Log and message store of the node: opened, recovered, given their threads, and stopped.
 
 use std::collections::BTreeMap;
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::thread;
 
 use super::again::begin_again;
 use super::fatal::{Fatal, FatalReason, fatal};
@@ -43,8 +45,6 @@ pub fn open(config: &Config, standing: &Standing) -> Result<(Opened, Vec<Started
     let retained = (config.limits.log_retain_bytes * config.queue_managers.len()) as u64;
     let device = filesystem(&config.log_directory).map_or(u64::MAX, |device| device.total_bytes);
     let log_options = LogOptions::new(&config.log_directory).retaining(retained).on_device_of(device);
-    let mut log =
-        RaftEngineLog::open(log_options).map_err(|error| Fatal::new(FatalReason::LogOpen, error))?;
     let options = StoreOptions {
         block_cache_bytes: config.limits.store_cache_bytes,
         ..StoreOptions::new(&config.data_directory, Arc::new(free_bytes))
@@ -54,11 +54,18 @@ pub fn open(config: &Config, standing: &Standing) -> Result<(Opened, Vec<Started
         .iter()
         .map(|(id, name)| Expected { id: *id, name: name.clone(), initial: config.first_snapshot(*id) })
         .collect();
-    let (store, started, sentences) =
-        recover::start(&mut log, options, &expected).map_err(|error| match &error {
-            RecoverError::Log(_) => Fatal::new(FatalReason::LogOpen, error),
-            RecoverError::Store(_) | RecoverError::Read(_) => Fatal::new(FatalReason::Store, error),
-        })?;
+    // Both take a while, and neither needs the other yet.
+    let (log, loaded) = thread::scope(|scope| {
+        let log = scope.spawn(|| RaftEngineLog::open(log_options));
+        let loaded = recover::load(options, &expected);
+        (log.join().unwrap_or_else(|panic| resume_unwind(panic)), loaded)
+    });
+    let mut log = log.map_err(|error| Fatal::new(FatalReason::LogOpen, error))?;
+    let recovered = loaded.and_then(|loaded| recover::with_log(&mut log, loaded, &expected));
+    let (store, started, sentences) = recovered.map_err(|error| match &error {
+        RecoverError::Log(_) => Fatal::new(FatalReason::LogOpen, error),
+        RecoverError::Store(_) | RecoverError::Read(_) => Fatal::new(FatalReason::Store, error),
+    })?;
     for sentence in sentences {
         tracing::warn!("{sentence}");
         standing.report(sentence);
