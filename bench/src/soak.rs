@@ -65,7 +65,11 @@ impl Trend {
             self.unit,
             slope.per_hour,
             slope.error,
-            if slope.is_flat() { "flat" } else { "NOT FLAT" }
+            match slope.is_flat() {
+                true => "flat",
+                false if slope.per_hour > 0.0 => "GROWS",
+                false => "FALLS",
+            }
         )
     }
 }
