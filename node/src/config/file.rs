@@ -98,7 +98,8 @@ pub struct Timing {
 pub struct Limits {
     /// Messages and log kept in memory for each queue manager.
     pub window_bytes: Option<Spanned<Bytes>>,
-    /// Log kept on disk for nodes that were away, for each queue manager.
+    /// Log kept on disk for nodes that were away, for each queue manager. A start reads and verifies all of it. For a node
+    /// that is there and catches up, up to an eighth of the device is kept.
     pub log_retain_bytes: Option<Spanned<Bytes>>,
     /// Bodies of puts that are not answered yet, for each queue manager.
     pub unanswered_bytes: Option<Spanned<Bytes>>,

@@ -517,7 +517,7 @@ impl Reader<'_> {
         const GIB: u64 = 1 << 30;
         Limits {
             window_bytes: self.bytes("window_bytes", &file.window_bytes, 32 * MIB, MIB, 64 * GIB) as usize,
-            log_retain_bytes: self.bytes("log_retain_bytes", &file.log_retain_bytes, 256 * MIB, 0, 1024 * GIB)
+            log_retain_bytes: self.bytes("log_retain_bytes", &file.log_retain_bytes, 128 * MIB, 0, 1024 * GIB)
                 as usize,
             unanswered_bytes: self.bytes(
                 "unanswered_bytes",

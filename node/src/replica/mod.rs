@@ -77,7 +77,7 @@ pub struct Options {
     pub window_bytes: usize,
     /// Messages that the store has and that stay in memory too.
     pub resident_bytes_max: usize,
-    /// How much applied log is kept on disk for peers that were away.
+    /// How much applied log is kept on disk for peers that were away. A start reads and verifies all of it.
     pub log_retain_bytes: usize,
     /// The same for a peer that is there and catches up. One that got a snapshot while others put would need another one
     /// when it has it, and never be done, if what came meanwhile were not kept.
@@ -95,7 +95,7 @@ impl Options {
             consensus,
             window_bytes: 32 << 20,
             resident_bytes_max: 64 << 20,
-            log_retain_bytes: 256 << 20,
+            log_retain_bytes: 128 << 20,
             log_retain_present_bytes: 4 << 30,
             repack_from_bytes: 4 << 20,
         }

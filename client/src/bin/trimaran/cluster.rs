@@ -207,9 +207,10 @@ profile = \"normal\"
 # What is kept in memory and on disk; the defaults suit a machine with 4 GB. Sizes may have units.
 [limits]
 # window_bytes = \"32MiB\"
-# log_retain_bytes = \"256MiB\"
+# log_retain_bytes = \"128MiB\"            # for nodes that were away; a start reads all of it
+# snapshot_bytes_per_second = \"256MiB\"   # to a node that was away for longer
 # disk_reserve_bytes = \"512MiB\"
-# sessions = 10000
+# sessions = 20000
 
 [log]
 format = \"text\"   # or \"json\"
