@@ -13,6 +13,7 @@ use crate::machine;
 use crate::raw;
 use crate::restart::Restarted;
 use crate::scenario::Scenario;
+use crate::soak::Soaked;
 use crate::system::{self, About, Place};
 
 /// Everything that was measured; what reports are made from. Each command fills in its part, and parts are put together
@@ -31,6 +32,8 @@ pub struct Comparison {
     pub caught_up: Vec<CaughtUp>,
     #[serde(default)]
     pub restarted: Vec<Restarted>,
+    #[serde(default)]
+    pub soaked: Vec<Soaked>,
     #[serde(default)]
     pub limits: Vec<raw::Limit>,
 }
@@ -106,6 +109,7 @@ impl Comparison {
         self.bars.extend(other.bars);
         self.caught_up.extend(other.caught_up);
         self.restarted.extend(other.restarted);
+        self.soaked.extend(other.soaked);
         self.limits.extend(other.limits);
     }
 }

@@ -54,6 +54,16 @@ pub struct Trend {
 }
 
 impl Trend {
+    /// "flat", or which way it went.
+    pub fn verdict(&self) -> &'static str {
+        match &self.slope {
+            None => "too few points",
+            Some(slope) if slope.is_flat() => "flat",
+            Some(slope) if slope.per_hour > 0.0 => "GROWS",
+            Some(_) => "FALLS",
+        }
+    }
+
     pub fn describe(&self) -> String {
         let Some(slope) = self.slope else {
             return format!("  {:<18} too few points for a line", self.what);
@@ -65,16 +75,12 @@ impl Trend {
             self.unit,
             slope.per_hour,
             slope.error,
-            match slope.is_flat() {
-                true => "flat",
-                false if slope.per_hour > 0.0 => "GROWS",
-                false => "FALLS",
-            }
+            self.verdict()
         )
     }
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Soaked {
     pub measured: Measured,
     pub trends: Vec<Trend>,

@@ -7,6 +7,7 @@ use std::fmt::Write;
 use crate::compare::{Compared, Comparison, Spread};
 use crate::failover::Fault;
 use crate::load::{Latency, Measured};
+use crate::soak::Slope;
 use crate::text::{median_of, ratios, spread_of};
 use crate::work::Kind;
 use plot::{Axes, Bar, Line, Scale, escape, short};
@@ -33,6 +34,7 @@ pub fn page(comparison: &Comparison) -> String {
     add(gaps(comparison));
     add(caught_up(comparison));
     add(restarted(comparison));
+    add(soaked(comparison));
     add(limits(comparison));
     add(setup(comparison));
     page.push_str("</main></body></html>\n");
@@ -635,6 +637,36 @@ fn restarted(comparison: &Comparison) -> String {
         );
     }
     text.push_str("</tbody></table></div>");
+    text
+}
+
+fn soaked(comparison: &Comparison) -> String {
+    let mut text = String::new();
+    for soaked in &comparison.soaked {
+        let _ = write!(
+            text,
+            "<h2>{} for {} hours</h2><p class=\"what\">{}</p><div class=\"scroll\"><table><thead><tr><th><th>mean<th>an \
+             hour<th>±<th></tr></thead><tbody>",
+            escape(&soaked.measured.about.name),
+            short(soaked.measured.work.duration_s / 3600.0),
+            escape(&soaked.measured.work.describe())
+        );
+        for trend in &soaked.trends {
+            let number =
+                |value: fn(&Slope) -> f64| trend.slope.as_ref().map_or("-".into(), |s| short(value(s)));
+            let _ = write!(
+                text,
+                "<tr><td>{}, {}<td>{}<td>{}<td>{}<td>{}</tr>",
+                escape(&trend.what),
+                escape(&trend.unit),
+                number(|slope| slope.mean),
+                number(|slope| slope.per_hour),
+                number(|slope| slope.error),
+                trend.verdict()
+            );
+        }
+        text.push_str("</tbody></table></div>");
+    }
     text
 }
 
