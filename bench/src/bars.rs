@@ -161,10 +161,12 @@ impl Bench<'_> {
         let mut copies = ThreeCopies::start(&directory, 1)?;
         let time = Duration::from_secs_f64(self.options.duration_s / 2.0);
         let spinners = busy.then(Spinners::start);
-        let (mut raw, mut three, mut puts, mut values) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut raw, mut three, mut answers) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut puts, mut values) = (Vec::new(), Vec::new());
         for _ in 0..self.options.rounds {
             let sync = file.measure(1, time)?.p50_ms;
             three.push(copies.measure(time)?.p50_ms);
+            answers.push(echo::measure(&directory, 1, time).await?.p50_ms);
             let put = self.load(&one(scenario::put(1, 1))).await?.put_latency.p50_ms;
             values.push(put / (1.2 * sync + 0.1));
             raw.push(sync);
@@ -176,6 +178,7 @@ impl Bench<'_> {
             part("raw sync of 1 KiB, p50", "ms", raw),
             part("the bar: 1.2 x raw sync + 0.1 ms", "ms", bars),
             part("three processes, 2 of 3 synced, p50 (to compare)", "ms", three),
+            part("a client of a gRPC server that only answers, p50", "ms", answers),
             part("put, one in flight, p50", "ms", puts),
         ];
         let title = match busy {
