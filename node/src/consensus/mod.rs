@@ -151,7 +151,7 @@ pub struct PeerProgress {
     pub voter: bool,
     /// On its disk up to here, as far as it told this leader.
     pub matched: Index,
-    /// Heard of within the last election timeout, and its process is not known to be dead.
+    /// It answered within the last election timeout, and its process is not known to be dead.
     pub active: bool,
     /// A snapshot is on its way to it.
     pub snapshot: bool,
@@ -181,10 +181,13 @@ pub struct Consensus {
     since_start: Duration,
     /// Voters whose processes are dead, until they are heard again.
     gone: BTreeSet<NodeId>,
-    /// When something of each of them arrived last.
+    /// When each of them answered this node last, in the present term, as its leader.
     heard: BTreeMap<NodeId, Instant>,
-    /// When to stand for election because the leader is gone, and until when to repeat it.
+    /// When to stand for election without waiting for a timeout, and until when to repeat it: the leader is gone, what was
+    /// promised before the start has ended, or a vote was refused.
     campaign: Option<(Instant, Instant)>,
+    /// Somebody refused a vote since this role began.
+    refused: bool,
     recovering: bool,
     /// A recovering node votes for this one all the same, if for anybody: somebody decided that its log is the best.
     trusted: Option<NodeId>,
@@ -280,6 +283,7 @@ impl Consensus {
             gone: BTreeSet::new(),
             heard: BTreeMap::new(),
             campaign: None,
+            refused: false,
             recovering: recovered.recovering,
             trusted: None,
             withdrawn: false,
@@ -371,7 +375,11 @@ impl Consensus {
         if !self.admit(from, &mut message) {
             return;
         }
-        self.heard.insert(from, self.now.unwrap_or_default());
+        let answers =
+            matches!(message.msg_type, MessageType::MsgAppendResponse | MessageType::MsgHeartbeatResponse);
+        if answers && message.term == self.raw.raft.term {
+            self.heard.insert(from, self.now.unwrap_or_default());
+        }
         let term = message.term;
         let round = match message.msg_type {
             MessageType::MsgHeartbeat => convert::round_in(&message.context),
@@ -495,6 +503,7 @@ impl Consensus {
     /// anything any more, and an election begins at once.
     pub fn on_peer_gone(&mut self, node: NodeId) {
         self.gone.insert(node);
+        self.heard.remove(&node);
         self.lease.on_peer_gone(node);
         if self.raw.raft.state == StateRole::Leader {
             self.raw.report_unreachable(node.0);
@@ -533,12 +542,13 @@ impl Consensus {
                 |p: Promise| p.forbids(me, raft.term + 1, false, me, &self.membership, &self.gone, now);
             self.promise.is_some_and(forbids)
         });
-        raft.state != StateRole::Leader
-            && raft.promotable()
-            && !self.recovering
-            && !self.withdrawn
-            && !bound
-            && self.log_is_on_disk()
+        // A candidate whose vote nobody refused waits for those that are still on their way.
+        let is_free = match raft.state {
+            StateRole::Follower | StateRole::PreCandidate => true,
+            StateRole::Candidate => self.refused,
+            StateRole::Leader => false,
+        };
+        is_free && raft.promotable() && !self.recovering && !self.withdrawn && !bound && self.log_is_on_disk()
     }
 
     /// Nobody is elected with a log that is not on its disk (raft-rs insists).
@@ -553,9 +563,10 @@ impl Consensus {
         matches!(self.raw.raft.state, StateRole::Candidate | StateRole::PreCandidate)
     }
 
-    /// Two that stood at once have each other's refusal, and neither will be elected: whoever asks again first is, and
-    /// need not wait for another election timeout.
+    /// Two that stood at once have each other's refusal, and of three voters with one away neither will be elected: whoever
+    /// asks again first is, and need not wait for another election timeout.
     fn on_vote_refused(&mut self) {
+        self.refused = true;
         if let Some(now) = self.now
             && self.raw.raft.leader_id == 0
             && self.campaign.is_none()
@@ -565,7 +576,7 @@ impl Consensus {
         }
     }
 
-    /// The others may not know yet that the leader is gone: ask again until they do.
+    /// The others may not know yet that the leader is gone, or somebody stood at once: ask again until there is a leader.
     fn campaign_again(&mut self, now: Instant) {
         let Some((_, until)) = self.campaign else { return };
         if self.raw.raft.leader_id != 0 || now > until {
@@ -1215,6 +1226,7 @@ impl Consensus {
             let led = self.role.1 == StateRole::Leader;
             self.role = role;
             self.role_changes += 1;
+            self.refused = false;
             self.timeout = self.draw_timeout();
             if led {
                 self.lease.begin();

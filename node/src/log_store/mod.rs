@@ -138,8 +138,9 @@ impl LogOptions {
         }
     }
 
-    /// Room for what is kept for peers that lag, of all queue managers together. With less, the engine would copy
-    /// kept entries to other files again and again to get rid of the old ones.
+    /// Room for what is kept for peers that are away, of all queue managers together. With less, the engine would copy
+    /// kept entries to other files again and again to get rid of the old ones. Beyond it, what is kept for a peer that
+    /// catches up holds purges up until enough of it is cut off.
     pub fn retaining(self, bytes: u64) -> LogOptions {
         LogOptions { purge_bytes: self.purge_bytes.max(bytes.saturating_mul(2)), ..self }
     }

@@ -45,8 +45,6 @@ pub struct RaftEngineLog<F: FileSystem = DirectFs> {
     batch: LogBatch,
     scratch: Vec<StoredEntry>,
     purged_at_bytes: u64,
-    /// Something was cut off since the last purge.
-    cut: bool,
     /// A replica that gave a vote is not recovering any more: soon durable, or a power cut of all nodes of a new
     /// group leaves nodes that voted and may not.
     mark_is_urgent: bool,
@@ -67,6 +65,8 @@ struct Region {
     last: (Term, Index),
     /// Synced up to here; the mark follows this, not `last`.
     synced: Acknowledged,
+    /// The first entry that was kept at the last purge.
+    purged_before: u64,
 }
 
 impl RaftEngineLog<DirectFs> {
@@ -132,7 +132,6 @@ impl<F: FileSystem> RaftEngineLog<F> {
             batch: LogBatch::default(),
             scratch: Vec::new(),
             purged_at_bytes: 0,
-            cut: true,
             mark_is_urgent: false,
             options,
         })
@@ -157,15 +156,29 @@ impl<F: FileSystem> RaftEngineLog<F> {
         self.shared.engine.get_used_size() as u64
     }
 
-    /// A purge now would find files to give back. While nothing is cut off the engine could only copy what they hold
-    /// to other files, and a log that is kept for a peer would be written twice.
-    pub fn may_purge(&self) -> bool {
-        self.cut
-    }
-
     /// So much was written since the last purge that another one should not wait.
     pub fn is_purge_due(&self) -> bool {
-        self.cut && self.written().0 - self.purged_at_bytes >= self.options.file_bytes
+        self.written().0 - self.purged_at_bytes >= self.options.file_bytes
+    }
+
+    /// A purge now would give files back. With less than a quarter of the log cut off, the engine would begin to copy
+    /// what is kept to other files, and a log that is kept for a peer would be written twice.
+    pub fn is_purge_worth_it(&self) -> bool {
+        let (mut gone, mut kept) = (0, 0);
+        for (queue_manager, region) in &self.regions {
+            let (first, count) = self.kept(*queue_manager, region);
+            gone += first.saturating_sub(region.purged_before);
+            kept += count;
+        }
+        gone * 3 >= kept
+    }
+
+    /// The first entry that is kept, and how many are.
+    fn kept(&self, queue_manager: QueueManagerId, region: &Region) -> (u64, u64) {
+        match self.span(queue_manager) {
+            Some((first, last)) => (first.0, last.0 + 1 - first.0),
+            None => (region.last.1.0 + 1, 0),
+        }
     }
 
     /// Takes the reserve again when there is room for it.
@@ -279,7 +292,8 @@ impl<F: FileSystem> RaftEngineLog<F> {
         hard_state: HardState,
     ) {
         let acknowledged = self.marks.get(queue_manager).copied().unwrap_or_default();
-        self.regions.insert(queue_manager, Region { hard_state, last, synced: acknowledged });
+        self.regions
+            .insert(queue_manager, Region { hard_state, last, synced: acknowledged, purged_before: 0 });
     }
 
     fn write_error(&self, reason: String) -> LogError {
@@ -345,7 +359,6 @@ impl<F: FileSystem> LogStore for RaftEngineLog<F> {
             }
             if let Some((index, term)) = write.restart_after {
                 known.last = (term, index);
-                self.cut = true;
             }
             if let Some(entry) = write.entries.last() {
                 known.last = (entry.term, entry.index);
@@ -389,14 +402,11 @@ impl<F: FileSystem> LogStore for RaftEngineLog<F> {
         }
         let mut batch = LogBatch::default();
         batch.add_command(region(queue_manager), Command::Compact { index: upto.min(last).next().0 });
-        self.write_engine(&mut batch, false)?;
-        self.cut = true;
-        Ok(())
+        self.write_engine(&mut batch, false)
     }
 
     fn purge(&mut self) -> Result<(), LogError> {
         self.purged_at_bytes = self.written().0;
-        self.cut = false;
         *self.watch.no_room.lock() = false;
         let purged = {
             let _alone = self.shared.purge.write();
@@ -409,7 +419,12 @@ impl<F: FileSystem> LogStore for RaftEngineLog<F> {
             return Err(LogError::NoRoom { directory: self.shared.directory.clone() });
         }
         // A region that keeps more than its share is reported; the engine moves it itself in the end.
-        purged.map(|_| ()).map_err(|error| self.write_error(format!("give files back: {error}")))
+        purged.map_err(|error| self.write_error(format!("give files back: {error}")))?;
+        let firsts: Vec<u64> = self.regions.iter().map(|(id, region)| self.kept(*id, region).0).collect();
+        for (region, first) in self.regions.values_mut().zip(firsts) {
+            region.purged_before = first;
+        }
+        Ok(())
     }
 
     fn recover(

@@ -184,7 +184,7 @@ impl<F: FileSystem> LogWork<F> {
             self.mark_synced = now;
         }
         if self.log.is_purge_due() || since(self.purged) >= self.options.purge_every {
-            if self.log.may_purge() {
+            if self.log.is_purge_worth_it() {
                 match self.log.purge() {
                     Err(LogError::NoRoom { .. }) => {}
                     result => result?,

@@ -2,7 +2,7 @@
 //! there may be millions in between.
 //!
 //! Leaves of up to 64 lie one behind the other in a small tree, full ones but for those that something was removed
-//! from. The tree of the standard library fills its nodes of eleven by half when keys come in order: a queue took two
+//! from or put in between. The tree of the standard library fills its nodes of eleven by half when keys come in order: a queue took two
 //! and a half times the memory.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -115,7 +115,7 @@ impl<T> Order<T> {
         all.skip(skipped).map(|(position, value)| (*position, value))
     }
 
-    /// The leaf that a position is in, if it is there.
+    /// The leaf that a position would be in.
     fn leaf_mut(&mut self, position: Position) -> Option<(Position, &mut Leaf<T>)> {
         // The last one, nearly always, for what comes, and the first one for what goes.
         let entry = if self.leaves.last_key_value().is_some_and(|(last, _)| *last <= position) {
@@ -129,7 +129,7 @@ impl<T> Order<T> {
         entry.map(|entry| (*entry.key(), entry.into_mut()))
     }
 
-    /// The leaf that a position is in, if it is there, by its key.
+    /// The same, by its key.
     fn leaf_of(&self, position: Position) -> Position {
         self.leaves.range(..=position).next_back().map_or(position, |(first, _)| *first)
     }

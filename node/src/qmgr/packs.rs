@@ -21,6 +21,8 @@ use crate::types::{Body, Descriptor, Index, Message, Position, QueueId, QueueMan
 
 /// Messages of a pack: as many as the bits that say which of them are there.
 const MESSAGES_MAX: usize = 64;
+/// No sequence of a pack's first message is higher: it shares a number with the member.
+const FIRST_MAX: u64 = u64::MAX / MESSAGES_MAX as u64 - 1;
 /// A pack of several messages has no more bytes of bodies than this.
 const BYTES_MAX: usize = 64 << 10;
 
@@ -38,8 +40,9 @@ pub struct Packed(NonZeroU64);
 
 impl Packed {
     fn new(first: u64, member: usize) -> Packed {
-        assert!(first < 1 << 58 && member < MESSAGES_MAX, "member {member} of a pack at {first}");
-        Packed(NonZeroU64::new(first << 6 | member as u64).expect("sequences begin at 1"))
+        assert!(first <= FIRST_MAX && member < MESSAGES_MAX, "member {member} of a pack at {first}");
+        let number = first * MESSAGES_MAX as u64 + member as u64;
+        Packed(NonZeroU64::new(number).expect("sequences begin at 1"))
     }
 
     fn member(self) -> u32 {
@@ -48,7 +51,7 @@ impl Packed {
 
     /// The pack of a message that stands here.
     pub fn key(&self, queue: QueueId, position: Position) -> PackKey {
-        PackKey { queue, rank: position.rank, first: self.0.get() >> 6 }
+        PackKey { queue, rank: position.rank, first: self.0.get() / MESSAGES_MAX as u64 }
     }
 }
 
@@ -365,7 +368,7 @@ pub fn unpack(first: u64, heads: &Bytes, bodies: Vec<Bytes>) -> Result<Vec<Unpac
 /// [`rows::pack_thinned`] wrote, if it did.
 pub(super) fn load(first: u64, heads: &[u8], live: Option<u64>) -> Result<(Pack, Vec<(u64, Slot)>), String> {
     let heads = decode_heads(&Bytes::copy_from_slice(heads))?;
-    if heads.is_empty() || heads.len() > MESSAGES_MAX || first == 0 {
+    if heads.is_empty() || heads.len() > MESSAGES_MAX || !(1..=FIRST_MAX).contains(&first) {
         return Err(format!("a pack of {} messages at {first}", heads.len()));
     }
     let mut pack = Pack {

@@ -137,10 +137,15 @@ impl Replica {
     /// Messages of packs that are mostly gone are packed anew, a little each second, so that the room of what was
     /// removed comes back: they are loaded first, and move with the store when they are there.
     pub(super) fn repack(&mut self) {
-        if self.now.instant < self.next_repack || self.compaction.under_way() > 0 {
+        if self.now.instant < self.next_repack {
             return;
         }
         self.next_repack = self.now.instant + REPACK_INTERVAL;
+        // A peer that it was kept for may have it now, or be away, while nothing is applied.
+        self.cut_log();
+        if self.compaction.under_way() > 0 {
+            return;
+        }
         let mut there = Vec::new();
         let mut missing = Vec::new();
         let mut bytes = 0;

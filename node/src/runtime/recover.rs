@@ -61,6 +61,13 @@ pub struct FromStore {
     sentences: Vec<String>,
 }
 
+impl FromStore {
+    /// For the error log, should the log not open.
+    pub fn sentences(&self) -> &[String] {
+        &self.sentences
+    }
+}
+
 /// Every queue manager of the node as the message store has it; the log is not asked. A store whose rows cannot be
 /// read is moved aside; then all begin from what the log still has, or from their peers.
 pub fn load(options: StoreOptions, expected: &[Expected]) -> Result<FromStore, RecoverError> {
@@ -98,7 +105,7 @@ pub fn with_log(
     Ok((store, started, sentences))
 }
 
-/// Both, one after the other.
+/// Both, one after the other; a node opens its log meanwhile.
 pub fn start(
     log: &mut impl LogStore,
     options: StoreOptions,

@@ -330,12 +330,13 @@ fn replica_options(config: &Config, id: QueueManagerId, name: crate::types::Obje
     }
 }
 
-/// What a peer that catches up is worth: an eighth of the device, of all queue managers together, and no more than what
-/// comes in a few minutes.
+/// What a peer that catches up is worth to a queue manager: its share of an eighth of the device, of half of what is free,
+/// and no more than what comes in a few minutes.
 fn retain_present(config: &Config) -> usize {
-    const MOST: usize = 16 << 30;
-    let device = filesystem(&config.log_directory).map_or(0, |device| device.total_bytes as usize);
-    (device / 8 / config.queue_managers.len().max(1)).min(MOST)
+    const MOST: u64 = 16 << 30;
+    let device = filesystem(&config.log_directory);
+    let room = device.map_or(0, |device| (device.total_bytes / 8).min(device.free_bytes / 2));
+    (room / config.queue_managers.len().max(1) as u64).min(MOST) as usize
 }
 
 /// From the operating system, by way of the hash seed: nodes must not draw the same election timeouts.

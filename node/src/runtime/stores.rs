@@ -8,7 +8,7 @@ use std::thread;
 use super::again::begin_again;
 use super::fatal::{Fatal, FatalReason, fatal};
 use super::notices::Standing;
-use super::recover::{self, Expected, RecoverError, Started};
+use super::recover::{self, Expected, FromStore, RecoverError, Started};
 use super::snapshots::Snapshots;
 use crate::config::Config;
 use crate::log_store::{
@@ -60,7 +60,11 @@ pub fn open(config: &Config, standing: &Standing) -> Result<(Opened, Vec<Started
         let loaded = recover::load(options, &expected);
         (log.join().unwrap_or_else(|panic| resume_unwind(panic)), loaded)
     });
-    let mut log = log.map_err(|error| Fatal::new(FatalReason::LogOpen, error))?;
+    let mut log = log.map_err(|error| {
+        // A store that was moved aside is not mentioned by the next start.
+        loaded.iter().flat_map(FromStore::sentences).for_each(|sentence| tracing::warn!("{sentence}"));
+        Fatal::new(FatalReason::LogOpen, error)
+    })?;
     let recovered = loaded.and_then(|loaded| recover::with_log(&mut log, loaded, &expected));
     let (store, started, sentences) = recovered.map_err(|error| match &error {
         RecoverError::Log(_) => Fatal::new(FatalReason::LogOpen, error),
