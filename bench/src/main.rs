@@ -577,8 +577,7 @@ async fn soak(place: &Place, arguments: &SoakArguments) -> Result<bool> {
     soaked.trends.iter().for_each(|trend| println!("{}", trend.describe()));
     let is_good = soaked.measured.verdict.is_good();
     let path = arguments.out.join("soak.json");
-    let part = Comparison { soaked: vec![soaked], ..Comparison::on_this_machine() };
-    std::fs::write(&path, serde_json::to_vec_pretty(&part)?)?;
+    save(Some(&path), |part| part.soaked = vec![soaked])?;
     println!("{}", path.display());
     Ok(is_good)
 }
