@@ -1,6 +1,7 @@
 //! A Trimaran node. The modules in reading order; `ARCHITECTURE.md` is the map.
 
 pub mod types; // L0  plain values
+pub mod jobs; //  L0  queues between threads
 
 pub mod mqi; //       L1  what a client can ask, what it is told
 pub mod qmgr; //      L1  the queue manager: a pure function of the log

@@ -15,6 +15,7 @@ use trimaran_node::types::Reason;
 /// the same prefix is one unit whose parts may name each other.
 const LEVELS: &[(&str, u8)] = &[
     ("types", 0),
+    ("jobs", 0),
     ("mqi", 1),
     ("qmgr", 1),
     ("consensus", 1),

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use raft_engine::env::FileSystem;
 
 use super::LogError;
@@ -15,6 +14,7 @@ use super::mark::MarkSync;
 use super::raft_engine::{LogReader, RaftEngineLog};
 use super::work::{LogJob, LogThreadOptions, LogWork, Written};
 use crate::consensus::{Entry, LogWrite};
+use crate::jobs::{JobReceiver, JobSender, NoJob, queue};
 use crate::types::{Index, QueueManagerId, WriteNumber};
 
 /// Entries that were asked for, or none when they are not in the log (any more) or damaged.
@@ -34,7 +34,7 @@ enum ReadJob<F: FileSystem> {
 /// The way to the log, for as many as want it.
 #[derive(Clone)]
 pub struct LogHandle {
-    jobs: Sender<Job>,
+    jobs: JobSender<Job>,
     counters: Arc<Counters>,
     read: Arc<dyn Fn(QueueManagerId, Index, Index, usize, LogReading) + Send + Sync>,
 }
@@ -43,16 +43,16 @@ impl LogHandle {
     /// Answered by `persisted` with this or a later number. Waits when the log is too far behind.
     pub fn write(&self, write: LogWrite) {
         // A log thread that ended took the process with it, or the node is stopping: nobody waits for the answer.
-        let _ = self.jobs.send(Job::Log(LogJob::Write(write)));
+        self.jobs.send(Job::Log(LogJob::Write(write)));
     }
 
     pub fn truncate(&self, queue_manager: QueueManagerId, upto: Index) {
-        let _ = self.jobs.send(Job::Log(LogJob::Truncate { queue_manager, upto }));
+        self.jobs.send(Job::Log(LogJob::Truncate { queue_manager, upto }));
     }
 
     /// See [`LogStore::caught_up`]. To be said when a replica's role shows `recovering` no more.
     pub fn caught_up(&self, queue_manager: QueueManagerId) {
-        let _ = self.jobs.send(Job::Log(LogJob::CaughtUp { queue_manager }));
+        self.jobs.send(Job::Log(LogJob::CaughtUp { queue_manager }));
     }
 
     /// What the log thread has written so far.
@@ -92,9 +92,9 @@ impl LogThread {
         report: Arc<dyn Fn(String) + Send + Sync>,
         damaged: Box<dyn Fn(QueueManagerId, Index) + Send>,
     ) -> std::io::Result<LogThread> {
-        let (jobs, jobs_in) = bounded(options.queue);
+        let (jobs, jobs_in) = queue(options.queue);
         let counters = Arc::<Counters>::default();
-        let (reads, reads_in) = bounded::<ReadJob<F>>(256);
+        let (reads, reads_in) = queue::<ReadJob<F>>(256);
         let reader = {
             let reading = Reading {
                 reader: log.reader(),
@@ -124,7 +124,7 @@ impl LogThread {
         let read = Arc::new(move |queue_manager, first, until, bytes_max, answer| {
             let job = ReadJob::Read { queue_manager, first, until, bytes_max, answer };
             if let Err(refused) = reads.try_send(job)
-                && let ReadJob::Read { answer, .. } = refused.into_inner()
+                && let ReadJob::Read { answer, .. } = refused
             {
                 answer(Vec::new());
             }
@@ -132,7 +132,7 @@ impl LogThread {
         Ok(LogThread {
             handle: LogHandle { jobs, counters, read },
             writer: Some(writer),
-            stop_reader: Box::new(move || drop(stop.send(ReadJob::Stop))),
+            stop_reader: Box::new(move || stop.send(ReadJob::Stop)),
             reader: Some(reader),
         })
     }
@@ -147,7 +147,7 @@ impl LogThread {
     }
 
     fn end(&mut self) {
-        let _ = self.handle.jobs.send(Job::Stop);
+        self.handle.jobs.send(Job::Stop);
         if let Some(writer) = self.writer.take() {
             let _ = writer.join();
             (self.stop_reader)();
@@ -167,7 +167,7 @@ impl Drop for LogThread {
 struct Writing<F: FileSystem> {
     work: LogWork<F>,
     begun: Instant,
-    reads: Sender<ReadJob<F>>,
+    reads: JobSender<ReadJob<F>>,
     persisted: Box<dyn Fn(QueueManagerId, WriteNumber) + Send>,
     fatal: Arc<dyn Fn(LogError) + Send + Sync>,
     report: Arc<dyn Fn(String) + Send + Sync>,
@@ -175,18 +175,18 @@ struct Writing<F: FileSystem> {
 }
 
 impl<F: FileSystem> Writing<F> {
-    fn run(mut self, jobs: Receiver<Job>) {
+    fn run(mut self, jobs: JobReceiver<Job>) {
         if let Err(error) = self.work(&jobs) {
             (self.fatal)(error);
         }
     }
 
-    fn work(&mut self, jobs: &Receiver<Job>) -> Result<(), LogError> {
+    fn work(&mut self, jobs: &JobReceiver<Job>) -> Result<(), LogError> {
         loop {
-            let first = match jobs.recv_timeout(self.work.idle_for(self.begun.elapsed())) {
+            let first = match jobs.next_within(self.work.idle_for(self.begun.elapsed())) {
                 Ok(job) => Some(job),
-                Err(RecvTimeoutError::Timeout) => None,
-                Err(RecvTimeoutError::Disconnected) => Some(Job::Stop),
+                Err(NoJob::Late) => None,
+                Err(NoJob::Over) => Some(Job::Stop),
             };
             let stop = self.collect(first, jobs);
             if !self.work.batch().is_empty() {
@@ -206,7 +206,7 @@ impl<F: FileSystem> Writing<F> {
     }
 
     /// Takes what waits. True: the thread is asked to end after it.
-    fn collect(&mut self, first: Option<Job>, jobs: &Receiver<Job>) -> bool {
+    fn collect(&mut self, first: Option<Job>, jobs: &JobReceiver<Job>) -> bool {
         let mut next = first;
         while let Some(job) = next {
             match job {
@@ -217,7 +217,7 @@ impl<F: FileSystem> Writing<F> {
                     }
                 }
             }
-            next = jobs.try_recv().ok();
+            next = jobs.next_now();
         }
         false
     }
@@ -249,7 +249,7 @@ impl<F: FileSystem> Writing<F> {
 
     /// On the reading thread, unless too much waits there.
     fn sync_mark(&self, mark: MarkSync<F>) -> Result<(), LogError> {
-        match self.reads.try_send(ReadJob::SyncMark(mark)).map_err(|refused| refused.into_inner()) {
+        match self.reads.try_send(ReadJob::SyncMark(mark)) {
             Err(ReadJob::SyncMark(mark)) => mark.sync(),
             _ => Ok(()),
         }
@@ -266,7 +266,7 @@ struct Reading<F: FileSystem> {
 }
 
 impl<F: FileSystem> Reading<F> {
-    fn run(self, jobs: Receiver<ReadJob<F>>) {
+    fn run(self, jobs: JobReceiver<ReadJob<F>>) {
         let mut scrub_due = Instant::now() + self.options.scrub_every;
         // Which queue manager is being scrubbed, and where; None: until the next round.
         let mut scrub: Option<(usize, Index)> = None;
@@ -275,7 +275,7 @@ impl<F: FileSystem> Reading<F> {
                 Some(_) => self.options.scrub_pause,
                 None => scrub_due.saturating_duration_since(Instant::now()),
             };
-            match jobs.recv_timeout(wait) {
+            match jobs.next_within(wait) {
                 Ok(ReadJob::Read { queue_manager, first, until, bytes_max, answer }) => {
                     answer(self.reader.read(queue_manager, first, until, bytes_max).unwrap_or_else(
                         |error| {
@@ -293,8 +293,8 @@ impl<F: FileSystem> Reading<F> {
                         return;
                     }
                 }
-                Ok(ReadJob::Stop) | Err(RecvTimeoutError::Disconnected) => return,
-                Err(RecvTimeoutError::Timeout) => {
+                Ok(ReadJob::Stop) | Err(NoJob::Over) => return,
+                Err(NoJob::Late) => {
                     scrub = self.scrub_step(scrub.unwrap_or((0, Index(0))));
                     if scrub.is_none() {
                         scrub_due = Instant::now() + self.options.scrub_every;

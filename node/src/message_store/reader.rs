@@ -7,9 +7,9 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 
 use super::{MessageStore, ResumeKey};
+use crate::jobs::{JobReceiver, JobSender, NoJob, queue};
 use crate::qmgr::LoadRequest;
 use crate::types::{QueueManagerId, RequestId};
 
@@ -51,7 +51,7 @@ pub struct Loaded {
 
 /// Reading threads over one store.
 pub struct StoreReaders {
-    requests: Option<Sender<LoadRequest>>,
+    requests: Option<JobSender<LoadRequest>>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -63,7 +63,7 @@ impl StoreReaders {
         answer: Arc<dyn Fn(Loaded) + Send + Sync>,
         damaged: Arc<dyn Fn(String) + Send + Sync>,
     ) -> io::Result<StoreReaders> {
-        let (requests, waiting) = bounded(options.queue);
+        let (requests, waiting) = queue(options.queue);
         let threads = (0..options.threads.max(1))
             .map(|number| {
                 let (waiting, answer) = (waiting.clone(), answer.clone());
@@ -78,10 +78,7 @@ impl StoreReaders {
 
     /// Gives the request back when too many wait.
     pub fn load(&self, request: LoadRequest) -> Result<(), LoadRequest> {
-        match self.requests.as_ref().expect("taken in drop only").try_send(request) {
-            Ok(()) => Ok(()),
-            Err(TrySendError::Full(request) | TrySendError::Disconnected(request)) => Err(request),
-        }
+        self.requests.as_ref().expect("taken in drop only").try_send(request)
     }
 }
 
@@ -97,20 +94,20 @@ impl Drop for StoreReaders {
 fn read(
     store: &impl MessageStore,
     mut care: Option<Care>,
-    requests: &Receiver<LoadRequest>,
+    requests: &JobReceiver<LoadRequest>,
     answer: &(dyn Fn(Loaded) + Send + Sync),
 ) {
     loop {
         let wait = care.as_ref().map_or(RECLAIM_EVERY, Care::wait);
-        let request = match requests.recv_timeout(wait) {
+        let request = match requests.next_within(wait) {
             Ok(request) => request,
-            Err(RecvTimeoutError::Timeout) => {
+            Err(NoJob::Late) => {
                 if let Some(care) = &mut care {
                     care.step(store);
                 }
                 continue;
             }
-            Err(RecvTimeoutError::Disconnected) => return,
+            Err(NoJob::Over) => return,
         };
         let (rows, damaged) = match store.load(&request) {
             Ok(rows) => (rows, None),

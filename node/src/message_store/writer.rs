@@ -7,10 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
-
 use super::work::{Attempt, StoreThreadOptions, StoreWork};
 use super::{MessageStore, StoreError};
+use crate::jobs::{JobReceiver, JobSender, NoJob, queue};
 use crate::qmgr::StoreBatch;
 use crate::types::{Index, QueueManagerId};
 
@@ -34,15 +33,14 @@ enum Job {
 
 #[derive(Clone)]
 pub struct StoreHandle {
-    jobs: Sender<Job>,
+    jobs: JobSender<Job>,
 }
 
 impl StoreHandle {
     /// Gives the batch back when too many wait (a full device): try again with a later turn.
     pub fn store(&self, batch: StoreBatch) -> Result<(), StoreBatch> {
         match self.jobs.try_send(Job::Apply(batch)) {
-            Err(TrySendError::Full(Job::Apply(batch))) => Err(batch),
-            // A store thread that ended took the process with it, or the node is stopping.
+            Err(Job::Apply(batch)) => Err(batch),
             _ => Ok(()),
         }
     }
@@ -66,7 +64,7 @@ impl StoreThread {
         options: StoreThreadOptions,
         answers: StoreAnswers,
     ) -> io::Result<StoreThread> {
-        let (jobs, waiting) = bounded(options.queue);
+        let (jobs, waiting) = queue(options.queue);
         let stopping = Arc::new(AtomicBool::new(false));
         let retry_every = options.retry_every;
         let work = Working {
@@ -91,7 +89,7 @@ impl StoreThread {
 
     fn end(&mut self) {
         self.stopping.store(true, Ordering::Relaxed);
-        let _ = self.handle.jobs.send(Job::Stop);
+        self.handle.jobs.send(Job::Stop);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -113,18 +111,18 @@ struct Working<S> {
 }
 
 impl<S: MessageStore> Working<S> {
-    fn run(mut self, jobs: Receiver<Job>) {
+    fn run(mut self, jobs: JobReceiver<Job>) {
         if let Err(error) = self.work(&jobs) {
             (self.answers.fatal)(error);
         }
     }
 
-    fn work(&mut self, jobs: &Receiver<Job>) -> Result<(), StoreError> {
+    fn work(&mut self, jobs: &JobReceiver<Job>) -> Result<(), StoreError> {
         loop {
             let flush_at = self.work.flush_at();
             let wait = flush_at
                 .map_or(Duration::from_secs(3600), |flush_at| flush_at.saturating_sub(self.begun.elapsed()));
-            let (flush, stop) = match jobs.recv_timeout(wait) {
+            let (flush, stop) = match jobs.next_within(wait) {
                 Ok(Job::Apply(batch)) => {
                     let (queue_manager, index) = (batch.meta.queue_manager, batch.meta.index);
                     let now = self.begun.elapsed();
@@ -134,8 +132,8 @@ impl<S: MessageStore> Working<S> {
                     }
                     (self.work.is_flush_due(), false)
                 }
-                Ok(Job::Flush) | Err(RecvTimeoutError::Timeout) => (true, false),
-                Ok(Job::Stop) | Err(RecvTimeoutError::Disconnected) => (true, true),
+                Ok(Job::Flush) | Err(NoJob::Late) => (true, false),
+                Ok(Job::Stop) | Err(NoJob::Over) => (true, true),
             };
             if flush {
                 let Some(moved) = self.persist(&StoreWork::flush, &|_| {})? else { return Ok(()) };
