@@ -1,255 +1,207 @@
-//! A peer's stream to us: checks who it is, then turns frames into events of the queue managers they are for.
+//! A peer's connection to us: checks who it is, then turns frames into events of the queue managers they are for.
 //!
-//! Waiting for a full inbox is the back-pressure: the stream is not read meanwhile.
+//! Waiting for a full inbox is the back-pressure: the connection is not read meanwhile.
 
-use std::convert::Infallible;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use futures::future::BoxFuture;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::body::Body;
-use tonic::codec::Streaming;
-use tonic::server::{Grpc, NamedService, StreamingService};
-use tonic::{Request, Response, Status};
-use trimaran_proto::replica::v1::{PeerAck, PeerFrame, SnapshotAck, SnapshotChunk};
+use futures::StreamExt as _;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use trimaran_proto::replica::v1::peer_ack::Refusal;
+use trimaran_proto::replica::v1::peer_hello::Purpose;
+use trimaran_proto::replica::v1::{PeerAck, PeerFrame, PeerHello};
 
-use super::frame::{FRAME_BYTES_MAX, FrameCodec, weight};
-use super::{Link, PROTOCOL_VERSION, PeerName, Peers, snapshot_stream};
+use super::frame::{self, FrameReader, FrameWriter, weight};
+use super::{Link, PROTOCOL_VERSION, Peers, snapshot_stream};
 use crate::replica::Event;
 use crate::types::{NodeId, QueueManagerId};
 
-const FIRST_FRAME_TIMEOUT: Duration = Duration::from_secs(5);
+const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
+/// Whoever was refused is given so long to read why.
+const FAREWELL: Duration = Duration::from_secs(1);
 
-/// The gRPC service `trimaran.replica.v1.Peer`.
+/// A connection that somebody made to the peers' port.
+pub struct Accepted<IO> {
+    pub io: IO,
+    /// Whose certificate it showed; None without TLS.
+    pub shown: Option<String>,
+}
+
+/// What listens at the peers' port.
 #[derive(Clone)]
 pub struct PeerService {
     peers: Arc<Peers>,
-    name: PeerName,
+}
+
+/// Why somebody is not heard.
+struct Refused(Refusal, String);
+
+impl Refused {
+    fn because(sentence: String) -> Refused {
+        Refused(Refusal::Refused, sentence)
+    }
 }
 
 impl PeerService {
-    pub fn new(peers: Arc<Peers>, name: PeerName) -> PeerService {
-        PeerService { peers, name }
+    pub fn new(peers: Arc<Peers>) -> PeerService {
+        PeerService { peers }
     }
 
-    /// Serves until `stopped` resolves, then until the open streams have ended.
-    pub async fn serve<I, IO>(self, incoming: I, stopped: impl Future<Output = ()>) -> Result<(), String>
+    /// Serves until `incoming` ends. Dropped, it ends every connection.
+    pub async fn serve<IO>(self, mut incoming: impl futures::Stream<Item = Accepted<IO>> + Unpin)
     where
-        I: futures::Stream<Item = std::io::Result<IO>>,
-        IO: tokio::io::AsyncRead
-            + tokio::io::AsyncWrite
-            + tonic::transport::server::Connected
-            + Send
-            + Unpin
-            + 'static,
+        IO: AsyncRead + AsyncWrite + Send + 'static,
     {
-        let server = tonic::transport::Server::builder()
-            .initial_stream_window_size(super::outbound::WINDOW_BYTES)
-            .initial_connection_window_size(2 * super::outbound::WINDOW_BYTES)
-            .max_frame_size(256 * 1024)
-            .max_concurrent_streams(16)
-            .http2_max_header_list_size(16 * 1024)
-            .http2_keepalive_interval(Some(Duration::from_secs(2)))
-            .http2_keepalive_timeout(Some(Duration::from_secs(4)))
-            .add_service(self)
-            .serve_with_incoming_shutdown(incoming, stopped);
-        server.await.map_err(|error| format!("listener of peers: {error}"))
-    }
-}
-
-impl NamedService for PeerService {
-    const NAME: &'static str = "trimaran.replica.v1.Peer";
-}
-
-impl tower::Service<http::Request<Body>> for PeerService {
-    type Response = http::Response<Body>;
-    type Error = Infallible;
-    type Future = BoxFuture<'static, Result<http::Response<Body>, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let service = self.clone();
-        match request.uri().path() {
-            "/trimaran.replica.v1.Peer/Exchange" => Box::pin(async move {
-                let codec = FrameCodec::<PeerAck, PeerFrame>::default();
-                let mut grpc = Grpc::new(codec).max_decoding_message_size(FRAME_BYTES_MAX);
-                Ok(grpc.streaming(Exchange(service), request).await)
-            }),
-            "/trimaran.replica.v1.Peer/InstallSnapshot" => Box::pin(async move {
-                let codec = FrameCodec::<SnapshotAck, SnapshotChunk>::default();
-                let mut grpc = Grpc::new(codec).max_decoding_message_size(FRAME_BYTES_MAX);
-                Ok(grpc.streaming(Install(service), request).await)
-            }),
-            _ => Box::pin(async move { Ok(Status::unimplemented("no such call between nodes").into_http()) }),
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                accepted = incoming.next() => match accepted {
+                    Some(accepted) => drop(connections.spawn(self.clone().hear(accepted))),
+                    None => return,
+                },
+                Some(_) = connections.join_next() => {}
+            }
         }
     }
-}
 
-struct Exchange(PeerService);
-
-impl StreamingService<PeerFrame> for Exchange {
-    type Response = PeerAck;
-    type ResponseStream = ReceiverStream<Result<PeerAck, Status>>;
-    type Future = BoxFuture<'static, Result<Response<Self::ResponseStream>, Status>>;
-
-    fn call(&mut self, request: Request<Streaming<PeerFrame>>) -> Self::Future {
-        let service = self.0.clone();
-        Box::pin(async move { service.exchange(request).await })
+    async fn hear<IO>(self, Accepted { io, shown }: Accepted<IO>)
+    where
+        IO: AsyncRead + AsyncWrite + Send + 'static,
+    {
+        let (mut reader, mut writer) = frame::split(io);
+        let hello = match tokio::time::timeout(HELLO_TIMEOUT, first(&mut reader)).await {
+            Ok(Ok(hello)) => hello,
+            Ok(Err(error)) => return tracing::debug!(%error, "no hello at the peers' port"),
+            Err(_) => return tracing::debug!("no hello within 5 s at the peers' port"),
+        };
+        let judged = self.judge(&hello, shown);
+        let refused = judged.as_ref().err().map(|Refused(refusal, sentence)| (*refusal, sentence.clone()));
+        writer.push_magic();
+        if writer.send(&self.ack(refused)).await.is_err() {
+            return;
+        }
+        match (judged, hello.purpose()) {
+            (Ok(Some(link)), Purpose::Messages) => self.read(link, reader).await,
+            (Ok(Some(link)), Purpose::Snapshot) => {
+                if snapshot_stream::receive(&self.peers, link.node, &mut reader, &mut writer).await.is_err() {
+                    self.part(reader, writer).await;
+                }
+            }
+            _ => self.part(reader, writer).await,
+        }
     }
-}
 
-struct Install(PeerService);
-
-impl StreamingService<SnapshotChunk> for Install {
-    type Response = SnapshotAck;
-    type ResponseStream = ReceiverStream<Result<SnapshotAck, Status>>;
-    type Future = BoxFuture<'static, Result<Response<Self::ResponseStream>, Status>>;
-
-    fn call(&mut self, request: Request<Streaming<SnapshotChunk>>) -> Self::Future {
-        let service = self.0.clone();
-        Box::pin(async move { service.install(request).await })
+    /// Leaves time to read what was said last.
+    async fn part(&self, mut reader: FrameReader, mut writer: FrameWriter) {
+        let _ = tokio::time::timeout(FAREWELL, async {
+            writer.shut_down().await;
+            reader.drain().await;
+        })
+        .await;
     }
-}
 
-impl PeerService {
-    async fn exchange(
-        &self,
-        request: Request<Streaming<PeerFrame>>,
-    ) -> Result<Response<ReceiverStream<Result<PeerAck, Status>>>, Status> {
-        let shown = (self.name)(request.extensions());
-        let mut frames = request.into_inner();
-        let hello = first(&mut frames).await?;
+    fn ack(&self, refused: Option<(Refusal, String)>) -> PeerAck {
+        let wall_ms =
+            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
+        let release = env!("CARGO_PKG_VERSION").to_owned();
+        let (refusal, sentence) = refused.unwrap_or_default();
+        let node = self.peers.options.node.0;
+        PeerAck { node, version: PROTOCOL_VERSION, wall_ms, release, refusal: refusal.into(), sentence }
+    }
+
+    /// The sender's link; None when this node asks itself, which `check` does of a running node.
+    fn judge(&self, hello: &PeerHello, shown: Option<String>) -> Result<Option<Arc<Link>>, Refused> {
         let own = self.peers.options.node;
         if hello.to != own.0 {
-            return Err(Status::failed_precondition(format!(
+            return Err(Refused::because(format!(
                 "this is node {own} and not node {}: the peer addresses of the two are mixed up in the cluster file",
                 hello.to
             )));
         }
         if hello.version != PROTOCOL_VERSION {
-            return Err(Status::failed_precondition(format!(
+            return Err(Refused::because(format!(
                 "node {} speaks version {} between nodes and this node version {PROTOCOL_VERSION}: run the same \
                  release on all nodes, or upgrade one release at a time",
                 hello.from, hello.version
             )));
         }
-        let wall_ms =
-            SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
-        let release = env!("CARGO_PKG_VERSION").to_owned();
-        let ack = PeerAck { node: own.0, version: PROTOCOL_VERSION, wall_ms, release };
-        let (acks, answers) = mpsc::channel(1);
-        // `check` asks this of a running node about itself as well.
-        let link = match NodeId(hello.from) {
-            from if hello.probe && from == own => {
-                self.check_cluster(&hello.cluster)?;
-                None
-            }
-            from => Some(self.check_sender(&hello.cluster, from, shown)?),
-        };
-        acks.try_send(Ok(ack)).expect("the channel is new and has room for one");
-        if let (Some(link), false) = (link, hello.probe) {
-            let reading = tokio::spawn(read(self.peers.clone(), link.clone(), frames, acks));
-            link.was_up.store(true, Ordering::Relaxed);
-            if let Some(older) = link.reader.lock().replace(reading.abort_handle()) {
-                older.abort();
-            }
-            // It is there: no reason to wait with our own attempt.
-            if !link.connected.load(Ordering::Relaxed) {
-                link.nudge.notify_one();
-            }
+        if hello.cluster != self.peers.options.cluster {
+            return Err(Refused::because(format!(
+                "this node belongs to cluster {:?} and not to {:?}: check the peer addresses in the cluster file",
+                self.peers.options.cluster, hello.cluster
+            )));
         }
-        Ok(Response::new(ReceiverStream::new(answers)))
-    }
-
-    async fn install(
-        &self,
-        request: Request<Streaming<SnapshotChunk>>,
-    ) -> Result<Response<ReceiverStream<Result<SnapshotAck, Status>>>, Status> {
-        let shown = (self.name)(request.extensions());
-        let mut chunks = request.into_inner();
-        let hello = first(&mut chunks).await?;
-        let from = NodeId(hello.from);
-        self.check_sender(&hello.cluster, from, shown)?;
-        let (acks, answers) = mpsc::channel(16);
-        tokio::spawn(snapshot_stream::receive(self.peers.clone(), from, hello, chunks, acks));
-        Ok(Response::new(ReceiverStream::new(answers)))
-    }
-
-    fn check_cluster(&self, cluster: &str) -> Result<(), Status> {
-        let own = &self.peers.options.cluster;
-        if cluster == own {
-            return Ok(());
+        match NodeId(hello.from) {
+            from if from == own && hello.purpose() == Purpose::Probe => Ok(None),
+            from => self.sender(from, shown).map(Some),
         }
-        Err(Status::failed_precondition(format!(
-            "this node belongs to cluster {own:?} and not to {cluster:?}: check the peer addresses in the cluster file"
-        )))
     }
 
     /// That the sender is a node of this cluster, and the one it says.
-    fn check_sender(&self, cluster: &str, from: NodeId, shown: Option<String>) -> Result<Arc<Link>, Status> {
-        self.check_cluster(cluster)?;
+    fn sender(&self, from: NodeId, shown: Option<String>) -> Result<Arc<Link>, Refused> {
         let Some(link) = self.peers.link(from) else {
             if self.peers.known.lock().is_removed(from) {
-                return Err(Status::not_found(format!("node {from} was removed from every queue manager")));
+                let sentence = format!("node {from} was removed from every queue manager");
+                return Err(Refused(Refusal::Removed, sentence));
             }
-            return Err(Status::failed_precondition(format!(
+            return Err(Refused::because(format!(
                 "node {from} is not known here: it was not added yet (trimaran node add)"
             )));
         };
         let name = link.info.borrow().name.clone();
         match shown {
-            Some(shown) if shown != name => Err(Status::permission_denied(format!(
+            Some(shown) if shown != name => Err(Refused::because(format!(
                 "node {from} is {name:?} and not {shown:?}, whose certificate was shown"
             ))),
             _ => Ok(link),
         }
     }
-}
 
-/// The first message of a stream; who connects and says nothing is not waited for.
-async fn first<T>(stream: &mut Streaming<T>) -> Result<T, Status> {
-    let message = tokio::time::timeout(FIRST_FRAME_TIMEOUT, stream.message()).await;
-    let message = message.map_err(|_| Status::deadline_exceeded("no greeting within 5 s"))?;
-    message?.ok_or_else(|| Status::invalid_argument("the stream ended without a greeting"))
-}
-
-/// Ends with the stream, or when a newer stream of the same peer takes its place.
-async fn read(
-    peers: Arc<Peers>,
-    link: Arc<Link>,
-    mut frames: Streaming<PeerFrame>,
-    _acks: mpsc::Sender<Result<PeerAck, Status>>,
-) {
-    loop {
-        match frames.message().await {
-            Ok(Some(frame)) => {
-                let count = frame.messages.len() as u64;
-                link.counters.messages_received.fetch_add(count, Ordering::Relaxed);
-                link.counters.bytes_received.fetch_add(weight(&frame.messages) as u64, Ordering::Relaxed);
-                for message in frame.messages {
-                    let Some(inbox) = peers.inboxes.get(&QueueManagerId(message.queue_manager)) else {
-                        continue;
-                    };
-                    let Some(message) = message.message else { continue };
-                    if inbox.deliver(Event::Peer { from: link.node, message }).await.is_err() {
-                        return;
-                    }
+    /// Until the connection ends, or a newer one of the same peer takes its place.
+    async fn read(&self, link: Arc<Link>, mut reader: FrameReader) {
+        let (newest, replaced) = oneshot::channel();
+        link.was_up.store(true, Ordering::Relaxed);
+        drop(link.reader.lock().replace(newest));
+        // It is there: no reason to wait with our own attempt.
+        if !link.connected.load(Ordering::Relaxed) {
+            link.nudge.notify_one();
+        }
+        tokio::select! {
+            _ = replaced => {}
+            ended = self.deliver_all(&link, &mut reader) => {
+                if let Err(error) = ended {
+                    tracing::debug!(peer = link.info.borrow().name, %error, "the connection of a peer ended");
                 }
-            }
-            Ok(None) => break,
-            Err(status) => {
-                tracing::debug!(peer = link.info.borrow().name, %status, "stream of peer ended");
-                break;
+                // Perhaps its process died: the other direction finds out.
+                link.nudge.notify_one();
             }
         }
     }
-    // Perhaps its process died: the other direction finds out.
-    link.nudge.notify_one();
+
+    async fn deliver_all(&self, link: &Link, reader: &mut FrameReader) -> io::Result<()> {
+        while let Some(frame) = reader.next::<PeerFrame>().await? {
+            let count = frame.messages.len() as u64;
+            link.counters.messages_received.fetch_add(count, Ordering::Relaxed);
+            link.counters.bytes_received.fetch_add(weight(&frame.messages) as u64, Ordering::Relaxed);
+            for message in frame.messages {
+                let Some(inbox) = self.peers.inboxes.get(&QueueManagerId(message.queue_manager)) else {
+                    continue;
+                };
+                let Some(message) = message.message else { continue };
+                if inbox.deliver(Event::Peer { from: link.node, message }).await.is_err() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn first(reader: &mut FrameReader) -> io::Result<PeerHello> {
+    reader.magic().await?;
+    reader.next().await?.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
 }

@@ -1,7 +1,7 @@
 //! Between nodes: one connection each way for every pair of nodes, shared by all queue managers (L3).
 //!
-//! Reading order: [`Peers`] here, `frame` (what travels and how it is encoded), `outbound` (our stream to a peer, and
-//! when it counts as up, lost or gone), `inbound` (a peer's stream to us), `snapshot_stream` (state transfer).
+//! Reading order: [`Peers`] here, `frame` (what travels and how it is encoded), `outbound` (our connection to a peer, and
+//! when it counts as up, lost or gone), `inbound` (a peer's connection to us), `snapshot_stream` (state transfer).
 //! Nothing here knows what the messages mean; what a peer says becomes events of the queue manager it is for.
 
 mod frame;
@@ -12,25 +12,25 @@ mod snapshot_stream;
 #[cfg(test)]
 mod peer_test;
 
-pub use inbound::PeerService;
+pub use inbound::{Accepted, PeerService};
 pub use outbound::{ProbeError, probe};
 pub use snapshot_stream::{SnapshotReader, SnapshotStore, SnapshotTransfer, SnapshotWriter};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, oneshot, watch};
 use trimaran_proto::replica::v1::PeerMessage;
 
 use crate::replica::{Event, Inbox};
 use crate::types::{Membership, NodeId, NodeInfo, QueueManagerId};
 
 /// What nodes speak with each other; nodes of different versions refuse each other.
-pub const PROTOCOL_VERSION: u32 = 1;
-/// Frames that wait for a peer; the bytes in them are bounded as well.
+pub const PROTOCOL_VERSION: u32 = 2;
+/// Turns that wait for a peer; the bytes in them are bounded as well.
 const FRAMES_QUEUED_MAX: usize = 1024;
 
 #[derive(Clone, Debug)]
@@ -44,9 +44,6 @@ pub struct Options {
 
 /// Gives the TLS of a connection to the node of this name; None for plain connections.
 pub type PeerTls = Arc<dyn Fn(&str) -> Result<Option<Arc<rustls::ClientConfig>>, String> + Send + Sync>;
-
-/// Says whose certificate a connection showed, from the extensions of its requests: None when there was no TLS.
-pub type PeerName = Arc<dyn Fn(&http::Extensions) -> Option<String> + Send + Sync>;
 
 /// All peers of this node.
 pub struct Peers {
@@ -71,8 +68,7 @@ struct Known {
 struct Link {
     node: NodeId,
     info: watch::Sender<NodeInfo>,
-    frames: mpsc::Sender<Vec<PeerMessage>>,
-    unsent_bytes: AtomicUsize,
+    outgoing: outbound::Outgoing,
     connected: AtomicBool,
     /// There was a connection since the peer was last reported gone.
     was_up: AtomicBool,
@@ -81,8 +77,8 @@ struct Link {
     counters: LinkCounters,
     /// The sentence with which the peer refused us last.
     refused: Mutex<Option<String>>,
-    /// The task that reads the peer's newest stream to us.
-    reader: Mutex<Option<tokio::task::AbortHandle>>,
+    /// Whoever reads the peer's newest connection to us stops when this goes.
+    reader: Mutex<Option<oneshot::Sender<()>>>,
     closed: watch::Sender<bool>,
 }
 
@@ -144,7 +140,8 @@ impl Peers {
         let links = self.links.load();
         let Some(link) = links.get(&to) else { return };
         let count = messages.len() as u64;
-        if !link.offer(messages, self.options.unsent_bytes) {
+        let connected = link.connected.load(Ordering::Relaxed);
+        if !connected || !link.outgoing.offer(messages, self.options.unsent_bytes, &link.counters) {
             link.counters.messages_dropped.fetch_add(count, Ordering::Relaxed);
         }
     }
@@ -228,25 +225,9 @@ impl Known {
 }
 
 impl Link {
-    fn offer(&self, messages: Vec<PeerMessage>, unsent_max: usize) -> bool {
-        if !self.connected.load(Ordering::Relaxed) {
-            return false;
-        }
-        let bytes = frame::weight(&messages);
-        // One frame always fits, however large.
-        let unsent = self.unsent_bytes.fetch_add(bytes, Ordering::Relaxed);
-        if (unsent > 0 && unsent + bytes > unsent_max) || self.frames.try_send(messages).is_err() {
-            self.unsent_bytes.fetch_sub(bytes, Ordering::Relaxed);
-            return false;
-        }
-        true
-    }
-
     fn close(&self) {
         self.closed.send_replace(true);
-        if let Some(reader) = self.reader.lock().take() {
-            reader.abort();
-        }
+        self.reader.lock().take();
     }
 
     fn view(&self) -> PeerView {
@@ -258,7 +239,7 @@ impl Link {
             address: info.peer_address.clone(),
             connected: self.connected.load(Ordering::Relaxed),
             refused: self.refused.lock().clone(),
-            unsent_bytes: self.unsent_bytes.load(Ordering::Relaxed),
+            unsent_bytes: self.outgoing.unsent_bytes.load(Ordering::Relaxed),
             frames_sent: count(&self.counters.frames_sent),
             messages_sent: count(&self.counters.messages_sent),
             bytes_sent: count(&self.counters.bytes_sent),

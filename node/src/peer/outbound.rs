@@ -1,29 +1,28 @@
-//! Our stream to a peer: connects, stays connected, and tells the queue managers when that changes.
+//! Our connection to a peer: connects, stays connected, and tells the queue managers when that changes.
 //!
-//! *Connected* when the peer acknowledged our greeting, *lost* when the stream broke, *gone* when it broke and the
-//! peer's port refuses a new connection: then its process is dead, and nobody has to wait for an election timeout.
-//! A closed stream in the other direction counts as a reason to look (`Link::nudge`).
+//! *Connected* when the peer answered our hello, *lost* when the connection broke, *gone* when it broke and the peer's
+//! port refuses a new one: then its process is dead, and nobody has to wait for an election timeout. A connection that
+//! ends in the other direction counts as a reason to look (`Link::nudge`).
+//!
+//! What a turn has to say is written by the turn itself when it is short and the line is free: a task would have to be
+//! woken for it. Everything else is left to the connection's task, so that no turn copies long frames.
 
+use std::collections::VecDeque;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use futures::Stream;
-use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, mpsc, watch};
-use tonic::codec::Streaming;
-use tonic::transport::{Channel, Endpoint, Uri};
-use tonic::{Request, Status};
-use trimaran_proto::replica::v1::{PeerAck, PeerFrame, PeerMessage};
+use tokio::sync::{Notify, watch};
+use trimaran_proto::replica::v1::peer_ack::Refusal;
+use trimaran_proto::replica::v1::peer_hello::Purpose;
+use trimaran_proto::replica::v1::{PeerAck, PeerFrame, PeerHello, PeerMessage};
 
-use super::frame::{self, FrameCodec};
-use super::{Link, LinkCounters, PeerTls, Peers};
+use super::frame::{self, FrameReader, FrameWriter};
+use super::{Link, LinkCounters, PROTOCOL_VERSION, PeerTls, Peers};
 use crate::replica::Event;
 use crate::types::{NodeId, NodeInfo};
 
@@ -34,11 +33,15 @@ const BACKOFF_REFUSED: Duration = Duration::from_secs(1);
 /// Who was removed never comes back.
 const BACKOFF_REMOVED: Duration = Duration::from_secs(3600);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-const GREETING_TIMEOUT: Duration = Duration::from_secs(3);
+const HELLO_TIMEOUT: Duration = Duration::from_secs(3);
+/// A peer that acknowledges nothing for so long, not even that it is there, is not.
+const SILENCE_MAX: Duration = Duration::from_secs(6);
+/// What a turn writes itself.
+const WRITTEN_BY_TURN_MAX: usize = 16 * 1024;
 
-/// Why there is no stream.
+/// Why there is no connection.
 #[derive(Debug)]
-enum Broken {
+pub(super) enum Broken {
     /// The port refuses connections: nobody listens there.
     NobodyThere,
     /// The peer answered, and wants nothing of us.
@@ -49,12 +52,10 @@ enum Broken {
 }
 
 pub(super) fn start(peers: Arc<Peers>, node: NodeId, info: NodeInfo) -> Arc<Link> {
-    let (frames, queue) = mpsc::channel(super::FRAMES_QUEUED_MAX);
     let link = Arc::new(Link {
         node,
         info: watch::Sender::new(info),
-        frames,
-        unsent_bytes: AtomicUsize::new(0),
+        outgoing: Outgoing::new(),
         connected: AtomicBool::new(false),
         was_up: AtomicBool::new(false),
         nudge: Notify::new(),
@@ -63,40 +64,38 @@ pub(super) fn start(peers: Arc<Peers>, node: NodeId, info: NodeInfo) -> Arc<Link
         reader: Mutex::new(None),
         closed: watch::Sender::new(false),
     });
-    tokio::spawn(run(peers, link.clone(), queue));
+    tokio::spawn(run(peers, link.clone()));
     link
 }
 
-async fn run(peers: Arc<Peers>, link: Arc<Link>, queue: mpsc::Receiver<Vec<PeerMessage>>) {
+async fn run(peers: Arc<Peers>, link: Arc<Link>) {
     let mut closed = link.closed.subscribe();
-    let queue = Arc::new(tokio::sync::Mutex::new(queue));
     tokio::select! {
-        () = keep_connected(&peers, &link, &queue) => {}
+        () = keep_connected(&peers, &link) => {}
         _ = closed.wait_for(|closed| *closed) => {}
     }
+    link.outgoing.disconnect();
     if link.connected.swap(false, Ordering::Relaxed) {
         peers.tell_all(|| Event::PeerLost { node: link.node }).await;
     }
 }
 
-async fn keep_connected(
-    peers: &Arc<Peers>,
-    link: &Arc<Link>,
-    queue: &Arc<tokio::sync::Mutex<mpsc::Receiver<Vec<PeerMessage>>>>,
-) {
+async fn keep_connected(peers: &Arc<Peers>, link: &Arc<Link>) {
     let mut attempt = 0;
     loop {
-        let broken = match open(peers, link, queue).await {
-            Ok((acks, alive)) => {
+        let broken = match dial_peer(peers, link, Purpose::Messages).await {
+            Ok((reader, writer)) => {
                 attempt = 0;
+                link.outgoing.connect(writer);
                 link.connected.store(true, Ordering::Relaxed);
                 link.was_up.store(true, Ordering::Relaxed);
                 link.counters.connects.fetch_add(1, Ordering::Relaxed);
                 *link.refused.lock() = None;
                 tracing::info!(peer = link.info.borrow().name, "connected to peer");
                 peers.tell_all(|| Event::PeerConnected { node: link.node }).await;
-                let broken = until_broken(link, acks, alive).await;
+                let broken = until_broken(link, reader).await;
                 link.connected.store(false, Ordering::Relaxed);
+                link.outgoing.disconnect();
                 tracing::info!(peer = link.info.borrow().name, reason = ?broken, "connection to peer ended");
                 peers.tell_all(|| Event::PeerLost { node: link.node }).await;
                 broken
@@ -154,87 +153,21 @@ async fn keep_connected(
     }
 }
 
-/// Connects and greets. The streams are up when this returns.
-async fn open(
-    peers: &Arc<Peers>,
-    link: &Arc<Link>,
-    queue: &Arc<tokio::sync::Mutex<mpsc::Receiver<Vec<PeerMessage>>>>,
-) -> Result<(Streaming<PeerAck>, Channel), Broken> {
-    let info = link.info.borrow().clone();
-    let channel = connect(&info.peer_address, &info.name, &peers.tls).await?;
-    // Free as soon as the connection before is torn down.
-    let mut queue = tokio::time::timeout(GREETING_TIMEOUT, queue.clone().lock_owned())
-        .await
-        .map_err(|_| Broken::Other("the connection before is still being torn down".to_owned()))?;
-    // What was meant for an earlier connection has been repeated by now.
-    while let Ok(stale) = queue.try_recv() {
-        link.unsent_bytes.fetch_sub(frame::weight(&stale), Ordering::Relaxed);
-    }
-    let hello = frame::hello(&peers.options.cluster, peers.options.node.0, link.node.0, false);
-    let frames = Frames { hello: Some(hello), queue, link: link.clone(), next: None };
-    let (acks, _) = tokio::time::timeout(GREETING_TIMEOUT, greet(channel.clone(), frames))
-        .await
-        .map_err(|_| Broken::Other("the peer did not answer the greeting".to_owned()))??;
-    Ok((acks, channel))
-}
-
-async fn greet<S>(channel: Channel, frames: S) -> Result<(Streaming<PeerAck>, PeerAck), Broken>
-where
-    S: Stream<Item = PeerFrame> + Send + 'static,
-{
-    let mut grpc = tonic::client::Grpc::new(channel)
-        .max_decoding_message_size(frame::FRAME_BYTES_MAX)
-        .max_encoding_message_size(usize::MAX);
-    grpc.ready().await.map_err(|error| Broken::Other(chain(&error)))?;
-    let path = http::uri::PathAndQuery::from_static("/trimaran.replica.v1.Peer/Exchange");
-    let codec = FrameCodec::<PeerFrame, PeerAck>::default();
-    let mut acks = grpc.streaming(Request::new(frames), path, codec).await.map_err(refusal)?.into_inner();
-    match acks.message().await.map_err(refusal)? {
-        Some(ack) => Ok((acks, ack)),
-        None => Err(Broken::Other("the peer ended the stream".to_owned())),
-    }
-}
-
-/// An error with everything that caused it.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
-}
-
-fn refusal(status: Status) -> Broken {
-    match status.code() {
-        tonic::Code::FailedPrecondition | tonic::Code::PermissionDenied | tonic::Code::Unimplemented => {
-            Broken::Refused(status.message().to_owned())
-        }
-        tonic::Code::NotFound => Broken::Removed,
-        _ => {
-            let mut reason = status.message().to_owned();
-            if let Some(cause) = std::error::Error::source(&status) {
-                reason = format!("{reason}: {}", chain(cause));
-            }
-            // With TLS 1.3 the other end says what it thinks of our certificate only after the handshake.
-            match reason.contains("received fatal alert") {
-                true => Broken::Refused(reason),
-                false => Broken::Other(reason),
-            }
-        }
-    }
-}
-
-/// Returns when the stream has ended, or when the other direction ended and nobody listens there any more.
-async fn until_broken(link: &Link, mut acks: Streaming<PeerAck>, _alive: Channel) -> Broken {
+/// Returns when the connection has ended, or when the other direction ended and nobody listens there any more.
+async fn until_broken(link: &Link, mut reader: FrameReader) -> Broken {
     loop {
         tokio::select! {
-            ack = acks.message() => match ack {
+            // Nothing comes in this direction but the end.
+            said = reader.next::<PeerAck>() => match said {
                 Ok(Some(_)) => {}
-                Ok(None) => return Broken::Other("the peer ended the stream".to_owned()),
-                Err(status) => return refusal(status),
+                Ok(None) => return Broken::Other("the peer closed it".to_owned()),
+                Err(error) => return Broken::Other(error.to_string()),
             },
+            () = link.outgoing.wanted.0.notified() => {
+                if let Err(error) = link.outgoing.go_on(&link.counters) {
+                    return Broken::Other(error.to_string());
+                }
+            }
             () = link.nudge.notified() => {
                 let address = link.info.borrow().peer_address.clone();
                 if let Err(Broken::NobodyThere) = dial(&address).await {
@@ -242,6 +175,55 @@ async fn until_broken(link: &Link, mut acks: Streaming<PeerAck>, _alive: Channel
                 }
             }
         }
+    }
+}
+
+/// Connects and says hello. The peer wants to hear us when this returns.
+pub(super) async fn dial_peer(
+    peers: &Peers,
+    link: &Link,
+    purpose: Purpose,
+) -> Result<(FrameReader, FrameWriter), Broken> {
+    let info = link.info.borrow().clone();
+    let hello = hello(&peers.options.cluster, peers.options.node, link.node, purpose);
+    let (reader, writer, _) = introduce(&info, &peers.tls, &hello).await?;
+    Ok((reader, writer))
+}
+
+fn hello(cluster: &str, from: NodeId, to: NodeId, purpose: Purpose) -> PeerHello {
+    let cluster = cluster.to_owned();
+    PeerHello { cluster, from: from.0, to: to.0, version: PROTOCOL_VERSION, purpose: purpose.into() }
+}
+
+async fn introduce(
+    info: &NodeInfo,
+    tls: &PeerTls,
+    hello: &PeerHello,
+) -> Result<(FrameReader, FrameWriter, PeerAck), Broken> {
+    let (mut reader, mut writer) = connect(&info.peer_address, &info.name, tls).await?;
+    let asked = async {
+        writer.push_magic();
+        writer.send(hello).await?;
+        reader.magic().await?;
+        reader.next::<PeerAck>().await?.ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))
+    };
+    let ack = match tokio::time::timeout(HELLO_TIMEOUT, asked).await {
+        Ok(Ok(ack)) => ack,
+        // With TLS 1.3 the other end says what it thinks of our certificate only after the handshake; and a stranger
+        // stays one.
+        Ok(Err(error)) if error.kind() == io::ErrorKind::InvalidData => {
+            return Err(Broken::Refused(error.to_string()));
+        }
+        Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            return Err(Broken::Other("the peer closed the connection".to_owned()));
+        }
+        Ok(Err(error)) => return Err(Broken::Other(error.to_string())),
+        Err(_) => return Err(Broken::Other("the peer did not answer the hello within 3 s".to_owned())),
+    };
+    match ack.refusal() {
+        Refusal::None => Ok((reader, writer, ack)),
+        Refusal::Refused => Err(Broken::Refused(ack.sentence)),
+        Refusal::Removed => Err(Broken::Removed),
     }
 }
 
@@ -257,114 +239,174 @@ async fn dial(address: &str) -> Result<TcpStream, Broken> {
     let options = || {
         stream.set_nodelay(true)?;
         let keepalive = socket2::TcpKeepalive::new()
-            .with_time(Duration::from_secs(5))
-            .with_interval(Duration::from_secs(2))
-            .with_retries(3);
-        socket2::SockRef::from(&stream).set_tcp_keepalive(&keepalive)
+            .with_time(Duration::from_secs(2))
+            .with_interval(Duration::from_secs(1));
+        let socket = socket2::SockRef::from(&stream);
+        socket.set_tcp_keepalive(&keepalive)?;
+        // Counts for data and keepalives alike (tcp(7), TCP_USER_TIMEOUT).
+        socket.set_tcp_user_timeout(Some(SILENCE_MAX))
     };
     options().map_err(|error: io::Error| Broken::Other(error.to_string()))?;
     Ok(stream)
 }
 
-/// One HTTP/2 connection to the node of this name.
-async fn connect(address: &str, name: &str, tls: &PeerTls) -> Result<Channel, Broken> {
+/// A connection to the node of this name.
+async fn connect(address: &str, name: &str, tls: &PeerTls) -> Result<(FrameReader, FrameWriter), Broken> {
     let tcp = dial(address).await?;
-    let stream: Box<dyn Duplex> = match tls(name).map_err(Broken::Other)? {
-        None => Box::new(tcp),
-        Some(config) => {
-            // The name is not looked at: the verifier wants this node's own name in the certificate.
-            let server = rustls_pki_types::ServerName::try_from("trimaran").expect("a fixed name");
-            let handshake = tokio_rustls::TlsConnector::from(config).connect(server, tcp);
-            match tokio::time::timeout(GREETING_TIMEOUT, handshake).await {
-                Ok(Ok(stream)) => Box::new(stream),
-                // A certificate that one of the two does not like; everything else is the line's fault.
-                Ok(Err(error)) if error.kind() == io::ErrorKind::InvalidData => {
-                    return Err(Broken::Refused(format!("TLS with {address}: {error}")));
-                }
-                Ok(Err(error)) => return Err(Broken::Other(format!("TLS with {address}: {error}"))),
-                Err(_) => return Err(Broken::Other(format!("TLS with {address} took too long"))),
+    let Some(config) = tls(name).map_err(Broken::Other)? else { return Ok(frame::split(tcp)) };
+    // The name is not looked at: the verifier wants the node's own name in the certificate.
+    let server = rustls_pki_types::ServerName::try_from("trimaran").expect("a fixed name");
+    let handshake = tokio_rustls::TlsConnector::from(config).connect(server, tcp);
+    match tokio::time::timeout(HELLO_TIMEOUT, handshake).await {
+        Ok(Ok(stream)) => Ok(frame::split(stream)),
+        // A certificate that one of the two does not like; everything else is the line's fault.
+        Ok(Err(error)) if error.kind() == io::ErrorKind::InvalidData => {
+            Err(Broken::Refused(format!("TLS with {address}: {error}")))
+        }
+        Ok(Err(error)) => Err(Broken::Other(format!("TLS with {address}: {error}"))),
+        Err(_) => Err(Broken::Other(format!("TLS with {address} took too long"))),
+    }
+}
+
+/// What turns had to say to a peer, on its way.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    waiting: Mutex<VecDeque<Vec<PeerMessage>>>,
+    /// Bytes in `waiting`.
+    pub(super) unsent_bytes: AtomicUsize,
+    line: Mutex<Line>,
+    wanted: Arc<Wanted>,
+    waker: Waker,
+}
+
+/// Tells the connection's task that it has to go on: the socket takes more again, or a turn left something to it.
+#[derive(Debug, Default)]
+struct Wanted(Notify);
+
+impl Wake for Wanted {
+    fn wake(self: Arc<Self>) {
+        self.0.notify_one();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.notify_one();
+    }
+}
+
+#[derive(Debug)]
+enum Line {
+    Down,
+    Up(FrameWriter),
+    /// A turn found out; the connection's task takes it from here.
+    Broken(io::Error),
+}
+
+impl Outgoing {
+    fn new() -> Outgoing {
+        let wanted = Arc::<Wanted>::default();
+        Outgoing {
+            waiting: Mutex::new(VecDeque::new()),
+            unsent_bytes: AtomicUsize::new(0),
+            line: Mutex::new(Line::Down),
+            waker: Waker::from(wanted.clone()),
+            wanted,
+        }
+    }
+
+    fn connect(&self, writer: FrameWriter) {
+        self.forget();
+        *self.line.lock() = Line::Up(writer);
+    }
+
+    fn disconnect(&self) {
+        *self.line.lock() = Line::Down;
+        self.forget();
+    }
+
+    /// What waits was for a connection that is gone. Raft repeats it on the next one.
+    fn forget(&self) {
+        let mut waiting = self.waiting.lock();
+        let bytes = waiting.drain(..).map(|messages| frame::weight(&messages)).sum();
+        self.unsent_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// False when too much waits already. Never waits: see the head of this file.
+    pub(super) fn offer(
+        &self,
+        messages: Vec<PeerMessage>,
+        unsent_max: usize,
+        counters: &LinkCounters,
+    ) -> bool {
+        let bytes = frame::weight(&messages);
+        // One frame always fits, however large.
+        let unsent = self.unsent_bytes.load(Ordering::Relaxed);
+        let waits = {
+            let mut waiting = self.waiting.lock();
+            if (unsent > 0 && unsent + bytes > unsent_max) || waiting.len() >= super::FRAMES_QUEUED_MAX {
+                return false;
+            }
+            self.unsent_bytes.fetch_add(bytes, Ordering::Relaxed);
+            waiting.push_back(messages);
+            waiting.len()
+        };
+        let line = if waits == 1 && bytes <= WRITTEN_BY_TURN_MAX { self.line.try_lock() } else { None };
+        let Some(mut line) = line else {
+            self.wanted.0.notify_one();
+            return true;
+        };
+        if let Line::Up(writer) = &mut *line
+            && let Err(error) = self.write(writer, counters)
+        {
+            *line = Line::Broken(error);
+            self.wanted.0.notify_one();
+        }
+        true
+    }
+
+    /// The connection's task: writes what waits as far as the line takes it.
+    fn go_on(&self, counters: &LinkCounters) -> io::Result<()> {
+        let mut line = self.line.lock();
+        match &mut *line {
+            Line::Up(writer) => self.write(writer, counters),
+            Line::Down => Ok(()),
+            broken => {
+                let Line::Broken(error) = std::mem::replace(broken, Line::Down) else { return Ok(()) };
+                Err(error)
             }
         }
-    };
-    let mut once = Some(TokioIo::new(stream));
-    let connector = tower::service_fn(move |_: Uri| {
-        let stream = once.take().ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected));
-        async move { stream }
-    });
-    Endpoint::from_static("http://peer.trimaran")
-        .initial_stream_window_size(WINDOW_BYTES)
-        .initial_connection_window_size(2 * WINDOW_BYTES)
-        .http2_keep_alive_interval(Duration::from_secs(2))
-        .keep_alive_timeout(Duration::from_secs(4))
-        .keep_alive_while_idle(true)
-        .connect_with_connector(connector)
-        .await
-        .map_err(|error| Broken::Other(format!("{address}: {}", chain(&error))))
-}
+    }
 
-/// HTTP/2 flow control: large enough that a round trip over a long line does not slow a full stream.
-pub(super) const WINDOW_BYTES: u32 = 16 * 1024 * 1024;
-
-pub(super) async fn connect_for_snapshot(peers: &Peers, link: &Link) -> Result<Channel, String> {
-    let info = link.info.borrow().clone();
-    connect(&info.peer_address, &info.name, &peers.tls).await.map_err(|broken| match broken {
-        Broken::NobodyThere => format!("nobody listens at {}", info.peer_address),
-        Broken::Removed => "it knows that this node was removed".to_owned(),
-        Broken::Refused(reason) | Broken::Other(reason) => reason,
-    })
-}
-
-trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
-
-/// What one stream sends: the greeting, then what turns had to say, merged while the line is busy.
-struct Frames {
-    hello: Option<PeerFrame>,
-    queue: tokio::sync::OwnedMutexGuard<mpsc::Receiver<Vec<PeerMessage>>>,
-    link: Arc<Link>,
-    next: Option<Vec<PeerMessage>>,
-}
-
-impl Stream for Frames {
-    type Item = PeerFrame;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<PeerFrame>> {
-        if let Some(hello) = self.hello.take() {
-            return Poll::Ready(Some(hello));
+    /// Until nothing waits, or until the socket is full: then the task is woken when it takes more.
+    fn write(&self, writer: &mut FrameWriter, counters: &LinkCounters) -> io::Result<()> {
+        let mut context = Context::from_waker(&self.waker);
+        while let Poll::Ready(sent) = writer.poll_send(&mut context) {
+            sent?;
+            let Some(frame) = self.next_frame(counters) else { break };
+            writer.push(&frame);
         }
-        let mut messages = match self.next.take() {
-            Some(messages) => messages,
-            None => match self.queue.poll_recv(context) {
-                Poll::Ready(Some(messages)) => messages,
-                Poll::Ready(None) => return Poll::Ready(None),
-                Poll::Pending => return Poll::Pending,
-            },
-        };
+        Ok(())
+    }
+
+    /// Turns that wait, merged.
+    fn next_frame(&self, counters: &LinkCounters) -> Option<PeerFrame> {
+        let mut waiting = self.waiting.lock();
+        let mut messages = waiting.pop_front()?;
         let mut bytes = frame::weight(&messages);
-        while let Ok(more) = self.queue.try_recv() {
-            let more_bytes = frame::weight(&more);
+        while let Some(more) = waiting.front() {
+            let more_bytes = frame::weight(more);
             if bytes + more_bytes > frame::FRAME_BYTES_SOFT {
-                self.next = Some(more);
                 break;
             }
             bytes += more_bytes;
-            messages.extend(more);
+            messages.extend(waiting.pop_front().expect("there is one"));
         }
-        self.link.unsent_bytes.fetch_sub(bytes, Ordering::Relaxed);
-        let counters = &self.link.counters;
+        drop(waiting);
+        self.unsent_bytes.fetch_sub(bytes, Ordering::Relaxed);
         let add = |counter: &AtomicU64, by: u64| counter.fetch_add(by, Ordering::Relaxed);
         add(&counters.frames_sent, 1);
         add(&counters.messages_sent, messages.len() as u64);
         add(&counters.bytes_sent, bytes as u64);
-        Poll::Ready(Some(PeerFrame { messages, ..PeerFrame::default() }))
-    }
-}
-
-impl Drop for Frames {
-    fn drop(&mut self) {
-        if let Some(next) = self.next.take() {
-            self.link.unsent_bytes.fetch_sub(frame::weight(&next), Ordering::Relaxed);
-        }
+        Some(PeerFrame { messages })
     }
 }
 
@@ -387,14 +429,9 @@ pub async fn probe(
     info: &NodeInfo,
     tls: &PeerTls,
 ) -> Result<PeerAck, ProbeError> {
-    let hello = frame::hello(cluster, from.0, to.0, true);
-    let asked = async {
-        let channel = connect(&info.peer_address, &info.name, tls).await?;
-        greet(channel, futures::stream::iter([hello])).await
-    };
-    let answered = tokio::time::timeout(GREETING_TIMEOUT, asked).await;
-    match answered.unwrap_or_else(|_| Err(Broken::Other("no answer within 3 s".to_owned()))) {
-        Ok((_, ack)) => Ok(ack),
+    let hello = hello(cluster, from, to, Purpose::Probe);
+    match introduce(info, tls, &hello).await {
+        Ok((_, _, ack)) => Ok(ack),
         Err(Broken::NobodyThere) => Err(ProbeError::NobodyThere),
         Err(Broken::Removed) => Err(ProbeError::Refused(
             "this node was removed from every queue manager; stop it, or give it a new id and add it"

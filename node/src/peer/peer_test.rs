@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures::StreamExt as _;
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -124,10 +125,9 @@ impl TestNode {
             Arc::new(rows.clone()),
             others.iter().map(info).collect(),
         );
-        let service = PeerService::new(peers.clone(), Arc::new(|_: &http::Extensions| None));
-        let server = tokio::spawn(async move {
-            service.serve(TcpListenerStream::new(listener), std::future::pending()).await.unwrap();
-        });
+        let incoming =
+            TcpListenerStream::new(listener).map(|accepted| Accepted { io: accepted.unwrap(), shown: None });
+        let server = tokio::spawn(PeerService::new(peers.clone()).serve(incoming));
         TestNode { peers, mailbox, rows, server }
     }
 

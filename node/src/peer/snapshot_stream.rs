@@ -21,14 +21,12 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use prost::Message;
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::codec::Streaming;
-use tonic::{Request, Status};
+use trimaran_proto::replica::v1::peer_hello::Purpose;
 use trimaran_proto::replica::v1::{Row, SnapshotAck, SnapshotChunk};
 
-use super::frame::FrameCodec;
-use super::{Link, Peers, outbound};
+use super::frame::{FrameReader, FrameWriter};
+use super::outbound::{self, Broken};
+use super::{Link, Peers};
 use crate::consensus::{meta_from_wire, meta_to_wire};
 use crate::qmgr::QueueManager;
 use crate::replica::Event;
@@ -223,10 +221,7 @@ async fn send(
         index = meta.index.0,
         "sending a snapshot"
     );
-    let hello = SnapshotChunk {
-        cluster: peers.options.cluster.clone(),
-        from: peers.options.node.0,
-        to: link.node.0,
+    let opening = SnapshotChunk {
         meta: Some(meta_to_wire(&meta)),
         stream,
         number: 0,
@@ -246,7 +241,7 @@ async fn send(
     let mut progress = Instant::now();
     loop {
         let before = sending.acknowledged;
-        let (state, result) = attempt(peers, link, &hello, sending, &transfer.running).await;
+        let (state, result) = attempt(peers, link, &opening, sending, &transfer.running).await;
         sending = state;
         match result {
             Ok(()) => return Ok(transfer.running.bytes.load(Ordering::Relaxed)),
@@ -273,51 +268,67 @@ enum Attempt {
 async fn attempt(
     peers: &Arc<Peers>,
     link: &Arc<Link>,
-    hello: &SnapshotChunk,
+    opening: &SnapshotChunk,
     mut sending: Sending,
     running: &Running,
 ) -> (Sending, Result<(), Attempt>) {
-    let channel = match outbound::connect_for_snapshot(peers, link).await {
-        Ok(channel) => channel,
-        Err(reason) => return (sending, Err(Attempt::Broken(reason))),
+    let mut line = match outbound::dial_peer(peers, link, Purpose::Snapshot).await {
+        Ok((reader, writer)) => Line { reader, writer },
+        Err(broken) => return (sending, Err(broken.into())),
     };
-    let (chunks, queue) = mpsc::channel::<SnapshotChunk>(4);
-    let mut grpc = tonic::client::Grpc::new(channel).max_encoding_message_size(usize::MAX);
-    if let Err(error) = grpc.ready().await {
-        return (sending, Err(Attempt::Broken(error.to_string())));
-    }
-    let path = http::uri::PathAndQuery::from_static("/trimaran.replica.v1.Peer/InstallSnapshot");
-    let codec = FrameCodec::<SnapshotChunk, SnapshotAck>::default();
-    if chunks.try_send(hello.clone()).is_err() {
-        return (sending, Err(Attempt::Broken("the stream ended".to_owned())));
-    }
-    let started = grpc.streaming(Request::new(ReceiverStream::new(queue)), path, codec).await;
-    let mut acks = match started.map_err(refusal) {
-        Ok(response) => response.into_inner(),
-        Err(broken) => return (sending, Err(broken)),
+    let result = match line.send(opening).await {
+        Ok(()) => exchange(&mut sending, &mut line, running, peers.options.snapshot_bytes_per_second).await,
+        Err(broken) => Err(broken),
     };
-    let result =
-        exchange(&mut sending, &chunks, &mut acks, running, peers.options.snapshot_bytes_per_second).await;
     (sending, result)
 }
 
-fn refusal(status: Status) -> Attempt {
-    match status.code() {
-        tonic::Code::FailedPrecondition | tonic::Code::PermissionDenied => {
-            Attempt::Final(status.message().to_owned())
+impl From<Broken> for Attempt {
+    fn from(broken: Broken) -> Attempt {
+        match broken {
+            Broken::Refused(sentence) => Attempt::Final(sentence),
+            Broken::Removed => Attempt::Broken("it knows that this node was removed".to_owned()),
+            Broken::NobodyThere => Attempt::Broken("nobody listens at its address".to_owned()),
+            Broken::Other(reason) => Attempt::Broken(reason),
         }
-        _ => Attempt::Broken(status.message().to_owned()),
+    }
+}
+
+/// The connection of one attempt, as the sender has it.
+struct Line {
+    reader: FrameReader,
+    writer: FrameWriter,
+}
+
+impl Line {
+    /// Acknowledgements are small and few: they wait in the socket meanwhile. One that refuses is read all the same.
+    async fn send(&mut self, chunk: &SnapshotChunk) -> Result<(), Attempt> {
+        let Err(error) = self.writer.send(chunk).await else { return Ok(()) };
+        while let Ok(Some(ack)) = self.reader.next::<SnapshotAck>().await {
+            if !ack.refused.is_empty() {
+                return Err(Attempt::Final(ack.refused));
+            }
+        }
+        Err(Attempt::Broken(error.to_string()))
+    }
+
+    async fn next_ack(&mut self, wait: Duration) -> Result<SnapshotAck, Attempt> {
+        let ack = tokio::time::timeout(wait, self.reader.next::<SnapshotAck>())
+            .await
+            .map_err(|_| Attempt::Broken(format!("the peer did not answer for {} s", wait.as_secs())))?
+            .map_err(|error| Attempt::Broken(error.to_string()))?
+            .ok_or_else(|| Attempt::Broken("the peer ended the stream".to_owned()))?;
+        if ack.refused.is_empty() { Ok(ack) } else { Err(Attempt::Final(ack.refused)) }
     }
 }
 
 async fn exchange(
     sending: &mut Sending,
-    chunks: &mpsc::Sender<SnapshotChunk>,
-    acks: &mut Streaming<SnapshotAck>,
+    line: &mut Line,
     running: &Running,
     bytes_per_second: u64,
 ) -> Result<(), Attempt> {
-    let first = next_ack(acks, GIVE_UP_AFTER).await?;
+    let first = line.next_ack(GIVE_UP_AFTER).await?;
     let oldest = sending.unacknowledged.front().map_or(sending.next_number, |chunk| chunk.number);
     if first.number + 1 < oldest || first.number >= sending.next_number {
         return Err(Attempt::Final(format!(
@@ -326,16 +337,15 @@ async fn exchange(
         )));
     }
     sending.on_ack(&first);
-    let again: Vec<SnapshotChunk> = sending.unacknowledged.iter().cloned().collect();
-    for chunk in again {
-        chunks.send(chunk).await.map_err(|_| Attempt::Broken("the stream ended".to_owned()))?;
+    for chunk in &sending.unacknowledged {
+        line.send(chunk).await?;
     }
     let began = Instant::now();
     let mut sent_bytes = 0u64;
     loop {
         while sending.unacknowledged.len() >= CHUNKS_UNACKNOWLEDGED_MAX || sending.read_all {
             let wait = if sending.read_all { INSTALL_TIMEOUT } else { GIVE_UP_AFTER };
-            let ack = next_ack(acks, wait).await?;
+            let ack = line.next_ack(wait).await?;
             sending.on_ack(&ack);
             if ack.installed {
                 return Ok(());
@@ -344,22 +354,13 @@ async fn exchange(
         let chunk = sending.read_chunk().await.map_err(Attempt::Final)?;
         let bytes = chunk.rows.iter().map(|row| (row.key.len() + row.value.len()) as u64).sum::<u64>();
         running.bytes.fetch_add(bytes, Ordering::Relaxed);
-        chunks.send(chunk).await.map_err(|_| Attempt::Broken("the stream ended".to_owned()))?;
+        line.send(&chunk).await?;
         sent_bytes += bytes;
         let due = Duration::from_secs_f64(sent_bytes as f64 / bytes_per_second.max(1) as f64);
         if let Some(early) = due.checked_sub(began.elapsed()) {
             tokio::time::sleep(early).await;
         }
     }
-}
-
-async fn next_ack(acks: &mut Streaming<SnapshotAck>, wait: Duration) -> Result<SnapshotAck, Attempt> {
-    let ack = tokio::time::timeout(wait, acks.message())
-        .await
-        .map_err(|_| Attempt::Broken(format!("the peer did not answer for {} s", wait.as_secs())))?
-        .map_err(refusal)?
-        .ok_or_else(|| Attempt::Broken("the peer ended the stream".to_owned()))?;
-    if ack.refused.is_empty() { Ok(ack) } else { Err(Attempt::Final(ack.refused)) }
 }
 
 impl Sending {
@@ -421,40 +422,50 @@ fn rows_crc(rows: &[Row]) -> u32 {
     crc
 }
 
-/// Receives one stream of chunks. What arrived stays when it breaks, for a while.
+/// The receiver refuses to go on, and has told the sender why.
+pub(super) struct RefusedSnapshot;
+
+/// Receives chunks until the snapshot is installed or the connection breaks. What arrived stays then, for a while.
 pub(super) async fn receive(
-    peers: Arc<Peers>,
+    peers: &Arc<Peers>,
     from: NodeId,
-    hello: SnapshotChunk,
-    mut chunks: Streaming<SnapshotChunk>,
-    acks: mpsc::Sender<Result<SnapshotAck, Status>>,
-) {
-    let stream = hello.stream;
-    match receive_all(&peers, from, hello, &mut chunks, &acks).await {
-        Ok(()) => {}
+    reader: &mut FrameReader,
+    writer: &mut FrameWriter,
+) -> Result<(), RefusedSnapshot> {
+    match receive_all(peers, from, reader, writer).await {
+        Ok(()) => Ok(()),
         Err(Attempt::Broken(reason)) => {
-            tracing::warn!(from = from.0, reason, "the stream of a snapshot broke")
+            tracing::warn!(from = from.0, reason, "the stream of a snapshot broke");
+            Ok(())
         }
         Err(Attempt::Final(reason)) => {
             tracing::warn!(from = from.0, reason, "snapshot refused");
-            let refused = SnapshotAck { stream, refused: reason, ..SnapshotAck::default() };
-            let _ = acks.send(Ok(refused)).await;
+            let refused = SnapshotAck { refused: reason, ..SnapshotAck::default() };
+            let _ = writer.send(&refused).await;
+            Err(RefusedSnapshot)
         }
+    }
+}
+
+async fn next_chunk(reader: &mut FrameReader) -> Result<SnapshotChunk, Attempt> {
+    match reader.next().await {
+        Ok(Some(chunk)) => Ok(chunk),
+        Ok(None) => Err(Attempt::Broken("the sender ended the stream".to_owned())),
+        Err(error) => Err(Attempt::Broken(error.to_string())),
     }
 }
 
 async fn receive_all(
     peers: &Arc<Peers>,
     from: NodeId,
-    hello: SnapshotChunk,
-    chunks: &mut Streaming<SnapshotChunk>,
-    acks: &mpsc::Sender<Result<SnapshotAck, Status>>,
+    reader: &mut FrameReader,
+    writer: &mut FrameWriter,
 ) -> Result<(), Attempt> {
+    let opening = tokio::time::timeout(GIVE_UP_AFTER, next_chunk(reader))
+        .await
+        .map_err(|_| Attempt::Broken("the sender said nothing".to_owned()))??;
     let meta =
-        hello.meta.and_then(meta_from_wire).ok_or_else(|| Attempt::Final("no meta in it".to_owned()))?;
-    if hello.to != peers.options.node.0 {
-        return Err(Attempt::Final(format!("this is node {} and not {}", peers.options.node, hello.to)));
-    }
+        opening.meta.and_then(meta_from_wire).ok_or_else(|| Attempt::Final("no meta in it".to_owned()))?;
     let queue_manager = meta.queue_manager;
     let Some(inbox) = peers.inboxes.get(&queue_manager) else {
         return Err(Attempt::Final(format!(
@@ -462,13 +473,13 @@ async fn receive_all(
         )));
     };
     let transfer = peers.transfers.begin(queue_manager, from, false);
-    transfer.running.bytes_estimate.store(hello.bytes_total_estimate, Ordering::Relaxed);
+    transfer.running.bytes_estimate.store(opening.bytes_total_estimate, Ordering::Relaxed);
 
     let key = (queue_manager, from);
     let kept = {
         let mut stagings = peers.transfers.stagings.lock();
         stagings.retain(|_, staging| staging.touched.elapsed() < STAGING_KEPT);
-        stagings.remove(&key).filter(|staging| staging.stream == hello.stream && staging.meta == meta)
+        stagings.remove(&key).filter(|staging| staging.stream == opening.stream && staging.meta == meta)
     };
     let mut staging = match kept {
         Some(staging) => staging,
@@ -482,23 +493,27 @@ async fn receive_all(
             let (store, begun) = (peers.snapshots.clone(), meta.clone());
             let writer = blocking(move || store.begin(&begun)).await.map_err(Attempt::Final)?;
             let touched = Instant::now();
-            Staging { stream: hello.stream, meta: meta.clone(), writer, number: 0, rows: 0, crc: 0, touched }
+            Staging {
+                stream: opening.stream,
+                meta: meta.clone(),
+                writer,
+                number: 0,
+                rows: 0,
+                crc: 0,
+                touched,
+            }
         }
     };
-    let acknowledge = |number: u64, installed: bool| {
-        let ack = SnapshotAck { stream: hello.stream, number, installed, refused: String::new() };
-        async { acks.send(Ok(ack)).await.map_err(|_| Attempt::Broken("the sender is gone".to_owned())) }
+    let mut acknowledge = async |number: u64, installed: bool| {
+        let ack = SnapshotAck { stream: opening.stream, number, installed, refused: String::new() };
+        writer.send(&ack).await.map_err(|_| Attempt::Broken("the sender is gone".to_owned()))
     };
     let mut result = acknowledge(staging.number, false).await;
     while result.is_ok() {
-        let chunk = match chunks.message().await {
-            Ok(Some(chunk)) => chunk,
-            Ok(None) => {
-                result = Err(Attempt::Broken("the sender ended the stream".to_owned()));
-                break;
-            }
-            Err(status) => {
-                result = Err(Attempt::Broken(status.message().to_owned()));
+        let chunk = match next_chunk(reader).await {
+            Ok(chunk) => chunk,
+            Err(broken) => {
+                result = Err(broken);
                 break;
             }
         };
@@ -530,7 +545,7 @@ async fn receive_all(
                 rows,
                 "snapshot installed"
             );
-            let installed = Event::SnapshotInstalled { from, term: hello.leader_term, meta, state };
+            let installed = Event::SnapshotInstalled { from, term: opening.leader_term, meta, state };
             inbox.deliver(installed).await.map_err(|error| Attempt::Final(error.to_string()))?;
             return acknowledge(chunk.number, true).await;
         }

@@ -27,7 +27,7 @@ use crate::config::{self, Config, is_loopback};
 use crate::consensus;
 use crate::listener::{self, Accepted, Listener};
 use crate::log_store::{DiskWatch, RoomThresholds, filesystem};
-use crate::peer::{self, PeerName, PeerService, Peers};
+use crate::peer::{self, PeerService, Peers};
 use crate::replica::{self, DiskRoom, Event, Inbox, NodeHandle, Replica};
 use crate::security::{self, AcceptLimits, Audience, ConnectionInfo, Principal, Tls};
 use crate::types::{QueueManagerId, RoleView};
@@ -398,16 +398,20 @@ fn start_listeners(
         Audience::Peers,
         AcceptLimits::connections(1024),
     );
-    let service = PeerService::new(peers.clone(), peer_name(config.cluster.clone()));
+    let cluster = config.cluster.clone();
+    let incoming = incoming.filter_map(move |accepted| {
+        let accepted = accepted.ok().map(|connection| peer::Accepted {
+            shown: shown_name(&cluster, connection.info()),
+            io: connection,
+        });
+        std::future::ready(accepted)
+    });
+    let service = PeerService::new(peers.clone());
     let peers_closed = closed(&closing);
     let peer_service = tokio::spawn(async move {
-        // Streams of peers never end by themselves: they are not waited for.
+        // Connections of peers never end by themselves: they are not waited for.
         tokio::select! {
-            served = service.serve(incoming, std::future::pending()) => {
-                if let Err(error) = served {
-                    fatal(FatalReason::Listen, error);
-                }
-            }
+            () = service.serve(incoming) => {}
             () = peers_closed => {}
         }
     });
@@ -425,14 +429,11 @@ fn start_listeners(
     Ok(vec![clients, peer_service, http])
 }
 
-/// The node whose certificate a connection of a peer showed.
-fn peer_name(own: String) -> PeerName {
-    Arc::new(move |extensions| match extensions.get::<ConnectionInfo>() {
-        Some(ConnectionInfo { tls: true, principal, .. }) => Some(match principal {
-            Principal::Node { cluster, name } if *cluster == own => name.clone(),
-            other => format!("{other:?}"),
-        }),
-        _ => None,
+/// The node whose certificate a connection of a peer showed; None without TLS.
+fn shown_name(own: &str, info: &ConnectionInfo) -> Option<String> {
+    info.tls.then(|| match &info.principal {
+        Principal::Node { cluster, name } if cluster == own => name.clone(),
+        other => format!("{other:?}"),
     })
 }
 
