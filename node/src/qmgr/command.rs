@@ -88,12 +88,16 @@ pub enum DecodeError {
 }
 
 const VERSION: u32 = 1;
+/// Memory is made for so many commands before they are seen.
+const COMMANDS_GUESSED_MAX: usize = 512;
 
 /// Collects the commands of one turn into the data of one entry.
 #[derive(Debug, Default)]
 pub struct BatchEncoder {
     buffer: BytesMut,
     commands: usize,
+    /// How long batches were of late: memory that grows is copied.
+    expected: usize,
 }
 
 impl BatchEncoder {
@@ -111,6 +115,7 @@ impl BatchEncoder {
 
     pub fn append(&mut self, command: Command, at: WallTime) {
         if self.commands == 0 {
+            self.buffer.reserve(self.expected);
             let head = wire::Batch { version: VERSION, at_ms: at.0, commands: Vec::new() };
             head.encode(&mut self.buffer).expect("BytesMut grows");
         }
@@ -124,7 +129,10 @@ impl BatchEncoder {
     /// The entry's data, and an empty encoder.
     pub fn take(&mut self) -> Bytes {
         self.commands = 0;
-        self.buffer.split().freeze()
+        let data = std::mem::take(&mut self.buffer);
+        self.expected = (data.len() + data.len() / 8).max(self.expected - self.expected / 8);
+        // Messages stay in memory as slices of it.
+        if data.capacity() > 2 * data.len() { Bytes::copy_from_slice(&data) } else { data.freeze() }
     }
 }
 
@@ -207,7 +215,14 @@ pub fn decode(data: Bytes) -> Result<(WallTime, Vec<Command>), DecodeError> {
             1 => version = value.number() as u32,
             2 => at = WallTime(value.number() as i64),
             // What a version that we do not know says is not looked into.
-            3 if version == VERSION => commands.push(decode_command(&data, value.bytes())?),
+            3 if version == VERSION => {
+                let command = value.bytes();
+                if commands.is_empty() {
+                    // Most are as long as the first.
+                    commands.reserve((data.len() / command.len().max(1)).min(COMMANDS_GUESSED_MAX));
+                }
+                commands.push(decode_command(&data, command)?);
+            }
             _ => {}
         }
     }
