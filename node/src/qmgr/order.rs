@@ -147,10 +147,15 @@ fn ends_behind<T>(leaf: &Leaf<T>, position: Position) -> bool {
 }
 
 fn place_of<T>(leaf: &Leaf<T>, position: Position) -> Result<usize, usize> {
-    // What comes is behind everything, nearly always, and what goes is the first.
-    match (leaf.front(), leaf.back()) {
-        (_, Some((last, _))) if *last < position => Err(leaf.len()),
-        (Some((first, _)), _) if *first == position => Ok(0),
+    // What comes is behind everything, nearly always; and where nothing is missing, a position is as far behind the first
+    // as its sequence is.
+    let (Some((first, _)), Some((last, _))) = (leaf.front(), leaf.back()) else { return Err(0) };
+    if *last < position {
+        return Err(leaf.len());
+    }
+    let likely = position.sequence.wrapping_sub(first.sequence) as usize;
+    match leaf.get(likely) {
+        Some((at, _)) if *at == position => Ok(likely),
         _ => leaf.binary_search_by(|(at, _)| at.cmp(&position)),
     }
 }
