@@ -22,7 +22,7 @@ use trimaran_proto::replica::v1::peer_message::Message as Kind;
 
 /// No frame is larger: several full entries and what is around them.
 pub const FRAME_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// Turns that wait are merged into one frame up to about this size.
+/// What waits goes into one frame up to about this size.
 pub const FRAME_BYTES_SOFT: usize = 1024 * 1024;
 
 /// What each end says first, so that it shows at once who else may listen at a wrong address.
@@ -33,13 +33,12 @@ const COPIED_BYTES_MAX: usize = 32 * 1024;
 /// A writer that held a longer frame gives its memory back.
 const KEPT_BYTES_MAX: usize = 2 * FRAME_BYTES_SOFT;
 
-/// What messages take on the wire, about.
-pub fn weight(messages: &[PeerMessage]) -> usize {
-    let message = |message: &PeerMessage| match &message.message {
+/// What a message takes on the wire, about.
+pub fn weight(message: &PeerMessage) -> usize {
+    match &message.message {
         Some(Kind::Raft(raft)) => raft.entries.iter().map(|entry| entry.data.len() + 32).sum::<usize>() + 64,
         _ => 64,
-    };
-    messages.iter().map(message).sum()
+    }
 }
 
 /// The two ends of a connection, plain or TLS.

@@ -186,7 +186,7 @@ impl PeerService {
         while let Some(frame) = reader.next::<PeerFrame>().await? {
             let count = frame.messages.len() as u64;
             link.counters.messages_received.fetch_add(count, Ordering::Relaxed);
-            link.counters.bytes_received.fetch_add(weight(&frame.messages) as u64, Ordering::Relaxed);
+            link.counters.bytes_received.fetch_add(frame.messages.iter().map(weight).sum::<usize>() as u64, Ordering::Relaxed);
             for message in frame.messages {
                 let Some(inbox) = self.peers.inboxes.get(&QueueManagerId(message.queue_manager)) else {
                     continue;

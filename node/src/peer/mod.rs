@@ -30,8 +30,6 @@ use crate::types::{Membership, NodeId, NodeInfo, QueueManagerId};
 
 /// What nodes speak with each other; nodes of different versions refuse each other.
 pub const PROTOCOL_VERSION: u32 = 2;
-/// Turns that wait for a peer; the bytes in them are bounded as well.
-const FRAMES_QUEUED_MAX: usize = 1024;
 
 #[derive(Clone, Debug)]
 pub struct Options {

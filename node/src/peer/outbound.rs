@@ -271,8 +271,8 @@ async fn connect(address: &str, name: &str, tls: &PeerTls) -> Result<(FrameReade
 /// What turns had to say to a peer, on its way.
 #[derive(Debug)]
 pub(super) struct Outgoing {
-    waiting: Mutex<VecDeque<Vec<PeerMessage>>>,
-    /// Bytes in `waiting`.
+    waiting: Mutex<VecDeque<PeerMessage>>,
+    /// What `waiting` takes on the wire, about.
     pub(super) unsent_bytes: AtomicUsize,
     line: Mutex<Line>,
     wanted: Arc<Wanted>,
@@ -326,7 +326,7 @@ impl Outgoing {
     /// What waits was for a connection that is gone. Raft repeats it on the next one.
     fn forget(&self) {
         let mut waiting = self.waiting.lock();
-        let bytes = waiting.drain(..).map(|messages| frame::weight(&messages)).sum();
+        let bytes = waiting.drain(..).map(|message| frame::weight(&message)).sum();
         self.unsent_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
@@ -337,19 +337,19 @@ impl Outgoing {
         unsent_max: usize,
         counters: &LinkCounters,
     ) -> bool {
-        let bytes = frame::weight(&messages);
-        // One frame always fits, however large.
-        let unsent = self.unsent_bytes.load(Ordering::Relaxed);
-        let waits = {
+        let bytes = messages.iter().map(frame::weight).sum();
+        let unsent = {
             let mut waiting = self.waiting.lock();
-            if (unsent > 0 && unsent + bytes > unsent_max) || waiting.len() >= super::FRAMES_QUEUED_MAX {
+            let unsent = self.unsent_bytes.load(Ordering::Relaxed);
+            // What one turn has to say always fits, however much it is.
+            if unsent > 0 && unsent + bytes > unsent_max {
                 return false;
             }
             self.unsent_bytes.fetch_add(bytes, Ordering::Relaxed);
-            waiting.push_back(messages);
-            waiting.len()
+            waiting.extend(messages);
+            unsent
         };
-        let line = if waits == 1 && bytes <= WRITTEN_BY_TURN_MAX { self.line.try_lock() } else { None };
+        let line = if unsent == 0 && bytes <= WRITTEN_BY_TURN_MAX { self.line.try_lock() } else { None };
         let Some(mut line) = line else {
             self.wanted.0.notify_one();
             return true;
@@ -387,21 +387,20 @@ impl Outgoing {
         Ok(())
     }
 
-    /// Turns that wait, merged.
+    /// As many messages as a frame should have.
     fn next_frame(&self, counters: &LinkCounters) -> Option<PeerFrame> {
         let mut waiting = self.waiting.lock();
-        let mut messages = waiting.pop_front()?;
-        let mut bytes = frame::weight(&messages);
-        while let Some(more) = waiting.front() {
-            let more_bytes = frame::weight(more);
-            if bytes + more_bytes > frame::FRAME_BYTES_SOFT {
-                break;
-            }
-            bytes += more_bytes;
-            messages.extend(waiting.pop_front().expect("there is one"));
+        let mut bytes = frame::weight(waiting.front()?);
+        let mut count = 1;
+        while let Some(more) = waiting.get(count).map(frame::weight)
+            && bytes + more <= frame::FRAME_BYTES_SOFT
+        {
+            bytes += more;
+            count += 1;
         }
-        drop(waiting);
+        let messages: Vec<PeerMessage> = waiting.drain(..count).collect();
         self.unsent_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        drop(waiting);
         let add = |counter: &AtomicU64, by: u64| counter.fetch_add(by, Ordering::Relaxed);
         add(&counters.frames_sent, 1);
         add(&counters.messages_sent, messages.len() as u64);
