@@ -1179,8 +1179,7 @@ impl Consensus {
 
     fn is_heard(&self, node: NodeId) -> bool {
         let now = self.now.unwrap_or_default();
-        let heard = self.heard.get(&node).is_some_and(|heard| now.since(*heard) <= self.options.election);
-        heard && !self.gone.contains(&node)
+        self.heard.get(&node).is_some_and(|heard| now.since(*heard) <= self.options.election)
     }
 
     /// A change of membership is in the log and not applied, or half done.

@@ -156,14 +156,20 @@ impl<F: FileSystem> RaftEngineLog<F> {
         self.shared.engine.get_used_size() as u64
     }
 
-    /// So much was written since the last purge that another one should not wait.
+    /// So much was written since somebody looked that another purge should not wait.
     pub fn is_purge_due(&self) -> bool {
         self.written().0 - self.purged_at_bytes >= self.options.file_bytes
     }
 
-    /// A purge now would give files back. With less than a quarter of the log cut off, the engine would begin to copy
-    /// what is kept to other files, and a log that is kept for a peer would be written twice.
-    pub fn is_purge_worth_it(&self) -> bool {
+    /// Purges when that would give files back, and otherwise is not due again before as much more was written.
+    pub fn purge_if_worth_it(&mut self) -> Result<(), LogError> {
+        self.purged_at_bytes = self.written().0;
+        if self.is_purge_worth_it() { self.purge() } else { Ok(()) }
+    }
+
+    /// With less than a quarter of the log cut off, the engine would begin to copy what is kept to other files, and a log
+    /// that is kept for a peer would be written twice.
+    fn is_purge_worth_it(&self) -> bool {
         let (mut gone, mut kept) = (0, 0);
         for (queue_manager, region) in &self.regions {
             let (first, count) = self.kept(*queue_manager, region);

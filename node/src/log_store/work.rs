@@ -184,11 +184,9 @@ impl<F: FileSystem> LogWork<F> {
             self.mark_synced = now;
         }
         if self.log.is_purge_due() || since(self.purged) >= self.options.purge_every {
-            if self.log.is_purge_worth_it() {
-                match self.log.purge() {
-                    Err(LogError::NoRoom { .. }) => {}
-                    result => result?,
-                }
+            match self.log.purge_if_worth_it() {
+                Err(LogError::NoRoom { .. }) => {}
+                result => result?,
             }
             self.log.restore_ballast();
             self.purged = now;

@@ -107,7 +107,7 @@ impl Replica {
         // What is staged becomes a message soon, in most cases: it is written once then, not twice.
         let is_full = window >= self.options.window_bytes
             && window - self.options.window_bytes >= self.state.staged_bytes().min(STAGED_WAIT_MAX);
-        let interval = if self.lacks_room() { MOVE_INTERVAL_WITHOUT_ROOM } else { MOVE_INTERVAL };
+        let interval = if self.lack_of_room().is_some() { MOVE_INTERVAL_WITHOUT_ROOM } else { MOVE_INTERVAL };
         let is_old = window > 0 && self.now.instant.since(self.compaction.moved_at) >= interval;
         let due = is_full || is_old || self.store_wanted || damage_due;
         if !due || self.compaction.under_way() >= MOVES_MAX {
@@ -204,12 +204,7 @@ impl Replica {
         self.cut_log();
     }
 
-    /// Puts are refused until something was removed and its room is there again.
-    fn lacks_room(&self) -> bool {
-        matches!(self.disk, DiskRoom::Low { .. }) || self.compaction.is_refused()
-    }
-
-    /// The same as a sentence.
+    /// Why puts are refused until something was removed and its room is there again.
     pub(super) fn lack_of_room(&self) -> Option<String> {
         match &self.disk {
             DiskRoom::Low { text } => Some(text.clone()),
@@ -225,9 +220,9 @@ impl Replica {
 
     fn cut_log(&mut self) {
         // A peer that was away for longer gets a snapshot then.
-        let (retain, retain_present) = match self.lacks_room() {
-            true => (0, 0),
-            false => (self.options.log_retain_bytes, self.options.log_retain_present_bytes),
+        let (retain, retain_present) = match self.lack_of_room() {
+            Some(_) => (0, 0),
+            None => (self.options.log_retain_bytes, self.options.log_retain_present_bytes),
         };
         let present = self.consensus.progress().into_iter().filter(|peer| peer.active);
         let wanted_behind = present.map(|peer| peer.wants_behind).min();
