@@ -129,7 +129,7 @@ metrics! {
     DISK_TOTAL          Gauge   "trimaran_disk_size_bytes" "Size of the file system the directory is on."
 
     // Other nodes.
-    PEER_CONNECTED      Gauge   "trimaran_peer_connected" "1 while the stream to the node is up."
+    PEER_CONNECTED      Gauge   "trimaran_peer_connected" "1 while the connection to the node is up."
     PEER_SENT           Counter "trimaran_peer_sent_messages_total" "Messages sent to the node."
     PEER_SENT_BYTES     Counter "trimaran_peer_sent_bytes_total" "Bytes sent to the node."
     PEER_RECEIVED       Counter "trimaran_peer_received_messages_total" "Messages received from the node."

@@ -28,6 +28,8 @@ pub const FRAME_BYTES_SOFT: usize = 1024 * 1024;
 /// What each end says first, so that it shows at once who else may listen at a wrong address.
 const MAGIC: [u8; 8] = *b"TRIMARAN";
 const LENGTH_BYTES: usize = 4;
+/// No longer frame is taken from somebody who has not said who he is.
+const HELLO_BYTES_MAX: usize = 16 * 1024;
 /// Frames up to this size are copied out of the buffer they arrive in; larger ones are read into memory of their own.
 const COPIED_BYTES_MAX: usize = 32 * 1024;
 /// A writer that held a longer frame gives its memory back.
@@ -47,7 +49,8 @@ where
     IO: AsyncRead + AsyncWrite + Send + 'static,
 {
     let (read, write) = tokio::io::split(io);
-    let reader = FrameReader { io: Box::pin(read), arrived: BytesMut::new(), long: None };
+    let reader =
+        FrameReader { io: Box::pin(read), arrived: BytesMut::new(), long: None, length_max: HELLO_BYTES_MAX };
     let writer = FrameWriter { io: Box::pin(write), frames: Vec::new(), sent: 0 };
     (reader, writer)
 }
@@ -56,6 +59,7 @@ pub struct FrameReader {
     io: Pin<Box<dyn AsyncRead + Send>>,
     arrived: BytesMut,
     long: Option<Long>,
+    length_max: usize,
 }
 
 /// A frame that is read into memory of its own.
@@ -82,6 +86,11 @@ impl FrameReader {
         Ok(())
     }
 
+    /// The other end said who it is: frames may be as long as they get.
+    pub fn take_long_frames(&mut self) {
+        self.length_max = FRAME_BYTES_MAX;
+    }
+
     /// The next frame; None at the end of the stream. May be dropped while it waits and called again.
     pub async fn next<M: Message + Default>(&mut self) -> io::Result<Option<M>> {
         loop {
@@ -105,8 +114,8 @@ impl FrameReader {
         }
         let Some(length) = self.arrived.first_chunk::<LENGTH_BYTES>() else { return Ok(None) };
         let length = u32::from_le_bytes(*length) as usize;
-        if length > FRAME_BYTES_MAX {
-            let text = format!("a frame of {length} bytes; the longest has {FRAME_BYTES_MAX}");
+        if length > self.length_max {
+            let text = format!("a frame of {length} bytes; the longest has {}", self.length_max);
             return Err(io::Error::new(io::ErrorKind::InvalidData, text));
         }
         if let Some(frame) = self.arrived.get(LENGTH_BYTES..LENGTH_BYTES + length) {
@@ -177,6 +186,11 @@ impl FrameWriter {
         message.encode(&mut self.frames).expect("a vector grows as needed");
     }
 
+    /// Everything that was pushed is on its way.
+    pub fn is_idle(&self) -> bool {
+        self.frames.is_empty()
+    }
+
     /// Ready when everything that was pushed is on its way.
     pub fn poll_send(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.frames.is_empty() {
@@ -238,6 +252,7 @@ mod tests {
             (_near, writer)
         });
         reader.magic().await.unwrap();
+        reader.take_long_frames();
         for length in lengths {
             assert_eq!(reader.next().await.unwrap(), Some(row(*length)));
         }

@@ -84,6 +84,7 @@ impl PeerService {
         if writer.send(&self.ack(refused)).await.is_err() {
             return;
         }
+        reader.take_long_frames();
         match (judged, hello.purpose()) {
             (Ok(Some(link)), Purpose::Messages) => self.read(link, reader).await,
             (Ok(Some(link)), Purpose::Snapshot) => {
@@ -165,7 +166,10 @@ impl PeerService {
     async fn read(&self, link: Arc<Link>, mut reader: FrameReader) {
         let (newest, replaced) = oneshot::channel();
         link.was_up.store(true, Ordering::Relaxed);
-        drop(link.reader.lock().replace(newest));
+        drop(link.hearing.lock().replace(newest));
+        if *link.closed.borrow() {
+            return;
+        }
         // It is there: no reason to wait with our own attempt.
         if !link.connected.load(Ordering::Relaxed) {
             link.nudge.notify_one();
@@ -186,7 +190,9 @@ impl PeerService {
         while let Some(frame) = reader.next::<PeerFrame>().await? {
             let count = frame.messages.len() as u64;
             link.counters.messages_received.fetch_add(count, Ordering::Relaxed);
-            link.counters.bytes_received.fetch_add(frame.messages.iter().map(weight).sum::<usize>() as u64, Ordering::Relaxed);
+            link.counters
+                .bytes_received
+                .fetch_add(frame.messages.iter().map(weight).sum::<usize>() as u64, Ordering::Relaxed);
             for message in frame.messages {
                 let Some(inbox) = self.peers.inboxes.get(&QueueManagerId(message.queue_manager)) else {
                     continue;

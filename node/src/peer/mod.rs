@@ -13,7 +13,7 @@ mod snapshot_stream;
 mod peer_test;
 
 pub use inbound::{Accepted, PeerService};
-pub use outbound::{ProbeError, probe};
+pub use outbound::{ProbeError, SILENCE_MAX, probe};
 pub use snapshot_stream::{SnapshotReader, SnapshotStore, SnapshotTransfer, SnapshotWriter};
 
 use std::collections::BTreeMap;
@@ -75,8 +75,8 @@ struct Link {
     counters: LinkCounters,
     /// The sentence with which the peer refused us last.
     refused: Mutex<Option<String>>,
-    /// Whoever reads the peer's newest connection to us stops when this goes.
-    reader: Mutex<Option<oneshot::Sender<()>>>,
+    /// Whoever hears the peer's newest connection to us stops when this goes.
+    hearing: Mutex<Option<oneshot::Sender<()>>>,
     closed: watch::Sender<bool>,
 }
 
@@ -225,7 +225,7 @@ impl Known {
 impl Link {
     fn close(&self) {
         self.closed.send_replace(true);
-        self.reader.lock().take();
+        self.hearing.lock().take();
     }
 
     fn view(&self) -> PeerView {

@@ -34,8 +34,9 @@ const BACKOFF_REFUSED: Duration = Duration::from_secs(1);
 const BACKOFF_REMOVED: Duration = Duration::from_secs(3600);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const HELLO_TIMEOUT: Duration = Duration::from_secs(3);
-/// A peer that acknowledges nothing for so long, not even that it is there, is not.
-const SILENCE_MAX: Duration = Duration::from_secs(6);
+/// A machine that acknowledges nothing for so long, not even that it is there, is not; and one that has room for nothing
+/// more for so long is left, too (tcp(7), TCP_USER_TIMEOUT). Whether the process behind it turns is for Raft to notice.
+pub const SILENCE_MAX: Duration = Duration::from_secs(6);
 /// What a turn writes itself.
 const WRITTEN_BY_TURN_MAX: usize = 16 * 1024;
 
@@ -61,7 +62,7 @@ pub(super) fn start(peers: Arc<Peers>, node: NodeId, info: NodeInfo) -> Arc<Link
         nudge: Notify::new(),
         counters: LinkCounters::default(),
         refused: Mutex::new(None),
-        reader: Mutex::new(None),
+        hearing: Mutex::new(None),
         closed: watch::Sender::new(false),
     });
     tokio::spawn(run(peers, link.clone()));
@@ -92,8 +93,8 @@ async fn keep_connected(peers: &Arc<Peers>, link: &Arc<Link>) {
                 link.counters.connects.fetch_add(1, Ordering::Relaxed);
                 *link.refused.lock() = None;
                 tracing::info!(peer = link.info.borrow().name, "connected to peer");
-                peers.tell_all(|| Event::PeerConnected { node: link.node }).await;
-                let broken = until_broken(link, reader).await;
+                let told = peers.tell_all(|| Event::PeerConnected { node: link.node });
+                let (broken, ()) = tokio::join!(until_broken(link, reader), told);
                 link.connected.store(false, Ordering::Relaxed);
                 link.outgoing.disconnect();
                 tracing::info!(peer = link.info.borrow().name, reason = ?broken, "connection to peer ended");
@@ -155,6 +156,7 @@ async fn keep_connected(peers: &Arc<Peers>, link: &Arc<Link>) {
 
 /// Returns when the connection has ended, or when the other direction ended and nobody listens there any more.
 async fn until_broken(link: &Link, mut reader: FrameReader) -> Broken {
+    let mut look = None;
     loop {
         tokio::select! {
             // Nothing comes in this direction but the end.
@@ -168,9 +170,13 @@ async fn until_broken(link: &Link, mut reader: FrameReader) -> Broken {
                     return Broken::Other(error.to_string());
                 }
             }
-            () = link.nudge.notified() => {
+            () = link.nudge.notified(), if look.is_none() => {
                 let address = link.info.borrow().peer_address.clone();
-                if let Err(Broken::NobodyThere) = dial(&address).await {
+                look = Some(Box::pin(async move { dial(&address, SILENCE_MAX).await }));
+            }
+            seen = async { look.as_mut().expect("asked for by the guard").await }, if look.is_some() => {
+                look = None;
+                if let Err(Broken::NobodyThere) = seen {
                     return Broken::NobodyThere;
                 }
             }
@@ -186,7 +192,9 @@ pub(super) async fn dial_peer(
 ) -> Result<(FrameReader, FrameWriter), Broken> {
     let info = link.info.borrow().clone();
     let hello = hello(&peers.options.cluster, peers.options.node, link.node, purpose);
-    let (reader, writer, _) = introduce(&info, &peers.tls, &hello).await?;
+    let silence =
+        if purpose == Purpose::Snapshot { super::snapshot_stream::GIVE_UP_AFTER } else { SILENCE_MAX };
+    let (reader, writer, _) = introduce(&info, &peers.tls, &hello, silence).await?;
     Ok((reader, writer))
 }
 
@@ -199,12 +207,17 @@ async fn introduce(
     info: &NodeInfo,
     tls: &PeerTls,
     hello: &PeerHello,
+    silence: Duration,
 ) -> Result<(FrameReader, FrameWriter, PeerAck), Broken> {
-    let (mut reader, mut writer) = connect(&info.peer_address, &info.name, tls).await?;
+    let (mut reader, mut writer) = connect(&info.peer_address, &info.name, tls, silence).await?;
     let asked = async {
         writer.push_magic();
-        writer.send(hello).await?;
-        reader.magic().await?;
+        // Whoever does not like our certificate may have closed by now, and said why.
+        let sent = writer.send(hello).await;
+        reader.magic().await.map_err(|error| match &sent {
+            Err(unsent) if error.kind() != io::ErrorKind::InvalidData => io::Error::from(unsent.kind()),
+            _ => error,
+        })?;
         reader.next::<PeerAck>().await?.ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))
     };
     let ack = match tokio::time::timeout(HELLO_TIMEOUT, asked).await {
@@ -221,13 +234,16 @@ async fn introduce(
         Err(_) => return Err(Broken::Other("the peer did not answer the hello within 3 s".to_owned())),
     };
     match ack.refusal() {
-        Refusal::None => Ok((reader, writer, ack)),
+        Refusal::None => {
+            reader.take_long_frames();
+            Ok((reader, writer, ack))
+        }
         Refusal::Refused => Err(Broken::Refused(ack.sentence)),
         Refusal::Removed => Err(Broken::Removed),
     }
 }
 
-async fn dial(address: &str) -> Result<TcpStream, Broken> {
+async fn dial(address: &str, silence: Duration) -> Result<TcpStream, Broken> {
     let stream = match tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
@@ -238,21 +254,24 @@ async fn dial(address: &str) -> Result<TcpStream, Broken> {
     };
     let options = || {
         stream.set_nodelay(true)?;
-        let keepalive = socket2::TcpKeepalive::new()
-            .with_time(Duration::from_secs(2))
-            .with_interval(Duration::from_secs(1));
         let socket = socket2::SockRef::from(&stream);
+        let keepalive =
+            socket2::TcpKeepalive::new().with_time(SILENCE_MAX / 3).with_interval(SILENCE_MAX / 6);
         socket.set_tcp_keepalive(&keepalive)?;
-        // Counts for data and keepalives alike (tcp(7), TCP_USER_TIMEOUT).
-        socket.set_tcp_user_timeout(Some(SILENCE_MAX))
+        socket.set_tcp_user_timeout(Some(silence))
     };
     options().map_err(|error: io::Error| Broken::Other(error.to_string()))?;
     Ok(stream)
 }
 
 /// A connection to the node of this name.
-async fn connect(address: &str, name: &str, tls: &PeerTls) -> Result<(FrameReader, FrameWriter), Broken> {
-    let tcp = dial(address).await?;
+async fn connect(
+    address: &str,
+    name: &str,
+    tls: &PeerTls,
+    silence: Duration,
+) -> Result<(FrameReader, FrameWriter), Broken> {
+    let tcp = dial(address, silence).await?;
     let Some(config) = tls(name).map_err(Broken::Other)? else { return Ok(frame::split(tcp)) };
     // The name is not looked at: the verifier wants the node's own name in the certificate.
     let server = rustls_pki_types::ServerName::try_from("trimaran").expect("a fixed name");
@@ -354,7 +373,9 @@ impl Outgoing {
             self.wanted.0.notify_one();
             return true;
         };
+        // What is left of a long frame goes on when the socket takes more: that wakes the task.
         if let Line::Up(writer) = &mut *line
+            && writer.is_idle()
             && let Err(error) = self.write(writer, counters)
         {
             *line = Line::Broken(error);
@@ -429,7 +450,8 @@ pub async fn probe(
     tls: &PeerTls,
 ) -> Result<PeerAck, ProbeError> {
     let hello = hello(cluster, from, to, Purpose::Probe);
-    match introduce(info, tls, &hello).await {
+    let asked = tokio::time::timeout(HELLO_TIMEOUT, introduce(info, tls, &hello, SILENCE_MAX)).await;
+    match asked.unwrap_or_else(|_| Err(Broken::Other("no answer within 3 s".to_owned()))) {
         Ok((_, _, ack)) => Ok(ack),
         Err(Broken::NobodyThere) => Err(ProbeError::NobodyThere),
         Err(Broken::Removed) => Err(ProbeError::Refused(

@@ -35,8 +35,8 @@ use crate::types::{NodeId, QueueManagerId, SnapshotMeta};
 const CHUNK_BYTES: usize = 256 * 1024;
 /// Chunks that are on their way and may have to be sent again.
 const CHUNKS_UNACKNOWLEDGED_MAX: usize = 32;
-/// The sender gives up when nothing arrived for so long; Raft asks again.
-const GIVE_UP_AFTER: Duration = Duration::from_secs(30);
+/// Both ends give up when nothing came for so long; Raft asks again.
+pub(super) const GIVE_UP_AFTER: Duration = Duration::from_secs(30);
 /// An unfinished staging is thrown away when its sender was silent for so long.
 const STAGING_KEPT: Duration = Duration::from_secs(60);
 const INSTALL_TIMEOUT: Duration = Duration::from_secs(600);
@@ -273,7 +273,7 @@ async fn attempt(
     running: &Running,
 ) -> (Sending, Result<(), Attempt>) {
     let mut line = match outbound::dial_peer(peers, link, Purpose::Snapshot).await {
-        Ok((reader, writer)) => Line { reader, writer },
+        Ok((reader, writer)) => ChunkLine { reader, writer },
         Err(broken) => return (sending, Err(broken.into())),
     };
     let result = match line.send(opening).await {
@@ -295,12 +295,12 @@ impl From<Broken> for Attempt {
 }
 
 /// The connection of one attempt, as the sender has it.
-struct Line {
+struct ChunkLine {
     reader: FrameReader,
     writer: FrameWriter,
 }
 
-impl Line {
+impl ChunkLine {
     /// Acknowledgements are small and few: they wait in the socket meanwhile. One that refuses is read all the same.
     async fn send(&mut self, chunk: &SnapshotChunk) -> Result<(), Attempt> {
         let Err(error) = self.writer.send(chunk).await else { return Ok(()) };
@@ -324,7 +324,7 @@ impl Line {
 
 async fn exchange(
     sending: &mut Sending,
-    line: &mut Line,
+    line: &mut ChunkLine,
     running: &Running,
     bytes_per_second: u64,
 ) -> Result<(), Attempt> {
@@ -448,10 +448,11 @@ pub(super) async fn receive(
 }
 
 async fn next_chunk(reader: &mut FrameReader) -> Result<SnapshotChunk, Attempt> {
-    match reader.next().await {
-        Ok(Some(chunk)) => Ok(chunk),
-        Ok(None) => Err(Attempt::Broken("the sender ended the stream".to_owned())),
-        Err(error) => Err(Attempt::Broken(error.to_string())),
+    match tokio::time::timeout(GIVE_UP_AFTER, reader.next()).await {
+        Ok(Ok(Some(chunk))) => Ok(chunk),
+        Ok(Ok(None)) => Err(Attempt::Broken("the sender ended the stream".to_owned())),
+        Ok(Err(error)) => Err(Attempt::Broken(error.to_string())),
+        Err(_) => Err(Attempt::Broken(format!("the sender said nothing for {} s", GIVE_UP_AFTER.as_secs()))),
     }
 }
 
@@ -459,11 +460,9 @@ async fn receive_all(
     peers: &Arc<Peers>,
     from: NodeId,
     reader: &mut FrameReader,
-    writer: &mut FrameWriter,
+    acks: &mut FrameWriter,
 ) -> Result<(), Attempt> {
-    let opening = tokio::time::timeout(GIVE_UP_AFTER, next_chunk(reader))
-        .await
-        .map_err(|_| Attempt::Broken("the sender said nothing".to_owned()))??;
+    let opening = next_chunk(reader).await?;
     let meta =
         opening.meta.and_then(meta_from_wire).ok_or_else(|| Attempt::Final("no meta in it".to_owned()))?;
     let queue_manager = meta.queue_manager;
@@ -506,7 +505,7 @@ async fn receive_all(
     };
     let mut acknowledge = async |number: u64, installed: bool| {
         let ack = SnapshotAck { stream: opening.stream, number, installed, refused: String::new() };
-        writer.send(&ack).await.map_err(|_| Attempt::Broken("the sender is gone".to_owned()))
+        acks.send(&ack).await.map_err(|_| Attempt::Broken("the sender is gone".to_owned()))
     };
     let mut result = acknowledge(staging.number, false).await;
     while result.is_ok() {

@@ -112,7 +112,7 @@ struct Node {
     /// Closed listeners: set after leadership was handed over.
     closing: watch::Sender<bool>,
     minds: Vec<JoinHandle<()>>,
-    listeners: Vec<JoinHandle<()>>,
+    listeners: Listeners,
     helpers: Vec<JoinHandle<()>>,
 }
 
@@ -282,7 +282,7 @@ async fn stop(
     stopping: watch::Sender<bool>,
     closing: watch::Sender<bool>,
     minds: Vec<JoinHandle<()>>,
-    listeners: Vec<JoinHandle<()>>,
+    listeners: Listeners,
     helpers: Vec<JoinHandle<()>>,
 ) {
     stopping.send_replace(true);
@@ -299,13 +299,15 @@ async fn stop(
         tracing::warn!(after = ?config.timing.stop, "nobody took over in time: stopping all the same");
     }
     closing.send_replace(true);
-    for listener in listeners {
+    for listener in listeners.drained {
         let _ = listener.await;
     }
     for task in helpers.into_iter().chain(minds) {
         task.abort();
         let _ = task.await;
     }
+    // While a mind turns it hears its peers; a port that refuses them says that this node is dead.
+    listeners.peers.abort();
     peers.stop();
     // Joins the threads: whatever was promised is synced before.
     let _ = tokio::task::spawn_blocking(move || stores.stop()).await;
@@ -344,6 +346,13 @@ fn seed() -> u64 {
     RandomState::new().hash_one(std::process::id())
 }
 
+struct Listeners {
+    /// Told to close, they end when their last session has.
+    drained: Vec<JoinHandle<()>>,
+    /// Ended with the minds: connections of peers never end by themselves.
+    peers: JoinHandle<()>,
+}
+
 fn start_listeners(
     config: &Config,
     tls: &Option<Arc<Tls>>,
@@ -352,7 +361,7 @@ fn start_listeners(
     peers: &Arc<Peers>,
     stores: &Stores,
     closing: watch::Receiver<bool>,
-) -> Result<Vec<JoinHandle<()>>, Fatal> {
+) -> Result<Listeners, Fatal> {
     let socket = |socket: StdListener| {
         TcpListener::from_std(socket).map_err(|error| Fatal::new(FatalReason::Listen, error))
     };
@@ -396,7 +405,7 @@ fn start_listeners(
         socket(sockets.peer)?,
         tls.clone(),
         Audience::Peers,
-        AcceptLimits::connections(1024),
+        AcceptLimits { silence: Some(peer::SILENCE_MAX), ..AcceptLimits::connections(1024) },
     );
     let cluster = config.cluster.clone();
     let incoming = incoming.filter_map(move |accepted| {
@@ -407,14 +416,7 @@ fn start_listeners(
         std::future::ready(accepted)
     });
     let service = PeerService::new(peers.clone());
-    let peers_closed = closed(&closing);
-    let peer_service = tokio::spawn(async move {
-        // Connections of peers never end by themselves: they are not waited for.
-        tokio::select! {
-            () = service.serve(incoming) => {}
-            () = peers_closed => {}
-        }
-    });
+    let peer_service = tokio::spawn(service.serve(incoming));
 
     let sources = figures::sources(config, tls.clone(), peers.clone(), stores);
     // Health and metrics are read by programs without certificates; on loopback they need no TLS either.
@@ -426,7 +428,7 @@ fn start_listeners(
         AcceptLimits::connections(256),
     );
     let http = tokio::spawn(listener::http::serve(incoming, listener, sources, closed(&closing)));
-    Ok(vec![clients, peer_service, http])
+    Ok(Listeners { drained: vec![clients, http], peers: peer_service })
 }
 
 /// The node whose certificate a connection of a peer showed; None without TLS.

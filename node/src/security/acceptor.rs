@@ -15,7 +15,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::server::Connected;
 
 use super::identity::{Principal, principal};
 use super::tls::Tls;
@@ -34,15 +33,18 @@ pub enum Audience {
 pub struct AcceptLimits {
     pub connections: usize,
     pub handshake: Duration,
+    /// A connection is closed when the other machine acknowledges nothing for so long, not even that it is there.
+    /// None: as long as the system has it.
+    pub silence: Option<Duration>,
 }
 
 impl AcceptLimits {
     pub fn connections(connections: usize) -> AcceptLimits {
-        AcceptLimits { connections, handshake: Duration::from_secs(5) }
+        AcceptLimits { connections, handshake: Duration::from_secs(5), silence: None }
     }
 }
 
-/// What tonic puts into the extensions of every request of a connection.
+/// Who is at the other end.
 #[derive(Clone, Debug, Default)]
 pub struct ConnectionInfo {
     pub remote: Option<SocketAddr>,
@@ -105,7 +107,11 @@ async fn accept(
         };
         let (tls, sender, refusals) = (tls.clone(), sender.clone(), refusals.clone());
         tokio::spawn(async move {
-            match tokio::time::timeout(limits.handshake, welcome(stream, remote, tls, audience, permit)).await
+            match tokio::time::timeout(
+                limits.handshake,
+                welcome(stream, remote, tls, audience, limits.silence, permit),
+            )
+            .await
             {
                 Ok(Ok(connection)) => {
                     // The listener says it to whatever the connection asks for.
@@ -150,11 +156,19 @@ async fn welcome(
     remote: SocketAddr,
     tls: Option<Arc<Tls>>,
     audience: Audience,
+    silence: Option<Duration>,
     counted: OwnedSemaphorePermit,
 ) -> io::Result<Connection> {
     stream.set_nodelay(true)?;
-    let keepalive = socket2::TcpKeepalive::new().with_time(Duration::from_secs(30));
-    socket2::SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
+    let socket = socket2::SockRef::from(&stream);
+    let keepalive = socket2::TcpKeepalive::new();
+    match silence {
+        None => socket.set_tcp_keepalive(&keepalive.with_time(Duration::from_secs(30)))?,
+        Some(silence) => {
+            socket.set_tcp_keepalive(&keepalive.with_time(silence / 3).with_interval(silence / 6))?;
+            socket.set_tcp_user_timeout(Some(silence))?;
+        }
+    }
     let Some(tls) = tls else {
         let info = ConnectionInfo { remote: Some(remote), principal: Principal::Anonymous, tls: false };
         return Ok(Connection { stream: Stream::Plain(stream), info, _counted: counted });
@@ -178,14 +192,6 @@ async fn welcome(
 impl Connection {
     pub fn info(&self) -> &ConnectionInfo {
         &self.info
-    }
-}
-
-impl Connected for Connection {
-    type ConnectInfo = ConnectionInfo;
-
-    fn connect_info(&self) -> ConnectionInfo {
-        self.info.clone()
     }
 }
 
