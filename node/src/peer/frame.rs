@@ -71,10 +71,7 @@ struct Long {
 impl FrameReader {
     /// What the other end says first. `InvalidData`: it is no node of Trimaran.
     pub async fn magic(&mut self) -> io::Result<()> {
-        while self.arrived.len() < MAGIC.len() {
-            if !MAGIC.starts_with(&self.arrived) {
-                break;
-            }
+        while self.arrived.len() < MAGIC.len() && MAGIC.starts_with(&self.arrived) {
             if !self.fill().await? {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }

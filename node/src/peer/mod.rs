@@ -237,7 +237,7 @@ impl Link {
             address: info.peer_address.clone(),
             connected: self.connected.load(Ordering::Relaxed),
             refused: self.refused.lock().clone(),
-            unsent_bytes: self.outgoing.unsent_bytes.load(Ordering::Relaxed),
+            unsent_bytes: self.outgoing.unsent_bytes(),
             frames_sent: count(&self.counters.frames_sent),
             messages_sent: count(&self.counters.messages_sent),
             bytes_sent: count(&self.counters.bytes_sent),

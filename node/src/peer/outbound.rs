@@ -10,7 +10,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
@@ -290,12 +290,17 @@ async fn connect(
 /// What turns had to say to a peer, on its way.
 #[derive(Debug)]
 pub(super) struct Outgoing {
-    waiting: Mutex<VecDeque<PeerMessage>>,
-    /// What `waiting` takes on the wire, about.
-    pub(super) unsent_bytes: AtomicUsize,
+    waiting: Mutex<Waiting>,
     line: Mutex<Line>,
     wanted: Arc<Wanted>,
     waker: Waker,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    messages: VecDeque<PeerMessage>,
+    /// What they take on the wire, about.
+    bytes: usize,
 }
 
 /// Tells the connection's task that it has to go on: the socket takes more again, or a turn left something to it.
@@ -324,8 +329,7 @@ impl Outgoing {
     fn new() -> Outgoing {
         let wanted = Arc::<Wanted>::default();
         Outgoing {
-            waiting: Mutex::new(VecDeque::new()),
-            unsent_bytes: AtomicUsize::new(0),
+            waiting: Mutex::default(),
             line: Mutex::new(Line::Down),
             waker: Waker::from(wanted.clone()),
             wanted,
@@ -344,9 +348,11 @@ impl Outgoing {
 
     /// What waits was for a connection that is gone. Raft repeats it on the next one.
     fn forget(&self) {
-        let mut waiting = self.waiting.lock();
-        let bytes = waiting.drain(..).map(|message| frame::weight(&message)).sum();
-        self.unsent_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        *self.waiting.lock() = Waiting::default();
+    }
+
+    pub(super) fn unsent_bytes(&self) -> usize {
+        self.waiting.lock().bytes
     }
 
     /// False when too much waits already. Never waits: see the head of this file.
@@ -356,16 +362,16 @@ impl Outgoing {
         unsent_max: usize,
         counters: &LinkCounters,
     ) -> bool {
-        let bytes = messages.iter().map(frame::weight).sum();
+        let bytes: usize = messages.iter().map(frame::weight).sum();
         let unsent = {
             let mut waiting = self.waiting.lock();
-            let unsent = self.unsent_bytes.load(Ordering::Relaxed);
+            let unsent = waiting.bytes;
             // What one turn has to say always fits, however much it is.
             if unsent > 0 && unsent + bytes > unsent_max {
                 return false;
             }
-            self.unsent_bytes.fetch_add(bytes, Ordering::Relaxed);
-            waiting.extend(messages);
+            waiting.bytes += bytes;
+            waiting.messages.extend(messages);
             unsent
         };
         let line = if unsent == 0 && bytes <= WRITTEN_BY_TURN_MAX { self.line.try_lock() } else { None };
@@ -411,16 +417,16 @@ impl Outgoing {
     /// As many messages as a frame should have.
     fn next_frame(&self, counters: &LinkCounters) -> Option<PeerFrame> {
         let mut waiting = self.waiting.lock();
-        let mut bytes = frame::weight(waiting.front()?);
+        let mut bytes = frame::weight(waiting.messages.front()?);
         let mut count = 1;
-        while let Some(more) = waiting.get(count).map(frame::weight)
+        while let Some(more) = waiting.messages.get(count).map(frame::weight)
             && bytes + more <= frame::FRAME_BYTES_SOFT
         {
             bytes += more;
             count += 1;
         }
-        let messages: Vec<PeerMessage> = waiting.drain(..count).collect();
-        self.unsent_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        let messages: Vec<PeerMessage> = waiting.messages.drain(..count).collect();
+        waiting.bytes -= bytes;
         drop(waiting);
         let add = |counter: &AtomicU64, by: u64| counter.fetch_add(by, Ordering::Relaxed);
         add(&counters.frames_sent, 1);
