@@ -1,0 +1,613 @@
+//! The world: everything that happens, one thing after the other, in the order of virtual time.
+//!
+//! A step takes the next thing due, hands it to whom it concerns, and carries out what comes back. The actions of a
+//! replica are interpreted here exactly as `runtime/driver.rs` interprets them with threads and real disks.
+//! True time is microseconds since the start of the run; nodes only ever see their own clocks.
+
+mod disks;
+mod life;
+mod programs;
+mod streams;
+mod turns;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use trimaran_node::consensus::Entry;
+use trimaran_node::mqi::Call;
+use trimaran_node::replica::{Action, DiskRoom, Event, Stats};
+use trimaran_node::types::{
+    Instant, Membership, NodeId, NodeInfo, QueueManagerId, RequestId, Token, WriteNumber,
+};
+use trimaran_proto::replica::v1::peer_message::Message as PeerMessage;
+
+use super::clock::Clock;
+use super::depth_b::StoresOnDisk;
+use super::disk::{Depth, Disk, Failure, MemoryDisk, StoredRows};
+use super::nemesis::FaultEnd;
+use super::net::{Net, Quality};
+use super::node::{Node, Setup};
+use super::rng::Rng;
+use super::schedule::{Fault, FaultCounts, Schedule};
+use super::trace::Trace;
+use crate::check::answered;
+use crate::check::instant::InstantChecks;
+use crate::model::app::{App, Input};
+use crate::model::history::History;
+use crate::model::operator::Operator;
+use crate::script::puppet::Puppet;
+
+/// One tick of a run, as figures count them: 10 ms of virtual time.
+pub const TICK_US: u64 = 10_000;
+/// A replica without events has a turn at least this often, as under `runtime/driver.rs`.
+const IDLE_TURN_US: u64 = 50_000;
+const EVENTS_PER_TURN_MAX: usize = 256;
+/// As `log_store` and `message_store` have it: how often a full device is asked again.
+const LOG_RETRY_US: u64 = 100_000;
+const STORE_RETRY_US: u64 = 500_000;
+
+/// Somebody who calls: a simulated program, an administrator, or a hand on a script.
+pub enum Program {
+    App(Box<App>),
+    Operator(Operator),
+    Puppet(Puppet),
+}
+
+impl Program {
+    pub fn queue_manager(&self) -> usize {
+        match self {
+            Program::App(app) => app.queue_manager,
+            Program::Operator(operator) => operator.queue_manager,
+            Program::Puppet(puppet) => puppet.queue_manager,
+        }
+    }
+}
+
+/// A program's end of its connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Connection {
+    pub session: u64,
+    pub node: u64,
+    pub incarnation: u64,
+    /// Requests and answers stay in order, each way.
+    to_node_at: u64,
+    to_program_at: u64,
+}
+
+#[derive(Debug)]
+pub enum Step {
+    Turn {
+        node: u64,
+        incarnation: u64,
+        mind: usize,
+    },
+    Deliver {
+        from: u64,
+        to: u64,
+        stream: u64,
+        mind: usize,
+        message: Box<PeerMessage>,
+    },
+    /// A regular one comes back; others look once, soon after something changed.
+    Connector {
+        regular: bool,
+    },
+    LogWritten {
+        node: u64,
+        incarnation: u64,
+        sync: bool,
+        done: Vec<(usize, WriteNumber)>,
+    },
+    Stored {
+        node: u64,
+        incarnation: u64,
+    },
+    Flush {
+        node: u64,
+        incarnation: u64,
+    },
+    RowsRead {
+        node: u64,
+        incarnation: u64,
+        mind: usize,
+        request: RequestId,
+    },
+    EntriesRead {
+        node: u64,
+        incarnation: u64,
+        mind: usize,
+        request: RequestId,
+        entries: Vec<Entry>,
+    },
+    SnapshotArrives {
+        from: u64,
+        incarnation: u64,
+        to: u64,
+        mind: usize,
+        term: u64,
+        rows: Box<StoredRows>,
+        broken: bool,
+    },
+    SnapshotSent {
+        node: u64,
+        incarnation: u64,
+        mind: usize,
+        to: u64,
+        arrived: bool,
+    },
+    Connect {
+        program: usize,
+        node: u64,
+    },
+    Refused {
+        program: usize,
+        hint: Option<u64>,
+    },
+    Connected {
+        program: usize,
+        session: u64,
+    },
+    CallArrives {
+        node: u64,
+        incarnation: u64,
+        session: u64,
+        token: Token,
+        call: Box<Call>,
+    },
+    SessionEnds {
+        node: u64,
+        incarnation: u64,
+        session: u64,
+    },
+    ToProgram {
+        program: usize,
+        session: u64,
+        input: Box<Input>,
+    },
+    Wake {
+        program: usize,
+    },
+    Nemesis,
+    FaultEnds(FaultEnd),
+    Check,
+}
+
+/// A promise that was broken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    pub at: u64,
+    pub checker: &'static str,
+    pub sentence: String,
+}
+
+/// What a run is, before it begins. Everything in it comes from the seed or from whoever wrote a scenario.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub seed: u64,
+    pub depth: Depth,
+    pub nodes: u64,
+    pub setup: Setup,
+    pub schedule: Schedule,
+    pub fault_ticks: u64,
+    pub quality: Quality,
+    pub sync_us: (u64, u64),
+    pub flush_us: (u64, u64),
+    pub drift_ppm_max: i64,
+    pub stream_timeout_us: u64,
+    pub turn_us: (u64, u64),
+    pub restart_us: (u64, u64),
+    pub keeps_address: bool,
+    /// Calls and bytes of a session that are not answered; what comes then is not read.
+    pub session_calls_max: usize,
+    pub session_bytes_max: usize,
+    /// Who may lose a disk; empty: anybody.
+    pub victims: Vec<u64>,
+    /// Lets this call to this node's disk fail.
+    pub disk_failure: Option<(u64, u64, Failure)>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Counters {
+    pub turns: u64,
+    pub events: u64,
+    pub messages: u64,
+    pub calls: u64,
+    pub starts: u64,
+    pub faults: FaultCounts,
+    /// Outcome name to count.
+    pub outcomes: BTreeMap<String, u64>,
+    /// Coverage marks: interesting things that happened.
+    pub marks: BTreeMap<&'static str, u64>,
+}
+
+impl Counters {
+    pub fn mark(&mut self, mark: &'static str) {
+        *self.marks.entry(mark).or_default() += 1;
+    }
+
+    /// What a replica counted in its life.
+    pub fn add_stats(&mut self, stats: &Stats) {
+        self.marks_add("duplicates suppressed", stats.duplicates_suppressed);
+        self.marks_add("messages expired", stats.expired);
+        self.marks_add("elections won", stats.elections_won);
+        self.marks_add("units backed out", stats.backouts);
+        self.marks_add("units committed", stats.commits);
+        self.marks_add("waits", stats.waits);
+        self.marks_add("entries applied", stats.entries_applied);
+        self.marks_add("puts", stats.puts);
+        self.marks_add("gets", stats.gets);
+        self.marks_add("browses", stats.browses);
+    }
+
+    pub fn merge(&mut self, other: &Counters) {
+        self.turns += other.turns;
+        self.events += other.events;
+        self.messages += other.messages;
+        self.calls += other.calls;
+        self.starts += other.starts;
+        self.faults.merge(&other.faults);
+        for (outcome, count) in &other.outcomes {
+            *self.outcomes.entry(outcome.clone()).or_default() += count;
+        }
+        for (mark, count) in &other.marks {
+            self.marks_add(mark, *count);
+        }
+    }
+
+    pub fn marks_add(&mut self, mark: &'static str, count: u64) {
+        if count > 0 {
+            *self.marks.entry(mark).or_default() += count;
+        }
+    }
+}
+
+pub struct World {
+    pub plan: Plan,
+    pub now: u64,
+    order: u64,
+    steps: BTreeMap<(u64, u64), Step>,
+    pub rng: Rng,
+    pub nodes: BTreeMap<u64, Node>,
+    pub net: Net,
+    pub programs: Vec<Program>,
+    pub connections: BTreeMap<usize, Connection>,
+    wakes: BTreeMap<usize, u64>,
+    session_last: u64,
+    pub history: History,
+    pub trace: Trace,
+    pub counters: Counters,
+    pub checks: InstantChecks,
+    pub violations: Vec<Violation>,
+    pub nemesis_on: bool,
+    /// Since when there are no faults any more.
+    pub healed_at: Option<u64>,
+    pub members: BTreeSet<u64>,
+    /// The last node whose disk went back to an older state.
+    pub rolled_back: Option<u64>,
+    /// Numbers of the operators among the programs, one for each queue manager.
+    pub operators: Vec<usize>,
+    actions: Vec<Action>,
+}
+
+impl World {
+    pub fn new(plan: Plan, trace: Trace) -> World {
+        let mut rng = Rng::new(plan.seed);
+        let mut nodes = BTreeMap::new();
+        for id in 1..=plan.nodes {
+            let node = new_node(id, &plan, &mut rng);
+            nodes.insert(id, node);
+        }
+        let members = nodes.keys().copied().collect();
+        let net = Net::new(plan.quality.clone());
+        let mut world = World {
+            plan,
+            now: 0,
+            order: 0,
+            steps: BTreeMap::new(),
+            rng,
+            nodes,
+            net,
+            programs: Vec::new(),
+            connections: BTreeMap::new(),
+            wakes: BTreeMap::new(),
+            session_last: 0,
+            history: History::default(),
+            trace,
+            counters: Counters::default(),
+            checks: InstantChecks::default(),
+            violations: Vec::new(),
+            nemesis_on: false,
+            healed_at: None,
+            members,
+            rolled_back: None,
+            operators: Vec::new(),
+            actions: Vec::new(),
+        };
+        for id in world.nodes.keys().copied().collect::<Vec<_>>() {
+            if let Some((node, call, how)) = world.plan.disk_failure
+                && node == id
+            {
+                world.node_mut(id).disk.plan_failure(call, how);
+            }
+            world.start_node(id);
+        }
+        for queue_manager in 0..world.plan.setup.queue_managers {
+            let number = world.add_program(Program::Operator(Operator::new(queue_manager)));
+            world.operators.push(number);
+        }
+        world.schedule(0, Step::Connector { regular: true });
+        world.schedule(TICK_US, Step::Check);
+        world
+    }
+
+    pub fn node(&self, id: u64) -> &Node {
+        &self.nodes[&id]
+    }
+
+    pub fn node_mut(&mut self, id: u64) -> &mut Node {
+        self.nodes.get_mut(&id).expect("the id comes from the world's own list")
+    }
+
+    pub fn schedule(&mut self, at: u64, step: Step) {
+        self.order += 1;
+        self.steps.insert((at.max(self.now), self.order), step);
+    }
+
+    pub fn fail(&mut self, checker: &'static str, sentence: String) {
+        let at = self.now;
+        self.trace.line(at, || format!("VIOLATION {checker}: {sentence}"));
+        self.violations.push(Violation { at, checker, sentence });
+    }
+
+    pub fn add_program(&mut self, program: Program) -> usize {
+        self.programs.push(program);
+        self.programs.len() - 1
+    }
+
+    pub fn add_app(&mut self, app: App) -> usize {
+        let number = self.add_program(Program::App(Box::new(app)));
+        let at = self.now + self.rng.between(0, 300_000);
+        self.schedule(at, Step::Wake { program: number });
+        number
+    }
+
+    pub fn operator(&mut self, queue_manager: usize) -> &mut Operator {
+        match &mut self.programs[self.operators[queue_manager]] {
+            Program::Operator(operator) => operator,
+            _ => unreachable!("the operators' numbers lead to operators"),
+        }
+    }
+
+    pub fn ask_operator(&mut self, queue_manager: usize, call: trimaran_node::mqi::Admin, once: bool) {
+        self.operator(queue_manager).ask(call, once);
+        let program = self.operators[queue_manager];
+        self.schedule(self.now, Step::Wake { program });
+    }
+
+    /// Runs until the time or the first broken promise.
+    pub fn run_until(&mut self, until: u64) {
+        while self.violations.is_empty() {
+            let Some((&(at, _), _)) = self.steps.first_key_value() else { break };
+            if at > until {
+                break;
+            }
+            self.step();
+        }
+        self.now = self.now.max(until);
+    }
+
+    /// One step; false when nothing is left to do.
+    pub fn step(&mut self) -> bool {
+        let Some(((at, _), step)) = self.steps.pop_first() else { return false };
+        self.now = self.now.max(at);
+        if let Some(later) = self.held_back(&step) {
+            self.schedule(later, step);
+            return true;
+        }
+        match step {
+            Step::Turn { node, incarnation, mind } => {
+                if self.is_current(node, incarnation) {
+                    self.turn(node, mind);
+                }
+            }
+            Step::Deliver { from, to, stream, mind, message } => {
+                if self.net.stream(from, to).is_some_and(|up| up.number == stream)
+                    && self.nodes.get(&to).is_some_and(Node::is_running)
+                {
+                    self.hand_in(to, mind, Event::Peer { from: NodeId(from), message: *message });
+                }
+            }
+            Step::Connector { regular } => self.connect_streams(regular),
+            Step::LogWritten { node, incarnation, sync, done } => {
+                if self.is_current(node, incarnation) {
+                    self.on_log_written(node, sync, done);
+                }
+            }
+            Step::Stored { node, incarnation } => {
+                if self.is_current(node, incarnation) {
+                    self.on_stored(node);
+                }
+            }
+            Step::Flush { node, incarnation } => {
+                if self.is_current(node, incarnation) {
+                    self.on_flush(node);
+                }
+            }
+            Step::RowsRead { node, incarnation, mind, request } => {
+                if self.is_current(node, incarnation) {
+                    self.on_rows_read(node, mind, request);
+                }
+            }
+            Step::EntriesRead { node, incarnation, mind, request, entries } => {
+                if self.is_current(node, incarnation) {
+                    self.hand_in(node, mind, Event::EntriesLoaded { request, entries });
+                }
+            }
+            Step::SnapshotArrives { from, incarnation, to, mind, term, rows, broken } => {
+                self.on_snapshot(from, incarnation, to, mind, term, *rows, broken)
+            }
+            Step::SnapshotSent { node, incarnation, mind, to, arrived } => {
+                if self.is_current(node, incarnation) {
+                    self.hand_in(node, mind, Event::SnapshotSent { to: NodeId(to), arrived });
+                }
+            }
+            Step::Connect { program, node } => self.on_connect(program, node),
+            Step::Refused { program, hint } => self.tell(program, Input::NotConnected { hint }),
+            Step::Connected { program, session } => {
+                if self.connections.get(&program).is_some_and(|connection| connection.session == session) {
+                    self.tell(program, Input::Connected { session });
+                }
+            }
+            Step::CallArrives { node, incarnation, session, token, call } => {
+                if self.is_current(node, incarnation) {
+                    self.on_call_arrives(node, session, token, *call);
+                }
+            }
+            Step::SessionEnds { node, incarnation, session } => {
+                if self.is_current(node, incarnation) {
+                    self.on_session_ends(node, session);
+                }
+            }
+            Step::ToProgram { program, session, input } => {
+                if self.connections.get(&program).is_some_and(|connection| connection.session == session) {
+                    if matches!(*input, Input::Broken { .. }) {
+                        self.connections.remove(&program);
+                    }
+                    self.tell(program, *input);
+                }
+            }
+            Step::Wake { program } => {
+                self.wakes.remove(&program);
+                self.tell(program, Input::Wake);
+            }
+            Step::Nemesis => self.strike(),
+            Step::FaultEnds(end) => self.end_fault(end),
+            Step::Check => {
+                self.check_now();
+                self.schedule(self.now + TICK_US, Step::Check);
+            }
+        }
+        true
+    }
+
+    fn is_current(&self, node: u64, incarnation: u64) -> bool {
+        self.nodes.get(&node).is_some_and(|node| node.is_running() && node.incarnation == incarnation)
+    }
+
+    /// A paused process does nothing; what comes in waits for it.
+    fn held_back(&self, step: &Step) -> Option<u64> {
+        let node = match step {
+            Step::Turn { node, .. }
+            | Step::LogWritten { node, .. }
+            | Step::Stored { node, .. }
+            | Step::Flush { node, .. }
+            | Step::RowsRead { node, .. }
+            | Step::EntriesRead { node, .. }
+            | Step::SnapshotSent { node, .. }
+            | Step::Connect { node, .. }
+            | Step::CallArrives { node, .. }
+            | Step::SessionEnds { node, .. } => *node,
+            Step::Deliver { to, .. } | Step::SnapshotArrives { to, .. } => *to,
+            _ => return None,
+        };
+        let until = self.nodes.get(&node)?.paused_until?;
+        (self.now < until).then_some(until)
+    }
+
+    fn check_now(&mut self) {
+        self.trace.number(self.now);
+        let keeps = self.plan.keeps_address;
+        if let Some((checker, sentence)) = self.checks.every_tick(self.now, keeps, &self.nodes) {
+            self.fail(checker, sentence);
+        }
+        if let Some(sentence) = answered::overdue(self.now, self.healed_at, &self.nodes) {
+            self.fail(answered::NAME, sentence);
+        }
+        for id in self.nodes.keys().copied().collect::<Vec<_>>() {
+            self.tend_disk(id);
+        }
+    }
+
+    /// The node that serves a queue manager just now, by its own clock.
+    pub fn serving(&self, queue_manager: usize) -> Option<u64> {
+        self.nodes.values().find_map(|node| {
+            let local = Instant(node.clock.local(self.now));
+            let mind = &node.process.as_ref()?.minds[queue_manager];
+            super::address::may_hold(&mind.role, local).then_some(node.id)
+        })
+    }
+
+    pub fn steps_mention_retirement(&self, id: u64) -> bool {
+        self.steps
+            .values()
+            .any(|step| matches!(step, Step::FaultEnds(FaultEnd::Retire { node, .. }) if *node == id))
+    }
+
+    pub fn kick_nemesis(&mut self) {
+        self.healed_at = None;
+        self.nemesis_on = true;
+        self.schedule(self.now + 1, Step::Nemesis);
+    }
+
+    pub fn count_fault(&mut self, fault: Fault) {
+        self.counters.faults.count(fault);
+    }
+}
+
+fn room(low: bool) -> DiskRoom {
+    if low {
+        DiskRoom::Low { text: "the log directory has 40 MiB left, its reserve is 64 MiB".to_string() }
+    } else {
+        DiskRoom::Enough
+    }
+}
+
+pub fn new_node(id: u64, plan: &Plan, rng: &mut Rng) -> Node {
+    let drift = plan.drift_ppm_max;
+    let drift_ppm = rng.below(2 * drift as u64 + 1) as i64 - drift;
+    let disk: Box<dyn Disk> = match plan.depth {
+        Depth::A => Box::new(MemoryDisk::default()),
+        Depth::B => Box::new(StoresOnDisk::new(Rng::new(plan.seed ^ id << 48))),
+    };
+    Node {
+        id,
+        clock: Clock::new(rng.between(1_000_000, 900_000_000), drift_ppm),
+        disk,
+        incarnation: 0,
+        process: None,
+        machine_up: true,
+        down_since: 0,
+        paused_until: None,
+        recovering: BTreeSet::new(),
+        member: true,
+        retired: false,
+        turn_us: plan.turn_us,
+        sync_us: plan.sync_us,
+        flush_us: plan.flush_us,
+        disk_low: false,
+        store_full: false,
+        backup: None,
+        row_damage_per_mille: 0,
+    }
+}
+
+pub fn node_info(id: u64) -> NodeInfo {
+    NodeInfo {
+        name: format!("n{id}"),
+        peer_address: format!("node-{id}:7101"),
+        client_address: format!("node-{id}:7201"),
+    }
+}
+
+/// Every node of a new cluster as a voter.
+pub fn initial_membership(nodes: u64) -> Membership {
+    Membership {
+        voters: (1..=nodes).map(NodeId).collect(),
+        nodes: (1..=nodes).map(|id| (NodeId(id), node_info(id))).collect(),
+        ..Membership::default()
+    }
+}
+
+/// For messages about queue managers.
+pub fn queue_manager_number(id: QueueManagerId) -> usize {
+    id.0 as usize - 1
+}
