@@ -5,20 +5,28 @@
 //! message that was placed and removed in between leaves no trace there.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod store_batch;
+pub mod keys;
+mod slot;
+mod order;
+mod pack_rows;
+pub mod packs;
+mod queue;
+mod producers;
+mod outcomes;
 pub mod command;
 pub mod dead_letter;
-mod outcomes;
-mod order;
-pub mod packs;
-mod producers;
-mod queue;
-pub mod rows;
-mod store_batch;
+mod catalog;
+mod staged;
+mod unwritten;
+mod rows;
+mod check;
 
 pub use command::{BatchEncoder, Command, DecodeError, Place, Removal};
-pub use packs::PackKey;
+pub use keys::PackKey;
 pub use producers::{Producers, Seen};
-pub use queue::{Queue, Slot};
+pub use queue::Queue;
+pub use slot::Slot;
 pub use store_batch::*;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,10 +34,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 
 use crate::types::{
-    Body, Index, MessageId, ObjectName, Position, ProducerId, QueueId, QueueManagerId, Reason, SnapshotMeta,
-    StagedBodyId, UnitId, WallTime, limits,
+    Body, MessageId, ObjectName, Position, QueueId, QueueManagerId, Reason, StagedBodyId, UnitId, WallTime,
+    limits,
 };
 use outcomes::Outcomes;
+use unwritten::Unwritten;
 
 #[cfg(test)]
 mod packs_test;
@@ -53,32 +62,6 @@ pub struct QueueManager {
     /// Packs that are mostly gone.
     sparse: BTreeSet<PackKey>,
     unwritten: Unwritten,
-}
-
-/// What the message store does not know yet.
-#[derive(Debug, Default)]
-struct Unwritten {
-    manager: bool,
-    queues: BTreeSet<QueueId>,
-    queues_gone: BTreeSet<QueueId>,
-    queues_cleared: BTreeSet<QueueId>,
-    placed: Vec<(QueueId, Position)>,
-    /// Bytes of the bodies of these, also of those that are gone meanwhile.
-    placed_bytes: usize,
-    /// Packs that messages left.
-    packs: BTreeSet<PackKey>,
-    /// Packs whose messages should be packed again.
-    repack: BTreeSet<PackKey>,
-    /// Packed messages whose backout count grew.
-    heads: BTreeSet<(QueueId, Position)>,
-    backouts_gone: BTreeSet<(QueueId, Position)>,
-    producers: BTreeSet<ProducerId>,
-    /// Outcomes from this number on are not written; numbers below `outcomes_first` are still there.
-    outcomes_from: u64,
-    outcomes_first: u64,
-    /// Parts of a staged body that are written.
-    staged: BTreeMap<StagedBodyId, usize>,
-    staged_gone: BTreeSet<StagedBodyId>,
 }
 
 /// What became of a command. Refusals are as deterministic as everything else.
@@ -171,10 +154,6 @@ impl QueueManager {
         self.at
     }
 
-    pub fn queue_id(&self, name: &ObjectName) -> Option<QueueId> {
-        self.by_name.get(name).copied()
-    }
-
     pub fn queue(&self, id: QueueId) -> Option<&Queue> {
         self.queues.get(&id)
     }
@@ -186,11 +165,6 @@ impl QueueManager {
 
     pub fn queues(&self) -> impl Iterator<Item = &Queue> {
         self.queues.values()
-    }
-
-    /// In the order of names.
-    pub fn queues_by_name(&self) -> impl Iterator<Item = &Queue> {
-        self.by_name.values().map(|id| &self.queues[id])
     }
 
     pub fn queue_count(&self) -> usize {
@@ -411,301 +385,5 @@ impl QueueManager {
             self.outcomes.decide(&unit, false);
         }
         Outcome::Sealed { committed: committed == Some(true) }
-    }
-
-    fn apply_stage_body(&mut self, number: StagedBodyId, data: Bytes) -> Outcome {
-        let parts = self.staged.entry(number).or_default();
-        let there: usize = parts.iter().map(Bytes::len).sum();
-        if there + data.len() > limits::BODY_BYTES_MAX {
-            return Outcome::Refused(Reason::MsgTooBigForQMgr);
-        }
-        parts.push(data);
-        Outcome::Done
-    }
-
-    /// Bytes of bodies that no message has yet.
-    pub fn staged_bytes(&self) -> usize {
-        self.staged.values().flatten().map(Bytes::len).sum()
-    }
-
-    fn apply_drop_staged(&mut self, numbers: Vec<StagedBodyId>) -> Outcome {
-        for number in numbers {
-            self.unstage(number);
-        }
-        Outcome::Done
-    }
-
-    fn apply_staged(&mut self, number: StagedBodyId, length: usize) -> Outcome {
-        let encoded = Body::from_parts(self.unstage(number));
-        if encoded.len() != length {
-            return Outcome::Refused(Reason::BackedOut);
-        }
-        match command::decode_one(encoded.to_bytes()) {
-            Ok(Command::Staged { .. }) | Err(_) => Outcome::Refused(Reason::BackedOut),
-            Ok(command) => self.apply(command),
-        }
-    }
-
-    fn drop_staged_of(&mut self, place: &Place) {
-        if let Some((number, _)) = place.staged {
-            self.unstage(number);
-        }
-    }
-
-    fn unstage(&mut self, number: StagedBodyId) -> Vec<Bytes> {
-        if self.unwritten.staged.remove(&number).is_some() {
-            self.unwritten.staged_gone.insert(number);
-        }
-        self.staged.remove(&number).unwrap_or_default()
-    }
-
-    fn apply_create_queue(&mut self, definition: crate::types::QueueDefinition) -> Outcome {
-        if self.by_name.contains_key(&definition.name) {
-            return Outcome::Refused(Reason::ObjectAlreadyExists);
-        }
-        if self.queues.len() >= limits::QUEUES_MAX {
-            return Outcome::Refused(Reason::ResourceProblem);
-        }
-        let id = self.next_queue;
-        self.next_queue = QueueId(id.0 + 1);
-        self.by_name.insert(definition.name.clone(), id);
-        self.queues.insert(id, Queue::new(id, definition, 1));
-        self.unwritten.manager = true;
-        self.unwritten.queues.insert(id);
-        Outcome::Created(id)
-    }
-
-    fn apply_alter_queue(&mut self, definition: crate::types::QueueDefinition) -> Outcome {
-        let Some(id) = self.queue_id(&definition.name) else {
-            return Outcome::Refused(Reason::UnknownObjectName);
-        };
-        self.queues.get_mut(&id).expect("named").definition = definition;
-        self.unwritten.queues.insert(id);
-        Outcome::Done
-    }
-
-    fn apply_delete_queue(&mut self, name: ObjectName, purge: bool) -> Outcome {
-        let Some(id) = self.queue_id(&name) else { return Outcome::Refused(Reason::UnknownObjectName) };
-        let queue = &self.queues[&id];
-        // Messages that are not persistent are not replicated: whether they are there must not decide.
-        if queue.depth() > queue.not_persistent() && !purge {
-            return Outcome::Refused(Reason::QNotEmpty);
-        }
-        self.by_name.remove(&name);
-        self.queues.remove(&id);
-        self.unwritten.forget_messages_of(id);
-        self.sparse.retain(|pack| pack.queue != id);
-        self.unwritten.queues.remove(&id);
-        self.unwritten.queues_cleared.remove(&id);
-        self.unwritten.queues_gone.insert(id);
-        Outcome::Done
-    }
-
-    fn apply_clear_queue(&mut self, name: ObjectName) -> Outcome {
-        let Some(id) = self.queue_id(&name) else { return Outcome::Refused(Reason::UnknownObjectName) };
-        let messages = self.queues.get_mut(&id).expect("named").clear();
-        self.unwritten.forget_messages_of(id);
-        self.sparse.retain(|pack| pack.queue != id);
-        self.unwritten.queues_cleared.insert(id);
-        self.unwritten.queues.insert(id);
-        Outcome::Cleared { messages }
-    }
-
-    fn apply_alter_manager(&mut self, deadq: Option<Option<ObjectName>>, maxumsgs: Option<u32>) -> Outcome {
-        if let Some(deadq) = deadq {
-            self.deadq = deadq;
-        }
-        if let Some(maxumsgs) = maxumsgs {
-            self.maxumsgs = maxumsgs;
-        }
-        self.unwritten.manager = true;
-        Outcome::Done
-    }
-
-    /// Everything that changed since the last batch, as rows; after it the store is the state at `meta.index`. Where
-    /// few messages survive, their bodies are copied out of the entries they came in, so that a survivor does not keep
-    /// a whole entry in memory. Returns the packs that are new with it, oldest first.
-    pub fn take_store_batch(&mut self, base: Index, meta: SnapshotMeta) -> (StoreBatch, Vec<PackKey>) {
-        let mut unwritten = std::mem::take(&mut self.unwritten);
-        let repacked = self.unpack_all(&mut unwritten);
-        let mut changes = Vec::new();
-        changes.push(rows::manager_row(self));
-        for queue in &unwritten.queues_gone {
-            rows::queue_gone(self.id, *queue, &mut changes);
-        }
-        for queue in &unwritten.queues_cleared {
-            rows::queue_cleared(self.id, *queue, &mut changes);
-        }
-        let packs: Vec<PackKey> = unwritten.packs.into_iter().collect();
-        for packs in packs.chunk_by(|one, next| one.queue == next.queue) {
-            let queue =
-                self.queues.get_mut(&packs[0].queue).expect("a queue that goes takes its packs along");
-            queue.packs_mut().take_rows(self.id, packs, &mut self.sparse, &mut changes);
-        }
-        for (queue, position) in unwritten.backouts_gone {
-            changes.push(rows::backout_gone(self.id, queue, position));
-        }
-        let mut touched = unwritten.queues;
-        let mut survived = 0;
-        let mut packer = packs::Packer::new(self.id, meta.index);
-        let mut packed = Vec::new();
-        for (queue, position) in &repacked {
-            let slot =
-                self.queues.get_mut(queue).and_then(|queue| queue.slot_mut(*position)).expect("just seen");
-            packed.extend(packer.append(*queue, *position, slot, &mut changes));
-        }
-        for (queue, position) in unwritten.placed {
-            let Some(contents) = self.queues.get_mut(&queue) else { continue };
-            touched.insert(queue);
-            let Some(slot) = contents.slot_mut(position) else { continue };
-            survived += slot.body_length as usize;
-            packed.extend(packer.append(queue, position, slot, &mut changes));
-        }
-        packed.extend(packer.finish(&mut changes));
-        // What survives of few entries, or of few packs, would keep all of them in memory.
-        let detached = survived < unwritten.placed_bytes / 2 || !repacked.is_empty();
-        let written: Vec<PackKey> = packed.iter().map(|(key, _)| *key).collect();
-        for (key, pack) in packed {
-            let queue = self.queues.get_mut(&key.queue).expect("it has the messages");
-            queue.packs_mut().insert(key, pack);
-            if detached {
-                queue.detach(key);
-            }
-        }
-        for (queue, position) in unwritten.heads {
-            let Some(slot) = self.queues.get_mut(&queue).and_then(|queue| queue.slot_mut(position)) else {
-                continue;
-            };
-            changes.push(rows::backout_row(self.id, queue, position, slot.backout_count));
-        }
-        for queue in touched.iter().filter_map(|id| self.queues.get(id)) {
-            changes.push(rows::queue_row(self.id, queue));
-        }
-        for producer in &unwritten.producers {
-            changes.push(rows::producer_row(self.id, producer, self.producers.get(producer)));
-        }
-        if self.outcomes.first() > unwritten.outcomes_first {
-            changes.push(rows::outcomes_forgotten(self.id, self.outcomes.first()));
-        }
-        for (number, unit, committed) in self.outcomes.from(unwritten.outcomes_from) {
-            changes.push(rows::outcome_row(self.id, number, unit, committed));
-        }
-        for number in &unwritten.staged_gone {
-            changes.push(rows::staged_gone(self.id, *number));
-        }
-        for (number, parts) in &self.staged {
-            let from = unwritten.staged.get(number).copied().unwrap_or(0);
-            rows::staged_rows(self.id, *number, parts, from, &mut changes);
-        }
-        self.unwritten.outcomes_from = self.outcomes.next();
-        self.unwritten.outcomes_first = self.outcomes.first();
-        self.unwritten.staged = self.staged.iter().map(|(id, parts)| (*id, parts.len())).collect();
-        (StoreBatch { base, meta, changes }, written)
-    }
-
-    /// Packs that are mostly gone, of queues where that wastes more room than this.
-    pub fn sparse_packs(&self, waste_bytes: u64) -> impl Iterator<Item = PackKey> {
-        let wastes = move |key: &&PackKey| {
-            self.queues.get(&key.queue).is_some_and(|queue| queue.packs().waste_more_than(waste_bytes))
-        };
-        self.sparse.iter().filter(wastes).copied()
-    }
-
-    /// Has the messages of a pack packed anew with the next batch, if they are all in memory then.
-    pub fn repack(&mut self, pack: PackKey) {
-        self.unwritten.repack.insert(pack);
-    }
-
-    /// The messages that are packed anew leave their packs. In order.
-    fn unpack_all(&mut self, unwritten: &mut Unwritten) -> Vec<(QueueId, Position)> {
-        let mut messages = Vec::new();
-        for key in std::mem::take(&mut unwritten.repack) {
-            let Some(queue) = self.queues.get_mut(&key.queue) else { continue };
-            if queue.packed_in(key).any(|(_, slot)| slot.message.is_none()) {
-                continue;
-            }
-            let positions: Vec<Position> = queue.packed_in(key).map(|(position, _)| position).collect();
-            for position in &positions {
-                queue.unpack(*position);
-            }
-            messages.extend(positions.into_iter().map(|position| (key.queue, position)));
-            unwritten.packs.insert(key);
-        }
-        messages.sort_unstable();
-        messages
-    }
-
-    /// A hash of every replicated fact: equal on every node at the same applied index.
-    pub fn digest(&self) -> u64 {
-        use std::hash::{Hash, Hasher};
-        let mut hasher = crate::types::FixedHasher::default();
-        (self.next_queue, &self.deadq, self.maxumsgs, self.at).hash(&mut hasher);
-        for queue in self.queues.values() {
-            (queue.id, format!("{:?}", queue.definition), queue.next_sequence()).hash(&mut hasher);
-            for (position, slot) in queue.iter().filter(|(position, _)| position.is_persistent()) {
-                (position, slot.message_id, slot.correlation_id(), slot.group_id()).hash(&mut hasher);
-                (slot.body_length, slot.backout_count, slot.put_at, slot.expires()).hash(&mut hasher);
-            }
-        }
-        for (id, producer) in self.producers.iter() {
-            (id, producer.forgotten_upto, &producer.placed).hash(&mut hasher);
-        }
-        for outcome in self.outcomes.from(0) {
-            outcome.hash(&mut hasher);
-        }
-        for (number, parts) in &self.staged {
-            (number, parts).hash(&mut hasher);
-        }
-        hasher.finish()
-    }
-
-    /// What must hold whatever happened. Says what does not.
-    pub fn check_invariants(&self) -> Result<(), String> {
-        for (name, id) in &self.by_name {
-            match self.queues.get(id) {
-                Some(queue) if queue.definition.name == *name => {}
-                _ => return Err(format!("{name} does not name its queue")),
-            }
-        }
-        for queue in self.queues.values() {
-            let name = &queue.definition.name;
-            for (position, slot) in queue.iter() {
-                if position.sequence >= queue.next_sequence() {
-                    return Err(format!("{name} has {position:?} at or behind {}", queue.next_sequence()));
-                }
-                if slot.message.is_none() && slot.packed.is_none() {
-                    return Err(format!("the message at {position:?} of {name} is nowhere"));
-                }
-            }
-            queue.packs().check(queue.id, queue.iter()).map_err(|text| format!("{name}: {text}"))?;
-            let counted = queue.iter().filter(|(position, _)| !position.is_persistent()).count() as u64;
-            if counted != queue.not_persistent() {
-                return Err(format!(
-                    "{name} counts {} not persistent and has {counted}",
-                    queue.not_persistent()
-                ));
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Unwritten {
-    fn note_removed(&mut self, queue: QueueId, position: Position, slot: &Slot) {
-        if let Some(packed) = slot.packed {
-            self.packs.insert(packed.key(queue, position));
-            self.heads.remove(&(queue, position));
-            if slot.backout_count > 0 {
-                self.backouts_gone.insert((queue, position));
-            }
-        }
-    }
-
-    fn forget_messages_of(&mut self, queue: QueueId) {
-        self.packs.retain(|pack| pack.queue != queue);
-        self.repack.retain(|pack| pack.queue != queue);
-        self.heads.retain(|(of, _)| *of != queue);
-        self.backouts_gone.retain(|(of, _)| *of != queue);
-        // Placed messages are looked up by position when the batch is made; sequences never repeat.
     }
 }

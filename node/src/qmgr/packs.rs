@@ -2,11 +2,10 @@
 //!
 //! A row of its own for each message costs the store more than its body does. What survives a window of log is
 //! therefore packed: messages of one queue and rank, in order, as one row of heads and one row of bodies
-//! (`rows` draws them). A pack never changes. Which of its messages are gone is noted in a small row beside it, and the
+//! (`keys` draws them). A pack never changes. Which of its messages are gone is noted in a small row beside it, and the
 //! pack goes when the last of them does; packs that are mostly gone are packed again (`QueueManager::repack`).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::num::NonZeroU64;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message as _;
@@ -14,46 +13,14 @@ use trimaran_proto::replica::v1 as wire;
 
 use super::RowChange;
 use super::command::{begin_field, field_length};
-use super::queue::Slot;
-use super::rows;
+use super::keys::{self, FIRST_MAX, MESSAGES_MAX, PackKey, Packed};
+use super::pack_rows;
+use super::slot::Slot;
 use crate::types::fields::{Field, Fields, Malformed};
 use crate::types::{Body, Descriptor, Index, Message, Position, QueueId, QueueManagerId, WallTime};
 
-/// Messages of a pack: as many as the bits that say which of them are there.
-const MESSAGES_MAX: usize = 64;
-/// No sequence of a pack's first message is higher: it shares a number with the member.
-const FIRST_MAX: u64 = u64::MAX / MESSAGES_MAX as u64 - 1;
 /// A pack of several messages has no more bytes of bodies than this.
 const BYTES_MAX: usize = 64 << 10;
-
-/// A pack's name: its queue, its rank, the sequence of its first message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct PackKey {
-    pub queue: QueueId,
-    pub rank: u8,
-    pub first: u64,
-}
-
-/// Which message of which pack: the sequence of the pack's first, and the member, in one number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Packed(NonZeroU64);
-
-impl Packed {
-    fn new(first: u64, member: usize) -> Packed {
-        assert!(first <= FIRST_MAX && member < MESSAGES_MAX, "member {member} of a pack at {first}");
-        let number = first * MESSAGES_MAX as u64 + member as u64;
-        Packed(NonZeroU64::new(number).expect("sequences begin at 1"))
-    }
-
-    fn member(self) -> u32 {
-        (self.0.get() % MESSAGES_MAX as u64) as u32
-    }
-
-    /// The pack of a message that stands here.
-    pub fn key(&self, queue: QueueId, position: Position) -> PackKey {
-        PackKey { queue, rank: position.rank, first: self.0.get() / MESSAGES_MAX as u64 }
-    }
-}
 
 /// What is known of a pack in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,7 +97,7 @@ impl Packs {
                 if pack.is_sparse() {
                     sparse.insert(*key);
                 }
-                changes.push(rows::pack_thinned(manager, *key, pack.live));
+                changes.push(pack_rows::pack_thinned(manager, *key, pack.live));
             }
         }
         let mut rest = gone.as_slice();
@@ -138,11 +105,11 @@ impl Packs {
             let neighbours = rest.windows(2).take_while(|pair| self.are_neighbours(pair[0].0, pair[1].0));
             let (run, behind) = rest.split_at(1 + neighbours.count());
             match run {
-                [.., (last, _)] if run.len() > 1 => rows::packs_gone(manager, *first, *last, changes),
-                _ => rows::pack_gone(manager, *first, rows::chunks(pack.bytes), changes),
+                [.., (last, _)] if run.len() > 1 => pack_rows::packs_gone(manager, *first, *last, changes),
+                _ => pack_rows::pack_gone(manager, *first, keys::chunks(pack.bytes), changes),
             }
             for (key, _) in run.iter().filter(|(_, pack)| pack.thinned) {
-                changes.push(rows::pack_thinned_gone(manager, *key));
+                changes.push(pack_rows::pack_thinned_gone(manager, *key));
             }
             rest = behind;
         }
@@ -269,7 +236,7 @@ impl Packer {
         self.memory.put_slice(&open.heads);
         let heads = self.memory.split().freeze();
         let key = PackKey { queue, rank, first: open.first };
-        rows::pack_rows(self.manager, key, heads, open.bodies, changes);
+        pack_rows::pack_rows(self.manager, key, heads, open.bodies, changes);
         let bytes = open.bytes as u64;
         Some((key, Pack { live, bytes, live_bytes: bytes, written: self.index, thinned: false }))
     }
@@ -365,7 +332,7 @@ pub fn unpack(first: u64, heads: &Bytes, bodies: Vec<Bytes>) -> Result<Vec<Unpac
 }
 
 /// The pack of a row of heads at start, and the slots of those of its messages that are there. `live` is what
-/// [`rows::pack_thinned`] wrote, if it did.
+/// [`pack_rows::pack_thinned`] wrote, if it did.
 pub(super) fn load(first: u64, heads: &[u8], live: Option<u64>) -> Result<(Pack, Vec<(u64, Slot)>), String> {
     let heads = decode_heads(&Bytes::copy_from_slice(heads))?;
     if heads.is_empty() || heads.len() > MESSAGES_MAX || !(1..=FIRST_MAX).contains(&first) {

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::packs::{PackKey, unpack};
+use super::keys::{self, PackKey};
+use super::packs::unpack;
 use super::{
-    Command, Family, Place, QueueManager, Removal, RowChange, RowSource, StoreBatch, StoreReadError, rows,
+    Command, Family, Place, QueueManager, Removal, RowChange, RowSource, StoreBatch, StoreReadError,
 };
 use crate::types::{
     Body, Descriptor, Index, Membership, Message, MessageId, ObjectName, Persistence, Position,
@@ -131,9 +132,9 @@ impl Story {
         for (position, slot) in queue.iter() {
             let key = slot.packed.expect("the store has everything").key(QUEUE, position);
             let pack = queue.packs().get(key).unwrap();
-            let heads = &self.store.rows[&(Family::Heads, rows::heads_key(ID, key))];
-            let bodies = (0..rows::chunks(pack.bytes()))
-                .map(|chunk| self.store.rows[&(Family::Bodies, rows::bodies_key(ID, key, chunk))].clone());
+            let heads = &self.store.rows[&(Family::Heads, keys::heads_key(ID, key))];
+            let bodies = (0..keys::chunks(pack.bytes()))
+                .map(|chunk| self.store.rows[&(Family::Bodies, keys::bodies_key(ID, key, chunk))].clone());
             let messages = unpack(key.first, heads, bodies.collect()).unwrap();
             let message = messages.into_iter().find(|one| one.sequence == position.sequence).unwrap();
             let message = message.message.unwrap();

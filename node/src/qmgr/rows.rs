@@ -1,18 +1,4 @@
-//! The queue manager as rows of the message store, and back.
-//!
-//! ```text
-//! State   id(4) 'M'                                          ManagerRow
-//!         id(4) 'q' queue(4)                                 QueueRow
-//!         id(4) 'p' producer                                 ProducerRow
-//!         id(4) 'o' number(8)                                OutcomeRow
-//!         id(4) 's' number(8) chunk(4)                       staged bytes
-//!         id(4) 'b' queue(4) rank(1) sequence(8)             backout count(4), where it grew after the pack was written
-//!         id(4) 't' queue(4) rank(1) first(8)                one bit a message of the pack that is still there(8)
-//!         id(4) "meta"                                       SnapshotMeta, written by the store itself
-//! Heads   id(4) queue(4) rank(1) first(8)                    PackRow; first is the sequence of its first message
-//! Bodies  id(4) queue(4) rank(1) first(8) chunk(4)           bodies of the pack, one behind the other
-//! ```
-//! All numbers are big-endian, so that the order of keys is the order of delivery.
+//! The queue manager as rows of the message store, and back. `keys` draws where they lie.
 
 use std::collections::BTreeMap;
 
@@ -21,58 +7,17 @@ use prost::Message as _;
 use trimaran_proto::replica::v1 as wire;
 
 use super::command::{definition_from_wire, definition_to_wire, optional_name};
-use super::packs::{self, PackKey};
+use super::keys::{PackKey, message_state_key, queue_prefix, state_key};
+use super::packs;
 use super::producers::Producer;
 use super::queue::Queue;
 use super::{Family, QueueManager, RowChange, RowSource, StoreReadError};
 use crate::types::{
     MessageId, ObjectName, Position, ProducerId, QueueId, QueueManagerId, StagedBodyId, UnitId, WallTime,
-    limits,
 };
 
 /// Format of all rows.
 const VERSION: u32 = 1;
-
-pub fn state_key(id: QueueManagerId, tag: u8, rest: &[u8]) -> Bytes {
-    let mut key = BytesMut::with_capacity(5 + rest.len());
-    key.put_u32(id.0);
-    key.put_u8(tag);
-    key.put_slice(rest);
-    key.freeze()
-}
-
-/// Of the row of a pack's heads.
-pub fn heads_key(id: QueueManagerId, pack: PackKey) -> Bytes {
-    pack_key(id, pack, None)
-}
-
-/// Of one of the rows of a pack's bodies.
-pub fn bodies_key(id: QueueManagerId, pack: PackKey, chunk: u32) -> Bytes {
-    pack_key(id, pack, Some(chunk))
-}
-
-fn pack_key(id: QueueManagerId, pack: PackKey, chunk: Option<u32>) -> Bytes {
-    let mut key = BytesMut::with_capacity(21);
-    key.put_u32(id.0);
-    key.put_u32(pack.queue.0);
-    key.put_u8(pack.rank);
-    key.put_u64(pack.first);
-    if let Some(chunk) = chunk {
-        key.put_u32(chunk);
-    }
-    key.freeze()
-}
-
-fn queue_prefix(id: QueueManagerId, queue: u64) -> Bytes {
-    let mut key = BytesMut::with_capacity(8);
-    key.put_u64((u64::from(id.0) << 32) + queue);
-    key.freeze()
-}
-
-/// How many body rows a pack with so many bytes of bodies has.
-pub fn chunks(bytes: u64) -> u32 {
-    bytes.div_ceil(limits::CHUNK_BYTES as u64) as u32
-}
 
 pub(super) fn manager_row(manager: &QueueManager) -> RowChange {
     let row = wire::ManagerRow {
@@ -194,96 +139,6 @@ pub(super) fn backout_gone(manager: QueueManagerId, queue: QueueId, position: Po
 
 fn backout_key(manager: QueueManagerId, queue: QueueId, position: Position) -> Bytes {
     message_state_key(manager, b'b', queue, position.rank, position.sequence)
-}
-
-fn message_state_key(manager: QueueManagerId, tag: u8, queue: QueueId, rank: u8, sequence: u64) -> Bytes {
-    let mut key = BytesMut::with_capacity(18);
-    key.put_u32(manager.0);
-    key.put_u8(tag);
-    key.put_u32(queue.0);
-    key.put_u8(rank);
-    key.put_u64(sequence);
-    key.freeze()
-}
-
-/// The rows of a new pack. A pack of one message with a long body has several rows of bodies.
-pub(super) fn pack_rows(
-    manager: QueueManagerId,
-    pack: PackKey,
-    heads: Bytes,
-    mut bodies: Vec<Bytes>,
-    changes: &mut Vec<RowChange>,
-) {
-    changes.push(RowChange::Put { family: Family::Heads, key: heads_key(manager, pack), value: heads });
-    let family = Family::Bodies;
-    let mut chunk = 0..;
-    let mut next_key = || bodies_key(manager, pack, chunk.next().expect("a body has an end"));
-    match bodies.as_slice() {
-        [] => {}
-        [_, ..] if bodies.iter().map(Bytes::len).sum::<usize>() <= limits::CHUNK_BYTES => {
-            let key = next_key();
-            changes.push(match bodies.len() {
-                1 => RowChange::Put { family, key, value: bodies.remove(0) },
-                _ => RowChange::PutParts { family, key, parts: bodies },
-            });
-        }
-        // Bodies of several parts were staged in parts of exactly CHUNK_BYTES; a body of one part may be longer only
-        // by what an entry can hold.
-        parts => {
-            for part in parts {
-                for start in (0..part.len()).step_by(limits::CHUNK_BYTES) {
-                    let value = part.slice(start..part.len().min(start + limits::CHUNK_BYTES));
-                    changes.push(RowChange::Put { family, key: next_key(), value });
-                }
-            }
-        }
-    }
-}
-
-/// Which messages of a pack are still there.
-pub(super) fn pack_thinned(manager: QueueManagerId, pack: PackKey, live: u64) -> RowChange {
-    let key = message_state_key(manager, b't', pack.queue, pack.rank, pack.first);
-    put_state(key, live.to_be_bytes().to_vec())
-}
-
-pub(super) fn pack_thinned_gone(manager: QueueManagerId, pack: PackKey) -> RowChange {
-    let key = message_state_key(manager, b't', pack.queue, pack.rank, pack.first);
-    RowChange::Delete { family: Family::State, key }
-}
-
-/// A pack with so many rows of bodies goes.
-pub(super) fn pack_gone(manager: QueueManagerId, pack: PackKey, chunks: u32, changes: &mut Vec<RowChange>) {
-    changes.push(RowChange::Delete { family: Family::Heads, key: heads_key(manager, pack) });
-    let family = Family::Bodies;
-    match chunks {
-        0 => {}
-        1 => changes.push(RowChange::Delete { family, key: bodies_key(manager, pack, 0) }),
-        _ => changes.push(RowChange::DeleteRange {
-            family,
-            from: bodies_key(manager, pack, 0),
-            until: bodies_key(manager, pack, chunks),
-        }),
-    }
-}
-
-/// All packs from the first to the last one go; there are no others between.
-pub(super) fn packs_gone(
-    manager: QueueManagerId,
-    first: PackKey,
-    last: PackKey,
-    changes: &mut Vec<RowChange>,
-) {
-    let behind = PackKey { first: last.first + 1, ..last };
-    changes.push(RowChange::DeleteRange {
-        family: Family::Heads,
-        from: heads_key(manager, first),
-        until: heads_key(manager, behind),
-    });
-    changes.push(RowChange::DeleteRange {
-        family: Family::Bodies,
-        from: bodies_key(manager, first, 0),
-        until: bodies_key(manager, behind, 0),
-    });
 }
 
 pub(super) fn load(manager: &mut QueueManager, source: &dyn RowSource) -> Result<(), StoreReadError> {

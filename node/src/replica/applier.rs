@@ -6,7 +6,7 @@ use crate::consensus::{Entry, EntryKind};
 use crate::mqi::{Completion, Data, UnitState};
 use crate::qmgr::{Command, Outcome, command};
 use crate::types::planted::{self, Bug};
-use crate::types::{Position, QueueId, Reason};
+use crate::types::{QueueId, Reason};
 
 impl Replica {
     pub(super) fn apply_all(&mut self, entries: Vec<Entry>) {
@@ -237,43 +237,6 @@ impl Replica {
                 self.stirred.extend(free);
             }
         }
-    }
-
-    // ---- backed-out messages that move ------------------------------------------------------------------------
-
-    fn wants_move(&self, queue: QueueId, position: Position) -> bool {
-        let Some(contents) = self.state.queue(queue) else { return false };
-        let definition = &contents.definition;
-        definition.backout_move
-            && definition.bothresh > 0
-            && contents.slot(position).is_some_and(|slot| slot.backout_count >= definition.bothresh)
-    }
-
-    fn load_to_move(&mut self, queue: QueueId, position: Position) {
-        let slot = self.state.queue(queue).and_then(|queue| queue.slot(position)).expect("wants to move");
-        if slot.message.is_some() {
-            self.move_backed_out(queue, position);
-        } else {
-            self.load(queue, position, super::loads::Delivery::Move);
-        }
-    }
-
-    /// To BOQNAME, or with an MQDLH to the dead-letter queue, or it stays.
-    pub(super) fn move_backed_out(&mut self, queue: QueueId, position: Position) {
-        let contents = self.state.queue(queue).expect("it is reserved");
-        let name = contents.definition.name.to_string();
-        let message = contents.slot(position).and_then(|slot| slot.message.clone()).expect("just loaded");
-        let to_backout_queue =
-            contents.definition.boqname.as_ref().and_then(|name| self.state.queue_id(name));
-        let admitted = to_backout_queue.filter(|to| self.admit_put(*to, &message).is_ok());
-        let target = match admitted {
-            Some(to) => Some((to, *message)),
-            None => self.dead_letter_target(*message, &name, Reason::BackoutThresholdReached).ok(),
-        };
-        let Some((to, mut message)) = target else { return self.free(queue, position) };
-        message.descriptor.priority = message.descriptor.priority.or(Some(0));
-        *self.incoming.entry(to).or_default() += 1;
-        self.propose_move(queue, position, to, message);
     }
 
     fn apply_membership(&mut self, entry: &Entry) {

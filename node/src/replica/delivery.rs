@@ -8,8 +8,8 @@ use super::loads::{Delivery, ReadAhead, Wanted};
 use super::proposals::Waiting;
 use super::units::Owner;
 use crate::mqi::{Completion, Data};
-use crate::qmgr::packs::{self, PackKey, Unpacked};
-use crate::qmgr::{Command, Family, LoadRequest, Removal, rows};
+use crate::qmgr::packs::{self, Unpacked};
+use crate::qmgr::{Command, Family, LoadRequest, PackKey, Removal, keys as row_keys};
 use crate::types::{Message, Position, QueueId, Reason, RequestId, SessionId, Token};
 
 /// When a message must be read from the store, its successors come along: so many at first,
@@ -175,8 +175,9 @@ impl Replica {
         let id = self.options.queue_manager;
         let mut keys = Vec::with_capacity(wanted.len() * 2);
         for one in &wanted {
-            keys.push((Family::Heads, rows::heads_key(id, one.pack)));
-            let bodies = (0..one.chunks).map(|chunk| (Family::Bodies, rows::bodies_key(id, one.pack, chunk)));
+            keys.push((Family::Heads, row_keys::heads_key(id, one.pack)));
+            let bodies =
+                (0..one.chunks).map(|chunk| (Family::Bodies, row_keys::bodies_key(id, one.pack, chunk)));
             keys.extend(bodies);
         }
         let request = self.loads.begin(wanted);

@@ -170,7 +170,7 @@ impl Replica {
         peers.retain(|peer| peer.voter && peer.node != self.options.node);
         peers.retain(|peer| match handover.to {
             Some(to) => to == peer.node,
-            None => peer.active && self.recovery.may_lead(peer.node),
+            None => peer.active && self.peers.may_lead(peer.node),
         });
         let is_idle = self.proposals.is_idle() && self.staging.is_empty();
         if self.draining && peers.is_empty() && (is_idle || !self.has_lease()) {

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::qmgr::packs::{Pack, PackKey};
-use crate::qmgr::rows;
+use crate::qmgr::packs::Pack;
+use crate::qmgr::{PackKey, keys};
 use crate::types::{LookupMap, Position, QueueId, RequestId, SessionId, Token};
 
 /// What to do with a message once it is there.
@@ -48,7 +48,7 @@ pub(super) struct Wanted {
 
 impl Wanted {
     pub fn new(key: PackKey, pack: &Pack) -> Wanted {
-        Wanted { pack: key, chunks: rows::chunks(pack.bytes()) }
+        Wanted { pack: key, chunks: keys::chunks(pack.bytes()) }
     }
 }
 

@@ -163,7 +163,7 @@ impl Replica {
         }
         if self.now.instant >= operation.next_report {
             operation.next_report = self.now.instant + REPORT_INTERVAL;
-            if let Some(node) = operation.added().filter(|node| !self.recovery.may_vote(*node)) {
+            if let Some(node) = operation.added().filter(|node| !self.peers.may_vote(*node)) {
                 self.greet_and_ask(node, true);
             }
             let (step, fraction) = self.membership_progress(&operation);
@@ -229,7 +229,7 @@ impl Replica {
                     return Ok(false);
                 }
                 // A voter that may not vote yet would only make the quorum larger.
-                if !self.recovery.may_vote(*node) {
+                if !self.peers.may_vote(*node) {
                     return Ok(false);
                 }
                 let remove = match &operation.request {
@@ -281,7 +281,7 @@ impl Replica {
                 let last = self.consensus.last_index().0.max(1);
                 match peer {
                     Some(peer) if peer.snapshot => ("receiving a snapshot".into(), 0.1),
-                    Some(_) if matched == last && self.recovery.recovers(*node) => {
+                    Some(_) if matched == last && self.peers.recovers(*node) => {
                         ("waiting until the node may vote".into(), 0.9)
                     }
                     Some(_) if matched > 0 => {

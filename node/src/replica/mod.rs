@@ -1,39 +1,57 @@
 //! One node's mind for one queue manager (L2): single owner of everything volatile, never waits.
 //!
 //! A *turn* is [`Replica::begin_turn`], [`Replica::handle`] for each event, [`Replica::end_turn`]. The parts
-//! (sessions, units, waiters, proposals, loads) are plain structs that do not know each other; this file and the
-//! `impl Replica` blocks of `calls`, `applier`, `leadership`, `recovery` and `members` conduct them:
+//! (sessions, units, waiters, proposals, loads) are plain structs that do their own bookkeeping only; this file and the
+//! `impl Replica` blocks of the others, a story each, conduct them:
 //!
 //! ```text
-//! calls       a call arrives: may it, is there room, what must be proposed
-//! applier     committed entries → queue manager → answers, wake-ups
-//! delivery    messages on their way to those who get or browse them
-//! leadership  follower → elected → serving; what happens when that ends
-//! compaction  how far the store and the log move
-//! recovery    a node that lost part of its log, or is new, earns its vote
-//! members     membership changes, step by step
-//! status      what administrators see
+//! calls          a call arrives: answered at once, parked in its session, or given to its story
+//! handles        open, close, inquire
+//! puts           is there room, was it put before; into the log, into memory, or into the unit
+//! staging        large bodies and large units go ahead in parts
+//! gets           which message it is, and what happens when there is none
+//! delivery       messages on their way to those who get or browse them
+//! commits        the end of a unit of work
+//! backout_queue  messages that were backed out too often move
+//! expiry         messages whose time is over leave
+//! administer     definitions, views of queues, the switch to another node
+//! applier        committed entries → queue manager → answers, wake-ups
+//! leadership     follower → elected → serving; what happens when that ends
+//! compaction     how far the store and the log move
+//! peers          what other nodes say, and what each is told
+//! recovery       a node that lost part of its log, or is new, earns its vote
+//! members        membership changes, step by step
+//! status         what administrators see
 //! ```
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod action;
-mod applier;
-mod calls;
-mod compaction;
-mod delivery;
 mod event;
 mod inbox;
 mod outbox;
-mod leadership;
-mod loads;
-mod members;
-mod proposals;
-mod recovery;
 mod sessions;
-mod stats;
-mod status;
 mod units;
 mod waiters;
+mod proposals;
+mod loads;
+mod calls;
+mod handles;
+mod puts;
+mod staging;
+mod gets;
+mod delivery;
+mod commits;
+mod backout_queue;
+mod expiry;
+mod administer;
+mod applier;
+mod leadership;
+mod compaction;
+mod peers;
+mod recovery;
+mod members;
+mod stats;
+mod status;
 
 #[cfg(test)]
 mod group_test;
@@ -47,7 +65,6 @@ pub use outbox::{Backlog, Outbox, OutboxSender};
 pub use stats::Stats;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::Duration;
 
 use crate::consensus::{self, Consensus, Recovered};
 use crate::mqi::Completion;
@@ -61,6 +78,7 @@ use compaction::Compaction;
 use leadership::Standing;
 use loads::{Loads, Residents};
 use members::MembershipOperation;
+use peers::Peers;
 use proposals::Proposals;
 use recovery::Recovery;
 use sessions::Sessions;
@@ -125,13 +143,14 @@ pub struct Replica {
     locked: BTreeSet<QueueId>,
     /// Puts that were let in and are not applied, by queue: they count for MAXDEPTH.
     incoming: LookupMap<QueueId, u64>,
-    staging: calls::Stagings,
+    staging: staging::Stagings,
     /// Sequences of puts that are not persistent, and so not in the log.
     volatile_producers: Producers,
     next_unique: u64,
     next_expiry_scan: Instant,
     next_repack: Instant,
 
+    peers: Peers,
     recovery: Recovery,
     members: Option<MembershipOperation>,
     compaction: Compaction,
@@ -152,9 +171,6 @@ pub struct Replica {
     stats: Stats,
     out: Vec<Action>,
 }
-
-/// How often a serving replica looks for messages whose time is over. A get never shows one, however late the scan.
-const EXPIRY_SCAN_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Replica {
     /// `recovered` and `state` come from the same stores. `seed` decides election timeouts and nothing else.
@@ -184,11 +200,12 @@ impl Replica {
             stirred: VecDeque::new(),
             locked: BTreeSet::new(),
             incoming: LookupMap::default(),
-            staging: calls::Stagings::default(),
+            staging: staging::Stagings::default(),
             volatile_producers: Producers::default(),
             next_unique: 0,
             next_expiry_scan: Instant(0),
             next_repack: Instant(0),
+            peers: Peers::default(),
             recovery,
             members: None,
             compaction,
@@ -229,7 +246,7 @@ impl Replica {
             Event::SessionClosed { session } => self.on_session_closed(session),
             Event::Peer { from, message } => self.on_peer_message(from, message),
             Event::PeerConnected { node } => self.on_peer_connected(node),
-            Event::PeerLost { node } => self.recovery.on_peer_lost(node),
+            Event::PeerLost { node } => self.peers.on_lost(node),
             Event::PeerGone { node } => self.on_peer_gone(node),
             Event::LogPersisted { write } => self.consensus.persisted(write),
             Event::StoreFlushed { upto } => self.on_store_flushed(upto),

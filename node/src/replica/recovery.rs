@@ -12,10 +12,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use bytes::Bytes;
-use trimaran_proto::replica::v1::{Greeting, peer_message::Message as PeerMessage};
+use trimaran_proto::replica::v1::Greeting;
 
-use super::{Action, Replica};
+use super::Replica;
 use crate::consensus::{EntryKind, Recovered};
 use crate::mqi::{Completion, RecoverRequest};
 use crate::qmgr::{QueueManager, command};
@@ -28,24 +27,13 @@ pub(super) struct Recovery {
     /// Initial members that said that they are blank too, and their terms.
     blank_peers: BTreeMap<NodeId, Term>,
     initial: BTreeSet<NodeId>,
-    connected: BTreeSet<NodeId>,
-    /// What each peer said of itself since this node's connection to it came up.
-    heard: BTreeMap<NodeId, Heard>,
     /// What the leader of this term proposed after this node had asked it.
     target: Option<(Term, Index)>,
     /// The leader that was asked last, and its term.
     asked: Option<(Term, NodeId)>,
-    /// The most each peer was ever told, by this node or by itself: the peers remember.
-    acknowledged: BTreeMap<NodeId, Index>,
     next_greeting: Instant,
     /// The highest entry this node acknowledged before its start.
     pub promised: Index,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Heard {
-    recovering: bool,
-    stopping: bool,
 }
 
 /// How often a recovering node asks again.
@@ -60,109 +48,22 @@ impl Recovery {
             blank,
             blank_peers: BTreeMap::new(),
             initial,
-            connected: BTreeSet::new(),
-            heard: BTreeMap::new(),
             target: None,
             asked: None,
-            acknowledged: BTreeMap::new(),
             next_greeting: Instant(0),
             promised: recovered.acknowledged,
         }
     }
 
-    pub fn on_peer_lost(&mut self, node: NodeId) {
-        self.connected.remove(&node);
-        self.heard.remove(&node);
-    }
-
-    /// Whether the peer said that it may not vote.
-    pub fn recovers(&self, node: NodeId) -> bool {
-        self.heard.get(&node).is_some_and(|heard| heard.recovering)
-    }
-
-    /// Whether the peer said that it may vote. One that was not heard yet may or may not.
-    pub fn may_vote(&self, node: NodeId) -> bool {
-        self.heard.get(&node).is_some_and(|heard| !heard.recovering)
-    }
-
-    /// Whether the peer could take over, as far as this node was told.
-    pub fn may_lead(&self, node: NodeId) -> bool {
-        let heard = self.heard.get(&node);
-        self.connected.contains(&node) && heard.is_none_or(|heard| !heard.recovering && !heard.stopping)
+    /// Whether this node's log is empty: it may be new, or may have lost its disk.
+    pub fn is_blank(&self) -> bool {
+        self.blank
     }
 }
 
 impl Replica {
-    pub(super) fn on_peer_connected(&mut self, node: NodeId) {
-        self.recovery.connected.insert(node);
-        self.consensus.on_peer_connected(node);
-        self.greet(node);
-    }
-
-    pub(super) fn on_peer_gone(&mut self, node: NodeId) {
-        self.recovery.on_peer_lost(node);
-        self.consensus.on_peer_gone(node);
-    }
-
-    pub(super) fn greet_all(&mut self) {
-        let connected: Vec<NodeId> = self.recovery.connected.iter().copied().collect();
-        connected.into_iter().for_each(|node| self.greet(node));
-    }
-
-    pub(super) fn greet(&mut self, to: NodeId) {
-        let unheard = !self.recovery.heard.contains_key(&to);
-        self.greet_and_ask(to, unheard);
-    }
-
-    pub(super) fn greet_and_ask(&mut self, to: NodeId, answer: bool) {
-        self.send_greeting(to, answer, false);
-    }
-
-    /// `proposed`: the last entry of this leader's log was proposed since the other one said that it recovers.
-    fn send_greeting(&mut self, to: NodeId, answer: bool, proposed: bool) {
-        let progress = self.consensus.progress();
-        let matched = progress.iter().find(|peer| peer.node == to).map_or(Index(0), |peer| peer.matched);
-        // What was acknowledged and never committed may be replaced by a later leader, and nothing is lost with it.
-        let matched = matched.min(self.consensus.commit_index());
-        let remembered = self.recovery.acknowledged.entry(to).or_default();
-        *remembered = matched.max(*remembered);
-        let greeting = Greeting {
-            established: !self.recovery.blank,
-            term: self.consensus.term().0,
-            last_index: self.consensus.last_index().0,
-            commit: self.consensus.commit_index().0,
-            you_acknowledged: remembered.0,
-            recovering: self.consensus.is_recovering(),
-            stopping: self.draining,
-            answer,
-            removed: self.consensus.membership().removed.contains(&to),
-            proposed_since: proposed,
-        };
-        self.out.push(Action::Send { to, message: PeerMessage::Greeting(greeting) });
-    }
-
-    pub(super) fn on_peer_message(&mut self, from: NodeId, message: PeerMessage) {
-        match message {
-            PeerMessage::Raft(message) => self.consensus.step(from, message),
-            PeerMessage::Greeting(greeting) => self.on_greeting(from, greeting),
-        }
-    }
-
-    fn on_greeting(&mut self, from: NodeId, greeting: Greeting) {
-        let heard = Heard { recovering: greeting.recovering, stopping: greeting.stopping };
-        self.recovery.heard.insert(from, heard);
-        if greeting.removed {
-            self.on_removed();
-        }
-        if greeting.recovering {
-            self.consensus.forget_progress(from);
-            self.recovery.acknowledged.remove(&from);
-        }
-        // Two that recover have nothing new for each other until one of them asks again.
-        if greeting.answer || (greeting.recovering && !self.consensus.is_recovering()) {
-            let proposed = greeting.recovering && self.consensus.propose(Bytes::new()).is_ok();
-            self.send_greeting(from, false, proposed);
-        }
+    /// What the greeting says of this node's log, and of the group it wants to belong to.
+    pub(super) fn learn_from(&mut self, from: NodeId, greeting: &Greeting) {
         if !self.consensus.is_recovering() {
             let lost = Index(greeting.you_acknowledged) > self.consensus.last_index();
             if lost && !self.consensus.is_leader() {

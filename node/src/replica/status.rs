@@ -73,7 +73,7 @@ impl Replica {
             }];
         }
         let of_peer = |peer: &PeerProgress| {
-            let recovering = self.recovery.recovers(peer.node);
+            let recovering = self.peers.recovers(peer.node);
             let in_sync = peer.active && peer.lag <= IN_SYNC_ENTRIES && !recovering;
             let reason = match peer {
                 peer if !peer.active => "not connected",

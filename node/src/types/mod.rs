@@ -8,18 +8,20 @@ pub mod name;
 pub mod fields;
 pub mod message;
 pub mod object;
+pub mod group;
 pub mod selection;
 pub mod role;
 pub mod limits;
 pub mod planted;
 
+pub use group::{Membership, NodeInfo, SnapshotMeta};
 pub use ids::*;
 pub use message::{
     Body, CorrelationId, DefaultContext, Descriptor, EncodedDescriptor, GroupId, Message, MessageId,
     Persistence,
 };
 pub use name::ObjectName;
-pub use object::{Membership, NodeInfo, QueueDefinition, SnapshotMeta};
+pub use object::QueueDefinition;
 pub use reason::{CompletionCode, Reason};
 pub use role::RoleView;
 pub use selection::Selection;

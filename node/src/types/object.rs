@@ -1,8 +1,6 @@
-//! Definitions as data: queues, the members of a group, snapshots.
+//! Definitions of objects as data.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use super::{Index, NodeId, ObjectName, QueueManagerId, Term, limits};
+use super::{ObjectName, limits};
 
 /// A local queue as it was defined. Attribute names and defaults: IBM MQ Reference, "DEFINE QLOCAL".
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,33 +44,4 @@ impl QueueDefinition {
     pub fn body_bytes_max(&self) -> usize {
         (self.maxmsgl as usize).min(limits::BODY_BYTES_MAX)
     }
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct NodeInfo {
-    pub name: String,
-    pub peer_address: String,
-    pub client_address: String,
-}
-
-/// Who has part in a queue manager's group, and where they are. Joint while `voters_outgoing` is not empty.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Membership {
-    pub voters: BTreeSet<NodeId>,
-    pub voters_outgoing: BTreeSet<NodeId>,
-    pub learners: BTreeSet<NodeId>,
-    pub learners_next: BTreeSet<NodeId>,
-    pub auto_leave: bool,
-    pub nodes: BTreeMap<NodeId, NodeInfo>,
-    /// Ids that were removed; they never come back.
-    pub removed: BTreeSet<NodeId>,
-}
-
-/// What a snapshot is a snapshot of.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SnapshotMeta {
-    pub queue_manager: QueueManagerId,
-    pub index: Index,
-    pub term: Term,
-    pub membership: Membership,
 }

@@ -1,0 +1,82 @@
+//! What is defined, and what its names stand for.
+
+use super::{Outcome, Queue, QueueManager};
+use crate::types::{ObjectName, QueueDefinition, QueueId, Reason, limits};
+
+impl QueueManager {
+    pub fn queue_id(&self, name: &ObjectName) -> Option<QueueId> {
+        self.by_name.get(name).copied()
+    }
+
+    /// In the order of names.
+    pub fn queues_by_name(&self) -> impl Iterator<Item = &Queue> {
+        self.by_name.values().map(|id| &self.queues[id])
+    }
+
+    pub(super) fn apply_create_queue(&mut self, definition: QueueDefinition) -> Outcome {
+        if self.by_name.contains_key(&definition.name) {
+            return Outcome::Refused(Reason::ObjectAlreadyExists);
+        }
+        if self.queues.len() >= limits::QUEUES_MAX {
+            return Outcome::Refused(Reason::ResourceProblem);
+        }
+        let id = self.next_queue;
+        self.next_queue = QueueId(id.0 + 1);
+        self.by_name.insert(definition.name.clone(), id);
+        self.queues.insert(id, Queue::new(id, definition, 1));
+        self.unwritten.manager = true;
+        self.unwritten.queues.insert(id);
+        Outcome::Created(id)
+    }
+
+    pub(super) fn apply_alter_queue(&mut self, definition: QueueDefinition) -> Outcome {
+        let Some(id) = self.queue_id(&definition.name) else {
+            return Outcome::Refused(Reason::UnknownObjectName);
+        };
+        self.queues.get_mut(&id).expect("named").definition = definition;
+        self.unwritten.queues.insert(id);
+        Outcome::Done
+    }
+
+    pub(super) fn apply_delete_queue(&mut self, name: ObjectName, purge: bool) -> Outcome {
+        let Some(id) = self.queue_id(&name) else { return Outcome::Refused(Reason::UnknownObjectName) };
+        let queue = &self.queues[&id];
+        // Messages that are not persistent are not replicated: whether they are there must not decide.
+        if queue.depth() > queue.not_persistent() && !purge {
+            return Outcome::Refused(Reason::QNotEmpty);
+        }
+        self.by_name.remove(&name);
+        self.queues.remove(&id);
+        self.unwritten.forget_messages_of(id);
+        self.sparse.retain(|pack| pack.queue != id);
+        self.unwritten.queues.remove(&id);
+        self.unwritten.queues_cleared.remove(&id);
+        self.unwritten.queues_gone.insert(id);
+        Outcome::Done
+    }
+
+    pub(super) fn apply_clear_queue(&mut self, name: ObjectName) -> Outcome {
+        let Some(id) = self.queue_id(&name) else { return Outcome::Refused(Reason::UnknownObjectName) };
+        let messages = self.queues.get_mut(&id).expect("named").clear();
+        self.unwritten.forget_messages_of(id);
+        self.sparse.retain(|pack| pack.queue != id);
+        self.unwritten.queues_cleared.insert(id);
+        self.unwritten.queues.insert(id);
+        Outcome::Cleared { messages }
+    }
+
+    pub(super) fn apply_alter_manager(
+        &mut self,
+        deadq: Option<Option<ObjectName>>,
+        maxumsgs: Option<u32>,
+    ) -> Outcome {
+        if let Some(deadq) = deadq {
+            self.deadq = deadq;
+        }
+        if let Some(maxumsgs) = maxumsgs {
+            self.maxumsgs = maxumsgs;
+        }
+        self.unwritten.manager = true;
+        Outcome::Done
+    }
+}

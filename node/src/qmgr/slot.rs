@@ -1,0 +1,82 @@
+//! What is known of one message on a queue: what order, selection and expiry need, and the message while it is in
+//! memory.
+
+use super::keys::{PackKey, Packed};
+use crate::types::{CorrelationId, Descriptor, GroupId, Message, MessageId, Position, Selection, WallTime};
+
+/// There is one for every message on every queue, in memory: 72 bytes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Slot {
+    pub message_id: MessageId,
+    /// What most messages do not have.
+    related: Option<Box<Related>>,
+    pub body_length: u32,
+    pub backout_count: u32,
+    pub put_at: WallTime,
+    /// [`NEVER`], for most.
+    expires: WallTime,
+    /// The store has (or is about to have) this message, here.
+    pub packed: Option<Packed>,
+    /// None: in the store only.
+    pub message: Option<Box<Message>>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Related {
+    correlation_id: CorrelationId,
+    group_id: GroupId,
+}
+
+const NEVER: WallTime = WallTime(i64::MAX);
+
+impl Slot {
+    pub fn new(message: Box<Message>) -> Slot {
+        let descriptor = &message.descriptor;
+        let expires = descriptor.expiry.map(|tenths| WallTime(descriptor.put_at.0 + i64::from(tenths) * 100));
+        let slot = Slot::of(descriptor, message.body.len() as u32, expires);
+        Slot { message: Some(message), ..slot }
+    }
+
+    /// Without the message itself.
+    pub(super) fn of(descriptor: &Descriptor, body_length: u32, expires: Option<WallTime>) -> Slot {
+        let Descriptor { message_id, correlation_id, group_id, backout_count, put_at, .. } = *descriptor;
+        let is_related = !correlation_id.is_none() || !group_id.is_none();
+        Slot {
+            message_id,
+            related: is_related.then(|| Box::new(Related { correlation_id, group_id })),
+            body_length,
+            backout_count,
+            put_at,
+            expires: expires.unwrap_or(NEVER),
+            packed: None,
+            message: None,
+        }
+    }
+
+    pub fn correlation_id(&self) -> CorrelationId {
+        self.related.as_ref().map_or(CorrelationId::default(), |related| related.correlation_id)
+    }
+
+    pub fn group_id(&self) -> Option<GroupId> {
+        self.related.as_ref().map(|related| related.group_id).filter(|id| !id.is_none())
+    }
+
+    pub fn expires(&self) -> Option<WallTime> {
+        (self.expires != NEVER).then_some(self.expires)
+    }
+
+    pub fn matches(&self, selection: &Selection) -> bool {
+        selection.message_id.is_none_or(|id| id == self.message_id)
+            && selection.correlation_id.is_none_or(|id| id == self.correlation_id())
+            && selection.group_id.is_none_or(|id| self.group_id() == Some(id))
+    }
+
+    /// Whether the pack is the one that this message, at its position, lies in.
+    pub(super) fn is_in(&self, pack: PackKey, at: Position) -> bool {
+        self.packed.is_some_and(|packed| packed.key(pack.queue, at) == pack)
+    }
+
+    pub fn is_expired(&self, now: WallTime) -> bool {
+        self.expires().is_some_and(|at| at <= now)
+    }
+}

@@ -1,0 +1,137 @@
+//! What administrators ask of the node that serves: definitions, views of queues, the switch to another node.
+
+use std::time::Duration;
+
+use super::Replica;
+use super::calls::Refused;
+use super::proposals::Waiting;
+use crate::mqi::{Admin, Completion, Data, QueueView};
+use crate::qmgr::Command;
+use crate::types::{NodeId, ObjectName, QueueDefinition, QueueId, Reason, SessionId, Token, limits};
+
+impl Replica {
+    pub(super) fn on_admin(&mut self, session: SessionId, token: Token, admin: Admin) {
+        let command = match admin {
+            Admin::CreateQueue(definition) => {
+                self.check_definition(&definition).map(|()| (Command::CreateQueue(definition), None))
+            }
+            Admin::AlterQueue { queue, changes } => self.named(&queue).and_then(|id| {
+                let mut definition = self.state.queue(id).expect("named").definition.clone();
+                changes.apply_to(&mut definition);
+                self.check_definition(&definition)?;
+                Ok((Command::AlterQueue(definition), None))
+            }),
+            Admin::DeleteQueue { queue, purge } => self
+                .check_delete(&queue, purge)
+                .map(|id| (Command::DeleteQueue { name: queue, purge }, Some(id))),
+            Admin::ClearQueue { queue } => {
+                self.check_clear(&queue).map(|id| (Command::ClearQueue { name: queue }, Some(id)))
+            }
+            Admin::AlterQueueManager { deadq, maxumsgs } => match (&deadq, maxumsgs) {
+                (_, Some(0 | 1_000_000_000..)) => {
+                    Err(Refused(Reason::OptionsError, Some("MAXUMSGS is 1 to 999999999".into())))
+                }
+                _ => Ok((Command::AlterQueueManager { deadq, maxumsgs }, None)),
+            },
+            Admin::ShowQueues { pattern } => {
+                let named =
+                    self.state.queues_by_name().filter(|queue| queue.definition.name.matches(&pattern));
+                let views = named.filter_map(|queue| self.queue_view(queue.id)).collect();
+                return self.answer(session, token, Completion::ok(Data::Queues(views)));
+            }
+            Admin::Status | Admin::Recover(_) => unreachable!("answered by every replica, see dispatch"),
+            Admin::Switch { to } => return self.on_switch(session, token, to),
+            Admin::ChangeMembership(request) => return self.on_change_membership(session, token, request),
+        };
+        match command {
+            Ok((command, queue)) => {
+                if let Some(queue) = queue {
+                    self.locked.insert(queue);
+                }
+                self.propose(command, Waiting::Admin { session, token, queue });
+            }
+            Err(refused) => self.answer(session, token, refused.completion()),
+        }
+    }
+
+    fn named(&self, name: &ObjectName) -> Result<QueueId, Refused> {
+        let id = self.state.queue_id(name).ok_or(Refused(Reason::UnknownObjectName, None))?;
+        if self.locked.contains(&id) { Err(Refused(Reason::ObjectInUse, None)) } else { Ok(id) }
+    }
+
+    fn check_definition(&self, definition: &QueueDefinition) -> Result<(), Refused> {
+        let wrong = |text: &str| Err(Refused(Reason::OptionsError, Some(text.into())));
+        if definition.descr.chars().count() > 64 {
+            return wrong("DESCR has at most 64 characters");
+        }
+        if definition.maxdepth > 999_999_999 {
+            return wrong("MAXDEPTH is 0 to 999999999");
+        }
+        if definition.maxmsgl as usize > limits::BODY_BYTES_MAX {
+            return wrong("MAXMSGL is 0 to 104857600");
+        }
+        if definition.defprty > 9 {
+            return wrong("DEFPRTY is 0 to 9");
+        }
+        if definition.bothresh > 999_999_999 {
+            return wrong("BOTHRESH is 0 to 999999999");
+        }
+        if definition.boqname.as_ref() == Some(&definition.name) {
+            return wrong("BOQNAME must be another queue");
+        }
+        Ok(())
+    }
+
+    fn check_delete(&self, name: &ObjectName, purge: bool) -> Result<QueueId, Refused> {
+        let id = self.named(name)?;
+        let queue = self.state.queue(id).expect("named");
+        if self.sessions.counts(id).is_open()
+            || self.reservations.count(id) > 0
+            || self.incoming.contains_key(&id)
+        {
+            return Err(Refused(Reason::ObjectInUse, None));
+        }
+        if queue.depth() > 0 && !purge {
+            return Err(Refused(Reason::QNotEmpty, Some(format!("it has {} messages", queue.depth()))));
+        }
+        Ok(id)
+    }
+
+    fn check_clear(&self, name: &ObjectName) -> Result<QueueId, Refused> {
+        let id = self.named(name)?;
+        if self.sessions.counts(id).input > 0
+            || self.reservations.count(id) > 0
+            || self.incoming.contains_key(&id)
+        {
+            return Err(Refused(Reason::ObjectInUse, None));
+        }
+        Ok(id)
+    }
+
+    pub(super) fn on_switch(&mut self, session: SessionId, token: Token, to: Option<NodeId>) {
+        if to == Some(self.options.node) {
+            return self.answer(session, token, Completion::done());
+        }
+        let voters = self.consensus.membership();
+        if to.is_some_and(|to| !voters.voters.contains(&to)) || voters.voters.len() < 2 {
+            let detail = "the node is not a voter of this queue manager, or there is no other";
+            return self.answer(session, token, Completion::failed_because(Reason::OptionsError, detail));
+        }
+        self.begin_handover(to, Some((session, token)));
+    }
+
+    pub(super) fn queue_view(&self, id: QueueId) -> Option<QueueView> {
+        let queue = self.state.queue(id)?;
+        let counts = self.sessions.counts(id);
+        let oldest = queue.oldest_put().map_or(0, |at| (self.wall().0 - at.0).max(0));
+        Some(QueueView {
+            definition: queue.definition.clone(),
+            depth: queue.depth(),
+            not_persistent: queue.not_persistent(),
+            uncommitted: self.reservations.count(id) as u64 + self.incoming.get(&id).copied().unwrap_or(0),
+            open_input: counts.input,
+            open_output: counts.output,
+            oldest_age: Duration::from_millis(oldest as u64),
+        })
+    }
+}

@@ -1,0 +1,62 @@
+//! Messages that were backed out too often move to their backout queue, or to the dead-letter queue, if they may.
+
+use super::Replica;
+use super::loads::Delivery;
+use super::proposals::Waiting;
+use crate::qmgr::{Command, Place, Removal};
+use crate::types::{Message, Position, QueueId, Reason, SessionId, limits};
+
+impl Replica {
+    pub(super) fn wants_move(&self, queue: QueueId, position: Position) -> bool {
+        let Some(contents) = self.state.queue(queue) else { return false };
+        let definition = &contents.definition;
+        definition.backout_move
+            && definition.bothresh > 0
+            && contents.slot(position).is_some_and(|slot| slot.backout_count >= definition.bothresh)
+    }
+
+    pub(super) fn load_to_move(&mut self, queue: QueueId, position: Position) {
+        let slot = self.state.queue(queue).and_then(|queue| queue.slot(position)).expect("wants to move");
+        if slot.message.is_some() {
+            self.move_backed_out(queue, position);
+        } else {
+            self.load(queue, position, Delivery::Move);
+        }
+    }
+
+    /// To BOQNAME, or with an MQDLH to the dead-letter queue, or it stays.
+    pub(super) fn move_backed_out(&mut self, queue: QueueId, position: Position) {
+        let contents = self.state.queue(queue).expect("it is reserved");
+        let name = contents.definition.name.to_string();
+        let message = contents.slot(position).and_then(|slot| slot.message.clone()).expect("just loaded");
+        let to_backout_queue =
+            contents.definition.boqname.as_ref().and_then(|name| self.state.queue_id(name));
+        let admitted = to_backout_queue.filter(|to| self.admit_put(*to, &message).is_ok());
+        let target = match admitted {
+            Some(to) => Some((to, *message)),
+            None => self.dead_letter_target(*message, &name, Reason::BackoutThresholdReached).ok(),
+        };
+        let Some((to, mut message)) = target else { return self.free(queue, position) };
+        message.descriptor.priority = message.descriptor.priority.or(Some(0));
+        *self.incoming.entry(to).or_default() += 1;
+        self.propose_move(queue, position, to, message);
+    }
+
+    /// One unit: the message leaves its queue and arrives on the other.
+    fn propose_move(&mut self, queue: QueueId, position: Position, to: QueueId, message: Message) {
+        if !position.is_persistent() {
+            self.reservations.release(queue, position);
+            self.state.queue_mut(queue).expect("it is reserved").remove(position);
+            return self.place_not_persistent(to, Box::new(message));
+        }
+        let waiting = Waiting::Move { from: (queue, position), to };
+        let place = Place { queue: to, message, unique: None, producer: None, staged: None };
+        let size = place.message.weight();
+        let removals = vec![Removal { queue, positions: vec![position] }];
+        let command = Command::CommitUnit { unit: None, places: vec![place], removals };
+        if size <= limits::CHUNK_BYTES {
+            return self.propose(command, waiting);
+        }
+        self.stage_command(SessionId(0), command, waiting);
+    }
+}

@@ -1,0 +1,134 @@
+//! The end of a unit of work: committed, backed out, or asked about.
+
+use std::collections::BTreeMap;
+
+use super::Replica;
+use super::proposals::Waiting;
+use super::units::{Unit, UnitPut, as_removals};
+use crate::mqi::{Completion, Data, UnitState};
+use crate::qmgr::{Command, Seen};
+use crate::types::{Position, QueueId, Reason, SessionId, StagedBodyId, Token, UnitId, limits};
+
+impl Replica {
+    pub(super) fn on_commit(&mut self, session: SessionId, token: Token, unit_id: Option<UnitId>) {
+        let Some(state) = self.sessions.get_mut(session) else { return };
+        let unit = std::mem::take(&mut state.unit);
+        if unit_id.as_ref().is_some_and(|unit| unit.0.is_empty() || unit.0.len() > 24) {
+            state.unit = unit;
+            let detail = "the id of a unit of work has 1 to 24 bytes";
+            return self.answer(session, token, Completion::failed_because(Reason::OptionsError, detail));
+        }
+        self.stats.commits += 1;
+        let mut puts: BTreeMap<QueueId, u64> = BTreeMap::new();
+        let mut places = Vec::new();
+        let mut not_persistent = Vec::new();
+        for put in unit.puts {
+            match put {
+                UnitPut::Persistent(place) => {
+                    *puts.entry(place.queue).or_default() += 1;
+                    places.push(place);
+                }
+                volatile => not_persistent.push(volatile),
+            }
+        }
+        let (removals, volatile_gets) = as_removals(&unit.gets);
+        if places.is_empty() && removals.is_empty() && unit_id.is_none() {
+            self.commit_not_persistent(not_persistent, &volatile_gets);
+            return self.answer(session, token, Completion::done());
+        }
+        state.proposed += 1;
+        let size: usize = places.iter().map(|place| place.message.weight()).sum::<usize>()
+            + removals.iter().map(|removal| removal.positions.len() * 16).sum::<usize>();
+        let command = Command::CommitUnit { unit: unit_id, places, removals };
+        let waiting = Waiting::Commit { session, token, gets: unit.gets, puts, not_persistent };
+        if size <= limits::ENTRY_BYTES_SOFT {
+            return self.propose(command, waiting);
+        }
+        self.stage_command(session, command, waiting);
+    }
+
+    /// The part of a unit that is not in the log.
+    pub(super) fn commit_not_persistent(&mut self, puts: Vec<UnitPut>, gets: &[(QueueId, Position)]) {
+        for (queue, position) in gets {
+            self.reservations.release(*queue, *position);
+            if let Some(contents) = self.state.queue_mut(*queue) {
+                contents.remove(*position);
+            }
+        }
+        for put in puts {
+            let UnitPut::NotPersistent { queue, message, producer } = put else { continue };
+            if let Some((producer, sequence)) = &producer {
+                // It may have been put since, by another unit or by itself.
+                let before = self.logged_before(producer, *sequence).is_some()
+                    || matches!(self.volatile_producers.seen(producer, *sequence), Seen::Before(_));
+                if before {
+                    self.note_left(queue, 1);
+                    continue;
+                }
+                self.volatile_producers.remember(producer, *sequence, message.descriptor.message_id);
+            }
+            self.place_not_persistent(queue, message);
+        }
+    }
+
+    pub(super) fn on_backout(&mut self, session: SessionId, token: Token) {
+        let Some(state) = self.sessions.get_mut(session) else { return };
+        let unit = std::mem::take(&mut state.unit);
+        self.stats.backouts += 1;
+        self.back_out(unit, Some((session, token)));
+    }
+
+    /// Puts vanish; gets go back to their places once their backout counts are in the log.
+    pub(super) fn back_out(&mut self, unit: Unit, answer: Option<(SessionId, Token)>) {
+        let staged: Vec<StagedBodyId> = unit
+            .puts
+            .iter()
+            .filter_map(|put| match put {
+                UnitPut::Persistent(place) => place.staged.map(|(number, _)| number),
+                UnitPut::NotPersistent { .. } => None,
+            })
+            .collect();
+        for put in &unit.puts {
+            self.note_left(put.queue(), 1);
+        }
+        if !self.is_serving() {
+            return;
+        }
+        if !staged.is_empty() {
+            self.propose(Command::DropStaged(staged), Waiting::Nobody);
+        }
+        let (removals, volatile) = as_removals(&unit.gets);
+        for (queue, position) in volatile {
+            if let Some(slot) = self.state.queue_mut(queue).and_then(|queue| queue.slot_mut(position)) {
+                slot.backout_count += 1;
+                if let Some(message) = &mut slot.message {
+                    message.descriptor.backout_count = slot.backout_count;
+                }
+            }
+            self.free(queue, position);
+        }
+        if removals.is_empty() {
+            if let Some((session, token)) = answer {
+                self.answer(session, token, Completion::done());
+            }
+            return;
+        }
+        let gets = unit.gets.into_iter().filter(|(_, position)| position.is_persistent()).collect();
+        self.propose(Command::Backout(removals), Waiting::Backout { answer, gets });
+    }
+
+    pub(super) fn on_unit_outcome(&mut self, session: SessionId, token: Token, unit: UnitId) {
+        if unit.0.is_empty() || unit.0.len() > 24 {
+            let detail = "the id of a unit of work has 1 to 24 bytes";
+            return self.answer(session, token, Completion::failed_because(Reason::OptionsError, detail));
+        }
+        match self.state.outcome_of(&unit) {
+            Some(committed) => {
+                let state = if committed { UnitState::Committed } else { UnitState::BackedOut };
+                self.answer(session, token, Completion::ok(Data::Unit(state)));
+            }
+            // Its commit may be on its way, or still to come over an old connection: the log decides, for good.
+            None => self.propose(Command::SealUnit(unit), Waiting::Seal { session, token }),
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Opening a queue, closing it, and asking about it: what a session does before it puts or gets.
+
+use super::Replica;
+use super::sessions::Handle;
+use crate::mqi::{Completion, Data, OpenOptions};
+use crate::types::{HandleId, ObjectName, Reason, SessionId, Token};
+
+impl Replica {
+    pub(super) fn on_open(
+        &mut self,
+        session: SessionId,
+        token: Token,
+        handle: HandleId,
+        name: ObjectName,
+        options: OpenOptions,
+    ) {
+        let completion = match self.open(session, handle, name, options) {
+            Ok(()) => Completion::done(),
+            Err(reason) => Completion::failed(reason),
+        };
+        self.answer(session, token, completion);
+    }
+
+    fn open(
+        &mut self,
+        session: SessionId,
+        handle: HandleId,
+        name: ObjectName,
+        options: OpenOptions,
+    ) -> Result<(), Reason> {
+        if !(options.input || options.output || options.browse || options.inquire)
+            || (options.exclusive && !options.input)
+        {
+            return Err(Reason::OptionsError);
+        }
+        let queue = self.state.queue_id(&name).ok_or(Reason::UnknownObjectName)?;
+        if self.locked.contains(&queue) {
+            return Err(Reason::ObjectInUse);
+        }
+        let share = self.state.queue(queue).expect("named").definition.share;
+        let options = OpenOptions { exclusive: options.input && (options.exclusive || !share), ..options };
+        self.sessions.check_open(queue, options, share)?;
+        let state = self.sessions.get_mut(session).ok_or(Reason::HconnError)?;
+        state.open(handle, Handle { queue, name, options, cursor: None })?;
+        self.sessions.note_open(queue, options);
+        Ok(())
+    }
+
+    pub(super) fn on_close(&mut self, session: SessionId, token: Token, handle: HandleId) {
+        let closed = self.sessions.get_mut(session).and_then(|session| session.handles.remove(&handle));
+        let completion = match closed {
+            Some(closed) => {
+                self.sessions.note_close(&closed);
+                Completion::done()
+            }
+            None => Completion::failed(Reason::HobjError),
+        };
+        self.answer(session, token, completion);
+    }
+
+    pub(super) fn on_inquire(&mut self, session: SessionId, token: Token, handle: HandleId) {
+        let view = self.sessions.get(session).ok_or(Reason::HconnError).and_then(|session| {
+            let handle = session.handle(handle)?;
+            let options = handle.options;
+            if !(options.inquire || options.browse || options.input) {
+                return Err(Reason::NotOpenForInquire);
+            }
+            self.queue_view(handle.queue).ok_or(Reason::QDeleted)
+        });
+        let completion = match view {
+            Ok(view) => Completion::ok(Data::Queues(vec![view])),
+            Err(reason) => Completion::failed(reason),
+        };
+        self.answer(session, token, completion);
+    }
+}

@@ -1,0 +1,123 @@
+//! The other nodes: what each says of itself, what each is told, and the door for all that they send.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use trimaran_proto::replica::v1::{Greeting, peer_message::Message as PeerMessage};
+
+use super::{Action, Replica};
+use crate::types::{Index, NodeId};
+
+/// What is known of the peers, by their own word.
+#[derive(Debug, Default)]
+pub(super) struct Peers {
+    connected: BTreeSet<NodeId>,
+    /// What each peer said of itself since this node's connection to it came up.
+    heard: BTreeMap<NodeId, Heard>,
+    /// The most each peer was ever told, by this node or by itself: the peers remember.
+    acknowledged: BTreeMap<NodeId, Index>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Heard {
+    recovering: bool,
+    stopping: bool,
+}
+
+impl Peers {
+    pub fn on_lost(&mut self, node: NodeId) {
+        self.connected.remove(&node);
+        self.heard.remove(&node);
+    }
+
+    /// Whether the peer said that it may not vote.
+    pub fn recovers(&self, node: NodeId) -> bool {
+        self.heard.get(&node).is_some_and(|heard| heard.recovering)
+    }
+
+    /// Whether the peer said that it may vote. One that was not heard yet may or may not.
+    pub fn may_vote(&self, node: NodeId) -> bool {
+        self.heard.get(&node).is_some_and(|heard| !heard.recovering)
+    }
+
+    /// Whether the peer could take over, as far as this node was told.
+    pub fn may_lead(&self, node: NodeId) -> bool {
+        let heard = self.heard.get(&node);
+        self.connected.contains(&node) && heard.is_none_or(|heard| !heard.recovering && !heard.stopping)
+    }
+}
+
+impl Replica {
+    pub(super) fn on_peer_connected(&mut self, node: NodeId) {
+        self.peers.connected.insert(node);
+        self.consensus.on_peer_connected(node);
+        self.greet(node);
+    }
+
+    pub(super) fn on_peer_gone(&mut self, node: NodeId) {
+        self.peers.on_lost(node);
+        self.consensus.on_peer_gone(node);
+    }
+
+    pub(super) fn greet_all(&mut self) {
+        let connected: Vec<NodeId> = self.peers.connected.iter().copied().collect();
+        connected.into_iter().for_each(|node| self.greet(node));
+    }
+
+    pub(super) fn greet(&mut self, to: NodeId) {
+        let unheard = !self.peers.heard.contains_key(&to);
+        self.greet_and_ask(to, unheard);
+    }
+
+    pub(super) fn greet_and_ask(&mut self, to: NodeId, answer: bool) {
+        self.send_greeting(to, answer, false);
+    }
+
+    /// `proposed`: the last entry of this leader's log was proposed since the other one said that it recovers.
+    fn send_greeting(&mut self, to: NodeId, answer: bool, proposed: bool) {
+        let progress = self.consensus.progress();
+        let matched = progress.iter().find(|peer| peer.node == to).map_or(Index(0), |peer| peer.matched);
+        // What was acknowledged and never committed may be replaced by a later leader, and nothing is lost with it.
+        let matched = matched.min(self.consensus.commit_index());
+        let remembered = self.peers.acknowledged.entry(to).or_default();
+        *remembered = matched.max(*remembered);
+        let greeting = Greeting {
+            established: !self.recovery.is_blank(),
+            term: self.consensus.term().0,
+            last_index: self.consensus.last_index().0,
+            commit: self.consensus.commit_index().0,
+            you_acknowledged: remembered.0,
+            recovering: self.consensus.is_recovering(),
+            stopping: self.draining,
+            answer,
+            removed: self.consensus.membership().removed.contains(&to),
+            proposed_since: proposed,
+        };
+        self.out.push(Action::Send { to, message: PeerMessage::Greeting(greeting) });
+    }
+
+    pub(super) fn on_peer_message(&mut self, from: NodeId, message: PeerMessage) {
+        match message {
+            PeerMessage::Raft(message) => self.consensus.step(from, message),
+            PeerMessage::Greeting(greeting) => self.on_greeting(from, greeting),
+        }
+    }
+
+    fn on_greeting(&mut self, from: NodeId, greeting: Greeting) {
+        let heard = Heard { recovering: greeting.recovering, stopping: greeting.stopping };
+        self.peers.heard.insert(from, heard);
+        if greeting.removed {
+            self.on_removed();
+        }
+        if greeting.recovering {
+            self.consensus.forget_progress(from);
+            self.peers.acknowledged.remove(&from);
+        }
+        // Two that recover have nothing new for each other until one of them asks again.
+        if greeting.answer || (greeting.recovering && !self.consensus.is_recovering()) {
+            let proposed = greeting.recovering && self.consensus.propose(Bytes::new()).is_ok();
+            self.send_greeting(from, false, proposed);
+        }
+        self.learn_from(from, &greeting);
+    }
+}

@@ -1,0 +1,273 @@
+//! A put: which queue, is there room, was it put before; then into the log, into memory, or into the unit of work.
+
+use super::Replica;
+use super::calls::Refused;
+use super::proposals::{Ride, Waiting};
+use super::units::UnitPut;
+use crate::mqi::{Completion, Data, Put, PutTarget};
+use crate::qmgr::{Command, Place, Seen, command, dead_letter};
+use crate::types::{
+    Message, MessageId, Persistence, ProducerId, QueueId, Reason, SessionId, Token, WallTime, limits,
+};
+
+impl Replica {
+    pub(super) fn on_put(&mut self, session: SessionId, token: Token, put: Put) {
+        let (syncpoint, dead_letter) = (put.syncpoint, put.dead_letter);
+        if syncpoint && dead_letter {
+            return self.answer(session, token, Completion::failed(Reason::OptionsError));
+        }
+        let (target, name) = match self.put_target(session, &put.to) {
+            Ok((queue, name)) => (Ok(queue), name),
+            Err((reason, name)) => (Err(reason), name),
+        };
+        let admitted = target.and_then(|queue| self.admit_put(queue, &put.message).map(|()| queue));
+        let (queue, message, dead_lettered) = match admitted {
+            Ok(queue) => (queue, put.message, None),
+            Err(refused)
+                if dead_letter && !matches!(refused.0, Reason::HobjError | Reason::NotOpenForOutput) =>
+            {
+                match self.dead_letter_target(put.message, &name, refused.0) {
+                    Ok((queue, message)) => (queue, message, Some(refused.0)),
+                    Err(_) => return self.answer(session, token, refused.completion()),
+                }
+            }
+            Err(refused) => return self.answer(session, token, refused.completion()),
+        };
+        self.place(session, token, queue, message, put.producer, syncpoint, dead_lettered);
+    }
+
+    fn put_target(&self, session: SessionId, to: &PutTarget) -> Result<(QueueId, String), (Refused, String)> {
+        match to {
+            PutTarget::Handle(handle) => {
+                let state =
+                    self.sessions.get(session).ok_or((Refused(Reason::HconnError, None), String::new()))?;
+                let handle =
+                    state.handle(*handle).map_err(|reason| (Refused(reason, None), String::new()))?;
+                let name = handle.name.to_string();
+                if !handle.options.output {
+                    return Err((Refused(Reason::NotOpenForOutput, None), name));
+                }
+                match self.state.queue(handle.queue) {
+                    Some(queue) => Ok((queue.id, name)),
+                    None => Err((Refused(Reason::QDeleted, None), name)),
+                }
+            }
+            PutTarget::Queue(name) => match self.state.queue_id(name) {
+                Some(queue) if !self.locked.contains(&queue) => Ok((queue, name.to_string())),
+                Some(_) => Err((Refused(Reason::ObjectInUse, None), name.to_string())),
+                None => Err((Refused(Reason::UnknownObjectName, None), name.to_string())),
+            },
+        }
+    }
+
+    /// Whether one more message has room.
+    pub(super) fn admit_put(&self, id: QueueId, message: &Message) -> Result<(), Refused> {
+        let queue = self.state.queue(id).ok_or(Refused(Reason::UnknownObjectName, None))?;
+        let definition = &queue.definition;
+        if !definition.put_enabled {
+            return Err(Refused(Reason::PutInhibited, None));
+        }
+        let length = message.body.len();
+        if length > limits::BODY_BYTES_MAX {
+            return Err(Refused(Reason::MsgTooBigForQMgr, None));
+        }
+        if length > definition.body_bytes_max() {
+            let detail = format!("the body has {length} bytes, MAXMSGL is {}", definition.maxmsgl);
+            return Err(Refused(Reason::MsgTooBigForQ, Some(detail)));
+        }
+        if let Some(text) = self.lack_of_room() {
+            return Err(Refused(Reason::StorageMediumFull, Some(text)));
+        }
+        let depth = queue.depth() + self.incoming.get(&id).copied().unwrap_or(0);
+        if depth >= u64::from(definition.maxdepth) {
+            return Err(Refused(Reason::QFull, Some(format!("MAXDEPTH is {}", definition.maxdepth))));
+        }
+        Ok(())
+    }
+
+    pub(super) fn dead_letter_target(
+        &self,
+        message: Message,
+        queue: &str,
+        reason: Reason,
+    ) -> Result<(QueueId, Message), Refused> {
+        let refused = Refused(reason, None);
+        let name = self.state.deadq().ok_or(refused)?;
+        let target = self.state.queue_id(name).ok_or(Refused(reason, None))?;
+        let message = dead_letter::with_header(message, queue, self.state.name(), reason, self.wall());
+        self.admit_put(target, &message)?;
+        Ok((target, message))
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn place(
+        &mut self,
+        session: SessionId,
+        token: Token,
+        queue: QueueId,
+        mut message: Message,
+        producer: Option<(ProducerId, u64)>,
+        syncpoint: bool,
+        dead_lettered: Option<Reason>,
+    ) {
+        let definition = &self.state.queue(queue).expect("admitted").definition;
+        let descriptor = &mut message.descriptor;
+        let as_queue = descriptor.persistence == Persistence::AsQueue;
+        descriptor.priority = Some(descriptor.priority.unwrap_or(definition.defprty));
+        descriptor.persistence = match descriptor.persistence {
+            Persistence::AsQueue if definition.defpsist => Persistence::Persistent,
+            Persistence::AsQueue => Persistence::NotPersistent,
+            given => given,
+        };
+        descriptor.backout_count = 0;
+        descriptor.put_at = WallTime(0);
+        if let Some((producer, sequence)) = &producer {
+            if producer.0.is_empty() || producer.0.len() > 64 || *sequence == 0 {
+                let detail = "a producer has 1 to 64 bytes and sequences from 1 on";
+                return self.answer(session, token, Completion::failed_because(Reason::OptionsError, detail));
+            }
+            let is_persistent = descriptor.persistence == Persistence::Persistent;
+            if self.answer_repeated(session, token, producer, *sequence, is_persistent) {
+                return;
+            }
+            let state = self.sessions.get(session).filter(|_| syncpoint);
+            if let Some(message_id) = state.and_then(|state| state.unit.repeated(producer, *sequence)) {
+                self.stats.duplicates_suppressed += 1;
+                let completion = Completion::ok(Data::Placed { message_id, duplicate: true });
+                return self.answer(session, token, completion);
+            }
+        }
+        let Some(state) = self.sessions.get_mut(session) else { return };
+        if syncpoint {
+            if state.unit.messages() >= self.state.maxumsgs() as usize {
+                return self.answer(session, token, Completion::failed(Reason::SyncpointLimitReached));
+            }
+            if state.unit.bytes + message.body.len() > limits::UNIT_BYTES_MAX {
+                let detail = "the bodies of a unit of work have at most 128 MiB";
+                let completion = Completion::failed_because(Reason::SyncpointLimitReached, detail);
+                return self.answer(session, token, completion);
+            }
+        }
+        message.descriptor.set_default_context(&state.context);
+        let unique = message.descriptor.message_id.is_none().then(|| {
+            self.next_unique += 1;
+            self.next_unique
+        });
+        if let Some(unique) = unique {
+            message.descriptor.message_id = command::message_id(&self.options.name, unique);
+        }
+        let message_id = message.descriptor.message_id;
+        let placed = Completion::ok(Data::Placed { message_id, duplicate: false });
+        self.stats.puts += 1;
+        self.stats.put_bytes += message.body.len() as u64;
+        if message.descriptor.persistence == Persistence::NotPersistent {
+            message.descriptor.put_at = self.now.wall.max(self.state.at());
+            let message = Box::new(message);
+            *self.incoming.entry(queue).or_default() += 1;
+            let state = self.sessions.get_mut(session).expect("just seen");
+            if syncpoint {
+                state.unit.bytes += message.body.len();
+                state.unit.put(UnitPut::NotPersistent { queue, message, producer });
+                return self.answer(session, token, placed);
+            }
+            // What is under way may be the first put of this sequence, if its queue's default was another then.
+            let behind = state.proposed > 0 || (as_queue && producer.is_some());
+            if let Some((producer, sequence)) = &producer {
+                self.volatile_producers.remember(producer, *sequence, message_id);
+            }
+            let completion = match dead_lettered {
+                Some(reason) => Completion::warning(reason, placed.data),
+                None => placed,
+            };
+            if behind && !self.proposals.is_idle() {
+                let message = Some((queue, message));
+                return self.proposals.ride(Ride { session, token, message, producer, completion });
+            }
+            self.place_not_persistent(queue, message);
+            return self.answer(session, token, completion);
+        }
+        *self.incoming.entry(queue).or_default() += 1;
+        let mut place = Place { queue, message, unique, producer, staged: None };
+        let state = self.sessions.get_mut(session).expect("just seen");
+        if syncpoint {
+            state.unit.bytes += place.message.body.len();
+        } else {
+            state.proposed += 1;
+        }
+        let parts = self.stage_body(&mut place);
+        let state = self.sessions.get_mut(session).expect("just seen");
+        let then = if syncpoint {
+            state.unit.put(UnitPut::Persistent(place));
+            self.answer(session, token, placed);
+            None
+        } else {
+            Some((Command::Place(place), Waiting::Put { session, token, message_id, dead_lettered }))
+        };
+        match (parts, then) {
+            (Some((number, parts)), then) => self.begin_staging(session, number, parts, then),
+            (None, Some((command, waiting))) => self.propose(command, waiting),
+            (None, None) => {}
+        }
+    }
+
+    /// Whether the put was put before, or nobody can tell: then it is answered. The log knows of those that are
+    /// persistent; of the others only the leader that they were put on does.
+    fn answer_repeated(
+        &mut self,
+        session: SessionId,
+        token: Token,
+        producer: &ProducerId,
+        sequence: u64,
+        is_persistent: bool,
+    ) -> bool {
+        let logged = self.state.producers().seen(producer, sequence);
+        let volatile = self.volatile_producers.seen(producer, sequence);
+        let is_new = if is_persistent { logged == Seen::New } else { volatile == Seen::New };
+        let (message_id, is_logged) = match (logged, volatile) {
+            (Seen::Before(message_id), _) => (message_id, true),
+            (_, Seen::Before(message_id)) => (message_id, false),
+            _ if is_new => return false,
+            _ => {
+                let detail = "the sequence is older than the 10,000 that are remembered of a producer; \
+                              it cannot be told whether it was put before";
+                let completion = Completion::failed_because(Reason::UnexpectedError, detail);
+                self.answer(session, token, completion);
+                return true;
+            }
+        };
+        self.stats.duplicates_suppressed += 1;
+        let completion = Completion::ok(Data::Placed { message_id, duplicate: true });
+        if is_logged || self.proposals.is_idle() {
+            self.answer(session, token, completion);
+        } else {
+            let producer = Some((producer.clone(), sequence));
+            self.proposals.ride(Ride { session, token, message: None, producer, completion });
+        }
+        true
+    }
+
+    /// The message that the log has of this sequence.
+    pub(super) fn logged_before(&self, producer: &ProducerId, sequence: u64) -> Option<MessageId> {
+        match self.state.producers().seen(producer, sequence) {
+            Seen::Before(message_id) => Some(message_id),
+            Seen::New | Seen::Forgotten => None,
+        }
+    }
+
+    pub(super) fn place_not_persistent(&mut self, queue: QueueId, message: Box<Message>) {
+        self.note_left(queue, 1);
+        let Some(contents) = self.state.queue_mut(queue) else { return };
+        let position = contents.place_not_persistent(message);
+        self.note_free(queue, position);
+    }
+
+    /// Messages that were let in have arrived, or never will.
+    pub(super) fn note_left(&mut self, queue: QueueId, messages: u64) {
+        if let Some(incoming) = self.incoming.get_mut(&queue) {
+            *incoming = incoming.saturating_sub(messages);
+            if *incoming == 0 {
+                self.incoming.remove(&queue);
+            }
+        }
+    }
+}
