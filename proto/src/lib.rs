@@ -1,9 +1,12 @@
-//! Wire and log formats of Trimaran. Pure data, generated from `proto/`; no logic.
+//! Wire and log formats of Trimaran. Pure data, no logic: generated from `proto/`, and written by hand in [`mq`].
 //!
 //! * [`queue::v1`]: what clients say.
 //! * [`admin::v1`]: objects, status, membership.
 //! * [`message::v1`]: the MQ message both of them and the log share.
 //! * [`replica::v1`]: node to node, and the commands in the log.
+//! * [`mq`]: the channel protocol of IBM MQ clients.
+
+pub mod mq;
 
 pub mod message {
     pub mod v1 {
