@@ -7,11 +7,11 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::compare::Spread;
 use crate::echo;
 use crate::load::{self, Measured};
 use crate::raw::{PlainFile, ThreeCopies};
 use crate::scenario::{self, put_get};
+use crate::spread::Spread;
 use crate::system::{About, System};
 use crate::work::{Kind, Work};
 

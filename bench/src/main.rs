@@ -18,6 +18,7 @@ mod report;
 mod restart;
 mod scenario;
 mod soak;
+mod spread;
 mod system;
 mod text;
 mod work;

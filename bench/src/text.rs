@@ -2,9 +2,10 @@
 
 use std::fmt::Write;
 
-use crate::compare::{Compared, Comparison, Spread};
+use crate::compare::{Compared, Comparison};
 use crate::failover::Gap;
 use crate::load::{Latency, Measured};
+use crate::spread::Spread;
 use crate::work::Kind;
 
 /// Everything about one result.

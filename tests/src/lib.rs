@@ -1,7 +1,8 @@
-//! The simulator, the simple truth it compares with, the checkers, the scripts, and the tests with real processes.
+//! The simulator, the simple truth it compares with, the checkers, the scripts, the tests with real processes, and what reads the sources.
 
 pub mod model;
 pub mod check;
 pub mod sim;
 pub mod script;
 pub mod process;
+pub mod sources;

@@ -4,10 +4,11 @@ mod plot;
 
 use std::fmt::Write;
 
-use crate::compare::{Compared, Comparison, Spread};
+use crate::compare::{Compared, Comparison};
 use crate::failover::Fault;
 use crate::load::{Latency, Measured};
 use crate::soak::Slope;
+use crate::spread::Spread;
 use crate::text::{median_of, ratios, spread_of};
 use crate::work::Kind;
 use plot::{Axes, Bar, Line, Scale, escape, short};

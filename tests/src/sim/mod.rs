@@ -1,5 +1,6 @@
 //! The world in one thread and virtual time, around the production replicas.
 
+pub mod commit;
 pub mod rng;
 pub mod clock;
 pub mod trace;

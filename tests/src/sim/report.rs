@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use super::commit::commit;
 use super::run::Verdict;
 use super::schedule::Fault;
 use super::world::Counters;
@@ -135,15 +136,4 @@ pub fn failure(verdict: &Verdict, command: &str) -> String {
     }
     let _ = writeln!(text, "  again: {command}");
     text
-}
-
-/// The commit the sources are at, as git says; "unknown" outside a checkout.
-pub fn commit() -> String {
-    std::process::Command::new("git")
-        .args(["-C", env!("CARGO_MANIFEST_DIR"), "rev-parse", "--short=12", "HEAD"])
-        .output()
-        .ok()
-        .filter(|output| output.status.success())
-        .and_then(|output| String::from_utf8(output.stdout).ok())
-        .map_or("unknown".to_string(), |hash| hash.trim().to_string())
 }

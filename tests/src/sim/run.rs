@@ -4,10 +4,10 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use super::commit::commit;
 use super::disk::{self, Depth, Failure, Sites};
 use super::net::Quality;
 use super::node::Setup;
-use super::report;
 use super::rng::Rng;
 use super::schedule::{Fault, Schedule};
 use super::trace::Trace;
@@ -212,7 +212,7 @@ thread_local! {
 pub fn quiet_panics() {
     std::panic::set_hook(Box::new(|info| {
         if cfg!(panic = "abort") {
-            let (seed, commit) = (SEED.get(), report::commit());
+            let (seed, commit) = (SEED.get(), commit());
             println!("seed {seed} FAILED\n  commit   {commit}\n  promise  assertion\n  {info}");
             println!(
                 "  again: the same command with --replay {seed}, and without --release to see the last actions"

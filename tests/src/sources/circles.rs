@@ -1,0 +1,137 @@
+//! Files that name each other in a circle: none of them can be read first.
+//!
+//! A `mod.rs`, and the root of a crate, is the list of its folder: it names all that is in it, and what lies there may name
+//! it. Names that a list re-exports count for the file they come from. Tests within a file do not count.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::names::{Name, names_in, outer_names_in};
+use super::tokens::Kind::Word;
+use super::tokens::{inline_modules, kinds};
+use super::{Module, shown};
+
+/// A sentence for each group of files that can all be reached from each other.
+pub fn circles(modules: &[Module]) -> Vec<String> {
+    let files: Vec<&Module> = modules.iter().filter(|module| !is_list(module) && !is_test(module)).collect();
+    let named: Vec<BTreeSet<usize>> = files
+        .iter()
+        .map(|module| {
+            let others = own_names(module).into_iter().filter_map(|name| source_of(&name.path, modules, 0));
+            let places = others.filter_map(|other| files.iter().position(|file| file.path == other.path));
+            places.filter(|other| files[*other].path != module.path).collect()
+        })
+        .collect();
+    let reached: Vec<BTreeSet<usize>> = (0..files.len()).map(|from| reachable(from, &named)).collect();
+    let mut groups: BTreeMap<Vec<usize>, ()> = BTreeMap::new();
+    for from in 0..files.len() {
+        if reached[from].contains(&from) {
+            let group = reached[from].iter().copied().filter(|other| reached[*other].contains(&from));
+            groups.insert(group.collect(), ());
+        }
+    }
+    groups
+        .into_keys()
+        .map(|group| {
+            let names: Vec<String> = group.iter().map(|file| shown(&files[*file].file)).collect();
+            format!("{} name each other in a circle", names.join(", "))
+        })
+        .collect()
+}
+
+/// Everything that can be reached from a file, itself only over others.
+fn reachable(from: usize, named: &[BTreeSet<usize>]) -> BTreeSet<usize> {
+    let mut found = BTreeSet::new();
+    let mut open: Vec<usize> = named[from].iter().copied().collect();
+    while let Some(next) = open.pop() {
+        if found.insert(next) {
+            open.extend(named[next].iter().copied());
+        }
+    }
+    found
+}
+
+fn is_list(module: &Module) -> bool {
+    module.file.ends_with("mod.rs") || module.file.ends_with("lib.rs") || module.file.ends_with("main.rs")
+}
+
+fn is_test(module: &Module) -> bool {
+    module.file.file_stem().is_some_and(|stem| stem.to_string_lossy().ends_with("_test"))
+}
+
+/// What a file names, its tests left out.
+fn own_names(module: &Module) -> Vec<Name> {
+    let around = inline_modules(&module.tokens);
+    let tests = around.iter().position(|around| around.iter().any(|name| name == "tests"));
+    let until = tests.map_or(usize::MAX, |at| module.tokens[at].line);
+    names_in(module).into_iter().filter(|name| name.line < until).collect()
+}
+
+/// The file that a path leads to, over the re-exports of lists.
+fn source_of<'a>(path: &[String], modules: &'a [Module], depth: usize) -> Option<&'a Module> {
+    let within = |module: &&Module| path.starts_with(&module.path);
+    let module = modules.iter().filter(within).max_by_key(|module| module.path.len())?;
+    let Some(item) = path.get(module.path.len()) else { return Some(module) };
+    if !is_list(module) || depth > 8 {
+        return Some(module);
+    }
+    // `use child::Item;` and `use child::*;`, relative to the list.
+    for used in outer_names_in(module) {
+        let child = [&module.path[..], &used.path[..]].concat();
+        match used.path.last() {
+            Some(last) if last == item && used.path.len() > 1 => {
+                return source_of(&child, modules, depth + 1);
+            }
+            Some(last) if last == "*" => {
+                let child = &child[..child.len() - 1];
+                let defined = modules.iter().find(|other| other.path == child && defines(other, item));
+                if defined.is_some() {
+                    return defined;
+                }
+            }
+            _ => {}
+        }
+    }
+    Some(module)
+}
+
+fn defines(module: &Module, item: &str) -> bool {
+    const KEYWORDS: [&str; 7] = ["struct", "enum", "fn", "type", "const", "static", "trait"];
+    (0..module.tokens.len()).any(|at| match kinds(&module.tokens, at) {
+        [Word(keyword), Word(name), _] => name == item && KEYWORDS.contains(&keyword.as_str()),
+        _ => false,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::sources::tokens::tokens_of;
+
+    fn file(file: &str, path: &str, text: &str) -> Module {
+        let path = path.split("::").filter(|part| !part.is_empty()).map(String::from).collect();
+        Module { file: PathBuf::from(file), path, text: text.into(), tokens: tokens_of(text) }
+    }
+
+    #[test]
+    fn a_circle_over_a_list_and_a_third_file_is_found() {
+        let modules = [
+            file("a/mod.rs", "a", "mod x; mod y; mod z; pub use x::X; pub use y::*;"),
+            file("a/x.rs", "a::x", "use super::Y; pub struct X;"),
+            file("a/y.rs", "a::y", "use super::z; pub struct Y;"),
+            file("a/z.rs", "a::z", "use crate::a::X;"),
+        ];
+        assert_eq!(circles(&modules), ["a/x.rs, a/y.rs, a/z.rs name each other in a circle"]);
+    }
+
+    #[test]
+    fn what_tests_name_and_what_lists_name_is_no_circle() {
+        let modules = [
+            file("a/mod.rs", "a", "mod x; mod y; pub use x::X;"),
+            file("a/x.rs", "a::x", "use super::y; pub struct X;"),
+            file("a/y.rs", "a::y", "pub struct Y; mod tests { use super::super::X; }"),
+        ];
+        assert_eq!(circles(&modules), Vec::<String>::new());
+    }
+}
