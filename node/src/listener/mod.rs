@@ -1,81 +1,36 @@
-//! Bytes to calls and back (L4): one folder a protocol. No queue knowledge, no storage, no role of its own: calls go
-//! to the replica's inbox, and a client is told what the replica says.
+//! Bytes to calls and back (L4): one folder a protocol, and the hall that they share. No queue knowledge, no storage,
+//! no role of its own: calls go to the replica's inbox, and a client is told what the replica says.
 //!
 //! `grpc` is the client API and administration, `http` is for machines that watch machines (health, metrics).
 //! `runtime::run` makes one [`Listener`] per node and gives each protocol its sockets.
+//!
+//! A protocol needs this much of the hall, and nothing in it knows a protocol's types:
+//!
+//! ```text
+//! node      Listener, NodeHandle     what all of them are given
+//! gate      Accepted, Gate           a connection is counted, a session is let in: Client, Admission
+//! serving   find, check_serving      which queue manager, and where to go instead: Refused, Unserved, Elsewhere
+//! link      Link                     a session that lasts: calls there, deliveries back, hanging up on who does not read
+//! errand    Errand                   a session for one task
+//! flights   Flights                  what is not answered, its bounds, and 2549 or 2009 when the session ends
+//! counters  Counters                 what the metrics page shows
+//! ```
 
+mod accepted;
 mod counters;
+mod errand;
+mod flights;
+mod gate;
+mod limits;
+mod link;
+mod node;
+mod serving;
+
 pub mod grpc;
 pub mod http;
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-
+pub use accepted::Accepted;
 pub use counters::Counters;
-pub use grpc::{Accepted, Peer};
-
-use crate::replica::NodeHandle;
-use crate::types::limits;
-
-/// Bounds of the listeners of one node. What is over one of them waits or is refused.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// Connections of clients; one more is closed at once.
-    pub connections_max: usize,
-    /// Sessions, unary calls that are under way included; one more is refused with RESOURCE_EXHAUSTED.
-    pub sessions_max: usize,
-    /// Calls of one session that are not answered yet; the session is not read while it has so many.
-    pub calls_in_flight_max: usize,
-    /// Bytes of bodies in those calls; the session is not read while it has so many.
-    pub session_bytes_max: usize,
-    /// Bytes of long bodies whose put has not arrived yet, all sessions together; more are refused with 2102.
-    pub part_bytes_max: usize,
-    /// Unary puts over 1 MiB that are received at the same time; one more waits.
-    pub large_puts_max: usize,
-    /// With too much waiting for it, a client that takes nothing for so long loses its connection.
-    pub unread_patience: Duration,
-    /// HTTP/2 streams of one connection.
-    pub streams_max: u32,
-    /// How long open streams may go on once the node stops.
-    pub grace: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
-            connections_max: 4096,
-            sessions_max: 20_000,
-            calls_in_flight_max: limits::CALLS_IN_FLIGHT_MAX,
-            session_bytes_max: 16 * 1024 * 1024,
-            part_bytes_max: 512 * 1024 * 1024,
-            large_puts_max: 4,
-            unread_patience: Duration::from_secs(10),
-            streams_max: 128,
-            grace: Duration::from_secs(3),
-        }
-    }
-}
-
-/// What the listeners of one node share. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Listener {
-    pub node: Arc<NodeHandle>,
-    pub limits: Arc<Limits>,
-    pub counters: Arc<Counters>,
-    started: Instant,
-}
-
-impl Listener {
-    pub fn new(node: Arc<NodeHandle>, limits: Limits) -> Listener {
-        let counters = Arc::default();
-        Listener { node, limits: Arc::new(limits), counters, started: Instant::now() }
-    }
-
-    pub fn uptime(&self) -> Duration {
-        self.started.elapsed()
-    }
-
-    fn is_stopping(&self) -> bool {
-        *self.node.stopping.borrow()
-    }
-}
+pub use gate::Client;
+pub use limits::Limits;
+pub use node::{Listener, NodeHandle};

@@ -6,7 +6,6 @@
 //!
 //! Built by `runtime::driver`, which owns the receiving end; the simulator hands its events to `Replica` itself.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
@@ -355,34 +354,6 @@ impl Mailbox {
         if bytes > 0 {
             self.budget.permits.add_permits(bytes);
         }
-    }
-}
-
-/// A node as its listeners see it: its queue managers, its name, and what an operator should be reminded of.
-#[derive(Debug)]
-pub struct NodeHandle {
-    pub cluster: String,
-    pub node: NodeId,
-    pub name: String,
-    pub version: &'static str,
-    /// By name, in order of name.
-    pub queue_managers: BTreeMap<ObjectName, Inbox>,
-    /// Every node of the configuration, this one too.
-    pub nodes: BTreeMap<NodeId, NodeInfo>,
-    /// Standing warnings (no TLS, a peer of another version, …); repeated by status.
-    pub warnings: watch::Receiver<Vec<String>>,
-    /// True once the node has been told to stop: no new sessions.
-    pub stopping: watch::Receiver<bool>,
-}
-
-impl NodeHandle {
-    /// The queue manager of this name; the only one when the name is empty.
-    pub fn queue_manager(&self, name: &str) -> Option<&Inbox> {
-        if name.is_empty() {
-            let mut all = self.queue_managers.values();
-            return all.next().filter(|_| self.queue_managers.len() == 1);
-        }
-        self.queue_managers.values().find(|inbox| inbox.name().as_str() == name)
     }
 }
 

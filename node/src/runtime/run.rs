@@ -25,10 +25,10 @@ use super::stores::{self, Stores};
 use super::{again, diagnostics, directories, figures, threads};
 use crate::config::{self, Config, is_loopback};
 use crate::consensus;
-use crate::listener::{self, Accepted, Listener};
+use crate::listener::{self, Accepted, Client, Listener, NodeHandle};
 use crate::log_store::{DiskWatch, RoomThresholds, filesystem};
 use crate::peer::{self, PeerService, Peers};
-use crate::replica::{self, DiskRoom, Event, Inbox, NodeHandle, Replica};
+use crate::replica::{self, DiskRoom, Event, Inbox, Replica};
 use crate::security::{self, AcceptLimits, Audience, ConnectionInfo, Principal, Tls};
 use crate::types::{QueueManagerId, RoleView};
 
@@ -387,11 +387,11 @@ fn start_listeners(
     let incoming = incoming.map(|accepted| {
         accepted.map(|connection| {
             let info = connection.info();
-            let peer = match info.principal.identity() {
-                Ok(identity) => listener::Peer::new(info.remote, identity),
-                Err(sentence) => listener::Peer::refused(info.remote, sentence),
+            let client = match info.principal.identity() {
+                Ok(identity) => Client::new(info.remote, identity),
+                Err(sentence) => Client::refused(info.remote, sentence),
             };
-            Accepted::new(connection, peer)
+            Accepted::new(connection, client)
         })
     });
     let clients = listener::grpc::serve(listener.clone(), incoming, closed(&closing));

@@ -1,7 +1,7 @@
 //! A program's connection as bytes: its calls become frames, the production conversation reads them, and what it
 //! writes becomes completions again.
 //!
-//! The conversation is the listener's own (`listener/grpc/conversation.rs`, a pure machine); `grpc/messaging.rs` drives
+//! The conversation is the listener's own (`listener/grpc/conversation.rs`, a pure machine); `grpc/session.rs` drives
 //! it with streams, this file by hand. Calls of administrators are unary on the wire and pass by it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

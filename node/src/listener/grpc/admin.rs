@@ -6,11 +6,13 @@ use trimaran_proto::admin::v1 as wire;
 use trimaran_proto::admin::v1::admin_server::Admin;
 use trimaran_proto::queue::v1::{Outcome, Serving};
 
-use super::super::Listener;
-use super::accept::{Admission, Gate};
-use super::convert::{self, Refused};
-use super::errand::{self, Errand};
-use super::messaging::ResponseStream;
+use super::ResponseStream;
+use super::accept::admit;
+use super::convert;
+use crate::listener::Listener;
+use crate::listener::errand::Errand;
+use crate::listener::gate::{Admission, Gate};
+use crate::listener::serving::{Refused, Unserved, check_serving, find};
 use crate::mqi::{self, Call, Completion, Data, MembershipRequest};
 use crate::replica::Inbox;
 use crate::types::{Index, Membership, QueueDefinition, Term};
@@ -37,12 +39,12 @@ impl Administration {
         call: impl FnOnce(&Inbox) -> Result<mqi::Admin, Refused>,
     ) -> Answer {
         let answered = async {
-            let inbox = errand::find(&self.listener, queue_manager)?;
+            let inbox = find(&self.listener, queue_manager)?;
             let call = call(inbox)?;
             let mut errand =
-                Errand::begin(&self.listener, inbox, &admission.peer.identity, APPLICATION).await?;
+                Errand::begin(&self.listener, inbox, &admission.client.identity, APPLICATION).await?;
             let completion = errand.call(Call::Admin(call)).await;
-            let serving = serving_in(&completion, &errand);
+            let serving = errand.elsewhere(&completion).map(convert::serving);
             Ok::<_, Refused>(Answer { completion, serving })
         };
         answered.await.unwrap_or_else(|refusal| Answer { completion: *refusal, serving: None })
@@ -65,13 +67,6 @@ impl Answer {
     }
 }
 
-fn serving_in(completion: &Completion, errand: &Errand) -> Option<Serving> {
-    match completion.data {
-        Data::NotServing { leader } => Some(errand.serving(leader)),
-        _ => None,
-    }
-}
-
 #[tonic::async_trait]
 impl Admin for Administration {
     type NodeAddStream = ResponseStream<wire::MembershipProgress>;
@@ -82,7 +77,7 @@ impl Admin for Administration {
         &self,
         request: Request<wire::CreateQueueRequest>,
     ) -> Result<Response<wire::AdminResponse>, Status> {
-        let admission = self.gate.admit(request.extensions())?;
+        let admission = admit(&self.gate, request.extensions())?;
         let request = request.into_inner();
         let create = |_: &Inbox| {
             let mut definition = QueueDefinition::new(convert::object_name(&request.queue)?);
@@ -96,7 +91,7 @@ impl Admin for Administration {
         &self,
         request: Request<wire::AlterQueueRequest>,
     ) -> Result<Response<wire::AdminResponse>, Status> {
-        let admission = self.gate.admit(request.extensions())?;
+        let admission = admit(&self.gate, request.extensions())?;
         let request = request.into_inner();
         let alter = |_: &Inbox| {
             let queue = convert::object_name(&request.queue)?;
@@ -109,7 +104,7 @@ impl Admin for Administration {
         &self,
         request: Request<wire::DeleteQueueRequest>,
     ) -> Result<Response<wire::AdminResponse>, Status> {
-        let admission = self.gate.admit(request.extensions())?;
+        let admission = admit(&self.gate, request.extensions())?;
         let request = request.into_inner();
         let delete = |_: &Inbox| {
             let queue = convert::object_name(&request.queue)?;
@@ -122,7 +117,7 @@ impl Admin for Administration {
         &self,
         request: Request<wire::ClearQueueRequest>,
     ) -> Result<Response<wire::AdminResponse>, Status> {
-        let admission = self.gate.admit(request.extensions())?;
+        let admission = admit(&self.gate, request.extensions())?;
         let request = request.into_inner();
         let clear = |_: &Inbox| Ok(mqi::Admin::ClearQueue { queue: convert::object_name(&request.queue)? });
         self.ask(&admission, &request.queue_manager, clear).await.response()
@@ -132,7 +127,7 @@ impl Admin for Administration {
         &self,
         request: Request<wire::ShowQueuesRequest>,
     ) -> Result<Response<wire::ShowQueuesResponse>, Status> {
-        let admission = self.gate.admit(request.extensions())?;
+        let admission = admit(&self.gate, request.extensions())?;
         let request = request.into_inner();
         let show = |_: &Inbox| Ok(mqi::Admin::ShowQueues { pattern: convert::queue_pattern(request.queue)? });
         let answer = self.ask(&admission, &request.queue_manager, show).await;
@@ -148,7 +143,7 @@ impl Admin for Administration {
         &self,
         request: Request<wire::AlterQueueManagerRequest>,
     ) -> Result<Response<wire::AdminResponse>, Status> {
-        let admission = self.gate.admit(request.extensions())?;
+        let admission = admit(&self.gate, request.extensions())?;
         let request = request.into_inner();
         let alter = |_: &Inbox| {
             let (deadq, maxumsgs) = convert::queue_manager_changes(request.deadq, request.maxumsgs)?;
@@ -161,7 +156,7 @@ impl Admin for Administration {
         &self,
         request: Request<wire::StatusRequest>,
     ) -> Result<Response<wire::StatusResponse>, Status> {
-        let admission = self.gate.admit(request.extensions())?;
+        let admission = admit(&self.gate, request.extensions())?;
         let node = &self.listener.node;
         let mut warnings = node.warnings.borrow().clone();
         let mut queue_managers = Vec::new();
@@ -186,7 +181,7 @@ impl Admin for Administration {
         &self,
         request: Request<wire::SwitchRequest>,
     ) -> Result<Response<wire::AdminResponse>, Status> {
-        let admission = self.gate.admit(request.extensions())?;
+        let admission = admit(&self.gate, request.extensions())?;
         let request = request.into_inner();
         let switch = |inbox: &Inbox| {
             let to = match request.to_node.as_str() {
@@ -202,7 +197,7 @@ impl Admin for Administration {
         &self,
         request: Request<wire::RecoverRequest>,
     ) -> Result<Response<wire::AdminResponse>, Status> {
-        let admission = self.gate.admit(request.extensions())?;
+        let admission = admit(&self.gate, request.extensions())?;
         let request = request.into_inner();
         let recover = |inbox: &Inbox| {
             Ok(mqi::Admin::Recover(mqi::RecoverRequest {
@@ -211,7 +206,7 @@ impl Admin for Administration {
                 term: Term(request.term),
             }))
         };
-        let user = &admission.peer.identity.user;
+        let user = &admission.client.identity.user;
         tracing::warn!(
             queue_manager = request.queue_manager,
             user,
@@ -227,7 +222,7 @@ impl Admin for Administration {
         &self,
         request: Request<wire::NodeAddRequest>,
     ) -> Result<Response<Self::NodeAddStream>, Status> {
-        let admission = self.gate.admit(request.extensions())?;
+        let admission = admit(&self.gate, request.extensions())?;
         let request = request.into_inner();
         let wanted = convert::node_id(request.id).and_then(|node| {
             let info = convert::node_info(request.name, request.peer_address, request.client_address)?;
@@ -240,7 +235,7 @@ impl Admin for Administration {
         &self,
         request: Request<wire::NodeRemoveRequest>,
     ) -> Result<Response<Self::NodeRemoveStream>, Status> {
-        let admission = self.gate.admit(request.extensions())?;
+        let admission = admit(&self.gate, request.extensions())?;
         let name = request.into_inner().name;
         Ok(self.change_membership(admission, move |membership| {
             Ok(MembershipRequest::Remove { node: convert::member(membership, &name)? })
@@ -251,7 +246,7 @@ impl Admin for Administration {
         &self,
         request: Request<wire::NodeReplaceRequest>,
     ) -> Result<Response<Self::NodeReplaceStream>, Status> {
-        let admission = self.gate.admit(request.extensions())?;
+        let admission = admit(&self.gate, request.extensions())?;
         let request = request.into_inner();
         let old_name = request.old_name;
         let wanted = convert::node_id(request.id).and_then(|node| {
@@ -332,8 +327,8 @@ struct Change<'a> {
 
 impl Change<'_> {
     async fn run(&self, admission: &Admission, asked: MembershipRequest) -> wire::MembershipProgress {
-        if let Err((refusal, serving)) = errand::check_serving(self.listener, self.inbox) {
-            return self.ended(*refusal, Some(serving));
+        if let Err(Unserved { refusal, elsewhere }) = check_serving(self.listener, self.inbox) {
+            return self.ended(*refusal, elsewhere.map(convert::serving));
         }
         match self.steps(admission, asked).await {
             Ok((completion, serving)) => self.ended(completion, serving),
@@ -346,13 +341,13 @@ impl Change<'_> {
         admission: &Admission,
         asked: MembershipRequest,
     ) -> Result<(Completion, Option<Serving>), Refused> {
-        let identity = &admission.peer.identity;
+        let identity = &admission.client.identity;
         let mut errand = Errand::begin(self.listener, self.inbox, identity, APPLICATION).await?;
         errand.send(vec![Call::Admin(mqi::Admin::ChangeMembership(asked))]).await?;
         loop {
             let (_, completion) = errand.next().await?;
             let Data::Progress { step, fraction } = completion.data else {
-                let serving = serving_in(&completion, &errand);
+                let serving = errand.elsewhere(&completion).map(convert::serving);
                 return Ok((completion, serving));
             };
             let step = wire::MembershipProgress { step, fraction, ..self.blank() };

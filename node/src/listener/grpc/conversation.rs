@@ -1,22 +1,23 @@
 //! The dialogue of one session, without IO: frames in, calls out; completions in, frames out.
 //!
 //! Keeps what a session may do right now: connect first, tokens that are its own, a bounded number of calls and of
-//! bytes that are not answered. Driven by `messaging`, which owns the stream and the way to the replica:
+//! bytes that are not answered. Driven by `session`, which owns the stream and the way to the replica:
 //!
 //! ```text
 //! on_frame → step … → take_calls  → the replica
 //! take_response     ← on_completions ← the replica
 //! ```
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use trimaran_proto::queue::v1 as wire;
 
-use super::super::Limits;
-use super::super::counters::{Counters, add, subtract};
-use super::convert::{self, Asked, Refused, refused};
+use super::convert::{self, Asked};
 use super::parts::Parts;
+use crate::listener::Limits;
+use crate::listener::counters::{Counters, add, subtract};
+use crate::listener::flights::{Flights, body_bytes};
+use crate::listener::serving::{Refused, refused};
 use crate::mqi::{Call, Completion, Data, Put};
 use crate::types::{CompletionCode, NodeId, Reason, Token};
 
@@ -43,17 +44,13 @@ pub enum Step {
 
 #[derive(Debug)]
 pub struct Conversation {
-    limits: Arc<Limits>,
     counters: Arc<Counters>,
     connected: bool,
     /// Calls of the last frame that there was no room for.
     backlog: std::vec::IntoIter<wire::Call>,
     /// For the replica, in order.
     calls: Vec<(Token, Call)>,
-    in_flight: HashMap<u64, Flight>,
-    bytes_in_flight: usize,
-    /// Calls and bytes in flight as the node's counters have them.
-    counted: (u64, u64),
+    flights: Flights,
     parts: Parts,
     body_bytes_received: u64,
     answers: Vec<wire::Completion>,
@@ -62,27 +59,16 @@ pub struct Conversation {
     body_number: u64,
 }
 
-/// A call that is not answered yet.
-#[derive(Clone, Copy, Debug)]
-struct Flight {
-    bytes: usize,
-    /// It may have happened although nobody says so (a put, a get, a commit): 2549 instead of 2009.
-    uncertain: bool,
-}
-
 impl Conversation {
     pub fn new(limits: Arc<Limits>, counters: Arc<Counters>) -> Conversation {
         let parts = Parts::new(limits.part_bytes_max, counters.clone());
         add(&counters.streams, 1);
         Conversation {
-            limits,
+            flights: Flights::new(limits, counters.clone()),
             counters,
             connected: false,
             backlog: Vec::new().into_iter(),
             calls: Vec::new(),
-            in_flight: HashMap::new(),
-            bytes_in_flight: 0,
-            counted: (0, 0),
             parts,
             body_bytes_received: 0,
             answers: Vec::new(),
@@ -102,16 +88,14 @@ impl Conversation {
     pub fn step(&mut self) -> Result<Step, Violation> {
         let step = self.advance();
         add(&self.counters.body_bytes_received, std::mem::take(&mut self.body_bytes_received));
-        self.count_in_flight();
+        self.flights.count();
         step
     }
 
     fn advance(&mut self) -> Result<Step, Violation> {
         let mut received = 0;
         let step = loop {
-            if self.in_flight.len() >= self.limits.calls_in_flight_max
-                || self.bytes_in_flight >= self.limits.session_bytes_max
-            {
+            if self.flights.is_full() {
                 break Step::Full;
             }
             let Some(call) = self.backlog.next() else { break Step::Read };
@@ -128,18 +112,18 @@ impl Conversation {
         if let Some(wire::call::Call::BodyPart(part)) = call {
             return self.on_part(part).map(|()| None);
         }
-        if self.in_flight.contains_key(&token) {
-            let text = format!("Token {token} is in use: the call that it names is not answered yet.");
+        let token = Token(token);
+        if self.flights.contains(token) {
+            let text = format!("Token {} is in use: the call that it names is not answered yet.", token.0);
             return Err(Violation(text));
         }
-        let token = Token(token);
         match convert::asked(call) {
             Err(refusal) => self.answer_refused(token, refusal),
             Ok(Asked::Connect { .. }) if self.connected => {
                 self.answer_refused(token, Box::new(Completion::failed(Reason::AlreadyConnected)));
             }
             Ok(Asked::Connect { queue_manager, application }) => {
-                self.in_flight.insert(token.0, Flight { bytes: 0, uncertain: false });
+                self.flights.begin_connect(token);
                 return Ok(Some(Step::Connect { token, queue_manager, application }));
             }
             Ok(_) if !self.connected => {
@@ -174,15 +158,7 @@ impl Conversation {
     }
 
     fn push_call(&mut self, token: Token, call: Call) {
-        let bytes = body_bytes(&call);
-        let uncertain = match &call {
-            Call::Put(put) => !put.syncpoint,
-            Call::Get(get) => !get.syncpoint && !get.mode.is_browse(),
-            Call::Commit { .. } | Call::Admin(_) => true,
-            _ => false,
-        };
-        self.in_flight.insert(token.0, Flight { bytes, uncertain });
-        self.bytes_in_flight += bytes;
+        self.flights.begin(token, &call);
         self.calls.push((token, call));
     }
 
@@ -199,7 +175,7 @@ impl Conversation {
     pub fn connected(&mut self, token: Token, queue_manager: String, node: String) {
         self.connected = true;
         let data = wire::completion::Data::Connected(wire::Connected { queue_manager, node });
-        self.finish(token);
+        self.flights.finish(token);
         self.push_answer(wire::Completion { token: token.0, outcome: None, data: Some(data) }, ANSWER_BYTES);
     }
 
@@ -215,7 +191,7 @@ impl Conversation {
                 self.push_completion(token, completion, &serving);
             }
         }
-        self.count_in_flight();
+        self.flights.count();
     }
 
     /// Answers one call.
@@ -226,7 +202,7 @@ impl Conversation {
         serving: impl FnOnce(Option<NodeId>) -> wire::Serving,
     ) {
         self.push_completion(token, completion, serving);
-        self.count_in_flight();
+        self.flights.count();
     }
 
     fn push_completion(
@@ -235,7 +211,7 @@ impl Conversation {
         mut completion: Completion,
         serving: impl FnOnce(Option<NodeId>) -> wire::Serving,
     ) {
-        if !self.finish(token) {
+        if !self.flights.finish(token) {
             debug_assert!(false, "token {token} is answered twice");
             return;
         }
@@ -282,22 +258,6 @@ impl Conversation {
         self.answers.push(answer);
     }
 
-    /// False when nothing of this token was in flight.
-    fn finish(&mut self, token: Token) -> bool {
-        let flight = self.in_flight.remove(&token.0);
-        self.bytes_in_flight -= flight.map_or(0, |flight| flight.bytes);
-        flight.is_some()
-    }
-
-    fn count_in_flight(&mut self) {
-        let now = (self.in_flight.len() as u64, self.bytes_in_flight as u64);
-        add(&self.counters.calls_in_flight, now.0.saturating_sub(self.counted.0));
-        subtract(&self.counters.calls_in_flight, self.counted.0.saturating_sub(now.0));
-        add(&self.counters.bytes_in_flight, now.1.saturating_sub(self.counted.1));
-        subtract(&self.counters.bytes_in_flight, self.counted.1.saturating_sub(now.1));
-        self.counted = now;
-    }
-
     /// The next frame of answers, if there are any: all of them unless they are long.
     pub fn take_response(&mut self) -> Option<wire::SessionResponse> {
         if self.answers.is_empty() {
@@ -327,20 +287,14 @@ impl Conversation {
 
     /// Nothing is left to answer.
     pub fn is_idle(&self) -> bool {
-        self.in_flight.is_empty() && self.answers.is_empty() && self.backlog.as_slice().is_empty()
+        self.flights.is_empty() && self.answers.is_empty() && self.backlog.as_slice().is_empty()
     }
 
     /// The session is over, and this is why. What is not answered gets the answer that is true then; the last answer
     /// has token 0, which names no call then, and says where to go instead.
     pub fn close(&mut self, reason: Reason, serving: Option<wire::Serving>) {
-        let mut open: Vec<(u64, Flight)> =
-            self.in_flight.iter().map(|(token, flight)| (*token, *flight)).collect();
-        open.sort_unstable_by_key(|(token, _)| *token);
-        self.in_flight.clear();
-        self.bytes_in_flight = 0;
-        for (token, flight) in open {
-            let reason = if flight.uncertain { Reason::CallInterrupted } else { Reason::ConnectionBroken };
-            self.answer_refused(Token(token), Box::new(Completion::failed(reason)));
+        for (token, reason) in self.flights.end() {
+            self.answer_refused(token, Box::new(Completion::failed(reason)));
         }
         self.calls.clear();
         let never_started: Vec<u64> = self
@@ -356,22 +310,13 @@ impl Conversation {
         let outcome = convert::outcome(CompletionCode::Failed, reason, None);
         let data = serving.map(wire::completion::Data::Serving);
         self.push_answer(wire::Completion { token: 0, outcome, data }, ANSWER_BYTES);
-        self.count_in_flight();
+        self.flights.count();
     }
 }
 
 impl Drop for Conversation {
     fn drop(&mut self) {
         subtract(&self.counters.streams, 1);
-        subtract(&self.counters.calls_in_flight, self.counted.0);
-        subtract(&self.counters.bytes_in_flight, self.counted.1);
-    }
-}
-
-fn body_bytes(call: &Call) -> usize {
-    match call {
-        Call::Put(put) => put.message.body.len(),
-        _ => 0,
     }
 }
 

@@ -11,6 +11,7 @@ use trimaran_proto::admin::v1 as admin;
 use trimaran_proto::message::v1 as message;
 use trimaran_proto::queue::v1 as wire;
 
+use crate::listener::serving::{Elsewhere, Refused, refused};
 use crate::mqi::{
     Call, Completion, Data, Get, GetMode, InstanceView, OpenOptions, Put, PutTarget, QueueChanges, QueueView,
     Selection, StatusView, UnitState, Wait,
@@ -39,13 +40,6 @@ pub enum Asked {
         application: String,
     },
     BodyPart(wire::BodyPart),
-}
-
-/// A refusal before the replica was asked. Boxed: it is the rare way out of functions that run for every message.
-pub type Refused = Box<Completion>;
-
-pub fn refused(reason: Reason, detail: impl Into<String>) -> Refused {
-    Box::new(Completion::failed_because(reason, detail))
 }
 
 // ---------------------------------------------------------------------------------------------------------
@@ -367,12 +361,9 @@ pub fn queue_status(queue: &QueueView) -> wire::QueueStatus {
 }
 
 /// Where to go instead; the node is empty when nobody serves.
-pub fn serving(queue_manager: &ObjectName, leader: Option<&NodeInfo>) -> wire::Serving {
-    wire::Serving {
-        queue_manager: queue_manager.to_string(),
-        node: leader.map(|info| info.name.clone()).unwrap_or_default(),
-        address: leader.map(|info| info.client_address.clone()).unwrap_or_default(),
-    }
+pub fn serving(elsewhere: Elsewhere) -> wire::Serving {
+    let Elsewhere { queue_manager, node, address } = elsewhere;
+    wire::Serving { queue_manager, node, address }
 }
 
 // ---------------------------------------------------------------------------------------------------------
@@ -498,7 +489,7 @@ fn queue_attributes(definition: &QueueDefinition) -> admin::QueueAttributes {
 
 pub fn queue_manager_status(name: &ObjectName, status: &StatusView) -> admin::QueueManagerStatus {
     let leader = status.leader.and_then(|leader| status.membership.nodes.get(&leader));
-    let serving = serving(name, leader);
+    let serving = Elsewhere::of(name, leader);
     let voters = status.membership.voters.union(&status.membership.voters_outgoing);
     admin::QueueManagerStatus {
         name: serving.queue_manager,

@@ -1,4 +1,4 @@
-//! Client and listener over an in-memory connection: real frames, real HTTP/2, a mind of forty lines.
+//! Program and listener over an in-memory connection: real frames, real HTTP/2, a mind of forty lines.
 
 use std::time::Duration;
 
@@ -18,19 +18,18 @@ use trimaran_proto::queue::v1::completion::Data;
 use trimaran_proto::queue::v1::queue_client::QueueClient;
 use trimaran_proto::queue::v1::{self as wire, SessionRequest, SessionResponse};
 
-use super::super::Limits;
 use super::testing::{FakeNode, fake_node, follower, serving};
-use super::{Accepted, Peer};
+use crate::listener::{Accepted, Client, Limits};
 use crate::types::{Reason, RoleView};
 
 /// A connection to the node's listener.
 fn connect(node: &FakeNode) -> Channel {
-    connect_as(node, Peer::new(None, crate::replica::Identity { user: "test".into() }))
+    connect_as(node, Client::new(None, crate::replica::Identity { user: "test".into() }))
 }
 
-fn connect_as(node: &FakeNode, peer: Peer) -> Channel {
+fn connect_as(node: &FakeNode, client: Client) -> Channel {
     let (ours, theirs) = tokio::io::duplex(1 << 20);
-    node.connections.send(Ok(Accepted::new(theirs, peer))).unwrap();
+    node.connections.send(Ok(Accepted::new(theirs, client))).unwrap();
     let mut ours = Some(ours);
     Endpoint::from_static("http://node").connect_with_connector_lazy(tower::service_fn(move |_| {
         let ours = ours.take().map(TokioIo::new);
@@ -38,21 +37,21 @@ fn connect_as(node: &FakeNode, peer: Peer) -> Channel {
     }))
 }
 
-struct Client {
+struct Program {
     calls: mpsc::UnboundedSender<SessionRequest>,
     answers: Streaming<SessionResponse>,
 }
 
-impl Client {
-    async fn open(node: &FakeNode) -> Client {
-        Client::open_on(connect(node)).await
+impl Program {
+    async fn open(node: &FakeNode) -> Program {
+        Program::open_on(connect(node)).await
     }
 
-    async fn open_on(channel: Channel) -> Client {
+    async fn open_on(channel: Channel) -> Program {
         let (calls, requests) = mpsc::unbounded_channel();
         let mut client = QueueClient::new(channel);
         let answers = client.session(UnboundedReceiverStream::new(requests)).await.unwrap().into_inner();
-        Client { calls, answers }
+        Program { calls, answers }
     }
 
     fn send(&self, calls: impl IntoIterator<Item = (u64, Wire)>) {
@@ -103,7 +102,7 @@ fn put_request(queue_manager: &str, body: Bytes) -> wire::PutRequest {
 #[tokio::test]
 async fn a_session_says_everything_in_one_frame() {
     let node = fake_node(Limits::default(), serving());
-    let mut client = Client::open(&node).await;
+    let mut client = Program::open(&node).await;
     client.send([(1, hello()), (2, open()), (3, put(Bytes::from("Hello"))), (4, get(0)), (5, get(0))]);
     let answers = client.answers(5).await;
     assert!(matches!(&answers[0].data, Some(Data::Connected(connected)) if connected.node == "a"));
@@ -117,7 +116,7 @@ async fn a_session_says_everything_in_one_frame() {
 #[tokio::test]
 async fn who_is_no_user_is_told_so_whatever_it_asks_for() {
     let node = fake_node(Limits::default(), serving());
-    let channel = connect_as(&node, Peer::refused(None, "The certificate is no user's."));
+    let channel = connect_as(&node, Client::refused(None, "The certificate is no user's."));
     let (_calls, requests) = mpsc::unbounded_channel::<SessionRequest>();
     let mut client = QueueClient::new(channel.clone());
     let session = client.session(UnboundedReceiverStream::new(requests)).await.unwrap_err();
@@ -132,7 +131,7 @@ async fn who_is_no_user_is_told_so_whatever_it_asks_for() {
 #[tokio::test]
 async fn a_waiting_get_holds_nothing_up_and_can_be_cancelled() {
     let node = fake_node(Limits::default(), serving());
-    let mut client = Client::open(&node).await;
+    let mut client = Program::open(&node).await;
     client.send([(1, hello()), (2, open()), (3, get(-1)), (4, get(-1)), (5, Wire::Ping(wire::Ping {}))]);
     assert_eq!(client.reasons(3).await, [(1, 0), (2, 0), (5, 0)]);
     client.send([(6, Wire::CancelGet(wire::CancelGet { token: 4 })), (7, put(Bytes::from("x")))]);
@@ -142,7 +141,7 @@ async fn a_waiting_get_holds_nothing_up_and_can_be_cancelled() {
 #[tokio::test]
 async fn long_bodies_go_both_ways_in_parts() {
     let node = fake_node(Limits::default(), serving());
-    let mut client = Client::open(&node).await;
+    let mut client = Program::open(&node).await;
     client.send([(1, hello()), (2, open())]);
     client.reasons(2).await;
     let length = 5 * 1024 * 1024 + 3;
@@ -176,7 +175,7 @@ async fn long_bodies_go_both_ways_in_parts() {
 #[tokio::test]
 async fn who_does_not_serve_says_who_does() {
     let node = fake_node(Limits::default(), follower(Some(2)));
-    let mut client = Client::open(&node).await;
+    let mut client = Program::open(&node).await;
     let stranger = wire::Connect { queue_manager: "OTHER".into(), ..Default::default() };
     client.send([(1, hello()), (2, open()), (3, Wire::Connect(stranger))]);
     let answers = client.answers(3).await;
@@ -199,7 +198,7 @@ async fn who_does_not_serve_says_who_does() {
 #[tokio::test]
 async fn when_the_queue_manager_moves_the_session_ends_with_a_hint() {
     let node = fake_node(Limits::default(), serving());
-    let mut client = Client::open(&node).await;
+    let mut client = Program::open(&node).await;
     client.send([(1, hello()), (2, open()), (3, get(-1))]);
     client.reasons(2).await;
     node.publisher.role.send(follower(Some(2))).unwrap();
@@ -215,7 +214,7 @@ async fn when_the_queue_manager_moves_the_session_ends_with_a_hint() {
 #[tokio::test]
 async fn a_client_that_does_not_read_is_not_read() {
     let node = fake_node(Limits::default(), serving());
-    let client = Client::open(&node).await;
+    let client = Program::open(&node).await;
     client.send([(1, hello()), (2, open())]);
     // Each frame brings a put and a get, so every answer brings the body back. Nobody reads them.
     let body = Bytes::from(vec![9; 100_000]);
@@ -244,7 +243,7 @@ async fn a_broken_protocol_ends_in_a_sentence() {
         (vec![(0, Wire::BodyPart(wire::BodyPart::default()))], "number of a body part"),
         (vec![(1, hello()), (2, put(Bytes::from(vec![0; 5 << 20])))], "at most 4194304 bytes"),
     ] {
-        let mut client = Client::open(&node).await;
+        let mut client = Program::open(&node).await;
         client.send(calls);
         let status = loop {
             match client.answers.message().await {
@@ -262,7 +261,7 @@ async fn a_broken_protocol_ends_in_a_sentence() {
 #[tokio::test]
 async fn too_many_sessions_are_refused() {
     let node = fake_node(Limits { sessions_max: 1, ..Limits::default() }, serving());
-    let mut first = Client::open(&node).await;
+    let mut first = Program::open(&node).await;
     first.send([(1, hello())]);
     first.reasons(1).await;
     let mut second = QueueClient::new(connect(&node));
@@ -385,7 +384,7 @@ async fn the_health_service_follows_the_role() {
 #[tokio::test]
 async fn a_stopping_node_takes_no_sessions() {
     let node = fake_node(Limits::default(), serving());
-    let mut idle = Client::open(&node).await;
+    let mut idle = Program::open(&node).await;
     node.stopping.send(true).unwrap();
     let status = idle.answers.message().await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
@@ -394,15 +393,15 @@ async fn a_stopping_node_takes_no_sessions() {
 }
 
 #[tokio::test]
-async fn a_peer_that_is_hung_up_on_loses_its_connection() {
+async fn a_client_that_is_hung_up_on_loses_its_connection() {
     let node = fake_node(Limits::default(), serving());
-    let peer = Peer::new(None, Default::default());
-    let mut client = Client::open_on(connect_as(&node, peer.clone())).await;
-    client.send([(1, hello())]);
-    client.reasons(1).await;
+    let client = Client::new(None, Default::default());
+    let mut program = Program::open_on(connect_as(&node, client.clone())).await;
+    program.send([(1, hello())]);
+    program.reasons(1).await;
     assert_eq!(node.listener.counters.figures().connections, 1);
-    peer.hang_up();
-    assert!(client.answers.message().await.is_err());
+    client.hang_up();
+    assert!(program.answers.message().await.is_err());
     tokio::time::sleep(Duration::from_millis(50)).await;
     let figures = node.listener.counters.figures();
     assert_eq!((figures.connections, figures.streams), (0, 0));
@@ -412,10 +411,10 @@ async fn a_peer_that_is_hung_up_on_loses_its_connection() {
 async fn who_takes_nothing_of_too_much_is_hung_up_on() {
     let patience = Duration::from_millis(300);
     let node = fake_node(Limits { unread_patience: patience, ..Limits::default() }, serving());
-    let mut producer = Client::open(&node).await;
+    let mut producer = Program::open(&node).await;
     producer.send([(1, hello()), (2, open())]);
     producer.reasons(2).await;
-    let consumer = Client::open(&node).await;
+    let consumer = Program::open(&node).await;
     consumer.send([(1, hello()), (2, open())]);
     // A hundred gets wait; a hundred messages of 1 MB come for them, and nobody reads.
     consumer.send((10..110).map(|token| (token, get(-1))));

@@ -1,16 +1,18 @@
 //! The gRPC listener: messages, administration, health and reflection on one port.
 //!
-//! `accept` lets connections and sessions in, `conversation` is the dialogue of a session without IO, `messaging`
-//! drives it, `convert` knows every field. Nothing here knows TLS: the acceptor gives connections that are ready.
+//! `conversation` is the dialogue of a session without IO, `session` drives it, `unary` says single calls in a session
+//! each, `service` bounds both, `convert` knows every field. Nothing here knows TLS: the acceptor gives connections that
+//! are ready.
 
 mod accept;
 mod admin;
 pub mod conversation;
 mod convert;
-mod errand;
 mod frame;
-mod messaging;
 mod parts;
+mod service;
+mod session;
+mod unary;
 mod upload;
 
 #[cfg(test)]
@@ -19,23 +21,27 @@ mod grpc_test;
 pub mod testing;
 
 use std::io;
+use std::pin::Pin;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tonic::Status;
 use tonic::transport::Server;
 use tonic::transport::server::Router;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 use trimaran_proto::admin::v1::admin_server::AdminServer;
 
-use self::accept::Gate;
 use self::admin::Administration;
-use self::messaging::{Messaging, QueueService};
-use super::Listener;
+use self::service::QueueService;
+use self::unary::Messaging;
+use super::gate::Gate;
+use super::{Accepted, Listener};
 
-pub use accept::{Accepted, Peer};
 pub use frame::FRAME_BYTES_MAX;
+
+type ResponseStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 /// The service names whose health says whether this node serves a queue manager.
 const HEALTH_NAMES: [&str; 2] = ["", trimaran_proto::queue::v1::queue_server::SERVICE_NAME];

@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use bytes::{Bytes, BytesMut};
 use trimaran_proto::queue::v1::BodyPart;
 
-use super::super::counters::Counters;
-use super::convert::{PART_BYTES_MAX, Refused, refused};
+use super::convert::PART_BYTES_MAX;
+use crate::listener::counters::Counters;
+use crate::listener::serving::{Refused, refused};
 use crate::types::{Body, Reason, limits};
 
 /// A smaller part is copied to its neighbours: a slice of its own would keep a whole frame in memory.

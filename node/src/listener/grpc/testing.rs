@@ -9,10 +9,10 @@ use tokio::io::DuplexStream;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
-use super::super::{Limits, Listener};
-use super::{Accepted, serve};
+use super::serve;
+use crate::listener::{Accepted, Limits, Listener, NodeHandle};
 use crate::mqi::{Admin, Call, Completion, Data, GetMode, PutTarget, QueueView, StatusView, Wait};
-use crate::replica::{Delivery, Mail, Mailbox, NodeHandle, OutboxSender, Publisher, inbox};
+use crate::replica::{Delivery, Mail, Mailbox, OutboxSender, Publisher, inbox};
 use crate::types::{
     HandleId, Index, Membership, Message, MessageId, NodeId, NodeInfo, ObjectName, QueueDefinition,
     QueueManagerId, Reason, RoleView, SessionId, Term, Token,

@@ -1,0 +1,95 @@
+//! A session for one task: what single calls and administration do is said in a session that ends with them.
+//!
+//! When the caller goes away its errand is dropped, the session with it, and what it waited for is over.
+
+use super::counters::add;
+use super::node::Listener;
+use super::serving::{Elsewhere, Refused, elsewhere};
+use crate::mqi::{Call, Completion, Data};
+use crate::replica::{Delivery, Identity, Inbox, Outbox, SessionHandle};
+use crate::types::{NodeId, Reason, Token};
+
+pub struct Errand {
+    listener: Listener,
+    inbox: Inbox,
+    handle: SessionHandle,
+    outbox: Outbox,
+    arrived: std::vec::IntoIter<(Token, Completion)>,
+    next_token: u64,
+}
+
+impl Errand {
+    pub async fn begin(
+        listener: &Listener,
+        inbox: &Inbox,
+        identity: &Identity,
+        application: &str,
+    ) -> Result<Errand, Refused> {
+        add(&listener.counters.unary_calls, 1);
+        let opened = inbox.open_session(identity.clone(), application.to_string()).await;
+        let (handle, outbox) = opened.map_err(|_| Box::new(Completion::failed(Reason::QMgrStopping)))?;
+        let arrived = Vec::new().into_iter();
+        Ok(Errand {
+            listener: listener.clone(),
+            inbox: inbox.clone(),
+            handle,
+            outbox,
+            arrived,
+            next_token: 0,
+        })
+    }
+
+    /// Sends calls in one go; their tokens, in order.
+    pub async fn send(&mut self, calls: Vec<Call>) -> Result<Vec<Token>, Refused> {
+        let first = self.next_token + 1;
+        self.next_token += calls.len() as u64;
+        let tokens: Vec<Token> = (first..=self.next_token).map(Token).collect();
+        let calls = tokens.iter().copied().zip(calls).collect();
+        let sent = self.handle.send_many(calls).await;
+        sent.map(|()| tokens).map_err(|_| Box::new(Completion::failed(Reason::QMgrStopping)))
+    }
+
+    /// The next answer, or what became of the session.
+    pub async fn next(&mut self) -> Result<(Token, Completion), Refused> {
+        loop {
+            if let Some((token, completion)) = self.arrived.next() {
+                if completion.is_failed() {
+                    self.listener.counters.count_failed(completion.reason);
+                }
+                return Ok((token, completion));
+            }
+            match self.outbox.recv().await {
+                Some(Delivery::Completions(completions)) => self.arrived = completions.into_iter(),
+                Some(Delivery::Closed { reason }) => return Err(Box::new(Completion::failed(reason))),
+                None => return Err(Box::new(Completion::failed(Reason::QMgrStopping))),
+            }
+        }
+    }
+
+    /// One call and its answer.
+    pub async fn call(&mut self, call: Call) -> Completion {
+        let answered = async {
+            let sent = self.send(vec![call]).await?[0];
+            loop {
+                let (token, completion) = self.next().await?;
+                let is_progress = matches!(completion.data, Data::Progress { .. });
+                if token == sent && !is_progress {
+                    return Ok::<_, Refused>(completion);
+                }
+            }
+        };
+        answered.await.unwrap_or_else(|refused| *refused)
+    }
+
+    /// Where to go instead, if that is the answer.
+    pub fn elsewhere(&self, completion: &Completion) -> Option<Elsewhere> {
+        match completion.data {
+            Data::NotServing { leader } => Some(self.leader(leader)),
+            _ => None,
+        }
+    }
+
+    fn leader(&self, leader: Option<NodeId>) -> Elsewhere {
+        elsewhere(&self.listener, &self.inbox, leader)
+    }
+}

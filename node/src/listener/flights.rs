@@ -1,0 +1,111 @@
+//! The calls of one session that are not answered yet: how many, how many bytes, and what is true of them when the
+//! session ends.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::counters::{Counters, add, subtract};
+use super::limits::Limits;
+use crate::mqi::Call;
+use crate::types::{Reason, Token};
+
+/// Calls in flight, counted with those of all sessions once [`Flights::count`] is called.
+#[derive(Debug)]
+pub struct Flights {
+    limits: Arc<Limits>,
+    counters: Arc<Counters>,
+    flights: HashMap<u64, Flight>,
+    bytes: usize,
+    /// Calls and bytes as the node's counters have them.
+    counted: (u64, u64),
+}
+
+/// A call that is not answered yet.
+#[derive(Clone, Copy, Debug)]
+struct Flight {
+    bytes: usize,
+    /// It may have happened although nobody says so (a put, a get, a commit): 2549 instead of 2009.
+    uncertain: bool,
+}
+
+impl Flights {
+    pub fn new(limits: Arc<Limits>, counters: Arc<Counters>) -> Flights {
+        Flights { limits, counters, flights: HashMap::new(), bytes: 0, counted: (0, 0) }
+    }
+
+    /// No more calls for now: too many of them, or of their bytes, are not answered.
+    pub fn is_full(&self) -> bool {
+        self.flights.len() >= self.limits.calls_in_flight_max || self.bytes >= self.limits.session_bytes_max
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.flights.is_empty()
+    }
+
+    pub fn contains(&self, token: Token) -> bool {
+        self.flights.contains_key(&token.0)
+    }
+
+    /// A call for the replica. Its token is not in use.
+    pub fn begin(&mut self, token: Token, call: &Call) {
+        let uncertain = match call {
+            Call::Put(put) => !put.syncpoint,
+            Call::Get(get) => !get.syncpoint && !get.mode.is_browse(),
+            Call::Commit { .. } | Call::Admin(_) => true,
+            _ => false,
+        };
+        let bytes = body_bytes(call);
+        self.bytes += bytes;
+        let before = self.flights.insert(token.0, Flight { bytes, uncertain });
+        debug_assert!(before.is_none(), "token {token} is in flight twice");
+    }
+
+    /// A connect, which is answered here and leaves nothing behind.
+    pub fn begin_connect(&mut self, token: Token) {
+        self.flights.insert(token.0, Flight { bytes: 0, uncertain: false });
+    }
+
+    /// The call is answered. False when nothing of this token was in flight.
+    pub fn finish(&mut self, token: Token) -> bool {
+        let flight = self.flights.remove(&token.0);
+        self.bytes -= flight.map_or(0, |flight| flight.bytes);
+        flight.is_some()
+    }
+
+    /// The session is over: what is not answered, in order of tokens, with the answer that is true then.
+    pub fn end(&mut self) -> Vec<(Token, Reason)> {
+        let mut open: Vec<(u64, Flight)> = self.flights.drain().collect();
+        open.sort_unstable_by_key(|(token, _)| *token);
+        self.bytes = 0;
+        let reason = |flight: Flight| match flight.uncertain {
+            true => Reason::CallInterrupted,
+            false => Reason::ConnectionBroken,
+        };
+        open.into_iter().map(|(token, flight)| (Token(token), reason(flight))).collect()
+    }
+
+    /// Brings the node's counters up to date.
+    pub fn count(&mut self) {
+        let now = (self.flights.len() as u64, self.bytes as u64);
+        add(&self.counters.calls_in_flight, now.0.saturating_sub(self.counted.0));
+        subtract(&self.counters.calls_in_flight, self.counted.0.saturating_sub(now.0));
+        add(&self.counters.bytes_in_flight, now.1.saturating_sub(self.counted.1));
+        subtract(&self.counters.bytes_in_flight, self.counted.1.saturating_sub(now.1));
+        self.counted = now;
+    }
+}
+
+impl Drop for Flights {
+    fn drop(&mut self) {
+        subtract(&self.counters.calls_in_flight, self.counted.0);
+        subtract(&self.counters.bytes_in_flight, self.counted.1);
+    }
+}
+
+/// The part of a call that counts as bytes in flight.
+pub fn body_bytes(call: &Call) -> usize {
+    match call {
+        Call::Put(put) => put.message.body.len(),
+        _ => 0,
+    }
+}

@@ -1,0 +1,88 @@
+//! The service of messages, with a limit of its own for each kind of request: frames of a session are short, a put
+//! may have a body of 100 MiB.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures::future::BoxFuture;
+use tokio::sync::Semaphore;
+use tonic::server::{Grpc, NamedService, StreamingService};
+use tonic::{Request, Response, Status, Streaming};
+use trimaran_proto::queue::v1 as wire;
+use trimaran_proto::queue::v1::queue_server::QueueServer;
+
+use super::ResponseStream;
+use super::frame::{FRAME_BYTES_MAX, SessionCodec};
+use super::unary::Messaging;
+use super::upload::{Place, Upload};
+use crate::types::limits;
+
+/// `trimaran.queue.v1.Queue` as a tower service.
+#[derive(Clone)]
+pub struct QueueService {
+    messaging: Arc<Messaging>,
+    unary: QueueServer<Messaging>,
+    large_puts: Arc<Semaphore>,
+    calls_max: usize,
+}
+
+impl QueueService {
+    pub fn new(messaging: Messaging) -> QueueService {
+        let messaging = Arc::new(messaging);
+        let limits = messaging.listener().limits.clone();
+        let put_bytes_max = limits::BODY_BYTES_MAX + 1024 * 1024;
+        QueueService {
+            unary: QueueServer::from_arc(messaging.clone()).max_decoding_message_size(put_bytes_max),
+            messaging,
+            large_puts: Arc::new(Semaphore::new(limits.large_puts_max)),
+            calls_max: limits.calls_in_flight_max,
+        }
+    }
+}
+
+impl NamedService for QueueService {
+    const NAME: &'static str = trimaran_proto::queue::v1::queue_server::SERVICE_NAME;
+}
+
+impl tower::Service<http::Request<tonic::body::Body>> for QueueService {
+    type Response = http::Response<tonic::body::Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: http::Request<tonic::body::Body>) -> Self::Future {
+        match request.uri().path().rsplit('/').next() {
+            Some("Session") => {
+                let mut grpc = Grpc::new(SessionCodec { calls_max: self.calls_max })
+                    .max_decoding_message_size(FRAME_BYTES_MAX);
+                let session = SessionRoute(self.messaging.clone());
+                Box::pin(async move { Ok(grpc.streaming(session, request).await) })
+            }
+            Some("Put") => {
+                let place = Place::default();
+                request.extensions_mut().insert(place.clone());
+                let places = self.large_puts.clone();
+                let request = request.map(|body| tonic::body::Body::new(Upload::new(body, places, place)));
+                tower::Service::call(&mut self.unary, request)
+            }
+            _ => tower::Service::call(&mut self.unary, request),
+        }
+    }
+}
+
+struct SessionRoute(Arc<Messaging>);
+
+impl StreamingService<wire::SessionRequest> for SessionRoute {
+    type Response = wire::SessionResponse;
+    type ResponseStream = ResponseStream<wire::SessionResponse>;
+    type Future = BoxFuture<'static, Result<Response<Self::ResponseStream>, Status>>;
+
+    fn call(&mut self, request: Request<Streaming<wire::SessionRequest>>) -> Self::Future {
+        let messaging = self.0.clone();
+        Box::pin(async move { messaging.session(request).map(Response::new) })
+    }
+}

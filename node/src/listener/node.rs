@@ -1,0 +1,64 @@
+//! A node as its listeners see it, and what they share.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use super::counters::Counters;
+use super::limits::Limits;
+use crate::replica::Inbox;
+use crate::types::{NodeId, NodeInfo, ObjectName};
+
+/// A node: its queue managers, its name, and what an operator should be reminded of.
+#[derive(Debug)]
+pub struct NodeHandle {
+    pub cluster: String,
+    pub node: NodeId,
+    pub name: String,
+    pub version: &'static str,
+    /// By name, in order of name.
+    pub queue_managers: BTreeMap<ObjectName, Inbox>,
+    /// Every node of the configuration, this one too.
+    pub nodes: BTreeMap<NodeId, NodeInfo>,
+    /// Standing warnings (no TLS, a peer of another version, …); repeated by status.
+    pub warnings: watch::Receiver<Vec<String>>,
+    /// True once the node has been told to stop: no new sessions.
+    pub stopping: watch::Receiver<bool>,
+}
+
+impl NodeHandle {
+    /// The queue manager of this name; the only one when the name is empty.
+    pub fn queue_manager(&self, name: &str) -> Option<&Inbox> {
+        if name.is_empty() {
+            let mut all = self.queue_managers.values();
+            return all.next().filter(|_| self.queue_managers.len() == 1);
+        }
+        self.queue_managers.values().find(|inbox| inbox.name().as_str() == name)
+    }
+}
+
+/// What the listeners of one node share. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    pub node: Arc<NodeHandle>,
+    pub limits: Arc<Limits>,
+    pub counters: Arc<Counters>,
+    started: Instant,
+}
+
+impl Listener {
+    pub fn new(node: Arc<NodeHandle>, limits: Limits) -> Listener {
+        let counters = Arc::default();
+        Listener { node, limits: Arc::new(limits), counters, started: Instant::now() }
+    }
+
+    pub fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        *self.node.stopping.borrow()
+    }
+}
