@@ -35,6 +35,11 @@ impl Client {
         Client { refusal: Some(sentence.into()), ..Client::new(address, Identity::default()) }
     }
 
+    /// The same connection, of the user that it says to be. For protocols that say it after they are connected.
+    pub fn with_identity(&self, identity: Identity) -> Client {
+        Client { identity, ..self.clone() }
+    }
+
     /// Ends the connection with everything on it.
     pub fn hang_up(&self) {
         self.hang_up.asked.store(true, Relaxed);

@@ -78,12 +78,21 @@ pub enum PutTarget {
 pub struct Get {
     pub handle: HandleId,
     pub syncpoint: bool,
+    /// MQGMO_SYNCPOINT_IF_PERSISTENT; without `syncpoint`.
+    pub syncpoint_if_persistent: bool,
     pub wait: Wait,
     pub mode: GetMode,
     pub selection: Selection,
     /// Longest body wanted, None for no limit.
     pub max_length: Option<usize>,
     pub accept_truncated: bool,
+}
+
+impl Get {
+    /// Whether it makes such a message part of the unit of work.
+    pub fn is_in_unit(&self, is_persistent: bool) -> bool {
+        self.syncpoint || (self.syncpoint_if_persistent && is_persistent)
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

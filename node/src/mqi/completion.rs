@@ -27,6 +27,10 @@ pub enum Data {
         message: Box<Message>,
         body_length: usize,
     },
+    /// The message is longer than asked for and was left where it is (2080).
+    TooLong {
+        body_length: usize,
+    },
     Unit(UnitState),
     Queues(Vec<QueueView>),
     Status(Box<StatusView>),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Replica;
 use super::units::Owner;
 use super::waiters::Waiter;
-use crate::mqi::{Call, Completion, Get, GetMode, Wait};
+use crate::mqi::{Call, Completion, Data, Get, GetMode, Wait};
 use crate::types::{Position, QueueId, Reason, SessionId, Token};
 
 impl Replica {
@@ -32,7 +32,7 @@ impl Replica {
     fn check_get(&self, session: SessionId, get: &Get) -> Result<QueueId, Reason> {
         let state = self.sessions.get(session).ok_or(Reason::HconnError)?;
         let handle = state.handle(get.handle)?;
-        if get.mode.is_browse() && get.syncpoint {
+        if get.mode.is_browse() && get.is_in_unit(true) {
             return Err(Reason::OptionsError);
         }
         if get.mode.is_browse() && !handle.options.browse {
@@ -51,7 +51,7 @@ impl Replica {
         if self.locked.contains(&queue.id) {
             return Err(Reason::ObjectInUse);
         }
-        if get.syncpoint && state.unit.messages() >= self.state.maxumsgs() as usize {
+        if get.is_in_unit(true) && state.unit.messages() >= self.state.maxumsgs() as usize {
             return Err(Reason::SyncpointLimitReached);
         }
         Ok(queue.id)
@@ -100,7 +100,10 @@ impl Replica {
         }
         if cut.is_some() && !get.accept_truncated {
             let detail = format!("the body has {length} bytes");
-            self.answer(session, token, Completion::failed_because(Reason::TruncatedMsgFailed, detail));
+            let data = Data::TooLong { body_length: length };
+            let completion =
+                Completion { data, ..Completion::failed_because(Reason::TruncatedMsgFailed, detail) };
+            self.answer(session, token, completion);
             return true;
         }
         if get.mode.is_browse() {
@@ -111,7 +114,7 @@ impl Replica {
         self.stats.gets += 1;
         self.stats.get_bytes += length as u64;
         self.reservations.reserve(queue, position, Owner::Session(session));
-        if get.syncpoint {
+        if get.is_in_unit(position.is_persistent()) {
             self.sessions.get_mut(session).expect("checked").unit.gets.push((queue, position));
             self.show(session, token, queue, position, cut, false);
         } else {

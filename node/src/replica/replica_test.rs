@@ -286,6 +286,7 @@ fn get() -> Get {
         wait: Wait::No,
         mode: GetMode::Destructive,
         selection: Selection::default(),
+        syncpoint_if_persistent: false,
         max_length: None,
         accept_truncated: false,
     }

@@ -926,6 +926,7 @@ fn plain_get(queue: usize, syncpoint: bool, wait: Wait) -> MqGet {
         wait,
         mode: GetMode::Destructive,
         selection: Selection::default(),
+        syncpoint_if_persistent: false,
         max_length: None,
         accept_truncated: false,
     }

@@ -663,6 +663,7 @@ fn get(handle: HandleId, browse: bool, words: &[String]) -> Result<Get, String> 
         wait,
         mode,
         selection,
+        syncpoint_if_persistent: false,
         max_length: number(words, "max")?.map(|value| value as usize),
         accept_truncated: has(words, "truncate"),
     })
@@ -674,7 +675,7 @@ fn reason_text(reason: Reason) -> String {
 
 fn answer_text(completion: &Completion) -> String {
     let data = match &completion.data {
-        Data::Nothing | Data::Progress { .. } | Data::Status(_) => String::new(),
+        Data::Nothing | Data::TooLong { .. } | Data::Progress { .. } | Data::Status(_) => String::new(),
         Data::Placed { duplicate: true, .. } => "stored before".to_string(),
         Data::Placed { .. } => String::new(),
         Data::Got { message, body_length } => {

@@ -212,6 +212,7 @@ fn get_from_wire(get: wire::Get) -> Result<Get, Refused> {
         wait: wait(get.wait_ms)?,
         mode,
         selection: selection(&get.message_id, &get.correlation_id, &get.group_id)?,
+        syncpoint_if_persistent: false,
         max_length: (get.max_length != 0).then_some(get.max_length as usize),
         accept_truncated: get.accept_truncated,
     })
@@ -304,7 +305,7 @@ pub fn completion_to_wire(
     use wire::completion::Data as Wire;
     let outcome = outcome_of(&completion);
     let data = match completion.data {
-        Data::Nothing | Data::Progress { .. } | Data::Status(_) => None,
+        Data::Nothing | Data::TooLong { .. } | Data::Progress { .. } | Data::Status(_) => None,
         Data::Placed { message_id, duplicate } => Some(Wire::Placed(wire::Placed {
             message_id: Bytes::copy_from_slice(message_id.trimmed()),
             duplicate,

@@ -223,6 +223,7 @@ fn get(mode: GetMode, selection: Selection) -> Get {
         wait: Wait::No,
         mode,
         selection,
+        syncpoint_if_persistent: false,
         max_length: None,
         accept_truncated: false,
     }
