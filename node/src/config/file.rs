@@ -3,6 +3,7 @@
 //! Every key is checked where it stands, and a refusal names line, key, what was found and what to write instead.
 //! [`super::Config`] is what it means.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -48,6 +49,10 @@ pub struct Node {
     pub peer_listen: Option<Spanned<String>>,
     pub client_listen: Option<Spanned<String>>,
     pub http_listen: Option<Spanned<String>>,
+    /// `host:port` where the channels of a queue manager are listened for (port 1414 is MQ's), by the queue manager's name.
+    /// None that is not here is listened for.
+    #[serde(default)]
+    pub mq: BTreeMap<String, Spanned<String>>,
     /// The node comes later, with `trimaran node add`: it has no part in the first membership.
     #[serde(default)]
     pub joins: bool,

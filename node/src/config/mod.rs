@@ -50,6 +50,8 @@ pub struct NodeConfig {
     pub peer_listen: String,
     pub client_listen: String,
     pub http_listen: String,
+    /// Where the channels of a queue manager are listened for.
+    pub mq_listen: BTreeMap<String, String>,
     /// Has no part in the first membership.
     pub joins: bool,
 }
@@ -134,6 +136,10 @@ impl Config {
         let file: file::File = toml::from_str(text)
             .map_err(|error| ConfigError { text: error.to_string().trim_end().to_owned() })?;
         Reader { text, problems: Vec::new() }.config(file, node)
+    }
+
+    fn this_or_none(&self) -> Option<&NodeConfig> {
+        self.nodes.get(&self.node)
     }
 
     pub fn this(&self) -> &NodeConfig {
@@ -264,6 +270,7 @@ impl Reader<'_> {
                 peer_listen: listen(&node.peer_listen, &node.peer),
                 client_listen: listen(&node.client_listen, &node.client),
                 http_listen: listen(&node.http_listen, &node.http),
+                mq_listen: self.mq_listen(&file, &node.mq, &mut addresses),
                 joins: node.joins,
             };
             if nodes.insert(id, config).is_some() {
@@ -375,7 +382,41 @@ impl Reader<'_> {
                 self.problem(0..0, text);
             }
         }
+        for (queue_manager, address) in
+            &config.this_or_none().map_or(BTreeMap::new(), |node| node.mq_listen.clone())
+        {
+            let certain = config.tls.as_ref().is_some_and(|tls| tls.clients_required);
+            if !is_loopback(address) && !certain && !config.insecure {
+                let text = format!(
+                    "mq.{queue_manager} = {address:?} is not loopback, and channels believe a client who it is: write \
+                     [tls] client_certificates = \"required\"; or accept it with [tls] insecure = true"
+                );
+                self.problem(0..0, text);
+            }
+        }
         self.finish(config)
+    }
+
+    /// The addresses of channels, each of a queue manager that is there.
+    fn mq_listen(
+        &mut self,
+        file: &file::File,
+        listens: &BTreeMap<String, Spanned<String>>,
+        addresses: &mut BTreeMap<String, String>,
+    ) -> BTreeMap<String, String> {
+        for (queue_manager, address) in listens {
+            self.check_address("mq", address);
+            if !file.queue_managers.iter().any(|known| known.name.get_ref() == queue_manager) {
+                let text = format!("mq.{queue_manager}: there is no queue manager of this name in the file");
+                self.problem(address.span(), text);
+            }
+            let owner = format!("mq of queue manager {queue_manager}");
+            if let Some(other) = addresses.insert(address.get_ref().clone(), owner) {
+                let text = format!("mq = {:?} is also {other}: give each its own port", address.get_ref());
+                self.problem(address.span(), text);
+            }
+        }
+        listens.iter().map(|(name, address)| (name.clone(), address.get_ref().clone())).collect()
     }
 
     fn finish(mut self, config: Config) -> Result<Config, ConfigError> {

@@ -28,6 +28,7 @@ mod serving;
 
 pub mod grpc;
 pub mod http;
+pub mod mq;
 
 pub use accepted::Accepted;
 pub use counters::Counters;

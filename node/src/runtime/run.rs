@@ -30,7 +30,7 @@ use crate::log_store::{DiskWatch, RoomThresholds, filesystem};
 use crate::peer::{self, PeerService, Peers};
 use crate::replica::{self, DiskRoom, Event, Inbox, Replica};
 use crate::security::{self, AcceptLimits, Audience, ConnectionInfo, Principal, Tls};
-use crate::types::{QueueManagerId, RoleView};
+use crate::types::{ObjectName, QueueManagerId, RoleView};
 
 const DISK_LOOK_EVERY: Duration = Duration::from_secs(1);
 const CERTIFICATES_LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -74,6 +74,8 @@ struct Sockets {
     peer: StdListener,
     client: StdListener,
     http: StdListener,
+    /// For the channels of these queue managers.
+    mq: Vec<(ObjectName, StdListener)>,
 }
 
 impl Sockets {
@@ -91,7 +93,14 @@ impl Sockets {
             socket.set_nonblocking(true).map_err(|error| refused(error.to_string()))?;
             Ok::<_, Fatal>(socket)
         };
+        let mut mq = Vec::new();
+        for name in config.queue_managers.values() {
+            if let Some(address) = this.mq_listen.get(name.as_str()) {
+                mq.push((name.clone(), bind("MQ clients", address)?));
+            }
+        }
         Ok(Sockets {
+            mq,
             peer: bind("peers", &this.peer_listen)?,
             client: bind("clients", &this.client_listen)?,
             http: bind("monitors", &this.http_listen)?,
@@ -401,6 +410,15 @@ fn start_listeners(
         }
     });
 
+    let mut drained = vec![clients];
+    for (name, mq) in sockets.mq {
+        let limits = AcceptLimits::connections(config.limits.connections);
+        let incoming = security::incoming(socket(mq)?, tls.clone(), Audience::Channels, limits);
+        let incoming = incoming.map(|accepted| accepted.map(channel_client));
+        let terms = listener::mq::Terms::new(name, &config.cluster);
+        drained.push(tokio::spawn(listener::mq::serve(listener.clone(), terms, incoming, closed(&closing))));
+    }
+
     let incoming = security::incoming(
         socket(sockets.peer)?,
         tls.clone(),
@@ -428,7 +446,19 @@ fn start_listeners(
         AcceptLimits::connections(256),
     );
     let http = tokio::spawn(listener::http::serve(incoming, listener, sources, closed(&closing)));
-    Ok(Listeners { drained: vec![clients, http], peers: peer_service })
+    drained.push(http);
+    Ok(Listeners { drained, peers: peer_service })
+}
+
+/// A client of a channel. Whoever has no certificate says who it is.
+fn channel_client(connection: security::Connection) -> Accepted<security::Connection> {
+    let info = connection.info();
+    let client = match (&info.principal, info.principal.identity()) {
+        (Principal::Anonymous, _) => listener::Client::new(info.remote, replica::Identity::default()),
+        (_, Ok(identity)) => listener::Client::new(info.remote, identity),
+        (_, Err(sentence)) => listener::Client::refused(info.remote, sentence),
+    };
+    Accepted::new(connection, client)
 }
 
 /// The node whose certificate a connection of a peer showed; None without TLS.

@@ -23,6 +23,8 @@ use super::tls::Tls;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Audience {
     Clients,
+    /// Clients of MQ channels, whose first byte says whether they speak TLS. Who does not is let in from this machine only.
+    Channels,
     /// Programs that read health and metrics; they have no certificates.
     Monitors,
     /// Only nodes of this cluster, each with its own certificate.
@@ -169,12 +171,22 @@ async fn welcome(
             socket.set_tcp_user_timeout(Some(silence))?;
         }
     }
+    let tls = match tls {
+        Some(_)
+            if audience == Audience::Channels
+                && remote.ip().is_loopback()
+                && !speaks_tls(&stream).await? =>
+        {
+            None
+        }
+        tls => tls,
+    };
     let Some(tls) = tls else {
         let info = ConnectionInfo { remote: Some(remote), principal: Principal::Anonymous, tls: false };
         return Ok(Connection { stream: Stream::Plain(stream), info, _counted: counted });
     };
     let config = match audience {
-        Audience::Clients => tls.server_for_clients(),
+        Audience::Clients | Audience::Channels => tls.server_for_clients(),
         Audience::Monitors => tls.server_for_monitors(),
         Audience::Peers => tls.server_for_peers(),
     };
@@ -187,6 +199,13 @@ async fn welcome(
     }
     let info = ConnectionInfo { remote: Some(remote), principal, tls: true };
     Ok(Connection { stream: Stream::Tls(Box::new(stream)), info, _counted: counted })
+}
+
+/// Whether the first byte is that of a TLS handshake; it stays where it is.
+async fn speaks_tls(stream: &TcpStream) -> io::Result<bool> {
+    const HANDSHAKE: u8 = 0x16;
+    let mut first = [0];
+    Ok(stream.peek(&mut first).await? == 1 && first[0] == HANDSHAKE)
 }
 
 impl Connection {

@@ -5,8 +5,12 @@ use bytes::Bytes;
 use super::message::Md;
 use super::wire::{Field, Malformed, Raw, Reader, Writer, layout};
 
-/// Flags of [`RequestMessages`]: a selection follows.
+/// Flags of [`RequestMessages`]. A selection follows.
 pub const WITH_SELECTION: u32 = 0x10;
+/// A program waits for the message: an MQGET.
+pub const SYNCHRONOUS: u32 = 0x08;
+/// A program is called when there is a message (MQCB, a JMS listener).
+pub const FOR_CALLBACK: u32 = 0x01;
 
 /// MQMO_*: which of the ids of a [`Selection`] are there.
 pub mod matching {

@@ -1,4 +1,4 @@
-//! SPI calls: what clients ask beside the MQI. They use two of them, QUERY and OPEN.
+//! SPI calls: what clients ask beside the MQI. They use three of them, QUERY, OPEN and RESERVE.
 //!
 //! ```text
 //!   verb  version  length hint     "SPxU" 1 12     "SPxI" or "SPxO", version, length of it with its contents, contents
@@ -7,10 +7,11 @@
 use bytes::Bytes;
 
 use super::object::{Lpoo, Od};
-use super::wire::{Malformed, Reader, Writer, layout};
+use super::wire::{Malformed, Raw, Reader, Writer, layout};
 
 pub mod verb {
     pub const QUERY: u32 = 1;
+    pub const RESERVE: u32 = 6;
     pub const OPEN: u32 = 12;
 }
 
@@ -34,6 +35,8 @@ pub struct Spi {
 pub enum Body {
     Query(Query),
     Open(Open),
+    ReserveRequest(ReserveRequest),
+    ReserveReply(ReserveReply),
     /// Of a verb that is not known here.
     Other(Bytes),
 }
@@ -53,6 +56,25 @@ pub struct Open {
     pub od: Od,
     /// PCF of 216 bytes about the protection of messages, in replies of real queue managers.
     pub more: Bytes,
+}
+
+layout! {
+    /// A client wants message ids of its own, to put without waiting for answers.
+    ReserveRequest {
+        /// Bytes of an id.
+        id_bytes: u32, 1;
+        count: u32, 1;
+    }
+}
+
+layout! {
+    /// The ids that are the client's: the first one, and where in it to count on.
+    ReserveReply {
+        count: u32, 1;
+        /// Of a big-endian number in the id.
+        increment_offset: u32, 1;
+        first: Raw<24>, 1;
+    }
 }
 
 /// Bytes of a head of four letters, version and length.
@@ -85,6 +107,14 @@ impl Spi {
                 let around = HEAD_BYTES + lpoo.encoded_bytes() + more;
                 let od = Od::read(from, Some(length.saturating_sub(around)))?;
                 Body::Open(Open { version, lpoo, od, more: from.bytes(more)? })
+            }
+            verb::RESERVE if is_reply => {
+                Spi::read_heads(from, b"SPRU", b"SPRO")?;
+                Body::ReserveReply(ReserveReply::read_fields(from, 1)?)
+            }
+            verb::RESERVE => {
+                Spi::read_heads(from, b"SPRU", b"SPRI")?;
+                Body::ReserveRequest(ReserveRequest::read_fields(from, 1)?)
             }
             _ => Body::Other(from.rest()),
         };
@@ -120,6 +150,14 @@ impl Spi {
                 open.lpoo.write(into);
                 open.od.write(into);
                 into.bytes(&open.more);
+            }
+            Body::ReserveRequest(request) => {
+                Spi::write_heads(into, b"SPRU", b"SPRI", 1, HEAD_BYTES + 8);
+                request.write_fields(into, 1);
+            }
+            Body::ReserveReply(reply) => {
+                Spi::write_heads(into, b"SPRU", b"SPRO", 1, HEAD_BYTES + 32);
+                reply.write_fields(into, 1);
             }
             Body::Other(bytes) => into.bytes(bytes),
         }

@@ -1,0 +1,265 @@
+//! Drives one socket: bytes from the client to [`Socket`], its asks to the replica, and everything back.
+//!
+//! One task a connection. A client that does not read what it is sent is not read either, and is hung up on in the end.
+
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use futures::FutureExt;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::Instant;
+
+use super::super::counters::add;
+use super::super::gate::{Admission, Client, Gate, NotAdmitted};
+use super::super::link::Link;
+use super::super::{Accepted, Listener};
+use super::convert::Code;
+use super::desk::{Ask, Connect};
+use super::socket::Socket;
+use crate::mqi::Call;
+use crate::replica::{Delivery, Identity};
+use crate::types::{Reason, Token, WallTime};
+
+/// What is read at a time.
+const READ_BYTES: usize = 32 * 1024;
+/// A client that has not agreed on a channel by then is hung up on.
+const AGREE_WITHIN: Duration = Duration::from_secs(10);
+/// Below this, a heartbeat that is not answered is waited for once more as long; from it on, this much longer.
+const HEARTBEAT_PATIENCE: Duration = Duration::from_secs(60);
+/// Answers that wait are sent when so many bytes have come together.
+const SEND_BYTES: usize = 256 * 1024;
+
+/// A connection and its sessions.
+pub struct Driver<IO> {
+    listener: Listener,
+    gate: Gate,
+    io: Accepted<IO>,
+    socket: Socket,
+    received: BytesMut,
+    links: BTreeMap<u32, Open>,
+    /// When the client was heard last.
+    heard: Instant,
+    asked: bool,
+}
+
+/// A session of one conversation. In this order: the session ends before its place is free.
+struct Open {
+    link: Link,
+    _admission: Admission,
+}
+
+enum Wake {
+    Delivery(u32, Option<Delivery>),
+    Read(std::io::Result<usize>),
+    Quiet,
+}
+
+impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
+    pub fn new(listener: Listener, gate: Gate, io: Accepted<IO>, socket: Socket) -> Driver<IO> {
+        let received = BytesMut::new();
+        let links = BTreeMap::new();
+        Driver { listener, gate, io, socket, received, links, heard: Instant::now(), asked: false }
+    }
+
+    /// Until the client or the queue manager ends it, or `closing`.
+    pub async fn run(mut self, closing: impl Future<Output = ()>) {
+        let mut closing = pin!(closing);
+        loop {
+            if self.carry_out().await.is_err() || self.socket.is_closing() {
+                break;
+            }
+            let quiet_at = self.quiet_at();
+            let wake = {
+                let Driver { io, received, links, .. } = &mut self;
+                received.reserve(READ_BYTES);
+                tokio::select! {
+                    biased;
+                    () = &mut closing => break,
+                    (id, delivery) = next_delivery(links) => Wake::Delivery(id, delivery),
+                    read = io.read_buf(received) => Wake::Read(read),
+                    () = tokio::time::sleep_until(quiet_at) => Wake::Quiet,
+                }
+            };
+            match wake {
+                Wake::Delivery(id, delivery) => self.on_delivery(id, delivery),
+                Wake::Read(Ok(0) | Err(_)) => break,
+                Wake::Read(Ok(_)) => {
+                    (self.heard, self.asked) = (Instant::now(), false);
+                    add(&self.listener.counters.frames_received, 1);
+                    self.socket.on_bytes(&mut self.received, now());
+                }
+                Wake::Quiet if self.asked || self.socket.agreed().is_none() => {
+                    tracing::info!(client = ?self.io.client().address, "a client was not heard any more");
+                    break;
+                }
+                Wake::Quiet => {
+                    self.asked = true;
+                    self.socket.heartbeat(now());
+                }
+            }
+        }
+        if let Some(why) = self.socket.take_violation() {
+            add(&self.listener.counters.violations, 1);
+            tracing::warn!(client = ?self.io.client().address, channel = self.socket.channel(), "{why}");
+        }
+        let _ = self.io.shutdown().await;
+    }
+
+    /// When the silence of the client means something.
+    fn quiet_at(&self) -> Instant {
+        let Some(agreed) = self.socket.agreed() else { return self.heard + AGREE_WITHIN };
+        let heartbeat = Duration::from_secs(u64::from(agreed.heartbeat_seconds));
+        match (heartbeat, self.asked) {
+            (Duration::ZERO, _) => self.heard + Duration::from_secs(365 * 86_400),
+            (heartbeat, false) => self.heard + heartbeat,
+            (heartbeat, true) => self.heard + heartbeat + heartbeat.min(HEARTBEAT_PATIENCE),
+        }
+    }
+
+    /// Hands asks to the replica and bytes to the client, until there are none.
+    async fn carry_out(&mut self) -> std::io::Result<()> {
+        loop {
+            let asks = self.socket.take_asks();
+            if asks.is_empty() {
+                break;
+            }
+            let mut calls: Vec<(Token, Call)> = Vec::new();
+            let mut caller = None;
+            for (id, ask) in asks {
+                if caller != Some(id) || !matches!(ask, Ask::Call(..)) {
+                    self.send(caller, std::mem::take(&mut calls)).await;
+                    caller = Some(id);
+                }
+                match ask {
+                    Ask::Call(token, call) => calls.push((token, call)),
+                    Ask::Connect(asked) => self.connect(id, asked).await,
+                    Ask::Disconnect => drop(self.links.remove(&id)),
+                }
+            }
+            self.send(caller, calls).await;
+        }
+        if self.socket.has_out() {
+            let out = self.socket.take_out();
+            add(&self.listener.counters.frames_sent, 1);
+            self.io.write_all(&out).await?;
+            self.io.flush().await?;
+        }
+        Ok(())
+    }
+
+    async fn send(&mut self, id: Option<u32>, calls: Vec<(Token, Call)>) {
+        if calls.is_empty() {
+            return;
+        }
+        add(&self.listener.counters.calls_received, calls.len() as u64);
+        let open = id.and_then(|id| self.links.get(&id));
+        let Some(open) = open else { return };
+        if open.link.send(calls).await.is_err() {
+            self.socket.on_session_ended();
+        }
+    }
+
+    async fn connect(&mut self, id: u32, asked: Connect) {
+        let opened = self.open(&asked).await;
+        let opened = opened.map(|open| {
+            self.links.insert(id, open);
+            unique()
+        });
+        if let Err(code) = opened {
+            tracing::warn!(
+                client = ?self.io.client().address,
+                channel = asked.channel,
+                user = asked.asserted_user,
+                application = asked.application,
+                reason = code,
+                "a program was not let in"
+            );
+        }
+        self.socket.on_connected(id, opened, now());
+    }
+
+    async fn open(&mut self, asked: &Connect) -> Result<Open, Code> {
+        let number = |reason: Reason| reason.number() as Code;
+        let admission = self.gate.admit(self.client(asked)).map_err(|refused| {
+            number(match refused {
+                NotAdmitted::Stopping => Reason::QMgrQuiescing,
+                NotAdmitted::NoUser(_) => Reason::NotAuthorized,
+                NotAdmitted::TooMany { .. } => Reason::MaxConnsLimitReached,
+            })
+        })?;
+        let name = self.socket.queue_manager();
+        let application = asked.application.clone();
+        let link = Link::open(&self.listener, &admission.client, name, application).await;
+        let link = link.map_err(|unserved| number(unserved.refusal.reason))?;
+        Ok(Open { link, _admission: admission })
+    }
+
+    /// The certificate says who it is. Where there is none, the client does: whoever reaches this listener is believed.
+    fn client(&self, asked: &Connect) -> Client {
+        let known = self.io.client();
+        if !known.identity.user.is_empty() {
+            return known.clone();
+        }
+        let user = asked.credentials.as_ref().map_or(&asked.asserted_user, |(user, _)| user);
+        known.with_identity(Identity { user: user.clone() })
+    }
+
+    fn on_delivery(&mut self, id: u32, delivery: Option<Delivery>) {
+        let mut next = delivery;
+        let mut sent = 0;
+        loop {
+            match next {
+                Some(Delivery::Completions(completions)) => {
+                    sent += completions.len() as u64;
+                    for (token, completion) in completions {
+                        if completion.is_failed() {
+                            self.listener.counters.count_failed(completion.reason);
+                        }
+                        self.socket.on_completion(id, token, completion, now());
+                    }
+                }
+                Some(Delivery::Closed { .. }) | None => {
+                    self.socket.on_session_ended();
+                    break;
+                }
+            }
+            if self.socket.out_bytes() > SEND_BYTES {
+                break;
+            }
+            match self.links.get_mut(&id).and_then(|open| open.link.try_recv()) {
+                Some(more) => next = Some(more),
+                None => break,
+            }
+        }
+        add(&self.listener.counters.answers_sent, sent);
+    }
+}
+
+/// What the first session has to say that has something.
+async fn next_delivery(links: &mut BTreeMap<u32, Open>) -> (u32, Option<Delivery>) {
+    poll_fn(|context| {
+        for (id, open) in links.iter_mut() {
+            // A receiver keeps its waker when the future that polled it is gone.
+            if let Poll::Ready(delivery) = pin!(open.link.recv()).poll_unpin(context) {
+                return Poll::Ready((*id, delivery));
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+fn now() -> WallTime {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    WallTime(since.map_or(0, |since| since.as_millis() as i64))
+}
+
+/// Different for every connection of every node: from the seed that the standard library takes from the system.
+pub fn unique() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(0)
+}

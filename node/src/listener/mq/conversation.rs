@@ -1,0 +1,385 @@
+//! One MQI connection of a client: its calls become calls of a session, and completions become replies.
+//!
+//! A reply has the structures of its request with the output fields filled in, so a call is kept until it is answered. A call
+//! that is not served here is answered with 2298; nothing is ever answered by silence.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bytes::Bytes;
+use trimaran_proto::mq::call::{Attributes, Body as WireBody, Call as WireCall, Conn, Fcno, FcnoFields};
+use trimaran_proto::mq::constants::{completion, connect, reason};
+use trimaran_proto::mq::segment::{Header, Segment, types};
+use trimaran_proto::mq::split::Joiner;
+use trimaran_proto::mq::wire::Reader;
+use trimaran_proto::mq::{Malformed, Raw, Text, spi};
+
+use super::convert::Code;
+use super::desk::{Ask, Connect, Desk};
+use super::reading::Reading;
+use super::{messages, objects};
+use crate::mqi::{Call, Completion, Data};
+use crate::types::{CompletionCode, ObjectName, Reason, Token};
+
+/// Structures and strings that a call may have beside its data.
+const CALL_BYTES_MORE: usize = 64 * 1024;
+
+#[derive(Debug, Default)]
+pub struct Conversation {
+    joiner: Joiner,
+    /// User and password of CONAUTH.
+    credentials: Option<(String, Bytes)>,
+    state: State,
+    pub(super) application: String,
+    pub(super) application_type: i32,
+    pub(super) user: String,
+    pub(super) objects: BTreeMap<i32, Object>,
+    pub(super) waiting: HashMap<Token, Waiting>,
+    pub(super) tokens: u64,
+    /// Whether there may be something to commit.
+    pub(super) in_unit: bool,
+    /// Makes ids different from those of all other conversations.
+    pub(super) unique: u64,
+    pub(super) ids: u64,
+    pub(super) async_puts: AsyncPuts,
+}
+
+/// What became of puts that nobody waited for, since it was asked the last time (MQSTAT).
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct AsyncPuts {
+    pub succeeded: i32,
+    pub warned: i32,
+    pub failed: i32,
+    /// The first that was not well.
+    pub first: (i32, Code),
+}
+
+impl AsyncPuts {
+    pub fn note(&mut self, code: CompletionCode, reason: Code) {
+        let count = match code {
+            CompletionCode::Ok => &mut self.succeeded,
+            CompletionCode::Warning => &mut self.warned,
+            CompletionCode::Failed => &mut self.failed,
+        };
+        *count += 1;
+        if code != CompletionCode::Ok && self.first.0 == 0 {
+            self.first = (code as i32, reason);
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+enum State {
+    #[default]
+    Apart,
+    Connecting {
+        header: Header,
+        call: WireCall,
+    },
+    Connected,
+}
+
+/// What a handle stands for.
+#[derive(Debug)]
+pub(super) enum Object {
+    QueueManager { options: u32 },
+    Queue { name: ObjectName, options: u32, reading: Box<Reading> },
+}
+
+/// Who is at the other end of the socket.
+#[derive(Clone, Copy, Debug)]
+pub struct Who<'a> {
+    pub channel: &'a str,
+    pub user: &'a str,
+}
+
+/// A call of the client that the replica has not answered.
+#[derive(Debug)]
+pub(super) enum Waiting {
+    /// The first of the two calls of an open.
+    Open {
+        described: Token,
+    },
+    /// The second one, which tells the defaults.
+    Describe {
+        header: Header,
+        call: WireCall,
+        failed: Option<Code>,
+    },
+    Inquire {
+        header: Header,
+        call: WireCall,
+    },
+    Put {
+        header: Header,
+        call: WireCall,
+        queue: ObjectName,
+    },
+    Get {
+        header: Header,
+        call: WireCall,
+        queue: ObjectName,
+    },
+    /// A put whose program does not wait for the answer (MQPMO_ASYNC_RESPONSE).
+    AsyncPut,
+    /// A get for a handle that is read with requests.
+    Message {
+        handle: i32,
+    },
+    /// Nobody waits for the answer.
+    Nobody,
+    /// Answered with a header only.
+    Simple {
+        header: Header,
+        handle: i32,
+    },
+    /// MQDISC: the session ends with the answer.
+    Disconnect {
+        header: Header,
+    },
+    /// An MQCLOSE that waits until the handle's get has ended.
+    CloseAfter {
+        header: Header,
+        handle: i32,
+    },
+}
+
+impl Conversation {
+    pub fn on_credentials(&mut self, user: String, password: Bytes) {
+        self.credentials = Some((user, password));
+    }
+
+    pub fn is_connected(&self) -> bool {
+        matches!(self.state, State::Connected)
+    }
+
+    /// A segment of a call.
+    pub fn on_call(&mut self, desk: &mut Desk<'_>, segment: Segment, who: &Who<'_>) -> Result<(), Malformed> {
+        let bytes_max = desk.agreed.message_bytes_max + CALL_BYTES_MORE;
+        let Some(joined) = self.joiner.add(segment, bytes_max)? else { return Ok(()) };
+        let header = joined.first.header.clone();
+        if header.segment >= types::XA {
+            // XA has a header of its own and its own code for "not here" (XAER_RMFAIL).
+            let call = WireCall { completion: -7, ..WireCall::default() };
+            desk.reply(&header, call);
+            return Ok(());
+        }
+        let read = |body: Bytes| WireCall::read(&mut Reader::new(body, header.order), header.segment);
+        let (call, more) = match read(joined.first.body.clone()) {
+            Ok(call) => (call, joined.more),
+            // A structure goes over the end of the first segment.
+            Err(_) if !joined.more.is_empty() => (read(joined.whole().body)?, Vec::new()),
+            Err(malformed) => return Err(malformed),
+        };
+        self.dispatch(desk, header, call, more, who);
+        Ok(())
+    }
+
+    fn dispatch(
+        &mut self,
+        desk: &mut Desk<'_>,
+        header: Header,
+        call: WireCall,
+        more: Vec<Bytes>,
+        who: &Who<'_>,
+    ) {
+        if header.segment == types::CONN {
+            return self.on_connect(desk, header, call, who);
+        }
+        if !self.is_connected() {
+            return fail(desk, &header, call, reason::HCONN_ERROR);
+        }
+        match header.segment {
+            types::DISC => self.on_disconnect(desk, header),
+            types::OPEN => self.on_open(desk, header, call),
+            types::SPI => self.on_spi(desk, header, call),
+            types::CLOSE => self.on_close(desk, header, call),
+            types::PUT | types::PUT1 => self.on_put(desk, header, call, more),
+            types::GET => self.on_get(desk, header, call),
+            types::INQ => self.on_inquire(desk, header, call),
+            types::SET => self.on_set(desk, header, call),
+            types::CMIT => {
+                self.in_unit = false;
+                self.ask(desk, Call::Commit { unit: None }, Waiting::Simple { header, handle: 0 });
+            }
+            types::BACK => {
+                self.in_unit = false;
+                self.ask(desk, Call::Backout, Waiting::Simple { header, handle: 0 });
+            }
+            _ => fail(
+                desk,
+                &header,
+                WireCall { handle: call.handle, ..WireCall::default() },
+                reason::FUNCTION_NOT_SUPPORTED,
+            ),
+        }
+    }
+
+    pub(super) fn ask(&mut self, desk: &mut Desk<'_>, call: Call, waiting: Waiting) -> Token {
+        self.tokens += 1;
+        let token = Token(self.tokens);
+        self.waiting.insert(token, waiting);
+        desk.ask(Ask::Call(token, call));
+        token
+    }
+
+    // ---- connections ------------------------------------------------------------------------------------------
+
+    fn on_connect(&mut self, desk: &mut Desk<'_>, header: Header, call: WireCall, who: &Who<'_>) {
+        let WireBody::Conn(conn) = &call.body else {
+            return fail(desk, &header, call, reason::UNEXPECTED_ERROR);
+        };
+        if !matches!(self.state, State::Apart) {
+            return fail(desk, &header, call, Reason::AlreadyConnected.number() as Code);
+        }
+        if !desk.terms.is_meant(&conn.fields.queue_manager.text()) {
+            return fail(desk, &header, call, reason::Q_MGR_NAME_ERROR);
+        }
+        self.application = conn.fields.application.text();
+        self.application_type = conn.fields.application_type;
+        let asked = Connect {
+            channel: who.channel.to_string(),
+            asserted_user: who.user.to_string(),
+            credentials: self.credentials.clone(),
+            application: self.application.clone(),
+        };
+        self.user = asked.credentials.as_ref().map_or(asked.asserted_user.clone(), |(user, _)| user.clone());
+        self.state = State::Connecting { header, call };
+        desk.ask(Ask::Connect(asked));
+    }
+
+    /// A session was opened, or why not. `unique` is given to no other connection.
+    pub fn on_connected(&mut self, desk: &mut Desk<'_>, opened: Result<u64, Code>) {
+        let State::Connecting { header, mut call } = std::mem::take(&mut self.state) else { return };
+        let unique = match opened {
+            Ok(unique) => unique,
+            Err(code) => return fail(desk, &header, call, code),
+        };
+        self.unique = unique;
+        self.state = State::Connected;
+        if let WireBody::Conn(conn) = &mut call.body {
+            let Conn { fields, more } = &mut **conn;
+            if let Some(more) = more {
+                let wants_tag = fields.connect_options & connect::GENERATE_CONN_TAG != 0;
+                let tag = wants_tag.then(|| connection_tag(desk, unique, &self.application));
+                *more = connected(more, &connection_id(desk, unique), tag);
+            }
+        }
+        (call.completion, call.reason, call.handle) = (completion::OK, reason::NONE, 0);
+        desk.reply(&header, call);
+    }
+
+    fn on_disconnect(&mut self, desk: &mut Desk<'_>, header: Header) {
+        if self.in_unit {
+            // The normal end of a connection commits.
+            self.in_unit = false;
+            self.ask(desk, Call::Commit { unit: None }, Waiting::Disconnect { header });
+        } else {
+            self.disconnect(desk, &header, completion::OK, reason::NONE);
+        }
+    }
+
+    fn disconnect(&mut self, desk: &mut Desk<'_>, header: &Header, code: i32, reason: Code) {
+        desk.reply(header, WireCall { completion: code, reason, ..WireCall::default() });
+        desk.ask(Ask::Disconnect);
+        self.state = State::Apart;
+        self.objects.clear();
+        self.waiting.clear();
+    }
+
+    // ---- answers ----------------------------------------------------------------------------------------------
+
+    pub fn on_completion(&mut self, desk: &mut Desk<'_>, token: Token, completion: Completion) {
+        if matches!(completion.data, Data::Progress { .. }) {
+            return;
+        }
+        let Some(waiting) = self.waiting.remove(&token) else { return };
+        let (code, reason) = (completion.code as i32, completion.reason.number() as Code);
+        match waiting {
+            Waiting::Nobody => {}
+            Waiting::Open { described } => {
+                if let (true, Some(Waiting::Describe { failed, .. })) =
+                    (completion.is_failed(), self.waiting.get_mut(&described))
+                {
+                    *failed = Some(reason);
+                }
+            }
+            Waiting::Describe { header, call, failed } => {
+                self.opened(desk, &header, call, failed, completion)
+            }
+            Waiting::Inquire { header, call } => objects::inquired(desk, &header, call, completion),
+            Waiting::Put { header, call, queue } => self.on_placed(desk, &header, call, &queue, completion),
+            Waiting::AsyncPut => self.async_puts.note(completion.code, reason),
+            Waiting::Get { header, call, queue } => messages::got(desk, &header, call, &queue, completion),
+            Waiting::Message { handle } => self.on_message(desk, handle, completion),
+            Waiting::Simple { header, handle } => {
+                desk.reply(&header, WireCall { completion: code, reason, handle, ..WireCall::default() });
+            }
+            Waiting::Disconnect { header } => self.disconnect(desk, &header, code, reason),
+            Waiting::CloseAfter { header, handle } => {
+                self.on_message(desk, handle, completion);
+                self.close(desk, header, handle);
+            }
+        }
+    }
+}
+
+/// Answers that a call failed: its structures as they came, and no handle.
+pub(super) fn fail(desk: &mut Desk<'_>, header: &Header, mut call: WireCall, code: Code) {
+    (call.completion, call.reason) = (completion::FAILED, code);
+    if matches!(header.segment, types::OPEN | types::SPI) {
+        call.handle = -1;
+    }
+    match &mut call.body {
+        WireBody::Put(put) => put.data = Bytes::new(),
+        WireBody::Close(_) => call.body = WireBody::Nothing,
+        WireBody::Get(get) => get.length = 0,
+        WireBody::Open(open) => open.fopa.iter_mut().for_each(|fopa| fopa.more_length = 0),
+        WireBody::Spi(asked) => {
+            if let spi::Body::Open(open) = &mut asked.body {
+                open.lpoo.fields.more_length = 0;
+            }
+        }
+        WireBody::Attributes(asked) => {
+            *asked = Attributes { selectors: std::mem::take(&mut asked.selectors), ..Attributes::default() };
+        }
+        _ => {}
+    }
+    desk.reply(header, call);
+}
+
+/// FCNO of a reply: the connection id, and the tag if the client wanted one.
+fn connected(asked: &Fcno, connection_id: &[u8; 24], tag: Option<Vec<u8>>) -> Fcno {
+    let mut rest = vec![0; asked.rest.len()];
+    let place = rest.len().min(128);
+    let tag = tag.unwrap_or_else(|| asked.fields.tag.0.to_vec());
+    if place == 128 {
+        rest[..tag.len().min(place)].copy_from_slice(&tag[..tag.len().min(place)]);
+    }
+    let fields = FcnoFields {
+        version: asked.fields.version.min(3),
+        capabilities: asked.fields.capabilities | 1,
+        tag: Raw::new(connection_id),
+    };
+    Fcno { fields, rest: rest.into() }
+}
+
+/// "AMQC", twelve characters of the queue manager's name, and what no other connection has.
+fn connection_id(desk: &Desk<'_>, unique: u64) -> [u8; 24] {
+    let mut id = message_id(desk, unique, 0);
+    id[3] = b'C';
+    id
+}
+
+/// An id as queue managers make them: "AMQ ", twelve characters of the name, and eight bytes of its own.
+pub(super) fn message_id(desk: &Desk<'_>, unique: u64, number: u64) -> [u8; 24] {
+    let mut id = [b' '; 24];
+    id[..4].copy_from_slice(b"AMQ ");
+    id[4..16].copy_from_slice(&Text::<12>::new(desk.terms.queue_manager.as_str()).0);
+    id[16..].copy_from_slice(&(unique ^ number.rotate_right(20)).to_be_bytes());
+    id
+}
+
+/// MQCT, the unique bytes in hexadecimal, the queue manager's identifier and the program's name.
+fn connection_tag(desk: &Desk<'_>, unique: u64, application: &str) -> Vec<u8> {
+    format!("MQCT{unique:016X}{}{application}", desk.terms.identifier).into_bytes()
+}

@@ -1,0 +1,337 @@
+//! Between MQMD and the descriptor of the queue manager, and options to those of the waist.
+
+use bytes::Bytes;
+use trimaran_proto::message::v1 as message;
+use trimaran_proto::mq::constants::{get, open, put, reason};
+use trimaran_proto::mq::delivery::{Selection as WireSelection, matching};
+use trimaran_proto::mq::message::Md;
+use trimaran_proto::mq::{Raw, Text};
+
+use super::characters;
+use crate::mqi::{GetMode, OpenOptions, Wait};
+use crate::types::{
+    Body, CorrelationId, Descriptor, GroupId, Message, MessageId, Persistence, Reason, Selection, WallTime,
+};
+
+/// The number of a reason of MQ.
+pub type Code = i32;
+
+/// The character set that 0 (MQCCSI_Q_MGR) means in a message.
+pub const CCSID: i32 = 1208;
+/// MQENC_NATIVE, for messages that do not say.
+const ENCODING: i32 = 546;
+/// MQMF_SEGMENT and MQMF_LAST_SEGMENT: messages that are pieces of one.
+const SEGMENT_FLAGS: u32 = 0x6;
+
+/// What a put says of its message. Ids that the put wants new are left empty, and the queue manager makes them.
+pub fn descriptor(md: &Md, options: u32, application_type: i32) -> Result<Descriptor, Code> {
+    if md.message_flags & SEGMENT_FLAGS != 0 {
+        return Err(reason::FUNCTION_NOT_SUPPORTED);
+    }
+    let expiry = match md.expiry {
+        -1 => None,
+        1.. => Some(md.expiry as u32),
+        _ => return Err(reason::EXPIRY_ERROR),
+    };
+    let priority = match md.priority {
+        -1 => None,
+        0..=9 => Some(md.priority as u32),
+        _ => return Err(reason::PRIORITY_ERROR),
+    };
+    let persistence = match md.persistence {
+        0 => message::Persistence::NotPersistent,
+        1 => message::Persistence::Persistent,
+        2 => message::Persistence::AsQueue,
+        _ => return Err(reason::PERSISTENCE_ERROR),
+    };
+    if !(1..=999_999_999).contains(&md.message_type) {
+        return Err(reason::MSG_TYPE_ERROR);
+    }
+    let id = |id: &Raw<24>, is_new: bool| {
+        if is_new || id.is_zero() { Bytes::new() } else { Bytes::copy_from_slice(&id.0) }
+    };
+    let mut wire = message::Descriptor {
+        report: md.report,
+        message_type: Some(md.message_type),
+        expiry,
+        feedback: md.feedback,
+        encoding: Some(md.encoding),
+        coded_character_set: Some(if md.ccsid == 0 { CCSID } else { md.ccsid }),
+        format: md.format.text(),
+        priority,
+        persistence: persistence.into(),
+        message_id: id(&md.message_id, options & put::NEW_MSG_ID != 0),
+        correlation_id: id(&md.correlation_id, false),
+        reply_to_queue: md.reply_to_queue.text(),
+        reply_to_queue_manager: md.reply_to_queue_manager.text(),
+        put_application_type: application_type as u32,
+        ..message::Descriptor::default()
+    };
+    if md.version >= 2 {
+        wire.group_id = id(&md.group_id, false);
+        wire.message_sequence_number = (md.sequence_number > 1).then_some(md.sequence_number as u32);
+        wire.message_flags = md.message_flags;
+        wire.original_length = u32::try_from(md.original_length).ok();
+    }
+    if options & (put::SET_IDENTITY_CONTEXT | put::SET_ALL_CONTEXT) != 0 {
+        wire.user_identifier = md.user.text();
+        wire.accounting_token = Bytes::copy_from_slice(&md.accounting_token.0);
+        wire.application_identity_data = md.identity_data.text();
+    }
+    if options & put::SET_ALL_CONTEXT != 0 {
+        wire.put_application_type = md.put_application_type as u32;
+        wire.put_application_name = md.put_application.text();
+        wire.application_origin_data = md.origin_data.text();
+    }
+    Descriptor::from_wire(wire).map_err(|reason| reason.number() as Code)
+}
+
+/// The MQMD of a message that is got.
+pub fn md(descriptor: &Descriptor, version: u32) -> Md {
+    let rest = descriptor.rest();
+    let (put_date, put_time) = date_and_time(descriptor.put_at);
+    Md {
+        version,
+        report: rest.report,
+        message_type: rest.message_type.unwrap_or(8),
+        expiry: descriptor.expiry.map_or(-1, |tenths| tenths as i32),
+        feedback: rest.feedback,
+        encoding: rest.encoding.unwrap_or(ENCODING),
+        ccsid: rest.coded_character_set.unwrap_or(CCSID),
+        format: Text::new(&rest.format),
+        priority: descriptor.priority.map_or(0, i32::from),
+        persistence: i32::from(descriptor.persistence == Persistence::Persistent),
+        message_id: Raw(descriptor.message_id.0),
+        correlation_id: Raw(descriptor.correlation_id.0),
+        backout_count: descriptor.backout_count as i32,
+        reply_to_queue: Text::new(&rest.reply_to_queue),
+        reply_to_queue_manager: Text::new(&rest.reply_to_queue_manager),
+        user: Text::new(&rest.user_identifier),
+        accounting_token: Raw::new(&rest.accounting_token),
+        identity_data: Text::new(&rest.application_identity_data),
+        put_application_type: rest.put_application_type as i32,
+        put_application: Text::new(&rest.put_application_name),
+        put_date,
+        put_time,
+        origin_data: Text::new(&rest.application_origin_data),
+        group_id: Raw(descriptor.group_id.0),
+        sequence_number: rest.message_sequence_number.unwrap_or(1) as i32,
+        offset: rest.offset as i32,
+        message_flags: rest.message_flags,
+        original_length: rest.original_length.map_or(-1, |length| length as i32),
+    }
+}
+
+/// YYYYMMDD and HHMMSSTH, as MQ writes when a message was put.
+pub fn date_and_time(at: WallTime) -> (Text<8>, Text<8>) {
+    let (days, ms) = (at.0.div_euclid(86_400_000), at.0.rem_euclid(86_400_000));
+    let (year, month, day) = civil(days);
+    let (seconds, hundredths) = (ms / 1000, ms % 1000 / 10);
+    let time = format!("{:02}{:02}{:02}{hundredths:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
+    (Text::new(&format!("{year:04}{month:02}{day:02}")), Text::new(&time))
+}
+
+/// The date of a day since 1970-01-01 (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms").
+fn civil(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let of_era = days.rem_euclid(146_097);
+    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let day_of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    (year, month, day_of_year - (153 * shifted + 2) / 5 + 1)
+}
+
+/// What an open asks of the queue manager. Every handle may inquire there: an answer tells the queue's defaults.
+pub fn open_options(options: u32) -> Result<OpenOptions, Code> {
+    let any = open::INPUT_AS_Q_DEF | open::INPUT_SHARED | open::INPUT_EXCLUSIVE;
+    let known = options & !open::ALL == 0;
+    let inputs = (options & any).count_ones();
+    let some = options & (any | open::BROWSE | open::OUTPUT | open::INQUIRE | open::SET) != 0;
+    if !known || inputs > 1 || !some {
+        return Err(reason::OPTIONS_ERROR);
+    }
+    Ok(OpenOptions {
+        output: options & open::OUTPUT != 0,
+        input: inputs > 0,
+        exclusive: options & open::INPUT_EXCLUSIVE != 0,
+        browse: options & open::BROWSE != 0,
+        inquire: true,
+    })
+}
+
+/// MQPMO_* that are not done: groups in logical order, and context from another handle.
+const PUT_NOT_DONE: u32 = put::LOGICAL_ORDER | put::PASS_IDENTITY_CONTEXT | put::PASS_ALL_CONTEXT;
+
+/// Whether a put is under syncpoint.
+pub fn put_syncpoint(options: u32) -> Result<bool, Code> {
+    if options & PUT_NOT_DONE != 0 {
+        return Err(reason::FUNCTION_NOT_SUPPORTED);
+    }
+    match (options & put::SYNCPOINT != 0, options & put::NO_SYNCPOINT != 0) {
+        (true, true) => Err(reason::OPTIONS_ERROR),
+        (syncpoint, _) => Ok(syncpoint),
+    }
+}
+
+/// MQGMO_* that are not done: signals, locks, marks, groups.
+const GET_NOT_DONE: u32 = get::SET_SIGNAL
+    | get::LOCK
+    | get::UNLOCK
+    | get::LOGICAL_ORDER
+    | get::ALL_MSGS_AVAILABLE
+    | get::MARK_BROWSE_HANDLE
+    | get::MARK_BROWSE_CO_OP
+    | get::UNMARK_BROWSE_CO_OP
+    | get::UNMARK_BROWSE_HANDLE
+    | get::UNMARKED_BROWSE_MSG;
+
+const FIRST_AND_ON: u32 = get::BROWSE_FIRST | get::BROWSE_NEXT;
+
+/// How a get is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Manner {
+    pub mode: GetMode,
+    pub syncpoint: bool,
+    pub syncpoint_if_persistent: bool,
+}
+
+pub fn manner(options: u32) -> Result<Manner, Code> {
+    if options & GET_NOT_DONE != 0 {
+        return Err(reason::FUNCTION_NOT_SUPPORTED);
+    }
+    let syncpoints = options & (get::SYNCPOINT | get::NO_SYNCPOINT | get::SYNCPOINT_IF_PERSISTENT);
+    if syncpoints.count_ones() > 1 {
+        return Err(reason::OPTIONS_ERROR);
+    }
+    let modes = options
+        & (get::BROWSE_FIRST | get::BROWSE_NEXT | get::MSG_UNDER_CURSOR | get::BROWSE_MSG_UNDER_CURSOR);
+    let mode = match modes {
+        0 => GetMode::Destructive,
+        get::BROWSE_FIRST => GetMode::BrowseFirst,
+        // What a client that reads ahead means: the first, and what follows.
+        FIRST_AND_ON => GetMode::BrowseFirst,
+        get::BROWSE_NEXT => GetMode::BrowseNext,
+        get::MSG_UNDER_CURSOR => GetMode::UnderCursor,
+        get::BROWSE_MSG_UNDER_CURSOR => GetMode::BrowseUnderCursor,
+        _ => return Err(reason::OPTIONS_ERROR),
+    };
+    let syncpoint = syncpoints == get::SYNCPOINT;
+    let syncpoint_if_persistent = syncpoints == get::SYNCPOINT_IF_PERSISTENT;
+    if (syncpoint || syncpoint_if_persistent) && mode.is_browse() {
+        return Err(reason::OPTIONS_ERROR);
+    }
+    Ok(Manner { mode, syncpoint, syncpoint_if_persistent })
+}
+
+pub fn wait(options: u32, interval_ms: i32) -> Result<Wait, Code> {
+    match (options & get::WAIT != 0, interval_ms) {
+        (false, _) | (true, 0) => Ok(Wait::No),
+        (true, -1) => Ok(Wait::Forever),
+        (true, 1..) => Ok(Wait::For(std::time::Duration::from_millis(interval_ms as u64))),
+        (true, _) => Err(reason::WAIT_INTERVAL_ERROR),
+    }
+}
+
+/// Which messages. Ids of zeros match any, as MQ says.
+pub fn selection(selection: &WireSelection) -> Result<Selection, Code> {
+    let not_done = matching::SEQUENCE_NUMBER | matching::OFFSET;
+    let given = selection.fields.match_options;
+    if given & not_done != 0 || (given & matching::TOKEN != 0 && !selection.token.is_zero()) {
+        return Err(reason::FUNCTION_NOT_SUPPORTED);
+    }
+    let some = |bit, id: &Raw<24>| (given & bit != 0 && !id.is_zero()).then_some(id.0);
+    Ok(Selection {
+        message_id: some(matching::MESSAGE_ID, &selection.message_id).map(MessageId),
+        correlation_id: some(matching::CORRELATION_ID, &selection.correlation_id).map(CorrelationId),
+        group_id: some(matching::GROUP_ID, &selection.group_id).map(GroupId),
+    })
+}
+
+/// Converts the body of a text message to the character set that is wanted, and says so in its MQMD; the reason of the
+/// warning when it cannot be done. The length of the message may change.
+pub fn convert_text(md: &mut Md, body: &mut Body, ccsid: i32, encoding: i32) -> Code {
+    let wanted = if ccsid == 0 { CCSID } else { ccsid };
+    if md.ccsid == wanted || md.format.is_blank() {
+        return reason::NONE;
+    }
+    if md.format.text() != "MQSTR" {
+        return reason::NOT_CONVERTED;
+    }
+    // MQENC_INTEGER_NORMAL: big-endian.
+    let is_big = |encoding: i32| encoding & 0xF == 1;
+    let text = characters::converted(&body.to_bytes(), md.ccsid, CCSID, is_big(md.encoding));
+    let text = text.and_then(|text| characters::converted(&text, CCSID, wanted, is_big(encoding)));
+    match text {
+        Some(text) => {
+            *body = Body::from(text);
+            (md.ccsid, md.encoding) = (wanted, encoding);
+            reason::NONE
+        }
+        None => reason::NOT_CONVERTED,
+    }
+}
+
+/// A message as it is put, with its checksum.
+pub fn message(descriptor: Descriptor, body: Body) -> Result<Message, Code> {
+    if body.len() > crate::types::limits::BODY_BYTES_MAX {
+        return Err(Reason::MsgTooBigForQMgr.number() as Code);
+    }
+    let body_crc = body.crc32c();
+    Ok(Message { descriptor, body, body_crc })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_got_as_it_was_put() {
+        let put = Md {
+            version: 2,
+            report: 7,
+            message_type: 1,
+            expiry: 50,
+            encoding: 273,
+            ccsid: 819,
+            format: Text::new("MQSTR"),
+            priority: 3,
+            persistence: 1,
+            correlation_id: Raw::new(b"order 7"),
+            reply_to_queue: Text::new("ANSWERS"),
+            sequence_number: 1,
+            original_length: -1,
+            ..Md::default()
+        };
+        let mut descriptor = descriptor(&put, 0, 28).unwrap();
+        descriptor.put_at = WallTime(1_735_734_896_789);
+        let got = md(&descriptor, 2);
+        assert_eq!((got.put_date.text().as_str(), got.put_time.text().as_str()), ("20250101", "12345678"));
+        let (put_date, put_time) = (got.put_date, got.put_time);
+        assert_eq!(got, Md { put_application_type: 28, put_date, put_time, ..put });
+    }
+
+    #[test]
+    fn fields_that_cannot_be_are_refused_with_their_reason() {
+        let md =
+            Md { version: 1, message_type: 8, expiry: -1, priority: -1, persistence: 2, ..Md::default() };
+        let with = |md: Md| descriptor(&md, 0, 28).unwrap_err();
+        assert!(descriptor(&md, 0, 28).is_ok());
+        assert_eq!(with(Md { expiry: 0, ..md.clone() }), 2013);
+        assert_eq!(with(Md { priority: 10, ..md.clone() }), 2050);
+        assert_eq!(with(Md { persistence: 3, ..md.clone() }), 2047);
+        assert_eq!(with(Md { message_type: 0, ..md }), 2029);
+    }
+
+    #[test]
+    fn text_is_converted_and_what_is_no_text_is_not() {
+        let mut md = Md { format: Text::new("MQSTR"), ccsid: 1208, ..Md::default() };
+        let mut body = Body::from(Bytes::from("é"));
+        assert_eq!(convert_text(&mut md, &mut body, 819, 273), 0);
+        assert_eq!((body.to_bytes().to_vec(), md.ccsid), (vec![0xE9], 819));
+        md.format = Text::new("MQHRF2");
+        assert_eq!(convert_text(&mut md, &mut body, 1208, 273), reason::NOT_CONVERTED);
+    }
+}

@@ -1,0 +1,284 @@
+//! Puts and gets of one connection.
+
+use bytes::Bytes;
+use trimaran_proto::mq::call::{Body as WireBody, Call as WireCall, Get as WireGet};
+use trimaran_proto::mq::constants::{completion, get, object, open, put, reason};
+use trimaran_proto::mq::control::{Notification, notice};
+use trimaran_proto::mq::delivery::{Selection as WireSelection, SelectionFields};
+use trimaran_proto::mq::segment::{Header, flags, types};
+use trimaran_proto::mq::{Flow, Raw, Text};
+
+use super::conversation::{Conversation, Object, Waiting, fail, message_id};
+use super::convert::{self, Code};
+use super::desk::Desk;
+use super::objects::{Opened, what_is_opened};
+use super::reading::{Request, Step};
+use crate::mqi::{Call, Completion, Data, Get, Put, PutTarget};
+use crate::types::{Body, CompletionCode, HandleId, ObjectName, Reason};
+
+/// What MQGMO of version 1 matches by.
+const MATCH_DEFAULT: u32 = 3;
+
+impl Conversation {
+    pub(super) fn on_put(
+        &mut self,
+        desk: &mut Desk<'_>,
+        header: Header,
+        mut call: WireCall,
+        more: Vec<Bytes>,
+    ) {
+        match self.asked_put(desk, &mut call, more) {
+            Ok((put, queue)) => {
+                self.in_unit |= put.syncpoint;
+                let waiting = match is_async(&call) {
+                    true => Waiting::AsyncPut,
+                    false => Waiting::Put { header, call, queue },
+                };
+                self.ask(desk, Call::Put(put), waiting);
+            }
+            Err(code) if is_async(&call) => self.async_puts.note(CompletionCode::Failed, code),
+            Err(code) => fail(desk, &header, call, code),
+        }
+    }
+
+    fn asked_put(
+        &mut self,
+        desk: &Desk<'_>,
+        call: &mut WireCall,
+        more: Vec<Bytes>,
+    ) -> Result<(Put, ObjectName), Code> {
+        let handle = call.handle;
+        let WireBody::Put(asked) = &mut call.body else { return Err(reason::MD_ERROR) };
+        let options = asked.pmo.options;
+        let data = std::mem::take(&mut asked.data);
+        let (to, queue) = match &asked.od {
+            Some(od) => match what_is_opened(desk, od, open::OUTPUT)? {
+                Opened::Queue(name) => (PutTarget::Queue(name.clone()), name),
+                Opened::QueueManager => return Err(reason::OBJECT_TYPE_ERROR),
+            },
+            None => match self.objects.get(&handle) {
+                Some(Object::Queue { name, options: opened, .. }) => {
+                    check_context(options, *opened)?;
+                    (PutTarget::Handle(HandleId(handle as u32)), name.clone())
+                }
+                Some(Object::QueueManager { .. }) => {
+                    return Err(Reason::NotOpenForOutput.number() as Code);
+                }
+                None => return Err(reason::HOBJ_ERROR),
+            },
+        };
+        let syncpoint = convert::put_syncpoint(options)?;
+        let body =
+            Body::from_parts(std::iter::once(data).chain(more).filter(|part| !part.is_empty()).collect());
+        let length = asked.length as usize;
+        if body.len() < length {
+            return Err(reason::BUFFER_LENGTH_ERROR);
+        }
+        // Clients fill their last segment up to a multiple of 4.
+        let body = body.truncated(length);
+        if options & put::NEW_CORREL_ID != 0 {
+            self.ids += 1;
+            asked.md.correlation_id = Raw(message_id(desk, self.unique, self.ids));
+        }
+        let descriptor = convert::descriptor(&asked.md, options, self.application_type)?;
+        let message = convert::message(descriptor, body)?;
+        Ok((Put { to, message, syncpoint, producer: None, dead_letter: false }, queue))
+    }
+
+    // ---- gets -------------------------------------------------------------------------------------------------
+
+    /// MQGET, as it is on a channel that is not multiplexed.
+    pub(super) fn on_get(&mut self, desk: &mut Desk<'_>, header: Header, call: WireCall) {
+        let WireBody::Get(asked) = &call.body else {
+            return fail(desk, &header, call, reason::MD_ERROR);
+        };
+        let queue = match self.objects.get(&call.handle) {
+            Some(Object::Queue { name, .. }) => name.clone(),
+            Some(Object::QueueManager { .. }) => {
+                return fail(desk, &header, call, Reason::NotOpenForInput.number() as Code);
+            }
+            None => return fail(desk, &header, call, reason::HOBJ_ERROR),
+        };
+        match asked_get(call.handle, asked) {
+            Ok(get) => {
+                self.in_unit |= get.syncpoint || get.syncpoint_if_persistent;
+                self.ask(desk, Call::Get(get), Waiting::Get { header, call, queue });
+            }
+            Err(code) => fail(desk, &header, call, code),
+        }
+    }
+
+    /// REQUEST_MSGS.
+    pub fn on_request(&mut self, desk: &mut Desk<'_>, request: Request) {
+        let handle = request.asked.fields.handle;
+        let step = match self.objects.get_mut(&handle) {
+            Some(Object::Queue { reading, .. }) => reading.on_request(desk, request),
+            _ => {
+                let notice =
+                    Notification { version: 1, handle, code: notice::STREAMING_FAILURE, value: 2019 };
+                return desk.say(types::NOTIFICATION, request.id, flags::FIRST, &Flow::Notification(notice));
+            }
+        };
+        self.read_on(desk, handle, step);
+    }
+
+    fn read_on(&mut self, desk: &mut Desk<'_>, handle: i32, step: Step) {
+        match step {
+            Step::Nothing => {}
+            Step::Cancel(token) => {
+                self.ask(desk, Call::CancelGet { token }, Waiting::Nobody);
+            }
+            Step::Get(get) => {
+                self.in_unit |= get.syncpoint || get.syncpoint_if_persistent;
+                let token = self.ask(desk, Call::Get(get), Waiting::Message { handle });
+                if let Some(Object::Queue { reading, .. }) = self.objects.get_mut(&handle) {
+                    reading.began(token);
+                }
+            }
+        }
+    }
+
+    /// NOTIFICATION of a client.
+    pub fn on_notification(
+        &mut self,
+        desk: &mut Desk<'_>,
+        request: u32,
+        asked: Notification,
+        is_confirmed: bool,
+    ) {
+        if !is_confirmed {
+            return;
+        }
+        let reply = match asked.code {
+            notice::CONN_STATE => notice::CONN_STATE_REPLY,
+            notice::Q_STATE => notice::Q_STATE_REPLY,
+            notice::TXN_REVOKE => notice::TXN_REVOKE_REPLY,
+            _ => return,
+        };
+        let flow = Flow::Notification(Notification { code: reply, ..asked });
+        desk.say(types::NOTIFICATION, request, flags::FIRST, &flow);
+    }
+
+    /// The answer to a get that a request started.
+    pub(super) fn on_message(&mut self, desk: &mut Desk<'_>, handle: i32, completion: Completion) {
+        let Some(Object::Queue { reading, .. }) = self.objects.get_mut(&handle) else { return };
+        let step = reading.on_completion(desk, completion);
+        self.read_on(desk, handle, step);
+    }
+
+    /// The answer to a put.
+    pub(super) fn on_placed(
+        &mut self,
+        desk: &mut Desk<'_>,
+        header: &Header,
+        mut call: WireCall,
+        queue: &ObjectName,
+        completion: Completion,
+    ) {
+        let Data::Placed { message_id, .. } = completion.data else {
+            return fail(desk, header, call, completion.reason.number() as Code);
+        };
+        (call.completion, call.reason) = (completion.code as i32, completion.reason.number() as Code);
+        if let WireBody::Put(asked) = &mut call.body {
+            if let Some(od) = &mut asked.od {
+                od.fields.known_destinations = 1;
+                od.fields.resolved_queue = Text::new(queue.as_str());
+                od.fields.resolved_queue_manager = Text::new(desk.terms.queue_manager.as_str());
+                od.fields.resolved_type = object::QUEUE;
+            }
+            asked.pmo.known_destinations = 1;
+            asked.pmo.resolved_queue = Text::new(queue.as_str());
+            asked.pmo.resolved_queue_manager = Text::new(desk.terms.queue_manager.as_str());
+            let (options, md) = (asked.pmo.options, &mut asked.md);
+            md.message_id = Raw(message_id.0);
+            (md.put_date, md.put_time) = convert::date_and_time(desk.now);
+            if options & (put::SET_IDENTITY_CONTEXT | put::SET_ALL_CONTEXT) == 0 {
+                md.user = Text::new(&self.user);
+            }
+            if options & put::SET_ALL_CONTEXT == 0 {
+                md.put_application_type = self.application_type;
+                md.put_application = Text::new(&self.application);
+            }
+        }
+        desk.reply(header, call);
+    }
+}
+
+/// Whether the client goes on without an answer, and would not understand one.
+fn is_async(call: &WireCall) -> bool {
+    matches!(&call.body, WireBody::Put(asked) if asked.pmo.options & put::ASYNC_RESPONSE != 0)
+}
+
+/// Context that a put sets needs a handle that was opened for it.
+fn check_context(put_options: u32, opened: u32) -> Result<(), Code> {
+    let wants = |bit| put_options & bit != 0;
+    if wants(put::SET_ALL_CONTEXT) && opened & open::SET_ALL_CONTEXT == 0 {
+        return Err(reason::NOT_OPEN_FOR_SET_ALL);
+    }
+    if wants(put::SET_IDENTITY_CONTEXT) && opened & (open::SET_IDENTITY_CONTEXT | open::SET_ALL_CONTEXT) == 0
+    {
+        return Err(reason::NOT_OPEN_FOR_SET_IDENT);
+    }
+    Ok(())
+}
+
+fn asked_get(handle: i32, asked: &WireGet) -> Result<Get, Code> {
+    let options = asked.gmo.options;
+    let manner = convert::manner(options)?;
+    let match_options = if asked.gmo.version >= 2 { asked.gmo.match_options } else { MATCH_DEFAULT };
+    let selection = WireSelection {
+        fields: SelectionFields { match_options, ..SelectionFields::default() },
+        message_id: asked.md.message_id,
+        correlation_id: asked.md.correlation_id,
+        group_id: asked.md.group_id,
+        token: asked.gmo.token,
+    };
+    Ok(Get {
+        handle: HandleId(handle as u32),
+        syncpoint: manner.syncpoint,
+        syncpoint_if_persistent: manner.syncpoint_if_persistent,
+        wait: convert::wait(options, asked.gmo.wait_interval)?,
+        mode: manner.mode,
+        selection: convert::selection(&selection)?,
+        max_length: Some(asked.length as usize),
+        accept_truncated: options & get::ACCEPT_TRUNCATED_MSG != 0,
+    })
+}
+
+/// The answer to an MQGET.
+pub(super) fn got(
+    desk: &mut Desk<'_>,
+    header: &Header,
+    mut call: WireCall,
+    queue: &ObjectName,
+    completed: Completion,
+) {
+    let code = completed.reason.number() as Code;
+    let WireBody::Get(asked) = &mut call.body else { return };
+    match completed.data {
+        Data::Got { message, body_length } => {
+            let mut md = convert::md(&message.descriptor, asked.md.version);
+            let mut body = message.body;
+            (call.completion, call.reason) = (completed.code as i32, code);
+            asked.length = body_length as u32;
+            if asked.gmo.options & get::CONVERT != 0 && code == reason::NONE {
+                call.reason = convert::convert_text(&mut md, &mut body, asked.md.ccsid, asked.md.encoding);
+                asked.length = body.len() as u32;
+                if call.reason != reason::NONE {
+                    call.completion = completion::WARNING;
+                }
+            }
+            asked.md = md;
+            asked.gmo.resolved_queue = Text::new(queue.as_str());
+            asked.gmo.returned_length = body.len() as i32;
+            let parts = body.parts().to_vec();
+            desk.reply_with(header, call, &parts);
+        }
+        Data::TooLong { body_length } => {
+            asked.length = body_length as u32;
+            (call.completion, call.reason) = (completion::WARNING, code);
+            desk.reply(header, call);
+        }
+        _ => fail(desk, header, call, code),
+    }
+}

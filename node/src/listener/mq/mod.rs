@@ -1,0 +1,105 @@
+//! Port 1414: the channels that IBM MQ clients speak, unchanged. The bytes are `trimaran_proto::mq`'s.
+//!
+//! `socket` is one connection without IO: it negotiates, and gives each conversation its segments. `conversation` is one
+//! MQI connection, whose calls become those of a session; `objects`, `messages` and `reading` are its parts. `connection`
+//! drives a socket. `terms` says which channels there are, `convert` and `attributes` know every field.
+//!
+//! ```text
+//! bytes → socket → conversation → Ask → the replica
+//!   out ← socket ← conversation ← completion
+//! ```
+//!
+//! Not served, and answered with 2298: topics and subscriptions (MQSUB, MQSUBRQ), MQSTAT, distribution lists, segments of
+//! messages, groups in logical order, locks and marks of browses, context that is passed on. XA is answered XAER_RMFAIL.
+
+mod attributes;
+mod characters;
+mod connection;
+mod conversation;
+mod convert;
+mod desk;
+mod messages;
+mod negotiation;
+mod objects;
+mod reading;
+mod socket;
+mod terms;
+
+#[cfg(test)]
+mod socket_test;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{Stream, StreamExt};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::JoinSet;
+use trimaran_proto::mq::control::status;
+
+pub use self::socket::Socket;
+pub use self::terms::{Channel, Terms};
+
+use self::connection::{Driver, unique};
+use super::gate::Gate;
+use super::serving::find_served;
+use super::{Accepted, Listener};
+use crate::types::Reason;
+
+/// Serves the queue manager of `terms` until `shutdown`, then ends all connections. `incoming` gives connections after
+/// TLS, with TCP_NODELAY set.
+pub async fn serve<IO>(
+    listener: Listener,
+    terms: Terms,
+    incoming: impl Stream<Item = io::Result<Accepted<IO>>>,
+    shutdown: impl Future<Output = ()>,
+) where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let gate = Gate::new(&listener);
+    let terms = Arc::new(terms);
+    let (close, closing) = tokio::sync::watch::channel(false);
+    let mut connections = JoinSet::new();
+    let mut incoming = std::pin::pin!(incoming);
+    let mut shutdown = std::pin::pin!(shutdown);
+    loop {
+        let accepted = tokio::select! {
+            () = &mut shutdown => break,
+            Some(_) = connections.join_next() => continue,
+            accepted = incoming.next() => accepted,
+        };
+        let io = match accepted {
+            None => break,
+            Some(Ok(accepted)) => accepted,
+            Some(Err(_)) => {
+                // Out of file descriptors, mostly: asking again at once would only keep a core busy.
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                continue;
+            }
+        };
+        let Some(io) = io.counted(&gate) else { continue };
+        let socket = socket(&listener, &terms);
+        let driver = Driver::new(listener.clone(), gate.clone(), io, socket);
+        let mut closing = closing.clone();
+        connections.spawn(driver.run(async move {
+            let _ = closing.wait_for(|closing| *closing).await;
+        }));
+    }
+    close.send_replace(true);
+    let ended = async { while connections.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout(listener.limits.grace, ended).await;
+}
+
+/// A new socket, which refuses everybody where the queue manager is not served: a client with a list of addresses goes on
+/// to the next.
+fn socket(listener: &Listener, terms: &Arc<Terms>) -> Socket {
+    let refusal = match find_served(listener, terms.queue_manager.as_str()) {
+        Ok(_) => None,
+        Err(unserved) if unserved.refusal.reason == Reason::StandbyQMgr => Some(status::STANDBY_QMGR),
+        Err(_) => Some(status::QMGR_UNAVAILABLE),
+    };
+    let mut salt = [0; 12];
+    salt[..8].copy_from_slice(&unique().to_le_bytes());
+    salt[8..].copy_from_slice(&unique().to_le_bytes()[..4]);
+    Socket::new(terms.clone(), unique() as u32 >> 12, salt, refusal)
+}

@@ -1,0 +1,304 @@
+//! Opens, closes and attributes of one connection's objects.
+//!
+//! An open is two calls of the session: the open itself, and an inquiry, because the reply tells the queue's defaults.
+
+use trimaran_proto::mq::call::{Attributes, Body as WireBody, Call as WireCall};
+use trimaran_proto::mq::constants::{completion, object, open, reason};
+use trimaran_proto::mq::object::Od;
+use trimaran_proto::mq::segment::Header;
+use trimaran_proto::mq::spi::{self, ReserveReply, verb};
+use trimaran_proto::mq::{Raw, Text};
+
+use super::attributes;
+use super::conversation::{Conversation, Object, Waiting, fail, message_id};
+use super::convert::{self, Code};
+use super::desk::Desk;
+use super::reading::Reading;
+use crate::mqi::{Admin, Call, Completion, Data};
+use crate::types::{HandleId, ObjectName, Reason, Token};
+
+/// The queue that messages go to whose protection failed: said, and never used.
+const PROTECTION_QUEUE: &str = "SYSTEM.PROTECTION.ERROR.QUEUE";
+/// Verbs of the SPI by number, with the versions of their structures; those that are not served are zeros.
+const VERBS: [[u32; 5]; 12] = {
+    let mut verbs = [[0; 5]; 12];
+    verbs[verb::QUERY as usize - 1] = [verb::QUERY, 2, 2, 2, 1];
+    verbs[verb::RESERVE as usize - 1] = [verb::RESERVE, 1, 1, 1, 1];
+    verbs[verb::OPEN as usize - 1] = [verb::OPEN, 1, 2, 2, 1];
+    verbs
+};
+
+/// What an open is about.
+pub(super) enum Opened {
+    QueueManager,
+    Queue(ObjectName),
+}
+
+impl Conversation {
+    pub(super) fn on_open(&mut self, desk: &mut Desk<'_>, header: Header, call: WireCall) {
+        let WireBody::Open(wanted) = &call.body else {
+            return fail(desk, &header, call, reason::OD_ERROR);
+        };
+        let options = wanted.options;
+        match what_is_opened(desk, &wanted.od, options) {
+            Ok(Opened::QueueManager) => self.open_queue_manager(desk, header, call, options),
+            Ok(Opened::Queue(name)) => self.open_queue(desk, header, call, name, options),
+            Err(code) => fail(desk, &header, call, code),
+        }
+    }
+
+    pub(super) fn on_spi(&mut self, desk: &mut Desk<'_>, header: Header, mut call: WireCall) {
+        let WireBody::Spi(asked) = &mut call.body else {
+            return fail(desk, &header, WireCall::default(), reason::FUNCTION_NOT_SUPPORTED);
+        };
+        match &mut asked.body {
+            spi::Body::Query(query) => {
+                query.verbs = VERBS.to_vec();
+                (call.completion, call.reason) = (completion::OK, reason::NONE);
+                desk.reply(&header, call);
+            }
+            spi::Body::Open(wanted) => {
+                let options = wanted.lpoo.fields.options;
+                match what_is_opened(desk, &wanted.od, options) {
+                    Ok(Opened::QueueManager) => self.open_queue_manager(desk, header, call, options),
+                    Ok(Opened::Queue(name)) => self.open_queue(desk, header, call, name, options),
+                    Err(code) => fail(desk, &header, call, code),
+                }
+            }
+            spi::Body::ReserveRequest(wanted) => {
+                self.ids += 1;
+                let first = Raw(message_id(desk, self.unique, self.ids << 24));
+                let count = wanted.count;
+                asked.body = spi::Body::ReserveReply(ReserveReply { count, increment_offset: 20, first });
+                (call.completion, call.reason) = (completion::OK, reason::NONE);
+                desk.reply(&header, call);
+            }
+            spi::Body::ReserveReply(_) | spi::Body::Other(_) => {
+                fail(desk, &header, WireCall::default(), reason::FUNCTION_NOT_SUPPORTED);
+            }
+        }
+    }
+
+    fn open_queue_manager(&mut self, desk: &mut Desk<'_>, header: Header, mut call: WireCall, options: u32) {
+        call.handle = self.free_handle();
+        self.objects.insert(call.handle, Object::QueueManager { options });
+        describe(desk, &mut call, None);
+        desk.reply(&header, call);
+    }
+
+    fn open_queue(
+        &mut self,
+        desk: &mut Desk<'_>,
+        header: Header,
+        mut call: WireCall,
+        name: ObjectName,
+        options: u32,
+    ) {
+        let asked = match convert::open_options(options) {
+            Ok(asked) => asked,
+            Err(code) => return fail(desk, &header, call, code),
+        };
+        let handle = self.free_handle();
+        call.handle = handle;
+        let reading = Box::new(Reading::new(handle, name.as_str()));
+        self.objects.insert(handle, Object::Queue { name: name.clone(), options, reading });
+        let id = HandleId(handle as u32);
+        let described = Token(self.tokens + 2);
+        self.ask(desk, Call::Open { handle: id, queue: name, options: asked }, Waiting::Open { described });
+        self.ask(desk, Call::Inquire { handle: id }, Waiting::Describe { header, call, failed: None });
+    }
+
+    /// The lowest that is free; even numbers, as clients are used to.
+    fn free_handle(&self) -> i32 {
+        (1..).map(|half| half * 2).find(|handle| !self.objects.contains_key(handle)).expect("few are in use")
+    }
+
+    pub(super) fn on_close(&mut self, desk: &mut Desk<'_>, header: Header, call: WireCall) {
+        let handle = call.handle;
+        match self.objects.get(&handle) {
+            None => fail(desk, &header, WireCall { handle, ..WireCall::default() }, reason::HOBJ_ERROR),
+            Some(Object::QueueManager { .. }) => {
+                self.objects.remove(&handle);
+                desk.reply(&header, WireCall { handle: -1, ..WireCall::default() });
+            }
+            Some(Object::Queue { reading, .. }) => match reading.get() {
+                // What it gets until the wait has ended belongs to the client.
+                Some(token) => {
+                    self.waiting.insert(token, Waiting::CloseAfter { header, handle });
+                    self.ask(desk, Call::CancelGet { token }, Waiting::Nobody);
+                }
+                None => self.close(desk, header, handle),
+            },
+        }
+    }
+
+    pub(super) fn close(&mut self, desk: &mut Desk<'_>, header: Header, handle: i32) {
+        self.objects.remove(&handle);
+        let waiting = Waiting::Simple { header, handle: -1 };
+        self.ask(desk, Call::Close { handle: HandleId(handle as u32) }, waiting);
+    }
+
+    // ---- attributes -------------------------------------------------------------------------------------------
+
+    pub(super) fn on_inquire(&mut self, desk: &mut Desk<'_>, header: Header, mut call: WireCall) {
+        let WireBody::Attributes(asked) = &call.body else {
+            return fail(desk, &header, call, reason::SELECTOR_ERROR);
+        };
+        match self.objects.get(&call.handle) {
+            None => fail(desk, &header, call, reason::HOBJ_ERROR),
+            Some(Object::QueueManager { options } | Object::Queue { options, .. })
+                if options & open::INQUIRE == 0 =>
+            {
+                fail(desk, &header, call, Reason::NotOpenForInquire.number() as Code);
+            }
+            Some(Object::QueueManager { .. }) => {
+                let terms = desk.terms;
+                let (told, code) =
+                    attributes::inquire(asked, |selector| attributes::of_queue_manager(terms, selector));
+                finish_inquiry(&mut call, told, code);
+                desk.reply(&header, call);
+            }
+            Some(Object::Queue { .. }) => {
+                let handle = HandleId(call.handle as u32);
+                self.ask(desk, Call::Inquire { handle }, Waiting::Inquire { header, call });
+            }
+        }
+    }
+
+    pub(super) fn on_set(&mut self, desk: &mut Desk<'_>, header: Header, call: WireCall) {
+        let WireBody::Attributes(asked) = &call.body else {
+            return fail(desk, &header, call, reason::SELECTOR_ERROR);
+        };
+        let name = match self.objects.get(&call.handle) {
+            Some(Object::Queue { name, options, .. }) if options & open::SET != 0 => name.clone(),
+            Some(_) => return fail(desk, &header, call, reason::NOT_OPEN_FOR_SET),
+            None => return fail(desk, &header, call, reason::HOBJ_ERROR),
+        };
+        match attributes::changes(asked) {
+            Err(code) => fail(desk, &header, call, code),
+            Ok(changes) => {
+                let alter = Call::Admin(Admin::AlterQueue { queue: name, changes });
+                let handle = call.handle;
+                self.ask(desk, alter, Waiting::Simple { header, handle });
+            }
+        }
+    }
+
+    pub(super) fn opened(
+        &mut self,
+        desk: &mut Desk<'_>,
+        header: &Header,
+        mut call: WireCall,
+        failed: Option<Code>,
+        completion: Completion,
+    ) {
+        let view = match completion.data {
+            Data::Queues(mut queues) => queues.pop(),
+            _ => None,
+        };
+        match (failed, view) {
+            (None, Some(view)) => {
+                describe(desk, &mut call, Some((&view.definition.name, view.definition.defpsist)));
+                desk.reply(header, call);
+            }
+            (failed, _) => {
+                self.objects.remove(&call.handle);
+                let code = failed.unwrap_or(completion.reason.number() as Code);
+                fail(desk, header, call, code);
+            }
+        }
+    }
+}
+
+/// Which object an MQOD names, if it is one that is here.
+pub(super) fn what_is_opened(desk: &Desk<'_>, od: &Od, options: u32) -> Result<Opened, Code> {
+    let fields = &od.fields;
+    if fields.records_present > 0 {
+        return Err(reason::FUNCTION_NOT_SUPPORTED);
+    }
+    let other = fields.object_queue_manager.text();
+    if !other.is_empty() && other != desk.terms.queue_manager.as_str() {
+        return Err(reason::UNKNOWN_OBJECT_Q_MGR);
+    }
+    match fields.object_type {
+        object::QUEUE_MANAGER if options & !(open::INQUIRE | open::FAIL_IF_QUIESCING) != 0 => {
+            Err(reason::OPTION_NOT_VALID_FOR_TYPE)
+        }
+        object::QUEUE_MANAGER => Ok(Opened::QueueManager),
+        object::QUEUE | object::LOCAL_QUEUE => {
+            if fields.version >= 4 && fields.selection.length > 0 {
+                return Err(reason::SELECTION_NOT_AVAILABLE);
+            }
+            let name = ObjectName::new(&fields.object.text());
+            name.map(Opened::Queue).map_err(|_| reason::UNKNOWN_OBJECT_NAME)
+        }
+        object::TOPIC => Err(reason::FUNCTION_NOT_SUPPORTED),
+        _ => Err(reason::OBJECT_TYPE_ERROR),
+    }
+}
+
+/// Fills in what the reply to an open tells: where the object is, and the defaults of a queue.
+fn describe(desk: &Desk<'_>, call: &mut WireCall, queue: Option<(&ObjectName, bool)>) {
+    (call.completion, call.reason) = (completion::OK, reason::NONE);
+    let (persistence, known) = queue.map_or((-1, -1), |(_, defpsist)| (i32::from(defpsist), 0));
+    let put_response = if queue.is_some() { 1 } else { -1 };
+    match &mut call.body {
+        WireBody::Open(open) => {
+            describe_object(desk, &mut open.od, queue.map(|(name, _)| name));
+            if let Some(fopa) = &mut open.fopa {
+                fopa.default_persistence = persistence;
+                fopa.default_put_response = put_response;
+                (fopa.default_read_ahead, fopa.property_control) = (known, known);
+                (fopa.more_offset, fopa.more_length) = (fopa.length, 0);
+            }
+        }
+        WireBody::Spi(asked) => {
+            let spi::Body::Open(open) = &mut asked.body else { return };
+            describe_object(desk, &mut open.od, queue.map(|(name, _)| name));
+            let head = 12 + open.lpoo.encoded_bytes() + open.od.encoded_bytes();
+            let fields = &mut open.lpoo.fields;
+            fields.default_persistence = persistence;
+            fields.default_put_response = put_response;
+            (fields.default_read_ahead, fields.property_control) = (known, known);
+            fields.protection_queue = Text::new(PROTECTION_QUEUE);
+            (fields.more_offset, fields.more_length) = (head as u32, 0);
+        }
+        _ => {}
+    }
+}
+
+fn describe_object(desk: &Desk<'_>, od: &mut Od, queue: Option<&ObjectName>) {
+    let fields = &mut od.fields;
+    fields.known_destinations = 1;
+    if let Some(name) = queue {
+        fields.resolved_queue = Text::new(name.as_str());
+        fields.resolved_queue_manager = Text::new(desk.terms.queue_manager.as_str());
+        fields.resolved_type = object::QUEUE;
+    }
+}
+
+/// The answer to an inquiry of a queue.
+pub(super) fn inquired(desk: &mut Desk<'_>, header: &Header, mut call: WireCall, completion: Completion) {
+    let view = match completion.data {
+        Data::Queues(mut queues) => queues.pop(),
+        _ => None,
+    };
+    let (WireBody::Attributes(asked), Some(view)) = (&call.body, view) else {
+        return fail(desk, header, call, completion.reason.number() as Code);
+    };
+    let (told, code) = attributes::inquire(asked, |selector| attributes::of_queue(&view, selector));
+    finish_inquiry(&mut call, told, code);
+    desk.reply(header, call);
+}
+
+fn finish_inquiry(call: &mut WireCall, told: Attributes, code: Code) {
+    call.completion = match code {
+        reason::NONE => completion::OK,
+        reason::SELECTOR_NOT_FOR_TYPE | reason::CHAR_ATTRS_TOO_SHORT | reason::INT_ATTR_COUNT_TOO_SMALL => {
+            completion::WARNING
+        }
+        _ => completion::FAILED,
+    };
+    call.reason = code;
+    call.body = WireBody::Attributes(told);
+}

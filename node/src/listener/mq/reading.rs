@@ -1,0 +1,259 @@
+//! How one handle is read on a multiplexed channel: a client asks for messages with REQUEST_MSGS and gets them as
+//! ASYNC_MESSAGE, one at a time or ahead, as far as the bytes go that it has room for.
+
+use trimaran_proto::mq::constants::{get, reason};
+use trimaran_proto::mq::control::{Notification, notice};
+use trimaran_proto::mq::delivery::{
+    AsyncMessage, FOR_CALLBACK, First, FirstFields, PartFields, RequestFields, RequestMessages, SYNCHRONOUS,
+    Selection,
+};
+use trimaran_proto::mq::message::Md;
+use trimaran_proto::mq::segment::{flags, types};
+use trimaran_proto::mq::{Flow, Raw};
+
+use super::convert::{self, Code};
+use super::desk::Desk;
+use crate::mqi::{Completion, Data, Get, Wait};
+use crate::types::{CompletionCode, HandleId, Message, Reason, Token};
+
+/// The request that messages answer until a client says another.
+const MESSAGES: u32 = 1;
+
+/// What a client asked of a handle, and what it was sent.
+#[derive(Debug, Default)]
+pub struct Reading {
+    handle: i32,
+    queue: String,
+    /// The request that messages answer.
+    request: u32,
+    /// A request whose sender waits until it is told that nothing more is on its way.
+    confirm: Option<u32>,
+    wanted: RequestFields,
+    selection: Selection,
+    /// The get that is under way.
+    get: Option<Token>,
+    /// A request that waits until the get before it has ended.
+    next: Option<Request>,
+    /// Bytes that the client has not said to have consumed.
+    unconsumed: u64,
+    /// Messages sent for this handle.
+    index: u32,
+}
+
+/// REQUEST_MSGS with what its header says.
+#[derive(Debug)]
+pub struct Request {
+    pub id: u32,
+    /// The client waits for a NOTIFICATION as for a reply.
+    pub is_confirmed: bool,
+    pub asked: RequestMessages,
+}
+
+/// What is to be done after an event.
+#[derive(Debug)]
+pub enum Step {
+    Nothing,
+    /// Starts this get.
+    Get(Get),
+    /// Ends the wait of this one.
+    Cancel(Token),
+}
+
+impl Reading {
+    pub fn new(handle: i32, queue: &str) -> Reading {
+        Reading { handle, queue: queue.to_string(), request: MESSAGES, ..Reading::default() }
+    }
+
+    /// The get that is under way.
+    pub fn get(&self) -> Option<Token> {
+        self.get
+    }
+
+    /// The get of [`Step::Get`] was asked.
+    pub fn began(&mut self, token: Token) {
+        self.get = Some(token);
+    }
+
+    pub fn on_request(&mut self, desk: &mut Desk<'_>, request: Request) -> Step {
+        let Some(token) = self.get else {
+            self.take_request(request);
+            return self.start(desk);
+        };
+        let asked = &request.asked;
+        let goes_on = asked.selection.is_none() && asked.fields.options == self.wanted.options;
+        if goes_on && self.wanted.requested_bytes > 1 && !request.is_confirmed {
+            // Only more room: what is under way serves it.
+            self.take_request(request);
+            return Step::Nothing;
+        }
+        self.next = Some(request);
+        Step::Cancel(token)
+    }
+
+    fn take_request(&mut self, Request { id, is_confirmed, asked }: Request) {
+        self.unconsumed = self.unconsumed.saturating_sub(u64::from(asked.fields.received_bytes));
+        if is_confirmed {
+            self.confirm = Some(id);
+        } else {
+            self.request = id;
+        }
+        self.wanted = asked.fields;
+        if let Some(selection) = asked.selection {
+            self.selection = selection;
+        }
+    }
+
+    fn start(&mut self, desk: &mut Desk<'_>) -> Step {
+        match self.asked_get() {
+            Ok(get) => Step::Get(get),
+            Err(code) => {
+                self.refuse(desk, code);
+                if self.confirm.is_some() {
+                    self.send_nothing(desk);
+                }
+                Step::Nothing
+            }
+        }
+    }
+
+    fn asked_get(&self) -> Result<Get, Code> {
+        let options = self.wanted.options;
+        let manner = convert::manner(options)?;
+        Ok(Get {
+            handle: HandleId(self.handle as u32),
+            syncpoint: manner.syncpoint,
+            syncpoint_if_persistent: manner.syncpoint_if_persistent,
+            wait: self.wait()?,
+            mode: manner.mode,
+            selection: convert::selection(&self.selection)?,
+            max_length: usize::try_from(self.wanted.message_bytes_max).ok(),
+            accept_truncated: options & get::ACCEPT_TRUNCATED_MSG != 0,
+        })
+    }
+
+    /// A request of a program that does not wait for it (MQCB) stands until a message comes.
+    fn wait(&self) -> Result<Wait, Code> {
+        match self.wanted.flags & (FOR_CALLBACK | SYNCHRONOUS) {
+            FOR_CALLBACK => Ok(Wait::Forever),
+            _ => convert::wait(self.wanted.options, self.wanted.wait_interval),
+        }
+    }
+
+    /// The get has ended.
+    pub fn on_completion(&mut self, desk: &mut Desk<'_>, completion: Completion) -> Step {
+        self.get = None;
+        let warning = match completion.code {
+            CompletionCode::Warning => completion.reason.number() as Code,
+            _ => reason::NONE,
+        };
+        let mut more = false;
+        match completion.data {
+            Data::Got { message, body_length } => {
+                self.send(desk, *message, body_length, warning);
+                more = self.unconsumed < u64::from(self.wanted.requested_bytes);
+            }
+            Data::TooLong { body_length } => {
+                self.send_reason(desk, reason::TRUNCATED_MSG_FAILED, body_length);
+            }
+            _ if self.next.is_some() => {}
+            _ if completion.reason == Reason::NoMsgAvailable => {
+                if self.confirm.is_none() {
+                    self.send_nothing(desk);
+                }
+            }
+            _ => self.refuse(desk, completion.reason.number() as Code),
+        }
+        if let Some(next) = self.next.take() {
+            self.take_request(next);
+            return self.start(desk);
+        }
+        if more {
+            return self.start(desk);
+        }
+        if self.confirm.is_some() {
+            self.send_nothing(desk);
+        }
+        Step::Nothing
+    }
+
+    fn send(&mut self, desk: &mut Desk<'_>, message: Message, body_length: usize, warning: Code) {
+        let version = u32::from(self.selection.fields.md_version.clamp(1, 2));
+        let mut md = convert::md(&message.descriptor, version);
+        let mut body = message.body;
+        let mut code = warning;
+        let mut whole = body_length;
+        if self.wanted.options & get::CONVERT != 0 && code == reason::NONE {
+            let fields = &self.selection.fields;
+            code = convert::convert_text(&mut md, &mut body, fields.ccsid, fields.encoding);
+            whole = body.len();
+        }
+        self.index += 1;
+        self.unconsumed += (Md::BYTES + body.len()) as u64;
+        let mut token = [0; 16];
+        token[..8].copy_from_slice(&message.descriptor.message_id.0[16..]);
+        let first = First {
+            fields: FirstFields {
+                reason: code,
+                message_bytes: whole as u32,
+                delivered_bytes: body.len() as u32,
+                token: Raw(token),
+                status: 1,
+            },
+            resolved_queue: self.resolved_queue(),
+            md: Some(md),
+        };
+        let message = AsyncMessage { part: self.part(), first: Some(first), ..AsyncMessage::default() };
+        desk.message(self.request, &message, body.parts());
+    }
+
+    fn part(&self) -> PartFields {
+        PartFields {
+            version: 1,
+            handle: self.handle,
+            index: self.index,
+            global_index: self.index,
+            selection_index: self.selection.fields.index,
+            ..PartFields::default()
+        }
+    }
+
+    /// With blanks, so that what follows needs no padding.
+    fn resolved_queue(&self) -> bytes::Bytes {
+        // The head before the name has 55 bytes.
+        let length = (55 + self.queue.len()).next_multiple_of(4) - 55;
+        let mut name = self.queue.clone().into_bytes();
+        name.resize(length, b' ');
+        name.into()
+    }
+
+    /// No message, and why.
+    fn send_reason(&mut self, desk: &mut Desk<'_>, code: Code, body_length: usize) {
+        let fields = FirstFields {
+            reason: code,
+            message_bytes: body_length as u32,
+            status: 1,
+            ..FirstFields::default()
+        };
+        let first = First { fields, resolved_queue: self.resolved_queue(), md: Some(self.no_md()) };
+        let message = AsyncMessage { part: self.part(), first: Some(first), ..AsyncMessage::default() };
+        desk.message(self.request, &message, &[]);
+    }
+
+    /// What is there in place of a message's MQMD.
+    fn no_md(&self) -> Md {
+        Md { version: u32::from(self.selection.fields.md_version.clamp(1, 2)), ..Md::default() }
+    }
+
+    fn refuse(&mut self, desk: &mut Desk<'_>, code: Code) {
+        self.send_reason(desk, code, 0);
+    }
+
+    /// Nothing is on its way for this request.
+    fn send_nothing(&mut self, desk: &mut Desk<'_>) {
+        let notification =
+            Notification { version: 1, handle: self.handle, code: notice::CHECK_MSG, value: 0 };
+        let flow = Flow::Notification(notification);
+        let request = self.confirm.take().unwrap_or(self.request);
+        desk.say(types::NOTIFICATION, request, flags::FIRST, &flow);
+    }
+}

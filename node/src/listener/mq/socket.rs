@@ -1,0 +1,350 @@
+//! One connection of a client, without IO: segments in, segments and asks out.
+//!
+//! ```text
+//! on_bytes, on_connected, on_completion → take_out: bytes for the client
+//!                                         take_asks: sessions and calls for the replica
+//! ```
+//!
+//! First both ends agree (INITIAL DATA), then conversations share the socket, each an MQI connection of its own. What
+//! breaks the protocol is answered with its STATUS, and ends the socket.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use trimaran_proto::mq::control::{SocketAction, Status, action, status};
+use trimaran_proto::mq::initial::Initial;
+use trimaran_proto::mq::segment::{Broken, Header, Kind, SEGMENT_BYTES_MAX, Segment, flags, types};
+use trimaran_proto::mq::{Flow, Malformed, Order, Raw};
+
+use super::conversation::{Conversation, Who};
+use super::convert::Code;
+use super::desk::{Ask, Desk};
+use super::negotiation::{self, Agreed, ENCODING};
+use super::reading::Request;
+use super::terms::Terms;
+use crate::mqi::Completion;
+use crate::types::{Token, WallTime};
+
+/// Bytes of a segment that are logged when it is not understood.
+const LOGGED_BYTES: usize = 256;
+
+#[derive(Debug)]
+pub struct Socket {
+    terms: Arc<Terms>,
+    /// Given by chance, different for each socket.
+    salt: [u8; 12],
+    serial: u32,
+    /// The STATUS that every client gets, where nobody can be served.
+    refusal: Option<u32>,
+    agreed: Option<Agreed>,
+    channel: String,
+    user: String,
+    conversations: BTreeMap<u32, Conversation>,
+    out: BytesMut,
+    asks: Vec<(u32, Ask)>,
+    closing: bool,
+    violation: Option<String>,
+}
+
+impl Socket {
+    /// `refusal` is the STATUS for a client that cannot be served here.
+    pub fn new(terms: Arc<Terms>, serial: u32, salt: [u8; 12], refusal: Option<u32>) -> Socket {
+        Socket {
+            terms,
+            salt,
+            serial,
+            refusal,
+            agreed: None,
+            channel: String::new(),
+            user: String::new(),
+            conversations: BTreeMap::new(),
+            out: BytesMut::new(),
+            asks: Vec::new(),
+            closing: false,
+            violation: None,
+        }
+    }
+
+    /// Bytes for the client.
+    pub fn take_out(&mut self) -> BytesMut {
+        self.out.split()
+    }
+
+    /// Bytes that wait for [`Socket::take_out`].
+    pub fn out_bytes(&self) -> usize {
+        self.out.len()
+    }
+
+    /// The name of the queue manager that is served here.
+    pub fn queue_manager(&self) -> &str {
+        self.terms.queue_manager.as_str()
+    }
+
+    pub fn has_out(&self) -> bool {
+        !self.out.is_empty()
+    }
+
+    /// What conversations want, in order.
+    pub fn take_asks(&mut self) -> Vec<(u32, Ask)> {
+        std::mem::take(&mut self.asks)
+    }
+
+    /// Whether the socket ends when everything was sent.
+    pub fn is_closing(&self) -> bool {
+        self.closing
+    }
+
+    /// What a client did that it must not do, once, for the log.
+    pub fn take_violation(&mut self) -> Option<String> {
+        self.violation.take()
+    }
+
+    pub fn agreed(&self) -> Option<&Agreed> {
+        self.agreed.as_ref()
+    }
+
+    pub fn channel(&self) -> &str {
+        &self.channel
+    }
+
+    /// Handles all segments that have come completely.
+    pub fn on_bytes(&mut self, received: &mut BytesMut, now: WallTime) {
+        while !self.closing {
+            let bytes_max = self.agreed.as_ref().map_or(SEGMENT_BYTES_MAX, |agreed| agreed.segment_bytes_max);
+            match Segment::take(received, bytes_max) {
+                Ok(Some(segment)) => self.on_segment(segment, now),
+                Ok(None) => return,
+                Err(broken) => return self.on_broken(broken, received),
+            }
+        }
+    }
+
+    fn on_broken(&mut self, broken: Broken, received: &[u8]) {
+        let code = match broken {
+            Broken::Length(_) => status::LENGTH,
+            Broken::Eyecatcher | Broken::Order(_) => status::INVALID_DATA,
+        };
+        let order = self.agreed.as_ref().map_or(Order::Big, |agreed| agreed.order);
+        let header = Header {
+            kind: Kind::Plain,
+            order,
+            segment: types::STATUS,
+            flags: 0,
+            flags2: 0,
+            luwid: Raw::default(),
+            encoding: ENCODING,
+            ccsid: 819,
+            reserved: 0,
+        };
+        self.refuse(&header, code, format!("{broken}: {}", hex(received)));
+    }
+
+    /// Says a STATUS and ends.
+    fn refuse(&mut self, header: &Header, code: u32, why: String) {
+        let header = header.answer(types::STATUS, flags::ERROR | flags::CLOSE);
+        let kind = if header.kind == Kind::Socket { Kind::Plain } else { header.kind };
+        let flow = Flow::Status(Some(Status { code, value: None }));
+        let body = flow.body(types::STATUS, header.order);
+        Segment { header: Header { kind, ..header }, body }.encode(&mut self.out);
+        self.violation = Some(why);
+        self.closing = true;
+    }
+
+    fn on_segment(&mut self, segment: Segment, now: WallTime) {
+        let header = segment.header.clone();
+        let shown = segment.body.clone();
+        if let Err(malformed) = self.on_flow(segment, now) {
+            let code = match malformed.what {
+                UNKNOWN_TYPE => status::SEGMENT_TYPE,
+                UNKNOWN_CONVERSATION => status::CONVERSATION,
+                _ => status::INVALID_DATA,
+            };
+            let why = format!("segment type {:#04x}: {malformed}: {}", header.segment, hex(&shown));
+            self.refuse(&header, code, why);
+        }
+    }
+
+    fn on_flow(&mut self, segment: Segment, now: WallTime) -> Result<(), Malformed> {
+        let header = segment.header.clone();
+        if header.segment >= types::CALLS {
+            return self.on_call(segment, now);
+        }
+        let flow = Flow::read(&segment)?;
+        if let Flow::Initial(offer) = flow {
+            self.on_initial(&header, &offer);
+            return Ok(());
+        }
+        if self.agreed.is_none() {
+            return Err(wrong("the first segment is no INITIAL DATA"));
+        }
+        match flow {
+            Flow::UserId(user) => self.user = user.user(),
+            Flow::ConAuth(given) => {
+                let id = header.conversation().unwrap_or(0);
+                let user = String::from_utf8_lossy(&given.user).into_owned();
+                let (state, mut desk) = self.at(id, now)?;
+                state.on_credentials(user, given.password);
+                desk.say(types::STATUS, 0, flags::ACCEPTED, &Flow::Status(None));
+            }
+            Flow::SocketAction(asked) => self.on_action(&header, asked, now),
+            Flow::RequestMessages(asked) => {
+                let Kind::Multiplexed { conversation, request } = header.kind else {
+                    return Err(wrong(UNKNOWN_CONVERSATION));
+                };
+                let (state, mut desk) = self.at(conversation, now)?;
+                let is_confirmed = header.flags & flags::CONFIRM != 0;
+                state.on_request(&mut desk, Request { id: request, is_confirmed, asked: *asked });
+            }
+            Flow::Notification(asked) => {
+                let Kind::Multiplexed { conversation, request } = header.kind else {
+                    return Err(wrong(UNKNOWN_CONVERSATION));
+                };
+                let (state, mut desk) = self.at(conversation, now)?;
+                let is_confirmed = header.flags & flags::CONFIRM != 0;
+                state.on_notification(&mut desk, request, asked, is_confirmed);
+            }
+            Flow::Heartbeat => {
+                if header.flags & flags::CONFIRM != 0 {
+                    let header = header.answer(types::HEARTBEAT, 0);
+                    Segment { header, body: segment.body }.encode(&mut self.out);
+                }
+            }
+            // A client that is about to go says why.
+            Flow::Status(Some(said)) => {
+                self.violation = Some(format!("the client says STATUS {:#04x}", said.code));
+                self.closing = true;
+            }
+            Flow::Status(None) => {}
+            _ => return Err(wrong(UNKNOWN_TYPE)),
+        }
+        Ok(())
+    }
+
+    fn on_initial(&mut self, header: &Header, offer: &Initial) {
+        if let Some(code) = self.refusal {
+            return self.refuse(header, code, format!("nobody is served here: STATUS {code:#04x}"));
+        }
+        if !self.conversations.values().all(|conversation| !conversation.is_connected()) {
+            return self.refuse(header, status::SEGMENT, "INITIAL DATA in the middle".to_string());
+        }
+        match negotiation::answer(offer, &self.terms, Raw(self.salt), self.serial) {
+            Err(code) => {
+                let channel = offer.fields.channel.text();
+                self.refuse(header, code, format!("channel {channel}: STATUS {code:#04x}"));
+            }
+            Ok((reply, agreed)) => {
+                let changed = negotiation::is_changed(&reply);
+                let own = Header {
+                    order: agreed.order,
+                    ccsid: agreed.ccsid,
+                    encoding: if header.kind == Kind::Plain { header.encoding } else { ENCODING },
+                    ..header.answer(types::INITIAL, if changed { flags::ERROR } else { 0 })
+                };
+                let body = Flow::Initial(Box::new(reply)).body(types::INITIAL, own.order);
+                Segment { header: own, body }.encode(&mut self.out);
+                self.channel = offer.fields.channel.text();
+                self.agreed = Some(agreed);
+            }
+        }
+    }
+
+    /// The first conversation of a socket begins with its first segment; others with a socket action.
+    fn at(&mut self, id: u32, now: WallTime) -> Result<(&mut Conversation, Desk<'_>), Malformed> {
+        let Some(agreed) = &self.agreed else { return Err(wrong("the first segment is no INITIAL DATA")) };
+        if self.conversations.is_empty() {
+            self.conversations.insert(id, Conversation::default());
+        }
+        let state = self.conversations.get_mut(&id).ok_or(wrong(UNKNOWN_CONVERSATION))?;
+        let (out, asks) = (&mut self.out, &mut self.asks);
+        Ok((state, Desk { conversation: id, agreed, terms: &self.terms, now, out, asks }))
+    }
+
+    fn on_call(&mut self, segment: Segment, now: WallTime) -> Result<(), Malformed> {
+        if segment.header.segment > types::LAST || segment.header.segment & types::REPLY != 0 {
+            return Err(wrong(UNKNOWN_TYPE));
+        }
+        let id = segment.header.conversation().unwrap_or(0);
+        let (channel, user) = (self.channel.clone(), self.user.clone());
+        let (state, mut desk) = self.at(id, now)?;
+        state.on_call(&mut desk, segment, &Who { channel: &channel, user: &user })
+    }
+
+    fn on_action(&mut self, header: &Header, asked: SocketAction, now: WallTime) {
+        let Some(agreed) = &self.agreed else { return };
+        match asked.action {
+            action::START => {
+                let full = self.conversations.len() >= agreed.conversations.max(1) as usize;
+                if full || self.conversations.contains_key(&asked.conversation) {
+                    let why = format!("conversation {} begins twice, or too many do", asked.conversation);
+                    return self.refuse(header, status::CONVERSATION, why);
+                }
+                let serials = agreed.serials;
+                let count = self.conversations.len() as u32;
+                self.conversations.insert(asked.conversation, Conversation::default());
+                let started = SocketAction {
+                    action: action::STARTED,
+                    parameter1: serials.0,
+                    parameter2: serials.1 + count,
+                    ..asked
+                };
+                let (id, flow) = (asked.conversation, Flow::SocketAction(started));
+                if let Ok((_, mut desk)) = self.at(id, now) {
+                    desk.say(types::SOCKET_ACTION, 0, 0, &flow);
+                }
+            }
+            action::END => {
+                if self.conversations.remove(&asked.conversation).is_some() {
+                    self.asks.push((asked.conversation, Ask::Disconnect));
+                }
+                self.closing |= header.flags & flags::CLOSE != 0 && self.conversations.is_empty();
+            }
+            _ => self.violation = Some(format!("socket action {} is not known", asked.action)),
+        }
+    }
+
+    // ---- from the replica -------------------------------------------------------------------------------------
+
+    /// The session that [`Ask::Connect`] asked for, or why there is none. `unique` is given to no other session.
+    pub fn on_connected(&mut self, id: u32, opened: Result<u64, Code>, now: WallTime) {
+        if self.conversations.contains_key(&id)
+            && let Ok((state, mut desk)) = self.at(id, now)
+        {
+            state.on_connected(&mut desk, opened);
+        }
+    }
+
+    pub fn on_completion(&mut self, id: u32, token: Token, completion: Completion, now: WallTime) {
+        if self.conversations.contains_key(&id)
+            && let Ok((state, mut desk)) = self.at(id, now)
+        {
+            state.on_completion(&mut desk, token, completion);
+        }
+    }
+
+    /// The replica ended a session. What it did not answer may have happened: the socket ends without a word, and the client
+    /// says 2009, or connects again.
+    pub fn on_session_ended(&mut self) {
+        self.closing = true;
+    }
+
+    /// Says that this end is there, after the channel was quiet for a heartbeat's time.
+    pub fn heartbeat(&mut self, now: WallTime) {
+        let Some(id) = self.conversations.keys().next().copied() else { return };
+        if let Ok((_, mut desk)) = self.at(id, now) {
+            desk.say(types::HEARTBEAT, 0, flags::CONFIRM, &Flow::Heartbeat);
+        }
+    }
+}
+
+const UNKNOWN_TYPE: &str = "there is no segment of this type here";
+const UNKNOWN_CONVERSATION: &str = "there is no conversation of this number";
+
+fn wrong(what: &'static str) -> Malformed {
+    Malformed { what, at: 0 }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    let shown = &bytes[..bytes.len().min(LOGGED_BYTES)];
+    shown.iter().map(|byte| format!("{byte:02x}")).collect()
+}

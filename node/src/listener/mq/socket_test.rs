@@ -1,0 +1,392 @@
+//! Dialogues of whole sockets as text: what the client sends, what it is told, and what the replica is asked.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use trimaran_proto::mq::call::{Attributes, Body, Call as WireCall, Conn, Get, Open, Put};
+use trimaran_proto::mq::constants::{get, object, open, put};
+use trimaran_proto::mq::control::{SocketAction, action};
+use trimaran_proto::mq::delivery::{RequestFields, RequestMessages};
+use trimaran_proto::mq::initial::Initial;
+use trimaran_proto::mq::message::{Gmo, Md, Pmo};
+use trimaran_proto::mq::object::{Od, OdFields};
+use trimaran_proto::mq::segment::{Header, Kind, Segment, flags, types};
+use trimaran_proto::mq::wire::Writer;
+use trimaran_proto::mq::{Flow, Order, Raw, Text, split};
+
+use super::desk::Ask;
+use super::socket::Socket;
+use super::terms::Terms;
+use crate::mqi::{Call, Completion, Data, QueueView};
+use crate::types::{Descriptor, Message, MessageId, ObjectName, QueueDefinition, Reason, Token, WallTime};
+
+/// A client of one socket, and the replica behind it.
+struct Dialogue {
+    socket: Socket,
+    received: BytesMut,
+    order: Order,
+    kind: Kind,
+    asked: Vec<(u32, Token)>,
+}
+
+impl Dialogue {
+    fn new() -> Dialogue {
+        let terms = Arc::new(Terms::new(ObjectName::new("QM1").unwrap(), "cluster"));
+        Dialogue {
+            socket: Socket::new(terms, 7, [0; 12], None),
+            received: BytesMut::new(),
+            order: Order::Big,
+            kind: Kind::Plain,
+            asked: Vec::new(),
+        }
+    }
+
+    /// A client that has agreed on the channel and has a connection.
+    fn connected() -> Dialogue {
+        let mut dialogue = Dialogue::new();
+        dialogue.agree();
+        dialogue.connect();
+        dialogue
+    }
+
+    fn agree(&mut self) {
+        assert_eq!(self.send(types::INITIAL, &Flow::Initial(Box::new(offer()))), ["INITIAL flags 0x02"]);
+        (self.order, self.kind) = (Order::Little, Kind::Multiplexed { conversation: 1, request: 0 });
+    }
+
+    fn connect(&mut self) {
+        let conn = Conn::default();
+        assert_eq!(self.call(types::CONN, 0, Body::Conn(Box::new(conn))), Vec::<String>::new());
+        assert_eq!(self.asks(), ["Connect"]);
+        self.socket.on_connected(1, Ok(9), WallTime(0));
+        assert_eq!(self.told(), ["[1] 0x91 0 handle 0"]);
+    }
+
+    fn header(&self, segment: u8) -> Header {
+        Header {
+            kind: self.kind,
+            order: self.order,
+            segment,
+            flags: flags::WHOLE,
+            flags2: 0,
+            luwid: Raw::default(),
+            encoding: 273,
+            ccsid: 819,
+            reserved: 0,
+        }
+    }
+
+    fn send(&mut self, segment: u8, flow: &Flow) -> Vec<String> {
+        let header = self.header(segment);
+        let body = flow.body(segment, header.order);
+        Segment { header, body }.encode(&mut self.received);
+        self.hand_over()
+    }
+
+    fn call(&mut self, segment: u8, handle: i32, body: Body) -> Vec<String> {
+        self.send(segment, &Flow::Call(WireCall { handle, body, ..WireCall::default() }))
+    }
+
+    fn hand_over(&mut self) -> Vec<String> {
+        self.socket.on_bytes(&mut self.received, WallTime(0));
+        self.told()
+    }
+
+    /// What the client is told since the last time.
+    fn told(&mut self) -> Vec<String> {
+        let mut out = self.socket.take_out();
+        let mut told = Vec::new();
+        while let Some(segment) = Segment::take(&mut out, 32_748).unwrap() {
+            told.push(shown(&segment));
+        }
+        told
+    }
+
+    /// What the replica is asked since the last time.
+    fn asks(&mut self) -> Vec<String> {
+        let asks = self.socket.take_asks();
+        let shown = asks.iter().map(|(_, ask)| match ask {
+            Ask::Connect(_) => "Connect".to_string(),
+            Ask::Disconnect => "Disconnect".to_string(),
+            Ask::Call(_, call) => match call {
+                Call::Open { queue, .. } => format!("Open {queue}"),
+                Call::Put(put) => {
+                    format!("Put {} bytes, syncpoint {}", put.message.body.len(), put.syncpoint)
+                }
+                Call::Get(get) => format!("Get {:?} {:?}", get.mode, get.wait),
+                other => format!("{other:?}").split_whitespace().next().unwrap_or_default().to_string(),
+            },
+        });
+        let shown = shown.collect();
+        self.asked.extend(asks.iter().filter_map(|(id, ask)| match ask {
+            Ask::Call(token, _) => Some((*id, *token)),
+            _ => None,
+        }));
+        shown
+    }
+
+    /// Answers the oldest call that is not answered.
+    fn answer(&mut self, completion: Completion) -> Vec<String> {
+        let (id, token) = self.asked.remove(0);
+        self.socket.on_completion(id, token, completion, WallTime(0));
+        self.told()
+    }
+
+    fn open(&mut self, name: &str, options: u32) {
+        let fields = OdFields {
+            version: 1,
+            object_type: object::QUEUE,
+            object: Text::new(name),
+            ..OdFields::default()
+        };
+        let wanted = Open { od: Od::new(fields), options, ..Open::default() };
+        self.call(types::OPEN, 0, Body::Open(Box::new(wanted)));
+        assert_eq!(self.asks(), [&format!("Open {name}"), "Inquire"]);
+        self.answer(Completion::done());
+        let definition = QueueDefinition::new(ObjectName::new(name).unwrap());
+        let view = QueueView {
+            definition,
+            depth: 0,
+            not_persistent: 0,
+            uncommitted: 0,
+            open_input: 0,
+            open_output: 0,
+            oldest_age: Default::default(),
+        };
+        let told = self.answer(Completion::ok(Data::Queues(vec![view])));
+        assert!(told[0].ends_with("0x93 0 handle 2"), "{told:?}");
+    }
+
+    fn request(&mut self, options: u32, wait_interval: i32, requested_bytes: u32) -> Vec<String> {
+        let fields = RequestFields {
+            version: 1,
+            handle: 2,
+            options,
+            wait_interval,
+            requested_bytes,
+            message_bytes_max: -1,
+            ..RequestFields::default()
+        };
+        let request = RequestMessages { fields, selection: None };
+        self.send(types::REQUEST_MESSAGES, &Flow::RequestMessages(Box::new(request)))
+    }
+}
+
+fn offer() -> Initial {
+    let mut offer = Initial::default();
+    let fields = &mut offer.fields;
+    (fields.fap, fields.capabilities1, fields.capabilities2, fields.capabilities3) = (17, 0x26, 0x51, 0x28);
+    (fields.segment_bytes_max, fields.message_bytes_max) = (32_748, 1 << 20);
+    (fields.heartbeat, fields.conversations) = (300, 10);
+    fields.channel = Text::new("SYSTEM.DEF.SVRCONN");
+    offer
+}
+
+fn shown(segment: &Segment) -> String {
+    let conversation = segment.header.conversation().map_or(String::new(), |id| format!("[{id}] "));
+    let what = match Flow::read(segment).unwrap() {
+        Flow::Initial(_) => format!("INITIAL flags {:#04x}", segment.header.flags),
+        Flow::Status(status) => format!("STATUS {:?}", status.map(|status| status.code)),
+        Flow::SocketAction(action) => format!("SOCKET_ACTION {} {}", action.conversation, action.action),
+        Flow::AsyncMessage(message) => {
+            let reason = message.first.map_or(0, |first| first.fields.reason);
+            format!("ASYNC_MESSAGE {} reason {reason} {:?}", message.part.index, message.data)
+        }
+        Flow::Notification(notice) => format!("NOTIFICATION {}", notice.code),
+        Flow::Call(call) => {
+            format!("{:#04x} {} handle {}", segment.header.segment, call.reason, call.handle)
+        }
+        other => format!("{other:?}"),
+    };
+    conversation + &what
+}
+
+fn put_call(data: &[u8], options: u32) -> Body {
+    let md = Md { version: 1, message_type: 8, expiry: -1, priority: -1, persistence: 2, ..Md::default() };
+    let pmo = Pmo { version: 1, options, ..Pmo::default() };
+    let (length, data) = (data.len() as u32, Bytes::copy_from_slice(data));
+    Body::Put(Box::new(Put { od: None, md, pmo, length, data }))
+}
+
+fn got(body: &'static str) -> Completion {
+    let message = Message { descriptor: Descriptor::default(), body: Bytes::from(body).into(), body_crc: 0 };
+    Completion::ok(Data::Got { body_length: body.len(), message: Box::new(message) })
+}
+
+fn none() -> Completion {
+    Completion::failed(Reason::NoMsgAvailable)
+}
+
+#[test]
+fn a_client_agrees_connects_puts_commits_and_goes() {
+    let mut dialogue = Dialogue::connected();
+    dialogue.open("ORDERS", open::OUTPUT);
+    assert!(dialogue.call(types::PUT, 2, put_call(b"hello", put::SYNCPOINT)).is_empty());
+    assert_eq!(dialogue.asks(), ["Put 5 bytes, syncpoint true"]);
+    let message_id = MessageId([7; 24]);
+    let placed = Completion::ok(Data::Placed { message_id, duplicate: false });
+    assert_eq!(dialogue.answer(placed), ["[1] 0x96 0 handle 2"]);
+    // The normal end commits.
+    assert!(dialogue.call(types::DISC, 0, Body::Nothing).is_empty());
+    assert_eq!(dialogue.asks(), ["Commit"]);
+    assert_eq!(dialogue.answer(Completion::done()), ["[1] 0x92 0 handle 0"]);
+    assert_eq!(dialogue.asks(), ["Disconnect"]);
+}
+
+#[test]
+fn an_unknown_channel_is_told_so_before_anything_else() {
+    let mut dialogue = Dialogue::new();
+    let mut unknown = offer();
+    unknown.fields.channel = Text::new("NO.SUCH.CHANNEL");
+    let told = dialogue.send(types::INITIAL, &Flow::Initial(Box::new(unknown)));
+    assert_eq!(told, ["STATUS Some(1)"]);
+    assert!(dialogue.socket.is_closing());
+}
+
+#[test]
+fn another_queue_manager_s_name_is_2058() {
+    let mut dialogue = Dialogue::new();
+    dialogue.agree();
+    let mut conn = Conn::default();
+    conn.fields.queue_manager = Text::new("OTHER");
+    let told = dialogue.call(types::CONN, 0, Body::Conn(Box::new(conn)));
+    assert_eq!(told, ["[1] 0x91 2058 handle 0"]);
+}
+
+#[test]
+fn a_call_that_is_not_served_is_2298_and_the_next_one_goes_on() {
+    let mut dialogue = Dialogue::connected();
+    assert_eq!(dialogue.call(types::SUB, 0, Body::Other(Bytes::new())), ["[1] 0x9e 2298 handle 0"]);
+    assert_eq!(dialogue.call(types::CLOSE, 4, Body::Close(0)), ["[1] 0x94 2019 handle 4"]);
+}
+
+#[test]
+fn a_get_with_wait_ends_with_a_message_or_with_none() {
+    let mut dialogue = Dialogue::connected();
+    dialogue.open("ORDERS", open::INPUT_SHARED);
+    dialogue.request(get::WAIT, 5000, 1);
+    assert_eq!(dialogue.asks(), ["Get Destructive For(5s)"]);
+    assert_eq!(dialogue.answer(got("one")), [r#"[1] ASYNC_MESSAGE 1 reason 0 b"one""#]);
+    dialogue.request(get::WAIT, 5000, 1);
+    dialogue.asks();
+    assert_eq!(dialogue.answer(none()), ["[1] NOTIFICATION 11"]);
+}
+
+#[test]
+fn messages_come_ahead_as_far_as_the_client_has_room() {
+    let mut dialogue = Dialogue::connected();
+    dialogue.open("ORDERS", open::INPUT_SHARED);
+    dialogue.request(get::WAIT, -1, 700);
+    assert_eq!(dialogue.asks(), ["Get Destructive Forever"]);
+    assert_eq!(dialogue.answer(got("one")).len(), 1);
+    assert_eq!(dialogue.asks(), ["Get Destructive Forever"]);
+    assert_eq!(dialogue.answer(got("two")).len(), 1);
+    assert!(dialogue.asks().is_empty());
+}
+
+#[test]
+fn a_close_waits_for_the_get_that_is_under_way() {
+    let mut dialogue = Dialogue::connected();
+    dialogue.open("ORDERS", open::INPUT_SHARED);
+    dialogue.request(get::WAIT, -1, 1);
+    dialogue.asks();
+    assert!(dialogue.call(types::CLOSE, 2, Body::Close(0)).is_empty());
+    assert_eq!(dialogue.asks(), ["CancelGet"]);
+    // The message was on its way: the client gets it.
+    assert_eq!(dialogue.answer(got("one")).len(), 1);
+    assert_eq!(dialogue.asks(), ["Close"]);
+    dialogue.answer(Completion::done());
+    assert_eq!(dialogue.answer(Completion::done()), ["[1] 0x94 0 handle -1"]);
+}
+
+#[test]
+fn conversations_share_a_socket_and_each_has_its_own_connection() {
+    let mut dialogue = Dialogue::connected();
+    let start = |conversation| {
+        Flow::SocketAction(SocketAction { conversation, action: action::START, ..SocketAction::default() })
+    };
+    dialogue.kind = Kind::Socket;
+    assert_eq!(dialogue.send(types::SOCKET_ACTION, &start(3)), ["[3] SOCKET_ACTION 3 8"]);
+    dialogue.kind = Kind::Multiplexed { conversation: 3, request: 0 };
+    assert_eq!(dialogue.call(types::CMIT, 0, Body::Nothing), ["[3] 0x9a 2018 handle 0"]);
+    dialogue.kind = Kind::Socket;
+    assert_eq!(dialogue.send(types::SOCKET_ACTION, &start(3)), ["STATUS Some(30)"]);
+}
+
+#[test]
+fn an_inquiry_of_the_queue_manager_is_answered_at_once() {
+    let mut dialogue = Dialogue::connected();
+    let fields = OdFields { version: 1, object_type: object::QUEUE_MANAGER, ..OdFields::default() };
+    let wanted = Open { od: Od::new(fields), options: open::INQUIRE, ..Open::default() };
+    assert_eq!(dialogue.call(types::OPEN, 0, Body::Open(Box::new(wanted))), ["[1] 0x93 0 handle 2"]);
+    let asked = Attributes {
+        selectors: vec![31, 2015],
+        integer_count: 1,
+        character_length: 48,
+        ..Attributes::default()
+    };
+    assert_eq!(dialogue.call(types::INQ, 2, Body::Attributes(asked)), ["[1] 0x99 0 handle 2"]);
+}
+
+#[test]
+fn a_put_of_many_segments_is_one_message() {
+    let mut dialogue = Dialogue::connected();
+    dialogue.open("ORDERS", open::OUTPUT);
+    let data = Bytes::from(vec![5; 100_000]);
+    let Body::Put(mut long) = put_call(b"", 0) else { unreachable!() };
+    long.length = data.len() as u32;
+    let call = WireCall { handle: 2, body: Body::Put(long), ..WireCall::default() };
+    let mut head = Writer::new(Order::Little);
+    call.write(&mut head, types::PUT);
+    let header = dialogue.header(types::PUT);
+    split::put_call(&header, &head.out, &[data], 32_748, &mut dialogue.received);
+    dialogue.hand_over();
+    assert_eq!(dialogue.asks(), ["Put 100000 bytes, syncpoint false"]);
+}
+
+#[test]
+fn what_is_no_segment_gets_its_status_and_an_end() {
+    let mut dialogue = Dialogue::connected();
+    dialogue.received.extend_from_slice(b"GET / HTTP/1.1");
+    assert_eq!(dialogue.hand_over(), ["STATUS Some(12)"]);
+    assert!(dialogue.socket.is_closing());
+    assert!(dialogue.socket.take_violation().unwrap().ends_with("474554202f20485454502f312e31"));
+
+    let mut dialogue = Dialogue::connected();
+    let told = dialogue.send(types::INQ, &Flow::Other(Bytes::from_static(&[0; 17])));
+    assert_eq!(told, ["[1] STATUS Some(12)"]);
+}
+
+#[test]
+fn a_client_of_one_conversation_gets_with_mqget() {
+    let mut dialogue = Dialogue::new();
+    let mut old = offer();
+    old.fields.conversations = 0;
+    dialogue.send(types::INITIAL, &Flow::Initial(Box::new(old)));
+    dialogue.order = Order::Little;
+    dialogue.call(types::CONN, 0, Body::Conn(Box::default()));
+    dialogue.asks();
+    dialogue.socket.on_connected(0, Ok(9), WallTime(0));
+    assert_eq!(dialogue.told(), ["0x91 0 handle 0"]);
+    dialogue.open("ORDERS", open::INPUT_SHARED);
+    let get = |options| {
+        let gmo = Gmo { version: 1, options, wait_interval: 100, ..Gmo::default() };
+        Body::Get(Box::new(Get {
+            md: Md { version: 1, ..Md::default() },
+            gmo,
+            length: 3,
+            data: Bytes::new(),
+        }))
+    };
+    dialogue.call(types::GET, 2, get(get::WAIT));
+    assert_eq!(dialogue.asks(), ["Get Destructive For(100ms)"]);
+    assert_eq!(dialogue.answer(got("one")), ["0x95 0 handle 2"]);
+    dialogue.call(types::GET, 2, get(0));
+    dialogue.asks();
+    let long = Completion {
+        data: Data::TooLong { body_length: 9 },
+        ..Completion::failed(Reason::TruncatedMsgFailed)
+    };
+    assert_eq!(dialogue.answer(long), ["0x95 2080 handle 2"]);
+    assert_eq!(dialogue.call(types::GET, 2, get(get::LOCK)), ["0x95 2298 handle 2"]);
+}
