@@ -13,7 +13,8 @@ use trimaran_proto::{
 };
 
 use crate::{
-    connection::{Connection, Link},
+    connection::Connection,
+    core::Link,
     error::{Error, Result},
     outcome::{self, reason},
 };
@@ -58,6 +59,13 @@ impl Answered for wire::AdminResponse {
 impl Answered for wire::ShowQueuesResponse {
     fn take_outcome(&mut self) -> Option<Outcome> {
         self.outcome.take()
+    }
+}
+
+impl Connection {
+    /// Queues, membership, and who shall serve.
+    pub fn admin(&self) -> Admin {
+        Admin::new(self.clone())
     }
 }
 

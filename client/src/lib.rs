@@ -35,8 +35,11 @@ mod outcome;
 mod message;
 mod tls;
 mod session;
+mod dial;
+mod core;
 mod reconnect;
 mod connection;
+mod get_options;
 mod queue;
 mod unit_of_work;
 mod admin;
@@ -45,11 +48,14 @@ pub use admin::{
     Admin, InstanceStatus, MembershipProgress, QueueAttributes, QueueDetails, QueueManagerStatus,
     RecoverRequest, StatusResponse,
 };
-pub use connection::{Builder, Connection, ConnectionState, recover, status};
+pub use connection::{Builder, Connection};
+pub use core::ConnectionState;
+pub use dial::{recover, status};
 pub use error::{Error, Result};
+pub use get_options::{FOREVER, GetOptions};
 pub use message::{Descriptor, Message, Persistence, hex, unhex};
 pub use outcome::{Placed, UnitOutcome, name_of, reason};
-pub use queue::{Cursor, Delivery, FOREVER, GetOptions, PutAnswer, Queue, QueueStatus};
+pub use queue::{Cursor, Delivery, PutAnswer, Queue, QueueStatus};
 pub use tls::Tls;
 pub use unit_of_work::UnitOfWork;
 

@@ -7,33 +7,26 @@
 //! costs a stream per node, not a handshake.
 
 use std::{
-    error::Error as _,
     future::Future,
-    io,
     pin::Pin,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
 use futures::{StreamExt, stream::FuturesUnordered};
-use hyper_util::rt::TokioIo;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
-    sync::{Notify, oneshot, watch},
-};
-use tonic::transport::{Channel, Endpoint, Uri};
+use tokio::sync::{Notify, oneshot, watch};
 use trimaran_proto::{
-    admin::v1::{RecoverRequest, StatusRequest, StatusResponse, admin_client::AdminClient},
+    admin::v1::{StatusRequest, admin_client::AdminClient},
     queue::v1::{self as wire, queue_client::QueueClient},
 };
 
 use crate::{
-    connection::{ConnectionState, Core, Link},
+    core::{ConnectionState, Core, Link},
+    dial::{Node, RESPONSE_BYTES_MAX, describe},
     error::{Error, Result},
     outcome::{self, reason},
     session::{Gate, Outgoing, Session},
-    tls::{self, Shown, Tls},
+    tls::Shown,
 };
 
 /// A node that takes longer to greet is tried again.
@@ -47,17 +40,6 @@ const ANSWER_PATIENCE: Duration = Duration::from_millis(500);
 /// While gets wait or units are open, silence of this length is ended by a ping.
 const QUIET_MAX: Duration = Duration::from_millis(500);
 const TEND_EVERY: Duration = Duration::from_millis(100);
-
-const WINDOW_BYTES: u32 = 16 * 1024 * 1024;
-const RESPONSE_BYTES_MAX: usize = 256 * 1024 * 1024;
-
-/// A node as this client knows it: an address, and the connection to it if there is one.
-pub(crate) struct Node {
-    pub address: String,
-    channel: Mutex<Option<Channel>>,
-    /// Somebody said that this node serves.
-    hinted: Notify,
-}
 
 /// A node that serves, with a session that has been greeted and waits to be attached.
 pub(crate) struct Greeted {
@@ -75,72 +57,6 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
         Failure { error, serving: None }
     }
-}
-
-impl Node {
-    pub(crate) fn new(address: String) -> Node {
-        Node { address, channel: Mutex::new(None), hinted: Notify::new() }
-    }
-
-    pub(crate) async fn channel(&self, tls: Option<&Tls>) -> Result<Channel> {
-        if let Some(channel) = &*self.channel.lock().expect("nothing panics here") {
-            return Ok(channel.clone());
-        }
-        let channel = open_channel(&self.address, tls).await?;
-        *self.channel.lock().expect("nothing panics here") = Some(channel.clone());
-        Ok(channel)
-    }
-
-    fn hint(&self) {
-        self.hinted.notify_one();
-    }
-
-    fn forget_channel(&self) {
-        *self.channel.lock().expect("nothing panics here") = None;
-    }
-}
-
-/// One HTTP/2 connection.
-pub(crate) async fn open_channel(address: &str, tls: Option<&Tls>) -> Result<Channel> {
-    let endpoint = Endpoint::from_shared(format!("http://{address}"))
-        .map_err(|_| Error::Invalid(format!("{address} is not an address; write host:port")))?
-        .initial_stream_window_size(WINDOW_BYTES)
-        .initial_connection_window_size(WINDOW_BYTES)
-        .http2_keep_alive_interval(Duration::from_secs(2))
-        .keep_alive_timeout(Duration::from_secs(3))
-        .keep_alive_while_idle(true);
-    let shown = Shown::of(tls);
-    let tls = tls.cloned();
-    let connector = tower::service_fn(move |uri: Uri| {
-        let tls = tls.clone();
-        async move {
-            let host = uri.host().unwrap_or_default();
-            let port = uri.port_u16().unwrap_or(7201);
-            // Without the brackets of an IPv6 address.
-            let host = host.trim_start_matches('[').trim_end_matches(']');
-            let stream = TcpStream::connect((host, port)).await?;
-            stream.set_nodelay(true)?;
-            let stream: Box<dyn Wire> = match &tls {
-                None => Box::new(stream),
-                Some(tls) => Box::new(tls.wrap(host, stream).await?),
-            };
-            Ok::<_, io::Error>(TokioIo::new(stream))
-        }
-    });
-    endpoint.connect_with_connector(connector).await.map_err(|error| {
-        Error::refused(reason::CONNECTION_BROKEN, explain(address, &root_cause(&error), shown))
-    })
-}
-
-trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Wire for T {}
-
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(next) = cause.source() {
-        cause = next;
-    }
-    cause.to_string()
 }
 
 /// Opens a stream to the node and says hello for `session`.
@@ -201,26 +117,6 @@ pub(crate) async fn greet(
         node.forget_channel();
     }
     result
-}
-
-fn describe(address: &str, status: &tonic::Status, shown: Shown) -> Error {
-    match status.code() {
-        tonic::Code::Unavailable | tonic::Code::Unknown | tonic::Code::Cancelled | tonic::Code::Internal => {
-            let text = match status.source() {
-                Some(source) => root_cause(source),
-                None => status.message().to_string(),
-            };
-            Error::refused(reason::CONNECTION_BROKEN, explain(address, &text, shown))
-        }
-        _ => outcome::from_status(status),
-    }
-}
-
-fn explain(address: &str, text: &str, shown: Shown) -> String {
-    match tls::advice(text, shown) {
-        None => format!("{address}: {text}"),
-        Some(advice) => format!("{address}: {text} ({advice})"),
-    }
 }
 
 /// Asks all nodes but `skip` until one serves. Every failed try is reported.
@@ -425,47 +321,6 @@ async fn learn_addresses(core: Arc<Core>, link: Link) {
             if !address.is_empty() && !unspecified {
                 core.add_node(&address);
             }
-        }
-    }
-}
-
-/// Tells one node to go on with what the best node has left.
-pub(crate) async fn recover_at(
-    address: &str,
-    tls: Option<&Tls>,
-    request: RecoverRequest,
-    within: Duration,
-) -> Result<()> {
-    let asking = async {
-        let mut client = AdminClient::new(open_channel(address, tls).await?);
-        let response = client.recover(request).await;
-        let response = response.map_err(|status| describe(address, &status, Shown::of(tls)))?;
-        outcome::check(response.into_inner().outcome).map(drop)
-    };
-    match tokio::time::timeout(within, asking).await {
-        Ok(result) => result,
-        Err(_) => {
-            let text = format!("{address}: no answer within {:.1} s", within.as_secs_f64());
-            Err(Error::refused(reason::CONNECTION_BROKEN, text))
-        }
-    }
-}
-
-/// Asks one node what it knows, over a connection of its own.
-pub(crate) async fn status_of(address: &str, tls: Option<&Tls>, within: Duration) -> Result<StatusResponse> {
-    let asking = async {
-        let channel = open_channel(address, tls).await?;
-        let mut client = AdminClient::new(channel).max_decoding_message_size(RESPONSE_BYTES_MAX);
-        let response = client.status(StatusRequest {}).await;
-        response
-            .map(|response| response.into_inner())
-            .map_err(|status| describe(address, &status, Shown::of(tls)))
-    };
-    match tokio::time::timeout(within, asking).await {
-        Ok(result) => result,
-        Err(_) => {
-            let text = format!("{address}: no answer within {:.1} s", within.as_secs_f64());
-            Err(Error::refused(reason::CONNECTION_BROKEN, text))
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A unit of work: puts and gets that become true together, or not at all.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use trimaran_proto::queue::v1 as wire;
@@ -8,9 +8,10 @@ use trimaran_proto::queue::v1 as wire;
 use crate::{
     connection::Connection,
     error::{Error, Result},
+    get_options::{GetOptions, none_if_no_message},
     message::Message,
     outcome::{self, Placed, UnitOutcome, reason},
-    queue::{GetOptions, none_if_no_message},
+    reconnect,
     session::{Answer, Purpose, Request, Session},
 };
 
@@ -50,6 +51,71 @@ enum State {
     /// A call's future was dropped before it was answered: nobody knows what is in the unit.
     Unclear,
     BackedOut,
+}
+
+impl Connection {
+    /// Begins a unit of work: puts and gets on any number of queues that become true together at commit.
+    ///
+    /// Waits while the connection is being made again.
+    pub async fn unit_of_work(&self) -> Result<UnitOfWork> {
+        let session = self.unit_session().await?;
+        Ok(UnitOfWork::new(self.clone(), session))
+    }
+
+    /// What became of the unit of work with this id? Final: what is reported as backed out can not be committed
+    /// afterwards. [`UnitOfWork::commit`] asks by itself; this is for a program that noted the id of
+    /// [`UnitOfWork::id`] before it died.
+    pub async fn unit_outcome(&self, unit: impl AsRef<[u8]>) -> Result<UnitOutcome> {
+        let unit_id = Bytes::copy_from_slice(unit.as_ref());
+        if unit_id.is_empty() || unit_id.len() > 24 {
+            return Err(Error::Invalid("the id of a unit of work has 1 to 24 bytes".into()));
+        }
+        let call = wire::call::Call::UnitOutcome(wire::UnitOutcome { unit_id });
+        let answer = self.core.session.call(Request::new(call).repeatable()).await?;
+        match answer.data {
+            Some(wire::completion::Data::Unit(status))
+                if status.state() == wire::unit_status::State::Committed =>
+            {
+                Ok(UnitOutcome::Committed)
+            }
+            Some(wire::completion::Data::Unit(status))
+                if status.state() == wire::unit_status::State::BackedOut =>
+            {
+                Ok(UnitOutcome::BackedOut)
+            }
+            _ => Err(Error::refused(
+                reason::UNEXPECTED_ERROR,
+                "The queue manager answered the question for a unit of work without an outcome.",
+            )),
+        }
+    }
+
+    async fn unit_session(&self) -> Result<Arc<Session>> {
+        loop {
+            if let Some(session) = self.core.idle_unit() {
+                return Ok(session);
+            }
+            let link = self.link().await?;
+            let session = Session::for_units(self.core.options.limits);
+            let node = self.core.nodes().into_iter().find(|node| node.address == link.address);
+            let Some(node) = node else { continue };
+            match reconnect::greet(&self.core, &node, &session).await {
+                Ok(greeted) => {
+                    session.attach(&greeted.gate, greeted.responses)?;
+                    self.core.lease(&session);
+                    return Ok(session);
+                }
+                Err(failure) => {
+                    let number = failure.error.reason().unwrap_or_default();
+                    if !crate::outcome::says_that_service_moved(number) {
+                        return Err(failure.error);
+                    }
+                    // The connection's own session will notice, too; until then this one would spin.
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            }
+        }
+    }
 }
 
 impl UnitOfWork {
