@@ -46,7 +46,7 @@ impl Replica {
         match command {
             Ok((command, queue)) => {
                 if let Some(queue) = queue {
-                    self.locked.insert(queue);
+                    self.standing.own_mut().locked.insert(queue);
                 }
                 self.propose(command, Waiting::Admin { session, token, queue });
             }
@@ -56,7 +56,11 @@ impl Replica {
 
     fn named(&self, name: &ObjectName) -> Result<QueueId, Refused> {
         let id = self.state.queue_id(name).ok_or(Refused(Reason::UnknownObjectName, None))?;
-        if self.locked.contains(&id) { Err(Refused(Reason::ObjectInUse, None)) } else { Ok(id) }
+        if self.standing.own().locked.contains(&id) {
+            Err(Refused(Reason::ObjectInUse, None))
+        } else {
+            Ok(id)
+        }
     }
 
     fn check_definition(&self, definition: &QueueDefinition) -> Result<(), Refused> {
@@ -85,10 +89,7 @@ impl Replica {
     fn check_delete(&self, name: &ObjectName, purge: bool) -> Result<QueueId, Refused> {
         let id = self.named(name)?;
         let queue = self.state.queue(id).expect("named");
-        if self.sessions.counts(id).is_open()
-            || self.reservations.count(id) > 0
-            || self.incoming.contains_key(&id)
-        {
+        if self.sessions.counts(id).is_open() || self.standing.own().is_busy(id) {
             return Err(Refused(Reason::ObjectInUse, None));
         }
         if queue.depth() > 0 && !purge {
@@ -99,10 +100,7 @@ impl Replica {
 
     fn check_clear(&self, name: &ObjectName) -> Result<QueueId, Refused> {
         let id = self.named(name)?;
-        if self.sessions.counts(id).input > 0
-            || self.reservations.count(id) > 0
-            || self.incoming.contains_key(&id)
-        {
+        if self.sessions.counts(id).input > 0 || self.standing.own().is_busy(id) {
             return Err(Refused(Reason::ObjectInUse, None));
         }
         Ok(id)
@@ -128,7 +126,7 @@ impl Replica {
             definition: queue.definition.clone(),
             depth: queue.depth(),
             not_persistent: queue.not_persistent(),
-            uncommitted: self.reservations.count(id) as u64 + self.incoming.get(&id).copied().unwrap_or(0),
+            uncommitted: self.standing.leading().map_or(0, |leading| leading.uncommitted(id)),
             open_input: counts.input,
             open_output: counts.output,
             oldest_age: Duration::from_millis(oldest as u64),

@@ -24,7 +24,11 @@ impl Replica {
     }
 
     fn apply_batch(&mut self, entry: Entry) {
-        let mut items = self.proposals.applied(entry.index).unwrap_or_default().into_iter();
+        let leading = self.standing.leading_mut();
+        let mut items = leading
+            .and_then(|leading| leading.proposals.applied(entry.index))
+            .unwrap_or_default()
+            .into_iter();
         let (at, commands) = match command::decode(entry.data) {
             Ok(batch) => batch,
             // A newer leader's command, or our own bug: going on without it would make this copy differ for ever.
@@ -111,7 +115,9 @@ impl Replica {
             }
             Waiting::Get { session, token, cut } => {
                 let (queue, positions) = removed.expect("a get is a removal");
-                positions.iter().for_each(|position| self.reservations.release(queue, *position));
+                positions
+                    .iter()
+                    .for_each(|position| self.standing.own_mut().reservations.release(queue, *position));
                 match outcome {
                     Outcome::Removed(slots) => {
                         let (_, slot) = slots.into_iter().next().expect("one position, one slot");
@@ -129,7 +135,7 @@ impl Replica {
                     Outcome::Committed(committed) => {
                         for (queue, position) in &gets {
                             if position.is_persistent() {
-                                self.reservations.release(*queue, *position);
+                                self.standing.own_mut().reservations.release(*queue, *position);
                             }
                         }
                         let volatile: Vec<_> =
@@ -165,7 +171,9 @@ impl Replica {
             Waiting::Expire { queue } => {
                 if let Outcome::Removed(slots) = outcome {
                     self.stats.expired += slots.len() as u64;
-                    slots.iter().for_each(|(position, _)| self.reservations.release(queue, *position));
+                    slots.iter().for_each(|(position, _)| {
+                        self.standing.own_mut().reservations.release(queue, *position)
+                    });
                 }
             }
             Waiting::Seal { session, token } => {
@@ -180,16 +188,16 @@ impl Replica {
                 self.note_left(to, 1);
                 match outcome {
                     Outcome::Committed(committed) => {
-                        self.reservations.release(queue, position);
+                        self.standing.own_mut().reservations.release(queue, position);
                         committed.placed.into_iter().for_each(|(queue, at)| self.note_free(queue, at));
                     }
                     _ => self.free(queue, position),
                 }
             }
             Waiting::Staged { session, number } => {
-                self.staging.part_applied();
+                self.standing.own_mut().staging.part_applied();
                 // Its session ended before the message was ordered, and nobody will ever name it again.
-                if self.sessions.get(session).is_none() && !self.staging.has(number) {
+                if self.sessions.get(session).is_none() && !self.standing.own().staging.has(number) {
                     self.propose(Command::DropStaged(vec![number]), Waiting::Nobody);
                 }
             }
@@ -211,12 +219,12 @@ impl Replica {
         outcome: Outcome,
     ) {
         if let Some(queue) = queue {
-            self.locked.remove(&queue);
+            self.standing.own_mut().locked.remove(&queue);
             if matches!(outcome, Outcome::Done | Outcome::Cleared { .. }) {
-                self.reservations.forget_queue(queue);
+                self.standing.own_mut().reservations.forget_queue(queue);
             }
             if self.state.queue(queue).is_none() {
-                for waiter in self.waiters.take_queue(queue) {
+                for waiter in self.standing.own_mut().waiters.take_queue(queue) {
                     self.answer(waiter.session, waiter.token, Completion::failed(Reason::QDeleted));
                 }
             }
@@ -231,10 +239,11 @@ impl Replica {
 
     /// An altered queue may be open for gets again.
     fn stir_all(&mut self) {
-        for queue in self.waiters.queues() {
+        let leading = self.standing.own_mut();
+        for queue in leading.waiters.queues() {
             if let Some(contents) = self.state.queue(queue) {
                 let free = contents.iter().map(|(position, _)| (queue, position)).take(10_000);
-                self.stirred.extend(free);
+                leading.stirred.extend(free);
             }
         }
     }

@@ -38,14 +38,14 @@ impl Replica {
         };
         let Some((to, mut message)) = target else { return self.free(queue, position) };
         message.descriptor.priority = message.descriptor.priority.or(Some(0));
-        *self.incoming.entry(to).or_default() += 1;
+        self.standing.own_mut().let_in(to);
         self.propose_move(queue, position, to, message);
     }
 
     /// One unit: the message leaves its queue and arrives on the other.
     fn propose_move(&mut self, queue: QueueId, position: Position, to: QueueId, message: Message) {
         if !position.is_persistent() {
-            self.reservations.release(queue, position);
+            self.standing.own_mut().reservations.release(queue, position);
             self.state.queue_mut(queue).expect("it is reserved").remove(position);
             return self.place_not_persistent(to, Box::new(message));
         }

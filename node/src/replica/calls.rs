@@ -17,8 +17,10 @@ impl Replica {
 
     /// The client is gone: its unit is backed out. What it had proposed goes on; nobody is told.
     pub(super) fn on_session_closed(&mut self, session: SessionId) {
-        self.waiters.take_session(session);
-        self.parked.remove(&session);
+        if let Some(leading) = self.standing.leading_mut() {
+            leading.waiters.take_session(session);
+            leading.parked.remove(&session);
+        }
         let Some(closed) = self.sessions.close(session) else { return };
         self.back_out(closed.unit, None);
     }
@@ -34,11 +36,8 @@ impl Replica {
     }
 
     pub(super) fn retry_parked(&mut self) {
-        if self.parked.is_empty() {
-            return;
-        }
-        let sessions: Vec<SessionId> = std::mem::take(&mut self.parked).into_iter().collect();
-        for session in sessions {
+        let Some(leading) = self.standing.leading_mut() else { return };
+        for session in std::mem::take(&mut leading.parked) {
             let Some(state) = self.sessions.get_mut(session) else { continue };
             let mut calls = std::mem::take(&mut state.parked);
             while let Some((token, call)) = calls.pop_front() {
@@ -56,7 +55,7 @@ impl Replica {
     fn park(&mut self, session: SessionId, token: Token, call: Call) {
         if let Some(state) = self.sessions.get_mut(session) {
             state.parked.push_back((token, call));
-            self.parked.insert(session);
+            self.standing.own_mut().parked.insert(session);
         }
     }
 
@@ -101,12 +100,15 @@ impl Replica {
     fn must_wait(&self, session: SessionId, call: &Call) -> bool {
         // A handover lasts for moments: then the call goes on here, or the session ends and it never happened.
         let moving = |session: &Session| session.staging > 0 || session.loading > 0;
-        let held = self.handover.is_some() || self.sessions.get(session).is_some_and(moving);
+        let leading = self.standing.own();
+        let held = leading.handover.is_some() || self.sessions.get(session).is_some_and(moving);
         match call {
             Call::Put(_) => {
-                held || self.proposals.backlog_bytes() > BACKLOG_BYTES_MAX || self.compaction.is_behind()
+                held || leading.proposals.backlog_bytes() > BACKLOG_BYTES_MAX || self.compaction.is_behind()
             }
-            Call::Commit { .. } | Call::Backout => held || self.proposals.backlog_bytes() > BACKLOG_BYTES_MAX,
+            Call::Commit { .. } | Call::Backout => {
+                held || leading.proposals.backlog_bytes() > BACKLOG_BYTES_MAX
+            }
             Call::Get(_) | Call::Inquire { .. } | Call::UnitOutcome { .. } | Call::Admin(_) => {
                 held || !self.has_lease()
             }
@@ -117,7 +119,7 @@ impl Replica {
     pub(super) fn propose(&mut self, command: Command, waiting: Waiting) {
         let at = self.wall();
         self.stats.commands_proposed += 1;
-        self.proposals.add(command, at, waiting);
+        self.standing.own_mut().proposals.add(command, at, waiting);
     }
 
     pub(super) fn load_rows(&mut self, request: LoadRequest) {

@@ -50,7 +50,7 @@ impl Replica {
     /// The part of a unit that is not in the log.
     pub(super) fn commit_not_persistent(&mut self, puts: Vec<UnitPut>, gets: &[(QueueId, Position)]) {
         for (queue, position) in gets {
-            self.reservations.release(*queue, *position);
+            self.standing.own_mut().reservations.release(*queue, *position);
             if let Some(contents) = self.state.queue_mut(*queue) {
                 contents.remove(*position);
             }
@@ -60,12 +60,19 @@ impl Replica {
             if let Some((producer, sequence)) = &producer {
                 // It may have been put since, by another unit or by itself.
                 let before = self.logged_before(producer, *sequence).is_some()
-                    || matches!(self.volatile_producers.seen(producer, *sequence), Seen::Before(_));
+                    || matches!(
+                        self.standing.own().volatile_producers.seen(producer, *sequence),
+                        Seen::Before(_)
+                    );
                 if before {
                     self.note_left(queue, 1);
                     continue;
                 }
-                self.volatile_producers.remember(producer, *sequence, message.descriptor.message_id);
+                self.standing.own_mut().volatile_producers.remember(
+                    producer,
+                    *sequence,
+                    message.descriptor.message_id,
+                );
             }
             self.place_not_persistent(queue, message);
         }

@@ -72,7 +72,7 @@ impl Replica {
             self.propose_removal(session, token, queue, position, cut);
             return self.read_on(queue, position);
         }
-        self.reservations.release(queue, position);
+        self.standing.own_mut().reservations.release(queue, position);
         let slot = contents.remove(position).expect("found by the caller");
         self.answer_with(session, token, slot.message.expect("just seen"), cut);
     }
@@ -125,11 +125,11 @@ impl Replica {
         if let Some(state) = delivery.caller().and_then(|(session, _)| self.sessions.get_mut(session)) {
             state.loading += 1;
         }
-        self.loads.wait(pack, position, delivery);
+        self.standing.own_mut().readers.wait(pack, position, delivery);
     }
 
     fn request(&mut self, queue: QueueId, first: Position) {
-        let ahead = self.loads.read_ahead(queue).filter(|ahead| ahead.next == first);
+        let ahead = self.standing.own().readers.read_ahead(queue).filter(|ahead| ahead.next == first);
         let messages_max = ahead.map_or(READ_MESSAGES, |ahead| (ahead.messages * 2).min(READ_MESSAGES_MAX));
         let contents = self.state.queue(queue).expect("found by the caller");
         let mut wanted: Vec<Wanted> = Vec::new();
@@ -155,7 +155,7 @@ impl Replica {
             wanted.push(Wanted::new(pack, known));
         }
         let ahead = next.map(|next| ReadAhead { begun: first, next, messages: messages_max });
-        self.loads.set_read_ahead(queue, ahead);
+        self.standing.own_mut().readers.set_read_ahead(queue, ahead);
         if !wanted.is_empty() {
             self.load_packs(wanted);
         }
@@ -163,7 +163,7 @@ impl Replica {
 
     /// Somebody reads in order and has come to what was read last: what follows is read before it is asked for.
     fn read_on(&mut self, queue: QueueId, position: Position) {
-        if let Some(ahead) = self.loads.read_ahead(queue)
+        if let Some(ahead) = self.standing.own().readers.read_ahead(queue)
             && ahead.messages > READ_MESSAGES
             && position >= ahead.begun
         {
@@ -205,7 +205,9 @@ impl Replica {
     }
 
     fn on_pack_loaded(&mut self, pack: PackKey, messages: Result<Vec<Unpacked>, String>) {
-        let waiting = self.loads.take_waiting(pack);
+        self.loads.arrived(pack);
+        let leading = self.standing.leading_mut();
+        let waiting = leading.map(|leading| leading.readers.take(pack)).unwrap_or_default();
         for (session, _) in waiting.iter().filter_map(|(_, delivery)| delivery.caller()) {
             if let Some(state) = self.sessions.get_mut(session) {
                 state.loading -= 1;
@@ -253,7 +255,10 @@ impl Replica {
         match delivery {
             Delivery::Show { session, token, cut, browse } => {
                 // A unit that was backed out meanwhile has given its reservation back, and its caller is gone.
-                if browse || self.reservations.owner(queue, position) == Some(Owner::Session(session)) {
+                if browse
+                    || self.standing.own().reservations.owner(queue, position)
+                        == Some(Owner::Session(session))
+                {
                     self.show(session, token, queue, position, cut, browse);
                 } else {
                     self.answer(session, token, Completion::failed(Reason::BackedOut));
@@ -275,7 +280,8 @@ impl Replica {
         match delivery {
             Delivery::Show { session, token, browse, .. } => {
                 // A get under syncpoint that gave nothing is no part of its unit: a commit must not remove it.
-                let held = self.reservations.owner(queue, position) == Some(Owner::Session(session));
+                let held =
+                    self.standing.own().reservations.owner(queue, position) == Some(Owner::Session(session));
                 if !browse && held {
                     if let Some(open) = self.sessions.get_mut(session) {
                         open.unit.gets.retain(|held| *held != (queue, position));
@@ -303,7 +309,8 @@ impl Replica {
             }
             for (position, slot) in contents.packed_in_mut(pack) {
                 // Somebody is about to be given it; see `free` for what comes back.
-                if !self.reservations.is_reserved(pack.queue, position) {
+                let leading = self.standing.leading();
+                if !leading.is_some_and(|leading| leading.reservations.is_reserved(pack.queue, position)) {
                     slot.message = None;
                 }
             }
@@ -314,7 +321,7 @@ impl Replica {
 
     /// A reservation ended and the message is still there.
     pub(super) fn free(&mut self, queue: QueueId, position: Position) {
-        self.reservations.release(queue, position);
+        self.standing.own_mut().reservations.release(queue, position);
         let slot = self.state.queue(queue).and_then(|queue| queue.slot(position));
         if let Some((slot, packed)) = slot.and_then(|slot| Some((slot, slot.packed?)))
             && slot.message.is_some()
@@ -326,9 +333,8 @@ impl Replica {
     }
 
     pub(super) fn note_free(&mut self, queue: QueueId, position: Position) {
-        self.reservations.note_free(queue, position);
-        if self.waiters.len() > 0 {
-            self.stirred.push_back((queue, position));
+        if let Some(leading) = self.standing.leading_mut() {
+            leading.note_free(queue, position);
         }
     }
 
@@ -337,8 +343,9 @@ impl Replica {
         if !self.is_serving() || !self.has_lease() {
             return;
         }
-        while let Some((queue, position)) = self.stirred.pop_front() {
-            if self.reservations.is_reserved(queue, position) || self.locked.contains(&queue) {
+        while let Some((queue, position)) = self.standing.own_mut().stirred.pop_front() {
+            let leading = self.standing.own_mut();
+            if leading.reservations.is_reserved(queue, position) || leading.locked.contains(&queue) {
                 continue;
             }
             let Some(contents) = self.state.queue(queue) else { continue };
@@ -346,12 +353,12 @@ impl Replica {
                 continue;
             }
             let Some(slot) = contents.slot(position) else { continue };
-            for waiter in self.waiters.take_for(queue, slot) {
+            for waiter in leading.waiters.take_for(queue, slot) {
                 let served = self.sessions.get(waiter.session).is_some()
                     && self.try_get(waiter.session, waiter.token, queue, &waiter.get);
                 if !served {
                     // A browser behind this message, or the message has expired.
-                    self.waiters.add(waiter);
+                    self.standing.own_mut().waiters.add(waiter);
                 }
             }
         }

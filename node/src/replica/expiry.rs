@@ -14,17 +14,18 @@ const EXPIRY_SCAN_INTERVAL: Duration = Duration::from_secs(1);
 impl Replica {
     /// Messages whose time is over leave, unless a unit holds them.
     pub(super) fn expire(&mut self) {
-        if !self.is_serving() || self.now.instant < self.next_expiry_scan {
+        let now = self.wall();
+        let Some(leading) = self.standing.serving_mut() else { return };
+        if self.now.instant < leading.next_expiry_scan {
             return;
         }
-        self.next_expiry_scan = self.now.instant + EXPIRY_SCAN_INTERVAL;
-        let now = self.wall();
+        leading.next_expiry_scan = self.now.instant + EXPIRY_SCAN_INTERVAL;
         let due: Vec<(QueueId, Vec<Position>)> = self
             .state
             .queues()
             .filter(|queue| queue.next_expiry().is_some_and(|at| at <= now))
             .map(|queue| {
-                let free = |position: &Position| !self.reservations.is_reserved(queue.id, *position);
+                let free = |position: &Position| !leading.reservations.is_reserved(queue.id, *position);
                 (queue.id, queue.expired(now).filter(free).take(1000).collect())
             })
             .collect();
@@ -39,7 +40,7 @@ impl Replica {
                 continue;
             }
             for position in &persistent {
-                self.reservations.reserve(queue, *position, Owner::Mover);
+                self.standing.own_mut().reservations.reserve(queue, *position, Owner::Mover);
             }
             let removal = Removal { queue, positions: persistent };
             self.propose(Command::Expire(vec![removal]), Waiting::Expire { queue });

@@ -26,7 +26,7 @@ impl Replica {
             return self.answer(session, token, Completion::failed(Reason::NoMsgUnderCursor));
         }
         self.stats.waits += 1;
-        self.waiters.add(Waiter { session, token, queue, get, until });
+        self.standing.own_mut().waiters.add(Waiter { session, token, queue, get, until });
     }
 
     fn check_get(&self, session: SessionId, get: &Get) -> Result<QueueId, Reason> {
@@ -48,7 +48,7 @@ impl Replica {
         if !queue.definition.get_enabled {
             return Err(Reason::GetInhibited);
         }
-        if self.locked.contains(&queue.id) {
+        if self.standing.own().locked.contains(&queue.id) {
             return Err(Reason::ObjectInUse);
         }
         if get.is_in_unit(true) && state.unit.messages() >= self.state.maxumsgs() as usize {
@@ -66,7 +66,7 @@ impl Replica {
             self.answer(session, token, Completion::failed(Reason::QDeleted));
             return true;
         };
-        let reservations = &mut self.reservations;
+        let reservations = &mut self.standing.own_mut().reservations;
         let free = |position: &Position| !reservations.is_reserved(queue, *position);
         let found = match get.mode {
             GetMode::Destructive => reservations.first_free(contents, &get.selection, now),
@@ -113,7 +113,7 @@ impl Replica {
         }
         self.stats.gets += 1;
         self.stats.get_bytes += length as u64;
-        self.reservations.reserve(queue, position, Owner::Session(session));
+        self.standing.own_mut().reservations.reserve(queue, position, Owner::Session(session));
         if get.is_in_unit(position.is_persistent()) {
             self.sessions.get_mut(session).expect("checked").unit.gets.push((queue, position));
             self.show(session, token, queue, position, cut, false);
@@ -124,7 +124,7 @@ impl Replica {
     }
 
     pub(super) fn on_cancel_get(&mut self, session: SessionId, token: Token, of: Token) {
-        if let Some(waiter) = self.waiters.cancel(session, of) {
+        if let Some(waiter) = self.standing.own_mut().waiters.cancel(session, of) {
             self.answer(waiter.session, waiter.token, Completion::failed(Reason::NoMsgAvailable));
         } else if let Some(state) = self.sessions.get_mut(session) {
             // It may be parked: then it is found without waiting.
@@ -138,7 +138,9 @@ impl Replica {
     }
 
     pub(super) fn end_waits(&mut self) {
-        while let Some(waiter) = self.waiters.take_due(self.now.instant) {
+        let now = self.now.instant;
+        while let Some(waiter) = self.standing.leading_mut().and_then(|leading| leading.waiters.take_due(now))
+        {
             self.answer(waiter.session, waiter.token, Completion::failed(Reason::NoMsgAvailable));
         }
     }

@@ -34,7 +34,7 @@ impl Replica {
             return Err(Reason::OptionsError);
         }
         let queue = self.state.queue_id(&name).ok_or(Reason::UnknownObjectName)?;
-        if self.locked.contains(&queue) {
+        if self.standing.own().locked.contains(&queue) {
             return Err(Reason::ObjectInUse);
         }
         let share = self.state.queue(queue).expect("named").definition.share;

@@ -3,42 +3,20 @@
 
 use std::time::Duration;
 
+use super::leading::{Handover, Leading, Standing};
 use super::proposals::{Item, Waiting};
 use super::{Action, Replica};
 use crate::mqi::{Completion, Data};
-use crate::qmgr::{Command, Producers};
+use crate::qmgr::Command;
 use crate::types::planted::{self, Bug};
-use crate::types::{Instant, NodeId, Reason, RoleView, SessionId, Term, Token};
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
-    Following,
-    /// Leads, and waits until the first entry of its own term is applied.
-    Elected {
-        term: Term,
-    },
-    Serving {
-        term: Term,
-        since: Instant,
-    },
-}
-
-/// A planned move: no new calls, everything that was let in is applied, then the leadership goes.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Handover {
-    /// None: whoever is most up to date.
-    pub to: Option<NodeId>,
-    pub answer: Option<(SessionId, Token)>,
-    /// Given up then, and serving goes on.
-    pub until: Instant,
-}
+use crate::types::{NodeId, Reason, RoleView, SessionId, Term, Token};
 
 /// A handover that takes longer than this is given up.
 const HANDOVER_MAX: Duration = Duration::from_secs(3);
 
 impl Replica {
     pub(super) fn is_serving(&self) -> bool {
-        matches!(self.standing, Standing::Serving { .. })
+        self.standing.serving().is_some()
     }
 
     /// Whether an answer may be given from this node's state alone: nobody else can be serving now.
@@ -50,68 +28,73 @@ impl Replica {
     /// Brings the standing in line with what consensus says.
     pub(super) fn follow_leadership(&mut self) {
         let term = self.consensus.term();
-        match self.standing {
-            Standing::Following if self.consensus.is_leader() => {
-                self.standing = Standing::Elected { term };
-                self.stats.elections_won += 1;
-                // Unique over all leaders: a term has one.
-                self.next_unique = term.0 << 40;
-                let at = self.wall();
-                self.proposals.add(Command::BeginTerm, at, Waiting::BeginTerm);
-            }
-            Standing::Elected { term: of } | Standing::Serving { term: of, .. }
-                if !self.consensus.is_leader() || of != term =>
-            {
-                self.stop_serving();
+        let leads = self.consensus.is_leader();
+        match self.standing.leading() {
+            Some(leading) if !leads || leading.term != term => {
+                self.stop_leading();
                 self.follow_leadership();
             }
+            None if leads => self.begin_leading(term),
             _ => {}
         }
     }
 
+    fn begin_leading(&mut self, term: Term) {
+        self.stats.elections_won += 1;
+        self.standing = Standing::Leading(Box::new(Leading::new(term)));
+        self.propose(Command::BeginTerm, Waiting::BeginTerm);
+    }
+
     /// The first entry of this leader's own term is applied: everything that was ever acknowledged is.
     pub(super) fn begin_serving(&mut self) {
-        if let Standing::Elected { term } = self.standing {
-            self.standing = Standing::Serving { term, since: self.now.instant };
-            self.next_expiry_scan = self.now.instant;
-        }
+        let leading = self.standing.own_mut();
+        leading.serving_since = Some(self.now.instant);
+        leading.next_expiry_scan = self.now.instant;
     }
 
     /// Every outstanding call is answered: 2549 where nobody here can know what became of it, 2009 else. Units are
     /// backed out, what is not persistent is gone, sessions end.
-    fn stop_serving(&mut self) {
-        self.standing = Standing::Following;
-        if let Some((session, token)) = self.handover.take().and_then(|handover| handover.answer) {
+    fn stop_leading(&mut self) {
+        let Some(leading) = self.standing.stop() else { return };
+        let Leading { handover, proposals, waiters, readers, staging, members, .. } = leading;
+        if let Some((session, token)) = handover.and_then(|handover| handover.answer) {
             self.answer(session, token, Completion::done());
         }
-        let (unknown, never) = self.proposals.drain();
-        for (items, reason) in [(unknown, Reason::CallInterrupted), (never, Reason::ConnectionBroken)] {
-            for item in items {
-                match item {
-                    Item::Command(waiting) => {
-                        if let Some((session, token)) = waiting.caller() {
-                            self.answer(session, token, self.lost(reason));
-                        }
+        let (unknown, never) = proposals.into_lost();
+        self.answer_lost(unknown, Reason::CallInterrupted);
+        self.answer_lost(never, Reason::ConnectionBroken);
+        let waiting = waiters.into_all().map(|waiter| (waiter.session, waiter.token));
+        let reading = readers.into_all().filter_map(|delivery| delivery.caller());
+        for (session, token) in waiting.chain(reading).chain(staging.callers()) {
+            self.answer(session, token, self.lost(Reason::ConnectionBroken));
+        }
+        if let Some((session, token)) = members.map(|operation| operation.caller()) {
+            self.answer(session, token, Completion::failed(Reason::CallInterrupted));
+        }
+        self.end_sessions();
+        let queues: Vec<_> = self.state.queues().map(|queue| queue.id).collect();
+        for queue in queues {
+            self.state.queue_mut(queue).expect("listed").drop_not_persistent();
+        }
+    }
+
+    fn answer_lost(&mut self, items: impl Iterator<Item = Item>, reason: Reason) {
+        for item in items {
+            match item {
+                Item::Command(waiting) => {
+                    if let Some((session, token)) = waiting.caller() {
+                        self.answer(session, token, self.lost(reason));
                     }
-                    // It was in this node's memory only.
-                    Item::Ride(ride) => {
-                        self.answer(ride.session, ride.token, self.lost(Reason::ConnectionBroken))
-                    }
+                }
+                // It was in this node's memory only.
+                Item::Ride(ride) => {
+                    self.answer(ride.session, ride.token, self.lost(Reason::ConnectionBroken))
                 }
             }
         }
-        for waiter in self.waiters.take_all() {
-            self.answer(waiter.session, waiter.token, self.lost(Reason::ConnectionBroken));
-        }
-        for delivery in self.loads.drain() {
-            if let Some((session, token)) = delivery.caller() {
-                self.answer(session, token, self.lost(Reason::ConnectionBroken));
-            }
-        }
-        for (session, token) in self.staging.drain() {
-            self.answer(session, token, self.lost(Reason::ConnectionBroken));
-        }
-        self.end_membership_operation(Reason::CallInterrupted);
+    }
+
+    fn end_sessions(&mut self) {
         let sessions: Vec<SessionId> = self.sessions.by_id.keys().copied().collect();
         for session in sessions {
             let parked = self.sessions.get_mut(session).map(|of| std::mem::take(&mut of.parked));
@@ -120,16 +103,6 @@ impl Replica {
             }
             self.out.push(Action::CloseSession { session, reason: Reason::ConnectionBroken });
             self.sessions.close(session);
-        }
-        self.reservations.clear();
-        self.parked.clear();
-        self.stirred.clear();
-        self.locked.clear();
-        self.incoming.clear();
-        self.volatile_producers = Producers::default();
-        let queues: Vec<_> = self.state.queues().map(|queue| queue.id).collect();
-        for queue in queues {
-            self.state.queue_mut(queue).expect("listed").drop_not_persistent();
         }
     }
 
@@ -148,18 +121,20 @@ impl Replica {
     }
 
     pub(super) fn begin_handover(&mut self, to: Option<NodeId>, answer: Option<(SessionId, Token)>) {
-        if self.is_serving() {
-            self.handover = Some(Handover { to, answer, until: self.now.instant + HANDOVER_MAX });
+        if let Some(leading) = self.standing.serving_mut() {
+            leading.handover = Some(Handover { to, answer, until: self.now.instant + HANDOVER_MAX });
         }
     }
 
     pub(super) fn drive_handover(&mut self) {
-        if self.draining && self.handover.is_none() {
+        let Some(leading) = self.standing.serving_mut() else { return };
+        if self.draining && leading.handover.is_none() {
             self.begin_handover(None, None);
         }
-        let Some(handover) = self.handover else { return };
+        let leading = self.standing.own_mut();
+        let Some(handover) = leading.handover else { return };
         if self.now.instant >= handover.until {
-            self.handover = None;
+            leading.handover = None;
             if let Some((session, token)) = handover.answer {
                 let detail = "the other node did not catch up and take over within 3 s; this node serves on";
                 self.answer(session, token, Completion::failed_because(Reason::QMgrNotAvailable, detail));
@@ -172,7 +147,7 @@ impl Replica {
             Some(to) => to == peer.node,
             None => peer.active && self.peers.may_lead(peer.node),
         });
-        let is_idle = self.proposals.is_idle() && self.staging.is_empty();
+        let is_idle = leading.proposals.is_idle() && leading.staging.is_empty();
         if self.draining && peers.is_empty() && (is_idle || !self.has_lease()) {
             // There is nobody to wait for.
             self.consensus.resign();
@@ -193,21 +168,23 @@ impl Replica {
             self.stats.leader_changes += 1;
         }
         let leader = self.consensus.leader().filter(|leader| *leader != self.options.node);
-        let view = match self.standing {
-            Standing::Following if self.removed => RoleView::Removed,
-            Standing::Following => RoleView::NotServing {
+        let view = match self.standing.leading() {
+            None if self.removed => RoleView::Removed,
+            None => RoleView::NotServing {
                 term: self.consensus.term(),
                 leader,
                 recovering: self.consensus.is_recovering(),
             },
-            Standing::Elected { term } => RoleView::Elected { term },
-            Standing::Serving { term, since, .. } if planted::is(Bug::ServeWithoutLease) => {
-                RoleView::Serving { term, since, lease_until: self.now.instant + Duration::from_secs(5) }
+            Some(Leading { term, serving_since, .. }) => {
+                let until = match planted::is(Bug::ServeWithoutLease) {
+                    true => Some(self.now.instant + Duration::from_secs(5)),
+                    false => self.consensus.lease_until(),
+                };
+                match serving_since.zip(until) {
+                    Some((since, lease_until)) => RoleView::Serving { term: *term, since, lease_until },
+                    None => RoleView::Elected { term: *term },
+                }
             }
-            Standing::Serving { term, since, .. } => match self.consensus.lease_until() {
-                Some(lease_until) => RoleView::Serving { term, since, lease_until },
-                None => RoleView::Elected { term },
-            },
         };
         if self.published.as_ref() != Some(&view) {
             self.published = Some(view.clone());

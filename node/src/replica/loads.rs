@@ -1,7 +1,7 @@
 //! Messages that are in the store only, on their way into memory; who waits for them; and which messages that the
 //! store has stay in memory as well.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::qmgr::packs::Pack;
 use crate::qmgr::{PackKey, keys};
@@ -18,11 +18,17 @@ pub(super) enum Delivery {
     Move,
 }
 
+/// What was asked of the store and has not come. Every node loads: packs that are mostly gone are packed anew by all.
 #[derive(Debug, Default)]
 pub(super) struct Loads {
     next: u64,
     requests: BTreeMap<RequestId, Vec<Wanted>>,
-    /// Packs under way, and who waits for which of their messages.
+    under_way: BTreeSet<PackKey>,
+}
+
+/// Who waits for messages of the packs under way, and how far reads have gone.
+#[derive(Debug, Default)]
+pub(super) struct Readers {
     waiting: BTreeMap<PackKey, Vec<(Position, Delivery)>>,
     ahead: LookupMap<QueueId, ReadAhead>,
 }
@@ -54,29 +60,35 @@ impl Wanted {
 
 impl Loads {
     pub fn is_loading(&self, pack: PackKey) -> bool {
-        self.waiting.contains_key(&pack)
+        self.under_way.contains(&pack)
     }
 
     /// Notes the request; the caller sends it.
     pub fn begin(&mut self, wanted: Vec<Wanted>) -> RequestId {
         self.next += 1;
         let request = RequestId(self.next);
-        for one in &wanted {
-            self.waiting.entry(one.pack).or_default();
-        }
+        self.under_way.extend(wanted.iter().map(|one| one.pack));
         self.requests.insert(request, wanted);
         request
     }
 
-    pub fn wait(&mut self, pack: PackKey, position: Position, delivery: Delivery) {
-        self.waiting.entry(pack).or_default().push((position, delivery));
-    }
-
+    /// What the request was for.
     pub fn end(&mut self, request: RequestId) -> Vec<Wanted> {
         self.requests.remove(&request).unwrap_or_default()
     }
 
-    pub fn take_waiting(&mut self, pack: PackKey) -> Vec<(Position, Delivery)> {
+    pub fn arrived(&mut self, pack: PackKey) {
+        self.under_way.remove(&pack);
+    }
+}
+
+impl Readers {
+    pub fn wait(&mut self, pack: PackKey, position: Position, delivery: Delivery) {
+        self.waiting.entry(pack).or_default().push((position, delivery));
+    }
+
+    /// Who waits for messages of a pack that has arrived.
+    pub fn take(&mut self, pack: PackKey) -> Vec<(Position, Delivery)> {
         self.waiting.remove(&pack).unwrap_or_default()
     }
 
@@ -92,11 +104,9 @@ impl Loads {
         };
     }
 
-    /// Everybody who waits; requests under way are forgotten, their answers ignored.
-    pub fn drain(&mut self) -> Vec<Delivery> {
-        self.requests.clear();
-        self.ahead.clear();
-        std::mem::take(&mut self.waiting).into_values().flatten().map(|(_, delivery)| delivery).collect()
+    /// Everybody who waits.
+    pub fn into_all(self) -> impl Iterator<Item = Delivery> {
+        self.waiting.into_values().flatten().map(|(_, delivery)| delivery)
     }
 }
 

@@ -69,13 +69,14 @@ impl Replica {
             return self.answer(session, token, Completion::failed_because(Reason::QMgrQuiescing, detail));
         }
         let next_report = self.now.instant;
-        self.members = Some(MembershipOperation { request, session, token, step: Step::Begin, next_report });
+        self.standing.own_mut().members =
+            Some(MembershipOperation { request, session, token, step: Step::Begin, next_report });
     }
 
     /// A change that waits, for a node that does not come most of all, is not the end of it: who asks for the same again
     /// follows it from there, and who removes the node that has not come gives it up. True when that answers the call.
     fn take_over_operation(&mut self, session: SessionId, token: Token, request: &MembershipRequest) -> bool {
-        let Some(operation) = &mut self.members else { return false };
+        let Some(operation) = &mut self.standing.own_mut().members else { return false };
         if operation.request == *request {
             let before = (operation.session, operation.token);
             (operation.session, operation.token) = (session, token);
@@ -95,7 +96,7 @@ impl Replica {
         };
         if removed.is_some() && operation.added() == removed && waits {
             let (session, token) = (operation.session, operation.token);
-            self.members = None;
+            self.standing.own_mut().members = None;
             let detail = "the node was removed again before it had a vote";
             self.answer(session, token, Completion::failed_because(Reason::CallInterrupted, detail));
         }
@@ -103,7 +104,7 @@ impl Replica {
     }
 
     fn check_membership(&self, request: &MembershipRequest) -> Result<Asked, (Reason, String)> {
-        if self.members.is_some() {
+        if self.standing.own().members.is_some() {
             return Err((Reason::CallInProgress, "another membership change is under way".into()));
         }
         let membership = self.consensus.membership();
@@ -148,11 +149,8 @@ impl Replica {
     }
 
     pub(super) fn drive_membership(&mut self) {
-        let Some(mut operation) = self.members.take() else { return };
-        if !self.is_serving() {
-            self.members = Some(operation);
-            return;
-        }
+        let Some(leading) = self.standing.serving_mut() else { return };
+        let Some(mut operation) = leading.members.take() else { return };
         match self.advance_membership(&mut operation) {
             Ok(true) => return self.answer(operation.session, operation.token, Completion::done()),
             Ok(false) => {}
@@ -170,11 +168,11 @@ impl Replica {
             let completion = Completion::ok(Data::Progress { step, fraction });
             self.answer(operation.session, operation.token, completion);
         }
-        self.members = Some(operation);
+        self.standing.own_mut().members = Some(operation);
     }
 
     pub(super) fn members_deadline(&self) -> Option<Instant> {
-        self.members.as_ref().map(|operation| operation.next_report)
+        self.standing.leading()?.members.as_ref().map(|operation| operation.next_report)
     }
 
     /// True when it is complete.
@@ -312,15 +310,13 @@ impl Replica {
             self.out.push(Action::Removed);
         }
     }
-
-    pub(super) fn end_membership_operation(&mut self, reason: Reason) {
-        if let Some(operation) = self.members.take() {
-            self.answer(operation.session, operation.token, Completion::failed(reason));
-        }
-    }
 }
 
 impl MembershipOperation {
+    pub fn caller(&self) -> (SessionId, Token) {
+        (self.session, self.token)
+    }
+
     /// The node that shall vote.
     fn added(&self) -> Option<NodeId> {
         match &self.request {

@@ -16,6 +16,7 @@
 //! expiry         messages whose time is over leave
 //! administer     definitions, views of queues, the switch to another node
 //! applier        committed entries → queue manager → answers, wake-ups
+//! leading        what only the leader has, as one value
 //! leadership     follower → elected → serving; what happens when that ends
 //! compaction     how far the store and the log move
 //! peers          what other nodes say, and what each is told
@@ -45,6 +46,7 @@ mod backout_queue;
 mod expiry;
 mod administer;
 mod applier;
+mod leading;
 mod leadership;
 mod compaction;
 mod peers;
@@ -64,26 +66,19 @@ pub use inbox::*;
 pub use outbox::{Backlog, Outbox, OutboxSender};
 pub use stats::Stats;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeMap;
 
 use crate::consensus::{self, Consensus, Recovered};
 use crate::mqi::Completion;
-use crate::qmgr::{Producers, QueueManager};
+use crate::qmgr::QueueManager;
 use crate::types::planted::{self, Bug};
-use crate::types::{
-    Instant, LookupMap, NodeId, Now, ObjectName, Position, QueueId, QueueManagerId, RoleView, SessionId,
-    Token, WallTime,
-};
+use crate::types::{Instant, NodeId, Now, ObjectName, QueueManagerId, RoleView, SessionId, Token, WallTime};
 use compaction::Compaction;
-use leadership::Standing;
+use leading::Standing;
 use loads::{Loads, Residents};
-use members::MembershipOperation;
 use peers::Peers;
-use proposals::Proposals;
 use recovery::Recovery;
 use sessions::Sessions;
-use units::Reservations;
-use waiters::Waiters;
 
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -130,32 +125,14 @@ pub struct Replica {
     published: Option<RoleView>,
 
     sessions: Sessions,
-    reservations: Reservations,
-    waiters: Waiters,
-    proposals: Proposals,
     loads: Loads,
     residents: Residents,
-    /// Sessions that have parked calls.
-    parked: BTreeSet<SessionId>,
-    /// Free messages that nobody was offered yet.
-    stirred: VecDeque<(QueueId, Position)>,
-    /// Queues an administrator is emptying or deleting.
-    locked: BTreeSet<QueueId>,
-    /// Puts that were let in and are not applied, by queue: they count for MAXDEPTH.
-    incoming: LookupMap<QueueId, u64>,
-    staging: staging::Stagings,
-    /// Sequences of puts that are not persistent, and so not in the log.
-    volatile_producers: Producers,
-    next_unique: u64,
-    next_expiry_scan: Instant,
     next_repack: Instant,
 
     peers: Peers,
     recovery: Recovery,
-    members: Option<MembershipOperation>,
     compaction: Compaction,
     disk: DiskRoom,
-    handover: Option<leadership::Handover>,
     /// The node is stopping.
     draining: bool,
     /// The node was removed from the group.
@@ -191,26 +168,13 @@ impl Replica {
             standing: Standing::Following,
             published: None,
             sessions: Sessions::default(),
-            reservations: Reservations::default(),
-            waiters: Waiters::default(),
-            proposals: Proposals::default(),
             loads: Loads::default(),
             residents,
-            parked: BTreeSet::new(),
-            stirred: VecDeque::new(),
-            locked: BTreeSet::new(),
-            incoming: LookupMap::default(),
-            staging: staging::Stagings::default(),
-            volatile_producers: Producers::default(),
-            next_unique: 0,
-            next_expiry_scan: Instant(0),
             next_repack: Instant(0),
             peers: Peers::default(),
             recovery,
-            members: None,
             compaction,
             disk: DiskRoom::Enough,
-            handover: None,
             draining: false,
             removed: false,
             in_sync_at: BTreeMap::new(),
@@ -303,10 +267,8 @@ impl Replica {
 
     /// When a turn must begin even if nothing happens before.
     pub fn next_deadline(&self) -> Option<Instant> {
-        [self.consensus.next_deadline(), self.waiters.next_deadline(), self.members_deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+        let waits = self.standing.leading().and_then(|leading| leading.waiters.next_deadline());
+        [self.consensus.next_deadline(), waits, self.members_deadline()].into_iter().flatten().min()
     }
 
     pub fn stats(&self) -> &Stats {
@@ -337,16 +299,17 @@ impl Replica {
 
     /// Gives closed batches to consensus; whether any went.
     fn propose_all(&mut self) -> bool {
-        self.proposals.close();
+        let Some(leading) = self.standing.leading_mut() else { return false };
+        leading.proposals.close();
         let mut any = false;
-        while let Some(data) = self.proposals.next() {
+        while let Some(data) = leading.proposals.next() {
             let bytes = data.len();
             match self.consensus.propose(data) {
                 Ok(index) => {
                     any = true;
                     self.stats.entries_proposed += 1;
                     self.stats.log_bytes_proposed += bytes as u64;
-                    self.proposals.taken(index);
+                    leading.proposals.taken(index);
                 }
                 // Not now: a transfer is under way, or too much is uncommitted. They stay where they are.
                 Err(_) => break,

@@ -99,13 +99,11 @@ pub(super) struct Proposals {
     closed_bytes: usize,
     /// Entries of this leader, not applied yet.
     proposed: BTreeMap<Index, Vec<Item>>,
-    pub commands: u64,
 }
 
 impl Proposals {
     pub fn add(&mut self, command: Command, at: WallTime, waiting: Waiting) {
         self.encoder.append(command, at);
-        self.commands += 1;
         self.items.push(Item::Command(waiting));
         if self.encoder.bytes() >= limits::ENTRY_BYTES_SOFT {
             self.close();
@@ -161,14 +159,9 @@ impl Proposals {
     }
 
     /// Leadership is lost: what was proposed may or may not happen, the rest did not.
-    pub fn drain(&mut self) -> (Vec<Item>, Vec<Item>) {
-        let unknown = std::mem::take(&mut self.proposed).into_values().flatten().collect();
-        let mut never: Vec<Item> =
-            std::mem::take(&mut self.closed).into_iter().flat_map(|closed| closed.items).collect();
-        never.append(&mut self.items);
-        self.encoder.take();
-        self.closed_bytes = 0;
-        (unknown, never)
+    pub fn into_lost(self) -> (impl Iterator<Item = Item>, impl Iterator<Item = Item>) {
+        let never = self.closed.into_iter().flat_map(|closed| closed.items).chain(self.items);
+        (self.proposed.into_values().flatten(), never)
     }
 }
 

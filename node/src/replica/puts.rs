@@ -53,7 +53,7 @@ impl Replica {
                 }
             }
             PutTarget::Queue(name) => match self.state.queue_id(name) {
-                Some(queue) if !self.locked.contains(&queue) => Ok((queue, name.to_string())),
+                Some(queue) if !self.standing.own().locked.contains(&queue) => Ok((queue, name.to_string())),
                 Some(_) => Err((Refused(Reason::ObjectInUse, None), name.to_string())),
                 None => Err((Refused(Reason::UnknownObjectName, None), name.to_string())),
             },
@@ -78,7 +78,7 @@ impl Replica {
         if let Some(text) = self.lack_of_room() {
             return Err(Refused(Reason::StorageMediumFull, Some(text)));
         }
-        let depth = queue.depth() + self.incoming.get(&id).copied().unwrap_or(0);
+        let depth = queue.depth() + self.standing.own().incoming(id);
         if depth >= u64::from(definition.maxdepth) {
             return Err(Refused(Reason::QFull, Some(format!("MAXDEPTH is {}", definition.maxdepth))));
         }
@@ -150,8 +150,9 @@ impl Replica {
         }
         message.descriptor.set_default_context(&state.context);
         let unique = message.descriptor.message_id.is_none().then(|| {
-            self.next_unique += 1;
-            self.next_unique
+            let leading = self.standing.own_mut();
+            leading.next_unique += 1;
+            leading.next_unique
         });
         if let Some(unique) = unique {
             message.descriptor.message_id = command::message_id(&self.options.name, unique);
@@ -163,7 +164,7 @@ impl Replica {
         if message.descriptor.persistence == Persistence::NotPersistent {
             message.descriptor.put_at = self.now.wall.max(self.state.at());
             let message = Box::new(message);
-            *self.incoming.entry(queue).or_default() += 1;
+            self.standing.own_mut().let_in(queue);
             let state = self.sessions.get_mut(session).expect("just seen");
             if syncpoint {
                 state.unit.bytes += message.body.len();
@@ -173,20 +174,26 @@ impl Replica {
             // What is under way may be the first put of this sequence, if its queue's default was another then.
             let behind = state.proposed > 0 || (as_queue && producer.is_some());
             if let Some((producer, sequence)) = &producer {
-                self.volatile_producers.remember(producer, *sequence, message_id);
+                self.standing.own_mut().volatile_producers.remember(producer, *sequence, message_id);
             }
             let completion = match dead_lettered {
                 Some(reason) => Completion::warning(reason, placed.data),
                 None => placed,
             };
-            if behind && !self.proposals.is_idle() {
+            if behind && !self.standing.own().proposals.is_idle() {
                 let message = Some((queue, message));
-                return self.proposals.ride(Ride { session, token, message, producer, completion });
+                return self.standing.own_mut().proposals.ride(Ride {
+                    session,
+                    token,
+                    message,
+                    producer,
+                    completion,
+                });
             }
             self.place_not_persistent(queue, message);
             return self.answer(session, token, completion);
         }
-        *self.incoming.entry(queue).or_default() += 1;
+        self.standing.own_mut().let_in(queue);
         let mut place = Place { queue, message, unique, producer, staged: None };
         let state = self.sessions.get_mut(session).expect("just seen");
         if syncpoint {
@@ -221,7 +228,7 @@ impl Replica {
         is_persistent: bool,
     ) -> bool {
         let logged = self.state.producers().seen(producer, sequence);
-        let volatile = self.volatile_producers.seen(producer, sequence);
+        let volatile = self.standing.own().volatile_producers.seen(producer, sequence);
         let is_new = if is_persistent { logged == Seen::New } else { volatile == Seen::New };
         let (message_id, is_logged) = match (logged, volatile) {
             (Seen::Before(message_id), _) => (message_id, true),
@@ -237,11 +244,17 @@ impl Replica {
         };
         self.stats.duplicates_suppressed += 1;
         let completion = Completion::ok(Data::Placed { message_id, duplicate: true });
-        if is_logged || self.proposals.is_idle() {
+        if is_logged || self.standing.own().proposals.is_idle() {
             self.answer(session, token, completion);
         } else {
             let producer = Some((producer.clone(), sequence));
-            self.proposals.ride(Ride { session, token, message: None, producer, completion });
+            self.standing.own_mut().proposals.ride(Ride {
+                session,
+                token,
+                message: None,
+                producer,
+                completion,
+            });
         }
         true
     }
@@ -263,11 +276,8 @@ impl Replica {
 
     /// Messages that were let in have arrived, or never will.
     pub(super) fn note_left(&mut self, queue: QueueId, messages: u64) {
-        if let Some(incoming) = self.incoming.get_mut(&queue) {
-            *incoming = incoming.saturating_sub(messages);
-            if *incoming == 0 {
-                self.incoming.remove(&queue);
-            }
+        if let Some(leading) = self.standing.leading_mut() {
+            leading.note_left(queue, messages);
         }
     }
 }

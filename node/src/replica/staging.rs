@@ -38,10 +38,8 @@ impl Stagings {
     }
 
     /// Callers whose last command was not proposed.
-    pub fn drain(&mut self) -> Vec<(SessionId, Token)> {
-        self.in_flight = 0;
-        let queue = std::mem::take(&mut self.queue);
-        queue.into_iter().filter_map(|staging| staging.then?.1.caller()).collect()
+    pub fn callers(self) -> impl Iterator<Item = (SessionId, Token)> {
+        self.queue.into_iter().filter_map(|staging| staging.then?.1.caller())
     }
 
     /// Whether parts of this number are still to come.
@@ -78,8 +76,9 @@ impl Replica {
 
     /// Unique over all leaders, like message ids.
     fn staged_number(&mut self) -> StagedBodyId {
-        self.staging.next += 1;
-        StagedBodyId((self.consensus.term().0 << 40) + self.staging.next)
+        let leading = self.standing.own_mut();
+        leading.staging.next += 1;
+        StagedBodyId((leading.term.0 << 40) + leading.staging.next)
     }
 
     pub(super) fn begin_staging(
@@ -92,29 +91,32 @@ impl Replica {
         if let Some(state) = self.sessions.get_mut(session) {
             state.staging += 1;
         }
-        self.staging.queue.push_back(Staging { session, number, parts, then });
+        self.standing.own_mut().staging.queue.push_back(Staging { session, number, parts, then });
     }
 
     /// Proposes the next parts, of one body after the other, never more than a few at once.
     pub(super) fn stage_more(&mut self) {
-        while self.staging.in_flight * limits::CHUNK_BYTES < STAGED_BYTES_IN_FLIGHT {
-            let Some(staging) = self.staging.queue.front_mut() else { return };
+        while let Some(stagings) = self.standing.leading_mut().map(|leading| &mut leading.staging) {
+            if stagings.in_flight * limits::CHUNK_BYTES >= STAGED_BYTES_IN_FLIGHT {
+                return;
+            }
+            let Some(staging) = stagings.queue.front_mut() else { return };
             let (session, number) = (staging.session, staging.number);
             if let Some(data) = staging.parts.pop_front() {
-                self.staging.in_flight += 1;
+                stagings.in_flight += 1;
                 self.propose(Command::StageBody { number, data }, Waiting::Staged { session, number });
                 continue;
             }
-            let staging = self.staging.queue.pop_front().expect("just seen");
+            let staging = stagings.queue.pop_front().expect("just seen");
             if let Some((command, waiting)) = staging.then {
                 self.propose(command, waiting);
             }
             match self.sessions.get_mut(session) {
                 Some(state) => {
                     state.staging -= 1;
-                    self.parked.insert(session);
+                    self.standing.own_mut().parked.insert(session);
                 }
-                None => self.parked.retain(|parked| *parked != session),
+                None => self.standing.own_mut().parked.retain(|parked| *parked != session),
             }
         }
     }

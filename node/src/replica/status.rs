@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::Replica;
-use super::leadership::Standing;
 use crate::consensus::PeerProgress;
 use crate::mqi::{InstanceView, StatusView};
 use crate::types::NodeId;
@@ -18,14 +17,14 @@ impl Replica {
         let leads = self.consensus.is_leader();
         let live = instances.iter().filter(|instance| instance.voter && instance.reason.is_empty()).count();
         let leader = self.consensus.leader();
-        let (role, serving_for) = match self.standing {
-            Standing::Serving { since, .. } if self.has_lease() => ("active", self.now.instant.since(since)),
-            Standing::Serving { .. } => ("no quorum", Duration::ZERO),
-            Standing::Elected { .. } => ("starting", Duration::ZERO),
-            Standing::Following if self.removed => ("removed", Duration::ZERO),
-            Standing::Following if self.consensus.is_recovering() => ("recovering", Duration::ZERO),
-            Standing::Following if leader.is_none() => ("no quorum", Duration::ZERO),
-            Standing::Following => ("replica", Duration::ZERO),
+        let (role, serving_for) = match self.standing.leading().map(|leading| leading.serving_since) {
+            Some(Some(since)) if self.has_lease() => ("active", self.now.instant.since(since)),
+            Some(Some(_)) => ("no quorum", Duration::ZERO),
+            Some(None) => ("starting", Duration::ZERO),
+            None if self.removed => ("removed", Duration::ZERO),
+            None if self.consensus.is_recovering() => ("recovering", Duration::ZERO),
+            None if leader.is_none() => ("no quorum", Duration::ZERO),
+            None => ("replica", Duration::ZERO),
         };
         StatusView {
             role,

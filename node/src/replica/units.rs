@@ -205,10 +205,6 @@ impl Reservations {
     pub fn forget_queue(&mut self, queue: QueueId) {
         self.queues.remove(&queue);
     }
-
-    pub fn clear(&mut self) {
-        self.queues.clear();
-    }
 }
 
 #[cfg(test)]

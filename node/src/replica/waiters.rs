@@ -132,10 +132,9 @@ impl Waiters {
         queues
     }
 
-    pub fn take_all(&mut self) -> Vec<Waiter> {
-        let all = std::mem::take(&mut self.by_ticket).into_values().collect();
-        *self = Waiters { next: self.next, ..Waiters::default() };
-        all
+    /// Everybody who waits, in order of arrival.
+    pub fn into_all(self) -> impl Iterator<Item = Waiter> {
+        self.by_ticket.into_values()
     }
 }
 

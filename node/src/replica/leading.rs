@@ -1,0 +1,160 @@
+//! What only the leader has, as one value: it begins with an election, and whoever takes it away when leadership is lost
+//! answers what is in it. Nothing in it is replicated.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use super::loads::Readers;
+use super::members::MembershipOperation;
+use super::proposals::Proposals;
+use super::staging::Stagings;
+use super::units::Reservations;
+use super::waiters::Waiters;
+use crate::qmgr::Producers;
+use crate::types::{Instant, LookupMap, NodeId, Position, QueueId, SessionId, Term, Token};
+
+#[derive(Debug)]
+pub(super) enum Standing {
+    Following,
+    Leading(Box<Leading>),
+}
+
+#[derive(Debug)]
+pub(super) struct Leading {
+    pub term: Term,
+    /// None until the first entry of its own term is applied.
+    pub serving_since: Option<Instant>,
+
+    pub proposals: Proposals,
+    pub staging: Stagings,
+    pub reservations: Reservations,
+    pub waiters: Waiters,
+    pub readers: Readers,
+    /// Sessions that have parked calls.
+    pub parked: BTreeSet<SessionId>,
+    /// Free messages that nobody was offered yet.
+    pub stirred: VecDeque<(QueueId, Position)>,
+    /// Queues an administrator is emptying or deleting.
+    pub locked: BTreeSet<QueueId>,
+    /// Puts that were let in and are not applied, by queue: they count for MAXDEPTH.
+    incoming: LookupMap<QueueId, u64>,
+    /// Sequences of puts that are not persistent, and so not in the log.
+    pub volatile_producers: Producers,
+    /// The counter in the newest message id. Unique over all leaders: a term has one.
+    pub next_unique: u64,
+    pub next_expiry_scan: Instant,
+    pub members: Option<MembershipOperation>,
+    pub handover: Option<Handover>,
+}
+
+/// A planned move: no new calls, everything that was let in is applied, then the leadership goes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Handover {
+    /// None: whoever is most up to date.
+    pub to: Option<NodeId>,
+    pub answer: Option<(SessionId, Token)>,
+    /// Given up then, and serving goes on.
+    pub until: Instant,
+}
+
+impl Standing {
+    pub fn leading(&self) -> Option<&Leading> {
+        match self {
+            Standing::Following => None,
+            Standing::Leading(leading) => Some(leading),
+        }
+    }
+
+    pub fn leading_mut(&mut self) -> Option<&mut Leading> {
+        match self {
+            Standing::Following => None,
+            Standing::Leading(leading) => Some(leading),
+        }
+    }
+
+    pub fn serving(&self) -> Option<&Leading> {
+        self.leading().filter(|leading| leading.serving_since.is_some())
+    }
+
+    pub fn serving_mut(&mut self) -> Option<&mut Leading> {
+        self.leading_mut().filter(|leading| leading.serving_since.is_some())
+    }
+
+    /// The leader's own, for the stories of calls and of what they proposed: only a leader comes there.
+    pub fn own(&self) -> &Leading {
+        self.leading().expect("calls are let in by a leader only")
+    }
+
+    /// See [`Standing::own`].
+    pub fn own_mut(&mut self) -> &mut Leading {
+        self.leading_mut().expect("calls are let in by a leader only")
+    }
+
+    /// Leadership is over: who asks for it answers what is in it.
+    pub fn stop(&mut self) -> Option<Leading> {
+        match std::mem::replace(self, Standing::Following) {
+            Standing::Following => None,
+            Standing::Leading(leading) => Some(*leading),
+        }
+    }
+}
+
+impl Leading {
+    pub fn new(term: Term) -> Leading {
+        Leading {
+            term,
+            serving_since: None,
+            proposals: Proposals::default(),
+            staging: Stagings::default(),
+            reservations: Reservations::default(),
+            waiters: Waiters::default(),
+            readers: Readers::default(),
+            parked: BTreeSet::new(),
+            stirred: VecDeque::new(),
+            locked: BTreeSet::new(),
+            incoming: LookupMap::default(),
+            volatile_producers: Producers::default(),
+            next_unique: term.0 << 40,
+            next_expiry_scan: Instant::default(),
+            members: None,
+            handover: None,
+        }
+    }
+
+    /// A put was let in.
+    pub fn let_in(&mut self, queue: QueueId) {
+        *self.incoming.entry(queue).or_default() += 1;
+    }
+
+    /// Messages that were let in have arrived, or never will.
+    pub fn note_left(&mut self, queue: QueueId, messages: u64) {
+        if let Some(incoming) = self.incoming.get_mut(&queue) {
+            *incoming = incoming.saturating_sub(messages);
+            if *incoming == 0 {
+                self.incoming.remove(&queue);
+            }
+        }
+    }
+
+    /// Messages of the queue that were let in and are not on it.
+    pub fn incoming(&self, queue: QueueId) -> u64 {
+        self.incoming.get(&queue).copied().unwrap_or(0)
+    }
+
+    /// Messages of the queue that were put or got and may still be backed out.
+    pub fn uncommitted(&self, queue: QueueId) -> u64 {
+        self.reservations.count(queue) as u64 + self.incoming(queue)
+    }
+
+    /// Whether messages come or go just now.
+    pub fn is_busy(&self, queue: QueueId) -> bool {
+        self.uncommitted(queue) > 0
+    }
+
+    /// The message is nobody's: whoever waits may have it.
+    pub fn note_free(&mut self, queue: QueueId, position: Position) {
+        self.reservations.note_free(queue, position);
+        if self.waiters.len() > 0 {
+            self.stirred.push_back((queue, position));
+        }
+    }
+}
