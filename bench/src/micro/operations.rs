@@ -6,7 +6,7 @@ use bytes::Bytes;
 use prost::Message as _;
 use trimaran_node::consensus::{Entry, EntryKind, LogWrite};
 use trimaran_node::log_store::{LogOptions, LogStore, RaftEngineLog};
-use trimaran_node::qmgr::{BatchEncoder, Command, Outcome, Place, Queue, QueueManager, Removal, command};
+use trimaran_node::qmgr::{Applied, BatchEncoder, Command, Place, Queue, QueueManager, Removal, command};
 use trimaran_node::types::{
     Body, Descriptor, Index, Membership, Message, MessageId, ObjectName, Persistence, Position,
     QueueDefinition, QueueId, QueueManagerId, SnapshotMeta, Term, WallTime, WriteNumber,
@@ -190,7 +190,7 @@ fn manager() -> QueueManager {
     let mut manager = QueueManager::new(MANAGER, ObjectName::new("QM").expect("a name"));
     let name = ObjectName::new("Q").expect("a name");
     let created = manager.apply(Command::CreateQueue(QueueDefinition::new(name)));
-    assert_eq!(created, Outcome::Created(QUEUE));
+    assert_eq!(created.changed, [QUEUE]);
     manager
 }
 
@@ -199,11 +199,10 @@ fn place_all(manager: &mut QueueManager, data: &Bytes) -> Vec<Position> {
     let (at, commands) = command::decode(data.clone()).expect("encoded above");
     manager.set_time(at);
     let mut positions = Vec::with_capacity(BATCH);
+    let mut applied = Applied::default();
     for command in commands {
-        match manager.apply(command) {
-            Outcome::Placed { position, .. } => positions.push(position),
-            other => panic!("a place had the outcome {other:?}"),
-        }
+        manager.apply_into(command, &mut applied);
+        positions.extend(applied.placed.iter().map(|(_, position)| *position));
     }
     positions
 }
@@ -211,12 +210,9 @@ fn place_all(manager: &mut QueueManager, data: &Bytes) -> Vec<Position> {
 /// And removes it again, as under puts and gets.
 fn place_and_remove(manager: &mut QueueManager, data: &Bytes) {
     let positions = place_all(manager, data);
-    match manager.apply(Command::Remove(Removal { queue: QUEUE, positions })) {
-        Outcome::Removed(removed) => {
-            black_box(removed);
-        }
-        other => panic!("a removal had the outcome {other:?}"),
-    }
+    let applied = manager.apply(Command::Remove(Removal { queue: QUEUE, positions }));
+    assert!(applied.verdict.is_ok(), "a removal was refused: {:?}", applied.verdict);
+    black_box(applied.removed);
 }
 
 fn meta(index: u64) -> SnapshotMeta {

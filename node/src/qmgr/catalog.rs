@@ -1,6 +1,6 @@
 //! What is defined, and what its names stand for.
 
-use super::{Outcome, Queue, QueueManager};
+use super::{Applied, Queue, QueueManager, Verdict};
 use crate::types::{ObjectName, QueueDefinition, QueueId, Reason, limits};
 
 impl QueueManager {
@@ -13,12 +13,16 @@ impl QueueManager {
         self.by_name.values().map(|id| &self.queues[id])
     }
 
-    pub(super) fn apply_create_queue(&mut self, definition: QueueDefinition) -> Outcome {
+    pub(super) fn apply_create_queue(
+        &mut self,
+        definition: QueueDefinition,
+        applied: &mut Applied,
+    ) -> Result<Verdict, Reason> {
         if self.by_name.contains_key(&definition.name) {
-            return Outcome::Refused(Reason::ObjectAlreadyExists);
+            return Err(Reason::ObjectAlreadyExists);
         }
         if self.queues.len() >= limits::QUEUES_MAX {
-            return Outcome::Refused(Reason::ResourceProblem);
+            return Err(Reason::ResourceProblem);
         }
         let id = self.next_queue;
         self.next_queue = QueueId(id.0 + 1);
@@ -26,24 +30,33 @@ impl QueueManager {
         self.queues.insert(id, Queue::new(id, definition, 1));
         self.unwritten.manager = true;
         self.unwritten.queues.insert(id);
-        Outcome::Created(id)
+        applied.changed.push(id);
+        Ok(Verdict::Done)
     }
 
-    pub(super) fn apply_alter_queue(&mut self, definition: QueueDefinition) -> Outcome {
-        let Some(id) = self.queue_id(&definition.name) else {
-            return Outcome::Refused(Reason::UnknownObjectName);
-        };
+    pub(super) fn apply_alter_queue(
+        &mut self,
+        definition: QueueDefinition,
+        applied: &mut Applied,
+    ) -> Result<Verdict, Reason> {
+        let id = self.queue_id(&definition.name).ok_or(Reason::UnknownObjectName)?;
         self.queues.get_mut(&id).expect("named").definition = definition;
         self.unwritten.queues.insert(id);
-        Outcome::Done
+        applied.changed.push(id);
+        Ok(Verdict::Done)
     }
 
-    pub(super) fn apply_delete_queue(&mut self, name: ObjectName, purge: bool) -> Outcome {
-        let Some(id) = self.queue_id(&name) else { return Outcome::Refused(Reason::UnknownObjectName) };
+    pub(super) fn apply_delete_queue(
+        &mut self,
+        name: ObjectName,
+        purge: bool,
+        applied: &mut Applied,
+    ) -> Result<Verdict, Reason> {
+        let id = self.queue_id(&name).ok_or(Reason::UnknownObjectName)?;
         let queue = &self.queues[&id];
         // Messages that are not persistent are not replicated: whether they are there must not decide.
         if queue.depth() > queue.not_persistent() && !purge {
-            return Outcome::Refused(Reason::QNotEmpty);
+            return Err(Reason::QNotEmpty);
         }
         self.by_name.remove(&name);
         self.queues.remove(&id);
@@ -52,24 +65,30 @@ impl QueueManager {
         self.unwritten.queues.remove(&id);
         self.unwritten.queues_cleared.remove(&id);
         self.unwritten.queues_gone.insert(id);
-        Outcome::Done
+        applied.changed.push(id);
+        Ok(Verdict::Done)
     }
 
-    pub(super) fn apply_clear_queue(&mut self, name: ObjectName) -> Outcome {
-        let Some(id) = self.queue_id(&name) else { return Outcome::Refused(Reason::UnknownObjectName) };
-        let messages = self.queues.get_mut(&id).expect("named").clear();
+    pub(super) fn apply_clear_queue(
+        &mut self,
+        name: ObjectName,
+        applied: &mut Applied,
+    ) -> Result<Verdict, Reason> {
+        let id = self.queue_id(&name).ok_or(Reason::UnknownObjectName)?;
+        self.queues.get_mut(&id).expect("named").clear();
         self.unwritten.forget_messages_of(id);
         self.sparse.retain(|pack| pack.queue != id);
         self.unwritten.queues_cleared.insert(id);
         self.unwritten.queues.insert(id);
-        Outcome::Cleared { messages }
+        applied.changed.push(id);
+        Ok(Verdict::Done)
     }
 
     pub(super) fn apply_alter_manager(
         &mut self,
         deadq: Option<Option<ObjectName>>,
         maxumsgs: Option<u32>,
-    ) -> Outcome {
+    ) -> Result<Verdict, Reason> {
         if let Some(deadq) = deadq {
             self.deadq = deadq;
         }
@@ -77,6 +96,6 @@ impl QueueManager {
             self.maxumsgs = maxumsgs;
         }
         self.unwritten.manager = true;
-        Outcome::Done
+        Ok(Verdict::Done)
     }
 }

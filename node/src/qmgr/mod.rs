@@ -14,6 +14,7 @@ pub mod packs;
 mod queue;
 mod producers;
 mod outcomes;
+mod applied;
 pub mod command;
 pub mod dead_letter;
 mod catalog;
@@ -22,6 +23,7 @@ mod unwritten;
 mod rows;
 mod check;
 
+pub use applied::{Applied, Removed, Verdict};
 pub use command::{BatchEncoder, Command, DecodeError, Place, Removal};
 pub use keys::PackKey;
 pub use producers::{Producers, Seen};
@@ -62,39 +64,6 @@ pub struct QueueManager {
     /// Packs that are mostly gone.
     sparse: BTreeSet<PackKey>,
     unwritten: Unwritten,
-}
-
-/// What became of a command. Refusals are as deterministic as everything else.
-#[derive(Debug, PartialEq)]
-pub enum Outcome {
-    Done,
-    Placed {
-        queue: QueueId,
-        position: Position,
-        message_id: MessageId,
-    },
-    /// A producer sequence that was placed before.
-    Duplicate {
-        message_id: MessageId,
-    },
-    /// The messages as they left.
-    Removed(Vec<(Position, Slot)>),
-    Committed(Committed),
-    Sealed {
-        committed: bool,
-    },
-    Created(QueueId),
-    Cleared {
-        messages: u64,
-    },
-    Refused(Reason),
-}
-
-/// What a committed unit did.
-#[derive(Debug, Default, PartialEq)]
-pub struct Committed {
-    pub placed: Vec<(QueueId, Position)>,
-    pub removed: Vec<(QueueId, Position)>,
 }
 
 impl QueueManager {
@@ -189,40 +158,53 @@ impl QueueManager {
     }
 
     /// Carries out one committed command. [`QueueManager::set_time`] comes first, once an entry.
-    pub fn apply(&mut self, command: Command) -> Outcome {
+    pub fn apply(&mut self, command: Command) -> Applied {
+        let mut applied = Applied::default();
+        self.apply_into(command, &mut applied);
+        applied
+    }
+
+    /// The same, without making memory for each command.
+    pub fn apply_into(&mut self, command: Command, applied: &mut Applied) {
+        applied.clear();
+        applied.verdict = self.carry_out(command, applied);
+    }
+
+    fn carry_out(&mut self, command: Command, applied: &mut Applied) -> Result<Verdict, Reason> {
         match command {
-            Command::Place(place) => self.apply_place(place),
-            Command::Remove(removal) => self.apply_remove(removal),
-            Command::CommitUnit { unit, places, removals } => self.apply_commit_unit(unit, places, removals),
+            Command::Place(place) => self.apply_place(place, applied),
+            Command::Remove(removal) => self.apply_remove(removal, applied),
+            Command::CommitUnit { unit, places, removals } => {
+                self.apply_commit_unit(unit, places, removals, applied)
+            }
             Command::Backout(removals) => self.apply_backout(removals),
-            Command::Expire(removals) => self.apply_expire(removals),
+            Command::Expire(removals) => self.apply_expire(removals, applied),
             Command::SealUnit(unit) => self.apply_seal_unit(unit),
             Command::StageBody { number, data } => self.apply_stage_body(number, data),
             Command::DropStaged(numbers) => self.apply_drop_staged(numbers),
-            Command::CreateQueue(definition) => self.apply_create_queue(definition),
-            Command::AlterQueue(definition) => self.apply_alter_queue(definition),
-            Command::DeleteQueue { name, purge } => self.apply_delete_queue(name, purge),
-            Command::ClearQueue { name } => self.apply_clear_queue(name),
+            Command::CreateQueue(definition) => self.apply_create_queue(definition, applied),
+            Command::AlterQueue(definition) => self.apply_alter_queue(definition, applied),
+            Command::DeleteQueue { name, purge } => self.apply_delete_queue(name, purge, applied),
+            Command::ClearQueue { name } => self.apply_clear_queue(name, applied),
             Command::AlterQueueManager { deadq, maxumsgs } => self.apply_alter_manager(deadq, maxumsgs),
-            Command::Staged { number, length } => self.apply_staged(number, length),
+            Command::Staged { number, length } => self.apply_staged(number, length, applied),
             Command::BeginTerm => self.apply_drop_staged(self.staged.keys().copied().collect()),
         }
     }
 
-    fn apply_place(&mut self, place: Place) -> Outcome {
+    fn apply_place(&mut self, place: Place, applied: &mut Applied) -> Result<Verdict, Reason> {
         match self.check_place(&place) {
             Ok(None) => {
-                let message_id = self.id_of(&place);
-                let (queue, position) = self.place(place);
-                Outcome::Placed { queue, position, message_id }
+                applied.placed.push(self.place(place));
+                Ok(Verdict::Done)
             }
             Ok(Some(message_id)) => {
                 self.drop_staged_of(&place);
-                Outcome::Duplicate { message_id }
+                Ok(Verdict::Duplicate { message_id })
             }
             Err(reason) => {
                 self.drop_staged_of(&place);
-                Outcome::Refused(reason)
+                Err(reason)
             }
         }
     }
@@ -286,20 +268,23 @@ impl QueueManager {
         (place.queue, position)
     }
 
-    fn apply_remove(&mut self, removal: Removal) -> Outcome {
-        let Some(queue) = self.queues.get_mut(&removal.queue) else {
-            return Outcome::Refused(Reason::QDeleted);
-        };
+    fn apply_remove(&mut self, removal: Removal, applied: &mut Applied) -> Result<Verdict, Reason> {
+        let queue = self.queues.get(&removal.queue).ok_or(Reason::QDeleted)?;
         if removal.positions.iter().any(|position| queue.slot(*position).is_none()) {
-            return Outcome::Refused(Reason::NoMsgAvailable);
+            return Err(Reason::NoMsgAvailable);
         }
-        let mut removed = Vec::with_capacity(removal.positions.len());
-        for position in removal.positions {
-            let slot = queue.remove(position).expect("looked up above; positions of a removal are distinct");
-            self.unwritten.note_removed(removal.queue, position, &slot);
-            removed.push((position, slot));
+        self.remove_all(removal, applied);
+        Ok(Verdict::Done)
+    }
+
+    /// Those that are there leave.
+    fn remove_all(&mut self, Removal { queue, positions }: Removal, applied: &mut Applied) {
+        let Some(contents) = self.queues.get_mut(&queue) else { return };
+        for position in positions {
+            let Some(slot) = contents.remove(position) else { continue };
+            self.unwritten.note_removed(queue, position, &slot);
+            applied.removed.push(Removed { queue, position, slot });
         }
-        Outcome::Removed(removed)
     }
 
     fn apply_commit_unit(
@@ -307,11 +292,12 @@ impl QueueManager {
         unit: Option<UnitId>,
         places: Vec<Place>,
         removals: Vec<Removal>,
-    ) -> Outcome {
+        applied: &mut Applied,
+    ) -> Result<Verdict, Reason> {
         if unit.as_ref().is_some_and(|unit| self.outcomes.committed(unit).is_some()) {
             // A unit has one outcome. This is a second unit under the same name, or one that was sealed before.
             places.iter().for_each(|place| self.drop_staged_of(place));
-            return Outcome::Refused(Reason::BackedOut);
+            return Err(Reason::BackedOut);
         }
         let all_fit = places.iter().all(|place| self.check_place(place).is_ok());
         let all_there = removals.iter().all(|removal| {
@@ -321,26 +307,20 @@ impl QueueManager {
         if !all_there || !all_fit {
             places.iter().for_each(|place| self.drop_staged_of(place));
             self.decide(unit, false);
-            return Outcome::Refused(Reason::BackedOut);
+            return Err(Reason::BackedOut);
         }
-        let mut committed = Committed::default();
         for removal in removals {
-            for position in &removal.positions {
-                let queue = self.queues.get_mut(&removal.queue).expect("checked");
-                let Some(slot) = queue.remove(*position) else { continue };
-                self.unwritten.note_removed(removal.queue, *position, &slot);
-                committed.removed.push((removal.queue, *position));
-            }
+            self.remove_all(removal, applied);
         }
         for place in places {
             // The unit may have it twice itself.
             match self.seen(&place) {
                 Seen::Before(_) => self.drop_staged_of(&place),
-                Seen::New | Seen::Forgotten => committed.placed.push(self.place(place)),
+                Seen::New | Seen::Forgotten => applied.placed.push(self.place(place)),
             }
         }
         self.decide(unit, true);
-        Outcome::Committed(committed)
+        Ok(Verdict::Done)
     }
 
     fn decide(&mut self, unit: Option<UnitId>, committed: bool) {
@@ -349,7 +329,7 @@ impl QueueManager {
         }
     }
 
-    fn apply_backout(&mut self, removals: Vec<Removal>) -> Outcome {
+    fn apply_backout(&mut self, removals: Vec<Removal>) -> Result<Verdict, Reason> {
         for removal in removals {
             let Some(queue) = self.queues.get_mut(&removal.queue) else { continue };
             for position in removal.positions {
@@ -363,27 +343,19 @@ impl QueueManager {
                 }
             }
         }
-        Outcome::Done
+        Ok(Verdict::Done)
     }
 
-    fn apply_expire(&mut self, removals: Vec<Removal>) -> Outcome {
-        let mut removed = Vec::new();
-        for removal in removals {
-            let Some(queue) = self.queues.get_mut(&removal.queue) else { continue };
-            for position in removal.positions {
-                let Some(slot) = queue.remove(position) else { continue };
-                self.unwritten.note_removed(removal.queue, position, &slot);
-                removed.push((position, slot));
-            }
-        }
-        Outcome::Removed(removed)
+    fn apply_expire(&mut self, removals: Vec<Removal>, applied: &mut Applied) -> Result<Verdict, Reason> {
+        removals.into_iter().for_each(|removal| self.remove_all(removal, applied));
+        Ok(Verdict::Done)
     }
 
-    fn apply_seal_unit(&mut self, unit: UnitId) -> Outcome {
+    fn apply_seal_unit(&mut self, unit: UnitId) -> Result<Verdict, Reason> {
         let committed = self.outcomes.committed(&unit);
         if committed.is_none() {
             self.outcomes.decide(&unit, false);
         }
-        Outcome::Sealed { committed: committed == Some(true) }
+        Ok(Verdict::Sealed { committed: committed == Some(true) })
     }
 }

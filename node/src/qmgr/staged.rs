@@ -2,18 +2,18 @@
 
 use bytes::Bytes;
 
-use super::{Command, Outcome, Place, QueueManager, command};
+use super::{Applied, Command, Place, QueueManager, Verdict, command};
 use crate::types::{Body, Reason, StagedBodyId, limits};
 
 impl QueueManager {
-    pub(super) fn apply_stage_body(&mut self, number: StagedBodyId, data: Bytes) -> Outcome {
+    pub(super) fn apply_stage_body(&mut self, number: StagedBodyId, data: Bytes) -> Result<Verdict, Reason> {
         let parts = self.staged.entry(number).or_default();
         let there: usize = parts.iter().map(Bytes::len).sum();
         if there + data.len() > limits::BODY_BYTES_MAX {
-            return Outcome::Refused(Reason::MsgTooBigForQMgr);
+            return Err(Reason::MsgTooBigForQMgr);
         }
         parts.push(data);
-        Outcome::Done
+        Ok(Verdict::Done)
     }
 
     /// Bytes of bodies that no message has yet.
@@ -21,21 +21,26 @@ impl QueueManager {
         self.staged.values().flatten().map(Bytes::len).sum()
     }
 
-    pub(super) fn apply_drop_staged(&mut self, numbers: Vec<StagedBodyId>) -> Outcome {
+    pub(super) fn apply_drop_staged(&mut self, numbers: Vec<StagedBodyId>) -> Result<Verdict, Reason> {
         for number in numbers {
             self.unstage(number);
         }
-        Outcome::Done
+        Ok(Verdict::Done)
     }
 
-    pub(super) fn apply_staged(&mut self, number: StagedBodyId, length: usize) -> Outcome {
+    pub(super) fn apply_staged(
+        &mut self,
+        number: StagedBodyId,
+        length: usize,
+        applied: &mut Applied,
+    ) -> Result<Verdict, Reason> {
         let encoded = Body::from_parts(self.unstage(number));
         if encoded.len() != length {
-            return Outcome::Refused(Reason::BackedOut);
+            return Err(Reason::BackedOut);
         }
         match command::decode_one(encoded.to_bytes()) {
-            Ok(Command::Staged { .. }) | Err(_) => Outcome::Refused(Reason::BackedOut),
-            Ok(command) => self.apply(command),
+            Ok(Command::Staged { .. }) | Err(_) => Err(Reason::BackedOut),
+            Ok(command) => self.carry_out(command, applied),
         }
     }
 

@@ -6,8 +6,11 @@ use super::Replica;
 use super::calls::Refused;
 use super::proposals::Waiting;
 use crate::mqi::{Admin, Completion, Data, QueueView};
-use crate::qmgr::Command;
+use crate::qmgr::{Command, Verdict};
 use crate::types::{NodeId, ObjectName, QueueDefinition, QueueId, Reason, SessionId, Token, limits};
+
+/// Messages that are offered at once when a queue is open for gets again.
+const STIRRED_MAX: usize = 10_000;
 
 impl Replica {
     pub(super) fn on_admin(&mut self, session: SessionId, token: Token, admin: Admin) {
@@ -51,6 +54,41 @@ impl Replica {
                 self.propose(command, Waiting::Admin { session, token, queue });
             }
             Err(refused) => self.answer(session, token, refused.completion()),
+        }
+    }
+
+    pub(super) fn end_admin(
+        &mut self,
+        session: SessionId,
+        token: Token,
+        queue: Option<QueueId>,
+        verdict: Result<Verdict, Reason>,
+    ) {
+        if let Some(queue) = queue {
+            self.standing.own_mut().locked.remove(&queue);
+            self.stir(queue);
+        }
+        self.answer(session, token, verdict.map_or_else(Completion::failed, |_| Completion::done()));
+    }
+
+    /// A queue is not what it was: who waits at one that is gone is told, and an altered one may be open for gets.
+    pub(super) fn note_changed(&mut self, queue: QueueId) {
+        let Some(leading) = self.standing.leading_mut() else { return };
+        if self.state.queue(queue).is_some() {
+            return self.stir(queue);
+        }
+        leading.reservations.forget_queue(queue);
+        for waiter in leading.waiters.take_queue(queue) {
+            self.answer(waiter.session, waiter.token, Completion::failed(Reason::QDeleted));
+        }
+    }
+
+    /// Offers what is on the queue to those who wait there.
+    fn stir(&mut self, queue: QueueId) {
+        let leading = self.standing.own_mut();
+        let Some(contents) = self.state.queue(queue) else { return };
+        if leading.waiters.has(queue) {
+            leading.stirred.extend(contents.iter().map(|(position, _)| (queue, position)).take(STIRRED_MAX));
         }
     }
 

@@ -6,7 +6,7 @@ use super::Replica;
 use super::proposals::Waiting;
 use super::units::{Unit, UnitPut, as_removals};
 use crate::mqi::{Completion, Data, UnitState};
-use crate::qmgr::{Command, Seen};
+use crate::qmgr::{Command, Seen, Verdict};
 use crate::types::{Position, QueueId, Reason, SessionId, StagedBodyId, Token, UnitId, limits};
 
 impl Replica {
@@ -45,6 +45,29 @@ impl Replica {
             return self.propose(command, waiting);
         }
         self.stage_command(session, command, waiting);
+    }
+
+    /// The part of the unit that is in the log was applied.
+    pub(super) fn end_commit(
+        &mut self,
+        session: SessionId,
+        token: Token,
+        gets: Vec<(QueueId, Position)>,
+        not_persistent: Vec<UnitPut>,
+        verdict: Result<Verdict, Reason>,
+    ) {
+        match verdict {
+            Ok(_) => {
+                let volatile: Vec<_> = gets.into_iter().filter(|(_, at)| !at.is_persistent()).collect();
+                self.commit_not_persistent(not_persistent, &volatile);
+                self.answer(session, token, Completion::done());
+            }
+            Err(reason) => {
+                not_persistent.iter().for_each(|put| self.note_left(put.queue(), 1));
+                gets.into_iter().for_each(|(queue, position)| self.free(queue, position));
+                self.answer(session, token, Completion::failed(reason));
+            }
+        }
     }
 
     /// The part of a unit that is not in the log.
@@ -122,6 +145,20 @@ impl Replica {
         }
         let gets = unit.gets.into_iter().filter(|(_, position)| position.is_persistent()).collect();
         self.propose(Command::Backout(removals), Waiting::Backout { answer, gets });
+    }
+
+    /// Backout counts are in the log.
+    pub(super) fn end_backout(&mut self, answer: Option<(SessionId, Token)>, gets: Vec<(QueueId, Position)>) {
+        for (queue, position) in gets {
+            if self.wants_move(queue, position) {
+                self.load_to_move(queue, position);
+            } else {
+                self.free(queue, position);
+            }
+        }
+        if let Some((session, token)) = answer {
+            self.answer(session, token, Completion::done());
+        }
     }
 
     pub(super) fn on_unit_outcome(&mut self, session: SessionId, token: Token, unit: UnitId) {

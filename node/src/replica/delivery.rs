@@ -86,7 +86,7 @@ impl Replica {
         cut: Option<usize>,
     ) {
         let removal = Removal { queue, positions: vec![position] };
-        self.propose(Command::Remove(removal), Waiting::Get { session, token, cut });
+        self.propose(Command::Remove(removal), Waiting::Get { session, token, from: (queue, position), cut });
     }
 
     pub(super) fn answer_with(

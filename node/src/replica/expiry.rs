@@ -43,7 +43,7 @@ impl Replica {
                 self.standing.own_mut().reservations.reserve(queue, *position, Owner::Mover);
             }
             let removal = Removal { queue, positions: persistent };
-            self.propose(Command::Expire(vec![removal]), Waiting::Expire { queue });
+            self.propose(Command::Expire(vec![removal]), Waiting::Expire);
         }
     }
 }

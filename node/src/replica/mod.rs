@@ -70,7 +70,7 @@ use std::collections::BTreeMap;
 
 use crate::consensus::{self, Consensus, Recovered};
 use crate::mqi::Completion;
-use crate::qmgr::QueueManager;
+use crate::qmgr::{Applied, QueueManager};
 use crate::types::planted::{self, Bug};
 use crate::types::{Instant, NodeId, Now, ObjectName, QueueManagerId, RoleView, SessionId, Token, WallTime};
 use compaction::Compaction;
@@ -146,6 +146,8 @@ pub struct Replica {
     leader_known: Option<NodeId>,
     next_stats: Instant,
     stats: Stats,
+    /// What the command that is being applied did; kept for its memory.
+    applied: Applied,
     out: Vec<Action>,
 }
 
@@ -183,6 +185,7 @@ impl Replica {
             leader_known: None,
             next_stats: Instant(0),
             stats: Stats::default(),
+            applied: Applied::default(),
             out: Vec::new(),
         };
         if was_removed {

@@ -17,10 +17,11 @@ use crate::types::{
 #[derive(Debug)]
 pub(super) enum Waiting {
     Nobody,
-    /// A put outside syncpoint. `warning` is set when the message went to the dead-letter queue instead.
+    /// A put outside syncpoint. `dead_lettered` is set when the message went to the dead-letter queue instead.
     Put {
         session: SessionId,
         token: Token,
+        queue: QueueId,
         message_id: MessageId,
         dead_lettered: Option<crate::types::Reason>,
     },
@@ -28,6 +29,7 @@ pub(super) enum Waiting {
     Get {
         session: SessionId,
         token: Token,
+        from: (QueueId, Position),
         cut: Option<usize>,
     },
     Commit {
@@ -42,9 +44,7 @@ pub(super) enum Waiting {
         answer: Option<(SessionId, Token)>,
         gets: Vec<(QueueId, Position)>,
     },
-    Expire {
-        queue: QueueId,
-    },
+    Expire,
     Seal {
         session: SessionId,
         token: Token,
@@ -166,6 +166,24 @@ impl Proposals {
 }
 
 impl Waiting {
+    /// Puts that were let in with the command, by queue: they have arrived with it, or never will.
+    pub fn let_in(&self) -> impl Iterator<Item = (QueueId, u64)> {
+        let (one, more) = match self {
+            Waiting::Put { queue, .. } | Waiting::Move { to: queue, .. } => (Some((*queue, 1)), None),
+            Waiting::Commit { puts, .. } => (None, Some(puts)),
+            _ => (None, None),
+        };
+        one.into_iter().chain(more.into_iter().flatten().map(|(queue, count)| (*queue, *count)))
+    }
+
+    /// The session whose put or commit it was: what is not persistent must not overtake these.
+    pub fn in_order_of(&self) -> Option<SessionId> {
+        match self {
+            Waiting::Put { session, .. } | Waiting::Commit { session, .. } => Some(*session),
+            _ => None,
+        }
+    }
+
     /// Whose call is answered by this.
     pub fn caller(&self) -> Option<(SessionId, Token)> {
         match self {
@@ -176,7 +194,7 @@ impl Waiting {
             | Waiting::Admin { session, token, .. } => Some((*session, *token)),
             Waiting::Backout { answer, .. } => *answer,
             Waiting::Nobody
-            | Waiting::Expire { .. }
+            | Waiting::Expire
             | Waiting::Move { .. }
             | Waiting::Staged { .. }
             | Waiting::BeginTerm => None,

@@ -5,7 +5,7 @@ use super::calls::Refused;
 use super::proposals::{Ride, Waiting};
 use super::units::UnitPut;
 use crate::mqi::{Completion, Data, Put, PutTarget};
-use crate::qmgr::{Command, Place, Seen, command, dead_letter};
+use crate::qmgr::{Command, Place, Seen, Verdict, command, dead_letter};
 use crate::types::{
     Message, MessageId, Persistence, ProducerId, QueueId, Reason, SessionId, Token, WallTime, limits,
 };
@@ -158,7 +158,6 @@ impl Replica {
             message.descriptor.message_id = command::message_id(&self.options.name, unique);
         }
         let message_id = message.descriptor.message_id;
-        let placed = Completion::ok(Data::Placed { message_id, duplicate: false });
         self.stats.puts += 1;
         self.stats.put_bytes += message.body.len() as u64;
         if message.descriptor.persistence == Persistence::NotPersistent {
@@ -169,17 +168,14 @@ impl Replica {
             if syncpoint {
                 state.unit.bytes += message.body.len();
                 state.unit.put(UnitPut::NotPersistent { queue, message, producer });
-                return self.answer(session, token, placed);
+                return self.answer(session, token, placed(message_id, None));
             }
             // What is under way may be the first put of this sequence, if its queue's default was another then.
             let behind = state.proposed > 0 || (as_queue && producer.is_some());
             if let Some((producer, sequence)) = &producer {
                 self.standing.own_mut().volatile_producers.remember(producer, *sequence, message_id);
             }
-            let completion = match dead_lettered {
-                Some(reason) => Completion::warning(reason, placed.data),
-                None => placed,
-            };
+            let completion = placed(message_id, dead_lettered);
             if behind && !self.standing.own().proposals.is_idle() {
                 let message = Some((queue, message));
                 return self.standing.own_mut().proposals.ride(Ride {
@@ -205,16 +201,36 @@ impl Replica {
         let state = self.sessions.get_mut(session).expect("just seen");
         let then = if syncpoint {
             state.unit.put(UnitPut::Persistent(place));
-            self.answer(session, token, placed);
+            self.answer(session, token, placed(message_id, None));
             None
         } else {
-            Some((Command::Place(place), Waiting::Put { session, token, message_id, dead_lettered }))
+            Some((Command::Place(place), Waiting::Put { session, token, queue, message_id, dead_lettered }))
         };
         match (parts, then) {
             (Some((number, parts)), then) => self.begin_staging(session, number, parts, then),
             (None, Some((command, waiting))) => self.propose(command, waiting),
             (None, None) => {}
         }
+    }
+
+    /// A put outside syncpoint was applied.
+    pub(super) fn end_put(
+        &mut self,
+        session: SessionId,
+        token: Token,
+        message_id: MessageId,
+        dead_lettered: Option<Reason>,
+        verdict: Result<Verdict, Reason>,
+    ) {
+        let completion = match verdict {
+            Ok(Verdict::Duplicate { message_id }) => {
+                self.stats.duplicates_suppressed += 1;
+                Completion::ok(Data::Placed { message_id, duplicate: true })
+            }
+            Ok(_) => placed(message_id, dead_lettered),
+            Err(reason) => Completion::failed(reason),
+        };
+        self.answer(session, token, completion);
     }
 
     /// Whether the put was put before, or nobody can tell: then it is answered. The log knows of those that are
@@ -279,5 +295,14 @@ impl Replica {
         if let Some(leading) = self.standing.leading_mut() {
             leading.note_left(queue, messages);
         }
+    }
+}
+
+/// `dead_lettered` says why the message is on the dead-letter queue, if it is.
+fn placed(message_id: MessageId, dead_lettered: Option<Reason>) -> Completion {
+    let data = Data::Placed { message_id, duplicate: false };
+    match dead_lettered {
+        Some(reason) => Completion::warning(reason, data),
+        None => Completion::ok(data),
     }
 }

@@ -94,6 +94,16 @@ impl Replica {
         self.standing.own_mut().staging.queue.push_back(Staging { session, number, parts, then });
     }
 
+    /// A part is in the log.
+    pub(super) fn end_part(&mut self, session: SessionId, number: StagedBodyId) {
+        let stagings = &mut self.standing.own_mut().staging;
+        stagings.part_applied();
+        // Its session ended before the message was ordered, and nobody will ever name it again.
+        if self.sessions.get(session).is_none() && !stagings.has(number) {
+            self.propose(Command::DropStaged(vec![number]), Waiting::Nobody);
+        }
+    }
+
     /// Proposes the next parts, of one body after the other, never more than a few at once.
     pub(super) fn stage_more(&mut self) {
         while let Some(stagings) = self.standing.leading_mut().map(|leading| &mut leading.staging) {

@@ -119,17 +119,18 @@ impl Waiters {
     }
 
     pub fn take_queue(&mut self, queue: QueueId) -> Vec<Waiter> {
-        let of =
-            self.by_queue.range((queue, Wants::Any, Ticket(0))..=(queue, Wants::Other, Ticket(u64::MAX)));
-        let tickets: Vec<Ticket> = of.map(|(_, _, ticket)| *ticket).collect();
+        let tickets: Vec<Ticket> = self.at(queue).collect();
         tickets.into_iter().filter_map(|ticket| self.remove(ticket)).collect()
     }
 
-    /// Queues somebody waits at.
-    pub fn queues(&self) -> Vec<QueueId> {
-        let mut queues: Vec<QueueId> = self.by_queue.iter().map(|(queue, _, _)| *queue).collect();
-        queues.dedup();
-        queues
+    /// Whether somebody waits at the queue.
+    pub fn has(&self, queue: QueueId) -> bool {
+        self.at(queue).next().is_some()
+    }
+
+    fn at(&self, queue: QueueId) -> impl Iterator<Item = Ticket> {
+        let all = (queue, Wants::Any, Ticket(0))..=(queue, Wants::Other, Ticket(u64::MAX));
+        self.by_queue.range(all).map(|(_, _, ticket)| *ticket)
     }
 
     /// Everybody who waits, in order of arrival.

@@ -1,0 +1,58 @@
+//! What a command did when it was applied: one shape for all commands, the same on every node.
+
+use super::Slot;
+use crate::types::{MessageId, Position, QueueId, Reason};
+
+/// What is noted and who is told follows from this and from nothing else, whichever command it was.
+#[derive(Debug, PartialEq)]
+pub struct Applied {
+    /// Refusals are as deterministic as everything else. What was refused did nothing.
+    pub verdict: Result<Verdict, Reason>,
+    /// Messages that are on a queue now, in order.
+    pub placed: Vec<(QueueId, Position)>,
+    /// Messages that left, as they left.
+    pub removed: Vec<Removed>,
+    /// Queues that were created, altered, cleared or deleted.
+    pub changed: Vec<QueueId>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Done,
+    /// A producer sequence that was placed before, as this message.
+    Duplicate {
+        message_id: MessageId,
+    },
+    /// What became of a unit of work, for good.
+    Sealed {
+        committed: bool,
+    },
+}
+
+#[derive(Debug, PartialEq)]
+pub struct Removed {
+    pub queue: QueueId,
+    pub position: Position,
+    pub slot: Slot,
+}
+
+/// What is kept of a large unit's memory for the commands behind it, in messages.
+const KEPT_MAX: usize = 1024;
+
+impl Default for Applied {
+    fn default() -> Applied {
+        Applied { verdict: Ok(Verdict::Done), placed: Vec::new(), removed: Vec::new(), changed: Vec::new() }
+    }
+}
+
+impl Applied {
+    /// Makes room for the next command, in the same memory.
+    pub fn clear(&mut self) {
+        self.verdict = Ok(Verdict::Done);
+        self.placed.clear();
+        self.placed.shrink_to(KEPT_MAX);
+        self.removed.clear();
+        self.removed.shrink_to(KEPT_MAX);
+        self.changed.clear();
+    }
+}
