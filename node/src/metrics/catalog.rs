@@ -47,7 +47,7 @@ metrics! {
     MIND_ANSWERS        Gauge   "trimaran_queue_manager_answers" "1 when the queue manager's thread answered in time for this page; 0 means that depths and instances are missing here."
 
     // A queue manager on this node: its part in the cluster.
-    ROLE                Gauge   "trimaran_role" "1 for the role this node has now: active, starting, replica, recovering, no-leader or removed."
+    ROLE                Gauge   "trimaran_role" "1 for the role this node has now: active, starting, no-quorum, handing-over, replica, recovering, no-leader or removed."
     SERVING_SECONDS     Gauge   "trimaran_serving_seconds" "Since this node began to serve the queue manager; 0 when it does not."
     TERM                Gauge   "trimaran_term" "Term of Raft."
     COMMIT_INDEX        Gauge   "trimaran_commit_index" "Log position that a majority has on disk."

@@ -7,7 +7,7 @@ use super::Page;
 use super::catalog::{self, Metric};
 use crate::mqi::{QueueView, StatusView};
 use crate::replica::Stats;
-use crate::types::{NodeId, NodeInfo, Reason, RoleView};
+use crate::types::{NodeId, NodeInfo, Reason, Role, RoleView};
 
 /// Queue managers with more queues than this have no lines per queue: a page of a million lines helps nobody.
 pub const QUEUES_SHOWN_MAX: u64 = 1000;
@@ -59,9 +59,9 @@ pub fn publish_queue_manager(page: &mut Page, figures: &QueueManagerFigures<'_>)
     let mq = [("qmgr", figures.name)];
     let stats = figures.stats;
 
-    let role = role_name(figures.role);
-    for name in ["active", "starting", "replica", "recovering", "no-leader", "removed"] {
-        page.add(&catalog::ROLE, &[labels[0], ("role", name)], f64::from(name == role));
+    for role in Role::ALL {
+        let is_now = role == figures.role.role();
+        page.add(&catalog::ROLE, &[labels[0], ("role", role.as_str())], f64::from(is_now));
     }
     page.add(&catalog::MQ_STATUS, &mq, if figures.role.is_serving() { 2.0 } else { 4.0 });
 
@@ -130,7 +130,7 @@ fn publish_status(page: &mut Page, figures: &QueueManagerFigures<'_>, status: &S
         let info = status.membership.nodes.get(&view.node).or_else(|| figures.nodes.get(&view.node));
         let instance = info.map_or_else(|| view.node.to_string(), |info| info.name.clone());
         let labels = [labels[0], ("instance", instance.as_str())];
-        page.add(&catalog::INSTANCE_IN_SYNC, &labels, f64::from(view.in_sync));
+        page.add(&catalog::INSTANCE_IN_SYNC, &labels, f64::from(view.out_of_sync.is_none()));
         page.add(&catalog::INSTANCE_BACKLOG_BYTES, &labels, view.backlog_bytes as f64);
         page.add(&catalog::INSTANCE_BACKLOG_ENTRIES, &labels, view.backlog_entries as f64);
         page.add(&catalog::INSTANCE_BACKLOG_SECONDS, &labels, view.backlog.as_secs_f64());
@@ -160,17 +160,6 @@ fn publish_queue(page: &mut Page, queue_manager: &str, queue: &QueueView) {
         if let Some(theirs) = theirs {
             page.add(theirs, &[("qmgr", queue_manager), ("queue", name)], value);
         }
-    }
-}
-
-fn role_name(role: &RoleView) -> &'static str {
-    match role {
-        RoleView::Serving { .. } => "active",
-        RoleView::Elected { .. } => "starting",
-        RoleView::NotServing { recovering: true, .. } => "recovering",
-        RoleView::NotServing { leader: None, .. } => "no-leader",
-        RoleView::NotServing { .. } => "replica",
-        RoleView::Removed => "removed",
     }
 }
 
@@ -228,7 +217,7 @@ fn process_figures() -> Option<(f64, f64)> {
 mod tests {
     use super::*;
     use crate::mqi::InstanceView;
-    use crate::types::{Index, Membership, ObjectName, QueueDefinition, Term};
+    use crate::types::{Index, Membership, ObjectName, OutOfSync, QueueDefinition, Term};
 
     #[test]
     fn a_serving_queue_manager_has_our_names_and_the_ones_of_ibm() {
@@ -237,7 +226,7 @@ mod tests {
             RoleView::Serving { term: Term(3), since: Default::default(), lease_until: Default::default() };
         let nodes = [(NodeId(2), NodeInfo { name: "b".into(), ..NodeInfo::default() })];
         let status = StatusView {
-            role: "active",
+            role: Role::Active,
             leader: Some(NodeId(1)),
             serving_for: Duration::from_secs(60),
             term: Term(3),
@@ -249,8 +238,7 @@ mod tests {
             instances: vec![InstanceView {
                 node: NodeId(2),
                 voter: true,
-                in_sync: false,
-                reason: "catching up".into(),
+                out_of_sync: Some(OutOfSync::CatchingUp),
                 backlog_entries: 4,
                 backlog_bytes: 4096,
                 backlog: Duration::from_millis(1500),

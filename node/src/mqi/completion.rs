@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::types::{
-    CompletionCode, Index, Membership, Message, MessageId, NodeId, ObjectName, QueueDefinition, Reason, Term,
+    CompletionCode, Index, Membership, Message, MessageId, NodeId, ObjectName, OutOfSync, QueueDefinition,
+    Reason, Role, Term,
 };
 
 #[derive(Clone, Debug, PartialEq)]
@@ -66,7 +67,7 @@ pub struct QueueView {
 /// What one node knows of one queue manager.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StatusView {
-    pub role: &'static str,
+    pub role: Role,
     pub leader: Option<NodeId>,
     pub serving_for: Duration,
     pub term: Term,
@@ -92,8 +93,8 @@ pub struct StatusView {
 pub struct InstanceView {
     pub node: NodeId,
     pub voter: bool,
-    pub in_sync: bool,
-    pub reason: String,
+    /// None: it has all that is committed, or nearly so.
+    pub out_of_sync: Option<OutOfSync>,
     pub backlog_entries: u64,
     pub backlog_bytes: u64,
     pub backlog: Duration,

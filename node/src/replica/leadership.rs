@@ -9,7 +9,7 @@ use super::{Action, Replica};
 use crate::mqi::{Completion, Data};
 use crate::qmgr::Command;
 use crate::types::planted::{self, Bug};
-use crate::types::{NodeId, Reason, RoleView, SessionId, Term, Token};
+use crate::types::{NodeId, Reason, RoleView, SessionId, Term, Token, WhyNotServing};
 
 /// A handover that takes longer than this is given up.
 const HANDOVER_MAX: Duration = Duration::from_secs(3);
@@ -167,28 +167,37 @@ impl Replica {
             self.leader_known = leads;
             self.stats.leader_changes += 1;
         }
-        let leader = self.consensus.leader().filter(|leader| *leader != self.options.node);
-        let view = match self.standing.leading() {
-            None if self.removed => RoleView::Removed,
-            None => RoleView::NotServing {
-                term: self.consensus.term(),
-                leader,
-                recovering: self.consensus.is_recovering(),
-            },
-            Some(Leading { term, serving_since, .. }) => {
-                let until = match planted::is(Bug::ServeWithoutLease) {
-                    true => Some(self.now.instant + Duration::from_secs(5)),
-                    false => self.consensus.lease_until(),
-                };
-                match serving_since.zip(until) {
-                    Some((since, lease_until)) => RoleView::Serving { term: *term, since, lease_until },
-                    None => RoleView::Elected { term: *term },
-                }
-            }
-        };
+        let view = self.role_view();
         if self.published.as_ref() != Some(&view) {
             self.published = Some(view.clone());
             self.out.push(Action::PublishRole(view));
+        }
+    }
+
+    /// This node's part in the queue manager, as its listeners, pages and administrators are told.
+    pub(super) fn role_view(&self) -> RoleView {
+        let Some(leading) = self.standing.leading() else {
+            if self.removed {
+                return RoleView::Removed;
+            }
+            return RoleView::NotServing {
+                term: self.consensus.term(),
+                leader: self.consensus.leader().filter(|leader| *leader != self.options.node),
+                recovering: self.consensus.is_recovering(),
+            };
+        };
+        let term = leading.term;
+        let Some(since) = leading.serving_since else {
+            return RoleView::Elected { term, why: WhyNotServing::Starting };
+        };
+        let lease_until = match planted::is(Bug::ServeWithoutLease) {
+            true => Some(self.now.instant + Duration::from_secs(5)),
+            false => self.consensus.lease_until(),
+        };
+        match lease_until {
+            Some(lease_until) => RoleView::Serving { term, since, lease_until },
+            None if leading.handover.is_some() => RoleView::Elected { term, why: WhyNotServing::HandingOver },
+            None => RoleView::Elected { term, why: WhyNotServing::NoLease },
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Replica;
 use crate::consensus::PeerProgress;
 use crate::mqi::{InstanceView, StatusView};
-use crate::types::NodeId;
+use crate::types::{NodeId, OutOfSync, Role};
 
 /// A peer this close to the end of the log is in sync: what it lacks is on its way.
 const IN_SYNC_ENTRIES: u64 = 64;
@@ -15,21 +15,18 @@ impl Replica {
         let membership = self.consensus.membership().clone();
         let instances = self.instances();
         let leads = self.consensus.is_leader();
-        let live = instances.iter().filter(|instance| instance.voter && instance.reason.is_empty()).count();
-        let leader = self.consensus.leader();
-        let (role, serving_for) = match self.standing.leading().map(|leading| leading.serving_since) {
-            Some(Some(since)) if self.has_lease() => ("active", self.now.instant.since(since)),
-            Some(Some(_)) => ("no quorum", Duration::ZERO),
-            Some(None) => ("starting", Duration::ZERO),
-            None if self.removed => ("removed", Duration::ZERO),
-            None if self.consensus.is_recovering() => ("recovering", Duration::ZERO),
-            None if leader.is_none() => ("no quorum", Duration::ZERO),
-            None => ("replica", Duration::ZERO),
+        let live =
+            instances.iter().filter(|instance| instance.voter && instance.out_of_sync.is_none()).count();
+        let role = match self.role_view().role() {
+            Role::Active if !self.has_lease() => Role::NoQuorum,
+            role => role,
         };
+        let since = self.standing.serving().and_then(|leading| leading.serving_since);
+        let serving_for = since.filter(|_| role == Role::Active).map(|since| self.now.instant.since(since));
         StatusView {
             role,
-            leader,
-            serving_for,
+            leader: self.consensus.leader(),
+            serving_for: serving_for.unwrap_or_default(),
             term: self.consensus.term(),
             commit: self.consensus.commit_index(),
             applied: self.consensus.applied_index(),
@@ -54,49 +51,43 @@ impl Replica {
         let membership = self.consensus.membership();
         if !self.consensus.is_leader() {
             let node = self.options.node;
-            let recovering = self.consensus.is_recovering();
-            let reason = match self.removed {
-                true => "removed",
-                false if recovering => "recovering",
-                false if self.consensus.leader().is_none() => "nobody leads",
-                false => "",
+            let out_of_sync = match self.role_view().role() {
+                Role::Removed => Some(OutOfSync::Removed),
+                Role::Recovering => Some(OutOfSync::Recovering),
+                Role::NoLeader => Some(OutOfSync::NobodyLeads),
+                _ => None,
             };
             return vec![InstanceView {
                 node,
                 voter: membership.voters.contains(&node),
-                in_sync: reason.is_empty(),
-                reason: reason.into(),
+                out_of_sync,
                 backlog_entries: self.consensus.commit_index().0 - self.consensus.applied_index().0,
                 backlog_bytes: 0,
                 backlog: Duration::ZERO,
             }];
         }
         let of_peer = |peer: &PeerProgress| {
-            let recovering = self.peers.recovers(peer.node);
-            let in_sync = peer.active && peer.lag <= IN_SYNC_ENTRIES && !recovering;
-            let reason = match peer {
-                peer if !peer.active => "not connected",
-                peer if peer.snapshot => "receiving a snapshot",
-                _ if recovering => "recovering",
-                _ if !in_sync => "catching up",
-                _ => "",
+            let out_of_sync = match peer {
+                peer if !peer.active => Some(OutOfSync::NotConnected),
+                peer if peer.snapshot => Some(OutOfSync::ReceivingSnapshot),
+                peer if self.peers.recovers(peer.node) => Some(OutOfSync::Recovering),
+                peer if peer.lag > IN_SYNC_ENTRIES => Some(OutOfSync::CatchingUp),
+                _ => None,
             };
             InstanceView {
                 node: peer.node,
                 voter: peer.voter,
-                in_sync,
-                reason: reason.into(),
+                out_of_sync,
                 backlog_entries: peer.lag,
                 backlog_bytes: self.consensus.bytes_after(peer.matched) as u64,
-                backlog: self.lag(peer.node, in_sync),
+                backlog: out_of_sync.map_or(Duration::ZERO, |_| self.lag(peer.node)),
             }
         };
         let mut views: Vec<InstanceView> = self.consensus.progress().iter().map(of_peer).collect();
         views.push(InstanceView {
             node: self.options.node,
             voter: membership.voters.contains(&self.options.node),
-            in_sync: true,
-            reason: String::new(),
+            out_of_sync: None,
             backlog_entries: 0,
             backlog_bytes: 0,
             backlog: Duration::ZERO,
@@ -105,10 +96,8 @@ impl Replica {
         views
     }
 
-    fn lag(&self, node: NodeId, in_sync: bool) -> Duration {
-        if in_sync {
-            return Duration::ZERO;
-        }
+    /// For how long the peer has not had everything.
+    fn lag(&self, node: NodeId) -> Duration {
         let since = self.in_sync_at.get(&node).copied().unwrap_or(self.led_since);
         self.now.instant.since(since)
     }

@@ -22,8 +22,7 @@ use crate::mqi::Data;
 use crate::qmgr::{LoadRequest, StoreBatch};
 use crate::replica::{Action, Delivery, Event, Mail, Mailbox, OutboxSender, Publisher, Replica};
 use crate::types::{
-    Index, Instant, LookupMap, Membership, NodeId, Reason, RequestId, RoleView, SessionId, Term, Token,
-    WriteNumber,
+    Index, Instant, LookupMap, Membership, NodeId, Reason, RequestId, RoleView, SessionId, Token, WriteNumber,
 };
 
 /// Events of one turn; what is left comes in the next.
@@ -335,10 +334,10 @@ impl<H: Hands> Driver<H> {
             ),
             // The sentence of `removed` says it.
             RoleView::Removed => {}
-            RoleView::Elected { term } if serves_no_more(&self.publisher.role.borrow(), *term) => {
-                tracing::info!(queue_manager = self.name, term = term.0, "leads without a lease");
+            RoleView::Elected { term, .. } => {
+                let role = role.role().as_str();
+                tracing::info!(queue_manager = self.name, term = term.0, role, "leads and does not serve");
             }
-            RoleView::Elected { term } => tracing::info!(queue_manager = self.name, term = term.0, "elected"),
             RoleView::Serving { term, .. } if !self.publisher.role.borrow().is_serving() => {
                 tracing::info!(queue_manager = self.name, term = term.0, "serving");
             }
@@ -366,11 +365,6 @@ impl<H: Hands> Driver<H> {
             }
         }
     }
-}
-
-/// Whether a leader that served is one without a lease now, in the same term: it hands over, or no majority answers it.
-fn serves_no_more(before: &RoleView, leads_in: Term) -> bool {
-    matches!(before, RoleView::Serving { term, .. } if *term == leads_in)
 }
 
 #[cfg(test)]

@@ -11,7 +11,9 @@ use crate::consensus::{self, HardState, Recovered};
 use crate::mqi::{Admin, Call, OpenOptions, Put, PutTarget};
 use crate::qmgr::QueueManager;
 use crate::replica::{self, Identity, Inbox, Outbox, SessionHandle};
-use crate::types::{HandleId, Message, NodeInfo, ObjectName, QueueDefinition, QueueManagerId, SnapshotMeta};
+use crate::types::{
+    HandleId, Message, NodeInfo, ObjectName, QueueDefinition, QueueManagerId, SnapshotMeta, Term,
+};
 
 /// A disk that is never late.
 struct QuickHands(Inbox);
@@ -159,12 +161,4 @@ fn calls_wait_for_writes_of_calls_and_not_for_parts_of_a_large_body() {
     assert!(!ahead.is_far());
     ahead.persisted(WriteNumber(80));
     assert!(ahead.0.is_empty());
-}
-
-#[test]
-fn a_leader_that_gives_its_lease_up_is_not_elected_again() {
-    let serving = RoleView::Serving { term: Term(5), since: Instant(1), lease_until: Instant(2) };
-    assert!(serves_no_more(&serving, Term(5)));
-    assert!(!serves_no_more(&serving, Term(6)));
-    assert!(!serves_no_more(&RoleView::Elected { term: Term(5) }, Term(5)));
 }

@@ -23,7 +23,7 @@ pub use message::{
 pub use name::ObjectName;
 pub use object::QueueDefinition;
 pub use reason::{CompletionCode, Reason};
-pub use role::RoleView;
+pub use role::{OutOfSync, Role, RoleView, WhyNotServing};
 pub use selection::Selection;
 pub use time::{Instant, Now, WallTime};
 

@@ -9,14 +9,110 @@ pub enum RoleView {
     NotServing { term: Term, leader: Option<NodeId>, recovering: bool },
     /// Was removed from the group, has no part in it and never will again under this id.
     Removed,
-    /// Leads and does not serve: its first entry is not applied yet, or it has no lease, because no majority confirms one
-    /// or because it was given up to hand over.
-    Elected { term: Term },
+    /// Leads and does not serve.
+    Elected { term: Term, why: WhyNotServing },
     /// Leads, has applied its own first entry, and holds the lease.
     Serving { term: Term, since: Instant, lease_until: Instant },
 }
 
+/// Why a leader does not serve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhyNotServing {
+    /// Its first entry is not applied yet.
+    Starting,
+    /// No majority confirms its lease.
+    NoLease,
+    /// The lease was given up to hand over.
+    HandingOver,
+}
+
+/// The part a node has in a queue manager, in the words of status, metrics, health and log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Serves.
+    Active,
+    /// Was elected, and does not serve yet.
+    Starting,
+    /// Leads, and no majority confirms it.
+    NoQuorum,
+    /// Leads, and gives that to another node.
+    HandingOver,
+    /// Follows one that leads.
+    Replica,
+    /// Has to catch up before it may vote.
+    Recovering,
+    /// Knows of nobody who leads.
+    NoLeader,
+    /// Was removed from the group.
+    Removed,
+}
+
+impl Role {
+    pub const ALL: [Role; 8] = [
+        Role::Active,
+        Role::Starting,
+        Role::NoQuorum,
+        Role::HandingOver,
+        Role::Replica,
+        Role::Recovering,
+        Role::NoLeader,
+        Role::Removed,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::Active => "active",
+            Role::Starting => "starting",
+            Role::NoQuorum => "no-quorum",
+            Role::HandingOver => "handing-over",
+            Role::Replica => "replica",
+            Role::Recovering => "recovering",
+            Role::NoLeader => "no-leader",
+            Role::Removed => "removed",
+        }
+    }
+}
+
+/// Why a node's copy is not in sync.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutOfSync {
+    NotConnected,
+    ReceivingSnapshot,
+    /// May not vote before it has what it lost.
+    Recovering,
+    CatchingUp,
+    /// The node speaks for itself, and knows of nobody who leads.
+    NobodyLeads,
+    Removed,
+}
+
+impl OutOfSync {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            OutOfSync::NotConnected => "not connected",
+            OutOfSync::ReceivingSnapshot => "receiving a snapshot",
+            OutOfSync::Recovering => "recovering",
+            OutOfSync::CatchingUp => "catching up",
+            OutOfSync::NobodyLeads => "nobody leads",
+            OutOfSync::Removed => "removed",
+        }
+    }
+}
+
 impl RoleView {
+    pub fn role(&self) -> Role {
+        match self {
+            RoleView::Serving { .. } => Role::Active,
+            RoleView::Elected { why: WhyNotServing::Starting, .. } => Role::Starting,
+            RoleView::Elected { why: WhyNotServing::NoLease, .. } => Role::NoQuorum,
+            RoleView::Elected { why: WhyNotServing::HandingOver, .. } => Role::HandingOver,
+            RoleView::NotServing { recovering: true, .. } => Role::Recovering,
+            RoleView::NotServing { leader: Some(_), .. } => Role::Replica,
+            RoleView::NotServing { leader: None, .. } => Role::NoLeader,
+            RoleView::Removed => Role::Removed,
+        }
+    }
+
     /// Whether this node leads, serving or about to.
     pub fn leads(&self) -> bool {
         matches!(self, RoleView::Elected { .. } | RoleView::Serving { .. })

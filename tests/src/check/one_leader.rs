@@ -12,7 +12,7 @@ pub struct OneLeader {
 impl OneLeader {
     pub fn on_role(&mut self, node: u64, queue_manager: usize, role: &RoleView) -> Option<String> {
         let term = match role {
-            RoleView::Elected { term } | RoleView::Serving { term, .. } => *term,
+            RoleView::Elected { term, .. } | RoleView::Serving { term, .. } => *term,
             RoleView::NotServing { .. } | RoleView::Removed => return None,
         };
         let first = *self.leaders.entry((queue_manager, term)).or_insert(node);

@@ -18,7 +18,7 @@ use crate::mqi::{
 };
 use crate::types::{
     Body, CompletionCode, CorrelationId, Descriptor, GroupId, HandleId, Membership, Message, MessageId,
-    NodeId, NodeInfo, ObjectName, ProducerId, QueueDefinition, Reason, Token, UnitId, limits,
+    NodeId, NodeInfo, ObjectName, OutOfSync, ProducerId, QueueDefinition, Reason, Token, UnitId, limits,
 };
 
 /// Longest body that travels inside of a message of a session; a longer one travels in parts of at most this.
@@ -494,7 +494,7 @@ pub fn queue_manager_status(name: &ObjectName, status: &StatusView) -> admin::Qu
     let voters = status.membership.voters.union(&status.membership.voters_outgoing);
     admin::QueueManagerStatus {
         name: serving.queue_manager,
-        role: status.role.to_string(),
+        role: status.role.as_str().to_string(),
         active_node: serving.node,
         active_address: serving.address,
         serving_for_s: status.serving_for.as_secs(),
@@ -529,8 +529,8 @@ fn instance_status(view: &InstanceView, membership: &Membership) -> admin::Insta
         peer_address: info.peer_address,
         client_address: info.client_address,
         voter: view.voter,
-        in_sync: view.in_sync,
-        reason: view.reason.clone(),
+        in_sync: view.out_of_sync.is_none(),
+        reason: view.out_of_sync.map_or("", OutOfSync::as_str).to_string(),
         backlog_bytes: view.backlog_bytes,
         backlog_entries: view.backlog_entries,
         backlog_seconds: view.backlog.as_secs_f64(),

@@ -236,7 +236,7 @@ fn got(message: Message) -> Completion {
 
 fn status() -> StatusView {
     StatusView {
-        role: "active",
+        role: crate::types::Role::Active,
         leader: Some(NodeId(1)),
         serving_for: Duration::from_secs(5),
         term: Term(1),

@@ -9,7 +9,7 @@ use axum::response::IntoResponse;
 use serde::Serialize;
 
 use super::Watched;
-use crate::types::RoleView;
+use crate::types::Role;
 
 /// What a balancer or an operator's probe is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -26,12 +26,14 @@ enum Health {
 }
 
 impl Health {
-    fn of(role: &RoleView) -> Health {
+    fn of(role: Role) -> Health {
         match role {
-            RoleView::Serving { .. } => Health::Active,
-            RoleView::NotServing { leader: Some(_), recovering: false, .. } => Health::Replica,
-            RoleView::Removed => Health::Removed,
-            RoleView::NotServing { .. } | RoleView::Elected { .. } => Health::NotReady,
+            Role::Active => Health::Active,
+            Role::Replica => Health::Replica,
+            Role::Removed => Health::Removed,
+            Role::Starting | Role::NoQuorum | Role::HandingOver | Role::Recovering | Role::NoLeader => {
+                Health::NotReady
+            }
         }
     }
 }
@@ -52,7 +54,7 @@ impl Report {
         let queue_managers: BTreeMap<String, Health> = node
             .queue_managers
             .values()
-            .map(|inbox| (inbox.name().to_string(), Health::of(&inbox.role())))
+            .map(|inbox| (inbox.name().to_string(), Health::of(inbox.role().role())))
             .collect();
         let states = || queue_managers.values();
         let stopping = watched.listener.is_stopping();
