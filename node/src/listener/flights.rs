@@ -48,12 +48,7 @@ impl Flights {
 
     /// A call for the replica. Its token is not in use.
     pub fn begin(&mut self, token: Token, call: &Call) {
-        let uncertain = match call {
-            Call::Put(put) => !put.syncpoint,
-            Call::Get(get) => !get.syncpoint && !get.mode.is_browse(),
-            Call::Commit { .. } | Call::Admin(_) => true,
-            _ => false,
-        };
+        let uncertain = call.may_have_happened();
         let bytes = body_bytes(call);
         self.bytes += bytes;
         let before = self.flights.insert(token.0, Flight { bytes, uncertain });

@@ -8,7 +8,7 @@ use super::node::Listener;
 use super::serving::{Elsewhere, Unserved, elsewhere, find_served};
 use crate::mqi::{Call, Completion};
 use crate::replica::{Backlog, Delivery, Inbox, Outbox, SessionHandle, Stopped};
-use crate::types::{NodeId, Reason, RoleView, Token};
+use crate::types::{NodeId, Reason, Token};
 
 /// The way to the replica and back. Dropped, it ends the session: its unit of work is backed out.
 #[derive(Debug)]
@@ -68,11 +68,7 @@ impl Link {
 
     /// Who serves now that this session has ended, as far as this node knows.
     pub fn successor(&self) -> Elsewhere {
-        let own = self.listener.node.node;
-        self.elsewhere(match self.inbox.role() {
-            RoleView::NotServing { leader, .. } => leader.filter(|leader| *leader != own),
-            _ => None,
-        })
+        self.elsewhere(self.inbox.role().leader())
     }
 }
 

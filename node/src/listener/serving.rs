@@ -66,15 +66,15 @@ pub fn find_served<'a>(listener: &'a Listener, name: &str) -> Result<&'a Inbox, 
 
 /// Refuses unless this node serves the queue manager: 2543 when another does, 2059 when nobody does.
 pub fn check_serving(listener: &Listener, inbox: &Inbox) -> Result<(), Unserved> {
-    let leader = match inbox.role() {
-        RoleView::Serving { .. } => return Ok(()),
-        RoleView::Elected { .. } => None,
-        RoleView::NotServing { leader, .. } => leader.filter(|leader| *leader != listener.node.node),
-        RoleView::Removed => return Err(removed(listener, inbox)),
-    };
-    let reason = if leader.is_some() { Reason::StandbyQMgr } else { Reason::QMgrNotAvailable };
-    let refusal = Box::new(Completion::failed(reason));
-    Err(Unserved { refusal, elsewhere: Some(elsewhere(listener, inbox, leader)) })
+    let role = inbox.role();
+    match role.refusal() {
+        None => Ok(()),
+        Some(_) if role == RoleView::Removed => Err(removed(listener, inbox)),
+        Some(refusal) => {
+            let elsewhere = elsewhere(listener, inbox, role.leader());
+            Err(Unserved { refusal: refusal.into(), elsewhere: Some(elsewhere) })
+        }
+    }
 }
 
 /// This node left the group, and knows who was in it then.

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use crate::types::{
-    HandleId, Index, Message, NodeId, NodeInfo, ObjectName, ProducerId, QueueDefinition, Selection, Term,
-    Token, UnitId,
-};
+use super::{Admin, Operate};
+use crate::types::{HandleId, Message, ObjectName, ProducerId, Selection, Token, UnitId};
 
 /// One call of a session. Every call is answered exactly once, by its token.
 #[derive(Clone, Debug)]
@@ -44,6 +42,19 @@ pub enum Call {
     },
     Ping,
     Admin(Admin),
+    Operate(Operate),
+}
+
+impl From<Admin> for Call {
+    fn from(admin: Admin) -> Call {
+        Call::Admin(admin)
+    }
+}
+
+impl From<Operate> for Call {
+    fn from(operate: Operate) -> Call {
+        Call::Operate(operate)
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -120,83 +131,4 @@ impl GetMode {
     pub fn is_browse(self) -> bool {
         matches!(self, GetMode::BrowseFirst | GetMode::BrowseNext | GetMode::BrowseUnderCursor)
     }
-}
-
-/// Calls of administrators.
-#[derive(Clone, Debug)]
-pub enum Admin {
-    CreateQueue(QueueDefinition),
-    AlterQueue {
-        queue: ObjectName,
-        changes: QueueChanges,
-    },
-    DeleteQueue {
-        queue: ObjectName,
-        purge: bool,
-    },
-    ClearQueue {
-        queue: ObjectName,
-    },
-    /// A name, a prefix with `*`, or empty for all.
-    ShowQueues {
-        pattern: String,
-    },
-    AlterQueueManager {
-        deadq: Option<Option<ObjectName>>,
-        maxumsgs: Option<u32>,
-    },
-    Status,
-    /// Moves the active instance; None picks the one that is most up to date.
-    Switch {
-        to: Option<NodeId>,
-    },
-    ChangeMembership(MembershipRequest),
-    /// Goes on with what `from` has left; carried out by every node, see [`RecoverRequest`].
-    Recover(RecoverRequest),
-}
-
-/// Too many logs are damaged for an election, and somebody decided to go on with the best of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RecoverRequest {
-    pub from: NodeId,
-    /// Where the log of `from` ends.
-    pub last: (Term, Index),
-    /// The highest term any node knows.
-    pub term: Term,
-}
-
-/// Attributes to set; None keeps the value (ALTER) or the default (DEFINE).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct QueueChanges {
-    pub descr: Option<String>,
-    pub maxdepth: Option<u32>,
-    pub maxmsgl: Option<u32>,
-    pub put_enabled: Option<bool>,
-    pub get_enabled: Option<bool>,
-    pub defpsist: Option<bool>,
-    pub defprty: Option<u8>,
-    pub msgdlvsq_fifo: Option<bool>,
-    pub share: Option<bool>,
-    pub bothresh: Option<u32>,
-    pub boqname: Option<Option<ObjectName>>,
-    pub backout_move: Option<bool>,
-}
-
-impl QueueChanges {
-    pub fn apply_to(&self, definition: &mut QueueDefinition) {
-        macro_rules! set {
-            ($($field:ident),*) => { $(if let Some(value) = &self.$field { definition.$field = value.clone(); })* };
-        }
-        set!(descr, maxdepth, maxmsgl, put_enabled, get_enabled, defpsist, defprty, msgdlvsq_fifo, share);
-        set!(bothresh, boqname, backout_move);
-    }
-}
-
-/// A membership change as an administrator asks for it. Answered when it is complete; [`crate::mqi::Completion`]
-/// with `Data::Progress` comes before.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum MembershipRequest {
-    Add { node: NodeId, info: NodeInfo },
-    Remove { node: NodeId },
-    Replace { old: NodeId, node: NodeId, info: NodeInfo },
 }

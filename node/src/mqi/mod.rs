@@ -2,9 +2,15 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod call;
+mod admin;
 mod completion;
+mod refusal;
+mod check;
 
+pub use admin::*;
 pub use call::*;
+pub use check::check_body;
 pub use completion::*;
+pub use refusal::Refusal;
 
 pub use crate::types::Selection;

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use super::Replica;
-use super::calls::Refused;
 use super::proposals::Waiting;
-use crate::mqi::{Admin, Completion, Data, QueueView};
+use crate::mqi::{Admin, Completion, Data, QueueView, Refusal};
 use crate::qmgr::{Command, Verdict};
 use crate::types::{NodeId, ObjectName, QueueDefinition, QueueId, Reason, SessionId, Token, limits};
 
@@ -32,7 +31,7 @@ impl Replica {
             }
             Admin::AlterQueueManager { deadq, maxumsgs } => match (&deadq, maxumsgs) {
                 (_, Some(0 | 1_000_000_000..)) => {
-                    Err(Refused(Reason::OptionsError, Some("MAXUMSGS is 1 to 999999999".into())))
+                    Err(Refusal::because(Reason::OptionsError, "MAXUMSGS is 1 to 999999999"))
                 }
                 _ => Ok((Command::AlterQueueManager { deadq, maxumsgs }, None)),
             },
@@ -42,9 +41,6 @@ impl Replica {
                 let views = named.filter_map(|queue| self.queue_view(queue.id)).collect();
                 return self.answer(session, token, Completion::ok(Data::Queues(views)));
             }
-            Admin::Status | Admin::Recover(_) => unreachable!("answered by every replica, see dispatch"),
-            Admin::Switch { to } => return self.on_switch(session, token, to),
-            Admin::ChangeMembership(request) => return self.on_change_membership(session, token, request),
         };
         match command {
             Ok((command, queue)) => {
@@ -53,7 +49,7 @@ impl Replica {
                 }
                 self.propose(command, Waiting::Admin { session, token, queue });
             }
-            Err(refused) => self.answer(session, token, refused.completion()),
+            Err(refused) => self.answer(session, token, refused.into()),
         }
     }
 
@@ -92,17 +88,13 @@ impl Replica {
         }
     }
 
-    fn named(&self, name: &ObjectName) -> Result<QueueId, Refused> {
-        let id = self.state.queue_id(name).ok_or(Refused(Reason::UnknownObjectName, None))?;
-        if self.standing.own().locked.contains(&id) {
-            Err(Refused(Reason::ObjectInUse, None))
-        } else {
-            Ok(id)
-        }
+    fn named(&self, name: &ObjectName) -> Result<QueueId, Refusal> {
+        let id = self.state.queue_id(name).ok_or(Reason::UnknownObjectName)?;
+        if self.standing.own().locked.contains(&id) { Err(Reason::ObjectInUse.into()) } else { Ok(id) }
     }
 
-    fn check_definition(&self, definition: &QueueDefinition) -> Result<(), Refused> {
-        let wrong = |text: &str| Err(Refused(Reason::OptionsError, Some(text.into())));
+    fn check_definition(&self, definition: &QueueDefinition) -> Result<(), Refusal> {
+        let wrong = |text: &str| Err(Refusal::because(Reason::OptionsError, text));
         if definition.descr.chars().count() > 64 {
             return wrong("DESCR has at most 64 characters");
         }
@@ -124,22 +116,22 @@ impl Replica {
         Ok(())
     }
 
-    fn check_delete(&self, name: &ObjectName, purge: bool) -> Result<QueueId, Refused> {
+    fn check_delete(&self, name: &ObjectName, purge: bool) -> Result<QueueId, Refusal> {
         let id = self.named(name)?;
         let queue = self.state.queue(id).expect("named");
         if self.sessions.counts(id).is_open() || self.standing.own().is_busy(id) {
-            return Err(Refused(Reason::ObjectInUse, None));
+            return Err(Reason::ObjectInUse.into());
         }
         if queue.depth() > 0 && !purge {
-            return Err(Refused(Reason::QNotEmpty, Some(format!("it has {} messages", queue.depth()))));
+            return Err(Refusal::because(Reason::QNotEmpty, format!("it has {} messages", queue.depth())));
         }
         Ok(id)
     }
 
-    fn check_clear(&self, name: &ObjectName) -> Result<QueueId, Refused> {
+    fn check_clear(&self, name: &ObjectName) -> Result<QueueId, Refusal> {
         let id = self.named(name)?;
         if self.sessions.counts(id).input > 0 || self.standing.own().is_busy(id) {
-            return Err(Refused(Reason::ObjectInUse, None));
+            return Err(Reason::ObjectInUse.into());
         }
         Ok(id)
     }

@@ -3,9 +3,9 @@
 use super::proposals::Waiting;
 use super::sessions::Session;
 use super::{Action, Identity, Replica};
-use crate::mqi::{Admin, Call, Completion, Data};
+use crate::mqi::{Call, Completion, Data, Operate};
 use crate::qmgr::{Command, LoadRequest};
-use crate::types::{DefaultContext, Reason, SessionId, Token};
+use crate::types::{DefaultContext, SessionId, Token};
 
 /// Batches that wait for consensus; more calls are parked until there are fewer.
 const BACKLOG_BYTES_MAX: usize = 8 << 20;
@@ -60,27 +60,25 @@ impl Replica {
     }
 
     pub(super) fn dispatch(&mut self, session: SessionId, token: Token, call: Call) {
-        if let Call::Admin(Admin::Status) = call {
-            let status = self.status();
-            return self.answer(session, token, Completion::ok(Data::Status(Box::new(status))));
-        }
-        if let Call::Admin(Admin::Recover(request)) = call {
-            let completion = self.on_recover(request);
-            return self.answer(session, token, completion);
-        }
-        if let Call::Ping = call {
-            return self.answer(session, token, Completion::done());
-        }
-        if !self.is_serving() {
-            let leader = self.consensus.leader().filter(|leader| *leader != self.options.node);
-            let reason = if leader.is_some() { Reason::StandbyQMgr } else { Reason::QMgrNotAvailable };
-            let completion = Completion { data: Data::NotServing { leader }, ..Completion::failed(reason) };
-            return self.answer(session, token, completion);
-        }
-        if self.must_wait(session, &call) {
-            return self.park(session, token, call);
+        if let Err(refusal) = call.check() {
+            return self.answer(session, token, refusal.into());
         }
         match call {
+            // Every node answers these.
+            Call::Ping => self.answer(session, token, Completion::done()),
+            Call::Operate(Operate::Status) => {
+                let status = self.status();
+                self.answer(session, token, Completion::ok(Data::Status(Box::new(status))));
+            }
+            Call::Operate(Operate::Recover(request)) => {
+                let completion = self.on_recover(request);
+                self.answer(session, token, completion);
+            }
+            _ if !self.is_serving() => {
+                let leader = self.consensus.leader().filter(|leader| *leader != self.options.node);
+                self.answer(session, token, Completion::not_serving(leader));
+            }
+            _ if self.must_wait(session, &call) => self.park(session, token, call),
             Call::Open { handle, queue, options } => self.on_open(session, token, handle, queue, options),
             Call::Close { handle } => self.on_close(session, token, handle),
             Call::Put(put) => self.on_put(session, token, put),
@@ -91,7 +89,8 @@ impl Replica {
             Call::UnitOutcome { unit } => self.on_unit_outcome(session, token, unit),
             Call::Inquire { handle } => self.on_inquire(session, token, handle),
             Call::Admin(admin) => self.on_admin(session, token, admin),
-            Call::Ping => unreachable!("answered above"),
+            Call::Operate(Operate::Switch { to }) => self.on_switch(session, token, to),
+            Call::Operate(Operate::Members(request)) => self.on_change_membership(session, token, request),
         }
     }
 
@@ -109,9 +108,11 @@ impl Replica {
             Call::Commit { .. } | Call::Backout => {
                 held || leading.proposals.backlog_bytes() > BACKLOG_BYTES_MAX
             }
-            Call::Get(_) | Call::Inquire { .. } | Call::UnitOutcome { .. } | Call::Admin(_) => {
-                held || !self.has_lease()
-            }
+            Call::Get(_)
+            | Call::Inquire { .. }
+            | Call::UnitOutcome { .. }
+            | Call::Admin(_)
+            | Call::Operate(_) => held || !self.has_lease(),
             Call::Open { .. } | Call::Close { .. } | Call::CancelGet { .. } | Call::Ping => held,
         }
     }
@@ -124,15 +125,5 @@ impl Replica {
 
     pub(super) fn load_rows(&mut self, request: LoadRequest) {
         self.out.push(Action::LoadRows(request));
-    }
-}
-
-/// Why a call was refused, with more than the reason's own text where more is known.
-#[derive(Debug)]
-pub(super) struct Refused(pub Reason, pub Option<String>);
-
-impl Refused {
-    pub fn completion(self) -> Completion {
-        Completion { detail: self.1, ..Completion::failed(self.0) }
     }
 }

@@ -13,11 +13,6 @@ impl Replica {
     pub(super) fn on_commit(&mut self, session: SessionId, token: Token, unit_id: Option<UnitId>) {
         let Some(state) = self.sessions.get_mut(session) else { return };
         let unit = std::mem::take(&mut state.unit);
-        if unit_id.as_ref().is_some_and(|unit| unit.0.is_empty() || unit.0.len() > 24) {
-            state.unit = unit;
-            let detail = "the id of a unit of work has 1 to 24 bytes";
-            return self.answer(session, token, Completion::failed_because(Reason::OptionsError, detail));
-        }
         self.stats.commits += 1;
         let mut puts: BTreeMap<QueueId, u64> = BTreeMap::new();
         let mut places = Vec::new();
@@ -162,10 +157,6 @@ impl Replica {
     }
 
     pub(super) fn on_unit_outcome(&mut self, session: SessionId, token: Token, unit: UnitId) {
-        if unit.0.is_empty() || unit.0.len() > 24 {
-            let detail = "the id of a unit of work has 1 to 24 bytes";
-            return self.answer(session, token, Completion::failed_because(Reason::OptionsError, detail));
-        }
         match self.state.outcome_of(&unit) {
             Some(committed) => {
                 let state = if committed { UnitState::Committed } else { UnitState::BackedOut };

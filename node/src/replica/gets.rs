@@ -32,9 +32,6 @@ impl Replica {
     fn check_get(&self, session: SessionId, get: &Get) -> Result<QueueId, Reason> {
         let state = self.sessions.get(session).ok_or(Reason::HconnError)?;
         let handle = state.handle(get.handle)?;
-        if get.mode.is_browse() && get.is_in_unit(true) {
-            return Err(Reason::OptionsError);
-        }
         if get.mode.is_browse() && !handle.options.browse {
             return Err(Reason::NotOpenForBrowse);
         }

@@ -8,7 +8,7 @@ use trimaran_proto::replica::v1::peer_message::Message as PeerMessage;
 
 use super::*;
 use crate::consensus::{Entry, EntryKind, HardState};
-use crate::mqi::{Admin, Call, MembershipRequest, RecoverRequest};
+use crate::mqi::{Admin, Call, MembershipRequest, Operate, RecoverRequest};
 use crate::types::{Index, Membership, NodeInfo, QueueDefinition, Reason, SnapshotMeta, Term};
 
 const OPERATOR: SessionId = SessionId(1);
@@ -174,15 +174,15 @@ impl Group {
     /// Asks the leader, and gives its answers after that time.
     fn ask(&mut self, request: MembershipRequest, time: Duration) -> Vec<Completion> {
         let leader = self.leader().expect("somebody serves");
-        self.ask_node(leader, Admin::ChangeMembership(request));
+        self.ask_node(leader, Operate::Members(request));
         self.pass(time);
         self.answers(leader)
     }
 
-    fn ask_node(&mut self, id: u64, call: Admin) {
+    fn ask_node(&mut self, id: u64, call: impl Into<Call>) {
         let identity = Identity { user: "joe".into() };
         self.tell(id, Event::SessionOpened { session: OPERATOR, identity, application: String::new() });
-        self.tell(id, Event::Call { session: OPERATOR, token: Token(1), call: Call::Admin(call) });
+        self.tell(id, Event::Call { session: OPERATOR, token: Token(1), call: call.into() });
     }
 
     fn answers(&mut self, id: u64) -> Vec<Completion> {
@@ -306,7 +306,7 @@ fn when_most_logs_are_damaged_they_go_on_with_the_best_only_after_somebody_said_
 
     let ask = |group: &mut Group, id: u64, from: u64, last: u64| {
         let last = (Term(2), Index(last));
-        group.ask_node(id, Admin::Recover(RecoverRequest { from: NodeId(from), last, term: Term(4) }));
+        group.ask_node(id, Operate::Recover(RecoverRequest { from: NodeId(from), last, term: Term(4) }));
         group.turn();
         group.answers(id)[0].reason
     };
@@ -465,7 +465,7 @@ fn of_nodes_with_full_disks_only_the_one_that_serves_refuses_puts() {
     let leader = group.leader().unwrap();
     for id in 1..=3 {
         group.tell(id, Event::Disk { room: DiskRoom::Low { text: "full".into() } });
-        group.ask_node(id, Admin::Status);
+        group.ask_node(id, Operate::Status);
         group.turn();
         let answers = group.answers(id);
         let crate::mqi::Data::Status(status) = &answers[0].data else { panic!("{answers:?}") };

@@ -28,11 +28,6 @@ impl Replica {
         name: ObjectName,
         options: OpenOptions,
     ) -> Result<(), Reason> {
-        if !(options.input || options.output || options.browse || options.inquire)
-            || (options.exclusive && !options.input)
-        {
-            return Err(Reason::OptionsError);
-        }
         let queue = self.state.queue_id(&name).ok_or(Reason::UnknownObjectName)?;
         if self.standing.own().locked.contains(&queue) {
             return Err(Reason::ObjectInUse);

@@ -25,8 +25,8 @@ use crate::types::{
 pub const CALLS_QUEUED_MAX: usize = 4096;
 /// Other events that wait for the mind.
 pub const EVENTS_QUEUED_MAX: usize = 4096;
-/// What a call without a body counts for in the byte budget.
-const CALL_BYTES: usize = 256;
+/// The byte budget has room for one body of the largest size, and its call.
+const BUDGET_BYTES_MIN: usize = crate::types::limits::BODY_BYTES_MAX + 4096;
 
 /// The mind has ended: the node is stopping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -117,7 +117,7 @@ pub fn inbox(
     role: RoleView,
     membership: Membership,
 ) -> (Inbox, Mailbox, Publisher) {
-    let bytes_max = bytes_max.clamp(crate::types::limits::BODY_BYTES_MAX + CALL_BYTES, u32::MAX as usize);
+    let bytes_max = bytes_max.clamp(BUDGET_BYTES_MIN, u32::MAX as usize);
     let (calls, calls_end) = mpsc::channel(CALLS_QUEUED_MAX);
     let (events, events_end) = mpsc::channel(EVENTS_QUEUED_MAX);
     let progress = Arc::new(Progress::default());
@@ -242,14 +242,14 @@ impl SessionHandle {
     pub async fn send_many(&self, calls: Vec<(Token, Call)>) -> Result<(), Stopped> {
         // Half of the budget at a time, so that one large frame need not wait until everybody else is done.
         let chunk_max = self.budget.bytes_max / 2;
-        let weights = calls.iter().map(|(_, call)| weight(call));
+        let weights = calls.iter().map(|(_, call)| call.weight());
         if weights.clone().sum::<usize>() <= chunk_max {
             return self.send_chunk(calls).await;
         }
         let mut chunk = Vec::new();
         let mut chunk_bytes = 0;
         for (token, call) in calls {
-            let bytes = weight(&call);
+            let bytes = call.weight();
             if chunk_bytes + bytes > chunk_max && !chunk.is_empty() {
                 self.send_chunk(std::mem::take(&mut chunk)).await?;
                 chunk_bytes = 0;
@@ -261,7 +261,7 @@ impl SessionHandle {
     }
 
     async fn send_chunk(&self, calls: Vec<(Token, Call)>) -> Result<(), Stopped> {
-        let bytes: usize = calls.iter().map(|(_, call)| weight(call)).sum();
+        let bytes: usize = calls.iter().map(|(_, call)| call.weight()).sum();
         let bytes = bytes.min(self.budget.bytes_max) as u32;
         let permit = self.budget.permits.acquire_many(bytes).await.map_err(|_| Stopped)?;
         self.calls.send(Mail::Calls { session: self.session, calls }).await.map_err(|_| Stopped)?;
@@ -283,14 +283,6 @@ impl Drop for SessionHandle {
                 let _ = calls.send(closed).await;
             });
         }
-    }
-}
-
-/// What a call holds of the byte budget until it is answered.
-fn weight(call: &Call) -> usize {
-    match call {
-        Call::Put(put) => CALL_BYTES + put.message.body.len(),
-        _ => CALL_BYTES,
     }
 }
 
@@ -347,7 +339,7 @@ impl Mailbox {
     /// What a call holds of the byte budget from the moment it was sent; to be given back when it is answered for
     /// good, or when its session ends.
     pub fn weight(&self, call: &Call) -> u32 {
-        weight(call).min(self.budget.bytes_max) as u32
+        call.weight().min(self.budget.bytes_max) as u32
     }
 
     pub fn give_back(&self, bytes: usize) {

@@ -1,10 +1,9 @@
 //! A put: which queue, is there room, was it put before; then into the log, into memory, or into the unit of work.
 
 use super::Replica;
-use super::calls::Refused;
 use super::proposals::{Ride, Waiting};
 use super::units::UnitPut;
-use crate::mqi::{Completion, Data, Put, PutTarget};
+use crate::mqi::{Completion, Data, Put, PutTarget, Refusal};
 use crate::qmgr::{Command, Place, Seen, Verdict, command, dead_letter};
 use crate::types::{
     Message, MessageId, Persistence, ProducerId, QueueId, Reason, SessionId, Token, WallTime, limits,
@@ -13,9 +12,6 @@ use crate::types::{
 impl Replica {
     pub(super) fn on_put(&mut self, session: SessionId, token: Token, put: Put) {
         let (syncpoint, dead_letter) = (put.syncpoint, put.dead_letter);
-        if syncpoint && dead_letter {
-            return self.answer(session, token, Completion::failed(Reason::OptionsError));
-        }
         let (target, name) = match self.put_target(session, &put.to) {
             Ok((queue, name)) => (Ok(queue), name),
             Err((reason, name)) => (Err(reason), name),
@@ -24,63 +20,58 @@ impl Replica {
         let (queue, message, dead_lettered) = match admitted {
             Ok(queue) => (queue, put.message, None),
             Err(refused)
-                if dead_letter && !matches!(refused.0, Reason::HobjError | Reason::NotOpenForOutput) =>
+                if dead_letter && !matches!(refused.reason, Reason::HobjError | Reason::NotOpenForOutput) =>
             {
-                match self.dead_letter_target(put.message, &name, refused.0) {
-                    Ok((queue, message)) => (queue, message, Some(refused.0)),
-                    Err(_) => return self.answer(session, token, refused.completion()),
+                match self.dead_letter_target(put.message, &name, refused.reason) {
+                    Ok((queue, message)) => (queue, message, Some(refused.reason)),
+                    Err(_) => return self.answer(session, token, refused.into()),
                 }
             }
-            Err(refused) => return self.answer(session, token, refused.completion()),
+            Err(refused) => return self.answer(session, token, refused.into()),
         };
         self.place(session, token, queue, message, put.producer, syncpoint, dead_lettered);
     }
 
-    fn put_target(&self, session: SessionId, to: &PutTarget) -> Result<(QueueId, String), (Refused, String)> {
+    fn put_target(&self, session: SessionId, to: &PutTarget) -> Result<(QueueId, String), (Refusal, String)> {
         match to {
             PutTarget::Handle(handle) => {
-                let state =
-                    self.sessions.get(session).ok_or((Refused(Reason::HconnError, None), String::new()))?;
-                let handle =
-                    state.handle(*handle).map_err(|reason| (Refused(reason, None), String::new()))?;
+                let state = self.sessions.get(session).ok_or((Reason::HconnError.into(), String::new()))?;
+                let handle = state.handle(*handle).map_err(|reason| (reason.into(), String::new()))?;
                 let name = handle.name.to_string();
                 if !handle.options.output {
-                    return Err((Refused(Reason::NotOpenForOutput, None), name));
+                    return Err((Reason::NotOpenForOutput.into(), name));
                 }
                 match self.state.queue(handle.queue) {
                     Some(queue) => Ok((queue.id, name)),
-                    None => Err((Refused(Reason::QDeleted, None), name)),
+                    None => Err((Reason::QDeleted.into(), name)),
                 }
             }
             PutTarget::Queue(name) => match self.state.queue_id(name) {
                 Some(queue) if !self.standing.own().locked.contains(&queue) => Ok((queue, name.to_string())),
-                Some(_) => Err((Refused(Reason::ObjectInUse, None), name.to_string())),
-                None => Err((Refused(Reason::UnknownObjectName, None), name.to_string())),
+                Some(_) => Err((Reason::ObjectInUse.into(), name.to_string())),
+                None => Err((Reason::UnknownObjectName.into(), name.to_string())),
             },
         }
     }
 
     /// Whether one more message has room.
-    pub(super) fn admit_put(&self, id: QueueId, message: &Message) -> Result<(), Refused> {
-        let queue = self.state.queue(id).ok_or(Refused(Reason::UnknownObjectName, None))?;
+    pub(super) fn admit_put(&self, id: QueueId, message: &Message) -> Result<(), Refusal> {
+        let queue = self.state.queue(id).ok_or(Reason::UnknownObjectName)?;
         let definition = &queue.definition;
         if !definition.put_enabled {
-            return Err(Refused(Reason::PutInhibited, None));
+            return Err(Reason::PutInhibited.into());
         }
         let length = message.body.len();
-        if length > limits::BODY_BYTES_MAX {
-            return Err(Refused(Reason::MsgTooBigForQMgr, None));
-        }
         if length > definition.body_bytes_max() {
             let detail = format!("the body has {length} bytes, MAXMSGL is {}", definition.maxmsgl);
-            return Err(Refused(Reason::MsgTooBigForQ, Some(detail)));
+            return Err(Refusal::because(Reason::MsgTooBigForQ, detail));
         }
         if let Some(text) = self.lack_of_room() {
-            return Err(Refused(Reason::StorageMediumFull, Some(text)));
+            return Err(Refusal::because(Reason::StorageMediumFull, text));
         }
         let depth = queue.depth() + self.standing.own().incoming(id);
         if depth >= u64::from(definition.maxdepth) {
-            return Err(Refused(Reason::QFull, Some(format!("MAXDEPTH is {}", definition.maxdepth))));
+            return Err(Refusal::because(Reason::QFull, format!("MAXDEPTH is {}", definition.maxdepth)));
         }
         Ok(())
     }
@@ -90,10 +81,9 @@ impl Replica {
         message: Message,
         queue: &str,
         reason: Reason,
-    ) -> Result<(QueueId, Message), Refused> {
-        let refused = Refused(reason, None);
-        let name = self.state.deadq().ok_or(refused)?;
-        let target = self.state.queue_id(name).ok_or(Refused(reason, None))?;
+    ) -> Result<(QueueId, Message), Refusal> {
+        let name = self.state.deadq().ok_or(reason)?;
+        let target = self.state.queue_id(name).ok_or(reason)?;
         let message = dead_letter::with_header(message, queue, self.state.name(), reason, self.wall());
         self.admit_put(target, &message)?;
         Ok((target, message))
@@ -122,10 +112,6 @@ impl Replica {
         descriptor.backout_count = 0;
         descriptor.put_at = WallTime(0);
         if let Some((producer, sequence)) = &producer {
-            if producer.0.is_empty() || producer.0.len() > 64 || *sequence == 0 {
-                let detail = "a producer has 1 to 64 bytes and sequences from 1 on";
-                return self.answer(session, token, Completion::failed_because(Reason::OptionsError, detail));
-            }
             let is_persistent = descriptor.persistence == Persistence::Persistent;
             if self.answer_repeated(session, token, producer, *sequence, is_persistent) {
                 return;

@@ -591,7 +591,8 @@ fn a_repetition_is_answered_when_the_first_that_rides_behind_an_entry_is_there()
     let again = alone.answer(OTHER, Token(103)).expect("answered").data;
     assert_eq!(again, Data::Placed { message_id, duplicate: true });
     assert_eq!(alone.replica.queue_manager().message_count(), 2);
-    assert!(alone.replica.incoming.is_empty());
+    let queue = alone.replica.queue_manager().queue_id(&name("Q")).expect("defined");
+    assert_eq!(alone.replica.standing.own().incoming(queue), 0);
 }
 
 #[test]

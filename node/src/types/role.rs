@@ -121,4 +121,12 @@ impl RoleView {
     pub fn is_serving(&self) -> bool {
         matches!(self, RoleView::Serving { .. })
     }
+
+    /// The other node that serves, as far as this one knows.
+    pub fn leader(&self) -> Option<NodeId> {
+        match self {
+            RoleView::NotServing { leader, .. } => *leader,
+            RoleView::Serving { .. } | RoleView::Elected { .. } | RoleView::Removed => None,
+        }
+    }
 }

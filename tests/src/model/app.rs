@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use trimaran_node::mqi::{
-    Admin, Call, Completion, Data, Get as MqGet, GetMode, OpenOptions, Put as MqPut, PutTarget, Selection,
-    UnitState, Wait,
+    Admin, Call, Completion, Data, Get as MqGet, GetMode, OpenOptions, Operate, Put as MqPut, PutTarget,
+    Selection, UnitState, Wait,
 };
 use trimaran_node::types::{
     CorrelationId, Descriptor, HandleId, Message, MessageId, Persistence, ProducerId, Reason, Token, UnitId,
@@ -785,19 +785,17 @@ impl App {
             }
             Todo::Ping => self.call(Call::Ping, None, Kind::Other, now, 0, out),
             Todo::Administer => {
-                let call = match self.rng.below(4) {
-                    0 => Admin::ShowQueues { pattern: String::new() },
-                    1 => Admin::Status,
-                    2 => Admin::ClearQueue { queue: queue_name(workload::SCRATCH as u32) },
+                let call: Call = match self.rng.below(4) {
+                    0 => Admin::ShowQueues { pattern: String::new() }.into(),
+                    1 => Operate::Status.into(),
+                    2 => Admin::ClearQueue { queue: queue_name(workload::SCRATCH as u32) }.into(),
                     _ => {
                         let queue = *self.rng.pick(&workload::USED).expect("not empty");
-                        Admin::AlterQueue {
-                            queue: queue_name(queue as u32),
-                            changes: workload::harmless_change(&mut self.rng, queue),
-                        }
+                        let changes = workload::harmless_change(&mut self.rng, queue);
+                        Admin::AlterQueue { queue: queue_name(queue as u32), changes }.into()
                     }
                 };
-                self.call(Call::Admin(call), None, Kind::Other, now, 0, out);
+                self.call(call, None, Kind::Other, now, 0, out);
             }
             Todo::Ask { unit } => {
                 let what = What::Outcome { unit, committed: None };

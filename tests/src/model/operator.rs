@@ -2,14 +2,14 @@
 
 use std::collections::VecDeque;
 
-use trimaran_node::mqi::{Admin, Call, Completion, Data, MembershipRequest};
+use trimaran_node::mqi::{Call, Completion, Data, MembershipRequest, Operate};
 use trimaran_node::types::{Reason, Token};
 
 use super::app::{Input, Output};
 
 #[derive(Clone, Debug)]
 pub struct Task {
-    pub call: Admin,
+    pub call: Call,
     /// Tried once and forgotten, whatever the answer.
     pub once: bool,
 }
@@ -46,7 +46,7 @@ impl Operator {
         }
     }
 
-    pub fn ask(&mut self, call: Admin, once: bool) {
+    pub fn ask(&mut self, call: Call, once: bool) {
         self.tasks.push_back(Task { call, once });
     }
 
@@ -107,7 +107,7 @@ impl Operator {
         let once = task.is_some_and(|task| task.once);
         // The answer to an earlier attempt was lost: what is to be there is there, what is to go is gone.
         let done_before = match task.map(|task| &task.call) {
-            Some(Admin::ChangeMembership(MembershipRequest::Remove { .. })) => {
+            Some(Call::Operate(Operate::Members(MembershipRequest::Remove { .. }))) => {
                 completion.reason == Reason::UnknownObjectName
             }
             _ => completion.reason == Reason::ObjectAlreadyExists,
@@ -143,7 +143,7 @@ impl Operator {
             self.token_last += 1;
             let token = Token(self.token_last);
             self.waiting = Some((token, now + ANSWER_MAX_US));
-            out.push(Output::Call { token, call: Call::Admin(task.call.clone()) });
+            out.push(Output::Call { token, call: task.call.clone() });
             out.push(Output::Wake { at: now + ANSWER_MAX_US });
         }
     }

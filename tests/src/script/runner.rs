@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use trimaran_node::mqi::{
-    Admin, Call, Completion, Data, Get, GetMode, MembershipRequest, OpenOptions, Put, PutTarget,
+    Admin, Call, Completion, Data, Get, GetMode, MembershipRequest, OpenOptions, Operate, Put, PutTarget,
     QueueChanges, QueueView, Selection, UnitState, Wait,
 };
 use trimaran_node::replica::Event;
@@ -162,13 +162,13 @@ impl Runner {
             "show" => self.admin(Admin::ShowQueues { pattern: argument(0)?.to_string() }, "shown"),
             "switch" => {
                 let to = rest.first().map(|word| word.parse().map(NodeId).map_err(|_| "a node is a number"));
-                self.admin(Admin::Switch { to: to.transpose()? }, "switched")
+                self.admin(Operate::Switch { to: to.transpose()? }, "switched")
             }
             "add" => {
                 for word in rest {
                     let id = self.new_node(word)?;
                     let request = MembershipRequest::Add { node: NodeId(id), info: node_info(id) };
-                    self.admin(Admin::ChangeMembership(request), &format!("node {id} added"))?;
+                    self.admin(Operate::Members(request), &format!("node {id} added"))?;
                     self.world.members.insert(id);
                 }
                 Ok(())
@@ -176,7 +176,7 @@ impl Runner {
             "remove" => {
                 let id = self.node(argument(0)?)?;
                 let request = MembershipRequest::Remove { node: NodeId(id) };
-                self.admin(Admin::ChangeMembership(request), "node removed")?;
+                self.admin(Operate::Members(request), "node removed")?;
                 self.world.members.remove(&id);
                 Ok(())
             }
@@ -185,7 +185,7 @@ impl Runner {
                 let id = self.new_node(argument(1)?)?;
                 let request =
                     MembershipRequest::Replace { old: NodeId(old), node: NodeId(id), info: node_info(id) };
-                self.admin(Admin::ChangeMembership(request), &format!("node {old} replaced by {id}"))?;
+                self.admin(Operate::Members(request), &format!("node {old} replaced by {id}"))?;
                 self.world.members.remove(&old);
                 self.world.members.insert(id);
                 Ok(())
@@ -441,8 +441,9 @@ impl Runner {
     }
 
     /// A change of members is asked for again when the queue manager moved meanwhile, as an administrator would.
-    fn admin(&mut self, call: Admin, done: &str) -> Result<(), String> {
-        let changes_members = matches!(call, Admin::ChangeMembership(_));
+    fn admin(&mut self, call: impl Into<Call>, done: &str) -> Result<(), String> {
+        let call = call.into();
+        let changes_members = matches!(call, Call::Operate(Operate::Members(_)));
         for _ in 0..5 {
             let before = self.out.len();
             self.admin_once(call.clone(), done)?;
@@ -457,14 +458,14 @@ impl Runner {
         Ok(())
     }
 
-    fn admin_once(&mut self, call: Admin, done: &str) -> Result<(), String> {
+    fn admin_once(&mut self, call: Call, done: &str) -> Result<(), String> {
         let program = self.program("admin", 0);
         let before = self.out.len();
         if !self.connect(program) {
             self.out.push("admin finds nobody who serves".to_string());
             return Ok(());
         }
-        let token = self.call(program, Call::Admin(call), true);
+        let token = self.call(program, call, true);
         self.answer(program, token, 20_000_000);
         if self.puppet(program).asked.contains_key(&token) {
             self.out.push("admin gets no answer".to_string());

@@ -1,6 +1,6 @@
 //! The nemesis: begins faults, ends them, and heals the world for the last phase.
 
-use trimaran_node::mqi::{Admin, MembershipRequest};
+use trimaran_node::mqi::{MembershipRequest, Operate};
 use trimaran_node::replica::Event;
 use trimaran_node::types::{Instant, NodeId, RoleView};
 
@@ -365,7 +365,7 @@ impl World {
                 if !self.operator(queue_manager).is_idle() {
                     return None;
                 }
-                self.ask_operator(queue_manager, Admin::Switch { to }, true);
+                self.ask_operator(queue_manager, Operate::Switch { to }, true);
             }
             Fault::Drain => {
                 let node = self.running_member()?;
@@ -477,12 +477,12 @@ impl World {
                 let (node, old) = (NodeId(new), NodeId(old));
                 if dead {
                     let request = MembershipRequest::Replace { old, node, info };
-                    self.ask_operator(number, Admin::ChangeMembership(request), false);
+                    self.ask_operator(number, Operate::Members(request), false);
                 } else {
                     let request = MembershipRequest::Add { node, info };
-                    self.ask_operator(number, Admin::ChangeMembership(request), false);
+                    self.ask_operator(number, Operate::Members(request), false);
                     let request = MembershipRequest::Remove { node: old };
-                    self.ask_operator(number, Admin::ChangeMembership(request), false);
+                    self.ask_operator(number, Operate::Members(request), false);
                 }
             }
             self.schedule(self.now + 100_000, Step::FaultEnds(again));

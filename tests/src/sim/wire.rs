@@ -227,7 +227,7 @@ fn asked(token: Token, call: &Call) -> Option<Vec<wire::call::Call>> {
         Call::UnitOutcome { unit } => Wire::UnitOutcome(wire::UnitOutcome { unit_id: unit.0.clone() }),
         Call::Inquire { handle } => Wire::Inquire(wire::Inquire { handle: handle.0 }),
         Call::Ping => Wire::Ping(wire::Ping {}),
-        Call::Admin(_) => return None,
+        Call::Admin(_) | Call::Operate(_) => return None,
     };
     Some(vec![one])
 }

@@ -32,18 +32,18 @@ impl Administration {
     }
 
     /// One call to one queue manager. `call` is made when the queue manager is known.
-    async fn ask(
+    async fn ask<C: Into<Call>>(
         &self,
         admission: &Admission,
         queue_manager: &str,
-        call: impl FnOnce(&Inbox) -> Result<mqi::Admin, Refused>,
+        call: impl FnOnce(&Inbox) -> Result<C, Refused>,
     ) -> Answer {
         let answered = async {
             let inbox = find(&self.listener, queue_manager)?;
             let call = call(inbox)?;
             let mut errand =
                 Errand::begin(&self.listener, inbox, &admission.client.identity, APPLICATION).await?;
-            let completion = errand.call(Call::Admin(call)).await;
+            let completion = errand.call(call.into()).await;
             let serving = errand.elsewhere(&completion).map(convert::serving);
             Ok::<_, Refused>(Answer { completion, serving })
         };
@@ -161,7 +161,7 @@ impl Admin for Administration {
         let mut warnings = node.warnings.borrow().clone();
         let mut queue_managers = Vec::new();
         for name in node.queue_managers.keys() {
-            let answer = self.ask(&admission, name.as_str(), |_| Ok(mqi::Admin::Status)).await;
+            let answer = self.ask(&admission, name.as_str(), |_| Ok(mqi::Operate::Status)).await;
             match answer.completion.data {
                 Data::Status(status) => queue_managers.push(convert::queue_manager_status(name, &status)),
                 _ => warnings.push(format!("{name} does not say how it is: {}.", answer.completion.reason)),
@@ -188,7 +188,7 @@ impl Admin for Administration {
                 "" => None,
                 name => Some(convert::member(&membership_of(inbox), name)?),
             };
-            Ok(mqi::Admin::Switch { to })
+            Ok(mqi::Operate::Switch { to })
         };
         self.ask(&admission, &request.queue_manager, switch).await.response()
     }
@@ -200,7 +200,7 @@ impl Admin for Administration {
         let admission = admit(&self.gate, request.extensions())?;
         let request = request.into_inner();
         let recover = |inbox: &Inbox| {
-            Ok(mqi::Admin::Recover(mqi::RecoverRequest {
+            Ok(mqi::Operate::Recover(mqi::RecoverRequest {
                 from: convert::member(&membership_of(inbox), &request.from_node)?,
                 last: (Term(request.last_term), Index(request.last_index)),
                 term: Term(request.term),
@@ -343,7 +343,7 @@ impl Change<'_> {
     ) -> Result<(Completion, Option<Serving>), Refused> {
         let identity = &admission.client.identity;
         let mut errand = Errand::begin(self.listener, self.inbox, identity, APPLICATION).await?;
-        errand.send(vec![Call::Admin(mqi::Admin::ChangeMembership(asked))]).await?;
+        errand.send(vec![Call::Operate(mqi::Operate::Members(asked))]).await?;
         loop {
             let (_, completion) = errand.next().await?;
             let Data::Progress { step, fraction } = completion.data else {

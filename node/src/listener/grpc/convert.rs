@@ -14,7 +14,7 @@ use trimaran_proto::queue::v1 as wire;
 use crate::listener::serving::{Elsewhere, Refused, refused};
 use crate::mqi::{
     Call, Completion, Data, Get, GetMode, InstanceView, OpenOptions, Put, PutTarget, QueueChanges, QueueView,
-    Selection, StatusView, UnitState, Wait,
+    Selection, StatusView, UnitState, Wait, check_body,
 };
 use crate::types::{
     Body, CompletionCode, CorrelationId, Descriptor, GroupId, HandleId, Membership, Message, MessageId,
@@ -99,15 +99,6 @@ fn open_from_wire(open: wire::Open) -> Result<Call, Refused> {
         browse: open.browse,
         inquire: open.inquire,
     };
-    if !(options.output || options.input || options.browse || options.inquire) {
-        return Err(refused(
-            Reason::OptionsError,
-            "An open asks for at least one of output, input, browse and inquire.",
-        ));
-    }
-    if options.exclusive && !options.input {
-        return Err(refused(Reason::OptionsError, "exclusive goes with input only."));
-    }
     Ok(Call::Open { handle: handle(open.handle)?, queue: object_name(&open.queue)?, options })
 }
 
@@ -123,9 +114,6 @@ fn asked_put(put: wire::Put) -> Result<Asked, Refused> {
             Reason::OptionsError,
             "A put has its body in the message or in body parts, not in both.",
         ));
-    }
-    if put.dead_letter && put.syncpoint {
-        return Err(refused(Reason::OptionsError, "dead_letter works outside of syncpoint only."));
     }
     let crc = wire_message.body_crc32c;
     let message = match put.body_parts {
@@ -151,12 +139,7 @@ fn descriptor_from_wire(wire: Option<message::Descriptor>) -> Result<Descriptor,
 
 /// Checks length and checksum of a body; makes the checksum when there is none.
 pub fn finish_message(descriptor: Descriptor, body: Body, crc: Option<u32>) -> Result<Message, Refused> {
-    if body.len() > limits::BODY_BYTES_MAX {
-        return Err(refused(
-            Reason::MsgTooBigForQMgr,
-            format!("The body has {} bytes, the limit is {}.", body.len(), limits::BODY_BYTES_MAX),
-        ));
-    }
+    check_body(body.len())?;
     let found = body.crc32c();
     match crc {
         Some(crc) if crc != found => Err(refused(
@@ -171,16 +154,7 @@ pub fn finish_message(descriptor: Descriptor, body: Body, crc: Option<u32>) -> R
 
 pub fn producer(sequence: Option<wire::ProducerSequence>) -> Result<Option<(ProducerId, u64)>, Refused> {
     let Some(sequence) = sequence else { return Ok(None) };
-    if !(1..=64).contains(&sequence.producer.len()) {
-        return Err(refused(
-            Reason::OptionsError,
-            format!("A producer's name has 1 to 64 bytes, this one has {}.", sequence.producer.len()),
-        ));
-    }
-    if sequence.sequence == 0 {
-        return Err(refused(Reason::OptionsError, "A producer's sequence starts at 1."));
-    }
-    Ok(Some((ProducerId(sequence.producer.into()), sequence.sequence)))
+    Ok(Some((ProducerId::new(sequence.producer.into())?, sequence.sequence)))
 }
 
 fn get_from_wire(get: wire::Get) -> Result<Get, Refused> {
@@ -191,12 +165,6 @@ fn get_from_wire(get: wire::Get) -> Result<Get, Refused> {
             return Err(refused(
                 Reason::OptionsError,
                 "under_cursor takes the message, browse looks at it: ask for one of the two.",
-            ));
-        }
-        Ok(_) if get.syncpoint => {
-            return Err(refused(
-                Reason::OptionsError,
-                "A browse takes nothing and cannot be under syncpoint.",
             ));
         }
         Ok(wire::Browse::First) => GetMode::BrowseFirst,
@@ -258,13 +226,8 @@ fn handle(number: u32) -> Result<HandleId, Refused> {
 }
 
 fn unit_id(bytes: &[u8]) -> Result<UnitId, Refused> {
-    match bytes.len() {
-        // Copied: a slice would keep the whole frame alive for as long as the outcome is remembered.
-        1..=24 => Ok(UnitId(Bytes::copy_from_slice(bytes))),
-        length => {
-            Err(refused(Reason::OptionsError, format!("unit_id has 1 to 24 bytes, this one has {length}.")))
-        }
-    }
+    // Copied: a slice would keep the whole frame alive for as long as the outcome is remembered.
+    Ok(UnitId::new(Bytes::copy_from_slice(bytes))?)
 }
 
 pub fn object_name(name: &str) -> Result<ObjectName, Refused> {
@@ -544,7 +507,11 @@ mod tests {
 
     fn call(call: Wire) -> Result<Call, (u32, String)> {
         match asked(Some(call)) {
-            Ok(Asked::Call(call)) => Ok(call),
+            // As the mind does with every call.
+            Ok(Asked::Call(call)) => match call.check() {
+                Ok(()) => Ok(call),
+                Err(refusal) => Err((refusal.reason.number(), refusal.detail.unwrap_or_default())),
+            },
             Ok(other) => panic!("{other:?}"),
             Err(refusal) => Err((refusal.reason.number(), refusal.detail.unwrap_or_default())),
         }
@@ -598,7 +565,7 @@ mod tests {
                     ..put_of(hello())
                 },
                 2046,
-                "starts at 1",
+                "begin at 1",
             ),
             (
                 wire::Put { producer_sequence: Some(wire::ProducerSequence::default()), ..put_of(hello()) },

@@ -11,7 +11,7 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use super::serve;
 use crate::listener::{Accepted, Limits, Listener, NodeHandle};
-use crate::mqi::{Admin, Call, Completion, Data, GetMode, PutTarget, QueueView, StatusView, Wait};
+use crate::mqi::{Admin, Call, Completion, Data, GetMode, Operate, PutTarget, QueueView, StatusView, Wait};
 use crate::replica::{Delivery, Mail, Mailbox, OutboxSender, Publisher, inbox};
 use crate::types::{
     HandleId, Index, Membership, Message, MessageId, NodeId, NodeInfo, ObjectName, QueueDefinition,
@@ -194,7 +194,7 @@ impl Mind {
                 }
                 Completion::done()
             }
-            Call::Admin(Admin::Status) => Completion::ok(Data::Status(Box::new(status()))),
+            Call::Operate(Operate::Status) => Completion::ok(Data::Status(Box::new(status()))),
             Call::Admin(Admin::ShowQueues { .. }) => {
                 let queues = self.queues.iter().map(|(name, messages)| QueueView {
                     definition: QueueDefinition::new(name.clone()),
@@ -207,7 +207,7 @@ impl Mind {
                 });
                 Completion::ok(Data::Queues(queues.collect()))
             }
-            Call::Admin(Admin::ChangeMembership(_)) => {
+            Call::Operate(Operate::Members(_)) => {
                 let progress = Data::Progress { step: "catching up".into(), fraction: 0.5 };
                 self.told.push((id, token, Completion::ok(progress)));
                 Completion::done()

@@ -11,7 +11,7 @@ use crate::metrics::{
     self, Page, QUEUES_SHOWN_MAX, QueueManagerFigures, publish_listener, publish_process,
     publish_queue_manager,
 };
-use crate::mqi::{Admin, Call, Completion, Data, QueueView, StatusView};
+use crate::mqi::{Admin, Call, Completion, Data, Operate, QueueView, StatusView};
 use crate::replica::{Delivery, Identity, Inbox};
 use crate::types::Token;
 
@@ -43,7 +43,7 @@ pub async fn page(State(watched): State<Watched>) -> impl IntoResponse {
 
 /// What only the queue manager's thread knows: the other instances, and its queues if it serves and has not too many.
 async fn asked(inbox: &Inbox) -> (Option<Box<StatusView>>, Vec<QueueView>) {
-    let status = match tokio::time::timeout(PATIENCE, ask(inbox, Admin::Status)).await {
+    let status = match tokio::time::timeout(PATIENCE, ask(inbox, Operate::Status)).await {
         Ok(Some(Completion { data: Data::Status(status), .. })) => status,
         _ => return (None, Vec::new()),
     };
@@ -58,10 +58,10 @@ async fn asked(inbox: &Inbox) -> (Option<Box<StatusView>>, Vec<QueueView>) {
     (Some(status), queues)
 }
 
-async fn ask(inbox: &Inbox, call: Admin) -> Option<Completion> {
+async fn ask(inbox: &Inbox, call: impl Into<Call>) -> Option<Completion> {
     let identity = Identity { user: "metrics".into() };
     let (handle, mut outbox) = inbox.open_session(identity, "metrics".into()).await.ok()?;
-    handle.send(Token(1), Call::Admin(call)).await.ok()?;
+    handle.send(Token(1), call.into()).await.ok()?;
     match outbox.recv().await? {
         Delivery::Completions(completions) => {
             completions.into_iter().next().map(|(_, completion)| completion)

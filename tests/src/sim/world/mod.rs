@@ -377,8 +377,13 @@ impl World {
         }
     }
 
-    pub fn ask_operator(&mut self, queue_manager: usize, call: trimaran_node::mqi::Admin, once: bool) {
-        self.operator(queue_manager).ask(call, once);
+    pub fn ask_operator(
+        &mut self,
+        queue_manager: usize,
+        call: impl Into<trimaran_node::mqi::Call>,
+        once: bool,
+    ) {
+        self.operator(queue_manager).ask(call.into(), once);
         let program = self.operators[queue_manager];
         self.schedule(self.now, Step::Wake { program });
     }

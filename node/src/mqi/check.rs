@@ -1,0 +1,208 @@
+//! What a call may be, whatever protocol brought it: lengths of ids, options, and what excludes what. A mistake has one
+//! reason and one sentence. What a call may *do* depends on the queue manager's state, and is the mind's.
+
+use bytes::Bytes;
+
+use super::{Admin, Call, Get, OpenOptions, Operate, Put, Refusal};
+use crate::types::{ProducerId, Reason, UnitId, limits};
+
+/// What a call without a body counts for, in bytes.
+const CALL_BYTES: usize = 256;
+
+impl UnitId {
+    pub const BYTES_MAX: usize = 24;
+
+    /// # Errors
+    /// 2046 unless it has 1 to 24 bytes.
+    pub fn new(id: Bytes) -> Result<UnitId, Refusal> {
+        let unit = UnitId(id);
+        unit.check().map(|()| unit)
+    }
+
+    fn check(&self) -> Result<(), Refusal> {
+        within("The id of a unit of work", self.0.len(), UnitId::BYTES_MAX)
+    }
+}
+
+impl ProducerId {
+    pub const BYTES_MAX: usize = 64;
+
+    /// # Errors
+    /// 2046 unless it has 1 to 64 bytes.
+    pub fn new(id: Bytes) -> Result<ProducerId, Refusal> {
+        let producer = ProducerId(id);
+        producer.check().map(|()| producer)
+    }
+
+    fn check(&self) -> Result<(), Refusal> {
+        within("The name of a producer", self.0.len(), ProducerId::BYTES_MAX)
+    }
+}
+
+fn within(what: &str, length: usize, most: usize) -> Result<(), Refusal> {
+    match (1..=most).contains(&length) {
+        true => Ok(()),
+        false => Err(options(format!("{what} has 1 to {most} bytes, this one has {length}."))),
+    }
+}
+
+fn options(detail: impl Into<String>) -> Refusal {
+    Refusal::because(Reason::OptionsError, detail)
+}
+
+impl OpenOptions {
+    /// # Errors
+    /// 2046 when nothing is asked for, or exclusive use of something else than input.
+    pub fn check(&self) -> Result<(), Refusal> {
+        if !(self.output || self.input || self.browse || self.inquire) {
+            return Err(options("An open asks for at least one of output, input, browse and inquire."));
+        }
+        if self.exclusive && !self.input {
+            return Err(options("Exclusive goes with input only."));
+        }
+        Ok(())
+    }
+}
+
+impl Put {
+    /// # Errors
+    /// 2046 when options exclude each other or the producer's name or sequence is none, 2031 when the body is longer
+    /// than any queue takes.
+    pub fn check(&self) -> Result<(), Refusal> {
+        if self.syncpoint && self.dead_letter {
+            return Err(options("A put to the dead-letter queue works outside of syncpoint only."));
+        }
+        if let Some((producer, sequence)) = &self.producer {
+            producer.check()?;
+            if *sequence == 0 {
+                return Err(options("The sequences of a producer begin at 1."));
+            }
+        }
+        check_body(self.message.body.len())
+    }
+}
+
+/// # Errors
+/// 2031 when a body of so many bytes is longer than any queue takes.
+pub fn check_body(bytes: usize) -> Result<(), Refusal> {
+    if bytes > limits::BODY_BYTES_MAX {
+        let detail = format!("The body has {bytes} bytes, the limit is {}.", limits::BODY_BYTES_MAX);
+        return Err(Refusal::because(Reason::MsgTooBigForQMgr, detail));
+    }
+    Ok(())
+}
+
+impl Get {
+    /// # Errors
+    /// 2046 when options exclude each other.
+    pub fn check(&self) -> Result<(), Refusal> {
+        if self.mode.is_browse() && self.is_in_unit(true) {
+            return Err(options("A browse takes nothing and cannot be under syncpoint."));
+        }
+        Ok(())
+    }
+}
+
+impl Call {
+    /// # Errors
+    /// What is wrong with the call whatever the state of the queue manager is.
+    pub fn check(&self) -> Result<(), Refusal> {
+        match self {
+            Call::Open { options, .. } => options.check(),
+            Call::Put(put) => put.check(),
+            Call::Get(get) => get.check(),
+            Call::Commit { unit } => unit.as_ref().map_or(Ok(()), UnitId::check),
+            Call::UnitOutcome { unit } => unit.check(),
+            Call::Close { .. }
+            | Call::CancelGet { .. }
+            | Call::Backout
+            | Call::Inquire { .. }
+            | Call::Ping
+            | Call::Admin(_)
+            | Call::Operate(_) => Ok(()),
+        }
+    }
+
+    /// Whether something may have happened for good when the answer is lost: then the program is told 2549, else 2009.
+    pub fn may_have_happened(&self) -> bool {
+        match self {
+            Call::Put(put) => !put.syncpoint,
+            // Under "syncpoint if persistent" a message that is not persistent leaves at once.
+            Call::Get(get) => !get.is_in_unit(false) && !get.mode.is_browse(),
+            Call::Admin(Admin::ShowQueues { .. }) | Call::Operate(Operate::Status) => false,
+            Call::Commit { .. } | Call::Admin(_) | Call::Operate(_) => true,
+            Call::Open { .. }
+            | Call::Close { .. }
+            | Call::CancelGet { .. }
+            | Call::Backout
+            | Call::UnitOutcome { .. }
+            | Call::Inquire { .. }
+            | Call::Ping => false,
+        }
+    }
+
+    /// What the call holds of memory until it is answered, in bytes.
+    pub fn weight(&self) -> usize {
+        match self {
+            Call::Put(put) => CALL_BYTES + put.message.body.len(),
+            _ => CALL_BYTES,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mqi::{GetMode, PutTarget};
+    use crate::types::{HandleId, Message};
+
+    fn put() -> Put {
+        let to = PutTarget::Handle(HandleId(1));
+        Put { to, message: Message::default(), syncpoint: false, producer: None, dead_letter: false }
+    }
+
+    #[test]
+    fn a_mistake_has_one_reason_and_a_sentence() {
+        let nothing = OpenOptions::default();
+        let exclusive = OpenOptions { exclusive: true, output: true, ..OpenOptions::default() };
+        let both = Put { syncpoint: true, dead_letter: true, ..put() };
+        let nobody = Put { producer: Some((ProducerId(Bytes::new()), 1)), ..put() };
+        let zeroth = Put { producer: Some((ProducerId(Bytes::from_static(b"p")), 0)), ..put() };
+        let get = Get {
+            handle: HandleId(1),
+            syncpoint: true,
+            syncpoint_if_persistent: false,
+            wait: Default::default(),
+            mode: GetMode::BrowseNext,
+            selection: Default::default(),
+            max_length: None,
+            accept_truncated: false,
+        };
+        let wrong = [
+            nothing.check(),
+            exclusive.check(),
+            both.check(),
+            nobody.check(),
+            zeroth.check(),
+            get.check(),
+            UnitId::new(Bytes::new()).map(drop),
+            UnitId::new(Bytes::from_static(&[1; 25])).map(drop),
+            ProducerId::new(Bytes::from_static(&[1; 65])).map(drop),
+        ];
+        for refusal in wrong.map(Result::unwrap_err) {
+            assert_eq!(refusal.reason, Reason::OptionsError);
+            assert!(refusal.detail.is_some_and(|text| text.ends_with('.')));
+        }
+        assert!(UnitId::new(Bytes::from_static(&[1; 24])).is_ok());
+        assert!(ProducerId::new(Bytes::from_static(&[1; 64])).is_ok());
+    }
+
+    #[test]
+    fn what_a_lost_answer_leaves_open_is_what_cannot_be_backed_out() {
+        let syncpoint = Put { syncpoint: true, ..put() };
+        assert!(Call::Put(put()).may_have_happened());
+        assert!(!Call::Put(syncpoint).may_have_happened());
+        assert!(Call::Commit { unit: None }.may_have_happened());
+        assert!(!Call::Backout.may_have_happened());
+    }
+}

@@ -1,0 +1,58 @@
+//! Why a call was not carried out.
+
+use super::{Completion, Data};
+use crate::types::{NodeId, Reason, RoleView};
+
+/// A reason, and what it does not say by itself: which limit, which name, which value. Becomes the call's completion.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    pub reason: Reason,
+    /// Sentences for the user.
+    pub detail: Option<String>,
+}
+
+impl Refusal {
+    pub fn because(reason: Reason, detail: impl Into<String>) -> Refusal {
+        Refusal { reason, detail: Some(detail.into()) }
+    }
+}
+
+impl From<Reason> for Refusal {
+    fn from(reason: Reason) -> Refusal {
+        Refusal { reason, detail: None }
+    }
+}
+
+impl From<Refusal> for Completion {
+    fn from(Refusal { reason, detail }: Refusal) -> Completion {
+        Completion { detail, ..Completion::failed(reason) }
+    }
+}
+
+impl From<Refusal> for Box<Completion> {
+    fn from(refusal: Refusal) -> Box<Completion> {
+        Box::new(refusal.into())
+    }
+}
+
+impl Completion {
+    /// The call is for a node that serves; this one says who does, if anybody.
+    pub fn not_serving(leader: Option<NodeId>) -> Completion {
+        Completion { data: Data::NotServing { leader }, ..not_serving(leader).into() }
+    }
+}
+
+impl RoleView {
+    /// What a client is told that wants to be served here; None while this node serves.
+    pub fn refusal(&self) -> Option<Refusal> {
+        (!self.is_serving()).then(|| not_serving(self.leader()))
+    }
+}
+
+/// 2543 when another node serves, 2059 when nobody does.
+fn not_serving(leader: Option<NodeId>) -> Refusal {
+    match leader {
+        Some(_) => Reason::StandbyQMgr.into(),
+        None => Reason::QMgrNotAvailable.into(),
+    }
+}
