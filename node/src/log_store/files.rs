@@ -18,6 +18,7 @@ use raft_engine::env::{FileSystem, Handle, Permission};
 use std::io::{self, Seek, SeekFrom, Write};
 
 use super::fs::read_file;
+use crate::types::planted::{self, Bug};
 
 const MAGIC: &[u8; 53] = b"RAFT-LOG-FILE-HEADER-9986AB3E47F320B394C8E84916EB0ED5";
 const FILE_HEADER: usize = 69;
@@ -220,8 +221,17 @@ pub(super) fn files_of(directory: &Path, suffix: &str) -> io::Result<Vec<(u64, P
 }
 
 /// Verifies every file and leaves the directory in a state the engine reads without losing anything but what the
-/// sentences say. Files that had to be taken out go to `aside`. An error: the directory cannot be used at all.
-pub(super) fn check_directory<F: FileSystem>(fs: &F, directory: &Path, aside: &Path) -> io::Result<Checked> {
+/// sentences say. Files that had to be taken out go to `aside`, after `distrust` has noted for good that the log is not
+/// whole: what is left looks as if it had never been more. An error: the directory cannot be used at all.
+///
+/// Every change may be the last one. Cuts and moves take away what cannot be read, the newest file first, so that a
+/// start that follows finds the same log and ends; what is written is what was read.
+pub(super) fn check_directory<F: FileSystem>(
+    fs: &F,
+    directory: &Path,
+    aside: &Path,
+    distrust: &mut dyn FnMut() -> io::Result<()>,
+) -> io::Result<Checked> {
     let mut checked = Checked::default();
     if !directory.exists() {
         return Ok(checked);
@@ -265,7 +275,7 @@ pub(super) fn check_directory<F: FileSystem>(fs: &F, directory: &Path, aside: &P
                 end.reason = Some("entries are missing before it");
             }
             if end.header_damaged && end.good > FILE_HEADER {
-                repair_header(fs, path)?;
+                settle(fs, path, &mut bytes, end.good)?;
                 checked.sentences.push(format!(
                     "the header of log file {} was damaged and has been written again; its content is whole",
                     path.display()
@@ -282,7 +292,7 @@ pub(super) fn check_directory<F: FileSystem>(fs: &F, directory: &Path, aside: &P
             for (_, batch) in damaged {
                 remember(&mut checked, path, batch);
             }
-            if end.good < end.bytes {
+            if end.good < end.bytes || end.good == 0 {
                 let place = format!(
                     "file {}, offset {}: {}",
                     path.display(),
@@ -302,6 +312,7 @@ pub(super) fn check_directory<F: FileSystem>(fs: &F, directory: &Path, aside: &P
                         "the log is damaged ({place}); everything behind it was moved to {}",
                         aside.display()
                     ));
+                    distrust()?;
                     move_aside(fs, &files[position + 1..], aside)?;
                     if end.good == 0 {
                         move_aside(fs, &files[position..=position], aside)?;
@@ -316,7 +327,7 @@ pub(super) fn check_directory<F: FileSystem>(fs: &F, directory: &Path, aside: &P
             }
             // One without a header too: the engine would begin it in an older format, which nobody verifies.
             if position == newest {
-                settle(fs, path, &bytes[..end.good])?;
+                settle(fs, path, &mut bytes, end.good)?;
             }
         }
     }
@@ -367,19 +378,24 @@ fn cut<F: FileSystem>(fs: &F, path: &Path, at: usize) -> io::Result<()> {
     handle.sync()
 }
 
-fn repair_header<F: FileSystem>(fs: &F, path: &Path) -> io::Result<()> {
-    settle(fs, path, &[])
-}
-
-/// Writes again what was read, and syncs it. What a process reads need not be on the device: the one before it may
-/// have been killed between write and sync, and after a sync that failed the kernel keeps pages that count as written
-/// and never will be. From here on this process answers for every entry it read.
-fn settle<F: FileSystem>(fs: &F, path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Writes again what was read, with a good header, and syncs it. What a process reads need not be on the device: the
+/// one before it may have been killed between write and sync, and after a sync that failed the kernel keeps pages that
+/// count as written and never will be. From here on this process answers for every entry it read.
+///
+/// In one piece: wherever it ends too early, every byte is what it was, or what it is to be.
+fn settle<F: FileSystem>(fs: &F, path: &Path, bytes: &mut Vec<u8>, good: usize) -> io::Result<()> {
+    let good = good.max(FILE_HEADER);
+    bytes.resize(bytes.len().max(good), 0);
+    bytes[..FILE_HEADER].copy_from_slice(&file_header());
     let handle = Arc::new(fs.open(path, Permission::ReadWrite)?);
     let mut writer = fs.new_writer(handle.clone())?;
-    writer.seek(SeekFrom::Start(0))?;
-    writer.write_all(&file_header())?;
-    writer.write_all(bytes.get(FILE_HEADER..).unwrap_or_default())?;
+    if planted::is(Bug::ZerosOverContent) {
+        writer.write_all(&bytes[..FILE_HEADER])?;
+        writer.seek(SeekFrom::Start(FILE_HEADER as u64))?;
+        writer.write_all(&bytes[FILE_HEADER..good])?;
+    } else {
+        writer.write_all(&bytes[..good])?;
+    }
     handle.sync()
 }
 

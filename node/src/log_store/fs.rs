@@ -1,5 +1,6 @@
 //! The file system under raft-engine, watched: a failed sync is remembered instead of a panic deep inside the engine,
-//! a full device gets the ballast before anybody hears of it, and what is written is counted.
+//! and nothing is changed any more from there on; a full device gets the ballast before anybody hears of it, and what
+//! is written is counted.
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
@@ -32,6 +33,15 @@ impl Watch {
             syncs: AtomicU64::new(0),
         }
     }
+
+    /// What was written is on the device or may still get there. After a sync that failed it is not, and the engine
+    /// does not know: it would delete the files whose content it has just copied to another one.
+    fn allow_change(&self) -> io::Result<()> {
+        match &*self.sync_failed.lock() {
+            None => Ok(()),
+            Some(_) => Err(io::Error::from_raw_os_error(libc::EIO)),
+        }
+    }
 }
 
 pub(super) struct WatchedFs<F> {
@@ -55,6 +65,7 @@ impl<F: FileSystem> FileSystem for WatchedFs<F> {
     type Writer = WatchedWriter<F::Writer>;
 
     fn create<P: AsRef<Path>>(&self, path: P) -> io::Result<Self::Handle> {
+        self.watch.allow_change()?;
         let inner = Arc::new(self.inner.create(path)?);
         Ok(WatchedHandle { inner, watch: self.watch.clone() })
     }
@@ -65,14 +76,17 @@ impl<F: FileSystem> FileSystem for WatchedFs<F> {
     }
 
     fn delete<P: AsRef<Path>>(&self, path: P) -> io::Result<()> {
+        self.watch.allow_change()?;
         self.inner.delete(path)
     }
 
     fn rename<P: AsRef<Path>>(&self, from: P, to: P) -> io::Result<()> {
+        self.watch.allow_change()?;
         self.inner.rename(from, to)
     }
 
     fn reuse<P: AsRef<Path>>(&self, from: P, to: P) -> io::Result<()> {
+        self.watch.allow_change()?;
         self.inner.reuse(from, to)
     }
 
@@ -96,6 +110,7 @@ impl<F: FileSystem> FileSystem for WatchedFs<F> {
 
 impl<H: Handle> Handle for WatchedHandle<H> {
     fn truncate(&self, offset: usize) -> io::Result<()> {
+        self.watch.allow_change()?;
         self.inner.truncate(offset)
     }
 
@@ -115,12 +130,14 @@ impl<H: Handle> Handle for WatchedHandle<H> {
 
 impl<W: Write + Seek> Write for WatchedWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.watch.allow_change()?;
         let written = self.inner.write(bytes)?;
         self.watch.bytes_written.fetch_add(written as u64, Ordering::Relaxed);
         Ok(written)
     }
 
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.watch.allow_change()?;
         let at = self.inner.stream_position()?;
         let mut result = self.inner.write_all(bytes);
         if matches!(&result, Err(error) if error.kind() == io::ErrorKind::StorageFull)
@@ -156,6 +173,7 @@ impl<W: Seek> Seek for WatchedWriter<W> {
 
 impl<W: WriteExt> WriteExt for WatchedWriter<W> {
     fn truncate(&mut self, offset: usize) -> io::Result<()> {
+        self.watch.allow_change()?;
         self.inner.truncate(offset)
     }
 

@@ -150,7 +150,7 @@ impl<F: FileSystem> MarkFile<F> {
             MarkFile { path: path.to_path_buf(), handle, writer, marks, pairs, unsynced: false };
         if !existed {
             file.handle.sync()?;
-            sync_directory(path)?;
+            path.parent().map_or(Ok(()), sync_names)?;
             file.unsynced = false;
         }
         Ok(file)
@@ -176,7 +176,8 @@ impl<F: FileSystem> MarkFile<F> {
         mark.dirty |= before != mark.acknowledged;
     }
 
-    /// Sets a mark in both slots and syncs: for what must survive the damage of either.
+    /// Sets a mark in both slots: for what must survive the damage of either. The first is durable before the second is
+    /// touched.
     pub fn set(&mut self, queue_manager: QueueManagerId, acknowledged: Acknowledged) -> io::Result<()> {
         if !self.marks.contains_key(&queue_manager) {
             let taken = |pair| self.marks.values().any(|mark| mark.pair == pair);
@@ -189,11 +190,26 @@ impl<F: FileSystem> MarkFile<F> {
             mark.acknowledged = acknowledged;
             mark.dirty = true;
             self.write()?;
+            self.sync()?;
         }
-        self.sync()
+        Ok(())
     }
 
-    /// Writes the marks that changed.
+    /// Every queue manager's log lost something, or is about to: it does not count until it caught up.
+    pub fn distrust(&mut self) -> io::Result<()> {
+        for queue_manager in self.queue_managers().collect::<Vec<_>>() {
+            let Some(mark) = self.get(queue_manager).copied().filter(|mark| !mark.is_recovering()) else {
+                continue;
+            };
+            let recovering = Some((mark.hard_state.term, mark.hard_state.vote));
+            self.set(queue_manager, Acknowledged { recovering, ..mark })?;
+        }
+        Ok(())
+    }
+
+    /// Writes the marks that changed, each into the slot that does not have its newest one. What is used of a slot lies
+    /// in one sector, which a device writes whole or not at all: a slot is what it was or what it is to be, also when
+    /// neither of the two was synced.
     pub fn write(&mut self) -> io::Result<()> {
         for (queue_manager, mark) in self.marks.iter_mut().filter(|(_, mark)| mark.dirty) {
             mark.sequence += 1;
@@ -240,11 +256,8 @@ impl<F: FileSystem> MarkSync<F> {
 }
 
 /// A file that was just made is found again only when its directory is on disk too.
-pub(super) fn sync_directory(file: &Path) -> io::Result<()> {
-    match file.parent() {
-        Some(directory) => std::fs::File::open(directory)?.sync_all(),
-        None => Ok(()),
-    }
+pub(super) fn sync_names(directory: &Path) -> io::Result<()> {
+    std::fs::File::open(directory)?.sync_all()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 //! The promise: what `write_batch` has answered with a sync is returned by `recover`, or `recover` says
 //! `complete: false` and why. It never returns something else.
 
+mod blocks;
 mod direct;
 mod entry_codec;
 mod figures;
@@ -22,10 +23,15 @@ mod writer;
 pub mod inspect;
 
 #[cfg(test)]
+mod blocks_test;
+#[cfg(test)]
 mod damage_test;
 #[cfg(test)]
 mod log_store_test;
+#[cfg(test)]
+mod start_test;
 
+pub use self::blocks::BlockFs;
 pub use self::figures::{LogFigures, SYNC_BOUNDS};
 pub use self::mark::{Acknowledged, Mark, MarkFile, MarkSync};
 pub use self::raft_engine::{LogReader, RaftEngineLog};

@@ -15,11 +15,11 @@ use parking_lot::RwLock;
 use raft_engine::env::FileSystem;
 use raft_engine::{Command, Config, Engine, LogBatch, ReadableSize, RecoveryMode};
 
-use super::direct::DirectFs;
+use super::direct::{self, LogFs};
 use super::entry_codec::{StoredEntry, StoredEntryExt, check_entry};
 use super::files::{self, Checked};
 use super::fs::{Watch, WatchedFs};
-use super::mark::{Acknowledged, MarkFile};
+use super::mark::{Acknowledged, MarkFile, sync_names};
 use super::recovery::{self, RecoveredLog};
 use super::room::Ballast;
 use super::{Damage, LogError, LogOptions, LogStore};
@@ -33,7 +33,7 @@ const READ_ENTRIES_MAX: u64 = 1024;
 
 type EngineOver<F> = Engine<WatchedFs<F>>;
 
-pub struct RaftEngineLog<F: FileSystem = DirectFs> {
+pub struct RaftEngineLog<F: FileSystem = LogFs> {
     shared: Arc<Shared<F>>,
     marks: MarkFile<F>,
     watch: Arc<Watch>,
@@ -69,9 +69,9 @@ struct Region {
     purged_before: u64,
 }
 
-impl RaftEngineLog<DirectFs> {
+impl RaftEngineLog<LogFs> {
     pub fn open(options: LogOptions) -> Result<Self, LogError> {
-        RaftEngineLog::open_with(options, Arc::new(DirectFs))
+        RaftEngineLog::open_with(options, Arc::new(direct::log_files()))
     }
 }
 
@@ -89,17 +89,21 @@ impl<F: FileSystem> RaftEngineLog<F> {
 
         let mut sentences = Vec::new();
         let mark_path = options.directory.join("mark");
-        let marks = MarkFile::open(fs.as_ref(), &mark_path, &mut sentences)
+        let mut marks = MarkFile::open(fs.as_ref(), &mark_path, &mut sentences)
             .map_err(|error| LogError::mark(&mark_path, error))?;
 
         let aside = free_name(&options.directory);
-        let opened = files::check_directory(watched.as_ref(), &directory, &aside)
+        let opened = files::check_directory(watched.as_ref(), &directory, &aside, &mut || marks.distrust())
             .map_err(Unusable::from)
             .and_then(|checked| Ok((checked, open_engine(&options, &directory, &watched)?)));
+        if let Some(reason) = watch.sync_failed.lock().take() {
+            return Err(LogError::Sync { directory, reason });
+        }
         let (mut checked, engine, begun_anew) = match opened {
             Ok((checked, engine)) => (checked, engine, false),
             Err(Unusable::Device(reason)) => return Err(open_error(reason)),
             Err(Unusable::Content(reason)) => {
+                marks.distrust().map_err(|error| LogError::mark(&mark_path, error))?;
                 let aside = free_name(&options.directory);
                 std::fs::rename(&directory, &aside).map_err(|error| {
                     open_error(format!(
@@ -120,6 +124,10 @@ impl<F: FileSystem> RaftEngineLog<F> {
         checked.sentences = sentences;
         if let Some(reason) = watch.sync_failed.lock().take() {
             return Err(LogError::Sync { directory, reason });
+        }
+        // The engine syncs the names of files that it begins later, and not those of its first ones.
+        for directory in [&directory, &options.directory] {
+            sync_names(directory).map_err(|error| open_error(format!("sync it: {error}")))?;
         }
         let shared = Arc::new(Shared { engine, purge: RwLock::new(()), directory });
         Ok(RaftEngineLog {
@@ -513,7 +521,7 @@ impl<F: FileSystem> Shared<F> {
 }
 
 /// Reads the log beside its writer.
-pub struct LogReader<F: FileSystem = DirectFs> {
+pub struct LogReader<F: FileSystem = LogFs> {
     shared: Arc<Shared<F>>,
 }
 

@@ -135,13 +135,6 @@ pub(super) fn recover<F: FileSystem>(
     }
     hard_state.commit = hard_state.commit.max(mark.hard_state.commit).min(last.1).max(store.index);
 
-    if cut {
-        log.rewrite_region(queue_manager, hard_state, &entries)?;
-    } else if !is_new
-        && stored.map(|stored| (stored.term, stored.vote)) != Some((hard_state.term, hard_state.vote))
-    {
-        log.write_hard_state(queue_manager, &hard_state)?;
-    }
     let was_recovering = mark.is_recovering_with(&hard_state);
     let complete = wrong.is_empty() && !is_new && !was_recovering;
     let recovering = match (complete, mark.recovering.filter(|_| was_recovering)) {
@@ -150,7 +143,16 @@ pub(super) fn recover<F: FileSystem>(
         (false, None) => Some((hard_state.term, hard_state.vote)),
     };
     let decided = Acknowledged { last: mark.last.max(last), hard_state, recovering };
+    // Before the log is cut: a start behind a crash in between would find a log that is only shorter, and a mark that is
+    // synced now and then need not know how long it was.
     log.set_mark(queue_manager, decided)?;
+    if cut {
+        log.rewrite_region(queue_manager, hard_state, &entries)?;
+    } else if !is_new
+        && stored.map(|stored| (stored.term, stored.vote)) != Some((hard_state.term, hard_state.vote))
+    {
+        log.write_hard_state(queue_manager, &hard_state)?;
+    }
     log.begin_region(queue_manager, last, hard_state);
 
     if wrong.is_empty() && was_recovering && span.is_some() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use raft_engine::env::FileSystem;
 
-use super::direct::DirectFs;
+use super::direct::LogFs;
 use super::entry_codec::stored_bytes;
 use super::mark::MarkSync;
 use super::raft_engine::{LogReader, RaftEngineLog};
@@ -61,7 +61,7 @@ pub enum Written {
     NoRoom { sentence: Option<String> },
 }
 
-pub struct LogWork<F: FileSystem = DirectFs> {
+pub struct LogWork<F: FileSystem = LogFs> {
     log: RaftEngineLog<F>,
     options: LogThreadOptions,
     /// Kept between batches, so that a batch allocates nothing here.

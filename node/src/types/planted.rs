@@ -15,6 +15,9 @@ pub enum Bug {
     CutLogEarly,
     /// A repeated put is stored again.
     SecondCopy,
+    /// A write into the middle of a log file puts zeros in the place of what follows it, and a start writes the header
+    /// of a file before its content.
+    ZerosOverContent,
 }
 
 #[cfg(feature = "planted-bugs")]

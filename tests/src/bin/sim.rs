@@ -415,7 +415,8 @@ fn hunt(name: &str, arguments: &Arguments, knobs: &Knobs) -> ExitCode {
     let mut missed = 0;
     for (planted, name, about) in bugs {
         let begun = Instant::now();
-        let knobs = Knobs { planted: Some(*planted), ..knobs.clone() };
+        let depth = planted.depth().unwrap_or(knobs.depth);
+        let knobs = Knobs { planted: Some(*planted), depth, ..knobs.clone() };
         let found: Mutex<Option<(u64, Violation)>> = Mutex::new(None);
         in_parallel(arguments, arguments.from..arguments.from + arguments.seeds.max(20_000), |seed| {
             if let Some(violation) = run::run(seed, &knobs).violation {

@@ -59,10 +59,11 @@ pub enum Planted {
     CutLogEarly,
     SecondCopy,
     KeepAddress,
+    ZerosOverContent,
 }
 
 impl Planted {
-    pub const ALL: [(Planted, &'static str, &'static str); 8] = [
+    pub const ALL: [(Planted, &'static str, &'static str); 9] = [
         (Planted::AckBeforeSync, "ack-before-sync", "a write counts as persisted before the disk said so"),
         (Planted::ForgetTerm, "forget-term", "term and vote are forgotten at a restart"),
         (Planted::ServeWithoutLease, "serve-without-lease", "a leader serves on without a lease"),
@@ -71,7 +72,17 @@ impl Planted {
         (Planted::CutLogEarly, "cut-log-early", "the log is cut above what the store has flushed"),
         (Planted::SecondCopy, "second-copy", "a repeated put is stored again"),
         (Planted::KeepAddress, "keep-address", "the address stays after the lease is lost"),
+        (
+            Planted::ZerosOverContent,
+            "zeros-over-content",
+            "a start puts zeros in the place of a good log file before it writes the file again",
+        ),
     ];
+
+    /// Where the bug is, when it is not in what every depth has.
+    pub fn depth(self) -> Option<Depth> {
+        (self == Planted::ZerosOverContent).then_some(Depth::B)
+    }
 
     pub fn from_name(name: &str) -> Option<Planted> {
         Planted::ALL.iter().find(|(_, own, _)| *own == name).map(|(planted, _, _)| *planted)
@@ -276,6 +287,7 @@ fn plant(planted: Option<Planted>) {
         Planted::NoOwnerCheck => Some(Bug::NoOwnerCheck),
         Planted::SecondCopy => Some(Bug::SecondCopy),
         Planted::CutLogEarly => Some(Bug::CutLogEarly),
+        Planted::ZerosOverContent => Some(Bug::ZerosOverContent),
         Planted::ForgetTerm | Planted::KeepAddress => None,
     }));
 }

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use tempfile::TempDir;
 use trimaran_node::consensus::{Entry, LogWrite, Recovered};
 use trimaran_node::log_store::{
-    LogJob, LogOptions, LogReader, LogThreadOptions, LogWork, RaftEngineLog, Written,
+    BlockFs, LogJob, LogOptions, LogReader, LogThreadOptions, LogWork, RaftEngineLog, Written,
 };
 use trimaran_node::message_store::{
     Attempt, MessageStore, RocksStore, StoreOptions, StoreThreadOptions, StoreWork,
@@ -38,6 +38,8 @@ use crate::sim::rng::Rng;
 const CHUNK_BYTES: usize = 64 << 10;
 /// RocksDB compacts when it is told to, so that files and trace repeat.
 const FLUSHES_PER_COMPACTION: u64 = 24;
+/// Starts in a row that do not come to their end.
+const STARTS_IN_VAIN_MAX: usize = 3;
 /// More of the newest log than this is not looked at for a bit to flip.
 const ENTRY_BYTES: u64 = 300;
 
@@ -135,8 +137,8 @@ fn is_same(region: &Region, recovered: &Recovered) -> bool {
 
 /// The stores of a process, as `runtime/stores.rs` holds them.
 struct Running {
-    log: LogWork<CrashFs>,
-    reader: LogReader<CrashFs>,
+    log: LogWork<BlockFs<CrashFs>>,
+    reader: LogReader<BlockFs<CrashFs>>,
     store: RocksStore,
     store_work: StoreWork<RocksStore>,
     snapshots: Snapshots,
@@ -178,6 +180,8 @@ pub struct StoresOnDisk {
     unflushed: bool,
     flushes: u64,
     has_room: Arc<AtomicBool>,
+    /// What the last start did to the log's files.
+    start_calls: u64,
     damage: Option<Damage>,
     /// The process died in the middle of an installation: what there was before.
     torn: Option<(Before, Vec<(PathBuf, Vec<u8>)>)>,
@@ -206,6 +210,7 @@ impl StoresOnDisk {
             unflushed: false,
             flushes: 0,
             has_room: Arc::new(AtomicBool::new(true)),
+            start_calls: 0,
             damage: None,
             torn: None,
             complaint: None,
@@ -239,8 +244,17 @@ impl StoresOnDisk {
         })
     }
 
-    fn open(&mut self, expected: &[Expected]) -> Result<(Running, Vec<Started>, Vec<String>), String> {
-        let fs = Arc::new(self.fs.for_process());
+    /// The stores of a new process, which does not come further than `dies_in` calls.
+    fn open(
+        &mut self,
+        expected: &[Expected],
+        dies_in: Option<u64>,
+    ) -> Result<(Running, Vec<Started>, Vec<String>), String> {
+        let fs = self.fs.for_process();
+        if let Some(calls) = dies_in {
+            fs.die_in(calls);
+        }
+        let fs = Arc::new(BlockFs::over(fs, |_| true));
         let mut log = RaftEngineLog::open_with(LogOptions::small(self.log_directory()), fs)
             .map_err(|error| error.to_string())?;
         let has_room = self.has_room.clone();
@@ -262,6 +276,28 @@ impl StoresOnDisk {
             unreadable,
         };
         Ok((running, started, sentences))
+    }
+
+    /// Starts that are killed at one of their calls, with or without the power: each may be the one that destroys what
+    /// is good.
+    fn start_in_vain(&mut self, expected: &[Expected]) -> Result<(), DiskFailed> {
+        for _ in 0..STARTS_IN_VAIN_MAX {
+            if !self.rng.chance(300) {
+                break;
+            }
+            let calls = self.rng.below(self.start_calls + 1);
+            let opened = self.open(expected, Some(calls));
+            self.fs.kill();
+            drop(opened);
+            if let Some(failed) = self.fs.take_failed() {
+                return Err(failed);
+            }
+            self.marks.push("process ended in its start");
+            if self.rng.chance(500) {
+                self.fs.cut_power(&mut self.rng);
+            }
+        }
+        Ok(())
     }
 
     /// What was synced is there, or the node does not trust its log; and it trusts it when nothing happened to it.
@@ -325,7 +361,9 @@ impl StoresOnDisk {
 
 impl Disk for StoresOnDisk {
     fn start(&mut self, expected: &[Expected]) -> Result<Vec<Started>, StartFailed> {
-        let (running, started, sentences) = match self.open(expected) {
+        self.start_in_vain(expected).map_err(StartFailed::Disk)?;
+        let calls = self.fs.calls();
+        let (running, started, sentences) = match self.open(expected, None) {
             Ok(opened) => opened,
             Err(error) => {
                 return Err(match self.fs.take_failed() {
@@ -335,6 +373,7 @@ impl Disk for StoresOnDisk {
             }
         };
         self.running = Some(running);
+        self.start_calls = self.fs.calls() - calls;
         let is_clean = self.fs.is_clean();
         let mut broken = None;
         (self.applied, self.flushed) = Default::default();
