@@ -46,6 +46,20 @@ fn member_with(id: u64, voters: &[u64], recovering: bool, last: u64) -> Member {
 }
 
 fn member_from(id: u64, voters: &[u64], recovering: bool, hard_state: HardState, last: u64) -> Member {
+    let replica = replica_from(id, voters, recovering, hard_state, last, Index(last));
+    let role = RoleView::NotServing { term: Term(0), leader: None, recovering };
+    let (events, answers) = (Vec::new(), Vec::new());
+    Member { replica, events, role, removed: 0, answers, cut: Index(0), snapshots: 0 }
+}
+
+fn replica_from(
+    id: u64,
+    voters: &[u64],
+    recovering: bool,
+    hard_state: HardState,
+    last: u64,
+    acknowledged: Index,
+) -> Replica {
     let name = ObjectName::new("QM1").unwrap();
     let consensus = consensus::Options { node: NodeId(id), ..consensus::Options::default() };
     let place = |id: &u64| (NodeId(*id), NodeInfo { name: id.to_string(), ..NodeInfo::default() });
@@ -64,20 +78,11 @@ fn member_from(id: u64, voters: &[u64], recovering: bool, hard_state: HardState,
         crc: 0,
     };
     let entries = (2..=last).map(entry).collect();
-    let recovered = Recovered {
-        hard_state,
-        snapshot,
-        entries,
-        recovering,
-        since_start: Duration::ZERO,
-        acknowledged: Index(20),
-    };
+    let recovered =
+        Recovered { hard_state, snapshot, entries, recovering, since_start: Duration::ZERO, acknowledged };
     let options =
         Options { window_bytes: usize::MAX, ..Options::new(QueueManagerId(1), name.clone(), consensus) };
-    let replica = Replica::new(options, recovered, QueueManager::new(QueueManagerId(1), name), 41 * id);
-    let role = RoleView::NotServing { term: Term(0), leader: None, recovering };
-    let (events, answers) = (Vec::new(), Vec::new());
-    Member { replica, events, role, removed: 0, answers, cut: Index(0), snapshots: 0 }
+    Replica::new(options, recovered, QueueManager::new(QueueManagerId(1), name), 41 * id)
 }
 
 impl Group {
@@ -276,6 +281,28 @@ fn a_leader_that_stops_hands_over_to_one_that_stays() {
 }
 
 #[test]
+fn a_leader_without_room_hands_over_to_a_node_that_has_some_and_else_serves_on() {
+    let mut group = Group::new(3);
+    let first = group.leader().unwrap();
+    let others: Vec<u64> = (1..=3).filter(|id| *id != first).collect();
+    let low = || Event::Disk { room: DiskRoom::Low { text: "no room".into() } };
+    group.tell(others[0], low());
+    group.pass(Duration::from_millis(100));
+    group.tell(first, low());
+    group.pass(Duration::from_secs(1));
+    assert_eq!(group.leader(), Some(first), "it may get room again at once");
+    group.pass(Duration::from_secs(3));
+    assert_eq!(group.leader(), Some(others[1]));
+
+    group.tell(others[1], low());
+    group.pass(Duration::from_secs(20));
+    assert_eq!(group.leader(), Some(others[1]), "nobody has more");
+    group.tell(first, Event::Disk { room: DiskRoom::Enough });
+    group.pass(Duration::from_secs(5));
+    assert_eq!(group.leader(), Some(first));
+}
+
+#[test]
 fn a_removed_node_that_was_away_learns_of_it_and_says_it_once() {
     let mut group = Group::new(4);
     let leader = group.leader().unwrap();
@@ -335,6 +362,29 @@ fn a_new_group_whose_first_election_came_to_nothing_begins_again() {
     let leader = group.leader().expect("somebody serves");
     let RoleView::Serving { term, .. } = group.members[&leader].role else { panic!("it serves") };
     assert!(term > Term(3), "a vote of term 2 may be lost, so nobody leads in it: {term:?}");
+}
+
+#[test]
+fn nodes_that_lost_their_logs_and_remember_entries_do_not_begin_a_group_of_their_own() {
+    let voters = [1, 2, 3];
+    for remembering in [&[1, 2, 3][..], &[2]] {
+        let mut group = Group::of(&[]);
+        for id in voters {
+            let mut member = member(id, &voters, true);
+            if remembering.contains(&id) {
+                member.replica = lost_log(id, &voters);
+            }
+            group.connect(id, member);
+        }
+        group.pass(Duration::from_secs(20));
+        assert_eq!(group.leader(), None, "204 entries were acknowledged by {remembering:?}");
+    }
+}
+
+/// A node whose log and store are empty, and whose mark says that it acknowledged 204 entries.
+fn lost_log(id: u64, voters: &[u64]) -> Replica {
+    let hard_state = HardState { term: Term(2), vote: Some(NodeId(1)), commit: Index(1) };
+    replica_from(id, voters, true, hard_state, 1, Index(204))
 }
 
 #[test]

@@ -7,7 +7,8 @@
 //! node has forgotten.
 //!
 //! A node with empty disks is in the same position: it may be new, or it may have lost its disk. It takes part in
-//! the first election only when every initial member says that the group is not established yet.
+//! the first election only when every initial member says that the group is not established yet. One whose log is empty
+//! and whose mark remembers entries has lost them: it says that there was a group.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -22,7 +23,7 @@ use crate::types::{Index, Instant, NodeId, Reason, SnapshotMeta, Term};
 
 #[derive(Debug)]
 pub(super) struct Recovery {
-    /// This node has no entry: it may have voted, and has acknowledged nothing.
+    /// This node has no entry and never acknowledged one: it may have voted.
     blank: bool,
     /// Initial members that said that they are blank too, and their terms.
     blank_peers: BTreeMap<NodeId, Term>,
@@ -41,7 +42,9 @@ const GREETING_INTERVAL: Duration = Duration::from_millis(500);
 
 impl Recovery {
     pub fn new(recovered: &Recovered, node: NodeId) -> Recovery {
-        let blank = recovered.entries.is_empty() && recovered.snapshot.index.0 <= 1;
+        let blank = recovered.entries.is_empty()
+            && recovered.snapshot.index <= Index(1)
+            && recovered.acknowledged <= Index(1);
         let mut initial = recovered.snapshot.membership.voters.clone();
         initial.remove(&node);
         Recovery {

@@ -18,6 +18,7 @@ use super::parser::{Block, words};
 use super::puppet::Puppet;
 use crate::model::app::{Input, Output};
 use crate::sim::nemesis::FaultEnd;
+use crate::sim::node::queue_manager_id;
 use crate::sim::run::Knobs;
 use crate::sim::trace::Trace;
 use crate::sim::world::{Plan, Program, Step, World, new_node, node_info};
@@ -36,7 +37,8 @@ app A open QUEUE [output] [input] [exclusive] [browse] [inquire]      app A clos
 app A disconnect      app A qm=2 ...      (any app command, for the second queue manager)
 crash leader|N|all    power leader|N|all    pause leader|N 2s    isolate leader|N    cut-clients leader|N    mend
 start N|all           drain leader|N|all      switch [N]           add N [N ...]       remove leader|N         replace OLD NEW
-lose-disk N           lose-store N          full leader|N        store-full leader|N room
+lose-disk N           lose-store N          lose-log N|all (the mark beside it stays)
+full leader|N        store-full leader|N room
 wait 2s               settle                serving              depth QUEUE
 "#;
 
@@ -250,6 +252,17 @@ impl Runner {
                 }
                 self.world.checks.on_damage(id, &self.world.nodes);
                 self.crashed.push(id);
+                Ok(())
+            }
+            "lose-log" => {
+                for id in self.some_nodes(argument(0)?)? {
+                    self.world.crash(id, true);
+                    for number in 0..self.world.plan.setup.queue_managers {
+                        self.world.node_mut(id).disk.shorten_log(queue_manager_id(number), u64::MAX);
+                    }
+                    self.world.checks.on_damage(id, &self.world.nodes);
+                    self.crashed.push(id);
+                }
                 Ok(())
             }
             "full" => {

@@ -28,6 +28,8 @@ struct Found {
     damaged: bool,
     /// Nothing was ever written here.
     empty: bool,
+    /// The highest entry that it acknowledged, as its mark has it.
+    acknowledged: Index,
     rows: StoredRows,
 }
 
@@ -487,7 +489,7 @@ impl MemoryDisk {
         region.hard_state = hard_state;
         let region = region.clone();
         self.log.durable.insert(queue_manager.0, region);
-        Found { hard_state, entries, damaged, empty, rows }
+        Found { hard_state, entries, damaged, empty, acknowledged: mark.last.1.max(last.1), rows }
     }
 }
 
@@ -669,7 +671,7 @@ impl Disk for MemoryDisk {
                 entries: found.entries,
                 recovering: self.recovering.contains(&one.id.0),
                 since_start: Duration::ZERO,
-                acknowledged: Index(0),
+                acknowledged: found.acknowledged,
             };
             Ok(Started { recovered, queue_manager })
         };
