@@ -91,8 +91,9 @@ pub async fn check(config: &Config) -> CheckReport {
     check_ports(config, &own, &mut report);
     for (what, path) in [("log", &config.log_directory), ("data", &config.data_directory)] {
         check_directory(what, path, config.limits.disk_reserve_bytes, &mut report);
-        if let Err(text) = config.owner_to_write(path) {
-            report.wrong(text);
+        match config.owner_of(path) {
+            Err(text) => report.wrong(text),
+            Ok(owner) => owner.repaired.into_iter().for_each(|text| report.warning(text)),
         }
     }
     check_clock(&mut report);

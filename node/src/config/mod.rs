@@ -8,7 +8,7 @@ mod owner;
 mod check;
 
 pub use check::{CheckReport, Finding, check, peer_tls};
-pub use owner::OWNER_FILE;
+pub use owner::{OWNER_COPY, OWNER_FILE, Owner};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

@@ -4,11 +4,14 @@
 //! cluster shop
 //! node 1 a
 //! queue manager 1 ha.queue.manager      a line for each that the node ever had
+//! checksum 1c3a90f2                     CRC-32C of the lines before, in hexadecimal
 //! ```
 //!
-//! Log and store know all of them by their numbers; here a number keeps its name. `runtime::directories` writes the
-//! file, `check` only reads it.
+//! Log and store know all of them by their numbers; here a number keeps its name. The same lies beside it once more, in
+//! [`OWNER_COPY`]. A file that a person wrote, or an older release, has no checksum and is believed if every line of it
+//! can be read. `runtime::directories` writes the files, `check` only reads them.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -17,33 +20,115 @@ use super::Config;
 
 /// In each directory of a node: whose it is.
 pub const OWNER_FILE: &str = "trimaran.node";
+/// The same again, should the first be damaged or missing.
+pub const OWNER_COPY: &str = "trimaran.node.copy";
+
+/// Files of a node: a directory that has one of them had an owner.
+const CONTENT: [&str; 4] = ["engine", "mark", "store", "incoming"];
+
+const CHECKSUM: &str = "checksum ";
+
+/// What is to become of the files in a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// What both files are to say.
+    pub text: String,
+    /// Whether the first and the second say something else, or are not there.
+    pub write: [bool; 2],
+    /// What was damaged or missing, for the operator.
+    pub repaired: Option<String>,
+}
+
+/// What a file says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Found {
+    Missing,
+    /// Its lines without the checksum.
+    Sound(String),
+    Damaged,
+}
 
 impl Config {
-    /// What the file is to say from now on, when it does not say that already; or the sentence about why this node may
-    /// not use the directory.
-    pub fn owner_to_write(&self, directory: &Path) -> Result<Option<String>, String> {
-        let path = directory.join(OWNER_FILE);
-        let found = match fs::read_to_string(&path) {
-            Ok(text) => Some(text),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => {
-                let text = format!(
-                    "read {}: {error}; the directory must belong to the user who runs the node",
-                    path.display()
-                );
-                return Err(text);
+    /// Whose the directory is from now on; or the sentence about why this node may not use it.
+    pub fn owner_of(&self, directory: &Path) -> Result<Owner, String> {
+        let files = [OWNER_FILE, OWNER_COPY].map(|name| directory.join(name));
+        let mut read = Vec::new();
+        for path in &files {
+            read.push(match fs::read(path) {
+                Ok(bytes) => Some(bytes),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+                Err(error) => {
+                    return Err(format!(
+                        "read {}: {error}; the directory must belong to the user who runs the node",
+                        path.display()
+                    ));
+                }
+            });
+        }
+        let content = CONTENT.iter().find(|name| directory.join(name).exists());
+        self.owner(directory, [read[0].as_deref(), read[1].as_deref()], content.copied())
+    }
+
+    fn owner(
+        &self,
+        directory: &Path,
+        files: [Option<&[u8]>; 2],
+        content: Option<&str>,
+    ) -> Result<Owner, String> {
+        let found = files.map(|bytes| bytes.map_or(Found::Missing, verify));
+        let node = format!("cluster {}\nnode {} {}\n", self.cluster, self.node, self.name);
+        let (path, copy) = (directory.join(OWNER_FILE), directory.join(OWNER_COPY));
+        let (lines, repaired) = match (&found[0], &found[1]) {
+            // The copy is written after it: where the two differ, a process ended in between.
+            (Found::Sound(lines), _) => (lines.as_str(), None),
+            (first, Found::Sound(lines)) => {
+                let what = if *first == Found::Missing { "missing" } else { "damaged" };
+                let text =
+                    format!("{} was {what}; it is written again from {}", path.display(), copy.display());
+                (lines.as_str(), Some(text))
+            }
+            (Found::Missing, Found::Missing) => match content {
+                None => (node.as_str(), None),
+                Some(content) => {
+                    return Err(format!(
+                        "{} has files of a node ({content}), and {} does not say of which any more: {}",
+                        directory.display(),
+                        path.display(),
+                        self.how_to_accept(directory, &node)
+                    ));
+                }
+            },
+            (Found::Damaged, _) | (_, Found::Damaged) => {
+                return Err(format!(
+                    "{} is damaged, and {} is no help: {}",
+                    path.display(),
+                    copy.display(),
+                    self.how_to_accept(directory, &node)
+                ));
             }
         };
-        let owner = self.owner(directory, found.as_deref())?;
-        Ok((found.as_ref() != Some(&owner)).then_some(owner))
+        let text = signed(&self.with_queue_managers(directory, lines, &node)?);
+        let write = files.map(|bytes| bytes != Some(text.as_bytes()));
+        Ok(Owner { text, write, repaired })
+    }
+
+    fn how_to_accept(&self, directory: &Path, node: &str) -> String {
+        let (path, copy) = (directory.join(OWNER_FILE), directory.join(OWNER_COPY));
+        format!(
+            "if you are certain that it is the directory of node {} of cluster {}, say so with: rm -f {} && printf '{}' \
+             > {}; if not, give the node the directory that is its own, or an empty one",
+            self.name,
+            self.cluster,
+            copy.display(),
+            node.replace('\n', "\\n"),
+            path.display()
+        )
     }
 
     /// What was found, and a line for each queue manager that it does not name yet.
-    fn owner(&self, directory: &Path, found: Option<&str>) -> Result<String, String> {
-        let node = format!("cluster {}\nnode {} {}\n", self.cluster, self.node, self.name);
-        let found = found.unwrap_or(&node);
+    fn with_queue_managers(&self, directory: &Path, found: &str, node: &str) -> Result<String, String> {
         // A directory of another node would make this one promise what it never knew.
-        if !found.starts_with(&node) {
+        if !found.starts_with(node) {
             return Err(format!(
                 "{} belongs to {} and not to {}: give every node directories of its own, or correct the cluster file",
                 directory.display(),
@@ -70,36 +155,82 @@ impl Config {
     }
 }
 
+fn signed(lines: &str) -> String {
+    let mut text = lines.to_owned();
+    let _ = writeln!(text, "{CHECKSUM}{:08x}", crc32c::crc32c(lines.as_bytes()));
+    text
+}
+
+fn verify(bytes: &[u8]) -> Found {
+    let Ok(text) = std::str::from_utf8(bytes) else { return Found::Damaged };
+    let last = text.trim_end_matches('\n').rfind('\n').map_or(0, |end| end + 1);
+    let (lines, end) = text.split_at(last);
+    if end.starts_with(CHECKSUM) {
+        return if signed(lines) == text { Found::Sound(lines.to_owned()) } else { Found::Damaged };
+    }
+    let is_name = |name: &str| !name.is_empty() && !name.contains(' ');
+    let is_numbered = |line: &str, what: &str| {
+        let rest = line.strip_prefix(what).and_then(|rest| rest.split_once(' '));
+        rest.is_some_and(|(number, name)| number.parse::<u64>().is_ok() && is_name(name))
+    };
+    let is_readable = text.ends_with('\n')
+        && text.lines().enumerate().all(|(number, line)| match number {
+            0 => line.strip_prefix("cluster ").is_some_and(is_name),
+            1 => is_numbered(line, "node "),
+            _ => is_numbered(line, "queue manager "),
+        })
+        && text.lines().count() >= 2;
+    if is_readable { Found::Sound(text.to_owned()) } else { Found::Damaged }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The sentence or the text of the file of node a, whose cluster file has these queue managers.
-    fn owner(queue_managers: &[(u32, &str)], found: Option<&str>) -> Result<String, String> {
+    fn config(queue_managers: &[(u32, &str)]) -> Config {
         let mut text = "cluster = \"shop\"\n[[nodes]]\nname = \"a\"\nid = 1\npeer = \"127.0.0.1:1\"\n\
                         client = \"127.0.0.1:2\"\nhttp = \"127.0.0.1:3\"\n[directories]\nlog = \"l\"\ndata = \"d\"\n"
             .to_owned();
         for (id, name) in queue_managers {
             text += &format!("[[queue_managers]]\nname = \"{name}\"\nid = {id}\n");
         }
-        Config::parse(&text, Some("a")).unwrap().owner(Path::new("/data"), found)
+        Config::parse(&text, Some("a")).unwrap()
+    }
+
+    /// What node a makes of these two files in a directory that has a log.
+    fn judge(
+        queue_managers: &[(u32, &str)],
+        file: Option<&[u8]>,
+        copy: Option<&[u8]>,
+    ) -> Result<Owner, String> {
+        config(queue_managers).owner(Path::new("/data"), [file, copy], Some("engine"))
+    }
+
+    /// The sentence, or the lines without the checksum.
+    fn owner(queue_managers: &[(u32, &str)], found: &str) -> Result<String, String> {
+        let owner = judge(queue_managers, Some(found.as_bytes()), None)?;
+        let Found::Sound(lines) = verify(owner.text.as_bytes()) else { panic!("{}", owner.text) };
+        Ok(lines)
     }
 
     const ONE: &str = "cluster shop\nnode 1 a\nqueue manager 1 ORDERS\n";
+    const ORDERS: &[(u32, &str)] = &[(1, "ORDERS")];
 
     #[test]
     fn a_queue_manager_gets_its_line_once_and_keeps_it() {
-        assert_eq!(owner(&[(1, "ORDERS")], None).as_deref(), Ok(ONE));
-        assert_eq!(owner(&[(1, "ORDERS")], Some("cluster shop\nnode 1 a\n")).as_deref(), Ok(ONE));
-        assert_eq!(owner(&[(1, "ORDERS")], Some(ONE)).as_deref(), Ok(ONE));
+        let new = config(ORDERS).owner(Path::new("/data"), [None, None], None).unwrap();
+        assert_eq!((new.text, new.write, new.repaired), (signed(ONE), [true, true], None));
+        assert_eq!(owner(ORDERS, "cluster shop\nnode 1 a\n").as_deref(), Ok(ONE));
+        assert_eq!(owner(ORDERS, ONE).as_deref(), Ok(ONE));
+        assert_eq!(owner(ORDERS, &signed(ONE)).as_deref(), Ok(ONE));
         let two = format!("{ONE}queue manager 11 STOCK\n");
-        assert_eq!(owner(&[(1, "ORDERS"), (11, "STOCK")], Some(ONE)), Ok(two.clone()));
-        assert_eq!(owner(&[(11, "STOCK")], Some(&two)), Ok(two));
+        assert_eq!(owner(&[(1, "ORDERS"), (11, "STOCK")], ONE), Ok(two.clone()));
+        assert_eq!(owner(&[(11, "STOCK")], &two), Ok(two));
     }
 
     #[test]
     fn a_queue_manager_that_was_renamed_is_refused_with_both_names() {
-        let refused = owner(&[(1, "SALES")], Some(ONE)).unwrap_err();
+        let refused = owner(&[(1, "SALES")], ONE).unwrap_err();
         assert!(refused.contains("queue manager 1 is named ORDERS in /data, and SALES"), "{refused}");
         assert!(
             refused.contains("cannot be renamed; put the old name back, or choose another id"),
@@ -109,11 +240,54 @@ mod tests {
 
     #[test]
     fn a_directory_of_somebody_else_is_refused() {
-        let other = ONE.replace("node 1 a", "node 2 b");
-        let refused = owner(&[(1, "ORDERS")], Some(&other)).unwrap_err();
+        let other = signed(&ONE.replace("node 1 a", "node 2 b"));
+        let refused = owner(ORDERS, &other).unwrap_err();
         assert!(
             refused.contains("/data belongs to cluster shop, node 2 b and not to cluster shop, node 1 a"),
             "{refused}"
         );
+    }
+
+    #[test]
+    fn one_flipped_bit_is_repaired_from_the_copy_or_named_as_damage() {
+        let good = signed(ONE).into_bytes();
+        for bit in 0..good.len() * 8 {
+            let mut bad = good.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            let repaired =
+                judge(ORDERS, Some(&bad), Some(&good)).unwrap_or_else(|e| panic!("bit {bit}: {e}"));
+            assert_eq!((repaired.text.as_bytes(), repaired.write), (&good[..], [true, false]), "bit {bit}");
+            assert!(repaired.repaired.is_some_and(|text| text.contains("was damaged")), "bit {bit}");
+            let copied = judge(ORDERS, Some(&good), Some(&bad)).unwrap();
+            assert_eq!((copied.text.as_bytes(), copied.write), (&good[..], [false, true]), "bit {bit}");
+            for copy in [None, Some(&bad[..])] {
+                let refused = judge(ORDERS, Some(&bad), copy).unwrap_err();
+                assert!(refused.contains("/data/trimaran.node is damaged"), "bit {bit}: {refused}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_missing_file_comes_back_from_its_copy_and_without_one_the_way_out_is_said() {
+        let good = signed(ONE);
+        let repaired = judge(ORDERS, None, Some(good.as_bytes())).unwrap();
+        assert_eq!((&repaired.text, repaired.write), (&good, [true, false]));
+        let refused = judge(ORDERS, None, None).unwrap_err();
+        assert!(refused.contains("/data has files of a node (engine)"), "{refused}");
+        let way_out = "printf 'cluster shop\\nnode 1 a\\n' > /data/trimaran.node";
+        assert!(refused.contains(way_out), "{refused}");
+        assert_eq!(owner(ORDERS, "cluster shop\nnode 1 a\n").as_deref(), Ok(ONE), "which is believed");
+    }
+
+    #[test]
+    fn a_file_that_ends_too_early_is_damaged_wherever_it_does() {
+        let good = signed(ONE);
+        let is_line_end = |at: usize| good.as_bytes()[at - 1] == b'\n';
+        for at in 1..good.len() {
+            let whole = verify(&good.as_bytes()[..at]);
+            // Where the checksum is cut off with its line, what is left is what an older release wrote.
+            let old = is_line_end(at) && good[..at].lines().count() >= 2;
+            assert_eq!(whole != Found::Damaged, old, "{:?}", &good[..at]);
+        }
     }
 }

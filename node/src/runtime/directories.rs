@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd;
 use std::path::Path;
 
 use super::fatal::{Fatal, FatalReason};
-use crate::config::{Config, OWNER_FILE};
+use crate::config::{Config, OWNER_COPY, OWNER_FILE, Owner};
 
 const LOCK_FILE: &str = "trimaran.lock";
 
@@ -28,9 +28,8 @@ pub fn prepare(config: &Config) -> Result<Directories, Fatal> {
             Fatal::new(FatalReason::Directory, text)
         })?;
         locks.push(lock(directory)?);
-        let owner =
-            config.owner_to_write(directory).map_err(|text| Fatal::new(FatalReason::Directory, text))?;
-        owners.extend(owner.map(|owner| (directory, owner)));
+        let owner = config.owner_of(directory).map_err(|text| Fatal::new(FatalReason::Directory, text))?;
+        owners.push((directory, owner));
     }
     // Only when neither objects: a name that one of them learned now, and the other refuses, would stay there.
     for (directory, owner) in owners {
@@ -57,18 +56,29 @@ fn lock(directory: &Path) -> Result<File, Fatal> {
 }
 
 /// From now on the directory is this node's, and its queue managers have these names. A crash leaves what was there, or
-/// all of it.
-fn mark(directory: &Path, owner: &str) -> Result<(), Fatal> {
-    let path = directory.join(OWNER_FILE);
-    let unfinished = directory.join(format!("{OWNER_FILE}.new"));
-    let write = || {
-        let mut file = File::create(&unfinished)?;
-        file.write_all(owner.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&unfinished, &path)?;
-        File::open(directory)?.sync_all()
-    };
-    write().map_err(|error| Fatal::new(FatalReason::Directory, format!("write {}: {error}", path.display())))
+/// all of it; the second file is touched when the first is durable, so that one of them is good at any moment.
+fn mark(directory: &Path, owner: &Owner) -> Result<(), Fatal> {
+    if let Some(text) = &owner.repaired {
+        tracing::warn!("{text}");
+    }
+    for (name, is_due) in [OWNER_FILE, OWNER_COPY].into_iter().zip(owner.write) {
+        if is_due {
+            let path = directory.join(name);
+            replace(directory, &path, &owner.text).map_err(|error| {
+                Fatal::new(FatalReason::Directory, format!("write {}: {error}", path.display()))
+            })?;
+        }
+    }
+    Ok(())
+}
+
+fn replace(directory: &Path, path: &Path, text: &str) -> std::io::Result<()> {
+    let unfinished = path.with_added_extension("new");
+    let mut file = File::create(&unfinished)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&unfinished, path)?;
+    File::open(directory)?.sync_all()
 }
 
 #[cfg(test)]
@@ -112,7 +122,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let owner = |of: &str| fs::read_to_string(directory.path().join(of).join(OWNER_FILE)).unwrap();
         drop(prepare(&config(directory.path(), "a")).unwrap());
-        assert_eq!(owner("log"), "cluster demo\nnode 1 a\nqueue manager 1 QM\n");
+        assert!(owner("log").starts_with("cluster demo\nnode 1 a\nqueue manager 1 QM\nchecksum "));
         assert_eq!(owner("data"), owner("log"));
 
         // Where one directory knows the name, the other does not learn a new one.
@@ -121,5 +131,27 @@ mod tests {
         assert!(renamed.text.contains("queue manager 1 is named QM in"), "{}", renamed.text);
         prepare(&config(directory.path(), "a")).unwrap();
         assert_eq!(owner("log"), owner("data"));
+    }
+
+    #[test]
+    fn directories_that_lost_the_file_are_nobody_elses_for_the_taking() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = directory.path().join("log");
+        drop(prepare(&config(directory.path(), "a")).unwrap());
+        fs::create_dir(log.join("engine")).unwrap();
+        fs::remove_file(log.join(OWNER_FILE)).unwrap();
+        drop(prepare(&config(directory.path(), "a")).unwrap());
+        assert!(log.join(OWNER_FILE).exists(), "it came back from its copy");
+
+        for name in [OWNER_FILE, OWNER_COPY] {
+            fs::remove_file(log.join(name)).unwrap();
+        }
+        for node in ["a", "b"] {
+            let refused = prepare(&config(directory.path(), node)).unwrap_err();
+            assert!(refused.text.contains("has files of a node (engine)"), "{}", refused.text);
+        }
+        fs::write(log.join(OWNER_FILE), "cluster demo\nnode 1 a\n").unwrap();
+        drop(prepare(&config(directory.path(), "a")).unwrap());
+        assert_eq!(fs::read(log.join(OWNER_FILE)).unwrap(), fs::read(log.join(OWNER_COPY)).unwrap());
     }
 }
