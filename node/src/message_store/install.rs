@@ -4,8 +4,9 @@
 //! incoming/<queue manager>-<stream>   { length u32, CRC-32C u32, bytes }*   bytes: an encoded SnapshotChunk with rows
 //! marker, family default: id(4) "installing" = name of the staging, its records, encoded meta
 //! ```
-//! The staging is synced before the marker, the marker is flushed before the first row is touched, and the last batch
-//! removes it together with the new meta row: a crash in between is finished at the next open.
+//! The staging is synced with its name before the marker, the marker is flushed before the first row is touched, and the
+//! last batch removes it together with the new meta row: a crash in between is finished at the next open, as often as
+//! it takes. The staging goes when the rows are flushed.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Write};
@@ -17,7 +18,7 @@ use trimaran_proto::replica::v1::{Row, SnapshotChunk};
 
 use super::StoreError;
 use super::keys::{decode_meta, encode_meta, meta_key, range_of};
-use super::rocks::{Inner, RocksStore};
+use super::rocks::{Inner, RocksStore, sync_names};
 use crate::qmgr::Family;
 use crate::types::{QueueManagerId, SnapshotMeta};
 
@@ -41,6 +42,7 @@ impl RocksStore {
     pub fn receive(&self, meta: &SnapshotMeta, stream: u64) -> io::Result<Incoming> {
         let directory = self.directory().join("incoming");
         fs::create_dir_all(&directory)?;
+        sync_names(self.directory())?;
         let prefix = format!("{}-", meta.queue_manager);
         for old in fs::read_dir(&directory)?.flatten() {
             if old.file_name().to_string_lossy().starts_with(&prefix) {
@@ -108,7 +110,7 @@ impl Incoming {
         };
         self.file.flush().map_err(io)?;
         self.file.get_ref().sync_all().map_err(io)?;
-        File::open(self.path.parent().expect("in its directory")).and_then(|d| d.sync_all()).map_err(io)?;
+        sync_names(self.path.parent().expect("in its directory")).map_err(io)?;
         // Read back before anything is given up for it.
         read_staging(&self.path, self.records, &mut |_| Ok(()))?;
 
@@ -203,7 +205,10 @@ fn read_staging(
     each: &mut dyn FnMut(Vec<Row>) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     let damaged = |reason: String| StoreError::Damaged { directory: path.to_path_buf(), reason };
-    let io = |error: io::Error| StoreError::Io { directory: path.to_path_buf(), reason: error.to_string() };
+    let io = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof => damaged(error.to_string()),
+        _ => StoreError::Io { directory: path.to_path_buf(), reason: error.to_string() },
+    };
     let mut file = BufReader::with_capacity(256 << 10, File::open(path).map_err(io)?);
     for number in 0..records {
         let mut head = [0; 8];
@@ -246,9 +251,13 @@ pub(super) fn finish_interrupted(store: &RocksStore, sentences: &mut Vec<String>
             None => Err("its marker cannot be read".to_string()),
             Some((name, records, meta)) => {
                 let staging = incoming.join(name);
-                read_staging(&staging, records, &mut |_| Ok(()))
+                match read_staging(&staging, records, &mut |_| Ok(()))
                     .and_then(|()| put_in_place(store, &staging, records, &meta))
-                    .map_err(|error| error.to_string())
+                {
+                    Err(StoreError::Damaged { reason, .. }) => Err(reason),
+                    // The device is full or does not answer: the next open finishes it.
+                    result => Ok(result?),
+                }
             }
         };
         match finished {

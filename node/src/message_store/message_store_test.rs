@@ -402,6 +402,38 @@ fn ends_with(files: &[PathBuf], suffix: &str) -> PathBuf {
 }
 
 #[test]
+fn files_that_vanish_from_a_running_store_are_damage_to_whoever_reads_and_writes() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    store.apply(&batch(QM, 1, 2, puts(QM, 0..300, 2500))).unwrap();
+    store.flush().unwrap();
+    for file in fs::read_dir(directory.path().join("store")).unwrap() {
+        let path = file.unwrap().path();
+        let is_table = path.extension().is_some_and(|extension| extension == "sst" || extension == "blob");
+        if is_table {
+            fs::remove_file(path).unwrap();
+        }
+    }
+    let error = store.scrub(None, usize::MAX).unwrap_err();
+    assert!(error.reason.contains("No such file or directory"), "{error}");
+    let condemned = directory.path().join("store.condemned");
+    assert!(condemned.exists(), "{error}");
+
+    // The same, found by a compaction, which has nobody to tell but the next write.
+    fs::remove_file(condemned).unwrap();
+    store.compact();
+    store
+        .apply(&batch(QM, 2, 3, puts(QM, 300..400, 2500)))
+        .and_then(|()| store.flush().map(drop))
+        .unwrap_or_else(|error| assert!(matches!(error, StoreError::Damaged { .. }), "{error}"));
+    drop(store);
+    fs::write(directory.path().join("store.condemned"), "it was").unwrap();
+    let (store, sentences) = RocksStore::open(options(directory.path())).unwrap();
+    assert!(sentences[0].contains("is rebuilt from the log and the peers"), "{sentences:?}");
+    assert_eq!(store.meta(QM).unwrap(), None);
+}
+
+#[test]
 fn a_store_that_is_given_up_says_file_and_offset() {
     let flip = |file: &Path, at: u64| {
         let mut bytes = fs::read(file).unwrap();

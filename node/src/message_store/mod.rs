@@ -1,13 +1,14 @@
 //! The message store (L3): what outlives the log window, as rows, behind the log.
 //!
 //! Reading order: [`MessageStore`] here, `keys`, `rocks` (the store over RocksDB), `snapshot` (rows leaving), `install`
-//! (rows arriving), `work` (batch by batch), `writer` (the thread that does it), `reader`, `damage` (where it is),
-//! `inspect`.
+//! (rows arriving), `work` (batch by batch), `writer` (the thread that does it), `reader`, `fault` (what an error
+//! means), `damage` (where it is), `inspect`.
 //!
 //! The promise: after any crash the rows of a queue manager are exactly those of one index, the one in its meta row,
 //! and that index is not below what `flush` answered. A damaged store is moved aside and empty, never half served.
 
 mod damage;
+mod fault;
 pub mod inspect;
 mod install;
 mod keys;

@@ -17,6 +17,7 @@ use rocksdb::{
     DBRawIterator, FlushOptions, LogLevel, Options, ReadOptions, WriteBatch, WriteOptions,
 };
 
+use super::fault::{self, Fault};
 use super::keys::{decode_meta, encode_meta, meta_key, range_of};
 use super::{MessageStore, ResumeKey, StoreError, damage, install};
 use crate::qmgr::{Family, LoadRequest, RowChange, RowSource, StoreBatch, StoreReadError};
@@ -138,22 +139,24 @@ impl RocksStore {
         let mut sentences = Vec::new();
         let io = |reason: String| StoreError::Io { directory: options.directory.clone(), reason };
         fs::create_dir_all(&options.directory).map_err(|error| io(format!("create it: {error}")))?;
-        let condemned = options.directory.join(CONDEMNED);
-        if let Ok(reason) = fs::read_to_string(&condemned) {
+        if let Ok(reason) = fs::read(options.directory.join(CONDEMNED)) {
+            let reason = String::from_utf8_lossy(&reason);
             move_aside(&options, &reason, &mut sentences).map_err(&io)?;
-            fs::remove_file(&condemned).map_err(|error| io(error.to_string()))?;
+            acquit(&options).map_err(|error| io(error.to_string()))?;
         }
         let path = options.directory.join(DATABASE);
         let opened = missing_parts(&path).map_or_else(|| open_database(&options, &path), Err);
         let db = match opened {
             Ok(db) => db,
-            Err(reason) if reason.contains("No space left") => return Err(no_room(&options, &reason)),
-            // What lies there may be whole: it is not ours, or not now.
-            Err(reason) if NOT_DAMAGE.iter().any(|text| reason.contains(text)) => return Err(io(reason)),
-            Err(reason) => {
-                move_aside(&options, &reason, &mut sentences).map_err(&io)?;
-                open_database(&options, &path).map_err(&io)?
-            }
+            Err(reason) => match fault::of(&reason) {
+                Fault::NoRoom => return Err(no_room(&options, &reason)),
+                // What lies there may be whole: it is not ours, or not now.
+                Fault::Device => return Err(io(reason)),
+                Fault::Damage => {
+                    move_aside(&options, &reason, &mut sentences).map_err(&io)?;
+                    open_database(&options, &path).map_err(&io)?
+                }
+            },
         };
         let with = |db| {
             let (options, changing, install) = (options.clone(), Mutex::default(), RwLock::new(()));
@@ -165,7 +168,7 @@ impl RocksStore {
             Err(StoreError::Damaged { reason, .. }) => {
                 drop(store);
                 move_aside(&options, &reason, &mut sentences).map_err(&io)?;
-                let _ = fs::remove_file(&condemned);
+                acquit(&options).map_err(|error| io(error.to_string()))?;
                 Ok((with(open_database(&options, &path).map_err(&io)?), sentences))
             }
             Err(error) => Err(error),
@@ -187,7 +190,10 @@ impl RocksStore {
         match readable {
             Ok(()) => Ok((store, sentences)),
             Err(error) => {
-                store.condemn(&error.to_string());
+                let reason = error.to_string();
+                if !store.condemn(&reason) {
+                    return Err(StoreError::Io { directory: store.directory().to_path_buf(), reason });
+                }
                 drop(store);
                 let (store, mut more) = RocksStore::open(options)?;
                 sentences.append(&mut more);
@@ -197,9 +203,14 @@ impl RocksStore {
     }
 
     /// The next open moves the store aside; the process should end soon. Damage that RocksDB finds itself, in a read,
-    /// a write or a compaction, condemns the store by itself.
-    pub fn condemn(&self, reason: &str) {
-        self.inner.condemn(reason);
+    /// a write or a compaction, condemns the store by itself. False, and nothing is done, when the reason says nothing
+    /// of what lies there: then the process should end too, and nothing be set aside.
+    pub fn condemn(&self, reason: &str) -> bool {
+        let is_damage = fault::of(reason) == Fault::Damage;
+        if is_damage {
+            self.inner.condemn(reason);
+        }
+        is_damage
     }
 
     pub fn directory(&self) -> &Path {
@@ -468,7 +479,12 @@ impl Inner {
         if path.exists() {
             return;
         }
-        if let Err(error) = fs::write(&path, reason).and_then(|()| fs::File::open(&path)?.sync_all()) {
+        let note = || {
+            fs::write(&path, reason)?;
+            fs::File::open(&path)?.sync_all()?;
+            sync_names(&self.options.directory)
+        };
+        if let Err(error) = note() {
             tracing::error!(path = %path.display(), %error, "cannot note that the message store is damaged");
         }
     }
@@ -521,20 +537,19 @@ impl Inner {
 
     fn write_error(&self, error: rocksdb::Error) -> StoreError {
         let directory = self.options.directory.clone();
-        let is_damage = error.kind() == rocksdb::ErrorKind::Corruption;
         let reason = error.into_string();
-        if reason.contains("No space left") {
-            no_room(&self.options, &reason)
-        } else if is_damage {
-            self.condemn(&reason);
-            StoreError::Damaged { directory, reason }
-        } else {
-            StoreError::Io { directory, reason }
+        match fault::of(&reason) {
+            Fault::NoRoom => no_room(&self.options, &reason),
+            Fault::Damage => {
+                self.condemn(&reason);
+                StoreError::Damaged { directory, reason }
+            }
+            Fault::Device => StoreError::Io { directory, reason },
         }
     }
 
     pub fn read_error(&self, error: rocksdb::Error) -> StoreReadError {
-        if error.kind() == rocksdb::ErrorKind::Corruption {
+        if fault::of(error.as_ref()) == Fault::Damage {
             self.condemn(error.as_ref());
         }
         StoreReadError { place: self.options.directory.display().to_string(), reason: error.into_string() }
@@ -550,8 +565,19 @@ fn no_room(options: &StoreOptions, reason: &str) -> StoreError {
     }
 }
 
-/// Errors of an open that say nothing of the files: another process has them, or this one may not have them.
-const NOT_DAMAGE: [&str; 4] = ["While lock file", "lock hold", "Permission denied", "Too many open files"];
+/// The store that was condemned is not there any more. Durable before there is a new one, or that would be condemned for
+/// it.
+fn acquit(options: &StoreOptions) -> std::io::Result<()> {
+    match fs::remove_file(options.directory.join(CONDEMNED)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => sync_names(&options.directory),
+    }
+}
+
+/// What is made, renamed or removed in a directory is so for good when this returned.
+pub(super) fn sync_names(directory: &Path) -> std::io::Result<()> {
+    fs::File::open(directory)?.sync_all()
+}
 
 /// RocksDB begins anew, without a word, where its CURRENT file is missing.
 fn missing_parts(path: &Path) -> Option<String> {
@@ -577,6 +603,7 @@ fn move_aside(options: &StoreOptions, reason: &str, sentences: &mut Vec<String>)
     let aside = directory.join(format!("{DAMAGED}{number}"));
     fs::rename(&path, &aside)
         .map_err(|error| format!("it cannot be used ({reason}) and cannot be moved aside: {error}"))?;
+    sync_names(directory).map_err(|error| format!("sync {}: {error}", directory.display()))?;
     for path in older.into_values() {
         let _ = fs::remove_dir_all(path);
     }

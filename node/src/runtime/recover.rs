@@ -79,7 +79,9 @@ pub fn load(options: StoreOptions, expected: &[Expected]) -> Result<FromStore, R
     match load(&store) {
         Ok(queue_managers) => Ok(FromStore { store, queue_managers, sentences }),
         Err(error) => {
-            store.condemn(&error.to_string());
+            if !store.condemn(&error.to_string()) {
+                return Err(error.into());
+            }
             drop(store);
             let (store, mut more) = RocksStore::open(options)?;
             sentences.append(&mut more);
