@@ -1,7 +1,7 @@
 //! Stories of real processes: nodes are killed, stopped, replaced, damaged and filled up, and nothing that was promised is
 //! lost. Run with `--test-threads=1`; the programs must be built (`cargo build --workspace --bins`).
 //!
-//! How much is done can be set: `TRIMARAN_KILLS`, `TRIMARAN_PASS_BYTES`, `TRIMARAN_DAMAGES`, `TRIMARAN_STORE_DAMAGES`,
+//! How much is done can be set: `TRIMARAN_KILLS`, `TRIMARAN_FLAPS`, `TRIMARAN_PASS_BYTES`, `TRIMARAN_DAMAGES`, `TRIMARAN_STORE_DAMAGES`,
 //! `TRIMARAN_DAMAGED_STARTS`, `TRIMARAN_QUEUED`, `TRIMARAN_SEED`; `TRIMARAN_PROGRAMS` names a directory with other programs, optimised ones for
 //! example.
 
@@ -125,6 +125,53 @@ async fn the_leader_is_killed_again_and_again_and_the_ledger_balances() {
     ledger::check_receipts(&connection, &load.ledger).await;
     println!("{browsed} messages stood in order on the queues");
     cluster.wait_all_in_sync(seconds(30)).await;
+    load.ledger.balance().assert_even();
+}
+
+/// Power that flickers is how power comes back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_start_is_killed_again_and_again_and_the_ledger_balances() {
+    let mut chance = Chance::new(seed());
+    let mut cluster = Cluster::start(Plan::default());
+    let mut load = Load::start(&cluster, 3, &mut chance).await;
+    let flaps = amount("TRIMARAN_FLAPS", 30);
+    let (mut killed, mut served) = (0, 0);
+    for flap in 0..flaps {
+        // Now and then it stays long enough for programs to put more.
+        if flap % 5 == 0 {
+            let before = load.ledger.acknowledged();
+            cluster.wait_serving(seconds(30));
+            let begun = Instant::now();
+            while load.ledger.acknowledged() == before && begun.elapsed() < seconds(30) {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+            tokio::time::sleep(chance.between(20, 400)).await;
+            served += 1;
+        }
+        for node in 0..3 {
+            cluster.signal(node, libc::SIGKILL);
+        }
+        for node in 0..3 {
+            cluster.kill(node);
+            cluster.start_node(node);
+        }
+        let begun = Instant::now();
+        let mut ends: Vec<(Duration, usize)> = (0..3).map(|node| (chance.between(5, 100), node)).collect();
+        ends.sort();
+        for (after, node) in ends {
+            tokio::time::sleep(after.saturating_sub(begun.elapsed())).await;
+            cluster.kill(node);
+            killed += 1;
+        }
+        for node in 0..3 {
+            cluster.start_node(node);
+        }
+    }
+    cluster.wait_serving(seconds(30));
+    println!("{killed} starts killed after 5 to 100 ms, {served} services in between");
+    load.stop_producers(seconds(60)).await;
+    load.drain(seconds(30)).await;
+    cluster.wait_all_in_sync(seconds(60)).await;
     load.ledger.balance().assert_even();
 }
 
@@ -840,24 +887,14 @@ async fn a_node_with_many_queued_messages_starts_quickly() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_stops_puts_and_only_puts_and_they_resume_by_themselves() {
-    let small = 0;
-    let plan = Plan {
-        small_disk: Some((small, 600 << 20)),
-        settings: settings(&["limits.disk_reserve_bytes=64MiB"]),
-        ..Plan::default()
-    };
-    let mut cluster = Cluster::start(plan);
+    let mut cluster = Cluster::start(on_small_disks(600 << 20));
     let connection = cluster.connect().await;
     create(&connection, QUEUE).await;
     let queue = connection.queue(QUEUE);
     cluster.wait_all_in_sync(seconds(30)).await;
-    if cluster.wait_serving(seconds(10)) != small {
-        connection.admin().switch(&cluster.nodes[small].name).await.expect("a node in sync can take over");
-    }
     put_numbers(&queue, 0, 200, 10_000).await;
-    assert_eq!(cluster.wait_serving(seconds(10)), small);
 
-    let file = faults::fill_device(&cluster.node_directory(small)).expect("a device can be filled");
+    let files = fill_disks(&cluster);
     let begun = Instant::now();
     let mut next = 200;
     let refusal = loop {
@@ -882,9 +919,13 @@ async fn a_full_disk_stops_puts_and_only_puts_and_they_resume_by_themselves() {
         let message = queue.get(seconds(10)).await.expect("gets still work").expect("there are messages");
         assert_eq!(read_body(&message.body), Ok((0, number)));
     }
-    assert!(cluster.is_running(small), "a full disk does not end the node");
+    for node in 0..3 {
+        assert!(cluster.is_running(node), "a full disk does not end a node");
+    }
 
-    fs::remove_file(file).expect("the file can be removed");
+    for file in files {
+        fs::remove_file(file).expect("the file can be removed");
+    }
     let begun = Instant::now();
     while queue.put(Message::new(body_of(0, next, 10_000))).await.is_err() {
         assert!(begun.elapsed() < seconds(20), "puts do not resume");
@@ -892,8 +933,117 @@ async fn a_full_disk_stops_puts_and_only_puts_and_they_resume_by_themselves() {
     }
     println!("puts were taken again {:.1?} after there was room", begun.elapsed());
     assert_eq!(browse_numbers(&queue).await, (100..=next).collect::<Vec<_>>());
-    let served_by = cluster.serving();
-    println!("served by node {} in the end", served_by.map_or("-", |node| &cluster.nodes[node].name));
+}
+
+/// Three nodes, each with a device of its own of so many bytes.
+fn on_small_disks(bytes: u64) -> Plan {
+    Plan {
+        small_disks: (0..3).map(|node| (node, bytes)).collect(),
+        settings: settings(&["limits.disk_reserve_bytes=64MiB"]),
+        ..Plan::default()
+    }
+}
+
+/// Somebody else's files take all that is left on the devices.
+fn fill_disks(cluster: &Cluster) -> Vec<std::path::PathBuf> {
+    let fill = |node| faults::fill_device(&cluster.node_directory(node)).expect("a device can be filled");
+    (0..3).map(fill).collect()
+}
+
+/// Gets until nothing is there. A node that hands over ends connections, and a get is tried again.
+async fn get_everything(queue: &Queue, within: Duration) -> u64 {
+    let begun = Instant::now();
+    let mut got = 0;
+    loop {
+        match queue.get(Duration::ZERO).await {
+            Ok(Some(_)) => got += 1,
+            Ok(None) => return got,
+            Err(error) => {
+                assert!(begun.elapsed() < within, "gets do not work after {within:?}: {error}");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+async fn wait_until_put(queue: &Queue, number: u64, within: Duration) -> Duration {
+    let begun = Instant::now();
+    while let Err(error) = queue.put(Message::new(body_of(0, number, 10_000))).await {
+        assert!(begun.elapsed() < within, "puts are not taken {within:?} later: {error}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    begun.elapsed()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_start_on_disks_without_a_byte_free_and_their_queues_can_be_drained() {
+    let mut cluster = Cluster::start(on_small_disks(600 << 20));
+    let connection = cluster.connect().await;
+    create(&connection, QUEUE).await;
+    let queue = connection.queue(QUEUE);
+    put_numbers(&queue, 0, 1000, 10_000).await;
+    cluster.wait_all_in_sync(seconds(30)).await;
+
+    fill_disks(&cluster);
+    tokio::time::sleep(seconds(1)).await;
+    // What the running nodes gave up is taken, too.
+    for node in 0..3 {
+        cluster.kill(node);
+    }
+    let files = fill_disks(&cluster);
+    for node in 0..3 {
+        cluster.start_node(node);
+    }
+    let begun = Instant::now();
+    cluster.wait_serving(seconds(60));
+    println!("served {:.1?} after a start without a byte free", begun.elapsed());
+    let got = get_everything(&cluster.connect().await.queue(QUEUE), seconds(60)).await;
+    assert_eq!(got, 1000);
+    for file in files {
+        fs::remove_file(file).expect("the file can be removed");
+    }
+    let took = wait_until_put(&cluster.connect().await.queue(QUEUE), 0, seconds(30)).await;
+    println!("puts were taken again {took:.1?} after there was room");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_device_that_messages_filled_takes_them_again_when_they_were_got() {
+    let mut cluster = Cluster::start(on_small_disks(800 << 20));
+    let connection = cluster.connect().await;
+    create(&connection, QUEUE).await;
+    for round in 0..2 {
+        let queue = cluster.connect().await.queue(QUEUE);
+        let mut answers = std::collections::VecDeque::new();
+        let mut put = 0;
+        let refusal = 'full: loop {
+            while answers.len() < 50 {
+                put += 1;
+                match queue.start_put(Message::new(body_of(0, put, 50_000))).await {
+                    Ok(answer) => answers.push_back(answer),
+                    Err(error) => break 'full error,
+                }
+            }
+            if let Err(error) = answers.pop_front().expect("there are 50").await {
+                break error;
+            }
+            assert!(put < 100_000, "5 GB do not fit on a device of 800 MiB");
+        };
+        drop(answers);
+        let free: Vec<u64> = (0..3)
+            .map(|node| {
+                trimaran_node::log_store::free_bytes(&cluster.node_directory(node)).unwrap_or(0) >> 20
+            })
+            .collect();
+        println!("round {round}: refused after {put} puts ({refusal}); {free:?} MiB are left");
+        let queue = cluster.connect().await.queue(QUEUE);
+        let got = get_everything(&queue, seconds(120)).await;
+        let took = wait_until_put(&queue, 0, seconds(60)).await;
+        println!("{got} got; puts were taken again after {took:.1?}");
+        assert_eq!(get_everything(&queue, seconds(60)).await, 1);
+    }
+    for node in 0..3 {
+        assert!(cluster.is_running(node), "a full disk does not end a node");
+    }
 }
 
 // ---- the walkthrough ----

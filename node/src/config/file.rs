@@ -108,7 +108,8 @@ pub struct Limits {
     pub log_retain_bytes: Option<Spanned<Bytes>>,
     /// Bodies of puts that are not answered yet, for each queue manager.
     pub unanswered_bytes: Option<Spanned<Bytes>>,
-    /// Puts are refused (reason 2192) when the log or data directory has less free space than this.
+    /// Puts are refused (reason 2192) when the log or data directory has less free space than this, besides what the
+    /// message store has yet to write of what was taken.
     pub disk_reserve_bytes: Option<Spanned<Bytes>>,
     /// Unsent bytes for each peer; what is over it is dropped and sent again by Raft.
     pub peer_unsent_bytes: Option<Spanned<Bytes>>,

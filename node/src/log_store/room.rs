@@ -23,9 +23,25 @@ pub struct Ballast {
 impl Ballast {
     /// Makes the file if it is not there and there is room for it twice. `bytes` 0: no ballast.
     pub fn prepare(path: impl Into<PathBuf>, bytes: u64) -> Ballast {
-        let ballast = Ballast { path: path.into(), bytes, held: Mutex::new(false) };
+        let ballast = Ballast::find(path, bytes);
         ballast.restore();
         ballast
+    }
+
+    /// Holds the file if it is there and holds room, however much, and makes none.
+    pub fn find(path: impl Into<PathBuf>, bytes: u64) -> Ballast {
+        let path = path.into();
+        let held = Mutex::new(fs::metadata(&path).is_ok_and(|file| file.len() > 0));
+        Ballast { path, bytes, held }
+    }
+
+    /// How much room it holds, when it holds any.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    pub fn directory(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("."))
     }
 
     pub fn is_held(&self) -> bool {
@@ -49,12 +65,7 @@ impl Ballast {
         if self.bytes == 0 || *held {
             return;
         }
-        if fs::metadata(&self.path).is_ok_and(|file| file.len() == self.bytes) {
-            *held = true;
-            return;
-        }
-        let directory = self.path.parent().unwrap_or(Path::new("."));
-        if free_bytes(directory).is_ok_and(|free| free > 2 * self.bytes) {
+        if free_bytes(self.directory()).is_ok_and(|free| free > 2 * self.bytes) {
             match self.make() {
                 Ok(()) => *held = true,
                 Err(_) => {
@@ -135,38 +146,50 @@ impl RoomThresholds {
     }
 }
 
-/// Looks at the directories a node writes to. Ask it every second or so.
+/// Looks at the directories a node writes to. Ask it some times a second: a fast device takes 100 MiB in that time.
 pub struct DiskWatch {
-    directories: Vec<(PathBuf, RoomThresholds, bool)>,
+    directories: Vec<Watched>,
     said: Option<DiskRoom>,
 }
 
+struct Watched {
+    path: PathBuf,
+    thresholds: RoomThresholds,
+    /// The message store lies there, and will take what is owed to it.
+    has_store: bool,
+    low: bool,
+}
+
 impl DiskWatch {
-    pub fn new(directories: impl IntoIterator<Item = (PathBuf, RoomThresholds)>) -> DiskWatch {
-        let directories =
-            directories.into_iter().map(|(path, thresholds)| (path, thresholds, false)).collect();
-        DiskWatch { directories, said: None }
+    pub fn new(log: &Path, data: &Path, thresholds: RoomThresholds) -> DiskWatch {
+        let watched =
+            |path: &Path, has_store| Watched { path: path.to_path_buf(), thresholds, has_store, low: false };
+        DiskWatch { directories: vec![watched(log, false), watched(data, true)], said: None }
     }
 
-    /// How much room there is, if it is not what was said last.
-    pub fn look(&mut self) -> Option<DiskRoom> {
-        self.look_with(free_bytes)
+    /// How much room there is, if it is not what was said last. `owed` bytes were taken into the log and the message
+    /// store has yet to write them: they are as good as gone.
+    pub fn look(&mut self, owed: u64) -> Option<DiskRoom> {
+        self.look_with(owed, free_bytes)
     }
 
-    fn look_with(&mut self, free_bytes: impl Fn(&Path) -> io::Result<u64>) -> Option<DiskRoom> {
+    fn look_with(&mut self, owed: u64, free_bytes: impl Fn(&Path) -> io::Result<u64>) -> Option<DiskRoom> {
         let mut room = DiskRoom::Enough;
-        for (path, thresholds, low) in &mut self.directories {
+        for Watched { path, thresholds, has_store, low } in &mut self.directories {
             // A directory that cannot be asked is not a reason to refuse work; writing to it will tell.
             let Ok(free) = free_bytes(path) else { continue };
-            *low = free < if *low { thresholds.enough_bytes } else { thresholds.low_bytes };
+            let owed = if *has_store { owed } else { 0 };
+            let left = free.saturating_sub(owed);
+            *low = left < if *low { thresholds.enough_bytes } else { thresholds.low_bytes };
             if *low && room == DiskRoom::Enough {
                 room = DiskRoom::Low {
                     text: format!(
-                        "directory {} has {} MiB left; queue managers that this node serves take no puts until it has \
-                         {} MiB",
+                        "directory {} has {} MiB left, {} MiB of them for what was taken already; queue managers that \
+                         this node serves take no puts until it has {} MiB",
                         path.display(),
                         free >> 20,
-                        thresholds.enough_bytes >> 20
+                        owed >> 20,
+                        (thresholds.enough_bytes + owed) >> 20
                     ),
                 };
             }
@@ -188,8 +211,12 @@ mod tests {
 
     #[test]
     fn low_room_is_said_once_and_taken_back_with_a_margin() {
-        let mut watch = DiskWatch::new([(PathBuf::from("/data"), RoomThresholds::low_at(100 << 20))]);
-        let mut look = |free: u64| watch.look_with(|_| Ok(free << 20));
+        let (log, data) = (Path::new("/log"), Path::new("/data"));
+        let mut watch = DiskWatch::new(log, data, RoomThresholds::low_at(100 << 20));
+        let free = |free: u64| {
+            move |path: &Path| if path == log { Err(io::ErrorKind::NotFound.into()) } else { Ok(free << 20) }
+        };
+        let mut look = |left: u64| watch.look_with(0, free(left));
         assert_eq!(look(500), Some(DiskRoom::Enough));
         assert_eq!(look(101), None);
         let Some(DiskRoom::Low { text }) = look(99) else { panic!("not low") };
@@ -197,6 +224,21 @@ mod tests {
         assert_eq!(look(110), None);
         assert_eq!(look(90), None);
         assert_eq!(look(125), Some(DiskRoom::Enough));
+    }
+
+    #[test]
+    fn what_is_owed_to_the_store_is_not_room() {
+        let (log, data) = (Path::new("/log"), Path::new("/data"));
+        let mut watch = DiskWatch::new(log, data, RoomThresholds::low_at(64 << 20));
+        let mut look = |owed: u64, data_free: u64| {
+            let free = move |path: &Path| Ok(if path == data { data_free << 20 } else { 70 << 20 });
+            watch.look_with(owed << 20, free)
+        };
+        assert_eq!(look(40, 200), Some(DiskRoom::Enough), "the log owes nobody anything");
+        let Some(DiskRoom::Low { text }) = look(40, 100) else { panic!("not low") };
+        assert!(text.contains("/data has 100 MiB left, 40 MiB of them"), "{text}");
+        assert!(text.contains("until it has 120 MiB"), "{text}");
+        assert_eq!(look(0, 100), Some(DiskRoom::Enough), "it was written, and took no more than that");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::delivery::MESSAGE_WEIGHT;
 use super::loads::Wanted;
-use super::{Action, DiskRoom, Replica};
+use super::{Action, Replica};
 use crate::qmgr::PackKey;
 use crate::types::planted::{self, Bug};
 use crate::types::{Index, Instant, SnapshotMeta, limits};
@@ -20,6 +20,8 @@ pub(super) struct Compaction {
     window: usize,
     /// All bytes of log applied since start.
     total: usize,
+    /// `total` when the move began that the store has on disk.
+    stored: usize,
     /// Moves under way and done, with `total` at the time; the log is cut at one of them.
     moves: VecDeque<(SnapshotMeta, usize)>,
     flushed: SnapshotMeta,
@@ -56,6 +58,7 @@ impl Compaction {
         Compaction {
             window: 0,
             total: 0,
+            stored: 0,
             moves: VecDeque::new(),
             newest: flushed.index,
             moved_at: Instant::default(),
@@ -89,6 +92,11 @@ impl Compaction {
     /// The store has the state at this index on disk.
     pub fn flushed_index(&self) -> Index {
         self.flushed.index
+    }
+
+    /// Bytes of log that were applied and are not in the store on disk.
+    pub fn unstored_bytes(&self) -> u64 {
+        (self.total - self.stored) as u64
     }
 
     fn under_way(&self) -> usize {
@@ -176,10 +184,11 @@ impl Replica {
             compaction.refused = None;
         }
         let newest = compaction.moves.iter().rev().find(|(meta, _)| meta.index <= upto);
-        let Some((meta, _)) = newest else { return };
+        let Some((meta, stored)) = newest else { return };
         if meta.index <= compaction.flushed.index {
             return;
         }
+        compaction.stored = *stored;
         compaction.flushed = meta.clone();
         self.consensus.store_snapshot(meta.clone());
         self.consensus.keep_behind(meta.index);
@@ -204,21 +213,7 @@ impl Replica {
         self.cut_log();
     }
 
-    /// Why puts are refused until something was removed and its room is there again.
-    pub(super) fn lack_of_room(&self) -> Option<String> {
-        match &self.disk {
-            DiskRoom::Low { text } => Some(text.clone()),
-            DiskRoom::Enough if self.compaction.is_refused() => Some("the message store has no room".into()),
-            DiskRoom::Enough => None,
-        }
-    }
-
-    pub(super) fn on_disk(&mut self, room: DiskRoom) {
-        self.disk = room;
-        self.cut_log();
-    }
-
-    fn cut_log(&mut self) {
+    pub(super) fn cut_log(&mut self) {
         // A peer that was away for longer gets a snapshot then.
         let (retain, retain_present) = match self.lack_of_room() {
             Some(_) => (0, 0),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::leading::{Handover, Leading, Standing};
 use super::proposals::{Item, Waiting};
 use super::{Action, Replica};
+use crate::consensus::PeerProgress;
 use crate::mqi::{Completion, Data};
 use crate::qmgr::Command;
 use crate::types::planted::{self, Bug};
@@ -156,7 +157,10 @@ impl Replica {
         if !is_idle {
             return;
         }
-        if let Some(best) = peers.iter().max_by_key(|peer| (peer.matched, std::cmp::Reverse(peer.node))) {
+        let has_room = |node| self.peers.has_room(node);
+        let by_merit =
+            |peer: &&PeerProgress| (has_room(peer.node), peer.matched, std::cmp::Reverse(peer.node));
+        if let Some(best) = peers.iter().max_by_key(by_merit) {
             self.consensus.transfer_to(best.node);
         }
     }

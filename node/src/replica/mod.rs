@@ -19,6 +19,7 @@
 //! leading        what only the leader has, as one value
 //! leadership     follower → elected → serving; what happens when that ends
 //! compaction     how far the store and the log move
+//! room           room on the disks: who takes puts, and who should lead
 //! peers          what other nodes say, and what each is told
 //! recovery       a node that lost part of its log, or is new, earns its vote
 //! members        membership changes, step by step
@@ -49,6 +50,7 @@ mod applier;
 mod leading;
 mod leadership;
 mod compaction;
+mod room;
 mod peers;
 mod recovery;
 mod members;
@@ -78,6 +80,7 @@ use leading::Standing;
 use loads::{Loads, Residents};
 use peers::Peers;
 use recovery::Recovery;
+use room::Room;
 use sessions::Sessions;
 
 #[derive(Clone, Debug)]
@@ -132,7 +135,7 @@ pub struct Replica {
     peers: Peers,
     recovery: Recovery,
     compaction: Compaction,
-    disk: DiskRoom,
+    room: Room,
     /// The node is stopping.
     draining: bool,
     /// The node was removed from the group.
@@ -176,7 +179,7 @@ impl Replica {
             peers: Peers::default(),
             recovery,
             compaction,
-            disk: DiskRoom::Enough,
+            room: Room::default(),
             draining: false,
             removed: false,
             in_sync_at: BTreeMap::new(),
@@ -243,6 +246,7 @@ impl Replica {
         self.retry_parked();
         self.stage_more();
         self.expire();
+        self.drive_room();
         self.drive_handover();
         self.drive_membership();
         self.drive_recovery();

@@ -22,6 +22,7 @@ pub(super) struct Peers {
 struct Heard {
     recovering: bool,
     stopping: bool,
+    lacks_room: bool,
 }
 
 impl Peers {
@@ -38,6 +39,11 @@ impl Peers {
     /// Whether the peer said that it may vote. One that was not heard yet may or may not.
     pub fn may_vote(&self, node: NodeId) -> bool {
         self.heard.get(&node).is_some_and(|heard| !heard.recovering)
+    }
+
+    /// Whether the peer said that its disks have room.
+    pub fn has_room(&self, node: NodeId) -> bool {
+        self.heard.get(&node).is_some_and(|heard| !heard.lacks_room)
     }
 
     /// Whether the peer could take over, as far as this node was told.
@@ -92,6 +98,7 @@ impl Replica {
             answer,
             removed: self.consensus.membership().removed.contains(&to),
             proposed_since: proposed,
+            lacks_room: self.lack_of_room().is_some(),
         };
         self.out.push(Action::Send { to, message: PeerMessage::Greeting(greeting) });
     }
@@ -104,7 +111,11 @@ impl Replica {
     }
 
     fn on_greeting(&mut self, from: NodeId, greeting: Greeting) {
-        let heard = Heard { recovering: greeting.recovering, stopping: greeting.stopping };
+        let heard = Heard {
+            recovering: greeting.recovering,
+            stopping: greeting.stopping,
+            lacks_room: greeting.lacks_room,
+        };
         self.peers.heard.insert(from, heard);
         if greeting.removed {
             self.on_removed();

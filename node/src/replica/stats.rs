@@ -36,4 +36,6 @@ pub struct Stats {
     pub commit_index: u64,
     /// Now.
     pub applied_index: u64,
+    /// Now: bytes of log that were applied and are not in the message store on disk.
+    pub unstored_bytes: u64,
 }

@@ -124,5 +124,6 @@ impl Replica {
         self.stats.term = self.consensus.term().0;
         self.stats.commit_index = self.consensus.commit_index().0;
         self.stats.applied_index = self.consensus.applied_index().0;
+        self.stats.unstored_bytes = self.compaction.unstored_bytes();
     }
 }

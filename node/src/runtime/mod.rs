@@ -15,6 +15,7 @@ mod figures;
 mod hands;
 mod notices;
 pub mod recover;
+mod reserve;
 mod run;
 mod shutdown;
 pub mod snapshots;

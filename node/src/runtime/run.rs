@@ -20,6 +20,7 @@ use super::fatal::{Fatal, FatalReason, fatal};
 use super::hands::NodeHands;
 use super::notices::{self, Standing};
 use super::recover::Started;
+use super::reserve::Reserve;
 use super::shutdown::{Signals, Told};
 use super::stores::{self, Stores};
 use super::{again, diagnostics, directories, figures, threads};
@@ -32,7 +33,9 @@ use crate::replica::{self, DiskRoom, Event, Inbox, Replica};
 use crate::security::{self, AcceptLimits, Audience, ConnectionInfo, Principal, Tls};
 use crate::types::{ObjectName, QueueManagerId, RoleView};
 
-const DISK_LOOK_EVERY: Duration = Duration::from_secs(1);
+const DISK_LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Looks at the disks between two tries to take a reserve again.
+const RESTORE_LOOKS: u64 = 50;
 const CERTIFICATES_LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Runs a node until it is told to stop.
@@ -58,11 +61,12 @@ pub fn run(config: Config) -> Result<(), Fatal> {
     };
     let sockets = Sockets::bind(&config)?;
     let standing = Standing::default();
-    let (stores, started) = stores::open(&config, &standing)?;
+    let reserve = Arc::new(Reserve::find(&config));
+    let (stores, started) = stores::open(&config, &standing, &reserve)?;
     let runtime = threads::runtime(config.threads)
         .map_err(|error| Fatal::new(FatalReason::System, format!("start the async runtime: {error}")))?;
     let result = runtime.block_on(async {
-        let node = Node::start(config, tls, sockets, standing, stores, started, began)?;
+        let node = Node::start(config, tls, sockets, standing, stores, started, reserve, began)?;
         node.until_stopped().await
     });
     // What still runs then is a client that does not end its stream.
@@ -133,6 +137,7 @@ impl Node {
         standing: Standing,
         opened: stores::Opened,
         started: Vec<Started>,
+        reserve: Arc<Reserve>,
         began: Instant,
     ) -> Result<Node, Fatal> {
         let system =
@@ -201,7 +206,7 @@ impl Node {
         let listeners = start_listeners(&config, &tls, sockets, handle, &peers, &stores, closing_seen)?;
 
         let helpers = vec![
-            tokio::spawn(watch_disks(&config, inboxes.clone(), standing.clone())),
+            tokio::spawn(watch_disks(&config, inboxes.clone(), standing.clone(), reserve)),
             tokio::spawn(notices::keep(
                 config.standing_warnings(),
                 standing.clone(),
@@ -473,14 +478,17 @@ fn watch_disks(
     config: &Config,
     inboxes: BTreeMap<QueueManagerId, Inbox>,
     standing: Standing,
+    reserve: Arc<Reserve>,
 ) -> impl Future<Output = ()> + Send + 'static {
-    let reserve = config.limits.disk_reserve_bytes;
-    let directories = [config.log_directory.clone(), config.data_directory.clone()];
+    let thresholds = RoomThresholds::low_at(config.limits.disk_reserve_bytes);
+    let mut disks = DiskWatch::new(&config.log_directory, &config.data_directory, thresholds);
     async move {
-        let thresholds = RoomThresholds::low_at(reserve);
-        let mut disks = DiskWatch::new(directories.map(|directory| (directory, thresholds)));
-        loop {
-            if let Some(room) = disks.look() {
+        for look in 1.. {
+            if u64::is_multiple_of(look, RESTORE_LOOKS) {
+                reserve.restore();
+            }
+            let owed = inboxes.values().map(|inbox| inbox.published().stats.borrow().unstored_bytes).sum();
+            if let Some(room) = disks.look(owed) {
                 match &room {
                     DiskRoom::Low { text } => tracing::error!("{text}"),
                     DiskRoom::Enough => tracing::info!("the disks have room"),

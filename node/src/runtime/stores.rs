@@ -9,11 +9,10 @@ use super::again::begin_again;
 use super::fatal::{Fatal, FatalReason, fatal};
 use super::notices::Standing;
 use super::recover::{self, Expected, FromStore, RecoverError, Started};
+use super::reserve::Reserve;
 use super::snapshots::Snapshots;
 use crate::config::Config;
-use crate::log_store::{
-    LogHandle, LogOptions, LogThread, LogThreadOptions, RaftEngineLog, filesystem, free_bytes,
-};
+use crate::log_store::{LogHandle, LogOptions, LogThread, LogThreadOptions, RaftEngineLog, filesystem};
 use crate::message_store::{
     Loaded, RocksStore, StoreAnswers, StoreError, StoreHandle, StoreOptions, StoreReaderOptions,
     StoreReaders, StoreThread, StoreThreadOptions,
@@ -40,14 +39,27 @@ pub struct Stores {
 
 /// Opens both stores and recovers every queue manager of the configuration. Takes as long as it takes to read the
 /// log behind the message store and the heads of all messages.
-pub fn open(config: &Config, standing: &Standing) -> Result<(Opened, Vec<Started>), Fatal> {
+pub fn open(
+    config: &Config,
+    standing: &Standing,
+    reserve: &Arc<Reserve>,
+) -> Result<(Opened, Vec<Started>), Fatal> {
     let begun = std::time::Instant::now();
+    if reserve.make_room_to_start() {
+        standing.report(
+            "this start found a full disk and gave up its reserve: get messages or free some space before the next one"
+                .into(),
+        );
+    }
     let retained = (config.limits.log_retain_bytes * config.queue_managers.len()) as u64;
     let device = filesystem(&config.log_directory).map_or(u64::MAX, |device| device.total_bytes);
     let log_options = LogOptions::new(&config.log_directory).retaining(retained).on_device_of(device);
     let options = StoreOptions {
         block_cache_bytes: config.limits.store_cache_bytes,
-        ..StoreOptions::new(&config.data_directory, Arc::new(free_bytes))
+        ..StoreOptions::new(&config.data_directory, {
+            let reserve = reserve.clone();
+            Arc::new(move |directory| reserve.left_for_store(directory))
+        })
     };
     let expected: Vec<Expected> = config
         .queue_managers
@@ -84,6 +96,7 @@ pub fn open(config: &Config, standing: &Standing) -> Result<(Opened, Vec<Started
         );
     }
     tracing::info!(took_ms = begun.elapsed().as_millis() as u64, "stores are open");
+    reserve.restore();
     let names = config.queue_managers.clone();
     Ok((Opened { log, store, names }, started))
 }
@@ -138,6 +151,7 @@ impl Opened {
                 }
             }),
             fatal: Box::new(|error| match error {
+                // It condemned itself.
                 StoreError::Damaged { .. } => begin_again(error),
                 StoreError::NoRoom { .. } | StoreError::Io { .. } => fatal(FatalReason::Store, error),
             }),
@@ -150,23 +164,26 @@ impl Opened {
         let answer = move |loaded: Loaded| {
             let Loaded { queue_manager, request, rows, damaged } = loaded;
             if let Some(reason) = &damaged {
-                // What is damaged once is not trusted again: a start rebuilds the store from log and peers.
-                condemned.condemn(reason);
-                begin_again(reason);
+                give_up(&condemned, reason);
             }
             if let Some(inbox) = told.get(&queue_manager) {
                 let _ = inbox.deliver_blocking(Event::RowsLoaded { request, rows, damaged });
             }
         };
         let scrubbed = self.store.clone();
-        let damaged = move |reason: String| {
-            scrubbed.condemn(&reason);
-            begin_again(reason);
-        };
+        let damaged = move |reason: String| give_up(&scrubbed, &reason);
         let options = StoreReaderOptions::default();
         let readers = StoreReaders::start(self.store.clone(), options, Arc::new(answer), Arc::new(damaged))
             .map_err(|error| system("the store's reading threads", error))?;
         Ok(Stores { log, store_thread, readers: Arc::new(readers), store: self.store, names: self.names })
+    }
+}
+
+/// The store could not be read. What is damaged once is not trusted again: a start rebuilds it from log and peers.
+fn give_up(store: &RocksStore, reason: &str) -> ! {
+    match store.condemn(reason) {
+        true => begin_again(reason),
+        false => fatal(FatalReason::Store, reason),
     }
 }
 
@@ -188,7 +205,8 @@ impl Stores {
     }
 
     pub fn snapshots(&self) -> Arc<dyn SnapshotStore> {
-        let unreadable = |reason: &str| begin_again(reason);
+        let store = self.store.clone();
+        let unreadable = move |reason: &str| give_up(&store, reason);
         Arc::new(Snapshots::new(self.store.clone(), self.names.clone(), Box::new(unreadable)))
     }
 

@@ -3,11 +3,12 @@
 //! Every process is known by its id and nothing else: signals go there, and all of them are killed when the cluster is
 //! dropped. After a failed test the directory stays, and the ends of the nodes' logs are printed.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,7 @@ use tempfile::TempDir;
 use trimaran_client::{Connection, QueueManagerStatus, Tls};
 
 use super::faults::Chance;
+use super::small_disk::SmallDisk;
 
 /// The queue manager of every test.
 pub const QUEUE_MANAGER: &str = "ha.queue.manager";
@@ -34,8 +36,8 @@ pub struct Plan {
     pub environment: Vec<(String, String)>,
     /// Directory with what `trimaran certs init` made: listeners and peers use TLS.
     pub certificates: Option<PathBuf>,
-    /// The directories of this node lie on a device of their own, of so many bytes.
-    pub small_disk: Option<(usize, u64)>,
+    /// The directories of these nodes lie on a device of their own each, of so many bytes.
+    pub small_disks: Vec<(usize, u64)>,
 }
 
 /// How a process ended.
@@ -61,6 +63,7 @@ pub struct Cluster {
     directory: Option<TempDir>,
     path: PathBuf,
     pub nodes: Vec<Node>,
+    disks: BTreeMap<usize, SmallDisk>,
     plan: Plan,
 }
 
@@ -135,7 +138,11 @@ impl Cluster {
                 log_from: 0,
             })
             .collect();
-        let cluster = Cluster { directory: Some(directory), path, nodes, plan };
+        let mut cluster = Cluster { directory: Some(directory), path, nodes, disks: BTreeMap::new(), plan };
+        for (node, bytes) in cluster.plan.small_disks.clone() {
+            let directory = cluster.path.join(&cluster.nodes[node].name);
+            cluster.disks.insert(node, SmallDisk::new(&directory, bytes));
+        }
         fs::write(cluster.config(), cluster.file()).expect("the directory can be written");
         cluster
     }
@@ -188,15 +195,7 @@ impl Cluster {
 
     /// Where the node keeps `log` and `data`, as this process sees it.
     pub fn node_directory(&self, node: usize) -> PathBuf {
-        let directory = self.path.join(&self.nodes[node].name);
-        match (&self.plan.small_disk, &self.nodes[node].process) {
-            // The device is mounted for the process alone.
-            (Some((small, _)), Some(process)) if *small == node => {
-                Path::new(&format!("/proc/{}/root", process.id()))
-                    .join(directory.strip_prefix("/").unwrap_or(&directory))
-            }
-            _ => directory,
-        }
+        self.disks.get(&node).map_or_else(|| self.path.join(&self.nodes[node].name), SmallDisk::path)
     }
 
     fn log_path(&self, node: usize) -> PathBuf {
@@ -211,14 +210,9 @@ impl Cluster {
         self.nodes[node].log_from = fs::metadata(&log).map_or(0, |file| file.len());
         let output =
             OpenOptions::new().create(true).append(true).open(&log).expect("the directory can be written");
-        let mut command = match self.plan.small_disk {
-            Some((small, bytes)) if small == node => {
-                let directory = self.path.join(&self.nodes[node].name);
-                fs::create_dir_all(&directory).expect("the directory can be written");
-                on_a_small_disk(&directory, bytes)
-            }
-            _ => Command::new(program("trimaran-node")),
-        };
+        let program = program("trimaran-node");
+        let mut command =
+            self.disks.get(&node).map_or_else(|| Command::new(&program), |disk| disk.command(&program));
         command.arg("run").arg("--config").arg(self.config()).args(["--node", &self.nodes[node].name]);
         for setting in &self.plan.settings {
             command.args(["--set", setting]);
@@ -414,19 +408,6 @@ impl Drop for Cluster {
             eprintln!("---- kept: {}", kept.display());
         }
     }
-}
-
-/// A device of its own, mounted where only the process sees it: it is gone with the process.
-fn on_a_small_disk(directory: &Path, bytes: u64) -> Command {
-    let mut command = Command::new("unshare");
-    // SAFETY: asks for the effective user, and touches nothing.
-    if unsafe { libc::geteuid() } != 0 {
-        command.args(["--user", "--map-root-user"]);
-    }
-    let script = "mount -t tmpfs -o size=\"$1\" trimaran \"$2\" && shift 2 && exec \"$@\"";
-    command.args(["--mount", "sh", "-c", script, "small-disk"]);
-    command.arg(bytes.to_string()).arg(directory).arg(program("trimaran-node"));
-    command
 }
 
 /// Ports that nobody listens on. Below the range that the kernel gives to outgoing connections, so that no client takes

@@ -1,15 +1,16 @@
 //! Tests with real processes, real sockets and real disks: only what needs a kernel.
 //!
 //! Reading order: [`Cluster`] (nodes as processes of this machine, started, killed and read by their ids), [`faults`]
-//! (chance, damaged files, full disks), [`ledger`] (producers and consumers that write down what they were promised, and
-//! the balance), [`damage`] (what a damaged node may and may not do), [`python`] (a client of a stranger). The stories are in
-//! `tests/tests/process.rs`.
+//! (chance, damaged files, full disks), [`small_disk`] (devices to fill), [`ledger`] (producers and consumers that write
+//! down what they were promised, and the balance), [`damage`] (what a damaged node may and may not do), [`python`] (a
+//! client of a stranger). The stories are in `tests/tests/process.rs`.
 
 pub mod cluster;
 pub mod damage;
 pub mod faults;
 pub mod ledger;
 pub mod python;
+pub mod small_disk;
 
 pub use cluster::{Cluster, Exit, Plan, program, run_program};
 pub use ledger::Ledger;
