@@ -94,6 +94,11 @@ pub mod object {
     pub const LOCAL_QUEUE: i32 = 1004;
 }
 
+/// MQAT_*: kinds of programs.
+pub mod application {
+    pub const UNIX: i32 = 6;
+}
+
 /// MQRC_*: reasons that a channel gives by itself.
 pub mod reason {
     pub const NONE: i32 = 0;

@@ -3,11 +3,12 @@
 //! A reply has the structures of its request with the output fields filled in, so a call is kept until it is answered. A call
 //! that is not served here is answered with 2298; nothing is ever answered by silence.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use bytes::Bytes;
 use trimaran_proto::mq::call::{Attributes, Body as WireBody, Call as WireCall, Conn, Fcno, FcnoFields};
 use trimaran_proto::mq::constants::{completion, connect, reason};
+use trimaran_proto::mq::control::Notification;
 use trimaran_proto::mq::segment::{Header, Segment, types};
 use trimaran_proto::mq::split::Joiner;
 use trimaran_proto::mq::wire::Reader;
@@ -41,6 +42,17 @@ pub struct Conversation {
     pub(super) unique: u64,
     pub(super) ids: u64,
     pub(super) async_puts: AsyncPuts,
+    pub(super) callbacks: Callbacks,
+}
+
+/// Whether messages are given to callbacks (MQCTL).
+#[derive(Debug, Default)]
+pub(super) struct Callbacks {
+    pub are_started: bool,
+    /// A stop that is answered when nothing is under way any more: the request, and what was asked.
+    pub stopping: Option<(u32, Notification)>,
+    /// Gets that it waits for.
+    pub ending: HashSet<Token>,
 }
 
 /// What became of puts that nobody waited for, since it was asked the last time (MQSTAT).
@@ -320,6 +332,7 @@ impl Conversation {
                 self.close(desk, header, handle);
             }
         }
+        self.note_ended(desk, token);
     }
 }
 

@@ -14,8 +14,10 @@ use super::desk::Desk;
 use super::objects::{Opened, what_is_opened};
 use super::reading::{Request, Step};
 use crate::mqi::{Call, Completion, Data, Get, Put, PutTarget};
-use crate::types::{Body, CompletionCode, HandleId, ObjectName, Reason};
+use crate::types::{Body, CompletionCode, HandleId, ObjectName, Reason, Token};
 
+/// The value of CONN_STATE that starts a connection; 0 stops it, 3 suspends it.
+const STARTED: u32 = 2;
 /// What MQGMO of version 1 matches by.
 const MATCH_DEFAULT: u32 = 3;
 
@@ -112,7 +114,9 @@ impl Conversation {
     pub fn on_request(&mut self, desk: &mut Desk<'_>, request: Request) {
         let handle = request.asked.fields.handle;
         let step = match self.objects.get_mut(&handle) {
-            Some(Object::Queue { reading, .. }) => reading.on_request(desk, request),
+            Some(Object::Queue { reading, .. }) => {
+                reading.on_request(desk, request, self.callbacks.are_started)
+            }
             _ => {
                 let notice =
                     Notification { version: 1, handle, code: notice::STREAMING_FAILURE, value: 2019 };
@@ -138,7 +142,7 @@ impl Conversation {
         }
     }
 
-    /// NOTIFICATION of a client.
+    /// NOTIFICATION of a client; a confirmed one wants its reply.
     pub fn on_notification(
         &mut self,
         desk: &mut Desk<'_>,
@@ -146,23 +150,68 @@ impl Conversation {
         asked: Notification,
         is_confirmed: bool,
     ) {
+        let is_start = asked.code == notice::CONN_STATE && asked.value == STARTED;
+        match asked.code {
+            notice::CONN_STATE if is_start => self.start_callbacks(desk),
+            notice::CONN_STATE => self.stop_callbacks(desk),
+            _ => {}
+        }
         if !is_confirmed {
             return;
         }
-        let reply = match asked.code {
+        self.callbacks.stopping = Some((request, asked));
+        self.reply_when_ended(desk);
+    }
+
+    fn start_callbacks(&mut self, desk: &mut Desk<'_>) {
+        self.callbacks.are_started = true;
+        let handles: Vec<i32> = self.objects.keys().copied().collect();
+        for handle in handles {
+            if let Some(Object::Queue { reading, .. }) = self.objects.get_mut(&handle) {
+                let step = reading.go_on(desk);
+                self.read_on(desk, handle, step);
+            }
+        }
+    }
+
+    fn stop_callbacks(&mut self, desk: &mut Desk<'_>) {
+        self.callbacks.are_started = false;
+        let held = self.objects.values_mut().filter_map(|object| match object {
+            Object::Queue { reading, .. } => reading.hold(),
+            Object::QueueManager { .. } => None,
+        });
+        for token in held.collect::<Vec<_>>() {
+            self.callbacks.ending.insert(token);
+            self.ask(desk, Call::CancelGet { token }, Waiting::Nobody);
+        }
+    }
+
+    /// A get has ended that a stop may wait for.
+    pub(super) fn note_ended(&mut self, desk: &mut Desk<'_>, token: Token) {
+        if self.callbacks.ending.remove(&token) {
+            self.reply_when_ended(desk);
+        }
+    }
+
+    fn reply_when_ended(&mut self, desk: &mut Desk<'_>) {
+        if !self.callbacks.ending.is_empty() {
+            return;
+        }
+        let Some((request, asked)) = self.callbacks.stopping.take() else { return };
+        let code = match asked.code {
             notice::CONN_STATE => notice::CONN_STATE_REPLY,
             notice::Q_STATE => notice::Q_STATE_REPLY,
             notice::TXN_REVOKE => notice::TXN_REVOKE_REPLY,
-            _ => return,
+            other => other,
         };
-        let flow = Flow::Notification(Notification { code: reply, ..asked });
+        let flow = Flow::Notification(Notification { code, ..asked });
         desk.say(types::NOTIFICATION, request, flags::FIRST, &flow);
     }
 
     /// The answer to a get that a request started.
     pub(super) fn on_message(&mut self, desk: &mut Desk<'_>, handle: i32, completion: Completion) {
         let Some(Object::Queue { reading, .. }) = self.objects.get_mut(&handle) else { return };
-        let step = reading.on_completion(desk, completion);
+        let step = reading.on_completion(desk, completion, self.callbacks.are_started);
         self.read_on(desk, handle, step);
     }
 

@@ -32,6 +32,8 @@ pub struct Reading {
     selection: Selection,
     /// The get that is under way.
     get: Option<Token>,
+    /// A request for a callback waits until the client starts its connection (MQCTL).
+    is_held: bool,
     /// A request that waits until the get before it has ended.
     next: Option<Request>,
     /// Bytes that the client has not said to have consumed.
@@ -74,10 +76,11 @@ impl Reading {
         self.get = Some(token);
     }
 
-    pub fn on_request(&mut self, desk: &mut Desk<'_>, request: Request) -> Step {
+    /// `may_call_back`: the connection is started, and what is asked for a callback may come.
+    pub fn on_request(&mut self, desk: &mut Desk<'_>, request: Request, may_call_back: bool) -> Step {
         let Some(token) = self.get else {
             self.take_request(request);
-            return self.start(desk);
+            return self.start(desk, may_call_back);
         };
         let asked = &request.asked;
         let goes_on = asked.selection.is_none() && asked.fields.options == self.wanted.options;
@@ -103,7 +106,11 @@ impl Reading {
         }
     }
 
-    fn start(&mut self, desk: &mut Desk<'_>) -> Step {
+    fn start(&mut self, desk: &mut Desk<'_>, may_call_back: bool) -> Step {
+        self.is_held = self.is_for_callback() && !may_call_back;
+        if self.is_held {
+            return Step::Nothing;
+        }
         match self.asked_get() {
             Ok(get) => Step::Get(get),
             Err(code) => {
@@ -133,14 +140,35 @@ impl Reading {
 
     /// A request of a program that does not wait for it (MQCB) stands until a message comes.
     fn wait(&self) -> Result<Wait, Code> {
-        match self.wanted.flags & (FOR_CALLBACK | SYNCHRONOUS) {
-            FOR_CALLBACK => Ok(Wait::Forever),
-            _ => convert::wait(self.wanted.options, self.wanted.wait_interval),
+        match self.is_for_callback() {
+            true => Ok(Wait::Forever),
+            false => convert::wait(self.wanted.options, self.wanted.wait_interval),
         }
     }
 
+    fn is_for_callback(&self) -> bool {
+        self.wanted.flags & (FOR_CALLBACK | SYNCHRONOUS) == FOR_CALLBACK
+    }
+
+    /// The connection was stopped: what stands for a callback is taken back.
+    pub fn hold(&mut self) -> Option<Token> {
+        let token = self.get.filter(|_| self.is_for_callback())?;
+        self.is_held = true;
+        Some(token)
+    }
+
+    /// The connection was started: what was held goes on.
+    pub fn go_on(&mut self, desk: &mut Desk<'_>) -> Step {
+        if self.is_held && self.get.is_none() { self.start(desk, true) } else { Step::Nothing }
+    }
+
     /// The get has ended.
-    pub fn on_completion(&mut self, desk: &mut Desk<'_>, completion: Completion) -> Step {
+    pub fn on_completion(
+        &mut self,
+        desk: &mut Desk<'_>,
+        completion: Completion,
+        may_call_back: bool,
+    ) -> Step {
         self.get = None;
         let warning = match completion.code {
             CompletionCode::Warning => completion.reason.number() as Code,
@@ -157,18 +185,18 @@ impl Reading {
             }
             _ if self.next.is_some() => {}
             _ if completion.reason == Reason::NoMsgAvailable => {
-                if self.confirm.is_none() {
-                    self.send_nothing(desk);
+                if self.confirm.is_none() && !self.is_held {
+                    self.refuse(desk, reason::NO_MSG_AVAILABLE);
                 }
             }
             _ => self.refuse(desk, completion.reason.number() as Code),
         }
         if let Some(next) = self.next.take() {
             self.take_request(next);
-            return self.start(desk);
+            return self.start(desk, may_call_back);
         }
         if more {
-            return self.start(desk);
+            return self.start(desk, may_call_back);
         }
         if self.confirm.is_some() {
             self.send_nothing(desk);
