@@ -43,6 +43,7 @@ mod get_options;
 mod queue;
 mod unit_of_work;
 mod admin;
+pub mod channel;
 
 pub use admin::{
     Admin, InstanceStatus, MembershipProgress, QueueAttributes, QueueDetails, QueueManagerStatus,

@@ -188,7 +188,7 @@ pub enum Command {
 #[command(after_help = "\
 Examples:
   trimaran send HA.QUEUE
-  trimaran send --host 10.0.0.7 --port 7201 --queue-manager ha.queue.manager --channel HA.CHANNEL HA.QUEUE
+  trimaran send --host 10.0.0.7 --port 1414 --queue-manager ha.queue.manager --channel SYSTEM.DEF.SVRCONN HA.QUEUE
   printf 'Hello\\nThis\\nis\\na\\ntest\\n\\n' | trimaran send HA.QUEUE
 
 The messages are persistent. For scripts there is `trimaran put`.")]
@@ -200,13 +200,19 @@ pub struct TalkArgs {
     #[arg(long, value_name = "NAME")]
     pub host: Option<String>,
 
-    /// Port on that host
-    #[arg(long, requires = "host", default_value_t = 7201)]
-    pub port: u16,
+    /// Port on that host [default: 1414 with a channel, otherwise 7201]
+    #[arg(long, requires = "host")]
+    pub port: Option<u16>,
 
-    /// Name of a channel; shown, and otherwise without meaning: gRPC has none
+    /// Channel to connect through as IBM MQ clients do; needs --host, without it the name is only shown
     #[arg(long, value_name = "NAME")]
     pub channel: Option<String>,
+}
+
+impl TalkArgs {
+    pub fn port(&self) -> u16 {
+        self.port.unwrap_or(if self.channel.is_some() { 1414 } else { 7201 })
+    }
 }
 
 #[derive(Debug, Args)]

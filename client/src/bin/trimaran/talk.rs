@@ -4,7 +4,11 @@ use std::io::{BufRead, Write};
 
 use serde_json::json;
 use tokio::sync::mpsc;
-use trimaran_client::{Connection, Error, Message, reason};
+use trimaran_client::channel::{Channel, datagram};
+use trimaran_client::proto::mq::Text;
+use trimaran_client::proto::mq::constants::{get, open, put};
+use trimaran_client::proto::mq::message::Md;
+use trimaran_client::{Connection, Cursor, Error, Message, Queue, reason};
 
 use crate::{
     arguments::{Global, ReceiveArgs, TalkArgs},
@@ -15,9 +19,7 @@ use crate::{
 
 /// Prints what it was given, takes one message a line, and says when it is done.
 pub async fn send(global: &Global, args: TalkArgs) -> Outcome {
-    let (global, connection) = connect(global, &args).await?;
-    let queue = connection.queue(&args.queue);
-    introduce(&global, &args, &connection);
+    let mut way = Way::to_put(global, &args).await?;
     if output::stdin_is_terminal() && !global.json {
         say!("Type one message a line; an empty line ends.");
     }
@@ -28,10 +30,10 @@ pub async fn send(global: &Global, args: TalkArgs) -> Outcome {
         if line.is_empty() {
             break;
         }
-        let placed = patiently("putting", queue.put(Message::text(line))).await?;
+        let message_id = patiently("putting", way.put(line)).await?;
         sent += 1;
         if global.json {
-            say!("{}", json!({ "message_id": trimaran_client::hex(&placed.message_id) }));
+            say!("{}", json!({ "message_id": trimaran_client::hex(&message_id) }));
         }
     }
     if global.json {
@@ -44,33 +46,30 @@ pub async fn send(global: &Global, args: TalkArgs) -> Outcome {
 
 /// Browses from the front, shows each message, and gets those that are asked for.
 pub async fn receive(global: &Global, args: ReceiveArgs) -> Outcome {
-    let (global, connection) = connect(global, &args.talk).await?;
-    let queue = connection.queue(&args.talk.queue);
-    introduce(&global, &args.talk, &connection);
+    let mut way = Way::to_get(global, &args.talk).await?;
     let mut lines = (!args.yes).then(stdin_lines);
-    let mut cursor = queue.cursor();
     let (mut shown, mut received) = (0_u64, 0_u64);
     let ended = loop {
-        let Some(message) = patiently("browsing", cursor.next()).await? else { break true };
+        let Some(message) = patiently("browsing", way.browse()).await? else { break true };
         shown += 1;
         if !global.json {
             say!("{}", text_of(&message));
         }
         let answer = match &mut lines {
             None => Answer::Yes,
-            Some(lines) => ask(&global, lines).await?,
+            Some(lines) => ask(global, lines).await?,
         };
         let mut taken = false;
         match answer {
-            Answer::Yes => match patiently("getting", cursor.get()).await? {
-                Some(_) => {
+            Answer::Yes => match patiently("getting", way.get_under_cursor()).await? {
+                true => {
                     received += 1;
                     taken = true;
                 }
-                None if !global.json => {
+                false if !global.json => {
                     say!("completion code 2, reason 2034: somebody else was faster, the message is gone")
                 }
-                None => {}
+                false => {}
             },
             Answer::No => {}
             Answer::Quit => break false,
@@ -93,6 +92,77 @@ pub async fn receive(global: &Global, args: ReceiveArgs) -> Outcome {
         say!("ended before the last message");
     }
     Ok(())
+}
+
+/// How the queue is reached: with a host and a channel as IBM MQ clients do, otherwise over gRPC.
+enum Way {
+    Grpc { queue: Queue, cursor: Cursor },
+    Channel { channel: Channel, handle: i32, browsed: bool },
+}
+
+impl Way {
+    async fn to_put(global: &Global, args: &TalkArgs) -> Result<Way, Failure> {
+        Way::open(global, args, open::OUTPUT).await
+    }
+
+    async fn to_get(global: &Global, args: &TalkArgs) -> Result<Way, Failure> {
+        Way::open(global, args, open::INPUT_SHARED | open::BROWSE).await
+    }
+
+    async fn open(global: &Global, args: &TalkArgs, options: u32) -> Result<Way, Failure> {
+        if let (Some(host), Some(name)) = (&args.host, &args.channel) {
+            let queue_manager = global.queue_manager.as_deref().unwrap_or_default();
+            let address = format!("{}:{}", bracketed(host), args.port());
+            let connecting = Channel::connect(&address, name, queue_manager, "trimaran");
+            let mut channel = patiently("connecting", connecting).await?;
+            introduce_channel(global, args, host, &channel);
+            let handle = patiently("opening the queue", channel.open(&args.queue, options)).await?;
+            return Ok(Way::Channel { channel, handle, browsed: false });
+        }
+        let (global, connection) = connect(global, args).await?;
+        introduce(&global, args, &connection);
+        let queue = connection.queue(&args.queue);
+        let cursor = queue.cursor();
+        Ok(Way::Grpc { queue, cursor })
+    }
+
+    /// Puts a persistent message; its id.
+    async fn put(&mut self, text: String) -> trimaran_client::Result<Vec<u8>> {
+        match self {
+            Way::Grpc { queue, .. } => Ok(queue.put(Message::text(text)).await?.message_id.to_vec()),
+            Way::Channel { channel, handle, .. } => {
+                let md = Md { persistence: 1, format: Text::new("MQSTR"), ..datagram() };
+                Ok(channel.put(*handle, md, text.into(), put::NO_SYNCPOINT | put::NEW_MSG_ID).await?.to_vec())
+            }
+        }
+    }
+
+    /// The next message from the front; None when there is none.
+    async fn browse(&mut self) -> trimaran_client::Result<Option<Message>> {
+        match self {
+            Way::Grpc { cursor, .. } => cursor.next().await,
+            Way::Channel { channel, handle, browsed } => {
+                let options = if *browsed { get::BROWSE_NEXT } else { get::BROWSE_FIRST };
+                *browsed = true;
+                let got = channel.get(*handle, options, 0).await?;
+                Ok(got.map(|got| Message::new(got.body).message_id(got.md.message_id.0)))
+            }
+        }
+    }
+
+    /// Gets the message that was browsed; false when it is gone.
+    async fn get_under_cursor(&mut self) -> trimaran_client::Result<bool> {
+        match self {
+            Way::Grpc { cursor, .. } => Ok(cursor.get().await?.is_some()),
+            Way::Channel { channel, handle, .. } => {
+                match channel.get(*handle, get::MSG_UNDER_CURSOR | get::NO_SYNCPOINT, 0).await {
+                    Ok(got) => Ok(got.is_some()),
+                    Err(error) if error.reason() == Some(reason::NO_MSG_UNDER_CURSOR) => Ok(false),
+                    Err(error) => Err(error),
+                }
+            }
+        }
+    }
 }
 
 enum Answer {
@@ -129,12 +199,33 @@ fn print_prompt(text: &str) {
 async fn connect(global: &Global, args: &TalkArgs) -> Result<(Global, Connection), Failure> {
     let mut global = global.clone();
     if let Some(host) = &args.host {
-        let host =
-            if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.clone() };
-        global.connect = vec![format!("{host}:{}", args.port)];
+        global.connect = vec![format!("{}:{}", bracketed(host), args.port())];
     }
     let connection = global.connect().await?;
     Ok((global, connection))
+}
+
+/// An address of IPv6 as it stands before a port.
+fn bracketed(host: &str) -> String {
+    if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.to_string() }
+}
+
+fn introduce_channel(global: &Global, args: &TalkArgs, host: &str, connected: &Channel) {
+    let channel = args.channel.as_deref().unwrap_or_default();
+    let (port, queue_manager) = (args.port(), connected.queue_manager());
+    if global.json {
+        let given = json!({
+            "host": host, "port": port, "channel": channel, "queue_manager": queue_manager, "queue": args.queue,
+        });
+        say!("{given}");
+        return;
+    }
+    say!("host           {host}");
+    say!("queue manager  {queue_manager}");
+    say!("channel        {channel}");
+    say!("port           {port}");
+    say!("queue          {}", args.queue);
+    say!("");
 }
 
 fn introduce(global: &Global, args: &TalkArgs, connection: &Connection) {

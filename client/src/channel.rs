@@ -1,0 +1,296 @@
+//! An MQI connection over a channel, in the protocol that IBM MQ clients speak (`trimaran_proto::mq`).
+//!
+//! One conversation on a socket of its own, one call at a time, without TLS: what `trimaran send` and `receive` need when
+//! they are given a channel, and what tests and measurements need. Programs are better served by [`crate::Connection`], which
+//! finds the node that serves.
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use trimaran_proto::mq::call::{Body, Call, Conn, Get, Open, Put};
+use trimaran_proto::mq::constants::{close, completion, object};
+use trimaran_proto::mq::control::status;
+use trimaran_proto::mq::initial::{self, Initial};
+use trimaran_proto::mq::message::{Gmo, Md, Pmo};
+use trimaran_proto::mq::object::{Od, OdFields};
+use trimaran_proto::mq::security::{UserId, UserIdFields};
+use trimaran_proto::mq::segment::{Header, Kind, SEGMENT_BYTES_MAX, Segment, flags, types};
+use trimaran_proto::mq::split::Joiner;
+use trimaran_proto::mq::wire::{Reader, Writer};
+use trimaran_proto::mq::{Flow, Order, Raw, Text, split};
+
+use crate::error::{Error, Result};
+
+/// Latin 1: all names of MQ are in it.
+const CCSID: u16 = 819;
+/// MQENC_NATIVE of a little-endian platform.
+const ENCODING: u32 = 0x222;
+/// The longest message there is.
+const MESSAGE_BYTES_MAX: u32 = 104_857_600;
+/// Structures that a reply may have beside its data.
+const REPLY_BYTES_MORE: usize = 64 * 1024;
+/// The level of the protocol that is spoken.
+const FAP: u8 = 13;
+
+/// Numbers of the MQI, for options.
+pub use trimaran_proto::mq::constants;
+
+/// A connection to a queue manager over a channel. Dropped, it is as if it had broken: what is not committed is backed out.
+#[derive(Debug)]
+pub struct Channel {
+    stream: TcpStream,
+    received: BytesMut,
+    queue_manager: String,
+}
+
+/// A message that was got.
+#[derive(Clone, Debug)]
+pub struct Got {
+    pub md: Md,
+    pub body: Bytes,
+    /// Longer than the body when it was cut (2079).
+    pub message_bytes: usize,
+}
+
+impl Channel {
+    /// Connects to `host:port`, agrees on the channel and connects to the queue manager; an empty name means whichever is there.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`] when nobody listens there or what answers is no queue manager, and [`Error::Refused`] with 2540 for a
+    /// channel that does not exist, 2058 for another queue manager's name, 2035 for a user that is not let in, 2543
+    /// where another node serves.
+    pub async fn connect(
+        address: &str,
+        channel: &str,
+        queue_manager: &str,
+        application: &str,
+    ) -> Result<Channel> {
+        let stream = TcpStream::connect(address).await;
+        let stream = stream.map_err(|error| unreachable(queue_manager, format!("{address}: {error}")))?;
+        let _ = stream.set_nodelay(true);
+        let mut connected =
+            Channel { stream, received: BytesMut::new(), queue_manager: queue_manager.to_string() };
+        connected.agree(channel).await?;
+        let mut conn = Conn::default();
+        conn.fields.queue_manager = Text::new(queue_manager);
+        conn.fields.application = Text::new(application);
+        conn.fields.application_type = constants::application::UNIX;
+        // MQCONNX.
+        conn.fields.options = 3;
+        connected.call(types::CONN, 0, Body::Conn(Box::new(conn)), &[]).await?;
+        Ok(connected)
+    }
+
+    /// The name of the queue manager that is connected to.
+    pub fn queue_manager(&self) -> &str {
+        &self.queue_manager
+    }
+
+    async fn agree(&mut self, channel: &str) -> Result<()> {
+        let mut offer = Initial::default();
+        let fields = &mut offer.fields;
+        fields.fap = FAP;
+        fields.capabilities1 = initial::CAN_CONVERT | initial::CAN_SPLIT | initial::MQ_REQUEST;
+        fields.segment_bytes_max = SEGMENT_BYTES_MAX as u32;
+        fields.message_bytes_max = MESSAGE_BYTES_MAX;
+        fields.channel = Text::new(channel);
+        fields.ccsid = CCSID;
+        fields.queue_manager = Text::new(&self.queue_manager);
+        fields.header_compression = Raw([0, 0xFF]);
+        fields.message_compression = Raw([0xFF; 16]);
+        fields.message_compression.0[0] = 0;
+        fields.process = std::process::id();
+        fields.product = Text::new("MQCC09010000");
+        fields.protections.0[..2].copy_from_slice(&[1, 0]);
+        let Flow::Initial(reply) = self.ask(types::INITIAL, &Flow::Initial(Box::new(offer))).await? else {
+            return Err(unreachable(
+                &self.queue_manager,
+                "what answers there speaks another protocol".into(),
+            ));
+        };
+        self.queue_manager = reply.fields.queue_manager.text();
+        let user = std::env::var("USER").unwrap_or_default();
+        let fields = UserIdFields {
+            short_user: Text::new(&user.to_uppercase()),
+            user: Text::new(&user),
+            ..UserIdFields::default()
+        };
+        self.say(types::USER_ID, &Flow::UserId(Box::new(UserId { size: 2, fields }))).await
+    }
+
+    /// MQOPEN of a queue; `options` are those of [`constants::open`]. The handle.
+    ///
+    /// # Errors
+    /// Every call of a channel: [`Error::Refused`] with the queue manager's reason, or 2009 when the connection broke.
+    pub async fn open(&mut self, queue: &str, options: u32) -> Result<i32> {
+        let fields = OdFields {
+            version: 1,
+            object_type: object::QUEUE,
+            object: Text::new(queue),
+            ..OdFields::default()
+        };
+        let open = Open { od: Od::new(fields), options, ..Open::default() };
+        Ok(self.call(types::OPEN, 0, Body::Open(Box::new(open)), &[]).await?.0.handle)
+    }
+
+    /// MQCLOSE.
+    pub async fn close(&mut self, handle: i32) -> Result<()> {
+        self.call(types::CLOSE, handle, Body::Close(close::NONE), &[]).await.map(|_| ())
+    }
+
+    /// MQPUT of a text or of bytes with these options ([`constants::put`]). The message id.
+    pub async fn put(&mut self, handle: i32, md: Md, body: Bytes, options: u32) -> Result<[u8; 24]> {
+        let pmo = Pmo { version: 1, options, timeout: -1, ..Pmo::default() };
+        let put = Put { md, pmo, length: body.len() as u32, ..Put::default() };
+        let (reply, _) = self.call(types::PUT, handle, Body::Put(Box::new(put)), &[body]).await?;
+        match reply.body {
+            Body::Put(put) => Ok(put.md.message_id.0),
+            _ => Err(broken("an answer without its message")),
+        }
+    }
+
+    /// MQGET with these options ([`constants::get`]), for any message; None when there is none (2033).
+    pub async fn get(&mut self, handle: i32, options: u32, wait_ms: i32) -> Result<Option<Got>> {
+        let gmo = Gmo { version: 1, options, wait_interval: wait_ms, ..Gmo::default() };
+        let get = Get { md: datagram(), gmo, length: MESSAGE_BYTES_MAX, data: Bytes::new() };
+        match self.call(types::GET, handle, Body::Get(Box::new(get)), &[]).await {
+            Ok((Call { body: Body::Get(got), .. }, body)) => {
+                let message_bytes = got.length as usize;
+                let body = body.slice(..body.len().min(message_bytes));
+                Ok(Some(Got { md: got.md, body, message_bytes }))
+            }
+            Ok(_) => Err(broken("an answer without its message")),
+            Err(Error::Refused { reason, .. }) if reason == crate::reason::NO_MSG_AVAILABLE => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// MQCMIT.
+    pub async fn commit(&mut self) -> Result<()> {
+        self.call(types::CMIT, 0, Body::Nothing, &[]).await.map(|_| ())
+    }
+
+    /// MQBACK.
+    pub async fn backout(&mut self) -> Result<()> {
+        self.call(types::BACK, 0, Body::Nothing, &[]).await.map(|_| ())
+    }
+
+    /// MQDISC: what is not committed is.
+    pub async fn disconnect(mut self) -> Result<()> {
+        self.call(types::DISC, 0, Body::Nothing, &[]).await.map(|_| ())
+    }
+
+    // ---- segments ---------------------------------------------------------------------------------------------
+
+    fn header(segment: u8) -> Header {
+        Header {
+            kind: Kind::Plain,
+            order: Order::Little,
+            segment,
+            flags: flags::WHOLE,
+            flags2: 0,
+            luwid: Raw::default(),
+            encoding: ENCODING,
+            ccsid: CCSID,
+            reserved: 0,
+        }
+    }
+
+    /// One call and its reply, with the data behind it.
+    async fn call(&mut self, segment: u8, handle: i32, body: Body, data: &[Bytes]) -> Result<(Call, Bytes)> {
+        let header = Channel::header(segment);
+        let call = Call { handle, body, ..Call::default() };
+        let mut head = Writer::new(header.order);
+        call.write(&mut head, segment);
+        let mut out = BytesMut::new();
+        split::put_call(&header, &head.out, data, SEGMENT_BYTES_MAX, &mut out);
+        self.stream.write_all(&out).await.map_err(broken)?;
+        let mut joiner = Joiner::default();
+        let whole = loop {
+            let segment = self.next().await?;
+            if let Some(joined) =
+                joiner.add(segment, MESSAGE_BYTES_MAX as usize + REPLY_BYTES_MORE).map_err(broken)?
+            {
+                break joined.whole();
+            }
+        };
+        let from = &mut Reader::new(whole.body, whole.header.order);
+        let mut reply = Call::read(from, whole.header.segment).map_err(broken)?;
+        if reply.completion == completion::FAILED {
+            let reason = reply.reason as u32;
+            return Err(Error::refused(reason, "The queue manager refuses the call."));
+        }
+        let data = match &mut reply.body {
+            Body::Get(got) => std::mem::take(&mut got.data),
+            _ => Bytes::new(),
+        };
+        Ok((reply, data))
+    }
+
+    async fn say(&mut self, segment: u8, flow: &Flow) -> Result<()> {
+        let header = Channel::header(segment);
+        let body = flow.body(segment, header.order);
+        let mut out = BytesMut::new();
+        Segment { header, body }.encode(&mut out);
+        self.stream.write_all(&out).await.map_err(broken)
+    }
+
+    async fn ask(&mut self, segment: u8, flow: &Flow) -> Result<Flow> {
+        self.say(segment, flow).await?;
+        let answer = self.next().await?;
+        Flow::read(&answer).map_err(broken)
+    }
+
+    /// The next segment that is no heartbeat; a STATUS is an error.
+    async fn next(&mut self) -> Result<Segment> {
+        loop {
+            match Segment::take(&mut self.received, SEGMENT_BYTES_MAX).map_err(broken)? {
+                Some(segment) if segment.header.segment == types::HEARTBEAT => continue,
+                Some(segment) if segment.header.segment == types::STATUS => {
+                    let Ok(Flow::Status(Some(status))) = Flow::read(&segment) else { continue };
+                    return Err(refusal(status.code));
+                }
+                Some(segment) => return Ok(segment),
+                None => {}
+            }
+            if self.stream.read_buf(&mut self.received).await.map_err(broken)? == 0 {
+                return Err(broken("the other end closed it"));
+            }
+        }
+    }
+}
+
+/// The MQMD of a datagram with everything else as the queue says.
+pub fn datagram() -> Md {
+    Md {
+        version: 1,
+        message_type: 8,
+        expiry: -1,
+        encoding: ENCODING as i32,
+        ccsid: 1208,
+        priority: -1,
+        persistence: 2,
+        ..Md::default()
+    }
+}
+
+/// What a STATUS means to a program.
+fn refusal(code: u32) -> Error {
+    let (reason, text) = match code {
+        status::NO_CHANNEL => (2540, "There is no channel of this name."),
+        status::WRONG_CHANNEL_TYPE => (2539, "The channel is not one for clients."),
+        status::QMGR_UNAVAILABLE => (2059, "Nobody serves the queue manager just now; try again."),
+        status::SECURITY => (2035, "The user is not let in."),
+        status::STANDBY_QMGR => (2543, "This node is a replica; connect to the node that serves."),
+        _ => return broken(format!("it was refused with STATUS {code:#04x}")),
+    };
+    Error::refused(reason, text)
+}
+
+fn broken(why: impl std::fmt::Display) -> Error {
+    Error::refused(crate::reason::CONNECTION_BROKEN, format!("The connection broke: {why}."))
+}
+
+fn unreachable(queue_manager: &str, text: String) -> Error {
+    Error::Unreachable { queue_manager: queue_manager.to_string(), within_s: 0.0, text }
+}
