@@ -5,8 +5,8 @@
 use super::counters::add;
 use super::node::Listener;
 use super::serving::{Elsewhere, Refused, elsewhere};
-use crate::mqi::{Call, Completion, Data};
-use crate::replica::{Delivery, Identity, Inbox, Outbox, SessionHandle};
+use crate::mqi::{Call, Completion, Connect, Data, Identity};
+use crate::replica::{Delivery, Inbox, Outbox, SessionHandle};
 use crate::types::{NodeId, Reason, Token};
 
 pub struct Errand {
@@ -26,8 +26,7 @@ impl Errand {
         application: &str,
     ) -> Result<Errand, Refused> {
         add(&listener.counters.unary_calls, 1);
-        let opened = inbox.open_session(identity.clone(), application.to_string()).await;
-        let (handle, outbox) = opened.map_err(|_| Box::new(Completion::failed(Reason::QMgrStopping)))?;
+        let (handle, outbox) = inbox.open_session(Connect::new(identity.clone(), application)).await?;
         let arrived = Vec::new().into_iter();
         Ok(Errand {
             listener: listener.clone(),

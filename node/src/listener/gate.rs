@@ -12,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::counters::{Counters, add, subtract};
 use super::limits::Limits;
 use super::node::Listener;
-use crate::replica::Identity;
+use crate::mqi::Identity;
 use crate::types::Reason;
 
 /// The other end of a connection, as the acceptor established it.
@@ -27,6 +27,7 @@ pub struct Client {
 
 impl Client {
     pub fn new(address: Option<SocketAddr>, identity: Identity) -> Client {
+        let identity = Identity { address, ..identity };
         Client { address, identity, refusal: None, hang_up: Arc::default() }
     }
 
@@ -37,7 +38,7 @@ impl Client {
 
     /// The same connection, of the user that it says to be. For protocols that say it after they are connected.
     pub fn with_identity(&self, identity: Identity) -> Client {
-        Client { identity, ..self.clone() }
+        Client { identity: Identity { address: self.address, ..identity }, ..self.clone() }
     }
 
     /// Ends the connection with everything on it.

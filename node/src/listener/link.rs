@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::counters::add;
 use super::gate::Client;
 use super::node::Listener;
-use super::serving::{Elsewhere, Unserved, elsewhere, find_served};
-use crate::mqi::{Call, Completion};
+use super::serving::{Elsewhere, Refused, Unserved, elsewhere, find_served};
+use crate::mqi::{Call, Connect};
 use crate::replica::{Backlog, Delivery, Inbox, Outbox, SessionHandle, Stopped};
-use crate::types::{NodeId, Reason, Token};
+use crate::types::{NodeId, Token};
 
 /// The way to the replica and back. Dropped, it ends the session: its unit of work is backed out.
 #[derive(Debug)]
@@ -33,9 +33,8 @@ impl Link {
         application: String,
     ) -> Result<Link, Unserved> {
         let inbox = find_served(listener, queue_manager)?;
-        let opened = inbox.open_session(client.identity.clone(), application).await;
-        let (handle, outbox) =
-            opened.map_err(|Stopped| Box::new(Completion::failed(Reason::QMgrStopping)))?;
+        let opened = inbox.open_session(Connect::new(client.identity.clone(), application)).await;
+        let (handle, outbox) = opened.map_err(Refused::from)?;
         let watch = BacklogWatch::start(outbox.backlog(), client.clone(), listener.clone());
         Ok(Link { listener: listener.clone(), inbox: inbox.clone(), handle, outbox, _watch: watch })
     }

@@ -1,6 +1,7 @@
 //! The waist: everything a client can ask and everything it can be told, whatever protocol it speaks (L1).
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod connect;
 mod call;
 mod admin;
 mod completion;
@@ -11,6 +12,7 @@ pub use admin::*;
 pub use call::*;
 pub use check::check_body;
 pub use completion::*;
+pub use connect::{Connect, Identity, Terms};
 pub use refusal::Refusal;
 
 pub use crate::types::Selection;

@@ -18,12 +18,14 @@ mod applied;
 pub mod command;
 pub mod dead_letter;
 mod catalog;
+mod authority;
 mod staged;
 mod unwritten;
 mod rows;
 mod check;
 
 pub use applied::{Applied, Removed, Verdict};
+pub use authority::{Access, Object};
 pub use command::{BatchEncoder, Command, DecodeError, Place, Removal};
 pub use keys::PackKey;
 pub use producers::{Producers, Seen};

@@ -3,7 +3,7 @@
 use trimaran_proto::replica::v1::peer_message::Message as PeerMessage;
 
 use crate::consensus::LogWrite;
-use crate::mqi::Completion;
+use crate::mqi::{Completion, Refusal, Terms};
 use crate::qmgr::{LoadRequest, StoreBatch};
 use crate::types::{Index, NodeId, Reason, RequestId, RoleView, SessionId, Token};
 
@@ -21,6 +21,11 @@ pub enum Action {
     SendSnapshot {
         to: NodeId,
         term: u64,
+    },
+    /// Answers `Event::Connect`. Who is refused has no session.
+    Admit {
+        session: SessionId,
+        admitted: Result<Terms, Refusal>,
     },
     Complete {
         session: SessionId,

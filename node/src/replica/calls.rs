@@ -2,19 +2,15 @@
 
 use super::proposals::Waiting;
 use super::sessions::Session;
-use super::{Action, Identity, Replica};
-use crate::mqi::{Call, Completion, Data, Operate};
-use crate::qmgr::{Command, LoadRequest};
-use crate::types::{DefaultContext, SessionId, Token};
+use super::{Action, Replica};
+use crate::mqi::{Call, Completion, Data, Operate, Put, PutTarget, Refusal};
+use crate::qmgr::{Access, Command, LoadRequest};
+use crate::types::{SessionId, Token};
 
 /// Batches that wait for consensus; more calls are parked until there are fewer.
 const BACKLOG_BYTES_MAX: usize = 8 << 20;
 
 impl Replica {
-    pub(super) fn on_session_opened(&mut self, session: SessionId, identity: Identity, application: String) {
-        self.sessions.by_id.insert(session, Session::new(DefaultContext::new(&identity.user, &application)));
-    }
-
     /// The client is gone: its unit is backed out. What it had proposed goes on; nobody is told.
     pub(super) fn on_session_closed(&mut self, session: SessionId) {
         if let Some(leading) = self.standing.leading_mut() {
@@ -60,7 +56,7 @@ impl Replica {
     }
 
     pub(super) fn dispatch(&mut self, session: SessionId, token: Token, call: Call) {
-        if let Err(refusal) = call.check() {
+        if let Err(refusal) = call.check().and_then(|()| self.may_call(session, &call)) {
             return self.answer(session, token, refusal.into());
         }
         match call {
@@ -91,6 +87,27 @@ impl Replica {
             Call::Admin(admin) => self.on_admin(session, token, admin),
             Call::Operate(Operate::Switch { to }) => self.on_switch(session, token, to),
             Call::Operate(Operate::Members(request)) => self.on_change_membership(session, token, request),
+        }
+    }
+
+    /// Commands ask for each object; what is done with a handle was asked for when it was opened.
+    fn may_call(&self, session: SessionId, call: &Call) -> Result<(), Refusal> {
+        match call {
+            Call::Open { queue, options, .. } => self.may_open(session, queue, *options),
+            Call::Put(Put { to: PutTarget::Queue(queue), .. }) => {
+                self.may(session, queue.into(), Access::Put)
+            }
+            Call::Admin(admin) => self.may_administer(session, admin),
+            Call::Operate(operate) => self.may_operate(session, operate),
+            Call::Put(_)
+            | Call::Close { .. }
+            | Call::Get(_)
+            | Call::CancelGet { .. }
+            | Call::Commit { .. }
+            | Call::Backout
+            | Call::UnitOutcome { .. }
+            | Call::Inquire { .. }
+            | Call::Ping => Ok(()),
         }
     }
 

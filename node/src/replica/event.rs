@@ -4,17 +4,16 @@ use bytes::Bytes;
 use trimaran_proto::replica::v1::peer_message::Message as PeerMessage;
 
 use crate::consensus::Entry;
-use crate::mqi::Call;
+use crate::mqi::{Call, Connect};
 use crate::qmgr::QueueManager;
 use crate::types::{Index, NodeId, RequestId, SessionId, SnapshotMeta, Token, WriteNumber};
 
 #[derive(Debug)]
 pub enum Event {
-    /// A client connected to this queue manager and is who it says. `application` is at most 28 characters.
-    SessionOpened {
+    /// A client asks for a session with this queue manager. Answered by `Action::Admit`.
+    Connect {
         session: SessionId,
-        identity: Identity,
-        application: String,
+        connect: Connect,
     },
     /// The client is gone: its unit is backed out, its handles are closed, its waits end without an answer.
     SessionClosed {
@@ -96,13 +95,6 @@ pub enum Event {
 
     /// Hand leadership over, refuse new sessions, then publish `RoleView::NotServing`: the node is stopping.
     Drain,
-}
-
-/// Who is calling, as the listener established it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Identity {
-    /// At most 12 characters go into the message's UserIdentifier.
-    pub user: String,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use trimaran_proto::replica::v1::peer_message::Message as PeerMessage;
 
 use super::*;
 use crate::consensus::{Entry, EntryKind, HardState};
-use crate::mqi::{Admin, Call, MembershipRequest, Operate, RecoverRequest};
+use crate::mqi::{Admin, Call, Connect, Identity, MembershipRequest, Operate, RecoverRequest};
 use crate::types::{Index, Membership, NodeInfo, QueueDefinition, Reason, SnapshotMeta, Term};
 
 const OPERATOR: SessionId = SessionId(1);
@@ -185,8 +185,9 @@ impl Group {
     }
 
     fn ask_node(&mut self, id: u64, call: impl Into<Call>) {
-        let identity = Identity { user: "joe".into() };
-        self.tell(id, Event::SessionOpened { session: OPERATOR, identity, application: String::new() });
+        let connect = Connect::new(Identity::of("joe"), "");
+        self.tell(id, Event::SessionClosed { session: OPERATOR });
+        self.tell(id, Event::Connect { session: OPERATOR, connect });
         self.tell(id, Event::Call { session: OPERATOR, token: Token(1), call: call.into() });
     }
 

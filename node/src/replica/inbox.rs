@@ -11,11 +11,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use futures::task::AtomicWaker;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use super::outbox::{Outbox, OutboxSender, outbox};
-use super::{Event, Identity, Stats};
-use crate::mqi::{Call, Completion};
+use super::{Event, Stats};
+use crate::mqi::{Call, Completion, Connect, Refusal, Terms};
 use crate::types::{
     Index, Membership, NodeId, NodeInfo, ObjectName, QueueManagerId, Reason, RoleView, SessionId, Token,
     WriteNumber,
@@ -45,9 +45,20 @@ pub enum Delivery {
 /// What the mind finds in its queue of calls.
 #[derive(Debug)]
 pub enum Mail {
-    Opened { session: SessionId, identity: Identity, application: String, outbox: OutboxSender },
-    Calls { session: SessionId, calls: Vec<(Token, Call)> },
-    Closed { session: SessionId },
+    /// Answered through `admitted`, once.
+    Connect {
+        session: SessionId,
+        connect: Connect,
+        admitted: oneshot::Sender<Result<Terms, Refusal>>,
+        outbox: OutboxSender,
+    },
+    Calls {
+        session: SessionId,
+        calls: Vec<(Token, Call)>,
+    },
+    Closed {
+        session: SessionId,
+    },
 }
 
 /// The sending end, for listeners, peers and IO threads. Cheap to clone.
@@ -169,18 +180,26 @@ impl Inbox {
         self.budget.permits.available_permits()
     }
 
-    /// Begins a session: calls go through the handle, their answers come from the outbox. The session ends when
+    /// Asks for a session: calls go through the handle, their answers come from the outbox. The session ends when
     /// the handle is dropped.
-    pub async fn open_session(
-        &self,
-        identity: Identity,
-        application: String,
-    ) -> Result<(SessionHandle, Outbox), Stopped> {
+    ///
+    /// # Errors
+    /// What the mind refuses it for; 2162 when the node stops.
+    pub async fn open_session(&self, connect: Connect) -> Result<(SessionHandle, Outbox), Refusal> {
         let session = SessionId(self.session_ids.fetch_add(1, Ordering::Relaxed) + 1);
         let (sender, outbox) = outbox();
-        let opened = Mail::Opened { session, identity, application, outbox: sender };
-        self.calls.send(opened).await.map_err(|_| Stopped)?;
-        Ok((SessionHandle { session, calls: self.calls.clone(), budget: self.budget.clone() }, outbox))
+        let (admitted, answer) = oneshot::channel();
+        let asked = Mail::Connect { session, connect, admitted, outbox: sender };
+        self.calls.send(asked).await.map_err(|_| Reason::QMgrStopping)?;
+        // Made first: a caller that goes away before the answer closes the session with it.
+        let mut handle = SessionHandle {
+            session,
+            terms: Terms::default(),
+            calls: self.calls.clone(),
+            budget: self.budget.clone(),
+        };
+        handle.terms = answer.await.map_err(|_| Reason::QMgrStopping)??;
+        Ok((handle, outbox))
     }
 
     /// An event that is not a client's. Waits while the mind is behind.
@@ -224,6 +243,7 @@ impl Inbox {
 #[derive(Debug)]
 pub struct SessionHandle {
     session: SessionId,
+    terms: Terms,
     calls: mpsc::Sender<Mail>,
     budget: Arc<Budget>,
 }
@@ -231,6 +251,11 @@ pub struct SessionHandle {
 impl SessionHandle {
     pub fn session(&self) -> SessionId {
         self.session
+    }
+
+    /// What was agreed when it began.
+    pub fn terms(&self) -> &Terms {
+        &self.terms
     }
 
     pub async fn send(&self, token: Token, call: Call) -> Result<(), Stopped> {
@@ -374,6 +399,16 @@ mod tests {
         })
     }
 
+    /// A session that the mind lets in.
+    async fn open(inbox: &Inbox, mailbox: &mut Mailbox) -> (SessionHandle, Outbox) {
+        let mut opening = Box::pin(inbox.open_session(Connect::default()));
+        assert!(futures::poll!(&mut opening).is_pending());
+        let (mut mail, _) = take(mailbox).await;
+        let Some(Mail::Connect { admitted, .. }) = mail.pop() else { panic!("a session is asked for") };
+        admitted.send(Ok(Terms::default())).unwrap();
+        opening.await.unwrap()
+    }
+
     async fn take(mailbox: &mut Mailbox) -> (Vec<Mail>, Vec<Event>) {
         let (mut calls, mut events) = (Vec::new(), Vec::new());
         poll_fn(|context| mailbox.poll_take(context, &mut calls, 100, &mut events, 100)).await;
@@ -383,25 +418,42 @@ mod tests {
     #[tokio::test]
     async fn a_session_opens_calls_and_ends_with_its_handle() {
         let (inbox, mut mailbox, _publisher) = parts();
-        let (handle, _outbox) = inbox.open_session(Identity::default(), "app".into()).await.unwrap();
+        let (handle, _outbox) = open(&inbox, &mut mailbox).await;
         handle.send(Token(7), Call::Ping).await.unwrap();
         drop(handle);
         let (calls, _) = take(&mut mailbox).await;
-        assert!(matches!(calls[0], Mail::Opened { .. }));
-        assert!(matches!(&calls[1], Mail::Calls { calls, .. } if calls[0].0 == Token(7)));
-        assert!(matches!(calls[2], Mail::Closed { .. }));
+        assert!(matches!(&calls[0], Mail::Calls { calls, .. } if calls[0].0 == Token(7)));
+        assert!(matches!(calls[1], Mail::Closed { .. }));
+    }
+
+    #[tokio::test]
+    async fn who_is_refused_has_no_session_and_who_gives_up_waiting_leaves_none() {
+        let (inbox, mut mailbox, _publisher) = parts();
+        let mut opening = Box::pin(inbox.open_session(Connect::default()));
+        assert!(futures::poll!(&mut opening).is_pending());
+        let (mut mail, _) = take(&mut mailbox).await;
+        let Some(Mail::Connect { admitted, .. }) = mail.pop() else { panic!("a session is asked for") };
+        admitted.send(Err(Reason::NotAuthorized.into())).unwrap();
+        assert_eq!(opening.await.unwrap_err().reason, Reason::NotAuthorized);
+
+        let mut opening = Box::pin(inbox.open_session(Connect::default()));
+        assert!(futures::poll!(&mut opening).is_pending());
+        drop(opening);
+        let (mail, _) = take(&mut mailbox).await;
+        let closed = mail.iter().filter(|mail| matches!(mail, Mail::Closed { .. })).count();
+        assert_eq!(closed, 2, "a handle that is dropped closes its session, whoever it was refused to");
     }
 
     #[tokio::test]
     async fn bodies_wait_when_too_many_bytes_are_unanswered() {
         let (inbox, mut mailbox, _publisher) = parts();
-        let (handle, _outbox) = inbox.open_session(Identity::default(), "app".into()).await.unwrap();
+        let (handle, _outbox) = open(&inbox, &mut mailbox).await;
         handle.send(Token(1), put(90 << 20)).await.unwrap();
         let mut second = Box::pin(handle.send(Token(2), put(90 << 20)));
         assert!(futures::poll!(&mut second).is_pending());
 
         let (calls, _) = take(&mut mailbox).await;
-        let Mail::Calls { calls, .. } = &calls[1] else { panic!("calls expected") };
+        let Mail::Calls { calls, .. } = &calls[0] else { panic!("calls expected") };
         assert!(futures::poll!(&mut second).is_pending());
         mailbox.give_back(mailbox.weight(&calls[0].1) as usize);
         second.await.unwrap();

@@ -5,6 +5,7 @@
 //! `impl Replica` blocks of the others, a story each, conduct them:
 //!
 //! ```text
+//! admission      who is let in, and may do what
 //! calls          a call arrives: answered at once, parked in its session, or given to its story
 //! handles        open, close, inquire
 //! puts           is there room, was it put before; into the log, into memory, or into the unit
@@ -36,6 +37,7 @@ mod units;
 mod waiters;
 mod proposals;
 mod loads;
+mod admission;
 mod calls;
 mod handles;
 mod puts;
@@ -210,9 +212,7 @@ impl Replica {
         self.stats.events += 1;
         match event {
             Event::Call { session, token, call } => self.on_call(session, token, call),
-            Event::SessionOpened { session, identity, application } => {
-                self.on_session_opened(session, identity, application)
-            }
+            Event::Connect { session, connect } => self.on_connect(session, connect),
             Event::SessionClosed { session } => self.on_session_closed(session),
             Event::Peer { from, message } => self.on_peer_message(from, message),
             Event::PeerConnected { node } => self.on_peer_connected(node),

@@ -8,7 +8,8 @@ use bytes::Bytes;
 use super::*;
 use crate::consensus::HardState;
 use crate::mqi::{
-    Admin, Call, Data, Get, GetMode, OpenOptions, Put, PutTarget, QueueChanges, Selection, UnitState, Wait,
+    Admin, Call, Connect, Data, Get, GetMode, Identity, OpenOptions, Put, PutTarget, QueueChanges, Selection,
+    UnitState, Wait,
 };
 use crate::qmgr::{Family, RowChange, RowSource, StoreReadError, command};
 use crate::types::{
@@ -131,12 +132,7 @@ impl Alone {
     }
 
     fn open_session(&mut self, session: SessionId) {
-        let event = Event::SessionOpened {
-            session,
-            identity: Identity { user: "joe".into() },
-            application: "app".into(),
-        };
-        self.turn([event]);
+        self.turn([Event::Connect { session, connect: Connect::new(Identity::of("joe"), "app") }]);
     }
 
     fn open(&mut self, session: SessionId, queue: &str) {

@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::units::Unit;
-use crate::mqi::{Call, OpenOptions};
+use crate::mqi::{Call, Connect, Identity, OpenOptions};
 use crate::types::{
     DefaultContext, HandleId, ObjectName, Position, QueueId, Reason, SessionId, Token, limits,
 };
 
 #[derive(Debug)]
 pub(super) struct Session {
+    /// Who it is, for as long as it lasts.
+    pub identity: Identity,
     /// What its messages say of who put them.
     pub context: DefaultContext,
     pub handles: BTreeMap<HandleId, Handle>,
@@ -38,9 +40,10 @@ pub(super) struct Handle {
 }
 
 impl Session {
-    pub fn new(context: DefaultContext) -> Session {
+    pub fn new(Connect { identity, application }: Connect) -> Session {
         Session {
-            context,
+            context: DefaultContext::new(&identity.user, &application),
+            identity,
             handles: BTreeMap::new(),
             unit: Unit::default(),
             parked: VecDeque::new(),

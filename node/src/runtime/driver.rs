@@ -13,12 +13,13 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
 use tokio::time::Sleep;
 use trimaran_proto::replica::v1::PeerMessage;
 
 use super::clock;
 use crate::consensus::LogWrite;
-use crate::mqi::Data;
+use crate::mqi::{Data, Refusal, Terms};
 use crate::qmgr::{LoadRequest, StoreBatch};
 use crate::replica::{Action, Delivery, Event, Mail, Mailbox, OutboxSender, Publisher, Replica};
 use crate::types::{
@@ -73,6 +74,8 @@ pub struct Driver<H> {
 }
 
 struct Session {
+    /// Who asked for it, until that is answered.
+    admitted: Option<oneshot::Sender<Result<Terms, Refusal>>>,
     outbox: OutboxSender,
     /// What each unanswered call holds of the byte budget.
     held: LookupMap<Token, u32>,
@@ -229,11 +232,16 @@ impl<H: Hands> Driver<H> {
 
     fn on_mail(&mut self, mail: Mail) {
         match mail {
-            Mail::Opened { session, identity, application, outbox } => {
-                let opened =
-                    Session { outbox, held: LookupMap::default(), held_bytes: 0, pending: Vec::new() };
-                self.sessions.insert(session, opened);
-                self.replica.handle(Event::SessionOpened { session, identity, application });
+            Mail::Connect { session, connect, admitted, outbox } => {
+                let asked = Session {
+                    admitted: Some(admitted),
+                    outbox,
+                    held: LookupMap::default(),
+                    held_bytes: 0,
+                    pending: Vec::new(),
+                };
+                self.sessions.insert(session, asked);
+                self.replica.handle(Event::Connect { session, connect });
             }
             Mail::Calls { session, calls } => {
                 let Some(known) = self.sessions.get_mut(&session) else {
@@ -281,6 +289,7 @@ impl<H: Hands> Driver<H> {
             Action::LoadEntries { request, first, until, bytes_max } => {
                 self.hands.load_entries(request, first, until, bytes_max);
             }
+            Action::Admit { session, admitted } => self.admit(session, admitted),
             Action::CloseSession { session, reason } => self.close(session, reason),
             Action::PublishRole(role) => self.publish_role(role),
             Action::TruncateLog { upto } => self.hands.truncate_log(upto),
@@ -312,6 +321,17 @@ impl<H: Hands> Driver<H> {
             self.answered.push(session);
         }
         known.pending.push((token, completion));
+    }
+
+    fn admit(&mut self, session: SessionId, admitted: Result<Terms, Refusal>) {
+        let Some(asked) = self.sessions.get_mut(&session).and_then(|asked| asked.admitted.take()) else {
+            return;
+        };
+        if admitted.is_err() {
+            self.sessions.remove(&session);
+        }
+        // Who went away meanwhile has dropped the handle, and the session is closed then.
+        let _ = asked.send(admitted);
     }
 
     fn close(&mut self, session: SessionId, reason: Reason) {

@@ -8,9 +8,9 @@ use trimaran_proto::replica::v1::PeerMessage;
 
 use super::*;
 use crate::consensus::{self, HardState, Recovered};
-use crate::mqi::{Admin, Call, OpenOptions, Put, PutTarget};
+use crate::mqi::{Admin, Call, Connect, OpenOptions, Put, PutTarget};
 use crate::qmgr::QueueManager;
-use crate::replica::{self, Identity, Inbox, Outbox, SessionHandle};
+use crate::replica::{self, Inbox, Outbox, SessionHandle};
 use crate::types::{
     HandleId, Message, NodeInfo, ObjectName, QueueDefinition, QueueManagerId, SnapshotMeta, Term,
 };
@@ -84,7 +84,7 @@ async fn completion(outbox: &mut Outbox) -> (Token, crate::mqi::Completion) {
 }
 
 async fn session(inbox: &Inbox) -> (SessionHandle, Outbox) {
-    let (handle, mut outbox) = inbox.open_session(Identity::default(), "test".into()).await.unwrap();
+    let (handle, mut outbox) = inbox.open_session(Connect::default()).await.unwrap();
     let queue = ObjectName::new("Q").unwrap();
     let create =
         Admin::CreateQueue(QueueDefinition { maxdepth: 1_000_000, ..QueueDefinition::new(queue.clone()) });
@@ -142,7 +142,7 @@ async fn answered_puts_give_their_bytes_back() {
     // A session that ends with calls in flight gives everything back too.
     handle.send_many((30..60).map(|token| (Token(token), put(1000))).collect()).await.unwrap();
     drop((handle, outbox));
-    let (other, mut outbox) = inbox.open_session(Identity::default(), "test".into()).await.unwrap();
+    let (other, mut outbox) = inbox.open_session(Connect::default()).await.unwrap();
     other.send(Token(1), Call::Ping).await.unwrap();
     completion(&mut outbox).await;
     assert_eq!(inbox.free_bytes(), before);

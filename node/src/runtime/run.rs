@@ -459,7 +459,7 @@ fn start_listeners(
 fn channel_client(connection: security::Connection) -> Accepted<security::Connection> {
     let info = connection.info();
     let client = match (&info.principal, info.principal.identity()) {
-        (Principal::Anonymous, _) => listener::Client::new(info.remote, replica::Identity::default()),
+        (Principal::Anonymous, _) => listener::Client::new(info.remote, crate::mqi::Identity::default()),
         (_, Ok(identity)) => listener::Client::new(info.remote, identity),
         (_, Err(sentence)) => listener::Client::refused(info.remote, sentence),
     };

@@ -7,7 +7,7 @@ use rustls_pki_types::CertificateDer;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::replica::Identity;
+use crate::mqi::Identity;
 
 /// Whom a connection belongs to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,22 +35,21 @@ impl Principal {
     /// The identity that sessions carry; its first 12 characters become UserIdentifier. Who is no user has none, and a
     /// sentence says why.
     pub fn identity(&self) -> Result<Identity, String> {
-        let user = match self {
-            Principal::Anonymous => "anonymous",
-            Principal::User { name, .. } | Principal::Other { name } => name,
-            Principal::Node { cluster, name } => {
-                return Err(format!(
-                    "The certificate of node {name} of cluster {cluster} is no user's: connect with the certificate of \
-                     a user, as trimaran certs add makes them."
-                ));
+        match self {
+            Principal::Anonymous => Ok(Identity::of("anonymous")),
+            Principal::User { name, .. } | Principal::Other { name } => {
+                Ok(Identity { certificate: Some(name.clone()), ..Identity::of(name) })
             }
+            Principal::Node { cluster, name } => Err(format!(
+                "The certificate of node {name} of cluster {cluster} is no user's: connect with the certificate of a \
+                 user, as trimaran certs add makes them."
+            )),
             Principal::Ambiguous => {
-                return Err("The certificate has several trimaran:// names: connect with one that has the name of one \
-                            user, as trimaran certs add makes them."
-                    .to_owned());
+                Err("The certificate has several trimaran:// names: connect with one that has the \
+                                         name of one user, as trimaran certs add makes them."
+                    .to_owned())
             }
-        };
-        Ok(Identity { user: user.to_owned() })
+        }
     }
 }
 
@@ -118,7 +117,10 @@ mod tests {
     fn a_node_has_no_identity_in_sessions() {
         let (cluster, name) = ("demo".to_owned(), "ann".to_owned());
         let user = Principal::User { cluster: cluster.clone(), name: name.clone() };
-        assert_eq!(user.identity(), Ok(Identity { user: name.clone() }));
+        assert_eq!(
+            user.identity(),
+            Ok(Identity { certificate: Some(name.clone()), ..Identity::of(name.clone()) })
+        );
         let refused = Principal::Node { cluster, name }.identity().unwrap_err();
         assert!(refused.starts_with("The certificate of node ann of cluster demo is no user's"), "{refused}");
     }

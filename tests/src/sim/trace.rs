@@ -65,7 +65,7 @@ impl Trace {
         self.number(at);
         self.number(node << 32 | u64::from(queue_manager));
         match event {
-            Event::SessionOpened { session, .. } => self.tagged(1, session.0),
+            Event::Connect { session, .. } => self.tagged(1, session.0),
             Event::SessionClosed { session } => self.tagged(2, session.0),
             Event::Call { session, token, .. } => {
                 self.tagged(3, session.0);
@@ -104,6 +104,10 @@ impl Trace {
     }
 
     pub fn action(&mut self, at: u64, node: u64, queue_manager: u32, action: &Action) {
+        if matches!(action, Action::Admit { .. }) {
+            // Follows from the connect, which was noted.
+            return;
+        }
         match action {
             Action::Persist(write) => {
                 self.tagged(32, write.number.0);
@@ -156,6 +160,7 @@ impl Trace {
                 self.tagged(38, request.0);
                 self.number(first.0);
             }
+            Action::Admit { .. } => {}
             Action::CloseSession { session, reason } => {
                 self.tagged(39, session.0);
                 self.number(u64::from(reason.number()));

@@ -72,23 +72,12 @@ pub fn asked(call: Option<wire::call::Call>) -> Result<Asked, Refused> {
         Wire::Connect(connect) => {
             return Ok(Asked::Connect {
                 queue_manager: connect.queue_manager,
-                application: application_name(connect.application_name)?,
+                application: connect.application_name,
             });
         }
         Wire::BodyPart(part) => return Ok(Asked::BodyPart(part)),
     };
     Ok(Asked::Call(call))
-}
-
-/// An application's name as status pages and messages show it.
-pub fn application_name(name: String) -> Result<String, Refused> {
-    match name.chars().count() {
-        0..=28 => Ok(name),
-        length => Err(refused(
-            Reason::OptionsError,
-            format!("application_name has at most 28 characters, this one has {length}."),
-        )),
-    }
 }
 
 fn open_from_wire(open: wire::Open) -> Result<Call, Refused> {
@@ -620,7 +609,6 @@ mod tests {
         let long = wire::Commit { unit_id: Bytes::from(vec![0; 25]) };
         assert_eq!(call(Wire::Commit(long)).unwrap_err().0, 2046);
         assert_eq!(call(Wire::UnitOutcome(wire::UnitOutcome::default())).unwrap_err().0, 2046);
-        assert_eq!(refusal(application_name("x".repeat(29))).0, 2046);
     }
 
     #[test]

@@ -24,7 +24,7 @@ use crate::types::{Reason, RoleView};
 
 /// A connection to the node's listener.
 fn connect(node: &FakeNode) -> Channel {
-    connect_as(node, Client::new(None, crate::replica::Identity { user: "test".into() }))
+    connect_as(node, Client::new(None, crate::mqi::Identity::of("test")))
 }
 
 fn connect_as(node: &FakeNode, client: Client) -> Channel {

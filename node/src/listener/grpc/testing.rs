@@ -11,7 +11,9 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 
 use super::serve;
 use crate::listener::{Accepted, Limits, Listener, NodeHandle};
-use crate::mqi::{Admin, Call, Completion, Data, GetMode, Operate, PutTarget, QueueView, StatusView, Wait};
+use crate::mqi::{
+    Admin, Call, Completion, Data, GetMode, Operate, PutTarget, QueueView, StatusView, Terms, Wait,
+};
 use crate::replica::{Delivery, Mail, Mailbox, OutboxSender, Publisher, inbox};
 use crate::types::{
     HandleId, Index, Membership, Message, MessageId, NodeId, NodeInfo, ObjectName, QueueDefinition,
@@ -116,7 +118,8 @@ async fn run(mut mailbox: Mailbox, mut closes: mpsc::UnboundedReceiver<Reason>, 
         }
         for mail in mails {
             match mail {
-                Mail::Opened { session, outbox, .. } => {
+                Mail::Connect { session, admitted, outbox, .. } => {
+                    let _ = admitted.send(Ok(Terms::default()));
                     mind.sessions.insert(session, Session { outbox: Some(outbox), ..Session::default() });
                 }
                 Mail::Closed { session } => {

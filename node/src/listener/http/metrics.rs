@@ -11,8 +11,8 @@ use crate::metrics::{
     self, Page, QUEUES_SHOWN_MAX, QueueManagerFigures, publish_listener, publish_process,
     publish_queue_manager,
 };
-use crate::mqi::{Admin, Call, Completion, Data, Operate, QueueView, StatusView};
-use crate::replica::{Delivery, Identity, Inbox};
+use crate::mqi::{Admin, Call, Completion, Connect, Data, Identity, Operate, QueueView, StatusView};
+use crate::replica::{Delivery, Inbox};
 use crate::types::Token;
 
 /// How long the page waits for a queue manager's thread. It comes without its lines when that is not enough.
@@ -59,8 +59,8 @@ async fn asked(inbox: &Inbox) -> (Option<Box<StatusView>>, Vec<QueueView>) {
 }
 
 async fn ask(inbox: &Inbox, call: impl Into<Call>) -> Option<Completion> {
-    let identity = Identity { user: "metrics".into() };
-    let (handle, mut outbox) = inbox.open_session(identity, "metrics".into()).await.ok()?;
+    let connect = Connect::new(Identity::of("metrics"), "metrics");
+    let (handle, mut outbox) = inbox.open_session(connect).await.ok()?;
     handle.send(Token(1), call.into()).await.ok()?;
     match outbox.recv().await? {
         Delivery::Completions(completions) => {

@@ -20,9 +20,9 @@ use super::super::{Accepted, Listener};
 use super::convert::Code;
 use super::desk::{Ask, Connect};
 use super::socket::Socket;
-use crate::mqi::Call;
-use crate::replica::{Delivery, Identity};
-use crate::types::{Reason, Token, WallTime};
+use crate::mqi::{Call, Identity};
+use crate::replica::Delivery;
+use crate::types::{ObjectName, Reason, Token, WallTime};
 
 /// What is read at a time.
 const READ_BYTES: usize = 32 * 1024;
@@ -201,11 +201,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
     /// The certificate says who it is. Where there is none, the client does: whoever reaches this listener is believed.
     fn client(&self, asked: &Connect) -> Client {
         let known = self.io.client();
-        if !known.identity.user.is_empty() {
-            return known.clone();
-        }
-        let user = asked.credentials.as_ref().map_or(&asked.asserted_user, |(user, _)| user);
-        known.with_identity(Identity { user: user.clone() })
+        let identity = match known.identity.user.is_empty() {
+            false => known.identity.clone(),
+            true => Identity::of(asked.credentials.as_ref().map_or(&asked.asserted_user, |(user, _)| user)),
+        };
+        let channel = ObjectName::new(self.socket.channel()).ok();
+        known.with_identity(Identity { channel, ..identity })
     }
 
     fn on_delivery(&mut self, id: u32, delivery: Option<Delivery>) {

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use trimaran_node::mqi::{Call, Completion, Data};
-use trimaran_node::replica::{Event, Identity};
+use trimaran_node::mqi::{Call, Completion, Connect, Data, Identity};
+use trimaran_node::replica::Event;
 use trimaran_node::types::{Reason, RoleView, SessionId, Token};
 
 use super::{Connection, Program, Step, World};
@@ -151,12 +151,9 @@ impl World {
         let connection =
             Connection { session, node, incarnation, to_node_at: now, to_program_at: now + delay };
         self.connections.insert(program, connection);
-        let identity = Identity { user: format!("user{program}") };
-        let event = Event::SessionOpened {
-            session: SessionId(session),
-            identity,
-            application: format!("program {program}"),
-        };
+        let identity = Identity::of(format!("user{program}"));
+        let connect = Connect::new(identity, format!("program {program}"));
+        let event = Event::Connect { session: SessionId(session), connect };
         self.hand_in(node, queue_manager, event);
         self.schedule(now + delay, Step::Connected { program, session });
     }

@@ -128,6 +128,12 @@ impl World {
                 let step = Step::EntriesRead { node: id, incarnation, mind: number, request, entries };
                 self.schedule(now + delay, step);
             }
+            // Programs send their calls right behind the connect. Nobody is refused in the simulator's worlds.
+            Action::Admit { session, admitted } => {
+                if let Err(refusal) = admitted {
+                    self.fail("admission", format!("session {session} was refused: {refusal:?}"));
+                }
+            }
             Action::CloseSession { session, reason } => {
                 let process = self.node_mut(id).process.as_mut().expect("it is having a turn");
                 if let Some(mut open) = process.sessions.remove(&session.0) {

@@ -1,0 +1,63 @@
+//! A session is asked for, and answered: who asks, and what is agreed.
+
+use std::net::SocketAddr;
+
+use super::Refusal;
+use crate::types::{ObjectName, Reason};
+
+/// Who is calling, as the listener established it. Stays with the session for as long as it lasts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// At most 12 characters go into the message's UserIdentifier.
+    pub user: String,
+    /// The name in the certificate that was shown.
+    pub certificate: Option<String>,
+    /// Where the connection comes from; None for what comes from inside the node.
+    pub address: Option<SocketAddr>,
+    /// The channel it came through, where the protocol has channels.
+    pub channel: Option<ObjectName>,
+}
+
+/// MQCONN: what a session is asked for with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Connect {
+    pub identity: Identity,
+    /// PutApplName of its messages: at most 28 characters.
+    pub application: String,
+}
+
+/// What was agreed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// Whose rights the session has.
+    pub user: String,
+}
+
+impl Identity {
+    pub fn of(user: impl Into<String>) -> Identity {
+        Identity { user: user.into(), ..Identity::default() }
+    }
+}
+
+impl Connect {
+    pub const APPLICATION_CHARACTERS_MAX: usize = 28;
+
+    pub fn new(identity: Identity, application: impl Into<String>) -> Connect {
+        Connect { identity, application: application.into() }
+    }
+
+    /// # Errors
+    /// 2046 when the application's name is longer than a message can say.
+    pub fn check(&self) -> Result<(), Refusal> {
+        let most = Connect::APPLICATION_CHARACTERS_MAX;
+        match self.application.chars().count() {
+            length if length > most => {
+                let detail = format!(
+                    "The name of an application has at most {most} characters, this one has {length}."
+                );
+                Err(Refusal::because(Reason::OptionsError, detail))
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! The door: who is let in, as whom, and what the session then asks leave for.
+
+use super::sessions::Session;
+use super::{Action, Replica};
+use crate::mqi::{Admin, Connect, OpenOptions, Operate, Refusal, Terms};
+use crate::qmgr::{Access, Object};
+use crate::types::{ObjectName, SessionId};
+
+impl Replica {
+    /// Every node lets in: also one that does not serve is asked for its status.
+    pub(super) fn on_connect(&mut self, session: SessionId, connect: Connect) {
+        let admitted = self.admit(&connect);
+        if admitted.is_ok() {
+            let before = self.sessions.by_id.insert(session, Session::new(connect));
+            assert!(before.is_none(), "session {session} was opened twice");
+        }
+        self.out.push(Action::Admit { session, admitted });
+    }
+
+    fn admit(&self, connect: &Connect) -> Result<Terms, Refusal> {
+        connect.check()?;
+        let user = &connect.identity.user;
+        self.state.may(user, Object::QueueManager, Access::Connect)?;
+        Ok(Terms { user: user.clone() })
+    }
+
+    /// The one place where the mind asks whether a session may do something.
+    pub(super) fn may(&self, session: SessionId, object: Object<'_>, access: Access) -> Result<(), Refusal> {
+        let Some(of) = self.sessions.get(session) else { return Ok(()) };
+        Ok(self.state.may(&of.identity.user, object, access)?)
+    }
+
+    pub(super) fn may_open(
+        &self,
+        session: SessionId,
+        queue: &ObjectName,
+        options: OpenOptions,
+    ) -> Result<(), Refusal> {
+        let asked = [
+            (options.output, Access::Put),
+            (options.input, Access::Get),
+            (options.browse, Access::Browse),
+            (options.inquire, Access::Inquire),
+        ];
+        asked
+            .into_iter()
+            .filter(|(is_asked, _)| *is_asked)
+            .try_for_each(|(_, access)| self.may(session, queue.into(), access))
+    }
+
+    pub(super) fn may_administer(&self, session: SessionId, admin: &Admin) -> Result<(), Refusal> {
+        let (object, access) = match admin {
+            Admin::CreateQueue(definition) => ((&definition.name).into(), Access::Create),
+            Admin::AlterQueue { queue, .. } => (queue.into(), Access::Change),
+            Admin::DeleteQueue { queue, .. } => (queue.into(), Access::Delete),
+            Admin::ClearQueue { queue } => (queue.into(), Access::Clear),
+            Admin::ShowQueues { pattern } => (Object::Queue(pattern), Access::Display),
+            Admin::AlterQueueManager { .. } => (Object::QueueManager, Access::Change),
+        };
+        self.may(session, object, access)
+    }
+
+    pub(super) fn may_operate(&self, session: SessionId, operate: &Operate) -> Result<(), Refusal> {
+        let access = match operate {
+            Operate::Status => Access::Display,
+            Operate::Switch { .. } | Operate::Members(_) | Operate::Recover(_) => Access::Control,
+        };
+        self.may(session, Object::QueueManager, access)
+    }
+}
