@@ -1217,3 +1217,72 @@ async fn with_certificates_nobody_comes_in_without_one() {
     // The other side of it: a node without certificates does not talk to these.
     assert!(Path::new(&ca).exists());
 }
+
+// ---- strangers at the door ----
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_port_scan_at_a_low_limit_of_files_ends_no_process_and_no_session() {
+    let mut cluster = Cluster::start(Plan { open_files: Some(1024), ..Plan::default() });
+    let connection = cluster.connect().await;
+    create(&connection, QUEUE).await;
+    let queue = connection.queue(QUEUE);
+    let mut strangers = Vec::new();
+    for node in &cluster.nodes {
+        for address in [&node.client, &node.peer, &node.http] {
+            strangers.extend((0..400).map(|_| std::net::TcpStream::connect(address)));
+        }
+    }
+    put_numbers(&queue, 0, 100, 100).await;
+    // Whoever says no hello is hung up on.
+    tokio::time::sleep(seconds(12)).await;
+    put_numbers(&queue, 100, 200, 100).await;
+    for node in 0..cluster.first_nodes() {
+        assert!(cluster.is_running(node), "{}", cluster.log_since_start(node));
+        assert!(cluster.log_since_start(node).contains("this process may open 1024 files"));
+        assert!(http_status(&cluster.nodes[node].http, "/health/ready") == Some(200));
+    }
+    drop(strangers);
+    let late = cluster.connect().await;
+    assert_eq!(browse_numbers(&late.queue(QUEUE)).await.len(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_monitors_that_do_not_read_leave_health_answering() {
+    use std::io::Write;
+    let cluster = Cluster::start(Plan::default());
+    let http = cluster.nodes[0].http.clone();
+    let mut stuck = Vec::new();
+    for _ in 0..100 {
+        let mut monitor = std::net::TcpStream::connect(&http).expect("the port is open");
+        // Pipelined: one answer fits into what the system keeps for the reader, so many do not.
+        let asked = "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n".repeat(50);
+        monitor.write_all(asked.as_bytes()).expect("it takes what is asked");
+        stuck.push(monitor);
+    }
+    for _ in 0..20 {
+        assert_eq!(http_status(&http, "/health/ready"), Some(200));
+    }
+    drop(stuck);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn open_units_take_their_share_of_memory_and_leave_the_others_room() {
+    let cluster =
+        Cluster::start(Plan { settings: settings(&["limits.memory_bytes=256MiB"]), ..Plan::default() });
+    let connection = cluster.connect().await;
+    create(&connection, QUEUE).await;
+    // As much as one body of the largest size: the share of a small node.
+    let mut open = Vec::new();
+    let refused = loop {
+        let mut unit = connection.unit_of_work().await.expect("one more session is let in");
+        match unit.put(QUEUE, Message::new(vec![7; 20 << 20])).await {
+            Ok(_) => open.push(unit),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(refused.reason(), Some(reason::RESOURCE_PROBLEM), "{refused}");
+    assert_eq!(open.len(), 5);
+    connection.queue(QUEUE).put("outside of syncpoint").await.expect("others have room");
+    open.pop();
+    put_numbers(&connection.queue(QUEUE), 0, 10, 100).await;
+}

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::{Config, resolve};
+use super::{Config, Descriptors, resolve};
 use crate::log_store::filesystem;
 use crate::peer::{self, PROTOCOL_VERSION, PeerTls, ProbeError};
 use crate::security::{Tls, TlsOptions};
@@ -96,6 +96,11 @@ pub async fn check(config: &Config) -> CheckReport {
             Ok(owner) => owner.repaired.into_iter().for_each(|text| report.warning(text)),
         }
     }
+    check_descriptors(config, &mut report);
+    report.fine(format!(
+        "{} of memory for what clients and peers make the node hold (limits.memory_bytes)",
+        bytes(config.limits.memory_bytes)
+    ));
     check_clock(&mut report);
     report
 }
@@ -287,6 +292,13 @@ fn check_directory(what: &str, path: &Path, reserve: u64, report: &mut CheckRepo
     match filesystem(existing) {
         Err(error) => report.wrong(format!("{what} directory {}: {error}", path.display())),
         Ok(system) => {
+            if existing == path && others_may_look(path) {
+                report.warning(format!(
+                    "{what} directory {}: other users of this machine can look into it; the node makes it 0700 when it \
+                     starts",
+                    path.display()
+                ));
+            }
             let place = format!(
                 "{what} directory {}{created}: writable, on {} with {} free",
                 path.display(),
@@ -315,12 +327,31 @@ fn check_directory(what: &str, path: &Path, reserve: u64, report: &mut CheckRepo
     }
 }
 
+fn others_may_look(directory: &Path) -> bool {
+    fs::metadata(directory).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0)
+}
+
 fn try_write(directory: &Path) -> io::Result<()> {
     let path: PathBuf = directory.join(format!(".trimaran-check-{}", std::process::id()));
     let mut file = OpenOptions::new().write(true).create_new(true).open(&path)?;
     let written = file.write_all(b"check").and_then(|()| file.sync_all());
     fs::remove_file(&path)?;
     written
+}
+
+fn check_descriptors(config: &Config, report: &mut CheckReport) {
+    let configured = config.limits.connections;
+    match Descriptors::look(configured) {
+        Err(error) => report.warning(format!("how many files the node may open is not known: {error}")),
+        Ok(descriptors) => match descriptors.shortage(configured) {
+            Some(text) if descriptors.are_few() => report.warning(text),
+            Some(text) => report.fine(text),
+            None => report.fine(format!(
+                "the node may open {} files: enough for {configured} connections of clients",
+                descriptors.limit
+            )),
+        },
+    }
 }
 
 fn check_clock(report: &mut CheckReport) {

@@ -80,7 +80,8 @@ pub struct Tls {
     pub ca: Option<Spanned<PathBuf>>,
     pub certificate: Option<Spanned<PathBuf>>,
     pub key: Option<Spanned<PathBuf>>,
-    /// Whether clients show a certificate: "optional" (the default) or "required".
+    /// Whether clients must show a certificate: "required" (the default), or "optional": then whoever reaches the port
+    /// is let in, too, as user anonymous.
     pub client_certificates: Option<Spanned<String>>,
     /// Listen without TLS on addresses that are not loopback. Anybody on the network can then read and write.
     #[serde(default)]
@@ -106,6 +107,10 @@ pub struct Limits {
     /// Log kept on disk for nodes that were away, for each queue manager. A start reads and verifies all of it. For a node
     /// that is there and catches up, up to an eighth of the device is kept.
     pub log_retain_bytes: Option<Spanned<Bytes>>,
+    /// Memory for what clients and peers make the node hold: connections, what is half received or not answered, answers
+    /// that are not read, open units of work, messages that are not persistent, snapshots. Each has its share; metrics show
+    /// them. Default: half of what the machine, or the control group of the process, has.
+    pub memory_bytes: Option<Spanned<Bytes>>,
     /// Bodies of puts that are not answered yet, for each queue manager.
     pub unanswered_bytes: Option<Spanned<Bytes>>,
     /// Puts are refused (reason 2192) when the log or data directory has less free space than this, besides what the

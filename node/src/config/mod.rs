@@ -1,13 +1,15 @@
 //! The cluster file as it is meant: every module's own options, checked as a whole (L5).
 //!
-//! No module below reads files. `file` is the text's shape, `owner` says whose a directory is, `check` is
-//! `trimaran-node check`.
+//! No module below reads files. `file` is the text's shape, `machine` what there is of memory and descriptors, `owner`
+//! says whose a directory is, `check` is `trimaran-node check`.
 
 mod file;
+mod machine;
 mod owner;
 mod check;
 
 pub use check::{CheckReport, Finding, check, peer_tls};
+pub use machine::{Descriptors, MONITOR_CONNECTIONS_MAX, PEER_CONNECTIONS_MAX};
 pub use owner::{OWNER_COPY, OWNER_FILE, Owner};
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,7 +22,7 @@ use std::time::Duration;
 use toml::Spanned;
 
 use crate::types::{
-    Index, Membership, NodeId, NodeInfo, ObjectName, QueueManagerId, SnapshotMeta, Term, limits,
+    Index, Membership, NodeId, NodeInfo, ObjectName, QueueManagerId, Share, SnapshotMeta, Term, limits,
 };
 
 /// Everything a node is told at start.
@@ -74,6 +76,7 @@ pub struct Timing {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
+    pub memory_bytes: u64,
     pub window_bytes: usize,
     pub log_retain_bytes: usize,
     pub unanswered_bytes: usize,
@@ -169,6 +172,13 @@ impl Config {
                     open.join(" and ")
                 ));
             }
+        }
+        if self.tls.as_ref().is_some_and(|tls| !tls.clients_required) {
+            warnings.push(
+                "client_certificates = \"optional\": whoever reaches the clients' port is let in without a certificate, \
+                 as user anonymous, and may do everything. Take the line out of [tls], or write \"required\""
+                    .to_owned(),
+            );
         }
         let voters = self.nodes.values().filter(|node| !node.joins).count();
         if voters < 3 {
@@ -340,7 +350,7 @@ impl Reader<'_> {
 
         let tls = self.tls(&file.tls, &name);
         let timing = self.timing(&file.timing);
-        let limits = self.limits(&file.limits);
+        let limits = self.limits(&file.limits, file.queue_managers.len());
         let log = self.log(&file.log);
         let threads = match &file.threads {
             None => std::thread::available_parallelism().map_or(1, |cpus| cpus.get().div_ceil(4)),
@@ -476,11 +486,11 @@ impl Reader<'_> {
     }
 
     fn tls(&mut self, tls: &file::Tls, node: &str) -> Option<TlsFiles> {
-        let mut clients_required = false;
+        let mut clients_required = true;
         if let Some(certificates) = &tls.client_certificates {
             match certificates.get_ref().as_str() {
-                "optional" => {}
-                "required" => clients_required = true,
+                "optional" => clients_required = false,
+                "required" => {}
                 other => {
                     let text = format!("client_certificates = {other:?}: use \"optional\" or \"required\"");
                     self.problem(certificates.span(), text);
@@ -489,11 +499,10 @@ impl Reader<'_> {
         }
         match (&tls.ca, &tls.certificate, &tls.key) {
             (None, None, None) => {
-                if clients_required {
-                    let span = tls.client_certificates.as_ref().map_or(0..0, Spanned::span);
+                if let Some(written) = &tls.client_certificates {
                     self.problem(
-                        span,
-                        "client_certificates = \"required\" needs ca, certificate and key in [tls]",
+                        written.span(),
+                        "client_certificates needs ca, certificate and key in [tls]",
                     );
                 }
                 None
@@ -553,18 +562,24 @@ impl Reader<'_> {
         }
     }
 
-    fn limits(&mut self, file: &file::Limits) -> Limits {
+    fn limits(&mut self, file: &file::Limits, queue_managers: usize) -> Limits {
         const MIB: u64 = 1 << 20;
         const GIB: u64 = 1 << 30;
+        let half = machine::memory_bytes() / 2;
+        let memory_bytes =
+            self.bytes("memory_bytes", &file.memory_bytes, half.max(256 * MIB), 256 * MIB, 1024 * GIB);
+        let unanswered_least = limits::BODY_BYTES_MAX as u64 + MIB;
+        let calls = Share::Calls.of(memory_bytes) / queue_managers.max(1) as u64;
         Limits {
+            memory_bytes,
             window_bytes: self.bytes("window_bytes", &file.window_bytes, 32 * MIB, MIB, 64 * GIB) as usize,
             log_retain_bytes: self.bytes("log_retain_bytes", &file.log_retain_bytes, 128 * MIB, 0, 1024 * GIB)
                 as usize,
             unanswered_bytes: self.bytes(
                 "unanswered_bytes",
                 &file.unanswered_bytes,
-                256 * MIB,
-                limits::BODY_BYTES_MAX as u64 + MIB,
+                calls.clamp(unanswered_least, 256 * MIB),
+                unanswered_least,
                 4 * GIB - 1,
             ) as usize,
             disk_reserve_bytes: self.bytes(
@@ -744,6 +759,20 @@ data = "/tmp/{node}/data"
         assert!(text.contains("client 192.0.2.1:7201 is not loopback"), "{text}");
         let insecure = Config::parse(&format!("{open}[tls]\ninsecure = true\n"), Some("a")).unwrap();
         assert!(insecure.standing_warnings()[0].contains("client 192.0.2.1:7201 without TLS"));
+    }
+
+    #[test]
+    fn clients_show_a_certificate_unless_the_file_says_otherwise() {
+        let tls = "[tls]\nca = \"c\"\ncertificate = \"n\"\nkey = \"k\"\n";
+        let config = Config::parse(&format!("{FILE}{tls}"), Some("a")).unwrap();
+        assert!(config.tls.as_ref().unwrap().clients_required);
+        assert!(config.standing_warnings().is_empty());
+
+        let optional = format!("{FILE}{tls}client_certificates = \"optional\"\n");
+        let config = Config::parse(&optional, Some("a")).unwrap();
+        assert!(!config.tls.as_ref().unwrap().clients_required);
+        let warnings = config.standing_warnings();
+        assert!(warnings[0].contains("may do everything"), "{warnings:?}");
     }
 
     #[test]

@@ -6,7 +6,8 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::gate::{Client, ConnectionSlot, Gate};
+use super::client::Client;
+use super::gate::{ConnectionSlot, Gate};
 
 /// An accepted connection (after TLS, if there is any) with its [`Client`].
 #[derive(Debug)]
@@ -24,6 +25,14 @@ impl<IO> Accepted<IO> {
 
     pub fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// What a write became: one that waits ends when the connection does.
+    fn unless_hung_up<T>(&self, context: &Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        match written.is_pending() && self.client.is_hung_up_on_writer(context.waker()) {
+            true => Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into())),
+            false => written,
+        }
     }
 
     /// Counts the connection while it lasts; None when there are too many.
@@ -51,7 +60,8 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Accepted<IO> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(context, bytes)
+        let written = Pin::new(&mut self.io).poll_write(context, bytes);
+        self.unless_hung_up(context, written)
     }
 
     fn poll_write_vectored(
@@ -59,7 +69,8 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Accepted<IO> {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(context, slices)
+        let written = Pin::new(&mut self.io).poll_write_vectored(context, slices);
+        self.unless_hung_up(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -67,7 +78,8 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Accepted<IO> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(context)
+        let flushed = Pin::new(&mut self.io).poll_flush(context);
+        self.unless_hung_up(context, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

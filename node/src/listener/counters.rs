@@ -48,7 +48,6 @@ counters!(
     unary_calls,
     calls_in_flight,
     bytes_in_flight,
-    part_bytes,
     violations,
     hung_up,
 );

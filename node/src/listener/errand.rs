@@ -6,7 +6,7 @@ use super::counters::add;
 use super::node::Listener;
 use super::serving::{Elsewhere, Refused, elsewhere};
 use crate::mqi::{Call, Completion, Connect, Data, Identity};
-use crate::replica::{Delivery, Inbox, Outbox, SessionHandle};
+use crate::replica::{Delivery, Inbox, Outbox, SessionHandle, answer_bytes};
 use crate::types::{NodeId, Reason, Token};
 
 pub struct Errand {
@@ -52,6 +52,7 @@ impl Errand {
     pub async fn next(&mut self) -> Result<(Token, Completion), Refused> {
         loop {
             if let Some((token, completion)) = self.arrived.next() {
+                self.outbox.take(answer_bytes(&completion));
                 if completion.is_failed() {
                     self.listener.counters.count_failed(completion.reason);
                 }

@@ -1,69 +1,21 @@
 //! Who comes in. The one place where a connection gets an identity and a session is let in or refused: rights and
 //! channel rules hook in at [`Gate::admit`]; rights to objects hook in where the replica opens them.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::task::Waker;
 
-use futures::task::AtomicWaker;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::client::Client;
 use super::counters::{Counters, add, subtract};
-use super::limits::Limits;
 use super::node::Listener;
-use crate::mqi::Identity;
-use crate::types::Reason;
-
-/// The other end of a connection, as the acceptor established it.
-#[derive(Clone, Debug, Default)]
-pub struct Client {
-    pub address: Option<SocketAddr>,
-    pub identity: Identity,
-    /// Why it has no sessions, whatever it asks for.
-    refusal: Option<Arc<str>>,
-    hang_up: Arc<HangUp>,
-}
-
-impl Client {
-    pub fn new(address: Option<SocketAddr>, identity: Identity) -> Client {
-        let identity = Identity { address, ..identity };
-        Client { address, identity, refusal: None, hang_up: Arc::default() }
-    }
-
-    /// Somebody who is no user, and is told so in this sentence.
-    pub fn refused(address: Option<SocketAddr>, sentence: impl Into<Arc<str>>) -> Client {
-        Client { refusal: Some(sentence.into()), ..Client::new(address, Identity::default()) }
-    }
-
-    /// The same connection, of the user that it says to be. For protocols that say it after they are connected.
-    pub fn with_identity(&self, identity: Identity) -> Client {
-        Client { identity: Identity { address: self.address, ..identity }, ..self.clone() }
-    }
-
-    /// Ends the connection with everything on it.
-    pub fn hang_up(&self) {
-        self.hang_up.asked.store(true, Relaxed);
-        self.hang_up.reader.wake();
-    }
-
-    /// Whether the connection is to end; if not, the reader is woken when it is.
-    pub fn is_hung_up(&self, reader: &Waker) -> bool {
-        self.hang_up.reader.register(reader);
-        self.hang_up.asked.load(Relaxed)
-    }
-}
-
-#[derive(Debug, Default)]
-struct HangUp {
-    asked: AtomicBool,
-    reader: AtomicWaker,
-}
+use crate::types::account::CONNECTION_BYTES;
+use crate::types::{Account, Held, Reason, Share};
 
 /// A connection that is counted, for as long as it lasts.
 #[derive(Debug)]
 pub struct ConnectionSlot {
     _permit: OwnedSemaphorePermit,
+    _held: Held,
     counters: Arc<Counters>,
 }
 
@@ -81,6 +33,7 @@ pub struct Gate {
     sessions_max: usize,
     stopping: tokio::sync::watch::Receiver<bool>,
     counters: Arc<Counters>,
+    account: Arc<Account>,
 }
 
 /// A session that was let in; its place is free again when this is dropped.
@@ -105,24 +58,26 @@ pub enum NotAdmitted {
 
 impl Gate {
     pub fn new(listener: &Listener) -> Gate {
-        let Limits { connections_max, sessions_max, .. } = *listener.limits;
         Gate {
-            connections: Arc::new(Semaphore::new(connections_max)),
-            sessions: Arc::new(Semaphore::new(sessions_max)),
-            sessions_max,
+            connections: listener.connections.clone(),
+            sessions: listener.sessions.clone(),
+            sessions_max: listener.limits.sessions_max,
             stopping: listener.node.stopping.clone(),
             counters: listener.counters.clone(),
+            account: listener.account.clone(),
         }
     }
 
     /// Counts a connection; None when there are too many.
     pub fn count(&self) -> Option<ConnectionSlot> {
-        match self.connections.clone().try_acquire_owned() {
-            Ok(permit) => {
+        let permit = self.connections.clone().try_acquire_owned().ok();
+        let mut held = Held::nothing(self.account.clone(), Share::Connections);
+        match permit.filter(|_| held.grow(CONNECTION_BYTES)) {
+            Some(permit) => {
                 add(&self.counters.connections, 1);
-                Some(ConnectionSlot { _permit: permit, counters: self.counters.clone() })
+                Some(ConnectionSlot { _permit: permit, _held: held, counters: self.counters.clone() })
             }
-            Err(_) => {
+            None => {
                 add(&self.counters.connections_refused, 1);
                 None
             }

@@ -15,12 +15,10 @@ pub struct Limits {
     pub calls_in_flight_max: usize,
     /// Bytes of bodies in those calls; the session is not read while it has so many.
     pub session_bytes_max: usize,
-    /// Bytes of long bodies whose put has not arrived yet, all sessions together; more are refused with 2102.
-    pub part_bytes_max: usize,
-    /// Unary puts over 1 MiB that are received at the same time; one more waits.
-    pub large_puts_max: usize,
     /// With too much waiting for it, a client that takes nothing for so long loses its connection.
     pub unread_patience: Duration,
+    /// A session that has not connected loses its place after so long.
+    pub hello_patience: Duration,
     /// HTTP/2 streams of one connection.
     pub streams_max: u32,
     /// How long open streams may go on once the node stops.
@@ -34,9 +32,8 @@ impl Default for Limits {
             sessions_max: 20_000,
             calls_in_flight_max: limits::CALLS_IN_FLIGHT_MAX,
             session_bytes_max: 16 * 1024 * 1024,
-            part_bytes_max: 512 * 1024 * 1024,
-            large_puts_max: 4,
             unread_patience: Duration::from_secs(10),
+            hello_patience: Duration::from_secs(10),
             streams_max: 128,
             grace: Duration::from_secs(3),
         }

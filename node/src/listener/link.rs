@@ -1,13 +1,11 @@
 //! A session that lasts: calls go to the replica, deliveries come back, and whoever takes none of them is hung up on.
 
-use std::sync::Arc;
-
-use super::counters::add;
-use super::gate::Client;
+use super::backlogs::Watch;
+use super::client::Client;
 use super::node::Listener;
 use super::serving::{Elsewhere, Refused, Unserved, elsewhere, find_served};
 use crate::mqi::{Call, Connect};
-use crate::replica::{Backlog, Delivery, Inbox, Outbox, SessionHandle, Stopped};
+use crate::replica::{Delivery, Inbox, Outbox, SessionHandle, Stopped};
 use crate::types::{NodeId, Token};
 
 /// The way to the replica and back. Dropped, it ends the session: its unit of work is backed out.
@@ -17,7 +15,7 @@ pub struct Link {
     inbox: Inbox,
     handle: SessionHandle,
     outbox: Outbox,
-    _watch: BacklogWatch,
+    _watch: Watch,
 }
 
 impl Link {
@@ -35,7 +33,7 @@ impl Link {
         let inbox = find_served(listener, queue_manager)?;
         let opened = inbox.open_session(Connect::new(client.identity.clone(), application)).await;
         let (handle, outbox) = opened.map_err(Refused::from)?;
-        let watch = BacklogWatch::start(outbox.backlog(), client.clone(), listener.clone());
+        let watch = listener.backlogs.watch(outbox.backlog(), client.clone());
         Ok(Link { listener: listener.clone(), inbox: inbox.clone(), handle, outbox, _watch: watch })
     }
 
@@ -50,7 +48,7 @@ impl Link {
         self.handle.send_many(calls).await
     }
 
-    /// The next delivery; None when the mind has ended.
+    /// The next delivery; None when the mind has ended. Its bodies count as not read until [`Link::sent`].
     pub async fn recv(&mut self) -> Option<Delivery> {
         self.outbox.recv().await
     }
@@ -58,6 +56,11 @@ impl Link {
     /// The next delivery if it is there already.
     pub fn try_recv(&mut self) -> Option<Delivery> {
         self.outbox.try_recv()
+    }
+
+    /// So many bytes of bodies went on to the client's connection.
+    pub fn sent(&self, bytes: u64) {
+        self.outbox.take(bytes);
     }
 
     /// Where this node is, as far as this one knows.
@@ -68,34 +71,5 @@ impl Link {
     /// Who serves now that this session has ended, as far as this node knows.
     pub fn successor(&self) -> Elsewhere {
         self.elsewhere(self.inbox.role().leader())
-    }
-}
-
-/// Hangs up on a client that takes nothing although too much waits for it. A task of its own: whoever writes to the
-/// client does not run while the client does not read.
-#[derive(Debug)]
-struct BacklogWatch(tokio::task::JoinHandle<()>);
-
-impl BacklogWatch {
-    fn start(backlog: Arc<Backlog>, client: Client, listener: Listener) -> BacklogWatch {
-        let patience = listener.limits.unread_patience;
-        BacklogWatch(tokio::spawn(async move {
-            loop {
-                backlog.overfull().await;
-                let taken = backlog.taken();
-                tokio::time::sleep(patience).await;
-                if backlog.is_overfull() && backlog.taken() == taken {
-                    add(&listener.counters.hung_up, 1);
-                    tracing::warn!(client = ?client.address, "hung up on a client that does not read its messages");
-                    return client.hang_up();
-                }
-            }
-        }))
-    }
-}
-
-impl Drop for BacklogWatch {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }

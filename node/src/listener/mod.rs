@@ -13,14 +13,18 @@
 //! link      Link                     a session that lasts: calls there, deliveries back, hanging up on who does not read
 //! errand    Errand                   a session for one task
 //! flights   Flights                  what is not answered, its bounds, and 2549 or 2009 when the session ends
+//! hang_up   HangUps                  connections that the node ends, counted and said
 //! counters  Counters                 what the metrics page shows
 //! ```
 
 mod accepted;
+mod backlogs;
+mod client;
 mod counters;
 mod errand;
 mod flights;
 mod gate;
+mod hang_up;
 mod limits;
 mod link;
 mod node;
@@ -31,7 +35,7 @@ pub mod http;
 pub mod mq;
 
 pub use accepted::Accepted;
+pub use client::Client;
 pub use counters::Counters;
-pub use gate::Client;
 pub use limits::Limits;
 pub use node::{Listener, NodeHandle};

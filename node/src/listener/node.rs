@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
+use super::backlogs::Backlogs;
 use super::counters::Counters;
+use super::hang_up::HangUps;
 use super::limits::Limits;
 use crate::replica::Inbox;
-use crate::types::{NodeId, NodeInfo, ObjectName};
+use crate::types::{Account, NodeId, NodeInfo, ObjectName};
 
 /// A node: its queue managers, its name, and what an operator should be reminded of.
 #[derive(Debug)]
@@ -45,13 +47,25 @@ pub struct Listener {
     pub node: Arc<NodeHandle>,
     pub limits: Arc<Limits>,
     pub counters: Arc<Counters>,
+    /// What clients make the node hold.
+    pub account: Arc<Account>,
+    /// Places for connections and for sessions, over all protocols.
+    pub connections: Arc<Semaphore>,
+    pub sessions: Arc<Semaphore>,
+    pub hang_ups: Arc<HangUps>,
+    pub backlogs: Arc<Backlogs>,
     started: Instant,
 }
 
 impl Listener {
-    pub fn new(node: Arc<NodeHandle>, limits: Limits) -> Listener {
-        let counters = Arc::default();
-        Listener { node, limits: Arc::new(limits), counters, started: Instant::now() }
+    pub fn new(node: Arc<NodeHandle>, limits: Limits, account: Arc<Account>) -> Listener {
+        let counters = Arc::<Counters>::default();
+        let hang_ups = HangUps::new(counters.clone());
+        let backlogs = Backlogs::new(account.clone(), hang_ups.clone(), limits.unread_patience);
+        let connections = Arc::new(Semaphore::new(limits.connections_max));
+        let sessions = Arc::new(Semaphore::new(limits.sessions_max));
+        let (limits, started) = (Arc::new(limits), Instant::now());
+        Listener { node, limits, counters, account, connections, sessions, hang_ups, backlogs, started }
     }
 
     pub fn uptime(&self) -> Duration {

@@ -111,8 +111,12 @@ metrics! {
     FAILED_BY_REASON    Counter "trimaran_answers_failed_total" "Answers with completion code 2, by reason."
     CALLS_IN_FLIGHT     Gauge   "trimaran_calls_in_flight" "Calls of sessions that are not answered yet."
     BYTES_IN_FLIGHT     Gauge   "trimaran_in_flight_bytes" "Bytes those calls hold of their sessions' budgets."
-    PART_BYTES          Gauge   "trimaran_body_part_bytes" "Bytes of long bodies whose put has not arrived yet."
-    HUNG_UP             Counter "trimaran_clients_hung_up_total" "Connections closed because the client did not take what waited for it."
+    PART_BYTES          Gauge   "trimaran_body_part_bytes" "Bytes of long bodies on their way in, or whose put is not answered."
+    HUNG_UP             Counter "trimaran_clients_hung_up_total" "Connections closed by this node: the client did not take what waited for it, never finished what it began, or sent more control frames than any program needs."
+    MEMORY_LIMIT        Gauge   "trimaran_memory_limit_bytes" "Memory that clients and peers may make this node hold (limits.memory_bytes)."
+    MEMORY_SHARE_LIMIT  Gauge   "trimaran_memory_share_limit_bytes" "The part of it that may be held for this purpose."
+    MEMORY_HELD         Gauge   "trimaran_memory_held_bytes" "What is held for this purpose now."
+    MEMORY_REFUSED      Counter "trimaran_memory_refused_total" "Times that something did not fit into this share: it waited, was refused with 2102, or cost its connection."
     VIOLATIONS          Counter "trimaran_protocol_violations_total" "Sessions ended because the client broke the protocol."
 
     // The log, the message store and the disks.

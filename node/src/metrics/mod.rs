@@ -9,6 +9,6 @@ mod publish;
 
 pub use page::Page;
 pub use publish::{
-    FailedCalls, ListenerFigures, QUEUES_SHOWN_MAX, QueueManagerFigures, publish_listener, publish_process,
-    publish_queue_manager,
+    FailedCalls, ListenerFigures, QUEUES_SHOWN_MAX, QueueManagerFigures, publish_account, publish_listener,
+    publish_process, publish_queue_manager,
 };

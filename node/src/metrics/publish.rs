@@ -7,7 +7,7 @@ use super::Page;
 use super::catalog::{self, Metric};
 use crate::mqi::{QueueView, StatusView};
 use crate::replica::Stats;
-use crate::types::{NodeId, NodeInfo, Reason, Role, RoleView};
+use crate::types::{Account, NodeId, NodeInfo, Reason, Role, RoleView, Share};
 
 /// Queue managers with more queues than this have no lines per queue: a page of a million lines helps nobody.
 pub const QUEUES_SHOWN_MAX: u64 = 1000;
@@ -42,7 +42,6 @@ pub struct ListenerFigures {
     pub unary_calls: u64,
     pub calls_in_flight: u64,
     pub bytes_in_flight: u64,
-    pub part_bytes: u64,
     pub violations: u64,
     pub hung_up: u64,
     pub failed: Vec<FailedCalls>,
@@ -163,6 +162,18 @@ fn publish_queue(page: &mut Page, queue_manager: &str, queue: &QueueView) {
     }
 }
 
+/// What clients and peers make the node hold.
+pub fn publish_account(page: &mut Page, account: &Account) {
+    page.add(&catalog::MEMORY_LIMIT, &[], account.total() as f64);
+    page.add(&catalog::PART_BYTES, &[], account.used(Share::Bodies) as f64);
+    for figure in account.figures() {
+        let labels = [("share", figure.share.name())];
+        page.add(&catalog::MEMORY_SHARE_LIMIT, &labels, figure.limit as f64);
+        page.add(&catalog::MEMORY_HELD, &labels, figure.used as f64);
+        page.add(&catalog::MEMORY_REFUSED, &labels, figure.refused as f64);
+    }
+}
+
 pub fn publish_listener(page: &mut Page, figures: &ListenerFigures) {
     let lines: &[(&'static Metric, u64)] = &[
         (&catalog::CONNECTIONS, figures.connections),
@@ -178,7 +189,6 @@ pub fn publish_listener(page: &mut Page, figures: &ListenerFigures) {
         (&catalog::UNARY_CALLS, figures.unary_calls),
         (&catalog::CALLS_IN_FLIGHT, figures.calls_in_flight),
         (&catalog::BYTES_IN_FLIGHT, figures.bytes_in_flight),
-        (&catalog::PART_BYTES, figures.part_bytes),
         (&catalog::VIOLATIONS, figures.violations),
         (&catalog::HUNG_UP, figures.hung_up),
     ];

@@ -22,6 +22,8 @@ use trimaran_proto::replica::v1::peer_message::Message as Kind;
 
 /// No frame is larger: several full entries and what is around them.
 pub const FRAME_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// No chunk of a snapshot is larger: 256 KiB of rows, and the last of them as long as a row gets.
+pub const CHUNK_FRAME_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// What waits goes into one frame up to about this size.
 pub const FRAME_BYTES_SOFT: usize = 1024 * 1024;
 
@@ -83,9 +85,14 @@ impl FrameReader {
         Ok(())
     }
 
-    /// The other end said who it is: frames may be as long as they get.
-    pub fn take_long_frames(&mut self) {
-        self.length_max = FRAME_BYTES_MAX;
+    /// The other end said who it is: frames may be as long as what it comes for has them.
+    pub fn take_frames_up_to(&mut self, length_max: usize) {
+        self.length_max = length_max;
+    }
+
+    /// A frame has begun to arrive and is not complete.
+    pub fn is_within_frame(&self) -> bool {
+        self.long.is_some() || !self.arrived.is_empty()
     }
 
     /// The next frame; None at the end of the stream. May be dropped while it waits and called again.
@@ -98,8 +105,11 @@ impl FrameReader {
                 return Ok(Some(message));
             }
             if !self.fill().await? {
-                let within = self.long.is_some() || !self.arrived.is_empty();
-                return if within { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(None) };
+                return if self.is_within_frame() {
+                    Err(io::ErrorKind::UnexpectedEof.into())
+                } else {
+                    Ok(None)
+                };
             }
         }
     }
@@ -249,7 +259,7 @@ mod tests {
             (_near, writer)
         });
         reader.magic().await.unwrap();
-        reader.take_long_frames();
+        reader.take_frames_up_to(FRAME_BYTES_MAX);
         for length in lengths {
             assert_eq!(reader.next().await.unwrap(), Some(row(*length)));
         }

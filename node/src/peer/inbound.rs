@@ -2,15 +2,18 @@
 //!
 //! Waiting for a full inbox is the back-pressure: the connection is not read meanwhile.
 
+use std::collections::VecDeque;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::StreamExt as _;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::Instant;
 use trimaran_proto::replica::v1::peer_ack::Refusal;
 use trimaran_proto::replica::v1::peer_hello::Purpose;
 use trimaran_proto::replica::v1::{PeerAck, PeerFrame, PeerHello};
@@ -21,6 +24,10 @@ use crate::replica::Event;
 use crate::types::{NodeId, QueueManagerId};
 
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
+/// A frame that is not complete after twice this long is none.
+const FRAME_PATIENCE: Duration = Duration::from_secs(30);
+/// Connections that have not said who they are; with one more the oldest of them ends.
+const STRANGERS_MAX: usize = 32;
 /// Whoever was refused is given so long to read why.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -35,6 +42,32 @@ pub struct Accepted<IO> {
 #[derive(Clone)]
 pub struct PeerService {
     peers: Arc<Peers>,
+}
+
+/// Whoever says nothing for long makes room for those who come after him: nodes say who they are at once.
+fn make_room(strangers: &mut VecDeque<(Arc<AtomicBool>, AbortHandle)>) {
+    strangers.retain(|(greeted, connection)| !greeted.load(Ordering::Relaxed) && !connection.is_finished());
+    if strangers.len() > STRANGERS_MAX
+        && let Some((_, oldest)) = strangers.pop_front()
+    {
+        oldest.abort();
+    }
+}
+
+/// One of the few connections that bring snapshots from a peer.
+struct SnapshotPlace<'a>(&'a Link);
+
+impl SnapshotPlace<'_> {
+    fn take(link: &Link, most: usize) -> Option<SnapshotPlace<'_>> {
+        let place = SnapshotPlace(link);
+        (link.snapshots_heard.fetch_add(1, Ordering::Relaxed) < most).then_some(place)
+    }
+}
+
+impl Drop for SnapshotPlace<'_> {
+    fn drop(&mut self) {
+        self.0.snapshots_heard.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Why somebody is not heard.
@@ -57,10 +90,16 @@ impl PeerService {
         IO: AsyncRead + AsyncWrite + Send + 'static,
     {
         let mut connections = JoinSet::new();
+        let mut strangers = VecDeque::new();
         loop {
             tokio::select! {
                 accepted = incoming.next() => match accepted {
-                    Some(accepted) => drop(connections.spawn(self.clone().hear(accepted))),
+                    Some(accepted) => {
+                        let greeted = Arc::<AtomicBool>::default();
+                        let connection = connections.spawn(self.clone().hear(accepted, greeted.clone()));
+                        strangers.push_back((greeted, connection));
+                        make_room(&mut strangers);
+                    }
                     None => return,
                 },
                 Some(_) = connections.join_next() => {}
@@ -68,7 +107,7 @@ impl PeerService {
         }
     }
 
-    async fn hear<IO>(self, Accepted { io, shown }: Accepted<IO>)
+    async fn hear<IO>(self, Accepted { io, shown }: Accepted<IO>, greeted: Arc<AtomicBool>)
     where
         IO: AsyncRead + AsyncWrite + Send + 'static,
     {
@@ -84,10 +123,18 @@ impl PeerService {
         if writer.send(&self.ack(refused)).await.is_err() {
             return;
         }
-        reader.take_long_frames();
+        greeted.store(true, Ordering::Relaxed);
+        reader.take_frames_up_to(match hello.purpose() {
+            Purpose::Snapshot => frame::CHUNK_FRAME_BYTES_MAX,
+            _ => frame::FRAME_BYTES_MAX,
+        });
         match (judged, hello.purpose()) {
             (Ok(Some(link)), Purpose::Messages) => self.read(link, reader).await,
             (Ok(Some(link)), Purpose::Snapshot) => {
+                let Some(_place) = SnapshotPlace::take(&link, 2 * self.peers.inboxes.len()) else {
+                    tracing::debug!(peer = link.info.borrow().name, "too many snapshots at the same time");
+                    return;
+                };
                 if snapshot_stream::receive(&self.peers, link.node, &mut reader, &mut writer).await.is_err() {
                     self.part(reader, writer).await;
                 }
@@ -187,7 +234,24 @@ impl PeerService {
     }
 
     async fn deliver_all(&self, link: &Link, reader: &mut FrameReader) -> io::Result<()> {
-        while let Some(frame) = reader.next::<PeerFrame>().await? {
+        let mut patience = pin!(tokio::time::sleep(FRAME_PATIENCE));
+        let (mut frames, mut unfinished) = (0u64, None);
+        loop {
+            let frame = tokio::select! {
+                biased;
+                frame = reader.next::<PeerFrame>() => frame?,
+                () = &mut patience => {
+                    // One timer for many frames: it is looked at when it ends, not with every frame.
+                    if unfinished == Some(frames) {
+                        return Err(io::Error::new(io::ErrorKind::TimedOut, "a frame did not come to its end"));
+                    }
+                    unfinished = reader.is_within_frame().then_some(frames);
+                    patience.as_mut().reset(Instant::now() + FRAME_PATIENCE);
+                    continue;
+                }
+            };
+            let Some(frame) = frame else { return Ok(()) };
+            frames += 1;
             let count = frame.messages.len() as u64;
             link.counters.messages_received.fetch_add(count, Ordering::Relaxed);
             link.counters
@@ -203,7 +267,6 @@ impl PeerService {
                 }
             }
         }
-        Ok(())
     }
 }
 

@@ -18,7 +18,7 @@ pub use snapshot_stream::{SnapshotReader, SnapshotStore, SnapshotTransfer, Snaps
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -26,7 +26,7 @@ use tokio::sync::{Notify, oneshot, watch};
 use trimaran_proto::replica::v1::PeerMessage;
 
 use crate::replica::{Event, Inbox};
-use crate::types::{Membership, NodeId, NodeInfo, QueueManagerId};
+use crate::types::{Account, Membership, NodeId, NodeInfo, QueueManagerId};
 
 /// What nodes speak with each other; nodes of different versions refuse each other.
 pub const PROTOCOL_VERSION: u32 = 2;
@@ -38,6 +38,7 @@ pub struct Options {
     /// Unsent bytes for one peer; what is over it is dropped.
     pub unsent_bytes: usize,
     pub snapshot_bytes_per_second: u64,
+    pub account: Arc<Account>,
 }
 
 /// Gives the TLS of a connection to the node of this name; None for plain connections.
@@ -77,6 +78,8 @@ struct Link {
     refused: Mutex<Option<String>>,
     /// Whoever hears the peer's newest connection to us stops when this goes.
     hearing: Mutex<Option<oneshot::Sender<()>>>,
+    /// Its connections that bring snapshots.
+    snapshots_heard: AtomicUsize,
     closed: watch::Sender<bool>,
 }
 

@@ -10,7 +10,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
@@ -63,6 +63,7 @@ pub(super) fn start(peers: Arc<Peers>, node: NodeId, info: NodeInfo) -> Arc<Link
         counters: LinkCounters::default(),
         refused: Mutex::new(None),
         hearing: Mutex::new(None),
+        snapshots_heard: AtomicUsize::new(0),
         closed: watch::Sender::new(false),
     });
     tokio::spawn(run(peers, link.clone()));
@@ -235,7 +236,8 @@ async fn introduce(
     };
     match ack.refusal() {
         Refusal::None => {
-            reader.take_long_frames();
+            // Acknowledgements are short.
+            reader.take_frames_up_to(frame::CHUNK_FRAME_BYTES_MAX);
             Ok((reader, writer, ack))
         }
         Refusal::Refused => Err(Broken::Refused(ack.sentence)),

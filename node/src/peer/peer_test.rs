@@ -16,7 +16,7 @@ use trimaran_proto::replica::v1::{Entry, PeerMessage, RaftMessage, Row};
 use super::*;
 use crate::qmgr::QueueManager;
 use crate::replica::{Mailbox, inbox};
-use crate::types::{Index, ObjectName, RoleView, SnapshotMeta, Term};
+use crate::types::{Account, Index, ObjectName, RoleView, SnapshotMeta, Term};
 
 const QUEUE_MANAGER: QueueManagerId = QueueManagerId(1);
 
@@ -104,7 +104,7 @@ impl TestNode {
         let role = RoleView::NotServing { term: Term(0), leader: None, recovering: false };
         let name = ObjectName::new("QM").unwrap();
         let (inbox, mailbox, publisher) =
-            inbox(QUEUE_MANAGER, name, Arc::default(), 0, role, Membership::default());
+            inbox(QUEUE_MANAGER, name, Arc::default(), 0, Account::new(1 << 30), role, Membership::default());
         std::mem::forget(publisher);
         let info = |(id, address): &(u64, String)| {
             let info =
@@ -116,6 +116,7 @@ impl TestNode {
             node: NodeId(id),
             unsent_bytes: 8 << 20,
             snapshot_bytes_per_second: 1 << 30,
+            account: Account::new(1 << 30),
         };
         let rows = Arc::new(rows);
         let peers = Peers::start(

@@ -30,7 +30,7 @@ use super::{Link, Peers};
 use crate::consensus::{meta_from_wire, meta_to_wire};
 use crate::qmgr::QueueManager;
 use crate::replica::Event;
-use crate::types::{NodeId, QueueManagerId, SnapshotMeta};
+use crate::types::{Held, NodeId, QueueManagerId, Share, SnapshotMeta};
 
 const CHUNK_BYTES: usize = 256 * 1024;
 /// Chunks that are on their way and may have to be sent again.
@@ -207,6 +207,10 @@ async fn send(
     queue_manager: QueueManagerId,
     leader_term: u64,
 ) -> Result<u64, String> {
+    let mut held = Held::nothing(peers.options.account.clone(), Share::Snapshots);
+    if !held.grow((CHUNKS_UNACKNOWLEDGED_MAX * CHUNK_BYTES) as u64) {
+        return Err("the node's share of memory for snapshots is used up".to_owned());
+    }
     let transfer = peers.transfers.begin(queue_manager, link.node, true);
     let store = peers.snapshots.clone();
     let reader = blocking(move || store.open(queue_manager)).await?;
@@ -471,6 +475,10 @@ async fn receive_all(
             "queue manager {queue_manager} is not in this node's cluster file"
         )));
     };
+    let mut held = Held::nothing(peers.options.account.clone(), Share::Snapshots);
+    if !held.grow(2 * CHUNK_BYTES as u64) {
+        return Err(Attempt::Broken("the node's share of memory for snapshots is used up".to_owned()));
+    }
     let transfer = peers.transfers.begin(queue_manager, from, false);
     transfer.running.bytes_estimate.store(opening.bytes_total_estimate, Ordering::Relaxed);
 

@@ -29,7 +29,7 @@ pub use authority::{Access, Object};
 pub use command::{BatchEncoder, Command, DecodeError, Place, Removal};
 pub use keys::PackKey;
 pub use producers::{Producers, Seen};
-pub use queue::Queue;
+pub use queue::{Queue, not_persistent_weight};
 pub use slot::Slot;
 pub use store_batch::*;
 

@@ -17,6 +17,11 @@ use crate::types::{
     Body, CorrelationId, Message, MessageId, Position, QueueDefinition, QueueId, Selection, WallTime,
 };
 
+/// What a message that is not persistent takes in memory: its body, and about so much around it.
+pub fn not_persistent_weight(body_bytes: usize) -> u64 {
+    body_bytes as u64 + 512
+}
+
 #[derive(Debug)]
 pub struct Queue {
     pub id: QueueId,
@@ -25,6 +30,7 @@ pub struct Queue {
     next_sequence: u64,
     next_minor: u64,
     not_persistent: u64,
+    not_persistent_bytes: u64,
     /// Built by the first selection of its kind; most queues are never selected from.
     by_message_id: Option<BTreeSet<(MessageId, Position)>>,
     by_correlation_id: Option<BTreeSet<(CorrelationId, Position)>>,
@@ -41,6 +47,7 @@ impl Queue {
             next_sequence,
             next_minor: 1,
             not_persistent: 0,
+            not_persistent_bytes: 0,
             by_message_id: None,
             by_correlation_id: None,
             by_expiry: BTreeSet::new(),
@@ -55,6 +62,11 @@ impl Queue {
 
     pub fn not_persistent(&self) -> u64 {
         self.not_persistent
+    }
+
+    /// What they take in memory, about.
+    pub fn not_persistent_bytes(&self) -> u64 {
+        self.not_persistent_bytes
     }
 
     pub fn next_sequence(&self) -> u64 {
@@ -81,6 +93,7 @@ impl Queue {
         let position = Position { rank, sequence: self.next_sequence - 1, minor: self.next_minor };
         self.next_minor += 1;
         self.not_persistent += 1;
+        self.not_persistent_bytes += not_persistent_weight(message.body.len());
         self.insert(position, Slot::new(message));
         position
     }
@@ -112,6 +125,7 @@ impl Queue {
         }
         if !position.is_persistent() {
             self.not_persistent -= 1;
+            self.not_persistent_bytes -= not_persistent_weight(slot.body_length as usize);
         }
         if let Some(packed) = slot.packed {
             self.packs.leave(packed.key(self.id, position), packed, slot.body_length);
@@ -139,6 +153,7 @@ impl Queue {
         self.by_expiry.clear();
         self.packs.clear();
         self.not_persistent = 0;
+        self.not_persistent_bytes = 0;
         depth
     }
 

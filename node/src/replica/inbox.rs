@@ -17,8 +17,8 @@ use super::outbox::{Outbox, OutboxSender, outbox};
 use super::{Event, Stats};
 use crate::mqi::{Call, Completion, Connect, Refusal, Terms};
 use crate::types::{
-    Index, Membership, NodeId, NodeInfo, ObjectName, QueueManagerId, Reason, RoleView, SessionId, Token,
-    WriteNumber,
+    Account, Index, Membership, NodeId, NodeInfo, ObjectName, QueueManagerId, Reason, RoleView, SessionId,
+    Share, Token, WriteNumber,
 };
 
 /// Batches of calls that wait for the mind.
@@ -71,6 +71,7 @@ pub struct Inbox {
     progress: Arc<Progress>,
     budget: Arc<Budget>,
     session_ids: Arc<AtomicU64>,
+    account: Arc<Account>,
     published: Published,
 }
 
@@ -105,6 +106,7 @@ struct Progress {
 struct Budget {
     permits: Semaphore,
     bytes_max: usize,
+    account: Arc<Account>,
 }
 
 /// The receiving end: the mind's.
@@ -119,12 +121,13 @@ pub struct Mailbox {
 }
 
 /// Makes the two ends. `session_ids` is shared by the queue managers of a node; `bytes_max` bounds the bodies of
-/// calls that are not answered yet and is at least one body of the largest size.
+/// calls that are not answered yet and is at least one body of the largest size; `account` has what waits for clients.
 pub fn inbox(
     queue_manager: QueueManagerId,
     name: ObjectName,
     session_ids: Arc<AtomicU64>,
     bytes_max: usize,
+    account: Arc<Account>,
     role: RoleView,
     membership: Membership,
 ) -> (Inbox, Mailbox, Publisher) {
@@ -132,7 +135,7 @@ pub fn inbox(
     let (calls, calls_end) = mpsc::channel(CALLS_QUEUED_MAX);
     let (events, events_end) = mpsc::channel(EVENTS_QUEUED_MAX);
     let progress = Arc::new(Progress::default());
-    let budget = Arc::new(Budget { permits: Semaphore::new(bytes_max), bytes_max });
+    let budget = Arc::new(Budget { permits: Semaphore::new(bytes_max), bytes_max, account: account.clone() });
     let (role, role_end) = watch::channel(role);
     let (membership, membership_end) = watch::channel(membership);
     let (stats, stats_end) = watch::channel(Stats::default());
@@ -145,7 +148,8 @@ pub fn inbox(
         flushed: 0,
     };
     let published = Published { role: role_end, membership: membership_end, stats: stats_end };
-    let inbox = Inbox { queue_manager, name, calls, events, progress, budget, session_ids, published };
+    let inbox =
+        Inbox { queue_manager, name, calls, events, progress, budget, session_ids, account, published };
     (inbox, mailbox, Publisher { role, membership, stats })
 }
 
@@ -187,7 +191,7 @@ impl Inbox {
     /// What the mind refuses it for; 2162 when the node stops.
     pub async fn open_session(&self, connect: Connect) -> Result<(SessionHandle, Outbox), Refusal> {
         let session = SessionId(self.session_ids.fetch_add(1, Ordering::Relaxed) + 1);
-        let (sender, outbox) = outbox();
+        let (sender, outbox) = outbox(self.account.clone());
         let (admitted, answer) = oneshot::channel();
         let asked = Mail::Connect { session, connect, admitted, outbox: sender };
         self.calls.send(asked).await.map_err(|_| Reason::QMgrStopping)?;
@@ -289,9 +293,11 @@ impl SessionHandle {
         let bytes: usize = calls.iter().map(|(_, call)| call.weight()).sum();
         let bytes = bytes.min(self.budget.bytes_max) as u32;
         let permit = self.budget.permits.acquire_many(bytes).await.map_err(|_| Stopped)?;
-        self.calls.send(Mail::Calls { session: self.session, calls }).await.map_err(|_| Stopped)?;
+        let queue = self.calls.reserve().await.map_err(|_| Stopped)?;
         // Given back call by call, when they are answered (`Mailbox::give_back`).
         permit.forget();
+        self.budget.account.add(Share::Calls, u64::from(bytes));
+        queue.send(Mail::Calls { session: self.session, calls });
         Ok(())
     }
 }
@@ -370,6 +376,7 @@ impl Mailbox {
     pub fn give_back(&self, bytes: usize) {
         if bytes > 0 {
             self.budget.permits.add_permits(bytes);
+            self.budget.account.give(Share::Calls, bytes as u64);
         }
     }
 }
@@ -385,7 +392,8 @@ mod tests {
     fn parts() -> (Inbox, Mailbox, Publisher) {
         let role = RoleView::NotServing { term: Default::default(), leader: None, recovering: false };
         let name = ObjectName::new("QM").unwrap();
-        inbox(QueueManagerId(1), name, Arc::default(), 0, role, Membership::default())
+        let account = Account::new(1 << 30);
+        inbox(QueueManagerId(1), name, Arc::default(), 0, account, role, Membership::default())
     }
 
     fn put(length: usize) -> Call {

@@ -67,16 +67,20 @@ mod replica_test;
 pub use action::*;
 pub use event::*;
 pub use inbox::*;
-pub use outbox::{Backlog, Outbox, OutboxSender};
+pub use outbox::{Backlog, Outbox, OutboxSender, answer_bytes};
 pub use stats::Stats;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::consensus::{self, Consensus, Recovered};
 use crate::mqi::Completion;
 use crate::qmgr::{Applied, QueueManager};
 use crate::types::planted::{self, Bug};
-use crate::types::{Instant, NodeId, Now, ObjectName, QueueManagerId, RoleView, SessionId, Token, WallTime};
+use crate::types::{
+    Account, Held, Instant, NodeId, Now, ObjectName, QueueManagerId, RoleView, SessionId, Share, Token,
+    WallTime,
+};
 use compaction::Compaction;
 use leading::Standing;
 use loads::{Loads, Residents};
@@ -102,6 +106,8 @@ pub struct Options {
     pub log_retain_present_bytes: usize,
     /// From here on the room that a queue's removed messages still take in the store is given back.
     pub repack_from_bytes: u64,
+    /// Units of work and messages that are not persistent take their memory from it.
+    pub account: Arc<Account>,
 }
 
 impl Options {
@@ -116,6 +122,7 @@ impl Options {
             log_retain_bytes: 128 << 20,
             log_retain_present_bytes: 4 << 30,
             repack_from_bytes: 4 << 20,
+            account: Account::new(1 << 40),
         }
     }
 }
@@ -132,6 +139,9 @@ pub struct Replica {
     sessions: Sessions,
     loads: Loads,
     residents: Residents,
+    /// Messages that are not persistent: those that were put since the statistics were brought up to date, and all that
+    /// were there then.
+    volatile: Held,
     next_repack: Instant,
 
     peers: Peers,
@@ -167,6 +177,7 @@ impl Replica {
         let compaction = Compaction::new(recovered.snapshot.clone());
         let was_removed = recovered.snapshot.membership.removed.contains(&options.node);
         let residents = Residents::new(options.resident_bytes_max);
+        let volatile = Held::nothing(options.account.clone(), Share::NotPersistent);
         let mut replica = Replica {
             options,
             now: Now::default(),
@@ -177,6 +188,7 @@ impl Replica {
             sessions: Sessions::default(),
             loads: Loads::default(),
             residents,
+            volatile,
             next_repack: Instant(0),
             peers: Peers::default(),
             recovery,

@@ -7,11 +7,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 
 use super::Delivery;
-use crate::mqi::Data;
-use crate::types::limits;
+use crate::mqi::{Completion, Data};
+use crate::types::{Account, Share};
 
 /// The session's end.
 #[derive(Debug)]
@@ -27,17 +27,17 @@ pub struct OutboxSender {
     backlog: Arc<Backlog>,
 }
 
-/// Bytes of bodies on their way to a session.
-#[derive(Debug, Default)]
+/// Bytes of bodies on their way to a session, counted in the node's account.
+#[derive(Debug)]
 pub struct Backlog {
+    account: Arc<Account>,
     sent: AtomicU64,
     taken: AtomicU64,
-    overfull: Notify,
 }
 
-pub(super) fn outbox() -> (OutboxSender, Outbox) {
+pub(super) fn outbox(account: Arc<Account>) -> (OutboxSender, Outbox) {
     let (sender, deliveries) = mpsc::unbounded_channel();
-    let backlog = Arc::<Backlog>::default();
+    let backlog = Arc::new(Backlog { account, sent: AtomicU64::new(0), taken: AtomicU64::new(0) });
     (OutboxSender { deliveries: sender, backlog: backlog.clone() }, Outbox { deliveries, backlog })
 }
 
@@ -47,27 +47,26 @@ impl OutboxSender {
         let bytes = body_bytes(&delivery);
         if bytes > 0 {
             self.backlog.sent.fetch_add(bytes, Relaxed);
-            if self.backlog.is_overfull() {
-                self.backlog.overfull.notify_one();
-            }
+            self.backlog.account.add(Share::Answers, bytes);
         }
         self.deliveries.send(delivery).is_ok()
     }
 }
 
 impl Outbox {
-    /// The next delivery; None when the mind has ended.
+    /// The next delivery; None when the mind has ended. Its bodies count as waiting until [`Backlog::take`].
     pub async fn recv(&mut self) -> Option<Delivery> {
-        let delivery = self.deliveries.recv().await?;
-        self.backlog.taken.fetch_add(body_bytes(&delivery), Relaxed);
-        Some(delivery)
+        self.deliveries.recv().await
     }
 
     /// The next delivery if it is there already.
     pub fn try_recv(&mut self) -> Option<Delivery> {
-        let delivery = self.deliveries.try_recv().ok()?;
-        self.backlog.taken.fetch_add(body_bytes(&delivery), Relaxed);
-        Some(delivery)
+        self.deliveries.try_recv().ok()
+    }
+
+    /// So many bytes of bodies went on to the client.
+    pub fn take(&self, bytes: u64) {
+        self.backlog.take(bytes);
     }
 
     /// To be looked at by somebody else than who takes the deliveries.
@@ -77,15 +76,17 @@ impl Outbox {
 }
 
 impl Backlog {
-    /// Resolves when there is more than [`limits::UNREAD_BYTES_MAX`].
-    pub async fn overfull(&self) {
-        while !self.is_overfull() {
-            self.overfull.notified().await;
-        }
+    /// Bytes of bodies that nobody took.
+    pub fn unread(&self) -> u64 {
+        self.sent.load(Relaxed).saturating_sub(self.taken.load(Relaxed))
     }
 
-    pub fn is_overfull(&self) -> bool {
-        self.sent.load(Relaxed).saturating_sub(self.taken.load(Relaxed)) > limits::UNREAD_BYTES_MAX as u64
+    /// So many bytes of bodies went on to the client.
+    pub fn take(&self, bytes: u64) {
+        if bytes > 0 {
+            self.taken.fetch_add(bytes, Relaxed);
+            self.account.give(Share::Answers, bytes);
+        }
     }
 
     /// Bytes taken since the session began.
@@ -94,11 +95,21 @@ impl Backlog {
     }
 }
 
+impl Drop for Backlog {
+    fn drop(&mut self) {
+        self.account.give(Share::Answers, self.unread());
+    }
+}
+
 fn body_bytes(delivery: &Delivery) -> u64 {
     let Delivery::Completions(completions) = delivery else { return 0 };
-    let bodies = completions.iter().map(|(_, completion)| match &completion.data {
+    completions.iter().map(|(_, completion)| answer_bytes(completion)).sum()
+}
+
+/// Bytes of the body in an answer: what it counts for in a [`Backlog`].
+pub fn answer_bytes(completion: &Completion) -> u64 {
+    match &completion.data {
         Data::Got { message, .. } => message.body.len() as u64,
         _ => 0,
-    });
-    bodies.sum()
+    }
 }

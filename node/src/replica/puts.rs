@@ -4,7 +4,7 @@ use super::Replica;
 use super::proposals::{Ride, Waiting};
 use super::units::UnitPut;
 use crate::mqi::{Completion, Data, Put, PutTarget, Refusal};
-use crate::qmgr::{Command, Place, Seen, Verdict, command, dead_letter};
+use crate::qmgr::{Command, Place, Seen, Verdict, command, dead_letter, not_persistent_weight};
 use crate::types::{
     Message, MessageId, Persistence, ProducerId, QueueId, Reason, SessionId, Token, WallTime, limits,
 };
@@ -133,6 +133,17 @@ impl Replica {
                 let completion = Completion::failed_because(Reason::SyncpointLimitReached, detail);
                 return self.answer(session, token, completion);
             }
+            if !state.unit.hold(&self.options.account, message.body.len()) {
+                let detail = "the open units of work take all the memory that this node has for them; commit or back out";
+                let completion = Completion::failed_because(Reason::ResourceProblem, detail);
+                return self.answer(session, token, completion);
+            }
+        } else if message.descriptor.persistence == Persistence::NotPersistent
+            && !self.volatile.grow(not_persistent_weight(message.body.len()))
+        {
+            let detail = "the messages that are not persistent take all the memory that this node has for them; get some";
+            let completion = Completion::failed_because(Reason::ResourceProblem, detail);
+            return self.answer(session, token, completion);
         }
         message.descriptor.set_default_context(&state.context);
         let unique = message.descriptor.message_id.is_none().then(|| {

@@ -4,11 +4,13 @@
 //! committed unit is replicated. Called by `calls` and `applier`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::qmgr::{Place, Queue, Removal};
 use crate::types::planted::{self, Bug};
 use crate::types::{
-    LookupMap, Message, MessageId, Position, ProducerId, QueueId, Selection, SessionId, WallTime,
+    Account, Held, LookupMap, Message, MessageId, Position, ProducerId, QueueId, Selection, SessionId, Share,
+    WallTime,
 };
 
 /// What a session has done under syncpoint since its last commit.
@@ -18,6 +20,8 @@ pub(super) struct Unit {
     pub gets: Vec<(QueueId, Position)>,
     /// Of the bodies that were put.
     pub bytes: usize,
+    /// The same in the node's account.
+    held: Option<Held>,
     /// The highest sequence of each producer: programs count upwards, so that one look nearly always tells.
     highest: BTreeMap<ProducerId, u64>,
 }
@@ -53,6 +57,12 @@ impl UnitPut {
 }
 
 impl Unit {
+    /// Takes memory for one more body; false when the node has no more for units of work.
+    pub fn hold(&mut self, account: &Arc<Account>, bytes: usize) -> bool {
+        let held = self.held.get_or_insert_with(|| Held::nothing(account.clone(), Share::Units));
+        held.grow(bytes as u64)
+    }
+
     pub fn put(&mut self, put: UnitPut) {
         if let Some((producer, sequence)) = put.producer() {
             let highest = self.highest.entry(producer.clone()).or_default();

@@ -1,8 +1,9 @@
-//! The log and data directories: made, locked, and marked with whose they are.
+//! The log and data directories: made, closed to other users, locked, and marked with whose they are.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, Write};
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 
 use super::fatal::{Fatal, FatalReason};
@@ -20,7 +21,7 @@ pub fn prepare(config: &Config) -> Result<Directories, Fatal> {
     let mut locks = Vec::new();
     let mut owners = Vec::new();
     for directory in [&config.log_directory, &config.data_directory] {
-        fs::create_dir_all(directory).map_err(|error| {
+        make_private(directory).map_err(|error| {
             let text = format!(
                 "create directory {}: {error}; create it and give it to the user who runs the node",
                 directory.display()
@@ -36,6 +37,26 @@ pub fn prepare(config: &Config) -> Result<Directories, Fatal> {
         mark(directory, &owner)?;
     }
     Ok(Directories { _locks: locks })
+}
+
+/// What this process makes from now on is its user's alone: files 0600, directories 0700. Messages lie in them.
+pub fn keep_to_ourselves() {
+    // SAFETY: it only sets a number of the process, and cannot fail. Nothing else runs yet that makes files.
+    unsafe { libc::umask(0o077) };
+}
+
+/// Makes the directory, or takes it from the others who might read it.
+fn make_private(directory: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    let mode = fs::metadata(directory)?.permissions().mode();
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    match fs::set_permissions(directory, Permissions::from_mode(mode & 0o7700)) {
+        Ok(()) => tracing::info!(directory = %directory.display(), "others could read it: made 0700"),
+        Err(error) => tracing::warn!(directory = %directory.display(), %error, "others can read it"),
+    }
+    Ok(())
 }
 
 fn lock(directory: &Path) -> Result<File, Fatal> {
@@ -115,6 +136,18 @@ mod tests {
         let other = prepare(&config(directory.path(), "b")).unwrap_err();
         assert!(other.text.contains("belongs to cluster demo, node 1 a"), "{}", other.text);
         prepare(&config(directory.path(), "a")).unwrap();
+    }
+
+    #[test]
+    fn nobody_else_looks_into_the_directories() {
+        let directory = tempfile::tempdir().unwrap();
+        let data = directory.path().join("data");
+        DirBuilder::new().mode(0o755).create(&data).unwrap();
+        fs::set_permissions(&data, Permissions::from_mode(0o755)).unwrap();
+        let _held = prepare(&config(directory.path(), "a")).unwrap();
+        for path in [data, directory.path().join("log")] {
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700, "{path:?}");
+        }
     }
 
     #[test]

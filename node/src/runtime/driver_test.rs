@@ -12,7 +12,7 @@ use crate::mqi::{Admin, Call, Connect, OpenOptions, Put, PutTarget};
 use crate::qmgr::QueueManager;
 use crate::replica::{self, Inbox, Outbox, SessionHandle};
 use crate::types::{
-    HandleId, Message, NodeInfo, ObjectName, QueueDefinition, QueueManagerId, SnapshotMeta, Term,
+    Account, HandleId, Message, NodeInfo, ObjectName, QueueDefinition, QueueManagerId, SnapshotMeta, Term,
 };
 
 /// A disk that is never late.
@@ -66,7 +66,8 @@ async fn serving() -> Inbox {
     let options = replica::Options::new(id, name.clone(), consensus);
     let replica = Replica::new(options, recovered, QueueManager::new(id, name.clone()), 1);
     let role = RoleView::NotServing { term: Term(1), leader: None, recovering: false };
-    let (inbox, mailbox, publisher) = replica::inbox(id, name, Arc::default(), 0, role, membership);
+    let (inbox, mailbox, publisher) =
+        replica::inbox(id, name, Arc::default(), 0, Account::new(1 << 30), role, membership);
     let driver = Driver::new(replica, 1, "QM".into(), mailbox, publisher, QuickHands(inbox.clone()));
     tokio::spawn(driver.run());
     let mut role = inbox.published().role.clone();

@@ -10,6 +10,8 @@ use tokio::sync::watch;
 use crate::peer::{Peers, SnapshotTransfer};
 use crate::replica::DiskRoom;
 use crate::security::Tls;
+use crate::types::Account;
+use crate::types::account::Figure;
 
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 const REPEAT_EVERY: Duration = Duration::from_secs(3600);
@@ -57,6 +59,7 @@ pub async fn keep(
     standing: Standing,
     peers: Arc<Peers>,
     tls: Option<Arc<Tls>>,
+    account: Arc<Account>,
     warnings: watch::Sender<Vec<String>>,
 ) {
     let mut repeated = Instant::now();
@@ -71,6 +74,7 @@ pub async fn keep(
                 now.push(format!("node {} refuses this node: {reason}", peer.name));
             }
         }
+        now.extend(account.figures().filter(|figure| account.is_tight(figure.share)).map(tight));
         let expiry = tls.as_ref().and_then(|tls| tls.state().expires_soon(SystemTime::now()));
         now.extend(expiry.map(|text| format!("{text}: renew it; it is loaded without a restart")));
         let repeat = repeated.elapsed() >= REPEAT_EVERY;
@@ -88,6 +92,16 @@ pub async fn keep(
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
+}
+
+/// Without figures, which change with every look; metrics have them.
+fn tight(figure: Figure) -> String {
+    format!(
+        "clients make this node hold nearly all the memory there is for {} ({} MB): what does not fit waits or is refused \
+         with 2102; trimaran_memory_held_bytes says how it goes on, limits.memory_bytes gives more",
+        figure.share.name(),
+        figure.limit / 1_000_000
+    )
 }
 
 /// A node that is being brought up to date does not count for the quorum yet.

@@ -24,14 +24,14 @@ use super::reserve::Reserve;
 use super::shutdown::{Signals, Told};
 use super::stores::{self, Stores};
 use super::{again, diagnostics, directories, figures, threads};
-use crate::config::{self, Config, is_loopback};
+use crate::config::{self, Config, Descriptors, MONITOR_CONNECTIONS_MAX, PEER_CONNECTIONS_MAX, is_loopback};
 use crate::consensus;
 use crate::listener::{self, Accepted, Client, Listener, NodeHandle};
 use crate::log_store::{DiskWatch, RoomThresholds, filesystem};
 use crate::peer::{self, PeerService, Peers};
 use crate::replica::{self, DiskRoom, Event, Inbox, Replica};
 use crate::security::{self, AcceptLimits, Audience, ConnectionInfo, Principal, Tls};
-use crate::types::{ObjectName, QueueManagerId, RoleView};
+use crate::types::{Account, ObjectName, QueueManagerId, RoleView};
 
 const DISK_LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Looks at the disks between two tries to take a reserve again.
@@ -39,8 +39,9 @@ const RESTORE_LOOKS: u64 = 50;
 const CERTIFICATES_LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Runs a node until it is told to stop.
-pub fn run(config: Config) -> Result<(), Fatal> {
+pub fn run(mut config: Config) -> Result<(), Fatal> {
     let began = Instant::now();
+    directories::keep_to_ourselves();
     again::note_begin();
     diagnostics::start_log(&config.log);
     diagnostics::end_on_panic();
@@ -52,6 +53,8 @@ pub fn run(config: Config) -> Result<(), Fatal> {
         "starting"
     );
     let _directories = directories::prepare(&config)?;
+    let standing = Standing::default();
+    config.limits.connections = raise_descriptors(&config, &standing);
     let tls = match config.tls_options() {
         None => None,
         Some(options) => {
@@ -60,7 +63,6 @@ pub fn run(config: Config) -> Result<(), Fatal> {
         }
     };
     let sockets = Sockets::bind(&config)?;
-    let standing = Standing::default();
     let reserve = Arc::new(Reserve::find(&config));
     let (stores, started) = stores::open(&config, &standing, &reserve)?;
     let runtime = threads::runtime(config.threads)
@@ -72,6 +74,26 @@ pub fn run(config: Config) -> Result<(), Fatal> {
     // What still runs then is a client that does not end its stream.
     runtime.shutdown_timeout(Duration::from_millis(200));
     result
+}
+
+/// How many connections clients may have: what is configured, or what the system has room for beside the stores and the
+/// peers.
+fn raise_descriptors(config: &Config, standing: &Standing) -> usize {
+    let configured = config.limits.connections;
+    match Descriptors::raise(configured) {
+        Ok(descriptors) => {
+            match descriptors.shortage(configured) {
+                Some(text) if descriptors.are_few() => standing.report(text),
+                Some(text) => tracing::info!("{text}"),
+                None => {}
+            }
+            descriptors.connections
+        }
+        Err(error) => {
+            tracing::warn!(%error, "the limit of open files cannot be read or raised");
+            configured
+        }
+    }
 }
 
 struct Sockets {
@@ -144,6 +166,7 @@ impl Node {
             |what: &str, error: std::io::Error| Fatal::new(FatalReason::System, format!("{what}: {error}"));
         let signals = Signals::listen().map_err(|error| system("listen to signals", error))?;
         let session_ids = Arc::new(AtomicU64::new(0));
+        let account = Account::new(config.limits.memory_bytes);
         let mut inboxes = BTreeMap::new();
         let mut beginnings = Vec::new();
         for one in started {
@@ -157,6 +180,7 @@ impl Node {
                 one.queue_manager.name().clone(),
                 session_ids.clone(),
                 config.limits.unanswered_bytes,
+                account.clone(),
                 role,
                 one.recovered.snapshot.membership.clone(),
             );
@@ -170,6 +194,7 @@ impl Node {
                 node: config.node,
                 unsent_bytes: config.limits.peer_unsent_bytes,
                 snapshot_bytes_per_second: config.limits.snapshot_bytes_per_second,
+                account: account.clone(),
             },
             config::peer_tls(tls.clone()),
             inboxes.clone(),
@@ -184,7 +209,7 @@ impl Node {
             let name = one.queue_manager.name().to_string();
             peers.set_membership(id, one.recovered.snapshot.membership.clone());
             let hands = NodeHands::new(inbox, &stores, peers.clone(), standing.clone());
-            let options = replica_options(&config, id, one.queue_manager.name().clone());
+            let options = replica_options(&config, id, one.queue_manager.name().clone(), account.clone());
             let replica = Replica::new(options, one.recovered, one.queue_manager, seed());
             let driver = Driver::new(replica, id.0, name, mailbox, publisher, hands);
             minds.push(tokio::spawn(driver.run()));
@@ -203,7 +228,8 @@ impl Node {
             warnings: warnings_seen,
             stopping: stopping_seen,
         });
-        let listeners = start_listeners(&config, &tls, sockets, handle, &peers, &stores, closing_seen)?;
+        let listeners =
+            start_listeners(&config, &tls, sockets, handle, account.clone(), &peers, &stores, closing_seen)?;
 
         let helpers = vec![
             tokio::spawn(watch_disks(&config, inboxes.clone(), standing.clone(), reserve)),
@@ -212,6 +238,7 @@ impl Node {
                 standing.clone(),
                 peers.clone(),
                 tls.clone(),
+                account.clone(),
                 warnings,
             )),
             tokio::spawn(watch_certificates(tls.clone(), standing.clone())),
@@ -327,7 +354,12 @@ async fn stop(
     let _ = tokio::task::spawn_blocking(move || stores.stop()).await;
 }
 
-fn replica_options(config: &Config, id: QueueManagerId, name: crate::types::ObjectName) -> replica::Options {
+fn replica_options(
+    config: &Config,
+    id: QueueManagerId,
+    name: ObjectName,
+    account: Arc<Account>,
+) -> replica::Options {
     let timing = &config.timing;
     let consensus = consensus::Options {
         node: config.node,
@@ -342,6 +374,7 @@ fn replica_options(config: &Config, id: QueueManagerId, name: crate::types::Obje
         window_bytes: config.limits.window_bytes,
         log_retain_bytes: config.limits.log_retain_bytes,
         log_retain_present_bytes: retain_present(config),
+        account,
         ..replica::Options::new(id, name, consensus)
     }
 }
@@ -367,11 +400,13 @@ struct Listeners {
     peers: JoinHandle<()>,
 }
 
+#[expect(clippy::too_many_arguments)]
 fn start_listeners(
     config: &Config,
     tls: &Option<Arc<Tls>>,
     sockets: Sockets,
     handle: Arc<NodeHandle>,
+    account: Arc<Account>,
     peers: &Arc<Peers>,
     stores: &Stores,
     closing: watch::Receiver<bool>,
@@ -390,7 +425,7 @@ fn start_listeners(
         sessions_max: config.limits.sessions,
         ..listener::Limits::default()
     };
-    let listener = Listener::new(handle, limits);
+    let listener = Listener::new(handle, limits, account);
 
     let incoming = security::incoming(
         socket(sockets.client)?,
@@ -401,7 +436,7 @@ fn start_listeners(
     let incoming = incoming.map(|accepted| {
         accepted.map(|connection| {
             let info = connection.info();
-            let client = match info.principal.identity() {
+            let client = match info.identity() {
                 Ok(identity) => Client::new(info.remote, identity),
                 Err(sentence) => Client::refused(info.remote, sentence),
             };
@@ -428,7 +463,7 @@ fn start_listeners(
         socket(sockets.peer)?,
         tls.clone(),
         Audience::Peers,
-        AcceptLimits { silence: Some(peer::SILENCE_MAX), ..AcceptLimits::connections(1024) },
+        AcceptLimits { silence: Some(peer::SILENCE_MAX), ..AcceptLimits::connections(PEER_CONNECTIONS_MAX) },
     );
     let cluster = config.cluster.clone();
     let incoming = incoming.filter_map(move |accepted| {
@@ -448,7 +483,7 @@ fn start_listeners(
         socket(sockets.http)?,
         http_tls,
         Audience::Monitors,
-        AcceptLimits::connections(256),
+        AcceptLimits::connections(MONITOR_CONNECTIONS_MAX),
     );
     let http = tokio::spawn(listener::http::serve(incoming, listener, sources, closed(&closing)));
     drained.push(http);
@@ -458,7 +493,7 @@ fn start_listeners(
 /// A client of a channel. Whoever has no certificate says who it is.
 fn channel_client(connection: security::Connection) -> Accepted<security::Connection> {
     let info = connection.info();
-    let client = match (&info.principal, info.principal.identity()) {
+    let client = match (&info.principal, info.identity()) {
         (Principal::Anonymous, _) => listener::Client::new(info.remote, crate::mqi::Identity::default()),
         (_, Ok(identity)) => listener::Client::new(info.remote, identity),
         (_, Err(sentence)) => listener::Client::refused(info.remote, sentence),

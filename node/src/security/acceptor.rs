@@ -18,6 +18,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::identity::{Principal, principal};
 use super::tls::Tls;
+use crate::mqi::Identity;
 
 /// Who is expected at a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +53,15 @@ pub struct ConnectionInfo {
     pub remote: Option<SocketAddr>,
     pub principal: Principal,
     pub tls: bool,
+    /// The cluster whose users and nodes may come here; empty without TLS, which nobody has a name without.
+    pub cluster: String,
+}
+
+impl ConnectionInfo {
+    /// The identity of its sessions, or a sentence that says why it has none.
+    pub fn identity(&self) -> Result<Identity, String> {
+        self.principal.identity(&self.cluster)
+    }
 }
 
 /// A connection that was accepted.
@@ -118,7 +128,7 @@ async fn accept(
                 Ok(Ok(connection)) => {
                     // The listener says it to whatever the connection asks for.
                     if audience == Audience::Clients
-                        && let Err(sentence) = connection.info.principal.identity()
+                        && let Err(sentence) = connection.info.identity()
                     {
                         refusals.note(remote, &sentence);
                     }
@@ -182,7 +192,7 @@ async fn welcome(
         tls => tls,
     };
     let Some(tls) = tls else {
-        let info = ConnectionInfo { remote: Some(remote), principal: Principal::Anonymous, tls: false };
+        let info = ConnectionInfo { remote: Some(remote), ..ConnectionInfo::default() };
         return Ok(Connection { stream: Stream::Plain(stream), info, _counted: counted });
     };
     let config = match audience {
@@ -197,7 +207,8 @@ async fn welcome(
         tracing::warn!(%remote, ?principal, "refused at the peers' port: not the certificate of a node");
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, "not the certificate of a node"));
     }
-    let info = ConnectionInfo { remote: Some(remote), principal, tls: true };
+    let info =
+        ConnectionInfo { remote: Some(remote), principal, tls: true, cluster: tls.cluster().to_owned() };
     Ok(Connection { stream: Stream::Tls(Box::new(stream)), info, _counted: counted })
 }
 

@@ -1,13 +1,17 @@
 //! Names in certificates: `trimaran://CLUSTER/node/NAME` and `trimaran://CLUSTER/user/NAME` as SAN URI.
 //!
 //! A node is only who has a node's name of this cluster; a user's certificate from the same authority is none. Nor is a
-//! node's certificate a user's: it lies on a machine, where it is read by whoever runs the node.
+//! node's certificate a user's: it lies on a machine, where it is read by whoever runs the node. A certificate without
+//! such a name opens nothing, whatever else its authority says of its owner: an authority may be a whole company's.
 
 use rustls_pki_types::CertificateDer;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::mqi::Identity;
+
+/// Of clusters, nodes and users.
+const NAME_LENGTH_MAX: usize = 64;
 
 /// Whom a connection belongs to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,19 +31,38 @@ pub enum Principal {
     Other {
         name: String,
     },
+    /// A name that begins like one of ours and is none.
+    Malformed {
+        text: String,
+    },
     /// A certificate with several names of ours: it would be a matter of luck which one counts.
     Ambiguous,
 }
 
 impl Principal {
-    /// The identity that sessions carry; its first 12 characters become UserIdentifier. Who is no user has none, and a
-    /// sentence says why.
-    pub fn identity(&self) -> Result<Identity, String> {
+    /// The identity that sessions with a node of cluster `own` carry; its first 12 characters become UserIdentifier. Who
+    /// is no user of this cluster has none, and a sentence says why. Whether somebody may be anonymous was decided
+    /// before, by `client_certificates`.
+    pub fn identity(&self, own: &str) -> Result<Identity, String> {
         match self {
             Principal::Anonymous => Ok(Identity::of("anonymous")),
-            Principal::User { name, .. } | Principal::Other { name } => {
+            Principal::User { cluster, name } if cluster == own => {
                 Ok(Identity { certificate: Some(name.clone()), ..Identity::of(name) })
             }
+            Principal::User { cluster, name } => Err(format!(
+                "The certificate is that of user {name} of cluster {cluster}, and this is cluster {own}: connect with a \
+                 certificate of this cluster."
+            )),
+            Principal::Other { name } => Err(format!(
+                "The certificate of {name:?} names no user of this cluster: connect with one whose alternative name is \
+                 the URI {}, as trimaran certs add makes them.",
+                user_uri(own, "NAME")
+            )),
+            Principal::Malformed { text } => Err(format!(
+                "The certificate's name {text:?} is not {} with a name of at most {NAME_LENGTH_MAX} letters, digits, - _ \
+                 . and @: make one with trimaran certs add.",
+                user_uri(own, "NAME")
+            )),
             Principal::Node { cluster, name } => Err(format!(
                 "The certificate of node {name} of cluster {cluster} is no user's: connect with the certificate of a \
                  user, as trimaran certs add makes them."
@@ -67,11 +90,9 @@ pub fn principal(certificate: &CertificateDer<'_>) -> Principal {
     let mut ours = Vec::new();
     if let Ok(Some(names)) = certificate.subject_alternative_name() {
         for name in &names.value.general_names {
-            let text = match name {
-                GeneralName::URI(text) | GeneralName::DNSName(text) => text,
-                _ => continue,
-            };
-            ours.extend(parse(text));
+            if let GeneralName::URI(text) = name {
+                ours.extend(parse(text));
+            }
         }
     }
     match ours.len() {
@@ -84,17 +105,28 @@ pub fn principal(certificate: &CertificateDer<'_>) -> Principal {
     }
 }
 
+/// None for a name that is not meant for us.
 fn parse(uri: &str) -> Option<Principal> {
-    let mut parts = uri.strip_prefix("trimaran://")?.split('/');
-    let (cluster, kind, name) = (parts.next()?.to_owned(), parts.next()?, parts.next()?.to_owned());
-    if cluster.is_empty() || name.is_empty() || parts.next().is_some() {
-        return None;
-    }
-    match kind {
-        "node" => Some(Principal::Node { cluster, name }),
-        "user" => Some(Principal::User { cluster, name }),
-        _ => None,
-    }
+    let ours = uri.strip_prefix("trimaran://")?;
+    let parts: Vec<&str> = ours.split('/').collect();
+    let owned = |cluster: &str, name: &str| (cluster.to_owned(), name.to_owned());
+    Some(match parts[..] {
+        [cluster, "node", name] if is_name(cluster) && is_name(name) => {
+            let (cluster, name) = owned(cluster, name);
+            Principal::Node { cluster, name }
+        }
+        [cluster, "user", name] if is_name(cluster) && is_name(name) => {
+            let (cluster, name) = owned(cluster, name);
+            Principal::User { cluster, name }
+        }
+        _ => Principal::Malformed { text: uri.chars().take(200).collect() },
+    })
+}
+
+/// Letters, digits, - _ . and @: what log lines, status and UserIdentifier show as it is.
+fn is_name(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.@".contains(&byte);
+    (1..=NAME_LENGTH_MAX).contains(&name.len()) && name.bytes().all(fits)
 }
 
 #[cfg(test)]
@@ -107,21 +139,41 @@ mod tests {
         assert_eq!(parse(&node_uri("demo", "a")), Some(node));
         let user = Principal::User { cluster: "demo".into(), name: "ann".into() };
         assert_eq!(parse(&user_uri("demo", "ann")), Some(user));
-        for wrong in
-            ["trimaran://demo/node/", "trimaran:///node/a", "trimaran://demo/node/a/b", "https://demo/node/a"]
-        {
-            assert_eq!(parse(wrong), None, "{wrong}");
+        for wrong in [
+            "trimaran://demo/node/",
+            "trimaran:///node/a",
+            "trimaran://demo/node/a/b",
+            "trimaran://demo/admin/a",
+            "trimaran://demo/user/ann\n2035",
+            "trimaran://demo",
+        ] {
+            assert_eq!(parse(wrong), Some(Principal::Malformed { text: wrong.into() }), "{wrong}");
+        }
+        assert_eq!(parse("https://demo/node/a"), None);
+    }
+
+    #[test]
+    fn only_a_user_of_this_cluster_has_an_identity() {
+        let user = |cluster: &str| Principal::User { cluster: cluster.into(), name: "ann".into() };
+        assert_eq!(user("demo").identity("demo").unwrap().user, "ann");
+        for (stranger, sentence) in [
+            (user("other"), "user ann of cluster other, and this is cluster demo"),
+            (Principal::Other { name: "ann".into() }, "names no user of this cluster"),
+            (Principal::Malformed { text: "trimaran://x".into() }, "is not trimaran://demo/user/NAME"),
+            (Principal::Ambiguous, "several trimaran:// names"),
+        ] {
+            let refused = stranger.identity("demo").unwrap_err();
+            assert!(refused.contains(sentence), "{refused}");
         }
     }
+
     #[test]
     fn a_node_has_no_identity_in_sessions() {
         let (cluster, name) = ("demo".to_owned(), "ann".to_owned());
         let user = Principal::User { cluster: cluster.clone(), name: name.clone() };
-        assert_eq!(
-            user.identity(),
-            Ok(Identity { certificate: Some(name.clone()), ..Identity::of(name.clone()) })
-        );
-        let refused = Principal::Node { cluster, name }.identity().unwrap_err();
+        let ann = Ok(Identity { certificate: Some(name.clone()), ..Identity::of(name.clone()) });
+        assert_eq!(user.identity("demo"), ann);
+        let refused = Principal::Node { cluster, name }.identity("demo").unwrap_err();
         assert!(refused.starts_with("The certificate of node ann of cluster demo is no user's"), "{refused}");
     }
 }

@@ -193,7 +193,7 @@ fn a_certificate_with_several_names_is_nobodys() {
     let certificate = rustls_pki_types::CertificateDer::from_pem_file(options.certificate).unwrap();
     let found = principal(&certificate);
     assert_eq!(found, Principal::Ambiguous);
-    assert!(found.identity().unwrap_err().contains("several"));
+    assert!(found.identity("demo").unwrap_err().contains("several"));
 }
 
 #[test]

@@ -130,6 +130,11 @@ impl Tls {
         Ok(())
     }
 
+    /// Whose nodes and users these certificates are for.
+    pub fn cluster(&self) -> &str {
+        &self.options.cluster
+    }
+
     pub fn state(&self) -> CertificateState {
         self.loaded.load().state.clone()
     }
@@ -299,6 +304,7 @@ fn describe(principal: &Principal) -> String {
         Principal::Node { cluster, name } => node_uri(cluster, name),
         Principal::User { cluster, name } => super::identity::user_uri(cluster, name),
         Principal::Other { name } => format!("{name:?}"),
+        Principal::Malformed { text } => format!("{text:?}, which is no name of a node"),
         Principal::Ambiguous => "several names".to_owned(),
     }
 }

@@ -12,8 +12,10 @@ pub mod group;
 pub mod selection;
 pub mod role;
 pub mod limits;
+pub mod account;
 pub mod planted;
 
+pub use account::{Account, Held, Share};
 pub use group::{Membership, NodeInfo, SnapshotMeta};
 pub use ids::*;
 pub use message::{

@@ -59,7 +59,7 @@ reasons! {
     2031 MsgTooBigForQMgr        "MSG_TOO_BIG_FOR_Q_MGR"       "The message is longer than the queue manager takes (100 MiB)."
     2033 NoMsgAvailable          "NO_MSG_AVAILABLE"            "There is no message that matches."
     2034 NoMsgUnderCursor        "NO_MSG_UNDER_CURSOR"         "The browse cursor stands on no message, or its message is gone; browse again."
-    2035 NotAuthorized           "NOT_AUTHORIZED"              "The user may not do this; an administrator can grant the right."
+    2035 NotAuthorized           "NOT_AUTHORIZED"              "Not a user of this cluster. There are no rights yet: every user who is let in is an administrator."
     2036 NotOpenForBrowse        "NOT_OPEN_FOR_BROWSE"         "The handle was not opened for browse."
     2037 NotOpenForInput         "NOT_OPEN_FOR_INPUT"          "The handle was not opened for input."
     2038 NotOpenForInquire       "NOT_OPEN_FOR_INQUIRE"        "The handle was not opened for inquire."

@@ -38,6 +38,8 @@ pub struct Plan {
     pub certificates: Option<PathBuf>,
     /// The directories of these nodes lie on a device of their own each, of so many bytes.
     pub small_disks: Vec<(usize, u64)>,
+    /// So many files, and no more, may each node have open.
+    pub open_files: Option<u64>,
 }
 
 /// How a process ended.
@@ -86,6 +88,21 @@ pub fn program(name: &str) -> PathBuf {
         path.display()
     );
     path
+}
+
+/// The program that is started may have so many files open, and cannot have more.
+fn limit_files(command: &mut Command, most: u64) {
+    use std::os::unix::process::CommandExt;
+    let limit = move || {
+        let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
+        // SAFETY: the call reads a structure that lives until it returns.
+        match unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) } {
+            0 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()),
+        }
+    };
+    // SAFETY: between fork and exec there is this one call, which takes no lock and no memory.
+    unsafe { command.pre_exec(limit) };
 }
 
 /// Runs a program of the workspace to its end, with these lines as its standard input.
@@ -216,6 +233,9 @@ impl Cluster {
         command.arg("run").arg("--config").arg(self.config()).args(["--node", &self.nodes[node].name]);
         for setting in &self.plan.settings {
             command.args(["--set", setting]);
+        }
+        if let Some(most) = self.plan.open_files {
+            limit_files(&mut command, most);
         }
         let child = command
             .envs(self.plan.environment.iter().cloned())

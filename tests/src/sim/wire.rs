@@ -13,7 +13,8 @@ use trimaran_node::listener::Limits;
 use trimaran_node::listener::grpc::conversation::{Conversation, Step};
 use trimaran_node::mqi::{Call, Completion, Data, Get, GetMode, Put, PutTarget, QueueView, UnitState, Wait};
 use trimaran_node::types::{
-    Body, CompletionCode, Descriptor, Message, MessageId, NodeId, ObjectName, QueueDefinition, Reason, Token,
+    Account, Body, CompletionCode, Descriptor, Message, MessageId, NodeId, ObjectName, QueueDefinition,
+    Reason, Token,
 };
 use trimaran_proto::message::v1 as message;
 use trimaran_proto::queue::v1 as wire;
@@ -45,7 +46,7 @@ impl Wire {
     pub fn new(calls_max: usize, bytes_max: usize) -> Result<Wire, String> {
         let limits =
             Limits { calls_in_flight_max: calls_max, session_bytes_max: bytes_max, ..Limits::default() };
-        let conversation = Conversation::new(Arc::new(limits), Arc::default());
+        let conversation = Conversation::new(Arc::new(limits), Arc::default(), Account::new(2 << 30));
         let mut wire =
             Wire { conversation, unread: VecDeque::new(), unary: BTreeSet::new(), parts: BTreeMap::new() };
         let connect = wire::Connect { queue_manager: "QM".into(), application_name: "program".into() };
@@ -78,7 +79,7 @@ impl Wire {
             passed.calls.append(&mut self.conversation.take_calls());
             let frame = match step {
                 Step::Read => self.unread.pop_front(),
-                Step::Full => None,
+                Step::Full | Step::NoRoom => None,
                 Step::Connect { .. } => return Err("a second connect".into()),
             };
             let Some(frame) = frame else { break };

@@ -1,18 +1,9 @@
 //! What gRPC adds to the gate: the client rides in the extensions of a request, and a refusal is a `Status`.
 
-use tonic::transport::server::Connected;
 use tonic::{Extensions, Status};
 
-use crate::listener::Accepted;
-use crate::listener::gate::{Admission, Client, Gate, NotAdmitted};
-
-impl<IO> Connected for Accepted<IO> {
-    type ConnectInfo = Client;
-
-    fn connect_info(&self) -> Client {
-        self.client().clone()
-    }
-}
+use crate::listener::Client;
+use crate::listener::gate::{Admission, Gate, NotAdmitted};
 
 /// Decides whether the caller may have a session at all.
 pub fn admit(gate: &Gate, extensions: &Extensions) -> Result<Admission, Status> {

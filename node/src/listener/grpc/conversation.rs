@@ -8,6 +8,7 @@
 //! take_response     ← on_completions ← the replica
 //! ```
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use trimaran_proto::queue::v1 as wire;
@@ -19,11 +20,13 @@ use crate::listener::counters::{Counters, add, subtract};
 use crate::listener::flights::{Flights, body_bytes};
 use crate::listener::serving::{Refused, refused};
 use crate::mqi::{Call, Completion, Data, Put};
-use crate::types::{CompletionCode, NodeId, Reason, Token};
+use crate::types::{Account, CompletionCode, NodeId, Reason, Token};
 
 /// A response is closed when it has grown past this; with one answer more it stays under the 4 MiB that clients of
 /// gRPC take by default.
 const RESPONSE_BYTES: usize = 512 * 1024;
+/// Answers that memory is made for at once.
+const ANSWERS_TOGETHER: usize = 1024;
 /// What an answer without a body counts for.
 const ANSWER_BYTES: usize = 96;
 
@@ -38,6 +41,8 @@ pub enum Step {
     Read,
     /// Too much is not answered: wait for answers, do not read.
     Full,
+    /// Too many long bodies are on their way to this node: wait a moment and step again, do not read.
+    NoRoom,
     /// Connect to this queue manager, then say so with [`Conversation::connected`] or [`Conversation::answer`].
     Connect { token: Token, queue_manager: String, application: String },
 }
@@ -52,16 +57,28 @@ pub struct Conversation {
     calls: Vec<(Token, Call)>,
     flights: Flights,
     parts: Parts,
+    no_room_is_final: bool,
     body_bytes_received: u64,
+    /// Of what was taken and not asked for with [`Conversation::body_bytes_taken`].
+    body_bytes_taken: u64,
+    /// Answers in order. As long as they wait here their bodies are shared; in a frame they may be copies.
+    waiting: VecDeque<Answer>,
+    /// What goes into the next frames.
     answers: Vec<wire::Completion>,
     answer_bytes: usize,
     /// The number of the last body that went out in parts.
     body_number: u64,
 }
 
+#[derive(Debug)]
+enum Answer {
+    Completion(Token, Completion),
+    Wire(wire::Completion),
+}
+
 impl Conversation {
-    pub fn new(limits: Arc<Limits>, counters: Arc<Counters>) -> Conversation {
-        let parts = Parts::new(limits.part_bytes_max, counters.clone());
+    pub fn new(limits: Arc<Limits>, counters: Arc<Counters>, account: Arc<Account>) -> Conversation {
+        let parts = Parts::new(account);
         add(&counters.streams, 1);
         Conversation {
             flights: Flights::new(limits, counters.clone()),
@@ -70,7 +87,10 @@ impl Conversation {
             backlog: Vec::new().into_iter(),
             calls: Vec::new(),
             parts,
+            no_room_is_final: false,
             body_bytes_received: 0,
+            body_bytes_taken: 0,
+            waiting: VecDeque::new(),
             answers: Vec::new(),
             answer_bytes: 0,
             body_number: 0,
@@ -98,6 +118,9 @@ impl Conversation {
             if self.flights.is_full() {
                 break Step::Full;
             }
+            if self.has_no_room() {
+                break Step::NoRoom;
+            }
             let Some(call) = self.backlog.next() else { break Step::Read };
             received += 1;
             if let Some(connect) = self.on_call(call)? {
@@ -106,6 +129,31 @@ impl Conversation {
         };
         add(&self.counters.calls_received, received);
         Ok(step)
+    }
+
+    /// The next call is a part of a long body, there is no room for it, and waiting may help.
+    fn has_no_room(&self) -> bool {
+        match self.backlog.as_slice().first() {
+            Some(wire::Call { call: Some(wire::call::Call::BodyPart(part)), .. }) => {
+                !self.no_room_is_final && !self.parts.has_room(part.data.len())
+            }
+            _ => false,
+        }
+    }
+
+    /// Room is waited for no more: the put of the body that there was none for is refused.
+    pub fn give_up_room(&mut self) {
+        self.no_room_is_final = true;
+    }
+
+    /// Bytes that came of a long body whose put has not come; None when there is none.
+    pub fn unfinished_body(&self) -> Option<usize> {
+        self.parts.unfinished()
+    }
+
+    /// Holds nothing of the unfinished body any more: its put is refused with 2102 and this sentence.
+    pub fn drop_unfinished_body(&mut self, sentence: &str) {
+        self.parts.refuse(refused(Reason::ResourceProblem, sentence));
     }
 
     fn on_call(&mut self, wire::Call { token, call }: wire::Call) -> Result<Option<Step>, Violation> {
@@ -147,6 +195,7 @@ impl Conversation {
             return Err(Violation("The number of a body part is any number but 0.".into()));
         }
         self.body_bytes_received += part.data.len() as u64;
+        self.no_room_is_final = false;
         self.parts.add(part);
         Ok(())
     }
@@ -176,7 +225,8 @@ impl Conversation {
         self.connected = true;
         let data = wire::completion::Data::Connected(wire::Connected { queue_manager, node });
         self.flights.finish(token);
-        self.push_answer(wire::Completion { token: token.0, outcome: None, data: Some(data) }, ANSWER_BYTES);
+        let connected = wire::Completion { token: token.0, outcome: None, data: Some(data) };
+        self.waiting.push_back(Answer::Wire(connected));
     }
 
     /// What one turn of the replica had to answer.
@@ -185,10 +235,9 @@ impl Conversation {
         completions: Vec<(Token, Completion)>,
         serving: impl Fn(Option<NodeId>) -> wire::Serving,
     ) {
-        self.answers.reserve(completions.len());
         for (token, completion) in completions {
             if !matches!(completion.data, Data::Progress { .. }) {
-                self.push_completion(token, completion, &serving);
+                self.finish(token, completion, &serving);
             }
         }
         self.flights.count();
@@ -201,14 +250,14 @@ impl Conversation {
         completion: Completion,
         serving: impl FnOnce(Option<NodeId>) -> wire::Serving,
     ) {
-        self.push_completion(token, completion, serving);
+        self.finish(token, completion, serving);
         self.flights.count();
     }
 
-    fn push_completion(
+    fn finish(
         &mut self,
         token: Token,
-        mut completion: Completion,
+        completion: Completion,
         serving: impl FnOnce(Option<NodeId>) -> wire::Serving,
     ) {
         if !self.flights.finish(token) {
@@ -218,12 +267,21 @@ impl Conversation {
         if completion.code == CompletionCode::Failed {
             self.counters.count_failed(completion.reason);
         }
+        self.waiting.push_back(match completion.data {
+            // Where somebody else is, is known now.
+            Data::NotServing { .. } => Answer::Wire(convert::completion_to_wire(token, completion, serving)),
+            _ => Answer::Completion(token, completion),
+        });
+    }
+
+    fn push_completion(&mut self, token: Token, mut completion: Completion) {
         let mut body_bytes = 0;
         let mut body_parts = 0;
         let mut crc = None;
         if let Data::Got { message, body_length } = &mut completion.data {
             body_bytes = message.body.len();
             add(&self.counters.body_bytes_sent, body_bytes as u64);
+            self.body_bytes_taken += body_bytes as u64;
             if body_bytes > convert::PART_BYTES_MAX {
                 self.body_number += 1;
                 body_parts = self.body_number;
@@ -238,7 +296,7 @@ impl Conversation {
                 }
             }
         }
-        let mut answer = convert::completion_to_wire(token, completion, serving);
+        let mut answer = convert::completion_to_wire(token, completion, |_| wire::Serving::default());
         if let (1.., Some(wire::completion::Data::Got(got))) = (body_parts, &mut answer.data) {
             got.body_parts = body_parts;
             got.message.get_or_insert_default().body_crc32c = crc;
@@ -250,7 +308,7 @@ impl Conversation {
     fn answer_refused(&mut self, token: Token, refusal: Refused) {
         self.counters.count_failed(refusal.reason);
         let outcome = convert::outcome_of(&refusal);
-        self.push_answer(wire::Completion { token: token.0, outcome, data: None }, ANSWER_BYTES);
+        self.waiting.push_back(Answer::Wire(wire::Completion { token: token.0, outcome, data: None }));
     }
 
     fn push_answer(&mut self, answer: wire::Completion, bytes: usize) {
@@ -260,6 +318,15 @@ impl Conversation {
 
     /// The next frame of answers, if there are any: all of them unless they are long.
     pub fn take_response(&mut self) -> Option<wire::SessionResponse> {
+        self.answers.reserve(self.waiting.len().min(ANSWERS_TOGETHER));
+        while self.answer_bytes <= RESPONSE_BYTES
+            && let Some(answer) = self.waiting.pop_front()
+        {
+            match answer {
+                Answer::Completion(token, completion) => self.push_completion(token, completion),
+                Answer::Wire(answer) => self.push_answer(answer, ANSWER_BYTES),
+            }
+        }
         if self.answers.is_empty() {
             return None;
         }
@@ -281,13 +348,18 @@ impl Conversation {
         Some(wire::SessionResponse { completions })
     }
 
+    /// Bytes of bodies in the frames that were taken since this was asked last, or soon will be.
+    pub fn body_bytes_taken(&mut self) -> u64 {
+        std::mem::take(&mut self.body_bytes_taken)
+    }
+
     pub fn has_answers(&self) -> bool {
-        !self.answers.is_empty()
+        !self.answers.is_empty() || !self.waiting.is_empty()
     }
 
     /// Nothing is left to answer.
     pub fn is_idle(&self) -> bool {
-        self.flights.is_empty() && self.answers.is_empty() && self.backlog.as_slice().is_empty()
+        self.flights.is_empty() && !self.has_answers() && self.backlog.as_slice().is_empty()
     }
 
     /// The session is over, and this is why. What is not answered gets the answer that is true then; the last answer
@@ -309,7 +381,7 @@ impl Conversation {
         }
         let outcome = convert::outcome(CompletionCode::Failed, reason, None);
         let data = serving.map(wire::completion::Data::Serving);
-        self.push_answer(wire::Completion { token: 0, outcome, data }, ANSWER_BYTES);
+        self.waiting.push_back(Answer::Wire(wire::Completion { token: 0, outcome, data }));
         self.flights.count();
     }
 }
@@ -341,7 +413,7 @@ mod tests {
     use crate::types::{Body, Message, MessageId};
 
     fn conversation(limits: Limits) -> Conversation {
-        Conversation::new(Arc::new(limits), Arc::default())
+        Conversation::new(Arc::new(limits), Arc::default(), Account::new(1 << 30))
     }
 
     fn connected(limits: Limits) -> Conversation {

@@ -9,11 +9,12 @@ mod admin;
 pub mod conversation;
 mod convert;
 mod frame;
+mod frames;
+mod intake;
 mod parts;
 mod service;
 mod session;
 mod unary;
-mod upload;
 
 #[cfg(test)]
 mod grpc_test;
@@ -30,10 +31,13 @@ use tonic::Status;
 use tonic::transport::Server;
 use tonic::transport::server::Router;
 use tonic_health::ServingStatus;
-use tonic_health::server::HealthReporter;
+use tonic_health::pb::health_server::HealthServer;
+use tonic_health::server::{HealthReporter, HealthService};
 use trimaran_proto::admin::v1::admin_server::AdminServer;
 
 use self::admin::Administration;
+use self::frames::Watched;
+use self::intake::TakenIn;
 use self::service::QueueService;
 use self::unary::Messaging;
 use super::gate::Gate;
@@ -60,11 +64,12 @@ where
     let reporter = HealthReporter::new();
     let router = router(&listener, gate.clone(), reporter.clone());
     let grace = listener.limits.grace;
+    let hang_ups = listener.hang_ups.clone();
     let incoming = incoming.filter_map(move |accepted| {
-        let gate = gate.clone();
+        let (gate, hang_ups) = (gate.clone(), hang_ups.clone());
         async move {
             match accepted {
-                Ok(accepted) => accepted.counted(&gate).map(Ok),
+                Ok(accepted) => accepted.counted(&gate).map(|accepted| Ok(Watched::new(accepted, hang_ups))),
                 Err(error) => {
                     // Out of file descriptors, mostly: asking again at once would only keep a core busy.
                     tokio::time::sleep(Duration::from_millis(20)).await;
@@ -91,6 +96,7 @@ fn router(listener: &Listener, gate: Gate, reporter: HealthReporter) -> Router {
             .register_encoded_file_descriptor_set(trimaran_proto::DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
+    let account = || listener.account.clone();
     Server::builder()
         .max_concurrent_streams(listener.limits.streams_max)
         // A client that vanished without a word is noticed within 30 s, and its unit of work is backed out.
@@ -103,12 +109,19 @@ fn router(listener: &Listener, gate: Gate, reporter: HealthReporter) -> Router {
         .initial_connection_window_size(16 * 1024 * 1024)
         .max_frame_size(64 * 1024)
         .add_service(QueueService::new(Messaging::new(listener.clone(), gate.clone())))
-        .add_service(AdminServer::new(Administration::new(listener.clone(), gate)))
-        .add_service(tonic_health::pb::health_server::HealthServer::new(
-            tonic_health::server::HealthService::from_health_reporter(reporter),
+        .add_service(TakenIn::calls(AdminServer::new(Administration::new(listener.clone(), gate)), account()))
+        .add_service(TakenIn::calls(
+            HealthServer::new(HealthService::from_health_reporter(reporter)),
+            account(),
         ))
-        .add_service(reflection().build_v1().expect("our own descriptors are sound"))
-        .add_service(reflection().build_v1alpha().expect("our own descriptors are sound"))
+        .add_service(TakenIn::streams(
+            reflection().build_v1().expect("our own descriptors are sound"),
+            account(),
+        ))
+        .add_service(TakenIn::streams(
+            reflection().build_v1alpha().expect("our own descriptors are sound"),
+            account(),
+        ))
 }
 
 /// Keeps the health service true for as long as it is polled.

@@ -1,18 +1,16 @@
 //! Long bodies on their way in: parts of one session are put together until a put claims them.
 //!
-//! One unfinished body a session, at most 100 MiB, and a budget of bytes for all sessions of the node. Parts are not
-//! answered, so what is wrong with them is kept and becomes the answer of the put.
+//! One unfinished body a session, at most 100 MiB, held in the node's account. Parts are not answered, so what is wrong
+//! with them is kept and becomes the answer of the put.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use bytes::{Bytes, BytesMut};
 use trimaran_proto::queue::v1::BodyPart;
 
 use super::convert::PART_BYTES_MAX;
-use crate::listener::counters::Counters;
 use crate::listener::serving::{Refused, refused};
-use crate::types::{Body, Reason, limits};
+use crate::types::{Account, Body, Held, Reason, Share, limits};
 
 /// A smaller part is copied to its neighbours: a slice of its own would keep a whole frame in memory.
 const SLICE_BYTES_MIN: usize = 64 * 1024;
@@ -23,8 +21,7 @@ const JOINED_BYTES: usize = 256 * 1024;
 #[derive(Debug)]
 pub struct Parts {
     unfinished: Option<Unfinished>,
-    bytes_max: u64,
-    counters: Arc<Counters>,
+    account: Arc<Account>,
 }
 
 #[derive(Debug)]
@@ -38,32 +35,27 @@ struct Unfinished {
     held: Held,
 }
 
-/// Bytes of the node's budget.
-#[derive(Debug)]
-struct Held {
-    bytes: u64,
-    counters: Arc<Counters>,
-}
-
-impl Held {
-    fn take(&mut self, bytes: u64, bytes_max: u64) -> bool {
-        let in_use: &AtomicU64 = &self.counters.part_bytes;
-        let taken =
-            in_use.fetch_update(Relaxed, Relaxed, |used| (used + bytes <= bytes_max).then_some(used + bytes));
-        self.bytes += if taken.is_ok() { bytes } else { 0 };
-        taken.is_ok()
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.counters.part_bytes.fetch_sub(self.bytes, Relaxed);
-    }
-}
-
 impl Parts {
-    pub fn new(bytes_max: usize, counters: Arc<Counters>) -> Parts {
-        Parts { unfinished: None, bytes_max: bytes_max as u64, counters }
+    pub fn new(account: Arc<Account>) -> Parts {
+        Parts { unfinished: None, account }
+    }
+
+    /// Whether the account has room for a part of this length.
+    pub fn has_room(&self, length: usize) -> bool {
+        let (used, limit) = (self.account.used(Share::Bodies), self.account.limit(Share::Bodies));
+        used + length as u64 <= limit
+    }
+
+    /// Bytes of the body that is being sent; None when there is none, or it is refused already.
+    pub fn unfinished(&self) -> Option<usize> {
+        self.unfinished.as_ref().filter(|body| body.refusal.is_none()).map(|body| body.length)
+    }
+
+    /// Holds nothing of the unfinished body any more; its put is told why.
+    pub fn refuse(&mut self, refusal: Refused) {
+        if let Some(body) = &mut self.unfinished {
+            body.refuse(refusal);
+        }
     }
 
     /// Takes one part. A part of another number begins a new body and drops the unfinished one.
@@ -75,19 +67,15 @@ impl Parts {
                 joined: BytesMut::new(),
                 length: 0,
                 refusal: None,
-                held: Held { bytes: 0, counters: self.counters.clone() },
+                held: Held::nothing(self.account.clone(), Share::Bodies),
             });
         }
         let body = self.unfinished.as_mut().expect("made above");
         if body.refusal.is_some() {
             return;
         }
-        if let Err(refusal) = body.add(part.data, self.bytes_max) {
-            // Nothing of it is needed any more.
-            body.parts = Vec::new();
-            body.joined = BytesMut::new();
-            body.held = Held { bytes: 0, counters: self.counters.clone() };
-            body.refusal = Some(refusal);
+        if let Err(refusal) = body.add(part.data) {
+            body.refuse(refusal);
         }
     }
 
@@ -109,7 +97,14 @@ impl Parts {
 }
 
 impl Unfinished {
-    fn add(&mut self, data: Bytes, bytes_max: u64) -> Result<(), Refused> {
+    fn refuse(&mut self, refusal: Refused) {
+        self.parts = Vec::new();
+        self.joined = BytesMut::new();
+        self.held.clear();
+        self.refusal = Some(refusal);
+    }
+
+    fn add(&mut self, data: Bytes) -> Result<(), Refused> {
         if data.len() > PART_BYTES_MAX {
             return Err(refused(
                 Reason::UnexpectedError,
@@ -121,7 +116,7 @@ impl Unfinished {
             let detail = format!("The body parts are more than {} bytes together.", limits::BODY_BYTES_MAX);
             return Err(refused(Reason::MsgTooBigForQMgr, detail));
         }
-        if !self.held.take(data.len() as u64, bytes_max) {
+        if !self.held.grow(data.len() as u64) {
             return Err(refused(
                 Reason::ResourceProblem,
                 "Too many long bodies are being sent to this node at the same time; send this one again later.",
@@ -156,16 +151,16 @@ mod tests {
 
     #[test]
     fn parts_become_a_body_in_the_order_they_came() {
-        let counters = Arc::<Counters>::default();
-        let mut parts = Parts::new(10 << 20, counters.clone());
+        let account = Account::new(1 << 30);
+        let mut parts = Parts::new(account.clone());
         for data in ["ab", "cd", "e"] {
             parts.add(BodyPart { number: 3, data: Bytes::from(data) });
         }
-        assert_eq!(counters.figures().part_bytes, 5);
+        assert_eq!(account.used(Share::Bodies), 5);
         let body = parts.finish(3).unwrap();
         assert_eq!(body.to_bytes(), "abcde");
         assert_eq!(body.parts().len(), 1);
-        assert_eq!(counters.figures().part_bytes, 0);
+        assert_eq!(account.used(Share::Bodies), 0);
 
         parts.add(part(4, PART_BYTES_MAX));
         parts.add(part(4, 7));
@@ -176,10 +171,10 @@ mod tests {
 
     #[test]
     fn what_is_over_a_bound_is_the_answer_of_the_put_and_holds_nothing() {
-        let counters = Arc::<Counters>::default();
-        let mut parts = Parts::new(200 << 20, counters.clone());
+        let account = Account::new(2 << 30);
+        let mut parts = Parts::new(account.clone());
         (0..101).for_each(|_| parts.add(part(1, PART_BYTES_MAX)));
-        assert_eq!(counters.figures().part_bytes, 0);
+        assert_eq!(account.used(Share::Bodies), 0);
         assert_eq!(parts.finish(1).unwrap_err().reason, Reason::MsgTooBigForQMgr);
 
         parts.add(part(2, PART_BYTES_MAX + 1));
@@ -187,15 +182,19 @@ mod tests {
     }
 
     #[test]
-    fn all_sessions_share_one_budget() {
-        let counters = Arc::<Counters>::default();
-        let mut first = Parts::new(1_000_000, counters.clone());
-        let mut second = Parts::new(1_000_000, counters.clone());
-        first.add(part(1, 600_000));
-        second.add(part(1, 600_000));
+    fn all_sessions_share_one_account() {
+        // As much as one body of the largest size.
+        let account = Account::new(256 << 20);
+        let mut first = Parts::new(account.clone());
+        let mut second = Parts::new(account.clone());
+        (0..100).for_each(|_| first.add(part(1, PART_BYTES_MAX)));
+        assert!(!second.has_room(2 * PART_BYTES_MAX));
+        (0..2).for_each(|_| second.add(part(1, PART_BYTES_MAX)));
         assert_eq!(second.finish(1).unwrap_err().reason, Reason::ResourceProblem);
-        drop(first);
+        first.refuse(refused(Reason::ResourceProblem, "Too slow."));
+        assert_eq!((first.unfinished(), account.used(Share::Bodies)), (None, 0));
         second.add(part(1, 600_000));
         assert_eq!(second.finish(1).unwrap().len(), 600_000);
+        assert_eq!(first.finish(1).unwrap_err().detail.as_deref(), Some("Too slow."));
     }
 }

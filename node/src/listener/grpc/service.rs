@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures::future::BoxFuture;
-use tokio::sync::Semaphore;
+use tonic::body::Body;
 use tonic::server::{Grpc, NamedService, StreamingService};
 use tonic::{Request, Response, Status, Streaming};
 use trimaran_proto::queue::v1 as wire;
@@ -14,16 +14,16 @@ use trimaran_proto::queue::v1::queue_server::QueueServer;
 
 use super::ResponseStream;
 use super::frame::{FRAME_BYTES_MAX, SessionCodec};
+use super::intake::{Intake, Room};
 use super::unary::Messaging;
-use super::upload::{Place, Upload};
-use crate::types::limits;
+use crate::types::{Account, limits};
 
 /// `trimaran.queue.v1.Queue` as a tower service.
 #[derive(Clone)]
 pub struct QueueService {
     messaging: Arc<Messaging>,
     unary: QueueServer<Messaging>,
-    large_puts: Arc<Semaphore>,
+    account: Arc<Account>,
     calls_max: usize,
 }
 
@@ -31,11 +31,12 @@ impl QueueService {
     pub fn new(messaging: Messaging) -> QueueService {
         let messaging = Arc::new(messaging);
         let limits = messaging.listener().limits.clone();
+        let account = messaging.listener().account.clone();
         let put_bytes_max = limits::BODY_BYTES_MAX + 1024 * 1024;
         QueueService {
             unary: QueueServer::from_arc(messaging.clone()).max_decoding_message_size(put_bytes_max),
             messaging,
-            large_puts: Arc::new(Semaphore::new(limits.large_puts_max)),
+            account,
             calls_max: limits.calls_in_flight_max,
         }
     }
@@ -45,8 +46,8 @@ impl NamedService for QueueService {
     const NAME: &'static str = trimaran_proto::queue::v1::queue_server::SERVICE_NAME;
 }
 
-impl tower::Service<http::Request<tonic::body::Body>> for QueueService {
-    type Response = http::Response<tonic::body::Body>;
+impl tower::Service<http::Request<Body>> for QueueService {
+    type Response = http::Response<Body>;
     type Error = Infallible;
     type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
 
@@ -54,22 +55,26 @@ impl tower::Service<http::Request<tonic::body::Body>> for QueueService {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, mut request: http::Request<tonic::body::Body>) -> Self::Future {
+    fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
+        let account = self.account.clone();
         match request.uri().path().rsplit('/').next() {
             Some("Session") => {
                 let mut grpc = Grpc::new(SessionCodec { calls_max: self.calls_max })
                     .max_decoding_message_size(FRAME_BYTES_MAX);
                 let session = SessionRoute(self.messaging.clone());
+                let request = request.map(|body| Body::new(Intake::of_stream(body, account)));
                 Box::pin(async move { Ok(grpc.streaming(session, request).await) })
             }
             Some("Put") => {
-                let place = Place::default();
-                request.extensions_mut().insert(place.clone());
-                let places = self.large_puts.clone();
-                let request = request.map(|body| tonic::body::Body::new(Upload::new(body, places, place)));
+                let room = Room::default();
+                request.extensions_mut().insert(room.clone());
+                let request = request.map(|body| Body::new(Intake::of_put(body, account, room)));
                 tower::Service::call(&mut self.unary, request)
             }
-            _ => tower::Service::call(&mut self.unary, request),
+            _ => {
+                let request = request.map(|body| Body::new(Intake::of_call(body, account)));
+                tower::Service::call(&mut self.unary, request)
+            }
         }
     }
 }

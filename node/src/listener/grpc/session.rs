@@ -3,7 +3,10 @@
 //! Frames are read, turned into calls and handed to the replica in one go, answers are turned into frames, all of it
 //! when the client's stream wants its next frame. A client that does not read its answers is therefore not read either.
 
+use std::time::Duration;
+
 use futures::{FutureExt, stream};
+use tokio::time::Instant;
 use tonic::{Code, Status, Streaming};
 use trimaran_proto::queue::v1 as wire;
 
@@ -11,6 +14,7 @@ use super::ResponseStream;
 use super::conversation::{Conversation, Step, Violation};
 use super::convert;
 use super::frame::FRAME_BYTES_MAX;
+use super::intake::is_too_slow;
 use crate::listener::Listener;
 use crate::listener::counters::add;
 use crate::listener::gate::Admission;
@@ -18,10 +22,17 @@ use crate::listener::link::Link;
 use crate::listener::serving::Unserved;
 use crate::mqi::{Completion, Data};
 use crate::replica::Delivery;
-use crate::types::{Reason, Token};
+use crate::types::{Reason, Share, Token};
 
 /// Frames that are there already are read until so many calls wait to be sent to the replica together.
 const CALLS_TOGETHER: usize = 512;
+/// How often an unfinished body is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How often a body that there is no room for tries again, and for how long.
+const LOOK_FOR_ROOM_EVERY: Duration = Duration::from_millis(50);
+const ROOM_PATIENCE: Duration = Duration::from_secs(20);
+/// A body of which nothing came for so long is dropped.
+const STOPPED_PATIENCE: Duration = Duration::from_secs(20);
 
 pub struct Session {
     listener: Listener,
@@ -35,12 +46,27 @@ pub struct Session {
     stopping: tokio::sync::watch::Receiver<bool>,
     /// Nothing comes any more but what is waiting to be sent.
     ended: bool,
+    hello_until: Instant,
+    no_room_since: Option<Instant>,
+    coming: Option<Coming>,
 }
 
 enum Wake {
     Delivery(Option<Delivery>),
     Frame(Result<Option<wire::SessionRequest>, Status>),
+    /// Something is unfinished, or waits for room: look how it goes on.
+    Look,
+    /// Nobody said hello.
+    Silent,
     Stopping,
+}
+
+/// A long body that comes in parts, as it was when it was looked at last.
+struct Coming {
+    bytes: usize,
+    since: Instant,
+    /// When more of it came.
+    moved: Instant,
 }
 
 impl Session {
@@ -51,7 +77,14 @@ impl Session {
         requests: Streaming<wire::SessionRequest>,
     ) -> ResponseStream<wire::SessionResponse> {
         let session = Box::new(Session {
-            conversation: Conversation::new(listener.limits.clone(), listener.counters.clone()),
+            conversation: Conversation::new(
+                listener.limits.clone(),
+                listener.counters.clone(),
+                listener.account.clone(),
+            ),
+            hello_until: Instant::now() + listener.limits.hello_patience,
+            no_room_since: None,
+            coming: None,
             stopping: listener.node.stopping.clone(),
             listener,
             admission,
@@ -68,20 +101,35 @@ impl Session {
     async fn next(&mut self) -> Option<Result<wire::SessionResponse, Status>> {
         loop {
             if let Some(response) = self.conversation.take_response() {
+                if let Some(link) = &self.link {
+                    link.sent(self.conversation.body_bytes_taken());
+                }
                 return Some(Ok(response));
             }
             if self.ended {
                 return None;
             }
-            let may_read = match self.conversation.step() {
+            let step = self.conversation.step();
+            if step != Ok(Step::NoRoom) {
+                self.no_room_since = None;
+            }
+            let may_read = match step {
                 Ok(Step::Read) => self.reading,
                 Ok(Step::Full) => false,
+                Ok(Step::NoRoom) => {
+                    self.no_room_since.get_or_insert_with(Instant::now);
+                    false
+                }
                 Ok(Step::Connect { token, queue_manager, application }) => {
                     self.connect(token, &queue_manager, application).await;
                     continue;
                 }
                 Err(violation) => return Some(Err(self.on_violation(violation))),
             };
+            if !may_read {
+                // What is not read cannot come.
+                self.coming = None;
+            }
             let waiting = self.conversation.calls_waiting();
             if may_read
                 && (1..CALLS_TOGETHER).contains(&waiting)
@@ -109,6 +157,19 @@ impl Session {
                     if let Err(status) = self.on_frame(frame) {
                         return Some(Err(status));
                     }
+                    if self.conversation.unfinished_body().is_some() {
+                        // A part now and then is no body either.
+                        self.look_after_body();
+                    }
+                }
+                Wake::Look => self.look_after_body(),
+                Wake::Silent => {
+                    self.ended = true;
+                    let text = format!(
+                        "No connect came within {} s.",
+                        self.listener.limits.hello_patience.as_secs()
+                    );
+                    return Some(Err(Status::deadline_exceeded(text)));
                 }
                 Wake::Stopping => {
                     self.ended = true;
@@ -119,16 +180,54 @@ impl Session {
     }
 
     async fn wait(&mut self, may_read: bool) -> Wake {
+        let look_after = match (self.no_room_since, self.conversation.unfinished_body()) {
+            (Some(_), _) => Some(LOOK_FOR_ROOM_EVERY),
+            (None, Some(_)) => Some(LOOK_EVERY),
+            (None, None) => None,
+        };
+        let look = async {
+            match look_after {
+                Some(look_after) => tokio::time::sleep(look_after).await,
+                None => std::future::pending().await,
+            }
+        };
         match &mut self.link {
             Some(link) => tokio::select! {
                 biased;
                 delivery = link.recv() => Wake::Delivery(delivery),
                 frame = self.requests.message(), if may_read => Wake::Frame(frame),
+                () = look => Wake::Look,
             },
             None => tokio::select! {
                 frame = self.requests.message(), if may_read => Wake::Frame(frame),
+                () = tokio::time::sleep_until(self.hello_until) => Wake::Silent,
                 _ = self.stopping.wait_for(|stopping| *stopping) => Wake::Stopping,
             },
+        }
+    }
+
+    /// Frees what is held for a body that does not come on, and ends a wait for room that there is none of.
+    fn look_after_body(&mut self) {
+        let now = Instant::now();
+        if let Some(since) = self.no_room_since {
+            if now - since > ROOM_PATIENCE {
+                self.conversation.give_up_room();
+            }
+        } else if let Some(bytes) = self.conversation.unfinished_body() {
+            let coming = self.coming.get_or_insert(Coming { bytes, since: now, moved: now });
+            if bytes < coming.bytes {
+                // Another one.
+                *coming = Coming { bytes, since: now, moved: now };
+            } else if bytes > coming.bytes {
+                (coming.bytes, coming.moved) = (bytes, now);
+            }
+            let tight = self.listener.account.is_tight(Share::Bodies);
+            if now - coming.moved > STOPPED_PATIENCE || is_too_slow(bytes, now - coming.since, tight) {
+                self.conversation
+                    .drop_unfinished_body("The parts of the body came too slowly, or not at all.");
+            }
+        } else {
+            self.coming = None;
         }
     }
 

@@ -16,7 +16,7 @@ use crate::mqi::{
 };
 use crate::replica::{Delivery, Mail, Mailbox, OutboxSender, Publisher, inbox};
 use crate::types::{
-    HandleId, Index, Membership, Message, MessageId, NodeId, NodeInfo, ObjectName, QueueDefinition,
+    Account, HandleId, Index, Membership, Message, MessageId, NodeId, NodeInfo, ObjectName, QueueDefinition,
     QueueManagerId, Reason, RoleView, SessionId, Term, Token,
 };
 
@@ -53,10 +53,11 @@ fn nodes() -> BTreeMap<NodeId, NodeInfo> {
 /// Node `a` of two, with the queue manager `QM`.
 pub fn fake_node(limits: Limits, role: RoleView) -> FakeNode {
     let name = ObjectName::new("QM").unwrap();
+    let account = Account::new(2 << 30);
     let membership =
         Membership { voters: [NodeId(1), NodeId(2)].into(), nodes: nodes(), ..Membership::default() };
     let (inbox, mailbox, publisher) =
-        inbox(QueueManagerId(1), name.clone(), Arc::default(), 0, role, membership);
+        inbox(QueueManagerId(1), name.clone(), Arc::default(), 0, account.clone(), role, membership);
     let (stopping, stopping_end) = watch::channel(false);
     let (warnings, warnings_end) = watch::channel(vec!["There is no TLS.".to_string()]);
     let node = NodeHandle {
@@ -72,7 +73,7 @@ pub fn fake_node(limits: Limits, role: RoleView) -> FakeNode {
     let (close_all, closes) = mpsc::unbounded_channel();
     let (batches, batches_end) = watch::channel(0);
     tokio::spawn(run(mailbox, closes, batches));
-    let listener = Listener::new(Arc::new(node), limits);
+    let listener = Listener::new(Arc::new(node), limits, account);
     let (connections, incoming) = mpsc::unbounded_channel();
     let incoming = UnboundedReceiverStream::new(incoming);
     tokio::spawn(serve(listener.clone(), incoming, std::future::pending()));

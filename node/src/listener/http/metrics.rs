@@ -8,7 +8,7 @@ use axum::response::IntoResponse;
 
 use super::Watched;
 use crate::metrics::{
-    self, Page, QUEUES_SHOWN_MAX, QueueManagerFigures, publish_listener, publish_process,
+    self, Page, QUEUES_SHOWN_MAX, QueueManagerFigures, publish_account, publish_listener, publish_process,
     publish_queue_manager,
 };
 use crate::mqi::{Admin, Call, Completion, Connect, Data, Identity, Operate, QueueView, StatusView};
@@ -19,12 +19,14 @@ use crate::types::Token;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 pub async fn page(State(watched): State<Watched>) -> impl IntoResponse {
+    let _one_of_few = watched.pages.acquire().await.expect("the semaphore is never closed");
     let mut page = Page::default();
     let listener = &watched.listener;
     let node = &listener.node;
     publish_process(&mut page, &node.cluster, &node.name, node.version, listener.uptime());
     page.add(&metrics::catalog::WARNINGS, &[], node.warnings.borrow().len() as f64);
     publish_listener(&mut page, &listener.counters.figures());
+    publish_account(&mut page, &listener.account);
     for inbox in node.queue_managers.values() {
         let (status, queues) = asked(inbox).await;
         let figures = QueueManagerFigures {

@@ -2,7 +2,9 @@
 
 mod health;
 mod metrics;
+mod patient;
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,15 +16,22 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
 use tracing::warn;
 
+use self::patient::Patient;
 use super::Listener;
 use crate::metrics::Page;
 
-/// Monitors of one node at the same time; more wait.
+/// Monitors of one node at the same time; with one more the oldest loses its connection. A probe is answered in a
+/// millisecond: what is old then is idle or does not read.
 const CONNECTIONS_MAX: usize = 64;
 /// A monitor has so long to say what it wants.
 const HEADER_PATIENCE: Duration = Duration::from_secs(5);
+/// And so long to take the answer.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(10);
+/// Pages of metrics that are made at the same time; whoever asks for one more waits.
+const PAGES_MAX: usize = 2;
 
 /// Adds what other parts of the node know to a page of metrics: log, store, peers, disks.
 pub type Source = Arc<dyn Fn(&mut Page) + Send + Sync>;
@@ -31,6 +40,7 @@ pub type Source = Arc<dyn Fn(&mut Page) + Send + Sync>;
 struct Watched {
     listener: Listener,
     sources: Arc<[Source]>,
+    pages: Arc<Semaphore>,
 }
 
 /// `/health/live`, `/health/ready`, `/health/active`, `/health/active/QMNAME`, `/metrics`.
@@ -41,7 +51,7 @@ pub fn router(listener: Listener, sources: Vec<Source>) -> Router {
         .route("/health/active", get(health::active))
         .route("/health/active/{queue_manager}", get(health::active_for))
         .route("/metrics", get(metrics::page))
-        .with_state(Watched { listener, sources: sources.into() })
+        .with_state(Watched { listener, sources: sources.into(), pages: Arc::new(Semaphore::new(PAGES_MAX)) })
 }
 
 /// Serves until `shutdown`. `incoming` gives connections after TLS, if there is any.
@@ -54,17 +64,12 @@ pub async fn serve<IO>(
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let router = router(listener, sources);
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut monitors: VecDeque<AbortHandle> = VecDeque::new();
     let mut shutdown = std::pin::pin!(shutdown);
     let mut incoming = std::pin::pin!(incoming);
     loop {
-        let place = places.clone().acquire_owned();
-        let accepted = async {
-            let place = place.await.expect("the semaphore is never closed");
-            (incoming.next().await, place)
-        };
-        let (accepted, place) = tokio::select! {
-            accepted = accepted => accepted,
+        let accepted = tokio::select! {
+            accepted = incoming.next() => accepted,
             () = &mut shutdown => return,
         };
         let connection = match accepted {
@@ -76,9 +81,15 @@ pub async fn serve<IO>(
                 continue;
             }
         };
+        monitors.retain(|monitor| !monitor.is_finished());
+        if monitors.len() >= CONNECTIONS_MAX
+            && let Some(oldest) = monitors.pop_front()
+        {
+            oldest.abort();
+        }
         let service = TowerToHyperService::new(router.clone());
-        tokio::spawn(async move {
-            let _place = place;
+        let connection = Patient::new(connection, ANSWER_PATIENCE);
+        let monitor = tokio::spawn(async move {
             // A monitor that hangs up in the middle is no news.
             let _ = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
@@ -87,6 +98,7 @@ pub async fn serve<IO>(
                 .serve_connection(TokioIo::new(connection), service)
                 .await;
         });
+        monitors.push_back(monitor.abort_handle());
     }
 }
 
@@ -145,6 +157,31 @@ mod tests {
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is missing in\n{text}");
         }
+    }
+
+    #[tokio::test]
+    async fn monitors_that_do_not_read_keep_nobody_from_asking() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let node = fake_node(Limits::default(), serving());
+        let (connections, incoming) = tokio::sync::mpsc::unbounded_channel();
+        let incoming = tokio_stream::wrappers::UnboundedReceiverStream::new(incoming);
+        tokio::spawn(serve(incoming, node.listener.clone(), Vec::new(), std::future::pending()));
+        let mut stuck = Vec::new();
+        for _ in 0..2 * CONNECTIONS_MAX {
+            let (mut near, far) = tokio::io::duplex(64);
+            connections.send(Ok(far)).unwrap();
+            near.write_all(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+            stuck.push(near);
+        }
+        let (mut near, far) = tokio::io::duplex(64);
+        connections.send(Ok(far)).unwrap();
+        near.write_all(b"GET /health/live HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        near.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+        // The first of them made room.
+        let mut end = Vec::new();
+        stuck[0].read_to_end(&mut end).await.unwrap();
     }
 
     #[tokio::test]

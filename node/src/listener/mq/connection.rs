@@ -13,15 +13,16 @@ use futures::FutureExt;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
 
+use super::super::client::Client;
 use super::super::counters::add;
-use super::super::gate::{Admission, Client, Gate, NotAdmitted};
+use super::super::gate::{Admission, Gate, NotAdmitted};
 use super::super::link::Link;
 use super::super::{Accepted, Listener};
 use super::convert::Code;
 use super::desk::{Ask, Connect};
 use super::socket::Socket;
 use crate::mqi::{Call, Identity};
-use crate::replica::Delivery;
+use crate::replica::{Delivery, answer_bytes};
 use crate::types::{ObjectName, Reason, Token, WallTime};
 
 /// What is read at a time.
@@ -88,7 +89,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
                 Wake::Delivery(id, delivery) => self.on_delivery(id, delivery),
                 Wake::Read(Ok(0) | Err(_)) => break,
                 Wake::Read(Ok(_)) => {
-                    (self.heard, self.asked) = (Instant::now(), false);
+                    // Until there is an agreement the time runs on: a byte now and then is none.
+                    if self.socket.agreed().is_some() {
+                        (self.heard, self.asked) = (Instant::now(), false);
+                    }
                     add(&self.listener.counters.frames_received, 1);
                     self.socket.on_bytes(&mut self.received, now());
                 }
@@ -216,6 +220,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             match next {
                 Some(Delivery::Completions(completions)) => {
                     sent += completions.len() as u64;
+                    if let Some(open) = self.links.get(&id) {
+                        open.link
+                            .sent(completions.iter().map(|(_, completion)| answer_bytes(completion)).sum());
+                    }
                     for (token, completion) in completions {
                         if completion.is_failed() {
                             self.listener.counters.count_failed(completion.reason);

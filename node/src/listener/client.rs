@@ -1,0 +1,63 @@
+//! Who is at the other end of a connection, and the way to end it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::Waker;
+
+use futures::task::AtomicWaker;
+
+use crate::mqi::Identity;
+
+/// The other end of a connection, as the acceptor established it.
+#[derive(Clone, Debug, Default)]
+pub struct Client {
+    pub address: Option<SocketAddr>,
+    pub identity: Identity,
+    /// Why it has no sessions, whatever it asks for.
+    pub(super) refusal: Option<Arc<str>>,
+    hang_up: Arc<HangUp>,
+}
+
+impl Client {
+    pub fn new(address: Option<SocketAddr>, identity: Identity) -> Client {
+        let identity = Identity { address, ..identity };
+        Client { address, identity, refusal: None, hang_up: Arc::default() }
+    }
+
+    /// Somebody who is no user, and is told so in this sentence.
+    pub fn refused(address: Option<SocketAddr>, sentence: impl Into<Arc<str>>) -> Client {
+        Client { refusal: Some(sentence.into()), ..Client::new(address, Identity::default()) }
+    }
+
+    /// The same connection, of the user that it says to be. For protocols that say it after they are connected.
+    pub fn with_identity(&self, identity: Identity) -> Client {
+        Client { identity: Identity { address: self.address, ..identity }, ..self.clone() }
+    }
+
+    /// Ends the connection with everything on it.
+    pub fn hang_up(&self) {
+        self.hang_up.asked.store(true, Relaxed);
+        self.hang_up.reader.wake();
+        self.hang_up.writer.wake();
+    }
+
+    /// Whether the connection is to end; if not, the reader is woken when it is.
+    pub fn is_hung_up(&self, reader: &Waker) -> bool {
+        self.hang_up.reader.register(reader);
+        self.hang_up.asked.load(Relaxed)
+    }
+
+    /// The same for a writer that has to wait.
+    pub fn is_hung_up_on_writer(&self, writer: &Waker) -> bool {
+        self.hang_up.writer.register(writer);
+        self.hang_up.asked.load(Relaxed)
+    }
+}
+
+#[derive(Debug, Default)]
+struct HangUp {
+    asked: AtomicBool,
+    reader: AtomicWaker,
+    writer: AtomicWaker,
+}

@@ -1,0 +1,255 @@
+//! One account of memory a node: what its clients and peers make it hold, by what it is for, and how much of each
+//! there may be.
+//!
+//! Whoever is about to hold something on behalf of somebody else takes it from its share first. What does not fit waits,
+//! is refused with 2102, or costs the connection; that is the holder's to decide. The mind takes from it as well: with an
+//! account of its own, as in the simulator, it does the same thing twice when told the same thing twice.
+//!
+//! The whole is `limits.memory_bytes`. It is not all that a process takes: the message store's cache, the log's window and
+//! the heads of queued messages have settings of their own, and what is freed comes back to the system after a minute.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// What memory is held for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Share {
+    /// Clients' connections, [`CONNECTION_BYTES`] each.
+    Connections,
+    /// Frames and short requests of which a part has arrived.
+    Receiving,
+    /// Long bodies on their way in, and those whose put is not answered.
+    Bodies,
+    /// Bodies of calls that wait for their answer.
+    Calls,
+    /// Messages on their way to clients, not yet written to a connection.
+    Answers,
+    /// Bodies that were put in units of work that are open.
+    Units,
+    /// Messages that are not persistent.
+    NotPersistent,
+    /// Chunks of snapshots, in both directions.
+    Snapshots,
+}
+
+/// What an idle connection takes: buffers of TLS and HTTP/2, and its task.
+pub const CONNECTION_BYTES: u64 = 32 * 1024;
+
+/// Each share and its part of the whole in percent.
+const PARTS: [(Share, &str, u64); 8] = [
+    (Share::Connections, "connections", 10),
+    (Share::Receiving, "receiving", 8),
+    (Share::Bodies, "bodies", 15),
+    (Share::Calls, "calls", 15),
+    (Share::Answers, "answers", 15),
+    (Share::Units, "units", 15),
+    (Share::NotPersistent, "not-persistent", 15),
+    (Share::Snapshots, "snapshots", 7),
+];
+
+impl Share {
+    /// As metrics and status name it.
+    pub fn name(self) -> &'static str {
+        PARTS[self as usize].1
+    }
+
+    /// How many bytes of a whole of `total` bytes this share has. At least one body of the largest size fits into those
+    /// that hold bodies.
+    pub fn of(self, total: u64) -> u64 {
+        let part = total / 100 * PARTS[self as usize].2;
+        let least = match self {
+            Share::Bodies | Share::Calls | Share::Answers | Share::Units | Share::NotPersistent => LARGEST,
+            _ => 16 << 20,
+        };
+        part.max(least)
+    }
+}
+
+/// A body of the largest size, and what is around it.
+const LARGEST: u64 = super::limits::BODY_BYTES_MAX as u64 + (1 << 20);
+
+/// The account. Shared by everybody who holds something.
+#[derive(Debug)]
+pub struct Account {
+    total: u64,
+    entries: [Entry; PARTS.len()],
+}
+
+#[derive(Debug)]
+struct Entry {
+    share: Share,
+    limit: u64,
+    used: AtomicU64,
+    refused: AtomicU64,
+}
+
+/// One line of the account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Figure {
+    pub share: Share,
+    /// Bytes held now.
+    pub used: u64,
+    /// Bytes that may be held.
+    pub limit: u64,
+    /// How often something did not fit.
+    pub refused: u64,
+}
+
+impl Account {
+    pub fn new(total: u64) -> Arc<Account> {
+        let entries = PARTS.map(|(share, ..)| Entry {
+            share,
+            limit: share.of(total),
+            used: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+        });
+        Arc::new(Account { total, entries })
+    }
+
+    /// The whole, in bytes.
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+
+    pub fn limit(&self, share: Share) -> u64 {
+        self.entries[share as usize].limit
+    }
+
+    pub fn used(&self, share: Share) -> u64 {
+        self.entries[share as usize].used.load(Relaxed)
+    }
+
+    /// More than three quarters of a share are held: whoever is slow with what it holds should lose it.
+    pub fn is_tight(&self, share: Share) -> bool {
+        self.used(share) > self.limit(share) / 4 * 3
+    }
+
+    /// False, and counted, when the share has no room for so many bytes more.
+    #[must_use]
+    pub fn take(&self, share: Share, bytes: u64) -> bool {
+        let entry = &self.entries[share as usize];
+        let fits = |used: u64| used.checked_add(bytes).filter(|used| *used <= entry.limit);
+        let taken = entry.used.fetch_update(Relaxed, Relaxed, fits).is_ok();
+        if !taken {
+            entry.refused.fetch_add(1, Relaxed);
+        }
+        taken
+    }
+
+    /// Counts what is held already and cannot be refused any more.
+    pub fn add(&self, share: Share, bytes: u64) {
+        if bytes > 0 {
+            self.entries[share as usize].used.fetch_add(bytes, Relaxed);
+        }
+    }
+
+    /// Gives back what was taken or added.
+    pub fn give(&self, share: Share, bytes: u64) {
+        if bytes > 0 {
+            let before = self.entries[share as usize].used.fetch_sub(bytes, Relaxed);
+            debug_assert!(before >= bytes, "{} gives back {bytes} of {before} bytes", share.name());
+        }
+    }
+
+    pub fn figures(&self) -> impl Iterator<Item = Figure> + '_ {
+        self.entries.iter().map(|entry| Figure {
+            share: entry.share,
+            used: entry.used.load(Relaxed),
+            limit: entry.limit,
+            refused: entry.refused.load(Relaxed),
+        })
+    }
+}
+
+/// Something that is held; given back when this is dropped.
+#[derive(Debug)]
+pub struct Held {
+    account: Arc<Account>,
+    share: Share,
+    bytes: u64,
+}
+
+impl Held {
+    pub fn nothing(account: Arc<Account>, share: Share) -> Held {
+        Held { account, share, bytes: 0 }
+    }
+
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Holds so many bytes more; false when there is no room for them.
+    #[must_use]
+    pub fn grow(&mut self, bytes: u64) -> bool {
+        let taken = self.account.take(self.share, bytes);
+        self.bytes += if taken { bytes } else { 0 };
+        taken
+    }
+
+    /// Holds exactly so many bytes; false, and as before, when there is no room for more.
+    #[must_use]
+    pub fn hold(&mut self, bytes: u64) -> bool {
+        if bytes > self.bytes {
+            return self.grow(bytes - self.bytes);
+        }
+        self.account.give(self.share, self.bytes - bytes);
+        self.bytes = bytes;
+        true
+    }
+
+    /// Holds exactly so many bytes, room or not: they are there already.
+    pub fn set(&mut self, bytes: u64) {
+        if bytes > self.bytes {
+            self.account.add(self.share, bytes - self.bytes);
+        } else {
+            self.account.give(self.share, self.bytes - bytes);
+        }
+        self.bytes = bytes;
+    }
+
+    /// Gives all of it back.
+    pub fn clear(&mut self) {
+        self.account.give(self.share, std::mem::take(&mut self.bytes));
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_the_whole_and_in_the_order_of_their_names() {
+        assert_eq!(PARTS.iter().map(|(.., percent)| percent).sum::<u64>(), 100);
+        for (at, (share, name, _)) in PARTS.iter().enumerate() {
+            assert_eq!((*share as usize, share.name()), (at, *name));
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_and_what_is_dropped_fits_again() {
+        let account = Account::new(2 << 30);
+        let limit = account.limit(Share::Bodies);
+        assert_eq!(limit, (2 << 30) / 100 * 15);
+        let mut held = Held::nothing(account.clone(), Share::Bodies);
+        assert!(held.grow(limit - 10) && held.grow(10) && !held.grow(1));
+        assert!(account.is_tight(Share::Bodies) && !account.is_tight(Share::Units));
+        let figure = account.figures().find(|figure| figure.share == Share::Bodies).unwrap();
+        assert_eq!((figure.used, figure.refused), (limit, 1));
+        drop(held);
+        assert!(account.used(Share::Bodies) == 0 && account.take(Share::Bodies, limit));
+    }
+
+    #[test]
+    fn the_largest_body_fits_whatever_the_whole_is() {
+        let account = Account::new(64 << 20);
+        assert!(account.take(Share::Bodies, LARGEST));
+        assert!(!account.take(Share::Bodies, u64::MAX));
+    }
+}
