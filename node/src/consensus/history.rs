@@ -61,17 +61,17 @@ impl Consensus {
             }
     }
 
-    /// The leader says what is committed there. Another entry at one index: it does not have what is committed here.
-    pub fn compare_committed(&mut self, from: NodeId, (theirs, index): (Term, Index)) {
+    /// Whoever leads in `term` says which entry it has at this index; Term 0: none. Where another one is committed here, that
+    /// leader does not have what it should.
+    pub fn compare_committed(&mut self, leader: NodeId, term: Term, (theirs, index): (Term, Index)) {
         let commit = self.commit_index();
-        if self.leader() == Some(from)
-            && !self.is_leader()
-            && index <= commit
-            && theirs != Term(0)
-            && let Some(own) = self.term_at(index).filter(|own| *own != theirs)
-        {
-            let term = self.term();
-            self.parted = Some(Parted { leader: from, term, index, own, theirs, commit });
+        let is_known = self.parted.is_some_and(|parted| parted.term >= term);
+        if self.is_leader() || is_known || term < self.term() || index > commit {
+            return;
+        }
+        if let Some(own) = self.term_at(index).filter(|own| *own != theirs) {
+            self.parted = Some(Parted { leader, term, index, own, theirs, commit });
+            self.raise_term(term);
         }
     }
 
@@ -95,6 +95,9 @@ impl Consensus {
         let committed = self.raw.raft.raft_log.committed;
         if planted::is(Bug::FollowAnyHistory) {
             return Compared::Upto(committed);
+        }
+        if self.parted.is_some_and(|parted| parted.term == Term(append.term)) {
+            return Compared::Parted;
         }
         let before = std::iter::once((append.index, append.log_term));
         let entries = append.entries.iter().map(|entry| (entry.index, entry.term));

@@ -27,7 +27,11 @@ impl Replica {
         self.greet_all();
     }
 
-    pub(super) fn parted_to_wire(&self) -> Option<wire::Parted> {
+    /// What this node, and a leader of its peer, says of the two histories.
+    pub(super) fn parted_with(&self, peer: NodeId) -> Option<wire::Parted> {
+        if self.consensus.is_leader() {
+            return self.peers.parted(peer);
+        }
         self.parted.map(|parted| wire::Parted {
             leader: parted.leader.0,
             term: parted.term.0,
@@ -43,42 +47,59 @@ impl Replica {
         if planted::is(Bug::FollowAnyHistory) {
             return;
         }
-        let theirs = (Term(greeting.commit_term), Index(greeting.commit));
-        self.consensus.compare_committed(from, theirs);
+        let (me, term) = (self.options.node, self.consensus.term());
+        let committed = (Term(greeting.commit_term), Index(greeting.commit));
         if !self.consensus.is_leader() {
+            if self.consensus.leader() == Some(from) && committed.0 != Term(0) {
+                self.consensus.compare_committed(from, Term(greeting.term), committed);
+            }
+            if let Some(told) = greeting.parted.filter(|told| told.leader == from.0) {
+                let theirs = (Term(told.leaders_term), Index(told.index));
+                self.consensus.compare_committed(from, Term(told.term), theirs);
+            }
             return;
         }
-        let (me, term) = (self.options.node, self.consensus.term());
+        let mut parted = greeting.parted.filter(|parted| parted.leader == me.0 && parted.term == term.0);
         // What was committed in a later term this leader need not have: it is none any more.
-        let lacks = Term(greeting.term) <= term && self.consensus.lacks_committed(theirs);
-        let parted = greeting.parted.filter(|parted| parted.leader == me.0 && parted.term == term.0);
-        let was_known = self.peers.is_parted(from);
-        self.peers.set_parted(from, lacks || parted.is_some());
-        // Until it knows itself it goes on to get entries: it is these that it compares, and acknowledges none that differ.
+        let lacks = Term(greeting.term) <= term && self.consensus.lacks_committed(committed);
+        if lacks && parted.is_none() {
+            let leaders_term = self.consensus.term_at(committed.1).unwrap_or_default().0;
+            parted = Some(wire::Parted {
+                leader: me.0,
+                term: term.0,
+                index: greeting.commit,
+                own_term: greeting.commit_term,
+                leaders_term,
+                commit: greeting.commit,
+            });
+        }
+        let was_known = self.peers.parted(from).is_some();
+        self.peers.set_parted(from, parted);
         self.consensus.exclude(from, parted.is_some());
-        if self.peers.is_parted(from) && !was_known {
-            let own = self.consensus.term_at(theirs.1).unwrap_or_default();
-            let parted = parted.map_or(
-                Parted { leader: me, term, index: theirs.1, own: theirs.0, theirs: own, commit: theirs.1 },
-                |parted| Parted {
-                    leader: me,
-                    term,
-                    index: Index(parted.index),
-                    own: Term(parted.own_term),
-                    theirs: Term(parted.leaders_term),
-                    commit: Index(parted.commit),
-                },
-            );
-            self.report(sentence(from, parted));
+        if let Some(parted) = parted.filter(|_| !was_known) {
+            self.report(sentence(from, from_wire(parted)));
+            // It may not know itself: its leader tells it what it would have to have.
+            self.greet(from);
         }
     }
 
     /// Whether the peer's copy is another one than this leader's, in whatever way.
     pub(super) fn is_another(&self, node: NodeId) -> Option<OutOfSync> {
-        if self.peers.is_parted(node) {
+        if self.peers.parted(node).is_some() {
             return Some(OutOfSync::OtherHistory);
         }
         self.comparison.differs_at(node).map(|_| OutOfSync::OtherState)
+    }
+}
+
+fn from_wire(parted: wire::Parted) -> Parted {
+    Parted {
+        leader: NodeId(parted.leader),
+        term: Term(parted.term),
+        index: Index(parted.index),
+        own: Term(parted.own_term),
+        theirs: Term(parted.leaders_term),
+        commit: Index(parted.commit),
     }
 }
 

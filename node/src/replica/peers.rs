@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use trimaran_proto::replica::v1::{Greeting, peer_message::Message as PeerMessage};
+use trimaran_proto::replica::v1::{Greeting, Parted, peer_message::Message as PeerMessage};
 
 use super::{Action, Replica};
 use crate::types::{Index, NodeId};
@@ -18,13 +18,13 @@ pub(super) struct Peers {
     acknowledged: BTreeMap<NodeId, Index>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 struct Heard {
     recovering: bool,
     stopping: bool,
     lacks_room: bool,
     /// It has committed entries that this leader does not have.
-    parted: bool,
+    parted: Option<Parted>,
 }
 
 impl Peers {
@@ -48,12 +48,12 @@ impl Peers {
         self.heard.get(&node).is_some_and(|heard| !heard.lacks_room)
     }
 
-    /// Whether the peer has another history than this leader.
-    pub fn is_parted(&self, node: NodeId) -> bool {
-        self.heard.get(&node).is_some_and(|heard| heard.parted)
+    /// Where the peer has another history than this leader.
+    pub fn parted(&self, node: NodeId) -> Option<Parted> {
+        self.heard.get(&node).and_then(|heard| heard.parted)
     }
 
-    pub fn set_parted(&mut self, node: NodeId, parted: bool) {
+    pub fn set_parted(&mut self, node: NodeId, parted: Option<Parted>) {
         if let Some(heard) = self.heard.get_mut(&node) {
             heard.parted = parted;
         }
@@ -62,7 +62,7 @@ impl Peers {
     /// Whether the peer could take over, as far as this node was told.
     pub fn may_lead(&self, node: NodeId) -> bool {
         let heard = self.heard.get(&node);
-        let is_fit = |heard: &Heard| !heard.recovering && !heard.stopping && !heard.parted;
+        let is_fit = |heard: &Heard| !heard.recovering && !heard.stopping && heard.parted.is_none();
         self.connected.contains(&node) && heard.is_none_or(is_fit)
     }
 }
@@ -114,7 +114,7 @@ impl Replica {
             last_index: self.consensus.last_index().0,
             commit: self.consensus.commit_index().0,
             commit_term: self.consensus.committed().0.0,
-            parted: self.parted_to_wire(),
+            parted: self.parted_with(to),
             you_acknowledged,
             recovering: self.consensus.is_recovering(),
             stopping: self.draining,
@@ -144,7 +144,7 @@ impl Replica {
             recovering: greeting.recovering,
             stopping: greeting.stopping,
             lacks_room: greeting.lacks_room,
-            parted: self.peers.is_parted(from),
+            parted: self.peers.parted(from),
         };
         self.peers.heard.insert(from, heard);
         self.compare_history(from, &greeting);
