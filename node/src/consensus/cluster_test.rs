@@ -508,7 +508,7 @@ impl World {
             return;
         }
         let now = node.clock(time);
-        node.consensus.as_mut().unwrap().advance_time(now);
+        node.consensus.as_mut().unwrap().advance_time(Now { instant: now, wall: WallTime(0) });
         act(node);
         for _ in 0..10 {
             let ready = self.nodes.get_mut(&id).unwrap().consensus.as_mut().unwrap().ready();

@@ -9,7 +9,7 @@ use raft::eraftpb::{self, EntryType, MessageType};
 use trimaran_proto::replica::v1 as proto;
 
 use super::{Entry, EntryKind, membership};
-use crate::types::{Index, NodeId, Term};
+use crate::types::{Index, NodeId, Term, WallTime};
 
 /// Kinds on the wire; raft-rs's own numbers, for the messages that may travel.
 const KINDS: [(u32, MessageType); 9] = [
@@ -191,6 +191,24 @@ pub(super) fn round_in(context: &[u8]) -> Option<u64> {
     context.try_into().ok().map(u64::from_le_bytes)
 }
 
+/// The answer to a round, which came in this context: the same, and what the clock here says.
+///
+/// ```text
+///   0         8                 16
+///   | round   | wall clock, ms  |    both little-endian
+/// ```
+pub(super) fn answer_out(round: &Bytes, wall: WallTime) -> Bytes {
+    match round_in(round) {
+        Some(_) => [round.as_ref(), &wall.0.to_le_bytes()].concat().into(),
+        None => Bytes::new(),
+    }
+}
+
+pub(super) fn answer_in(context: &[u8]) -> Option<(u64, WallTime)> {
+    let (round, wall) = context.split_at_checked(8)?;
+    Some((round_in(round)?, WallTime(wall.try_into().ok().map(i64::from_le_bytes)?)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -229,6 +247,16 @@ mod tests {
         let back = message_out(inside).unwrap();
         assert_eq!(back, sent);
         assert_eq!(back.entries[2].data.as_ptr(), sent.entries[2].data.as_ptr());
+    }
+
+    #[test]
+    fn the_answer_to_a_round_brings_the_clock() {
+        let answer = answer_out(&round_out(7), WallTime(-5));
+        assert_eq!(answer_in(&answer), Some((7, WallTime(-5))));
+        assert_eq!(answer_out(&Bytes::from_static(b"short"), WallTime(1)), Bytes::new());
+        for length in [0, 7, 8, 15, 17, 64] {
+            assert_eq!(answer_in(&vec![1; length]), None, "{length} bytes");
+        }
     }
 
     #[test]

@@ -77,9 +77,10 @@ impl Lease {
         self.round
     }
 
-    pub fn on_answer(&mut self, from: NodeId, round: u64) {
-        let Some(age) = self.round.checked_sub(round) else { return };
-        let Some(place) = (self.sent.len() as u64).checked_sub(age + 1) else { return };
+    /// When the round was sent, unless that is too long ago, or it never was.
+    pub fn on_answer(&mut self, from: NodeId, round: u64) -> Option<Instant> {
+        let age = self.round.checked_sub(round)?;
+        let place = (self.sent.len() as u64).checked_sub(age + 1)?;
         let sent = self.sent[place as usize];
         let newest = self.answered.entry(from).or_insert((round, sent));
         if newest.0 < round {
@@ -88,6 +89,7 @@ impl Lease {
         if self.disarming.is_some_and(|(node, at, _)| node == from && round > at) {
             self.disarming = None;
         }
+        Some(sent)
     }
 
     /// A transfer of leadership to `node` came to nothing.

@@ -11,7 +11,8 @@
 //! * a new leader that finds a joint configuration leaves it (`leave_joint`), a leader that was removed steps down;
 //! * election timeouts come from the seed (`settle`, [`timeouts`]);
 //! * nothing a peer can send stops the process ([`convert`], `admit`);
-//! * the lease is our own ([`lease`] has the argument).
+//! * a leader that lacks what is committed here is not followed ([`history`]);
+//! * the lease is our own ([`lease`] has the argument), and heartbeats carry clocks as well ([`clocks`]).
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod entry;
@@ -20,6 +21,8 @@ mod tail;
 mod convert;
 mod membership;
 mod lease;
+mod clocks;
+mod history;
 mod timeouts;
 
 #[cfg(test)]
@@ -35,14 +38,19 @@ use raft::eraftpb::{self, MessageType};
 use raft::{RawNode, SnapshotStatus, StateRole};
 use trimaran_proto::replica::v1::{MembershipChange, RaftMessage};
 
+use self::clocks::Clocks;
+use self::history::Compared;
 use self::lease::{Lease, Promise};
 use self::tail::Tail;
 use self::timeouts::{Ticks, Timing, draw};
 use crate::types::{
-    Index, Instant, Membership, NodeId, QueueManagerId, RequestId, SnapshotMeta, Term, WriteNumber,
+    Index, Instant, Membership, NodeId, Now, QueueManagerId, RequestId, SnapshotMeta, Term, WallTime,
+    WriteNumber,
 };
 
+pub use clocks::Majority;
 pub use entry::*;
+pub use history::Parted;
 pub use meta::{meta_from_wire, meta_to_wire};
 
 /// How raft-rs marks the candidacy of a node that was asked to take over.
@@ -173,8 +181,10 @@ pub struct Consensus {
 
     /// The time of this turn; None before the first.
     now: Option<Instant>,
+    wall: WallTime,
     ticks: Ticks,
     lease: Lease,
+    clocks: Clocks,
     promise: Option<Promise>,
     /// Never had part in anything: no promise to keep after the start.
     fresh: bool,
@@ -191,6 +201,10 @@ pub struct Consensus {
     recovering: bool,
     /// A recovering node votes for this one all the same, if for anybody: somebody decided that its log is the best.
     trusted: Option<NodeId>,
+    /// The leader of this term, or of an earlier one, does not have what is committed here.
+    parted: Option<Parted>,
+    /// Of whom this leader knows that they have another history, or another state.
+    excluded: BTreeSet<NodeId>,
     /// Stopping, or removed: votes and follows, and stands for nothing any more.
     withdrawn: bool,
     /// How far appends of this term's leader have confirmed our log: (term, index). What a recovering node believes.
@@ -275,8 +289,10 @@ impl Consensus {
             raw,
             membership: snapshot.membership.clone(),
             now: None,
+            wall: WallTime(0),
             ticks: Ticks::new(options.tick, timing),
             lease: Lease::new(options.election, options.lease_drift_percent),
+            clocks: Clocks::default(),
             promise: None,
             fresh,
             since_start: recovered.since_start,
@@ -286,6 +302,8 @@ impl Consensus {
             refused: false,
             recovering: recovered.recovering,
             trusted: None,
+            parted: None,
+            excluded: BTreeSet::new(),
             withdrawn: false,
             confirmed: (0, 0),
             keep_behind: Index(u64::MAX),
@@ -317,7 +335,9 @@ impl Consensus {
 
     /// Begins a turn. Elapsed time becomes ticks before anything else is handled, so a process that was paused first
     /// learns that it does not lead any more. Read the clock after taking the turn's events from the inbox.
-    pub fn advance_time(&mut self, now: Instant) {
+    pub fn advance_time(&mut self, now: Now) {
+        self.wall = now.wall;
+        let now = now.instant;
         if self.now.is_none() {
             self.ticks.start(now);
             if !self.fresh {
@@ -347,7 +367,7 @@ impl Consensus {
         let leads = raft.state == StateRole::Leader;
         let due = raft.election_elapsed + 1 >= raft.randomized_election_timeout();
         // A node that may not stand, or whose log is not on disk yet, waits at the brink.
-        if !leads && due && (self.recovering || self.withdrawn || !self.log_is_on_disk()) {
+        if !leads && due && (self.may_not_vote() || self.withdrawn || !self.log_is_on_disk()) {
             return;
         }
         self.raw.tick();
@@ -375,6 +395,13 @@ impl Consensus {
         if !self.admit(from, &mut message) {
             return;
         }
+        let mut compared = None;
+        if message.msg_type == MessageType::MsgAppend && message.term >= self.raw.raft.term {
+            match self.check_history(from, &message) {
+                Compared::Upto(upto) => compared = Some(upto),
+                Compared::Parted => return self.raise_term(Term(message.term)),
+            }
+        }
         let answers =
             matches!(message.msg_type, MessageType::MsgAppendResponse | MessageType::MsgHeartbeatResponse);
         if answers && message.term == self.raw.raft.term {
@@ -398,8 +425,12 @@ impl Consensus {
                 MessageType::MsgRequestVoteResponse | MessageType::MsgRequestPreVoteResponse
             );
         let stood = self.stands();
+        let below = message.index < self.raw.raft.raft_log.committed;
         // raft-rs answers every way in which a message can be out of date; there is no error to handle.
         let _ = self.raw.step(message);
+        if let Some(upto) = compared.filter(|_| below) {
+            self.answer_what_was_compared(from, upto);
+        }
         if refused && stood {
             self.on_vote_refused();
         }
@@ -433,7 +464,7 @@ impl Consensus {
                     let (me, members) = (self.options.node, &self.membership);
                     promise.forbids(from, message.term, handed_over, me, members, &self.gone, now)
                 });
-                let may_vote = !self.recovering || self.trusted == Some(from);
+                let may_vote = !self.may_not_vote() || self.trusted == Some(from);
                 may_vote && !forbidden && !self.membership.removed.contains(&from)
             }
             MessageType::MsgTimeoutNow => {
@@ -443,7 +474,7 @@ impl Consensus {
                 let lately = self.promise.is_some_and(|p| p.to == Some(from) && now < p.until);
                 let current = message.term == raft.term && raft.leader_id == from.0;
                 let heard = self.round_seen.0 < message.term || round >= self.round_seen.1;
-                !self.recovering && !self.withdrawn && lately && current && heard && self.log_is_on_disk()
+                !self.may_not_vote() && !self.withdrawn && lately && current && heard && self.log_is_on_disk()
             }
             MessageType::MsgHeartbeat => {
                 // The leader says how far it knows our log to be equal to its own and committed. A log that lost its
@@ -451,6 +482,7 @@ impl Consensus {
                 let equal = match self.recovering {
                     true if self.confirmed.0 == message.term => self.confirmed.1,
                     true => 0,
+                    false if self.parted.is_some() => 0,
                     false => raft.raft_log.last_index(),
                 };
                 if message.commit > equal {
@@ -458,17 +490,23 @@ impl Consensus {
                 }
                 true
             }
+            MessageType::MsgAppendResponse | MessageType::MsgHeartbeatResponse
+                if self.excluded.contains(&from) =>
+            {
+                false
+            }
             MessageType::MsgAppendResponse => {
                 let beyond = message.index > raft.raft_log.last_index() && !message.reject;
                 raft.state != StateRole::Leader || message.term != raft.term || !beyond
             }
             MessageType::MsgHeartbeatResponse => {
-                let round = convert::round_in(&std::mem::take(&mut message.context));
+                let answer = convert::answer_in(&std::mem::take(&mut message.context));
                 if raft.state == StateRole::Leader
                     && message.term == raft.term
-                    && let Some(round) = round
+                    && let Some((round, wall)) = answer
+                    && let Some(asked) = self.lease.on_answer(from, round)
                 {
-                    self.lease.on_answer(from, round);
+                    self.clocks.hear(from, wall, asked, self.now.unwrap_or_default());
                 }
                 true
             }
@@ -548,7 +586,17 @@ impl Consensus {
             StateRole::Candidate => self.refused,
             StateRole::Leader => false,
         };
-        is_free && raft.promotable() && !self.recovering && !self.withdrawn && !bound && self.log_is_on_disk()
+        is_free
+            && raft.promotable()
+            && !self.may_not_vote()
+            && !self.withdrawn
+            && !bound
+            && self.log_is_on_disk()
+    }
+
+    /// Its log may lack what it acknowledged, or belongs to another history than its leader's.
+    fn may_not_vote(&self) -> bool {
+        self.recovering || self.parted.is_some()
     }
 
     /// Nobody is elected with a log that is not on its disk (raft-rs insists).
@@ -647,6 +695,7 @@ impl Consensus {
     /// Too many logs are damaged for an election, and somebody decided to go on with what this node has left: it
     /// stands at once, as if its log were whole.
     pub fn accept_own_log(&mut self) {
+        self.parted = None;
         self.set_recovering(false);
         if let Some(now) = self.now {
             self.campaign = Some((now, now + RECOVERY_PATIENCE));
@@ -841,6 +890,9 @@ impl Consensus {
     /// to whom: its leader may be one that the others, with the vote that this node gave and lost, have replaced. Of two
     /// voters neither can be replaced without the other.
     fn counts_for(&self, leader: u64) -> bool {
+        if self.parted.is_some() {
+            return false;
+        }
         !self.recovering || self.trusted == Some(NodeId(leader)) || self.membership.voters.len() <= 2
     }
 
@@ -856,6 +908,11 @@ impl Consensus {
         for mut message in messages {
             let kind = message.msg_type;
             match kind {
+                MessageType::MsgSnapshot | MessageType::MsgAppend
+                    if self.excluded.contains(&NodeId(message.to)) =>
+                {
+                    continue;
+                }
                 MessageType::MsgSnapshot => {
                     ready.snapshots_wanted.push(NodeId(message.to));
                     continue;
@@ -866,9 +923,10 @@ impl Consensus {
                 MessageType::MsgAppendResponse if !message.reject && !self.counts_for(message.to) => {
                     message.index = message.index.min(self.raw.raft.raft_log.committed);
                 }
-                MessageType::MsgHeartbeatResponse if !self.counts_for(message.to) => {
-                    message.context = Bytes::new();
+                MessageType::MsgHeartbeatResponse if self.counts_for(message.to) => {
+                    message.context = convert::answer_out(&message.context, self.wall);
                 }
+                MessageType::MsgHeartbeatResponse => message.context = Bytes::new(),
                 _ => (),
             }
             // A leader replicates while it writes. An answer to a heartbeat and a pre-vote say nothing about the
@@ -1165,6 +1223,23 @@ impl Consensus {
         self.lease.until(self.options.node, &self.membership, self.now?)
     }
 
+    /// The time of this leader's group. None for others, and as long as too few clocks are known.
+    pub fn time(&self) -> Option<Majority> {
+        self.is_leader().then(|| self.clocks.majority(self.options.node, &self.membership, self.clock()))?
+    }
+
+    /// By how many milliseconds clocks of members are ahead, or behind, of what a majority says, where that is too much.
+    pub fn clocks_off(&self) -> BTreeMap<NodeId, i64> {
+        match self.is_leader() {
+            true => self.clocks.off(self.options.node, &self.membership, self.clock()),
+            false => BTreeMap::new(),
+        }
+    }
+
+    fn clock(&self) -> Now {
+        Now { instant: self.now.unwrap_or_default(), wall: self.wall }
+    }
+
     pub fn is_transferring(&self) -> bool {
         self.raw.raft.lead_transferee.is_some()
     }
@@ -1227,12 +1302,14 @@ impl Consensus {
             self.role_changes += 1;
             self.refused = false;
             self.timeout = self.draw_timeout();
+            self.excluded.clear();
             if led {
                 self.lease.begin();
                 self.raw.mut_store().drop_loaded();
             }
             if role.1 == StateRole::Leader {
                 self.lease.begin();
+                self.clocks.begin();
                 self.campaign = None;
                 self.promise = None;
                 self.raw.ping(); // the first round, for the lease

@@ -62,6 +62,11 @@ fn recovered(voters: &[NodeId], terms: &[u64]) -> Recovered {
     }
 }
 
+/// All clocks of the group agree.
+fn clock(instant: Instant) -> Now {
+    Now { instant, wall: WallTime(1_700_000_000_000 + (instant.0 / 1000) as i64) }
+}
+
 impl One {
     fn new(recovered: &Recovered) -> One {
         let mut one = One {
@@ -111,7 +116,7 @@ impl One {
 
     fn pass(&mut self, ms: u64) {
         self.now = Instant(self.now.0 + ms * 1000);
-        self.consensus.advance_time(self.now);
+        self.consensus.advance_time(clock(self.now));
         self.turn();
     }
 
@@ -144,7 +149,7 @@ impl One {
 
     fn answer_round(&mut self, from: NodeId, round: u64) {
         let term = self.consensus.term().0;
-        let context = convert::round_out(round);
+        let context = convert::answer_out(&convert::round_out(round), clock(self.now).wall);
         self.hear(from, RaftMessage { kind: HEARTBEAT_ANSWER, term, context, ..RaftMessage::default() });
     }
 }
@@ -521,7 +526,7 @@ fn after_a_pause_a_leader_leads_no_more_before_it_reads_its_mail() {
     one.acknowledge(B);
     assert!(one.consensus.is_leader());
     one.now = one.now + Duration::from_secs(60);
-    one.consensus.advance_time(one.now);
+    one.consensus.advance_time(clock(one.now));
     assert!(!one.consensus.is_leader());
     assert_eq!(one.consensus.lease_until(), None);
 }
@@ -616,4 +621,87 @@ fn no_message_stops_the_process() {
             }
         }
     }
+}
+
+/// A has five entries of term 3 behind the first one, and knows that they are committed.
+fn with_five_committed() -> One {
+    let mut before = recovered(&[A, B, C], &[3, 3, 3, 3, 3]);
+    before.hard_state = HardState { term: Term(3), vote: None, commit: Index(6) };
+    let mut one = One::new(&before);
+    assert_eq!(one.consensus.committed(), (Term(3), Index(6)));
+    one.pass(2000);
+    one.sent.clear();
+    one
+}
+
+#[test]
+fn a_leader_without_what_is_committed_here_gets_neither_acknowledgement_nor_vote_nor_lease() {
+    let mut one = with_five_committed();
+    // B's disk was taken back to entry 3, and C had no more.
+    one.hear(B, append(9, 3, 3, &[9]));
+    one.write();
+    let parted = one.consensus.parted().unwrap();
+    assert_eq!((parted.leader, parted.term, parted.index), (B, Term(9), Index(4)));
+    assert_eq!((parted.own, parted.theirs, parted.commit), (Term(3), Term(9), Index(6)));
+    assert!(one.sent(APPEND_ANSWER).is_empty());
+    one.hear(B, heartbeat(9, 1, 4));
+    one.write();
+    let answers = one.sent(HEARTBEAT_ANSWER);
+    assert_eq!((one.consensus.leader(), answers.len()), (Some(B), 1), "it knows who leads");
+    assert!(answers[0].1.context.is_empty(), "the answer renews no lease");
+    one.pass(2000);
+    one.hear(C, vote(VOTE, 10));
+    one.write();
+    assert!(one.sent(VOTE_ANSWER).is_empty() && one.sent(PRE_VOTE).is_empty());
+    assert_eq!(one.consensus.commit_index(), Index(6));
+
+    // C is found to have all of it, and is followed.
+    one.hear(C, append(11, 3, 5, &[3, 11]));
+    one.write();
+    assert_eq!(one.consensus.parted(), None);
+    one.hear(C, append(11, 3, 6, &[11]));
+    one.write();
+    assert_eq!(one.sent(APPEND_ANSWER).last().unwrap().1.index, 7);
+}
+
+#[test]
+fn what_lies_below_the_commit_index_is_acknowledged_as_far_as_it_was_compared() {
+    let mut one = with_five_committed();
+    one.hear(B, append(9, 3, 2, &[3, 3]));
+    one.write();
+    assert_eq!(one.sent(APPEND_ANSWER).last().unwrap().1.index, 4);
+    one.hear(B, append(9, 3, 4, &[3, 3, 9]));
+    one.write();
+    assert_eq!(one.sent(APPEND_ANSWER).last().unwrap().1.index, 6);
+    assert_eq!(one.consensus.parted(), None);
+}
+
+#[test]
+fn who_is_excluded_commits_nothing_and_renews_no_lease_and_gets_no_entries() {
+    let mut one = One::leading();
+    one.consensus.exclude(B, true);
+    one.sent.clear();
+    one.acknowledge(B);
+    assert_eq!((one.consensus.commit_index(), one.consensus.lease_until()), (Index(1), None));
+    assert!(one.consensus.propose(Bytes::from_static(b"news")).is_ok());
+    one.turn();
+    one.write();
+    assert!(one.sent(APPEND).iter().all(|(to, _)| *to == C));
+    one.consensus.exclude(B, false);
+    one.turn();
+    assert!(one.sent(APPEND).iter().any(|(to, _)| *to == B));
+    one.acknowledge(B);
+    assert_eq!(one.consensus.commit_index(), one.consensus.last_index());
+    assert!(one.consensus.lease_until().is_some());
+}
+
+#[test]
+fn the_time_of_a_group_is_known_when_a_majority_of_its_clocks_is() {
+    let mut one = One::leading();
+    one.pass(100);
+    assert_eq!(one.consensus.time(), None);
+    one.acknowledge(B);
+    let now = clock(one.now).wall;
+    assert_eq!(one.consensus.time(), Some(Majority { reached: now, agreed: Some(now) }));
+    assert_eq!(one.consensus.clocks_off(), BTreeMap::new());
 }

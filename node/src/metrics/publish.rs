@@ -7,7 +7,7 @@ use super::Page;
 use super::catalog::{self, Metric};
 use crate::mqi::{QueueView, StatusView};
 use crate::replica::Stats;
-use crate::types::{Account, NodeId, NodeInfo, Reason, Role, RoleView, Share};
+use crate::types::{Account, NodeId, NodeInfo, OutOfSync, Reason, Role, RoleView, Share};
 
 /// Queue managers with more queues than this have no lines per queue: a page of a million lines helps nobody.
 pub const QUEUES_SHOWN_MAX: u64 = 1000;
@@ -133,6 +133,9 @@ fn publish_status(page: &mut Page, figures: &QueueManagerFigures<'_>, status: &S
         page.add(&catalog::INSTANCE_BACKLOG_BYTES, &labels, view.backlog_bytes as f64);
         page.add(&catalog::INSTANCE_BACKLOG_ENTRIES, &labels, view.backlog_entries as f64);
         page.add(&catalog::INSTANCE_BACKLOG_SECONDS, &labels, view.backlog.as_secs_f64());
+        page.add(&catalog::INSTANCE_CLOCK_OFF, &labels, view.clock_off_ms as f64 / 1000.0);
+        let is_another = matches!(view.out_of_sync, Some(OutOfSync::OtherHistory | OutOfSync::OtherState));
+        page.add(&catalog::INSTANCE_ANOTHER, &labels, f64::from(is_another));
         let mq = [("qmgr", figures.name), ("instance", instance.as_str())];
         page.add(&catalog::MQ_BACKLOG, &mq, view.backlog_bytes as f64);
         // A follower knows this of itself only, and not how far the leader's log goes.
@@ -227,7 +230,7 @@ fn process_figures() -> Option<(f64, f64)> {
 mod tests {
     use super::*;
     use crate::mqi::InstanceView;
-    use crate::types::{Index, Membership, ObjectName, OutOfSync, QueueDefinition, Term};
+    use crate::types::{Index, Membership, ObjectName, QueueDefinition, Term};
 
     #[test]
     fn a_serving_queue_manager_has_our_names_and_the_ones_of_ibm() {
@@ -252,6 +255,7 @@ mod tests {
                 backlog_entries: 4,
                 backlog_bytes: 4096,
                 backlog: Duration::from_millis(1500),
+                clock_off_ms: 0,
             }],
             queues: 1,
             messages: 7,

@@ -98,6 +98,9 @@ pub struct InstanceView {
     pub backlog_entries: u64,
     pub backlog_bytes: u64,
     pub backlog: Duration,
+    /// By how many milliseconds its wall clock is ahead of (or behind, below 0) what a majority says; 0 when that is
+    /// little, or not known.
+    pub clock_off_ms: i64,
 }
 
 impl Completion {

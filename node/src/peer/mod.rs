@@ -29,7 +29,7 @@ use crate::replica::{Event, Inbox};
 use crate::types::{Account, Membership, NodeId, NodeInfo, QueueManagerId};
 
 /// What nodes speak with each other; nodes of different versions refuse each other.
-pub const PROTOCOL_VERSION: u32 = 2;
+pub const PROTOCOL_VERSION: u32 = 3;
 
 #[derive(Clone, Debug)]
 pub struct Options {

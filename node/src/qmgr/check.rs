@@ -1,27 +1,21 @@
 //! Two looks at the whole state: is it the same as on another node, and does it hold together.
 
+use std::hash::{Hash, Hasher};
+
 use super::QueueManager;
 use crate::types::FixedHasher;
 
 impl QueueManager {
-    /// A hash of every replicated fact: equal on every node at the same applied index.
+    /// A hash of every replicated fact: equal on every node at the same applied index. Messages, producers and outcomes
+    /// keep theirs up to date, so that it costs the same however many there are.
     pub fn digest(&self) -> u64 {
-        use std::hash::{Hash, Hasher};
         let mut hasher = FixedHasher::default();
         (self.next_queue, &self.deadq, self.maxumsgs, self.at).hash(&mut hasher);
         for queue in self.queues.values() {
             (queue.id, format!("{:?}", queue.definition), queue.next_sequence()).hash(&mut hasher);
-            for (position, slot) in queue.iter().filter(|(position, _)| position.is_persistent()) {
-                (position, slot.message_id, slot.correlation_id(), slot.group_id()).hash(&mut hasher);
-                (slot.body_length, slot.backout_count, slot.put_at, slot.expires()).hash(&mut hasher);
-            }
+            queue.digest().hash(&mut hasher);
         }
-        for (id, producer) in self.producers.iter() {
-            (id, producer.forgotten_upto, &producer.placed).hash(&mut hasher);
-        }
-        for outcome in self.outcomes.from(0) {
-            outcome.hash(&mut hasher);
-        }
+        (self.producers.digest(), self.outcomes.digest()).hash(&mut hasher);
         for (number, parts) in &self.staged {
             (number, parts).hash(&mut hasher);
         }
@@ -54,6 +48,19 @@ impl QueueManager {
                     queue.not_persistent()
                 ));
             }
+        }
+        self.check_digests()
+    }
+
+    fn check_digests(&self) -> Result<(), String> {
+        if let Some(queue) = self.queues.values().find(|queue| queue.digest() != queue.recount_digest()) {
+            return Err(format!("the digest of {} is not the one of its messages", queue.definition.name));
+        }
+        if self.producers.digest() != self.producers.recount_digest() {
+            return Err("the digest of the producers is not theirs".into());
+        }
+        if self.outcomes.digest() != self.outcomes.recount_digest() {
+            return Err("the digest of the outcomes is not theirs".into());
         }
         Ok(())
     }

@@ -5,6 +5,7 @@
 //! message that was placed and removed in between leaves no trace there.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod digest;
 mod store_batch;
 pub mod keys;
 mod slot;
@@ -61,11 +62,19 @@ pub struct QueueManager {
     producers: Producers,
     outcomes: Outcomes,
     staged: BTreeMap<StagedBodyId, Vec<Bytes>>,
-    /// Time of the newest entry; never goes back.
+    /// Time of the newest entry; see [`QueueManager::set_time`].
     at: WallTime,
     /// Packs that are mostly gone.
     sparse: BTreeSet<PackKey>,
     unwritten: Unwritten,
+}
+
+/// A log's time that is ahead of the clocks by more goes back to theirs, by less it stands until they have caught up.
+const AHEAD_MS_MAX: i64 = 10_000;
+
+/// Whether a log's time at `at` goes back when a majority of clocks agrees on `clocks`.
+pub fn is_far_ahead(at: WallTime, clocks: WallTime) -> bool {
+    at.0.saturating_sub(clocks.0) > AHEAD_MS_MAX
 }
 
 impl QueueManager {
@@ -154,9 +163,12 @@ impl QueueManager {
         &self.producers
     }
 
-    /// The clock of the log moves forward only.
+    /// The time of an entry. It stands where the clocks went back a little, and where a leader knew too few of them
+    /// (0). Where it was far ahead it follows them back: then a majority of the clocks was wrong before.
     pub fn set_time(&mut self, at: WallTime) {
-        self.at = self.at.max(at);
+        if at > self.at || (at != WallTime(0) && is_far_ahead(self.at, at)) {
+            self.at = at;
+        }
     }
 
     /// Carries out one committed command. [`QueueManager::set_time`] comes first, once an entry.
@@ -335,11 +347,7 @@ impl QueueManager {
         for removal in removals {
             let Some(queue) = self.queues.get_mut(&removal.queue) else { continue };
             for position in removal.positions {
-                let Some(slot) = queue.slot_mut(position) else { continue };
-                slot.backout_count += 1;
-                if let Some(message) = &mut slot.message {
-                    message.descriptor.backout_count = slot.backout_count;
-                }
+                let Some(slot) = queue.back_out(position) else { continue };
                 if slot.packed.is_some() {
                     self.unwritten.heads.insert((removal.queue, position));
                 }

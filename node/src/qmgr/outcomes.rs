@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::digest::Digest;
 use crate::types::{UnitId, limits};
 
 /// The newest [`limits::OUTCOMES_MAX`] outcomes, numbered in the order they were decided.
@@ -10,6 +11,7 @@ pub struct Outcomes {
     by_unit: BTreeMap<UnitId, (u64, bool)>,
     by_number: BTreeMap<u64, UnitId>,
     next: u64,
+    digest: Digest,
 }
 
 impl Outcomes {
@@ -22,15 +24,27 @@ impl Outcomes {
         assert!(!self.by_unit.contains_key(unit), "an outcome is final");
         self.restore(self.next, unit.clone(), committed);
         while self.by_number.len() > limits::OUTCOMES_MAX {
-            let (_, oldest) = self.by_number.pop_first().expect("more than the limit");
-            self.by_unit.remove(&oldest);
+            let (number, oldest) = self.by_number.pop_first().expect("more than the limit");
+            if let Some((_, committed)) = self.by_unit.remove(&oldest) {
+                self.digest.take((number, &oldest, committed));
+            }
         }
     }
 
     pub fn restore(&mut self, number: u64, unit: UnitId, committed: bool) {
+        self.digest.add((number, &unit, committed));
         self.by_unit.insert(unit.clone(), (number, committed));
         self.by_number.insert(number, unit);
         self.next = self.next.max(number + 1);
+    }
+
+    /// Kept up to date, and counted anew.
+    pub(super) fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    pub(super) fn recount_digest(&self) -> Digest {
+        Digest::of(self.from(0))
     }
 
     /// The number the next outcome gets.

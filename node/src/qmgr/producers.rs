@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::digest::Digest;
 use crate::types::planted::{self, Bug};
 use crate::types::{MessageId, ProducerId, limits};
 
@@ -12,6 +13,7 @@ pub struct Producers {
     producers: BTreeMap<ProducerId, Producer>,
     by_use: BTreeMap<u64, ProducerId>,
     next_use: u64,
+    digest: Digest,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -59,17 +61,35 @@ impl Producers {
         self.by_use.remove(&known.used);
         known.used = self.next_use;
         self.by_use.insert(known.used, producer.clone());
-        known.placed.insert(sequence, id);
+        if let Some(before) = known.placed.insert(sequence, id) {
+            self.digest.take((producer, sequence, before));
+        }
+        self.digest.add((producer, sequence, id));
         while known.placed.len() > limits::PRODUCER_WINDOW {
-            let (oldest, _) = known.placed.pop_first().expect("longer than the window");
+            let (oldest, id) = known.placed.pop_first().expect("longer than the window");
+            self.digest.take((producer, oldest, id));
+            self.digest.take_all(known.digest_of_forgotten(producer));
             known.forgotten_upto = known.forgotten_upto.max(oldest);
+            self.digest.add_all(known.digest_of_forgotten(producer));
         }
         if self.producers.len() <= limits::PRODUCERS_MAX {
             return None;
         }
         let (_, quiet) = self.by_use.pop_first().expect("as many as producers");
-        self.producers.remove(&quiet);
+        let forgotten = self.producers.remove(&quiet).expect("it was used");
+        self.digest.take_all(forgotten.digest(&quiet));
         Some(quiet)
+    }
+
+    /// Kept up to date, and counted anew.
+    pub(super) fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    pub(super) fn recount_digest(&self) -> Digest {
+        let mut digest = Digest::default();
+        self.iter().for_each(|(id, producer)| digest.add_all(producer.digest(id)));
+        digest
     }
 
     pub fn get(&self, producer: &ProducerId) -> Option<&Producer> {
@@ -84,7 +104,21 @@ impl Producers {
     pub fn restore(&mut self, id: ProducerId, producer: Producer) {
         self.next_use = self.next_use.max(producer.used);
         self.by_use.insert(producer.used, id.clone());
+        self.digest.add_all(producer.digest(&id));
         self.producers.insert(id, producer);
+    }
+}
+
+impl Producer {
+    fn digest(&self, id: &ProducerId) -> Digest {
+        let mut digest = Digest::of(self.placed.iter().map(|(sequence, message)| (id, *sequence, *message)));
+        digest.add_all(self.digest_of_forgotten(id));
+        digest
+    }
+
+    /// Nothing, as long as everything is remembered.
+    fn digest_of_forgotten(&self, id: &ProducerId) -> Digest {
+        Digest::of(Some(self.forgotten_upto).filter(|upto| *upto > 0).map(|upto| (id, upto)).into_iter())
     }
 }
 

@@ -9,6 +9,7 @@ use std::ops::Bound;
 
 use bytes::Bytes;
 
+use super::digest::Digest;
 use super::keys::PackKey;
 use super::order::Order;
 use super::packs::{Pack, Packs};
@@ -36,6 +37,8 @@ pub struct Queue {
     by_correlation_id: Option<BTreeSet<(CorrelationId, Position)>>,
     by_expiry: BTreeSet<(WallTime, Position)>,
     packs: Packs,
+    /// Of the persistent messages.
+    digest: Digest,
 }
 
 impl Queue {
@@ -52,6 +55,7 @@ impl Queue {
             by_correlation_id: None,
             by_expiry: BTreeSet::new(),
             packs: Packs::default(),
+            digest: Digest::default(),
         }
     }
 
@@ -108,6 +112,9 @@ impl Queue {
         if let Some(at) = slot.expires() {
             self.by_expiry.insert((at, position));
         }
+        if position.is_persistent() {
+            self.digest.add((position, slot.facts()));
+        }
         let is_new = self.slots.insert(position, slot);
         assert!(is_new, "{position:?} of queue {} was taken", self.definition.name);
     }
@@ -123,9 +130,12 @@ impl Queue {
         if let Some(at) = slot.expires() {
             self.by_expiry.remove(&(at, position));
         }
-        if !position.is_persistent() {
-            self.not_persistent -= 1;
-            self.not_persistent_bytes -= not_persistent_weight(slot.body_length as usize);
+        match position.is_persistent() {
+            true => self.digest.take((position, slot.facts())),
+            false => {
+                self.not_persistent -= 1;
+                self.not_persistent_bytes -= not_persistent_weight(slot.body_length as usize);
+            }
         }
         if let Some(packed) = slot.packed {
             self.packs.leave(packed.key(self.id, position), packed, slot.body_length);
@@ -152,6 +162,7 @@ impl Queue {
         self.by_correlation_id = None;
         self.by_expiry.clear();
         self.packs.clear();
+        self.digest = Digest::default();
         self.not_persistent = 0;
         self.not_persistent_bytes = 0;
         depth
@@ -161,8 +172,35 @@ impl Queue {
         self.slots.get(position)
     }
 
+    /// For what is not replicated.
     pub fn slot_mut(&mut self, position: Position) -> Option<&mut Slot> {
         self.slots.get_mut(position)
+    }
+
+    /// A unit that got the message was backed out: its backout count grows.
+    pub(super) fn back_out(&mut self, position: Position) -> Option<&mut Slot> {
+        let slot = self.slots.get_mut(position)?;
+        if position.is_persistent() {
+            self.digest.take((position, slot.facts()));
+        }
+        slot.backout_count += 1;
+        if let Some(message) = &mut slot.message {
+            message.descriptor.backout_count = slot.backout_count;
+        }
+        if position.is_persistent() {
+            self.digest.add((position, slot.facts()));
+        }
+        Some(slot)
+    }
+
+    /// Of the persistent messages: kept up to date, and counted anew.
+    pub(super) fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    pub(super) fn recount_digest(&self) -> Digest {
+        let persistent = self.iter().filter(|(position, _)| position.is_persistent());
+        Digest::of(persistent.map(|(position, slot)| (position, slot.facts())))
     }
 
     /// In delivery order.

@@ -53,6 +53,12 @@ impl Slot {
         }
     }
 
+    /// What every replica knows of the message alike.
+    pub(super) fn facts(&self) -> impl std::hash::Hash {
+        let related = self.related.as_ref().map(|related| (related.correlation_id, related.group_id));
+        (self.message_id, related, self.body_length, self.backout_count, self.put_at, self.expires)
+    }
+
     pub fn correlation_id(&self) -> CorrelationId {
         self.related.as_ref().map_or(CorrelationId::default(), |related| related.correlation_id)
     }

@@ -58,4 +58,12 @@ pub enum Action {
     PublishMembership(crate::types::Membership),
     /// The node was removed from the group for good.
     Removed,
+    /// For the error log.
+    Report {
+        sentence: String,
+    },
+    /// The store is not trusted any more: it is set aside, and got again from the log and the peers.
+    GetStateAgain {
+        reason: String,
+    },
 }

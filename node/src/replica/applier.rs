@@ -19,6 +19,7 @@ impl Replica {
                 EntryKind::Normal => self.apply_batch(entry),
             }
             self.consensus.applied(index);
+            self.answer_comparison(index);
         }
     }
 

@@ -117,7 +117,10 @@ impl Replica {
         // A handover lasts for moments: then the call goes on here, or the session ends and it never happened.
         let moving = |session: &Session| session.staging > 0 || session.loading > 0;
         let leading = self.standing.own();
-        let held = leading.handover.is_some() || self.sessions.get(session).is_some_and(moving);
+        // A new leader that has heard no majority of clocks does not know what time it is. It hears them with its lease.
+        let held = leading.handover.is_some()
+            || self.time.is_none()
+            || self.sessions.get(session).is_some_and(moving);
         match call {
             Call::Put(_) => {
                 held || leading.proposals.backlog_bytes() > BACKLOG_BYTES_MAX || self.compaction.is_behind()

@@ -9,7 +9,10 @@ use trimaran_proto::replica::v1::peer_message::Message as PeerMessage;
 use super::*;
 use crate::consensus::{Entry, EntryKind, HardState};
 use crate::mqi::{Admin, Call, Connect, Identity, MembershipRequest, Operate, RecoverRequest};
-use crate::types::{Index, Membership, NodeInfo, QueueDefinition, Reason, SnapshotMeta, Term};
+use crate::qmgr::Command;
+use crate::types::{
+    Index, Membership, NodeInfo, OutOfSync, QueueDefinition, Reason, SnapshotMeta, Term, WallTime,
+};
 
 const OPERATOR: SessionId = SessionId(1);
 
@@ -23,11 +26,17 @@ struct Member {
     cut: Index,
     /// Snapshots it was asked to send; none arrives by itself.
     snapshots: u32,
+    /// For the error log.
+    reports: Vec<String>,
+    /// Its store is not trusted any more.
+    told_again: bool,
 }
 
 struct Group {
     members: BTreeMap<u64, Member>,
     now: Now,
+    /// By how many milliseconds a member's wall clock is ahead.
+    clocks: BTreeMap<u64, i64>,
     /// A message between two members that does not arrive.
     lost: fn(u64, &PeerMessage) -> bool,
 }
@@ -49,7 +58,8 @@ fn member_from(id: u64, voters: &[u64], recovering: bool, hard_state: HardState,
     let replica = replica_from(id, voters, recovering, hard_state, last, Index(last));
     let role = RoleView::NotServing { term: Term(0), leader: None, recovering };
     let (events, answers) = (Vec::new(), Vec::new());
-    Member { replica, events, role, removed: 0, answers, cut: Index(0), snapshots: 0 }
+    let (reports, told_again) = (Vec::new(), false);
+    Member { replica, events, role, removed: 0, answers, cut: Index(0), snapshots: 0, reports, told_again }
 }
 
 fn replica_from(
@@ -98,7 +108,7 @@ impl Group {
     /// All new, and connected.
     fn of(voters: &[u64]) -> Group {
         let now = Now { instant: Instant(1), wall: WallTime(1_000_000) };
-        let mut group = Group { members: BTreeMap::new(), now, lost: |_, _| false };
+        let mut group = Group { members: BTreeMap::new(), now, clocks: BTreeMap::new(), lost: |_, _| false };
         for id in voters {
             group.join(*id, voters);
         }
@@ -140,7 +150,8 @@ impl Group {
         for _ in 0..50 {
             let mut sent: Vec<(u64, u64, PeerMessage)> = Vec::new();
             for (id, member) in &mut self.members {
-                member.replica.begin_turn(self.now);
+                let ahead_ms = self.clocks.get(id).copied().unwrap_or(0);
+                member.replica.begin_turn(Now { wall: WallTime(self.now.wall.0 + ahead_ms), ..self.now });
                 member.events.drain(..).for_each(|event| member.replica.handle(event));
                 let mut actions = Vec::new();
                 member.replica.end_turn(&mut actions);
@@ -158,6 +169,8 @@ impl Group {
                         Action::TruncateLog { upto } => member.cut = upto,
                         Action::SendSnapshot { .. } => member.snapshots += 1,
                         Action::Complete { completion, .. } => member.answers.push(completion),
+                        Action::Report { sentence } => member.reports.push(sentence),
+                        Action::GetStateAgain { .. } => member.told_again = true,
                         _ => {}
                     }
                 }
@@ -245,7 +258,8 @@ fn the_operator_is_answered_when_the_new_node_may_vote_and_everybody_knows_the_n
 
 #[test]
 fn two_nodes_that_recover_do_not_greet_each_other_for_ever() {
-    let mut group = Group { members: BTreeMap::new(), now: Now::default(), lost: |_, _| false };
+    let mut group =
+        Group { members: BTreeMap::new(), now: Now::default(), clocks: BTreeMap::new(), lost: |_, _| false };
     group.join(1, &[1, 2, 3]);
     group.join(2, &[1, 2, 3]);
     group.pass(Duration::from_secs(3));
@@ -323,7 +337,8 @@ fn a_removed_node_that_was_away_learns_of_it_and_says_it_once() {
 
 #[test]
 fn when_most_logs_are_damaged_they_go_on_with_the_best_only_after_somebody_said_so() {
-    let mut group = Group { members: BTreeMap::new(), now: Now::default(), lost: |_, _| false };
+    let mut group =
+        Group { members: BTreeMap::new(), now: Now::default(), clocks: BTreeMap::new(), lost: |_, _| false };
     let voters = [1, 2, 3];
     // The third is whole, and was behind when the others were damaged.
     for (id, recovering, last) in [(1, true, 7), (2, true, 10), (3, false, 5)] {
@@ -347,7 +362,7 @@ fn when_most_logs_are_damaged_they_go_on_with_the_best_only_after_somebody_said_
         assert!(!member.replica.consensus().is_recovering(), "node {id} has what there is");
         assert!(member.replica.consensus().commit_index() > Index(10));
     }
-    assert_eq!(ask(&mut group, 1, 2, 10), Reason::OptionsError, "somebody leads");
+    assert_eq!(ask(&mut group, 1, 1, 10), Reason::OptionsError, "somebody else leads");
 }
 
 #[test]
@@ -538,4 +553,149 @@ fn two_that_stand_at_once_do_not_wait_for_another_timeout() {
     assert_eq!(group.leader(), None, "each has its own vote");
     group.pass(Duration::from_millis(500));
     assert!(group.leader().is_some());
+}
+
+/// Two that lost their disks, and a leader that has everything: nobody knows whether it was replaced with a vote that they
+/// forgot, unless somebody says so.
+#[test]
+fn a_leader_that_has_everything_vouches_for_two_that_recover_when_somebody_says_so() {
+    let mut group = Group::new(3);
+    let leader = group.leader().unwrap();
+    let others: Vec<u64> = (1..=3).filter(|id| *id != leader).collect();
+    for id in &others {
+        group.members.remove(id);
+        group.tell(leader, Event::PeerLost { node: NodeId(*id) });
+    }
+    others.iter().for_each(|id| group.join(*id, &[1, 2, 3]));
+    group.pass(Duration::from_secs(20));
+    assert!(!group.members[&leader].replica.has_lease(), "what they acknowledge counts for nothing");
+
+    let ask = |group: &mut Group, id: u64, from: u64| {
+        let last = group.members[&leader].replica.log_end();
+        group.ask_node(id, Operate::Recover(RecoverRequest { from: NodeId(from), last, term: Term(9) }));
+        group.turn();
+        group.answers(id)[0].reason
+    };
+    assert_eq!(ask(&mut group, others[0], others[1]), Reason::OptionsError, "somebody else leads");
+    assert_eq!([others[0], others[1], leader].map(|id| ask(&mut group, id, leader)), [Reason::None; 3]);
+    group.pass(Duration::from_secs(5));
+    assert!(group.members[&leader].replica.has_lease());
+    assert!(group.members.values().all(|member| !member.replica.consensus().is_recovering()));
+}
+
+/// A message's queue, so that states can differ in something.
+fn define_a_queue(group: &mut Group) -> u64 {
+    let leader = group.leader().expect("somebody serves");
+    group.ask_node(leader, Admin::CreateQueue(QueueDefinition::new(ObjectName::new("Q").unwrap())));
+    group.pass(Duration::from_millis(100));
+    assert_eq!(group.answers(leader)[0].reason, Reason::None);
+    leader
+}
+
+fn out_of_sync(group: &Group, by: u64, node: u64) -> Option<OutOfSync> {
+    let status = group.members[&by].replica.status();
+    status.instances.iter().find(|view| view.node == NodeId(node)).and_then(|view| view.out_of_sync)
+}
+
+/// As if a bug, or bad memory, had made something of an entry that nobody else did.
+fn make_another_state(group: &mut Group, id: u64) {
+    let definition = QueueDefinition::new(ObjectName::new("ANOTHER").unwrap());
+    group.members.get_mut(&id).unwrap().replica.state.apply(Command::CreateQueue(definition));
+}
+
+#[test]
+fn a_copy_in_another_state_is_named_and_gets_it_again() {
+    let mut group = Group::new(3);
+    let leader = define_a_queue(&mut group);
+    let wrong = leader % 3 + 1;
+    make_another_state(&mut group, wrong);
+    group.pass(Duration::from_secs(21));
+    assert_eq!(out_of_sync(&group, leader, wrong), Some(OutOfSync::OtherState));
+    assert_eq!(out_of_sync(&group, leader, leader), None);
+    assert!(group.members[&wrong].told_again, "it is told to get its state again");
+    assert_eq!(group.leader(), Some(leader), "the others are enough");
+    assert_eq!(group.members[&leader].reports.len(), 1, "{:?}", group.members[&leader].reports);
+}
+
+#[test]
+fn a_leader_in_another_state_than_a_majority_is_the_one_that_gets_it_again() {
+    let mut group = Group::new(3);
+    let leader = define_a_queue(&mut group);
+    make_another_state(&mut group, leader);
+    group.pass(Duration::from_secs(21));
+    assert!(group.members[&leader].told_again);
+    assert!(group.members.iter().all(|(id, member)| *id == leader || !member.told_again));
+}
+
+/// The first leads and commits with the second; the second's disk is taken back to before that, and the third had no
+/// more; the first comes back when they have gone on.
+#[test]
+fn a_node_with_what_its_leader_lost_is_named_by_both_and_counts_for_nothing() {
+    let voters = [1, 2, 3];
+    let mut group = Group::of(&[]);
+    for id in [2, 3] {
+        group.connect(id, member_with(id, &voters, false, 5));
+    }
+    group.pass(Duration::from_secs(5));
+    let leader = group.leader().expect("two of three elect one");
+    let hard_state = HardState { term: Term(2), vote: Some(NodeId(1)), commit: Index(9) };
+    group.connect(1, member_from(1, &voters, false, hard_state, 9));
+    group.pass(Duration::from_secs(5));
+    for by in [leader, 1] {
+        assert_eq!(out_of_sync(&group, by, 1), Some(OutOfSync::OtherHistory), "node {by} knows it");
+        assert_eq!(group.members[&by].reports.len(), 1, "{:?}", group.members[&by].reports);
+        assert!(group.members[&by].reports[0].contains("node 1 has another history"));
+    }
+    assert_eq!(group.leader(), Some(leader));
+    assert_eq!(group.members[&1].replica.consensus().commit_index(), Index(9), "it gives nothing up");
+
+    // With the first alone it is no quorum.
+    let third = 5 - leader;
+    group.members.remove(&third);
+    group.tell(leader, Event::PeerGone { node: NodeId(third) });
+    group.pass(Duration::from_secs(5));
+    assert_eq!(group.leader(), None);
+}
+
+/// Clocks of members are off by so many milliseconds.
+fn put_off(group: &mut Group, clocks: &[(u64, i64)]) {
+    group.clocks = clocks.iter().copied().collect();
+}
+
+#[test]
+fn a_clock_that_is_off_is_named_and_moves_neither_the_time_of_the_log_nor_the_lease() {
+    const DAY: i64 = 86_400_000;
+    let mut group = Group::new(3);
+    let leader = define_a_queue(&mut group);
+    put_off(&mut group, &[(leader, DAY)]);
+    group.ask_node(leader, Admin::AlterQueueManager { deadq: None, maxumsgs: Some(7) });
+    group.pass(Duration::from_millis(50));
+    let at = group.members[&leader].replica.state.at();
+    assert!((at.0 - group.now.wall.0).abs() < 1_000, "{at:?} is what the others say");
+    group.pass(Duration::from_secs(6));
+    let next = group.leader().expect("another one leads");
+    assert_ne!(next, leader, "a node with a good clock is preferred");
+    let status = group.members[&next].replica.status();
+    let off: Vec<_> = status.instances.iter().map(|view| (view.node.0, view.clock_off_ms)).collect();
+    let expected: Vec<_> = (1..=3).map(|id| (id, if id == leader { DAY } else { 0 })).collect();
+    assert_eq!(off, expected);
+}
+
+#[test]
+fn a_log_whose_time_is_far_ahead_goes_back_when_a_majority_agrees() {
+    const DAY: i64 = 86_400_000;
+    let mut group = Group::new(3);
+    put_off(&mut group, &[(1, DAY), (2, DAY), (3, DAY)]);
+    group.pass(Duration::from_secs(6));
+    let leader = define_a_queue(&mut group);
+    assert!(group.members[&leader].replica.state.at().0 > group.now.wall.0 + DAY - 1_000);
+    put_off(&mut group, &[]);
+    group.pass(Duration::from_secs(6));
+    let leader = group.leader().expect("somebody serves");
+    group.ask_node(leader, Admin::AlterQueueManager { deadq: None, maxumsgs: Some(7) });
+    group.pass(Duration::from_millis(200));
+    for (id, member) in &group.members {
+        let at = member.replica.state.at();
+        assert!((at.0 - group.now.wall.0).abs() < 1_000, "node {id} is at {at:?}");
+    }
 }

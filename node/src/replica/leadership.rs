@@ -10,7 +10,7 @@ use crate::consensus::PeerProgress;
 use crate::mqi::{Completion, Data};
 use crate::qmgr::Command;
 use crate::types::planted::{self, Bug};
-use crate::types::{NodeId, Reason, RoleView, SessionId, Term, Token, WhyNotServing};
+use crate::types::{NodeId, Reason, RoleView, SessionId, Term, Token, WallTime, WhyNotServing};
 
 /// A handover that takes longer than this is given up.
 const HANDOVER_MAX: Duration = Duration::from_secs(3);
@@ -43,7 +43,9 @@ impl Replica {
     fn begin_leading(&mut self, term: Term) {
         self.stats.elections_won += 1;
         self.standing = Standing::Leading(Box::new(Leading::new(term)));
-        self.propose(Command::BeginTerm, Waiting::BeginTerm);
+        // Other clocks are not known yet, and the log's own is where it was applied to: time stands.
+        self.standing.own_mut().proposals.add(Command::BeginTerm, WallTime(0), Waiting::BeginTerm);
+        self.stats.commands_proposed += 1;
     }
 
     /// The first entry of this leader's own term is applied: everything that was ever acknowledged is.
@@ -157,9 +159,10 @@ impl Replica {
         if !is_idle {
             return;
         }
-        let has_room = |node| self.peers.has_room(node);
-        let by_merit =
-            |peer: &&PeerProgress| (has_room(peer.node), peer.matched, std::cmp::Reverse(peer.node));
+        let by_merit = |peer: &&PeerProgress| {
+            let (has_room, is_on_time) = (self.peers.has_room(peer.node), self.clocks.off_ms(peer.node) == 0);
+            (has_room, is_on_time, peer.matched, std::cmp::Reverse(peer.node))
+        };
         if let Some(best) = peers.iter().max_by_key(by_merit) {
             self.consensus.transfer_to(best.node);
         }
@@ -187,7 +190,7 @@ impl Replica {
             return RoleView::NotServing {
                 term: self.consensus.term(),
                 leader: self.consensus.leader().filter(|leader| *leader != self.options.node),
-                recovering: self.consensus.is_recovering(),
+                recovering: self.consensus.is_recovering() || self.consensus.parted().is_some(),
             };
         };
         let term = leading.term;

@@ -22,6 +22,9 @@
 //! compaction     how far the store and the log move
 //! room           room on the disks: who takes puts, and who should lead
 //! peers          what other nodes say, and what each is told
+//! clocks         the time of the log, and whose clock is wrong
+//! comparison     whether all copies are in the same state
+//! history        a node that has what its leader does not have
 //! recovery       a node that lost part of its log, or is new, earns its vote
 //! members        membership changes, step by step
 //! status         what administrators see
@@ -54,6 +57,9 @@ mod leadership;
 mod compaction;
 mod room;
 mod peers;
+mod clocks;
+mod comparison;
+mod history;
 mod recovery;
 mod members;
 mod stats;
@@ -73,15 +79,16 @@ pub use stats::Stats;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::consensus::{self, Consensus, Recovered};
+use crate::consensus::{self, Consensus, Majority, Parted, Recovered};
 use crate::mqi::Completion;
 use crate::qmgr::{Applied, QueueManager};
 use crate::types::planted::{self, Bug};
 use crate::types::{
     Account, Held, Instant, NodeId, Now, ObjectName, QueueManagerId, RoleView, SessionId, Share, Token,
-    WallTime,
 };
+use clocks::ClockWatch;
 use compaction::Compaction;
+use comparison::Comparison;
 use leading::Standing;
 use loads::{Loads, Residents};
 use peers::Peers;
@@ -131,6 +138,8 @@ impl Options {
 pub struct Replica {
     options: Options,
     now: Now,
+    /// What the group's clocks said when this turn began; None where this node does not lead, or does not know them yet.
+    time: Option<Majority>,
     consensus: Consensus,
     state: QueueManager,
     standing: Standing,
@@ -145,6 +154,10 @@ pub struct Replica {
     next_repack: Instant,
 
     peers: Peers,
+    clocks: ClockWatch,
+    comparison: Comparison,
+    /// What was said of it last.
+    parted: Option<Parted>,
     recovery: Recovery,
     compaction: Compaction,
     room: Room,
@@ -181,6 +194,7 @@ impl Replica {
         let mut replica = Replica {
             options,
             now: Now::default(),
+            time: None,
             consensus,
             state,
             standing: Standing::Following,
@@ -191,6 +205,9 @@ impl Replica {
             volatile,
             next_repack: Instant(0),
             peers: Peers::default(),
+            clocks: ClockWatch::default(),
+            comparison: Comparison::default(),
+            parted: None,
             recovery,
             compaction,
             room: Room::default(),
@@ -216,7 +233,8 @@ impl Replica {
     pub fn begin_turn(&mut self, now: Now) {
         self.now = now;
         self.stats.turns += 1;
-        self.consensus.advance_time(now.instant);
+        self.consensus.advance_time(now);
+        self.time = self.consensus.time();
         self.follow_leadership();
     }
 
@@ -228,7 +246,7 @@ impl Replica {
             Event::SessionClosed { session } => self.on_session_closed(session),
             Event::Peer { from, message } => self.on_peer_message(from, message),
             Event::PeerConnected { node } => self.on_peer_connected(node),
-            Event::PeerLost { node } => self.peers.on_lost(node),
+            Event::PeerLost { node } => self.on_peer_lost(node),
             Event::PeerGone { node } => self.on_peer_gone(node),
             Event::LogPersisted { write } => self.consensus.persisted(write),
             Event::StoreFlushed { upto } => self.on_store_flushed(upto),
@@ -262,6 +280,9 @@ impl Replica {
         self.drive_handover();
         self.drive_membership();
         self.drive_recovery();
+        self.drive_comparison();
+        self.watch_clocks();
+        self.note_parted();
         // What the steps above proposed leaves in this turn too, so that a quiet node answers at once.
         if self.propose_all() {
             self.drive_consensus();
@@ -303,17 +324,17 @@ impl Replica {
         &self.consensus
     }
 
-    /// The time that goes into entries: never behind the log's own.
-    fn wall(&self) -> WallTime {
-        self.now.wall.max(self.state.at())
-    }
-
     fn answer(&mut self, session: SessionId, token: Token, completion: Completion) {
         self.stats.calls_failed += u64::from(completion.is_failed());
         // A session that is gone is not answered.
         if self.sessions.get(session).is_some() {
             self.out.push(Action::Complete { session, token, completion });
         }
+    }
+
+    /// What somebody should read.
+    fn report(&mut self, sentence: String) {
+        self.out.push(Action::Report { sentence });
     }
 
     /// Gives closed batches to consensus; whether any went.

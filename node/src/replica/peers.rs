@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use trimaran_proto::replica::v1::{Greeting, peer_message::Message as PeerMessage};
+use trimaran_proto::replica::v1::{Greeting, Parted, peer_message::Message as PeerMessage};
 
 use super::{Action, Replica};
 use crate::types::{Index, NodeId};
@@ -18,11 +18,13 @@ pub(super) struct Peers {
     acknowledged: BTreeMap<NodeId, Index>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 struct Heard {
     recovering: bool,
     stopping: bool,
     lacks_room: bool,
+    /// It has committed entries that this leader does not have.
+    parted: Option<Parted>,
 }
 
 impl Peers {
@@ -46,10 +48,22 @@ impl Peers {
         self.heard.get(&node).is_some_and(|heard| !heard.lacks_room)
     }
 
+    /// Where the peer has another history than this leader.
+    pub fn parted(&self, node: NodeId) -> Option<Parted> {
+        self.heard.get(&node).and_then(|heard| heard.parted)
+    }
+
+    pub fn set_parted(&mut self, node: NodeId, parted: Option<Parted>) {
+        if let Some(heard) = self.heard.get_mut(&node) {
+            heard.parted = parted;
+        }
+    }
+
     /// Whether the peer could take over, as far as this node was told.
     pub fn may_lead(&self, node: NodeId) -> bool {
         let heard = self.heard.get(&node);
-        self.connected.contains(&node) && heard.is_none_or(|heard| !heard.recovering && !heard.stopping)
+        let is_fit = |heard: &Heard| !heard.recovering && !heard.stopping && heard.parted.is_none();
+        self.connected.contains(&node) && heard.is_none_or(is_fit)
     }
 }
 
@@ -60,8 +74,14 @@ impl Replica {
         self.greet(node);
     }
 
-    pub(super) fn on_peer_gone(&mut self, node: NodeId) {
+    /// Whoever comes next may have another history, and another state: it says so itself.
+    pub(super) fn on_peer_lost(&mut self, node: NodeId) {
         self.peers.on_lost(node);
+        self.consensus.exclude(node, false);
+    }
+
+    pub(super) fn on_peer_gone(&mut self, node: NodeId) {
+        self.on_peer_lost(node);
         self.consensus.on_peer_gone(node);
     }
 
@@ -87,12 +107,15 @@ impl Replica {
         let matched = matched.min(self.consensus.commit_index());
         let remembered = self.peers.acknowledged.entry(to).or_default();
         *remembered = matched.max(*remembered);
+        let you_acknowledged = remembered.0;
         let greeting = Greeting {
             established: !self.recovery.is_blank(),
             term: self.consensus.term().0,
             last_index: self.consensus.last_index().0,
             commit: self.consensus.commit_index().0,
-            you_acknowledged: remembered.0,
+            commit_term: self.consensus.committed().0.0,
+            parted: self.parted_with(to),
+            you_acknowledged,
             recovering: self.consensus.is_recovering(),
             stopping: self.draining,
             answer,
@@ -105,8 +128,14 @@ impl Replica {
 
     pub(super) fn on_peer_message(&mut self, from: NodeId, message: PeerMessage) {
         match message {
-            PeerMessage::Raft(message) => self.consensus.step(from, message),
+            PeerMessage::Raft(message) => {
+                self.consensus.step(from, message);
+                if self.time.is_none() {
+                    self.time = self.consensus.time();
+                }
+            }
             PeerMessage::Greeting(greeting) => self.on_greeting(from, greeting),
+            PeerMessage::Comparison(comparison) => self.on_comparison(from, comparison),
         }
     }
 
@@ -115,8 +144,10 @@ impl Replica {
             recovering: greeting.recovering,
             stopping: greeting.stopping,
             lacks_room: greeting.lacks_room,
+            parted: self.peers.parted(from),
         };
         self.peers.heard.insert(from, heard);
+        self.compare_history(from, &greeting);
         if greeting.removed {
             self.on_removed();
         }

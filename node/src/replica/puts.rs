@@ -158,7 +158,7 @@ impl Replica {
         self.stats.puts += 1;
         self.stats.put_bytes += message.body.len() as u64;
         if message.descriptor.persistence == Persistence::NotPersistent {
-            message.descriptor.put_at = self.now.wall.max(self.state.at());
+            message.descriptor.put_at = self.wall();
             let message = Box::new(message);
             self.standing.own_mut().let_in(queue);
             let state = self.sessions.get_mut(session).expect("just seen");

@@ -136,8 +136,16 @@ impl Replica {
     /// Somebody decided to go on with the best log that is left (rule 4). Refused when there is a better one.
     pub(super) fn on_recover(&mut self, request: RecoverRequest) -> Completion {
         let refused = |detail: String| Completion::failed_because(Reason::OptionsError, detail);
-        if let Some(leader) = self.consensus.leader() {
-            return refused(format!("node {leader} leads: there is nothing that would have to be given up"));
+        match self.consensus.leader() {
+            Some(leader) if leader != request.from => {
+                return refused(format!("node {leader} leads, and has what there is: name it as the best"));
+            }
+            // It has everything and lives: it vouches for those whose logs are damaged, so that they count again.
+            Some(_) => {
+                self.consensus.trust(request.from);
+                return Completion::done();
+            }
+            None => {}
         }
         let own = self.log_end();
         let is_best = request.from == self.options.node;

@@ -14,7 +14,7 @@ use crate::mqi::{
 use crate::qmgr::{Family, RowChange, RowSource, StoreReadError, command};
 use crate::types::{
     Body, CorrelationId, HandleId, Index, Membership, Message, Persistence, ProducerId, QueueDefinition,
-    Reason, SnapshotMeta, Term, UnitId,
+    Reason, SnapshotMeta, Term, UnitId, WallTime,
 };
 
 const APP: SessionId = SessionId(1);

@@ -53,6 +53,7 @@ impl Replica {
             let node = self.options.node;
             let out_of_sync = match self.role_view().role() {
                 Role::Removed => Some(OutOfSync::Removed),
+                _ if self.parted.is_some() => Some(OutOfSync::OtherHistory),
                 Role::Recovering => Some(OutOfSync::Recovering),
                 Role::NoLeader => Some(OutOfSync::NobodyLeads),
                 _ => None,
@@ -64,10 +65,12 @@ impl Replica {
                 backlog_entries: self.consensus.commit_index().0 - self.consensus.applied_index().0,
                 backlog_bytes: 0,
                 backlog: Duration::ZERO,
+                clock_off_ms: 0,
             }];
         }
         let of_peer = |peer: &PeerProgress| {
             let out_of_sync = match peer {
+                peer if self.is_another(peer.node).is_some() => self.is_another(peer.node),
                 peer if !peer.active => Some(OutOfSync::NotConnected),
                 peer if peer.snapshot => Some(OutOfSync::ReceivingSnapshot),
                 peer if self.peers.recovers(peer.node) => Some(OutOfSync::Recovering),
@@ -81,16 +84,18 @@ impl Replica {
                 backlog_entries: peer.lag,
                 backlog_bytes: self.consensus.bytes_after(peer.matched) as u64,
                 backlog: out_of_sync.map_or(Duration::ZERO, |_| self.lag(peer.node)),
+                clock_off_ms: self.clocks.off_ms(peer.node),
             }
         };
         let mut views: Vec<InstanceView> = self.consensus.progress().iter().map(of_peer).collect();
         views.push(InstanceView {
             node: self.options.node,
             voter: membership.voters.contains(&self.options.node),
-            out_of_sync: None,
+            out_of_sync: self.is_another(self.options.node),
             backlog_entries: 0,
             backlog_bytes: 0,
             backlog: Duration::ZERO,
+            clock_off_ms: self.clocks.off_ms(self.options.node),
         });
         views.sort_by_key(|view| view.node);
         views

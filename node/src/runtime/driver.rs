@@ -51,6 +51,8 @@ pub trait Hands: Send + 'static {
     fn set_membership(&mut self, membership: Membership);
     /// The node was removed from the group for good.
     fn removed(&mut self);
+    /// The store is not trusted any more.
+    fn get_state_again(&mut self, reason: String);
     /// Everything one turn asked for has been said.
     fn turn_ended(&mut self);
 }
@@ -306,6 +308,8 @@ impl<H: Hands> Driver<H> {
                 self.hands.set_membership(membership);
             }
             Action::Removed => self.hands.removed(),
+            Action::Report { sentence } => tracing::error!(queue_manager = self.name, "{sentence}"),
+            Action::GetStateAgain { reason } => self.hands.get_state_again(reason),
         }
     }
 

@@ -33,6 +33,7 @@ impl Hands for QuickHands {
     fn send_snapshot(&mut self, _: NodeId, _: u64) {}
     fn set_membership(&mut self, _: Membership) {}
     fn removed(&mut self) {}
+    fn get_state_again(&mut self, _: String) {}
     fn turn_ended(&mut self) {}
 }
 

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use trimaran_proto::replica::v1::PeerMessage;
 
+use super::again::begin_again;
 use super::driver::Hands;
 use super::notices::Standing;
 use super::stores::Stores;
 use crate::consensus::LogWrite;
 use crate::log_store::LogHandle;
-use crate::message_store::{StoreHandle, StoreReaders};
+use crate::message_store::{RocksStore, StoreHandle, StoreReaders};
 use crate::peer::Peers;
 use crate::qmgr::{LoadRequest, StoreBatch};
 use crate::replica::{Event, Inbox};
@@ -23,6 +24,7 @@ pub struct NodeHands {
     readers: Arc<StoreReaders>,
     peers: Arc<Peers>,
     standing: Standing,
+    rows: RocksStore,
     /// What the store's threads had no room for; offered again every turn. The replica asks for no more than its
     /// window allows.
     batches: VecDeque<StoreBatch>,
@@ -38,6 +40,7 @@ impl NodeHands {
             readers: stores.readers(),
             peers,
             standing,
+            rows: stores.rows(),
             batches: VecDeque::new(),
             loads: VecDeque::new(),
         }
@@ -92,6 +95,11 @@ impl Hands for NodeHands {
              the cluster file",
             self.inbox.name()
         ));
+    }
+
+    fn get_state_again(&mut self, reason: String) {
+        self.rows.condemn(&reason);
+        begin_again(reason);
     }
 
     fn turn_ended(&mut self) {

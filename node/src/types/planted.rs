@@ -18,6 +18,10 @@ pub enum Bug {
     /// A write into the middle of a log file puts zeros in the place of what follows it, and a start writes the header
     /// of a file before its content.
     ZerosOverContent,
+    /// A leader that lacks what is committed here is followed as if it had it.
+    FollowAnyHistory,
+    /// The time of the log is what the leader's own clock says.
+    OwnClock,
 }
 
 #[cfg(feature = "planted-bugs")]

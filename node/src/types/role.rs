@@ -81,6 +81,10 @@ pub enum OutOfSync {
     /// May not vote before it has what it lost.
     Recovering,
     CatchingUp,
+    /// It has committed entries that the leader does not have: its history is another one.
+    OtherHistory,
+    /// It applied the same entries, and its state is another one.
+    OtherState,
     /// The node speaks for itself, and knows of nobody who leads.
     NobodyLeads,
     Removed,
@@ -93,6 +97,8 @@ impl OutOfSync {
             OutOfSync::ReceivingSnapshot => "receiving a snapshot",
             OutOfSync::Recovering => "recovering",
             OutOfSync::CatchingUp => "catching up",
+            OutOfSync::OtherHistory => "has another history; see the error log",
+            OutOfSync::OtherState => "is in another state; see the error log",
             OutOfSync::NobodyLeads => "nobody leads",
             OutOfSync::Removed => "removed",
         }

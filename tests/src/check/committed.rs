@@ -11,6 +11,11 @@ pub struct Committed {
 }
 
 impl Committed {
+    /// What was committed behind this entry is not any more: it was lost, and that was told.
+    pub fn forget_behind(&mut self, queue_manager: usize, kept: Index) {
+        self.entries.entry(queue_manager).or_default().truncate(kept.0 as usize + 1);
+    }
+
     /// A node learned that everything in `from..=upto` is committed. Terms that its log does not have any more are None.
     pub fn note(
         &mut self,

@@ -28,6 +28,10 @@ impl EqualStates {
         }
     }
 
+    pub fn forget_behind(&mut self, queue_manager: usize, kept: Index) {
+        self.digests.retain(|(of, index), _| *of != queue_manager || *index <= kept);
+    }
+
     pub fn at(&self, queue_manager: usize, index: Index) -> Option<u64> {
         self.digests.get(&(queue_manager, index)).map(|(digest, _)| *digest)
     }

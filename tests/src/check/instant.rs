@@ -7,6 +7,7 @@ use trimaran_proto::replica::v1::peer_message::Message as PeerMessage;
 
 use super::committed::Committed;
 use super::equal_states::EqualStates;
+use super::log_time::LogTime;
 use super::never_back::NeverBack;
 use super::one_leader::OneLeader;
 use super::replay::Replay;
@@ -25,10 +26,13 @@ pub struct InstantChecks {
     pub leaders: OneLeader,
     pub states: EqualStates,
     pub replay: Replay,
+    pub log_time: LogTime,
     back: NeverBack,
     committed: Committed,
     /// Where the logs ended when a node lost some of its own: until it is there again, nobody else may lose any.
     damage: BTreeMap<u64, Vec<Index>>,
+    /// A node whose history was given up: what it has says nothing of the others.
+    apart: Option<u64>,
 }
 
 impl InstantChecks {
@@ -59,6 +63,21 @@ impl InstantChecks {
             })
             .collect();
         self.damage.insert(node, ends);
+    }
+
+    /// Somebody's disk was taken back while nobody was there who knew: what was committed behind `kept` is so no more,
+    /// except on the node that still has it.
+    pub fn on_taken_back(&mut self, queue_manager: usize, kept: Index, apart: u64) {
+        self.committed.forget_behind(queue_manager, kept);
+        self.states.forget_behind(queue_manager, kept);
+        self.apart = Some(apart);
+    }
+
+    /// That node begins anew.
+    pub fn on_decided(&mut self, node: u64) {
+        if self.apart == Some(node) {
+            self.apart = None;
+        }
     }
 
     /// Whether a node that lost something has not got it back yet.
@@ -107,7 +126,8 @@ impl InstantChecks {
         let mind = &mut process.minds[number];
         let consensus = mind.replica.consensus();
         let (term, commit, applied) = (consensus.term(), consensus.commit_index(), consensus.applied_index());
-        if commit > mind.commit {
+        let is_apart = self.apart == Some(id);
+        if commit > mind.commit && !is_apart {
             let term_at = |index| consensus.term_at(index);
             let from = mind.commit.next().max(consensus.first_index());
             if let Some(sentence) = self.committed.note(id, number, from, commit, term_at) {
@@ -122,7 +142,7 @@ impl InstantChecks {
         // all nodes choose the same; two states that differ once go on to differ.
         let is_due = applied.0.is_multiple_of(HASH_EVERY)
             || moved && (applied.0 ^ applied.0 >> 3).is_multiple_of(HASH_MOVED_EVERY);
-        if applied != mind.applied && is_due {
+        if applied != mind.applied && is_due && !is_apart {
             let digest = mind.replica.queue_manager().digest();
             counters.mark("states hashed");
             if let Some(sentence) = self.states.note(id, number, applied, digest) {
@@ -152,6 +172,10 @@ impl InstantChecks {
             mind.members_before = mind.membership.clone();
         }
         None
+    }
+
+    pub fn check_replay(&mut self, queue_manager: usize, nodes: &mut BTreeMap<u64, Node>) -> Option<String> {
+        self.replay.check(queue_manager, &self.states, self.apart, nodes)
     }
 
     /// The states of all that run, whatever index they are at.

@@ -20,10 +20,11 @@ impl Replay {
         &mut self,
         queue_manager: usize,
         states: &EqualStates,
+        apart: Option<u64>,
         nodes: &mut BTreeMap<u64, Node>,
     ) -> Option<String> {
         let id = queue_manager_id(queue_manager);
-        for node in nodes.values_mut() {
+        for node in nodes.values_mut().filter(|node| Some(node.id) != apart) {
             let flushed = node.disk.rows_index(id);
             if self.checked.insert((node.id, queue_manager), flushed) == Some(flushed) {
                 continue;

@@ -1,5 +1,6 @@
 //! What every program asked and was told, in the order of true time: the only thing most checkers look at.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use trimaran_node::types::{MessageId, Reason};
@@ -163,6 +164,36 @@ impl History {
 
     pub fn unit(&self, number: UnitNumber) -> Option<&Unit> {
         self.units.get((number as usize).checked_sub(1)?)
+    }
+
+    /// What is left when nothing is said of this time: of messages that were put, got or shown then, of units of that
+    /// time, and of what whole queues looked like. For a day on which what was acknowledged in it may be lost, and what was
+    /// taken may come again.
+    pub fn without(&self, from: u64, upto: u64) -> History {
+        let is_then =
+            |begun: u64, ended: Option<u64>| begun <= upto && ended.is_none_or(|ended| ended >= from);
+        let unit_is_then =
+            |number: UnitNumber| self.unit(number).is_some_and(|unit| is_then(unit.begun, unit.ended));
+        let key_of = |what: &What| match what {
+            What::Put(put) => Some((put.key, put.unit)),
+            What::Get(get) => get.got.as_ref().map(|got| (got.key, get.unit)),
+            _ => None,
+        };
+        let touched: BTreeSet<BodyKey> = self
+            .operations
+            .iter()
+            .filter_map(|operation| {
+                let (key, unit) = key_of(&operation.what)?;
+                (is_then(operation.begun, operation.ended) || unit_is_then(unit)).then_some(key)
+            })
+            .collect();
+        let is_left = |operation: &&Operation| match &operation.what {
+            What::Browse(_) | What::Depth { .. } => false,
+            What::Outcome { unit, .. } => !unit_is_then(*unit),
+            what => key_of(what).is_none_or(|(key, _)| !touched.contains(&key)),
+        };
+        let operations = self.operations.iter().filter(is_left).cloned().collect();
+        History { operations, ..self.clone() }
     }
 
     /// A put that is not persistent and was repeated over a change of leader may make a message twice: nobody is left

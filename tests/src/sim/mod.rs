@@ -14,6 +14,8 @@ pub mod schedule;
 pub mod world;
 pub mod nemesis;
 pub mod run;
+pub mod old_image;
+pub mod days;
 pub mod hashes;
 pub mod report;
 pub mod shrink;

@@ -31,6 +31,17 @@ pub struct Knobs {
     /// Keep the newest lines of the trace.
     pub lines: usize,
     pub print: bool,
+    pub day: Day,
+}
+
+/// What kind of day a run is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Day {
+    /// Whatever the nemesis thinks of.
+    #[default]
+    Any,
+    /// See `sim/old_image.rs`.
+    OldImage,
 }
 
 impl Default for Knobs {
@@ -43,6 +54,7 @@ impl Default for Knobs {
             planted: None,
             lines: 0,
             print: false,
+            day: Day::Any,
         }
     }
 }
@@ -60,10 +72,12 @@ pub enum Planted {
     SecondCopy,
     KeepAddress,
     ZerosOverContent,
+    FollowAnyHistory,
+    OwnClock,
 }
 
 impl Planted {
-    pub const ALL: [(Planted, &'static str, &'static str); 9] = [
+    pub const ALL: [(Planted, &'static str, &'static str); 11] = [
         (Planted::AckBeforeSync, "ack-before-sync", "a write counts as persisted before the disk said so"),
         (Planted::ForgetTerm, "forget-term", "term and vote are forgotten at a restart"),
         (Planted::ServeWithoutLease, "serve-without-lease", "a leader serves on without a lease"),
@@ -77,6 +91,12 @@ impl Planted {
             "zeros-over-content",
             "a start puts zeros in the place of a good log file before it writes the file again",
         ),
+        (
+            Planted::FollowAnyHistory,
+            "follow-any-history",
+            "a leader that lacks what is committed here is followed",
+        ),
+        (Planted::OwnClock, "own-clock", "the time of the log is the leader's own"),
     ];
 
     /// Where the bug is, when it is not in what every depth has.
@@ -86,6 +106,14 @@ impl Planted {
 
     pub fn from_name(name: &str) -> Option<Planted> {
         Planted::ALL.iter().find(|(_, own, _)| *own == name).map(|(planted, _, _)| *planted)
+    }
+
+    /// The kind of day that shows it.
+    pub fn day(self) -> Day {
+        match self {
+            Planted::FollowAnyHistory => Day::OldImage,
+            _ => Day::Any,
+        }
     }
 
     pub fn name(self) -> &'static str {
@@ -240,6 +268,11 @@ pub fn run(seed: u64, knobs: &Knobs) -> Verdict {
 
 /// Runs a plan to its verdict, and hands the world back for whoever wants to look at it.
 pub fn run_plan(plan: Plan, knobs: &Knobs) -> (Verdict, World) {
+    run_day(plan, knobs, live)
+}
+
+/// The same with a day of another kind.
+pub fn run_day(plan: Plan, knobs: &Knobs, live: impl FnOnce(&mut World, &Knobs)) -> (Verdict, World) {
     plant(knobs.planted);
     let seed = plan.seed;
     SEED.set(seed);
@@ -288,6 +321,8 @@ fn plant(planted: Option<Planted>) {
         Planted::SecondCopy => Some(Bug::SecondCopy),
         Planted::CutLogEarly => Some(Bug::CutLogEarly),
         Planted::ZerosOverContent => Some(Bug::ZerosOverContent),
+        Planted::FollowAnyHistory => Some(Bug::FollowAnyHistory),
+        Planted::OwnClock => Some(Bug::OwnClock),
         Planted::ForgetTerm | Planted::KeepAddress => None,
     }));
 }
@@ -301,6 +336,19 @@ fn plant(planted: Option<Planted>) {
     );
 }
 
+/// Queues, and the facts that judges need of them.
+pub(super) fn set_up(world: &mut World) {
+    define_queues(world);
+    world.history.queues = workload::facts(world.plan.setup.queue_managers);
+    wait_for_queues(world);
+}
+
+fn wait_for_queues(world: &mut World) {
+    wait(world, SETUP_US_MAX, "define the queues", |world| {
+        (0..world.plan.setup.queue_managers).all(|number| world.operator(number).is_idle())
+    });
+}
+
 fn live(world: &mut World, knobs: &Knobs) {
     let mut rng = world.rng.fork(77);
     define_queues(world);
@@ -311,9 +359,7 @@ fn live(world: &mut World, knobs: &Knobs) {
         world.run_until(world.now + EARLY_FAULTS_US);
         world.heal();
     }
-    wait(world, SETUP_US_MAX, "define the queues", |world| {
-        (0..world.plan.setup.queue_managers).all(|number| world.operator(number).is_idle())
-    });
+    wait_for_queues(world);
     if !world.violations.is_empty() {
         return;
     }
@@ -329,6 +375,12 @@ fn live(world: &mut World, knobs: &Knobs) {
         return;
     }
     world.heal();
+    settle(world, &mut rng);
+    judge(world);
+}
+
+/// Every program finishes, every queue drains, every member comes to the same state.
+pub(super) fn settle(world: &mut World, rng: &mut Rng) {
     wait(world, FINISH_US_MAX, "finish every program", |world| {
         let operators = (0..world.plan.setup.queue_managers).all(|number| world.operator(number).is_idle());
         operators && unfinished(world).is_none()
@@ -340,13 +392,12 @@ fn live(world: &mut World, knobs: &Knobs) {
     wait(world, SETTLE_US_MAX, "end the sessions whose programs are gone", |world| {
         !world.has_stuck_sessions()
     });
-    drain(world, &mut rng);
+    drain(world, rng);
     wait(world, SETTLE_US_MAX, "bring every member to the same index after the drain", |world| {
         world.is_settled()
     });
     compare_states(world);
     check_replay(world);
-    judge(world);
 }
 
 fn define_queues(world: &mut World) {
@@ -361,7 +412,7 @@ fn define_queues(world: &mut World) {
     }
 }
 
-fn add_programs(world: &mut World, knobs: &Knobs, rng: &mut Rng) {
+pub(super) fn add_programs(world: &mut World, knobs: &Knobs, rng: &mut Rng) {
     // Where no get is outside syncpoint and every commit can be asked for, every message can be accounted for.
     let exact = rng.chance(400);
     let large = rng.chance(60);
@@ -394,7 +445,7 @@ fn unfinished(world: &World) -> Option<String> {
 }
 
 /// Virtual time passes until it is so; a cluster that cannot do it without faults is broken.
-fn wait(world: &mut World, us_max: u64, what: &str, mut done: impl FnMut(&mut World) -> bool) {
+pub(super) fn wait(world: &mut World, us_max: u64, what: &str, mut done: impl FnMut(&mut World) -> bool) {
     let until = world.now + us_max;
     while world.violations.is_empty() && !done(world) {
         if world.now >= until {
@@ -448,14 +499,14 @@ fn compare_states(world: &mut World) {
 
 fn check_replay(world: &mut World) {
     for number in 0..world.plan.setup.queue_managers {
-        let broken = world.checks.replay.check(number, &world.checks.states, &mut world.nodes);
+        let broken = world.checks.check_replay(number, &mut world.nodes);
         if let Some(sentence) = broken {
             world.fail("replay", sentence);
         }
     }
 }
 
-fn judge(world: &mut World) {
+pub(super) fn judge(world: &mut World) {
     if !world.violations.is_empty() {
         return;
     }

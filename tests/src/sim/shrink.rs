@@ -1,6 +1,7 @@
 //! Makes a failing run smaller while it goes on failing: fewer kinds of faults, fewer programs, fewer ticks.
 
-use super::run::{Knobs, Verdict, run};
+use super::days::run;
+use super::run::{Knobs, Verdict};
 use super::world::TICK_US;
 
 pub struct Shrunk {

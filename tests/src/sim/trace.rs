@@ -169,6 +169,11 @@ impl Trace {
             Action::TruncateLog { upto } => self.tagged(41, upto.0),
             Action::PublishMembership(members) => self.tagged(42, members.voters.len() as u64),
             Action::Removed => self.tagged(43, 0),
+            Action::Report { sentence } => {
+                self.tagged(44, 0);
+                self.bytes(sentence.as_bytes());
+            }
+            Action::GetStateAgain { .. } => self.tagged(45, 0),
         }
         self.line(at, || format!("{} > {}", place(node, queue_manager), action_text(action)));
     }
@@ -194,6 +199,11 @@ impl Trace {
                 self.tagged(128, greeting.term);
                 self.number(greeting.last_index);
                 self.number(greeting.you_acknowledged);
+            }
+            PeerMessage::Comparison(comparison) => {
+                self.tagged(129, comparison.term);
+                self.number(comparison.index);
+                self.number(comparison.digest.unwrap_or_default());
             }
         }
     }
@@ -314,6 +324,7 @@ fn message_text(message: &PeerMessage) -> String {
             text
         }
         PeerMessage::Greeting(greeting) => format!("{greeting:?}"),
+        PeerMessage::Comparison(comparison) => format!("{comparison:?}"),
     }
 }
 

@@ -569,6 +569,7 @@ pub struct SwitchArgs {
 #[command(after_help = "\
 A node whose log is damaged does not vote before it has fetched what it lacks. When that is so on a majority, nobody can
 be elected, and a person has to decide: repair the nodes that have more, or go on with what the best of the others has.
+Where a leader lives and does not serve, because the others lost their logs, it is the best one, and vouches for them.
 
   1. Start every node that is left; `trimaran status` says which are recovering.
   2. `trimaran recover --from-best` says how far each log goes and which entries would be lost. Nothing is done yet.

@@ -3,6 +3,9 @@
 //! Every node that is left is asked how far its log goes. What is printed before anything is done: which node has
 //! most, and which entries may be lost with the others. Entries that a majority never acknowledged were never
 //! acknowledged to a client either, so the loss ends where the majority's promises end.
+//!
+//! A leader may live and not serve, because the others lost their logs and what they acknowledge commits nothing: then it
+//! is the best one, and vouches for them. Only where a node serves there is nothing to do.
 
 use std::{
     collections::BTreeSet,
@@ -43,6 +46,8 @@ struct Plan {
     name: String,
     copies: Vec<Copy>,
     best: usize,
+    /// Who leads and does not serve, if somebody does.
+    leader: Option<String>,
     /// Voters that do not answer.
     silent: Vec<String>,
     loss: Loss,
@@ -74,14 +79,14 @@ pub async fn run(global: &Global, args: RecoverArgs) -> Outcome {
                 view: view.clone(),
             }));
         }
-        match copies.iter().find(|copy| !copy.view.active_node.is_empty()) {
+        match copies.iter().find(|copy| copy.view.role == "active") {
             Some(copy) if global.json => {
                 say!(
                     "{}",
                     json!({ "queue_manager": name, "active_node": copy.view.active_node, "needed": false })
                 )
             }
-            Some(copy) => say!("{name} is led by {}: nothing has to be given up.", copy.view.active_node),
+            Some(copy) => say!("{name} is served by {}: nothing has to be given up.", copy.view.active_node),
             None => plans.extend(Plan::of(name, copies)),
         }
     }
@@ -107,7 +112,10 @@ pub async fn run(global: &Global, args: RecoverArgs) -> Outcome {
 
 impl Plan {
     fn of(name: String, copies: Vec<Copy>) -> Option<Plan> {
-        let best = (0..copies.len()).max_by_key(|place| copies[*place].end())?;
+        let leader = copies.iter().map(|copy| &copy.view.active_node).find(|node| !node.is_empty()).cloned();
+        let leads = leader.as_ref().and_then(|leader| copies.iter().position(|copy| copy.node == *leader));
+        // Whoever leads has everything that was committed before.
+        let best = leads.or_else(|| (0..copies.len()).max_by_key(|place| copies[*place].end()))?;
         // The best node's word on who votes: it has applied most.
         let voters: BTreeSet<&String> = copies[best].view.voters.iter().collect();
         let answering = |voter: &str| copies.iter().any(|copy| copy.node == voter);
@@ -120,11 +128,39 @@ impl Plan {
             })
             .collect();
         let loss = loss(&promises, copies[best].view.last_index);
-        Some(Plan { name, copies, best, silent, loss })
+        Some(Plan { name, copies, best, leader, silent, loss })
+    }
+
+    /// Voters that answer and whose word counts.
+    fn able(&self) -> usize {
+        let voters = &self.copies[self.best].view.voters;
+        self.copies
+            .iter()
+            .filter(|copy| voters.contains(&copy.node) && copy.view.role != "recovering")
+            .count()
     }
 
     fn check(&self, args: &RecoverArgs) -> Outcome {
         let best = &self.copies[self.best];
+        let voters = best.view.voters.len();
+        match &self.leader {
+            Some(leader) if *leader != best.node => {
+                return Err(Failure::Check(format!(
+                    "{leader} leads {}, does not serve, and does not answer: name it with --connect; or, if it hangs, stop \
+                     it, and say this again",
+                    self.name
+                )));
+            }
+            Some(leader) if self.able() > voters / 2 => {
+                return Err(Failure::Check(format!(
+                    "{leader} leads {} and does not serve yet. {} of {voters} voters can confirm it, so nothing has to be \
+                     given up: wait a moment and look with `trimaran status`",
+                    self.name,
+                    self.able()
+                )));
+            }
+            _ => {}
+        }
         let unnamed: Vec<&str> =
             self.silent.iter().filter(|node| !args.without.contains(node)).map(String::as_str).collect();
         if !unnamed.is_empty() {
@@ -139,7 +175,6 @@ impl Plan {
         if best.is_blank() {
             return Err(Failure::Check(format!("no node has anything of {}", self.name)));
         }
-        let voters = best.view.voters.len();
         let answering = voters - self.silent.len();
         if answering <= voters / 2 {
             return Err(Failure::Check(format!(
@@ -153,7 +188,14 @@ impl Plan {
 
     fn show(&self) {
         let best = &self.copies[self.best];
-        say!("Queue manager {}: nobody leads.", self.name);
+        match &self.leader {
+            None => say!("Queue manager {}: nobody leads.", self.name),
+            Some(leader) => say!(
+                "Queue manager {}: {leader} leads and does not serve. The others lost what they had, and nobody but you can say \
+                 that {leader} was not replaced meanwhile.",
+                self.name
+            ),
+        }
         for copy in &self.copies {
             let (term, index) = copy.end();
             let what = match copy {
@@ -208,6 +250,7 @@ impl Plan {
             "queue_manager": self.name,
             "needed": true,
             "best_node": self.copies[self.best].node,
+            "leader": self.leader,
             "nodes": self.copies.iter().map(node).collect::<Vec<_>>(),
             "given_up": self.silent,
             "lost": self.loss != Loss::Nothing,
@@ -263,6 +306,15 @@ impl Plan {
             let address = &self.copies[place].address;
             let asked = trimaran_client::recover(address, tls.as_ref(), request.clone(), global.patience());
             patiently("telling the nodes", asked).await?;
+            if !global.json {
+                let node = &self.copies[place].node;
+                match (&self.leader, place == self.best) {
+                    (None, true) => say!("{node} stands for election with what it has."),
+                    (None, false) => say!("{node} may vote for {}.", best.node),
+                    (Some(_), true) => say!("{node} goes on leading."),
+                    (Some(_), false) => say!("{node} counts for {} again.", best.node),
+                }
+            }
         }
         let begun = Instant::now();
         let serves = async {
@@ -291,7 +343,8 @@ impl Plan {
             Err(_) => {
                 let silent = self.silent.len();
                 Err(Failure::Check(format!(
-                    "nobody serves {} yet, with {silent} {} silent; look with `trimaran status`",
+                    "nobody serves {} yet, with {silent} {} silent; look with `trimaran status`, and say this again \
+                     if it stays so",
                     self.name,
                     plural(silent as u64, "voter")
                 )))
@@ -329,5 +382,55 @@ mod tests {
             loss(&[Some(10), Some(10), None, None, Some(11)], 10),
             Loss::Entries { first: 11, last: Some(11) }
         );
+    }
+
+    fn copy(node: &str, role: &str, active_node: &str, last_index: u64) -> Copy {
+        let view = QueueManagerStatus {
+            name: "q".into(),
+            role: role.into(),
+            active_node: active_node.into(),
+            last_index,
+            last_term: 3,
+            acknowledged_index: last_index,
+            voters: ["a", "b", "c"].map(String::from).to_vec(),
+            ..Default::default()
+        };
+        Copy { node: node.into(), address: format!("{node}:1"), view }
+    }
+
+    fn args() -> RecoverArgs {
+        RecoverArgs { from_best: true, without: Vec::new(), confirm: None }
+    }
+
+    fn refusal(copies: Vec<Copy>) -> String {
+        let plan = Plan::of("q".into(), copies).unwrap();
+        match plan.check(&args()) {
+            Err(Failure::Check(text)) => text,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_leader_that_does_not_serve_is_the_best_when_the_others_lost_what_they_had() {
+        let copies = vec![
+            copy("a", "recovering", "c", 12),
+            copy("b", "recovering", "c", 1),
+            copy("c", "no-quorum", "c", 11),
+        ];
+        let plan = Plan::of("q".into(), copies).unwrap();
+        assert_eq!(plan.copies[plan.best].node, "c");
+        assert!(plan.check(&args()).is_ok());
+    }
+
+    #[test]
+    fn nothing_is_given_up_while_a_majority_can_still_serve_or_the_leader_is_silent() {
+        let text = refusal(vec![
+            copy("a", "replica", "c", 12),
+            copy("b", "recovering", "c", 1),
+            copy("c", "no-quorum", "c", 12),
+        ]);
+        assert!(text.contains("2 of 3 voters can confirm it"), "{text}");
+        let text = refusal(vec![copy("a", "recovering", "c", 12), copy("b", "recovering", "c", 1)]);
+        assert!(text.contains("c leads q, does not serve, and does not answer"), "{text}");
     }
 }

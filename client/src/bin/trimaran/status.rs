@@ -250,6 +250,11 @@ impl Picture {
                     manager.name, instance.node, instance.reason
                 ));
             }
+            for instance in manager.instances.iter().filter(|instance| instance.clock_off_seconds != 0.0) {
+                let off_s = instance.clock_off_seconds;
+                wrong
+                    .push(format!("{}: the clock of {} is off by {off_s:.1} s", manager.name, instance.node));
+            }
             if !manager.puts_refused.is_empty() {
                 wrong.push(format!("{}: puts are refused ({})", manager.name, manager.puts_refused));
             }
@@ -334,6 +339,9 @@ impl Picture {
         if !manager.puts_refused.is_empty() {
             say!("  puts refused {}", manager.puts_refused);
         }
+        for instance in manager.instances.iter().filter(|instance| instance.clock_off_seconds != 0.0) {
+            say!("  clock off    {} by {:.1} s", instance.node, instance.clock_off_seconds);
+        }
         let rows: Vec<Vec<String>> =
             manager.instances.iter().map(|instance| self.instance_row(manager, instance)).collect();
         if !rows.is_empty() {
@@ -401,7 +409,7 @@ fn manager_json(manager: &QueueManagerStatus) -> Value {
                 "node": instance.node, "id": instance.id, "voter": instance.voter, "in_sync": instance.in_sync,
                 "reason": instance.reason, "backlog_bytes": instance.backlog_bytes,
                 "backlog_entries": instance.backlog_entries, "backlog_seconds": instance.backlog_seconds,
-                "peer_address": instance.peer_address, "client_address": instance.client_address,
+                "clock_off_seconds": instance.clock_off_seconds, "peer_address": instance.peer_address, "client_address": instance.client_address,
             })
         })
         .collect();

@@ -486,6 +486,7 @@ fn instance_status(view: &InstanceView, membership: &Membership) -> admin::Insta
         backlog_bytes: view.backlog_bytes,
         backlog_entries: view.backlog_entries,
         backlog_seconds: view.backlog.as_secs_f64(),
+        clock_off_seconds: view.clock_off_ms as f64 / 1000.0,
     }
 }
 

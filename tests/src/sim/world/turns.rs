@@ -154,6 +154,14 @@ impl World {
                 }
             }
             Action::PublishRole(role) => self.on_role(id, number, role),
+            Action::Report { .. } => self.counters.mark("sentence for the error log"),
+            Action::GetStateAgain { .. } => {
+                self.counters.mark("process ended because its state was another one");
+                self.crash(id, false);
+                self.node_mut(id).disk.lose_store();
+                self.checks.on_damage(id, &self.nodes);
+                self.restart_later(id);
+            }
             Action::TruncateLog { upto } => {
                 let queue_manager = queue_manager_id(number);
                 let node = self.node_mut(id);

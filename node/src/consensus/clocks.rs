@@ -1,0 +1,184 @@
+//! What the clocks of a group say, as far as its leader was told.
+//!
+//! A heartbeat's answer carries the wall clock of whoever answers. Each reading is kept as its distance from this
+//! node's monotonic clock, so that a wall clock that jumps, this node's own most of all, moves nothing but itself. The
+//! time that goes into the log is made of all of them ([`Clocks::majority`]): one clock that is wrong, whoever's it
+//! is, changes nothing.
+//!
+//! A reading is as good as the round trip that brought it: it lies in the middle of that, and the lease takes no answer
+//! to a round that is older than an election timeout. So it is wrong by half of that at most.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::types::{Instant, Membership, NodeId, Now, WallTime};
+
+/// A clock that is not heard again for so long is not known any more.
+const AGE_MAX: Duration = Duration::from_secs(10);
+/// Clocks that differ by more do not agree (`trimaran-node check` says so from there on, too).
+const DIFFERENCE_MAX_MS: i64 = 2_000;
+
+/// The time of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Majority {
+    /// A majority of the voters' clocks has come this far. Never ahead of all but a minority.
+    pub reached: WallTime,
+    /// The same of a majority whose clocks agree with each other, if there is one.
+    pub agreed: Option<WallTime>,
+}
+
+/// The leader's side; empty on others.
+#[derive(Debug, Default)]
+pub(super) struct Clocks {
+    readings: BTreeMap<NodeId, Reading>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Reading {
+    /// Milliseconds that the wall clock was ahead of this node's monotonic clock.
+    ahead_ms: i64,
+    at: Instant,
+}
+
+impl Clocks {
+    /// A new term of leadership.
+    pub fn begin(&mut self) {
+        self.readings.clear();
+    }
+
+    /// `node`'s clock was read between `asked` and `now`.
+    pub fn hear(&mut self, node: NodeId, wall: WallTime, asked: Instant, now: Instant) {
+        let middle = Instant(asked.0 + now.0.saturating_sub(asked.0) / 2);
+        let ahead_ms = wall.0.saturating_sub(ms(middle));
+        self.readings.insert(node, Reading { ahead_ms, at: now });
+    }
+
+    /// None while too few clocks of a majority are known.
+    pub fn majority(&self, me: NodeId, membership: &Membership, now: Now) -> Option<Majority> {
+        let ahead = self.ahead(me, now);
+        let new = Half::of(&membership.voters, &ahead)?;
+        let (reached, agreed) = match Half::of(&membership.voters_outgoing, &ahead) {
+            None if membership.voters_outgoing.is_empty() => (new.reached, new.agreed),
+            None => return None,
+            Some(old) => (new.reached.min(old.reached), new.agreed.zip(old.agreed).map(|(a, b)| a.min(b))),
+        };
+        let wall = |ahead_ms: i64| WallTime(ahead_ms.saturating_add(ms(now.instant)));
+        Some(Majority { reached: wall(reached), agreed: agreed.map(wall) })
+    }
+
+    /// By how many milliseconds each known clock of a member is ahead of what a majority agrees on, where that is too
+    /// much. Where no majority agrees nobody knows which are wrong, and all of them are told by how much they differ
+    /// from what a majority has reached.
+    pub fn off(&self, me: NodeId, membership: &Membership, now: Now) -> BTreeMap<NodeId, i64> {
+        let Some(majority) = self.majority(me, membership, now) else { return BTreeMap::new() };
+        let base = majority.agreed.unwrap_or(majority.reached).0.saturating_sub(ms(now.instant));
+        let ahead =
+            self.ahead(me, now).into_iter().map(|(node, ahead_ms)| (node, ahead_ms.saturating_sub(base)));
+        let all: BTreeMap<NodeId, i64> =
+            ahead.filter(|(node, _)| membership.nodes.contains_key(node)).collect();
+        let is_wrong = |off_ms: &i64| off_ms.abs() > DIFFERENCE_MAX_MS;
+        match majority.agreed {
+            Some(_) => all.into_iter().filter(|(_, off_ms)| is_wrong(off_ms)).collect(),
+            None => all,
+        }
+    }
+
+    fn ahead(&self, me: NodeId, now: Now) -> BTreeMap<NodeId, i64> {
+        let known = self.readings.iter().filter(|(_, reading)| now.instant.since(reading.at) <= AGE_MAX);
+        let mut ahead: BTreeMap<NodeId, i64> =
+            known.map(|(node, reading)| (*node, reading.ahead_ms)).collect();
+        ahead.insert(me, now.wall.0.saturating_sub(ms(now.instant)));
+        ahead
+    }
+}
+
+/// One half of a configuration: how far its clocks are ahead of the leader's monotonic one.
+struct Half {
+    reached: i64,
+    agreed: Option<i64>,
+}
+
+impl Half {
+    fn of(voters: &BTreeSet<NodeId>, ahead: &BTreeMap<NodeId, i64>) -> Option<Half> {
+        let mut known: Vec<i64> = voters.iter().filter_map(|voter| ahead.get(voter)).copied().collect();
+        known.sort_unstable_by(|a, b| b.cmp(a));
+        let majority = voters.len() / 2 + 1;
+        let reached = *known.get(majority - 1)?;
+        let agree =
+            |together: &&[i64]| together[0].saturating_sub(together[majority - 1]) <= DIFFERENCE_MAX_MS;
+        let agreed = known.windows(majority).find(agree).map(|together| together[majority - 1]);
+        Some(Half { reached, agreed })
+    }
+}
+
+fn ms(instant: Instant) -> i64 {
+    (instant.0 / 1000) as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::NodeInfo;
+
+    const A: NodeId = NodeId(1);
+    const B: NodeId = NodeId(2);
+    const C: NodeId = NodeId(3);
+    const DAY: i64 = 86_400_000;
+
+    fn three() -> Membership {
+        let nodes = [A, B, C];
+        Membership {
+            voters: nodes.into(),
+            nodes: nodes.map(|node| (node, NodeInfo::default())).into(),
+            ..Membership::default()
+        }
+    }
+
+    fn now(instant_ms: u64, wall: i64) -> Now {
+        Now { instant: Instant(instant_ms * 1000), wall: WallTime(wall) }
+    }
+
+    /// B and C were asked at 1000 ms and heard at 1020 ms, and read their clocks in between.
+    fn heard(b: i64, c: i64) -> Clocks {
+        let mut clocks = Clocks::default();
+        clocks.hear(B, WallTime(b), Instant(1_000_000), Instant(1_020_000));
+        clocks.hear(C, WallTime(c), Instant(1_000_000), Instant(1_020_000));
+        clocks
+    }
+
+    fn time(clocks: &Clocks, own: Now) -> Option<(i64, Option<i64>)> {
+        let majority = clocks.majority(A, &three(), own)?;
+        Some((majority.reached.0, majority.agreed.map(|agreed| agreed.0)))
+    }
+
+    #[test]
+    fn the_time_is_what_a_majority_of_clocks_has_reached() {
+        let clocks = heard(500_000, 500_004);
+        assert_eq!(time(&clocks, now(2010, 501_002)), Some((501_002, Some(501_002))));
+        assert_eq!(time(&clocks, now(2010, 501_002 + DAY)), Some((501_004, Some(501_000))));
+        assert_eq!(time(&clocks, now(2010, 501_002 - DAY)), Some((501_000, Some(501_000))));
+        assert_eq!(time(&heard(500_000 + DAY, 500_000), now(2010, 501_001)), Some((501_001, Some(501_000))));
+    }
+
+    #[test]
+    fn alone_among_three_no_clock_is_believed_and_an_old_reading_is_none() {
+        assert_eq!(time(&Clocks::default(), now(2010, 501_002)), None);
+        assert_eq!(time(&heard(500_000, 500_000), now(1020 + 10_001, 510_000)), None);
+    }
+
+    #[test]
+    fn where_no_majority_agrees_the_time_is_still_one_that_a_majority_has_reached() {
+        let mut clocks = Clocks::default();
+        clocks.hear(B, WallTime(500_000 - DAY), Instant(1_000_000), Instant(1_020_000));
+        assert_eq!(time(&clocks, now(2010, 501_000)), Some((501_000 - DAY, None)));
+        assert_eq!(clocks.off(A, &three(), now(2010, 501_000)), [(A, DAY), (B, 0)].into());
+    }
+
+    #[test]
+    fn a_clock_that_is_off_is_known_by_how_much() {
+        let off = |b, c, own| heard(b, c).off(A, &three(), now(2010, own));
+        assert_eq!(off(500_000, 501_900, 501_000), [].into());
+        assert_eq!(off(500_000, 500_000, 501_000 + DAY), [(A, DAY)].into());
+        assert_eq!(off(500_000 - DAY, 500_000, 501_000), [(B, -DAY)].into());
+    }
+}

@@ -1,0 +1,89 @@
+//! The time of the log, and what becomes of a node whose clock is wrong: it is named, and leads only where no other can.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::Replica;
+use crate::consensus::Majority;
+use crate::qmgr;
+use crate::types::planted::{self, Bug};
+use crate::types::{Instant, NodeId, WallTime};
+
+/// How often the clocks are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// A node with a wrong clock tries to hand over this often: the others may have reasons not to take it.
+const HAND_OVER_EVERY: Duration = Duration::from_secs(30);
+
+#[derive(Debug, Default)]
+pub(super) struct ClockWatch {
+    next: Instant,
+    next_handover: Instant,
+    /// Whose clock is off by how many milliseconds, at the last look.
+    off: BTreeMap<NodeId, i64>,
+}
+
+impl ClockWatch {
+    pub fn off_ms(&self, node: NodeId) -> i64 {
+        self.off.get(&node).copied().unwrap_or(0)
+    }
+}
+
+impl Replica {
+    /// The time that goes into entries: what a majority of the group's clocks has reached. It stands while too few are
+    /// known, and where they went back a little; where a majority agrees that the log's is far ahead, it goes back.
+    pub(super) fn wall(&self) -> WallTime {
+        let at = self.state.at();
+        if planted::is(Bug::OwnClock) {
+            return self.now.wall.max(at);
+        }
+        match self.time {
+            Some(Majority { agreed: Some(agreed), .. }) if qmgr::is_far_ahead(at, agreed) => agreed,
+            Some(Majority { reached, .. }) => reached.max(at),
+            None => at,
+        }
+    }
+
+    pub(super) fn watch_clocks(&mut self) {
+        if self.now.instant < self.clocks.next {
+            return;
+        }
+        self.clocks.next = self.now.instant + LOOK_EVERY;
+        let off = self.consensus.clocks_off();
+        let before = std::mem::replace(&mut self.clocks.off, off);
+        let agreed = self.time.is_some_and(|time| time.agreed.is_some());
+        let news: Vec<NodeId> =
+            self.clocks.off.keys().copied().filter(|node| !before.contains_key(node)).collect();
+        for node in news {
+            let off_s = self.clocks.off_ms(node) as f64 / 1000.0;
+            self.report(match agreed {
+                true => format!("the clock of node {node} is off by {off_s:.1} s: start a time service (chrony) there"),
+                false => format!(
+                    "no majority of clocks agrees: the one of node {node} is {off_s:.1} s from what most have reached. \
+                     Start a time service (chrony) on every node; until then the time of messages may stand, and they \
+                     may expire late"
+                ),
+            });
+        }
+        if agreed {
+            self.leave_it_to_a_better_clock();
+        }
+    }
+
+    fn leave_it_to_a_better_clock(&mut self) {
+        let is_due =
+            self.clocks.off_ms(self.options.node) != 0 && self.now.instant >= self.clocks.next_handover;
+        let idle = self.standing.serving().is_some_and(|leading| leading.handover.is_none());
+        if !is_due || !idle {
+            return;
+        }
+        let peers = self.consensus.progress().into_iter().filter(|peer| peer.voter && peer.active);
+        let better = peers
+            .filter(|peer| self.peers.may_lead(peer.node) && self.clocks.off_ms(peer.node) == 0)
+            .max_by_key(|peer| (peer.matched, std::cmp::Reverse(peer.node)));
+        if let Some(better) = better {
+            self.clocks.next_handover = self.now.instant + HAND_OVER_EVERY;
+            self.report(format!("node {} has a better clock than this one and takes over", better.node));
+            self.begin_handover(Some(better.node), None);
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Whether all copies are in the same state. Raft makes sure of the log; what made a state of it may have had a bug, or
+//! bad memory, or a damaged store.
+//!
+//! Now and then the leader names an entry, and everybody who has applied exactly that one says the digest of its state
+//! (`qmgr/digest.rs`; it is kept up to date, so that it costs nothing to ask). The entry is the newest of the leader's
+//! log: nobody can have applied more when the question is sent, and questions keep their place among the messages to a
+//! peer. Who missed it is asked again with the next one.
+//!
+//! Where a majority of the voters is in one state, whoever is in another one is named, counts for nothing, and gets its
+//! state again from its log and the others. Where no majority answers alike nobody knows who is right, and nothing
+//! is done but to name them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use trimaran_proto::replica::v1::{self as wire, peer_message::Message as PeerMessage};
+
+use super::{Action, Replica};
+use crate::types::{Index, Instant, NodeId, Term};
+
+/// From one question to the next. What differs is named within twice this time, if the nodes hear each other.
+const INTERVAL: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Default)]
+pub(super) struct Comparison {
+    /// Who wants this node's digest, in which term, where.
+    wanted: Option<(NodeId, Term, Index)>,
+    /// The leader's newest question, and who answered what; its own answer too.
+    asked: Option<(Term, Index)>,
+    digests: BTreeMap<NodeId, u64>,
+    next: Instant,
+    /// Whose state was another one when it was compared last, and where.
+    differing: BTreeMap<NodeId, Index>,
+}
+
+impl Comparison {
+    /// Where the node's state was found to be another one than the leader's.
+    pub fn differs_at(&self, node: NodeId) -> Option<Index> {
+        self.differing.get(&node).copied()
+    }
+}
+
+impl Replica {
+    /// Asks when it is time.
+    pub(super) fn drive_comparison(&mut self) {
+        if !self.is_serving() || self.now.instant < self.comparison.next {
+            return;
+        }
+        self.comparison.next = self.now.instant + INTERVAL;
+        let (me, term, index) = (self.options.node, self.consensus.term(), self.consensus.last_index());
+        self.comparison.asked = Some((term, index));
+        self.comparison.digests.clear();
+        for peer in self.consensus.progress() {
+            self.say(
+                peer.node,
+                wire::Comparison { term: term.0, index: index.0, ..wire::Comparison::default() },
+            );
+        }
+        self.want_digest(me, term, index);
+    }
+
+    pub(super) fn on_comparison(&mut self, from: NodeId, said: wire::Comparison) {
+        let (term, index) = (Term(said.term), Index(said.index));
+        if term != self.consensus.term() {
+            return;
+        }
+        match said.digest {
+            Some(digest) if self.comparison.asked == Some((term, index)) => {
+                self.comparison.digests.insert(from, digest);
+                self.judge_digests(index);
+            }
+            None if self.consensus.leader() == Some(from) && said.differs => self.get_state_again(index),
+            None if self.consensus.leader() == Some(from) => self.want_digest(from, term, index),
+            _ => {}
+        }
+    }
+
+    fn want_digest(&mut self, who: NodeId, term: Term, index: Index) {
+        self.comparison.wanted = Some((who, term, index));
+        self.answer_comparison(self.consensus.applied_index());
+    }
+
+    /// The state is at this index now: is its digest wanted here?
+    pub(super) fn answer_comparison(&mut self, applied: Index) {
+        let Some((who, term, index)) = self.comparison.wanted else { return };
+        if applied < index {
+            return;
+        }
+        self.comparison.wanted = None;
+        if applied > index || term != self.consensus.term() {
+            return;
+        }
+        let digest = self.state.digest();
+        if who == self.options.node {
+            self.comparison.digests.insert(who, digest);
+            self.judge_digests(index);
+        } else {
+            let digest = Some(digest);
+            self.say(
+                who,
+                wire::Comparison { term: term.0, index: index.0, digest, ..wire::Comparison::default() },
+            );
+        }
+    }
+
+    fn say(&mut self, to: NodeId, comparison: wire::Comparison) {
+        self.out.push(Action::Send { to, message: PeerMessage::Comparison(comparison) });
+    }
+
+    /// The leader has one more answer.
+    fn judge_digests(&mut self, index: Index) {
+        let me = self.options.node;
+        let Some(own) = self.comparison.digests.get(&me).copied() else { return };
+        let digests: Vec<(NodeId, u64)> =
+            self.comparison.digests.iter().map(|(node, digest)| (*node, *digest)).collect();
+        let voters = &self.consensus.membership().voters;
+        let alike = |wanted: u64| {
+            digests.iter().filter(|(node, digest)| *digest == wanted && voters.contains(node)).count()
+        };
+        let majority =
+            digests.iter().map(|(_, digest)| *digest).find(|digest| alike(*digest) > voters.len() / 2);
+        for (node, digest) in digests {
+            if digest == majority.unwrap_or(own) {
+                self.comparison.differing.remove(&node);
+                continue;
+            }
+            if self.comparison.differing.insert(node, index).is_none() {
+                self.report(format!(
+                    "the state of node {node} at entry {index} is not the one of {}",
+                    if majority.is_some() {
+                        "a majority"
+                    } else {
+                        "the active node; which of them is right is not known"
+                    }
+                ));
+            }
+            match majority {
+                Some(_) if node == me => self.get_state_again(index),
+                Some(right) if right == own => {
+                    let term = self.consensus.term().0;
+                    self.consensus.exclude(node, true);
+                    self.say(node, wire::Comparison { term, index: index.0, digest: None, differs: true });
+                }
+                // The next leader says it to the others: this one is wrong itself.
+                Some(_) | None => {}
+            }
+        }
+    }
+
+    /// A majority is in another state. What this node has is set aside, and got again from its log and its peers.
+    fn get_state_again(&mut self, index: Index) {
+        let reason = format!("at entry {index} the state of this node is not the one of a majority");
+        self.out.push(Action::GetStateAgain { reason });
+    }
+}
