@@ -17,8 +17,13 @@ impl QueueManager {
             }
         }
         for (id, producer) in self.producers.iter() {
-            (id, producer.forgotten_upto, &producer.placed).hash(&mut hasher);
+            (id, producer.forgotten_upto, &producer.placed, producer.used_at).hash(&mut hasher);
         }
+        self.producers.names().any_forgotten().hash(&mut hasher);
+        for name in self.producers.names().iter() {
+            name.hash(&mut hasher);
+        }
+        self.outcomes.refusals_forgotten().hash(&mut hasher);
         for outcome in self.outcomes.from(0) {
             outcome.hash(&mut hasher);
         }

@@ -9,6 +9,7 @@ use std::ops::Bound;
 
 use bytes::Bytes;
 
+use super::expiries::Expiries;
 use super::keys::PackKey;
 use super::order::Order;
 use super::packs::{Pack, Packs};
@@ -28,7 +29,7 @@ pub struct Queue {
     /// Built by the first selection of its kind; most queues are never selected from.
     by_message_id: Option<BTreeSet<(MessageId, Position)>>,
     by_correlation_id: Option<BTreeSet<(CorrelationId, Position)>>,
-    by_expiry: BTreeSet<(WallTime, Position)>,
+    expiries: Expiries,
     packs: Packs,
 }
 
@@ -43,7 +44,7 @@ impl Queue {
             not_persistent: 0,
             by_message_id: None,
             by_correlation_id: None,
-            by_expiry: BTreeSet::new(),
+            expiries: Expiries::default(),
             packs: Packs::default(),
         }
     }
@@ -93,7 +94,7 @@ impl Queue {
             index.insert((slot.correlation_id(), position));
         }
         if let Some(at) = slot.expires() {
-            self.by_expiry.insert((at, position));
+            self.expiries.insert((at, position));
         }
         let is_new = self.slots.insert(position, slot);
         assert!(is_new, "{position:?} of queue {} was taken", self.definition.name);
@@ -108,7 +109,7 @@ impl Queue {
             index.remove(&(slot.correlation_id(), position));
         }
         if let Some(at) = slot.expires() {
-            self.by_expiry.remove(&(at, position));
+            self.expiries.remove((at, position));
         }
         if !position.is_persistent() {
             self.not_persistent -= 1;
@@ -136,7 +137,7 @@ impl Queue {
         self.slots.clear();
         self.by_message_id = None;
         self.by_correlation_id = None;
-        self.by_expiry.clear();
+        self.expiries.clear();
         self.packs.clear();
         self.not_persistent = 0;
         depth
@@ -194,14 +195,9 @@ impl Queue {
         candidates.into_iter().filter(behind).filter(matches).collect()
     }
 
-    /// Messages whose time is over, oldest deadline first.
-    pub fn expired(&self, now: WallTime) -> impl Iterator<Item = Position> {
-        self.by_expiry.iter().take_while(move |(at, _)| *at <= now).map(|(_, position)| *position)
-    }
-
-    /// When the next message's time will be over.
-    pub fn next_expiry(&self) -> Option<WallTime> {
-        self.by_expiry.first().map(|(at, _)| *at)
+    /// When its messages expire.
+    pub fn expiries(&self) -> &Expiries {
+        &self.expiries
     }
 
     pub fn oldest_put(&self) -> Option<WallTime> {

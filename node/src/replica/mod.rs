@@ -74,7 +74,7 @@ use std::collections::BTreeMap;
 
 use crate::consensus::{self, Consensus, Recovered};
 use crate::mqi::Completion;
-use crate::qmgr::{Applied, QueueManager};
+use crate::qmgr::{Applied, QueueManager, Retention};
 use crate::types::planted::{self, Bug};
 use crate::types::{Instant, NodeId, Now, ObjectName, QueueManagerId, RoleView, SessionId, Token, WallTime};
 use compaction::Compaction;
@@ -102,6 +102,8 @@ pub struct Options {
     pub log_retain_present_bytes: usize,
     /// From here on the room that a queue's removed messages still take in the store is given back.
     pub repack_from_bytes: u64,
+    /// How much is remembered for programs that ask again; the same on every node of the group.
+    pub retention: Retention,
 }
 
 impl Options {
@@ -116,6 +118,7 @@ impl Options {
             log_retain_bytes: 128 << 20,
             log_retain_present_bytes: 4 << 30,
             repack_from_bytes: 4 << 20,
+            retention: Retention::default(),
         }
     }
 }
@@ -158,7 +161,8 @@ pub struct Replica {
 
 impl Replica {
     /// `recovered` and `state` come from the same stores. `seed` decides election timeouts and nothing else.
-    pub fn new(options: Options, recovered: Recovered, state: QueueManager, seed: u64) -> Replica {
+    pub fn new(options: Options, recovered: Recovered, mut state: QueueManager, seed: u64) -> Replica {
+        state.set_retention(options.retention);
         let consensus_options = consensus::Options { seed, ..options.consensus.clone() };
         let mut consensus = Consensus::new(consensus_options, &recovered);
         // What the store does not have is in memory: a snapshot that comes late is brought up to date with it.
@@ -275,7 +279,8 @@ impl Replica {
     /// When a turn must begin even if nothing happens before.
     pub fn next_deadline(&self) -> Option<Instant> {
         let waits = self.standing.leading().and_then(|leading| leading.waiters.next_deadline());
-        [self.consensus.next_deadline(), waits, self.members_deadline()].into_iter().flatten().min()
+        let own = [waits, self.members_deadline(), self.expiry_deadline()];
+        own.into_iter().chain([self.consensus.next_deadline()]).flatten().min()
     }
 
     pub fn stats(&self) -> &Stats {

@@ -18,6 +18,12 @@ pub enum Bug {
     /// A write into the middle of a log file puts zeros in the place of what follows it, and a start writes the header
     /// of a file before its content.
     ZerosOverContent,
+    /// A unit whose outcome was forgotten is said to be backed out.
+    SealForgotten,
+    /// A producer that was forgotten counts as one that never put.
+    ForgetProducers,
+    /// What has expired stays where it is.
+    LateExpiry,
 }
 
 #[cfg(feature = "planted-bugs")]

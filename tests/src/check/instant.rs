@@ -7,6 +7,7 @@ use trimaran_proto::replica::v1::peer_message::Message as PeerMessage;
 
 use super::committed::Committed;
 use super::equal_states::EqualStates;
+use super::expiry::{self, Expiry};
 use super::never_back::NeverBack;
 use super::one_leader::OneLeader;
 use super::replay::Replay;
@@ -27,6 +28,7 @@ pub struct InstantChecks {
     pub replay: Replay,
     back: NeverBack,
     committed: Committed,
+    expiry: Expiry,
     /// Where the logs ended when a node lost some of its own: until it is there again, nobody else may lose any.
     damage: BTreeMap<u64, Vec<Index>>,
 }
@@ -170,6 +172,9 @@ impl InstantChecks {
     pub fn every_tick(&mut self, now: u64, keeps: bool, nodes: &BTreeMap<u64, Node>) -> Broken {
         if let Some(sentence) = log_and_store::check(nodes) {
             return Some((log_and_store::NAME, sentence));
+        }
+        if let Some(sentence) = self.expiry.check(now, nodes) {
+            return Some((expiry::NAME, sentence));
         }
         one_server::address(now, keeps, nodes).map(|sentence| ("address only where served", sentence))
     }

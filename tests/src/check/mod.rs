@@ -13,6 +13,7 @@ pub mod log_and_store;
 pub mod answered;
 pub mod equal_states;
 pub mod replay;
+pub mod expiry;
 
 pub mod facts;
 pub mod total;
