@@ -42,7 +42,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
-use crate::types::{Body, Message, MessageId, ObjectName, Position, ProducerSequence, QueueId, QueueManagerId, Reason, StagedBodyId, UnitId, UnitState, WallTime, limits};
+use crate::types::{
+    Body, Message, MessageId, ObjectName, Position, ProducerSequence, QueueId, QueueManagerId, Reason,
+    StagedBodyId, UnitId, UnitState, WallTime, limits,
+};
 use outcomes::Outcomes;
 use unwritten::Unwritten;
 

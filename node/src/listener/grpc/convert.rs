@@ -18,7 +18,8 @@ use crate::mqi::{
 };
 use crate::types::{
     Body, CompletionCode, CorrelationId, Descriptor, GroupId, HandleId, Membership, Message, MessageId,
-    NodeId, NodeInfo, ObjectName, OutOfSync, ProducerId, ProducerSequence, QueueDefinition, Reason, Token, UnitId, limits,
+    NodeId, NodeInfo, ObjectName, OutOfSync, ProducerId, ProducerSequence, QueueDefinition, Reason, Token,
+    UnitId, limits,
 };
 
 /// Longest body that travels inside of a message of a session; a longer one travels in parts of at most this.
@@ -558,14 +559,7 @@ mod tests {
                 "outside of syncpoint",
             ),
             (put_of(message::Message { body_crc32c: Some(1), ..hello() }), 2195, "CRC-32C"),
-            (
-                wire::Put {
-                    producer_sequence: Some(numbered(0)),
-                    ..put_of(hello())
-                },
-                2046,
-                "begin at 1",
-            ),
+            (wire::Put { producer_sequence: Some(numbered(0)), ..put_of(hello()) }, 2046, "begin at 1"),
             (
                 wire::Put { producer_sequence: Some(wire::ProducerSequence::default()), ..put_of(hello()) },
                 2046,

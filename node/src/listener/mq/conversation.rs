@@ -211,7 +211,11 @@ impl Conversation {
             types::SET => self.on_set(desk, header, call),
             types::CMIT => {
                 self.in_unit = false;
-                self.ask(desk, Call::Commit { unit: None, units_decided: None }, Waiting::Simple { header, handle: 0 });
+                self.ask(
+                    desk,
+                    Call::Commit { unit: None, units_decided: None },
+                    Waiting::Simple { header, handle: 0 },
+                );
             }
             types::BACK => {
                 self.in_unit = false;
