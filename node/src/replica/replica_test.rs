@@ -880,7 +880,7 @@ fn the_time_of_a_message_under_syncpoint_begins_at_its_put() {
 #[test]
 fn all_that_has_expired_leaves_at_once_however_much_it_is() {
     let mut alone = Alone::new();
-    for number in 0..5_500 {
+    for number in 0..4_500 {
         let mut put = short_lived("short", 1);
         if number % 2 == 0 {
             put.message.descriptor.persistence = Persistence::NotPersistent;
