@@ -126,7 +126,8 @@ impl Queue for OnlyAnswers {
             ..Completion::default()
         };
         let answers = request.into_inner().map(move |request| {
-            Ok(SessionResponse { completions: request?.calls.into_iter().map(&answer).collect() })
+            let completions = request?.calls.into_iter().map(&answer).collect();
+            Ok(SessionResponse { completions, units_decided: 0 })
         });
         Ok(Response::new(answers.boxed()))
     }

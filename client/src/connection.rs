@@ -14,7 +14,7 @@ use crate::{
     dial::{self, Node},
     error::{Error, Result},
     reconnect,
-    session::{Limits, Session},
+    session::{Limits, Producer, Session},
     tls::Tls,
 };
 
@@ -103,7 +103,15 @@ impl Builder {
     /// and number after a crash of its own, puts exactly once too. At most 64 bytes; never two connections under one
     /// name at a time.
     pub fn producer(mut self, name: impl Into<String>, next_sequence: u64) -> Builder {
-        self.producer = Some((name.into(), next_sequence.max(1)));
+        self.producer = Some((name.into(), next_sequence));
+        self
+    }
+
+    /// Says that the puts of this connection may have been tried before, by an earlier run of the program under the same
+    /// producer name: those that the queue manager cannot judge any more are then refused with 2195, instead of stored
+    /// a second time. It remembers a producer until 1,000,000 others have put.
+    pub fn repeating(mut self) -> Builder {
+        self.options.repeating = true;
         self
     }
 
@@ -124,6 +132,9 @@ impl Builder {
             Some((name, _)) if name.is_empty() || name.len() > 64 => {
                 return Err(Error::Invalid("a producer's name has 1 to 64 bytes".into()));
             }
+            Some((_, 0)) => {
+                return Err(Error::Invalid("a producer's sequences start at 1".into()));
+            }
             Some(producer) => producer,
             None => (crate::message::hex(&random()?[..8]), 1),
         };
@@ -134,7 +145,11 @@ impl Builder {
         };
         let within = self.options.connect_within;
         let core = Arc::new(Core {
-            session: Session::surviving(self.options.limits, producer, first_sequence),
+            session: Session::surviving(
+                self.options.limits,
+                Producer { name: producer, repeating: self.options.repeating },
+                first_sequence,
+            ),
             nodes: Mutex::new(addresses.into_iter().map(|address| Arc::new(Node::new(address))).collect()),
             link: watch::Sender::new(None),
             state: watch::Sender::new(state),
@@ -170,6 +185,7 @@ impl Connection {
             connect_within: Duration::from_secs(30),
             give_up_after: None,
             limits: Limits { calls: 4096, bytes: 64 * 1024 * 1024 },
+            repeating: false,
         };
         let addresses = addresses
             .into_iter()
@@ -219,7 +235,8 @@ impl Connection {
         if self.queue_manager() == name {
             return Ok(self.clone());
         }
-        let options = Options { queue_manager: name.to_string(), ..self.core.options.clone() };
+        let options =
+            Options { queue_manager: name.to_string(), repeating: false, ..self.core.options.clone() };
         Builder { addresses: self.addresses(), producer: None, options }.connect().await
     }
 

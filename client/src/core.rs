@@ -59,6 +59,8 @@ pub(crate) struct Options {
     pub connect_within: Duration,
     pub give_up_after: Option<Duration>,
     pub limits: Limits,
+    /// Puts may have been tried before; see [`crate::Builder::repeating`].
+    pub repeating: bool,
 }
 
 /// What all parts of one connection share.

@@ -55,7 +55,7 @@ pub use dial::{recover, status};
 pub use error::{Error, Result};
 pub use get_options::{FOREVER, GetOptions};
 pub use message::{Descriptor, Message, Persistence, hex, unhex};
-pub use outcome::{Placed, UnitOutcome, name_of, reason};
+pub use outcome::{Placed, REASONS, UnitOutcome, name_of, reason};
 pub use queue::{Cursor, Delivery, PutAnswer, Queue, QueueStatus};
 pub use tls::Tls;
 pub use unit_of_work::UnitOfWork;

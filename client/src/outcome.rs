@@ -9,10 +9,13 @@ use crate::error::Error;
 
 macro_rules! reasons {
     ($($number:literal $name:ident)*) => {
-        /// MQ's reason codes (MQRC_*), as far as a Trimaran queue manager uses them.
+        /// MQ's reason codes (MQRC_*, MQRCCF_*), as far as a Trimaran queue manager uses them.
         pub mod reason {
             $(pub const $name: u32 = $number;)*
         }
+
+        /// Every reason code with its name without MQRC_, in the order of their numbers.
+        pub const REASONS: &[(u32, &str)] = &[$(($number, stringify!($name))),*];
 
         /// The name of a reason without its MQRC_ prefix; "UNKNOWN" for one this library has never heard of.
         pub fn name_of(reason: u32) -> &'static str {
@@ -38,6 +41,7 @@ reasons! {
     2024 SYNCPOINT_LIMIT_REACHED
     2025 MAX_CONNS_LIMIT_REACHED
     2026 MD_ERROR
+    2029 MSG_TYPE_ERROR
     2030 MSG_TOO_BIG_FOR_Q
     2031 MSG_TOO_BIG_FOR_Q_MGR
     2033 NO_MSG_AVAILABLE
@@ -61,6 +65,7 @@ reasons! {
     2056 Q_SPACE_NOT_AVAILABLE
     2058 Q_MGR_NAME_ERROR
     2059 Q_MGR_NOT_AVAILABLE
+    2061 REPORT_OPTIONS_ERROR
     2063 SECURITY_ERROR
     2067 SELECTOR_ERROR
     2079 TRUNCATED_MSG_ACCEPTED
@@ -76,19 +81,22 @@ reasons! {
     2152 OBJECT_NAME_ERROR
     2161 Q_MGR_QUIESCING
     2162 Q_MGR_STOPPING
-    2187 UNKNOWN_DEF_XMIT_Q
     2192 STORAGE_MEDIUM_FULL
     2195 UNEXPECTED_ERROR
+    2197 UNKNOWN_DEF_XMIT_Q
     2206 MSG_ID_ERROR
     2207 CORREL_ID_ERROR
     2219 CALL_IN_PROGRESS
+    2249 MSG_FLAGS_ERROR
+    2250 MSG_SEQ_NUMBER_ERROR
+    2251 OFFSET_ERROR
     2255 UOW_NOT_AVAILABLE
     2258 GROUP_ID_ERROR
     2298 FUNCTION_NOT_SUPPORTED
     2362 BACKOUT_THRESHOLD_REACHED
     2543 STANDBY_Q_MGR
     2549 CALL_INTERRUPTED
-    4001 ATTRIBUTE_VALUE_ERROR
+    4005 ATTR_VALUE_ERROR
 }
 
 /// The answer to a put that was stored.
@@ -103,11 +111,13 @@ pub struct Placed {
     pub warning: u32,
 }
 
-/// What became of a unit of work. Final: a unit that was backed out can not be committed afterwards.
+/// What became of a unit of work. Final: what is not committed now can not be committed afterwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnitOutcome {
     Committed,
     BackedOut,
+    /// The queue manager does not know any more: look at what the unit would have done before doing it again.
+    Forgotten,
 }
 
 impl fmt::Display for UnitOutcome {
@@ -115,6 +125,7 @@ impl fmt::Display for UnitOutcome {
         f.write_str(match self {
             UnitOutcome::Committed => "committed",
             UnitOutcome::BackedOut => "backed out",
+            UnitOutcome::Forgotten => "not known any more",
         })
     }
 }

@@ -78,7 +78,10 @@ pub(crate) async fn greet(
         let on_status = |status: tonic::Status| Failure::from(describe(&node.address, &status, shown));
         let mut responses = client.session(outgoing).await.map_err(on_status)?.into_inner();
         let first = responses.message().await.map_err(on_status)?;
-        let completion = first.and_then(|response| response.completions.into_iter().next());
+        let completion = first.and_then(|response| {
+            session.note_units_decided(response.units_decided);
+            response.completions.into_iter().next()
+        });
         let Some(completion) = completion else {
             let text = format!("{}: the node ended the session without a greeting", node.address);
             return Err(Error::refused(reason::CONNECTION_BROKEN, text).into());

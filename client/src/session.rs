@@ -100,7 +100,15 @@ pub(crate) struct Session {
     stashed: AtomicUsize,
     limits: Limits,
     survives: bool,
-    producer: String,
+    producer: Producer,
+}
+
+/// Under which name puts are numbered.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Producer {
+    pub name: String,
+    /// An earlier run of the program may have tried them.
+    pub repeating: bool,
 }
 
 struct State {
@@ -132,6 +140,8 @@ struct State {
     lost_because: Option<String>,
     /// Address of the node that serves instead, if the last one said so.
     hint: Option<String>,
+    /// The most units of work that the queue manager has said to have decided.
+    units_decided: u64,
 }
 
 enum Phase {
@@ -144,6 +154,8 @@ struct PutSlot {
     handle: u32,
     message: message::Message,
     dead_letter: bool,
+    /// It was on a stream before.
+    sent: bool,
     order: u64,
     weight: usize,
     /// None once answered.
@@ -208,18 +220,19 @@ impl Done {
 
 impl Session {
     /// The connection's own session. Puts are numbered from `first_sequence` on under the name `producer`.
-    pub(crate) fn surviving(limits: Limits, producer: String, first_sequence: u64) -> Arc<Session> {
+    pub(crate) fn surviving(limits: Limits, producer: Producer, first_sequence: u64) -> Arc<Session> {
         Arc::new(Session::new(limits, true, producer, first_sequence))
     }
 
     /// A session for units of work.
     pub(crate) fn for_units(limits: Limits) -> Arc<Session> {
-        Arc::new(Session::new(limits, false, String::new(), 1))
+        Arc::new(Session::new(limits, false, Producer::default(), 1))
     }
 
-    fn new(limits: Limits, survives: bool, producer: String, first_sequence: u64) -> Session {
+    fn new(limits: Limits, survives: bool, producer: Producer, first_sequence: u64) -> Session {
         let state = State {
             phase: Phase::Detached,
+            units_decided: 0,
             generation: 0,
             outbox: VecDeque::new(),
             outbox_bytes: 0,
@@ -339,7 +352,8 @@ impl Session {
             let message = message.take().expect("there is room once");
             let weight = message.body.len() + 128;
             let order = state.next_order();
-            let slot = PutSlot { handle, message, dead_letter, order, weight, answer: Some(sender) };
+            let answer = Some(sender);
+            let slot = PutSlot { handle, message, dead_letter, sent: false, order, weight, answer };
             state.puts.push_back(slot);
             state.count_call(weight, true);
             let index = state.puts.len() - 1;
@@ -485,6 +499,16 @@ impl Session {
         wake(waker);
     }
 
+    /// What a node said of how many units of work were decided.
+    pub(crate) fn note_units_decided(&self, units: u64) {
+        let mut state = self.lock();
+        state.units_decided = state.units_decided.max(units);
+    }
+
+    pub(crate) fn units_decided(&self) -> u64 {
+        self.lock().units_decided
+    }
+
     // ------------------------------------------------------------------------------------------------
     // Streams
 
@@ -621,6 +645,7 @@ impl Session {
                 return false;
             }
             state.heard_at = Instant::now();
+            state.units_decided = state.units_decided.max(response.units_decided);
             let before = state.in_flight;
             for completion in response.completions {
                 if let Some(because) = state.on_completion(completion, self, &mut done) {
@@ -734,9 +759,11 @@ impl State {
         put.body_parts = number;
     }
 
-    fn send_put(&mut self, index: usize, producer: &str) {
+    fn send_put(&mut self, index: usize, producer: &Producer) {
         let sequence = self.first_put + index as u64;
-        let slot = &self.puts[index];
+        let slot = &mut self.puts[index];
+        let repeated = std::mem::replace(&mut slot.sent, true) || producer.repeating;
+        let producer = producer.name.clone();
         let (handle, weight) = (slot.handle, slot.weight);
         // A put that may go to the dead-letter queue needs no queue that can be opened (MQPUT1).
         let by_name = slot.dead_letter.then(|| self.handles.get(&handle)).flatten();
@@ -749,7 +776,7 @@ impl State {
             to: Some(to),
             message: Some(slot.message.clone()),
             syncpoint: false,
-            producer_sequence: Some(wire::ProducerSequence { producer: producer.to_string(), sequence }),
+            producer_sequence: Some(wire::ProducerSequence { producer, sequence, repeated }),
             body_parts: 0,
             dead_letter: slot.dead_letter,
         };
@@ -790,7 +817,7 @@ impl State {
         self.send(token, wire::call::Call::Close(wire::Close { handle }), 0);
     }
 
-    fn send_everything_again(&mut self, producer: &str, done: &mut Vec<Done>) {
+    fn send_everything_again(&mut self, producer: &Producer, done: &mut Vec<Done>) {
         let mut handles: Vec<u32> = self.handles.keys().copied().collect();
         handles.sort_unstable();
         for handle in handles {

@@ -183,7 +183,7 @@ pub(crate) fn advice(text: &str, shown: Shown) -> Option<&'static str> {
     if says(&["certificate expired", "certificate not valid yet", "peer certificate: Expired"]) {
         return Some("the certificate of the node is out of date, or the clock of this machine is wrong");
     }
-    if says(&["InvalidContentType"]) {
+    if says(&["InvalidContentType", "tls handshake eof"]) {
         return Some("the node may be without TLS; leave --tls-ca out");
     }
     if alert(&["CertificateExpired"]) {

@@ -62,32 +62,59 @@ impl Connection {
         Ok(UnitOfWork::new(self.clone(), session))
     }
 
-    /// What became of the unit of work with this id? Final: what is reported as backed out can not be committed
+    /// What became of the unit of work with this id? Final: what is not committed now can not be committed
     /// afterwards. [`UnitOfWork::commit`] asks by itself; this is for a program that noted the id of
-    /// [`UnitOfWork::id`] before it died.
+    /// [`UnitOfWork::id`] before it died. One that noted [`UnitOfWork::units_decided`], too, had better ask with
+    /// [`Connection::unit_outcome_since`]: a unit that is not known is [`UnitOutcome::Forgotten`] here as soon as the
+    /// queue manager has forgotten any unit.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for an id that is empty or longer than 24 bytes; else what the queue manager refuses.
     pub async fn unit_outcome(&self, unit: impl AsRef<[u8]>) -> Result<UnitOutcome> {
-        let unit_id = Bytes::copy_from_slice(unit.as_ref());
+        self.unit_outcome_since(unit, 0).await
+    }
+
+    /// As [`Connection::unit_outcome`], of a unit whose commit was sent when so many units had been decided, or later:
+    /// [`UnitOutcome::Forgotten`] only if one that was decided since then was forgotten.
+    ///
+    /// # Errors
+    ///
+    /// As [`Connection::unit_outcome`].
+    pub async fn unit_outcome_since(
+        &self,
+        unit: impl AsRef<[u8]>,
+        units_decided: u64,
+    ) -> Result<UnitOutcome> {
+        self.ask_outcome(unit.as_ref(), units_decided).await.map(|(outcome, _)| outcome)
+    }
+
+    /// The outcome, and whether nothing was known of the unit before.
+    ///
+    /// # Errors
+    ///
+    /// As [`Connection::unit_outcome`].
+    pub async fn ask_outcome(&self, unit: &[u8], units_decided: u64) -> Result<(UnitOutcome, bool)> {
+        let unit_id = Bytes::copy_from_slice(unit);
         if unit_id.is_empty() || unit_id.len() > 24 {
             return Err(Error::Invalid("the id of a unit of work has 1 to 24 bytes".into()));
         }
-        let call = wire::call::Call::UnitOutcome(wire::UnitOutcome { unit_id });
+        let call = wire::call::Call::UnitOutcome(wire::UnitOutcome { unit_id, units_decided });
         let answer = self.core.session.call(Request::new(call).repeatable()).await?;
-        match answer.data {
-            Some(wire::completion::Data::Unit(status))
-                if status.state() == wire::unit_status::State::Committed =>
-            {
-                Ok(UnitOutcome::Committed)
+        let status = match answer.data {
+            Some(wire::completion::Data::Unit(status)) => status,
+            _ => wire::UnitStatus::default(),
+        };
+        let outcome = match status.state() {
+            wire::unit_status::State::Committed => UnitOutcome::Committed,
+            wire::unit_status::State::BackedOut => UnitOutcome::BackedOut,
+            wire::unit_status::State::Forgotten => UnitOutcome::Forgotten,
+            wire::unit_status::State::Unspecified => {
+                let text = "The queue manager answered the question for a unit of work without an outcome.";
+                return Err(Error::refused(reason::UNEXPECTED_ERROR, text));
             }
-            Some(wire::completion::Data::Unit(status))
-                if status.state() == wire::unit_status::State::BackedOut =>
-            {
-                Ok(UnitOutcome::BackedOut)
-            }
-            _ => Err(Error::refused(
-                reason::UNEXPECTED_ERROR,
-                "The queue manager answered the question for a unit of work without an outcome.",
-            )),
-        }
+        };
+        Ok((outcome, status.sealed))
     }
 
     async fn unit_session(&self) -> Result<Arc<Session>> {
@@ -128,6 +155,12 @@ impl UnitOfWork {
     /// [`Connection::unit_outcome`](crate::Connection::unit_outcome) after a crash of its own.
     pub fn id(&self) -> &[u8] {
         &self.id
+    }
+
+    /// How many units of work the queue manager has decided up to now, for
+    /// [`Connection::unit_outcome_since`](crate::Connection::unit_outcome_since).
+    pub fn units_decided(&self) -> u64 {
+        self.session.as_ref().map_or(0, |session| session.units_decided())
     }
 
     /// Puts one message; nobody sees it before the commit.
@@ -191,6 +224,11 @@ impl UnitOfWork {
     /// Makes all of it true. Ok means committed; [`Error::is_backed_out`] means that nothing of it is true and nothing
     /// ever will be. The answer is definite also when the connection broke while the commit was under way:
     /// then this waits for the next connection and asks.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::is_backed_out`], or what the queue manager refuses. Reason 2549 if it took so long to ask that the queue
+    /// manager does not know any more (after 10 minutes and 100,000 other units at least).
     pub async fn commit(mut self) -> Result<()> {
         match self.state {
             State::Empty => {
@@ -203,7 +241,9 @@ impl UnitOfWork {
         }
         let session = self.session()?;
         let unit_id = Bytes::copy_from_slice(&self.id);
-        let commit = wire::call::Call::Commit(wire::Commit { unit_id });
+        let units_decided = session.units_decided();
+        let commit = wire::Commit { unit_id, units_decided: Some(units_decided) };
+        let commit = wire::call::Call::Commit(commit);
         let error = match session.call(Request::new(commit)).await {
             Ok(_) => {
                 self.give_back();
@@ -218,9 +258,10 @@ impl UnitOfWork {
         if !error.reason().is_some_and(outcome::says_that_service_moved) {
             return Err(error);
         }
-        match self.connection.unit_outcome(self.id).await? {
+        match self.connection.unit_outcome_since(self.id, units_decided).await? {
             UnitOutcome::Committed => Ok(()),
             UnitOutcome::BackedOut => Err(backed_out()),
+            UnitOutcome::Forgotten => Err(forgotten()),
         }
     }
 
@@ -322,6 +363,12 @@ fn placed(answer: Answer) -> Placed {
 fn backed_out() -> Error {
     let text = "The unit of work was backed out as a whole; do its calls again and commit again.";
     Error::refused(reason::BACKED_OUT, text)
+}
+
+fn forgotten() -> Error {
+    let text = "The connection was lost while the unit of work was committed, and the queue manager does not know any \
+                more what became of it; look whether its effects are there before doing it again.";
+    Error::refused(reason::CALL_INTERRUPTED, text)
 }
 
 fn unclear() -> Error {

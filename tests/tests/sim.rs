@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
-use trimaran_node::types::Reason;
+use trimaran_node::types::{Reason, UnitState};
 use trimaran_tests::check;
 use trimaran_tests::model::history::{Answer, Fate, History, Operation, What};
 use trimaran_tests::sim::days;
@@ -336,7 +336,7 @@ fn an_outcome_that_contradicts_the_commit_is_flagged() {
     each_changed(&["outcome"], |history, number, bad| {
         let operation = &history.operations[number];
         let (What::Commit { unit }, Answer::Ok) = (&operation.what, operation.answer) else { return false };
-        let what = What::Outcome { unit: *unit, committed: Some(false) };
+        let what = What::Outcome { unit: *unit, told: Some(UnitState::BackedOut), counted: None };
         bad.operations.push(Operation { what, ..operation.clone() });
         true
     });

@@ -246,3 +246,11 @@ fn nothing(mut wrong: Vec<String>, rule: &str) {
     wrong.sort();
     assert!(wrong.is_empty(), "{rule}:\n  {}\n", wrong.join("\n  "));
 }
+
+#[test]
+fn the_library_has_the_reasons_of_the_node() {
+    let of_node: BTreeMap<u32, &str> =
+        Reason::ALL.iter().map(|reason| (reason.number(), reason.name())).collect();
+    let of_library: BTreeMap<u32, &str> = trimaran_client::REASONS.iter().copied().collect();
+    assert_eq!(of_library, of_node);
+}

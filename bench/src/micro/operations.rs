@@ -79,7 +79,7 @@ fn answers(data: impl Fn(u64) -> wire::completion::Data) -> Box<dyn FnMut()> {
     let completions = (0..BATCH as u64)
         .map(|token| wire::Completion { token, outcome: None, data: Some(data(token)) })
         .collect();
-    let response = wire::SessionResponse { completions };
+    let response = wire::SessionResponse { completions, units_decided: 0 };
     let mut buffer = Vec::new();
     Box::new(move || {
         buffer.clear();

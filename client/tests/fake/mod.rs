@@ -217,7 +217,7 @@ impl Session {
                 self.on_call(call.token, call.call.expect("a call"), &mut completions);
             }
             if !completions.is_empty() && !self.faults.swallow_answers.load(Ordering::SeqCst) {
-                let _ = self.answers.send(Ok(wire::SessionResponse { completions }));
+                let _ = self.answers.send(Ok(wire::SessionResponse { completions, units_decided: 0 }));
             }
         }
         self.back_out();
@@ -271,7 +271,8 @@ impl Session {
                 } else {
                     wire::unit_status::State::BackedOut
                 };
-                completions.push(done(token, Some(Data::Unit(wire::UnitStatus { state: state as i32 }))));
+                let status = wire::UnitStatus { state: state as i32, sealed: false };
+                completions.push(done(token, Some(Data::Unit(status))));
             }
             Call::Inquire(inquire) => {
                 let Some(queue) = self.handles.get(&inquire.handle) else {
@@ -453,7 +454,7 @@ impl Session {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
             if !faults.swallow_answers.load(Ordering::SeqCst) {
-                let _ = answers.send(Ok(wire::SessionResponse { completions }));
+                let _ = answers.send(Ok(wire::SessionResponse { completions, units_decided: 0 }));
             }
         });
     }

@@ -206,6 +206,11 @@ impl Config {
     }
 }
 
+/// `0.0.0.0:7101` or `[::]:7101`: every address of this machine, and none of another one's.
+fn is_unspecified(address: &str) -> bool {
+    address.parse::<std::net::SocketAddr>().is_ok_and(|address| address.ip().is_unspecified())
+}
+
 /// Whether every address that the name stands for stays on this machine. A name that nobody knows does not.
 pub fn is_loopback(address: &str) -> bool {
     match resolve(address) {
@@ -249,6 +254,15 @@ impl Reader<'_> {
             }
             for (what, address) in [("peer", &node.peer), ("client", &node.client), ("http", &node.http)] {
                 self.check_address(what, address);
+                // Nobody is told where health and metrics are.
+                if what != "http" && is_unspecified(address.get_ref()) {
+                    let problem = format!(
+                        "{what} = {:?} is an address to listen on, and others cannot reach it: write there what they \
+                         reach this node by, and this one into {what}_listen",
+                        address.get_ref()
+                    );
+                    self.problem(address.span(), problem);
+                }
                 let owner = format!("{what} of node {}", node.name.get_ref());
                 if let Some(other) = addresses.insert(address.get_ref().clone(), owner) {
                     self.problem(
@@ -742,6 +756,12 @@ data = "/tmp/{node}/data"
         assert_eq!(text.lines().count(), 2, "{text}");
         let text = refusal(&FILE.replace("127.0.0.1:7102", "127.0.0.1:7101"));
         assert!(text.contains("is also peer of node a"), "{text}");
+    }
+
+    #[test]
+    fn an_address_to_listen_on_is_none_that_others_can_reach() {
+        let text = refusal(&FILE.replace("client = \"127.0.0.1:7201\"", "client = \"0.0.0.0:7201\""));
+        assert!(text.contains("into client_listen"), "{text}");
     }
 
     #[test]

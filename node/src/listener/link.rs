@@ -42,6 +42,11 @@ impl Link {
         self.inbox.name().to_string()
     }
 
+    /// How many units of work with an id the queue manager has decided up to the newest delivery, at least.
+    pub fn units_decided(&self) -> u64 {
+        self.inbox.units_decided()
+    }
+
     /// Calls in the order they were made. Waits while too many bytes are unanswered or the mind is behind. A token that
     /// is in use may not be used again.
     pub async fn send(&self, calls: Vec<(Token, Call)>) -> Result<(), Stopped> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Admin, Operate};
-use crate::types::{HandleId, Message, ObjectName, ProducerId, Selection, Token, UnitId};
+use crate::types::{HandleId, Message, ObjectName, ProducerSequence, Selection, Token, UnitId};
 
 /// One call of a session. Every call is answered exactly once, by its token.
 #[derive(Clone, Debug)]
@@ -29,12 +29,16 @@ pub enum Call {
     /// MQCMIT. With an id the outcome is remembered for [`Call::UnitOutcome`].
     Commit {
         unit: Option<UnitId>,
+        /// How many units had been decided when its program sent this, if that knows.
+        units_decided: Option<u64>,
     },
     /// MQBACK.
     Backout,
     /// What became of a unit whose commit was not answered; the answer is final.
     UnitOutcome {
         unit: UnitId,
+        /// How many units had been decided before its commit was sent, as far as its program knows; 0 else.
+        units_decided: u64,
     },
     /// MQINQ.
     Inquire {
@@ -73,7 +77,7 @@ pub struct Put {
     pub message: Message,
     pub syncpoint: bool,
     /// A repeated put with the same pair is answered with the original and stored once.
-    pub producer: Option<(ProducerId, u64)>,
+    pub producer: Option<ProducerSequence>,
     /// What cannot be placed goes to the dead-letter queue with an MQDLH; outside syncpoint only.
     pub dead_letter: bool,
 }

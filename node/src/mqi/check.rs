@@ -4,7 +4,7 @@
 use bytes::Bytes;
 
 use super::{Admin, Call, Get, OpenOptions, Operate, Put, Refusal};
-use crate::types::{ProducerId, Reason, UnitId, limits};
+use crate::types::{ProducerId, ProducerSequence, Reason, UnitId, limits};
 
 /// What a call without a body counts for, in bytes.
 const CALL_BYTES: usize = 256;
@@ -72,7 +72,7 @@ impl Put {
         if self.syncpoint && self.dead_letter {
             return Err(options("A put to the dead-letter queue works outside of syncpoint only."));
         }
-        if let Some((producer, sequence)) = &self.producer {
+        if let Some(ProducerSequence { producer, sequence, .. }) = &self.producer {
             producer.check()?;
             if *sequence == 0 {
                 return Err(options("The sequences of a producer begin at 1."));
@@ -111,8 +111,8 @@ impl Call {
             Call::Open { options, .. } => options.check(),
             Call::Put(put) => put.check(),
             Call::Get(get) => get.check(),
-            Call::Commit { unit } => unit.as_ref().map_or(Ok(()), UnitId::check),
-            Call::UnitOutcome { unit } => unit.check(),
+            Call::Commit { unit, .. } => unit.as_ref().map_or(Ok(()), UnitId::check),
+            Call::UnitOutcome { unit, .. } => unit.check(),
             Call::Close { .. }
             | Call::CancelGet { .. }
             | Call::Backout
@@ -166,8 +166,12 @@ mod tests {
         let nothing = OpenOptions::default();
         let exclusive = OpenOptions { exclusive: true, output: true, ..OpenOptions::default() };
         let both = Put { syncpoint: true, dead_letter: true, ..put() };
-        let nobody = Put { producer: Some((ProducerId(Bytes::new()), 1)), ..put() };
-        let zeroth = Put { producer: Some((ProducerId(Bytes::from_static(b"p")), 0)), ..put() };
+        let numbered = |producer: &'static [u8], sequence| {
+            let producer = ProducerId(Bytes::from_static(producer));
+            Put { producer: Some(ProducerSequence { producer, sequence, repeated: false }), ..put() }
+        };
+        let nobody = numbered(b"", 1);
+        let zeroth = numbered(b"p", 0);
         let get = Get {
             handle: HandleId(1),
             syncpoint: true,
@@ -202,7 +206,7 @@ mod tests {
         let syncpoint = Put { syncpoint: true, ..put() };
         assert!(Call::Put(put()).may_have_happened());
         assert!(!Call::Put(syncpoint).may_have_happened());
-        assert!(Call::Commit { unit: None }.may_have_happened());
+        assert!(Call::Commit { unit: None, units_decided: None }.may_have_happened());
         assert!(!Call::Backout.may_have_happened());
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::types::{
     CompletionCode, Index, Membership, Message, MessageId, NodeId, ObjectName, OutOfSync, QueueDefinition,
-    Reason, Role, Term,
+    Reason, Role, Term, UnitState,
 };
 
 #[derive(Clone, Debug, PartialEq)]
@@ -32,7 +32,11 @@ pub enum Data {
     TooLong {
         body_length: usize,
     },
-    Unit(UnitState),
+    Unit {
+        state: UnitState,
+        /// Nothing was known of it before it was asked for: that settled it.
+        sealed: bool,
+    },
     Queues(Vec<QueueView>),
     Status(Box<StatusView>),
     /// Not the answer yet: a step of a long call, and how far it is, 0.0 to 1.0.
@@ -44,12 +48,6 @@ pub enum Data {
     NotServing {
         leader: Option<NodeId>,
     },
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UnitState {
-    Committed,
-    BackedOut,
 }
 
 /// A queue as inquired.

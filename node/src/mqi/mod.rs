@@ -15,4 +15,4 @@ pub use completion::*;
 pub use connect::{Connect, Identity, Terms};
 pub use refusal::Refusal;
 
-pub use crate::types::Selection;
+pub use crate::types::{Selection, UnitState};

@@ -1,7 +1,7 @@
 //! What a command did when it was applied: one shape for all commands, the same on every node.
 
 use super::Slot;
-use crate::types::{MessageId, Position, QueueId, Reason};
+use crate::types::{MessageId, Position, QueueId, Reason, UnitState};
 
 /// What is noted and who is told follows from this and from nothing else, whichever command it was.
 #[derive(Debug, PartialEq)]
@@ -25,7 +25,9 @@ pub enum Verdict {
     },
     /// What became of a unit of work, for good.
     Sealed {
-        committed: bool,
+        state: UnitState,
+        /// Nothing was known of it before.
+        is_new: bool,
     },
 }
 

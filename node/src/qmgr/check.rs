@@ -15,7 +15,9 @@ impl QueueManager {
             (queue.id, format!("{:?}", queue.definition), queue.next_sequence()).hash(&mut hasher);
             queue.digest().hash(&mut hasher);
         }
-        (self.producers.digest(), self.outcomes.digest()).hash(&mut hasher);
+        (self.producers.digest(), self.producers.names().digest()).hash(&mut hasher);
+        self.producers.names().any_forgotten().hash(&mut hasher);
+        (self.outcomes.digest(), self.outcomes.refusals_forgotten()).hash(&mut hasher);
         for (number, parts) in &self.staged {
             (number, parts).hash(&mut hasher);
         }

@@ -12,7 +12,7 @@ use trimaran_proto::replica::v1::{self as wire, command::Command as Kind};
 use crate::types::fields::{Field, Fields, Malformed, Value};
 use crate::types::{
     Body, Descriptor, EncodedDescriptor, Message, MessageId, ObjectName, Position, ProducerId,
-    QueueDefinition, QueueId, StagedBodyId, UnitId, WallTime,
+    ProducerSequence, QueueDefinition, QueueId, StagedBodyId, UnitId, WallTime,
 };
 
 /// One item of a batch.
@@ -21,13 +21,18 @@ pub enum Command {
     Place(Place),
     Remove(Removal),
     CommitUnit {
-        unit: Option<UnitId>,
+        /// With how many units had been decided before its commit was sent, at least.
+        unit: Option<(UnitId, u64)>,
         places: Vec<Place>,
         removals: Vec<Removal>,
     },
     Backout(Vec<Removal>),
     Expire(Vec<Removal>),
-    SealUnit(UnitId),
+    SealUnit {
+        unit: UnitId,
+        /// How many had been decided before its commit was sent, as far as its program knows.
+        units_decided: u64,
+    },
     StageBody {
         number: StagedBodyId,
         data: Bytes,
@@ -62,7 +67,7 @@ pub struct Place {
     pub message: Message,
     /// The id is the queue manager's own: its last 8 bytes. Saves 16 bytes a message in the log.
     pub unique: Option<u64>,
-    pub producer: Option<(ProducerId, u64)>,
+    pub producer: Option<ProducerSequence>,
     pub staged: Option<(StagedBodyId, usize)>,
 }
 
@@ -148,8 +153,10 @@ impl<'a> PlaceEncoding<'a> {
     const CRC_BYTES: usize = 5;
 
     fn of(place: &'a mut Place) -> PlaceEncoding<'a> {
-        let (producer, producer_sequence) =
-            place.producer.take().map(|(producer, sequence)| (producer.0, sequence)).unwrap_or_default();
+        let (producer, producer_sequence, repeated) = match place.producer.take() {
+            Some(of) => (of.producer.0, of.sequence, of.repeated),
+            None => Default::default(),
+        };
         let (staged_body, staged_length) =
             place.staged.map_or((0, 0), |(number, length)| (number.0, length as u64));
         if place.unique.is_some() {
@@ -165,6 +172,7 @@ impl<'a> PlaceEncoding<'a> {
                 staged_body,
                 staged_length,
                 unique: place.unique.unwrap_or(0),
+                repeated,
             },
             descriptor: message.descriptor.encoded(message.descriptor.backout_count),
             body: &message.body,
@@ -244,16 +252,18 @@ fn decode_command(data: &Bytes, at: &[u8]) -> Result<Command, DecodeError> {
 }
 
 fn decode_unit(data: &Bytes, at: &[u8]) -> Result<Command, DecodeError> {
-    let (mut unit, mut places, mut removals) = (None, Vec::new(), Vec::new());
+    let (mut unit, mut units_decided, mut places, mut removals) = (None, 0, Vec::new(), Vec::new());
     for field in Fields::of(at) {
         let Field { tag, value, .. } = field?;
         match tag {
             1 => unit = Some(UnitId(Bytes::copy_from_slice(value.bytes()))),
             2 => places.push(decode_place(data, value.bytes())?),
             3 => removals.push(removal_from_wire(wire::Remove::decode(value.bytes())?)?),
+            4 => units_decided = value.number(),
             _ => {}
         }
     }
+    let unit = unit.map(|unit| (unit, units_decided));
     Ok(Command::CommitUnit { unit, places, removals })
 }
 
@@ -261,7 +271,7 @@ fn decode_unit(data: &Bytes, at: &[u8]) -> Result<Command, DecodeError> {
 fn decode_place(data: &Bytes, at: &[u8]) -> Result<Place, DecodeError> {
     let mut place =
         Place { queue: QueueId(0), message: Message::default(), unique: None, producer: None, staged: None };
-    let (mut producer, mut producer_sequence) = (&[][..], 0);
+    let (mut producer, mut sequence, mut repeated) = (&[][..], 0, false);
     let (mut staged, mut staged_length) = (0, 0);
     let mut message = None;
     for field in Fields::of(at) {
@@ -270,10 +280,11 @@ fn decode_place(data: &Bytes, at: &[u8]) -> Result<Place, DecodeError> {
             1 => place.queue = QueueId(value.number() as u32),
             2 => message = Some(value.bytes()),
             3 => producer = value.bytes(),
-            4 => producer_sequence = value.number(),
+            4 => sequence = value.number(),
             5 => staged = value.number(),
             6 => staged_length = value.number(),
             7 => place.unique = Some(value.number()),
+            8 => repeated = value.number() != 0,
             _ => {}
         }
     }
@@ -286,8 +297,9 @@ fn decode_place(data: &Bytes, at: &[u8]) -> Result<Place, DecodeError> {
             _ => {}
         }
     }
-    if producer_sequence != 0 {
-        place.producer = Some((ProducerId(Bytes::copy_from_slice(producer)), producer_sequence));
+    if sequence != 0 {
+        let producer = ProducerId(Bytes::copy_from_slice(producer));
+        place.producer = Some(ProducerSequence { producer, sequence, repeated });
     }
     if staged != 0 {
         place.staged = Some((StagedBodyId(staged), staged_length as usize));
@@ -316,9 +328,9 @@ fn put_command(command: Command, into: &mut BytesMut, begin: impl FnOnce(usize, 
             return place.put(1, into);
         }
         Command::CommitUnit { unit, mut places, removals } => {
-            let unit_id = unit.map(|unit| unit.0).unwrap_or_default();
-            let fields =
-                wire::CommitUnit { unit_id, places: Vec::new(), removes: removals_to_wire(removals) };
+            let (unit_id, units_decided) = unit.map(|(unit, decided)| (unit.0, decided)).unwrap_or_default();
+            let removes = removals_to_wire(removals);
+            let fields = wire::CommitUnit { unit_id, places: Vec::new(), removes, units_decided };
             let places: Vec<PlaceEncoding> = places.iter_mut().map(PlaceEncoding::of).collect();
             let of_places: usize = places.iter().map(|place| field_length(place.length())).sum();
             let length = fields.encoded_len() + of_places;
@@ -330,7 +342,9 @@ fn put_command(command: Command, into: &mut BytesMut, begin: impl FnOnce(usize, 
         Command::Remove(removal) => Kind::Remove(removal_to_wire(removal)),
         Command::Backout(removals) => Kind::Backout(wire::Backout { messages: removals_to_wire(removals) }),
         Command::Expire(removals) => Kind::Expire(wire::Expire { messages: removals_to_wire(removals) }),
-        Command::SealUnit(unit) => Kind::SealUnit(wire::SealUnit { unit_id: unit.0 }),
+        Command::SealUnit { unit, units_decided } => {
+            Kind::SealUnit(wire::SealUnit { unit_id: unit.0, units_decided })
+        }
         Command::StageBody { number, data } => Kind::StageBody(wire::StageBody { number: number.0, data }),
         Command::DropStaged(numbers) => Kind::DropStaged(wire::DropStaged {
             numbers: numbers.into_iter().map(|number| number.0).collect(),
@@ -366,7 +380,9 @@ fn from_wire(command: wire::Command) -> Result<Command, DecodeError> {
         Kind::Remove(removal) => Command::Remove(removal_from_wire(removal)?),
         Kind::Backout(backout) => Command::Backout(removals_from_wire(backout.messages)?),
         Kind::Expire(expire) => Command::Expire(removals_from_wire(expire.messages)?),
-        Kind::SealUnit(seal) => Command::SealUnit(UnitId(detached(&seal.unit_id))),
+        Kind::SealUnit(seal) => {
+            Command::SealUnit { unit: UnitId(detached(&seal.unit_id)), units_decided: seal.units_decided }
+        }
         Kind::StageBody(stage) => Command::StageBody { number: StagedBodyId(stage.number), data: stage.data },
         Kind::DropStaged(drop) => Command::DropStaged(drop.numbers.into_iter().map(StagedBodyId).collect()),
         Kind::CreateQueue(create) => Command::CreateQueue(definition_from_wire(create.definition)?),
@@ -500,18 +516,21 @@ mod tests {
             body: Body::from(Bytes::from_static(b"hello")),
             body_crc: crc32c::crc32c(b"hello"),
         };
-        let place = Place { queue: QueueId(4), message, unique: None, producer: None, staged: None };
+        let producer = ProducerId(Bytes::from_static(b"app"));
+        let producer = Some(ProducerSequence { producer, sequence: 7, repeated: true });
+        let place = Place { queue: QueueId(4), message, unique: None, producer, staged: None };
         let position = Position { rank: 9, sequence: 77, minor: 0 };
         let removal = Removal { queue: QueueId(4), positions: vec![position] };
         let commands = vec![
             Command::Place(place.clone()),
             Command::Remove(removal.clone()),
             Command::CommitUnit {
-                unit: Some(UnitId(Bytes::from_static(b"unit"))),
+                unit: Some((UnitId(Bytes::from_static(b"unit")), 300)),
                 places: vec![place],
                 removals: vec![removal.clone()],
             },
             Command::Backout(vec![removal]),
+            Command::SealUnit { unit: UnitId(Bytes::from_static(b"unit")), units_decided: 9 },
             Command::AlterQueueManager { deadq: Some(None), maxumsgs: Some(5) },
             Command::BeginTerm,
         ];

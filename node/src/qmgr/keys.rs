@@ -4,6 +4,7 @@
 //! State   id(4) 'M'                                          ManagerRow
 //!         id(4) 'q' queue(4)                                 QueueRow
 //!         id(4) 'p' producer                                 ProducerRow
+//!         id(4) 'f' hash of a producer's name(16)            ProducerNameRow
 //!         id(4) 'o' number(8)                                OutcomeRow
 //!         id(4) 's' number(8) chunk(4)                       staged bytes
 //!         id(4) 'b' queue(4) rank(1) sequence(8)             backout count(4), where it grew after the pack was written

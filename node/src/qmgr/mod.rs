@@ -12,10 +12,13 @@ mod slot;
 mod order;
 mod pack_rows;
 pub mod packs;
+mod expiries;
 mod queue;
+mod producer_names;
 mod producers;
 mod outcomes;
 mod applied;
+mod retention;
 pub mod command;
 pub mod dead_letter;
 mod catalog;
@@ -28,9 +31,11 @@ mod check;
 pub use applied::{Applied, Removed, Verdict};
 pub use authority::{Access, Object};
 pub use command::{BatchEncoder, Command, DecodeError, Place, Removal};
+pub use expiries::Due;
 pub use keys::PackKey;
 pub use producers::{Producers, Seen};
 pub use queue::{Queue, not_persistent_weight};
+pub use retention::Retention;
 pub use slot::Slot;
 pub use store_batch::*;
 
@@ -39,8 +44,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 
 use crate::types::{
-    Body, MessageId, ObjectName, Position, QueueId, QueueManagerId, Reason, StagedBodyId, UnitId, WallTime,
-    limits,
+    Body, Message, MessageId, ObjectName, Position, ProducerSequence, QueueId, QueueManagerId, Reason,
+    StagedBodyId, UnitId, UnitState, WallTime, limits,
 };
 use outcomes::Outcomes;
 use unwritten::Unwritten;
@@ -59,9 +64,12 @@ pub struct QueueManager {
     deadq: Option<ObjectName>,
     /// MAXUMSGS.
     maxumsgs: u32,
+    retention: Retention,
     producers: Producers,
     outcomes: Outcomes,
     staged: BTreeMap<StagedBodyId, Vec<Bytes>>,
+    /// Queues that may have messages that expire; looked at by a leader only.
+    expiring: BTreeSet<QueueId>,
     /// Time of the newest entry; see [`QueueManager::set_time`].
     at: WallTime,
     /// Packs that are mostly gone.
@@ -88,9 +96,11 @@ impl QueueManager {
             next_queue: QueueId(1),
             deadq: None,
             maxumsgs: limits::UNIT_MESSAGES_DEFAULT,
+            retention: Retention::default(),
             producers: Producers::default(),
             outcomes: Outcomes::default(),
             staged: BTreeMap::new(),
+            expiring: BTreeSet::new(),
             at: WallTime(0),
             sparse: BTreeSet::new(),
             unwritten: Unwritten::default(),
@@ -106,6 +116,8 @@ impl QueueManager {
         let mut manager = QueueManager::new(id, name);
         if source.meta()?.is_some() {
             rows::load(&mut manager, source)?;
+            let expiring = manager.queues.values().filter(|queue| queue.expiries().next().is_some());
+            manager.expiring = expiring.map(|queue| queue.id).collect();
             manager.unwritten.outcomes_from = manager.outcomes.next();
             manager.unwritten.outcomes_first = manager.outcomes.first();
             manager.unwritten.staged = manager.staged.iter().map(|(id, parts)| (*id, parts.len())).collect();
@@ -155,12 +167,43 @@ impl QueueManager {
         self.queues.values().map(Queue::depth).sum()
     }
 
-    pub fn outcome_of(&self, unit: &UnitId) -> Option<bool> {
-        self.outcomes.committed(unit)
+    /// How much is remembered from now on; the same on every node.
+    pub fn set_retention(&mut self, retention: Retention) {
+        self.retention = retention;
     }
 
-    pub fn producers(&self) -> &Producers {
-        &self.producers
+    pub fn retention(&self) -> &Retention {
+        &self.retention
+    }
+
+    pub fn outcome_of(&self, unit: &UnitId) -> Option<UnitState> {
+        self.outcomes.state(unit)
+    }
+
+    /// How many units with an id were ever decided.
+    pub fn units_decided(&self) -> u64 {
+        self.outcomes.next()
+    }
+
+    /// Not replicated. None when the queue is gone.
+    pub fn place_not_persistent(&mut self, queue: QueueId, message: Box<Message>) -> Option<Position> {
+        let contents = self.queues.get_mut(&queue)?;
+        if message.descriptor.expiry.is_some() {
+            self.expiring.insert(queue);
+        }
+        Some(contents.place_not_persistent(message))
+    }
+
+    /// Queues that have messages whose time is over.
+    pub fn queues_due(&mut self, now: WallTime) -> Vec<QueueId> {
+        let next = |queue: &QueueId| self.queues.get(queue)?.expiries().next();
+        self.expiring.retain(|queue| next(queue).is_some());
+        self.expiring.iter().filter(|queue| next(queue).is_some_and(|at| at <= now)).copied().collect()
+    }
+
+    /// Whether the log knows of this put.
+    pub fn seen(&self, put: &ProducerSequence) -> Seen {
+        self.producers.seen(put, &self.retention)
     }
 
     /// The time of an entry. It stands where the clocks went back a little, and where a leader knew too few of them
@@ -193,7 +236,7 @@ impl QueueManager {
             }
             Command::Backout(removals) => self.apply_backout(removals),
             Command::Expire(removals) => self.apply_expire(removals, applied),
-            Command::SealUnit(unit) => self.apply_seal_unit(unit),
+            Command::SealUnit { unit, units_decided } => self.apply_seal_unit(unit, units_decided),
             Command::StageBody { number, data } => self.apply_stage_body(number, data),
             Command::DropStaged(numbers) => self.apply_drop_staged(numbers),
             Command::CreateQueue(definition) => self.apply_create_queue(definition, applied),
@@ -224,16 +267,13 @@ impl QueueManager {
     }
 
     /// Whether its sequence was placed before.
-    fn seen(&self, place: &Place) -> Seen {
-        match &place.producer {
-            Some((producer, sequence)) => self.producers.seen(producer, *sequence),
-            None => Seen::New,
-        }
+    fn was_placed(&self, place: &Place) -> Seen {
+        place.producer.as_ref().map_or(Seen::New, |producer| self.seen(producer))
     }
 
     /// The id of the earlier message when this is a repetition.
     fn check_place(&self, place: &Place) -> Result<Option<MessageId>, Reason> {
-        match self.seen(place) {
+        match self.was_placed(place) {
             Seen::New => {}
             Seen::Before(id) => return Ok(Some(id)),
             Seen::Forgotten => return Err(Reason::UnexpectedError),
@@ -267,13 +307,16 @@ impl QueueManager {
         if let Some((number, _)) = place.staged {
             message.body = Body::from_parts(self.unstage(number));
         }
-        if let Some((producer, sequence)) = &place.producer {
-            if let Some(forgotten) = self.producers.remember(producer, *sequence, message_id) {
-                self.unwritten.producers.insert(forgotten);
+        if let Some(put) = &place.producer {
+            let forgotten = self.producers.remember(put, message_id, self.at, &self.retention);
+            self.unwritten.producers.extend(forgotten.producers);
+            self.unwritten.producer_names.extend(forgotten.names);
+            if !self.unwritten.producers.contains(&put.producer) {
+                self.unwritten.producers.insert(put.producer.clone());
             }
-            if !self.unwritten.producers.contains(producer) {
-                self.unwritten.producers.insert(producer.clone());
-            }
+        }
+        if message.descriptor.expiry.is_some() {
+            self.expiring.insert(place.queue);
         }
         let queue = self.queues.get_mut(&place.queue).expect("checked");
         self.unwritten.placed_bytes += message.body.len();
@@ -303,16 +346,19 @@ impl QueueManager {
 
     fn apply_commit_unit(
         &mut self,
-        unit: Option<UnitId>,
+        unit: Option<(UnitId, u64)>,
         places: Vec<Place>,
         removals: Vec<Removal>,
         applied: &mut Applied,
     ) -> Result<Verdict, Reason> {
-        if unit.as_ref().is_some_and(|unit| self.outcomes.committed(unit).is_some()) {
+        if let Some((unit, decided)) = &unit
+            && !self.outcomes.may_commit(unit, *decided)
+        {
             // A unit has one outcome. This is a second unit under the same name, or one that was sealed before.
             places.iter().for_each(|place| self.drop_staged_of(place));
             return Err(Reason::BackedOut);
         }
+        let unit = unit.map(|(unit, _)| unit);
         let all_fit = places.iter().all(|place| self.check_place(place).is_ok());
         let all_there = removals.iter().all(|removal| {
             let queue = self.queues.get(&removal.queue);
@@ -320,7 +366,7 @@ impl QueueManager {
         });
         if !all_there || !all_fit {
             places.iter().for_each(|place| self.drop_staged_of(place));
-            self.decide(unit, false);
+            self.decide(unit, UnitState::BackedOut);
             return Err(Reason::BackedOut);
         }
         for removal in removals {
@@ -328,18 +374,18 @@ impl QueueManager {
         }
         for place in places {
             // The unit may have it twice itself.
-            match self.seen(&place) {
+            match self.was_placed(&place) {
                 Seen::Before(_) => self.drop_staged_of(&place),
                 Seen::New | Seen::Forgotten => applied.placed.push(self.place(place)),
             }
         }
-        self.decide(unit, true);
+        self.decide(unit, UnitState::Committed);
         Ok(Verdict::Done)
     }
 
-    fn decide(&mut self, unit: Option<UnitId>, committed: bool) {
+    fn decide(&mut self, unit: Option<UnitId>, state: UnitState) {
         if let Some(unit) = unit {
-            self.outcomes.decide(&unit, committed);
+            self.outcomes.decide(&unit, state, self.at, &self.retention);
         }
     }
 
@@ -361,11 +407,12 @@ impl QueueManager {
         Ok(Verdict::Done)
     }
 
-    fn apply_seal_unit(&mut self, unit: UnitId) -> Result<Verdict, Reason> {
-        let committed = self.outcomes.committed(&unit);
-        if committed.is_none() {
-            self.outcomes.decide(&unit, false);
+    fn apply_seal_unit(&mut self, unit: UnitId, units_decided: u64) -> Result<Verdict, Reason> {
+        if let Some(state) = self.outcomes.state(&unit) {
+            return Ok(Verdict::Sealed { state, is_new: false });
         }
-        Ok(Verdict::Sealed { committed: committed == Some(true) })
+        let state = self.outcomes.judge_unknown(units_decided);
+        self.decide(Some(unit), state);
+        Ok(Verdict::Sealed { state, is_new: true })
     }
 }

@@ -10,6 +10,7 @@ use std::ops::Bound;
 use bytes::Bytes;
 
 use super::digest::Digest;
+use super::expiries::Expiries;
 use super::keys::PackKey;
 use super::order::Order;
 use super::packs::{Pack, Packs};
@@ -35,7 +36,7 @@ pub struct Queue {
     /// Built by the first selection of its kind; most queues are never selected from.
     by_message_id: Option<BTreeSet<(MessageId, Position)>>,
     by_correlation_id: Option<BTreeSet<(CorrelationId, Position)>>,
-    by_expiry: BTreeSet<(WallTime, Position)>,
+    expiries: Expiries,
     packs: Packs,
     /// Of the persistent messages.
     digest: Digest,
@@ -53,7 +54,7 @@ impl Queue {
             not_persistent_bytes: 0,
             by_message_id: None,
             by_correlation_id: None,
-            by_expiry: BTreeSet::new(),
+            expiries: Expiries::default(),
             packs: Packs::default(),
             digest: Digest::default(),
         }
@@ -110,7 +111,7 @@ impl Queue {
             index.insert((slot.correlation_id(), position));
         }
         if let Some(at) = slot.expires() {
-            self.by_expiry.insert((at, position));
+            self.expiries.insert((at, position));
         }
         if position.is_persistent() {
             self.digest.add((position, slot.facts()));
@@ -128,7 +129,7 @@ impl Queue {
             index.remove(&(slot.correlation_id(), position));
         }
         if let Some(at) = slot.expires() {
-            self.by_expiry.remove(&(at, position));
+            self.expiries.remove((at, position));
         }
         match position.is_persistent() {
             true => self.digest.take((position, slot.facts())),
@@ -160,7 +161,7 @@ impl Queue {
         self.slots.clear();
         self.by_message_id = None;
         self.by_correlation_id = None;
-        self.by_expiry.clear();
+        self.expiries.clear();
         self.packs.clear();
         self.digest = Digest::default();
         self.not_persistent = 0;
@@ -247,14 +248,9 @@ impl Queue {
         candidates.into_iter().filter(behind).filter(matches).collect()
     }
 
-    /// Messages whose time is over, oldest deadline first.
-    pub fn expired(&self, now: WallTime) -> impl Iterator<Item = Position> {
-        self.by_expiry.iter().take_while(move |(at, _)| *at <= now).map(|(_, position)| *position)
-    }
-
-    /// When the next message's time will be over.
-    pub fn next_expiry(&self) -> Option<WallTime> {
-        self.by_expiry.first().map(|(at, _)| *at)
+    /// When its messages expire.
+    pub fn expiries(&self) -> &Expiries {
+        &self.expiries
     }
 
     pub fn oldest_put(&self) -> Option<WallTime> {

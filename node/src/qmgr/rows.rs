@@ -8,12 +8,15 @@ use trimaran_proto::replica::v1 as wire;
 
 use super::command::{definition_from_wire, definition_to_wire, optional_name};
 use super::keys::{PackKey, message_state_key, queue_prefix, state_key};
+use super::outcomes::Decided;
 use super::packs;
+use super::producer_names::{Gone, NameHash};
 use super::producers::Producer;
 use super::queue::Queue;
 use super::{Family, QueueManager, RowChange, RowSource, StoreReadError};
 use crate::types::{
-    MessageId, ObjectName, Position, ProducerId, QueueId, QueueManagerId, StagedBodyId, UnitId, WallTime,
+    MessageId, ObjectName, Position, ProducerId, QueueId, QueueManagerId, StagedBodyId, UnitId, UnitState,
+    WallTime,
 };
 
 /// Format of all rows.
@@ -26,6 +29,8 @@ pub(super) fn manager_row(manager: &QueueManager) -> RowChange {
         maxumsgs: manager.maxumsgs,
         at_ms: manager.at.0,
         next_outcome: manager.outcomes.next(),
+        refusals_forgotten: manager.outcomes.refusals_forgotten(),
+        producers_forgotten: manager.producers.names().any_forgotten(),
         version: VERSION,
     };
     put_state(state_key(manager.id, b'M', &[]), row.encode_to_vec())
@@ -77,12 +82,26 @@ pub(super) fn producer_row(
         sequences: producer.placed.keys().copied().collect(),
         message_ids: ids.freeze(),
         used: producer.used,
+        used_at_ms: producer.used_at.0,
     };
     put_state(key, row.encode_to_vec())
 }
 
-pub(super) fn outcome_row(manager: QueueManagerId, number: u64, unit: &UnitId, committed: bool) -> RowChange {
-    let row = wire::OutcomeRow { unit_id: unit.0.clone(), committed };
+pub(super) fn producer_name_row(manager: QueueManagerId, name: NameHash, gone: Option<Gone>) -> RowChange {
+    let key = state_key(manager, b'f', &name.0.to_be_bytes());
+    match gone {
+        Some(Gone { upto, number }) => put_state(key, wire::ProducerNameRow { upto, number }.encode_to_vec()),
+        None => RowChange::Delete { family: Family::State, key },
+    }
+}
+
+pub(super) fn outcome_row(manager: QueueManagerId, number: u64, decided: &Decided) -> RowChange {
+    let row = wire::OutcomeRow {
+        unit_id: decided.unit.0.clone(),
+        committed: decided.state == UnitState::Committed,
+        forgotten: decided.state == UnitState::Forgotten,
+        at_ms: decided.at.0,
+    };
     put_state(state_key(manager, b'o', &number.to_be_bytes()), row.encode_to_vec())
 }
 
@@ -185,7 +204,8 @@ fn load_state_row(
             manager.deadq = optional_name(&row.deadq).map_err(|error| error.to_string())?;
             manager.maxumsgs = row.maxumsgs;
             manager.at = WallTime(row.at_ms);
-            manager.outcomes.skip_to(row.next_outcome);
+            manager.outcomes.restore_counts(row.next_outcome, row.refusals_forgotten);
+            manager.producers.names_mut().note_forgotten(row.producers_forgotten);
         }
         b'q' => {
             let row = wire::QueueRow::decode(value).map_err(text)?;
@@ -201,13 +221,25 @@ fn load_state_row(
                 forgotten_upto: row.forgotten_upto,
                 placed: row.sequences.iter().copied().zip(ids).collect(),
                 used: row.used,
+                used_at: WallTime(row.used_at_ms),
             };
             manager.producers.restore(ProducerId(Bytes::copy_from_slice(rest)), producer);
         }
         b'o' => {
             let row = wire::OutcomeRow::decode(value).map_err(text)?;
             let number = u64::from_be_bytes(rest.try_into().map_err(|_| "short key")?);
-            manager.outcomes.restore(number, UnitId(row.unit_id), row.committed);
+            let state = match (row.committed, row.forgotten) {
+                (true, _) => UnitState::Committed,
+                (false, true) => UnitState::Forgotten,
+                (false, false) => UnitState::BackedOut,
+            };
+            let decided = Decided { unit: UnitId(row.unit_id), state, at: WallTime(row.at_ms) };
+            manager.outcomes.restore(number, decided);
+        }
+        b'f' => {
+            let row = wire::ProducerNameRow::decode(value).map_err(text)?;
+            let name = NameHash(u128::from_be_bytes(rest.try_into().map_err(|_| "a key of wrong length")?));
+            manager.producers.names_mut().restore(name, Gone { upto: row.upto, number: row.number });
         }
         b's' => {
             let number = u64::from_be_bytes(rest.get(..8).ok_or("short key")?.try_into().expect("8 bytes"));

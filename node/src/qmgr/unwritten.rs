@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::packs::Packer;
+use super::producer_names::NameHash;
 use super::{PackKey, QueueManager, Slot, StoreBatch, rows};
 use crate::types::{Index, Position, ProducerId, QueueId, SnapshotMeta, StagedBodyId};
 
@@ -24,6 +25,7 @@ pub(super) struct Unwritten {
     pub(super) heads: BTreeSet<(QueueId, Position)>,
     pub(super) backouts_gone: BTreeSet<(QueueId, Position)>,
     pub(super) producers: BTreeSet<ProducerId>,
+    pub(super) producer_names: BTreeSet<NameHash>,
     /// Outcomes from this number on are not written; numbers below `outcomes_first` are still there.
     pub(super) outcomes_from: u64,
     pub(super) outcomes_first: u64,
@@ -115,11 +117,14 @@ impl QueueManager {
         for producer in &unwritten.producers {
             changes.push(rows::producer_row(self.id, producer, self.producers.get(producer)));
         }
+        for name in &unwritten.producer_names {
+            changes.push(rows::producer_name_row(self.id, *name, self.producers.names().get(*name)));
+        }
         if self.outcomes.first() > unwritten.outcomes_first {
             changes.push(rows::outcomes_forgotten(self.id, self.outcomes.first()));
         }
-        for (number, unit, committed) in self.outcomes.from(unwritten.outcomes_from) {
-            changes.push(rows::outcome_row(self.id, number, unit, committed));
+        for (number, decided) in self.outcomes.from(unwritten.outcomes_from) {
+            changes.push(rows::outcome_row(self.id, number, decided));
         }
         for number in &unwritten.staged_gone {
             changes.push(rows::staged_gone(self.id, *number));

@@ -3,7 +3,7 @@
 use super::Replica;
 use super::proposals::{Item, Ride, Waiting};
 use crate::consensus::{Entry, EntryKind};
-use crate::mqi::{Completion, Data, UnitState};
+use crate::mqi::{Completion, Data};
 use crate::qmgr::{Applied, Command, Removed, Verdict, command};
 use crate::types::planted::{self, Bug};
 
@@ -62,7 +62,7 @@ impl Replica {
 
     fn apply_ride(&mut self, ride: Ride) {
         // The first put may have been persistent and under way, if its queue's default has changed since.
-        let logged = ride.producer.and_then(|(producer, sequence)| self.logged_before(&producer, sequence));
+        let logged = ride.producer.and_then(|put| self.logged_before(&put));
         let completion = match logged {
             Some(message_id) => Completion::ok(Data::Placed { message_id, duplicate: true }),
             None => ride.completion,
@@ -124,13 +124,12 @@ impl Replica {
                 self.end_commit(session, token, gets, not_persistent, verdict);
             }
             Waiting::Backout { answer, gets } => self.end_backout(answer, gets),
-            Waiting::Expire => self.stats.expired += applied.removed.len() as u64,
+            Waiting::Expire { queue, messages } => self.end_expire(queue, messages, applied.removed.len()),
             Waiting::Seal { session, token } => {
-                let state = match verdict {
-                    Ok(Verdict::Sealed { committed: true }) => UnitState::Committed,
-                    _ => UnitState::BackedOut,
+                let Ok(Verdict::Sealed { state, is_new }) = verdict else {
+                    unreachable!("a seal became {verdict:?}")
                 };
-                self.answer(session, token, Completion::ok(Data::Unit(state)));
+                self.answer(session, token, Completion::ok(Data::Unit { state, sealed: is_new }));
             }
             Waiting::Admin { session, token, queue } => self.end_admin(session, token, queue, verdict),
             Waiting::Move { from: (queue, position), .. } => {

@@ -29,9 +29,8 @@ impl Replica {
         let contents = self.state.queue(queue).expect("it is reserved");
         let name = contents.definition.name.to_string();
         let message = contents.slot(position).and_then(|slot| slot.message.clone()).expect("just loaded");
-        let to_backout_queue =
-            contents.definition.boqname.as_ref().and_then(|name| self.state.queue_id(name));
-        let admitted = to_backout_queue.filter(|to| self.admit_put(*to, &message).is_ok());
+        let to = contents.definition.boqname.as_ref().and_then(|name| self.state.queue_id(name));
+        let admitted = to.filter(|to| self.admit_put(*to, &message).is_ok());
         let target = match admitted {
             Some(to) => Some((to, *message)),
             None => self.dead_letter_target(*message, &name, Reason::BackoutThresholdReached).ok(),

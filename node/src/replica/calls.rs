@@ -80,9 +80,11 @@ impl Replica {
             Call::Put(put) => self.on_put(session, token, put),
             Call::Get(get) => self.on_get(session, token, get),
             Call::CancelGet { token: of } => self.on_cancel_get(session, token, of),
-            Call::Commit { unit } => self.on_commit(session, token, unit),
+            Call::Commit { unit, units_decided } => self.on_commit(session, token, unit, units_decided),
             Call::Backout => self.on_backout(session, token),
-            Call::UnitOutcome { unit } => self.on_unit_outcome(session, token, unit),
+            Call::UnitOutcome { unit, units_decided } => {
+                self.on_unit_outcome(session, token, unit, units_decided)
+            }
             Call::Inquire { handle } => self.on_inquire(session, token, handle),
             Call::Admin(admin) => self.on_admin(session, token, admin),
             Call::Operate(Operate::Switch { to }) => self.on_switch(session, token, to),

@@ -5,12 +5,19 @@ use std::collections::BTreeMap;
 use super::Replica;
 use super::proposals::Waiting;
 use super::units::{Unit, UnitPut, as_removals};
-use crate::mqi::{Completion, Data, UnitState};
+use crate::mqi::{Completion, Data};
 use crate::qmgr::{Command, Seen, Verdict};
 use crate::types::{Position, QueueId, Reason, SessionId, StagedBodyId, Token, UnitId, limits};
 
 impl Replica {
-    pub(super) fn on_commit(&mut self, session: SessionId, token: Token, unit_id: Option<UnitId>) {
+    pub(super) fn on_commit(
+        &mut self,
+        session: SessionId,
+        token: Token,
+        unit_id: Option<UnitId>,
+        decided: Option<u64>,
+    ) {
+        let decided_now = self.state.units_decided();
         let Some(state) = self.sessions.get_mut(session) else { return };
         let unit = std::mem::take(&mut state.unit);
         self.stats.commits += 1;
@@ -34,6 +41,9 @@ impl Replica {
         state.proposed += 1;
         let size: usize = places.iter().map(|place| place.message.weight()).sum::<usize>()
             + removals.iter().map(|removal| removal.positions.len() * 16).sum::<usize>();
+        // Its program knows better than this node when it sent this: it may have been on its way for long.
+        let decided = decided.or(unit.units_decided).unwrap_or(decided_now);
+        let unit_id = unit_id.map(|id| (id, decided));
         let command = Command::CommitUnit { unit: unit_id, places, removals };
         let waiting = Waiting::Commit { session, token, gets: unit.gets, puts, not_persistent };
         if size <= limits::ENTRY_BYTES_SOFT {
@@ -75,22 +85,14 @@ impl Replica {
         }
         for put in puts {
             let UnitPut::NotPersistent { queue, message, producer } = put else { continue };
-            if let Some((producer, sequence)) = &producer {
+            if let Some(put) = &producer {
                 // It may have been put since, by another unit or by itself.
-                let before = self.logged_before(producer, *sequence).is_some()
-                    || matches!(
-                        self.standing.own().volatile_producers.seen(producer, *sequence),
-                        Seen::Before(_)
-                    );
-                if before {
+                let volatile = self.standing.own().volatile_producers.seen(put, self.state.retention());
+                if self.logged_before(put).is_some() || matches!(volatile, Seen::Before(_)) {
                     self.note_left(queue, 1);
                     continue;
                 }
-                self.standing.own_mut().volatile_producers.remember(
-                    producer,
-                    *sequence,
-                    message.descriptor.message_id,
-                );
+                self.remember_volatile(put, message.descriptor.message_id);
             }
             self.place_not_persistent(queue, message);
         }
@@ -156,14 +158,22 @@ impl Replica {
         }
     }
 
-    pub(super) fn on_unit_outcome(&mut self, session: SessionId, token: Token, unit: UnitId) {
+    pub(super) fn on_unit_outcome(
+        &mut self,
+        session: SessionId,
+        token: Token,
+        unit: UnitId,
+        units_decided: u64,
+    ) {
         match self.state.outcome_of(&unit) {
-            Some(committed) => {
-                let state = if committed { UnitState::Committed } else { UnitState::BackedOut };
-                self.answer(session, token, Completion::ok(Data::Unit(state)));
+            Some(state) => {
+                self.answer(session, token, Completion::ok(Data::Unit { state, sealed: false }));
             }
             // Its commit may be on its way, or still to come over an old connection: the log decides, for good.
-            None => self.propose(Command::SealUnit(unit), Waiting::Seal { session, token }),
+            None => {
+                let seal = Command::SealUnit { unit, units_decided };
+                self.propose(seal, Waiting::Seal { session, token });
+            }
         }
     }
 }

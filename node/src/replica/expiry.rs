@@ -1,49 +1,160 @@
-//! Messages whose time is over leave.
+//! Messages whose time is over leave: no get shows one, and none takes the room of a message that is put.
+//!
+//! In slices, one command each, as many as are due and as fast as the log takes them. What a unit of work holds stays
+//! until the unit ends, as in MQ.
 
 use std::time::Duration;
 
 use super::Replica;
 use super::proposals::Waiting;
 use super::units::Owner;
-use crate::qmgr::{Command, Removal};
-use crate::types::{Position, QueueId};
+use crate::qmgr::{Command, Due, Removal};
+use crate::types::planted::{self, Bug};
+use crate::types::{Instant, LookupMap, Position, QueueId, WallTime};
 
-/// How often a serving replica looks for messages whose time is over. A get never shows one, however late the scan.
-const EXPIRY_SCAN_INTERVAL: Duration = Duration::from_secs(1);
+/// Messages of one command: an entry of 16 KiB.
+const SLICE: usize = 1_000;
+/// Messages of all queues that are on their way out at a time.
+const LEAVING_MAX: u64 = 4_000;
+/// How often a serving replica looks at all that is due, also at what it passed by because a unit held it.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What a leader knows of the messages that leave.
+#[derive(Debug, Default)]
+pub(super) struct Leaving {
+    /// Proposed and not applied.
+    by_queue: LookupMap<QueueId, u64>,
+    in_all: u64,
+    /// What was looked at, of the queues that have more.
+    passed: LookupMap<QueueId, Due>,
+    more: bool,
+    next_look: Instant,
+}
+
+impl Leaving {
+    /// On their way out: they count for nothing any more.
+    pub fn of(&self, queue: QueueId) -> u64 {
+        self.by_queue.get(&queue).copied().unwrap_or(0)
+    }
+
+    fn note_proposed(&mut self, queue: QueueId, messages: u64) {
+        *self.by_queue.entry(queue).or_default() += messages;
+        self.in_all += messages;
+    }
+
+    fn note_applied(&mut self, queue: QueueId, messages: u64) {
+        self.in_all -= messages;
+        let of = self.by_queue.get_mut(&queue).expect("it was proposed");
+        *of -= messages;
+        if *of == 0 {
+            self.by_queue.remove(&queue);
+        }
+    }
+}
 
 impl Replica {
-    /// Messages whose time is over leave, unless a unit holds them.
+    /// Some of the messages whose time is over leave.
     pub(super) fn expire(&mut self) {
         let now = self.wall();
-        let Some(leading) = self.standing.serving_mut() else { return };
-        if self.now.instant < leading.next_expiry_scan {
+        let Some(leading) = self.standing.serving_mut().filter(|_| !planted::is(Bug::LateExpiry)) else {
+            return;
+        };
+        let leaving = &mut leading.leaving;
+        if self.now.instant >= leaving.next_look {
+            leaving.next_look = self.now.instant + LOOK_INTERVAL;
+            leaving.passed.clear();
+        } else if !leaving.more {
             return;
         }
-        leading.next_expiry_scan = self.now.instant + EXPIRY_SCAN_INTERVAL;
-        let due: Vec<(QueueId, Vec<Position>)> = self
-            .state
-            .queues()
-            .filter(|queue| queue.next_expiry().is_some_and(|at| at <= now))
-            .map(|queue| {
-                let free = |position: &Position| !leading.reservations.is_reserved(queue.id, *position);
-                (queue.id, queue.expired(now).filter(free).take(1000).collect())
-            })
-            .collect();
-        for (queue, positions) in due {
-            let (persistent, volatile): (Vec<Position>, Vec<Position>) =
-                positions.into_iter().partition(Position::is_persistent);
-            for position in volatile {
-                self.state.queue_mut(queue).expect("listed").remove(position);
-                self.stats.expired += 1;
+        leaving.more = false;
+        for queue in self.state.queues_due(now) {
+            let leaving = &mut self.standing.own_mut().leaving;
+            if leaving.in_all >= LEAVING_MAX {
+                leaving.more = true;
+                return;
             }
-            if persistent.is_empty() {
-                continue;
-            }
-            for position in &persistent {
-                self.standing.own_mut().reservations.reserve(queue, *position, Owner::Mover);
-            }
-            let removal = Removal { queue, positions: persistent };
-            self.propose(Command::Expire(vec![removal]), Waiting::Expire);
+            self.expire_some(queue, now);
         }
+    }
+
+    /// There is more that could leave now: a turn must begin soon.
+    pub(super) fn expiry_deadline(&self) -> Option<Instant> {
+        let leaving = &self.standing.serving()?.leaving;
+        (leaving.more && leaving.in_all < LEAVING_MAX).then_some(self.now.instant)
+    }
+
+    /// One slice of one queue; nothing of one that is about to be emptied.
+    fn expire_some(&mut self, queue: QueueId, now: WallTime) {
+        let leading = self.standing.own_mut();
+        let Some(contents) = self.state.queue(queue).filter(|_| !leading.locked.contains(&queue)) else {
+            return;
+        };
+        let mut last = leading.leaving.passed.get(&queue).copied();
+        let mut positions = Vec::new();
+        for (looked_at, due) in contents.expiries().due(now, last).enumerate() {
+            if looked_at == SLICE {
+                leading.leaving.more = true;
+                break;
+            }
+            last = Some(due);
+            if !leading.reservations.is_reserved(queue, due.1) {
+                positions.push(due.1);
+            }
+        }
+        if let Some(last) = last {
+            leading.leaving.passed.insert(queue, last);
+        }
+        self.send_away(queue, positions);
+    }
+
+    fn send_away(&mut self, queue: QueueId, positions: Vec<Position>) {
+        let (persistent, volatile): (Vec<Position>, Vec<Position>) =
+            positions.into_iter().partition(Position::is_persistent);
+        for position in volatile {
+            self.state.queue_mut(queue).expect("the caller has it").remove(position);
+            self.stats.expired += 1;
+        }
+        if persistent.is_empty() {
+            return;
+        }
+        let leading = self.standing.own_mut();
+        for position in &persistent {
+            leading.reservations.reserve(queue, *position, Owner::Mover);
+        }
+        let messages = persistent.len() as u64;
+        leading.leaving.note_proposed(queue, messages);
+        let removal = Removal { queue, positions: persistent };
+        self.propose(Command::Expire(vec![removal]), Waiting::Expire { queue, messages });
+    }
+
+    /// So many were to leave, and so many did.
+    pub(super) fn end_expire(&mut self, queue: QueueId, messages: u64, left: usize) {
+        self.standing.own_mut().leaving.note_applied(queue, messages);
+        self.stats.expired += left as u64;
+    }
+
+    /// A queue is full: what has expired makes room, in front of the put that is about to come.
+    pub(super) fn make_room(&mut self, queue: QueueId) {
+        let now = self.wall();
+        let contents = self.state.queue(queue);
+        let is_due = contents.is_some_and(|contents| contents.expiries().next().is_some_and(|at| at <= now));
+        if is_due && !planted::is(Bug::LateExpiry) {
+            self.expire_some(queue, now);
+        }
+    }
+
+    /// How long ago the time of some message was over that is still here and that no unit holds, by the time of the
+    /// newest entry; zero where nobody serves. For judges.
+    pub fn overdue(&self) -> Duration {
+        let Some(leading) = self.standing.serving() else { return Duration::ZERO };
+        let at = self.state.at();
+        let stays = |queue: QueueId, position: Position| {
+            !matches!(leading.reservations.owner(queue, position), Some(Owner::Session(_)))
+        };
+        let late = self.state.queues().filter_map(|queue| {
+            queue.expiries().due(at, None).find(|(_, position)| stays(queue.id, *position))
+        });
+        let first = late.map(|(expired, _)| expired).min();
+        Duration::from_millis(first.map_or(0, |expired| (at.0 - expired.0) as u64))
     }
 }

@@ -112,7 +112,10 @@ impl Replica {
         self.stats.get_bytes += length as u64;
         self.standing.own_mut().reservations.reserve(queue, position, Owner::Session(session));
         if get.is_in_unit(position.is_persistent()) {
-            self.sessions.get_mut(session).expect("checked").unit.gets.push((queue, position));
+            let decided = self.state.units_decided();
+            let unit = &mut self.sessions.get_mut(session).expect("checked").unit;
+            unit.begin(decided);
+            unit.gets.push((queue, position));
             self.show(session, token, queue, position, cut, false);
         } else {
             self.take(session, token, queue, position, cut);

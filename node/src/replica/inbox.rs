@@ -82,6 +82,8 @@ pub struct Published {
     pub membership: watch::Receiver<Membership>,
     /// Refreshed a few times a second.
     pub stats: watch::Receiver<Stats>,
+    /// Units of work with an id that were ever decided, as of the newest answer.
+    pub units_decided: Arc<AtomicU64>,
 }
 
 /// The publishing end of [`Published`]; the driver's.
@@ -90,6 +92,7 @@ pub struct Publisher {
     pub role: watch::Sender<RoleView>,
     pub membership: watch::Sender<Membership>,
     pub stats: watch::Sender<Stats>,
+    pub units_decided: Arc<AtomicU64>,
 }
 
 /// How far log and store are on disk: written by their threads, which never wait for the mind.
@@ -147,10 +150,23 @@ pub fn inbox(
         persisted: 0,
         flushed: 0,
     };
-    let published = Published { role: role_end, membership: membership_end, stats: stats_end };
+    let units_decided = Arc::<AtomicU64>::default();
+    let published = Published {
+        role: role_end,
+        membership: membership_end,
+        stats: stats_end,
+        units_decided: units_decided.clone(),
+    };
     let inbox =
         Inbox { queue_manager, name, calls, events, progress, budget, session_ids, account, published };
-    (inbox, mailbox, Publisher { role, membership, stats })
+    (inbox, mailbox, Publisher { role, membership, stats, units_decided })
+}
+
+impl Publisher {
+    /// Before the answers of the turn leave.
+    pub fn publish_units_decided(&self, units: u64) {
+        self.units_decided.store(units, Ordering::Release);
+    }
 }
 
 impl Inbox {
@@ -168,6 +184,11 @@ impl Inbox {
 
     pub fn role(&self) -> RoleView {
         self.published.role.borrow().clone()
+    }
+
+    /// See [`Published::units_decided`].
+    pub fn units_decided(&self) -> u64 {
+        self.published.units_decided.load(Ordering::Acquire)
     }
 
     /// Who serves as far as this node knows, and where clients reach it.

@@ -52,7 +52,6 @@ impl Replica {
     pub(super) fn begin_serving(&mut self) {
         let leading = self.standing.own_mut();
         leading.serving_since = Some(self.now.instant);
-        leading.next_expiry_scan = self.now.instant;
     }
 
     /// Every outstanding call is answered: 2549 where nobody here can know what became of it, 2009 else. Units are

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use super::expiry::Leaving;
 use super::loads::Readers;
 use super::members::MembershipOperation;
 use super::proposals::Proposals;
@@ -41,7 +42,7 @@ pub(super) struct Leading {
     pub volatile_producers: Producers,
     /// The counter in the newest message id. Unique over all leaders: a term has one.
     pub next_unique: u64,
-    pub next_expiry_scan: Instant,
+    pub leaving: Leaving,
     pub members: Option<MembershipOperation>,
     pub handover: Option<Handover>,
 }
@@ -114,7 +115,7 @@ impl Leading {
             incoming: LookupMap::default(),
             volatile_producers: Producers::default(),
             next_unique: term.0 << 40,
-            next_expiry_scan: Instant::default(),
+            leaving: Leaving::default(),
             members: None,
             handover: None,
         }
@@ -142,7 +143,7 @@ impl Leading {
 
     /// Messages of the queue that were put or got and may still be backed out.
     pub fn uncommitted(&self, queue: QueueId) -> u64 {
-        self.reservations.count(queue) as u64 + self.incoming(queue)
+        self.reservations.count(queue) as u64 - self.leaving.of(queue) + self.incoming(queue)
     }
 
     /// Whether messages come or go just now.

@@ -81,7 +81,7 @@ use std::sync::Arc;
 
 use crate::consensus::{self, Consensus, Majority, Parted, Recovered};
 use crate::mqi::Completion;
-use crate::qmgr::{Applied, QueueManager};
+use crate::qmgr::{Applied, QueueManager, Retention};
 use crate::types::planted::{self, Bug};
 use crate::types::{
     Account, Held, Instant, NodeId, Now, ObjectName, QueueManagerId, RoleView, SessionId, Share, Token,
@@ -115,6 +115,8 @@ pub struct Options {
     pub repack_from_bytes: u64,
     /// Units of work and messages that are not persistent take their memory from it.
     pub account: Arc<Account>,
+    /// How much is remembered for programs that ask again; the same on every node of the group.
+    pub retention: Retention,
 }
 
 impl Options {
@@ -130,6 +132,7 @@ impl Options {
             log_retain_present_bytes: 4 << 30,
             repack_from_bytes: 4 << 20,
             account: Account::new(1 << 40),
+            retention: Retention::default(),
         }
     }
 }
@@ -181,7 +184,8 @@ pub struct Replica {
 
 impl Replica {
     /// `recovered` and `state` come from the same stores. `seed` decides election timeouts and nothing else.
-    pub fn new(options: Options, recovered: Recovered, state: QueueManager, seed: u64) -> Replica {
+    pub fn new(options: Options, recovered: Recovered, mut state: QueueManager, seed: u64) -> Replica {
+        state.set_retention(options.retention);
         let consensus_options = consensus::Options { seed, ..options.consensus.clone() };
         let mut consensus = Consensus::new(consensus_options, &recovered);
         // What the store does not have is in memory: a snapshot that comes late is brought up to date with it.
@@ -308,7 +312,8 @@ impl Replica {
     /// When a turn must begin even if nothing happens before.
     pub fn next_deadline(&self) -> Option<Instant> {
         let waits = self.standing.leading().and_then(|leading| leading.waiters.next_deadline());
-        [self.consensus.next_deadline(), waits, self.members_deadline()].into_iter().flatten().min()
+        let own = [waits, self.members_deadline(), self.expiry_deadline()];
+        own.into_iter().chain([self.consensus.next_deadline()]).flatten().min()
     }
 
     pub fn stats(&self) -> &Stats {

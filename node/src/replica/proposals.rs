@@ -9,7 +9,7 @@ use super::units::UnitPut;
 use crate::mqi::Completion;
 use crate::qmgr::{BatchEncoder, Command};
 use crate::types::{
-    Index, Message, MessageId, Position, ProducerId, QueueId, SessionId, StagedBodyId, Token, WallTime,
+    Index, Message, MessageId, Position, ProducerSequence, QueueId, SessionId, StagedBodyId, Token, WallTime,
     limits,
 };
 
@@ -44,7 +44,10 @@ pub(super) enum Waiting {
         answer: Option<(SessionId, Token)>,
         gets: Vec<(QueueId, Position)>,
     },
-    Expire,
+    Expire {
+        queue: QueueId,
+        messages: u64,
+    },
     Seal {
         session: SessionId,
         token: Token,
@@ -74,7 +77,7 @@ pub(super) struct Ride {
     pub token: Token,
     /// None: the put was repeated while the first may still ride in front, and is answered when that one is there.
     pub message: Option<(QueueId, Box<Message>)>,
-    pub producer: Option<(ProducerId, u64)>,
+    pub producer: Option<ProducerSequence>,
     pub completion: Completion,
 }
 
@@ -194,7 +197,7 @@ impl Waiting {
             | Waiting::Admin { session, token, .. } => Some((*session, *token)),
             Waiting::Backout { answer, .. } => *answer,
             Waiting::Nobody
-            | Waiting::Expire
+            | Waiting::Expire { .. }
             | Waiting::Move { .. }
             | Waiting::Staged { .. }
             | Waiting::BeginTerm => None,

@@ -6,7 +6,7 @@ use super::units::UnitPut;
 use crate::mqi::{Completion, Data, Put, PutTarget, Refusal};
 use crate::qmgr::{Command, Place, Seen, Verdict, command, dead_letter, not_persistent_weight};
 use crate::types::{
-    Message, MessageId, Persistence, ProducerId, QueueId, Reason, SessionId, Token, WallTime, limits,
+    Message, MessageId, Persistence, ProducerSequence, QueueId, Reason, SessionId, Token, WallTime, limits,
 };
 
 impl Replica {
@@ -17,6 +17,15 @@ impl Replica {
             Err((reason, name)) => (Err(reason), name),
         };
         let admitted = target.and_then(|queue| self.admit_put(queue, &put.message).map(|()| queue));
+        if admitted.is_err()
+            && let Some(producer) = &put.producer
+        {
+            // What was placed before is answered as then, also if its queue has no room now.
+            let is_persistent = put.message.descriptor.persistence != Persistence::NotPersistent;
+            if self.answer_repeated(session, token, producer, is_persistent) {
+                return;
+            }
+        }
         let (queue, message, dead_lettered) = match admitted {
             Ok(queue) => (queue, put.message, None),
             Err(refused)
@@ -55,7 +64,7 @@ impl Replica {
     }
 
     /// Whether one more message has room.
-    pub(super) fn admit_put(&self, id: QueueId, message: &Message) -> Result<(), Refusal> {
+    pub(super) fn admit_put(&mut self, id: QueueId, message: &Message) -> Result<(), Refusal> {
         let queue = self.state.queue(id).ok_or(Reason::UnknownObjectName)?;
         let definition = &queue.definition;
         if !definition.put_enabled {
@@ -69,15 +78,25 @@ impl Replica {
         if let Some(text) = self.lack_of_room() {
             return Err(Refusal::because(Reason::StorageMediumFull, text));
         }
-        let depth = queue.depth() + self.standing.own().incoming(id);
-        if depth >= u64::from(definition.maxdepth) {
-            return Err(Refusal::because(Reason::QFull, format!("MAXDEPTH is {}", definition.maxdepth)));
+        let maxdepth = definition.maxdepth;
+        if self.depth_to_be(id) >= u64::from(maxdepth) {
+            self.make_room(id);
+        }
+        if self.depth_to_be(id) >= u64::from(maxdepth) {
+            return Err(Refusal::because(Reason::QFull, format!("MAXDEPTH is {maxdepth}")));
         }
         Ok(())
     }
 
+    /// The queue's depth when what is under way has happened.
+    fn depth_to_be(&self, queue: QueueId) -> u64 {
+        let (depth, leading) =
+            (self.state.queue(queue).map_or(0, |queue| queue.depth()), self.standing.own());
+        depth + leading.incoming(queue) - leading.leaving.of(queue)
+    }
+
     pub(super) fn dead_letter_target(
-        &self,
+        &mut self,
         message: Message,
         queue: &str,
         reason: Reason,
@@ -96,7 +115,7 @@ impl Replica {
         token: Token,
         queue: QueueId,
         mut message: Message,
-        producer: Option<(ProducerId, u64)>,
+        producer: Option<ProducerSequence>,
         syncpoint: bool,
         dead_lettered: Option<Reason>,
     ) {
@@ -111,13 +130,13 @@ impl Replica {
         };
         descriptor.backout_count = 0;
         descriptor.put_at = WallTime(0);
-        if let Some((producer, sequence)) = &producer {
+        if let Some(put) = &producer {
             let is_persistent = descriptor.persistence == Persistence::Persistent;
-            if self.answer_repeated(session, token, producer, *sequence, is_persistent) {
+            if self.answer_repeated(session, token, put, is_persistent) {
                 return;
             }
             let state = self.sessions.get(session).filter(|_| syncpoint);
-            if let Some(message_id) = state.and_then(|state| state.unit.repeated(producer, *sequence)) {
+            if let Some(message_id) = state.and_then(|state| state.unit.repeated(put)) {
                 self.stats.duplicates_suppressed += 1;
                 let completion = Completion::ok(Data::Placed { message_id, duplicate: true });
                 return self.answer(session, token, completion);
@@ -155,6 +174,7 @@ impl Replica {
             message.descriptor.message_id = command::message_id(&self.options.name, unique);
         }
         let message_id = message.descriptor.message_id;
+        let decided = self.state.units_decided();
         self.stats.puts += 1;
         self.stats.put_bytes += message.body.len() as u64;
         if message.descriptor.persistence == Persistence::NotPersistent {
@@ -164,13 +184,14 @@ impl Replica {
             let state = self.sessions.get_mut(session).expect("just seen");
             if syncpoint {
                 state.unit.bytes += message.body.len();
+                state.unit.begin(decided);
                 state.unit.put(UnitPut::NotPersistent { queue, message, producer });
                 return self.answer(session, token, placed(message_id, None));
             }
             // What is under way may be the first put of this sequence, if its queue's default was another then.
             let behind = state.proposed > 0 || (as_queue && producer.is_some());
-            if let Some((producer, sequence)) = &producer {
-                self.standing.own_mut().volatile_producers.remember(producer, *sequence, message_id);
+            if let Some(put) = &producer {
+                self.remember_volatile(put, message_id);
             }
             let completion = placed(message_id, dead_lettered);
             if behind && !self.standing.own().proposals.is_idle() {
@@ -186,11 +207,16 @@ impl Replica {
             self.place_not_persistent(queue, message);
             return self.answer(session, token, completion);
         }
+        if syncpoint || message.body.len() > limits::CHUNK_BYTES {
+            // Its place in the log comes later than its put, and the time of its put and its expiry begin now.
+            message.descriptor.put_at = self.wall();
+        }
         self.standing.own_mut().let_in(queue);
         let mut place = Place { queue, message, unique, producer, staged: None };
         let state = self.sessions.get_mut(session).expect("just seen");
         if syncpoint {
             state.unit.bytes += place.message.body.len();
+            state.unit.begin(decided);
         } else {
             state.proposed += 1;
         }
@@ -236,20 +262,20 @@ impl Replica {
         &mut self,
         session: SessionId,
         token: Token,
-        producer: &ProducerId,
-        sequence: u64,
+        put: &ProducerSequence,
         is_persistent: bool,
     ) -> bool {
-        let logged = self.state.producers().seen(producer, sequence);
-        let volatile = self.standing.own().volatile_producers.seen(producer, sequence);
+        let logged = self.state.seen(put);
+        let volatile = self.standing.own().volatile_producers.seen(put, self.state.retention());
         let is_new = if is_persistent { logged == Seen::New } else { volatile == Seen::New };
         let (message_id, is_logged) = match (logged, volatile) {
             (Seen::Before(message_id), _) => (message_id, true),
             (_, Seen::Before(message_id)) => (message_id, false),
             _ if is_new => return false,
             _ => {
-                let detail = "the sequence is older than the 10,000 that are remembered of a producer; \
-                              it cannot be told whether it was put before";
+                let detail = "nobody can tell whether this sequence was put before: it is older than the 10,000 that are \
+                              remembered of a producer, or so many others have put since this producer did that \
+                              its sequences were forgotten. It was not put now; look whether the message is there";
                 let completion = Completion::failed_because(Reason::UnexpectedError, detail);
                 self.answer(session, token, completion);
                 return true;
@@ -260,7 +286,7 @@ impl Replica {
         if is_logged || self.standing.own().proposals.is_idle() {
             self.answer(session, token, completion);
         } else {
-            let producer = Some((producer.clone(), sequence));
+            let producer = Some(put.clone());
             self.standing.own_mut().proposals.ride(Ride {
                 session,
                 token,
@@ -273,17 +299,21 @@ impl Replica {
     }
 
     /// The message that the log has of this sequence.
-    pub(super) fn logged_before(&self, producer: &ProducerId, sequence: u64) -> Option<MessageId> {
-        match self.state.producers().seen(producer, sequence) {
+    pub(super) fn logged_before(&self, put: &ProducerSequence) -> Option<MessageId> {
+        match self.state.seen(put) {
             Seen::Before(message_id) => Some(message_id),
             Seen::New | Seen::Forgotten => None,
         }
     }
 
+    pub(super) fn remember_volatile(&mut self, put: &ProducerSequence, message_id: MessageId) {
+        let (at, keep) = (self.wall(), self.state.retention());
+        self.standing.own_mut().volatile_producers.remember(put, message_id, at, keep);
+    }
+
     pub(super) fn place_not_persistent(&mut self, queue: QueueId, message: Box<Message>) {
         self.note_left(queue, 1);
-        let Some(contents) = self.state.queue_mut(queue) else { return };
-        let position = contents.place_not_persistent(message);
+        let Some(position) = self.state.place_not_persistent(queue, message) else { return };
         self.note_free(queue, position);
     }
 

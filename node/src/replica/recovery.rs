@@ -173,6 +173,7 @@ impl Replica {
         meta: SnapshotMeta,
         mut state: QueueManager,
     ) {
+        state.set_retention(self.options.retention);
         let applied = self.consensus.applied_index();
         if !self.consensus.snapshot_installed(from, Term(term), meta.clone()) {
             // It came too late: the log has brought this node further. The store must be what its next batch is a

@@ -13,8 +13,8 @@ use crate::mqi::{
 };
 use crate::qmgr::{Family, RowChange, RowSource, StoreReadError, command};
 use crate::types::{
-    Body, CorrelationId, HandleId, Index, Membership, Message, Persistence, ProducerId, QueueDefinition,
-    Reason, SnapshotMeta, Term, UnitId, WallTime,
+    Body, CorrelationId, HandleId, Index, Membership, Message, Persistence, ProducerId, ProducerSequence,
+    QueueDefinition, Reason, SnapshotMeta, Term, UnitId, WallTime,
 };
 
 const APP: SessionId = SessionId(1);
@@ -97,6 +97,10 @@ impl Alone {
     }
 
     fn with_window(window_bytes: usize) -> Alone {
+        Alone::with(options(window_bytes))
+    }
+
+    fn with(options: Options) -> Alone {
         let recovered = Recovered {
             hard_state: HardState::default(),
             snapshot: initial(),
@@ -106,7 +110,7 @@ impl Alone {
             acknowledged: Index(0),
         };
         let state = QueueManager::new(QueueManagerId(1), name("QM1"));
-        let replica = Replica::new(options(window_bytes), recovered, state, 7);
+        let replica = Replica::new(options, recovered, state, 7);
         let now = Now { instant: Instant(1), wall: WallTime(1_000_000) };
         let mut alone = Alone {
             replica,
@@ -129,6 +133,13 @@ impl Alone {
             alone.open(session, "Q");
         }
         alone
+    }
+
+    fn outcome(&mut self, name: &str, units_decided: u64) -> UnitState {
+        match self.ok(OTHER, Call::UnitOutcome { unit: unit(name), units_decided }) {
+            Data::Unit { state, .. } => state,
+            other => panic!("an outcome became {other:?}"),
+        }
     }
 
     fn open_session(&mut self, session: SessionId) {
@@ -275,6 +286,20 @@ fn put(text: &str) -> Put {
     }
 }
 
+/// The put of this number of a producer.
+fn numbered(producer: &str, sequence: u64) -> Option<ProducerSequence> {
+    let producer = ProducerId(Bytes::copy_from_slice(producer.as_bytes()));
+    Some(ProducerSequence { producer, sequence, repeated: false })
+}
+
+fn unit(name: &str) -> UnitId {
+    UnitId(Bytes::copy_from_slice(name.as_bytes()))
+}
+
+fn commit(name: &str) -> Call {
+    Call::Commit { unit: Some(unit(name)), units_decided: None }
+}
+
 fn get() -> Get {
     Get {
         handle: HANDLE,
@@ -314,7 +339,7 @@ fn a_unit_is_invisible_until_its_commit_and_gone_after_its_backout() {
     alone.ok(APP, Call::Backout);
     assert_eq!(alone.get(OTHER, get()), Err(Reason::NoMsgAvailable));
     alone.ok(APP, Call::Put(Put { syncpoint: true, ..put("two") }));
-    alone.ok(APP, Call::Commit { unit: None });
+    alone.ok(APP, Call::Commit { unit: None, units_decided: None });
     assert_eq!(alone.get(OTHER, get()), Ok("two".into()));
 }
 
@@ -428,7 +453,7 @@ fn the_demonstration_takes_four_of_five_under_the_cursor() {
 #[test]
 fn a_repeated_sequence_is_stored_once_and_answered_with_the_original() {
     let mut alone = Alone::new();
-    let once = Put { producer: Some((ProducerId("app".into()), 1)), ..put("one") };
+    let once = Put { producer: numbered("app", 1), ..put("one") };
     let Data::Placed { message_id, duplicate: false } = alone.ok(APP, Call::Put(once.clone())) else {
         panic!()
     };
@@ -441,17 +466,69 @@ fn a_repeated_sequence_is_stored_once_and_answered_with_the_original() {
 #[test]
 fn the_outcome_of_a_unit_is_final() {
     let mut alone = Alone::new();
-    let unit = |name: &'static str| UnitId(Bytes::from_static(name.as_bytes()));
     alone.ok(APP, Call::Put(Put { syncpoint: true, ..put("one") }));
-    alone.ok(APP, Call::Commit { unit: Some(unit("first")) });
-    assert_eq!(alone.ok(OTHER, Call::UnitOutcome { unit: unit("first") }), Data::Unit(UnitState::Committed));
+    alone.ok(APP, commit("first"));
+    assert_eq!(alone.outcome("first", 0), UnitState::Committed);
 
     alone.ok(APP, Call::Put(Put { syncpoint: true, ..put("two") }));
-    assert_eq!(alone.ok(OTHER, Call::UnitOutcome { unit: unit("late") }), Data::Unit(UnitState::BackedOut));
-    let late = alone.call(APP, Call::Commit { unit: Some(unit("late")) });
+    assert_eq!(alone.outcome("late", 0), UnitState::BackedOut);
+    let late = alone.call(APP, commit("late"));
     assert_eq!(late.reason, Reason::BackedOut);
     assert_eq!(alone.get(OTHER, get()), Ok("one".into()));
     assert_eq!(alone.get(OTHER, get()), Err(Reason::NoMsgAvailable));
+}
+
+/// Two outcomes, two producers and two names are remembered, and nothing longer because it is young.
+fn little() -> Retention {
+    let few = Retention {
+        outcomes_min: 2,
+        outcomes_max: 2,
+        producers_min: 2,
+        producers_max: 2,
+        ..Retention::default()
+    };
+    Retention { names_max: 2, age_ms: 0, ..few }
+}
+
+#[test]
+fn a_unit_that_was_committed_and_forgotten_is_never_said_to_be_backed_out() {
+    let mut alone = Alone::with(Options { retention: little(), ..options(usize::MAX) });
+    for name in ["first", "second", "third"] {
+        alone.ok(APP, Call::Put(Put { syncpoint: true, ..put(name) }));
+        alone.ok(APP, commit(name));
+    }
+    assert_eq!(alone.replica.queue_manager().units_decided(), 3);
+    assert_eq!(alone.outcome("third", 0), UnitState::Committed);
+    assert_eq!(alone.outcome("first", 0), UnitState::Forgotten, "its message is on the queue");
+    assert_eq!(alone.get(OTHER, get()), Ok("first".into()));
+    assert_eq!(alone.outcome("never", 3), UnitState::BackedOut, "all that came after it are remembered");
+}
+
+#[test]
+fn a_commit_that_comes_when_its_seal_is_forgotten_is_refused() {
+    let mut alone = Alone::with(Options { retention: little(), ..options(usize::MAX) });
+    alone.ok(APP, Call::Put(Put { syncpoint: true, ..put("late") }));
+    assert_eq!(alone.outcome("late", 0), UnitState::BackedOut);
+    for name in ["one", "two"] {
+        alone.ok(OTHER, Call::Put(Put { syncpoint: true, ..put(name) }));
+        alone.ok(OTHER, commit(name));
+    }
+    assert_eq!(alone.call(APP, commit("late")).reason, Reason::BackedOut);
+}
+
+#[test]
+fn a_put_is_not_stored_again_after_its_producer_was_idle_while_many_others_put() {
+    let mut alone = Alone::with(Options { retention: little(), ..options(usize::MAX) });
+    let once = |producer| Call::Put(Put { producer: numbered(producer, 1), ..put(producer) });
+    for producer in ["idle", "a", "b"] {
+        alone.ok(APP, once(producer));
+    }
+    let again = alone.call(APP, once("idle"));
+    assert_eq!(again.reason, Reason::UnexpectedError);
+    assert!(again.detail.unwrap().contains("nobody can tell"));
+    alone.ok(APP, Call::Put(Put { producer: numbered("idle", 2), ..put("the next one") }));
+    let got: Vec<_> = (0..5).map_while(|_| alone.get(OTHER, get()).ok()).collect();
+    assert_eq!(got, ["idle", "a", "b", "the next one"]);
 }
 
 #[test]
@@ -542,7 +619,7 @@ fn what_is_not_persistent_is_delivered_in_order_and_counted() {
     alone.ok(APP, Call::Put(volatile("two", 1)));
     alone.put(APP, "three");
     alone.ok(APP, Call::Put(Put { syncpoint: true, ..volatile("four", 2) }));
-    alone.ok(APP, Call::Commit { unit: None });
+    alone.ok(APP, Call::Commit { unit: None, units_decided: None });
     let Data::Queues(views) = alone.ok(APP, Call::Inquire { handle: HANDLE }) else { panic!() };
     assert_eq!((views[0].depth, views[0].not_persistent), (4, 2));
     for text in ["one", "two", "three", "four"] {
@@ -552,7 +629,7 @@ fn what_is_not_persistent_is_delivered_in_order_and_counted() {
 
 /// Not persistent, the producer's number `sequence`.
 fn volatile(text: &str, sequence: u64) -> Put {
-    let mut put = Put { producer: Some((ProducerId("app".into()), sequence)), ..put(text) };
+    let mut put = Put { producer: numbered("app", sequence), ..put(text) };
     put.message.descriptor.persistence = Persistence::NotPersistent;
     put
 }
@@ -569,7 +646,7 @@ fn a_repeated_put_that_is_not_persistent_is_stored_once() {
     // Also when it was got meanwhile, and within a unit of work.
     let again = alone.ok(OTHER, Call::Put(Put { syncpoint: true, ..volatile("one", 1) }));
     assert_eq!(again, Data::Placed { message_id, duplicate: true });
-    alone.ok(OTHER, Call::Commit { unit: None });
+    alone.ok(OTHER, Call::Commit { unit: None, units_decided: None });
     assert_eq!(alone.get(OTHER, get()), Err(Reason::NoMsgAvailable));
 }
 
@@ -624,7 +701,7 @@ fn a_producer_goes_on_for_ever_without_anything_persistent() {
     for sequence in [1, 2, 10_001, 1_000_000] {
         alone.ok(APP, Call::Put(volatile("x", sequence)));
     }
-    let later = Put { producer: Some((ProducerId("app".into()), 1_000_001)), ..put("persistent at last") };
+    let later = Put { producer: numbered("app", 1_000_001), ..put("persistent at last") };
     alone.ok(APP, Call::Put(later));
     assert_eq!(alone.replica.queue_manager().message_count(), 5);
 }
@@ -685,17 +762,16 @@ fn little_reaches_the_store_after_a_while_and_sooner_where_room_is_missing() {
 fn a_sequence_that_a_unit_has_twice_is_put_once() {
     let mut alone = Alone::new();
     for (text, persistence) in [("one", Persistence::Persistent), ("two", Persistence::NotPersistent)] {
-        let producer = ProducerId(Bytes::copy_from_slice(text.as_bytes()));
         let mut ids = Vec::new();
         for (sequence, repeated) in [(1, false), (3, false), (2, false), (3, true), (1, true)] {
-            let mut put = Put { syncpoint: true, producer: Some((producer.clone(), sequence)), ..put(text) };
+            let mut put = Put { syncpoint: true, producer: numbered(text, sequence), ..put(text) };
             put.message.descriptor.persistence = persistence;
             let Data::Placed { message_id, duplicate } = alone.ok(APP, Call::Put(put)) else { panic!() };
             assert_eq!(duplicate, repeated, "sequence {sequence}");
             ids.push(message_id);
         }
         assert_eq!((ids[3], ids[4]), (ids[1], ids[0]));
-        alone.ok(APP, Call::Commit { unit: None });
+        alone.ok(APP, Call::Commit { unit: None, units_decided: None });
         let got: Vec<_> = (0..4).map(|_| alone.get(OTHER, get()).is_ok()).collect();
         assert_eq!(got, [true, true, true, false]);
     }
@@ -708,7 +784,7 @@ fn a_unit_larger_than_an_entry_is_staged_as_a_whole() {
     for _ in 0..3000 {
         alone.ok(APP, Call::Put(Put { syncpoint: true, ..put(&body) }));
     }
-    alone.ok(APP, Call::Commit { unit: None });
+    alone.ok(APP, Call::Commit { unit: None, units_decided: None });
     assert_eq!(alone.replica.queue_manager().message_count(), 3000);
 }
 
@@ -750,7 +826,7 @@ fn a_node_that_restarts_from_its_store_has_everything() {
     for text in ["one", "two", "three"] {
         alone.put(APP, text);
     }
-    let once = Put { producer: Some((ProducerId("app".into()), 1)), ..put("four") };
+    let once = Put { producer: numbered("app", 1), ..put("four") };
     alone.ok(APP, Call::Put(once.clone()));
     assert_eq!(alone.get(APP, Get { syncpoint: true, ..get() }), Ok("one".into()));
     alone.ok(APP, Call::Backout);
@@ -777,4 +853,73 @@ fn a_damaged_entry_leaves_the_log_as_soon_as_the_store_is_past_it() {
     alone.turn([Event::LogDamaged { upto: before }]);
     assert_eq!(alone.truncated, before);
     assert_eq!((alone.get(OTHER, get()), alone.get(OTHER, get())), (Ok("one".into()), Ok("two".into())));
+}
+
+/// A put of a message that lives so long.
+fn short_lived(text: &str, tenths: u32) -> Put {
+    let mut put = put(text);
+    put.message.descriptor.expiry = Some(tenths);
+    put
+}
+
+#[test]
+fn the_time_of_a_message_under_syncpoint_begins_at_its_put() {
+    let mut alone = Alone::new();
+    alone.ok(APP, Call::Put(Put { syncpoint: true, ..short_lived("one", 50) }));
+    let put_at = alone.now.wall;
+    alone.pass(Duration::from_secs(4));
+    alone.ok(APP, Call::Commit { unit: None, units_decided: None });
+    let Data::Got { message, .. } = alone.ok(OTHER, Call::Get(browse(GetMode::BrowseFirst))) else {
+        panic!()
+    };
+    assert_eq!(message.descriptor.put_at, put_at);
+    alone.pass(Duration::from_secs(1));
+    assert_eq!(alone.get(OTHER, get()), Err(Reason::NoMsgAvailable), "five seconds after its put");
+}
+
+#[test]
+fn all_that_has_expired_leaves_at_once_however_much_it_is() {
+    let mut alone = Alone::new();
+    for number in 0..4_500 {
+        let mut put = short_lived("short", 1);
+        if number % 2 == 0 {
+            put.message.descriptor.persistence = Persistence::NotPersistent;
+        }
+        alone.ok(APP, Call::Put(put));
+    }
+    alone.put(APP, "stays");
+    for _ in 0..20 {
+        alone.pass(Duration::from_millis(100));
+    }
+    let queue = alone.replica.state.queue_id(&name("Q")).unwrap();
+    assert_eq!(alone.replica.state.queue(queue).unwrap().depth(), 1);
+    assert_eq!(alone.replica.overdue(), Duration::ZERO);
+    assert_eq!(alone.get(OTHER, get()), Ok("stays".into()));
+}
+
+#[test]
+fn a_put_to_a_queue_that_is_full_of_what_has_expired_has_room() {
+    let mut alone = Alone::new();
+    let changes = QueueChanges { maxdepth: Some(3), ..QueueChanges::default() };
+    alone.ok(APP, Call::Admin(Admin::AlterQueue { queue: name("Q"), changes }));
+    for _ in 0..3 {
+        alone.ok(APP, Call::Put(short_lived("short", 1)));
+    }
+    assert_eq!(alone.call(APP, Call::Put(put("no room"))).reason, Reason::QFull);
+    alone.pass(Duration::from_millis(100));
+    for text in ["one", "two", "three"] {
+        alone.put(APP, text);
+    }
+    assert_eq!(alone.call(APP, Call::Put(put("no room"))).reason, Reason::QFull);
+    assert_eq!(alone.get(OTHER, get()), Ok("one".into()));
+}
+
+#[test]
+fn a_put_that_is_repeated_is_answered_as_before_although_its_queue_is_full_now() {
+    let mut alone = Alone::new();
+    let changes = QueueChanges { maxdepth: Some(1), ..QueueChanges::default() };
+    alone.ok(APP, Call::Admin(Admin::AlterQueue { queue: name("Q"), changes }));
+    let once = Put { producer: numbered("app", 1), ..put("one") };
+    let Data::Placed { message_id, .. } = alone.ok(APP, Call::Put(once.clone())) else { panic!() };
+    assert_eq!(alone.ok(APP, Call::Put(once)), Data::Placed { message_id, duplicate: true });
 }

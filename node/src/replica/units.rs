@@ -9,7 +9,8 @@ use std::sync::Arc;
 use crate::qmgr::{Place, Queue, Removal};
 use crate::types::planted::{self, Bug};
 use crate::types::{
-    Account, Held, LookupMap, Message, MessageId, Position, ProducerId, QueueId, Selection, SessionId, Share,
+    Account, Held, LookupMap, Message, MessageId, Position, ProducerId, ProducerSequence, QueueId, Selection,
+    SessionId, Share,
     WallTime,
 };
 
@@ -22,6 +23,8 @@ pub(super) struct Unit {
     pub bytes: usize,
     /// The same in the node's account.
     held: Option<Held>,
+    /// How many units had been decided when this one began; None before its first call.
+    pub units_decided: Option<u64>,
     /// The highest sequence of each producer: programs count upwards, so that one look nearly always tells.
     highest: BTreeMap<ProducerId, u64>,
 }
@@ -29,7 +32,7 @@ pub(super) struct Unit {
 #[derive(Debug)]
 pub(super) enum UnitPut {
     Persistent(Place),
-    NotPersistent { queue: QueueId, message: Box<Message>, producer: Option<(ProducerId, u64)> },
+    NotPersistent { queue: QueueId, message: Box<Message>, producer: Option<ProducerSequence> },
 }
 
 impl UnitPut {
@@ -47,7 +50,7 @@ impl UnitPut {
         }
     }
 
-    fn producer(&self) -> Option<&(ProducerId, u64)> {
+    fn producer(&self) -> Option<&ProducerSequence> {
         match self {
             UnitPut::Persistent(Place { producer, .. }) | UnitPut::NotPersistent { producer, .. } => {
                 producer.as_ref()
@@ -63,8 +66,13 @@ impl Unit {
         held.grow(bytes as u64)
     }
 
+    /// Its first call has come, when so many units had been decided.
+    pub fn begin(&mut self, units_decided: u64) {
+        self.units_decided.get_or_insert(units_decided);
+    }
+
     pub fn put(&mut self, put: UnitPut) {
-        if let Some((producer, sequence)) = put.producer() {
+        if let Some(ProducerSequence { producer, sequence, .. }) = put.producer() {
             let highest = self.highest.entry(producer.clone()).or_default();
             *highest = (*highest).max(*sequence);
         }
@@ -72,12 +80,12 @@ impl Unit {
     }
 
     /// The message that was put in this unit with the same sequence.
-    pub fn repeated(&self, producer: &ProducerId, sequence: u64) -> Option<MessageId> {
-        if self.highest.get(producer).is_none_or(|highest| *highest < sequence) {
+    pub fn repeated(&self, put: &ProducerSequence) -> Option<MessageId> {
+        if self.highest.get(&put.producer).is_none_or(|highest| *highest < put.sequence) {
             return None;
         }
-        let same =
-            |put: &&UnitPut| put.producer().is_some_and(|(own, at)| own == producer && *at == sequence);
+        let is_same = |of: &ProducerSequence| (&of.producer, of.sequence) == (&put.producer, put.sequence);
+        let same = |own: &&UnitPut| own.producer().is_some_and(is_same);
         self.puts.iter().find(same).map(|put| put.message().descriptor.message_id)
     }
 
@@ -118,7 +126,7 @@ pub(super) struct Reservations {
 #[derive(Debug)]
 struct OfQueue {
     reserved: BTreeMap<Position, Owner>,
-    /// Every message of a rank in front of this is reserved; so a get does not look at them again.
+    /// Every message of a rank in front of this is reserved or expired; so a get does not look at them again.
     free_from: [Position; RANKS],
     /// Bit r: rank r may have a free message at or behind `free_from[r]`.
     may_have: u16,
@@ -192,20 +200,16 @@ impl Reservations {
         while ranks != 0 {
             let rank = ranks.trailing_zeros() as usize;
             ranks &= ranks - 1;
-            let mut first_unreserved = None;
-            for (position, slot) in queue.from_in_rank(of.free_from[rank]) {
-                if of.reserved.contains_key(&position) && !planted::is(Bug::NoOwnerCheck) {
-                    continue;
-                }
-                first_unreserved.get_or_insert(position);
-                if !slot.is_expired(now) {
-                    of.free_from[rank] = first_unreserved.expect("just set");
+            // What has expired is as good as gone: it is passed by once, whenever it leaves.
+            let found = queue.from_in_rank(of.free_from[rank]).find(|(position, slot)| {
+                let is_held = of.reserved.contains_key(position) && !planted::is(Bug::NoOwnerCheck);
+                !is_held && !slot.is_expired(now)
+            });
+            match found {
+                Some((position, _)) => {
+                    of.free_from[rank] = position;
                     return Some(position);
                 }
-            }
-            match first_unreserved {
-                // Only expired ones: they leave with the next scan.
-                Some(position) => of.free_from[rank] = position,
                 None => of.may_have &= !(1 << rank),
             }
         }

@@ -378,6 +378,8 @@ impl<H: Hands> Driver<H> {
 
     /// Answers and peer messages leave once a turn, in one piece each.
     fn flush(&mut self) {
+        let units_decided = self.replica.queue_manager().units_decided();
+        self.publisher.publish_units_decided(units_decided);
         for (to, messages) in self.outgoing.drain(..) {
             self.hands.send(to, messages);
         }

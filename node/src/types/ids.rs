@@ -62,11 +62,3 @@ impl Position {
         self.minor == 0
     }
 }
-
-/// A unit of work as its program names it: 1 to 24 bytes.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct UnitId(pub bytes::Bytes);
-
-/// A program that numbers its puts: at most 64 bytes.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ProducerId(pub bytes::Bytes);

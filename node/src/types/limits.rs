@@ -16,12 +16,22 @@ pub const CALLS_IN_FLIGHT_MAX: usize = 10_000;
 pub const UNIT_MESSAGES_DEFAULT: u32 = 10_000;
 /// Bytes of message bodies one unit of work may hold.
 pub const UNIT_BYTES_MAX: usize = 128 * 1024 * 1024;
-/// Puts one producer's sequence remembers.
+/// Sequences remembered of one producer: its newest.
 pub const PRODUCER_WINDOW: usize = 10_000;
-/// Producers remembered; the one that was quiet for longest goes first.
-pub const PRODUCERS_MAX: usize = 10_000;
-/// Outcomes of units remembered.
-pub const OUTCOMES_MAX: usize = 100_000;
+/// Producers whose sequences are remembered whatever their age: those that put last.
+pub const PRODUCERS_MIN: usize = 10_000;
+/// Producers whose sequences are remembered at most.
+pub const PRODUCERS_MAX: usize = 100_000;
+/// Sequences remembered of all producers together: about 500 MB. Beyond, producers that were quiet for longest go.
+pub const SEQUENCES_MAX: usize = 10_000_000;
+/// Producers remembered by name and highest sequence only, after their sequences were forgotten: about 60 MB.
+pub const PRODUCER_NAMES_MAX: usize = 1_000_000;
+/// Outcomes of units remembered whatever their age: the newest.
+pub const OUTCOMES_MIN: usize = 100_000;
+/// Outcomes of units remembered at most: about 150 MB.
+pub const OUTCOMES_MAX: usize = 1_000_000;
+/// What programs may ask for again is remembered for ten minutes, unless that would be more than the limits above.
+pub const REMEMBERED_MS: i64 = 600_000;
 /// Queues of one queue manager.
 pub const QUEUES_MAX: usize = 1_000_000;
 /// Bytes of bodies that wait for a client to take them; over it, a client that takes nothing for ten seconds loses

@@ -189,6 +189,32 @@ const PUT_APPLICATION_NAME: u32 = 19;
 const PUT_TIME: u32 = 20;
 const GROUP_ID: u32 = 22;
 
+/// What MQ refuses of message type, report options, flags and sequence number (IBM MQ Reference, "MQMD"): of bits that it
+/// does not know those that its masks say must be refused.
+fn check_options(wire: &wire::Descriptor) -> Result<(), Reason> {
+    const REPORT_REJECT_MASK: u32 = 0x101C_0000;
+    const FLAGS_REJECT_MASK: u32 = 0x0FFF;
+    const FLAGS: u32 = 0x1F;
+    const NUMBER_MAX: u32 = 999_999_999;
+    let is_type = |number: u32| matches!(number, 1 | 2 | 4 | 8 | 112 | 113 | 65_536..=NUMBER_MAX);
+    if wire.message_type.is_some_and(|number| !is_type(number)) {
+        return Err(Reason::MsgTypeError);
+    }
+    if wire.report & REPORT_REJECT_MASK != 0 {
+        return Err(Reason::ReportOptionsError);
+    }
+    if wire.message_flags & FLAGS_REJECT_MASK & !FLAGS != 0 {
+        return Err(Reason::MsgFlagsError);
+    }
+    if wire.message_sequence_number.is_some_and(|number| !(1..=NUMBER_MAX).contains(&number)) {
+        return Err(Reason::MsgSeqNumberError);
+    }
+    if wire.offset > NUMBER_MAX {
+        return Err(Reason::OffsetError);
+    }
+    Ok(())
+}
+
 impl Descriptor {
     /// Checks what MQ checks. The reason says which field is wrong.
     pub fn from_wire(mut wire: wire::Descriptor) -> Result<Descriptor, Reason> {
@@ -206,6 +232,7 @@ impl Descriptor {
         if wire.format.len() > 8 {
             return Err(Reason::FormatError);
         }
+        check_options(&wire)?;
         let too_long = wire.reply_to_queue.len() > 48
             || wire.reply_to_queue_manager.len() > 48
             || wire.user_identifier.len() > 12

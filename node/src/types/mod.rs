@@ -11,6 +11,7 @@ pub mod object;
 pub mod group;
 pub mod selection;
 pub mod role;
+pub mod unit;
 pub mod limits;
 pub mod account;
 pub mod planted;
@@ -28,6 +29,7 @@ pub use reason::{CompletionCode, Reason};
 pub use role::{OutOfSync, Role, RoleView, WhyNotServing};
 pub use selection::Selection;
 pub use time::{Instant, Now, WallTime};
+pub use unit::{ProducerId, ProducerSequence, UnitId, UnitState};
 
 /// A map that is only looked up, never iterated where order matters: fixed hash, so that a run repeats to the bit.
 #[allow(clippy::disallowed_types)]

@@ -22,6 +22,12 @@ pub enum Bug {
     FollowAnyHistory,
     /// The time of the log is what the leader's own clock says.
     OwnClock,
+    /// A unit whose outcome was forgotten is said to be backed out.
+    SealForgotten,
+    /// A producer that was forgotten counts as one that never put.
+    ForgetProducers,
+    /// What has expired stays where it is.
+    LateExpiry,
 }
 
 #[cfg(feature = "planted-bugs")]

@@ -1,7 +1,7 @@
 //! MQ's completion codes and reason codes: one table, from which names and texts come.
 //!
-//! Numbers and names: IBM MQ Messages and Codes, "API completion and reason codes". The texts are ours and say
-//! what to do.
+//! Numbers and names: IBM MQ Messages and Codes, "API completion and reason codes" (MQRC_*) and, from 3001 on, "PCF reason
+//! codes" (MQRCCF_*). The texts are ours and say what to do.
 
 use std::fmt;
 
@@ -55,6 +55,7 @@ reasons! {
     2024 SyncpointLimitReached   "SYNCPOINT_LIMIT_REACHED"     "The unit of work has as many messages as MAXUMSGS allows; commit or back out first."
     2025 MaxConnsLimitReached    "MAX_CONNS_LIMIT_REACHED"     "The node has as many sessions as it may have; try again later or raise the limit."
     2026 MdError                 "MD_ERROR"                    "A field of the message descriptor is not valid."
+    2029 MsgTypeError            "MSG_TYPE_ERROR"              "The message type must be 1 (request), 2 (reply), 4 (report), 8 (datagram) or a program's own from 65536 on."
     2030 MsgTooBigForQ           "MSG_TOO_BIG_FOR_Q"           "The message is longer than MAXMSGL of the queue."
     2031 MsgTooBigForQMgr        "MSG_TOO_BIG_FOR_Q_MGR"       "The message is longer than the queue manager takes (100 MiB)."
     2033 NoMsgAvailable          "NO_MSG_AVAILABLE"            "There is no message that matches."
@@ -78,6 +79,7 @@ reasons! {
     2056 QSpaceNotAvailable      "Q_SPACE_NOT_AVAILABLE"       "There is no room for the queue's messages just now; try again."
     2058 QMgrNameError           "Q_MGR_NAME_ERROR"            "There is no queue manager of this name here, or no name was given and there are several."
     2059 QMgrNotAvailable        "Q_MGR_NOT_AVAILABLE"         "Nobody serves the queue manager just now; an election may be under way, try again."
+    2061 ReportOptionsError      "REPORT_OPTIONS_ERROR"        "A report option is not known and may not be ignored."
     2063 SecurityError           "SECURITY_ERROR"              "The identity could not be checked."
     2079 TruncatedMsgAccepted    "TRUNCATED_MSG_ACCEPTED"      "The message was longer than asked for and was cut; the rest is gone."
     2080 TruncatedMsgFailed      "TRUNCATED_MSG_FAILED"        "The message is longer than asked for and stays on the queue; ask for more, or accept truncation."
@@ -91,12 +93,15 @@ reasons! {
     2152 ObjectNameError         "OBJECT_NAME_ERROR"           "The name is longer than 48 characters or has characters that a name cannot have."
     2161 QMgrQuiescing           "Q_MGR_QUIESCING"             "The queue manager is stopping or moving; connect again in a moment."
     2162 QMgrStopping            "Q_MGR_STOPPING"              "The queue manager stops now; connect again in a moment."
-    2187 UnknownDefXmitQ         "UNKNOWN_DEF_XMIT_Q"          "The default transmission queue does not exist."
     2192 StorageMediumFull       "STORAGE_MEDIUM_FULL"         "The disk of a node is full; free some space. Gets still work."
     2195 UnexpectedError         "UNEXPECTED_ERROR"            "The call cannot be done as asked; the text of the answer or the error log says why."
+    2197 UnknownDefXmitQ         "UNKNOWN_DEF_XMIT_Q"          "The default transmission queue does not exist."
     2207 CorrelIdError           "CORREL_ID_ERROR"             "The correlation id is not valid."
     2206 MsgIdError              "MSG_ID_ERROR"                "The message id is not valid."
     2219 CallInProgress          "CALL_IN_PROGRESS"            "A call of this session that excludes this one is under way; wait for its answer."
+    2249 MsgFlagsError           "MSG_FLAGS_ERROR"             "A message flag is not known and may not be ignored."
+    2250 MsgSeqNumberError       "MSG_SEQ_NUMBER_ERROR"        "The message sequence number must be 1 to 999999999."
+    2251 OffsetError             "OFFSET_ERROR"                "The offset must be 0 to 999999999."
     2255 UowNotAvailable         "UOW_NOT_AVAILABLE"           "The unit of work is not available to this call."
     2258 GroupIdError            "GROUP_ID_ERROR"              "The group id is not valid."
     2298 FunctionNotSupported    "FUNCTION_NOT_SUPPORTED"      "The function is not supported."
@@ -105,7 +110,7 @@ reasons! {
     2549 CallInterrupted         "CALL_INTERRUPTED"            "The connection was lost while the call was under way; ask for the outcome, or repeat it with the same producer sequence."
     2067 SelectorError           "SELECTOR_ERROR"              "The attribute selector is not valid."
     2105 StorageClassError       "STORAGE_CLASS_ERROR"         "The storage class is not valid."
-    4001 ObjectTextError         "ATTRIBUTE_VALUE_ERROR"       "An attribute has a value it cannot have."
+    4005 AttributeValueError     "ATTR_VALUE_ERROR"            "An attribute has a value it cannot have."
 }
 
 impl Reason {

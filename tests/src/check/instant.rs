@@ -7,6 +7,7 @@ use trimaran_proto::replica::v1::peer_message::Message as PeerMessage;
 
 use super::committed::Committed;
 use super::equal_states::EqualStates;
+use super::expiry::{self, Expiry};
 use super::log_time::LogTime;
 use super::never_back::NeverBack;
 use super::one_leader::OneLeader;
@@ -29,6 +30,7 @@ pub struct InstantChecks {
     pub log_time: LogTime,
     back: NeverBack,
     committed: Committed,
+    expiry: Expiry,
     /// Where the logs ended when a node lost some of its own: until it is there again, nobody else may lose any.
     damage: BTreeMap<u64, Vec<Index>>,
     /// A node whose history was given up: what it has says nothing of the others.
@@ -194,6 +196,9 @@ impl InstantChecks {
     pub fn every_tick(&mut self, now: u64, keeps: bool, nodes: &BTreeMap<u64, Node>) -> Broken {
         if let Some(sentence) = log_and_store::check(nodes) {
             return Some((log_and_store::NAME, sentence));
+        }
+        if let Some(sentence) = self.expiry.check(now, nodes) {
+            return Some((expiry::NAME, sentence));
         }
         one_server::address(now, keeps, nodes).map(|sentence| ("address only where served", sentence))
     }

@@ -14,6 +14,7 @@ pub mod answered;
 pub mod equal_states;
 pub mod replay;
 pub mod log_time;
+pub mod expiry;
 
 pub mod facts;
 pub mod total;

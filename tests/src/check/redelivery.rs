@@ -138,6 +138,7 @@ mod tests {
             producer_sequence: None,
             repeats: 0,
             ids: Vec::new(),
+            unjudged: false,
         };
         add(300, 350, What::Put(put));
         let unit = history.unit_mut(unit).expect("begun above");

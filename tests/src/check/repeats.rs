@@ -1,13 +1,13 @@
 //! A put that is repeated with the same producer and sequence is stored once and always answered with the same
-//! message id; no two messages share one (promise 7). For one that is not persistent that holds as long as the same
-//! leader serves.
+//! message id; no two messages share one; nobody is told that his repetition cannot be judged before so many others put
+//! as is promised (promise 7). For one that is not persistent that holds as long as the same leader serves.
 
 use std::collections::BTreeMap;
 
 use super::Complaint;
 use super::facts::name;
 use crate::model::body::BodyKey;
-use crate::model::history::{History, What};
+use crate::model::history::{History, Put, What};
 
 pub fn check(history: &History) -> Vec<Complaint> {
     let mut complaints = Vec::new();
@@ -15,6 +15,15 @@ pub fn check(history: &History) -> Vec<Complaint> {
     let mut ids: BTreeMap<BodyKey, _> = BTreeMap::new();
     for operation in &history.operations {
         let What::Put(put) = &operation.what else { continue };
+        if put.unjudged && must_be_judged(history, put) {
+            complaints.push(Complaint::new(
+                "repeated put",
+                format!(
+                    "the repetition of {} was not judged, although it must still be known",
+                    name(put.key)
+                ),
+            ));
+        }
         let Some(first) = put.ids.first() else { continue };
         let twice = history.may_be_stored_twice(operation);
         if put.ids.iter().any(|id| id != first) && !twice {
@@ -47,4 +56,23 @@ pub fn check(history: &History) -> Vec<Complaint> {
         }
     }
     complaints
+}
+
+/// Whether so few put with sequences in the whole run that this one cannot be forgotten.
+fn must_be_judged(history: &History, put: &Put) -> bool {
+    let queue_manager = history.queues[put.queue as usize].queue_manager;
+    let mut producers: BTreeMap<u32, usize> = BTreeMap::new();
+    for operation in &history.operations {
+        if let What::Put(other) = &operation.what
+            && other.producer_sequence.is_some()
+            && history.queues[other.queue as usize].queue_manager == queue_manager
+        {
+            *producers.entry(other.key.producer).or_default() += 1;
+        }
+    }
+    let own = producers.get(&put.key.producer).copied().unwrap_or(0);
+    let promised = &history.promised;
+    producers.len() <= promised.producers_min
+        && own <= promised.sequences_max
+        && producers.values().sum::<usize>() <= promised.sequences_in_all_max
 }

@@ -13,7 +13,8 @@ use trimaran_node::mqi::{
     Selection, UnitState, Wait,
 };
 use trimaran_node::types::{
-    CorrelationId, Descriptor, HandleId, Message, MessageId, Persistence, ProducerId, Reason, Token, UnitId,
+    CorrelationId, Descriptor, HandleId, Message, MessageId, Persistence, ProducerId, ProducerSequence,
+    Reason, Token, UnitId,
 };
 
 use super::body::{self, BodyKey, Content};
@@ -33,6 +34,8 @@ pub enum Input {
     Answer {
         token: Token,
         completion: Completion,
+        /// How many units had been decided, as far as the node said up to now; 0 when it did not.
+        units_decided: u64,
     },
     Broken {
         reason: Reason,
@@ -63,7 +66,7 @@ enum Todo {
     Inquire { queue: usize },
     Ping,
     Administer,
-    Ask { unit: UnitNumber },
+    Ask { asking: Asking },
     DrainNext,
 }
 
@@ -88,7 +91,7 @@ enum Kind {
     Browse { queue: usize, walk: u32 },
     Commit,
     Backout,
-    Ask { unit: UnitNumber },
+    Ask { asking: Asking },
     Depth,
     Other,
 }
@@ -116,7 +119,11 @@ pub struct App {
     unanswered: BTreeMap<u64, (usize, MqPut, bool)>,
     unit: UnitNumber,
     walk_last: u32,
-    asking: VecDeque<UnitNumber>,
+    asking: VecDeque<Asking>,
+    /// What it last heard of how many units were decided.
+    counted: Counted,
+    /// The same when the commit that is under way was sent.
+    counted_before: Counted,
     /// Where messages of ours were put and may still be.
     placed: VecDeque<(usize, MessageId, CorrelationId)>,
     not_before: u64,
@@ -125,6 +132,20 @@ pub struct App {
     pub finished: bool,
     /// Things that are wrong whatever the rest of the history says.
     pub complaints: Vec<String>,
+}
+
+/// A unit whose commit was not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Asking {
+    unit: UnitNumber,
+    counted: Counted,
+}
+
+/// So many units had been decided, heard at this time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Counted {
+    units: u64,
+    at: u64,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -158,6 +179,8 @@ impl App {
             unit: 0,
             walk_last: 0,
             asking: VecDeque::new(),
+            counted: Counted::default(),
+            counted_before: Counted::default(),
             placed: VecDeque::new(),
             not_before: 0,
             finishing: false,
@@ -201,7 +224,12 @@ impl App {
                 self.hint = hint;
                 self.not_before = now + self.rng.between(20_000, 200_000);
             }
-            Input::Answer { token, completion } => self.on_answer(token, completion, now, history, out),
+            Input::Answer { token, completion, units_decided } => {
+                if units_decided > 0 {
+                    self.counted = Counted { units: units_decided.max(self.counted.units), at: now };
+                }
+                self.on_answer(token, completion, now, history, out)
+            }
             Input::Broken { reason: _ } => self.on_broken(now, history),
             Input::Wake => {}
         }
@@ -224,7 +252,7 @@ impl App {
                 Call::Open { handle: HandleId(queue as u32 + 1), queue: queue_name(queue as u32), options };
             self.call(call, None, Kind::Open, now, 0, out);
         }
-        self.asking.iter().rev().for_each(|unit| self.todo.push_front(Todo::Ask { unit: *unit }));
+        self.asking.iter().rev().for_each(|asking| self.todo.push_front(Todo::Ask { asking: *asking }));
         for sequence in self.unanswered.keys().rev() {
             self.todo.push_front(Todo::Repeat { sequence: *sequence });
         }
@@ -262,7 +290,7 @@ impl App {
             unit.fate = fate;
             unit.ended = (fate != Fate::Unknown).then_some(now);
             if fate == Fate::Unknown && self.habits.names_units {
-                self.asking.push_back(number);
+                self.asking.push_back(Asking { unit: number, counted: self.counted_before });
             }
         }
     }
@@ -344,7 +372,7 @@ impl App {
                 }
                 self.end_unit(Fate::BackedOut, now, history);
             }
-            Kind::Ask { unit } => self.on_outcome(&pending, unit, &completion, now, history),
+            Kind::Ask { asking } => self.on_outcome(&pending, asking, &completion, now, history),
             Kind::Depth => {
                 if let (Data::Queues(queues), Some(number)) = (&completion.data, pending.operation)
                     && let (What::Depth { depth, .. }, [queue]) =
@@ -400,6 +428,16 @@ impl App {
         }
         let Some(unanswered) = self.unanswered.get_mut(&sequence) else { return };
         unanswered.2 |= unknown;
+        if unanswered.2 && completion.reason == Reason::UnexpectedError {
+            // Nobody can tell any more: repeating it will not help.
+            self.unanswered.remove(&sequence);
+            history.operations[number].answer = Answer::Unknown;
+            history.operations[number].ended = None;
+            if let What::Put(put) = &mut history.operations[number].what {
+                put.unjudged = true;
+            }
+            return;
+        }
         if moved || unknown || unanswered.2 {
             // It is repeated until somebody knows.
             history.operations[number].answer = Answer::Unknown;
@@ -471,29 +509,33 @@ impl App {
     fn on_outcome(
         &mut self,
         pending: &Pending,
-        number: UnitNumber,
+        asking: Asking,
         completion: &Completion,
         now: u64,
         history: &mut History,
     ) {
-        let Data::Unit(state) = completion.data else {
+        let Data::Unit { state, .. } = completion.data else {
             if completion.is_failed() && matches!(self.link, Link::Up { .. }) {
                 self.todo.push_back(Todo::Think { us: 200_000 });
-                self.todo.push_back(Todo::Ask { unit: number });
+                self.todo.push_back(Todo::Ask { asking });
             }
             return;
         };
-        let committed = state == UnitState::Committed;
         if let Some(operation) = pending.operation
-            && let What::Outcome { committed: told, .. } = &mut history.operations[operation].what
+            && let What::Outcome { told, .. } = &mut history.operations[operation].what
         {
-            *told = Some(committed);
+            *told = Some(state);
         }
-        self.asking.retain(|asked| *asked != number);
-        if let Some(unit) = history.unit_mut(number)
+        self.asking.retain(|asked| asked.unit != asking.unit);
+        let fate = match state {
+            UnitState::Committed => Fate::Committed,
+            UnitState::BackedOut => Fate::BackedOut,
+            UnitState::Forgotten => return,
+        };
+        if let Some(unit) = history.unit_mut(asking.unit)
             && unit.fate == Fate::Unknown
         {
-            unit.fate = if committed { Fate::Committed } else { Fate::BackedOut };
+            unit.fate = fate;
             unit.ended = Some(now);
         }
     }
@@ -723,7 +765,10 @@ impl App {
             Todo::Put { queue, syncpoint } => self.put(session, queue, syncpoint, now, history, out),
             Todo::Repeat { sequence } => {
                 if let Some((operation, call, _)) = self.unanswered.get(&sequence) {
-                    let (operation, call) = (*operation, call.clone());
+                    let (operation, mut call) = (*operation, call.clone());
+                    if let Some(producer) = &mut call.producer {
+                        producer.repeated = self.habits.says_repeated;
+                    }
                     if let What::Put(put) = &mut history.operations[operation].what {
                         put.repeats += 1;
                     }
@@ -766,7 +811,11 @@ impl App {
                 let unit = self.unit;
                 let operation = history.begin(self.number, session, now, What::Commit { unit });
                 let named = self.habits.names_units.then(|| unit_id(unit));
-                self.call(Call::Commit { unit: named }, Some(operation), Kind::Commit, now, 0, out);
+                self.counted_before = self.counted;
+                let counts = self.habits.counts_units && self.counted.units > 0;
+                let units_decided = counts.then_some(self.counted.units);
+                let call = Call::Commit { unit: named, units_decided };
+                self.call(call, Some(operation), Kind::Commit, now, 0, out);
             }
             Todo::Backout => {
                 if self.unit == 0 {
@@ -797,11 +846,14 @@ impl App {
                 };
                 self.call(call, None, Kind::Other, now, 0, out);
             }
-            Todo::Ask { unit } => {
-                let what = What::Outcome { unit, committed: None };
+            Todo::Ask { asking } => {
+                let Asking { unit, counted } = asking;
+                let counts = self.habits.counts_units;
+                let what = What::Outcome { unit, told: None, counted: counts.then_some(counted.at) };
                 let operation = history.begin(self.number, session, now, what);
-                let call = Call::UnitOutcome { unit: unit_id(unit) };
-                self.call(call, Some(operation), Kind::Ask { unit }, now, 0, out);
+                let units_decided = if counts { counted.units } else { 0 };
+                let call = Call::UnitOutcome { unit: unit_id(unit), units_decided };
+                self.call(call, Some(operation), Kind::Ask { asking }, now, 0, out);
             }
             Todo::DrainNext => self.drain_next(session, now, history, out),
         }
@@ -838,8 +890,10 @@ impl App {
             self.sequence_last += 1;
             self.sequence_last
         });
-        let producer =
-            sequence.map(|sequence| (ProducerId(Bytes::from(format!("producer-{}", self.number))), sequence));
+        let producer = sequence.map(|sequence| {
+            let producer = ProducerId(Bytes::from(format!("producer-{}", self.number)));
+            ProducerSequence { producer, sequence, repeated: false }
+        });
         let call = MqPut {
             to: PutTarget::Handle(HandleId(queue as u32 + 1)),
             message,
@@ -857,6 +911,7 @@ impl App {
             producer_sequence: sequence,
             repeats: 0,
             ids: Vec::new(),
+            unjudged: false,
         });
         let operation = history.begin(self.number, session, now, what);
         if let Some(sequence) = sequence {

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use trimaran_node::types::{MessageId, Reason};
+use trimaran_node::qmgr::Retention;
+use trimaran_node::types::{MessageId, Reason, UnitState};
 
 use super::body::BodyKey;
 
@@ -18,6 +19,8 @@ pub struct History {
     pub units: Vec<Unit>,
     /// When some node began to serve a queue manager.
     pub serving_begun: Vec<(u32, u64)>,
+    /// How much is remembered for programs that ask again.
+    pub promised: Retention,
 }
 
 /// What the checkers must know of a queue. Queues of all queue managers share one numbering.
@@ -63,10 +66,12 @@ pub enum What {
     Backout {
         unit: UnitNumber,
     },
-    /// The outcome inquiry; `committed` as told.
+    /// The outcome inquiry, and what it was told.
     Outcome {
         unit: UnitNumber,
-        committed: Option<bool>,
+        told: Option<UnitState>,
+        /// When the program last heard how many units had been decided, before it sent the commit; None: it never says.
+        counted: Option<u64>,
     },
     Depth {
         queue: u32,
@@ -87,6 +92,8 @@ pub struct Put {
     pub repeats: u32,
     /// Every id the put and its repetitions were answered with.
     pub ids: Vec<MessageId>,
+    /// A repetition was answered that nobody can tell (2195).
+    pub unjudged: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -265,8 +272,13 @@ impl What {
             What::Browse(browse) => (":browse", delivery_edn(name(browse.queue), 0, browse.got.as_ref())),
             What::Commit { unit } => (":commit", format!("{{:unit {unit}}}")),
             What::Backout { unit } => (":backout", format!("{{:unit {unit}}}")),
-            What::Outcome { unit, committed } => {
-                let outcome = committed.map_or("nil".to_string(), |committed| committed.to_string());
+            What::Outcome { unit, told, .. } => {
+                let outcome = match told {
+                    None => "nil",
+                    Some(UnitState::Committed) => "true",
+                    Some(UnitState::BackedOut) => "false",
+                    Some(UnitState::Forgotten) => ":forgotten",
+                };
                 (":outcome", format!("{{:unit {unit}, :committed {outcome}}}"))
             }
             What::Depth { queue, depth } => {

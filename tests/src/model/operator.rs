@@ -74,7 +74,7 @@ impl Operator {
                 self.not_before = now + 50_000;
             }
             Input::Broken { .. } => self.lost(now),
-            Input::Answer { token, completion } => {
+            Input::Answer { token, completion, .. } => {
                 if self.waiting.is_some_and(|(waiting, _)| waiting == token) {
                     self.on_answer(completion, now, out);
                 }

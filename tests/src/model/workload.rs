@@ -1,6 +1,7 @@
 //! Which queues a run has and what each of its programs likes to do: drawn from the seed, different every time.
 
 use trimaran_node::mqi::QueueChanges;
+use trimaran_node::qmgr::Retention;
 use trimaran_node::types::{ObjectName, QueueDefinition};
 
 use super::history::QueueFacts;
@@ -60,6 +61,27 @@ pub fn facts(queue_managers: usize) -> Vec<QueueFacts> {
     facts
 }
 
+/// How much is remembered for programs that ask again: in half of the runs so little that they often ask too late.
+pub fn retention(seed: u64) -> Retention {
+    let mut rng = Rng::new(seed ^ 0x666F_7267_6574);
+    if rng.chance(500) {
+        return Retention::default();
+    }
+    let outcomes_min = *rng.pick(&[1, 2, 5, 50]).expect("not empty");
+    let producers_min = *rng.pick(&[1, 2, 4]).expect("not empty");
+    Retention {
+        outcomes_min,
+        outcomes_max: outcomes_min * *rng.pick(&[1, 2]).expect("not empty"),
+        producers_min,
+        producers_max: producers_min * *rng.pick(&[1, 2]).expect("not empty"),
+        // Not less than a program has on its way at once.
+        sequences_max: *rng.pick(&[40, 400]).expect("not empty"),
+        sequences_in_all_max: *rng.pick(&[60, 1_000_000]).expect("not empty"),
+        names_max: *rng.pick(&[0, 1, 4]).expect("not empty"),
+        age_ms: *rng.pick(&[0, 500, 10_000]).expect("not empty"),
+    }
+}
+
 /// Attributes an administrator changes in the middle of a run; none of them loses a message or moves one. (On a FIFO
 /// queue every message has the default priority, so a change of that would order new messages before old ones.)
 pub fn harmless_change(rng: &mut Rng, queue: usize) -> QueueChanges {
@@ -89,8 +111,12 @@ pub struct Habits {
     pub sequences: bool,
     /// Puts on their way at once.
     pub window: u64,
+    /// Repetitions of these say that they are.
+    pub says_repeated: bool,
     /// Commits name their unit, and ask for the outcome when the answer was lost.
     pub names_units: bool,
+    /// They say how many units had been decided before, too.
+    pub counts_units: bool,
     pub think_us_max: u64,
     pub disconnects_per_mille: u64,
     pub body_bytes_max: u64,
@@ -119,6 +145,8 @@ impl Habits {
             sequences: exact || rng.chance(700),
             window: 1,
             names_units: exact || rng.chance(700),
+            counts_units: rng.chance(700),
+            says_repeated: rng.chance(500),
             think_us_max: if busy {
                 2_000
             } else {

@@ -160,10 +160,12 @@ impl Ledger {
     }
 
     fn on_asked(&self, outcome: UnitOutcome) {
-        let asked = &mut self.book().asked;
         match outcome {
-            UnitOutcome::Committed => asked.0 += 1,
-            UnitOutcome::BackedOut => asked.1 += 1,
+            UnitOutcome::Committed => self.book().asked.0 += 1,
+            UnitOutcome::BackedOut => self.book().asked.1 += 1,
+            UnitOutcome::Forgotten => {
+                self.book().wrong.push("a unit is forgotten that was committed a moment ago".to_string());
+            }
         }
     }
 

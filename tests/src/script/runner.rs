@@ -11,7 +11,7 @@ use trimaran_node::mqi::{
 use trimaran_node::replica::Event;
 use trimaran_node::types::{
     CorrelationId, Descriptor, GroupId, HandleId, Message, MessageId, NodeId, ObjectName, Persistence,
-    ProducerId, QueueDefinition, Reason, Token, UnitId,
+    ProducerId, ProducerSequence, QueueDefinition, Reason, Token, UnitId,
 };
 
 use super::parser::{Block, words};
@@ -431,7 +431,7 @@ impl Runner {
             let heard: Vec<_> = puppet.heard.drain(..).collect();
             for (_, input) in heard {
                 match input {
-                    Input::Answer { token, completion } => {
+                    Input::Answer { token, completion, .. } => {
                         if matches!(completion.data, Data::Progress { .. }) {
                             continue;
                         }
@@ -550,9 +550,12 @@ impl Runner {
                 let handle = self.handle(program, &queue()?, None)?;
                 Call::Get(get(handle, verb == "browse", rest)?)
             }
-            "commit" => Call::Commit { unit: setting(rest, "unit").map(unit) },
+            "commit" => Call::Commit { unit: setting(rest, "unit").map(unit), units_decided: None },
             "backout" => Call::Backout,
-            "outcome" => Call::UnitOutcome { unit: unit(rest.first().ok_or("which unit?")?) },
+            "outcome" => Call::UnitOutcome {
+                unit: unit(rest.first().ok_or("which unit?")?),
+                units_decided: number(rest, "decided")?.unwrap_or(0),
+            },
             "inquire" => Call::Inquire { handle: self.handle(program, &queue()?, None)? },
             "ping" => Call::Ping,
             "cancel" => {
@@ -641,8 +644,11 @@ fn put(handle: HandleId, program: &str, words: &[String]) -> Result<Put, String>
     if let Some(text) = setting(words, "id") {
         descriptor.message_id = MessageId::from_slice(text.as_bytes()).ok_or("24 bytes at most")?;
     }
-    let producer = number(words, "sequence")?
-        .map(|sequence| (ProducerId(Bytes::from(format!("producer-{program}"))), sequence));
+    let producer = number(words, "sequence")?.map(|sequence| ProducerSequence {
+        producer: ProducerId(Bytes::from(format!("producer-{program}"))),
+        sequence,
+        repeated: has(words, "repeated"),
+    });
     let body_crc = crc32c::crc32c(&body);
     Ok(Put {
         to: PutTarget::Handle(handle),
@@ -713,8 +719,9 @@ fn answer_text(completion: &Completion) -> String {
             }
             text
         }
-        Data::Unit(UnitState::Committed) => "committed".to_string(),
-        Data::Unit(UnitState::BackedOut) => "backed out".to_string(),
+        Data::Unit { state: UnitState::Committed, .. } => "committed".to_string(),
+        Data::Unit { state: UnitState::BackedOut, .. } => "backed out".to_string(),
+        Data::Unit { state: UnitState::Forgotten, .. } => "forgotten".to_string(),
         Data::Queues(queues) => queues.iter().map(queue_text).collect::<Vec<_>>().join("; "),
         Data::NotServing { .. } => "not serving".to_string(),
     };

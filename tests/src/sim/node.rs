@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use trimaran_node::consensus::LogWrite;
-use trimaran_node::qmgr::{LoadRequest, StoreBatch};
+use trimaran_node::qmgr::{LoadRequest, Retention, StoreBatch};
 use trimaran_node::replica::{Event, Replica};
 use trimaran_node::runtime::recover::{Expected, Started};
 use trimaran_node::types::{
@@ -110,6 +110,8 @@ pub struct Setup {
     pub log_retain_bytes: usize,
     /// Of the log in memory: a peer that needs older entries has them read from disk.
     pub tail_bytes_max: usize,
+    /// How much is remembered for programs that ask again.
+    pub retention: Retention,
     pub fast_timing: bool,
     pub forgets_term: bool,
 }
@@ -232,6 +234,7 @@ fn replica_options(setup: &Setup, node: u64, number: usize) -> trimaran_node::re
         log_retain_bytes: setup.log_retain_bytes,
         log_retain_present_bytes: 16 * setup.log_retain_bytes.max(setup.window_bytes),
         resident_bytes_max: setup.window_bytes,
+        retention: setup.retention,
         repack_from_bytes: 0,
         ..trimaran_node::replica::Options::new(
             queue_manager_id(number),

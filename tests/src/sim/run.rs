@@ -17,6 +17,7 @@ use crate::model::app::App;
 use crate::model::history::History;
 use crate::model::workload::{self, Habits};
 use trimaran_node::mqi::{Admin, QueueChanges};
+use trimaran_node::qmgr::Retention;
 
 /// What whoever starts a run may set; everything else comes from the seed.
 #[derive(Clone, Debug)]
@@ -70,6 +71,9 @@ pub enum Planted {
     NoOwnerCheck,
     CutLogEarly,
     SecondCopy,
+    SealForgotten,
+    ForgetProducers,
+    LateExpiry,
     KeepAddress,
     ZerosOverContent,
     FollowAnyHistory,
@@ -77,7 +81,7 @@ pub enum Planted {
 }
 
 impl Planted {
-    pub const ALL: [(Planted, &'static str, &'static str); 11] = [
+    pub const ALL: [(Planted, &'static str, &'static str); 14] = [
         (Planted::AckBeforeSync, "ack-before-sync", "a write counts as persisted before the disk said so"),
         (Planted::ForgetTerm, "forget-term", "term and vote are forgotten at a restart"),
         (Planted::ServeWithoutLease, "serve-without-lease", "a leader serves on without a lease"),
@@ -85,6 +89,9 @@ impl Planted {
         (Planted::NoOwnerCheck, "no-owner-check", "a get takes what another unit has reserved"),
         (Planted::CutLogEarly, "cut-log-early", "the log is cut above what the store has flushed"),
         (Planted::SecondCopy, "second-copy", "a repeated put is stored again"),
+        (Planted::SealForgotten, "seal-forgotten", "a unit that was forgotten is said to be backed out"),
+        (Planted::ForgetProducers, "forget-producers", "a producer that was forgotten counts as a new one"),
+        (Planted::LateExpiry, "late-expiry", "what has expired stays on its queue"),
         (Planted::KeepAddress, "keep-address", "the address stays after the lease is lost"),
         (
             Planted::ZerosOverContent,
@@ -151,6 +158,7 @@ impl Plan {
             window_bytes: *rng.pick(&[4 << 10, 64 << 10, 64 << 20]).expect("not empty"),
             log_retain_bytes: *rng.pick(&[0, 16 << 10, 1 << 20, 64 << 20]).expect("not empty"),
             tail_bytes_max: *rng.pick(&[2 << 10, 64 << 10, 64 << 20]).expect("not empty"),
+            retention: workload::retention(seed),
             fast_timing: rng.chance(300),
             forgets_term: knobs.planted == Some(Planted::ForgetTerm),
         };
@@ -319,6 +327,9 @@ fn plant(planted: Option<Planted>) {
         Planted::ApplyTwice => Some(Bug::ApplyTwice),
         Planted::NoOwnerCheck => Some(Bug::NoOwnerCheck),
         Planted::SecondCopy => Some(Bug::SecondCopy),
+        Planted::SealForgotten => Some(Bug::SealForgotten),
+        Planted::ForgetProducers => Some(Bug::ForgetProducers),
+        Planted::LateExpiry => Some(Bug::LateExpiry),
         Planted::CutLogEarly => Some(Bug::CutLogEarly),
         Planted::ZerosOverContent => Some(Bug::ZerosOverContent),
         Planted::FollowAnyHistory => Some(Bug::FollowAnyHistory),
@@ -353,6 +364,7 @@ fn live(world: &mut World, knobs: &Knobs) {
     let mut rng = world.rng.fork(77);
     define_queues(world);
     world.history.queues = workload::facts(world.plan.setup.queue_managers);
+    world.history.promised = world.plan.setup.retention;
     if rng.chance(100) {
         // Some nodes never live long enough for anybody to define a queue, so these faults have an end of their own.
         world.kick_nemesis();
@@ -422,7 +434,9 @@ pub(super) fn add_programs(world: &mut World, knobs: &Knobs, rng: &mut Rng) {
         for _ in 0..knobs.programs.unwrap_or(drawn) {
             let number = world.programs.len() as u32;
             let mut own = rng.fork(u64::from(number));
-            let habits = Habits::draw(&mut own, exact, large, busy);
+            let mut habits = Habits::draw(&mut own, exact, large, busy);
+            // Where names of producers are soon forgotten, a repetition that does not say so is stored again.
+            habits.says_repeated |= world.plan.setup.retention != Retention::default();
             world.add_app(App::new(number, queue_manager, habits, own));
         }
     }

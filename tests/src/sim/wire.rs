@@ -32,6 +32,7 @@ pub struct Wire {
     unary: BTreeSet<Token>,
     /// Parts of bodies that came before their answer.
     parts: BTreeMap<u64, Vec<Bytes>>,
+    units_decided: u64,
 }
 
 /// What one end has for the other.
@@ -39,6 +40,8 @@ pub struct Wire {
 pub struct Passed {
     pub calls: Vec<(Token, Call)>,
     pub answers: Vec<(Token, Completion)>,
+    /// The newest that a response said of the units that were decided.
+    pub units_decided: u64,
 }
 
 impl Wire {
@@ -47,8 +50,13 @@ impl Wire {
         let limits =
             Limits { calls_in_flight_max: calls_max, session_bytes_max: bytes_max, ..Limits::default() };
         let conversation = Conversation::new(Arc::new(limits), Arc::default(), Account::new(2 << 30));
-        let mut wire =
-            Wire { conversation, unread: VecDeque::new(), unary: BTreeSet::new(), parts: BTreeMap::new() };
+        let mut wire = Wire {
+            conversation,
+            unread: VecDeque::new(),
+            unary: BTreeSet::new(),
+            parts: BTreeMap::new(),
+            units_decided: 0,
+        };
         let connect = wire::Connect { queue_manager: "QM".into(), application_name: "program".into() };
         wire.conversation.on_frame(frame(CONNECT, [wire::call::Call::Connect(connect)]));
         match wire.conversation.step() {
@@ -87,11 +95,18 @@ impl Wire {
             self.conversation.on_frame(frame);
         }
         passed.answers = self.take_responses()?;
+        passed.units_decided = self.units_decided;
         Ok(passed)
     }
 
-    /// The replica answers; what waited may go on.
-    pub fn answer(&mut self, token: Token, completion: Completion) -> Result<Passed, String> {
+    /// The replica, which has decided so many units, answers; what waited may go on.
+    pub fn answer(
+        &mut self,
+        token: Token,
+        completion: Completion,
+        units_decided: u64,
+    ) -> Result<Passed, String> {
+        self.conversation.note_units_decided(units_decided);
         if self.unary.contains(&token) {
             if !matches!(completion.data, Data::Progress { .. }) {
                 self.unary.remove(&token);
@@ -122,6 +137,7 @@ impl Wire {
         while let Some(response) = self.conversation.take_response() {
             let bytes = response.encode_to_vec();
             let response = wire::SessionResponse::decode(&*bytes).map_err(|error| error.to_string())?;
+            self.units_decided = self.units_decided.max(response.units_decided);
             for completion in response.completions {
                 let token = Token(completion.token);
                 if let Some(wire::completion::Data::BodyPart(part)) = completion.data {
@@ -166,11 +182,15 @@ impl Wire {
                 let message = Box::new(Message { descriptor, body, body_crc });
                 Data::Got { message, body_length: got.body_length as usize }
             }
-            Some(Told::Unit(unit)) => Data::Unit(match unit.state() {
-                wire::unit_status::State::Committed => UnitState::Committed,
-                wire::unit_status::State::BackedOut => UnitState::BackedOut,
-                wire::unit_status::State::Unspecified => return Err("a unit without a state".into()),
-            }),
+            Some(Told::Unit(unit)) => {
+                let state = match unit.state() {
+                    wire::unit_status::State::Committed => UnitState::Committed,
+                    wire::unit_status::State::BackedOut => UnitState::BackedOut,
+                    wire::unit_status::State::Forgotten => UnitState::Forgotten,
+                    wire::unit_status::State::Unspecified => return Err("a unit without a state".into()),
+                };
+                Data::Unit { state, sealed: unit.sealed }
+            }
             Some(Told::Queue(queue)) => Data::Queues(vec![QueueView {
                 definition: QueueDefinition::new(
                     ObjectName::new(&queue.queue).map_err(|error| error.to_string())?,
@@ -220,12 +240,14 @@ fn asked(token: Token, call: &Call) -> Option<Vec<wire::call::Call>> {
         }),
         Call::Close { handle } => Wire::Close(wire::Close { handle: handle.0 }),
         Call::CancelGet { token } => Wire::CancelGet(wire::CancelGet { token: token.0 }),
-        Call::Commit { unit } => {
+        Call::Commit { unit, units_decided } => {
             let unit_id = unit.as_ref().map(|unit| unit.0.clone()).unwrap_or_default();
-            Wire::Commit(wire::Commit { unit_id })
+            Wire::Commit(wire::Commit { unit_id, units_decided: *units_decided })
         }
         Call::Backout => Wire::Backout(wire::Backout {}),
-        Call::UnitOutcome { unit } => Wire::UnitOutcome(wire::UnitOutcome { unit_id: unit.0.clone() }),
+        Call::UnitOutcome { unit, units_decided } => {
+            Wire::UnitOutcome(wire::UnitOutcome { unit_id: unit.0.clone(), units_decided: *units_decided })
+        }
         Call::Inquire { handle } => Wire::Inquire(wire::Inquire { handle: handle.0 }),
         Call::Ping => Wire::Ping(wire::Ping {}),
         Call::Admin(_) | Call::Operate(_) => return None,
@@ -244,9 +266,10 @@ fn asked_put(token: Token, put: &Put) -> Vec<wire::call::Call> {
             Wire::BodyPart(wire::BodyPart { number: token.0, data })
         })
         .collect();
-    let producer_sequence = put.producer.as_ref().map(|(producer, sequence)| wire::ProducerSequence {
-        producer: String::from_utf8_lossy(&producer.0).into_owned(),
-        sequence: *sequence,
+    let producer_sequence = put.producer.as_ref().map(|of| wire::ProducerSequence {
+        producer: String::from_utf8_lossy(&of.producer.0).into_owned(),
+        sequence: of.sequence,
+        repeated: of.repeated,
     });
     let message = message::Message {
         descriptor: Some(put.message.descriptor.to_wire()),

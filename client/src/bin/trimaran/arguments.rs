@@ -150,6 +150,8 @@ pub enum Command {
     Get(GetArgs),
     /// Look at messages without taking them
     Browse(BrowseArgs),
+    /// Give dead letters back to the queues they were meant for
+    Requeue(RequeueArgs),
     /// Create, alter, delete, clear and show queues
     #[command(subcommand)]
     Queue(QueueCommand),
@@ -237,7 +239,8 @@ pub struct ReceiveArgs {
 Examples:
   trimaran put HA.QUEUE --message Hello
   trimaran put HA.QUEUE -M one -M two                one message each, in this order
-  echo Hello | trimaran put HA.QUEUE                 all of standard input is one message
+  echo Hello | trimaran put HA.QUEUE                 all of standard input is one message; of one line of text without
+                                                     its newline, unless --exact
   seq 1000 | trimaran put HA.QUEUE --lines           one message a line
   trimaran put HA.QUEUE --file a.pdf --file b.pdf    one message a file
   trimaran browse A --json-lines | trimaran put B --json-lines
@@ -265,6 +268,10 @@ pub struct PutArgs {
     #[arg(long, group = "source")]
     pub json_lines: bool,
 
+    /// All of standard input, also the newline at the end of a single line
+    #[arg(long, conflicts_with_all = ["source", "lines", "json_lines"])]
+    pub exact: bool,
+
     /// Put everything so many times
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     pub count: u64,
@@ -281,8 +288,13 @@ pub struct PutArgs {
     pub producer: Option<String>,
 
     /// Number of the first put
-    #[arg(long, value_name = "N", default_value_t = 1, requires = "producer")]
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "producer",
+        value_parser = clap::value_parser!(u64).range(1..))]
     pub first_sequence: u64,
+
+    /// The same command was tried before: what cannot be judged any more is refused (2195) rather than put twice
+    #[arg(long, requires = "producer")]
+    pub repeat: bool,
 
     /// Print nothing when all goes well
     #[arg(long, short)]
@@ -296,12 +308,16 @@ pub struct DescriptorArgs {
     #[arg(long, value_parser = clap::value_parser!(u32).range(0..=9))]
     pub priority: Option<u32>,
 
+    /// Survives a failover, whatever DEFPSIST of the queue says
+    #[arg(long, group = "persistence")]
+    pub persistent: bool,
+
     /// Kept in memory only: faster, and lost when the queue manager moves
-    #[arg(long, conflicts_with = "persistence_as_queue")]
+    #[arg(long, group = "persistence")]
     pub not_persistent: bool,
 
-    /// As DEFPSIST of the queue says
-    #[arg(long)]
+    /// As DEFPSIST of the queue says, which is the default
+    #[arg(long, group = "persistence")]
     pub persistence_as_queue: bool,
 
     /// The message vanishes when nobody got it for so long, for example 500ms, 30s, 2h
@@ -355,8 +371,12 @@ Examples:
   trimaran get HA.QUEUE --all --to received  one file a message, and no message lost: it leaves the queue when its
                                              file is on disk
 
+A file that standard output goes to gets the body of one message and nothing else. On a terminal, and of several
+messages, text that does not end its line has a newline added.
+
 Without --syncpoint a message is gone from the queue when it arrives here. With it, it is gone after it was written out,
-so a crash in between can show it twice but never lose it.")]
+up to 64 messages at a time, so a crash in between can show them twice but never lose one. Files are never written over:
+the second message with one id gets a file ending in .2, and so on.")]
 pub struct GetArgs {
     /// The queue
     pub queue: String,
@@ -413,6 +433,36 @@ pub struct BrowseArgs {
 
     #[command(flatten)]
     pub selection: SelectionArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  trimaran requeue DEAD.LETTERS                            each to the queue that its header names
+  trimaran requeue DEAD.LETTERS --reason 2053 --count 100  of those that were refused because their queue was full
+  trimaran requeue DEAD.LETTERS --of-queue ORDERS --to ORDERS.REPAIRED
+
+The header goes, the message is as it was put. Each leaves the dead-letter queue in the unit of work that puts it; one
+that is refused again ends the command, and stays.")]
+pub struct RequeueArgs {
+    /// The dead-letter queue
+    pub queue: String,
+
+    /// Only those that were refused for this reason, for example 2053
+    #[arg(long, value_name = "REASON")]
+    pub reason: Option<u32>,
+
+    /// Only those that were meant for this queue
+    #[arg(long, value_name = "QUEUE")]
+    pub of_queue: Option<String>,
+
+    /// To this queue, in place of the one that the header names
+    #[arg(long, value_name = "QUEUE")]
+    pub to: Option<String>,
+
+    /// At most so many
+    #[arg(long, short = 'n', value_name = "N")]
+    pub count: Option<usize>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -642,12 +692,17 @@ pub struct NodeArgs {
 Example:
   trimaran outcome 0x6f726465722034373131
 
-Prints \"committed\" or \"backed out\". The answer is final: a unit that is backed out can not be committed afterwards, so
-do not ask for a unit that is still at work.")]
+Prints \"committed\", \"backed out\" or \"not known any more\". The answer is final: a unit that is not committed now can
+not be committed afterwards, so do not ask for a unit that is still at work.")]
 pub struct OutcomeArgs {
     /// Id of the unit: text of at most 24 bytes, or 0x and hexadecimal digits
     #[arg(value_name = "UNIT", value_parser = parse_id)]
     pub unit: Id,
+
+    /// How many units had been decided when the commit was sent, as the program noted it. Without it a unit of which
+    /// nothing is known is \"not known any more\" as soon as the queue manager has forgotten any
+    #[arg(long, value_name = "N")]
+    pub units_decided: Option<u64>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -702,6 +757,7 @@ Examples:
   trimaran cluster init --out cluster.toml                           three nodes on this machine
   trimaran cluster init --cluster shop --nodes a=10.0.0.1,b=10.0.0.2,c=10.0.0.3 --queue-managers orders,invoices \\
       --tls /etc/trimaran/certs --out cluster.toml
+  trimaran cluster init --nodes a=::1,b=::1,c=::1 --ports 8101,8201,8301 --out cluster.toml
 
 The file is the same on every node. Then: trimaran-node check --config cluster.toml --node a")]
     Init {
@@ -717,6 +773,16 @@ The file is the same on every node. Then: trimaran-node check --config cluster.t
             value_parser = parse_named_hosts
         )]
         nodes: Vec<NamedHosts>,
+        /// First ports for the other nodes, for clients, and for health and metrics; nodes that share a host count
+        /// upwards
+        #[arg(
+            long,
+            value_name = "PEER,CLIENT,HTTP",
+            value_delimiter = ',',
+            num_args = 1,
+            default_value = "7101,7201,7301"
+        )]
+        ports: Vec<u16>,
         /// Queue managers
         #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "ha.queue.manager")]
         queue_managers: Vec<String>,
@@ -776,7 +842,8 @@ fn parse_id(text: &str) -> Result<Id, String> {
 
 fn parse_named_hosts(text: &str) -> Result<NamedHosts, String> {
     let (name, hosts) = text.split_once('=').ok_or("write NAME=HOST")?;
-    let hosts: Vec<String> = hosts.split('+').map(|host| host.trim().to_string()).collect();
+    let hosts = hosts.split('+').map(|host| parse_host(name, host.trim()));
+    let hosts = hosts.collect::<Result<Vec<String>, String>>()?;
     let name_is_good =
         !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
     if !name_is_good {
@@ -786,6 +853,23 @@ fn parse_named_hosts(text: &str) -> Result<NamedHosts, String> {
         return Err(format!("node {name} has no host; write {name}=HOST"));
     }
     Ok(NamedHosts { name: name.to_string(), hosts })
+}
+
+/// A name or an address, IPv6 also in brackets, without a port.
+fn parse_host(node: &str, host: &str) -> Result<String, String> {
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let is_address = bare.parse::<std::net::IpAddr>().is_ok();
+    let is_name =
+        |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    if is_address || is_name(host) {
+        return Ok(bare.to_string());
+    }
+    match host.rsplit_once(':') {
+        Some((host, port)) if port.parse::<u16>().is_ok() => Err(format!(
+            "write {node}={host}: a host without a port; `cluster init` takes ports with --ports"
+        )),
+        _ => Err(format!("\"{host}\" is neither the name of a host nor an address")),
+    }
 }
 
 /// `500ms`, `5s`, `2m`, `1h`, a number of seconds, or `forever`.

@@ -9,7 +9,10 @@ use crate::{
 };
 
 pub fn run(global: &Global, command: ClusterCommand) -> Outcome {
-    let ClusterCommand::Init { cluster, nodes, queue_managers, tls, out } = command;
+    let ClusterCommand::Init { cluster, nodes, ports, queue_managers, tls, out } = command;
+    let Ok(ports) = <[u16; 3]>::try_from(ports) else {
+        return Err(Failure::Usage("--ports takes three ports: PEER,CLIENT,HTTP".into()));
+    };
     let tls = tls.map(|directory| directory.display().to_string());
     check(&nodes, &queue_managers)?;
     let loopback = nodes.iter().flat_map(|node| &node.hosts).all(|host| is_loopback(host));
@@ -20,7 +23,7 @@ pub fn run(global: &Global, command: ClusterCommand) -> Outcome {
     };
     let text = cluster_file(&Plan {
         cluster: &cluster,
-        nodes: with_ports(&nodes),
+        nodes: with_ports(&nodes, ports)?,
         queue_managers: &queue_managers,
         log: directories.0,
         data: directories.1,
@@ -56,6 +59,14 @@ fn check(nodes: &[NamedHosts], queue_managers: &[String]) -> Outcome {
             return Err(Failure::Usage(format!("node {} is there twice", node.name)));
         }
     }
+    if nodes.len().is_multiple_of(2) {
+        eprintln!(
+            "trimaran: {0} nodes bear the loss of no more nodes than {1} do; begin with {1} or {2}",
+            nodes.len(),
+            nodes.len() - 1,
+            nodes.len() + 1
+        );
+    }
     for name in queue_managers {
         let good = (1..=48).contains(&name.len())
             && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"./_%".contains(&byte));
@@ -79,23 +90,31 @@ pub struct PlannedNode {
     pub http: String,
 }
 
-/// The default ports; nodes that share a host count upwards.
-fn with_ports(nodes: &[NamedHosts]) -> Vec<PlannedNode> {
+/// Nodes that share a host count upwards from the first ports.
+fn with_ports(nodes: &[NamedHosts], first: [u16; 3]) -> Result<Vec<PlannedNode>, Failure> {
     let mut on_host: BTreeMap<&str, u16> = BTreeMap::new();
-    nodes
-        .iter()
-        .map(|node| {
-            let host = node.hosts[0].as_str();
-            let shift = on_host.entry(host).and_modify(|shift| *shift += 1).or_insert(0);
-            let host = if host.contains(':') { format!("[{host}]") } else { host.to_string() };
-            PlannedNode {
-                name: node.name.clone(),
-                peer: format!("{host}:{}", 7101 + *shift),
-                client: format!("{host}:{}", 7201 + *shift),
-                http: format!("{host}:{}", 7301 + *shift),
+    let mut taken: BTreeMap<String, &str> = BTreeMap::new();
+    let mut planned = Vec::new();
+    for node in nodes {
+        let host = node.hosts[0].as_str();
+        let shift = *on_host.entry(host).and_modify(|shift| *shift += 1).or_insert(0);
+        let host = if host.contains(':') { format!("[{host}]") } else { host.to_string() };
+        let mut address = |port: u16| {
+            let port =
+                port.checked_add(shift).ok_or(Failure::Usage("there is no port above 65535".into()))?;
+            let address = format!("{host}:{port}");
+            match taken.insert(address.clone(), &node.name) {
+                Some(other) => {
+                    Err(Failure::Usage(format!("nodes {other} and {} would share {address}", node.name)))
+                }
+                None => Ok(address),
             }
-        })
-        .collect()
+        };
+        let [peer, client, http] = first;
+        let (peer, client, http) = (address(peer)?, address(client)?, address(http)?);
+        planned.push(PlannedNode { name: node.name.clone(), peer, client, http });
+    }
+    Ok(planned)
 }
 
 pub struct Plan<'a> {
@@ -235,7 +254,7 @@ mod tests {
         for (tls, loopback) in [(Some("/certs"), false), (None, false), (None, true)] {
             let plan = Plan {
                 cluster: "sh\"op",
-                nodes: with_ports(&nodes),
+                nodes: with_ports(&nodes, [7101, 7201, 7301]).unwrap(),
                 queue_managers: &managers,
                 log: "l/{node}",
                 data: "d/{node}",
@@ -248,5 +267,15 @@ mod tests {
             assert_eq!(parsed["queue_managers"][1]["id"].as_integer(), Some(2));
             assert_eq!(parsed.contains_key("tls"), !loopback);
         }
+    }
+
+    #[test]
+    fn no_two_listeners_get_one_address() {
+        let nodes: Vec<NamedHosts> =
+            ["a", "b", "c"].map(|name| NamedHosts { name: name.into(), hosts: vec!["::1".into()] }).into();
+        let planned = with_ports(&nodes, [8101, 8201, 8301]).unwrap();
+        assert_eq!(planned[2].client, "[::1]:8203");
+        assert!(with_ports(&nodes, [8101, 8102, 8103]).is_err());
+        assert!(with_ports(&nodes, [65_534, 8201, 8301]).is_err());
     }
 }

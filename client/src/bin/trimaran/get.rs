@@ -12,14 +12,17 @@ use trimaran_client::{Connection, GetOptions, Message, hex};
 
 use crate::{
     arguments::{BrowseArgs, GetArgs, Global, SelectionArgs},
+    dead_letter::DeadLetter,
     message_json::message_json,
     output::{self, Counter, Failure, Outcome, patiently, timestamp},
     say,
     talk::plural,
 };
 
-/// Gets on their way at a time.
+/// Gets on their way at a time, and messages of one unit of work.
 const AHEAD: u64 = 64;
+/// No unit of work gets more when it has bodies of so many bytes.
+const UNIT_BYTES: usize = 16 << 20;
 
 pub async fn get(global: &Global, args: GetArgs) -> Outcome {
     let connection = global.connect().await?;
@@ -44,17 +47,15 @@ pub async fn get(global: &Global, args: GetArgs) -> Outcome {
     if args.all || count == wanted {
         return Ok(());
     }
+    let which = which(&args.selection);
     let text = match count {
-        0 => format!("no message on {} (completion code 2, reason 2033)", args.queue),
-        _ => format!(
-            "{count} of {wanted} messages, then no more on {} (completion code 2, reason 2033)",
-            args.queue
-        ),
+        0 => format!("no message{which} on {}", args.queue),
+        _ => format!("{count} of {wanted} messages{which}, then no more on {}", args.queue),
     };
-    Err(Failure::NoMessage(text))
+    Err(Failure::NoMessage(format!("{text} (completion code 2, reason 2033 NO_MSG_AVAILABLE)")))
 }
 
-/// One after the other, each safe before it leaves its queue.
+/// Units of so many messages, each safe before it leaves its queue. One at a time where one may have to be waited for.
 async fn get_each(
     global: &Global,
     args: &GetArgs,
@@ -63,8 +64,14 @@ async fn get_each(
     wanted: u64,
     counter: &mut Counter,
 ) -> Outcome {
-    while counter.count() < wanted && get_and_commit(global, args, connection, options).await? {
-        counter.add();
+    let at_once = if args.wait.is_zero() { AHEAD } else { 1 };
+    while counter.count() < wanted {
+        let most = at_once.min(wanted - counter.count());
+        let got = get_and_commit(global, args, connection, options, most).await?;
+        if got == 0 {
+            return Ok(());
+        }
+        (0..got).for_each(|_| counter.add());
     }
     Ok(())
 }
@@ -109,75 +116,116 @@ async fn get_ahead(
     Ok(())
 }
 
-/// The message leaves the queue after it was written out. A unit that was lost with its node is done again.
+/// At most so many messages leave the queue after they were written out; returns how many. A unit that was lost with
+/// its node is done again, and one whose message could not be written out is backed out.
 async fn get_and_commit(
     global: &Global,
     args: &GetArgs,
     connection: &Connection,
     options: &GetOptions,
-) -> Result<bool, Failure> {
+    most: u64,
+) -> Result<u64, Failure> {
     loop {
-        let attempt = async {
-            let mut unit = connection.unit_of_work().await?;
-            match unit.get(&args.queue, options.clone()).await? {
-                Some(message) => Ok(Some((message, unit))),
-                None => unit.backout().await.map(|()| None),
+        let mut unit = patiently("looking for the node that serves", connection.unit_of_work()).await?;
+        let (mut messages, mut bytes) = (Vec::new(), 0);
+        let mut result = Ok(());
+        while result.is_ok() && (messages.len() as u64) < most && bytes < UNIT_BYTES {
+            match patiently("waiting for a message", unit.get(&args.queue, options.clone())).await {
+                Ok(Some(message)) => {
+                    bytes += message.body.len();
+                    messages.push(message);
+                }
+                Ok(None) => break,
+                Err(error) => result = Err(error),
             }
-        };
-        match patiently("waiting for a message", attempt).await {
-            Ok(None) => return Ok(false),
-            Ok(Some((message, unit))) => {
-                deliver(global, args, &message)?;
-                match patiently("committing", unit.commit()).await {
-                    Ok(()) => return Ok(true),
-                    Err(error) if error.is_backed_out() => {
-                        eprintln!(
-                            "trimaran: the get of message {} was backed out; it comes again",
-                            message.message_id_hex()
-                        );
-                    }
-                    Err(error) => return Err(error.into()),
+        }
+        match result {
+            Err(error) if error.is_backed_out() => continue,
+            Err(error) => return Err(error.into()),
+            Ok(()) if messages.is_empty() => {
+                patiently("backing out", unit.backout()).await?;
+                return Ok(0);
+            }
+            Ok(()) => {}
+        }
+        let mut written = Vec::new();
+        for message in &messages {
+            match deliver(global, args, message) {
+                Ok(file) => written.extend(file),
+                Err(failure) => {
+                    forget(&written);
+                    patiently("backing out", unit.backout()).await?;
+                    return Err(failure);
                 }
             }
-            Err(error) if error.is_backed_out() => {}
+        }
+        match patiently("committing", unit.commit()).await {
+            Ok(()) => return Ok(messages.len() as u64),
+            Err(error) if error.is_backed_out() => {
+                forget(&written);
+                let count = messages.len() as u64;
+                eprintln!(
+                    "trimaran: the get of {count} {} was backed out; what was written comes again",
+                    plural(count, "message")
+                );
+            }
             Err(error) => return Err(error.into()),
         }
     }
 }
 
-fn deliver(global: &Global, args: &GetArgs, message: &Message) -> Outcome {
+/// The messages of these files are on their queue again.
+fn forget(files: &[PathBuf]) {
+    files.iter().for_each(|file| drop(std::fs::remove_file(file)));
+}
+
+/// Writes a message out; returns its file if it has one.
+fn deliver(global: &Global, args: &GetArgs, message: &Message) -> Result<Option<PathBuf>, Failure> {
     if let Some(directory) = &args.to {
         let path = save(directory, message)?;
         if global.json {
             let id = hex(&message.descriptor.message_id);
             say!("{}", json!({ "message_id": id, "file": path, "bytes": message.body.len() }));
         }
-        return Ok(());
+        return Ok(Some(path));
     }
     if args.json_lines || global.json {
         say!("{}", message_json(message));
-        return Ok(());
+        return Ok(None);
     }
     output::write(&message.body);
-    if message.as_text().is_some() && !message.body.ends_with(b"\n") {
+    // A file gets the body and nothing else; on a terminal, or with several messages, each ends its line.
+    let separate = output::stdout_is_terminal() || args.all || args.count > 1;
+    if separate && message.as_text().is_some() && !message.body.ends_with(b"\n") {
         output::write(b"\n");
     }
-    Ok(())
+    Ok(None)
 }
 
-/// On disk, under its final name, before this returns: a crash leaves the whole file or none.
+/// On disk, under its final name, before this returns: a crash leaves the whole file or none. Never writes over a file:
+/// ids of messages are their programs' choice, and several may have the same.
 fn save(directory: &Path, message: &Message) -> Result<PathBuf, Failure> {
     let name = hex(&message.descriptor.message_id);
-    let path = directory.join(&name);
+    let failed = |path: &Path, error| Failure::local(path.display(), error);
     let unfinished = directory.join(format!(".{name}.part"));
     let written = (|| {
         let mut file = std::fs::File::create(&unfinished)?;
         file.write_all(&message.body)?;
-        file.sync_all()?;
-        std::fs::rename(&unfinished, &path)?;
-        std::fs::File::open(directory)?.sync_all()
+        file.sync_all()
     })();
-    written.map_err(|error| Failure::local(path.display(), error))?;
+    written.map_err(|error| failed(&unfinished, error))?;
+    let mut path = directory.join(&name);
+    let mut number = 1_u64;
+    // A link, unlike a rename, does not replace what is there.
+    while let Err(error) = std::fs::hard_link(&unfinished, &path) {
+        if error.kind() != std::io::ErrorKind::AlreadyExists {
+            return Err(failed(&path, error));
+        }
+        number += 1;
+        path = directory.join(format!("{name}.{number}"));
+    }
+    let synced = std::fs::remove_file(&unfinished).and_then(|()| std::fs::File::open(directory)?.sync_all());
+    synced.map_err(|error| failed(directory, error))?;
     Ok(path)
 }
 
@@ -200,12 +248,17 @@ pub async fn browse(global: &Global, args: BrowseArgs) -> Outcome {
         }
     }
     if !args.json_lines && !global.json && !args.bodies {
-        say!("{count} {} on {}", plural(count, "message"), args.queue);
+        let which = which(&args.selection);
+        let more = if count == limit { "; there may be more, --count ended it" } else { "" };
+        say!("{count} {}{which} on {}{more}", plural(count, "message"), args.queue);
     }
     Ok(())
 }
 
 fn one_line(number: u64, message: &Message) -> String {
+    let dead = DeadLetter::of(message);
+    let why = dead.as_ref().map_or(String::new(), |dead| format!("{} ", dead.one_line()));
+    let message = dead.as_ref().map_or(message, |dead| &dead.message);
     let persistence = if message.is_persistent() { "persistent" } else { "not persistent" };
     let body = match message.as_text() {
         Some(text) => {
@@ -215,10 +268,18 @@ fn one_line(number: u64, message: &Message) -> String {
         None => format!("({} bytes)", message.body.len()),
     };
     format!(
-        "{number:>5}  {}  priority {}  {persistence}  {body}",
+        "{number:>5}  {}  priority {}  {persistence}  {why}{body}",
         timestamp(message.descriptor.put_time_ms),
         message.descriptor.priority.unwrap_or_default(),
     )
+}
+
+/// What a count of selected messages has to say of them.
+fn which(args: &SelectionArgs) -> &'static str {
+    match (&args.message_id, &args.correlation_id, &args.group_id) {
+        (None, None, None) => "",
+        _ => " that match",
+    }
 }
 
 fn selection(args: &SelectionArgs) -> GetOptions {
@@ -247,6 +308,17 @@ mod tests {
         assert_eq!(path.file_name().unwrap(), "6964");
         assert_eq!(std::fs::read(path).unwrap(), b"Hello");
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn messages_with_one_id_have_a_file_each() {
+        let directory = tempfile::tempdir().unwrap();
+        let bodies = ["one", "two", "three"];
+        let save = |text: &&str| save(directory.path(), &Message::text(*text).message_id("id")).unwrap();
+        let files: Vec<PathBuf> = bodies.iter().map(save).collect();
+        let read: Vec<String> = files.iter().map(|file| std::fs::read_to_string(file).unwrap()).collect();
+        assert_eq!(read, bodies);
+        assert_eq!(files[2].file_name().unwrap(), "6964.3");
     }
 
     #[test]

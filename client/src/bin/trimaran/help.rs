@@ -63,6 +63,7 @@ Messages as JSON, one object a line
   report, feedback, encoding, coded_character_set, message_sequence_number, offset, message_flags, original_length,
   put_application_type: MQ's numbers
   accounting_token (hexadecimal), application_identity_data, application_origin_data
+  dead_letter      of a message with an MQDLH: reason, name, queue, queue_manager, time, text; `put` ignores it
   put_time, backout_count, put_application_name, user_identifier are set by the queue manager; `put` ignores them.
 
 Printed are those that differ from MQ's defaults (MQMD_DEFAULT), and always message_id, priority, persistent, put_time
@@ -95,6 +96,20 @@ pub fn run(args: HelpArgs) -> Outcome {
         for (name, about, _) in TOPICS {
             say!("{name:12} {about}");
         }
+        say!("{:12} MQ's reason codes by number and name", "reasons");
+        return Ok(());
+    }
+    if first == "reasons" {
+        for (number, name) in trimaran_client::REASONS.iter().filter(|(number, _)| *number != 0) {
+            say!("{number}  {name}");
+        }
+        say!("");
+        say!(
+            "What to do about one is in the text of the answer that has it. IBM MQ's manuals describe them, too, under"
+        );
+        say!(
+            "\"API completion and reason codes\" (MQRC_ and the name) and, from 4000 on, \"PCF reason codes\" (MQRCCF_)."
+        );
         return Ok(());
     }
     if let Some((_, _, text)) = TOPICS.iter().find(|(name, _, _)| name == first) {

@@ -8,8 +8,10 @@ mod output;
 mod message_json;
 mod talk;
 mod put;
+mod dead_letter;
 mod get;
 mod queue;
+mod requeue;
 mod status;
 mod node;
 mod recover;
@@ -56,6 +58,7 @@ async fn run(cli: Cli) -> output::Outcome {
         Command::Put(args) => put::run(global, args).await,
         Command::Get(args) => get::get(global, args).await,
         Command::Browse(args) => get::browse(global, args).await,
+        Command::Requeue(args) => requeue::run(global, args).await,
         Command::Queue(command) => queue::run(global, command).await,
         Command::Alter(args) => queue::alter_queue_manager(global, args).await,
         Command::Status(args) => status::run(global, args).await,

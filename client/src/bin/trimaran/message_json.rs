@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use trimaran_client::{Descriptor, Message, hex, unhex};
 
-use crate::output::timestamp;
+use crate::{dead_letter::DeadLetter, output::timestamp};
 
 /// Ids, tokens and bodies that are not text are hexadecimal. What has MQ's default is left out.
 pub fn message_json(message: &Message) -> Value {
@@ -22,6 +22,12 @@ pub fn message_json(message: &Message) -> Value {
         None => value["body_hex"] = json!(hex(&message.body)),
     }
     add_if_set(&mut value, descriptor);
+    if let Some(dead) = DeadLetter::of(message) {
+        value["dead_letter"] = dead.as_json();
+        if let Some(text) = dead.message.as_text() {
+            value["dead_letter"]["text"] = json!(text);
+        }
+    }
     value
 }
 
@@ -109,6 +115,9 @@ pub struct JsonMessage {
     _user_identifier: Option<String>,
     #[serde(rename = "put_application_name")]
     _put_application_name: Option<String>,
+    /// Of a message with an MQDLH: the header is in the body.
+    #[serde(rename = "dead_letter")]
+    _dead_letter: Option<Value>,
     /// Of what `receive --json` prints.
     #[serde(rename = "received")]
     _received: Option<bool>,
@@ -150,7 +159,7 @@ impl JsonMessage {
         };
         Ok(match self.persistent {
             Some(persistent) => message.persistent(persistent),
-            None => message,
+            None => message.persistence_as_queue(),
         })
     }
 }

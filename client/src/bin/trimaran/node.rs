@@ -169,15 +169,26 @@ fn title(step: &MembershipProgress) -> String {
 
 pub async fn outcome(global: &Global, args: OutcomeArgs) -> Outcome {
     let connection = global.connect().await?;
-    let outcome = patiently("asking", connection.unit_outcome(&args.unit)).await?;
+    let asked = connection.ask_outcome(&args.unit, args.units_decided.unwrap_or(0));
+    let (outcome, sealed) = patiently("asking", asked).await?;
     if global.json {
         let committed = outcome == UnitOutcome::Committed;
+        let outcome = outcome.to_string();
         say!(
             "{}",
-            json!({ "unit": hex(&args.unit), "committed": committed, "outcome": outcome.to_string() })
+            json!({ "unit": hex(&args.unit), "committed": committed, "outcome": outcome, "sealed": sealed })
         );
-    } else {
-        say!("{outcome}");
+        return Ok(());
+    }
+    say!("{outcome}");
+    if outcome == UnitOutcome::Forgotten {
+        eprintln!(
+            "The queue manager remembers its last 100,000 units that had an id. Look whether this one's effects are there."
+        );
+    } else if sealed {
+        eprintln!(
+            "Nobody has asked to commit a unit of this name. It can never be committed now; is the name the right one?"
+        );
     }
     Ok(())
 }

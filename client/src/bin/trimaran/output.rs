@@ -70,7 +70,9 @@ impl Failure {
             report["text"] = json!(text);
         }
         if let Failure::NoMessage(_) = self {
+            report["completion_code"] = json!(2);
             report["reason"] = json!(trimaran_client::reason::NO_MSG_AVAILABLE);
+            report["name"] = json!(trimaran_client::name_of(trimaran_client::reason::NO_MSG_AVAILABLE));
         }
         eprintln!("{report}");
     }
@@ -225,6 +227,17 @@ pub fn timestamp(ms: i64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
 }
 
+/// What a program wrote, for a terminal: lines and tabs as they are, other control characters as `\u{1b}`, so that no
+/// message colours, moves or renames anything.
+pub fn visible(text: &str) -> String {
+    let is_harmless = |c: char| !c.is_control() || matches!(c, '\n' | '\t');
+    if text.chars().all(is_harmless) {
+        return text.to_string();
+    }
+    let show = |c: char| if is_harmless(c) { c.to_string() } else { c.escape_default().to_string() };
+    text.chars().map(show).collect()
+}
+
 pub fn duration(seconds: u64) -> String {
     match seconds {
         0..60 => format!("{seconds} s"),
@@ -285,6 +298,12 @@ mod tests {
         assert_eq!(Failure::Client(unreachable).exit_code(), 4);
         assert_eq!(Failure::Client(Error::Closed).exit_code(), 1);
         assert_eq!(Failure::NoMessage(String::new()).exit_code(), 3);
+    }
+
+    #[test]
+    fn control_characters_do_not_reach_a_terminal() {
+        assert_eq!(visible("a\tb\nc"), "a\tb\nc");
+        assert_eq!(visible("\u{1b}[31mred\u{7}"), "\\u{1b}[31mred\\u{7}");
     }
 
     #[test]

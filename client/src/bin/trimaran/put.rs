@@ -20,6 +20,9 @@ pub async fn run(global: &Global, args: PutArgs) -> Outcome {
     let mut builder = global.builder()?;
     if let Some(producer) = &args.producer {
         builder = builder.producer(producer, args.first_sequence);
+        if args.repeat {
+            builder = builder.repeating();
+        }
     }
     let connection = patiently("looking for the node that serves", builder.connect()).await?;
     let known_total = !args.lines && !args.json_lines;
@@ -30,6 +33,7 @@ pub async fn run(global: &Global, args: PutArgs) -> Outcome {
         counter: Counter::new("put", known_total.then_some(sources * args.count)),
         duplicates: 0,
         dead_lettered: 0,
+        dead_lettered_for: 0,
         dead_letter: args.dead_letter,
         print_ids: global.json && !args.quiet,
     };
@@ -49,11 +53,13 @@ pub async fn run(global: &Global, args: PutArgs) -> Outcome {
 
 async fn feed(args: &PutArgs, putter: &mut Putter) -> Outcome {
     for text in &args.message {
-        putter.put(&describe(Message::text(text), &args.descriptor), args.count).await?;
+        let message = Message::text(text).persistence_as_queue();
+        putter.put(&describe(message, &args.descriptor), args.count).await?;
     }
     for path in &args.file {
         let body = std::fs::read(path).map_err(|error| Failure::local(path.display(), error))?;
-        putter.put(&describe(Message::new(body), &args.descriptor), args.count).await?;
+        let message = Message::new(body).persistence_as_queue();
+        putter.put(&describe(message, &args.descriptor), args.count).await?;
     }
     if !args.message.is_empty() || !args.file.is_empty() {
         return Ok(());
@@ -73,7 +79,7 @@ async fn feed(args: &PutArgs, putter: &mut Putter) -> Outcome {
                     .and_then(JsonMessage::into_message)
                     .map_err(|error| Failure::Usage(format!("line {number} of standard input: {error}")))?
             } else {
-                Message::text(line)
+                Message::text(line).persistence_as_queue()
             };
             putter.put(&describe(message, &args.descriptor), args.count).await?;
         }
@@ -87,12 +93,13 @@ async fn feed(args: &PutArgs, putter: &mut Putter) -> Outcome {
         .await
         .expect("reading does not panic")
         .map_err(|error| Failure::local("standard input", error))?;
-    // `echo Hello | trimaran put` means Hello, as a shell's $(...) would read it.
+    // `echo Hello | trimaran put` means Hello, as a shell's $(...) would read it; see --exact.
     let is_text = std::str::from_utf8(&body).is_ok();
-    if is_text && body.ends_with(b"\n") && body.iter().filter(|byte| **byte == b'\n').count() == 1 {
+    let is_line = body.iter().position(|byte| *byte == b'\n').is_some_and(|at| at + 1 == body.len());
+    if is_text && is_line && !args.exact {
         body.pop();
     }
-    let message = Message::new(body);
+    let message = Message::new(body).persistence_as_queue();
     let message = if is_text { message.format("MQSTR") } else { message };
     putter.put(&describe(message, &args.descriptor), args.count).await
 }
@@ -103,6 +110,8 @@ struct Putter {
     counter: Counter,
     duplicates: u64,
     dead_lettered: u64,
+    /// The reason of the last of them.
+    dead_lettered_for: u32,
     dead_letter: bool,
     print_ids: bool,
 }
@@ -135,7 +144,10 @@ impl Putter {
     fn note(&mut self, placed: trimaran_client::Placed) {
         self.counter.add();
         self.duplicates += u64::from(placed.duplicate);
-        self.dead_lettered += u64::from(placed.warning != 0);
+        if placed.warning != 0 {
+            self.dead_lettered += 1;
+            self.dead_lettered_for = placed.warning;
+        }
         if self.print_ids {
             let mut value = json!({ "message_id": trimaran_client::hex(&placed.message_id) });
             if placed.duplicate {
@@ -167,12 +179,26 @@ fn report(global: &Global, args: &PutArgs, putter: &Putter) {
     }
     let count = putter.counter.count();
     let elapsed = putter.counter.elapsed();
-    let mut text = format!("{count} {} put on {}", plural(count, "message"), args.queue);
+    let dead_lettered = putter.dead_lettered;
+    let there = count - dead_lettered;
+    let mut text = match (there, dead_lettered) {
+        (_, 0) => format!("{there} {} put on {}", plural(there, "message"), args.queue),
+        (0, _) => {
+            format!("{dead_lettered} {} put on the dead-letter queue", plural(dead_lettered, "message"))
+        }
+        _ => format!(
+            "{there} {} put on {} and {dead_lettered} on the dead-letter queue",
+            plural(there, "message"),
+            args.queue
+        ),
+    };
+    if dead_lettered > 0 {
+        let reason = putter.dead_lettered_for;
+        let name = trimaran_client::name_of(reason);
+        text.push_str(&format!(", because {} refused with reason {reason} {name}", args.queue));
+    }
     if putter.duplicates > 0 {
         text.push_str(&format!(", {} of them had been put before", putter.duplicates));
-    }
-    if putter.dead_lettered > 0 {
-        text.push_str(&format!(", {} of them on the dead-letter queue", putter.dead_lettered));
     }
     if count > 1 && elapsed > Duration::from_secs(1) {
         let rate = count as f64 / elapsed.as_secs_f64();
@@ -185,8 +211,8 @@ fn describe(mut message: Message, args: &DescriptorArgs) -> Message {
     if let Some(priority) = args.priority {
         message = message.priority(priority);
     }
-    if args.not_persistent {
-        message = message.persistent(false);
+    if args.persistent || args.not_persistent {
+        message = message.persistent(args.persistent);
     }
     if args.persistence_as_queue {
         message = message.persistence_as_queue();

@@ -325,14 +325,23 @@ impl Picture {
             say!("  active on    no node ({})", manager.role);
         }
         say!("  quorum       {}/{}", manager.quorum_live, manager.quorum_of);
-        say!(
-            "  messages     {} on {} {}, {} that a failover would lose",
-            manager.messages,
-            manager.queues,
-            plural(manager.queues, "queue"),
-            manager.not_persistent
-        );
-        say!("  sessions     {}", manager.sessions);
+        let queues = plural(manager.queues, "queue");
+        if manager.role == "active" {
+            say!(
+                "  messages     {} on {} {queues}, {} that a failover would lose",
+                manager.messages,
+                manager.queues,
+                manager.not_persistent
+            );
+            say!("  sessions     {}", manager.sessions);
+        } else {
+            say!(
+                "  messages     not known while nobody serves; {} on {} {queues} up to entry {} of the log",
+                manager.messages,
+                manager.queues,
+                manager.applied_index
+            );
+        }
         if !manager.dead_letter_queue.is_empty() {
             say!("  dead letters {}", manager.dead_letter_queue);
         }
@@ -414,14 +423,17 @@ fn manager_json(manager: &QueueManagerStatus) -> Value {
         })
         .collect();
     let active = manager.role == "active";
+    // Counts of a node that does not serve are those of the entries it happens to have.
+    let counted = |count: u64| if active { json!(count) } else { Value::Null };
     json!({
         "queue_manager": manager.name, "served": active,
         "active_node": if active { json!(manager.active_node) } else { Value::Null },
         "active_address": if active { json!(manager.active_address) } else { Value::Null },
         "serving_for_s": manager.serving_for_s, "term": manager.term, "commit_index": manager.commit_index,
         "applied_index": manager.applied_index, "quorum_live": manager.quorum_live, "quorum_of": manager.quorum_of,
-        "queues": manager.queues, "messages": manager.messages, "not_persistent": manager.not_persistent,
-        "sessions": manager.sessions, "dead_letter_queue": manager.dead_letter_queue,
+        "queues": manager.queues, "messages": counted(manager.messages),
+        "not_persistent": counted(manager.not_persistent), "sessions": counted(manager.sessions),
+        "dead_letter_queue": manager.dead_letter_queue,
         "puts_refused": manager.puts_refused, "instances": instances,
     })
 }

@@ -67,7 +67,9 @@ pub async fn receive(global: &Global, args: ReceiveArgs) -> Outcome {
                     taken = true;
                 }
                 false if !global.json => {
-                    say!("completion code 2, reason 2034: somebody else was faster, the message is gone")
+                    say!(
+                        "completion code 2, reason 2034 NO_MSG_UNDER_CURSOR: somebody else was faster, the message is gone"
+                    )
                 }
                 false => {}
             },
@@ -87,7 +89,7 @@ pub async fn receive(global: &Global, args: ReceiveArgs) -> Outcome {
     }
     say!("{received} of {shown} {} received", plural(shown, "message"));
     if ended {
-        say!("completion code 2, reason 2033: nothing more to browse. That is success.");
+        say!("completion code 2, reason 2033 NO_MSG_AVAILABLE: nothing more to browse. That is success.");
     } else {
         say!("ended before the last message");
     }
@@ -263,7 +265,7 @@ fn introduce(global: &Global, args: &TalkArgs, connection: &Connection) {
 
 fn text_of(message: &Message) -> String {
     match message.as_text() {
-        Some(text) => text.to_string(),
+        Some(text) => output::visible(text),
         None => format!("({} bytes that are not text: {})", message.body.len(), start_in_hex(&message.body)),
     }
 }

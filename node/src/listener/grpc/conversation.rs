@@ -68,6 +68,14 @@ pub struct Conversation {
     answer_bytes: usize,
     /// The number of the last body that went out in parts.
     body_number: u64,
+    units_decided: UnitsDecided,
+}
+
+/// How many units with an id were decided: what is known, and what the client was told.
+#[derive(Clone, Copy, Debug, Default)]
+struct UnitsDecided {
+    known: u64,
+    told: u64,
 }
 
 #[derive(Debug)]
@@ -94,6 +102,7 @@ impl Conversation {
             answers: Vec::new(),
             answer_bytes: 0,
             body_number: 0,
+            units_decided: UnitsDecided::default(),
         }
     }
 
@@ -243,6 +252,11 @@ impl Conversation {
         self.flights.count();
     }
 
+    /// The queue manager has decided so many units with an id; the next response says so.
+    pub fn note_units_decided(&mut self, units: u64) {
+        self.units_decided.known = self.units_decided.known.max(units);
+    }
+
     /// Answers one call.
     pub fn answer(
         &mut self,
@@ -345,7 +359,9 @@ impl Conversation {
         };
         add(&self.counters.frames_sent, 1);
         add(&self.counters.answers_sent, completions.len() as u64);
-        Some(wire::SessionResponse { completions })
+        let UnitsDecided { known, told } = self.units_decided;
+        self.units_decided.told = known;
+        Some(wire::SessionResponse { completions, units_decided: if known > told { known } else { 0 } })
     }
 
     /// Bytes of bodies in the frames that were taken since this was asked last, or soon will be.

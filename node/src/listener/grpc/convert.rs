@@ -18,7 +18,8 @@ use crate::mqi::{
 };
 use crate::types::{
     Body, CompletionCode, CorrelationId, Descriptor, GroupId, HandleId, Membership, Message, MessageId,
-    NodeId, NodeInfo, ObjectName, OutOfSync, ProducerId, QueueDefinition, Reason, Token, UnitId, limits,
+    NodeId, NodeInfo, ObjectName, OutOfSync, ProducerId, ProducerSequence, QueueDefinition, Reason, Token,
+    UnitId, limits,
 };
 
 /// Longest body that travels inside of a message of a session; a longer one travels in parts of at most this.
@@ -57,6 +58,7 @@ pub fn asked(call: Option<wire::call::Call>) -> Result<Asked, Refused> {
         Wire::Put(put) => return asked_put(put),
         Wire::Get(get) => Call::Get(get_from_wire(get)?),
         Wire::Commit(commit) => Call::Commit {
+            units_decided: commit.units_decided,
             unit: match commit.unit_id.is_empty() {
                 true => None,
                 false => Some(unit_id(&commit.unit_id)?),
@@ -65,7 +67,9 @@ pub fn asked(call: Option<wire::call::Call>) -> Result<Asked, Refused> {
         Wire::Backout(_) => Call::Backout,
         Wire::Open(open) => open_from_wire(open)?,
         Wire::Close(close) => Call::Close { handle: handle(close.handle)? },
-        Wire::UnitOutcome(outcome) => Call::UnitOutcome { unit: unit_id(&outcome.unit_id)? },
+        Wire::UnitOutcome(wire::UnitOutcome { unit_id: id, units_decided }) => {
+            Call::UnitOutcome { unit: unit_id(&id)?, units_decided }
+        }
         Wire::Inquire(inquire) => Call::Inquire { handle: handle(inquire.handle)? },
         Wire::CancelGet(cancel) => Call::CancelGet { token: Token(cancel.token) },
         Wire::Ping(_) => Call::Ping,
@@ -141,9 +145,9 @@ pub fn finish_message(descriptor: Descriptor, body: Body, crc: Option<u32>) -> R
     }
 }
 
-pub fn producer(sequence: Option<wire::ProducerSequence>) -> Result<Option<(ProducerId, u64)>, Refused> {
-    let Some(sequence) = sequence else { return Ok(None) };
-    Ok(Some((ProducerId::new(sequence.producer.into())?, sequence.sequence)))
+pub fn producer(of: Option<wire::ProducerSequence>) -> Result<Option<ProducerSequence>, Refused> {
+    let Some(wire::ProducerSequence { producer, sequence, repeated }) = of else { return Ok(None) };
+    Ok(Some(ProducerSequence { producer: ProducerId::new(producer.into())?, sequence, repeated }))
 }
 
 fn get_from_wire(get: wire::Get) -> Result<Get, Refused> {
@@ -267,12 +271,14 @@ pub fn completion_to_wire(
             body_parts: 0,
             body_length: body_length as u64,
         })),
-        Data::Unit(state) => Some(Wire::Unit(wire::UnitStatus {
-            state: match state {
-                UnitState::Committed => wire::unit_status::State::Committed as i32,
-                UnitState::BackedOut => wire::unit_status::State::BackedOut as i32,
-            },
-        })),
+        Data::Unit { state, sealed } => {
+            let state = match state {
+                UnitState::Committed => wire::unit_status::State::Committed,
+                UnitState::BackedOut => wire::unit_status::State::BackedOut,
+                UnitState::Forgotten => wire::unit_status::State::Forgotten,
+            };
+            Some(Wire::Unit(wire::UnitStatus { state: state as i32, sealed }))
+        }
         Data::Queues(queues) => queues.first().map(|queue| Wire::Queue(queue_status(queue))),
         Data::NotServing { leader } => Some(Wire::Serving(serving(leader))),
     };
@@ -369,7 +375,7 @@ fn within(attribute: &str, value: Option<u32>, least: u32, most: u32) -> Result<
 }
 
 fn bad_value(detail: String) -> Refused {
-    refused(Reason::ObjectTextError, detail)
+    refused(Reason::AttributeValueError, detail)
 }
 
 /// A pattern is empty, a name, or the beginning of one with `*` behind it.
@@ -512,6 +518,10 @@ mod tests {
         (refusal.reason.number(), refusal.detail.unwrap_or_default())
     }
 
+    fn numbered(sequence: u64) -> wire::ProducerSequence {
+        wire::ProducerSequence { producer: "p".into(), sequence, repeated: false }
+    }
+
     fn put_of(message: message::Message) -> wire::Put {
         wire::Put { to: Some(wire::put::To::Handle(3)), message: Some(message), ..Default::default() }
     }
@@ -521,13 +531,14 @@ mod tests {
         let body = Bytes::from("Hello");
         let wire_put = wire::Put {
             syncpoint: true,
-            producer_sequence: Some(wire::ProducerSequence { producer: "p".into(), sequence: 4 }),
+            producer_sequence: Some(numbered(4)),
             ..put_of(message::Message { body: body.clone(), ..Default::default() })
         };
         let Ok(Call::Put(put)) = call(Wire::Put(wire_put)) else { panic!() };
         assert_eq!(put.message.body.parts()[0].as_ptr(), body.as_ptr());
         assert_eq!(put.message.body_crc, crc32c::crc32c(b"Hello"));
-        assert_eq!(put.producer, Some((ProducerId("p".into()), 4)));
+        let producer = ProducerId("p".into());
+        assert_eq!(put.producer, Some(ProducerSequence { producer, sequence: 4, repeated: false }));
         assert!(put.syncpoint && matches!(put.to, PutTarget::Handle(HandleId(3))));
     }
 
@@ -549,14 +560,7 @@ mod tests {
                 "outside of syncpoint",
             ),
             (put_of(message::Message { body_crc32c: Some(1), ..hello() }), 2195, "CRC-32C"),
-            (
-                wire::Put {
-                    producer_sequence: Some(wire::ProducerSequence { producer: "p".into(), sequence: 0 }),
-                    ..put_of(hello())
-                },
-                2046,
-                "begin at 1",
-            ),
+            (wire::Put { producer_sequence: Some(numbered(0)), ..put_of(hello()) }, 2046, "begin at 1"),
             (
                 wire::Put { producer_sequence: Some(wire::ProducerSequence::default()), ..put_of(hello()) },
                 2046,
@@ -606,8 +610,8 @@ mod tests {
         let long = wire::Open { queue: "Q".repeat(49), ..open };
         assert_eq!(call(Wire::Open(long)).unwrap_err().0, 2152);
 
-        assert!(matches!(call(Wire::Commit(wire::Commit::default())), Ok(Call::Commit { unit: None })));
-        let long = wire::Commit { unit_id: Bytes::from(vec![0; 25]) };
+        assert!(matches!(call(Wire::Commit(wire::Commit::default())), Ok(Call::Commit { unit: None, .. })));
+        let long = wire::Commit { unit_id: Bytes::from(vec![0; 25]), ..wire::Commit::default() };
         assert_eq!(call(Wire::Commit(long)).unwrap_err().0, 2046);
         assert_eq!(call(Wire::UnitOutcome(wire::UnitOutcome::default())).unwrap_err().0, 2046);
     }
@@ -624,11 +628,11 @@ mod tests {
         ];
         for (attributes, word) in cases {
             let (reason, text) = refusal(queue_changes(Some(attributes)));
-            assert!(reason == 4001 && text.starts_with(word), "{reason} {text}");
+            assert!(reason == 4005 && text.starts_with(word), "{reason} {text}");
         }
         let changes = queue_changes(Some(Attributes { boqname: Some(String::new()), ..Default::default() }));
         assert_eq!(changes.unwrap().boqname, Some(None));
-        assert_eq!(refusal(queue_manager_changes(None, Some(0))).0, 4001);
+        assert_eq!(refusal(queue_manager_changes(None, Some(0))).0, 4005);
         assert_eq!(refusal(queue_pattern("A B*".into())).0, 2152);
         assert!(queue_pattern("HA.*".into()).is_ok() && queue_pattern("*".into()).is_ok());
     }
@@ -651,7 +655,7 @@ mod tests {
         assert!(refusal(info("d", "10.0.0.4")).1.contains("peer_address is host:port"));
         assert!(refusal(info("d", "10.0.0.4:0")).1.contains("peer_address"));
         assert!(refusal(info("", "h:1")).1.contains("name"));
-        assert_eq!(refusal(node_id(0)).0, 4001);
+        assert_eq!(refusal(node_id(0)).0, 4005);
         assert!(refusal(member(&Membership::default(), "x")).1.contains("There is no node \"x\""));
     }
 

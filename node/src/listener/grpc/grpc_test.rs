@@ -330,7 +330,7 @@ async fn administration_asks_checks_and_tells() {
     assert_eq!(created.outcome, None);
     let wrong = admin::QueueAttributes { defprty: Some(11), ..Default::default() };
     let refused = client.create_queue(create(wrong)).await.unwrap().into_inner().outcome.unwrap();
-    assert_eq!(refused.reason, 4001);
+    assert_eq!(refused.reason, 4005);
     assert!(refused.text.ends_with("DEFPRTY is 0 to 9, not 11."));
 
     let status = client.status(admin::StatusRequest {}).await.unwrap().into_inner();

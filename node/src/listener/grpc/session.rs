@@ -269,6 +269,7 @@ impl Session {
             let Some(link) = &mut self.link else { return };
             match delivery {
                 Some(Delivery::Completions(completions)) => {
+                    self.conversation.note_units_decided(link.units_decided());
                     let serving = |leader| convert::serving(link.elsewhere(leader));
                     self.conversation.on_completions(completions, serving);
                 }
@@ -292,6 +293,7 @@ impl Session {
     async fn connect(&mut self, token: Token, queue_manager: &str, application: String) {
         match Link::open(&self.listener, &self.admission.client, queue_manager, application).await {
             Ok(link) => {
+                self.conversation.note_units_decided(link.units_decided());
                 let node = self.listener.node.name.clone();
                 self.conversation.connected(token, link.queue_manager(), node);
                 self.link = Some(link);

@@ -170,7 +170,11 @@ impl Messaging {
         let open = open_call(&request.queue, OpenOptions { input: true, ..OpenOptions::default() })?;
         let selection = convert::selection(&request.message_id, &request.correlation_id, &request.group_id)?;
         let wait = convert::wait(request.wait_ms)?;
-        let get = Get { wait, ..get(GetMode::Destructive, selection) };
+        let max_length = match request.max_length {
+            0 => GET_BYTES_DEFAULT,
+            length => length as usize,
+        };
+        let get = Get { wait, max_length: Some(max_length), ..get(GetMode::Destructive, selection) };
         let mut errand = self.errand(admission, &request.queue_manager).await?;
         let tokens = errand.send(vec![open, Call::Get(get)]).await?;
         loop {
@@ -209,6 +213,8 @@ impl Messaging {
     }
 }
 
+/// Clients of gRPC refuse an answer of more than 4 MiB unless they are told otherwise, and the message would be gone.
+const GET_BYTES_DEFAULT: usize = 3 * 1024 * 1024;
 /// The only handle of a session that lasts for one call.
 const HANDLE: HandleId = HandleId(1);
 

@@ -211,7 +211,11 @@ impl Conversation {
             types::SET => self.on_set(desk, header, call),
             types::CMIT => {
                 self.in_unit = false;
-                self.ask(desk, Call::Commit { unit: None }, Waiting::Simple { header, handle: 0 });
+                self.ask(
+                    desk,
+                    Call::Commit { unit: None, units_decided: None },
+                    Waiting::Simple { header, handle: 0 },
+                );
             }
             types::BACK => {
                 self.in_unit = false;
@@ -284,7 +288,7 @@ impl Conversation {
         if self.in_unit {
             // The normal end of a connection commits.
             self.in_unit = false;
-            self.ask(desk, Call::Commit { unit: None }, Waiting::Disconnect { header });
+            self.ask(desk, Call::Commit { unit: None, units_decided: None }, Waiting::Disconnect { header });
         } else {
             self.disconnect(desk, &header, completion::OK, reason::NONE);
         }

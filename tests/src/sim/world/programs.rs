@@ -173,7 +173,7 @@ impl World {
 
     /// Calls go to the replica, answers to the program.
     pub(super) fn pass(&mut self, node: u64, session: u64, passed: Result<Passed, String>) {
-        let Passed { calls, answers } = match passed {
+        let Passed { calls, answers, units_decided } = match passed {
             Ok(passed) => passed,
             Err(sentence) => return self.fail("conversation", format!("session {session}: {sentence}")),
         };
@@ -190,7 +190,8 @@ impl World {
             let process = self.node_mut(node).process.as_mut().expect("it carries the session");
             let Some(open) = process.sessions.get(&session).filter(|open| !open.stuck) else { return };
             let program = open.program;
-            self.tell_program(node, program, session, Input::Answer { token, completion });
+            let input = Input::Answer { token, completion, units_decided };
+            self.tell_program(node, program, session, input);
         }
     }
 
@@ -211,9 +212,11 @@ impl World {
             return self.fail(answered::NAME, answered::twice(node, session, token, completion.reason));
         }
         let outcome = format!("{}", completion.reason);
+        let mind = &process.minds[open.queue_manager];
+        let units_decided = mind.replica.queue_manager().units_decided();
         let answered = match &mut open.wire {
             _ if open.stuck => Ok(Passed::default()),
-            Some(wire) => wire.answer(token, completion),
+            Some(wire) => wire.answer(token, completion, units_decided),
             None => Ok(Passed { answers: vec![(token, completion)], ..Passed::default() }),
         };
         *self.counters.outcomes.entry(outcome).or_default() += 1;

@@ -146,7 +146,7 @@ impl World {
                         });
                         for (token, completion) in left {
                             self.counters.mark("call left when its session ended");
-                            let input = Input::Answer { token, completion };
+                            let input = Input::Answer { token, completion, units_decided: 0 };
                             self.tell_program(id, open.program, session.0, input);
                         }
                         self.tell_program(id, open.program, session.0, Input::Broken { reason });

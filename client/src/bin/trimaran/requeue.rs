@@ -1,0 +1,102 @@
+//! `requeue`: dead letters go back to the queues they were meant for.
+
+use std::pin::pin;
+
+use futures::TryStreamExt;
+use serde_json::json;
+use trimaran_client::{Connection, Message};
+
+use crate::{
+    arguments::{Global, RequeueArgs},
+    dead_letter::DeadLetter,
+    output::{Failure, Outcome, patiently},
+    say,
+    talk::plural,
+};
+
+/// Dead letters of one unit of work.
+const AT_ONCE: usize = 64;
+
+/// Gives dead letters back, in units of work: each is on one of the two queues at any time.
+pub async fn run(global: &Global, args: RequeueArgs) -> Outcome {
+    let connection = global.connect().await?;
+    let wanted = find(&connection, &args).await?;
+    let (mut moved, mut gone) = (0, 0);
+    for some in wanted.chunks(AT_ONCE) {
+        let (done, missing) = move_some(&connection, &args, some).await.inspect_err(|_| {
+            if !global.json {
+                eprintln!("trimaran: {moved} {} requeued, then:", plural(moved, "message"));
+            }
+        })?;
+        moved += done;
+        gone += missing;
+    }
+    if global.json {
+        say!("{}", json!({ "requeued": moved, "gone": gone }));
+        return Ok(());
+    }
+    say!("{moved} {} of {} requeued", plural(moved, "message"), args.queue);
+    if gone > 0 {
+        eprintln!("{gone} {} had been taken by somebody else meanwhile", plural(gone, "message"));
+    }
+    Ok(())
+}
+
+async fn find(connection: &Connection, args: &RequeueArgs) -> Result<Vec<DeadLetter>, Failure> {
+    let queue = connection.queue(&args.queue);
+    let mut messages = pin!(queue.browse());
+    let mut wanted = Vec::new();
+    while wanted.len() < args.count.unwrap_or(usize::MAX) {
+        let Some(message) = patiently("browsing", messages.try_next()).await? else { break };
+        match DeadLetter::of(&message) {
+            Some(letter) if is_wanted(&letter, args) => {
+                // The body comes again when it is taken.
+                let message = Message { body: Default::default(), ..letter.message };
+                wanted.push(DeadLetter { message, ..letter });
+            }
+            _ => {}
+        }
+    }
+    Ok(wanted)
+}
+
+/// How many were moved, and how many were not there any more.
+async fn move_some(
+    connection: &Connection,
+    args: &RequeueArgs,
+    some: &[DeadLetter],
+) -> Result<(u64, u64), Failure> {
+    loop {
+        let (mut moved, mut gone) = (0, 0);
+        let mut unit = patiently("looking for the node that serves", connection.unit_of_work()).await?;
+        let result = async {
+            for letter in some {
+                let id = trimaran_client::GetOptions::new().message_id(&letter.message.descriptor.message_id);
+                let taken = unit.get(&args.queue, id).await?;
+                let Some(message) = taken else {
+                    gone += 1;
+                    continue;
+                };
+                match DeadLetter::of(&message).filter(|letter| is_wanted(letter, args)) {
+                    Some(letter) => {
+                        unit.put(args.to.as_ref().unwrap_or(&letter.queue), letter.message).await?;
+                        moved += 1;
+                    }
+                    // Another message with the same id.
+                    None => drop(unit.put(&args.queue, message).await?),
+                }
+            }
+            unit.commit().await
+        };
+        match patiently("requeueing", result).await {
+            Ok(()) => return Ok((moved, gone)),
+            Err(error) if error.is_backed_out() => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn is_wanted(letter: &DeadLetter, args: &RequeueArgs) -> bool {
+    args.reason.is_none_or(|reason| reason == letter.reason)
+        && args.of_queue.as_ref().is_none_or(|queue| *queue == letter.queue)
+}

@@ -1,0 +1,39 @@
+//! When the messages of one queue expire: only those that do are in it, so that most queues pay nothing.
+
+use std::collections::BTreeSet;
+use std::ops::Bound;
+
+use crate::types::{Position, WallTime};
+
+/// A message and when its time is over. Ordered by that time.
+pub type Due = (WallTime, Position);
+
+#[derive(Debug, Default)]
+pub struct Expiries {
+    by_time: BTreeSet<Due>,
+}
+
+impl Expiries {
+    pub fn insert(&mut self, due: Due) {
+        self.by_time.insert(due);
+    }
+
+    pub fn remove(&mut self, due: Due) {
+        self.by_time.remove(&due);
+    }
+
+    pub fn clear(&mut self) {
+        self.by_time.clear();
+    }
+
+    /// When the next message's time will be over.
+    pub fn next(&self) -> Option<WallTime> {
+        self.by_time.first().map(|(at, _)| *at)
+    }
+
+    /// Messages whose time is over, the one that is over for longest first, from behind `after`.
+    pub fn due(&self, now: WallTime, after: Option<Due>) -> impl Iterator<Item = Due> {
+        let behind = after.map_or(Bound::Unbounded, Bound::Excluded);
+        self.by_time.range((behind, Bound::Unbounded)).copied().take_while(move |(at, _)| *at <= now)
+    }
+}
