@@ -61,6 +61,9 @@ impl QueueManager {
         if self.producers.digest() != self.producers.recount_digest() {
             return Err("the digest of the producers is not theirs".into());
         }
+        if self.producers.names().digest() != self.producers.names().recount_digest() {
+            return Err("the digest of the producers' names is not that of what they are".into());
+        }
         if self.outcomes.digest() != self.outcomes.recount_digest() {
             return Err("the digest of the outcomes is not theirs".into());
         }
