@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::Replica;
+use super::free::Owner;
 use super::proposals::Waiting;
-use super::units::Owner;
 use crate::qmgr::{Command, Removal};
 use crate::types::{Position, QueueId};
 
@@ -20,6 +20,7 @@ impl Replica {
             return;
         }
         leading.next_expiry_scan = self.now.instant + EXPIRY_SCAN_INTERVAL;
+        leading.reservations.drop_indexes(self.now.instant);
         let due: Vec<(QueueId, Vec<Position>)> = self
             .state
             .queues()
@@ -32,15 +33,20 @@ impl Replica {
         for (queue, positions) in due {
             let (persistent, volatile): (Vec<Position>, Vec<Position>) =
                 positions.into_iter().partition(Position::is_persistent);
+            let reservations = &mut self.standing.own_mut().reservations;
+            let contents = self.state.queue_mut(queue).expect("listed");
             for position in volatile {
-                self.state.queue_mut(queue).expect("listed").remove(position);
+                // Nobody looks for it any more.
+                reservations.reserve(contents, position, Owner::Mover);
+                reservations.release(queue, position);
+                contents.remove(position);
                 self.stats.expired += 1;
             }
             if persistent.is_empty() {
                 continue;
             }
             for position in &persistent {
-                self.standing.own_mut().reservations.reserve(queue, *position, Owner::Mover);
+                reservations.reserve(contents, *position, Owner::Mover);
             }
             let removal = Removal { queue, positions: persistent };
             self.propose(Command::Expire(vec![removal]), Waiting::Expire);

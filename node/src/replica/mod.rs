@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! admission      who is let in, and may do what
-//! calls          a call arrives: answered at once, parked in its session, or given to its story
+//! calls          a call arrives: answered at once, parked in its session, or given to its story; sessions take turns
 //! handles        open, close, inquire
 //! puts           is there room, was it put before; into the log, into memory, or into the unit
 //! staging        large bodies and large units go ahead in parts
@@ -32,8 +32,12 @@ mod action;
 mod event;
 mod inbox;
 mod outbox;
+mod turn;
+mod line;
 mod sessions;
 mod units;
+mod free;
+mod searches;
 mod waiters;
 mod proposals;
 mod loads;
@@ -58,6 +62,7 @@ mod recovery;
 mod members;
 mod stats;
 mod status;
+mod inspect;
 
 #[cfg(test)]
 mod group_test;
@@ -67,8 +72,10 @@ mod replica_test;
 pub use action::*;
 pub use event::*;
 pub use inbox::*;
+pub use inspect::WaitView;
 pub use outbox::{Backlog, Outbox, OutboxSender};
 pub use stats::Stats;
+pub use turn::TURN_WORK;
 
 use std::collections::BTreeMap;
 
@@ -84,6 +91,7 @@ use peers::Peers;
 use recovery::Recovery;
 use room::Room;
 use sessions::Sessions;
+use turn::Turn;
 
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -102,6 +110,9 @@ pub struct Options {
     pub log_retain_present_bytes: usize,
     /// From here on the room that a queue's removed messages still take in the store is given back.
     pub repack_from_bytes: u64,
+    /// What new calls may do in a turn, and everything else by half as much; the rest comes in the next. In looks at a
+    /// message (`turn.rs`).
+    pub turn_work: u64,
 }
 
 impl Options {
@@ -116,6 +127,7 @@ impl Options {
             log_retain_bytes: 128 << 20,
             log_retain_present_bytes: 4 << 30,
             repack_from_bytes: 4 << 20,
+            turn_work: TURN_WORK,
         }
     }
 }
@@ -124,6 +136,9 @@ impl Options {
 pub struct Replica {
     options: Options,
     now: Now,
+    turn: Turn,
+    /// The turn leaves something to the next that needs nothing else to happen first.
+    is_not_done: bool,
     consensus: Consensus,
     state: QueueManager,
     standing: Standing,
@@ -168,6 +183,8 @@ impl Replica {
         let was_removed = recovered.snapshot.membership.removed.contains(&options.node);
         let residents = Residents::new(options.resident_bytes_max);
         let mut replica = Replica {
+            turn: Turn::new(options.turn_work),
+            is_not_done: false,
             options,
             now: Now::default(),
             consensus,
@@ -203,6 +220,8 @@ impl Replica {
     /// that was paused first learns that its lease is over and only then looks at its mail.
     pub fn begin_turn(&mut self, now: Now) {
         self.now = now;
+        self.turn.begin();
+        self.is_not_done = false;
         self.stats.turns += 1;
         self.consensus.advance_time(now.instant);
         self.follow_leadership();
@@ -243,7 +262,7 @@ impl Replica {
         self.follow_leadership();
         self.serve_stirred();
         self.end_waits();
-        self.retry_parked();
+        self.take_turns();
         self.stage_more();
         self.expire();
         self.drive_room();
@@ -255,6 +274,7 @@ impl Replica {
             self.drive_consensus();
             self.serve_stirred();
         }
+        self.note_stirred();
         self.repack();
         self.move_store();
         self.publish_role();
@@ -275,7 +295,13 @@ impl Replica {
     /// When a turn must begin even if nothing happens before.
     pub fn next_deadline(&self) -> Option<Instant> {
         let waits = self.standing.leading().and_then(|leading| leading.waiters.next_deadline());
-        [self.consensus.next_deadline(), waits, self.members_deadline()].into_iter().flatten().min()
+        let now = self.is_not_done.then_some(self.now.instant);
+        [now, self.consensus.next_deadline(), waits, self.members_deadline()].into_iter().flatten().min()
+    }
+
+    /// Whether the next turn has something to do even if nothing happens before.
+    pub fn is_not_done(&self) -> bool {
+        self.is_not_done
     }
 
     pub fn stats(&self) -> &Stats {

@@ -22,6 +22,8 @@ pub const PRODUCER_WINDOW: usize = 10_000;
 pub const PRODUCERS_MAX: usize = 10_000;
 /// Outcomes of units remembered.
 pub const OUTCOMES_MAX: usize = 100_000;
+/// Queues that one answer lists; who wants to know of more asks again.
+pub const QUEUES_A_PAGE: usize = 500;
 /// Queues of one queue manager.
 pub const QUEUES_MAX: usize = 1_000_000;
 /// Bytes of bodies that wait for a client to take them; over it, a client that takes nothing for ten seconds loses

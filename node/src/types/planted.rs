@@ -18,6 +18,10 @@ pub enum Bug {
     /// A write into the middle of a log file puts zeros in the place of what follows it, and a start writes the header
     /// of a file before its content.
     ZerosOverContent,
+    /// A message that became free is offered to one who waits, and to nobody else if that one cannot have it.
+    OneOffer,
+    /// A turn goes on for as long as there is anything to do.
+    EndlessTurn,
 }
 
 #[cfg(feature = "planted-bugs")]

@@ -10,7 +10,8 @@ use super::equal_states::EqualStates;
 use super::never_back::NeverBack;
 use super::one_leader::OneLeader;
 use super::replay::Replay;
-use super::{log_and_store, one_server, quorum};
+use super::waits::{self, Waits};
+use super::{log_and_store, one_server, quorum, turns};
 use crate::sim::node::{Node, Process, queue_manager_id};
 use crate::sim::world::Counters;
 
@@ -27,6 +28,7 @@ pub struct InstantChecks {
     pub replay: Replay,
     back: NeverBack,
     committed: Committed,
+    waits: Waits,
     /// Where the logs ended when a node lost some of its own: until it is there again, nobody else may lose any.
     damage: BTreeMap<u64, Vec<Index>>,
 }
@@ -99,12 +101,17 @@ impl InstantChecks {
         &mut self,
         id: u64,
         number: usize,
+        look_us: u64,
         nodes: &mut BTreeMap<u64, Node>,
         counters: &mut Counters,
     ) -> Broken {
         let node = nodes.get_mut(&id).expect("it just had a turn");
         let process = node.process.as_mut().expect("it just had a turn");
+        let sessions = process.sessions.len();
         let mind = &mut process.minds[number];
+        if let Some(sentence) = turns::after_turn(id, sessions, &mind.replica, look_us) {
+            return Some((turns::NAME, sentence));
+        }
         let consensus = mind.replica.consensus();
         let (term, commit, applied) = (consensus.term(), consensus.commit_index(), consensus.applied_index());
         if commit > mind.commit {
@@ -170,6 +177,9 @@ impl InstantChecks {
     pub fn every_tick(&mut self, now: u64, keeps: bool, nodes: &BTreeMap<u64, Node>) -> Broken {
         if let Some(sentence) = log_and_store::check(nodes) {
             return Some((log_and_store::NAME, sentence));
+        }
+        if let Some(sentence) = self.waits.every_tick(now, nodes) {
+            return Some((waits::NAME, sentence));
         }
         one_server::address(now, keeps, nodes).map(|sentence| ("address only where served", sentence))
     }
