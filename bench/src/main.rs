@@ -6,6 +6,7 @@ mod cluster;
 mod compare;
 mod echo;
 mod failover;
+mod hostile;
 mod ledger;
 mod load;
 mod machine;
@@ -76,6 +77,10 @@ enum Command {
     Restart(RestartArguments),
     /// Puts and gets for hours; says whether memory, disk or latency grow
     Soak(SoakArguments),
+    /// What one program can do to the others: a victim's worst waits beside each attack
+    Hostile(HostileArguments),
+    #[command(hide = true)]
+    AttackOf { row: String, address: String, seconds: f64 },
     /// What the machine allows: syncs, raft-engine alone, three copies without queues
     Raw {
         /// Seconds for each limit
@@ -206,6 +211,20 @@ struct RestartArguments {
     quiet: f64,
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct HostileArguments {
+    /// Names of attacks; all of them when none is named
+    rows: Vec<String>,
+    /// All of them at the same time, on one cluster
+    #[arg(long)]
+    at_once: bool,
+    /// Seconds of each
+    #[arg(long, default_value_t = 10.0, conflicts_with = "minutes")]
+    duration: f64,
+    #[arg(long)]
+    minutes: Option<f64>,
 }
 
 #[derive(Args)]
@@ -353,6 +372,10 @@ async fn run(arguments: Arguments) -> Result<bool> {
         Command::CatchUp(arguments) => catch_up(&place, &arguments).await,
         Command::Restart(arguments) => restart(&place, &arguments).await,
         Command::Soak(arguments) => soak(&place, &arguments).await,
+        Command::Hostile(arguments) => hostile(&place, &arguments).await,
+        Command::AttackOf { row, address, seconds } => {
+            hostile::attack(&row, &address, std::time::Duration::from_secs_f64(seconds)).await.map(|()| true)
+        }
         Command::Raw { duration, json } => {
             println!("{}", machine::describe());
             let time = std::time::Duration::from_secs_f64(duration);
@@ -394,6 +417,8 @@ async fn run(arguments: Arguments) -> Result<bool> {
             for scenario in scenario::all() {
                 println!("  {:<16} {:<8} {}", scenario.name, rows(scenario.rows), scenario.title);
             }
+            println!("attacks:");
+            hostile::ROWS.iter().for_each(|row| println!("  {:<22} {}", row.name, row.title));
             println!("commands:");
             for (name, answers, what) in scenario::COMMANDS {
                 println!("  {name:<16} {:<16} {what}", rows(answers));
@@ -552,6 +577,19 @@ async fn one_by_one<T>(
         }
     }
     all
+}
+
+/// False when somebody was elected, or the victim lost its connection.
+async fn hostile(place: &Place, arguments: &HostileArguments) -> Result<bool> {
+    let named =
+        |row: &&hostile::Row| arguments.rows.is_empty() || arguments.rows.iter().any(|name| name == row.name);
+    let rows: Vec<&'static hostile::Row> = hostile::ROWS.iter().filter(named).collect();
+    anyhow::ensure!(
+        arguments.rows.is_empty() || rows.len() == arguments.rows.len(),
+        "there is no such attack; `list` has them all"
+    );
+    let seconds = arguments.minutes.map_or(arguments.duration, |minutes| minutes * 60.0);
+    hostile::measure(place, &rows, arguments.at_once, std::time::Duration::from_secs_f64(seconds)).await
 }
 
 async fn soak(place: &Place, arguments: &SoakArguments) -> Result<bool> {

@@ -127,15 +127,22 @@ impl Admin {
     /// DISPLAY QLOCAL and DISPLAY QSTATUS. The pattern may end in `*`; empty means all.
     pub async fn show_queues(&self, pattern: impl Into<String>) -> Result<Vec<QueueDetails>> {
         let queue_manager = self.connection.queue_manager();
-        let request = wire::ShowQueuesRequest { queue_manager, queue: pattern.into() };
-        let response = self
-            .ask(|client| {
-                let request = request.clone();
-                let mut client = client.max_decoding_message_size(256 * 1024 * 1024);
-                async move { client.show_queues(request).await }
-            })
-            .await?;
-        Ok(response.queues)
+        let mut request =
+            wire::ShowQueuesRequest { queue_manager, queue: pattern.into(), after: String::new() };
+        let mut queues: Vec<QueueDetails> = Vec::new();
+        loop {
+            let mut page = self
+                .ask(|mut client| {
+                    let request = request.clone();
+                    async move { client.show_queues(request).await }
+                })
+                .await?;
+            queues.append(&mut page.queues);
+            match queues.last().filter(|_| page.more) {
+                Some(last) => request.after.clone_from(&last.name),
+                None => return Ok(queues),
+            }
+        }
     }
 
     /// ALTER QMGR: the dead-letter queue (empty: none) and MAXUMSGS.

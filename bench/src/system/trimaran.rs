@@ -25,7 +25,7 @@ use trimaran_proto::{
 use super::{About, Consumer, ConsumerOptions, Patient, Place, Producer, System};
 use crate::cluster::Cluster;
 
-const QUEUE_MANAGER: &str = "bench";
+pub const QUEUE_MANAGER: &str = "bench";
 const NODES: [&str; 3] = ["a", "b", "c"];
 const START_PATIENCE: Duration = Duration::from_secs(60);
 const HANDLE: u32 = 1;
@@ -243,7 +243,7 @@ impl System for Trimaran {
     }
 }
 
-async fn create(connection: &Connection, queue: &str) -> Result<()> {
+pub async fn create(connection: &Connection, queue: &str) -> Result<()> {
     let attributes = QueueAttributes {
         maxdepth: Some(999_999_999),
         maxmsgl: Some(100 * 1024 * 1024),
@@ -281,14 +281,14 @@ impl Patient for LibraryPatient {
 }
 
 /// One session: calls go out in batches, answers come back in batches.
-struct Stream {
+pub struct Stream {
     calls: mpsc::UnboundedSender<wire::SessionRequest>,
     answers: tonic::Streaming<wire::SessionResponse>,
     next_token: u64,
 }
 
 impl Stream {
-    async fn connect(address: &str) -> Result<Stream> {
+    pub async fn connect(address: &str) -> Result<Stream> {
         let channel = channel(address).await?;
         let (calls, requests) = mpsc::unbounded_channel();
         let mut client = QueueClient::new(channel).max_decoding_message_size(RESPONSE_BYTES_MAX);
@@ -301,17 +301,17 @@ impl Stream {
         Ok(stream)
     }
 
-    fn token(&mut self) -> u64 {
+    pub fn token(&mut self) -> u64 {
         self.next_token += 1;
         self.next_token
     }
 
-    fn send(&self, calls: Vec<wire::Call>) -> Result<()> {
+    pub fn send(&self, calls: Vec<wire::Call>) -> Result<()> {
         self.calls.send(wire::SessionRequest { calls }).ok().context("the session has ended")
     }
 
     /// One call, before any others.
-    async fn ask(&mut self, call: Call) -> Result<()> {
+    pub async fn ask(&mut self, call: Call) -> Result<()> {
         let token = self.token();
         self.send(vec![wire::Call { token, call: Some(call) }])?;
         let answers = self.next().await?;
@@ -319,7 +319,7 @@ impl Stream {
         Ok(())
     }
 
-    async fn answers(&mut self) -> Result<Vec<wire::Completion>> {
+    pub async fn answers(&mut self) -> Result<Vec<wire::Completion>> {
         Ok(self.answers.next().await.context("the node ended the session")??.completions)
     }
 

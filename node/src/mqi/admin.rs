@@ -17,9 +17,11 @@ pub enum Admin {
     ClearQueue {
         queue: ObjectName,
     },
-    /// A name, a prefix with `*`, or empty for all.
+    /// A name, a prefix with `*`, or empty for all. In the order of names, those behind `after`; as many as a page has
+    /// (`limits::QUEUES_A_PAGE`) when there may be more.
     ShowQueues {
         pattern: String,
+        after: Option<ObjectName>,
     },
     AlterQueueManager {
         deadq: Option<Option<ObjectName>>,

@@ -1,5 +1,7 @@
 //! What is defined, and what its names stand for.
 
+use std::ops::Bound;
+
 use super::{Applied, Queue, QueueManager, Verdict};
 use crate::types::{ObjectName, QueueDefinition, QueueId, Reason, limits};
 
@@ -8,9 +10,23 @@ impl QueueManager {
         self.by_name.get(name).copied()
     }
 
-    /// In the order of names.
-    pub fn queues_by_name(&self) -> impl Iterator<Item = &Queue> {
-        self.by_name.values().map(|id| &self.queues[id])
+    /// Queues whose names match, behind this one, in the order of names.
+    pub fn queues_named<'a>(
+        &'a self,
+        pattern: &'a str,
+        after: Option<&'a ObjectName>,
+    ) -> impl Iterator<Item = &'a Queue> {
+        let prefix = pattern.strip_suffix('*').unwrap_or(pattern);
+        let first = ObjectName::new(prefix).ok();
+        let from = match (after, &first) {
+            (Some(after), Some(first)) if after < first => Bound::Included(first),
+            (Some(after), _) => Bound::Excluded(after),
+            (None, Some(first)) => Bound::Included(first),
+            (None, None) => Bound::Unbounded,
+        };
+        let named = self.by_name.range((from.cloned(), Bound::Unbounded));
+        // A name without a star stands in front of all that begin with it.
+        named.take_while(|(name, _)| name.matches(pattern)).map(|(_, id)| &self.queues[id])
     }
 
     pub(super) fn apply_create_queue(

@@ -15,9 +15,7 @@ use super::keys::PackKey;
 use super::order::Order;
 use super::packs::{Pack, Packs};
 use super::slot::Slot;
-use crate::types::{
-    Body, CorrelationId, Message, MessageId, Position, QueueDefinition, QueueId, Selection, WallTime,
-};
+use crate::types::{Body, Message, Position, QueueDefinition, QueueId, WallTime};
 
 /// What a message that is not persistent takes in memory: its body, and about so much around it.
 pub fn not_persistent_weight(body_bytes: usize) -> u64 {
@@ -33,9 +31,6 @@ pub struct Queue {
     next_minor: u64,
     not_persistent: u64,
     not_persistent_bytes: u64,
-    /// Built by the first selection of its kind; most queues are never selected from.
-    by_message_id: Option<BTreeSet<(MessageId, Position)>>,
-    by_correlation_id: Option<BTreeSet<(CorrelationId, Position)>>,
     expiries: Expiries,
     packs: Packs,
     /// Of the persistent messages.
@@ -52,8 +47,6 @@ impl Queue {
             next_minor: 1,
             not_persistent: 0,
             not_persistent_bytes: 0,
-            by_message_id: None,
-            by_correlation_id: None,
             expiries: Expiries::default(),
             packs: Packs::default(),
             digest: Digest::default(),
@@ -104,12 +97,6 @@ impl Queue {
     }
 
     pub fn insert(&mut self, position: Position, slot: Slot) {
-        if let Some(index) = &mut self.by_message_id {
-            index.insert((slot.message_id, position));
-        }
-        if let Some(index) = &mut self.by_correlation_id {
-            index.insert((slot.correlation_id(), position));
-        }
         if let Some(at) = slot.expires() {
             self.expiries.insert((at, position));
         }
@@ -122,12 +109,6 @@ impl Queue {
 
     pub fn remove(&mut self, position: Position) -> Option<Slot> {
         let slot = self.slots.remove(position)?;
-        if let Some(index) = &mut self.by_message_id {
-            index.remove(&(slot.message_id, position));
-        }
-        if let Some(index) = &mut self.by_correlation_id {
-            index.remove(&(slot.correlation_id(), position));
-        }
         if let Some(at) = slot.expires() {
             self.expiries.remove((at, position));
         }
@@ -159,8 +140,6 @@ impl Queue {
     pub fn clear(&mut self) -> u64 {
         let depth = self.depth();
         self.slots.clear();
-        self.by_message_id = None;
-        self.by_correlation_id = None;
         self.expiries.clear();
         self.packs.clear();
         self.digest = Digest::default();
@@ -219,33 +198,14 @@ impl Queue {
         self.slots.iter_from(Bound::Included(from))
     }
 
+    /// In delivery order, of one rank only, from behind `after`.
+    pub fn behind_in_rank(&self, after: Position) -> impl Iterator<Item = (Position, &Slot)> {
+        self.after(Some(after)).take_while(move |(position, _)| position.rank == after.rank)
+    }
+
     /// In delivery order, of one rank only, `from` included.
     pub fn from_in_rank(&self, from: Position) -> impl Iterator<Item = (Position, &Slot)> {
         self.from(from).take_while(move |(position, _)| position.rank == from.rank)
-    }
-
-    /// Positions behind `after` that match, in delivery order, through an index where one helps.
-    pub fn matching(&mut self, selection: &Selection, after: Option<Position>) -> Vec<Position> {
-        let behind = |position: &Position| after.is_none_or(|after| *position > after);
-        let first = Position::default();
-        let last = Position { rank: u8::MAX, sequence: u64::MAX, minor: u64::MAX };
-        let candidates: Vec<Position> = if let Some(id) = selection.message_id {
-            let slots = &self.slots;
-            let index = self
-                .by_message_id
-                .get_or_insert_with(|| slots.iter().map(|(at, slot)| (slot.message_id, at)).collect());
-            index.range((id, first)..=(id, last)).map(|(_, at)| *at).collect()
-        } else if let Some(id) = selection.correlation_id {
-            let slots = &self.slots;
-            let index = self
-                .by_correlation_id
-                .get_or_insert_with(|| slots.iter().map(|(at, slot)| (slot.correlation_id(), at)).collect());
-            index.range((id, first)..=(id, last)).map(|(_, at)| *at).collect()
-        } else {
-            self.slots.iter().filter(|(_, slot)| slot.matches(selection)).map(|(at, _)| at).collect()
-        };
-        let matches = |at: &Position| self.slots.get(*at).is_some_and(|slot| slot.matches(selection));
-        candidates.into_iter().filter(behind).filter(matches).collect()
     }
 
     /// When its messages expire.

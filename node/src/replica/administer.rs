@@ -4,12 +4,10 @@ use std::time::Duration;
 
 use super::Replica;
 use super::proposals::Waiting;
+use super::turn::DESCRIBE;
 use crate::mqi::{Admin, Completion, Data, QueueView, Refusal};
 use crate::qmgr::{Command, Verdict};
 use crate::types::{NodeId, ObjectName, QueueDefinition, QueueId, Reason, SessionId, Token, limits};
-
-/// Messages that are offered at once when a queue is open for gets again.
-const STIRRED_MAX: usize = 10_000;
 
 impl Replica {
     pub(super) fn on_admin(&mut self, session: SessionId, token: Token, admin: Admin) {
@@ -35,10 +33,10 @@ impl Replica {
                 }
                 _ => Ok((Command::AlterQueueManager { deadq, maxumsgs }, None)),
             },
-            Admin::ShowQueues { pattern } => {
-                let named =
-                    self.state.queues_by_name().filter(|queue| queue.definition.name.matches(&pattern));
-                let views = named.filter_map(|queue| self.queue_view(queue.id)).collect();
+            Admin::ShowQueues { pattern, after } => {
+                let named = self.state.queues_named(&pattern, after.as_ref()).take(limits::QUEUES_A_PAGE);
+                let views: Vec<QueueView> = named.filter_map(|queue| self.queue_view(queue.id)).collect();
+                self.turn.spend(DESCRIBE * views.len() as u64);
                 return self.answer(session, token, Completion::ok(Data::Queues(views)));
             }
         };
@@ -62,29 +60,24 @@ impl Replica {
     ) {
         if let Some(queue) = queue {
             self.standing.own_mut().locked.remove(&queue);
-            self.stir(queue);
         }
         self.answer(session, token, verdict.map_or_else(Completion::failed, |_| Completion::done()));
     }
 
-    /// A queue is not what it was: who waits at one that is gone is told, and an altered one may be open for gets.
+    /// A queue is not what it was: who waits at one that is gone, or that is not open for gets any more, is told.
     pub(super) fn note_changed(&mut self, queue: QueueId) {
         let Some(leading) = self.standing.leading_mut() else { return };
-        if self.state.queue(queue).is_some() {
-            return self.stir(queue);
+        let contents = self.state.queue(queue);
+        if contents.is_none_or(|queue| queue.depth() == 0) {
+            leading.reservations.forget_queue(queue);
         }
-        leading.reservations.forget_queue(queue);
+        let reason = match contents {
+            None => Reason::QDeleted,
+            Some(queue) if !queue.definition.get_enabled => Reason::GetInhibited,
+            Some(_) => return,
+        };
         for waiter in leading.waiters.take_queue(queue) {
-            self.answer(waiter.session, waiter.token, Completion::failed(Reason::QDeleted));
-        }
-    }
-
-    /// Offers what is on the queue to those who wait there.
-    fn stir(&mut self, queue: QueueId) {
-        let leading = self.standing.own_mut();
-        let Some(contents) = self.state.queue(queue) else { return };
-        if leading.waiters.has(queue) {
-            leading.stirred.extend(contents.iter().map(|(position, _)| (queue, position)).take(STIRRED_MAX));
+            self.answer(waiter.session, waiter.token, Completion::failed(reason));
         }
     }
 

@@ -54,7 +54,7 @@ impl Replica {
             Admin::AlterQueue { queue, .. } => (queue.into(), Access::Change),
             Admin::DeleteQueue { queue, .. } => (queue.into(), Access::Delete),
             Admin::ClearQueue { queue } => (queue.into(), Access::Clear),
-            Admin::ShowQueues { pattern } => (Object::Queue(pattern), Access::Display),
+            Admin::ShowQueues { pattern, .. } => (Object::Queue(pattern), Access::Display),
             Admin::AlterQueueManager { .. } => (Object::QueueManager, Access::Change),
         };
         self.may(session, object, access)

@@ -90,12 +90,13 @@ impl Replica {
             state.proposed -= 1;
         }
         let Some(leading) = self.standing.leading_mut() else { return };
+        self.turn.note_applied(applied.removed.len() + applied.placed.len());
         waiting.let_in().for_each(|(queue, count)| leading.note_left(queue, count));
         for Removed { queue, position, .. } in &applied.removed {
             leading.reservations.release(*queue, *position);
         }
         for (queue, position) in &applied.placed {
-            leading.note_free(*queue, *position);
+            leading.note_free(&self.state, *queue, *position);
         }
         applied.changed.iter().for_each(|queue| self.note_changed(*queue));
     }

@@ -2,6 +2,7 @@
 
 use super::proposals::Waiting;
 use super::sessions::Session;
+use super::turn::{CALL, LOOK};
 use super::{Action, Replica};
 use crate::mqi::{Call, Completion, Data, Operate, Put, PutTarget, Refusal};
 use crate::qmgr::{Access, Command, LoadRequest};
@@ -13,56 +14,89 @@ const BACKLOG_BYTES_MAX: usize = 8 << 20;
 impl Replica {
     /// The client is gone: its unit is backed out. What it had proposed goes on; nobody is told.
     pub(super) fn on_session_closed(&mut self, session: SessionId) {
+        let Some(closed) = self.sessions.close(session) else { return };
         if let Some(leading) = self.standing.leading_mut() {
             leading.waiters.take_session(session);
-            leading.parked.remove(&session);
+            leading.line.leave(session);
+            if let Some(search) = closed.search {
+                leading.searches.end(search.queue);
+            }
         }
-        let Some(closed) = self.sessions.close(session) else { return };
         self.back_out(closed.unit, None);
     }
 
     pub(super) fn on_call(&mut self, session: SessionId, token: Token, call: Call) {
         let Some(state) = self.sessions.get_mut(session) else { return };
         // A cancel must reach the get it cancels even if that get is parked; a ping asks for nothing.
-        if !state.parked.is_empty() && !matches!(call, Call::CancelGet { .. } | Call::Ping) {
-            state.parked.push_back((token, call));
-            return;
+        let waits_for_none = matches!(call, Call::CancelGet { .. } | Call::Ping);
+        let is_late = self.turn.is_over() && self.standing.serving().is_some();
+        if !waits_for_none && (is_late || !state.parked.is_empty()) {
+            return self.park(session, token, call);
         }
-        self.dispatch(session, token, call);
+        if let Some(held) = self.dispatch(session, token, call) {
+            self.park(session, token, held);
+        }
     }
 
-    pub(super) fn retry_parked(&mut self) {
-        let Some(leading) = self.standing.leading_mut() else { return };
-        for session in std::mem::take(&mut leading.parked) {
+    /// Sessions whose calls wait have their turns: one call each, and then from the front again for as long as the turn
+    /// of the replica goes on.
+    pub(super) fn take_turns(&mut self) {
+        self.turn.next_phase();
+        let mut held = Vec::new();
+        while let Some(leading) = self.standing.leading_mut()
+            && let Some(session) = leading.line.next()
+        {
             let Some(state) = self.sessions.get_mut(session) else { continue };
-            let mut calls = std::mem::take(&mut state.parked);
-            while let Some((token, call)) = calls.pop_front() {
-                self.dispatch(session, token, call);
-                let Some(state) = self.sessions.get_mut(session) else { break };
-                if !state.parked.is_empty() {
-                    // It parked itself again: the rest stays behind it.
-                    state.parked.append(&mut calls);
-                    break;
+            let Some((token, call)) = state.parked.pop_front() else { continue };
+            self.turn.next_search();
+            let call = self.dispatch(session, token, call);
+            let Some(state) = self.sessions.get_mut(session) else { continue };
+            match call {
+                Some(call) => {
+                    state.parked.push_front((token, call));
+                    held.push(session);
                 }
+                None if state.parked.is_empty() => {}
+                None => self.join_line(session),
+            }
+            if self.turn.is_over() {
+                break;
             }
         }
+        self.is_not_done |= self.line().0 > 0;
+        held.into_iter().for_each(|session| self.join_line(session));
     }
 
     fn park(&mut self, session: SessionId, token: Token, call: Call) {
         if let Some(state) = self.sessions.get_mut(session) {
             state.parked.push_back((token, call));
-            self.standing.own_mut().parked.insert(session);
+            self.join_line(session);
         }
     }
 
-    pub(super) fn dispatch(&mut self, session: SessionId, token: Token, call: Call) {
-        if let Err(refusal) = call.check().and_then(|()| self.may_call(session, &call)) {
-            return self.answer(session, token, refusal.into());
+    fn join_line(&mut self, session: SessionId) {
+        if let Some(leading) = self.standing.leading_mut() {
+            leading.line.join(session, self.stats.turns);
         }
+    }
+
+    /// Gives the call back when it has to wait.
+    fn dispatch(&mut self, session: SessionId, token: Token, call: Call) -> Option<Call> {
+        if let Err(refusal) = call.check().and_then(|()| self.may_call(session, &call)) {
+            self.answer(session, token, refusal.into());
+            return None;
+        }
+        if self.must_wait(session, &call) {
+            self.turn.spend(LOOK);
+            return Some(call);
+        }
+        self.turn.spend(CALL);
         match call {
             // Every node answers these.
             Call::Ping => self.answer(session, token, Completion::done()),
             Call::Operate(Operate::Status) => {
+                // It counts the messages of every queue.
+                self.turn.spend(self.state.queue_count() as u64 / 4);
                 let status = self.status();
                 self.answer(session, token, Completion::ok(Data::Status(Box::new(status))));
             }
@@ -74,11 +108,10 @@ impl Replica {
                 let leader = self.consensus.leader().filter(|leader| *leader != self.options.node);
                 self.answer(session, token, Completion::not_serving(leader));
             }
-            _ if self.must_wait(session, &call) => self.park(session, token, call),
             Call::Open { handle, queue, options } => self.on_open(session, token, handle, queue, options),
             Call::Close { handle } => self.on_close(session, token, handle),
             Call::Put(put) => self.on_put(session, token, put),
-            Call::Get(get) => self.on_get(session, token, get),
+            Call::Get(get) => return self.on_get(session, token, get).map(Call::Get),
             Call::CancelGet { token: of } => self.on_cancel_get(session, token, of),
             Call::Commit { unit, units_decided } => self.on_commit(session, token, unit, units_decided),
             Call::Backout => self.on_backout(session, token),
@@ -90,6 +123,7 @@ impl Replica {
             Call::Operate(Operate::Switch { to }) => self.on_switch(session, token, to),
             Call::Operate(Operate::Members(request)) => self.on_change_membership(session, token, request),
         }
+        None
     }
 
     /// Commands ask for each object; what is done with a handle was asked for when it was opened.
@@ -118,12 +152,13 @@ impl Replica {
     fn must_wait(&self, session: SessionId, call: &Call) -> bool {
         // A handover lasts for moments: then the call goes on here, or the session ends and it never happened.
         let moving = |session: &Session| session.staging > 0 || session.loading > 0;
-        let leading = self.standing.own();
+        let Some(leading) = self.standing.serving() else { return false };
         // A new leader that has heard no majority of clocks does not know what time it is. It hears them with its lease.
         let held = leading.handover.is_some()
             || self.time.is_none()
             || self.sessions.get(session).is_some_and(moving);
         match call {
+            Call::Ping | Call::Operate(Operate::Status | Operate::Recover(_)) => false,
             Call::Put(_) => {
                 held || leading.proposals.backlog_bytes() > BACKLOG_BYTES_MAX || self.compaction.is_behind()
             }
@@ -135,7 +170,7 @@ impl Replica {
             | Call::UnitOutcome { .. }
             | Call::Admin(_)
             | Call::Operate(_) => held || !self.has_lease(),
-            Call::Open { .. } | Call::Close { .. } | Call::CancelGet { .. } | Call::Ping => held,
+            Call::Open { .. } | Call::Close { .. } | Call::CancelGet { .. } => held,
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Replica;
 use super::proposals::Waiting;
+use super::turn::UNIT;
 use super::units::{Unit, UnitPut, as_removals};
 use crate::mqi::{Completion, Data};
 use crate::qmgr::{Command, Seen, Verdict};
@@ -21,6 +22,7 @@ impl Replica {
         let Some(state) = self.sessions.get_mut(session) else { return };
         let unit = std::mem::take(&mut state.unit);
         self.stats.commits += 1;
+        self.turn.spend(UNIT * unit.messages() as u64);
         let mut puts: BTreeMap<QueueId, u64> = BTreeMap::new();
         let mut places = Vec::new();
         let mut not_persistent = Vec::new();
@@ -107,6 +109,7 @@ impl Replica {
 
     /// Puts vanish; gets go back to their places once their backout counts are in the log.
     pub(super) fn back_out(&mut self, unit: Unit, answer: Option<(SessionId, Token)>) {
+        self.turn.spend(UNIT * unit.messages() as u64);
         let staged: Vec<StagedBodyId> = unit
             .puts
             .iter()

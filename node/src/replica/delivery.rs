@@ -4,12 +4,15 @@
 use std::collections::BTreeMap;
 
 use super::Replica;
+use super::free::Owner;
 use super::loads::{Delivery, ReadAhead, Wanted};
 use super::proposals::Waiting;
-use super::units::Owner;
-use crate::mqi::{Completion, Data};
+use super::turn::LOOK;
+use super::waiters::Ticket;
+use crate::mqi::{Completion, Data, GetMode};
 use crate::qmgr::packs::{self, Unpacked};
 use crate::qmgr::{Command, Family, LoadRequest, PackKey, Removal, keys as row_keys};
+use crate::types::planted::{self, Bug};
 use crate::types::{Message, Position, QueueId, Reason, RequestId, SessionId, Token};
 
 /// When a message must be read from the store, its successors come along: so many at first,
@@ -99,8 +102,8 @@ impl Replica {
         let body_length = message.body.len();
         let mut completion = Completion::ok(Data::Nothing);
         if let Some(cut) = cut {
+            // Its checksum stays that of the whole: nobody is told it, and to make one would take as long as the body is.
             message.body = message.body.truncated(cut);
-            message.body_crc = message.body.crc32c();
             completion = Completion::warning(Reason::TruncatedMsgAccepted, Data::Nothing);
         }
         let expires = message.descriptor.expiry;
@@ -334,32 +337,70 @@ impl Replica {
 
     pub(super) fn note_free(&mut self, queue: QueueId, position: Position) {
         if let Some(leading) = self.standing.leading_mut() {
-            leading.note_free(queue, position);
+            leading.note_free(&self.state, queue, position);
         }
     }
 
-    /// Offers free messages to those who wait, in order of arrival.
+    /// Offers free messages to those who wait: the first message first, in order of arrival.
     pub(super) fn serve_stirred(&mut self) {
         if !self.is_serving() || !self.has_lease() {
             return;
         }
-        while let Some((queue, position)) = self.standing.own_mut().stirred.pop_front() {
+        self.turn.next_phase();
+        let mut from = (QueueId(0), Position::default());
+        while let Some(&(queue, position)) = self.standing.own().stirred.range(from..).next() {
             let leading = self.standing.own_mut();
-            if leading.reservations.is_reserved(queue, position) || leading.locked.contains(&queue) {
+            if leading.locked.contains(&queue) {
+                // They are offered when it is decided what becomes of the queue.
+                from = (QueueId(queue.0 + 1), Position::default());
                 continue;
             }
-            let Some(contents) = self.state.queue(queue) else { continue };
-            if !contents.definition.get_enabled {
+            if self.turn.is_over() {
+                self.is_not_done = true;
+                return;
+            }
+            leading.stirred.remove(&(queue, position));
+            self.offer(queue, position);
+        }
+    }
+
+    /// What became free since is for the next turn.
+    pub(super) fn note_stirred(&mut self) {
+        if let Some(leading) = self.standing.serving()
+            && self.has_lease()
+        {
+            let mut stirred = leading.stirred.iter();
+            self.is_not_done |= stirred.any(|(queue, _)| !leading.locked.contains(queue));
+        }
+    }
+
+    /// To one after the other, until somebody takes it.
+    fn offer(&mut self, queue: QueueId, position: Position) {
+        let now = self.wall();
+        let mut last = Ticket::default();
+        loop {
+            self.turn.spend(LOOK);
+            let leading = self.standing.own_mut();
+            let Some(contents) = self.state.queue(queue).filter(|queue| queue.definition.get_enabled) else {
+                return;
+            };
+            let Some(slot) = contents.slot(position).filter(|slot| !slot.is_expired(now)) else { return };
+            if leading.reservations.is_reserved(queue, position) {
+                return;
+            }
+            let Some(ticket) = leading.waiters.next_for(queue, slot, last) else { return };
+            last = ticket;
+            let waiter = leading.waiters.get(ticket);
+            let handle =
+                self.sessions.get(waiter.session).map(|session| &session.handles[&waiter.get.handle]);
+            let cursor = handle.and_then(|handle| handle.cursor);
+            if waiter.get.mode == GetMode::BrowseNext && cursor.is_some_and(|cursor| position <= cursor) {
                 continue;
             }
-            let Some(slot) = contents.slot(position) else { continue };
-            for waiter in leading.waiters.take_for(queue, slot) {
-                let served = self.sessions.get(waiter.session).is_some()
-                    && self.try_get(waiter.session, waiter.token, queue, &waiter.get);
-                if !served {
-                    // A browser behind this message, or the message has expired.
-                    self.standing.own_mut().waiters.add(waiter);
-                }
+            let waiter = leading.waiters.remove(ticket).expect("just seen");
+            self.give(waiter.session, waiter.token, queue, position, &waiter.get);
+            if planted::is(Bug::OneOffer) {
+                return;
             }
         }
     }

@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use super::Replica;
+use super::free::Owner;
 use super::proposals::Waiting;
-use super::units::Owner;
 use crate::qmgr::{Command, Due, Removal};
 use crate::types::planted::{self, Bug};
 use crate::types::{Instant, LookupMap, Position, QueueId, WallTime};
@@ -63,6 +63,7 @@ impl Replica {
         if self.now.instant >= leaving.next_look {
             leaving.next_look = self.now.instant + LOOK_INTERVAL;
             leaving.passed.clear();
+            leading.reservations.drop_indexes(self.now.instant);
         } else if !leaving.more {
             return;
         }
@@ -110,16 +111,20 @@ impl Replica {
     fn send_away(&mut self, queue: QueueId, positions: Vec<Position>) {
         let (persistent, volatile): (Vec<Position>, Vec<Position>) =
             positions.into_iter().partition(Position::is_persistent);
+        let leading = self.standing.own_mut();
+        let contents = self.state.queue_mut(queue).expect("the caller has it");
         for position in volatile {
-            self.state.queue_mut(queue).expect("the caller has it").remove(position);
+            // Nobody looks for it any more.
+            leading.reservations.reserve(contents, position, Owner::Mover);
+            leading.reservations.release(queue, position);
+            contents.remove(position);
             self.stats.expired += 1;
         }
         if persistent.is_empty() {
             return;
         }
-        let leading = self.standing.own_mut();
         for position in &persistent {
-            leading.reservations.reserve(queue, *position, Owner::Mover);
+            leading.reservations.reserve(contents, *position, Owner::Mover);
         }
         let messages = persistent.len() as u64;
         leading.leaving.note_proposed(queue, messages);

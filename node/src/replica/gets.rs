@@ -1,32 +1,69 @@
 //! A get or a browse: which message it is, what is done with it, and what happens when there is none.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::Replica;
-use super::units::Owner;
+use super::free::{Found, Owner, Search};
+use super::searches::UnderWay;
 use super::waiters::Waiter;
 use crate::mqi::{Call, Completion, Data, Get, GetMode, Wait};
 use crate::types::{Position, QueueId, Reason, SessionId, Token};
 
 impl Replica {
-    pub(super) fn on_get(&mut self, session: SessionId, token: Token, get: Get) {
-        let queue = match self.check_get(session, &get) {
-            Ok(queue) => queue,
-            Err(reason) => return self.answer(session, token, Completion::failed(reason)),
+    /// Gives the get back when the turn was too short to find its message.
+    pub(super) fn on_get(&mut self, session: SessionId, token: Token, get: Get) -> Option<Get> {
+        let begun = self.sessions.get_mut(session).and_then(|state| state.search.take());
+        debug_assert!(begun.is_none_or(|begun| begun.token == token), "a search that nobody goes on with");
+        let checked = self.check_get(session, &get);
+        let found = match checked {
+            Ok(queue) => self.find(session, queue, &get, begun.and_then(|begun| begun.behind)),
+            Err(_) => Found::Nothing,
         };
-        if self.try_get(session, token, queue, &get) {
-            return;
+        let searches = &mut self.standing.own_mut().searches;
+        let freed = match (begun, found, checked) {
+            (None, Found::NotYet(_), Ok(queue)) => {
+                searches.begin(queue);
+                BTreeSet::new()
+            }
+            (Some(begun), Found::Message(_) | Found::Nothing, _) => searches.end(begun.queue),
+            _ => BTreeSet::new(),
+        };
+        match (checked, found) {
+            (Err(reason), _) => self.answer(session, token, Completion::failed(reason)),
+            (Ok(queue), Found::Message(at)) => self.give(session, token, queue, at, &get),
+            (Ok(queue), Found::Nothing) => self.wait(session, token, queue, get, freed),
+            (Ok(queue), Found::NotYet(behind)) => {
+                let state = self.sessions.get_mut(session).expect("just checked");
+                state.search = Some(UnderWay { token, queue, behind });
+                self.is_not_done = true;
+                return Some(get);
+            }
+        }
+        None
+    }
+
+    /// There is no message now. Those that became free while it was looked for are offered once more.
+    fn wait(
+        &mut self,
+        session: SessionId,
+        token: Token,
+        queue: QueueId,
+        get: Get,
+        freed: BTreeSet<Position>,
+    ) {
+        if matches!(get.mode, GetMode::UnderCursor | GetMode::BrowseUnderCursor) {
+            return self.answer(session, token, Completion::failed(Reason::NoMsgUnderCursor));
         }
         let until = match get.wait {
             Wait::No => return self.answer(session, token, Completion::failed(Reason::NoMsgAvailable)),
             Wait::For(duration) => Some(self.now.instant + duration.min(Duration::from_secs(1 << 31))),
             Wait::Forever => None,
         };
-        if matches!(get.mode, GetMode::UnderCursor | GetMode::BrowseUnderCursor) {
-            return self.answer(session, token, Completion::failed(Reason::NoMsgUnderCursor));
-        }
         self.stats.waits += 1;
-        self.standing.own_mut().waiters.add(Waiter { session, token, queue, get, until });
+        let leading = self.standing.own_mut();
+        leading.waiters.add(Waiter { session, token, queue, get, until });
+        leading.stirred.extend(freed.into_iter().map(|position| (queue, position)));
     }
 
     fn check_get(&self, session: SessionId, get: &Get) -> Result<QueueId, Reason> {
@@ -54,73 +91,72 @@ impl Replica {
         Ok(queue.id)
     }
 
-    /// False when there is no message now. Everything else is answered, now or when the message is loaded or its
-    /// removal applied.
-    pub(super) fn try_get(&mut self, session: SessionId, token: Token, queue: QueueId, get: &Get) -> bool {
-        let now = self.wall();
+    /// The message that a get is about.
+    fn find(&mut self, session: SessionId, queue: QueueId, get: &Get, behind: Option<Position>) -> Found {
+        let (now, instant) = (self.wall(), self.now.instant);
         let cursor = self.sessions.get(session).and_then(|session| session.handles.get(&get.handle)?.cursor);
-        let Some(contents) = self.state.queue_mut(queue) else {
-            self.answer(session, token, Completion::failed(Reason::QDeleted));
-            return true;
-        };
+        let contents = self.state.queue(queue).expect("checked");
         let reservations = &mut self.standing.own_mut().reservations;
-        let free = |position: &Position| !reservations.is_reserved(queue, *position);
-        let found = match get.mode {
-            GetMode::Destructive => reservations.first_free(contents, &get.selection, now),
-            GetMode::UnderCursor | GetMode::BrowseUnderCursor => cursor
-                .filter(|position| contents.slot(*position).is_some_and(|slot| !slot.is_expired(now)))
-                .filter(free),
-            GetMode::BrowseFirst | GetMode::BrowseNext => {
-                let after = cursor.filter(|_| get.mode == GetMode::BrowseNext);
-                let shows = |contents: &crate::qmgr::Queue, position: &Position| {
-                    contents.slot(*position).is_some_and(|slot| !slot.is_expired(now)) && free(position)
+        let behind = match get.mode {
+            GetMode::Destructive | GetMode::BrowseFirst => behind,
+            GetMode::BrowseNext => behind.or(cursor),
+            GetMode::UnderCursor | GetMode::BrowseUnderCursor => {
+                let is_there = |at: &Position| {
+                    !reservations.is_reserved(queue, *at)
+                        && contents.slot(*at).is_some_and(|slot| !slot.is_expired(now))
                 };
-                if get.selection.is_any() {
-                    contents
-                        .after(after)
-                        .find(|(position, slot)| !slot.is_expired(now) && free(position))
-                        .map(|(position, _)| position)
-                } else {
-                    let matching = contents.matching(&get.selection, after);
-                    matching.into_iter().find(|position| shows(contents, position))
-                }
+                return cursor.filter(is_there).map_or(Found::Nothing, Found::Message);
             }
         };
-        let Some(position) = found else { return false };
+        let search = Search { selection: &get.selection, behind, now, instant };
+        reservations.first_free(contents, search, &mut self.turn)
+    }
+
+    /// The message is free and the one that the get is about. It is answered now, or when the message is loaded or its
+    /// removal applied.
+    pub(super) fn give(
+        &mut self,
+        session: SessionId,
+        token: Token,
+        queue: QueueId,
+        position: Position,
+        get: &Get,
+    ) {
+        let maxumsgs = self.state.maxumsgs() as usize;
+        let decided = self.state.units_decided();
+        let contents = self.state.queue(queue).expect("checked");
+        let state = self.sessions.get_mut(session).expect("checked");
+        // Other gets of the session may have been answered while this one waited.
+        if get.is_in_unit(position.is_persistent()) && state.unit.messages() >= maxumsgs {
+            return self.answer(session, token, Completion::failed(Reason::SyncpointLimitReached));
+        }
         let length = contents.slot(position).expect("found").body_length as usize;
         let cut = get.max_length.filter(|max| *max < length);
         if get.mode.is_browse() {
             // MQ moves the cursor even if the message does not fit.
-            let handle =
-                self.sessions.get_mut(session).and_then(|session| session.handles.get_mut(&get.handle));
-            handle.expect("checked").cursor = Some(position);
+            state.handles.get_mut(&get.handle).expect("checked").cursor = Some(position);
         }
         if cut.is_some() && !get.accept_truncated {
             let detail = format!("the body has {length} bytes");
             let data = Data::TooLong { body_length: length };
             let completion =
                 Completion { data, ..Completion::failed_because(Reason::TruncatedMsgFailed, detail) };
-            self.answer(session, token, completion);
-            return true;
+            return self.answer(session, token, completion);
         }
         if get.mode.is_browse() {
             self.stats.browses += 1;
-            self.show(session, token, queue, position, cut, true);
-            return true;
+            return self.show(session, token, queue, position, cut, true);
         }
         self.stats.gets += 1;
         self.stats.get_bytes += length as u64;
-        self.standing.own_mut().reservations.reserve(queue, position, Owner::Session(session));
+        self.standing.own_mut().reservations.reserve(contents, position, Owner::Session(session));
         if get.is_in_unit(position.is_persistent()) {
-            let decided = self.state.units_decided();
-            let unit = &mut self.sessions.get_mut(session).expect("checked").unit;
-            unit.begin(decided);
-            unit.gets.push((queue, position));
+            state.unit.begin(decided);
+            state.unit.gets.push((queue, position));
             self.show(session, token, queue, position, cut, false);
         } else {
             self.take(session, token, queue, position, cut);
         }
-        true
     }
 
     pub(super) fn on_cancel_get(&mut self, session: SessionId, token: Token, of: Token) {

@@ -46,6 +46,9 @@ impl Replica {
         let completion = match closed {
             Some(closed) => {
                 self.sessions.note_close(&closed);
+                for waiter in self.standing.own_mut().waiters.take_handle(session, handle) {
+                    self.answer(session, waiter.token, Completion::failed(Reason::HobjError));
+                }
                 Completion::done()
             }
             None => Completion::failed(Reason::HobjError),

@@ -1,16 +1,18 @@
 //! What only the leader has, as one value: it begins with an election, and whoever takes it away when leadership is lost
 //! answers what is in it. Nothing in it is replicated.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 
 use super::expiry::Leaving;
+use super::free::Reservations;
+use super::line::Line;
 use super::loads::Readers;
 use super::members::MembershipOperation;
 use super::proposals::Proposals;
+use super::searches::Searches;
 use super::staging::Stagings;
-use super::units::Reservations;
 use super::waiters::Waiters;
-use crate::qmgr::Producers;
+use crate::qmgr::{Producers, QueueManager};
 use crate::types::{Instant, LookupMap, NodeId, Position, QueueId, SessionId, Term, Token};
 
 #[derive(Debug)]
@@ -31,9 +33,10 @@ pub(super) struct Leading {
     pub waiters: Waiters,
     pub readers: Readers,
     /// Sessions that have parked calls.
-    pub parked: BTreeSet<SessionId>,
-    /// Free messages that nobody was offered yet.
-    pub stirred: VecDeque<(QueueId, Position)>,
+    pub line: Line,
+    pub searches: Searches,
+    /// Free messages that those who wait were not offered yet: in order of delivery, whatever order they came in.
+    pub stirred: BTreeSet<(QueueId, Position)>,
     /// Queues an administrator is emptying or deleting.
     pub locked: BTreeSet<QueueId>,
     /// Puts that were let in and are not applied, by queue: they count for MAXDEPTH.
@@ -109,8 +112,9 @@ impl Leading {
             reservations: Reservations::default(),
             waiters: Waiters::default(),
             readers: Readers::default(),
-            parked: BTreeSet::new(),
-            stirred: VecDeque::new(),
+            line: Line::default(),
+            searches: Searches::default(),
+            stirred: BTreeSet::new(),
             locked: BTreeSet::new(),
             incoming: LookupMap::default(),
             volatile_producers: Producers::default(),
@@ -152,10 +156,11 @@ impl Leading {
     }
 
     /// The message is nobody's: whoever waits may have it.
-    pub fn note_free(&mut self, queue: QueueId, position: Position) {
-        self.reservations.note_free(queue, position);
+    pub fn note_free(&mut self, state: &QueueManager, queue: QueueId, position: Position) {
+        self.reservations.note_free(state, queue, position);
+        self.searches.note_free(queue, position);
         if self.waiters.len() > 0 {
-            self.stirred.push_back((queue, position));
+            self.stirred.insert((queue, position));
         }
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! admission      who is let in, and may do what
-//! calls          a call arrives: answered at once, parked in its session, or given to its story
+//! calls          a call arrives: answered at once, parked in its session, or given to its story; sessions take turns
 //! handles        open, close, inquire
 //! puts           is there room, was it put before; into the log, into memory, or into the unit
 //! staging        large bodies and large units go ahead in parts
@@ -35,8 +35,12 @@ mod action;
 mod event;
 mod inbox;
 mod outbox;
+mod turn;
+mod line;
 mod sessions;
 mod units;
+mod free;
+mod searches;
 mod waiters;
 mod proposals;
 mod loads;
@@ -64,6 +68,7 @@ mod recovery;
 mod members;
 mod stats;
 mod status;
+mod inspect;
 
 #[cfg(test)]
 mod group_test;
@@ -73,8 +78,10 @@ mod replica_test;
 pub use action::*;
 pub use event::*;
 pub use inbox::*;
+pub use inspect::WaitView;
 pub use outbox::{Backlog, Outbox, OutboxSender, answer_bytes};
 pub use stats::Stats;
+pub use turn::TURN_WORK;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -95,6 +102,7 @@ use peers::Peers;
 use recovery::Recovery;
 use room::Room;
 use sessions::Sessions;
+use turn::Turn;
 
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -117,6 +125,9 @@ pub struct Options {
     pub account: Arc<Account>,
     /// How much is remembered for programs that ask again; the same on every node of the group.
     pub retention: Retention,
+    /// What new calls may do in a turn, and everything else by half as much; the rest comes in the next. In looks at a
+    /// message (`turn.rs`).
+    pub turn_work: u64,
 }
 
 impl Options {
@@ -133,6 +144,7 @@ impl Options {
             repack_from_bytes: 4 << 20,
             account: Account::new(1 << 40),
             retention: Retention::default(),
+            turn_work: TURN_WORK,
         }
     }
 }
@@ -143,6 +155,9 @@ pub struct Replica {
     now: Now,
     /// What the group's clocks said when this turn began; None where this node does not lead, or does not know them yet.
     time: Option<Majority>,
+    turn: Turn,
+    /// The turn leaves something to the next that needs nothing else to happen first.
+    is_not_done: bool,
     consensus: Consensus,
     state: QueueManager,
     standing: Standing,
@@ -196,6 +211,8 @@ impl Replica {
         let residents = Residents::new(options.resident_bytes_max);
         let volatile = Held::nothing(options.account.clone(), Share::NotPersistent);
         let mut replica = Replica {
+            turn: Turn::new(options.turn_work),
+            is_not_done: false,
             options,
             now: Now::default(),
             time: None,
@@ -236,6 +253,8 @@ impl Replica {
     /// that was paused first learns that its lease is over and only then looks at its mail.
     pub fn begin_turn(&mut self, now: Now) {
         self.now = now;
+        self.turn.begin();
+        self.is_not_done = false;
         self.stats.turns += 1;
         self.consensus.advance_time(now);
         self.time = self.consensus.time();
@@ -277,7 +296,7 @@ impl Replica {
         self.follow_leadership();
         self.serve_stirred();
         self.end_waits();
-        self.retry_parked();
+        self.take_turns();
         self.stage_more();
         self.expire();
         self.drive_room();
@@ -292,6 +311,7 @@ impl Replica {
             self.drive_consensus();
             self.serve_stirred();
         }
+        self.note_stirred();
         self.repack();
         self.move_store();
         self.publish_role();
@@ -312,8 +332,14 @@ impl Replica {
     /// When a turn must begin even if nothing happens before.
     pub fn next_deadline(&self) -> Option<Instant> {
         let waits = self.standing.leading().and_then(|leading| leading.waiters.next_deadline());
-        let own = [waits, self.members_deadline(), self.expiry_deadline()];
+        let now = self.is_not_done.then_some(self.now.instant);
+        let own = [now, waits, self.members_deadline(), self.expiry_deadline()];
         own.into_iter().chain([self.consensus.next_deadline()]).flatten().min()
+    }
+
+    /// Whether the next turn has something to do even if nothing happens before.
+    pub fn is_not_done(&self) -> bool {
+        self.is_not_done
     }
 
     pub fn stats(&self) -> &Stats {

@@ -11,6 +11,7 @@ use crate::types::{
 
 impl Replica {
     pub(super) fn on_put(&mut self, session: SessionId, token: Token, put: Put) {
+        self.turn.spend_bytes(put.message.body.len().min(limits::CHUNK_BYTES));
         let (syncpoint, dead_letter) = (put.syncpoint, put.dead_letter);
         let (target, name) = match self.put_target(session, &put.to) {
             Ok((queue, name)) => (Ok(queue), name),

@@ -166,11 +166,8 @@ impl Alone {
             events.drain(..).for_each(|event| self.replica.handle(event));
             let mut actions = Vec::new();
             self.replica.end_turn(&mut actions);
-            if actions.is_empty() {
-                return;
-            }
             actions.into_iter().for_each(|action| self.carry_out(action, &mut events));
-            if events.is_empty() {
+            if events.is_empty() && !self.replica.is_not_done() {
                 return;
             }
         }
@@ -571,7 +568,7 @@ fn what_cannot_be_placed_goes_to_the_dead_letter_queue_when_asked() {
         (answer.code, answer.reason),
         (crate::types::CompletionCode::Warning, Reason::UnknownObjectName)
     );
-    let view = alone.ok(APP, Call::Admin(Admin::ShowQueues { pattern: "DEAD".into() }));
+    let view = alone.ok(APP, Call::Admin(Admin::ShowQueues { pattern: "DEAD".into(), after: None }));
     let Data::Queues(views) = view else { panic!() };
     assert_eq!(views[0].depth, 1);
 }
@@ -593,7 +590,9 @@ fn a_message_that_is_backed_out_too_often_moves_when_the_queue_says_so() {
         alone.ok(APP, Call::Backout);
     }
     assert_eq!(alone.get(APP, get()), Err(Reason::NoMsgAvailable));
-    let Data::Queues(views) = alone.ok(APP, Call::Admin(Admin::ShowQueues { pattern: "BACK".into() })) else {
+    let Data::Queues(views) =
+        alone.ok(APP, Call::Admin(Admin::ShowQueues { pattern: "BACK".into(), after: None }))
+    else {
         panic!()
     };
     assert_eq!(views[0].depth, 1);
@@ -922,4 +921,36 @@ fn a_put_that_is_repeated_is_answered_as_before_although_its_queue_is_full_now()
     let once = Put { producer: numbered("app", 1), ..put("one") };
     let Data::Placed { message_id, .. } = alone.ok(APP, Call::Put(once.clone())) else { panic!() };
     assert_eq!(alone.ok(APP, Call::Put(once)), Data::Placed { message_id, duplicate: true });
+}
+
+/// Everything at once, in turns that are short.
+#[test]
+fn a_put_is_not_kept_waiting_by_a_thousand_gets_of_another_session() {
+    let mut alone = Alone::new();
+    alone.replica.turn = Turn::new(1_000);
+    (0..200).for_each(|number| {
+        alone.put(APP, &number.to_string());
+    });
+    let nobody = CorrelationId::from_slice(b"nobody's");
+    let get = || Get { selection: Selection { correlation_id: nobody, ..Selection::default() }, ..get() };
+    let gets = (1_000..2_000).map(|token| Event::Call {
+        session: OTHER,
+        token: Token(token),
+        call: Call::Get(get()),
+    });
+    let put = Event::Call { session: APP, token: Token(999), call: Call::Put(put("mine")) };
+    let mut events: Vec<Event> = gets.chain([put]).collect();
+    let mut turns = 0;
+    while !alone.answers.contains_key(&(APP, Token(999))) {
+        alone.replica.begin_turn(alone.now);
+        events.drain(..).for_each(|event| alone.replica.handle(event));
+        let mut actions = Vec::new();
+        alone.replica.end_turn(&mut actions);
+        actions.into_iter().for_each(|action| alone.carry_out(action, &mut events));
+        turns += 1;
+    }
+    assert!(turns <= 3, "it took {turns} turns");
+    assert!(alone.answers.len() < 300, "{} gets came first", alone.answers.len());
+    alone.turn([]);
+    assert_eq!(alone.answers.len(), 1_001);
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::searches::UnderWay;
 use super::units::Unit;
 use crate::mqi::{Call, Connect, Identity, OpenOptions};
 use crate::types::{
@@ -17,9 +18,12 @@ pub(super) struct Session {
     pub handles: BTreeMap<HandleId, Handle>,
     /// The unit of work that the next commit commits.
     pub unit: Unit,
-    /// Calls that must wait for an earlier one of this session: a body is being staged or loaded, the lease is not confirmed,
-    /// or the stores cannot take more just now. In order; while there are any, later calls join them.
+    /// Calls that wait: for their session's turn, or for an earlier one of this session, because a body is being staged
+    /// or loaded, the lease is not confirmed, or the stores cannot take more just now. In order; while there are any, later calls
+    /// join them.
     pub parked: VecDeque<(Token, Call)>,
+    /// Of the first of these, if it is a get that was begun.
+    pub search: Option<UnderWay>,
     /// Bodies of this session that are on their way into the log.
     pub staging: u32,
     /// Messages that are being loaded for this session: answers keep the order of calls, and a unit is not committed
@@ -47,6 +51,7 @@ impl Session {
             handles: BTreeMap::new(),
             unit: Unit::default(),
             parked: VecDeque::new(),
+            search: None,
             staging: 0,
             loading: 0,
             proposed: 0,

@@ -124,9 +124,9 @@ impl Replica {
             match self.sessions.get_mut(session) {
                 Some(state) => {
                     state.staging -= 1;
-                    self.standing.own_mut().parked.insert(session);
+                    self.standing.own_mut().line.join(session, self.stats.turns);
                 }
-                None => self.standing.own_mut().parked.retain(|parked| *parked != session),
+                None => self.standing.own_mut().line.leave(session),
             }
         }
     }

@@ -112,7 +112,10 @@ impl Replica {
         if self.now.instant < self.next_stats {
             return;
         }
-        self.next_stats = self.now.instant + Duration::from_millis(100);
+        // Counting goes over every queue, and there may be a million.
+        self.next_stats = self.now.instant
+            + Duration::from_millis(100)
+            + Duration::from_micros(self.state.queue_count() as u64);
         if self.consensus.is_leader() {
             for peer in self.consensus.progress() {
                 if peer.active && peer.lag <= IN_SYNC_ENTRIES {

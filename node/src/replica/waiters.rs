@@ -1,17 +1,17 @@
 //! Gets that wait for a message: deadlines, and who gets the next message.
 //!
-//! Waiters of a queue are served in the order they came. A waiter that selects by message id or correlation id is
-//! found by that id, so that a thousand requesters waiting for their replies do not make each reply slow.
+//! Waiters of a queue are served in the order they came. A waiter that selects by an id is found by that id, so that a thousand requesters waiting for their replies do not make each reply slow.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound::{Excluded, Included};
 
 use crate::mqi::Get;
 use crate::qmgr::Slot;
 use crate::types::Selection;
-use crate::types::{CorrelationId, Instant, MessageId, QueueId, SessionId, Token};
+use crate::types::{CorrelationId, GroupId, HandleId, Instant, MessageId, QueueId, SessionId, Token};
 
 /// Order of arrival.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Ticket(u64);
 
 #[derive(Debug, Clone)]
@@ -29,7 +29,7 @@ enum Wants {
     Any,
     Message(MessageId),
     Correlation(CorrelationId),
-    Other,
+    Group(GroupId),
 }
 
 #[derive(Debug, Default)]
@@ -57,7 +57,7 @@ impl Waiters {
         self.by_ticket.insert(ticket, waiter);
     }
 
-    fn remove(&mut self, ticket: Ticket) -> Option<Waiter> {
+    pub fn remove(&mut self, ticket: Ticket) -> Option<Waiter> {
         let waiter = self.by_ticket.remove(&ticket)?;
         self.by_call.remove(&(waiter.session, waiter.token));
         if let Some(until) = waiter.until {
@@ -67,32 +67,27 @@ impl Waiters {
         Some(waiter)
     }
 
-    /// Takes the waiters that a free message can serve: browsers that came before the first getter, and that getter,
-    /// in order of arrival.
-    pub fn take_for(&mut self, queue: QueueId, slot: &Slot) -> Vec<Waiter> {
-        let mut taken = Vec::new();
-        while let Some(ticket) = self.first_for(queue, slot) {
-            let waiter = self.remove(ticket).expect("just found");
-            let destructive = !waiter.get.mode.is_browse();
-            taken.push(waiter);
-            if destructive {
-                break;
-            }
-        }
-        taken
-    }
-
-    fn first_for(&self, queue: QueueId, slot: &Slot) -> Option<Ticket> {
+    /// The first that came after `last` and wants such a message.
+    pub fn next_for(&self, queue: QueueId, slot: &Slot, last: Ticket) -> Option<Ticket> {
         let of = |wants: Wants| {
-            self.by_queue
-                .range((queue, wants, Ticket(0))..=(queue, wants, Ticket(u64::MAX)))
-                .map(|(_, _, ticket)| *ticket)
-                .find(|ticket| slot.matches(&self.by_ticket[ticket].get.selection))
+            let later = (Excluded((queue, wants, last)), Included((queue, wants, Ticket(u64::MAX))));
+            let tickets = self.by_queue.range(later).map(|(_, _, ticket)| *ticket);
+            tickets.into_iter().find(|ticket| slot.matches(&self.by_ticket[ticket].get.selection))
         };
-        [Wants::Any, Wants::Message(slot.message_id), Wants::Correlation(slot.correlation_id()), Wants::Other]
+        let group = slot.group_id().map(Wants::Group);
+        [Wants::Any, Wants::Message(slot.message_id), Wants::Correlation(slot.correlation_id())]
             .into_iter()
+            .chain(group)
             .filter_map(of)
             .min()
+    }
+
+    pub fn get(&self, ticket: Ticket) -> &Waiter {
+        &self.by_ticket[&ticket]
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Waiter> {
+        self.by_ticket.values()
     }
 
     pub fn take_due(&mut self, now: Instant) -> Option<Waiter> {
@@ -112,6 +107,13 @@ impl Waiters {
         self.remove(ticket)
     }
 
+    pub fn take_handle(&mut self, session: SessionId, handle: HandleId) -> Vec<Waiter> {
+        let calls = self.by_call.range((session, Token(0))..=(session, Token(u64::MAX)));
+        let of_handle = |ticket: &Ticket| self.by_ticket[ticket].get.handle == handle;
+        let tickets: Vec<Ticket> = calls.map(|(_, ticket)| *ticket).filter(of_handle).collect();
+        tickets.into_iter().filter_map(|ticket| self.remove(ticket)).collect()
+    }
+
     pub fn take_session(&mut self, session: SessionId) -> Vec<Waiter> {
         let calls = self.by_call.range((session, Token(0))..=(session, Token(u64::MAX)));
         let tickets: Vec<Ticket> = calls.map(|(_, ticket)| *ticket).collect();
@@ -119,18 +121,10 @@ impl Waiters {
     }
 
     pub fn take_queue(&mut self, queue: QueueId) -> Vec<Waiter> {
-        let tickets: Vec<Ticket> = self.at(queue).collect();
+        let last = Wants::Group(GroupId([u8::MAX; 24]));
+        let all = (queue, Wants::Any, Ticket(0))..=(queue, last, Ticket(u64::MAX));
+        let tickets: Vec<Ticket> = self.by_queue.range(all).map(|(_, _, ticket)| *ticket).collect();
         tickets.into_iter().filter_map(|ticket| self.remove(ticket)).collect()
-    }
-
-    /// Whether somebody waits at the queue.
-    pub fn has(&self, queue: QueueId) -> bool {
-        self.at(queue).next().is_some()
-    }
-
-    fn at(&self, queue: QueueId) -> impl Iterator<Item = Ticket> {
-        let all = (queue, Wants::Any, Ticket(0))..=(queue, Wants::Other, Ticket(u64::MAX));
-        self.by_queue.range(all).map(|(_, _, ticket)| *ticket)
     }
 
     /// Everybody who waits, in order of arrival.
@@ -140,10 +134,10 @@ impl Waiters {
 }
 
 fn wants(selection: &Selection) -> Wants {
-    match (selection.message_id, selection.correlation_id) {
-        (Some(id), _) => Wants::Message(id),
-        (None, Some(id)) => Wants::Correlation(id),
-        (None, None) if selection.is_any() => Wants::Any,
-        (None, None) => Wants::Other,
+    match (selection.message_id, selection.correlation_id, selection.group_id) {
+        (Some(id), _, _) => Wants::Message(id),
+        (None, Some(id), _) => Wants::Correlation(id),
+        (None, None, Some(id)) => Wants::Group(id),
+        (None, None, None) => Wants::Any,
     }
 }

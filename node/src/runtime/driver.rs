@@ -146,7 +146,8 @@ impl<H: Hands> Driver<H> {
             if self.is_writing() && !mails.is_empty() {
                 // The log is busy anyhow: what other sessions are about to say comes into the same turn.
                 tokio::task::yield_now().await;
-                self.take_more(&mut events, &mut mails).await;
+                let mails_max = MAILS_A_TURN.saturating_sub(mails.len()).max(1);
+                self.take_more(&mut events, &mut mails, mails_max).await;
             }
             self.turn(&mut events, &mut mails, &mut actions);
         }
@@ -159,6 +160,11 @@ impl<H: Hands> Driver<H> {
         events: &mut Vec<Event>,
         mails: &mut Vec<Mail>,
     ) -> bool {
+        if self.replica.is_not_done() {
+            // Others on this worker come in between, and what they have for the mind comes first.
+            tokio::task::yield_now().await;
+            return self.take_more(events, mails, self.mails_wanted()).await;
+        }
         let due = match self.replica.next_deadline() {
             None => TURN_EVERY,
             Some(deadline) => deadline.since(clock::instant()).min(TURN_EVERY),
@@ -179,15 +185,14 @@ impl<H: Hands> Driver<H> {
         .await
     }
 
-    /// What has come meanwhile; does not wait.
-    async fn take_more(&mut self, events: &mut Vec<Event>, mails: &mut Vec<Mail>) {
-        let mails_max = MAILS_A_TURN.saturating_sub(mails.len()).max(1);
+    /// What has come meanwhile; does not wait. False when nobody can send any more.
+    async fn take_more(&mut self, events: &mut Vec<Event>, mails: &mut Vec<Mail>, mails_max: usize) -> bool {
         let events_max = EVENTS_A_TURN.saturating_sub(events.len()).max(1);
-        poll_fn(|context| {
-            let _ = self.mailbox.poll_take(context, mails, mails_max, events, events_max);
-            Poll::Ready(())
+        poll_fn(|context| match self.mailbox.poll_take(context, mails, mails_max, events, events_max) {
+            Poll::Ready(open) => Poll::Ready(open),
+            Poll::Pending => Poll::Ready(true),
         })
-        .await;
+        .await
     }
 
     fn is_writing(&self) -> bool {

@@ -28,6 +28,10 @@ pub enum Bug {
     ForgetProducers,
     /// What has expired stays where it is.
     LateExpiry,
+    /// A message that became free is offered to one who waits, and to nobody else if that one cannot have it.
+    OneOffer,
+    /// A turn goes on for as long as there is anything to do.
+    EndlessTurn,
 }
 
 #[cfg(feature = "planted-bugs")]

@@ -12,7 +12,8 @@ use super::log_time::LogTime;
 use super::never_back::NeverBack;
 use super::one_leader::OneLeader;
 use super::replay::Replay;
-use super::{log_and_store, one_server, quorum};
+use super::waits::{self, Waits};
+use super::{log_and_store, one_server, quorum, turns};
 use crate::sim::node::{Node, Process, queue_manager_id};
 use crate::sim::world::Counters;
 
@@ -31,6 +32,7 @@ pub struct InstantChecks {
     back: NeverBack,
     committed: Committed,
     expiry: Expiry,
+    waits: Waits,
     /// Where the logs ended when a node lost some of its own: until it is there again, nobody else may lose any.
     damage: BTreeMap<u64, Vec<Index>>,
     /// A node whose history was given up: what it has says nothing of the others.
@@ -120,12 +122,17 @@ impl InstantChecks {
         &mut self,
         id: u64,
         number: usize,
+        look_us: u64,
         nodes: &mut BTreeMap<u64, Node>,
         counters: &mut Counters,
     ) -> Broken {
         let node = nodes.get_mut(&id).expect("it just had a turn");
         let process = node.process.as_mut().expect("it just had a turn");
+        let sessions = process.sessions.len();
         let mind = &mut process.minds[number];
+        if let Some(sentence) = turns::after_turn(id, sessions, &mind.replica, look_us) {
+            return Some((turns::NAME, sentence));
+        }
         let consensus = mind.replica.consensus();
         let (term, commit, applied) = (consensus.term(), consensus.commit_index(), consensus.applied_index());
         let is_apart = self.apart == Some(id);
@@ -199,6 +206,9 @@ impl InstantChecks {
         }
         if let Some(sentence) = self.expiry.check(now, nodes) {
             return Some((expiry::NAME, sentence));
+        }
+        if let Some(sentence) = self.waits.every_tick(now, nodes) {
+            return Some((waits::NAME, sentence));
         }
         one_server::address(now, keeps, nodes).map(|sentence| ("address only where served", sentence))
     }

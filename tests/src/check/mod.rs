@@ -11,6 +11,8 @@ pub mod committed;
 pub mod quorum;
 pub mod log_and_store;
 pub mod answered;
+pub mod waits;
+pub mod turns;
 pub mod equal_states;
 pub mod replay;
 pub mod log_time;

@@ -10,11 +10,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use trimaran_node::mqi::{
     Admin, Call, Completion, Data, Get as MqGet, GetMode, OpenOptions, Operate, Put as MqPut, PutTarget,
-    Selection, UnitState, Wait,
+    QueueChanges, Selection, UnitState, Wait,
 };
 use trimaran_node::types::{
-    CorrelationId, Descriptor, HandleId, Message, MessageId, Persistence, ProducerId, ProducerSequence,
-    Reason, Token, UnitId,
+    CorrelationId, Descriptor, GroupId, HandleId, Message, MessageId, Persistence, ProducerId,
+    ProducerSequence, Reason, Token, UnitId,
 };
 
 use super::body::{self, BodyKey, Content};
@@ -56,7 +56,9 @@ enum Todo {
     Put { queue: usize, syncpoint: bool },
     Repeat { sequence: u64 },
     Get { queue: usize, syncpoint: bool, wait_ms: u64 },
-    GetById { queue: usize, by: By },
+    GetById { queue: usize, by: By, wait_ms: u64 },
+    Flood { queue: usize },
+    Inhibit { queue: usize, enabled: bool },
     Browse { queue: usize, walk: u32, first: bool },
     TakeUnderCursor { queue: usize },
     Commit,
@@ -74,6 +76,7 @@ enum Todo {
 enum By {
     Message(MessageId),
     Correlation(CorrelationId),
+    Group(GroupId),
 }
 
 #[derive(Clone, Debug)]
@@ -681,6 +684,9 @@ impl App {
             habits.inquire,
             habits.administer,
             habits.ping,
+            habits.get_by_group,
+            habits.flood,
+            habits.inhibit,
         ];
         let mut ticket = self.rng.below(weights.iter().sum());
         let mut choice = 0;
@@ -728,12 +734,22 @@ impl App {
                 Some((queue, id, correlation)) => {
                     let by =
                         if self.rng.chance(500) { By::Message(id) } else { By::Correlation(correlation) };
-                    self.todo.push_back(Todo::GetById { queue, by });
+                    self.todo.push_back(Todo::GetById { queue, by, wait_ms: 0 });
                 }
                 None => self.todo.push_back(Todo::Put { queue, syncpoint: false }),
             },
             8 => self.todo.push_back(Todo::Inquire { queue }),
             9 => self.todo.push_back(Todo::Administer),
+            11 => {
+                let (by, wait_ms) = (By::Group(group_of(self.rng.below(3))), self.draw_wait());
+                self.todo.push_back(Todo::GetById { queue, by, wait_ms });
+            }
+            12 => self.todo.push_back(Todo::Flood { queue }),
+            13 => {
+                self.todo.push_back(Todo::Inhibit { queue, enabled: false });
+                self.todo.push_back(Todo::Think { us: self.rng.skewed(0, 500_000) });
+                self.todo.push_back(Todo::Inhibit { queue, enabled: true });
+            }
             _ => self.todo.push_back(Todo::Ping),
         }
         if self.rng.chance(habits.disconnects_per_mille) {
@@ -777,17 +793,19 @@ impl App {
                 }
             }
             Todo::Get { queue, syncpoint, wait_ms } => {
-                let wait = if wait_ms == 0 { Wait::No } else { Wait::For(Duration::from_millis(wait_ms)) };
-                let get = plain_get(queue, syncpoint, wait);
+                let short = self.rng.chance(self.habits.short_per_mille) && self.draining.is_none();
+                let max_length = short.then(|| self.rng.between(20, 200) as usize);
+                let get = MqGet { max_length, ..plain_get(queue, syncpoint, wait_of(wait_ms)) };
                 self.get(session, queue, get, false, now, history, out);
             }
-            Todo::GetById { queue, by } => {
+            Todo::GetById { queue, by, wait_ms } => {
                 let mut selection = Selection::default();
                 match by {
                     By::Message(id) => selection.message_id = Some(id),
                     By::Correlation(id) => selection.correlation_id = Some(id),
+                    By::Group(id) => selection.group_id = Some(id),
                 }
-                let get = MqGet { selection, ..plain_get(queue, true, Wait::No) };
+                let get = MqGet { selection, ..plain_get(queue, true, wait_of(wait_ms)) };
                 self.todo.push_front(Todo::Commit);
                 self.get(session, queue, get, true, now, history, out);
             }
@@ -796,13 +814,28 @@ impl App {
                 self.todo.push_front(Todo::Commit);
                 self.get(session, queue, get, true, now, history, out);
             }
+            Todo::Flood { queue } => {
+                let group_id = GroupId::from_slice(b"nobody's");
+                for _ in 0..self.rng.between(50, 300) {
+                    let selection = Selection { group_id, ..Selection::default() };
+                    let get = MqGet { selection, ..plain_get(queue, false, Wait::No) };
+                    self.call(Call::Get(get), None, Kind::Other, now, 0, out);
+                }
+            }
+            Todo::Inhibit { queue, enabled } => {
+                let changes = QueueChanges { get_enabled: Some(enabled), ..QueueChanges::default() };
+                let call = Admin::AlterQueue { queue: queue_name(queue as u32), changes };
+                self.call(Call::Admin(call), None, Kind::Other, now, 0, out);
+            }
             Todo::Browse { queue, walk, first } => {
                 let mode = if first { GetMode::BrowseFirst } else { GetMode::BrowseNext };
-                let get = MqGet { mode, ..plain_get(queue, false, Wait::No) };
+                let wait_ms = if self.rng.chance(100) { self.draw_wait() } else { 0 };
+                let get = MqGet { mode, ..plain_get(queue, false, wait_of(wait_ms)) };
                 let number = queue_number(self.queue_manager, queue);
                 let what = What::Browse(Browse { queue: number, walk, first, got: None, end: false });
                 let operation = history.begin(self.number, session, now, what);
-                self.call(Call::Get(get), Some(operation), Kind::Browse { queue, walk }, now, 0, out);
+                let wait_us = wait_ms * 1_000;
+                self.call(Call::Get(get), Some(operation), Kind::Browse { queue, walk }, now, wait_us, out);
             }
             Todo::Commit => {
                 if self.unit == 0 {
@@ -835,7 +868,7 @@ impl App {
             Todo::Ping => self.call(Call::Ping, None, Kind::Other, now, 0, out),
             Todo::Administer => {
                 let call: Call = match self.rng.below(4) {
-                    0 => Admin::ShowQueues { pattern: String::new() }.into(),
+                    0 => Admin::ShowQueues { pattern: String::new(), after: None }.into(),
                     1 => Operate::Status.into(),
                     2 => Admin::ClearQueue { queue: queue_name(workload::SCRATCH as u32) }.into(),
                     _ => {
@@ -885,7 +918,8 @@ impl App {
         let bytes = body::encode(&content, length as usize);
         let persistent = !self.rng.chance(self.habits.not_persistent_per_mille);
         let expiry = self.rng.chance(self.habits.expiry_per_mille).then(|| self.rng.between(1, 60) as u32);
-        let message = message(bytes, priority, persistent, expiry, correlation_of(key));
+        let mut message = message(bytes, priority, persistent, expiry, correlation_of(key));
+        message.descriptor.group_id = group_of(self.rng.below(6));
         let sequence = (self.habits.sequences && !syncpoint).then(|| {
             self.sequence_last += 1;
             self.sequence_last
@@ -970,6 +1004,14 @@ impl App {
         let get = plain_get(queue, false, Wait::No);
         self.get(session, queue, get, false, now, history, out);
     }
+}
+
+fn wait_of(wait_ms: u64) -> Wait {
+    if wait_ms == 0 { Wait::No } else { Wait::For(Duration::from_millis(wait_ms)) }
+}
+
+fn group_of(number: u64) -> GroupId {
+    GroupId::from_slice(format!("group-{number}").as_bytes()).expect("it is short")
 }
 
 fn plain_get(queue: usize, syncpoint: bool, wait: Wait) -> MqGet {

@@ -104,6 +104,12 @@ pub struct Habits {
     pub browse: u64,
     pub take_under_cursor: u64,
     pub get_by_id: u64,
+    /// By group id, of which there are three.
+    pub get_by_group: u64,
+    /// Many calls at once that find nothing.
+    pub flood: u64,
+    /// Closes a queue for gets and opens it again.
+    pub inhibit: u64,
     pub inquire: u64,
     pub administer: u64,
     pub ping: u64,
@@ -123,6 +129,8 @@ pub struct Habits {
     pub large_per_mille: u64,
     pub not_persistent_per_mille: u64,
     pub expiry_per_mille: u64,
+    /// Gets that take short messages only.
+    pub short_per_mille: u64,
     pub backs_out_per_mille: u64,
 }
 
@@ -139,6 +147,9 @@ impl Habits {
             browse: 1,
             take_under_cursor: 0,
             get_by_id: 0,
+            get_by_group: 0,
+            flood: 0,
+            inhibit: 0,
             inquire: 1,
             administer: 0,
             ping: 1,
@@ -157,6 +168,7 @@ impl Habits {
             large_per_mille: if large { 8 } else { 0 },
             not_persistent_per_mille: *rng.pick(&[0, 0, 100]).expect("not empty"),
             expiry_per_mille: *rng.pick(&[0, 0, 100]).expect("not empty"),
+            short_per_mille: *rng.pick(&[0, 50, 300]).expect("not empty"),
             backs_out_per_mille: *rng.pick(&[50, 200, 500]).expect("not empty"),
         };
         let plain_gets = u64::from(!exact);
@@ -167,7 +179,7 @@ impl Habits {
             3 => Habits { get_unit: 20, ..base },
             4 => Habits { transfer: 20, put: 5, ..base },
             5 => Habits { browse: 20, take_under_cursor: 10, put: 10, ..base },
-            6 => Habits { get_by_id: 10, put: 10, get: 5 * plain_gets, ..base },
+            6 => Habits { get_by_id: 10, get_by_group: 10, put: 10, get: 5 * plain_gets, ..base },
             _ => Habits {
                 put: 10,
                 put_unit: 10,
@@ -176,6 +188,9 @@ impl Habits {
                 transfer: 5,
                 take_under_cursor: 3,
                 get_by_id: 3,
+                get_by_group: 3,
+                flood: 1,
+                inhibit: 1,
                 administer: 2,
                 ..base
             },

@@ -8,7 +8,7 @@ use trimaran_node::mqi::{
     Admin, Call, Completion, Data, Get, GetMode, MembershipRequest, OpenOptions, Operate, Put, PutTarget,
     QueueChanges, QueueView, Selection, UnitState, Wait,
 };
-use trimaran_node::replica::Event;
+use trimaran_node::replica::{Event, TURN_WORK};
 use trimaran_node::types::{
     CorrelationId, Descriptor, GroupId, HandleId, Message, MessageId, NodeId, ObjectName, Persistence,
     ProducerId, ProducerSequence, QueueDefinition, Reason, Token, UnitId,
@@ -24,7 +24,7 @@ use crate::sim::trace::Trace;
 use crate::sim::world::{Plan, Program, Step, World, new_node, node_info};
 
 pub const HELP: &str = r#"
-cluster nodes=3 seed=7 [queue_managers=1] [window=BYTES] [retain=BYTES]    the first line of every script
+cluster nodes=3 seed=7 [queue_managers=1] [window=BYTES] [retain=BYTES] [turn=LOOKS]    the first line of every script
 define QUEUE [maxdepth=N] [maxmsgl=N] [defprty=N] [bothresh=N] [boqname=Q] [fifo] [move] [noput] [noget] [noshare] [nodefpsist]
 alter QUEUE [the same, and put, get, priority]      delete QUEUE [purge]      clear QUEUE
 deadq QUEUE|none      maxumsgs N      show PATTERN
@@ -121,6 +121,8 @@ impl Runner {
         plan.setup.window_bytes = number(words, "window")?.unwrap_or(64 << 20) as usize;
         plan.setup.log_retain_bytes = number(words, "retain")?.unwrap_or(64 << 20) as usize;
         plan.setup.fast_timing = true;
+        plan.setup.turn_work = number(words, "turn")?.unwrap_or(TURN_WORK);
+        plan.look_us = 0;
         plan.drift_ppm_max = 0;
         plan.sync_us = (200, 900);
         plan.flush_us = (5_000, 20_000);
@@ -161,7 +163,9 @@ impl Runner {
                 let maxumsgs = Some(argument(0)?.parse().map_err(|_| "MAXUMSGS is a number")?);
                 self.admin(Admin::AlterQueueManager { deadq: None, maxumsgs }, "altered")
             }
-            "show" => self.admin(Admin::ShowQueues { pattern: argument(0)?.to_string() }, "shown"),
+            "show" => {
+                self.admin(Admin::ShowQueues { pattern: argument(0)?.to_string(), after: None }, "shown")
+            }
             "switch" => {
                 let to = rest.first().map(|word| word.parse().map(NodeId).map_err(|_| "a node is a number"));
                 self.admin(Operate::Switch { to: to.transpose()? }, "switched")

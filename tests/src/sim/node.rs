@@ -75,6 +75,8 @@ pub struct Mind {
     pub replica: Replica,
     pub inbox: VecDeque<Event>,
     pub turn_at: Option<u64>,
+    /// The turn it had takes until then.
+    pub busy_until: u64,
     pub role: RoleView,
     pub address: Address,
     pub removed: bool,
@@ -114,6 +116,8 @@ pub struct Setup {
     pub retention: Retention,
     pub fast_timing: bool,
     pub forgets_term: bool,
+    /// As the replica's option.
+    pub turn_work: u64,
 }
 
 /// What a start found, for the report and the marks.
@@ -189,6 +193,7 @@ impl Node {
                 replica,
                 inbox: VecDeque::new(),
                 turn_at: None,
+                busy_until: now,
                 role: RoleView::NotServing { term, leader: None, recovering },
                 address: Address::default(),
                 removed: false,
@@ -236,6 +241,7 @@ fn replica_options(setup: &Setup, node: u64, number: usize) -> trimaran_node::re
         resident_bytes_max: setup.window_bytes,
         retention: setup.retention,
         repack_from_bytes: 0,
+        turn_work: setup.turn_work,
         ..trimaran_node::replica::Options::new(
             queue_manager_id(number),
             queue_manager_name(number),

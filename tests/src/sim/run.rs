@@ -18,6 +18,7 @@ use crate::model::history::History;
 use crate::model::workload::{self, Habits};
 use trimaran_node::mqi::{Admin, QueueChanges};
 use trimaran_node::qmgr::Retention;
+use trimaran_node::replica::TURN_WORK;
 
 /// What whoever starts a run may set; everything else comes from the seed.
 #[derive(Clone, Debug)]
@@ -78,10 +79,12 @@ pub enum Planted {
     ZerosOverContent,
     FollowAnyHistory,
     OwnClock,
+    OneOffer,
+    EndlessTurn,
 }
 
 impl Planted {
-    pub const ALL: [(Planted, &'static str, &'static str); 14] = [
+    pub const ALL: [(Planted, &'static str, &'static str); 16] = [
         (Planted::AckBeforeSync, "ack-before-sync", "a write counts as persisted before the disk said so"),
         (Planted::ForgetTerm, "forget-term", "term and vote are forgotten at a restart"),
         (Planted::ServeWithoutLease, "serve-without-lease", "a leader serves on without a lease"),
@@ -104,6 +107,12 @@ impl Planted {
             "a leader that lacks what is committed here is followed",
         ),
         (Planted::OwnClock, "own-clock", "the time of the log is the leader's own"),
+        (
+            Planted::OneOffer,
+            "one-offer",
+            "a free message is offered to one of those who wait and to nobody else",
+        ),
+        (Planted::EndlessTurn, "endless-turn", "a turn goes on for as long as there is anything to do"),
     ];
 
     /// Where the bug is, when it is not in what every depth has.
@@ -161,12 +170,13 @@ impl Plan {
             retention: workload::retention(seed),
             fast_timing: rng.chance(300),
             forgets_term: knobs.planted == Some(Planted::ForgetTerm),
+            turn_work: TURN_WORK,
         };
         let mut schedule = Schedule::draw(&mut rng, Fault::ALL);
         schedule.enabled.retain(|fault| knobs.faults.contains(fault));
         let sync = *rng.pick(&[100, 1_000, 5_000]).expect("not empty");
         let flush = *rng.pick(&[20_000, 200_000, 2_000_000]).expect("not empty");
-        Plan {
+        let mut plan = Plan {
             seed,
             depth: knobs.depth,
             nodes,
@@ -178,6 +188,7 @@ impl Plan {
             flush_us: (flush / 4, flush),
             drift_ppm_max: *rng.pick(&[0, 100, 4_000]).expect("not empty"),
             stream_timeout_us: rng.between(200_000, 2_000_000),
+            look_us: 0,
             turn_us: (1, *rng.pick(&[5, 60, 400]).expect("not empty")),
             restart_us: *rng.pick(&[(50_000, 400_000), (500_000, 5_000_000)]).expect("not empty"),
             keeps_address: knobs.planted == Some(Planted::KeepAddress),
@@ -185,7 +196,11 @@ impl Plan {
             session_bytes_max: *rng.pick(&[1 << 10, 16 << 20]).expect("not empty"),
             victims: Vec::new(),
             disk_failure: None,
-        }
+        };
+        // Short turns that cost time, so that what a client asks for is done in parts; or long ones that cost none.
+        (plan.setup.turn_work, plan.look_us) =
+            *rng.pick(&[(256, 10), (1_024, 2), (TURN_WORK, 0)]).expect("not empty");
+        plan
     }
 }
 
@@ -334,6 +349,8 @@ fn plant(planted: Option<Planted>) {
         Planted::ZerosOverContent => Some(Bug::ZerosOverContent),
         Planted::FollowAnyHistory => Some(Bug::FollowAnyHistory),
         Planted::OwnClock => Some(Bug::OwnClock),
+        Planted::OneOffer => Some(Bug::OneOffer),
+        Planted::EndlessTurn => Some(Bug::EndlessTurn),
         Planted::ForgetTerm | Planted::KeepAddress => None,
     }));
 }
@@ -404,6 +421,7 @@ pub(super) fn settle(world: &mut World, rng: &mut Rng) {
     wait(world, SETTLE_US_MAX, "end the sessions whose programs are gone", |world| {
         !world.has_stuck_sessions()
     });
+    open_for_gets(world);
     drain(world, rng);
     wait(world, SETTLE_US_MAX, "bring every member to the same index after the drain", |world| {
         world.is_settled()
@@ -422,6 +440,20 @@ fn define_queues(world: &mut World) {
         let changes = QueueChanges { descr: Some("ready".to_string()), ..QueueChanges::default() };
         world.ask_operator(number, Admin::AlterQueue { queue: workload::queue_name(0), changes }, false);
     }
+}
+
+/// Programs close queues for gets now and then, and may end before they open them again.
+fn open_for_gets(world: &mut World) {
+    for number in 0..world.plan.setup.queue_managers {
+        for queue in workload::USED {
+            let queue = workload::queue_name(queue as u32);
+            let changes = QueueChanges { get_enabled: Some(true), ..QueueChanges::default() };
+            world.ask_operator(number, Admin::AlterQueue { queue, changes }, false);
+        }
+    }
+    wait(world, FINISH_US_MAX, "open every queue for gets", |world| {
+        (0..world.plan.setup.queue_managers).all(|number| world.operator(number).is_idle())
+    });
 }
 
 pub(super) fn add_programs(world: &mut World, knobs: &Knobs, rng: &mut Rng) {

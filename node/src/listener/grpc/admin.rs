@@ -15,7 +15,7 @@ use crate::listener::gate::{Admission, Gate};
 use crate::listener::serving::{Refused, Unserved, check_serving, find};
 use crate::mqi::{self, Call, Completion, Data, MembershipRequest};
 use crate::replica::Inbox;
-use crate::types::{Index, Membership, QueueDefinition, Term};
+use crate::types::{Index, Membership, QueueDefinition, Term, limits};
 
 /// Who administrative calls say they are.
 const APPLICATION: &str = "gRPC admin";
@@ -129,14 +129,19 @@ impl Admin for Administration {
     ) -> Result<Response<wire::ShowQueuesResponse>, Status> {
         let admission = admit(&self.gate, request.extensions())?;
         let request = request.into_inner();
-        let show = |_: &Inbox| Ok(mqi::Admin::ShowQueues { pattern: convert::queue_pattern(request.queue)? });
+        let show = |_: &Inbox| {
+            let after =
+                (!request.after.is_empty()).then(|| convert::object_name(&request.after)).transpose()?;
+            Ok(mqi::Admin::ShowQueues { pattern: convert::queue_pattern(request.queue)?, after })
+        };
         let answer = self.ask(&admission, &request.queue_manager, show).await;
-        let queues = match &answer.completion.data {
+        let queues: Vec<_> = match &answer.completion.data {
             Data::Queues(queues) => queues.iter().map(convert::queue_details).collect(),
             _ => Vec::new(),
         };
         let outcome = answer.outcome();
-        Ok(Response::new(wire::ShowQueuesResponse { outcome, queues, serving: answer.serving }))
+        let more = queues.len() >= limits::QUEUES_A_PAGE;
+        Ok(Response::new(wire::ShowQueuesResponse { outcome, queues, serving: answer.serving, more }))
     }
 
     async fn alter_queue_manager(

@@ -192,13 +192,12 @@ pub fn wait(wait_ms: i32) -> Result<Wait, Refused> {
 
 pub fn selection(message_id: &[u8], correlation_id: &[u8], group_id: &[u8]) -> Result<Selection, Refused> {
     fn some<Id>(bytes: &[u8], made: Option<Id>, reason: Reason) -> Result<Option<Id>, Refused> {
-        match (bytes, made) {
-            ([], _) => Ok(None),
-            (_, Some(id)) => Ok(Some(id)),
-            (_, None) => {
-                Err(refused(reason, format!("It has at most 24 bytes, this one has {}.", bytes.len())))
-            }
+        // MQMI_NONE, MQCI_NONE and MQGI_NONE match every message.
+        if bytes.iter().all(|byte| *byte == 0) && bytes.len() <= 24 {
+            return Ok(None);
         }
+        let too_long = || refused(reason, format!("It has at most 24 bytes, this one has {}.", bytes.len()));
+        made.map(Some).ok_or_else(too_long)
     }
     Ok(Selection {
         message_id: some(message_id, MessageId::from_slice(message_id), Reason::MsgIdError)?,

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 use futures::stream;
 use tonic::{Request, Response, Status, Streaming};
+use trimaran_proto::message::v1 as wire_message;
 use trimaran_proto::queue::v1 as wire;
 use trimaran_proto::queue::v1::queue_server::Queue;
 
@@ -16,9 +17,9 @@ use crate::listener::Listener;
 use crate::listener::counters::add;
 use crate::listener::errand::Errand;
 use crate::listener::gate::{Admission, Gate};
-use crate::listener::serving::{Refused, Unserved, find_served};
+use crate::listener::serving::{Refused, Unserved, find_served, refused};
 use crate::mqi::{Call, Completion, Data, Get, GetMode, OpenOptions, Put, PutTarget, Selection, Wait};
-use crate::types::{HandleId, Token};
+use crate::types::{HandleId, Message, Reason, Token};
 
 /// What a browse asks for ahead of its client.
 const BROWSE_AHEAD: usize = 32;
@@ -139,6 +140,18 @@ fn told(Unserved { refusal, elsewhere }: Unserved) -> (Option<wire::Outcome>, Op
     (convert::outcome_of(&refusal), elsewhere.map(convert::serving))
 }
 
+/// A longer body is checked elsewhere: the queue manager may run on this worker, and a hundred mebibytes take longer than
+/// it can wait.
+const CHECKED_HERE_BYTES: usize = 1 << 20;
+
+async fn checked(message: wire_message::Message) -> Result<Message, Refused> {
+    if message.body.len() <= CHECKED_HERE_BYTES {
+        return convert::message_from_wire(message);
+    }
+    let checking = tokio::task::spawn_blocking(move || convert::message_from_wire(message));
+    checking.await.unwrap_or_else(|_| Err(refused(Reason::UnexpectedError, "The body could not be checked.")))
+}
+
 impl Messaging {
     /// Lets a call in and begins its errand.
     async fn errand(&self, admission: &Admission, queue_manager: &str) -> Result<Errand, Unserved> {
@@ -153,7 +166,7 @@ impl Messaging {
         request: wire::PutRequest,
     ) -> Result<(Completion, Errand), Unserved> {
         let queue = convert::object_name(&request.queue)?;
-        let message = convert::message_from_wire(request.message.unwrap_or_default())?;
+        let message = checked(request.message.unwrap_or_default()).await?;
         let producer = convert::producer(request.producer_sequence)?;
         add(&self.listener.counters.body_bytes_received, message.body.len() as u64);
         let mut errand = self.errand(admission, &request.queue_manager).await?;

@@ -13,7 +13,7 @@ use crate::metrics::{
 };
 use crate::mqi::{Admin, Call, Completion, Connect, Data, Identity, Operate, QueueView, StatusView};
 use crate::replica::{Delivery, Inbox};
-use crate::types::Token;
+use crate::types::{Token, limits};
 
 /// How long the page waits for a queue manager's thread. It comes without its lines when that is not enough.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -52,12 +52,25 @@ async fn asked(inbox: &Inbox) -> (Option<Box<StatusView>>, Vec<QueueView>) {
     if !inbox.role().is_serving() || status.queues > QUEUES_SHOWN_MAX {
         return (Some(status), Vec::new());
     }
-    let show = Admin::ShowQueues { pattern: String::new() };
-    let queues = match tokio::time::timeout(PATIENCE, ask(inbox, show)).await {
-        Ok(Some(Completion { data: Data::Queues(queues), .. })) => queues,
-        _ => Vec::new(),
-    };
-    (Some(status), queues)
+    let queues = tokio::time::timeout(PATIENCE, all_queues(inbox)).await;
+    (Some(status), queues.ok().flatten().unwrap_or_default())
+}
+
+async fn all_queues(inbox: &Inbox) -> Option<Vec<QueueView>> {
+    let mut queues = Vec::new();
+    loop {
+        let after = queues.last().map(|last: &QueueView| last.definition.name.clone());
+        let Data::Queues(mut page) =
+            ask(inbox, Admin::ShowQueues { pattern: String::new(), after }).await?.data
+        else {
+            return None;
+        };
+        let is_last = page.len() < limits::QUEUES_A_PAGE;
+        queues.append(&mut page);
+        if is_last {
+            return Some(queues);
+        }
+    }
 }
 
 async fn ask(inbox: &Inbox, call: impl Into<Call>) -> Option<Completion> {

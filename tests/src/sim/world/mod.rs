@@ -194,6 +194,8 @@ pub struct Plan {
     pub drift_ppm_max: i64,
     pub stream_timeout_us: u64,
     pub turn_us: (u64, u64),
+    /// How long a look at a message takes.
+    pub look_us: u64,
     pub restart_us: (u64, u64),
     pub keeps_address: bool,
     /// Calls and bytes of a session that are not answered; what comes then is not read.

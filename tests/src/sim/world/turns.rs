@@ -4,7 +4,7 @@ use trimaran_node::replica::{Action, Event};
 use trimaran_node::types::{Instant, RoleView};
 
 use super::{EVENTS_PER_TURN_MAX, IDLE_TURN_US, Step, World};
-use crate::check::log_and_store;
+use crate::check::{log_and_store, turns};
 use crate::model::app::Input;
 use crate::sim::node::queue_manager_id;
 
@@ -28,6 +28,7 @@ impl World {
         let node = self.node_mut(id);
         let incarnation = node.incarnation;
         let Some(process) = node.process.as_mut() else { return };
+        let due = due.max(process.minds[mind].busy_until);
         let slot = &mut process.minds[mind].turn_at;
         if slot.is_some_and(|at| at <= due) {
             return;
@@ -61,6 +62,7 @@ impl World {
         }
         let mut actions = std::mem::take(&mut self.actions);
         mind.replica.end_turn(&mut actions);
+        mind.busy_until = now + turns::duration_us(&mind.replica, self.plan.look_us);
         let more = !mind.inbox.is_empty();
         let deadline = mind.replica.next_deadline().map(|at| node.clock.true_time(at.0));
         for action in actions.drain(..) {
@@ -76,7 +78,7 @@ impl World {
             return;
         }
         if let Some((checker, sentence)) =
-            self.checks.after_turn(id, number, &mut self.nodes, &mut self.counters)
+            self.checks.after_turn(id, number, self.plan.look_us, &mut self.nodes, &mut self.counters)
         {
             self.fail(checker, sentence);
         }

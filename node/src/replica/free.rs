@@ -1,0 +1,637 @@
+//! Which messages of a queue are reserved, and which one is the first that is free: of all, or of those that a selection
+//! is about.
+//!
+//! What was passed once is not passed again. In each rank everything up to a *frontier* was looked at; what is free in
+//! front of it since is in `returned`. So messages that are reserved, or have expired and are still there, cost one look
+//! each and not one for every get. Messages of one id are found through indexes: the first selection of a kind builds
+//! one, over as many turns as that takes, and it is dropped when nobody selects that way any more.
+//!
+//! `returned` and the indexes give hints: what they name may be gone or have expired by now. That is seen when it is met,
+//! and the hint is dropped.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{Hash, Hasher};
+use std::ops::Bound::{Excluded, Included};
+use std::time::Duration;
+
+use super::turn::{INDEX, Turn};
+use crate::qmgr::{Queue, QueueManager, Slot};
+use crate::types::planted::{self, Bug};
+use crate::types::{FixedHasher, Instant, LookupMap, Position, QueueId, Selection, SessionId, WallTime};
+
+/// Who may take a reserved message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Owner {
+    Session(SessionId),
+    /// The queue manager itself: a message that is being moved to its backout queue.
+    Mover,
+}
+
+/// What a [`Search`] came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    Message(Position),
+    Nothing,
+    /// The turn is over. To be called again, with this as `behind`.
+    NotYet(Option<Position>),
+}
+
+/// Which messages somebody looks for, and when.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Search<'a> {
+    pub selection: &'a Selection,
+    /// Only messages behind this one.
+    pub behind: Option<Position>,
+    pub now: WallTime,
+    pub instant: Instant,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Reservations {
+    queues: LookupMap<QueueId, OfQueue>,
+    /// Those that have indexes, and perhaps more.
+    indexed: BTreeSet<QueueId>,
+}
+
+#[derive(Debug)]
+struct OfQueue {
+    reserved: BTreeMap<Position, Owner>,
+    /// By rank: everything up to here was passed.
+    frontier: [Position; RANKS],
+    /// Bit r: rank r may have a free message, returned or behind its frontier.
+    may_have: u16,
+    /// Free messages that are not behind the frontier of their rank.
+    returned: BTreeSet<Position>,
+    /// By kind of id.
+    indexes: [Option<Index>; 3],
+    /// The last deadline of those that were passed because they had expired.
+    expired_upto: Option<WallTime>,
+}
+
+const RANKS: usize = 10;
+
+/// For so long an index is kept that nobody uses.
+const INDEX_UNUSED_MAX: Duration = Duration::from_secs(60);
+
+/// Free messages by one of their ids, as far as it is built. 16 bytes each, about 25 with the tree that holds them.
+#[derive(Debug, Default)]
+struct Index {
+    entries: BTreeSet<u128>,
+    built: Built,
+    used: Instant,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Built {
+    Upto(Position),
+    Whole,
+}
+
+impl Default for Built {
+    fn default() -> Built {
+        Built::Upto(Position::default())
+    }
+}
+
+/// A kind of id that messages are selected by, and a hash of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Tag {
+    kind: usize,
+    hash: u32,
+}
+
+const MESSAGE: usize = 0;
+const CORRELATION: usize = 1;
+const GROUP: usize = 2;
+
+impl Default for OfQueue {
+    fn default() -> OfQueue {
+        OfQueue {
+            reserved: BTreeMap::new(),
+            frontier: std::array::from_fn(|rank| front(rank as u8)),
+            may_have: (1 << RANKS) - 1,
+            returned: BTreeSet::new(),
+            indexes: Default::default(),
+            expired_upto: None,
+        }
+    }
+}
+
+impl Reservations {
+    pub fn owner(&self, queue: QueueId, position: Position) -> Option<Owner> {
+        self.queues.get(&queue)?.reserved.get(&position).copied()
+    }
+
+    pub fn is_reserved(&self, queue: QueueId, position: Position) -> bool {
+        self.owner(queue, position).is_some()
+    }
+
+    pub fn count(&self, queue: QueueId) -> usize {
+        self.queues.get(&queue).map_or(0, |of| of.reserved.len())
+    }
+
+    pub fn reserve(&mut self, queue: &Queue, position: Position, owner: Owner) {
+        let of = self.queues.entry(queue.id).or_default();
+        let before = of.reserved.insert(position, owner);
+        assert!(
+            before.is_none() || planted::is(Bug::NoOwnerCheck),
+            "{position:?} of queue {} was reserved already",
+            queue.id
+        );
+        of.returned.remove(&position);
+        if let Some(slot) = of.is_indexed().then(|| queue.slot(position)).flatten() {
+            for (kind, index) in of.indexes.iter_mut().enumerate() {
+                index.iter_mut().for_each(|index| index.note_reserved(kind, position, slot));
+            }
+        }
+    }
+
+    /// The message is gone, or free again (then call [`Reservations::note_free`] too).
+    pub fn release(&mut self, queue: QueueId, position: Position) {
+        if let Some(of) = self.queues.get_mut(&queue) {
+            of.reserved.remove(&position);
+        }
+    }
+
+    /// A message was placed, or a reservation ended with the message still there.
+    pub fn note_free(&mut self, state: &QueueManager, queue: QueueId, position: Position) {
+        let Some(of) = self.queues.get_mut(&queue) else { return };
+        let rank = usize::from(position.rank);
+        of.may_have |= 1 << rank;
+        if position <= of.frontier[rank] {
+            of.returned.insert(position);
+        }
+        let slot = || state.queue(queue).and_then(|queue| queue.slot(position));
+        if let Some(slot) = of.is_indexed().then(slot).flatten() {
+            for (kind, index) in of.indexes.iter_mut().enumerate() {
+                index.iter_mut().for_each(|index| index.note_free(kind, position, slot));
+            }
+        }
+    }
+
+    /// The first message that nobody reserved, that matches and that has not expired.
+    pub fn first_free(&mut self, queue: &Queue, search: Search<'_>, turn: &mut Turn) -> Found {
+        let of = self.queues.entry(queue.id).or_default();
+        if of.expired_upto.is_some_and(|upto| search.now < upto) {
+            // The clock went back: what had expired has not.
+            let reserved = std::mem::take(&mut of.reserved);
+            *of = OfQueue { reserved, ..OfQueue::default() };
+        }
+        match Tag::sought(search.selection) {
+            Some(tag) => {
+                self.indexed.insert(queue.id);
+                of.first_of(tag, queue, search, turn)
+            }
+            None => of.first(queue, search, turn),
+        }
+    }
+
+    /// Indexes that nobody has used for a while give their memory back. To be called now and then.
+    pub fn drop_indexes(&mut self, now: Instant) {
+        for queue in &self.indexed {
+            let indexes = self.queues.get_mut(queue).map(|of| &mut of.indexes);
+            for index in indexes.into_iter().flatten() {
+                if index.as_ref().is_some_and(|index| now.since(index.used) > INDEX_UNUSED_MAX) {
+                    *index = None;
+                }
+            }
+        }
+        self.indexed.retain(|queue| self.queues.get(queue).is_some_and(OfQueue::is_indexed));
+    }
+
+    pub fn forget_queue(&mut self, queue: QueueId) {
+        self.queues.remove(&queue);
+    }
+}
+
+impl OfQueue {
+    fn first(&mut self, queue: &Queue, search: Search<'_>, turn: &mut Turn) -> Found {
+        let first_rank = search.behind.map_or(0, |at| at.rank);
+        let mut ranks = self.may_have >> first_rank << first_rank;
+        while ranks != 0 {
+            let rank = ranks.trailing_zeros() as u8;
+            ranks &= ranks - 1;
+            let behind = search.behind.filter(|at| at.rank == rank).unwrap_or(front(rank));
+            match self.first_in_rank(queue, search, behind, turn) {
+                Found::Nothing => {}
+                // What was passed need not be passed again: the next time begins where this one did.
+                Found::NotYet(None) if search.behind.is_none() && search.selection.is_any() => {
+                    return Found::NotYet(None);
+                }
+                Found::NotYet(None) => return Found::NotYet(Some(behind)),
+                ended => return ended,
+            }
+        }
+        Found::Nothing
+    }
+
+    fn first_in_rank(
+        &mut self,
+        queue: &Queue,
+        search: Search<'_>,
+        behind: Position,
+        turn: &mut Turn,
+    ) -> Found {
+        let rank = usize::from(behind.rank);
+        // Where to go on: None as long as the frontier, or what is not in `returned` any more, says it.
+        let mut passed = None;
+        loop {
+            let from = passed.unwrap_or(behind);
+            let next = self.returned.range((Excluded(from), Included(back(behind.rank)))).next().copied();
+            let Some(position) = next else { break };
+            if !turn.look() {
+                return Found::NotYet(passed);
+            }
+            match queue.slot(position).filter(|slot| self.is_free(position, slot, search.now)) {
+                Some(slot) if slot.matches(search.selection) => return Found::Message(position),
+                Some(_) => passed = Some(position),
+                None => {
+                    self.returned.remove(&position);
+                }
+            }
+        }
+        let begin = behind.max(self.frontier[rank]);
+        let mut at_frontier = begin == self.frontier[rank];
+        for (position, slot) in queue.behind_in_rank(begin) {
+            if !turn.look() {
+                return Found::NotYet(if at_frontier { passed } else { passed.max(Some(begin)) });
+            }
+            if self.is_free(position, slot, search.now) {
+                if slot.matches(search.selection) {
+                    return Found::Message(position);
+                }
+                at_frontier = false;
+            }
+            if at_frontier {
+                self.pass(slot, search.now);
+                self.frontier[rank] = position;
+            } else {
+                passed = Some(position);
+            }
+        }
+        let returned = (Excluded(front(behind.rank)), Included(back(behind.rank)));
+        if at_frontier && self.returned.range(returned).next().is_none() {
+            self.may_have &= !(1 << rank);
+        }
+        Found::Nothing
+    }
+
+    fn first_of(&mut self, tag: Tag, queue: &Queue, search: Search<'_>, turn: &mut Turn) -> Found {
+        let index = self.indexes[tag.kind].get_or_insert_default();
+        index.used = search.instant;
+        if !index.build(tag.kind, queue, &self.reserved, turn) {
+            return Found::NotYet(search.behind);
+        }
+        let mut behind = search.behind;
+        loop {
+            let index = self.indexes[tag.kind].as_ref().expect("just built");
+            let Some(entry) = index.first(tag.hash, behind) else { return Found::Nothing };
+            if !turn.look() {
+                return Found::NotYet(behind);
+            }
+            let position = position_of(entry);
+            let slot = queue.slot(position);
+            match slot.filter(|slot| self.is_free(position, slot, search.now)) {
+                Some(slot) if slot.matches(search.selection) => return Found::Message(position),
+                // Another id that looks the same, or another part of the selection says no.
+                Some(_) => behind = Some(position),
+                None => {
+                    slot.into_iter().for_each(|slot| self.pass(slot, search.now));
+                    self.indexes[tag.kind].as_mut().expect("just built").entries.remove(&entry);
+                }
+            }
+        }
+    }
+
+    fn is_indexed(&self) -> bool {
+        self.indexes.iter().any(Option::is_some)
+    }
+
+    fn is_free(&self, position: Position, slot: &Slot, now: WallTime) -> bool {
+        let reserved = self.reserved.contains_key(&position) && !planted::is(Bug::NoOwnerCheck);
+        !reserved && !slot.is_expired(now)
+    }
+
+    fn pass(&mut self, slot: &Slot, now: WallTime) {
+        if slot.is_expired(now) {
+            self.expired_upto = self.expired_upto.max(slot.expires());
+        }
+    }
+}
+
+impl Index {
+    /// False when the turn is over before it is whole.
+    fn build(
+        &mut self,
+        kind: usize,
+        queue: &Queue,
+        reserved: &BTreeMap<Position, Owner>,
+        turn: &mut Turn,
+    ) -> bool {
+        let Built::Upto(upto) = self.built else { return true };
+        for (position, slot) in queue.after(Some(upto)) {
+            if !turn.may(INDEX) {
+                return false;
+            }
+            if !reserved.contains_key(&position) {
+                self.entries.extend(Tag::has(kind, slot).map(|tag| entry(tag.hash, position)));
+            }
+            self.built = Built::Upto(position);
+        }
+        self.built = Built::Whole;
+        true
+    }
+
+    fn note_free(&mut self, kind: usize, position: Position, slot: &Slot) {
+        let covers = match self.built {
+            Built::Upto(upto) => position <= upto,
+            Built::Whole => true,
+        };
+        if covers {
+            self.entries.extend(Tag::has(kind, slot).map(|tag| entry(tag.hash, position)));
+        }
+    }
+
+    fn note_reserved(&mut self, kind: usize, position: Position, slot: &Slot) {
+        if let Some(tag) = Tag::has(kind, slot) {
+            self.entries.remove(&entry(tag.hash, position));
+        }
+    }
+
+    fn first(&self, hash: u32, behind: Option<Position>) -> Option<u128> {
+        let from = entry(hash, behind.unwrap_or_default());
+        self.entries.range((Excluded(from), Included(entry(hash, back(15))))).next().copied()
+    }
+}
+
+impl Tag {
+    /// The id that tells most. None: an index would not help.
+    fn sought(selection: &Selection) -> Option<Tag> {
+        let message = selection.message_id.filter(|id| !id.is_none()).map(|id| Tag::of(MESSAGE, &id.0));
+        let correlation = selection.correlation_id.filter(|id| !id.is_none());
+        let group = selection.group_id.filter(|id| !id.is_none());
+        message
+            .or_else(|| correlation.map(|id| Tag::of(CORRELATION, &id.0)))
+            .or_else(|| group.map(|id| Tag::of(GROUP, &id.0)))
+    }
+
+    /// Of a message: None when it has no such id, and nobody finds it by one.
+    fn has(kind: usize, slot: &Slot) -> Option<Tag> {
+        match kind {
+            MESSAGE => Some(slot.message_id.0),
+            CORRELATION => Some(slot.correlation_id()).filter(|id| !id.is_none()).map(|id| id.0),
+            _ => slot.group_id().map(|id| id.0),
+        }
+        .map(|id| Tag::of(kind, &id))
+    }
+
+    fn of(kind: usize, id: &[u8; 24]) -> Tag {
+        let mut hasher = FixedHasher::default();
+        id.hash(&mut hasher);
+        let hash = hasher.finish();
+        Tag { kind, hash: (hash ^ hash >> 32) as u32 }
+    }
+}
+
+/// In front of every message of a rank.
+fn front(rank: u8) -> Position {
+    Position { rank, sequence: 0, minor: 0 }
+}
+
+/// Behind every message of a rank.
+fn back(rank: u8) -> Position {
+    Position { rank, sequence: (1 << SEQUENCE_BITS) - 1, minor: (1 << MINOR_BITS) - 1 }
+}
+
+/// At 100,000 messages a second a queue needs 89 years for the one,
+const SEQUENCE_BITS: u32 = 48;
+/// and without a change of leader 5 years for the other.
+const MINOR_BITS: u32 = 44;
+
+/// Hash, rank, sequence, minor: in order of position for one hash.
+fn entry(hash: u32, at: Position) -> u128 {
+    let (rank, sequence, minor) = (u128::from(at.rank), u128::from(at.sequence), u128::from(at.minor));
+    u128::from(hash) << 96 | rank << 92 | sequence << MINOR_BITS | minor
+}
+
+fn position_of(entry: u128) -> Position {
+    Position {
+        rank: (entry >> 92) as u8 & 0xf,
+        sequence: (entry >> MINOR_BITS) as u64 & ((1 << SEQUENCE_BITS) - 1),
+        minor: entry as u64 & ((1 << MINOR_BITS) - 1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{CorrelationId, Descriptor, GroupId, Message, ObjectName, QueueDefinition};
+
+    /// One priority, or more, with a correlation id each.
+    struct Desk {
+        state: QueueManager,
+        reservations: Reservations,
+        turn: Turn,
+        now: WallTime,
+    }
+
+    const QUEUE: QueueId = QueueId(1);
+
+    impl Desk {
+        fn new() -> Desk {
+            let name = |text| ObjectName::new(text).unwrap();
+            let mut state = QueueManager::new(crate::types::QueueManagerId(1), name("QM"));
+            state.apply(crate::qmgr::Command::CreateQueue(QueueDefinition::new(name("Q"))));
+            let reservations = Reservations::default();
+            Desk { state, reservations, turn: Turn::new(1 << 40), now: WallTime(0) }
+        }
+
+        fn put(&mut self, priority: u8, correlation: &str, expiry: Option<u32>) -> Position {
+            let descriptor = Descriptor {
+                priority: Some(priority),
+                correlation_id: CorrelationId::from_slice(correlation.as_bytes()).unwrap(),
+                group_id: GroupId::from_slice(b"g").unwrap(),
+                expiry,
+                ..Descriptor::default()
+            };
+            let queue = self.state.queue_mut(QUEUE).unwrap();
+            let position = queue.place(Box::new(Message { descriptor, ..Message::default() }));
+            self.reservations.note_free(&self.state, QUEUE, position);
+            position
+        }
+
+        fn search(&mut self, selection: Selection, behind: Option<Position>) -> Found {
+            let search = Search { selection: &selection, behind, now: self.now, instant: Instant(0) };
+            self.turn.begin();
+            self.reservations.first_free(self.state.queue(QUEUE).unwrap(), search, &mut self.turn)
+        }
+
+        fn get(&mut self, selection: Selection) -> Option<Position> {
+            let Found::Message(position) = self.search(selection, None) else { return None };
+            self.reservations.reserve(self.state.queue(QUEUE).unwrap(), position, Owner::Mover);
+            Some(position)
+        }
+
+        fn free(&mut self, position: Position) {
+            self.reservations.release(QUEUE, position);
+            self.reservations.note_free(&self.state, QUEUE, position);
+        }
+    }
+
+    fn any() -> Selection {
+        Selection::default()
+    }
+
+    fn by(correlation: &str) -> Selection {
+        let correlation_id = CorrelationId::from_slice(correlation.as_bytes());
+        Selection { correlation_id, ..Selection::default() }
+    }
+
+    #[test]
+    fn the_first_free_message_has_the_highest_priority_and_is_the_oldest_of_it() {
+        let mut desk = Desk::new();
+        for priority in [0, 5, 5] {
+            desk.put(priority, "", None);
+        }
+        let order: Vec<u64> = std::iter::from_fn(|| desk.get(any())).map(|at| at.sequence).collect();
+        assert_eq!(order, [2, 3, 1]);
+    }
+
+    #[test]
+    fn a_message_that_is_given_back_is_found_again_in_its_old_place() {
+        let mut desk = Desk::new();
+        (0..3).for_each(|_| {
+            desk.put(0, "a", None);
+        });
+        for selection in [any(), by("a")] {
+            let first = desk.get(selection).unwrap();
+            let second = desk.get(selection).unwrap();
+            assert!(second > first);
+            desk.free(first);
+            assert_eq!(desk.get(selection), Some(first));
+            desk.free(first);
+            desk.free(second);
+        }
+    }
+
+    #[test]
+    fn what_was_passed_is_not_passed_again() {
+        let mut desk = Desk::new();
+        for selection in [any(), by("a"), Selection { group_id: GroupId::from_slice(b"g"), ..any() }] {
+            let positions: Vec<Position> = (0..1_000).map(|_| desk.put(0, "a", None)).collect();
+            desk.get(selection);
+            let most = (1..1_000)
+                .map(|_| {
+                    desk.get(selection).unwrap();
+                    desk.turn.done()
+                })
+                .max();
+            assert!(most <= Some(3), "{most:?}");
+            assert_eq!(desk.get(selection), None);
+            for position in positions {
+                desk.state.queue_mut(QUEUE).unwrap().remove(position);
+                desk.reservations.release(QUEUE, position);
+            }
+        }
+    }
+
+    #[test]
+    fn what_has_expired_is_passed_once_and_comes_back_with_the_clock() {
+        let mut desk = Desk::new();
+        let old: Vec<Position> = (0..1_000).map(|_| desk.put(0, "a", Some(10))).collect();
+        let young = desk.put(0, "a", None);
+        desk.now = WallTime(5_000);
+        for selection in [any(), by("a")] {
+            for _ in 0..3 {
+                assert_eq!(desk.search(selection, None), Found::Message(young));
+            }
+            assert!(desk.turn.done() <= 2);
+        }
+        desk.now = WallTime(500);
+        assert_eq!(desk.search(any(), None), Found::Message(old[0]));
+        assert_eq!(desk.search(by("a"), None), Found::Message(old[0]));
+    }
+
+    #[test]
+    fn an_id_that_nobody_has_costs_nothing_once_the_index_is_there() {
+        let mut desk = Desk::new();
+        (0..1_000).for_each(|_| {
+            desk.put(0, "a", None);
+        });
+        assert_eq!(desk.get(by("b")), None);
+        assert_eq!(desk.get(by("b")), None);
+        assert_eq!(desk.turn.done(), 0);
+        let late = desk.put(3, "b", None);
+        assert_eq!(desk.get(by("b")), Some(late));
+        desk.reservations.drop_indexes(Instant(61_000_000));
+        assert_eq!(desk.get(by("b")), None);
+        assert!(desk.turn.done() > 1_000);
+    }
+
+    /// As a plain search through all messages, whatever happens and however short the turns are.
+    #[test]
+    fn it_finds_what_a_look_at_every_message_finds() {
+        let mut desk = Desk::new();
+        let mut reserved = BTreeSet::new();
+        let mut seed = 7u64;
+        let mut draw = move |below: u64| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (seed >> 33) % below
+        };
+        for round in 0..6_000 {
+            desk.turn = Turn::new(8 + draw(40));
+            let positions: Vec<Position> =
+                desk.state.queue(QUEUE).unwrap().iter().map(|(position, _)| position).collect();
+            let some = positions.get(draw(positions.len().max(1) as u64) as usize).copied();
+            match draw(8) {
+                0..3 => {
+                    let expiry = (draw(3) == 0).then(|| 1 + draw(50) as u32);
+                    desk.put(draw(3) as u8, ["", "a", "b"][draw(3) as usize], expiry);
+                }
+                3 => {
+                    if let Some(at) = some.filter(|at| !reserved.remove(at)) {
+                        desk.reservations.reserve(desk.state.queue(QUEUE).unwrap(), at, Owner::Mover);
+                        desk.reservations.release(QUEUE, at);
+                        desk.state.queue_mut(QUEUE).unwrap().remove(at);
+                    } else if let Some(at) = some {
+                        desk.free(at);
+                    }
+                }
+                4 => desk.now = WallTime(draw(8_000) as i64),
+                _ => {
+                    let selection = match draw(4) {
+                        0 | 1 => any(),
+                        2 => by(["", "a", "b", "c"][draw(4) as usize]),
+                        _ => Selection { group_id: GroupId::from_slice(b"g"), ..by("a") },
+                    };
+                    let behind = some.filter(|_| draw(2) == 0);
+                    let expected = desk
+                        .state
+                        .queue(QUEUE)
+                        .unwrap()
+                        .after(behind)
+                        .find(|(at, slot)| {
+                            !reserved.contains(at) && !slot.is_expired(desk.now) && slot.matches(&selection)
+                        })
+                        .map(|(at, _)| at);
+                    let mut found = desk.search(selection, behind);
+                    let mut turns = 0;
+                    while let Found::NotYet(behind) = found {
+                        turns += 1;
+                        assert!(turns < 10_000, "round {round}: it never ends");
+                        found = desk.search(selection, behind);
+                    }
+                    let found = match found {
+                        Found::Message(at) => Some(at),
+                        _ => None,
+                    };
+                    assert_eq!(found, expected, "round {round}, {selection:?} behind {behind:?}");
+                    if let Some(at) = found.filter(|_| draw(2) == 0) {
+                        desk.reservations.reserve(desk.state.queue(QUEUE).unwrap(), at, Owner::Mover);
+                        reserved.insert(at);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! Searches that go on from one turn to the next. What becomes free meanwhile may stand in front of where such a search
+//! is; a get that then begins to wait is offered it, or it would wait beside a message that it could have.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::types::{Position, QueueId, Token};
+
+/// Where the search of a session's first parked call goes on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct UnderWay {
+    pub token: Token,
+    pub queue: QueueId,
+    pub behind: Option<Position>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Searches {
+    queues: BTreeMap<QueueId, OfQueue>,
+}
+
+#[derive(Debug, Default)]
+struct OfQueue {
+    under_way: usize,
+    freed: BTreeSet<Position>,
+}
+
+impl Searches {
+    pub fn begin(&mut self, queue: QueueId) {
+        self.queues.entry(queue).or_default().under_way += 1;
+    }
+
+    /// What became free since it began, and perhaps more.
+    pub fn end(&mut self, queue: QueueId) -> BTreeSet<Position> {
+        let Some(of) = self.queues.get_mut(&queue) else { return BTreeSet::new() };
+        of.under_way -= 1;
+        if of.under_way > 0 {
+            return of.freed.clone();
+        }
+        self.queues.remove(&queue).map(|of| of.freed).unwrap_or_default()
+    }
+
+    pub fn note_free(&mut self, queue: QueueId, position: Position) {
+        if let Some(of) = self.queues.get_mut(&queue) {
+            of.freed.insert(position);
+        }
+    }
+}

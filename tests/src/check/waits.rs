@@ -1,0 +1,71 @@
+//! No get waits for longer than a tick beside a free message that it could have, or at a queue that is not open for gets.
+
+use std::collections::BTreeMap;
+
+use trimaran_node::mqi::GetMode;
+use trimaran_node::replica::{Replica, WaitView};
+use trimaran_node::types::Position;
+
+use super::turns;
+use crate::sim::node::Node;
+use crate::sim::world::TICK_US;
+
+pub const NAME: &str = "no wait beside a message";
+
+/// A tick, and the turn that may be under way.
+const BESIDE_US_MAX: u64 = TICK_US + turns::TURN_US_MAX;
+
+/// Which waits stood beside a message when they were last looked at, and since when.
+#[derive(Clone, Debug, Default)]
+pub struct Waits {
+    beside: BTreeMap<Wait, u64>,
+}
+
+/// Node and its incarnation, queue manager, session, token.
+type Wait = (u64, u64, usize, u64, u64);
+
+impl Waits {
+    pub fn every_tick(&mut self, now: u64, nodes: &BTreeMap<u64, Node>) -> Option<String> {
+        let mut beside = BTreeMap::new();
+        for node in nodes.values().filter(|node| !node.is_paused(now)) {
+            for (number, mind) in node.process.iter().flat_map(|process| &process.minds).enumerate() {
+                for wait in mind.replica.waits() {
+                    let Some(reason) = why_not(&mind.replica, wait) else { continue };
+                    let key = (node.id, node.incarnation, number, wait.session.0, wait.token.0);
+                    let since = self.beside.get(&key).copied().unwrap_or(now);
+                    if since + BESIDE_US_MAX <= now {
+                        return Some(format!(
+                            "get {} of session {} waits on node {} though {reason}, for {} us",
+                            wait.token,
+                            wait.session,
+                            node.id,
+                            now - since
+                        ));
+                    }
+                    beside.insert(key, since);
+                }
+            }
+        }
+        self.beside = beside;
+        None
+    }
+}
+
+/// Why it should not wait.
+fn why_not(replica: &Replica, wait: WaitView<'_>) -> Option<String> {
+    let Some(queue) = replica.queue_manager().queue(wait.queue) else {
+        return Some("its queue is gone".into());
+    };
+    let name = &queue.definition.name;
+    if !queue.definition.get_enabled {
+        return Some(format!("{name} is not open for gets"));
+    }
+    let behind: Option<Position> = wait.cursor.filter(|_| wait.get.mode == GetMode::BrowseNext);
+    let (position, _) = queue.after(behind).find(|(position, slot)| {
+        // One that expires comes back when the clock does, and nobody is told.
+        slot.expires().is_none()
+            && slot.matches(&wait.get.selection)
+            && replica.is_free(wait.queue, *position)
+    })?;
+    Some(format!("{position:?} of {name} is free and what it wants"))
+}
