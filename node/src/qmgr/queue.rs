@@ -4,7 +4,6 @@
 //! head, else only in the message store. Messages that are not persistent have slots too, on the active node only
 //! (their positions have a `minor`); no replicated fact depends on them.
 
-use std::collections::BTreeSet;
 use std::ops::Bound;
 
 use bytes::Bytes;

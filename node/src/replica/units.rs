@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::qmgr::{Place, Removal};
 use crate::types::{
-    Account, Held, Message, MessageId, Position, ProducerId, ProducerSequence, QueueId, Share, WallTime,
+    Account, Held, Message, MessageId, Position, ProducerId, ProducerSequence, QueueId, Share,
 };
 
 /// What a session has done under syncpoint since its last commit.
