@@ -118,6 +118,11 @@ fn merge() -> Vec<Step> {
         "real processes, addresses, cuts and kills",
         "test --workspace --test process -- --test-threads=1",
     ));
+    steps.push(cargo(
+        "channels",
+        "port 1414, with IBM's own client libraries",
+        "test --workspace --test channels -- --test-threads=1",
+    ));
     steps
 }
 

@@ -56,6 +56,8 @@ pub struct Node {
     pub peer: String,
     pub client: String,
     pub http: String,
+    /// Where it listens for the channels of [`QUEUE_MANAGER`].
+    pub mq: String,
     process: Option<Child>,
     /// Length of the log file when it was started last.
     log_from: u64,
@@ -142,7 +144,7 @@ impl Cluster {
             tempfile::Builder::new().prefix("trimaran-process-").tempdir().expect("a directory in /tmp");
         let path = directory.path().to_path_buf();
         let count = plan.nodes + plan.joining;
-        let mut ports = free_ports(count * 3).into_iter();
+        let mut ports = free_ports(count * 4).into_iter();
         let mut address = || format!("127.0.0.1:{}", ports.next().expect("as many as were asked for"));
         let nodes = (0..count)
             .map(|number| Node {
@@ -151,6 +153,7 @@ impl Cluster {
                 peer: address(),
                 client: address(),
                 http: address(),
+                mq: address(),
                 process: None,
                 log_from: 0,
             })
@@ -168,11 +171,11 @@ impl Cluster {
         let mut text = "cluster = \"process\"\n".to_owned();
         for (number, node) in self.nodes.iter().enumerate() {
             let joins = if number < self.plan.nodes { "" } else { "joins = true\n" };
-            let Node { name, id, peer, client, http, .. } = node;
+            let Node { name, id, peer, client, http, mq, .. } = node;
             let _ = writeln!(
                 text,
                 "[[nodes]]\nname = \"{name}\"\nid = {id}\npeer = \"{peer}\"\nclient = \"{client}\"\nhttp = \
-                 \"{http}\"\n{joins}"
+                 \"{http}\"\nmq = {{ \"{QUEUE_MANAGER}\" = \"{mq}\" }}\n{joins}"
             );
         }
         let path = self.path.display();

@@ -1,0 +1,54 @@
+// A JMS program that goes on by itself when the queue manager moves to another node.
+// Arguments: connection name list, queue manager, queue, number of messages. Prints "sent N" for each message, then what it received.
+
+import com.ibm.msg.client.jms.JmsConnectionFactory;
+import com.ibm.msg.client.jms.JmsFactoryFactory;
+import com.ibm.msg.client.wmq.WMQConstants;
+import java.util.TreeSet;
+import javax.jms.Connection;
+import javax.jms.JMSException;
+import javax.jms.Message;
+import javax.jms.MessageConsumer;
+import javax.jms.MessageProducer;
+import javax.jms.Queue;
+import javax.jms.Session;
+import javax.jms.TextMessage;
+
+public class Reconnecting {
+    public static void main(String[] arguments) throws Exception {
+        JmsConnectionFactory factory =
+                JmsFactoryFactory.getInstance(WMQConstants.WMQ_PROVIDER).createConnectionFactory();
+        factory.setIntProperty(WMQConstants.WMQ_CONNECTION_MODE, WMQConstants.WMQ_CM_CLIENT);
+        factory.setStringProperty(WMQConstants.WMQ_CONNECTION_NAME_LIST, arguments[0]);
+        factory.setStringProperty(WMQConstants.WMQ_CHANNEL, "SYSTEM.DEF.SVRCONN");
+        factory.setStringProperty(WMQConstants.WMQ_QUEUE_MANAGER, arguments[1]);
+        factory.setIntProperty(WMQConstants.WMQ_CLIENT_RECONNECT_OPTIONS, WMQConstants.WMQ_CLIENT_RECONNECT);
+        factory.setIntProperty(WMQConstants.WMQ_CLIENT_RECONNECT_TIMEOUT, 60);
+        Connection connection = factory.createConnection();
+        connection.start();
+        Session session = connection.createSession(false, Session.AUTO_ACKNOWLEDGE);
+        Queue queue = session.createQueue("queue:///" + arguments[2]);
+        MessageProducer producer = session.createProducer(queue);
+        int count = Integer.parseInt(arguments[3]);
+        for (int number = 1; number <= count; number++) {
+            TextMessage message = session.createTextMessage(String.valueOf(number));
+            try {
+                producer.send(message);
+            } catch (JMSException interrupted) {
+                // It may have been put: sent again, it may be there twice, and never not at all.
+                System.out.println("again " + number);
+                number--;
+                continue;
+            }
+            System.out.println("sent " + number);
+        }
+        MessageConsumer consumer = session.createConsumer(queue);
+        TreeSet<Integer> received = new TreeSet<>();
+        Message message;
+        while ((message = consumer.receive(2000)) != null) {
+            received.add(Integer.parseInt(((TextMessage) message).getText()));
+        }
+        System.out.println("received " + received.size() + " to " + received.last());
+        connection.close();
+    }
+}
