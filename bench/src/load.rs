@@ -27,6 +27,7 @@ const STUCK: Duration = Duration::from_secs(60);
 /// A point of the series takes at least this long; long runs have this many points at most.
 const SERIES_STEP: Duration = Duration::from_millis(250);
 const SERIES_POINTS: u32 = 600;
+const TENTH: Duration = Duration::from_millis(100);
 /// How long a closed loop runs to find out what the most is, see [`Work::share_of_max`].
 const SEARCH_S: f64 = 4.0;
 const PRELOAD_WINDOW: usize = 4_000;
@@ -50,6 +51,9 @@ pub struct Measured {
     pub lateness: Option<Latency>,
     /// Puts and gets a second over time.
     pub series: Vec<Point>,
+    /// How even the rate was.
+    #[serde(default)]
+    pub tenths: Tenths,
     pub device: String,
     /// Resident memory of all servers for each idle queue, or for each idle client where there are such.
     #[serde(default)]
@@ -75,13 +79,30 @@ pub struct Point {
     pub disk_bytes: u64,
 }
 
+/// The messages of each tenth of a second, in short: a mean hides that everything stood for half a second.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Tenths {
+    pub count: usize,
+    /// Messages a second.
+    pub median: f64,
+    pub lowest: f64,
+    /// How many were below half of the median.
+    pub below_half: usize,
+}
+
+impl Tenths {
+    pub fn of(mut rates: Vec<f64>) -> Tenths {
+        rates.sort_by(f64::total_cmp);
+        let Some(median) = rates.get(rates.len() / 2).copied() else { return Tenths::default() };
+        let below_half = rates.iter().filter(|rate| **rate < median / 2.0).count();
+        Tenths { count: rates.len(), median, lowest: rates[0], below_half }
+    }
+}
+
 impl Measured {
     /// Messages that count for this work.
     pub fn messages(&self) -> u64 {
-        match self.work.kind {
-            Kind::Put => self.puts,
-            Kind::PutGet | Kind::Browse => self.gets,
-        }
+        self.work.messages_of(self.puts, self.gets)
     }
 
     /// The latency a program would see: until a message is in the consumer's hands, or until the put is safe.
@@ -407,14 +428,24 @@ async fn measure(
     let counted = || (shared.puts.load(Ordering::Relaxed), shared.gets.load(Ordering::Relaxed));
     let first = counted();
     shared.measuring.store(true, Ordering::Relaxed);
-    let mut series = Vec::new();
+    let (mut series, mut tenths) = (Vec::new(), Vec::new());
     let step = SERIES_STEP.max(work.duration() / SERIES_POINTS);
     let directory = system.directory();
     let (mut last, mut last_at) = (first, before.at);
+    let mut tenth = (first, before.at);
     while before.at.elapsed() < work.duration() {
         let left = work.duration().saturating_sub(before.at.elapsed());
-        watch(&mut producers, &mut consumers, left.min(step)).await?;
+        watch(&mut producers, &mut consumers, left.min(TENTH)).await?;
         let (now, now_at) = (counted(), Instant::now());
+        // What is left at the end is no tenth.
+        if left >= TENTH {
+            let messages = work.messages_of(now.0 - tenth.0.0, now.1 - tenth.0.1);
+            tenths.push(messages as f64 / (now_at - tenth.1).as_secs_f64());
+        }
+        tenth = (now, now_at);
+        if now_at - last_at < step && before.at.elapsed() < work.duration() {
+            continue;
+        }
         let seconds = (now_at - last_at).as_secs_f64();
         let mut recent = shared.recent.lock().expect("one thread");
         let point = Point {
@@ -472,6 +503,7 @@ async fn measure(
         end_to_end: (work.kind == Kind::PutGet && work.depth == 0).then(|| latency(&shared.end_to_end)),
         lateness: work.rate.map(|_| latency(&shared.lateness)),
         series,
+        tenths: Tenths::of(tenths),
         device: device.map_or_else(|| "no block device".into(), |device| device.name),
         idle_bytes: None,
         beside_bytes_per_s: None,

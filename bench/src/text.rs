@@ -29,6 +29,14 @@ pub fn details(measured: &Measured) -> String {
             cost.seconds
         ),
     );
+    let tenths = &measured.tenths;
+    line(
+        "in tenths of a second",
+        format!(
+            "median {:.0}/s, lowest {:.0}/s, {} of {} below half of the median",
+            tenths.median, tenths.lowest, tenths.below_half, tenths.count
+        ),
+    );
     let each: Vec<String> = cost.server_cpu_each_s.iter().map(|cpu| format!("{cpu:.1}")).collect();
     line(
         "server CPU",

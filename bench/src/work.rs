@@ -68,6 +68,14 @@ impl Work {
         Duration::from_secs_f64(self.warmup_s)
     }
 
+    /// Those that count, of what was put and got.
+    pub fn messages_of(&self, puts: u64, gets: u64) -> u64 {
+        match self.kind {
+            Kind::Put => puts,
+            Kind::PutGet | Kind::Browse => gets,
+        }
+    }
+
     pub fn check(&self) -> anyhow::Result<()> {
         anyhow::ensure!(
             (HEADER_BYTES..=BODY_BYTES_MAX).contains(&self.size),

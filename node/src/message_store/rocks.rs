@@ -579,6 +579,13 @@ pub(super) fn sync_names(directory: &Path) -> std::io::Result<()> {
     fs::File::open(directory)?.sync_all()
 }
 
+/// The most that flushes and compactions write in a second. RocksDB tunes what it really lets through, from a twentieth of
+/// this on, so that they are at it for half to nine tenths of the time: a flush at the device's full speed makes
+/// every sync of the log wait, on all nodes that share the load.
+const BACKGROUND_BYTES_PER_SECOND_MAX: i64 = 1 << 30;
+/// How finely: the tuning looks each hundred of these.
+const BACKGROUND_REFILL_US: i64 = 1_000;
+
 /// RocksDB begins anew, without a word, where its CURRENT file is missing.
 fn missing_parts(path: &Path) -> Option<String> {
     let has_files = fs::read_dir(path).ok()?.flatten().any(|file| {
@@ -657,6 +664,10 @@ fn open_database(options: &StoreOptions, path: &Path) -> Result<DB, String> {
     database.set_stats_dump_period_sec(0);
     database.set_stats_persist_period_sec(0);
     database.set_skip_stats_update_on_db_open(true);
+    if options.compacts_by_itself {
+        // Compactions get what flushes leave, but one time in ten.
+        database.set_auto_tuned_ratelimiter(BACKGROUND_BYTES_PER_SECOND_MAX, BACKGROUND_REFILL_US, 10);
+    }
     // Flushed rows are read again much later or never: a copy of them in the page cache is the dearest part of a
     // flush (22 % of all server CPU of puts that stay).
     database.set_use_direct_io_for_flush_and_compaction(takes_direct_io(path));

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::delivery::MESSAGE_WEIGHT;
 use super::loads::Wanted;
-use super::{Action, Replica};
+use super::{Action, Options, Replica};
 use crate::qmgr::PackKey;
 use crate::types::planted::{self, Bug};
 use crate::types::{Index, Instant, SnapshotMeta, limits};
@@ -35,6 +35,8 @@ pub(super) struct Compaction {
     /// The log has damage up to here: it goes as soon as the store is past it.
     damaged: Option<Index>,
     behind: bool,
+    /// See [`head_start`].
+    head_start: usize,
 }
 
 /// What an entry takes besides its data, so that entries without data count too.
@@ -53,10 +55,18 @@ const REPACK_INTERVAL: Duration = Duration::from_secs(1);
 /// Bytes of bodies that are packed anew at once; they pass through memory.
 const REPACK_BYTES: u64 = 8 << 20;
 
+/// With how much the first window begins, so that the nodes' windows are full one after the other.
+pub(super) fn head_start(options: &Options) -> usize {
+    (options.node.0 % STEPS) as usize * (options.window_bytes / STEPS as usize)
+}
+
+/// Nodes that move at different times. With more of them than three some move together.
+const STEPS: u64 = 3;
+
 impl Compaction {
-    pub fn new(flushed: SnapshotMeta) -> Compaction {
+    pub fn new(flushed: SnapshotMeta, head_start: usize) -> Compaction {
         Compaction {
-            window: 0,
+            window: head_start,
             total: 0,
             stored: 0,
             moves: VecDeque::new(),
@@ -67,6 +77,7 @@ impl Compaction {
             refused: None,
             damaged: None,
             behind: false,
+            head_start,
         }
     }
 
@@ -116,7 +127,7 @@ impl Replica {
         let is_full = window >= self.options.window_bytes
             && window - self.options.window_bytes >= self.state.staged_bytes().min(STAGED_WAIT_MAX);
         let interval = if self.lack_of_room().is_some() { MOVE_INTERVAL_WITHOUT_ROOM } else { MOVE_INTERVAL };
-        let is_old = window > 0 && self.now.instant.since(self.compaction.moved_at) >= interval;
+        let is_old = applied > newest && self.now.instant.since(self.compaction.moved_at) >= interval;
         let due = is_full || is_old || self.store_wanted || damage_due;
         if !due || self.compaction.under_way() >= MOVES_MAX {
             return;
@@ -137,7 +148,8 @@ impl Replica {
         self.compaction.unflushed.push_back((index, written));
         self.compaction.newest = index;
         self.compaction.moved_at = self.now.instant;
-        self.compaction.window = 0;
+        // Time moves all nodes at once, a full window each at its own time.
+        self.compaction.window = if is_full { 0 } else { self.compaction.head_start };
         self.compaction.moves.push_back((meta, self.compaction.total));
         self.out.push(Action::Store(batch));
     }
@@ -251,6 +263,6 @@ impl Replica {
     /// A snapshot took the place of everything before it.
     pub(super) fn restart_compaction(&mut self, meta: SnapshotMeta) {
         self.consensus.keep_behind(meta.index);
-        self.compaction = Compaction::new(meta);
+        self.compaction = Compaction::new(meta, self.compaction.head_start);
     }
 }

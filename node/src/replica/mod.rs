@@ -206,7 +206,7 @@ impl Replica {
         // What the store does not have is in memory: a snapshot that comes late is brought up to date with it.
         consensus.keep_behind(recovered.snapshot.index);
         let recovery = Recovery::new(&recovered, options.node);
-        let compaction = Compaction::new(recovered.snapshot.clone());
+        let compaction = Compaction::new(recovered.snapshot.clone(), compaction::head_start(&options));
         let was_removed = recovered.snapshot.membership.removed.contains(&options.node);
         let residents = Residents::new(options.resident_bytes_max);
         let volatile = Held::nothing(options.account.clone(), Share::NotPersistent);
