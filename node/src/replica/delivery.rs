@@ -349,7 +349,7 @@ impl Replica {
                 continue;
             }
             let Some(contents) = self.state.queue(queue) else { continue };
-            if !contents.definition.get_enabled {
+            if !contents.rules.get_enabled {
                 continue;
             }
             let Some(slot) = contents.slot(position) else { continue };

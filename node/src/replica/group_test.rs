@@ -9,7 +9,7 @@ use trimaran_proto::replica::v1::peer_message::Message as PeerMessage;
 use super::*;
 use crate::consensus::{Entry, EntryKind, HardState};
 use crate::mqi::{Admin, Call, Connect, Identity, MembershipRequest, Operate, RecoverRequest};
-use crate::types::{Index, Membership, NodeInfo, QueueDefinition, Reason, SnapshotMeta, Term};
+use crate::types::{Index, Membership, NodeInfo, Reason, SnapshotMeta, Term};
 
 const OPERATOR: SessionId = SessionId(1);
 
@@ -470,7 +470,7 @@ fn the_log_is_kept_for_a_peer_that_is_there_and_catches_up() {
         for _ in 0..count {
             queues += 1;
             let name = ObjectName::new(&format!("Q{queues}")).unwrap();
-            group.ask_node(leader, Admin::CreateQueue(QueueDefinition::new(name)));
+            group.ask_node(leader, Admin::define_local(&name, &[]));
             group.turn();
         }
     };

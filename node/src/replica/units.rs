@@ -210,10 +210,11 @@ impl Reservations {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::{Descriptor, ObjectName, QueueDefinition};
+    use crate::qmgr::QueueRules;
+    use crate::types::{Descriptor, ObjectName};
 
     fn queue(messages: &[u8]) -> Queue {
-        let mut queue = Queue::new(QueueId(1), QueueDefinition::new(ObjectName::new("Q").unwrap()), 1);
+        let mut queue = Queue::new(QueueId(1), ObjectName::new("Q").unwrap(), QueueRules::default(), 1);
         for priority in messages {
             let descriptor = Descriptor { priority: Some(*priority), ..Descriptor::default() };
             queue.place(Box::new(Message { descriptor, ..Message::default() }));

@@ -18,6 +18,8 @@ pub enum Bug {
     /// A write into the middle of a log file puts zeros in the place of what follows it, and a start writes the header
     /// of a file before its content.
     ZerosOverContent,
+    /// An ALTER carries every attribute as it was when it was asked for, also those that nobody wants changed.
+    AlterWhole,
 }
 
 #[cfg(feature = "planted-bugs")]

@@ -785,15 +785,10 @@ impl App {
             }
             Todo::Ping => self.call(Call::Ping, None, Kind::Other, now, 0, out),
             Todo::Administer => {
-                let call: Call = match self.rng.below(4) {
-                    0 => Admin::ShowQueues { pattern: String::new() }.into(),
+                let call: Call = match self.rng.below(3) {
+                    0 => Admin::display_local("").into(),
                     1 => Operate::Status.into(),
-                    2 => Admin::ClearQueue { queue: queue_name(workload::SCRATCH as u32) }.into(),
-                    _ => {
-                        let queue = *self.rng.pick(&workload::USED).expect("not empty");
-                        let changes = workload::harmless_change(&mut self.rng, queue);
-                        Admin::AlterQueue { queue: queue_name(queue as u32), changes }.into()
-                    }
+                    _ => Admin::Clear { queue: queue_name(workload::SCRATCH as u32) }.into(),
                 };
                 self.call(call, None, Kind::Other, now, 0, out);
             }

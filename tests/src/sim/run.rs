@@ -13,10 +13,11 @@ use super::schedule::{Fault, Schedule};
 use super::trace::Trace;
 use super::world::{Counters, Plan, Program, TICK_US, Violation, World, initial_membership};
 use crate::check;
+use crate::model::administrator::Administrator;
 use crate::model::app::App;
 use crate::model::history::History;
 use crate::model::workload::{self, Habits};
-use trimaran_node::mqi::{Admin, QueueChanges};
+use trimaran_node::mqi::Admin;
 
 /// What whoever starts a run may set; everything else comes from the seed.
 #[derive(Clone, Debug)]
@@ -58,12 +59,13 @@ pub enum Planted {
     NoOwnerCheck,
     CutLogEarly,
     SecondCopy,
+    AlterWhole,
     KeepAddress,
     ZerosOverContent,
 }
 
 impl Planted {
-    pub const ALL: [(Planted, &'static str, &'static str); 9] = [
+    pub const ALL: [(Planted, &'static str, &'static str); 10] = [
         (Planted::AckBeforeSync, "ack-before-sync", "a write counts as persisted before the disk said so"),
         (Planted::ForgetTerm, "forget-term", "term and vote are forgotten at a restart"),
         (Planted::ServeWithoutLease, "serve-without-lease", "a leader serves on without a lease"),
@@ -71,6 +73,7 @@ impl Planted {
         (Planted::NoOwnerCheck, "no-owner-check", "a get takes what another unit has reserved"),
         (Planted::CutLogEarly, "cut-log-early", "the log is cut above what the store has flushed"),
         (Planted::SecondCopy, "second-copy", "a repeated put is stored again"),
+        (Planted::AlterWhole, "alter-whole", "an alteration replaces what it did not want to change"),
         (Planted::KeepAddress, "keep-address", "the address stays after the lease is lost"),
         (
             Planted::ZerosOverContent,
@@ -111,6 +114,8 @@ const EARLY_FAULTS_US: u64 = 5_000_000;
 const SETUP_US_MAX: u64 = 60_000_000;
 const FINISH_US_MAX: u64 = 60_000_000;
 const SETTLE_US_MAX: u64 = 30_000_000;
+/// Of each queue manager, at the same time.
+const ADMINISTRATORS: u64 = 2;
 const DRAIN_US_MAX: u64 = 60_000_000;
 
 impl Plan {
@@ -288,6 +293,7 @@ fn plant(planted: Option<Planted>) {
         Planted::SecondCopy => Some(Bug::SecondCopy),
         Planted::CutLogEarly => Some(Bug::CutLogEarly),
         Planted::ZerosOverContent => Some(Bug::ZerosOverContent),
+        Planted::AlterWhole => Some(Bug::AlterWhole),
         Planted::ForgetTerm | Planted::KeepAddress => None,
     }));
 }
@@ -352,12 +358,11 @@ fn live(world: &mut World, knobs: &Knobs) {
 fn define_queues(world: &mut World) {
     for number in 0..world.plan.setup.queue_managers {
         for definition in workload::definitions() {
-            world.ask_operator(number, Admin::CreateQueue(definition), false);
+            world.ask_operator(number, definition, false);
         }
-        let deadq = Some(Some(workload::queue_name(5)));
-        world.ask_operator(number, Admin::AlterQueueManager { deadq, maxumsgs: None }, false);
-        let changes = QueueChanges { descr: Some("ready".to_string()), ..QueueChanges::default() };
-        world.ask_operator(number, Admin::AlterQueue { queue: workload::queue_name(0), changes }, false);
+        world.ask_operator(number, Admin::alter_manager(&[("DEADQ", workload::QUEUES[5])]), false);
+        let ready = Admin::alter_local(&workload::queue_name(0), &[("DESCR", "ready")]);
+        world.ask_operator(number, ready, false);
     }
 }
 
@@ -367,6 +372,12 @@ fn add_programs(world: &mut World, knobs: &Knobs, rng: &mut Rng) {
     let large = rng.chance(60);
     let busy = rng.chance(100);
     for queue_manager in 0..world.plan.setup.queue_managers {
+        for _ in 0..ADMINISTRATORS {
+            let number = world.programs.len() as u32;
+            let own = rng.fork(u64::from(number));
+            let administrator = Administrator::new(number, queue_manager, own);
+            world.add_and_wake(Program::Administrator(Box::new(administrator)));
+        }
         let drawn = rng.between(2, 7);
         for _ in 0..knobs.programs.unwrap_or(drawn) {
             let number = world.programs.len() as u32;
@@ -389,6 +400,7 @@ fn drain(world: &mut World, rng: &mut Rng) {
 fn unfinished(world: &World) -> Option<String> {
     world.programs.iter().find_map(|program| match program {
         Program::App(app) if !app.finished => Some(app.state()),
+        Program::Administrator(one) if !one.is_finished() => Some(one.state()),
         _ => None,
     })
 }

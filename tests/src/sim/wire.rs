@@ -12,9 +12,8 @@ use prost::Message as _;
 use trimaran_node::listener::Limits;
 use trimaran_node::listener::grpc::conversation::{Conversation, Step};
 use trimaran_node::mqi::{Call, Completion, Data, Get, GetMode, Put, PutTarget, QueueView, UnitState, Wait};
-use trimaran_node::types::{
-    Body, CompletionCode, Descriptor, Message, MessageId, NodeId, ObjectName, QueueDefinition, Reason, Token,
-};
+use trimaran_node::types::definition::{Definition, ObjectKind, ObjectRef};
+use trimaran_node::types::{Body, CompletionCode, Descriptor, Message, MessageId, NodeId, Reason, Token};
 use trimaran_proto::message::v1 as message;
 use trimaran_proto::queue::v1 as wire;
 
@@ -171,9 +170,7 @@ impl Wire {
                 wire::unit_status::State::Unspecified => return Err("a unit without a state".into()),
             }),
             Some(Told::Queue(queue)) => Data::Queues(vec![QueueView {
-                definition: QueueDefinition::new(
-                    ObjectName::new(&queue.queue).map_err(|error| error.to_string())?,
-                ),
+                definition: Definition::new(ObjectRef::new(ObjectKind::LocalQueue, queue.queue)),
                 depth: queue.depth,
                 not_persistent: queue.not_persistent,
                 uncommitted: queue.uncommitted,

@@ -9,7 +9,9 @@ mod message_json;
 mod talk;
 mod put;
 mod get;
+mod attributes;
 mod queue;
+mod object;
 mod status;
 mod node;
 mod recover;
@@ -57,7 +59,11 @@ async fn run(cli: Cli) -> output::Outcome {
         Command::Get(args) => get::get(global, args).await,
         Command::Browse(args) => get::browse(global, args).await,
         Command::Queue(command) => queue::run(global, command).await,
-        Command::Alter(args) => queue::alter_queue_manager(global, args).await,
+        Command::Define(args) => object::define(global, args).await,
+        Command::Alter(args) => object::alter(global, args).await,
+        Command::Display(args) => object::display(global, args).await,
+        Command::Delete(args) => object::delete(global, args).await,
+        Command::Set(args) => object::set(global, args).await,
         Command::Status(args) => status::run(global, args).await,
         Command::Switch(args) => node::switch(global, args).await,
         Command::Node(command) => node::run(global, command).await,

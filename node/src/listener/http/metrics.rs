@@ -50,9 +50,11 @@ async fn asked(inbox: &Inbox) -> (Option<Box<StatusView>>, Vec<QueueView>) {
     if !inbox.role().is_serving() || status.queues > QUEUES_SHOWN_MAX {
         return (Some(status), Vec::new());
     }
-    let show = Admin::ShowQueues { pattern: String::new() };
-    let queues = match tokio::time::timeout(PATIENCE, ask(inbox, show)).await {
-        Ok(Some(Completion { data: Data::Queues(queues), .. })) => queues,
+    let display = Admin::display_local("");
+    let queues = match tokio::time::timeout(PATIENCE, ask(inbox, display)).await {
+        Ok(Some(Completion { data: Data::Objects(objects), .. })) => {
+            objects.into_iter().filter_map(|object| object.queue).collect()
+        }
         _ => Vec::new(),
     };
     (Some(status), queues)
