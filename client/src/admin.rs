@@ -1,4 +1,4 @@
-//! Queues, membership, and who shall serve: calls for administrators.
+//! Objects, membership, and who shall serve: calls for administrators.
 
 use std::{
     collections::BTreeMap,
@@ -20,9 +20,37 @@ use crate::{
 };
 
 pub use trimaran_proto::admin::v1::{
-    InstanceStatus, MembershipProgress, QueueAttributes, QueueDetails, QueueManagerStatus, RecoverRequest,
-    StatusResponse,
+    Attribute, InstanceStatus, MembershipProgress, ObjectDetails, QueueManagerStatus, RecoverRequest,
+    StatusResponse, set_request::Action as RecordAction,
 };
+
+/// Attributes by their MQSC names, with values as MQSC has them in brackets. A flag (SHARE) is YES or NO, or its name
+/// alone with an empty value.
+///
+/// ```
+/// # use trimaran_client::Attributes;
+/// let attributes = Attributes::new().with("MAXDEPTH", 100_000).with("DESCR", "from the web shop");
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Attributes(Vec<Attribute>);
+
+impl Attributes {
+    pub fn new() -> Attributes {
+        Attributes::default()
+    }
+
+    /// One more. Names are not case-sensitive; what is wrong is told by the queue manager.
+    pub fn with(mut self, name: impl Into<String>, value: impl ToString) -> Attributes {
+        self.0.push(Attribute { name: name.into(), value: value.to_string() });
+        self
+    }
+}
+
+impl From<Attributes> for Vec<Attribute> {
+    fn from(attributes: Attributes) -> Vec<Attribute> {
+        attributes.0
+    }
+}
 
 /// How long a call looks for the node that serves, when the one it asked does not.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -34,9 +62,9 @@ type Steps = tonic::Streaming<MembershipProgress>;
 ///
 /// ```no_run
 /// # async fn example(connection: trimaran_client::Connection) -> trimaran_client::Result<()> {
-/// use trimaran_client::QueueAttributes;
+/// use trimaran_client::Attributes;
 ///
-/// let attributes = QueueAttributes { maxdepth: Some(100_000), ..QueueAttributes::default() };
+/// let attributes = Attributes::new().with("MAXDEPTH", 100_000);
 /// connection.admin().create_queue("HA.QUEUE", attributes).await?;
 /// # Ok(())
 /// # }
@@ -56,7 +84,7 @@ impl Answered for wire::AdminResponse {
     }
 }
 
-impl Answered for wire::ShowQueuesResponse {
+impl Answered for wire::DisplayResponse {
     fn take_outcome(&mut self) -> Option<Outcome> {
         self.outcome.take()
     }
@@ -74,87 +102,177 @@ impl Admin {
         Admin { connection }
     }
 
-    /// DEFINE QLOCAL. Refused with 2100 when there is one of this name.
-    pub async fn create_queue(&self, queue: impl Into<String>, attributes: QueueAttributes) -> Result<()> {
-        let queue_manager = self.connection.queue_manager();
-        let request =
-            wire::CreateQueueRequest { queue_manager, queue: queue.into(), attributes: Some(attributes) };
+    /// DEFINE: an object of this kind (QLOCAL, QALIAS, CHANNEL, ...), like another one of its kind if `like` is not
+    /// empty. What is not in `attributes` has its default.
+    ///
+    /// # Errors
+    /// 2100 when there is one of this name and it shall not be replaced, 4002 when a queue of another type has the
+    /// name; 2067, 2068, 4005 or 2298 for an attribute that is not there or cannot be so.
+    pub async fn define(
+        &self,
+        kind: impl Into<String>,
+        name: impl Into<String>,
+        like: impl Into<String>,
+        replace: bool,
+        attributes: Attributes,
+    ) -> Result<()> {
+        let request = wire::DefineRequest {
+            queue_manager: self.connection.queue_manager(),
+            kind: kind.into(),
+            name: name.into(),
+            like: like.into(),
+            replace,
+            attributes: attributes.0,
+        };
         self.ask(|mut client| {
             let request = request.clone();
-            async move { client.create_queue(request).await }
+            async move { client.define(request).await }
         })
         .await
         .map(drop)
+    }
+
+    /// ALTER: what is not in `attributes` keeps its value. The name of QMGR is empty.
+    ///
+    /// # Errors
+    /// 2085 when there is no such object; otherwise as [`Admin::define`].
+    pub async fn alter(
+        &self,
+        kind: impl Into<String>,
+        name: impl Into<String>,
+        attributes: Attributes,
+    ) -> Result<()> {
+        let request = wire::AlterRequest {
+            queue_manager: self.connection.queue_manager(),
+            kind: kind.into(),
+            name: name.into(),
+            attributes: attributes.0,
+        };
+        self.ask(|mut client| {
+            let request = request.clone();
+            async move { client.alter(request).await }
+        })
+        .await
+        .map(drop)
+    }
+
+    /// DELETE.
+    ///
+    /// # Errors
+    /// 2085 when there is no such object; of a local queue 2055 when it has messages, unless `purge`, and 2042 while it
+    /// is open.
+    pub async fn delete(&self, kind: impl Into<String>, name: impl Into<String>, purge: bool) -> Result<()> {
+        let request = wire::DeleteRequest {
+            queue_manager: self.connection.queue_manager(),
+            kind: kind.into(),
+            name: name.into(),
+            purge,
+        };
+        self.ask(|mut client| {
+            let request = request.clone();
+            async move { client.delete(request).await }
+        })
+        .await
+        .map(drop)
+    }
+
+    /// SET CHLAUTH and SET AUTHREC. `attributes` name the record and say what it says.
+    ///
+    /// # Errors
+    /// 2085 when a record that is to be removed is not there; otherwise as [`Admin::define`].
+    pub async fn set(
+        &self,
+        kind: impl Into<String>,
+        profile: impl Into<String>,
+        action: RecordAction,
+        attributes: Attributes,
+    ) -> Result<()> {
+        let request = wire::SetRequest {
+            queue_manager: self.connection.queue_manager(),
+            kind: kind.into(),
+            profile: profile.into(),
+            action: action as i32,
+            attributes: attributes.0,
+        };
+        self.ask(|mut client| {
+            let request = request.clone();
+            async move { client.set(request).await }
+        })
+        .await
+        .map(drop)
+    }
+
+    /// DISPLAY. The name may end in `*`; empty means all. QUEUE is a kind for queues of all types.
+    ///
+    /// # Errors
+    /// 2043 for a kind that is not there.
+    pub async fn display(
+        &self,
+        kind: impl Into<String>,
+        name: impl Into<String>,
+    ) -> Result<Vec<ObjectDetails>> {
+        let queue_manager = self.connection.queue_manager();
+        let (kind, name) = (kind.into(), name.into());
+        let mut request = wire::DisplayRequest { queue_manager, kind, name, after: String::new() };
+        let mut objects: Vec<ObjectDetails> = Vec::new();
+        loop {
+            let mut page = self
+                .ask(|client| {
+                    let request = request.clone();
+                    let mut client = client.max_decoding_message_size(256 * 1024 * 1024);
+                    async move { client.display(request).await }
+                })
+                .await?;
+            objects.append(&mut page.objects);
+            match objects.last().filter(|_| page.more) {
+                Some(last) => request.after.clone_from(&last.name),
+                None => return Ok(objects),
+            }
+        }
+    }
+
+    /// DEFINE QLOCAL.
+    ///
+    /// # Errors
+    /// As [`Admin::define`].
+    pub async fn create_queue(&self, queue: impl Into<String>, attributes: Attributes) -> Result<()> {
+        self.define("QLOCAL", queue, "", false, attributes).await
     }
 
     /// ALTER QLOCAL: what is left out keeps its value.
-    pub async fn alter_queue(&self, queue: impl Into<String>, attributes: QueueAttributes) -> Result<()> {
-        let queue_manager = self.connection.queue_manager();
-        let request =
-            wire::AlterQueueRequest { queue_manager, queue: queue.into(), attributes: Some(attributes) };
-        self.ask(|mut client| {
-            let request = request.clone();
-            async move { client.alter_queue(request).await }
-        })
-        .await
-        .map(drop)
+    ///
+    /// # Errors
+    /// As [`Admin::alter`].
+    pub async fn alter_queue(&self, queue: impl Into<String>, attributes: Attributes) -> Result<()> {
+        self.alter("QLOCAL", queue, attributes).await
     }
 
-    /// DELETE QLOCAL. Refused with 2055 when there are messages, unless `purge`; with 2042 while it is open.
+    /// DELETE QLOCAL.
+    ///
+    /// # Errors
+    /// As [`Admin::delete`].
     pub async fn delete_queue(&self, queue: impl Into<String>, purge: bool) -> Result<()> {
-        let queue_manager = self.connection.queue_manager();
-        let request = wire::DeleteQueueRequest { queue_manager, queue: queue.into(), purge };
-        self.ask(|mut client| {
-            let request = request.clone();
-            async move { client.delete_queue(request).await }
-        })
-        .await
-        .map(drop)
+        self.delete("QLOCAL", queue, purge).await
     }
 
     /// CLEAR QLOCAL. Refused with 2042 while somebody has it open for input or a unit of work holds a message.
     pub async fn clear_queue(&self, queue: impl Into<String>) -> Result<()> {
         let queue_manager = self.connection.queue_manager();
-        let request = wire::ClearQueueRequest { queue_manager, queue: queue.into() };
+        let request = wire::ClearRequest { queue_manager, queue: queue.into() };
         self.ask(|mut client| {
             let request = request.clone();
-            async move { client.clear_queue(request).await }
+            async move { client.clear(request).await }
         })
         .await
         .map(drop)
     }
 
     /// DISPLAY QLOCAL and DISPLAY QSTATUS. The pattern may end in `*`; empty means all.
-    pub async fn show_queues(&self, pattern: impl Into<String>) -> Result<Vec<QueueDetails>> {
-        let queue_manager = self.connection.queue_manager();
-        let mut request =
-            wire::ShowQueuesRequest { queue_manager, queue: pattern.into(), after: String::new() };
-        let mut queues: Vec<QueueDetails> = Vec::new();
-        loop {
-            let mut page = self
-                .ask(|mut client| {
-                    let request = request.clone();
-                    async move { client.show_queues(request).await }
-                })
-                .await?;
-            queues.append(&mut page.queues);
-            match queues.last().filter(|_| page.more) {
-                Some(last) => request.after.clone_from(&last.name),
-                None => return Ok(queues),
-            }
-        }
-    }
-
-    /// ALTER QMGR: the dead-letter queue (empty: none) and MAXUMSGS.
-    pub async fn alter_queue_manager(&self, deadq: Option<String>, maxumsgs: Option<u32>) -> Result<()> {
-        let queue_manager = self.connection.queue_manager();
-        let request = wire::AlterQueueManagerRequest { queue_manager, deadq, maxumsgs };
-        self.ask(|mut client| {
-            let request = request.clone();
-            async move { client.alter_queue_manager(request).await }
-        })
-        .await
-        .map(drop)
+    ///
+    /// # Errors
+    /// As [`Admin::display`].
+    pub async fn show_queues(&self, pattern: impl Into<String>) -> Result<Vec<ObjectDetails>> {
+        self.display("QLOCAL", pattern).await
     }
 
     /// Moves the active instance to this node; empty: to the one that is most up to date.

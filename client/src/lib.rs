@@ -46,8 +46,8 @@ mod admin;
 pub mod channel;
 
 pub use admin::{
-    Admin, InstanceStatus, MembershipProgress, QueueAttributes, QueueDetails, QueueManagerStatus,
-    RecoverRequest, StatusResponse,
+    Admin, Attribute, Attributes, InstanceStatus, MembershipProgress, ObjectDetails, QueueManagerStatus,
+    RecordAction, RecoverRequest, StatusResponse,
 };
 pub use connection::{Builder, Connection};
 pub use core::ConnectionState;

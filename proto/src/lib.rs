@@ -1,10 +1,13 @@
-//! Wire and log formats of Trimaran. Pure data, no logic: generated from `proto/`, and written by hand in [`mq`].
+//! Wire and log formats of Trimaran, and the tables that node and client share. Pure data, no logic: generated from
+//! `proto/`, or written by hand in [`mq`], [`attribute`] and [`reason`].
 //!
 //! * [`queue::v1`]: what clients say.
 //! * [`admin::v1`]: objects, status, membership.
 //! * [`message::v1`]: the MQ message both of them and the log share.
 //! * [`replica::v1`]: node to node, and the commands in the log.
 //! * [`mq`]: the channel protocol of IBM MQ clients.
+//! * [`attribute`]: every attribute of every kind of object.
+//! * [`reason`]: MQ's reason codes.
 
 pub mod mq;
 
@@ -31,6 +34,9 @@ pub mod replica {
         tonic::include_proto!("trimaran.replica.v1");
     }
 }
+
+pub mod attribute;
+pub mod reason;
 
 /// The encoded `FileDescriptorSet` of all protos, for gRPC server reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

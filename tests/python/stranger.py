@@ -182,13 +182,13 @@ def reflection_and_health(channel):
 def main(addresses):
     serving = find_the_one_that_serves(addresses)
     channel = grpc.insecure_channel(serving)
-    created = admin_pb2_grpc.AdminStub(channel).CreateQueue(admin_pb2.CreateQueueRequest(queue=QUEUE))
+    created = admin_pb2_grpc.AdminStub(channel).Define(admin_pb2.DefineRequest(kind="QLOCAL", name=QUEUE))
     assert created.outcome.code == OK, created
     single_calls(channel)
     over_a_session(channel)
     reflection_and_health(channel)
-    shown = admin_pb2_grpc.AdminStub(channel).ShowQueues(admin_pb2.ShowQueuesRequest(queue=QUEUE))
-    assert shown.queues[0].status.depth == 0, shown
+    shown = admin_pb2_grpc.AdminStub(channel).Display(admin_pb2.DisplayRequest(kind="QLOCAL", name=QUEUE))
+    assert shown.objects[0].status.depth == 0, shown
 
 
 main(sys.argv[1:])

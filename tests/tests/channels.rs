@@ -6,7 +6,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::Output;
 
-use trimaran_client::QueueAttributes;
+use trimaran_client::Attributes;
 use trimaran_tests::process::cluster::QUEUE_MANAGER;
 use trimaran_tests::process::java::Java;
 use trimaran_tests::process::{Cluster, Plan, run_program};
@@ -17,7 +17,7 @@ const QUEUE: &str = "HA.QUEUE";
 async fn cluster() -> Cluster {
     let cluster = Cluster::start(Plan::default());
     let connection = cluster.connect().await;
-    let attributes = QueueAttributes { maxmsgl: Some(100 << 20), ..QueueAttributes::default() };
+    let attributes = Attributes::new().with("MAXMSGL", 100 << 20);
     connection.admin().create_queue(QUEUE, attributes).await.expect("a new queue can be created");
     connection.close().await;
     cluster

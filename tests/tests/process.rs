@@ -12,7 +12,7 @@ use std::process::Output;
 use std::time::{Duration, Instant};
 
 use tokio_stream::StreamExt;
-use trimaran_client::{Connection, Message, Queue, QueueAttributes, reason};
+use trimaran_client::{Attributes, Connection, Message, Queue, reason};
 use trimaran_tests::process::cluster::{QUEUE_MANAGER, http_get, http_status};
 use trimaran_tests::process::damage::{Tally, Truth};
 use trimaran_tests::process::faults::{self, Chance};
@@ -31,7 +31,7 @@ fn settings(settings: &[&str]) -> Vec<String> {
 }
 
 async fn create(connection: &Connection, queue: &str) {
-    let attributes = QueueAttributes { maxdepth: Some(10_000_000), ..QueueAttributes::default() };
+    let attributes = Attributes::new().with("MAXDEPTH", 10_000_000);
     connection.admin().create_queue(queue, attributes).await.expect("a new queue can be created");
 }
 

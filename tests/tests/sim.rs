@@ -343,6 +343,32 @@ fn an_outcome_that_contradicts_the_commit_is_flagged() {
 }
 
 #[test]
+fn a_definition_that_lost_an_acknowledged_change_is_flagged() {
+    let altered = |operation: &Operation, at: &str, attribute: &str| match &operation.what {
+        What::Alter { object, changes } if object == at && operation.answer == Answer::Ok => {
+            changes.iter().find(|(name, _)| name == attribute).map(|(_, value)| value.clone())
+        }
+        _ => None,
+    };
+    each_changed(&["changes"], |history, number, bad| {
+        let looked = history.operations[number].begun;
+        let What::Display { object, shown: Some(shown) } = &mut bad.operations[number].what else {
+            return false;
+        };
+        let Some((name, value)) = shown.iter_mut().find(|(name, _)| name == "DESCR") else { return false };
+        let given: Vec<(&Operation, String)> = history
+            .operations
+            .iter()
+            .filter_map(|operation| Some((operation, altered(operation, object, name)?)))
+            .filter(|(operation, _)| operation.ended.is_some_and(|at| at < looked))
+            .collect();
+        let [.., (before, old), (last, _)] = given.as_slice() else { return false };
+        *value = old.clone();
+        before.ended < Some(last.begun)
+    });
+}
+
+#[test]
 fn a_backout_count_out_of_nowhere_is_flagged() {
     each_changed(&["backout count"], |history, number, bad| {
         let What::Get(get) = &mut bad.operations[number].what else { return false };

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use trimaran_node::config::Config;
 use trimaran_node::metrics::catalog;
 use trimaran_node::types::Reason;
+use trimaran_proto::attribute::{Form, Kind, State};
 use trimaran_tests::sources::{
     circles, modules_of, names_in, node_modules, outer_names_in, read, root, shown, sources_below,
 };
@@ -202,6 +203,40 @@ fn every_reason_says_what_to_do() {
         }
     }
     nothing(wrong, "every reason code has a name and a sentence");
+}
+
+#[test]
+fn every_attribute_has_a_number_of_its_own_and_says_what_it_is() {
+    let mut wrong = Vec::new();
+    for facts in Kind::ALL {
+        let (mut numbers, mut names) = (BTreeSet::new(), BTreeSet::new());
+        for attribute in facts.kind.attributes() {
+            let name = format!("{} {}", facts.name, attribute.name);
+            if !numbers.insert(attribute.selector) {
+                wrong.push(format!("{name}: selector {} is there twice", attribute.selector));
+            }
+            let off = match attribute.form {
+                Form::Flag { off } => Some(off),
+                _ => None,
+            };
+            for own in std::iter::once(attribute.name).chain(off) {
+                if !names.insert(own) || own.contains(|c: char| !c.is_ascii_uppercase() && c != '_') {
+                    wrong.push(format!("{name}: {own} is no name of its own as MQSC has them"));
+                }
+            }
+            let refusal = match attribute.state {
+                State::Refused(why) => Some(why),
+                _ => None,
+            };
+            for sentence in std::iter::once(attribute.help).chain(refusal) {
+                let begins = sentence.starts_with(|c: char| c.is_uppercase());
+                if !begins || !sentence.ends_with('.') {
+                    wrong.push(format!("{name}: not a sentence: {sentence:?}"));
+                }
+            }
+        }
+    }
+    nothing(wrong, "the tables of attributes are in order");
 }
 
 #[test]

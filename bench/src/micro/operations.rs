@@ -6,10 +6,13 @@ use bytes::Bytes;
 use prost::Message as _;
 use trimaran_node::consensus::{Entry, EntryKind, LogWrite};
 use trimaran_node::log_store::{LogOptions, LogStore, RaftEngineLog};
-use trimaran_node::qmgr::{Applied, BatchEncoder, Command, Place, Queue, QueueManager, Removal, command};
+use trimaran_node::qmgr::{
+    Applied, BatchEncoder, Command, Place, Queue, QueueManager, QueueRules, Removal, command,
+};
+use trimaran_node::types::definition::{By, Changes, ObjectRef};
 use trimaran_node::types::{
-    Body, Descriptor, Index, Membership, Message, MessageId, ObjectName, Persistence, Position,
-    QueueDefinition, QueueId, QueueManagerId, SnapshotMeta, Term, WallTime, WriteNumber,
+    Body, Descriptor, Index, Membership, Message, MessageId, ObjectName, Persistence, Position, QueueId,
+    QueueManagerId, SnapshotMeta, Term, WallTime, WriteNumber,
 };
 use trimaran_proto::message::v1::Message as WireMessage;
 use trimaran_proto::queue::v1 as wire;
@@ -163,7 +166,7 @@ fn decode_entry() -> Box<dyn FnMut()> {
 
 fn queue(depth: u64) -> Box<dyn FnMut()> {
     let name = ObjectName::new("Q").expect("a name");
-    let mut queue = Queue::new(QUEUE, QueueDefinition::new(name), 1);
+    let mut queue = Queue::new(QUEUE, name, QueueRules::default(), 1);
     // A queue so deep has its bodies in the store only.
     let bare = Message { body: Body::default(), ..message() };
     for _ in 0..depth {
@@ -189,7 +192,13 @@ fn queue_deep() -> Box<dyn FnMut()> {
 fn manager() -> QueueManager {
     let mut manager = QueueManager::new(MANAGER, ObjectName::new("QM").expect("a name"));
     let name = ObjectName::new("Q").expect("a name");
-    let created = manager.apply(Command::CreateQueue(QueueDefinition::new(name)));
+    let created = manager.apply(Command::Define {
+        object: ObjectRef::local_queue(&name),
+        like: String::new(),
+        replace: false,
+        changes: Changes::default(),
+        by: By::default(),
+    });
     assert_eq!(created.changed, [QUEUE]);
     manager
 }

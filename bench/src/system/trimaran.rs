@@ -16,7 +16,7 @@ use futures::{FutureExt, StreamExt, TryStreamExt};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::transport::{Channel, Endpoint};
-use trimaran_client::{Connection, ConnectionState, QueueAttributes};
+use trimaran_client::{Attributes, Connection, ConnectionState};
 use trimaran_proto::{
     message::v1::Message,
     queue::v1::{self as wire, call::Call, completion::Data, queue_client::QueueClient},
@@ -244,11 +244,7 @@ impl System for Trimaran {
 }
 
 pub async fn create(connection: &Connection, queue: &str) -> Result<()> {
-    let attributes = QueueAttributes {
-        maxdepth: Some(999_999_999),
-        maxmsgl: Some(100 * 1024 * 1024),
-        ..QueueAttributes::default()
-    };
+    let attributes = Attributes::new().with("MAXDEPTH", 999_999_999).with("MAXMSGL", 100 * 1024 * 1024);
     let created = connection.admin().create_queue(queue, attributes).await;
     created.with_context(|| format!("create queue {queue}"))
 }

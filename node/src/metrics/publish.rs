@@ -7,6 +7,7 @@ use super::Page;
 use super::catalog::{self, Metric};
 use crate::mqi::{QueueView, StatusView};
 use crate::replica::Stats;
+use crate::types::definition::MAXDEPTH;
 use crate::types::{Account, NodeId, NodeInfo, OutOfSync, Reason, Role, RoleView, Share};
 
 /// Queue managers with more queues than this have no lines per queue: a page of a million lines helps nobody.
@@ -147,10 +148,14 @@ fn publish_status(page: &mut Page, figures: &QueueManagerFigures<'_>, status: &S
 }
 
 fn publish_queue(page: &mut Page, queue_manager: &str, queue: &QueueView) {
-    let name = queue.definition.name.as_str();
+    let name = queue.definition.object.name.as_str();
     let lines: [(&'static Metric, Option<&'static Metric>, f64); 7] = [
         (&catalog::QUEUE_DEPTH, Some(&catalog::MQ_QUEUE_DEPTH), queue.depth as f64),
-        (&catalog::QUEUE_MAX_DEPTH, Some(&catalog::MQ_QUEUE_MAX_DEPTH), f64::from(queue.definition.maxdepth)),
+        (
+            &catalog::QUEUE_MAX_DEPTH,
+            Some(&catalog::MQ_QUEUE_MAX_DEPTH),
+            f64::from(queue.definition.number(MAXDEPTH)),
+        ),
         (&catalog::QUEUE_UNCOMMITTED, Some(&catalog::MQ_QUEUE_UNCOMMITTED), queue.uncommitted as f64),
         (&catalog::QUEUE_NOT_PERSISTENT, None, queue.not_persistent as f64),
         (&catalog::QUEUE_OLDEST, Some(&catalog::MQ_QUEUE_OLDEST), queue.oldest_age.as_secs_f64()),
@@ -230,7 +235,8 @@ fn process_figures() -> Option<(f64, f64)> {
 mod tests {
     use super::*;
     use crate::mqi::InstanceView;
-    use crate::types::{Index, Membership, ObjectName, QueueDefinition, Term};
+    use crate::types::definition::{Definition, ObjectKind, ObjectRef};
+    use crate::types::{Index, Membership, Term};
 
     #[test]
     fn a_serving_queue_manager_has_our_names_and_the_ones_of_ibm() {
@@ -267,7 +273,7 @@ mod tests {
             acknowledged: Index(9),
         };
         let queue = QueueView {
-            definition: QueueDefinition::new(ObjectName::new("HA.QUEUE").unwrap()),
+            definition: Definition::new(ObjectRef::new(ObjectKind::LocalQueue, "HA.QUEUE")),
             depth: 7,
             not_persistent: 0,
             uncommitted: 1,

@@ -1,31 +1,35 @@
 //! What administrators ask about objects, and what operators ask of the nodes.
 
-use crate::types::{Index, NodeId, NodeInfo, ObjectName, QueueDefinition, Term};
+use crate::types::definition::{Changes, ObjectKind, ObjectRef, RecordAction};
+use crate::types::{Index, NodeId, NodeInfo, ObjectName, Term};
 
 /// Calls of administrators: what is defined.
 #[derive(Clone, Debug)]
 pub enum Admin {
-    CreateQueue(QueueDefinition),
-    AlterQueue {
-        queue: ObjectName,
-        changes: QueueChanges,
+    /// DEFINE.
+    Define {
+        object: ObjectRef,
+        /// The name of an object of the same kind; empty for the kind's default object.
+        like: String,
+        replace: bool,
+        changes: Changes,
     },
-    DeleteQueue {
-        queue: ObjectName,
-        purge: bool,
-    },
-    ClearQueue {
-        queue: ObjectName,
-    },
-    /// A name, a prefix with `*`, or empty for all. In the order of names, those behind `after`; as many as a page has
-    /// (`limits::QUEUES_A_PAGE`) when there may be more.
-    ShowQueues {
+    /// ALTER.
+    Alter { object: ObjectRef, changes: Changes },
+    /// DELETE. With `purge` a local queue may have messages.
+    Delete { object: ObjectRef, purge: bool },
+    /// CLEAR QLOCAL.
+    Clear { queue: ObjectName },
+    /// SET CHLAUTH, SET AUTHREC.
+    SetRecord { record: ObjectRef, action: RecordAction, changes: Changes },
+    /// DISPLAY.
+    Display {
+        kinds: Vec<ObjectKind>,
+        /// A name, a prefix with `*`, or empty for all. In the order of names, those behind `after`; as many as a page has
+        /// (`limits::OBJECTS_A_PAGE`) or more when there may be others: what has one name is on one page.
         pattern: String,
-        after: Option<ObjectName>,
-    },
-    AlterQueueManager {
-        deadq: Option<Option<ObjectName>>,
-        maxumsgs: Option<u32>,
+        /// Empty for all.
+        after: String,
     },
 }
 
@@ -53,31 +57,47 @@ pub struct RecoverRequest {
     pub term: Term,
 }
 
-/// Attributes to set; None keeps the value (ALTER) or the default (DEFINE).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct QueueChanges {
-    pub descr: Option<String>,
-    pub maxdepth: Option<u32>,
-    pub maxmsgl: Option<u32>,
-    pub put_enabled: Option<bool>,
-    pub get_enabled: Option<bool>,
-    pub defpsist: Option<bool>,
-    pub defprty: Option<u8>,
-    pub msgdlvsq_fifo: Option<bool>,
-    pub share: Option<bool>,
-    pub bothresh: Option<u32>,
-    pub boqname: Option<Option<ObjectName>>,
-    pub backout_move: Option<bool>,
+impl Admin {
+    /// DEFINE QLOCAL with these attributes, by their MQSC names, for those who know that they are right.
+    ///
+    /// # Panics
+    /// When an attribute is not there or cannot have the value.
+    pub fn define_local(queue: &ObjectName, attributes: &[(&str, &str)]) -> Admin {
+        let changes = changes_of(ObjectKind::LocalQueue, attributes);
+        Admin::Define { object: ObjectRef::local_queue(queue), like: String::new(), replace: false, changes }
+    }
+
+    /// ALTER QLOCAL, likewise.
+    ///
+    /// # Panics
+    /// When an attribute is not there or cannot have the value.
+    pub fn alter_local(queue: &ObjectName, attributes: &[(&str, &str)]) -> Admin {
+        let changes = changes_of(ObjectKind::LocalQueue, attributes);
+        Admin::Alter { object: ObjectRef::local_queue(queue), changes }
+    }
+
+    /// ALTER QMGR, likewise.
+    ///
+    /// # Panics
+    /// When an attribute is not there or cannot have the value.
+    pub fn alter_manager(attributes: &[(&str, &str)]) -> Admin {
+        let changes = changes_of(ObjectKind::QueueManager, attributes);
+        Admin::Alter { object: ObjectRef::manager(), changes }
+    }
+
+    /// DISPLAY QLOCAL.
+    pub fn display_local(pattern: &str) -> Admin {
+        Admin::Display {
+            kinds: vec![ObjectKind::LocalQueue],
+            pattern: pattern.to_string(),
+            after: String::new(),
+        }
+    }
 }
 
-impl QueueChanges {
-    pub fn apply_to(&self, definition: &mut QueueDefinition) {
-        macro_rules! set {
-            ($($field:ident),*) => { $(if let Some(value) = &self.$field { definition.$field = value.clone(); })* };
-        }
-        set!(descr, maxdepth, maxmsgl, put_enabled, get_enabled, defpsist, defprty, msgdlvsq_fifo, share);
-        set!(bothresh, boqname, backout_move);
-    }
+fn changes_of(kind: ObjectKind, attributes: &[(&str, &str)]) -> Changes {
+    let changes = Changes::parse(kind, attributes.iter().copied());
+    changes.unwrap_or_else(|fault| panic!("{}", fault.text))
 }
 
 /// A membership change as an administrator asks for it. Answered when it is complete; [`crate::mqi::Completion`]

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use crate::types::definition::Definition;
 use crate::types::{
-    CompletionCode, Index, Membership, Message, MessageId, NodeId, ObjectName, OutOfSync, QueueDefinition,
-    Reason, Role, Term, UnitState,
+    CompletionCode, Index, Membership, Message, MessageId, NodeId, ObjectName, OutOfSync, Reason, Role, Term,
+    UnitState,
 };
 
 #[derive(Clone, Debug, PartialEq)]
@@ -37,7 +38,10 @@ pub enum Data {
         /// Nothing was known of it before it was asked for: that settled it.
         sealed: bool,
     },
+    /// The queue as inquired (MQINQ).
     Queues(Vec<QueueView>),
+    /// What is displayed, by kind and name.
+    Objects(Vec<ObjectView>),
     Status(Box<StatusView>),
     /// Not the answer yet: a step of a long call, and how far it is, 0.0 to 1.0.
     Progress {
@@ -50,10 +54,18 @@ pub enum Data {
     },
 }
 
-/// A queue as inquired.
+/// An object or record as displayed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ObjectView {
+    pub definition: Definition,
+    /// Of a local queue.
+    pub queue: Option<QueueView>,
+}
+
+/// A local queue as inquired. Counts are messages and handles.
 #[derive(Clone, Debug, PartialEq)]
 pub struct QueueView {
-    pub definition: QueueDefinition,
+    pub definition: Definition,
     pub depth: u64,
     pub not_persistent: u64,
     pub uncommitted: u64,

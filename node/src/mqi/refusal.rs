@@ -1,6 +1,7 @@
 //! Why a call was not carried out.
 
 use super::{Completion, Data};
+use crate::types::definition::Fault;
 use crate::types::{NodeId, Reason, RoleView};
 
 /// A reason, and what it does not say by itself: which limit, which name, which value. Becomes the call's completion.
@@ -20,6 +21,12 @@ impl Refusal {
 impl From<Reason> for Refusal {
     fn from(reason: Reason) -> Refusal {
         Refusal { reason, detail: None }
+    }
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Refusal {
+        Refusal { reason: fault.reason, detail: Some(fault.text).filter(|text| !text.is_empty()) }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Who may do what: one decision, from replicated facts alone, so that it is the same on every node and after a failover.
 
 use super::QueueManager;
+use crate::types::definition::ObjectRef;
 use crate::types::{ObjectName, Reason};
 
 /// What is done, in the words of MQ's authorities (setmqaut).
@@ -36,6 +37,10 @@ pub enum Object<'a> {
     QueueManager,
     /// By name: the queue need not exist. A pattern when queues are listed.
     Queue(&'a str),
+    /// An object or record that is defined, altered or deleted.
+    Defined(&'a ObjectRef),
+    /// What is displayed: a pattern of names.
+    Listed(&'a str),
 }
 
 impl<'a> From<&'a ObjectName> for Object<'a> {

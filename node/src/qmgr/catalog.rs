@@ -1,80 +1,446 @@
 //! What is defined, and what its names stand for.
+//!
+//! Definitions of every kind are here, those of local queues too; a [`Queue`] has its messages and its rules. Queues of
+//! all types share one namespace, as in MQ. What may be defined is checked before it is proposed; here changes are
+//! merged with what they meet, and nothing depends on which attributes this program knows, so that nodes of different
+//! versions agree.
 
+use std::collections::BTreeMap;
 use std::ops::Bound;
 
+use super::definition_codec::encoded;
+use super::rules::{ManagerRules, QueueRules};
 use super::{Applied, Queue, QueueManager, Verdict};
-use crate::types::{ObjectName, QueueDefinition, QueueId, Reason, limits};
+use crate::types::definition::{
+    Changes, DEFPRTY, DEFPSIST, Definition, Fault, INHIBIT_GET, INHIBIT_PUT, ObjectKind, ObjectRef, RNAME,
+    RQMNAME, RecordAction, Settings, TARGET, Value,
+};
+use crate::types::{ObjectName, QueueId, Reason, limits};
 
-impl QueueManager {
-    pub fn queue_id(&self, name: &ObjectName) -> Option<QueueId> {
-        self.by_name.get(name).copied()
+/// Definitions by what they define.
+#[derive(Debug)]
+pub struct Catalog {
+    manager: Definition,
+    queues: BTreeMap<ObjectName, Entry>,
+    others: BTreeMap<ObjectRef, Definition>,
+}
+
+/// A queue of any type.
+#[derive(Debug)]
+struct Entry {
+    definition: Definition,
+    /// Of a local queue.
+    id: Option<QueueId>,
+}
+
+/// What the name of a queue stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Where the messages are.
+    pub queue: QueueId,
+    /// The alias that was named, if it was one.
+    pub alias: Option<ObjectName>,
+}
+
+/// What an alias itself says of puts and gets; the local queue behind it has its own word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AliasRules {
+    pub put_enabled: bool,
+    pub get_enabled: bool,
+    pub defprty: u8,
+    pub defpsist: bool,
+}
+
+impl Default for Catalog {
+    fn default() -> Catalog {
+        Catalog {
+            manager: Definition::new(ObjectRef::manager()),
+            queues: BTreeMap::new(),
+            others: BTreeMap::new(),
+        }
+    }
+}
+
+impl Catalog {
+    /// The queue manager's own definition.
+    pub fn manager(&self) -> &Definition {
+        &self.manager
     }
 
-    /// Queues whose names match, behind this one, in the order of names.
-    pub fn queues_named<'a>(
+    pub fn get(&self, object: &ObjectRef) -> Option<&Definition> {
+        match object.kind {
+            ObjectKind::QueueManager => Some(&self.manager),
+            kind if kind.is_queue() => {
+                self.queue_named(&object.name).filter(|definition| definition.kind() == kind)
+            }
+            _ => self.others.get(object),
+        }
+    }
+
+    /// A queue of whatever type.
+    pub fn queue_named(&self, name: &str) -> Option<&Definition> {
+        let name = ObjectName::new(name).ok()?;
+        self.queues.get(&name).map(|entry| &entry.definition)
+    }
+
+    /// All definitions of a kind in the order of their names.
+    pub fn of_kind(&self, kind: ObjectKind) -> Box<dyn Iterator<Item = &Definition> + '_> {
+        let is_of = move |definition: &&Definition| definition.kind() == kind;
+        match kind {
+            ObjectKind::QueueManager => Box::new(std::iter::once(&self.manager)),
+            kind if kind.is_queue() => {
+                Box::new(self.queues.values().map(|entry| &entry.definition).filter(is_of))
+            }
+            _ => Box::new(self.others.values().filter(is_of)),
+        }
+    }
+
+    /// Of every kind; local queues among them.
+    pub fn all(&self) -> impl Iterator<Item = &Definition> {
+        let queues = self.queues.values().map(|entry| &entry.definition);
+        std::iter::once(&self.manager).chain(queues).chain(self.others.values())
+    }
+
+    /// Of these kinds, those whose names match, behind this name (empty: all), in the order of names.
+    pub fn listed<'a>(
+        &'a self,
+        kinds: &'a [ObjectKind],
+        pattern: &'a str,
+        after: &'a str,
+    ) -> Box<dyn Iterator<Item = &'a Definition> + 'a> {
+        if kinds.iter().all(|kind| kind.is_queue()) {
+            let named = self.queues_named(pattern, after);
+            return Box::new(named.filter(|definition| kinds.contains(&definition.kind())));
+        }
+        let found = kinds.iter().flat_map(|kind| self.of_kind(*kind));
+        let mut found: Vec<&Definition> = found
+            .filter(|definition| definition.object.matches(pattern))
+            .filter(|definition| after.is_empty() || definition.object.name.as_str() > after)
+            .collect();
+        found.sort_by(|one, other| one.object.name.cmp(&other.object.name));
+        Box::new(found.into_iter())
+    }
+
+    fn queues_named<'a>(
         &'a self,
         pattern: &'a str,
-        after: Option<&'a ObjectName>,
-    ) -> impl Iterator<Item = &'a Queue> {
-        let prefix = pattern.strip_suffix('*').unwrap_or(pattern);
-        let first = ObjectName::new(prefix).ok();
-        let from = match (after, &first) {
+        after: &str,
+    ) -> impl Iterator<Item = &'a Definition> + use<'a> {
+        let first = ObjectName::new(pattern.strip_suffix('*').unwrap_or(pattern)).ok();
+        let from = match (ObjectName::new(after).ok(), first) {
             (Some(after), Some(first)) if after < first => Bound::Included(first),
             (Some(after), _) => Bound::Excluded(after),
             (None, Some(first)) => Bound::Included(first),
             (None, None) => Bound::Unbounded,
         };
-        let named = self.by_name.range((from.cloned(), Bound::Unbounded));
+        let named = self.queues.range((from, Bound::Unbounded));
         // A name without a star stands in front of all that begin with it.
-        named.take_while(|(name, _)| name.matches(pattern)).map(|(_, id)| &self.queues[id])
+        let matching = named.take_while(|(name, _)| name.matches(pattern));
+        matching.map(|(_, entry)| &entry.definition)
     }
 
-    pub(super) fn apply_create_queue(
+    pub fn queue_id(&self, name: &ObjectName) -> Option<QueueId> {
+        self.queues.get(name)?.id
+    }
+
+    /// Local queues in the order of their names.
+    pub fn local_queues(&self) -> impl Iterator<Item = (&ObjectName, QueueId)> {
+        self.queues.iter().filter_map(|(name, entry)| Some((name, entry.id?)))
+    }
+
+    /// The queue that a program means by this name. The one place where names of queues are looked up.
+    ///
+    /// # Errors
+    /// MQ's reason, with a sentence where the name is there and leads nowhere.
+    pub fn resolve(&self, name: &ObjectName, queue_manager: &ObjectName) -> Result<Target, Fault> {
+        let unknown = Fault::new(Reason::UnknownObjectName, "");
+        let entry = self.queues.get(name).ok_or(unknown)?;
+        if let Some(queue) = entry.id {
+            return Ok(Target { queue, alias: None });
+        }
+        match entry.definition.kind() {
+            ObjectKind::AliasQueue => self.behind_alias(name, entry.definition.text(TARGET)),
+            ObjectKind::RemoteQueue => self.behind_remote(name, &entry.definition, queue_manager),
+            _ => {
+                let detail = format!("{name} is a model queue; queues are not made from models yet.");
+                Err(Fault::new(Reason::FunctionNotSupported, detail))
+            }
+        }
+    }
+
+    fn behind_alias(&self, name: &ObjectName, target: &str) -> Result<Target, Fault> {
+        let entry = ObjectName::new(target).ok().and_then(|target| self.queues.get(&target));
+        let Some(entry) = entry else {
+            let detail = format!("The alias {name} names {target:?}.");
+            return Err(Fault::new(Reason::UnknownAliasBaseQ, detail));
+        };
+        match entry.id {
+            Some(queue) => Ok(Target { queue, alias: Some(name.clone()) }),
+            None => {
+                let what = entry.definition.kind().facts().words;
+                let detail = format!("The alias {name} names {target}, which is a {what}.");
+                Err(Fault::new(Reason::AliasBaseQTypeError, detail))
+            }
+        }
+    }
+
+    /// A remote definition that names this queue manager is another name for a queue here.
+    fn behind_remote(
+        &self,
+        name: &ObjectName,
+        definition: &Definition,
+        queue_manager: &ObjectName,
+    ) -> Result<Target, Fault> {
+        let (there, queue) = (definition.text(RQMNAME), definition.text(RNAME));
+        if there == queue_manager.as_str() {
+            return self.behind_alias(name, queue);
+        }
+        let detail = format!(
+            "{name} is the queue {queue} of queue manager {there}; messages do not travel between queue managers yet."
+        );
+        Err(Fault::new(Reason::UnknownRemoteQMgr, detail))
+    }
+
+    /// What the alias or remote definition of this name says of puts and gets.
+    pub fn alias_rules(&self, name: &ObjectName) -> Option<AliasRules> {
+        let definition = &self.queues.get(name)?.definition;
+        Some(AliasRules {
+            put_enabled: definition.number(INHIBIT_PUT) == 0,
+            get_enabled: definition.number(INHIBIT_GET) == 0,
+            defprty: definition.number(DEFPRTY).clamp(0, 9) as u8,
+            defpsist: definition.number(DEFPSIST) == 1,
+        })
+    }
+
+    /// Of what a new object is made: LIKE, or the kind's default object, or nothing.
+    ///
+    /// # Errors
+    /// 2085 when there is no object to be like.
+    pub fn basis(&self, object: &ObjectRef, like: &str) -> Result<Settings, Fault> {
+        let named = |name: &str| self.get(&ObjectRef::new(object.kind, name));
+        if like.is_empty() {
+            let default = object.kind.facts().default_object;
+            let found = named(default).filter(|_| object.name != default);
+            return Ok(found.map(|definition| definition.settings.clone()).unwrap_or_default());
+        }
+        match named(like) {
+            Some(definition) => Ok(definition.settings.clone()),
+            None => {
+                let detail = format!("There is no {} {like} to be like.", object.kind.facts().words);
+                Err(Fault::new(Reason::UnknownObjectName, detail))
+            }
+        }
+    }
+
+    /// Whether the object can be defined now.
+    ///
+    /// # Errors
+    /// 2100 when it is there and shall not be replaced, 4002 when a queue of another type has the name.
+    pub fn check_new(&self, object: &ObjectRef, replace: bool) -> Result<(), Reason> {
+        let there = if object.kind.is_queue() { self.queue_named(&object.name) } else { self.get(object) };
+        match there {
+            None => Ok(()),
+            Some(there) if there.kind() != object.kind => Err(Reason::ObjectWrongType),
+            Some(_) if !replace => Err(Reason::ObjectAlreadyExists),
+            Some(_) => Ok(()),
+        }
+    }
+
+    pub(super) fn insert(&mut self, definition: Definition, id: Option<QueueId>) {
+        match definition.kind() {
+            ObjectKind::QueueManager => self.manager = definition,
+            kind if kind.is_queue() => {
+                let name = ObjectName::new(&definition.object.name).expect("names of queues are checked");
+                self.queues.insert(name, Entry { definition, id });
+            }
+            _ => {
+                self.others.insert(definition.object.clone(), definition);
+            }
+        }
+    }
+
+    fn get_mut(&mut self, object: &ObjectRef) -> Option<&mut Definition> {
+        match object.kind {
+            ObjectKind::QueueManager => Some(&mut self.manager),
+            kind if kind.is_queue() => {
+                let name = ObjectName::new(&object.name).ok()?;
+                let definition = self.queues.get_mut(&name).map(|entry| &mut entry.definition);
+                definition.filter(|definition| definition.kind() == kind)
+            }
+            _ => self.others.get_mut(object),
+        }
+    }
+
+    fn remove(&mut self, object: &ObjectRef) {
+        if object.kind.is_queue() {
+            if let Ok(name) = ObjectName::new(&object.name) {
+                self.queues.remove(&name);
+            }
+        } else {
+            self.others.remove(object);
+        }
+    }
+
+    /// Bytes that are the same on every node.
+    pub(super) fn encoded(&self) -> impl Iterator<Item = Vec<u8>> {
+        self.all().map(encoded)
+    }
+}
+
+impl QueueManager {
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    pub fn resolve(&self, name: &ObjectName) -> Result<Target, Fault> {
+        self.catalog.resolve(name, &self.name)
+    }
+
+    pub fn queue_id(&self, name: &ObjectName) -> Option<QueueId> {
+        self.catalog.queue_id(name)
+    }
+
+    /// The definition of a local queue.
+    pub fn definition_of(&self, queue: &Queue) -> &Definition {
+        self.catalog.get(&ObjectRef::local_queue(&queue.name)).expect("a queue has a definition")
+    }
+
+    pub(super) fn apply_define(
         &mut self,
-        definition: QueueDefinition,
+        object: ObjectRef,
+        like: &str,
+        replace: bool,
+        changes: &Changes,
         applied: &mut Applied,
     ) -> Result<Verdict, Reason> {
-        if self.by_name.contains_key(&definition.name) {
-            return Err(Reason::ObjectAlreadyExists);
+        if object.kind == ObjectKind::QueueManager || object.kind.is_record() {
+            return Err(Reason::FunctionNotSupported);
         }
-        if self.queues.len() >= limits::QUEUES_MAX {
+        self.catalog.check_new(&object, replace)?;
+        let mut settings = self.catalog.basis(&object, like).map_err(|fault| fault.reason)?;
+        settings.merge(changes);
+        let before = self.catalog.get(&object).map(|definition| definition.created);
+        let definition = Definition {
+            settings,
+            created: before.unwrap_or(self.at),
+            altered: self.at,
+            ..Definition::new(object)
+        };
+        if before.is_none() && !self.has_room_for(definition.kind()) {
             return Err(Reason::ResourceProblem);
+        }
+        match definition.kind() {
+            ObjectKind::LocalQueue => self.define_local_queue(definition, applied),
+            _ => {
+                self.unwritten.definitions.insert(definition.object.clone());
+                self.catalog.insert(definition, None);
+                Ok(Verdict::Done)
+            }
+        }
+    }
+
+    fn has_room_for(&self, kind: ObjectKind) -> bool {
+        match kind {
+            ObjectKind::LocalQueue => self.queues.len() < limits::QUEUES_MAX,
+            _ => {
+                self.catalog.others.len() + self.catalog.queues.len() - self.queues.len() < limits::QUEUES_MAX
+            }
+        }
+    }
+
+    /// A queue that is replaced keeps its messages.
+    fn define_local_queue(
+        &mut self,
+        definition: Definition,
+        applied: &mut Applied,
+    ) -> Result<Verdict, Reason> {
+        let name = ObjectName::new(&definition.object.name).expect("names of queues are checked");
+        let rules = QueueRules::of(&definition);
+        if let Some(id) = self.queue_id(&name) {
+            self.queues.get_mut(&id).expect("named").rules = rules;
+            self.unwritten.queues.insert(id);
+            self.catalog.insert(definition, Some(id));
+            applied.changed.push(id);
+            return Ok(Verdict::Done);
         }
         let id = self.next_queue;
         self.next_queue = QueueId(id.0 + 1);
-        self.by_name.insert(definition.name.clone(), id);
-        self.queues.insert(id, Queue::new(id, definition, 1));
-        self.unwritten.manager = true;
+        self.queues.insert(id, Queue::new(id, name, rules, 1));
+        self.catalog.insert(definition, Some(id));
         self.unwritten.queues.insert(id);
         applied.changed.push(id);
         Ok(Verdict::Done)
     }
 
-    pub(super) fn apply_alter_queue(
+    /// The changes meet the definition as it is now, with whatever others changed while they were under way.
+    pub(super) fn apply_alter(
         &mut self,
-        definition: QueueDefinition,
+        object: &ObjectRef,
+        changes: &Changes,
         applied: &mut Applied,
     ) -> Result<Verdict, Reason> {
-        let id = self.queue_id(&definition.name).ok_or(Reason::UnknownObjectName)?;
-        self.queues.get_mut(&id).expect("named").definition = definition;
-        self.unwritten.queues.insert(id);
-        applied.changed.push(id);
+        let at = self.at;
+        let Some(definition) = self.catalog.get_mut(object) else {
+            return Err(Reason::UnknownObjectName);
+        };
+        definition.settings.merge(changes);
+        definition.altered = at;
+        match object.kind {
+            ObjectKind::QueueManager => {
+                self.rules = ManagerRules::of(&self.catalog.manager);
+                self.unwritten.definitions.insert(object.clone());
+            }
+            ObjectKind::LocalQueue => {
+                let rules = QueueRules::of(definition);
+                let name = ObjectName::new(&object.name).expect("names of queues are checked");
+                let id = self.queue_id(&name).expect("it has a definition");
+                self.queues.get_mut(&id).expect("named").rules = rules;
+                self.unwritten.queues.insert(id);
+                applied.changed.push(id);
+            }
+            _ => {
+                self.unwritten.definitions.insert(object.clone());
+            }
+        }
         Ok(Verdict::Done)
     }
 
-    pub(super) fn apply_delete_queue(
+    pub(super) fn apply_delete(
         &mut self,
-        name: ObjectName,
+        object: &ObjectRef,
         purge: bool,
         applied: &mut Applied,
     ) -> Result<Verdict, Reason> {
-        let id = self.queue_id(&name).ok_or(Reason::UnknownObjectName)?;
+        if object.kind == ObjectKind::QueueManager || self.catalog.get(object).is_none() {
+            return Err(Reason::UnknownObjectName);
+        }
+        if object.kind == ObjectKind::LocalQueue {
+            return self.delete_local_queue(object, purge, applied);
+        }
+        self.forget(object);
+        Ok(Verdict::Done)
+    }
+
+    /// Of everything but local queues.
+    fn forget(&mut self, object: &ObjectRef) {
+        self.catalog.remove(object);
+        self.unwritten.definitions.insert(object.clone());
+    }
+
+    fn delete_local_queue(
+        &mut self,
+        object: &ObjectRef,
+        purge: bool,
+        applied: &mut Applied,
+    ) -> Result<Verdict, Reason> {
+        let name = ObjectName::new(&object.name).expect("names of queues are checked");
+        let id = self.queue_id(&name).expect("it has a definition");
         let queue = &self.queues[&id];
         // Messages that are not persistent are not replicated: whether they are there must not decide.
         if queue.depth() > queue.not_persistent() && !purge {
             return Err(Reason::QNotEmpty);
         }
-        self.by_name.remove(&name);
+        self.catalog.remove(object);
         self.queues.remove(&id);
         self.unwritten.forget_messages_of(id);
         self.sparse.retain(|pack| pack.queue != id);
@@ -85,12 +451,15 @@ impl QueueManager {
         Ok(Verdict::Done)
     }
 
-    pub(super) fn apply_clear_queue(
+    pub(super) fn apply_clear(
         &mut self,
-        name: ObjectName,
+        object: &ObjectRef,
         applied: &mut Applied,
     ) -> Result<Verdict, Reason> {
-        let id = self.queue_id(&name).ok_or(Reason::UnknownObjectName)?;
+        let name = ObjectName::new(&object.name).ok();
+        let Some(id) = name.and_then(|name| self.queue_id(&name)) else {
+            return Err(Reason::UnknownObjectName);
+        };
         self.queues.get_mut(&id).expect("named").clear();
         self.unwritten.forget_messages_of(id);
         self.sparse.retain(|pack| pack.queue != id);
@@ -100,18 +469,83 @@ impl QueueManager {
         Ok(Verdict::Done)
     }
 
-    pub(super) fn apply_alter_manager(
+    /// SET CHLAUTH and SET AUTHREC. Lists grow and shrink by their members; a record whose lists are empty is gone.
+    pub(super) fn apply_set_record(
         &mut self,
-        deadq: Option<Option<ObjectName>>,
-        maxumsgs: Option<u32>,
+        record: ObjectRef,
+        action: RecordAction,
+        changes: &Changes,
     ) -> Result<Verdict, Reason> {
-        if let Some(deadq) = deadq {
-            self.deadq = deadq;
+        if !record.kind.is_record() {
+            return Err(Reason::FunctionNotSupported);
         }
-        if let Some(maxumsgs) = maxumsgs {
-            self.maxumsgs = maxumsgs;
+        if action == RecordAction::RemoveAll {
+            let gone = self.catalog.of_kind(record.kind).filter(|other| other.object.name == record.name);
+            let gone: Vec<ObjectRef> = gone.map(|definition| definition.object.clone()).collect();
+            gone.iter().for_each(|object| self.forget(object));
+            return Ok(Verdict::Done);
         }
-        self.unwritten.manager = true;
+        let before = self.catalog.get(&record).cloned();
+        if before.is_none() && action == RecordAction::Remove {
+            return Err(Reason::UnknownObjectName);
+        }
+        if before.is_none() && !self.has_room_for(record.kind) {
+            return Err(Reason::ResourceProblem);
+        }
+        let mut definition = match before {
+            Some(definition) if action != RecordAction::Replace => definition,
+            before => {
+                let created = before.map_or(self.at, |definition| definition.created);
+                Definition { created, ..Definition::new(record.clone()) }
+            }
+        };
+        let is_empty = merge_record(&mut definition.settings, action, changes);
+        if action == RecordAction::Remove && is_empty {
+            self.forget(&record);
+            return Ok(Verdict::Done);
+        }
+        definition.altered = self.at;
+        self.unwritten.definitions.insert(record);
+        self.catalog.insert(definition, None);
         Ok(Verdict::Done)
+    }
+}
+
+/// Whether nothing is left that the record could say.
+fn merge_record(settings: &mut Settings, action: RecordAction, changes: &Changes) -> bool {
+    let mut left = 0;
+    let mut lists = 0;
+    let merged = changes.iter().map(|(selector, value)| {
+        let Some(Value::List(said)) = value else { return (selector, value.cloned()) };
+        let mut members = match settings.get(selector) {
+            Some(Value::List(members)) => members.clone(),
+            _ => Vec::new(),
+        };
+        members.retain(|member| !said.contains(member));
+        if action != RecordAction::Remove {
+            members.extend(said.iter().cloned());
+        }
+        lists += 1;
+        left += members.len();
+        (selector, (!members.is_empty()).then_some(Value::List(members)))
+    });
+    let merged: Changes = merged.collect();
+    settings.merge(&merged);
+    lists == 0 || left == 0
+}
+
+/// What the rows of a store said.
+impl QueueManager {
+    pub(super) fn load_definition(&mut self, definition: Definition) {
+        if definition.kind() == ObjectKind::QueueManager {
+            self.rules = ManagerRules::of(&definition);
+        }
+        self.catalog.insert(definition, None);
+    }
+
+    pub(super) fn load_queue(&mut self, id: QueueId, definition: Definition, next_sequence: u64) {
+        let name = ObjectName::new(&definition.object.name).expect("checked by the caller");
+        self.queues.insert(id, Queue::new(id, name, QueueRules::of(&definition), next_sequence));
+        self.catalog.insert(definition, Some(id));
     }
 }

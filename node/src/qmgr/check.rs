@@ -2,7 +2,7 @@
 
 use std::hash::{Hash, Hasher};
 
-use super::QueueManager;
+use super::{ManagerRules, QueueManager, QueueRules};
 use crate::types::FixedHasher;
 
 impl QueueManager {
@@ -10,9 +10,10 @@ impl QueueManager {
     /// keep theirs up to date, so that it costs the same however many there are.
     pub fn digest(&self) -> u64 {
         let mut hasher = FixedHasher::default();
-        (self.next_queue, &self.deadq, self.maxumsgs, self.at).hash(&mut hasher);
+        (self.next_queue, self.at).hash(&mut hasher);
+        self.catalog.encoded().for_each(|definition| definition.hash(&mut hasher));
         for queue in self.queues.values() {
-            (queue.id, format!("{:?}", queue.definition), queue.next_sequence()).hash(&mut hasher);
+            (queue.id, &queue.name, queue.next_sequence()).hash(&mut hasher);
             queue.digest().hash(&mut hasher);
         }
         (self.producers.digest(), self.producers.names().digest()).hash(&mut hasher);
@@ -26,14 +27,14 @@ impl QueueManager {
 
     /// What must hold whatever happened. Says what does not.
     pub fn check_invariants(&self) -> Result<(), String> {
-        for (name, id) in &self.by_name {
-            match self.queues.get(id) {
-                Some(queue) if queue.definition.name == *name => {}
+        for (name, id) in self.catalog.local_queues() {
+            match self.queues.get(&id) {
+                Some(queue) if queue.name == *name => {}
                 _ => return Err(format!("{name} does not name its queue")),
             }
         }
         for queue in self.queues.values() {
-            let name = &queue.definition.name;
+            let name = &queue.name;
             for (position, slot) in queue.iter() {
                 if position.sequence >= queue.next_sequence() {
                     return Err(format!("{name} has {position:?} at or behind {}", queue.next_sequence()));
@@ -56,7 +57,7 @@ impl QueueManager {
 
     fn check_digests(&self) -> Result<(), String> {
         if let Some(queue) = self.queues.values().find(|queue| queue.digest() != queue.recount_digest()) {
-            return Err(format!("the digest of {} is not the one of its messages", queue.definition.name));
+            return Err(format!("the digest of {} is not the one of its messages", queue.name));
         }
         if self.producers.digest() != self.producers.recount_digest() {
             return Err("the digest of the producers is not theirs".into());
@@ -66,6 +67,19 @@ impl QueueManager {
         }
         if self.outcomes.digest() != self.outcomes.recount_digest() {
             return Err("the digest of the outcomes is not theirs".into());
+        }
+        Ok(())
+    }
+
+    /// Whether what is obeyed is what is defined. Says what is not.
+    pub fn check_rules(&self) -> Result<(), String> {
+        if self.rules != ManagerRules::of(self.catalog.manager()) {
+            return Err("the queue manager does not do what its definition says".into());
+        }
+        for queue in self.queues.values() {
+            if queue.rules != QueueRules::of(self.definition_of(queue)) {
+                return Err(format!("{} does not do what its definition says", queue.name));
+            }
         }
         Ok(())
     }

@@ -9,10 +9,12 @@ use prost::Message as _;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
 use trimaran_proto::replica::v1::{self as wire, command::Command as Kind};
 
+use super::definition_codec as codec;
+use crate::types::definition::{By, Changes, ObjectRef, RecordAction};
 use crate::types::fields::{Field, Fields, Malformed, Value};
 use crate::types::{
     Body, Descriptor, EncodedDescriptor, Message, MessageId, ObjectName, Position, ProducerId,
-    ProducerSequence, QueueDefinition, QueueId, StagedBodyId, UnitId, WallTime,
+    ProducerSequence, QueueId, StagedBodyId, UnitId, WallTime,
 };
 
 /// One item of a batch.
@@ -38,18 +40,34 @@ pub enum Command {
         data: Bytes,
     },
     DropStaged(Vec<StagedBodyId>),
-    CreateQueue(QueueDefinition),
-    AlterQueue(QueueDefinition),
-    DeleteQueue {
-        name: ObjectName,
+    /// The object is made of what it is like and of the changes.
+    Define {
+        object: ObjectRef,
+        /// The name of an object of the same kind, or empty for the kind's default object.
+        like: String,
+        replace: bool,
+        changes: Changes,
+        by: By,
+    },
+    Alter {
+        object: ObjectRef,
+        changes: Changes,
+        by: By,
+    },
+    Delete {
+        object: ObjectRef,
         purge: bool,
+        by: By,
     },
-    ClearQueue {
-        name: ObjectName,
+    Clear {
+        object: ObjectRef,
+        by: By,
     },
-    AlterQueueManager {
-        deadq: Option<Option<ObjectName>>,
-        maxumsgs: Option<u32>,
+    SetRecord {
+        record: ObjectRef,
+        action: RecordAction,
+        changes: Changes,
+        by: By,
     },
     BeginTerm,
     /// Carry out the command whose encoding was staged under this number with this length.
@@ -92,7 +110,13 @@ pub enum DecodeError {
     Field(&'static str),
 }
 
-const VERSION: u32 = 1;
+impl From<codec::Invalid> for DecodeError {
+    fn from(invalid: codec::Invalid) -> DecodeError {
+        DecodeError::Field(invalid.0)
+    }
+}
+
+const VERSION: u32 = 2;
 /// Memory is made for so many commands before they are seen.
 const COMMANDS_GUESSED_MAX: usize = 512;
 
@@ -349,19 +373,32 @@ fn put_command(command: Command, into: &mut BytesMut, begin: impl FnOnce(usize, 
         Command::DropStaged(numbers) => Kind::DropStaged(wire::DropStaged {
             numbers: numbers.into_iter().map(|number| number.0).collect(),
         }),
-        Command::CreateQueue(definition) => {
-            Kind::CreateQueue(wire::CreateQueue { definition: Some(definition_to_wire(&definition)) })
-        }
-        Command::AlterQueue(definition) => {
-            Kind::AlterQueue(wire::AlterQueue { definition: Some(definition_to_wire(&definition)) })
-        }
-        Command::DeleteQueue { name, purge } => {
-            Kind::DeleteQueue(wire::DeleteQueue { name: name.to_string(), purge })
-        }
-        Command::ClearQueue { name } => Kind::ClearQueue(wire::ClearQueue { name: name.to_string() }),
-        Command::AlterQueueManager { deadq, maxumsgs } => Kind::AlterQueueManager(wire::AlterQueueManager {
-            deadq: deadq.map(|name| name.map(|name| name.to_string()).unwrap_or_default()),
-            maxumsgs,
+        Command::Define { object, like, replace, changes, by } => Kind::Define(wire::Define {
+            object: Some(codec::object_to_wire(&object)),
+            like,
+            replace,
+            changes: codec::changes_to_wire(&changes),
+            by: Some(codec::by_to_wire(by)),
+        }),
+        Command::Alter { object, changes, by } => Kind::Alter(wire::Alter {
+            object: Some(codec::object_to_wire(&object)),
+            changes: codec::changes_to_wire(&changes),
+            by: Some(codec::by_to_wire(by)),
+        }),
+        Command::Delete { object, purge, by } => Kind::Delete(wire::Delete {
+            object: Some(codec::object_to_wire(&object)),
+            purge,
+            by: Some(codec::by_to_wire(by)),
+        }),
+        Command::Clear { object, by } => Kind::Clear(wire::Clear {
+            object: Some(codec::object_to_wire(&object)),
+            by: Some(codec::by_to_wire(by)),
+        }),
+        Command::SetRecord { record, action, changes, by } => Kind::SetRecord(wire::SetRecord {
+            record: Some(codec::object_to_wire(&record)),
+            action: codec::action_to_wire(action),
+            changes: codec::changes_to_wire(&changes),
+            by: Some(codec::by_to_wire(by)),
         }),
         Command::BeginTerm => Kind::BeginTerm(wire::BeginTerm::default()),
         Command::Staged { number, length } => {
@@ -385,16 +422,32 @@ fn from_wire(command: wire::Command) -> Result<Command, DecodeError> {
         }
         Kind::StageBody(stage) => Command::StageBody { number: StagedBodyId(stage.number), data: stage.data },
         Kind::DropStaged(drop) => Command::DropStaged(drop.numbers.into_iter().map(StagedBodyId).collect()),
-        Kind::CreateQueue(create) => Command::CreateQueue(definition_from_wire(create.definition)?),
-        Kind::AlterQueue(alter) => Command::AlterQueue(definition_from_wire(alter.definition)?),
-        Kind::DeleteQueue(delete) => Command::DeleteQueue { name: name(&delete.name)?, purge: delete.purge },
-        Kind::ClearQueue(clear) => Command::ClearQueue { name: name(&clear.name)? },
-        Kind::AlterQueueManager(alter) => Command::AlterQueueManager {
-            deadq: match alter.deadq {
-                None => None,
-                Some(deadq) => Some(optional_name(&deadq)?),
-            },
-            maxumsgs: alter.maxumsgs,
+        Kind::Define(define) => Command::Define {
+            object: codec::object_from_wire(define.object)?,
+            like: define.like,
+            replace: define.replace,
+            changes: codec::changes_from_wire(define.changes)?,
+            by: codec::by_from_wire(define.by),
+        },
+        Kind::Alter(alter) => Command::Alter {
+            object: codec::object_from_wire(alter.object)?,
+            changes: codec::changes_from_wire(alter.changes)?,
+            by: codec::by_from_wire(alter.by),
+        },
+        Kind::Delete(delete) => Command::Delete {
+            object: codec::object_from_wire(delete.object)?,
+            purge: delete.purge,
+            by: codec::by_from_wire(delete.by),
+        },
+        Kind::Clear(clear) => Command::Clear {
+            object: codec::object_from_wire(clear.object)?,
+            by: codec::by_from_wire(clear.by),
+        },
+        Kind::SetRecord(set) => Command::SetRecord {
+            record: codec::object_from_wire(set.record)?,
+            action: codec::action_from_wire(set.action)?,
+            changes: codec::changes_from_wire(set.changes)?,
+            by: codec::by_from_wire(set.by),
         },
         Kind::BeginTerm(_) => Command::BeginTerm,
         Kind::Staged(staged) => {
@@ -435,53 +488,6 @@ fn removals_from_wire(removals: Vec<wire::Remove>) -> Result<Vec<Removal>, Decod
     removals.into_iter().map(removal_from_wire).collect()
 }
 
-pub(super) fn definition_to_wire(definition: &QueueDefinition) -> wire::QueueDefinition {
-    wire::QueueDefinition {
-        name: definition.name.to_string(),
-        descr: definition.descr.clone(),
-        maxdepth: definition.maxdepth,
-        maxmsgl: definition.maxmsgl,
-        put_enabled: definition.put_enabled,
-        get_enabled: definition.get_enabled,
-        defpsist: definition.defpsist,
-        defprty: u32::from(definition.defprty),
-        msgdlvsq_fifo: definition.msgdlvsq_fifo,
-        share: definition.share,
-        bothresh: definition.bothresh,
-        boqname: definition.boqname.as_ref().map(ObjectName::to_string).unwrap_or_default(),
-        backout_move: definition.backout_move,
-    }
-}
-
-pub(super) fn definition_from_wire(
-    definition: Option<wire::QueueDefinition>,
-) -> Result<QueueDefinition, DecodeError> {
-    let definition = definition.ok_or(DecodeError::Field("definition"))?;
-    Ok(QueueDefinition {
-        name: name(&definition.name)?,
-        descr: definition.descr,
-        maxdepth: definition.maxdepth,
-        maxmsgl: definition.maxmsgl,
-        put_enabled: definition.put_enabled,
-        get_enabled: definition.get_enabled,
-        defpsist: definition.defpsist,
-        defprty: u8::try_from(definition.defprty).map_err(|_| DecodeError::Field("defprty"))?.min(9),
-        msgdlvsq_fifo: definition.msgdlvsq_fifo,
-        share: definition.share,
-        bothresh: definition.bothresh,
-        boqname: optional_name(&definition.boqname)?,
-        backout_move: definition.backout_move,
-    })
-}
-
-fn name(name: &str) -> Result<ObjectName, DecodeError> {
-    ObjectName::new(name).map_err(|_| DecodeError::Field("name"))
-}
-
-pub(super) fn optional_name(text: &str) -> Result<Option<ObjectName>, DecodeError> {
-    if text.is_empty() { Ok(None) } else { name(text).map(Some) }
-}
-
 /// A copy of its own, so that a few bytes that are kept for long do not keep a whole entry in memory.
 fn detached(bytes: &Bytes) -> Bytes {
     Bytes::copy_from_slice(bytes)
@@ -503,6 +509,7 @@ pub fn message_id(queue_manager: &ObjectName, unique: u64) -> MessageId {
 mod tests {
     use super::*;
     use crate::types::Persistence;
+    use crate::types::definition::ObjectKind;
 
     #[test]
     fn a_batch_comes_back_as_it_was_and_bodies_are_slices_of_it() {
@@ -531,7 +538,15 @@ mod tests {
             },
             Command::Backout(vec![removal]),
             Command::SealUnit { unit: UnitId(Bytes::from_static(b"unit")), units_decided: 9 },
-            Command::AlterQueueManager { deadq: Some(None), maxumsgs: Some(5) },
+            Command::Alter {
+                object: ObjectRef::manager(),
+                changes: Changes::default().with(ObjectKind::QueueManager, "DEADQ", "").with(
+                    ObjectKind::QueueManager,
+                    "MAXUMSGS",
+                    5,
+                ),
+                by: By { user: "joe".into(), application: "test".into() },
+            },
             Command::BeginTerm,
         ];
         let mut encoder = BatchEncoder::default();

@@ -3,6 +3,7 @@
 //! ```text
 //! State   id(4) 'M'                                          ManagerRow
 //!         id(4) 'q' queue(4)                                 QueueRow
+//!         id(4) 'd' kind(1) name 0 key                       Definition, of everything but local queues
 //!         id(4) 'p' producer                                 ProducerRow
 //!         id(4) 'f' hash of a producer's name(16)            ProducerNameRow
 //!         id(4) 'o' number(8)                                OutcomeRow
@@ -19,6 +20,7 @@ use std::num::NonZeroU64;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use crate::types::definition::ObjectRef;
 use crate::types::{Position, QueueId, QueueManagerId, limits};
 
 /// Messages of a pack: as many as the bits that say which of them are there.
@@ -60,6 +62,16 @@ pub fn state_key(id: QueueManagerId, tag: u8, rest: &[u8]) -> Bytes {
     key.put_u8(tag);
     key.put_slice(rest);
     key.freeze()
+}
+
+/// Of the row of a definition. Names and keys have no zero byte.
+pub fn definition_key(id: QueueManagerId, object: &ObjectRef) -> Bytes {
+    let mut rest = BytesMut::with_capacity(2 + object.name.len() + object.key.len());
+    rest.put_u8(object.kind as u8);
+    rest.put_slice(object.name.as_bytes());
+    rest.put_u8(0);
+    rest.put_slice(object.key.as_bytes());
+    state_key(id, b'd', &rest)
 }
 
 /// Of the row of a pack's heads.

@@ -21,7 +21,9 @@ mod applied;
 mod retention;
 pub mod command;
 pub mod dead_letter;
-mod catalog;
+mod rules;
+mod definition_codec;
+pub mod catalog;
 mod authority;
 mod staged;
 mod unwritten;
@@ -30,12 +32,14 @@ mod check;
 
 pub use applied::{Applied, Removed, Verdict};
 pub use authority::{Access, Object};
+pub use catalog::{AliasRules, Catalog, Target};
 pub use command::{BatchEncoder, Command, DecodeError, Place, Removal};
 pub use expiries::Due;
 pub use keys::PackKey;
 pub use producers::{Producers, Seen};
 pub use queue::{Queue, not_persistent_weight};
 pub use retention::Retention;
+pub use rules::{ManagerRules, QueueRules};
 pub use slot::Slot;
 pub use store_batch::*;
 
@@ -43,27 +47,28 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
+use crate::types::definition::{Definition, ObjectRef};
 use crate::types::{
     Body, Message, MessageId, ObjectName, Position, ProducerSequence, QueueId, QueueManagerId, Reason,
-    StagedBodyId, UnitId, UnitState, WallTime, limits,
+    StagedBodyId, UnitId, UnitState, WallTime,
 };
 use outcomes::Outcomes;
 use unwritten::Unwritten;
 
 #[cfg(test)]
 mod packs_test;
+#[cfg(test)]
+mod properties_test;
 
 #[derive(Debug)]
 pub struct QueueManager {
     id: QueueManagerId,
     name: ObjectName,
     queues: BTreeMap<QueueId, Queue>,
-    by_name: BTreeMap<ObjectName, QueueId>,
+    catalog: Catalog,
+    /// Of the queue manager's own definition.
+    rules: ManagerRules,
     next_queue: QueueId,
-    /// DEADQ.
-    deadq: Option<ObjectName>,
-    /// MAXUMSGS.
-    maxumsgs: u32,
     retention: Retention,
     producers: Producers,
     outcomes: Outcomes,
@@ -92,10 +97,9 @@ impl QueueManager {
             id,
             name,
             queues: BTreeMap::new(),
-            by_name: BTreeMap::new(),
+            rules: ManagerRules::of(&Definition::new(ObjectRef::manager())),
+            catalog: Catalog::default(),
             next_queue: QueueId(1),
-            deadq: None,
-            maxumsgs: limits::UNIT_MESSAGES_DEFAULT,
             retention: Retention::default(),
             producers: Producers::default(),
             outcomes: Outcomes::default(),
@@ -134,11 +138,11 @@ impl QueueManager {
     }
 
     pub fn deadq(&self) -> Option<&ObjectName> {
-        self.deadq.as_ref()
+        self.rules.deadq.as_ref()
     }
 
     pub fn maxumsgs(&self) -> u32 {
-        self.maxumsgs
+        self.rules.maxumsgs
     }
 
     /// Time of the newest applied entry.
@@ -239,11 +243,15 @@ impl QueueManager {
             Command::SealUnit { unit, units_decided } => self.apply_seal_unit(unit, units_decided),
             Command::StageBody { number, data } => self.apply_stage_body(number, data),
             Command::DropStaged(numbers) => self.apply_drop_staged(numbers),
-            Command::CreateQueue(definition) => self.apply_create_queue(definition, applied),
-            Command::AlterQueue(definition) => self.apply_alter_queue(definition, applied),
-            Command::DeleteQueue { name, purge } => self.apply_delete_queue(name, purge, applied),
-            Command::ClearQueue { name } => self.apply_clear_queue(name, applied),
-            Command::AlterQueueManager { deadq, maxumsgs } => self.apply_alter_manager(deadq, maxumsgs),
+            Command::Define { object, like, replace, changes, by: _ } => {
+                self.apply_define(object, &like, replace, &changes, applied)
+            }
+            Command::Alter { object, changes, by: _ } => self.apply_alter(&object, &changes, applied),
+            Command::Delete { object, purge, by: _ } => self.apply_delete(&object, purge, applied),
+            Command::Clear { object, by: _ } => self.apply_clear(&object, applied),
+            Command::SetRecord { record, action, changes, by: _ } => {
+                self.apply_set_record(record, action, &changes)
+            }
             Command::Staged { number, length } => self.apply_staged(number, length, applied),
             Command::BeginTerm => self.apply_drop_staged(self.staged.keys().copied().collect()),
         }

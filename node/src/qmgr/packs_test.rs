@@ -9,9 +9,10 @@ use super::packs::unpack;
 use super::{
     Command, Family, Place, QueueManager, Removal, RowChange, RowSource, StoreBatch, StoreReadError,
 };
+use crate::types::definition::{By, Changes, ObjectKind, ObjectRef};
 use crate::types::{
-    Body, Descriptor, Index, Membership, Message, MessageId, ObjectName, Persistence, Position,
-    QueueDefinition, QueueId, QueueManagerId, SnapshotMeta, Term, WallTime,
+    Body, Descriptor, Index, Membership, Message, MessageId, ObjectName, Persistence, Position, QueueId,
+    QueueManagerId, SnapshotMeta, Term, WallTime,
 };
 
 const ID: QueueManagerId = QueueManagerId(7);
@@ -19,13 +20,13 @@ const QUEUE: QueueId = QueueId(1);
 
 /// A message store in memory.
 #[derive(Default)]
-struct Store {
+pub(super) struct Store {
     rows: BTreeMap<(Family, Bytes), Bytes>,
     meta: Option<SnapshotMeta>,
 }
 
 impl Store {
-    fn apply(&mut self, batch: StoreBatch) {
+    pub(super) fn apply(&mut self, batch: StoreBatch) {
         for change in batch.changes {
             match change {
                 RowChange::Put { family, key, value } => drop(self.rows.insert((family, key), value)),
@@ -45,7 +46,7 @@ impl Store {
         self.rows.keys().filter(|(of, _)| *of == family).count()
     }
 
-    fn load(&self) -> QueueManager {
+    pub(super) fn load(&self) -> QueueManager {
         QueueManager::load(ID, ObjectName::new("QM").unwrap(), self).unwrap()
     }
 }
@@ -72,7 +73,13 @@ struct Story {
 impl Story {
     fn new() -> Story {
         let mut manager = QueueManager::new(ID, ObjectName::new("QM").unwrap());
-        manager.apply(Command::CreateQueue(QueueDefinition::new(ObjectName::new("ORDERS").unwrap())));
+        manager.apply(Command::Define {
+            object: ObjectRef::new(ObjectKind::LocalQueue, "ORDERS"),
+            like: String::new(),
+            replace: false,
+            changes: Changes::default(),
+            by: By::default(),
+        });
         Story { manager, store: Store::default(), index: 1, placed: 0 }
     }
 
@@ -230,7 +237,8 @@ fn random_lives_leave_the_rows_that_they_should() {
             story.manager.apply(Command::Backout(vec![Removal { queue: QUEUE, positions: backed_out }]));
             story.remove(removed);
             if random(25) == 0 {
-                story.manager.apply(Command::ClearQueue { name: ObjectName::new("ORDERS").unwrap() });
+                let object = ObjectRef::new(ObjectKind::LocalQueue, "ORDERS");
+                story.manager.apply(Command::Clear { object, by: By::default() });
             }
             let sparse: Vec<PackKey> = story.manager.sparse_packs(random(2) * 50_000).collect();
             sparse.into_iter().for_each(|key| story.manager.repack(key));

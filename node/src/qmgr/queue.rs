@@ -13,8 +13,9 @@ use super::expiries::Expiries;
 use super::keys::PackKey;
 use super::order::Order;
 use super::packs::{Pack, Packs};
+use super::rules::QueueRules;
 use super::slot::Slot;
-use crate::types::{Body, Message, Position, QueueDefinition, QueueId, WallTime};
+use crate::types::{Body, Message, ObjectName, Position, QueueId, WallTime};
 
 /// What a message that is not persistent takes in memory: its body, and about so much around it.
 pub fn not_persistent_weight(body_bytes: usize) -> u64 {
@@ -24,7 +25,9 @@ pub fn not_persistent_weight(body_bytes: usize) -> u64 {
 #[derive(Debug)]
 pub struct Queue {
     pub id: QueueId,
-    pub definition: QueueDefinition,
+    pub name: ObjectName,
+    /// What its definition means; the definition itself is in the catalog.
+    pub rules: QueueRules,
     slots: Order<Slot>,
     next_sequence: u64,
     next_minor: u64,
@@ -37,10 +40,11 @@ pub struct Queue {
 }
 
 impl Queue {
-    pub fn new(id: QueueId, definition: QueueDefinition, next_sequence: u64) -> Queue {
+    pub fn new(id: QueueId, name: ObjectName, rules: QueueRules, next_sequence: u64) -> Queue {
         Queue {
             id,
-            definition,
+            name,
+            rules,
             slots: Order::default(),
             next_sequence,
             next_minor: 1,
@@ -72,12 +76,12 @@ impl Queue {
 
     /// 9 - priority, or one rank for all when the queue is FIFO.
     pub fn rank(&self, priority: u8) -> u8 {
-        9 - if self.definition.msgdlvsq_fifo { self.definition.defprty } else { priority }
+        9 - if self.rules.msgdlvsq_fifo { self.rules.defprty } else { priority }
     }
 
     /// At the end of its rank.
     pub fn place(&mut self, message: Box<Message>) -> Position {
-        let rank = self.rank(message.descriptor.priority.unwrap_or(self.definition.defprty));
+        let rank = self.rank(message.descriptor.priority.unwrap_or(self.rules.defprty));
         let position = Position { rank, sequence: self.next_sequence, minor: 0 };
         self.next_sequence += 1;
         self.insert(position, Slot::new(message));
@@ -86,7 +90,7 @@ impl Queue {
 
     /// Behind the newest persistent message, in memory only.
     pub fn place_not_persistent(&mut self, message: Box<Message>) -> Position {
-        let rank = self.rank(message.descriptor.priority.unwrap_or(self.definition.defprty));
+        let rank = self.rank(message.descriptor.priority.unwrap_or(self.rules.defprty));
         let position = Position { rank, sequence: self.next_sequence - 1, minor: self.next_minor };
         self.next_minor += 1;
         self.not_persistent += 1;
@@ -103,7 +107,7 @@ impl Queue {
             self.digest.add((position, slot.facts()));
         }
         let is_new = self.slots.insert(position, slot);
-        assert!(is_new, "{position:?} of queue {} was taken", self.definition.name);
+        assert!(is_new, "{position:?} of queue {} was taken", self.name);
     }
 
     pub fn remove(&mut self, position: Position) -> Option<Slot> {

@@ -6,27 +6,26 @@ use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message as _;
 use trimaran_proto::replica::v1 as wire;
 
-use super::command::{definition_from_wire, definition_to_wire, optional_name};
-use super::keys::{PackKey, message_state_key, queue_prefix, state_key};
+use super::definition_codec::{definition_from_wire, definition_to_wire};
+use super::keys::{PackKey, definition_key, message_state_key, queue_prefix, state_key};
 use super::outcomes::Decided;
 use super::packs;
 use super::producer_names::{Gone, NameHash};
 use super::producers::Producer;
 use super::queue::Queue;
 use super::{Family, QueueManager, RowChange, RowSource, StoreReadError};
+use crate::types::definition::{Definition, ObjectRef};
 use crate::types::{
     MessageId, ObjectName, Position, ProducerId, QueueId, QueueManagerId, StagedBodyId, UnitId, UnitState,
     WallTime,
 };
 
 /// Format of all rows.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 pub(super) fn manager_row(manager: &QueueManager) -> RowChange {
     let row = wire::ManagerRow {
         next_queue: manager.next_queue.0,
-        deadq: manager.deadq.as_ref().map(ObjectName::to_string).unwrap_or_default(),
-        maxumsgs: manager.maxumsgs,
         at_ms: manager.at.0,
         next_outcome: manager.outcomes.next(),
         refusals_forgotten: manager.outcomes.refusals_forgotten(),
@@ -36,10 +35,23 @@ pub(super) fn manager_row(manager: &QueueManager) -> RowChange {
     put_state(state_key(manager.id, b'M', &[]), row.encode_to_vec())
 }
 
-pub(super) fn queue_row(manager: QueueManagerId, queue: &Queue) -> RowChange {
+/// Of everything but local queues, whose rows have their definitions.
+pub(super) fn definition_row(
+    manager: QueueManagerId,
+    object: &ObjectRef,
+    definition: Option<&Definition>,
+) -> RowChange {
+    let key = definition_key(manager, object);
+    match definition {
+        Some(definition) => put_state(key, definition_to_wire(definition).encode_to_vec()),
+        None => RowChange::Delete { family: Family::State, key },
+    }
+}
+
+pub(super) fn queue_row(manager: QueueManagerId, queue: &Queue, definition: &Definition) -> RowChange {
     let row = wire::QueueRow {
         id: queue.id.0,
-        definition: Some(definition_to_wire(&queue.definition)),
+        definition: Some(definition_to_wire(definition)),
         next_sequence: queue.next_sequence(),
     };
     put_state(state_key(manager, b'q', &queue.id.0.to_be_bytes()), row.encode_to_vec())
@@ -201,8 +213,6 @@ fn load_state_row(
                 return Err(format!("the rows have format {}; this program knows {VERSION}", row.version));
             }
             manager.next_queue = QueueId(row.next_queue);
-            manager.deadq = optional_name(&row.deadq).map_err(|error| error.to_string())?;
-            manager.maxumsgs = row.maxumsgs;
             manager.at = WallTime(row.at_ms);
             manager.outcomes.restore_counts(row.next_outcome, row.refusals_forgotten);
             manager.producers.names_mut().note_forgotten(row.producers_forgotten);
@@ -211,8 +221,16 @@ fn load_state_row(
             let row = wire::QueueRow::decode(value).map_err(text)?;
             let definition = definition_from_wire(row.definition).map_err(|error| error.to_string())?;
             let id = QueueId(row.id);
-            manager.by_name.insert(definition.name.clone(), id);
-            manager.queues.insert(id, Queue::new(id, definition, row.next_sequence));
+            ObjectName::new(&definition.object.name).map_err(|error| error.to_string())?;
+            manager.load_queue(id, definition, row.next_sequence);
+        }
+        b'd' => {
+            let definition = wire::Definition::decode(value).map_err(text)?;
+            let definition = definition_from_wire(Some(definition)).map_err(|error| error.to_string())?;
+            if definition.kind().is_queue() {
+                ObjectName::new(&definition.object.name).map_err(|error| error.to_string())?;
+            }
+            manager.load_definition(definition);
         }
         b'p' => {
             let row = wire::ProducerRow::decode(value).map_err(text)?;

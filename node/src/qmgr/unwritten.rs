@@ -5,12 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::packs::Packer;
 use super::producer_names::NameHash;
 use super::{PackKey, QueueManager, Slot, StoreBatch, rows};
+use crate::types::definition::ObjectRef;
 use crate::types::{Index, Position, ProducerId, QueueId, SnapshotMeta, StagedBodyId};
 
 /// What the message store does not know yet.
 #[derive(Debug, Default)]
 pub(super) struct Unwritten {
-    pub(super) manager: bool,
+    /// Objects other than local queues that changed or are gone.
+    pub(super) definitions: BTreeSet<ObjectRef>,
     pub(super) queues: BTreeSet<QueueId>,
     pub(super) queues_gone: BTreeSet<QueueId>,
     pub(super) queues_cleared: BTreeSet<QueueId>,
@@ -63,6 +65,9 @@ impl QueueManager {
         let repacked = self.unpack_all(&mut unwritten);
         let mut changes = Vec::new();
         changes.push(rows::manager_row(self));
+        for object in &unwritten.definitions {
+            changes.push(rows::definition_row(self.id, object, self.catalog.get(object)));
+        }
         for queue in &unwritten.queues_gone {
             rows::queue_gone(self.id, *queue, &mut changes);
         }
@@ -112,7 +117,7 @@ impl QueueManager {
             changes.push(rows::backout_row(self.id, queue, position, slot.backout_count));
         }
         for queue in touched.iter().filter_map(|id| self.queues.get(id)) {
-            changes.push(rows::queue_row(self.id, queue));
+            changes.push(rows::queue_row(self.id, queue, self.definition_of(queue)));
         }
         for producer in &unwritten.producers {
             changes.push(rows::producer_row(self.id, producer, self.producers.get(producer)));

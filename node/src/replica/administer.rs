@@ -1,43 +1,51 @@
-//! What administrators ask of the node that serves: definitions, views of queues, the switch to another node.
+//! What administrators ask of the node that serves: definitions, views of objects, the switch to another node.
+//!
+//! What may be is checked here, against the table; what is logged are changes, merged when they are applied.
 
 use std::time::Duration;
 
 use super::Replica;
 use super::proposals::Waiting;
 use super::turn::DESCRIBE;
-use crate::mqi::{Admin, Completion, Data, QueueView, Refusal};
+use crate::mqi::{Admin, Completion, Data, ObjectView, QueueView, Refusal};
 use crate::qmgr::{Command, Verdict};
-use crate::types::{NodeId, ObjectName, QueueDefinition, QueueId, Reason, SessionId, Token, limits};
+use crate::types::definition::{By, Changes, Definition, KindWords, ObjectKind, ObjectRef, RecordAction};
+use crate::types::planted::{self, Bug};
+use crate::types::{NodeId, ObjectName, QueueId, Reason, SessionId, Token, limits};
 
 impl Replica {
     pub(super) fn on_admin(&mut self, session: SessionId, token: Token, admin: Admin) {
         let command = match admin {
-            Admin::CreateQueue(definition) => {
-                self.check_definition(&definition).map(|()| (Command::CreateQueue(definition), None))
+            Admin::Define { object, like, replace, changes } => {
+                let by = self.by(session);
+                self.check_define(&object, &like, replace, &changes)
+                    .map(|()| (Command::Define { object, like, replace, changes, by }, None))
             }
-            Admin::AlterQueue { queue, changes } => self.named(&queue).and_then(|id| {
-                let mut definition = self.state.queue(id).expect("named").definition.clone();
-                changes.apply_to(&mut definition);
-                self.check_definition(&definition)?;
-                Ok((Command::AlterQueue(definition), None))
-            }),
-            Admin::DeleteQueue { queue, purge } => self
-                .check_delete(&queue, purge)
-                .map(|id| (Command::DeleteQueue { name: queue, purge }, Some(id))),
-            Admin::ClearQueue { queue } => {
-                self.check_clear(&queue).map(|id| (Command::ClearQueue { name: queue }, Some(id)))
+            Admin::Alter { object, changes } => {
+                let by = self.by(session);
+                self.check_alter(&object, &changes).map(|definition| {
+                    let whole = planted::is(Bug::AlterWhole);
+                    let changes = if whole { definition.as_changes() } else { changes };
+                    (Command::Alter { object, changes, by }, None)
+                })
             }
-            Admin::AlterQueueManager { deadq, maxumsgs } => match (&deadq, maxumsgs) {
-                (_, Some(0 | 1_000_000_000..)) => {
-                    Err(Refusal::because(Reason::OptionsError, "MAXUMSGS is 1 to 999999999"))
-                }
-                _ => Ok((Command::AlterQueueManager { deadq, maxumsgs }, None)),
-            },
-            Admin::ShowQueues { pattern, after } => {
-                let named = self.state.queues_named(&pattern, after.as_ref()).take(limits::QUEUES_A_PAGE);
-                let views: Vec<QueueView> = named.filter_map(|queue| self.queue_view(queue.id)).collect();
-                self.turn.spend(DESCRIBE * views.len() as u64);
-                return self.answer(session, token, Completion::ok(Data::Queues(views)));
+            Admin::Delete { object, purge } => {
+                let by = self.by(session);
+                self.check_delete(&object, purge).map(|queue| (Command::Delete { object, purge, by }, queue))
+            }
+            Admin::Clear { queue } => {
+                let (object, by) = (ObjectRef::local_queue(&queue), self.by(session));
+                self.check_clear(&queue).map(|id| (Command::Clear { object, by }, Some(id)))
+            }
+            Admin::SetRecord { record, action, changes } => {
+                let by = self.by(session);
+                self.check_set_record(&record, action, &changes)
+                    .map(|()| (Command::SetRecord { record, action, changes, by }, None))
+            }
+            Admin::Display { kinds, pattern, after } => {
+                let objects = self.objects(&kinds, &pattern, &after);
+                self.turn.spend(DESCRIBE * objects.len() as u64);
+                return self.answer(session, token, Completion::ok(Data::Objects(objects)));
             }
         };
         match command {
@@ -73,7 +81,7 @@ impl Replica {
         }
         let reason = match contents {
             None => Reason::QDeleted,
-            Some(queue) if !queue.definition.get_enabled => Reason::GetInhibited,
+            Some(queue) if !queue.rules.get_enabled => Reason::GetInhibited,
             Some(_) => return,
         };
         for waiter in leading.waiters.take_queue(queue) {
@@ -81,36 +89,119 @@ impl Replica {
         }
     }
 
-    fn named(&self, name: &ObjectName) -> Result<QueueId, Refusal> {
-        let id = self.state.queue_id(name).ok_or(Reason::UnknownObjectName)?;
-        if self.standing.own().locked.contains(&id) { Err(Reason::ObjectInUse.into()) } else { Ok(id) }
+    fn by(&self, session: SessionId) -> By {
+        self.sessions.get(session).map(|session| By::of(&session.context)).unwrap_or_default()
     }
 
-    fn check_definition(&self, definition: &QueueDefinition) -> Result<(), Refusal> {
-        let wrong = |text: &str| Err(Refusal::because(Reason::OptionsError, text));
-        if definition.descr.chars().count() > 64 {
-            return wrong("DESCR has at most 64 characters");
+    /// A page, and the rest of those that have the last one's name.
+    fn objects(&self, kinds: &[ObjectKind], pattern: &str, after: &str) -> Vec<ObjectView> {
+        let mut objects: Vec<ObjectView> = Vec::new();
+        for definition in self.state.catalog().listed(kinds, pattern, after) {
+            let is_new =
+                objects.last().is_none_or(|last| last.definition.object.name != definition.object.name);
+            if is_new && objects.len() >= limits::OBJECTS_A_PAGE {
+                break;
+            }
+            objects.push(ObjectView { definition: definition.clone(), queue: self.view_of(definition) });
         }
-        if definition.maxdepth > 999_999_999 {
-            return wrong("MAXDEPTH is 0 to 999999999");
+        objects
+    }
+
+    fn view_of(&self, definition: &Definition) -> Option<QueueView> {
+        if definition.kind() != ObjectKind::LocalQueue {
+            return None;
         }
-        if definition.maxmsgl as usize > limits::BODY_BYTES_MAX {
-            return wrong("MAXMSGL is 0 to 104857600");
+        self.queue_view(self.state.queue_id(&ObjectName::new(&definition.object.name).ok()?)?)
+    }
+
+    fn check_define(
+        &self,
+        object: &ObjectRef,
+        like: &str,
+        replace: bool,
+        changes: &Changes,
+    ) -> Result<(), Refusal> {
+        let kind = object.kind;
+        if kind == ObjectKind::QueueManager || kind.is_record() {
+            let detail = format!("{} is not defined; it is altered or set.", kind.a());
+            return Err(Refusal::because(Reason::FunctionNotSupported, detail));
         }
-        if definition.defprty > 9 {
-            return wrong("DEFPRTY is 0 to 9");
-        }
-        if definition.bothresh > 999_999_999 {
-            return wrong("BOTHRESH is 0 to 999999999");
-        }
-        if definition.boqname.as_ref() == Some(&definition.name) {
-            return wrong("BOQNAME must be another queue");
-        }
+        object.check()?;
+        changes.check(kind, false)?;
+        let catalog = self.state.catalog();
+        catalog.check_new(object, replace).map_err(Refusal::from)?;
+        let settings = catalog.basis(object, like)?;
+        let definition = Definition { settings, ..Definition::new(object.clone()) }.with(changes);
+        definition.check()?;
         Ok(())
     }
 
-    fn check_delete(&self, name: &ObjectName, purge: bool) -> Result<QueueId, Refusal> {
-        let id = self.named(name)?;
+    /// What the object would be if nobody else changed it.
+    fn check_alter(&self, object: &ObjectRef, changes: &Changes) -> Result<Definition, Refusal> {
+        if object.kind.is_record() {
+            let detail = "A record is not altered; it is set.".to_string();
+            return Err(Refusal::because(Reason::FunctionNotSupported, detail));
+        }
+        let definition = self.defined(object)?;
+        changes.check(object.kind, true)?;
+        let altered = definition.with(changes);
+        altered.check()?;
+        Ok(altered)
+    }
+
+    fn check_set_record(
+        &self,
+        record: &ObjectRef,
+        action: RecordAction,
+        changes: &Changes,
+    ) -> Result<(), Refusal> {
+        if !record.kind.is_record() {
+            let detail = format!("{} is not set; it is defined and altered.", record.kind.a());
+            return Err(Refusal::because(Reason::FunctionNotSupported, detail));
+        }
+        record.check()?;
+        changes.check(record.kind, false)?;
+        if action == RecordAction::RemoveAll {
+            return Ok(());
+        }
+        if action == RecordAction::Remove {
+            return self.defined(record).map(|_| ());
+        }
+        Definition::new(record.clone()).with(changes).check()?;
+        Ok(())
+    }
+
+    /// The definition of an object that nobody is deleting just now.
+    fn defined(&self, object: &ObjectRef) -> Result<&Definition, Refusal> {
+        let unknown = || {
+            let facts = object.kind.facts();
+            let detail = format!("There is no {} {}; names are case-sensitive.", facts.words, object.name);
+            Refusal::because(Reason::UnknownObjectName, detail)
+        };
+        let definition = self.state.catalog().get(object).ok_or_else(unknown)?;
+        if object.kind == ObjectKind::LocalQueue {
+            self.named(&object.name)?;
+        }
+        Ok(definition)
+    }
+
+    fn named(&self, name: &str) -> Result<QueueId, Refusal> {
+        let id = ObjectName::new(name).ok().and_then(|name| self.state.queue_id(&name));
+        let id = id.ok_or(Reason::UnknownObjectName)?;
+        if self.standing.own().locked.contains(&id) { Err(Reason::ObjectInUse.into()) } else { Ok(id) }
+    }
+
+    /// The local queue that is locked until it is gone.
+    fn check_delete(&self, object: &ObjectRef, purge: bool) -> Result<Option<QueueId>, Refusal> {
+        if object.kind == ObjectKind::QueueManager || object.kind.is_record() {
+            let detail = format!("{} is not deleted so.", object.kind.a());
+            return Err(Refusal::because(Reason::FunctionNotSupported, detail));
+        }
+        self.defined(object)?;
+        if object.kind != ObjectKind::LocalQueue {
+            return Ok(None);
+        }
+        let id = self.named(&object.name)?;
         let queue = self.state.queue(id).expect("named");
         if self.sessions.counts(id).is_open() || self.standing.own().is_busy(id) {
             return Err(Reason::ObjectInUse.into());
@@ -118,11 +209,11 @@ impl Replica {
         if queue.depth() > 0 && !purge {
             return Err(Refusal::because(Reason::QNotEmpty, format!("it has {} messages", queue.depth())));
         }
-        Ok(id)
+        Ok(Some(id))
     }
 
     fn check_clear(&self, name: &ObjectName) -> Result<QueueId, Refusal> {
-        let id = self.named(name)?;
+        let id = self.named(name.as_str())?;
         if self.sessions.counts(id).input > 0 || self.standing.own().is_busy(id) {
             return Err(Reason::ObjectInUse.into());
         }
@@ -146,7 +237,7 @@ impl Replica {
         let counts = self.sessions.counts(id);
         let oldest = queue.oldest_put().map_or(0, |at| (self.wall().0 - at.0).max(0));
         Some(QueueView {
-            definition: queue.definition.clone(),
+            definition: self.state.definition_of(queue).clone(),
             depth: queue.depth(),
             not_persistent: queue.not_persistent(),
             uncommitted: self.standing.leading().map_or(0, |leading| leading.uncommitted(id)),

@@ -50,12 +50,12 @@ impl Replica {
 
     pub(super) fn may_administer(&self, session: SessionId, admin: &Admin) -> Result<(), Refusal> {
         let (object, access) = match admin {
-            Admin::CreateQueue(definition) => ((&definition.name).into(), Access::Create),
-            Admin::AlterQueue { queue, .. } => (queue.into(), Access::Change),
-            Admin::DeleteQueue { queue, .. } => (queue.into(), Access::Delete),
-            Admin::ClearQueue { queue } => (queue.into(), Access::Clear),
-            Admin::ShowQueues { pattern, .. } => (Object::Queue(pattern), Access::Display),
-            Admin::AlterQueueManager { .. } => (Object::QueueManager, Access::Change),
+            Admin::Define { object, .. } => (Object::Defined(object), Access::Create),
+            Admin::Alter { object, .. } => (Object::Defined(object), Access::Change),
+            Admin::SetRecord { record, .. } => (Object::Defined(record), Access::Change),
+            Admin::Delete { object, .. } => (Object::Defined(object), Access::Delete),
+            Admin::Clear { queue } => (queue.into(), Access::Clear),
+            Admin::Display { pattern, .. } => (Object::Listed(pattern), Access::Display),
         };
         self.may(session, object, access)
     }

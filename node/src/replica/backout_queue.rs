@@ -9,10 +9,10 @@ use crate::types::{Message, Position, QueueId, Reason, SessionId, limits};
 impl Replica {
     pub(super) fn wants_move(&self, queue: QueueId, position: Position) -> bool {
         let Some(contents) = self.state.queue(queue) else { return false };
-        let definition = &contents.definition;
-        definition.backout_move
-            && definition.bothresh > 0
-            && contents.slot(position).is_some_and(|slot| slot.backout_count >= definition.bothresh)
+        let rules = &contents.rules;
+        rules.backout_move
+            && rules.bothresh > 0
+            && contents.slot(position).is_some_and(|slot| slot.backout_count >= rules.bothresh)
     }
 
     pub(super) fn load_to_move(&mut self, queue: QueueId, position: Position) {
@@ -27,9 +27,9 @@ impl Replica {
     /// To BOQNAME, or with an MQDLH to the dead-letter queue, or it stays.
     pub(super) fn move_backed_out(&mut self, queue: QueueId, position: Position) {
         let contents = self.state.queue(queue).expect("it is reserved");
-        let name = contents.definition.name.to_string();
+        let name = contents.name.to_string();
         let message = contents.slot(position).and_then(|slot| slot.message.clone()).expect("just loaded");
-        let to = contents.definition.boqname.as_ref().and_then(|name| self.state.queue_id(name));
+        let to = contents.rules.boqname.as_ref().and_then(|name| self.state.queue_id(name));
         let admitted = to.filter(|to| self.admit_put(*to, &message).is_ok());
         let target = match admitted {
             Some(to) => Some((to, *message)),

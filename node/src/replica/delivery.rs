@@ -381,7 +381,7 @@ impl Replica {
         loop {
             self.turn.spend(LOOK);
             let leading = self.standing.own_mut();
-            let Some(contents) = self.state.queue(queue).filter(|queue| queue.definition.get_enabled) else {
+            let Some(contents) = self.state.queue(queue).filter(|queue| queue.rules.get_enabled) else {
                 return;
             };
             let Some(slot) = contents.slot(position).filter(|slot| !slot.is_expired(now)) else { return };

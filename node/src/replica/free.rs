@@ -425,7 +425,8 @@ fn position_of(entry: u128) -> Position {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::{CorrelationId, Descriptor, GroupId, Message, ObjectName, QueueDefinition};
+    use crate::types::definition::{By, Changes, ObjectRef};
+    use crate::types::{CorrelationId, Descriptor, GroupId, Message, ObjectName};
 
     /// One priority, or more, with a correlation id each.
     struct Desk {
@@ -441,7 +442,13 @@ mod tests {
         fn new() -> Desk {
             let name = |text| ObjectName::new(text).unwrap();
             let mut state = QueueManager::new(crate::types::QueueManagerId(1), name("QM"));
-            state.apply(crate::qmgr::Command::CreateQueue(QueueDefinition::new(name("Q"))));
+            state.apply(crate::qmgr::Command::Define {
+                object: ObjectRef::local_queue(&name("Q")),
+                like: String::new(),
+                replace: false,
+                changes: Changes::default(),
+                by: By::default(),
+            });
             let reservations = Reservations::default();
             Desk { state, reservations, turn: Turn::new(1 << 40), now: WallTime(0) }
         }

@@ -79,7 +79,8 @@ impl Replica {
             return Err(Reason::NotOpenForBrowse);
         }
         let queue = self.state.queue(handle.queue).ok_or(Reason::QDeleted)?;
-        if !queue.definition.get_enabled {
+        let alias = self.state.catalog().alias_rules(&handle.name).filter(|_| handle.is_alias);
+        if !queue.rules.get_enabled || alias.is_some_and(|alias| !alias.get_enabled) {
             return Err(Reason::GetInhibited);
         }
         if self.standing.own().locked.contains(&queue.id) {

@@ -10,9 +10,8 @@ use super::*;
 use crate::consensus::{Entry, EntryKind, HardState};
 use crate::mqi::{Admin, Call, Connect, Identity, MembershipRequest, Operate, RecoverRequest};
 use crate::qmgr::Command;
-use crate::types::{
-    Index, Membership, NodeInfo, OutOfSync, QueueDefinition, Reason, SnapshotMeta, Term, WallTime,
-};
+use crate::types::definition::{By, Changes, ObjectRef};
+use crate::types::{Index, Membership, NodeInfo, OutOfSync, Reason, SnapshotMeta, Term, WallTime};
 
 const OPERATOR: SessionId = SessionId(1);
 
@@ -485,7 +484,7 @@ fn the_log_is_kept_for_a_peer_that_is_there_and_catches_up() {
         for _ in 0..count {
             queues += 1;
             let name = ObjectName::new(&format!("Q{queues}")).unwrap();
-            group.ask_node(leader, Admin::CreateQueue(QueueDefinition::new(name)));
+            group.ask_node(leader, Admin::define_local(&name, &[]));
             group.turn();
         }
     };
@@ -586,7 +585,7 @@ fn a_leader_that_has_everything_vouches_for_two_that_recover_when_somebody_says_
 /// A message's queue, so that states can differ in something.
 fn define_a_queue(group: &mut Group) -> u64 {
     let leader = group.leader().expect("somebody serves");
-    group.ask_node(leader, Admin::CreateQueue(QueueDefinition::new(ObjectName::new("Q").unwrap())));
+    group.ask_node(leader, Admin::define_local(&ObjectName::new("Q").unwrap(), &[]));
     group.pass(Duration::from_millis(100));
     assert_eq!(group.answers(leader)[0].reason, Reason::None);
     leader
@@ -599,8 +598,14 @@ fn out_of_sync(group: &Group, by: u64, node: u64) -> Option<OutOfSync> {
 
 /// As if a bug, or bad memory, had made something of an entry that nobody else did.
 fn make_another_state(group: &mut Group, id: u64) {
-    let definition = QueueDefinition::new(ObjectName::new("ANOTHER").unwrap());
-    group.members.get_mut(&id).unwrap().replica.state.apply(Command::CreateQueue(definition));
+    let define = Command::Define {
+        object: ObjectRef::local_queue(&ObjectName::new("ANOTHER").unwrap()),
+        like: String::new(),
+        replace: false,
+        changes: Changes::default(),
+        by: By::default(),
+    };
+    group.members.get_mut(&id).unwrap().replica.state.apply(define);
 }
 
 #[test]
@@ -668,7 +673,7 @@ fn a_clock_that_is_off_is_named_and_moves_neither_the_time_of_the_log_nor_the_le
     let mut group = Group::new(3);
     let leader = define_a_queue(&mut group);
     put_off(&mut group, &[(leader, DAY)]);
-    group.ask_node(leader, Admin::AlterQueueManager { deadq: None, maxumsgs: Some(7) });
+    group.ask_node(leader, Admin::alter_manager(&[("MAXUMSGS", "7")]));
     group.pass(Duration::from_millis(50));
     let at = group.members[&leader].replica.state.at();
     assert!((at.0 - group.now.wall.0).abs() < 1_000, "{at:?} is what the others say");
@@ -692,7 +697,7 @@ fn a_log_whose_time_is_far_ahead_goes_back_when_a_majority_agrees() {
     put_off(&mut group, &[]);
     group.pass(Duration::from_secs(6));
     let leader = group.leader().expect("somebody serves");
-    group.ask_node(leader, Admin::AlterQueueManager { deadq: None, maxumsgs: Some(7) });
+    group.ask_node(leader, Admin::alter_manager(&[("MAXUMSGS", "7")]));
     group.pass(Duration::from_millis(200));
     for (id, member) in &group.members {
         let at = member.replica.state.at();

@@ -2,7 +2,8 @@
 
 use super::Replica;
 use super::sessions::Handle;
-use crate::mqi::{Completion, Data, OpenOptions};
+use crate::mqi::{Completion, Data, OpenOptions, Refusal};
+use crate::qmgr::Target;
 use crate::types::{HandleId, ObjectName, Reason, SessionId, Token};
 
 impl Replica {
@@ -16,7 +17,7 @@ impl Replica {
     ) {
         let completion = match self.open(session, handle, name, options) {
             Ok(()) => Completion::done(),
-            Err(reason) => Completion::failed(reason),
+            Err(refused) => refused.into(),
         };
         self.answer(session, token, completion);
     }
@@ -27,16 +28,17 @@ impl Replica {
         handle: HandleId,
         name: ObjectName,
         options: OpenOptions,
-    ) -> Result<(), Reason> {
-        let queue = self.state.queue_id(&name).ok_or(Reason::UnknownObjectName)?;
+    ) -> Result<(), Refusal> {
+        let Target { queue, alias } = self.state.resolve(&name)?;
         if self.standing.own().locked.contains(&queue) {
-            return Err(Reason::ObjectInUse);
+            return Err(Reason::ObjectInUse.into());
         }
-        let share = self.state.queue(queue).expect("named").definition.share;
+        let share = self.state.queue(queue).expect("resolved").rules.share;
         let options = OpenOptions { exclusive: options.input && (options.exclusive || !share), ..options };
         self.sessions.check_open(queue, options, share)?;
         let state = self.sessions.get_mut(session).ok_or(Reason::HconnError)?;
-        state.open(handle, Handle { queue, name, options, cursor: None })?;
+        let handle_of = Handle { queue, name, is_alias: alias.is_some(), options, cursor: None };
+        state.open(handle, handle_of)?;
         self.sessions.note_open(queue, options);
         Ok(())
     }

@@ -2,22 +2,27 @@
 
 use super::Replica;
 use super::proposals::{Ride, Waiting};
+use super::sessions::Handle;
 use super::units::UnitPut;
 use crate::mqi::{Completion, Data, Put, PutTarget, Refusal};
-use crate::qmgr::{Command, Place, Seen, Verdict, command, dead_letter, not_persistent_weight};
+use crate::qmgr::{
+    AliasRules, Command, Place, Seen, Target, Verdict, command, dead_letter, not_persistent_weight,
+};
 use crate::types::{
-    Message, MessageId, Persistence, ProducerSequence, QueueId, Reason, SessionId, Token, WallTime, limits,
+    Message, MessageId, ObjectName, Persistence, ProducerSequence, QueueId, Reason, SessionId, Token,
+    WallTime, limits,
 };
 
 impl Replica {
     pub(super) fn on_put(&mut self, session: SessionId, token: Token, put: Put) {
         self.turn.spend_bytes(put.message.body.len().min(limits::CHUNK_BYTES));
         let (syncpoint, dead_letter) = (put.syncpoint, put.dead_letter);
-        let (target, name) = match self.put_target(session, &put.to) {
-            Ok((queue, name)) => (Ok(queue), name),
-            Err((reason, name)) => (Err(reason), name),
-        };
-        let admitted = target.and_then(|queue| self.admit_put(queue, &put.message).map(|()| queue));
+        let (target, name) = self.put_target(session, &put.to);
+        let alias = target.as_ref().ok().and_then(|target| self.alias_rules(target));
+        let admitted = target.and_then(|target| match alias {
+            Some(alias) if !alias.put_enabled => Err(Reason::PutInhibited.into()),
+            _ => self.admit_put(target.queue, &put.message).map(|()| target.queue),
+        });
         if admitted.is_err()
             && let Some(producer) = &put.producer
         {
@@ -39,47 +44,65 @@ impl Replica {
             }
             Err(refused) => return self.answer(session, token, refused.into()),
         };
-        self.place(session, token, queue, message, put.producer, syncpoint, dead_lettered);
+        let alias = alias.filter(|_| dead_lettered.is_none());
+        self.place(session, token, queue, alias, message, put.producer, syncpoint, dead_lettered);
     }
 
-    fn put_target(&self, session: SessionId, to: &PutTarget) -> Result<(QueueId, String), (Refusal, String)> {
+    /// Where it is to go, and the name by which it was told so.
+    fn put_target(&self, session: SessionId, to: &PutTarget) -> (Result<Target, Refusal>, String) {
         match to {
-            PutTarget::Handle(handle) => {
-                let state = self.sessions.get(session).ok_or((Reason::HconnError.into(), String::new()))?;
-                let handle = state.handle(*handle).map_err(|reason| (reason.into(), String::new()))?;
-                let name = handle.name.to_string();
-                if !handle.options.output {
-                    return Err((Reason::NotOpenForOutput.into(), name));
-                }
-                match self.state.queue(handle.queue) {
-                    Some(queue) => Ok((queue.id, name)),
-                    None => Err((Reason::QDeleted.into(), name)),
+            PutTarget::Handle(id) => {
+                let session = self.sessions.get(session).ok_or(Reason::HconnError);
+                match session.and_then(|session| session.handle(*id)) {
+                    Ok(handle) => (self.behind_handle(handle), handle.name.to_string()),
+                    Err(reason) => (Err(reason.into()), String::new()),
                 }
             }
-            PutTarget::Queue(name) => match self.state.queue_id(name) {
-                Some(queue) if !self.standing.own().locked.contains(&queue) => Ok((queue, name.to_string())),
-                Some(_) => Err((Reason::ObjectInUse.into(), name.to_string())),
-                None => Err((Reason::UnknownObjectName.into(), name.to_string())),
-            },
+            PutTarget::Queue(name) => (self.behind_name(name), name.to_string()),
         }
+    }
+
+    fn behind_handle(&self, handle: &Handle) -> Result<Target, Refusal> {
+        if !handle.options.output {
+            return Err(Reason::NotOpenForOutput.into());
+        }
+        match self.state.queue(handle.queue) {
+            Some(queue) => {
+                Ok(Target { queue: queue.id, alias: handle.is_alias.then(|| handle.name.clone()) })
+            }
+            None => Err(Reason::QDeleted.into()),
+        }
+    }
+
+    fn behind_name(&self, name: &ObjectName) -> Result<Target, Refusal> {
+        let target = self.state.resolve(name)?;
+        if self.standing.own().locked.contains(&target.queue) {
+            Err(Reason::ObjectInUse.into())
+        } else {
+            Ok(target)
+        }
+    }
+
+    pub(super) fn alias_rules(&self, target: &Target) -> Option<AliasRules> {
+        self.state.catalog().alias_rules(target.alias.as_ref()?)
     }
 
     /// Whether one more message has room.
     pub(super) fn admit_put(&mut self, id: QueueId, message: &Message) -> Result<(), Refusal> {
         let queue = self.state.queue(id).ok_or(Reason::UnknownObjectName)?;
-        let definition = &queue.definition;
-        if !definition.put_enabled {
+        let rules = &queue.rules;
+        if !rules.put_enabled {
             return Err(Reason::PutInhibited.into());
         }
         let length = message.body.len();
-        if length > definition.body_bytes_max() {
-            let detail = format!("the body has {length} bytes, MAXMSGL is {}", definition.maxmsgl);
+        if length > rules.body_bytes_max() {
+            let detail = format!("the body has {length} bytes, MAXMSGL is {}", rules.maxmsgl);
             return Err(Refusal::because(Reason::MsgTooBigForQ, detail));
         }
         if let Some(text) = self.lack_of_room() {
             return Err(Refusal::because(Reason::StorageMediumFull, text));
         }
-        let maxdepth = definition.maxdepth;
+        let maxdepth = rules.maxdepth;
         if self.depth_to_be(id) >= u64::from(maxdepth) {
             self.make_room(id);
         }
@@ -115,17 +138,20 @@ impl Replica {
         session: SessionId,
         token: Token,
         queue: QueueId,
+        alias: Option<AliasRules>,
         mut message: Message,
         producer: Option<ProducerSequence>,
         syncpoint: bool,
         dead_lettered: Option<Reason>,
     ) {
-        let definition = &self.state.queue(queue).expect("admitted").definition;
+        let rules = &self.state.queue(queue).expect("admitted").rules;
+        let (defprty, defpsist) =
+            alias.map_or((rules.defprty, rules.defpsist), |alias| (alias.defprty, alias.defpsist));
         let descriptor = &mut message.descriptor;
         let as_queue = descriptor.persistence == Persistence::AsQueue;
-        descriptor.priority = Some(descriptor.priority.unwrap_or(definition.defprty));
+        descriptor.priority = Some(descriptor.priority.unwrap_or(defprty));
         descriptor.persistence = match descriptor.persistence {
-            Persistence::AsQueue if definition.defpsist => Persistence::Persistent,
+            Persistence::AsQueue if defpsist => Persistence::Persistent,
             Persistence::AsQueue => Persistence::NotPersistent,
             given => given,
         };

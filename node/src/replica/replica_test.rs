@@ -8,13 +8,14 @@ use bytes::Bytes;
 use super::*;
 use crate::consensus::HardState;
 use crate::mqi::{
-    Admin, Call, Connect, Data, Get, GetMode, Identity, OpenOptions, Put, PutTarget, QueueChanges, Selection,
-    UnitState, Wait,
+    Admin, Call, Connect, Data, Get, GetMode, Identity, OpenOptions, Put, PutTarget, Selection, UnitState,
+    Wait,
 };
 use crate::qmgr::{Family, RowChange, RowSource, StoreReadError, command};
+use crate::types::definition::{Changes, ObjectKind, ObjectRef, RecordAction, Value};
 use crate::types::{
     Body, CorrelationId, HandleId, Index, Membership, Message, Persistence, ProducerId, ProducerSequence,
-    QueueDefinition, Reason, SnapshotMeta, Term, UnitId, WallTime,
+    Reason, SnapshotMeta, Term, UnitId, WallTime,
 };
 
 const APP: SessionId = SessionId(1);
@@ -128,7 +129,7 @@ impl Alone {
         for session in [APP, OTHER] {
             alone.open_session(session);
         }
-        alone.ok(APP, Call::Admin(Admin::CreateQueue(QueueDefinition::new(name("Q")))));
+        alone.ok(APP, Call::Admin(Admin::define_local(&name("Q"), &[])));
         for session in [APP, OTHER] {
             alone.open(session, "Q");
         }
@@ -531,8 +532,8 @@ fn a_put_is_not_stored_again_after_its_producer_was_idle_while_many_others_put()
 #[test]
 fn refusals_have_the_reason_codes_of_mq() {
     let mut alone = Alone::new();
-    let alter = |changes| Call::Admin(Admin::AlterQueue { queue: name("Q"), changes });
-    alone.ok(APP, alter(QueueChanges { maxdepth: Some(1), maxmsgl: Some(5), ..QueueChanges::default() }));
+    let alter = |attributes: &[(&str, &str)]| Call::Admin(Admin::alter_local(&name("Q"), attributes));
+    alone.ok(APP, alter(&[("MAXDEPTH", "1"), ("MAXMSGL", "5")]));
     assert_eq!(alone.call(APP, Call::Put(put("too long"))).reason, Reason::MsgTooBigForQ);
     alone.put(APP, "one");
     assert_eq!(alone.call(APP, Call::Put(put("two"))).reason, Reason::QFull);
@@ -543,59 +544,63 @@ fn refusals_have_the_reason_codes_of_mq() {
         alone.call(APP, Call::Get(Get { max_length: Some(1), ..get() })).reason,
         Reason::TruncatedMsgFailed
     );
-    alone.ok(APP, alter(QueueChanges { get_enabled: Some(false), ..QueueChanges::default() }));
+    alone.ok(APP, alter(&[("GET", "DISABLED")]));
     assert_eq!(alone.call(APP, Call::Get(get())).reason, Reason::GetInhibited);
-    alone.ok(APP, alter(QueueChanges { put_enabled: Some(false), ..QueueChanges::default() }));
+    alone.ok(APP, alter(&[("PUT", "DISABLED")]));
     assert_eq!(alone.call(APP, Call::Put(put("x"))).reason, Reason::PutInhibited);
-    let delete = Call::Admin(Admin::DeleteQueue { queue: name("Q"), purge: true });
+    let delete = Call::Admin(Admin::Delete { object: ObjectRef::local_queue(&name("Q")), purge: true });
     assert_eq!(alone.call(APP, delete).reason, Reason::ObjectInUse);
     alone.turn([Event::Disk { room: DiskRoom::Low { text: "full".into() } }]);
-    alone.ok(
-        APP,
-        alter(QueueChanges { put_enabled: Some(true), maxdepth: Some(9), ..QueueChanges::default() }),
-    );
+    alone.ok(APP, alter(&[("PUT", "ENABLED"), ("MAXDEPTH", "9")]));
     assert_eq!(alone.call(APP, Call::Put(put("x"))).reason, Reason::StorageMediumFull);
+}
+
+#[test]
+fn two_changes_at_once_are_both_there() {
+    let mut alone = Alone::new();
+    let alter = |token, attribute| Event::Call {
+        session: APP,
+        token: Token(token),
+        call: Call::Admin(Admin::alter_local(&name("Q"), &[attribute])),
+    };
+    alone.turn([alter(101, ("DESCR", "orders")), alter(102, ("MAXDEPTH", "7"))]);
+    for token in [101, 102] {
+        assert_eq!(alone.answer(APP, Token(token)), Some(Completion::done()));
+    }
+    let definition = alone.replica.state.catalog().queue_named("Q").unwrap();
+    assert_eq!((definition.text(2013), definition.number(15)), ("orders", 7));
 }
 
 #[test]
 fn what_cannot_be_placed_goes_to_the_dead_letter_queue_when_asked() {
     let mut alone = Alone::new();
-    alone.ok(APP, Call::Admin(Admin::CreateQueue(QueueDefinition::new(name("DEAD")))));
-    alone.ok(APP, Call::Admin(Admin::AlterQueueManager { deadq: Some(Some(name("DEAD"))), maxumsgs: None }));
+    alone.ok(APP, Call::Admin(Admin::define_local(&name("DEAD"), &[])));
+    alone.ok(APP, Call::Admin(Admin::alter_manager(&[("DEADQ", "DEAD")])));
     let lost = Put { to: PutTarget::Queue(name("NOPE")), dead_letter: true, ..put("lost") };
     let answer = alone.call(APP, Call::Put(lost));
     assert_eq!(
         (answer.code, answer.reason),
         (crate::types::CompletionCode::Warning, Reason::UnknownObjectName)
     );
-    let view = alone.ok(APP, Call::Admin(Admin::ShowQueues { pattern: "DEAD".into(), after: None }));
-    let Data::Queues(views) = view else { panic!() };
-    assert_eq!(views[0].depth, 1);
+    let view = alone.ok(APP, Call::Admin(Admin::display_local("DEAD")));
+    let Data::Objects(views) = view else { panic!() };
+    assert_eq!(views[0].queue.as_ref().unwrap().depth, 1);
 }
 
 #[test]
 fn a_message_that_is_backed_out_too_often_moves_when_the_queue_says_so() {
     let mut alone = Alone::new();
-    alone.ok(APP, Call::Admin(Admin::CreateQueue(QueueDefinition::new(name("BACK")))));
-    let changes = QueueChanges {
-        bothresh: Some(2),
-        boqname: Some(Some(name("BACK"))),
-        backout_move: Some(true),
-        ..QueueChanges::default()
-    };
-    alone.ok(APP, Call::Admin(Admin::AlterQueue { queue: name("Q"), changes }));
+    alone.ok(APP, Call::Admin(Admin::define_local(&name("BACK"), &[])));
+    let moves = [("BOTHRESH", "2"), ("BOQNAME", "BACK"), ("BACKOUT_MOVE", "YES")];
+    alone.ok(APP, Call::Admin(Admin::alter_local(&name("Q"), &moves)));
     alone.put(APP, "poison");
     for _ in 0..2 {
         assert_eq!(alone.get(APP, Get { syncpoint: true, ..get() }), Ok("poison".into()));
         alone.ok(APP, Call::Backout);
     }
     assert_eq!(alone.get(APP, get()), Err(Reason::NoMsgAvailable));
-    let Data::Queues(views) =
-        alone.ok(APP, Call::Admin(Admin::ShowQueues { pattern: "BACK".into(), after: None }))
-    else {
-        panic!()
-    };
-    assert_eq!(views[0].depth, 1);
+    let Data::Objects(views) = alone.ok(APP, Call::Admin(Admin::display_local("BACK"))) else { panic!() };
+    assert_eq!(views[0].queue.as_ref().unwrap().depth, 1);
 }
 
 #[test]
@@ -675,17 +680,15 @@ fn a_put_is_stored_once_when_its_queue_stops_being_persistent_by_default() {
         put.message.descriptor.persistence = Persistence::AsQueue;
         put
     };
-    let defpsist = |yes| {
-        let changes = QueueChanges { defpsist: Some(yes), ..QueueChanges::default() };
-        Call::Admin(Admin::AlterQueue { queue: name("Q"), changes })
-    };
+    let defpsist =
+        |yes| Call::Admin(Admin::alter_local(&name("Q"), &[("DEFPSIST", if yes { "YES" } else { "NO" })]));
     let call = |session, token, call| Event::Call { session, token: Token(token), call };
     alone.ok(APP, defpsist(true));
     let queue = alone.replica.state.queue_id(&name("Q")).unwrap();
     // The first is under way when the default changes and the repetition comes.
     alone.replica.begin_turn(alone.now);
     alone.replica.handle(call(APP, 101, Call::Put(as_queue())));
-    alone.replica.state.queue_mut(queue).unwrap().definition.defpsist = false;
+    alone.replica.state.queue_mut(queue).unwrap().rules.defpsist = false;
     alone.turn([call(OTHER, 102, Call::Put(as_queue()))]);
     let first = alone.answer(APP, Token(101)).expect("answered").data;
     let Data::Placed { message_id, duplicate: false } = first else { panic!("{first:?}") };
@@ -708,8 +711,7 @@ fn a_producer_goes_on_for_ever_without_anything_persistent() {
 #[test]
 fn a_large_body_is_staged_and_comes_back_whole() {
     let mut alone = Alone::with_window(1);
-    let changes = QueueChanges { maxmsgl: Some(100 << 20), ..QueueChanges::default() };
-    alone.ok(APP, Call::Admin(Admin::AlterQueue { queue: name("Q"), changes }));
+    alone.ok(APP, Call::Admin(Admin::alter_local(&name("Q"), &[("MAXMSGL", "104857600")])));
     let text: String = (0..5_000_000 / 8).map(|n| format!("{n:08}")).collect();
     let token = alone.begin(APP, Call::Put(put(&text)));
     alone.put(OTHER, "small");
@@ -724,8 +726,7 @@ fn a_large_body_is_staged_and_comes_back_whole() {
 #[test]
 fn the_store_waits_for_the_message_of_a_large_body_and_writes_it_once() {
     let mut alone = Alone::with_window(1 << 20);
-    let changes = QueueChanges { maxmsgl: Some(100 << 20), ..QueueChanges::default() };
-    alone.ok(APP, Call::Admin(Admin::AlterQueue { queue: name("Q"), changes }));
+    alone.ok(APP, Call::Admin(Admin::alter_local(&name("Q"), &[("MAXMSGL", "104857600")])));
     let large = "x".repeat(5 << 20);
     alone.put(APP, &large);
     assert_eq!(alone.staged_rows, 0);
@@ -899,8 +900,7 @@ fn all_that_has_expired_leaves_at_once_however_much_it_is() {
 #[test]
 fn a_put_to_a_queue_that_is_full_of_what_has_expired_has_room() {
     let mut alone = Alone::new();
-    let changes = QueueChanges { maxdepth: Some(3), ..QueueChanges::default() };
-    alone.ok(APP, Call::Admin(Admin::AlterQueue { queue: name("Q"), changes }));
+    alone.ok(APP, Call::Admin(Admin::alter_local(&name("Q"), &[("MAXDEPTH", "3")])));
     for _ in 0..3 {
         alone.ok(APP, Call::Put(short_lived("short", 1)));
     }
@@ -916,8 +916,7 @@ fn a_put_to_a_queue_that_is_full_of_what_has_expired_has_room() {
 #[test]
 fn a_put_that_is_repeated_is_answered_as_before_although_its_queue_is_full_now() {
     let mut alone = Alone::new();
-    let changes = QueueChanges { maxdepth: Some(1), ..QueueChanges::default() };
-    alone.ok(APP, Call::Admin(Admin::AlterQueue { queue: name("Q"), changes }));
+    alone.ok(APP, Call::Admin(Admin::alter_local(&name("Q"), &[("MAXDEPTH", "1")])));
     let once = Put { producer: numbered("app", 1), ..put("one") };
     let Data::Placed { message_id, .. } = alone.ok(APP, Call::Put(once.clone())) else { panic!() };
     assert_eq!(alone.ok(APP, Call::Put(once)), Data::Placed { message_id, duplicate: true });
@@ -953,4 +952,80 @@ fn a_put_is_not_kept_waiting_by_a_thousand_gets_of_another_session() {
     assert!(alone.answers.len() < 300, "{} gets came first", alone.answers.len());
     alone.turn([]);
     assert_eq!(alone.answers.len(), 1_001);
+}
+
+#[test]
+fn an_alias_is_another_name_with_its_own_word_on_puts_and_gets() {
+    let mut alone = Alone::new();
+    let define = |target: &str, name: &str| {
+        let changes = Changes::default().with(ObjectKind::AliasQueue, "TARGET", target);
+        let object = ObjectRef::new(ObjectKind::AliasQueue, name);
+        Call::Admin(Admin::Define { object, like: String::new(), replace: false, changes })
+    };
+    alone.ok(APP, define("Q", "ALIAS"));
+    alone.ok(APP, define("ALIAS", "TWICE"));
+    alone.ok(APP, define("NOPE", "NOWHERE"));
+    let put1 = |queue: &str| Call::Put(Put { to: PutTarget::Queue(name(queue)), ..put("by its alias") });
+    alone.ok(APP, put1("ALIAS"));
+    assert_eq!(alone.get(APP, get()), Ok("by its alias".into()));
+    assert_eq!(alone.call(APP, put1("TWICE")).reason, Reason::AliasBaseQTypeError);
+    assert_eq!(alone.call(APP, put1("NOWHERE")).reason, Reason::UnknownAliasBaseQ);
+
+    let object = ObjectRef::new(ObjectKind::AliasQueue, "ALIAS");
+    let changes = Changes::default().with(ObjectKind::AliasQueue, "PUT", "DISABLED");
+    alone.ok(APP, Call::Admin(Admin::Alter { object, changes }));
+    assert_eq!(alone.call(APP, put1("ALIAS")).reason, Reason::PutInhibited);
+    alone.ok(APP, put1("Q"));
+}
+
+#[test]
+fn an_object_is_made_of_what_it_is_like_and_of_what_was_said() {
+    let mut alone = Alone::new();
+    let kind = ObjectKind::LocalQueue;
+    let define = |name: &str, like: &str, replace, changes| {
+        let object = ObjectRef::new(kind, name);
+        Call::Admin(Admin::Define { object, like: like.into(), replace, changes })
+    };
+    let none = Changes::default;
+    alone.ok(APP, define("SYSTEM.DEFAULT.LOCAL.QUEUE", "", false, none().with(kind, "BOTHRESH", 3)));
+    alone.ok(APP, define("A", "", false, none().with(kind, "MAXDEPTH", 7)));
+    alone.ok(APP, define("B", "A", false, none().with(kind, "BOTHRESH", 0)));
+    let value = |alone: &Alone, name: &str, selector| {
+        alone.replica.state.catalog().queue_named(name).unwrap().number(selector)
+    };
+    assert_eq!((value(&alone, "A", 15), value(&alone, "A", 22)), (7, 3));
+    assert_eq!((value(&alone, "B", 15), value(&alone, "B", 22)), (7, 0));
+    assert_eq!(alone.call(APP, define("B", "", false, none())).reason, Reason::ObjectAlreadyExists);
+    assert_eq!(alone.call(APP, define("C", "NOPE", false, none())).reason, Reason::UnknownObjectName);
+
+    alone.put(APP, "kept");
+    alone.ok(APP, define("Q", "", true, none().with(kind, "DESCR", "replaced")));
+    assert_eq!((value(&alone, "Q", 15), value(&alone, "Q", 22)), (5000, 3));
+    assert_eq!(alone.get(APP, get()), Ok("kept".into()));
+    let alias = ObjectRef::new(ObjectKind::AliasQueue, "Q");
+    let alias = Admin::Define { object: alias, like: String::new(), replace: true, changes: none() };
+    assert_eq!(alone.call(APP, Call::Admin(alias)).reason, Reason::ObjectWrongType);
+}
+
+#[test]
+fn records_grow_and_shrink_by_the_members_of_their_lists() {
+    let mut alone = Alone::new();
+    let kind = ObjectKind::Authority;
+    let set = |action, verbs: &str| {
+        let keys = [("OBJTYPE", "QUEUE"), ("ENTTYPE", "PRINCIPAL"), ("ENTITY", "app"), ("AUTHLIST", verbs)];
+        let changes = Changes::parse(kind, keys).unwrap();
+        let record = ObjectRef::record(kind, "DEV.**", &changes);
+        Call::Admin(Admin::SetRecord { record, action, changes })
+    };
+    alone.ok(APP, set(RecordAction::Add, "GET,PUT"));
+    alone.ok(APP, set(RecordAction::Add, "INQ,PUT"));
+    alone.ok(APP, set(RecordAction::Remove, "GET"));
+    let verbs = |alone: &Alone| {
+        let record = alone.replica.state.catalog().of_kind(kind).next()?;
+        Some(record.value(1115).unwrap())
+    };
+    assert_eq!(verbs(&alone), Some(Value::List(vec!["INQ".into(), "PUT".into()])));
+    alone.ok(APP, set(RecordAction::Remove, "INQ,PUT"));
+    assert_eq!(verbs(&alone), None);
+    assert_eq!(alone.call(APP, set(RecordAction::Remove, "PUT")).reason, Reason::UnknownObjectName);
 }

@@ -38,6 +38,8 @@ pub(super) struct Session {
 pub(super) struct Handle {
     pub queue: QueueId,
     pub name: ObjectName,
+    /// The name is that of an alias, which has its own word on puts and gets.
+    pub is_alias: bool,
     pub options: OpenOptions,
     /// The message that was browsed last.
     pub cursor: Option<Position>,

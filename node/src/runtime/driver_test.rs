@@ -11,9 +11,7 @@ use crate::consensus::{self, HardState, Recovered};
 use crate::mqi::{Admin, Call, Connect, OpenOptions, Put, PutTarget};
 use crate::qmgr::QueueManager;
 use crate::replica::{self, Inbox, Outbox, SessionHandle};
-use crate::types::{
-    Account, HandleId, Message, NodeInfo, ObjectName, QueueDefinition, QueueManagerId, SnapshotMeta, Term,
-};
+use crate::types::{Account, HandleId, Message, NodeInfo, ObjectName, QueueManagerId, SnapshotMeta, Term};
 
 /// A disk that is never late.
 struct QuickHands(Inbox);
@@ -88,8 +86,7 @@ async fn completion(outbox: &mut Outbox) -> (Token, crate::mqi::Completion) {
 async fn session(inbox: &Inbox) -> (SessionHandle, Outbox) {
     let (handle, mut outbox) = inbox.open_session(Connect::default()).await.unwrap();
     let queue = ObjectName::new("Q").unwrap();
-    let create =
-        Admin::CreateQueue(QueueDefinition { maxdepth: 1_000_000, ..QueueDefinition::new(queue.clone()) });
+    let create = Admin::define_local(&queue, &[("MAXDEPTH", "1000000")]);
     let options = OpenOptions { output: true, input: true, ..OpenOptions::default() };
     let open = Call::Open { handle: HandleId(1), queue, options };
     for (token, call) in [(1, Call::Admin(create)), (2, open)] {

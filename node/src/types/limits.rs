@@ -32,8 +32,8 @@ pub const OUTCOMES_MIN: usize = 100_000;
 pub const OUTCOMES_MAX: usize = 1_000_000;
 /// What programs may ask for again is remembered for ten minutes, unless that would be more than the limits above.
 pub const REMEMBERED_MS: i64 = 600_000;
-/// Queues that one answer lists; who wants to know of more asks again.
-pub const QUEUES_A_PAGE: usize = 500;
+/// Objects that one answer lists; who wants to know of more asks again.
+pub const OBJECTS_A_PAGE: usize = 500;
 /// Queues of one queue manager.
 pub const QUEUES_MAX: usize = 1_000_000;
 /// Bytes of bodies that wait for a client to take them; over it, a client that takes nothing for ten seconds loses

@@ -397,6 +397,14 @@ impl DefaultContext {
             put_application_name: fields.put_application_name,
         }
     }
+
+    pub fn user(&self) -> &str {
+        &self.user_identifier
+    }
+
+    pub fn application(&self) -> &str {
+        &self.put_application_name
+    }
 }
 
 /// The encoding of a descriptor, made without a wire descriptor that would be written once and dropped.

@@ -7,7 +7,7 @@ pub mod reason;
 pub mod name;
 pub mod fields;
 pub mod message;
-pub mod object;
+pub mod definition;
 pub mod group;
 pub mod selection;
 pub mod role;
@@ -24,7 +24,6 @@ pub use message::{
     Persistence,
 };
 pub use name::ObjectName;
-pub use object::QueueDefinition;
 pub use reason::{CompletionCode, Reason};
 pub use role::{OutOfSync, Role, RoleView, WhyNotServing};
 pub use selection::Selection;

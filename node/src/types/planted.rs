@@ -32,6 +32,8 @@ pub enum Bug {
     OneOffer,
     /// A turn goes on for as long as there is anything to do.
     EndlessTurn,
+    /// An ALTER carries every attribute as it was when it was asked for, also those that nobody wants changed.
+    AlterWhole,
 }
 
 #[cfg(feature = "planted-bugs")]

@@ -27,6 +27,7 @@ pub mod browse;
 pub mod repeats;
 pub mod outcomes;
 pub mod depth;
+pub mod changes;
 
 use crate::model::history::History;
 
@@ -44,7 +45,7 @@ impl Complaint {
 }
 
 /// Every judge of whole histories, in the order of the promises.
-pub const JUDGES: [(&str, fn(&History) -> Vec<Complaint>); 8] = [
+pub const JUDGES: [(&str, fn(&History) -> Vec<Complaint>); 9] = [
     ("total", total::check),
     ("redelivery", redelivery::check),
     ("units", units::check),
@@ -53,6 +54,7 @@ pub const JUDGES: [(&str, fn(&History) -> Vec<Complaint>); 8] = [
     ("repeats", repeats::check),
     ("outcomes", outcomes::check),
     ("depth", depth::check),
+    ("changes", changes::check),
 ];
 
 /// The history must end with a full drain.

@@ -56,8 +56,8 @@ fn why_not(replica: &Replica, wait: WaitView<'_>) -> Option<String> {
     let Some(queue) = replica.queue_manager().queue(wait.queue) else {
         return Some("its queue is gone".into());
     };
-    let name = &queue.definition.name;
-    if !queue.definition.get_enabled {
+    let name = &queue.name;
+    if !queue.rules.get_enabled {
         return Some(format!("{name} is not open for gets"));
     }
     let behind: Option<Position> = wait.cursor.filter(|_| wait.get.mode == GetMode::BrowseNext);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use trimaran_node::mqi::{
     Admin, Call, Completion, Data, Get as MqGet, GetMode, OpenOptions, Operate, Put as MqPut, PutTarget,
-    QueueChanges, Selection, UnitState, Wait,
+    Selection, UnitState, Wait,
 };
 use trimaran_node::types::{
     CorrelationId, Descriptor, GroupId, HandleId, Message, MessageId, Persistence, ProducerId,
@@ -823,8 +823,8 @@ impl App {
                 }
             }
             Todo::Inhibit { queue, enabled } => {
-                let changes = QueueChanges { get_enabled: Some(enabled), ..QueueChanges::default() };
-                let call = Admin::AlterQueue { queue: queue_name(queue as u32), changes };
+                let get = if enabled { "ENABLED" } else { "DISABLED" };
+                let call = Admin::alter_local(&queue_name(queue as u32), &[("GET", get)]);
                 self.call(Call::Admin(call), None, Kind::Other, now, 0, out);
             }
             Todo::Browse { queue, walk, first } => {
@@ -867,15 +867,10 @@ impl App {
             }
             Todo::Ping => self.call(Call::Ping, None, Kind::Other, now, 0, out),
             Todo::Administer => {
-                let call: Call = match self.rng.below(4) {
-                    0 => Admin::ShowQueues { pattern: String::new(), after: None }.into(),
+                let call: Call = match self.rng.below(3) {
+                    0 => Admin::display_local("").into(),
                     1 => Operate::Status.into(),
-                    2 => Admin::ClearQueue { queue: queue_name(workload::SCRATCH as u32) }.into(),
-                    _ => {
-                        let queue = *self.rng.pick(&workload::USED).expect("not empty");
-                        let changes = workload::harmless_change(&mut self.rng, queue);
-                        Admin::AlterQueue { queue: queue_name(queue as u32), changes }.into()
-                    }
+                    _ => Admin::Clear { queue: queue_name(workload::SCRATCH as u32) }.into(),
                 };
                 self.call(call, None, Kind::Other, now, 0, out);
             }

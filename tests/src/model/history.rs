@@ -77,7 +77,20 @@ pub enum What {
         queue: u32,
         depth: Option<u64>,
     },
+    /// An administrator gives attributes of an object new values.
+    Alter {
+        object: String,
+        changes: Settings,
+    },
+    /// An administrator looks at an object; `shown` as told.
+    Display {
+        object: String,
+        shown: Option<Settings>,
+    },
 }
+
+/// Attributes and values by MQ's names, as text.
+pub type Settings = Vec<(String, String)>;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Put {
@@ -285,8 +298,20 @@ impl What {
                 let depth = depth.map_or("nil".to_string(), |depth| depth.to_string());
                 (":depth", format!("{{:queue \"{}\", :depth {depth}}}", name(*queue)))
             }
+            What::Alter { object, changes } => {
+                (":alter", format!("{{:object \"{object}\", :changes {}}}", settings_edn(changes)))
+            }
+            What::Display { object, shown } => {
+                let shown = shown.as_ref().map_or("nil".to_string(), settings_edn);
+                (":display", format!("{{:object \"{object}\", :shown {shown}}}"))
+            }
         }
     }
+}
+
+fn settings_edn(settings: &Settings) -> String {
+    let pairs: Vec<String> = settings.iter().map(|(name, value)| format!(":{name} {value:?}")).collect();
+    format!("{{{}}}", pairs.join(", "))
 }
 
 fn delivery_edn(queue: &str, unit: UnitNumber, got: Option<&Delivery>) -> String {

@@ -5,3 +5,4 @@ pub mod history;
 pub mod workload;
 pub mod app;
 pub mod operator;
+pub mod administrator;

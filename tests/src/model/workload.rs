@@ -1,8 +1,9 @@
 //! Which queues a run has and what each of its programs likes to do: drawn from the seed, different every time.
 
-use trimaran_node::mqi::QueueChanges;
+use trimaran_node::mqi::Admin;
 use trimaran_node::qmgr::Retention;
-use trimaran_node::types::{ObjectName, QueueDefinition};
+use trimaran_node::types::ObjectName;
+use trimaran_node::types::definition::{Changes, ObjectKind, ObjectRef};
 
 use super::history::QueueFacts;
 use crate::sim::rng::Rng;
@@ -25,25 +26,40 @@ pub fn queue_number(queue_manager: usize, queue: usize) -> u32 {
     (queue_manager * QUEUES.len() + queue) as u32
 }
 
-pub fn definitions() -> Vec<QueueDefinition> {
+/// Name and attributes of each.
+pub fn definitions() -> Vec<Admin> {
     let mut definitions = Vec::new();
     for (number, name) in QUEUES.iter().enumerate() {
-        let mut definition = QueueDefinition::new(ObjectName::new(name).expect("valid"));
-        definition.maxdepth = 100_000;
-        definition.maxmsgl = 4 * 1024 * 1024;
-        definition.defprty = 4;
+        let mut attributes = vec![("MAXDEPTH", "100000"), ("DEFPRTY", "4")];
         if number == FIFO {
-            definition.msgdlvsq_fifo = true;
+            attributes.push(("MSGDLVSQ", "FIFO"));
         }
         if number == RETRIED {
-            definition.bothresh = 3;
-            definition.boqname = Some(ObjectName::new(QUEUES[RETRIED + 1]).expect("valid"));
-            definition.backout_move = true;
+            let moves = [("BOTHRESH", "3"), ("BOQNAME", QUEUES[RETRIED + 1]), ("BACKOUT_MOVE", "YES")];
+            attributes.extend(moves);
         }
-        definitions.push(definition);
+        definitions.push(Admin::define_local(&ObjectName::new(name).expect("valid"), &attributes));
     }
+    definitions.extend(OBJECTS.map(|(kind, name, attributes)| Admin::Define {
+        object: ObjectRef::new(kind, name),
+        like: String::new(),
+        replace: false,
+        changes: Changes::parse(kind, attributes.iter().copied()).expect("valid"),
+    }));
     definitions
 }
+
+/// Objects of every other kind, for administrators to alter.
+pub const OBJECTS: [(ObjectKind, &str, &[(&str, &str)]); 8] = [
+    (ObjectKind::AliasQueue, "ORDERS.ALIAS", &[("TARGET", "ORDERS")]),
+    (ObjectKind::RemoteQueue, "ELSEWHERE", &[("RNAME", "ORDERS"), ("RQMNAME", "OTHER")]),
+    (ObjectKind::ModelQueue, "MODEL", &[]),
+    (ObjectKind::Channel, "APP.SVRCONN", &[]),
+    (ObjectKind::Listener, "TCP", &[("PORT", "1414")]),
+    (ObjectKind::Topic, "PRICES", &[("TOPICSTR", "prices/")]),
+    (ObjectKind::Subscription, "PRICES.TO.BILLS", &[("TOPICOBJ", "PRICES"), ("DEST", "BILLS")]),
+    (ObjectKind::AuthInfo, "PASSWORDS", &[("AUTHTYPE", "IDPWOS")]),
+];
 
 pub fn facts(queue_managers: usize) -> Vec<QueueFacts> {
     let mut facts = Vec::new();
@@ -82,14 +98,35 @@ pub fn retention(seed: u64) -> Retention {
     }
 }
 
-/// Attributes an administrator changes in the middle of a run; none of them loses a message or moves one. (On a FIFO
-/// queue every message has the default priority, so a change of that would order new messages before old ones.)
-pub fn harmless_change(rng: &mut Rng, queue: usize) -> QueueChanges {
-    match rng.below(3) {
-        1 if queue == FIFO => QueueChanges { bothresh: Some(0), ..QueueChanges::default() },
-        0 => QueueChanges { descr: Some(format!("changed {}", rng.below(1000))), ..QueueChanges::default() },
-        1 => QueueChanges { defprty: Some(rng.below(10) as u8), ..QueueChanges::default() },
-        _ => QueueChanges { maxdepth: Some(100_000 + rng.below(1000) as u32), ..QueueChanges::default() },
+/// Everything that administrators alter.
+pub fn altered_objects() -> Vec<ObjectRef> {
+    let queues = USED.iter().map(|queue| ObjectRef::local_queue(&queue_name(*queue as u32)));
+    let others = OBJECTS.iter().map(|(kind, name, _)| ObjectRef::new(*kind, *name));
+    queues.chain(others).chain([ObjectRef::manager()]).collect()
+}
+
+/// A change an administrator makes in the middle of a run, with a number that nobody else uses; it loses no message and
+/// moves none. (On a FIFO queue every message has the default priority, so a change of that would order new messages
+/// before old ones.)
+pub fn harmless_change(rng: &mut Rng, object: &ObjectRef, number: u32) -> Vec<(&'static str, String)> {
+    let descr = ("DESCR", format!("changed {number}"));
+    let is_fifo = object.name == QUEUES[FIFO];
+    let second = match object.kind {
+        ObjectKind::LocalQueue if !is_fifo && rng.chance(400) => ("DEFPRTY", rng.below(10).to_string()),
+        ObjectKind::LocalQueue => ("MAXDEPTH", (100_000 + number).to_string()),
+        ObjectKind::QueueManager => ("MAXUMSGS", (10_000 + number).to_string()),
+        ObjectKind::AliasQueue | ObjectKind::RemoteQueue => ("CUSTOM", format!("custom {number}")),
+        ObjectKind::ModelQueue => ("RETINTVL", number.to_string()),
+        ObjectKind::Channel => ("MAXINST", number.to_string()),
+        ObjectKind::Listener => ("BACKLOG", number.to_string()),
+        ObjectKind::Topic => ("CUSTOM", format!("custom {number}")),
+        ObjectKind::Subscription => return vec![("USERDATA", format!("data {number}"))],
+        _ => ("CONNAME", format!("host({number})")),
+    };
+    match rng.below(5) {
+        0 | 1 => vec![descr],
+        2 => vec![descr, second],
+        _ => vec![second],
     }
 }
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 use tokio_stream::StreamExt;
-use trimaran_client::{Connection, Message, PutAnswer, Queue, QueueAttributes, UnitOutcome};
+use trimaran_client::{Attributes, Connection, Message, PutAnswer, Queue, UnitOutcome};
 
 use super::cluster::Cluster;
 use super::faults::Chance;
@@ -207,7 +207,7 @@ impl Load {
     /// As many consumers as producers; makes the queues.
     pub async fn start(cluster: &Cluster, producers: u32, chance: &mut Chance) -> Load {
         let connection = cluster.connect().await;
-        let many = QueueAttributes { maxdepth: Some(1_000_000), ..QueueAttributes::default() };
+        let many = Attributes::new().with("MAXDEPTH", 1_000_000);
         let own = (0..producers).map(own_queue);
         for queue in own.chain([SHARED.to_owned(), RECEIPTS.to_owned()]) {
             connection.admin().create_queue(&queue, many.clone()).await.expect("a new queue can be created");

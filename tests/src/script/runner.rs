@@ -5,13 +5,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use trimaran_node::mqi::{
-    Admin, Call, Completion, Data, Get, GetMode, MembershipRequest, OpenOptions, Operate, Put, PutTarget,
-    QueueChanges, QueueView, Selection, UnitState, Wait,
+    Admin, Call, Completion, Data, Get, GetMode, MembershipRequest, ObjectView, OpenOptions, Operate, Put,
+    PutTarget, QueueView, Selection, UnitState, Wait,
 };
 use trimaran_node::replica::{Event, TURN_WORK};
+use trimaran_node::types::definition::{
+    AttributeText, Changes, INHIBIT_GET, INHIBIT_PUT, ObjectKind, ObjectRef, RecordAction,
+};
 use trimaran_node::types::{
     CorrelationId, Descriptor, GroupId, HandleId, Message, MessageId, NodeId, ObjectName, Persistence,
-    ProducerId, ProducerSequence, QueueDefinition, Reason, Token, UnitId,
+    ProducerId, ProducerSequence, Reason, Token, UnitId,
 };
 
 use super::parser::{Block, words};
@@ -25,9 +28,10 @@ use crate::sim::world::{Plan, Program, Step, World, new_node, node_info};
 
 pub const HELP: &str = r#"
 cluster nodes=3 seed=7 [queue_managers=1] [window=BYTES] [retain=BYTES] [turn=LOOKS]    the first line of every script
-define QUEUE [maxdepth=N] [maxmsgl=N] [defprty=N] [bothresh=N] [boqname=Q] [fifo] [move] [noput] [noget] [noshare] [nodefpsist]
+define QUEUE [ATTRIBUTE=VALUE ...] [fifo] [move] [noput] [noget] [noshare] [nodefpsist]
 alter QUEUE [the same, and put, get, priority]      delete QUEUE [purge]      clear QUEUE
 deadq QUEUE|none      maxumsgs N      show PATTERN
+mqsc define|alter|delete|display|set KIND NAME [ATTRIBUTE=VALUE ...] [like=NAME] [replace] [purge] [remove] [removeall]
 app A put QUEUE "body" [syncpoint] [priority=N] [expiry=TENTHS] [correl=X] [group=X] [id=X] [sequence=N] [deadletter]
                        [notpersistent] [size=BYTES]
 app A get QUEUE [syncpoint] [wait=2s|wait=forever] [correl=X] [group=X] [id=X] [max=BYTES] [truncate] [cursor]
@@ -141,31 +145,27 @@ impl Runner {
             "cluster" => Ok(()),
             "app" => self.app(rest),
             "define" => {
-                let mut definition = QueueDefinition::new(object(argument(0)?)?);
-                changes(&rest[1..])?.apply_to(&mut definition);
-                self.admin(Admin::CreateQueue(definition), "defined")
+                let (object, changes) =
+                    (local(argument(0)?)?, attributes(ObjectKind::LocalQueue, &rest[1..])?);
+                self.admin(Admin::Define { object, like: String::new(), replace: false, changes }, "defined")
             }
             "alter" => {
-                let (queue, changes) = (object(argument(0)?)?, changes(&rest[1..])?);
-                self.admin(Admin::AlterQueue { queue, changes }, "altered")
+                let (object, changes) =
+                    (local(argument(0)?)?, attributes(ObjectKind::LocalQueue, &rest[1..])?);
+                self.admin(Admin::Alter { object, changes }, "altered")
             }
             "delete" => {
-                let queue = object(argument(0)?)?;
-                self.admin(Admin::DeleteQueue { queue, purge: has(rest, "purge") }, "deleted")
+                let object = local(argument(0)?)?;
+                self.admin(Admin::Delete { object, purge: has(rest, "purge") }, "deleted")
             }
-            "clear" => self.admin(Admin::ClearQueue { queue: object(argument(0)?)? }, "cleared"),
+            "clear" => self.admin(Admin::Clear { queue: object(argument(0)?)? }, "cleared"),
+            "mqsc" => self.mqsc(rest),
             "deadq" => {
-                let name = argument(0)?;
-                let deadq = Some(if name == "none" { None } else { Some(object(name)?) });
-                self.admin(Admin::AlterQueueManager { deadq, maxumsgs: None }, "altered")
+                let name = if argument(0)? == "none" { "" } else { argument(0)? };
+                self.alter_manager(&[format!("deadq={name}")])
             }
-            "maxumsgs" => {
-                let maxumsgs = Some(argument(0)?.parse().map_err(|_| "MAXUMSGS is a number")?);
-                self.admin(Admin::AlterQueueManager { deadq: None, maxumsgs }, "altered")
-            }
-            "show" => {
-                self.admin(Admin::ShowQueues { pattern: argument(0)?.to_string(), after: None }, "shown")
-            }
+            "maxumsgs" => self.alter_manager(&[format!("maxumsgs={}", argument(0)?)]),
+            "show" => self.admin(Admin::display_local(argument(0)?), "shown"),
             "switch" => {
                 let to = rest.first().map(|word| word.parse().map(NodeId).map_err(|_| "a node is a number"));
                 self.admin(Operate::Switch { to: to.transpose()? }, "switched")
@@ -457,6 +457,55 @@ impl Runner {
         self.hear();
     }
 
+    fn alter_manager(&mut self, words: &[String]) -> Result<(), String> {
+        let changes = attributes(ObjectKind::QueueManager, words)?;
+        self.admin(Admin::Alter { object: ObjectRef::manager(), changes }, "altered")
+    }
+
+    /// `mqsc define|alter|delete|display|set KIND NAME ...`: objects of every kind.
+    fn mqsc(&mut self, words: &[String]) -> Result<(), String> {
+        let word = |place: usize| words.get(place).map(String::as_str).ok_or("mqsc VERB KIND NAME ...");
+        let kind = ObjectKind::named(word(1)?).ok_or_else(|| format!("{} is no kind", words[1]))?;
+        let named = usize::from(kind != ObjectKind::QueueManager);
+        let name = words.get(2).filter(|_| named == 1).cloned().unwrap_or_default();
+        let rest = words.get(2 + named..).unwrap_or_default();
+        let is_attribute = |word: &&String| !OPTIONS.contains(&word.as_str()) && !word.starts_with("like=");
+        let wanted: Vec<String> = rest.iter().filter(is_attribute).cloned().collect();
+        let changes = match attributes(kind, &wanted) {
+            Ok(changes) => changes,
+            Err(text) => {
+                self.out.push(text);
+                return Ok(());
+            }
+        };
+        let object = match kind {
+            ObjectKind::QueueManager => ObjectRef::manager(),
+            kind if kind.is_record() => ObjectRef::record(kind, name.clone(), &changes),
+            kind => ObjectRef::new(kind, name.clone()),
+        };
+        let (replace, purge) = (has(rest, "replace"), has(rest, "purge"));
+        let like = setting(rest, "like").unwrap_or_default().to_string();
+        match word(0)? {
+            "define" => self.admin(Admin::Define { object, like, replace, changes }, "defined"),
+            "alter" => self.admin(Admin::Alter { object, changes }, "altered"),
+            "delete" => self.admin(Admin::Delete { object, purge }, "deleted"),
+            "display" => self.admin(
+                Admin::Display { kinds: vec![kind], pattern: name, after: String::new() },
+                "displayed",
+            ),
+            "set" => {
+                let action = match (has(rest, "remove"), has(rest, "removeall")) {
+                    (true, _) => RecordAction::Remove,
+                    (_, true) => RecordAction::RemoveAll,
+                    _ if replace => RecordAction::Replace,
+                    _ => RecordAction::Add,
+                };
+                self.admin(Admin::SetRecord { record: object, action, changes }, "set")
+            }
+            other => Err(format!("{other} is no verb")),
+        }
+    }
+
     /// A change of members is asked for again when the queue manager moved meanwhile, as an administrator would.
     fn admin(&mut self, call: impl Into<Call>, done: &str) -> Result<(), String> {
         let call = call.into();
@@ -596,31 +645,34 @@ fn unit(name: &str) -> UnitId {
     UnitId(Bytes::from(name.to_string()))
 }
 
-fn changes(words: &[String]) -> Result<QueueChanges, String> {
-    let boqname = match setting(words, "boqname") {
-        Some("none") => Some(None),
-        Some(name) => Some(Some(object(name)?)),
-        None => None,
-    };
-    let switch = |on: &str, off: &str| match (has(words, on), has(words, off)) {
-        (true, _) => Some(true),
-        (_, true) => Some(false),
-        _ => None,
-    };
-    Ok(QueueChanges {
-        descr: setting(words, "descr").map(str::to_string),
-        maxdepth: number(words, "maxdepth")?.map(|value| value as u32),
-        maxmsgl: number(words, "maxmsgl")?.map(|value| value as u32),
-        put_enabled: switch("put", "noput"),
-        get_enabled: switch("get", "noget"),
-        defpsist: switch("defpsist", "nodefpsist"),
-        defprty: number(words, "defprty")?.map(|value| value as u8),
-        msgdlvsq_fifo: switch("fifo", "priority"),
-        share: switch("share", "noshare"),
-        bothresh: number(words, "bothresh")?.map(|value| value as u32),
-        boqname,
-        backout_move: switch("move", "nomove"),
-    })
+/// Words of `mqsc` that are no attributes.
+const OPTIONS: [&str; 4] = ["replace", "purge", "remove", "removeall"];
+
+/// Short words that scripts like, and what they say.
+const SHORT: [(&str, &str, &str); 10] = [
+    ("fifo", "MSGDLVSQ", "FIFO"),
+    ("priority", "MSGDLVSQ", "PRIORITY"),
+    ("put", "PUT", "ENABLED"),
+    ("noput", "PUT", "DISABLED"),
+    ("get", "GET", "ENABLED"),
+    ("noget", "GET", "DISABLED"),
+    ("defpsist", "DEFPSIST", "YES"),
+    ("nodefpsist", "DEFPSIST", "NO"),
+    ("move", "BACKOUT_MOVE", "YES"),
+    ("nomove", "BACKOUT_MOVE", "NO"),
+];
+
+/// Attributes by their MQSC names, as `name=value` or a flag's name.
+fn attributes(kind: ObjectKind, words: &[String]) -> Result<Changes, String> {
+    let said = words.iter().map(|word| match SHORT.iter().find(|(short, ..)| short == word) {
+        Some((_, name, value)) => (*name, *value),
+        None => word.split_once('=').unwrap_or((word.as_str(), "")),
+    });
+    Changes::parse(kind, said).map_err(|fault| format!("admin {} {}", reason_text(fault.reason), fault.text))
+}
+
+fn local(name: &str) -> Result<ObjectRef, String> {
+    object(name).map(|name| ObjectRef::local_queue(&name))
 }
 
 fn put(handle: HandleId, program: &str, words: &[String]) -> Result<Put, String> {
@@ -727,6 +779,7 @@ fn answer_text(completion: &Completion) -> String {
         Data::Unit { state: UnitState::BackedOut, .. } => "backed out".to_string(),
         Data::Unit { state: UnitState::Forgotten, .. } => "forgotten".to_string(),
         Data::Queues(queues) => queues.iter().map(queue_text).collect::<Vec<_>>().join("; "),
+        Data::Objects(objects) => objects.iter().map(object_text).collect::<Vec<_>>().join("; "),
         Data::NotServing { .. } => "not serving".to_string(),
     };
     match (completion.reason, data.is_empty()) {
@@ -737,19 +790,30 @@ fn answer_text(completion: &Completion) -> String {
     }
 }
 
+/// What is not as it is by default.
+fn object_text(object: &ObjectView) -> String {
+    if let Some(queue) = &object.queue {
+        return queue_text(queue);
+    }
+    let definition = &object.definition;
+    let set = definition.settings.iter();
+    let set = set.filter_map(|(selector, value)| Some(definition.kind().attribute(selector)?.display(value)));
+    std::iter::once(definition.object.to_string()).chain(set).collect::<Vec<_>>().join(" ")
+}
+
 fn queue_text(queue: &QueueView) -> String {
     let definition = &queue.definition;
-    let mut text = format!("{} depth={}", definition.name, queue.depth);
+    let mut text = format!("{} depth={}", definition.object.name, queue.depth);
     if queue.uncommitted > 0 {
         text.push_str(&format!(" uncommitted={}", queue.uncommitted));
     }
     if queue.not_persistent > 0 {
         text.push_str(&format!(" not_persistent={}", queue.not_persistent));
     }
-    if !definition.put_enabled {
+    if definition.number(INHIBIT_PUT) == 1 {
         text.push_str(" noput");
     }
-    if !definition.get_enabled {
+    if definition.number(INHIBIT_GET) == 1 {
         text.push_str(" noget");
     }
     text

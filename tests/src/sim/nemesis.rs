@@ -524,8 +524,10 @@ impl World {
             self.start_unless_dead(id);
         }
         for program in &mut self.programs {
-            if let Program::App(app) = program {
-                app.finish();
+            match program {
+                Program::App(app) => app.finish(),
+                Program::Administrator(administrator) => administrator.finish(),
+                Program::Operator(_) | Program::Puppet(_) => {}
             }
         }
         for program in 0..self.programs.len() {

@@ -13,10 +13,11 @@ use super::schedule::{Fault, Schedule};
 use super::trace::Trace;
 use super::world::{Counters, Plan, Program, TICK_US, Violation, World, initial_membership};
 use crate::check;
+use crate::model::administrator::Administrator;
 use crate::model::app::App;
 use crate::model::history::History;
 use crate::model::workload::{self, Habits};
-use trimaran_node::mqi::{Admin, QueueChanges};
+use trimaran_node::mqi::Admin;
 use trimaran_node::qmgr::Retention;
 use trimaran_node::replica::TURN_WORK;
 
@@ -75,6 +76,7 @@ pub enum Planted {
     SealForgotten,
     ForgetProducers,
     LateExpiry,
+    AlterWhole,
     KeepAddress,
     ZerosOverContent,
     FollowAnyHistory,
@@ -84,7 +86,7 @@ pub enum Planted {
 }
 
 impl Planted {
-    pub const ALL: [(Planted, &'static str, &'static str); 16] = [
+    pub const ALL: [(Planted, &'static str, &'static str); 17] = [
         (Planted::AckBeforeSync, "ack-before-sync", "a write counts as persisted before the disk said so"),
         (Planted::ForgetTerm, "forget-term", "term and vote are forgotten at a restart"),
         (Planted::ServeWithoutLease, "serve-without-lease", "a leader serves on without a lease"),
@@ -95,6 +97,7 @@ impl Planted {
         (Planted::SealForgotten, "seal-forgotten", "a unit that was forgotten is said to be backed out"),
         (Planted::ForgetProducers, "forget-producers", "a producer that was forgotten counts as a new one"),
         (Planted::LateExpiry, "late-expiry", "what has expired stays on its queue"),
+        (Planted::AlterWhole, "alter-whole", "an alteration replaces what it did not want to change"),
         (Planted::KeepAddress, "keep-address", "the address stays after the lease is lost"),
         (
             Planted::ZerosOverContent,
@@ -155,6 +158,8 @@ const EARLY_FAULTS_US: u64 = 5_000_000;
 const SETUP_US_MAX: u64 = 60_000_000;
 const FINISH_US_MAX: u64 = 60_000_000;
 const SETTLE_US_MAX: u64 = 30_000_000;
+/// Of each queue manager, at the same time.
+const ADMINISTRATORS: u64 = 2;
 const DRAIN_US_MAX: u64 = 60_000_000;
 
 impl Plan {
@@ -351,6 +356,7 @@ fn plant(planted: Option<Planted>) {
         Planted::OwnClock => Some(Bug::OwnClock),
         Planted::OneOffer => Some(Bug::OneOffer),
         Planted::EndlessTurn => Some(Bug::EndlessTurn),
+        Planted::AlterWhole => Some(Bug::AlterWhole),
         Planted::ForgetTerm | Planted::KeepAddress => None,
     }));
 }
@@ -433,12 +439,11 @@ pub(super) fn settle(world: &mut World, rng: &mut Rng) {
 fn define_queues(world: &mut World) {
     for number in 0..world.plan.setup.queue_managers {
         for definition in workload::definitions() {
-            world.ask_operator(number, Admin::CreateQueue(definition), false);
+            world.ask_operator(number, definition, false);
         }
-        let deadq = Some(Some(workload::queue_name(5)));
-        world.ask_operator(number, Admin::AlterQueueManager { deadq, maxumsgs: None }, false);
-        let changes = QueueChanges { descr: Some("ready".to_string()), ..QueueChanges::default() };
-        world.ask_operator(number, Admin::AlterQueue { queue: workload::queue_name(0), changes }, false);
+        world.ask_operator(number, Admin::alter_manager(&[("DEADQ", workload::QUEUES[5])]), false);
+        let ready = Admin::alter_local(&workload::queue_name(0), &[("DESCR", "ready")]);
+        world.ask_operator(number, ready, false);
     }
 }
 
@@ -447,8 +452,7 @@ fn open_for_gets(world: &mut World) {
     for number in 0..world.plan.setup.queue_managers {
         for queue in workload::USED {
             let queue = workload::queue_name(queue as u32);
-            let changes = QueueChanges { get_enabled: Some(true), ..QueueChanges::default() };
-            world.ask_operator(number, Admin::AlterQueue { queue, changes }, false);
+            world.ask_operator(number, Admin::alter_local(&queue, &[("GET", "ENABLED")]), false);
         }
     }
     wait(world, FINISH_US_MAX, "open every queue for gets", |world| {
@@ -462,6 +466,12 @@ pub(super) fn add_programs(world: &mut World, knobs: &Knobs, rng: &mut Rng) {
     let large = rng.chance(60);
     let busy = rng.chance(100);
     for queue_manager in 0..world.plan.setup.queue_managers {
+        for _ in 0..ADMINISTRATORS {
+            let number = world.programs.len() as u32;
+            let own = rng.fork(u64::from(number));
+            let administrator = Administrator::new(number, queue_manager, own);
+            world.add_and_wake(Program::Administrator(Box::new(administrator)));
+        }
         let drawn = rng.between(2, 7);
         for _ in 0..knobs.programs.unwrap_or(drawn) {
             let number = world.programs.len() as u32;
@@ -486,6 +496,7 @@ fn drain(world: &mut World, rng: &mut Rng) {
 fn unfinished(world: &World) -> Option<String> {
     world.programs.iter().find_map(|program| match program {
         Program::App(app) if !app.finished => Some(app.state()),
+        Program::Administrator(one) if !one.is_finished() => Some(one.state()),
         _ => None,
     })
 }

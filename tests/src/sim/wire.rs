@@ -12,9 +12,9 @@ use prost::Message as _;
 use trimaran_node::listener::Limits;
 use trimaran_node::listener::grpc::conversation::{Conversation, Step};
 use trimaran_node::mqi::{Call, Completion, Data, Get, GetMode, Put, PutTarget, QueueView, UnitState, Wait};
+use trimaran_node::types::definition::{Definition, ObjectKind, ObjectRef};
 use trimaran_node::types::{
-    Account, Body, CompletionCode, Descriptor, Message, MessageId, NodeId, ObjectName, QueueDefinition,
-    Reason, Token,
+    Account, Body, CompletionCode, Descriptor, Message, MessageId, NodeId, Reason, Token,
 };
 use trimaran_proto::message::v1 as message;
 use trimaran_proto::queue::v1 as wire;
@@ -192,9 +192,7 @@ impl Wire {
                 Data::Unit { state, sealed: unit.sealed }
             }
             Some(Told::Queue(queue)) => Data::Queues(vec![QueueView {
-                definition: QueueDefinition::new(
-                    ObjectName::new(&queue.queue).map_err(|error| error.to_string())?,
-                ),
+                definition: Definition::new(ObjectRef::new(ObjectKind::LocalQueue, queue.queue)),
                 depth: queue.depth,
                 not_persistent: queue.not_persistent,
                 uncommitted: queue.uncommitted,

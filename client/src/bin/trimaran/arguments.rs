@@ -3,8 +3,9 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use trimaran_client::{Connection, FOREVER, Tls, unhex};
+use trimaran_client::{Connection, FOREVER, RecordAction, Tls, unhex};
 
+use crate::attributes::{ManagerFlags, QueueFlags};
 use crate::output::{Failure, patiently};
 
 const DEFAULT_ADDRESSES: &str = "127.0.0.1:7201,127.0.0.1:7202,127.0.0.1:7203";
@@ -155,12 +156,20 @@ pub enum Command {
     /// Create, alter, delete, clear and show queues
     #[command(subcommand)]
     Queue(QueueCommand),
-    /// Change attributes of the queue manager (ALTER QMGR)
+    /// Define an object of any kind (DEFINE)
+    Define(DefineArgs),
+    /// Change attributes of the queue manager, or of an object of any kind (ALTER)
     #[command(
         arg_required_else_help = true,
-        after_help = "Example:\n  trimaran alter --deadq DEAD.LETTERS --maxumsgs 100000"
+        after_help = "Examples:\n  trimaran alter --deadq DEAD.LETTERS --maxumsgs 100000\n  trimaran alter CHANNEL APP.SVRCONN MAXINST=50"
     )]
     Alter(AlterArgs),
+    /// Show objects of any kind with all attributes (DISPLAY)
+    Display(DisplayArgs),
+    /// Delete an object of any kind (DELETE)
+    Delete(DeleteArgs),
+    /// Set a record of channel authentication or of authorities (SET)
+    Set(SetArgs),
     /// Who serves, who is in sync, and what a failover would lose
     Status(StatusArgs),
     /// Move the active instance to another node
@@ -479,7 +488,7 @@ Examples:
         #[arg(long)]
         if_not_exists: bool,
         #[command(flatten)]
-        attributes: AttributeArgs,
+        attributes: QueueFlags,
     },
     /// Change attributes of a queue (ALTER QLOCAL); what is not given keeps its value
     #[command(after_help = "Example:\n  trimaran queue alter HA.QUEUE --put disabled")]
@@ -487,7 +496,7 @@ Examples:
         /// Name of the queue
         queue: String,
         #[command(flatten)]
-        attributes: AttributeArgs,
+        attributes: QueueFlags,
     },
     /// Delete a queue (DELETE QLOCAL)
     Delete {
@@ -514,74 +523,106 @@ Examples:
     },
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum Enabled {
-    Enabled,
-    Disabled,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum YesNo {
-    Yes,
-    No,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum Delivery {
-    Priority,
-    Fifo,
-}
-
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Attributes, by their MQSC names")]
-pub struct AttributeArgs {
-    /// Description, at most 64 characters
+#[command(after_help = "\
+Examples:
+  trimaran define QALIAS ORDERS.IN TARGET=ORDERS
+  trimaran define QLOCAL ORDERS.LARGE --like ORDERS MAXMSGL=104857600
+  trimaran define CHANNEL APP.SVRCONN CHLTYPE=SVRCONN MAXINST=200
+
+Kinds: QLOCAL, QALIAS, QREMOTE, QMODEL, CHANNEL, LISTENER, TOPIC, SUB, AUTHINFO.")]
+pub struct DefineArgs {
+    /// Kind of the object
+    pub kind: String,
+    /// Its name
+    pub name: String,
+    /// Attributes and values by their MQSC names; what is not given has its default
+    #[arg(value_name = "ATTRIBUTE=VALUE")]
+    pub attributes: Vec<String>,
+    /// Take the attributes of this object of the same kind for what is not given
+    #[arg(long, value_name = "NAME")]
+    pub like: Option<String>,
+    /// Replace an object of this name; a queue keeps its messages
     #[arg(long)]
-    pub descr: Option<String>,
-    /// Messages the queue holds at most [default: 5000]
-    #[arg(long)]
-    pub maxdepth: Option<u32>,
-    /// Longest message in bytes [default: 4194304]
-    #[arg(long)]
-    pub maxmsgl: Option<u32>,
-    /// Whether messages can be put
-    #[arg(long, ignore_case = true)]
-    pub put: Option<Enabled>,
-    /// Whether messages can be got
-    #[arg(long, ignore_case = true)]
-    pub get: Option<Enabled>,
-    /// Whether messages that do not say are persistent [default: yes]
-    #[arg(long, ignore_case = true)]
-    pub defpsist: Option<YesNo>,
-    /// Priority of messages that do not say, 0 to 9 [default: 0]
-    #[arg(long)]
-    pub defprty: Option<u32>,
-    /// Order of delivery [default: priority]
-    #[arg(long, ignore_case = true)]
-    pub msgdlvsq: Option<Delivery>,
-    /// Whether several programs may get from it at a time [default: yes]
-    #[arg(long, ignore_case = true)]
-    pub share: Option<YesNo>,
-    /// Backouts after which a message is to be moved away; 0: never
-    #[arg(long)]
-    pub bothresh: Option<u32>,
-    /// Queue for messages that were backed out BOTHRESH times
-    #[arg(long)]
-    pub boqname: Option<String>,
-    /// The queue manager itself moves them, in place of the programs [default: no]
-    #[arg(long, ignore_case = true)]
-    pub backout_move: Option<YesNo>,
+    pub replace: bool,
+    /// That the object exists already is success; its attributes stay as they are
+    #[arg(long, conflicts_with = "replace")]
+    pub if_not_exists: bool,
 }
 
 #[derive(Debug, Args)]
 pub struct AlterArgs {
-    /// Queue for messages that cannot be placed; an empty name for none
-    #[arg(long, value_name = "QUEUE")]
-    pub deadq: Option<String>,
+    /// Kind and name of an object and its attributes: KIND NAME ATTRIBUTE=VALUE ...; what is not given keeps its value
+    pub words: Vec<String>,
+    #[command(flatten)]
+    pub manager: ManagerFlags,
+}
 
-    /// Messages a unit of work holds at most [default: 10000]
-    #[arg(long, value_name = "N")]
-    pub maxumsgs: Option<u32>,
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  trimaran display QMGR\n  trimaran display CHANNEL 'APP.*'\n  trimaran display queue"
+)]
+pub struct DisplayArgs {
+    /// Kind of the objects; QUEUE for queues of all types
+    pub kind: String,
+    /// Name, or a beginning with * behind it; all without it
+    #[arg(default_value = "")]
+    pub name: String,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  trimaran delete QALIAS ORDERS.IN")]
+pub struct DeleteArgs {
+    /// Kind of the object
+    pub kind: String,
+    /// Its name
+    pub name: String,
+    /// Delete the messages of a local queue with it
+    #[arg(long)]
+    pub purge: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  trimaran set CHLAUTH APP.SVRCONN TYPE=BLOCKUSER USERLIST=nobody
+  trimaran set AUTHREC 'DEV.**' OBJTYPE=QUEUE ENTTYPE=PRINCIPAL ENTITY=app AUTHLIST=PUT,GET,BROWSE
+
+Records are kept and displayed; they are not enforced yet.")]
+pub struct SetArgs {
+    /// CHLAUTH or AUTHREC
+    pub kind: String,
+    /// Channel or objects the record is for, with wildcards
+    pub profile: String,
+    /// What names the record, and what it says
+    #[arg(value_name = "ATTRIBUTE=VALUE")]
+    pub attributes: Vec<String>,
+    /// What to do with the record
+    #[arg(long, value_enum, default_value = "add", ignore_case = true)]
+    pub action: Action,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Action {
+    /// Lists grow; a record that is not there is made
+    Add,
+    /// What it said before is gone
+    Replace,
+    /// Lists shrink; a record that says nothing any more is gone
+    Remove,
+    /// All records of the profile
+    Removeall,
+}
+
+impl From<Action> for RecordAction {
+    fn from(action: Action) -> RecordAction {
+        match action {
+            Action::Add => RecordAction::Add,
+            Action::Replace => RecordAction::Replace,
+            Action::Remove => RecordAction::Remove,
+            Action::Removeall => RecordAction::RemoveAll,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

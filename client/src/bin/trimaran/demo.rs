@@ -18,7 +18,7 @@ use std::{
 use futures::TryStreamExt;
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
-use trimaran_client::{Connection, ConnectionState, QueueAttributes, reason};
+use trimaran_client::{Attributes, Connection, ConnectionState, reason};
 
 use crate::{
     arguments::{DemoArgs, Global},
@@ -223,7 +223,7 @@ impl Demo {
     }
 
     async fn messages(&self, connection: &Connection) -> Outcome {
-        let created = connection.admin().create_queue(QUEUE, QueueAttributes::default()).await;
+        let created = connection.admin().create_queue(QUEUE, Attributes::new()).await;
         match created {
             Err(error) if error.reason() != Some(reason::OBJECT_ALREADY_EXISTS) => return Err(error.into()),
             _ => tell!(self, "Queue {QUEUE} created."),

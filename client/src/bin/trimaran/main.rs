@@ -10,8 +10,10 @@ mod talk;
 mod put;
 mod dead_letter;
 mod get;
+mod attributes;
 mod queue;
 mod requeue;
+mod object;
 mod status;
 mod node;
 mod recover;
@@ -60,7 +62,11 @@ async fn run(cli: Cli) -> output::Outcome {
         Command::Browse(args) => get::browse(global, args).await,
         Command::Requeue(args) => requeue::run(global, args).await,
         Command::Queue(command) => queue::run(global, command).await,
-        Command::Alter(args) => queue::alter_queue_manager(global, args).await,
+        Command::Define(args) => object::define(global, args).await,
+        Command::Alter(args) => object::alter(global, args).await,
+        Command::Display(args) => object::display(global, args).await,
+        Command::Delete(args) => object::delete(global, args).await,
+        Command::Set(args) => object::set(global, args).await,
         Command::Status(args) => status::run(global, args).await,
         Command::Switch(args) => node::switch(global, args).await,
         Command::Node(command) => node::run(global, command).await,

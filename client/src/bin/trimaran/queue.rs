@@ -1,10 +1,11 @@
-//! `queue create|alter|delete|clear|show`, and `alter` for the queue manager itself.
+//! `queue create|alter|delete|clear|show`.
 
 use serde_json::{Value, json};
-use trimaran_client::{Error, QueueAttributes, QueueDetails, name_of, reason};
+use trimaran_client::{Error, ObjectDetails, name_of, reason};
 
 use crate::{
-    arguments::{AlterArgs, AttributeArgs, Delivery, Enabled, Global, QueueCommand, YesNo},
+    arguments::{Global, QueueCommand},
+    attributes,
     output::{self, Outcome, patiently},
     say,
 };
@@ -14,7 +15,7 @@ pub async fn run(global: &Global, command: QueueCommand) -> Outcome {
     let admin = connection.admin();
     match command {
         QueueCommand::Create { queue, if_not_exists, attributes } => {
-            let created = patiently("creating", admin.create_queue(&queue, wire(attributes))).await;
+            let created = patiently("creating", admin.create_queue(&queue, attributes.0)).await;
             match created {
                 Ok(()) => done(global, "created", &queue),
                 Err(error) if if_not_exists && error.reason() == Some(reason::OBJECT_ALREADY_EXISTS) => {
@@ -24,7 +25,7 @@ pub async fn run(global: &Global, command: QueueCommand) -> Outcome {
             }
         }
         QueueCommand::Alter { queue, attributes } => {
-            patiently("altering", admin.alter_queue(&queue, wire(attributes))).await?;
+            patiently("altering", admin.alter_queue(&queue, attributes.0)).await?;
             done(global, "altered", &queue);
         }
         QueueCommand::Delete { queue, purge } => {
@@ -43,17 +44,6 @@ pub async fn run(global: &Global, command: QueueCommand) -> Outcome {
             queues.sort_by(|left, right| left.name.cmp(&right.name));
             show(global, &queues, full);
         }
-    }
-    Ok(())
-}
-
-pub async fn alter_queue_manager(global: &Global, args: AlterArgs) -> Outcome {
-    let connection = global.connect().await?;
-    patiently("altering", connection.admin().alter_queue_manager(args.deadq, args.maxumsgs)).await?;
-    if global.json {
-        say!("{}", json!({ "ok": true, "queue_manager": connection.queue_manager(), "what": "altered" }));
-    } else {
-        say!("queue manager {} altered", connection.queue_manager());
     }
     Ok(())
 }
@@ -77,26 +67,7 @@ fn done(global: &Global, what: &str, queue: &str) {
     }
 }
 
-fn wire(args: AttributeArgs) -> QueueAttributes {
-    let yes = |value: YesNo| matches!(value, YesNo::Yes);
-    let enabled = |value: Enabled| matches!(value, Enabled::Enabled);
-    QueueAttributes {
-        descr: args.descr,
-        maxdepth: args.maxdepth,
-        maxmsgl: args.maxmsgl,
-        put_enabled: args.put.map(enabled),
-        get_enabled: args.get.map(enabled),
-        defpsist: args.defpsist.map(yes),
-        defprty: args.defprty,
-        msgdlvsq_fifo: args.msgdlvsq.map(|order| matches!(order, Delivery::Fifo)),
-        share: args.share.map(yes),
-        bothresh: args.bothresh,
-        boqname: args.boqname,
-        backout_move: args.backout_move.map(yes),
-    }
-}
-
-fn show(global: &Global, queues: &[QueueDetails], full: bool) {
+fn show(global: &Global, queues: &[ObjectDetails], full: bool) {
     if global.json {
         for queue in queues {
             say!("{}", as_json(queue));
@@ -106,9 +77,7 @@ fn show(global: &Global, queues: &[QueueDetails], full: bool) {
     if full {
         for queue in queues {
             say!("QUEUE({})", queue.name);
-            for (name, value) in attributes(queue) {
-                say!("   {name}({value})");
-            }
+            attributes::lines(queue).iter().for_each(|line| say!("   {line}"));
             for (name, value) in figures(queue) {
                 say!("   {name}({value})");
             }
@@ -119,7 +88,6 @@ fn show(global: &Global, queues: &[QueueDetails], full: bool) {
         .iter()
         .map(|queue| {
             let status = queue.status.clone().unwrap_or_default();
-            let attributes = queue.attributes.clone().unwrap_or_default();
             let inhibited = match (status.put_inhibited, status.get_inhibited) {
                 (false, false) => "",
                 (true, false) => "put disabled",
@@ -129,7 +97,7 @@ fn show(global: &Global, queues: &[QueueDetails], full: bool) {
             vec![
                 queue.name.clone(),
                 status.depth.to_string(),
-                attributes.maxdepth.unwrap_or_default().to_string(),
+                status.max_depth.to_string(),
                 status.uncommitted.to_string(),
                 status.open_input.to_string(),
                 status.open_output.to_string(),
@@ -141,29 +109,7 @@ fn show(global: &Global, queues: &[QueueDetails], full: bool) {
     output::table(&["QUEUE", "DEPTH", "MAX", "UNCOMMITTED", "IN", "OUT", "OLDEST", ""], &rows);
 }
 
-fn attributes(queue: &QueueDetails) -> Vec<(&'static str, String)> {
-    let attributes = queue.attributes.clone().unwrap_or_default();
-    let yes = |value: Option<bool>| if value == Some(true) { "YES" } else { "NO" }.to_string();
-    let enabled = |value: Option<bool>| if value == Some(false) { "DISABLED" } else { "ENABLED" }.to_string();
-    let number = |value: Option<u32>| value.unwrap_or_default().to_string();
-    let order = if attributes.msgdlvsq_fifo == Some(true) { "FIFO" } else { "PRIORITY" };
-    vec![
-        ("DESCR", attributes.descr.unwrap_or_default()),
-        ("MAXDEPTH", number(attributes.maxdepth)),
-        ("MAXMSGL", number(attributes.maxmsgl)),
-        ("PUT", enabled(attributes.put_enabled)),
-        ("GET", enabled(attributes.get_enabled)),
-        ("DEFPSIST", yes(attributes.defpsist)),
-        ("DEFPRTY", number(attributes.defprty)),
-        ("MSGDLVSQ", order.to_string()),
-        ("SHARE", yes(attributes.share)),
-        ("BOTHRESH", number(attributes.bothresh)),
-        ("BOQNAME", attributes.boqname.unwrap_or_default()),
-        ("BACKOUT_MOVE", yes(attributes.backout_move)),
-    ]
-}
-
-fn figures(queue: &QueueDetails) -> Vec<(&'static str, String)> {
+fn figures(queue: &ObjectDetails) -> Vec<(&'static str, String)> {
     let status = queue.status.clone().unwrap_or_default();
     vec![
         ("CURDEPTH", status.depth.to_string()),
@@ -175,21 +121,9 @@ fn figures(queue: &QueueDetails) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn as_json(queue: &QueueDetails) -> Value {
+fn as_json(queue: &ObjectDetails) -> Value {
     let mut value = json!({ "queue": queue.name });
-    let attributes = queue.attributes.clone().unwrap_or_default();
-    value["descr"] = json!(attributes.descr.unwrap_or_default());
-    value["maxdepth"] = json!(attributes.maxdepth);
-    value["maxmsgl"] = json!(attributes.maxmsgl);
-    value["put"] = json!(if attributes.put_enabled == Some(false) { "disabled" } else { "enabled" });
-    value["get"] = json!(if attributes.get_enabled == Some(false) { "disabled" } else { "enabled" });
-    value["defpsist"] = json!(attributes.defpsist);
-    value["defprty"] = json!(attributes.defprty);
-    value["msgdlvsq"] = json!(if attributes.msgdlvsq_fifo == Some(true) { "fifo" } else { "priority" });
-    value["share"] = json!(attributes.share);
-    value["bothresh"] = json!(attributes.bothresh);
-    value["boqname"] = json!(attributes.boqname.unwrap_or_default());
-    value["backout_move"] = json!(attributes.backout_move);
+    attributes::add_json(queue, &mut value);
     let status = queue.status.clone().unwrap_or_default();
     value["depth"] = json!(status.depth);
     value["uncommitted"] = json!(status.uncommitted);

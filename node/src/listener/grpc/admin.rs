@@ -15,7 +15,7 @@ use crate::listener::gate::{Admission, Gate};
 use crate::listener::serving::{Refused, Unserved, check_serving, find};
 use crate::mqi::{self, Call, Completion, Data, MembershipRequest};
 use crate::replica::Inbox;
-use crate::types::{Index, Membership, QueueDefinition, Term, limits};
+use crate::types::{Index, Membership, Term, limits};
 
 /// Who administrative calls say they are.
 const APPLICATION: &str = "gRPC admin";
@@ -73,88 +73,88 @@ impl Admin for Administration {
     type NodeRemoveStream = ResponseStream<wire::MembershipProgress>;
     type NodeReplaceStream = ResponseStream<wire::MembershipProgress>;
 
-    async fn create_queue(
+    async fn define(
         &self,
-        request: Request<wire::CreateQueueRequest>,
+        request: Request<wire::DefineRequest>,
     ) -> Result<Response<wire::AdminResponse>, Status> {
         let admission = admit(&self.gate, request.extensions())?;
         let request = request.into_inner();
-        let create = |_: &Inbox| {
-            let mut definition = QueueDefinition::new(convert::object_name(&request.queue)?);
-            convert::queue_changes(request.attributes)?.apply_to(&mut definition);
-            Ok(mqi::Admin::CreateQueue(definition))
+        let define = |_: &Inbox| {
+            let (object, changes) =
+                convert::changed_object(&request.kind, &request.name, &request.attributes)?;
+            Ok(mqi::Admin::Define { object, like: request.like, replace: request.replace, changes })
         };
-        self.ask(&admission, &request.queue_manager, create).await.response()
+        self.ask(&admission, &request.queue_manager, define).await.response()
     }
 
-    async fn alter_queue(
+    async fn alter(
         &self,
-        request: Request<wire::AlterQueueRequest>,
+        request: Request<wire::AlterRequest>,
     ) -> Result<Response<wire::AdminResponse>, Status> {
         let admission = admit(&self.gate, request.extensions())?;
         let request = request.into_inner();
         let alter = |_: &Inbox| {
-            let queue = convert::object_name(&request.queue)?;
-            Ok(mqi::Admin::AlterQueue { queue, changes: convert::queue_changes(request.attributes)? })
+            let (object, changes) =
+                convert::changed_object(&request.kind, &request.name, &request.attributes)?;
+            Ok(mqi::Admin::Alter { object, changes })
         };
         self.ask(&admission, &request.queue_manager, alter).await.response()
     }
 
-    async fn delete_queue(
+    async fn delete(
         &self,
-        request: Request<wire::DeleteQueueRequest>,
+        request: Request<wire::DeleteRequest>,
     ) -> Result<Response<wire::AdminResponse>, Status> {
         let admission = admit(&self.gate, request.extensions())?;
         let request = request.into_inner();
         let delete = |_: &Inbox| {
-            let queue = convert::object_name(&request.queue)?;
-            Ok(mqi::Admin::DeleteQueue { queue, purge: request.purge })
+            let (object, _) = convert::changed_object(&request.kind, &request.name, &[])?;
+            Ok(mqi::Admin::Delete { object, purge: request.purge })
         };
         self.ask(&admission, &request.queue_manager, delete).await.response()
     }
 
-    async fn clear_queue(
+    async fn clear(
         &self,
-        request: Request<wire::ClearQueueRequest>,
+        request: Request<wire::ClearRequest>,
     ) -> Result<Response<wire::AdminResponse>, Status> {
         let admission = admit(&self.gate, request.extensions())?;
         let request = request.into_inner();
-        let clear = |_: &Inbox| Ok(mqi::Admin::ClearQueue { queue: convert::object_name(&request.queue)? });
+        let clear = |_: &Inbox| Ok(mqi::Admin::Clear { queue: convert::object_name(&request.queue)? });
         self.ask(&admission, &request.queue_manager, clear).await.response()
     }
 
-    async fn show_queues(
-        &self,
-        request: Request<wire::ShowQueuesRequest>,
-    ) -> Result<Response<wire::ShowQueuesResponse>, Status> {
+    async fn set(&self, request: Request<wire::SetRequest>) -> Result<Response<wire::AdminResponse>, Status> {
         let admission = admit(&self.gate, request.extensions())?;
         let request = request.into_inner();
-        let show = |_: &Inbox| {
-            let after =
-                (!request.after.is_empty()).then(|| convert::object_name(&request.after)).transpose()?;
-            Ok(mqi::Admin::ShowQueues { pattern: convert::queue_pattern(request.queue)?, after })
+        let set = |_: &Inbox| {
+            let (record, changes) =
+                convert::changed_object(&request.kind, &request.profile, &request.attributes)?;
+            let action = convert::record_action(request.action)?;
+            Ok(mqi::Admin::SetRecord { record, action, changes })
         };
-        let answer = self.ask(&admission, &request.queue_manager, show).await;
-        let queues: Vec<_> = match &answer.completion.data {
-            Data::Queues(queues) => queues.iter().map(convert::queue_details).collect(),
+        self.ask(&admission, &request.queue_manager, set).await.response()
+    }
+
+    async fn display(
+        &self,
+        request: Request<wire::DisplayRequest>,
+    ) -> Result<Response<wire::DisplayResponse>, Status> {
+        let admission = admit(&self.gate, request.extensions())?;
+        let request = request.into_inner();
+        let display = |_: &Inbox| {
+            let kinds = convert::displayed_kinds(&request.kind)?;
+            convert::check_listed(&kinds, &request.name, &request.after)?;
+            Ok(mqi::Admin::Display { kinds, pattern: request.name, after: request.after })
+        };
+        let answer = self.ask(&admission, &request.queue_manager, display).await;
+        let objects: Vec<_> = match &answer.completion.data {
+            Data::Objects(objects) => objects.iter().map(convert::object_details).collect(),
             _ => Vec::new(),
         };
         let outcome = answer.outcome();
-        let more = queues.len() >= limits::QUEUES_A_PAGE;
-        Ok(Response::new(wire::ShowQueuesResponse { outcome, queues, serving: answer.serving, more }))
-    }
-
-    async fn alter_queue_manager(
-        &self,
-        request: Request<wire::AlterQueueManagerRequest>,
-    ) -> Result<Response<wire::AdminResponse>, Status> {
-        let admission = admit(&self.gate, request.extensions())?;
-        let request = request.into_inner();
-        let alter = |_: &Inbox| {
-            let (deadq, maxumsgs) = convert::queue_manager_changes(request.deadq, request.maxumsgs)?;
-            Ok(mqi::Admin::AlterQueueManager { deadq, maxumsgs })
-        };
-        self.ask(&admission, &request.queue_manager, alter).await.response()
+        let more = objects.len() >= limits::OBJECTS_A_PAGE;
+        Ok(Response::new(wire::DisplayResponse { outcome, objects, serving: answer.serving, more }))
     }
 
     async fn status(

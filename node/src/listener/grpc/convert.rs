@@ -13,13 +13,13 @@ use trimaran_proto::queue::v1 as wire;
 
 use crate::listener::serving::{Elsewhere, Refused, refused};
 use crate::mqi::{
-    Call, Completion, Data, Get, GetMode, InstanceView, OpenOptions, Put, PutTarget, QueueChanges, QueueView,
+    Call, Completion, Data, Get, GetMode, InstanceView, ObjectView, OpenOptions, Put, PutTarget, QueueView,
     Selection, StatusView, UnitState, Wait, check_body,
 };
+use crate::types::definition::{self as selector, Changes, ObjectKind, ObjectRef, RecordAction, sentence};
 use crate::types::{
     Body, CompletionCode, CorrelationId, Descriptor, GroupId, HandleId, Membership, Message, MessageId,
-    NodeId, NodeInfo, ObjectName, OutOfSync, ProducerId, ProducerSequence, QueueDefinition, Reason, Token,
-    UnitId, limits,
+    NodeId, NodeInfo, ObjectName, OutOfSync, ProducerId, ProducerSequence, Reason, Token, UnitId,
 };
 
 /// Longest body that travels inside of a message of a session; a longer one travels in parts of at most this.
@@ -226,12 +226,6 @@ pub fn object_name(name: &str) -> Result<ObjectName, Refused> {
     ObjectName::new(name).map_err(|error| refused(Reason::ObjectNameError, sentence(&error.to_string())))
 }
 
-fn sentence(text: &str) -> String {
-    let mut characters = text.chars();
-    let first = characters.next().map(|c| c.to_ascii_uppercase());
-    first.into_iter().chain(characters).chain(['.']).collect()
-}
-
 // ---------------------------------------------------------------------------------------------------------
 // Completions
 
@@ -260,7 +254,9 @@ pub fn completion_to_wire(
     use wire::completion::Data as Wire;
     let outcome = outcome_of(&completion);
     let data = match completion.data {
-        Data::Nothing | Data::TooLong { .. } | Data::Progress { .. } | Data::Status(_) => None,
+        Data::Nothing | Data::TooLong { .. } | Data::Progress { .. } | Data::Status(_) | Data::Objects(_) => {
+            None
+        }
         Data::Placed { message_id, duplicate } => Some(Wire::Placed(wire::Placed {
             message_id: Bytes::copy_from_slice(message_id.trimmed()),
             duplicate,
@@ -304,15 +300,15 @@ pub fn parts(body: &Body) -> impl Iterator<Item = Bytes> + '_ {
 
 pub fn queue_status(queue: &QueueView) -> wire::QueueStatus {
     wire::QueueStatus {
-        queue: queue.definition.name.to_string(),
+        queue: queue.definition.object.name.clone(),
         depth: queue.depth,
-        max_depth: u64::from(queue.definition.maxdepth),
-        max_message_length: u64::from(queue.definition.maxmsgl),
+        max_depth: queue.definition.number(selector::MAXDEPTH) as u64,
+        max_message_length: queue.definition.number(selector::MAXMSGL) as u64,
         open_input: queue.open_input,
         open_output: queue.open_output,
         uncommitted: queue.uncommitted,
-        get_inhibited: !queue.definition.get_enabled,
-        put_inhibited: !queue.definition.put_enabled,
+        get_inhibited: queue.definition.number(selector::INHIBIT_GET) == 1,
+        put_inhibited: queue.definition.number(selector::INHIBIT_PUT) == 1,
         not_persistent: queue.not_persistent,
         oldest_age_s: queue.oldest_age.as_secs(),
     }
@@ -327,62 +323,79 @@ pub fn serving(elsewhere: Elsewhere) -> wire::Serving {
 // ---------------------------------------------------------------------------------------------------------
 // Administration
 
-pub fn queue_changes(attributes: Option<admin::QueueAttributes>) -> Result<QueueChanges, Refused> {
-    let attributes = attributes.unwrap_or_default();
-    if let Some(length) = attributes.descr.as_ref().map(|descr| descr.chars().count())
-        && length > 64
-    {
-        return Err(bad_value(format!("DESCR has at most 64 characters, this one has {length}.")));
+/// The object or record that is meant, and what is to be changed about it.
+pub fn changed_object(
+    kind: &str,
+    name: &str,
+    attributes: &[admin::Attribute],
+) -> Result<(ObjectRef, Changes), Refused> {
+    let kind = object_kind(kind)?;
+    let said = attributes.iter().map(|attribute| (attribute.name.as_str(), attribute.value.as_str()));
+    let changes = Changes::parse(kind, said).map_err(|fault| refused(fault.reason, fault.text))?;
+    let object = match kind {
+        ObjectKind::QueueManager => ObjectRef::manager(),
+        kind if kind.is_record() => ObjectRef::record(kind, name, &changes),
+        kind => ObjectRef::new(kind, name),
+    };
+    object.check().map_err(|fault| refused(fault.reason, fault.text))?;
+    Ok((object, changes))
+}
+
+pub fn record_action(action: i32) -> Result<RecordAction, Refused> {
+    use admin::set_request::Action;
+    match Action::try_from(action) {
+        Ok(Action::Add) => Ok(RecordAction::Add),
+        Ok(Action::Replace) => Ok(RecordAction::Replace),
+        Ok(Action::Remove) => Ok(RecordAction::Remove),
+        Ok(Action::RemoveAll) => Ok(RecordAction::RemoveAll),
+        Err(_) => Err(refused(Reason::OptionsError, format!("There is no action {action}."))),
     }
-    Ok(QueueChanges {
-        descr: attributes.descr,
-        maxdepth: within("MAXDEPTH", attributes.maxdepth, 0, 999_999_999)?,
-        maxmsgl: within("MAXMSGL", attributes.maxmsgl, 0, limits::BODY_BYTES_MAX as u32)?,
-        put_enabled: attributes.put_enabled,
-        get_enabled: attributes.get_enabled,
-        defpsist: attributes.defpsist,
-        defprty: within("DEFPRTY", attributes.defprty, 0, 9)?.map(|priority| priority as u8),
-        msgdlvsq_fifo: attributes.msgdlvsq_fifo,
-        share: attributes.share,
-        bothresh: within("BOTHRESH", attributes.bothresh, 0, 999_999_999)?,
-        boqname: attributes.boqname.map(|name| optional_name(&name)).transpose()?,
-        backout_move: attributes.backout_move,
+}
+
+/// What a display is asked for; QUEUE means queues of all types.
+pub fn displayed_kinds(kind: &str) -> Result<Vec<ObjectKind>, Refused> {
+    if kind.eq_ignore_ascii_case("QUEUE") {
+        let kinds = ObjectKind::ALL.iter().map(|facts| facts.kind);
+        return Ok(kinds.filter(|kind| kind.is_queue()).collect());
+    }
+    object_kind(kind).map(|kind| vec![kind])
+}
+
+/// Names of queues that are listed: empty, a name, or (a pattern) the beginning of one with `*` behind it. Names of what
+/// else is listed may have other characters.
+pub fn check_listed(kinds: &[ObjectKind], pattern: &str, after: &str) -> Result<(), Refused> {
+    if !kinds.iter().all(|kind| kind.is_queue()) {
+        return Ok(());
+    }
+    let names = [pattern.strip_suffix('*').unwrap_or(pattern), after].into_iter();
+    names.filter(|name| !name.is_empty()).try_for_each(|name| object_name(name).map(drop))
+}
+
+fn object_kind(kind: &str) -> Result<ObjectKind, Refused> {
+    ObjectKind::named(kind).ok_or_else(|| {
+        let names: Vec<&str> = ObjectKind::ALL.iter().map(|facts| facts.name).collect();
+        let detail = format!("There is no kind of object {kind:?}; there are {}.", names.join(", "));
+        refused(Reason::ObjectTypeError, detail)
     })
 }
 
-/// DEADQ and MAXUMSGS.
-pub fn queue_manager_changes(
-    deadq: Option<String>,
-    maxumsgs: Option<u32>,
-) -> Result<(Option<Option<ObjectName>>, Option<u32>), Refused> {
-    let deadq = deadq.map(|name| optional_name(&name)).transpose()?;
-    Ok((deadq, within("MAXUMSGS", maxumsgs, 1, 999_999_999)?))
-}
-
-/// Empty takes the name away.
-fn optional_name(name: &str) -> Result<Option<ObjectName>, Refused> {
-    if name.is_empty() { Ok(None) } else { object_name(name).map(Some) }
-}
-
-fn within(attribute: &str, value: Option<u32>, least: u32, most: u32) -> Result<Option<u32>, Refused> {
-    match value {
-        Some(value) if !(least..=most).contains(&value) => {
-            Err(bad_value(format!("{attribute} is {least} to {most}, not {value}.")))
-        }
-        value => Ok(value),
+pub fn object_details(view: &ObjectView) -> admin::ObjectDetails {
+    let definition = &view.definition;
+    let attributes = definition.attributes();
+    admin::ObjectDetails {
+        kind: definition.kind().facts().name.to_string(),
+        name: definition.object.name.clone(),
+        attributes: attributes
+            .map(|(attribute, value)| admin::Attribute { name: attribute.name.to_string(), value })
+            .collect(),
+        created_ms: definition.created.0,
+        altered_ms: definition.altered.0,
+        status: view.queue.as_ref().map(queue_status),
     }
 }
 
 fn bad_value(detail: String) -> Refused {
-    refused(Reason::AttributeValueError, detail)
-}
-
-/// A pattern is empty, a name, or the beginning of one with `*` behind it.
-pub fn queue_pattern(pattern: String) -> Result<String, Refused> {
-    match pattern.strip_suffix('*').unwrap_or(&pattern) {
-        "" => Ok(pattern),
-        name => object_name(name).map(|_| pattern),
-    }
+    refused(Reason::AttrValueError, detail)
 }
 
 /// A node that is to join, checked for what would make it unreachable.
@@ -418,31 +431,6 @@ pub fn member(membership: &Membership, name: &str) -> Result<NodeId, Refused> {
         let names: Vec<&str> = membership.nodes.values().map(|info| info.name.as_str()).collect();
         bad_value(format!("There is no node {name:?}; the nodes are {}.", names.join(", ")))
     })
-}
-
-pub fn queue_details(queue: &QueueView) -> admin::QueueDetails {
-    admin::QueueDetails {
-        name: queue.definition.name.to_string(),
-        attributes: Some(queue_attributes(&queue.definition)),
-        status: Some(queue_status(queue)),
-    }
-}
-
-fn queue_attributes(definition: &QueueDefinition) -> admin::QueueAttributes {
-    admin::QueueAttributes {
-        descr: Some(definition.descr.clone()),
-        maxdepth: Some(definition.maxdepth),
-        maxmsgl: Some(definition.maxmsgl),
-        put_enabled: Some(definition.put_enabled),
-        get_enabled: Some(definition.get_enabled),
-        defpsist: Some(definition.defpsist),
-        defprty: Some(u32::from(definition.defprty)),
-        msgdlvsq_fifo: Some(definition.msgdlvsq_fifo),
-        share: Some(definition.share),
-        bothresh: Some(definition.bothresh),
-        boqname: Some(definition.boqname.as_ref().map(ObjectName::to_string).unwrap_or_default()),
-        backout_move: Some(definition.backout_move),
-    }
 }
 
 pub fn queue_manager_status(name: &ObjectName, status: &StatusView) -> admin::QueueManagerStatus {
@@ -498,6 +486,7 @@ fn instance_status(view: &InstanceView, membership: &Membership) -> admin::Insta
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::definition::Definition;
     use wire::call::Call as Wire;
 
     fn call(call: Wire) -> Result<Call, (u32, String)> {
@@ -616,34 +605,35 @@ mod tests {
     }
 
     #[test]
-    fn attributes_keep_to_their_ranges() {
-        use admin::QueueAttributes as Attributes;
-        let cases = [
-            (Attributes { descr: Some("x".repeat(65)), ..Default::default() }, "DESCR"),
-            (Attributes { maxdepth: Some(1_000_000_000), ..Default::default() }, "MAXDEPTH"),
-            (Attributes { maxmsgl: Some(104_857_601), ..Default::default() }, "MAXMSGL"),
-            (Attributes { defprty: Some(10), ..Default::default() }, "DEFPRTY"),
-            (Attributes { bothresh: Some(1_000_000_000), ..Default::default() }, "BOTHRESH"),
-        ];
-        for (attributes, word) in cases {
-            let (reason, text) = refusal(queue_changes(Some(attributes)));
-            assert!(reason == 4005 && text.starts_with(word), "{reason} {text}");
+    fn what_an_object_cannot_be_is_told_by_reason_and_attribute() {
+        let attribute = |name: &str, value: &str| admin::Attribute { name: name.into(), value: value.into() };
+        for (kind, name, said, reason, words) in [
+            ("QLOCAL", "Q", attribute("DEFPRTY", "11"), 4005, "DEFPRTY is 0 to 9, not 11."),
+            ("QLOCAL", "Q", attribute("NOSUCH", "1"), 2067, "has no attribute NOSUCH"),
+            ("QALIAS", "Q", attribute("MAXDEPTH", "1"), 2068, "An alias queue has no attribute MAXDEPTH"),
+            ("QLOCAL", "A B", attribute("MAXDEPTH", "1"), 2152, "A name has only"),
+            ("CHANNEL", "A.NAME.OF.TWENTY.ONE.", attribute("HBINT", "5"), 2152, "at most 20 characters"),
+            ("SHELF", "Q", attribute("MAXDEPTH", "1"), 2043, "There is no kind of object \"SHELF\""),
+        ] {
+            let (found, text) = refusal(changed_object(kind, name, &[said]));
+            assert!(found == reason && text.contains(words), "{kind} {name}: {found} {text}");
         }
-        let changes = queue_changes(Some(Attributes { boqname: Some(String::new()), ..Default::default() }));
-        assert_eq!(changes.unwrap().boqname, Some(None));
-        assert_eq!(refusal(queue_manager_changes(None, Some(0))).0, 4005);
-        assert_eq!(refusal(queue_pattern("A B*".into())).0, 2152);
-        assert!(queue_pattern("HA.*".into()).is_ok() && queue_pattern("*".into()).is_ok());
+        let queues = displayed_kinds("queue").unwrap();
+        assert_eq!(queues.len(), 4);
+        assert_eq!(refusal(check_listed(&queues, "A B*", "")).0, 2152);
+        assert_eq!(refusal(check_listed(&queues, "", "A B")).0, 2152);
+        assert!(check_listed(&queues, "HA.*", "HA.QUEUE").is_ok() && check_listed(&queues, "*", "").is_ok());
     }
 
     #[test]
-    fn a_queue_is_shown_as_it_could_be_created() {
-        let mut definition = QueueDefinition::new(ObjectName::new("HA.QUEUE").unwrap());
-        definition.boqname = Some(ObjectName::new("HA.BACKOUT").unwrap());
-        definition.defprty = 4;
-        let mut again = QueueDefinition::new(definition.name.clone());
-        queue_changes(Some(queue_attributes(&definition))).unwrap().apply_to(&mut again);
-        assert_eq!(again, definition);
+    fn an_object_is_displayed_as_it_could_be_defined() {
+        let said = [("BOQNAME", "HA.BACKOUT"), ("DEFPRTY", "4"), ("SHARE", "NO")];
+        let changes = Changes::parse(ObjectKind::LocalQueue, said).unwrap();
+        let definition = Definition::new(ObjectRef::new(ObjectKind::LocalQueue, "HA.QUEUE")).with(&changes);
+        let view = ObjectView { definition: definition.clone(), queue: None };
+        let shown = object_details(&view);
+        let (object, changes) = changed_object(&shown.kind, &shown.name, &shown.attributes).unwrap();
+        assert_eq!(Definition::new(object).with(&changes), definition);
     }
 
     #[test]

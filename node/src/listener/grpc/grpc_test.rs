@@ -321,15 +321,16 @@ async fn administration_asks_checks_and_tells() {
     let node = fake_node(Limits::default(), serving());
     let channel = connect(&node);
     let mut client = AdminClient::new(channel);
-    let create = |attributes| admin::CreateQueueRequest {
-        queue: "Q".into(),
-        attributes: Some(attributes),
+    let define = |attributes| admin::DefineRequest {
+        kind: "QLOCAL".into(),
+        name: "Q".into(),
+        attributes,
         ..Default::default()
     };
-    let created = client.create_queue(create(admin::QueueAttributes::default())).await.unwrap().into_inner();
-    assert_eq!(created.outcome, None);
-    let wrong = admin::QueueAttributes { defprty: Some(11), ..Default::default() };
-    let refused = client.create_queue(create(wrong)).await.unwrap().into_inner().outcome.unwrap();
+    let defined = client.define(define(Vec::new())).await.unwrap().into_inner();
+    assert_eq!(defined.outcome, None);
+    let wrong = admin::Attribute { name: "DEFPRTY".into(), value: "11".into() };
+    let refused = client.define(define(vec![wrong])).await.unwrap().into_inner().outcome.unwrap();
     assert_eq!(refused.reason, 4005);
     assert!(refused.text.ends_with("DEFPRTY is 0 to 9, not 11."));
 

@@ -12,12 +12,14 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 use super::serve;
 use crate::listener::{Accepted, Limits, Listener, NodeHandle};
 use crate::mqi::{
-    Admin, Call, Completion, Data, GetMode, Operate, PutTarget, QueueView, StatusView, Terms, Wait,
+    Admin, Call, Completion, Data, GetMode, ObjectView, Operate, PutTarget, QueueView, StatusView, Terms,
+    Wait,
 };
 use crate::replica::{Delivery, Mail, Mailbox, OutboxSender, Publisher, inbox};
+use crate::types::definition::{Definition, ObjectRef};
 use crate::types::{
-    Account, HandleId, Index, Membership, Message, MessageId, NodeId, NodeInfo, ObjectName, QueueDefinition,
-    QueueManagerId, Reason, RoleView, SessionId, Term, Token,
+    Account, HandleId, Index, Membership, Message, MessageId, NodeId, NodeInfo, ObjectName, QueueManagerId,
+    Reason, RoleView, SessionId, Term, Token,
 };
 
 pub struct FakeNode {
@@ -199,17 +201,21 @@ impl Mind {
                 Completion::done()
             }
             Call::Operate(Operate::Status) => Completion::ok(Data::Status(Box::new(status()))),
-            Call::Admin(Admin::ShowQueues { .. }) => {
-                let queues = self.queues.iter().map(|(name, messages)| QueueView {
-                    definition: QueueDefinition::new(name.clone()),
-                    depth: messages.len() as u64,
-                    not_persistent: 0,
-                    uncommitted: 0,
-                    open_input: 0,
-                    open_output: 0,
-                    oldest_age: Duration::ZERO,
+            Call::Admin(Admin::Display { .. }) => {
+                let objects = self.queues.iter().map(|(name, messages)| {
+                    let definition = Definition::new(ObjectRef::local_queue(name));
+                    let queue = QueueView {
+                        definition: definition.clone(),
+                        depth: messages.len() as u64,
+                        not_persistent: 0,
+                        uncommitted: 0,
+                        open_input: 0,
+                        open_output: 0,
+                        oldest_age: Duration::ZERO,
+                    };
+                    ObjectView { definition, queue: Some(queue) }
                 });
-                Completion::ok(Data::Queues(queues.collect()))
+                Completion::ok(Data::Objects(objects.collect()))
             }
             Call::Operate(Operate::Members(_)) => {
                 let progress = Data::Progress { step: "catching up".into(), fraction: 0.5 };

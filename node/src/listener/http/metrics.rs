@@ -13,6 +13,7 @@ use crate::metrics::{
 };
 use crate::mqi::{Admin, Call, Completion, Connect, Data, Identity, Operate, QueueView, StatusView};
 use crate::replica::{Delivery, Inbox};
+use crate::types::definition::ObjectKind;
 use crate::types::{Token, limits};
 
 /// How long the page waits for a queue manager's thread. It comes without its lines when that is not enough.
@@ -58,15 +59,13 @@ async fn asked(inbox: &Inbox) -> (Option<Box<StatusView>>, Vec<QueueView>) {
 
 async fn all_queues(inbox: &Inbox) -> Option<Vec<QueueView>> {
     let mut queues = Vec::new();
+    let mut after = String::new();
     loop {
-        let after = queues.last().map(|last: &QueueView| last.definition.name.clone());
-        let Data::Queues(mut page) =
-            ask(inbox, Admin::ShowQueues { pattern: String::new(), after }).await?.data
-        else {
-            return None;
-        };
-        let is_last = page.len() < limits::QUEUES_A_PAGE;
-        queues.append(&mut page);
+        let display = Admin::Display { kinds: vec![ObjectKind::LocalQueue], pattern: String::new(), after };
+        let Data::Objects(page) = ask(inbox, display).await?.data else { return None };
+        let is_last = page.len() < limits::OBJECTS_A_PAGE;
+        after = page.last().map(|last| last.definition.object.name.clone()).unwrap_or_default();
+        queues.extend(page.into_iter().filter_map(|object| object.queue));
         if is_last {
             return Some(queues);
         }

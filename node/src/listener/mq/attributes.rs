@@ -8,16 +8,16 @@ use trimaran_proto::mq::constants::reason;
 
 use super::convert::{CCSID, Code};
 use super::terms::Terms;
-use crate::mqi::{QueueChanges, QueueView};
+use crate::mqi::QueueView;
+use crate::types::definition::{
+    Changes, Definition, Form, INHIBIT_GET, INHIBIT_PUT, Selector, State, Value as Set,
+};
 use crate::types::limits;
 
 /// The highest selector of an integer (MQIA_LAST).
 const INTEGERS_LAST: i32 = 2000;
 /// Selectors of one call.
 const SELECTORS_MAX: usize = 256;
-/// MQIA_INHIBIT_GET and MQIA_INHIBIT_PUT.
-const INHIBIT_GET: i32 = 9;
-const INHIBIT_PUT: i32 = 10;
 
 /// One attribute's value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,35 +57,27 @@ pub fn of_queue_manager(terms: &Terms, selector: i32) -> Option<Value> {
     }
 }
 
-/// What is said of a queue.
+/// What is said of a queue: what is counted, and what its definition has, by the table of attributes.
 pub fn of_queue(view: &QueueView, selector: i32) -> Option<Value> {
-    let definition = &view.definition;
-    let flag = |on: bool| Some(Integer(i32::from(on)));
     let number = |number: u64| Some(Integer(i32::try_from(number).unwrap_or(i32::MAX)));
     match selector {
         3 => number(view.depth),
-        4 => Some(Integer(2)), // DEF_INPUT_OPEN_OPTION: shared
-        5 => flag(definition.defpsist),
-        6 => Some(Integer(i32::from(definition.defprty))),
         7 | 20 => Some(Integer(1)), // DEFINITION_TYPE, Q_TYPE: predefined, local
-        8 => Some(Integer(1)),      // HARDEN_GET_BACKOUT
-        INHIBIT_GET => flag(!definition.get_enabled),
-        INHIBIT_PUT => flag(!definition.put_enabled),
-        12 | 24 | 34 | 61 => Some(Integer(0)), // USAGE, TRIGGER_CONTROL, DIST_LISTS, DEF_BIND
-        13 => number(u64::from(definition.maxmsgl)),
-        15 => number(u64::from(definition.maxdepth)),
-        16 => flag(definition.msgdlvsq_fifo),
         17 => number(u64::from(view.open_input)),
         18 => number(u64::from(view.open_output)),
-        21 | 54 => Some(Integer(999_999_999)), // RETENTION_INTERVAL, Q_SERVICE_INTERVAL
-        22 => number(u64::from(definition.bothresh)),
-        23 => flag(definition.share),
-        184 => Some(Integer(1)),       // DEF_PUT_RESPONSE_TYPE: synchronous
-        188 | 190 => Some(Integer(0)), // DEF_READ_AHEAD, PROPERTY_CONTROL
-        2013 => Some(Text(definition.descr.clone(), 64)),
-        2016 => Some(Text(definition.name.to_string(), 48)),
-        2019 => Some(Text(definition.boqname.as_ref().map_or(String::new(), ToString::to_string), 48)),
-        2002 | 2008 | 2012 | 2017 | 2018 | 2024 | 2029 | 2030 | 2138 => Some(Text(String::new(), 48)),
+        2016 => Some(Text(view.definition.object.name.clone(), 48)),
+        // BASE_OBJECT_NAME and others that only queues of other types have.
+        2002 | 2017 | 2018 | 2024 => Some(Text(String::new(), 48)),
+        _ => defined(&view.definition, Selector::try_from(selector).ok()?),
+    }
+}
+
+fn defined(definition: &Definition, selector: Selector) -> Option<Value> {
+    let attribute =
+        definition.kind().attribute(selector).filter(|attribute| attribute.state != State::Live)?;
+    match (definition.value(selector)?, attribute.form) {
+        (Set::Number(number), _) => Some(Integer(number)),
+        (Set::Text(text), Form::Text { most } | Form::Name { most }) => Some(Text(text, most)),
         _ => None,
     }
 }
@@ -135,29 +127,29 @@ fn put_text(text: &str, length: usize, into: &mut BytesMut) {
 }
 
 /// What an MQSET asks to change.
-pub fn changes(asked: &Attributes) -> Result<QueueChanges, Code> {
-    let mut changes = QueueChanges::default();
+pub fn changes(asked: &Attributes) -> Result<Changes, Code> {
     let mut values = asked.integers.iter();
-    for selector in &asked.selectors {
-        let enabled = match values.next() {
-            Some(0) => Some(true),
-            Some(1) => Some(false),
+    let one = |selector: &i32| {
+        let value = match values.next() {
+            // What is allowed is so by default.
+            Some(0) => None,
+            Some(1) => Some(Set::Number(1)),
             // MQRC_INHIBIT_VALUE_ERROR
             _ => return Err(2020),
         };
-        match *selector {
-            INHIBIT_GET => changes.get_enabled = enabled,
-            INHIBIT_PUT => changes.put_enabled = enabled,
-            _ => return Err(reason::SELECTOR_ERROR),
+        match Selector::try_from(*selector) {
+            Ok(selector @ (INHIBIT_GET | INHIBIT_PUT)) => Ok((selector, value)),
+            _ => Err(reason::SELECTOR_ERROR),
         }
-    }
-    Ok(changes)
+    };
+    asked.selectors.iter().map(one).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::types::ObjectName;
+    use crate::types::definition::ObjectKind;
 
     fn asked(selectors: &[i32], integer_count: u32, character_length: u32) -> Attributes {
         Attributes { selectors: selectors.to_vec(), integer_count, character_length, ..Attributes::default() }
@@ -187,8 +179,8 @@ mod tests {
         let set = |selectors: &[i32], integers: &[i32]| {
             changes(&Attributes { integers: integers.to_vec(), ..asked(selectors, 0, 0) })
         };
-        let changed =
-            QueueChanges { get_enabled: Some(false), put_enabled: Some(true), ..Default::default() };
+        let kind = ObjectKind::LocalQueue;
+        let changed = Changes::default().with(kind, "GET", "DISABLED").with(kind, "PUT", "ENABLED");
         assert_eq!(set(&[9, 10], &[1, 0]), Ok(changed));
         assert_eq!(set(&[9], &[2]), Err(2020));
         assert_eq!(set(&[15], &[1]), Err(2067));

@@ -15,6 +15,7 @@ use super::convert::{self, Code};
 use super::desk::Desk;
 use super::reading::Reading;
 use crate::mqi::{Admin, Call, Completion, Data};
+use crate::types::definition::{DEFPSIST, ObjectRef};
 use crate::types::{HandleId, ObjectName, Reason, Token};
 
 /// The queue that messages go to whose protection failed: said, and never used.
@@ -177,7 +178,7 @@ impl Conversation {
         match attributes::changes(asked) {
             Err(code) => fail(desk, &header, call, code),
             Ok(changes) => {
-                let alter = Call::Admin(Admin::AlterQueue { queue: name, changes });
+                let alter = Call::Admin(Admin::Alter { object: ObjectRef::local_queue(&name), changes });
                 let handle = call.handle;
                 self.ask(desk, alter, Waiting::Simple { header, handle });
             }
@@ -198,7 +199,8 @@ impl Conversation {
         };
         match (failed, view) {
             (None, Some(view)) => {
-                describe(desk, &mut call, Some((&view.definition.name, view.definition.defpsist)));
+                let persistent = view.definition.number(DEFPSIST) == 1;
+                describe(desk, &mut call, Some((view.definition.object.name.as_str(), persistent)));
                 desk.reply(header, call);
             }
             (failed, _) => {
@@ -238,7 +240,7 @@ pub(super) fn what_is_opened(desk: &Desk<'_>, od: &Od, options: u32) -> Result<O
 }
 
 /// Fills in what the reply to an open tells: where the object is, and the defaults of a queue.
-fn describe(desk: &Desk<'_>, call: &mut WireCall, queue: Option<(&ObjectName, bool)>) {
+fn describe(desk: &Desk<'_>, call: &mut WireCall, queue: Option<(&str, bool)>) {
     (call.completion, call.reason) = (completion::OK, reason::NONE);
     let (persistence, known) = queue.map_or((-1, -1), |(_, defpsist)| (i32::from(defpsist), 0));
     let put_response = if queue.is_some() { 1 } else { -1 };
@@ -267,11 +269,11 @@ fn describe(desk: &Desk<'_>, call: &mut WireCall, queue: Option<(&ObjectName, bo
     }
 }
 
-fn describe_object(desk: &Desk<'_>, od: &mut Od, queue: Option<&ObjectName>) {
+fn describe_object(desk: &Desk<'_>, od: &mut Od, queue: Option<&str>) {
     let fields = &mut od.fields;
     fields.known_destinations = 1;
     if let Some(name) = queue {
-        fields.resolved_queue = Text::new(name.as_str());
+        fields.resolved_queue = Text::new(name);
         fields.resolved_queue_manager = Text::new(desk.terms.queue_manager.as_str());
         fields.resolved_type = object::QUEUE;
     }

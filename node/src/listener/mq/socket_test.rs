@@ -18,7 +18,8 @@ use super::desk::Ask;
 use super::socket::Socket;
 use super::terms::Terms;
 use crate::mqi::{Call, Completion, Data, QueueView};
-use crate::types::{Descriptor, Message, MessageId, ObjectName, QueueDefinition, Reason, Token, WallTime};
+use crate::types::definition::{Definition, ObjectKind, ObjectRef};
+use crate::types::{Descriptor, Message, MessageId, ObjectName, Reason, Token, WallTime};
 
 /// A client of one socket, and the replica behind it.
 struct Dialogue {
@@ -143,7 +144,7 @@ impl Dialogue {
         self.call(types::OPEN, 0, Body::Open(Box::new(wanted)));
         assert_eq!(self.asks(), [&format!("Open {name}"), "Inquire"]);
         self.answer(Completion::done());
-        let definition = QueueDefinition::new(ObjectName::new(name).unwrap());
+        let definition = Definition::new(ObjectRef::new(ObjectKind::LocalQueue, name));
         let view = QueueView {
             definition,
             depth: 0,

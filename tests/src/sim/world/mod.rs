@@ -31,6 +31,7 @@ use super::schedule::{Fault, FaultCounts, Schedule};
 use super::trace::Trace;
 use crate::check::instant::InstantChecks;
 use crate::check::{answered, log_time};
+use crate::model::administrator::Administrator;
 use crate::model::app::{App, Input};
 use crate::model::history::History;
 use crate::model::operator::Operator;
@@ -48,6 +49,7 @@ const STORE_RETRY_US: u64 = 500_000;
 /// Somebody who calls: a simulated program, an administrator, or a hand on a script.
 pub enum Program {
     App(Box<App>),
+    Administrator(Box<Administrator>),
     Operator(Operator),
     Puppet(Puppet),
 }
@@ -56,6 +58,7 @@ impl Program {
     pub fn queue_manager(&self) -> usize {
         match self {
             Program::App(app) => app.queue_manager,
+            Program::Administrator(administrator) => administrator.queue_manager,
             Program::Operator(operator) => operator.queue_manager,
             Program::Puppet(puppet) => puppet.queue_manager,
         }
@@ -366,7 +369,12 @@ impl World {
     }
 
     pub fn add_app(&mut self, app: App) -> usize {
-        let number = self.add_program(Program::App(Box::new(app)));
+        self.add_and_wake(Program::App(Box::new(app)))
+    }
+
+    /// It begins within a third of a second.
+    pub fn add_and_wake(&mut self, program: Program) -> usize {
+        let number = self.add_program(program);
         let at = self.now + self.rng.between(0, 300_000);
         self.schedule(at, Step::Wake { program: number });
         number

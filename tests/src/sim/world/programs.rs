@@ -22,6 +22,9 @@ impl World {
                     self.fail("bodies", complaint);
                 }
             }
+            Program::Administrator(administrator) => {
+                administrator.handle(self.now, input, &mut self.history, &mut out)
+            }
             Program::Operator(operator) => operator.handle(self.now, input, &mut out),
             Program::Puppet(puppet) => puppet.handle(self.now, input),
         }

@@ -1,0 +1,638 @@
+//! Definitions of objects and records as values: what was set, what holds, what may be set.
+//!
+//! Which attributes there are, what they may be and what they are by default says one table, under node and client
+//! (`trimaran_proto::attribute`). Everything here is a loop over it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+pub use trimaran_proto::attribute::{Attribute, Form, Initial, Kind as ObjectKind, Selector, State};
+
+use super::{DefaultContext, ObjectName, Reason, WallTime};
+
+/// The value of an attribute: an MQLONG, a text, or several texts.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Value {
+    Number(i32),
+    Text(String),
+    List(Vec<String>),
+}
+
+/// Which object or record is meant.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectRef {
+    pub kind: ObjectKind,
+    /// Of a record its profile; of the queue manager empty.
+    pub name: String,
+    /// What tells records of one profile apart, as `TYPE(USERMAP) CLNTUSER(joe)`; else empty.
+    pub key: String,
+}
+
+/// Values that differ from the defaults. A selector that this program does not know is kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings(BTreeMap<Selector, Value>);
+
+/// What DEFINE, ALTER or SET says: a value for an attribute, or None for what it is by default. Merged with a
+/// definition when it is applied, so that changes that were under way at the same time are all there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes(BTreeMap<Selector, Option<Value>>);
+
+/// Who changed a definition, and with what.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct By {
+    pub user: String,
+    pub application: String,
+}
+
+impl By {
+    pub fn of(context: &DefaultContext) -> By {
+        By { user: context.user().to_string(), application: context.application().to_string() }
+    }
+}
+
+/// What SET does with a record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RecordAction {
+    /// Lists grow, other attributes are set; a record that is not there is made.
+    #[default]
+    Add,
+    /// What it said before is gone.
+    Replace,
+    /// Lists shrink; a record that says nothing any more is gone.
+    Remove,
+    /// All records of the profile are gone.
+    RemoveAll,
+}
+
+/// An object or record as it was defined.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Definition {
+    pub object: ObjectRef,
+    pub settings: Settings,
+    /// By the clock of the log.
+    pub created: WallTime,
+    pub altered: WallTime,
+}
+
+/// Why something cannot be set: MQ's reason, and a sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    pub reason: Reason,
+    pub text: String,
+}
+
+impl Fault {
+    pub fn new(reason: Reason, text: impl Into<String>) -> Fault {
+        Fault { reason, text: text.into() }
+    }
+}
+
+impl ObjectRef {
+    pub fn new(kind: ObjectKind, name: impl Into<String>) -> ObjectRef {
+        debug_assert!(!kind.is_record(), "a record has a key");
+        ObjectRef { kind, name: name.into(), key: String::new() }
+    }
+
+    pub fn manager() -> ObjectRef {
+        ObjectRef::new(ObjectKind::QueueManager, "")
+    }
+
+    pub fn local_queue(name: &ObjectName) -> ObjectRef {
+        ObjectRef::new(ObjectKind::LocalQueue, name.as_str())
+    }
+
+    /// The record of this profile that these key attributes name.
+    pub fn record(kind: ObjectKind, profile: impl Into<String>, changes: &Changes) -> ObjectRef {
+        debug_assert!(kind.is_record(), "only records have keys");
+        let keys = kind.attributes().filter(|attribute| attribute.key);
+        let said = keys.filter_map(|attribute| match changes.0.get(&attribute.selector) {
+            Some(Some(value)) => Some(attribute.display(value)),
+            _ => None,
+        });
+        ObjectRef { kind, name: profile.into(), key: said.collect::<Vec<_>>().join(" ") }
+    }
+
+    /// Whether the name is one that an object of the kind can have.
+    ///
+    /// # Errors
+    /// 2152 with a sentence.
+    pub fn check(&self) -> Result<(), Fault> {
+        let facts = self.kind.facts();
+        let refused = |text: String| Err(Fault::new(Reason::ObjectNameError, text));
+        if self.name.chars().count() > facts.name_most {
+            return refused(format!(
+                "The name of a {} has at most {} characters.",
+                facts.words, facts.name_most
+            ));
+        }
+        match self.kind {
+            ObjectKind::QueueManager => Ok(()),
+            ObjectKind::Subscription if self.name.is_empty() || self.name.chars().any(char::is_control) => {
+                refused("A subscription has a name, without control characters.".into())
+            }
+            ObjectKind::Subscription => Ok(()),
+            // Profiles have wildcards.
+            kind => {
+                let plain =
+                    if kind.is_record() { self.name.replace(['*', '?'], "_") } else { self.name.clone() };
+                match ObjectName::new(&plain) {
+                    Ok(_) => Ok(()),
+                    Err(error) => refused(sentence(&error.to_string())),
+                }
+            }
+        }
+    }
+
+    /// Whether `pattern`, which may end in `*`, names this object. Empty means all.
+    pub fn matches(&self, pattern: &str) -> bool {
+        match pattern.strip_suffix('*') {
+            Some(prefix) => self.name.starts_with(prefix),
+            None => pattern.is_empty() || self.name == pattern,
+        }
+    }
+}
+
+impl fmt::Display for ObjectRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}({})", self.kind.facts().name, self.name)?;
+        if self.key.is_empty() { Ok(()) } else { write!(f, " {}", self.key) }
+    }
+}
+
+impl Settings {
+    pub fn get(&self, selector: Selector) -> Option<&Value> {
+        self.0.get(&selector)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (Selector, &Value)> {
+        self.0.iter().map(|(selector, value)| (*selector, value))
+    }
+
+    pub fn merge(&mut self, changes: &Changes) {
+        for (selector, value) in &changes.0 {
+            match value {
+                Some(value) => self.0.insert(*selector, value.clone()),
+                None => self.0.remove(selector),
+            };
+        }
+    }
+}
+
+impl FromIterator<(Selector, Value)> for Settings {
+    fn from_iter<I: IntoIterator<Item = (Selector, Value)>>(values: I) -> Settings {
+        Settings(values.into_iter().collect())
+    }
+}
+
+impl FromIterator<(Selector, Option<Value>)> for Changes {
+    fn from_iter<I: IntoIterator<Item = (Selector, Option<Value>)>>(values: I) -> Changes {
+        Changes(values.into_iter().collect())
+    }
+}
+
+impl Changes {
+    /// Reads names and values as MQSC has them; a flag's value may be empty, YES or NO.
+    ///
+    /// # Errors
+    /// 2067 for a name that nothing has, 2068 for one that this kind has not, 4005 for a value that cannot be, each
+    /// with a sentence.
+    pub fn parse<'a>(
+        kind: ObjectKind,
+        attributes: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Changes, Fault> {
+        let mut changes = Changes::default();
+        for (name, text) in attributes {
+            let attribute = named(kind, name)?;
+            let value = attribute.parse(name, text)?;
+            let said_before =
+                changes.0.insert(attribute.selector, (!attribute.is_default(&value)).then_some(value));
+            if said_before.is_some() {
+                return Err(wrong(format!("{} is there twice.", attribute.name)));
+            }
+        }
+        Ok(changes)
+    }
+
+    /// One attribute, for those who know that it is there.
+    ///
+    /// # Panics
+    /// When the kind has no such attribute or it cannot have the value.
+    pub fn with(mut self, kind: ObjectKind, name: &str, value: impl ToString) -> Changes {
+        let value = value.to_string();
+        let one =
+            Changes::parse(kind, [(name, value.as_str())]).unwrap_or_else(|fault| panic!("{}", fault.text));
+        self.0.extend(one.0);
+        self
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (Selector, Option<&Value>)> {
+        self.0.iter().map(|(selector, value)| (*selector, value.as_ref()))
+    }
+
+    /// Whether they may be made: to a new object, or as an alteration.
+    ///
+    /// # Errors
+    /// 2298 for what is not done here, 4005 for what cannot be set, each with a sentence.
+    pub fn check(&self, kind: ObjectKind, alters: bool) -> Result<(), Fault> {
+        for (selector, value) in self.iter() {
+            let Some(attribute) = kind.attribute(selector) else {
+                let text = format!("{} has no attribute with number {selector}.", kind.a());
+                return Err(Fault::new(Reason::SelectorNotForType, text));
+            };
+            let name = attribute.name;
+            match attribute.state {
+                State::Live => return Err(wrong(format!("{name} is a fact and cannot be set."))),
+                State::Refused(why) if value.is_some() => {
+                    let text = format!("{} is not supported. {why}", attribute.display_or_default(value));
+                    return Err(Fault::new(Reason::FunctionNotSupported, text));
+                }
+                _ if alters && !attribute.alter => {
+                    let what = kind.facts().words;
+                    return Err(wrong(format!(
+                        "{name} cannot be altered; delete the {what} and define it again."
+                    )));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Definition {
+    pub fn new(object: ObjectRef) -> Definition {
+        Definition { object, settings: Settings::default(), created: WallTime(0), altered: WallTime(0) }
+    }
+
+    pub fn kind(&self) -> ObjectKind {
+        self.object.kind
+    }
+
+    /// What it is set to, or by default; None when the kind has no such attribute.
+    pub fn value(&self, selector: Selector) -> Option<Value> {
+        match self.settings.get(selector) {
+            Some(value) => Some(value.clone()),
+            None => self.kind().attribute(selector).map(Attribute::default_value),
+        }
+    }
+
+    /// Of an attribute that is a number; 0 when the kind has no such attribute.
+    pub fn number(&self, selector: Selector) -> i32 {
+        match self.settings.get(selector) {
+            Some(Value::Number(number)) => *number,
+            _ => match self.kind().attribute(selector).map(|attribute| attribute.default) {
+                Some(Initial::Number(number)) => number,
+                _ => 0,
+            },
+        }
+    }
+
+    /// Of an attribute that is a text or name; empty when the kind has no such attribute.
+    pub fn text(&self, selector: Selector) -> &str {
+        match self.settings.get(selector) {
+            Some(Value::Text(text)) => text,
+            _ => match self.kind().attribute(selector).map(|attribute| attribute.default) {
+                Some(Initial::Text(text)) => text,
+                _ => "",
+            },
+        }
+    }
+
+    /// The object that an attribute names.
+    pub fn name(&self, selector: Selector) -> Option<ObjectName> {
+        ObjectName::new(self.text(selector)).ok()
+    }
+
+    pub fn with(&self, changes: &Changes) -> Definition {
+        let mut definition = self.clone();
+        definition.settings.merge(changes);
+        definition
+    }
+
+    /// Changes that lead to this definition from any other of the kind.
+    pub fn as_changes(&self) -> Changes {
+        let settable = self.kind().attributes().filter(|attribute| attribute.alter);
+        settable
+            .map(|attribute| (attribute.selector, self.settings.get(attribute.selector).cloned()))
+            .collect()
+    }
+
+    /// Everything that can be set, as MQSC names and values.
+    pub fn attributes(&self) -> impl Iterator<Item = (&'static Attribute, String)> {
+        let settable = self.kind().attributes().filter(|attribute| attribute.state != State::Live);
+        settable.map(|attribute| {
+            let value = self.settings.get(attribute.selector).cloned();
+            (attribute, attribute.text(&value.unwrap_or_else(|| attribute.default_value())))
+        })
+    }
+
+    /// What must hold between its attributes.
+    ///
+    /// # Errors
+    /// 4005 with a sentence.
+    pub fn check(&self) -> Result<(), Fault> {
+        for attribute in self.kind().attributes() {
+            if attribute.default == Initial::Needed && self.settings.get(attribute.selector).is_none() {
+                return Err(wrong(format!("{} needs {}.", self.kind().a(), attribute.name)));
+            }
+        }
+        match self.kind() {
+            ObjectKind::LocalQueue | ObjectKind::ModelQueue => {
+                if !self.text(BOQNAME).is_empty() && self.text(BOQNAME) == self.object.name {
+                    return Err(wrong("BOQNAME must be another queue."));
+                }
+                if self.number(QDEPTHLO) > self.number(QDEPTHHI) {
+                    return Err(wrong("QDEPTHLO is not more than QDEPTHHI."));
+                }
+            }
+            ObjectKind::AliasQueue if self.text(TARGET) == self.object.name => {
+                return Err(wrong("TARGET must be another queue."));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+/// A kind in a sentence.
+pub trait KindWords {
+    /// "A local queue".
+    fn a(&self) -> String;
+}
+
+impl KindWords for ObjectKind {
+    fn a(&self) -> String {
+        let words = self.facts().words;
+        let article = if words.starts_with('a') { "An" } else { "A" };
+        format!("{article} {words}")
+    }
+}
+
+/// What an attribute says and reads; the table itself has no logic.
+pub trait AttributeText {
+    fn default_value(&self) -> Value;
+    fn is_default(&self, value: &Value) -> bool;
+    /// The value as MQSC has it in brackets.
+    fn text(&self, value: &Value) -> String;
+    /// Name and value as MQSC has them.
+    fn display(&self, value: &Value) -> String;
+    fn display_or_default(&self, value: Option<&Value>) -> String;
+    /// Reads a value as MQSC has it. `said` is the name that was used: a flag has two.
+    ///
+    /// # Errors
+    /// 4005 with a sentence.
+    fn parse(&self, said: &str, text: &str) -> Result<Value, Fault>;
+}
+
+impl AttributeText for Attribute {
+    fn default_value(&self) -> Value {
+        match (self.default, self.form) {
+            (Initial::Number(number), _) => Value::Number(number),
+            (Initial::Text(text), _) => Value::Text(text.to_string()),
+            (Initial::Nothing, _) | (Initial::Needed, Form::List { .. }) => Value::List(Vec::new()),
+            (Initial::Needed, Form::Text { .. } | Form::Name { .. }) => Value::Text(String::new()),
+            (Initial::Needed, _) => Value::Number(0),
+        }
+    }
+
+    fn is_default(&self, value: &Value) -> bool {
+        self.default != Initial::Needed && *value == self.default_value()
+    }
+
+    fn text(&self, value: &Value) -> String {
+        match (value, self.form) {
+            (Value::Number(number), Form::Word(words) | Form::Number { words, .. }) => {
+                let word = words.iter().find(|(_, of)| of == number);
+                word.map_or_else(|| number.to_string(), |(word, _)| word.to_string())
+            }
+            (Value::Number(number), Form::Flag { .. }) => if *number == 1 { "YES" } else { "NO" }.to_string(),
+            (Value::Number(number), _) => number.to_string(),
+            (Value::Text(text), _) => text.clone(),
+            (Value::List(texts), _) => texts.join(","),
+        }
+    }
+
+    fn display(&self, value: &Value) -> String {
+        match (value, self.form) {
+            (Value::Number(number), Form::Flag { off }) => {
+                if *number == 1 { self.name } else { off }.to_string()
+            }
+            _ => format!("{}({})", self.name, self.text(value)),
+        }
+    }
+
+    fn display_or_default(&self, value: Option<&Value>) -> String {
+        value.map_or_else(|| self.display(&self.default_value()), |value| self.display(value))
+    }
+
+    fn parse(&self, said: &str, text: &str) -> Result<Value, Fault> {
+        let name = self.name;
+        match self.form {
+            Form::Number { least, most, words } => match word(words, text) {
+                Some(number) => Ok(Value::Number(number)),
+                None => match text.parse::<i64>() {
+                    Ok(number) if (i64::from(least)..=i64::from(most)).contains(&number) => {
+                        Ok(Value::Number(number as i32))
+                    }
+                    _ if words.is_empty() => Err(wrong(format!("{name} is {least} to {most}, not {text}."))),
+                    _ => {
+                        Err(wrong(format!("{name} is {least} to {most} or {}, not {text}.", list_of(words))))
+                    }
+                },
+            },
+            Form::Word(words) => match word(words, text) {
+                Some(number) => Ok(Value::Number(number)),
+                None => Err(wrong(format!("{name} is {}, not {text}.", list_of(words)))),
+            },
+            Form::Flag { off } => {
+                let is_off = said.eq_ignore_ascii_case(off);
+                match word(&[("", 1), ("YES", 1), ("NO", 0)], text) {
+                    Some(0) if is_off => Ok(Value::Number(1)),
+                    Some(on) => Ok(Value::Number(if is_off { 0 } else { on })),
+                    None => Err(wrong(format!("{name} is YES or NO, not {text}."))),
+                }
+            }
+            Form::Text { most } => checked_text(name, text, most).map(Value::Text),
+            Form::Name { most } => match ObjectName::new(text) {
+                _ if text.is_empty() => Ok(Value::Text(String::new())),
+                Ok(_) if text.len() <= most => Ok(Value::Text(text.to_string())),
+                Ok(_) => Err(wrong(format!("{name} has at most {most} characters."))),
+                Err(error) => Err(wrong(format!("{name} is no name: {error}."))),
+            },
+            Form::List { most } => {
+                let texts = text.split(',').map(str::trim).filter(|text| !text.is_empty());
+                texts.map(|text| checked_text(name, text, most)).collect::<Result<_, _>>().map(Value::List)
+            }
+        }
+    }
+}
+
+/// Selectors that code asks for by name; each is a row of the table.
+pub const MAXDEPTH: Selector = 15;
+pub const MAXMSGL: Selector = 13;
+pub const DEFPSIST: Selector = 5;
+pub const DEFPRTY: Selector = 6;
+pub const INHIBIT_GET: Selector = 9;
+pub const INHIBIT_PUT: Selector = 10;
+pub const MSGDLVSQ: Selector = 16;
+pub const BOTHRESH: Selector = 22;
+pub const SHARE: Selector = 23;
+pub const MAXUMSGS: Selector = 33;
+pub const QDEPTHHI: Selector = 40;
+pub const QDEPTHLO: Selector = 41;
+pub const TARGET: Selector = 2002;
+pub const DEADQ: Selector = 2006;
+pub const RQMNAME: Selector = 2017;
+pub const RNAME: Selector = 2018;
+pub const BOQNAME: Selector = 2019;
+pub const BACKOUT_MOVE: Selector = 60_001;
+
+fn named(kind: ObjectKind, name: &str) -> Result<&'static Attribute, Fault> {
+    if let Some(attribute) = kind.attribute_named(name) {
+        return Ok(attribute);
+    }
+    let others = ObjectKind::ALL.iter().any(|other| other.kind.attribute_named(name).is_some());
+    let reason = if others { Reason::SelectorNotForType } else { Reason::SelectorError };
+    Err(Fault::new(reason, format!("{} has no attribute {}.", kind.a(), name.to_uppercase())))
+}
+
+fn wrong(text: impl Into<String>) -> Fault {
+    Fault::new(Reason::AttrValueError, text)
+}
+
+fn word(words: &[(&str, i32)], text: &str) -> Option<i32> {
+    words.iter().find(|(word, _)| word.eq_ignore_ascii_case(text)).map(|(_, number)| *number)
+}
+
+fn list_of(words: &[(&str, i32)]) -> String {
+    let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+    match names.as_slice() {
+        [one] => one.to_string(),
+        [first @ .., last] => format!("{} or {last}", first.join(", ")),
+        [] => String::new(),
+    }
+}
+
+fn checked_text(name: &str, text: &str, most: usize) -> Result<String, Fault> {
+    match text.chars().count() {
+        length if length > most => {
+            Err(wrong(format!("{name} has at most {most} characters, this one has {length}.")))
+        }
+        _ if text.chars().any(char::is_control) => Err(wrong(format!("{name} has no control characters."))),
+        _ => Ok(text.to_string()),
+    }
+}
+
+/// A sentence of an error's text.
+pub fn sentence(text: &str) -> String {
+    let mut characters = text.chars();
+    let first = characters.next().map(|c| c.to_ascii_uppercase());
+    first.into_iter().chain(characters).chain(['.']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ObjectKind::{AliasQueue, Channel, ChannelAuth, LocalQueue, QueueManager, Topic};
+
+    fn parse(kind: ObjectKind, name: &str, text: &str) -> Result<Changes, (u32, String)> {
+        let changes = Changes::parse(kind, [(name, text)]).and_then(|changes| {
+            changes.check(kind, false)?;
+            Ok(changes)
+        });
+        changes.map_err(|fault| (fault.reason.number(), fault.text))
+    }
+
+    #[test]
+    fn values_keep_to_their_ranges_and_words() {
+        let long = "x".repeat(65);
+        for (kind, name, text, reason, words) in [
+            (LocalQueue, "DESCR", long.as_str(), 4005, "DESCR has at most 64 characters, this one has 65."),
+            (LocalQueue, "maxdepth", "1000000000", 4005, "MAXDEPTH is 0 to 999999999, not 1000000000."),
+            (LocalQueue, "MAXMSGL", "104857601", 4005, "MAXMSGL is 0 to 104857600"),
+            (LocalQueue, "DEFPRTY", "10", 4005, "DEFPRTY is 0 to 9, not 10."),
+            (LocalQueue, "DEFPRTY", "high", 4005, "DEFPRTY is 0 to 9, not high."),
+            (LocalQueue, "MAXFSIZE", "1", 4005, "MAXFSIZE is 20 to 267386880 or DEFAULT, not 1."),
+            (LocalQueue, "PUT", "NO", 4005, "PUT is ENABLED or DISABLED, not NO."),
+            (LocalQueue, "BOQNAME", "A B", 4005, "BOQNAME is no name"),
+            (LocalQueue, "NOSUCH", "1", 2067, "A local queue has no attribute NOSUCH."),
+            (LocalQueue, "PORT", "1414", 2068, "A local queue has no attribute PORT."),
+            (LocalQueue, "CURDEPTH", "1", 4005, "CURDEPTH is a fact and cannot be set."),
+            (LocalQueue, "USAGE", "xmitq", 2298, "USAGE(XMITQ) is not supported. Messages do not travel"),
+            (LocalQueue, "TRIGGER", "", 2298, "TRIGGER is not supported."),
+            (QueueManager, "MAXUMSGS", "0", 4005, "MAXUMSGS is 1 to 999999999, not 0."),
+            (Channel, "CHLTYPE", "SDR", 2298, "Only channels of type SVRCONN are there"),
+        ] {
+            let (found, told) = parse(kind, name, text).expect_err(name);
+            assert!(found == reason && told.contains(words), "{name}({text}): {found} {told}");
+        }
+        for (kind, name, text) in [
+            (LocalQueue, "NOTRIGGER", ""),
+            (LocalQueue, "usage", "normal"),
+            (LocalQueue, "CAPEXPRY", "NOLIMIT"),
+            (Topic, "DEFPRTY", "asparent"),
+            (AliasQueue, "TARGET", ""),
+        ] {
+            parse(kind, name, text).unwrap_or_else(|fault| panic!("{name}({text}): {fault:?}"));
+        }
+    }
+
+    #[test]
+    fn what_is_said_twice_is_refused() {
+        let twice = Changes::parse(LocalQueue, [("SHARE", ""), ("NOSHARE", "")]);
+        assert_eq!(twice.unwrap_err().text, "SHARE is there twice.");
+    }
+
+    #[test]
+    fn only_what_differs_is_kept_and_the_default_takes_a_value_back() {
+        let queue = Definition::new(ObjectRef::new(LocalQueue, "Q"));
+        let set = Changes::default().with(LocalQueue, "MAXDEPTH", 7).with(LocalQueue, "NOSHARE", "");
+        let queue = queue.with(&set);
+        assert_eq!((queue.number(MAXDEPTH), queue.number(SHARE)), (7, 0));
+        assert_eq!(queue.settings.iter().count(), 2);
+        let back = queue.with(&Changes::default().with(LocalQueue, "MAXDEPTH", 5000));
+        assert_eq!((back.number(MAXDEPTH), back.settings.iter().count()), (5000, 1));
+    }
+
+    #[test]
+    fn what_holds_between_attributes_is_checked() {
+        let queue = Definition::new(ObjectRef::new(LocalQueue, "Q"));
+        let own = queue.with(&Changes::default().with(LocalQueue, "BOQNAME", "Q"));
+        assert_eq!(own.check().unwrap_err().text, "BOQNAME must be another queue.");
+        let low = queue.with(&Changes::default().with(LocalQueue, "QDEPTHHI", 10));
+        assert!(low.check().is_err() && queue.check().is_ok());
+        let topic = Definition::new(ObjectRef::new(Topic, "T"));
+        assert_eq!(topic.check().unwrap_err().text, "A topic needs TOPICSTR.");
+    }
+
+    #[test]
+    fn a_record_is_named_by_its_keys() {
+        let said = [("TYPE", "USERMAP"), ("CLNTUSER", "joe"), ("MCAUSER", "app")];
+        let changes = Changes::parse(ChannelAuth, said).unwrap();
+        let record = ObjectRef::record(ChannelAuth, "DEV.*", &changes);
+        assert_eq!(record.to_string(), "CHLAUTH(DEV.*) TYPE(USERMAP) CLNTUSER(joe)");
+        assert!(record.check().is_ok());
+    }
+
+    #[test]
+    fn every_value_is_read_as_it_is_displayed() {
+        for facts in ObjectKind::ALL {
+            for attribute in facts.kind.attributes() {
+                let value = attribute.default_value();
+                if attribute.default == Initial::Needed || attribute.state == State::Live {
+                    continue;
+                }
+                let again = attribute.parse(attribute.name, &attribute.text(&value));
+                assert_eq!(again.as_ref(), Ok(&value), "{} {}", facts.name, attribute.name);
+                let Form::Word(words) = attribute.form else { continue };
+                for (word, number) in words {
+                    assert_eq!(attribute.parse(attribute.name, word), Ok(Value::Number(*number)));
+                }
+            }
+        }
+    }
+}
