@@ -47,8 +47,6 @@ const CIRCLES: &[&str] = &[
     "node/src/listener/mq/conversation.rs, node/src/listener/mq/messages.rs, node/src/listener/mq/objects.rs",
     "node/src/log_store/raft_engine.rs, node/src/log_store/recovery.rs",
     "node/src/message_store/install.rs, node/src/message_store/rocks.rs",
-    "node/src/peer/outbound.rs, node/src/peer/snapshot_stream.rs",
-    "node/src/replica/inbox.rs, node/src/replica/outbox.rs",
 ];
 
 /// Crates that only some modules of `node` may name: (path, modules, why).

@@ -31,6 +31,9 @@ use crate::types::{Account, Membership, NodeId, NodeInfo, QueueManagerId};
 /// What nodes speak with each other; nodes of different versions refuse each other.
 pub const PROTOCOL_VERSION: u32 = 3;
 
+/// Both ends of a snapshot give up when nothing came for so long; Raft asks again.
+const SNAPSHOT_SILENCE_MAX: std::time::Duration = std::time::Duration::from_secs(30);
+
 #[derive(Clone, Debug)]
 pub struct Options {
     pub cluster: String,

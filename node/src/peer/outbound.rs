@@ -22,7 +22,7 @@ use trimaran_proto::replica::v1::peer_hello::Purpose;
 use trimaran_proto::replica::v1::{PeerAck, PeerFrame, PeerHello, PeerMessage};
 
 use super::frame::{self, FrameReader, FrameWriter};
-use super::{Link, LinkCounters, PROTOCOL_VERSION, PeerTls, Peers};
+use super::{Link, LinkCounters, PROTOCOL_VERSION, PeerTls, Peers, SNAPSHOT_SILENCE_MAX};
 use crate::replica::Event;
 use crate::types::{NodeId, NodeInfo};
 
@@ -193,8 +193,7 @@ pub(super) async fn dial_peer(
 ) -> Result<(FrameReader, FrameWriter), Broken> {
     let info = link.info.borrow().clone();
     let hello = hello(&peers.options.cluster, peers.options.node, link.node, purpose);
-    let silence =
-        if purpose == Purpose::Snapshot { super::snapshot_stream::GIVE_UP_AFTER } else { SILENCE_MAX };
+    let silence = if purpose == Purpose::Snapshot { SNAPSHOT_SILENCE_MAX } else { SILENCE_MAX };
     let (reader, writer, _) = introduce(&info, &peers.tls, &hello, silence).await?;
     Ok((reader, writer))
 }

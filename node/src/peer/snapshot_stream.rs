@@ -26,7 +26,7 @@ use trimaran_proto::replica::v1::{Row, SnapshotAck, SnapshotChunk};
 
 use super::frame::{FrameReader, FrameWriter};
 use super::outbound::{self, Broken};
-use super::{Link, Peers};
+use super::{Link, Peers, SNAPSHOT_SILENCE_MAX};
 use crate::consensus::{meta_from_wire, meta_to_wire};
 use crate::qmgr::QueueManager;
 use crate::replica::Event;
@@ -35,8 +35,6 @@ use crate::types::{Held, NodeId, QueueManagerId, Share, SnapshotMeta};
 const CHUNK_BYTES: usize = 256 * 1024;
 /// Chunks that are on their way and may have to be sent again.
 const CHUNKS_UNACKNOWLEDGED_MAX: usize = 32;
-/// Both ends give up when nothing came for so long; Raft asks again.
-pub(super) const GIVE_UP_AFTER: Duration = Duration::from_secs(30);
 /// An unfinished staging is thrown away when its sender was silent for so long.
 const STAGING_KEPT: Duration = Duration::from_secs(60);
 const INSTALL_TIMEOUT: Duration = Duration::from_secs(600);
@@ -254,7 +252,7 @@ async fn send(
                 if sending.acknowledged > before {
                     progress = Instant::now();
                 }
-                if progress.elapsed() > GIVE_UP_AFTER || *link.closed.borrow() {
+                if progress.elapsed() > SNAPSHOT_SILENCE_MAX || *link.closed.borrow() {
                     return Err(reason);
                 }
                 tokio::time::sleep(Duration::from_millis(200)).await;
@@ -332,7 +330,7 @@ async fn exchange(
     running: &Running,
     bytes_per_second: u64,
 ) -> Result<(), Attempt> {
-    let first = line.next_ack(GIVE_UP_AFTER).await?;
+    let first = line.next_ack(SNAPSHOT_SILENCE_MAX).await?;
     let oldest = sending.unacknowledged.front().map_or(sending.next_number, |chunk| chunk.number);
     if first.number + 1 < oldest || first.number >= sending.next_number {
         return Err(Attempt::Final(format!(
@@ -348,7 +346,7 @@ async fn exchange(
     let mut sent_bytes = 0u64;
     loop {
         while sending.unacknowledged.len() >= CHUNKS_UNACKNOWLEDGED_MAX || sending.read_all {
-            let wait = if sending.read_all { INSTALL_TIMEOUT } else { GIVE_UP_AFTER };
+            let wait = if sending.read_all { INSTALL_TIMEOUT } else { SNAPSHOT_SILENCE_MAX };
             let ack = line.next_ack(wait).await?;
             sending.on_ack(&ack);
             if ack.installed {
@@ -452,11 +450,13 @@ pub(super) async fn receive(
 }
 
 async fn next_chunk(reader: &mut FrameReader) -> Result<SnapshotChunk, Attempt> {
-    match tokio::time::timeout(GIVE_UP_AFTER, reader.next()).await {
+    match tokio::time::timeout(SNAPSHOT_SILENCE_MAX, reader.next()).await {
         Ok(Ok(Some(chunk))) => Ok(chunk),
         Ok(Ok(None)) => Err(Attempt::Broken("the sender ended the stream".to_owned())),
         Ok(Err(error)) => Err(Attempt::Broken(error.to_string())),
-        Err(_) => Err(Attempt::Broken(format!("the sender said nothing for {} s", GIVE_UP_AFTER.as_secs()))),
+        Err(_) => {
+            Err(Attempt::Broken(format!("the sender said nothing for {} s", SNAPSHOT_SILENCE_MAX.as_secs())))
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use super::outbox::{Outbox, OutboxSender, outbox};
 use super::{Event, Stats};
-use crate::mqi::{Call, Completion, Connect, Refusal, Terms};
+use crate::mqi::{Call, Connect, Refusal, Terms};
 use crate::types::{
     Account, Index, Membership, NodeId, NodeInfo, ObjectName, QueueManagerId, Reason, RoleView, SessionId,
     Share, Token, WriteNumber,
@@ -32,15 +32,6 @@ const BUDGET_BYTES_MIN: usize = crate::types::limits::BODY_BYTES_MAX + 4096;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the node is stopping")]
 pub struct Stopped;
-
-/// What a session is told, in the order it happened.
-#[derive(Debug)]
-pub enum Delivery {
-    /// All that one turn had to answer.
-    Completions(Vec<(Token, Completion)>),
-    /// The last delivery: the queue manager ended the session, its unit of work is backed out.
-    Closed { reason: Reason },
-}
 
 /// What the mind finds in its queue of calls.
 #[derive(Debug)]

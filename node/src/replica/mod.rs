@@ -79,7 +79,7 @@ pub use action::*;
 pub use event::*;
 pub use inbox::*;
 pub use inspect::WaitView;
-pub use outbox::{Backlog, Outbox, OutboxSender, answer_bytes};
+pub use outbox::{Backlog, Delivery, Outbox, OutboxSender, answer_bytes};
 pub use stats::Stats;
 pub use turn::TURN_WORK;
 

@@ -9,9 +9,17 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use tokio::sync::mpsc;
 
-use super::Delivery;
 use crate::mqi::{Completion, Data};
-use crate::types::{Account, Share};
+use crate::types::{Account, Reason, Share, Token};
+
+/// What a session is told, in the order it happened.
+#[derive(Debug)]
+pub enum Delivery {
+    /// All that one turn had to answer.
+    Completions(Vec<(Token, Completion)>),
+    /// The last delivery: the queue manager ended the session, its unit of work is backed out.
+    Closed { reason: Reason },
+}
 
 /// The session's end.
 #[derive(Debug)]

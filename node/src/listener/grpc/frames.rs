@@ -96,6 +96,8 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Watched<IO> {
         if let Poll::Ready(Ok(())) = read {
             this.credit.spent += this.frames.pass(&buffer.filled()[before..]);
             if this.credit.is_overdrawn() {
+                // An error says that nothing was read.
+                buffer.set_filled(before);
                 return this.hang_up("more control frames than any program needs");
             }
         } else if read.is_pending() && this.poll_patience(context).is_ready() {
