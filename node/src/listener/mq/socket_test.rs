@@ -270,7 +270,7 @@ fn a_get_with_wait_ends_with_a_message_or_with_none() {
     assert_eq!(dialogue.answer(got("one")), [r#"[1] ASYNC_MESSAGE 1 reason 0 b"one""#]);
     dialogue.request(get::WAIT, 5000, 1);
     dialogue.asks();
-    assert_eq!(dialogue.answer(none()), ["[1] NOTIFICATION 11"]);
+    assert_eq!(dialogue.answer(none()), [r#"[1] ASYNC_MESSAGE 1 reason 2033 b"""#]);
 }
 
 #[test]
