@@ -10,7 +10,8 @@ use crate::sim::node::Node;
 
 pub const NAME: &str = "time of the log";
 
-/// What a leader needs to hear all clocks when everybody is there again.
+/// What a leader needs to hear all clocks, when everybody is there again and when it is a new one: with four of seven it
+/// goes by the slowest of them.
 const SETTLE_US: u64 = 3_000_000;
 /// From so many entries on some had a time in them.
 const ENTRIES: u64 = 20;
@@ -22,8 +23,10 @@ const BEHIND_MS_MAX: i64 = 3_000;
 
 #[derive(Clone, Debug, Default)]
 pub struct LogTime {
-    /// Where a node that serves was, in which term, when the clocks had been heard.
-    since: BTreeMap<(u64, usize), (Term, Index)>,
+    /// Since when a node serves in its term, and where it was then.
+    since: BTreeMap<(u64, usize), (Term, Index, u64)>,
+    /// Where it was at the last look: a log that nothing is added to stands still, and its time with it.
+    applied: BTreeMap<(u64, usize), Index>,
 }
 
 impl LogTime {
@@ -41,12 +44,13 @@ impl LogTime {
                     self.since.remove(&(*id, number));
                     continue;
                 }
-                let here = (mind.term, mind.applied);
+                let here = (mind.term, mind.applied, now);
                 let since = self.since.entry((*id, number)).or_insert(here);
                 if since.0 != mind.term {
                     *since = here;
                 }
-                if mind.applied.0 < since.1.0 + ENTRIES {
+                let is_still = self.applied.insert((*id, number), mind.applied) == Some(mind.applied);
+                if is_still || mind.applied.0 < since.1.0 + ENTRIES || now < since.2 + SETTLE_US {
                     continue;
                 }
                 let voters = mind.membership.voters.iter().filter_map(|voter| nodes.get(&voter.0));
