@@ -31,7 +31,7 @@ fn settings(settings: &[&str]) -> Vec<String> {
 }
 
 async fn create(connection: &Connection, queue: &str) {
-    let attributes = Attributes::new().with("MAXDEPTH", 10_000_000);
+    let attributes = Attributes::new().with("MAXDEPTH", 10_000_000).with("MAXMSGL", 104_857_600);
     connection.admin().create_queue(queue, attributes).await.expect("a new queue can be created");
 }
 
@@ -1125,7 +1125,7 @@ fn check_says_what_is_wrong_and_run_refuses_it() {
             &["warp"],
         );
         // Other machines could read and write.
-        let open = good.replace(client.as_str(), "0.0.0.0:7201");
+        let open = good.replace(client.as_str(), "10.0.0.1:7201");
         refused(command, &open, "a", &["not loopback", "trimaran certs init", "insecure = true"]);
     }
     // What the file cannot know: a port that somebody has, and a place that cannot be written.
