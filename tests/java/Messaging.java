@@ -87,7 +87,7 @@ public class Messaging {
         transacted();
         acknowledged();
         listener();
-        aheadAndAsync();
+        readAhead();
 
         List<Session> sessions = new ArrayList<>();
         for (int number = 0; number < 64; number++) {
@@ -147,10 +147,9 @@ public class Messaging {
         listening.close();
     }
 
-    static void aheadAndAsync() throws JMSException {
+    static void readAhead() throws JMSException {
         String name = queue.getQueueName();
-        Queue async = session.createQueue(name + "?putAsyncAllowed=1");
-        MessageProducer puts = session.createProducer(async);
+        MessageProducer puts = session.createProducer(queue);
         for (int number = 0; number < 20; number++) {
             puts.send(session.createTextMessage("a" + number), DeliveryMode.NON_PERSISTENT, 4, 0);
         }
@@ -161,7 +160,7 @@ public class Messaging {
             count++;
         }
         ahead.close();
-        System.out.println("asynchronous puts and read ahead " + count);
+        System.out.println("read ahead " + count);
     }
 
     static String text(Message message) throws JMSException {
