@@ -187,8 +187,8 @@ impl History {
     }
 
     /// What is left when nothing is said of this time: of messages that were put, got or shown then, of units of that
-    /// time, and of what whole queues looked like. For a day on which what was acknowledged in it may be lost, and what was
-    /// taken may come again.
+    /// time, of objects that were changed then, and of what whole queues looked like. For a day on which what was
+    /// acknowledged in it may be lost, and what was taken may come again.
     pub fn without(&self, from: u64, upto: u64) -> History {
         let is_then =
             |begun: u64, ended: Option<u64>| begun <= upto && ended.is_none_or(|ended| ended >= from);
@@ -207,8 +207,18 @@ impl History {
                 (is_then(operation.begun, operation.ended) || unit_is_then(unit)).then_some(key)
             })
             .collect();
+        let changed: BTreeSet<&str> = self
+            .operations
+            .iter()
+            .filter(|operation| is_then(operation.begun, operation.ended))
+            .filter_map(|operation| match &operation.what {
+                What::Alter { object, .. } => Some(object.as_str()),
+                _ => None,
+            })
+            .collect();
         let is_left = |operation: &&Operation| match &operation.what {
             What::Browse(_) | What::Depth { .. } => false,
+            What::Alter { object, .. } | What::Display { object, .. } => !changed.contains(object.as_str()),
             What::Outcome { unit, .. } => !unit_is_then(*unit),
             what => key_of(what).is_none_or(|(key, _)| !touched.contains(&key)),
         };
