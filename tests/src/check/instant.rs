@@ -8,7 +8,6 @@ use trimaran_proto::replica::v1::peer_message::Message as PeerMessage;
 use super::committed::Committed;
 use super::equal_states::EqualStates;
 use super::expiry::{self, Expiry};
-use super::log_time::LogTime;
 use super::never_back::NeverBack;
 use super::one_leader::OneLeader;
 use super::replay::Replay;
@@ -28,7 +27,6 @@ pub struct InstantChecks {
     pub leaders: OneLeader,
     pub states: EqualStates,
     pub replay: Replay,
-    pub log_time: LogTime,
     back: NeverBack,
     committed: Committed,
     expiry: Expiry,

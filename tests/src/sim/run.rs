@@ -12,7 +12,7 @@ use super::rng::Rng;
 use super::schedule::{Fault, Schedule};
 use super::trace::Trace;
 use super::world::{Counters, Plan, Program, TICK_US, Violation, World, initial_membership};
-use crate::check;
+use crate::check::{self, log_time};
 use crate::model::administrator::Administrator;
 use crate::model::app::App;
 use crate::model::history::History;
@@ -429,11 +429,30 @@ pub(super) fn settle(world: &mut World, rng: &mut Rng) {
     });
     open_for_gets(world);
     drain(world, rng);
+    have_the_time_logged(world);
     wait(world, SETTLE_US_MAX, "bring every member to the same index after the drain", |world| {
         world.is_settled()
     });
     compare_states(world);
     check_replay(world);
+}
+
+/// By an entry that a leader proposes when it has heard the clocks of the others.
+fn have_the_time_logged(world: &mut World) {
+    let heard = world.healed_at.unwrap_or_default() + log_time::HEARD_US;
+    world.run_until(world.now.max(heard));
+    let queue = workload::queue_name(workload::USED[0] as u32);
+    for number in 0..world.plan.setup.queue_managers {
+        world.ask_operator(number, Admin::alter_local(&queue, &[("GET", "ENABLED")]), false);
+    }
+    wait(world, FINISH_US_MAX, "alter a queue after the drain", |world| {
+        (0..world.plan.setup.queue_managers).all(|number| world.operator(number).is_idle())
+    });
+    if world.violations.is_empty()
+        && let Some(sentence) = log_time::check(world.now, &world.nodes)
+    {
+        world.fail(log_time::NAME, sentence);
+    }
 }
 
 fn define_queues(world: &mut World) {

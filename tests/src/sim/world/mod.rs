@@ -29,8 +29,8 @@ use super::node::{Node, Setup};
 use super::rng::Rng;
 use super::schedule::{Fault, FaultCounts, Schedule};
 use super::trace::Trace;
+use crate::check::answered;
 use crate::check::instant::InstantChecks;
-use crate::check::{answered, log_time};
 use crate::model::administrator::Administrator;
 use crate::model::app::{App, Input};
 use crate::model::history::History;
@@ -536,9 +536,6 @@ impl World {
         }
         if let Some(sentence) = answered::overdue(self.now, self.healed_at, &self.nodes) {
             self.fail(answered::NAME, sentence);
-        }
-        if let Some(sentence) = self.checks.log_time.check(self.now, self.healed_at, &self.nodes) {
-            self.fail(log_time::NAME, sentence);
         }
         for id in self.nodes.keys().copied().collect::<Vec<_>>() {
             self.tend_disk(id);
