@@ -1,7 +1,8 @@
 //! One program for every check, the same on a desk and in CI: `cargo lane quick`, `merge`, `night`, `planted`.
 //!
-//! A lane is a list of steps, a step is one command. Everything that can be built in the dev profile is: its
-//! optimised dependencies make the simulator fast enough, its assertions make it stricter, and one profile is built once.
+//! A lane is a list of steps, a step is one command. Everything is built in the dev profile, over libraries that are
+//! optimised and compiled once. Our own crates are not optimised, because compiling them takes longer than what they do
+//! in tests; the simulator's steps are the exception ([`simulated`]).
 //! Steps select the whole workspace and then filter targets, because cargo would otherwise build the libraries again
 //! with the features of a single crate.
 
@@ -104,12 +105,12 @@ fn quick() -> Vec<Step> {
 
 fn merge() -> Vec<Step> {
     let mut steps = checks();
-    steps.push(cargo(
+    steps.push(simulated(cargo(
         "simulator",
         "it repeats to the bit, its judges judge; seeds that once failed",
         "test --workspace --test sim --test replay",
-    ));
-    steps.push(same_without_assertions());
+    )));
+    steps.push(same());
     steps.push(simulator("seeds", "1,000 runs", 1000, None));
     steps.push(over_the_stores("seeds-b", "50 runs over the production stores", 50, None));
     steps.push(cargo("programs", "the programs that process tests start", "build --workspace --bins"));
@@ -138,11 +139,11 @@ fn checks() -> Vec<Step> {
 
 fn planted() -> Vec<Step> {
     // In the dev profile, because a panic of the node is a finding here and must not end the program.
-    vec![cargo(
+    vec![simulated(cargo(
         "planted",
         "each planted bug is found, and named",
         "run -q --features trimaran-tests/planted-bugs --bin sim -- --planted all",
-    )]
+    ))]
 }
 
 /// Blocks of seeds until the time is up. A block is small enough to end in time and large enough to keep cores busy.
@@ -171,7 +172,7 @@ fn night(choice: &Choice, time: Duration, seed: Option<u64>) -> ExitCode {
 
 /// Once a night: builds are the same to the bit, and every call to a disk fails.
 fn night_begins() -> Vec<Step> {
-    let mut steps = same_in_release();
+    let mut steps = vec![same_in_release()];
     let nth = "run -q --bin sim -- --nth-call";
     steps.push(release(cargo("nth", "every call to a disk fails, in every way", nth)));
     let nth = "run -q --bin sim -- --nth-call --depth b";
@@ -182,33 +183,33 @@ fn night_begins() -> Vec<Step> {
 /// A seed is the same run to the bit with assertions and without, optimised and not.
 const HASHES: &str = "tests/seeds/hashes.txt";
 
-fn same_in_release() -> Vec<Step> {
+/// With assertions. That the recorded hashes are also those of a build without is seen when they are recorded, and each
+/// night.
+fn same() -> Step {
     let expect = format!("run -q --bin sim -- --expect-hashes {HASHES}");
-    vec![release(cargo("same", "the recorded trace hashes, in the release profile", &expect))]
+    simulated(cargo("same", "the recorded trace hashes, optimised and with assertions", &expect))
 }
 
-/// Our own crates as the release profile has them, over the libraries that the lane has compiled anyway: two minutes
-/// instead of ten.
-fn same_without_assertions() -> Step {
+fn same_in_release() -> Step {
     let expect = format!("run -q --bin sim -- --expect-hashes {HASHES}");
-    let mut step = cargo("same", "the recorded trace hashes, optimised and without assertions", &expect);
-    step.variables = [("DEBUG_ASSERTIONS", "false"), ("OVERFLOW_CHECKS", "false"), ("OPT_LEVEL", "3")]
-        .map(|(name, value)| (format!("CARGO_PROFILE_DEV_{name}"), value.to_string()))
-        .into();
+    release(cargo("same", "the recorded trace hashes, in the release profile, without assertions", &expect))
+}
+
+/// Optimised, and with its assertions, which make it stricter: a thousand runs pay for what the compiler takes longer.
+fn simulated(mut step: Step) -> Step {
+    step.variables.push(("CARGO_PROFILE_DEV_OPT_LEVEL".into(), "3".into()));
     step
 }
 
 /// After a change of what happens in runs.
 fn hashes() -> Vec<Step> {
     let write = format!("run -q --bin sim -- --seeds 20 --ticks 500 --write-hashes {HASHES}");
-    let mut steps = vec![cargo("write", "20 trace hashes, with assertions", &write)];
-    steps.extend(same_in_release());
-    steps
+    vec![simulated(cargo("write", "20 trace hashes, with assertions", &write)), same_in_release()]
 }
 
 fn simulator(name: &'static str, about: &'static str, seeds: u32, first: Option<u64>) -> Step {
     let first = first.map(|seed| format!(" --from {seed}")).unwrap_or_default();
-    cargo(name, about, &format!("run -q --bin sim -- --seeds {seeds}{first}"))
+    simulated(cargo(name, about, &format!("run -q --bin sim -- --seeds {seeds}{first}")))
 }
 
 /// Depth B: raft-engine over a file system that forgets, and RocksDB.
@@ -220,6 +221,7 @@ fn over_the_stores(name: &'static str, about: &'static str, seeds: u32, first: O
 
 fn release(mut step: Step) -> Step {
     step.command.insert(2, "--release".into());
+    step.variables.clear();
     step
 }
 
