@@ -87,7 +87,7 @@ public class Messaging {
         transacted();
         acknowledged();
         listener();
-        readAhead();
+        aheadAndAsync();
 
         List<Session> sessions = new ArrayList<>();
         for (int number = 0; number < 64; number++) {
@@ -147,9 +147,10 @@ public class Messaging {
         listening.close();
     }
 
-    static void readAhead() throws JMSException {
+    static void aheadAndAsync() throws JMSException {
         String name = queue.getQueueName();
-        MessageProducer puts = session.createProducer(queue);
+        Queue async = session.createQueue(name + "?putAsyncAllowed=1");
+        MessageProducer puts = session.createProducer(async);
         for (int number = 0; number < 20; number++) {
             puts.send(session.createTextMessage("a" + number), DeliveryMode.NON_PERSISTENT, 4, 0);
         }
@@ -160,7 +161,7 @@ public class Messaging {
             count++;
         }
         ahead.close();
-        System.out.println("read ahead " + count);
+        System.out.println("asynchronous puts and read ahead " + count);
     }
 
     static String text(Message message) throws JMSException {

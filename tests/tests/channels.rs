@@ -106,7 +106,7 @@ async fn a_program_over_the_classes_for_jms_does_what_it_does_with_mq() {
             "transacted once, again once redelivered true count 2",
             "acknowledged careful redelivered true",
             "listener true [m0, m1, m2, m3, m4]",
-            "read ahead 20",
+            "asynchronous puts and read ahead 20",
             "64 sessions",
             "done",
         ]

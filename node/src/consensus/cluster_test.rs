@@ -120,7 +120,7 @@ impl Disk {
             entries,
             recovering,
             since_start: Duration::ZERO,
-            acknowledged: Index(0),
+            acknowledged: Some(Index(0)),
         }
     }
 

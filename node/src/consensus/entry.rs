@@ -61,6 +61,7 @@ pub struct Recovered {
     /// How long the process has run before the first turn, at least: reading a large store takes its time, and what
     /// this node promised before it was started is as much older by then.
     pub since_start: Duration,
-    /// The highest entry this node ever acknowledged, also when its log does not have it any more.
-    pub acknowledged: Index,
+    /// The highest entry this node ever acknowledged, also when its log does not have it any more; None where nobody
+    /// knows.
+    pub acknowledged: Option<Index>,
 }

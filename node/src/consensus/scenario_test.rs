@@ -58,7 +58,7 @@ fn recovered(voters: &[NodeId], terms: &[u64]) -> Recovered {
         entries: entries.collect(),
         recovering: false,
         since_start: Duration::ZERO,
-        acknowledged: Index(0),
+        acknowledged: Some(Index(0)),
     }
 }
 

@@ -200,6 +200,28 @@ fn a_torn_end_that_was_never_acknowledged_is_nothing_to_talk_about() {
 }
 
 #[test]
+fn what_a_node_acknowledged_is_not_known_where_its_mark_was_lost() {
+    let with_log = tempfile::tempdir().unwrap();
+    filled(with_log.path(), 20, 1000);
+    std::fs::remove_file(with_log.path().join("mark")).unwrap();
+    // Nothing is left here but the message store, which has entries.
+    let without = tempfile::tempdir().unwrap();
+    for (directory, store) in [(&with_log, meta(1, 1)), (&without, meta(3, 20))] {
+        for round in 0..2 {
+            let recovered = open(directory.path()).recover(QM, &store).unwrap();
+            assert!(!recovered.complete);
+            assert_eq!(recovered.acknowledged, None);
+            let told = |text| recovered.sentences.iter().any(|sentence| sentence.contains(text));
+            assert!(
+                told("the mark of what it acknowledged is missing") || round > 0,
+                "{:?}",
+                recovered.sentences
+            );
+        }
+    }
+}
+
+#[test]
 fn a_log_that_lost_its_end_says_so_until_it_caught_up() {
     let directory = tempfile::tempdir().unwrap();
     filled(directory.path(), 20, 1000);

@@ -8,7 +8,7 @@
 //!   0  "TRMARK01"        16 sequence      40 term      64 term when it became recovering
 //!   8  queue manager     24 last term     48 vote      72 vote when it became recovering
 //!  12  flags             32 last index    56 commit    80 CRC-32C of 0..80
-//! flags: 1 voted, 2 recovering, 4 voted when it became recovering
+//! flags: 1 voted, 2 recovering, 4 voted when it became recovering, 8 recovering, and the mark before it was lost
 //! ```
 
 use std::collections::BTreeMap;
@@ -37,6 +37,8 @@ pub struct Acknowledged {
     /// Term and vote at the moment the node found its log wanting. Until it caught up it refuses votes, so a vote
     /// given since then says that it did.
     pub recovering: Option<(Term, Option<NodeId>)>,
+    /// While it is recovering: an earlier mark was lost, and it may have acknowledged more than `last`.
+    pub forgot: bool,
 }
 
 impl Acknowledged {
@@ -52,6 +54,7 @@ impl Acknowledged {
         flags |= u32::from(self.hard_state.vote.is_some());
         flags |= u32::from(recovering.is_some()) << 1;
         flags |= u32::from(recovering.is_some_and(|(_, vote)| vote.is_some())) << 2;
+        flags |= u32::from(recovering.is_some() && self.forgot) << 3;
         let mut slot = [0; USED];
         slot[..8].copy_from_slice(MAGIC);
         slot[8..12].copy_from_slice(&queue_manager.0.to_le_bytes());
@@ -88,6 +91,7 @@ impl Acknowledged {
             last: (Term(long(24)?), Index(long(32)?)),
             hard_state: HardState { term: Term(long(40)?), vote: vote(1, 48)?, commit: Index(long(56)?) },
             recovering: if flags & 2 != 0 { Some((Term(long(64)?), vote(4, 72)?)) } else { None },
+            forgot: flags & 8 != 0,
         };
         Some((QueueManagerId(word(8)?), long(16)?, acknowledged))
     }
@@ -202,7 +206,7 @@ impl<F: FileSystem> MarkFile<F> {
                 continue;
             };
             let recovering = Some((mark.hard_state.term, mark.hard_state.vote));
-            self.set(queue_manager, Acknowledged { recovering, ..mark })?;
+            self.set(queue_manager, Acknowledged { recovering, forgot: false, ..mark })?;
         }
         Ok(())
     }
@@ -271,6 +275,7 @@ mod tests {
             last: (Term(term), Index(index)),
             hard_state: HardState { term: Term(term), vote: Some(NodeId(2)), commit: Index(index - 1) },
             recovering: None,
+            forgot: false,
         }
     }
 
@@ -306,12 +311,16 @@ mod tests {
     fn a_vote_given_after_it_became_recovering_ends_it() {
         let mut mark = acknowledged(4, 9);
         mark.recovering = Some((Term(4), Some(NodeId(2))));
+        mark.forgot = true;
         assert!(mark.is_recovering());
+        let slot = mark.encode(QueueManagerId(1), 7);
+        assert_eq!(Acknowledged::decode(&slot).unwrap().2, mark);
         mark.hard_state = HardState { term: Term(5), vote: None, commit: Index(9) };
         assert!(mark.is_recovering());
         mark.hard_state.vote = Some(NodeId(1));
         assert!(!mark.is_recovering());
         let slot = mark.encode(QueueManagerId(1), 7);
-        assert_eq!(Acknowledged::decode(&slot).unwrap().2.recovering, None);
+        let decoded = Acknowledged::decode(&slot).unwrap().2;
+        assert_eq!((decoded.recovering, decoded.forgot), (None, false));
     }
 }

@@ -454,7 +454,7 @@ impl<F: FileSystem> LogStore for RaftEngineLog<F> {
         if mark.recovering.is_none() {
             return Ok(());
         }
-        self.set_mark(queue_manager, Acknowledged { recovering: None, ..mark })
+        self.set_mark(queue_manager, Acknowledged { recovering: None, forgot: false, ..mark })
     }
 
     fn write_mark(&mut self, sync: bool) -> Result<(), LogError> {

@@ -13,6 +13,9 @@ use super::{LogError, LogStore};
 use crate::consensus::{Entry, HardState};
 use crate::types::{Index, QueueManagerId, SnapshotMeta};
 
+/// A message store that has no more than this is that of a new node.
+const FIRST: Index = Index(1);
+
 /// What the log gave back.
 #[derive(Clone, Debug)]
 pub struct RecoveredLog {
@@ -21,8 +24,8 @@ pub struct RecoveredLog {
     pub entries: Vec<Entry>,
     /// Nothing this node acknowledged is missing. False also for a node that has never had part in the group.
     pub complete: bool,
-    /// The highest entry this node ever acknowledged, by what it noted beside the log.
-    pub acknowledged: Index,
+    /// The highest entry this node ever acknowledged, by what it noted beside the log; None where that note was lost.
+    pub acknowledged: Option<Index>,
     /// For the operator: what is damaged, where, and what follows from it.
     pub sentences: Vec<String>,
 }
@@ -38,9 +41,9 @@ pub(super) fn recover<F: FileSystem>(
     let mark = log.marks().get(queue_manager).copied();
     let span = log.span(queue_manager);
     let stored = log.stored_hard_state(queue_manager);
-    let is_new = mark.is_none() && span.is_none() && stored.is_none();
-
-    if mark.is_none() && !is_new {
+    let is_new = mark.is_none() && span.is_none() && stored.is_none() && store.index <= FIRST;
+    let mark_is_lost = mark.is_none() && !is_new;
+    if mark_is_lost {
         wrong.push(format!("the mark of what it acknowledged is missing or damaged in {directory}"));
     }
     let mark = mark.unwrap_or_default();
@@ -142,7 +145,8 @@ pub(super) fn recover<F: FileSystem>(
         (false, Some(since)) => Some(since),
         (false, None) => Some((hard_state.term, hard_state.vote)),
     };
-    let decided = Acknowledged { last: mark.last.max(last), hard_state, recovering };
+    let forgot = mark_is_lost || (was_recovering && mark.forgot);
+    let decided = Acknowledged { last: mark.last.max(last), hard_state, recovering, forgot };
     // Before the log is cut: a start behind a crash in between would find a log that is only shorter, and a mark that is
     // synced now and then need not know how long it was.
     log.set_mark(queue_manager, decided)?;
@@ -169,7 +173,8 @@ pub(super) fn recover<F: FileSystem>(
             store.index
         ));
     }
-    Ok(RecoveredLog { hard_state, entries, complete, acknowledged: decided.last.1, sentences })
+    let acknowledged = (!forgot).then_some(decided.last.1);
+    Ok(RecoveredLog { hard_state, entries, complete, acknowledged, sentences })
 }
 
 impl Acknowledged {

@@ -270,7 +270,7 @@ mod tests {
             dead_letter_queue: None,
             puts_refused: None,
             last: (Term(3), Index(9)),
-            acknowledged: Index(9),
+            acknowledged: Some(Index(9)),
         };
         let queue = QueueView {
             definition: Definition::new(ObjectRef::new(ObjectKind::LocalQueue, "HA.QUEUE")),

@@ -95,8 +95,8 @@ pub struct StatusView {
     pub puts_refused: Option<String>,
     /// The end of this node's log.
     pub last: (Term, Index),
-    /// The highest entry this node ever acknowledged.
-    pub acknowledged: Index,
+    /// The highest entry this node ever acknowledged; None where its note of that was lost and it has not caught up since.
+    pub acknowledged: Option<Index>,
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -8,7 +8,13 @@ use super::turn::UNIT;
 use super::units::{Unit, UnitPut, as_removals};
 use crate::mqi::{Completion, Data};
 use crate::qmgr::{Command, Seen, Verdict};
-use crate::types::{Position, QueueId, Reason, SessionId, StagedBodyId, Token, UnitId, limits};
+use crate::types::{Position, QueueId, Reason, SessionId, StagedBodyId, Token, UnitId, UnitState, limits};
+
+/// Why a unit was backed out, where the reason's own sentence would make its program do the work twice, or for ever.
+const COMMITTED_BEFORE: &str = "A unit of this id was committed before; what was asked for now was backed out. Unless it is other work under \
+                                the same id, it is done: do not do it again.";
+const ANOTHER_ID: &str = "The unit of work was backed out as a whole, and nothing is committed under this id any more: do its calls again \
+                          and commit them under another id.";
 
 impl Replica {
     pub(super) fn on_commit(
@@ -45,9 +51,10 @@ impl Replica {
             + removals.iter().map(|removal| removal.positions.len() * 16).sum::<usize>();
         // Its program knows better than this node when it sent this: it may have been on its way for long.
         let decided = decided.or(unit.units_decided).unwrap_or(decided_now);
-        let unit_id = unit_id.map(|id| (id, decided));
-        let command = Command::CommitUnit { unit: unit_id, places, removals };
-        let waiting = Waiting::Commit { session, token, gets: unit.gets, puts, not_persistent };
+        let named = unit_id.clone().map(|id| (id, decided));
+        let command = Command::CommitUnit { unit: named, places, removals };
+        let waiting =
+            Waiting::Commit { session, token, unit: unit_id, gets: unit.gets, puts, not_persistent };
         if size <= limits::ENTRY_BYTES_SOFT {
             return self.propose(command, waiting);
         }
@@ -59,6 +66,7 @@ impl Replica {
         &mut self,
         session: SessionId,
         token: Token,
+        unit: Option<UnitId>,
         gets: Vec<(QueueId, Position)>,
         not_persistent: Vec<UnitPut>,
         verdict: Result<Verdict, Reason>,
@@ -72,7 +80,13 @@ impl Replica {
             Err(reason) => {
                 not_persistent.iter().for_each(|put| self.note_left(put.queue(), 1));
                 gets.into_iter().for_each(|(queue, position)| self.free(queue, position));
-                self.answer(session, token, Completion::failed(reason));
+                let decided = unit.and_then(|unit| self.state.outcome_of(&unit));
+                let completion = match decided {
+                    Some(UnitState::Committed) => Completion::failed_because(reason, COMMITTED_BEFORE),
+                    Some(_) => Completion::failed_because(reason, ANOTHER_ID),
+                    None => Completion::failed(reason),
+                };
+                self.answer(session, token, completion);
             }
         }
     }

@@ -87,6 +87,7 @@ fn replica_from(
         crc: 0,
     };
     let entries = (2..=last).map(entry).collect();
+    let acknowledged = Some(acknowledged);
     let recovered =
         Recovered { hard_state, snapshot, entries, recovering, since_start: Duration::ZERO, acknowledged };
     let options =

@@ -9,8 +9,8 @@ use super::units::UnitPut;
 use crate::mqi::Completion;
 use crate::qmgr::{BatchEncoder, Command};
 use crate::types::{
-    Index, Message, MessageId, Position, ProducerSequence, QueueId, SessionId, StagedBodyId, Token, WallTime,
-    limits,
+    Index, Message, MessageId, Position, ProducerSequence, QueueId, SessionId, StagedBodyId, Token, UnitId,
+    WallTime, limits,
 };
 
 /// Who is answered, and how, when a command was applied. One for each command of a batch, in order.
@@ -35,6 +35,7 @@ pub(super) enum Waiting {
     Commit {
         session: SessionId,
         token: Token,
+        unit: Option<UnitId>,
         gets: Vec<(QueueId, Position)>,
         puts: BTreeMap<QueueId, u64>,
         not_persistent: Vec<UnitPut>,

@@ -33,8 +33,8 @@ pub(super) struct Recovery {
     /// The leader that was asked last, and its term.
     asked: Option<(Term, NodeId)>,
     next_greeting: Instant,
-    /// The highest entry this node acknowledged before its start.
-    pub promised: Index,
+    /// The highest entry this node acknowledged before its start; None where its mark was lost.
+    promised: Option<Index>,
 }
 
 /// How often a recovering node asks again.
@@ -44,7 +44,7 @@ impl Recovery {
     pub fn new(recovered: &Recovered, node: NodeId) -> Recovery {
         let blank = recovered.entries.is_empty()
             && recovered.snapshot.index <= Index(1)
-            && recovered.acknowledged <= Index(1);
+            && recovered.acknowledged.is_some_and(|index| index <= Index(1));
         let mut initial = recovered.snapshot.membership.voters.clone();
         initial.remove(&node);
         Recovery {
@@ -124,6 +124,15 @@ impl Replica {
         let known = self.recovery.blank_peers.values().copied().fold(self.consensus.term(), Term::max);
         if known > Term(1) {
             self.consensus.raise_term(Term(known.0 + 1));
+        }
+    }
+
+    /// The highest entry this node ever acknowledged; None while nobody knows.
+    pub(super) fn acknowledged(&self) -> Option<Index> {
+        let persisted = self.consensus.persisted_index();
+        match self.recovery.promised {
+            None if self.consensus.is_recovering() => None,
+            promised => Some(promised.unwrap_or_default().max(persisted)),
         }
     }
 

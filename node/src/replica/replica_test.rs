@@ -108,7 +108,7 @@ impl Alone {
             entries: Vec::new(),
             recovering: true,
             since_start: Duration::ZERO,
-            acknowledged: Index(0),
+            acknowledged: Some(Index(0)),
         };
         let state = QueueManager::new(QueueManagerId(1), name("QM1"));
         let replica = Replica::new(options, recovered, state, 7);
@@ -251,7 +251,7 @@ impl Alone {
             entries: Vec::new(),
             recovering: false,
             since_start: Duration::ZERO,
-            acknowledged: Index(0),
+            acknowledged: Some(Index(0)),
         };
         let replica = Replica::new(options(usize::MAX), recovered, state, 8);
         let mut alone = Alone { replica, answers: BTreeMap::new(), ..self };
@@ -472,6 +472,11 @@ fn the_outcome_of_a_unit_is_final() {
     assert_eq!(alone.outcome("late", 0), UnitState::BackedOut);
     let late = alone.call(APP, commit("late"));
     assert_eq!(late.reason, Reason::BackedOut);
+    assert!(late.detail.unwrap().contains("commit them under another id"));
+    alone.ok(APP, Call::Put(Put { syncpoint: true, ..put("one, again") }));
+    let again = alone.call(APP, commit("first"));
+    assert_eq!(again.reason, Reason::BackedOut);
+    assert!(again.detail.unwrap().contains("was committed before"));
     assert_eq!(alone.get(OTHER, get()), Ok("one".into()));
     assert_eq!(alone.get(OTHER, get()), Err(Reason::NoMsgAvailable));
 }

@@ -40,7 +40,7 @@ impl Replica {
             sessions: self.sessions.by_id.len() as u64,
             dead_letter_queue: self.state.deadq().cloned(),
             last: self.log_end(),
-            acknowledged: self.recovery.promised.max(self.consensus.persisted_index()),
+            acknowledged: self.acknowledged(),
             // Nobody puts to a node that does not serve, so it refuses none, however full its disk is.
             puts_refused: self.lack_of_room().filter(|_| self.is_serving()),
         }

@@ -52,7 +52,7 @@ async fn serving() -> Inbox {
         entries: Vec::new(),
         recovering: false,
         since_start: Duration::ZERO,
-        acknowledged: Index(0),
+        acknowledged: Some(Index(0)),
     };
     let consensus = consensus::Options {
         node,

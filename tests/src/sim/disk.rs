@@ -671,7 +671,7 @@ impl Disk for MemoryDisk {
                 entries: found.entries,
                 recovering: self.recovering.contains(&one.id.0),
                 since_start: Duration::ZERO,
-                acknowledged: found.acknowledged,
+                acknowledged: Some(found.acknowledged),
             };
             Ok(Started { recovered, queue_manager })
         };

@@ -124,7 +124,7 @@ impl Plan {
             .iter()
             .map(|voter| {
                 let copy = copies.iter().find(|copy| copy.node == **voter && !copy.is_blank())?;
-                Some(copy.view.acknowledged_index)
+                copy.view.acknowledged_index
             })
             .collect();
         let loss = loss(&promises, copies[best].view.last_index);
@@ -198,13 +198,15 @@ impl Plan {
         }
         for copy in &self.copies {
             let (term, index) = copy.end();
-            let what = match copy {
-                copy if copy.is_blank() => "has nothing: it is new, or lost its disk".to_owned(),
-                copy if copy.view.acknowledged_index > index => format!(
-                    "has entries up to {index} of term {term}, and acknowledged up to {}: its log is damaged",
-                    copy.view.acknowledged_index
+            let what = match copy.view.acknowledged_index {
+                _ if copy.is_blank() => "has nothing: it is new, or lost its disk".to_owned(),
+                None => format!(
+                    "has entries up to {index} of term {term}; what it acknowledged nobody knows, because its mark was lost"
                 ),
-                _ => format!("has entries up to {index} of term {term}, all that it ever acknowledged"),
+                Some(acknowledged) if acknowledged > index => format!(
+                    "has entries up to {index} of term {term}, and acknowledged up to {acknowledged}: its log is damaged"
+                ),
+                Some(_) => format!("has entries up to {index} of term {term}, all that it ever acknowledged"),
             };
             say!("  {:12} {what}", copy.node);
         }
@@ -226,7 +228,7 @@ impl Plan {
             }
             Loss::Entries { first, last: None } => say!(
                 "  LOST, if they were committed: all entries from {first} on. How many there are nobody knows: nodes \
-                 that had them lost their disks or do not answer."
+                 that had them lost their disks or marks, or do not answer."
             ),
         }
         say!(
@@ -372,6 +374,8 @@ mod tests {
 
     #[test]
     fn the_loss_ends_where_the_promises_of_a_majority_end() {
+        // Nobody knows what two of them acknowledged: their marks were lost, or they are blank.
+        assert_eq!(loss(&[None, None, Some(10)], 10), Loss::Entries { first: 11, last: None });
         // Two acknowledged 12, so it may have been committed; the best has 10.
         assert_eq!(loss(&[Some(12), Some(12), Some(5)], 10), Loss::Entries { first: 11, last: Some(12) });
         // One alone acknowledged more: no client was told.
@@ -391,7 +395,7 @@ mod tests {
             active_node: active_node.into(),
             last_index,
             last_term: 3,
-            acknowledged_index: last_index,
+            acknowledged_index: Some(last_index),
             voters: ["a", "b", "c"].map(String::from).to_vec(),
             ..Default::default()
         };

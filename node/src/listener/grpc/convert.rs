@@ -457,7 +457,7 @@ pub fn queue_manager_status(name: &ObjectName, status: &StatusView) -> admin::Qu
         puts_refused: status.puts_refused.clone().unwrap_or_default(),
         last_term: status.last.0.0,
         last_index: status.last.1.0,
-        acknowledged_index: status.acknowledged.0,
+        acknowledged_index: status.acknowledged.map(|index| index.0),
         voters: voters.map(|node| name_of(&status.membership, *node)).collect(),
     }
 }

@@ -263,6 +263,6 @@ fn status() -> StatusView {
         dead_letter_queue: None,
         puts_refused: None,
         last: (Term(3), Index(9)),
-        acknowledged: Index(9),
+        acknowledged: Some(Index(9)),
     }
 }
