@@ -12,7 +12,7 @@ use trimaran_node::qmgr::{
 use trimaran_node::types::definition::{By, Changes, ObjectRef};
 use trimaran_node::types::{
     Body, Descriptor, Index, Membership, Message, MessageId, ObjectName, Persistence, Position, QueueId,
-    QueueManagerId, SnapshotMeta, Term, WallTime, WriteNumber,
+    QueueManagerId, SnapshotMeta, Term, Terms, WallTime, WriteNumber,
 };
 use trimaran_proto::message::v1::Message as WireMessage;
 use trimaran_proto::queue::v1 as wire;
@@ -230,6 +230,7 @@ fn meta(index: u64) -> SnapshotMeta {
         index: Index(index),
         term: Term(1),
         membership: Membership::default(),
+        terms: Terms::default(),
     }
 }
 

@@ -22,7 +22,7 @@ use std::time::Duration;
 use toml::Spanned;
 
 use crate::types::{
-    Index, Membership, NodeId, NodeInfo, ObjectName, QueueManagerId, Share, SnapshotMeta, Term, limits,
+    Index, Membership, NodeId, NodeInfo, ObjectName, QueueManagerId, Share, SnapshotMeta, Term, Terms, limits,
 };
 
 /// Everything a node is told at start.
@@ -157,7 +157,7 @@ impl Config {
             nodes: first().map(|(id, node)| (*id, node.info.clone())).collect(),
             ..Membership::default()
         };
-        SnapshotMeta { queue_manager, index: Index(1), term: Term(1), membership }
+        SnapshotMeta { queue_manager, index: Index(1), term: Term(1), membership, terms: Terms::default() }
     }
 
     /// Warnings that stand as long as the configuration does; status and log repeat them.

@@ -231,6 +231,7 @@ fn initial(voters: u64) -> SnapshotMeta {
             nodes: nodes.map(|node| (node, crate::types::NodeInfo::default())).collect(),
             ..Membership::default()
         },
+        terms: Terms::default(),
     }
 }
 
@@ -240,6 +241,7 @@ fn blank() -> SnapshotMeta {
         index: Index(0),
         term: Term(0),
         membership: Membership::default(),
+        terms: Terms::default(),
     }
 }
 
@@ -568,6 +570,7 @@ impl World {
                 index: Index(node.applied),
                 term,
                 membership: consensus.membership().clone(),
+                terms: Terms::default(),
             };
             node.disk.state = node.state;
             consensus.store_snapshot(node.disk.store.clone());

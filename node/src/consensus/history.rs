@@ -6,7 +6,8 @@
 //! still has the old entries would count as one that has the new ones: [`Consensus::check_history`] looks first.
 //!
 //! Appends carry (index, term) of the entry before and of each entry, greetings (`replica/peers.rs`) those of the commit index; of two
-//! logs with the same term at one index everything before is equal (Ongaro's thesis, 3.5). What a node has not compared
+//! logs with the same term at one index everything before is equal (Ongaro's thesis, 3.5). Of what was cut off the terms are still known
+//! (`types/terms.rs`), so that a leader is asked before it sends a snapshot that would take the place of what it lacks. What a node has not compared
 //! it does not acknowledge. A node that has parted from its leader neither votes, stands, acknowledges nor renews a
 //! lease, and its leader counts it for nothing: until a leader of a later term is found to have what is committed here,
 //! or somebody decided which of the two histories goes on.
@@ -23,7 +24,7 @@ pub struct Parted {
     pub leader: NodeId,
     /// In which that leader leads.
     pub term: Term,
-    /// An entry that is known to differ, its term here and its term there (0: it has none).
+    /// The first entry that is known to differ, its term here and its term there (0: it has none).
     pub index: Index,
     pub own: Term,
     pub theirs: Term,
@@ -73,6 +74,20 @@ impl Consensus {
             self.parted = Some(Parted { leader, term, index, own, theirs, commit });
             self.raise_term(term);
         }
+    }
+
+    /// Whoever leads in `term` says which entry it has where what is committed here ends. The same one makes the two histories
+    /// one.
+    pub fn confirm_history(&mut self, term: Term, (theirs, index): (Term, Index)) {
+        let is_later = self.parted.is_some_and(|parted| parted.term < term) && term >= self.term();
+        if is_later && index == self.commit_index() && self.term_at(index) == Some(theirs) {
+            self.parted = None;
+        }
+    }
+
+    /// Whether this log has what a peer says is committed there, as far as anybody can tell.
+    pub fn has_committed(&self, (term, index): (Term, Index)) -> bool {
+        term != Term(0) && self.term_at(index) == Some(term)
     }
 
     pub fn is_excluded(&self, node: NodeId) -> bool {

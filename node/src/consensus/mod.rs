@@ -44,14 +44,14 @@ use self::lease::{Lease, Promise};
 use self::tail::Tail;
 use self::timeouts::{Ticks, Timing, draw};
 use crate::types::{
-    Index, Instant, Membership, NodeId, Now, QueueManagerId, RequestId, SnapshotMeta, Term, WallTime,
+    Index, Instant, Membership, NodeId, Now, QueueManagerId, RequestId, SnapshotMeta, Term, Terms, WallTime,
     WriteNumber,
 };
 
 pub use clocks::Majority;
 pub use entry::*;
 pub use history::Parted;
-pub use meta::{meta_from_wire, meta_to_wire};
+pub use meta::{meta_from_wire, meta_to_wire, terms_from_wire, terms_to_wire};
 
 /// How raft-rs marks the candidacy of a node that was asked to take over.
 const HANDED_OVER: &[u8] = b"CampaignTransfer";
@@ -203,6 +203,8 @@ pub struct Consensus {
     trusted: Option<NodeId>,
     /// The leader of this term, or of an earlier one, does not have what is committed here.
     parted: Option<Parted>,
+    /// Of all that was handed out as committed.
+    terms: Terms,
     /// Of whom this leader knows that they have another history, or another state.
     excluded: BTreeSet<NodeId>,
     /// Stopping, or removed: votes and follows, and stands for nothing any more.
@@ -303,6 +305,7 @@ impl Consensus {
             recovering: recovered.recovering,
             trusted: None,
             parted: None,
+            terms: with_its_last(snapshot),
             excluded: BTreeSet::new(),
             withdrawn: false,
             confirmed: (0, 0),
@@ -961,6 +964,7 @@ impl Consensus {
         for entry in &committed {
             self.emitted = entry.index;
             let entry = convert::entry_out(entry);
+            self.terms.note(entry.term, entry.index);
             if entry.index.0 > self.skip_upto {
                 ready.committed.push(entry);
             } else if entry.kind == EntryKind::Membership
@@ -1086,6 +1090,8 @@ impl Consensus {
         self.skip_upto = index;
         self.applied = index;
         self.membership = meta.membership.clone();
+        let known = std::mem::replace(&mut self.terms, with_its_last(&meta));
+        known.runs().iter().for_each(|(term, index)| self.terms.note(*term, *index));
         self.raw.mut_store().store_snapshot(meta);
         self.settle();
         true
@@ -1205,12 +1211,42 @@ impl Consensus {
         Index(self.raw.raft.raft_log.persisted)
     }
 
+    /// Of an entry in the log, or of one that was committed, cut off or not.
     pub fn term_at(&self, index: Index) -> Option<Term> {
         let log = &self.raw.raft.raft_log;
-        if index.0 + 1 < log.first_index() || index.0 > log.last_index() {
+        if index.0 > log.last_index() {
             return None;
         }
+        if index.0 + 1 < log.first_index() {
+            return self.terms.at(index);
+        }
         log.term(index.0).ok().map(Term)
+    }
+
+    /// Where terms begin in all that is committed here, handed out or not.
+    pub fn committed_terms(&self) -> Terms {
+        let mut terms = self.terms.clone();
+        let commit = self.commit_index();
+        let mut next = Index(self.emitted).next();
+        while let Some(term) = self.term_at(next).filter(|_| next <= commit) {
+            terms.note(term, next);
+            // Terms only go up: the next one is found by halves.
+            let (mut begun, mut end) = (next.0 + 1, commit.0 + 1);
+            while begun < end {
+                let middle = begun + (end - begun) / 2;
+                match self.term_at(Index(middle)) == Some(term) {
+                    true => begun = middle + 1,
+                    false => end = middle,
+                }
+            }
+            next = Index(begun);
+        }
+        terms
+    }
+
+    /// Where terms begin, as far as this entry, which was handed out.
+    pub fn terms_upto(&self, index: Index) -> Terms {
+        self.terms.upto(index)
     }
 
     /// Until when this leader may be sure that it is the only one. None for others, and while leadership is being
@@ -1337,6 +1373,15 @@ impl Consensus {
         let raft = &self.raw.raft;
         (raft.term, raft.leader_id, raft.state)
     }
+}
+
+/// What a snapshot says of the terms in it, and its own at least.
+fn with_its_last(snapshot: &SnapshotMeta) -> Terms {
+    let mut terms = snapshot.terms.clone();
+    if snapshot.index > Index(0) {
+        terms.note(snapshot.term, snapshot.index);
+    }
+    terms
 }
 
 /// What one turn says to one peer needs at most one heartbeat, and no empty append beside others: raft-rs makes one

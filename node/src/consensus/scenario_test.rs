@@ -41,6 +41,7 @@ fn meta(voters: &[NodeId], index: u64, term: u64) -> SnapshotMeta {
             nodes: voters.iter().map(|node| (*node, crate::types::NodeInfo::default())).collect(),
             ..Membership::default()
         },
+        terms: Terms::default(),
     }
 }
 

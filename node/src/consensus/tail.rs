@@ -363,11 +363,17 @@ pub(super) fn snapshot_of(meta: &SnapshotMeta) -> eraftpb::Snapshot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::{Index, QueueManagerId, Term};
+    use crate::types::{Index, QueueManagerId, Term, Terms};
 
     fn meta(index: u64, term: u64) -> SnapshotMeta {
         let membership = Membership { voters: [NodeId(1), NodeId(2)].into(), ..Membership::default() };
-        SnapshotMeta { queue_manager: QueueManagerId(1), index: Index(index), term: Term(term), membership }
+        SnapshotMeta {
+            queue_manager: QueueManagerId(1),
+            index: Index(index),
+            term: Term(term),
+            membership,
+            terms: Terms::default(),
+        }
     }
 
     fn entries(first: u64, terms: &[u64]) -> Vec<eraftpb::Entry> {

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 use super::*;
 use crate::consensus::{EntryKind, HardState};
-use crate::types::{Membership, NodeId, Term, WriteNumber};
+use crate::types::{Membership, NodeId, Term, Terms, WriteNumber};
 
 pub(super) const QM: QueueManagerId = QueueManagerId(7);
 
@@ -22,6 +22,7 @@ pub(super) fn meta(index: u64, term: u64) -> SnapshotMeta {
         index: Index(index),
         term: Term(term),
         membership: Membership::default(),
+        terms: Terms::default(),
     }
 }
 

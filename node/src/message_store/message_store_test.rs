@@ -12,7 +12,7 @@ use trimaran_proto::replica::v1::Row;
 
 use super::*;
 use crate::qmgr::{Family, RowChange, RowSource};
-use crate::types::{Membership, NodeId, RequestId, Term};
+use crate::types::{Membership, NodeId, RequestId, Term, Terms};
 
 const QM: QueueManagerId = QueueManagerId(7);
 const OTHER: QueueManagerId = QueueManagerId(8);
@@ -36,7 +36,7 @@ fn open(directory: &Path) -> RocksStore {
 
 fn meta(queue_manager: QueueManagerId, index: u64) -> SnapshotMeta {
     let membership = Membership { voters: [NodeId(1), NodeId(2)].into(), ..Membership::default() };
-    SnapshotMeta { queue_manager, index: Index(index), term: Term(3), membership }
+    SnapshotMeta { queue_manager, index: Index(index), term: Term(3), membership, terms: Terms::default() }
 }
 
 fn key(queue_manager: QueueManagerId, number: u64) -> Bytes {

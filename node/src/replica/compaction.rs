@@ -143,6 +143,7 @@ impl Replica {
             index,
             term,
             membership: self.consensus.membership().clone(),
+            terms: self.consensus.terms_upto(index),
         };
         let (batch, written) = self.state.take_store_batch(self.compaction.newest, meta.clone());
         self.compaction.unflushed.push_back((index, written));

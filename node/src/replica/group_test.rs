@@ -11,7 +11,7 @@ use crate::consensus::{Entry, EntryKind, HardState};
 use crate::mqi::{Admin, Call, Connect, Identity, MembershipRequest, Operate, RecoverRequest};
 use crate::qmgr::Command;
 use crate::types::definition::{By, Changes, ObjectRef};
-use crate::types::{Index, Membership, NodeInfo, OutOfSync, Reason, SnapshotMeta, Term, WallTime};
+use crate::types::{Index, Membership, NodeInfo, OutOfSync, Reason, SnapshotMeta, Term, Terms, WallTime};
 
 const OPERATOR: SessionId = SessionId(1);
 
@@ -54,7 +54,26 @@ fn member_with(id: u64, voters: &[u64], recovering: bool, last: u64) -> Member {
 }
 
 fn member_from(id: u64, voters: &[u64], recovering: bool, hard_state: HardState, last: u64) -> Member {
-    let replica = replica_from(id, voters, recovering, hard_state, last, Index(last));
+    of_replica(replica_from(id, voters, recovering, hard_state, last, Index(last)), recovering)
+}
+
+/// A node whose log was cut at this index of term 5, where its message store is, after a term 3 that began at entry 6.
+fn member_beyond(id: u64, voters: &[u64], index: u64) -> Member {
+    let terms = [(1, 1), (2, 2), (3, 6), (5, 30)].map(|(term, index)| (Term(term), Index(index)));
+    let terms = Terms::from_runs(terms.into()).unwrap();
+    let snapshot = SnapshotMeta { index: Index(index), term: Term(5), terms, ..initial(voters) };
+    let recovered = Recovered {
+        hard_state: HardState { term: Term(5), vote: None, commit: Index(index) },
+        snapshot,
+        entries: Vec::new(),
+        recovering: false,
+        since_start: Duration::ZERO,
+        acknowledged: Some(Index(index)),
+    };
+    of_replica(replica(id, recovered), false)
+}
+
+fn of_replica(replica: Replica, recovering: bool) -> Member {
     let role = RoleView::NotServing { term: Term(0), leader: None, recovering };
     let (events, answers) = (Vec::new(), Vec::new());
     let (reports, told_again) = (Vec::new(), false);
@@ -69,16 +88,7 @@ fn replica_from(
     last: u64,
     acknowledged: Index,
 ) -> Replica {
-    let name = ObjectName::new("QM1").unwrap();
-    let consensus = consensus::Options { node: NodeId(id), ..consensus::Options::default() };
-    let place = |id: &u64| (NodeId(*id), NodeInfo { name: id.to_string(), ..NodeInfo::default() });
-    let membership = Membership {
-        voters: voters.iter().copied().map(NodeId).collect(),
-        nodes: voters.iter().map(place).collect(),
-        ..Membership::default()
-    };
-    let snapshot =
-        SnapshotMeta { queue_manager: QueueManagerId(1), index: Index(1), term: Term(1), membership };
+    let snapshot = initial(voters);
     let entry = |index| Entry {
         kind: EntryKind::Normal,
         term: Term(2),
@@ -90,6 +100,29 @@ fn replica_from(
     let acknowledged = Some(acknowledged);
     let recovered =
         Recovered { hard_state, snapshot, entries, recovering, since_start: Duration::ZERO, acknowledged };
+    replica(id, recovered)
+}
+
+/// What the stores of a new node have.
+fn initial(voters: &[u64]) -> SnapshotMeta {
+    let place = |id: &u64| (NodeId(*id), NodeInfo { name: id.to_string(), ..NodeInfo::default() });
+    let membership = Membership {
+        voters: voters.iter().copied().map(NodeId).collect(),
+        nodes: voters.iter().map(place).collect(),
+        ..Membership::default()
+    };
+    SnapshotMeta {
+        queue_manager: QueueManagerId(1),
+        index: Index(1),
+        term: Term(1),
+        membership,
+        terms: Terms::default(),
+    }
+}
+
+fn replica(id: u64, recovered: Recovered) -> Replica {
+    let name = ObjectName::new("QM1").unwrap();
+    let consensus = consensus::Options { node: NodeId(id), ..consensus::Options::default() };
     let options =
         Options { window_bytes: usize::MAX, ..Options::new(QueueManagerId(1), name.clone(), consensus) };
     Replica::new(options, recovered, QueueManager::new(QueueManagerId(1), name), 41 * id)
@@ -504,7 +537,8 @@ fn the_log_is_kept_for_a_peer_that_is_there_and_catches_up() {
     let index = group.members[&leader].replica.compaction.flushed_index();
     let term = consensus.term_at(index).unwrap();
     let membership = consensus.membership().clone();
-    let snapshot = SnapshotMeta { queue_manager: QueueManagerId(1), index, term, membership };
+    let snapshot =
+        SnapshotMeta { queue_manager: QueueManagerId(1), index, term, membership, terms: Terms::default() };
     let cut = group.members[&leader].cut;
     define(&mut group, 50);
     assert_eq!(group.members[&leader].cut, cut, "what comes behind the snapshot stays until it has arrived");
@@ -635,8 +669,7 @@ fn a_leader_in_another_state_than_a_majority_is_the_one_that_gets_it_again() {
 
 /// The first leads and commits with the second; the second's disk is taken back to before that, and the third had no
 /// more; the first comes back when they have gone on.
-#[test]
-fn a_node_with_what_its_leader_lost_is_named_by_both_and_counts_for_nothing() {
+fn with_another_history() -> (Group, u64) {
     let voters = [1, 2, 3];
     let mut group = Group::of(&[]);
     for id in [2, 3] {
@@ -647,6 +680,61 @@ fn a_node_with_what_its_leader_lost_is_named_by_both_and_counts_for_nothing() {
     let hard_state = HardState { term: Term(2), vote: Some(NodeId(1)), commit: Index(9) };
     group.connect(1, member_from(1, &voters, false, hard_state, 9));
     group.pass(Duration::from_secs(5));
+    (group, leader)
+}
+
+/// The leader and the third start again.
+fn begin_again(group: &mut Group, start: impl Fn(u64) -> Member) -> u64 {
+    for id in [2, 3] {
+        group.members.remove(&id);
+        group.tell(1, Event::PeerGone { node: NodeId(id) });
+    }
+    group.pass(Duration::from_millis(100));
+    for id in [2, 3] {
+        group.connect(id, start(id));
+    }
+    group.pass(Duration::from_secs(5));
+    group.leader().expect("two of three elect one")
+}
+
+#[test]
+fn what_only_one_node_has_is_not_replaced_by_the_snapshot_of_leaders_whose_log_begins_behind_it() {
+    let (mut group, _) = with_another_history();
+    let leader = begin_again(&mut group, |id| member_beyond(id, &[1, 2, 3], 40));
+    let check = |group: &Group, leader: u64| {
+        for by in [leader, 1] {
+            assert_eq!(out_of_sync(group, by, 1), Some(OutOfSync::OtherHistory), "node {by} knows it");
+        }
+        assert_eq!(group.members[&1].replica.consensus().commit_index(), Index(9), "it gives nothing up");
+        assert_eq!(group.members[&1].snapshots, 0, "nor is it taken from it");
+    };
+    check(&group, leader);
+
+    // It starts again, too, and knows nothing of a leader it parted from.
+    group.members.remove(&1);
+    [2, 3].into_iter().for_each(|id| group.tell(id, Event::PeerGone { node: NodeId(1) }));
+    let hard_state = HardState { term: Term(2), vote: Some(NodeId(1)), commit: Index(9) };
+    group.connect(1, member_from(1, &[1, 2, 3], false, hard_state, 9));
+    group.pass(Duration::from_secs(5));
+    let leader = group.leader().expect("two of three are enough");
+    check(&group, leader);
+    let reports = &group.members[&leader].reports;
+    assert!(reports.last().unwrap().contains("entries 6 to 9 is on node 1 only"), "{reports:?}");
+}
+
+#[test]
+fn a_node_that_has_parted_follows_a_later_leader_that_has_what_the_earlier_one_lacked() {
+    let (mut group, _) = with_another_history();
+    let hard_state = HardState { term: Term(9), vote: None, commit: Index(9) };
+    let leader = begin_again(&mut group, |id| member_from(id, &[1, 2, 3], false, hard_state, 12));
+    assert_eq!(out_of_sync(&group, leader, 1), None);
+    let committed = |id: u64| group.members[&id].replica.consensus().commit_index();
+    assert_eq!(committed(1), committed(leader));
+}
+
+#[test]
+fn a_node_with_what_its_leader_lost_is_named_by_both_and_counts_for_nothing() {
+    let (mut group, leader) = with_another_history();
     for by in [leader, 1] {
         assert_eq!(out_of_sync(&group, by, 1), Some(OutOfSync::OtherHistory), "node {by} knows it");
         assert_eq!(group.members[&by].reports.len(), 1, "{:?}", group.members[&by].reports);

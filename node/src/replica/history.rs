@@ -17,7 +17,7 @@ impl Replica {
     pub(super) fn note_parted(&mut self) {
         let parted = self.consensus.parted();
         if parted == self.parted {
-            return;
+            return self.say_it_to_the_next_leader();
         }
         self.parted = parted;
         match parted {
@@ -25,6 +25,16 @@ impl Replica {
             None => self.report("the history of this node is the one of its leader".into()),
         }
         self.greet_all();
+    }
+
+    /// Who leads next may not see it: it takes this node for one that only lags.
+    fn say_it_to_the_next_leader(&mut self) {
+        let leads = self.consensus.leader().map(|leader| (self.consensus.term(), leader));
+        let knows = self.parted.is_none_or(|parted| leads.is_none_or(|(term, _)| parted.term == term));
+        if !knows && leads != self.recovery.asked {
+            self.recovery.asked = leads;
+            self.greet_all();
+        }
     }
 
     /// What this node, and a leader of its peer, says of the two histories.
@@ -47,40 +57,77 @@ impl Replica {
         if planted::is(Bug::FollowAnyHistory) {
             return;
         }
-        let (me, term) = (self.options.node, self.consensus.term());
         let committed = (Term(greeting.commit_term), Index(greeting.commit));
-        if !self.consensus.is_leader() {
-            if self.consensus.leader() == Some(from) && committed.0 != Term(0) {
-                self.consensus.compare_committed(from, Term(greeting.term), committed);
-            }
-            if let Some(told) = greeting.parted.filter(|told| told.leader == from.0) {
+        if self.consensus.is_leader() {
+            return self.compare_with(from, Term(greeting.term), greeting.parted);
+        }
+        if self.consensus.leader() == Some(from) && committed.0 != Term(0) {
+            self.consensus.compare_committed(from, Term(greeting.term), committed);
+        }
+        match greeting.parted.filter(|told| told.leader == from.0) {
+            Some(told) => {
                 let theirs = (Term(told.leaders_term), Index(told.index));
                 self.consensus.compare_committed(from, Term(told.term), theirs);
             }
+            None => {
+                let theirs = (Term(greeting.term_at_your_commit), Index(greeting.your_commit));
+                self.consensus.confirm_history(Term(greeting.term), theirs);
+            }
+        }
+    }
+
+    /// A new leader compares what the others said before it was one.
+    pub(super) fn compare_with_all(&mut self) {
+        if planted::is(Bug::FollowAnyHistory) {
             return;
         }
-        let mut parted = greeting.parted.filter(|parted| parted.leader == me.0 && parted.term == term.0);
+        self.peers.heard().into_iter().for_each(|peer| self.compare_with(peer, Term(0), None));
+    }
+
+    /// The leader's side: what is committed at `peer`, which is in `peers_term`, beside this log; and what the peer thinks of
+    /// the leader that it follows or followed.
+    fn compare_with(&mut self, peer: NodeId, peers_term: Term, told: Option<wire::Parted>) {
+        let Some(committed) = self.peers.committed(peer).map(|committed| committed.last) else { return };
+        let (me, term) = (self.options.node, self.consensus.term());
+        let mut parted = told.filter(|told| told.leader == me.0 && told.term == term.0);
         // What was committed in a later term this leader need not have: it is none any more.
-        let lacks = Term(greeting.term) <= term && self.consensus.lacks_committed(committed);
+        let lacks = peers_term <= term && self.consensus.lacks_committed(committed);
         if lacks && parted.is_none() {
-            let leaders_term = self.consensus.term_at(committed.1).unwrap_or_default().0;
+            let index = self.first_difference(peer, committed.1).unwrap_or(committed.1);
+            let own_term = self.peers.committed(peer).and_then(|committed| committed.terms.at(index));
             parted = Some(wire::Parted {
                 leader: me.0,
                 term: term.0,
-                index: greeting.commit,
-                own_term: greeting.commit_term,
-                leaders_term,
-                commit: greeting.commit,
+                index: index.0,
+                own_term: own_term.unwrap_or(committed.0).0,
+                leaders_term: self.consensus.term_at(index).unwrap_or_default().0,
+                commit: committed.1.0,
             });
         }
-        let was_known = self.peers.parted(from).is_some();
-        self.peers.set_parted(from, parted);
-        self.consensus.exclude(from, parted.is_some());
-        if let Some(parted) = parted.filter(|_| !was_known) {
-            self.report(sentence(from, from_wire(parted)));
-            // It may not know itself: its leader tells it what it would have to have.
-            self.greet(from);
+        // It parted from an earlier leader. This one is seen to have what is committed there, and says so, or nobody knows
+        // any more, and the two go on as parted.
+        if let (None, Some(earlier)) = (parted, told.filter(|earlier| earlier.leader != peer.0)) {
+            match self.consensus.has_committed(committed) {
+                true => self.greet(peer),
+                false => parted = Some(wire::Parted { leader: me.0, term: term.0, ..earlier }),
+            }
         }
+        let was_known = self.peers.parted(peer).is_some();
+        self.peers.set_parted(peer, parted);
+        self.consensus.exclude(peer, parted.is_some());
+        if let Some(parted) = parted.filter(|_| !was_known) {
+            self.report(sentence(peer, from_wire(parted)));
+            // It may not know itself: its leader tells it what it would have to have.
+            self.greet(peer);
+        }
+    }
+
+    /// Where what is committed at a peer, up to `commit`, begins to be something else than this log.
+    fn first_difference(&self, peer: NodeId, commit: Index) -> Option<Index> {
+        let theirs = &self.peers.committed(peer)?.terms;
+        let end = self.consensus.commit_index();
+        let common = self.consensus.committed_terms().last_common(end, theirs, commit)?;
+        Some(common.next())
     }
 
     /// Whether the peer's copy is another one than this leader's, in whatever way.

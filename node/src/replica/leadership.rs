@@ -46,6 +46,7 @@ impl Replica {
         // Other clocks are not known yet, and the log's own is where it was applied to: time stands.
         self.standing.own_mut().proposals.add(Command::BeginTerm, WallTime(0), Waiting::BeginTerm);
         self.stats.commands_proposed += 1;
+        self.compare_with_all();
     }
 
     /// The first entry of this leader's own term is applied: everything that was ever acknowledged is.

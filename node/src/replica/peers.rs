@@ -6,7 +6,11 @@ use bytes::Bytes;
 use trimaran_proto::replica::v1::{Greeting, Parted, peer_message::Message as PeerMessage};
 
 use super::{Action, Replica};
-use crate::types::{Index, NodeId};
+use crate::consensus::{terms_from_wire, terms_to_wire};
+use crate::types::{Index, NodeId, Term, Terms};
+
+/// So many of them are told in a greeting.
+const TERMS_TOLD: usize = 64;
 
 /// What is known of the peers, by their own word.
 #[derive(Debug, Default)]
@@ -18,13 +22,21 @@ pub(super) struct Peers {
     acknowledged: BTreeMap<NodeId, Index>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Heard {
     recovering: bool,
     stopping: bool,
     lacks_room: bool,
+    committed: Committed,
     /// It has committed entries that this leader does not have.
     parted: Option<Parted>,
+}
+
+/// What is committed at a peer, when it said so: the last entry, and where the newest terms begin.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Committed {
+    pub last: (Term, Index),
+    pub terms: Terms,
 }
 
 impl Peers {
@@ -51,6 +63,14 @@ impl Peers {
     /// Where the peer has another history than this leader.
     pub fn parted(&self, node: NodeId) -> Option<Parted> {
         self.heard.get(&node).and_then(|heard| heard.parted)
+    }
+
+    pub fn committed(&self, node: NodeId) -> Option<&Committed> {
+        self.heard.get(&node).map(|heard| &heard.committed)
+    }
+
+    pub fn heard(&self) -> Vec<NodeId> {
+        self.heard.keys().copied().collect()
     }
 
     pub fn set_parted(&mut self, node: NodeId, parted: Option<Parted>) {
@@ -108,6 +128,10 @@ impl Replica {
         let remembered = self.peers.acknowledged.entry(to).or_default();
         *remembered = matched.max(*remembered);
         let you_acknowledged = remembered.0;
+        let leads = self.consensus.is_leader();
+        let theirs =
+            self.peers.committed(to).filter(|_| leads).map_or(Index(0), |committed| committed.last.1);
+        let terms = self.consensus.committed_terms().last(TERMS_TOLD);
         let greeting = Greeting {
             established: !self.recovery.is_blank(),
             term: self.consensus.term().0,
@@ -122,6 +146,9 @@ impl Replica {
             removed: self.consensus.membership().removed.contains(&to),
             proposed_since: proposed,
             lacks_room: self.lack_of_room().is_some(),
+            terms: terms_to_wire(&terms),
+            your_commit: theirs.0,
+            term_at_your_commit: self.consensus.term_at(theirs).unwrap_or_default().0,
         };
         self.out.push(Action::Send { to, message: PeerMessage::Greeting(greeting) });
     }
@@ -144,6 +171,10 @@ impl Replica {
             recovering: greeting.recovering,
             stopping: greeting.stopping,
             lacks_room: greeting.lacks_room,
+            committed: Committed {
+                last: (Term(greeting.commit_term), Index(greeting.commit)),
+                terms: terms_from_wire(greeting.terms.clone()).unwrap_or_default(),
+            },
             parted: self.peers.parted(from),
         };
         self.peers.heard.insert(from, heard);

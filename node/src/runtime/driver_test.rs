@@ -11,7 +11,9 @@ use crate::consensus::{self, HardState, Recovered};
 use crate::mqi::{Admin, Call, Connect, OpenOptions, Put, PutTarget};
 use crate::qmgr::QueueManager;
 use crate::replica::{self, Inbox, Outbox, SessionHandle};
-use crate::types::{Account, HandleId, Message, NodeInfo, ObjectName, QueueManagerId, SnapshotMeta, Term};
+use crate::types::{
+    Account, HandleId, Message, NodeInfo, ObjectName, QueueManagerId, SnapshotMeta, Term, Terms,
+};
 
 /// A disk that is never late.
 struct QuickHands(Inbox);
@@ -43,8 +45,13 @@ async fn serving() -> Inbox {
         nodes: BTreeMap::from([(node, NodeInfo::default())]),
         ..Membership::default()
     };
-    let snapshot =
-        SnapshotMeta { queue_manager: id, index: Index(1), term: Term(1), membership: membership.clone() };
+    let snapshot = SnapshotMeta {
+        queue_manager: id,
+        index: Index(1),
+        term: Term(1),
+        membership: membership.clone(),
+        terms: Terms::default(),
+    };
     let hard_state = HardState { term: Term(1), vote: None, commit: Index(1) };
     let recovered = Recovered {
         hard_state,

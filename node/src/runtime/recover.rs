@@ -128,14 +128,20 @@ mod tests {
     use crate::log_store::{LogOptions, RaftEngineLog};
     use crate::message_store::MessageStore;
     use crate::qmgr::StoreBatch;
-    use crate::types::{Index, Membership, NodeId, Term, WriteNumber};
+    use crate::types::{Index, Membership, NodeId, Term, Terms, WriteNumber};
 
     const ID: QueueManagerId = QueueManagerId(1);
 
     fn expected() -> Expected {
         let membership =
             Membership { voters: [NodeId(1)].into(), nodes: BTreeMap::new(), ..Membership::default() };
-        let initial = SnapshotMeta { queue_manager: ID, index: Index(1), term: Term(1), membership };
+        let initial = SnapshotMeta {
+            queue_manager: ID,
+            index: Index(1),
+            term: Term(1),
+            membership,
+            terms: Terms::default(),
+        };
         Expected { id: ID, name: ObjectName::new("QM").unwrap(), initial }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Index, NodeId, QueueManagerId, Term};
+use super::{Index, NodeId, QueueManagerId, Term, Terms};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodeInfo {
@@ -31,4 +31,6 @@ pub struct SnapshotMeta {
     pub index: Index,
     pub term: Term,
     pub membership: Membership,
+    /// Of all that is in it.
+    pub terms: Terms,
 }

@@ -8,6 +8,7 @@ pub mod name;
 pub mod fields;
 pub mod message;
 pub mod definition;
+pub mod terms;
 pub mod group;
 pub mod selection;
 pub mod role;
@@ -27,6 +28,7 @@ pub use name::ObjectName;
 pub use reason::{CompletionCode, Reason};
 pub use role::{OutOfSync, Role, RoleView, WhyNotServing};
 pub use selection::Selection;
+pub use terms::Terms;
 pub use time::{Instant, Now, WallTime};
 pub use unit::{ProducerId, ProducerSequence, UnitId, UnitState};
 

@@ -14,7 +14,7 @@ use trimaran_node::qmgr::{
     Family, LoadRequest, QueueManager, RowChange, RowSource, StoreBatch, StoreReadError,
 };
 use trimaran_node::runtime::recover::{Expected, Started};
-use trimaran_node::types::{Index, Membership, ObjectName, QueueManagerId, SnapshotMeta, Term};
+use trimaran_node::types::{Index, Membership, ObjectName, QueueManagerId, SnapshotMeta, Term, Terms};
 
 use super::rng::Rng;
 
@@ -754,5 +754,11 @@ impl Disk for MemoryDisk {
 
 /// The membership every node's cluster file begins with.
 pub fn initial_snapshot(queue_manager: QueueManagerId, membership: &Membership) -> SnapshotMeta {
-    SnapshotMeta { queue_manager, index: Index(1), term: Term(1), membership: membership.clone() }
+    SnapshotMeta {
+        queue_manager,
+        index: Index(1),
+        term: Term(1),
+        membership: membership.clone(),
+        terms: Terms::default(),
+    }
 }

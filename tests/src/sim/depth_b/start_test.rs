@@ -7,7 +7,9 @@ use bytes::Bytes;
 use tempfile::TempDir;
 use trimaran_node::consensus::{Entry, EntryKind, HardState, LogWrite};
 use trimaran_node::log_store::{BlockFs, LogOptions, LogStore, RaftEngineLog, RecoveredLog};
-use trimaran_node::types::{Index, Membership, NodeId, QueueManagerId, SnapshotMeta, Term, WriteNumber};
+use trimaran_node::types::{
+    Index, Membership, NodeId, QueueManagerId, SnapshotMeta, Term, Terms, WriteNumber,
+};
 
 use super::CrashFs;
 use crate::sim::rng::Rng;
@@ -17,7 +19,13 @@ const ID: QueueManagerId = QueueManagerId(1);
 const LAST: u64 = 120;
 
 fn group() -> SnapshotMeta {
-    SnapshotMeta { queue_manager: ID, index: Index(1), term: Term(1), membership: Membership::default() }
+    SnapshotMeta {
+        queue_manager: ID,
+        index: Index(1),
+        term: Term(1),
+        membership: Membership::default(),
+        terms: Terms::default(),
+    }
 }
 
 fn entry(index: u64) -> Entry {
