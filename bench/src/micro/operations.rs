@@ -12,7 +12,7 @@ use trimaran_node::qmgr::{
 use trimaran_node::types::definition::{By, Changes, ObjectRef};
 use trimaran_node::types::{
     Body, Descriptor, Index, Membership, Message, MessageId, ObjectName, Persistence, Position, QueueId,
-    QueueManagerId, SnapshotMeta, Term, Terms, WallTime, WriteNumber,
+    QueueManagerId, SnapshotMeta, Term, TermStarts, WallTime, WriteNumber,
 };
 use trimaran_proto::message::v1::Message as WireMessage;
 use trimaran_proto::queue::v1 as wire;
@@ -230,7 +230,8 @@ fn meta(index: u64) -> SnapshotMeta {
         index: Index(index),
         term: Term(1),
         membership: Membership::default(),
-        terms: Terms::default(),
+        terms: TermStarts::default(),
+        installed: false,
     }
 }
 

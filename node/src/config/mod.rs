@@ -22,7 +22,8 @@ use std::time::Duration;
 use toml::Spanned;
 
 use crate::types::{
-    Index, Membership, NodeId, NodeInfo, ObjectName, QueueManagerId, Share, SnapshotMeta, Term, Terms, limits,
+    Index, Membership, NodeId, NodeInfo, ObjectName, QueueManagerId, Share, SnapshotMeta, Term, TermStarts,
+    limits,
 };
 
 /// Everything a node is told at start.
@@ -157,7 +158,14 @@ impl Config {
             nodes: first().map(|(id, node)| (*id, node.info.clone())).collect(),
             ..Membership::default()
         };
-        SnapshotMeta { queue_manager, index: Index(1), term: Term(1), membership, terms: Terms::default() }
+        SnapshotMeta {
+            queue_manager,
+            index: Index(1),
+            term: Term(1),
+            membership,
+            terms: TermStarts::default(),
+            installed: false,
+        }
     }
 
     /// Warnings that stand as long as the configuration does; status and log repeat them.

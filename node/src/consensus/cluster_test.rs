@@ -231,7 +231,8 @@ fn initial(voters: u64) -> SnapshotMeta {
             nodes: nodes.map(|node| (node, crate::types::NodeInfo::default())).collect(),
             ..Membership::default()
         },
-        terms: Terms::default(),
+        terms: TermStarts::default(),
+        installed: false,
     }
 }
 
@@ -241,7 +242,8 @@ fn blank() -> SnapshotMeta {
         index: Index(0),
         term: Term(0),
         membership: Membership::default(),
-        terms: Terms::default(),
+        terms: TermStarts::default(),
+        installed: false,
     }
 }
 
@@ -570,7 +572,8 @@ impl World {
                 index: Index(node.applied),
                 term,
                 membership: consensus.membership().clone(),
-                terms: Terms::default(),
+                terms: TermStarts::default(),
+                installed: false,
             };
             node.disk.state = node.state;
             consensus.store_snapshot(node.disk.store.clone());

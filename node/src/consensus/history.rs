@@ -7,7 +7,7 @@
 //!
 //! Appends carry (index, term) of the entry before and of each entry, greetings (`replica/peers.rs`) those of the commit index; of two
 //! logs with the same term at one index everything before is equal (Ongaro's thesis, 3.5). Of what was cut off the terms are still known
-//! (`types/terms.rs`), so that a leader is asked before it sends a snapshot that would take the place of what it lacks. What a node has not compared
+//! (`types/term_starts.rs`), so that a leader is asked before it sends a snapshot that would take the place of what it lacks. What a node has not compared
 //! it does not acknowledge. A node that has parted from its leader neither votes, stands, acknowledges nor renews a
 //! lease, and its leader counts it for nothing: until a leader of a later term is found to have what is committed here,
 //! or somebody decided which of the two histories goes on.

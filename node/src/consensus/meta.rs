@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use trimaran_proto::replica::v1 as wire;
 
-use crate::types::{Index, Membership, NodeId, NodeInfo, QueueManagerId, SnapshotMeta, Term, Terms};
+use crate::types::{Index, Membership, NodeId, NodeInfo, QueueManagerId, SnapshotMeta, Term, TermStarts};
 
 pub fn meta_to_wire(meta: &SnapshotMeta) -> wire::SnapshotMeta {
     let ids = |nodes: &BTreeSet<NodeId>| nodes.iter().map(|node| node.0).collect();
@@ -29,16 +29,17 @@ pub fn meta_to_wire(meta: &SnapshotMeta) -> wire::SnapshotMeta {
             removed: ids(&membership.removed),
         }),
         terms: terms_to_wire(&meta.terms),
+        installed: meta.installed,
     }
 }
 
-pub fn terms_to_wire(terms: &Terms) -> Vec<wire::TermBegins> {
+pub fn terms_to_wire(terms: &TermStarts) -> Vec<wire::TermBegins> {
     terms.runs().iter().map(|(term, index)| wire::TermBegins { term: term.0, index: index.0 }).collect()
 }
 
 /// None where they are in no order that terms can have.
-pub fn terms_from_wire(terms: Vec<wire::TermBegins>) -> Option<Terms> {
-    Terms::from_runs(terms.into_iter().map(|begins| (Term(begins.term), Index(begins.index))).collect())
+pub fn terms_from_wire(terms: Vec<wire::TermBegins>) -> Option<TermStarts> {
+    TermStarts::from_runs(terms.into_iter().map(|begins| (Term(begins.term), Index(begins.index))).collect())
 }
 
 /// None when it does not say who has part in the group, or is not in order.
@@ -67,6 +68,7 @@ pub fn meta_from_wire(meta: wire::SnapshotMeta) -> Option<SnapshotMeta> {
             removed: ids(membership.removed),
         },
         terms: terms_from_wire(meta.terms)?,
+        installed: meta.installed,
     })
 }
 
@@ -84,13 +86,14 @@ mod tests {
             removed: [NodeId(9)].into(),
             ..Membership::default()
         };
-        let terms = Terms::from_runs(vec![(Term(1), Index(1)), (Term(2), Index(5))]).unwrap();
+        let terms = TermStarts::from_runs(vec![(Term(1), Index(1)), (Term(2), Index(5))]).unwrap();
         let meta = SnapshotMeta {
             queue_manager: QueueManagerId(4),
             index: Index(7),
             term: Term(2),
             membership,
             terms,
+            installed: true,
         };
         assert_eq!(meta_from_wire(meta_to_wire(&meta)), Some(meta));
     }

@@ -44,8 +44,8 @@ use self::lease::{Lease, Promise};
 use self::tail::Tail;
 use self::timeouts::{Ticks, Timing, draw};
 use crate::types::{
-    Index, Instant, Membership, NodeId, Now, QueueManagerId, RequestId, SnapshotMeta, Term, Terms, WallTime,
-    WriteNumber,
+    Index, Instant, Membership, NodeId, Now, QueueManagerId, RequestId, SnapshotMeta, Term, TermStarts,
+    WallTime, WriteNumber,
 };
 
 pub use clocks::Majority;
@@ -204,7 +204,7 @@ pub struct Consensus {
     /// The leader of this term, or of an earlier one, does not have what is committed here.
     parted: Option<Parted>,
     /// Of all that was handed out as committed.
-    terms: Terms,
+    terms: TermStarts,
     /// Of whom this leader knows that they have another history, or another state.
     excluded: BTreeSet<NodeId>,
     /// Stopping, or removed: votes and follows, and stands for nothing any more.
@@ -1224,13 +1224,13 @@ impl Consensus {
     }
 
     /// Where terms begin in all that is committed here, handed out or not.
-    pub fn committed_terms(&self) -> Terms {
+    pub fn committed_terms(&self) -> TermStarts {
         let mut terms = self.terms.clone();
         let commit = self.commit_index();
         let mut next = Index(self.emitted).next();
         while let Some(term) = self.term_at(next).filter(|_| next <= commit) {
             terms.note(term, next);
-            // Terms only go up: the next one is found by halves.
+            // TermStarts only go up: the next one is found by halves.
             let (mut begun, mut end) = (next.0 + 1, commit.0 + 1);
             while begun < end {
                 let middle = begun + (end - begun) / 2;
@@ -1245,7 +1245,7 @@ impl Consensus {
     }
 
     /// Where terms begin, as far as this entry, which was handed out.
-    pub fn terms_upto(&self, index: Index) -> Terms {
+    pub fn terms_upto(&self, index: Index) -> TermStarts {
         self.terms.upto(index)
     }
 
@@ -1376,7 +1376,7 @@ impl Consensus {
 }
 
 /// What a snapshot says of the terms in it, and its own at least.
-fn with_its_last(snapshot: &SnapshotMeta) -> Terms {
+fn with_its_last(snapshot: &SnapshotMeta) -> TermStarts {
     let mut terms = snapshot.terms.clone();
     if snapshot.index > Index(0) {
         terms.note(snapshot.term, snapshot.index);

@@ -41,7 +41,8 @@ fn meta(voters: &[NodeId], index: u64, term: u64) -> SnapshotMeta {
             nodes: voters.iter().map(|node| (*node, crate::types::NodeInfo::default())).collect(),
             ..Membership::default()
         },
-        terms: Terms::default(),
+        terms: TermStarts::default(),
+        installed: false,
     }
 }
 

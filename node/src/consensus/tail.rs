@@ -363,7 +363,7 @@ pub(super) fn snapshot_of(meta: &SnapshotMeta) -> eraftpb::Snapshot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::{Index, QueueManagerId, Term, Terms};
+    use crate::types::{Index, QueueManagerId, Term, TermStarts};
 
     fn meta(index: u64, term: u64) -> SnapshotMeta {
         let membership = Membership { voters: [NodeId(1), NodeId(2)].into(), ..Membership::default() };
@@ -372,7 +372,8 @@ mod tests {
             index: Index(index),
             term: Term(term),
             membership,
-            terms: Terms::default(),
+            terms: TermStarts::default(),
+            installed: false,
         }
     }
 

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 use super::*;
 use crate::consensus::{EntryKind, HardState};
-use crate::types::{Membership, NodeId, Term, Terms, WriteNumber};
+use crate::types::{Membership, NodeId, Term, TermStarts, WriteNumber};
 
 pub(super) const QM: QueueManagerId = QueueManagerId(7);
 
@@ -22,7 +22,8 @@ pub(super) fn meta(index: u64, term: u64) -> SnapshotMeta {
         index: Index(index),
         term: Term(term),
         membership: Membership::default(),
-        terms: Terms::default(),
+        terms: TermStarts::default(),
+        installed: true,
     }
 }
 
@@ -219,6 +220,20 @@ fn what_a_node_acknowledged_is_not_known_where_its_mark_was_lost() {
                 recovered.sentences
             );
         }
+    }
+}
+
+#[test]
+fn a_log_directory_that_was_taken_back_to_before_the_message_store_lost_its_end() {
+    for (installed, complete) in [(false, false), (true, true)] {
+        let directory = tempfile::tempdir().unwrap();
+        filled(directory.path(), 20, 1000);
+        let store = SnapshotMeta { installed, ..meta(40, 3) };
+        let recovered = open(directory.path()).recover(QM, &store).unwrap();
+        assert_eq!(recovered.complete, complete, "{:?}", recovered.sentences);
+        let told =
+            recovered.sentences.iter().any(|sentence| sentence.contains("the message store is at entry 40"));
+        assert_eq!(told, !complete);
     }
 }
 

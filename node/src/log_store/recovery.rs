@@ -97,6 +97,15 @@ pub(super) fn recover<F: FileSystem>(
             }
         }
     }
+    // What is in the store came by the log, or whole from a leader, and the store says which.
+    let logged = span.map_or(mark.last.1, |(_, last)| last.max(mark.last.1));
+    if logged < store.index && !store.installed && !is_new {
+        wrong.push(format!(
+            "the message store is at entry {}, but the log and its mark end at {logged}: an older log was put in the place of \
+             the one that had the rest",
+            store.index
+        ));
+    }
     debug_assert!(entries.iter().all(|entry| check_entry(entry).is_ok()));
     // Nobody can read them, the engine neither: it would fail when it moves them to another file.
     let unreadable = log.checked.damaged.iter().filter(|damaged| damaged.region == region(queue_manager));

@@ -143,7 +143,7 @@ mod tests {
     use super::*;
     use crate::message_store::{MessageStore, RocksStore, StoreOptions};
     use crate::qmgr::{RowChange, StoreBatch};
-    use crate::types::{Index, Membership, SnapshotMeta, Term, Terms};
+    use crate::types::{Index, Membership, SnapshotMeta, Term, TermStarts};
 
     #[test]
     fn rows_are_counted_by_queue_manager_and_family() {
@@ -160,7 +160,8 @@ mod tests {
             index: Index(9),
             term: Term(2),
             membership: Membership::default(),
-            terms: Terms::default(),
+            terms: TermStarts::default(),
+            installed: false,
         };
         let changes = vec![row(Family::Bodies, 1), row(Family::Bodies, 2), row(Family::Heads, 1)];
         store.apply(&StoreBatch { base: Index(1), meta, changes }).unwrap();

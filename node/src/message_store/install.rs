@@ -190,11 +190,12 @@ fn put_in_place(
         }
         Ok(())
     })?;
-    rows.put_cf(inner.family(Family::State), meta_key(meta.queue_manager), encode_meta(meta));
+    let meta = SnapshotMeta { installed: true, ..meta.clone() };
+    rows.put_cf(inner.family(Family::State), meta_key(meta.queue_manager), encode_meta(&meta));
     rows.delete_cf(default_family(inner), marker_key(meta.queue_manager));
     inner.write(rows)?;
     inner.flush()?;
-    store.set_installed(meta);
+    store.set_installed(&meta);
     let _ = fs::remove_file(staging);
     Ok(())
 }

@@ -12,7 +12,7 @@ use trimaran_proto::replica::v1::Row;
 
 use super::*;
 use crate::qmgr::{Family, RowChange, RowSource};
-use crate::types::{Membership, NodeId, RequestId, Term, Terms};
+use crate::types::{Membership, NodeId, RequestId, Term, TermStarts};
 
 const QM: QueueManagerId = QueueManagerId(7);
 const OTHER: QueueManagerId = QueueManagerId(8);
@@ -34,9 +34,21 @@ fn open(directory: &Path) -> RocksStore {
     store
 }
 
+/// As it is kept where it came whole from a leader.
+fn installed(index: u64) -> SnapshotMeta {
+    SnapshotMeta { installed: true, ..meta(QM, index) }
+}
+
 fn meta(queue_manager: QueueManagerId, index: u64) -> SnapshotMeta {
     let membership = Membership { voters: [NodeId(1), NodeId(2)].into(), ..Membership::default() };
-    SnapshotMeta { queue_manager, index: Index(index), term: Term(3), membership, terms: Terms::default() }
+    SnapshotMeta {
+        queue_manager,
+        index: Index(index),
+        term: Term(3),
+        membership,
+        terms: TermStarts::default(),
+        installed: false,
+    }
 }
 
 fn key(queue_manager: QueueManagerId, number: u64) -> Bytes {
@@ -154,7 +166,7 @@ fn a_snapshot_stays_as_it_was_goes_out_in_pieces_and_replaces_what_was_there() {
     drop(target);
     let target = open(to.path());
     assert_eq!(rows(&target.rows(QM)).unwrap(), truth);
-    assert_eq!(target.meta(QM).unwrap(), Some(meta(QM, 10)));
+    assert_eq!(target.meta(QM).unwrap(), Some(installed(10)));
     assert_eq!(rows(&target.rows(OTHER)).unwrap().len(), 10, "others were flushed with it");
     assert_eq!(fs::read_dir(to.path().join("incoming")).map_or(0, |files| files.count()), 0);
 
@@ -197,7 +209,7 @@ fn an_interrupted_installation_is_finished_or_leaves_nothing() {
             assert!(found.is_empty() && store.meta(QM).unwrap().is_none());
         } else {
             assert_eq!(found.len(), 20);
-            assert_eq!(store.meta(QM).unwrap(), Some(meta(QM, 50)));
+            assert_eq!(store.meta(QM).unwrap(), Some(installed(50)));
         }
         drop(store);
         open(crashed.path());

@@ -16,7 +16,7 @@ use trimaran_proto::replica::v1::{Entry, PeerMessage, RaftMessage, Row};
 use super::*;
 use crate::qmgr::QueueManager;
 use crate::replica::{Mailbox, inbox};
-use crate::types::{Account, Index, ObjectName, RoleView, SnapshotMeta, Term, Terms};
+use crate::types::{Account, Index, ObjectName, RoleView, SnapshotMeta, Term, TermStarts};
 
 const QUEUE_MANAGER: QueueManagerId = QueueManagerId(1);
 
@@ -48,7 +48,8 @@ impl SnapshotReader for Reading {
             index: Index(7),
             term: Term(3),
             membership: Membership::default(),
-            terms: Terms::default(),
+            terms: TermStarts::default(),
+            installed: false,
         }
     }
 

@@ -12,7 +12,7 @@ use super::{
 use crate::types::definition::{By, Changes, ObjectKind, ObjectRef};
 use crate::types::{
     Body, Descriptor, Index, Membership, Message, MessageId, ObjectName, Persistence, Position, QueueId,
-    QueueManagerId, SnapshotMeta, Term, Terms, WallTime,
+    QueueManagerId, SnapshotMeta, Term, TermStarts, WallTime,
 };
 
 const ID: QueueManagerId = QueueManagerId(7);
@@ -123,7 +123,8 @@ impl Story {
             index: Index(self.index),
             term: Term(1),
             membership: Membership::default(),
-            terms: Terms::default(),
+            terms: TermStarts::default(),
+            installed: false,
         };
         let (batch, _) = self.manager.take_store_batch(base, meta);
         self.store.apply(batch);

@@ -7,7 +7,7 @@ use super::{BatchEncoder, Command, QueueManager, command};
 use crate::types::definition::{
     Attribute, AttributeText, By, Changes, Form, Initial, ObjectKind, ObjectRef, RecordAction, State, Value,
 };
-use crate::types::{Index, Membership, ObjectName, QueueManagerId, SnapshotMeta, Term, Terms, WallTime};
+use crate::types::{Index, Membership, ObjectName, QueueManagerId, SnapshotMeta, Term, TermStarts, WallTime};
 
 fn kind() -> impl Strategy<Value = ObjectKind> {
     let kinds: Vec<ObjectKind> = ObjectKind::ALL.iter().map(|facts| facts.kind).collect();
@@ -99,7 +99,7 @@ proptest! {
             if number % moves_every == 0 {
                 let (base, index) = (Index(number as u64), Index(number as u64 + 1));
                 let membership = Membership::default();
-                let meta = SnapshotMeta { queue_manager: id, index, term: Term(1), membership, terms: Terms::default() };
+                let meta = SnapshotMeta { queue_manager: id, index, term: Term(1), membership, terms: TermStarts::default(), installed: false };
                 store.apply(manager.take_store_batch(base, meta).0);
                 prop_assert_eq!(store.load().digest(), manager.digest());
             }

@@ -144,6 +144,7 @@ impl Replica {
             term,
             membership: self.consensus.membership().clone(),
             terms: self.consensus.terms_upto(index),
+            installed: false,
         };
         let (batch, written) = self.state.take_store_batch(self.compaction.newest, meta.clone());
         self.compaction.unflushed.push_back((index, written));

@@ -11,7 +11,9 @@ use crate::consensus::{Entry, EntryKind, HardState};
 use crate::mqi::{Admin, Call, Connect, Identity, MembershipRequest, Operate, RecoverRequest};
 use crate::qmgr::Command;
 use crate::types::definition::{By, Changes, ObjectRef};
-use crate::types::{Index, Membership, NodeInfo, OutOfSync, Reason, SnapshotMeta, Term, Terms, WallTime};
+use crate::types::{
+    Index, Membership, NodeInfo, OutOfSync, Reason, SnapshotMeta, Term, TermStarts, WallTime,
+};
 
 const OPERATOR: SessionId = SessionId(1);
 
@@ -60,7 +62,7 @@ fn member_from(id: u64, voters: &[u64], recovering: bool, hard_state: HardState,
 /// A node whose log was cut at this index of term 5, where its message store is, after a term 3 that began at entry 6.
 fn member_beyond(id: u64, voters: &[u64], index: u64) -> Member {
     let terms = [(1, 1), (2, 2), (3, 6), (5, 30)].map(|(term, index)| (Term(term), Index(index)));
-    let terms = Terms::from_runs(terms.into()).unwrap();
+    let terms = TermStarts::from_runs(terms.into()).unwrap();
     let snapshot = SnapshotMeta { index: Index(index), term: Term(5), terms, ..initial(voters) };
     let recovered = Recovered {
         hard_state: HardState { term: Term(5), vote: None, commit: Index(index) },
@@ -116,7 +118,8 @@ fn initial(voters: &[u64]) -> SnapshotMeta {
         index: Index(1),
         term: Term(1),
         membership,
-        terms: Terms::default(),
+        terms: TermStarts::default(),
+        installed: false,
     }
 }
 
@@ -537,8 +540,14 @@ fn the_log_is_kept_for_a_peer_that_is_there_and_catches_up() {
     let index = group.members[&leader].replica.compaction.flushed_index();
     let term = consensus.term_at(index).unwrap();
     let membership = consensus.membership().clone();
-    let snapshot =
-        SnapshotMeta { queue_manager: QueueManagerId(1), index, term, membership, terms: Terms::default() };
+    let snapshot = SnapshotMeta {
+        queue_manager: QueueManagerId(1),
+        index,
+        term,
+        membership,
+        terms: TermStarts::default(),
+        installed: false,
+    };
     let cut = group.members[&leader].cut;
     define(&mut group, 50);
     assert_eq!(group.members[&leader].cut, cut, "what comes behind the snapshot stays until it has arrived");

@@ -122,6 +122,19 @@ impl Replica {
         }
     }
 
+    /// Why this node cannot go on with what `best` has: something is committed here that would be given up in silence.
+    pub(super) fn other_history_than(&self, best: NodeId) -> Option<String> {
+        let commit = self.consensus.commit_index();
+        let theirs = self.peers.committed(best)?.last.1;
+        let differs_at = self.first_difference(best, theirs).filter(|index| *index <= commit.min(theirs))?;
+        let me = self.options.node;
+        Some(format!(
+            "node {me} has another history than node {best}: entries {differs_at} to {commit} are committed on node {me} only. To give \
+             them up, stop node {me}, move its directories away, keep them, start it empty, and say this again. To keep them, do \
+             that with the others"
+        ))
+    }
+
     /// Where what is committed at a peer, up to `commit`, begins to be something else than this log.
     fn first_difference(&self, peer: NodeId, commit: Index) -> Option<Index> {
         let theirs = &self.peers.committed(peer)?.terms;

@@ -7,7 +7,7 @@ use trimaran_proto::replica::v1::{Greeting, Parted, peer_message::Message as Pee
 
 use super::{Action, Replica};
 use crate::consensus::{terms_from_wire, terms_to_wire};
-use crate::types::{Index, NodeId, Term, Terms};
+use crate::types::{Index, NodeId, Term, TermStarts};
 
 /// So many of them are told in a greeting.
 const TERMS_TOLD: usize = 64;
@@ -36,7 +36,7 @@ struct Heard {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Committed {
     pub last: (Term, Index),
-    pub terms: Terms,
+    pub terms: TermStarts,
 }
 
 impl Peers {

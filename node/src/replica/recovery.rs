@@ -156,6 +156,9 @@ impl Replica {
             }
             None => {}
         }
+        if let Some(refusal) = self.other_history_than(request.from) {
+            return refused(refusal);
+        }
         let own = self.log_end();
         let is_best = request.from == self.options.node;
         if own > request.last || (is_best && own != request.last) {

@@ -15,7 +15,7 @@ use crate::qmgr::{Family, RowChange, RowSource, StoreReadError, command};
 use crate::types::definition::{Changes, ObjectKind, ObjectRef, RecordAction, Value};
 use crate::types::{
     Body, CorrelationId, HandleId, Index, Membership, Message, Persistence, ProducerId, ProducerSequence,
-    Reason, SnapshotMeta, Term, Terms, UnitId, WallTime,
+    Reason, SnapshotMeta, Term, TermStarts, UnitId, WallTime,
 };
 
 const APP: SessionId = SessionId(1);
@@ -88,7 +88,8 @@ fn initial() -> SnapshotMeta {
         index: Index(1),
         term: Term(1),
         membership: Membership { voters: [NodeId(1)].into(), ..Membership::default() },
-        terms: Terms::default(),
+        terms: TermStarts::default(),
+        installed: false,
     }
 }
 

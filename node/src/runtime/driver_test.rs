@@ -12,7 +12,7 @@ use crate::mqi::{Admin, Call, Connect, OpenOptions, Put, PutTarget};
 use crate::qmgr::QueueManager;
 use crate::replica::{self, Inbox, Outbox, SessionHandle};
 use crate::types::{
-    Account, HandleId, Message, NodeInfo, ObjectName, QueueManagerId, SnapshotMeta, Term, Terms,
+    Account, HandleId, Message, NodeInfo, ObjectName, QueueManagerId, SnapshotMeta, Term, TermStarts,
 };
 
 /// A disk that is never late.
@@ -50,7 +50,8 @@ async fn serving() -> Inbox {
         index: Index(1),
         term: Term(1),
         membership: membership.clone(),
-        terms: Terms::default(),
+        terms: TermStarts::default(),
+        installed: false,
     };
     let hard_state = HardState { term: Term(1), vote: None, commit: Index(1) };
     let recovered = Recovered {

@@ -128,7 +128,7 @@ mod tests {
     use crate::log_store::{LogOptions, RaftEngineLog};
     use crate::message_store::MessageStore;
     use crate::qmgr::StoreBatch;
-    use crate::types::{Index, Membership, NodeId, Term, Terms, WriteNumber};
+    use crate::types::{Index, Membership, NodeId, Term, TermStarts, WriteNumber};
 
     const ID: QueueManagerId = QueueManagerId(1);
 
@@ -140,7 +140,8 @@ mod tests {
             index: Index(1),
             term: Term(1),
             membership,
-            terms: Terms::default(),
+            terms: TermStarts::default(),
+            installed: false,
         };
         Expected { id: ID, name: ObjectName::new("QM").unwrap(), initial }
     }

@@ -126,7 +126,7 @@ mod tests {
     use super::*;
     use crate::message_store::StoreOptions;
     use crate::qmgr::{Family, RowChange, StoreBatch};
-    use crate::types::{Index, Membership, Term, Terms};
+    use crate::types::{Index, Membership, Term, TermStarts};
 
     #[test]
     fn rows_that_cannot_be_read_condemn_the_store_and_are_told() {
@@ -139,7 +139,8 @@ mod tests {
             index: Index(9),
             term: Term(2),
             membership: Membership::default(),
-            terms: Terms::default(),
+            terms: TermStarts::default(),
+            installed: false,
         };
         let put = |number: u32| RowChange::Put {
             family: Family::Bodies,

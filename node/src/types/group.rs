@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Index, NodeId, QueueManagerId, Term, Terms};
+use super::{Index, NodeId, QueueManagerId, Term, TermStarts};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodeInfo {
@@ -32,5 +32,7 @@ pub struct SnapshotMeta {
     pub term: Term,
     pub membership: Membership,
     /// Of all that is in it.
-    pub terms: Terms,
+    pub terms: TermStarts,
+    /// It came whole from a leader, so that the log beside it need not reach so far.
+    pub installed: bool,
 }

@@ -8,7 +8,7 @@ pub mod name;
 pub mod fields;
 pub mod message;
 pub mod definition;
-pub mod terms;
+pub mod term_starts;
 pub mod group;
 pub mod selection;
 pub mod role;
@@ -28,7 +28,7 @@ pub use name::ObjectName;
 pub use reason::{CompletionCode, Reason};
 pub use role::{OutOfSync, Role, RoleView, WhyNotServing};
 pub use selection::Selection;
-pub use terms::Terms;
+pub use term_starts::TermStarts;
 pub use time::{Instant, Now, WallTime};
 pub use unit::{ProducerId, ProducerSequence, UnitId, UnitState};
 

@@ -14,7 +14,7 @@ use trimaran_node::qmgr::{
     Family, LoadRequest, QueueManager, RowChange, RowSource, StoreBatch, StoreReadError,
 };
 use trimaran_node::runtime::recover::{Expected, Started};
-use trimaran_node::types::{Index, Membership, ObjectName, QueueManagerId, SnapshotMeta, Term, Terms};
+use trimaran_node::types::{Index, Membership, ObjectName, QueueManagerId, SnapshotMeta, Term, TermStarts};
 
 use super::rng::Rng;
 
@@ -759,6 +759,7 @@ pub fn initial_snapshot(queue_manager: QueueManagerId, membership: &Membership) 
         index: Index(1),
         term: Term(1),
         membership: membership.clone(),
-        terms: Terms::default(),
+        terms: TermStarts::default(),
+        installed: false,
     }
 }

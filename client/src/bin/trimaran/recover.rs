@@ -63,6 +63,9 @@ enum Loss {
     },
 }
 
+/// How the reason of an instance begins that a person must decide about.
+const OTHER_HISTORY: &str = "has another history";
+
 pub async fn run(global: &Global, args: RecoverArgs) -> Outcome {
     let answers = patiently("asking the nodes", status::ask(global)).await?;
     let mut plans = Vec::new();
@@ -86,7 +89,18 @@ pub async fn run(global: &Global, args: RecoverArgs) -> Outcome {
                     json!({ "queue_manager": name, "active_node": copy.view.active_node, "needed": false })
                 )
             }
-            Some(copy) => say!("{name} is served by {}: nothing has to be given up.", copy.view.active_node),
+            Some(copy) => {
+                say!("{name} is served by {}: nothing has to be given up.", copy.view.active_node);
+                for other in
+                    copy.view.instances.iter().filter(|instance| instance.reason.starts_with(OTHER_HISTORY))
+                {
+                    say!(
+                        "{} has another history and counts for nothing; its error log says from which entry on. To give up what \
+                         only it has, stop it, move its directories away, keep them, and start it empty.",
+                        other.node
+                    );
+                }
+            }
             None => plans.extend(Plan::of(name, copies)),
         }
     }

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use trimaran_node::consensus::{Entry, EntryKind, HardState, LogWrite};
 use trimaran_node::log_store::{BlockFs, LogOptions, LogStore, RaftEngineLog, RecoveredLog};
 use trimaran_node::types::{
-    Index, Membership, NodeId, QueueManagerId, SnapshotMeta, Term, Terms, WriteNumber,
+    Index, Membership, NodeId, QueueManagerId, SnapshotMeta, Term, TermStarts, WriteNumber,
 };
 
 use super::CrashFs;
@@ -24,7 +24,8 @@ fn group() -> SnapshotMeta {
         index: Index(1),
         term: Term(1),
         membership: Membership::default(),
-        terms: Terms::default(),
+        terms: TermStarts::default(),
+        installed: false,
     }
 }
 

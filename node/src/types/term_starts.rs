@@ -11,13 +11,13 @@ const TERMS_MAX: usize = 1024;
 
 /// First entry of each term, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Terms(Vec<(Term, Index)>);
+pub struct TermStarts(Vec<(Term, Index)>);
 
-impl Terms {
+impl TermStarts {
     /// None where they do not go up together.
-    pub fn from_runs(runs: Vec<(Term, Index)>) -> Option<Terms> {
+    pub fn from_runs(runs: Vec<(Term, Index)>) -> Option<TermStarts> {
         let goes_up = |pair: &[(Term, Index)]| pair[0].0 < pair[1].0 && pair[0].1 < pair[1].1;
-        runs.windows(2).all(goes_up).then_some(Terms(runs))
+        runs.windows(2).all(goes_up).then_some(TermStarts(runs))
     }
 
     pub fn runs(&self) -> &[(Term, Index)] {
@@ -25,8 +25,8 @@ impl Terms {
     }
 
     /// The newest of them.
-    pub fn last(&self, count: usize) -> Terms {
-        Terms(self.0[self.0.len().saturating_sub(count)..].to_vec())
+    pub fn last(&self, count: usize) -> TermStarts {
+        TermStarts(self.0[self.0.len().saturating_sub(count)..].to_vec())
     }
 
     /// This entry is committed. What is known already changes nothing.
@@ -42,8 +42,8 @@ impl Terms {
     }
 
     /// As they were when this entry was the last one.
-    pub fn upto(&self, index: Index) -> Terms {
-        Terms(self.0[..self.begun_by(index)].to_vec())
+    pub fn upto(&self, index: Index) -> TermStarts {
+        TermStarts(self.0[..self.begun_by(index)].to_vec())
     }
 
     /// The term of a committed entry.
@@ -53,8 +53,8 @@ impl Terms {
     }
 
     /// The last entry that both have, of logs that end here and there. None where it is older than what they remember.
-    pub fn last_common(&self, end: Index, other: &Terms, others_end: Index) -> Option<Index> {
-        let spans = |terms: &Terms, end: Index| {
+    pub fn last_common(&self, end: Index, other: &TermStarts, others_end: Index) -> Option<Index> {
+        let spans = |terms: &TermStarts, end: Index| {
             let runs = terms.upto(end).0;
             let ends: Vec<Index> = runs.iter().skip(1).map(|next| Index(next.1.0 - 1)).chain([end]).collect();
             runs.into_iter().zip(ends).map(|((term, first), last)| (term, first, last)).collect::<Vec<_>>()
@@ -76,13 +76,14 @@ impl Terms {
 mod tests {
     use super::*;
 
-    fn terms(runs: &[(u64, u64)]) -> Terms {
-        Terms::from_runs(runs.iter().map(|(term, first)| (Term(*term), Index(*first))).collect()).unwrap()
+    fn terms(runs: &[(u64, u64)]) -> TermStarts {
+        TermStarts::from_runs(runs.iter().map(|(term, first)| (Term(*term), Index(*first))).collect())
+            .unwrap()
     }
 
     #[test]
     fn a_committed_entry_s_term_is_known_for_good() {
-        let mut noted = Terms::default();
+        let mut noted = TermStarts::default();
         for (term, index) in [(1, 1), (2, 2), (2, 3), (2, 4), (5, 5), (5, 6), (2, 3)] {
             noted.note(Term(term), Index(index));
         }
@@ -112,10 +113,10 @@ mod tests {
 
     #[test]
     fn the_oldest_are_forgotten_at_last() {
-        let mut noted = Terms::default();
+        let mut noted = TermStarts::default();
         (1..=TERMS_MAX as u64 + 1).for_each(|term| noted.note(Term(term), Index(10 * term)));
         assert_eq!(noted.at(Index(19)), None);
         assert_eq!(noted.at(Index(20)), Some(Term(2)));
-        assert_eq!(Terms::from_runs(vec![(Term(2), Index(5)), (Term(1), Index(9))]), None);
+        assert_eq!(TermStarts::from_runs(vec![(Term(2), Index(5)), (Term(1), Index(9))]), None);
     }
 }
