@@ -967,10 +967,8 @@ impl Consensus {
             self.terms.note(entry.term, entry.index);
             if entry.index.0 > self.skip_upto {
                 ready.committed.push(entry);
-            } else if entry.kind == EntryKind::Membership
-                && let Some((theirs, _)) = membership::decode(&entry.data)
-            {
-                let _ = self.raw.apply_conf_change(&theirs); // our membership is there already
+            } else {
+                self.skip(&entry);
             }
         }
         if !committed.is_empty() {
@@ -979,6 +977,17 @@ impl Consensus {
     }
 
     // ---- applying ---------------------------------------------------------------------------------------------
+
+    /// A snapshot that was just installed has what the entry says, our membership too: raft-rs has only the log's, unless
+    /// the log was given up for the snapshot.
+    pub fn skip(&mut self, entry: &Entry) {
+        if entry.kind == EntryKind::Membership
+            && self.raw.raft.snap().is_none()
+            && let Some((theirs, _)) = membership::decode(&entry.data)
+        {
+            let _ = self.raw.apply_conf_change(&theirs);
+        }
+    }
 
     /// The replica's state is at `upto`, changes of membership among it went through `apply_membership`.
     pub fn applied(&mut self, upto: Index) {

@@ -12,7 +12,7 @@ pub struct Applied {
     pub placed: Vec<(QueueId, Position)>,
     /// Messages that left, as they left.
     pub removed: Vec<Removed>,
-    /// Queues that were created, altered, cleared or deleted.
+    /// Queues that were created, altered, cleared or deleted, or that an alias led to which is another one now.
     pub changed: Vec<QueueId>,
 }
 

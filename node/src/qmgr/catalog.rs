@@ -10,11 +10,10 @@ use std::ops::Bound;
 
 use super::definition_codec::encoded;
 use super::digest::Digest;
-use super::rules::{ManagerRules, QueueRules};
+use super::rules::{AliasRules, AliasWords, ManagerRules, QueueRules};
 use super::{Applied, Queue, QueueManager, Verdict};
 use crate::types::definition::{
-    Changes, DEFPRTY, DEFPSIST, Definition, Fault, INHIBIT_GET, INHIBIT_PUT, ObjectKind, ObjectRef, RNAME,
-    RQMNAME, RecordAction, Settings, TARGET, Value,
+    Changes, Definition, Fault, ObjectKind, ObjectRef, RecordAction, Settings, Value,
 };
 use crate::types::{ObjectName, QueueId, Reason, WallTime, limits};
 
@@ -34,6 +33,13 @@ struct Entry {
     definition: Definition,
     /// Of a local queue.
     id: Option<QueueId>,
+    alias: Option<AliasRules>,
+}
+
+impl Entry {
+    fn new(definition: Definition, id: Option<QueueId>) -> Entry {
+        Entry { alias: AliasRules::of(&definition), definition, id }
+    }
 }
 
 /// What the name of a queue stands for.
@@ -41,17 +47,8 @@ struct Entry {
 pub struct Target {
     /// Where the messages are.
     pub queue: QueueId,
-    /// The alias that was named, if it was one.
-    pub alias: Option<ObjectName>,
-}
-
-/// What an alias itself says of puts and gets; the local queue behind it has its own word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AliasRules {
-    pub put_enabled: bool,
-    pub get_enabled: bool,
-    pub defprty: u8,
-    pub defpsist: bool,
+    /// What the alias says that was named, if it was one.
+    pub alias: Option<AliasWords>,
 }
 
 impl Default for Catalog {
@@ -162,58 +159,40 @@ impl Catalog {
         if let Some(queue) = entry.id {
             return Ok(Target { queue, alias: None });
         }
-        match entry.definition.kind() {
-            ObjectKind::AliasQueue => self.behind_alias(name, entry.definition.text(TARGET)),
-            ObjectKind::RemoteQueue => self.behind_remote(name, &entry.definition, queue_manager),
-            _ => {
-                let detail = format!("{name} is a model queue; queues are not made from models yet.");
-                Err(Fault::new(Reason::FunctionNotSupported, detail))
-            }
+        let Some(alias) = &entry.alias else {
+            let detail = format!("{name} is a model queue; queues are not made from models yet.");
+            return Err(Fault::new(Reason::FunctionNotSupported, detail));
+        };
+        let target = alias.target.as_ref().map_or("", ObjectName::as_str);
+        if let Some(there) = alias.elsewhere(queue_manager) {
+            let detail = format!(
+                "{name} is the queue {target} of queue manager {there}; messages do not travel between queue managers yet."
+            );
+            return Err(Fault::new(Reason::UnknownRemoteQMgr, detail));
         }
-    }
-
-    fn behind_alias(&self, name: &ObjectName, target: &str) -> Result<Target, Fault> {
-        let entry = ObjectName::new(target).ok().and_then(|target| self.queues.get(&target));
-        let Some(entry) = entry else {
+        let Some(entry) = alias.target.as_ref().and_then(|target| self.queues.get(target)) else {
             let detail = format!("The alias {name} names {target:?}.");
             return Err(Fault::new(Reason::UnknownAliasBaseQ, detail));
         };
-        match entry.id {
-            Some(queue) => Ok(Target { queue, alias: Some(name.clone()) }),
-            None => {
-                let what = entry.definition.kind().facts().words;
-                let detail = format!("The alias {name} names {target}, which is a {what}.");
-                Err(Fault::new(Reason::AliasBaseQTypeError, detail))
-            }
-        }
+        let Some(queue) = entry.id else {
+            let what = entry.definition.kind().facts().words;
+            let detail = format!("The alias {name} names {target}, which is a {what}.");
+            return Err(Fault::new(Reason::AliasBaseQTypeError, detail));
+        };
+        Ok(Target { queue, alias: Some(alias.words) })
     }
 
-    /// A remote definition that names this queue manager is another name for a queue here.
-    fn behind_remote(
-        &self,
-        name: &ObjectName,
-        definition: &Definition,
-        queue_manager: &ObjectName,
-    ) -> Result<Target, Fault> {
-        let (there, queue) = (definition.text(RQMNAME), definition.text(RNAME));
-        if there == queue_manager.as_str() {
-            return self.behind_alias(name, queue);
-        }
-        let detail = format!(
-            "{name} is the queue {queue} of queue manager {there}; messages do not travel between queue managers yet."
-        );
-        Err(Fault::new(Reason::UnknownRemoteQMgr, detail))
+    /// What another name of a queue stands for.
+    fn alias(&self, name: &ObjectName) -> Option<&AliasRules> {
+        self.queues.get(name)?.alias.as_ref()
     }
 
-    /// What the alias or remote definition of this name says of puts and gets.
-    pub fn alias_rules(&self, name: &ObjectName) -> Option<AliasRules> {
-        let definition = &self.queues.get(name)?.definition;
-        Some(AliasRules {
-            put_enabled: definition.number(INHIBIT_PUT) == 0,
-            get_enabled: definition.number(INHIBIT_GET) == 0,
-            defprty: definition.number(DEFPRTY).clamp(0, 9) as u8,
-            defpsist: definition.number(DEFPSIST) == 1,
-        })
+    /// Whether what aliases do is what is defined.
+    pub(super) fn check_aliases(&self) -> Result<(), String> {
+        match self.queues.iter().find(|(_, entry)| entry.alias != AliasRules::of(&entry.definition)) {
+            Some((name, _)) => Err(format!("{name} does not do what its definition says")),
+            None => Ok(()),
+        }
     }
 
     /// Of what a new object is made: LIKE, or the kind's default object, or nothing.
@@ -259,7 +238,7 @@ impl Catalog {
         self.digest.add(fact(&definition, id));
         if definition.kind().is_queue() {
             let name = ObjectName::new(&definition.object.name).expect("names of queues are checked");
-            if let Some(before) = self.queues.insert(name, Entry { definition, id }) {
+            if let Some(before) = self.queues.insert(name, Entry::new(definition, id)) {
                 self.digest.take(fact(&before.definition, before.id));
             }
         } else if let Some(before) = self.others.insert(definition.object.clone(), definition) {
@@ -269,10 +248,12 @@ impl Catalog {
 
     fn alter(&mut self, object: &ObjectRef, changes: &Changes, at: WallTime) -> Option<&Definition> {
         let mut digest = self.digest;
+        let mut alias = None;
         let (definition, id) = match object.kind {
             ObjectKind::QueueManager => (&mut self.manager, None),
             kind if kind.is_queue() => {
                 let entry = self.queues.get_mut(&ObjectName::new(&object.name).ok()?)?;
+                alias = Some(&mut entry.alias);
                 (&mut entry.definition, entry.id)
             }
             _ => (self.others.get_mut(object)?, None),
@@ -286,6 +267,7 @@ impl Catalog {
         }
         definition.settings.merge(changes);
         definition.altered = at;
+        alias.into_iter().for_each(|alias| *alias = AliasRules::of(definition));
         if is_counted {
             digest.add(fact(definition, id));
         }
@@ -333,6 +315,16 @@ impl QueueManager {
         self.catalog.resolve(name, &self.name)
     }
 
+    /// What the alias says through which a queue was opened.
+    ///
+    /// # Errors
+    /// 2041 when it is gone or leads elsewhere by now.
+    pub fn alias_of(&self, queue: &Queue, alias: &ObjectName) -> Result<AliasWords, Reason> {
+        let rules = self.catalog.alias(alias).filter(|rules| rules.elsewhere(&self.name).is_none());
+        let rules = rules.filter(|rules| rules.target.as_ref() == Some(&queue.name));
+        rules.map(|rules| rules.words).ok_or(Reason::ObjectChanged)
+    }
+
     pub fn queue_id(&self, name: &ObjectName) -> Option<QueueId> {
         self.catalog.queue_id(name)
     }
@@ -369,6 +361,7 @@ impl QueueManager {
         match definition.kind() {
             ObjectKind::LocalQueue => self.define_local_queue(definition, applied),
             _ => {
+                self.note_behind(&definition.object, applied);
                 self.unwritten.definitions.insert(definition.object.clone());
                 self.catalog.insert(definition, None);
                 Ok(Verdict::Done)
@@ -417,6 +410,7 @@ impl QueueManager {
         applied: &mut Applied,
     ) -> Result<Verdict, Reason> {
         let at = self.at;
+        self.note_behind(object, applied);
         let Some(definition) = self.catalog.alter(object, changes, at) else {
             return Err(Reason::UnknownObjectName);
         };
@@ -452,8 +446,17 @@ impl QueueManager {
         if object.kind == ObjectKind::LocalQueue {
             return self.delete_local_queue(object, purge, applied);
         }
+        self.note_behind(object, applied);
         self.forget(object);
         Ok(Verdict::Done)
+    }
+
+    /// Another name of a queue is about to be another one or none: who waits at the queue may have come by that name.
+    fn note_behind(&self, object: &ObjectRef, applied: &mut Applied) {
+        let is_alias = matches!(object.kind, ObjectKind::AliasQueue | ObjectKind::RemoteQueue);
+        let name = ObjectName::new(&object.name).ok().filter(|_| is_alias);
+        let target = name.and_then(|name| self.resolve(&name).ok());
+        applied.changed.extend(target.map(|target| target.queue));
     }
 
     /// Of everything but local queues.
@@ -476,7 +479,8 @@ impl QueueManager {
             return Err(Reason::QNotEmpty);
         }
         self.catalog.remove(object);
-        self.queues.remove(id);
+        let mut queue = self.queues.remove(id).expect("named");
+        self.rubbish.extend(queue.clear());
         self.unwritten.forget_messages_of(id);
         self.sparse.retain(|pack| pack.queue != id);
         self.unwritten.queues.remove(&id);
@@ -495,7 +499,7 @@ impl QueueManager {
         let Some(id) = name.and_then(|name| self.queue_id(&name)) else {
             return Err(Reason::UnknownObjectName);
         };
-        self.queues.change(id).expect("named").clear();
+        self.rubbish.extend(self.queues.change(id).expect("named").clear());
         self.unwritten.forget_messages_of(id);
         self.sparse.retain(|pack| pack.queue != id);
         self.unwritten.queues_cleared.insert(id);

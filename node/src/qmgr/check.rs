@@ -78,6 +78,7 @@ impl QueueManager {
         if self.rules != ManagerRules::of(self.catalog.manager()) {
             return Err("the queue manager does not do what its definition says".into());
         }
+        self.catalog.check_aliases()?;
         for queue in self.queues.iter() {
             if queue.rules != QueueRules::of(self.definition_of(queue)) {
                 return Err(format!("{} does not do what its definition says", queue.name));

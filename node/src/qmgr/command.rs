@@ -70,7 +70,8 @@ pub enum Command {
         by: By,
     },
     BeginTerm,
-    /// Carry out the command whose encoding was staged under this number with this length.
+    /// Carry out the unit whose parts were staged under this number, with this length in all. Each part is the encoding of a
+    /// [`Command::CommitUnit`] with some of its messages; one of them names it.
     Staged {
         number: StagedBodyId,
         length: usize,

@@ -22,8 +22,14 @@ impl Expiries {
         self.by_time.remove(&due);
     }
 
-    pub fn clear(&mut self) {
-        self.by_time.clear();
+    /// So many go. False when none are left.
+    pub fn drop_first(&mut self, count: usize) -> bool {
+        for _ in 0..count {
+            if self.by_time.pop_first().is_none() {
+                return false;
+            }
+        }
+        !self.by_time.is_empty()
     }
 
     /// When the next message's time will be over.

@@ -16,6 +16,7 @@ mod expiries;
 mod sums;
 mod queue;
 mod queues;
+mod rubbish;
 mod producer_names;
 mod producers;
 mod outcomes;
@@ -28,13 +29,14 @@ mod definition_codec;
 pub mod catalog;
 mod authority;
 mod staged;
+mod under_way;
 mod unwritten;
 mod rows;
 mod check;
 
 pub use applied::{Applied, Removed, Verdict};
 pub use authority::{Access, Object};
-pub use catalog::{AliasRules, Catalog, Target};
+pub use catalog::{Catalog, Target};
 pub use command::{BatchEncoder, Command, DecodeError, Place, Removal};
 pub use expiries::Due;
 pub use keys::PackKey;
@@ -42,7 +44,7 @@ pub use producers::{Producers, Seen};
 pub use queue::{Queue, not_persistent_weight};
 pub use queues::Changing;
 pub use retention::Retention;
-pub use rules::{ManagerRules, QueueRules};
+pub use rules::{AliasWords, ManagerRules, QueueRules};
 pub use slot::Slot;
 pub use store_batch::*;
 pub use sums::Sums;
@@ -56,7 +58,9 @@ use crate::types::{
 };
 use outcomes::Outcomes;
 use queues::Queues;
+use rubbish::Rubbish;
 use staged::Staged;
+use under_way::UnderWay;
 use unwritten::Unwritten;
 
 #[cfg(test)]
@@ -83,6 +87,10 @@ pub struct QueueManager {
     at: WallTime,
     /// Packs that are mostly gone.
     sparse: BTreeSet<PackKey>,
+    /// What was on queues that were cleared or deleted: nobody asks for it any more.
+    rubbish: Vec<Rubbish>,
+    /// A unit of work that is being carried out.
+    under_way: Option<UnderWay>,
     unwritten: Unwritten,
 }
 
@@ -111,6 +119,8 @@ impl QueueManager {
             expiring: BTreeSet::new(),
             at: WallTime(0),
             sparse: BTreeSet::new(),
+            rubbish: Vec::new(),
+            under_way: None,
             unwritten: Unwritten::default(),
         }
     }
@@ -181,6 +191,24 @@ impl QueueManager {
         self.queues.sums()
     }
 
+    /// Gives back memory of messages that went at once with many others, for about so many of them. False when there is no more.
+    pub fn sweep(&mut self, messages: usize) -> bool {
+        while let Some(last) = self.rubbish.last_mut() {
+            if last.sweep(messages) {
+                return true;
+            }
+            self.rubbish.pop();
+        }
+        false
+    }
+
+    /// Another state takes the place of this one, which goes piece by piece.
+    pub fn replace(&mut self, with: QueueManager) {
+        let before = std::mem::replace(self, with);
+        self.rubbish.extend(before.rubbish);
+        self.rubbish.extend(before.queues.into_all().filter_map(|mut queue| queue.clear()));
+    }
+
     /// How much is remembered from now on; the same on every node.
     pub fn set_retention(&mut self, retention: Retention) {
         self.retention = retention;
@@ -231,23 +259,47 @@ impl QueueManager {
     /// Carries out one committed command. [`QueueManager::set_time`] comes first, once an entry.
     pub fn apply(&mut self, command: Command) -> Applied {
         let mut applied = Applied::default();
-        self.apply_into(command, &mut applied);
+        assert!(self.begin(command, usize::MAX, &mut applied), "a unit that never ends");
         applied
     }
 
-    /// The same, without making memory for each command.
-    pub fn apply_into(&mut self, command: Command, applied: &mut Applied) {
+    /// The same, without making memory for each command, and for about so many messages of a unit of work. False: there is
+    /// more of it, for [`QueueManager::go_on`].
+    pub fn begin(&mut self, command: Command, messages: usize, applied: &mut Applied) -> bool {
         applied.clear();
-        applied.verdict = self.carry_out(command, applied);
+        let unit = match command {
+            Command::CommitUnit { unit, places, removals } => Some(UnderWay::new(unit, places, removals)),
+            Command::Staged { number, length } => self.staged_unit(number, length),
+            command => {
+                applied.verdict = self.carry_out(command, applied);
+                return true;
+            }
+        };
+        let Some(unit) = unit else {
+            applied.verdict = Err(Reason::BackedOut);
+            return true;
+        };
+        self.under_way = Some(unit);
+        self.go_on(messages, applied)
+    }
+
+    /// Goes on with the unit of work that was begun. `applied` says what came and went this time; the verdict is one when it
+    /// says true.
+    pub fn go_on(&mut self, messages: usize, applied: &mut Applied) -> bool {
+        applied.clear();
+        match self.go_on_for(messages, applied) {
+            Some(verdict) => {
+                applied.verdict = verdict;
+                true
+            }
+            None => false,
+        }
     }
 
     fn carry_out(&mut self, command: Command, applied: &mut Applied) -> Result<Verdict, Reason> {
         match command {
             Command::Place(place) => self.apply_place(place, applied),
             Command::Remove(removal) => self.apply_remove(removal, applied),
-            Command::CommitUnit { unit, places, removals } => {
-                self.apply_commit_unit(unit, places, removals, applied)
-            }
             Command::Backout(removals) => self.apply_backout(removals),
             Command::Expire(removals) => self.apply_expire(removals, applied),
             Command::SealUnit { unit, units_decided } => self.apply_seal_unit(unit, units_decided),
@@ -262,8 +314,8 @@ impl QueueManager {
             Command::SetRecord { record, action, changes, by: _ } => {
                 self.apply_set_record(record, action, &changes)
             }
-            Command::Staged { number, length } => self.apply_staged(number, length, applied),
             Command::BeginTerm => self.apply_drop_staged(self.staged.numbers()),
+            Command::CommitUnit { .. } | Command::Staged { .. } => unreachable!("a unit is begun"),
         }
     }
 
@@ -351,56 +403,14 @@ impl QueueManager {
 
     /// Those that are there leave.
     fn remove_all(&mut self, Removal { queue, positions }: Removal, applied: &mut Applied) {
-        let Some(mut contents) = self.queues.change(queue) else { return };
-        for position in positions {
-            let Some(slot) = contents.remove(position) else { continue };
+        positions.into_iter().for_each(|position| self.remove(queue, position, applied));
+    }
+
+    fn remove(&mut self, queue: QueueId, position: Position, applied: &mut Applied) {
+        let slot = self.queues.change(queue).and_then(|mut contents| contents.remove(position));
+        if let Some(slot) = slot {
             self.unwritten.note_removed(queue, position, &slot);
             applied.removed.push(Removed { queue, position, slot });
-        }
-    }
-
-    fn apply_commit_unit(
-        &mut self,
-        unit: Option<(UnitId, u64)>,
-        places: Vec<Place>,
-        removals: Vec<Removal>,
-        applied: &mut Applied,
-    ) -> Result<Verdict, Reason> {
-        if let Some((unit, decided)) = &unit
-            && !self.outcomes.may_commit(unit, *decided)
-        {
-            // A unit has one outcome. This is a second unit under the same name, or one that was sealed before.
-            places.iter().for_each(|place| self.drop_staged_of(place));
-            return Err(Reason::BackedOut);
-        }
-        let unit = unit.map(|(unit, _)| unit);
-        let all_fit = places.iter().all(|place| self.check_place(place).is_ok());
-        let all_there = removals.iter().all(|removal| {
-            let queue = self.queues.get(removal.queue);
-            removal.positions.iter().all(|at| queue.is_some_and(|queue| queue.slot(*at).is_some()))
-        });
-        if !all_there || !all_fit {
-            places.iter().for_each(|place| self.drop_staged_of(place));
-            self.decide(unit, UnitState::BackedOut);
-            return Err(Reason::BackedOut);
-        }
-        for removal in removals {
-            self.remove_all(removal, applied);
-        }
-        for place in places {
-            // The unit may have it twice itself.
-            match self.was_placed(&place) {
-                Seen::Before(_) => self.drop_staged_of(&place),
-                Seen::New | Seen::Forgotten => applied.placed.push(self.place(place)),
-            }
-        }
-        self.decide(unit, UnitState::Committed);
-        Ok(Verdict::Done)
-    }
-
-    fn decide(&mut self, unit: Option<UnitId>, state: UnitState) {
-        if let Some(unit) = unit {
-            self.outcomes.decide(&unit, state, self.at, &self.retention);
         }
     }
 
@@ -427,7 +437,7 @@ impl QueueManager {
             return Ok(Verdict::Sealed { state, is_new: false });
         }
         let state = self.outcomes.judge_unknown(units_decided);
-        self.decide(Some(unit), state);
+        self.outcomes.decide(&unit, state, self.at, &self.retention);
         Ok(Verdict::Sealed { state, is_new: true })
     }
 }

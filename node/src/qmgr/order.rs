@@ -32,8 +32,15 @@ impl<T> Order<T> {
         self.len
     }
 
-    pub fn clear(&mut self) {
-        *self = Order::default();
+    /// About so many go, the first ones. False when none are left.
+    pub fn drop_first(&mut self, count: usize) -> bool {
+        let until = self.len.saturating_sub(count);
+        while self.len > until
+            && let Some((_, leaf)) = self.leaves.pop_first()
+        {
+            self.len -= leaf.len();
+        }
+        self.len > 0
     }
 
     pub fn get(&self, position: Position) -> Option<&T> {
@@ -215,7 +222,11 @@ mod tests {
             }
         }
         check(&order, &model);
-        order.clear();
+        let (depth, mut swept) = (order.len(), 0);
+        while order.drop_first(100) {
+            swept += 1;
+            assert!(order.len() <= depth - swept * 100 && order.len() + swept * (100 + LEAF) >= depth);
+        }
         check(&order, &BTreeMap::new());
     }
 

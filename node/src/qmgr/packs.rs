@@ -71,8 +71,10 @@ impl Packs {
         self.bytes > 2 * self.live_bytes + bytes
     }
 
-    pub(super) fn clear(&mut self) {
-        *self = Packs::default();
+    /// So many go, and nobody counts them any more. False when none are left.
+    pub(super) fn drop_first(&mut self, count: usize) -> bool {
+        (0..count).for_each(|_| drop(self.packs.pop_first()));
+        !self.packs.is_empty()
     }
 
     /// Brings the rows of packs that messages left up to date: `touched`, in order. `sparse` learns which of them are

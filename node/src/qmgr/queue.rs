@@ -13,6 +13,7 @@ use super::expiries::Expiries;
 use super::keys::PackKey;
 use super::order::Order;
 use super::packs::{Pack, Packs};
+use super::rubbish::Rubbish;
 use super::rules::QueueRules;
 use super::slot::Slot;
 use super::sums::Sums;
@@ -154,16 +155,18 @@ impl Queue {
         }
     }
 
-    /// All messages go; returns how many.
-    pub fn clear(&mut self) -> u64 {
-        let depth = self.depth();
-        self.slots.clear();
-        self.expiries.clear();
-        self.packs.clear();
+    /// All messages go at once. What is left of them is to be swept; None when there were none.
+    pub(super) fn clear(&mut self) -> Option<Rubbish> {
+        let before = self.depth();
         self.digest = Digest::default();
         self.not_persistent = 0;
         self.not_persistent_bytes = 0;
-        depth
+        let rubbish = Rubbish {
+            slots: std::mem::take(&mut self.slots),
+            expiries: std::mem::take(&mut self.expiries),
+            packs: std::mem::take(&mut self.packs),
+        };
+        (before > 0).then_some(rubbish)
     }
 
     pub fn slot(&self, position: Position) -> Option<&Slot> {

@@ -77,6 +77,10 @@ impl Queues {
         Some(queue)
     }
 
+    pub fn into_all(self) -> impl Iterator<Item = Queue> {
+        self.by_id.into_values()
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = &Queue> {
         self.by_id.values()
     }

@@ -49,6 +49,50 @@ impl QueueRules {
     }
 }
 
+/// What another name of a local queue stands for: an alias, or a remote definition that names this queue manager.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AliasRules {
+    pub target: Option<ObjectName>,
+    /// Where a remote definition says that the target is.
+    pub queue_manager: Option<String>,
+    pub words: AliasWords,
+}
+
+/// What an alias itself says of puts and gets; the local queue behind it has its own word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AliasWords {
+    pub put_enabled: bool,
+    pub get_enabled: bool,
+    pub defprty: u8,
+    pub defpsist: bool,
+}
+
+impl AliasRules {
+    /// None for what is no other name.
+    pub fn of(definition: &Definition) -> Option<AliasRules> {
+        let (target, queue_manager) = match definition.kind() {
+            ObjectKind::AliasQueue => (selector::TARGET, None),
+            ObjectKind::RemoteQueue => {
+                (selector::RNAME, Some(definition.text(selector::RQMNAME).to_string()))
+            }
+            _ => return None,
+        };
+        let number = |selector| definition.number(selector);
+        let words = AliasWords {
+            put_enabled: number(selector::INHIBIT_PUT) == 0,
+            get_enabled: number(selector::INHIBIT_GET) == 0,
+            defprty: number(selector::DEFPRTY).clamp(0, 9) as u8,
+            defpsist: number(selector::DEFPSIST) == 1,
+        };
+        Some(AliasRules { target: definition.name(target), queue_manager, words })
+    }
+
+    /// Of a remote definition that names another queue manager than this one.
+    pub fn elsewhere(&self, here: &ObjectName) -> Option<&str> {
+        self.queue_manager.as_deref().filter(|there| *there != here.as_str())
+    }
+}
+
 /// What the queue manager itself does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ManagerRules {

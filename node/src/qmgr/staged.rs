@@ -1,12 +1,12 @@
-//! Bodies and large commands that came into the log in parts, until a command names them.
+//! Bodies and large units of work that came into the log in parts, until a command names them.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
 use super::digest::Digest;
-use super::{Applied, Command, Place, QueueManager, Verdict, command};
-use crate::types::{Body, Reason, StagedBodyId, limits};
+use super::{Place, QueueManager, Verdict};
+use crate::types::{Reason, StagedBodyId, limits};
 
 #[derive(Debug, Default)]
 pub(super) struct Staged {
@@ -70,7 +70,7 @@ impl Staged {
 
 impl QueueManager {
     pub(super) fn apply_stage_body(&mut self, number: StagedBodyId, data: Bytes) -> Result<Verdict, Reason> {
-        if self.staged.length(number) + data.len() > limits::BODY_BYTES_MAX {
+        if self.staged.length(number) + data.len() > limits::STAGED_BYTES_MAX {
             return Err(Reason::MsgTooBigForQMgr);
         }
         self.staged.push(number, data);
@@ -92,22 +92,6 @@ impl QueueManager {
             self.unstage(number);
         }
         Ok(Verdict::Done)
-    }
-
-    pub(super) fn apply_staged(
-        &mut self,
-        number: StagedBodyId,
-        length: usize,
-        applied: &mut Applied,
-    ) -> Result<Verdict, Reason> {
-        let encoded = Body::from_parts(self.unstage(number));
-        if encoded.len() != length {
-            return Err(Reason::BackedOut);
-        }
-        match command::decode_one(encoded.to_bytes()) {
-            Ok(Command::Staged { .. }) | Err(_) => Err(Reason::BackedOut),
-            Ok(command) => self.carry_out(command, applied),
-        }
     }
 
     pub(super) fn drop_staged_of(&mut self, place: &Place) {

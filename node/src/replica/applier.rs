@@ -1,62 +1,217 @@
 //! Committed entries → queue manager → answers and wake-ups.
+//!
+//! As much as a turn may do, in order: the rest goes on in the next one, behind an entry, between two commands of one, or
+//! in the middle of a large unit of work. Commands of an entry are calls of their own, so that who reads between two of
+//! them reads what one could always read. In the middle of a unit nobody reads: calls wait, and no message is offered or
+//! expires. The store and digests are of whole entries.
+
+use std::collections::VecDeque;
 
 use super::Replica;
 use super::proposals::{Item, Ride, Waiting};
 use crate::consensus::{Entry, EntryKind};
 use crate::mqi::{Completion, Data};
-use crate::qmgr::{Applied, Command, Removed, Verdict, command};
+use crate::qmgr::{Applied, Command, QueueManager, Removed, Verdict, command};
+use crate::types::Index;
 use crate::types::planted::{self, Bug};
 
-impl Replica {
-    pub(super) fn apply_all(&mut self, entries: Vec<Entry>) {
-        for entry in entries {
-            let index = entry.index;
-            self.stats.entries_applied += 1;
-            self.compaction.note_applied(entry.data.len());
-            match entry.kind {
-                EntryKind::Membership => self.apply_membership(&entry),
-                EntryKind::Normal if entry.data.is_empty() => {}
-                EntryKind::Normal => self.apply_batch(entry),
-            }
-            self.consensus.applied(index);
-            self.answer_comparison(index);
-        }
+/// What is committed and not applied.
+#[derive(Debug, Default)]
+pub(super) struct Applying {
+    entries: VecDeque<Entry>,
+    batch: Option<Batch>,
+}
+
+/// The entry that is being applied.
+#[derive(Debug)]
+struct Batch {
+    entry: Entry,
+    commands: std::vec::IntoIter<Command>,
+    /// Commands that are applied.
+    done: usize,
+    /// Who waits for those that are not, and what rides between them.
+    items: VecDeque<Item>,
+    /// Who waits for the unit of work that is under way.
+    waiting: Option<Waiting>,
+}
+
+impl Applying {
+    pub fn is_empty(&self) -> bool {
+        self.batch.is_none() && self.entries.is_empty()
     }
 
-    fn apply_batch(&mut self, entry: Entry) {
+    /// Some of an entry's commands may be applied and others not.
+    pub fn is_in_entry(&self) -> bool {
+        self.batch.is_some()
+    }
+
+    pub fn add(&mut self, entries: Vec<Entry>) {
+        self.entries.extend(entries);
+    }
+
+    /// Leadership is lost. What is committed is applied all the same, and nobody here is told.
+    pub fn lose_items(&mut self) -> Vec<Item> {
+        let Some(batch) = &mut self.batch else { return Vec::new() };
+        let waiting = batch.waiting.as_mut().map(|waiting| std::mem::replace(waiting, Waiting::Nobody));
+        waiting.map(Item::Command).into_iter().chain(batch.items.drain(..)).collect()
+    }
+
+    /// A snapshot has everything up to this index: what it makes needless.
+    pub fn drop_upto(&mut self, upto: Index) -> Vec<Entry> {
+        let begun = self.batch.take_if(|batch| batch.entry.index <= upto).map(|batch| batch.entry);
+        let needless = self.entries.iter().take_while(|entry| entry.index <= upto).count();
+        begun.into_iter().chain(self.entries.drain(..needless)).collect()
+    }
+
+    /// Another state takes the place of the one that the entry is being applied to: it is brought to where that one was,
+    /// and a unit of work begins again.
+    pub fn catch_up(&mut self, state: &mut QueueManager) {
+        let Some(batch) = &mut self.batch else { return };
+        let (at, commands) = command::decode(batch.entry.data.clone()).expect("decoded before");
+        state.set_time(at);
+        batch.commands = commands.into_iter();
+        batch.commands.by_ref().take(batch.done).for_each(|command| drop(state.apply(command)));
+    }
+}
+
+impl Replica {
+    /// Applies what was committed, as much as a turn may. Whether an entry ended.
+    pub(super) fn apply_some(&mut self) -> bool {
+        let mut any = false;
+        while !self.applying.is_empty() {
+            if self.turn.has_applied_enough() && self.may_rest() {
+                self.is_not_done = true;
+                return any;
+            }
+            any |= self.apply_next();
+        }
+        any
+    }
+
+    /// The store moves to whole entries: a turn ends behind one when that is due.
+    fn may_rest(&self) -> bool {
+        !self.applying.is_in_entry() || self.state.is_under_way() || !self.is_move_due()
+    }
+
+    /// One command, or a part of it. Whether an entry ended.
+    fn apply_next(&mut self) -> bool {
+        if self.applying.is_in_entry() {
+            return self.apply_command();
+        }
+        let entry = self.applying.entries.pop_front().expect("the caller looked");
+        let index = entry.index;
+        self.stats.entries_applied += 1;
+        self.compaction.note_applied(entry.data.len());
+        match entry.kind {
+            EntryKind::Membership => self.apply_membership(&entry),
+            EntryKind::Normal if entry.data.is_empty() => {}
+            EntryKind::Normal => {
+                self.begin_batch(entry);
+                return false;
+            }
+        }
+        self.end_entry(index);
+        true
+    }
+
+    fn end_entry(&mut self, index: Index) {
+        self.consensus.applied(index);
+        self.answer_comparison(index);
+    }
+
+    fn begin_batch(&mut self, entry: Entry) {
         let leading = self.standing.leading_mut();
-        let mut items = leading
-            .and_then(|leading| leading.proposals.applied(entry.index))
-            .unwrap_or_default()
-            .into_iter();
-        let (at, commands) = match command::decode(entry.data) {
+        let items = leading.and_then(|leading| leading.proposals.applied(entry.index)).unwrap_or_default();
+        let (at, commands) = match command::decode(entry.data.clone()) {
             Ok(batch) => batch,
             // A newer leader's command, or our own bug: going on without it would make this copy differ for ever.
             Err(error) => panic!("entry {} cannot be applied: {error}", entry.index),
         };
+        self.turn.note_applied_bytes(entry.data.len());
         self.state.set_time(at);
-        for command in commands {
-            let waiting = self.next_waiting(&mut items);
-            if planted::is(Bug::ApplyTwice) && entry.index.0.is_multiple_of(64) {
-                self.apply_command(command.clone(), Waiting::Nobody);
+        let (commands, items) = (commands.into_iter(), items.into());
+        self.applying.batch = Some(Batch { entry, commands, done: 0, items, waiting: None });
+    }
+
+    fn apply_command(&mut self) -> bool {
+        let batch = self.applying.batch.as_mut().expect("the caller looked");
+        let index = batch.entry.index;
+        let waiting = batch.waiting.take();
+        let command = if waiting.is_some() { None } else { batch.commands.next() };
+        let (waiting, command) = match (waiting, command) {
+            (Some(waiting), _) if self.state.is_under_way() => (waiting, None),
+            // The unit was begun on a state that another one took the place of.
+            (Some(waiting), _) => (waiting, self.next_command()),
+            (None, Some(command)) => (self.next_waiting(), Some(command)),
+            (None, None) => {
+                self.end_batch();
+                self.end_entry(index);
+                return true;
             }
-            self.apply_command(command, waiting);
+        };
+        if planted::is(Bug::ApplyTwice)
+            && index.0.is_multiple_of(64)
+            && let Some(command) = &command
+        {
+            let twice = self.state.apply(command.clone());
+            self.note_applied(&twice);
         }
-        for item in items {
+        let mut applied = std::mem::take(&mut self.applied);
+        let slice = self.turn.slice();
+        let is_done = match command {
+            Some(command) => self.state.begin(command, slice, &mut applied),
+            None => self.state.go_on(slice, &mut applied),
+        };
+        self.note_applied(&applied);
+        let batch = self.applying.batch.as_mut().expect("seen above");
+        if is_done {
+            batch.done += 1;
+            self.note_ended(&waiting);
+            self.end(waiting, &mut applied);
+        } else {
+            batch.waiting = Some(waiting);
+        }
+        applied.clear();
+        self.applied = applied;
+        false
+    }
+
+    fn next_command(&mut self) -> Option<Command> {
+        self.applying.batch.as_mut()?.commands.next()
+    }
+
+    /// Who waits for the next command; what rides in front of it happens first.
+    fn next_waiting(&mut self) -> Waiting {
+        loop {
+            match self.applying.batch.as_mut().and_then(|batch| batch.items.pop_front()) {
+                Some(Item::Command(waiting)) => return waiting,
+                Some(Item::Ride(ride)) => self.apply_ride(ride),
+                None => return Waiting::Nobody,
+            }
+        }
+    }
+
+    /// All its commands are applied: what rides behind the last one happens.
+    fn end_batch(&mut self) {
+        let batch = self.applying.batch.take().expect("the caller looked");
+        for item in batch.items {
             if let Item::Ride(ride) = item {
                 self.apply_ride(ride);
             }
         }
     }
 
-    /// Who waits for the next command; what rides in front of it happens first.
-    fn next_waiting(&mut self, items: &mut std::vec::IntoIter<Item>) -> Waiting {
-        loop {
-            match items.next() {
-                Some(Item::Command(waiting)) => return waiting,
-                Some(Item::Ride(ride)) => self.apply_ride(ride),
-                None => return Waiting::Nobody,
-            }
+    /// Nothing that was proposed is still to be applied.
+    pub(super) fn is_idle(&self) -> bool {
+        self.standing.own().proposals.is_idle() && !self.applying.is_in_entry()
+    }
+
+    /// Rides behind everything that was proposed up to now; the caller has seen that there is something.
+    pub(super) fn ride(&mut self, ride: Ride) {
+        let proposals = &mut self.standing.own_mut().proposals;
+        match &mut self.applying.batch {
+            Some(batch) if proposals.is_idle() => batch.items.push_back(Item::Ride(ride)),
+            _ => proposals.ride(ride),
         }
     }
 
@@ -75,23 +230,10 @@ impl Replica {
         self.answer(ride.session, ride.token, completion);
     }
 
-    fn apply_command(&mut self, command: Command, waiting: Waiting) {
-        let mut applied = std::mem::take(&mut self.applied);
-        self.state.apply_into(command, &mut applied);
-        self.note_applied(&applied, &waiting);
-        self.end(waiting, &mut applied);
-        applied.clear();
-        self.applied = applied;
-    }
-
-    /// What follows from every command, whichever it was and whoever waits for it.
-    fn note_applied(&mut self, applied: &Applied, waiting: &Waiting) {
-        if let Some(state) = waiting.in_order_of().and_then(|session| self.sessions.get_mut(session)) {
-            state.proposed -= 1;
-        }
-        let Some(leading) = self.standing.leading_mut() else { return };
+    /// What follows from every command, whichever it was and whoever waits for it; of a large unit, from each part.
+    fn note_applied(&mut self, applied: &Applied) {
         self.turn.note_applied(applied.removed.len() + applied.placed.len());
-        waiting.let_in().for_each(|(queue, count)| leading.note_left(queue, count));
+        let Some(leading) = self.standing.leading_mut() else { return };
         for Removed { queue, position, .. } in &applied.removed {
             leading.reservations.release(*queue, *position);
         }
@@ -99,6 +241,16 @@ impl Replica {
             leading.note_free(&self.state, *queue, *position);
         }
         applied.changed.iter().for_each(|queue| self.note_changed(*queue));
+    }
+
+    /// A command that this node proposed is applied.
+    fn note_ended(&mut self, waiting: &Waiting) {
+        if let Some(state) = waiting.in_order_of().and_then(|session| self.sessions.get_mut(session)) {
+            state.proposed -= 1;
+        }
+        if let Some(leading) = self.standing.leading_mut() {
+            waiting.let_in().for_each(|(queue, count)| leading.note_left(queue, count));
+        }
     }
 
     /// The words for who waits.

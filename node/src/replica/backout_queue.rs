@@ -4,7 +4,7 @@ use super::Replica;
 use super::loads::Delivery;
 use super::proposals::Waiting;
 use crate::qmgr::{Command, Place, Removal};
-use crate::types::{Message, Position, QueueId, Reason, SessionId, limits};
+use crate::types::{Message, Position, QueueId, Reason, SessionId};
 
 impl Replica {
     pub(super) fn wants_move(&self, queue: QueueId, position: Position) -> bool {
@@ -49,13 +49,15 @@ impl Replica {
             return self.place_not_persistent(to, Box::new(message));
         }
         let waiting = Waiting::Move { from: (queue, position), to };
-        let place = Place { queue: to, message, unique: None, producer: None, staged: None };
-        let size = place.message.weight();
+        let mut place = Place { queue: to, message, unique: None, producer: None, staged: None };
+        let parts = self.stage_body(&mut place);
         let removals = vec![Removal { queue, positions: vec![position] }];
         let command = Command::CommitUnit { unit: None, places: vec![place], removals };
-        if size <= limits::CHUNK_BYTES {
-            return self.propose(command, waiting);
+        match parts {
+            Some((number, parts)) => {
+                self.begin_staging(SessionId(0), number, parts, Some((command, waiting)))
+            }
+            None => self.propose(command, waiting),
         }
-        self.stage_command(SessionId(0), command, waiting);
     }
 }

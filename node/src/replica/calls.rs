@@ -29,7 +29,8 @@ impl Replica {
         let Some(state) = self.sessions.get_mut(session) else { return };
         // A cancel must reach the get it cancels even if that get is parked; a ping asks for nothing.
         let waits_for_none = matches!(call, Call::CancelGet { .. } | Call::Ping);
-        let is_late = self.turn.is_over() && self.standing.serving().is_some();
+        let is_late = self.turn.is_over() || self.state.is_half_applied();
+        let is_late = is_late && self.standing.serving().is_some();
         if !waits_for_none && (is_late || !state.parked.is_empty()) {
             return self.park(session, token, call);
         }
@@ -41,6 +42,10 @@ impl Replica {
     /// Sessions whose calls wait have their turns: one call each, and then from the front again for as long as the turn
     /// of the replica goes on.
     pub(super) fn take_turns(&mut self) {
+        if self.state.is_half_applied() {
+            return;
+        }
+        self.rounds += 1;
         self.turn.next_phase();
         let mut held = Vec::new();
         while let Some(leading) = self.standing.leading_mut()
@@ -76,7 +81,7 @@ impl Replica {
 
     fn join_line(&mut self, session: SessionId) {
         if let Some(leading) = self.standing.leading_mut() {
-            leading.line.join(session, self.stats.turns);
+            leading.line.join(session, self.rounds);
         }
     }
 

@@ -1,11 +1,9 @@
 //! The end of a unit of work: committed, backed out, or asked about.
 
-use std::collections::BTreeMap;
-
 use super::Replica;
 use super::proposals::Waiting;
 use super::turn::UNIT;
-use super::units::{Unit, UnitPut, as_removals};
+use super::units::{NotPersistent, Unit, as_removals};
 use crate::mqi::{Completion, Data};
 use crate::qmgr::{Command, Seen, Verdict};
 use crate::types::{Position, QueueId, Reason, SessionId, StagedBodyId, Token, UnitId, UnitState, limits};
@@ -15,6 +13,9 @@ const COMMITTED_BEFORE: &str = "A unit of this id was committed before; what was
                                 the same id, it is done: do not do it again.";
 const ANOTHER_ID: &str = "The unit of work was backed out as a whole, and nothing is committed under this id any more: do its calls again \
                           and commit them under another id.";
+
+/// Messages of one command, when a unit is backed out.
+const BACKOUT_PIECE: usize = 1_000;
 
 impl Replica {
     pub(super) fn on_commit(
@@ -29,36 +30,23 @@ impl Replica {
         let unit = std::mem::take(&mut state.unit);
         self.stats.commits += 1;
         self.turn.spend(UNIT * unit.messages() as u64);
-        let mut puts: BTreeMap<QueueId, u64> = BTreeMap::new();
-        let mut places = Vec::new();
-        let mut not_persistent = Vec::new();
-        for put in unit.puts {
-            match put {
-                UnitPut::Persistent(place) => {
-                    *puts.entry(place.queue).or_default() += 1;
-                    places.push(place);
-                }
-                volatile => not_persistent.push(volatile),
-            }
-        }
-        let (removals, volatile_gets) = as_removals(&unit.gets);
+        let Unit { places, not_persistent, logged, gets, weight, units_decided, .. } = unit;
+        let (removals, volatile_gets) = as_removals(&gets);
         if places.is_empty() && removals.is_empty() && unit_id.is_none() {
             self.commit_not_persistent(not_persistent, &volatile_gets);
             return self.answer(session, token, Completion::done());
         }
         state.proposed += 1;
-        let size: usize = places.iter().map(|place| place.message.weight()).sum::<usize>()
-            + removals.iter().map(|removal| removal.positions.len() * 16).sum::<usize>();
+        let size = weight + removals.iter().map(|removal| removal.positions.len() * 16).sum::<usize>();
         // Its program knows better than this node when it sent this: it may have been on its way for long.
-        let decided = decided.or(unit.units_decided).unwrap_or(decided_now);
-        let named = unit_id.clone().map(|id| (id, decided));
-        let command = Command::CommitUnit { unit: named, places, removals };
+        let decided = decided.or(units_decided).unwrap_or(decided_now);
+        let unit = unit_id.clone().map(|id| (id, decided));
         let waiting =
-            Waiting::Commit { session, token, unit: unit_id, gets: unit.gets, puts, not_persistent };
+            Waiting::Commit { session, token, unit: unit_id, gets, puts: logged, not_persistent };
         if size <= limits::ENTRY_BYTES_SOFT {
-            return self.propose(command, waiting);
+            return self.propose(Command::CommitUnit { unit, places, removals }, waiting);
         }
-        self.stage_command(session, command, waiting);
+        self.stage_unit(session, unit, places, removals, waiting);
     }
 
     /// The part of the unit that is in the log was applied.
@@ -68,7 +56,7 @@ impl Replica {
         token: Token,
         unit: Option<UnitId>,
         gets: Vec<(QueueId, Position)>,
-        not_persistent: Vec<UnitPut>,
+        not_persistent: Vec<NotPersistent>,
         verdict: Result<Verdict, Reason>,
     ) {
         match verdict {
@@ -78,7 +66,7 @@ impl Replica {
                 self.answer(session, token, Completion::done());
             }
             Err(reason) => {
-                not_persistent.iter().for_each(|put| self.note_left(put.queue(), 1));
+                not_persistent.iter().for_each(|put| self.note_left(put.queue, 1));
                 gets.into_iter().for_each(|(queue, position)| self.free(queue, position));
                 let decided = unit.and_then(|unit| self.state.outcome_of(&unit));
                 let completion = match decided {
@@ -92,15 +80,14 @@ impl Replica {
     }
 
     /// The part of a unit that is not in the log.
-    pub(super) fn commit_not_persistent(&mut self, puts: Vec<UnitPut>, gets: &[(QueueId, Position)]) {
+    pub(super) fn commit_not_persistent(&mut self, puts: Vec<NotPersistent>, gets: &[(QueueId, Position)]) {
         for (queue, position) in gets {
             self.standing.own_mut().reservations.release(*queue, *position);
             if let Some(mut contents) = self.state.change(*queue) {
                 contents.remove(*position);
             }
         }
-        for put in puts {
-            let UnitPut::NotPersistent { queue, message, producer } = put else { continue };
+        for NotPersistent { queue, message, producer } in puts {
             if let Some(put) = &producer {
                 // It may have been put since, by another unit or by itself.
                 let volatile = self.standing.own().volatile_producers.seen(put, self.state.retention());
@@ -124,24 +111,18 @@ impl Replica {
     /// Puts vanish; gets go back to their places once their backout counts are in the log.
     pub(super) fn back_out(&mut self, unit: Unit, answer: Option<(SessionId, Token)>) {
         self.turn.spend(UNIT * unit.messages() as u64);
-        let staged: Vec<StagedBodyId> = unit
-            .puts
-            .iter()
-            .filter_map(|put| match put {
-                UnitPut::Persistent(place) => place.staged.map(|(number, _)| number),
-                UnitPut::NotPersistent { .. } => None,
-            })
-            .collect();
-        for put in &unit.puts {
-            self.note_left(put.queue(), 1);
-        }
+        let staged: Vec<StagedBodyId> =
+            unit.places.iter().filter_map(|place| Some(place.staged?.0)).collect();
+        unit.logged.iter().for_each(|(queue, count)| self.note_left(*queue, *count));
+        unit.not_persistent.iter().for_each(|put| self.note_left(put.queue, 1));
         if !self.is_serving() {
             return;
         }
         if !staged.is_empty() {
             self.propose(Command::DropStaged(staged), Waiting::Nobody);
         }
-        let (removals, volatile) = as_removals(&unit.gets);
+        let (gets, volatile): (Vec<_>, Vec<_>) =
+            unit.gets.into_iter().partition(|(_, position)| position.is_persistent());
         for (queue, position) in volatile {
             if let Some(slot) = self.state.queue_mut(queue).and_then(|queue| queue.slot_mut(position)) {
                 slot.backout_count += 1;
@@ -151,14 +132,20 @@ impl Replica {
             }
             self.free(queue, position);
         }
-        if removals.is_empty() {
+        if gets.is_empty() {
             if let Some((session, token)) = answer {
                 self.answer(session, token, Completion::done());
             }
             return;
         }
-        let gets = unit.gets.into_iter().filter(|(_, position)| position.is_persistent()).collect();
-        self.propose(Command::Backout(removals), Waiting::Backout { answer, gets });
+        // Each is free when it is: there is nothing that all of them must wait for.
+        let pieces = gets.len().div_ceil(BACKOUT_PIECE);
+        for (number, gets) in gets.chunks(BACKOUT_PIECE).enumerate() {
+            let answer = answer.filter(|_| number + 1 == pieces);
+            let (removals, _) = as_removals(gets);
+            let waiting = Waiting::Backout { answer, gets: gets.to_vec() };
+            self.propose(Command::Backout(removals), waiting);
+        }
     }
 
     /// Backout counts are in the log.

@@ -35,8 +35,6 @@ pub(super) struct Compaction {
     /// The log has damage up to here: it goes as soon as the store is past it.
     damaged: Option<Index>,
     behind: bool,
-    /// See [`head_start`].
-    head_start: usize,
 }
 
 /// What an entry takes besides its data, so that entries without data count too.
@@ -56,7 +54,7 @@ const REPACK_INTERVAL: Duration = Duration::from_secs(1);
 const REPACK_BYTES: u64 = 8 << 20;
 
 /// With how much the first window begins, so that the nodes' windows are full one after the other.
-pub(super) fn head_start(options: &Options) -> usize {
+fn head_start(options: &Options) -> usize {
     (options.node.0 % STEPS) as usize * (options.window_bytes / STEPS as usize)
 }
 
@@ -64,9 +62,9 @@ pub(super) fn head_start(options: &Options) -> usize {
 const STEPS: u64 = 3;
 
 impl Compaction {
-    pub fn new(flushed: SnapshotMeta, head_start: usize) -> Compaction {
+    pub fn new(flushed: SnapshotMeta, options: &Options) -> Compaction {
         Compaction {
-            window: head_start,
+            window: head_start(options),
             total: 0,
             stored: 0,
             moves: VecDeque::new(),
@@ -77,7 +75,6 @@ impl Compaction {
             refused: None,
             damaged: None,
             behind: false,
-            head_start,
         }
     }
 
@@ -116,22 +113,31 @@ impl Compaction {
 }
 
 impl Replica {
-    /// Moves the store when a window is full, or after a while.
-    pub(super) fn move_store(&mut self) {
-        let window = self.compaction.window;
-        self.compaction.behind = window.saturating_sub(STAGED_WAIT_MAX) / 4 > self.options.window_bytes;
+    /// A window is full. What is staged becomes a message soon, in most cases: it is written once then, not twice.
+    fn is_window_full(&self) -> bool {
+        let (window, full) = (self.compaction.window, self.options.window_bytes);
+        window >= full && window - full >= self.state.staged_bytes().min(STAGED_WAIT_MAX)
+    }
+
+    /// A window is full, or it is time.
+    pub(super) fn is_move_due(&self) -> bool {
         let (applied, newest) = (self.consensus.applied_index(), self.compaction.newest);
         let damage_due =
             self.compaction.damaged.is_some_and(|damaged| applied >= damaged && damaged > newest);
-        // What is staged becomes a message soon, in most cases: it is written once then, not twice.
-        let is_full = window >= self.options.window_bytes
-            && window - self.options.window_bytes >= self.state.staged_bytes().min(STAGED_WAIT_MAX);
         let interval = if self.lack_of_room().is_some() { MOVE_INTERVAL_WITHOUT_ROOM } else { MOVE_INTERVAL };
         let is_old = applied > newest && self.now.instant.since(self.compaction.moved_at) >= interval;
-        let due = is_full || is_old || self.store_wanted || damage_due;
-        if !due || self.compaction.under_way() >= MOVES_MAX {
+        let is_due = self.is_window_full() || is_old || self.store_wanted || damage_due;
+        is_due && self.compaction.under_way() < MOVES_MAX
+    }
+
+    /// Moves the store when that is due, to whole entries.
+    pub(super) fn move_store(&mut self) {
+        let window = self.compaction.window;
+        self.compaction.behind = window.saturating_sub(STAGED_WAIT_MAX) / 4 > self.options.window_bytes;
+        if self.applying.is_in_entry() || !self.is_move_due() {
             return;
         }
+        let is_full = self.is_window_full();
         self.store_wanted = false;
         let index = self.consensus.applied_index();
         let Some(term) = self.consensus.term_at(index) else { return };
@@ -151,7 +157,7 @@ impl Replica {
         self.compaction.newest = index;
         self.compaction.moved_at = self.now.instant;
         // Time moves all nodes at once, a full window each at its own time.
-        self.compaction.window = if is_full { 0 } else { self.compaction.head_start };
+        self.compaction.window = if is_full { 0 } else { head_start(&self.options) };
         self.compaction.moves.push_back((meta, self.compaction.total));
         self.out.push(Action::Store(batch));
     }
@@ -265,6 +271,6 @@ impl Replica {
     /// A snapshot took the place of everything before it.
     pub(super) fn restart_compaction(&mut self, meta: SnapshotMeta) {
         self.consensus.keep_behind(meta.index);
-        self.compaction = Compaction::new(meta, self.compaction.head_start);
+        self.compaction = Compaction::new(meta, &self.options);
     }
 }

@@ -86,7 +86,7 @@ impl Replica {
             return;
         }
         self.comparison.wanted = None;
-        if applied > index || term != self.consensus.term() {
+        if applied > index || self.applying.is_in_entry() || term != self.consensus.term() {
             return;
         }
         let digest = self.state.digest();

@@ -344,7 +344,7 @@ impl Replica {
 
     /// Offers free messages to those who wait: the first message first, in order of arrival.
     pub(super) fn serve_stirred(&mut self) {
-        if !self.is_serving() || !self.has_lease() {
+        if !self.is_serving() || !self.has_lease() || self.state.is_half_applied() {
             return;
         }
         self.turn.next_phase();

@@ -59,6 +59,9 @@ impl Replica {
         let Some(leading) = self.standing.serving_mut().filter(|_| !planted::is(Bug::LateExpiry)) else {
             return;
         };
+        if self.state.is_half_applied() {
+            return;
+        }
         let leaving = &mut leading.leaving;
         if self.now.instant >= leaving.next_look {
             leaving.next_look = self.now.instant + LOOK_INTERVAL;

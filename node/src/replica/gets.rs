@@ -6,8 +6,10 @@ use std::time::Duration;
 use super::Replica;
 use super::free::{Found, Owner, Search};
 use super::searches::UnderWay;
+use super::sessions::Handle;
 use super::waiters::Waiter;
 use crate::mqi::{Call, Completion, Data, Get, GetMode, Wait};
+use crate::qmgr::Queue;
 use crate::types::{Position, QueueId, Reason, SessionId, Token};
 
 impl Replica {
@@ -78,11 +80,7 @@ impl Replica {
         if get.mode == GetMode::UnderCursor && !handle.options.browse {
             return Err(Reason::NotOpenForBrowse);
         }
-        let queue = self.state.queue(handle.queue).ok_or(Reason::QDeleted)?;
-        let alias = self.state.catalog().alias_rules(&handle.name).filter(|_| handle.is_alias);
-        if !queue.rules.get_enabled || alias.is_some_and(|alias| !alias.get_enabled) {
-            return Err(Reason::GetInhibited);
-        }
+        let queue = self.source(handle)?;
         if self.standing.own().locked.contains(&queue.id) {
             return Err(Reason::ObjectInUse);
         }
@@ -90,6 +88,16 @@ impl Replica {
             return Err(Reason::SyncpointLimitReached);
         }
         Ok(queue.id)
+    }
+
+    /// The queue that a handle stands for, if gets are let in there.
+    pub(super) fn source(&self, handle: &Handle) -> Result<&Queue, Reason> {
+        let queue = self.state.queue(handle.queue).ok_or(Reason::QDeleted)?;
+        let alias = handle.is_alias.then(|| self.state.alias_of(queue, &handle.name)).transpose()?;
+        if !queue.rules.get_enabled || alias.is_some_and(|alias| !alias.get_enabled) {
+            return Err(Reason::GetInhibited);
+        }
+        Ok(queue)
     }
 
     /// The message that a get is about.

@@ -18,7 +18,8 @@ pub struct WaitView<'a> {
 impl Replica {
     /// Gets that wait, in the order in which they came. None where no message may be given just now.
     pub fn waits(&self) -> impl Iterator<Item = WaitView<'_>> {
-        let leading = self.standing.serving().filter(|_| self.has_lease());
+        let may_give = self.has_lease() && !self.state.is_half_applied();
+        let leading = self.standing.serving().filter(|_| may_give);
         let waiters = leading.into_iter().flat_map(|leading| leading.waiters.iter());
         waiters.map(|waiter| {
             let (session, token, queue, get) = (waiter.session, waiter.token, waiter.queue, &waiter.get);
@@ -36,10 +37,15 @@ impl Replica {
             })
     }
 
-    /// Sessions whose calls wait for their turn, and for how many turns of the replica the first of them has.
+    /// Whether the state is the one at an entry of the log, and not in the middle of one.
+    pub fn is_between_entries(&self) -> bool {
+        !self.applying.is_in_entry()
+    }
+
+    /// Sessions whose calls wait for their turn, and for how many rounds of turns the first of them has.
     pub fn line(&self) -> (usize, u64) {
         let line = self.standing.leading().map(|leading| &leading.line);
-        line.map_or((0, 0), |line| (line.len(), line.first_joined().map_or(0, |at| self.stats.turns - at)))
+        line.map_or((0, 0), |line| (line.len(), line.first_joined().map_or(0, |at| self.rounds - at)))
     }
 
     /// What the turn did for clients, in looks at a message: their calls, and the applying of what they proposed.

@@ -64,6 +64,7 @@ impl Replica {
             self.answer(session, token, Completion::done());
         }
         let (unknown, never) = proposals.into_lost();
+        let unknown = self.applying.lose_items().into_iter().chain(unknown);
         self.answer_lost(unknown, Reason::CallInterrupted);
         self.answer_lost(never, Reason::ConnectionBroken);
         let waiting = waiters.into_all().map(|waiter| (waiter.session, waiter.token));
@@ -150,7 +151,7 @@ impl Replica {
             Some(to) => to == peer.node,
             None => peer.active && self.peers.may_lead(peer.node),
         });
-        let is_idle = leading.proposals.is_idle() && leading.staging.is_empty();
+        let is_idle = leading.proposals.is_idle() && leading.staging.is_empty() && self.applying.is_empty();
         if self.draining && peers.is_empty() && (is_idle || !self.has_lease()) {
             // There is nobody to wait for.
             self.consensus.resign();

@@ -1,14 +1,15 @@
 //! Sessions whose calls wait, in the order in which they have their turns: one call each, then from the front again.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeMap;
 
-use crate::types::SessionId;
+use crate::types::{LookupMap, SessionId};
 
 #[derive(Debug, Default)]
 pub(super) struct Line {
-    /// With the replica's turn that each joined in.
-    order: VecDeque<(SessionId, u64)>,
-    known: BTreeSet<SessionId>,
+    next: u64,
+    /// With the round of turns that each joined in.
+    order: BTreeMap<u64, (SessionId, u64)>,
+    places: LookupMap<SessionId, u64>,
 }
 
 impl Line {
@@ -17,26 +18,28 @@ impl Line {
     }
 
     /// At the end, unless it stands there already.
-    pub fn join(&mut self, session: SessionId, turn: u64) {
-        if self.known.insert(session) {
-            self.order.push_back((session, turn));
+    pub fn join(&mut self, session: SessionId, round: u64) {
+        if !self.places.contains_key(&session) {
+            self.next += 1;
+            self.places.insert(session, self.next);
+            self.order.insert(self.next, (session, round));
         }
     }
 
     pub fn next(&mut self) -> Option<SessionId> {
-        let (session, _) = self.order.pop_front()?;
-        self.known.remove(&session);
+        let (_, (session, _)) = self.order.pop_first()?;
+        self.places.remove(&session);
         Some(session)
     }
 
     pub fn leave(&mut self, session: SessionId) {
-        if self.known.remove(&session) {
-            self.order.retain(|(other, _)| *other != session);
+        if let Some(place) = self.places.remove(&session) {
+            self.order.remove(&place);
         }
     }
 
-    /// The turn in which the first of them joined.
+    /// The round in which the first of them joined.
     pub fn first_joined(&self) -> Option<u64> {
-        self.order.front().map(|(_, turn)| *turn)
+        self.order.first_key_value().map(|(_, (_, round))| *round)
     }
 }

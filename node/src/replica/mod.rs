@@ -93,6 +93,7 @@ use crate::types::planted::{self, Bug};
 use crate::types::{
     Account, Held, Instant, NodeId, Now, ObjectName, QueueManagerId, RoleView, SessionId, Share, Token,
 };
+use applier::Applying;
 use clocks::ClockWatch;
 use compaction::Compaction;
 use comparison::Comparison;
@@ -102,7 +103,7 @@ use peers::Peers;
 use recovery::Recovery;
 use room::Room;
 use sessions::Sessions;
-use turn::Turn;
+use turn::{SWEEP, Turn};
 
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -192,6 +193,9 @@ pub struct Replica {
     leader_known: Option<NodeId>,
     next_stats: Instant,
     stats: Stats,
+    applying: Applying,
+    /// Turns in which sessions whose calls wait had theirs.
+    rounds: u64,
     /// What the command that is being applied did; kept for its memory.
     applied: Applied,
     out: Vec<Action>,
@@ -206,7 +210,7 @@ impl Replica {
         // What the store does not have is in memory: a snapshot that comes late is brought up to date with it.
         consensus.keep_behind(recovered.snapshot.index);
         let recovery = Recovery::new(&recovered, options.node);
-        let compaction = Compaction::new(recovered.snapshot.clone(), compaction::head_start(&options));
+        let compaction = Compaction::new(recovered.snapshot.clone(), &options);
         let was_removed = recovered.snapshot.membership.removed.contains(&options.node);
         let residents = Residents::new(options.resident_bytes_max);
         let volatile = Held::nothing(options.account.clone(), Share::NotPersistent);
@@ -240,6 +244,8 @@ impl Replica {
             leader_known: None,
             next_stats: Instant(0),
             stats: Stats::default(),
+            applying: Applying::default(),
+            rounds: 0,
             applied: Applied::default(),
             out: Vec::new(),
         };
@@ -314,6 +320,7 @@ impl Replica {
         self.note_stirred();
         self.repack();
         self.move_store();
+        self.sweep();
         self.publish_role();
         self.note_stats();
         if cfg!(debug_assertions) && self.is_check_due() {
@@ -415,10 +422,22 @@ impl Replica {
                 });
             }
             self.store_wanted |= ready.flush_wanted;
-            if ready.committed.is_empty() {
+            self.applying.add(ready.committed);
+            if !self.apply_some() {
                 return;
             }
-            self.apply_all(ready.committed);
+        }
+    }
+
+    /// Memory of queues that were cleared or deleted comes back.
+    fn sweep(&mut self) {
+        const PIECE: usize = 256;
+        self.turn.next_phase();
+        while self.state.sweep(PIECE) {
+            if !self.turn.may(SWEEP * PIECE as u64) {
+                self.is_not_done = true;
+                return;
+            }
         }
     }
 }

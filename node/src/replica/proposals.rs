@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
-use super::units::UnitPut;
+use super::units::NotPersistent;
 use crate::mqi::Completion;
 use crate::qmgr::{BatchEncoder, Command};
 use crate::types::{
@@ -38,7 +38,7 @@ pub(super) enum Waiting {
         unit: Option<UnitId>,
         gets: Vec<(QueueId, Position)>,
         puts: BTreeMap<QueueId, u64>,
-        not_persistent: Vec<UnitPut>,
+        not_persistent: Vec<NotPersistent>,
     },
     /// Backout counts are in the log: the messages are free again. Nobody is answered when the session is gone.
     Backout {

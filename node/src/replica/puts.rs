@@ -3,22 +3,41 @@
 use super::Replica;
 use super::proposals::{Ride, Waiting};
 use super::sessions::Handle;
-use super::units::UnitPut;
+use super::units::NotPersistent;
 use crate::mqi::{Completion, Data, Put, PutTarget, Refusal};
 use crate::qmgr::{
-    AliasRules, Command, Place, Seen, Target, Verdict, command, dead_letter, not_persistent_weight,
+    AliasWords, Command, Place, Seen, Target, Verdict, command, dead_letter, not_persistent_weight,
 };
 use crate::types::{
     Message, MessageId, ObjectName, Persistence, ProducerSequence, QueueId, Reason, SessionId, Token,
     WallTime, limits,
 };
 
+/// A put that has room.
+struct LetIn {
+    queue: QueueId,
+    message: Message,
+    producer: Option<ProducerSequence>,
+    syncpoint: bool,
+    /// Why it goes to the dead-letter queue, if it does.
+    dead_lettered: Option<Reason>,
+    /// Its program left its persistence to the queue.
+    as_queue: bool,
+}
+
+impl LetIn {
+    /// Decided once its defaults are.
+    fn is_persistent(&self) -> bool {
+        self.message.descriptor.persistence == Persistence::Persistent
+    }
+}
+
 impl Replica {
     pub(super) fn on_put(&mut self, session: SessionId, token: Token, put: Put) {
         self.turn.spend_bytes(put.message.body.len().min(limits::CHUNK_BYTES));
         let (syncpoint, dead_letter) = (put.syncpoint, put.dead_letter);
         let (target, name) = self.put_target(session, &put.to);
-        let alias = target.as_ref().ok().and_then(|target| self.alias_rules(target));
+        let alias = target.as_ref().ok().and_then(|target| target.alias);
         let admitted = target.and_then(|target| match alias {
             Some(alias) if !alias.put_enabled => Err(Reason::PutInhibited.into()),
             _ => self.admit_put(target.queue, &put.message).map(|()| target.queue),
@@ -45,7 +64,9 @@ impl Replica {
             Err(refused) => return self.answer(session, token, refused.into()),
         };
         let alias = alias.filter(|_| dead_lettered.is_none());
-        self.place(session, token, queue, alias, message, put.producer, syncpoint, dead_lettered);
+        let producer = put.producer;
+        let let_in = LetIn { queue, message, producer, syncpoint, dead_lettered, as_queue: false };
+        self.place(session, token, let_in, alias);
     }
 
     /// Where it is to go, and the name by which it was told so.
@@ -66,12 +87,9 @@ impl Replica {
         if !handle.options.output {
             return Err(Reason::NotOpenForOutput.into());
         }
-        match self.state.queue(handle.queue) {
-            Some(queue) => {
-                Ok(Target { queue: queue.id, alias: handle.is_alias.then(|| handle.name.clone()) })
-            }
-            None => Err(Reason::QDeleted.into()),
-        }
+        let queue = self.state.queue(handle.queue).ok_or(Reason::QDeleted)?;
+        let alias = handle.is_alias.then(|| self.state.alias_of(queue, &handle.name)).transpose()?;
+        Ok(Target { queue: queue.id, alias })
     }
 
     fn behind_name(&self, name: &ObjectName) -> Result<Target, Refusal> {
@@ -81,10 +99,6 @@ impl Replica {
         } else {
             Ok(target)
         }
-    }
-
-    pub(super) fn alias_rules(&self, target: &Target) -> Option<AliasRules> {
-        self.state.catalog().alias_rules(target.alias.as_ref()?)
     }
 
     /// Whether one more message has room.
@@ -132,23 +146,41 @@ impl Replica {
         Ok((target, message))
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn place(
-        &mut self,
-        session: SessionId,
-        token: Token,
-        queue: QueueId,
-        alias: Option<AliasRules>,
-        mut message: Message,
-        producer: Option<ProducerSequence>,
-        syncpoint: bool,
-        dead_lettered: Option<Reason>,
-    ) {
-        let rules = &self.state.queue(queue).expect("admitted").rules;
+    /// A put that was let in becomes a message with everything it says decided, and goes where it belongs: into the log,
+    /// into memory, or into the unit of work.
+    fn place(&mut self, session: SessionId, token: Token, mut put: LetIn, alias: Option<AliasWords>) {
+        self.decide_defaults(&mut put, alias);
+        if self.answer_repeated_in(session, token, &put) {
+            return;
+        }
+        if let Err(refused) = self.take_memory(session, &put) {
+            return self.answer(session, token, refused.into());
+        }
+        let Some(context) = self.sessions.get(session).map(|state| &state.context) else { return };
+        put.message.descriptor.set_default_context(context);
+        let unique = self.name_message(&mut put.message);
+        self.stats.puts += 1;
+        self.stats.put_bytes += put.message.body.len() as u64;
+        self.standing.own_mut().let_in(put.queue);
+        if put.syncpoint {
+            let decided = self.state.units_decided();
+            let unit = &mut self.sessions.get_mut(session).expect("just seen").unit;
+            unit.bytes += put.message.body.len();
+            unit.begin(decided);
+        }
+        match put.is_persistent() {
+            true => self.put_persistent(session, token, put, unique),
+            false => self.put_not_persistent(session, token, put),
+        }
+    }
+
+    /// What the queue or its alias says where the program said nothing.
+    fn decide_defaults(&self, put: &mut LetIn, alias: Option<AliasWords>) {
+        let rules = &self.state.queue(put.queue).expect("admitted").rules;
         let (defprty, defpsist) =
             alias.map_or((rules.defprty, rules.defpsist), |alias| (alias.defprty, alias.defpsist));
-        let descriptor = &mut message.descriptor;
-        let as_queue = descriptor.persistence == Persistence::AsQueue;
+        let descriptor = &mut put.message.descriptor;
+        put.as_queue = descriptor.persistence == Persistence::AsQueue;
         descriptor.priority = Some(descriptor.priority.unwrap_or(defprty));
         descriptor.persistence = match descriptor.persistence {
             Persistence::AsQueue if defpsist => Persistence::Persistent,
@@ -157,103 +189,98 @@ impl Replica {
         };
         descriptor.backout_count = 0;
         descriptor.put_at = WallTime(0);
-        if let Some(put) = &producer {
-            let is_persistent = descriptor.persistence == Persistence::Persistent;
-            if self.answer_repeated(session, token, put, is_persistent) {
-                return;
-            }
-            let state = self.sessions.get(session).filter(|_| syncpoint);
-            if let Some(message_id) = state.and_then(|state| state.unit.repeated(put)) {
-                self.stats.duplicates_suppressed += 1;
-                let completion = Completion::ok(Data::Placed { message_id, duplicate: true });
-                return self.answer(session, token, completion);
-            }
+    }
+
+    /// Whether it was put before, in this unit of work or at all: then it is answered.
+    fn answer_repeated_in(&mut self, session: SessionId, token: Token, put: &LetIn) -> bool {
+        let Some(producer) = &put.producer else { return false };
+        if self.answer_repeated(session, token, producer, put.is_persistent()) {
+            return true;
         }
-        let Some(state) = self.sessions.get_mut(session) else { return };
-        if syncpoint {
-            if state.unit.messages() >= self.state.maxumsgs() as usize {
-                return self.answer(session, token, Completion::failed(Reason::SyncpointLimitReached));
-            }
-            if state.unit.bytes + message.body.len() > limits::UNIT_BYTES_MAX {
-                let detail = "the bodies of a unit of work have at most 128 MiB";
-                let completion = Completion::failed_because(Reason::SyncpointLimitReached, detail);
-                return self.answer(session, token, completion);
-            }
-            if !state.unit.hold(&self.options.account, message.body.len()) {
-                let detail = "the open units of work take all the memory that this node has for them; commit or back out";
-                let completion = Completion::failed_because(Reason::ResourceProblem, detail);
-                return self.answer(session, token, completion);
-            }
-        } else if message.descriptor.persistence == Persistence::NotPersistent
-            && !self.volatile.grow(not_persistent_weight(message.body.len()))
-        {
+        let state = self.sessions.get(session).filter(|_| put.syncpoint);
+        let Some(message_id) = state.and_then(|state| state.unit.repeated(producer)) else { return false };
+        self.stats.duplicates_suppressed += 1;
+        self.answer(session, token, Completion::ok(Data::Placed { message_id, duplicate: true }));
+        true
+    }
+
+    /// Units of work, and messages that are not persistent, are in memory.
+    fn take_memory(&mut self, session: SessionId, put: &LetIn) -> Result<(), Refusal> {
+        let length = put.message.body.len();
+        if !put.syncpoint {
+            let fits = put.is_persistent() || self.volatile.grow(not_persistent_weight(length));
             let detail = "the messages that are not persistent take all the memory that this node has for them; get some";
-            let completion = Completion::failed_because(Reason::ResourceProblem, detail);
-            return self.answer(session, token, completion);
+            return fits.then_some(()).ok_or_else(|| Refusal::because(Reason::ResourceProblem, detail));
         }
-        message.descriptor.set_default_context(&state.context);
-        let unique = message.descriptor.message_id.is_none().then(|| {
-            let leading = self.standing.own_mut();
-            leading.next_unique += 1;
-            leading.next_unique
-        });
-        if let Some(unique) = unique {
-            message.descriptor.message_id = command::message_id(&self.options.name, unique);
+        let maxumsgs = self.state.maxumsgs() as usize;
+        let unit = &mut self.sessions.get_mut(session).ok_or(Reason::HconnError)?.unit;
+        if unit.messages() >= maxumsgs {
+            return Err(Reason::SyncpointLimitReached.into());
         }
-        let message_id = message.descriptor.message_id;
-        let decided = self.state.units_decided();
-        self.stats.puts += 1;
-        self.stats.put_bytes += message.body.len() as u64;
-        if message.descriptor.persistence == Persistence::NotPersistent {
-            message.descriptor.put_at = self.wall();
-            let message = Box::new(message);
-            self.standing.own_mut().let_in(queue);
-            let state = self.sessions.get_mut(session).expect("just seen");
-            if syncpoint {
-                state.unit.bytes += message.body.len();
-                state.unit.begin(decided);
-                state.unit.put(UnitPut::NotPersistent { queue, message, producer });
-                return self.answer(session, token, placed(message_id, None));
-            }
-            // What is under way may be the first put of this sequence, if its queue's default was another then.
-            let behind = state.proposed > 0 || (as_queue && producer.is_some());
-            if let Some(put) = &producer {
-                self.remember_volatile(put, message_id);
-            }
-            let completion = placed(message_id, dead_lettered);
-            if behind && !self.standing.own().proposals.is_idle() {
-                let message = Some((queue, message));
-                return self.standing.own_mut().proposals.ride(Ride {
-                    session,
-                    token,
-                    message,
-                    producer,
-                    completion,
-                });
-            }
-            self.place_not_persistent(queue, message);
-            return self.answer(session, token, completion);
+        if unit.bytes + length > limits::UNIT_BYTES_MAX {
+            let detail = "the bodies of a unit of work have at most 128 MiB";
+            return Err(Refusal::because(Reason::SyncpointLimitReached, detail));
         }
+        if !unit.hold(&self.options.account, length) {
+            let detail =
+                "the open units of work take all the memory that this node has for them; commit or back out";
+            return Err(Refusal::because(Reason::ResourceProblem, detail));
+        }
+        Ok(())
+    }
+
+    /// Gives it an id when its program did not: what the log needs to know of that.
+    fn name_message(&mut self, message: &mut Message) -> Option<u64> {
+        if !message.descriptor.message_id.is_none() {
+            return None;
+        }
+        let leading = self.standing.own_mut();
+        leading.next_unique += 1;
+        let unique = leading.next_unique;
+        message.descriptor.message_id = command::message_id(&self.options.name, unique);
+        Some(unique)
+    }
+
+    fn put_not_persistent(&mut self, session: SessionId, token: Token, put: LetIn) {
+        let message_id = put.message.descriptor.message_id;
+        let LetIn { queue, message, producer, syncpoint, dead_lettered, as_queue } = put;
+        let mut message = Box::new(message);
+        message.descriptor.put_at = self.wall();
+        let state = self.sessions.get_mut(session).expect("just seen");
+        if syncpoint {
+            state.unit.put_not_persistent(NotPersistent { queue, message, producer });
+            return self.answer(session, token, placed(message_id, None));
+        }
+        // What is under way may be the first put of this sequence, if its queue's default was another then.
+        let behind = state.proposed > 0 || (as_queue && producer.is_some());
+        if let Some(put) = &producer {
+            self.remember_volatile(put, message_id);
+        }
+        let completion = placed(message_id, dead_lettered);
+        if behind && !self.is_idle() {
+            let message = Some((queue, message));
+            return self.ride(Ride { session, token, message, producer, completion });
+        }
+        self.place_not_persistent(queue, message);
+        self.answer(session, token, completion);
+    }
+
+    fn put_persistent(&mut self, session: SessionId, token: Token, put: LetIn, unique: Option<u64>) {
+        let message_id = put.message.descriptor.message_id;
+        let LetIn { queue, mut message, producer, syncpoint, dead_lettered, .. } = put;
         if syncpoint || message.body.len() > limits::CHUNK_BYTES {
             // Its place in the log comes later than its put, and the time of its put and its expiry begin now.
             message.descriptor.put_at = self.wall();
         }
-        self.standing.own_mut().let_in(queue);
         let mut place = Place { queue, message, unique, producer, staged: None };
-        let state = self.sessions.get_mut(session).expect("just seen");
-        if syncpoint {
-            state.unit.bytes += place.message.body.len();
-            state.unit.begin(decided);
-        } else {
-            state.proposed += 1;
-        }
         let parts = self.stage_body(&mut place);
         let state = self.sessions.get_mut(session).expect("just seen");
         let then = if syncpoint {
-            state.unit.put(UnitPut::Persistent(place));
+            state.unit.put(place);
             self.answer(session, token, placed(message_id, None));
             None
         } else {
+            state.proposed += 1;
             Some((Command::Place(place), Waiting::Put { session, token, queue, message_id, dead_lettered }))
         };
         match (parts, then) {
@@ -310,17 +337,10 @@ impl Replica {
         };
         self.stats.duplicates_suppressed += 1;
         let completion = Completion::ok(Data::Placed { message_id, duplicate: true });
-        if is_logged || self.standing.own().proposals.is_idle() {
+        if is_logged || self.is_idle() {
             self.answer(session, token, completion);
         } else {
-            let producer = Some(put.clone());
-            self.standing.own_mut().proposals.ride(Ride {
-                session,
-                token,
-                message: None,
-                producer,
-                completion,
-            });
+            self.ride(Ride { session, token, message: None, producer: Some(put.clone()), completion });
         }
         true
     }

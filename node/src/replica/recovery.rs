@@ -187,7 +187,10 @@ impl Replica {
     ) {
         state.set_retention(self.options.retention);
         let applied = self.consensus.applied_index();
-        if !self.consensus.snapshot_installed(from, Term(term), meta.clone()) {
+        if self.consensus.snapshot_installed(from, Term(term), meta.clone()) {
+            let needless = self.applying.drop_upto(meta.index);
+            needless.iter().for_each(|entry| self.consensus.skip(entry));
+        } else {
             // It came too late: the log has brought this node further. The store must be what its next batch is a
             // difference from, so the entries behind the snapshot are applied once more, to the snapshot's state.
             for index in meta.index.0 + 1..=applied.0 {
@@ -202,8 +205,9 @@ impl Replica {
                     }
                 }
             }
+            self.applying.catch_up(&mut state);
         }
-        self.state = state;
+        self.state.replace(state);
         self.residents.clear();
         self.restart_compaction(meta.clone());
         self.publish_membership();

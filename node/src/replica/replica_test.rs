@@ -161,15 +161,22 @@ impl Alone {
         self.turn([]);
     }
 
+    fn one_turn(&mut self, events: &mut Vec<Event>) {
+        self.replica.begin_turn(self.now);
+        events.drain(..).for_each(|event| self.replica.handle(event));
+        let mut actions = Vec::new();
+        self.replica.end_turn(&mut actions);
+        actions.into_iter().for_each(|action| self.carry_out(action, events));
+    }
+
     /// One turn and everything that follows from it, until nothing moves.
     fn turn<const N: usize>(&mut self, events: [Event; N]) {
-        let mut events: Vec<Event> = events.into();
+        self.go_on(events.into());
+    }
+
+    fn go_on(&mut self, mut events: Vec<Event>) {
         for _ in 0..1000 {
-            self.replica.begin_turn(self.now);
-            events.drain(..).for_each(|event| self.replica.handle(event));
-            let mut actions = Vec::new();
-            self.replica.end_turn(&mut actions);
-            actions.into_iter().for_each(|action| self.carry_out(action, &mut events));
+            self.one_turn(&mut events);
             if events.is_empty() && !self.replica.is_not_done() {
                 return;
             }
@@ -1035,4 +1042,109 @@ fn records_grow_and_shrink_by_the_members_of_their_lists() {
     alone.ok(APP, set(RecordAction::Remove, "INQ,PUT"));
     assert_eq!(verbs(&alone), None);
     assert_eq!(alone.call(APP, set(RecordAction::Remove, "PUT")).reason, Reason::UnknownObjectName);
+}
+
+/// What a turn may apply in these tests, and what it may be over that because of its last command.
+const SHORT: u64 = 512;
+const OVER: u64 = 200;
+
+/// Turn by turn until all is done; what each applied, and how deep its queue was then.
+fn turns_of(alone: &mut Alone, calls: Vec<Call>) -> Vec<(u64, u64)> {
+    let mut events: Vec<Event> = calls
+        .into_iter()
+        .map(|call| {
+            alone.next_token += 1;
+            Event::Call { session: APP, token: Token(alone.next_token), call }
+        })
+        .collect();
+    let mut turns = Vec::new();
+    while turns.is_empty() || !events.is_empty() || alone.replica.is_not_done() {
+        alone.one_turn(&mut events);
+        turns.push((alone.replica.turn_work().1, alone.replica.queue_manager().sums().messages));
+    }
+    turns
+}
+
+fn of_short_turns() -> Alone {
+    Alone::with(Options { turn_work: SHORT, ..options(usize::MAX) })
+}
+
+#[test]
+fn what_is_committed_is_applied_over_as_many_turns_as_it_takes() {
+    let mut alone = of_short_turns();
+    let turns = turns_of(&mut alone, (0..300).map(|_| Call::Put(put("one"))).collect());
+    assert!(turns.iter().all(|(applied, _)| *applied <= SHORT + OVER), "{turns:?}");
+    assert_eq!(turns.last().unwrap().1, 300);
+    assert!(turns.iter().any(|(_, depth)| (1..300).contains(depth)));
+}
+
+#[test]
+fn a_large_unit_is_applied_over_many_turns_and_nobody_sees_half_of_it() {
+    let mut alone = of_short_turns();
+    let text = "x".repeat(4_000);
+    let puts = (0..300).map(|_| Call::Put(Put { syncpoint: true, ..put(&text) }));
+    turns_of(&mut alone, puts.collect());
+    alone.next_token += 1;
+    let commit = Event::Call { session: APP, token: Token(alone.next_token), call: commit("large") };
+    let waits = alone.begin(OTHER, Call::Get(Get { wait: Wait::Forever, ..get() }));
+    let mut events = vec![commit];
+    let (mut halves, mut asked) = (0, None);
+    while !events.is_empty() || alone.replica.is_not_done() {
+        alone.one_turn(&mut events);
+        assert!(alone.replica.turn_work().1 <= SHORT + OVER + 512, "{:?}", alone.replica.turn_work());
+        if alone.replica.queue_manager().is_half_applied() {
+            halves += 1;
+            assert!(!alone.answers.contains_key(&(OTHER, waits)), "nobody is given a part of it");
+            if asked.is_none() {
+                alone.next_token += 1;
+                let token = Token(alone.next_token);
+                asked = Some(token);
+                let call = Call::Inquire { handle: HANDLE };
+                events.push(Event::Call { session: OTHER, token, call });
+            }
+        }
+    }
+    assert!(halves >= 3, "it was half applied after {halves} turns");
+    assert_eq!(text_of(alone.answer(OTHER, waits).unwrap()), Ok(text));
+    let Data::Queues(views) = alone.answer(OTHER, asked.unwrap()).unwrap().data else { panic!() };
+    assert!((299..=300).contains(&views[0].depth), "{}", views[0].depth);
+    assert_eq!(alone.outcome("large", 0), UnitState::Committed);
+}
+
+#[test]
+fn a_unit_in_the_middle_of_which_a_late_snapshot_comes_is_there_once() {
+    let mut alone = of_short_turns();
+    alone.put(APP, "one");
+    let late = snapshot_of(&mut alone);
+    alone.put(APP, "two");
+    let puts = (0..200).map(|_| Call::Put(Put { syncpoint: true, ..put("in the unit") }));
+    turns_of(&mut alone, puts.collect());
+    alone.next_token += 1;
+    let mut events =
+        vec![Event::Call { session: APP, token: Token(alone.next_token), call: commit("large") }];
+    while !alone.replica.queue_manager().is_half_applied() {
+        alone.one_turn(&mut events);
+    }
+    events.push(late);
+    alone.go_on(events);
+    assert_eq!(alone.replica.queue_manager().sums().messages, 202);
+    assert_eq!(alone.outcome("large", 0), UnitState::Committed);
+    assert_eq!(alone.get(OTHER, get()), Ok("one".into()));
+}
+
+#[test]
+fn a_leader_that_is_none_any_more_applies_the_rest_of_a_unit_and_answers_that_nobody_knows() {
+    let mut alone = of_short_turns();
+    let puts = (0..200).map(|_| Call::Put(Put { syncpoint: true, ..put("in the unit") }));
+    turns_of(&mut alone, puts.collect());
+    alone.next_token += 1;
+    let token = Token(alone.next_token);
+    let mut events = vec![Event::Call { session: APP, token, call: commit("large") }];
+    while !alone.replica.queue_manager().is_half_applied() {
+        alone.one_turn(&mut events);
+    }
+    alone.replica.consensus.resign();
+    alone.go_on(events);
+    assert_eq!(alone.answer(APP, token).unwrap().reason, Reason::CallInterrupted);
+    assert_eq!(alone.replica.queue_manager().sums().messages, 200);
 }

@@ -7,8 +7,8 @@ use bytes::{Bytes, BytesMut};
 
 use super::Replica;
 use super::proposals::Waiting;
-use crate::qmgr::{Command, Place, command};
-use crate::types::{Body, SessionId, StagedBodyId, Token, limits};
+use crate::qmgr::{Command, Place, Removal, command};
+use crate::types::{SessionId, StagedBodyId, Token, UnitId, limits};
 
 /// Bytes of staged parts that may be proposed and not applied: enough to keep the disks busy, little enough that a
 /// small message never waits for more than this.
@@ -27,10 +27,22 @@ pub(super) struct Stagings {
 struct Staging {
     session: SessionId,
     number: StagedBodyId,
-    parts: VecDeque<Bytes>,
+    parts: Parts,
+    /// Of the parts that were proposed.
+    bytes: usize,
     /// Proposed behind the last part.
     then: Option<(Command, Waiting)>,
 }
+
+/// What is still to come.
+#[derive(Debug)]
+pub(super) enum Parts {
+    Body(VecDeque<Bytes>),
+    Unit { unit: Option<(UnitId, u64)>, places: std::vec::IntoIter<Place>, removals: Vec<Removal> },
+}
+
+/// Positions of removed messages in one part of a unit.
+const REMOVALS_MAX: usize = 8_000;
 
 impl Stagings {
     pub fn is_empty(&self) -> bool {
@@ -54,7 +66,7 @@ impl Stagings {
 
 impl Replica {
     /// A large body leaves its message and goes ahead in parts.
-    pub(super) fn stage_body(&mut self, place: &mut Place) -> Option<(StagedBodyId, VecDeque<Bytes>)> {
+    pub(super) fn stage_body(&mut self, place: &mut Place) -> Option<(StagedBodyId, Parts)> {
         let length = place.message.body.len();
         if length <= limits::CHUNK_BYTES {
             return None;
@@ -62,16 +74,21 @@ impl Replica {
         let number = self.staged_number();
         let body = std::mem::take(&mut place.message.body);
         place.staged = Some((number, length));
-        Some((number, parts_of(&body)))
+        Some((number, Parts::Body(body.parts().iter().cloned().collect())))
     }
 
-    /// A command that is larger than an entry goes ahead in parts as well.
-    pub(super) fn stage_command(&mut self, session: SessionId, command: Command, waiting: Waiting) {
-        let encoded = command::encode_one(command);
+    /// A unit of work that is larger than an entry goes ahead in parts as well.
+    pub(super) fn stage_unit(
+        &mut self,
+        session: SessionId,
+        unit: Option<(UnitId, u64)>,
+        places: Vec<Place>,
+        removals: Vec<Removal>,
+        waiting: Waiting,
+    ) {
         let number = self.staged_number();
-        let staged = Command::Staged { number, length: encoded.len() };
-        let parts = parts_of(&Body::from(encoded));
-        self.begin_staging(session, number, parts, Some((staged, waiting)));
+        let parts = Parts::Unit { unit, places: places.into_iter(), removals };
+        self.begin_staging(session, number, parts, Some((Command::Staged { number, length: 0 }, waiting)));
     }
 
     /// Unique over all leaders, like message ids.
@@ -85,13 +102,14 @@ impl Replica {
         &mut self,
         session: SessionId,
         number: StagedBodyId,
-        parts: VecDeque<Bytes>,
+        parts: Parts,
         then: Option<(Command, Waiting)>,
     ) {
         if let Some(state) = self.sessions.get_mut(session) {
             state.staging += 1;
         }
-        self.standing.own_mut().staging.queue.push_back(Staging { session, number, parts, then });
+        let staging = Staging { session, number, parts, bytes: 0, then };
+        self.standing.own_mut().staging.queue.push_back(staging);
     }
 
     /// A part is in the log.
@@ -112,19 +130,23 @@ impl Replica {
             }
             let Some(staging) = stagings.queue.front_mut() else { return };
             let (session, number) = (staging.session, staging.number);
-            if let Some(data) = staging.parts.pop_front() {
+            if let Some(data) = staging.parts.next() {
+                staging.bytes += data.len();
                 stagings.in_flight += 1;
                 self.propose(Command::StageBody { number, data }, Waiting::Staged { session, number });
                 continue;
             }
             let staging = stagings.queue.pop_front().expect("just seen");
-            if let Some((command, waiting)) = staging.then {
+            if let Some((mut command, waiting)) = staging.then {
+                if let Command::Staged { length, .. } = &mut command {
+                    *length = staging.bytes;
+                }
                 self.propose(command, waiting);
             }
             match self.sessions.get_mut(session) {
                 Some(state) => {
                     state.staging -= 1;
-                    self.standing.own_mut().line.join(session, self.stats.turns);
+                    self.standing.own_mut().line.join(session, self.rounds);
                 }
                 None => self.standing.own_mut().line.leave(session),
             }
@@ -132,27 +154,121 @@ impl Replica {
     }
 }
 
-/// The body in parts of exactly [`limits::CHUNK_BYTES`], the last one shorter. Copies only where a part of the body
-/// crosses such a border.
-fn parts_of(body: &Body) -> VecDeque<Bytes> {
-    let mut parts = VecDeque::with_capacity(body.len().div_ceil(limits::CHUNK_BYTES));
-    let mut open = BytesMut::new();
-    for part in body.parts() {
-        let mut rest = part.clone();
-        while !rest.is_empty() {
-            let taken = rest.split_to(rest.len().min(limits::CHUNK_BYTES - open.len()));
-            if taken.len() == limits::CHUNK_BYTES {
-                parts.push_back(taken);
-                continue;
-            }
-            open.extend_from_slice(&taken);
-            if open.len() == limits::CHUNK_BYTES {
-                parts.push_back(std::mem::take(&mut open).freeze());
-            }
+impl Parts {
+    /// Cut when its turn comes: a turn has no time for all of a long body or of a large unit.
+    fn next(&mut self) -> Option<Bytes> {
+        match self {
+            Parts::Body(parts) => next_of_body(parts),
+            Parts::Unit { unit, places, removals } => next_of_unit(unit, places, removals),
         }
     }
-    if !open.is_empty() {
-        parts.push_back(open.freeze());
+}
+
+/// Exactly [`limits::CHUNK_BYTES`], the last part less. Copies only where a part of the body crosses such a border.
+fn next_of_body(parts: &mut VecDeque<Bytes>) -> Option<Bytes> {
+    let first = parts.front_mut()?;
+    if first.len() > limits::CHUNK_BYTES {
+        return Some(first.split_to(limits::CHUNK_BYTES));
     }
-    parts
+    if first.len() == limits::CHUNK_BYTES || parts.len() == 1 {
+        return parts.pop_front();
+    }
+    let mut joined = BytesMut::with_capacity(limits::CHUNK_BYTES);
+    while joined.len() < limits::CHUNK_BYTES
+        && let Some(mut part) = parts.pop_front()
+    {
+        let taken = part.split_to(part.len().min(limits::CHUNK_BYTES - joined.len()));
+        joined.extend_from_slice(&taken);
+        if !part.is_empty() {
+            parts.push_front(part);
+        }
+    }
+    Some(joined.freeze())
+}
+
+/// The encoding of a unit with some of the messages: more than one only if they are short, because what is around a body
+/// may be longer than the body. The first one names the unit.
+fn next_of_unit(
+    unit: &mut Option<(UnitId, u64)>,
+    rest: &mut std::vec::IntoIter<Place>,
+    removals: &mut Vec<Removal>,
+) -> Option<Bytes> {
+    let mut places = Vec::new();
+    let mut bytes = 0;
+    while let Some(place) = rest.as_slice().first()
+        && (places.is_empty() || bytes + place.message.weight() <= limits::CHUNK_BYTES / 2)
+    {
+        bytes += place.message.weight();
+        places.extend(rest.next());
+    }
+    let gone = if places.is_empty() { next_removal(removals) } else { None };
+    let is_over = places.is_empty() && gone.is_none();
+    let removals = gone.into_iter().collect();
+    (!is_over).then(|| command::encode_one(Command::CommitUnit { unit: unit.take(), places, removals }))
+}
+
+fn next_removal(removals: &mut Vec<Removal>) -> Option<Removal> {
+    let last = removals.last_mut()?;
+    if last.positions.len() <= REMOVALS_MAX {
+        return removals.pop();
+    }
+    let positions = last.positions.split_off(last.positions.len() - REMOVALS_MAX);
+    Some(Removal { queue: last.queue, positions })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{Body, Message, Position, QueueId};
+
+    fn bytes(length: usize, of: u8) -> Bytes {
+        Bytes::from(vec![of; length])
+    }
+
+    #[test]
+    fn a_body_is_cut_into_parts_of_one_size_wherever_its_own_end() {
+        let long = limits::CHUNK_BYTES;
+        for lengths in
+            [vec![3 * long + 5], vec![172, 2 * long, 7], vec![long, long], vec![1, long - 1, 1], vec![9]]
+        {
+            let parts: VecDeque<Bytes> =
+                lengths.iter().zip(1..).map(|(length, of)| bytes(*length, of)).collect();
+            let whole: Vec<u8> = parts.iter().flatten().copied().collect();
+            let mut parts = Parts::Body(parts);
+            let cut: Vec<Bytes> = std::iter::from_fn(|| parts.next()).collect();
+            assert!(cut.iter().rev().skip(1).all(|part| part.len() == long), "{lengths:?}");
+            assert!(cut.last().is_some_and(|part| (1..=long).contains(&part.len())), "{lengths:?}");
+            assert!(cut.concat() == whole, "{lengths:?}");
+        }
+    }
+
+    #[test]
+    fn a_unit_is_cut_into_commands_that_have_all_of_it() {
+        let position = |sequence| Position { rank: 5, sequence, minor: 0 };
+        let place = |length| Place {
+            queue: QueueId(1),
+            message: Message { body: Body::from(bytes(length, 1)), ..Default::default() },
+            unique: None,
+            producer: None,
+            staged: None,
+        };
+        let places: Vec<Place> = (0..40).map(|number| place(1 + number * 6_000)).collect();
+        let positions: Vec<_> = (0..2 * REMOVALS_MAX as u64 + 3).map(position).collect();
+        let removals = vec![Removal { queue: QueueId(1), positions: positions.clone() }];
+        let unit = Some((UnitId(Bytes::from_static(b"unit")), 7));
+        let mut parts = Parts::Unit { unit: unit.clone(), places: places.clone().into_iter(), removals };
+        let (mut named, mut put, mut gone) = (Vec::new(), Vec::new(), Vec::new());
+        while let Some(part) = parts.next() {
+            assert!(part.len() <= limits::ENTRY_BYTES_SOFT, "{} bytes", part.len());
+            let Ok(Command::CommitUnit { unit, places, removals }) = command::decode_one(part) else {
+                panic!()
+            };
+            named.extend(unit);
+            put.extend(places);
+            gone.extend(removals.into_iter().flat_map(|removal| removal.positions));
+        }
+        gone.sort_unstable();
+        assert_eq!((named, gone), (Vec::from_iter(unit), positions));
+        assert!(put == places);
+    }
 }

@@ -1,8 +1,8 @@
 //! How much a turn does for clients. What is counted stands for time, and is the same in every run.
 //!
-//! A turn has phases: new calls, messages that became free, calls that wait for their turn, what has expired. Each may
-//! do so much and leaves the rest to the next turn, so that ticks, peers and other sessions come in between however
-//! much one of them asks for. Called by whatever looks at messages or takes calls.
+//! A turn has phases: new calls, what was committed, messages that became free, calls that wait for their turn, what has
+//! expired. Each may do so much and leaves the rest to the next turn, so that ticks, peers and other sessions come in
+//! between however much one of them asks for. Called by whatever looks at messages or takes calls.
 
 use crate::types::planted::{self, Bug};
 
@@ -11,7 +11,13 @@ pub(super) const LOOK: u64 = 1;
 /// A call, besides what it looks at and moves.
 pub(super) const CALL: u64 = 20;
 /// A command that is applied, besides the messages it moves.
-const APPLY: u64 = 4;
+const APPLY: u64 = 8;
+/// A message that comes or goes when a command is applied.
+const APPLY_MESSAGE: u64 = 8;
+/// A large unit of work goes on by so many messages at least.
+const SLICE_MIN: usize = 16;
+/// A message whose memory is given back.
+pub(super) const SWEEP: u64 = 2;
 /// A message of a unit that is committed or backed out.
 pub(super) const UNIT: u64 = 4;
 /// A message on its way into an index.
@@ -82,9 +88,26 @@ impl Turn {
         self.done >= self.limit && !planted::is(Bug::EndlessTurn)
     }
 
-    /// What was let in before is applied, whatever it costs.
+    /// A command was applied, or a part of it.
     pub fn note_applied(&mut self, messages: usize) {
-        self.applied += APPLY + messages as u64;
+        self.applied += APPLY + APPLY_MESSAGE * messages as u64;
+    }
+
+    pub fn note_applied_bytes(&mut self, bytes: usize) {
+        self.applied += (bytes / BYTES_A_LOOK) as u64;
+    }
+
+    /// What else was committed is applied in the next turn.
+    pub fn has_applied_enough(&self) -> bool {
+        self.applied >= self.calls && !planted::is(Bug::EndlessTurn)
+    }
+
+    /// So many messages of a unit of work may come or go now.
+    pub fn slice(&self) -> usize {
+        if planted::is(Bug::EndlessTurn) {
+            return usize::MAX;
+        }
+        ((self.calls.saturating_sub(self.applied) / APPLY_MESSAGE) as usize).max(SLICE_MIN)
     }
 
     pub fn done(&self) -> u64 {

@@ -14,7 +14,12 @@ use crate::types::{
 /// What a session has done under syncpoint since its last commit.
 #[derive(Debug, Default)]
 pub(super) struct Unit {
-    pub puts: Vec<UnitPut>,
+    /// What was put and goes into the log, and what does not.
+    pub places: Vec<Place>,
+    pub not_persistent: Vec<NotPersistent>,
+    /// How many messages go into the log, by queue, and about how much of it they take.
+    pub logged: BTreeMap<QueueId, u64>,
+    pub weight: usize,
     pub gets: Vec<(QueueId, Position)>,
     /// Of the bodies that were put.
     pub bytes: usize,
@@ -22,38 +27,15 @@ pub(super) struct Unit {
     held: Option<Held>,
     /// How many units had been decided when this one began; None before its first call.
     pub units_decided: Option<u64>,
-    /// The highest sequence of each producer: programs count upwards, so that one look nearly always tells.
-    highest: BTreeMap<ProducerId, u64>,
+    /// What was put with a producer's sequence.
+    sequences: BTreeMap<ProducerId, BTreeMap<u64, MessageId>>,
 }
 
 #[derive(Debug)]
-pub(super) enum UnitPut {
-    Persistent(Place),
-    NotPersistent { queue: QueueId, message: Box<Message>, producer: Option<ProducerSequence> },
-}
-
-impl UnitPut {
-    pub fn queue(&self) -> QueueId {
-        match self {
-            UnitPut::Persistent(place) => place.queue,
-            UnitPut::NotPersistent { queue, .. } => *queue,
-        }
-    }
-
-    fn message(&self) -> &Message {
-        match self {
-            UnitPut::Persistent(place) => &place.message,
-            UnitPut::NotPersistent { message, .. } => message,
-        }
-    }
-
-    fn producer(&self) -> Option<&ProducerSequence> {
-        match self {
-            UnitPut::Persistent(Place { producer, .. }) | UnitPut::NotPersistent { producer, .. } => {
-                producer.as_ref()
-            }
-        }
-    }
+pub(super) struct NotPersistent {
+    pub queue: QueueId,
+    pub message: Box<Message>,
+    pub producer: Option<ProducerSequence>,
 }
 
 impl Unit {
@@ -68,26 +50,32 @@ impl Unit {
         self.units_decided.get_or_insert(units_decided);
     }
 
-    pub fn put(&mut self, put: UnitPut) {
-        if let Some(ProducerSequence { producer, sequence, .. }) = put.producer() {
-            let highest = self.highest.entry(producer.clone()).or_default();
-            *highest = (*highest).max(*sequence);
+    pub fn put(&mut self, place: Place) {
+        self.note_sequence(place.producer.as_ref(), &place.message);
+        *self.logged.entry(place.queue).or_default() += 1;
+        self.weight += place.message.weight();
+        self.places.push(place);
+    }
+
+    pub fn put_not_persistent(&mut self, put: NotPersistent) {
+        self.note_sequence(put.producer.as_ref(), &put.message);
+        self.not_persistent.push(put);
+    }
+
+    fn note_sequence(&mut self, producer: Option<&ProducerSequence>, message: &Message) {
+        if let Some(ProducerSequence { producer, sequence, .. }) = producer {
+            let of = self.sequences.entry(producer.clone()).or_default();
+            of.insert(*sequence, message.descriptor.message_id);
         }
-        self.puts.push(put);
     }
 
     /// The message that was put in this unit with the same sequence.
     pub fn repeated(&self, put: &ProducerSequence) -> Option<MessageId> {
-        if self.highest.get(&put.producer).is_none_or(|highest| *highest < put.sequence) {
-            return None;
-        }
-        let is_same = |of: &ProducerSequence| (&of.producer, of.sequence) == (&put.producer, put.sequence);
-        let same = |own: &&UnitPut| own.producer().is_some_and(is_same);
-        self.puts.iter().find(same).map(|put| put.message().descriptor.message_id)
+        self.sequences.get(&put.producer)?.get(&put.sequence).copied()
     }
 
     pub fn messages(&self) -> usize {
-        self.puts.len() + self.gets.len()
+        self.places.len() + self.not_persistent.len() + self.gets.len()
     }
 }
 

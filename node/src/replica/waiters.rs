@@ -120,11 +120,15 @@ impl Waiters {
         tickets.into_iter().filter_map(|ticket| self.remove(ticket)).collect()
     }
 
-    pub fn take_queue(&mut self, queue: QueueId) -> Vec<Waiter> {
+    /// Who waits at a queue, and through which handle.
+    pub fn at(&self, queue: QueueId) -> Vec<(Ticket, SessionId, HandleId)> {
         let last = Wants::Group(GroupId([u8::MAX; 24]));
         let all = (queue, Wants::Any, Ticket(0))..=(queue, last, Ticket(u64::MAX));
-        let tickets: Vec<Ticket> = self.by_queue.range(all).map(|(_, _, ticket)| *ticket).collect();
-        tickets.into_iter().filter_map(|ticket| self.remove(ticket)).collect()
+        let tickets = self.by_queue.range(all).map(|(_, _, ticket)| *ticket);
+        tickets
+            .map(|ticket| (ticket, self.get(ticket)))
+            .map(|(ticket, waiter)| (ticket, waiter.session, waiter.get.handle))
+            .collect()
     }
 
     /// Everybody who waits, in order of arrival.

@@ -4,6 +4,8 @@
 pub const BODY_BYTES_MAX: usize = 100 * 1024 * 1024;
 /// A body longer than this is staged in the log in chunks of this size before its message is ordered.
 pub const CHUNK_BYTES: usize = 256 * 1024;
+/// Bytes that are staged under one number: a body, or a unit of work with its bodies and what is around them.
+pub const STAGED_BYTES_MAX: usize = 1024 * 1024 * 1024;
 /// A log entry is closed when it has grown past this.
 pub const ENTRY_BYTES_SOFT: usize = 512 * 1024;
 /// No log entry is larger.

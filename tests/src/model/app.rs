@@ -702,7 +702,9 @@ impl App {
                 }
             }
             1 => {
-                for _ in 0..self.rng.between(1, 5) {
+                // Now and then one that is applied in several turns.
+                let most = if self.rng.chance(20) { 60 } else { 5 };
+                for _ in 0..self.rng.between(1, most) {
                     let queue = *self.rng.pick(&workload::USED).expect("not empty");
                     self.todo.push_back(Todo::Put { queue, syncpoint: true });
                 }

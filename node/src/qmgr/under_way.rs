@@ -1,0 +1,180 @@
+//! A unit of work becomes part of the queue manager: read if it was staged, checked as a whole, then carried out message by
+//! message.
+//!
+//! A large one in slices, so that heartbeats and peers come in between. Nothing else is applied before it is done; once
+//! [`QueueManager::is_half_applied`] nobody may look at messages either, and whoever has this queue manager sees to that.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use super::command::{self, Place, Removal};
+use super::{Applied, Command, QueueManager, Seen, Verdict};
+use crate::types::{Position, QueueId, Reason, StagedBodyId, UnitId, UnitState};
+
+/// A unit of work that is being carried out.
+#[derive(Debug, Default)]
+pub(super) struct UnderWay {
+    /// Of one that was staged: commands of their own, that were not read yet.
+    parts: VecDeque<Bytes>,
+    unit: Option<(UnitId, u64)>,
+    removals: VecDeque<(QueueId, Position)>,
+    places: VecDeque<Place>,
+    /// How many of these were looked at, removals first.
+    checked: usize,
+    is_half_applied: bool,
+}
+
+impl UnderWay {
+    pub fn new(unit: Option<(UnitId, u64)>, places: Vec<Place>, removals: Vec<Removal>) -> UnderWay {
+        let mut one = UnderWay { places: places.into(), ..UnderWay::default() };
+        one.add(unit, Vec::new(), removals);
+        one
+    }
+
+    fn add(&mut self, unit: Option<(UnitId, u64)>, places: Vec<Place>, removals: Vec<Removal>) {
+        self.unit = self.unit.take().or(unit);
+        self.places.extend(places);
+        for Removal { queue, positions } in removals {
+            self.removals.extend(positions.into_iter().map(|position| (queue, position)));
+        }
+    }
+
+    fn messages(&self) -> usize {
+        self.removals.len() + self.places.len()
+    }
+}
+
+impl QueueManager {
+    /// A large unit is under way: [`QueueManager::go_on`] is to be called before anything else is applied.
+    pub fn is_under_way(&self) -> bool {
+        self.under_way.is_some()
+    }
+
+    /// Some of its messages are there, or gone, and others not.
+    pub fn is_half_applied(&self) -> bool {
+        self.under_way.as_ref().is_some_and(|unit| unit.is_half_applied)
+    }
+
+    /// The unit that was staged under this number with this length.
+    pub(super) fn staged_unit(&mut self, number: StagedBodyId, length: usize) -> Option<UnderWay> {
+        let parts = VecDeque::from(self.unstage(number));
+        let is_whole = parts.iter().map(Bytes::len).sum::<usize>() == length;
+        is_whole.then(|| UnderWay { parts, ..UnderWay::default() })
+    }
+
+    /// Goes on with the unit for about so many messages, each counted when it is read, when it is checked and when it comes
+    /// or goes. None: it is not done.
+    pub(super) fn go_on_for(
+        &mut self,
+        messages: usize,
+        applied: &mut Applied,
+    ) -> Option<Result<Verdict, Reason>> {
+        let mut unit = self.under_way.take().expect("the caller began it");
+        let mut left = messages.max(1);
+        let verdict = self.work_on(&mut unit, &mut left, applied);
+        if verdict.is_none() {
+            self.under_way = Some(unit);
+        }
+        verdict
+    }
+
+    fn work_on(
+        &mut self,
+        unit: &mut UnderWay,
+        left: &mut usize,
+        applied: &mut Applied,
+    ) -> Option<Result<Verdict, Reason>> {
+        if !read(unit, left) {
+            return Some(self.refuse(unit));
+        }
+        if !unit.parts.is_empty() {
+            return None;
+        }
+        match self.check_unit(unit, left) {
+            Some(Ok(())) => {}
+            Some(Err(reason)) => return Some(Err(reason)),
+            None => return None,
+        }
+        while *left > 0
+            && let Some((queue, position)) = unit.removals.pop_front()
+        {
+            *left -= 1;
+            unit.is_half_applied = true;
+            self.remove(queue, position, applied);
+        }
+        while *left > 0
+            && let Some(place) = unit.places.pop_front()
+        {
+            *left -= 1;
+            unit.is_half_applied = true;
+            // The unit may have it twice itself.
+            match self.was_placed(&place) {
+                Seen::Before(_) => self.drop_staged_of(&place),
+                Seen::New | Seen::Forgotten => applied.placed.push(self.place(place)),
+            }
+        }
+        if unit.messages() > 0 {
+            return None;
+        }
+        self.decide(unit.unit.take(), UnitState::Committed);
+        Some(Ok(Verdict::Done))
+    }
+
+    /// Whether all of it can happen. None: not all was looked at.
+    fn check_unit(&mut self, unit: &mut UnderWay, left: &mut usize) -> Option<Result<(), Reason>> {
+        if unit.is_half_applied {
+            return Some(Ok(()));
+        }
+        if let Some((id, decided)) = &unit.unit
+            && !self.outcomes.may_commit(id, *decided)
+        {
+            // A unit has one outcome. This is a second unit under the same name, or one that was sealed before.
+            unit.places.iter().for_each(|place| self.drop_staged_of(place));
+            return Some(Err(Reason::BackedOut));
+        }
+        while unit.checked < unit.messages() {
+            if *left == 0 {
+                return None;
+            }
+            *left -= 1;
+            let fits = match unit.removals.get(unit.checked) {
+                Some((queue, at)) => self.queue(*queue).is_some_and(|queue| queue.slot(*at).is_some()),
+                None => self.check_place(&unit.places[unit.checked - unit.removals.len()]).is_ok(),
+            };
+            if !fits {
+                return Some(self.refuse(unit).map(|_| ()));
+            }
+            unit.checked += 1;
+        }
+        Some(Ok(()))
+    }
+
+    /// None of it happens.
+    fn refuse(&mut self, unit: &mut UnderWay) -> Result<Verdict, Reason> {
+        unit.places.iter().for_each(|place| self.drop_staged_of(place));
+        self.decide(unit.unit.take(), UnitState::BackedOut);
+        Err(Reason::BackedOut)
+    }
+
+    fn decide(&mut self, unit: Option<(UnitId, u64)>, state: UnitState) {
+        if let Some((unit, _)) = unit {
+            self.outcomes.decide(&unit, state, self.at, &self.retention);
+        }
+    }
+}
+
+/// Reads parts of a unit that was staged. False: one of them is no part of a unit.
+fn read(unit: &mut UnderWay, left: &mut usize) -> bool {
+    while *left > 0
+        && let Some(part) = unit.parts.pop_front()
+    {
+        let Ok(Command::CommitUnit { unit: id, places, removals }) = command::decode_one(part) else {
+            return false;
+        };
+        let before = unit.messages();
+        unit.add(id, places, removals);
+        *left = left.saturating_sub(unit.messages() - before);
+    }
+    true
+}
