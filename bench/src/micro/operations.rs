@@ -12,7 +12,7 @@ use trimaran_node::qmgr::{
 use trimaran_node::types::definition::{By, Changes, ObjectRef};
 use trimaran_node::types::{
     Body, Descriptor, Index, Membership, Message, MessageId, ObjectName, Persistence, Position, QueueId,
-    QueueManagerId, SnapshotMeta, Term, WallTime, WriteNumber,
+    QueueManagerId, SnapshotMeta, Speaks, Term, WallTime, WriteNumber,
 };
 use trimaran_proto::message::v1::Message as WireMessage;
 use trimaran_proto::queue::v1 as wire;
@@ -160,7 +160,7 @@ fn encode_entry() -> Box<dyn FnMut()> {
 fn decode_entry() -> Box<dyn FnMut()> {
     let data = places();
     Box::new(move || {
-        black_box(command::decode(data.clone()).expect("encoded above"));
+        black_box(command::decode(data.clone(), Speaks::RELEASE).expect("encoded above"));
     })
 }
 
@@ -205,7 +205,7 @@ fn manager() -> QueueManager {
 
 /// Places what an entry says, as a leader and its followers do under puts.
 fn place_all(manager: &mut QueueManager, data: &Bytes) -> Vec<Position> {
-    let (at, commands) = command::decode(data.clone()).expect("encoded above");
+    let (at, commands) = command::decode(data.clone(), Speaks::RELEASE).expect("encoded above");
     manager.set_time(at);
     let mut positions = Vec::with_capacity(BATCH);
     let mut applied = Applied::default();

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{Config, Descriptors, resolve};
 use crate::log_store::filesystem;
-use crate::peer::{self, PROTOCOL_VERSION, PeerTls, ProbeError};
+use crate::peer::{self, PeerTls, ProbeError};
 use crate::security::{Tls, TlsOptions};
 use crate::types::NodeId;
 
@@ -163,7 +163,7 @@ async fn check_peers(config: &Config, tls: Option<PeerTls>, report: &mut CheckRe
         let (info, tls) = (config.nodes[&id].info.clone(), tls.clone());
         async move {
             let asked = SystemTime::now();
-            let answer = peer::probe(&config.cluster, config.node, id, &info, &tls).await;
+            let answer = peer::probe(&config.cluster, config.node, config.speaks, id, &info, &tls).await;
             (id, info, answer, asked, SystemTime::now())
         }
     };
@@ -186,11 +186,11 @@ async fn check_peers(config: &Config, tls: Option<PeerTls>, report: &mut CheckRe
                     )),
                     _ => report.fine(format!("node {name} answers at {address}, its clock agrees")),
                 }
-                if ack.version != PROTOCOL_VERSION {
+                let theirs = peer::spoken(&ack);
+                if !config.speaks.meets(theirs) {
                     report.wrong(format!(
-                        "node {name} speaks version {} between nodes, this one {PROTOCOL_VERSION}: run the same \
-                         release everywhere",
-                        ack.version
+                        "node {name} speaks {theirs} and this one {}: upgrade one release at a time",
+                        config.speaks
                     ));
                 } else if ack.release != env!("CARGO_PKG_VERSION") {
                     report.warning(format!(

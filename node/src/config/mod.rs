@@ -22,7 +22,8 @@ use std::time::Duration;
 use toml::Spanned;
 
 use crate::types::{
-    Index, Membership, NodeId, NodeInfo, ObjectName, QueueManagerId, Share, SnapshotMeta, Term, limits,
+    Index, Membership, NodeId, NodeInfo, ObjectName, QueueManagerId, Share, SnapshotMeta, Speaks, Term,
+    Version, limits,
 };
 
 /// Everything a node is told at start.
@@ -31,6 +32,8 @@ pub struct Config {
     pub cluster: String,
     pub node: NodeId,
     pub name: String,
+    /// What this program reads and writes.
+    pub speaks: Speaks,
     pub threads: usize,
     /// Every node of the file, this one too.
     pub nodes: BTreeMap<NodeId, NodeConfig>,
@@ -381,10 +384,12 @@ impl Reader<'_> {
                 "log and data need a directory each, not the same one",
             );
         }
+        let speaks = self.speaks(file.speaks.as_ref());
         let config = Config {
             cluster: file.cluster.get_ref().clone(),
             node: node_id,
             name,
+            speaks,
             threads,
             nodes,
             queue_managers,
@@ -533,6 +538,18 @@ impl Reader<'_> {
                 None
             }
         }
+    }
+
+    fn speaks(&mut self, newest: Option<&Spanned<u32>>) -> Speaks {
+        let Some(newest) = newest else { return Speaks::RELEASE };
+        let known = if cfg!(feature = "next-version") { Speaks::KNOWN } else { Speaks::RELEASE };
+        let version = Version(*newest.get_ref());
+        if !known.has(version) {
+            let text = format!("speaks = {version}: this program knows {known}; leave it out");
+            self.problem(newest.span(), text);
+            return Speaks::RELEASE;
+        }
+        Speaks::up_to(version)
     }
 
     fn timing(&mut self, timing: &file::Timing) -> Timing {

@@ -49,6 +49,8 @@ metrics! {
     // A queue manager on this node: its part in the cluster.
     ROLE                Gauge   "trimaran_role" "1 for the role this node has now: active, starting, no-quorum, handing-over, replica, recovering, no-leader or removed."
     SERVING_SECONDS     Gauge   "trimaran_serving_seconds" "Since this node began to serve the queue manager; 0 when it does not."
+    VERSION             Gauge   "trimaran_version" "What log, store and frames of the queue manager are written in; raised by trimaran cluster upgrade."
+    TAKEOVERS           Counter "trimaran_takeovers_total" "Times another node than before began to serve, counted by the queue manager itself from version 3 on."
     TERM                Gauge   "trimaran_term" "Term of Raft."
     COMMIT_INDEX        Gauge   "trimaran_commit_index" "Log position that a majority has on disk."
     APPLIED_INDEX       Gauge   "trimaran_applied_index" "Log position that this node has applied."

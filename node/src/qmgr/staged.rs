@@ -105,7 +105,8 @@ impl QueueManager {
             return Err(Reason::BackedOut);
         }
         match command::decode_one(encoded.to_bytes()) {
-            Ok(Command::Staged { .. }) | Err(_) => Err(Reason::BackedOut),
+            // The entry that names it says in which version it is.
+            Ok(Command::Staged { .. } | Command::Raise { .. }) | Err(_) => Err(Reason::BackedOut),
             Ok(command) => self.carry_out(command, applied),
         }
     }

@@ -1,15 +1,19 @@
 //! Committed entries → queue manager → answers and wake-ups.
 
-use super::Replica;
 use super::proposals::{Item, Ride, Waiting};
+use super::{Action, Replica};
 use crate::consensus::{Entry, EntryKind};
 use crate::mqi::{Completion, Data};
-use crate::qmgr::{Applied, Command, Removed, Verdict, command};
+use crate::qmgr::{Applied, Command, DecodeError, Removed, Verdict, command};
+use crate::types::Index;
 use crate::types::planted::{self, Bug};
 
 impl Replica {
     pub(super) fn apply_all(&mut self, entries: Vec<Entry>) {
         for entry in entries {
+            if self.is_stuck {
+                return;
+            }
             let index = entry.index;
             self.stats.entries_applied += 1;
             self.compaction.note_applied(entry.data.len());
@@ -18,22 +22,32 @@ impl Replica {
                 EntryKind::Normal if entry.data.is_empty() => {}
                 EntryKind::Normal => self.apply_batch(entry),
             }
+            if self.is_stuck {
+                return;
+            }
             self.consensus.applied(index);
             self.answer_comparison(index);
         }
     }
 
+    /// Going on without it would make this copy differ for ever.
+    fn get_stuck(&mut self, entry: Index, error: DecodeError) {
+        self.is_stuck = true;
+        let name = &self.options.name;
+        let sentence = format!("entry {entry} of queue manager {name} cannot be applied: {error}");
+        self.out.push(Action::Stuck { sentence });
+    }
+
     fn apply_batch(&mut self, entry: Entry) {
+        let (at, commands) = match command::decode(entry.data, self.options.speaks) {
+            Ok(batch) => batch,
+            Err(error) => return self.get_stuck(entry.index, error),
+        };
         let leading = self.standing.leading_mut();
         let mut items = leading
             .and_then(|leading| leading.proposals.applied(entry.index))
             .unwrap_or_default()
             .into_iter();
-        let (at, commands) = match command::decode(entry.data) {
-            Ok(batch) => batch,
-            // A newer leader's command, or our own bug: going on without it would make this copy differ for ever.
-            Err(error) => panic!("entry {} cannot be applied: {error}", entry.index),
-        };
         self.state.set_time(at);
         for command in commands {
             let waiting = self.next_waiting(&mut items);
@@ -47,6 +61,7 @@ impl Replica {
                 self.apply_ride(ride);
             }
         }
+        self.follow_version();
     }
 
     /// Who waits for the next command; what rides in front of it happens first.

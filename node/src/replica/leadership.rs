@@ -10,7 +10,7 @@ use crate::consensus::PeerProgress;
 use crate::mqi::{Completion, Data};
 use crate::qmgr::Command;
 use crate::types::planted::{self, Bug};
-use crate::types::{NodeId, Reason, RoleView, SessionId, Term, Token, WallTime, WhyNotServing};
+use crate::types::{NodeId, Reason, RoleView, SessionId, Term, Token, Version, WallTime, WhyNotServing};
 
 /// A handover that takes longer than this is given up.
 const HANDOVER_MAX: Duration = Duration::from_secs(3);
@@ -42,9 +42,11 @@ impl Replica {
 
     fn begin_leading(&mut self, term: Term) {
         self.stats.elections_won += 1;
-        self.standing = Standing::Leading(Box::new(Leading::new(term)));
+        let version = self.state.version();
+        self.standing = Standing::Leading(Box::new(Leading::new(term, version)));
         // Other clocks are not known yet, and the log's own is where it was applied to: time stands.
-        self.standing.own_mut().proposals.add(Command::BeginTerm, WallTime(0), Waiting::BeginTerm);
+        let begin = Command::BeginTerm { node: (version >= Version::NEXT).then_some(self.options.node) };
+        self.standing.own_mut().proposals.add(begin, WallTime(0), Waiting::BeginTerm);
         self.stats.commands_proposed += 1;
     }
 
@@ -58,7 +60,7 @@ impl Replica {
     /// backed out, what is not persistent is gone, sessions end.
     fn stop_leading(&mut self) {
         let Some(leading) = self.standing.stop() else { return };
-        let Leading { handover, proposals, waiters, readers, staging, members, .. } = leading;
+        let Leading { handover, proposals, waiters, readers, staging, members, raising, .. } = leading;
         if let Some((session, token)) = handover.and_then(|handover| handover.answer) {
             self.answer(session, token, Completion::done());
         }
@@ -72,6 +74,10 @@ impl Replica {
         }
         if let Some((session, token)) = members.map(|operation| operation.caller()) {
             self.answer(session, token, Completion::failed(Reason::CallInterrupted));
+        }
+        // It was not proposed yet.
+        if let Some((session, token)) = raising.map(|raising| raising.caller()) {
+            self.answer(session, token, self.lost(Reason::ConnectionBroken));
         }
         self.end_sessions();
         let queues: Vec<_> = self.state.queues().map(|queue| queue.id).collect();

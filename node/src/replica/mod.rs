@@ -27,6 +27,7 @@
 //! history        a node that has what its leader does not have
 //! recovery       a node that lost part of its log, or is new, earns its vote
 //! members        membership changes, step by step
+//! raising        the version that everybody speaks is raised
 //! status         what administrators see
 //! ```
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
@@ -66,6 +67,7 @@ mod comparison;
 mod history;
 mod recovery;
 mod members;
+mod raising;
 mod stats;
 mod status;
 mod inspect;
@@ -91,7 +93,8 @@ use crate::mqi::Completion;
 use crate::qmgr::{Applied, QueueManager, Retention};
 use crate::types::planted::{self, Bug};
 use crate::types::{
-    Account, Held, Instant, NodeId, Now, ObjectName, QueueManagerId, RoleView, SessionId, Share, Token,
+    Account, Held, Instant, NodeId, Now, ObjectName, QueueManagerId, RoleView, SessionId, Share, Speaks,
+    Token, Version,
 };
 use clocks::ClockWatch;
 use compaction::Compaction;
@@ -109,6 +112,8 @@ pub struct Options {
     pub queue_manager: QueueManagerId,
     pub name: ObjectName,
     pub node: NodeId,
+    /// What this program can read and write.
+    pub speaks: Speaks,
     pub consensus: consensus::Options,
     /// Log that is applied between two moves of the message store; what is consumed within never reaches it.
     pub window_bytes: usize,
@@ -136,6 +141,7 @@ impl Options {
             queue_manager,
             name,
             node: consensus.node,
+            speaks: Speaks::RELEASE,
             consensus,
             window_bytes: 32 << 20,
             resident_bytes_max: 64 << 20,
@@ -162,6 +168,9 @@ pub struct Replica {
     state: QueueManager,
     standing: Standing,
     published: Option<RoleView>,
+    version_published: Version,
+    /// The next entry cannot be applied by this program. Nothing is, from there on; the process is about to end.
+    is_stuck: bool,
 
     sessions: Sessions,
     loads: Loads,
@@ -217,9 +226,11 @@ impl Replica {
             now: Now::default(),
             time: None,
             consensus,
+            version_published: state.version(),
             state,
             standing: Standing::Following,
             published: None,
+            is_stuck: false,
             sessions: Sessions::default(),
             loads: Loads::default(),
             residents,
@@ -271,6 +282,7 @@ impl Replica {
             Event::PeerConnected { node } => self.on_peer_connected(node),
             Event::PeerLost { node } => self.on_peer_lost(node),
             Event::PeerGone { node } => self.on_peer_gone(node),
+            Event::PeerTooOld { node, speaks } => self.peers.on_too_old(node, speaks),
             Event::LogPersisted { write } => self.consensus.persisted(write),
             Event::StoreFlushed { upto } => self.on_store_flushed(upto),
             Event::LogDamaged { upto } => self.on_log_damaged(upto),
@@ -302,6 +314,7 @@ impl Replica {
         self.drive_room();
         self.drive_handover();
         self.drive_membership();
+        self.drive_raising();
         self.drive_recovery();
         self.drive_comparison();
         self.watch_clocks();
@@ -315,6 +328,7 @@ impl Replica {
         self.repack();
         self.move_store();
         self.publish_role();
+        self.follow_version();
         self.note_stats();
         if cfg!(debug_assertions) && self.is_check_due() {
             assert_eq!(self.state.check_invariants(), Ok(()));
@@ -332,7 +346,7 @@ impl Replica {
     pub fn next_deadline(&self) -> Option<Instant> {
         let waits = self.standing.leading().and_then(|leading| leading.waiters.next_deadline());
         let now = self.is_not_done.then_some(self.now.instant);
-        let own = [now, waits, self.members_deadline(), self.expiry_deadline()];
+        let own = [now, waits, self.members_deadline(), self.raising_deadline(), self.expiry_deadline()];
         own.into_iter().chain([self.consensus.next_deadline()]).flatten().min()
     }
 
@@ -415,7 +429,7 @@ impl Replica {
                 });
             }
             self.store_wanted |= ready.flush_wanted;
-            if ready.committed.is_empty() {
+            if ready.committed.is_empty() || self.is_stuck {
                 return;
             }
             self.apply_all(ready.committed);

@@ -30,6 +30,10 @@ impl Hands for QuickHands {
     fn send(&mut self, _: NodeId, _: Vec<PeerMessage>) {}
     fn send_snapshot(&mut self, _: NodeId, _: u64) {}
     fn set_membership(&mut self, _: Membership) {}
+    fn set_version(&mut self, _: Version) {}
+    fn stuck(&mut self, sentence: String) {
+        panic!("{sentence}");
+    }
     fn removed(&mut self) {}
     fn get_state_again(&mut self, _: String) {}
     fn turn_ended(&mut self) {}

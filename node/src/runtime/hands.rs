@@ -7,6 +7,7 @@ use trimaran_proto::replica::v1::PeerMessage;
 
 use super::again::begin_again;
 use super::driver::Hands;
+use super::fatal::{FatalReason, fatal};
 use super::notices::Standing;
 use super::stores::Stores;
 use crate::consensus::LogWrite;
@@ -15,7 +16,7 @@ use crate::message_store::{RocksStore, StoreHandle, StoreReaders};
 use crate::peer::Peers;
 use crate::qmgr::{LoadRequest, StoreBatch};
 use crate::replica::{Event, Inbox};
-use crate::types::{Index, Membership, NodeId, RequestId};
+use crate::types::{Index, Membership, NodeId, RequestId, Version};
 
 pub struct NodeHands {
     inbox: Inbox,
@@ -87,6 +88,14 @@ impl Hands for NodeHands {
 
     fn set_membership(&mut self, membership: Membership) {
         self.peers.set_membership(self.inbox.queue_manager(), membership);
+    }
+
+    fn set_version(&mut self, version: Version) {
+        self.peers.set_version(self.inbox.queue_manager(), version);
+    }
+
+    fn stuck(&mut self, sentence: String) {
+        fatal(FatalReason::Version, sentence)
     }
 
     fn removed(&mut self) {

@@ -192,6 +192,7 @@ impl Node {
             peer::Options {
                 cluster: config.cluster.clone(),
                 node: config.node,
+                speaks: config.speaks,
                 unsent_bytes: config.limits.peer_unsent_bytes,
                 snapshot_bytes_per_second: config.limits.snapshot_bytes_per_second,
                 account: account.clone(),
@@ -207,6 +208,7 @@ impl Node {
             one.recovered.since_start = began.elapsed();
             let id = one.queue_manager.id();
             let name = one.queue_manager.name().to_string();
+            peers.set_version(id, one.queue_manager.version());
             peers.set_membership(id, one.recovered.snapshot.membership.clone());
             let hands = NodeHands::new(inbox, &stores, peers.clone(), standing.clone());
             let options = replica_options(&config, id, one.queue_manager.name().clone(), account.clone());
@@ -375,6 +377,7 @@ fn replica_options(
         log_retain_bytes: config.limits.log_retain_bytes,
         log_retain_present_bytes: retain_present(config),
         account,
+        speaks: config.speaks,
         ..replica::Options::new(id, name, consensus)
     }
 }

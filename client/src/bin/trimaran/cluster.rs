@@ -3,13 +3,13 @@
 use std::{collections::BTreeMap, fmt::Write, io::Write as _};
 
 use crate::{
-    arguments::{ClusterCommand, Global, NamedHosts},
+    arguments::{Global, InitArgs, NamedHosts},
     output::{self, Failure, Outcome},
     say,
 };
 
-pub fn run(global: &Global, command: ClusterCommand) -> Outcome {
-    let ClusterCommand::Init { cluster, nodes, ports, queue_managers, tls, out } = command;
+pub fn init(global: &Global, args: InitArgs) -> Outcome {
+    let InitArgs { cluster, nodes, ports, queue_managers, tls, out } = args;
     let Ok(ports) = <[u16; 3]>::try_from(ports) else {
         return Err(Failure::Usage("--ports takes three ports: PEER,CLIENT,HTTP".into()));
     };

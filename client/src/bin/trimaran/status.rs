@@ -325,6 +325,7 @@ impl Picture {
             say!("  active on    no node ({})", manager.role);
         }
         say!("  quorum       {}/{}", manager.quorum_live, manager.quorum_of);
+        say!("  version      {}", manager.version);
         let queues = plural(manager.queues, "queue");
         if manager.role == "active" {
             say!(
@@ -418,7 +419,8 @@ fn manager_json(manager: &QueueManagerStatus) -> Value {
                 "node": instance.node, "id": instance.id, "voter": instance.voter, "in_sync": instance.in_sync,
                 "reason": instance.reason, "backlog_bytes": instance.backlog_bytes,
                 "backlog_entries": instance.backlog_entries, "backlog_seconds": instance.backlog_seconds,
-                "clock_off_seconds": instance.clock_off_seconds, "peer_address": instance.peer_address, "client_address": instance.client_address,
+                "clock_off_seconds": instance.clock_off_seconds, "oldest_version": instance.oldest_version,
+                "newest_version": instance.newest_version, "peer_address": instance.peer_address, "client_address": instance.client_address,
             })
         })
         .collect();
@@ -430,7 +432,8 @@ fn manager_json(manager: &QueueManagerStatus) -> Value {
         "active_node": if active { json!(manager.active_node) } else { Value::Null },
         "active_address": if active { json!(manager.active_address) } else { Value::Null },
         "serving_for_s": manager.serving_for_s, "term": manager.term, "commit_index": manager.commit_index,
-        "applied_index": manager.applied_index, "quorum_live": manager.quorum_live, "quorum_of": manager.quorum_of,
+        "applied_index": manager.applied_index, "version": manager.version,
+        "takeovers": manager.takeovers, "quorum_live": manager.quorum_live, "quorum_of": manager.quorum_of,
         "queues": manager.queues, "messages": counted(manager.messages),
         "not_persistent": counted(manager.not_persistent), "sessions": counted(manager.sessions),
         "dead_letter_queue": manager.dead_letter_queue,

@@ -15,7 +15,7 @@ use crate::listener::gate::{Admission, Gate};
 use crate::listener::serving::{Refused, Unserved, check_serving, find};
 use crate::mqi::{self, Call, Completion, Data, MembershipRequest};
 use crate::replica::Inbox;
-use crate::types::{Index, Membership, Term, limits};
+use crate::types::{Index, Membership, Term, Version, limits};
 
 /// Who administrative calls say they are.
 const APPLICATION: &str = "gRPC admin";
@@ -196,6 +196,16 @@ impl Admin for Administration {
             Ok(mqi::Operate::Switch { to })
         };
         self.ask(&admission, &request.queue_manager, switch).await.response()
+    }
+
+    async fn upgrade(
+        &self,
+        request: Request<wire::UpgradeRequest>,
+    ) -> Result<Response<wire::AdminResponse>, Status> {
+        let admission = admit(&self.gate, request.extensions())?;
+        let request = request.into_inner();
+        let to = (request.version != 0).then_some(Version(request.version));
+        self.ask(&admission, &request.queue_manager, |_| Ok(mqi::Operate::Raise { to })).await.response()
     }
 
     async fn recover(

@@ -459,6 +459,8 @@ pub fn queue_manager_status(name: &ObjectName, status: &StatusView) -> admin::Qu
         last_index: status.last.1.0,
         acknowledged_index: status.acknowledged.0,
         voters: voters.map(|node| name_of(&status.membership, *node)).collect(),
+        version: status.version.0,
+        takeovers: status.takeovers,
     }
 }
 
@@ -480,6 +482,8 @@ fn instance_status(view: &InstanceView, membership: &Membership) -> admin::Insta
         backlog_entries: view.backlog_entries,
         backlog_seconds: view.backlog.as_secs_f64(),
         clock_off_seconds: view.clock_off_ms as f64 / 1000.0,
+        oldest_version: view.speaks.map_or(0, |speaks| speaks.oldest.0),
+        newest_version: view.speaks.map_or(0, |speaks| speaks.newest.0),
     }
 }
 

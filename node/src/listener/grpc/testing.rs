@@ -19,7 +19,7 @@ use crate::replica::{Delivery, Mail, Mailbox, OutboxSender, Publisher, inbox};
 use crate::types::definition::{Definition, ObjectRef};
 use crate::types::{
     Account, HandleId, Index, Membership, Message, MessageId, NodeId, NodeInfo, ObjectName, QueueManagerId,
-    Reason, RoleView, SessionId, Term, Token,
+    Reason, RoleView, SessionId, Term, Token, Version,
 };
 
 pub struct FakeNode {
@@ -264,5 +264,7 @@ fn status() -> StatusView {
         puts_refused: None,
         last: (Term(3), Index(9)),
         acknowledged: Index(9),
+        version: Version::FIRST,
+        takeovers: 0,
     }
 }
