@@ -12,6 +12,7 @@ use super::log_time::LogTime;
 use super::never_back::NeverBack;
 use super::one_leader::OneLeader;
 use super::replay::Replay;
+use super::versions::Versions;
 use super::waits::{self, Waits};
 use super::{log_and_store, one_server, quorum, turns};
 use crate::sim::node::{Node, Process, queue_manager_id};
@@ -29,6 +30,7 @@ pub struct InstantChecks {
     pub states: EqualStates,
     pub replay: Replay,
     pub log_time: LogTime,
+    pub versions: Versions,
     back: NeverBack,
     committed: Committed,
     expiry: Expiry,

@@ -8,7 +8,7 @@ use trimaran_node::qmgr::{LoadRequest, Retention, StoreBatch};
 use trimaran_node::replica::{Event, Replica};
 use trimaran_node::runtime::recover::{Expected, Started};
 use trimaran_node::types::{
-    Index, Membership, NodeId, ObjectName, QueueManagerId, RequestId, RoleView, Term,
+    Index, Membership, NodeId, ObjectName, QueueManagerId, RequestId, RoleView, Speaks, Term, Version,
 };
 
 use super::address::Address;
@@ -37,6 +37,8 @@ pub struct Node {
     pub sync_us: (u64, u64),
     pub flush_us: (u64, u64),
     pub disk_low: bool,
+    /// The newest version that the installed program speaks.
+    pub newest: Version,
     pub store_full: bool,
     /// An older copy of the disk, for a restore from a backup.
     pub backup: Option<Box<dyn std::any::Any>>,
@@ -128,6 +130,10 @@ pub struct Start {
 }
 
 impl Node {
+    pub fn speaks(&self, version: Version) -> bool {
+        Speaks::up_to(self.newest).has(version)
+    }
+
     pub fn is_running(&self) -> bool {
         self.process.is_some()
     }
@@ -162,6 +168,7 @@ impl Node {
                     id,
                     name: queue_manager_name(number),
                     initial: initial_snapshot(id, &setup.initial),
+                    speaks: Speaks::up_to(self.newest),
                 }
             })
             .collect();
@@ -184,7 +191,7 @@ impl Node {
             let term = recovered.hard_state.term;
             recovered.since_start = since_start;
             let replica = Replica::new(
-                replica_options(setup, self.id, number),
+                replica_options(setup, self.id, self.newest, number),
                 recovered,
                 queue_manager,
                 seed.wrapping_add(number as u64),
@@ -224,7 +231,12 @@ impl Node {
     }
 }
 
-fn replica_options(setup: &Setup, node: u64, number: usize) -> trimaran_node::replica::Options {
+fn replica_options(
+    setup: &Setup,
+    node: u64,
+    newest: Version,
+    number: usize,
+) -> trimaran_node::replica::Options {
     let millis = Duration::from_millis;
     let mut consensus = trimaran_node::consensus::Options {
         node: NodeId(node),
@@ -242,6 +254,7 @@ fn replica_options(setup: &Setup, node: u64, number: usize) -> trimaran_node::re
         retention: setup.retention,
         repack_from_bytes: 0,
         turn_work: setup.turn_work,
+        speaks: Speaks::up_to(newest),
         ..trimaran_node::replica::Options::new(
             queue_manager_id(number),
             queue_manager_name(number),

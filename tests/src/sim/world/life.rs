@@ -1,9 +1,10 @@
 //! The lives of nodes: they start from their disks, are killed, lose power, and end because a disk failed.
 
 use trimaran_node::replica::Event;
-use trimaran_node::types::Reason;
+use trimaran_node::types::{Reason, Version};
 
 use super::{Step, World, room};
+use crate::check::versions;
 use crate::model::app::Input;
 use crate::sim::disk::{DiskFailed, Failure, StartFailed};
 use crate::sim::nemesis::FaultEnd;
@@ -45,6 +46,10 @@ impl World {
                 node.disk.crash(failed.how == Failure::Crash, &mut rng);
                 self.restart_later(id);
             }
+            Err(StartFailed::Version(sentence)) => {
+                self.node_mut(id).down_since = now;
+                self.on_stuck(id, sentence);
+            }
             Err(StartFailed::Broken(error)) => {
                 self.fail("recovery", format!("node {id} cannot start: {error}"))
             }
@@ -84,6 +89,18 @@ impl World {
         self.counters.mark(failed.call);
         let power_cut = failed.how == Failure::Crash;
         self.crash(id, power_cut);
+        self.restart_later(id);
+    }
+
+    /// A program met what a newer one wrote, and ends with a sentence: whoever reads it starts the newer release.
+    pub(super) fn on_stuck(&mut self, id: u64, sentence: String) {
+        self.trace.line(self.now, || format!("node {id} ends: {sentence}"));
+        if let Some(broken) = self.checks.versions.on_stuck(&self.nodes[&id], &sentence) {
+            self.fail(versions::NAME, broken);
+        }
+        self.counters.mark("older release ended with a sentence");
+        self.crash(id, false);
+        self.node_mut(id).newest = Version::NEXT;
         self.restart_later(id);
     }
 

@@ -1,7 +1,7 @@
 //! What lies between nodes: streams that come up and break, peer messages and snapshots on their way.
 
 use trimaran_node::replica::Event;
-use trimaran_node::types::NodeId;
+use trimaran_node::types::{NodeId, Version};
 use trimaran_proto::replica::v1::peer_message::Message as PeerMessage;
 
 use super::{Step, World};
@@ -118,6 +118,12 @@ impl World {
         self.schedule(self.now + delay, step);
     }
 
+    /// What a node's peers are told of a queue manager.
+    fn version_of(&self, node: u64, number: usize) -> Version {
+        let process = self.nodes[&node].process.as_ref();
+        process.map_or(Version::FIRST, |process| process.minds[number].replica.queue_manager().version())
+    }
+
     pub(super) fn on_snapshot(
         &mut self,
         from: u64,
@@ -134,6 +140,10 @@ impl World {
             alive && !broken && self.net.stream(from, to).is_some() && !self.net.is_cut(from, to);
         if broken {
             self.counters.mark("snapshot broke on its way");
+        }
+        if arrives && !self.nodes[&to].speaks(self.version_of(from, number)) {
+            self.counters.mark("snapshot refused by an older release");
+            arrives = false;
         }
         if arrives {
             let name = queue_manager_name(number);

@@ -4,7 +4,7 @@ use trimaran_node::replica::{Action, Event};
 use trimaran_node::types::{Instant, RoleView};
 
 use super::{EVENTS_PER_TURN_MAX, IDLE_TURN_US, Step, World};
-use crate::check::{log_and_store, turns};
+use crate::check::{log_and_store, turns, versions};
 use crate::model::app::Input;
 use crate::sim::node::queue_manager_id;
 
@@ -65,6 +65,9 @@ impl World {
         mind.busy_until = now + turns::duration_us(&mind.replica, self.plan.look_us);
         let more = !mind.inbox.is_empty();
         let deadline = mind.replica.next_deadline().map(|at| node.clock.true_time(at.0));
+        if let Some(sentence) = self.checks.versions.after_turn(id, number, &self.nodes) {
+            self.fail(versions::NAME, sentence);
+        }
         for action in actions.drain(..) {
             self.trace.action(now, id, queue_manager, &action);
             self.carry_out(id, number, action);
@@ -156,6 +159,8 @@ impl World {
                 }
             }
             Action::PublishRole(role) => self.on_role(id, number, role),
+            Action::PublishVersion(_) => self.counters.mark("version followed"),
+            Action::Stuck { sentence } => self.on_stuck(id, sentence),
             Action::Report { .. } => self.counters.mark("sentence for the error log"),
             Action::GetStateAgain { .. } => {
                 self.counters.mark("process ended because its state was another one");
