@@ -59,6 +59,8 @@ pub struct Node {
     /// Where it listens for the channels of [`QUEUE_MANAGER`].
     pub mq: String,
     process: Option<Child>,
+    /// The newest version that it speaks from its next start on; None: what a release speaks.
+    speaks: Option<u32>,
     /// Length of the log file when it was started last.
     log_from: u64,
 }
@@ -155,6 +157,7 @@ impl Cluster {
                 http: address(),
                 mq: address(),
                 process: None,
+                speaks: None,
                 log_from: 0,
             })
             .collect();
@@ -237,6 +240,9 @@ impl Cluster {
         for setting in &self.plan.settings {
             command.args(["--set", setting]);
         }
+        if let Some(newest) = self.nodes[node].speaks {
+            command.args(["--set", &format!("speaks={newest}")]);
+        }
         if let Some(most) = self.plan.open_files {
             limit_files(&mut command, most);
         }
@@ -248,6 +254,17 @@ impl Cluster {
             .spawn()
             .expect("trimaran-node starts");
         self.nodes[node].process = Some(child);
+    }
+
+    /// Ends the node in good order and starts it as the release that speaks up to this version.
+    pub fn restart_as(&mut self, node: usize, speaks: u32) {
+        self.stop(node);
+        self.start_as(node, speaks);
+    }
+
+    pub fn start_as(&mut self, node: usize, speaks: u32) {
+        self.nodes[node].speaks = Some(speaks);
+        self.start_node(node);
     }
 
     pub fn is_running(&mut self, node: usize) -> bool {
