@@ -23,7 +23,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("qmgr", 1),
     ("consensus", 1),
     ("vip::policy", 1),
-    ("vip::keeper", 1),
+    ("vip::keeper", 2),
     ("replica", 2),
     ("admin", 2),
     ("log_store", 3),
