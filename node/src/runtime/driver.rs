@@ -53,6 +53,8 @@ pub trait Hands: Send + 'static {
     fn set_version(&mut self, version: Version);
     /// This program is too old to go on.
     fn stuck(&mut self, sentence: String);
+    /// Each role that is published, in order.
+    fn role(&mut self, role: &RoleView);
     /// The node was removed from the group for good.
     fn removed(&mut self);
     /// The store is not trusted any more.
@@ -387,6 +389,7 @@ impl<H: Hands> Driver<H> {
             self.hands.caught_up();
         }
         self.recovering = recovering;
+        self.hands.role(&role);
         self.publisher.role.send_replace(role);
     }
 
