@@ -287,6 +287,21 @@ impl Admin {
         .map(drop)
     }
 
+    /// Raises the version of the queue manager to the newest that any of its nodes speaks. There is no way back.
+    ///
+    /// # Errors
+    /// 2298, with a sentence that names the node, while one of them does not speak it or is not there; 2219 while a node is
+    /// being added or removed.
+    pub async fn upgrade(&self) -> Result<()> {
+        let request = wire::UpgradeRequest { queue_manager: self.connection.queue_manager(), version: 0 };
+        self.ask(|mut client| {
+            let request = request.clone();
+            async move { client.upgrade(request).await }
+        })
+        .await
+        .map(drop)
+    }
+
     /// Adds a node to every queue manager of the cluster, not only to the one of this connection, while messages flow.
     /// Returns when it has everything.
     pub async fn add_node(

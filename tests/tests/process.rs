@@ -304,6 +304,101 @@ async fn catch_up(pass_bytes: u64, retain: &str) {
     assert_eq!(numbers, (consumed..50 + count).collect::<Vec<_>>(), "what stands on the queue");
 }
 
+// ---- a new release ----
+
+/// What a release speaks, and what the next one will.
+const THIS: u32 = 2;
+const NEXT: u32 = 3;
+
+/// Every node, one after the other, each when the one before has caught up.
+async fn roll(cluster: &mut Cluster, speaks: u32) {
+    for node in 0..3 {
+        cluster.restart_as(node, speaks);
+        cluster.wait_serving(seconds(30));
+        cluster.wait_in_sync(node, seconds(30)).await.unwrap_or_else(|text| panic!("{text}"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_release_comes_goes_back_and_comes_again_under_load_and_is_there_for_good_when_it_was_raised() {
+    let mut chance = Chance::new(seed());
+    let mut cluster = Cluster::start(Plan::default());
+    let mut load = Load::start(&cluster, 2, &mut chance).await;
+    let connect = cluster.addresses().join(",");
+    let upgrade = |arguments: &[&str]| {
+        run_program("trimaran", &[&["--connect", &connect, "cluster", "upgrade"], arguments].concat(), "")
+    };
+
+    // Two of them, and the third is named.
+    for node in 0..2 {
+        cluster.restart_as(node, NEXT);
+        cluster.wait_in_sync(node, seconds(30)).await.unwrap_or_else(|text| panic!("{text}"));
+    }
+    let said = text(&upgrade(&["--check"]));
+    let rows = ["ha.queue.manager has version 2", "a  2 to 3", "b  2 to 3", "c  2\n"];
+    let words = said.split_whitespace().collect::<Vec<_>>().join(" ") + "\n";
+    for row in rows {
+        assert!(
+            words.contains(&row.split_whitespace().collect::<Vec<_>>().join(" ")),
+            "no {row:?} in\n{said}"
+        );
+    }
+    let refused = upgrade(&[]);
+    assert!(!refused.status.success(), "{}", text(&refused));
+    assert!(text(&refused).contains("node c speaks version 2 and not version 3"), "{}", text(&refused));
+
+    // All of them, one that is away, all the way back, and up again.
+    roll(&mut cluster, NEXT).await;
+    let away = (cluster.wait_serving(seconds(30)) + 1) % 3;
+    cluster.stop(away);
+    let refused = text(&upgrade(&[]));
+    let name = cluster.nodes[away].name.clone();
+    assert!(refused.contains(&format!("node {name}")), "{refused}");
+    cluster.start_node(away);
+    let before = load.ledger.acknowledged();
+    roll(&mut cluster, THIS).await;
+    roll(&mut cluster, NEXT).await;
+    assert!(load.ledger.acknowledged() > before, "messages flow meanwhile");
+    let raised = upgrade(&[]);
+    assert!(raised.status.success(), "{}", text(&raised));
+    assert!(text(&raised).contains("ha.queue.manager has version 3 now, after 2"), "{}", text(&raised));
+    assert!(text(&upgrade(&[])).contains("has version 3 already"));
+
+    // What only this version has.
+    let leader = cluster.wait_serving(seconds(30));
+    cluster.kill(leader);
+    cluster.wait_serving(seconds(30));
+    cluster.start_node(leader);
+    cluster.wait_in_sync(leader, seconds(30)).await.unwrap_or_else(|text| panic!("{text}"));
+    let next = cluster.wait_serving(seconds(30));
+    cluster.kill(next);
+    cluster.wait_serving(seconds(30));
+    cluster.start_node(next);
+    cluster.wait_in_sync(next, seconds(30)).await.unwrap_or_else(|text| panic!("{text}"));
+    let status = cluster.status().await.expect("a node serves");
+    assert_eq!((status.version, status.takeovers > 0), (NEXT, true), "{status:?}");
+
+    // There is no way back now, and the node that tries says so; its files are as they were.
+    let old = (cluster.wait_serving(seconds(30)) + 1) % 3;
+    cluster.restart_as(old, THIS);
+    let exit = cluster.wait_exit(old, seconds(20)).expect("it does not go on");
+    assert_eq!(exit.status.code(), Some(18), "{}", exit.log);
+    assert!(
+        exit.log.contains("version 3, and this program speaks version 2: start the newer"),
+        "{}",
+        exit.log
+    );
+    cluster.start_as(old, NEXT);
+    cluster.wait_in_sync(old, seconds(30)).await.unwrap_or_else(|text| panic!("{text}"));
+
+    load.stop_producers(seconds(60)).await;
+    load.drain(seconds(30)).await;
+    let connection = cluster.connect().await;
+    ledger::check_receipts(&connection, &load.ledger).await;
+    cluster.wait_all_in_sync(seconds(30)).await;
+    load.ledger.balance().assert_even();
+}
+
 // ---- nodes come and go ----
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -12,7 +12,7 @@ use trimaran_node::qmgr::{
 use trimaran_node::types::definition::{By, Changes, ObjectRef};
 use trimaran_node::types::{
     Body, Descriptor, Index, Membership, Message, MessageId, ObjectName, Persistence, Position, QueueId,
-    QueueManagerId, SnapshotMeta, Term, TermStarts, WallTime, WriteNumber,
+    QueueManagerId, SnapshotMeta, Speaks, Term, TermStarts, WallTime, WriteNumber,
 };
 use trimaran_proto::message::v1::Message as WireMessage;
 use trimaran_proto::queue::v1 as wire;
@@ -160,7 +160,7 @@ fn encode_entry() -> Box<dyn FnMut()> {
 fn decode_entry() -> Box<dyn FnMut()> {
     let data = places();
     Box::new(move || {
-        black_box(command::decode(data.clone()).expect("encoded above"));
+        black_box(command::decode(data.clone(), Speaks::RELEASE).expect("encoded above"));
     })
 }
 
@@ -205,12 +205,12 @@ fn manager() -> QueueManager {
 
 /// Places what an entry says, as a leader and its followers do under puts.
 fn place_all(manager: &mut QueueManager, data: &Bytes) -> Vec<Position> {
-    let (at, commands) = command::decode(data.clone()).expect("encoded above");
+    let (at, commands) = command::decode(data.clone(), Speaks::RELEASE).expect("encoded above");
     manager.set_time(at);
     let mut positions = Vec::with_capacity(BATCH);
     let mut applied = Applied::default();
     for command in commands {
-        manager.apply_into(command, &mut applied);
+        assert!(manager.begin(command, usize::MAX, &mut applied), "a put is no unit");
         positions.extend(applied.placed.iter().map(|(_, position)| *position));
     }
     positions

@@ -1,9 +1,10 @@
 //! The cluster file as it is meant: every module's own options, checked as a whole (L5).
 //!
-//! No module below reads files. `file` is the text's shape, `machine` what there is of memory and descriptors, `owner`
+//! No module below reads files. `file` is the text's shape, `addresses` its floating addresses, `machine` what there is of memory and descriptors, `owner`
 //! says whose a directory is, `check` is `trimaran-node check`.
 
 mod file;
+mod addresses;
 mod machine;
 mod owner;
 mod check;
@@ -22,9 +23,10 @@ use std::time::Duration;
 use toml::Spanned;
 
 use crate::types::{
-    Index, Membership, NodeId, NodeInfo, ObjectName, QueueManagerId, Share, SnapshotMeta, Term, TermStarts,
-    limits,
+    Index, Membership, NodeId, NodeInfo, ObjectName, QueueManagerId, Share, SnapshotMeta, Speaks, Term,
+    TermStarts, Version, limits,
 };
+use crate::vip;
 
 /// Everything a node is told at start.
 #[derive(Clone, Debug)]
@@ -32,6 +34,8 @@ pub struct Config {
     pub cluster: String,
     pub node: NodeId,
     pub name: String,
+    /// What this program reads and writes.
+    pub speaks: Speaks,
     pub threads: usize,
     /// Every node of the file, this one too.
     pub nodes: BTreeMap<NodeId, NodeConfig>,
@@ -44,6 +48,8 @@ pub struct Config {
     pub timing: Timing,
     pub limits: Limits,
     pub log: LogOptions,
+    /// None when this node holds none.
+    pub addresses: Option<vip::Options>,
 }
 
 #[derive(Clone, Debug)]
@@ -374,6 +380,12 @@ impl Reader<'_> {
         let timing = self.timing(&file.timing);
         let limits = self.limits(&file.limits, file.queue_managers.len());
         let log = self.log(&file.log);
+        if let Some(limit) = &file.address.program_ms {
+            self.check_range("program_ms", limit, 10, 60_000);
+        }
+        let mut problems = Vec::new();
+        let addresses = addresses::read(&file, &name, &mut problems);
+        problems.into_iter().for_each(|(span, text)| self.problem(span, text));
         let threads = match &file.threads {
             None => std::thread::available_parallelism().map_or(1, |cpus| cpus.get().div_ceil(4)),
             Some(threads) => {
@@ -389,10 +401,12 @@ impl Reader<'_> {
                 "log and data need a directory each, not the same one",
             );
         }
+        let speaks = self.speaks(file.speaks.as_ref());
         let config = Config {
             cluster: file.cluster.get_ref().clone(),
             node: node_id,
             name,
+            speaks,
             threads,
             nodes,
             queue_managers,
@@ -403,6 +417,7 @@ impl Reader<'_> {
             timing,
             limits,
             log,
+            addresses,
         };
         if self.problems.is_empty() && config.tls.is_none() && !config.insecure {
             for listener in config.open_listeners() {
@@ -541,6 +556,18 @@ impl Reader<'_> {
                 None
             }
         }
+    }
+
+    fn speaks(&mut self, newest: Option<&Spanned<u32>>) -> Speaks {
+        let Some(newest) = newest else { return Speaks::RELEASE };
+        let known = if cfg!(feature = "next-version") { Speaks::KNOWN } else { Speaks::RELEASE };
+        let version = Version(*newest.get_ref());
+        if !known.has(version) {
+            let text = format!("speaks = {version}: this program knows {known}; leave it out");
+            self.problem(newest.span(), text);
+            return Speaks::RELEASE;
+        }
+        Speaks::up_to(version)
     }
 
     fn timing(&mut self, timing: &file::Timing) -> Timing {

@@ -3,10 +3,13 @@
 //! ```text
 //! cluster shop
 //! node 1 a
+//! format 1                              how the files lie in it
 //! queue manager 1 ha.queue.manager      a line for each that the node ever had
 //! checksum 1c3a90f2                     CRC-32C of the lines before, in hexadecimal
 //! ```
 //!
+//! A program leaves a directory of a newer format alone. One that lays files out in another way writes the higher number
+//! first, and may do so only when every queue manager was raised to a version that says so: then nobody goes back.
 //! Log and store know all of them by their numbers; here a number keeps its name. The same lies beside it once more, in
 //! [`OWNER_COPY`]. A file that a person wrote, or an older release, has no checksum and is believed if every line of it
 //! can be read. `runtime::directories` writes the files, `check` only reads them.
@@ -25,6 +28,9 @@ pub const OWNER_COPY: &str = "trimaran.node.copy";
 
 /// Files of a node: a directory that has one of them had an owner.
 const CONTENT: [&str; 4] = ["engine", "mark", "store", "incoming"];
+
+/// How the log and the message store lay out their files; see the head of this file.
+const FORMAT: u32 = 1;
 
 const CHECKSUM: &str = "checksum ";
 
@@ -107,7 +113,8 @@ impl Config {
                 ));
             }
         };
-        let text = signed(&self.with_queue_managers(directory, lines, &node)?);
+        let lines = with_format(directory, lines, &node)?;
+        let text = signed(&self.with_queue_managers(directory, &lines, &node)?);
         let write = files.map(|bytes| bytes != Some(text.as_bytes()));
         Ok(Owner { text, write, repaired })
     }
@@ -155,6 +162,22 @@ impl Config {
     }
 }
 
+/// What was found, with a line for the format behind those that say whose it is.
+fn with_format(directory: &Path, found: &str, node: &str) -> Result<String, String> {
+    match found.lines().find_map(|line| line.strip_prefix("format ")) {
+        Some(format) if format.parse().is_ok_and(|format: u32| format <= FORMAT) => Ok(found.to_owned()),
+        Some(format) => Err(format!(
+            "the files in {} have format {format}, and this program knows format {FORMAT}: start the newer release that \
+             wrote them; nothing was changed",
+            directory.display()
+        )),
+        None => match found.strip_prefix(node) {
+            Some(queue_managers) => Ok(format!("{node}format {FORMAT}\n{queue_managers}")),
+            None => Ok(found.to_owned()),
+        },
+    }
+}
+
 fn signed(lines: &str) -> String {
     let mut text = lines.to_owned();
     let _ = writeln!(text, "{CHECKSUM}{:08x}", crc32c::crc32c(lines.as_bytes()));
@@ -177,6 +200,7 @@ fn verify(bytes: &[u8]) -> Found {
         && text.lines().enumerate().all(|(number, line)| match number {
             0 => line.strip_prefix("cluster ").is_some_and(is_name),
             1 => is_numbered(line, "node "),
+            2 if line.strip_prefix("format ").is_some_and(|format| format.parse::<u32>().is_ok()) => true,
             _ => is_numbered(line, "queue manager "),
         })
         && text.lines().count() >= 2;
@@ -213,7 +237,8 @@ mod tests {
         Ok(lines)
     }
 
-    const ONE: &str = "cluster shop\nnode 1 a\nqueue manager 1 ORDERS\n";
+    const OLD: &str = "cluster shop\nnode 1 a\nqueue manager 1 ORDERS\n";
+    const ONE: &str = "cluster shop\nnode 1 a\nformat 1\nqueue manager 1 ORDERS\n";
     const ORDERS: &[(u32, &str)] = &[(1, "ORDERS")];
 
     #[test]
@@ -222,6 +247,7 @@ mod tests {
         assert_eq!((new.text, new.write, new.repaired), (signed(ONE), [true, true], None));
         assert_eq!(owner(ORDERS, "cluster shop\nnode 1 a\n").as_deref(), Ok(ONE));
         assert_eq!(owner(ORDERS, ONE).as_deref(), Ok(ONE));
+        assert_eq!(owner(ORDERS, OLD).as_deref(), Ok(ONE), "from before there were formats");
         assert_eq!(owner(ORDERS, &signed(ONE)).as_deref(), Ok(ONE));
         let two = format!("{ONE}queue manager 11 STOCK\n");
         assert_eq!(owner(&[(1, "ORDERS"), (11, "STOCK")], ONE), Ok(two.clone()));
@@ -234,6 +260,15 @@ mod tests {
         assert!(refused.contains("queue manager 1 is named ORDERS in /data, and SALES"), "{refused}");
         assert!(
             refused.contains("cannot be renamed; put the old name back, or choose another id"),
+            "{refused}"
+        );
+    }
+
+    #[test]
+    fn files_of_a_newer_format_are_left_alone() {
+        let refused = owner(ORDERS, &signed(&ONE.replace("format 1", "format 2"))).unwrap_err();
+        assert!(
+            refused.contains("/data have format 2, and this program knows format 1: start the newer release"),
             "{refused}"
         );
     }

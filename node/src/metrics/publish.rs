@@ -66,6 +66,8 @@ pub fn publish_queue_manager(page: &mut Page, figures: &QueueManagerFigures<'_>)
     page.add(&catalog::MQ_STATUS, &mq, if figures.role.is_serving() { 2.0 } else { 4.0 });
 
     let ours: &[(&'static Metric, u64)] = &[
+        (&catalog::VERSION, stats.version),
+        (&catalog::TAKEOVERS, stats.takeovers),
         (&catalog::TERM, stats.term),
         (&catalog::COMMIT_INDEX, stats.commit_index),
         (&catalog::APPLIED_INDEX, stats.applied_index),
@@ -236,7 +238,7 @@ mod tests {
     use super::*;
     use crate::mqi::InstanceView;
     use crate::types::definition::{Definition, ObjectKind, ObjectRef};
-    use crate::types::{Index, Membership, Term};
+    use crate::types::{Index, Membership, Term, Version};
 
     #[test]
     fn a_serving_queue_manager_has_our_names_and_the_ones_of_ibm() {
@@ -262,6 +264,7 @@ mod tests {
                 backlog_bytes: 4096,
                 backlog: Duration::from_millis(1500),
                 clock_off_ms: 0,
+                speaks: None,
             }],
             queues: 1,
             messages: 7,
@@ -271,6 +274,8 @@ mod tests {
             puts_refused: None,
             last: (Term(3), Index(9)),
             acknowledged: Some(Index(9)),
+            version: Version::FIRST,
+            takeovers: 0,
         };
         let queue = QueueView {
             definition: Definition::new(ObjectRef::new(ObjectKind::LocalQueue, "HA.QUEUE")),

@@ -1,7 +1,7 @@
 //! What administrators ask about objects, and what operators ask of the nodes.
 
 use crate::types::definition::{Changes, ObjectKind, ObjectRef, RecordAction};
-use crate::types::{Index, NodeId, NodeInfo, ObjectName, Term};
+use crate::types::{Index, NodeId, NodeInfo, ObjectName, Term, Version};
 
 /// Calls of administrators: what is defined.
 #[derive(Clone, Debug)]
@@ -43,6 +43,11 @@ pub enum Operate {
         to: Option<NodeId>,
     },
     Members(MembershipRequest),
+    /// Raises the version in which log, store and frames are written; None: to the newest that any node speaks. Refused
+    /// while a node does not speak it or is not there. There is no way back.
+    Raise {
+        to: Option<Version>,
+    },
     /// Goes on with what `from` has left; carried out by every node, see [`RecoverRequest`].
     Recover(RecoverRequest),
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::types::definition::Definition;
 use crate::types::{
-    CompletionCode, Index, Membership, Message, MessageId, NodeId, ObjectName, OutOfSync, Reason, Role, Term,
-    UnitState,
+    CompletionCode, Index, Membership, Message, MessageId, NodeId, ObjectName, OutOfSync, Reason, Role,
+    Speaks, Term, UnitState, Version,
 };
 
 #[derive(Clone, Debug, PartialEq)]
@@ -97,6 +97,9 @@ pub struct StatusView {
     pub last: (Term, Index),
     /// The highest entry this node ever acknowledged; None where its note of that was lost and it has not caught up since.
     pub acknowledged: Option<Index>,
+    pub version: Version,
+    /// How often another node than before began to serve.
+    pub takeovers: u64,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -111,6 +114,8 @@ pub struct InstanceView {
     /// By how many milliseconds its wall clock is ahead of (or behind, below 0) what a majority says; 0 when that is
     /// little, or not known.
     pub clock_off_ms: i64,
+    /// None: it was not heard.
+    pub speaks: Option<Speaks>,
 }
 
 impl Completion {

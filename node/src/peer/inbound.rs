@@ -19,9 +19,9 @@ use trimaran_proto::replica::v1::peer_hello::Purpose;
 use trimaran_proto::replica::v1::{PeerAck, PeerFrame, PeerHello};
 
 use super::frame::{self, FrameReader, FrameWriter, weight};
-use super::{Link, PROTOCOL_VERSION, Peers, snapshot_stream};
+use super::{Link, Peers, snapshot_stream};
 use crate::replica::Event;
-use crate::types::{NodeId, QueueManagerId};
+use crate::types::{NodeId, QueueManagerId, Speaks, Version};
 
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 /// A frame that is not complete after twice this long is none.
@@ -157,8 +157,16 @@ impl PeerService {
             SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
         let release = env!("CARGO_PKG_VERSION").to_owned();
         let (refusal, sentence) = refused.unwrap_or_default();
-        let node = self.peers.options.node.0;
-        PeerAck { node, version: PROTOCOL_VERSION, wall_ms, release, refusal: refusal.into(), sentence }
+        let (node, speaks) = (self.peers.options.node.0, self.peers.options.speaks);
+        PeerAck {
+            node,
+            version: speaks.newest.0,
+            oldest_version: speaks.oldest.0,
+            wall_ms,
+            release,
+            refusal: refusal.into(),
+            sentence,
+        }
     }
 
     /// The sender's link; None when this node asks itself, which `check` does of a running node.
@@ -170,12 +178,9 @@ impl PeerService {
                 hello.to
             )));
         }
-        if hello.version != PROTOCOL_VERSION {
-            return Err(Refused::because(format!(
-                "node {} speaks version {} between nodes and this node version {PROTOCOL_VERSION}: run the same \
-                 release on all nodes, or upgrade one release at a time",
-                hello.from, hello.version
-            )));
+        let theirs = Speaks { oldest: Version(hello.oldest_version), newest: Version(hello.version) };
+        if let Some(sentence) = self.peers.cannot_talk(NodeId(hello.from), theirs) {
+            return Err(Refused::because(sentence));
         }
         if hello.cluster != self.peers.options.cluster {
             return Err(Refused::because(format!(
@@ -236,6 +241,7 @@ impl PeerService {
     async fn deliver_all(&self, link: &Link, reader: &mut FrameReader) -> io::Result<()> {
         let mut patience = pin!(tokio::time::sleep(FRAME_PATIENCE));
         let (mut frames, mut unfinished) = (0u64, None);
+        let mut has_misunderstood = false;
         loop {
             let frame = tokio::select! {
                 biased;
@@ -261,7 +267,17 @@ impl PeerService {
                 let Some(inbox) = self.peers.inboxes.get(&QueueManagerId(message.queue_manager)) else {
                     continue;
                 };
-                let Some(message) = message.message else { continue };
+                let Some(message) = message.message else {
+                    // Whoever speaks a newer version must not say what this one does not have.
+                    if !std::mem::replace(&mut has_misunderstood, true) {
+                        tracing::warn!(
+                            peer = link.info.borrow().name,
+                            speaks = %self.peers.options.speaks,
+                            "peer says something that this release does not know; run the same release on all nodes"
+                        );
+                    }
+                    continue;
+                };
                 if inbox.deliver(Event::Peer { from: link.node, message }).await.is_err() {
                     return Ok(());
                 }

@@ -13,7 +13,7 @@ mod snapshot_stream;
 mod peer_test;
 
 pub use inbound::{Accepted, PeerService};
-pub use outbound::{ProbeError, SILENCE_MAX, probe};
+pub use outbound::{ProbeError, SILENCE_MAX, probe, spoken};
 pub use snapshot_stream::{SnapshotReader, SnapshotStore, SnapshotTransfer, SnapshotWriter};
 
 use std::collections::BTreeMap;
@@ -26,10 +26,7 @@ use tokio::sync::{Notify, oneshot, watch};
 use trimaran_proto::replica::v1::PeerMessage;
 
 use crate::replica::{Event, Inbox};
-use crate::types::{Account, Membership, NodeId, NodeInfo, QueueManagerId};
-
-/// What nodes speak with each other; nodes of different versions refuse each other.
-pub const PROTOCOL_VERSION: u32 = 3;
+use crate::types::{Account, Membership, NodeId, NodeInfo, QueueManagerId, Speaks, Version};
 
 /// Both ends of a snapshot give up when nothing came for so long; Raft asks again.
 const SNAPSHOT_SILENCE_MAX: std::time::Duration = std::time::Duration::from_secs(30);
@@ -38,6 +35,7 @@ const SNAPSHOT_SILENCE_MAX: std::time::Duration = std::time::Duration::from_secs
 pub struct Options {
     pub cluster: String,
     pub node: NodeId,
+    pub speaks: Speaks,
     /// Unsent bytes for one peer; what is over it is dropped.
     pub unsent_bytes: usize,
     pub snapshot_bytes_per_second: u64,
@@ -63,6 +61,8 @@ pub struct Peers {
 struct Known {
     configured: BTreeMap<NodeId, NodeInfo>,
     memberships: BTreeMap<QueueManagerId, Membership>,
+    /// What the queue managers were raised to.
+    versions: BTreeMap<QueueManagerId, Version>,
 }
 
 /// One peer as seen from here.
@@ -131,7 +131,7 @@ impl Peers {
             inboxes,
             snapshots,
             links: ArcSwap::default(),
-            known: Mutex::new(Known { configured, memberships: BTreeMap::new() }),
+            known: Mutex::new(Known { configured, ..Known::default() }),
             transfers: snapshot_stream::Transfers::default(),
         });
         peers.connect_known();
@@ -154,6 +154,35 @@ impl Peers {
     pub fn set_membership(self: &Arc<Self>, queue_manager: QueueManagerId, membership: Membership) {
         self.known.lock().memberships.insert(queue_manager, membership);
         self.connect_known();
+    }
+
+    /// From now on nobody is a peer who does not speak this.
+    pub fn set_version(&self, queue_manager: QueueManagerId, version: Version) {
+        self.known.lock().versions.insert(queue_manager, version);
+    }
+
+    /// The version of a queue manager, as far as it is known.
+    fn version_of(&self, queue_manager: QueueManagerId) -> Version {
+        self.known.lock().versions.get(&queue_manager).copied().unwrap_or(Version::FIRST)
+    }
+
+    /// Why a node with this range cannot be talked with.
+    fn cannot_talk(&self, node: NodeId, theirs: Speaks) -> Option<String> {
+        let own = self.options.speaks;
+        if !own.meets(theirs) {
+            return Some(format!(
+                "node {node} speaks {theirs} and node {} {own}: upgrade one release at a time",
+                self.options.node
+            ));
+        }
+        let known = self.known.lock();
+        let (queue_manager, version) = known.versions.iter().max_by_key(|(_, version)| **version)?;
+        (!theirs.has(*version)).then(|| {
+            format!(
+                "queue manager {queue_manager} was raised to version {version} and node {node} speaks {theirs}: start \
+                 the newer release there"
+            )
+        })
     }
 
     /// Every peer, in order of id.

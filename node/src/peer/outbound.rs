@@ -22,9 +22,9 @@ use trimaran_proto::replica::v1::peer_hello::Purpose;
 use trimaran_proto::replica::v1::{PeerAck, PeerFrame, PeerHello, PeerMessage};
 
 use super::frame::{self, FrameReader, FrameWriter};
-use super::{Link, LinkCounters, PROTOCOL_VERSION, PeerTls, Peers, SNAPSHOT_SILENCE_MAX};
+use super::{Link, LinkCounters, PeerTls, Peers, SNAPSHOT_SILENCE_MAX};
 use crate::replica::Event;
-use crate::types::{NodeId, NodeInfo};
+use crate::types::{NodeId, NodeInfo, Speaks, Version};
 
 /// Waits between attempts to connect: at once, then soon, never longer than the last.
 const BACKOFF_MS: [u64; 8] = [0, 5, 10, 20, 50, 100, 200, 400];
@@ -192,15 +192,34 @@ pub(super) async fn dial_peer(
     purpose: Purpose,
 ) -> Result<(FrameReader, FrameWriter), Broken> {
     let info = link.info.borrow().clone();
-    let hello = hello(&peers.options.cluster, peers.options.node, link.node, purpose);
+    let own = &peers.options;
+    let hello = hello(&own.cluster, own.node, own.speaks, link.node, purpose);
     let silence = if purpose == Purpose::Snapshot { SNAPSHOT_SILENCE_MAX } else { SILENCE_MAX };
-    let (reader, writer, _) = introduce(&info, &peers.tls, &hello, silence).await?;
-    Ok((reader, writer))
+    let (reader, writer, ack) = introduce(&info, &peers.tls, &hello, silence).await?;
+    let speaks = spoken(&ack);
+    match peers.cannot_talk(link.node, speaks) {
+        None => Ok((reader, writer)),
+        Some(sentence) => {
+            peers.tell_all(|| Event::PeerTooOld { node: link.node, speaks }).await;
+            Err(Broken::Refused(sentence))
+        }
+    }
 }
 
-fn hello(cluster: &str, from: NodeId, to: NodeId, purpose: Purpose) -> PeerHello {
-    let cluster = cluster.to_owned();
-    PeerHello { cluster, from: from.0, to: to.0, version: PROTOCOL_VERSION, purpose: purpose.into() }
+/// What the node that was dialled says that it speaks.
+pub fn spoken(ack: &PeerAck) -> Speaks {
+    Speaks { oldest: Version(ack.oldest_version), newest: Version(ack.version) }
+}
+
+fn hello(cluster: &str, from: NodeId, speaks: Speaks, to: NodeId, purpose: Purpose) -> PeerHello {
+    PeerHello {
+        cluster: cluster.to_owned(),
+        from: from.0,
+        to: to.0,
+        version: speaks.newest.0,
+        oldest_version: speaks.oldest.0,
+        purpose: purpose.into(),
+    }
 }
 
 async fn introduce(
@@ -452,11 +471,12 @@ pub enum ProbeError {
 pub async fn probe(
     cluster: &str,
     from: NodeId,
+    speaks: Speaks,
     to: NodeId,
     info: &NodeInfo,
     tls: &PeerTls,
 ) -> Result<PeerAck, ProbeError> {
-    let hello = hello(cluster, from, to, Purpose::Probe);
+    let hello = hello(cluster, from, speaks, to, Purpose::Probe);
     let asked = tokio::time::timeout(HELLO_TIMEOUT, introduce(info, tls, &hello, SILENCE_MAX)).await;
     match asked.unwrap_or_else(|_| Err(Broken::Other("no answer within 3 s".to_owned()))) {
         Ok((_, _, ack)) => Ok(ack),

@@ -16,7 +16,7 @@ use trimaran_proto::replica::v1::{Entry, PeerMessage, RaftMessage, Row};
 use super::*;
 use crate::qmgr::QueueManager;
 use crate::replica::{Mailbox, inbox};
-use crate::types::{Account, Index, ObjectName, RoleView, SnapshotMeta, Term, TermStarts};
+use crate::types::{Account, Index, ObjectName, RoleView, SnapshotMeta, Speaks, Term, TermStarts, Version};
 
 const QUEUE_MANAGER: QueueManagerId = QueueManagerId(1);
 
@@ -116,6 +116,7 @@ impl TestNode {
         let options = Options {
             cluster: cluster.to_owned(),
             node: NodeId(id),
+            speaks: Speaks::RELEASE,
             unsent_bytes: 8 << 20,
             snapshot_bytes_per_second: 1 << 30,
             account: Account::new(1 << 30),
@@ -220,10 +221,38 @@ async fn a_node_of_another_cluster_is_refused_in_words() {
 
     let info = NodeInfo { peer_address: second_address, ..NodeInfo::default() };
     let plain: PeerTls = Arc::new(|_: &str| Ok(None));
-    let wrong = probe("two", NodeId(1), NodeId(5), &info, &plain).await.unwrap_err();
+    let wrong = probe("two", NodeId(1), Speaks::KNOWN, NodeId(5), &info, &plain).await.unwrap_err();
     assert!(matches!(wrong, ProbeError::Refused(text) if text.contains("this is node 2 and not node 5")));
-    let ack = probe("two", NodeId(1), NodeId(2), &info, &plain).await.unwrap();
-    assert_eq!((ack.node, ack.version), (2, PROTOCOL_VERSION));
+    let ack = probe("two", NodeId(1), Speaks::KNOWN, NodeId(2), &info, &plain).await.unwrap();
+    assert_eq!((ack.node, spoken(&ack)), (2, Speaks::RELEASE));
+    let strange = Speaks { oldest: Version(70), newest: Version(71) };
+    let wrong = probe("two", NodeId(1), strange, NodeId(2), &info, &plain).await.unwrap_err().to_string();
+    assert_eq!(wrong, "node 1 speaks versions 70 to 71 and node 2 version 2: upgrade one release at a time");
+}
+
+#[tokio::test]
+async fn who_does_not_speak_what_a_queue_manager_was_raised_to_is_refused_and_named() {
+    let (first, first_address) = listener().await;
+    let (second, second_address) = listener().await;
+    let mut a = TestNode::start("test", 1, first, &[(2, second_address)], Rows::default()).await;
+    a.peers.set_version(QUEUE_MANAGER, Version::NEXT);
+    let b = TestNode::start("test", 2, second, &[(1, first_address)], Rows::default()).await;
+    for refused_by in [&a, &b] {
+        let refused = loop {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            if let Some(refused) = refused_by.peers.views().remove(0).refused {
+                break refused;
+            }
+        };
+        assert_eq!(
+            refused,
+            "queue manager 1 was raised to version 3 and node 2 speaks version 2: start the newer release there"
+        );
+    }
+    assert!(matches!(a.event().await, Event::PeerTooOld { node: NodeId(2), speaks: Speaks::RELEASE }));
+    // Nor does it get a snapshot.
+    a.peers.send_snapshot(QUEUE_MANAGER, NodeId(2), 3);
+    while !matches!(a.event().await, Event::SnapshotSent { arrived: false, .. }) {}
 }
 
 #[tokio::test]

@@ -30,7 +30,7 @@ use super::{Link, Peers, SNAPSHOT_SILENCE_MAX};
 use crate::consensus::{meta_from_wire, meta_to_wire};
 use crate::qmgr::QueueManager;
 use crate::replica::Event;
-use crate::types::{Held, NodeId, QueueManagerId, Share, SnapshotMeta};
+use crate::types::{Held, NodeId, QueueManagerId, Share, SnapshotMeta, Version};
 
 const CHUNK_BYTES: usize = 256 * 1024;
 /// Chunks that are on their way and may have to be sent again.
@@ -229,6 +229,7 @@ async fn send(
         number: 0,
         bytes_total_estimate: reader.bytes_estimate(),
         leader_term,
+        version: peers.version_of(queue_manager).0,
         ..SnapshotChunk::default()
     };
     let mut sending = Sending {
@@ -475,6 +476,8 @@ async fn receive_all(
             "queue manager {queue_manager} is not in this node's cluster file"
         )));
     };
+    let spoken = peers.options.speaks.check("the snapshot", Version(opening.version));
+    spoken.map_err(|error| Attempt::Final(error.to_string()))?;
     let mut held = Held::nothing(peers.options.account.clone(), Share::Snapshots);
     if !held.grow(2 * CHUNK_BYTES as u64) {
         return Err(Attempt::Broken("the node's share of memory for snapshots is used up".to_owned()));

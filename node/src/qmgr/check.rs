@@ -3,7 +3,7 @@
 use std::hash::{Hash, Hasher};
 
 use super::{ManagerRules, QueueManager, QueueRules};
-use crate::types::FixedHasher;
+use crate::types::{FixedHasher, Version};
 
 impl QueueManager {
     /// A hash of every replicated fact: equal on every node at the same applied index. All sums in it are kept up to date,
@@ -11,6 +11,10 @@ impl QueueManager {
     pub fn digest(&self) -> u64 {
         let mut hasher = FixedHasher::default();
         (self.next_queue, self.at).hash(&mut hasher);
+        // Nodes of different releases compare theirs: what a version brought counts from that version on.
+        if self.version > Version::FIRST {
+            (self.version, self.takeovers).hash(&mut hasher);
+        }
         (self.catalog.digest(), self.queues.sums().digest, self.staged.digest()).hash(&mut hasher);
         (self.producers.digest(), self.producers.names().digest()).hash(&mut hasher);
         self.producers.names().any_forgotten().hash(&mut hasher);

@@ -13,8 +13,8 @@ use super::definition_codec as codec;
 use crate::types::definition::{By, Changes, ObjectRef, RecordAction};
 use crate::types::fields::{Field, Fields, Malformed, Value};
 use crate::types::{
-    Body, Descriptor, EncodedDescriptor, Message, MessageId, ObjectName, Position, ProducerId,
-    ProducerSequence, QueueId, StagedBodyId, UnitId, WallTime,
+    Body, Descriptor, EncodedDescriptor, Message, MessageId, NodeId, NotSpoken, ObjectName, Position,
+    ProducerId, ProducerSequence, QueueId, Speaks, StagedBodyId, UnitId, Version, WallTime,
 };
 
 /// One item of a batch.
@@ -69,13 +69,31 @@ pub enum Command {
         changes: Changes,
         by: By,
     },
-    BeginTerm,
+    /// A leader of a new term begins to serve.
+    BeginTerm {
+        /// Who it is, since [`Version::NEXT`].
+        node: Option<NodeId>,
+    },
+    /// The queue manager has this version from here on.
+    Raise {
+        to: Version,
+    },
     /// Carry out the unit whose parts were staged under this number, with this length in all. Each part is the encoding of a
     /// [`Command::CommitUnit`] with some of its messages; one of them names it.
     Staged {
         number: StagedBodyId,
         length: usize,
     },
+}
+
+impl Command {
+    /// The version that brought it, in this form: a queue manager that has an older one is not given it.
+    pub fn since(&self) -> Version {
+        match self {
+            Command::BeginTerm { node: Some(_) } => Version::NEXT,
+            _ => Version::FIRST,
+        }
+    }
 }
 
 /// One message becomes visible.
@@ -103,9 +121,11 @@ pub enum DecodeError {
     Malformed(#[from] Malformed),
     #[error("the entry has a command that cannot be read: {0}")]
     Command(#[from] prost::DecodeError),
-    #[error("the entry has version {0}; this program knows version {VERSION}: upgrade it")]
-    Version(u32),
-    #[error("the entry has a command of a kind this program does not know: upgrade it")]
+    #[error(transparent)]
+    Version(#[from] NotSpoken),
+    #[error(
+        "it has a command of a kind that this program does not know: start the newer release that the other nodes run"
+    )]
     Unknown,
     #[error("the entry has an invalid {0}")]
     Field(&'static str),
@@ -117,20 +137,36 @@ impl From<codec::Invalid> for DecodeError {
     }
 }
 
-const VERSION: u32 = 2;
 /// Memory is made for so many commands before they are seen.
 const COMMANDS_GUESSED_MAX: usize = 512;
 
 /// Collects the commands of one turn into the data of one entry.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct BatchEncoder {
+    version: Version,
     buffer: BytesMut,
     commands: usize,
     /// How long batches were of late: memory that grows is copied.
     expected: usize,
 }
 
+impl Default for BatchEncoder {
+    fn default() -> BatchEncoder {
+        BatchEncoder { version: Version::FIRST, buffer: BytesMut::new(), commands: 0, expected: 0 }
+    }
+}
+
 impl BatchEncoder {
+    /// The queue manager has this version: batches that begin from now on say so, and may have what it allows.
+    pub fn speak(&mut self, version: Version) {
+        assert!(self.is_empty(), "a batch has one version");
+        self.version = version;
+    }
+
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
     pub fn is_empty(&self) -> bool {
         self.commands == 0
     }
@@ -144,9 +180,10 @@ impl BatchEncoder {
     }
 
     pub fn append(&mut self, command: Command, at: WallTime) {
+        assert!(command.since() <= self.version, "{command:?} is not known in version {}", self.version);
         if self.commands == 0 {
             self.buffer.reserve(self.expected);
-            let head = wire::Batch { version: VERSION, at_ms: at.0, commands: Vec::new() };
+            let head = wire::Batch { version: self.version.0, at_ms: at.0, commands: Vec::new() };
             head.encode(&mut self.buffer).expect("BytesMut grows");
         }
         put_command(command, &mut self.buffer, |length, into| {
@@ -239,40 +276,41 @@ pub(super) fn begin_field(tag: u32, length: usize, into: &mut impl BufMut) {
 }
 
 /// The batch's time and its commands.
-pub fn decode(data: Bytes) -> Result<(WallTime, Vec<Command>), DecodeError> {
-    let (mut version, mut at) = (0, WallTime(0));
+///
+/// # Errors
+/// It has a version that is not spoken, raises to one, or is not a batch.
+pub fn decode(data: Bytes, speaks: Speaks) -> Result<(WallTime, Vec<Command>), DecodeError> {
+    let (mut version, mut at) = (Version(0), WallTime(0));
     let mut commands = Vec::new();
     for field in Fields::of(&data) {
         let Field { tag, value, .. } = field?;
         match tag {
-            1 => version = value.number() as u32,
+            1 => version = Version(value.number() as u32),
             2 => at = WallTime(value.number() as i64),
             // What a version that we do not know says is not looked into.
-            3 if version == VERSION => {
+            3 if speaks.has(version) => {
                 let command = value.bytes();
                 if commands.is_empty() {
                     // Most are as long as the first.
                     commands.reserve((data.len() / command.len().max(1)).min(COMMANDS_GUESSED_MAX));
                 }
-                commands.push(decode_command(&data, command)?);
+                commands.push(decode_command(&data, command, speaks)?);
             }
             _ => {}
         }
     }
-    if version != VERSION {
-        return Err(DecodeError::Version(version));
-    }
+    speaks.check("it", version)?;
     Ok((at, commands))
 }
 
 /// The first field says what it is: places and units, which are most, are read where they lie.
-fn decode_command(data: &Bytes, at: &[u8]) -> Result<Command, DecodeError> {
+fn decode_command(data: &Bytes, at: &[u8], speaks: Speaks) -> Result<Command, DecodeError> {
     match Fields::of(at).next().transpose()? {
         Some(Field { tag: 1, value: Value::Bytes(place), .. }) => {
             Ok(Command::Place(decode_place(data, place)?))
         }
         Some(Field { tag: 3, value: Value::Bytes(unit), .. }) => decode_unit(data, unit),
-        _ => from_wire(wire::Command::decode(data.slice_ref(at))?),
+        _ => from_wire(wire::Command::decode(data.slice_ref(at))?, speaks),
     }
 }
 
@@ -341,7 +379,7 @@ pub fn encode_one(command: Command) -> Bytes {
 
 /// The command that [`encode_one`] encoded.
 pub fn decode_one(data: Bytes) -> Result<Command, DecodeError> {
-    decode_command(&data, &data)
+    decode_command(&data, &data, Speaks::KNOWN)
 }
 
 /// Its encoding; `begin` is told before how long that will be.
@@ -401,7 +439,10 @@ fn put_command(command: Command, into: &mut BytesMut, begin: impl FnOnce(usize, 
             changes: codec::changes_to_wire(&changes),
             by: Some(codec::by_to_wire(by)),
         }),
-        Command::BeginTerm => Kind::BeginTerm(wire::BeginTerm::default()),
+        Command::BeginTerm { node } => {
+            Kind::BeginTerm(wire::BeginTerm { node: node.map_or(0, |node| node.0) })
+        }
+        Command::Raise { to } => Kind::Raise(wire::Raise { version: to.0 }),
         Command::Staged { number, length } => {
             Kind::Staged(wire::Staged { number: number.0, length: length as u64 })
         }
@@ -411,7 +452,7 @@ fn put_command(command: Command, into: &mut BytesMut, begin: impl FnOnce(usize, 
     command.encode_raw(into);
 }
 
-fn from_wire(command: wire::Command) -> Result<Command, DecodeError> {
+fn from_wire(command: wire::Command, speaks: Speaks) -> Result<Command, DecodeError> {
     let command = match command.command.ok_or(DecodeError::Unknown)? {
         // Something else came first.
         Kind::Place(_) | Kind::CommitUnit(_) => return Err(DecodeError::Field("command")),
@@ -450,7 +491,14 @@ fn from_wire(command: wire::Command) -> Result<Command, DecodeError> {
             changes: codec::changes_from_wire(set.changes)?,
             by: codec::by_from_wire(set.by),
         },
-        Kind::BeginTerm(_) => Command::BeginTerm,
+        Kind::BeginTerm(begin) => {
+            Command::BeginTerm { node: (begin.node != 0).then_some(NodeId(begin.node)) }
+        }
+        Kind::Raise(raise) => {
+            let to = Version(raise.version);
+            speaks.check("what it raises the queue manager to", to)?;
+            Command::Raise { to }
+        }
         Kind::Staged(staged) => {
             Command::Staged { number: StagedBodyId(staged.number), length: staged.length as usize }
         }
@@ -548,7 +596,8 @@ mod tests {
                 ),
                 by: By { user: "joe".into(), application: "test".into() },
             },
-            Command::BeginTerm,
+            Command::BeginTerm { node: None },
+            Command::Raise { to: Version::NEXT },
         ];
         let mut encoder = BatchEncoder::default();
         for command in &commands {
@@ -557,7 +606,7 @@ mod tests {
         let data = encoder.take();
         assert!(encoder.is_empty());
 
-        let (at, decoded) = decode(data.clone()).unwrap();
+        let (at, decoded) = decode(data.clone(), Speaks::KNOWN).unwrap();
         assert_eq!(at, WallTime(12));
         assert_eq!(decoded, commands);
         let Command::Place(place) = &decoded[0] else { panic!("{decoded:?}") };
@@ -567,7 +616,42 @@ mod tests {
 
     #[test]
     fn what_is_not_a_batch_is_refused() {
-        assert!(decode(Bytes::from_static(b"\xff\xff\xff")).is_err());
-        assert!(matches!(decode(Bytes::new()), Err(DecodeError::Version(0))));
+        assert!(decode(Bytes::from_static(b"\xff\xff\xff"), Speaks::KNOWN).is_err());
+        assert!(matches!(decode(Bytes::new(), Speaks::KNOWN), Err(DecodeError::Version(_))));
+    }
+
+    /// What a program with this range makes of a batch of that version.
+    fn read(command: Command, version: Version, speaks: Speaks) -> Result<Vec<Command>, String> {
+        let mut encoder = BatchEncoder::default();
+        encoder.speak(version);
+        encoder.append(command, WallTime(1));
+        decode(encoder.take(), speaks).map(|(_, commands)| commands).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_older_program_refuses_what_a_newer_one_wrote_with_a_sentence() {
+        let (old, new) = (Speaks::RELEASE, Speaks::KNOWN);
+        let begin = Command::BeginTerm { node: Some(NodeId(2)) };
+        assert_eq!(read(begin.clone(), Version::NEXT, new), Ok(vec![begin.clone()]));
+        let refused = read(begin, Version::NEXT, old).unwrap_err();
+        assert!(refused.contains("has version 3, and this program speaks version 2"), "{refused}");
+        // Also one whose commands it would know.
+        let removal = Command::Remove(Removal { queue: QueueId(1), positions: Vec::new() });
+        assert!(read(removal.clone(), Version::NEXT, old).is_err());
+        assert_eq!(read(removal.clone(), Version::FIRST, old), Ok(vec![removal]));
+        // The entry that raises is written in the version before.
+        let raise = Command::Raise { to: Version::NEXT };
+        assert_eq!(read(raise.clone(), Version::FIRST, new), Ok(vec![raise.clone()]));
+        assert!(read(raise, Version::FIRST, old).is_err());
+        let unknown = wire::Batch { version: 2, at_ms: 0, commands: vec![wire::Command { command: None }] };
+        let refused = decode(unknown.encode_to_vec().into(), new).unwrap_err().to_string();
+        assert!(refused.contains("a kind that this program does not know"), "{refused}");
+    }
+
+    #[test]
+    #[should_panic(expected = "is not known in version 2")]
+    fn what_is_newer_than_the_queue_manager_is_not_written() {
+        let begin = Command::BeginTerm { node: Some(NodeId(2)) };
+        BatchEncoder::default().append(begin, WallTime(1));
     }
 }

@@ -29,6 +29,7 @@ mod definition_codec;
 pub mod catalog;
 mod authority;
 mod staged;
+mod takeovers;
 mod under_way;
 mod unwritten;
 mod rows;
@@ -54,12 +55,13 @@ use std::collections::BTreeSet;
 use crate::types::definition::{Definition, ObjectRef};
 use crate::types::{
     Body, Message, MessageId, ObjectName, Position, ProducerSequence, QueueId, QueueManagerId, Reason,
-    UnitId, UnitState, WallTime,
+    Speaks, UnitId, UnitState, Version, WallTime,
 };
 use outcomes::Outcomes;
 use queues::Queues;
 use rubbish::Rubbish;
 use staged::Staged;
+use takeovers::Takeovers;
 use under_way::UnderWay;
 use unwritten::Unwritten;
 
@@ -77,6 +79,9 @@ pub struct QueueManager {
     /// Of the queue manager's own definition.
     rules: ManagerRules,
     next_queue: QueueId,
+    /// What may be written of it; see [`Version`].
+    version: Version,
+    takeovers: Takeovers,
     retention: Retention,
     producers: Producers,
     outcomes: Outcomes,
@@ -112,6 +117,8 @@ impl QueueManager {
             rules: ManagerRules::of(&Definition::new(ObjectRef::manager())),
             catalog: Catalog::default(),
             next_queue: QueueId(1),
+            version: Version::FIRST,
+            takeovers: Takeovers::default(),
             retention: Retention::default(),
             producers: Producers::default(),
             outcomes: Outcomes::default(),
@@ -126,14 +133,18 @@ impl QueueManager {
     }
 
     /// The queue manager whose rows `source` has.
+    ///
+    /// # Errors
+    /// A row cannot be read, or all are of a version that is not spoken.
     pub fn load(
         id: QueueManagerId,
         name: ObjectName,
         source: &dyn RowSource,
-    ) -> Result<QueueManager, StoreReadError> {
+        speaks: Speaks,
+    ) -> Result<QueueManager, LoadError> {
         let mut manager = QueueManager::new(id, name);
         if source.meta()?.is_some() {
-            rows::load(&mut manager, source)?;
+            rows::load(&mut manager, source, speaks)?;
             let expiring = manager.queues.iter().filter(|queue| queue.expiries().next().is_some());
             manager.expiring = expiring.map(|queue| queue.id).collect();
             manager.unwritten.outcomes_from = manager.outcomes.next();
@@ -149,6 +160,15 @@ impl QueueManager {
 
     pub fn name(&self) -> &ObjectName {
         &self.name
+    }
+
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// How often another node than before began to serve, since the queue manager has [`Version::NEXT`].
+    pub fn takeovers(&self) -> u64 {
+        self.takeovers.count
     }
 
     pub fn deadq(&self) -> Option<&ObjectName> {
@@ -314,7 +334,14 @@ impl QueueManager {
             Command::SetRecord { record, action, changes, by: _ } => {
                 self.apply_set_record(record, action, &changes)
             }
-            Command::BeginTerm => self.apply_drop_staged(self.staged.numbers()),
+            Command::BeginTerm { node } => {
+                self.takeovers.note(node);
+                self.apply_drop_staged(self.staged.numbers())
+            }
+            Command::Raise { to } => {
+                self.version = self.version.max(to);
+                Ok(Verdict::Done)
+            }
             Command::CommitUnit { .. } | Command::Staged { .. } => unreachable!("a unit is begun"),
         }
     }

@@ -12,7 +12,7 @@ use super::{
 use crate::types::definition::{By, Changes, ObjectKind, ObjectRef};
 use crate::types::{
     Body, Descriptor, Index, Membership, Message, MessageId, ObjectName, Persistence, Position, QueueId,
-    QueueManagerId, SnapshotMeta, Term, TermStarts, WallTime,
+    QueueManagerId, SnapshotMeta, Speaks, Term, TermStarts, WallTime,
 };
 
 const ID: QueueManagerId = QueueManagerId(7);
@@ -47,7 +47,7 @@ impl Store {
     }
 
     pub(super) fn load(&self) -> QueueManager {
-        QueueManager::load(ID, ObjectName::new("QM").unwrap(), self).unwrap()
+        QueueManager::load(ID, ObjectName::new("QM").unwrap(), self, Speaks::KNOWN).unwrap()
     }
 }
 

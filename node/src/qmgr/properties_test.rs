@@ -7,7 +7,9 @@ use super::{BatchEncoder, Command, QueueManager, command};
 use crate::types::definition::{
     Attribute, AttributeText, By, Changes, Form, Initial, ObjectKind, ObjectRef, RecordAction, State, Value,
 };
-use crate::types::{Index, Membership, ObjectName, QueueManagerId, SnapshotMeta, Term, TermStarts, WallTime};
+use crate::types::{
+    Index, Membership, ObjectName, QueueManagerId, SnapshotMeta, Speaks, Term, TermStarts, WallTime,
+};
 
 fn kind() -> impl Strategy<Value = ObjectKind> {
     let kinds: Vec<ObjectKind> = ObjectKind::ALL.iter().map(|facts| facts.kind).collect();
@@ -79,7 +81,7 @@ proptest! {
     fn a_command_comes_back_from_the_log_as_it_was(commands in prop::collection::vec(said(), 1..20)) {
         let mut encoder = BatchEncoder::default();
         commands.iter().for_each(|command| encoder.append(command.clone(), WallTime(7)));
-        let (_, decoded) = command::decode(encoder.take()).unwrap();
+        let (_, decoded) = command::decode(encoder.take(), Speaks::KNOWN).unwrap();
         prop_assert_eq!(decoded, commands);
     }
 

@@ -13,15 +13,13 @@ use super::packs;
 use super::producer_names::{Gone, NameHash};
 use super::producers::Producer;
 use super::queue::Queue;
-use super::{Family, QueueManager, RowChange, RowSource, StoreReadError};
+use super::takeovers::Takeovers;
+use super::{Family, LoadError, QueueManager, RowChange, RowSource, StoreReadError};
 use crate::types::definition::{Definition, ObjectRef};
 use crate::types::{
-    MessageId, ObjectName, Position, ProducerId, QueueId, QueueManagerId, StagedBodyId, UnitId, UnitState,
-    WallTime,
+    MessageId, NodeId, ObjectName, Position, ProducerId, QueueId, QueueManagerId, Speaks, StagedBodyId,
+    UnitId, UnitState, Version, WallTime,
 };
-
-/// Format of all rows.
-const VERSION: u32 = 2;
 
 pub(super) fn manager_row(manager: &QueueManager) -> RowChange {
     let row = wire::ManagerRow {
@@ -30,7 +28,9 @@ pub(super) fn manager_row(manager: &QueueManager) -> RowChange {
         next_outcome: manager.outcomes.next(),
         refusals_forgotten: manager.outcomes.refusals_forgotten(),
         producers_forgotten: manager.producers.names().any_forgotten(),
-        version: VERSION,
+        version: manager.version.0,
+        served_by: manager.takeovers.served_by.map_or(0, |node| node.0),
+        takeovers: manager.takeovers.count,
     };
     put_state(state_key(manager.id, b'M', &[]), row.encode_to_vec())
 }
@@ -172,7 +172,11 @@ fn backout_key(manager: QueueManagerId, queue: QueueId, position: Position) -> B
     message_state_key(manager, b'b', queue, position.rank, position.sequence)
 }
 
-pub(super) fn load(manager: &mut QueueManager, source: &dyn RowSource) -> Result<(), StoreReadError> {
+pub(super) fn load(
+    manager: &mut QueueManager,
+    source: &dyn RowSource,
+    speaks: Speaks,
+) -> Result<(), LoadError> {
     let mut bad: Option<StoreReadError> = None;
     let mut note = |place: String, reason: String| {
         bad.get_or_insert(StoreReadError { place, reason });
@@ -183,12 +187,14 @@ pub(super) fn load(manager: &mut QueueManager, source: &dyn RowSource) -> Result
             note(format!("state row {key:02x?}"), reason);
         }
     })?;
+    // Rows of another version may well be of kinds that are not known here.
+    speaks.check(format_args!("queue manager {} in the message store", manager.name), manager.version)?;
     source.scan(Family::Heads, &mut |key, value| {
         if let Err(reason) = load_pack_row(manager, key, value, &beside) {
             note(format!("pack row {key:02x?}"), reason);
         }
     })?;
-    bad.map_or(Ok(()), Err)
+    bad.map_or(Ok(()), |bad| Err(bad.into()))
 }
 
 /// What became of messages after their pack was written, by the rest of the row's key.
@@ -209,9 +215,9 @@ fn load_state_row(
     match key[4] {
         b'M' => {
             let row = wire::ManagerRow::decode(value).map_err(text)?;
-            if row.version != VERSION {
-                return Err(format!("the rows have format {}; this program knows {VERSION}", row.version));
-            }
+            manager.version = Version(row.version);
+            let served_by = (row.served_by != 0).then_some(NodeId(row.served_by));
+            manager.takeovers = Takeovers { served_by, count: row.takeovers };
             manager.next_queue = QueueId(row.next_queue);
             manager.at = WallTime(row.at_ms);
             manager.outcomes.restore_counts(row.next_outcome, row.refusals_forgotten);

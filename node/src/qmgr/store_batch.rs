@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 
-use crate::types::{Index, QueueManagerId, RequestId, SnapshotMeta};
+use crate::types::{Index, NotSpoken, QueueManagerId, RequestId, SnapshotMeta};
 
 /// Column families of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -96,6 +96,17 @@ pub trait RowSource {
 pub struct StoreReadError {
     pub place: String,
     pub reason: String,
+}
+
+/// Why a queue manager cannot be made of its rows.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// Damage: the rows come again from the peers.
+    #[error(transparent)]
+    Read(#[from] StoreReadError),
+    /// Another release wrote them, and they are as they should be.
+    #[error(transparent)]
+    Version(#[from] NotSpoken),
 }
 
 /// The store never goes back, so the newest flushed index is all that matters.

@@ -5,7 +5,7 @@ use trimaran_proto::replica::v1::peer_message::Message as PeerMessage;
 use crate::consensus::LogWrite;
 use crate::mqi::{Completion, Refusal, Terms};
 use crate::qmgr::{LoadRequest, StoreBatch};
-use crate::types::{Index, NodeId, Reason, RequestId, RoleView, SessionId, Token};
+use crate::types::{Index, NodeId, Reason, RequestId, RoleView, SessionId, Token, Version};
 
 #[derive(Debug)]
 pub enum Action {
@@ -50,6 +50,13 @@ pub enum Action {
     },
     /// Published whenever it changes.
     PublishRole(RoleView),
+    /// The version of the queue manager, when it was raised. Who does not speak it is no peer any more.
+    PublishVersion(Version),
+    /// A committed entry cannot be applied by this program, because a newer one wrote it. The process ends with this
+    /// sentence; nothing is damaged, and the newer release goes on from here.
+    Stuck {
+        sentence: String,
+    },
     /// Nothing at or below is needed any more.
     TruncateLog {
         upto: Index,

@@ -63,7 +63,9 @@ impl Replica {
     pub(super) fn may_operate(&self, session: SessionId, operate: &Operate) -> Result<(), Refusal> {
         let access = match operate {
             Operate::Status => Access::Display,
-            Operate::Switch { .. } | Operate::Members(_) | Operate::Recover(_) => Access::Control,
+            Operate::Switch { .. } | Operate::Members(_) | Operate::Raise { .. } | Operate::Recover(_) => {
+                Access::Control
+            }
         };
         self.may(session, Object::QueueManager, access)
     }

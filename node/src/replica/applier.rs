@@ -7,13 +7,13 @@
 
 use std::collections::VecDeque;
 
-use super::Replica;
 use super::proposals::{Item, Ride, Waiting};
+use super::{Action, Replica};
 use crate::consensus::{Entry, EntryKind};
 use crate::mqi::{Completion, Data};
-use crate::qmgr::{Applied, Command, QueueManager, Removed, Verdict, command};
-use crate::types::Index;
+use crate::qmgr::{Applied, Command, DecodeError, QueueManager, Removed, Verdict, command};
 use crate::types::planted::{self, Bug};
+use crate::types::{Index, Speaks};
 
 /// What is committed and not applied.
 #[derive(Debug, Default)]
@@ -67,7 +67,8 @@ impl Applying {
     /// and a unit of work begins again.
     pub fn catch_up(&mut self, state: &mut QueueManager) {
         let Some(batch) = &mut self.batch else { return };
-        let (at, commands) = command::decode(batch.entry.data.clone()).expect("decoded before");
+        let (at, commands) =
+            command::decode(batch.entry.data.clone(), Speaks::KNOWN).expect("decoded before");
         state.set_time(at);
         batch.commands = commands.into_iter();
         batch.commands.by_ref().take(batch.done).for_each(|command| drop(state.apply(command)));
@@ -78,7 +79,7 @@ impl Replica {
     /// Applies what was committed, as much as a turn may. Whether an entry ended.
     pub(super) fn apply_some(&mut self) -> bool {
         let mut any = false;
-        while !self.applying.is_empty() {
+        while !self.applying.is_empty() && !self.is_stuck {
             if self.turn.has_applied_enough() && self.may_rest() {
                 self.is_not_done = true;
                 return any;
@@ -119,13 +120,20 @@ impl Replica {
         self.answer_comparison(index);
     }
 
+    /// Going on without it would make this copy differ for ever.
+    fn get_stuck(&mut self, entry: Index, error: DecodeError) {
+        self.is_stuck = true;
+        let name = &self.options.name;
+        let sentence = format!("entry {entry} of queue manager {name} cannot be applied: {error}");
+        self.out.push(Action::Stuck { sentence });
+    }
+
     fn begin_batch(&mut self, entry: Entry) {
         let leading = self.standing.leading_mut();
         let items = leading.and_then(|leading| leading.proposals.applied(entry.index)).unwrap_or_default();
-        let (at, commands) = match command::decode(entry.data.clone()) {
+        let (at, commands) = match command::decode(entry.data.clone(), self.options.speaks) {
             Ok(batch) => batch,
-            // A newer leader's command, or our own bug: going on without it would make this copy differ for ever.
-            Err(error) => panic!("entry {} cannot be applied: {error}", entry.index),
+            Err(error) => return self.get_stuck(entry.index, error),
         };
         self.turn.note_applied_bytes(entry.data.len());
         self.state.set_time(at);
@@ -199,6 +207,7 @@ impl Replica {
                 self.apply_ride(ride);
             }
         }
+        self.follow_version();
     }
 
     /// Nothing that was proposed is still to be applied.

@@ -18,6 +18,8 @@ impl Replica {
         if let Some(leading) = self.standing.leading_mut() {
             leading.waiters.take_session(session);
             leading.line.leave(session);
+            // Who does not wait any more has given it up.
+            leading.raising.take_if(|raising| raising.caller().0 == session);
             if let Some(search) = closed.search {
                 leading.searches.end(search.queue);
             }
@@ -124,6 +126,7 @@ impl Replica {
             Call::Inquire { handle } => self.on_inquire(session, token, handle),
             Call::Admin(admin) => self.on_admin(session, token, admin),
             Call::Operate(Operate::Switch { to }) => self.on_switch(session, token, to),
+            Call::Operate(Operate::Raise { to }) => self.on_raise(session, token, to),
             Call::Operate(Operate::Members(request)) => self.on_change_membership(session, token, request),
         }
         None

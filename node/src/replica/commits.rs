@@ -41,8 +41,7 @@ impl Replica {
         // Its program knows better than this node when it sent this: it may have been on its way for long.
         let decided = decided.or(units_decided).unwrap_or(decided_now);
         let unit = unit_id.clone().map(|id| (id, decided));
-        let waiting =
-            Waiting::Commit { session, token, unit: unit_id, gets, puts: logged, not_persistent };
+        let waiting = Waiting::Commit { session, token, unit: unit_id, gets, puts: logged, not_persistent };
         if size <= limits::ENTRY_BYTES_SOFT {
             return self.propose(Command::CommitUnit { unit, places, removals }, waiting);
         }

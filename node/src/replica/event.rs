@@ -6,7 +6,7 @@ use trimaran_proto::replica::v1::peer_message::Message as PeerMessage;
 use crate::consensus::Entry;
 use crate::mqi::{Call, Connect};
 use crate::qmgr::QueueManager;
-use crate::types::{Index, NodeId, RequestId, SessionId, SnapshotMeta, Token, WriteNumber};
+use crate::types::{Index, Instant, NodeId, RequestId, SessionId, SnapshotMeta, Speaks, Token, WriteNumber};
 
 #[derive(Debug)]
 pub enum Event {
@@ -40,6 +40,12 @@ pub enum Event {
     /// The peer's process is gone: its connection closed and its port refuses new ones.
     PeerGone {
         node: NodeId,
+    },
+
+    /// The peer cannot be talked with: it does not speak what a queue manager of this node was raised to.
+    PeerTooOld {
+        node: NodeId,
+        speaks: Speaks,
     },
 
     /// A peer says that this node was removed from every group there is.
@@ -91,6 +97,11 @@ pub enum Event {
     /// The log keeps a reserve, so this is for the message store.
     StoreRefused {
         upto: Index,
+    },
+
+    /// The floating address, which was to be gone by this deadline of the policy's newest order to hold it, is gone.
+    AddressGone {
+        deadline: Instant,
     },
 
     /// Hand leadership over, refuse new sessions, then publish `RoleView::NotServing`: the node is stopping.

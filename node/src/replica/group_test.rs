@@ -31,6 +31,8 @@ struct Member {
     reports: Vec<String>,
     /// Its store is not trusted any more.
     told_again: bool,
+    /// Its program is too old to go on.
+    stuck: Option<String>,
 }
 
 struct Group {
@@ -78,8 +80,9 @@ fn member_beyond(id: u64, voters: &[u64], index: u64) -> Member {
 fn of_replica(replica: Replica, recovering: bool) -> Member {
     let role = RoleView::NotServing { term: Term(0), leader: None, recovering };
     let (events, answers) = (Vec::new(), Vec::new());
-    let (reports, told_again) = (Vec::new(), false);
-    Member { replica, events, role, removed: 0, answers, cut: Index(0), snapshots: 0, reports, told_again }
+    let (reports, told_again, stuck) = (Vec::new(), false, None);
+    let cut = Index(0);
+    Member { replica, events, role, removed: 0, answers, cut, snapshots: 0, reports, told_again, stuck }
 }
 
 fn replica_from(
@@ -207,6 +210,7 @@ impl Group {
                         Action::Complete { completion, .. } => member.answers.push(completion),
                         Action::Report { sentence } => member.reports.push(sentence),
                         Action::GetStateAgain { .. } => member.told_again = true,
+                        Action::Stuck { sentence } => member.stuck = Some(sentence),
                         _ => {}
                     }
                 }
@@ -801,4 +805,149 @@ fn a_log_whose_time_is_far_ahead_goes_back_when_a_majority_agrees() {
         let at = member.replica.state.at();
         assert!((at.0 - group.now.wall.0).abs() < 1_000, "node {id} is at {at:?}");
     }
+}
+
+/// These members' programs are the next release from now on: as if their processes had ended and begun again.
+fn change_release(group: &mut Group, ids: &[u64], newest: Version) {
+    for id in ids {
+        group.members.get_mut(id).expect("it is a member").replica.options.speaks = Speaks::up_to(newest);
+        for other in group.members.keys().copied().filter(|other| other != id).collect::<Vec<_>>() {
+            for event in [|node| Event::PeerLost { node }, |node| Event::PeerConnected { node }] {
+                group.tell(*id, event(NodeId(other)));
+                group.tell(other, event(NodeId(*id)));
+            }
+        }
+    }
+    group.pass(Duration::from_millis(50));
+}
+
+/// What the leader answers to `trimaran cluster upgrade`, within five seconds.
+fn raise(group: &mut Group) -> Completion {
+    let leader = group.leader().expect("somebody serves");
+    group.ask_node(leader, Operate::Raise { to: None });
+    group.pass(Duration::from_secs(5));
+    group.answers(leader).pop().expect("it is answered")
+}
+
+fn versions(group: &Group) -> Vec<u32> {
+    group.members.values().map(|member| member.replica.state.version().0).collect()
+}
+
+#[test]
+fn a_version_is_raised_when_everybody_speaks_it_and_the_node_that_does_not_is_named() {
+    let mut group = Group::new(3);
+    assert_eq!(raise(&mut group).reason, Reason::None, "there is nothing to raise to");
+    let leader = group.leader().unwrap();
+    let old = (1..=3).find(|id| *id != leader).unwrap();
+    let new: Vec<u64> = (1..=3).filter(|id| *id != old).collect();
+    change_release(&mut group, &new, Version::NEXT);
+    let refused = raise(&mut group);
+    let detail = refused.detail.unwrap_or_default();
+    assert_eq!(refused.reason, Reason::FunctionNotSupported, "{detail}");
+    assert!(detail.starts_with(&format!("node {old} speaks version 2 and not version 3")), "{detail}");
+    assert_eq!(versions(&group), [2, 2, 2]);
+
+    // All the way back, and up again.
+    change_release(&mut group, &new, Version::FIRST);
+    change_release(&mut group, &[1, 2, 3], Version::NEXT);
+    let said = group.members[&leader].replica.status().instances;
+    assert!(said.iter().all(|view| view.speaks == Some(Speaks::KNOWN)), "{said:?}");
+    assert_eq!(raise(&mut group).reason, Reason::None);
+    assert_eq!(versions(&group), [3, 3, 3]);
+    assert_eq!(raise(&mut group).reason, Reason::None, "as it is already");
+
+    // Only now leaders say who they are. Before the first of them nobody had.
+    let takeovers = |group: &Group| -> Vec<u64> {
+        group.members.values().map(|member| member.replica.state.takeovers()).collect()
+    };
+    for (count, switches) in [0, 0, 1].into_iter().enumerate() {
+        assert_eq!(takeovers(&group), [switches; 3], "after {count} switches");
+        let leader = group.leader().unwrap();
+        group.ask_node(leader, Operate::Switch { to: None });
+        group.pass(Duration::from_secs(3));
+        assert_ne!(group.leader(), Some(leader));
+    }
+}
+
+#[test]
+fn a_node_that_is_not_there_or_does_not_answer_is_waited_for_three_seconds_and_named() {
+    let mut group = Group::new(3);
+    change_release(&mut group, &[1, 2, 3], Version::NEXT);
+    let leader = group.leader().unwrap();
+    group.lost = |_, message| matches!(message, PeerMessage::Greeting(greeting) if greeting.question != 0);
+    let detail = raise(&mut group).detail.unwrap_or_default();
+    assert!(
+        detail.contains("does not answer, so nobody knows what it speaks: start it, or remove"),
+        "{detail}"
+    );
+    group.lost = |_, _| false;
+
+    let absent = (1..=3).find(|id| *id != leader).unwrap();
+    group.members.remove(&absent);
+    group.tell(leader, Event::PeerLost { node: NodeId(absent) });
+    let detail = raise(&mut group).detail.unwrap_or_default();
+    assert!(detail.starts_with(&format!("node {absent} is not connected")), "{detail}");
+    assert_eq!(versions(&group), [2, 2]);
+}
+
+#[test]
+fn who_was_heard_as_a_newer_release_and_is_an_older_one_now_is_asked_anew() {
+    let mut group = Group::new(3);
+    change_release(&mut group, &[1, 2, 3], Version::NEXT);
+    let leader = group.leader().unwrap();
+    let back = (1..=3).find(|id| *id != leader).unwrap();
+    // The leader has not noticed that another process runs there.
+    group.members.get_mut(&back).unwrap().replica.options.speaks = Speaks::RELEASE;
+    let detail = raise(&mut group).detail.unwrap_or_default();
+    assert!(detail.starts_with(&format!("node {back} speaks version 2")), "{detail}");
+    assert_eq!(versions(&group), [2, 2, 2]);
+}
+
+#[test]
+fn an_older_program_stops_with_a_sentence_at_what_a_newer_one_wrote_and_applies_nothing_of_it() {
+    let mut group = Group::new(3);
+    change_release(&mut group, &[1, 2, 3], Version::NEXT);
+    let leader = group.leader().unwrap();
+    let old = (1..=3).find(|id| *id != leader).unwrap();
+    // It answers as the new release, and is taken back before the entry comes.
+    group.lost = |_, message| matches!(message, PeerMessage::Raft(raft) if !raft.entries.is_empty());
+    group.ask_node(leader, Operate::Raise { to: None });
+    group.pass(Duration::from_millis(50));
+    change_release(&mut group, &[old], Version::FIRST);
+    group.lost = |_, _| false;
+    group.pass(Duration::from_secs(2));
+    let member = &group.members[&old];
+    let sentence = member.stuck.clone().expect("it stopped");
+    assert!(
+        sentence.contains("of queue manager QM1 cannot be applied: what it raises the queue manager to has")
+    );
+    assert!(
+        sentence.contains("version 3, and this program speaks version 2: start the newer release"),
+        "{sentence}"
+    );
+    assert_eq!(member.replica.state.version(), Version::FIRST);
+    let applied = member.replica.consensus.applied_index();
+    assert!(applied < group.members[&leader].replica.consensus.applied_index());
+}
+
+#[test]
+fn a_new_node_that_is_too_old_is_refused_with_its_name() {
+    let mut group = Group::new(3);
+    change_release(&mut group, &[1, 2, 3], Version::NEXT);
+    assert_eq!(raise(&mut group).reason, Reason::None);
+    group.join(4, &[1, 2, 3]);
+    let info = NodeInfo { name: "four".into(), ..NodeInfo::default() };
+    let add = MembershipRequest::Add { node: NodeId(4), info };
+    let refused = group.ask(add.clone(), Duration::from_secs(5)).pop().expect("it is answered");
+    let detail = refused.detail.unwrap_or_default();
+    assert_eq!(refused.reason, Reason::FunctionNotSupported, "{detail}");
+    assert!(detail.starts_with("node four speaks version 2 and not version 3"), "{detail}");
+    let leader = group.leader().unwrap();
+    assert!(!group.membership(leader).voters.contains(&NodeId(4)));
+    // Its line refuses it before it can say anything: then that says what it speaks.
+    group.members.remove(&4);
+    group.tell(leader, Event::PeerLost { node: NodeId(4) });
+    group.tell(leader, Event::PeerTooOld { node: NodeId(4), speaks: Speaks::RELEASE });
+    let refused = group.ask(add, Duration::from_secs(5)).pop().expect("it is answered");
+    assert_eq!(refused.reason, Reason::FunctionNotSupported, "{refused:?}");
 }

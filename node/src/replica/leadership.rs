@@ -10,7 +10,9 @@ use crate::consensus::PeerProgress;
 use crate::mqi::{Completion, Data};
 use crate::qmgr::Command;
 use crate::types::planted::{self, Bug};
-use crate::types::{NodeId, Reason, RoleView, SessionId, Term, Token, WallTime, WhyNotServing};
+use crate::types::{
+    Instant, NodeId, Reason, RoleView, SessionId, Term, Token, Version, WallTime, WhyNotServing,
+};
 
 /// A handover that takes longer than this is given up.
 const HANDOVER_MAX: Duration = Duration::from_secs(3);
@@ -42,9 +44,11 @@ impl Replica {
 
     fn begin_leading(&mut self, term: Term) {
         self.stats.elections_won += 1;
-        self.standing = Standing::Leading(Box::new(Leading::new(term)));
+        let version = self.state.version();
+        self.standing = Standing::Leading(Box::new(Leading::new(term, version)));
         // Other clocks are not known yet, and the log's own is where it was applied to: time stands.
-        self.standing.own_mut().proposals.add(Command::BeginTerm, WallTime(0), Waiting::BeginTerm);
+        let begin = Command::BeginTerm { node: (version >= Version::NEXT).then_some(self.options.node) };
+        self.standing.own_mut().proposals.add(begin, WallTime(0), Waiting::BeginTerm);
         self.stats.commands_proposed += 1;
         self.compare_with_all();
     }
@@ -59,7 +63,7 @@ impl Replica {
     /// backed out, what is not persistent is gone, sessions end.
     fn stop_leading(&mut self) {
         let Some(leading) = self.standing.stop() else { return };
-        let Leading { handover, proposals, waiters, readers, staging, members, .. } = leading;
+        let Leading { handover, proposals, waiters, readers, staging, members, raising, .. } = leading;
         if let Some((session, token)) = handover.and_then(|handover| handover.answer) {
             self.answer(session, token, Completion::done());
         }
@@ -74,6 +78,10 @@ impl Replica {
         }
         if let Some((session, token)) = members.map(|operation| operation.caller()) {
             self.answer(session, token, Completion::failed(Reason::CallInterrupted));
+        }
+        // It was not proposed yet.
+        if let Some((session, token)) = raising.map(|raising| raising.caller()) {
+            self.answer(session, token, self.lost(Reason::ConnectionBroken));
         }
         self.end_sessions();
         let queues: Vec<_> = self.state.queues().map(|queue| queue.id).collect();
@@ -126,7 +134,8 @@ impl Replica {
 
     pub(super) fn begin_handover(&mut self, to: Option<NodeId>, answer: Option<(SessionId, Token)>) {
         if let Some(leading) = self.standing.serving_mut() {
-            leading.handover = Some(Handover { to, answer, until: self.now.instant + HANDOVER_MAX });
+            leading.handover =
+                Some(Handover { to, answer, until: self.now.instant + HANDOVER_MAX, parting: false });
         }
     }
 
@@ -157,7 +166,7 @@ impl Replica {
             self.consensus.resign();
             return self.follow_leadership();
         }
-        if !is_idle {
+        if !is_idle || !self.address_is_gone() {
             return;
         }
         let by_merit = |peer: &&PeerProgress| {
@@ -169,6 +178,23 @@ impl Replica {
         }
     }
 
+    /// Handing over is the one election that breaks the lease. So the floating address goes before, or its time is over.
+    fn address_is_gone(&mut self) -> bool {
+        let leading = self.standing.own_mut();
+        if let Some(handover) = &mut leading.handover {
+            handover.parting = self.options.address_tail.is_some();
+        }
+        self.now.instant >= self.address_until
+    }
+
+    pub(super) fn on_address_gone(&mut self, deadline: Instant) {
+        // It may be wanted again by now, or have been.
+        let is_wanted = self.published.as_ref().is_some_and(RoleView::is_serving);
+        if !is_wanted && deadline >= self.address_until {
+            self.address_until = self.now.instant;
+        }
+    }
+
     pub(super) fn publish_role(&mut self) {
         let leads = self.consensus.leader();
         if leads.is_some() && leads != self.leader_known {
@@ -176,6 +202,9 @@ impl Replica {
             self.stats.leader_changes += 1;
         }
         let view = self.role_view();
+        if let (RoleView::Serving { lease_until, .. }, Some(tail)) = (&view, self.options.address_tail) {
+            self.address_until = self.address_until.max(*lease_until + tail);
+        }
         if self.published.as_ref() != Some(&view) {
             self.published = Some(view.clone());
             self.out.push(Action::PublishRole(view));
@@ -203,6 +232,9 @@ impl Replica {
             false => self.consensus.lease_until(),
         };
         match lease_until {
+            Some(_) if leading.handover.is_some_and(|handover| handover.parting) => {
+                RoleView::Elected { term, why: WhyNotServing::HandingOver }
+            }
             Some(lease_until) => RoleView::Serving { term, since, lease_until },
             None if leading.handover.is_some() => RoleView::Elected { term, why: WhyNotServing::HandingOver },
             None => RoleView::Elected { term, why: WhyNotServing::NoLease },

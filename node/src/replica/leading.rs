@@ -9,11 +9,12 @@ use super::line::Line;
 use super::loads::Readers;
 use super::members::MembershipOperation;
 use super::proposals::Proposals;
+use super::raising::Raising;
 use super::searches::Searches;
 use super::staging::Stagings;
 use super::waiters::Waiters;
 use crate::qmgr::{Producers, QueueManager};
-use crate::types::{Instant, LookupMap, NodeId, Position, QueueId, SessionId, Term, Token};
+use crate::types::{Instant, LookupMap, NodeId, Position, QueueId, SessionId, Term, Token, Version};
 
 #[derive(Debug)]
 pub(super) enum Standing {
@@ -48,6 +49,9 @@ pub(super) struct Leading {
     pub leaving: Leaving,
     pub members: Option<MembershipOperation>,
     pub handover: Option<Handover>,
+    pub raising: Option<Raising>,
+    /// The number of the newest question to peers. Unique over all leaders: a term has one.
+    pub questions: u64,
 }
 
 /// A planned move: no new calls, everything that was let in is applied, then the leadership goes.
@@ -58,6 +62,8 @@ pub(super) struct Handover {
     pub answer: Option<(SessionId, Token)>,
     /// Given up then, and serving goes on.
     pub until: Instant,
+    /// Nothing is left to finish: the floating address may go.
+    pub parting: bool,
 }
 
 impl Standing {
@@ -103,11 +109,13 @@ impl Standing {
 }
 
 impl Leading {
-    pub fn new(term: Term) -> Leading {
+    pub fn new(term: Term, version: Version) -> Leading {
+        let mut proposals = Proposals::default();
+        proposals.speak(version);
         Leading {
             term,
             serving_since: None,
-            proposals: Proposals::default(),
+            proposals,
             staging: Stagings::default(),
             reservations: Reservations::default(),
             waiters: Waiters::default(),
@@ -122,6 +130,8 @@ impl Leading {
             leaving: Leaving::default(),
             members: None,
             handover: None,
+            raising: None,
+            questions: term.0 << 32,
         }
     }
 

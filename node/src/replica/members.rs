@@ -7,7 +7,7 @@ use bytes::Bytes;
 use trimaran_proto::replica::v1 as wire;
 
 use super::{Action, Replica};
-use crate::mqi::{Completion, Data, MembershipRequest};
+use crate::mqi::{Completion, Data, MembershipRequest, Refusal};
 use crate::types::{Index, Instant, NodeId, NodeInfo, Reason, SessionId, Token};
 
 #[derive(Debug)]
@@ -107,6 +107,9 @@ impl Replica {
         if self.standing.own().members.is_some() {
             return Err((Reason::CallInProgress, "another membership change is under way".into()));
         }
+        if self.standing.own().raising.is_some() {
+            return Err((Reason::CallInProgress, "the version is being raised; repeat the request".into()));
+        }
         let membership = self.consensus.membership();
         if !membership.voters_outgoing.is_empty() {
             return Err((Reason::CallInProgress, "an earlier membership change is being completed".into()));
@@ -154,10 +157,7 @@ impl Replica {
         match self.advance_membership(&mut operation) {
             Ok(true) => return self.answer(operation.session, operation.token, Completion::done()),
             Ok(false) => {}
-            Err(detail) => {
-                let completion = Completion::failed_because(Reason::UnexpectedError, detail);
-                return self.answer(operation.session, operation.token, completion);
-            }
+            Err(refusal) => return self.answer(operation.session, operation.token, refusal.into()),
         }
         if self.now.instant >= operation.next_report {
             operation.next_report = self.now.instant + REPORT_INTERVAL;
@@ -176,7 +176,7 @@ impl Replica {
     }
 
     /// True when it is complete.
-    fn advance_membership(&mut self, operation: &mut MembershipOperation) -> Result<bool, String> {
+    fn advance_membership(&mut self, operation: &mut MembershipOperation) -> Result<bool, Refusal> {
         match operation.step {
             Step::Begin => {
                 let change = match &operation.request {
@@ -218,7 +218,11 @@ impl Replica {
                     return Ok(false);
                 }
                 if !self.consensus.membership().learners.contains(node) {
-                    return Err("another change of the membership came in between; repeat the request".into());
+                    let detail = "another change of the membership came in between; repeat the request";
+                    return Err(Refusal::because(Reason::UnexpectedError, detail));
+                }
+                if let Some(refusal) = self.is_too_old(*node, self.state.version()) {
+                    return Err(refusal);
                 }
                 let progress = self.consensus.progress();
                 let matched =

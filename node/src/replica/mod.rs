@@ -27,6 +27,7 @@
 //! history        a node that has what its leader does not have
 //! recovery       a node that lost part of its log, or is new, earns its vote
 //! members        membership changes, step by step
+//! raising        the version that everybody speaks is raised
 //! status         what administrators see
 //! ```
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
@@ -66,6 +67,7 @@ mod comparison;
 mod history;
 mod recovery;
 mod members;
+mod raising;
 mod stats;
 mod status;
 mod inspect;
@@ -85,13 +87,15 @@ pub use turn::TURN_WORK;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::consensus::{self, Consensus, Majority, Parted, Recovered};
 use crate::mqi::Completion;
 use crate::qmgr::{Applied, QueueManager, Retention};
 use crate::types::planted::{self, Bug};
 use crate::types::{
-    Account, Held, Instant, NodeId, Now, ObjectName, QueueManagerId, RoleView, SessionId, Share, Token,
+    Account, Held, Instant, NodeId, Now, ObjectName, QueueManagerId, RoleView, SessionId, Share, Speaks,
+    Token, Version,
 };
 use applier::Applying;
 use clocks::ClockWatch;
@@ -110,6 +114,8 @@ pub struct Options {
     pub queue_manager: QueueManagerId,
     pub name: ObjectName,
     pub node: NodeId,
+    /// What this program can read and write.
+    pub speaks: Speaks,
     pub consensus: consensus::Options,
     /// Log that is applied between two moves of the message store; what is consumed within never reaches it.
     pub window_bytes: usize,
@@ -129,6 +135,9 @@ pub struct Options {
     /// What new calls may do in a turn, and everything else by half as much; the rest comes in the next. In looks at a
     /// message (`turn.rs`).
     pub turn_work: u64,
+    /// How long after the end of a lease the floating address may still be there (`vip/policy.rs`). None when the queue
+    /// manager has none.
+    pub address_tail: Option<Duration>,
 }
 
 impl Options {
@@ -137,6 +146,7 @@ impl Options {
             queue_manager,
             name,
             node: consensus.node,
+            speaks: Speaks::RELEASE,
             consensus,
             window_bytes: 32 << 20,
             resident_bytes_max: 64 << 20,
@@ -146,6 +156,7 @@ impl Options {
             account: Account::new(1 << 40),
             retention: Retention::default(),
             turn_work: TURN_WORK,
+            address_tail: None,
         }
     }
 }
@@ -163,6 +174,9 @@ pub struct Replica {
     state: QueueManager,
     standing: Standing,
     published: Option<RoleView>,
+    version_published: Version,
+    /// The next entry cannot be applied by this program. Nothing is, from there on; the process is about to end.
+    is_stuck: bool,
 
     sessions: Sessions,
     loads: Loads,
@@ -182,6 +196,8 @@ pub struct Replica {
     room: Room,
     /// The node is stopping.
     draining: bool,
+    /// Until then this node may have the floating address.
+    address_until: Instant,
     /// The node was removed from the group.
     removed: bool,
 
@@ -221,9 +237,11 @@ impl Replica {
             now: Now::default(),
             time: None,
             consensus,
+            version_published: state.version(),
             state,
             standing: Standing::Following,
             published: None,
+            is_stuck: false,
             sessions: Sessions::default(),
             loads: Loads::default(),
             residents,
@@ -237,6 +255,7 @@ impl Replica {
             compaction,
             room: Room::default(),
             draining: false,
+            address_until: Instant(0),
             removed: false,
             in_sync_at: BTreeMap::new(),
             store_wanted: false,
@@ -277,6 +296,7 @@ impl Replica {
             Event::PeerConnected { node } => self.on_peer_connected(node),
             Event::PeerLost { node } => self.on_peer_lost(node),
             Event::PeerGone { node } => self.on_peer_gone(node),
+            Event::PeerTooOld { node, speaks } => self.peers.on_too_old(node, speaks),
             Event::LogPersisted { write } => self.consensus.persisted(write),
             Event::StoreFlushed { upto } => self.on_store_flushed(upto),
             Event::LogDamaged { upto } => self.on_log_damaged(upto),
@@ -289,6 +309,7 @@ impl Replica {
             }
             Event::Removed => self.on_removed(),
             Event::Disk { room } => self.on_disk(room),
+            Event::AddressGone { deadline } => self.on_address_gone(deadline),
             Event::Drain => self.on_drain(),
         }
     }
@@ -308,6 +329,7 @@ impl Replica {
         self.drive_room();
         self.drive_handover();
         self.drive_membership();
+        self.drive_raising();
         self.drive_recovery();
         self.drive_comparison();
         self.watch_clocks();
@@ -322,6 +344,7 @@ impl Replica {
         self.move_store();
         self.sweep();
         self.publish_role();
+        self.follow_version();
         self.note_stats();
         if cfg!(debug_assertions) && self.is_check_due() {
             assert_eq!(self.state.check_invariants(), Ok(()));
@@ -339,7 +362,7 @@ impl Replica {
     pub fn next_deadline(&self) -> Option<Instant> {
         let waits = self.standing.leading().and_then(|leading| leading.waiters.next_deadline());
         let now = self.is_not_done.then_some(self.now.instant);
-        let own = [now, waits, self.members_deadline(), self.expiry_deadline()];
+        let own = [now, waits, self.members_deadline(), self.raising_deadline(), self.expiry_deadline()];
         own.into_iter().chain([self.consensus.next_deadline()]).flatten().min()
     }
 

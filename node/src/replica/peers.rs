@@ -7,7 +7,7 @@ use trimaran_proto::replica::v1::{Greeting, Parted, peer_message::Message as Pee
 
 use super::{Action, Replica};
 use crate::consensus::{terms_from_wire, terms_to_wire};
-use crate::types::{Index, NodeId, Term, TermStarts};
+use crate::types::{Index, NodeId, Speaks, Term, TermStarts, Version};
 
 /// So many of them are told in a greeting.
 const TERMS_TOLD: usize = 64;
@@ -20,6 +20,8 @@ pub(super) struct Peers {
     heard: BTreeMap<NodeId, Heard>,
     /// The most each peer was ever told, by this node or by itself: the peers remember.
     acknowledged: BTreeMap<NodeId, Index>,
+    /// Who cannot be talked with for that, and what it speaks.
+    too_old: BTreeMap<NodeId, Speaks>,
 }
 
 #[derive(Clone, Debug)]
@@ -28,6 +30,7 @@ struct Heard {
     stopping: bool,
     lacks_room: bool,
     committed: Committed,
+    speaks: Speaks,
     /// It has committed entries that this leader does not have.
     parted: Option<Parted>,
 }
@@ -43,6 +46,20 @@ impl Peers {
     pub fn on_lost(&mut self, node: NodeId) {
         self.connected.remove(&node);
         self.heard.remove(&node);
+    }
+
+    /// It answered at the peers' port, and nothing else will be heard of it until another release runs there.
+    pub fn on_too_old(&mut self, node: NodeId, speaks: Speaks) {
+        self.too_old.insert(node, speaks);
+    }
+
+    pub fn is_connected(&self, node: NodeId) -> bool {
+        self.connected.contains(&node)
+    }
+
+    /// The versions that the peer's program reads and writes.
+    pub fn speaks(&self, node: NodeId) -> Option<Speaks> {
+        self.heard.get(&node).map(|heard| heard.speaks).or_else(|| self.too_old.get(&node).copied())
     }
 
     /// Whether the peer said that it may not vote.
@@ -90,6 +107,7 @@ impl Peers {
 impl Replica {
     pub(super) fn on_peer_connected(&mut self, node: NodeId) {
         self.peers.connected.insert(node);
+        self.peers.too_old.remove(&node);
         self.consensus.on_peer_connected(node);
         self.greet(node);
     }
@@ -116,11 +134,16 @@ impl Replica {
     }
 
     pub(super) fn greet_and_ask(&mut self, to: NodeId, answer: bool) {
-        self.send_greeting(to, answer, false);
+        self.send_greeting(to, answer, false, 0);
+    }
+
+    /// What it says in return is about the process that runs there now.
+    pub(super) fn ask_what_it_speaks(&mut self, to: NodeId, question: u64) {
+        self.send_greeting(to, true, false, question);
     }
 
     /// `proposed`: the last entry of this leader's log was proposed since the other one said that it recovers.
-    fn send_greeting(&mut self, to: NodeId, answer: bool, proposed: bool) {
+    fn send_greeting(&mut self, to: NodeId, answer: bool, proposed: bool, question: u64) {
         let progress = self.consensus.progress();
         let matched = progress.iter().find(|peer| peer.node == to).map_or(Index(0), |peer| peer.matched);
         // What was acknowledged and never committed may be replaced by a later leader, and nothing is lost with it.
@@ -149,6 +172,9 @@ impl Replica {
             terms: terms_to_wire(&terms),
             your_commit: theirs.0,
             term_at_your_commit: self.consensus.term_at(theirs).unwrap_or_default().0,
+            version: self.options.speaks.newest.0,
+            oldest_version: self.options.speaks.oldest.0,
+            question,
         };
         self.out.push(Action::Send { to, message: PeerMessage::Greeting(greeting) });
     }
@@ -175,9 +201,15 @@ impl Replica {
                 last: (Term(greeting.commit_term), Index(greeting.commit)),
                 terms: terms_from_wire(greeting.terms.clone()).unwrap_or_default(),
             },
+            speaks: Speaks { oldest: Version(greeting.oldest_version), newest: Version(greeting.version) },
             parted: self.peers.parted(from),
         };
         self.peers.heard.insert(from, heard);
+        if let Some(raising) = self.standing.leading_mut().and_then(|leading| leading.raising.as_mut())
+            && !greeting.answer
+        {
+            raising.on_answer(from, greeting.question);
+        }
         self.compare_history(from, &greeting);
         if greeting.removed {
             self.on_removed();
@@ -189,7 +221,7 @@ impl Replica {
         // Two that recover have nothing new for each other until one of them asks again.
         if greeting.answer || (greeting.recovering && !self.consensus.is_recovering()) {
             let proposed = greeting.recovering && self.consensus.propose(Bytes::new()).is_ok();
-            self.send_greeting(from, false, proposed);
+            self.send_greeting(from, false, proposed, greeting.question);
         }
         self.learn_from(from, &greeting);
     }

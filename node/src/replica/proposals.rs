@@ -10,7 +10,7 @@ use crate::mqi::Completion;
 use crate::qmgr::{BatchEncoder, Command};
 use crate::types::{
     Index, Message, MessageId, Position, ProducerSequence, QueueId, SessionId, StagedBodyId, Token, UnitId,
-    WallTime, limits,
+    Version, WallTime, limits,
 };
 
 /// Who is answered, and how, when a command was applied. One for each command of a batch, in order.
@@ -112,6 +112,12 @@ impl Proposals {
         if self.encoder.bytes() >= limits::ENTRY_BYTES_SOFT {
             self.close();
         }
+    }
+
+    /// The queue manager has this version: what is proposed from now on may be what it allows.
+    pub fn speak(&mut self, version: Version) {
+        self.close();
+        self.encoder.speak(version);
     }
 
     /// Rides behind everything that was proposed up to now.

@@ -198,7 +198,8 @@ impl Replica {
                 let entry =
                     entry.expect("entries that the store does not have are in memory or the node restarts");
                 if entry.kind == EntryKind::Normal && !entry.data.is_empty() {
-                    let (at, commands) = command::decode(entry.data).expect("applied before");
+                    let (at, commands) =
+                        command::decode(entry.data, self.options.speaks).expect("applied before");
                     state.set_time(at);
                     for command in commands {
                         state.apply(command);

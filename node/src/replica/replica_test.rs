@@ -15,7 +15,7 @@ use crate::qmgr::{Family, RowChange, RowSource, StoreReadError, command};
 use crate::types::definition::{Changes, ObjectKind, ObjectRef, RecordAction, Value};
 use crate::types::{
     Body, CorrelationId, HandleId, Index, Membership, Message, Persistence, ProducerId, ProducerSequence,
-    Reason, SnapshotMeta, Term, TermStarts, UnitId, WallTime,
+    Reason, SnapshotMeta, Speaks, Term, TermStarts, UnitId, WallTime,
 };
 
 const APP: SessionId = SessionId(1);
@@ -204,7 +204,8 @@ impl Alone {
                 let upto = batch.meta.index;
                 self.store.meta = Some(batch.meta);
                 events.push(Event::StoreFlushed { upto });
-                let loaded = QueueManager::load(QueueManagerId(1), name("QM1"), &self.store).unwrap();
+                let loaded =
+                    QueueManager::load(QueueManagerId(1), name("QM1"), &self.store, Speaks::RELEASE).unwrap();
                 assert_eq!(loaded.digest(), self.replica.state.digest(), "the store is the applied state");
             }
             Action::TruncateLog { upto } => self.truncated = upto,
@@ -249,7 +250,7 @@ impl Alone {
 
     /// Drops everything volatile and starts again on what the store has.
     fn restart_from_store(self) -> Alone {
-        let state = QueueManager::load(QueueManagerId(1), name("QM1"), &self.store).unwrap();
+        let state = QueueManager::load(QueueManagerId(1), name("QM1"), &self.store, Speaks::RELEASE).unwrap();
         assert_eq!(state.digest(), self.replica.state.digest());
         let snapshot = self.store.meta.clone().unwrap();
         let hard_state =
@@ -386,14 +387,14 @@ fn snapshot_of(alone: &mut Alone) -> Event {
     {
         let entry = entry.unwrap_or_else(|| panic!("entry {index} is in memory: the store has nothing"));
         if entry.kind == consensus::EntryKind::Normal && !entry.data.is_empty() {
-            let (at, commands) = command::decode(entry.data).unwrap();
+            let (at, commands) = command::decode(entry.data, Speaks::RELEASE).unwrap();
             state.set_time(at);
             commands.into_iter().for_each(|command| drop(state.apply(command)));
         }
     }
     let (batch, _) = state.take_store_batch(Index(1), meta.clone());
     batch.changes.into_iter().for_each(|change| rows.apply(change));
-    let state = Box::new(QueueManager::load(QueueManagerId(1), name("QM1"), &rows).unwrap());
+    let state = Box::new(QueueManager::load(QueueManagerId(1), name("QM1"), &rows, Speaks::RELEASE).unwrap());
     alone.store = rows;
     Event::SnapshotInstalled { from: NodeId(2), term: 1, meta, state }
 }

@@ -24,12 +24,18 @@ pub struct Stats {
     pub entries_applied: u64,
     pub log_bytes_proposed: u64,
     pub packs_repacked: u64,
+    /// Raises of the version that this node, leading, put into the log.
+    pub raises_proposed: u64,
     /// Now.
     pub sessions: u64,
     /// Now.
     pub messages: u64,
     /// Now; a failover would lose these.
     pub not_persistent: u64,
+    /// Now.
+    pub version: u64,
+    /// As every node counts them.
+    pub takeovers: u64,
     /// Now.
     pub term: u64,
     /// Now.

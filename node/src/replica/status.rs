@@ -42,6 +42,8 @@ impl Replica {
             dead_letter_queue: self.state.deadq().cloned(),
             last: self.log_end(),
             acknowledged: self.acknowledged(),
+            version: self.state.version(),
+            takeovers: self.state.takeovers(),
             // Nobody puts to a node that does not serve, so it refuses none, however full its disk is.
             puts_refused: self.lack_of_room().filter(|_| self.is_serving()),
         }
@@ -67,6 +69,7 @@ impl Replica {
                 backlog_bytes: 0,
                 backlog: Duration::ZERO,
                 clock_off_ms: 0,
+                speaks: self.speaks(node),
             }];
         }
         let of_peer = |peer: &PeerProgress| {
@@ -86,6 +89,7 @@ impl Replica {
                 backlog_bytes: self.consensus.bytes_after(peer.matched) as u64,
                 backlog: out_of_sync.map_or(Duration::ZERO, |_| self.lag(peer.node)),
                 clock_off_ms: self.clocks.off_ms(peer.node),
+                speaks: self.speaks(peer.node),
             }
         };
         let mut views: Vec<InstanceView> = self.consensus.progress().iter().map(of_peer).collect();
@@ -97,6 +101,7 @@ impl Replica {
             backlog_bytes: 0,
             backlog: Duration::ZERO,
             clock_off_ms: self.clocks.off_ms(self.options.node),
+            speaks: self.speaks(self.options.node),
         });
         views.sort_by_key(|view| view.node);
         views
@@ -128,6 +133,8 @@ impl Replica {
         let sums = self.state.sums();
         (self.stats.messages, self.stats.not_persistent) = (sums.messages, sums.not_persistent);
         self.volatile.set(sums.not_persistent_bytes);
+        self.stats.version = u64::from(self.state.version().0);
+        self.stats.takeovers = self.state.takeovers();
         self.stats.term = self.consensus.term().0;
         self.stats.commit_index = self.consensus.commit_index().0;
         self.stats.applied_index = self.consensus.applied_index().0;

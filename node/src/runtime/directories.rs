@@ -155,7 +155,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let owner = |of: &str| fs::read_to_string(directory.path().join(of).join(OWNER_FILE)).unwrap();
         drop(prepare(&config(directory.path(), "a")).unwrap());
-        assert!(owner("log").starts_with("cluster demo\nnode 1 a\nqueue manager 1 QM\nchecksum "));
+        assert!(owner("log").starts_with("cluster demo\nnode 1 a\nformat 1\nqueue manager 1 QM\nchecksum "));
         assert_eq!(owner("data"), owner("log"));
 
         // Where one directory knows the name, the other does not learn a new one.

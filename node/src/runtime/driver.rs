@@ -23,7 +23,8 @@ use crate::mqi::{Data, Refusal, Terms};
 use crate::qmgr::{LoadRequest, StoreBatch};
 use crate::replica::{Action, Delivery, Event, Mail, Mailbox, OutboxSender, Publisher, Replica};
 use crate::types::{
-    Index, Instant, LookupMap, Membership, NodeId, Reason, RequestId, RoleView, SessionId, Token, WriteNumber,
+    Index, Instant, LookupMap, Membership, NodeId, Reason, RequestId, RoleView, SessionId, Token, Version,
+    WriteNumber,
 };
 
 /// Events of one turn; what is left comes in the next.
@@ -49,6 +50,11 @@ pub trait Hands: Send + 'static {
     fn send(&mut self, to: NodeId, messages: Vec<PeerMessage>);
     fn send_snapshot(&mut self, to: NodeId, term: u64);
     fn set_membership(&mut self, membership: Membership);
+    fn set_version(&mut self, version: Version);
+    /// This program is too old to go on.
+    fn stuck(&mut self, sentence: String);
+    /// Each role that is published, in order.
+    fn role(&mut self, role: &RoleView);
     /// The node was removed from the group for good.
     fn removed(&mut self);
     /// The store is not trusted any more.
@@ -312,6 +318,11 @@ impl<H: Hands> Driver<H> {
                 self.publisher.membership.send_replace(membership.clone());
                 self.hands.set_membership(membership);
             }
+            Action::PublishVersion(version) => {
+                tracing::info!(queue_manager = self.name, version = version.0, "version");
+                self.hands.set_version(version);
+            }
+            Action::Stuck { sentence } => self.hands.stuck(sentence),
             Action::Removed => self.hands.removed(),
             Action::Report { sentence } => tracing::error!(queue_manager = self.name, "{sentence}"),
             Action::GetStateAgain { reason } => self.hands.get_state_again(reason),
@@ -378,6 +389,7 @@ impl<H: Hands> Driver<H> {
             self.hands.caught_up();
         }
         self.recovering = recovering;
+        self.hands.role(&role);
         self.publisher.role.send_replace(role);
     }
 

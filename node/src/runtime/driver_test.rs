@@ -25,6 +25,7 @@ impl Hands for QuickHands {
     fn store(&mut self, batch: StoreBatch) {
         self.0.store_flushed(batch.meta.index);
     }
+    fn role(&mut self, _: &RoleView) {}
     fn load_rows(&mut self, _: LoadRequest) {}
     fn load_entries(&mut self, _: RequestId, _: Index, _: Index, _: usize) {}
     fn truncate_log(&mut self, _: Index) {}
@@ -32,6 +33,10 @@ impl Hands for QuickHands {
     fn send(&mut self, _: NodeId, _: Vec<PeerMessage>) {}
     fn send_snapshot(&mut self, _: NodeId, _: u64) {}
     fn set_membership(&mut self, _: Membership) {}
+    fn set_version(&mut self, _: Version) {}
+    fn stuck(&mut self, sentence: String) {
+        panic!("{sentence}");
+    }
     fn removed(&mut self) {}
     fn get_state_again(&mut self, _: String) {}
     fn turn_ended(&mut self) {}

@@ -22,12 +22,14 @@ pub enum FatalReason {
     System = 16,
     /// Told to stop twice: stopped at once.
     StoppedAtOnce = 17,
+    /// Log, store or queue manager are of a version that this program does not speak.
+    Version = 18,
     /// An assertion does not hold.
     Bug = 70,
 }
 
 impl FatalReason {
-    pub const ALL: [FatalReason; 9] = [
+    pub const ALL: [FatalReason; 10] = [
         FatalReason::Configuration,
         FatalReason::Listen,
         FatalReason::Directory,
@@ -36,6 +38,7 @@ impl FatalReason {
         FatalReason::Store,
         FatalReason::System,
         FatalReason::StoppedAtOnce,
+        FatalReason::Version,
         FatalReason::Bug,
     ];
 
@@ -53,6 +56,7 @@ impl FatalReason {
             FatalReason::Store => "store",
             FatalReason::System => "system",
             FatalReason::StoppedAtOnce => "stopped-at-once",
+            FatalReason::Version => "version",
             FatalReason::Bug => "bug",
         }
     }
@@ -69,6 +73,9 @@ impl FatalReason {
             FatalReason::Store => "the message store cannot be used",
             FatalReason::System => "the operating system refused something the node needs",
             FatalReason::StoppedAtOnce => "told to stop a second time",
+            FatalReason::Version => {
+                "another release wrote what this one does not understand; nothing is damaged, start that release"
+            }
             FatalReason::Bug => "an assertion does not hold; the other nodes carry on",
         }
     }

@@ -5,8 +5,11 @@ use std::sync::Arc;
 
 use trimaran_proto::replica::v1::PeerMessage;
 
+use super::addresses::Addresses;
 use super::again::begin_again;
+use super::clock;
 use super::driver::Hands;
+use super::fatal::{FatalReason, fatal};
 use super::notices::Standing;
 use super::stores::Stores;
 use crate::consensus::LogWrite;
@@ -15,7 +18,8 @@ use crate::message_store::{RocksStore, StoreHandle, StoreReaders};
 use crate::peer::Peers;
 use crate::qmgr::{LoadRequest, StoreBatch};
 use crate::replica::{Event, Inbox};
-use crate::types::{Index, Membership, NodeId, RequestId};
+use crate::types::{Index, Membership, NodeId, RequestId, RoleView, Version};
+use crate::vip::policy::Policy;
 
 pub struct NodeHands {
     inbox: Inbox,
@@ -25,6 +29,7 @@ pub struct NodeHands {
     peers: Arc<Peers>,
     standing: Standing,
     rows: RocksStore,
+    address: Option<(Addresses, Policy)>,
     /// What the store's threads had no room for; offered again every turn. The replica asks for no more than its
     /// window allows.
     batches: VecDeque<StoreBatch>,
@@ -32,7 +37,14 @@ pub struct NodeHands {
 }
 
 impl NodeHands {
-    pub fn new(inbox: Inbox, stores: &Stores, peers: Arc<Peers>, standing: Standing) -> NodeHands {
+    pub fn new(
+        inbox: Inbox,
+        stores: &Stores,
+        peers: Arc<Peers>,
+        standing: Standing,
+        addresses: Option<&Addresses>,
+    ) -> NodeHands {
+        let address = addresses.and_then(|all| Some((all.clone(), all.policy(inbox.queue_manager())?)));
         NodeHands {
             inbox,
             log: stores.log(),
@@ -41,6 +53,7 @@ impl NodeHands {
             peers,
             standing,
             rows: stores.rows(),
+            address,
             batches: VecDeque::new(),
             loads: VecDeque::new(),
         }
@@ -87,6 +100,22 @@ impl Hands for NodeHands {
 
     fn set_membership(&mut self, membership: Membership) {
         self.peers.set_membership(self.inbox.queue_manager(), membership);
+    }
+
+    fn set_version(&mut self, version: Version) {
+        self.peers.set_version(self.inbox.queue_manager(), version);
+    }
+
+    fn stuck(&mut self, sentence: String) {
+        fatal(FatalReason::Version, sentence)
+    }
+
+    fn role(&mut self, role: &RoleView) {
+        let Some((addresses, policy)) = &mut self.address else { return };
+        // Read again: the mind's turn began a while ago, and the order is about what is left.
+        if let Some(order) = policy.follow(role, clock::instant()) {
+            addresses.order(self.inbox.queue_manager(), order);
+        }
     }
 
     fn removed(&mut self) {

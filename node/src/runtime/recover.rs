@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::consensus::Recovered;
 use crate::log_store::{LogError, LogStore};
 use crate::message_store::{RocksStore, StoreError, StoreOptions};
-use crate::qmgr::{QueueManager, RowSource, StoreReadError};
-use crate::types::{ObjectName, QueueManagerId, SnapshotMeta};
+use crate::qmgr::{LoadError, QueueManager, RowSource};
+use crate::types::{ObjectName, QueueManagerId, SnapshotMeta, Speaks};
 
 #[derive(Debug, thiserror::Error)]
 pub enum RecoverError {
@@ -15,7 +15,7 @@ pub enum RecoverError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
-    Read(#[from] StoreReadError),
+    Load(#[from] LoadError),
 }
 
 /// A queue manager of the cluster file: who it is, and the state every member of its new group agrees on (index 1,
@@ -25,6 +25,8 @@ pub struct Expected {
     pub id: QueueManagerId,
     pub name: ObjectName,
     pub initial: SnapshotMeta,
+    /// By the program that starts.
+    pub speaks: Speaks,
 }
 
 #[derive(Debug)]
@@ -40,7 +42,7 @@ pub fn recover(
     id: QueueManagerId,
     initial: &SnapshotMeta,
 ) -> Result<(Recovered, Vec<String>), RecoverError> {
-    let snapshot = store.meta()?.unwrap_or_else(|| initial.clone());
+    let snapshot = store.meta().map_err(LoadError::Read)?.unwrap_or_else(|| initial.clone());
     debug_assert_eq!(snapshot.queue_manager, id);
     let found = log.recover(id, &snapshot)?;
     let recovered = Recovered {
@@ -69,18 +71,21 @@ impl FromStore {
 }
 
 /// Every queue manager of the node as the message store has it; the log is not asked. A store whose rows cannot be
-/// read is moved aside; then all begin from what the log still has, or from their peers.
+/// read is moved aside; then all begin from what the log still has, or from their peers. One that another release wrote is
+/// left as it is.
 pub fn load(options: StoreOptions, expected: &[Expected]) -> Result<FromStore, RecoverError> {
     let (store, mut sentences) = RocksStore::open(options.clone())?;
-    let load = |store: &RocksStore| -> Result<Vec<QueueManager>, StoreReadError> {
-        let load = |one: &Expected| QueueManager::load(one.id, one.name.clone(), &store.rows(one.id));
+    let load = |store: &RocksStore| -> Result<Vec<QueueManager>, LoadError> {
+        let load =
+            |one: &Expected| QueueManager::load(one.id, one.name.clone(), &store.rows(one.id), one.speaks);
         expected.iter().map(load).collect()
     };
     match load(&store) {
         Ok(queue_managers) => Ok(FromStore { store, queue_managers, sentences }),
-        Err(error) => {
+        Err(LoadError::Version(error)) => Err(LoadError::Version(error).into()),
+        Err(LoadError::Read(error)) => {
             if !store.condemn(&error.to_string()) {
-                return Err(error.into());
+                return Err(LoadError::Read(error).into());
             }
             drop(store);
             let (store, mut more) = RocksStore::open(options)?;
@@ -143,7 +148,7 @@ mod tests {
             terms: TermStarts::default(),
             installed: false,
         };
-        Expected { id: ID, name: ObjectName::new("QM").unwrap(), initial }
+        Expected { id: ID, name: ObjectName::new("QM").unwrap(), initial, speaks: Speaks::RELEASE }
     }
 
     fn at(directory: &std::path::Path) -> (RaftEngineLog, StoreOptions) {

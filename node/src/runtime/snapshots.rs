@@ -9,7 +9,7 @@ use trimaran_proto::replica::v1::Row;
 use crate::message_store::{Incoming, MessageStore, ResumeKey, RocksStore, StoreSnapshot};
 use crate::peer::{SnapshotReader, SnapshotStore, SnapshotWriter};
 use crate::qmgr::{QueueManager, StoreReadError};
-use crate::types::{ObjectName, QueueManagerId, SnapshotMeta};
+use crate::types::{ObjectName, QueueManagerId, SnapshotMeta, Speaks};
 
 /// The store of this node as `peer` sees it.
 pub struct Snapshots {
@@ -111,7 +111,8 @@ impl SnapshotWriter for Arriving {
         }
         let meta = self.incoming.install().map_err(|error| error.to_string())?;
         let rows = self.store.rows(meta.queue_manager);
-        QueueManager::load(meta.queue_manager, self.name, &rows)
+        // Its version was looked at before it came.
+        QueueManager::load(meta.queue_manager, self.name, &rows, Speaks::KNOWN)
             .map(|state| Some(Box::new(state)))
             .map_err(|error| error.to_string())
     }

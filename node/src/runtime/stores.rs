@@ -18,6 +18,7 @@ use crate::message_store::{
     StoreReaders, StoreThread, StoreThreadOptions,
 };
 use crate::peer::SnapshotStore;
+use crate::qmgr::LoadError;
 use crate::replica::{Event, Inbox};
 use crate::types::{ObjectName, QueueManagerId};
 
@@ -64,7 +65,12 @@ pub fn open(
     let expected: Vec<Expected> = config
         .queue_managers
         .iter()
-        .map(|(id, name)| Expected { id: *id, name: name.clone(), initial: config.first_snapshot(*id) })
+        .map(|(id, name)| Expected {
+            id: *id,
+            name: name.clone(),
+            initial: config.first_snapshot(*id),
+            speaks: config.speaks,
+        })
         .collect();
     // Both take a while, and neither needs the other yet.
     let (log, loaded) = thread::scope(|scope| {
@@ -80,7 +86,8 @@ pub fn open(
     let recovered = loaded.and_then(|loaded| recover::with_log(&mut log, loaded, &expected));
     let (store, started, sentences) = recovered.map_err(|error| match &error {
         RecoverError::Log(_) => Fatal::new(FatalReason::LogOpen, error),
-        RecoverError::Store(_) | RecoverError::Read(_) => Fatal::new(FatalReason::Store, error),
+        RecoverError::Load(LoadError::Version(_)) => Fatal::new(FatalReason::Version, error),
+        RecoverError::Store(_) | RecoverError::Load(_) => Fatal::new(FatalReason::Store, error),
     })?;
     for sentence in sentences {
         tracing::warn!("{sentence}");

@@ -13,6 +13,7 @@ pub mod group;
 pub mod selection;
 pub mod role;
 pub mod unit;
+pub mod version;
 pub mod limits;
 pub mod account;
 pub mod planted;
@@ -26,11 +27,12 @@ pub use message::{
 };
 pub use name::ObjectName;
 pub use reason::{CompletionCode, Reason};
-pub use role::{OutOfSync, Role, RoleView, WhyNotServing};
+pub use role::{FloatingAddress, OutOfSync, Role, RoleView, WhyNotServing};
 pub use selection::Selection;
 pub use term_starts::TermStarts;
 pub use time::{Instant, Now, WallTime};
 pub use unit::{ProducerId, ProducerSequence, UnitId, UnitState};
+pub use version::{NotSpoken, Speaks, Version};
 
 /// A map that is only looked up, never iterated where order matters: fixed hash, so that a run repeats to the bit.
 #[allow(clippy::disallowed_types)]

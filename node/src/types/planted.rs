@@ -34,6 +34,8 @@ pub enum Bug {
     EndlessTurn,
     /// An ALTER carries every attribute as it was when it was asked for, also those that nobody wants changed.
     AlterWhole,
+    /// The version is raised without asking what the others speak.
+    RaiseEarly,
 }
 
 #[cfg(feature = "planted-bugs")]

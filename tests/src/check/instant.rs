@@ -11,6 +11,7 @@ use super::expiry::{self, Expiry};
 use super::never_back::NeverBack;
 use super::one_leader::OneLeader;
 use super::replay::Replay;
+use super::versions::Versions;
 use super::waits::{self, Waits};
 use super::{log_and_store, one_server, quorum, turns};
 use crate::sim::node::{Node, Process, queue_manager_id};
@@ -27,6 +28,7 @@ pub struct InstantChecks {
     pub leaders: OneLeader,
     pub states: EqualStates,
     pub replay: Replay,
+    pub versions: Versions,
     back: NeverBack,
     committed: Committed,
     expiry: Expiry,
@@ -104,7 +106,6 @@ impl InstantChecks {
         queue_manager: usize,
         role: &RoleView,
         now: u64,
-        keeps: bool,
         nodes: &BTreeMap<u64, Node>,
     ) -> Broken {
         if let Some(sentence) = self.leaders.on_role(node, queue_manager, role) {
@@ -113,7 +114,11 @@ impl InstantChecks {
         if let Some(sentence) = one_server::on_role(queue_manager, now, nodes) {
             return Some(("one node serves", sentence));
         }
-        one_server::address(now, keeps, nodes).map(|sentence| ("address only where served", sentence))
+        self.on_address(now, nodes)
+    }
+
+    pub fn on_address(&self, now: u64, nodes: &BTreeMap<u64, Node>) -> Broken {
+        one_server::address(now, nodes).map(|sentence| ("address only where served", sentence))
     }
 
     pub fn after_turn(
@@ -201,7 +206,7 @@ impl InstantChecks {
         None
     }
 
-    pub fn every_tick(&mut self, now: u64, keeps: bool, nodes: &BTreeMap<u64, Node>) -> Broken {
+    pub fn every_tick(&mut self, now: u64, healed_at: Option<u64>, nodes: &BTreeMap<u64, Node>) -> Broken {
         if let Some(sentence) = log_and_store::check(nodes) {
             return Some((log_and_store::NAME, sentence));
         }
@@ -211,6 +216,9 @@ impl InstantChecks {
         if let Some(sentence) = self.waits.every_tick(now, nodes) {
             return Some((waits::NAME, sentence));
         }
-        one_server::address(now, keeps, nodes).map(|sentence| ("address only where served", sentence))
+        if let Some(sentence) = one_server::address_missing(now, healed_at, nodes) {
+            return Some(("address where served", sentence));
+        }
+        self.on_address(now, nodes)
     }
 }

@@ -17,6 +17,7 @@ pub mod equal_states;
 pub mod replay;
 pub mod log_time;
 pub mod expiry;
+pub mod versions;
 
 pub mod facts;
 pub mod total;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use trimaran_node::qmgr::QueueManager;
-use trimaran_node::types::Index;
+use trimaran_node::types::{Index, Speaks};
 
 use super::equal_states::EqualStates;
 use crate::sim::node::{Node, queue_manager_id, queue_manager_name};
@@ -31,7 +31,8 @@ impl Replay {
             }
             let Some(expected) = states.at(queue_manager, flushed) else { continue };
             let rows = node.disk.rows(id);
-            let loaded = match QueueManager::load(id, queue_manager_name(queue_manager), &rows) {
+            let loaded = match QueueManager::load(id, queue_manager_name(queue_manager), &rows, Speaks::KNOWN)
+            {
                 Ok(loaded) => loaded,
                 Err(error) => return Some(format!("node {} cannot load its own rows: {error}", node.id)),
             };

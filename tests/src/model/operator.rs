@@ -24,6 +24,8 @@ pub struct Operator {
     waiting: Option<(Token, u64)>,
     not_before: u64,
     pub done: u64,
+    /// When the last task ended, one way or the other.
+    pub ended_at: Option<u64>,
     /// What the last refusal said.
     pub refused: Option<String>,
 }
@@ -42,6 +44,7 @@ impl Operator {
             waiting: None,
             not_before: 0,
             done: 0,
+            ended_at: None,
             refused: None,
         }
     }
@@ -93,6 +96,7 @@ impl Operator {
         self.connecting = false;
         if self.waiting.take().is_some() && self.tasks.front().is_some_and(|task| task.once) {
             self.tasks.pop_front();
+            self.ended_at = Some(now);
         }
         self.not_before = now + 50_000;
     }
@@ -114,6 +118,7 @@ impl Operator {
         };
         if !completion.is_failed() || done_before || once {
             self.tasks.pop_front();
+            self.ended_at = Some(now);
             self.done += 1;
         } else {
             self.refused = Some(format!("{} {:?}", completion.reason, completion.detail));

@@ -156,7 +156,12 @@ impl Truth {
         let expected: Vec<Expected> = config
             .queue_managers
             .iter()
-            .map(|(id, name)| Expected { id: *id, name: name.clone(), initial: config.first_snapshot(*id) })
+            .map(|(id, name)| Expected {
+                id: *id,
+                name: name.clone(),
+                initial: config.first_snapshot(*id),
+                speaks: config.speaks,
+            })
             .collect();
         let id = expected[0].id;
         copy_directory(base, scratch).expect("there is room for a copy");

@@ -11,10 +11,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use trimaran_node::consensus::{Entry, HardState, LogWrite, Recovered};
 use trimaran_node::qmgr::{
-    Family, LoadRequest, QueueManager, RowChange, RowSource, StoreBatch, StoreReadError,
+    Family, LoadError, LoadRequest, QueueManager, RowChange, RowSource, StoreBatch, StoreReadError,
 };
 use trimaran_node::runtime::recover::{Expected, Started};
-use trimaran_node::types::{Index, Membership, ObjectName, QueueManagerId, SnapshotMeta, Term, TermStarts};
+use trimaran_node::types::{
+    Index, Membership, ObjectName, QueueManagerId, SnapshotMeta, Speaks, Term, TermStarts,
+};
 
 use super::rng::Rng;
 
@@ -139,6 +141,8 @@ impl Failure {
 pub enum StartFailed {
     /// The disk failed once more: whoever starts processes tries again.
     Disk(DiskFailed),
+    /// A newer program wrote what is there.
+    Version(String),
     /// What no disk may do to a node.
     Broken(String),
 }
@@ -631,7 +635,7 @@ impl Disk for MemoryDisk {
         self.unflushed.retain(|batch| batch.meta.queue_manager != meta.queue_manager);
         self.store.replace(rows);
         self.flushed.replace(rows);
-        let loaded = QueueManager::load(meta.queue_manager, name, rows);
+        let loaded = QueueManager::load(meta.queue_manager, name, rows, Speaks::KNOWN);
         Ok(Installed::Done(Box::new(loaded.expect("the rows are the sender's, which loads them too"))))
     }
 
@@ -658,8 +662,12 @@ impl Disk for MemoryDisk {
         let start = |one: &Expected| {
             let found = self.find(one.id);
             let queue_manager = match &found.rows.meta {
-                Some(_) => QueueManager::load(one.id, one.name.clone(), &found.rows)
-                    .map_err(|error| StartFailed::Broken(error.to_string()))?,
+                Some(_) => QueueManager::load(one.id, one.name.clone(), &found.rows, one.speaks).map_err(
+                    |error| match error {
+                        LoadError::Version(error) => StartFailed::Version(error.to_string()),
+                        LoadError::Read(error) => StartFailed::Broken(error.to_string()),
+                    },
+                )?,
                 None => QueueManager::new(one.id, one.name.clone()),
             };
             if found.damaged || found.empty {

@@ -2,7 +2,7 @@
 
 use trimaran_node::mqi::{MembershipRequest, Operate};
 use trimaran_node::replica::Event;
-use trimaran_node::types::{Instant, NodeId, RoleView};
+use trimaran_node::types::{Instant, NodeId, RoleView, Version};
 
 use super::disk::Depth;
 use super::net::Quality;
@@ -56,6 +56,9 @@ pub enum FaultEnd {
         asked: bool,
     },
 }
+
+/// A call of an operator who waits no longer is over by then, wherever it was.
+const RAISE_US_MAX: u64 = 10_000_000;
 
 impl World {
     /// One visit of the nemesis: perhaps two faults at once, as real bad days have them.
@@ -182,8 +185,16 @@ impl World {
             Fault::Pause | Fault::PauseLeader => {
                 let node = if fault == Fault::PauseLeader { self.leader()? } else { self.running_member()? };
                 let until = now + self.length();
+                // The process alone, its agent alone, or the whole machine.
+                let (with_node, with_agent) =
+                    *self.rng.pick(&[(true, false), (true, true), (true, true), (false, true)])?;
                 let node = self.node_mut(node);
-                node.paused_until = Some(node.paused_until.unwrap_or_default().max(until));
+                if with_node {
+                    node.paused_until = Some(node.paused_until.unwrap_or_default().max(until));
+                }
+                if with_agent {
+                    node.agents_paused_until = node.agents_paused_until.max(until);
+                }
             }
             Fault::SlowNode => {
                 let node = self.some_member()?;
@@ -375,6 +386,11 @@ impl World {
                 let wait = self.rng.between(100_000, 1_500_000);
                 self.schedule(now + wait, Step::FaultEnds(FaultEnd::Drained { node }));
             }
+            Fault::ChangeRelease => {
+                let node = self.running_member()?;
+                self.change_release(node)?;
+            }
+            Fault::RaiseVersion => self.ask_to_raise()?,
             Fault::ReplaceNode => self.change_members(true)?,
             Fault::AddRemoveNode => self.change_members(false)?,
             Fault::BreakSessions => {
@@ -387,6 +403,39 @@ impl World {
                     }
                 }
             }
+        }
+        Some(())
+    }
+
+    /// The next release, or the one before: back only while nobody has raised the version, or is about to.
+    fn change_release(&mut self, node: u64) -> Option<()> {
+        let is_old = self.nodes[&node].newest == Version::FIRST;
+        if !is_old && (self.is_raising() || self.checks.versions.is_raised()) {
+            return None;
+        }
+        let newest = if is_old { Version::NEXT } else { Version::FIRST };
+        self.crash(node, false);
+        self.node_mut(node).newest = newest;
+        self.restart_later(node);
+        Some(())
+    }
+
+    /// Whether a queue manager that was asked to raise its version may still do so.
+    fn is_raising(&mut self) -> bool {
+        let now = self.now;
+        (0..self.plan.setup.queue_managers).any(|number| {
+            let operator = self.operator(number);
+            !operator.is_idle() || operator.ended_at.is_some_and(|ended| now < ended + RAISE_US_MAX)
+        })
+    }
+
+    fn ask_to_raise(&mut self) -> Option<()> {
+        let numbers = 0..self.plan.setup.queue_managers;
+        if !numbers.clone().all(|number| self.operator(number).is_idle()) {
+            return None;
+        }
+        for number in numbers {
+            self.ask_operator(number, Operate::Raise { to: Some(Version::NEXT) }, true);
         }
         Some(())
     }
@@ -419,6 +468,9 @@ impl World {
         let mut rng = self.rng.fork(id);
         let mut node = new_node(id, &self.plan, &mut rng);
         node.member = false;
+        if self.is_raising() || self.checks.versions.is_raised() {
+            node.newest = Version::NEXT;
+        }
         self.nodes.insert(id, node);
         self.start_node(id);
         if dies_first {
@@ -519,6 +571,7 @@ impl World {
             if node.is_paused(now) {
                 node.paused_until = Some(now);
             }
+            node.agents_paused_until = node.agents_paused_until.min(now);
             self.set_disk_low(id, false);
             self.set_store_full(id, false);
             self.start_unless_dead(id);

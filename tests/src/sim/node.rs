@@ -8,10 +8,11 @@ use trimaran_node::qmgr::{LoadRequest, Retention, StoreBatch};
 use trimaran_node::replica::{Event, Replica};
 use trimaran_node::runtime::recover::{Expected, Started};
 use trimaran_node::types::{
-    Index, Membership, NodeId, ObjectName, QueueManagerId, RequestId, RoleView, Term,
+    Index, Membership, NodeId, ObjectName, QueueManagerId, RequestId, RoleView, Speaks, Term, Version,
 };
+use trimaran_node::vip::policy::{self, Policy};
 
-use super::address::Address;
+use super::address::Agent;
 use super::clock::Clock;
 use super::disk::{Disk, StartFailed, initial_snapshot};
 use super::wire::Wire;
@@ -23,6 +24,10 @@ pub struct Node {
     /// Grows with every start of the process, so that what was meant for an earlier one is told apart.
     pub incarnation: u64,
     pub process: Option<Process>,
+    /// The agents of the queue managers' addresses. They outlive the process, and not the machine.
+    pub agents: Vec<Agent>,
+    /// Agents do nothing until then.
+    pub agents_paused_until: u64,
     /// The kernel answers: a dead process refuses connections, a dead machine says nothing.
     pub machine_up: bool,
     pub down_since: u64,
@@ -37,6 +42,8 @@ pub struct Node {
     pub sync_us: (u64, u64),
     pub flush_us: (u64, u64),
     pub disk_low: bool,
+    /// The newest version that the installed program speaks.
+    pub newest: Version,
     pub store_full: bool,
     /// An older copy of the disk, for a restore from a backup.
     pub backup: Option<Box<dyn std::any::Any>>,
@@ -78,7 +85,7 @@ pub struct Mind {
     /// The turn it had takes until then.
     pub busy_until: u64,
     pub role: RoleView,
-    pub address: Address,
+    pub policy: Policy,
     pub removed: bool,
     pub applied: Index,
     pub commit: Index,
@@ -128,6 +135,10 @@ pub struct Start {
 }
 
 impl Node {
+    pub fn speaks(&self, version: Version) -> bool {
+        Speaks::up_to(self.newest).has(version)
+    }
+
     pub fn is_running(&self) -> bool {
         self.process.is_some()
     }
@@ -141,6 +152,11 @@ impl Node {
 
     pub fn is_paused(&self, now: u64) -> bool {
         self.paused_until.is_some_and(|until| now < until)
+    }
+
+    /// A process that died is known to be dead when its port refuses connections.
+    pub fn refuses_connections(&self) -> bool {
+        self.machine_up && !self.is_running() && !self.agents.iter().any(|agent| agent.has_port)
     }
 
     /// Starts the process on what the disk has. `seed` decides election timeouts.
@@ -162,6 +178,7 @@ impl Node {
                     id,
                     name: queue_manager_name(number),
                     initial: initial_snapshot(id, &setup.initial),
+                    speaks: Speaks::up_to(self.newest),
                 }
             })
             .collect();
@@ -184,7 +201,7 @@ impl Node {
             let term = recovered.hard_state.term;
             recovered.since_start = since_start;
             let replica = Replica::new(
-                replica_options(setup, self.id, number),
+                replica_options(setup, self.id, self.newest, number),
                 recovered,
                 queue_manager,
                 seed.wrapping_add(number as u64),
@@ -195,7 +212,7 @@ impl Node {
                 turn_at: None,
                 busy_until: now,
                 role: RoleView::NotServing { term, leader: None, recovering },
-                address: Address::default(),
+                policy: Policy::new(address_tail(setup)),
                 removed: false,
                 applied,
                 commit: Index(0),
@@ -224,7 +241,7 @@ impl Node {
     }
 }
 
-fn replica_options(setup: &Setup, node: u64, number: usize) -> trimaran_node::replica::Options {
+fn consensus_options(setup: &Setup, node: u64) -> trimaran_node::consensus::Options {
     let millis = Duration::from_millis;
     let mut consensus = trimaran_node::consensus::Options {
         node: NodeId(node),
@@ -234,6 +251,21 @@ fn replica_options(setup: &Setup, node: u64, number: usize) -> trimaran_node::re
     if setup.fast_timing {
         (consensus.election, consensus.election_spread) = (millis(400), millis(300));
     }
+    consensus
+}
+
+/// As `runtime` has it.
+fn address_tail(setup: &Setup) -> Duration {
+    policy::tail(consensus_options(setup, 1).lease())
+}
+
+fn replica_options(
+    setup: &Setup,
+    node: u64,
+    newest: Version,
+    number: usize,
+) -> trimaran_node::replica::Options {
+    let consensus = consensus_options(setup, node);
     trimaran_node::replica::Options {
         window_bytes: setup.window_bytes,
         log_retain_bytes: setup.log_retain_bytes,
@@ -242,6 +274,8 @@ fn replica_options(setup: &Setup, node: u64, number: usize) -> trimaran_node::re
         retention: setup.retention,
         repack_from_bytes: 0,
         turn_work: setup.turn_work,
+        speaks: Speaks::up_to(newest),
+        address_tail: Some(address_tail(setup)),
         ..trimaran_node::replica::Options::new(
             queue_manager_id(number),
             queue_manager_name(number),

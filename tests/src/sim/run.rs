@@ -83,10 +83,11 @@ pub enum Planted {
     OwnClock,
     OneOffer,
     EndlessTurn,
+    RaiseEarly,
 }
 
 impl Planted {
-    pub const ALL: [(Planted, &'static str, &'static str); 17] = [
+    pub const ALL: [(Planted, &'static str, &'static str); 18] = [
         (Planted::AckBeforeSync, "ack-before-sync", "a write counts as persisted before the disk said so"),
         (Planted::ForgetTerm, "forget-term", "term and vote are forgotten at a restart"),
         (Planted::ServeWithoutLease, "serve-without-lease", "a leader serves on without a lease"),
@@ -116,6 +117,7 @@ impl Planted {
             "a free message is offered to one of those who wait and to nobody else",
         ),
         (Planted::EndlessTurn, "endless-turn", "a turn goes on for as long as there is anything to do"),
+        (Planted::RaiseEarly, "raise-early", "the version is raised without asking what the others speak"),
     ];
 
     /// Where the bug is, when it is not in what every depth has.
@@ -178,6 +180,7 @@ impl Plan {
             turn_work: TURN_WORK,
         };
         let mut schedule = Schedule::draw(&mut rng, Fault::ALL);
+        schedule.draw_releases(seed);
         schedule.enabled.retain(|fault| knobs.faults.contains(fault));
         let sync = *rng.pick(&[100, 1_000, 5_000]).expect("not empty");
         let flush = *rng.pick(&[20_000, 200_000, 2_000_000]).expect("not empty");
@@ -357,6 +360,7 @@ fn plant(planted: Option<Planted>) {
         Planted::OneOffer => Some(Bug::OneOffer),
         Planted::EndlessTurn => Some(Bug::EndlessTurn),
         Planted::AlterWhole => Some(Bug::AlterWhole),
+        Planted::RaiseEarly => Some(Bug::RaiseEarly),
         Planted::ForgetTerm | Planted::KeepAddress => None,
     }));
 }

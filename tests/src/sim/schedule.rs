@@ -58,9 +58,16 @@ faults! {
     ReplaceNode "node replaced"
     AddRemoveNode "node added, another removed"
     BreakSessions "client connections reset"
+    /// The next release is started in place of the one before, or the other way round.
+    ChangeRelease "release changed"
+    RaiseVersion "version raised"
 }
 
 impl Fault {
+    pub fn is_of_releases(self) -> bool {
+        matches!(self, Fault::ChangeRelease | Fault::RaiseVersion)
+    }
+
     /// A node loses what it acknowledged: one at a time, and nobody else goes down until it has caught up.
     pub fn loses_data(self) -> bool {
         matches!(
@@ -80,6 +87,7 @@ impl Fault {
                 | Fault::PowerCutAll
                 | Fault::DiskCallFails
                 | Fault::Drain
+                | Fault::ChangeRelease
                 | Fault::AddRemoveNode
         ) || self.loses_data()
     }
@@ -94,17 +102,28 @@ pub struct Schedule {
     pub length_us_max: u64,
 }
 
+/// A quarter of the runs has two releases.
+const TWO_RELEASES_PER_MILLE: u64 = 250;
+
 impl Schedule {
     /// Swarm testing (Groce et al.): each run has a subset, so that no kind always hides behind another.
     pub fn draw(rng: &mut Rng, allowed: &[Fault]) -> Schedule {
         let share = *rng.pick(&[150, 350, 700]).expect("not empty");
-        let mut enabled: Vec<Fault> = allowed.iter().copied().filter(|_| rng.chance(share)).collect();
+        let drawn = allowed.iter().copied().filter(|fault| !fault.is_of_releases());
+        let mut enabled: Vec<Fault> = drawn.filter(|_| rng.chance(share)).collect();
         if enabled.is_empty() {
             enabled.extend(rng.pick(allowed));
         }
         let gap = *rng.pick(&[150_000, 500_000, 1_500_000]).expect("not empty");
         let length_us_max = *rng.pick(&[300_000, 1_500_000, 5_000_000]).expect("not empty");
         Schedule { enabled, gap_us_min: gap / 5, gap_us_max: gap * 2, length_us_max }
+    }
+
+    /// Perhaps the nodes' releases change, too. Drawn apart, so that a seed is the run that it was before there were two.
+    pub fn draw_releases(&mut self, seed: u64) {
+        if Rng::new(seed ^ 0x7265_6C65_6173_6573).chance(TWO_RELEASES_PER_MILLE) {
+            self.enabled.extend(Fault::ALL.iter().filter(|fault| fault.is_of_releases()));
+        }
     }
 }
 

@@ -99,6 +99,8 @@ impl Trace {
             Event::LogDamaged { upto } => self.tagged(18, upto.0),
             Event::Removed => self.tagged(17, 0),
             Event::Drain => self.tagged(16, 0),
+            Event::AddressGone { deadline } => self.tagged(19, deadline.0),
+            Event::PeerTooOld { node, .. } => self.tagged(20, node.0),
         }
         self.line(at, || format!("{} < {}", place(node, queue_manager), event_text(event)));
     }
@@ -174,6 +176,8 @@ impl Trace {
                 self.bytes(sentence.as_bytes());
             }
             Action::GetStateAgain { .. } => self.tagged(45, 0),
+            Action::PublishVersion(version) => self.tagged(46, u64::from(version.0)),
+            Action::Stuck { .. } => self.tagged(47, 0),
         }
         self.line(at, || format!("{} > {}", place(node, queue_manager), action_text(action)));
     }

@@ -19,10 +19,11 @@ mod node;
 mod recover;
 mod certs;
 mod cluster;
+mod upgrade;
 mod demo;
 mod help;
 
-use arguments::{Cli, Command};
+use arguments::{Cli, ClusterCommand, Command};
 use clap::Parser;
 
 fn main() {
@@ -73,7 +74,8 @@ async fn run(cli: Cli) -> output::Outcome {
         Command::Recover(args) => recover::run(global, args).await,
         Command::Outcome(args) => node::outcome(global, args).await,
         Command::Certs(command) => certs::run(global, command),
-        Command::Cluster(command) => cluster::run(global, command),
+        Command::Cluster(ClusterCommand::Init(args)) => cluster::init(global, args),
+        Command::Cluster(ClusterCommand::Upgrade { check }) => upgrade::run(global, check).await,
         Command::Demo(args) => demo::run(global, args).await,
         Command::Help(args) => help::run(args),
     }

@@ -233,6 +233,15 @@ impl Picture {
         (found.role == "active").then_some((found.active_node.as_str(), found))
     }
 
+    /// The node that has the queue manager's first floating address.
+    pub fn address_of(&self, manager: &str) -> Option<String> {
+        let mut nodes = self.nodes.values().filter_map(|answer| answer.as_ref().ok());
+        let has = |view: &QueueManagerStatus| {
+            view.name == manager && view.addresses.first().is_some_and(|address| address.is_here)
+        };
+        nodes.find(|node| node.queue_managers.iter().any(has)).map(|node| node.node.clone())
+    }
+
     pub fn what_is_wrong(&self) -> Vec<String> {
         let mut wrong = Vec::new();
         for manager in self.managers.values() {
@@ -324,7 +333,16 @@ impl Picture {
         } else {
             say!("  active on    no node ({})", manager.role);
         }
+        for floating in &manager.addresses {
+            let place = match (floating.is_here, manager.role.as_str()) {
+                (true, _) => format!("on {}", manager.active_node),
+                (false, "active") => format!("not held by {}, which serves", manager.active_node),
+                (false, _) => "on no node".to_owned(),
+            };
+            say!("  address      {} {place}", floating.address);
+        }
         say!("  quorum       {}/{}", manager.quorum_live, manager.quorum_of);
+        say!("  version      {}", manager.version);
         let queues = plural(manager.queues, "queue");
         if manager.role == "active" {
             say!(
@@ -418,9 +436,15 @@ fn manager_json(manager: &QueueManagerStatus) -> Value {
                 "node": instance.node, "id": instance.id, "voter": instance.voter, "in_sync": instance.in_sync,
                 "reason": instance.reason, "backlog_bytes": instance.backlog_bytes,
                 "backlog_entries": instance.backlog_entries, "backlog_seconds": instance.backlog_seconds,
-                "clock_off_seconds": instance.clock_off_seconds, "peer_address": instance.peer_address, "client_address": instance.client_address,
+                "clock_off_seconds": instance.clock_off_seconds, "oldest_version": instance.oldest_version,
+                "newest_version": instance.newest_version, "peer_address": instance.peer_address, "client_address": instance.client_address,
             })
         })
+        .collect();
+    let addresses: Vec<Value> = manager
+        .addresses
+        .iter()
+        .map(|floating| json!({ "address": floating.address, "held": floating.is_here }))
         .collect();
     let active = manager.role == "active";
     // Counts of a node that does not serve are those of the entries it happens to have.
@@ -430,11 +454,12 @@ fn manager_json(manager: &QueueManagerStatus) -> Value {
         "active_node": if active { json!(manager.active_node) } else { Value::Null },
         "active_address": if active { json!(manager.active_address) } else { Value::Null },
         "serving_for_s": manager.serving_for_s, "term": manager.term, "commit_index": manager.commit_index,
-        "applied_index": manager.applied_index, "quorum_live": manager.quorum_live, "quorum_of": manager.quorum_of,
+        "applied_index": manager.applied_index, "version": manager.version,
+        "takeovers": manager.takeovers, "quorum_live": manager.quorum_live, "quorum_of": manager.quorum_of,
         "queues": manager.queues, "messages": counted(manager.messages),
         "not_persistent": counted(manager.not_persistent), "sessions": counted(manager.sessions),
         "dead_letter_queue": manager.dead_letter_queue,
-        "puts_refused": manager.puts_refused, "instances": instances,
+        "puts_refused": manager.puts_refused, "instances": instances, "addresses": addresses,
     })
 }
 

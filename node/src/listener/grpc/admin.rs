@@ -15,7 +15,7 @@ use crate::listener::gate::{Admission, Gate};
 use crate::listener::serving::{Refused, Unserved, check_serving, find};
 use crate::mqi::{self, Call, Completion, Data, MembershipRequest};
 use crate::replica::Inbox;
-use crate::types::{Index, Membership, Term, limits};
+use crate::types::{Index, Membership, Term, Version, limits};
 
 /// Who administrative calls say they are.
 const APPLICATION: &str = "gRPC admin";
@@ -165,10 +165,17 @@ impl Admin for Administration {
         let node = &self.listener.node;
         let mut warnings = node.warnings.borrow().clone();
         let mut queue_managers = Vec::new();
-        for name in node.queue_managers.keys() {
+        for (name, inbox) in &node.queue_managers {
             let answer = self.ask(&admission, name.as_str(), |_| Ok(mqi::Operate::Status)).await;
             match answer.completion.data {
-                Data::Status(status) => queue_managers.push(convert::queue_manager_status(name, &status)),
+                Data::Status(status) => {
+                    let mut view = convert::queue_manager_status(name, &status);
+                    let floating = node.addresses.borrow();
+                    let own =
+                        floating.iter().filter(|address| address.queue_manager == inbox.queue_manager());
+                    view.addresses = own.map(convert::floating_address).collect();
+                    queue_managers.push(view);
+                }
                 _ => warnings.push(format!("{name} does not say how it is: {}.", answer.completion.reason)),
             }
         }
@@ -196,6 +203,16 @@ impl Admin for Administration {
             Ok(mqi::Operate::Switch { to })
         };
         self.ask(&admission, &request.queue_manager, switch).await.response()
+    }
+
+    async fn upgrade(
+        &self,
+        request: Request<wire::UpgradeRequest>,
+    ) -> Result<Response<wire::AdminResponse>, Status> {
+        let admission = admit(&self.gate, request.extensions())?;
+        let request = request.into_inner();
+        let to = (request.version != 0).then_some(Version(request.version));
+        self.ask(&admission, &request.queue_manager, |_| Ok(mqi::Operate::Raise { to })).await.response()
     }
 
     async fn recover(

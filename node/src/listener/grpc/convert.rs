@@ -18,8 +18,8 @@ use crate::mqi::{
 };
 use crate::types::definition::{self as selector, Changes, ObjectKind, ObjectRef, RecordAction, sentence};
 use crate::types::{
-    Body, CompletionCode, CorrelationId, Descriptor, GroupId, HandleId, Membership, Message, MessageId,
-    NodeId, NodeInfo, ObjectName, OutOfSync, ProducerId, ProducerSequence, Reason, Token, UnitId,
+    Body, CompletionCode, CorrelationId, Descriptor, FloatingAddress, GroupId, HandleId, Membership, Message,
+    MessageId, NodeId, NodeInfo, ObjectName, OutOfSync, ProducerId, ProducerSequence, Reason, Token, UnitId,
 };
 
 /// Longest body that travels inside of a message of a session; a longer one travels in parts of at most this.
@@ -459,7 +459,15 @@ pub fn queue_manager_status(name: &ObjectName, status: &StatusView) -> admin::Qu
         last_index: status.last.1.0,
         acknowledged_index: status.acknowledged.map(|index| index.0),
         voters: voters.map(|node| name_of(&status.membership, *node)).collect(),
+        version: status.version.0,
+        takeovers: status.takeovers,
+        // The node knows them, not the queue manager.
+        addresses: Vec::new(),
     }
+}
+
+pub fn floating_address(address: &FloatingAddress) -> admin::FloatingAddress {
+    admin::FloatingAddress { address: address.ip.to_string(), is_here: address.is_here }
 }
 
 fn name_of(membership: &Membership, node: NodeId) -> String {
@@ -480,6 +488,8 @@ fn instance_status(view: &InstanceView, membership: &Membership) -> admin::Insta
         backlog_entries: view.backlog_entries,
         backlog_seconds: view.backlog.as_secs_f64(),
         clock_off_seconds: view.clock_off_ms as f64 / 1000.0,
+        oldest_version: view.speaks.map_or(0, |speaks| speaks.oldest.0),
+        newest_version: view.speaks.map_or(0, |speaks| speaks.newest.0),
     }
 }
 

@@ -19,7 +19,7 @@ use crate::replica::{Delivery, Mail, Mailbox, OutboxSender, Publisher, inbox};
 use crate::types::definition::{Definition, ObjectRef};
 use crate::types::{
     Account, HandleId, Index, Membership, Message, MessageId, NodeId, NodeInfo, ObjectName, QueueManagerId,
-    Reason, RoleView, SessionId, Term, Token,
+    Reason, RoleView, SessionId, Term, Token, Version,
 };
 
 pub struct FakeNode {
@@ -70,6 +70,7 @@ pub fn fake_node(limits: Limits, role: RoleView) -> FakeNode {
         queue_managers: [(name, inbox)].into(),
         nodes: nodes(),
         warnings: warnings_end,
+        addresses: watch::channel(Vec::new()).1,
         stopping: stopping_end,
     };
     let (close_all, closes) = mpsc::unbounded_channel();
@@ -264,5 +265,7 @@ fn status() -> StatusView {
         puts_refused: None,
         last: (Term(3), Index(9)),
         acknowledged: Some(Index(9)),
+        version: Version::FIRST,
+        takeovers: 0,
     }
 }

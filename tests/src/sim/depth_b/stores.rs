@@ -21,8 +21,8 @@ use trimaran_node::message_store::{
     Attempt, MessageStore, RocksStore, StoreOptions, StoreThreadOptions, StoreWork,
 };
 use trimaran_node::peer::SnapshotStore;
-use trimaran_node::qmgr::{Family, LoadRequest, RowSource, StoreBatch};
-use trimaran_node::runtime::recover::{self, Expected, Started};
+use trimaran_node::qmgr::{Family, LoadError, LoadRequest, RowSource, StoreBatch};
+use trimaran_node::runtime::recover::{self, Expected, RecoverError, Started};
 use trimaran_node::runtime::snapshots::Snapshots;
 use trimaran_node::types::{Index, ObjectName, QueueManagerId, Term, WriteNumber};
 use trimaran_proto::replica::v1::Row;
@@ -249,19 +249,22 @@ impl StoresOnDisk {
         &mut self,
         expected: &[Expected],
         dies_in: Option<u64>,
-    ) -> Result<(Running, Vec<Started>, Vec<String>), String> {
+    ) -> Result<(Running, Vec<Started>, Vec<String>), StartFailed> {
         let fs = self.fs.for_process();
         if let Some(calls) = dies_in {
             fs.die_in(calls);
         }
         let fs = Arc::new(BlockFs::over(fs, |_| true));
         let mut log = RaftEngineLog::open_with(LogOptions::small(self.log_directory()), fs)
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| StartFailed::Broken(error.to_string()))?;
         let has_room = self.has_room.clone();
         let free_bytes = move |_: &Path| Ok(if has_room.load(Ordering::Relaxed) { 1 << 40 } else { 0 });
         let options = StoreOptions::small(self.data_directory(), Arc::new(free_bytes));
-        let (store, started, sentences) =
-            recover::start(&mut log, options, expected).map_err(|error| error.to_string())?;
+        let started = recover::start(&mut log, options, expected).map_err(|error| match error {
+            RecoverError::Load(LoadError::Version(error)) => StartFailed::Version(error.to_string()),
+            error => StartFailed::Broken(error.to_string()),
+        });
+        let (store, started, sentences) = started?;
         let names = expected.iter().map(|one| (one.id, one.name.clone())).collect();
         let unreadable = Arc::new(Mutex::new(None));
         let told = unreadable.clone();
@@ -368,7 +371,7 @@ impl Disk for StoresOnDisk {
             Err(error) => {
                 return Err(match self.fs.take_failed() {
                     Some(failed) => StartFailed::Disk(failed),
-                    None => StartFailed::Broken(error),
+                    None => error,
                 });
             }
         };

@@ -1,9 +1,10 @@
 //! The lives of nodes: they start from their disks, are killed, lose power, and end because a disk failed.
 
 use trimaran_node::replica::Event;
-use trimaran_node::types::Reason;
+use trimaran_node::types::{Reason, Version};
 
 use super::{Step, World, room};
+use crate::check::versions;
 use crate::model::app::Input;
 use crate::sim::disk::{DiskFailed, Failure, StartFailed};
 use crate::sim::nemesis::FaultEnd;
@@ -17,9 +18,13 @@ impl World {
             return;
         }
         node.paused_until = None;
+        // Whoever starts a service ends what is left of it before.
+        node.agents_paused_until = 0;
+        node.agents.clear();
         match node.start(&setup, now, seed) {
             Ok(start) => {
                 let recovering = node.recovering.len() as u64;
+                self.start_agents(id);
                 self.counters.starts += 1;
                 self.counters.marks_add("started recovering", recovering);
                 self.counters.marks_add("entries replayed at start", start.replayed);
@@ -45,6 +50,10 @@ impl World {
                 node.disk.crash(failed.how == Failure::Crash, &mut rng);
                 self.restart_later(id);
             }
+            Err(StartFailed::Version(sentence)) => {
+                self.node_mut(id).down_since = now;
+                self.on_stuck(id, sentence);
+            }
             Err(StartFailed::Broken(error)) => {
                 self.fail("recovery", format!("node {id} cannot start: {error}"))
             }
@@ -65,6 +74,7 @@ impl World {
         node.down_since = now;
         node.disk.crash(power_cut, &mut rng);
         self.trace.line(now, || format!("node {id} {}", if power_cut { "loses power" } else { "is killed" }));
+        self.end_agents(id, power_cut);
         for (session, open) in process.sessions {
             let input = Box::new(Input::Broken { reason: Reason::ConnectionBroken });
             self.schedule(now + detect, Step::ToProgram { program: open.program, session, input });
@@ -84,6 +94,18 @@ impl World {
         self.counters.mark(failed.call);
         let power_cut = failed.how == Failure::Crash;
         self.crash(id, power_cut);
+        self.restart_later(id);
+    }
+
+    /// A program met what a newer one wrote, and ends with a sentence: whoever reads it starts the newer release.
+    pub(super) fn on_stuck(&mut self, id: u64, sentence: String) {
+        self.trace.line(self.now, || format!("node {id} ends: {sentence}"));
+        if let Some(broken) = self.checks.versions.on_stuck(&self.nodes[&id], &sentence) {
+            self.fail(versions::NAME, broken);
+        }
+        self.counters.mark("older release ended with a sentence");
+        self.crash(id, false);
+        self.node_mut(id).newest = Version::NEXT;
         self.restart_later(id);
     }
 

@@ -1,7 +1,7 @@
 //! What lies between nodes: streams that come up and break, peer messages and snapshots on their way.
 
 use trimaran_node::replica::Event;
-use trimaran_node::types::NodeId;
+use trimaran_node::types::{NodeId, Version};
 use trimaran_proto::replica::v1::peer_message::Message as PeerMessage;
 
 use super::{Step, World};
@@ -36,6 +36,7 @@ impl World {
         let target = &self.nodes[&to];
         let (running, incarnation, machine_up) = (target.is_running(), target.incarnation, target.machine_up);
         let (down_since, paused) = (target.down_since, target.is_paused(now));
+        let refuses = target.refuses_connections();
         let cut_since = self.net.cut_since(from, to);
         match self.net.stream(from, to) {
             Some(stream) => {
@@ -50,7 +51,7 @@ impl World {
                     if own {
                         self.hand_in_all(from, || Event::PeerLost { node: NodeId(to) });
                     }
-                    if own && reset && !running {
+                    if own && reset && refuses {
                         self.tell_gone(from, to);
                     }
                 }
@@ -65,7 +66,7 @@ impl World {
                 }
                 self.hand_in_all(from, || Event::PeerConnected { node: NodeId(to) });
             }
-            None if cut_since.is_none() && !running && machine_up => self.tell_gone(from, to),
+            None if cut_since.is_none() && refuses => self.tell_gone(from, to),
             None => {}
         }
     }
@@ -118,6 +119,12 @@ impl World {
         self.schedule(self.now + delay, step);
     }
 
+    /// What a node's peers are told of a queue manager.
+    fn version_of(&self, node: u64, number: usize) -> Version {
+        let process = self.nodes[&node].process.as_ref();
+        process.map_or(Version::FIRST, |process| process.minds[number].replica.queue_manager().version())
+    }
+
     pub(super) fn on_snapshot(
         &mut self,
         from: u64,
@@ -134,6 +141,10 @@ impl World {
             alive && !broken && self.net.stream(from, to).is_some() && !self.net.is_cut(from, to);
         if broken {
             self.counters.mark("snapshot broke on its way");
+        }
+        if arrives && !self.nodes[&to].speaks(self.version_of(from, number)) {
+            self.counters.mark("snapshot refused by an older release");
+            arrives = false;
         }
         if arrives {
             let name = queue_manager_name(number);

@@ -1,10 +1,10 @@
 //! Turns: what waits is handed to a replica, and what it asks for is carried out, as `runtime/driver.rs` does it.
 
 use trimaran_node::replica::{Action, Event};
-use trimaran_node::types::{Instant, RoleView};
+use trimaran_node::types::RoleView;
 
 use super::{EVENTS_PER_TURN_MAX, IDLE_TURN_US, Step, World};
-use crate::check::{log_and_store, turns};
+use crate::check::{log_and_store, turns, versions};
 use crate::model::app::Input;
 use crate::sim::node::queue_manager_id;
 
@@ -65,6 +65,9 @@ impl World {
         mind.busy_until = now + turns::duration_us(&mind.replica, self.plan.look_us);
         let more = !mind.inbox.is_empty();
         let deadline = mind.replica.next_deadline().map(|at| node.clock.true_time(at.0));
+        if let Some(sentence) = self.checks.versions.after_turn(id, number, &self.nodes) {
+            self.fail(versions::NAME, sentence);
+        }
         for action in actions.drain(..) {
             self.trace.action(now, id, queue_manager, &action);
             self.carry_out(id, number, action);
@@ -156,6 +159,8 @@ impl World {
                 }
             }
             Action::PublishRole(role) => self.on_role(id, number, role),
+            Action::PublishVersion(_) => self.counters.mark("version followed"),
+            Action::Stuck { sentence } => self.on_stuck(id, sentence),
             Action::Report { .. } => self.counters.mark("sentence for the error log"),
             Action::GetStateAgain { .. } => {
                 self.counters.mark("process ended because its state was another one");
@@ -195,12 +200,10 @@ impl World {
 
     pub(super) fn on_role(&mut self, id: u64, number: usize, role: RoleView) {
         let now = self.now;
-        let keeps = self.plan.keeps_address;
+        self.order_address(id, number, &role);
         let node = self.nodes.get_mut(&id).expect("it is having a turn");
-        let local = Instant(node.clock.local(now));
         let process = node.process.as_mut().expect("it is having a turn");
         let mind = &mut process.minds[number];
-        mind.address.follow(&role, local, keeps);
         let mut caught_up = false;
         if let RoleView::NotServing { recovering: false, .. }
         | RoleView::Serving { .. }
@@ -216,7 +219,7 @@ impl World {
             self.counters.mark("began to serve");
             self.history.serving_begun.push((number as u32, now));
         }
-        if let Some((checker, sentence)) = self.checks.on_role(id, number, &role, now, keeps, &self.nodes) {
+        if let Some((checker, sentence)) = self.checks.on_role(id, number, &role, now, &self.nodes) {
             self.fail(checker, sentence);
         }
         if caught_up && let Err(failed) = self.node_mut(id).disk.caught_up(queue_manager_id(number)) {
