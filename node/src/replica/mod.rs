@@ -281,7 +281,7 @@ impl Replica {
             Event::SnapshotInstalled { from, term, meta, state } => {
                 self.on_snapshot_installed(from, term, meta, *state)
             }
-            Event::Removed => self.on_removed(),
+            Event::RemovedSays { node } => self.on_removed_said(node, true),
             Event::Disk { room } => self.on_disk(room),
             Event::Drain => self.on_drain(),
         }

@@ -16,6 +16,8 @@ pub(super) struct Peers {
     heard: BTreeMap<NodeId, Heard>,
     /// The most each peer was ever told, by this node or by itself: the peers remember.
     acknowledged: BTreeMap<NodeId, Index>,
+    /// Who says that this node was removed.
+    say_removed: BTreeSet<NodeId>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -139,6 +141,22 @@ impl Replica {
         }
     }
 
+    /// A peer says that this node was removed, or that it was not. One alone may be wrong, or not be the one that it says it
+    /// is: this node goes when a majority of the others that it knows to have a vote agree.
+    pub(super) fn on_removed_said(&mut self, from: NodeId, removed: bool) {
+        match removed {
+            true => self.peers.say_removed.insert(from),
+            false => self.peers.say_removed.remove(&from),
+        };
+        let membership = self.consensus.membership();
+        let mut others: BTreeSet<NodeId> = &membership.voters | &membership.voters_outgoing;
+        others.remove(&self.options.node);
+        let agree = others.intersection(&self.peers.say_removed).count();
+        if agree > others.len() / 2 {
+            self.on_removed();
+        }
+    }
+
     fn on_greeting(&mut self, from: NodeId, greeting: Greeting) {
         let heard = Heard {
             recovering: greeting.recovering,
@@ -148,9 +166,7 @@ impl Replica {
         };
         self.peers.heard.insert(from, heard);
         self.compare_history(from, &greeting);
-        if greeting.removed {
-            self.on_removed();
-        }
+        self.on_removed_said(from, greeting.removed);
         if greeting.recovering {
             self.consensus.forget_progress(from);
             self.peers.acknowledged.remove(&from);
