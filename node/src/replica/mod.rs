@@ -57,6 +57,7 @@ mod expiry;
 mod administer;
 mod applier;
 mod leading;
+mod holdings;
 mod leadership;
 mod compaction;
 mod room;
@@ -96,6 +97,7 @@ use crate::types::{
 use clocks::ClockWatch;
 use compaction::Compaction;
 use comparison::Comparison;
+use holdings::Holdings;
 use leading::Standing;
 use loads::{Loads, Residents};
 use peers::Peers;
@@ -166,9 +168,7 @@ pub struct Replica {
     sessions: Sessions,
     loads: Loads,
     residents: Residents,
-    /// Messages that are not persistent: those that were put since the statistics were brought up to date, and all that
-    /// were there then.
-    volatile: Held,
+    holdings: Holdings,
     next_repack: Instant,
 
     peers: Peers,
@@ -209,7 +209,7 @@ impl Replica {
         let compaction = Compaction::new(recovered.snapshot.clone(), compaction::head_start(&options));
         let was_removed = recovered.snapshot.membership.removed.contains(&options.node);
         let residents = Residents::new(options.resident_bytes_max);
-        let volatile = Held::nothing(options.account.clone(), Share::NotPersistent);
+        let holdings = Holdings::new(&options.account);
         let mut replica = Replica {
             turn: Turn::new(options.turn_work),
             is_not_done: false,
@@ -223,7 +223,7 @@ impl Replica {
             sessions: Sessions::default(),
             loads: Loads::default(),
             residents,
-            volatile,
+            holdings,
             next_repack: Instant(0),
             peers: Peers::default(),
             clocks: ClockWatch::default(),

@@ -185,7 +185,7 @@ impl Replica {
                 return self.answer(session, token, completion);
             }
         } else if message.descriptor.persistence == Persistence::NotPersistent
-            && !self.volatile.grow(not_persistent_weight(message.body.len()))
+            && !self.holdings.not_persistent.grow(not_persistent_weight(message.body.len()))
         {
             let detail = "the messages that are not persistent take all the memory that this node has for them; get some";
             let completion = Completion::failed_because(Reason::ResourceProblem, detail);

@@ -129,7 +129,8 @@ impl Replica {
         self.stats.sessions = self.sessions.by_id.len() as u64;
         self.stats.messages = self.state.message_count();
         self.stats.not_persistent = self.state.queues().map(|queue| queue.not_persistent()).sum();
-        self.volatile.set(self.state.queues().map(|queue| queue.not_persistent_bytes()).sum());
+        let volatile = self.standing.leading().map(|leading| &leading.volatile_producers);
+        self.holdings.note(&self.state, &self.residents, volatile);
         self.stats.term = self.consensus.term().0;
         self.stats.commit_index = self.consensus.commit_index().0;
         self.stats.applied_index = self.consensus.applied_index().0;
