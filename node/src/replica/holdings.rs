@@ -29,7 +29,7 @@ impl Holdings {
 
     /// `volatile`: what the leader that serves remembers of puts that are not persistent.
     pub fn note(&mut self, state: &QueueManager, residents: &Residents, volatile: Option<&Producers>) {
-        self.not_persistent.set(state.queues().map(|queue| queue.not_persistent_bytes()).sum());
+        self.not_persistent.set(state.sums().not_persistent_bytes);
         self.loaded.set(residents.loaded_bytes());
         self.staged.set(state.staged_bytes() as u64);
         self.producers.set(state.producers().bytes() + volatile.map_or(0, Producers::bytes));
