@@ -91,9 +91,7 @@ use crate::consensus::{self, Consensus, Majority, Parted, Recovered};
 use crate::mqi::Completion;
 use crate::qmgr::{Applied, QueueManager, Retention};
 use crate::types::planted::{self, Bug};
-use crate::types::{
-    Account, Held, Instant, NodeId, Now, ObjectName, QueueManagerId, RoleView, SessionId, Share, Token,
-};
+use crate::types::{Account, Instant, NodeId, Now, ObjectName, QueueManagerId, RoleView, SessionId, Token};
 use clocks::ClockWatch;
 use compaction::Compaction;
 use comparison::Comparison;
