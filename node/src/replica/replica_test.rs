@@ -832,7 +832,7 @@ fn what_a_unit_was_given_and_the_store_has_leaves_memory_and_comes_back_with_a_b
             assert_eq!(alone.get(OTHER, in_unit()), Ok(long(number / 2)));
         }
     }
-    while let Ok(_) = alone.get(OTHER, in_unit()) {}
+    while alone.get(OTHER, in_unit()).is_ok() {}
     alone.put(APP, "the store moves");
     alone.pass(Duration::from_secs(1));
     let queue = alone.replica.state.queues().next().unwrap();
