@@ -20,8 +20,8 @@ use crate::{
 };
 
 pub use trimaran_proto::admin::v1::{
-    Attribute, InstanceStatus, MembershipProgress, ObjectDetails, QueueManagerStatus, RecoverRequest,
-    StatusResponse, set_request::Action as RecordAction,
+    Attribute, InstanceStatus, MembershipProgress, MemoryShare, ObjectDetails, QueueManagerStatus,
+    RecoverRequest, StatusResponse, set_request::Action as RecordAction,
 };
 
 /// Attributes by their MQSC names, with values as MQSC has them in brackets. A flag (SHARE) is YES or NO, or its name

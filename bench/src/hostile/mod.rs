@@ -1,24 +1,29 @@
 //! What one program can do to all others: a cluster, a victim that puts and gets now and then, and beside it an attack
-//! from a process of its own. Says how long the victim waited, and whether anything ended or was elected.
+//! from a process of its own. Says how long the victim waited, what the nodes took, and which bounds do not hold.
 //!
 //! An attack is a row of [`rows::ROWS`]: what it finds on its queue, and what it does again and again.
 
 mod attacker;
+mod calls;
 mod rows;
+mod strangers;
+mod unfinished;
 mod victim;
+mod watch;
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
 use crate::machine;
-use crate::system::trimaran::Trimaran;
+use crate::system::trimaran::{Port, Trimaran};
 use crate::system::{Place, System};
-use attacker::{Attacker, Before};
+use attacker::{Attacker, Before, Target};
 pub use rows::{ROWS, Row};
 use victim::Suffered;
+use watch::{Watch, Watched};
 
 /// What the process of an attack says when its messages and queues are there.
 const PREPARED: &str = "prepared";
@@ -29,29 +34,63 @@ pub struct Outcome {
     pub name: String,
     pub suffered: Suffered,
     pub elections: u64,
+    pub watched: Watched,
     /// Of all nodes together, at the end.
     pub resident_bytes: u64,
 }
 
 impl Outcome {
-    pub fn is_good(&self) -> bool {
-        self.elections == 0 && self.suffered.broken == 0
+    /// The bounds that do not hold, each with what there was.
+    pub fn broken_bounds(&self, memory_max: u64) -> Vec<String> {
+        let Suffered { broken, lost, doubled, .. } = self.suffered;
+        let Watched { ended, unanswered, .. } = self.watched;
+        let peak = self.watched.peak_bytes.iter().sum::<u64>();
+        let none = [
+            (self.elections, "elections"),
+            (ended, "processes ended"),
+            (broken, "connections of the victim lost"),
+            (unanswered, "times health did not answer"),
+            (lost, "messages lost"),
+            (doubled, "messages doubled"),
+        ];
+        let broken = none.into_iter().filter(|(count, _)| *count > 0);
+        let mut bounds: Vec<String> = broken.map(|(count, what)| format!("{count} {what}")).collect();
+        if peak > memory_max {
+            bounds.push(format!("{} MB of memory, more than {}", mega(peak), mega(memory_max)));
+        }
+        bounds
     }
 
+    const HEAD: &str = "\
+                               put ms                 to get    long           peak of each   end of all  elec- ended  lost   no   messages
+                         p50     p99    worst    worst   worst                     MB           MB  tions       conn health lost doubled";
+
     pub fn describe(&self) -> String {
-        let Suffered { puts, gets, broken } = &self.suffered;
+        let Suffered { puts, gets, long_puts, broken, lost, doubled } = &self.suffered;
+        let Watched { peak_bytes, ended, unanswered } = &self.watched;
+        let peaks: Vec<String> = peak_bytes.iter().map(|bytes| format!("{:>6}", mega(*bytes))).collect();
         format!(
-            "  {:<22} put {:>7.2} ms p50 {:>7.2} p99 {:>8.2} worst   put to get {:>8.2} worst   {} elections, {} broken, {:.0} MB",
+            "{:<21}{} {} {} {} {}   {}   {:>9}  {:>5} {:>5} {:>5} {:>6} {:>4} {:>7}",
             self.name,
-            puts.percentile(50.0),
-            puts.percentile(99.0),
-            puts.worst(),
-            gets.worst(),
+            puts.describe(50.0),
+            puts.describe(99.0),
+            puts.describe(100.0),
+            gets.describe(100.0),
+            long_puts.describe(100.0),
+            peaks.join(" "),
+            mega(self.resident_bytes),
             self.elections,
+            ended,
             broken,
-            self.resident_bytes as f64 / 1e6
+            unanswered,
+            lost,
+            doubled,
         )
     }
+}
+
+fn mega(bytes: u64) -> u64 {
+    bytes / 1_000_000
 }
 
 /// The victim alone, then beside each of these rows, each on a cluster of its own; or beside all of them at once.
@@ -60,6 +99,7 @@ pub async fn measure(
     rows: &[&'static Row],
     all_at_once: bool,
     time: Duration,
+    memory_max: u64,
 ) -> Result<bool> {
     println!("{}", machine::describe());
     let mut attacks: Vec<(String, Vec<&'static Row>)> = vec![("nothing".into(), Vec::new())];
@@ -68,35 +108,50 @@ pub async fn measure(
     } else {
         attacks.extend(rows.iter().map(|row| (row.name.to_string(), vec![*row])));
     }
+    println!("{}", Outcome::HEAD);
     let mut is_good = true;
     for (name, rows) in attacks {
         let outcome = beside(place, name, &rows, time).await?;
         println!("{}", outcome.describe());
-        is_good &= outcome.is_good();
+        let bounds = outcome.broken_bounds(memory_max);
+        if !bounds.is_empty() {
+            println!("  does not hold: {}", bounds.join(", "));
+        }
+        is_good &= bounds.is_empty();
     }
     Ok(is_good)
 }
 
 async fn beside(place: &Place, name: String, rows: &[&'static Row], time: Duration) -> Result<Outcome> {
     let mut system = Trimaran::new(place)?;
+    if let [row] = rows {
+        system.limit_files(row.open_files);
+    }
     system.start().await?;
-    system.create_queue(victim::QUEUE).await?;
-    let (_, address) = system.serving()?;
+    let long = rows.iter().any(|row| row.long_victim);
+    victim::prepare(&mut system).await?;
+    let (_, active) = system.serving()?;
+    let target = Target {
+        active: active.clone(),
+        clients: system.ports(Port::Clients)?,
+        peers: system.ports(Port::Peers)?,
+        monitors: system.ports(Port::Monitors)?,
+    };
     let mut attacks = Vec::new();
     for row in rows {
-        attacks.push(Attack::prepare(row, &address, time).await.with_context(|| row.name)?);
+        attacks.push(Attack::prepare(row, &target, time).await.with_context(|| row.name)?);
     }
-    let term = term(&address).await?;
+    let term = term(&target.clients).await?;
+    let watch = Watch::begin(system.servers(), target.monitors.clone());
     // They wait for the end of their input, so that all begin together.
     attacks.iter_mut().for_each(|Attack(child)| drop(child.stdin.take()));
-    let suffered = victim::suffer(&mut system, time).await?;
-    drop(attacks);
-    system.cluster_mut().check_alive()?;
-    let (_, address) = system.serving()?;
-    let elections = self::term(&address).await? - term;
+    let suffered = victim::suffer(&system, time, long).await?;
     let resident_bytes = machine::resident_bytes(&system.servers());
+    drop(attacks);
+    let watched = watch.end();
+    let elections = self::term(&target.clients).await?.saturating_sub(term);
     system.stop()?;
-    Ok(Outcome { name, suffered, elections, resident_bytes })
+    Ok(Outcome { name, suffered, elections, watched, resident_bytes })
 }
 
 /// A process that attacks; it ends with this.
@@ -104,9 +159,10 @@ struct Attack(Child);
 
 impl Attack {
     /// Returns when its messages and queues are there.
-    async fn prepare(row: &Row, address: &str, time: Duration) -> Result<Attack> {
+    async fn prepare(row: &Row, target: &Target, time: Duration) -> Result<Attack> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(["attack-of", row.name, address, &time.as_secs_f64().to_string()]);
+        let target = serde_json::to_string(target)?;
+        command.args(["attack-of", row.name, &target, &time.as_secs_f64().to_string()]);
         let mut attack = Attack(command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?);
         let mut lines = BufReader::new(attack.0.stdout.take().context("it is piped")?).lines();
         let first = tokio::task::spawn_blocking(move || (lines.next(), lines));
@@ -130,37 +186,77 @@ impl Drop for Attack {
     }
 }
 
-async fn term(address: &str) -> Result<u64> {
-    let answers = trimaran_client::status(&[address.to_string()], None, Duration::from_secs(10)).await;
-    let status =
-        answers.into_iter().find_map(|(_, answer)| answer.ok()).context("the node does not answer")?;
-    Ok(status.queue_managers.iter().map(|manager| manager.term).max().unwrap_or(0))
+/// The highest that any node knows.
+async fn term(addresses: &[String]) -> Result<u64> {
+    let answers = trimaran_client::status(addresses, None, Duration::from_secs(10)).await;
+    let managers =
+        answers.into_iter().filter_map(|(_, answer)| answer.ok()).flat_map(|node| node.queue_managers);
+    managers.map(|manager| manager.term).max().context("no node answers")
 }
 
 /// In the process of the attack: prepares the row with this name, waits for the end of its input, and strikes until the time
 /// is over.
-pub async fn attack(name: &str, address: &str, time: Duration) -> Result<()> {
+pub async fn attack(name: &str, target: &str, time: Duration) -> Result<()> {
     let row = ROWS.iter().find(|row| row.name == name).with_context(|| format!("there is no row {name}"))?;
-    let mut attacker = Attacker::begin(address, format!("HOSTILE.{name}").replace('-', "_")).await?;
+    be_another_machine()?;
+    let target = serde_json::from_str(target)?;
+    let mut attacker = Attacker::begin(target, format!("HOSTILE.{name}").replace('-', "_")).await?;
     attacker.prepare(row.before).await?;
     println!("{PREPARED}");
     tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink())).await??;
-    let begun = Instant::now();
-    let (mut strikes, mut failed) = (0, 0);
-    while begun.elapsed() < time {
+    attacker.strike_for(time);
+    let mut failed = 0;
+    while !attacker.is_over() {
         if let Before::Messages { expire_ms: Some(_), .. } = row.before {
             attacker.prepare(row.before).await?;
         }
         match (row.strike)(&mut attacker).await {
-            Ok(()) => strikes += 1,
+            Ok(()) => attacker.strikes += 1,
             Err(error) => {
-                eprintln!("    {name}: {error:#}");
+                // Some of them want to be refused.
+                if failed == 0 {
+                    eprintln!("    {name}: {error:#}");
+                }
                 failed += 1;
-                tokio::time::sleep(Duration::from_millis(100)).await;
+                attacker.hold(Duration::from_millis(100)).await;
                 let _ = attacker.begin_again().await;
             }
         }
     }
-    println!("{name}: {strikes} times in {:.1} s, {failed} failed", begun.elapsed().as_secs_f64());
+    println!("{name}: {} times in {:.1} s, {failed} failed", attacker.strikes, time.as_secs_f64());
     Ok(())
+}
+
+/// As far as it can be on the machine of the nodes: they and the victim go first, and connections do not run out.
+fn be_another_machine() -> Result<()> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the calls read and write a structure that lives until they return, or no memory at all.
+    let done = unsafe {
+        libc::nice(10);
+        libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) == 0 && {
+            limit.rlim_cur = limit.rlim_max;
+            libc::setrlimit(libc::RLIMIT_NOFILE, &limit) == 0
+        }
+    };
+    if done { Ok(()) } else { Err(std::io::Error::last_os_error()).context("raise the limit of open files") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_bound_that_is_broken_is_named() {
+        let watched = Watched { peak_bytes: vec![2_000_000_000, 1_500_000_000], ended: 1, unanswered: 0 };
+        let suffered = Suffered { lost: 2, ..Suffered::default() };
+        let outcome = Outcome { name: "x".into(), suffered, elections: 0, watched, resident_bytes: 0 };
+        assert_eq!(outcome.broken_bounds(4_000_000_000), ["1 processes ended", "2 messages lost"]);
+        assert_eq!(outcome.broken_bounds(3_000_000_000).last().unwrap(), "3500 MB of memory, more than 3000");
+    }
+
+    #[test]
+    fn rows_have_names_of_their_own() {
+        let names: std::collections::BTreeSet<&str> = ROWS.iter().map(|row| row.name).collect();
+        assert_eq!(names.len(), ROWS.len());
+    }
 }

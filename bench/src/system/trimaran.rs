@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -25,6 +26,7 @@ use trimaran_proto::{
 use super::{About, Consumer, ConsumerOptions, Patient, Place, Producer, System};
 use crate::cluster::Cluster;
 
+pub const CLUSTER: &str = "bench";
 pub const QUEUE_MANAGER: &str = "bench";
 const NODES: [&str; 3] = ["a", "b", "c"];
 const START_PATIENCE: Duration = Duration::from_secs(60);
@@ -46,6 +48,16 @@ pub struct Trimaran {
     cluster: Cluster,
     addresses: Vec<String>,
     connection: Option<Connection>,
+    /// So many files, and no more, may each node have open.
+    open_files: Option<u64>,
+}
+
+/// One of the ports of a node.
+#[derive(Clone, Copy)]
+pub enum Port {
+    Peers,
+    Clients,
+    Monitors,
 }
 
 impl Trimaran {
@@ -55,7 +67,21 @@ impl Trimaran {
             cluster: Cluster::within(&place.work, "trimaran", place.apart)?,
             addresses: Vec::new(),
             connection: None,
+            open_files: None,
         })
+    }
+
+    /// For nodes that are started from now on.
+    pub fn limit_files(&mut self, most: Option<u64>) {
+        self.open_files = most;
+    }
+
+    /// Of each node, in the order of their ids.
+    pub fn ports(&mut self, port: Port) -> Result<Vec<String>> {
+        let ports = self.cluster.ports(3 * NODES.len())?;
+        let address =
+            |index: usize| format!("{}:{}", self.cluster.host(index), ports[index * 3 + port as usize]);
+        Ok((0..NODES.len()).map(address).collect())
     }
 
     fn connection(&self) -> Result<&Connection> {
@@ -71,12 +97,11 @@ impl Trimaran {
     }
 
     async fn launch(&mut self) -> Result<()> {
-        let ports = self.cluster.ports(9)?;
+        let ports = self.cluster.ports(3 * NODES.len())?;
         let config = self.cluster.file("cluster.toml");
         std::fs::write(&config, cluster_file(&ports, &self.cluster))?;
         (0..NODES.len()).try_for_each(|index| self.start_node(index))?;
-        self.addresses =
-            (0..3).map(|index| format!("{}:{}", self.cluster.host(index), ports[index * 3 + 1])).collect();
+        self.addresses = self.ports(Port::Clients)?;
         let addresses = self.addresses.clone();
         let connect = || async {
             let builder = Connection::builder(&addresses).queue_manager(QUEUE_MANAGER);
@@ -90,6 +115,9 @@ impl Trimaran {
         let mut command = Command::new(&self.binary);
         command.arg("run").arg("--config").arg(self.cluster.file("cluster.toml"));
         command.args(["--node", NODES[index]]);
+        if let Some(most) = self.open_files {
+            limit_files(&mut command, most);
+        }
         self.cluster.start(index, NODES[index], command)
     }
 
@@ -105,6 +133,25 @@ impl Trimaran {
         };
         stream.ask(Call::Open(open)).await?;
         Ok(stream)
+    }
+
+    pub async fn producer_of(&self, queue: &str) -> Result<Box<dyn Producer>> {
+        let stream = self.open(queue, true).await?;
+        Ok(Box::new(StreamProducer { stream }))
+    }
+
+    pub async fn consumer_of(&self, queue: &str, options: ConsumerOptions) -> Result<Box<dyn Consumer>> {
+        let stream = self.open(queue, false).await?;
+        let mut consumer = StreamConsumer {
+            stream,
+            options,
+            in_unit: 0,
+            commits: 0,
+            ready: VecDeque::new(),
+            parts: BytesMut::new(),
+        };
+        consumer.ask_for(options.window)?;
+        Ok(Box::new(consumer))
     }
 }
 
@@ -164,10 +211,7 @@ impl System for Trimaran {
         queue: &'a str,
         _window: usize,
     ) -> BoxFuture<'a, Result<Box<dyn Producer>>> {
-        Box::pin(async move {
-            let stream = self.open(queue, true).await?;
-            Ok(Box::new(StreamProducer { stream }) as Box<dyn Producer>)
-        })
+        Box::pin(self.producer_of(queue))
     }
 
     fn consumer<'a>(
@@ -175,19 +219,7 @@ impl System for Trimaran {
         queue: &'a str,
         options: ConsumerOptions,
     ) -> BoxFuture<'a, Result<Box<dyn Consumer>>> {
-        Box::pin(async move {
-            let stream = self.open(queue, false).await?;
-            let mut consumer = StreamConsumer {
-                stream,
-                options,
-                in_unit: 0,
-                commits: 0,
-                ready: VecDeque::new(),
-                parts: BytesMut::new(),
-            };
-            consumer.ask_for(options.window)?;
-            Ok(Box::new(consumer) as Box<dyn Consumer>)
-        })
+        Box::pin(self.consumer_of(queue, options))
     }
 
     fn browser<'a>(&'a mut self, queue: &'a str, window: usize) -> BoxFuture<'a, Result<Box<dyn Consumer>>> {
@@ -545,7 +577,7 @@ impl Consumer for StreamBrowser {
 }
 
 fn cluster_file(ports: &[u16], cluster: &Cluster) -> String {
-    let mut text = String::from("cluster = \"bench\"\n");
+    let mut text = format!("cluster = \"{CLUSTER}\"\n");
     if cluster.is_apart() {
         // Addresses other than loopback want certificates or this; a table further down would take it for its own.
         text.push_str("[tls]\ninsecure = true\n");
@@ -570,6 +602,20 @@ fn cluster_file(ports: &[u16], cluster: &Cluster) -> String {
     )
     .expect("a string takes all");
     text
+}
+
+/// The program that is started may have so many files open, and cannot have more.
+fn limit_files(command: &mut Command, most: u64) {
+    let limit = move || {
+        let limit = libc::rlimit { rlim_cur: most, rlim_max: most };
+        // SAFETY: the call reads a structure that lives until it returns.
+        match unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) } {
+            0 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()),
+        }
+    };
+    // SAFETY: between fork and exec there is this one call, which takes no lock and no memory.
+    unsafe { command.pre_exec(limit) };
 }
 
 fn version_of(binary: &Path) -> String {

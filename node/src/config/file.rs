@@ -133,8 +133,9 @@ pub struct Limits {
     /// that is there and catches up, up to an eighth of the device is kept.
     pub log_retain_bytes: Option<Spanned<Bytes>>,
     /// Memory for what clients and peers make the node hold: connections, what is half received or not answered, answers
-    /// that are not read, open units of work, messages that are not persistent, snapshots. Each has its share; metrics show
-    /// them. Default: half of what the machine, or the control group of the process, has.
+    /// that are not read, open units of work, messages that are not persistent, snapshots. Each has its share; metrics
+    /// and status show them. Default: half of what the machine, or the control group of the process, has, and at most
+    /// 2 GiB: three nodes stay below 4 GB whatever clients do.
     pub memory_bytes: Option<Spanned<Bytes>>,
     /// Bodies of puts that are not answered yet, for each queue manager.
     pub unanswered_bytes: Option<Spanned<Bytes>>,

@@ -614,9 +614,9 @@ impl Reader<'_> {
     fn limits(&mut self, file: &file::Limits, queue_managers: usize) -> Limits {
         const MIB: u64 = 1 << 20;
         const GIB: u64 = 1 << 30;
-        let half = machine::memory_bytes() / 2;
-        let memory_bytes =
-            self.bytes("memory_bytes", &file.memory_bytes, half.max(256 * MIB), 256 * MIB, 1024 * GIB);
+        // On a large machine as much as on one of 4 GB: three nodes shall stay below 4 GB whatever clients do.
+        let default = (machine::memory_bytes() / 2).clamp(256 * MIB, 2 * GIB);
+        let memory_bytes = self.bytes("memory_bytes", &file.memory_bytes, default, 256 * MIB, 1024 * GIB);
         let unanswered_least = limits::BODY_BYTES_MAX as u64 + MIB;
         let calls = Share::Calls.of(memory_bytes) / queue_managers.max(1) as u64;
         Limits {

@@ -85,6 +85,20 @@ impl Backlogs {
                 self.hang_ups.hang_up(&watched.client, "it does not read its messages");
             }
         }
+        if self.account.used(Share::Answers) > self.account.limit(Share::Answers) {
+            self.make_room(now);
+        }
+    }
+
+    /// More waits than there may be: nobody waits for who has most of it and does not read just now.
+    fn make_room(&self, now: Instant) {
+        let mut sessions = self.sessions.lock();
+        let stuck = sessions.watched.values_mut().filter(|watched| now - watched.since >= LOOK_EVERY);
+        let most = stuck.max_by_key(|watched| watched.backlog.unread());
+        if let Some(watched) = most.filter(|watched| watched.backlog.unread() > TIGHT_BYTES_MAX) {
+            watched.since = now;
+            self.hang_ups.hang_up(&watched.client, "it has more unread messages than there is memory for");
+        }
     }
 }
 

@@ -124,6 +124,7 @@ metrics! {
     MEMORY_LIMIT        Gauge   "trimaran_memory_limit_bytes" "Memory that clients and peers may make this node hold (limits.memory_bytes)."
     MEMORY_SHARE_LIMIT  Gauge   "trimaran_memory_share_limit_bytes" "The part of it that may be held for this purpose."
     MEMORY_HELD         Gauge   "trimaran_memory_held_bytes" "What is held for this purpose now."
+    MEMORY_PEAK         Gauge   "trimaran_memory_peak_bytes" "The most that was held for this purpose since the node began."
     MEMORY_REFUSED      Counter "trimaran_memory_refused_total" "Times that something did not fit into this share: it waited, was refused with 2102, or cost its connection."
     VIOLATIONS          Counter "trimaran_protocol_violations_total" "Sessions ended because the client broke the protocol."
 

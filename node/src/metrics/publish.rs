@@ -180,6 +180,7 @@ pub fn publish_account(page: &mut Page, account: &Account) {
         let labels = [("share", figure.share.name())];
         page.add(&catalog::MEMORY_SHARE_LIMIT, &labels, figure.limit as f64);
         page.add(&catalog::MEMORY_HELD, &labels, figure.used as f64);
+        page.add(&catalog::MEMORY_PEAK, &labels, figure.peak as f64);
         page.add(&catalog::MEMORY_REFUSED, &labels, figure.refused as f64);
     }
 }

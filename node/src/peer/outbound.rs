@@ -129,7 +129,7 @@ async fn keep_connected(peers: &Arc<Peers>, link: &Arc<Link>) {
                 wait = BACKOFF_REFUSED;
             }
             Broken::Removed => {
-                peers.tell_all(|| Event::Removed).await;
+                peers.tell_all(|| Event::RemovedSays { node: link.node }).await;
                 wait = BACKOFF_REMOVED;
             }
             Broken::Other(reason) => {

@@ -243,6 +243,10 @@ impl QueueManager {
     }
 
     /// How many units with an id were ever decided.
+    pub fn producers(&self) -> &Producers {
+        &self.producers
+    }
+
     pub fn units_decided(&self) -> u64 {
         self.outcomes.next()
     }

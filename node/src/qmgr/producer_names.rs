@@ -49,6 +49,12 @@ impl ProducerNames {
         self.by_name.get(&name).copied()
     }
 
+    /// Of memory, about.
+    pub fn bytes(&self) -> u64 {
+        const NAME_BYTES: u64 = 96;
+        self.by_name.len() as u64 * NAME_BYTES
+    }
+
     pub fn any_forgotten(&self) -> bool {
         self.any_forgotten
     }

@@ -177,6 +177,14 @@ impl Producers {
         self.producers.insert(id, producer);
     }
 
+    /// Of memory, about.
+    pub fn bytes(&self) -> u64 {
+        const SEQUENCE_BYTES: usize = 56;
+        const PRODUCER_BYTES: usize = 256;
+        let producers = self.producers.len() * PRODUCER_BYTES + self.sequences * SEQUENCE_BYTES;
+        producers as u64 + self.names.bytes()
+    }
+
     /// Kept up to date, and counted anew.
     pub(super) fn digest(&self) -> Digest {
         self.digest

@@ -260,8 +260,7 @@ impl Replica {
             Delivery::Show { session, token, cut, browse } => {
                 // A unit that was backed out meanwhile has given its reservation back, and its caller is gone.
                 if browse
-                    || self.standing.own().reservations.owner(queue, position)
-                        == Some(Owner::Session(session))
+                    || self.standing.own().reservations.owner(queue, position) == Some(Owner::Unit(session))
                 {
                     self.show(session, token, queue, position, cut, browse);
                 } else {
@@ -285,7 +284,7 @@ impl Replica {
             Delivery::Show { session, token, browse, .. } => {
                 // A get under syncpoint that gave nothing is no part of its unit: a commit must not remove it.
                 let held =
-                    self.standing.own().reservations.owner(queue, position) == Some(Owner::Session(session));
+                    self.standing.own().reservations.owner(queue, position) == Some(Owner::Unit(session));
                 if !browse && held {
                     if let Some(open) = self.sessions.get_mut(session) {
                         open.unit.gets.retain(|held| *held != (queue, position));
@@ -312,9 +311,10 @@ impl Replica {
                 continue;
             }
             for (position, slot) in contents.packed_in_mut(pack) {
-                // Somebody is about to be given it; see `free` for what comes back.
                 let leading = self.standing.leading();
-                if !leading.is_some_and(|leading| leading.reservations.is_reserved(pack.queue, position)) {
+                let owner = leading.and_then(|leading| leading.reservations.owner(pack.queue, position));
+                // Else somebody is about to be given it; see `free` for what comes back.
+                if matches!(owner, None | Some(Owner::Unit(_))) {
                     slot.message = None;
                 }
             }

@@ -48,8 +48,10 @@ pub enum Event {
         speaks: Speaks,
     },
 
-    /// A peer says that this node was removed from every group there is.
-    Removed,
+    /// This peer says that this node was removed from every group there is.
+    RemovedSays {
+        node: NodeId,
+    },
 
     /// Everything up to this write is on disk.
     LogPersisted {

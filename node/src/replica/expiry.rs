@@ -158,7 +158,7 @@ impl Replica {
         let Some(leading) = self.standing.serving() else { return Duration::ZERO };
         let at = self.state.at();
         let stays = |queue: QueueId, position: Position| {
-            !matches!(leading.reservations.owner(queue, position), Some(Owner::Session(_)))
+            matches!(leading.reservations.owner(queue, position), None | Some(Owner::Mover))
         };
         let late = self.state.queues().filter_map(|queue| {
             queue.expiries().due(at, None).find(|(_, position)| stays(queue.id, *position))

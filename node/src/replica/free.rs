@@ -22,7 +22,10 @@ use crate::types::{FixedHasher, Instant, LookupMap, Position, QueueId, Selection
 /// Who may take a reserved message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Owner {
-    Session(SessionId),
+    /// A get outside of syncpoint: the message is given when its removal is applied.
+    Get(SessionId),
+    /// A unit of work, which was given the message.
+    Unit(SessionId),
     /// The queue manager itself: a message that is being moved to its backout queue.
     Mover,
 }

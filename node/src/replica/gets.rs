@@ -158,8 +158,10 @@ impl Replica {
         }
         self.stats.gets += 1;
         self.stats.get_bytes += length as u64;
-        self.standing.own_mut().reservations.reserve(contents, position, Owner::Session(session));
-        if get.is_in_unit(position.is_persistent()) {
+        let in_unit = get.is_in_unit(position.is_persistent());
+        let owner = if in_unit { Owner::Unit(session) } else { Owner::Get(session) };
+        self.standing.own_mut().reservations.reserve(contents, position, owner);
+        if in_unit {
             state.unit.begin(decided);
             state.unit.gets.push((queue, position));
             self.show(session, token, queue, position, cut, false);

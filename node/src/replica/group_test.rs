@@ -171,6 +171,11 @@ impl Group {
         self.members.iter().find(|(_, member)| member.role.is_serving()).map(|(id, _)| *id)
     }
 
+    /// Everybody else.
+    fn others(&self, id: u64) -> Vec<u64> {
+        self.members.keys().copied().filter(|other| *other != id).collect()
+    }
+
     fn tell(&mut self, id: u64, event: Event) {
         self.members.get_mut(&id).expect("it is a member").events.push(event);
     }
@@ -366,13 +371,35 @@ fn a_removed_node_that_was_away_learns_of_it_and_says_it_once() {
     let answers = group.ask(MembershipRequest::Remove { node: NodeId(old) }, Duration::from_secs(5));
     assert_eq!(answers.iter().map(|answer| answer.reason).collect::<Vec<_>>(), [Reason::None]);
     group.members.insert(old, away);
-    for other in group.members.keys().copied().filter(|id| *id != old).collect::<Vec<_>>() {
+    for other in group.others(old) {
         group.tell(old, Event::PeerLost { node: NodeId(other) });
         group.tell(old, Event::PeerConnected { node: NodeId(other) });
     }
     group.pass(Duration::from_secs(20));
     assert_eq!((&group.members[&old].role, group.members[&old].removed), (&RoleView::Removed, 1));
     assert_eq!(group.leader(), Some(leader), "it does not disturb the others");
+}
+
+#[test]
+fn a_node_that_is_told_by_one_peer_alone_that_it_was_removed_does_not_believe_it() {
+    let mut group = Group::new(5);
+    let leader = group.leader().unwrap();
+    let others = group.others(leader);
+    let says = |node: u64| Event::RemovedSays { node: NodeId(node) };
+    // Twice the same one, one that took it back, one that is no member.
+    group.tell(leader, says(others[0]));
+    group.tell(leader, says(others[0]));
+    group.tell(leader, says(others[1]));
+    group.tell(leader, says(99));
+    group.tell(others[1], Event::PeerConnected { node: NodeId(leader) });
+    group.pass(Duration::from_secs(5));
+    assert_eq!((group.leader(), group.members[&leader].removed), (Some(leader), 0));
+
+    let told = others[0];
+    let majority = group.others(told).into_iter().take(3);
+    majority.for_each(|node| group.tell(told, says(node)));
+    group.pass(Duration::from_secs(1));
+    assert_eq!((&group.members[&told].role, group.members[&told].removed), (&RoleView::Removed, 1));
 }
 
 #[test]

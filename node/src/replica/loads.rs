@@ -159,6 +159,11 @@ impl Residents {
         None
     }
 
+    /// Bytes of what was read.
+    pub fn loaded_bytes(&self) -> u64 {
+        self.loaded_bytes
+    }
+
     pub fn clear(&mut self) {
         *self = Residents::new(self.bytes_max as usize);
     }

@@ -58,6 +58,7 @@ mod expiry;
 mod administer;
 mod applier;
 mod leading;
+mod holdings;
 mod leadership;
 mod compaction;
 mod room;
@@ -94,13 +95,13 @@ use crate::mqi::Completion;
 use crate::qmgr::{Applied, QueueManager, Retention};
 use crate::types::planted::{self, Bug};
 use crate::types::{
-    Account, Held, Instant, NodeId, Now, ObjectName, QueueManagerId, RoleView, SessionId, Share, Speaks,
-    Token, Version,
+    Account, Instant, NodeId, Now, ObjectName, QueueManagerId, RoleView, SessionId, Speaks, Token, Version,
 };
 use applier::Applying;
 use clocks::ClockWatch;
 use compaction::Compaction;
 use comparison::Comparison;
+use holdings::Holdings;
 use leading::Standing;
 use loads::{Loads, Residents};
 use peers::Peers;
@@ -181,9 +182,7 @@ pub struct Replica {
     sessions: Sessions,
     loads: Loads,
     residents: Residents,
-    /// Messages that are not persistent: those that were put since the statistics were brought up to date, and all that
-    /// were there then.
-    volatile: Held,
+    holdings: Holdings,
     next_repack: Instant,
 
     peers: Peers,
@@ -229,7 +228,7 @@ impl Replica {
         let compaction = Compaction::new(recovered.snapshot.clone(), &options);
         let was_removed = recovered.snapshot.membership.removed.contains(&options.node);
         let residents = Residents::new(options.resident_bytes_max);
-        let volatile = Held::nothing(options.account.clone(), Share::NotPersistent);
+        let holdings = Holdings::new(&options.account);
         let mut replica = Replica {
             turn: Turn::new(options.turn_work),
             is_not_done: false,
@@ -245,7 +244,7 @@ impl Replica {
             sessions: Sessions::default(),
             loads: Loads::default(),
             residents,
-            volatile,
+            holdings,
             next_repack: Instant(0),
             peers: Peers::default(),
             clocks: ClockWatch::default(),
@@ -307,7 +306,7 @@ impl Replica {
             Event::SnapshotInstalled { from, term, meta, state } => {
                 self.on_snapshot_installed(from, term, meta, *state)
             }
-            Event::Removed => self.on_removed(),
+            Event::RemovedSays { node } => self.on_removed_said(node, true),
             Event::Disk { room } => self.on_disk(room),
             Event::AddressGone { deadline } => self.on_address_gone(deadline),
             Event::Drain => self.on_drain(),

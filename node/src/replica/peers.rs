@@ -22,6 +22,8 @@ pub(super) struct Peers {
     acknowledged: BTreeMap<NodeId, Index>,
     /// Who cannot be talked with for that, and what it speaks.
     too_old: BTreeMap<NodeId, Speaks>,
+    /// Who says that this node was removed.
+    say_removed: BTreeSet<NodeId>,
 }
 
 #[derive(Clone, Debug)]
@@ -192,6 +194,22 @@ impl Replica {
         }
     }
 
+    /// A peer says that this node was removed, or that it was not. One alone may be wrong, or not be the one that it says it
+    /// is: this node goes when a majority of the others that it knows to have a vote agree.
+    pub(super) fn on_removed_said(&mut self, from: NodeId, removed: bool) {
+        match removed {
+            true => self.peers.say_removed.insert(from),
+            false => self.peers.say_removed.remove(&from),
+        };
+        let membership = self.consensus.membership();
+        let mut others: BTreeSet<NodeId> = &membership.voters | &membership.voters_outgoing;
+        others.remove(&self.options.node);
+        let agree = others.intersection(&self.peers.say_removed).count();
+        if agree > others.len() / 2 {
+            self.on_removed();
+        }
+    }
+
     fn on_greeting(&mut self, from: NodeId, greeting: Greeting) {
         let heard = Heard {
             recovering: greeting.recovering,
@@ -211,9 +229,7 @@ impl Replica {
             raising.on_answer(from, greeting.question);
         }
         self.compare_history(from, &greeting);
-        if greeting.removed {
-            self.on_removed();
-        }
+        self.on_removed_said(from, greeting.removed);
         if greeting.recovering {
             self.consensus.forget_progress(from);
             self.peers.acknowledged.remove(&from);

@@ -208,7 +208,8 @@ impl Replica {
     fn take_memory(&mut self, session: SessionId, put: &LetIn) -> Result<(), Refusal> {
         let length = put.message.body.len();
         if !put.syncpoint {
-            let fits = put.is_persistent() || self.volatile.grow(not_persistent_weight(length));
+            let fits =
+                put.is_persistent() || self.holdings.not_persistent.grow(not_persistent_weight(length));
             let detail = "the messages that are not persistent take all the memory that this node has for them; get some";
             return fits.then_some(()).ok_or_else(|| Refusal::because(Reason::ResourceProblem, detail));
         }

@@ -836,6 +836,29 @@ fn the_store_is_the_applied_state_and_messages_are_read_back_from_it() {
 }
 
 #[test]
+fn what_a_unit_was_given_and_the_store_has_leaves_memory_and_comes_back_with_a_backout() {
+    let mut alone = Alone::with_window(1);
+    let in_unit = || Get { syncpoint: true, ..get() };
+    let long = |number: usize| format!("{number:05000}");
+    // Some are got before they are in the store and some after it, and it moves when others put.
+    for number in 0..20 {
+        alone.put(APP, &long(number));
+        if number % 2 == 0 {
+            assert_eq!(alone.get(OTHER, in_unit()), Ok(long(number / 2)));
+        }
+    }
+    while alone.get(OTHER, in_unit()).is_ok() {}
+    alone.put(APP, "the store moves");
+    alone.pass(Duration::from_secs(1));
+    let queue = alone.replica.state.queues().next().unwrap();
+    assert_eq!(queue.iter().filter(|(_, slot)| slot.message.is_some()).count(), 0);
+    alone.ok(OTHER, Call::Backout);
+    let Data::Got { message, .. } = alone.ok(APP, Call::Get(get())) else { panic!() };
+    assert_eq!((message.body.to_bytes(), message.descriptor.backout_count), (long(0).into(), 1));
+    (1..20).for_each(|number| assert_eq!(alone.get(APP, get()), Ok(long(number))));
+}
+
+#[test]
 fn a_node_that_restarts_from_its_store_has_everything() {
     let mut alone = Alone::with_window(1);
     for text in ["one", "two", "three"] {

@@ -132,7 +132,8 @@ impl Replica {
         self.stats.sessions = self.sessions.by_id.len() as u64;
         let sums = self.state.sums();
         (self.stats.messages, self.stats.not_persistent) = (sums.messages, sums.not_persistent);
-        self.volatile.set(sums.not_persistent_bytes);
+        let volatile = self.standing.leading().map(|leading| &leading.volatile_producers);
+        self.holdings.note(&self.state, &self.residents, volatile);
         self.stats.version = u64::from(self.state.version().0);
         self.stats.takeovers = self.state.takeovers();
         self.stats.term = self.consensus.term().0;

@@ -5,6 +5,9 @@
 //! is refused with 2102, or costs the connection; that is the holder's to decide. The mind takes from it as well: with an
 //! account of its own, as in the simulator, it does the same thing twice when told the same thing twice.
 //!
+//! What a queue manager holds on every node (what is read, staged and remembered) is counted here and bounded where it is
+//! decided: a node that refused what is in the log would have another state than the others.
+//!
 //! The whole is `limits.memory_bytes`. It is not all that a process takes: the message store's cache, the log's window and
 //! the heads of queued messages have settings of their own, and what is freed comes back to the system after a minute.
 
@@ -31,21 +34,33 @@ pub enum Share {
     NotPersistent,
     /// Chunks of snapshots, in both directions.
     Snapshots,
+    /// Bodies that were read from the message store for those who get and browse, one copy each, for as long as they
+    /// stay. The oldest leave when they are more than `limits.window_bytes`; never refused.
+    Loaded,
+    /// Bodies and large units in the log that no message has yet, on every node. Whoever sends them took their bytes from
+    /// [`Share::Bodies`], [`Share::Calls`] or [`Share::Units`] of the node that serves; never refused.
+    Staged,
+    /// What is remembered of programs' sequences, so that a repeated put is stored once. The same on every node, so it has
+    /// bounds of its own (`qmgr::Retention`); never refused.
+    Producers,
 }
 
 /// What an idle connection takes: buffers of TLS and HTTP/2, and its task.
 pub const CONNECTION_BYTES: u64 = 32 * 1024;
 
 /// Each share and its part of the whole in percent.
-const PARTS: [(Share, &str, u64); 8] = [
+const PARTS: [(Share, &str, u64); 11] = [
     (Share::Connections, "connections", 10),
     (Share::Receiving, "receiving", 8),
-    (Share::Bodies, "bodies", 15),
-    (Share::Calls, "calls", 15),
-    (Share::Answers, "answers", 15),
-    (Share::Units, "units", 15),
-    (Share::NotPersistent, "not-persistent", 15),
-    (Share::Snapshots, "snapshots", 7),
+    (Share::Bodies, "bodies", 12),
+    (Share::Calls, "calls", 12),
+    (Share::Answers, "answers", 12),
+    (Share::Units, "units", 12),
+    (Share::NotPersistent, "not-persistent", 12),
+    (Share::Snapshots, "snapshots", 6),
+    (Share::Loaded, "loaded", 4),
+    (Share::Staged, "staged", 6),
+    (Share::Producers, "producers", 6),
 ];
 
 impl Share {
@@ -81,6 +96,7 @@ struct Entry {
     share: Share,
     limit: u64,
     used: AtomicU64,
+    peak: AtomicU64,
     refused: AtomicU64,
 }
 
@@ -92,6 +108,8 @@ pub struct Figure {
     pub used: u64,
     /// Bytes that may be held.
     pub limit: u64,
+    /// The most that was held since the node began.
+    pub peak: u64,
     /// How often something did not fit.
     pub refused: u64,
 }
@@ -102,6 +120,7 @@ impl Account {
             share,
             limit: share.of(total),
             used: AtomicU64::new(0),
+            peak: AtomicU64::new(0),
             refused: AtomicU64::new(0),
         });
         Arc::new(Account { total, entries })
@@ -130,17 +149,20 @@ impl Account {
     pub fn take(&self, share: Share, bytes: u64) -> bool {
         let entry = &self.entries[share as usize];
         let fits = |used: u64| used.checked_add(bytes).filter(|used| *used <= entry.limit);
-        let taken = entry.used.fetch_update(Relaxed, Relaxed, fits).is_ok();
-        if !taken {
-            entry.refused.fetch_add(1, Relaxed);
+        let taken = entry.used.fetch_update(Relaxed, Relaxed, fits);
+        match taken {
+            Ok(before) => entry.note_peak(before + bytes),
+            Err(_) => drop(entry.refused.fetch_add(1, Relaxed)),
         }
-        taken
+        taken.is_ok()
     }
 
     /// Counts what is held already and cannot be refused any more.
     pub fn add(&self, share: Share, bytes: u64) {
         if bytes > 0 {
-            self.entries[share as usize].used.fetch_add(bytes, Relaxed);
+            let entry = &self.entries[share as usize];
+            let before = entry.used.fetch_add(bytes, Relaxed);
+            entry.note_peak(before + bytes);
         }
     }
 
@@ -157,8 +179,18 @@ impl Account {
             share: entry.share,
             used: entry.used.load(Relaxed),
             limit: entry.limit,
+            peak: entry.peak.load(Relaxed),
             refused: entry.refused.load(Relaxed),
         })
+    }
+}
+
+impl Entry {
+    fn note_peak(&self, used: u64) {
+        // Mostly it is no peak, and a load is cheaper than an exchange.
+        if used > self.peak.load(Relaxed) {
+            self.peak.fetch_max(used, Relaxed);
+        }
     }
 }
 
@@ -236,13 +268,17 @@ mod tests {
     fn what_does_not_fit_is_refused_and_what_is_dropped_fits_again() {
         let account = Account::new(2 << 30);
         let limit = account.limit(Share::Bodies);
-        assert_eq!(limit, (2 << 30) / 100 * 15);
+        assert_eq!(limit, (2 << 30) / 100 * 12);
         let mut held = Held::nothing(account.clone(), Share::Bodies);
         assert!(held.grow(limit - 10) && held.grow(10) && !held.grow(1));
         assert!(account.is_tight(Share::Bodies) && !account.is_tight(Share::Units));
         let figure = account.figures().find(|figure| figure.share == Share::Bodies).unwrap();
         assert_eq!((figure.used, figure.refused), (limit, 1));
         drop(held);
+        account.add(Share::Bodies, 1);
+        account.give(Share::Bodies, 1);
+        let figure = account.figures().find(|figure| figure.share == Share::Bodies).unwrap();
+        assert_eq!((figure.used, figure.peak), (0, limit));
         assert!(account.used(Share::Bodies) == 0 && account.take(Share::Bodies, limit));
     }
 

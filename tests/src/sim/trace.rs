@@ -97,7 +97,7 @@ impl Trace {
             Event::Disk { .. } => self.tagged(14, 0),
             Event::StoreRefused { upto } => self.tagged(15, upto.0),
             Event::LogDamaged { upto } => self.tagged(18, upto.0),
-            Event::Removed => self.tagged(17, 0),
+            Event::RemovedSays { node } => self.tagged(17, node.0),
             Event::Drain => self.tagged(16, 0),
             Event::AddressGone { deadline } => self.tagged(19, deadline.0),
             Event::PeerTooOld { node, .. } => self.tagged(20, node.0),

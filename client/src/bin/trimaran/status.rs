@@ -7,7 +7,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use trimaran_client::{Error, InstanceStatus, QueueManagerStatus, StatusResponse};
+use trimaran_client::{Error, InstanceStatus, MemoryShare, QueueManagerStatus, StatusResponse};
 
 use crate::{
     arguments::{Global, StatusArgs},
@@ -314,9 +314,29 @@ impl Picture {
                 }
             }
         }
+        self.print_memory();
         if !self.warnings.is_empty() {
             say!("");
             self.warnings.iter().for_each(|warning| say!("Warning: {warning}"));
+        }
+    }
+
+    /// What was ever held for clients, node by node.
+    fn print_memory(&self) {
+        let answers = self.nodes.values().filter_map(|node| node.as_ref().ok());
+        let shares = answers.flat_map(|status| status.memory.iter().map(|share| (&status.node, share)));
+        let rows: Vec<Vec<String>> = shares
+            .filter(|(_, share)| share.peak_bytes > 0 || share.refused > 0)
+            .map(|(node, share)| {
+                let bytes = [share.used_bytes, share.share_bytes, share.peak_bytes].map(output::bytes);
+                let [used, most, peak] = bytes;
+                vec![format!("  {node}"), share.kind.clone(), used, most, peak, share.refused.to_string()]
+            })
+            .collect();
+        if !rows.is_empty() {
+            say!("");
+            say!("Memory held for clients and other nodes");
+            output::table(&["  NODE", "KIND", "USED", "SHARE", "PEAK", "REFUSED"], &rows);
         }
     }
 
@@ -412,6 +432,7 @@ impl Picture {
             .map(|(name, node)| match node {
                 Ok(status) => json!({
                     "node": name, "answers": true, "version": status.version, "uptime_s": status.uptime_s,
+                    "memory": status.memory.iter().map(share_json).collect::<Vec<_>>(),
                     "roles": status.queue_managers.iter()
                         .map(|manager| (manager.name.clone(), json!(manager.role)))
                         .collect::<serde_json::Map<_, _>>(),
@@ -425,6 +446,13 @@ impl Picture {
             "wrong": self.what_is_wrong(),
         })
     }
+}
+
+fn share_json(share: &MemoryShare) -> Value {
+    json!({
+        "kind": share.kind, "used_bytes": share.used_bytes, "share_bytes": share.share_bytes,
+        "peak_bytes": share.peak_bytes, "refused": share.refused,
+    })
 }
 
 fn manager_json(manager: &QueueManagerStatus) -> Value {
@@ -502,6 +530,12 @@ mod tests {
             cluster: "demo".into(),
             node: node.into(),
             queue_managers: vec![manager],
+            memory: vec![MemoryShare {
+                kind: "units".into(),
+                used_bytes: 7,
+                peak_bytes: 9,
+                ..Default::default()
+            }],
             ..Default::default()
         };
         (format!("{node}:1"), Ok(status))
@@ -537,5 +571,7 @@ mod tests {
         let told: Vec<_> = instances.iter().map(|of| (of.node.as_str(), of.reason.as_str())).collect();
         assert_eq!(told, [("b", "catching up"), ("c", "no answer")]);
         assert_eq!(picture.as_json()["nodes"][0]["answers"], true);
+        let memory = &picture.as_json()["nodes"][0]["memory"][0];
+        assert_eq!((&memory["kind"], &memory["peak_bytes"]), (&json!("units"), &json!(9)));
     }
 }

@@ -186,6 +186,7 @@ impl Admin for Administration {
             queue_managers,
             warnings,
             uptime_s: self.listener.uptime().as_secs(),
+            memory: self.listener.account.figures().map(convert::memory_share).collect(),
         }))
     }
 

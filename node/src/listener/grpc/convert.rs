@@ -16,6 +16,7 @@ use crate::mqi::{
     Call, Completion, Data, Get, GetMode, InstanceView, ObjectView, OpenOptions, Put, PutTarget, QueueView,
     Selection, StatusView, UnitState, Wait, check_body,
 };
+use crate::types::account::Figure;
 use crate::types::definition::{self as selector, Changes, ObjectKind, ObjectRef, RecordAction, sentence};
 use crate::types::{
     Body, CompletionCode, CorrelationId, Descriptor, FloatingAddress, GroupId, HandleId, Membership, Message,
@@ -431,6 +432,16 @@ pub fn member(membership: &Membership, name: &str) -> Result<NodeId, Refused> {
         let names: Vec<&str> = membership.nodes.values().map(|info| info.name.as_str()).collect();
         bad_value(format!("There is no node {name:?}; the nodes are {}.", names.join(", ")))
     })
+}
+
+pub fn memory_share(figure: Figure) -> admin::MemoryShare {
+    admin::MemoryShare {
+        kind: figure.share.name().to_owned(),
+        used_bytes: figure.used,
+        share_bytes: figure.limit,
+        peak_bytes: figure.peak,
+        refused: figure.refused,
+    }
 }
 
 pub fn queue_manager_status(name: &ObjectName, status: &StatusView) -> admin::QueueManagerStatus {

@@ -397,7 +397,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn slow_long_puts_make_room_for_others() {
-        let account = Account::new(1 << 30);
+        // 161 MB of them are for bodies.
+        let account = Account::new((5 << 30) / 4);
         let put = |length: usize| {
             let (sender, inner) = body();
             sender.send(message(length)[..2 << 20].to_vec().into()).unwrap();
