@@ -60,6 +60,7 @@ impl Lease {
         self.sent.clear();
         self.answered.clear();
         self.disarming = None;
+        assert!(!self.length.is_zero(), "a lease lasts for some time");
     }
 
     pub fn round(&self) -> u64 {
@@ -74,6 +75,8 @@ impl Lease {
         }
         self.sent.push_back(now);
         self.round += 1;
+        debug_assert!(self.sent.len() as u64 <= self.round, "no more rounds are remembered than were sent");
+        debug_assert!(self.sent.iter().is_sorted(), "rounds are sent one after the other");
         self.round
     }
 
@@ -82,6 +85,7 @@ impl Lease {
         let age = self.round.checked_sub(round)?;
         let place = (self.sent.len() as u64).checked_sub(age + 1)?;
         let sent = self.sent[place as usize];
+        debug_assert!(round > 0, "rounds are numbered from 1 on");
         let newest = self.answered.entry(from).or_insert((round, sent));
         if newest.0 < round {
             *newest = (round, sent);
@@ -94,6 +98,7 @@ impl Lease {
 
     /// A transfer of leadership to `node` came to nothing.
     pub fn disarm(&mut self, node: NodeId, now: Instant) {
+        debug_assert!(self.disarming.is_none(), "one transfer is waited out at a time");
         self.disarming = Some((node, self.round, now));
     }
 
@@ -117,6 +122,7 @@ impl Lease {
         }
         let base = self.confirmed(me, &membership.voters, now)?;
         let base = base.min(self.confirmed(me, &membership.voters_outgoing, now)?);
+        debug_assert!(base <= now, "no round was answered before it was sent");
         Some(base + self.length)
     }
 
@@ -132,6 +138,7 @@ impl Lease {
         if voters.is_empty() {
             return Some(now);
         }
+        debug_assert!(times.len() <= voters.len(), "a voter answers once");
         times.sort_unstable_by(|a, b| b.cmp(a));
         times.get(voters.len() / 2).copied()
     }

@@ -183,6 +183,9 @@ impl QueueManager {
 
     /// How much is remembered from now on; the same on every node.
     pub fn set_retention(&mut self, retention: Retention) {
+        assert!(retention.outcomes_min <= retention.outcomes_max, "some outcomes stay whatever their age");
+        assert!(retention.producers_min <= retention.producers_max, "some producers stay whatever their age");
+        assert!(retention.sequences_max > 0, "the last put of a producer is remembered");
         self.retention = retention;
     }
 
@@ -238,7 +241,15 @@ impl QueueManager {
     /// The same, without making memory for each command.
     pub fn apply_into(&mut self, command: Command, applied: &mut Applied) {
         applied.clear();
+        let (at, next_queue, units_decided) = (self.at, self.next_queue, self.outcomes.next());
         applied.verdict = self.carry_out(command, applied);
+        debug_assert!(applied.verdict.is_ok() || applied.is_nothing(), "what was refused did nothing");
+        debug_assert_eq!(self.at, at, "time comes with entries and not with commands");
+        assert!(self.next_queue >= next_queue, "the number of a queue is given once");
+        debug_assert!(
+            (units_decided..=units_decided + 1).contains(&self.outcomes.next()),
+            "a command decides one unit at most"
+        );
     }
 
     fn carry_out(&mut self, command: Command, applied: &mut Applied) -> Result<Verdict, Reason> {
@@ -345,7 +356,9 @@ impl QueueManager {
         if removal.positions.iter().any(|position| queue.slot(*position).is_none()) {
             return Err(Reason::NoMsgAvailable);
         }
+        let asked = removal.positions.len();
         self.remove_all(removal, applied);
+        debug_assert!(applied.removed.len() <= asked, "no more leave than were asked to");
         Ok(Verdict::Done)
     }
 
@@ -354,6 +367,7 @@ impl QueueManager {
         let Some(mut contents) = self.queues.change(queue) else { return };
         for position in positions {
             let Some(slot) = contents.remove(position) else { continue };
+            debug_assert!(contents.slot(position).is_none(), "what left is not there any more");
             self.unwritten.note_removed(queue, position, &slot);
             applied.removed.push(Removed { queue, position, slot });
         }
@@ -401,6 +415,7 @@ impl QueueManager {
     fn decide(&mut self, unit: Option<UnitId>, state: UnitState) {
         if let Some(unit) = unit {
             self.outcomes.decide(&unit, state, self.at, &self.retention);
+            debug_assert!(self.outcomes.first() < self.outcomes.next(), "the newest outcome is remembered");
         }
     }
 

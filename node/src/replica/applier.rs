@@ -11,6 +11,11 @@ impl Replica {
     pub(super) fn apply_all(&mut self, entries: Vec<Entry>) {
         for entry in entries {
             let index = entry.index;
+            assert_eq!(
+                index,
+                self.consensus.applied_index().next(),
+                "entries are applied one after the other"
+            );
             self.stats.entries_applied += 1;
             self.compaction.note_applied(entry.data.len());
             match entry.kind {
@@ -87,6 +92,7 @@ impl Replica {
     /// What follows from every command, whichever it was and whoever waits for it.
     fn note_applied(&mut self, applied: &Applied, waiting: &Waiting) {
         if let Some(state) = waiting.in_order_of().and_then(|session| self.sessions.get_mut(session)) {
+            assert!(state.proposed > 0, "what is applied for a session was proposed");
             state.proposed -= 1;
         }
         let Some(leading) = self.standing.leading_mut() else { return };

@@ -40,6 +40,11 @@ impl Replica {
             self.commit_not_persistent(not_persistent, &volatile_gets);
             return self.answer(session, token, Completion::done());
         }
+        debug_assert_eq!(
+            puts.values().sum::<u64>(),
+            places.len() as u64,
+            "every put that is placed was let in"
+        );
         state.proposed += 1;
         let size: usize = places.iter().map(|place| place.message.weight()).sum::<usize>()
             + removals.iter().map(|removal| removal.positions.len() * 16).sum::<usize>();
@@ -144,6 +149,10 @@ impl Replica {
             return;
         }
         let gets = unit.gets.into_iter().filter(|(_, position)| position.is_persistent()).collect();
+        debug_assert!(
+            removals.iter().all(|removal| !removal.positions.is_empty()),
+            "a queue of a unit has messages of it"
+        );
         self.propose(Command::Backout(removals), Waiting::Backout { answer, gets });
     }
 

@@ -19,13 +19,19 @@ impl Line {
     /// At the end, unless it stands there already.
     pub fn join(&mut self, session: SessionId, turn: u64) {
         if self.known.insert(session) {
+            debug_assert!(
+                self.order.back().is_none_or(|(_, last)| *last <= turn),
+                "turns come one after the other"
+            );
             self.order.push_back((session, turn));
         }
+        debug_assert_eq!(self.order.len(), self.known.len(), "a session stands in the line once");
     }
 
     pub fn next(&mut self) -> Option<SessionId> {
         let (session, _) = self.order.pop_front()?;
-        self.known.remove(&session);
+        let was_known = self.known.remove(&session);
+        assert!(was_known, "whoever stands in the line is known to");
         Some(session)
     }
 
@@ -33,6 +39,7 @@ impl Line {
         if self.known.remove(&session) {
             self.order.retain(|(other, _)| *other != session);
         }
+        debug_assert_eq!(self.order.len(), self.known.len(), "a session stands in the line once");
     }
 
     /// The turn in which the first of them joined.

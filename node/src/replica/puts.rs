@@ -114,8 +114,10 @@ impl Replica {
 
     /// The queue's depth when what is under way has happened.
     fn depth_to_be(&self, queue: QueueId) -> u64 {
+        debug_assert!(self.is_serving(), "only whoever serves lets in");
         let (depth, leading) =
             (self.state.queue(queue).map_or(0, |queue| queue.depth()), self.standing.own());
+        debug_assert!(leading.leaving.of(queue) <= depth, "what is on its way out is still there");
         depth + leading.incoming(queue) - leading.leaving.of(queue)
     }
 
@@ -238,6 +240,12 @@ impl Replica {
             // Its place in the log comes later than its put, and the time of its put and its expiry begin now.
             message.descriptor.put_at = self.wall();
         }
+        debug_assert_eq!(
+            message.descriptor.persistence,
+            Persistence::Persistent,
+            "only persistent messages are logged"
+        );
+        debug_assert!(!message.descriptor.message_id.is_none(), "every message has an id");
         self.standing.own_mut().let_in(queue);
         let mut place = Place { queue, message, unique, producer, staged: None };
         let state = self.sessions.get_mut(session).expect("just seen");

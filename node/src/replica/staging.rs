@@ -48,7 +48,8 @@ impl Stagings {
     }
 
     pub fn part_applied(&mut self) {
-        self.in_flight = self.in_flight.saturating_sub(1);
+        assert!(self.in_flight > 0, "a part that is applied was proposed");
+        self.in_flight -= 1;
     }
 }
 
@@ -62,7 +63,9 @@ impl Replica {
         let number = self.staged_number();
         let body = std::mem::take(&mut place.message.body);
         place.staged = Some((number, length));
-        Some((number, parts_of(&body)))
+        let parts = parts_of(&body);
+        debug_assert_eq!(parts.iter().map(Bytes::len).sum::<usize>(), length, "the parts are the whole body");
+        Some((number, parts))
     }
 
     /// A command that is larger than an entry goes ahead in parts as well.
@@ -88,6 +91,7 @@ impl Replica {
         parts: VecDeque<Bytes>,
         then: Option<(Command, Waiting)>,
     ) {
+        assert!(!parts.is_empty(), "what is staged has parts");
         if let Some(state) = self.sessions.get_mut(session) {
             state.staging += 1;
         }
@@ -123,6 +127,7 @@ impl Replica {
             }
             match self.sessions.get_mut(session) {
                 Some(state) => {
+                    assert!(state.staging > 0, "what is staged for a session is counted");
                     state.staging -= 1;
                     self.standing.own_mut().line.join(session, self.stats.turns);
                 }
@@ -154,5 +159,9 @@ fn parts_of(body: &Body) -> VecDeque<Bytes> {
     if !open.is_empty() {
         parts.push_back(open.freeze());
     }
+    debug_assert!(
+        parts.iter().rev().skip(1).all(|part| part.len() == limits::CHUNK_BYTES),
+        "only the last part is short"
+    );
     parts
 }
