@@ -85,6 +85,7 @@ pub use turn::TURN_WORK;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::consensus::{self, Consensus, Majority, Parted, Recovered};
 use crate::mqi::Completion;
@@ -128,6 +129,9 @@ pub struct Options {
     /// What new calls may do in a turn, and everything else by half as much; the rest comes in the next. In looks at a
     /// message (`turn.rs`).
     pub turn_work: u64,
+    /// How long after the end of a lease the floating address may still be there (`vip/policy.rs`). None when the queue
+    /// manager has none.
+    pub address_tail: Option<Duration>,
 }
 
 impl Options {
@@ -145,6 +149,7 @@ impl Options {
             account: Account::new(1 << 40),
             retention: Retention::default(),
             turn_work: TURN_WORK,
+            address_tail: None,
         }
     }
 }
@@ -181,6 +186,8 @@ pub struct Replica {
     room: Room,
     /// The node is stopping.
     draining: bool,
+    /// Until then this node may have the floating address.
+    address_until: Instant,
     /// The node was removed from the group.
     removed: bool,
 
@@ -233,6 +240,7 @@ impl Replica {
             compaction,
             room: Room::default(),
             draining: false,
+            address_until: Instant(0),
             removed: false,
             in_sync_at: BTreeMap::new(),
             store_wanted: false,
@@ -283,6 +291,7 @@ impl Replica {
             }
             Event::Removed => self.on_removed(),
             Event::Disk { room } => self.on_disk(room),
+            Event::AddressGone { deadline } => self.on_address_gone(deadline),
             Event::Drain => self.on_drain(),
         }
     }
