@@ -16,7 +16,8 @@ use crate::{
     connection::Connection,
     core::Link,
     error::{Error, Result},
-    outcome::{self, reason},
+    outcome,
+    reasons::reason,
 };
 
 pub use trimaran_proto::admin::v1::{
@@ -256,6 +257,9 @@ impl Admin {
     }
 
     /// CLEAR QLOCAL. Refused with 2042 while somebody has it open for input or a unit of work holds a message.
+    ///
+    /// # Errors
+    /// 2085 when there is no such queue, 2042 when it is in use, and as [`Admin::alter`].
     pub async fn clear_queue(&self, queue: impl Into<String>) -> Result<()> {
         let queue_manager = self.connection.queue_manager();
         let request = wire::ClearRequest { queue_manager, queue: queue.into() };
@@ -276,6 +280,9 @@ impl Admin {
     }
 
     /// Moves the active instance to this node; empty: to the one that is most up to date.
+    ///
+    /// # Errors
+    /// 2059 with a sentence when the other node is none, or did not take over within 3 s, and as [`Admin::alter`].
     pub async fn switch(&self, to_node: impl Into<String>) -> Result<()> {
         let queue_manager = self.connection.queue_manager();
         let request = wire::SwitchRequest { queue_manager, to_node: to_node.into() };
@@ -304,6 +311,10 @@ impl Admin {
 
     /// Adds a node to every queue manager of the cluster, not only to the one of this connection, while messages flow.
     /// Returns when it has everything.
+    ///
+    /// # Errors
+    /// What a queue manager refuses, with a sentence: a node that is known or unknown, a name or address that is taken, another
+    /// change that is under way; and as [`Admin::alter`].
     pub async fn add_node(
         &self,
         request: wire::NodeAddRequest,
@@ -317,6 +328,10 @@ impl Admin {
     }
 
     /// Removes a node from every queue manager of the cluster.
+    ///
+    /// # Errors
+    /// What a queue manager refuses, with a sentence: a node that is known or unknown, a name or address that is taken, another
+    /// change that is under way; and as [`Admin::alter`].
     pub async fn remove_node(
         &self,
         name: impl Into<String>,
@@ -331,6 +346,10 @@ impl Admin {
     }
 
     /// Adds the new node and removes the old one in one step, so that the number of copies never sinks.
+    ///
+    /// # Errors
+    /// What a queue manager refuses, with a sentence: a node that is known or unknown, a name or address that is taken, another
+    /// change that is under way; and as [`Admin::alter`].
     pub async fn replace_node(
         &self,
         request: wire::NodeReplaceRequest,

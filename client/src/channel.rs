@@ -134,11 +134,17 @@ impl Channel {
     }
 
     /// MQCLOSE.
+    ///
+    /// # Errors
+    /// As [`Channel::open`].
     pub async fn close(&mut self, handle: i32) -> Result<()> {
         self.call(types::CLOSE, handle, Body::Close(close::NONE), &[]).await.map(|_| ())
     }
 
     /// MQPUT of a text or of bytes with these options ([`constants::put`]). The message id.
+    ///
+    /// # Errors
+    /// As [`Channel::open`].
     pub async fn put(&mut self, handle: i32, md: Md, body: Bytes, options: u32) -> Result<[u8; 24]> {
         let pmo = Pmo { version: 1, options, timeout: -1, ..Pmo::default() };
         let put = Put { md, pmo, length: body.len() as u32, ..Put::default() };
@@ -150,6 +156,9 @@ impl Channel {
     }
 
     /// MQGET with these options ([`constants::get`]), for any message; None when there is none (2033).
+    ///
+    /// # Errors
+    /// As [`Channel::open`].
     pub async fn get(&mut self, handle: i32, options: u32, wait_ms: i32) -> Result<Option<Got>> {
         let gmo = Gmo { version: 1, options, wait_interval: wait_ms, ..Gmo::default() };
         let get = Get { md: datagram(), gmo, length: MESSAGE_BYTES_MAX, data: Bytes::new() };
@@ -166,16 +175,25 @@ impl Channel {
     }
 
     /// MQCMIT.
+    ///
+    /// # Errors
+    /// As [`Channel::open`].
     pub async fn commit(&mut self) -> Result<()> {
         self.call(types::CMIT, 0, Body::Nothing, &[]).await.map(|_| ())
     }
 
     /// MQBACK.
+    ///
+    /// # Errors
+    /// As [`Channel::open`].
     pub async fn backout(&mut self) -> Result<()> {
         self.call(types::BACK, 0, Body::Nothing, &[]).await.map(|_| ())
     }
 
     /// MQDISC: what is not committed is.
+    ///
+    /// # Errors
+    /// As [`Channel::open`].
     pub async fn disconnect(mut self) -> Result<()> {
         self.call(types::DISC, 0, Body::Nothing, &[]).await.map(|_| ())
     }

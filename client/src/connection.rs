@@ -116,6 +116,10 @@ impl Builder {
     }
 
     /// Looks for the node that serves the queue manager and connects to it.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for an address or option that cannot be used, [`Error::Refused`] when this program is not let in,
+    /// [`Error::Unreachable`] when nobody serves within the time that was given.
     pub async fn connect(self) -> Result<Connection> {
         let addresses =
             self.addresses.iter().map(|address| parse_address(address)).collect::<Result<Vec<_>>>()?;

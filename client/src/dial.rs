@@ -13,7 +13,8 @@ use trimaran_proto::admin::v1::{RecoverRequest, StatusRequest, StatusResponse, a
 
 use crate::{
     error::{Error, Result},
-    outcome::{self, reason},
+    outcome,
+    reasons::reason,
     tls::{self, Shown, Tls},
 };
 
@@ -128,6 +129,10 @@ pub async fn status(
 
 /// Tells the node at this address to go on with what the best node has left, after too many logs were damaged; see the
 /// `Recover` call of the Admin service. Nobody but a person should decide that.
+///
+/// # Errors
+/// [`Error::Unreachable`] when the node does not answer in time, [`Error::Refused`] when it keeps what it has: its log goes
+/// further, or its group works.
 pub async fn recover(
     address: &str,
     tls: Option<&Tls>,

@@ -1,6 +1,6 @@
 //! What can go wrong, as a program wants to tell it apart.
 
-use crate::outcome;
+use crate::reasons::{name_of, reason};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -52,7 +52,7 @@ pub enum Error {
 impl Error {
     /// A refusal in the words of the library's own table.
     pub(crate) fn refused(reason: u32, text: impl Into<String>) -> Error {
-        Error::Refused { code: 2, reason, name: outcome::name_of(reason), text: text.into() }
+        Error::Refused { code: 2, reason, name: name_of(reason), text: text.into() }
     }
 
     /// MQ's reason code, if the queue manager (or a lost connection) refused the call.
@@ -65,12 +65,12 @@ impl Error {
 
     /// The unit of work was backed out as a whole (2003): do its calls again.
     pub fn is_backed_out(&self) -> bool {
-        self.reason() == Some(outcome::reason::BACKED_OUT)
+        self.reason() == Some(reason::BACKED_OUT)
     }
 
     /// The connection was lost while the call was under way and nobody can say whether it was carried out (2549).
     pub fn is_interrupted(&self) -> bool {
-        self.reason() == Some(outcome::reason::CALL_INTERRUPTED)
+        self.reason() == Some(reason::CALL_INTERRUPTED)
     }
 
     /// No node could be reached, in contrast to a node that refused.

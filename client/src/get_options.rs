@@ -8,7 +8,7 @@ use trimaran_proto::{message::v1::Descriptor, queue::v1 as wire};
 use crate::{
     error::{Error, Result},
     message::Message,
-    outcome::reason,
+    reasons::reason,
     session::Answer,
 };
 

@@ -29,7 +29,9 @@
 //! * a browse finds its place again ([`Queue::browse`]).
 //!
 //! Where a unit of work was in flight the program hears reason 2003 and does it again.
+#![warn(clippy::missing_errors_doc)]
 
+mod reasons;
 mod error;
 mod outcome;
 mod message;
@@ -55,8 +57,9 @@ pub use dial::{recover, status};
 pub use error::{Error, Result};
 pub use get_options::{FOREVER, GetOptions};
 pub use message::{Descriptor, Message, Persistence, hex, unhex};
-pub use outcome::{Placed, REASONS, UnitOutcome, name_of, reason};
+pub use outcome::{Placed, UnitOutcome};
 pub use queue::{Cursor, Delivery, PutAnswer, Queue, QueueStatus};
+pub use reasons::{REASONS, name_of, reason};
 pub use tls::Tls;
 pub use unit_of_work::UnitOfWork;
 

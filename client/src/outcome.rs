@@ -1,4 +1,4 @@
-//! MQ's reason codes by name, and how the answers of a queue manager become results of this library.
+//! How the answers of a queue manager become results of this library.
 
 use std::fmt;
 
@@ -6,28 +6,7 @@ use bytes::Bytes;
 use trimaran_proto::queue::v1 as wire;
 
 use crate::error::Error;
-
-macro_rules! reasons {
-    ($($number:literal $rust:ident $name:ident $text:literal)*) => {
-        /// MQ's reason codes (MQRC_*, MQRCCF_*), as far as a Trimaran queue manager uses them.
-        pub mod reason {
-            $(pub const $name: u32 = $number;)*
-        }
-
-        /// Every reason code with its name without MQRC_, in the order of their numbers.
-        pub const REASONS: &[(u32, &str)] = &[$(($number, stringify!($name))),*];
-
-        /// The name of a reason without its MQRC_ prefix; "UNKNOWN" for one this library has never heard of.
-        pub fn name_of(reason: u32) -> &'static str {
-            match reason {
-                $($number => stringify!($name),)*
-                _ => "UNKNOWN",
-            }
-        }
-    };
-}
-
-trimaran_proto::reasons!(reasons);
+use crate::reasons::{name_of, reason};
 
 /// The answer to a put that was stored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -20,7 +20,8 @@ use crate::{
     error::{Error, Result},
     get_options::{FOREVER, GetOptions, message_of, none_if_no_message, unexpected},
     message::Message,
-    outcome::{Placed, reason},
+    outcome::Placed,
+    reasons::reason,
     session::{Answer, Purpose, Request, Session},
     unit_of_work::UnitOfWork,
 };
@@ -114,6 +115,10 @@ impl Queue {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with MQ's reason: 2053 when the queue is full, 2051 when puts are inhibited, 2085 when there is no such
+    /// queue, 2030 when it takes no body of this length. [`Error::Unreachable`] when nobody serves for as long as calls are kept.
     pub async fn put(&self, message: impl Into<Message>) -> Result<Placed> {
         self.start_put(message).await?.await
     }
@@ -131,12 +136,18 @@ impl Queue {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    /// As [`Queue::put`].
     pub async fn start_put(&self, message: impl Into<Message>) -> Result<PutAnswer> {
         self.start(message.into(), false).await
     }
 
     /// Like [`Queue::put`], but what the queue does not take (full, inhibited, too long, unknown) goes to the
     /// dead-letter queue; [`Placed::warning`] says why.
+    ///
+    /// # Errors
+    /// As [`Queue::put`].
     pub async fn put_or_dead_letter(&self, message: impl Into<Message>) -> Result<Placed> {
         self.start(message.into(), true).await?.await
     }
@@ -148,6 +159,9 @@ impl Queue {
     }
 
     /// Puts many messages, as many at a time as the window allows, and gives the answer to each.
+    ///
+    /// # Errors
+    /// When there is no connection to put into any more; what is refused is in the answers.
     pub async fn put_many<M: Into<Message>>(
         &self,
         messages: impl IntoIterator<Item = M>,
@@ -171,11 +185,18 @@ impl Queue {
     ///
     /// It is safe to drop the future, in `select!` for example: a message that arrives for it is handed to the
     /// next get on this queue.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with MQ's reason: 2016 when gets are inhibited, 2085 when there is no such queue, 2549 when nobody can say
+    /// whether a message was taken. [`Error::Damaged`] when the body is not the one that was put.
     pub async fn get(&self, wait: Duration) -> Result<Option<Message>> {
         self.get_with(wait).await
     }
 
     /// [`Queue::get`] of a certain message.
+    ///
+    /// # Errors
+    /// As [`Queue::get`].
     pub async fn get_with(&self, options: impl Into<GetOptions>) -> Result<Option<Message>> {
         let options = options.into();
         let session = &self.shared.session;
@@ -199,6 +220,9 @@ impl Queue {
 
     /// Gets the first message in a unit of work of its own: the message is reserved now and gone after
     /// [`Delivery::commit`]; when the program dies before that, or drops the delivery, somebody else gets it.
+    ///
+    /// # Errors
+    /// As [`Queue::get`].
     pub async fn get_under_syncpoint(&self, options: impl Into<GetOptions>) -> Result<Option<Delivery>> {
         let mut unit = self.connection.unit_of_work().await?;
         match unit.get(&self.shared.name, options).await? {
@@ -299,6 +323,9 @@ impl Queue {
     }
 
     /// Depth, limits and who has the queue open.
+    ///
+    /// # Errors
+    /// 2085 when there is no such queue, and as [`Queue::get`].
     pub async fn status(&self) -> Result<QueueStatus> {
         let handle = self.shared.inquire;
         let request =
@@ -340,12 +367,18 @@ impl Delivery {
     }
 
     /// The message is gone for good when this returns Ok.
+    ///
+    /// # Errors
+    /// As [`UnitOfWork::commit`].
     pub async fn commit(self) -> Result<Message> {
         self.unit.commit().await?;
         Ok(self.message)
     }
 
     /// The message goes back to its place, with a backout count that is one higher.
+    ///
+    /// # Errors
+    /// As [`UnitOfWork::backout`].
     pub async fn backout(self) -> Result<()> {
         self.unit.backout().await
     }
@@ -410,6 +443,9 @@ impl Cursor {
     }
 
     /// The next message, None behind the last one. After that the cursor can be asked again for what came since.
+    ///
+    /// # Errors
+    /// As [`Queue::get`]; a connection that broke is not one of them.
     pub async fn next(&mut self) -> Result<Option<Message>> {
         loop {
             self.ask_ahead().await?;
@@ -448,6 +484,9 @@ impl Cursor {
     }
 
     /// Takes the message the cursor stands on, that very one. None when somebody else was faster (reason 2034).
+    ///
+    /// # Errors
+    /// 2034 when it stands on no message, and as [`Queue::get`].
     pub async fn get(&mut self) -> Result<Option<Message>> {
         let Some(message_id) = self.current.clone() else {
             let text = "The cursor stands on no message; step to one first.";

@@ -24,7 +24,8 @@ use crate::{
     core::{ConnectionState, Core, Link},
     dial::{Node, RESPONSE_BYTES_MAX, describe},
     error::{Error, Result},
-    outcome::{self, reason},
+    outcome,
+    reasons::reason,
     session::{Gate, Outgoing, Session},
     tls::Shown,
 };

@@ -27,7 +27,8 @@ use trimaran_proto::{message::v1 as message, queue::v1 as wire};
 
 use crate::{
     error::{Error, Result},
-    outcome::{self, Placed, reason},
+    outcome::{self, Placed},
+    reasons::reason,
 };
 
 /// A longer body travels in parts of this size.

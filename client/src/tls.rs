@@ -47,6 +47,9 @@ pub(crate) enum Shown {
 impl Tls {
     /// Reads PEM files: the certificates of the authority, and a certificate chain with its private key. A certificate
     /// that has expired, or is not valid yet, is an error.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with the file and what is wrong with it: it cannot be read, is no PEM, or is not valid now.
     pub fn from_files(
         authority: impl AsRef<Path>,
         identity: Option<(impl AsRef<Path>, impl AsRef<Path>)>,
@@ -60,6 +63,9 @@ impl Tls {
     }
 
     /// The same from PEM text.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with what is wrong.
     pub fn from_pem(authority: &[u8], identity: Option<(&[u8], &[u8])>) -> Result<Tls, Error> {
         let source = "the certificate of the client";
         Tls::build(authority, identity.map(|(certificate, key)| (certificate, key, source.to_string())))

@@ -10,7 +10,8 @@ use crate::{
     error::{Error, Result},
     get_options::{GetOptions, none_if_no_message},
     message::Message,
-    outcome::{self, Placed, UnitOutcome, reason},
+    outcome::{self, Placed, UnitOutcome},
+    reasons::reason,
     reconnect,
     session::{Answer, Purpose, Request, Session},
 };
@@ -57,6 +58,9 @@ impl Connection {
     /// Begins a unit of work: puts and gets on any number of queues that become true together at commit.
     ///
     /// Waits while the connection is being made again.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`] when nobody serves within the time that was given, [`Error::Closed`].
     pub async fn unit_of_work(&self) -> Result<UnitOfWork> {
         let session = self.unit_session().await?;
         Ok(UnitOfWork::new(self.clone(), session))
@@ -164,6 +168,9 @@ impl UnitOfWork {
     }
 
     /// Puts one message; nobody sees it before the commit.
+    ///
+    /// # Errors
+    /// As [`Queue::put`](crate::Queue::put), and 2024 when the unit has as many messages as MAXUMSGS allows. After 2003 it is backed out.
     pub async fn put(&mut self, queue: impl AsRef<str>, message: impl Into<Message>) -> Result<Placed> {
         let request = self.put_request(queue.as_ref(), message.into())?;
         let result = self.call(request).await;
@@ -172,6 +179,9 @@ impl UnitOfWork {
 
     /// Puts many messages without waiting for each; fails with the first refusal, and then the unit should be
     /// backed out.
+    ///
+    /// # Errors
+    /// The first refusal, as [`UnitOfWork::put`].
     pub async fn put_many<M: Into<Message>>(
         &mut self,
         queue: impl AsRef<str>,
@@ -206,6 +216,9 @@ impl UnitOfWork {
     ///
     /// If the future is dropped before it is ready, the unit can only be backed out: it may hold a message that
     /// nobody has seen.
+    ///
+    /// # Errors
+    /// As [`Queue::get`](crate::Queue::get), and 2024. After 2003 the unit is backed out.
     pub async fn get(
         &mut self,
         queue: impl AsRef<str>,
@@ -266,6 +279,9 @@ impl UnitOfWork {
     }
 
     /// Takes all of it back: puts vanish, messages go back to their places with a higher backout count.
+    ///
+    /// # Errors
+    /// What kept the word from the queue manager. The unit is backed out all the same, with the end of its session.
     pub async fn backout(mut self) -> Result<()> {
         if matches!(self.state, State::Empty) {
             self.give_back();

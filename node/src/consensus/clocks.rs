@@ -48,6 +48,7 @@ impl Clocks {
 
     /// `node`'s clock was read between `asked` and `now`.
     pub fn hear(&mut self, node: NodeId, wall: WallTime, asked: Instant, now: Instant) {
+        debug_assert!(asked <= now, "an answer comes after its question");
         let middle = Instant(asked.0 + now.0.saturating_sub(asked.0) / 2);
         let ahead_ms = wall.0.saturating_sub(ms(middle));
         self.readings.insert(node, Reading { ahead_ms, at: now });
@@ -87,7 +88,8 @@ impl Clocks {
         let known = self.readings.iter().filter(|(_, reading)| now.instant.since(reading.at) <= AGE_MAX);
         let mut ahead: BTreeMap<NodeId, i64> =
             known.map(|(node, reading)| (*node, reading.ahead_ms)).collect();
-        ahead.insert(me, now.wall.0.saturating_sub(ms(now.instant)));
+        let own = ahead.insert(me, now.wall.0.saturating_sub(ms(now.instant)));
+        debug_assert!(own.is_none(), "a node asks others for their clocks, not itself");
         ahead
     }
 }
@@ -107,6 +109,11 @@ impl Half {
         let agree =
             |together: &&[i64]| together[0].saturating_sub(together[majority - 1]) <= DIFFERENCE_MAX_MS;
         let agreed = known.windows(majority).find(agree).map(|together| together[majority - 1]);
+        debug_assert!(known.len() <= voters.len(), "a voter has one clock");
+        debug_assert!(
+            known.iter().filter(|ahead| **ahead >= reached).count() >= majority,
+            "a majority has come this far"
+        );
         Some(Half { reached, agreed })
     }
 }

@@ -34,6 +34,11 @@ const CONTEXT_BYTES_MAX: usize = 64;
 /// None for what is not sent to peers.
 pub(super) fn message_out(message: eraftpb::Message) -> Option<proto::RaftMessage> {
     let (kind, _) = KINDS.iter().find(|(_, kind)| *kind == message.msg_type)?;
+    debug_assert!(message.from != message.to && message.to != 0, "a message goes to a peer");
+    debug_assert!(
+        message.entries.is_empty() || message.msg_type == MessageType::MsgAppend,
+        "only appends have entries"
+    );
     Some(proto::RaftMessage {
         kind: *kind,
         from: message.from,

@@ -48,6 +48,7 @@ impl Consensus {
     /// What this node has and is committed: where, and of which term.
     pub fn committed(&self) -> (Term, Index) {
         let commit = self.commit_index();
+        debug_assert!(commit <= self.last_index(), "what is committed here is in the log here");
         (self.term_at(commit).unwrap_or_default(), commit)
     }
 
@@ -70,6 +71,7 @@ impl Consensus {
         if self.is_leader() || is_known || term < self.term() || index > commit {
             return;
         }
+        debug_assert!(commit <= self.last_index(), "what is committed here is in the log here");
         if let Some(own) = self.term_at(index).filter(|own| *own != theirs) {
             self.parted = Some(Parted { leader, term, index, own, theirs, commit });
             self.raise_term(term);
@@ -96,6 +98,7 @@ impl Consensus {
 
     /// What `node` says counts for nothing, and it gets no entries; or does again.
     pub fn exclude(&mut self, node: NodeId, excluded: bool) {
+        debug_assert!(!excluded || node != self.node(), "a leader counts itself");
         if excluded {
             self.excluded.insert(node);
             self.heard.remove(&node);
@@ -135,6 +138,7 @@ impl Consensus {
                 Some(_) | None => {}
             }
         }
+        debug_assert!(upto <= committed, "only what is committed here is compared");
         let is_whole = upto == committed && self.term_at(Index(committed)).is_some();
         if is_whole && self.parted.is_some_and(|parted| parted.term < Term(append.term)) {
             self.parted = None;
@@ -144,6 +148,7 @@ impl Consensus {
 
     /// raft-rs answers what lies below the commit index as if it had all of that. What was compared is less.
     pub(super) fn answer_what_was_compared(&mut self, to: NodeId, upto: u64) {
+        debug_assert!(upto <= self.raw.raft.raft_log.committed, "only what is committed here is compared");
         let answer = self.raw.raft.msgs.last_mut().filter(|answer| {
             answer.msg_type == MessageType::MsgAppendResponse && answer.to == to.0 && !answer.reject
         });

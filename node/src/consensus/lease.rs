@@ -65,6 +65,7 @@ impl Lease {
         self.sent.clear();
         self.answered.clear();
         self.disarming = None;
+        assert!(!self.length.is_zero(), "a lease lasts for some time");
     }
 
     pub fn round(&self) -> u64 {
@@ -79,6 +80,8 @@ impl Lease {
         }
         self.sent.push_back(now);
         self.round += 1;
+        debug_assert!(self.sent.len() as u64 <= self.round, "no more rounds are remembered than were sent");
+        debug_assert!(self.sent.iter().is_sorted(), "rounds are sent one after the other");
         self.round
     }
 
@@ -87,6 +90,7 @@ impl Lease {
         let age = self.round.checked_sub(round)?;
         let place = (self.sent.len() as u64).checked_sub(age + 1)?;
         let sent = self.sent[place as usize];
+        debug_assert!(round > 0, "rounds are numbered from 1 on");
         let newest = self.answered.entry(from).or_insert((round, sent));
         if newest.0 < round {
             *newest = (round, sent);
@@ -99,6 +103,7 @@ impl Lease {
 
     /// A transfer of leadership to `node` came to nothing.
     pub fn disarm(&mut self, node: NodeId, now: Instant) {
+        debug_assert!(self.disarming.is_none(), "one transfer is waited out at a time");
         self.disarming = Some((node, self.round, now));
     }
 
@@ -122,6 +127,7 @@ impl Lease {
         }
         let base = self.confirmed(me, &membership.voters, now)?;
         let base = base.min(self.confirmed(me, &membership.voters_outgoing, now)?);
+        debug_assert!(base <= now, "no round was answered before it was sent");
         Some(base + self.length)
     }
 
@@ -137,6 +143,7 @@ impl Lease {
         if voters.is_empty() {
             return Some(now);
         }
+        debug_assert!(times.len() <= voters.len(), "a voter answers once");
         times.sort_unstable_by(|a, b| b.cmp(a));
         times.get(voters.len() / 2).copied()
     }

@@ -46,7 +46,12 @@ pub(super) fn encode(change: &MembershipChange) -> Bytes {
         singles(&change.remove, REMOVE),
     ];
     let context = change.encode_to_vec().into();
-    Change { transition: IMPLICIT, singles: all.concat(), context }.encode_to_vec().into()
+    let data = Change { transition: IMPLICIT, singles: all.concat(), context }.encode_to_vec().into();
+    debug_assert!(
+        decode(&data).is_some_and(|(_, ours)| ours == *change),
+        "a change is read as it was written"
+    );
+    data
 }
 
 /// None for what `encode` cannot have made.
@@ -135,10 +140,14 @@ pub(super) fn after(old: &Membership, state: &ConfState, change: &MembershipChan
     let were = old.voters.iter().chain(&old.voters_outgoing).chain(&old.learners).chain(&old.learners_next);
     let gone: Vec<NodeId> = were.copied().filter(|node| !is_member(&new, *node)).collect();
     new.removed.extend(gone);
+    debug_assert!(new.voters.is_disjoint(&new.learners), "a node votes or learns");
+    debug_assert!(new.removed.is_superset(&old.removed), "a removed node's id never comes back");
+    debug_assert!(new.nodes.keys().all(|node| is_member(&new, *node)), "addresses are those of members");
     new
 }
 
 pub(super) fn conf_state(membership: &Membership) -> ConfState {
+    debug_assert!(!membership.voters.contains(&NodeId(0)), "node ids begin at 1");
     let ids = |set: &std::collections::BTreeSet<NodeId>| set.iter().map(|node| node.0).collect();
     ConfState {
         voters: ids(&membership.voters),

@@ -288,6 +288,8 @@ impl Consensus {
             skip_bcast_commit: true,
             ..raft::Config::default()
         };
+        assert!(hard_state.term >= last_term, "a term that is in the log was reached");
+        assert!(hard_state.commit <= last, "what is committed here is in the log here");
         let role = (hard_state.term, StateRole::Follower);
         let tail = Tail::new(hard_state, snapshot.clone(), entries, options.load_bytes_max);
         let logger = slog::Logger::root(slog::Discard, slog::o!());
@@ -530,6 +532,7 @@ impl Consensus {
         if write.0 <= self.persisted {
             return;
         }
+        assert!(self.persisted < self.write_number, "only what is not on disk yet gets there");
         self.persisted = write.0;
         // Readies behind the last write had nothing to write.
         let number = if write.0 == self.write_number { self.ready_number } else { write.0 };
@@ -538,6 +541,10 @@ impl Consensus {
             let (_, messages) = self.held.pop_front().expect("seen above");
             self.released.extend(messages);
         }
+        debug_assert!(
+            self.held.iter().all(|(needs, _)| *needs > self.persisted),
+            "what waits for a write waits for one that is under way"
+        );
         self.move_applied();
         self.settle();
     }
@@ -673,6 +680,7 @@ impl Consensus {
                 lag <= self.options.transfer_lag_max
             });
         if fit {
+            assert!(self.is_voter(node), "whoever takes over may vote");
             self.transferring = Some(node);
             self.raw.transfer_leader(node.0);
             self.settle();
@@ -789,8 +797,12 @@ impl Consensus {
             entries: vec![convert::new_entry(kind, data)].into(),
             ..Default::default()
         };
+        let before = self.last_index();
         match self.raw.step(message) {
-            Ok(()) => Ok(self.last_index()),
+            Ok(()) => {
+                assert_eq!(self.last_index(), before.next(), "a proposal is one entry");
+                Ok(self.last_index())
+            }
             Err(_) => Err(NotProposed::Busy),
         }
     }
@@ -853,6 +865,10 @@ impl Consensus {
             false => rd.take_persisted_messages(),
         };
         let committed = rd.take_committed_entries();
+        debug_assert!(
+            committed.iter().all(|entry| entry.index > self.emitted),
+            "an entry is handed out once"
+        );
         // The tail has everything by now: raft-rs reads it from there from here on.
         self.raw.advance_append_async(rd);
         if !must_write && self.write_number == self.persisted {
@@ -863,6 +879,7 @@ impl Consensus {
     }
 
     fn take_write(&mut self, rd: &mut raft::Ready) -> LogWrite {
+        assert!(rd.number() > self.write_number, "writes are numbered upwards");
         self.write_number = rd.number();
         let mut restart_after = None;
         if !rd.snapshot().is_empty() {
@@ -878,6 +895,13 @@ impl Consensus {
         let written = entries.iter().map(convert::entry_out).collect();
         self.raw.mut_store().append(entries);
         let hard_state = self.raw.raft.hard_state();
+        assert!(hard_state.term >= self.vote_written.0, "terms never sink");
+        assert!(
+            hard_state.term > self.vote_written.0
+                || self.vote_written.1 == 0
+                || hard_state.vote == self.vote_written.1,
+            "a node votes once a term"
+        );
         if self.vote_written != (hard_state.term, hard_state.vote) {
             self.vote_written = (hard_state.term, hard_state.vote);
             self.vote_write = self.write_number;
@@ -1007,6 +1031,7 @@ impl Consensus {
 
     fn move_applied(&mut self) {
         let log = &self.raw.raft.raft_log;
+        debug_assert!(log.applied <= log.committed, "only what is committed is applied");
         let to = self.applied.min(self.emitted).min(log.persisted).min(log.committed);
         if to > log.applied {
             self.raw.advance_apply_to(to);
@@ -1148,6 +1173,7 @@ impl Consensus {
     pub fn release_tail(&mut self) {
         let log = &self.raw.raft.raft_log;
         let upto = log.applied.min(log.persisted).min(self.keep_behind.0);
+        debug_assert!(upto <= log.last_index(), "nothing behind the end leaves memory");
         let bytes_max = self.options.tail_bytes_max;
         self.raw.mut_store().release(upto, bytes_max);
     }
@@ -1224,6 +1250,7 @@ impl Consensus {
 
     /// On disk up to here.
     pub fn persisted_index(&self) -> Index {
+        debug_assert!(self.persisted <= self.write_number, "only what was asked for is on disk");
         Index(self.raw.raft.raft_log.persisted)
     }
 
@@ -1339,6 +1366,10 @@ impl Consensus {
             })
             .collect();
         all.sort_unstable_by_key(|progress| progress.node);
+        debug_assert!(
+            all.iter().all(|peer| peer.node != self.options.node),
+            "a leader is no peer of its own"
+        );
         all
     }
 
@@ -1378,10 +1409,23 @@ impl Consensus {
             self.transferring = None;
             self.lease.disarm(node, self.now.unwrap_or_default());
         }
+        debug_assert!(
+            self.promise.is_none() || self.role.1 != StateRole::Leader,
+            "a leader protects nobody else"
+        );
+        debug_assert!(
+            self.transferring.is_none() || self.role.1 == StateRole::Leader,
+            "only a leader hands over"
+        );
+        debug_assert!(
+            !self.recovering || self.role.1 == StateRole::Follower,
+            "whoever recovers stands for nothing"
+        );
     }
 
     fn draw_timeout(&self) -> usize {
         let parts = [self.options.node.0, self.raw.raft.term, self.role_changes];
+        debug_assert!(self.timing.candidacy > self.timing.election, "others may vote before somebody stands");
         self.timing.candidacy + draw(self.options.seed, parts, self.timing.spread as u64) as usize
     }
 

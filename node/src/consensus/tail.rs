@@ -75,10 +75,12 @@ impl Tail {
             snapshot_too_old: Cell::new(false),
         };
         tail.append(entries);
+        debug_assert!(tail.last() >= begin, "the log goes on behind its snapshot");
         tail
     }
 
     pub fn last(&self) -> u64 {
+        debug_assert!(self.memory_first >= self.first, "what is in memory was not cut off");
         self.memory_first + self.entries.len() as u64 - 1
     }
 
@@ -101,7 +103,9 @@ impl Tail {
 
     pub fn entry(&self, index: u64) -> Option<&eraftpb::Entry> {
         let place = index.checked_sub(self.memory_first)?;
-        self.entries.get(place as usize)
+        let entry = self.entries.get(place as usize)?;
+        debug_assert_eq!(entry.index, index, "entries follow each other without a gap");
+        Some(entry)
     }
 
     /// The entries replace what was there from their first index on.
@@ -121,7 +125,10 @@ impl Tail {
         while self.terms.back().is_some_and(|(begin, _)| *begin >= first) {
             self.terms.pop_back();
         }
+        debug_assert!(self.terms.front().is_some(), "the term before the first entry is known");
         for entry in entries {
+            debug_assert_eq!(entry.index, self.last() + 1, "entries follow each other without a gap");
+            debug_assert!(self.terms.back().is_none_or(|(_, term)| *term <= entry.term), "terms never sink");
             if self.terms.back().is_none_or(|(_, term)| *term != entry.term) {
                 self.terms.push_back((entry.index, entry.term));
             }
@@ -133,6 +140,7 @@ impl Tail {
     /// A snapshot was installed: the log begins anew behind it.
     pub fn restart(&mut self, snapshot: SnapshotMeta) {
         let begin = snapshot.index.0;
+        assert!(begin > 0, "a snapshot is of the state behind some entry");
         self.first = begin + 1;
         self.memory_first = begin + 1;
         self.entries.clear();
@@ -164,6 +172,11 @@ impl Tail {
         while self.terms.get(1).is_some_and(|(begin, _)| *begin <= upto) {
             self.terms.pop_front();
         }
+        assert!(self.term_of(upto).is_some(), "the term before the first entry is known");
+        debug_assert!(
+            self.first <= self.snapshot.index.0 + 1,
+            "whoever needs what was cut finds the rest behind a snapshot"
+        );
         self.loaded.retain(|run| run.last().is_some_and(|entry| entry.index > upto));
     }
 
@@ -176,6 +189,8 @@ impl Tail {
 
     fn release_front(&mut self) {
         let entry = self.entries.pop_front().expect("the caller saw it");
+        assert!(self.bytes >= size(&entry), "the bytes of all entries are counted");
+        debug_assert_eq!(entry.index, self.memory_first, "the oldest entry leaves memory first");
         self.bytes -= size(&entry);
         self.memory_first += 1;
     }
@@ -197,6 +212,7 @@ impl Tail {
         for run in runs.into_iter().rev() {
             self.terms.push_front(run);
         }
+        debug_assert!(self.terms.iter().is_sorted_by(|a, b| a.0 < b.0 && a.1 <= b.1), "terms never sink");
     }
 
     pub fn term_of(&self, index: u64) -> Option<u64> {
@@ -211,6 +227,7 @@ impl Tail {
     pub fn ask(&mut self, request: RequestId) -> Option<(u64, u64, usize)> {
         let want = self.wants.get_mut().iter_mut().find(|want| want.request.is_none())?;
         want.request = Some(request);
+        debug_assert!(want.first < want.until, "one entry at least is wanted");
         Some((want.first, want.until, want.bytes_max))
     }
 
@@ -226,7 +243,9 @@ impl Tail {
         if self.loaded.len() == LOADED_MAX {
             self.loaded.pop_front();
         }
+        debug_assert!(!entries.is_empty(), "what was loaded is something");
         self.loaded.push_back(entries);
+        debug_assert!(self.loaded.len() <= LOADED_MAX, "few loads are kept");
     }
 
     pub fn drop_loaded(&mut self) {
@@ -261,6 +280,7 @@ impl Tail {
     }
 
     fn want(&self, low: u64, context: GetEntriesContext) {
+        debug_assert!(low < self.memory_first, "what is in memory is not loaded");
         let mut wants = self.wants.borrow_mut();
         let room = wants.len() < WAITING_MAX;
         match wants.iter_mut().find(|want| want.first == low) {

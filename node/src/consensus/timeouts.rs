@@ -28,6 +28,7 @@ impl Timing {
         let heartbeat = ticks(options.heartbeat).max(1);
         let election = (ticks(options.election) + 1).max(heartbeat + 1);
         let spread = ticks(options.election_spread).max(1);
+        assert!(heartbeat < election, "a leader is heard before its followers stand for election");
         Timing { heartbeat, election, candidacy: election + 1, spread }
     }
 }
@@ -51,6 +52,7 @@ impl Ticks {
     }
 
     pub fn next(&self) -> Instant {
+        debug_assert!(self.next > Instant(0), "ticks have begun before somebody waits for one");
         self.next
     }
 
@@ -62,6 +64,7 @@ impl Ticks {
         let tick = self.tick.as_micros().max(1) as u64;
         let owed = now.since(self.next).as_micros() as u64 / tick + 1;
         self.next = Instant(self.next.0 + owed * tick);
+        debug_assert!(self.next > now, "all ticks that were owed are paid");
         owed.min(u64::from(self.owed_max)) as u32
     }
 }

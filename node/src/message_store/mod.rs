@@ -1,6 +1,6 @@
 //! The message store (L3): what outlives the log window, as rows, behind the log.
 //!
-//! Reading order: [`MessageStore`] here, `keys`, `rocks` (the store over RocksDB), `snapshot` (rows leaving), `install`
+//! Reading order: [`MessageStore`] here, `keys`, `rocks` (the store over RocksDB), `open`, `snapshot` (rows leaving), `install`
 //! (rows arriving), `work` (batch by batch), `writer` (the thread that does it), `reader`, `fault` (what an error
 //! means), `damage` (where it is), `inspect`.
 //!
@@ -12,6 +12,7 @@ mod fault;
 pub mod inspect;
 mod install;
 mod keys;
+mod open;
 mod reader;
 mod rocks;
 mod snapshot;

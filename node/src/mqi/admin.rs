@@ -101,6 +101,7 @@ impl Admin {
 }
 
 fn changes_of(kind: ObjectKind, attributes: &[(&str, &str)]) -> Changes {
+    debug_assert!(!kind.is_record(), "records are set and not defined");
     let changes = Changes::parse(kind, attributes.iter().copied());
     changes.unwrap_or_else(|fault| panic!("{}", fault.text))
 }

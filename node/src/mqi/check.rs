@@ -40,6 +40,7 @@ impl ProducerId {
 }
 
 fn within(what: &str, length: usize, most: usize) -> Result<(), Refusal> {
+    debug_assert!(most > 0, "what is named has a name");
     match (1..=most).contains(&length) {
         true => Ok(()),
         false => Err(options(format!("{what} has 1 to {most} bytes, this one has {length}."))),
@@ -47,7 +48,12 @@ fn within(what: &str, length: usize, most: usize) -> Result<(), Refusal> {
 }
 
 fn options(detail: impl Into<String>) -> Refusal {
-    Refusal::because(Reason::OptionsError, detail)
+    let refusal = Refusal::because(Reason::OptionsError, detail);
+    debug_assert!(
+        refusal.detail.as_ref().is_some_and(|text| text.ends_with('.')),
+        "a mistake is said in a sentence"
+    );
+    refusal
 }
 
 impl OpenOptions {

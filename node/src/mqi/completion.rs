@@ -128,18 +128,27 @@ impl Completion {
     }
 
     pub fn warning(reason: Reason, data: Data) -> Completion {
+        debug_assert_ne!(reason, Reason::None, "a warning says of what");
         Completion { code: CompletionCode::Warning, reason, data, detail: None }
     }
 
     pub fn failed(reason: Reason) -> Completion {
+        assert_ne!(reason, Reason::None, "what failed has a reason");
         Completion { code: CompletionCode::Failed, reason, data: Data::Nothing, detail: None }
     }
 
     pub fn failed_because(reason: Reason, detail: impl Into<String>) -> Completion {
-        Completion { detail: Some(detail.into()), ..Completion::failed(reason) }
+        let detail = detail.into();
+        debug_assert!(!detail.is_empty(), "a detail says something");
+        Completion { detail: Some(detail), ..Completion::failed(reason) }
     }
 
     pub fn is_failed(&self) -> bool {
+        debug_assert_eq!(
+            self.code == CompletionCode::Ok,
+            self.reason == Reason::None,
+            "whoever is not told OK is told why"
+        );
         self.code == CompletionCode::Failed
     }
 }

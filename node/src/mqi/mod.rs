@@ -1,5 +1,6 @@
 //! The waist: everything a client can ask and everything it can be told, whatever protocol it speaks (L1).
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+#![warn(clippy::missing_errors_doc)]
 
 mod connect;
 mod call;

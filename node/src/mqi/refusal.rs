@@ -14,12 +14,14 @@ pub struct Refusal {
 
 impl Refusal {
     pub fn because(reason: Reason, detail: impl Into<String>) -> Refusal {
+        debug_assert_ne!(reason, Reason::None, "what is refused has a reason");
         Refusal { reason, detail: Some(detail.into()) }
     }
 }
 
 impl From<Reason> for Refusal {
     fn from(reason: Reason) -> Refusal {
+        debug_assert_ne!(reason, Reason::None, "what is refused has a reason");
         Refusal { reason, detail: None }
     }
 }
@@ -45,13 +47,16 @@ impl From<Refusal> for Box<Completion> {
 impl Completion {
     /// The call is for a node that serves; this one says who does, if anybody.
     pub fn not_serving(leader: Option<NodeId>) -> Completion {
-        Completion { data: Data::NotServing { leader }, ..not_serving(leader).into() }
+        let refused: Completion = not_serving(leader).into();
+        debug_assert!(refused.is_failed(), "who does not serve carries nothing out");
+        Completion { data: Data::NotServing { leader }, ..refused }
     }
 }
 
 impl RoleView {
     /// What a client is told that wants to be served here; None while this node serves.
     pub fn refusal(&self) -> Option<Refusal> {
+        debug_assert!(!self.is_serving() || self.leader().is_none(), "one node serves");
         (!self.is_serving()).then(|| not_serving(self.leader()))
     }
 }

@@ -4,7 +4,7 @@
 //! when it counts as up, lost or gone), `inbound` (a peer's connection to us), `snapshot_stream` (state transfer).
 //! Nothing here knows what the messages mean; what a peer says becomes events of the queue manager it is for.
 
-mod frame;
+pub mod frame;
 mod inbound;
 mod outbound;
 mod snapshot_stream;

@@ -48,6 +48,11 @@ impl Default for Applied {
 }
 
 impl Applied {
+    /// Nothing was placed, removed or changed.
+    pub fn is_nothing(&self) -> bool {
+        self.placed.is_empty() && self.removed.is_empty() && self.changed.is_empty()
+    }
+
     /// Makes room for the next command, in the same memory.
     pub fn clear(&mut self) {
         self.verdict = Ok(Verdict::Done);
@@ -56,5 +61,6 @@ impl Applied {
         self.removed.clear();
         self.removed.shrink_to(KEPT_MAX);
         self.changed.clear();
+        debug_assert!(self.is_nothing(), "the next command has done nothing yet");
     }
 }

@@ -141,7 +141,13 @@ impl Catalog {
     }
 
     pub fn queue_id(&self, name: &ObjectName) -> Option<QueueId> {
-        self.queues.get(name)?.id
+        let entry = self.queues.get(name)?;
+        debug_assert_eq!(
+            entry.id.is_some(),
+            entry.definition.kind() == ObjectKind::LocalQueue,
+            "local queues have numbers"
+        );
+        entry.id
     }
 
     /// Local queues in the order of their names.
@@ -231,6 +237,11 @@ impl Catalog {
 
     /// In the place of what was there.
     pub(super) fn insert(&mut self, definition: Definition, id: Option<QueueId>) {
+        assert_eq!(id.is_some(), definition.kind() == ObjectKind::LocalQueue, "local queues have numbers");
+        debug_assert!(
+            definition.object.key.is_empty() || definition.kind().is_record(),
+            "only records have keys"
+        );
         if definition.kind() == ObjectKind::QueueManager {
             self.manager = definition;
             return;
@@ -276,6 +287,7 @@ impl Catalog {
     }
 
     fn remove(&mut self, object: &ObjectRef) {
+        debug_assert_ne!(object.kind, ObjectKind::QueueManager, "the queue manager stays defined");
         if object.kind.is_queue() {
             let gone = ObjectName::new(&object.name).ok().and_then(|name| self.queues.remove(&name));
             gone.into_iter().for_each(|gone| self.digest.take(fact(&gone.definition, gone.id)));
@@ -331,6 +343,7 @@ impl QueueManager {
 
     /// The definition of a local queue.
     pub fn definition_of(&self, queue: &Queue) -> &Definition {
+        debug_assert_eq!(self.queue_id(&queue.name), Some(queue.id), "a queue is the one that has its name");
         self.catalog.get(&ObjectRef::local_queue(&queue.name)).expect("a queue has a definition")
     }
 
@@ -371,7 +384,10 @@ impl QueueManager {
 
     fn has_room_for(&self, kind: ObjectKind) -> bool {
         match kind {
-            ObjectKind::LocalQueue => self.queues.len() < limits::QUEUES_MAX,
+            // A number is given once.
+            ObjectKind::LocalQueue => {
+                self.queues.len() < limits::QUEUES_MAX && self.next_queue < QueueId(u32::MAX)
+            }
             _ => {
                 self.catalog.others.len() + self.catalog.queues.len() - self.queues.len() < limits::QUEUES_MAX
             }
@@ -481,6 +497,7 @@ impl QueueManager {
         self.catalog.remove(object);
         let mut queue = self.queues.remove(id).expect("named");
         self.rubbish.extend(queue.clear());
+        debug_assert!(self.catalog.get(object).is_none(), "a name that was deleted stands for nothing");
         self.unwritten.forget_messages_of(id);
         self.sparse.retain(|pack| pack.queue != id);
         self.unwritten.queues.remove(&id);
@@ -583,6 +600,7 @@ impl QueueManager {
     }
 
     pub(super) fn load_queue(&mut self, id: QueueId, definition: Definition, next_sequence: u64) {
+        assert!(id < self.next_queue, "the number of a queue was given before it was written");
         let name = ObjectName::new(&definition.object.name).expect("checked by the caller");
         self.queues.insert(Queue::new(id, name, QueueRules::of(&definition), next_sequence));
         self.catalog.insert(definition, Some(id));

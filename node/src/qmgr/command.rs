@@ -13,8 +13,8 @@ use super::definition_codec as codec;
 use crate::types::definition::{By, Changes, ObjectRef, RecordAction};
 use crate::types::fields::{Field, Fields, Malformed, Value};
 use crate::types::{
-    Body, Descriptor, EncodedDescriptor, Message, MessageId, NodeId, NotSpoken, ObjectName, Position,
-    ProducerId, ProducerSequence, QueueId, Speaks, StagedBodyId, UnitId, Version, WallTime,
+    Body, Descriptor, EncodedDescriptor, Message, MessageId, NodeId, NotSpoken, ObjectName, Persistence,
+    Position, ProducerId, ProducerSequence, QueueId, Speaks, StagedBodyId, UnitId, Version, WallTime,
 };
 
 /// One item of a batch.
@@ -181,6 +181,11 @@ impl BatchEncoder {
 
     pub fn append(&mut self, command: Command, at: WallTime) {
         assert!(command.since() <= self.version, "{command:?} is not known in version {}", self.version);
+        debug_assert_eq!(
+            self.commands == 0,
+            self.buffer.is_empty(),
+            "a batch has bytes when it has commands"
+        );
         if self.commands == 0 {
             self.buffer.reserve(self.expected);
             let head = wire::Batch { version: self.version.0, at_ms: at.0, commands: Vec::new() };
@@ -195,6 +200,7 @@ impl BatchEncoder {
 
     /// The entry's data, and an empty encoder.
     pub fn take(&mut self) -> Bytes {
+        assert!(self.commands > 0, "an entry has a command");
         self.commands = 0;
         let data = std::mem::take(&mut self.buffer);
         self.expected = (data.len() + data.len() / 8).max(self.expected - self.expected / 8);
@@ -215,6 +221,16 @@ impl<'a> PlaceEncoding<'a> {
     const CRC_BYTES: usize = 5;
 
     fn of(place: &'a mut Place) -> PlaceEncoding<'a> {
+        debug_assert!(
+            place.staged.is_none() || place.message.body.is_empty(),
+            "a body that was staged is not sent along"
+        );
+        debug_assert!(place.unique != Some(0), "an id of the queue manager's own is from 1 on");
+        debug_assert_ne!(
+            place.message.descriptor.persistence,
+            Persistence::NotPersistent,
+            "only persistent messages are logged"
+        );
         let (producer, producer_sequence, repeated) = match place.producer.take() {
             Some(of) => (of.producer.0, of.sequence, of.repeated),
             None => Default::default(),

@@ -38,7 +38,7 @@ pub fn with_header(
     let (date, time) = date_and_time(at);
     put_padded(&mut header, &date, 8);
     put_padded(&mut header, &time, 8);
-    debug_assert_eq!(header.len(), HEADER_BYTES);
+    assert_eq!(header.len(), HEADER_BYTES, "an MQDLH has 172 bytes");
     rest.encoding = None;
     rest.coded_character_set = None;
     rest.format = "MQDEAD".into();
@@ -54,6 +54,7 @@ pub fn with_header(
 fn put_padded(header: &mut BytesMut, text: &str, length: usize) {
     let taken = text.len().min(length);
     header.put_slice(&text.as_bytes()[..taken]);
+    debug_assert!(taken <= length, "what is too long is cut");
     header.put_bytes(b' ', length - taken);
 }
 
@@ -70,6 +71,7 @@ pub fn date_and_time(at: WallTime) -> (String, String) {
     let month_shifted = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_shifted + 2) / 5 + 1;
     let month = if month_shifted < 10 { month_shifted + 3 } else { month_shifted - 9 };
+    debug_assert!((1..=12).contains(&month) && (1..=31).contains(&day), "a day of a month");
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     let (hours, minutes) = (in_day / 3_600_000, in_day / 60_000 % 60);
     let (seconds, hundredths) = (in_day / 1000 % 60, in_day / 10 % 100);

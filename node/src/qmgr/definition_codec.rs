@@ -3,10 +3,10 @@
 use prost::Message as _;
 use trimaran_proto::replica::v1 as wire;
 
-use crate::types::WallTime;
 use crate::types::definition::{
     By, Changes, Definition, ObjectKind, ObjectRef, RecordAction, Selector, Value,
 };
+use crate::types::{ObjectName, WallTime};
 
 /// What is not as it must be.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +48,17 @@ pub(super) fn object_to_wire(object: &ObjectRef) -> wire::ObjectRef {
 pub(super) fn object_from_wire(object: Option<wire::ObjectRef>) -> Result<ObjectRef, Invalid> {
     let object = object.ok_or(Invalid("object"))?;
     let kind = ObjectKind::from_number(object.kind).ok_or(Invalid("kind of object"))?;
+    let is_named = match kind {
+        ObjectKind::QueueManager => object.name.is_empty(),
+        kind if kind.is_queue() => ObjectName::new(&object.name).is_ok(),
+        _ => !object.name.contains('\0'),
+    };
+    if !is_named {
+        return Err(Invalid("name"));
+    }
+    if object.key.contains('\0') || !(object.key.is_empty() || kind.is_record()) {
+        return Err(Invalid("key"));
+    }
     Ok(ObjectRef { kind, name: object.name, key: object.key })
 }
 

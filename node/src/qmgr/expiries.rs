@@ -15,11 +15,13 @@ pub struct Expiries {
 
 impl Expiries {
     pub fn insert(&mut self, due: Due) {
-        self.by_time.insert(due);
+        let is_new = self.by_time.insert(due);
+        debug_assert!(is_new, "a message expires once");
     }
 
     pub fn remove(&mut self, due: Due) {
-        self.by_time.remove(&due);
+        let was_there = self.by_time.remove(&due);
+        debug_assert!(was_there, "who has a time to expire at is known here");
     }
 
     /// So many go. False when none are left.

@@ -71,6 +71,11 @@ pub fn definition_key(id: QueueManagerId, object: &ObjectRef) -> Bytes {
     rest.put_slice(object.name.as_bytes());
     rest.put_u8(0);
     rest.put_slice(object.key.as_bytes());
+    debug_assert_eq!(
+        rest.iter().filter(|byte| **byte == 0).count(),
+        1,
+        "a zero ends the name, and only that"
+    );
     state_key(id, b'd', &rest)
 }
 
@@ -85,6 +90,7 @@ pub fn bodies_key(id: QueueManagerId, pack: PackKey, chunk: u32) -> Bytes {
 }
 
 fn pack_key(id: QueueManagerId, pack: PackKey, chunk: Option<u32>) -> Bytes {
+    debug_assert!(pack.first > 0, "messages are numbered from 1 on");
     let mut key = BytesMut::with_capacity(21);
     key.put_u32(id.0);
     key.put_u32(pack.queue.0);
@@ -97,6 +103,7 @@ fn pack_key(id: QueueManagerId, pack: PackKey, chunk: Option<u32>) -> Bytes {
 }
 
 pub(super) fn queue_prefix(id: QueueManagerId, queue: u64) -> Bytes {
+    debug_assert!(queue <= u64::from(u32::MAX) + 1, "a prefix ends behind the last queue at most");
     let mut key = BytesMut::with_capacity(8);
     key.put_u64((u64::from(id.0) << 32) + queue);
     key.freeze()
@@ -114,6 +121,8 @@ pub(super) fn message_state_key(
     rank: u8,
     sequence: u64,
 ) -> Bytes {
+    debug_assert!(tag == b'b' || tag == b't', "beside messages lie backout counts and what is thinned");
+    debug_assert!(sequence > 0, "messages are numbered from 1 on");
     let mut key = BytesMut::with_capacity(18);
     key.put_u32(manager.0);
     key.put_u8(tag);

@@ -231,6 +231,9 @@ impl QueueManager {
 
     /// How much is remembered from now on; the same on every node.
     pub fn set_retention(&mut self, retention: Retention) {
+        assert!(retention.outcomes_min <= retention.outcomes_max, "some outcomes stay whatever their age");
+        assert!(retention.producers_min <= retention.producers_max, "some producers stay whatever their age");
+        assert!(retention.sequences_max > 0, "the last put of a producer is remembered");
         self.retention = retention;
     }
 
@@ -428,7 +431,9 @@ impl QueueManager {
         if removal.positions.iter().any(|position| queue.slot(*position).is_none()) {
             return Err(Reason::NoMsgAvailable);
         }
+        let asked = removal.positions.len();
         self.remove_all(removal, applied);
+        debug_assert!(applied.removed.len() <= asked, "no more leave than were asked to");
         Ok(Verdict::Done)
     }
 

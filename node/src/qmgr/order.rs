@@ -46,12 +46,14 @@ impl<T> Order<T> {
     pub fn get(&self, position: Position) -> Option<&T> {
         let (_, leaf) = self.leaves.range(..=position).next_back()?;
         let place = place_of(leaf, position).ok()?;
+        debug_assert_eq!(leaf[place].0, position, "what is found is what was looked for");
         Some(&leaf[place].1)
     }
 
     pub fn get_mut(&mut self, position: Position) -> Option<&mut T> {
         let (_, leaf) = self.leaf_mut(position)?;
         let place = place_of(leaf, position).ok()?;
+        debug_assert_eq!(leaf[place].0, position, "what is found is what was looked for");
         Some(&mut leaf[place].1)
     }
 
@@ -64,6 +66,7 @@ impl<T> Order<T> {
             self.leaves.insert(position, first);
         }
         let Some((_, leaf)) = self.leaf_mut(position) else {
+            assert!(self.leaves.is_empty(), "only an empty order has no leaf for a position");
             self.leaves.insert(position, VecDeque::from([(position, value)]));
             self.len = 1;
             return true;
@@ -81,9 +84,18 @@ impl<T> Order<T> {
                 Some(place) if place > 0 => behind.insert(place, (position, value)),
                 _ => leaf.insert(place, (position, value)),
             }
+            debug_assert!(
+                leaf.back().is_some_and(|(last, _)| *last < behind[0].0),
+                "a leaf ends before the next"
+            );
+            debug_assert!(
+                leaf.len() <= LEAF && behind.len() <= LEAF,
+                "a split leaf is two that are not too long"
+            );
             self.leaves.insert(behind[0].0, behind);
         }
         self.len += 1;
+        debug_assert!(self.leaves.len() <= self.len, "no leaf is empty");
         true
     }
 
@@ -97,7 +109,9 @@ impl<T> Order<T> {
             // What a selection leaves behind, one here and one there, must not keep whole leaves.
             leaf.shrink_to(leaf.len() * 2);
         }
+        assert!(self.len > 0, "what is removed was counted");
         self.len -= 1;
+        debug_assert_eq!(self.leaves.is_empty(), self.len == 0, "no leaf is empty");
         Some(value)
     }
 
@@ -138,13 +152,16 @@ impl<T> Order<T> {
 
     /// The same, by its key.
     fn leaf_of(&self, position: Position) -> Position {
-        self.leaves.range(..=position).next_back().map_or(position, |(first, _)| *first)
+        let first = self.leaves.range(..=position).next_back().map_or(position, |(first, _)| *first);
+        debug_assert!(first <= position, "a leaf begins with its first position or before");
+        first
     }
 
     /// Where to begin, and how many of that leaf are `before`.
     fn place_from(&self, from: Position, before: impl Fn(Position) -> bool) -> (Position, usize) {
         let first = self.leaf_of(from);
         let skipped = self.leaves.get(&first).map_or(0, |leaf| leaf.partition_point(|(at, _)| before(*at)));
+        debug_assert!(skipped <= LEAF, "no leaf is longer than it may be");
         (first, skipped)
     }
 }
@@ -157,6 +174,7 @@ fn place_of<T>(leaf: &Leaf<T>, position: Position) -> Result<usize, usize> {
     // What comes is behind everything, nearly always; and where nothing is missing, a position is as far behind the first
     // as its sequence is.
     let (Some((first, _)), Some((last, _))) = (leaf.front(), leaf.back()) else { return Err(0) };
+    debug_assert!(first <= last, "a leaf is in order");
     if *last < position {
         return Err(leaf.len());
     }

@@ -33,11 +33,14 @@ impl Outcomes {
     /// None when nothing is known of it.
     pub fn state(&self, unit: &UnitId) -> Option<UnitState> {
         let number = self.by_unit.get(unit)?;
-        Some(self.by_number[number].state)
+        let decided = &self.by_number[number];
+        debug_assert_eq!(decided.unit, *unit, "a unit's number is that of its outcome");
+        Some(decided.state)
     }
 
     /// What an unknown unit is whose commit was sent when `decided` outcomes had been decided, or later.
     pub fn judge_unknown(&self, decided: u64) -> UnitState {
+        debug_assert!(self.first() <= self.next, "what is remembered was decided");
         let all_remembered = self.first() <= decided || planted::is(Bug::SealForgotten);
         if all_remembered { UnitState::BackedOut } else { UnitState::Forgotten }
     }
@@ -45,15 +48,17 @@ impl Outcomes {
     /// Whether a unit whose commit was sent when `decided` outcomes had been decided, or later, may still be committed:
     /// nobody can have been told that it was backed out.
     pub fn may_commit(&self, unit: &UnitId, decided: u64) -> bool {
+        debug_assert!(self.refusals_forgotten <= self.next, "what was forgotten was decided");
         !self.by_unit.contains_key(unit) && self.refusals_forgotten <= decided
     }
 
     pub fn decide(&mut self, unit: &UnitId, state: UnitState, at: WallTime, keep: &Retention) {
         assert!(!self.by_unit.contains_key(unit), "an outcome is final");
         self.restore(self.next, Decided { unit: unit.clone(), state, at });
+        assert_eq!(self.by_unit.len(), self.by_number.len(), "a unit has one outcome");
         while let Some((_, oldest)) = self.by_number.first_key_value() {
             let count = self.by_number.len();
-            let is_young = oldest.at.0 + keep.age_ms > at.0;
+            let is_young = oldest.at.0.saturating_add(keep.age_ms) > at.0;
             if count <= keep.outcomes_min || (is_young && count <= keep.outcomes_max) {
                 return;
             }
@@ -61,6 +66,7 @@ impl Outcomes {
             self.digest.take((number, &oldest));
             self.by_unit.remove(&oldest.unit);
             if oldest.state != UnitState::Committed {
+                assert!(self.refusals_forgotten <= number, "outcomes are forgotten in order");
                 self.refusals_forgotten = number + 1;
             }
         }
@@ -71,6 +77,10 @@ impl Outcomes {
         self.by_unit.insert(decided.unit.clone(), number);
         self.by_number.insert(number, decided);
         self.next = self.next.max(number + 1);
+        debug_assert!(
+            self.by_number.last_key_value().is_some_and(|(last, _)| *last < self.next),
+            "the next number is a new one"
+        );
     }
 
     /// Kept up to date, and counted anew.

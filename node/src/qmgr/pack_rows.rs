@@ -14,6 +14,7 @@ pub(super) fn pack_rows(
     mut bodies: Vec<Bytes>,
     changes: &mut Vec<RowChange>,
 ) {
+    assert!(!heads.is_empty(), "a pack has messages, and so heads");
     changes.push(RowChange::Put { family: Family::Heads, key: heads_key(manager, pack), value: heads });
     let family = Family::Bodies;
     let mut chunk = 0..;
@@ -42,6 +43,7 @@ pub(super) fn pack_rows(
 
 /// Which messages of a pack are still there.
 pub(super) fn pack_thinned(manager: QueueManagerId, pack: PackKey, live: u64) -> RowChange {
+    debug_assert!(live != 0, "a pack of which nothing is there goes as a whole");
     let key = message_state_key(manager, b't', pack.queue, pack.rank, pack.first);
     RowChange::Put { family: Family::State, key, value: live.to_be_bytes().to_vec().into() }
 }
@@ -73,6 +75,8 @@ pub(super) fn packs_gone(
     last: PackKey,
     changes: &mut Vec<RowChange>,
 ) {
+    assert!(first < last, "a run of packs has two at least");
+    debug_assert_eq!(first.queue, last.queue, "a run of packs is of one queue");
     let behind = PackKey { first: last.first + 1, ..last };
     changes.push(RowChange::DeleteRange {
         family: Family::Heads,

@@ -17,7 +17,7 @@ use super::keys::{self, FIRST_MAX, MESSAGES_MAX, PackKey, Packed};
 use super::pack_rows;
 use super::slot::Slot;
 use crate::types::fields::{Field, Fields, Malformed};
-use crate::types::{Body, Descriptor, Index, Message, Position, QueueId, QueueManagerId, WallTime};
+use crate::types::{Body, Descriptor, Index, Message, Position, QueueId, QueueManagerId, WallTime, limits};
 
 /// A pack of several messages has no more bytes of bodies than this.
 const BYTES_MAX: usize = 64 << 10;
@@ -52,6 +52,7 @@ impl Packs {
     }
 
     pub(super) fn insert(&mut self, key: PackKey, pack: Pack) {
+        debug_assert!(pack.live_bytes <= pack.bytes, "what is there of a pack is a part of it");
         self.bytes += pack.bytes;
         self.live_bytes += pack.live_bytes;
         let before = self.packs.insert(key, pack);
@@ -61,6 +62,8 @@ impl Packs {
     /// The message left its pack. An empty pack stays until [`Packs::take_rows`] has its rows deleted.
     pub(super) fn leave(&mut self, key: PackKey, packed: Packed, body_length: u32) {
         let pack = self.packs.get_mut(&key).expect("a packed message has a pack");
+        assert!(pack.live & (1 << packed.member()) != 0, "a message leaves its pack once");
+        assert!(pack.live_bytes >= u64::from(body_length), "a pack has the bytes of those that are there");
         pack.live &= !(1 << packed.member());
         pack.live_bytes -= u64::from(body_length);
         self.live_bytes -= u64::from(body_length);
@@ -68,6 +71,7 @@ impl Packs {
 
     /// What is gone takes more room than what is there, by more than this.
     pub fn waste_more_than(&self, bytes: u64) -> bool {
+        debug_assert!(self.live_bytes <= self.bytes, "what is there of all packs is a part of them");
         self.bytes > 2 * self.live_bytes + bytes
     }
 
@@ -86,11 +90,13 @@ impl Packs {
         sparse: &mut BTreeSet<PackKey>,
         changes: &mut Vec<RowChange>,
     ) {
+        debug_assert!(touched.is_sorted(), "packs are touched in order");
         let mut gone: Vec<(PackKey, Pack)> = Vec::new();
         for key in touched {
             let Some(pack) = self.packs.get_mut(key) else { continue };
             if pack.live == 0 {
                 let pack = self.packs.remove(key).expect("just seen");
+                assert_eq!(pack.live_bytes, 0, "nothing is there of a pack whose messages are all gone");
                 self.bytes -= pack.bytes;
                 sparse.remove(key);
                 gone.push((*key, pack));
@@ -119,6 +125,7 @@ impl Packs {
 
     /// No pack lies between.
     fn are_neighbours(&self, one: PackKey, next: PackKey) -> bool {
+        debug_assert!(one <= next, "neighbours are asked for in order");
         self.packs.range(one..next).next().is_none()
     }
 
@@ -191,6 +198,7 @@ struct OpenPack {
 
 impl Packer {
     pub fn new(manager: QueueManagerId, index: Index) -> Packer {
+        debug_assert!(index > Index(0), "rows are of a state behind some entry");
         Packer { manager, index, open: BTreeMap::new(), memory: BytesMut::new() }
     }
 
@@ -203,6 +211,8 @@ impl Packer {
         changes: &mut Vec<RowChange>,
     ) -> Option<(PackKey, Pack)> {
         let message = slot.message.as_deref().expect("not released before it is packed");
+        assert!(position.is_persistent(), "only persistent messages are packed");
+        debug_assert!(slot.packed.is_none(), "a message is in one pack at a time");
         let length = message.body.len();
         let rank = position.rank;
         let mut full = None;
@@ -218,6 +228,7 @@ impl Packer {
             messages: 0,
             bytes: 0,
         });
+        assert!(position.sequence >= open.first, "the messages of a pack are appended in order");
         slot.packed = Some(Packed::new(open.first, open.messages));
         let expires_ms = slot.expires().map_or(0, |at| at.0);
         let behind = position.sequence - open.first;
@@ -225,11 +236,13 @@ impl Packer {
         open.bodies.extend(message.body.parts().iter().cloned());
         open.messages += 1;
         open.bytes += length;
+        debug_assert!(open.messages == 1 || open.bytes <= BYTES_MAX, "a pack of several messages is short");
         full
     }
 
     fn close(&mut self, queue: QueueId, rank: u8, changes: &mut Vec<RowChange>) -> Option<(PackKey, Pack)> {
         let open = self.open.remove(&(queue, rank))?;
+        assert!((1..=MESSAGES_MAX).contains(&open.messages), "a pack that is open has messages");
         let live = u64::MAX >> (MESSAGES_MAX - open.messages);
         const PIECE: usize = 256 << 10;
         if self.memory.capacity() < open.heads.len() {
@@ -284,6 +297,11 @@ fn decode_heads(row: &Bytes) -> Result<Vec<Head>, String> {
         if field.tag == 1 {
             heads.push(decode_head(row, field.value.bytes()).map_err(text)?);
         }
+    }
+    let is_none = |head: &Head| head.body_length > limits::BODY_BYTES_MAX as u64 || head.behind > FIRST_MAX;
+    let follow = heads.windows(2).all(|pair| pair[0].behind < pair[1].behind);
+    if !follow || heads.iter().any(is_none) {
+        return Err("pack row: its messages do not fit together".into());
     }
     Ok(heads)
 }
@@ -340,8 +358,13 @@ pub(super) fn load(first: u64, heads: &[u8], live: Option<u64>) -> Result<(Pack,
     if heads.is_empty() || heads.len() > MESSAGES_MAX || !(1..=FIRST_MAX).contains(&first) {
         return Err(format!("a pack of {} messages at {first}", heads.len()));
     }
+    let all = u64::MAX >> (MESSAGES_MAX - heads.len());
+    let live_or_all = live.unwrap_or(all);
+    if live_or_all & !all != 0 {
+        return Err(format!("of a pack of {} messages are there {live_or_all:b}", heads.len()));
+    }
     let mut pack = Pack {
-        live: live.unwrap_or(u64::MAX >> (MESSAGES_MAX - heads.len())),
+        live: live_or_all,
         bytes: heads.iter().map(|head| head.body_length).sum(),
         live_bytes: 0,
         written: Index(0),

@@ -45,6 +45,11 @@ impl ProducerNames {
         self.by_name.get(&NameHash::of(producer)).map(|gone| gone.upto)
     }
 
+    /// Whether some name has this number.
+    pub fn is_taken(&self, number: u64) -> bool {
+        self.by_age.contains_key(&number)
+    }
+
     pub fn get(&self, name: NameHash) -> Option<Gone> {
         self.by_name.get(&name).copied()
     }
@@ -70,7 +75,8 @@ impl ProducerNames {
         }
         let name = NameHash::of(producer);
         let gone = self.by_name.remove(&name)?;
-        self.by_age.remove(&gone.number);
+        let of_age = self.by_age.remove(&gone.number);
+        debug_assert_eq!(of_age, Some(name), "a name is as old as it is known to be");
         self.digest.take((name, gone));
         Some((name, gone.upto))
     }
@@ -80,6 +86,10 @@ impl ProducerNames {
         let number = self.by_age.last_key_value().map_or(0, |(number, _)| *number + 1);
         let upto = self.by_name.get(&name).map_or(upto, |same| same.upto.max(upto));
         self.restore(name, Gone { upto, number });
+        debug_assert!(
+            self.by_age.last_key_value().is_some_and(|(_, last)| *last == name),
+            "who came last is the youngest"
+        );
         name
     }
 
@@ -93,6 +103,7 @@ impl ProducerNames {
             self.digest.take((name, gone));
         }
         self.any_forgotten = true;
+        debug_assert_eq!(self.by_name.len(), self.by_age.len(), "a name has one age");
         Some(name)
     }
 
@@ -102,7 +113,9 @@ impl ProducerNames {
             self.by_age.remove(&before.number);
             self.digest.take((name, before));
         }
-        self.by_age.insert(gone.number, name);
+        let before = self.by_age.insert(gone.number, name);
+        assert!(before.is_none(), "a number is given to one name");
+        debug_assert_eq!(self.by_name.len(), self.by_age.len(), "a name has one age");
     }
 
     /// Kept up to date, and counted anew.

@@ -102,6 +102,7 @@ impl Producers {
         at: WallTime,
         keep: &Retention,
     ) -> Forgotten {
+        assert_ne!(put.sequence, 0, "a put with a sequence has one from 1 on");
         let mut forgotten = Forgotten::default();
         self.next_use += 1;
         let known = self.producers.entry(put.producer.clone()).or_default();
@@ -119,6 +120,7 @@ impl Producers {
             Some(before) => self.digest.take((&put.producer, put.sequence, before)),
             None => self.sequences += 1,
         }
+        debug_assert!(self.sequences >= known.placed.len(), "the sequences of one are among those of all");
         while known.placed.len() > keep.sequences_max {
             let (oldest, id) = known.placed.pop_first().expect("longer than the window");
             self.digest.take((&put.producer, oldest, id));
@@ -132,12 +134,13 @@ impl Producers {
         while let Some(name) = self.names.forget_over(keep.names_max) {
             forgotten.names.push(name);
         }
+        assert_eq!(self.by_use.len(), self.producers.len(), "every producer has one last use");
         forgotten
     }
 
     fn has_too_many(&self, at: WallTime, keep: &Retention) -> bool {
         let (_, quietest) = self.by_use.first_key_value().expect("one was just used");
-        let is_young = self.producers[quietest].used_at.0 + keep.age_ms > at.0;
+        let is_young = self.producers[quietest].used_at.0.saturating_add(keep.age_ms) > at.0;
         let count = self.producers.len();
         let too_long = self.sequences > keep.sequences_in_all_max && count > 1;
         too_long || count > keep.producers_max || (count > keep.producers_min && !is_young)
@@ -146,10 +149,16 @@ impl Producers {
     fn forget_quietest(&mut self, forgotten: &mut Forgotten) {
         let (_, quietest) = self.by_use.pop_first().expect("there are too many");
         let producer = self.producers.remove(&quietest).expect("as many as uses");
+        assert!(self.sequences >= producer.placed.len(), "the sequences of one are among those of all");
         self.sequences -= producer.placed.len();
         self.digest.take_all(producer.digest(&quietest));
         forgotten.names.push(self.names.add(&quietest, producer.highest()));
         forgotten.producers.push(quietest);
+    }
+
+    /// Whether some producer put last with this number.
+    pub fn is_used(&self, used: u64) -> bool {
+        self.by_use.contains_key(&used)
     }
 
     pub fn get(&self, producer: &ProducerId) -> Option<&Producer> {
@@ -170,6 +179,7 @@ impl Producers {
 
     /// Puts back what a row of the store says.
     pub fn restore(&mut self, id: ProducerId, producer: Producer) {
+        assert!(!self.by_use.contains_key(&producer.used), "two producers never put last at the same time");
         self.next_use = self.next_use.max(producer.used);
         self.sequences += producer.placed.len();
         self.by_use.insert(producer.used, id.clone());

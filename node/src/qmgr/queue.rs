@@ -19,6 +19,9 @@ use super::slot::Slot;
 use super::sums::Sums;
 use crate::types::{Body, Message, ObjectName, Position, QueueId, WallTime};
 
+/// Ranks are 9 minus priorities.
+pub(super) const RANK_MAX: u8 = 9;
+
 /// What a message that is not persistent takes in memory: its body, and about so much around it.
 pub fn not_persistent_weight(body_bytes: usize) -> u64 {
     body_bytes as u64 + 512
@@ -45,6 +48,8 @@ pub struct Queue {
 
 impl Queue {
     pub fn new(id: QueueId, name: ObjectName, rules: QueueRules, next_sequence: u64) -> Queue {
+        assert!(id > QueueId(0), "queues are numbered from 1 on");
+        assert!(next_sequence > 0, "messages are numbered from 1 on");
         Queue {
             own: Digest::of_one((id, &name)),
             id,
@@ -74,6 +79,10 @@ impl Queue {
 
     /// All messages, also those that are not persistent.
     pub fn depth(&self) -> u64 {
+        debug_assert!(
+            self.not_persistent <= self.slots.len() as u64,
+            "who is not persistent is counted in the depth"
+        );
         self.slots.len() as u64
     }
 
@@ -92,7 +101,8 @@ impl Queue {
 
     /// 9 - priority, or one rank for all when the queue is FIFO.
     pub fn rank(&self, priority: u8) -> u8 {
-        9 - if self.rules.msgdlvsq_fifo { self.rules.defprty } else { priority }
+        debug_assert!(priority <= RANK_MAX && self.rules.defprty <= RANK_MAX, "priorities go from 0 to 9");
+        RANK_MAX - if self.rules.msgdlvsq_fifo { self.rules.defprty } else { priority }
     }
 
     /// At the end of its rank.
@@ -101,6 +111,7 @@ impl Queue {
         let position = Position { rank, sequence: self.next_sequence, minor: 0 };
         self.next_sequence += 1;
         self.insert(position, Slot::new(message));
+        debug_assert!(position.sequence < self.next_sequence, "no sequence is given twice");
         position
     }
 
@@ -108,6 +119,7 @@ impl Queue {
     pub fn place_not_persistent(&mut self, message: Box<Message>) -> Position {
         let rank = self.rank(message.descriptor.priority.unwrap_or(self.rules.defprty));
         let position = Position { rank, sequence: self.next_sequence - 1, minor: self.next_minor };
+        debug_assert!(!position.is_persistent(), "whoever is in memory only has a minor");
         self.next_minor += 1;
         self.not_persistent += 1;
         self.not_persistent_bytes += not_persistent_weight(message.body.len());
@@ -116,6 +128,11 @@ impl Queue {
     }
 
     pub fn insert(&mut self, position: Position, slot: Slot) {
+        debug_assert!(position.sequence < self.next_sequence, "a message stands before the next one's place");
+        debug_assert!(
+            slot.message.is_some() || slot.packed.is_some(),
+            "a message is in memory or in the store"
+        );
         if let Some(at) = slot.expires() {
             self.expiries.insert((at, position));
         }
@@ -134,6 +151,8 @@ impl Queue {
         match position.is_persistent() {
             true => self.digest.take((self.id, position, slot.facts())),
             false => {
+                assert!(self.not_persistent > 0, "whoever is not persistent was counted");
+                debug_assert!(slot.packed.is_none(), "what is not persistent is never in the store");
                 self.not_persistent -= 1;
                 self.not_persistent_bytes -= not_persistent_weight(slot.body_length as usize);
             }
@@ -153,6 +172,8 @@ impl Queue {
         for position in gone {
             self.remove(position);
         }
+        assert_eq!(self.not_persistent, 0, "all that are not persistent are gone");
+        assert_eq!(self.not_persistent_bytes, 0, "the memory of all that are not persistent is given back");
     }
 
     /// All messages go at once. What is left of them is to be swept; None when there were none.
@@ -184,10 +205,11 @@ impl Queue {
         if position.is_persistent() {
             self.digest.take((self.id, position, slot.facts()));
         }
-        slot.backout_count += 1;
+        slot.backout_count = slot.backout_count.saturating_add(1);
         if let Some(message) = &mut slot.message {
             message.descriptor.backout_count = slot.backout_count;
         }
+        debug_assert!(slot.backout_count > 0, "who was backed out was backed out once at least");
         if position.is_persistent() {
             self.digest.add((self.id, position, slot.facts()));
         }
@@ -273,6 +295,7 @@ impl Queue {
     /// The message, which is in memory, leaves its pack and stays on the queue.
     pub(super) fn unpack(&mut self, position: Position) {
         let slot = self.slots.get_mut(position).expect("the caller found it");
+        assert!(slot.message.is_some(), "a message that leaves its pack is in memory");
         let packed = slot.packed.take().expect("it is in a pack");
         self.packs.leave(packed.key(self.id, position), packed, slot.body_length);
     }
@@ -289,5 +312,6 @@ impl Queue {
 
 /// Where the messages of a pack begin.
 fn beginning(pack: PackKey) -> Position {
+    debug_assert!(pack.rank <= RANK_MAX, "a pack has messages of one of ten ranks");
     Position { rank: pack.rank, sequence: pack.first, minor: 0 }
 }

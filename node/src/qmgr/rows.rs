@@ -7,19 +7,23 @@ use prost::Message as _;
 use trimaran_proto::replica::v1 as wire;
 
 use super::definition_codec::{definition_from_wire, definition_to_wire};
-use super::keys::{PackKey, definition_key, message_state_key, queue_prefix, state_key};
+use super::keys::{self, PackKey, definition_key, message_state_key, queue_prefix, state_key};
 use super::outcomes::Decided;
 use super::packs;
 use super::producer_names::{Gone, NameHash};
 use super::producers::Producer;
-use super::queue::Queue;
+use super::queue::{Queue, RANK_MAX};
+use super::slot::Slot;
 use super::takeovers::Takeovers;
 use super::{Family, LoadError, QueueManager, RowChange, RowSource, StoreReadError};
-use crate::types::definition::{Definition, ObjectRef};
+use crate::types::definition::{Definition, ObjectKind, ObjectRef};
 use crate::types::{
-    MessageId, NodeId, ObjectName, Position, ProducerId, QueueId, QueueManagerId, Speaks, StagedBodyId,
+    MessageId, NodeId, Position, ProducerId, QueueId, QueueManagerId, Speaks, StagedBodyId,
     UnitId, UnitState, Version, WallTime,
 };
+
+/// What is counted in rows never gets this far: higher numbers are damage.
+const NUMBER_MAX: u64 = 1 << 62;
 
 pub(super) fn manager_row(manager: &QueueManager) -> RowChange {
     let row = wire::ManagerRow {
@@ -147,7 +151,10 @@ pub(super) fn staged_gone(manager: QueueManagerId, number: StagedBodyId) -> RowC
     RowChange::DeleteRange {
         family: Family::State,
         from: state_key(manager, b's', &number.0.to_be_bytes()),
-        until: state_key(manager, b's', &(number.0 + 1).to_be_bytes()),
+        until: match number.0.checked_add(1) {
+            Some(next) => state_key(manager, b's', &next.to_be_bytes()),
+            None => state_key(manager, b's' + 1, &[]),
+        },
     }
 }
 
@@ -197,6 +204,14 @@ pub(super) fn load(
     bad.map_or(Ok(()), |bad| Err(bad.into()))
 }
 
+/// A number of a row that others are counted on from.
+fn number(number: u64) -> Result<u64, String> {
+    match number {
+        0..=NUMBER_MAX => Ok(number),
+        _ => Err(format!("the number {number} is beyond all that is counted")),
+    }
+}
+
 /// What became of messages after their pack was written, by the rest of the row's key.
 #[derive(Default)]
 struct Beside {
@@ -220,27 +235,38 @@ fn load_state_row(
             manager.takeovers = Takeovers { served_by, count: row.takeovers };
             manager.next_queue = QueueId(row.next_queue);
             manager.at = WallTime(row.at_ms);
-            manager.outcomes.restore_counts(row.next_outcome, row.refusals_forgotten);
+            manager.outcomes.restore_counts(number(row.next_outcome)?, row.refusals_forgotten);
             manager.producers.names_mut().note_forgotten(row.producers_forgotten);
         }
         b'q' => {
             let row = wire::QueueRow::decode(value).map_err(text)?;
             let definition = definition_from_wire(row.definition).map_err(|error| error.to_string())?;
             let id = QueueId(row.id);
-            ObjectName::new(&definition.object.name).map_err(|error| error.to_string())?;
+            let is_named = manager.catalog().queue_named(&definition.object.name).is_some();
+            let is_new = !is_named && !manager.queues.contains(id) && id != QueueId(0);
+            if definition.kind() != ObjectKind::LocalQueue || !is_new || id >= manager.next_queue {
+                return Err(format!("{} cannot be queue {}", definition.object, row.id));
+            }
+            if !(1..=keys::FIRST_MAX / 2).contains(&row.next_sequence) {
+                return Err(format!("the next sequence cannot be {}", row.next_sequence));
+            }
             manager.load_queue(id, definition, row.next_sequence);
         }
         b'd' => {
             let definition = wire::Definition::decode(value).map_err(text)?;
             let definition = definition_from_wire(Some(definition)).map_err(|error| error.to_string())?;
-            if definition.kind().is_queue() {
-                ObjectName::new(&definition.object.name).map_err(|error| error.to_string())?;
+            if definition.kind() == ObjectKind::LocalQueue {
+                return Err("a local queue without its number".into());
             }
             manager.load_definition(definition);
         }
         b'p' => {
             let row = wire::ProducerRow::decode(value).map_err(text)?;
             let ids = row.message_ids.chunks_exact(24).map(|id| MessageId(id.try_into().expect("24 bytes")));
+            let is_used = row.used == 0 || manager.producers.is_used(number(row.used)?);
+            if row.sequences.len() != ids.len() || is_used {
+                return Err("sequences without messages, or two producers of one use".into());
+            }
             let producer = Producer {
                 forgotten_upto: row.forgotten_upto,
                 placed: row.sequences.iter().copied().zip(ids).collect(),
@@ -251,19 +277,25 @@ fn load_state_row(
         }
         b'o' => {
             let row = wire::OutcomeRow::decode(value).map_err(text)?;
-            let number = u64::from_be_bytes(rest.try_into().map_err(|_| "short key")?);
+            let number = number(u64::from_be_bytes(rest.try_into().map_err(|_| "short key")?))?;
             let state = match (row.committed, row.forgotten) {
                 (true, _) => UnitState::Committed,
                 (false, true) => UnitState::Forgotten,
                 (false, false) => UnitState::BackedOut,
             };
             let decided = Decided { unit: UnitId(row.unit_id), state, at: WallTime(row.at_ms) };
+            if manager.outcomes.state(&decided.unit).is_some() {
+                return Err("a unit with two outcomes".into());
+            }
             manager.outcomes.restore(number, decided);
         }
         b'f' => {
             let row = wire::ProducerNameRow::decode(value).map_err(text)?;
             let name = NameHash(u128::from_be_bytes(rest.try_into().map_err(|_| "a key of wrong length")?));
-            manager.producers.names_mut().restore(name, Gone { upto: row.upto, number: row.number });
+            if manager.producers.names().is_taken(row.number) {
+                return Err("two producers that went at one time".into());
+            }
+            manager.producers.names_mut().restore(name, Gone { upto: row.upto, number: number(row.number)? });
         }
         b's' => {
             let number = u64::from_be_bytes(rest.get(..8).ok_or("short key")?.try_into().expect("8 bytes"));
@@ -301,6 +333,14 @@ fn load_pack_row(
     };
     let (pack, slots) = packs::load(pack_key.first, value, beside.thinned.get(&key[4..]).copied())?;
     let mut queue = manager.queues.change(pack_key.queue).ok_or("messages of a queue that does not exist")?;
+    let is_behind = |(sequence, _): &(u64, Slot)| *sequence >= queue.next_sequence();
+    if rank > RANK_MAX || slots.iter().any(is_behind) {
+        return Err("messages where the queue has none".into());
+    }
+    let is_there = |sequence| queue.slot(Position { rank, sequence, minor: 0 }).is_some();
+    if slots.iter().any(|(sequence, _)| is_there(*sequence)) {
+        return Err("messages that are in another pack too".into());
+    }
     if pack.is_sparse() {
         manager.sparse.insert(pack_key);
     }

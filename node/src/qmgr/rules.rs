@@ -28,6 +28,7 @@ impl Default for QueueRules {
 
 impl QueueRules {
     pub fn of(definition: &Definition) -> QueueRules {
+        debug_assert_eq!(definition.kind(), ObjectKind::LocalQueue, "only local queues have messages");
         let number = |selector| definition.number(selector);
         QueueRules {
             maxdepth: number(selector::MAXDEPTH).max(0) as u32,
@@ -102,6 +103,11 @@ pub struct ManagerRules {
 
 impl ManagerRules {
     pub fn of(definition: &Definition) -> ManagerRules {
+        debug_assert_eq!(
+            definition.kind(),
+            ObjectKind::QueueManager,
+            "the queue manager obeys its own definition"
+        );
         ManagerRules {
             deadq: definition.name(selector::DEADQ),
             maxumsgs: definition.number(selector::MAXUMSGS).max(1) as u32,

@@ -2,7 +2,9 @@
 //! memory.
 
 use super::keys::{PackKey, Packed};
-use crate::types::{CorrelationId, Descriptor, GroupId, Message, MessageId, Position, Selection, WallTime};
+use crate::types::{
+    CorrelationId, Descriptor, GroupId, Message, MessageId, Position, Selection, WallTime, limits,
+};
 
 /// There is one for every message on every queue, in memory: 72 bytes.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,7 +34,11 @@ const NEVER: WallTime = WallTime(i64::MAX);
 impl Slot {
     pub fn new(message: Box<Message>) -> Slot {
         let descriptor = &message.descriptor;
-        let expires = descriptor.expiry.map(|tenths| WallTime(descriptor.put_at.0 + i64::from(tenths) * 100));
+        let expires = descriptor.expiry.map(|tenths| {
+            let put_at = descriptor.put_at.0;
+            WallTime(put_at.saturating_add(i64::from(tenths) * 100))
+        });
+        debug_assert!(message.body.len() <= limits::BODY_BYTES_MAX, "no body is longer than MQ allows");
         let slot = Slot::of(descriptor, message.body.len() as u32, expires);
         Slot { message: Some(message), ..slot }
     }
@@ -79,6 +85,7 @@ impl Slot {
 
     /// Whether the pack is the one that this message, at its position, lies in.
     pub(super) fn is_in(&self, pack: PackKey, at: Position) -> bool {
+        debug_assert!(self.packed.is_none() || at.is_persistent(), "only persistent messages are packed");
         self.packed.is_some_and(|packed| packed.key(pack.queue, at) == pack)
     }
 

@@ -41,6 +41,7 @@ impl Staged {
 
     fn take(&mut self, number: StagedBodyId) -> Vec<Bytes> {
         let Some(body) = self.by_number.remove(&number) else { return Vec::new() };
+        assert!(self.bytes >= body.bytes, "the bytes of one body are among those of all");
         self.bytes -= body.bytes;
         self.digest.take_all(body.digest);
         body.parts
@@ -74,6 +75,10 @@ impl QueueManager {
             return Err(Reason::MsgTooBigForQMgr);
         }
         self.staged.push(number, data);
+        debug_assert!(
+            self.staged.length(number) <= limits::BODY_BYTES_MAX,
+            "no more is staged than a body may have"
+        );
         Ok(Verdict::Done)
     }
 

@@ -22,6 +22,8 @@ impl Sums {
     }
 
     pub(super) fn take(&mut self, one: Sums) {
+        assert!(self.messages >= one.messages, "the messages of one queue are among those of all");
+        assert!(self.not_persistent <= self.messages, "whoever is not persistent is counted with all");
         self.messages -= one.messages;
         self.not_persistent -= one.not_persistent;
         self.not_persistent_bytes -= one.not_persistent_bytes;

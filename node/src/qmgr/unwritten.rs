@@ -38,6 +38,10 @@ pub(super) struct Unwritten {
 
 impl Unwritten {
     pub(super) fn note_removed(&mut self, queue: QueueId, position: Position, slot: &Slot) {
+        debug_assert!(
+            position.is_persistent() || slot.packed.is_none(),
+            "only persistent messages are packed"
+        );
         if let Some(packed) = slot.packed {
             self.packs.insert(packed.key(queue, position));
             self.heads.remove(&(queue, position));
@@ -61,6 +65,8 @@ impl QueueManager {
     /// few messages survive, their bodies are copied out of the entries they came in, so that a survivor does not keep
     /// a whole entry in memory. Returns the packs that are new with it, oldest first.
     pub fn take_store_batch(&mut self, base: Index, meta: SnapshotMeta) -> (StoreBatch, Vec<PackKey>) {
+        assert!(base <= meta.index, "the message store moves forward");
+        assert_eq!(meta.queue_manager, self.id, "a queue manager writes its own rows");
         let mut unwritten = std::mem::take(&mut self.unwritten);
         let repacked = self.unpack_all(&mut unwritten);
         let mut changes = Vec::new();
@@ -137,6 +143,7 @@ impl QueueManager {
             let from = unwritten.staged.get(&number).copied().unwrap_or(0);
             rows::staged_rows(self.id, number, &body.parts, from, &mut changes);
         }
+        assert!(unwritten.outcomes_from <= self.outcomes.next(), "outcomes are numbered upwards");
         self.unwritten.outcomes_from = self.outcomes.next();
         self.unwritten.outcomes_first = self.outcomes.first();
         self.unwritten.staged = self.staged_parts();
@@ -153,6 +160,7 @@ impl QueueManager {
 
     /// Has the messages of a pack packed anew with the next batch, if they are all in memory then.
     pub fn repack(&mut self, pack: PackKey) {
+        debug_assert!(pack.first > 0, "messages are numbered from 1 on");
         self.unwritten.repack.insert(pack);
     }
 
@@ -172,6 +180,7 @@ impl QueueManager {
             unwritten.packs.insert(key);
         }
         messages.sort_unstable();
+        debug_assert!(messages.windows(2).all(|pair| pair[0] < pair[1]), "a message is in one pack only");
         messages
     }
 }

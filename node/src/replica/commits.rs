@@ -36,6 +36,11 @@ impl Replica {
             self.commit_not_persistent(not_persistent, &volatile_gets);
             return self.answer(session, token, Completion::done());
         }
+        debug_assert_eq!(
+            logged.values().sum::<u64>(),
+            places.len() as u64,
+            "every put that is placed was let in"
+        );
         state.proposed += 1;
         let size = weight + removals.iter().map(|removal| removal.positions.len() * 16).sum::<usize>();
         // Its program knows better than this node when it sent this: it may have been on its way for long.

@@ -104,10 +104,12 @@ impl Compaction {
 
     /// Bytes of log that were applied and are not in the store on disk.
     pub fn unstored_bytes(&self) -> u64 {
+        assert!(self.stored <= self.total, "the store has what was applied");
         (self.total - self.stored) as u64
     }
 
     fn under_way(&self) -> usize {
+        debug_assert!(self.flushed.index <= self.newest, "a move is on disk after it began");
         self.moves.iter().filter(|(meta, _)| meta.index > self.flushed.index).count()
     }
 }

@@ -89,6 +89,10 @@ impl Replica {
         position: Position,
         cut: Option<usize>,
     ) {
+        debug_assert!(
+            self.standing.own().reservations.is_reserved(queue, position),
+            "what is taken was reserved for whoever takes it"
+        );
         let removal = Removal { queue, positions: vec![position] };
         self.propose(Command::Remove(removal), Waiting::Get { session, token, from: (queue, position), cut });
     }
@@ -101,6 +105,7 @@ impl Replica {
         cut: Option<usize>,
     ) {
         let body_length = message.body.len();
+        debug_assert!(cut.is_none_or(|cut| cut < body_length), "only what is longer than asked for is cut");
         let mut completion = Completion::ok(Data::Nothing);
         if let Some(cut) = cut {
             // Its checksum stays that of the whole: nobody is told it, and to make one would take as long as the body is.

@@ -43,8 +43,10 @@ impl Leaving {
     }
 
     fn note_applied(&mut self, queue: QueueId, messages: u64) {
+        assert!(self.in_all >= messages, "what leaves was counted");
         self.in_all -= messages;
         let of = self.by_queue.get_mut(&queue).expect("it was proposed");
+        assert!(*of >= messages, "what leaves was counted, by queue");
         *of -= messages;
         if *of == 0 {
             self.by_queue.remove(&queue);
@@ -130,6 +132,7 @@ impl Replica {
             leading.reservations.reserve(&contents, *position, Owner::Mover);
         }
         drop(contents);
+        debug_assert!(persistent.len() <= SLICE, "a slice is one short command");
         let messages = persistent.len() as u64;
         leading.leaving.note_proposed(queue, messages);
         let removal = Removal { queue, positions: persistent };
@@ -138,6 +141,7 @@ impl Replica {
 
     /// So many were to leave, and so many did.
     pub(super) fn end_expire(&mut self, queue: QueueId, messages: u64, left: usize) {
+        debug_assert!(left as u64 <= messages, "no more leave than were to");
         self.standing.own_mut().leaving.note_applied(queue, messages);
         self.stats.expired += left as u64;
     }

@@ -141,6 +141,7 @@ impl Reservations {
             "{position:?} of queue {} was reserved already",
             queue.id
         );
+        debug_assert!(queue.slot(position).is_some(), "what is reserved is there");
         of.returned.remove(&position);
         if let Some(slot) = of.is_indexed().then(|| queue.slot(position)).flatten() {
             for (kind, index) in of.indexes.iter_mut().enumerate() {
@@ -160,6 +161,8 @@ impl Reservations {
     pub fn note_free(&mut self, state: &QueueManager, queue: QueueId, position: Position) {
         let Some(of) = self.queues.get_mut(&queue) else { return };
         let rank = usize::from(position.rank);
+        debug_assert!(rank < RANKS, "there are ten ranks");
+        debug_assert!(!of.reserved.contains_key(&position), "what is free is nobody's");
         of.may_have |= 1 << rank;
         if position <= of.frontier[rank] {
             of.returned.insert(position);
@@ -200,6 +203,7 @@ impl Reservations {
             }
         }
         self.indexed.retain(|queue| self.queues.get(queue).is_some_and(OfQueue::is_indexed));
+        debug_assert!(self.indexed.len() <= self.queues.len(), "only queues that are known have indexes");
     }
 
     pub fn forget_queue(&mut self, queue: QueueId) {
@@ -210,6 +214,8 @@ impl Reservations {
 impl OfQueue {
     fn first(&mut self, queue: &Queue, search: Search<'_>, turn: &mut Turn) -> Found {
         let first_rank = search.behind.map_or(0, |at| at.rank);
+        debug_assert!(usize::from(first_rank) < RANKS, "there are ten ranks");
+        debug_assert_eq!(self.may_have >> RANKS, 0, "there are ten ranks");
         let mut ranks = self.may_have >> first_rank << first_rank;
         while ranks != 0 {
             let rank = ranks.trailing_zeros() as u8;
@@ -253,6 +259,7 @@ impl OfQueue {
                 }
             }
         }
+        debug_assert_eq!(usize::from(self.frontier[rank].rank), rank, "a frontier is in its rank");
         let begin = behind.max(self.frontier[rank]);
         let mut at_frontier = begin == self.frontier[rank];
         for (position, slot) in queue.behind_in_rank(begin) {
@@ -266,6 +273,7 @@ impl OfQueue {
                 at_frontier = false;
             }
             if at_frontier {
+                debug_assert!(self.frontier[rank] < position, "a frontier moves forward");
                 self.pass(slot, search.now);
                 self.frontier[rank] = position;
             } else {

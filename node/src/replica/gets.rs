@@ -63,6 +63,7 @@ impl Replica {
             Wait::Forever => None,
         };
         self.stats.waits += 1;
+        debug_assert!(until.is_none_or(|until| until >= self.now.instant), "a wait ends later");
         let leading = self.standing.own_mut();
         leading.waiters.add(Waiter { session, token, queue, get, until });
         leading.stirred.extend(freed.into_iter().map(|position| (queue, position)));

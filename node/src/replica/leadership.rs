@@ -43,6 +43,11 @@ impl Replica {
     }
 
     fn begin_leading(&mut self, term: Term) {
+        assert!(
+            self.standing.leading().is_none(),
+            "what an earlier term left is taken away before a new one begins"
+        );
+        assert!(self.consensus.is_leader() && self.consensus.term() == term, "whoever leads was elected");
         self.stats.elections_won += 1;
         let version = self.state.version();
         self.standing = Standing::Leading(Box::new(Leading::new(term, version)));
@@ -56,6 +61,7 @@ impl Replica {
     /// The first entry of this leader's own term is applied: everything that was ever acknowledged is.
     pub(super) fn begin_serving(&mut self) {
         let leading = self.standing.own_mut();
+        assert!(leading.serving_since.is_none(), "a leader begins to serve once");
         leading.serving_since = Some(self.now.instant);
     }
 
@@ -88,6 +94,11 @@ impl Replica {
         for queue in queues {
             self.state.change(queue).expect("listed").drop_not_persistent();
         }
+        assert!(self.sessions.by_id.is_empty(), "sessions end with the leadership");
+        debug_assert!(
+            self.state.queues().all(|queue| queue.not_persistent() == 0),
+            "what is not persistent is gone"
+        );
     }
 
     fn answer_lost(&mut self, items: impl Iterator<Item = Item>, reason: Reason) {
@@ -116,6 +127,7 @@ impl Replica {
             self.out.push(Action::CloseSession { session, reason: Reason::ConnectionBroken });
             self.sessions.close(session);
         }
+        assert!(self.sessions.is_all_closed(), "no queue is open when no session is");
     }
 
     fn lost(&self, reason: Reason) -> Completion {
@@ -205,6 +217,10 @@ impl Replica {
         if let (RoleView::Serving { lease_until, .. }, Some(tail)) = (&view, self.options.address_tail) {
             self.address_until = self.address_until.max(*lease_until + tail);
         }
+        debug_assert!(
+            !view.is_serving() || self.is_serving(),
+            "whoever says that it serves has applied its first entry"
+        );
         if self.published.as_ref() != Some(&view) {
             self.published = Some(view.clone());
             self.out.push(Action::PublishRole(view));

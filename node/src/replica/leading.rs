@@ -143,6 +143,7 @@ impl Leading {
     /// Messages that were let in have arrived, or never will.
     pub fn note_left(&mut self, queue: QueueId, messages: u64) {
         if let Some(incoming) = self.incoming.get_mut(&queue) {
+            debug_assert!(*incoming >= messages, "what was let in comes once, or never");
             *incoming = incoming.saturating_sub(messages);
             if *incoming == 0 {
                 self.incoming.remove(&queue);
@@ -157,6 +158,10 @@ impl Leading {
 
     /// Messages of the queue that were put or got and may still be backed out.
     pub fn uncommitted(&self, queue: QueueId) -> u64 {
+        debug_assert!(
+            self.leaving.of(queue) <= self.reservations.count(queue) as u64,
+            "what is on its way out is reserved"
+        );
         self.reservations.count(queue) as u64 - self.leaving.of(queue) + self.incoming(queue)
     }
 
@@ -169,6 +174,7 @@ impl Leading {
     pub fn note_free(&mut self, state: &QueueManager, queue: QueueId, position: Position) {
         self.reservations.note_free(state, queue, position);
         self.searches.note_free(queue, position);
+        debug_assert!(!self.reservations.is_reserved(queue, position), "what is free is nobody's");
         if self.waiters.len() > 0 {
             self.stirred.insert((queue, position));
         }

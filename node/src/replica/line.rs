@@ -24,6 +24,7 @@ impl Line {
             self.places.insert(session, self.next);
             self.order.insert(self.next, (session, round));
         }
+        debug_assert_eq!(self.order.len(), self.places.len(), "a session stands in the line once");
     }
 
     pub fn next(&mut self) -> Option<SessionId> {
@@ -36,6 +37,7 @@ impl Line {
         if let Some(place) = self.places.remove(&session) {
             self.order.remove(&place);
         }
+        debug_assert_eq!(self.order.len(), self.places.len(), "a session stands in the line once");
     }
 
     /// The round in which the first of them joined.

@@ -67,6 +67,11 @@ impl Loads {
     pub fn begin(&mut self, wanted: Vec<Wanted>) -> RequestId {
         self.next += 1;
         let request = RequestId(self.next);
+        assert!(!wanted.is_empty(), "a request asks for some pack");
+        debug_assert!(
+            wanted.iter().all(|one| !self.is_loading(one.pack)),
+            "a pack is asked for once at a time"
+        );
         self.under_way.extend(wanted.iter().map(|one| one.pack));
         self.requests.insert(request, wanted);
         request
@@ -84,6 +89,11 @@ impl Loads {
 
 impl Readers {
     pub fn wait(&mut self, pack: PackKey, position: Position, delivery: Delivery) {
+        debug_assert_eq!(
+            (pack.queue > QueueId(0), pack.rank),
+            (true, position.rank),
+            "a message is in a pack of its rank"
+        );
         self.waiting.entry(pack).or_default().push((position, delivery));
     }
 
@@ -148,14 +158,20 @@ impl Residents {
     pub fn next_to_release(&mut self) -> Option<PackKey> {
         if self.survivors_bytes > self.bytes_max {
             let (pack, weight) = self.survivors.pop_back()?;
+            assert!(self.survivors_bytes >= weight, "what stays in memory is counted");
             self.survivors_bytes -= weight;
             return Some(pack);
         }
         if self.loaded_bytes > self.bytes_max {
             let (pack, weight) = self.loaded.pop_front()?;
+            assert!(self.loaded_bytes >= weight, "what was loaded is counted");
             self.loaded_bytes -= weight;
             return Some(pack);
         }
+        debug_assert!(
+            self.survivors_bytes <= self.bytes_max && self.loaded_bytes <= self.bytes_max,
+            "what stays in memory is bounded"
+        );
         None
     }
 

@@ -345,6 +345,10 @@ impl Replica {
         self.publish_role();
         self.follow_version();
         self.note_stats();
+        debug_assert!(
+            self.compaction.flushed_index() <= self.consensus.applied_index(),
+            "the store has what was applied"
+        );
         if cfg!(debug_assertions) && self.is_check_due() {
             assert_eq!(self.state.check_invariants(), Ok(()));
         }

@@ -109,6 +109,10 @@ impl Proposals {
     pub fn add(&mut self, command: Command, at: WallTime, waiting: Waiting) {
         self.encoder.append(command, at);
         self.items.push(Item::Command(waiting));
+        debug_assert!(
+            self.encoder.commands() <= self.items.len(),
+            "somebody waits for every command, if only nobody"
+        );
         if self.encoder.bytes() >= limits::ENTRY_BYTES_SOFT {
             self.close();
         }
@@ -155,6 +159,11 @@ impl Proposals {
 
     pub fn taken(&mut self, index: Index) {
         let closed = self.closed.pop_front().expect("next() gave it");
+        assert!(self.closed_bytes >= closed.data.len(), "what waits for consensus is counted");
+        assert!(
+            self.proposed.last_key_value().is_none_or(|(last, _)| *last < index),
+            "entries are proposed one behind the other"
+        );
         self.closed_bytes -= closed.data.len();
         self.proposed.insert(index, closed.items);
     }
@@ -165,6 +174,11 @@ impl Proposals {
     }
 
     pub fn is_idle(&self) -> bool {
+        debug_assert_eq!(self.closed.is_empty(), self.closed_bytes == 0, "a batch that waits has bytes");
+        debug_assert!(
+            !self.encoder.is_empty() || self.items.is_empty(),
+            "whoever waits for a batch waits for a command of it"
+        );
         self.encoder.is_empty() && self.closed.is_empty() && self.proposed.is_empty()
     }
 

@@ -128,8 +128,10 @@ impl Replica {
 
     /// The queue's depth when what is under way has happened.
     fn depth_to_be(&self, queue: QueueId) -> u64 {
+        debug_assert!(self.is_serving(), "only whoever serves lets in");
         let (depth, leading) =
             (self.state.queue(queue).map_or(0, |queue| queue.depth()), self.standing.own());
+        debug_assert!(leading.leaving.of(queue) <= depth, "what is on its way out is still there");
         depth + leading.incoming(queue) - leading.leaving.of(queue)
     }
 

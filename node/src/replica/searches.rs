@@ -32,6 +32,7 @@ impl Searches {
     /// What became free since it began, and perhaps more.
     pub fn end(&mut self, queue: QueueId) -> BTreeSet<Position> {
         let Some(of) = self.queues.get_mut(&queue) else { return BTreeSet::new() };
+        assert!(of.under_way > 0, "a search that ends has begun");
         of.under_way -= 1;
         if of.under_way > 0 {
             return of.freed.clone();

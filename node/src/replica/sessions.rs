@@ -72,6 +72,7 @@ impl Session {
             return Err(Reason::HandleNotAvailable);
         }
         self.handles.insert(id, handle);
+        debug_assert!(self.handles.len() <= limits::HANDLES_MAX, "a session has so many handles at most");
         Ok(())
     }
 }
@@ -94,6 +95,12 @@ impl OpenCounts {
     }
 
     pub fn remove(&mut self, options: OpenOptions) {
+        assert!(self.input >= u32::from(options.input), "what is closed for input was open for input");
+        assert!(self.output >= u32::from(options.output), "what is closed for output was open for output");
+        assert!(
+            self.browse >= u32::from(options.browse),
+            "what is closed for browsing was open for browsing"
+        );
         self.input -= u32::from(options.input);
         self.output -= u32::from(options.output);
         self.browse -= u32::from(options.browse);
@@ -102,6 +109,7 @@ impl OpenCounts {
     }
 
     pub fn is_open(&self) -> bool {
+        debug_assert!(!self.exclusive || self.input == 1, "whoever has a queue exclusively is the only one");
         self.input + self.output + self.browse > 0
     }
 }
@@ -146,6 +154,10 @@ impl Sessions {
         if !counts.is_open() {
             self.open.remove(&handle.queue);
         }
+    }
+
+    pub fn is_all_closed(&self) -> bool {
+        self.open.is_empty() && self.by_id.is_empty()
     }
 
     /// Takes the session with everything that hangs on it.

@@ -60,7 +60,8 @@ impl Stagings {
     }
 
     pub fn part_applied(&mut self) {
-        self.in_flight = self.in_flight.saturating_sub(1);
+        assert!(self.in_flight > 0, "a part that is applied was proposed");
+        self.in_flight -= 1;
     }
 }
 
@@ -145,6 +146,7 @@ impl Replica {
             }
             match self.sessions.get_mut(session) {
                 Some(state) => {
+                    assert!(state.staging > 0, "what is staged for a session is counted");
                     state.staging -= 1;
                     self.standing.own_mut().line.join(session, self.rounds);
                 }

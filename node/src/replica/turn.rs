@@ -46,6 +46,7 @@ pub(super) struct Turn {
 
 impl Turn {
     pub fn new(calls: u64) -> Turn {
+        assert!(calls > 0, "a turn may do something");
         Turn { calls, done: 0, applied: 0, limit: calls, search_limit: 0 }
     }
 

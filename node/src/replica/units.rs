@@ -42,6 +42,7 @@ impl Unit {
     /// Takes memory for one more body; false when the node has no more for units of work.
     pub fn hold(&mut self, account: &Arc<Account>, bytes: usize) -> bool {
         let held = self.held.get_or_insert_with(|| Held::nothing(account.clone(), Share::Units));
+        debug_assert!(held.bytes() >= self.bytes as u64, "the bodies of a unit are held in the account");
         held.grow(bytes as u64)
     }
 
@@ -90,6 +91,12 @@ pub(super) fn as_removals(gets: &[(QueueId, Position)]) -> (Vec<Removal>, Vec<(Q
             not_persistent.push((*queue, *position));
         }
     }
-    let removals = by_queue.into_iter().map(|(queue, positions)| Removal { queue, positions }).collect();
+    let removals: Vec<Removal> =
+        by_queue.into_iter().map(|(queue, positions)| Removal { queue, positions }).collect();
+    debug_assert_eq!(
+        removals.iter().map(|removal| removal.positions.len()).sum::<usize>() + not_persistent.len(),
+        gets.len(),
+        "every message that was got is removed one way or the other"
+    );
     (removals, not_persistent)
 }

@@ -55,6 +55,8 @@ impl Waiters {
         }
         self.by_queue.insert((waiter.queue, wants(&waiter.get.selection), ticket));
         self.by_ticket.insert(ticket, waiter);
+        debug_assert_eq!(self.by_queue.len(), self.by_ticket.len(), "whoever waits is found by queue");
+        debug_assert!(self.by_deadline.len() <= self.by_ticket.len(), "a wait ends once");
     }
 
     pub fn remove(&mut self, ticket: Ticket) -> Option<Waiter> {
@@ -63,7 +65,9 @@ impl Waiters {
         if let Some(until) = waiter.until {
             self.by_deadline.remove(&(until, ticket));
         }
-        self.by_queue.remove(&(waiter.queue, wants(&waiter.get.selection), ticket));
+        let was_there = self.by_queue.remove(&(waiter.queue, wants(&waiter.get.selection), ticket));
+        assert!(was_there, "whoever waits is found by queue");
+        debug_assert_eq!(self.by_queue.len(), self.by_ticket.len(), "whoever waits is found by queue");
         Some(waiter)
     }
 
@@ -80,6 +84,7 @@ impl Waiters {
             .chain(group)
             .filter_map(of)
             .min()
+            .inspect(|found| debug_assert!(*found > last, "nobody is asked twice"))
     }
 
     pub fn get(&self, ticket: Ticket) -> &Waiter {

@@ -72,6 +72,7 @@ impl Share {
     /// How many bytes of a whole of `total` bytes this share has. At least one body of the largest size fits into those
     /// that hold bodies.
     pub fn of(self, total: u64) -> u64 {
+        debug_assert_eq!(PARTS[self as usize].0, self, "a share is where its number says");
         let part = total / 100 * PARTS[self as usize].2;
         let least = match self {
             Share::Bodies | Share::Calls | Share::Answers | Share::Units | Share::NotPersistent => LARGEST,
@@ -116,6 +117,7 @@ pub struct Figure {
 
 impl Account {
     pub fn new(total: u64) -> Arc<Account> {
+        assert_eq!(PARTS.iter().map(|(.., percent)| percent).sum::<u64>(), 100, "the shares are the whole");
         let entries = PARTS.map(|(share, ..)| Entry {
             share,
             limit: share.of(total),
@@ -132,7 +134,9 @@ impl Account {
     }
 
     pub fn limit(&self, share: Share) -> u64 {
-        self.entries[share as usize].limit
+        let entry = &self.entries[share as usize];
+        debug_assert_eq!(entry.share, share, "a share is where its number says");
+        entry.limit
     }
 
     pub fn used(&self, share: Share) -> u64 {
@@ -170,7 +174,7 @@ impl Account {
     pub fn give(&self, share: Share, bytes: u64) {
         if bytes > 0 {
             let before = self.entries[share as usize].used.fetch_sub(bytes, Relaxed);
-            debug_assert!(before >= bytes, "{} gives back {bytes} of {before} bytes", share.name());
+            assert!(before >= bytes, "{} gives back {bytes} of {before} bytes", share.name());
         }
     }
 
@@ -216,6 +220,7 @@ impl Held {
     pub fn grow(&mut self, bytes: u64) -> bool {
         let taken = self.account.take(self.share, bytes);
         self.bytes += if taken { bytes } else { 0 };
+        debug_assert!(self.account.used(self.share) >= self.bytes, "what is held is counted");
         taken
     }
 
@@ -227,6 +232,7 @@ impl Held {
         }
         self.account.give(self.share, self.bytes - bytes);
         self.bytes = bytes;
+        debug_assert!(self.account.used(self.share) >= bytes, "what is held is counted");
         true
     }
 
@@ -238,11 +244,13 @@ impl Held {
             self.account.give(self.share, self.bytes - bytes);
         }
         self.bytes = bytes;
+        debug_assert!(self.account.used(self.share) >= bytes, "what is held is counted");
     }
 
     /// Gives all of it back.
     pub fn clear(&mut self) {
         self.account.give(self.share, std::mem::take(&mut self.bytes));
+        debug_assert_eq!(self.bytes, 0, "what was given back is not held");
     }
 }
 

@@ -98,7 +98,9 @@ impl ObjectRef {
     }
 
     pub fn local_queue(name: &ObjectName) -> ObjectRef {
-        ObjectRef::new(ObjectKind::LocalQueue, name.as_str())
+        let object = ObjectRef::new(ObjectKind::LocalQueue, name.as_str());
+        debug_assert_eq!(object.check(), Ok(()), "a checked name is one that a queue can have");
+        object
     }
 
     /// The record of this profile that these key attributes name.
@@ -109,7 +111,12 @@ impl ObjectRef {
             Some(Some(value)) => Some(attribute.display(value)),
             _ => None,
         });
-        ObjectRef { kind, name: profile.into(), key: said.collect::<Vec<_>>().join(" ") }
+        let key = said.collect::<Vec<_>>().join(" ");
+        debug_assert!(
+            !key.contains('\0'),
+            "a zero ends the name of an object in the store, and is in no key"
+        );
+        ObjectRef { kind, name: profile.into(), key }
     }
 
     /// Whether the name is one that an object of the kind can have.
@@ -175,6 +182,10 @@ impl Settings {
                 None => self.0.remove(selector),
             };
         }
+        debug_assert!(
+            changes.iter().all(|(selector, value)| self.get(selector) == value),
+            "what was changed is what is set"
+        );
     }
 }
 
@@ -265,6 +276,7 @@ impl Changes {
 
 impl Definition {
     pub fn new(object: ObjectRef) -> Definition {
+        debug_assert!(object.key.is_empty() || object.kind.is_record(), "only records have keys");
         Definition { object, settings: Settings::default(), created: WallTime(0), altered: WallTime(0) }
     }
 
@@ -310,6 +322,7 @@ impl Definition {
     pub fn with(&self, changes: &Changes) -> Definition {
         let mut definition = self.clone();
         definition.settings.merge(changes);
+        debug_assert_eq!(definition.object, self.object, "a change of attributes is none of the name");
         definition
     }
 
@@ -501,7 +514,9 @@ fn named(kind: ObjectKind, name: &str) -> Result<&'static Attribute, Fault> {
 }
 
 fn wrong(text: impl Into<String>) -> Fault {
-    Fault::new(Reason::AttrValueError, text)
+    let fault = Fault::new(Reason::AttrValueError, text);
+    debug_assert!(fault.text.ends_with('.'), "a fault is said in a sentence");
+    fault
 }
 
 fn word(words: &[(&str, i32)], text: &str) -> Option<i32> {
@@ -509,6 +524,7 @@ fn word(words: &[(&str, i32)], text: &str) -> Option<i32> {
 }
 
 fn list_of(words: &[(&str, i32)]) -> String {
+    debug_assert!(!words.is_empty(), "an attribute of words has some");
     let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
     match names.as_slice() {
         [one] => one.to_string(),

@@ -68,6 +68,10 @@ impl<'a> Fields<'a> {
             _ => return None,
         };
         let tag = u32::try_from(key >> 3).ok().filter(|tag| *tag != 0)?;
+        debug_assert!(
+            start < self.at && self.at <= self.data.len(),
+            "a field takes bytes, and only such as are there"
+        );
         Some(Field { tag, value, place: start..self.at })
     }
 
@@ -87,6 +91,7 @@ impl<'a> Fields<'a> {
     fn take(&mut self, length: usize) -> Option<&'a [u8]> {
         let taken = self.data.get(self.at..self.at.checked_add(length)?)?;
         self.at += length;
+        debug_assert_eq!(taken.len(), length, "as many are taken as were asked for");
         Some(taken)
     }
 }
@@ -102,6 +107,7 @@ impl<'a> Iterator for Fields<'a> {
         if field.is_err() {
             self.at = self.data.len();
         }
+        debug_assert!(self.at <= self.data.len(), "nothing is read behind the end");
         Some(field)
     }
 }

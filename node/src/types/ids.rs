@@ -41,6 +41,7 @@ id!(/// A body that was staged in the log before the message that owns it.
 
 impl Index {
     pub fn next(self) -> Index {
+        debug_assert!(self.0 < u64::MAX, "the log has no last index");
         Index(self.0 + 1)
     }
 }

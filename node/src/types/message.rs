@@ -30,6 +30,7 @@ macro_rules! padded_id {
             /// Without the zeros at the end; empty when none.
             pub fn trimmed(&self) -> &[u8] {
                 let end = self.0.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+                debug_assert_eq!(end == 0, self.is_none(), "only no id has no bytes");
                 &self.0[..end]
             }
         }
@@ -91,6 +92,7 @@ impl Body {
             1 => Body::from(parts.remove(0)),
             _ => {
                 let length = parts.iter().map(Bytes::len).sum();
+                debug_assert!(parts.len() > 1, "a body of one part has no list of parts");
                 Body { parts: Parts::Many(parts), length }
             }
         }
@@ -120,12 +122,18 @@ impl Body {
             Parts::Many(many) => {
                 let mut joined = Vec::with_capacity(self.length);
                 many.iter().for_each(|part| joined.extend_from_slice(part));
+                debug_assert_eq!(joined.len(), self.length, "a body is as long as its parts");
                 joined.into()
             }
         }
     }
 
     pub fn crc32c(&self) -> u32 {
+        debug_assert_eq!(
+            self.parts().iter().map(Bytes::len).sum::<usize>(),
+            self.length,
+            "a body is as long as its parts"
+        );
         self.parts().iter().fold(0, |crc, part| crc32c::crc32c_append(crc, part))
     }
 
@@ -180,6 +188,8 @@ pub struct Descriptor {
 /// Tags of the fields that have a place of their own in [`Descriptor`].
 const EXPIRY: u32 = 3;
 const PRIORITY: u32 = 8;
+/// The highest priority.
+const PRIORITY_MAX: u64 = 9;
 const PERSISTENCE: u32 = 9;
 const MESSAGE_ID: u32 = 10;
 const CORRELATION_ID: u32 = 11;
@@ -217,6 +227,9 @@ fn check_options(wire: &wire::Descriptor) -> Result<(), Reason> {
 
 impl Descriptor {
     /// Checks what MQ checks. The reason says which field is wrong.
+    ///
+    /// # Errors
+    /// MQ's reason for the field that is wrong, 2026 (MD_ERROR) for what has no reason of its own.
     pub fn from_wire(mut wire: wire::Descriptor) -> Result<Descriptor, Reason> {
         let message_id = MessageId::from_slice(&wire.message_id).ok_or(Reason::MsgIdError)?;
         let correlation_id = CorrelationId::from_slice(&wire.correlation_id).ok_or(Reason::CorrelIdError)?;
@@ -270,6 +283,9 @@ impl Descriptor {
 
     /// What [`Descriptor::encoded`] wrote, or another program of the same format: `at` of `data`. What nobody looks into
     /// stays a slice of it. Checked when it was put, and not again.
+    ///
+    /// # Errors
+    /// The byte at which it is none.
     pub fn from_encoded(data: &Bytes, at: &[u8]) -> Result<Descriptor, Malformed> {
         let mut descriptor = Descriptor::default();
         let mut rest = 0..0;
@@ -279,6 +295,7 @@ impl Descriptor {
             let malformed = Malformed(place.start);
             match tag {
                 EXPIRY => descriptor.expiry = Some(value.number() as u32),
+                PRIORITY if value.number() > PRIORITY_MAX => return Err(malformed),
                 PRIORITY => descriptor.priority = Some(value.number() as u8),
                 PERSISTENCE => {
                     let number = value.number() as i32;
@@ -308,6 +325,10 @@ impl Descriptor {
     }
 
     pub fn to_wire(&self) -> wire::Descriptor {
+        debug_assert!(
+            self.priority.is_none_or(|priority| u64::from(priority) <= PRIORITY_MAX),
+            "priorities go from 0 to 9"
+        );
         let mut wire = self.rest();
         wire.message_id = Bytes::copy_from_slice(self.message_id.trimmed());
         wire.correlation_id = Bytes::copy_from_slice(self.correlation_id.trimmed());
@@ -327,6 +348,8 @@ impl Descriptor {
     }
 
     pub fn set_rest(&mut self, rest: &wire::Descriptor) {
+        let own = [&rest.message_id, &rest.correlation_id, &rest.group_id];
+        debug_assert!(own.iter().all(|id| id.is_empty()), "ids have a place of their own");
         self.rest = rest.encode_to_vec().into();
     }
 
@@ -363,6 +386,10 @@ impl Descriptor {
         if let Some(priority) = self.priority {
             known.number(PRIORITY, u64::from(priority));
         }
+        debug_assert!(
+            self.priority.is_none_or(|priority| u64::from(priority) <= PRIORITY_MAX),
+            "priorities go from 0 to 9"
+        );
         let persistence = self.persistence.number();
         for (tag, number) in
             [(9, persistence as u64), (12, u64::from(backout_count)), (20, self.put_at.0 as u64)]
@@ -391,6 +418,14 @@ impl DefaultContext {
             put_application_name: application.chars().take(28).collect(),
             ..wire::Descriptor::default()
         };
+        debug_assert!(
+            fields.user_identifier.chars().count() <= 12,
+            "a user has at most 12 characters in a message"
+        );
+        debug_assert!(
+            fields.put_application_name.chars().count() <= 28,
+            "an application has at most 28 characters in a message"
+        );
         DefaultContext {
             encoded: fields.encode_to_vec().into(),
             user_identifier: fields.user_identifier,
@@ -440,6 +475,7 @@ struct KnownFields {
 
 impl KnownFields {
     fn id(&mut self, tag: u32, id: &[u8]) {
+        debug_assert!(id.len() <= 24, "an id has at most 24 bytes");
         if !id.is_empty() {
             self.append(|into| {
                 encode_key(tag, WireType::LengthDelimited, into);
@@ -461,7 +497,9 @@ impl KnownFields {
         let before = free.len();
         encode(&mut free);
         let after = free.len();
+        assert!(after < before, "a field takes bytes");
         self.length += before - after;
+        debug_assert!(self.length <= KNOWN_BYTES_MAX, "all known fields have room");
     }
 }
 

@@ -1,5 +1,6 @@
 //! Plain values of the domain (L0). Nothing here acts.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+#![warn(clippy::missing_errors_doc)]
 
 pub mod ids;
 pub mod time;

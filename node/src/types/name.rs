@@ -20,6 +20,8 @@ pub enum NameError {
 impl ObjectName {
     pub const LENGTH_MAX: usize = 48;
 
+    /// # Errors
+    /// What no name of MQ has.
     pub fn new(name: &str) -> Result<ObjectName, NameError> {
         if name.is_empty() {
             return Err(NameError::Empty);
@@ -29,11 +31,15 @@ impl ObjectName {
         }
         match name.chars().find(|c| !(c.is_ascii_alphanumeric() || "./_%".contains(*c))) {
             Some(found) => Err(NameError::Character { found }),
-            None => Ok(ObjectName(name.into())),
+            None => {
+                debug_assert!(name.is_ascii(), "every character of a name is one byte");
+                Ok(ObjectName(name.into()))
+            }
         }
     }
 
     pub fn as_str(&self) -> &str {
+        debug_assert!((1..=Self::LENGTH_MAX).contains(&self.0.len()), "a name was checked when it was made");
         &self.0
     }
 

@@ -28,13 +28,17 @@ impl Instant {
 impl Add<Duration> for Instant {
     type Output = Instant;
     fn add(self, duration: Duration) -> Instant {
-        Instant(self.0.saturating_add(duration.as_micros() as u64))
+        let later = Instant(self.0.saturating_add(duration.as_micros() as u64));
+        debug_assert!(later >= self, "time that is added is not taken");
+        later
     }
 }
 
 impl Sub<Duration> for Instant {
     type Output = Instant;
     fn sub(self, duration: Duration) -> Instant {
-        Instant(self.0.saturating_sub(duration.as_micros() as u64))
+        let earlier = Instant(self.0.saturating_sub(duration.as_micros() as u64));
+        debug_assert!(earlier <= self, "time that is taken is not added");
+        earlier
     }
 }

@@ -20,6 +20,7 @@ pub mod security;
 pub mod segment;
 pub mod spi;
 pub mod split;
+pub mod vectors;
 pub mod wire;
 
 #[cfg(test)]

@@ -41,7 +41,8 @@ struct Arguments {
 enum Lane {
     /// Format, lint, unit tests, scripts, tidiness, 50 seeds
     Quick(Choice),
-    /// Quick, the simulator's own tests, 1,000 seeds, 50 over the production stores, and real processes
+    /// Quick, the simulator's own tests, 1,000 seeds, 50 over the production stores, any bytes at every border, and
+    /// real processes
     Merge(Choice),
     /// Ever new seeds, optimised
     Night {
@@ -113,6 +114,7 @@ fn merge() -> Vec<Step> {
     steps.push(same());
     steps.push(simulator("seeds", "1,000 runs", 1000, None));
     steps.push(over_the_stores("seeds-b", "50 runs over the production stores", 50, None));
+    steps.push(fuzz(5));
     steps.push(cargo("programs", "the programs that process tests start", "build --workspace --bins"));
     steps.push(cargo(
         "process",
@@ -175,14 +177,25 @@ fn night(choice: &Choice, time: Duration, seed: Option<u64>) -> ExitCode {
     }
 }
 
-/// Once a night: builds are the same to the bit, and every call to a disk fails.
+/// Once a night: builds are the same to the bit, any bytes come to every border, and every call to a disk fails.
 fn night_begins() -> Vec<Step> {
     let mut steps = vec![same_in_release()];
+    steps.push(fuzz(60));
     let nth = "run -q --bin sim -- --nth-call";
     steps.push(release(cargo("nth", "every call to a disk fails, in every way", nth)));
     let nth = "run -q --bin sim -- --nth-call --depth b";
     steps.push(release(cargo("nth-b", "every call of the production stores fails, in every way", nth)));
     steps
+}
+
+/// Any bytes at every border, so long each. Our own crates count what runs (`.ci/rustc-covered`), over the libraries that
+/// the lane has compiled anyway.
+fn fuzz(seconds: u32) -> Step {
+    let run = format!("run -q --features trimaran-tests/fuzz --bin fuzz -- --seconds {seconds}");
+    let mut step = cargo("fuzz", "any bytes at the borders, where they lead somewhere new", &run);
+    let wrapper = root().join(".ci/rustc-covered").display().to_string();
+    step.variables = vec![("RUSTC_WORKSPACE_WRAPPER".into(), wrapper)];
+    step
 }
 
 /// A seed is the same run to the bit with assertions and without, optimised and not.

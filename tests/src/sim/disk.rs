@@ -365,31 +365,35 @@ struct Store {
     metas: BTreeMap<u32, SnapshotMeta>,
 }
 
-impl Store {
-    fn apply(&mut self, batch: &StoreBatch) {
-        for change in &batch.changes {
-            match change {
-                RowChange::Put { family, key, value } => {
-                    self.rows.insert((*family, key.clone()), value.clone());
-                }
-                RowChange::PutParts { family, key, parts } => {
-                    self.rows.insert((*family, key.clone()), parts.concat().into());
-                }
-                RowChange::Delete { family, key } => {
-                    self.rows.remove(&(*family, key.clone()));
-                }
-                RowChange::DeleteRange { family, from, until } => {
-                    let doomed: Vec<_> = self
-                        .rows
-                        .range((*family, from.clone())..(*family, until.clone()))
-                        .map(|(key, _)| key.clone())
-                        .collect();
-                    doomed.iter().for_each(|key| {
-                        self.rows.remove(key);
-                    });
-                }
+/// Makes a batch's changes in rows.
+pub fn apply_changes(rows: &mut Rows, changes: &[RowChange]) {
+    for change in changes {
+        match change {
+            RowChange::Put { family, key, value } => {
+                rows.insert((*family, key.clone()), value.clone());
+            }
+            RowChange::PutParts { family, key, parts } => {
+                rows.insert((*family, key.clone()), parts.concat().into());
+            }
+            RowChange::Delete { family, key } => {
+                rows.remove(&(*family, key.clone()));
+            }
+            RowChange::DeleteRange { family, from, until } => {
+                let doomed: Vec<_> = rows
+                    .range((*family, from.clone())..(*family, until.clone()))
+                    .map(|(key, _)| key.clone())
+                    .collect();
+                doomed.iter().for_each(|key| {
+                    rows.remove(key);
+                });
             }
         }
+    }
+}
+
+impl Store {
+    fn apply(&mut self, batch: &StoreBatch) {
+        apply_changes(&mut self.rows, &batch.changes);
         self.metas.insert(batch.meta.queue_manager.0, batch.meta.clone());
     }
 

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::names::{Name, names_in, outer_names_in};
 use super::tokens::Kind::Word;
 use super::tokens::{inline_modules, kinds};
-use super::{Module, shown};
+use super::{Module, is_test, shown};
 
 /// A sentence for each group of files that can all be reached from each other.
 pub fn circles(modules: &[Module]) -> Vec<String> {
@@ -52,10 +52,6 @@ fn reachable(from: usize, named: &[BTreeSet<usize>]) -> BTreeSet<usize> {
 
 fn is_list(module: &Module) -> bool {
     module.file.ends_with("mod.rs") || module.file.ends_with("lib.rs") || module.file.ends_with("main.rs")
-}
-
-fn is_test(module: &Module) -> bool {
-    module.file.file_stem().is_some_and(|stem| stem.to_string_lossy().ends_with("_test"))
 }
 
 /// What a file names, its tests left out.

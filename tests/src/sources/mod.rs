@@ -1,13 +1,15 @@
 //! The sources of the tree, read as text and as tokens: for rules about their shape.
 //!
 //! No build is looked at. [`modules_of`] follows `mod` declarations from every root that cargo knows; `names` has what a
-//! module names; `circles` finds files that name each other in both directions.
+//! module names; `circles` finds files that name each other in both directions; `measures` counts what is asserted.
 
 mod circles;
+mod measures;
 mod names;
 mod tokens;
 
 pub use circles::circles;
+pub use measures::Measures;
 pub use names::{Name, names_in, outer_names_in};
 
 use std::fs;
@@ -28,6 +30,11 @@ impl Module {
     pub fn shown(&self) -> String {
         shown(&self.file)
     }
+}
+
+/// Whether all of a file is tests.
+fn is_test(module: &Module) -> bool {
+    module.file.file_stem().is_some_and(|stem| stem.to_string_lossy().ends_with("_test"))
 }
 
 pub fn root() -> PathBuf {
@@ -51,10 +58,7 @@ pub fn sources_below(folder: &Path) -> Vec<PathBuf> {
     for entry in entries {
         let path = entry.expect("list a folder of the checkout").path();
         if path.is_dir() {
-            // `fuzz` is a workspace of its own, `target` may be left by it.
-            if !path.ends_with("target") && !path.ends_with("fuzz") {
-                found.extend(sources_below(&path));
-            }
+            found.extend(sources_below(&path));
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             found.push(path);
         }

@@ -44,24 +44,30 @@ impl Decoder for FrameDecoder {
     type Error = Status;
 
     fn decode(&mut self, source: &mut DecodeBuf<'_>) -> Result<Option<SessionRequest>, Status> {
-        let damaged = |reason: String| {
-            Status::invalid_argument(format!("The frame is not a SessionRequest: {reason}."))
-        };
-        let calls = count_calls(source.chunk()).ok_or_else(|| damaged("its fields do not add up".into()))?;
-        if calls > self.calls_max {
-            return Err(Status::invalid_argument(format!(
-                "A frame has at most {} calls, this one has {calls}; send them in several frames.",
-                self.calls_max
-            )));
-        }
-        let mut request = SessionRequest { calls: Vec::with_capacity(calls) };
-        request.merge(source).map_err(|error| damaged(error.to_string()))?;
-        Ok(Some(request))
+        decode_frame(source, self.calls_max).map(Some)
     }
 
     fn buffer_settings(&self) -> BufferSettings {
         BufferSettings::new(32 * 1024, 64 * 1024)
     }
+}
+
+/// The frame that `source` holds, all of it.
+///
+/// # Errors
+/// INVALID_ARGUMENT when it is none, and when it has more than `calls_max` calls; then it was not decoded.
+pub fn decode_frame(source: &mut impl Buf, calls_max: usize) -> Result<SessionRequest, Status> {
+    let damaged =
+        |reason: String| Status::invalid_argument(format!("The frame is not a SessionRequest: {reason}."));
+    let calls = count_calls(source.chunk()).ok_or_else(|| damaged("its fields do not add up".into()))?;
+    if calls > calls_max {
+        return Err(Status::invalid_argument(format!(
+            "A frame has at most {calls_max} calls, this one has {calls}; send them in several frames."
+        )));
+    }
+    let mut request = SessionRequest { calls: Vec::with_capacity(calls) };
+    request.merge(source).map_err(|error| damaged(error.to_string()))?;
+    Ok(request)
 }
 
 /// Calls of an encoded `SessionRequest`: fields with number 1. None when the bytes cannot be one.

@@ -37,6 +37,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
 use trimaran_proto::mq::control::status;
 
+pub use self::desk::Ask;
 pub use self::socket::Socket;
 pub use self::terms::{Channel, Terms};
 
