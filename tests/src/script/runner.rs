@@ -10,7 +10,7 @@ use trimaran_node::mqi::{
 };
 use trimaran_node::replica::{Event, TURN_WORK};
 use trimaran_node::types::definition::{
-    AttributeText, Changes, INHIBIT_GET, INHIBIT_PUT, ObjectKind, ObjectRef, RecordAction,
+    Changes, INHIBIT_GET, INHIBIT_PUT, ObjectKind, ObjectRef, RecordAction,
 };
 use trimaran_node::types::{
     CorrelationId, Descriptor, GroupId, HandleId, Message, MessageId, NodeId, ObjectName, Persistence,
