@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use super::call::OpenOptions;
+use super::connect::Identity;
 use crate::types::definition::Definition;
 use crate::types::{
-    CompletionCode, Index, Membership, Message, MessageId, NodeId, ObjectName, OutOfSync, Reason, Role, Term,
-    UnitState,
+    CompletionCode, Index, Membership, Message, MessageId, NodeId, ObjectName, OutOfSync, Reason, Role,
+    SessionId, Term, UnitState,
 };
 
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +44,8 @@ pub enum Data {
     Queues(Vec<QueueView>),
     /// What is displayed, by kind and name.
     Objects(Vec<ObjectView>),
+    /// Who is connected, in the order in which they came.
+    Sessions(Vec<SessionView>),
     Status(Box<StatusView>),
     /// Not the answer yet: a step of a long call, and how far it is, 0.0 to 1.0.
     Progress {
@@ -60,6 +64,15 @@ pub struct ObjectView {
     pub definition: Definition,
     /// Of a local queue.
     pub queue: Option<QueueView>,
+}
+
+/// Somebody who is connected, and what is open.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SessionView {
+    pub session: SessionId,
+    pub identity: Identity,
+    pub application: String,
+    pub handles: Vec<(ObjectName, OpenOptions)>,
 }
 
 /// A local queue as inquired. Counts are messages and handles.

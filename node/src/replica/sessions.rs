@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::searches::UnderWay;
 use super::units::Unit;
-use crate::mqi::{Call, Connect, Identity, OpenOptions};
+use crate::mqi::{Call, Connect, Identity, OpenOptions, SessionView};
 use crate::types::{
     DefaultContext, HandleId, ObjectName, Position, QueueId, Reason, SessionId, Token, limits,
 };
@@ -120,6 +120,17 @@ impl Sessions {
 
     pub fn get_mut(&mut self, session: SessionId) -> Option<&mut Session> {
         self.by_id.get_mut(&session)
+    }
+
+    /// In the order in which they connected.
+    pub fn views(&self) -> Vec<SessionView> {
+        let view = |(id, session): (&SessionId, &Session)| SessionView {
+            session: *id,
+            identity: session.identity.clone(),
+            application: session.context.application().to_string(),
+            handles: session.handles.values().map(|handle| (handle.name.clone(), handle.options)).collect(),
+        };
+        self.by_id.iter().map(view).collect()
     }
 
     pub fn counts(&self, queue: QueueId) -> OpenCounts {

@@ -221,6 +221,11 @@ impl Changes {
         self.0.is_empty()
     }
 
+    /// Whether members of a list are said.
+    pub fn has_lists(&self) -> bool {
+        self.0.values().flatten().any(|value| matches!(value, Value::List(_)))
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = (Selector, Option<&Value>)> {
         self.0.iter().map(|(selector, value)| (*selector, value.as_ref()))
     }
@@ -303,6 +308,13 @@ impl Definition {
         let mut definition = self.clone();
         definition.settings.merge(changes);
         definition
+    }
+
+    /// What of these changes is not so already. An attribute that cannot be altered may be said as it is: scripts name the
+    /// type of a channel whenever they alter one.
+    pub fn new_in(&self, changes: &Changes) -> Changes {
+        let new = changes.0.iter().filter(|(selector, value)| self.settings.get(**selector) != value.as_ref());
+        new.map(|(selector, value)| (*selector, value.clone())).collect()
     }
 
     /// Changes that lead to this definition from any other of the kind.
