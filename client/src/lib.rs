@@ -46,8 +46,8 @@ mod admin;
 pub mod channel;
 
 pub use admin::{
-    Admin, Attribute, Attributes, HandleDetails, InstanceStatus, MembershipProgress, ObjectDetails, QueueManagerStatus,
-    RecordAction, RecoverRequest, SessionDetails, StatusResponse,
+    Admin, Attribute, Attributes, HandleDetails, InstanceStatus, MembershipProgress, ObjectDetails,
+    QueueManagerStatus, RecordAction, RecoverRequest, SessionDetails, StatusResponse,
 };
 pub use connection::{Builder, Connection};
 pub use core::ConnectionState;

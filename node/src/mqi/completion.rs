@@ -1,9 +1,9 @@
 //! What a client is told: MQ's completion code and reason, and the data of the call.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::call::OpenOptions;
-use super::connect::Identity;
 use crate::types::definition::Definition;
 use crate::types::{
     CompletionCode, Index, Membership, Message, MessageId, NodeId, ObjectName, OutOfSync, Reason, Role,
@@ -70,8 +70,12 @@ pub struct ObjectView {
 #[derive(Clone, Debug, PartialEq)]
 pub struct SessionView {
     pub session: SessionId,
-    pub identity: Identity,
+    pub user: String,
     pub application: String,
+    /// Where it comes from; None for what comes from inside the node.
+    pub address: Option<SocketAddr>,
+    /// The channel it came through, where the protocol has channels.
+    pub channel: Option<ObjectName>,
     pub handles: Vec<(ObjectName, OpenOptions)>,
 }
 

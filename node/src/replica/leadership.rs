@@ -52,6 +52,7 @@ impl Replica {
     pub(super) fn begin_serving(&mut self) {
         let leading = self.standing.own_mut();
         leading.serving_since = Some(self.now.instant);
+        leading.objects_due = self.options.system_objects;
     }
 
     /// Every outstanding call is answered: 2549 where nobody here can know what became of it, 2009 else. Units are

@@ -55,6 +55,7 @@ mod commits;
 mod backout_queue;
 mod expiry;
 mod administer;
+mod system_objects;
 mod applier;
 mod leading;
 mod leadership;
@@ -128,6 +129,8 @@ pub struct Options {
     /// What new calls may do in a turn, and everything else by half as much; the rest comes in the next. In looks at a
     /// message (`turn.rs`).
     pub turn_work: u64,
+    /// Whether a queue manager that has none of MQ's system and default objects gets them.
+    pub system_objects: bool,
 }
 
 impl Options {
@@ -145,6 +148,7 @@ impl Options {
             account: Account::new(1 << 40),
             retention: Retention::default(),
             turn_work: TURN_WORK,
+            system_objects: false,
         }
     }
 }
@@ -300,6 +304,7 @@ impl Replica {
         self.stage_more();
         self.expire();
         self.drive_room();
+        self.define_system_objects();
         self.drive_handover();
         self.drive_membership();
         self.drive_recovery();

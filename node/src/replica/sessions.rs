@@ -126,8 +126,10 @@ impl Sessions {
     pub fn views(&self) -> Vec<SessionView> {
         let view = |(id, session): (&SessionId, &Session)| SessionView {
             session: *id,
-            identity: session.identity.clone(),
+            user: session.identity.user.clone(),
             application: session.context.application().to_string(),
+            address: session.identity.address,
+            channel: session.identity.channel.clone(),
             handles: session.handles.values().map(|handle| (handle.name.clone(), handle.options)).collect(),
         };
         self.by_id.iter().map(view).collect()

@@ -375,6 +375,7 @@ fn replica_options(
         log_retain_bytes: config.limits.log_retain_bytes,
         log_retain_present_bytes: retain_present(config),
         account,
+        system_objects: true,
         ..replica::Options::new(id, name, consensus)
     }
 }

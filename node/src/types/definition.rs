@@ -313,7 +313,8 @@ impl Definition {
     /// What of these changes is not so already. An attribute that cannot be altered may be said as it is: scripts name the
     /// type of a channel whenever they alter one.
     pub fn new_in(&self, changes: &Changes) -> Changes {
-        let new = changes.0.iter().filter(|(selector, value)| self.settings.get(**selector) != value.as_ref());
+        let new =
+            changes.0.iter().filter(|(selector, value)| self.settings.get(**selector) != value.as_ref());
         new.map(|(selector, value)| (*selector, value.clone())).collect()
     }
 

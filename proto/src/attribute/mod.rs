@@ -13,9 +13,11 @@ mod manager;
 mod queue;
 mod record;
 mod subscription;
+mod system;
 mod topic;
 mod value;
 
+pub use system::SYSTEM_OBJECTS;
 pub use value::{NAME_LENGTH_MAX, NameError, Value, check_name};
 
 /// MQ's number of an attribute.

@@ -3,7 +3,8 @@
 use super::filter::Filter;
 use crate::admin::v1::set_request::Action;
 use crate::admin::v1::{
-    AlterRequest, Attribute, ClearRequest, DefineRequest, DeleteRequest, DisplayRequest, SetRequest,
+    AlterRequest, Attribute, ClearRequest, DefineRequest, DeleteRequest, DisplayRequest, ObjectDetails,
+    SessionDetails, SetRequest, StatusResponse,
 };
 use crate::attribute::Kind;
 
@@ -12,13 +13,35 @@ pub type Said = Vec<(&'static str, String)>;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
-    Define { kind: Kind, name: String, like: String, replace: bool, said: Said },
-    Alter { kind: Kind, name: String, said: Said },
+    Define {
+        kind: Kind,
+        name: String,
+        like: String,
+        replace: bool,
+        said: Said,
+    },
+    Alter {
+        kind: Kind,
+        name: String,
+        said: Said,
+    },
     /// That the object is not there is success with `missing_is_fine`.
-    Delete { kind: Kind, name: String, purge: bool, missing_is_fine: bool },
-    Clear { queue: String },
+    Delete {
+        kind: Kind,
+        name: String,
+        purge: bool,
+        missing_is_fine: bool,
+    },
+    Clear {
+        queue: String,
+    },
     /// SET CHLAUTH, SET AUTHREC and DELETE AUTHREC: what is done to records of one profile, one after the other.
-    Set { kind: Kind, profile: String, steps: Vec<(Action, Said)>, deletes: bool },
+    Set {
+        kind: Kind,
+        profile: String,
+        steps: Vec<(Action, Said)>,
+        deletes: bool,
+    },
     Display(Display),
     /// PING QMGR.
     Ping,
@@ -85,6 +108,16 @@ pub enum Request {
     Status,
 }
 
+/// What came back for a request.
+#[derive(Clone, Debug)]
+pub enum Reply {
+    Done,
+    Refused { reason: u32, text: String },
+    Objects(Vec<ObjectDetails>),
+    Sessions(Vec<SessionDetails>),
+    Status(StatusResponse),
+}
+
 impl Display {
     pub fn is_generic(&self) -> bool {
         self.name.is_empty() || self.name.ends_with('*')
@@ -100,7 +133,8 @@ impl Display {
     }
 
     pub fn wants(&self, name: &str) -> bool {
-        let is_named = matches!(&self.wanted, Wanted::Named(names) if names.iter().any(|wanted| wanted == name));
+        let is_named =
+            matches!(&self.wanted, Wanted::Named(names) if names.iter().any(|wanted| wanted == name));
         is_named || self.shows_all() || self.filters.iter().any(|filter| filter.attribute == name)
     }
 }

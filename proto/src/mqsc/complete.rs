@@ -14,14 +14,17 @@ pub fn complete(line: &str) -> (usize, Vec<String>) {
     let before: Vec<String> = line[..begins].split_whitespace().map(str::to_ascii_uppercase).collect();
     let is_lower = line[begins..].chars().all(|c| !c.is_ascii_uppercase()) && !begun.is_empty();
     let fold = |word: &str| if is_lower { word.to_ascii_lowercase() } else { word.to_string() };
-    let mut words: Vec<String> = possible(&before).into_iter().filter(|word| word.starts_with(&begun)).collect();
+    let mut words: Vec<String> =
+        possible(&before).into_iter().filter(|word| word.starts_with(&begun)).collect();
     words.sort();
     words.dedup();
     (begins, words.iter().map(|word| fold(word)).collect())
 }
 
 fn possible(before: &[String]) -> Vec<String> {
-    let Some(verb) = before.first() else { return VERBS.iter().map(|(_, long, _)| long.to_string()).collect() };
+    let Some(verb) = before.first() else {
+        return VERBS.iter().map(|(_, long, _)| long.to_string()).collect();
+    };
     let Some(verb) = Verb::named(verb) else { return Vec::new() };
     let Some(noun) = before.get(1).map(|word| word.split('(').next().unwrap_or_default()) else {
         return verb.nouns().map(str::to_string).collect();

@@ -1,9 +1,9 @@
 //! DISPLAY: which objects, which of their attributes.
 
+use super::clause::Clause;
 use super::command::{Command, Display, Subject, Wanted};
 use super::filter::{Filter, Operator};
 use super::nouns::Noun;
-use super::parser::Clause;
 use super::status;
 use super::syntax::Fault;
 use super::words::Word;
@@ -16,16 +16,16 @@ const GROUPS: &[(&str, &[&str])] = &[
     (
         "EVENT",
         &[
-            "AUTHOREV", "CHADEV", "CHLEV", "CMDEV", "CONFIGEV", "INHIBTEV", "LOCALEV", "LOGGEREV", "PERFMEV", "REMOTEEV",
-            "SSLEV", "STRSTPEV",
+            "AUTHOREV", "CHADEV", "CHLEV", "CMDEV", "CONFIGEV", "INHIBTEV", "LOCALEV", "LOGGEREV", "PERFMEV",
+            "REMOTEEV", "SSLEV", "STRSTPEV",
         ],
     ),
     ("PUBSUB", &["PARENT", "PSMODE", "PSCLUS", "PSNPMSG", "PSNPRES", "PSRTYCNT", "PSSYNCPT", "TREELIFE"]),
     (
         "CLUSTER",
         &[
-            "CLWLDATA", "CLWLEXIT", "CLWLLEN", "CLWLMRUC", "CLWLUSEQ", "DEFCLXQ", "MONACLS", "PSCLUS", "QMID", "REPOS",
-            "REPOSNL",
+            "CLWLDATA", "CLWLEXIT", "CLWLLEN", "CLWLMRUC", "CLWLUSEQ", "DEFCLXQ", "MONACLS", "PSCLUS",
+            "QMID", "REPOS", "REPOSNL",
         ],
     ),
     ("CHINIT", &["CHAD", "CHADEV", "CHADEXIT", "CHLEV", "CHLAUTH", "MONCHL", "SCHINIT", "STATCHL"]),
@@ -36,8 +36,12 @@ pub(super) fn display(clause: &Clause<'_>, noun: Noun) -> Result<Command, Fault>
     let subject = match noun {
         Noun::Object(kind) => Subject::Object(kind),
         Noun::Queue => Subject::Queues,
-        Noun::QueueStatus => subject_by_type(clause, "QUEUE", Subject::QueueStatus, "HANDLE", Subject::QueueHandles)?,
-        Noun::ManagerStatus => subject_by_type(clause, "QMGR", Subject::ManagerStatus, "NATIVEHA", Subject::Instances)?,
+        Noun::QueueStatus => {
+            subject_by_type(clause, "QUEUE", Subject::QueueStatus, "HANDLE", Subject::QueueHandles)?
+        }
+        Noun::ManagerStatus => {
+            subject_by_type(clause, "QMGR", Subject::ManagerStatus, "NATIVEHA", Subject::Instances)?
+        }
         Noun::Connection => Subject::Connections,
         Noun::ChannelStatus => Subject::ChannelStatus,
         Noun::ListenerStatus => Subject::ListenerStatus,
@@ -84,7 +88,9 @@ impl Reader<'_> {
         let word = self.clause.name;
         let has_none = matches!(
             subject,
-            Subject::Object(Kind::QueueManager | Kind::Authority) | Subject::ManagerStatus | Subject::Instances
+            Subject::Object(Kind::QueueManager | Kind::Authority)
+                | Subject::ManagerStatus
+                | Subject::Instances
         );
         if has_none {
             return if word.values.is_none() { Ok(String::new()) } else { Err(self.clause.fault(word)) };
@@ -95,10 +101,8 @@ impl Reader<'_> {
         if subject != Subject::Object(Kind::ChannelAuth) && plain.contains('*') {
             return Err(self.clause.because(word, "A name may end in * and have none in it."));
         }
-        let has_any_name = matches!(
-            subject,
-            Subject::Object(Kind::Subscription | Kind::ChannelAuth) | Subject::Connections
-        );
+        let has_any_name =
+            matches!(subject, Subject::Object(Kind::Subscription | Kind::ChannelAuth) | Subject::Connections);
         if !has_any_name && !plain.is_empty() {
             crate::attribute::check_name(plain)
                 .map_err(|error| self.clause.because(word, format!("That is no name: {error}.")))?;
@@ -116,20 +120,28 @@ impl Reader<'_> {
                 let filter = Filter::read(items).ok_or_else(|| self.clause.fault(word))?;
                 let known = known(subject, &filter.attribute).is_some();
                 if !known {
-                    return Err(self.clause.because(word, format!("There is no attribute {}.", filter.attribute)));
+                    return Err(self
+                        .clause
+                        .because(word, format!("There is no attribute {}.", filter.attribute)));
                 }
                 self.filters.push(filter);
                 return Ok(());
             }
-            ("TYPE", Some(_)) if matches!(subject, Subject::QueueStatus | Subject::QueueHandles) => return Ok(()),
-            ("TYPE", Some(_)) if matches!(subject, Subject::ManagerStatus | Subject::Instances) => return Ok(()),
+            ("TYPE", Some(_)) if matches!(subject, Subject::QueueStatus | Subject::QueueHandles) => {
+                return Ok(());
+            }
+            ("TYPE", Some(_)) if matches!(subject, Subject::ManagerStatus | Subject::Instances) => {
+                return Ok(());
+            }
             (name, Some(_)) if self.restricts(subject, name) => return self.restrict(subject, word),
             _ => {}
         }
         if word.values.is_some() {
             return Err(self.clause.fault(word));
         }
-        let group = GROUPS.iter().find(|(name, _)| subject == Subject::Object(Kind::QueueManager) && *name == word.name);
+        let group = GROUPS
+            .iter()
+            .find(|(name, _)| subject == Subject::Object(Kind::QueueManager) && *name == word.name);
         let names: Vec<&'static str> = match group {
             Some((_, names)) => names.to_vec(),
             None => vec![known(subject, &word.name).ok_or_else(|| self.clause.fault(word))?],
@@ -175,8 +187,11 @@ impl Reader<'_> {
             return Ok(());
         }
         let is_word = match (subject, word.name.as_str()) {
-            (Subject::Queues, _) => QUEUES.iter().any(|kind| kind.facts().name == value) || value == "QCLUSTER",
-            (Subject::Object(kind), name) => match kind.attribute_named(name).map(|attribute| attribute.form) {
+            (Subject::Queues, _) => {
+                QUEUES.iter().any(|kind| kind.facts().name == value) || value == "QCLUSTER"
+            }
+            (Subject::Object(kind), name) => match kind.attribute_named(name).map(|attribute| attribute.form)
+            {
                 Some(Form::Word(words)) => {
                     words.iter().any(|(word, _)| *word == value)
                         // What a subscription may be in general: made by a person or a program.

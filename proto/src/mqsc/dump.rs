@@ -1,7 +1,7 @@
 //! dmpmqcfg: definitions as commands that make them again.
 
-use super::answer::facts_of;
 use super::dates::day_and_time;
+use super::facts::facts_of;
 use crate::admin::v1::ObjectDetails;
 use crate::attribute::{Attribute, Form, Kind, State};
 
@@ -16,9 +16,12 @@ pub fn dump(object: &ObjectDetails, all: bool, one_line: bool) -> String {
         let attribute = kind.attribute_named(&said.name)?;
         Some((attribute, said.value.as_str()))
     });
-    let mut said: Vec<(&Attribute, &str)> = said.filter(|(attribute, _)| attribute.state != State::Live).collect();
+    let mut said: Vec<(&Attribute, &str)> =
+        said.filter(|(attribute, _)| attribute.state != State::Live).collect();
     // The type of a channel comes first: what else may be said depends on it.
-    said.sort_by_key(|(attribute, _)| (!matches!(attribute.name, "CHLTYPE" | "AUTHTYPE" | "TYPE"), attribute.name));
+    said.sort_by_key(|(attribute, _)| {
+        (!matches!(attribute.name, "CHLTYPE" | "AUTHTYPE" | "TYPE"), attribute.name)
+    });
     match kind {
         Kind::Authority => parts.extend(authority(&said)),
         _ => parts.extend(said.iter().filter(|(attribute, value)| is_said(attribute, value, all)).map(part)),

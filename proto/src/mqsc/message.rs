@@ -80,7 +80,9 @@ pub fn not_found(subject: Subject, name: &str) -> String {
     match subject {
         Subject::ChannelStatus => "AMQ8420I: Channel Status not found.".to_string(),
         Subject::Connections => format!("AMQ8461I: Connection identifier {name} not found."),
-        Subject::Object(Kind::ChannelAuth) => "AMQ8884E: Channel authentication record not found.".to_string(),
+        Subject::Object(Kind::ChannelAuth) => {
+            "AMQ8884E: Channel authentication record not found.".to_string()
+        }
         Subject::Object(Kind::Authority) => "AMQ8958E: Authority record not found.".to_string(),
         _ => format!("AMQ8147E: IBM MQ object {name} not found."),
     }
@@ -100,11 +102,15 @@ pub fn refused(command: &Command, reason: u32, text: &str) -> Vec<String> {
         (number::UNKNOWN_OBJECT_NAME, Command::Set { kind: Kind::ChannelAuth, .. }) => {
             plain("AMQ8884E: Channel authentication record not found.".into())
         }
-        (number::UNKNOWN_OBJECT_NAME, Command::Set { .. }) => plain("AMQ8958E: Authority record not found.".into()),
+        (number::UNKNOWN_OBJECT_NAME, Command::Set { .. }) => {
+            plain("AMQ8958E: Authority record not found.".into())
+        }
         (number::UNKNOWN_OBJECT_NAME, Command::Define { like, .. }) if !like.is_empty() => {
             plain(format!("AMQ8147E: IBM MQ object {like} not found."))
         }
-        (number::UNKNOWN_OBJECT_NAME, _) if is_channel => plain(format!("AMQ8227E: Channel {name} not found.")),
+        (number::UNKNOWN_OBJECT_NAME, _) if is_channel => {
+            plain(format!("AMQ8227E: Channel {name} not found."))
+        }
         (number::UNKNOWN_OBJECT_NAME, _) => plain(format!("AMQ8147E: IBM MQ object {name} not found.")),
         (number::OBJECT_ALREADY_EXISTS, Command::Set { .. }) => {
             plain("AMQ8883E: Channel authentication record already exists.".into())
@@ -112,13 +118,17 @@ pub fn refused(command: &Command, reason: u32, text: &str) -> Vec<String> {
         (number::OBJECT_ALREADY_EXISTS, _) if is_channel => {
             plain(format!("AMQ8226E: IBM MQ channel {name} cannot be created because it already exists."))
         }
-        (number::OBJECT_ALREADY_EXISTS, _) => plain(format!("AMQ8150E: IBM MQ object {name} already exists.")),
+        (number::OBJECT_ALREADY_EXISTS, _) => {
+            plain(format!("AMQ8150E: IBM MQ object {name} already exists."))
+        }
         (number::OBJECT_IN_USE, _) => plain("AMQ8148E: IBM MQ object in use.".into()),
         (number::Q_NOT_EMPTY, _) => plain("AMQ8143E: IBM MQ queue not empty.".into()),
         (number::NOT_AUTHORIZED, _) => plain("AMQ8135E: Not authorized.".into()),
         (number::OBJECT_DAMAGED, _) => plain("AMQ8149S: IBM MQ object damaged.".into()),
         (number::CONNECTION_BROKEN, _) => vec!["AMQ8145E: Connection broken.".into(), why(text)],
-        (number::Q_MGR_NOT_AVAILABLE, _) => vec!["AMQ8146E: IBM MQ queue manager not available.".into(), why(text)],
+        (number::Q_MGR_NOT_AVAILABLE, _) => {
+            vec!["AMQ8146E: IBM MQ queue manager not available.".into(), why(text)]
+        }
         _ => vec![format!("AMQ8101S: IBM MQ error ({reason:X}) has occurred."), why(text)],
     }
 }

@@ -12,6 +12,7 @@ mod words;
 mod nouns;
 mod filter;
 mod command;
+mod clause;
 mod parser;
 mod records;
 mod display;
@@ -20,23 +21,22 @@ mod message;
 mod dates;
 mod layout;
 mod order;
+mod facts;
 mod answer;
 mod status;
 mod dump;
 mod script;
 mod complete;
 
-pub use answer::{Answer, Reply};
+pub use answer::Answer;
+pub use command::{Command, Display, Reply, Request, Subject, Wanted};
 pub use complete::complete;
-pub use command::{Command, Display, Request, Subject, Wanted};
 pub use dump::dump;
+pub use facts::CMDLEVEL;
 pub use filter::{Filter, Operator};
 pub use parser::parse;
 pub use script::{Script, Step};
 pub use syntax::Fault;
-
-/// The level of MQ's commands that is understood here (MQIA_COMMAND_LEVEL).
-pub const CMDLEVEL: i32 = 943;
 
 #[cfg(test)]
 mod mqsc_test;

@@ -13,7 +13,8 @@ fn fault(text: &str) -> (String, String) {
 }
 
 fn queue(name: &str, attributes: &[(&str, &str)]) -> ObjectDetails {
-    let attribute = |(name, value): &(&str, &str)| Attribute { name: name.to_string(), value: value.to_string() };
+    let attribute =
+        |(name, value): &(&str, &str)| Attribute { name: name.to_string(), value: value.to_string() };
     ObjectDetails {
         kind: "QLOCAL".into(),
         name: name.into(),
@@ -79,8 +80,16 @@ fn a_fault_shows_how_far_the_command_made_sense() {
         ("DEFINE BOGUS('X')", "DEFINE BOGUS('X')", ""),
         ("DISPLAY QMGR LOGTYPE DEADQ", "DISPLAY QMGR LOGTYPE", ""),
         ("DEFINE QLOCAL(A) FOO(1) MAXDEPTH(5)", "DEFINE QLOCAL(A) FOO", ""),
-        ("DEFINE QLOCAL(A) MAXDEPTH(1000000000)", "DEFINE QLOCAL(A) MAXDEPTH(1000000000)", "MAXDEPTH is 0 to 999999999, not 1000000000."),
-        ("DEFINE QLOCAL(A) PUT(NO) GET(NO)", "DEFINE QLOCAL(A) PUT(NO)", "PUT is ENABLED or DISABLED, not NO."),
+        (
+            "DEFINE QLOCAL(A) MAXDEPTH(1000000000)",
+            "DEFINE QLOCAL(A) MAXDEPTH(1000000000)",
+            "MAXDEPTH is 0 to 999999999, not 1000000000.",
+        ),
+        (
+            "DEFINE QLOCAL(A) PUT(NO) GET(NO)",
+            "DEFINE QLOCAL(A) PUT(NO)",
+            "PUT is ENABLED or DISABLED, not NO.",
+        ),
         ("DEFINE QLOCAL(A) SHARE NOSHARE", "DEFINE QLOCAL(A) SHARE NOSHARE", "SHARE is there twice."),
         ("DEFINE QLOCAL(A) REPLACE NOREPLACE", "DEFINE QLOCAL(A) REPLACE NOREPLACE", ""),
         ("DEFINE QLOCAL(A) CURDEPTH(1)", "DEFINE QLOCAL(A) CURDEPTH", ""),
@@ -88,7 +97,11 @@ fn a_fault_shows_how_far_the_command_made_sense() {
         ("DEFINE CHANNEL(A) TRPTYPE(TCP)", "DEFINE CHANNEL(A)", "CHLTYPE must be said."),
         ("DEFINE", "DEFINE", ""),
         ("DISPLAY QLOCAL(A*B*)", "DISPLAY QLOCAL(A*B*)", "A name may end in * and have none in it."),
-        ("DISPLAY QLOCAL(A) WHERE(NOSUCH EQ 1)", "DISPLAY QLOCAL(A) WHERE(NOSUCH EQ 1)", "There is no attribute NOSUCH."),
+        (
+            "DISPLAY QLOCAL(A) WHERE(NOSUCH EQ 1)",
+            "DISPLAY QLOCAL(A) WHERE(NOSUCH EQ 1)",
+            "There is no attribute NOSUCH.",
+        ),
     ] {
         assert_eq!(fault(text), (until.to_string(), why.to_string()));
     }
@@ -96,7 +109,8 @@ fn a_fault_shows_how_far_the_command_made_sense() {
 
 #[test]
 fn several_names_and_both_ways_are_several_records() {
-    let text = "SET AUTHREC PROFILE('DEV.**') PRINCIPAL('app','joe') OBJTYPE(QUEUE) AUTHADD(GET,PUT) AUTHRMV(INQ)";
+    let text =
+        "SET AUTHREC PROFILE('DEV.**') PRINCIPAL('app','joe') OBJTYPE(QUEUE) AUTHADD(GET,PUT) AUTHRMV(INQ)";
     let Ok(Command::Set { profile, steps, .. }) = parse(text) else { panic!("{text}") };
     let told: Vec<String> = steps
         .iter()
@@ -115,7 +129,8 @@ fn several_names_and_both_ways_are_several_records() {
             "Remove QUEUE PRINCIPAL joe INQ"
         ]
     );
-    let Ok(Command::Set { profile, steps, .. }) = parse("SET AUTHREC GROUP('ops') OBJTYPE(QMGR) AUTHADD(ALLADM)")
+    let Ok(Command::Set { profile, steps, .. }) =
+        parse("SET AUTHREC GROUP('ops') OBJTYPE(QMGR) AUTHADD(ALLADM)")
     else {
         panic!("a record of the queue manager")
     };
@@ -125,7 +140,8 @@ fn several_names_and_both_ways_are_several_records() {
 
 #[test]
 fn a_display_has_two_columns_in_mqs_order() {
-    let attributes = [("MAXDEPTH", "5000"), ("DESCR", ""), ("TRIGGER", "NO"), ("SHARE", "YES"), ("PUT", "ENABLED")];
+    let attributes =
+        [("MAXDEPTH", "5000"), ("DESCR", ""), ("TRIGGER", "NO"), ("SHARE", "YES"), ("PUT", "ENABLED")];
     let all = shown("DIS QL(A)", vec![queue("A", &attributes)]);
     assert_eq!(
         all,
@@ -173,7 +189,9 @@ fn a_script_has_numbers_and_counts() {
     let mut script = Script::default();
     let mut shown = Vec::new();
     let mut refused = Vec::new();
-    for line in ["* queues", "define qlocal(A) +", "   descr('x')", "define foo", "", "clear ql(A)", "end", "never"] {
+    for line in
+        ["* queues", "define qlocal(A) +", "   descr('x')", "define foo", "", "clear ql(A)", "end", "never"]
+    {
         match script.line(line, &mut shown) {
             Step::Next => {}
             Step::Ask(command) => {
@@ -216,7 +234,22 @@ fn a_script_has_numbers_and_counts() {
 
 #[test]
 fn nothing_that_is_typed_makes_it_panic() {
-    for text in ["", "(", ")", "''", "?", ",", ";", "ä(", "DEF QL(ä)", "DIS Q(é*) ALL", "DEF QL(A) DESCR('", "* x", "+", "-"] {
+    for text in [
+        "",
+        "(",
+        ")",
+        "''",
+        "?",
+        ",",
+        ";",
+        "ä(",
+        "DEF QL(ä)",
+        "DIS Q(é*) ALL",
+        "DEF QL(A) DESCR('",
+        "* x",
+        "+",
+        "-",
+    ] {
         let mut script = Script::default();
         let mut shown = Vec::new();
         script.line(text, &mut shown);

@@ -58,7 +58,8 @@ pub enum Noun {
 
 const NO_TRIGGERS: &str =
     "There are no processes: trigger messages are not written; a program waits for messages with a get.";
-const NO_NAMELISTS: &str = "There are no namelists: what uses them in MQ, clusters and lists of servers, is not here.";
+const NO_NAMELISTS: &str =
+    "There are no namelists: what uses them in MQ, clusters and lists of servers, is not here.";
 const NO_SERVICES: &str = "There are no services: programs are started by the system the nodes run on.";
 const NO_MULTICAST: &str = "There is no communication information: publications are not multicast.";
 const NO_CLUSTERS: &str =
@@ -115,7 +116,11 @@ const NOUNS: &[(&str, &str, Noun)] = &[
     ("ARCHIVE", "ARC", Noun::Missing(NOT_ON_THIS_PLATFORM)),
     ("USAGE", "", Noun::Missing(NOT_ON_THIS_PLATFORM)),
     ("THREAD", "THD", Noun::Missing(NOT_ON_THIS_PLATFORM)),
-    ("CHINIT", "CHI", Noun::Missing("Channels need no initiator here: a node takes connections while it serves.")),
+    (
+        "CHINIT",
+        "CHI",
+        Noun::Missing("Channels need no initiator here: a node takes connections while it serves."),
+    ),
     ("CMDSERV", "CS", Noun::Missing("Commands need no server here: a node takes them while it serves.")),
     ("TRACE", "", Noun::Missing("There is no trace; the log of a node says more with RUST_LOG.")),
 ];
@@ -150,7 +155,10 @@ impl Verb {
             }
             Verb::Ping => matches!(noun, Noun::Object(Kind::Channel | Kind::QueueManager)),
             Verb::Reset | Verb::Refresh => {
-                matches!(noun, Noun::Object(Kind::Channel | Kind::QueueManager) | Noun::Security | Noun::Missing(_))
+                matches!(
+                    noun,
+                    Noun::Object(Kind::Channel | Kind::QueueManager) | Noun::Security | Noun::Missing(_)
+                )
             }
             Verb::Resolve => matches!(noun, Noun::Object(Kind::Channel)),
             Verb::Resume | Verb::Suspend => is_manager,
@@ -167,7 +175,8 @@ impl Verb {
 
 impl Noun {
     pub fn named(name: &str) -> Option<Noun> {
-        let found = NOUNS.iter().find(|(long, short, _)| *long == name || (!short.is_empty() && *short == name));
+        let found =
+            NOUNS.iter().find(|(long, short, _)| *long == name || (!short.is_empty() && *short == name));
         found.map(|(_, _, noun)| *noun)
     }
 

@@ -5,23 +5,23 @@ use crate::attribute::Kind;
 /// Of kinds whose attributes are not in the order of the alphabet.
 const LISTENER: &[&str] = &["CONTROL", "TRPTYPE", "PORT", "IPADDR", "BACKLOG", "DESCR", "ALTDATE", "ALTTIME"];
 const TOPIC: &[&str] = &[
-    "TYPE", "TOPICSTR", "DESCR", "CLROUTE", "CLUSTER", "DURSUB", "PUB", "SUB", "DEFPSIST", "DEFPRTY", "DEFPRESP", "ALTDATE",
-    "ALTTIME", "PMSGDLV", "NPMSGDLV", "PUBSCOPE", "SUBSCOPE", "PROXYSUB", "WILDCARD", "MDURMDL", "MNDURMDL", "MCAST",
-    "COMMINFO", "USEDLQ", "CUSTOM", "CAPEXPRY",
+    "TYPE", "TOPICSTR", "DESCR", "CLROUTE", "CLUSTER", "DURSUB", "PUB", "SUB", "DEFPSIST", "DEFPRTY",
+    "DEFPRESP", "ALTDATE", "ALTTIME", "PMSGDLV", "NPMSGDLV", "PUBSCOPE", "SUBSCOPE", "PROXYSUB", "WILDCARD",
+    "MDURMDL", "MNDURMDL", "MCAST", "COMMINFO", "USEDLQ", "CUSTOM", "CAPEXPRY",
 ];
 const SUBSCRIPTION: &[&str] = &[
-    "TOPICSTR", "TOPICOBJ", "DEST", "DESTQMGR", "DESTCORL", "DESTCLAS", "DURABLE", "SUBSCOPE", "SUBUSER", "SUBTYPE",
-    "VARUSER", "WSCHEMA", "EXPIRY", "PSPROP", "PUBACCT", "PUBAPPID", "PUBPRTY", "REQONLY", "SELECTOR", "SUBLEVEL",
-    "USERDATA", "CRDATE", "CRTIME", "ALTDATE", "ALTTIME",
+    "TOPICSTR", "TOPICOBJ", "DEST", "DESTQMGR", "DESTCORL", "DESTCLAS", "DURABLE", "SUBSCOPE", "SUBUSER",
+    "SUBTYPE", "VARUSER", "WSCHEMA", "EXPIRY", "PSPROP", "PUBACCT", "PUBAPPID", "PUBPRTY", "REQONLY",
+    "SELECTOR", "SUBLEVEL", "USERDATA", "CRDATE", "CRTIME", "ALTDATE", "ALTTIME",
 ];
 const AUTHINFO: &[&str] = &[
-    "AUTHTYPE", "ADOPTCTX", "DESCR", "CONNAME", "CHCKCLNT", "CHCKLOCL", "CLASSGRP", "CLASSUSR", "FAILDLAY", "FINDGRP",
-    "BASEDNG", "BASEDNU", "LDAPUSER", "LDAPPWD", "SHORTUSR", "GRPFIELD", "USRFIELD", "SECCOMM", "AUTHORMD", "AUTHENMD",
-    "NESTGRP", "OCSPURL", "ALTDATE", "ALTTIME",
+    "AUTHTYPE", "ADOPTCTX", "DESCR", "CONNAME", "CHCKCLNT", "CHCKLOCL", "CLASSGRP", "CLASSUSR", "FAILDLAY",
+    "FINDGRP", "BASEDNG", "BASEDNU", "LDAPUSER", "LDAPPWD", "SHORTUSR", "GRPFIELD", "USRFIELD", "SECCOMM",
+    "AUTHORMD", "AUTHENMD", "NESTGRP", "OCSPURL", "ALTDATE", "ALTTIME",
 ];
 const CHANNEL_AUTH: &[&str] = &[
-    "TYPE", "DESCR", "CUSTOM", "SSLPEER", "SSLCERTI", "ADDRESS", "CLNTUSER", "QMNAME", "USERLIST", "ADDRLIST", "MCAUSER",
-    "USERSRC", "CHCKCLNT", "WARN", "ALTDATE", "ALTTIME",
+    "TYPE", "DESCR", "CUSTOM", "SSLPEER", "SSLCERTI", "ADDRESS", "CLNTUSER", "QMNAME", "USERLIST",
+    "ADDRLIST", "MCAUSER", "USERSRC", "CHCKCLNT", "WARN", "ALTDATE", "ALTTIME",
 ];
 const AUTHORITY: &[&str] = &["ENTITY", "ENTTYPE", "OBJTYPE", "AUTHLIST"];
 
@@ -74,8 +74,8 @@ pub fn applies(kind: Kind, of_type: &str, name: &str) -> bool {
             "AUTHENMD" => of_type == "IDPWOS",
             "CHCKCLNT" | "CHCKLOCL" | "ADOPTCTX" | "FAILDLAY" => of_type.starts_with("IDPW"),
             "CONNAME" | "LDAPUSER" | "LDAPPWD" => of_type == "CRLLDAP" || of_type == "IDPWLDAP",
-            "CLASSGRP" | "CLASSUSR" | "FINDGRP" | "BASEDNG" | "BASEDNU" | "SHORTUSR" | "GRPFIELD" | "USRFIELD"
-            | "SECCOMM" | "AUTHORMD" | "NESTGRP" => of_type == "IDPWLDAP",
+            "CLASSGRP" | "CLASSUSR" | "FINDGRP" | "BASEDNG" | "BASEDNU" | "SHORTUSR" | "GRPFIELD"
+            | "USRFIELD" | "SECCOMM" | "AUTHORMD" | "NESTGRP" => of_type == "IDPWLDAP",
             _ => true,
         },
         _ => true,
@@ -85,10 +85,14 @@ pub fn applies(kind: Kind, of_type: &str, name: &str) -> bool {
 /// What is always shown beside the name, and what more of several objects when nothing else was asked for.
 pub fn usual(kind: Kind) -> (&'static [&'static str], &'static [&'static str]) {
     match kind {
-        Kind::LocalQueue | Kind::AliasQueue | Kind::RemoteQueue | Kind::ModelQueue | Kind::Topic => (&["TYPE"], &[]),
+        Kind::LocalQueue | Kind::AliasQueue | Kind::RemoteQueue | Kind::ModelQueue | Kind::Topic => {
+            (&["TYPE"], &[])
+        }
         Kind::Channel => (&["CHLTYPE"], &[]),
         Kind::AuthInfo => (&["AUTHTYPE"], &[]),
-        Kind::Subscription => (&[], &["TOPICSTR", "DEST", "DESTQMGR", "DESTCORL", "DURABLE", "SUBUSER", "SUBTYPE"]),
+        Kind::Subscription => {
+            (&[], &["TOPICSTR", "DEST", "DESTQMGR", "DESTCORL", "DURABLE", "SUBUSER", "SUBTYPE"])
+        }
         Kind::ChannelAuth => (
             &["TYPE"],
             &["SSLPEER", "ADDRESS", "CLNTUSER", "QMNAME", "USERLIST", "ADDRLIST", "MCAUSER", "USERSRC"],

@@ -1,12 +1,13 @@
 //! The text of a command to what it means: verbs, nouns, and attributes by their table.
 
+use super::clause::Clause;
 use super::command::{Command, Said};
 use super::display;
 use super::nouns::{Noun, Verb};
 use super::records;
 use super::syntax::{Fault, Help};
 use super::words::{Word, words};
-use crate::attribute::{Attribute, Form, Kind, State, check_name};
+use crate::attribute::Kind;
 
 /// Reads one command.
 ///
@@ -15,7 +16,8 @@ use crate::attribute::{Attribute, Form, Kind, State, check_name};
 pub fn parse(text: &str) -> Result<Command, Fault> {
     let words = words(text).map_err(|until| Fault { until, why: String::new(), help: help_for(text) })?;
     let fault = |word: &Word, help| Fault { until: word.end, why: String::new(), help };
-    let (first, rest) = words.split_first().ok_or(Fault { until: 0, why: String::new(), help: Help::Verbs })?;
+    let (first, rest) =
+        words.split_first().ok_or(Fault { until: 0, why: String::new(), help: Help::Verbs })?;
     if first.name == "?" {
         return Ok(Command::Help(Help::Verbs.lines()));
     }
@@ -51,24 +53,7 @@ fn help_for(text: &str) -> Help {
     }
 }
 
-/// A command whose verb and noun are known.
-pub(super) struct Clause<'a> {
-    pub verb: Verb,
-    pub noun: Noun,
-    /// The noun, with the name in brackets.
-    pub name: &'a Word,
-    pub words: &'a [Word],
-}
-
 impl Clause<'_> {
-    pub fn fault(&self, word: &Word) -> Fault {
-        Fault { until: word.end, why: String::new(), help: Help::Command(self.verb, self.noun) }
-    }
-
-    pub fn because(&self, word: &Word, why: impl Into<String>) -> Fault {
-        Fault { why: why.into(), ..self.fault(word) }
-    }
-
     fn command(&self) -> Result<Command, Fault> {
         use Verb::*;
         match (self.verb, self.noun) {
@@ -103,7 +88,9 @@ impl Clause<'_> {
             (Verb::Ping | Verb::Reset | Verb::Resolve, Noun::Object(Kind::Channel)) => {
                 "Only channels of type SVRCONN are there, and MQ has no such command for them."
             }
-            (Verb::Reset, _) => "There are no counters or logs that could be reset: each node looks after its own.",
+            (Verb::Reset, _) => {
+                "There are no counters or logs that could be reset: each node looks after its own."
+            }
             (Verb::Refresh, _) => "Nothing is kept that could be refreshed.",
             (Verb::Resume | Verb::Suspend, _) => {
                 "A queue manager is no member of an MQ cluster; `trimaran switch` moves it to another node."
@@ -118,36 +105,13 @@ impl Clause<'_> {
             [] => Ok(Command::Refresh),
             [word] if word.name == "TYPE" => match word.one() {
                 Some("AUTHSERV" | "CONNAUTH" | "CLASSES") => Ok(Command::Refresh),
-                Some("SSL") => {
-                    Ok(Command::NotHere("Each node reads its certificates again with `systemctl reload`.".into()))
-                }
+                Some("SSL") => Ok(Command::NotHere(
+                    "Each node reads its certificates again with `systemctl reload`.".into(),
+                )),
                 _ => Err(self.fault(word)),
             },
             [word, ..] => Err(self.fault(word)),
         }
-    }
-
-    pub fn nothing_else(&self) -> Result<(), Fault> {
-        self.words.first().map_or(Ok(()), |word| Err(self.fault(word)))
-    }
-
-    /// The name in the brackets of the noun.
-    pub fn object_name(&self, kind: Kind) -> Result<String, Fault> {
-        let name = self.name.one().ok_or_else(|| self.fault(self.name))?;
-        self.check_name(kind, name, self.name)?;
-        Ok(name.to_string())
-    }
-
-    fn check_name(&self, kind: Kind, name: &str, word: &Word) -> Result<(), Fault> {
-        let facts = kind.facts();
-        if name.chars().count() > facts.name_most {
-            let why = format!("The name of a {} has at most {} characters.", facts.words, facts.name_most);
-            return Err(self.because(word, why));
-        }
-        if kind == Kind::Subscription || kind.is_record() {
-            return if name.is_empty() { Err(self.fault(word)) } else { Ok(()) };
-        }
-        check_name(name).map_err(|error| self.because(word, sentence(&error.to_string())))
     }
 
     fn define(&self, kind: Kind) -> Result<Command, Fault> {
@@ -200,7 +164,10 @@ impl Clause<'_> {
                 return Ok(Command::NotHere(why));
             }
             // What is in use is changed all the same: handles see it at their next call.
-            if word.name == "FORCE" && word.values.is_none() && (kind.is_queue() || kind == Kind::QueueManager) {
+            if word.name == "FORCE"
+                && word.values.is_none()
+                && (kind.is_queue() || kind == Kind::QueueManager)
+            {
                 continue;
             }
             self.attribute(kind, word, &mut said)?;
@@ -218,7 +185,9 @@ impl Clause<'_> {
                 {
                     purge = Some(word.name == "PURGE");
                 }
-                ("IGNSTATE", Some("YES" | "NO")) if ignores.is_none() => ignores = Some(word.one() == Some("YES")),
+                ("IGNSTATE", Some("YES" | "NO")) if ignores.is_none() => {
+                    ignores = Some(word.one() == Some("YES"))
+                }
                 // Authorities stay as they are, which has to be said where MQ would delete them.
                 ("AUTHREC", Some("NO")) => {}
                 ("AUTHREC", Some("YES")) => {
@@ -236,50 +205,4 @@ impl Clause<'_> {
         let (purge, missing_is_fine) = (purge.unwrap_or(false), ignores.unwrap_or(false));
         Ok(Command::Delete { kind, name, purge, missing_is_fine })
     }
-
-    /// Why a channel of another type is not there: what is said of it is not looked at, because only MQ knows it.
-    fn other_channel(&self, word: &Word) -> Option<String> {
-        if self.noun != Noun::Object(Kind::Channel) || word.name != "CHLTYPE" {
-            return None;
-        }
-        let attribute = Kind::Channel.attribute_named("CHLTYPE")?;
-        match (attribute.state, attribute.parse("CHLTYPE", word.one()?)) {
-            (State::Refused(why), Ok(value)) if !attribute.is_default(&value) => Some(why.to_string()),
-            _ => None,
-        }
-    }
-
-    /// One attribute and its value, checked against the table.
-    pub fn attribute(&self, kind: Kind, word: &Word, said: &mut Said) -> Result<(), Fault> {
-        let attribute = settable(kind, &word.name);
-        let attribute = attribute.ok_or_else(|| Fault { until: word.name_end, ..self.fault(word) })?;
-        let text = match (attribute.form, &word.values) {
-            (Form::Flag { .. }, None) => String::new(),
-            (Form::List { .. }, Some(_)) => word.all().collect::<Vec<_>>().join(","),
-            (Form::Flag { .. } | Form::List { .. }, _) => return Err(self.fault(word)),
-            (_, _) => word.one().ok_or_else(|| self.fault(word))?.to_string(),
-        };
-        let value = attribute.parse(&word.name, &text).map_err(|why| self.because(word, why))?;
-        if said.iter().any(|(name, _)| *name == attribute.name) {
-            return Err(self.because(word, format!("{} is there twice.", attribute.name)));
-        }
-        // A flag is YES or NO under its own name.
-        said.push((attribute.name, attribute.text(&value)));
-        Ok(())
-    }
-}
-
-/// The attribute of this name that somebody may set, also by its other names.
-fn settable(kind: Kind, name: &str) -> Option<&'static Attribute> {
-    let name = match name {
-        "TARGQ" => "TARGET",
-        other => other,
-    };
-    kind.attribute_named(name).filter(|attribute| attribute.state != State::Live)
-}
-
-fn sentence(text: &str) -> String {
-    let mut characters = text.chars();
-    let first = characters.next().map(|c| c.to_ascii_uppercase());
-    first.into_iter().chain(characters).chain(['.']).collect()
 }

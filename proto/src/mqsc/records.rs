@@ -1,7 +1,7 @@
 //! SET CHLAUTH, SET AUTHREC, DELETE AUTHREC: records, which have no names of their own.
 
+use super::clause::Clause;
 use super::command::{Command, Said};
-use super::parser::Clause;
 use super::syntax::Fault;
 use super::words::Word;
 use crate::admin::v1::set_request::Action;
@@ -34,8 +34,8 @@ pub(super) fn set_channel_auth(clause: &Clause<'_>) -> Result<Command, Fault> {
 
 /// Authorities by setmqaut's names, and what ALLMQI and ALLADM mean for each kind of object (IBM MQ, "setmqaut").
 const AUTHORITIES: &[&str] = &[
-    "ALTUSR", "BROWSE", "CHG", "CLR", "CONNECT", "CRT", "CTRL", "CTRLX", "DLT", "DSP", "GET", "INQ", "PASSALL", "PASSID",
-    "PUB", "PUT", "RESUME", "SET", "SETALL", "SETID", "SUB", "SYSTEM",
+    "ALTUSR", "BROWSE", "CHG", "CLR", "CONNECT", "CRT", "CTRL", "CTRLX", "DLT", "DSP", "GET", "INQ",
+    "PASSALL", "PASSID", "PUB", "PUT", "RESUME", "SET", "SETALL", "SETID", "SUB", "SYSTEM",
 ];
 
 fn of_programs(object: &str) -> &'static [&'static str] {
@@ -131,7 +131,8 @@ fn record(clause: &Clause<'_>, others: &[&str]) -> Result<Record, Fault> {
         (Some(profile), _) => profile,
         (None, _) => return Err(clause.because(last(clause), "PROFILE must be said.")),
     };
-    let said = |name: String| vec![("OBJTYPE", object.clone()), ("ENTTYPE", kind.to_string()), ("ENTITY", name)];
+    let said =
+        |name: String| vec![("OBJTYPE", object.clone()), ("ENTTYPE", kind.to_string()), ("ENTITY", name)];
     let who = names.into_iter().map(said).collect();
     Ok(Record { profile, object, who })
 }

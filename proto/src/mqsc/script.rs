@@ -1,7 +1,7 @@
 //! A conversation as runmqsc has it: what is typed is shown with its number, every command has its answer, and counts end it.
 
-use super::answer::{Answer, Reply};
-use super::command::Command;
+use super::answer::Answer;
+use super::command::{Command, Reply};
 use super::lines::{Joiner, Line};
 use super::parser::parse;
 use super::syntax::{Fault, Help};
@@ -128,7 +128,13 @@ impl Script {
     }
 
     /// What came of a command's last request; None when it has none.
-    pub fn answer(&mut self, command: &Command, reply: Option<&Reply>, queue_manager: &str, shown: &mut Vec<String>) {
+    pub fn answer(
+        &mut self,
+        command: &Command,
+        reply: Option<&Reply>,
+        queue_manager: &str,
+        shown: &mut Vec<String>,
+    ) {
         let Answer { lines, failed } = Answer::of(command, reply, queue_manager);
         self.failed += u64::from(failed);
         shown.extend(lines);

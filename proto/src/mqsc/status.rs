@@ -2,30 +2,30 @@
 //!
 //! A field that MQ has and nobody here keeps is blank, as MQ shows it where monitoring is off.
 
-use super::answer::{Reply, facts_of};
-use super::command::{Display, Subject};
+use super::command::{Display, Reply, Subject};
+use super::facts::facts_of;
 use super::filter::is_like;
 use super::layout::Cell;
 use crate::admin::v1::{HandleDetails, ObjectDetails, QueueManagerStatus, SessionDetails, StatusResponse};
 
 /// What can be asked of each, in the order of the display; what stands in front is always shown.
 const QUEUE: &[&str] = &[
-    "QUEUE", "TYPE", "CURDEPTH", "CURFSIZE", "CURMAXFS", "IPPROCS", "LGETDATE", "LGETTIME", "LPUTDATE", "LPUTTIME",
-    "MEDIALOG", "MONQ", "MSGAGE", "OPPROCS", "QTIME", "UNCOM",
+    "QUEUE", "TYPE", "CURDEPTH", "CURFSIZE", "CURMAXFS", "IPPROCS", "LGETDATE", "LGETTIME", "LPUTDATE",
+    "LPUTTIME", "MEDIALOG", "MONQ", "MSGAGE", "OPPROCS", "QTIME", "UNCOM",
 ];
 const HANDLE: &[&str] = &[
-    "QUEUE", "TYPE", "APPLDESC", "APPLTAG", "APPLTYPE", "BROWSE", "CHANNEL", "CONNAME", "HSTATE", "INPUT", "INQUIRE",
-    "OUTPUT", "PID", "SET", "TID", "USERID",
+    "QUEUE", "TYPE", "APPLDESC", "APPLTAG", "APPLTYPE", "BROWSE", "CHANNEL", "CONNAME", "HSTATE", "INPUT",
+    "INQUIRE", "OUTPUT", "PID", "SET", "TID", "USERID",
 ];
 const MANAGER: &[&str] = &[
-    "QMNAME", "TYPE", "STATUS", "CHINIT", "CMDSERV", "CONNS", "GRPNAME", "GRPROLE", "HOSTNAME", "INSTANCE", "INSTNAME",
-    "QUORUM", "STANDBY",
+    "QMNAME", "TYPE", "STATUS", "CHINIT", "CMDSERV", "CONNS", "GRPNAME", "GRPROLE", "HOSTNAME", "INSTANCE",
+    "INSTNAME", "QUORUM", "STANDBY",
 ];
-const INSTANCE: &[&str] = &[
-    "INSTANCE", "TYPE", "ROLE", "REPLADDR", "CONNACTV", "INSYNC", "BACKLOG", "HASTATUS",
-];
+const INSTANCE: &[&str] =
+    &["INSTANCE", "TYPE", "ROLE", "REPLADDR", "CONNACTV", "INSYNC", "BACKLOG", "HASTATUS"];
 const CONNECTION: &[&str] = &[
-    "CONN", "EXTCONN", "TYPE", "APPLDESC", "APPLTAG", "APPLTYPE", "CHANNEL", "CONNAME", "PID", "TID", "USERID",
+    "CONN", "EXTCONN", "TYPE", "APPLDESC", "APPLTAG", "APPLTYPE", "CHANNEL", "CONNAME", "PID", "TID",
+    "USERID",
 ];
 const CHANNEL: &[&str] =
     &["CHANNEL", "CHLTYPE", "CONNAME", "CURRENT", "CURSHCNV", "MCAUSER", "RAPPLTAG", "STATUS", "SUBSTATE"];
@@ -147,7 +147,7 @@ fn of_queue(queue: &ObjectDetails, queue_manager: &str) -> Row {
             ("MONQ", watched.unwrap_or_default()),
             ("MSGAGE", status.oldest_age_s.to_string()),
             ("OPPROCS", status.open_output.to_string()),
-            ("QTIME", ",".into()),
+            ("QTIME", " , ".into()),
             ("UNCOM", yes(status.uncommitted > 0)),
         ],
     )

@@ -81,7 +81,9 @@ fn said_of(verb: Verb, noun: Noun) -> Vec<String> {
             own("AUTHADD( authorities )"),
             own("AUTHRMV( authorities )"),
         ],
-        (Verb::Delete, Noun::Object(Kind::LocalQueue)) => vec![own("NOPURGE | PURGE"), own("IGNSTATE( NO | YES )")],
+        (Verb::Delete, Noun::Object(Kind::LocalQueue)) => {
+            vec![own("NOPURGE | PURGE"), own("IGNSTATE( NO | YES )")]
+        }
         (Verb::Delete, _) => vec![own("IGNSTATE( NO | YES )")],
         (Verb::Display, Noun::Object(kind)) => displayed(kind.attributes()),
         (Verb::Display, Noun::Queue) => {
@@ -91,7 +93,9 @@ fn said_of(verb: Verb, noun: Noun) -> Vec<String> {
             parts.dedup();
             parts
         }
-        (Verb::Display, Noun::QueueStatus) => vec![own("TYPE( QUEUE | HANDLE )"), own("ALL"), own("WHERE( filter )")],
+        (Verb::Display, Noun::QueueStatus) => {
+            vec![own("TYPE( QUEUE | HANDLE )"), own("ALL"), own("WHERE( filter )")]
+        }
         (Verb::Display, Noun::ManagerStatus) => vec![own("TYPE( QMGR | NATIVEHA )"), own("ALL")],
         (Verb::Display, _) => vec![own("ALL"), own("WHERE( filter )")],
         _ => Vec::new(),

@@ -45,7 +45,11 @@ pub fn words(text: &str) -> Result<Vec<Word>, usize> {
             // A semicolon ends a command, and nothing follows.
             Some(';') => {
                 let rest = &text[reader.at + 1..];
-                return if rest.trim().is_empty() { Ok(words) } else { Err(text.len() - rest.trim_start().len() + 1) };
+                return if rest.trim().is_empty() {
+                    Ok(words)
+                } else {
+                    Err(text.len() - rest.trim_start().len() + 1)
+                };
             }
             Some(_) => words.push(reader.word()?),
         }
@@ -158,7 +162,10 @@ mod tests {
 
     #[test]
     fn names_are_folded_unless_they_are_quoted() {
-        assert_eq!(flat("define qlocal (ha.queue), descr ( 'don''t' )"), ["DEFINE", "QLOCAL=HA.QUEUE", "DESCR=don't"]);
+        assert_eq!(
+            flat("define qlocal (ha.queue), descr ( 'don''t' )"),
+            ["DEFINE", "QLOCAL=HA.QUEUE", "DESCR=don't"]
+        );
         assert_eq!(flat("dis q('a b*') maxdepth;"), ["DIS", "Q=a b*", "MAXDEPTH"]);
         assert_eq!(flat("SET AUTHREC AUTHADD(get,put inq)"), ["SET", "AUTHREC", "AUTHADD=GET|PUT|INQ"]);
         assert_eq!(flat("DESCR('')"), ["DESCR="]);
@@ -167,7 +174,10 @@ mod tests {
     #[test]
     fn a_fault_is_where_it_is() {
         for (text, until) in [
-            ("DEFINE QREMOTE (L) RQMNAME (QMB') XMITQ (QMB)", "DEFINE QREMOTE (L) RQMNAME (QMB') XMITQ (QMB)"),
+            (
+                "DEFINE QREMOTE (L) RQMNAME (QMB') XMITQ (QMB)",
+                "DEFINE QREMOTE (L) RQMNAME (QMB') XMITQ (QMB)",
+            ),
             ("DEFINE QLOCAL() DESCR('x')", "DEFINE QLOCAL()"),
             ("DEFINE QLOCAL(A", "DEFINE QLOCAL(A"),
             ("CONNAME(host(1414))", "CONNAME(host("),

@@ -40,7 +40,8 @@ impl Mqsc {
 
 /// Of the syntax that would have been right only the first line: it is the table of attributes, which changes.
 fn leave_out_help(shown: &mut Vec<String>, from: usize) {
-    let help = shown[from..].iter().position(|line| line.starts_with("AMQ8427I") || line.starts_with("AMQ8426I"));
+    let help =
+        shown[from..].iter().position(|line| line.starts_with("AMQ8427I") || line.starts_with("AMQ8426I"));
     if let Some(place) = help {
         shown.truncate(from + place + 1);
     }
@@ -79,7 +80,9 @@ pub fn call_of(request: Request) -> Result<Call, Fault> {
         Request::Display(request) => {
             let kinds = match ObjectKind::named(&request.kind) {
                 Some(kind) => vec![kind],
-                None => ObjectKind::ALL.iter().map(|facts| facts.kind).filter(|kind| kind.is_queue()).collect(),
+                None => {
+                    ObjectKind::ALL.iter().map(|facts| facts.kind).filter(|kind| kind.is_queue()).collect()
+                }
             };
             Admin::Display { kinds, pattern: request.name, after: request.after }
         }

@@ -18,8 +18,8 @@ use trimaran_node::types::{
 };
 use trimaran_proto::mqsc::{Reply, Request};
 
-use super::parser::{Block, words};
 use super::mqsc::{self, Mqsc};
+use super::parser::{Block, words};
 use super::puppet::Puppet;
 use crate::model::app::{Input, Output};
 use crate::sim::nemesis::FaultEnd;
@@ -29,7 +29,7 @@ use crate::sim::trace::Trace;
 use crate::sim::world::{Plan, Program, Step, World, new_node, node_info};
 
 pub const HELP: &str = r#"
-cluster nodes=3 seed=7 [queue_managers=1] [window=BYTES] [retain=BYTES] [turn=LOOKS]    the first line of every script
+cluster nodes=3 seed=7 [queue_managers=1] [window=BYTES] [retain=BYTES] [turn=LOOKS] [system]    the first line of every script
 define QUEUE [ATTRIBUTE=VALUE ...] [fifo] [move] [noput] [noget] [noshare] [nodefpsist]
 alter QUEUE [the same, and put, get, priority]      delete QUEUE [purge]      clear QUEUE
 deadq QUEUE|none      maxumsgs N      show PATTERN
@@ -73,8 +73,7 @@ pub fn run(blocks: &[Block]) -> Result<Vec<Vec<String>>, String> {
                 Some(line) => runner.type_mqsc(line.strip_prefix(' ').unwrap_or(line)),
                 None => runner.command(&words(command)),
             };
-            done
-                .map_err(|text| format!("line {}: {command}: {text}", block.line + offset))?;
+            done.map_err(|text| format!("line {}: {command}: {text}", block.line + offset))?;
             if let Some(violation) = runner.world.violations.first() {
                 return Err(format!(
                     "line {}: {}: {}",
@@ -132,6 +131,7 @@ impl Runner {
         plan.setup.window_bytes = number(words, "window")?.unwrap_or(64 << 20) as usize;
         plan.setup.log_retain_bytes = number(words, "retain")?.unwrap_or(64 << 20) as usize;
         plan.setup.fast_timing = true;
+        plan.setup.system_objects = has(words, "system");
         plan.setup.turn_work = number(words, "turn")?.unwrap_or(TURN_WORK);
         plan.look_us = 0;
         plan.drift_ppm_max = 0;
@@ -415,8 +415,13 @@ impl Runner {
         };
         let program = self.program("runmqsc", 0);
         if !self.connect(program) {
-            return Reply::Refused { reason: Reason::QMgrNotAvailable.number(), text: "Nobody serves.".into() };
+            return Reply::Refused {
+                reason: Reason::QMgrNotAvailable.number(),
+                text: "Nobody serves.".into(),
+            };
         }
+        // An end of an earlier connection is no answer to this call.
+        self.puppet(program).heard.clear();
         let token = self.call(program, call, true);
         let completion = self.answered(program, token);
         mqsc::reply_of(completion)

@@ -116,8 +116,9 @@ pub struct Setup {
     pub retention: Retention,
     pub fast_timing: bool,
     pub forgets_term: bool,
-    /// As the replica's option.
+    /// As the replica's options.
     pub turn_work: u64,
+    pub system_objects: bool,
 }
 
 /// What a start found, for the report and the marks.
@@ -242,6 +243,7 @@ fn replica_options(setup: &Setup, node: u64, number: usize) -> trimaran_node::re
         retention: setup.retention,
         repack_from_bytes: 0,
         turn_work: setup.turn_work,
+        system_objects: setup.system_objects,
         ..trimaran_node::replica::Options::new(
             queue_manager_id(number),
             queue_manager_name(number),

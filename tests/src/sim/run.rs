@@ -176,6 +176,7 @@ impl Plan {
             fast_timing: rng.chance(300),
             forgets_term: knobs.planted == Some(Planted::ForgetTerm),
             turn_work: TURN_WORK,
+            system_objects: false,
         };
         let mut schedule = Schedule::draw(&mut rng, Fault::ALL);
         schedule.enabled.retain(|fault| knobs.faults.contains(fault));

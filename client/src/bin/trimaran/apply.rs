@@ -70,7 +70,12 @@ fn read(path: &Path) -> Result<Vec<Command>, Failure> {
         let mut shown = Vec::new();
         steps.push(script.line(line, &mut shown));
         if script.exit_code() != 0 {
-            return Err(Failure::Usage(format!("{}, line {}: {}", path.display(), number + 1, shown.join("\n"))));
+            return Err(Failure::Usage(format!(
+                "{}, line {}: {}",
+                path.display(),
+                number + 1,
+                shown.join("\n")
+            )));
         }
     }
     steps.push(script.end(&mut Vec::new()));
@@ -120,7 +125,8 @@ impl Planned {
             }
             Command::Alter { kind, name, said } => {
                 let there = find(admin, *kind, name).await?;
-                let there = there.ok_or_else(|| Failure::Check(format!("there is no {}({name})", kind.facts().name)))?;
+                let there = there
+                    .ok_or_else(|| Failure::Check(format!("there is no {}({name})", kind.facts().name)))?;
                 let mut values = Values::new();
                 set(&mut values, said);
                 Ok(planned("changed", *kind, name, &there, &values, command.clone()))
@@ -143,9 +149,9 @@ async fn basis(admin: &Admin, kind: Kind, name: &str, like: &str) -> Result<Valu
     if let Some(object) = found {
         return Ok(object.attributes.into_iter().map(|said| (said.name, said.value)).collect());
     }
-    let settable = kind.attributes().map(|attribute| {
-        (attribute.name.to_string(), attribute.text(&attribute.default_value()))
-    });
+    let settable = kind
+        .attributes()
+        .map(|attribute| (attribute.name.to_string(), attribute.text(&attribute.default_value())));
     Ok(settable.collect())
 }
 
@@ -201,7 +207,8 @@ async fn records(admin: &Admin, command: &Command) -> Result<Option<Planned>, Fa
             found.map(|attribute| attribute.value.clone()).unwrap_or_default()
         };
         let there = all.iter().find(|record| {
-            let is_same = said.iter().filter(|(name, _)| is_key(name)).all(|(name, value)| of(record, name) == *value);
+            let is_same =
+                said.iter().filter(|(name, _)| is_key(name)).all(|(name, value)| of(record, name) == *value);
             record.name == *profile && is_same
         });
         let is_list = |name: &str| {
@@ -230,15 +237,18 @@ async fn records(admin: &Admin, command: &Command) -> Result<Option<Planned>, Fa
                 lists.is_empty() || lists.iter().any(is_left)
             }
             (Action::Add | Action::Replace, None) => true,
-            (Action::Add | Action::Replace, Some(record)) => said.iter().any(|(name, value)| !has(record, name, value)),
+            (Action::Add | Action::Replace, Some(record)) => {
+                said.iter().any(|(name, value)| !has(record, name, value))
+            }
         };
         if changes {
             // A record that is there is not added a second time, and is brought to what is said.
-            let action = if there.is_some() && *action == Action::Add && !said.iter().any(|(name, _)| is_list(name)) {
-                Action::Replace
-            } else {
-                *action
-            };
+            let action =
+                if there.is_some() && *action == Action::Add && !said.iter().any(|(name, _)| is_list(name)) {
+                    Action::Replace
+                } else {
+                    *action
+                };
             left.push((action, said.clone()));
         }
     }

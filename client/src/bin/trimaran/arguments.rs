@@ -526,7 +526,7 @@ Examples:
     /// Show queues with depth and attributes (DISPLAY QLOCAL, DISPLAY QSTATUS)
     #[command(after_help = "Examples:\n  trimaran queue show\n  trimaran queue show 'ORDERS.*' --full")]
     Show {
-        /// Name, or a beginning with * behind it; all queues without it
+        /// Name, or a beginning with * behind it; without it all queues but those that begin with SYSTEM.
         #[arg(default_value = "")]
         queue: String,
         /// All attributes
@@ -730,7 +730,9 @@ pub struct DspmqArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  trimaran mqrc 2035\n  trimaran mqrc MQRC_NOT_AUTHORIZED\n  trimaran mqrc 0x7f3")]
+#[command(
+    after_help = "Examples:\n  trimaran mqrc 2035\n  trimaran mqrc MQRC_NOT_AUTHORIZED\n  trimaran mqrc 0x7f3"
+)]
 pub struct MqrcArgs {
     /// Number, number in hexadecimal behind 0x, or name
     pub reason: String,

@@ -45,7 +45,8 @@ fn kinds(args: &DmpmqcfgArgs) -> Vec<&'static str> {
     let objects = OBJECTS.iter().copied();
     let objects =
         objects.filter(|kind| wanted == "ALL" || wanted == *kind || (wanted == "QUEUE" && is_queue(kind)));
-    let mut kinds: Vec<&str> = if matches!(export.as_str(), "all" | "object") { objects.collect() } else { Vec::new() };
+    let mut kinds: Vec<&str> =
+        if matches!(export.as_str(), "all" | "object") { objects.collect() } else { Vec::new() };
     for (name, kind) in [("sub", "SUB"), ("authrec", "AUTHREC"), ("chlauth", "CHLAUTH")] {
         if export == name || (export == "all" && wanted == "ALL") {
             kinds.push(kind);

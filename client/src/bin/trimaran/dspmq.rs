@@ -47,7 +47,8 @@ fn lines(manager: &QueueManagerStatus, args: &DspmqArgs) -> Vec<String> {
         fields.push("DEFAULT(no)".to_string());
     }
     if asks("nativeha") {
-        let in_sync = manager.instances.iter().any(|instance| instance.node == manager.active_node && instance.in_sync);
+        let in_sync =
+            manager.instances.iter().any(|instance| instance.node == manager.active_node && instance.in_sync);
         fields.push(format!("ROLE({})", if is_active { "Active" } else { "Unknown" }));
         fields.push(format!("INSTANCE({})", manager.active_node));
         fields.push(format!("INSYNC({})", yes(in_sync)));

@@ -24,9 +24,12 @@ pub fn run(args: MqrcArgs) -> Outcome {
     };
     let wanted = text.to_ascii_uppercase();
     let wanted = wanted.strip_prefix("MQRC_").or(wanted.strip_prefix("MQRCCF_")).unwrap_or(&wanted);
-    let found = REASONS.iter().find(|(of, name)| Some(*of) == number || (number.is_none() && *name == wanted));
+    let found =
+        REASONS.iter().find(|(of, name)| Some(*of) == number || (number.is_none() && *name == wanted));
     let Some((number, name)) = found else {
-        let text = format!("{text} is no reason that a queue manager here gives; `trimaran help reasons` lists them.");
+        let text = format!(
+            "{text} is no reason that a queue manager here gives; `trimaran help reasons` lists them."
+        );
         return Err(Failure::Control { code: 1, text });
     };
     let prefix = if *number > 3000 { "MQRCCF" } else { "MQRC" };

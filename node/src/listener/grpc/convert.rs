@@ -13,8 +13,8 @@ use trimaran_proto::queue::v1 as wire;
 
 use crate::listener::serving::{Elsewhere, Refused, refused};
 use crate::mqi::{
-    Call, Completion, Data, Get, GetMode, InstanceView, ObjectView, OpenOptions, Put, PutTarget, QueueView, SessionView,
-    Selection, StatusView, UnitState, Wait, check_body,
+    Call, Completion, Data, Get, GetMode, InstanceView, ObjectView, OpenOptions, Put, PutTarget, QueueView,
+    Selection, SessionView, StatusView, UnitState, Wait, check_body,
 };
 use crate::types::definition::{self as selector, Changes, ObjectKind, ObjectRef, RecordAction, sentence};
 use crate::types::{
@@ -401,10 +401,10 @@ pub fn session_details(view: &SessionView) -> admin::SessionDetails {
     let text = |of: Option<String>| of.unwrap_or_default();
     admin::SessionDetails {
         id: view.session.0,
-        user: view.identity.user.clone(),
+        user: view.user.clone(),
         application: view.application.clone(),
-        address: text(view.identity.address.map(|address| address.to_string())),
-        channel: text(view.identity.channel.as_ref().map(|channel| channel.to_string())),
+        address: text(view.address.map(|address| address.to_string())),
+        channel: text(view.channel.as_ref().map(|channel| channel.to_string())),
         handles: view
             .handles
             .iter()
