@@ -9,13 +9,14 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use super::definition_codec::encoded;
+use super::digest::Digest;
 use super::rules::{ManagerRules, QueueRules};
 use super::{Applied, Queue, QueueManager, Verdict};
 use crate::types::definition::{
     Changes, DEFPRTY, DEFPSIST, Definition, Fault, INHIBIT_GET, INHIBIT_PUT, ObjectKind, ObjectRef, RNAME,
     RQMNAME, RecordAction, Settings, TARGET, Value,
 };
-use crate::types::{ObjectName, QueueId, Reason, limits};
+use crate::types::{ObjectName, QueueId, Reason, WallTime, limits};
 
 /// Definitions by what they define.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub struct Catalog {
     manager: Definition,
     queues: BTreeMap<ObjectName, Entry>,
     others: BTreeMap<ObjectRef, Definition>,
+    /// Of all definitions but the queue manager's own, which is there once.
+    digest: Digest,
 }
 
 /// A queue of any type.
@@ -57,6 +60,7 @@ impl Default for Catalog {
             manager: Definition::new(ObjectRef::manager()),
             queues: BTreeMap::new(),
             others: BTreeMap::new(),
+            digest: Digest::default(),
         }
     }
 }
@@ -246,45 +250,78 @@ impl Catalog {
         }
     }
 
+    /// In the place of what was there.
     pub(super) fn insert(&mut self, definition: Definition, id: Option<QueueId>) {
-        match definition.kind() {
-            ObjectKind::QueueManager => self.manager = definition,
-            kind if kind.is_queue() => {
-                let name = ObjectName::new(&definition.object.name).expect("names of queues are checked");
-                self.queues.insert(name, Entry { definition, id });
+        if definition.kind() == ObjectKind::QueueManager {
+            self.manager = definition;
+            return;
+        }
+        self.digest.add(fact(&definition, id));
+        if definition.kind().is_queue() {
+            let name = ObjectName::new(&definition.object.name).expect("names of queues are checked");
+            if let Some(before) = self.queues.insert(name, Entry { definition, id }) {
+                self.digest.take(fact(&before.definition, before.id));
             }
-            _ => {
-                self.others.insert(definition.object.clone(), definition);
-            }
+        } else if let Some(before) = self.others.insert(definition.object.clone(), definition) {
+            self.digest.take(fact(&before, None));
         }
     }
 
-    fn get_mut(&mut self, object: &ObjectRef) -> Option<&mut Definition> {
-        match object.kind {
-            ObjectKind::QueueManager => Some(&mut self.manager),
+    fn alter(&mut self, object: &ObjectRef, changes: &Changes, at: WallTime) -> Option<&Definition> {
+        let mut digest = self.digest;
+        let (definition, id) = match object.kind {
+            ObjectKind::QueueManager => (&mut self.manager, None),
             kind if kind.is_queue() => {
-                let name = ObjectName::new(&object.name).ok()?;
-                let definition = self.queues.get_mut(&name).map(|entry| &mut entry.definition);
-                definition.filter(|definition| definition.kind() == kind)
+                let entry = self.queues.get_mut(&ObjectName::new(&object.name).ok()?)?;
+                (&mut entry.definition, entry.id)
             }
-            _ => self.others.get_mut(object),
+            _ => (self.others.get_mut(object)?, None),
+        };
+        if definition.kind() != object.kind {
+            return None;
         }
+        let is_counted = object.kind != ObjectKind::QueueManager;
+        if is_counted {
+            digest.take(fact(definition, id));
+        }
+        definition.settings.merge(changes);
+        definition.altered = at;
+        if is_counted {
+            digest.add(fact(definition, id));
+        }
+        self.digest = digest;
+        Some(definition)
     }
 
     fn remove(&mut self, object: &ObjectRef) {
         if object.kind.is_queue() {
-            if let Ok(name) = ObjectName::new(&object.name) {
-                self.queues.remove(&name);
-            }
-        } else {
-            self.others.remove(object);
+            let gone = ObjectName::new(&object.name).ok().and_then(|name| self.queues.remove(&name));
+            gone.into_iter().for_each(|gone| self.digest.take(fact(&gone.definition, gone.id)));
+        } else if let Some(gone) = self.others.remove(object) {
+            self.digest.take(fact(&gone, None));
         }
     }
 
-    /// Bytes that are the same on every node.
-    pub(super) fn encoded(&self) -> impl Iterator<Item = Vec<u8>> {
-        self.all().map(encoded)
+    /// Of what all definitions say: kept up to date, and counted anew.
+    pub(super) fn digest(&self) -> Digest {
+        self.with_manager(self.digest)
     }
+
+    pub(super) fn recount_digest(&self) -> Digest {
+        let queues = self.queues.values().map(|entry| fact(&entry.definition, entry.id));
+        let others = self.others.values().map(|definition| fact(definition, None));
+        self.with_manager(Digest::of(queues.chain(others)))
+    }
+
+    fn with_manager(&self, mut digest: Digest) -> Digest {
+        digest.add(fact(&self.manager, None));
+        digest
+    }
+}
+
+/// The same on every node that has the same definition, whatever else the nodes are.
+fn fact(definition: &Definition, id: Option<QueueId>) -> (Vec<u8>, Option<QueueId>) {
+    (encoded(definition), id)
 }
 
 impl QueueManager {
@@ -357,7 +394,7 @@ impl QueueManager {
         let name = ObjectName::new(&definition.object.name).expect("names of queues are checked");
         let rules = QueueRules::of(&definition);
         if let Some(id) = self.queue_id(&name) {
-            self.queues.get_mut(&id).expect("named").rules = rules;
+            self.queues.get_mut(id).expect("named").rules = rules;
             self.unwritten.queues.insert(id);
             self.catalog.insert(definition, Some(id));
             applied.changed.push(id);
@@ -365,7 +402,7 @@ impl QueueManager {
         }
         let id = self.next_queue;
         self.next_queue = QueueId(id.0 + 1);
-        self.queues.insert(id, Queue::new(id, name, rules, 1));
+        self.queues.insert(Queue::new(id, name, rules, 1));
         self.catalog.insert(definition, Some(id));
         self.unwritten.queues.insert(id);
         applied.changed.push(id);
@@ -380,11 +417,9 @@ impl QueueManager {
         applied: &mut Applied,
     ) -> Result<Verdict, Reason> {
         let at = self.at;
-        let Some(definition) = self.catalog.get_mut(object) else {
+        let Some(definition) = self.catalog.alter(object, changes, at) else {
             return Err(Reason::UnknownObjectName);
         };
-        definition.settings.merge(changes);
-        definition.altered = at;
         match object.kind {
             ObjectKind::QueueManager => {
                 self.rules = ManagerRules::of(&self.catalog.manager);
@@ -394,7 +429,7 @@ impl QueueManager {
                 let rules = QueueRules::of(definition);
                 let name = ObjectName::new(&object.name).expect("names of queues are checked");
                 let id = self.queue_id(&name).expect("it has a definition");
-                self.queues.get_mut(&id).expect("named").rules = rules;
+                self.queues.get_mut(id).expect("named").rules = rules;
                 self.unwritten.queues.insert(id);
                 applied.changed.push(id);
             }
@@ -435,13 +470,13 @@ impl QueueManager {
     ) -> Result<Verdict, Reason> {
         let name = ObjectName::new(&object.name).expect("names of queues are checked");
         let id = self.queue_id(&name).expect("it has a definition");
-        let queue = &self.queues[&id];
+        let queue = self.queues.get(id).expect("named");
         // Messages that are not persistent are not replicated: whether they are there must not decide.
         if queue.depth() > queue.not_persistent() && !purge {
             return Err(Reason::QNotEmpty);
         }
         self.catalog.remove(object);
-        self.queues.remove(&id);
+        self.queues.remove(id);
         self.unwritten.forget_messages_of(id);
         self.sparse.retain(|pack| pack.queue != id);
         self.unwritten.queues.remove(&id);
@@ -460,7 +495,7 @@ impl QueueManager {
         let Some(id) = name.and_then(|name| self.queue_id(&name)) else {
             return Err(Reason::UnknownObjectName);
         };
-        self.queues.get_mut(&id).expect("named").clear();
+        self.queues.change(id).expect("named").clear();
         self.unwritten.forget_messages_of(id);
         self.sparse.retain(|pack| pack.queue != id);
         self.unwritten.queues_cleared.insert(id);
@@ -545,7 +580,7 @@ impl QueueManager {
 
     pub(super) fn load_queue(&mut self, id: QueueId, definition: Definition, next_sequence: u64) {
         let name = ObjectName::new(&definition.object.name).expect("checked by the caller");
-        self.queues.insert(id, Queue::new(id, name, QueueRules::of(&definition), next_sequence));
+        self.queues.insert(Queue::new(id, name, QueueRules::of(&definition), next_sequence));
         self.catalog.insert(definition, Some(id));
     }
 }

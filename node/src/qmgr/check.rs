@@ -6,34 +6,27 @@ use super::{ManagerRules, QueueManager, QueueRules};
 use crate::types::FixedHasher;
 
 impl QueueManager {
-    /// A hash of every replicated fact: equal on every node at the same applied index. Messages, producers and outcomes
-    /// keep theirs up to date, so that it costs the same however many there are.
+    /// A hash of every replicated fact: equal on every node at the same applied index. All sums in it are kept up to date,
+    /// so that it costs the same however many facts there are.
     pub fn digest(&self) -> u64 {
         let mut hasher = FixedHasher::default();
         (self.next_queue, self.at).hash(&mut hasher);
-        self.catalog.encoded().for_each(|definition| definition.hash(&mut hasher));
-        for queue in self.queues.values() {
-            (queue.id, &queue.name, queue.next_sequence()).hash(&mut hasher);
-            queue.digest().hash(&mut hasher);
-        }
+        (self.catalog.digest(), self.queues.sums().digest, self.staged.digest()).hash(&mut hasher);
         (self.producers.digest(), self.producers.names().digest()).hash(&mut hasher);
         self.producers.names().any_forgotten().hash(&mut hasher);
         (self.outcomes.digest(), self.outcomes.refusals_forgotten()).hash(&mut hasher);
-        for (number, parts) in &self.staged {
-            (number, parts).hash(&mut hasher);
-        }
         hasher.finish()
     }
 
     /// What must hold whatever happened. Says what does not.
     pub fn check_invariants(&self) -> Result<(), String> {
         for (name, id) in self.catalog.local_queues() {
-            match self.queues.get(&id) {
+            match self.queues.get(id) {
                 Some(queue) if queue.name == *name => {}
                 _ => return Err(format!("{name} does not name its queue")),
             }
         }
-        for queue in self.queues.values() {
+        for queue in self.queues.iter() {
             let name = &queue.name;
             for (position, slot) in queue.iter() {
                 if position.sequence >= queue.next_sequence() {
@@ -56,8 +49,17 @@ impl QueueManager {
     }
 
     fn check_digests(&self) -> Result<(), String> {
-        if let Some(queue) = self.queues.values().find(|queue| queue.digest() != queue.recount_digest()) {
+        if let Some(queue) = self.queues.iter().find(|queue| queue.digest() != queue.recount_digest()) {
             return Err(format!("the digest of {} is not the one of its messages", queue.name));
+        }
+        if self.queues.sums() != self.queues.recount() {
+            return Err("the sums over all queues are not those of the queues".into());
+        }
+        if self.catalog.digest() != self.catalog.recount_digest() {
+            return Err("the digest of the definitions is not theirs".into());
+        }
+        if self.staged.digest() != self.staged.recount_digest() {
+            return Err("the digest of what is staged is not that of its parts".into());
         }
         if self.producers.digest() != self.producers.recount_digest() {
             return Err("the digest of the producers is not theirs".into());
@@ -76,7 +78,7 @@ impl QueueManager {
         if self.rules != ManagerRules::of(self.catalog.manager()) {
             return Err("the queue manager does not do what its definition says".into());
         }
-        for queue in self.queues.values() {
+        for queue in self.queues.iter() {
             if queue.rules != QueueRules::of(self.definition_of(queue)) {
                 return Err(format!("{} does not do what its definition says", queue.name));
             }

@@ -37,7 +37,6 @@ pub(super) fn definition_from_wire(definition: Option<wire::Definition>) -> Resu
     })
 }
 
-/// The same on every node that has the same definition, whatever else the nodes are.
 pub(super) fn encoded(definition: &Definition) -> Vec<u8> {
     definition_to_wire(definition).encode_to_vec()
 }

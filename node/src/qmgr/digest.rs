@@ -28,6 +28,15 @@ impl Digest {
         self.0 = self.0.wrapping_sub(facts.0);
     }
 
+    pub fn of_one(fact: impl Hash) -> Digest {
+        Digest(hash(fact))
+    }
+
+    /// Of a fact that is there so many times: a number that grows by one each time costs an addition each time.
+    pub fn times(self, times: u64) -> Digest {
+        Digest(self.0.wrapping_mul(times))
+    }
+
     /// Of all these facts.
     pub fn of<F: Hash>(facts: impl Iterator<Item = F>) -> Digest {
         let mut digest = Digest::default();

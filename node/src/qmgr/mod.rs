@@ -13,7 +13,9 @@ mod order;
 mod pack_rows;
 pub mod packs;
 mod expiries;
+mod sums;
 mod queue;
+mod queues;
 mod producer_names;
 mod producers;
 mod outcomes;
@@ -38,21 +40,23 @@ pub use expiries::Due;
 pub use keys::PackKey;
 pub use producers::{Producers, Seen};
 pub use queue::{Queue, not_persistent_weight};
+pub use queues::Changing;
 pub use retention::Retention;
 pub use rules::{ManagerRules, QueueRules};
 pub use slot::Slot;
 pub use store_batch::*;
+pub use sums::Sums;
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use bytes::Bytes;
+use std::collections::BTreeSet;
 
 use crate::types::definition::{Definition, ObjectRef};
 use crate::types::{
     Body, Message, MessageId, ObjectName, Position, ProducerSequence, QueueId, QueueManagerId, Reason,
-    StagedBodyId, UnitId, UnitState, WallTime,
+    UnitId, UnitState, WallTime,
 };
 use outcomes::Outcomes;
+use queues::Queues;
+use staged::Staged;
 use unwritten::Unwritten;
 
 #[cfg(test)]
@@ -64,7 +68,7 @@ mod properties_test;
 pub struct QueueManager {
     id: QueueManagerId,
     name: ObjectName,
-    queues: BTreeMap<QueueId, Queue>,
+    queues: Queues,
     catalog: Catalog,
     /// Of the queue manager's own definition.
     rules: ManagerRules,
@@ -72,7 +76,7 @@ pub struct QueueManager {
     retention: Retention,
     producers: Producers,
     outcomes: Outcomes,
-    staged: BTreeMap<StagedBodyId, Vec<Bytes>>,
+    staged: Staged,
     /// Queues that may have messages that expire; looked at by a leader only.
     expiring: BTreeSet<QueueId>,
     /// Time of the newest entry; see [`QueueManager::set_time`].
@@ -96,14 +100,14 @@ impl QueueManager {
         QueueManager {
             id,
             name,
-            queues: BTreeMap::new(),
+            queues: Queues::default(),
             rules: ManagerRules::of(&Definition::new(ObjectRef::manager())),
             catalog: Catalog::default(),
             next_queue: QueueId(1),
             retention: Retention::default(),
             producers: Producers::default(),
             outcomes: Outcomes::default(),
-            staged: BTreeMap::new(),
+            staged: Staged::default(),
             expiring: BTreeSet::new(),
             at: WallTime(0),
             sparse: BTreeSet::new(),
@@ -120,11 +124,11 @@ impl QueueManager {
         let mut manager = QueueManager::new(id, name);
         if source.meta()?.is_some() {
             rows::load(&mut manager, source)?;
-            let expiring = manager.queues.values().filter(|queue| queue.expiries().next().is_some());
+            let expiring = manager.queues.iter().filter(|queue| queue.expiries().next().is_some());
             manager.expiring = expiring.map(|queue| queue.id).collect();
             manager.unwritten.outcomes_from = manager.outcomes.next();
             manager.unwritten.outcomes_first = manager.outcomes.first();
-            manager.unwritten.staged = manager.staged.iter().map(|(id, parts)| (*id, parts.len())).collect();
+            manager.unwritten.staged = manager.staged_parts();
         }
         Ok(manager)
     }
@@ -151,24 +155,30 @@ impl QueueManager {
     }
 
     pub fn queue(&self, id: QueueId) -> Option<&Queue> {
-        self.queues.get(&id)
+        self.queues.get(id)
     }
 
-    /// For what is not replicated: messages in memory, selection indexes.
+    /// For what is not replicated and no message more or less: messages in memory.
     pub fn queue_mut(&mut self, id: QueueId) -> Option<&mut Queue> {
-        self.queues.get_mut(&id)
+        self.queues.get_mut(id)
+    }
+
+    /// For messages that are not replicated, to come and to go.
+    pub fn change(&mut self, id: QueueId) -> Option<Changing<'_>> {
+        self.queues.change(id)
     }
 
     pub fn queues(&self) -> impl Iterator<Item = &Queue> {
-        self.queues.values()
+        self.queues.iter()
     }
 
     pub fn queue_count(&self) -> usize {
         self.queues.len()
     }
 
-    pub fn message_count(&self) -> u64 {
-        self.queues.values().map(Queue::depth).sum()
+    /// Over all queues.
+    pub fn sums(&self) -> Sums {
+        self.queues.sums()
     }
 
     /// How much is remembered from now on; the same on every node.
@@ -191,7 +201,7 @@ impl QueueManager {
 
     /// Not replicated. None when the queue is gone.
     pub fn place_not_persistent(&mut self, queue: QueueId, message: Box<Message>) -> Option<Position> {
-        let contents = self.queues.get_mut(&queue)?;
+        let mut contents = self.queues.change(queue)?;
         if message.descriptor.expiry.is_some() {
             self.expiring.insert(queue);
         }
@@ -200,7 +210,7 @@ impl QueueManager {
 
     /// Queues that have messages whose time is over.
     pub fn queues_due(&mut self, now: WallTime) -> Vec<QueueId> {
-        let next = |queue: &QueueId| self.queues.get(queue)?.expiries().next();
+        let next = |queue: &QueueId| self.queues.get(*queue)?.expiries().next();
         self.expiring.retain(|queue| next(queue).is_some());
         self.expiring.iter().filter(|queue| next(queue).is_some_and(|at| at <= now)).copied().collect()
     }
@@ -253,7 +263,7 @@ impl QueueManager {
                 self.apply_set_record(record, action, &changes)
             }
             Command::Staged { number, length } => self.apply_staged(number, length, applied),
-            Command::BeginTerm => self.apply_drop_staged(self.staged.keys().copied().collect()),
+            Command::BeginTerm => self.apply_drop_staged(self.staged.numbers()),
         }
     }
 
@@ -286,14 +296,11 @@ impl QueueManager {
             Seen::Before(id) => return Ok(Some(id)),
             Seen::Forgotten => return Err(Reason::UnexpectedError),
         }
-        if !self.queues.contains_key(&place.queue) {
+        if !self.queues.contains(place.queue) {
             return Err(Reason::QDeleted);
         }
-        if let Some((number, length)) = place.staged {
-            let there: usize = self.staged.get(&number).map_or(0, |parts| parts.iter().map(Bytes::len).sum());
-            if there != length {
-                return Err(Reason::CallInterrupted);
-            }
+        if place.staged.is_some_and(|(number, length)| self.staged.length(number) != length) {
+            return Err(Reason::CallInterrupted);
         }
         Ok(None)
     }
@@ -326,7 +333,7 @@ impl QueueManager {
         if message.descriptor.expiry.is_some() {
             self.expiring.insert(place.queue);
         }
-        let queue = self.queues.get_mut(&place.queue).expect("checked");
+        let mut queue = self.queues.change(place.queue).expect("checked");
         self.unwritten.placed_bytes += message.body.len();
         let position = queue.place(message);
         self.unwritten.placed.push((place.queue, position));
@@ -334,7 +341,7 @@ impl QueueManager {
     }
 
     fn apply_remove(&mut self, removal: Removal, applied: &mut Applied) -> Result<Verdict, Reason> {
-        let queue = self.queues.get(&removal.queue).ok_or(Reason::QDeleted)?;
+        let queue = self.queues.get(removal.queue).ok_or(Reason::QDeleted)?;
         if removal.positions.iter().any(|position| queue.slot(*position).is_none()) {
             return Err(Reason::NoMsgAvailable);
         }
@@ -344,7 +351,7 @@ impl QueueManager {
 
     /// Those that are there leave.
     fn remove_all(&mut self, Removal { queue, positions }: Removal, applied: &mut Applied) {
-        let Some(contents) = self.queues.get_mut(&queue) else { return };
+        let Some(mut contents) = self.queues.change(queue) else { return };
         for position in positions {
             let Some(slot) = contents.remove(position) else { continue };
             self.unwritten.note_removed(queue, position, &slot);
@@ -369,7 +376,7 @@ impl QueueManager {
         let unit = unit.map(|(unit, _)| unit);
         let all_fit = places.iter().all(|place| self.check_place(place).is_ok());
         let all_there = removals.iter().all(|removal| {
-            let queue = self.queues.get(&removal.queue);
+            let queue = self.queues.get(removal.queue);
             removal.positions.iter().all(|at| queue.is_some_and(|queue| queue.slot(*at).is_some()))
         });
         if !all_there || !all_fit {
@@ -399,7 +406,7 @@ impl QueueManager {
 
     fn apply_backout(&mut self, removals: Vec<Removal>) -> Result<Verdict, Reason> {
         for removal in removals {
-            let Some(queue) = self.queues.get_mut(&removal.queue) else { continue };
+            let Some(mut queue) = self.queues.change(removal.queue) else { continue };
             for position in removal.positions {
                 let Some(slot) = queue.back_out(position) else { continue };
                 if slot.packed.is_some() {

@@ -15,6 +15,7 @@ use super::order::Order;
 use super::packs::{Pack, Packs};
 use super::rules::QueueRules;
 use super::slot::Slot;
+use super::sums::Sums;
 use crate::types::{Body, Message, ObjectName, Position, QueueId, WallTime};
 
 /// What a message that is not persistent takes in memory: its body, and about so much around it.
@@ -37,11 +38,14 @@ pub struct Queue {
     packs: Packs,
     /// Of the persistent messages.
     digest: Digest,
+    /// Of the queue's id and name.
+    own: Digest,
 }
 
 impl Queue {
     pub fn new(id: QueueId, name: ObjectName, rules: QueueRules, next_sequence: u64) -> Queue {
         Queue {
+            own: Digest::of_one((id, &name)),
             id,
             name,
             rules,
@@ -53,6 +57,17 @@ impl Queue {
             expiries: Expiries::default(),
             packs: Packs::default(),
             digest: Digest::default(),
+        }
+    }
+
+    pub(super) fn sums(&self) -> Sums {
+        let mut digest = self.own.times(self.next_sequence);
+        digest.add_all(self.digest);
+        Sums {
+            messages: self.depth(),
+            not_persistent: self.not_persistent,
+            not_persistent_bytes: self.not_persistent_bytes,
+            digest,
         }
     }
 
@@ -104,7 +119,7 @@ impl Queue {
             self.expiries.insert((at, position));
         }
         if position.is_persistent() {
-            self.digest.add((position, slot.facts()));
+            self.digest.add((self.id, position, slot.facts()));
         }
         let is_new = self.slots.insert(position, slot);
         assert!(is_new, "{position:?} of queue {} was taken", self.name);
@@ -116,7 +131,7 @@ impl Queue {
             self.expiries.remove((at, position));
         }
         match position.is_persistent() {
-            true => self.digest.take((position, slot.facts())),
+            true => self.digest.take((self.id, position, slot.facts())),
             false => {
                 self.not_persistent -= 1;
                 self.not_persistent_bytes -= not_persistent_weight(slot.body_length as usize);
@@ -164,26 +179,26 @@ impl Queue {
     pub(super) fn back_out(&mut self, position: Position) -> Option<&mut Slot> {
         let slot = self.slots.get_mut(position)?;
         if position.is_persistent() {
-            self.digest.take((position, slot.facts()));
+            self.digest.take((self.id, position, slot.facts()));
         }
         slot.backout_count += 1;
         if let Some(message) = &mut slot.message {
             message.descriptor.backout_count = slot.backout_count;
         }
         if position.is_persistent() {
-            self.digest.add((position, slot.facts()));
+            self.digest.add((self.id, position, slot.facts()));
         }
         Some(slot)
     }
 
-    /// Of the persistent messages: kept up to date, and counted anew.
+    /// Of the persistent messages, kept up to date and counted anew.
     pub(super) fn digest(&self) -> Digest {
         self.digest
     }
 
     pub(super) fn recount_digest(&self) -> Digest {
         let persistent = self.iter().filter(|(position, _)| position.is_persistent());
-        Digest::of(persistent.map(|(position, slot)| (position, slot.facts())))
+        Digest::of(persistent.map(|(position, slot)| (self.id, position, slot.facts())))
     }
 
     /// In delivery order.

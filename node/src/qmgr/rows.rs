@@ -261,8 +261,7 @@ fn load_state_row(
         }
         b's' => {
             let number = u64::from_be_bytes(rest.get(..8).ok_or("short key")?.try_into().expect("8 bytes"));
-            let parts = manager.staged.entry(StagedBodyId(number)).or_default();
-            parts.push(Bytes::copy_from_slice(value));
+            manager.staged.push(StagedBodyId(number), Bytes::copy_from_slice(value));
         }
         b'b' => {
             let count = u32::from_be_bytes(value.try_into().map_err(|_| "a count of wrong length")?);
@@ -295,7 +294,7 @@ fn load_pack_row(
         first: u64::from_be_bytes(key[9..17].try_into().expect("8 bytes")),
     };
     let (pack, slots) = packs::load(pack_key.first, value, beside.thinned.get(&key[4..]).copied())?;
-    let queue = manager.queues.get_mut(&pack_key.queue).ok_or("messages of a queue that does not exist")?;
+    let mut queue = manager.queues.change(pack_key.queue).ok_or("messages of a queue that does not exist")?;
     if pack.is_sparse() {
         manager.sparse.insert(pack_key);
     }

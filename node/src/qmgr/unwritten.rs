@@ -76,8 +76,7 @@ impl QueueManager {
         }
         let packs: Vec<PackKey> = unwritten.packs.into_iter().collect();
         for packs in packs.chunk_by(|one, next| one.queue == next.queue) {
-            let queue =
-                self.queues.get_mut(&packs[0].queue).expect("a queue that goes takes its packs along");
+            let queue = self.queues.get_mut(packs[0].queue).expect("a queue that goes takes its packs along");
             queue.packs_mut().take_rows(self.id, packs, &mut self.sparse, &mut changes);
         }
         for (queue, position) in unwritten.backouts_gone {
@@ -89,11 +88,11 @@ impl QueueManager {
         let mut packed = Vec::new();
         for (queue, position) in &repacked {
             let slot =
-                self.queues.get_mut(queue).and_then(|queue| queue.slot_mut(*position)).expect("just seen");
+                self.queues.get_mut(*queue).and_then(|queue| queue.slot_mut(*position)).expect("just seen");
             packed.extend(packer.append(*queue, *position, slot, &mut changes));
         }
         for (queue, position) in unwritten.placed {
-            let Some(contents) = self.queues.get_mut(&queue) else { continue };
+            let Some(contents) = self.queues.get_mut(queue) else { continue };
             touched.insert(queue);
             let Some(slot) = contents.slot_mut(position) else { continue };
             survived += slot.body_length as usize;
@@ -104,19 +103,19 @@ impl QueueManager {
         let detached = survived < unwritten.placed_bytes / 2 || !repacked.is_empty();
         let written: Vec<PackKey> = packed.iter().map(|(key, _)| *key).collect();
         for (key, pack) in packed {
-            let queue = self.queues.get_mut(&key.queue).expect("it has the messages");
+            let queue = self.queues.get_mut(key.queue).expect("it has the messages");
             queue.packs_mut().insert(key, pack);
             if detached {
                 queue.detach(key);
             }
         }
         for (queue, position) in unwritten.heads {
-            let Some(slot) = self.queues.get_mut(&queue).and_then(|queue| queue.slot_mut(position)) else {
+            let Some(slot) = self.queues.get_mut(queue).and_then(|queue| queue.slot_mut(position)) else {
                 continue;
             };
             changes.push(rows::backout_row(self.id, queue, position, slot.backout_count));
         }
-        for queue in touched.iter().filter_map(|id| self.queues.get(id)) {
+        for queue in touched.iter().filter_map(|id| self.queues.get(*id)) {
             changes.push(rows::queue_row(self.id, queue, self.definition_of(queue)));
         }
         for producer in &unwritten.producers {
@@ -134,20 +133,20 @@ impl QueueManager {
         for number in &unwritten.staged_gone {
             changes.push(rows::staged_gone(self.id, *number));
         }
-        for (number, parts) in &self.staged {
-            let from = unwritten.staged.get(number).copied().unwrap_or(0);
-            rows::staged_rows(self.id, *number, parts, from, &mut changes);
+        for (number, body) in self.staged.iter() {
+            let from = unwritten.staged.get(&number).copied().unwrap_or(0);
+            rows::staged_rows(self.id, number, &body.parts, from, &mut changes);
         }
         self.unwritten.outcomes_from = self.outcomes.next();
         self.unwritten.outcomes_first = self.outcomes.first();
-        self.unwritten.staged = self.staged.iter().map(|(id, parts)| (*id, parts.len())).collect();
+        self.unwritten.staged = self.staged_parts();
         (StoreBatch { base, meta, changes }, written)
     }
 
     /// Packs that are mostly gone, of queues where that wastes more room than this.
     pub fn sparse_packs(&self, waste_bytes: u64) -> impl Iterator<Item = PackKey> {
         let wastes = move |key: &&PackKey| {
-            self.queues.get(&key.queue).is_some_and(|queue| queue.packs().waste_more_than(waste_bytes))
+            self.queues.get(key.queue).is_some_and(|queue| queue.packs().waste_more_than(waste_bytes))
         };
         self.sparse.iter().filter(wastes).copied()
     }
@@ -161,7 +160,7 @@ impl QueueManager {
     fn unpack_all(&mut self, unwritten: &mut Unwritten) -> Vec<(QueueId, Position)> {
         let mut messages = Vec::new();
         for key in std::mem::take(&mut unwritten.repack) {
-            let Some(queue) = self.queues.get_mut(&key.queue) else { continue };
+            let Some(queue) = self.queues.get_mut(key.queue) else { continue };
             if queue.packed_in(key).any(|(_, slot)| slot.message.is_none()) {
                 continue;
             }

@@ -45,7 +45,7 @@ impl Replica {
     fn propose_move(&mut self, queue: QueueId, position: Position, to: QueueId, message: Message) {
         if !position.is_persistent() {
             self.standing.own_mut().reservations.release(queue, position);
-            self.state.queue_mut(queue).expect("it is reserved").remove(position);
+            self.state.change(queue).expect("it is reserved").remove(position);
             return self.place_not_persistent(to, Box::new(message));
         }
         let waiting = Waiting::Move { from: (queue, position), to };

@@ -95,8 +95,6 @@ impl Replica {
             // Every node answers these.
             Call::Ping => self.answer(session, token, Completion::done()),
             Call::Operate(Operate::Status) => {
-                // It counts the messages of every queue.
-                self.turn.spend(self.state.queue_count() as u64 / 4);
                 let status = self.status();
                 self.answer(session, token, Completion::ok(Data::Status(Box::new(status))));
             }

@@ -81,7 +81,7 @@ impl Replica {
     pub(super) fn commit_not_persistent(&mut self, puts: Vec<UnitPut>, gets: &[(QueueId, Position)]) {
         for (queue, position) in gets {
             self.standing.own_mut().reservations.release(*queue, *position);
-            if let Some(contents) = self.state.queue_mut(*queue) {
+            if let Some(mut contents) = self.state.change(*queue) {
                 contents.remove(*position);
             }
         }

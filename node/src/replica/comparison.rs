@@ -2,8 +2,7 @@
 //! bad memory, or a damaged store.
 //!
 //! Now and then the leader names an entry, and everybody who has applied exactly that one says the digest of its state
-//! (`qmgr/digest.rs`; that of messages, producers and outcomes is kept up to date, definitions and staged bodies are gone
-//! through each time). The entry is the newest of the leader's log: nobody can have applied more when the question is
+//! (`qmgr/digest.rs`), which is kept up to date and costs the same to ask for however much there is. The entry is the newest of the leader's log: nobody can have applied more when the question is
 //! sent, and questions keep their place among the messages to a peer. Who missed it is asked again with the next one.
 //!
 //! Where a majority of the voters is in one state, whoever is in another one is named, counts for nothing, and gets its

@@ -66,7 +66,7 @@ impl Replica {
         position: Position,
         cut: Option<usize>,
     ) {
-        let contents = self.state.queue_mut(queue).expect("found by the caller");
+        let contents = self.state.queue(queue).expect("found by the caller");
         let resident = contents.slot(position).expect("found by the caller").message.is_some();
         if !resident {
             return self.load(queue, position, Delivery::Take { session, token, cut });
@@ -76,7 +76,8 @@ impl Replica {
             return self.read_on(queue, position);
         }
         self.standing.own_mut().reservations.release(queue, position);
-        let slot = contents.remove(position).expect("found by the caller");
+        let slot = self.state.change(queue).and_then(|mut queue| queue.remove(position));
+        let slot = slot.expect("found by the caller");
         self.answer_with(session, token, slot.message.expect("just seen"), cut);
     }
 

@@ -112,10 +112,10 @@ impl Replica {
         let (persistent, volatile): (Vec<Position>, Vec<Position>) =
             positions.into_iter().partition(Position::is_persistent);
         let leading = self.standing.own_mut();
-        let contents = self.state.queue_mut(queue).expect("the caller has it");
+        let mut contents = self.state.change(queue).expect("the caller has it");
         for position in volatile {
             // Nobody looks for it any more.
-            leading.reservations.reserve(contents, position, Owner::Mover);
+            leading.reservations.reserve(&contents, position, Owner::Mover);
             leading.reservations.release(queue, position);
             contents.remove(position);
             self.stats.expired += 1;
@@ -124,8 +124,9 @@ impl Replica {
             return;
         }
         for position in &persistent {
-            leading.reservations.reserve(contents, *position, Owner::Mover);
+            leading.reservations.reserve(&contents, *position, Owner::Mover);
         }
+        drop(contents);
         let messages = persistent.len() as u64;
         leading.leaving.note_proposed(queue, messages);
         let removal = Removal { queue, positions: persistent };

@@ -461,8 +461,9 @@ mod tests {
                 expiry,
                 ..Descriptor::default()
             };
-            let queue = self.state.queue_mut(QUEUE).unwrap();
+            let mut queue = self.state.change(QUEUE).unwrap();
             let position = queue.place(Box::new(Message { descriptor, ..Message::default() }));
+            drop(queue);
             self.reservations.note_free(&self.state, QUEUE, position);
             position
         }
@@ -536,7 +537,7 @@ mod tests {
             assert!(most <= Some(3), "{most:?}");
             assert_eq!(desk.get(selection), None);
             for position in positions {
-                desk.state.queue_mut(QUEUE).unwrap().remove(position);
+                desk.state.change(QUEUE).unwrap().remove(position);
                 desk.reservations.release(QUEUE, position);
             }
         }
@@ -599,7 +600,7 @@ mod tests {
                     if let Some(at) = some.filter(|at| !reserved.remove(at)) {
                         desk.reservations.reserve(desk.state.queue(QUEUE).unwrap(), at, Owner::Mover);
                         desk.reservations.release(QUEUE, at);
-                        desk.state.queue_mut(QUEUE).unwrap().remove(at);
+                        desk.state.change(QUEUE).unwrap().remove(at);
                     } else if let Some(at) = some {
                         desk.free(at);
                     }

@@ -77,7 +77,7 @@ impl Replica {
         self.end_sessions();
         let queues: Vec<_> = self.state.queues().map(|queue| queue.id).collect();
         for queue in queues {
-            self.state.queue_mut(queue).expect("listed").drop_not_persistent();
+            self.state.change(queue).expect("listed").drop_not_persistent();
         }
     }
 

@@ -330,8 +330,7 @@ impl Replica {
     /// Every turn while there is little to look at, and about 16 messages a turn from there on. Looking at 100,000
     /// messages in every turn would make elections take longer than their timeouts.
     fn is_check_due(&self) -> bool {
-        let messages: u64 = self.state.queues().map(|queue| queue.depth()).sum();
-        self.stats.turns.is_multiple_of(1 + messages / 16)
+        self.stats.turns.is_multiple_of(1 + self.state.sums().messages / 16)
     }
 
     /// When a turn must begin even if nothing happens before.

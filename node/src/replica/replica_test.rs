@@ -613,7 +613,7 @@ fn messages_expire_by_the_clock_of_the_log() {
     alone.now.wall.0 += 1000;
     assert_eq!(alone.get(OTHER, browse(GetMode::BrowseFirst)), Ok("lasting".into()));
     alone.pass(Duration::from_millis(1100));
-    assert_eq!(alone.replica.queue_manager().message_count(), 1);
+    assert_eq!(alone.replica.queue_manager().sums().messages, 1);
 }
 
 #[test]
@@ -667,7 +667,7 @@ fn a_repetition_is_answered_when_the_first_that_rides_behind_an_entry_is_there()
     let Data::Placed { message_id, duplicate: false } = first else { panic!("{first:?}") };
     let again = alone.answer(OTHER, Token(103)).expect("answered").data;
     assert_eq!(again, Data::Placed { message_id, duplicate: true });
-    assert_eq!(alone.replica.queue_manager().message_count(), 2);
+    assert_eq!(alone.replica.queue_manager().sums().messages, 2);
     let queue = alone.replica.queue_manager().queue_id(&name("Q")).expect("defined");
     assert_eq!(alone.replica.standing.own().incoming(queue), 0);
 }
@@ -694,7 +694,7 @@ fn a_put_is_stored_once_when_its_queue_stops_being_persistent_by_default() {
     let Data::Placed { message_id, duplicate: false } = first else { panic!("{first:?}") };
     let again = alone.answer(OTHER, Token(102)).expect("answered").data;
     assert_eq!(again, Data::Placed { message_id, duplicate: true });
-    assert_eq!(alone.replica.queue_manager().message_count(), 1);
+    assert_eq!(alone.replica.queue_manager().sums().messages, 1);
 }
 
 #[test]
@@ -705,7 +705,7 @@ fn a_producer_goes_on_for_ever_without_anything_persistent() {
     }
     let later = Put { producer: numbered("app", 1_000_001), ..put("persistent at last") };
     alone.ok(APP, Call::Put(later));
-    assert_eq!(alone.replica.queue_manager().message_count(), 5);
+    assert_eq!(alone.replica.queue_manager().sums().messages, 5);
 }
 
 #[test]
@@ -785,7 +785,7 @@ fn a_unit_larger_than_an_entry_is_staged_as_a_whole() {
         alone.ok(APP, Call::Put(Put { syncpoint: true, ..put(&body) }));
     }
     alone.ok(APP, Call::Commit { unit: None, units_decided: None });
-    assert_eq!(alone.replica.queue_manager().message_count(), 3000);
+    assert_eq!(alone.replica.queue_manager().sums().messages, 3000);
 }
 
 #[test]
@@ -811,7 +811,7 @@ fn the_store_is_the_applied_state_and_messages_are_read_back_from_it() {
         .filter(|(_, slot)| slot.message.is_some())
         .count();
     assert!(resident < 100, "{resident} messages are in memory");
-    let left = alone.replica.queue_manager().message_count();
+    let left = alone.replica.queue_manager().sums().messages;
     let mut first = 200 - left;
     while let Ok(text) = alone.get(OTHER, get()) {
         assert_eq!(text, format!("message {first}"));

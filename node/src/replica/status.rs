@@ -9,6 +9,7 @@ use crate::types::{NodeId, OutOfSync, Role};
 
 /// A peer this close to the end of the log is in sync: what it lacks is on its way.
 const IN_SYNC_ENTRIES: u64 = 64;
+const STATS_INTERVAL: Duration = Duration::from_millis(100);
 
 impl Replica {
     pub(super) fn status(&self) -> StatusView {
@@ -35,8 +36,8 @@ impl Replica {
             membership,
             instances,
             queues: self.state.queue_count() as u64,
-            messages: self.state.message_count(),
-            not_persistent: self.state.queues().map(|queue| queue.not_persistent()).sum(),
+            messages: self.state.sums().messages,
+            not_persistent: self.state.sums().not_persistent,
             sessions: self.sessions.by_id.len() as u64,
             dead_letter_queue: self.state.deadq().cloned(),
             last: self.log_end(),
@@ -112,10 +113,7 @@ impl Replica {
         if self.now.instant < self.next_stats {
             return;
         }
-        // Counting goes over every queue, and there may be a million.
-        self.next_stats = self.now.instant
-            + Duration::from_millis(100)
-            + Duration::from_micros(self.state.queue_count() as u64);
+        self.next_stats = self.now.instant + STATS_INTERVAL;
         if self.consensus.is_leader() {
             for peer in self.consensus.progress() {
                 if peer.active && peer.lag <= IN_SYNC_ENTRIES {
@@ -127,9 +125,9 @@ impl Replica {
             self.in_sync_at.clear();
         }
         self.stats.sessions = self.sessions.by_id.len() as u64;
-        self.stats.messages = self.state.message_count();
-        self.stats.not_persistent = self.state.queues().map(|queue| queue.not_persistent()).sum();
-        self.volatile.set(self.state.queues().map(|queue| queue.not_persistent_bytes()).sum());
+        let sums = self.state.sums();
+        (self.stats.messages, self.stats.not_persistent) = (sums.messages, sums.not_persistent);
+        self.volatile.set(sums.not_persistent_bytes);
         self.stats.term = self.consensus.term().0;
         self.stats.commit_index = self.consensus.commit_index().0;
         self.stats.applied_index = self.consensus.applied_index().0;
