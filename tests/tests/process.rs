@@ -1317,8 +1317,9 @@ fn a_file_of_mqsc_is_piped_into_runmqsc() {
         display qlocal(HA.QUEUE) curdepth\ndelete qlocal(NOPE)\nend\n";
     let (code, shown) = run(&link, &[QUEUE_MANAGER], script);
     assert_eq!(code, Some(10), "{shown}");
+    let started = format!("Starting MQSC for queue manager {QUEUE_MANAGER}.");
     let expected = [
-        &format!("Starting MQSC for queue manager {QUEUE_MANAGER}."),
+        started.as_str(),
         "     1 : define qlocal (HA.QUEUE)\nAMQ8006I: IBM MQ queue created.\n",
         "AMQ8014I: IBM MQ channel created.\n",
         "   QUEUE(HA.QUEUE)                         TYPE(QLOCAL)\n   CURDEPTH(0)\n",
@@ -1332,10 +1333,10 @@ fn a_file_of_mqsc_is_piped_into_runmqsc() {
     assert_eq!(code, Some(20), "{shown}");
 
     let trimaran = trimaran_tests::process::program("trimaran");
-    let dump = |()| run(&trimaran, &["dmpmqcfg", "-a"], "");
+    let dump = || run(&trimaran, &["dmpmqcfg", "-a"], "");
     let strip =
         |text: &str| text.lines().filter(|line| !line.contains("ALTDATE(")).collect::<Vec<_>>().join("\n");
-    let (code, first) = dump(());
+    let (code, first) = dump();
     assert_eq!(code, Some(0), "{first}");
     assert!(
         first.contains("DEFINE QLOCAL('HA.QUEUE') +") && first.contains("SYSTEM.DEAD.LETTER.QUEUE"),
@@ -1343,7 +1344,7 @@ fn a_file_of_mqsc_is_piped_into_runmqsc() {
     );
     let (code, shown) = run(&link, &["-e"], &first);
     assert_eq!(code, Some(0), "{shown}");
-    assert_eq!(strip(&dump(()).1), strip(&first), "a dump is the same when it was read again");
+    assert_eq!(strip(&dump().1), strip(&first), "a dump is the same when it was read again");
 
     let file = directory.path().join("shop.mqsc");
     fs::write(&file, "define qlocal(ORDERS) maxdepth(7)\nalter qmgr deadq(SYSTEM.DEAD.LETTER.QUEUE)\n")
