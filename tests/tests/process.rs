@@ -1292,7 +1292,7 @@ async fn open_units_take_their_share_of_memory_and_leave_the_others_room() {
 /// A file in the hands of the real program, by the name that scripts know; a dump that is read again; a definition applied.
 #[test]
 fn a_file_of_mqsc_is_piped_into_runmqsc() {
-    let cluster = Cluster::start(Plan::default());
+    let mut cluster = Cluster::start(Plan::default());
     cluster.wait_serving(seconds(30));
     let directory = tempfile::tempdir().expect("a directory");
     let link = directory.path().join("runmqsc");
