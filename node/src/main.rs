@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use trimaran_node::config::{self, Config, Finding};
-use trimaran_node::runtime::{self, FatalReason};
+use trimaran_node::runtime::{self, Fatal, FatalReason};
 use trimaran_node::types::QueueManagerId;
 
 #[global_allocator]
@@ -56,6 +56,9 @@ enum Command {
     Run(NodeArguments),
     /// Looks at ports, directories, certificates, clocks and peers without starting: what is wrong and what to do
     Check(NodeArguments),
+    /// Holds the node's floating addresses: `run` starts it, nobody else
+    #[command(hide = true)]
+    HoldAddresses(NodeArguments),
     /// Prints what is in a log directory and which places are damaged; also beside a running node
     InspectLog {
         /// The log directory, as in the cluster file under [directories]
@@ -89,7 +92,8 @@ struct NodeArguments {
 
 fn main() -> ExitCode {
     match Arguments::parse().command {
-        Command::Run(arguments) => run(&arguments),
+        Command::Run(arguments) => run(&arguments, runtime::run),
+        Command::HoldAddresses(arguments) => run(&arguments, runtime::hold_addresses),
         Command::Check(arguments) => check(&arguments),
         Command::InspectLog { directory, queue_manager } => {
             let mut out = std::io::stdout().lock();
@@ -117,12 +121,12 @@ fn load(arguments: &NodeArguments) -> Result<Config, ExitCode> {
     })
 }
 
-fn run(arguments: &NodeArguments) -> ExitCode {
+fn run(arguments: &NodeArguments, run: fn(Config) -> Result<(), Fatal>) -> ExitCode {
     let config = match load(arguments) {
         Ok(config) => config,
         Err(status) => return status,
     };
-    match runtime::run(config) {
+    match run(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(fatal) => {
             eprintln!("trimaran-node: {fatal}");

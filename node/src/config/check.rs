@@ -15,6 +15,8 @@ use crate::log_store::filesystem;
 use crate::peer::{self, PROTOCOL_VERSION, PeerTls, ProbeError};
 use crate::security::{Tls, TlsOptions};
 use crate::types::NodeId;
+use crate::vip::netlink::Route;
+use crate::vip::{self, Mode};
 
 /// Clocks that differ by more are wrong: put times and expiry would be.
 const CLOCK_DIFFERENCE_MAX: Duration = Duration::from_secs(2);
@@ -96,6 +98,7 @@ pub async fn check(config: &Config) -> CheckReport {
             Ok(owner) => owner.repaired.into_iter().for_each(|text| report.warning(text)),
         }
     }
+    check_addresses(config, &mut report);
     check_descriptors(config, &mut report);
     report.fine(format!(
         "{} of memory for what clients and peers make the node hold (limits.memory_bytes)",
@@ -337,6 +340,55 @@ fn try_write(directory: &Path) -> io::Result<()> {
     let written = file.write_all(b"check").and_then(|()| file.sync_all());
     fs::remove_file(&path)?;
     written
+}
+
+/// Whether this node could hold the floating addresses.
+fn check_addresses(config: &Config, report: &mut CheckReport) {
+    let Some(options) = &config.addresses else { return };
+    match (options.mode, &options.program) {
+        (Mode::Exec, Some(program)) if !program.exists() => {
+            report.wrong(format!("address: there is no program {}", program.display()));
+        }
+        (Mode::Exec | Mode::DryRun, _) => report.fine(format!("addresses: mode {}", options.mode.as_str())),
+        (Mode::Kernel, _) => match Route::open().and_then(|mut route| route.interfaces()) {
+            Err(error) => report.wrong(format!("addresses: interfaces cannot be listed: {error}")),
+            Ok(interfaces) => {
+                for address in &options.addresses {
+                    match options.interface_of(address, &interfaces) {
+                        Err(sentence) => report.wrong(sentence),
+                        Ok(interface) if !interface.is_up => {
+                            report.warning(format!(
+                                "address {}: interface {} is down",
+                                address.ip, interface.name
+                            ));
+                        }
+                        Ok(interface) => report.fine(format!(
+                            "address {} of queue manager {} belongs on interface {}",
+                            address.ip, address.name, interface.name
+                        )),
+                    }
+                }
+            }
+        },
+    }
+    if options.mode == Mode::Kernel && !vip::has_rights() {
+        report.wrong(format!("addresses cannot be held by this user: {}", vip::HOW_TO_GET_RIGHTS));
+    }
+    for address in &options.addresses {
+        let reaches = |listen: &str| {
+            resolve(listen).is_ok_and(|found| {
+                found.iter().any(|socket| socket.ip().is_unspecified() || socket.ip() == address.ip)
+            })
+        };
+        let channels = config.this().mq_listen.get(address.name.as_str());
+        if !reaches(&config.this().client_listen) && !channels.is_some_and(|listen| reaches(listen)) {
+            report.warning(format!(
+                "address {} of queue manager {}: this node listens nowhere on it; write client_listen = \"0.0.0.0:…\", or \
+                 mq = {{ \"{}\" = \"{}:1414\" }}",
+                address.ip, address.name, address.name, address.ip
+            ));
+        }
+    }
 }
 
 fn check_descriptors(config: &Config, report: &mut CheckReport) {

@@ -31,6 +31,8 @@ pub struct File {
     pub limits: Limits,
     #[serde(default)]
     pub log: Log,
+    #[serde(default)]
+    pub address: Address,
 }
 
 #[derive(Debug, Deserialize)]
@@ -53,6 +55,8 @@ pub struct Node {
     /// None that is not here is listened for.
     #[serde(default)]
     pub mq: BTreeMap<String, Spanned<String>>,
+    /// Where floating addresses go on this machine. Default: the interface that has an address in the same network.
+    pub interface: Option<Spanned<String>>,
     /// The node comes later, with `trimaran node add`: it has no part in the first membership.
     #[serde(default)]
     pub joins: bool,
@@ -63,6 +67,24 @@ pub struct Node {
 pub struct QueueManager {
     pub name: Spanned<String>,
     pub id: Spanned<u32>,
+    /// A floating address, with the length of its network: it is on the node that serves the queue manager.
+    pub address: Option<Spanned<String>>,
+    /// More of them.
+    #[serde(default)]
+    pub addresses: Vec<Spanned<String>>,
+}
+
+/// How floating addresses are held.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Address {
+    /// "kernel" (the default: on an interface of the node), "exec" (by `program`), "dry-run" (only said in the log) or
+    /// "none".
+    pub mode: Option<Spanned<String>>,
+    /// Called with `acquire` or `release`, the address, the queue manager, the term and the milliseconds left.
+    pub program: Option<Spanned<PathBuf>>,
+    /// It is ended when it takes longer.
+    pub program_ms: Option<Spanned<u64>>,
 }
 
 /// `{node}` is replaced by the node's name.

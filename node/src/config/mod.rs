@@ -1,9 +1,10 @@
 //! The cluster file as it is meant: every module's own options, checked as a whole (L5).
 //!
-//! No module below reads files. `file` is the text's shape, `machine` what there is of memory and descriptors, `owner`
+//! No module below reads files. `file` is the text's shape, `addresses` its floating addresses, `machine` what there is of memory and descriptors, `owner`
 //! says whose a directory is, `check` is `trimaran-node check`.
 
 mod file;
+mod addresses;
 mod machine;
 mod owner;
 mod check;
@@ -24,6 +25,7 @@ use toml::Spanned;
 use crate::types::{
     Index, Membership, NodeId, NodeInfo, ObjectName, QueueManagerId, Share, SnapshotMeta, Term, limits,
 };
+use crate::vip;
 
 /// Everything a node is told at start.
 #[derive(Clone, Debug)]
@@ -43,6 +45,8 @@ pub struct Config {
     pub timing: Timing,
     pub limits: Limits,
     pub log: LogOptions,
+    /// None when this node holds none.
+    pub addresses: Option<vip::Options>,
 }
 
 #[derive(Clone, Debug)]
@@ -366,6 +370,12 @@ impl Reader<'_> {
         let timing = self.timing(&file.timing);
         let limits = self.limits(&file.limits, file.queue_managers.len());
         let log = self.log(&file.log);
+        if let Some(limit) = &file.address.program_ms {
+            self.check_range("program_ms", limit, 10, 60_000);
+        }
+        let mut problems = Vec::new();
+        let addresses = addresses::read(&file, &name, &mut problems);
+        problems.into_iter().for_each(|(span, text)| self.problem(span, text));
         let threads = match &file.threads {
             None => std::thread::available_parallelism().map_or(1, |cpus| cpus.get().div_ceil(4)),
             Some(threads) => {
@@ -395,6 +405,7 @@ impl Reader<'_> {
             timing,
             limits,
             log,
+            addresses,
         };
         if self.problems.is_empty() && config.tls.is_none() && !config.insecure {
             for listener in config.open_listeners() {

@@ -46,12 +46,17 @@ pub(super) struct Lease {
 impl Lease {
     pub fn new(election: Duration, drift_percent: u32) -> Lease {
         Lease {
-            length: election * (100 - drift_percent.min(99)) / 100,
+            length: Lease::length(election, drift_percent),
             round: 0,
             sent: VecDeque::new(),
             answered: BTreeMap::new(),
             disarming: None,
         }
+    }
+
+    /// What clocks may drift is taken off.
+    pub fn length(election: Duration, drift_percent: u32) -> Duration {
+        election * (100 - drift_percent.min(99)) / 100
     }
 
     /// A new term of leadership: rounds and answers of earlier ones mean nothing.

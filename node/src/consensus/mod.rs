@@ -91,6 +91,13 @@ pub struct Options {
     pub transfer_lag_max: u64,
 }
 
+impl Options {
+    /// How long a lease is good after the round of heartbeats that confirmed it.
+    pub fn lease(&self) -> Duration {
+        Lease::length(self.election, self.lease_drift_percent)
+    }
+}
+
 impl Default for Options {
     fn default() -> Options {
         Options {

@@ -11,7 +11,7 @@ use super::counters::Counters;
 use super::hang_up::HangUps;
 use super::limits::Limits;
 use crate::replica::Inbox;
-use crate::types::{Account, NodeId, NodeInfo, ObjectName};
+use crate::types::{Account, FloatingAddress, NodeId, NodeInfo, ObjectName};
 
 /// A node: its queue managers, its name, and what an operator should be reminded of.
 #[derive(Debug)]
@@ -26,6 +26,8 @@ pub struct NodeHandle {
     pub nodes: BTreeMap<NodeId, NodeInfo>,
     /// Standing warnings (no TLS, a peer of another version, …); repeated by status.
     pub warnings: watch::Receiver<Vec<String>>,
+    /// Floating addresses, and which of them this node has.
+    pub addresses: watch::Receiver<Vec<FloatingAddress>>,
     /// True once the node has been told to stop: no new sessions.
     pub stopping: watch::Receiver<bool>,
 }

@@ -44,6 +44,9 @@ metrics! {
     OPEN_FILES          Gauge   "trimaran_open_files" "File descriptors this process has open."
     WARNINGS            Gauge   "trimaran_warnings" "Standing warnings of this node; status says which."
     CERTIFICATE_NOT_AFTER Gauge "trimaran_certificate_not_after_seconds" "When the certificate in use ends, in seconds since 1970: this node's own (node), which clients and peers see, and of the authority's the one that ends first (authority). Without TLS there is none."
+    ADDRESS_HELD        Gauge   "trimaran_address_held" "1 while the floating address is on this node."
+    ADDRESS_TAKEN       Counter "trimaran_address_taken_total" "How often the floating addresses of the queue manager came to this node."
+    ADDRESS_CONFLICTS   Counter "trimaran_address_conflicts_total" "How often another machine claimed a floating address of the queue manager while it was here."
     MIND_ANSWERS        Gauge   "trimaran_queue_manager_answers" "1 when the queue manager's thread answered in time for this page; 0 means that depths and instances are missing here."
 
     // A queue manager on this node: its part in the cluster.

@@ -6,7 +6,7 @@ use trimaran_proto::replica::v1::peer_message::Message as PeerMessage;
 use crate::consensus::Entry;
 use crate::mqi::{Call, Connect};
 use crate::qmgr::QueueManager;
-use crate::types::{Index, NodeId, RequestId, SessionId, SnapshotMeta, Token, WriteNumber};
+use crate::types::{Index, Instant, NodeId, RequestId, SessionId, SnapshotMeta, Token, WriteNumber};
 
 #[derive(Debug)]
 pub enum Event {
@@ -91,6 +91,11 @@ pub enum Event {
     /// The log keeps a reserve, so this is for the message store.
     StoreRefused {
         upto: Index,
+    },
+
+    /// The floating address, which was to be gone by this deadline of the policy's newest order to hold it, is gone.
+    AddressGone {
+        deadline: Instant,
     },
 
     /// Hand leadership over, refuse new sessions, then publish `RoleView::NotServing`: the node is stopping.

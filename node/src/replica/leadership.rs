@@ -10,7 +10,7 @@ use crate::consensus::PeerProgress;
 use crate::mqi::{Completion, Data};
 use crate::qmgr::Command;
 use crate::types::planted::{self, Bug};
-use crate::types::{NodeId, Reason, RoleView, SessionId, Term, Token, WallTime, WhyNotServing};
+use crate::types::{Instant, NodeId, Reason, RoleView, SessionId, Term, Token, WallTime, WhyNotServing};
 
 /// A handover that takes longer than this is given up.
 const HANDOVER_MAX: Duration = Duration::from_secs(3);
@@ -125,7 +125,8 @@ impl Replica {
 
     pub(super) fn begin_handover(&mut self, to: Option<NodeId>, answer: Option<(SessionId, Token)>) {
         if let Some(leading) = self.standing.serving_mut() {
-            leading.handover = Some(Handover { to, answer, until: self.now.instant + HANDOVER_MAX });
+            leading.handover =
+                Some(Handover { to, answer, until: self.now.instant + HANDOVER_MAX, parting: false });
         }
     }
 
@@ -156,7 +157,7 @@ impl Replica {
             self.consensus.resign();
             return self.follow_leadership();
         }
-        if !is_idle {
+        if !is_idle || !self.address_is_gone() {
             return;
         }
         let by_merit = |peer: &&PeerProgress| {
@@ -168,6 +169,23 @@ impl Replica {
         }
     }
 
+    /// Handing over is the one election that breaks the lease. So the floating address goes before, or its time is over.
+    fn address_is_gone(&mut self) -> bool {
+        let leading = self.standing.own_mut();
+        if let Some(handover) = &mut leading.handover {
+            handover.parting = self.options.address_tail.is_some();
+        }
+        self.now.instant >= self.address_until
+    }
+
+    pub(super) fn on_address_gone(&mut self, deadline: Instant) {
+        // It may be wanted again by now, or have been.
+        let is_wanted = self.published.as_ref().is_some_and(RoleView::is_serving);
+        if !is_wanted && deadline >= self.address_until {
+            self.address_until = self.now.instant;
+        }
+    }
+
     pub(super) fn publish_role(&mut self) {
         let leads = self.consensus.leader();
         if leads.is_some() && leads != self.leader_known {
@@ -175,6 +193,9 @@ impl Replica {
             self.stats.leader_changes += 1;
         }
         let view = self.role_view();
+        if let (RoleView::Serving { lease_until, .. }, Some(tail)) = (&view, self.options.address_tail) {
+            self.address_until = self.address_until.max(*lease_until + tail);
+        }
         if self.published.as_ref() != Some(&view) {
             self.published = Some(view.clone());
             self.out.push(Action::PublishRole(view));
@@ -202,6 +223,9 @@ impl Replica {
             false => self.consensus.lease_until(),
         };
         match lease_until {
+            Some(_) if leading.handover.is_some_and(|handover| handover.parting) => {
+                RoleView::Elected { term, why: WhyNotServing::HandingOver }
+            }
             Some(lease_until) => RoleView::Serving { term, since, lease_until },
             None if leading.handover.is_some() => RoleView::Elected { term, why: WhyNotServing::HandingOver },
             None => RoleView::Elected { term, why: WhyNotServing::NoLease },

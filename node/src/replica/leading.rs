@@ -60,6 +60,8 @@ pub(super) struct Handover {
     pub answer: Option<(SessionId, Token)>,
     /// Given up then, and serving goes on.
     pub until: Instant,
+    /// Nothing is left to finish: the floating address may go.
+    pub parting: bool,
 }
 
 impl Standing {

@@ -86,6 +86,7 @@ pub use turn::TURN_WORK;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::consensus::{self, Consensus, Majority, Parted, Recovered};
 use crate::mqi::Completion;
@@ -131,6 +132,9 @@ pub struct Options {
     pub turn_work: u64,
     /// Whether a queue manager that has none of MQ's system and default objects gets them.
     pub system_objects: bool,
+    /// How long after the end of a lease the floating address may still be there (`vip/policy.rs`). None when the queue
+    /// manager has none.
+    pub address_tail: Option<Duration>,
 }
 
 impl Options {
@@ -149,6 +153,7 @@ impl Options {
             retention: Retention::default(),
             turn_work: TURN_WORK,
             system_objects: false,
+            address_tail: None,
         }
     }
 }
@@ -185,6 +190,8 @@ pub struct Replica {
     room: Room,
     /// The node is stopping.
     draining: bool,
+    /// Until then this node may have the floating address.
+    address_until: Instant,
     /// The node was removed from the group.
     removed: bool,
 
@@ -237,6 +244,7 @@ impl Replica {
             compaction,
             room: Room::default(),
             draining: false,
+            address_until: Instant(0),
             removed: false,
             in_sync_at: BTreeMap::new(),
             store_wanted: false,
@@ -287,6 +295,7 @@ impl Replica {
             }
             Event::Removed => self.on_removed(),
             Event::Disk { room } => self.on_disk(room),
+            Event::AddressGone { deadline } => self.on_address_gone(deadline),
             Event::Drain => self.on_drain(),
         }
     }

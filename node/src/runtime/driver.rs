@@ -49,6 +49,8 @@ pub trait Hands: Send + 'static {
     fn send(&mut self, to: NodeId, messages: Vec<PeerMessage>);
     fn send_snapshot(&mut self, to: NodeId, term: u64);
     fn set_membership(&mut self, membership: Membership);
+    /// Each role that is published, in order.
+    fn role(&mut self, role: &RoleView);
     /// The node was removed from the group for good.
     fn removed(&mut self);
     /// The store is not trusted any more.
@@ -378,6 +380,7 @@ impl<H: Hands> Driver<H> {
             self.hands.caught_up();
         }
         self.recovering = recovering;
+        self.hands.role(&role);
         self.publisher.role.send_replace(role);
     }
 

@@ -23,6 +23,7 @@ impl Hands for QuickHands {
     fn store(&mut self, batch: StoreBatch) {
         self.0.store_flushed(batch.meta.index);
     }
+    fn role(&mut self, _: &RoleView) {}
     fn load_rows(&mut self, _: LoadRequest) {}
     fn load_entries(&mut self, _: RequestId, _: Index, _: Index, _: usize) {}
     fn truncate_log(&mut self, _: Index) {}

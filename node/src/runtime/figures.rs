@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use super::addresses::Addresses;
 use super::stores::Stores;
 use crate::config::Config;
 use crate::listener::http::Source;
@@ -15,13 +16,20 @@ use crate::metrics::{Page, catalog};
 use crate::peer::Peers;
 use crate::security::{CertificateState, Tls};
 
-pub fn sources(config: &Config, tls: Option<Arc<Tls>>, peers: Arc<Peers>, stores: &Stores) -> Vec<Source> {
+pub fn sources(
+    config: &Config,
+    tls: Option<Arc<Tls>>,
+    peers: Arc<Peers>,
+    stores: &Stores,
+    addresses: Option<Addresses>,
+) -> Vec<Source> {
     let directories = [("log", config.log_directory.clone()), ("data", config.data_directory.clone())];
     let rows = stores.rows();
     let log = stores.log();
     let log_directory = config.log_directory.join("engine");
     vec![
         Arc::new(move |page: &mut Page| publish_peers(page, &peers)),
+        Arc::new(move |page: &mut Page| addresses.iter().for_each(|all| publish_addresses(page, all))),
         Arc::new(move |page: &mut Page| {
             if let Some(tls) = &tls {
                 publish_certificates(page, &tls.state());
@@ -81,6 +89,17 @@ fn publish_peers(page: &mut Page, peers: &Peers) {
         page.add(&catalog::PEER_RECEIVED_BYTES, &labels, peer.bytes_received as f64);
         page.add(&catalog::PEER_DROPPED, &labels, peer.messages_dropped as f64);
         page.add(&catalog::PEER_CONNECTS, &labels, peer.connects as f64);
+    }
+}
+
+fn publish_addresses(page: &mut Page, all: &Addresses) {
+    for address in &all.options().addresses {
+        let ip = address.ip.to_string();
+        let labels = [("queue_manager", address.name.as_str()), ("address", ip.as_str())];
+        let (moves, conflicts) = all.counts(address.queue_manager);
+        page.add(&catalog::ADDRESS_HELD, &labels, f64::from(all.is_held(address.queue_manager)));
+        page.add(&catalog::ADDRESS_TAKEN, &labels, moves as f64);
+        page.add(&catalog::ADDRESS_CONFLICTS, &labels, conflicts as f64);
     }
 }
 

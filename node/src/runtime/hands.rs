@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use trimaran_proto::replica::v1::PeerMessage;
 
+use super::addresses::Addresses;
 use super::again::begin_again;
+use super::clock;
 use super::driver::Hands;
 use super::notices::Standing;
 use super::stores::Stores;
@@ -15,7 +17,8 @@ use crate::message_store::{RocksStore, StoreHandle, StoreReaders};
 use crate::peer::Peers;
 use crate::qmgr::{LoadRequest, StoreBatch};
 use crate::replica::{Event, Inbox};
-use crate::types::{Index, Membership, NodeId, RequestId};
+use crate::types::{Index, Membership, NodeId, RequestId, RoleView};
+use crate::vip::policy::Policy;
 
 pub struct NodeHands {
     inbox: Inbox,
@@ -25,6 +28,7 @@ pub struct NodeHands {
     peers: Arc<Peers>,
     standing: Standing,
     rows: RocksStore,
+    address: Option<(Addresses, Policy)>,
     /// What the store's threads had no room for; offered again every turn. The replica asks for no more than its
     /// window allows.
     batches: VecDeque<StoreBatch>,
@@ -32,7 +36,14 @@ pub struct NodeHands {
 }
 
 impl NodeHands {
-    pub fn new(inbox: Inbox, stores: &Stores, peers: Arc<Peers>, standing: Standing) -> NodeHands {
+    pub fn new(
+        inbox: Inbox,
+        stores: &Stores,
+        peers: Arc<Peers>,
+        standing: Standing,
+        addresses: Option<&Addresses>,
+    ) -> NodeHands {
+        let address = addresses.and_then(|all| Some((all.clone(), all.policy(inbox.queue_manager())?)));
         NodeHands {
             inbox,
             log: stores.log(),
@@ -41,6 +52,7 @@ impl NodeHands {
             peers,
             standing,
             rows: stores.rows(),
+            address,
             batches: VecDeque::new(),
             loads: VecDeque::new(),
         }
@@ -87,6 +99,14 @@ impl Hands for NodeHands {
 
     fn set_membership(&mut self, membership: Membership) {
         self.peers.set_membership(self.inbox.queue_manager(), membership);
+    }
+
+    fn role(&mut self, role: &RoleView) {
+        let Some((addresses, policy)) = &mut self.address else { return };
+        // Read again: the mind's turn began a while ago, and the order is about what is left.
+        if let Some(order) = policy.follow(role, clock::instant()) {
+            addresses.order(self.inbox.queue_manager(), order);
+        }
     }
 
     fn removed(&mut self) {

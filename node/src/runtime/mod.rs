@@ -2,9 +2,10 @@
 //!
 //! Reading order: `run` (start and stop), `driver` (the mind's task), `hands` (what carries out its actions), `stores`,
 //! `recover` and `snapshots` (the two stores together, and towards the peers), `clock`, `threads`, `shutdown`,
-//! `directories`, `notices` (standing warnings), `figures` (for the page of metrics), `diagnostics` and `fatal` (how a
+//! `directories`, `addresses` (the agent of floating addresses), `notices` (standing warnings), `figures` (for the page of metrics), `diagnostics` and `fatal` (how a
 //! process ends), `again` (how one begins again).
 
+mod addresses;
 mod again;
 mod clock;
 mod diagnostics;
@@ -22,6 +23,7 @@ pub mod snapshots;
 mod stores;
 mod threads;
 
+pub use addresses::hold_addresses;
 pub use driver::{Driver, Hands};
 pub use fatal::{Fatal, FatalReason};
 pub use run::run;

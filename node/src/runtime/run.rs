@@ -5,16 +5,19 @@
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
-use std::net::TcpListener as StdListener;
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
+use socket2::{Domain, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::addresses::{self, Addresses};
 use super::driver::Driver;
 use super::fatal::{Fatal, FatalReason, fatal};
 use super::hands::NodeHands;
@@ -37,6 +40,8 @@ const DISK_LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Looks at the disks between two tries to take a reserve again.
 const RESTORE_LOOKS: u64 = 50;
 const CERTIFICATES_LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How long an agent of an earlier process may take to end.
+const AGENT_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Runs a node until it is told to stop.
 pub fn run(mut config: Config) -> Result<(), Fatal> {
@@ -63,12 +68,13 @@ pub fn run(mut config: Config) -> Result<(), Fatal> {
         }
     };
     let sockets = Sockets::bind(&config)?;
+    let agent = Addresses::start(&config, &sockets.peer, &standing)?;
     let reserve = Arc::new(Reserve::find(&config));
     let (stores, started) = stores::open(&config, &standing, &reserve)?;
     let runtime = threads::runtime(config.threads)
         .map_err(|error| Fatal::new(FatalReason::System, format!("start the async runtime: {error}")))?;
     let result = runtime.block_on(async {
-        let node = Node::start(config, tls, sockets, standing, stores, started, reserve, began)?;
+        let node = Node::start(config, tls, sockets, agent, standing, stores, started, reserve, began)?;
         node.until_stopped().await
     });
     // What still runs then is a client that does not end its stream.
@@ -114,8 +120,11 @@ impl Sockets {
                 Fatal::new(FatalReason::Listen, text)
             };
             let addresses = config::resolve(address).map_err(&refused)?;
-            let socket =
-                StdListener::bind(addresses.as_slice()).map_err(|error| refused(error.to_string()))?;
+            let socket = match floating(config, &addresses) {
+                Some(address) => listen_before_it_is_here(address),
+                None => listen_patiently(config, &addresses),
+            };
+            let socket = socket.map_err(|error| refused(error.to_string()))?;
             socket.set_nonblocking(true).map_err(|error| refused(error.to_string()))?;
             Ok::<_, Fatal>(socket)
         };
@@ -131,6 +140,41 @@ impl Sockets {
             client: bind("clients", &this.client_listen)?,
             http: bind("monitors", &this.http_listen)?,
         })
+    }
+}
+
+/// The one of these that floats: it may be on another machine now.
+fn floating(config: &Config, addresses: &[SocketAddr]) -> Option<SocketAddr> {
+    let floating = &config.addresses.as_ref()?.addresses;
+    addresses.iter().copied().find(|address| floating.iter().any(|known| known.ip == address.ip()))
+}
+
+fn listen_before_it_is_here(address: SocketAddr) -> io::Result<StdListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    match address {
+        SocketAddr::V4(_) => socket.set_freebind_v4(true)?,
+        SocketAddr::V6(_) => socket.set_freebind_v6(true)?,
+    }
+    socket.bind(&address.into())?;
+    socket.listen(1024)?;
+    Ok(socket.into())
+}
+
+/// The agent of a node that was here before has the port for as long as it takes to remove the addresses.
+fn listen_patiently(config: &Config, addresses: &[SocketAddr]) -> io::Result<StdListener> {
+    let until = Instant::now() + AGENT_PATIENCE;
+    loop {
+        match StdListener::bind(addresses) {
+            Err(error)
+                if error.kind() == io::ErrorKind::AddrInUse
+                    && config.addresses.is_some()
+                    && Instant::now() < until =>
+            {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            bound => return bound,
+        }
     }
 }
 
@@ -156,6 +200,7 @@ impl Node {
         config: Config,
         tls: Option<Arc<Tls>>,
         sockets: Sockets,
+        agent: Option<addresses::Started>,
         standing: Standing,
         opened: stores::Opened,
         started: Vec<Started>,
@@ -202,22 +247,29 @@ impl Node {
             config.nodes.iter().map(|(id, node)| (*id, node.info.clone())).collect(),
         );
 
+        let addresses = agent.as_ref().map(|agent| agent.addresses.clone());
         let mut minds = Vec::new();
         for (mut one, inbox, mailbox, publisher) in beginnings {
             one.recovered.since_start = began.elapsed();
             let id = one.queue_manager.id();
             let name = one.queue_manager.name().to_string();
             peers.set_membership(id, one.recovered.snapshot.membership.clone());
-            let hands = NodeHands::new(inbox, &stores, peers.clone(), standing.clone());
-            let options = replica_options(&config, id, one.queue_manager.name().clone(), account.clone());
+            let hands = NodeHands::new(inbox, &stores, peers.clone(), standing.clone(), addresses.as_ref());
+            let mut options = replica_options(&config, id, one.queue_manager.name().clone(), account.clone());
+            options.address_tail = addresses.as_ref().filter(|all| all.has(id)).map(Addresses::tail);
             let replica = Replica::new(options, one.recovered, one.queue_manager, seed());
             let driver = Driver::new(replica, id.0, name, mailbox, publisher, hands);
             minds.push(tokio::spawn(driver.run()));
         }
 
+        if let Some(agent) = agent {
+            agent.listen(inboxes.clone()).map_err(|error| system("start a thread", error))?;
+        }
+
         let (warnings, warnings_seen) = watch::channel(config.standing_warnings());
         let (stopping, stopping_seen) = watch::channel(false);
         let (closing, closing_seen) = watch::channel(false);
+        let floating = addresses.as_ref().map_or_else(|| watch::channel(Vec::new()).1, Addresses::floating);
         let handle = Arc::new(NodeHandle {
             cluster: config.cluster.clone(),
             node: config.node,
@@ -226,10 +278,20 @@ impl Node {
             queue_managers: inboxes.values().map(|inbox| (inbox.name().clone(), inbox.clone())).collect(),
             nodes: config.nodes.iter().map(|(id, node)| (*id, node.info.clone())).collect(),
             warnings: warnings_seen,
+            addresses: floating,
             stopping: stopping_seen,
         });
-        let listeners =
-            start_listeners(&config, &tls, sockets, handle, account.clone(), &peers, &stores, closing_seen)?;
+        let listeners = start_listeners(
+            &config,
+            &tls,
+            sockets,
+            handle,
+            account.clone(),
+            &peers,
+            &stores,
+            addresses,
+            closing_seen,
+        )?;
 
         let helpers = vec![
             tokio::spawn(watch_disks(&config, inboxes.clone(), standing.clone(), reserve)),
@@ -410,6 +472,7 @@ fn start_listeners(
     account: Arc<Account>,
     peers: &Arc<Peers>,
     stores: &Stores,
+    addresses: Option<Addresses>,
     closing: watch::Receiver<bool>,
 ) -> Result<Listeners, Fatal> {
     let socket = |socket: StdListener| {
@@ -477,7 +540,7 @@ fn start_listeners(
     let service = PeerService::new(peers.clone());
     let peer_service = tokio::spawn(service.serve(incoming));
 
-    let sources = figures::sources(config, tls.clone(), peers.clone(), stores);
+    let sources = figures::sources(config, tls.clone(), peers.clone(), stores, addresses);
     // Health and metrics are read by programs without certificates; on loopback they need no TLS either.
     let http_tls = tls.clone().filter(|_| !is_loopback(&config.this().http_listen));
     let incoming = security::incoming(

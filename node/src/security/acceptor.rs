@@ -20,6 +20,9 @@ use super::identity::{Principal, principal};
 use super::tls::Tls;
 use crate::mqi::Identity;
 
+/// A client's machine that acknowledges nothing for so long is gone, and its units of work are backed out.
+const CLIENT_SILENCE: Duration = Duration::from_secs(30);
+
 /// Who is expected at a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Audience {
@@ -37,7 +40,7 @@ pub struct AcceptLimits {
     pub connections: usize,
     pub handshake: Duration,
     /// A connection is closed when the other machine acknowledges nothing for so long, not even that it is there.
-    /// None: as long as the system has it.
+    /// None: half a minute.
     pub silence: Option<Duration>,
 }
 
@@ -175,7 +178,11 @@ async fn welcome(
     let socket = socket2::SockRef::from(&stream);
     let keepalive = socket2::TcpKeepalive::new();
     match silence {
-        None => socket.set_tcp_keepalive(&keepalive.with_time(Duration::from_secs(30)))?,
+        None => {
+            let keepalive = keepalive.with_time(CLIENT_SILENCE / 6).with_interval(CLIENT_SILENCE / 6);
+            socket.set_tcp_keepalive(&keepalive)?;
+            socket.set_tcp_user_timeout(Some(CLIENT_SILENCE))?;
+        }
         Some(silence) => {
             socket.set_tcp_keepalive(&keepalive.with_time(silence / 3).with_interval(silence / 6))?;
             socket.set_tcp_user_timeout(Some(silence))?;

@@ -25,7 +25,7 @@ pub use message::{
 };
 pub use name::ObjectName;
 pub use reason::{CompletionCode, Reason};
-pub use role::{OutOfSync, Role, RoleView, WhyNotServing};
+pub use role::{FloatingAddress, OutOfSync, Role, RoleView, WhyNotServing};
 pub use selection::Selection;
 pub use time::{Instant, Now, WallTime};
 pub use unit::{ProducerId, ProducerSequence, UnitId, UnitState};

@@ -1,6 +1,8 @@
 //! What a node tells its own listeners, pages and address agent about its part in a queue manager.
 
-use super::{Instant, NodeId, Term};
+use std::net::IpAddr;
+
+use super::{Instant, NodeId, QueueManagerId, Term};
 
 /// Published whenever it changes; read by listeners, health, status and the address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +26,14 @@ pub enum WhyNotServing {
     NoLease,
     /// The lease was given up to hand over.
     HandingOver,
+}
+
+/// A queue manager's floating address, as one node sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FloatingAddress {
+    pub queue_manager: QueueManagerId,
+    pub ip: IpAddr,
+    pub is_here: bool,
 }
 
 /// The part a node has in a queue manager, in the words of status, metrics, health and log.

@@ -119,6 +119,11 @@ fn merge() -> Vec<Step> {
         "test --workspace --test process -- --test-threads=1",
     ));
     steps.push(cargo(
+        "address",
+        "an address that moves, in namespaces of its own",
+        "test --workspace --test address -- --test-threads=1",
+    ));
+    steps.push(cargo(
         "channels",
         "port 1414, with IBM's own client libraries",
         "test --workspace --test channels -- --test-threads=1",

@@ -106,7 +106,6 @@ impl InstantChecks {
         queue_manager: usize,
         role: &RoleView,
         now: u64,
-        keeps: bool,
         nodes: &BTreeMap<u64, Node>,
     ) -> Broken {
         if let Some(sentence) = self.leaders.on_role(node, queue_manager, role) {
@@ -115,7 +114,11 @@ impl InstantChecks {
         if let Some(sentence) = one_server::on_role(queue_manager, now, nodes) {
             return Some(("one node serves", sentence));
         }
-        one_server::address(now, keeps, nodes).map(|sentence| ("address only where served", sentence))
+        self.on_address(now, nodes)
+    }
+
+    pub fn on_address(&self, now: u64, nodes: &BTreeMap<u64, Node>) -> Broken {
+        one_server::address(now, nodes).map(|sentence| ("address only where served", sentence))
     }
 
     pub fn after_turn(
@@ -200,7 +203,7 @@ impl InstantChecks {
         None
     }
 
-    pub fn every_tick(&mut self, now: u64, keeps: bool, nodes: &BTreeMap<u64, Node>) -> Broken {
+    pub fn every_tick(&mut self, now: u64, healed_at: Option<u64>, nodes: &BTreeMap<u64, Node>) -> Broken {
         if let Some(sentence) = log_and_store::check(nodes) {
             return Some((log_and_store::NAME, sentence));
         }
@@ -210,6 +213,9 @@ impl InstantChecks {
         if let Some(sentence) = self.waits.every_tick(now, nodes) {
             return Some((waits::NAME, sentence));
         }
-        one_server::address(now, keeps, nodes).map(|sentence| ("address only where served", sentence))
+        if let Some(sentence) = one_server::address_missing(now, healed_at, nodes) {
+            return Some(("address where served", sentence));
+        }
+        self.on_address(now, nodes)
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use trimaran_node::types::{Instant, RoleView};
 
-use crate::sim::address::may_hold;
+use crate::sim::address::may_serve;
 use crate::sim::node::Node;
 
 /// Called whenever a role is published: only then can an overlap begin.
@@ -14,7 +14,7 @@ pub fn on_role(queue_manager: usize, now: u64, nodes: &BTreeMap<u64, Node>) -> O
         .filter_map(|node| {
             let local = Instant(node.clock.local(now));
             let role = &node.process.as_ref()?.minds[queue_manager].role;
-            may_hold(role, local).then(|| {
+            may_serve(role, local).then(|| {
                 let left = match role {
                     RoleView::Serving { lease_until, .. } => lease_until.since(local).as_micros(),
                     _ => 0,
@@ -33,17 +33,15 @@ pub fn on_role(queue_manager: usize, now: u64, nodes: &BTreeMap<u64, Node>) -> O
     })
 }
 
-/// The address: never on two nodes, never where nobody serves.
-pub fn address(now: u64, keeps: bool, nodes: &BTreeMap<u64, Node>) -> Option<String> {
-    let queue_managers =
-        nodes.values().filter_map(|node| node.process.as_ref()).map(|p| p.minds.len()).max()?;
+/// The address: never on two nodes, and on none after the end of the lease that it was held under.
+pub fn address(now: u64, nodes: &BTreeMap<u64, Node>) -> Option<String> {
+    let queue_managers = nodes.values().map(|node| node.agents.len()).max()?;
     for queue_manager in 0..queue_managers {
         let mut holder = None;
         for node in nodes.values() {
-            let Some(process) = &node.process else { continue };
-            let mind = &process.minds[queue_manager];
+            let Some(agent) = node.agents.get(queue_manager) else { continue };
             let local = Instant(node.clock.local(now));
-            if !mind.address.is_held(local, keeps) {
+            if !agent.is_held(local) {
                 continue;
             }
             if let Some(other) = holder.replace(node.id) {
@@ -52,13 +50,34 @@ pub fn address(now: u64, keeps: bool, nodes: &BTreeMap<u64, Node>) -> Option<Str
                     node.id
                 ));
             }
-            if !may_hold(&mind.role, local) {
+            if local >= agent.deadline() {
                 return Some(format!(
-                    "the address of queue manager {queue_manager} is on node {}, which does not serve ({:?})",
-                    node.id, mind.role
+                    "the address of queue manager {queue_manager} is on node {}, whose lease was over {} us ago",
+                    node.id,
+                    local.since(agent.deadline()).as_micros()
                 ));
             }
         }
     }
     None
+}
+
+/// How long after the last fault, and after it began to serve, a node may be without the address.
+const PATIENCE_US: u64 = 3_000_000;
+
+/// Who serves in peace has the address.
+pub fn address_missing(now: u64, healed_at: Option<u64>, nodes: &BTreeMap<u64, Node>) -> Option<String> {
+    if healed_at.is_none_or(|healed| now < healed + PATIENCE_US) {
+        return None;
+    }
+    nodes.values().find_map(|node| {
+        let local = Instant(node.clock.local(now));
+        let minds = node.process.as_ref()?.minds.iter().enumerate();
+        minds.zip(&node.agents).find_map(|((queue_manager, mind), agent)| {
+            let RoleView::Serving { since, .. } = mind.role else { return None };
+            let long = local.since(since).as_micros() as u64 > PATIENCE_US;
+            (long && may_serve(&mind.role, local) && !agent.is_held(local))
+                .then(|| format!("node {} serves queue manager {queue_manager} without its address", node.id))
+        })
+    })
 }

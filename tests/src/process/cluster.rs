@@ -16,10 +16,13 @@ use tempfile::TempDir;
 use trimaran_client::{Connection, QueueManagerStatus, Tls};
 
 use super::faults::Chance;
+use super::network::{self, Network};
 use super::small_disk::SmallDisk;
 
 /// The queue manager of every test.
 pub const QUEUE_MANAGER: &str = "ha.queue.manager";
+/// The port of clients, where nodes have networks of their own.
+const CLIENTS: u16 = 7201;
 
 /// What a cluster shall be like.
 #[derive(Clone, Default)]
@@ -38,6 +41,9 @@ pub struct Plan {
     pub certificates: Option<PathBuf>,
     /// The directories of these nodes lie on a device of their own each, of so many bytes.
     pub small_disks: Vec<(usize, u64)>,
+    /// Every node has a network namespace of its own, and the queue manager a floating address there. The thread of the test
+    /// has to be in one, too (`network::enter_own_namespace`).
+    pub floats: bool,
     /// So many files, and no more, may each node have open.
     pub open_files: Option<u64>,
 }
@@ -68,6 +74,7 @@ pub struct Cluster {
     path: PathBuf,
     pub nodes: Vec<Node>,
     disks: BTreeMap<usize, SmallDisk>,
+    pub network: Option<Network>,
     plan: Plan,
 }
 
@@ -145,20 +152,30 @@ impl Cluster {
         let path = directory.path().to_path_buf();
         let count = plan.nodes + plan.joining;
         let mut ports = free_ports(count * 4).into_iter();
-        let mut address = || format!("127.0.0.1:{}", ports.next().expect("as many as were asked for"));
+        let floats = plan.floats;
+        let mut address = |node: usize| {
+            let host = if floats { network::address_of(node) } else { "127.0.0.1".to_owned() };
+            format!("{host}:{}", ports.next().expect("as many as were asked for"))
+        };
         let nodes = (0..count)
             .map(|number| Node {
                 name: char::from(b'a' + number as u8).to_string(),
                 id: number as u64 + 1,
-                peer: address(),
-                client: address(),
-                http: address(),
-                mq: address(),
+                peer: address(number),
+                client: if floats {
+                    format!("{}:{CLIENTS}", network::address_of(number))
+                } else {
+                    address(number)
+                },
+                http: address(number),
+                mq: address(number),
                 process: None,
                 log_from: 0,
             })
             .collect();
-        let mut cluster = Cluster { directory: Some(directory), path, nodes, disks: BTreeMap::new(), plan };
+        let network = plan.floats.then(|| Network::new(count));
+        let mut cluster =
+            Cluster { directory: Some(directory), path, nodes, disks: BTreeMap::new(), network, plan };
         for (node, bytes) in cluster.plan.small_disks.clone() {
             let directory = cluster.path.join(&cluster.nodes[node].name);
             cluster.disks.insert(node, SmallDisk::new(&directory, bytes));
@@ -170,7 +187,11 @@ impl Cluster {
     fn file(&self) -> String {
         let mut text = "cluster = \"process\"\n".to_owned();
         for (number, node) in self.nodes.iter().enumerate() {
-            let joins = if number < self.plan.nodes { "" } else { "joins = true\n" };
+            let mut joins =
+                if number < self.plan.nodes { String::new() } else { "joins = true\n".to_owned() };
+            if self.plan.floats {
+                let _ = writeln!(joins, "client_listen = \"0.0.0.0:{CLIENTS}\"");
+            }
             let Node { name, id, peer, client, http, mq, .. } = node;
             let _ = writeln!(
                 text,
@@ -183,9 +204,15 @@ impl Cluster {
         for (number, name) in std::iter::once(QUEUE_MANAGER).chain(others).enumerate() {
             let id = number + 1;
             let _ = writeln!(text, "[[queue_managers]]\nname = \"{name}\"\nid = {id}\n");
+            if self.plan.floats && number == 0 {
+                let _ = writeln!(text, "address = \"{}/24\"\n", network::FLOATING);
+            }
         }
         let _ =
             writeln!(text, "[directories]\nlog = \"{path}/{{node}}/log\"\ndata = \"{path}/{{node}}/data\"\n");
+        if self.plan.floats {
+            text.push_str("[tls]\ninsecure = true\n");
+        }
         if let Some(certificates) = &self.plan.certificates {
             let at = certificates.display();
             let _ = writeln!(
@@ -231,8 +258,11 @@ impl Cluster {
         let output =
             OpenOptions::new().create(true).append(true).open(&log).expect("the directory can be written");
         let program = program("trimaran-node");
-        let mut command =
-            self.disks.get(&node).map_or_else(|| Command::new(&program), |disk| disk.command(&program));
+        let mut command = match (self.disks.get(&node), &self.network) {
+            (Some(disk), _) => disk.command(&program),
+            (None, Some(network)) => network.command(node, &program),
+            (None, None) => Command::new(&program),
+        };
         command.arg("run").arg("--config").arg(self.config()).args(["--node", &self.nodes[node].name]);
         for setting in &self.plan.settings {
             command.args(["--set", setting]);
@@ -307,6 +337,17 @@ impl Cluster {
             let _ = file.read_to_end(&mut text);
         }
         String::from_utf8_lossy(&text).into_owned()
+    }
+
+    // ---- the floating address ----
+
+    pub fn network(&self) -> &Network {
+        self.network.as_ref().expect("the plan floats")
+    }
+
+    /// Where clients find whoever serves.
+    pub fn floating(&self) -> String {
+        format!("{}:{CLIENTS}", network::FLOATING)
     }
 
     // ---- who serves ----

@@ -182,8 +182,16 @@ impl World {
             Fault::Pause | Fault::PauseLeader => {
                 let node = if fault == Fault::PauseLeader { self.leader()? } else { self.running_member()? };
                 let until = now + self.length();
+                // The process alone, its agent alone, or the whole machine.
+                let (with_node, with_agent) =
+                    *self.rng.pick(&[(true, false), (true, true), (true, true), (false, true)])?;
                 let node = self.node_mut(node);
-                node.paused_until = Some(node.paused_until.unwrap_or_default().max(until));
+                if with_node {
+                    node.paused_until = Some(node.paused_until.unwrap_or_default().max(until));
+                }
+                if with_agent {
+                    node.agents_paused_until = node.agents_paused_until.max(until);
+                }
             }
             Fault::SlowNode => {
                 let node = self.some_member()?;
@@ -519,6 +527,7 @@ impl World {
             if node.is_paused(now) {
                 node.paused_until = Some(now);
             }
+            node.agents_paused_until = node.agents_paused_until.min(now);
             self.set_disk_low(id, false);
             self.set_store_full(id, false);
             self.start_unless_dead(id);

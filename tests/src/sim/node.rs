@@ -10,8 +10,9 @@ use trimaran_node::runtime::recover::{Expected, Started};
 use trimaran_node::types::{
     Index, Membership, NodeId, ObjectName, QueueManagerId, RequestId, RoleView, Term,
 };
+use trimaran_node::vip::policy::{self, Policy};
 
-use super::address::Address;
+use super::address::Agent;
 use super::clock::Clock;
 use super::disk::{Disk, StartFailed, initial_snapshot};
 use super::wire::Wire;
@@ -23,6 +24,10 @@ pub struct Node {
     /// Grows with every start of the process, so that what was meant for an earlier one is told apart.
     pub incarnation: u64,
     pub process: Option<Process>,
+    /// The agents of the queue managers' addresses. They outlive the process, and not the machine.
+    pub agents: Vec<Agent>,
+    /// Agents do nothing until then.
+    pub agents_paused_until: u64,
     /// The kernel answers: a dead process refuses connections, a dead machine says nothing.
     pub machine_up: bool,
     pub down_since: u64,
@@ -78,7 +83,7 @@ pub struct Mind {
     /// The turn it had takes until then.
     pub busy_until: u64,
     pub role: RoleView,
-    pub address: Address,
+    pub policy: Policy,
     pub removed: bool,
     pub applied: Index,
     pub commit: Index,
@@ -144,6 +149,11 @@ impl Node {
         self.paused_until.is_some_and(|until| now < until)
     }
 
+    /// A process that died is known to be dead when its port refuses connections.
+    pub fn refuses_connections(&self) -> bool {
+        self.machine_up && !self.is_running() && !self.agents.iter().any(|agent| agent.has_port)
+    }
+
     /// Starts the process on what the disk has. `seed` decides election timeouts.
     pub fn start(&mut self, setup: &Setup, now: u64, seed: u64) -> Result<Start, StartFailed> {
         self.incarnation += 1;
@@ -196,7 +206,7 @@ impl Node {
                 turn_at: None,
                 busy_until: now,
                 role: RoleView::NotServing { term, leader: None, recovering },
-                address: Address::default(),
+                policy: Policy::new(address_tail(setup)),
                 removed: false,
                 applied,
                 commit: Index(0),
@@ -225,7 +235,7 @@ impl Node {
     }
 }
 
-fn replica_options(setup: &Setup, node: u64, number: usize) -> trimaran_node::replica::Options {
+fn consensus_options(setup: &Setup, node: u64) -> trimaran_node::consensus::Options {
     let millis = Duration::from_millis;
     let mut consensus = trimaran_node::consensus::Options {
         node: NodeId(node),
@@ -235,6 +245,16 @@ fn replica_options(setup: &Setup, node: u64, number: usize) -> trimaran_node::re
     if setup.fast_timing {
         (consensus.election, consensus.election_spread) = (millis(400), millis(300));
     }
+    consensus
+}
+
+/// As `runtime` has it.
+fn address_tail(setup: &Setup) -> Duration {
+    policy::tail(consensus_options(setup, 1).lease())
+}
+
+fn replica_options(setup: &Setup, node: u64, number: usize) -> trimaran_node::replica::Options {
+    let consensus = consensus_options(setup, node);
     trimaran_node::replica::Options {
         window_bytes: setup.window_bytes,
         log_retain_bytes: setup.log_retain_bytes,
@@ -244,6 +264,7 @@ fn replica_options(setup: &Setup, node: u64, number: usize) -> trimaran_node::re
         repack_from_bytes: 0,
         turn_work: setup.turn_work,
         system_objects: setup.system_objects,
+        address_tail: Some(address_tail(setup)),
         ..trimaran_node::replica::Options::new(
             queue_manager_id(number),
             queue_manager_name(number),

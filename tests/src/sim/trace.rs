@@ -99,6 +99,7 @@ impl Trace {
             Event::LogDamaged { upto } => self.tagged(18, upto.0),
             Event::Removed => self.tagged(17, 0),
             Event::Drain => self.tagged(16, 0),
+            Event::AddressGone { deadline } => self.tagged(19, deadline.0),
         }
         self.line(at, || format!("{} < {}", place(node, queue_manager), event_text(event)));
     }

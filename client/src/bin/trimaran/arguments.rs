@@ -963,6 +963,14 @@ pub struct DemoArgs {
     #[arg(long, value_name = "PATH")]
     pub node_binary: Option<PathBuf>,
 
+    /// Where the nodes are, in a network that is theirs alone (.ci/demo-network makes one)
+    #[arg(long, value_name = "A,B,C", value_delimiter = ',', hide = true)]
+    pub hosts: Vec<String>,
+
+    /// An address for clients that moves in that network, like 10.231.0.50/24
+    #[arg(long, value_name = "ADDRESS", requires = "hosts", hide = true)]
+    pub floating: Option<String>,
+
     /// Directory for the nodes' files; a temporary one that is removed at the end without it
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,

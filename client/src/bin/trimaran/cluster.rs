@@ -29,6 +29,7 @@ pub fn run(global: &Global, command: ClusterCommand) -> Outcome {
         data: directories.1,
         tls: tls.as_deref(),
         loopback,
+        floating: None,
     });
     let Some(path) = out else {
         match global.json {
@@ -125,6 +126,8 @@ pub struct Plan<'a> {
     pub data: &'a str,
     pub tls: Option<&'a str>,
     pub loopback: bool,
+    /// A floating address of the first queue manager, in a network that is the cluster's alone.
+    pub floating: Option<&'a str>,
 }
 
 pub fn cluster_file(plan: &Plan) -> String {
@@ -159,6 +162,10 @@ cluster = {1}
             quoted(&node.client),
             quoted(&node.http)
         ));
+        if plan.floating.is_some() {
+            let port = node.client.rsplit(':').next().unwrap_or_default();
+            add(format_args!("client_listen = \"0.0.0.0:{port}\""));
+        }
     }
     add(format_args!(
         "\
@@ -167,6 +174,9 @@ cluster = {1}
     ));
     for (index, name) in plan.queue_managers.iter().enumerate() {
         add(format_args!("[[queue_managers]]\nname = {}\nid = {}\n", quoted(name), index + 1));
+        if let Some(floating) = plan.floating.filter(|_| index == 0) {
+            add(format_args!("# It is on the node that serves.\naddress = {}\n", quoted(floating)));
+        }
     }
     add(format_args!(
         "\
@@ -180,6 +190,7 @@ data = {}
         quoted(plan.data)
     ));
     match (plan.tls, plan.loopback) {
+        (None, _) if plan.floating.is_some() => add(format_args!("[tls]\ninsecure = true\n")),
         (Some(directory), _) => add(format_args!(
             "\
 # Nodes prove to each other and to clients who they are. `trimaran certs init` makes these files.
@@ -260,6 +271,7 @@ mod tests {
                 data: "d/{node}",
                 tls,
                 loopback,
+                floating: None,
             };
             let parsed: toml::Table = toml::from_str(&cluster_file(&plan)).unwrap();
             assert_eq!(parsed["cluster"].as_str(), Some("sh\"op"));

@@ -82,6 +82,8 @@ struct Demo {
     global: Global,
     node_binary: PathBuf,
     directory: PathBuf,
+    /// The address that moves, if this network has one.
+    floating: Option<String>,
     /// Made by us, so removed by us.
     is_temporary: bool,
     config: PathBuf,
@@ -97,7 +99,7 @@ impl Demo {
             None => std::env::temp_dir().join(format!("trimaran-demo-{}", std::process::id())),
         };
         fs::create_dir_all(&directory).map_err(|error| Failure::local(directory.display(), error))?;
-        let nodes = plan_nodes()?;
+        let nodes = plan_nodes(&args.hosts)?;
         let addresses: Vec<String> = nodes.iter().map(|node| node.client.clone()).collect();
         let config = directory.join("cluster.toml");
         let text = cluster_file(&Plan {
@@ -108,6 +110,7 @@ impl Demo {
             data: &directory.join("{node}/data").display().to_string(),
             tls: None,
             loopback: true,
+            floating: args.floating.as_deref(),
         });
         fs::write(&config, text).map_err(|error| Failure::local(config.display(), error))?;
         let mut global = global.clone();
@@ -119,6 +122,7 @@ impl Demo {
             node_binary,
             directory,
             is_temporary: args.dir.is_none(),
+            floating: args.floating.clone(),
             config,
             addresses,
             nodes: HashMap::new(),
@@ -149,6 +153,7 @@ impl Demo {
         let leader = serving(&connection);
         self.report(&json!({ "active_node": leader, "ms": started.elapsed().as_millis() as u64 }));
         tell!(self, "Node {leader} serves after {:.1} s.", started.elapsed().as_secs_f64());
+        self.tell_address().await?;
         tell!(self, "");
 
         self.messages(&connection).await?;
@@ -198,7 +203,14 @@ impl Demo {
 
     /// Waits for a leader, and looks whether the nodes are alive meanwhile.
     async fn connect(&mut self) -> Result<Connection, Failure> {
-        let builder = self.global.builder()?.connect_within(Duration::from_secs(60));
+        let mut global = self.global.clone();
+        if let Some(floating) = &self.floating {
+            // Where clients of a real cluster look: at one address.
+            let port = self.addresses[0].rsplit(':').next().unwrap_or_default();
+            let host = floating.split('/').next().unwrap_or_default();
+            global.connect = vec![format!("{host}:{port}")];
+        }
+        let builder = global.builder()?.connect_within(Duration::from_secs(60));
         let spinner = output::spinner("waiting for a leader");
         let connecting = builder.connect();
         let mut connecting = pin!(connecting);
@@ -277,6 +289,7 @@ impl Demo {
                 tell!(self, "Node {node} serves now, in place of {leader}. Nothing is lost:");
                 tell!(self, "  left on {QUEUE}: {}", left.join(", "));
                 leader.clone_from(node);
+                self.tell_address().await?;
                 self.tell_what_to_type(&leader);
             }
             let answers = status::ask(&self.global).await?;
@@ -294,6 +307,16 @@ impl Demo {
                 _ = state.changed() => {}
             }
         }
+    }
+
+    /// Where the address is, and that this program came through it.
+    async fn tell_address(&self) -> Outcome {
+        let Some(floating) = &self.floating else { return Ok(()) };
+        let picture = Picture::of(&status::ask(&self.global).await?, Some(QUEUE_MANAGER));
+        let place = picture.address_of(QUEUE_MANAGER).unwrap_or_else(|| "no node".to_owned());
+        self.report(&json!({ "address": floating, "on": place }));
+        tell!(self, "The address {floating} is on node {place}; this program connected to it.");
+        Ok(())
     }
 
     fn tell_what_to_type(&self, leader: &str) {
@@ -333,6 +356,7 @@ impl Demo {
             "Node {next} serves; the next put was answered {:.2} s after the kill.",
             gap.as_secs_f64()
         );
+        self.tell_address().await?;
         if next == leader {
             return Err(Failure::Check(format!("node {leader} was killed and serves still")));
         }
@@ -501,7 +525,21 @@ fn find_node_binary(given: Option<&Path>) -> Result<PathBuf, Failure> {
 }
 
 /// Nine ports that were free a moment ago.
-fn plan_nodes() -> Result<Vec<PlannedNode>, Failure> {
+/// On hosts of their own with the usual ports, or on free ports of this one.
+fn plan_nodes(hosts: &[String]) -> Result<Vec<PlannedNode>, Failure> {
+    if !hosts.is_empty() {
+        if hosts.len() != NAMES.len() {
+            return Err(Failure::Usage("--hosts wants three addresses, one for each node".into()));
+        }
+        let at = |host: &String, port: u16| format!("{host}:{port}");
+        let plan = |(name, host): (&&str, &String)| PlannedNode {
+            name: (*name).to_owned(),
+            peer: at(host, 7101),
+            client: at(host, 7201),
+            http: at(host, 7301),
+        };
+        return Ok(NAMES.iter().zip(hosts).map(plan).collect());
+    }
     let listeners: Vec<TcpListener> = (0..9)
         .map(|_| TcpListener::bind("127.0.0.1:0"))
         .collect::<Result<_, _>>()
@@ -539,7 +577,7 @@ mod tests {
 
     #[test]
     fn ports_are_different() {
-        let nodes = plan_nodes().unwrap();
+        let nodes = plan_nodes(&[]).unwrap();
         let all: std::collections::BTreeSet<String> =
             nodes.into_iter().flat_map(|node| [node.peer, node.client, node.http]).collect();
         assert_eq!(all.len(), 9);

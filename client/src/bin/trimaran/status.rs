@@ -238,6 +238,15 @@ impl Picture {
         (found.role == "active").then_some((found.active_node.as_str(), found))
     }
 
+    /// The node that has the queue manager's first floating address.
+    pub fn address_of(&self, manager: &str) -> Option<String> {
+        let mut nodes = self.nodes.values().filter_map(|answer| answer.as_ref().ok());
+        let has = |view: &QueueManagerStatus| {
+            view.name == manager && view.addresses.first().is_some_and(|address| address.is_here)
+        };
+        nodes.find(|node| node.queue_managers.iter().any(has)).map(|node| node.node.clone())
+    }
+
     pub fn what_is_wrong(&self) -> Vec<String> {
         let mut wrong = Vec::new();
         for manager in self.managers.values() {
@@ -328,6 +337,14 @@ impl Picture {
             );
         } else {
             say!("  active on    no node ({})", manager.role);
+        }
+        for floating in &manager.addresses {
+            let place = match (floating.is_here, manager.role.as_str()) {
+                (true, _) => format!("on {}", manager.active_node),
+                (false, "active") => format!("not held by {}, which serves", manager.active_node),
+                (false, _) => "on no node".to_owned(),
+            };
+            say!("  address      {} {place}", floating.address);
         }
         say!("  quorum       {}/{}", manager.quorum_live, manager.quorum_of);
         let queues = plural(manager.queues, "queue");
@@ -427,6 +444,11 @@ fn manager_json(manager: &QueueManagerStatus) -> Value {
             })
         })
         .collect();
+    let addresses: Vec<Value> = manager
+        .addresses
+        .iter()
+        .map(|floating| json!({ "address": floating.address, "held": floating.is_here }))
+        .collect();
     let active = manager.role == "active";
     // Counts of a node that does not serve are those of the entries it happens to have.
     let counted = |count: u64| if active { json!(count) } else { Value::Null };
@@ -439,7 +461,7 @@ fn manager_json(manager: &QueueManagerStatus) -> Value {
         "queues": manager.queues, "messages": counted(manager.messages),
         "not_persistent": counted(manager.not_persistent), "sessions": counted(manager.sessions),
         "dead_letter_queue": manager.dead_letter_queue,
-        "puts_refused": manager.puts_refused, "instances": instances,
+        "puts_refused": manager.puts_refused, "instances": instances, "addresses": addresses,
     })
 }
 

@@ -180,10 +180,17 @@ impl Admin for Administration {
         let node = &self.listener.node;
         let mut warnings = node.warnings.borrow().clone();
         let mut queue_managers = Vec::new();
-        for name in node.queue_managers.keys() {
+        for (name, inbox) in &node.queue_managers {
             let answer = self.ask(&admission, name.as_str(), |_| Ok(mqi::Operate::Status)).await;
             match answer.completion.data {
-                Data::Status(status) => queue_managers.push(convert::queue_manager_status(name, &status)),
+                Data::Status(status) => {
+                    let mut view = convert::queue_manager_status(name, &status);
+                    let floating = node.addresses.borrow();
+                    let own =
+                        floating.iter().filter(|address| address.queue_manager == inbox.queue_manager());
+                    view.addresses = own.map(convert::floating_address).collect();
+                    queue_managers.push(view);
+                }
                 _ => warnings.push(format!("{name} does not say how it is: {}.", answer.completion.reason)),
             }
         }

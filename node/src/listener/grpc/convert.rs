@@ -18,8 +18,8 @@ use crate::mqi::{
 };
 use crate::types::definition::{self as selector, Changes, ObjectKind, ObjectRef, RecordAction, sentence};
 use crate::types::{
-    Body, CompletionCode, CorrelationId, Descriptor, GroupId, HandleId, Membership, Message, MessageId,
-    NodeId, NodeInfo, ObjectName, OutOfSync, ProducerId, ProducerSequence, Reason, Token, UnitId,
+    Body, CompletionCode, CorrelationId, Descriptor, FloatingAddress, GroupId, HandleId, Membership, Message,
+    MessageId, NodeId, NodeInfo, ObjectName, OutOfSync, ProducerId, ProducerSequence, Reason, Token, UnitId,
 };
 
 /// Longest body that travels inside of a message of a session; a longer one travels in parts of at most this.
@@ -485,7 +485,13 @@ pub fn queue_manager_status(name: &ObjectName, status: &StatusView) -> admin::Qu
         last_index: status.last.1.0,
         acknowledged_index: status.acknowledged.0,
         voters: voters.map(|node| name_of(&status.membership, *node)).collect(),
+        // The node knows them, not the queue manager.
+        addresses: Vec::new(),
     }
+}
+
+pub fn floating_address(address: &FloatingAddress) -> admin::FloatingAddress {
+    admin::FloatingAddress { address: address.ip.to_string(), is_here: address.is_here }
 }
 
 fn name_of(membership: &Membership, node: NodeId) -> String {

@@ -17,9 +17,13 @@ impl World {
             return;
         }
         node.paused_until = None;
+        // Whoever starts a service ends what is left of it before.
+        node.agents_paused_until = 0;
+        node.agents.clear();
         match node.start(&setup, now, seed) {
             Ok(start) => {
                 let recovering = node.recovering.len() as u64;
+                self.start_agents(id);
                 self.counters.starts += 1;
                 self.counters.marks_add("started recovering", recovering);
                 self.counters.marks_add("entries replayed at start", start.replayed);
@@ -65,6 +69,7 @@ impl World {
         node.down_since = now;
         node.disk.crash(power_cut, &mut rng);
         self.trace.line(now, || format!("node {id} {}", if power_cut { "loses power" } else { "is killed" }));
+        self.end_agents(id, power_cut);
         for (session, open) in process.sessions {
             let input = Box::new(Input::Broken { reason: Reason::ConnectionBroken });
             self.schedule(now + detect, Step::ToProgram { program: open.program, session, input });

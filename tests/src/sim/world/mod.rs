@@ -4,6 +4,7 @@
 //! replica are interpreted here exactly as `runtime/driver.rs` interprets them with threads and real disks.
 //! True time is microseconds since the start of the run; nodes only ever see their own clocks.
 
+mod addresses;
 mod disks;
 mod life;
 mod programs;
@@ -18,6 +19,7 @@ use trimaran_node::replica::{Action, DiskRoom, Event, Stats};
 use trimaran_node::types::{
     Instant, Membership, NodeId, NodeInfo, QueueManagerId, RequestId, Token, WriteNumber,
 };
+use trimaran_node::vip::policy::Order;
 use trimaran_proto::replica::v1::peer_message::Message as PeerMessage;
 
 use super::clock::Clock;
@@ -120,6 +122,13 @@ pub enum Step {
         mind: usize,
         request: RequestId,
         entries: Vec<Entry>,
+    },
+    /// An order reaches the agent of an address; None: it finds that the node's process is gone.
+    Agent {
+        node: u64,
+        incarnation: u64,
+        mind: usize,
+        order: Option<Order>,
     },
     SnapshotArrives {
         from: u64,
@@ -465,6 +474,7 @@ impl World {
                     self.hand_in(node, mind, Event::SnapshotSent { to: NodeId(to), arrived });
                 }
             }
+            Step::Agent { node, incarnation, mind, order } => self.on_agent(node, incarnation, mind, order),
             Step::Connect { program, node } => self.on_connect(program, node),
             Step::Refused { program, hint } => self.tell(program, Input::NotConnected { hint }),
             Step::Connected { program, session } => {
@@ -510,6 +520,10 @@ impl World {
 
     /// A paused process does nothing; what comes in waits for it.
     fn held_back(&self, step: &Step) -> Option<u64> {
+        if let Step::Agent { node, .. } = step {
+            let until = self.nodes.get(node)?.agents_paused_until;
+            return (self.now < until).then_some(until);
+        }
         let node = match step {
             Step::Turn { node, .. }
             | Step::LogWritten { node, .. }
@@ -530,8 +544,7 @@ impl World {
 
     fn check_now(&mut self) {
         self.trace.number(self.now);
-        let keeps = self.plan.keeps_address;
-        if let Some((checker, sentence)) = self.checks.every_tick(self.now, keeps, &self.nodes) {
+        if let Some((checker, sentence)) = self.checks.every_tick(self.now, self.healed_at, &self.nodes) {
             self.fail(checker, sentence);
         }
         if let Some(sentence) = answered::overdue(self.now, self.healed_at, &self.nodes) {
@@ -550,7 +563,7 @@ impl World {
         self.nodes.values().find_map(|node| {
             let local = Instant(node.clock.local(self.now));
             let mind = &node.process.as_ref()?.minds[queue_manager];
-            super::address::may_hold(&mind.role, local).then_some(node.id)
+            super::address::may_serve(&mind.role, local).then_some(node.id)
         })
     }
 
@@ -592,6 +605,8 @@ pub fn new_node(id: u64, plan: &Plan, rng: &mut Rng) -> Node {
         disk,
         incarnation: 0,
         process: None,
+        agents: Vec::new(),
+        agents_paused_until: 0,
         machine_up: true,
         down_since: 0,
         paused_until: None,

@@ -36,6 +36,7 @@ impl World {
         let target = &self.nodes[&to];
         let (running, incarnation, machine_up) = (target.is_running(), target.incarnation, target.machine_up);
         let (down_since, paused) = (target.down_since, target.is_paused(now));
+        let refuses = target.refuses_connections();
         let cut_since = self.net.cut_since(from, to);
         match self.net.stream(from, to) {
             Some(stream) => {
@@ -50,7 +51,7 @@ impl World {
                     if own {
                         self.hand_in_all(from, || Event::PeerLost { node: NodeId(to) });
                     }
-                    if own && reset && !running {
+                    if own && reset && refuses {
                         self.tell_gone(from, to);
                     }
                 }
@@ -65,7 +66,7 @@ impl World {
                 }
                 self.hand_in_all(from, || Event::PeerConnected { node: NodeId(to) });
             }
-            None if cut_since.is_none() && !running && machine_up => self.tell_gone(from, to),
+            None if cut_since.is_none() && refuses => self.tell_gone(from, to),
             None => {}
         }
     }

@@ -1,7 +1,7 @@
 //! Turns: what waits is handed to a replica, and what it asks for is carried out, as `runtime/driver.rs` does it.
 
 use trimaran_node::replica::{Action, Event};
-use trimaran_node::types::{Instant, RoleView};
+use trimaran_node::types::RoleView;
 
 use super::{EVENTS_PER_TURN_MAX, IDLE_TURN_US, Step, World};
 use crate::check::{log_and_store, turns};
@@ -195,12 +195,10 @@ impl World {
 
     pub(super) fn on_role(&mut self, id: u64, number: usize, role: RoleView) {
         let now = self.now;
-        let keeps = self.plan.keeps_address;
+        self.order_address(id, number, &role);
         let node = self.nodes.get_mut(&id).expect("it is having a turn");
-        let local = Instant(node.clock.local(now));
         let process = node.process.as_mut().expect("it is having a turn");
         let mind = &mut process.minds[number];
-        mind.address.follow(&role, local, keeps);
         let mut caught_up = false;
         if let RoleView::NotServing { recovering: false, .. }
         | RoleView::Serving { .. }
@@ -216,7 +214,7 @@ impl World {
             self.counters.mark("began to serve");
             self.history.serving_begun.push((number as u32, now));
         }
-        if let Some((checker, sentence)) = self.checks.on_role(id, number, &role, now, keeps, &self.nodes) {
+        if let Some((checker, sentence)) = self.checks.on_role(id, number, &role, now, &self.nodes) {
             self.fail(checker, sentence);
         }
         if caught_up && let Err(failed) = self.node_mut(id).disk.caught_up(queue_manager_id(number)) {

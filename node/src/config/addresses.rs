@@ -1,0 +1,158 @@
+//! The floating addresses of a cluster file: which queue manager has which, and how this node holds them.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, ToSocketAddrs};
+use std::time::Duration;
+
+use toml::Spanned;
+
+use super::file;
+use crate::types::{ObjectName, QueueManagerId};
+use crate::vip::{Address, Mode, Options};
+
+/// A sentence, and where in the file it belongs.
+pub(super) type Problem = (std::ops::Range<usize>, String);
+
+/// None where no address is configured, or none is to be held.
+pub(super) fn read(file: &file::File, node: &str, problems: &mut Vec<Problem>) -> Option<Options> {
+    let addresses = addresses(file, problems);
+    let mode = mode(&file.address, problems)?;
+    if addresses.is_empty() {
+        return None;
+    }
+    if mode == Mode::Exec && file.address.program.is_none() {
+        let span = file.address.mode.as_ref().map_or(0..0, Spanned::span);
+        problems.push((span, "mode = \"exec\" needs program = \"/path/to/it\" under [address]".to_owned()));
+    }
+    let this = file.nodes.iter().find(|other| other.name.get_ref() == node);
+    let others = file.nodes.iter().filter(|other| other.name.get_ref() != node);
+    let peers = others.filter_map(|other| other.peer.get_ref().to_socket_addrs().ok()).flatten();
+    Some(Options {
+        mode,
+        addresses,
+        interface: this.and_then(|this| this.interface.as_ref()).map(|name| name.get_ref().clone()),
+        program: file.address.program.as_ref().map(|program| program.get_ref().clone()),
+        program_limit: Duration::from_millis(
+            file.address.program_ms.as_ref().map_or(5_000, |ms| *ms.get_ref()),
+        ),
+        peers: peers.map(|peer| peer.ip()).collect(),
+    })
+}
+
+fn mode(address: &file::Address, problems: &mut Vec<Problem>) -> Option<Mode> {
+    let Some(written) = &address.mode else { return Some(Mode::Kernel) };
+    match written.get_ref().as_str() {
+        "kernel" => Some(Mode::Kernel),
+        "exec" => Some(Mode::Exec),
+        "dry-run" => Some(Mode::DryRun),
+        "none" => None,
+        other => {
+            let text = format!("mode = {other:?}: use \"kernel\", \"exec\", \"dry-run\" or \"none\"");
+            problems.push((written.span(), text));
+            None
+        }
+    }
+}
+
+fn addresses(file: &file::File, problems: &mut Vec<Problem>) -> Vec<Address> {
+    let mut addresses = Vec::new();
+    let mut owners: BTreeMap<IpAddr, String> = BTreeMap::new();
+    for queue_manager in &file.queue_managers {
+        let name = queue_manager.name.get_ref();
+        for written in queue_manager.address.iter().chain(&queue_manager.addresses) {
+            let Some((ip, prefix)) = parse(written.get_ref()) else {
+                let text = format!(
+                    "address = {:?}: write an address and the length of its network, for example \"10.0.0.50/24\"",
+                    written.get_ref()
+                );
+                problems.push((written.span(), text));
+                continue;
+            };
+            if ip.is_loopback() || ip.is_unspecified() || ip.is_multicast() {
+                let text = format!("address = \"{ip}\": no address that could move from machine to machine");
+                problems.push((written.span(), text));
+            }
+            if let Some(other) = owners.insert(ip, name.clone()) {
+                let text = format!("address {ip} is also queue manager {other}'s: give each its own");
+                problems.push((written.span(), text));
+            }
+            let id = QueueManagerId(*queue_manager.id.get_ref());
+            // A wrong name is a problem of its own.
+            if let Ok(name) = ObjectName::new(name) {
+                addresses.push(Address { queue_manager: id, name, ip, prefix, number: addresses.len() });
+            }
+        }
+    }
+    addresses
+}
+
+/// `10.0.0.50/24`; without a length the address is a network of its own.
+fn parse(text: &str) -> Option<(IpAddr, u8)> {
+    let (address, prefix) = match text.split_once('/') {
+        Some((address, prefix)) => (address, Some(prefix)),
+        None => (text, None),
+    };
+    let ip: IpAddr = address.parse().ok()?;
+    let most = if ip.is_ipv4() { 32 } else { 128 };
+    let prefix = prefix.map_or(Some(most), |prefix| prefix.parse().ok())?;
+    (prefix > 0 && prefix <= most).then_some((ip, prefix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    const FILE: &str = r#"cluster = "demo"
+[[nodes]]
+name = "a"
+id = 1
+peer = "127.0.0.1:7101"
+client = "127.0.0.1:7201"
+http = "127.0.0.1:7301"
+interface = "eth1"
+[[queue_managers]]
+name = "ONE"
+id = 1
+address = "10.0.0.50/24"
+[[queue_managers]]
+name = "TWO"
+id = 2
+addresses = ["10.0.0.51/24", "fd00::51/64"]
+[directories]
+log = "/tmp/{node}/log"
+data = "/tmp/{node}/data"
+"#;
+
+    fn refusal(from: &str, to: &str) -> String {
+        Config::parse(&FILE.replace(from, to), Some("a")).unwrap_err().text
+    }
+
+    #[test]
+    fn each_queue_manager_has_its_own_addresses() {
+        let options = Config::parse(FILE, Some("a")).unwrap().addresses.unwrap();
+        assert_eq!((options.mode, options.interface.as_deref()), (Mode::Kernel, Some("eth1")));
+        let of = |id| {
+            options.of(QueueManagerId(id)).map(|a| (a.ip.to_string(), a.prefix, a.number)).collect::<Vec<_>>()
+        };
+        assert_eq!(of(1), [("10.0.0.50".to_owned(), 24, 0)]);
+        assert_eq!(of(2), [("10.0.0.51".to_owned(), 24, 1), ("fd00::51".to_owned(), 64, 2)]);
+        let none = Config::parse(&format!("{FILE}[address]\nmode = \"none\"\n"), Some("a")).unwrap();
+        assert_eq!(none.addresses, None);
+    }
+
+    #[test]
+    fn a_wrong_address_is_answered_with_what_to_write() {
+        for wrong in ["10.0.0.50/33", "10.0.0/24", "eth0", "10.0.0.50/0"] {
+            let text = refusal("10.0.0.50/24", wrong);
+            assert!(text.starts_with("line 12: address = ") && text.contains("\"10.0.0.50/24\""), "{text}");
+        }
+        assert!(refusal("10.0.0.50/24", "127.0.0.2/8").contains("move from machine to machine"));
+        let text = refusal("10.0.0.51/24", "10.0.0.50/24");
+        assert!(text.contains("line 16: address 10.0.0.50 is also queue manager ONE's"), "{text}");
+        let exec = refusal("[directories]", "[address]\nmode = \"exec\"\n[directories]");
+        assert!(exec.contains("needs program"), "{exec}");
+        let mode = refusal("[directories]", "[address]\nmode = \"magic\"\n[directories]");
+        assert!(mode.contains("\"dry-run\" or \"none\""), "{mode}");
+    }
+}

@@ -1,0 +1,312 @@
+//! The node's end of the address agent: starts it, gives up the rights that only it needs, tells it what the minds' roles
+//! ask for, and the minds what became of that.
+//!
+//! A node whose agent ended cannot hold an address any more, and may not serve where clients look for it: it waits until
+//! the kernel has removed what is left, and ends, so that another node takes over.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, BufRead, BufReader};
+use std::net::TcpListener;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use caps::{CapSet, Capability, CapsHashSet};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use super::clock;
+use super::diagnostics;
+use super::fatal::{Fatal, FatalReason, fatal};
+use super::notices::Standing;
+use crate::config::Config;
+use crate::consensus;
+use crate::replica::{Event, Inbox};
+use crate::types::{FloatingAddress, Instant, QueueManagerId};
+use crate::vip::orders::{Line, Report, encode};
+use crate::vip::policy::{self, LATENESS, LIFETIME, Order, Policy};
+use crate::vip::{self, HOW_TO_GET_RIGHTS, Mode};
+
+/// An agent that has not removed left-overs by then does not work.
+const READY_WITHIN: Duration = Duration::from_secs(10);
+
+/// Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Addresses(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    options: vip::Options,
+    tail: Duration,
+    to_agent: Mutex<ToAgent>,
+    seen: Mutex<Seen>,
+    /// For status.
+    floating: watch::Sender<Vec<FloatingAddress>>,
+    standing: Standing,
+}
+
+#[derive(Debug)]
+struct ToAgent {
+    line: UnixStream,
+    /// The rest of a line that did not fit: an agent that is paused reads nothing.
+    unsent: Vec<u8>,
+}
+
+/// What the agent said last.
+#[derive(Debug, Default)]
+struct Seen {
+    held: BTreeSet<QueueManagerId>,
+    conflicts: BTreeMap<QueueManagerId, u64>,
+    moves: BTreeMap<QueueManagerId, u64>,
+}
+
+impl Addresses {
+    /// Starts the agent, and returns when no address is left of an earlier one. To be called before there are other
+    /// threads: what a thread may do is its own.
+    pub fn start(
+        config: &Config,
+        peers: &TcpListener,
+        standing: &Standing,
+    ) -> Result<Option<Started>, Fatal> {
+        let Some(options) = config.addresses.clone() else { return Ok(None) };
+        let refused = |text: String| Fatal::new(FatalReason::System, text);
+        if options.mode == Mode::Kernel && !vip::has_rights() {
+            let address = &options.addresses[0];
+            return Err(refused(format!(
+                "address {} of queue manager {} cannot be held by this process: {HOW_TO_GET_RIGHTS}",
+                address.ip, address.name
+            )));
+        }
+        let cannot = |error: io::Error| refused(format!("start the address agent: {error}"));
+        let (ours, theirs) = UnixStream::pair().map_err(cannot)?;
+        let child = spawn(theirs, peers).map_err(cannot)?;
+        ours.set_read_timeout(Some(READY_WITHIN)).map_err(cannot)?;
+        let mut reports = BufReader::new(ours.try_clone().map_err(cannot)?);
+        match next_report(&mut reports) {
+            Some(Report::Ready) => {}
+            Some(Report::Unfit { sentence }) => return Err(refused(sentence)),
+            other => return Err(refused(format!("the address agent does not begin: {other:?}"))),
+        }
+        ours.set_read_timeout(None).map_err(cannot)?;
+        if options.mode == Mode::Kernel {
+            keep_rights(&[]).map_err(refused)?;
+        }
+        let to_agent = Mutex::new(ToAgent { line: ours, unsent: Vec::new() });
+        let tail = tail(config);
+        let floating = watch::Sender::new(options.addresses.iter().map(floating).collect());
+        let (seen, standing) = (Mutex::default(), standing.clone());
+        let inner = Inner { options, tail, to_agent, seen, floating, standing };
+        Ok(Some(Started { addresses: Addresses(Arc::new(inner)), reports, child }))
+    }
+
+    /// For the mind of a queue manager that has an address.
+    pub fn policy(&self, queue_manager: QueueManagerId) -> Option<Policy> {
+        self.has(queue_manager).then(|| Policy::new(self.0.tail))
+    }
+
+    /// How long an address may outlast a lease.
+    pub fn tail(&self) -> Duration {
+        self.0.tail
+    }
+
+    pub fn has(&self, queue_manager: QueueManagerId) -> bool {
+        self.0.options.of(queue_manager).next().is_some()
+    }
+
+    pub fn options(&self) -> &vip::Options {
+        &self.0.options
+    }
+
+    /// Does not wait.
+    pub fn order(&self, queue_manager: QueueManagerId, order: Order) {
+        self.0.to_agent.lock().send(&Line::new(queue_manager, order), matches!(order, Order::Hold { .. }));
+    }
+
+    /// For status: changes when an address comes or goes.
+    pub fn floating(&self) -> watch::Receiver<Vec<FloatingAddress>> {
+        self.0.floating.subscribe()
+    }
+
+    /// Whether the addresses of the queue manager are on this node.
+    pub fn is_held(&self, queue_manager: QueueManagerId) -> bool {
+        self.0.seen.lock().held.contains(&queue_manager)
+    }
+
+    /// How often the addresses came here, and how often somebody else claimed one that was here.
+    pub fn counts(&self, queue_manager: QueueManagerId) -> (u64, u64) {
+        let seen = self.0.seen.lock();
+        let of = |counts: &BTreeMap<QueueManagerId, u64>| counts.get(&queue_manager).copied().unwrap_or(0);
+        (of(&seen.moves), of(&seen.conflicts))
+    }
+
+    fn on_report(&self, report: Report, inboxes: &BTreeMap<QueueManagerId, Inbox>) {
+        self.take_down(report, inboxes);
+        let seen = self.0.seen.lock();
+        self.0.floating.send_modify(|all| {
+            all.iter_mut().for_each(|one| one.is_here = seen.held.contains(&one.queue_manager));
+        });
+    }
+
+    fn take_down(&self, report: Report, inboxes: &BTreeMap<QueueManagerId, Inbox>) {
+        let mut seen = self.0.seen.lock();
+        match report {
+            Report::Ready => {}
+            Report::Unfit { sentence } => self.0.standing.report(sentence),
+            Report::Taken { queue_manager, .. } => {
+                seen.held.insert(QueueManagerId(queue_manager));
+                *seen.moves.entry(QueueManagerId(queue_manager)).or_default() += 1;
+            }
+            Report::Released { queue_manager, deadline } => {
+                seen.held.remove(&QueueManagerId(queue_manager));
+                drop(seen);
+                if let Some(inbox) = inboxes.get(&QueueManagerId(queue_manager)) {
+                    let _ = inbox.deliver_blocking(Event::AddressGone { deadline: Instant(deadline) });
+                }
+            }
+            Report::Expired { queue_manager } => {
+                seen.held.remove(&QueueManagerId(queue_manager));
+            }
+            Report::Conflict { queue_manager, address, hardware, gave_way } => {
+                *seen.conflicts.entry(QueueManagerId(queue_manager)).or_default() += 1;
+                let sentence = match gave_way {
+                    true => {
+                        seen.held.remove(&QueueManagerId(queue_manager));
+                        format!(
+                            "address {address} is in use by a machine with hardware address {hardware}, which is no node \
+                             of this cluster: it was not taken; stop that machine, or give the queue manager another address"
+                        )
+                    }
+                    false => format!(
+                        "address {address} was also claimed by the machine with hardware address {hardware}"
+                    ),
+                };
+                tracing::error!("{sentence}");
+                self.0.standing.report(sentence);
+            }
+            Report::Failed { queue_manager, sentence } => {
+                seen.held.remove(&QueueManagerId(queue_manager));
+                self.0.standing.report(sentence);
+            }
+        }
+    }
+}
+
+impl ToAgent {
+    fn send(&mut self, line: &Line, may_be_lost: bool) {
+        // Its time is over before an agent that does not read comes to it.
+        if !self.flush() && may_be_lost {
+            return;
+        }
+        self.unsent.extend(encode(line));
+        self.flush();
+    }
+
+    /// Whether nothing is left.
+    fn flush(&mut self) -> bool {
+        while !self.unsent.is_empty() {
+            let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+            match socket2::SockRef::from(&self.line).send_with_flags(&self.unsent, flags) {
+                Ok(sent) => drop(self.unsent.drain(..sent)),
+                Err(_) => return false,
+            }
+        }
+        true
+    }
+}
+
+fn floating(address: &vip::Address) -> FloatingAddress {
+    FloatingAddress { queue_manager: address.queue_manager, ip: address.ip, is_here: false }
+}
+
+/// How long an address may outlast a lease.
+fn tail(config: &Config) -> Duration {
+    let election = config.timing.election;
+    policy::tail(consensus::Options { election, ..consensus::Options::default() }.lease())
+}
+
+/// An agent that is ready.
+pub struct Started {
+    pub addresses: Addresses,
+    reports: BufReader<UnixStream>,
+    child: Child,
+}
+
+impl Started {
+    /// Hears the agent for as long as it lives.
+    pub fn listen(self, inboxes: BTreeMap<QueueManagerId, Inbox>) -> io::Result<()> {
+        let Started { addresses, mut reports, mut child } = self;
+        let hear = move || {
+            while let Some(report) = next_report(&mut reports) {
+                addresses.on_report(report, &inboxes);
+            }
+            let ended = child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
+            std::thread::sleep(LIFETIME + LATENESS);
+            fatal(FatalReason::System, format_args!("the address agent ended ({ended}): so does the node"));
+        };
+        std::thread::Builder::new().name("addresses".into()).spawn(hear).map(|_| ())
+    }
+}
+
+fn next_report(reports: &mut BufReader<UnixStream>) -> Option<Report> {
+    let mut line = String::new();
+    match reports.read_line(&mut line) {
+        Ok(0) | Err(_) => None,
+        Ok(_) => serde_json::from_str(&line).ok(),
+    }
+}
+
+/// The same program with the same arguments, but for the first.
+fn spawn(control: UnixStream, peers: &TcpListener) -> io::Result<Child> {
+    Command::new(std::env::current_exe()?)
+        .arg("hold-addresses")
+        .args(std::env::args_os().skip(2))
+        .env_remove("NOTIFY_SOCKET")
+        .stdin(Stdio::from(OwnedFd::from(control)))
+        .stdout(Stdio::from(OwnedFd::from(peers.try_clone()?)))
+        .spawn()
+}
+
+/// What the agent's process does; see `vip::agent`.
+pub fn hold_addresses(config: Config) -> Result<(), Fatal> {
+    diagnostics::start_log(&config.log);
+    diagnostics::end_on_panic();
+    let refused = |text: String| Fatal::new(FatalReason::System, text);
+    let Some(options) = config.addresses else { return Ok(()) };
+    // It ends with the node, and not before: who stops a service signals all of its processes.
+    for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGPIPE] {
+        // SAFETY: no handler runs; the kernel only ignores the signal from now on.
+        unsafe { libc::signal(signal, libc::SIG_IGN) };
+    }
+    if options.mode == Mode::Kernel {
+        keep_rights(&vip::RIGHTS).map_err(refused)?;
+    }
+    let control = std::io::stdin().as_fd().try_clone_to_owned().map(UnixStream::from);
+    let control = control.map_err(|error| refused(format!("the node's orders: {error}")))?;
+    vip::agent::run(options, control, clock::instant).map_err(|error| refused(error.to_string()))
+}
+
+/// Gives up every right but these, for this thread and all that it starts, and for good.
+fn keep_rights(rights: &[Capability]) -> Result<(), String> {
+    let kept: CapsHashSet = rights.iter().copied().collect();
+    let drop = || {
+        if caps::has_cap(None, CapSet::Effective, Capability::CAP_SETPCAP)? {
+            for right in caps::all().difference(&kept) {
+                // The kernel may be older than the list.
+                let _ = caps::drop(None, CapSet::Bounding, *right);
+            }
+        }
+        caps::clear(None, CapSet::Ambient)?;
+        for set in [CapSet::Effective, CapSet::Inheritable, CapSet::Permitted] {
+            caps::set(None, set, &kept)?;
+        }
+        Ok(())
+    };
+    drop().map_err(|error: caps::errors::CapsError| format!("give up rights: {error}"))?;
+    // SAFETY: it sets a bit of this thread.
+    match unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) } {
+        0 => Ok(()),
+        _ => Err(format!("give up rights: {}", io::Error::last_os_error())),
+    }
+}

@@ -1,0 +1,382 @@
+//! The process that holds the addresses: it alone may change interfaces, and does nothing else.
+//!
+//! It hears orders over its standard input, one line each, and answers there. Its standard output is the node's port of the
+//! peers, which it never uses and which stays open for as long as it is: the peers must not take the node for dead while an
+//! address is still here. It ends when the node's end of the pair closes, after it removed what it held.
+//!
+//! ```text
+//! orders ──► Keeper ──► kernel (netlink, a lifetime each) ──► announcements ──► the network
+//!                 ▲                                                                │
+//!                 └───────────────── somebody else claims it ◄─────────────────────┘
+//! ```
+
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+use std::net::IpAddr;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use super::connections;
+use super::frames;
+use super::keeper::{Act, Keeper};
+use super::netlink::{Interface, Route};
+use super::orders::{Line, Report, encode};
+use super::packet::Packets;
+use super::policy::{LIFETIME, Order};
+use super::{Address, Mode, Options};
+use crate::types::{Instant, QueueManagerId};
+
+/// When an address that was taken is announced: at once, soon again for whoever missed it, and then every
+/// [`REFRESH`], because switches forget sooner than hosts.
+const ANNOUNCE_AT: [Duration; 5] = [
+    Duration::ZERO,
+    Duration::from_millis(100),
+    Duration::from_millis(300),
+    Duration::from_secs(1),
+    Duration::from_secs(3),
+];
+const REFRESH: Duration = Duration::from_secs(30);
+/// Whoever answers so soon after it was taken had it before.
+const PROBE_WINDOW: Duration = Duration::from_millis(200);
+/// A stranger is given so much time to go before the address is tried again.
+const REFUSED_FOR: Duration = Duration::from_secs(10);
+const CONFLICT_EVERY: Duration = Duration::from_secs(1);
+
+struct Agent {
+    options: Options,
+    clock: fn() -> Instant,
+    control: UnixStream,
+    route: Option<Route>,
+    places: Vec<Place>,
+    unread: Vec<u8>,
+}
+
+/// One address and where it belongs on this machine.
+struct Place {
+    address: Address,
+    interface: Option<Interface>,
+    packets: Option<Packets>,
+    keeper: Keeper,
+    taken_at: Instant,
+    announced: usize,
+    next_announcement: Option<Instant>,
+    next_conflict: Instant,
+}
+
+/// Runs until the node is gone. `control` is the agent's end of the pair.
+pub fn run(options: Options, control: UnixStream, clock: fn() -> Instant) -> io::Result<()> {
+    let mut agent = match Agent::begin(options, control.try_clone()?, clock) {
+        Ok(agent) => agent,
+        Err(sentence) => {
+            (&control).write_all(&encode(&Report::Unfit { sentence }))?;
+            return Ok(());
+        }
+    };
+    agent.report(&Report::Ready);
+    agent.until_node_is_gone();
+    for number in 0..agent.places.len() {
+        let act = agent.places[number].keeper.let_go();
+        agent.carry_out(number, act, None);
+    }
+    Ok(())
+}
+
+impl Agent {
+    /// What an earlier agent left is removed before anything else.
+    fn begin(options: Options, control: UnixStream, clock: fn() -> Instant) -> Result<Agent, String> {
+        control.set_nonblocking(true).map_err(|error| error.to_string())?;
+        let mut places: Vec<Place> = options.addresses.iter().cloned().map(Place::new).collect();
+        let mut route = None;
+        if options.mode == Mode::Kernel {
+            let mut opened = Route::open().map_err(|error| format!("netlink: {error}"))?;
+            let interfaces = opened.interfaces().map_err(|error| format!("list interfaces: {error}"))?;
+            for place in &mut places {
+                let interface = options.interface_of(&place.address, &interfaces)?.clone();
+                opened
+                    .remove(&interface, place.address.ip)
+                    .map_err(|error| not_allowed(&place.address, &error))?;
+                let packets =
+                    Packets::open(&interface).map_err(|error| not_allowed(&place.address, &error))?;
+                (place.interface, place.packets) = (Some(interface), Some(packets));
+            }
+            route = Some(opened);
+        }
+        let agent = Agent { options, clock, control, route, places, unread: Vec::new() };
+        for number in 0..agent.places.len() {
+            if agent.options.mode == Mode::Exec {
+                agent.call_program(number, "release", None).map_err(|error| error.to_string())?;
+            }
+        }
+        Ok(agent)
+    }
+
+    fn until_node_is_gone(&mut self) {
+        loop {
+            self.wait();
+            let Ok(orders) = self.read_orders() else { return };
+            for (queue_manager, order) in orders {
+                self.follow(queue_manager, order);
+            }
+            for number in 0..self.places.len() {
+                self.on_time(number);
+                self.listen(number);
+            }
+        }
+    }
+
+    /// Until there is something to read, or to do.
+    fn wait(&self) {
+        let now = (self.clock)();
+        let due = self
+            .places
+            .iter()
+            .flat_map(|place| [place.keeper.next(), place.next_announcement])
+            .flatten()
+            .min();
+        let timeout = due.map_or(1_000, |due| due.since(now).as_millis().min(1_000) as i32 + 1);
+        let descriptors = std::iter::once(self.control.as_raw_fd())
+            .chain(self.places.iter().filter_map(|place| place.packets.as_ref()).map(AsRawFd::as_raw_fd));
+        let mut polled: Vec<libc::pollfd> =
+            descriptors.map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 }).collect();
+        // SAFETY: the kernel writes into the vector's own elements. A signal only ends the wait early.
+        unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, timeout) };
+    }
+
+    /// The newest order for each queue manager. An error when the node is gone.
+    fn read_orders(&mut self) -> io::Result<BTreeMap<QueueManagerId, Order>> {
+        let mut buffer = [0; 4096];
+        loop {
+            match self.control.read(&mut buffer) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(length) => self.unread.extend_from_slice(&buffer[..length]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let mut orders = BTreeMap::new();
+        while let Some(end) = self.unread.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = self.unread.drain(..=end).collect();
+            let line: Line = serde_json::from_slice(&line)?;
+            let (queue_manager, order) = line.order();
+            orders.insert(queue_manager, order);
+        }
+        Ok(orders)
+    }
+
+    fn follow(&mut self, queue_manager: QueueManagerId, order: Order) {
+        let numbers =
+            (0..self.places.len()).filter(|n| self.places[*n].address.queue_manager == queue_manager);
+        for number in numbers.collect::<Vec<_>>() {
+            let act = self.places[number].keeper.follow(order, (self.clock)());
+            self.carry_out(number, act, Some(order));
+        }
+        match order {
+            Order::Release { deadline } => {
+                self.report(&Report::Released { queue_manager: queue_manager.0, deadline: deadline.0 });
+            }
+            Order::Hold { .. } => {}
+        }
+    }
+
+    fn on_time(&mut self, number: usize) {
+        let now = (self.clock)();
+        let place = &mut self.places[number];
+        if let Some(act) = place.keeper.on_time(now) {
+            let queue_manager = place.address.queue_manager.0;
+            tracing::warn!(address = %place.address.ip, "the node did not renew the address in time: removed");
+            self.carry_out(number, Some(act), None);
+            self.report(&Report::Expired { queue_manager });
+        }
+        let place = &mut self.places[number];
+        if place.next_announcement.is_some_and(|due| now >= due) {
+            place.announce(now);
+        }
+    }
+
+    /// Whether somebody else claims the address.
+    fn listen(&mut self, number: usize) {
+        let now = (self.clock)();
+        let place = &mut self.places[number];
+        let (Some(packets), Some(interface)) = (&place.packets, &place.interface) else { return };
+        let mut buffer = [0; 128];
+        let mut other = None;
+        while let Some(frame) = packets.hear(&mut buffer) {
+            if let Some((hardware, address)) = frames::claim(frame)
+                && IpAddr::V4(address) == place.address.ip
+                && hardware != interface.hardware
+            {
+                other = Some(hardware);
+            }
+        }
+        let Some(hardware) = other else { return };
+        if !place.keeper.is_held(now) || now < place.next_conflict {
+            return;
+        }
+        place.next_conflict = now + CONFLICT_EVERY;
+        let shown = hardware.map(|byte| format!("{byte:02x}")).join(":");
+        let is_peer = self.options.is_peer(hardware);
+        // Another node's lease is over, and so is its right to the address. Nobody can tell a stranger that.
+        let gives_way = !is_peer && now < place.taken_at + PROBE_WINDOW;
+        let report = Report::Conflict {
+            queue_manager: place.address.queue_manager.0,
+            address: place.address.ip.to_string(),
+            hardware: shown,
+            gave_way: gives_way,
+        };
+        if gives_way {
+            let act = place.keeper.refuse(now + REFUSED_FOR);
+            self.carry_out(number, act, None);
+        } else {
+            place.announce(now);
+        }
+        self.report(&report);
+    }
+
+    fn carry_out(&mut self, number: usize, act: Option<Act>, order: Option<Order>) {
+        let Some(act) = act else { return };
+        let done = match self.options.mode {
+            Mode::Kernel => self.tell_kernel(number, act, order),
+            Mode::Exec => match act {
+                Act::Take => self.call_program(number, "acquire", order),
+                Act::Renew => Ok(()),
+                Act::Remove => self.call_program(number, "release", order),
+            },
+            Mode::DryRun => Ok(()),
+        };
+        let now = (self.clock)();
+        let place = &mut self.places[number];
+        let (queue_manager, address) = (place.address.queue_manager.0, place.address.ip);
+        if let Err(error) = done {
+            place.keeper.let_go();
+            let sentence = format!("address {address}: {error}");
+            tracing::error!("{sentence}");
+            return self.report(&Report::Failed { queue_manager, sentence });
+        }
+        match (act, order) {
+            (Act::Take, Some(Order::Hold { term, .. })) => {
+                place.taken_at = now;
+                place.announced = 0;
+                place.announce(now);
+                tracing::info!(%address, term = term.0, mode = self.options.mode.as_str(), "address taken");
+                self.report(&Report::Taken { queue_manager, term: term.0 });
+            }
+            (Act::Remove, _) => {
+                place.next_announcement = None;
+                tracing::info!(%address, mode = self.options.mode.as_str(), "address given back");
+            }
+            _ => {}
+        }
+    }
+
+    fn tell_kernel(&mut self, number: usize, act: Act, order: Option<Order>) -> io::Result<()> {
+        let (Some(route), place) = (&mut self.route, &self.places[number]) else { return Ok(()) };
+        let Some(interface) = &place.interface else { return Ok(()) };
+        let address = place.address.ip;
+        if act == Act::Remove {
+            // While the address is there: the ends of the connections learn it by a reset that comes from it.
+            if let Err(error) = connections::destroy(address) {
+                tracing::warn!(%address, %error, "the connections that used the address are left to their timeouts");
+            }
+            return route.remove(interface, address).map(|_| ());
+        }
+        if act == Act::Take
+            && let (Some(packets), Some(probe)) = (&place.packets, frames::probe(address, interface.hardware))
+        {
+            // Whoever has it answers within a fraction of a millisecond; nobody waits for that.
+            packets.send(&probe)?;
+        }
+        let clock = self.clock;
+        let is_in_time = || match order {
+            Some(Order::Hold { deadline, .. }) => clock() + LIFETIME < deadline,
+            _ => false,
+        };
+        route.set(interface, address, &place.label(), LIFETIME.as_secs() as u32, is_in_time)
+    }
+
+    /// Runs the user's program, and ends it when it takes too long.
+    fn call_program(&self, number: usize, what: &str, order: Option<Order>) -> io::Result<()> {
+        let Some(program) = &self.options.program else { return Ok(()) };
+        let address = &self.places[number].address;
+        let (term, deadline) = match order {
+            Some(Order::Hold { term, deadline }) => (term.0, deadline.since((self.clock)())),
+            _ => (0, Duration::ZERO),
+        };
+        let mut child = Command::new(program)
+            .args([what, &address.ip.to_string(), address.name.as_str(), &term.to_string()])
+            .arg(deadline.as_millis().to_string())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", program.display())))?;
+        let until = (self.clock)() + self.options.program_limit;
+        loop {
+            if let Some(status) = child.try_wait()? {
+                return match status.success() {
+                    true => Ok(()),
+                    false => {
+                        Err(io::Error::other(format!("{} {what} ended with {status}", program.display())))
+                    }
+                };
+            }
+            if (self.clock)() > until {
+                child.kill()?;
+                child.wait()?;
+                let limit = self.options.program_limit;
+                return Err(io::Error::other(format!(
+                    "{} {what} took more than {limit:?}",
+                    program.display()
+                )));
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// A node that does not read loses reports, and nothing else.
+    fn report(&mut self, report: &Report) {
+        let _ = self.control.write_all(&encode(report));
+    }
+}
+
+impl Place {
+    fn new(address: Address) -> Place {
+        Place {
+            address,
+            interface: None,
+            packets: None,
+            keeper: Keeper::default(),
+            taken_at: Instant(0),
+            announced: 0,
+            next_announcement: None,
+            next_conflict: Instant(0),
+        }
+    }
+
+    fn announce(&mut self, now: Instant) {
+        let (Some(packets), Some(interface)) = (&self.packets, &self.interface) else { return };
+        for frame in frames::announcements(self.address.ip, interface.hardware) {
+            if let Err(error) = packets.send(&frame) {
+                tracing::warn!(address = %self.address.ip, %error, "the address could not be announced");
+            }
+        }
+        self.announced += 1;
+        let next = ANNOUNCE_AT.get(self.announced).map(|after| self.taken_at + *after);
+        self.next_announcement = Some(next.filter(|next| *next > now).unwrap_or(now + REFRESH));
+    }
+
+    /// As old tools show it: `eth0:0`.
+    fn label(&self) -> String {
+        let name = self.interface.as_ref().map_or("", |interface| interface.name.as_str());
+        format!("{name}:{}", self.address.number)
+    }
+}
+
+fn not_allowed(address: &Address, error: &io::Error) -> String {
+    let what = format!("address {} of queue manager {}: {error}", address.ip, address.name);
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => format!("{what}; {}", super::HOW_TO_GET_RIGHTS),
+        _ => what,
+    }
+}

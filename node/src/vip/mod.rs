@@ -1,0 +1,139 @@
+//! Floating addresses: each belongs to a queue manager and is on the node that serves it, and on no other.
+//!
+//! [`policy`] (the node's side) and [`keeper`] (the agent's) decide, without a clock or a socket. [`orders`] is what the two
+//! processes say to each other, [`agent`] the process that holds the addresses, with [`netlink`] (the kernel), [`packet`] and
+//! [`frames`] (the network) and [`connections`] (those that use an address which goes).
+
+pub mod policy;
+pub mod keeper;
+pub mod orders;
+pub mod netlink;
+pub mod packet;
+pub mod frames;
+pub mod connections;
+pub mod agent;
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use caps::{CapSet, Capability};
+
+use crate::types::{ObjectName, QueueManagerId};
+use netlink::Interface;
+
+/// For a node that may not change interfaces.
+pub const HOW_TO_GET_RIGHTS: &str = "run the node as root, or give it CAP_NET_ADMIN and CAP_NET_RAW (systemd: \
+    AmbientCapabilities=CAP_NET_ADMIN CAP_NET_RAW), or do without with mode = \"none\" under [address]";
+
+/// What the agent needs, and nobody else in a node.
+pub const RIGHTS: [Capability; 2] = [Capability::CAP_NET_ADMIN, Capability::CAP_NET_RAW];
+
+/// Whether this process may change interfaces.
+pub fn has_rights() -> bool {
+    RIGHTS.iter().all(|right| caps::has_cap(None, CapSet::Effective, *right).unwrap_or(false))
+}
+
+/// How addresses are held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// By the kernel of this machine, on one of its interfaces.
+    Kernel,
+    /// A program of the user's is called.
+    Exec,
+    /// Everything but the last step: the log says what would be done.
+    DryRun,
+}
+
+impl Mode {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Mode::Kernel => "kernel",
+            Mode::Exec => "exec",
+            Mode::DryRun => "dry-run",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    pub queue_manager: QueueManagerId,
+    pub name: ObjectName,
+    pub ip: IpAddr,
+    /// Length of the network that it belongs to; it is held as an address of its own.
+    pub prefix: u8,
+    /// Counts the addresses of the file, for the label.
+    pub number: usize,
+}
+
+/// What a node is told about its addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    pub mode: Mode,
+    pub addresses: Vec<Address>,
+    /// None: the one that has an address in the same network.
+    pub interface: Option<String>,
+    /// Of mode exec.
+    pub program: Option<PathBuf>,
+    pub program_limit: Duration,
+    /// Where the other nodes are: a claim from one of them is no stranger's.
+    pub peers: Vec<IpAddr>,
+}
+
+impl Options {
+    pub fn of(&self, queue_manager: QueueManagerId) -> impl Iterator<Item = &Address> {
+        self.addresses.iter().filter(move |address| address.queue_manager == queue_manager)
+    }
+
+    /// Where the address belongs on this machine, or a sentence that says why nowhere.
+    pub fn interface_of<'a>(
+        &self,
+        address: &Address,
+        interfaces: &'a [Interface],
+    ) -> Result<&'a Interface, String> {
+        let names = || interfaces.iter().map(|found| found.name.as_str()).collect::<Vec<_>>().join(", ");
+        let what = format!("address {} of queue manager {}", address.ip, address.name);
+        match &self.interface {
+            Some(name) => interfaces.iter().find(|found| found.name == *name).ok_or_else(|| {
+                format!("{what}: this machine has no interface {name}; it has {}: write interface = \"…\" at the node", names())
+            }),
+            None => interfaces
+                .iter()
+                .find(|found| found.addresses.iter().any(|(own, _)| is_near(address, *own)))
+                .ok_or_else(|| {
+                    format!(
+                        "{what}: no interface of this machine has an address in {}/{}; it has {}: write interface = \
+                         \"…\" at the node",
+                        address.ip,
+                        address.prefix,
+                        names()
+                    )
+                }),
+        }
+    }
+
+    /// By the addresses that the kernel knows of its neighbours.
+    fn is_peer(&self, hardware: [u8; 6]) -> bool {
+        let shown = hardware.map(|byte| format!("{byte:02x}")).join(":");
+        let neighbours = std::fs::read_to_string("/proc/net/arp").unwrap_or_default();
+        neighbours.lines().skip(1).any(|line| {
+            let mut fields = line.split_whitespace();
+            let address = fields.next().and_then(|text| text.parse::<IpAddr>().ok());
+            fields.nth(2) == Some(&shown) && address.is_some_and(|address| self.peers.contains(&address))
+        })
+    }
+}
+
+/// Whether `other` lies in the address's network, and is not the address itself.
+fn is_near(address: &Address, other: IpAddr) -> bool {
+    let shift = |bits: u8| bits.saturating_sub(address.prefix);
+    match (address.ip, other) {
+        (IpAddr::V4(a), IpAddr::V4(b)) => {
+            a != b && a.to_bits().checked_shr(shift(32).into()) == b.to_bits().checked_shr(shift(32).into())
+        }
+        (IpAddr::V6(a), IpAddr::V6(b)) => {
+            a != b && a.to_bits().checked_shr(shift(128).into()) == b.to_bits().checked_shr(shift(128).into())
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,182 @@
+//! Addresses of interfaces, as the kernel has them.
+
+use std::io;
+use std::net::IpAddr;
+
+use netlink_packet_core::{
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage,
+    NetlinkPayload,
+};
+use netlink_packet_route::address::{
+    AddressAttribute, AddressFlags, AddressMessage, AddressScope, CacheInfo,
+};
+use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use netlink_sys::protocols::NETLINK_ROUTE;
+use netlink_sys::{Socket, SocketAddr};
+
+/// An interface of this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    pub index: u32,
+    pub name: String,
+    /// Zero where it has none.
+    pub hardware: [u8; 6],
+    pub is_up: bool,
+    /// Addresses and the lengths of their networks.
+    pub addresses: Vec<(IpAddr, u8)>,
+}
+
+#[derive(Debug)]
+pub struct Route {
+    socket: Socket,
+    sequence: u32,
+}
+
+impl Route {
+    pub fn open() -> io::Result<Route> {
+        let mut socket = Socket::new(NETLINK_ROUTE)?;
+        socket.bind_auto()?;
+        socket.connect(&SocketAddr::new(0, 0))?;
+        Ok(Route { socket, sequence: 0 })
+    }
+
+    /// Gives an interface an address for so many seconds, or for so many more if it has it.
+    pub fn set(
+        &mut self,
+        interface: &Interface,
+        address: IpAddr,
+        label: &str,
+        seconds: u32,
+        is_in_time: impl FnOnce() -> bool,
+    ) -> io::Result<()> {
+        let mut message = of(interface, address);
+        let mut lifetime = CacheInfo::default();
+        lifetime.ifa_valid = seconds;
+        // An IPv6 address that is preferred would become the source of other connections of this machine.
+        lifetime.ifa_preferred = if address.is_ipv4() { seconds } else { 0 };
+        message.attributes.push(AddressAttribute::CacheInfo(lifetime));
+        match address {
+            IpAddr::V4(_) => message.attributes.push(AddressAttribute::Label(label.to_owned())),
+            // Duplicate detection takes a second or two, and leaves an address that is of no use for ever.
+            IpAddr::V6(_) => {
+                let flags = AddressFlags::Nodad | AddressFlags::Noprefixroute;
+                message.attributes.push(AddressAttribute::Flags(flags));
+            }
+        }
+        let request =
+            self.encode(RouteNetlinkMessage::NewAddress(message), NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE);
+        // The last thing before the kernel has it: this process may have been paused until now.
+        if !is_in_time() {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "the lease was too short for it by now"));
+        }
+        self.exchange(&request).map(|_| ())
+    }
+
+    /// Whether it was there.
+    pub fn remove(&mut self, interface: &Interface, address: IpAddr) -> io::Result<bool> {
+        let request = self.encode(RouteNetlinkMessage::DelAddress(of(interface, address)), NLM_F_ACK);
+        match self.exchange(&request) {
+            Ok(_) => Ok(true),
+            Err(error) if error.raw_os_error() == Some(libc::EADDRNOTAVAIL) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub fn interfaces(&mut self) -> io::Result<Vec<Interface>> {
+        let request = self.encode(RouteNetlinkMessage::GetLink(LinkMessage::default()), NLM_F_DUMP);
+        let mut interfaces = Vec::new();
+        for message in self.exchange(&request)? {
+            let RouteNetlinkMessage::NewLink(link) = message else { continue };
+            let mut interface = Interface {
+                index: link.header.index,
+                name: String::new(),
+                hardware: [0; 6],
+                is_up: link.header.flags.contains(LinkFlags::Up | LinkFlags::LowerUp),
+                addresses: Vec::new(),
+            };
+            for attribute in link.attributes {
+                match attribute {
+                    LinkAttribute::IfName(name) => interface.name = name,
+                    LinkAttribute::Address(hardware) => {
+                        if let Ok(hardware) = hardware.try_into() {
+                            interface.hardware = hardware;
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            interfaces.push(interface);
+        }
+        let request = self.encode(RouteNetlinkMessage::GetAddress(AddressMessage::default()), NLM_F_DUMP);
+        for message in self.exchange(&request)? {
+            let RouteNetlinkMessage::NewAddress(found) = message else { continue };
+            let own = found.attributes.iter().find_map(|attribute| match attribute {
+                AddressAttribute::Local(address) => Some(*address),
+                _ => None,
+            });
+            let any = found.attributes.iter().find_map(|attribute| match attribute {
+                AddressAttribute::Address(address) => Some(*address),
+                _ => None,
+            });
+            let interface = interfaces.iter_mut().find(|interface| interface.index == found.header.index);
+            if let (Some(interface), Some(address)) = (interface, own.or(any)) {
+                interface.addresses.push((address, found.header.prefix_len));
+            }
+        }
+        Ok(interfaces)
+    }
+
+    fn encode(&mut self, message: RouteNetlinkMessage, flags: u16) -> Vec<u8> {
+        self.sequence += 1;
+        let mut header = NetlinkHeader::default();
+        header.flags = NLM_F_REQUEST | flags;
+        header.sequence_number = self.sequence;
+        let mut message = NetlinkMessage::new(header, NetlinkPayload::from(message));
+        message.finalize();
+        let mut bytes = vec![0; message.buffer_len()];
+        message.serialize(&mut bytes);
+        bytes
+    }
+
+    /// Sends a request and reads its answers. The kernel has them ready when the request was sent.
+    fn exchange(&mut self, request: &[u8]) -> io::Result<Vec<RouteNetlinkMessage>> {
+        self.socket.send(request, 0)?;
+        let mut answers = Vec::new();
+        loop {
+            let (bytes, _) = self.socket.recv_from_full()?;
+            let mut rest = bytes.as_slice();
+            while !rest.is_empty() {
+                let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest)
+                    .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
+                let length = (message.header.length as usize).next_multiple_of(4).min(rest.len());
+                rest = &rest[length.max(1)..];
+                // What is left of an exchange that ended with an error.
+                if message.header.sequence_number != self.sequence {
+                    continue;
+                }
+                match message.payload {
+                    NetlinkPayload::Done(_) => return Ok(answers),
+                    NetlinkPayload::Error(error) if error.code.is_none() => return Ok(answers),
+                    NetlinkPayload::Error(error) => return Err(error.to_io()),
+                    NetlinkPayload::InnerMessage(inner) => answers.push(inner),
+                    _ => {}
+                }
+            }
+        }
+    }
+}
+
+/// A whole address of its own: in a network with others it would go when they do, and be chosen in their place.
+fn of(interface: &Interface, address: IpAddr) -> AddressMessage {
+    let mut message = AddressMessage::default();
+    (message.header.family, message.header.prefix_len) = match address {
+        IpAddr::V4(_) => (AddressFamily::Inet, 32),
+        IpAddr::V6(_) => (AddressFamily::Inet6, 128),
+    };
+    message.header.index = interface.index;
+    message.header.scope = AddressScope::Universe;
+    message.attributes.push(AddressAttribute::Local(address));
+    message.attributes.push(AddressAttribute::Address(address));
+    message
+}
