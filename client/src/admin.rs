@@ -9,6 +9,7 @@ use std::{
 use tonic::{Response, Status, transport::Channel};
 use trimaran_proto::{
     admin::v1::{self as wire, admin_client::AdminClient},
+    mqsc,
     queue::v1::Outcome,
 };
 
@@ -21,8 +22,8 @@ use crate::{
 };
 
 pub use trimaran_proto::admin::v1::{
-    Attribute, InstanceStatus, MembershipProgress, MemoryShare, ObjectDetails, QueueManagerStatus,
-    RecoverRequest, StatusResponse, set_request::Action as RecordAction,
+    Attribute, HandleDetails, InstanceStatus, MembershipProgress, MemoryShare, ObjectDetails,
+    QueueManagerStatus, RecoverRequest, SessionDetails, StatusResponse, set_request::Action as RecordAction,
 };
 
 /// Attributes by their MQSC names, with values as MQSC has them in brackets. A flag (SHARE) is YES or NO, or its name
@@ -80,6 +81,12 @@ trait Answered {
 }
 
 impl Answered for wire::AdminResponse {
+    fn take_outcome(&mut self) -> Option<Outcome> {
+        self.outcome.take()
+    }
+}
+
+impl Answered for wire::SessionsResponse {
     fn take_outcome(&mut self) -> Option<Outcome> {
         self.outcome.take()
     }
@@ -230,6 +237,78 @@ impl Admin {
                 None => return Ok(objects),
             }
         }
+    }
+
+    /// DISPLAY CONN: who is connected, in the order in which they came, and what they have open.
+    ///
+    /// # Errors
+    /// Only what keeps the queue manager from answering.
+    pub async fn sessions(&self) -> Result<Vec<SessionDetails>> {
+        let request = wire::SessionsRequest { queue_manager: self.connection.queue_manager() };
+        let answer = self
+            .ask(|client| {
+                let request = request.clone();
+                let mut client = client.max_decoding_message_size(256 * 1024 * 1024);
+                async move { client.sessions(request).await }
+            })
+            .await?;
+        Ok(answer.sessions)
+    }
+
+    /// What the node that serves knows of itself and its peers.
+    ///
+    /// # Errors
+    /// Only what keeps the node from answering.
+    pub async fn status(&self) -> Result<StatusResponse> {
+        let link = self.connection.link().await?;
+        let answer = AdminClient::new(link.channel).status(wire::StatusRequest {}).await;
+        answer.map(Response::into_inner).map_err(|status| lost(&status))
+    }
+
+    /// Asks for one command of MQSC: its requests in order, up to the first that is refused. None when it needs none.
+    pub async fn mqsc(&self, command: &mqsc::Command) -> Option<mqsc::Reply> {
+        let mut reply = None;
+        for request in command.requests() {
+            reply = Some(match self.asked(request).await {
+                Ok(answered) => answered,
+                Err(error) => {
+                    let reason = error.reason().unwrap_or(reason::Q_MGR_NOT_AVAILABLE);
+                    let text = match error {
+                        Error::Refused { text, .. } => text,
+                        other => other.to_string(),
+                    };
+                    return Some(mqsc::Reply::Refused { reason, text });
+                }
+            });
+        }
+        reply
+    }
+
+    async fn asked(&self, request: mqsc::Request) -> Result<mqsc::Reply> {
+        use mqsc::{Reply, Request};
+        let attributes = Attributes;
+        match request {
+            Request::Define(wire::DefineRequest { kind, name, like, replace, attributes: said, .. }) => {
+                self.define(kind, name, like, replace, attributes(said)).await?;
+            }
+            Request::Alter(wire::AlterRequest { kind, name, attributes: said, .. }) => {
+                self.alter(kind, name, attributes(said)).await?;
+            }
+            Request::Delete(wire::DeleteRequest { kind, name, purge, .. }) => {
+                self.delete(kind, name, purge).await?;
+            }
+            Request::Clear(wire::ClearRequest { queue, .. }) => self.clear_queue(queue).await?,
+            Request::Set(wire::SetRequest { kind, profile, action, attributes: said, .. }) => {
+                let action = RecordAction::try_from(action).unwrap_or_default();
+                self.set(kind, profile, action, attributes(said)).await?;
+            }
+            Request::Display(wire::DisplayRequest { kind, name, .. }) => {
+                return self.display(kind, name).await.map(Reply::Objects);
+            }
+            Request::Sessions => return self.sessions().await.map(Reply::Sessions),
+            Request::Status => return self.status().await.map(Reply::Status),
+        }
+        Ok(Reply::Done)
     }
 
     /// DEFINE QLOCAL.

@@ -48,8 +48,8 @@ mod admin;
 pub mod channel;
 
 pub use admin::{
-    Admin, Attribute, Attributes, InstanceStatus, MembershipProgress, MemoryShare, ObjectDetails,
-    QueueManagerStatus, RecordAction, RecoverRequest, StatusResponse,
+    Admin, Attribute, Attributes, HandleDetails, InstanceStatus, MembershipProgress, MemoryShare,
+    ObjectDetails, QueueManagerStatus, RecordAction, RecoverRequest, SessionDetails, StatusResponse,
 };
 pub use connection::{Builder, Connection};
 pub use core::ConnectionState;

@@ -1,5 +1,5 @@
-//! Wire and log formats of Trimaran, and the tables that node and client share. Pure data, no logic: generated from
-//! `proto/`, or written by hand in [`mq`], [`attribute`] and [`reason`].
+//! Wire and log formats of Trimaran, and what node and client share. No IO, no clock: generated from `proto/`, or written by
+//! hand in [`mq`], [`attribute`], [`reason`] and [`mqsc`].
 //!
 //! * [`queue::v1`]: what clients say.
 //! * [`admin::v1`]: objects, status, membership.
@@ -8,6 +8,7 @@
 //! * [`mq`]: the channel protocol of IBM MQ clients.
 //! * [`attribute`]: every attribute of every kind of object.
 //! * [`reason`]: MQ's reason codes.
+//! * [`mqsc`]: the commands of MQ's administrators, as text.
 
 pub mod mq;
 
@@ -37,6 +38,7 @@ pub mod replica {
 
 pub mod attribute;
 pub mod reason;
+pub mod mqsc;
 
 /// The encoded `FileDescriptorSet` of all protos, for gRPC server reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

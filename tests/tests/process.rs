@@ -1381,3 +1381,80 @@ async fn open_units_take_their_share_of_memory_and_leave_the_others_room() {
     open.pop();
     put_numbers(&connection.queue(QUEUE), 0, 10, 100).await;
 }
+
+// ---- what administrators of MQ type ----
+
+/// A file in the hands of the real program, by the name that scripts know; a dump that is read again; a definition applied.
+#[test]
+fn a_file_of_mqsc_is_piped_into_runmqsc() {
+    let mut cluster = Cluster::start(Plan::default());
+    cluster.wait_serving(seconds(30));
+    let directory = tempfile::tempdir().expect("a directory");
+    let link = directory.path().join("runmqsc");
+    std::os::unix::fs::symlink(trimaran_tests::process::program("trimaran"), &link).expect("a link");
+    let addresses = cluster.nodes.iter().map(|node| node.client.clone()).collect::<Vec<_>>().join(",");
+    let run = |program: &Path, arguments: &[&str], input: &str| {
+        use std::io::Write;
+        let mut child = std::process::Command::new(program)
+            .env("TRIMARAN_CONNECT", &addresses)
+            .args(arguments)
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let _ = child.stdin.take().expect("piped").write_all(input.as_bytes());
+        let output = child.wait_with_output().expect("the program ends");
+        (output.status.code(), text(&output))
+    };
+    let script = "* the walkthrough\ndefine qlocal (HA.QUEUE)\n\
+        define channel(HA.CHANNEL) chltype(svrconn) trptype(tcp) mcauser('mqm')\n\
+        display qlocal(HA.QUEUE) curdepth\ndelete qlocal(NOPE)\nend\n";
+    let (code, shown) = run(&link, &[QUEUE_MANAGER], script);
+    assert_eq!(code, Some(10), "{shown}");
+    let started = format!("Starting MQSC for queue manager {QUEUE_MANAGER}.");
+    let expected = [
+        started.as_str(),
+        "     1 : define qlocal (HA.QUEUE)\nAMQ8006I: IBM MQ queue created.\n",
+        "AMQ8014I: IBM MQ channel created.\n",
+        "   QUEUE(HA.QUEUE)                         TYPE(QLOCAL)\n   CURDEPTH(0)\n",
+        "AMQ8147E: IBM MQ object NOPE not found.\n",
+        "4 MQSC commands read.\nNo commands have a syntax error.\nOne valid MQSC command could not be processed.\n",
+    ];
+    for part in expected {
+        assert!(shown.contains(part), "{part}\nis missing in\n{shown}");
+    }
+    let (code, shown) = run(&link, &["-w", "1", "NO.SUCH.QM"], "");
+    assert_eq!(code, Some(20), "{shown}");
+
+    let trimaran = trimaran_tests::process::program("trimaran");
+    let dump = || run(&trimaran, &["dmpmqcfg", "-a"], "");
+    let strip =
+        |text: &str| text.lines().filter(|line| !line.contains("ALTDATE(")).collect::<Vec<_>>().join("\n");
+    let (code, first) = dump();
+    assert_eq!(code, Some(0), "{first}");
+    assert!(
+        first.contains("DEFINE QLOCAL('HA.QUEUE') +") && first.contains("SYSTEM.DEAD.LETTER.QUEUE"),
+        "{first}"
+    );
+    let (code, shown) = run(&link, &["-e"], &first);
+    assert_eq!(code, Some(0), "{shown}");
+    assert_eq!(strip(&dump().1), strip(&first), "a dump is the same when it was read again");
+
+    let file = directory.path().join("shop.mqsc");
+    fs::write(&file, "define qlocal(ORDERS) maxdepth(7)\nalter qmgr deadq(SYSTEM.DEAD.LETTER.QUEUE)\n")
+        .expect("a file");
+    let file = file.to_str().expect("a path in UTF-8");
+    let (_, shown) = run(&trimaran, &["apply", file, "--dry-run"], "");
+    assert!(
+        shown.contains("would be defined QLOCAL(ORDERS)") && shown.contains("2 would be changed"),
+        "{shown}"
+    );
+    assert!(run(&trimaran, &["apply", file], "").1.contains("2 changed, 0 unchanged"));
+    assert!(run(&trimaran, &["apply", file], "").1.contains("0 changed, 2 unchanged"));
+
+    let (code, shown) = run(&trimaran, &["dspmq", "-o", "nativeha", "-x"], "");
+    assert_eq!(code, Some(0), "{shown}");
+    assert!(shown.contains("ROLE(Active)") && shown.matches(" INSTANCE(").count() >= 4, "{shown}");
+    assert!(run(&trimaran, &["mqrc", "2035"], "").1.contains("2035  0x000007f3  MQRC_NOT_AUTHORIZED"));
+}

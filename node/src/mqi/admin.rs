@@ -31,6 +31,8 @@ pub enum Admin {
         /// Empty for all.
         after: String,
     },
+    /// DISPLAY CONN: who is connected, and what they have open.
+    Sessions,
 }
 
 /// Calls of operators: what a node or the group of nodes is and does, whatever is defined there.

@@ -1,11 +1,13 @@
 //! What a client is told: MQ's completion code and reason, and the data of the call.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::call::OpenOptions;
 use crate::types::definition::Definition;
 use crate::types::{
     CompletionCode, Index, Membership, Message, MessageId, NodeId, ObjectName, OutOfSync, Reason, Role,
-    Speaks, Term, UnitState, Version,
+    SessionId, Speaks, Term, UnitState, Version,
 };
 
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +44,8 @@ pub enum Data {
     Queues(Vec<QueueView>),
     /// What is displayed, by kind and name.
     Objects(Vec<ObjectView>),
+    /// Who is connected, in the order in which they came.
+    Sessions(Vec<SessionView>),
     Status(Box<StatusView>),
     /// Not the answer yet: a step of a long call, and how far it is, 0.0 to 1.0.
     Progress {
@@ -60,6 +64,19 @@ pub struct ObjectView {
     pub definition: Definition,
     /// Of a local queue.
     pub queue: Option<QueueView>,
+}
+
+/// Somebody who is connected, and what is open.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SessionView {
+    pub session: SessionId,
+    pub user: String,
+    pub application: String,
+    /// Where it comes from; None for what comes from inside the node.
+    pub address: Option<SocketAddr>,
+    /// The channel it came through, where the protocol has channels.
+    pub channel: Option<ObjectName>,
+    pub handles: Vec<(ObjectName, OpenOptions)>,
 }
 
 /// A local queue as inquired. Counts are messages and handles.

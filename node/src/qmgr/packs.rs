@@ -77,7 +77,11 @@ impl Packs {
 
     /// So many go, and nobody counts them any more. False when none are left.
     pub(super) fn drop_first(&mut self, count: usize) -> bool {
-        (0..count).for_each(|_| drop(self.packs.pop_first()));
+        for _ in 0..count {
+            if self.packs.pop_first().is_none() {
+                return false;
+            }
+        }
         !self.packs.is_empty()
     }
 

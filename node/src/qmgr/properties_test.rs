@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::packs_test::Store;
 use super::{BatchEncoder, Command, QueueManager, command};
 use crate::types::definition::{
-    Attribute, AttributeText, By, Changes, Form, Initial, ObjectKind, ObjectRef, RecordAction, State, Value,
+    Attribute, By, Changes, Form, Initial, ObjectKind, ObjectRef, RecordAction, State, Value,
 };
 use crate::types::{
     Index, Membership, ObjectName, QueueManagerId, SnapshotMeta, Speaks, Term, TermStarts, WallTime,

@@ -18,8 +18,8 @@ use super::takeovers::Takeovers;
 use super::{Family, LoadError, QueueManager, RowChange, RowSource, StoreReadError};
 use crate::types::definition::{Definition, ObjectKind, ObjectRef};
 use crate::types::{
-    MessageId, NodeId, Position, ProducerId, QueueId, QueueManagerId, Speaks, StagedBodyId,
-    UnitId, UnitState, Version, WallTime,
+    MessageId, NodeId, Position, ProducerId, QueueId, QueueManagerId, Speaks, StagedBodyId, UnitId,
+    UnitState, Version, WallTime,
 };
 
 /// What is counted in rows never gets this far: higher numbers are damage.

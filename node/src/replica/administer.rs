@@ -47,6 +47,11 @@ impl Replica {
                 self.turn.spend(DESCRIBE * objects.len() as u64);
                 return self.answer(session, token, Completion::ok(Data::Objects(objects)));
             }
+            Admin::Sessions => {
+                let sessions = self.sessions.views();
+                self.turn.spend(DESCRIBE * sessions.len() as u64);
+                return self.answer(session, token, Completion::ok(Data::Sessions(sessions)));
+            }
         };
         match command {
             Ok((command, queue)) => {
@@ -141,7 +146,7 @@ impl Replica {
             return Err(Refusal::because(Reason::FunctionNotSupported, detail));
         }
         let definition = self.defined(object)?;
-        changes.check(object.kind, true)?;
+        definition.new_in(changes).check(object.kind, true)?;
         let altered = definition.with(changes);
         altered.check()?;
         Ok(altered)
@@ -164,6 +169,11 @@ impl Replica {
         }
         if action == RecordAction::Remove {
             return self.defined(record).map(|_| ());
+        }
+        // Only lists are added to (IBM MQ Reference, "SET CHLAUTH", ACTION).
+        let is_there = action == RecordAction::Add && self.state.catalog().get(record).is_some();
+        if is_there && record.kind == ObjectKind::ChannelAuth && !changes.has_lists() {
+            return Err(Reason::ObjectAlreadyExists.into());
         }
         Definition::new(record.clone()).with(changes).check()?;
         Ok(())

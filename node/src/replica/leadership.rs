@@ -63,6 +63,7 @@ impl Replica {
         let leading = self.standing.own_mut();
         assert!(leading.serving_since.is_none(), "a leader begins to serve once");
         leading.serving_since = Some(self.now.instant);
+        leading.objects_due = self.options.system_objects;
     }
 
     /// Every outstanding call is answered: 2549 where nobody here can know what became of it, 2009 else. Units are

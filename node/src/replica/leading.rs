@@ -27,6 +27,8 @@ pub(super) struct Leading {
     pub term: Term,
     /// None until the first entry of its own term is applied.
     pub serving_since: Option<Instant>,
+    /// Whether this service has yet to look whether there are system objects.
+    pub objects_due: bool,
 
     pub proposals: Proposals,
     pub staging: Stagings,
@@ -115,6 +117,7 @@ impl Leading {
         Leading {
             term,
             serving_since: None,
+            objects_due: false,
             proposals,
             staging: Stagings::default(),
             reservations: Reservations::default(),

@@ -56,6 +56,7 @@ mod commits;
 mod backout_queue;
 mod expiry;
 mod administer;
+mod system_objects;
 mod applier;
 mod leading;
 mod holdings;
@@ -136,6 +137,8 @@ pub struct Options {
     /// What new calls may do in a turn, and everything else by half as much; the rest comes in the next. In looks at a
     /// message (`turn.rs`).
     pub turn_work: u64,
+    /// Whether a queue manager that has none of MQ's system and default objects gets them.
+    pub system_objects: bool,
     /// How long after the end of a lease the floating address may still be there (`vip/policy.rs`). None when the queue
     /// manager has none.
     pub address_tail: Option<Duration>,
@@ -157,6 +160,7 @@ impl Options {
             account: Account::new(1 << 40),
             retention: Retention::default(),
             turn_work: TURN_WORK,
+            system_objects: false,
             address_tail: None,
         }
     }
@@ -326,6 +330,7 @@ impl Replica {
         self.stage_more();
         self.expire();
         self.drive_room();
+        self.define_system_objects();
         self.drive_handover();
         self.drive_membership();
         self.drive_raising();

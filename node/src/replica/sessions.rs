@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::searches::UnderWay;
 use super::units::Unit;
-use crate::mqi::{Call, Connect, Identity, OpenOptions};
+use crate::mqi::{Call, Connect, Identity, OpenOptions, SessionView};
 use crate::types::{
     DefaultContext, HandleId, ObjectName, Position, QueueId, Reason, SessionId, Token, limits,
 };
@@ -128,6 +128,19 @@ impl Sessions {
 
     pub fn get_mut(&mut self, session: SessionId) -> Option<&mut Session> {
         self.by_id.get_mut(&session)
+    }
+
+    /// In the order in which they connected.
+    pub fn views(&self) -> Vec<SessionView> {
+        let view = |(id, session): (&SessionId, &Session)| SessionView {
+            session: *id,
+            user: session.identity.user.clone(),
+            application: session.context.application().to_string(),
+            address: session.identity.address,
+            channel: session.identity.channel.clone(),
+            handles: session.handles.values().map(|handle| (handle.name.clone(), handle.options)).collect(),
+        };
+        self.by_id.iter().map(view).collect()
     }
 
     pub fn counts(&self, queue: QueueId) -> OpenCounts {

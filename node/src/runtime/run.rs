@@ -440,6 +440,7 @@ fn replica_options(
         log_retain_present_bytes: retain_present(config),
         account,
         speaks: config.speaks,
+        system_objects: true,
         ..replica::Options::new(id, name, consensus)
     }
 }

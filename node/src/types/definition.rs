@@ -6,17 +6,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-pub use trimaran_proto::attribute::{Attribute, Form, Initial, Kind as ObjectKind, Selector, State};
+pub use trimaran_proto::attribute::{Attribute, Form, Initial, Kind as ObjectKind, Selector, State, Value};
 
 use super::{DefaultContext, ObjectName, Reason, WallTime};
-
-/// The value of an attribute: an MQLONG, a text, or several texts.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Value {
-    Number(i32),
-    Text(String),
-    List(Vec<String>),
-}
 
 /// Which object or record is meant.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -214,7 +206,7 @@ impl Changes {
         let mut changes = Changes::default();
         for (name, text) in attributes {
             let attribute = named(kind, name)?;
-            let value = attribute.parse(name, text)?;
+            let value = attribute.parse(name, text).map_err(wrong)?;
             let said_before =
                 changes.0.insert(attribute.selector, (!attribute.is_default(&value)).then_some(value));
             if said_before.is_some() {
@@ -238,6 +230,11 @@ impl Changes {
 
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Whether members of a list are said.
+    pub fn has_lists(&self) -> bool {
+        self.0.values().flatten().any(|value| matches!(value, Value::List(_)))
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (Selector, Option<&Value>)> {
@@ -326,6 +323,14 @@ impl Definition {
         definition
     }
 
+    /// What of these changes is not so already. An attribute that cannot be altered may be said as it is: scripts name the
+    /// type of a channel whenever they alter one.
+    pub fn new_in(&self, changes: &Changes) -> Changes {
+        let new =
+            changes.0.iter().filter(|(selector, value)| self.settings.get(**selector) != value.as_ref());
+        new.map(|(selector, value)| (*selector, value.clone())).collect()
+    }
+
     /// Changes that lead to this definition from any other of the kind.
     pub fn as_changes(&self) -> Changes {
         let settable = self.kind().attributes().filter(|attribute| attribute.alter);
@@ -385,105 +390,6 @@ impl KindWords for ObjectKind {
     }
 }
 
-/// What an attribute says and reads; the table itself has no logic.
-pub trait AttributeText {
-    fn default_value(&self) -> Value;
-    fn is_default(&self, value: &Value) -> bool;
-    /// The value as MQSC has it in brackets.
-    fn text(&self, value: &Value) -> String;
-    /// Name and value as MQSC has them.
-    fn display(&self, value: &Value) -> String;
-    fn display_or_default(&self, value: Option<&Value>) -> String;
-    /// Reads a value as MQSC has it. `said` is the name that was used: a flag has two.
-    ///
-    /// # Errors
-    /// 4005 with a sentence.
-    fn parse(&self, said: &str, text: &str) -> Result<Value, Fault>;
-}
-
-impl AttributeText for Attribute {
-    fn default_value(&self) -> Value {
-        match (self.default, self.form) {
-            (Initial::Number(number), _) => Value::Number(number),
-            (Initial::Text(text), _) => Value::Text(text.to_string()),
-            (Initial::Nothing, _) | (Initial::Needed, Form::List { .. }) => Value::List(Vec::new()),
-            (Initial::Needed, Form::Text { .. } | Form::Name { .. }) => Value::Text(String::new()),
-            (Initial::Needed, _) => Value::Number(0),
-        }
-    }
-
-    fn is_default(&self, value: &Value) -> bool {
-        self.default != Initial::Needed && *value == self.default_value()
-    }
-
-    fn text(&self, value: &Value) -> String {
-        match (value, self.form) {
-            (Value::Number(number), Form::Word(words) | Form::Number { words, .. }) => {
-                let word = words.iter().find(|(_, of)| of == number);
-                word.map_or_else(|| number.to_string(), |(word, _)| word.to_string())
-            }
-            (Value::Number(number), Form::Flag { .. }) => if *number == 1 { "YES" } else { "NO" }.to_string(),
-            (Value::Number(number), _) => number.to_string(),
-            (Value::Text(text), _) => text.clone(),
-            (Value::List(texts), _) => texts.join(","),
-        }
-    }
-
-    fn display(&self, value: &Value) -> String {
-        match (value, self.form) {
-            (Value::Number(number), Form::Flag { off }) => {
-                if *number == 1 { self.name } else { off }.to_string()
-            }
-            _ => format!("{}({})", self.name, self.text(value)),
-        }
-    }
-
-    fn display_or_default(&self, value: Option<&Value>) -> String {
-        value.map_or_else(|| self.display(&self.default_value()), |value| self.display(value))
-    }
-
-    fn parse(&self, said: &str, text: &str) -> Result<Value, Fault> {
-        let name = self.name;
-        match self.form {
-            Form::Number { least, most, words } => match word(words, text) {
-                Some(number) => Ok(Value::Number(number)),
-                None => match text.parse::<i64>() {
-                    Ok(number) if (i64::from(least)..=i64::from(most)).contains(&number) => {
-                        Ok(Value::Number(number as i32))
-                    }
-                    _ if words.is_empty() => Err(wrong(format!("{name} is {least} to {most}, not {text}."))),
-                    _ => {
-                        Err(wrong(format!("{name} is {least} to {most} or {}, not {text}.", list_of(words))))
-                    }
-                },
-            },
-            Form::Word(words) => match word(words, text) {
-                Some(number) => Ok(Value::Number(number)),
-                None => Err(wrong(format!("{name} is {}, not {text}.", list_of(words)))),
-            },
-            Form::Flag { off } => {
-                let is_off = said.eq_ignore_ascii_case(off);
-                match word(&[("", 1), ("YES", 1), ("NO", 0)], text) {
-                    Some(0) if is_off => Ok(Value::Number(1)),
-                    Some(on) => Ok(Value::Number(if is_off { 0 } else { on })),
-                    None => Err(wrong(format!("{name} is YES or NO, not {text}."))),
-                }
-            }
-            Form::Text { most } => checked_text(name, text, most).map(Value::Text),
-            Form::Name { most } => match ObjectName::new(text) {
-                _ if text.is_empty() => Ok(Value::Text(String::new())),
-                Ok(_) if text.len() <= most => Ok(Value::Text(text.to_string())),
-                Ok(_) => Err(wrong(format!("{name} has at most {most} characters."))),
-                Err(error) => Err(wrong(format!("{name} is no name: {error}."))),
-            },
-            Form::List { most } => {
-                let texts = text.split(',').map(str::trim).filter(|text| !text.is_empty());
-                texts.map(|text| checked_text(name, text, most)).collect::<Result<_, _>>().map(Value::List)
-            }
-        }
-    }
-}
-
 /// Selectors that code asks for by name; each is a row of the table.
 pub const MAXDEPTH: Selector = 15;
 pub const MAXMSGL: Selector = 13;
@@ -517,30 +423,6 @@ fn wrong(text: impl Into<String>) -> Fault {
     let fault = Fault::new(Reason::AttrValueError, text);
     debug_assert!(fault.text.ends_with('.'), "a fault is said in a sentence");
     fault
-}
-
-fn word(words: &[(&str, i32)], text: &str) -> Option<i32> {
-    words.iter().find(|(word, _)| word.eq_ignore_ascii_case(text)).map(|(_, number)| *number)
-}
-
-fn list_of(words: &[(&str, i32)]) -> String {
-    debug_assert!(!words.is_empty(), "an attribute of words has some");
-    let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-    match names.as_slice() {
-        [one] => one.to_string(),
-        [first @ .., last] => format!("{} or {last}", first.join(", ")),
-        [] => String::new(),
-    }
-}
-
-fn checked_text(name: &str, text: &str, most: usize) -> Result<String, Fault> {
-    match text.chars().count() {
-        length if length > most => {
-            Err(wrong(format!("{name} has at most {most} characters, this one has {length}.")))
-        }
-        _ if text.chars().any(char::is_control) => Err(wrong(format!("{name} has no control characters."))),
-        _ => Ok(text.to_string()),
-    }
 }
 
 /// A sentence of an error's text.

@@ -3,39 +3,19 @@
 use std::fmt;
 use std::sync::Arc;
 
+use trimaran_proto::attribute::{NAME_LENGTH_MAX, NameError, check_name};
+
 /// A checked object name. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectName(Arc<str>);
 
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NameError {
-    #[error("a name must have at least one character")]
-    Empty,
-    #[error("a name has at most 48 characters, this one has {length}")]
-    TooLong { length: usize },
-    #[error("a name has only A-Z a-z 0-9 . / _ % and not {found:?}")]
-    Character { found: char },
-}
-
 impl ObjectName {
-    pub const LENGTH_MAX: usize = 48;
+    pub const LENGTH_MAX: usize = NAME_LENGTH_MAX;
 
     /// # Errors
     /// What no name of MQ has.
     pub fn new(name: &str) -> Result<ObjectName, NameError> {
-        if name.is_empty() {
-            return Err(NameError::Empty);
-        }
-        if name.len() > Self::LENGTH_MAX {
-            return Err(NameError::TooLong { length: name.chars().count() });
-        }
-        match name.chars().find(|c| !(c.is_ascii_alphanumeric() || "./_%".contains(*c))) {
-            Some(found) => Err(NameError::Character { found }),
-            None => {
-                debug_assert!(name.is_ascii(), "every character of a name is one byte");
-                Ok(ObjectName(name.into()))
-            }
-        }
+        check_name(name).map(|()| ObjectName(name.into()))
     }
 
     pub fn as_str(&self) -> &str {

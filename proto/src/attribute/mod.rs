@@ -1,8 +1,8 @@
 //! Every attribute of every kind of object: its number and name in MQ, what it may be, what it is unless somebody says
 //! otherwise, and what this product does with it.
 //!
-//! Data, no logic: parsing, checking, merging, displaying, flags, help and JSON of node and client are loops over these
-//! tables. The numbers are MQ's own selectors (MQIA_*, MQCA_* and the channel's, listener's and subscription's PCF
+//! Parsing, checking, merging, displaying, flags, help and JSON of node and client are loops over these tables; how a
+//! value is read and written is in `value`. The numbers are MQ's own selectors (MQIA_*, MQCA_* and the channel's, listener's and subscription's PCF
 //! parameters), so that one number serves the log, the store, MQINQ and PCF. Names, ranges and defaults: IBM MQ
 //! Reference, "MQSC commands". A default never changes once it is released: what is stored is what differs from it.
 
@@ -13,7 +13,12 @@ mod manager;
 mod queue;
 mod record;
 mod subscription;
+mod system;
 mod topic;
+mod value;
+
+pub use system::SYSTEM_OBJECTS;
+pub use value::{NAME_LENGTH_MAX, NameError, Value, check_name};
 
 /// MQ's number of an attribute.
 pub type Selector = u32;

@@ -72,6 +72,7 @@ pub(super) const TABLE: &[Attribute] = &[
     word(272, "IMGRCOVQ", HOLDS, &[("QMGR", 2), ("NO", 0), ("YES", 1)], 2, Stored, "Whether the queue can be recovered from a media image; here from the other nodes."),
     // Of one kind each.
     word(7, "DEFTYPE", &[M], &[("PERMDYN", 2), ("TEMPDYN", 3)], 3, Stored, "What kind of queue is made from the model."),
+    word(7, "DEFTYPE", &[L], &[("PREDEFINED", 1), ("PERMDYN", 2), ("TEMPDYN", 3)], 1, State::Live, "How the queue came to be."),
     name(2002, "TARGET", &[A], Obeyed, "Queue that is meant."),
     word(193, "TARGTYPE", &[A], &[("QUEUE", 1), ("TOPIC", 8)], 1, Refused(NO_PUBLISHING), "Whether a queue or a topic is meant."),
     name(2018, "RNAME", &[R], Stored, "Name of the queue on the other queue manager."),

@@ -2,7 +2,7 @@
 
 use trimaran_node::qmgr::command::{decode, decode_one};
 use trimaran_node::qmgr::{BatchEncoder, Command, QueueManager};
-use trimaran_node::types::{Index, WallTime};
+use trimaran_node::types::{Index, Speaks, WallTime};
 
 use super::Target;
 use super::pieces::{Pieces, joined};
@@ -18,7 +18,7 @@ fn run(bytes: &[u8]) {
     let mut store = StoredRows { meta: Some(meta()), ..StoredRows::default() };
     for (number, entry) in Pieces(bytes).enumerate() {
         let _ = decode_one(entry.clone());
-        let Ok((at, commands)) = decode(entry) else { continue };
+        let Ok((at, commands)) = decode(entry, Speaks::KNOWN) else { continue };
         manager.set_time(at);
         for command in commands {
             manager.apply(command);
@@ -30,7 +30,7 @@ fn run(bytes: &[u8]) {
     }
     assert_eq!(manager.check_invariants(), Ok(()));
     assert_eq!(manager.check_rules(), Ok(()));
-    let loaded = QueueManager::load(ID, name(), &store).expect("what was written is read");
+    let loaded = QueueManager::load(ID, name(), &store, Speaks::KNOWN).expect("what was written is read");
     assert_eq!(loaded.check_invariants(), Ok(()));
     assert_eq!(loaded.digest(), manager.digest(), "the store is the queue manager");
 }

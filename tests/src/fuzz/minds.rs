@@ -13,7 +13,7 @@ use trimaran_proto::replica::v1::{
 
 use super::Target;
 use super::pieces::{Pieces, joined};
-use super::samples::{ID, name};
+use super::samples::{ID, meta, name};
 
 pub const TARGET: Target =
     Target { name: "minds", about: "what peers say to a replica of three", run, seeds };
@@ -56,21 +56,21 @@ fn end_turn(mind: &mut Replica, now: Now) {
 fn mind() -> Replica {
     let options = consensus::Options { node: NodeId(1), ..consensus::Options::default() };
     let membership = Membership { voters: [1, 2, 3].map(NodeId).into(), ..Membership::default() };
-    let snapshot = SnapshotMeta { queue_manager: ID, index: Index(1), term: Term(1), membership };
+    let snapshot = SnapshotMeta { membership, ..meta() };
     let recovered = Recovered {
         hard_state: HardState { term: Term(1), vote: None, commit: Index(1) },
         snapshot,
         entries: Vec::new(),
         recovering: false,
         since_start: std::time::Duration::ZERO,
-        acknowledged: Index(1),
+        acknowledged: Some(Index(1)),
     };
     Replica::new(Options::new(ID, name(), options), recovered, QueueManager::new(ID, name()), 7)
 }
 
 fn seeds() -> Vec<Vec<u8>> {
     let mut batch = BatchEncoder::default();
-    batch.append(Command::BeginTerm, WallTime(7));
+    batch.append(Command::BeginTerm { node: None }, WallTime(7));
     let data: Bytes = batch.take();
     let entry = Entry { kind: 0, term: 2, index: 2, crc32c: crc32c::crc32c(&data), data };
     let raft = |kind, index, entries, commit| {

@@ -1,8 +1,8 @@
 //! What a start finds in the message store.
 
 use bytes::Bytes;
-use trimaran_node::qmgr::{Family, QueueManager, StoreReadError};
-use trimaran_node::types::Index;
+use trimaran_node::qmgr::{Family, QueueManager};
+use trimaran_node::types::{Index, Speaks};
 
 use super::Target;
 use super::pieces::{Pieces, joined};
@@ -25,8 +25,7 @@ fn run(bytes: &[u8]) {
 
 /// What is loaded can be looked at and written again.
 pub fn load(store: &StoredRows) {
-    let loaded: Result<QueueManager, StoreReadError> = QueueManager::load(ID, name(), store);
-    if let Ok(mut manager) = loaded {
+    if let Ok(mut manager) = QueueManager::load(ID, name(), store, Speaks::KNOWN) {
         let _ = manager.check_invariants();
         manager.digest();
         manager.take_store_batch(Index(1), meta());

@@ -6,10 +6,10 @@ use trimaran_node::qmgr::{Command, Place, QueueManager, Removal};
 use trimaran_node::types::definition::{By, Changes, ObjectKind, ObjectRef, RecordAction};
 use trimaran_node::types::{
     Body, Descriptor, Index, Membership, Message, MessageId, ObjectName, Persistence, Position, ProducerId,
-    ProducerSequence, QueueId, QueueManagerId, SnapshotMeta, StagedBodyId, Term, UnitId, WallTime,
+    ProducerSequence, QueueId, QueueManagerId, SnapshotMeta, StagedBodyId, UnitId, WallTime,
 };
 
-use crate::sim::disk::{StoredRows, apply_changes};
+use crate::sim::disk::{StoredRows, apply_changes, initial_snapshot};
 
 pub const ID: QueueManagerId = QueueManagerId(7);
 
@@ -18,7 +18,7 @@ pub fn name() -> ObjectName {
 }
 
 pub fn meta() -> SnapshotMeta {
-    SnapshotMeta { queue_manager: ID, index: Index(1), term: Term(1), membership: Membership::default() }
+    initial_snapshot(ID, &Membership::default())
 }
 
 pub fn manager() -> QueueManager {
@@ -55,7 +55,7 @@ pub fn everything() -> Vec<Command> {
     };
     let staged = encode_one(Command::SealUnit { unit: unit("late"), units_decided: 0 });
     vec![
-        Command::BeginTerm,
+        Command::BeginTerm { node: None },
         define(queue()),
         define(ObjectRef::new(ObjectKind::LocalQueue, "GONE")),
         define(ObjectRef::new(ObjectKind::AliasQueue, "ALIAS")),

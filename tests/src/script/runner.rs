@@ -10,13 +10,15 @@ use trimaran_node::mqi::{
 };
 use trimaran_node::replica::{Event, TURN_WORK};
 use trimaran_node::types::definition::{
-    AttributeText, Changes, INHIBIT_GET, INHIBIT_PUT, ObjectKind, ObjectRef, RecordAction,
+    Changes, INHIBIT_GET, INHIBIT_PUT, ObjectKind, ObjectRef, RecordAction,
 };
 use trimaran_node::types::{
     CorrelationId, Descriptor, GroupId, HandleId, Message, MessageId, NodeId, ObjectName, Persistence,
     ProducerId, ProducerSequence, Reason, Token, UnitId,
 };
+use trimaran_proto::mqsc::{Reply, Request};
 
+use super::mqsc::{self, Mqsc};
 use super::parser::{Block, words};
 use super::puppet::Puppet;
 use crate::model::app::{Input, Output};
@@ -27,10 +29,11 @@ use crate::sim::trace::Trace;
 use crate::sim::world::{Plan, Program, Step, World, new_node, node_info};
 
 pub const HELP: &str = r#"
-cluster nodes=3 seed=7 [queue_managers=1] [window=BYTES] [retain=BYTES] [turn=LOOKS]    the first line of every script
+cluster nodes=3 seed=7 [queue_managers=1] [window=BYTES] [retain=BYTES] [turn=LOOKS] [system]    the first line of every script
 define QUEUE [ATTRIBUTE=VALUE ...] [fifo] [move] [noput] [noget] [noshare] [nodefpsist]
 alter QUEUE [the same, and put, get, priority]      delete QUEUE [purge]      clear QUEUE
 deadq QUEUE|none      maxumsgs N      show PATTERN
+: LINE                                              a line of MQSC, as runmqsc has it; the syntax it offers is left out
 mqsc define|alter|delete|display|set KIND NAME [ATTRIBUTE=VALUE ...] [like=NAME] [replace] [purge] [remove] [removeall]
 app A put QUEUE "body" [syncpoint] [priority=N] [expiry=TENTHS] [correl=X] [group=X] [id=X] [sequence=N] [deadletter]
                        [notpersistent] [size=BYTES]
@@ -51,6 +54,8 @@ pub struct Runner {
     apps: BTreeMap<String, usize>,
     out: Vec<String>,
     crashed: Vec<u64>,
+    /// What `: ...` lines are typed into.
+    mqsc: Mqsc,
 }
 
 /// How long a call may take before the script goes on without its answer.
@@ -64,10 +69,11 @@ pub fn run(blocks: &[Block]) -> Result<Vec<Vec<String>>, String> {
     let mut results = Vec::new();
     for block in blocks {
         for (offset, command) in block.commands.iter().enumerate() {
-            let words = words(command);
-            runner
-                .command(&words)
-                .map_err(|text| format!("line {}: {command}: {text}", block.line + offset))?;
+            let done = match command.strip_prefix(':') {
+                Some(line) => runner.type_mqsc(line.strip_prefix(' ').unwrap_or(line)),
+                None => runner.command(&words(command)),
+            };
+            done.map_err(|text| format!("line {}: {command}: {text}", block.line + offset))?;
             if let Some(violation) = runner.world.violations.first() {
                 return Err(format!(
                     "line {}: {}: {}",
@@ -125,6 +131,7 @@ impl Runner {
         plan.setup.window_bytes = number(words, "window")?.unwrap_or(64 << 20) as usize;
         plan.setup.log_retain_bytes = number(words, "retain")?.unwrap_or(64 << 20) as usize;
         plan.setup.fast_timing = true;
+        plan.setup.system_objects = has(words, "system");
         plan.setup.turn_work = number(words, "turn")?.unwrap_or(TURN_WORK);
         plan.look_us = 0;
         plan.drift_ppm_max = 0;
@@ -133,7 +140,13 @@ impl Runner {
         plan.stream_timeout_us = 500_000;
         plan.restart_us = (100_000, 200_000);
         let world = World::new(plan, Trace::new(0, false));
-        let mut runner = Runner { world, apps: BTreeMap::new(), out: Vec::new(), crashed: Vec::new() };
+        let mut runner = Runner {
+            world,
+            apps: BTreeMap::new(),
+            out: Vec::new(),
+            crashed: Vec::new(),
+            mqsc: Mqsc::default(),
+        };
         runner.settle();
         Ok(runner)
     }
@@ -374,6 +387,64 @@ impl Runner {
         self.world.schedule(self.world.now, Step::FaultEnds(FaultEnd::Start { node: id }));
         self.pass(100_000)?;
         Ok(id)
+    }
+
+    /// A line typed into runmqsc. Empty lines of what it shows are left out, because they end a block of a script.
+    fn type_mqsc(&mut self, line: &str) -> Result<(), String> {
+        let mut shown = Vec::new();
+        if let Some(command) = self.mqsc.line(line, &mut shown) {
+            let mut reply = None;
+            for request in command.requests() {
+                let answered = self.ask_mqsc(request);
+                let refused = matches!(answered, Reply::Refused { .. });
+                reply = Some(answered);
+                if refused {
+                    break;
+                }
+            }
+            self.mqsc.answer(&command, reply.as_ref(), &mut shown);
+        }
+        self.out.extend(shown.into_iter().filter(|line| !line.is_empty()));
+        Ok(())
+    }
+
+    fn ask_mqsc(&mut self, request: Request) -> Reply {
+        let call = match mqsc::call_of(request) {
+            Ok(call) => call,
+            Err(fault) => return Reply::Refused { reason: fault.reason.number(), text: fault.text },
+        };
+        let program = self.program("runmqsc", 0);
+        if !self.connect(program) {
+            return Reply::Refused {
+                reason: Reason::QMgrNotAvailable.number(),
+                text: "Nobody serves.".into(),
+            };
+        }
+        // An end of an earlier connection is no answer to this call.
+        self.puppet(program).heard.clear();
+        let token = self.call(program, call, true);
+        let completion = self.answered(program, token);
+        mqsc::reply_of(completion)
+    }
+
+    /// What comes back for one call, and nothing that others hear meanwhile is shown.
+    fn answered(&mut self, program: usize, token: Token) -> Completion {
+        let until = self.world.now + 20_000_000;
+        while self.world.now < until {
+            let next = self.world.now + 2_000;
+            self.world.run_until(next);
+            for (_, input) in std::mem::take(&mut self.puppet(program).heard) {
+                match input {
+                    Input::Answer { token: of, completion, .. } if of == token => {
+                        self.puppet(program).asked.remove(&token);
+                        return completion;
+                    }
+                    Input::Broken { reason } => return Completion::failed(reason),
+                    _ => {}
+                }
+            }
+        }
+        Completion::failed(Reason::QMgrNotAvailable)
     }
 
     // --- programs ---
@@ -780,6 +851,7 @@ fn answer_text(completion: &Completion) -> String {
         Data::Unit { state: UnitState::Forgotten, .. } => "forgotten".to_string(),
         Data::Queues(queues) => queues.iter().map(queue_text).collect::<Vec<_>>().join("; "),
         Data::Objects(objects) => objects.iter().map(object_text).collect::<Vec<_>>().join("; "),
+        Data::Sessions(sessions) => format!("{} sessions", sessions.len()),
         Data::NotServing { .. } => "not serving".to_string(),
     };
     match (completion.reason, data.is_empty()) {

@@ -123,8 +123,9 @@ pub struct Setup {
     pub retention: Retention,
     pub fast_timing: bool,
     pub forgets_term: bool,
-    /// As the replica's option.
+    /// As the replica's options.
     pub turn_work: u64,
+    pub system_objects: bool,
 }
 
 /// What a start found, for the report and the marks.
@@ -275,6 +276,7 @@ fn replica_options(
         repack_from_bytes: 0,
         turn_work: setup.turn_work,
         speaks: Speaks::up_to(newest),
+        system_objects: setup.system_objects,
         address_tail: Some(address_tail(setup)),
         ..trimaran_node::replica::Options::new(
             queue_manager_id(number),

@@ -178,6 +178,7 @@ impl Plan {
             fast_timing: rng.chance(300),
             forgets_term: knobs.planted == Some(Planted::ForgetTerm),
             turn_work: TURN_WORK,
+            system_objects: false,
         };
         let mut schedule = Schedule::draw(&mut rng, Fault::ALL);
         schedule.draw_releases(seed);

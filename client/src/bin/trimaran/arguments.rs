@@ -170,6 +170,18 @@ pub enum Command {
     Delete(DeleteArgs),
     /// Set a record of channel authentication or of authorities (SET)
     Set(SetArgs),
+    /// Type commands of MQSC, or run a script of them
+    Runmqsc(RunmqscArgs),
+    /// Bring definitions in line with a script of MQSC; says what it changed
+    Apply(ApplyArgs),
+    /// Print definitions as commands of MQSC that make them again
+    Dmpmqcfg(DmpmqcfgArgs),
+    /// Show queue managers and how they are
+    Dspmq(DspmqArgs),
+    /// Show the version
+    Dspmqver,
+    /// What a reason code is called, and what to do about it
+    Mqrc(MqrcArgs),
     /// Who serves, who is in sync, and what a failover would lose
     Status(StatusArgs),
     /// Move the active instance to another node
@@ -514,7 +526,7 @@ Examples:
     /// Show queues with depth and attributes (DISPLAY QLOCAL, DISPLAY QSTATUS)
     #[command(after_help = "Examples:\n  trimaran queue show\n  trimaran queue show 'ORDERS.*' --full")]
     Show {
-        /// Name, or a beginning with * behind it; all queues without it
+        /// Name, or a beginning with * behind it; without it all queues but those that begin with SYSTEM.
         #[arg(default_value = "")]
         queue: String,
         /// All attributes
@@ -623,6 +635,107 @@ impl From<Action> for RecordAction {
             Action::Removeall => RecordAction::RemoveAll,
         }
     }
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  trimaran runmqsc                                  commands line by line; `end` ends
+  trimaran runmqsc ha.queue.manager < queues.mqsc
+  echo 'display qlocal(*) curdepth' | trimaran runmqsc -e
+  trimaran runmqsc -f queues.mqsc -v                only checks what can be understood
+
+Whichever node is reached, commands go to the one that serves. `DEFINE QLOCAL ?` shows what a command may say.
+Exit codes are those of MQ: 0 all commands were done, 10 some were not, 20 none could be. By a link of the name runmqsc this
+program is runmqsc.")]
+pub struct RunmqscArgs {
+    /// Queue manager; not needed when the cluster has only one
+    #[arg(value_name = "QMGR")]
+    pub name: Option<String>,
+    /// Do not show the commands
+    #[arg(short = 'e')]
+    pub quiet: bool,
+    /// Read the commands from a file
+    #[arg(short = 'f', value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Only check commands, do none
+    #[arg(short = 'v')]
+    pub verify: bool,
+    /// Seconds to look for the node that serves, in place of --within
+    #[arg(short = 'w', value_name = "SECONDS")]
+    pub wait: Option<u64>,
+    /// Connect as a client, which is what is always done
+    #[arg(short = 'c')]
+    pub client: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  trimaran apply queues.mqsc --dry-run     what would be changed
+  trimaran apply queues.mqsc               changes it; a second time there is nothing to do
+
+DEFINE brings an object to what it says, everything it does not say to what a new object has, and keeps messages. ALTER, SET
+and DELETE are done where they would change something.")]
+pub struct ApplyArgs {
+    /// Script of MQSC; - for standard input
+    pub file: PathBuf,
+    /// Say what would be changed, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  trimaran dmpmqcfg -m ha.queue.manager > config.mqsc
+  trimaran dmpmqcfg -n 'ORDERS.*' -t queue -o 1line")]
+pub struct DmpmqcfgArgs {
+    /// Every attribute, also what has its default
+    #[arg(short = 'a')]
+    pub all: bool,
+    /// Objects whose names match
+    #[arg(short = 'n', value_name = "NAME", default_value = "*")]
+    pub name: String,
+    /// Kind of objects
+    #[arg(short = 't', value_name = "TYPE", default_value = "all",
+        value_parser = ["all", "qmgr", "queue", "qlocal", "qalias", "qremote", "qmodel", "channel", "listener", "topic",
+            "authinfo"], ignore_case = true)]
+    pub kind: String,
+    /// What is dumped: objects, records, or subscriptions
+    #[arg(short = 'x', value_name = "EXPORT", default_value = "all",
+        value_parser = ["all", "object", "authrec", "chlauth", "sub"], ignore_case = true)]
+    pub export: String,
+    /// Format: a command on several lines, or on one
+    #[arg(short = 'o', value_name = "FORMAT", default_value = "mqsc", value_parser = ["mqsc", "1line"], ignore_case = true)]
+    pub format: String,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  trimaran dspmq
+  trimaran dspmq -m ha.queue.manager -o nativeha -x
+  trimaran dspmq -o all")]
+pub struct DspmqArgs {
+    /// Details
+    #[arg(short = 'o', value_name = "DETAIL", value_parser = ["all", "status", "default", "nativeha"], ignore_case = true)]
+    pub details: Vec<String>,
+    /// Each instance on a line of its own
+    #[arg(short = 'x')]
+    pub instances: bool,
+    /// Status as programs compare it, in capitals
+    #[arg(short = 'n')]
+    pub untranslated: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  trimaran mqrc 2035\n  trimaran mqrc MQRC_NOT_AUTHORIZED\n  trimaran mqrc 0x7f3"
+)]
+pub struct MqrcArgs {
+    /// Number, number in hexadecimal behind 0x, or name
+    pub reason: String,
 }
 
 #[derive(Debug, Args)]

@@ -14,6 +14,13 @@ mod attributes;
 mod queue;
 mod requeue;
 mod object;
+mod control;
+mod mqrc;
+mod terminal;
+mod runmqsc;
+mod dspmq;
+mod dmpmqcfg;
+mod apply;
 mod status;
 mod node;
 mod recover;
@@ -27,7 +34,7 @@ use arguments::{Cli, ClusterCommand, Command};
 use clap::Parser;
 
 fn main() {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::try_parse_from(control::by_own_name(std::env::args_os())) {
         Ok(cli) => cli,
         Err(error) => output::end_with_usage(&error),
     };
@@ -68,6 +75,12 @@ async fn run(cli: Cli) -> output::Outcome {
         Command::Display(args) => object::display(global, args).await,
         Command::Delete(args) => object::delete(global, args).await,
         Command::Set(args) => object::set(global, args).await,
+        Command::Runmqsc(args) => runmqsc::run(global, args).await,
+        Command::Apply(args) => apply::run(global, args).await,
+        Command::Dmpmqcfg(args) => dmpmqcfg::run(global, args).await,
+        Command::Dspmq(args) => dspmq::run(global, args).await,
+        Command::Dspmqver => control::version(),
+        Command::Mqrc(args) => mqrc::run(args),
         Command::Status(args) => status::run(global, args).await,
         Command::Switch(args) => node::switch(global, args).await,
         Command::Node(command) => node::run(global, command).await,

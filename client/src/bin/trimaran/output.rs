@@ -25,6 +25,8 @@ pub enum Failure {
     Local(String),
     /// 1: something was looked at and is not as it should be.
     Check(String),
+    /// A command with the name and the exit codes of MQ's; its text, if any, goes to standard error as it is.
+    Control { code: i32, text: String },
 }
 
 pub type Outcome = Result<(), Failure>;
@@ -47,12 +49,20 @@ impl Failure {
             Failure::Client(_) | Failure::Check(_) => 1,
             Failure::NoMessage(_) => 3,
             Failure::Local(_) => 5,
+            Failure::Control { code, .. } => *code,
         }
     }
 
     /// On standard error, in the form that was asked for.
     pub fn report(&self, as_json: bool) {
+        if let Failure::Control { text, .. } = self {
+            if !text.is_empty() {
+                eprintln!("{text}");
+            }
+            return;
+        }
         let text = match self {
+            Failure::Control { text, .. } => text.clone(),
             Failure::Client(error) => error.to_string(),
             Failure::NoMessage(text) | Failure::Usage(text) | Failure::Local(text) | Failure::Check(text) => {
                 text.clone()

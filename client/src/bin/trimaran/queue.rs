@@ -41,6 +41,8 @@ pub async fn run(global: &Global, command: QueueCommand) -> Outcome {
             if queues.is_empty() && names_one(&queue) {
                 return Err(unknown(&queue).into());
             }
+            // The queue manager's own are shown when they are asked for, as explorers of MQ do.
+            queues.retain(|of| !queue.is_empty() || !of.name.starts_with("SYSTEM."));
             queues.sort_by(|left, right| left.name.cmp(&right.name));
             show(global, &queues, full);
         }

@@ -223,6 +223,11 @@ impl Picture {
         self.nodes.insert(status.node.clone(), Ok(status.clone()));
     }
 
+    /// By name, as the one that serves each sees it.
+    pub fn managers(&self) -> impl Iterator<Item = &QueueManagerStatus> {
+        self.managers.values()
+    }
+
     /// The node that serves a queue manager, if one does.
     pub fn active(&self, manager: Option<&str>) -> Option<(&str, &QueueManagerStatus)> {
         let mut managers = self.managers.values();

@@ -157,6 +157,21 @@ impl Admin for Administration {
         Ok(Response::new(wire::DisplayResponse { outcome, objects, serving: answer.serving, more }))
     }
 
+    async fn sessions(
+        &self,
+        request: Request<wire::SessionsRequest>,
+    ) -> Result<Response<wire::SessionsResponse>, Status> {
+        let admission = admit(&self.gate, request.extensions())?;
+        let queue_manager = request.into_inner().queue_manager;
+        let answer = self.ask(&admission, &queue_manager, |_| Ok(mqi::Admin::Sessions)).await;
+        let sessions = match &answer.completion.data {
+            Data::Sessions(sessions) => sessions.iter().map(convert::session_details).collect(),
+            _ => Vec::new(),
+        };
+        let outcome = answer.outcome();
+        Ok(Response::new(wire::SessionsResponse { outcome, sessions, serving: answer.serving }))
+    }
+
     async fn status(
         &self,
         request: Request<wire::StatusRequest>,

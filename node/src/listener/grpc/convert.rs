@@ -14,7 +14,7 @@ use trimaran_proto::queue::v1 as wire;
 use crate::listener::serving::{Elsewhere, Refused, refused};
 use crate::mqi::{
     Call, Completion, Data, Get, GetMode, InstanceView, ObjectView, OpenOptions, Put, PutTarget, QueueView,
-    Selection, StatusView, UnitState, Wait, check_body,
+    Selection, SessionView, StatusView, UnitState, Wait, check_body,
 };
 use crate::types::account::Figure;
 use crate::types::definition::{self as selector, Changes, ObjectKind, ObjectRef, RecordAction, sentence};
@@ -255,9 +255,12 @@ pub fn completion_to_wire(
     use wire::completion::Data as Wire;
     let outcome = outcome_of(&completion);
     let data = match completion.data {
-        Data::Nothing | Data::TooLong { .. } | Data::Progress { .. } | Data::Status(_) | Data::Objects(_) => {
-            None
-        }
+        Data::Nothing
+        | Data::TooLong { .. }
+        | Data::Progress { .. }
+        | Data::Status(_)
+        | Data::Objects(_)
+        | Data::Sessions(_) => None,
         Data::Placed { message_id, duplicate } => Some(Wire::Placed(wire::Placed {
             message_id: Bytes::copy_from_slice(message_id.trimmed()),
             duplicate,
@@ -392,6 +395,29 @@ pub fn object_details(view: &ObjectView) -> admin::ObjectDetails {
         created_ms: definition.created.0,
         altered_ms: definition.altered.0,
         status: view.queue.as_ref().map(queue_status),
+    }
+}
+
+pub fn session_details(view: &SessionView) -> admin::SessionDetails {
+    let text = |of: Option<String>| of.unwrap_or_default();
+    admin::SessionDetails {
+        id: view.session.0,
+        user: view.user.clone(),
+        application: view.application.clone(),
+        address: text(view.address.map(|address| address.to_string())),
+        channel: text(view.channel.as_ref().map(|channel| channel.to_string())),
+        handles: view
+            .handles
+            .iter()
+            .map(|(queue, options)| admin::HandleDetails {
+                queue: queue.to_string(),
+                input: options.input,
+                exclusive: options.exclusive,
+                output: options.output,
+                browse: options.browse,
+                inquire: options.inquire,
+            })
+            .collect(),
     }
 }
 

@@ -35,6 +35,8 @@ use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 use trimaran_proto::admin::v1::admin_server::AdminServer;
 
+pub use self::convert::{object_details, session_details};
+
 use self::admin::Administration;
 use self::frames::Watched;
 use self::intake::TakenIn;

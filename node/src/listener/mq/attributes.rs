@@ -39,8 +39,8 @@ pub fn of_queue_manager(terms: &Terms, selector: i32) -> Option<Value> {
         14 => Some(Integer(9)),           // MAX_PRIORITY
         25 => Some(Integer(999_999_999)), // TRIGGER_INTERVAL
         30 => Some(Integer(1)),           // SYNCPOINT
-        31 => Some(Integer(943)),         // COMMAND_LEVEL
-        32 => Some(Integer(3)),           // PLATFORM: MQPL_UNIX
+        31 => Some(Integer(trimaran_proto::mqsc::CMDLEVEL)),
+        32 => Some(Integer(3)), // PLATFORM: MQPL_UNIX
         33 => Some(Integer(limits::UNIT_MESSAGES_DEFAULT as i32)),
         34 => Some(Integer(0)),                          // DIST_LISTS
         47..=50 | 52 | 53 | 55 | 73 => Some(Integer(0)), // events

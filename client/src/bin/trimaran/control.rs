@@ -1,0 +1,44 @@
+//! MQ's control commands under their own names: by a link of that name this program is that command.
+
+use std::{ffi::OsString, path::Path};
+
+use crate::{output::Outcome, say};
+
+/// What can be linked to.
+const NAMES: [&str; 5] = ["runmqsc", "dspmq", "dspmqver", "dmpmqcfg", "mqrc"];
+
+/// The command line as it would be typed behind `trimaran`.
+pub fn by_own_name(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = arguments.collect();
+    let own = arguments.first().and_then(|path| Path::new(path).file_name()?.to_str().map(str::to_string));
+    if let Some(name) = own.filter(|name| NAMES.contains(&name.as_str())) {
+        arguments[0] = "trimaran".into();
+        arguments.insert(1, name.into());
+    }
+    arguments
+}
+
+/// dspmqver.
+pub fn version() -> Outcome {
+    say!("Name:        Trimaran");
+    say!("Version:     {}.0", env!("CARGO_PKG_VERSION"));
+    say!("Platform:    Trimaran for {} ({})", std::env::consts::OS, std::env::consts::ARCH);
+    say!("MaxCmdLevel: {}", trimaran_client::proto::mqsc::CMDLEVEL);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_is_the_command_of_its_name() {
+        let by = |words: &[&str]| {
+            let words = by_own_name(words.iter().map(OsString::from));
+            words.into_iter().map(|word| word.into_string().unwrap()).collect::<Vec<_>>()
+        };
+        assert_eq!(by(&["/opt/bin/runmqsc", "QM1"]), ["trimaran", "runmqsc", "QM1"]);
+        assert_eq!(by(&["trimaran", "status"]), ["trimaran", "status"]);
+        assert_eq!(by(&[]), Vec::<String>::new());
+    }
+}

@@ -1,0 +1,91 @@
+//! The objects that a queue manager has when nobody has defined anything: what new ones are like, and what clients and tools
+//! look for by name (IBM MQ, "System and default objects"), as far as something here or in them uses it.
+
+use super::Kind::{self, *};
+
+/// Kind, name, and what differs from the defaults of the tables. What others are made like comes first.
+pub const SYSTEM_OBJECTS: &[(Kind, &str, &[(&str, &str)])] = &[
+    (LocalQueue, "SYSTEM.DEFAULT.LOCAL.QUEUE", &[]),
+    (AliasQueue, "SYSTEM.DEFAULT.ALIAS.QUEUE", &[]),
+    (RemoteQueue, "SYSTEM.DEFAULT.REMOTE.QUEUE", &[]),
+    (ModelQueue, "SYSTEM.DEFAULT.MODEL.QUEUE", &[]),
+    (Channel, "SYSTEM.DEF.SVRCONN", &[("CHLTYPE", "SVRCONN")]),
+    (Listener, "SYSTEM.DEFAULT.LISTENER.TCP", &[("PORT", "0")]),
+    (Topic, "SYSTEM.DEFAULT.TOPIC", &[]),
+    (Subscription, "SYSTEM.DEFAULT.SUB", &[]),
+    (Channel, "SYSTEM.AUTO.SVRCONN", &[("CHLTYPE", "SVRCONN"), ("DESCR", "Auto-defined by")]),
+    (AuthInfo, "SYSTEM.DEFAULT.AUTHINFO.IDPWOS", &[("AUTHTYPE", "IDPWOS"), ("CHCKCLNT", "REQDADM")]),
+    (AuthInfo, "SYSTEM.DEFAULT.AUTHINFO.IDPWLDAP", &[("AUTHTYPE", "IDPWLDAP"), ("CHCKCLNT", "REQUIRED")]),
+    (AuthInfo, "SYSTEM.DEFAULT.AUTHINFO.CRLLDAP", &[("AUTHTYPE", "CRLLDAP")]),
+    (AuthInfo, "SYSTEM.DEFAULT.AUTHINFO.OCSP", &[("AUTHTYPE", "OCSP")]),
+    (
+        Topic,
+        "SYSTEM.BASE.TOPIC",
+        &[
+            ("TOPICSTR", ""),
+            ("DESCR", "Base topic for resolving attributes"),
+            ("DURSUB", "YES"),
+            ("PUB", "ENABLED"),
+            ("SUB", "ENABLED"),
+            ("DEFPSIST", "NO"),
+            ("DEFPRTY", "0"),
+            ("DEFPRESP", "SYNC"),
+            ("PMSGDLV", "ALLDUR"),
+            ("NPMSGDLV", "ALLAVAIL"),
+            ("PUBSCOPE", "ALL"),
+            ("SUBSCOPE", "ALL"),
+            ("MDURMDL", "SYSTEM.DURABLE.MODEL.QUEUE"),
+            ("MNDURMDL", "SYSTEM.NDURABLE.MODEL.QUEUE"),
+            ("MCAST", "DISABLED"),
+            ("USEDLQ", "YES"),
+        ],
+    ),
+    (
+        LocalQueue,
+        "SYSTEM.DEAD.LETTER.QUEUE",
+        &[("DESCR", "Default dead-letter queue"), ("MAXDEPTH", "999999999")],
+    ),
+    (
+        LocalQueue,
+        "SYSTEM.ADMIN.COMMAND.QUEUE",
+        &[("DESCR", "Queue for commands as messages"), ("MAXMSGL", "32762")],
+    ),
+    (LocalQueue, "SYSTEM.ADMIN.CHANNEL.EVENT", &[("DESCR", "Events of channels")]),
+    (LocalQueue, "SYSTEM.ADMIN.COMMAND.EVENT", &[("DESCR", "Events of commands")]),
+    (LocalQueue, "SYSTEM.ADMIN.CONFIG.EVENT", &[("DESCR", "Events of definitions")]),
+    (LocalQueue, "SYSTEM.ADMIN.LOGGER.EVENT", &[("DESCR", "Events of the log")]),
+    (LocalQueue, "SYSTEM.ADMIN.PERFM.EVENT", &[("DESCR", "Events of queues that are full, high or slow")]),
+    (LocalQueue, "SYSTEM.ADMIN.PUBSUB.EVENT", &[("DESCR", "Events of publish/subscribe")]),
+    (LocalQueue, "SYSTEM.ADMIN.QMGR.EVENT", &[("DESCR", "Events of the queue manager")]),
+    (LocalQueue, "SYSTEM.ADMIN.ACCOUNTING.QUEUE", &[("DESCR", "Accounting data")]),
+    (LocalQueue, "SYSTEM.ADMIN.ACTIVITY.QUEUE", &[("DESCR", "Activity reports")]),
+    (LocalQueue, "SYSTEM.ADMIN.STATISTICS.QUEUE", &[("DESCR", "Statistics data")]),
+    (LocalQueue, "SYSTEM.ADMIN.TRACE.ACTIVITY.QUEUE", &[("DESCR", "Trace of activities")]),
+    (LocalQueue, "SYSTEM.ADMIN.TRACE.ROUTE.QUEUE", &[("DESCR", "Replies to traced routes")]),
+    (LocalQueue, "SYSTEM.DEFAULT.INITIATION.QUEUE", &[("DESCR", "Default initiation queue")]),
+    (
+        ModelQueue,
+        "SYSTEM.MQSC.REPLY.QUEUE",
+        &[("DESCR", "Model of replies to commands"), ("DEFTYPE", "TEMPDYN")],
+    ),
+    (
+        ModelQueue,
+        "SYSTEM.MQEXPLORER.REPLY.MODEL",
+        &[("DESCR", "Model of replies to explorers"), ("DEFTYPE", "TEMPDYN")],
+    ),
+    (
+        ModelQueue,
+        "SYSTEM.JMS.TEMPQ.MODEL",
+        &[("DESCR", "Model of temporary queues of JMS"), ("DEFTYPE", "TEMPDYN")],
+    ),
+    (
+        ModelQueue,
+        "SYSTEM.DURABLE.MODEL.QUEUE",
+        &[("DESCR", "Model of durable subscriptions"), ("DEFTYPE", "PERMDYN")],
+    ),
+    (
+        ModelQueue,
+        "SYSTEM.NDURABLE.MODEL.QUEUE",
+        &[("DESCR", "Model of other subscriptions"), ("DEFTYPE", "TEMPDYN")],
+    ),
+];

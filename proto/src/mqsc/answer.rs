@@ -1,0 +1,102 @@
+//! What a command says when it was asked.
+
+use super::command::{Command, Display, Reply, Subject, Wanted};
+use super::facts::{Fact, Facts, facts_of};
+use super::layout::{self, Cell};
+use super::{message, order, status};
+
+/// The lines of an answer, and whether the command was done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    pub lines: Vec<String>,
+    pub failed: bool,
+}
+
+impl Answer {
+    fn done(line: impl Into<String>) -> Answer {
+        Answer { lines: vec![line.into()], failed: false }
+    }
+
+    fn failed(lines: Vec<String>) -> Answer {
+        Answer { lines, failed: true }
+    }
+
+    /// Of a command and what came back for the last of its requests that was asked; None when it has none.
+    pub fn of(command: &Command, reply: Option<&Reply>, queue_manager: &str) -> Answer {
+        match (command, reply) {
+            (Command::Help(lines), _) => Answer { lines: lines.clone(), failed: false },
+            (Command::NotHere(why), _) => {
+                Answer::failed(message::refused(command, FUNCTION_NOT_SUPPORTED, why))
+            }
+            (Command::Delete { missing_is_fine: true, .. }, Some(Reply::Refused { reason: 2085, .. })) => {
+                Answer::done(message::done(command))
+            }
+            (_, Some(Reply::Refused { reason, text })) => {
+                Answer::failed(message::refused(command, *reason, text))
+            }
+            (Command::Display(display), Some(reply)) => displayed(display, reply, queue_manager),
+            _ => Answer::done(message::done(command)),
+        }
+    }
+}
+
+const FUNCTION_NOT_SUPPORTED: u32 = 2298;
+
+fn displayed(display: &Display, reply: &Reply, queue_manager: &str) -> Answer {
+    let blocks: Vec<Vec<Cell>> = match (display.subject, reply) {
+        (Subject::Object(_) | Subject::Queues, Reply::Objects(objects)) => objects
+            .iter()
+            .map(|object| facts_of(object, queue_manager))
+            .filter(|facts| passes(display, facts))
+            .map(|facts| cells_of(display, &facts))
+            .collect(),
+        (_, reply) => status::blocks(display, reply, queue_manager),
+    };
+    if blocks.is_empty() {
+        return Answer::failed(vec![message::not_found(display.subject, &display.name)]);
+    }
+    let mut lines = Vec::new();
+    for cells in blocks {
+        lines.push(message::details(display.subject).to_string());
+        lines.extend(layout::lines(&cells));
+    }
+    Answer { lines, failed: false }
+}
+
+/// An attribute that an object has not is not met by any filter.
+fn passes(display: &Display, facts: &Facts) -> bool {
+    display.filters.iter().all(|filter| {
+        if filter.attribute == facts.label {
+            return filter.holds(&facts.name);
+        }
+        let found = facts.values.iter().find(|fact| fact.name == filter.attribute);
+        found.is_some_and(|fact| filter.holds(&fact.value))
+    })
+}
+
+fn cells_of(display: &Display, facts: &Facts) -> Vec<Cell> {
+    let kind = facts.kind;
+    let (always, of_several) = order::usual(kind);
+    let is_usual = display.wanted == Wanted::Usual;
+    let of_type = facts.values.iter().find(|fact| matches!(fact.name, "TYPE" | "AUTHTYPE"));
+    let of_type = of_type.map_or("", |fact| fact.value.as_str());
+    let mut shown: Vec<&Fact> = facts
+        .values
+        .iter()
+        .filter(|fact| {
+            let is_beside = always.contains(&fact.name) || (is_usual && of_several.contains(&fact.name));
+            let is_wanted = is_beside || display.wants(fact.name);
+            // A record says nothing of what it does not look at; several records do not say what is empty either.
+            let has_meaning = order::applies(kind, of_type, fact.name)
+                && (!is_usual
+                    || !of_several.contains(&fact.name)
+                    || !fact.value.is_empty()
+                    || display.shows_all());
+            is_wanted && has_meaning
+        })
+        .collect();
+    shown.sort_by_key(|fact| order::place(kind, &fact.cell.name));
+    let mut cells = vec![Cell::new(facts.label, facts.name.clone())];
+    cells.extend(shown.into_iter().map(|fact| fact.cell.clone()));
+    cells
+}

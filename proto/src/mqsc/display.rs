@@ -1,0 +1,228 @@
+//! DISPLAY: which objects, which of their attributes.
+
+use super::clause::Clause;
+use super::command::{Command, Display, Subject, Wanted};
+use super::filter::{Filter, Operator};
+use super::nouns::Noun;
+use super::status;
+use super::syntax::Fault;
+use super::words::Word;
+use crate::attribute::{Attribute, Form, Kind};
+
+const QUEUES: &[Kind] = &[Kind::LocalQueue, Kind::AliasQueue, Kind::RemoteQueue, Kind::ModelQueue];
+
+/// Groups of attributes of the queue manager (IBM MQ Reference, "DISPLAY QMGR").
+const GROUPS: &[(&str, &[&str])] = &[
+    (
+        "EVENT",
+        &[
+            "AUTHOREV", "CHADEV", "CHLEV", "CMDEV", "CONFIGEV", "INHIBTEV", "LOCALEV", "LOGGEREV", "PERFMEV",
+            "REMOTEEV", "SSLEV", "STRSTPEV",
+        ],
+    ),
+    ("PUBSUB", &["PARENT", "PSMODE", "PSCLUS", "PSNPMSG", "PSNPRES", "PSRTYCNT", "PSSYNCPT", "TREELIFE"]),
+    (
+        "CLUSTER",
+        &[
+            "CLWLDATA", "CLWLEXIT", "CLWLLEN", "CLWLMRUC", "CLWLUSEQ", "DEFCLXQ", "MONACLS", "PSCLUS",
+            "QMID", "REPOS", "REPOSNL",
+        ],
+    ),
+    ("CHINIT", &["CHAD", "CHADEV", "CHADEXIT", "CHLEV", "CHLAUTH", "MONCHL", "SCHINIT", "STATCHL"]),
+];
+
+pub(super) fn display(clause: &Clause<'_>, noun: Noun) -> Result<Command, Fault> {
+    let mut reader = Reader { clause, wanted: Wanted::Usual, filters: Vec::new() };
+    let subject = match noun {
+        Noun::Object(kind) => Subject::Object(kind),
+        Noun::Queue => Subject::Queues,
+        Noun::QueueStatus => {
+            subject_by_type(clause, "QUEUE", Subject::QueueStatus, "HANDLE", Subject::QueueHandles)?
+        }
+        Noun::ManagerStatus => {
+            subject_by_type(clause, "QMGR", Subject::ManagerStatus, "NATIVEHA", Subject::Instances)?
+        }
+        Noun::Connection => Subject::Connections,
+        Noun::ChannelStatus => Subject::ChannelStatus,
+        Noun::ListenerStatus => Subject::ListenerStatus,
+        Noun::Security | Noun::Missing(_) => return Err(clause.fault(clause.name)),
+    };
+    let name = reader.name(subject)?;
+    let mut profile = None;
+    for word in clause.words {
+        match (word.name.as_str(), word.one()) {
+            ("PROFILE", Some(name)) if subject == Subject::Object(Kind::Authority) && profile.is_none() => {
+                profile = Some(name.to_string());
+            }
+            _ => reader.word(subject, word)?,
+        }
+    }
+    let Reader { wanted, filters, .. } = reader;
+    Ok(Command::Display(Display { subject, name: profile.unwrap_or(name), wanted, filters }))
+}
+
+fn subject_by_type(
+    clause: &Clause<'_>,
+    usual: &str,
+    usual_subject: Subject,
+    other: &str,
+    other_subject: Subject,
+) -> Result<Subject, Fault> {
+    let Some(word) = clause.words.iter().find(|word| word.name == "TYPE") else { return Ok(usual_subject) };
+    match word.one() {
+        Some(name) if name == usual => Ok(usual_subject),
+        Some(name) if name == other => Ok(other_subject),
+        _ => Err(clause.fault(word)),
+    }
+}
+
+struct Reader<'a> {
+    clause: &'a Clause<'a>,
+    wanted: Wanted,
+    filters: Vec<Filter>,
+}
+
+impl Reader<'_> {
+    /// What is in the brackets of the noun; `*` alone means all, which an empty name stands for.
+    fn name(&self, subject: Subject) -> Result<String, Fault> {
+        let word = self.clause.name;
+        let has_none = matches!(
+            subject,
+            Subject::Object(Kind::QueueManager | Kind::Authority)
+                | Subject::ManagerStatus
+                | Subject::Instances
+        );
+        if has_none {
+            return if word.values.is_none() { Ok(String::new()) } else { Err(self.clause.fault(word)) };
+        }
+        let name = word.one().ok_or_else(|| self.clause.fault(word))?;
+        let plain = name.strip_suffix('*').unwrap_or(name);
+        // A profile of channels may itself end in a star, and is what it is.
+        if subject != Subject::Object(Kind::ChannelAuth) && plain.contains('*') {
+            return Err(self.clause.because(word, "A name may end in * and have none in it."));
+        }
+        let has_any_name =
+            matches!(subject, Subject::Object(Kind::Subscription | Kind::ChannelAuth) | Subject::Connections);
+        if !has_any_name && !plain.is_empty() {
+            crate::attribute::check_name(plain)
+                .map_err(|error| self.clause.because(word, format!("That is no name: {error}.")))?;
+        }
+        Ok(if name == "*" { String::new() } else { name.to_string() })
+    }
+
+    fn word(&mut self, subject: Subject, word: &Word) -> Result<(), Fault> {
+        match (word.name.as_str(), &word.values) {
+            ("ALL", None) => {
+                self.wanted = Wanted::All;
+                return Ok(());
+            }
+            ("WHERE", Some(items)) => {
+                let filter = Filter::read(items).ok_or_else(|| self.clause.fault(word))?;
+                let known = known(subject, &filter.attribute).is_some();
+                if !known {
+                    return Err(self
+                        .clause
+                        .because(word, format!("There is no attribute {}.", filter.attribute)));
+                }
+                self.filters.push(filter);
+                return Ok(());
+            }
+            ("TYPE", Some(_)) if matches!(subject, Subject::QueueStatus | Subject::QueueHandles) => {
+                return Ok(());
+            }
+            ("TYPE", Some(_)) if matches!(subject, Subject::ManagerStatus | Subject::Instances) => {
+                return Ok(());
+            }
+            (name, Some(_)) if self.restricts(subject, name) => return self.restrict(subject, word),
+            _ => {}
+        }
+        if word.values.is_some() {
+            return Err(self.clause.fault(word));
+        }
+        let group = GROUPS
+            .iter()
+            .find(|(name, _)| subject == Subject::Object(Kind::QueueManager) && *name == word.name);
+        let names: Vec<&'static str> = match group {
+            Some((_, names)) => names.to_vec(),
+            None => vec![known(subject, &word.name).ok_or_else(|| self.clause.fault(word))?],
+        };
+        match &mut self.wanted {
+            Wanted::All => {}
+            Wanted::Named(wanted) => wanted.extend(names.into_iter().map(str::to_string)),
+            Wanted::Usual => self.wanted = Wanted::Named(names.into_iter().map(str::to_string).collect()),
+        }
+        Ok(())
+    }
+
+    /// Whether a value may stand with the attribute, and restricts the display to it.
+    fn restricts(&self, subject: Subject, name: &str) -> bool {
+        match subject {
+            Subject::Queues => name == "TYPE",
+            Subject::Object(Kind::Channel) => name == "CHLTYPE",
+            Subject::Object(Kind::Topic) => name == "TYPE",
+            Subject::Object(Kind::AuthInfo) => name == "AUTHTYPE",
+            Subject::Object(Kind::Listener) => name == "TRPTYPE",
+            Subject::Object(Kind::Subscription) => matches!(name, "DURABLE" | "SUBTYPE"),
+            Subject::Object(Kind::ChannelAuth) => {
+                matches!(name, "TYPE" | "ADDRESS" | "CLNTUSER" | "SSLPEER" | "QMNAME")
+            }
+            Subject::Object(Kind::Authority) => matches!(name, "OBJTYPE" | "PRINCIPAL" | "GROUP"),
+            _ => false,
+        }
+    }
+
+    fn restrict(&mut self, subject: Subject, word: &Word) -> Result<(), Fault> {
+        let value = word.one().ok_or_else(|| self.clause.fault(word))?.to_string();
+        let equal = |attribute: &str, value: String| Filter {
+            attribute: attribute.to_string(),
+            operator: Operator::Equal,
+            value,
+        };
+        if matches!(word.name.as_str(), "PRINCIPAL" | "GROUP") {
+            self.filters.push(equal("ENTTYPE", word.name.clone()));
+            self.filters.push(equal("ENTITY", value));
+            return Ok(());
+        }
+        if value == "ALL" {
+            return Ok(());
+        }
+        let is_word = match (subject, word.name.as_str()) {
+            (Subject::Queues, _) => {
+                QUEUES.iter().any(|kind| kind.facts().name == value) || value == "QCLUSTER"
+            }
+            (Subject::Object(kind), name) => match kind.attribute_named(name).map(|attribute| attribute.form)
+            {
+                Some(Form::Word(words)) => {
+                    words.iter().any(|(word, _)| *word == value)
+                        // What a subscription may be in general: made by a person or a program.
+                        || (name == "SUBTYPE" && value == "USER")
+                }
+                _ => true,
+            },
+            _ => true,
+        };
+        if !is_word {
+            return Err(self.clause.fault(word));
+        }
+        if value == "USER" && word.name == "SUBTYPE" {
+            return Ok(());
+        }
+        self.filters.push(equal(&word.name.clone(), value));
+        Ok(())
+    }
+}
+
+/// The name in the tables of an attribute that can be displayed.
+fn known(subject: Subject, name: &str) -> Option<&'static str> {
+    let of = |kinds: &[Kind]| {
+        let name = if name == "TARGQ" { "TARGET" } else { name };
+        let found: Option<&'static Attribute> = kinds.iter().find_map(|kind| kind.attribute_named(name));
+        let label = kinds.iter().map(|kind| kind.facts().name_label).find(|label| *label == name);
+        label.or(found.map(|attribute| attribute.name))
+    };
+    match subject {
+        Subject::Object(kind) => of(&[kind]),
+        Subject::Queues => of(QUEUES),
+        _ => status::fields(subject).iter().copied().find(|field| *field == name),
+    }
+}

@@ -1,0 +1,112 @@
+//! WHERE: which of the objects that were found are shown.
+
+use super::words::Item;
+
+/// WHERE(attribute operator value).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filter {
+    pub attribute: String,
+    pub operator: Operator,
+    pub value: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operator {
+    Less,
+    Greater,
+    Equal,
+    NotEqual,
+    LessOrEqual,
+    GreaterOrEqual,
+    /// Like a name that may end in `*`.
+    Like,
+    NotLike,
+    /// Among the members of a list.
+    Contains,
+    Excludes,
+    /// Like one of the members of a list.
+    ContainsLike,
+    ExcludesLike,
+}
+
+const OPERATORS: &[(&str, Operator)] = &[
+    ("LT", Operator::Less),
+    ("GT", Operator::Greater),
+    ("EQ", Operator::Equal),
+    ("NE", Operator::NotEqual),
+    ("LE", Operator::LessOrEqual),
+    ("GE", Operator::GreaterOrEqual),
+    ("LK", Operator::Like),
+    ("NL", Operator::NotLike),
+    ("CT", Operator::Contains),
+    ("EX", Operator::Excludes),
+    ("CTG", Operator::ContainsLike),
+    ("EXG", Operator::ExcludesLike),
+];
+
+impl Filter {
+    /// What stands in the brackets of WHERE.
+    pub fn read(items: &[Item]) -> Option<Filter> {
+        let [attribute, operator, value] = items else { return None };
+        let (_, operator) = OPERATORS.iter().find(|(name, _)| *name == operator.text.to_ascii_uppercase())?;
+        Some(Filter {
+            attribute: attribute.text.to_ascii_uppercase(),
+            operator: *operator,
+            value: value.text.trim_end().to_string(),
+        })
+    }
+
+    /// Numbers are compared as numbers; a value that is no number is neither less nor greater than one.
+    pub fn holds(&self, value: &str) -> bool {
+        let members = || value.split(',').map(str::trim);
+        match self.operator {
+            Operator::Equal => value == self.value,
+            Operator::NotEqual => value != self.value,
+            Operator::Like => is_like(value, &self.value),
+            Operator::NotLike => !is_like(value, &self.value),
+            Operator::Contains => members().any(|member| member == self.value),
+            Operator::Excludes => members().all(|member| member != self.value),
+            Operator::ContainsLike => members().any(|member| is_like(member, &self.value)),
+            Operator::ExcludesLike => members().all(|member| !is_like(member, &self.value)),
+            Operator::Less => self.compared(value).is_some_and(|order| order.is_lt()),
+            Operator::Greater => self.compared(value).is_some_and(|order| order.is_gt()),
+            Operator::LessOrEqual => self.compared(value).is_some_and(|order| order.is_le()),
+            Operator::GreaterOrEqual => self.compared(value).is_some_and(|order| order.is_ge()),
+        }
+    }
+
+    fn compared(&self, value: &str) -> Option<std::cmp::Ordering> {
+        match (value.parse::<i64>(), self.value.parse::<i64>()) {
+            (Ok(value), Ok(other)) => Some(value.cmp(&other)),
+            (Err(_), Err(_)) => Some(value.cmp(&self.value)),
+            _ => None,
+        }
+    }
+}
+
+/// Whether a name is the one that is meant, which may end in `*`.
+pub fn is_like(name: &str, pattern: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(beginning) => name.starts_with(beginning),
+        None => name == pattern,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_compared_as_numbers_and_names_as_names() {
+        let holds = |operator: &str, wanted: &str, value: &str| {
+            let item = |text: &str| Item { text: text.into(), end: 0 };
+            Filter::read(&[item("X"), item(operator), item(wanted)]).expect(operator).holds(value)
+        };
+        assert!(holds("GT", "9", "10") && !holds("GT", "9", "9") && holds("GE", "9", "9"));
+        assert!(!holds("GT", "9", "NOLIMIT") && holds("NE", "9", "NOLIMIT"));
+        assert!(holds("LT", "B", "A") && holds("LE", "A", "A"));
+        assert!(holds("LK", "ORD*", "ORDERS") && holds("NL", "ORD*", "BILLS"));
+        assert!(holds("CT", "GET", "PUT,GET") && holds("EX", "INQ", "PUT,GET"));
+        assert!(holds("CTG", "G*", "PUT,GET") && holds("EXG", "X*", "PUT,GET"));
+    }
+}

@@ -1,0 +1,42 @@
+//! MQSC: the commands in which MQ's administrators speak, as text, without a queue manager.
+//!
+//! [`Script`] takes lines and gives back what is to be asked and, when that was answered, what is to be shown; who asks
+//! whom, and over what, is left to its caller. What can be said of an object is the table in [`crate::attribute`];
+//! requests and answers are those of [`crate::admin::v1`].
+//!
+//! Source: IBM MQ Reference, "MQSC commands", and output of runmqsc 9.1 to 9.4. Where a command is understood and not
+//! done here, the answer has a sentence that says why; nothing is taken and dropped.
+
+mod lines;
+mod words;
+mod nouns;
+mod filter;
+mod command;
+mod clause;
+mod parser;
+mod records;
+mod display;
+mod syntax;
+mod message;
+mod dates;
+mod layout;
+mod order;
+mod facts;
+mod answer;
+mod status;
+mod dump;
+mod script;
+mod complete;
+
+pub use answer::Answer;
+pub use command::{Command, Display, Reply, Request, Subject, Wanted};
+pub use complete::complete;
+pub use dump::dump;
+pub use facts::CMDLEVEL;
+pub use filter::{Filter, Operator};
+pub use parser::parse;
+pub use script::{Script, Step};
+pub use syntax::Fault;
+
+#[cfg(test)]
+mod mqsc_test;

@@ -1,0 +1,258 @@
+//! What commands mean, and what is shown of them.
+
+use super::*;
+use crate::admin::v1::set_request::Action;
+use crate::admin::v1::{Attribute, ObjectDetails};
+use crate::attribute::Kind;
+use crate::queue::v1::QueueStatus;
+
+/// The segment and the reason of a command that is not understood.
+fn fault(text: &str) -> (String, String) {
+    let fault = parse(text).expect_err(text);
+    (text[..fault.until].to_string(), fault.why)
+}
+
+fn queue(name: &str, attributes: &[(&str, &str)]) -> ObjectDetails {
+    let attribute =
+        |(name, value): &(&str, &str)| Attribute { name: name.to_string(), value: value.to_string() };
+    ObjectDetails {
+        kind: "QLOCAL".into(),
+        name: name.into(),
+        attributes: attributes.iter().map(attribute).collect(),
+        created_ms: 1_745_290_868_000,
+        altered_ms: 1_745_290_868_000,
+        status: Some(QueueStatus { depth: 3, open_input: 1, oldest_age_s: 7, ..QueueStatus::default() }),
+    }
+}
+
+fn shown(text: &str, objects: Vec<ObjectDetails>) -> String {
+    let command = parse(text).expect(text);
+    Answer::of(&command, Some(&Reply::Objects(objects)), "QM1").lines.join("\n")
+}
+
+#[test]
+fn the_lines_of_the_walkthrough_are_understood() {
+    assert_eq!(
+        parse("define qlocal (HA.QUEUE)"),
+        Ok(Command::Define {
+            kind: Kind::LocalQueue,
+            name: "HA.QUEUE".into(),
+            like: String::new(),
+            replace: false,
+            said: Vec::new()
+        })
+    );
+    let said = vec![("CHLTYPE", "SVRCONN".into()), ("TRPTYPE", "TCP".into()), ("MCAUSER", "mqm".into())];
+    assert_eq!(
+        parse("define channel(HA.CHANNEL) chltype(svrconn) trptype(tcp) mcauser('mqm')"),
+        Ok(Command::Define {
+            kind: Kind::Channel,
+            name: "HA.CHANNEL".into(),
+            like: String::new(),
+            replace: false,
+            said
+        })
+    );
+    assert_eq!(parse("end"), Ok(Command::End));
+}
+
+#[test]
+fn short_forms_are_those_of_mq_and_no_others() {
+    for (short, long) in [
+        ("DEF QL(A)", "DEFINE QLOCAL(A)"),
+        ("ALT QA(A) TARGQ(B)", "ALTER QALIAS(A) TARGET(B)"),
+        ("DIS Q(*)", "DISPLAY QUEUE(*)"),
+        ("DIS CHL(*)", "DISPLAY CHANNEL(*)"),
+        ("DIS QS(A)", "DISPLAY QSTATUS(A)"),
+        ("DIS CHS(*)", "DISPLAY CHSTATUS(*)"),
+        ("REF SEC", "REFRESH SECURITY"),
+    ] {
+        assert_eq!(parse(short), parse(long));
+    }
+    for text in ["DEFI QLOCAL(A)", "DEF QLOC(A)", "DEL QL(A)", "DISP Q(*)"] {
+        assert!(parse(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn a_fault_shows_how_far_the_command_made_sense() {
+    for (text, until, why) in [
+        ("DEFINE BOGUS('X')", "DEFINE BOGUS('X')", ""),
+        ("DISPLAY QMGR LOGTYPE DEADQ", "DISPLAY QMGR LOGTYPE", ""),
+        ("DEFINE QLOCAL(A) FOO(1) MAXDEPTH(5)", "DEFINE QLOCAL(A) FOO", ""),
+        (
+            "DEFINE QLOCAL(A) MAXDEPTH(1000000000)",
+            "DEFINE QLOCAL(A) MAXDEPTH(1000000000)",
+            "MAXDEPTH is 0 to 999999999, not 1000000000.",
+        ),
+        (
+            "DEFINE QLOCAL(A) PUT(NO) GET(NO)",
+            "DEFINE QLOCAL(A) PUT(NO)",
+            "PUT is ENABLED or DISABLED, not NO.",
+        ),
+        ("DEFINE QLOCAL(A) SHARE NOSHARE", "DEFINE QLOCAL(A) SHARE NOSHARE", "SHARE is there twice."),
+        ("DEFINE QLOCAL(A) REPLACE NOREPLACE", "DEFINE QLOCAL(A) REPLACE NOREPLACE", ""),
+        ("DEFINE QLOCAL(A) CURDEPTH(1)", "DEFINE QLOCAL(A) CURDEPTH", ""),
+        ("DEFINE QLOCAL", "DEFINE QLOCAL", ""),
+        ("DEFINE CHANNEL(A) TRPTYPE(TCP)", "DEFINE CHANNEL(A)", "CHLTYPE must be said."),
+        ("DEFINE", "DEFINE", ""),
+        ("DISPLAY QLOCAL(A*B*)", "DISPLAY QLOCAL(A*B*)", "A name may end in * and have none in it."),
+        (
+            "DISPLAY QLOCAL(A) WHERE(NOSUCH EQ 1)",
+            "DISPLAY QLOCAL(A) WHERE(NOSUCH EQ 1)",
+            "There is no attribute NOSUCH.",
+        ),
+    ] {
+        assert_eq!(fault(text), (until.to_string(), why.to_string()));
+    }
+}
+
+#[test]
+fn several_names_and_both_ways_are_several_records() {
+    let text =
+        "SET AUTHREC PROFILE('DEV.**') PRINCIPAL('app','joe') OBJTYPE(QUEUE) AUTHADD(GET,PUT) AUTHRMV(INQ)";
+    let Ok(Command::Set { profile, steps, .. }) = parse(text) else { panic!("{text}") };
+    let told: Vec<String> = steps
+        .iter()
+        .map(|(action, said)| {
+            let values: Vec<&str> = said.iter().map(|(_, value)| value.as_str()).collect();
+            format!("{action:?} {}", values.join(" "))
+        })
+        .collect();
+    assert_eq!(profile, "DEV.**");
+    assert_eq!(
+        told,
+        [
+            "Add QUEUE PRINCIPAL app GET,PUT",
+            "Add QUEUE PRINCIPAL joe GET,PUT",
+            "Remove QUEUE PRINCIPAL app INQ",
+            "Remove QUEUE PRINCIPAL joe INQ"
+        ]
+    );
+    let Ok(Command::Set { profile, steps, .. }) =
+        parse("SET AUTHREC GROUP('ops') OBJTYPE(QMGR) AUTHADD(ALLADM)")
+    else {
+        panic!("a record of the queue manager")
+    };
+    assert_eq!((profile.as_str(), steps[0].0), ("SELF", Action::Add));
+    assert_eq!(steps[0].1[3].1, "CHG,CTRL,DLT,DSP");
+}
+
+#[test]
+fn a_display_has_two_columns_in_mqs_order() {
+    let attributes =
+        [("MAXDEPTH", "5000"), ("DESCR", ""), ("TRIGGER", "NO"), ("SHARE", "YES"), ("PUT", "ENABLED")];
+    let all = shown("DIS QL(A)", vec![queue("A", &attributes)]);
+    assert_eq!(
+        all,
+        "AMQ8409I: Display Queue details.\n   \
+         QUEUE(A)                                TYPE(QLOCAL)\n   \
+         ALTDATE(2025-04-22)                     ALTTIME(03.01.08)\n   \
+         CRDATE(2025-04-22)                      CRTIME(03.01.08)\n   \
+         CURDEPTH(3)                             DEFTYPE(PREDEFINED)\n   \
+         DESCR( )                                IPPROCS(1)\n   \
+         MAXDEPTH(5000)                          NOTRIGGER\n   \
+         OPPROCS(0)                              PUT(ENABLED)\n   \
+         SHARE"
+    );
+    let some = shown("DIS Q(*) WHERE(CURDEPTH GT 2) DESCR", vec![queue("A", &attributes)]);
+    assert_eq!(
+        some,
+        "AMQ8409I: Display Queue details.\n   \
+         QUEUE(A)                                TYPE(QLOCAL)\n   \
+         CURDEPTH(3)                             DESCR( )"
+    );
+    let none = shown("DIS Q(A*) WHERE(CURDEPTH GT 3)", vec![queue("A", &attributes)]);
+    assert_eq!(none, "AMQ8147E: IBM MQ object A* not found.");
+    let status = shown("DIS QS(A) MSGAGE IPPROCS", vec![queue("A", &attributes)]);
+    assert_eq!(
+        status,
+        "AMQ8450I: Display queue status details.\n   \
+         QUEUE(A)                                TYPE(QUEUE)\n   \
+         CURDEPTH(3)                             IPPROCS(1)\n   \
+         MSGAGE(7)"
+    );
+}
+
+#[test]
+fn a_dump_is_read_as_what_was_dumped() {
+    let attributes = [("MAXDEPTH", "7"), ("DESCR", "don't"), ("SHARE", "NO"), ("PUT", "ENABLED")];
+    let text = dump(&queue("lower.case", &attributes), false, true);
+    assert_eq!(text, "DEFINE QLOCAL('lower.case') DESCR('don''t') MAXDEPTH(7) NOSHARE REPLACE");
+    let Ok(Command::Define { name, said, replace, .. }) = parse(&text) else { panic!("{text}") };
+    assert_eq!((name.as_str(), replace), ("lower.case", true));
+    assert_eq!(said, [("DESCR", "don't".to_string()), ("MAXDEPTH", "7".into()), ("SHARE", "NO".into())]);
+}
+
+#[test]
+fn a_script_has_numbers_and_counts() {
+    let mut script = Script::default();
+    let mut shown = Vec::new();
+    let mut refused = Vec::new();
+    for line in
+        ["* queues", "define qlocal(A) +", "   descr('x')", "define foo", "", "clear ql(A)", "end", "never"]
+    {
+        match script.line(line, &mut shown) {
+            Step::Next => {}
+            Step::Ask(command) => {
+                let reply = match command {
+                    Command::Clear { .. } => Reply::Refused { reason: 2042, text: "busy".into() },
+                    _ => Reply::Done,
+                };
+                script.answer(&command, Some(&reply), "QM1", &mut shown);
+                refused.push(command);
+            }
+            Step::End => break,
+        }
+    }
+    shown.extend(script.trailer());
+    let help = shown.iter().position(|line| line.starts_with("AMQ8426I")).expect("valid commands are listed");
+    let after = shown.iter().position(|line| line == "       :").expect("an empty line is shown");
+    shown.drain(help..after);
+    assert_eq!(
+        shown,
+        [
+            "       : * queues",
+            "     1 : define qlocal(A) +",
+            "       :    descr('x')",
+            "AMQ8006I: IBM MQ queue created.",
+            "     2 : define foo",
+            "AMQ8405I: Syntax error detected at or near end of command segment below:-",
+            "define foo",
+            "",
+            "       :",
+            "     3 : clear ql(A)",
+            "AMQ8148E: IBM MQ object in use.",
+            "     4 : end",
+            "3 MQSC commands read.",
+            "One command has a syntax error.",
+            "One valid MQSC command could not be processed.",
+        ]
+    );
+    assert_eq!((script.exit_code(), refused.len()), (10, 2));
+}
+
+#[test]
+fn nothing_that_is_typed_makes_it_panic() {
+    for text in [
+        "",
+        "(",
+        ")",
+        "''",
+        "?",
+        ",",
+        ";",
+        "ä(",
+        "DEF QL(ä)",
+        "DIS Q(é*) ALL",
+        "DEF QL(A) DESCR('",
+        "* x",
+        "+",
+        "-",
+    ] {
+        let mut script = Script::default();
+        let mut shown = Vec::new();
+        script.line(text, &mut shown);
+        script.end(&mut shown);
+    }
+}

@@ -1,0 +1,208 @@
+//! The text of a command to what it means: verbs, nouns, and attributes by their table.
+
+use super::clause::Clause;
+use super::command::{Command, Said};
+use super::display;
+use super::nouns::{Noun, Verb};
+use super::records;
+use super::syntax::{Fault, Help};
+use super::words::{Word, words};
+use crate::attribute::Kind;
+
+/// Reads one command.
+///
+/// # Errors
+/// Where it makes no sense any more.
+pub fn parse(text: &str) -> Result<Command, Fault> {
+    let words = words(text).map_err(|until| Fault { until, why: String::new(), help: help_for(text) })?;
+    let fault = |word: &Word, help| Fault { until: word.end, why: String::new(), help };
+    let (first, rest) =
+        words.split_first().ok_or(Fault { until: 0, why: String::new(), help: Help::Verbs })?;
+    if first.name == "?" {
+        return Ok(Command::Help(Help::Verbs.lines()));
+    }
+    let verb = Verb::named(&first.name).filter(|_| first.values.is_none());
+    let verb = verb.ok_or_else(|| fault(first, Help::Verbs))?;
+    if verb == Verb::End {
+        return match rest.first() {
+            None => Ok(Command::End),
+            Some(word) => Err(fault(word, Help::Verbs)),
+        };
+    }
+    let (second, rest) = rest.split_first().ok_or_else(|| fault(first, Help::Nouns(verb)))?;
+    if second.name == "?" {
+        return Ok(Command::Help(Help::Nouns(verb).lines()));
+    }
+    let noun = Noun::named(&second.name).filter(|noun| verb.takes(*noun));
+    let noun = noun.ok_or_else(|| fault(second, Help::Nouns(verb)))?;
+    let clause = Clause { verb, noun, words: rest, name: second };
+    if second.values.is_none() && rest.iter().any(|word| word.name == "?") {
+        return Ok(Command::Help(Help::Command(verb, noun).lines()));
+    }
+    clause.command()
+}
+
+/// What would be possible in a text that cannot even be told into words.
+fn help_for(text: &str) -> Help {
+    let mut names = text.split_whitespace().map(str::to_ascii_uppercase);
+    let Some(verb) = names.next().and_then(|name| Verb::named(&name)) else { return Help::Verbs };
+    let noun = names.next().map(|name| name.split('(').next().unwrap_or_default().to_string());
+    match noun.and_then(|name| Noun::named(&name)).filter(|noun| verb.takes(*noun)) {
+        Some(noun) => Help::Command(verb, noun),
+        None => Help::Nouns(verb),
+    }
+}
+
+impl Clause<'_> {
+    fn command(&self) -> Result<Command, Fault> {
+        use Verb::*;
+        match (self.verb, self.noun) {
+            (_, Noun::Missing(why)) => Ok(Command::NotHere(why.to_string())),
+            (Define, Noun::Object(kind)) => self.define(kind),
+            (Alter, Noun::Object(kind)) => self.alter(kind),
+            (Delete, Noun::Object(Kind::Authority)) => records::delete_authority(self),
+            (Delete, Noun::Object(kind)) => self.delete(kind),
+            (Clear, Noun::Object(_)) => {
+                self.nothing_else()?;
+                Ok(Command::Clear { queue: self.object_name(Kind::LocalQueue)? })
+            }
+            (Set, Noun::Object(Kind::Authority)) => records::set_authority(self),
+            (Set, Noun::Object(_)) => records::set_channel_auth(self),
+            (Display, noun) => display::display(self, noun),
+            (Ping, Noun::Object(Kind::QueueManager)) => self.nothing_else().map(|()| Command::Ping),
+            (Refresh, Noun::Security) => self.refresh_security(),
+            _ => Ok(Command::NotHere(self.why_not().to_string())),
+        }
+    }
+
+    /// Why a verb that MQ has does nothing here.
+    fn why_not(&self) -> &'static str {
+        match (self.verb, self.noun) {
+            (Verb::Start | Verb::Stop, Noun::Object(Kind::Listener)) => {
+                "A node listens where its cluster file says, while it serves; a listener is not started or stopped by itself."
+            }
+            (Verb::Start | Verb::Stop, Noun::Object(Kind::Channel)) => {
+                "A channel takes connections while the queue manager is served; it is not started or stopped by itself yet."
+            }
+            (Verb::Stop, Noun::Connection) => "Connections are not ended by a command yet.",
+            (Verb::Ping | Verb::Reset | Verb::Resolve, Noun::Object(Kind::Channel)) => {
+                "Only channels of type SVRCONN are there, and MQ has no such command for them."
+            }
+            (Verb::Reset, _) => {
+                "There are no counters or logs that could be reset: each node looks after its own."
+            }
+            (Verb::Refresh, _) => "Nothing is kept that could be refreshed.",
+            (Verb::Resume | Verb::Suspend, _) => {
+                "A queue manager is no member of an MQ cluster; `trimaran switch` moves it to another node."
+            }
+            _ => "That is not done here.",
+        }
+    }
+
+    /// Certificates are the only thing that is kept, and each node reads its own again.
+    fn refresh_security(&self) -> Result<Command, Fault> {
+        match self.words {
+            [] => Ok(Command::Refresh),
+            [word] if word.name == "TYPE" => match word.one() {
+                Some("AUTHSERV" | "CONNAUTH" | "CLASSES") => Ok(Command::Refresh),
+                Some("SSL") => Ok(Command::NotHere(
+                    "Each node reads its certificates again with `systemctl reload`.".into(),
+                )),
+                _ => Err(self.fault(word)),
+            },
+            [word, ..] => Err(self.fault(word)),
+        }
+    }
+
+    fn define(&self, kind: Kind) -> Result<Command, Fault> {
+        let name = self.object_name(kind)?;
+        let (mut like, mut replace) = (None, None);
+        let mut said = Said::new();
+        for word in self.words {
+            match (word.name.as_str(), word.one()) {
+                ("REPLACE" | "NOREPLACE", None) if word.values.is_none() && replace.is_none() => {
+                    replace = Some(word.name == "REPLACE");
+                }
+                ("LIKE", Some(other)) if like.is_none() => {
+                    self.check_name(kind, other, word)?;
+                    like = Some(other.to_string());
+                }
+                ("REPLACE" | "NOREPLACE" | "LIKE", _) => return Err(self.fault(word)),
+                _ => {
+                    if let Some(why) = self.other_channel(word) {
+                        return Ok(Command::NotHere(why));
+                    }
+                    self.attribute(kind, word, &mut said)?;
+                }
+            }
+        }
+        if kind == Kind::Channel && !said.iter().any(|(name, _)| *name == "CHLTYPE") {
+            return Err(self.because(self.name, "CHLTYPE must be said."));
+        }
+        Ok(Command::Define {
+            kind,
+            name,
+            like: like.unwrap_or_default(),
+            replace: replace.unwrap_or(false),
+            said,
+        })
+    }
+
+    fn alter(&self, kind: Kind) -> Result<Command, Fault> {
+        let name = match kind {
+            Kind::QueueManager => {
+                if self.name.values.is_some() {
+                    return Err(self.fault(self.name));
+                }
+                String::new()
+            }
+            kind => self.object_name(kind)?,
+        };
+        let mut said = Said::new();
+        for word in self.words {
+            if let Some(why) = self.other_channel(word) {
+                return Ok(Command::NotHere(why));
+            }
+            // What is in use is changed all the same: handles see it at their next call.
+            if word.name == "FORCE"
+                && word.values.is_none()
+                && (kind.is_queue() || kind == Kind::QueueManager)
+            {
+                continue;
+            }
+            self.attribute(kind, word, &mut said)?;
+        }
+        Ok(Command::Alter { kind, name, said })
+    }
+
+    fn delete(&self, kind: Kind) -> Result<Command, Fault> {
+        let name = self.object_name(kind)?;
+        let (mut purge, mut ignores) = (None, None);
+        for word in self.words {
+            match (word.name.as_str(), word.one()) {
+                ("PURGE" | "NOPURGE", None)
+                    if kind == Kind::LocalQueue && word.values.is_none() && purge.is_none() =>
+                {
+                    purge = Some(word.name == "PURGE");
+                }
+                ("IGNSTATE", Some("YES" | "NO")) if ignores.is_none() => {
+                    ignores = Some(word.one() == Some("YES"))
+                }
+                // Authorities stay as they are, which has to be said where MQ would delete them.
+                ("AUTHREC", Some("NO")) => {}
+                ("AUTHREC", Some("YES")) => {
+                    return Ok(Command::NotHere("Authority records are deleted with DELETE AUTHREC.".into()));
+                }
+                ("CHLTYPE", Some(_)) if kind == Kind::Channel => {
+                    if let Some(why) = self.other_channel(word) {
+                        return Ok(Command::NotHere(why));
+                    }
+                }
+                ("CHLTABLE", Some("QMGRTBL")) if kind == Kind::Channel => {}
+                _ => return Err(self.fault(word)),
+            }
+        }
+        let (purge, missing_is_fine) = (purge.unwrap_or(false), ignores.unwrap_or(false));
+        Ok(Command::Delete { kind, name, purge, missing_is_fine })
+    }
+}

@@ -1,0 +1,276 @@
+//! Status: what is known of queues, connections and nodes at the moment, in the fields that MQ has for it.
+//!
+//! A field that MQ has and nobody here keeps is blank, as MQ shows it where monitoring is off.
+
+use super::command::{Display, Reply, Subject};
+use super::facts::facts_of;
+use super::filter::is_like;
+use super::layout::Cell;
+use crate::admin::v1::{HandleDetails, ObjectDetails, QueueManagerStatus, SessionDetails, StatusResponse};
+
+/// What can be asked of each, in the order of the display; what stands in front is always shown.
+const QUEUE: &[&str] = &[
+    "QUEUE", "TYPE", "CURDEPTH", "CURFSIZE", "CURMAXFS", "IPPROCS", "LGETDATE", "LGETTIME", "LPUTDATE",
+    "LPUTTIME", "MEDIALOG", "MONQ", "MSGAGE", "OPPROCS", "QTIME", "UNCOM",
+];
+const HANDLE: &[&str] = &[
+    "QUEUE", "TYPE", "APPLDESC", "APPLTAG", "APPLTYPE", "BROWSE", "CHANNEL", "CONNAME", "HSTATE", "INPUT",
+    "INQUIRE", "OUTPUT", "PID", "SET", "TID", "USERID",
+];
+const MANAGER: &[&str] = &[
+    "QMNAME", "TYPE", "STATUS", "CHINIT", "CMDSERV", "CONNS", "GRPNAME", "GRPROLE", "HOSTNAME", "INSTANCE",
+    "INSTNAME", "QUORUM", "STANDBY",
+];
+const INSTANCE: &[&str] =
+    &["INSTANCE", "TYPE", "ROLE", "REPLADDR", "CONNACTV", "INSYNC", "BACKLOG", "HASTATUS"];
+const CONNECTION: &[&str] = &[
+    "CONN", "EXTCONN", "TYPE", "APPLDESC", "APPLTAG", "APPLTYPE", "CHANNEL", "CONNAME", "PID", "TID",
+    "USERID",
+];
+const CHANNEL: &[&str] =
+    &["CHANNEL", "CHLTYPE", "CONNAME", "CURRENT", "CURSHCNV", "MCAUSER", "RAPPLTAG", "STATUS", "SUBSTATE"];
+const LISTENER: &[&str] = &["LISTENER", "STATUS", "PID"];
+
+pub(super) fn fields(subject: Subject) -> &'static [&'static str] {
+    match subject {
+        Subject::QueueStatus => QUEUE,
+        Subject::QueueHandles => HANDLE,
+        Subject::ManagerStatus => MANAGER,
+        Subject::Instances => INSTANCE,
+        Subject::Connections => CONNECTION,
+        Subject::ChannelStatus => CHANNEL,
+        Subject::ListenerStatus => LISTENER,
+        Subject::Object(_) | Subject::Queues => &[],
+    }
+}
+
+/// What is always shown.
+fn always(subject: Subject) -> &'static [&'static str] {
+    match subject {
+        Subject::QueueStatus => &["QUEUE", "TYPE", "CURDEPTH"],
+        Subject::QueueHandles => &["QUEUE", "TYPE"],
+        Subject::ManagerStatus => &["QMNAME", "TYPE", "STATUS"],
+        Subject::Instances => &["INSTANCE", "TYPE", "ROLE", "INSYNC"],
+        Subject::Connections => &["CONN", "EXTCONN", "TYPE"],
+        Subject::ChannelStatus => &["CHANNEL", "CHLTYPE", "CONNAME", "CURRENT", "STATUS", "SUBSTATE"],
+        _ => &[],
+    }
+}
+
+/// One block for each thing that is shown.
+pub(super) fn blocks(display: &Display, reply: &Reply, queue_manager: &str) -> Vec<Vec<Cell>> {
+    let found: Vec<Row> = match (display.subject, reply) {
+        (Subject::QueueStatus, Reply::Objects(queues)) => {
+            queues.iter().map(|queue| of_queue(queue, queue_manager)).collect()
+        }
+        (Subject::QueueHandles, Reply::Sessions(sessions)) => sessions
+            .iter()
+            .flat_map(|session| session.handles.iter().map(move |handle| of_handle(session, handle)))
+            .collect(),
+        (Subject::ManagerStatus, Reply::Status(status)) => {
+            managers(status, queue_manager).map(|manager| of_manager(status, manager)).collect()
+        }
+        (Subject::Instances, Reply::Status(status)) => {
+            managers(status, queue_manager).flat_map(instances).collect()
+        }
+        (Subject::Connections, Reply::Sessions(sessions)) => {
+            sessions.iter().map(|session| of_connection(session, queue_manager)).collect()
+        }
+        (Subject::ChannelStatus, Reply::Sessions(sessions)) => {
+            sessions.iter().filter(|session| !session.channel.is_empty()).map(of_channel).collect()
+        }
+        // Listener objects do not run: a node listens where its cluster file says.
+        _ => Vec::new(),
+    };
+    found.into_iter().filter(|row| row.passes(display)).map(|row| row.cells(display)).collect()
+}
+
+/// Fields with their values; one without a value is a word.
+struct Row(Vec<(&'static str, Option<String>)>);
+
+impl Row {
+    fn value(&self, name: &str) -> Option<&str> {
+        let found = self.0.iter().find(|(field, _)| *field == name);
+        found.map(|(_, value)| value.as_deref().unwrap_or_default())
+    }
+
+    fn passes(&self, display: &Display) -> bool {
+        let named = self.0.first().and_then(|(_, value)| value.as_deref()).unwrap_or_default();
+        let is_named = display.name.is_empty() || is_like(named, &display.name);
+        is_named
+            && display
+                .filters
+                .iter()
+                .all(|filter| self.value(&filter.attribute).is_some_and(|value| filter.holds(value)))
+    }
+
+    fn cells(self, display: &Display) -> Vec<Cell> {
+        let always = always(display.subject);
+        let is_shown = |field: &str| {
+            let is_first = always.contains(&field);
+            is_first || display.wants(field)
+        };
+        let shown = self.0.into_iter().filter(|(field, _)| is_shown(field));
+        shown
+            .map(|(field, value)| match value {
+                Some(value) => Cell::new(field, value),
+                None => Cell::keyword(field),
+            })
+            .collect()
+    }
+}
+
+/// Rows are written in the order of the display.
+fn row(fields: &'static [&'static str], known: &[(&str, String)]) -> Row {
+    let value = |field: &str| {
+        let found = known.iter().find(|(name, _)| *name == field);
+        found.map(|(_, value)| value.clone()).unwrap_or_default()
+    };
+    Row(fields.iter().map(|field| (*field, (*field != "CURRENT").then(|| value(field)))).collect())
+}
+
+fn yes(is: bool) -> String {
+    if is { "YES" } else { "NO" }.to_string()
+}
+
+fn of_queue(queue: &ObjectDetails, queue_manager: &str) -> Row {
+    let status = queue.status.clone().unwrap_or_default();
+    let facts = facts_of(queue, queue_manager);
+    let watched = facts.values.iter().find(|fact| fact.name == "MONQ").map(|fact| fact.value.clone());
+    row(
+        QUEUE,
+        &[
+            ("QUEUE", queue.name.clone()),
+            ("TYPE", "QUEUE".into()),
+            ("CURDEPTH", status.depth.to_string()),
+            ("IPPROCS", status.open_input.to_string()),
+            ("MONQ", watched.unwrap_or_default()),
+            ("MSGAGE", status.oldest_age_s.to_string()),
+            ("OPPROCS", status.open_output.to_string()),
+            ("QTIME", " , ".into()),
+            ("UNCOM", yes(status.uncommitted > 0)),
+        ],
+    )
+}
+
+fn of_handle(session: &SessionDetails, handle: &HandleDetails) -> Row {
+    let input = match (handle.input, handle.exclusive) {
+        (false, _) => "NO",
+        (true, false) => "SHARED",
+        (true, true) => "EXCL",
+    };
+    row(
+        HANDLE,
+        &[
+            ("QUEUE", handle.queue.clone()),
+            ("TYPE", "HANDLE".into()),
+            ("APPLTAG", session.application.clone()),
+            ("APPLTYPE", "USER".into()),
+            ("BROWSE", yes(handle.browse)),
+            ("CHANNEL", session.channel.clone()),
+            ("CONNAME", host(&session.address)),
+            ("HSTATE", "INACTIVE".into()),
+            ("INPUT", input.into()),
+            ("INQUIRE", yes(handle.inquire)),
+            ("OUTPUT", yes(handle.output)),
+            ("PID", "0".into()),
+            ("SET", "NO".into()),
+            ("TID", "*".into()),
+            ("USERID", session.user.clone()),
+        ],
+    )
+}
+
+/// An address without its port, as MQ shows it.
+fn host(address: &str) -> String {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    host.trim_matches(['[', ']']).to_string()
+}
+
+/// A connection's number as MQ writes identifiers: sixteen hexadecimal digits.
+fn of_connection(session: &SessionDetails, queue_manager: &str) -> Row {
+    let mut prefix: String = queue_manager.chars().take(12).collect();
+    prefix.extend(std::iter::repeat_n(' ', 12 - prefix.chars().count()));
+    let external: String = format!("AMQC{prefix}").bytes().map(|byte| format!("{byte:02X}")).collect();
+    row(
+        CONNECTION,
+        &[
+            ("CONN", format!("{:016X}", session.id)),
+            ("EXTCONN", external),
+            ("TYPE", "CONN".into()),
+            ("APPLTAG", session.application.clone()),
+            ("APPLTYPE", "USER".into()),
+            ("CHANNEL", session.channel.clone()),
+            ("CONNAME", host(&session.address)),
+            ("PID", "0".into()),
+            ("TID", "*".into()),
+            ("USERID", session.user.clone()),
+        ],
+    )
+}
+
+fn of_channel(session: &SessionDetails) -> Row {
+    row(
+        CHANNEL,
+        &[
+            ("CHANNEL", session.channel.clone()),
+            ("CHLTYPE", "SVRCONN".into()),
+            ("CONNAME", host(&session.address)),
+            ("CURSHCNV", "1".into()),
+            ("MCAUSER", session.user.clone()),
+            ("RAPPLTAG", session.application.clone()),
+            ("STATUS", "RUNNING".into()),
+            ("SUBSTATE", "RECEIVE".into()),
+        ],
+    )
+}
+
+fn managers<'a>(
+    status: &'a StatusResponse,
+    queue_manager: &'a str,
+) -> impl Iterator<Item = &'a QueueManagerStatus> {
+    status.queue_managers.iter().filter(move |manager| manager.name == queue_manager)
+}
+
+fn of_manager(status: &StatusResponse, manager: &QueueManagerStatus) -> Row {
+    let running = if manager.role == "active" { "RUNNING" } else { "STARTING" };
+    row(
+        MANAGER,
+        &[
+            ("QMNAME", manager.name.clone()),
+            ("TYPE", "QMGR".into()),
+            ("STATUS", running.into()),
+            ("CHINIT", "RUNNING".into()),
+            ("CMDSERV", "RUNNING".into()),
+            ("CONNS", manager.sessions.to_string()),
+            ("GRPNAME", status.cluster.clone()),
+            ("GRPROLE", "NOTCONFIG".into()),
+            ("HOSTNAME", host(&manager.active_address)),
+            ("INSTANCE", status.node.clone()),
+            ("INSTNAME", format!("Trimaran {}", status.version)),
+            ("QUORUM", format!("{}/{}", manager.quorum_live, manager.quorum_of)),
+            ("STANDBY", "NOPERMIT".into()),
+        ],
+    )
+}
+
+/// BACKLOG is in KB, as MQ has it.
+fn instances(manager: &QueueManagerStatus) -> Vec<Row> {
+    let of = |instance: &crate::admin::v1::InstanceStatus| {
+        let is_active = instance.node == manager.active_node;
+        row(
+            INSTANCE,
+            &[
+                ("INSTANCE", instance.node.clone()),
+                ("TYPE", "NATIVEHA".into()),
+                ("ROLE", if is_active { "ACTIVE" } else { "REPLICA" }.into()),
+                ("REPLADDR", instance.peer_address.clone()),
+                ("CONNACTV", yes(instance.reason != "not connected")),
+                ("INSYNC", yes(instance.in_sync)),
+                ("BACKLOG", instance.backlog_bytes.div_ceil(1024).to_string()),
+                ("HASTATUS", if instance.in_sync { "NORMAL".into() } else { instance.reason.to_uppercase() }),
+            ],
+        )
+    };
+    manager.instances.iter().map(of).collect()
+}
