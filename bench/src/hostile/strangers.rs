@@ -7,7 +7,7 @@ use futures::future::join_all;
 use prost::Message;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use trimaran_node::peer::PROTOCOL_VERSION;
+use trimaran_node::types::Speaks;
 use trimaran_proto::replica::v1::{PeerHello, peer_hello::Purpose};
 
 use super::attacker::Attacker;
@@ -68,7 +68,9 @@ pub async fn unfinished_snapshots(attacker: &mut Attacker, connections: usize) -
 async fn unfinished_snapshot(address: &str, from: u64, to: u64) -> Result<()> {
     let mut peer = TcpStream::connect(address).await?;
     let purpose = Purpose::Snapshot.into();
-    let hello = PeerHello { cluster: CLUSTER.into(), from, to, version: PROTOCOL_VERSION, purpose };
+    let Speaks { oldest, newest } = Speaks::RELEASE;
+    let hello =
+        PeerHello { cluster: CLUSTER.into(), from, to, version: newest.0, oldest_version: oldest.0, purpose };
     let mut bytes = b"TRIMARAN".to_vec();
     bytes.extend((hello.encoded_len() as u32).to_le_bytes());
     hello.encode(&mut bytes)?;

@@ -48,7 +48,7 @@ mod tests {
     fn the_store_of_the_seeds_is_one() {
         let store = written_store();
         assert!(Family::ALL.iter().all(|family| store.rows.keys().any(|(of, _)| of == family)));
-        let loaded = QueueManager::load(ID, name(), &store).unwrap();
+        let loaded = QueueManager::load(ID, name(), &store, Speaks::KNOWN).unwrap();
         assert_eq!(loaded.check_invariants(), Ok(()));
         assert!(loaded.sums().messages > 0);
     }
