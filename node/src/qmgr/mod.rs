@@ -298,7 +298,21 @@ impl QueueManager {
             Command::CommitUnit { unit, places, removals } => Some(UnderWay::new(unit, places, removals)),
             Command::Staged { number, length } => self.staged_unit(number, length),
             command => {
+                let (at, next_queue, units_decided) = (self.at, self.next_queue, self.outcomes.next());
                 applied.verdict = self.carry_out(command, applied);
+                if applied.verdict.is_err() {
+                    applied.changed.clear();
+                }
+                debug_assert!(
+                    applied.verdict.is_ok() || applied.is_nothing(),
+                    "what was refused did nothing"
+                );
+                debug_assert_eq!(self.at, at, "time comes with entries and not with commands");
+                assert!(self.next_queue >= next_queue, "the number of a queue is given once");
+                debug_assert!(
+                    (units_decided..=units_decided + 1).contains(&self.outcomes.next()),
+                    "a command decides one unit at most"
+                );
                 return true;
             }
         };

@@ -101,6 +101,7 @@ impl Replica {
         }
         let entry = self.applying.entries.pop_front().expect("the caller looked");
         let index = entry.index;
+        assert!(index > self.consensus.applied_index(), "entries are applied one after the other, and once");
         self.stats.entries_applied += 1;
         self.compaction.note_applied(entry.data.len());
         match entry.kind {
@@ -202,6 +203,8 @@ impl Replica {
     /// All its commands are applied: what rides behind the last one happens.
     fn end_batch(&mut self) {
         let batch = self.applying.batch.take().expect("the caller looked");
+        debug_assert!(!self.state.is_half_applied(), "an entry ends with whole units of work");
+        debug_assert!(batch.waiting.is_none(), "who waits for a command is answered with it");
         for item in batch.items {
             if let Item::Ride(ride) = item {
                 self.apply_ride(ride);
@@ -255,6 +258,7 @@ impl Replica {
     /// A command that this node proposed is applied.
     fn note_ended(&mut self, waiting: &Waiting) {
         if let Some(state) = waiting.in_order_of().and_then(|session| self.sessions.get_mut(session)) {
+            assert!(state.proposed > 0, "what is applied for a session was proposed");
             state.proposed -= 1;
         }
         if let Some(leading) = self.standing.leading_mut() {

@@ -147,6 +147,10 @@ impl Replica {
         for (number, gets) in gets.chunks(BACKOUT_PIECE).enumerate() {
             let answer = answer.filter(|_| number + 1 == pieces);
             let (removals, _) = as_removals(gets);
+            debug_assert!(
+                removals.iter().all(|removal| !removal.positions.is_empty()),
+                "a queue of a unit has messages of it"
+            );
             let waiting = Waiting::Backout { answer, gets: gets.to_vec() };
             self.propose(Command::Backout(removals), waiting);
         }

@@ -112,6 +112,8 @@ impl Replica {
                 false => parted = Some(wire::Parted { leader: me.0, term: term.0, ..earlier }),
             }
         }
+        assert!(peer != me, "nobody compares itself with itself");
+        debug_assert!(self.consensus.is_leader(), "a leader compares others with itself");
         let was_known = self.peers.parted(peer).is_some();
         self.peers.set_parted(peer, parted);
         self.consensus.exclude(peer, parted.is_some());

@@ -29,7 +29,8 @@ impl Line {
 
     pub fn next(&mut self) -> Option<SessionId> {
         let (_, (session, _)) = self.order.pop_first()?;
-        self.places.remove(&session);
+        let place = self.places.remove(&session);
+        assert!(place.is_some(), "whoever stands in the line has a place");
         Some(session)
     }
 
