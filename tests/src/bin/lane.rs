@@ -114,7 +114,6 @@ fn merge() -> Vec<Step> {
     steps.push(same());
     steps.push(simulator("seeds", "1,000 runs", 1000, None));
     steps.push(over_the_stores("seeds-b", "50 runs over the production stores", 50, None));
-    steps.push(fuzz(5));
     steps.push(cargo("programs", "the programs that process tests start", "build --workspace --bins"));
     steps.push(cargo(
         "process",
@@ -139,7 +138,11 @@ fn checks() -> Vec<Step> {
         cargo("format", "cargo fmt changes nothing", "fmt --all --check"),
         cargo("clippy", "no warnings", "clippy --workspace --all-targets -- -D warnings"),
         cargo("unit", "unit tests of all crates", "test --workspace --lib --bins"),
-        cargo("scripts", "the conversations in tests/scripts", "test --workspace --test scripts"),
+        cargo(
+            "scripts",
+            "the conversations in tests/scripts, and bytes that once broke something",
+            "test --workspace --test scripts --test fuzz",
+        ),
         cargo("tidy", "levels, leftovers, texts", "test --workspace --test tidy"),
     ]
 }

@@ -29,9 +29,9 @@ const VERBS: [[u32; 5]; 12] = {
     verbs
 };
 
-/// Where the bytes of a reserved id end that the client counts in. It refuses a reply (2195) whose first id leaves no room there
-/// for as many as it asked for, which is all that three bytes hold.
-const COUNTED_UNTIL: usize = 20;
+/// Where the bytes of a reserved id begin that the client counts in. It refuses a reply (2195) whose first id leaves no room there
+/// for as many as it asked for.
+const COUNTED_FROM: u32 = 20;
 
 /// What an open is about.
 pub(super) enum Opened {
@@ -74,7 +74,7 @@ impl Conversation {
                 self.ids += 1;
                 let own = self.unique.wrapping_add(self.ids);
                 let first = Raw(first_reserved(message_id(desk, 0, 0), own));
-                let (count, increment_offset) = (wanted.count, COUNTED_UNTIL as u32);
+                let (count, increment_offset) = (wanted.count, COUNTED_FROM);
                 asked.body = spi::Body::ReserveReply(ReserveReply { count, increment_offset, first });
                 (call.completion, call.reason) = (completion::OK, reason::NONE);
                 desk.reply(&header, call);
@@ -310,13 +310,11 @@ fn finish_inquiry(call: &mut WireCall, told: Attributes, code: Code) {
     call.body = WireBody::Attributes(told);
 }
 
-/// The first of the ids that a client gives to its own messages: `id`, with room to count, and what tells this reservation from
-/// all others around that.
+/// The first of the ids that a client gives to its own messages: `id`, with room to count behind what tells this reservation
+/// from all others.
 fn first_reserved(mut id: [u8; 24], reservation: u64) -> [u8; 24] {
-    let own = reservation.to_be_bytes();
-    id[COUNTED_UNTIL - 8..COUNTED_UNTIL - 3].copy_from_slice(&own[..5]);
-    id[COUNTED_UNTIL - 3..=COUNTED_UNTIL].fill(0);
-    id[COUNTED_UNTIL + 1..].copy_from_slice(&own[5..]);
+    id[8..16].copy_from_slice(&reservation.to_be_bytes());
+    id[16..].fill(0);
     id
 }
 
@@ -325,9 +323,9 @@ mod tests {
     use super::first_reserved;
 
     #[test]
-    fn a_reserved_id_leaves_the_counted_bytes_to_the_client_and_all_others_tell_reservations_apart() {
+    fn a_reserved_id_leaves_room_to_count_and_tells_reservations_apart() {
         let first = |reservation| first_reserved([0xFF; 24], reservation);
-        assert_eq!(first(u64::MAX)[17..21], [0; 4]);
+        assert_eq!(first(u64::MAX)[16..], [0; 8]);
         for bit in 0..64 {
             assert_ne!(first(0), first(1 << bit));
         }
