@@ -31,10 +31,14 @@ impl TermStarts {
 
     /// This entry is committed. What is known already changes nothing.
     pub fn note(&mut self, term: Term, index: Index) {
-        if self.0.last().is_some_and(|last| last.0 >= term) {
+        let Some((newest, first)) = self.0.last().copied() else { return self.0.push((term, index)) };
+        if newest >= term {
             return;
         }
-        debug_assert!(self.0.last().is_none_or(|last| last.1 < index), "a later term has later entries");
+        debug_assert!(first < index, "a later term has later entries");
+        if first >= index {
+            return; // what is kept must be in order, or nobody reads it again
+        }
         if self.0.len() == TERMS_MAX {
             self.0.remove(0);
         }
