@@ -142,6 +142,8 @@ fn finish(world: &mut World, rng: &mut Rng, lost: Option<(u64, u64)>) {
     run::settle(world, rng);
     if let Some((from, upto)) = lost {
         world.history = world.history.without(from, upto);
+        // Nor is a repetition told from a new put, of what was put in that time.
+        world.history.promised.producers_min = 0;
     }
     run::judge(world);
 }
