@@ -36,6 +36,7 @@ pub mod replica {
     }
 }
 
+pub mod calendar;
 pub mod attribute;
 pub mod reason;
 pub mod mqsc;

@@ -1273,7 +1273,7 @@ impl Consensus {
         let mut next = Index(self.emitted).next();
         while let Some(term) = self.term_at(next).filter(|_| next <= commit) {
             terms.note(term, next);
-            // TermStarts only go up: the next one is found by halves.
+            // Terms only go up: the next one is found by halves.
             let (mut begun, mut end) = (next.0 + 1, commit.0 + 1);
             while begun < end {
                 let middle = begun + (end - begun) / 2;

@@ -6,6 +6,7 @@
 //! ```
 
 use bytes::{BufMut, BytesMut};
+use trimaran_proto::calendar::Moment;
 
 use crate::types::{Body, Message, ObjectName, Reason, WallTime};
 
@@ -60,22 +61,9 @@ fn put_padded(header: &mut BytesMut, text: &str, length: usize) {
 
 /// YYYYMMDD and HHMMSSTH in UTC, as MQ writes PutDate and PutTime.
 pub fn date_and_time(at: WallTime) -> (String, String) {
-    let days = at.0.div_euclid(86_400_000);
-    let in_day = at.0.rem_euclid(86_400_000);
-    // Civil date from days since 1970-01-01 (H. Hinnant, "chrono-Compatible Low-Level Date Algorithms").
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_shifted = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_shifted + 2) / 5 + 1;
-    let month = if month_shifted < 10 { month_shifted + 3 } else { month_shifted - 9 };
-    debug_assert!((1..=12).contains(&month) && (1..=31).contains(&day), "a day of a month");
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    let (hours, minutes) = (in_day / 3_600_000, in_day / 60_000 % 60);
-    let (seconds, hundredths) = (in_day / 1000 % 60, in_day / 10 % 100);
-    (format!("{year:04}{month:02}{day:02}"), format!("{hours:02}{minutes:02}{seconds:02}{hundredths:02}"))
+    let Moment { year, month, day, hour, minute, second, millisecond } = Moment::of(at.0);
+    let hundredth = millisecond / 10;
+    (format!("{year:04}{month:02}{day:02}"), format!("{hour:02}{minute:02}{second:02}{hundredth:02}"))
 }
 
 #[cfg(test)]

@@ -133,8 +133,8 @@ impl Replica {
     }
 
     fn first_too_old(&self, to: Version) -> Option<Refusal> {
-        let members = self.members_to_hear().into_iter().chain([self.options.node]);
-        members.filter_map(|node| self.is_too_old(node, to)).next()
+        let mut members = self.members_to_hear().into_iter().chain([self.options.node]);
+        members.find_map(|node| self.is_too_old(node, to))
     }
 
     /// Why the node can have no part in a queue manager of this version, if it said what it speaks.
