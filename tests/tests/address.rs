@@ -12,7 +12,7 @@ use trimaran_client::{Attributes, Connection, Message};
 use trimaran_tests::process::cluster::QUEUE_MANAGER;
 use trimaran_tests::process::ledger::{body_of, read_body};
 use trimaran_tests::process::network::{self, Watch};
-use trimaran_tests::process::{Cluster, Plan, amount};
+use trimaran_tests::process::{Cluster, Plan, amount, namespace};
 
 const QUEUE: &str = "HA.QUEUE";
 /// Longer than an address lives that nobody renews.
@@ -98,7 +98,7 @@ async fn wait_held(watch: &Watch, hardware: [u8; 6], within: Duration) {
 
 #[test]
 fn the_address_is_on_the_node_that_serves_and_on_no_other() {
-    if !network::is_root() {
+    if !namespace::is_root() {
         return without_rights_a_node_says_what_to_do();
     }
     network::enter_own_namespace();

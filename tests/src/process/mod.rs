@@ -1,7 +1,7 @@
 //! Tests with real processes, real sockets and real disks: only what needs a kernel.
 //!
 //! Reading order: [`Cluster`] (nodes as processes of this machine, started, killed and read by their ids), [`faults`]
-//! (chance, damaged files, full disks), [`small_disk`] (devices to fill), [`network`] (cables to pull, an address that moves), [`ledger`] (producers and consumers that write
+//! (chance, damaged files, full disks), [`namespace`] (who holds them), [`small_disk`] (devices to fill), [`network`] (cables to pull, an address that moves), [`ledger`] (producers and consumers that write
 //! down what they were promised, and the balance), [`damage`] (what a damaged node may and may not do), [`python`] and
 //! [`java`] (clients of strangers). The stories are in `tests/tests/process.rs` and `tests/tests/channels.rs`.
 
@@ -11,6 +11,7 @@ pub mod faults;
 pub mod ledger;
 pub mod network;
 pub mod java;
+pub mod namespace;
 pub mod python;
 pub mod small_disk;
 

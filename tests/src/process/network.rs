@@ -2,10 +2,9 @@
 //! processes that hold the namespaces. Needs root.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -14,16 +13,12 @@ use trimaran_node::vip::frames;
 use trimaran_node::vip::netlink::Route;
 use trimaran_node::vip::packet::Packets;
 
+use super::namespace::Holder;
+
 /// The test's own end of the bridge, and where clients are.
 const BRIDGE: &str = "bridge";
 pub const FLOATING: &str = "10.231.0.50";
 const PROBE_EVERY: Duration = Duration::from_millis(10);
-
-/// Whether this process may make namespaces.
-pub fn is_root() -> bool {
-    // SAFETY: asks for the effective user, and touches nothing.
-    unsafe { libc::geteuid() == 0 }
-}
 
 /// Takes the thread, and all that it starts from now on, into a network namespace of its own.
 pub fn enter_own_namespace() {
@@ -52,23 +47,14 @@ pub fn address_of(node: usize) -> String {
 
 /// The namespaces of a cluster's nodes, each with `eth0` on the bridge.
 pub struct Network {
-    holders: Vec<Child>,
+    holders: Vec<Holder>,
 }
 
 impl Network {
     pub fn new(nodes: usize) -> Network {
         let mut network = Network { holders: Vec::new() };
         for node in 0..nodes {
-            let mut holder = Command::new("unshare")
-                .args(["--net", "sh", "-c", "echo made && exec cat"])
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .spawn()
-                .expect("unshare starts (package util-linux)");
-            let mut line = String::new();
-            let answer = holder.stdout.as_mut().expect("it is piped");
-            BufReader::new(answer).read_line(&mut line).expect("a pipe can be read");
-            assert_eq!(line, "made\n", "a namespace can be made");
+            let holder = Holder::start(&["--net"], "true", &[] as &[&str]);
             let (port, holder_id) = (port_of(node), holder.id().to_string());
             network.holders.push(holder);
             ip(&["link", "add", &port, "type", "veth", "peer", "name", "eth0", "netns", &holder_id]);
@@ -110,15 +96,6 @@ impl Network {
         let bytes = word.expect("an interface has one").split(':').map(|byte| u8::from_str_radix(byte, 16));
         let bytes: Vec<u8> = bytes.map(|byte| byte.expect("hexadecimal")).collect();
         bytes.try_into().expect("six bytes")
-    }
-}
-
-impl Drop for Network {
-    fn drop(&mut self) {
-        for holder in &mut self.holders {
-            let _ = holder.kill();
-            let _ = holder.wait();
-        }
     }
 }
 
