@@ -22,7 +22,7 @@ use crate::{
 };
 
 pub use trimaran_proto::admin::v1::{
-    Attribute, HandleDetails, InstanceStatus, MembershipProgress, MemoryShare, ObjectDetails,
+    Attribute, ClocksDiffer, HandleDetails, InstanceStatus, MembershipProgress, MemoryShare, ObjectDetails,
     QueueManagerStatus, RecoverRequest, SessionDetails, StatusResponse, set_request::Action as RecordAction,
 };
 

@@ -48,8 +48,9 @@ mod admin;
 pub mod channel;
 
 pub use admin::{
-    Admin, Attribute, Attributes, HandleDetails, InstanceStatus, MembershipProgress, MemoryShare,
-    ObjectDetails, QueueManagerStatus, RecordAction, RecoverRequest, SessionDetails, StatusResponse,
+    Admin, Attribute, Attributes, ClocksDiffer, HandleDetails, InstanceStatus, MembershipProgress,
+    MemoryShare, ObjectDetails, QueueManagerStatus, RecordAction, RecoverRequest, SessionDetails,
+    StatusResponse,
 };
 pub use connection::{Builder, Connection};
 pub use core::ConnectionState;

@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::types::{Instant, Membership, NodeId, Now, WallTime};
+use crate::types::{ClocksDiffer, Instant, Membership, NodeId, Now, WallTime};
 
 /// A clock that is not heard again for so long is not known any more.
 const AGE_MAX: Duration = Duration::from_secs(10);
@@ -68,20 +68,31 @@ impl Clocks {
     }
 
     /// By how many milliseconds each known clock of a member is ahead of what a majority agrees on, where that is too
-    /// much. Where no majority agrees nobody knows which are wrong, and all of them are told by how much they differ
-    /// from what a majority has reached.
+    /// much. Nobody where no majority agrees: [`Clocks::undecided`].
     pub fn off(&self, me: NodeId, membership: &Membership, now: Now) -> BTreeMap<NodeId, i64> {
-        let Some(majority) = self.majority(me, membership, now) else { return BTreeMap::new() };
-        let base = majority.agreed.unwrap_or(majority.reached).0.saturating_sub(ms(now.instant));
-        let ahead =
-            self.ahead(me, now).into_iter().map(|(node, ahead_ms)| (node, ahead_ms.saturating_sub(base)));
-        let all: BTreeMap<NodeId, i64> =
-            ahead.filter(|(node, _)| membership.nodes.contains_key(node)).collect();
-        let is_wrong = |off_ms: &i64| off_ms.abs() > DIFFERENCE_MAX_MS;
-        match majority.agreed {
-            Some(_) => all.into_iter().filter(|(_, off_ms)| is_wrong(off_ms)).collect(),
-            None => all,
+        let agreed = self.majority(me, membership, now).and_then(|majority| majority.agreed);
+        let Some(agreed) = agreed else { return BTreeMap::new() };
+        let base = agreed.0.saturating_sub(ms(now.instant));
+        let members = self.ahead(me, now).into_iter().filter(|(node, _)| membership.nodes.contains_key(node));
+        let off = members.map(|(node, ahead_ms)| (node, ahead_ms.saturating_sub(base)));
+        off.filter(|(_, off_ms)| off_ms.abs() > DIFFERENCE_MAX_MS).collect()
+    }
+
+    /// Where enough clocks are known and no majority of them agrees: each of them may be the one that is right.
+    pub fn undecided(&self, me: NodeId, membership: &Membership, now: Now) -> Option<ClocksDiffer> {
+        let majority = self.majority(me, membership, now)?;
+        if majority.agreed.is_some() {
+            return None;
         }
+        let voters = &membership.voters | &membership.voters_outgoing;
+        let mut known = self.ahead(me, now);
+        known.retain(|node, _| voters.contains(node));
+        let (ahead, most) = known.iter().max_by_key(|(_, ahead_ms)| **ahead_ms)?;
+        let (behind, least) = known.iter().min_by_key(|(_, ahead_ms)| **ahead_ms)?;
+        let by_ms = most.saturating_sub(*least);
+        debug_assert!(by_ms > DIFFERENCE_MAX_MS, "clocks that are together agree");
+        let unheard = voters.iter().filter(|voter| !known.contains_key(voter)).copied().collect();
+        Some(ClocksDiffer { ahead: *ahead, behind: *behind, by_ms, unheard })
     }
 
     fn ahead(&self, me: NodeId, now: Now) -> BTreeMap<NodeId, i64> {
@@ -178,7 +189,27 @@ mod tests {
         let mut clocks = Clocks::default();
         clocks.hear(B, WallTime(500_000 - DAY), Instant(1_000_000), Instant(1_020_000));
         assert_eq!(time(&clocks, now(2010, 501_000)), Some((501_000 - DAY, None)));
-        assert_eq!(clocks.off(A, &three(), now(2010, 501_000)), [(A, DAY), (B, 0)].into());
+    }
+
+    #[test]
+    fn where_no_majority_agrees_no_clock_is_accused() {
+        let own = now(2010, 501_000);
+        let mut two = Clocks::default();
+        two.hear(B, WallTime(500_000 - DAY), Instant(1_000_000), Instant(1_020_000));
+        assert_eq!(two.off(A, &three(), own), [].into());
+        let differ = |unheard: &[NodeId]| ClocksDiffer {
+            ahead: A,
+            behind: B,
+            by_ms: DAY,
+            unheard: unheard.iter().copied().collect(),
+        };
+        assert_eq!(two.undecided(A, &three(), own), Some(differ(&[C])));
+        let three_apart = heard(500_000 - DAY, 500_000 - DAY / 2);
+        assert_eq!(three_apart.off(A, &three(), own), [].into());
+        assert_eq!(three_apart.undecided(A, &three(), own), Some(differ(&[])));
+        // The third decides.
+        assert_eq!(heard(500_000 - DAY, 500_000).undecided(A, &three(), own), None);
+        assert_eq!(Clocks::default().undecided(A, &three(), own), None);
     }
 
     #[test]

@@ -44,8 +44,8 @@ use self::lease::{Lease, Promise};
 use self::tail::Tail;
 use self::timeouts::{Ticks, Timing, draw};
 use crate::types::{
-    Index, Instant, Membership, NodeId, Now, QueueManagerId, RequestId, SnapshotMeta, Term, TermStarts,
-    WallTime, WriteNumber,
+    ClocksDiffer, Index, Instant, Membership, NodeId, Now, QueueManagerId, RequestId, SnapshotMeta, Term,
+    TermStarts, WallTime, WriteNumber,
 };
 
 pub use clocks::Majority;
@@ -1313,6 +1313,11 @@ impl Consensus {
             true => self.clocks.off(self.options.node, &self.membership, self.clock()),
             false => BTreeMap::new(),
         }
+    }
+
+    /// Which clocks differ, where no majority of them agrees.
+    pub fn clocks_undecided(&self) -> Option<ClocksDiffer> {
+        self.is_leader().then(|| self.clocks.undecided(self.options.node, &self.membership, self.clock()))?
     }
 
     fn clock(&self) -> Now {

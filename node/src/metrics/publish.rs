@@ -122,6 +122,8 @@ fn publish_status(page: &mut Page, figures: &QueueManagerFigures<'_>, status: &S
     page.add(&catalog::MQ_UPTIME, &[("qmgr", figures.name)], status.serving_for.as_secs() as f64);
     page.add(&catalog::QUORUM_LIVE, &labels, f64::from(status.quorum_live));
     page.add(&catalog::QUORUM_OF, &labels, f64::from(status.quorum_of));
+    let differ_ms = status.clocks_differ.as_ref().map_or(0, |differ| differ.by_ms);
+    page.add(&catalog::CLOCKS_DIFFER, &labels, differ_ms as f64 / 1000.0);
     page.add(&catalog::QUEUES, &labels, status.queues as f64);
     page.add(&catalog::PUTS_REFUSED, &labels, f64::from(status.puts_refused.is_some()));
     let shown = figures.queues.len() as u64;
@@ -277,6 +279,7 @@ mod tests {
             acknowledged: Some(Index(9)),
             version: Version::FIRST,
             takeovers: 0,
+            clocks_differ: None,
         };
         let queue = QueueView {
             definition: Definition::new(ObjectRef::new(ObjectKind::LocalQueue, "HA.QUEUE")),

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::call::OpenOptions;
 use crate::types::definition::Definition;
 use crate::types::{
-    CompletionCode, Index, Membership, Message, MessageId, NodeId, ObjectName, OutOfSync, Reason, Role,
-    SessionId, Speaks, Term, UnitState, Version,
+    ClocksDiffer, CompletionCode, Index, Membership, Message, MessageId, NodeId, ObjectName, OutOfSync,
+    Reason, Role, SessionId, Speaks, Term, UnitState, Version,
 };
 
 #[derive(Clone, Debug, PartialEq)]
@@ -117,6 +117,8 @@ pub struct StatusView {
     pub version: Version,
     /// How often another node than before began to serve.
     pub takeovers: u64,
+    /// No majority of clocks agrees. The leader knows.
+    pub clocks_differ: Option<ClocksDiffer>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -129,7 +131,7 @@ pub struct InstanceView {
     pub backlog_bytes: u64,
     pub backlog: Duration,
     /// By how many milliseconds its wall clock is ahead of (or behind, below 0) what a majority says; 0 when that is
-    /// little, or not known.
+    /// little, not known, or no majority agrees.
     pub clock_off_ms: i64,
     /// None: it was not heard.
     pub speaks: Option<Speaks>,

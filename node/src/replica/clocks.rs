@@ -7,7 +7,7 @@ use super::Replica;
 use crate::consensus::Majority;
 use crate::qmgr;
 use crate::types::planted::{self, Bug};
-use crate::types::{Instant, NodeId, WallTime};
+use crate::types::{ClocksDiffer, Instant, NodeId, WallTime};
 
 /// How often the clocks are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -20,11 +20,18 @@ pub(super) struct ClockWatch {
     next_handover: Instant,
     /// Whose clock is off by how many milliseconds, at the last look.
     off: BTreeMap<NodeId, i64>,
+    /// Where nobody knows whose it is: with two clocks that differ either may be right, so no node is named, and none is
+    /// taken for the better one.
+    undecided: Option<ClocksDiffer>,
 }
 
 impl ClockWatch {
     pub fn off_ms(&self, node: NodeId) -> i64 {
         self.off.get(&node).copied().unwrap_or(0)
+    }
+
+    pub fn undecided(&self) -> Option<&ClocksDiffer> {
+        self.undecided.as_ref()
     }
 }
 
@@ -50,23 +57,27 @@ impl Replica {
         self.clocks.next = self.now.instant + LOOK_EVERY;
         let off = self.consensus.clocks_off();
         let before = std::mem::replace(&mut self.clocks.off, off);
-        let agreed = self.time.is_some_and(|time| time.agreed.is_some());
         let news: Vec<NodeId> =
             self.clocks.off.keys().copied().filter(|node| !before.contains_key(node)).collect();
         for node in news {
             let off_s = self.clocks.off_ms(node) as f64 / 1000.0;
-            self.report(match agreed {
-                true => format!("the clock of node {node} is off by {off_s:.1} s: start a time service (chrony) there"),
-                false => format!(
-                    "no majority of clocks agrees: the one of node {node} is {off_s:.1} s from what most have reached. \
-                     Start a time service (chrony) on every node; until then the time of messages may stand, and they \
-                     may expire late"
-                ),
-            });
+            self.report(format!(
+                "the clock of node {node} is off by {off_s:.1} s: start a time service (chrony) there"
+            ));
         }
-        if agreed {
-            self.leave_it_to_a_better_clock();
+        let undecided = self.consensus.clocks_undecided();
+        let was_undecided = std::mem::replace(&mut self.clocks.undecided, undecided).is_some();
+        if let Some(ClocksDiffer { ahead, behind, by_ms, .. }) = self.clocks.undecided()
+            && !was_undecided
+        {
+            let by_s = *by_ms as f64 / 1000.0;
+            self.report(format!(
+                "no majority of clocks agrees: the one of node {ahead} is {by_s:.1} s ahead of the one of node {behind}, and which of \
+                 them is right is not known. Start a time service (chrony) on every node; until then the time of messages may \
+                 stand, and they may expire late"
+            ));
         }
+        self.leave_it_to_a_better_clock();
     }
 
     fn leave_it_to_a_better_clock(&mut self) {

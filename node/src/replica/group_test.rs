@@ -816,6 +816,40 @@ fn a_clock_that_is_off_is_named_and_moves_neither_the_time_of_the_log_nor_the_le
 }
 
 #[test]
+fn with_two_clocks_that_differ_neither_is_accused_and_the_lead_stays_where_it_is() {
+    const DAY: i64 = 86_400_000;
+    let mut group = Group::new(3);
+    let leader = group.leader().unwrap();
+    let (other, away) = (group.others(leader)[0], group.others(leader)[1]);
+    group.members.remove(&away);
+    for node in [leader, other] {
+        group.tell(node, Event::PeerGone { node: NodeId(away) });
+    }
+    group.pass(Duration::from_secs(12));
+    put_off(&mut group, &[(other, -DAY)]);
+    group.pass(Duration::from_secs(40));
+    assert_eq!(group.leader(), Some(leader), "nobody knows a better clock");
+    let status = group.members[&leader].replica.status();
+    assert!(status.instances.iter().all(|view| view.clock_off_ms == 0), "{:?}", status.instances);
+    let differ = status.clocks_differ.expect("they differ");
+    assert_eq!((differ.ahead, differ.behind, differ.by_ms), (NodeId(leader), NodeId(other), DAY));
+    assert_eq!(differ.unheard, [NodeId(away)].into());
+    let said: Vec<_> = group.members[&leader].reports.iter().filter(|said| said.contains("clock")).collect();
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].contains("which of them is right is not known"), "{said:?}");
+
+    // The third decides.
+    let back = member_from(away, &[1, 2, 3], true, HardState::default(), 1);
+    group.connect(away, back);
+    group.pass(Duration::from_secs(3));
+    let status = group.members[&leader].replica.status();
+    assert_eq!(status.clocks_differ, None);
+    let off: Vec<_> = status.instances.iter().map(|view| (view.node.0, view.clock_off_ms)).collect();
+    let expected: Vec<_> = (1..=3).map(|id| (id, if id == other { -DAY } else { 0 })).collect();
+    assert_eq!(off, expected);
+}
+
+#[test]
 fn a_log_whose_time_is_far_ahead_goes_back_when_a_majority_agrees() {
     const DAY: i64 = 86_400_000;
     let mut group = Group::new(3);

@@ -44,6 +44,7 @@ impl Replica {
             acknowledged: self.acknowledged(),
             version: self.state.version(),
             takeovers: self.state.takeovers(),
+            clocks_differ: self.clocks.undecided().cloned(),
             // Nobody puts to a node that does not serve, so it refuses none, however full its disk is.
             puts_refused: self.lack_of_room().filter(|_| self.is_serving()),
         }

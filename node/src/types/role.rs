@@ -1,5 +1,6 @@
 //! What a node tells its own listeners, pages and address agent about its part in a queue manager.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::{Instant, NodeId, QueueManagerId, Term};
@@ -113,6 +114,17 @@ impl OutOfSync {
             OutOfSync::Removed => "removed",
         }
     }
+}
+
+/// Clocks of voters differ, and no majority of them agrees: each may be the one that is right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClocksDiffer {
+    /// The two that are furthest apart, and by how many milliseconds.
+    pub ahead: NodeId,
+    pub behind: NodeId,
+    pub by_ms: i64,
+    /// Voters whose clocks are not known.
+    pub unheard: BTreeSet<NodeId>,
 }
 
 impl RoleView {

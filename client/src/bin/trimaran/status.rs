@@ -7,7 +7,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use trimaran_client::{Error, InstanceStatus, MemoryShare, QueueManagerStatus, StatusResponse};
+use trimaran_client::{ClocksDiffer, Error, InstanceStatus, MemoryShare, QueueManagerStatus, StatusResponse};
 
 use crate::{
     arguments::{Global, StatusArgs},
@@ -269,6 +269,12 @@ impl Picture {
                 wrong
                     .push(format!("{}: the clock of {} is off by {off_s:.1} s", manager.name, instance.node));
             }
+            wrong.extend(
+                manager
+                    .clocks_differ
+                    .as_ref()
+                    .map(|differ| format!("{}: {}", manager.name, clocks_differ(differ))),
+            );
             if !manager.puts_refused.is_empty() {
                 wrong.push(format!("{}: puts are refused ({})", manager.name, manager.puts_refused));
             }
@@ -394,6 +400,9 @@ impl Picture {
         for instance in manager.instances.iter().filter(|instance| instance.clock_off_seconds != 0.0) {
             say!("  clock off    {} by {:.1} s", instance.node, instance.clock_off_seconds);
         }
+        if let Some(differ) = &manager.clocks_differ {
+            say!("  clocks       {}", clocks_differ(differ));
+        }
         let rows: Vec<Vec<String>> =
             manager.instances.iter().map(|instance| self.instance_row(manager, instance)).collect();
         if !rows.is_empty() {
@@ -453,6 +462,19 @@ impl Picture {
     }
 }
 
+/// With two clocks nobody knows which is wrong, so none is accused.
+fn clocks_differ(differ: &ClocksDiffer) -> String {
+    let until = match differ.unheard_nodes.is_empty() {
+        true => "a majority of clocks agrees".to_owned(),
+        false => format!("the clock of {} is heard", differ.unheard_nodes.join(" or ")),
+    };
+    format!(
+        "the clock of {} is {:.1} s ahead of the one of {}, and neither can be said to be right until {until}: look at both, and \
+         start a time service (chrony) on every node",
+        differ.ahead_node, differ.seconds, differ.behind_node
+    )
+}
+
 fn share_json(share: &MemoryShare) -> Value {
     json!({
         "kind": share.kind, "used_bytes": share.used_bytes, "share_bytes": share.share_bytes,
@@ -492,6 +514,10 @@ fn manager_json(manager: &QueueManagerStatus) -> Value {
         "queues": manager.queues, "messages": counted(manager.messages),
         "not_persistent": counted(manager.not_persistent), "sessions": counted(manager.sessions),
         "dead_letter_queue": manager.dead_letter_queue,
+        "clocks_differ": manager.clocks_differ.as_ref().map(|differ| json!({
+            "ahead_node": differ.ahead_node, "behind_node": differ.behind_node, "seconds": differ.seconds,
+            "unheard_nodes": differ.unheard_nodes,
+        })),
         "puts_refused": manager.puts_refused, "instances": instances, "addresses": addresses,
     })
 }
@@ -552,6 +578,31 @@ mod tests {
         assert_eq!(picture.active(None).unwrap().0, "a");
         assert_eq!(picture.active(Some("other")).map(|(node, _)| node), None);
         assert_eq!(picture.what_is_wrong(), ["q: b is not in sync (catching up)"]);
+    }
+
+    #[test]
+    fn two_clocks_that_differ_are_both_named_and_neither_is_accused() {
+        let (address, answer) = view("a", "active", 8);
+        let mut answer = answer.unwrap();
+        let manager = &mut answer.queue_managers[0];
+        manager.instances[1].in_sync = true;
+        manager.clocks_differ = Some(ClocksDiffer {
+            ahead_node: "a".into(),
+            behind_node: "b".into(),
+            seconds: 86_400.0,
+            unheard_nodes: vec!["c".into()],
+        });
+        let picture = Picture::of(&vec![(address, Ok(answer))], None);
+        let wrong = picture.what_is_wrong();
+        assert_eq!(wrong.len(), 1, "{wrong:?}");
+        assert!(
+            wrong[0].starts_with(
+                "q: the clock of a is 86400.0 s ahead of the one of b, and neither can be said to be right until the clock of c is \
+                 heard:"
+            ),
+            "{wrong:?}"
+        );
+        assert_eq!(picture.as_json()["queue_managers"][0]["clocks_differ"]["seconds"], 86_400.0);
     }
 
     #[test]

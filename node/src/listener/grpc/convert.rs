@@ -498,6 +498,12 @@ pub fn queue_manager_status(name: &ObjectName, status: &StatusView) -> admin::Qu
         voters: voters.map(|node| name_of(&status.membership, *node)).collect(),
         version: status.version.0,
         takeovers: status.takeovers,
+        clocks_differ: status.clocks_differ.as_ref().map(|differ| admin::ClocksDiffer {
+            ahead_node: name_of(&status.membership, differ.ahead),
+            behind_node: name_of(&status.membership, differ.behind),
+            seconds: differ.by_ms as f64 / 1000.0,
+            unheard_nodes: differ.unheard.iter().map(|node| name_of(&status.membership, *node)).collect(),
+        }),
         // The node knows them, not the queue manager.
         addresses: Vec::new(),
     }

@@ -267,5 +267,6 @@ fn status() -> StatusView {
         acknowledged: Some(Index(9)),
         version: Version::FIRST,
         takeovers: 0,
+        clocks_differ: None,
     }
 }
