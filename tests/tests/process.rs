@@ -1092,6 +1092,17 @@ async fn nodes_start_on_disks_without_a_byte_free_and_their_queues_can_be_draine
     let begun = Instant::now();
     cluster.wait_serving(seconds(60));
     println!("served {:.1?} after a start without a byte free", begun.elapsed());
+    // Before anybody made room, they start once more, and what the first start gave up is taken.
+    for node in 0..3 {
+        cluster.kill(node);
+    }
+    fill_disks(&cluster);
+    for node in 0..3 {
+        cluster.start_node(node);
+    }
+    let begun = Instant::now();
+    cluster.wait_serving(seconds(60));
+    println!("served {:.1?} after a second start without a byte free", begun.elapsed());
     let got = get_everything(&cluster.connect().await.queue(QUEUE), seconds(60)).await;
     assert_eq!(got, 1000);
     for file in files {

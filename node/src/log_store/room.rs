@@ -54,8 +54,11 @@ impl Ballast {
         if !std::mem::take(&mut *held) {
             return false;
         }
+        let bytes = fs::metadata(&self.path).map_or(0, |file| file.len());
         let released = fs::remove_file(&self.path).is_ok();
-        tracing::error!(ballast = %self.path.display(), bytes = self.bytes, "device full, reserve given up");
+        if released {
+            tracing::error!(ballast = %self.path.display(), bytes, "device full, reserve given up");
+        }
         released
     }
 

@@ -493,9 +493,7 @@ impl Inner {
 pub(super) fn no_room(options: &StoreOptions, reason: &str) -> StoreError {
     let directory = options.directory.display();
     StoreError::NoRoom {
-        text: format!(
-            "no room for the message store in {directory} ({reason}): free some space; it goes on by itself"
-        ),
+        text: format!("no room for the message store in {directory} ({reason}): free some space"),
     }
 }
 

@@ -97,7 +97,7 @@ impl<S: MessageStore> StoreWork<S> {
             }
             Err(StoreError::NoRoom { text }) => {
                 let is_news = !std::mem::replace(&mut self.is_full, true);
-                Ok(Attempt::NoRoom { sentence: is_news.then_some(text) })
+                Ok(Attempt::NoRoom { sentence: is_news.then(|| format!("{text}; it goes on by itself")) })
             }
             Err(error) => Err(error),
         }

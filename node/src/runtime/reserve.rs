@@ -2,15 +2,21 @@
 //! start, replay what its log has, and let programs get what is on the queues: nothing else makes room.
 //!
 //! ```text
-//! log/ballast          for the log, when a write finds the device full        (log_store holds it)
-//! data/ballast         for the message store, when less than that is left
 //! data/ballast.start   for a start that finds less than half of that; in the log directory too, if that is another
 //!                      device. A running node never touches it
+//! data/ballast         for the message store, when less than that is left
+//! log/ballast          for the log, when a write finds the device full        (log_store holds it)
 //! ```
+//!
+//! A running node gives up what is held for whoever needs it. A start gives up the first of these that is left on the
+//! device, then, while it has less than it needs or fails for want of room, the next: a disk that was filled again after
+//! a start took room has the other two. The log's goes last, because a node that started logs gets with it. They come back
+//! while the node runs, each as soon as there is room for it twice: the ones for starts first.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::config::Config;
 use crate::log_store::{Ballast, filesystem, free_bytes};
@@ -23,8 +29,30 @@ const BESIDES: u64 = 16 << 20;
 const SHARE: u64 = 16;
 
 pub struct Reserve {
-    store: Ballast,
-    starts: Vec<Ballast>,
+    store: Arc<Ballast>,
+    devices: Vec<Device>,
+}
+
+/// What a start may give up on one device.
+struct Device {
+    start: Ballast,
+    /// In this order, when the start's own is gone.
+    others: Vec<Arc<Ballast>>,
+}
+
+impl Device {
+    fn directory(&self) -> &Path {
+        self.start.directory()
+    }
+
+    /// With less a start may fail.
+    fn needed_bytes(&self) -> u64 {
+        self.start.bytes() / 2
+    }
+
+    fn give_one(&self) -> bool {
+        self.start.release() || self.others.iter().any(|other| other.release())
+    }
 }
 
 impl Reserve {
@@ -33,13 +61,22 @@ impl Reserve {
         let window = config.limits.window_bytes as u64 * config.queue_managers.len().max(1) as u64;
         let (log, data) = (&config.log_directory, &config.data_directory);
         let device = |path: &PathBuf| fs::metadata(path).map(|file| file.dev()).ok();
-        let other = (device(log) != device(data)).then_some(log);
-        let start =
-            |directory: &PathBuf| Ballast::find(directory.join("ballast.start"), bytes_of(directory, window));
-        Reserve {
-            store: Ballast::find(data.join("ballast"), bytes_of(data, window)),
-            starts: [Some(data), other].into_iter().flatten().map(start).collect(),
-        }
+        Reserve::find_in(log, data, device(log) == device(data), |directory| bytes_of(directory, window))
+    }
+
+    fn find_in(log: &Path, data: &Path, is_one_device: bool, bytes: impl Fn(&Path) -> u64) -> Reserve {
+        let start = |directory: &Path| Ballast::find(directory.join("ballast.start"), bytes(directory));
+        let store = Arc::new(Ballast::find(data.join("ballast"), bytes(data)));
+        // Of the size that the log makes it, and made by nobody else.
+        let of_log = Arc::new(Ballast::find(log.join("ballast"), 0));
+        let devices = match is_one_device {
+            true => vec![Device { start: start(data), others: vec![store.clone(), of_log] }],
+            false => vec![
+                Device { start: start(data), others: vec![store.clone()] },
+                Device { start: start(log), others: vec![of_log] },
+            ],
+        };
+        Reserve { store, devices }
     }
 
     /// Before anything is opened. True: something was given up.
@@ -48,12 +85,42 @@ impl Reserve {
     }
 
     fn make_room_with(&self, free_bytes: impl Fn(&Path) -> std::io::Result<u64>) -> bool {
+        let lacks = |device: &Device| {
+            free_bytes(device.directory()).is_ok_and(|free_bytes| free_bytes < device.needed_bytes())
+        };
         let mut gave = false;
-        for ballast in &self.starts {
-            let free = free_bytes(ballast.directory()).unwrap_or(u64::MAX);
-            gave |= free < ballast.bytes() / 2 && ballast.release();
+        for device in &self.devices {
+            while lacks(device) && device.give_one() {
+                gave = true;
+            }
         }
         gave
+    }
+
+    /// Something could not be opened for want of room. False: there is nothing left to give up.
+    pub fn make_more_room(&self) -> bool {
+        self.devices.iter().fold(false, |gave, device| device.give_one() || gave)
+    }
+
+    /// For whoever has to make room now, because there is nothing left to give up.
+    pub fn what_to_do(&self) -> String {
+        let device = |device: &Device| {
+            let directory = device.directory();
+            let free = free_bytes(directory)
+                .map_or("an unknown number of".to_owned(), |free| (free >> 20).to_string());
+            format!(
+                "{} has {free} MiB left and should have {}",
+                directory.display(),
+                device.needed_bytes().div_ceil(1 << 20)
+            )
+        };
+        let devices: Vec<String> = self.devices.iter().map(device).collect();
+        format!(
+            "there is no room to start, and every reserve was given up: {}. Remove files that are not this node's from the \
+             device, and what it set aside and only keeps to be looked at (store.damaged-*, engine.damaged-*), or enlarge the device; \
+             then start the node again. Nothing it has is lost meanwhile, and queues can be drained over the other nodes",
+            devices.join(", ")
+        )
     }
 
     /// What is left for the store in its directory. When that is little, its reserve is given up.
@@ -65,7 +132,7 @@ impl Reserve {
     /// Takes again what was given up, where there is room enough. The one for starts first: without it, a full disk is
     /// the end.
     pub fn restore(&self) {
-        self.starts.iter().for_each(Ballast::restore);
+        self.devices.iter().for_each(|device| device.start.restore());
         self.store.restore();
     }
 }
@@ -79,23 +146,58 @@ fn bytes_of(directory: &Path, window: u64) -> u64 {
 mod tests {
     use super::*;
 
+    const MIB: u64 = 1 << 20;
+
+    /// A device of which others left this much beside the node's own reserves.
+    fn device(directory: &Path, left: u64) -> impl Fn(&Path) -> std::io::Result<u64> {
+        move |_| {
+            let files = ["ballast.start", "ballast", "log/ballast"].map(|name| directory.join(name));
+            let held: u64 =
+                files.iter().filter_map(|file| fs::metadata(file).ok()).map(|file| file.len()).sum();
+            Ok(left.saturating_sub(held))
+        }
+    }
+
     #[test]
-    fn a_start_that_finds_room_leaves_the_reserve_and_one_that_does_not_gives_up_its_own_only() {
+    fn a_start_gives_up_its_own_reserve_first_and_whatever_is_left_when_the_disk_is_filled_again() {
         let directory = tempfile::tempdir().unwrap();
-        let has = |name: &str| directory.path().join(name).exists();
-        let find = || Reserve {
-            store: Ballast::find(directory.path().join("ballast"), 1 << 20),
-            starts: vec![Ballast::find(directory.path().join("ballast.start"), 1 << 20)],
-        };
+        let (data, log) = (directory.path(), directory.path().join("log"));
+        fs::create_dir(&log).unwrap();
+        let has = || ["ballast.start", "ballast", "log/ballast"].map(|name| data.join(name).exists());
+        let find = || Reserve::find_in(&log, data, true, |_| MIB);
         assert!(!find().make_room_with(|_| Ok(0)), "there was no process before that held something back");
         find().restore();
-        assert!(has("ballast") && has("ballast.start"));
-        assert!(!find().make_room_with(|_| Ok(600 << 10)), "that is enough");
+        let _log = Ballast::prepare(log.join("ballast"), MIB);
+        assert_eq!(has(), [true; 3]);
+        assert!(!find().make_room_with(device(data, 3 * MIB + 600_000)), "that is enough");
+        assert!(find().make_room_with(device(data, 3 * MIB)));
+        assert_eq!(has(), [false, true, true]);
+        // What was given up is taken, and the node starts again; twice.
+        assert!(find().make_room_with(device(data, 2 * MIB)));
+        assert_eq!(has(), [false, false, true]);
+        assert!(find().make_room_with(device(data, MIB)));
+        assert_eq!(has(), [false; 3]);
         let full = find();
-        assert!(full.make_room_with(|_| Ok(500 << 10)));
-        assert!(has("ballast") && !has("ballast.start"));
-        assert!(!full.make_room_with(|_| Ok(0)), "there is nothing left to give up");
+        assert!(!full.make_room_with(device(data, 0)), "there is nothing left to give up");
+        assert!(!full.make_more_room());
+        assert!(full.what_to_do().contains("should have 1. Remove files"), "{}", full.what_to_do());
         full.restore();
-        assert!(has("ballast.start"));
+        assert_eq!(has(), [true, true, false], "the log takes its own");
+    }
+
+    #[test]
+    fn a_start_that_needs_more_than_it_should_gets_the_next_reserve_of_each_device() {
+        let directory = tempfile::tempdir().unwrap();
+        let (data, log) = (directory.path().join("data"), directory.path().join("log"));
+        [&data, &log].into_iter().for_each(|directory| fs::create_dir(directory).unwrap());
+        let reserve = Reserve::find_in(&log, &data, false, |_| MIB);
+        reserve.restore();
+        let has = |directory: &Path| ["ballast.start", "ballast"].map(|name| directory.join(name).exists());
+        assert_eq!((has(&data), has(&log)), ([true, true], [true, false]));
+        assert!(reserve.make_more_room());
+        assert_eq!((has(&data), has(&log)), ([false, true], [false, false]));
+        assert!(reserve.make_more_room());
+        assert_eq!(has(&data), [false, false]);
+        assert!(!reserve.make_more_room());
     }
 }

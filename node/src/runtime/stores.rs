@@ -29,6 +29,9 @@ pub struct Opened {
     names: BTreeMap<QueueManagerId, ObjectName>,
 }
 
+/// Log and store, what every queue manager begins with, and sentences for the error log.
+type Recovered = (RaftEngineLog, RocksStore, Vec<Started>, Vec<String>);
+
 /// With threads.
 pub struct Stores {
     log: LogThread,
@@ -46,12 +49,51 @@ pub fn open(
     reserve: &Arc<Reserve>,
 ) -> Result<(Opened, Vec<Started>), Fatal> {
     let begun = std::time::Instant::now();
-    if reserve.make_room_to_start() {
+    let mut gave = reserve.make_room_to_start();
+    let (log, store, started, sentences) = loop {
+        match open_both(config, reserve) {
+            Ok(opened) => break opened,
+            Err(fatal) if !is_want_of_room(&fatal.text) => return Err(fatal),
+            Err(_) if reserve.make_more_room() => gave = true,
+            Err(fatal) => {
+                return Err(Fatal::new(
+                    fatal.reason,
+                    format_args!("{} ({})", reserve.what_to_do(), fatal.text),
+                ));
+            }
+        }
+    };
+    if gave {
         standing.report(
-            "this start found a full disk and gave up its reserve: get messages or free some space before the next one"
+            "this start found a full disk and gave up a reserve: get messages or free some space before the next one"
                 .into(),
         );
     }
+    for sentence in sentences {
+        tracing::warn!("{sentence}");
+        standing.report(sentence);
+    }
+    for one in &started {
+        tracing::info!(
+            queue_manager = %one.queue_manager.name(),
+            store = one.recovered.snapshot.index.0,
+            log = one.recovered.entries.last().map(|entry| entry.index.0),
+            recovering = one.recovered.recovering,
+            "recovered"
+        );
+    }
+    tracing::info!(took_ms = begun.elapsed().as_millis() as u64, "stores are open");
+    reserve.restore();
+    let names = config.queue_managers.clone();
+    Ok((Opened { log, store, names }, started))
+}
+
+/// Says what the stores and the system say of a full device.
+fn is_want_of_room(error: &str) -> bool {
+    ["No space left", "Disk quota exceeded", "device full", "no room"].iter().any(|text| error.contains(text))
+}
+
+fn open_both(config: &Config, reserve: &Arc<Reserve>) -> Result<Recovered, Fatal> {
     let retained = (config.limits.log_retain_bytes * config.queue_managers.len()) as u64;
     let device = filesystem(&config.log_directory).map_or(u64::MAX, |device| device.total_bytes);
     let log_options = LogOptions::new(&config.log_directory).retaining(retained).on_device_of(device);
@@ -89,23 +131,7 @@ pub fn open(
         RecoverError::Load(LoadError::Version(_)) => Fatal::new(FatalReason::Version, error),
         RecoverError::Store(_) | RecoverError::Load(_) => Fatal::new(FatalReason::Store, error),
     })?;
-    for sentence in sentences {
-        tracing::warn!("{sentence}");
-        standing.report(sentence);
-    }
-    for one in &started {
-        tracing::info!(
-            queue_manager = %one.queue_manager.name(),
-            store = one.recovered.snapshot.index.0,
-            log = one.recovered.entries.last().map(|entry| entry.index.0),
-            recovering = one.recovered.recovering,
-            "recovered"
-        );
-    }
-    tracing::info!(took_ms = begun.elapsed().as_millis() as u64, "stores are open");
-    reserve.restore();
-    let names = config.queue_managers.clone();
-    Ok((Opened { log, store, names }, started))
+    Ok((log, store, started, sentences))
 }
 
 impl Opened {
