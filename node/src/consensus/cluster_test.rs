@@ -121,6 +121,7 @@ impl Disk {
             recovering,
             since_start: Duration::ZERO,
             acknowledged: Some(Index(0)),
+            parted: None,
         }
     }
 

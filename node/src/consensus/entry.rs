@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::history::Parted;
 use crate::types::{Index, NodeId, QueueManagerId, SnapshotMeta, Term, WriteNumber};
 
 /// One item of the log, encoded once by the leader and stored by followers as received.
@@ -64,4 +65,7 @@ pub struct Recovered {
     /// The highest entry this node ever acknowledged, also when its log does not have it any more; None where nobody
     /// knows.
     pub acknowledged: Option<Index>,
+    /// It had committed entries that a leader did not have. It goes on knowing that, until a leader has them or a person
+    /// decided.
+    pub parted: Option<Parted>,
 }

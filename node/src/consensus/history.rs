@@ -24,10 +24,11 @@ pub struct Parted {
     pub leader: NodeId,
     /// In which that leader leads.
     pub term: Term,
-    /// The first entry that is known to differ, its term here and its term there (0: it has none).
+    /// The first entry that is known to differ, its term here and its term there (0: it has none; None: that leader does not
+    /// remember so many elections, and nobody can compare).
     pub index: Index,
     pub own: Term,
-    pub theirs: Term,
+    pub theirs: Option<Term>,
     /// What is committed here.
     pub commit: Index,
 }
@@ -63,16 +64,16 @@ impl Consensus {
             }
     }
 
-    /// Whoever leads in `term` says which entry it has at this index; Term 0: none. Where another one is committed here, that
-    /// leader does not have what it should.
-    pub fn compare_committed(&mut self, leader: NodeId, term: Term, (theirs, index): (Term, Index)) {
+    /// Whoever leads in `term` says which entry it has at this index; Term 0: none; None: it cannot say. Where another one is
+    /// committed here, that leader does not have what it should.
+    pub fn compare_committed(&mut self, leader: NodeId, term: Term, (theirs, index): (Option<Term>, Index)) {
         let commit = self.commit_index();
         let is_known = self.parted.is_some_and(|parted| parted.term >= term);
         if self.is_leader() || is_known || term < self.term() || index > commit {
             return;
         }
         debug_assert!(commit <= self.last_index(), "what is committed here is in the log here");
-        if let Some(own) = self.term_at(index).filter(|own| *own != theirs) {
+        if let Some(own) = self.term_at(index).filter(|own| Some(*own) != theirs) {
             self.parted = Some(Parted { leader, term, index, own, theirs, commit });
             self.raise_term(term);
         }
@@ -129,7 +130,7 @@ impl Consensus {
                         term: Term(append.term),
                         index: Index(index),
                         own: Term(own),
-                        theirs: Term(theirs),
+                        theirs: Some(Term(theirs)),
                         commit: Index(committed),
                     });
                     return Compared::Parted;

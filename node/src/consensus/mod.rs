@@ -313,7 +313,7 @@ impl Consensus {
             refused: false,
             recovering: recovered.recovering,
             trusted: None,
-            parted: None,
+            parted: recovered.parted,
             terms: with_its_last(snapshot),
             excluded: BTreeSet::new(),
             withdrawn: false,
@@ -1268,7 +1268,15 @@ impl Consensus {
 
     /// Where terms begin in all that is committed here, handed out or not.
     pub fn committed_terms(&self) -> TermStarts {
-        let mut terms = self.terms.clone();
+        self.with_what_was_not_handed_out(self.terms.clone())
+    }
+
+    /// The newest of them, without a copy of the others.
+    pub fn newest_committed_terms(&self, count: usize) -> TermStarts {
+        self.with_what_was_not_handed_out(self.terms.last(count)).last(count)
+    }
+
+    fn with_what_was_not_handed_out(&self, mut terms: TermStarts) -> TermStarts {
         let commit = self.commit_index();
         let mut next = Index(self.emitted).next();
         while let Some(term) = self.term_at(next).filter(|_| next <= commit) {

@@ -61,6 +61,7 @@ fn recovered(voters: &[NodeId], terms: &[u64]) -> Recovered {
         recovering: false,
         since_start: Duration::ZERO,
         acknowledged: Some(Index(0)),
+        parted: None,
     }
 }
 
@@ -644,7 +645,7 @@ fn a_leader_without_what_is_committed_here_gets_neither_acknowledgement_nor_vote
     one.write();
     let parted = one.consensus.parted().unwrap();
     assert_eq!((parted.leader, parted.term, parted.index), (B, Term(9), Index(4)));
-    assert_eq!((parted.own, parted.theirs, parted.commit), (Term(3), Term(9), Index(6)));
+    assert_eq!((parted.own, parted.theirs, parted.commit), (Term(3), Some(Term(9)), Index(6)));
     assert!(one.sent(APPEND_ANSWER).is_empty());
     one.hear(B, heartbeat(9, 1, 4));
     one.write();

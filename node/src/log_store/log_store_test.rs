@@ -11,7 +11,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::*;
-use crate::consensus::{EntryKind, HardState};
+use crate::consensus::{EntryKind, HardState, Parted};
 use crate::types::{Membership, NodeId, Term, TermStarts, WriteNumber};
 
 pub(super) const QM: QueueManagerId = QueueManagerId(7);
@@ -221,6 +221,39 @@ fn what_a_node_acknowledged_is_not_known_where_its_mark_was_lost() {
             );
         }
     }
+}
+
+#[test]
+fn that_it_parted_from_a_leader_is_known_after_a_restart_for_as_long_as_the_log_has_what_differs() {
+    let directory = tempfile::tempdir().unwrap();
+    filled(directory.path(), 9, 1000);
+    let parted = |index: u64| Parted {
+        leader: NodeId(3),
+        term: Term(4),
+        index: Index(index),
+        own: Term(3),
+        theirs: Some(Term(4)),
+        commit: Index(9),
+    };
+    let mut log = open(directory.path());
+    assert_eq!(log.recover(QM, &meta(1, 1)).unwrap().parted, None);
+    log.note_parted(QM, Some(parted(6))).unwrap();
+    drop(log);
+    for _ in 0..2 {
+        let found = open(directory.path()).recover(QM, &meta(1, 1)).unwrap();
+        assert_eq!((found.parted, found.complete), (Some(parted(6)), true));
+        assert_eq!(found.hard_state.commit, Index(9), "nobody replaces what was committed then");
+    }
+    let mut log = open(directory.path());
+    log.recover(QM, &meta(1, 1)).unwrap();
+    log.note_parted(QM, Some(parted(12))).unwrap();
+    drop(log);
+    let mut log = open(directory.path());
+    assert_eq!(log.recover(QM, &meta(1, 1)).unwrap().parted, None, "there is no such entry here");
+    log.note_parted(QM, Some(parted(6))).unwrap();
+    log.note_parted(QM, None).unwrap();
+    drop(log);
+    assert_eq!(open(directory.path()).recover(QM, &meta(1, 1)).unwrap().parted, None);
 }
 
 #[test]

@@ -8,7 +8,11 @@
 //!   0  "TRMARK01"        16 sequence      40 term      64 term when it became recovering
 //!   8  queue manager     24 last term     48 vote      72 vote when it became recovering
 //!  12  flags             32 last index    56 commit    80 CRC-32C of 0..80
-//! flags: 1 voted, 2 recovering, 4 voted when it became recovering, 8 recovering, and the mark before it was lost
+//!
+//!  84 leader that it parted from   100 first entry that differs  116 term of that there, all ones: nobody can say
+//!  92 in which term that led       108 term of that here         124 commit then     132 CRC-32C of 0..132
+//! flags: 1 voted, 2 recovering, 4 voted when it became recovering, 8 recovering, and the mark before it was lost,
+//!        16 it parted from a leader, and 84..136 say how: who does not know that flag writes none, and may go back and forth
 //! ```
 
 use std::collections::BTreeMap;
@@ -20,11 +24,13 @@ use raft_engine::env::{FileSystem, Handle, Permission};
 
 use super::LogError;
 use super::fs::read_file;
-use crate::consensus::HardState;
+use crate::consensus::{HardState, Parted};
 use crate::types::{Index, NodeId, QueueManagerId, Term};
 
 const SLOT: usize = 4096;
-const USED: usize = 84;
+const USED: usize = 136;
+/// The part that every slot has.
+const BASE: usize = 84;
 const MAGIC: &[u8; 8] = b"TRMARK01";
 
 /// What one queue manager's log must not fall short of.
@@ -39,6 +45,8 @@ pub struct Acknowledged {
     pub recovering: Option<(Term, Option<NodeId>)>,
     /// While it is recovering: an earlier mark was lost, and it may have acknowledged more than `last`.
     pub forgot: bool,
+    /// What is committed here is not what a leader had, and nobody decided yet.
+    pub parted: Option<Parted>,
 }
 
 impl Acknowledged {
@@ -55,6 +63,7 @@ impl Acknowledged {
         flags |= u32::from(recovering.is_some()) << 1;
         flags |= u32::from(recovering.is_some_and(|(_, vote)| vote.is_some())) << 2;
         flags |= u32::from(recovering.is_some() && self.forgot) << 3;
+        flags |= u32::from(self.parted.is_some()) << 4;
         let mut slot = [0; USED];
         slot[..8].copy_from_slice(MAGIC);
         slot[8..12].copy_from_slice(&queue_manager.0.to_le_bytes());
@@ -69,11 +78,15 @@ impl Acknowledged {
             recovering.map_or(0, |(term, _)| term.0),
             recovering.map_or(0, |(_, vote)| voted(vote)),
         ];
-        for (at, number) in numbers.into_iter().enumerate() {
-            slot[16 + 8 * at..24 + 8 * at].copy_from_slice(&number.to_le_bytes());
-        }
+        put(&mut slot[16..80], &numbers);
         let crc = crc32c::crc32c(&slot[..80]);
-        slot[80..].copy_from_slice(&crc.to_le_bytes());
+        slot[80..BASE].copy_from_slice(&crc.to_le_bytes());
+        if let Some(Parted { leader, term, index, own, theirs, commit }) = self.parted {
+            let theirs = theirs.map_or(NOT_KNOWN, |term| term.0);
+            put(&mut slot[BASE..132], &[leader.0, term.0, index.0, own.0, theirs, commit.0]);
+            let crc = crc32c::crc32c(&slot[..132]);
+            slot[132..].copy_from_slice(&crc.to_le_bytes());
+        }
         slot
     }
 
@@ -87,13 +100,35 @@ impl Acknowledged {
         }
         let flags = word(12)?;
         let vote = |flag: u32, at: usize| Some((flags & flag != 0).then_some(NodeId(long(at)?)));
+        let parted = match flags & 16 != 0 {
+            true if word(132)? != crc32c::crc32c(slot.get(..132)?) => return None,
+            true => Some(Parted {
+                leader: NodeId(long(84)?),
+                term: Term(long(92)?),
+                index: Index(long(100)?),
+                own: Term(long(108)?),
+                theirs: Some(long(116)?).filter(|theirs| *theirs != NOT_KNOWN).map(Term),
+                commit: Index(long(124)?),
+            }),
+            false => None,
+        };
         let acknowledged = Acknowledged {
+            parted,
             last: (Term(long(24)?), Index(long(32)?)),
             hard_state: HardState { term: Term(long(40)?), vote: vote(1, 48)?, commit: Index(long(56)?) },
             recovering: if flags & 2 != 0 { Some((Term(long(64)?), vote(4, 72)?)) } else { None },
             forgot: flags & 8 != 0,
         };
         Some((QueueManagerId(word(8)?), long(16)?, acknowledged))
+    }
+}
+
+/// No term.
+const NOT_KNOWN: u64 = u64::MAX;
+
+fn put(slot: &mut [u8], numbers: &[u64]) {
+    for (place, number) in slot.chunks_exact_mut(8).zip(numbers) {
+        place.copy_from_slice(&number.to_le_bytes());
     }
 }
 
@@ -276,7 +311,35 @@ mod tests {
             hard_state: HardState { term: Term(term), vote: Some(NodeId(2)), commit: Index(index - 1) },
             recovering: None,
             forgot: false,
+            parted: None,
         }
+    }
+
+    #[test]
+    fn where_it_parted_from_a_leader_is_remembered_and_marks_from_before_are_read() {
+        let parted = |theirs| Parted {
+            leader: NodeId(3),
+            term: Term(6),
+            index: Index(5),
+            own: Term(4),
+            theirs,
+            commit: Index(8),
+        };
+        for theirs in [Some(Term(0)), Some(Term(6)), None] {
+            let mark = Acknowledged { parted: Some(parted(theirs)), ..acknowledged(4, 9) };
+            let mut slot = mark.encode(QueueManagerId(1), 7);
+            assert_eq!(Acknowledged::decode(&slot), Some((QueueManagerId(1), 7, mark)));
+            slot[100] ^= 1;
+            assert_eq!(Acknowledged::decode(&slot), None, "its twin is used");
+        }
+        // A slot of an older program has no more than this, and one that it wrote over ours has ours behind it.
+        let mut old = acknowledged(4, 9).encode(QueueManagerId(1), 7).to_vec();
+        old.truncate(BASE);
+        let read = Acknowledged::decode(&old).unwrap().2;
+        assert_eq!(read, acknowledged(4, 9));
+        let ours = Acknowledged { parted: Some(parted(None)), ..acknowledged(4, 8) };
+        old.extend_from_slice(&ours.encode(QueueManagerId(1), 6)[BASE..]);
+        assert_eq!(Acknowledged::decode(&old).unwrap().2, acknowledged(4, 9));
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub use self::writer::{LogHandle, LogReading, LogThread};
 use std::io;
 use std::path::PathBuf;
 
-use crate::consensus::{Entry, LogWrite};
+use crate::consensus::{Entry, LogWrite, Parted};
 use crate::types::{Index, QueueManagerId, SnapshotMeta};
 
 /// The log of a node. Synchronous; one caller. What goes wrong is the world's fault and said in a sentence.
@@ -80,6 +80,9 @@ pub trait LogStore {
 
     /// The replica has caught up with its group: its log counts again (rule 3). Durable on return.
     fn caught_up(&mut self, queue_manager: QueueManagerId) -> Result<(), LogError>;
+
+    /// The replica has committed entries that a leader does not have, or no longer so. Durable on return.
+    fn note_parted(&mut self, queue_manager: QueueManagerId, parted: Option<Parted>) -> Result<(), LogError>;
 
     /// Writes the mark of what was acknowledged; `sync` also makes it durable. After `write_batch`, never before.
     fn write_mark(&mut self, sync: bool) -> Result<(), LogError>;

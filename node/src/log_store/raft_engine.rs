@@ -23,7 +23,7 @@ use super::mark::{Acknowledged, MarkFile, sync_names};
 use super::recovery::{self, RecoveredLog};
 use super::room::Ballast;
 use super::{Damage, LogError, LogOptions, LogStore};
-use crate::consensus::{Entry, HardState, LogWrite};
+use crate::consensus::{Entry, HardState, LogWrite, Parted};
 use crate::types::{Index, NodeId, QueueManagerId, SnapshotMeta, Term};
 
 /// Key of the hard state in a region.
@@ -455,6 +455,15 @@ impl<F: FileSystem> LogStore for RaftEngineLog<F> {
             return Ok(());
         }
         self.set_mark(queue_manager, Acknowledged { recovering: None, forgot: false, ..mark })
+    }
+
+    fn note_parted(&mut self, queue_manager: QueueManagerId, parted: Option<Parted>) -> Result<(), LogError> {
+        match self.marks.get(queue_manager).copied() {
+            Some(mark) if mark.parted != parted => {
+                self.set_mark(queue_manager, Acknowledged { parted, ..mark })
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     fn write_mark(&mut self, sync: bool) -> Result<(), LogError> {

@@ -10,7 +10,7 @@ use super::entry_codec::check_entry;
 use super::mark::Acknowledged;
 use super::raft_engine::{RaftEngineLog, region};
 use super::{LogError, LogStore};
-use crate::consensus::{Entry, HardState};
+use crate::consensus::{Entry, HardState, Parted};
 use crate::types::{Index, QueueManagerId, SnapshotMeta};
 
 /// A message store that has no more than this is that of a new node.
@@ -26,6 +26,8 @@ pub struct RecoveredLog {
     pub complete: bool,
     /// The highest entry this node ever acknowledged, by what it noted beside the log; None where that note was lost.
     pub acknowledged: Option<Index>,
+    /// What it has committed is not what a leader had, as far as that is still in the log.
+    pub parted: Option<Parted>,
     /// For the operator: what is damaged, where, and what follows from it.
     pub sentences: Vec<String>,
 }
@@ -145,7 +147,9 @@ pub(super) fn recover<F: FileSystem>(
         ));
         hard_state = mark.hard_state;
     }
-    hard_state.commit = hard_state.commit.max(mark.hard_state.commit).min(last.1).max(store.index);
+    let committed_when_parted = mark.parted.map_or(Index(0), |parted| parted.commit);
+    hard_state.commit = hard_state.commit.max(mark.hard_state.commit).max(committed_when_parted);
+    hard_state.commit = hard_state.commit.min(last.1).max(store.index);
 
     let was_recovering = mark.is_recovering_with(&hard_state);
     let complete = wrong.is_empty() && !is_new && !was_recovering;
@@ -155,7 +159,9 @@ pub(super) fn recover<F: FileSystem>(
         (false, None) => Some((hard_state.term, hard_state.vote)),
     };
     let forgot = mark_is_lost || (was_recovering && mark.forgot);
-    let decided = Acknowledged { last: mark.last.max(last), hard_state, recovering, forgot };
+    // What was cut off is no history of this node any more.
+    let parted = mark.parted.filter(|parted| parted.index <= hard_state.commit);
+    let decided = Acknowledged { last: mark.last.max(last), hard_state, recovering, forgot, parted };
     // Before the log is cut: a start behind a crash in between would find a log that is only shorter, and a mark that is
     // synced now and then need not know how long it was.
     log.set_mark(queue_manager, decided)?;
@@ -183,7 +189,7 @@ pub(super) fn recover<F: FileSystem>(
         ));
     }
     let acknowledged = (!forgot).then_some(decided.last.1);
-    Ok(RecoveredLog { hard_state, entries, complete, acknowledged, sentences })
+    Ok(RecoveredLog { hard_state, entries, complete, acknowledged, parted, sentences })
 }
 
 impl Acknowledged {

@@ -11,7 +11,7 @@ use super::entry_codec::stored_bytes;
 use super::mark::MarkSync;
 use super::raft_engine::{LogReader, RaftEngineLog};
 use super::{LogError, LogStore};
-use crate::consensus::LogWrite;
+use crate::consensus::{LogWrite, Parted};
 use crate::types::{Index, QueueManagerId, WriteNumber};
 
 #[derive(Clone, Debug)]
@@ -50,6 +50,7 @@ pub enum LogJob {
     Write(LogWrite),
     Truncate { queue_manager: QueueManagerId, upto: Index },
     CaughtUp { queue_manager: QueueManagerId },
+    NoteParted { queue_manager: QueueManagerId, parted: Option<Parted> },
 }
 
 /// What became of a batch.
@@ -159,6 +160,9 @@ impl<F: FileSystem> LogWork<F> {
                     result => result?,
                 },
                 LogJob::CaughtUp { queue_manager } => self.log.caught_up(queue_manager)?,
+                LogJob::NoteParted { queue_manager, parted } => {
+                    self.log.note_parted(queue_manager, parted)?;
+                }
                 LogJob::Write(_) => unreachable!("take keeps these elsewhere"),
             }
         }

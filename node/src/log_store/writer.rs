@@ -13,7 +13,7 @@ use super::figures::{Batch, Counters, LogFigures};
 use super::mark::MarkSync;
 use super::raft_engine::{LogReader, RaftEngineLog};
 use super::work::{LogJob, LogThreadOptions, LogWork, Written};
-use crate::consensus::{Entry, LogWrite};
+use crate::consensus::{Entry, LogWrite, Parted};
 use crate::jobs::{JobReceiver, JobSender, NoJob, queue};
 use crate::types::{Index, QueueManagerId, WriteNumber};
 
@@ -53,6 +53,11 @@ impl LogHandle {
     /// See [`LogStore::caught_up`]. To be said when a replica's role shows `recovering` no more.
     pub fn caught_up(&self, queue_manager: QueueManagerId) {
         self.jobs.send(Job::Log(LogJob::CaughtUp { queue_manager }));
+    }
+
+    /// See [`LogStore::note_parted`].
+    pub fn note_parted(&self, queue_manager: QueueManagerId, parted: Option<Parted>) {
+        self.jobs.send(Job::Log(LogJob::NoteParted { queue_manager, parted }));
     }
 
     /// What the log thread has written so far.

@@ -2,7 +2,7 @@
 
 use trimaran_proto::replica::v1::peer_message::Message as PeerMessage;
 
-use crate::consensus::LogWrite;
+use crate::consensus::{LogWrite, Parted};
 use crate::mqi::{Completion, Refusal, Terms};
 use crate::qmgr::{LoadRequest, StoreBatch};
 use crate::types::{Index, NodeId, Reason, RequestId, RoleView, SessionId, Token, Version};
@@ -60,6 +60,11 @@ pub enum Action {
     /// Nothing at or below is needed any more.
     TruncateLog {
         upto: Index,
+    },
+    /// This node has committed entries that a leader does not have, or no longer so: kept beside the log, so that a restart
+    /// knows it while nobody leads.
+    NoteParted {
+        parted: Option<Parted>,
     },
     /// Addresses of the group's nodes changed; connect to these.
     PublishMembership(crate::types::Membership),

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use trimaran_proto::replica::v1::peer_message::Message as PeerMessage;
 
 use super::*;
-use crate::consensus::{Entry, EntryKind, HardState};
+use crate::consensus::{Entry, EntryKind, HardState, Parted};
 use crate::mqi::{Admin, Call, Connect, Identity, MembershipRequest, Operate, RecoverRequest};
 use crate::qmgr::Command;
 use crate::types::definition::{By, Changes, ObjectRef};
@@ -33,6 +33,8 @@ struct Member {
     told_again: bool,
     /// Its program is too old to go on.
     stuck: Option<String>,
+    /// Beside its log: how it parted from a leader.
+    parted: Option<Parted>,
 }
 
 struct Group {
@@ -63,8 +65,13 @@ fn member_from(id: u64, voters: &[u64], recovering: bool, hard_state: HardState,
 
 /// A node whose log was cut at this index of term 5, where its message store is, after a term 3 that began at entry 6.
 fn member_beyond(id: u64, voters: &[u64], index: u64) -> Member {
-    let terms = [(1, 1), (2, 2), (3, 6), (5, 30)].map(|(term, index)| (Term(term), Index(index)));
-    let terms = TermStarts::from_runs(terms.into()).unwrap();
+    member_remembering(id, voters, index, &[(1, 1), (2, 2), (3, 6), (5, 30)])
+}
+
+/// The same, and this is what it remembers of where terms began.
+fn member_remembering(id: u64, voters: &[u64], index: u64, terms: &[(u64, u64)]) -> Member {
+    let terms = terms.iter().map(|(term, index)| (Term(*term), Index(*index)));
+    let terms = TermStarts::from_runs(terms.collect()).unwrap();
     let snapshot = SnapshotMeta { index: Index(index), term: Term(5), terms, ..initial(voters) };
     let recovered = Recovered {
         hard_state: HardState { term: Term(5), vote: None, commit: Index(index) },
@@ -73,6 +80,7 @@ fn member_beyond(id: u64, voters: &[u64], index: u64) -> Member {
         recovering: false,
         since_start: Duration::ZERO,
         acknowledged: Some(Index(index)),
+        parted: None,
     };
     of_replica(replica(id, recovered), false)
 }
@@ -80,9 +88,21 @@ fn member_beyond(id: u64, voters: &[u64], index: u64) -> Member {
 fn of_replica(replica: Replica, recovering: bool) -> Member {
     let role = RoleView::NotServing { term: Term(0), leader: None, recovering };
     let (events, answers) = (Vec::new(), Vec::new());
-    let (reports, told_again, stuck) = (Vec::new(), false, None);
+    let (reports, told_again, stuck, parted) = (Vec::new(), false, None, None);
     let cut = Index(0);
-    Member { replica, events, role, removed: 0, answers, cut, snapshots: 0, reports, told_again, stuck }
+    Member {
+        replica,
+        events,
+        role,
+        removed: 0,
+        answers,
+        cut,
+        snapshots: 0,
+        reports,
+        told_again,
+        stuck,
+        parted,
+    }
 }
 
 fn replica_from(
@@ -94,18 +114,22 @@ fn replica_from(
     acknowledged: Index,
 ) -> Replica {
     let snapshot = initial(voters);
-    let entry = |index| Entry {
-        kind: EntryKind::Normal,
-        term: Term(2),
-        index: Index(index),
-        data: Bytes::new(),
-        crc: 0,
-    };
-    let entries = (2..=last).map(entry).collect();
+    let entries = (2..=last).map(entry_of_term_2).collect();
     let acknowledged = Some(acknowledged);
-    let recovered =
-        Recovered { hard_state, snapshot, entries, recovering, since_start: Duration::ZERO, acknowledged };
+    let recovered = Recovered {
+        hard_state,
+        snapshot,
+        entries,
+        recovering,
+        since_start: Duration::ZERO,
+        acknowledged,
+        parted: None,
+    };
     replica(id, recovered)
+}
+
+fn entry_of_term_2(index: u64) -> Entry {
+    Entry { kind: EntryKind::Normal, term: Term(2), index: Index(index), data: Bytes::new(), crc: 0 }
 }
 
 /// What the stores of a new node have.
@@ -216,6 +240,7 @@ impl Group {
                         Action::Report { sentence } => member.reports.push(sentence),
                         Action::GetStateAgain { .. } => member.told_again = true,
                         Action::Stuck { sentence } => member.stuck = Some(sentence),
+                        Action::NoteParted { parted } => member.parted = parted,
                         _ => {}
                     }
                 }
@@ -770,6 +795,69 @@ fn a_node_that_has_parted_follows_a_later_leader_that_has_what_the_earlier_one_l
     assert_eq!(out_of_sync(&group, leader, 1), None);
     let committed = |id: u64| group.members[&id].replica.consensus().commit_index();
     assert_eq!(committed(1), committed(leader));
+}
+
+/// The first node starts again with entries up to 9 of term 2, and remembers how it parted.
+fn restarted(parted: Option<Parted>) -> Member {
+    let recovered = Recovered {
+        hard_state: HardState { term: Term(3), vote: None, commit: Index(9) },
+        snapshot: initial(&[1, 2, 3]),
+        entries: (2..=9).map(entry_of_term_2).collect(),
+        recovering: false,
+        since_start: Duration::ZERO,
+        acknowledged: Some(Index(9)),
+        parted,
+    };
+    of_replica(replica(1, recovered), false)
+}
+
+#[test]
+fn a_node_that_has_parted_and_starts_again_knows_it_while_nobody_leads() {
+    let (group, leader) = with_another_history();
+    let noted = group.members[&1].parted;
+    assert_eq!(noted.map(|parted| (parted.leader, parted.commit)), Some((NodeId(leader), Index(9))));
+    for (parted, out) in [(noted, Some(OutOfSync::OtherHistory)), (None, Some(OutOfSync::NobodyLeads))] {
+        let mut alone = Group::of(&[]);
+        alone.connect(1, restarted(parted));
+        alone.pass(Duration::from_secs(5));
+        assert_eq!(out_of_sync(&alone, 1, 1), out);
+        let said = alone.members[&1].reports.iter().filter(|said| said.contains("another history")).count();
+        assert_eq!(said, usize::from(parted.is_some()), "{:?}", alone.members[&1].reports);
+    }
+
+    // It lets nobody be elected who lacks the same; and follows who has it.
+    let mut group = Group::of(&[]);
+    group.connect(1, restarted(noted));
+    group.connect(2, member_with(2, &[1, 2, 3], false, 5));
+    group.pass(Duration::from_secs(5));
+    assert_eq!(group.leader(), None, "its vote counts for nothing");
+    let hard_state = HardState { term: Term(9), vote: None, commit: Index(9) };
+    let leader = begin_again(&mut group, |id| member_from(id, &[1, 2, 3], false, hard_state, 12));
+    assert_eq!(out_of_sync(&group, leader, 1), None);
+    assert_eq!(group.members[&1].parted, None, "and that is noted");
+}
+
+#[test]
+fn a_leader_that_does_not_remember_so_many_elections_says_that_nobody_can_compare() {
+    let (group, _) = with_another_history();
+    let noted = group.members[&1].parted;
+    let mut group = Group::of(&[]);
+    for id in [2, 3] {
+        group.connect(id, member_remembering(id, &[1, 2, 3], 40, &[(5, 30)]));
+    }
+    group.pass(Duration::from_secs(5));
+    group.connect(1, restarted(noted));
+    group.pass(Duration::from_secs(5));
+    let leader = group.leader().expect("two of three are enough");
+    for by in [leader, 1] {
+        assert_eq!(out_of_sync(&group, by, 1), Some(OutOfSync::OtherHistory), "node {by} knows it");
+        let said = group.members[&by].reports.last().expect("it is said");
+        assert!(said.contains("cannot be said any more") && said.contains("may be on node 1 only"), "{said}");
+        assert!(!said.contains("has none there") && !said.contains("has one of term"), "{said}");
+    }
+    assert_eq!(group.members[&1].parted.map(|parted| (parted.leader.0, parted.theirs)), Some((leader, None)));
+    assert_eq!(group.members[&1].replica.consensus().commit_index(), Index(9), "it gives nothing up");
+    assert_eq!(group.members[&1].snapshots, 0);
 }
 
 #[test]

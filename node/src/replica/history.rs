@@ -7,19 +7,34 @@
 
 use trimaran_proto::replica::v1::{self as wire, Greeting};
 
-use super::Replica;
+use super::{Action, Replica};
 use crate::consensus::Parted;
 use crate::types::planted::{self, Bug};
 use crate::types::{Index, NodeId, OutOfSync, Term};
+
+/// What this node last said of its own history.
+#[derive(Debug, Default)]
+pub(super) struct Parting {
+    said: Option<Parted>,
+    /// The leader that was told, and its term.
+    told: Option<(Term, NodeId)>,
+}
+
+impl Parting {
+    pub fn is_parted(&self) -> bool {
+        self.said.is_some()
+    }
+}
 
 impl Replica {
     /// Something was heard that this node did not know before: it says so.
     pub(super) fn note_parted(&mut self) {
         let parted = self.consensus.parted();
-        if parted == self.parted {
+        if parted == self.parting.said {
             return self.say_it_to_the_next_leader();
         }
-        self.parted = parted;
+        self.parting.said = parted;
+        self.out.push(Action::NoteParted { parted });
         match parted {
             Some(parted) => self.report(sentence(self.options.node, parted)),
             None => self.report("the history of this node is the one of its leader".into()),
@@ -30,9 +45,9 @@ impl Replica {
     /// Who leads next may not see it: it takes this node for one that only lags.
     fn say_it_to_the_next_leader(&mut self) {
         let leads = self.consensus.leader().map(|leader| (self.consensus.term(), leader));
-        let knows = self.parted.is_none_or(|parted| leads.is_none_or(|(term, _)| parted.term == term));
-        if !knows && leads != self.recovery.asked {
-            self.recovery.asked = leads;
+        let knows = self.parting.said.is_none_or(|parted| leads.is_none_or(|(term, _)| parted.term == term));
+        if !knows && leads != self.parting.told {
+            self.parting.told = leads;
             self.greet_all();
         }
     }
@@ -42,12 +57,13 @@ impl Replica {
         if self.consensus.is_leader() {
             return self.peers.parted(peer);
         }
-        self.parted.map(|parted| wire::Parted {
+        self.parting.said.map(|parted| wire::Parted {
             leader: parted.leader.0,
             term: parted.term.0,
             index: parted.index.0,
             own_term: parted.own.0,
-            leaders_term: parted.theirs.0,
+            leaders_term: parted.theirs.unwrap_or_default().0,
+            not_known: parted.theirs.is_none(),
             commit: parted.commit.0,
         })
     }
@@ -62,12 +78,13 @@ impl Replica {
             return self.compare_with(from, Term(greeting.term), greeting.parted);
         }
         if self.consensus.leader() == Some(from) && committed.0 != Term(0) {
-            self.consensus.compare_committed(from, Term(greeting.term), committed);
+            let (theirs, index) = committed;
+            self.consensus.compare_committed(from, Term(greeting.term), (Some(theirs), index));
         }
         match greeting.parted.filter(|told| told.leader == from.0) {
             Some(told) => {
-                let theirs = (Term(told.leaders_term), Index(told.index));
-                self.consensus.compare_committed(from, Term(told.term), theirs);
+                let theirs = (!told.not_known).then_some(Term(told.leaders_term));
+                self.consensus.compare_committed(from, Term(told.term), (theirs, Index(told.index)));
             }
             None => {
                 let theirs = (Term(greeting.term_at_your_commit), Index(greeting.your_commit));
@@ -101,15 +118,22 @@ impl Replica {
                 index: index.0,
                 own_term: own_term.unwrap_or(committed.0).0,
                 leaders_term: self.consensus.term_at(index).unwrap_or_default().0,
+                not_known: false,
                 commit: committed.1.0,
             });
         }
-        // It parted from an earlier leader. This one is seen to have what is committed there, and says so, or nobody knows
-        // any more, and the two go on as parted.
+        // It parted from an earlier leader. This one is seen to have what is committed there, and says so; or it does not
+        // remember so many elections, nobody can compare any more, and the two go on as parted. What the earlier leader had
+        // there says nothing of this one.
         if let (None, Some(earlier)) = (parted, told.filter(|earlier| earlier.leader != peer.0)) {
             match self.consensus.has_committed(committed) {
                 true => self.greet(peer),
-                false => parted = Some(wire::Parted { leader: me.0, term: term.0, ..earlier }),
+                false if peers_term > term => parted = self.peers.parted(peer),
+                false => {
+                    let (leaders_term, not_known) = (0, true);
+                    parted =
+                        Some(wire::Parted { leader: me.0, term: term.0, leaders_term, not_known, ..earlier });
+                }
             }
         }
         assert!(peer != me, "nobody compares itself with itself");
@@ -160,22 +184,36 @@ fn from_wire(parted: wire::Parted) -> Parted {
         term: Term(parted.term),
         index: Index(parted.index),
         own: Term(parted.own_term),
-        theirs: Term(parted.leaders_term),
+        theirs: (!parted.not_known).then_some(Term(parted.leaders_term)),
         commit: Index(parted.commit),
     }
 }
 
 /// For whoever reads the error log, on the node that parted and on its leader.
 fn sentence(node: NodeId, parted: Parted) -> String {
-    let Parted { leader, index, own, theirs, commit, .. } = parted;
-    let theirs = match theirs {
-        Term(0) => "has none there".to_owned(),
-        Term(theirs) => format!("has one of term {theirs} there"),
+    let Parted { leader, term, index, own, theirs, commit } = parted;
+    let what = match theirs {
+        None => format!(
+            "node {node} parted from an earlier leader at entry {index} of term {own}, and whether node {leader}, which leads since \
+             term {term}, has the same entries as node {node} cannot be said any more: it was more elections ago than are \
+             remembered"
+        ),
+        Some(theirs) => format!(
+            "node {node} has another history than node {leader}, which leads in term {term}: entry {index} of term {own} was committed \
+             on node {node}, node {leader} {}. A disk was taken back to an older state",
+            match theirs {
+                Term(0) => "has none there".to_owned(),
+                Term(theirs) => format!("has one of term {theirs} there"),
+            }
+        ),
+    };
+    let only = match theirs {
+        None => "may be",
+        Some(_) => "is",
     };
     format!(
-        "node {node} has another history than node {leader}, which leads: entry {index} of term {own} was committed on node \
-         {node}, node {leader} {theirs}. A disk was taken back to an older state. What programs were told of entries {index} to \
-         {commit} is on node {node} only, which counts for nothing now. To go on with what node {leader} has: stop node {node}, move its \
-         directories away, keep them, and start it empty. To go on with what node {node} has: do that with the others"
+        "{what}. What programs were told of entries {index} to {commit} {only} on node {node} only, which counts for nothing now. To \
+         go on with what node {leader} has: stop node {node}, move its directories away, keep them, and start it empty. To go on \
+         with what node {node} has: do that with the others, and then say `trimaran recover --from-best`"
     )
 }

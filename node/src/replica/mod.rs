@@ -91,7 +91,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::consensus::{self, Consensus, Majority, Parted, Recovered};
+use self::history::Parting;
+use crate::consensus::{self, Consensus, Majority, Recovered};
 use crate::mqi::Completion;
 use crate::qmgr::{Applied, QueueManager, Retention};
 use crate::types::planted::{self, Bug};
@@ -192,8 +193,7 @@ pub struct Replica {
     peers: Peers,
     clocks: ClockWatch,
     comparison: Comparison,
-    /// What was said of it last.
-    parted: Option<Parted>,
+    parting: Parting,
     recovery: Recovery,
     compaction: Compaction,
     room: Room,
@@ -253,7 +253,7 @@ impl Replica {
             peers: Peers::default(),
             clocks: ClockWatch::default(),
             comparison: Comparison::default(),
-            parted: None,
+            parting: Parting::default(),
             recovery,
             compaction,
             room: Room::default(),

@@ -156,7 +156,7 @@ impl Replica {
         let leads = self.consensus.is_leader();
         let theirs =
             self.peers.committed(to).filter(|_| leads).map_or(Index(0), |committed| committed.last.1);
-        let terms = self.consensus.committed_terms().last(TERMS_TOLD);
+        let terms = self.consensus.newest_committed_terms(TERMS_TOLD);
         let greeting = Greeting {
             established: !self.recovery.is_blank(),
             term: self.consensus.term().0,

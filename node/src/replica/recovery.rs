@@ -30,8 +30,8 @@ pub(super) struct Recovery {
     initial: BTreeSet<NodeId>,
     /// What the leader of this term proposed after this node had asked it.
     target: Option<(Term, Index)>,
-    /// The leader that was told last, and its term.
-    pub asked: Option<(Term, NodeId)>,
+    /// The leader that was asked last, and its term.
+    asked: Option<(Term, NodeId)>,
     next_greeting: Instant,
     /// The highest entry this node acknowledged before its start; None where its mark was lost.
     promised: Option<Index>,

@@ -111,6 +111,7 @@ impl Alone {
             recovering: true,
             since_start: Duration::ZERO,
             acknowledged: Some(Index(0)),
+            parted: None,
         };
         let state = QueueManager::new(QueueManagerId(1), name("QM1"));
         let replica = Replica::new(options, recovered, state, 7);
@@ -262,6 +263,7 @@ impl Alone {
             recovering: false,
             since_start: Duration::ZERO,
             acknowledged: Some(Index(0)),
+            parted: None,
         };
         let replica = Replica::new(options(usize::MAX), recovered, state, 8);
         let mut alone = Alone { replica, answers: BTreeMap::new(), ..self };

@@ -57,7 +57,7 @@ impl Replica {
             let node = self.options.node;
             let out_of_sync = match self.role_view().role() {
                 Role::Removed => Some(OutOfSync::Removed),
-                _ if self.parted.is_some() => Some(OutOfSync::OtherHistory),
+                _ if self.parting.is_parted() => Some(OutOfSync::OtherHistory),
                 Role::Recovering => Some(OutOfSync::Recovering),
                 Role::NoLeader => Some(OutOfSync::NobodyLeads),
                 _ => None,

@@ -18,7 +18,7 @@ use tokio::time::Sleep;
 use trimaran_proto::replica::v1::PeerMessage;
 
 use super::clock;
-use crate::consensus::LogWrite;
+use crate::consensus::{LogWrite, Parted};
 use crate::mqi::{Data, Refusal, Terms};
 use crate::qmgr::{LoadRequest, StoreBatch};
 use crate::replica::{Action, Delivery, Event, Mail, Mailbox, OutboxSender, Publisher, Replica};
@@ -46,6 +46,8 @@ pub trait Hands: Send + 'static {
     fn truncate_log(&mut self, upto: Index);
     /// The replica is no longer recovering: its log counts again.
     fn caught_up(&mut self);
+    /// To be known after a restart: this node has another history than a leader, or no longer so.
+    fn note_parted(&mut self, parted: Option<Parted>);
     /// All that one turn had to say to one peer.
     fn send(&mut self, to: NodeId, messages: Vec<PeerMessage>);
     fn send_snapshot(&mut self, to: NodeId, term: u64);
@@ -323,6 +325,7 @@ impl<H: Hands> Driver<H> {
                 self.hands.set_version(version);
             }
             Action::Stuck { sentence } => self.hands.stuck(sentence),
+            Action::NoteParted { parted } => self.hands.note_parted(parted),
             Action::Removed => self.hands.removed(),
             Action::Report { sentence } => tracing::error!(queue_manager = self.name, "{sentence}"),
             Action::GetStateAgain { reason } => self.hands.get_state_again(reason),

@@ -30,6 +30,7 @@ impl Hands for QuickHands {
     fn load_entries(&mut self, _: RequestId, _: Index, _: Index, _: usize) {}
     fn truncate_log(&mut self, _: Index) {}
     fn caught_up(&mut self) {}
+    fn note_parted(&mut self, _: Option<crate::consensus::Parted>) {}
     fn send(&mut self, _: NodeId, _: Vec<PeerMessage>) {}
     fn send_snapshot(&mut self, _: NodeId, _: u64) {}
     fn set_membership(&mut self, _: Membership) {}
@@ -66,6 +67,7 @@ async fn serving() -> Inbox {
         recovering: false,
         since_start: Duration::ZERO,
         acknowledged: Some(Index(0)),
+        parted: None,
     };
     let consensus = consensus::Options {
         node,

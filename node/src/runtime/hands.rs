@@ -12,7 +12,7 @@ use super::driver::Hands;
 use super::fatal::{FatalReason, fatal};
 use super::notices::Standing;
 use super::stores::Stores;
-use crate::consensus::LogWrite;
+use crate::consensus::{LogWrite, Parted};
 use crate::log_store::LogHandle;
 use crate::message_store::{RocksStore, StoreHandle, StoreReaders};
 use crate::peer::Peers;
@@ -88,6 +88,10 @@ impl Hands for NodeHands {
     fn caught_up(&mut self) {
         tracing::info!(queue_manager = %self.inbox.name(), "caught up: the log of this node counts again");
         self.log.caught_up(self.inbox.queue_manager());
+    }
+
+    fn note_parted(&mut self, parted: Option<Parted>) {
+        self.log.note_parted(self.inbox.queue_manager(), parted);
     }
 
     fn send(&mut self, to: NodeId, messages: Vec<PeerMessage>) {

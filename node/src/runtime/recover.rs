@@ -52,6 +52,7 @@ pub fn recover(
         recovering: !found.complete,
         since_start: Duration::ZERO,
         acknowledged: found.acknowledged,
+        parted: found.parted,
     };
     Ok((recovered, found.sentences))
 }

@@ -64,6 +64,7 @@ fn mind() -> Replica {
         recovering: false,
         since_start: std::time::Duration::ZERO,
         acknowledged: Some(Index(1)),
+        parted: None,
     };
     Replica::new(Options::new(ID, name(), options), recovered, QueueManager::new(ID, name()), 7)
 }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
-use trimaran_node::consensus::{Entry, HardState, LogWrite, Recovered};
+use trimaran_node::consensus::{Entry, HardState, LogWrite, Parted, Recovered};
 use trimaran_node::qmgr::{
     Family, LoadError, LoadRequest, QueueManager, RowChange, RowSource, StoreBatch, StoreReadError,
 };
@@ -176,6 +176,12 @@ pub trait Disk {
     fn cut_log(&mut self, queue_manager: QueueManagerId, upto: Index) -> Result<(), DiskFailed>;
     /// The node has everything again that it once acknowledged.
     fn caught_up(&mut self, queue_manager: QueueManagerId) -> Result<(), DiskFailed>;
+    /// The node has another history than a leader, or no longer so.
+    fn note_parted(
+        &mut self,
+        queue_manager: QueueManagerId,
+        parted: Option<Parted>,
+    ) -> Result<(), DiskFailed>;
     /// What a process does now and then.
     fn tend(&mut self, _now: u64) -> Result<(), DiskFailed> {
         Ok(())
@@ -430,6 +436,7 @@ pub struct MemoryDisk {
     unflushed: Vec<StoreBatch>,
     /// Queue managers that lost what they had and have not caught up. In production the mark says so.
     recovering: BTreeSet<u32>,
+    parted: BTreeMap<u32, Parted>,
     calls: u64,
     sites: Sites,
     failure: Option<(u64, Failure)>,
@@ -550,6 +557,19 @@ impl Disk for MemoryDisk {
         self.call("write the mark")?;
         self.recovering.remove(&queue_manager.0);
         Ok(())
+    }
+
+    fn note_parted(
+        &mut self,
+        queue_manager: QueueManagerId,
+        parted: Option<Parted>,
+    ) -> Result<(), DiskFailed> {
+        match parted {
+            _ if self.parted.get(&queue_manager.0) == parted.as_ref() => return Ok(()),
+            Some(parted) => self.parted.insert(queue_manager.0, parted),
+            None => self.parted.remove(&queue_manager.0),
+        };
+        self.call("write the mark")
     }
 
     fn read_log(
@@ -677,8 +697,15 @@ impl Disk for MemoryDisk {
             if found.damaged || found.empty {
                 self.recovering.insert(one.id.0);
             }
+            // What was committed when it parted is so, as far as it is still there.
+            let last = found.entries.last().map(|entry| entry.index);
+            let last = last.or_else(|| found.rows.meta.as_ref().map(|meta| meta.index)).unwrap_or_default();
+            let parted = self.parted.get(&one.id.0).filter(|parted| parted.index <= last).copied();
+            let commit =
+                parted.map_or(Index(0), |parted| parted.commit.min(last)).max(found.hard_state.commit);
             let recovered = Recovered {
-                hard_state: found.hard_state,
+                parted,
+                hard_state: HardState { commit, ..found.hard_state },
                 snapshot: found.rows.meta.unwrap_or_else(|| one.initial.clone()),
                 entries: found.entries,
                 recovering: self.recovering.contains(&one.id.0),

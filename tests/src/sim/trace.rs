@@ -178,6 +178,7 @@ impl Trace {
             Action::GetStateAgain { .. } => self.tagged(45, 0),
             Action::PublishVersion(version) => self.tagged(46, u64::from(version.0)),
             Action::Stuck { .. } => self.tagged(47, 0),
+            Action::NoteParted { parted } => self.tagged(48, u64::from(parted.is_some())),
         }
         self.line(at, || format!("{} > {}", place(node, queue_manager), action_text(action)));
     }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tempfile::TempDir;
-use trimaran_node::consensus::{Entry, LogWrite, Recovered};
+use trimaran_node::consensus::{Entry, LogWrite, Parted, Recovered};
 use trimaran_node::log_store::{
     BlockFs, LogJob, LogOptions, LogReader, LogThreadOptions, LogWork, RaftEngineLog, Written,
 };
@@ -443,6 +443,15 @@ impl Disk for StoresOnDisk {
     fn caught_up(&mut self, queue_manager: QueueManagerId) -> Result<(), DiskFailed> {
         self.running().log.take(LogJob::CaughtUp { queue_manager });
         self.caught_up.push(queue_manager);
+        if self.batch.is_empty() { self.follow_up() } else { Ok(()) }
+    }
+
+    fn note_parted(
+        &mut self,
+        queue_manager: QueueManagerId,
+        parted: Option<Parted>,
+    ) -> Result<(), DiskFailed> {
+        self.running().log.take(LogJob::NoteParted { queue_manager, parted });
         if self.batch.is_empty() { self.follow_up() } else { Ok(()) }
     }
 

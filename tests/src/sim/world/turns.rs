@@ -189,6 +189,11 @@ impl World {
                 self.counters.mark("membership published");
                 self.schedule(now + 300, Step::Connector { regular: false });
             }
+            Action::NoteParted { parted } => {
+                if let Err(failed) = self.node_mut(id).disk.note_parted(queue_manager_id(number), parted) {
+                    self.on_disk_failed(id, failed);
+                }
+            }
             Action::Removed => {
                 let process = self.node_mut(id).process.as_mut().expect("it is having a turn");
                 process.minds[number].removed = true;
