@@ -655,6 +655,70 @@ async fn with_every_log_damaged_an_operator_goes_on_with_the_best() {
     assert_eq!(browse_numbers(&connection.queue(QUEUE)).await.len(), numbers.len() + 10);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_every_log_and_store_gone_the_ways_out_are_said_and_an_operator_begins_anew() {
+    let (mut cluster, truth) = a_cluster_with_history().await;
+    for node in 0..3 {
+        cluster.kill(node);
+    }
+    for node in 0..3 {
+        let directory = cluster.node_directory(node);
+        for gone in ["log/engine", "data/store"] {
+            fs::remove_dir_all(directory.join(gone)).expect("it can be removed");
+        }
+        assert!(directory.join("log/mark").exists(), "the mark is left");
+        cluster.start_node(node);
+    }
+    let connect = cluster.addresses().join(",");
+    let trimaran = |arguments: &[&str]| {
+        let output = run_program("trimaran", &[&["--connect", &connect], arguments].concat(), "");
+        (output.status.success(), text(&output))
+    };
+    let recover = |more: &[&str]| trimaran(&[&["recover", "--from-best"], more].concat());
+    let begun = Instant::now();
+    let said = loop {
+        let (done, said) = recover(&["--confirm", QUEUE_MANAGER]);
+        assert!(!done, "nobody serves: {said}");
+        if said.contains("b up to") && said.contains("a up to") && said.contains("c up to") {
+            break said;
+        }
+        assert!(begun.elapsed() < seconds(30), "{said}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    };
+    println!("{said}");
+    assert!(said.contains("put copies of the log and the data directory"), "{said}");
+    assert!(said.contains(&format!("--begin-anew --confirm {QUEUE_MANAGER}")), "{said}");
+    let (done, said) = trimaran(&["status", "--check"]);
+    assert!(!done && said.contains("nobody serves"), "{said}");
+    let (done, said) = recover(&["--begin-anew"]);
+    assert!(!done && said.contains("LOST: all messages and all definitions"), "{said}");
+    assert_eq!(cluster.serving(), None, "nobody decides this but a person");
+
+    let (done, said) = recover(&["--begin-anew", "--confirm", QUEUE_MANAGER]);
+    println!("{said}");
+    assert!(done && said.contains(" now, after"), "{said}");
+    cluster.wait_all_in_sync(seconds(30)).await;
+    let connection = cluster.connect().await;
+    create(&connection, QUEUE).await;
+    put_numbers(&connection.queue(QUEUE), 0, 10, 100).await;
+    assert_eq!(
+        browse_numbers(&connection.queue(QUEUE)).await.len(),
+        10,
+        "nothing of {} came back",
+        truth.len()
+    );
+    // It stays so.
+    for node in 0..3 {
+        cluster.kill(node);
+        cluster.start_node(node);
+    }
+    cluster.wait_serving(seconds(30));
+    cluster.wait_all_in_sync(seconds(30)).await;
+    assert_eq!(browse_numbers(&cluster.connect().await.queue(QUEUE)).await.len(), 10);
+    let (done, said) = trimaran(&["status", "--check"]);
+    assert!(done, "{said}");
+}
+
 #[test]
 fn systemd_hears_when_a_node_is_ready_alive_and_stopping() {
     let unit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../node/systemd/trimaran-node.service");

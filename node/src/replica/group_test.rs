@@ -489,6 +489,40 @@ fn nodes_that_lost_their_logs_and_remember_entries_do_not_begin_a_group_of_their
     }
 }
 
+#[test]
+fn where_every_log_is_gone_they_begin_anew_when_somebody_said_so() {
+    let voters = [1, 2, 3];
+    let mut group = Group::of(&[]);
+    for id in voters {
+        let mut member = member(id, &voters, true);
+        // The third lost its mark, too.
+        if id != 3 {
+            member.replica = lost_log(id, &voters);
+        }
+        group.connect(id, member);
+    }
+    group.pass(Duration::from_secs(20));
+    let acknowledged = |group: &Group| {
+        voters.map(|id| group.members[&id].replica.status().acknowledged.map(|index| index.0))
+    };
+    assert_eq!((group.leader(), acknowledged(&group)), (None, [Some(204), Some(204), Some(1)]));
+    let last = group.members[&2].replica.log_end();
+    for id in [1, 3, 2] {
+        let request = RecoverRequest { from: NodeId(2), last, term: Term(4) };
+        group.ask_node(id, Operate::Recover(request));
+        group.turn();
+        assert_eq!(group.answers(id)[0].reason, Reason::None);
+    }
+    group.pass(Duration::from_secs(5));
+    assert_eq!(group.leader(), Some(2));
+    for (id, member) in &group.members {
+        assert!(!member.replica.consensus().is_recovering(), "node {id} may vote");
+        let status = member.replica.status();
+        assert_eq!(status.acknowledged, Some(status.last.1), "node {id}: what was given up is not promised");
+    }
+    define_a_queue(&mut group);
+}
+
 /// A node whose log and store are empty, and whose mark says that it acknowledged 204 entries.
 fn lost_log(id: u64, voters: &[u64]) -> Replica {
     let hard_state = HardState { term: Term(2), vote: Some(NodeId(1)), commit: Index(1) };

@@ -33,7 +33,8 @@ pub(super) struct Recovery {
     /// The leader that was asked last, and its term.
     asked: Option<(Term, NodeId)>,
     next_greeting: Instant,
-    /// The highest entry this node acknowledged before its start; None where its mark was lost.
+    /// The highest entry this node acknowledged before its start; None where its mark was lost. What it has counts when it
+    /// caught up, or a person decided to go on with that.
     promised: Option<Index>,
 }
 
@@ -108,6 +109,7 @@ impl Replica {
                 self.forget_terms_of_the_blank();
             }
             self.consensus.set_recovering(false);
+            self.recovery.promised = Some(self.consensus.persisted_index());
             return self.greet_all();
         }
         let leader = self.consensus.leader().map(|leader| (self.consensus.term(), leader));
@@ -171,7 +173,10 @@ impl Replica {
         // A vote in a term that may have seen one already is none.
         self.consensus.raise_term(request.term);
         match is_best {
-            true => self.consensus.accept_own_log(),
+            true => {
+                self.consensus.accept_own_log();
+                self.recovery.promised = Some(self.consensus.persisted_index());
+            }
             false => self.consensus.trust(request.from),
         }
         Completion::done()

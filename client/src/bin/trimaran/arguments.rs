@@ -779,8 +779,12 @@ Where a leader lives and does not serve, because the others lost their logs, it 
   2. `trimaran recover --from-best` says how far each log goes and which entries would be lost. Nothing is done yet.
   3. The same with --confirm QUEUE-MANAGER, or the name typed when asked, does it.
 
-Example:
-  trimaran recover --from-best --without c --confirm ha.queue.manager")]
+Where log and message store are gone on every node there is nothing to go on with: put copies of the directories back, or
+begin with an empty queue manager with --begin-anew.
+
+Examples:
+  trimaran recover --from-best --without c --confirm ha.queue.manager
+  trimaran recover --from-best --begin-anew --confirm ha.queue.manager")]
 pub struct RecoverArgs {
     /// Use the log that goes furthest
     #[arg(long, required = true)]
@@ -788,6 +792,9 @@ pub struct RecoverArgs {
     /// A voter that does not answer and is lost for good; may be repeated
     #[arg(long, value_name = "NODE")]
     pub without: Vec<String>,
+    /// Where no node has anything left: give up all messages and definitions, and begin with an empty queue manager
+    #[arg(long)]
+    pub begin_anew: bool,
     /// Accept the loss: the name of the queue manager
     #[arg(long, value_name = "QUEUE-MANAGER")]
     pub confirm: Option<String>,

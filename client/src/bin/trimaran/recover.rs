@@ -6,6 +6,9 @@
 //!
 //! A leader may live and not serve, because the others lost their logs and what they acknowledge commits nothing: then it
 //! is the best one, and vouches for them. Only where a node serves there is nothing to do.
+//!
+//! Where every node lost its log and its message store, and notes beside them may be all that is left, there is no best log:
+//! copies of the directories are put back, or a person decides to begin anew.
 
 use std::{
     collections::BTreeSet,
@@ -35,10 +38,58 @@ impl Copy {
         (self.view.last_term, self.view.last_index)
     }
 
-    /// It knows nothing of what it promised: it lost its disk, or is new.
-    fn is_blank(&self) -> bool {
+    /// Neither its log nor its message store has anything: both are lost, or it is new.
+    fn has_nothing(&self) -> bool {
         self.view.last_index <= 1
     }
+
+    /// The highest entry that it knows to have acknowledged; None where it may have forgotten.
+    fn promise(&self) -> Option<u64> {
+        self.view.acknowledged_index.filter(|index| !self.has_nothing() || *index > 1)
+    }
+
+    /// What it says of itself while nobody leads.
+    fn has_another_history(&self) -> bool {
+        self.view
+            .instances
+            .iter()
+            .any(|instance| instance.node == self.node && instance.reason.starts_with(OTHER_HISTORY))
+    }
+
+    fn as_line(&self) -> String {
+        let (term, index) = self.end();
+        let what = match self.view.acknowledged_index {
+            Some(acknowledged) if self.has_nothing() && acknowledged > 1 => format!(
+                "has nothing, and acknowledged entries up to {acknowledged}: its log and its message store are gone"
+            ),
+            _ if self.has_nothing() => "has nothing: it is new, or lost its disk".to_owned(),
+            None => format!(
+                "has entries up to {index} of term {term}; what it acknowledged nobody knows, because its mark was lost"
+            ),
+            Some(acknowledged) if acknowledged > index => format!(
+                "has entries up to {index} of term {term}, and acknowledged up to {acknowledged}: its log is damaged"
+            ),
+            Some(_) => format!("has entries up to {index} of term {term}, all that it ever acknowledged"),
+        };
+        match self.has_another_history() {
+            true => format!(
+                "{what}. It has another history than a leader had: its error log says from which entry on"
+            ),
+            false => what,
+        }
+    }
+}
+
+/// Nodes that have what the one that serves does not have.
+fn other_histories(serving: &QueueManagerStatus) -> Vec<String> {
+    let parted = serving.instances.iter().filter(|instance| instance.reason.starts_with(OTHER_HISTORY));
+    let sentence = |node: &str| {
+        format!(
+            "{node} has another history and counts for nothing; its error log says from which entry on. To give up what \
+             only it has, stop it, move its directories away, keep them, and start it empty."
+        )
+    };
+    parted.map(|instance| sentence(&instance.node)).collect()
 }
 
 /// What is left of one queue manager, and what going on with it costs.
@@ -71,6 +122,13 @@ pub async fn run(global: &Global, args: RecoverArgs) -> Outcome {
     let mut plans = Vec::new();
     let mut names = status::queue_managers(&answers);
     names.retain(|name| global.queue_manager.as_ref().is_none_or(|only| only == name));
+    let someone_answers = answers.iter().any(|(_, answer)| answer.is_ok());
+    if names.is_empty() && someone_answers {
+        let name = global.queue_manager.as_deref().unwrap_or("at all");
+        return Err(Failure::Check(format!(
+            "no node that answers has a queue manager {name}; `trimaran status` shows them"
+        )));
+    }
     for name in names {
         let mut copies = Vec::new();
         for (address, answer) in &answers {
@@ -91,21 +149,13 @@ pub async fn run(global: &Global, args: RecoverArgs) -> Outcome {
             }
             Some(copy) => {
                 say!("{name} is served by {}: nothing has to be given up.", copy.view.active_node);
-                for other in
-                    copy.view.instances.iter().filter(|instance| instance.reason.starts_with(OTHER_HISTORY))
-                {
-                    say!(
-                        "{} has another history and counts for nothing; its error log says from which entry on. To give up what \
-                         only it has, stop it, move its directories away, keep them, and start it empty.",
-                        other.node
-                    );
-                }
+                other_histories(&copy.view).iter().for_each(|sentence| say!("{sentence}"));
             }
             None => plans.extend(Plan::of(name, copies)),
         }
     }
     if plans.is_empty() {
-        return match answers.iter().any(|(_, answer)| answer.is_ok()) {
+        return match someone_answers {
             true => Ok(()),
             false => Err(Failure::Check(
                 "no node answers; start all that are left, and name them with --connect".into(),
@@ -136,10 +186,7 @@ impl Plan {
         let silent = voters.iter().filter(|voter| !answering(voter)).map(|voter| voter.to_string()).collect();
         let promises: Vec<Option<u64>> = voters
             .iter()
-            .map(|voter| {
-                let copy = copies.iter().find(|copy| copy.node == **voter && !copy.is_blank())?;
-                copy.view.acknowledged_index
-            })
+            .map(|voter| copies.iter().find(|copy| copy.node == **voter).and_then(Copy::promise))
             .collect();
         let loss = loss(&promises, copies[best].view.last_index);
         Some(Plan { name, copies, best, leader, silent, loss })
@@ -186,8 +233,15 @@ impl Plan {
             );
             return Err(Failure::Check(text));
         }
-        if best.is_blank() {
-            return Err(Failure::Check(format!("no node has anything of {}", self.name)));
+        match (best.has_nothing(), args.begin_anew) {
+            (true, false) => return Err(Failure::Check(self.ways_out())),
+            (false, true) => {
+                return Err(Failure::Check(format!(
+                    "{} has entries of {} up to {}, and --begin-anew would give them up: say this again without it",
+                    best.node, self.name, best.view.last_index
+                )));
+            }
+            _ => {}
         }
         let answering = voters - self.silent.len();
         if answering <= voters / 2 {
@@ -200,6 +254,32 @@ impl Plan {
         Ok(())
     }
 
+    /// What a person can do where no node that answers has anything.
+    fn ways_out(&self) -> String {
+        let name = &self.name;
+        let remembers = |copy: &Copy| copy.promise().map(|index| format!("{} up to {index}", copy.node));
+        let remember: Vec<String> = self.copies.iter().filter_map(remembers).collect();
+        let what = match remember.is_empty() {
+            true => format!(
+                "no node that answers has anything of {name}, or remembers that it had. New nodes begin by themselves when all of \
+                 {} are there: start those that are missing. If they had something and lost it",
+                self.copies[self.best].view.voters.join(", ")
+            ),
+            false => format!(
+                "no node that answers has anything of {name} left: log and message store are gone everywhere, and only the notes \
+                 beside them remember entries ({}). What was acknowledged, all messages and definitions, is gone with them, unless \
+                 there are copies",
+                remember.join(", ")
+            ),
+        };
+        format!(
+            "{what}. There are two ways out. To get it back: stop all nodes, put copies of the log and the data directory of as many \
+             nodes as you can in their places (both of one node from the same moment; what a node set aside lies there as \
+             engine.damaged-N and store.damaged-N), start all nodes, and say this again. To give it up: say this again with \
+             --begin-anew --confirm {name}, and it begins empty on the nodes of the cluster files"
+        )
+    }
+
     fn show(&self) {
         let best = &self.copies[self.best];
         match &self.leader {
@@ -210,22 +290,17 @@ impl Plan {
                 self.name
             ),
         }
-        for copy in &self.copies {
-            let (term, index) = copy.end();
-            let what = match copy.view.acknowledged_index {
-                _ if copy.is_blank() => "has nothing: it is new, or lost its disk".to_owned(),
-                None => format!(
-                    "has entries up to {index} of term {term}; what it acknowledged nobody knows, because its mark was lost"
-                ),
-                Some(acknowledged) if acknowledged > index => format!(
-                    "has entries up to {index} of term {term}, and acknowledged up to {acknowledged}: its log is damaged"
-                ),
-                Some(_) => format!("has entries up to {index} of term {term}, all that it ever acknowledged"),
-            };
-            say!("  {:12} {what}", copy.node);
-        }
+        self.copies.iter().for_each(|copy| say!("  {:12} {}", copy.node, copy.as_line()));
         self.silent.iter().for_each(|node| say!("  {node:12} does not answer, and is given up"));
         say!("");
+        if best.has_nothing() {
+            say!("To begin anew, with nothing:");
+            say!("  LOST: all messages and all definitions of {}, whatever was acknowledged.", self.name);
+            say!(
+                "  Programs that repeat a put, or ask for an outcome, find a queue manager that knows nothing of it."
+            );
+            return;
+        }
         say!("To go on with what {} has:", best.node);
         match self.loss {
             Loss::Nothing => {
@@ -259,13 +334,15 @@ impl Plan {
                 "last_term": term,
                 "last_index": index,
                 "acknowledged_index": copy.view.acknowledged_index,
-                "blank": copy.is_blank(),
+                "blank": copy.has_nothing(),
+                "another_history": copy.has_another_history(),
             })
         };
         let mut value = json!({
             "queue_manager": self.name,
             "needed": true,
             "best_node": self.copies[self.best].node,
+            "begins_anew": self.copies[self.best].has_nothing(),
             "leader": self.leader,
             "nodes": self.copies.iter().map(node).collect::<Vec<_>>(),
             "given_up": self.silent,
@@ -384,6 +461,8 @@ fn loss(promises: &[Option<u64>], best: u64) -> Loss {
 
 #[cfg(test)]
 mod tests {
+    use trimaran_client::InstanceStatus;
+
     use super::*;
 
     #[test]
@@ -417,7 +496,7 @@ mod tests {
     }
 
     fn args() -> RecoverArgs {
-        RecoverArgs { from_best: true, without: Vec::new(), confirm: None }
+        RecoverArgs { from_best: true, without: Vec::new(), begin_anew: false, confirm: None }
     }
 
     fn refusal(copies: Vec<Copy>) -> String {
@@ -450,5 +529,76 @@ mod tests {
         assert!(text.contains("2 of 3 voters can confirm it"), "{text}");
         let text = refusal(vec![copy("a", "recovering", "c", 12), copy("b", "recovering", "c", 1)]);
         assert!(text.contains("c leads q, does not serve, and does not answer"), "{text}");
+    }
+
+    /// A node that lost its log and its message store; its mark says how much it acknowledged.
+    fn with_its_mark_only(node: &str, acknowledged: Option<u64>) -> Copy {
+        let mut copy = copy(node, "recovering", "", 1);
+        copy.view.acknowledged_index = acknowledged;
+        copy
+    }
+
+    #[test]
+    fn where_every_log_is_gone_both_ways_out_are_said_and_a_person_may_begin_anew() {
+        let left = || ["a", "b", "c"].map(|node| with_its_mark_only(node, Some(204))).into();
+        let text = refusal(left());
+        for part in [
+            "remember entries (a up to 204, b up to 204, c up to 204)",
+            "all messages and definitions, is gone",
+            "put copies of the log and the data directory",
+            "--begin-anew --confirm q",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        let plan = Plan::of("q".into(), left()).unwrap();
+        assert_eq!(plan.loss, Loss::Entries { first: 2, last: Some(204) });
+        let anew = RecoverArgs { begin_anew: true, ..args() };
+        assert!(plan.check(&anew).is_ok());
+        assert_eq!(plan.as_json()["begins_anew"], true);
+
+        // Disks that were lost as a whole remember nothing; new nodes need no decision.
+        let blank = ["a", "b", "c"].map(|node| with_its_mark_only(node, Some(1))).into();
+        let text = refusal(blank);
+        assert!(text.contains("New nodes begin by themselves when all of a, b, c are there"), "{text}");
+
+        // One that still has something is not given up in passing, and one that is silent not at all.
+        let mut some: Vec<Copy> = left();
+        some[2] = copy("c", "recovering", "", 12);
+        let Err(Failure::Check(text)) = Plan::of("q".into(), some).unwrap().check(&anew) else { panic!() };
+        assert!(text.contains("c has entries of q up to 12"), "{text}");
+        let mut two: Vec<Copy> = left();
+        two.truncate(2);
+        let Err(Failure::Check(text)) = Plan::of("q".into(), two).unwrap().check(&anew) else { panic!() };
+        assert!(text.contains("c does not answer"), "{text}");
+    }
+
+    #[test]
+    fn a_node_with_another_history_is_named_whether_somebody_serves_or_not() {
+        let says = |node: &str, reason: &str| InstanceStatus {
+            node: node.into(),
+            reason: reason.into(),
+            ..InstanceStatus::default()
+        };
+        let other = "has another history; see the error log";
+        let mut serving = copy("a", "active", "a", 12).view;
+        serving.instances = vec![says("a", ""), says("b", "catching up"), says("c", other)];
+        let said = other_histories(&serving);
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(said[0].starts_with("c has another history and counts for nothing;"), "{said:?}");
+        assert!(
+            said[0].contains("stop it, move its directories away, keep them, and start it empty"),
+            "{said:?}"
+        );
+
+        let mut parted = copy("c", "recovering", "", 9);
+        assert!(!parted.as_line().contains("another history"));
+        parted.view.instances = vec![says("c", other)];
+        assert!(
+            parted.as_line().contains("It has another history than a leader had"),
+            "{}",
+            parted.as_line()
+        );
+        let plan = Plan::of("q".into(), vec![copy("a", "no-leader", "", 12), parted]).unwrap();
+        assert_eq!(plan.as_json()["nodes"][1]["another_history"], true);
     }
 }
