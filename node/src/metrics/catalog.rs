@@ -68,7 +68,7 @@ metrics! {
 
     INSTANCE_CLOCK_OFF  Gauge   "trimaran_instance_clock_off_seconds" "By how much the instance's wall clock is ahead of (below 0: behind) what a majority says; 0 below 2 s, and where no majority agrees."
     CLOCKS_DIFFER       Gauge   "trimaran_clocks_differ_seconds" "How far the known clocks are apart where no majority of them agrees, so that nobody knows which is wrong; else 0."
-    INSTANCE_ANOTHER    Gauge   "trimaran_instance_another_copy" "1 when the instance has another history, or another state, than the active one: it counts for nothing, and the error log says what to do."
+    INSTANCE_ANOTHER    Gauge   "trimaran_instance_another_copy" "1 when the instance has another history, or another state, than the active one: the error log says which is right, where that is known, and what to do."
 
     // A queue manager's work on this node.
     PUTS                Counter "trimaran_puts_total" "Messages put."

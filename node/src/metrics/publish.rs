@@ -139,7 +139,10 @@ fn publish_status(page: &mut Page, figures: &QueueManagerFigures<'_>, status: &S
         page.add(&catalog::INSTANCE_BACKLOG_ENTRIES, &labels, view.backlog_entries as f64);
         page.add(&catalog::INSTANCE_BACKLOG_SECONDS, &labels, view.backlog.as_secs_f64());
         page.add(&catalog::INSTANCE_CLOCK_OFF, &labels, view.clock_off_ms as f64 / 1000.0);
-        let is_another = matches!(view.out_of_sync, Some(OutOfSync::OtherHistory | OutOfSync::OtherState));
+        let is_another = matches!(
+            view.out_of_sync,
+            Some(OutOfSync::OtherHistory | OutOfSync::OtherState | OutOfSync::StatesDiffer)
+        );
         page.add(&catalog::INSTANCE_ANOTHER, &labels, f64::from(is_another));
         let mq = [("qmgr", figures.name), ("instance", instance.as_str())];
         page.add(&catalog::MQ_BACKLOG, &mq, view.backlog_bytes as f64);

@@ -15,7 +15,7 @@ use std::time::Duration;
 use trimaran_proto::replica::v1::{self as wire, peer_message::Message as PeerMessage};
 
 use super::{Action, Replica};
-use crate::types::{Index, Instant, NodeId, Term};
+use crate::types::{Index, Instant, NodeId, OutOfSync, Term};
 
 /// From one question to the next. What differs is named within twice this time, if the nodes hear each other.
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -28,13 +28,13 @@ pub(super) struct Comparison {
     asked: Option<(Term, Index)>,
     digests: BTreeMap<NodeId, u64>,
     next: Instant,
-    /// Whose state was another one when it was compared last, and where.
-    differing: BTreeMap<NodeId, Index>,
+    /// Whose state was another one when it was compared last, and in what way.
+    differing: BTreeMap<NodeId, OutOfSync>,
 }
 
 impl Comparison {
-    /// Where the node's state was found to be another one than the leader's.
-    pub fn differs_at(&self, node: NodeId) -> Option<Index> {
+    /// Whether the node's state is another one than a majority's; or than this leader's, where nobody knows who is right.
+    pub fn differs(&self, node: NodeId) -> Option<OutOfSync> {
         self.differing.get(&node).copied()
     }
 }
@@ -123,15 +123,15 @@ impl Replica {
                 self.comparison.differing.remove(&node);
                 continue;
             }
-            if self.comparison.differing.insert(node, index).is_none() {
-                self.report(format!(
-                    "the state of node {node} at entry {index} is not the one of {}",
-                    if majority.is_some() {
-                        "a majority"
-                    } else {
-                        "the active node; which of them is right is not known"
-                    }
-                ));
+            let (differs, whose) = match majority {
+                Some(_) => (OutOfSync::OtherState, "a majority"),
+                None => (
+                    OutOfSync::StatesDiffer,
+                    "the active node; which of them is right is not known before more copies are compared",
+                ),
+            };
+            if self.comparison.differing.insert(node, differs) != Some(differs) {
+                self.report(format!("the state of node {node} at entry {index} is not the one of {whose}"));
             }
             match majority {
                 Some(_) if node == me => self.get_state_again(index),

@@ -753,7 +753,29 @@ fn a_copy_in_another_state_is_named_and_gets_it_again() {
     assert_eq!(out_of_sync(&group, leader, leader), None);
     assert!(group.members[&wrong].told_again, "it is told to get its state again");
     assert_eq!(group.leader(), Some(leader), "the others are enough");
-    assert_eq!(group.members[&leader].reports.len(), 1, "{:?}", group.members[&leader].reports);
+    let said = group.members[&leader].reports.last().expect("it is said");
+    assert!(said.contains("is not the one of a majority"), "{said}");
+}
+
+#[test]
+fn of_two_copies_that_differ_neither_is_called_the_wrong_one() {
+    let mut group = Group::new(3);
+    let leader = define_a_queue(&mut group);
+    let (other, away) = (group.others(leader)[0], group.others(leader)[1]);
+    let third = group.members.remove(&away).unwrap();
+    group.tell(leader, Event::PeerGone { node: NodeId(away) });
+    make_another_state(&mut group, other);
+    group.pass(Duration::from_secs(21));
+    assert_eq!(out_of_sync(&group, leader, other), Some(OutOfSync::StatesDiffer));
+    assert!(group.members.values().all(|member| !member.told_again), "nobody knows who should");
+    let reports = &group.members[&leader].reports;
+    assert_eq!(reports.len(), 1, "{reports:?}");
+    assert!(reports[0].contains("which of them is right is not known"), "{reports:?}");
+    // The third decides.
+    group.connect(away, third);
+    group.pass(Duration::from_secs(21));
+    assert_eq!(out_of_sync(&group, leader, other), Some(OutOfSync::OtherState));
+    assert!(group.members[&other].told_again && !group.members[&leader].told_again);
 }
 
 #[test]

@@ -174,7 +174,7 @@ impl Replica {
         if self.peers.parted(node).is_some() {
             return Some(OutOfSync::OtherHistory);
         }
-        self.comparison.differs_at(node).map(|_| OutOfSync::OtherState)
+        self.comparison.differs(node)
     }
 }
 

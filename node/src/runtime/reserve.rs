@@ -99,7 +99,8 @@ impl Reserve {
 
     /// Something could not be opened for want of room. False: there is nothing left to give up.
     pub fn make_more_room(&self) -> bool {
-        self.devices.iter().fold(false, |gave, device| device.give_one() || gave)
+        let gave: Vec<bool> = self.devices.iter().map(Device::give_one).collect();
+        gave.contains(&true)
     }
 
     /// For whoever has to make room now, because there is nothing left to give up.

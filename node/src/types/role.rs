@@ -96,6 +96,8 @@ pub enum OutOfSync {
     OtherHistory,
     /// It applied the same entries, and its state is another one.
     OtherState,
+    /// The same, and no majority is in one state: it may be the one that is right.
+    StatesDiffer,
     /// The node speaks for itself, and knows of nobody who leads.
     NobodyLeads,
     Removed,
@@ -110,6 +112,9 @@ impl OutOfSync {
             OutOfSync::CatchingUp => "catching up",
             OutOfSync::OtherHistory => "has another history; see the error log",
             OutOfSync::OtherState => "is in another state; see the error log",
+            OutOfSync::StatesDiffer => {
+                "it and the active node differ in state, and which is right is not known; see the error log"
+            }
             OutOfSync::NobodyLeads => "nobody leads",
             OutOfSync::Removed => "removed",
         }
