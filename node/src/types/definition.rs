@@ -408,6 +408,12 @@ pub const DEADQ: Selector = 2006;
 pub const RQMNAME: Selector = 2017;
 pub const RNAME: Selector = 2018;
 pub const BOQNAME: Selector = 2019;
+pub const HBINT: Selector = 1563;
+pub const SHARECNV: Selector = 1615;
+pub const MAXINST: Selector = 1618;
+pub const MAXINSTC: Selector = 1619;
+pub const CHANNEL_MAXMSGL: Selector = 1510;
+pub const MCAUSER: Selector = 3527;
 pub const BACKOUT_MOVE: Selector = 60_001;
 
 fn named(kind: ObjectKind, name: &str) -> Result<&'static Attribute, Fault> {
