@@ -398,6 +398,9 @@ fn a_client_of_one_conversation_gets_with_mqget() {
     let mut old = offer();
     old.fields.conversations = 0;
     dialogue.send(types::INITIAL, &Flow::Initial(Box::new(old)));
+    dialogue.asks();
+    dialogue.socket.on_channel(Ok(channel()));
+    dialogue.told();
     dialogue.order = Order::Little;
     dialogue.call(types::CONN, 0, Body::Conn(Box::default()));
     dialogue.asks();
