@@ -17,7 +17,7 @@ public class BaseClasses {
     public static void main(String[] arguments) throws Exception {
         int port = Integer.parseInt(arguments[0]);
         String name = arguments[1];
-        MQQueueManager manager = connect(port, name, "SYSTEM.DEF.SVRCONN");
+        MQQueueManager manager = connect(port, name, "APP.SVRCONN");
         System.out.println("connected to " + manager.getName().trim() + ", level " + manager.getCommandLevel());
         int options = CMQC.MQOO_INPUT_SHARED | CMQC.MQOO_OUTPUT | CMQC.MQOO_BROWSE | CMQC.MQOO_INQUIRE | CMQC.MQOO_SET;
         queue = manager.accessQueue(arguments[2], options);
@@ -74,8 +74,9 @@ public class BaseClasses {
         System.out.println("inhibited " + get(0) + ", " + queue.getInhibitGet());
         queue.setInhibitGet(CMQC.MQQA_GET_ALLOWED);
         System.out.println("no such queue " + reason(() -> manager.accessQueue("NO.SUCH.QUEUE", CMQC.MQOO_OUTPUT)));
-        System.out.println("no such queue manager " + reason(() -> connect(port, "OTHER", "SYSTEM.DEF.SVRCONN")));
+        System.out.println("no such queue manager " + reason(() -> connect(port, "OTHER", "APP.SVRCONN")));
         System.out.println("no such channel " + reason(() -> connect(port, name, "NO.SUCH.CHANNEL")));
+        System.out.println("full channel " + reason(() -> connect(port, name, "FULL.SVRCONN")));
         queue.close();
         manager.disconnect();
         System.out.println("done");

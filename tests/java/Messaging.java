@@ -35,7 +35,7 @@ public class Messaging {
                 JmsFactoryFactory.getInstance(WMQConstants.WMQ_PROVIDER).createConnectionFactory();
         factory.setIntProperty(WMQConstants.WMQ_CONNECTION_MODE, WMQConstants.WMQ_CM_CLIENT);
         factory.setStringProperty(WMQConstants.WMQ_CONNECTION_NAME_LIST, "127.0.0.1(" + arguments[0] + ")");
-        factory.setStringProperty(WMQConstants.WMQ_CHANNEL, "SYSTEM.DEF.SVRCONN");
+        factory.setStringProperty(WMQConstants.WMQ_CHANNEL, "APP.SVRCONN");
         factory.setStringProperty(WMQConstants.WMQ_QUEUE_MANAGER, arguments[1]);
         connection = factory.createConnection();
         connection.start();

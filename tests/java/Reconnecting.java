@@ -20,7 +20,7 @@ public class Reconnecting {
                 JmsFactoryFactory.getInstance(WMQConstants.WMQ_PROVIDER).createConnectionFactory();
         factory.setIntProperty(WMQConstants.WMQ_CONNECTION_MODE, WMQConstants.WMQ_CM_CLIENT);
         factory.setStringProperty(WMQConstants.WMQ_CONNECTION_NAME_LIST, arguments[0]);
-        factory.setStringProperty(WMQConstants.WMQ_CHANNEL, "SYSTEM.DEF.SVRCONN");
+        factory.setStringProperty(WMQConstants.WMQ_CHANNEL, "APP.SVRCONN");
         factory.setStringProperty(WMQConstants.WMQ_QUEUE_MANAGER, arguments[1]);
         factory.setIntProperty(WMQConstants.WMQ_CLIENT_RECONNECT_OPTIONS, WMQConstants.WMQ_CLIENT_RECONNECT);
         factory.setIntProperty(WMQConstants.WMQ_CLIENT_RECONNECT_TIMEOUT, 60);

@@ -12,13 +12,20 @@ use trimaran_tests::process::java::Java;
 use trimaran_tests::process::{Cluster, Plan, run_program};
 
 const QUEUE: &str = "HA.QUEUE";
+const CHANNEL: &str = "APP.SVRCONN";
 
-/// Three nodes with a queue that takes long messages.
+/// Three nodes with a queue and a channel that take long messages, and a channel that has no room.
 async fn cluster() -> Cluster {
     let cluster = Cluster::start(Plan::default());
     let connection = cluster.connect().await;
     let attributes = Attributes::new().with("MAXMSGL", 100 << 20);
-    connection.admin().create_queue(QUEUE, attributes).await.expect("a new queue can be created");
+    let admin = connection.admin();
+    admin.create_queue(QUEUE, attributes).await.expect("a new queue can be created");
+    let channels = [(CHANNEL, "MAXMSGL", 100 << 20), ("FULL.SVRCONN", "MAXINST", 0)];
+    for (channel, attribute, value) in channels {
+        let attributes = Attributes::new().with("CHLTYPE", "SVRCONN").with(attribute, value);
+        admin.define("CHANNEL", channel, "", false, attributes).await.expect("a new channel can be defined");
+    }
     connection.close().await;
     cluster
 }
@@ -43,7 +50,7 @@ async fn send_and_receive_speak_the_channel_s_protocol_when_they_are_given_one()
     let cluster = cluster().await;
     let port = port(&cluster);
     let run = |command: &str, input: &str| {
-        let given = ["--host", "127.0.0.1", "--port", &port, "--channel", "SYSTEM.DEF.SVRCONN"];
+        let given = ["--host", "127.0.0.1", "--port", &port, "--channel", CHANNEL];
         let output = run_program("trimaran", &[&[command], &given[..], &[QUEUE]].concat(), input);
         lines(&output)
     };
@@ -84,6 +91,7 @@ async fn a_program_over_the_classes_for_java_does_what_it_does_with_mq() {
             "no such queue 2085",
             "no such queue manager 2058",
             "no such channel 2540",
+            "full channel 2537",
             "done",
         ]
     );

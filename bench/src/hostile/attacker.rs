@@ -99,8 +99,8 @@ impl Attacker {
 
     /// Leaves everything as it is, for this time or until the attack is over.
     pub async fn hold(&self, time: Duration) {
-        let until = self.until.min(Instant::now() + time);
-        tokio::time::sleep_until(until.into()).await;
+        let left = self.until.saturating_duration_since(Instant::now());
+        tokio::time::sleep(left.min(time)).await;
     }
 
     pub async fn prepare(&mut self, before: Before) -> Result<()> {

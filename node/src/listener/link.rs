@@ -4,7 +4,7 @@ use super::backlogs::Watch;
 use super::client::Client;
 use super::node::Listener;
 use super::serving::{Elsewhere, Refused, Unserved, elsewhere, find_served};
-use crate::mqi::{Call, Connect};
+use crate::mqi::{Call, Connect, Terms};
 use crate::replica::{Delivery, Inbox, Outbox, SessionHandle, Stopped};
 use crate::types::{NodeId, Token};
 
@@ -30,11 +30,39 @@ impl Link {
         queue_manager: &str,
         application: String,
     ) -> Result<Link, Unserved> {
+        let connect = Connect::new(client.identity.clone(), application);
+        Link::open_as(listener, client, queue_manager, connect).await
+    }
+
+    /// An instance of the client's channel; see [`Link::terms`].
+    ///
+    /// # Errors
+    /// As [`Link::open`]; 2540 for a channel that is not defined, 2537 for one that has as many instances as it may have.
+    pub async fn open_instance(
+        listener: &Listener,
+        client: &Client,
+        queue_manager: &str,
+    ) -> Result<Link, Unserved> {
+        let connect = Connect::instance(client.identity.clone());
+        Link::open_as(listener, client, queue_manager, connect).await
+    }
+
+    async fn open_as(
+        listener: &Listener,
+        client: &Client,
+        queue_manager: &str,
+        connect: Connect,
+    ) -> Result<Link, Unserved> {
         let inbox = find_served(listener, queue_manager)?;
-        let opened = inbox.open_session(Connect::new(client.identity.clone(), application)).await;
+        let opened = inbox.open_session(connect).await;
         let (handle, outbox) = opened.map_err(Refused::from)?;
         let watch = listener.backlogs.watch(outbox.backlog(), client.clone());
         Ok(Link { listener: listener.clone(), inbox: inbox.clone(), handle, outbox, _watch: watch })
+    }
+
+    /// What was agreed.
+    pub fn terms(&self) -> &Terms {
+        self.handle.terms()
     }
 
     /// The name of the queue manager.

@@ -76,6 +76,8 @@ pub struct SessionView {
     pub address: Option<SocketAddr>,
     /// The channel it came through, where the protocol has channels.
     pub channel: Option<ObjectName>,
+    /// It is an instance of that channel, and no program.
+    pub is_instance: bool,
     pub handles: Vec<(ObjectName, OpenOptions)>,
 }
 

@@ -24,6 +24,18 @@ pub struct Connect {
     pub identity: Identity,
     /// PutApplName of its messages: at most 28 characters.
     pub application: String,
+    pub purpose: Purpose,
+}
+
+/// What a session is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Purpose {
+    /// A program's calls.
+    #[default]
+    Program,
+    /// An instance of its channel: the connection itself, before any program on it has connected, and for as long as it
+    /// lasts. It makes no calls.
+    Instance,
 }
 
 /// What was agreed.
@@ -31,6 +43,21 @@ pub struct Connect {
 pub struct Terms {
     /// Whose rights the session has.
     pub user: String,
+    /// Of an instance: what its channel says.
+    pub channel: Option<ChannelTerms>,
+}
+
+/// What a channel says of the connections through it (IBM MQ Reference, "DEFINE CHANNEL", CHLTYPE(SVRCONN)).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChannelTerms {
+    /// MAXMSGL.
+    pub message_bytes_max: u32,
+    /// HBINT; 0 is none.
+    pub heartbeat_seconds: u32,
+    /// SHARECNV: conversations of one connection; 0 is a channel that is not multiplexed.
+    pub conversations: u32,
+    /// MCAUSER: whose rights its programs have, whoever they are; None for their own.
+    pub user: Option<String>,
 }
 
 impl Identity {
@@ -43,7 +70,12 @@ impl Connect {
     pub const APPLICATION_CHARACTERS_MAX: usize = 28;
 
     pub fn new(identity: Identity, application: impl Into<String>) -> Connect {
-        Connect { identity, application: application.into() }
+        Connect { identity, application: application.into(), purpose: Purpose::Program }
+    }
+
+    /// For a connection through the channel of `identity`.
+    pub fn instance(identity: Identity) -> Connect {
+        Connect { identity, application: String::new(), purpose: Purpose::Instance }
     }
 
     /// # Errors

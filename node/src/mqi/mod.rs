@@ -13,7 +13,7 @@ pub use admin::*;
 pub use call::*;
 pub use check::check_body;
 pub use completion::*;
-pub use connect::{Connect, Identity, Terms};
+pub use connect::{ChannelTerms, Connect, Identity, Purpose, Terms};
 pub use refusal::Refusal;
 
 pub use crate::types::{Selection, UnitState};

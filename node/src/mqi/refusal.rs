@@ -17,6 +17,19 @@ impl Refusal {
         debug_assert_ne!(reason, Reason::None, "what is refused has a reason");
         Refusal { reason, detail: Some(detail.into()) }
     }
+
+    /// For a log: the sentences if there are any, or the reason's name.
+    pub fn sentence(&self) -> String {
+        self.detail.clone().unwrap_or_else(|| format!("{} ({})", self.reason.name(), self.reason.number()))
+    }
+}
+
+/// What a failed completion says.
+impl From<Completion> for Refusal {
+    fn from(completion: Completion) -> Refusal {
+        debug_assert!(completion.is_failed(), "what was carried out was not refused");
+        Refusal { reason: completion.reason, detail: completion.detail }
+    }
 }
 
 impl From<Reason> for Refusal {

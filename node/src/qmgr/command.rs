@@ -610,7 +610,12 @@ mod tests {
                     "MAXUMSGS",
                     5,
                 ),
-                by: By { user: "joe".into(), application: "test".into() },
+                by: By {
+                    user: "joe".into(),
+                    application: "test".into(),
+                    address: "10.0.0.1:5000".into(),
+                    channel: "APP.SVRCONN".into(),
+                },
             },
             Command::BeginTerm { node: None },
             Command::Raise { to: Version::NEXT },

@@ -91,12 +91,12 @@ fn value_from_wire(value: Option<wire::Value>) -> Result<Option<Value>, Invalid>
 }
 
 pub(super) fn by_to_wire(by: By) -> wire::By {
-    wire::By { user: by.user, application: by.application }
+    wire::By { user: by.user, application: by.application, address: by.address, channel: by.channel }
 }
 
 pub(super) fn by_from_wire(by: Option<wire::By>) -> By {
     let by = by.unwrap_or_default();
-    By { user: by.user, application: by.application }
+    By { user: by.user, application: by.application, address: by.address, channel: by.channel }
 }
 
 pub(super) fn action_to_wire(action: RecordAction) -> i32 {

@@ -93,7 +93,14 @@ impl Replica {
     }
 
     fn by(&self, session: SessionId) -> By {
-        self.sessions.get(session).map(|session| By::of(&session.context)).unwrap_or_default()
+        let Some(session) = self.sessions.get(session) else { return By::default() };
+        let identity = &session.identity;
+        By {
+            user: identity.user.clone(),
+            application: session.context.application().to_string(),
+            address: identity.address.map(|address| address.to_string()).unwrap_or_default(),
+            channel: identity.channel.as_ref().map(ToString::to_string).unwrap_or_default(),
+        }
     }
 
     /// A page, and the rest of those that have the last one's name.

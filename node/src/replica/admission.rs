@@ -11,8 +11,7 @@ impl Replica {
     pub(super) fn on_connect(&mut self, session: SessionId, connect: Connect) {
         let admitted = self.admit(&connect);
         if admitted.is_ok() {
-            let before = self.sessions.by_id.insert(session, Session::new(connect));
-            assert!(before.is_none(), "session {session} was opened twice");
+            self.sessions.begin(session, Session::new(connect));
         }
         self.out.push(Action::Admit { session, admitted });
     }
@@ -21,7 +20,7 @@ impl Replica {
         connect.check()?;
         let user = &connect.identity.user;
         self.state.may(user, Object::QueueManager, Access::Connect)?;
-        Ok(Terms { user: user.clone() })
+        Ok(Terms { user: user.clone(), channel: self.admit_instance(connect)? })
     }
 
     /// The one place where the mind asks whether a session may do something.

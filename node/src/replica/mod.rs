@@ -45,6 +45,7 @@ mod searches;
 mod waiters;
 mod proposals;
 mod loads;
+mod channels;
 mod admission;
 mod calls;
 mod handles;

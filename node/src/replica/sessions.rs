@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::channels::Channels;
 use super::searches::UnderWay;
 use super::units::Unit;
-use crate::mqi::{Call, Connect, Identity, OpenOptions, SessionView};
+use crate::mqi::{Call, Connect, Identity, OpenOptions, Purpose, SessionView};
 use crate::types::{
     DefaultContext, HandleId, ObjectName, Position, QueueId, Reason, SessionId, Token, limits,
 };
@@ -13,6 +14,7 @@ use crate::types::{
 pub(super) struct Session {
     /// Who it is, for as long as it lasts.
     pub identity: Identity,
+    pub purpose: Purpose,
     /// What its messages say of who put them.
     pub context: DefaultContext,
     pub handles: BTreeMap<HandleId, Handle>,
@@ -46,10 +48,11 @@ pub(super) struct Handle {
 }
 
 impl Session {
-    pub fn new(Connect { identity, application }: Connect) -> Session {
+    pub fn new(Connect { identity, application, purpose }: Connect) -> Session {
         Session {
             context: DefaultContext::new(&identity.user, &application),
             identity,
+            purpose,
             handles: BTreeMap::new(),
             unit: Unit::default(),
             parked: VecDeque::new(),
@@ -119,15 +122,37 @@ impl OpenCounts {
 pub(super) struct Sessions {
     pub by_id: BTreeMap<SessionId, Session>,
     open: BTreeMap<QueueId, OpenCounts>,
+    channels: Channels,
 }
 
 impl Sessions {
+    /// The session is open from now on.
+    ///
+    /// # Panics
+    /// When there is one of this number.
+    pub fn begin(&mut self, id: SessionId, session: Session) {
+        if session.purpose == Purpose::Instance {
+            self.channels.begin(&session.identity);
+        }
+        let before = self.by_id.insert(id, session);
+        assert!(before.is_none(), "session {id} was opened twice");
+    }
+
+    pub fn channels(&self) -> &Channels {
+        &self.channels
+    }
+
     pub fn get(&self, session: SessionId) -> Option<&Session> {
         self.by_id.get(&session)
     }
 
     pub fn get_mut(&mut self, session: SessionId) -> Option<&mut Session> {
         self.by_id.get_mut(&session)
+    }
+
+    /// How many programs are connected.
+    pub fn programs(&self) -> usize {
+        self.by_id.len() - self.channels.all() as usize
     }
 
     /// In the order in which they connected.
@@ -138,6 +163,7 @@ impl Sessions {
             application: session.context.application().to_string(),
             address: session.identity.address,
             channel: session.identity.channel.clone(),
+            is_instance: session.purpose == Purpose::Instance,
             handles: session.handles.values().map(|handle| (handle.name.clone(), handle.options)).collect(),
         };
         self.by_id.iter().map(view).collect()
@@ -170,13 +196,16 @@ impl Sessions {
     }
 
     pub fn is_all_closed(&self) -> bool {
-        self.open.is_empty() && self.by_id.is_empty()
+        self.open.is_empty() && self.by_id.is_empty() && self.channels.is_empty()
     }
 
     /// Takes the session with everything that hangs on it.
     pub fn close(&mut self, session: SessionId) -> Option<Session> {
         let closed = self.by_id.remove(&session)?;
         closed.handles.values().for_each(|handle| self.note_close(handle));
+        if closed.purpose == Purpose::Instance {
+            self.channels.end(&closed.identity);
+        }
         Some(closed)
     }
 }

@@ -38,7 +38,7 @@ impl Replica {
             queues: self.state.queue_count() as u64,
             messages: self.state.sums().messages,
             not_persistent: self.state.sums().not_persistent,
-            sessions: self.sessions.by_id.len() as u64,
+            sessions: self.sessions.programs() as u64,
             dead_letter_queue: self.state.deadq().cloned(),
             last: self.log_end(),
             acknowledged: self.acknowledged(),
@@ -130,7 +130,7 @@ impl Replica {
             self.led_since = self.now.instant;
             self.in_sync_at.clear();
         }
-        self.stats.sessions = self.sessions.by_id.len() as u64;
+        self.stats.sessions = self.sessions.programs() as u64;
         let sums = self.state.sums();
         (self.stats.messages, self.stats.not_persistent) = (sums.messages, sums.not_persistent);
         let volatile = self.standing.leading().map(|leading| &leading.volatile_producers);

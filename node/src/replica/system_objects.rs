@@ -27,7 +27,7 @@ impl Replica {
         for (kind, name, said) in SYSTEM_OBJECTS {
             let changes = Changes::parse(*kind, said.iter().copied());
             let changes = changes.unwrap_or_else(|fault| panic!("{name}: {}", fault.text));
-            let by = By { user: String::new(), application: APPLICATION.to_string() };
+            let by = By { application: APPLICATION.to_string(), ..By::default() };
             let (object, like) = (ObjectRef::new(*kind, *name), String::new());
             self.propose(Command::Define { object, like, replace: false, changes, by }, Waiting::Nobody);
         }

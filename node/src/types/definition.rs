@@ -8,7 +8,7 @@ use std::fmt;
 
 pub use trimaran_proto::attribute::{Attribute, Form, Initial, Kind as ObjectKind, Selector, State, Value};
 
-use super::{DefaultContext, ObjectName, Reason, WallTime};
+use super::{ObjectName, Reason, WallTime};
 
 /// Which object or record is meant.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,17 +29,15 @@ pub struct Settings(BTreeMap<Selector, Value>);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes(BTreeMap<Selector, Option<Value>>);
 
-/// Who changed a definition, and with what.
+/// Who changed a definition, with what, and from where.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct By {
     pub user: String,
     pub application: String,
-}
-
-impl By {
-    pub fn of(context: &DefaultContext) -> By {
-        By { user: context.user().to_string(), application: context.application().to_string() }
-    }
+    /// host:port; empty for what comes from inside a node.
+    pub address: String,
+    /// Empty where the protocol has no channels.
+    pub channel: String,
 }
 
 /// What SET does with a record.
@@ -408,6 +406,12 @@ pub const DEADQ: Selector = 2006;
 pub const RQMNAME: Selector = 2017;
 pub const RNAME: Selector = 2018;
 pub const BOQNAME: Selector = 2019;
+pub const HBINT: Selector = 1563;
+pub const SHARECNV: Selector = 1615;
+pub const MAXINST: Selector = 1618;
+pub const MAXINSTC: Selector = 1619;
+pub const CHANNEL_MAXMSGL: Selector = 1510;
+pub const MCAUSER: Selector = 3527;
 pub const BACKOUT_MOVE: Selector = 60_001;
 
 fn named(kind: ObjectKind, name: &str) -> Result<&'static Attribute, Fault> {

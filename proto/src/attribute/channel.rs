@@ -1,7 +1,7 @@
 //! Channels by which programs connect (CHLTYPE(SVRCONN)). Other types carry messages between queue managers.
 
 use super::Kind::Channel;
-use super::State::{Refused, Stored};
+use super::State::{Obeyed, Refused, Stored};
 use super::*;
 
 const OF: &[Kind] = &[Channel];
@@ -11,14 +11,14 @@ pub(super) const TABLE: &[Attribute] = &[
     word(1511, "CHLTYPE", OF, &[("SVRCONN", 7), ("SDR", 1), ("SVR", 2), ("RCVR", 3), ("RQSTR", 4), ("CLNTCONN", 6), ("CLUSRCVR", 8), ("CLUSSDR", 9), ("MQTT", 10), ("AMQP", 11)], 7, Refused("Only channels of type SVRCONN are there: messages do not travel between queue managers yet."), "Type of the channel.").fixed(),
     text(3502, "DESCR", OF, 64, Stored, "What the channel is for, at most 64 characters."),
     word(1501, "TRPTYPE", OF, &[("TCP", 2), ("LU62", 1), ("NETBIOS", 3), ("SPX", 4)], 2, Refused("Programs connect by TCP."), "Transport."),
-    number(1618, "MAXINST", OF, (0, MOST), MOST, Stored, "Connections at most."),
-    number(1619, "MAXINSTC", OF, (0, MOST), MOST, Stored, "Connections of one client at most."),
-    number(1615, "SHARECNV", OF, (0, MOST), 10, Stored, "Conversations that share a connection at most."),
-    number(1510, "MAXMSGL", OF, (0, MESSAGE_MOST), 4_194_304, Stored, "Longest message in bytes."),
-    number(1563, "HBINT", OF, (0, 999_999), 300, Stored, "Seconds between heartbeats while nothing else is sent; 0 for none."),
+    number(1618, "MAXINST", OF, (0, MOST), MOST, Obeyed, "Connections at most."),
+    number(1619, "MAXINSTC", OF, (0, MOST), MOST, Obeyed, "Connections of one client at most."),
+    number(1615, "SHARECNV", OF, (0, MOST), 10, Obeyed, "Conversations that share a connection at most."),
+    number(1510, "MAXMSGL", OF, (0, MESSAGE_MOST), 4_194_304, Obeyed, "Longest message in bytes."),
+    number(1563, "HBINT", OF, (0, 999_999), 300, Obeyed, "Seconds between heartbeats while nothing else is sent; 0 for none."),
     number(1503, "DISCINT", OF, (0, 999_999), 0, Stored, "Seconds an idle connection lasts; 0 for ever."),
     number(1566, "KAINT", OF, (0, 99_999), -1, Stored, "Seconds between keep-alive packets.").or(&[("AUTO", -1)]),
-    text(3527, "MCAUSER", OF, 64, Stored, "User whose rights count on this channel."),
+    text(3527, "MCAUSER", OF, 64, Obeyed, "User whose rights count on this channel."),
     text(3544, "SSLCIPH", OF, 32, Stored, "CipherSpec that clients must use."),
     word(1568, "SSLCAUTH", OF, &[("REQUIRED", 0), ("OPTIONAL", 1)], 0, Stored, "Whether a client must have a certificate."),
     text(3545, "SSLPEER", OF, 1024, Stored, "Names that a client's certificate must have."),

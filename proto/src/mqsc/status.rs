@@ -74,10 +74,12 @@ pub(super) fn blocks(display: &Display, reply: &Reply, queue_manager: &str) -> V
             managers(status, queue_manager).flat_map(instances).collect()
         }
         (Subject::Connections, Reply::Sessions(sessions)) => {
-            sessions.iter().map(|session| of_connection(session, queue_manager)).collect()
+            let programs = sessions.iter().filter(|session| !session.instance);
+            programs.map(|session| of_connection(session, queue_manager)).collect()
         }
         (Subject::ChannelStatus, Reply::Sessions(sessions)) => {
-            sessions.iter().filter(|session| !session.channel.is_empty()).map(of_channel).collect()
+            let instances = sessions.iter().filter(|session| session.instance);
+            instances.map(|instance| of_channel(instance, sessions)).collect()
         }
         // Listener objects do not run: a node listens where its cluster file says.
         _ => Vec::new(),
@@ -209,16 +211,20 @@ fn of_connection(session: &SessionDetails, queue_manager: &str) -> Row {
     )
 }
 
-fn of_channel(session: &SessionDetails) -> Row {
+/// An instance, with the programs that share it: those that come from its address.
+fn of_channel(instance: &SessionDetails, sessions: &[SessionDetails]) -> Row {
+    let shares = |session: &&SessionDetails| !session.instance && session.address == instance.address;
+    let programs: Vec<&SessionDetails> = sessions.iter().filter(shares).collect();
+    let first = programs.first().copied();
     row(
         CHANNEL,
         &[
-            ("CHANNEL", session.channel.clone()),
+            ("CHANNEL", instance.channel.clone()),
             ("CHLTYPE", "SVRCONN".into()),
-            ("CONNAME", host(&session.address)),
-            ("CURSHCNV", "1".into()),
-            ("MCAUSER", session.user.clone()),
-            ("RAPPLTAG", session.application.clone()),
+            ("CONNAME", host(&instance.address)),
+            ("CURSHCNV", programs.len().to_string()),
+            ("MCAUSER", first.unwrap_or(instance).user.clone()),
+            ("RAPPLTAG", first.map(|program| program.application.clone()).unwrap_or_default()),
             ("STATUS", "RUNNING".into()),
             ("SUBSTATE", "RECEIVE".into()),
         ],

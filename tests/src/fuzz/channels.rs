@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use trimaran_node::listener::mq::{Ask, Socket, Terms};
-use trimaran_node::mqi::{Call, Completion, Data};
+use trimaran_node::mqi::{Call, ChannelTerms, Completion, Data, Refusal};
 use trimaran_node::types::{Body, Message, MessageId, ObjectName, Reason, WallTime};
 
 use super::Target;
@@ -27,6 +27,7 @@ fn run(bytes: &[u8]) {
         }
         for (number, (id, ask)) in asks.into_iter().enumerate() {
             match ask {
+                Ask::Instance(_) => socket.on_channel(channel(manner)),
                 Ask::Connect(_) => socket.on_connected(id, Ok(9), WallTime(0)),
                 Ask::Call(token, call) => {
                     let manner = manner.rotate_left(u32::from(turn) + number as u32);
@@ -40,6 +41,14 @@ fn run(bytes: &[u8]) {
     socket.heartbeat(WallTime(0));
     socket.take_out();
     socket.take_violation();
+}
+
+fn channel(manner: u8) -> Result<ChannelTerms, Refusal> {
+    if manner.is_multiple_of(16) {
+        return Err(Refusal::because(Reason::UnknownChannelName, "no such channel".to_string()));
+    }
+    let conversations = u32::from(manner % 3) * 5;
+    Ok(ChannelTerms { message_bytes_max: 104_857_600, heartbeat_seconds: 300, conversations, user: None })
 }
 
 fn answer(call: Call, manner: u8) -> Completion {

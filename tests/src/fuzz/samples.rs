@@ -39,7 +39,7 @@ pub fn written_store() -> StoredRows {
 /// Commands of every kind, which leave some of everything behind.
 pub fn everything() -> Vec<Command> {
     let queue = || ObjectRef::new(ObjectKind::LocalQueue, "ORDERS");
-    let by = || By { user: "joe".into(), application: "test".into() };
+    let by = || By { user: "joe".into(), application: "test".into(), ..By::default() };
     let define = |object| Command::Define {
         object,
         like: String::new(),

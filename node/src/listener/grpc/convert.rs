@@ -405,6 +405,7 @@ pub fn session_details(view: &SessionView) -> admin::SessionDetails {
         user: view.user.clone(),
         application: view.application.clone(),
         address: text(view.address.map(|address| address.to_string())),
+        instance: view.is_instance,
         channel: text(view.channel.as_ref().map(|channel| channel.to_string())),
         handles: view
             .handles

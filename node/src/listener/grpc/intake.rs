@@ -2,9 +2,9 @@
 //! time.
 //!
 //! A message that fits into what came with its head costs nothing here. Of a longer one the head says how much follows
-//! (5 bytes before every message of gRPC). A long put, over 1 MiB, takes its whole length from the account before it is
-//! read on, and keeps it until it is answered: a hundred clients that each send 100 MiB take the memory of a few, the
-//! others wait. While that share is nearly used up, whoever is slow loses what it holds.
+//! (5 bytes before every message of gRPC), and its whole length is taken from the account before it is read on: who has a
+//! part waits for nobody, who has none waits. A long put, over 1 MiB, keeps it until it is answered: a hundred clients that
+//! each send 100 MiB take the memory of a few. While a share is nearly used up, whoever is slow loses what it holds.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ const BYTES_PER_SECOND: usize = 64 * 1024;
 /// While long bodies leave no room for others: so long, and a second more for so many bytes.
 const TIGHT_PATIENCE: Duration = Duration::from_secs(2);
 const TIGHT_BYTES_PER_SECOND: usize = 1024 * 1024;
-/// How long a put waits for its memory.
+/// How long a message waits for its memory.
 const ROOM_PATIENCE: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 const LOOK_FOR_ROOM_EVERY: Duration = Duration::from_millis(50);
@@ -67,7 +67,7 @@ enum State {
     Quiet,
     /// The message of this number is unfinished since.
     Unfinished { message: u64, since: Instant, look: Pin<Box<Sleep>> },
-    /// A long put waits for its memory.
+    /// The message waits for its memory.
     Waiting { since: Instant, look: Pin<Box<Sleep>> },
 }
 
@@ -86,20 +86,13 @@ impl Intake {
         Intake { room: Some(room), ..Intake::of_call(inner, account) }
     }
 
-    /// Ready when a long put has its memory, or will not get it.
+    /// Ready when what is unfinished has its memory, or will not get it.
     fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Status>> {
-        let Some(room) = self.room.as_ref().filter(|_| self.arriving.length > LONG_BYTES) else {
-            return Poll::Ready(Ok(()));
-        };
-        if self.arriving.is_between() || room.0.lock().is_some() {
-            return Poll::Ready(Ok(()));
-        }
         loop {
-            let mut held = Held::nothing(self.account.clone(), Share::Bodies);
-            if held.grow(self.arriving.length as u64) {
-                *room.0.lock() = Some(held);
-                self.held.clear();
-                self.state = State::Quiet;
+            if self.takes_room() {
+                if matches!(self.state, State::Waiting { .. }) {
+                    self.state = State::Quiet;
+                }
                 return Poll::Ready(Ok(()));
             }
             match &mut self.state {
@@ -107,7 +100,7 @@ impl Intake {
                     ready!(look.as_mut().poll(context));
                     if since.elapsed() > ROOM_PATIENCE {
                         return Poll::Ready(Err(Status::resource_exhausted(
-                            "2102: too many long bodies are being sent to this node; send this one again later.",
+                            "2102: too many unfinished messages are being sent to this node; send this one again later.",
                         )));
                     }
                     look.as_mut().reset(Instant::now() + LOOK_FOR_ROOM_EVERY);
@@ -120,11 +113,35 @@ impl Intake {
         }
     }
 
+    /// Takes memory for the whole of what is unfinished; false when there is none.
+    fn takes_room(&mut self) -> bool {
+        let length = self.arriving.length;
+        let long = self.room.as_ref().filter(|_| length > LONG_BYTES && !self.arriving.is_between());
+        let Some(room) = long else {
+            let is_counted = self.arriving.arrived() >= COUNTED_BYTES;
+            // What is longer than the share is longer than any message, and refused for that.
+            let length = (length as u64).min(self.account.limit(Share::Receiving));
+            return self.held.hold(if is_counted { length } else { 0 });
+        };
+        if room.0.lock().is_some() {
+            return true;
+        }
+        let mut held = Held::nothing(self.account.clone(), Share::Bodies);
+        if held.grow(length as u64) {
+            *room.0.lock() = Some(held);
+            self.held.clear();
+            return true;
+        }
+        false
+    }
+
     /// Ready when the unfinished message takes too long.
     fn poll_patience(&mut self, context: &mut Context<'_>) -> Poll<Status> {
         loop {
             let unfinished = (self.single || !self.arriving.is_between()).then_some(self.arriving.complete);
-            let tight = self.account.is_tight(Share::Bodies) && self.arriving.length > LONG_BYTES;
+            let share = if self.held.bytes() > 0 { Share::Receiving } else { Share::Bodies };
+            let holds = self.held.bytes() > 0 || self.arriving.length > LONG_BYTES;
+            let tight = holds && self.account.is_tight(share);
             match (&mut self.state, unfinished) {
                 (State::Unfinished { message, since, look }, _) => {
                     // One timer for many messages: it is looked at when it ends, not with every message.
@@ -149,20 +166,6 @@ impl Intake {
             }
         }
     }
-
-    /// Counts what is unfinished behind this frame.
-    fn pass(&mut self, data: &[u8]) -> Result<(), Status> {
-        self.arriving.pass(data);
-        let unfinished = self.arriving.arrived();
-        let in_room = self.room.as_ref().is_some_and(|room| room.0.lock().is_some());
-        let counted = if unfinished < COUNTED_BYTES || in_room { 0 } else { unfinished as u64 };
-        if counted == self.held.bytes() || self.held.hold(counted) {
-            return Ok(());
-        }
-        Err(Status::resource_exhausted(
-            "2102: too many unfinished messages are being sent to this node; send this one again later.",
-        ))
-    }
 }
 
 impl Body for Intake {
@@ -180,10 +183,8 @@ impl Body for Intake {
         let frame = Pin::new(&mut this.inner).poll_frame(context);
         match &frame {
             Poll::Ready(Some(Ok(frame))) => {
-                if let Some(data) = frame.data_ref()
-                    && let Err(status) = this.pass(data)
-                {
-                    return Poll::Ready(Some(Err(status)));
+                if let Some(data) = frame.data_ref() {
+                    this.arriving.pass(data);
                 }
             }
             Poll::Pending => {
@@ -358,7 +359,9 @@ mod tests {
         assert_eq!(next(&mut intake).await.unwrap().unwrap(), 15);
         assert_eq!(account.used(Share::Receiving), 0);
         assert_eq!(next(&mut intake).await.unwrap().unwrap(), 600_000);
-        assert_eq!(account.used(Share::Receiving), 600_000);
+        // Before it is read on.
+        assert!(tokio::time::timeout(Duration::from_millis(1), next(&mut intake)).await.is_err());
+        assert_eq!(account.used(Share::Receiving), 1_000_000);
         // A byte now and then does not help.
         let trickle = tokio::spawn(async move {
             while sender.send(Bytes::from_static(&[7])).is_ok() {
@@ -379,20 +382,40 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn half_sent_messages_take_their_share_and_no_more() {
+    async fn half_sent_messages_take_their_share_and_make_room_for_others() {
         let account = Account::new(1 << 30);
-        let mut open = Vec::new();
-        let refused = loop {
+        let begin = |sent: usize| {
             let (sender, inner) = body();
-            let mut intake = Intake::of_stream(inner, account.clone());
-            sender.send(message(4_000_000)[..3_900_000].to_vec().into()).unwrap();
-            match next(&mut intake).await.unwrap() {
-                Ok(_) => open.push((sender, intake)),
-                Err(status) => break status,
-            }
+            sender.send(message(4_000_000)[..sent].to_vec().into()).unwrap();
+            (sender, Intake::of_stream(inner, account.clone()))
         };
-        assert_eq!(refused.code(), tonic::Code::ResourceExhausted);
-        assert_eq!(open.len() as u64, account.limit(Share::Receiving) / 3_900_000);
+        // As many as there is room for, and some that wait for theirs.
+        let room = account.limit(Share::Receiving) / 4_000_000;
+        let mut stopped = tokio::task::JoinSet::new();
+        for _ in 0..room + 5 {
+            let (sender, mut intake) = begin(3_900_000);
+            stopped.spawn(async move {
+                let status = loop {
+                    if let Err(status) = next(&mut intake).await.unwrap() {
+                        break status;
+                    }
+                };
+                drop(sender);
+                status.code()
+            });
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert_eq!(account.used(Share::Receiving), room * 4_000_000);
+        // Who sends all of it gets its room when those who stopped have lost theirs.
+        let (sender, mut other) = begin(10_000);
+        let began = Instant::now();
+        assert_eq!(next(&mut other).await.unwrap().unwrap(), 10_000);
+        sender.send(message(4_000_000)[10_000..].to_vec().into()).unwrap();
+        assert_eq!(next(&mut other).await.unwrap().unwrap(), 3_990_005);
+        assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+        while let Some(code) = stopped.join_next().await {
+            assert_eq!(code.unwrap(), tonic::Code::DeadlineExceeded);
+        }
     }
 
     #[tokio::test(start_paused = true)]

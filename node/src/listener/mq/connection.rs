@@ -21,7 +21,7 @@ use super::super::{Accepted, Listener};
 use super::convert::Code;
 use super::desk::{Ask, Connect};
 use super::socket::Socket;
-use crate::mqi::{Call, Identity};
+use crate::mqi::{Call, ChannelTerms, Identity, Refusal};
 use crate::replica::{Delivery, answer_bytes};
 use crate::types::{ObjectName, Reason, Token, WallTime};
 
@@ -42,6 +42,8 @@ pub struct Driver<IO> {
     socket: Socket,
     received: BytesMut,
     links: BTreeMap<u32, Open>,
+    /// Of the channel, once the client has said which.
+    instance: Option<Link>,
     /// When the client was heard last.
     heard: Instant,
     asked: bool,
@@ -55,6 +57,8 @@ struct Open {
 
 enum Wake {
     Delivery(u32, Option<Delivery>),
+    /// The queue manager ends the instance of the channel.
+    Ended,
     Read(std::io::Result<usize>),
     Quiet,
 }
@@ -63,7 +67,17 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
     pub fn new(listener: Listener, gate: Gate, io: Accepted<IO>, socket: Socket) -> Driver<IO> {
         let received = BytesMut::new();
         let links = BTreeMap::new();
-        Driver { listener, gate, io, socket, received, links, heard: Instant::now(), asked: false }
+        Driver {
+            listener,
+            gate,
+            io,
+            socket,
+            received,
+            links,
+            instance: None,
+            heard: Instant::now(),
+            asked: false,
+        }
     }
 
     /// Until the client or the queue manager ends it, or `closing`.
@@ -75,17 +89,19 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             }
             let quiet_at = self.quiet_at();
             let wake = {
-                let Driver { io, received, links, .. } = &mut self;
+                let Driver { io, received, links, instance, .. } = &mut self;
                 received.reserve(READ_BYTES);
                 tokio::select! {
                     biased;
                     () = &mut closing => break,
+                    () = ended(instance) => Wake::Ended,
                     (id, delivery) = next_delivery(links) => Wake::Delivery(id, delivery),
                     read = io.read_buf(received) => Wake::Read(read),
                     () = tokio::time::sleep_until(quiet_at) => Wake::Quiet,
                 }
             };
             match wake {
+                Wake::Ended => self.socket.on_session_ended(),
                 Wake::Delivery(id, delivery) => self.on_delivery(id, delivery),
                 Wake::Read(Ok(0) | Err(_)) => break,
                 Wake::Read(Ok(_)) => {
@@ -140,6 +156,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
                 }
                 match ask {
                     Ask::Call(token, call) => calls.push((token, call)),
+                    Ask::Instance(channel) => self.begin_instance(&channel).await,
                     Ask::Connect(asked) => self.connect(id, asked).await,
                     Ask::Disconnect => drop(self.links.remove(&id)),
                 }
@@ -165,6 +182,24 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
         if open.link.send(calls).await.is_err() {
             self.socket.on_session_ended();
         }
+    }
+
+    async fn begin_instance(&mut self, channel: &str) {
+        let opened = self.open_instance(channel).await;
+        self.socket.on_channel(opened);
+        // What came behind the offer.
+        self.socket.on_bytes(&mut self.received, now());
+    }
+
+    async fn open_instance(&mut self, channel: &str) -> Result<ChannelTerms, Refusal> {
+        let known = self.io.client();
+        let name = ObjectName::new(channel).map_err(|_| Reason::UnknownChannelName)?;
+        let client = known.with_identity(Identity { channel: Some(name), ..known.identity.clone() });
+        let opened = Link::open_instance(&self.listener, &client, self.socket.queue_manager()).await;
+        let link = opened.map_err(|unserved| Refusal::from(*unserved.refusal))?;
+        let terms = link.terms().channel.clone().ok_or(Reason::UnknownChannelName)?;
+        self.instance = Some(link);
+        Ok(terms)
     }
 
     async fn connect(&mut self, id: u32, asked: Connect) {
@@ -202,12 +237,16 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
         Ok(Open { link, _admission: admission })
     }
 
-    /// The certificate says who it is. Where there is none, the client does: whoever reaches this listener is believed.
+    /// The channel says whose rights count. If it does not, the certificate says who it is, and where there is none, the client
+    /// does: whoever reaches this listener is believed.
     fn client(&self, asked: &Connect) -> Client {
         let known = self.io.client();
-        let identity = match known.identity.user.is_empty() {
-            false => known.identity.clone(),
-            true => Identity::of(asked.credentials.as_ref().map_or(&asked.asserted_user, |(user, _)| user)),
+        let identity = match (self.socket.channel_user(), known.identity.user.is_empty()) {
+            (Some(user), _) => Identity { user: user.to_string(), ..known.identity.clone() },
+            (None, false) => known.identity.clone(),
+            (None, true) => {
+                Identity::of(asked.credentials.as_ref().map_or(&asked.asserted_user, |(user, _)| user))
+            }
         };
         let channel = ObjectName::new(self.socket.channel()).ok();
         known.with_identity(Identity { channel, ..identity })
@@ -245,6 +284,16 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             }
         }
         add(&self.listener.counters.answers_sent, sent);
+    }
+}
+
+/// When the queue manager ends the instance.
+async fn ended(instance: &mut Option<Link>) {
+    let Some(link) = instance else { return std::future::pending().await };
+    while let Some(delivery) = link.recv().await {
+        if matches!(delivery, Delivery::Closed { .. }) {
+            return;
+        }
     }
 }
 

@@ -15,6 +15,8 @@ use crate::types::{Token, WallTime};
 /// What a conversation wants of its driver.
 #[derive(Debug)]
 pub enum Ask {
+    /// An instance of this channel, for the socket. Answered with `Socket::on_channel`.
+    Instance(String),
     /// A session of this user. Answered with `Socket::on_connected`.
     Connect(Connect),
     Call(Token, Call),

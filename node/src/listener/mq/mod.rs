@@ -2,7 +2,7 @@
 //!
 //! `socket` is one connection without IO: it negotiates, and gives each conversation its segments. `conversation` is one
 //! MQI connection, whose calls become those of a session; `objects`, `messages` and `reading` are its parts. `connection`
-//! drives a socket. `terms` says which channels there are, `convert` and `attributes` know every field.
+//! drives a socket. `terms` says who answers, `convert` and `attributes` know every field.
 //!
 //! ```text
 //! bytes → socket → conversation → Ask → the replica
@@ -35,17 +35,15 @@ use std::time::Duration;
 use futures::{Stream, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
-use trimaran_proto::mq::control::status;
 
 pub use self::desk::Ask;
 pub use self::socket::Socket;
-pub use self::terms::{Channel, Terms};
+pub use self::terms::Terms;
 
 use self::connection::{Driver, unique};
 use super::gate::Gate;
 use super::serving::find_served;
 use super::{Accepted, Listener};
-use crate::types::Reason;
 
 /// Serves the queue manager of `terms` until `shutdown`, then ends all connections. `incoming` gives connections after
 /// TLS, with TCP_NODELAY set.
@@ -96,8 +94,7 @@ pub async fn serve<IO>(
 fn socket(listener: &Listener, terms: &Arc<Terms>) -> Socket {
     let refusal = match find_served(listener, terms.queue_manager.as_str()) {
         Ok(_) => None,
-        Err(unserved) if unserved.refusal.reason == Reason::StandbyQMgr => Some(status::STANDBY_QMGR),
-        Err(_) => Some(status::QMGR_UNAVAILABLE),
+        Err(unserved) => Some(negotiation::status_of(unserved.refusal.reason)),
     };
     let mut salt = [0; 12];
     salt[..8].copy_from_slice(&unique().to_le_bytes());

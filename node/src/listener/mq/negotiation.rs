@@ -6,8 +6,12 @@ use trimaran_proto::mq::initial::{self, Initial, Protections, Size};
 use trimaran_proto::mq::segment::SEGMENT_BYTES_MAX;
 use trimaran_proto::mq::{Order, Raw, Text};
 
-use super::terms::{Channel, Terms};
+use super::terms::Terms;
+use crate::mqi::ChannelTerms;
+use crate::types::Reason;
 
+/// The newest level that is spoken: that of IBM MQ 9.4.
+const FAP_MAX: u8 = 17;
 /// The oldest level that is spoken: the first whose ID says how large messages and segments may be.
 const FAP_MIN: u8 = 4;
 /// What multiplexing came with.
@@ -43,8 +47,8 @@ impl Agreed {
     }
 }
 
-/// The answer to an offer and what it means; or the STATUS that refuses it.
-pub fn answer(offer: &Initial, terms: &Terms, salt: Raw<12>, serial: u32) -> Result<(Initial, Agreed), u32> {
+/// The STATUS that refuses an offer, whatever its channel.
+pub fn check(offer: &Initial) -> Result<(), u32> {
     let offered = &offer.fields;
     if offered.fap < FAP_MIN {
         return Err(status::FAP);
@@ -52,10 +56,22 @@ pub fn answer(offer: &Initial, terms: &Terms, salt: Raw<12>, serial: u32) -> Res
     if offered.capabilities1 & initial::MQ_REQUEST == 0 {
         return Err(status::WRONG_CHANNEL_TYPE);
     }
-    let channel = terms.channel(&offered.channel.text()).ok_or(status::NO_CHANNEL)?;
     if offered.segment_bytes_max < SEGMENT_BYTES_MIN {
         return Err(status::LENGTH);
     }
+    Ok(())
+}
+
+/// The answer to an offer that was checked, and what it means.
+pub fn answer(
+    offer: &Initial,
+    channel: &ChannelTerms,
+    terms: &Terms,
+    salt: Raw<12>,
+    serial: u32,
+) -> (Initial, Agreed) {
+    let offered = &offer.fields;
+    debug_assert_eq!(check(offer), Ok(()), "what cannot be agreed on is refused before");
     let agreed = agree(offer, channel, serial);
     let mut reply = offer.clone();
     reply.size = Size::of_level(agreed.fap);
@@ -99,19 +115,19 @@ pub fn answer(offer: &Initial, terms: &Terms, salt: Raw<12>, serial: u32) -> Res
     fields.protections = Protections::default();
     fields.protections.0[..2].copy_from_slice(&[1, 0]);
     fields.protection_salt = salt;
-    Ok((reply, agreed))
+    (reply, agreed)
 }
 
-fn agree(offer: &Initial, channel: &Channel, serial: u32) -> Agreed {
+fn agree(offer: &Initial, channel: &ChannelTerms, serial: u32) -> Agreed {
     let offered = &offer.fields;
-    let fap = offered.fap.min(channel.fap_max);
+    let fap = offered.fap.min(FAP_MAX);
     let heartbeat_seconds = match (offered.heartbeat, channel.heartbeat_seconds) {
         (0, _) | (_, 0) => 0,
         (client, channel) => client.max(channel),
     };
     let conversations = match fap < FAP_CONVERSATIONS || offer.size < Size::WithConversations {
         true => 0,
-        false => offered.conversations.clamp(0, channel.conversations),
+        false => offered.conversations.clamp(0, channel.conversations.min(i32::MAX as u32) as i32),
     };
     Agreed {
         order: Order::Little,
@@ -122,6 +138,18 @@ fn agree(offer: &Initial, channel: &Channel, serial: u32) -> Agreed {
         heartbeat_seconds,
         conversations,
         serials: (serial, serial),
+    }
+}
+
+/// The STATUS that a client is told when it gets no instance of a channel, and makes its own reason of.
+pub fn status_of(reason: Reason) -> u32 {
+    match reason {
+        Reason::UnknownChannelName => status::NO_CHANNEL,
+        Reason::ChannelNotAvailable | Reason::MaxConnsLimitReached => status::CHANNEL_UNAVAILABLE,
+        Reason::NotAuthorized => status::SECURITY,
+        Reason::StandbyQMgr => status::STANDBY_QMGR,
+        Reason::QMgrStopping | Reason::QMgrQuiescing => status::QMGR_TERMINATING,
+        _ => status::QMGR_UNAVAILABLE,
     }
 }
 
@@ -141,8 +169,14 @@ mod tests {
     use super::*;
     use crate::types::ObjectName;
 
-    fn terms() -> Terms {
-        Terms::new(ObjectName::new("QM1").unwrap(), "cluster")
+    /// What a channel says that was defined without attributes.
+    fn channel() -> ChannelTerms {
+        ChannelTerms { message_bytes_max: 4_194_304, heartbeat_seconds: 300, conversations: 10, user: None }
+    }
+
+    fn answered(offer: &Initial, channel: &ChannelTerms) -> (Initial, Agreed) {
+        let terms = Terms::new(ObjectName::new("QM1").unwrap(), "cluster");
+        answer(offer, channel, &terms, Raw::default(), 7)
     }
 
     fn offer() -> Initial {
@@ -162,9 +196,7 @@ mod tests {
 
     #[test]
     fn the_lower_limit_and_the_longer_heartbeat_hold() {
-        let mut terms = terms();
-        terms.channels[0].message_bytes_max = 1000;
-        let (reply, agreed) = answer(&offer(), &terms, Raw::default(), 7).unwrap();
+        let (reply, agreed) = answered(&offer(), &ChannelTerms { message_bytes_max: 1000, ..channel() });
         assert_eq!(
             (agreed.message_bytes_max, agreed.heartbeat_seconds, agreed.conversations),
             (1000, 300, 10)
@@ -177,10 +209,10 @@ mod tests {
 
     #[test]
     fn what_was_agreed_is_accepted_when_it_is_said_again() {
-        let (reply, _) = answer(&offer(), &terms(), Raw::default(), 7).unwrap();
+        let (reply, _) = answered(&offer(), &channel());
         let mut again = reply.clone();
         (again.fields.errors1, again.fields.refused2, again.fields.refused3) = (0, 0, 0);
-        let (second, agreed) = answer(&again, &terms(), Raw::default(), 7).unwrap();
+        let (second, agreed) = answered(&again, &channel());
         assert!(!is_changed(&second));
         assert_eq!((agreed.fap, agreed.segment_bytes_max), (17, 32_748));
     }
@@ -189,7 +221,7 @@ mod tests {
     fn an_old_client_gets_an_id_of_its_size_and_one_conversation() {
         let mut old = offer();
         (old.fields.fap, old.size) = (8, Size::WithHeartbeat);
-        let (reply, agreed) = answer(&old, &terms(), Raw::default(), 7).unwrap();
+        let (reply, agreed) = answered(&old, &channel());
         assert_eq!((reply.size, agreed.is_multiplexed()), (Size::WithHeartbeat, false));
     }
 
@@ -198,9 +230,8 @@ mod tests {
         let with = |change: fn(&mut initial::Fields)| {
             let mut offer = offer();
             change(&mut offer.fields);
-            answer(&offer, &terms(), Raw::default(), 7).unwrap_err()
+            check(&offer).unwrap_err()
         };
-        assert_eq!(with(|fields| fields.channel = Text::new("NO.SUCH")), status::NO_CHANNEL);
         assert_eq!(with(|fields| fields.capabilities1 = 0x06), status::WRONG_CHANNEL_TYPE);
         assert_eq!(with(|fields| fields.fap = 3), status::FAP);
         assert_eq!(with(|fields| fields.segment_bytes_max = 100), status::LENGTH);

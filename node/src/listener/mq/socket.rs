@@ -23,7 +23,7 @@ use super::desk::{Ask, Desk};
 use super::negotiation::{self, Agreed, ENCODING};
 use super::reading::Request;
 use super::terms::Terms;
-use crate::mqi::Completion;
+use crate::mqi::{ChannelTerms, Completion, Refusal};
 use crate::types::{Token, WallTime};
 
 /// Bytes of a segment that are logged when it is not understood.
@@ -37,8 +37,11 @@ pub struct Socket {
     serial: u32,
     /// The STATUS that every client gets, where nobody can be served.
     refusal: Option<u32>,
+    /// An offer that waits for the word of its channel; nothing else is read meanwhile.
+    offer: Option<(Header, Box<Initial>)>,
+    /// The channel that this is an instance of, and what it says.
+    instance: Option<(String, ChannelTerms)>,
     agreed: Option<Agreed>,
-    channel: String,
     user: String,
     conversations: BTreeMap<u32, Conversation>,
     out: BytesMut,
@@ -55,8 +58,9 @@ impl Socket {
             salt,
             serial,
             refusal,
+            offer: None,
+            instance: None,
             agreed: None,
-            channel: String::new(),
             user: String::new(),
             conversations: BTreeMap::new(),
             out: BytesMut::new(),
@@ -104,13 +108,19 @@ impl Socket {
         self.agreed.as_ref()
     }
 
+    /// The name of the channel; empty until there is one.
     pub fn channel(&self) -> &str {
-        &self.channel
+        self.instance.as_ref().map_or("", |(name, _)| name)
+    }
+
+    /// Whose rights the programs have, if the channel says it.
+    pub fn channel_user(&self) -> Option<&str> {
+        self.instance.as_ref().and_then(|(_, channel)| channel.user.as_deref())
     }
 
     /// Handles all segments that have come completely.
     pub fn on_bytes(&mut self, received: &mut BytesMut, now: WallTime) {
-        while !self.closing {
+        while !self.closing && self.offer.is_none() {
             let bytes_max = self.agreed.as_ref().map_or(SEGMENT_BYTES_MAX, |agreed| agreed.segment_bytes_max);
             match Segment::take(received, bytes_max) {
                 Ok(Some(segment)) => self.on_segment(segment, now),
@@ -172,7 +182,7 @@ impl Socket {
         }
         let flow = Flow::read(&segment)?;
         if let Flow::Initial(offer) = flow {
-            self.on_initial(&header, &offer);
+            self.on_initial(header, offer);
             return Ok(());
         }
         if self.agreed.is_none() {
@@ -221,32 +231,43 @@ impl Socket {
         Ok(())
     }
 
-    fn on_initial(&mut self, header: &Header, offer: &Initial) {
+    fn on_initial(&mut self, header: Header, offer: Box<Initial>) {
         if let Some(code) = self.refusal {
-            return self.refuse(header, code, format!("nobody is served here: STATUS {code:#04x}"));
+            return self.refuse(&header, code, format!("nobody is served here: STATUS {code:#04x}"));
         }
         if !self.conversations.values().all(|conversation| !conversation.is_connected()) {
-            return self.refuse(header, status::SEGMENT, "INITIAL DATA in the middle".to_string());
+            return self.refuse(&header, status::SEGMENT, "INITIAL DATA in the middle".to_string());
         }
-        match negotiation::answer(offer, &self.terms, Raw(self.salt), self.serial) {
-            Err(code) => {
-                let channel = offer.fields.channel.text();
-                self.refuse(header, code, format!("channel {channel}: STATUS {code:#04x}"));
+        let name = offer.fields.channel.text();
+        if let Err(code) = negotiation::check(&offer) {
+            return self.refuse(&header, code, format!("channel {name}: STATUS {code:#04x}"));
+        }
+        // A client that is answered with changes says it again, of the same channel.
+        match &self.instance {
+            Some((known, channel)) if *known == name => {
+                let channel = channel.clone();
+                self.agree(&header, &offer, &channel);
             }
-            Ok((reply, agreed)) => {
-                let changed = negotiation::is_changed(&reply);
-                let own = Header {
-                    order: agreed.order,
-                    ccsid: agreed.ccsid,
-                    encoding: if header.kind == Kind::Plain { header.encoding } else { ENCODING },
-                    ..header.answer(types::INITIAL, if changed { flags::ERROR } else { 0 })
-                };
-                let body = Flow::Initial(Box::new(reply)).body(types::INITIAL, own.order);
-                Segment { header: own, body }.encode(&mut self.out);
-                self.channel = offer.fields.channel.text();
-                self.agreed = Some(agreed);
+            Some(_) => self.refuse(&header, status::SEGMENT, format!("channel {name} after another one")),
+            None => {
+                self.offer = Some((header, offer));
+                self.asks.push((0, Ask::Instance(name)));
             }
         }
+    }
+
+    fn agree(&mut self, header: &Header, offer: &Initial, channel: &ChannelTerms) {
+        let (reply, agreed) = negotiation::answer(offer, channel, &self.terms, Raw(self.salt), self.serial);
+        let changed = negotiation::is_changed(&reply);
+        let own = Header {
+            order: agreed.order,
+            ccsid: agreed.ccsid,
+            encoding: if header.kind == Kind::Plain { header.encoding } else { ENCODING },
+            ..header.answer(types::INITIAL, if changed { flags::ERROR } else { 0 })
+        };
+        let body = Flow::Initial(Box::new(reply)).body(types::INITIAL, own.order);
+        Segment { header: own, body }.encode(&mut self.out);
+        self.agreed = Some(agreed);
     }
 
     /// The first conversation of a socket begins with its first segment; others with a socket action.
@@ -265,7 +286,7 @@ impl Socket {
             return Err(wrong(UNKNOWN_TYPE));
         }
         let id = segment.header.conversation().unwrap_or(0);
-        let (channel, user) = (self.channel.clone(), self.user.clone());
+        let (channel, user) = (self.channel().to_string(), self.user.clone());
         let (state, mut desk) = self.at(id, now)?;
         state.on_call(&mut desk, segment, &Who { channel: &channel, user: &user })
     }
@@ -304,6 +325,23 @@ impl Socket {
     }
 
     // ---- from the replica -------------------------------------------------------------------------------------
+
+    /// The instance that [`Ask::Instance`] asked for: what its channel says, or why there is none. What has come meanwhile
+    /// is read with the next [`Socket::on_bytes`].
+    pub fn on_channel(&mut self, opened: Result<ChannelTerms, Refusal>) {
+        let Some((header, offer)) = self.offer.take() else { return };
+        let name = offer.fields.channel.text();
+        match opened {
+            Ok(channel) => {
+                self.instance = Some((name, channel.clone()));
+                self.agree(&header, &offer, &channel);
+            }
+            Err(refusal) => {
+                let code = negotiation::status_of(refusal.reason);
+                self.refuse(&header, code, format!("channel {name}: {}", refusal.sentence()));
+            }
+        }
+    }
 
     /// The session that [`Ask::Connect`] asked for, or why there is none. `unique` is given to no other session.
     pub fn on_connected(&mut self, id: u32, opened: Result<u64, Code>, now: WallTime) {

@@ -17,7 +17,7 @@ use trimaran_proto::mq::{Flow, Order, Raw, Text, split};
 use super::desk::Ask;
 use super::socket::Socket;
 use super::terms::Terms;
-use crate::mqi::{Call, Completion, Data, QueueView};
+use crate::mqi::{Call, ChannelTerms, Completion, Data, QueueView, Refusal};
 use crate::types::definition::{Definition, ObjectKind, ObjectRef};
 use crate::types::{Descriptor, Message, MessageId, ObjectName, Reason, Token, WallTime};
 
@@ -51,7 +51,10 @@ impl Dialogue {
     }
 
     fn agree(&mut self) {
-        assert_eq!(self.send(types::INITIAL, &Flow::Initial(Box::new(offer()))), ["INITIAL flags 0x02"]);
+        assert_eq!(self.send(types::INITIAL, &Flow::Initial(Box::new(offer()))), Vec::<String>::new());
+        assert_eq!(self.asks(), ["Instance of SYSTEM.DEF.SVRCONN"]);
+        self.socket.on_channel(Ok(channel()));
+        assert_eq!(self.told(), ["INITIAL flags 0x02"]);
         (self.order, self.kind) = (Order::Little, Kind::Multiplexed { conversation: 1, request: 0 });
     }
 
@@ -107,6 +110,7 @@ impl Dialogue {
     fn asks(&mut self) -> Vec<String> {
         let asks = self.socket.take_asks();
         let shown = asks.iter().map(|(_, ask)| match ask {
+            Ask::Instance(channel) => format!("Instance of {channel}"),
             Ask::Connect(_) => "Connect".to_string(),
             Ask::Disconnect => "Disconnect".to_string(),
             Ask::Call(_, call) => match call {
@@ -171,6 +175,11 @@ impl Dialogue {
         let request = RequestMessages { fields, selection: None };
         self.send(types::REQUEST_MESSAGES, &Flow::RequestMessages(Box::new(request)))
     }
+}
+
+/// What a channel says that was defined without attributes.
+fn channel() -> ChannelTerms {
+    ChannelTerms { message_bytes_max: 4_194_304, heartbeat_seconds: 300, conversations: 10, user: None }
 }
 
 fn offer() -> Initial {
@@ -239,9 +248,34 @@ fn an_unknown_channel_is_told_so_before_anything_else() {
     let mut dialogue = Dialogue::new();
     let mut unknown = offer();
     unknown.fields.channel = Text::new("NO.SUCH.CHANNEL");
-    let told = dialogue.send(types::INITIAL, &Flow::Initial(Box::new(unknown)));
-    assert_eq!(told, ["STATUS Some(1)"]);
+    dialogue.send(types::INITIAL, &Flow::Initial(Box::new(unknown)));
+    assert_eq!(dialogue.asks(), ["Instance of NO.SUCH.CHANNEL"]);
+    dialogue.socket.on_channel(Err(Reason::UnknownChannelName.into()));
+    assert_eq!(dialogue.told(), ["STATUS Some(1)"]);
     assert!(dialogue.socket.is_closing());
+}
+
+#[test]
+fn a_full_channel_is_told_so() {
+    let mut dialogue = Dialogue::new();
+    dialogue.send(types::INITIAL, &Flow::Initial(Box::new(offer())));
+    dialogue.asks();
+    let full = Refusal::because(Reason::ChannelNotAvailable, "Channel APP has 2 connections and may have 2.");
+    dialogue.socket.on_channel(Err(full));
+    assert_eq!(dialogue.told(), ["STATUS Some(22)"]);
+    assert!(dialogue.socket.take_violation().unwrap().contains("may have 2"));
+}
+
+#[test]
+fn what_a_client_sends_before_its_channel_answered_is_read_afterwards() {
+    let mut dialogue = Dialogue::new();
+    dialogue.send(types::INITIAL, &Flow::Initial(Box::new(offer())));
+    dialogue.send(types::INITIAL, &Flow::Initial(Box::new(offer())));
+    assert_eq!(dialogue.asks(), ["Instance of SYSTEM.DEF.SVRCONN"]);
+    dialogue.socket.on_channel(Ok(channel()));
+    dialogue.socket.on_bytes(&mut dialogue.received, WallTime(0));
+    assert_eq!(dialogue.told(), ["INITIAL flags 0x02", "INITIAL flags 0x02"]);
+    assert_eq!(dialogue.asks(), Vec::<String>::new(), "one connection is one instance");
 }
 
 #[test]
@@ -364,6 +398,9 @@ fn a_client_of_one_conversation_gets_with_mqget() {
     let mut old = offer();
     old.fields.conversations = 0;
     dialogue.send(types::INITIAL, &Flow::Initial(Box::new(old)));
+    dialogue.asks();
+    dialogue.socket.on_channel(Ok(channel()));
+    dialogue.told();
     dialogue.order = Order::Little;
     dialogue.call(types::CONN, 0, Body::Conn(Box::default()));
     dialogue.asks();
