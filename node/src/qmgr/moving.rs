@@ -200,6 +200,11 @@ impl QueueManager {
     /// Brings the rows of packs of one queue that messages left up to date.
     fn write_touched(&mut self, moving: &mut Moving, keys: &[PackKey]) {
         let [first, ..] = keys else { return };
+        debug_assert!(keys.iter().all(|key| key.queue == first.queue), "packs of one queue");
+        debug_assert!(
+            keys.iter().all(|key| moving.touched.contains(key)),
+            "the rows of a pack are made once"
+        );
         for key in keys {
             moving.touched.remove(key);
         }
@@ -226,6 +231,11 @@ impl QueueManager {
 
     /// A pack is full: its messages learn where they are, and it where messages are gone.
     fn settle(&mut self, moving: &mut Moving, Closed { key, mut pack, members }: Closed) {
+        assert_eq!(pack.live() as usize, members.len(), "a pack that is closed has all its messages");
+        debug_assert!(
+            members.iter().all(|at| moving.has(key.queue, *at)),
+            "what came since belongs to the next move"
+        );
         moving.written.push(key);
         if moving.cleared.contains_key(&key.queue) {
             // All that the queue had goes with the next batch.
@@ -291,6 +301,10 @@ impl QueueManager {
         let of_queue = moving.touched.range(from..).take_while(|key| key.queue == queue);
         let keys: Vec<PackKey> = of_queue.copied().collect();
         self.write_touched(&mut moving, &keys);
+        debug_assert!(
+            moving.touched.iter().all(|key| key.queue != queue),
+            "nothing is written of a queue that is gone"
+        );
         self.moving = Some(moving);
     }
 

@@ -173,6 +173,7 @@ impl Pack {
     /// A message left before its pack was there.
     pub(super) fn forget(&mut self, packed: Packed, body_length: u32) {
         debug_assert!(self.live & (1 << packed.member()) != 0, "a message leaves its pack once");
+        assert!(self.live_bytes >= u64::from(body_length), "a pack has the bytes of those that are there");
         self.live &= !(1 << packed.member());
         self.live_bytes -= u64::from(body_length);
     }

@@ -286,7 +286,7 @@ fn a_queue_that_is_cleared_while_the_store_moves_is_there_in_the_move_and_gone_i
 
 #[test]
 fn random_lives_leave_the_rows_that_they_should() {
-    for seed in 1..20u64 {
+    for seed in 1..16u64 {
         let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
         let mut random = move |below: u64| {
             state ^= state << 13;

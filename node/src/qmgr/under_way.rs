@@ -180,6 +180,7 @@ impl QueueManager {
 
     /// Whether nothing of it is left: neither bodies that were staged for it nor its own memory.
     fn drop_refused(&mut self, unit: &mut UnderWay, left: &mut usize) -> bool {
+        debug_assert!(unit.is_refused && !unit.is_half_applied, "what is dropped never happened");
         for work in [&mut unit.unchecked, &mut unit.checked] {
             while *left > 0
                 && let Some(place) = work.places.pop_front()

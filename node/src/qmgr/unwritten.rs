@@ -41,6 +41,7 @@ pub(super) struct Unwritten {
 
 impl Unwritten {
     pub(super) fn note_placed(&mut self, queue: QueueId, position: Position, bytes: usize) {
+        debug_assert!(position.is_persistent(), "the store has persistent messages only");
         if self.last_queue != Some(queue) {
             self.last_queue = Some(queue);
             self.queues.insert(queue);
