@@ -207,7 +207,7 @@ async fn beside(place: &Place, name: String, rows: &[&'static Row], time: Durati
     let resident_bytes = machine::resident_bytes(&system.servers());
     drop(attacks);
     let watched = watch.end();
-    let longest_turn = watch::longest_turn(&target.monitors).await;
+    let longest_turn = watch::longest_turn(&target.monitors).await?;
     let elections = self::term(&target.clients).await?.saturating_sub(term);
     system.stop()?;
     Ok(Outcome { name, suffered, elections, watched, resident_bytes, longest_turn })

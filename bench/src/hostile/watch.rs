@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use anyhow::{Context, Result, ensure};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
@@ -14,6 +15,8 @@ const EVERY: Duration = Duration::from_millis(100);
 /// As balancers ask, about.
 const HEALTH_EVERY: Duration = Duration::from_millis(500);
 const HEALTH_PATIENCE: Duration = Duration::from_secs(1);
+/// At the end of a row.
+const METRICS_PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Debug, Default)]
 pub struct Watched {
@@ -81,15 +84,20 @@ async fn ask_for_health(address: String, watched: Arc<Mutex<Watched>>) {
 }
 
 /// The longest turn of any node since it began: in looks at a message, and in milliseconds of processor time.
-pub async fn longest_turn(monitors: &[String]) -> (u64, f64) {
+///
+/// # Errors
+/// A node does not say it: then nothing is known, and nothing holds.
+pub async fn longest_turn(monitors: &[String]) -> Result<(u64, f64)> {
     let (mut work, mut cpu_ms) = (0.0, 0.0);
     for address in monitors {
-        let asked = tokio::time::timeout(HEALTH_PATIENCE, ask(address, "/metrics")).await;
-        let Ok(Ok(page)) = asked else { continue };
-        work = highest(&page, "trimaran_turn_work_max").max(work);
+        let asked = tokio::time::timeout(METRICS_PATIENCE, ask(address, "/metrics")).await;
+        let page = asked.context("metrics do not come")??;
+        let of_node = highest(&page, "trimaran_turn_work_max");
+        ensure!(of_node > 0.0, "the metrics at {address} do not say how long turns were");
+        work = of_node.max(work);
         cpu_ms = (highest(&page, "trimaran_turn_cpu_seconds_max") * 1e3).max(cpu_ms);
     }
-    (work as u64, cpu_ms)
+    Ok((work as u64, cpu_ms))
 }
 
 /// Of all queue managers on a page of metrics.
