@@ -31,7 +31,7 @@ pub struct Waits(Vec<f64>);
 
 impl Waits {
     /// None when nobody waited for anything.
-    fn percentile(&self, percent: f64) -> Option<f64> {
+    pub fn percentile(&self, percent: f64) -> Option<f64> {
         let mut sorted = self.0.clone();
         sorted.sort_by(f64::total_cmp);
         let place = (sorted.len() as f64 * percent / 100.0) as usize;

@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use anyhow::{Context, Result, ensure};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
@@ -14,6 +15,8 @@ const EVERY: Duration = Duration::from_millis(100);
 /// As balancers ask, about.
 const HEALTH_EVERY: Duration = Duration::from_millis(500);
 const HEALTH_PATIENCE: Duration = Duration::from_secs(1);
+/// At the end of a row.
+const METRICS_PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Debug, Default)]
 pub struct Watched {
@@ -80,10 +83,50 @@ async fn ask_for_health(address: String, watched: Arc<Mutex<Watched>>) {
     }
 }
 
+/// The longest turn of any node since it began: in looks at a message, and in milliseconds of processor time.
+///
+/// # Errors
+/// A node does not say it: then nothing is known, and nothing holds.
+pub async fn longest_turn(monitors: &[String]) -> Result<(u64, f64)> {
+    let (mut work, mut cpu_ms) = (0.0, 0.0);
+    for address in monitors {
+        let asked = tokio::time::timeout(METRICS_PATIENCE, ask(address, "/metrics")).await;
+        let page = asked.context("metrics do not come")??;
+        let of_node = highest(&page, "trimaran_turn_work_max");
+        ensure!(of_node > 0.0, "the metrics at {address} do not say how long turns were");
+        work = of_node.max(work);
+        cpu_ms = (highest(&page, "trimaran_turn_cpu_seconds_max") * 1e3).max(cpu_ms);
+    }
+    Ok((work as u64, cpu_ms))
+}
+
+/// Of all queue managers on a page of metrics.
+fn highest(page: &str, metric: &str) -> f64 {
+    let values = page.lines().filter(|line| line.starts_with(&format!("{metric}{{")));
+    let values = values.filter_map(|line| line.rsplit(' ').next()?.parse().ok());
+    values.fold(0.0, f64::max)
+}
+
 async fn is_healthy(address: &str) -> std::io::Result<bool> {
+    Ok(ask(address, "/health/live").await?.starts_with("HTTP/1.1 200"))
+}
+
+async fn ask(address: &str, path: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(address).await?;
-    stream.write_all(b"GET /health/live HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n").await?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await?;
-    Ok(answer.starts_with("HTTP/1.1 200"))
+    Ok(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_highest_of_a_metric_is_that_of_all_queue_managers() {
+        let page = "# HELP a b\na{qmgr=\"ONE\"} 3\na{qmgr=\"TWO\"} 0.5\nab{qmgr=\"ONE\"} 9\n";
+        assert_eq!((highest(page, "a"), highest(page, "c")), (3.0, 0.0));
+    }
 }

@@ -84,6 +84,8 @@ metrics! {
     EXPIRED             Counter "trimaran_expired_messages_total" "Messages whose expiry passed before anybody got them."
     CALLS_FAILED        Counter "trimaran_calls_failed_total" "Calls answered with completion code 2."
     TURNS               Counter "trimaran_turns_total" "Turns of the queue manager's thread."
+    TURN_WORK_MAX       Gauge   "trimaran_turn_work_max" "The most work that a turn did since this process began, in looks at a message (about 50 ns each). No client can make it more than a few hundred thousand."
+    TURN_CPU_MAX        Gauge   "trimaran_turn_cpu_seconds_max" "The most processor time that a turn took since this process began: what others waited for one client, at most."
     EVENTS              Counter "trimaran_events_total" "Events it has handled; divided by turns: how much one turn does."
     ENTRIES_PROPOSED    Counter "trimaran_entries_proposed_total" "Log entries this node proposed."
     COMMANDS_PROPOSED   Counter "trimaran_commands_proposed_total" "Commands in them; divided by entries: the batch size."

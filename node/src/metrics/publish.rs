@@ -86,6 +86,7 @@ pub fn publish_queue_manager(page: &mut Page, figures: &QueueManagerFigures<'_>)
         (&catalog::EXPIRED, stats.expired),
         (&catalog::CALLS_FAILED, stats.calls_failed),
         (&catalog::TURNS, stats.turns),
+        (&catalog::TURN_WORK_MAX, stats.turn_work_max),
         (&catalog::EVENTS, stats.events),
         (&catalog::ENTRIES_PROPOSED, stats.entries_proposed),
         (&catalog::COMMANDS_PROPOSED, stats.commands_proposed),
@@ -96,6 +97,7 @@ pub fn publish_queue_manager(page: &mut Page, figures: &QueueManagerFigures<'_>)
         (&catalog::SESSIONS, stats.sessions),
     ];
     ours.iter().for_each(|(metric, value)| page.add(metric, &labels, *value as f64));
+    page.add(&catalog::TURN_CPU_MAX, &labels, stats.turn_cpu_us_max as f64 / 1e6);
 
     let theirs: &[(&'static Metric, u64)] = &[
         (&catalog::MQ_COMMITS, stats.commits),

@@ -12,6 +12,8 @@ pub struct Applied {
     pub placed: Vec<(QueueId, Position)>,
     /// Messages that left, as they left.
     pub removed: Vec<Removed>,
+    /// Messages that stay where they are, and were backed out once more.
+    pub backed_out: usize,
     /// Queues that were created, altered, cleared or deleted, or that an alias led to which is another one now.
     pub changed: Vec<QueueId>,
 }
@@ -43,14 +45,25 @@ const KEPT_MAX: usize = 1024;
 
 impl Default for Applied {
     fn default() -> Applied {
-        Applied { verdict: Ok(Verdict::Done), placed: Vec::new(), removed: Vec::new(), changed: Vec::new() }
+        Applied {
+            verdict: Ok(Verdict::Done),
+            placed: Vec::new(),
+            removed: Vec::new(),
+            backed_out: 0,
+            changed: Vec::new(),
+        }
     }
 }
 
 impl Applied {
     /// Nothing was placed, removed or changed.
     pub fn is_nothing(&self) -> bool {
-        self.placed.is_empty() && self.removed.is_empty() && self.changed.is_empty()
+        self.messages() == 0 && self.changed.is_empty()
+    }
+
+    /// How many came, left or changed.
+    pub fn messages(&self) -> usize {
+        self.placed.len() + self.removed.len() + self.backed_out
     }
 
     /// Makes room for the next command, in the same memory.
@@ -61,6 +74,7 @@ impl Applied {
         self.removed.clear();
         self.removed.shrink_to(KEPT_MAX);
         self.changed.clear();
+        self.backed_out = 0;
         debug_assert!(self.is_nothing(), "the next command has done nothing yet");
     }
 }

@@ -494,9 +494,10 @@ impl QueueManager {
         if queue.depth() > queue.not_persistent() && !purge {
             return Err(Reason::QNotEmpty);
         }
+        self.write_before_clear(id);
         self.catalog.remove(object);
         let mut queue = self.queues.remove(id).expect("named");
-        self.rubbish.extend(queue.clear());
+        self.discard(id, queue.clear());
         debug_assert!(self.catalog.get(object).is_none(), "a name that was deleted stands for nothing");
         self.unwritten.forget_messages_of(id);
         self.sparse.retain(|pack| pack.queue != id);
@@ -516,7 +517,9 @@ impl QueueManager {
         let Some(id) = name.and_then(|name| self.queue_id(&name)) else {
             return Err(Reason::UnknownObjectName);
         };
-        self.rubbish.extend(self.queues.change(id).expect("named").clear());
+        self.write_before_clear(id);
+        let rubbish = self.queues.change(id).expect("named").clear();
+        self.discard(id, rubbish);
         self.unwritten.forget_messages_of(id);
         self.sparse.retain(|pack| pack.queue != id);
         self.unwritten.queues_cleared.insert(id);

@@ -1,7 +1,7 @@
 //! The queue manager: every replicated fact, as a pure function of the log (L1).
 //!
 //! [`QueueManager::apply`] is the only way a replicated fact changes. What changed since the last
-//! [`QueueManager::take_store_batch`] is remembered, so that the message store can be moved to exactly this state; a
+//! [`QueueManager::begin_store_batch`] is remembered, so that the message store can be moved to exactly this state; a
 //! message that was placed and removed in between leaves no trace there.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
@@ -32,6 +32,7 @@ mod staged;
 mod takeovers;
 mod under_way;
 mod unwritten;
+mod moving;
 mod rows;
 mod check;
 
@@ -57,6 +58,7 @@ use crate::types::{
     Body, Message, MessageId, ObjectName, Position, ProducerSequence, QueueId, QueueManagerId, Reason,
     Speaks, UnitId, UnitState, Version, WallTime,
 };
+use moving::Moving;
 use outcomes::Outcomes;
 use queues::Queues;
 use rubbish::Rubbish;
@@ -97,6 +99,8 @@ pub struct QueueManager {
     /// A unit of work that is being carried out.
     under_way: Option<UnderWay>,
     unwritten: Unwritten,
+    /// A move of the message store whose rows are being made.
+    moving: Option<Box<Moving>>,
 }
 
 /// A log's time that is ahead of the clocks by more goes back to theirs, by less it stands until they have caught up.
@@ -129,6 +133,7 @@ impl QueueManager {
             rubbish: Vec::new(),
             under_way: None,
             unwritten: Unwritten::default(),
+            moving: None,
         }
     }
 
@@ -341,7 +346,7 @@ impl QueueManager {
         match command {
             Command::Place(place) => self.apply_place(place, applied),
             Command::Remove(removal) => self.apply_remove(removal, applied),
-            Command::Backout(removals) => self.apply_backout(removals),
+            Command::Backout(removals) => self.apply_backout(removals, applied),
             Command::Expire(removals) => self.apply_expire(removals, applied),
             Command::SealUnit { unit, units_decided } => self.apply_seal_unit(unit, units_decided),
             Command::StageBody { number, data } => self.apply_stage_body(number, data),
@@ -434,9 +439,9 @@ impl QueueManager {
             self.expiring.insert(place.queue);
         }
         let mut queue = self.queues.change(place.queue).expect("checked");
-        self.unwritten.placed_bytes += message.body.len();
+        let bytes = message.body.len();
         let position = queue.place(message);
-        self.unwritten.placed.push((place.queue, position));
+        self.unwritten.note_placed(place.queue, position, bytes);
         (place.queue, position)
     }
 
@@ -457,18 +462,27 @@ impl QueueManager {
     }
 
     fn remove(&mut self, queue: QueueId, position: Position, applied: &mut Applied) {
+        let is_moving = self.moving.is_some() && self.keep_for_move(queue, position);
         let slot = self.queues.change(queue).and_then(|mut contents| contents.remove(position));
         if let Some(slot) = slot {
+            if slot.packed.is_none() && !is_moving {
+                self.unwritten.gone_bytes += slot.body_length as usize;
+            }
             self.unwritten.note_removed(queue, position, &slot);
             applied.removed.push(Removed { queue, position, slot });
         }
     }
 
-    fn apply_backout(&mut self, removals: Vec<Removal>) -> Result<Verdict, Reason> {
+    fn apply_backout(&mut self, removals: Vec<Removal>, applied: &mut Applied) -> Result<Verdict, Reason> {
         for removal in removals {
+            if self.moving.is_some() {
+                let positions = removal.positions.iter();
+                positions.for_each(|position| self.count_for_move(removal.queue, *position));
+            }
             let Some(mut queue) = self.queues.change(removal.queue) else { continue };
             for position in removal.positions {
                 let Some(slot) = queue.back_out(position) else { continue };
+                applied.backed_out += 1;
                 if slot.packed.is_some() {
                     self.unwritten.heads.insert((removal.queue, position));
                 }

@@ -170,6 +170,14 @@ impl Pack {
         self.live_bytes
     }
 
+    /// A message left before its pack was there.
+    pub(super) fn forget(&mut self, packed: Packed, body_length: u32) {
+        debug_assert!(self.live & (1 << packed.member()) != 0, "a message leaves its pack once");
+        assert!(self.live_bytes >= u64::from(body_length), "a pack has the bytes of those that are there");
+        self.live &= !(1 << packed.member());
+        self.live_bytes -= u64::from(body_length);
+    }
+
     /// Half of it or more is gone.
     pub(super) fn is_sparse(&self) -> bool {
         self.thinned && self.live_bytes <= self.bytes / 2
@@ -182,6 +190,7 @@ impl Pack {
 }
 
 /// Packs messages of many queues, each queue and rank in the order in which they are appended.
+#[derive(Debug, Default)]
 pub(super) struct Packer {
     manager: QueueManagerId,
     /// The state whose rows are made.
@@ -192,12 +201,20 @@ pub(super) struct Packer {
     memory: BytesMut,
 }
 
+#[derive(Debug)]
 struct OpenPack {
     first: u64,
     heads: Vec<u8>,
     bodies: Vec<Bytes>,
-    messages: usize,
+    members: Vec<Position>,
     bytes: usize,
+}
+
+/// A pack whose rows are made, with all its messages.
+pub(super) struct Closed {
+    pub key: PackKey,
+    pub pack: Pack,
+    pub members: Vec<Position>,
 }
 
 impl Packer {
@@ -206,14 +223,15 @@ impl Packer {
         Packer { manager, index, open: BTreeMap::new(), memory: BytesMut::new() }
     }
 
-    /// The slot has its message, and learns where it is packed. A pack that is full with it comes back.
+    /// The slot has its message, which was backed out so often. A pack that is full without it comes back.
     pub fn append(
         &mut self,
         queue: QueueId,
         position: Position,
-        slot: &mut Slot,
+        slot: &Slot,
+        backout_count: u32,
         changes: &mut Vec<RowChange>,
-    ) -> Option<(PackKey, Pack)> {
+    ) -> Option<Closed> {
         let message = slot.message.as_deref().expect("not released before it is packed");
         assert!(position.is_persistent(), "only persistent messages are packed");
         debug_assert!(slot.packed.is_none(), "a message is in one pack at a time");
@@ -221,7 +239,7 @@ impl Packer {
         let rank = position.rank;
         let mut full = None;
         if let Some(open) = self.open.get(&(queue, rank))
-            && (open.messages == MESSAGES_MAX || open.bytes + length > BYTES_MAX)
+            && (open.members.len() == MESSAGES_MAX || open.bytes + length > BYTES_MAX)
         {
             full = self.close(queue, rank, changes);
         }
@@ -229,25 +247,28 @@ impl Packer {
             first: position.sequence,
             heads: Vec::with_capacity(4 << 10),
             bodies: Vec::with_capacity(MESSAGES_MAX),
-            messages: 0,
+            members: Vec::with_capacity(MESSAGES_MAX),
             bytes: 0,
         });
         assert!(position.sequence >= open.first, "the messages of a pack are appended in order");
-        slot.packed = Some(Packed::new(open.first, open.messages));
         let expires_ms = slot.expires().map_or(0, |at| at.0);
         let behind = position.sequence - open.first;
-        encode_head(message, slot.backout_count, expires_ms, behind, &mut open.heads);
+        encode_head(message, backout_count, expires_ms, behind, &mut open.heads);
         open.bodies.extend(message.body.parts().iter().cloned());
-        open.messages += 1;
+        open.members.push(position);
         open.bytes += length;
-        debug_assert!(open.messages == 1 || open.bytes <= BYTES_MAX, "a pack of several messages is short");
+        debug_assert!(
+            open.members.len() == 1 || open.bytes <= BYTES_MAX,
+            "a pack of several messages is short"
+        );
         full
     }
 
-    fn close(&mut self, queue: QueueId, rank: u8, changes: &mut Vec<RowChange>) -> Option<(PackKey, Pack)> {
+    fn close(&mut self, queue: QueueId, rank: u8, changes: &mut Vec<RowChange>) -> Option<Closed> {
         let open = self.open.remove(&(queue, rank))?;
-        assert!((1..=MESSAGES_MAX).contains(&open.messages), "a pack that is open has messages");
-        let live = u64::MAX >> (MESSAGES_MAX - open.messages);
+        let messages = open.members.len();
+        assert!((1..=MESSAGES_MAX).contains(&messages), "a pack that is open has messages");
+        let live = u64::MAX >> (MESSAGES_MAX - messages);
         const PIECE: usize = 256 << 10;
         if self.memory.capacity() < open.heads.len() {
             self.memory = BytesMut::with_capacity(open.heads.len().max(PIECE));
@@ -257,13 +278,14 @@ impl Packer {
         let key = PackKey { queue, rank, first: open.first };
         pack_rows::pack_rows(self.manager, key, heads, open.bodies, changes);
         let bytes = open.bytes as u64;
-        Some((key, Pack { live, bytes, live_bytes: bytes, written: self.index, thinned: false }))
+        let pack = Pack { live, bytes, live_bytes: bytes, written: self.index, thinned: false };
+        Some(Closed { key, pack, members: open.members })
     }
 
-    /// Closes what is open.
-    pub fn finish(mut self, changes: &mut Vec<RowChange>) -> Vec<(PackKey, Pack)> {
-        let keys: Vec<_> = self.open.keys().copied().collect();
-        keys.into_iter().filter_map(|(queue, rank)| self.close(queue, rank, changes)).collect()
+    /// Closes one that is open; None when none is.
+    pub fn close_first(&mut self, changes: &mut Vec<RowChange>) -> Option<Closed> {
+        let (queue, rank) = *self.open.first_key_value()?.0;
+        self.close(queue, rank, changes)
     }
 }
 

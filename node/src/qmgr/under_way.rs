@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::command::{self, Place, Removal};
 use super::{Applied, Command, QueueManager, Seen, Verdict};
-use crate::types::{Position, QueueId, Reason, StagedBodyId, UnitId, UnitState};
+use crate::types::{Pieces, Position, QueueId, Reason, StagedBodyId, UnitId, UnitState};
 
 /// A unit of work that is being carried out.
 #[derive(Debug, Default)]
@@ -18,26 +18,41 @@ pub(super) struct UnderWay {
     /// Of one that was staged: commands of their own, that were not read yet.
     parts: VecDeque<Bytes>,
     unit: Option<(UnitId, u64)>,
-    removals: VecDeque<(QueueId, Position)>,
-    places: VecDeque<Place>,
-    /// How many of these were looked at, removals first.
-    checked: usize,
+    /// What was read and not looked at.
+    unchecked: Work,
+    /// What can happen.
+    checked: Work,
+    /// None of it happens, and what is left of it goes.
+    is_refused: bool,
     is_half_applied: bool,
+}
+
+/// What comes and what goes with a unit.
+#[derive(Debug, Default)]
+struct Work {
+    removals: Pieces<(QueueId, Position)>,
+    places: Pieces<Place>,
 }
 
 impl UnderWay {
     pub fn new(unit: Option<(UnitId, u64)>, places: Vec<Place>, removals: Vec<Removal>) -> UnderWay {
-        let mut one = UnderWay { places: places.into(), ..UnderWay::default() };
-        one.add(unit, Vec::new(), removals);
+        let mut one = UnderWay::default();
+        one.add(unit, places, removals);
         one
     }
 
     fn add(&mut self, unit: Option<(UnitId, u64)>, places: Vec<Place>, removals: Vec<Removal>) {
         self.unit = self.unit.take().or(unit);
-        self.places.extend(places);
+        self.unchecked.places.extend(places);
         for Removal { queue, positions } in removals {
-            self.removals.extend(positions.into_iter().map(|position| (queue, position)));
+            self.unchecked.removals.extend(positions.into_iter().map(|position| (queue, position)));
         }
+    }
+}
+
+impl Work {
+    fn is_empty(&self) -> bool {
+        self.removals.is_empty() && self.places.is_empty()
     }
 
     fn messages(&self) -> usize {
@@ -85,26 +100,28 @@ impl QueueManager {
         left: &mut usize,
         applied: &mut Applied,
     ) -> Option<Result<Verdict, Reason>> {
-        if !read(unit, left) {
-            return Some(self.refuse(unit));
+        if !unit.is_refused {
+            match read(unit, left) {
+                false => self.refuse(unit),
+                true if !unit.parts.is_empty() => return None,
+                true => self.check_unit(unit, left),
+            }
         }
-        if !unit.parts.is_empty() {
+        if unit.is_refused {
+            return self.drop_refused(unit, left).then_some(Err(Reason::BackedOut));
+        }
+        if !unit.unchecked.is_empty() {
             return None;
         }
-        match self.check_unit(unit, left) {
-            Some(Ok(())) => {}
-            Some(Err(reason)) => return Some(Err(reason)),
-            None => return None,
-        }
         while *left > 0
-            && let Some((queue, position)) = unit.removals.pop_front()
+            && let Some((queue, position)) = unit.checked.removals.pop_front()
         {
             *left -= 1;
             unit.is_half_applied = true;
             self.remove(queue, position, applied);
         }
         while *left > 0
-            && let Some(place) = unit.places.pop_front()
+            && let Some(place) = unit.checked.places.pop_front()
         {
             *left -= 1;
             unit.is_half_applied = true;
@@ -114,47 +131,65 @@ impl QueueManager {
                 Seen::New | Seen::Forgotten => applied.placed.push(self.place(place)),
             }
         }
-        if unit.messages() > 0 {
+        if !unit.checked.is_empty() {
             return None;
         }
         self.decide(unit.unit.take(), UnitState::Committed);
         Some(Ok(Verdict::Done))
     }
 
-    /// Whether all of it can happen. None: not all was looked at.
-    fn check_unit(&mut self, unit: &mut UnderWay, left: &mut usize) -> Option<Result<(), Reason>> {
+    /// Whether all of it can happen: what was looked at can.
+    fn check_unit(&mut self, unit: &mut UnderWay, left: &mut usize) {
         if unit.is_half_applied {
-            return Some(Ok(()));
+            return;
         }
         if let Some((id, decided)) = &unit.unit
             && !self.outcomes.may_commit(id, *decided)
         {
             // A unit has one outcome. This is a second unit under the same name, or one that was sealed before.
-            unit.places.iter().for_each(|place| self.drop_staged_of(place));
-            return Some(Err(Reason::BackedOut));
+            unit.is_refused = true;
+            return;
         }
-        while unit.checked < unit.messages() {
-            if *left == 0 {
-                return None;
-            }
+        while *left > 0
+            && let Some((queue, at)) = unit.unchecked.removals.pop_front()
+        {
             *left -= 1;
-            let fits = match unit.removals.get(unit.checked) {
-                Some((queue, at)) => self.queue(*queue).is_some_and(|queue| queue.slot(*at).is_some()),
-                None => self.check_place(&unit.places[unit.checked - unit.removals.len()]).is_ok(),
-            };
-            if !fits {
-                return Some(self.refuse(unit).map(|_| ()));
+            if self.queue(queue).is_none_or(|queue| queue.slot(at).is_none()) {
+                return self.refuse(unit);
             }
-            unit.checked += 1;
+            unit.checked.removals.push((queue, at));
         }
-        Some(Ok(()))
+        while *left > 0
+            && let Some(place) = unit.unchecked.places.pop_front()
+        {
+            *left -= 1;
+            let fits = self.check_place(&place).is_ok();
+            unit.checked.places.push(place);
+            if !fits {
+                return self.refuse(unit);
+            }
+        }
     }
 
     /// None of it happens.
-    fn refuse(&mut self, unit: &mut UnderWay) -> Result<Verdict, Reason> {
-        unit.places.iter().for_each(|place| self.drop_staged_of(place));
+    fn refuse(&mut self, unit: &mut UnderWay) {
+        debug_assert!(!unit.is_half_applied, "a unit happens as a whole or not at all");
+        unit.is_refused = true;
         self.decide(unit.unit.take(), UnitState::BackedOut);
-        Err(Reason::BackedOut)
+    }
+
+    /// Whether nothing of it is left: neither bodies that were staged for it nor its own memory.
+    fn drop_refused(&mut self, unit: &mut UnderWay, left: &mut usize) -> bool {
+        debug_assert!(unit.is_refused && !unit.is_half_applied, "what is dropped never happened");
+        for work in [&mut unit.unchecked, &mut unit.checked] {
+            while *left > 0
+                && let Some(place) = work.places.pop_front()
+            {
+                *left -= 1;
+                self.drop_staged_of(&place);
+            }
+        }
+        unit.unchecked.places.is_empty() && unit.checked.places.is_empty()
     }
 
     fn decide(&mut self, unit: Option<(UnitId, u64)>, state: UnitState) {
@@ -172,9 +207,9 @@ fn read(unit: &mut UnderWay, left: &mut usize) -> bool {
         let Ok(Command::CommitUnit { unit: id, places, removals }) = command::decode_one(part) else {
             return false;
         };
-        let before = unit.messages();
+        let before = unit.unchecked.messages();
         unit.add(id, places, removals);
-        *left = left.saturating_sub(unit.messages() - before);
+        *left = left.saturating_sub(unit.unchecked.messages() - before);
     }
     true
 }

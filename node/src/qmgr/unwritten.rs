@@ -1,12 +1,11 @@
-//! What the message store does not know yet, and how it becomes rows: the difference between two states.
+//! What the message store does not know yet: the difference between two states (`moving` makes rows of it).
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::packs::Packer;
 use super::producer_names::NameHash;
-use super::{PackKey, QueueManager, Slot, StoreBatch, rows};
+use super::{PackKey, QueueManager, Slot};
 use crate::types::definition::ObjectRef;
-use crate::types::{Index, Position, ProducerId, QueueId, SnapshotMeta, StagedBodyId};
+use crate::types::{Pieces, Position, ProducerId, QueueId, StagedBodyId};
 
 /// What the message store does not know yet.
 #[derive(Debug, Default)]
@@ -16,9 +15,13 @@ pub(super) struct Unwritten {
     pub(super) queues: BTreeSet<QueueId>,
     pub(super) queues_gone: BTreeSet<QueueId>,
     pub(super) queues_cleared: BTreeSet<QueueId>,
-    pub(super) placed: Vec<(QueueId, Position)>,
+    pub(super) placed: Pieces<(QueueId, Position)>,
+    /// Where the newest of these is.
+    pub(super) last_queue: Option<QueueId>,
     /// Bytes of the bodies of these, also of those that are gone meanwhile.
     pub(super) placed_bytes: usize,
+    /// Of those that are gone.
+    pub(super) gone_bytes: usize,
     /// Packs that messages left.
     pub(super) packs: BTreeSet<PackKey>,
     /// Packs whose messages should be packed again.
@@ -37,6 +40,16 @@ pub(super) struct Unwritten {
 }
 
 impl Unwritten {
+    pub(super) fn note_placed(&mut self, queue: QueueId, position: Position, bytes: usize) {
+        debug_assert!(position.is_persistent(), "the store has persistent messages only");
+        if self.last_queue != Some(queue) {
+            self.last_queue = Some(queue);
+            self.queues.insert(queue);
+        }
+        self.placed_bytes += bytes;
+        self.placed.push((queue, position));
+    }
+
     pub(super) fn note_removed(&mut self, queue: QueueId, position: Position, slot: &Slot) {
         debug_assert!(
             position.is_persistent() || slot.packed.is_none(),
@@ -61,93 +74,17 @@ impl Unwritten {
 }
 
 impl QueueManager {
-    /// Everything that changed since the last batch, as rows; after it the store is the state at `meta.index`. Where
-    /// few messages survive, their bodies are copied out of the entries they came in, so that a survivor does not keep
-    /// a whole entry in memory. Returns the packs that are new with it, oldest first.
-    pub fn take_store_batch(&mut self, base: Index, meta: SnapshotMeta) -> (StoreBatch, Vec<PackKey>) {
-        assert!(base <= meta.index, "the message store moves forward");
-        assert_eq!(meta.queue_manager, self.id, "a queue manager writes its own rows");
-        let mut unwritten = std::mem::take(&mut self.unwritten);
-        let repacked = self.unpack_all(&mut unwritten);
-        let mut changes = Vec::new();
-        changes.push(rows::manager_row(self));
-        for object in &unwritten.definitions {
-            changes.push(rows::definition_row(self.id, object, self.catalog.get(object)));
-        }
-        for queue in &unwritten.queues_gone {
-            rows::queue_gone(self.id, *queue, &mut changes);
-        }
-        for queue in &unwritten.queues_cleared {
-            rows::queue_cleared(self.id, *queue, &mut changes);
-        }
-        let packs: Vec<PackKey> = unwritten.packs.into_iter().collect();
-        for packs in packs.chunk_by(|one, next| one.queue == next.queue) {
-            let queue = self.queues.get_mut(packs[0].queue).expect("a queue that goes takes its packs along");
-            queue.packs_mut().take_rows(self.id, packs, &mut self.sparse, &mut changes);
-        }
-        for (queue, position) in unwritten.backouts_gone {
-            changes.push(rows::backout_gone(self.id, queue, position));
-        }
-        let mut touched = unwritten.queues;
-        let mut survived = 0;
-        let mut packer = Packer::new(self.id, meta.index);
-        let mut packed = Vec::new();
-        for (queue, position) in &repacked {
-            let slot =
-                self.queues.get_mut(*queue).and_then(|queue| queue.slot_mut(*position)).expect("just seen");
-            packed.extend(packer.append(*queue, *position, slot, &mut changes));
-        }
-        for (queue, position) in unwritten.placed {
-            let Some(contents) = self.queues.get_mut(queue) else { continue };
-            touched.insert(queue);
-            let Some(slot) = contents.slot_mut(position) else { continue };
-            survived += slot.body_length as usize;
-            packed.extend(packer.append(queue, position, slot, &mut changes));
-        }
-        packed.extend(packer.finish(&mut changes));
-        // What survives of few entries, or of few packs, would keep all of them in memory.
-        let detached = survived < unwritten.placed_bytes / 2 || !repacked.is_empty();
-        let written: Vec<PackKey> = packed.iter().map(|(key, _)| *key).collect();
-        for (key, pack) in packed {
-            let queue = self.queues.get_mut(key.queue).expect("it has the messages");
-            queue.packs_mut().insert(key, pack);
-            if detached {
-                queue.detach(key);
-            }
-        }
-        for (queue, position) in unwritten.heads {
-            let Some(slot) = self.queues.get_mut(queue).and_then(|queue| queue.slot_mut(position)) else {
-                continue;
-            };
-            changes.push(rows::backout_row(self.id, queue, position, slot.backout_count));
-        }
-        for queue in touched.iter().filter_map(|id| self.queues.get(*id)) {
-            changes.push(rows::queue_row(self.id, queue, self.definition_of(queue)));
-        }
-        for producer in &unwritten.producers {
-            changes.push(rows::producer_row(self.id, producer, self.producers.get(producer)));
-        }
-        for name in &unwritten.producer_names {
-            changes.push(rows::producer_name_row(self.id, *name, self.producers.names().get(*name)));
-        }
-        if self.outcomes.first() > unwritten.outcomes_first {
-            changes.push(rows::outcomes_forgotten(self.id, self.outcomes.first()));
-        }
-        for (number, decided) in self.outcomes.from(unwritten.outcomes_from) {
-            changes.push(rows::outcome_row(self.id, number, decided));
-        }
-        for number in &unwritten.staged_gone {
-            changes.push(rows::staged_gone(self.id, *number));
-        }
-        for (number, body) in self.staged.iter() {
-            let from = unwritten.staged.get(&number).copied().unwrap_or(0);
-            rows::staged_rows(self.id, number, &body.parts, from, &mut changes);
-        }
-        assert!(unwritten.outcomes_from <= self.outcomes.next(), "outcomes are numbered upwards");
-        self.unwritten.outcomes_from = self.outcomes.next();
-        self.unwritten.outcomes_first = self.outcomes.first();
-        self.unwritten.staged = self.staged_parts();
-        (StoreBatch { base, meta, changes }, written)
+    /// About how many rows a batch begins with, packs aside.
+    pub fn unwritten_rows(&self) -> usize {
+        let unwritten = &self.unwritten;
+        let outcomes = self.outcomes.next() - unwritten.outcomes_from;
+        unwritten.queues.len()
+            + unwritten.definitions.len()
+            + unwritten.heads.len()
+            + unwritten.backouts_gone.len()
+            + unwritten.producers.len()
+            + unwritten.producer_names.len()
+            + outcomes as usize
     }
 
     /// Packs that are mostly gone, of queues where that wastes more room than this.
@@ -165,7 +102,7 @@ impl QueueManager {
     }
 
     /// The messages that are packed anew leave their packs. In order.
-    fn unpack_all(&mut self, unwritten: &mut Unwritten) -> Vec<(QueueId, Position)> {
+    pub(super) fn unpack_all(&mut self, unwritten: &mut Unwritten) -> Vec<(QueueId, Position)> {
         let mut messages = Vec::new();
         for key in std::mem::take(&mut unwritten.repack) {
             let Some(queue) = self.queues.get_mut(key.queue) else { continue };

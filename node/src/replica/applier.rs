@@ -79,7 +79,7 @@ impl Replica {
     /// Applies what was committed, as much as a turn may. Whether an entry ended.
     pub(super) fn apply_some(&mut self) -> bool {
         let mut any = false;
-        while !self.applying.is_empty() && !self.is_stuck {
+        while self.go_on_with_half() && !self.applying.is_empty() && !self.is_stuck {
             if self.turn.has_applied_enough() && self.may_rest() {
                 self.is_not_done = true;
                 return any;
@@ -244,7 +244,7 @@ impl Replica {
 
     /// What follows from every command, whichever it was and whoever waits for it; of a large unit, from each part.
     fn note_applied(&mut self, applied: &Applied) {
-        self.turn.note_applied(applied.removed.len() + applied.placed.len());
+        self.turn.note_applied(applied.messages());
         let Some(leading) = self.standing.leading_mut() else { return };
         for Removed { queue, position, .. } in &applied.removed {
             leading.reservations.release(*queue, *position);

@@ -9,7 +9,7 @@ use crate::qmgr::{Access, Command, LoadRequest};
 use crate::types::{SessionId, Token};
 
 /// Batches that wait for consensus; more calls are parked until there are fewer.
-const BACKLOG_BYTES_MAX: usize = 8 << 20;
+pub(super) const BACKLOG_BYTES_MAX: usize = 8 << 20;
 
 impl Replica {
     /// The client is gone: its unit is backed out. What it had proposed goes on; nobody is told.
@@ -28,11 +28,11 @@ impl Replica {
     }
 
     pub(super) fn on_call(&mut self, session: SessionId, token: Token, call: Call) {
+        let is_late = self.turn.is_over() || self.is_half_applied();
+        let is_late = is_late && self.standing.serving().is_some();
         let Some(state) = self.sessions.get_mut(session) else { return };
         // A cancel must reach the get it cancels even if that get is parked; a ping asks for nothing.
         let waits_for_none = matches!(call, Call::CancelGet { .. } | Call::Ping);
-        let is_late = self.turn.is_over() || self.state.is_half_applied();
-        let is_late = is_late && self.standing.serving().is_some();
         if !waits_for_none && (is_late || !state.parked.is_empty()) {
             return self.park(session, token, call);
         }
@@ -44,7 +44,7 @@ impl Replica {
     /// Sessions whose calls wait have their turns: one call each, and then from the front again for as long as the turn
     /// of the replica goes on.
     pub(super) fn take_turns(&mut self) {
-        if self.state.is_half_applied() {
+        if self.is_half_applied() {
             return;
         }
         self.rounds += 1;
@@ -66,7 +66,7 @@ impl Replica {
                 None if state.parked.is_empty() => {}
                 None => self.join_line(session),
             }
-            if self.turn.is_over() {
+            if self.turn.is_over() || self.is_half_applied() {
                 break;
             }
         }

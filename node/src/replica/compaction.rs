@@ -49,6 +49,8 @@ const MOVES_MAX: usize = 16;
 const MOVE_INTERVAL: Duration = Duration::from_secs(10);
 /// The same where room is what is missing.
 const MOVE_INTERVAL_WITHOUT_ROOM: Duration = Duration::from_secs(1);
+/// A window has no more rows than this that are made at once: outcomes, sequences, backout counts. About 6 ms.
+const ROWS_MAX: usize = 30_000;
 const REPACK_INTERVAL: Duration = Duration::from_secs(1);
 /// Bytes of bodies that are packed anew at once; they pass through memory.
 const REPACK_BYTES: u64 = 8 << 20;
@@ -128,23 +130,43 @@ impl Replica {
             self.compaction.damaged.is_some_and(|damaged| applied >= damaged && damaged > newest);
         let interval = if self.lack_of_room().is_some() { MOVE_INTERVAL_WITHOUT_ROOM } else { MOVE_INTERVAL };
         let is_old = applied > newest && self.now.instant.since(self.compaction.moved_at) >= interval;
-        let is_due = self.is_window_full() || is_old || self.store_wanted || damage_due;
-        is_due && self.compaction.under_way() < MOVES_MAX
+        let is_much = self.state.unwritten_rows() > ROWS_MAX;
+        let is_due = self.is_window_full() || is_much || is_old || self.store_wanted || damage_due;
+        is_due && !self.state.is_moving() && self.compaction.under_way() < MOVES_MAX
     }
 
-    /// Moves the store when that is due, to whole entries.
+    /// Moves the store when that is due, to whole entries, and goes on with a move that was begun.
     pub(super) fn move_store(&mut self) {
         let window = self.compaction.window;
         self.compaction.behind = window.saturating_sub(STAGED_WAIT_MAX) / 4 > self.options.window_bytes;
-        if self.applying.is_in_entry() || !self.is_move_due() {
+        if !self.state.is_moving() && !self.begin_move() {
             return;
+        }
+        self.turn.next_phase();
+        let share = self.turn.left() as usize;
+        let mut work = share;
+        let made = self.state.go_on_with_store_batch(&mut work);
+        self.turn.spend((share - work) as u64);
+        match made {
+            Some((batch, written)) => {
+                self.compaction.unflushed.push_back((batch.meta.index, written));
+                self.out.push(Action::Store(batch));
+            }
+            None => self.is_not_done = true,
+        }
+    }
+
+    /// The store moves to the state of this moment, if that is due; its rows take as many turns as they need.
+    fn begin_move(&mut self) -> bool {
+        if self.applying.is_in_entry() || !self.is_move_due() {
+            return false;
         }
         let is_full = self.is_window_full();
         self.store_wanted = false;
         let index = self.consensus.applied_index();
-        let Some(term) = self.consensus.term_at(index) else { return };
+        let Some(term) = self.consensus.term_at(index) else { return false };
         if index <= self.compaction.newest {
-            return;
+            return false;
         }
         let meta = SnapshotMeta {
             queue_manager: self.options.queue_manager,
@@ -154,14 +176,13 @@ impl Replica {
             terms: self.consensus.terms_upto(index),
             installed: false,
         };
-        let (batch, written) = self.state.take_store_batch(self.compaction.newest, meta.clone());
-        self.compaction.unflushed.push_back((index, written));
+        self.state.begin_store_batch(self.compaction.newest, meta.clone());
         self.compaction.newest = index;
         self.compaction.moved_at = self.now.instant;
         // Time moves all nodes at once, a full window each at its own time.
         self.compaction.window = if is_full { 0 } else { head_start(&self.options) };
         self.compaction.moves.push_back((meta, self.compaction.total));
-        self.out.push(Action::Store(batch));
+        true
     }
 
     /// Messages of packs that are mostly gone are packed anew, a little each second, so that the room of what was

@@ -349,7 +349,7 @@ impl Replica {
 
     /// Offers free messages to those who wait: the first message first, in order of arrival.
     pub(super) fn serve_stirred(&mut self) {
-        if !self.is_serving() || !self.has_lease() || self.state.is_half_applied() {
+        if !self.is_serving() || !self.has_lease() || self.is_half_applied() {
             return;
         }
         self.turn.next_phase();
@@ -375,8 +375,7 @@ impl Replica {
         if let Some(leading) = self.standing.serving()
             && self.has_lease()
         {
-            let mut stirred = leading.stirred.iter();
-            self.is_not_done |= stirred.any(|(queue, _)| !leading.locked.contains(queue));
+            self.is_not_done |= leading.has_stirred();
         }
     }
 

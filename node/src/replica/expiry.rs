@@ -58,12 +58,12 @@ impl Replica {
     /// Some of the messages whose time is over leave.
     pub(super) fn expire(&mut self) {
         let now = self.wall();
+        if self.is_half_applied() {
+            return;
+        }
         let Some(leading) = self.standing.serving_mut().filter(|_| !planted::is(Bug::LateExpiry)) else {
             return;
         };
-        if self.state.is_half_applied() {
-            return;
-        }
         let leaving = &mut leading.leaving;
         if self.now.instant >= leaving.next_look {
             leaving.next_look = self.now.instant + LOOK_INTERVAL;

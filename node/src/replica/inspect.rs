@@ -18,7 +18,7 @@ pub struct WaitView<'a> {
 impl Replica {
     /// Gets that wait, in the order in which they came. None where no message may be given just now.
     pub fn waits(&self) -> impl Iterator<Item = WaitView<'_>> {
-        let may_give = self.has_lease() && !self.state.is_half_applied();
+        let may_give = self.has_lease() && !self.is_half_applied();
         let leading = self.standing.serving().filter(|_| may_give);
         let waiters = leading.into_iter().flat_map(|leading| leading.waiters.iter());
         waiters.map(|waiter| {

@@ -70,7 +70,8 @@ impl Replica {
     /// backed out, what is not persistent is gone, sessions end.
     fn stop_leading(&mut self) {
         let Some(leading) = self.standing.stop() else { return };
-        let Leading { handover, proposals, waiters, readers, staging, members, raising, .. } = leading;
+        let Leading { handover, proposals, waiters, readers, staging, endings, members, raising, .. } =
+            leading;
         if let Some((session, token)) = handover.and_then(|handover| handover.answer) {
             self.answer(session, token, Completion::done());
         }
@@ -82,6 +83,14 @@ impl Replica {
         let reading = readers.into_all().filter_map(|delivery| delivery.caller());
         for (session, token) in waiting.chain(reading).chain(staging.callers()) {
             self.answer(session, token, self.lost(Reason::ConnectionBroken));
+        }
+        let (committed, undone) = endings.callers();
+        for (session, token) in undone {
+            self.answer(session, token, self.lost(Reason::ConnectionBroken));
+        }
+        // What of it was in the log has happened.
+        if let Some((session, token)) = committed {
+            self.answer(session, token, self.lost(Reason::CallInterrupted));
         }
         if let Some((session, token)) = members.map(|operation| operation.caller()) {
             self.answer(session, token, Completion::failed(Reason::CallInterrupted));
@@ -173,7 +182,10 @@ impl Replica {
             Some(to) => to == peer.node,
             None => peer.active && self.peers.may_lead(peer.node),
         });
-        let is_idle = leading.proposals.is_idle() && leading.staging.is_empty() && self.applying.is_empty();
+        let is_idle = leading.proposals.is_idle()
+            && leading.staging.is_empty()
+            && leading.endings.is_empty()
+            && self.applying.is_empty();
         if self.draining && peers.is_empty() && (is_idle || !self.has_lease()) {
             // There is nobody to wait for.
             self.consensus.resign();

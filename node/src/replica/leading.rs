@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use super::endings::Endings;
 use super::expiry::Leaving;
 use super::free::Reservations;
 use super::line::Line;
@@ -32,6 +33,7 @@ pub(super) struct Leading {
 
     pub proposals: Proposals,
     pub staging: Stagings,
+    pub endings: Endings,
     pub reservations: Reservations,
     pub waiters: Waiters,
     pub readers: Readers,
@@ -120,6 +122,7 @@ impl Leading {
             objects_due: false,
             proposals,
             staging: Stagings::default(),
+            endings: Endings::default(),
             reservations: Reservations::default(),
             waiters: Waiters::default(),
             readers: Readers::default(),
@@ -171,6 +174,18 @@ impl Leading {
     /// Whether messages come or go just now.
     pub fn is_busy(&self, queue: QueueId) -> bool {
         self.uncommitted(queue) > 0
+    }
+
+    /// Whether somebody may be offered something now. Queues that are locked may have a million messages each.
+    pub fn has_stirred(&self) -> bool {
+        let mut from = QueueId(0);
+        while let Some(&(queue, _)) = self.stirred.range((from, Position::default())..).next() {
+            if !self.locked.contains(&queue) {
+                return true;
+            }
+            from = QueueId(queue.0 + 1);
+        }
+        false
     }
 
     /// The message is nobody's: whoever waits may have it.

@@ -13,6 +13,7 @@
 //! gets           which message it is, and what happens when there is none
 //! delivery       messages on their way to those who get or browse them
 //! commits        the end of a unit of work
+//! endings        what takes longer than a turn of that
 //! backout_queue  messages that were backed out too often move
 //! expiry         messages whose time is over leave
 //! administer     definitions, views of queues, the switch to another node
@@ -54,6 +55,7 @@ mod staging;
 mod gets;
 mod delivery;
 mod commits;
+mod endings;
 mod backout_queue;
 mod expiry;
 mod administer;
@@ -329,6 +331,7 @@ impl Replica {
         self.end_waits();
         self.take_turns();
         self.stage_more();
+        self.undo_more();
         self.expire();
         self.drive_room();
         self.define_system_objects();
@@ -350,6 +353,7 @@ impl Replica {
         self.sweep();
         self.publish_role();
         self.follow_version();
+        self.stats.turn_work_max = self.stats.turn_work_max.max(self.turn.done() + self.turn.applied());
         self.note_stats();
         debug_assert!(
             self.compaction.flushed_index() <= self.consensus.applied_index(),
@@ -382,6 +386,11 @@ impl Replica {
 
     pub fn stats(&self) -> &Stats {
         &self.stats
+    }
+
+    /// How much processor time the turn took that has just ended: what is counted stands for it, and this says how well.
+    pub fn note_turn_cpu(&mut self, us: u64) {
+        self.stats.turn_cpu_us_max = self.stats.turn_cpu_us_max.max(us);
     }
 
     /// The replicated state, for digests and inspection.

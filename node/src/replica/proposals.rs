@@ -9,8 +9,8 @@ use super::units::NotPersistent;
 use crate::mqi::Completion;
 use crate::qmgr::{BatchEncoder, Command};
 use crate::types::{
-    Index, Message, MessageId, Position, ProducerSequence, QueueId, SessionId, StagedBodyId, Token, UnitId,
-    Version, WallTime, limits,
+    Index, Message, MessageId, Pieces, Position, ProducerSequence, QueueId, SessionId, StagedBodyId, Token,
+    UnitId, Version, WallTime, limits,
 };
 
 /// Who is answered, and how, when a command was applied. One for each command of a batch, in order.
@@ -38,7 +38,7 @@ pub(super) enum Waiting {
         unit: Option<UnitId>,
         gets: Vec<(QueueId, Position)>,
         puts: BTreeMap<QueueId, u64>,
-        not_persistent: Vec<NotPersistent>,
+        not_persistent: Pieces<NotPersistent>,
     },
     /// Backout counts are in the log: the messages are free again. Nobody is answered when the session is gone.
     Backout {

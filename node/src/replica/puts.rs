@@ -224,7 +224,7 @@ impl Replica {
             let detail = "the bodies of a unit of work have at most 128 MiB";
             return Err(Refusal::because(Reason::SyncpointLimitReached, detail));
         }
-        if !unit.hold(&self.options.account, length) {
+        if !unit.hold(&self.options.account, not_persistent_weight(length)) {
             let detail =
                 "the open units of work take all the memory that this node has for them; commit or back out";
             return Err(Refusal::because(Reason::ResourceProblem, detail));

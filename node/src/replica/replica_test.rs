@@ -1174,3 +1174,53 @@ fn a_leader_that_is_none_any_more_applies_the_rest_of_a_unit_and_answers_that_no
     assert_eq!(alone.answer(APP, token).unwrap().reason, Reason::CallInterrupted);
     assert_eq!(alone.replica.queue_manager().sums().messages, 200);
 }
+
+/// A command that was begun is ended, and a step of what is undone is one of a hundred messages.
+const OVER_UNDOING: u64 = 2 * 8 * 100;
+
+/// Turns until all is done; in each, whether calls had to wait for the other half of a unit, and that none was long.
+fn count_turns(alone: &mut Alone, call: Call) -> (Token, Vec<bool>) {
+    alone.next_token += 1;
+    let token = Token(alone.next_token);
+    let mut events = vec![Event::Call { session: APP, token, call }];
+    let mut turns = Vec::new();
+    while turns.is_empty() || !events.is_empty() || alone.replica.is_not_done() {
+        alone.one_turn(&mut events);
+        let (done, applied) = alone.replica.turn_work();
+        assert!(done <= 4 * SHORT && applied <= SHORT + OVER_UNDOING, "{done} and {applied}");
+        turns.push(alone.replica.is_half_applied());
+    }
+    (token, turns)
+}
+
+fn in_unit(text: &str, persistence: Persistence) -> Call {
+    let mut put = Put { syncpoint: true, ..put(text) };
+    put.message.descriptor.persistence = persistence;
+    Call::Put(put)
+}
+
+#[test]
+fn a_large_unit_that_is_backed_out_takes_as_many_turns_as_it_needs() {
+    for persistence in [Persistence::Persistent, Persistence::NotPersistent] {
+        let mut alone = of_short_turns();
+        turns_of(&mut alone, (0..2_000).map(|_| in_unit("one", persistence)).collect());
+        let (token, turns) = count_turns(&mut alone, commit("puts"));
+        assert_eq!(alone.answer(APP, token).unwrap().reason, Reason::None);
+        assert!(turns.iter().filter(|half| **half).count() >= 20, "it came in {} turns", turns.len());
+        let gets = (0..2_000).map(|_| Call::Get(Get { syncpoint: true, ..get() }));
+        turns_of(&mut alone, gets.collect());
+        assert_eq!(alone.get(OTHER, get()), Err(Reason::NoMsgAvailable));
+        let (token, turns) = count_turns(&mut alone, Call::Backout);
+        assert!(turns.len() >= 16, "it went back in {} turns", turns.len());
+        assert_eq!(alone.answer(APP, token).unwrap().reason, Reason::None);
+        let depth = alone.replica.queue_manager().sums().messages;
+        assert_eq!(depth, 2_000);
+        let queue = alone.replica.queue_manager().queues().next().unwrap();
+        assert!(queue.iter().all(|(_, slot)| slot.backout_count == 1));
+        assert_eq!(alone.get(OTHER, get()), Ok("one".into()));
+        turns_of(&mut alone, (0..2_000).map(|_| in_unit("vanishes", persistence)).collect());
+        let (_, turns) = count_turns(&mut alone, Call::Backout);
+        assert!(turns.len() >= 4, "it vanished in {} turns", turns.len());
+        assert_eq!(alone.replica.queue_manager().sums().messages, depth - 1);
+    }
+}

@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use super::Replica;
 use super::proposals::Waiting;
 use crate::qmgr::{Command, Place, Removal, command};
-use crate::types::{SessionId, StagedBodyId, Token, UnitId, limits};
+use crate::types::{Pieces, SessionId, StagedBodyId, Token, UnitId, limits};
 
 /// Bytes of staged parts that may be proposed and not applied: enough to keep the disks busy, little enough that a
 /// small message never waits for more than this.
@@ -38,7 +38,7 @@ struct Staging {
 #[derive(Debug)]
 pub(super) enum Parts {
     Body(VecDeque<Bytes>),
-    Unit { unit: Option<(UnitId, u64)>, places: std::vec::IntoIter<Place>, removals: Vec<Removal> },
+    Unit { unit: Option<(UnitId, u64)>, places: Pieces<Place>, removals: Vec<Removal> },
 }
 
 /// Positions of removed messages in one part of a unit.
@@ -83,12 +83,12 @@ impl Replica {
         &mut self,
         session: SessionId,
         unit: Option<(UnitId, u64)>,
-        places: Vec<Place>,
+        places: Pieces<Place>,
         removals: Vec<Removal>,
         waiting: Waiting,
     ) {
         let number = self.staged_number();
-        let parts = Parts::Unit { unit, places: places.into_iter(), removals };
+        let parts = Parts::Unit { unit, places, removals };
         self.begin_staging(session, number, parts, Some((Command::Staged { number, length: 0 }, waiting)));
     }
 
@@ -192,16 +192,16 @@ fn next_of_body(parts: &mut VecDeque<Bytes>) -> Option<Bytes> {
 /// may be longer than the body. The first one names the unit.
 fn next_of_unit(
     unit: &mut Option<(UnitId, u64)>,
-    rest: &mut std::vec::IntoIter<Place>,
+    rest: &mut Pieces<Place>,
     removals: &mut Vec<Removal>,
 ) -> Option<Bytes> {
     let mut places = Vec::new();
     let mut bytes = 0;
-    while let Some(place) = rest.as_slice().first()
+    while let Some(place) = rest.front()
         && (places.is_empty() || bytes + place.message.weight() <= limits::CHUNK_BYTES / 2)
     {
         bytes += place.message.weight();
-        places.extend(rest.next());
+        places.extend(rest.pop_front());
     }
     let gone = if places.is_empty() { next_removal(removals) } else { None };
     let is_over = places.is_empty() && gone.is_none();
@@ -258,7 +258,8 @@ mod tests {
         let positions: Vec<_> = (0..2 * REMOVALS_MAX as u64 + 3).map(position).collect();
         let removals = vec![Removal { queue: QueueId(1), positions: positions.clone() }];
         let unit = Some((UnitId(Bytes::from_static(b"unit")), 7));
-        let mut parts = Parts::Unit { unit: unit.clone(), places: places.clone().into_iter(), removals };
+        let mut parts =
+            Parts::Unit { unit: unit.clone(), places: places.iter().cloned().collect(), removals };
         let (mut named, mut put, mut gone) = (Vec::new(), Vec::new(), Vec::new());
         while let Some(part) = parts.next() {
             assert!(part.len() <= limits::ENTRY_BYTES_SOFT, "{} bytes", part.len());

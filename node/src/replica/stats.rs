@@ -18,6 +18,10 @@ pub struct Stats {
     /// Leaders heard of, each time it was another one.
     pub leader_changes: u64,
     pub turns: u64,
+    /// The most that a turn did since this process began, in looks at a message (`turn.rs`).
+    pub turn_work_max: u64,
+    /// The most processor time that a turn took since this process began, in microseconds.
+    pub turn_cpu_us_max: u64,
     pub events: u64,
     pub entries_proposed: u64,
     pub commands_proposed: u64,

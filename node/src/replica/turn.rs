@@ -63,6 +63,14 @@ impl Turn {
         self.search_limit = self.done + SEARCH_MIN.min(self.calls);
     }
 
+    /// What the phase may still do; something at least.
+    pub fn left(&self) -> u64 {
+        match planted::is(Bug::EndlessTurn) {
+            true => u64::MAX >> 1,
+            false => self.limit.saturating_sub(self.done).max(SLICE_MIN as u64),
+        }
+    }
+
     pub fn spend(&mut self, work: u64) {
         self.done += work;
     }

@@ -8,22 +8,22 @@ use std::sync::Arc;
 
 use crate::qmgr::{Place, Removal};
 use crate::types::{
-    Account, Held, Message, MessageId, Position, ProducerId, ProducerSequence, QueueId, Share,
+    Account, Held, Message, MessageId, Pieces, Position, ProducerId, ProducerSequence, QueueId, Share,
 };
 
 /// What a session has done under syncpoint since its last commit.
 #[derive(Debug, Default)]
 pub(super) struct Unit {
     /// What was put and goes into the log, and what does not.
-    pub places: Vec<Place>,
-    pub not_persistent: Vec<NotPersistent>,
+    pub places: Pieces<Place>,
+    pub not_persistent: Pieces<NotPersistent>,
     /// How many messages go into the log, by queue, and about how much of it they take.
     pub logged: BTreeMap<QueueId, u64>,
     pub weight: usize,
     pub gets: Vec<(QueueId, Position)>,
     /// Of the bodies that were put.
     pub bytes: usize,
-    /// The same in the node's account.
+    /// The same in the node's account, and what is around each.
     held: Option<Held>,
     /// How many units had been decided when this one began; None before its first call.
     pub units_decided: Option<u64>,
@@ -39,11 +39,11 @@ pub(super) struct NotPersistent {
 }
 
 impl Unit {
-    /// Takes memory for one more body; false when the node has no more for units of work.
-    pub fn hold(&mut self, account: &Arc<Account>, bytes: usize) -> bool {
+    /// Takes memory for one more message; false when the node has no more for units of work.
+    pub fn hold(&mut self, account: &Arc<Account>, bytes: u64) -> bool {
         let held = self.held.get_or_insert_with(|| Held::nothing(account.clone(), Share::Units));
         debug_assert!(held.bytes() >= self.bytes as u64, "the bodies of a unit are held in the account");
-        held.grow(bytes as u64)
+        held.grow(bytes)
     }
 
     /// Its first call has come, when so many units had been decided.
@@ -73,6 +73,22 @@ impl Unit {
     /// The message that was put in this unit with the same sequence.
     pub fn repeated(&self, put: &ProducerSequence) -> Option<MessageId> {
         self.sequences.get(&put.producer)?.get(&put.sequence).copied()
+    }
+
+    /// Forgets so many of the sequences, so that what a large unit remembers goes piece by piece.
+    pub fn forget_sequences(&mut self, count: usize) {
+        for _ in 0..count {
+            let Some(mut of) = self.sequences.first_entry() else { return };
+            of.get_mut().pop_first();
+            if of.get().is_empty() {
+                of.remove();
+            }
+        }
+    }
+
+    /// Nothing was put, or all of that is gone.
+    pub fn has_only_gets(&self) -> bool {
+        self.places.is_empty() && self.not_persistent.is_empty() && self.sequences.is_empty()
     }
 
     pub fn messages(&self) -> usize {

@@ -17,6 +17,7 @@ pub mod unit;
 pub mod version;
 pub mod limits;
 pub mod account;
+pub mod pieces;
 pub mod planted;
 
 pub use account::{Account, Held, Share};
@@ -27,6 +28,7 @@ pub use message::{
     Persistence,
 };
 pub use name::ObjectName;
+pub use pieces::Pieces;
 pub use reason::{CompletionCode, Reason};
 pub use role::{ClocksDiffer, FloatingAddress, OutOfSync, Role, RoleView, WhyNotServing};
 pub use selection::Selection;
