@@ -11,6 +11,10 @@ use super::digest::Digest;
 use crate::types::planted::{self, Bug};
 use crate::types::{UnitId, UnitState, WallTime};
 
+/// With each outcome so many are forgotten at most: a million that grew old in one minute leave over many turns, and there
+/// are never more than there may be.
+const FORGOTTEN_A_TIME: usize = 16;
+
 /// The newest outcomes, as many as [`Retention`] says.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outcomes {
@@ -56,7 +60,8 @@ impl Outcomes {
         assert!(!self.by_unit.contains_key(unit), "an outcome is final");
         self.restore(self.next, Decided { unit: unit.clone(), state, at });
         assert_eq!(self.by_unit.len(), self.by_number.len(), "a unit has one outcome");
-        while let Some((_, oldest)) = self.by_number.first_key_value() {
+        for _ in 0..FORGOTTEN_A_TIME {
+            let Some((_, oldest)) = self.by_number.first_key_value() else { return };
             let count = self.by_number.len();
             let is_young = oldest.at.0.saturating_add(keep.age_ms) > at.0;
             if count <= keep.outcomes_min || (is_young && count <= keep.outcomes_max) {

@@ -11,6 +11,10 @@ use super::producer_names::{NameHash, ProducerNames};
 use crate::types::planted::{self, Bug};
 use crate::types::{MessageId, ProducerId, ProducerSequence, WallTime};
 
+/// With each put so many producers are forgotten at most: each may have 10,000 sequences, and a hundred thousand that grew
+/// old together leave over many turns.
+const FORGOTTEN_A_TIME: usize = 2;
+
 /// What is remembered of every producer.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Producers {
@@ -128,8 +132,10 @@ impl Producers {
             self.sequences -= 1;
         }
         self.digest.add(known.history(&put.producer));
-        while self.has_too_many(at, keep) {
-            self.forget_quietest(&mut forgotten);
+        for _ in 0..FORGOTTEN_A_TIME {
+            if self.has_too_many(at, keep) {
+                self.forget_quietest(&mut forgotten);
+            }
         }
         while let Some(name) = self.names.forget_over(keep.names_max) {
             forgotten.names.push(name);
