@@ -46,6 +46,29 @@ fn a_file_means_what_it_says() {
 }
 
 #[test]
+fn relative_paths_begin_where_the_file_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("cluster.toml");
+    let text = FILE.replace("\"/tmp/{node}/log\"", "\"log-{node}\"");
+    let tls =
+        "[tls]\nca = \"certs/ca.pem\"\ncertificate = \"/etc/node.pem\"\nkey = \"certs/node-{node}.key\"\n";
+    std::fs::write(&path, text + tls).unwrap();
+    let config = Config::load(&path, Some("a"), &[]).unwrap();
+    assert_eq!(config.log_directory, directory.path().join("log-a"));
+    assert_eq!(config.data_directory, Path::new("/tmp/a/data"));
+    let tls = config.tls.unwrap();
+    assert_eq!(tls.ca, directory.path().join("certs/ca.pem"));
+    assert_eq!(tls.certificate, Path::new("/etc/node.pem"));
+    assert_eq!(tls.key, directory.path().join("certs/node-a.key"));
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let text = Config::load(Path::new("/no/such.toml"), None, &[]).unwrap_err().text;
+    assert!(text.starts_with("/no/such.toml: No such file") && text.contains("--config"), "{text}");
+}
+
+#[test]
 fn a_refusal_names_line_and_key_and_what_to_write() {
     let unknown = refusal(&FILE.replace("id = 2", "id = 2\ncolour = \"red\""));
     assert!(unknown.contains("line 11") && unknown.contains("colour"), "{unknown}");

@@ -109,13 +109,24 @@ pub struct ConfigError {
 }
 
 impl Config {
-    /// Reads the file, applies `--set`s, and picks the node.
+    /// Reads the file, applies `--set`s, and picks the node. Relative paths in it begin where the file is, so that a node
+    /// finds its messages whatever directory it is started from.
     pub fn load(path: &Path, node: Option<&str>, settings: &[String]) -> Result<Config, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|error| ConfigError {
-            text: format!("{}: {error}; name the cluster file with --config", path.display()),
-        })?;
         let named = |text: String| ConfigError { text: format!("{}: {text}", path.display()) };
-        Config::parse_with(&text, node, settings).map_err(|error| named(error.text))
+        let unread = |error: std::io::Error| named(format!("{error}; name the cluster file with --config"));
+        let text = std::fs::read_to_string(path).map_err(unread)?;
+        let place = std::path::absolute(path).map_err(unread)?;
+        let config = Config::parse_with(&text, node, settings).map_err(|error| named(error.text))?;
+        Ok(config.relative_to(place.parent().unwrap_or(Path::new("/"))))
+    }
+
+    /// Every path of the file as one that begins at `/`, if `directory` does.
+    fn relative_to(mut self, directory: &Path) -> Config {
+        let tls = self.tls.iter_mut().flat_map(|tls| [&mut tls.ca, &mut tls.certificate, &mut tls.key]);
+        let program = self.addresses.iter_mut().filter_map(|addresses| addresses.program.as_mut());
+        let paths = [&mut self.log_directory, &mut self.data_directory].into_iter().chain(tls).chain(program);
+        paths.for_each(|path| *path = directory.join(&*path));
+        self
     }
 
     /// As [`Config::parse`], with `key=value` settings over what the file says. What a setting makes wrong is said of
