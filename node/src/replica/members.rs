@@ -272,7 +272,7 @@ impl Replica {
         match operation.step {
             Step::Begin => ("waiting to begin".into(), 0.0),
             Step::Learning { .. } => {
-                let (MembershipRequest::Add { node, .. } | MembershipRequest::Replace { node, .. }) =
+                let (MembershipRequest::Add { node, info } | MembershipRequest::Replace { node, info, .. }) =
                     &operation.request
                 else {
                     return ("leaving".into(), 0.5);
@@ -289,7 +289,14 @@ impl Replica {
                     Some(_) if matched > 0 => {
                         (format!("catching up: {matched} of {last}"), matched as f64 / last as f64)
                     }
-                    _ => ("waiting for the node to connect".into(), 0.0),
+                    _ => {
+                        let (name, address) = (&info.name, &info.peer_address);
+                        let text = format!(
+                            "waiting for the node to connect: start {name} with a cluster file that has it with joins = \
+                             true, and look whether {address} is reached"
+                        );
+                        (text, 0.0)
+                    }
                 }
             }
             Step::Changing { .. } => ("changing the voters".into(), 0.95),

@@ -45,6 +45,7 @@ impl Replica {
             version: self.state.version(),
             takeovers: self.state.takeovers(),
             // Nobody puts to a node that does not serve, so it refuses none, however full its disk is.
+            waits_for: self.waits_for(),
             puts_refused: self.lack_of_room().filter(|_| self.is_serving()),
         }
     }

@@ -28,7 +28,7 @@ pub use message::{
 };
 pub use name::ObjectName;
 pub use reason::{CompletionCode, Reason};
-pub use role::{FloatingAddress, OutOfSync, Role, RoleView, WhyNotServing};
+pub use role::{FloatingAddress, OutOfSync, Role, RoleView, WaitsFor, WhyNotServing};
 pub use selection::Selection;
 pub use term_starts::TermStarts;
 pub use time::{Instant, Now, WallTime};
