@@ -39,6 +39,7 @@ macro_rules! reasons {
             2046 OptionsError            OPTIONS_ERROR             "The options exclude each other, or one is not valid for this call."
             2047 PersistenceError        PERSISTENCE_ERROR         "Persistence is not valid."
             2048 PersistentNotAllowed    PERSISTENT_NOT_ALLOWED    "The queue does not take persistent messages."
+            2049 PriorityExceedsMax      PRIORITY_EXCEEDS_MAXIMUM  "The message was put with the highest priority there is, 9."
             2050 PriorityError           PRIORITY_ERROR            "Priority must be 0 to 9, or left to the queue."
             2051 PutInhibited            PUT_INHIBITED             "Puts are switched off for the queue; alter it to PUT(ENABLED)."
             2052 QDeleted                Q_DELETED                 "The queue was deleted after it was opened."
