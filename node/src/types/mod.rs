@@ -12,6 +12,7 @@ pub mod definition;
 pub mod term_starts;
 pub mod group;
 pub mod selection;
+pub mod inspected;
 pub mod role;
 pub mod unit;
 pub mod version;
@@ -22,6 +23,7 @@ pub mod planted;
 pub use account::{Account, Held, Share};
 pub use group::{Membership, NodeInfo, SnapshotMeta};
 pub use ids::*;
+pub use inspected::{Inspected, Inspector};
 pub use message::{
     Body, CorrelationId, DefaultContext, Descriptor, EncodedDescriptor, GroupId, Message, MessageId,
     Persistence,
