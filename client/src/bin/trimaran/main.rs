@@ -8,6 +8,7 @@ mod output;
 mod message_json;
 mod talk;
 mod put;
+mod unit;
 mod dead_letter;
 mod get;
 mod attributes;
@@ -68,6 +69,7 @@ async fn run(cli: Cli) -> output::Outcome {
         Command::Put(args) => put::run(global, args).await,
         Command::Get(args) => get::get(global, args).await,
         Command::Browse(args) => get::browse(global, args).await,
+        Command::Unit(args) => unit::run(global, args).await,
         Command::Requeue(args) => requeue::run(global, args).await,
         Command::Queue(command) => queue::run(global, command).await,
         Command::Define(args) => object::define(global, args).await,

@@ -43,6 +43,11 @@ impl Failure {
         Failure::Local(format!("{what}: {error}"))
     }
 
+    /// 2033, said with its name.
+    pub fn no_message(text: impl std::fmt::Display) -> Failure {
+        Failure::NoMessage(format!("{text} (completion code 2, reason 2033 NO_MSG_AVAILABLE)"))
+    }
+
     pub fn exit_code(&self) -> i32 {
         match self {
             Failure::Client(Error::Unreachable { .. }) => 4,

@@ -284,3 +284,23 @@ pub struct RequeueArgs {
     #[arg(long, short = 'n', value_name = "N")]
     pub count: Option<usize>,
 }
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Lines of standard input:
+  put QUEUE TEXT        the rest of the line is the message
+  put-json QUEUE JSON   with all fields; see `trimaran help json-lines`
+  get QUEUE             its body on standard output
+  move FROM TO          a message as it is, with its descriptor
+  commit, backout       the next line begins another unit of work
+
+Example:
+  printf 'get ORDERS\\nput INVOICES two crates\\nput AUDIT taken\\ncommit\\n' | trimaran unit
+
+Nobody sees anything of it before the commit. A line that fails, a queue without a message (exit code 3) and an end
+without commit (exit code 1) back the unit out. So does a node that fails (reason 2003): run the same again.")]
+pub struct UnitArgs {
+    /// How long each get waits for a message, for example 500ms, 5s, forever
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = parse_wait)]
+    pub wait: Duration,
+}

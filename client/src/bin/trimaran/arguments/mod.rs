@@ -12,7 +12,7 @@ mod values;
 
 pub use control::{ApplyArgs, DmpmqcfgArgs, DspmqArgs, MqrcArgs, RunmqscArgs};
 pub use messages::{
-    BrowseArgs, DescriptorArgs, GetArgs, PutArgs, ReceiveArgs, RequeueArgs, SelectionArgs, TalkArgs,
+    BrowseArgs, DescriptorArgs, GetArgs, PutArgs, ReceiveArgs, RequeueArgs, SelectionArgs, TalkArgs, UnitArgs,
 };
 pub use objects::{AlterArgs, DefineArgs, DeleteArgs, DisplayArgs, QueueCommand, SetArgs};
 pub use running::{NodeArgs, NodeCommand, OutcomeArgs, RecoverArgs, StatusArgs, SwitchArgs};
@@ -170,6 +170,8 @@ pub enum Command {
     Get(GetArgs),
     /// Look at messages without taking them
     Browse(BrowseArgs),
+    /// Put and get on several queues in one unit of work
+    Unit(UnitArgs),
     /// Give dead letters back to the queues they were meant for
     Requeue(RequeueArgs),
     /// Create, alter, delete, clear and show queues
