@@ -4,6 +4,7 @@
 //! subcommands.
 
 mod arguments;
+mod tails;
 mod output;
 mod message_json;
 mod talk;
@@ -32,12 +33,14 @@ mod demo;
 mod help;
 
 use arguments::{Cli, ClusterCommand, Command};
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 
 fn main() {
-    let cli = match Cli::try_parse_from(control::by_own_name(std::env::args_os())) {
+    let (command, tails) = tails::take(Cli::command());
+    let matches = command.try_get_matches_from(control::by_own_name(std::env::args_os()));
+    let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
-        Err(error) => output::end_with_usage(&error),
+        Err(error) => output::end_with_usage(&error, &tails),
     };
     let as_json = cli.global.json;
     tracing_subscriber::fmt()

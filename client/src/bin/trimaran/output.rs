@@ -13,6 +13,8 @@ use serde_json::json;
 use trimaran_client::Error;
 use trimaran_proto::calendar::Moment;
 
+use crate::tails::Tails;
+
 /// What the command failed with; `trimaran help exit-codes` explains them.
 #[derive(Debug)]
 pub enum Failure {
@@ -95,7 +97,15 @@ impl Failure {
 }
 
 /// A command line that cannot be understood, in the form it asks for as far as it can be understood; or help.
-pub fn end_with_usage(error: &clap::Error) -> ! {
+pub fn end_with_usage(error: &clap::Error, tails: &Tails) -> ! {
+    if let Some(help) = tails.help_of(error, stdout_is_terminal()) {
+        if error.use_stderr() {
+            eprint!("{help}");
+        } else {
+            write(help.as_bytes());
+        }
+        std::process::exit(error.exit_code());
+    }
     if error.use_stderr() && std::env::args_os().any(|argument| argument == "--json") {
         let text = error.to_string();
         let text = text.split("\n\n").next().unwrap_or(&text).trim_start_matches("error: ");
