@@ -140,10 +140,6 @@ fn puts_and_gets_of_several_queues_are_one_unit() {
     assert_eq!(shell.ok(&["unit"], script), "one\n");
     assert_eq!(shell.cluster.bodies("OTHER"), ["first", "two"]);
     assert_eq!(shell.cluster.bodies("HA.QUEUE"), ["three"]);
-    let moved = shell.ok(&["browse", "OTHER", "--json-lines"], "");
-    let moved: serde_json::Value = serde_json::from_str(moved.lines().last().unwrap()).unwrap();
-    assert_eq!(moved["priority"], 7, "a message that is moved keeps its descriptor");
-
     for (script, code, said) in [
         ("get HA.QUEUE\nget HA.QUEUE\ncommit\n", 3, "no message on HA.QUEUE"),
         ("get HA.QUEUE\nput OTHER lost\n", 1, "ended without commit"),
@@ -158,6 +154,13 @@ fn puts_and_gets_of_several_queues_are_one_unit() {
         assert_eq!(shell.cluster.bodies("OTHER"), ["first", "two"], "{script}");
         assert_eq!(shell.cluster.bodies("HA.QUEUE"), ["three"], "{script}");
     }
+    let moved = shell.ok(&["get", "OTHER", "--count", "2", "--json-lines"], "");
+    let moved: serde_json::Value = serde_json::from_str(moved.lines().last().unwrap()).unwrap();
+    assert_eq!(
+        (&moved["text"], &moved["priority"]),
+        (&"two".into(), &7.into()),
+        "its descriptor goes with it"
+    );
 }
 
 #[test]
