@@ -288,6 +288,8 @@ mod tests {
         for made in [
             &["init", "--cluster", "shop", "--nodes", "a=127.0.0.1", "--out", "certs"][..],
             &["add", "--dir", "certs", "--users", "joe"],
+            &["init", "--cluster", "shop", "--nodes", "a=127.0.0.1", "--dir", "certs"],
+            &["add", "--out", "certs", "--users", "joe"],
         ] {
             let days = |days: &str| {
                 let cli = Cli::try_parse_from([&["trimaran", "certs"][..], made, &["--days", days]].concat());

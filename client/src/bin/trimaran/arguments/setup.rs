@@ -26,7 +26,7 @@ nodes and users.")]
         #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = "admin")]
         users: Vec<String>,
         /// Directory to write to; made when it does not exist
-        #[arg(long, value_name = "DIR")]
+        #[arg(long, value_name = "DIR", visible_alias = "dir")]
         out: PathBuf,
         /// Days until the certificates of nodes and users end; the authority's lasts ten times as long
         #[arg(long, default_value_t = 825, value_parser = clap::value_parser!(u32).range(1..))]
@@ -35,8 +35,8 @@ nodes and users.")]
     /// Certificates for more nodes and users, from the authority that `init` made
     #[command(after_help = "Example:\n  trimaran certs add --dir certs --nodes d=10.0.0.4 --users ann,bob")]
     Add {
-        /// Directory with ca.pem and ca.key
-        #[arg(long, value_name = "DIR")]
+        /// Directory with ca.pem and ca.key, which is written to
+        #[arg(long, value_name = "DIR", visible_alias = "out")]
         dir: PathBuf,
         /// Nodes and the hosts they are reached by: NAME=HOST[+HOST...],...
         #[arg(long, value_name = "NODES", value_delimiter = ',', value_parser = parse_named_hosts)]
