@@ -75,7 +75,11 @@ fn a_refusal_names_line_and_key_and_what_to_write() {
     let address = refusal(&FILE.replace("127.0.0.1:7102", "7102"));
     assert!(address.contains("line 11: peer = \"7102\": write it as host:port"), "{address}");
     let kind = refusal(&FILE.replace("id = 2", "id = \"two\""));
-    assert!(kind.contains("line 10"), "{kind}");
+    assert!(kind.contains("line 10") && kind.contains("the text \"two\", expected a whole number"), "{kind}");
+    let list = refusal(&FILE.replace("[[queue_managers]]", "[queue_managers]"));
+    assert!(list.contains("a list, like [[nodes]]"), "{list}");
+    let missing = refusal(&FILE.replace("cluster = \"demo\"", ""));
+    assert!(missing.contains("missing key `cluster`"), "{missing}");
     let size = refusal(&format!("{FILE}[limits]\nwindow_bytes = \"lots\"\n"));
     assert!(size.contains("64MiB"), "{size}");
 }
@@ -134,9 +138,9 @@ fn a_wrong_setting_is_named_and_not_a_line_that_nobody_wrote() {
     };
     assert_eq!(set(&["limits.sessions=7"]).unwrap().limits.sessions, 7);
     for (setting, word) in [
-        ("limits.sessions=many", "usize"),
+        ("limits.sessions=many", "the text \"many\", expected a whole number"),
         ("limits.sessions=0", "sessions = 0"),
-        ("limits.colour=red", "unknown field `colour`"),
+        ("limits.colour=red", "there is no key `colour`"),
         ("timing.heartbeat_ms=500", "four heartbeats"),
         ("cluster.name=x", "there is no table before name"),
         ("limits.sessions", "key=value"),

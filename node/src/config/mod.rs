@@ -139,7 +139,7 @@ impl Config {
             let changed =
                 file::with_settings(text, &settings[..count]).map_err(|text| ConfigError { text })?;
             let file: file::File = toml::from_str(&changed)
-                .map_err(|error| ConfigError { text: error.message().trim_end().to_owned() })?;
+                .map_err(|error| ConfigError { text: file::in_our_words(error.message()) })?;
             reader::read("", &file, node)
         };
         with(settings.len()).map_err(|error| {
@@ -155,7 +155,7 @@ impl Config {
 
     pub fn parse(text: &str, node: Option<&str>) -> Result<Config, ConfigError> {
         let file: file::File = toml::from_str(text)
-            .map_err(|error| ConfigError { text: error.to_string().trim_end().to_owned() })?;
+            .map_err(|error| ConfigError { text: file::in_our_words(&error.to_string()) })?;
         reader::read(text, &file, node)
     }
 
