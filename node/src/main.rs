@@ -179,7 +179,8 @@ fn inspect(
         ),
         false => writeln!(out, "{found}"),
     };
-    match inspect(&what.directory, what.queue_manager.map(QueueManagerId), &mut report) {
+    let inspected = inspect(&what.directory, what.queue_manager.map(QueueManagerId), &mut report);
+    match inspected {
         Ok(0) => ExitCode::SUCCESS,
         Ok(damaged) => {
             eprintln!(
@@ -188,7 +189,7 @@ fn inspect(
             ExitCode::from(1)
         }
         Err(error) => {
-            eprintln!("trimaran-node: {error}");
+            eprintln!("trimaran-node: inspect {}: {error}", what.directory.display());
             ExitCode::from(1)
         }
     }

@@ -17,8 +17,7 @@ use crate::types::{Inspected, Inspector, QueueManagerId};
 pub fn inspect(directory: &Path, only: Option<QueueManagerId>, report: Inspector<'_>) -> io::Result<usize> {
     let path = directory.join(DATABASE);
     if !path.exists() {
-        let text =
-            format!("{}: there is no message store; name the data directory of a node", directory.display());
+        let text = "there is no message store; name the data directory of a node";
         return Err(io::Error::new(io::ErrorKind::NotFound, text));
     }
     let families = Family::ALL.map(family_name);

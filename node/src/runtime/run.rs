@@ -396,7 +396,10 @@ async fn stop(
         }
     };
     if tokio::time::timeout(config.timing.stop, handed_over).await.is_err() {
-        tracing::warn!(after = ?config.timing.stop, "nobody took over in time: stopping all the same");
+        tracing::warn!(
+            after_ms = config.timing.stop.as_millis() as u64,
+            "nobody took over in time: stopping all the same"
+        );
     }
     closing.send_replace(true);
     for listener in listeners.drained {

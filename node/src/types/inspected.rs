@@ -23,6 +23,7 @@ pub type Inspector<'a> = &'a mut dyn FnMut(Inspected) -> std::io::Result<()>;
 impl fmt::Display for Inspected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Inspected { file, offset, bytes, text, damaged } = self;
+        debug_assert!(offset.is_none() || !file.as_os_str().is_empty(), "an offset is one of a file");
         let damaged = if *damaged { "DAMAGED: " } else { "" };
         match (offset, bytes) {
             (Some(offset), Some(bytes)) => write!(f, "  {offset:>10} {bytes:>8} bytes  {damaged}{text}"),

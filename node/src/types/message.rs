@@ -287,6 +287,10 @@ impl Descriptor {
         if is_above {
             self.priority = Some(PRIORITY_MAX as u8);
         }
+        debug_assert!(
+            self.priority.is_none_or(|priority| u64::from(priority) <= PRIORITY_MAX),
+            "priorities go from 0 to 9"
+        );
         is_above
     }
 

@@ -41,6 +41,7 @@ pub struct WaitsFor {
 impl WaitsFor {
     /// For people; None when nobody is waited for.
     pub fn sentence(&self, membership: &Membership) -> Option<String> {
+        debug_assert!(!self.nodes.contains(&NodeId(0)), "node ids begin at 1");
         let named = |node: &NodeId| match membership.nodes.get(node) {
             Some(info) => format!("{} at {}", info.name, info.peer_address),
             None => format!("with id {node}"),
