@@ -28,7 +28,7 @@ async fn main() -> Result<()> {
 async fn move_one(connection: &Connection, source: &str, target: &str) -> Result<bool> {
     let mut unit = connection.unit_of_work().await?;
     let Some(message) = unit.get(source, Duration::from_secs(1)).await? else { return Ok(false) };
-    unit.put(target, message.body).await?;
+    unit.put(target, message).await?;
     unit.commit().await?;
     Ok(true)
 }

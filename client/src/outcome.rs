@@ -16,7 +16,8 @@ pub struct Placed {
     /// An earlier try of the same put had stored the message; this is its answer. Only a program that numbers its
     /// puts itself needs to look: the library's own repetitions are exactly-once by themselves.
     pub duplicate: bool,
-    /// Not 0 when the message went to the dead-letter queue instead: the reason it was dead-lettered for.
+    /// 2049 ([`reason::PRIORITY_EXCEEDS_MAXIMUM`]) when the priority was above 9 and the message was put with 9. Another one,
+    /// and not 0, when the message went to the dead-letter queue instead: the reason it was dead-lettered for.
     pub warning: u32,
 }
 

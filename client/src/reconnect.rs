@@ -7,6 +7,7 @@
 //! costs a stream per node, not a handshake.
 
 use std::{
+    collections::HashMap,
     future::Future,
     pin::Pin,
     sync::{Arc, Mutex},
@@ -123,8 +124,12 @@ pub(crate) async fn greet(
     result
 }
 
-/// Asks all nodes but `skip` until one serves. Every failed try is reported.
-async fn seek(core: Arc<Core>, skip: Option<String>, mut on_failure: impl FnMut(&Error) + Send) -> Greeted {
+/// Asks all nodes but `skip` until one serves. Every failed try is reported, with the address.
+async fn seek(
+    core: Arc<Core>,
+    skip: Option<String>,
+    mut on_failure: impl FnMut(&str, &Error) + Send,
+) -> Greeted {
     let skipped = |address: &str| skip.as_deref() == Some(address);
     let mut attempts = FuturesUnordered::new();
     for (rank, node) in core.nodes().into_iter().filter(|node| !skipped(&node.address)).enumerate() {
@@ -139,7 +144,7 @@ async fn seek(core: Arc<Core>, skip: Option<String>, mut on_failure: impl FnMut(
             Ok(greeted) => return greeted,
             Err(failure) => failure,
         };
-        on_failure(&failure.error);
+        on_failure(&node.address, &failure.error);
         if let Some(address) = failure.serving.filter(|address| !skipped(address)) {
             match core.add_node(&address) {
                 Some(new) => attempts.push(attempt(core.clone(), new, Duration::ZERO, 0)),
@@ -202,14 +207,17 @@ pub(crate) async fn supervise(
                 let report = {
                     let (core, fatal, stop) = (core.clone(), fatal.clone(), stop.clone());
                     let is_first = first.is_some();
-                    let mut answered = false;
-                    move |error: &Error| {
+                    let (mut answered, mut strangers) = (false, Strangers::default());
+                    move |address: &str, error: &Error| {
                         // What a node has to say is worth more than that another one cannot be reached.
                         let is_answer = error.reason() != Some(reason::CONNECTION_BROKEN);
                         answered |= is_answer;
                         core.count_attempt(since, (is_answer || !answered).then_some(error));
-                        if is_first && is_final(error) {
-                            *fatal.lock().expect("nothing panics here") = Some(error.clone());
+                        strangers.note(address, error);
+                        let unknown = strangers.unknown_everywhere(&core.nodes());
+                        let last = unknown.or_else(|| is_final(error).then(|| error.clone()));
+                        if is_first && let Some(last) = last {
+                            *fatal.lock().expect("nothing panics here") = Some(last);
                             stop.notify_one();
                         }
                     }
@@ -271,8 +279,36 @@ pub(crate) async fn supervise(
 
 /// At the first connect there is no point in trying again after these.
 fn is_final(error: &Error) -> bool {
-    matches!(error.reason(), Some(reason::Q_MGR_NAME_ERROR | reason::NOT_AUTHORIZED | reason::SECURITY_ERROR))
+    matches!(error.reason(), Some(reason::NOT_AUTHORIZED | reason::SECURITY_ERROR))
         || matches!(error, Error::Invalid(_))
+}
+
+/// Who says that it has no queue manager of this name. One node alone may not have it yet: cluster files are changed node
+/// by node.
+#[derive(Default)]
+struct Strangers {
+    /// What each node said last: its refusal, or None where it could not be asked.
+    said: HashMap<String, Option<Error>>,
+}
+
+impl Strangers {
+    fn note(&mut self, address: &str, error: &Error) {
+        let refusal = match error.reason() {
+            Some(reason::Q_MGR_NAME_ERROR) => Some(error.clone()),
+            Some(reason::CONNECTION_BROKEN) => None,
+            // It knows the queue manager.
+            _ => return drop(self.said.remove(address)),
+        };
+        self.said.insert(address.to_string(), refusal);
+    }
+
+    /// The refusal, when no node is left that could know better.
+    fn unknown_everywhere(&self, nodes: &[Arc<Node>]) -> Option<Error> {
+        match nodes.iter().all(|node| self.said.contains_key(&node.address)) {
+            true => self.said.values().flatten().next().cloned(),
+            false => None,
+        }
+    }
 }
 
 enum Ended {
@@ -303,7 +339,7 @@ async fn watch_over(core: Arc<Core>, link: &Link) -> Ended {
             core.session.ping();
         }
         if core.session.silent_for().is_some_and(|silent| silent > ANSWER_PATIENCE) {
-            search.get_or_insert_with(|| Box::pin(seek(core.clone(), Some(link.address.clone()), |_| {})));
+            search.get_or_insert_with(|| Box::pin(seek(core.clone(), Some(link.address.clone()), |_, _| {})));
         } else {
             search = None;
         }

@@ -35,6 +35,9 @@ struct OwnCertificate {
     validity: Validity,
 }
 
+/// PEM text, and the file it was read from or what it is.
+type Pem = (Vec<u8>, String);
+
 /// What a client shows of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shown {
@@ -54,12 +57,12 @@ impl Tls {
         authority: impl AsRef<Path>,
         identity: Option<(impl AsRef<Path>, impl AsRef<Path>)>,
     ) -> Result<Tls, Error> {
-        let authority = read(authority.as_ref())?;
-        let Some((certificate, key)) = identity else { return Tls::build(&authority, None) };
+        let authority = authority.as_ref();
+        let roots = (read(authority)?, authority.display().to_string());
+        let Some((certificate, key)) = identity else { return Tls::build(roots, None) };
         let (certificate, key) = (certificate.as_ref(), key.as_ref());
-        let source = certificate.display().to_string();
-        let (certificate, key) = (read(certificate)?, read(key)?);
-        Tls::build(&authority, Some((certificate.as_slice(), key.as_slice(), source)))
+        let of = |path: &Path| Ok::<_, Error>((read(path)?, path.display().to_string()));
+        Tls::build(roots, Some((of(certificate)?, of(key)?)))
     }
 
     /// The same from PEM text.
@@ -67,16 +70,20 @@ impl Tls {
     /// # Errors
     /// [`Error::Invalid`] with what is wrong.
     pub fn from_pem(authority: &[u8], identity: Option<(&[u8], &[u8])>) -> Result<Tls, Error> {
-        let source = "the certificate of the client";
-        Tls::build(authority, identity.map(|(certificate, key)| (certificate, key, source.to_string())))
+        let identity = identity.map(|(certificate, key)| {
+            let said = |pem: &[u8], what: &str| (pem.to_vec(), what.to_string());
+            (said(certificate, "the certificate of the client"), said(key, "the private key of the client"))
+        });
+        Tls::build((authority.to_vec(), "the authority".to_string()), identity)
     }
 
-    fn build(authority: &[u8], identity: Option<(&[u8], &[u8], String)>) -> Result<Tls, Error> {
+    /// Each PEM text with the file it was read from, or what it is.
+    fn build((authority, source): (Vec<u8>, String), identity: Option<(Pem, Pem)>) -> Result<Tls, Error> {
         let mut roots = rustls::RootCertStore::empty();
-        for certificate in certificates(authority, "the authority")? {
-            roots
-                .add(certificate)
-                .map_err(|error| Error::Invalid(format!("a certificate of the authority: {error}")))?;
+        for certificate in certificates(&authority, &source)? {
+            roots.add(certificate).map_err(|error| {
+                Error::Invalid(format!("{source}: a certificate of the authority: {error}"))
+            })?;
         }
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder = rustls::ClientConfig::builder_with_provider(provider)
@@ -85,15 +92,16 @@ impl Tls {
             .with_root_certificates(roots);
         let (mut config, own) = match identity {
             None => (builder.with_no_client_auth(), None),
-            Some((certificate, key, source)) => {
-                let chain = certificates(certificate, "the client")?;
-                let own = OwnCertificate::read(source, &chain[0])?;
+            Some(((certificate, source), (key, key_source))) => {
+                let chain = certificates(&certificate, &source)?;
+                let own = OwnCertificate::read(source.clone(), &chain[0])?;
                 own.check(ASN1Time::now())?;
-                let key = PrivateKeyDer::from_pem_slice(key)
-                    .map_err(|error| Error::Invalid(format!("the private key of the client: {error}")))?;
-                let config = builder
-                    .with_client_auth_cert(chain, key)
-                    .map_err(|error| Error::Invalid(format!("certificate and key of the client: {error}")))?;
+                let key = PrivateKeyDer::from_pem_slice(&key).map_err(|_| {
+                    Error::Invalid(format!("{key_source}: there is no private key in PEM text"))
+                })?;
+                let config = builder.with_client_auth_cert(chain, key).map_err(|error| {
+                    Error::Invalid(format!("{source} and {key_source} do not belong together: {error}"))
+                })?;
                 (config, Some(own))
             }
         };
@@ -169,7 +177,13 @@ impl Shown {
 /// What to do about an error of a connection that TLS may be the reason of. The node often closes the connection before
 /// its refusal is heard, so mistakes with certificates look like broken connections, too.
 pub(crate) fn advice(text: &str, shown: Shown) -> Option<&'static str> {
-    const BROKEN: &[&str] = &["http2 error", "operation was canceled", "connection closed"];
+    const BROKEN: &[&str] = &[
+        "http2 error",
+        "operation was canceled",
+        "connection closed",
+        "frame with invalid size",
+        "invalid frame",
+    ];
     const BROKEN_UNDER_TLS: &[&str] =
         &["broken pipe", "Broken pipe", "onnection reset", "close_notify", "CertificateRequired"];
     let says = |marks: &[&str]| marks.iter().any(|mark| text.contains(mark));
@@ -226,12 +240,12 @@ fn read(path: &Path) -> Result<Vec<u8>, Error> {
     std::fs::read(path).map_err(|error| Error::Invalid(format!("read {}: {error}", path.display())))
 }
 
-fn certificates(pem: &[u8], whose: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
+fn certificates(pem: &[u8], source: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
     let certificates = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| Error::Invalid(format!("certificates of {whose}: {error}")))?;
+        .map_err(|error| Error::Invalid(format!("{source}: certificates cannot be read: {error}")))?;
     if certificates.is_empty() {
-        return Err(Error::Invalid(format!("there is no certificate in the PEM text of {whose}")));
+        return Err(Error::Invalid(format!("{source}: there is no certificate in PEM text")));
     }
     Ok(certificates)
 }
@@ -283,10 +297,20 @@ mod tests {
             ("Connection reset by peer (os error 104)", Shown::NoCertificate, "--tls-cert and --tls-key"),
             ("connection closed", Shown::Certificate, "has it expired"),
             ("connection closed", Shown::NoTls, "may want TLS"),
+            ("connection error detected: frame with invalid size", Shown::NoTls, "may want TLS"),
         ] {
             let said = advice(text, shown).unwrap_or_else(|| panic!("nothing is said of {text}"));
             assert!(said.contains(word), "{text}: {said}");
         }
+    }
+
+    #[test]
+    fn a_file_that_holds_no_certificate_is_named() {
+        let no_identity = None::<(&str, &str)>;
+        let error = Tls::from_files("/dev/null", no_identity).unwrap_err().to_string();
+        assert_eq!(error, "/dev/null: there is no certificate in PEM text");
+        let error = Tls::from_pem(b"", None).unwrap_err().to_string();
+        assert_eq!(error, "the authority: there is no certificate in PEM text");
     }
 
     #[test]

@@ -29,8 +29,8 @@ use crate::{
 ///
 /// let mut unit = connection.unit_of_work().await?;
 /// if let Some(order) = unit.get("ORDERS", Duration::from_secs(1)).await? {
-///     unit.put("INVOICES", order.body.clone()).await?;
-///     unit.put("SHIPMENTS", order.body).await?;
+///     unit.put("INVOICES", "an invoice for it").await?;
+///     unit.put("SHIPMENTS", order).await?;
 /// }
 /// unit.commit().await?;
 /// # Ok(())

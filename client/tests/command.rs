@@ -133,6 +133,47 @@ fn get_writes_bodies_json_or_files() {
 }
 
 #[test]
+fn puts_and_gets_of_several_queues_are_one_unit() {
+    let shell = Shell::new();
+    shell.ok(&["put", "HA.QUEUE", "--lines", "--priority", "7"], "one\ntwo\nthree\n");
+    let script = "get HA.QUEUE\nput OTHER first\nmove HA.QUEUE OTHER\n\n# done\ncommit\n";
+    assert_eq!(shell.ok(&["unit"], script), "one\n");
+    assert_eq!(shell.cluster.bodies("OTHER"), ["first", "two"]);
+    assert_eq!(shell.cluster.bodies("HA.QUEUE"), ["three"]);
+    for (script, code, said) in [
+        ("get HA.QUEUE\nget HA.QUEUE\ncommit\n", 3, "no message on HA.QUEUE"),
+        ("get HA.QUEUE\nput OTHER lost\n", 1, "ended without commit"),
+        ("put OTHER lost\nput NO.SUCH.QUEUE x\ncommit\n", 1, "2085"),
+        ("put OTHER lost\npush OTHER x\n", 2, "line 2 of standard input"),
+        ("get HA.QUEUE\nput OTHER lost\nbackout\n", 0, "backed out: 1 put and 1 get"),
+    ] {
+        let output = shell.run(&["unit"], script);
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{script}: {text}");
+        assert!(text.contains(said), "{script}: {text}");
+        assert_eq!(shell.cluster.bodies("OTHER"), ["first", "two"], "{script}");
+        assert_eq!(shell.cluster.bodies("HA.QUEUE"), ["three"], "{script}");
+    }
+    let moved = shell.ok(&["get", "OTHER", "--count", "2", "--json-lines"], "");
+    let moved: serde_json::Value = serde_json::from_str(moved.lines().last().unwrap()).unwrap();
+    assert_eq!(
+        (&moved["text"], &moved["priority"]),
+        (&"two".into(), &7.into()),
+        "its descriptor goes with it"
+    );
+}
+
+#[test]
+fn a_change_of_nothing_is_not_said_to_be_made() {
+    let shell = Shell::new();
+    for words in [&["alter", "QMGR"][..], &["alter", "QALIAS", "A"], &["queue", "alter", "HA.QUEUE"]] {
+        let (code, text) = shell.fails(words);
+        assert_eq!(code, 2, "{words:?}: {text}");
+        assert!(text.contains("name an attribute"), "{words:?}: {text}");
+    }
+}
+
+#[test]
 fn exit_codes_tell_what_happened() {
     let mut shell = Shell::new();
     let (code, text) = shell.fails(&["get", "HA.QUEUE"]);

@@ -50,6 +50,26 @@ async fn a_message_goes_in_and_comes_out_with_its_descriptor() {
 }
 
 #[tokio::test]
+async fn a_queue_manager_that_one_node_does_not_know_yet_is_asked_for_elsewhere() {
+    let (cluster, mut nodes) = Cluster::new(3);
+    cluster.move_service_to(&nodes[2]);
+    nodes[0].faults.knows_no_queue_manager.store(true, Ordering::SeqCst);
+    nodes[1].kill();
+    connect(&nodes).await.queue("HA.QUEUE").put("Hello").await.unwrap();
+    assert_eq!(cluster.bodies("HA.QUEUE"), ["Hello"]);
+}
+
+#[tokio::test]
+async fn a_queue_manager_that_nobody_knows_is_not_looked_for_until_the_time_is_up() {
+    let (_cluster, mut nodes) = Cluster::new(3);
+    nodes[1].kill();
+    let addresses = nodes.iter().map(|node| node.address.as_str());
+    let builder = Connection::builder(addresses).queue_manager("other").connect_within(FOREVER);
+    let refused = tokio::time::timeout(Duration::from_secs(10), builder.connect()).await.expect("an answer");
+    assert_eq!(refused.unwrap_err().reason(), Some(reason::Q_MGR_NAME_ERROR));
+}
+
+#[tokio::test]
 async fn calls_of_one_instant_leave_in_one_request() {
     let (cluster, nodes) = Cluster::new(1);
     let queue = connect(&nodes).await.queue("HA.QUEUE");

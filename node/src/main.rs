@@ -1,13 +1,14 @@
 //! `trimaran-node`: arguments, then `runtime::run`.
 
-use std::io::Write;
-use std::path::PathBuf;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use trimaran_node::config::{self, Config, Finding};
 use trimaran_node::runtime::{self, Fatal, FatalReason};
-use trimaran_node::types::QueueManagerId;
+use trimaran_node::types::{Inspected, Inspector, QueueManagerId};
+use trimaran_node::{log_store, message_store};
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -55,26 +56,35 @@ enum Command {
     /// Runs the node until it is told to stop (SIGTERM, SIGINT); SIGHUP loads certificates again
     Run(NodeArguments),
     /// Looks at ports, directories, certificates, clocks and peers without starting: what is wrong and what to do
-    Check(NodeArguments),
+    Check(CheckArguments),
     /// Holds the node's floating addresses: `run` starts it, nobody else
     #[command(hide = true)]
     HoldAddresses(NodeArguments),
     /// Prints what is in a log directory and which places are damaged; also beside a running node
-    InspectLog {
-        /// The log directory, as in the cluster file under [directories]
-        directory: PathBuf,
-        /// Only the queue manager with this id
-        #[arg(long, value_name = "ID")]
-        queue_manager: Option<u32>,
-    },
+    InspectLog(InspectArguments),
     /// Prints what is in a data directory: queue managers, their applied index, rows; also beside a running node
-    InspectStore {
-        /// The data directory, as in the cluster file under [directories]
-        directory: PathBuf,
-        /// Only the queue manager with this id
-        #[arg(long, value_name = "ID")]
-        queue_manager: Option<u32>,
-    },
+    InspectStore(InspectArguments),
+}
+
+#[derive(Args)]
+struct CheckArguments {
+    #[command(flatten)]
+    node: NodeArguments,
+    /// One JSON object a line: finding (ok, warning or wrong) and text
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct InspectArguments {
+    /// The log directory, or the data directory, as in the cluster file under [directories]
+    directory: PathBuf,
+    /// Only the queue manager with this id
+    #[arg(long, value_name = "ID")]
+    queue_manager: Option<u32>,
+    /// One JSON object a line: file, offset, bytes, damaged and text
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Args)]
@@ -95,22 +105,8 @@ fn main() -> ExitCode {
         Command::Run(arguments) => run(&arguments, runtime::run),
         Command::HoldAddresses(arguments) => run(&arguments, runtime::hold_addresses),
         Command::Check(arguments) => check(&arguments),
-        Command::InspectLog { directory, queue_manager } => {
-            let mut out = std::io::stdout().lock();
-            report(trimaran_node::log_store::inspect::print(
-                &directory,
-                queue_manager.map(QueueManagerId),
-                &mut out,
-            ))
-        }
-        Command::InspectStore { directory, queue_manager } => {
-            let mut out = std::io::stdout().lock();
-            report(trimaran_node::message_store::inspect::print(
-                &directory,
-                queue_manager.map(QueueManagerId),
-                &mut out,
-            ))
-        }
+        Command::InspectLog(what) => inspect(&what, log_store::inspect::inspect),
+        Command::InspectStore(what) => inspect(&what, message_store::inspect::inspect),
     }
 }
 
@@ -135,8 +131,8 @@ fn run(arguments: &NodeArguments, run: fn(Config) -> Result<(), Fatal>) -> ExitC
     }
 }
 
-fn check(arguments: &NodeArguments) -> ExitCode {
-    let config = match load(arguments) {
+fn check(arguments: &CheckArguments) -> ExitCode {
+    let config = match load(&arguments.node) {
         Ok(config) => config,
         Err(status) => return status,
     };
@@ -153,19 +149,38 @@ fn check(arguments: &NodeArguments) -> ExitCode {
     };
     let mut out = std::io::stdout().lock();
     for finding in &checked.findings {
+        let (word, shown, text) = match finding {
+            Finding::Fine(text) => ("ok", "ok     ", text),
+            Finding::Warning(text) => ("warning", "warning", text),
+            Finding::Wrong(text) => ("wrong", "WRONG  ", text),
+        };
         // A closed pipe is no reason for another exit status.
-        let _ = match finding {
-            Finding::Fine(text) => writeln!(out, "ok       {text}"),
-            Finding::Warning(text) => writeln!(out, "warning  {text}"),
-            Finding::Wrong(text) => writeln!(out, "WRONG    {text}"),
+        let _ = match arguments.json {
+            true => writeln!(out, "{}", serde_json::json!({ "finding": word, "text": text })),
+            false => writeln!(out, "{shown}  {text}"),
         };
     }
     if checked.is_fine() { ExitCode::SUCCESS } else { ExitCode::from(1) }
 }
 
-/// Of an inspection: how many places are damaged.
-fn report(result: std::io::Result<usize>) -> ExitCode {
-    match result {
+fn inspect(
+    what: &InspectArguments,
+    inspect: fn(&Path, Option<QueueManagerId>, Inspector<'_>) -> io::Result<usize>,
+) -> ExitCode {
+    let mut out = io::stdout().lock();
+    let mut report = |found: Inspected| match what.json {
+        true => writeln!(
+            out,
+            "{}",
+            serde_json::json!({
+                "file": found.file, "offset": found.offset, "bytes": found.bytes, "damaged": found.damaged,
+                "text": found.text,
+            })
+        ),
+        false => writeln!(out, "{found}"),
+    };
+    let inspected = inspect(&what.directory, what.queue_manager.map(QueueManagerId), &mut report);
+    match inspected {
         Ok(0) => ExitCode::SUCCESS,
         Ok(damaged) => {
             eprintln!(
@@ -174,7 +189,7 @@ fn report(result: std::io::Result<usize>) -> ExitCode {
             ExitCode::from(1)
         }
         Err(error) => {
-            eprintln!("trimaran-node: {error}");
+            eprintln!("trimaran-node: inspect {}: {error}", what.directory.display());
             ExitCode::from(1)
         }
     }

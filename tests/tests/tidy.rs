@@ -271,6 +271,18 @@ fn every_metric_has_a_help_line() {
 }
 
 #[test]
+fn the_page_of_what_is_missing_has_every_attribute_that_is_refused() {
+    let page = read(&root().join("node/docs/mq.md"));
+    let refused = Kind::ALL.iter().flat_map(|facts| facts.kind.attributes());
+    let refused = refused.filter(|attribute| matches!(attribute.state, State::Refused(_)));
+    let unsaid: BTreeSet<String> = refused
+        .map(|attribute| format!("`{}`", attribute.name))
+        .filter(|name| !page.contains(name))
+        .collect();
+    nothing(unsaid.into_iter().collect(), "node/docs/mq.md says all that is not done");
+}
+
+#[test]
 fn the_cluster_file_of_the_readme_is_one() {
     let readme = read(&root().join("README.md"));
     let file = readme.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next());

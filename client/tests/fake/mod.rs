@@ -59,6 +59,8 @@ pub struct Faults {
     pub swallow_answers: AtomicBool,
     /// Nothing is read any more, as if the process were stopped.
     pub hang: AtomicBool,
+    /// Its cluster file does not have the queue manager yet.
+    pub knows_no_queue_manager: AtomicBool,
     /// Commits are neither carried out nor answered.
     pub ignore_commits: AtomicBool,
     pub requests: AtomicUsize,
@@ -293,7 +295,8 @@ impl Session {
 
     fn on_connect(&mut self, token: u64, connect: wire::Connect) -> wire::Completion {
         let serving = self.cluster.serving.load(Ordering::SeqCst);
-        if !matches!(connect.queue_manager.as_str(), "" | "ha.queue.manager") {
+        let is_unknown = self.faults.knows_no_queue_manager.load(Ordering::SeqCst);
+        if is_unknown || !matches!(connect.queue_manager.as_str(), "" | "ha.queue.manager") {
             return refused(token, 2058);
         }
         if serving != self.index {

@@ -213,14 +213,38 @@ impl<'de> Deserialize<'de> for Bytes {
     }
 }
 
+/// What the reader of TOML says, in the words of this file: whoever reads it need not know Rust.
+pub fn in_our_words(said: &str) -> String {
+    let words = [
+        ("expected u64", "expected a whole number"),
+        ("expected u32", "expected a whole number"),
+        ("expected usize", "expected a whole number"),
+        ("expected a sequence", "expected a list, like [[nodes]]"),
+        ("expected a boolean", "expected true or false"),
+        ("expected path string", "expected a path in quotes"),
+        ("expected a string", "expected a text in quotes"),
+        ("invalid type: ", ""),
+        ("invalid value: ", ""),
+        ("integer `", "the number `"),
+        ("floating point `", "the number `"),
+        ("boolean `", "`"),
+        ("string \"", "the text \""),
+        ("unknown field `", "there is no key `"),
+        ("missing field `", "missing key `"),
+        ("expected struct ", "expected a table for "),
+    ];
+    words.iter().fold(said.trim_end().to_owned(), |said, (theirs, ours)| said.replace(theirs, ours))
+}
+
 /// Applies `--set key=value` to the text: `limits.window_bytes=32MiB`, `nodes.0.client=127.0.0.1:9000`. A value that
 /// is no TOML is taken as a string.
 pub fn with_settings(text: &str, settings: &[String]) -> Result<String, String> {
     if settings.is_empty() {
         return Ok(text.to_owned());
     }
-    let mut root: toml::Value =
-        toml::Value::Table(toml::from_str(text).map_err(|error: toml::de::Error| error.to_string())?);
+    let mut root: toml::Value = toml::Value::Table(
+        toml::from_str(text).map_err(|error: toml::de::Error| in_our_words(&error.to_string()))?,
+    );
     for setting in settings {
         let (path, value) = setting.split_once('=').ok_or_else(|| {
             format!("--set {setting}: write it as key=value, for example limits.sessions=2000")

@@ -147,7 +147,18 @@ impl Config {
         for (id, name) in &self.queue_managers {
             let number = format!("queue manager {id} ");
             match found.lines().find_map(|line| line.strip_prefix(number.as_str())) {
-                None => owner += &format!("{number}{name}\n"),
+                None => match number_of(name.as_str(), found) {
+                    None => owner += &format!("{number}{name}\n"),
+                    // It would come up empty, and what it had would lie there under a number that nobody asks for.
+                    Some(known) => {
+                        return Err(format!(
+                            "queue manager {name} has the id {known} in {}, and {id} in the cluster file: its messages \
+                             are kept under the id; put the old one back, or choose another name for a new and empty \
+                             queue manager",
+                            directory.display()
+                        ));
+                    }
+                },
                 Some(known) if known == name.as_str() => {}
                 Some(known) => {
                     return Err(format!(
@@ -160,6 +171,12 @@ impl Config {
         }
         Ok(owner)
     }
+}
+
+/// Under which number a queue manager of this name is known.
+fn number_of<'a>(name: &str, found: &'a str) -> Option<&'a str> {
+    let lines = found.lines().filter_map(|line| line.strip_prefix("queue manager ")?.split_once(' '));
+    lines.filter(|(_, known)| *known == name).map(|(number, _)| number).next()
 }
 
 /// What was found, with a line for the format behind those that say whose it is.
@@ -262,6 +279,15 @@ mod tests {
             refused.contains("cannot be renamed; put the old name back, or choose another id"),
             "{refused}"
         );
+    }
+
+    #[test]
+    fn a_queue_manager_that_got_another_id_is_refused_and_not_begun_anew() {
+        let refused = owner(&[(2, "ORDERS")], ONE).unwrap_err();
+        assert!(refused.contains("queue manager ORDERS has the id 1 in /data, and 2 in the"), "{refused}");
+        assert!(refused.contains("put the old one back, or choose another name"), "{refused}");
+        let swapped = owner(&[(1, "ORDERS"), (2, "ORDERS.NEW")], ONE);
+        assert_eq!(swapped, Ok(format!("{ONE}queue manager 2 ORDERS.NEW\n")), "a part of a name is no name");
     }
 
     #[test]

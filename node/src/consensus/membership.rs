@@ -139,7 +139,10 @@ pub(super) fn after(old: &Membership, state: &ConfState, change: &MembershipChan
     new.nodes = nodes;
     let were = old.voters.iter().chain(&old.voters_outgoing).chain(&old.learners).chain(&old.learners_next);
     let gone: Vec<NodeId> = were.copied().filter(|node| !is_member(&new, *node)).collect();
-    new.removed.extend(gone);
+    // A node with empty disks whose cluster file does not have the old node any more never knew it as a member.
+    let unknown = change.remove.iter().map(|node| NodeId(*node)).filter(|node| !is_member(&new, *node));
+    let unknown: Vec<NodeId> = unknown.collect();
+    new.removed.extend(gone.into_iter().chain(unknown));
     debug_assert!(new.voters.is_disjoint(&new.learners), "a node votes or learns");
     debug_assert!(new.removed.is_superset(&old.removed), "a removed node's id never comes back");
     debug_assert!(new.nodes.keys().all(|node| is_member(&new, *node)), "addresses are those of members");
@@ -202,6 +205,28 @@ mod tests {
         assert!(decode(&explicit.encode_to_vec().into()).is_none());
         let simple = Change { transition: 0, singles: vec![Single { kind: 0, node: 4 }], ..explicit };
         assert!(decode(&simple.encode_to_vec().into()).is_none());
+    }
+
+    #[test]
+    fn who_was_removed_is_so_also_for_a_node_that_never_knew_it() {
+        let begun = |voters: &[u64]| Membership {
+            voters: voters.iter().map(|node| NodeId(*node)).collect(),
+            ..Membership::default()
+        };
+        let removed = |old: &Membership| {
+            let joint =
+                ConfState { voters: vec![1, 2, 4], voters_outgoing: vec![1, 2, 3], ..Default::default() };
+            let joint = match old.voters.contains(&NodeId(3)) {
+                true => joint,
+                false => ConfState { voters_outgoing: vec![1, 2, 4], ..joint },
+            };
+            let entered = after(old, &joint, &change(&[4], &[], &[3]));
+            let left = ConfState { voters: vec![1, 2, 4], ..Default::default() };
+            after(&entered, &left, &MembershipChange::default())
+        };
+        let (knew, never_knew) = (removed(&begun(&[1, 2, 3])), removed(&begun(&[1, 2, 4])));
+        assert_eq!((knew.voters, knew.removed), (set([1, 2, 4]), set([3])));
+        assert_eq!((never_knew.voters, never_knew.removed), (set([1, 2, 4]), set([3])));
     }
 
     #[test]

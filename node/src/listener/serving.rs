@@ -72,7 +72,13 @@ pub fn check_serving(listener: &Listener, inbox: &Inbox) -> Result<(), Unserved>
         Some(_) if role == RoleView::Removed => Err(removed(listener, inbox)),
         Some(refusal) => {
             let elsewhere = elsewhere(listener, inbox, role.leader());
-            Err(Unserved { refusal: refusal.into(), elsewhere: Some(elsewhere) })
+            let published = inbox.published();
+            let waits = published.waits_for.borrow().sentence(&published.membership.borrow());
+            let refusal = match waits.filter(|_| role.leader().is_none()) {
+                Some(sentence) => refused(refusal.reason, sentence),
+                None => refusal.into(),
+            };
+            Err(Unserved { refusal, elsewhere: Some(elsewhere) })
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What is in a log directory, in words: for `trimaran-node inspect-log`. Reads only, also beside a running node.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 
 use raft_engine::env::DefaultFileSystem;
@@ -9,10 +9,10 @@ use super::files::{Item, files_of, read_batches};
 use super::fs::read_file;
 use super::mark::MarkFile;
 use super::raft_engine::decode_hard_state;
-use crate::types::QueueManagerId;
+use crate::types::{Inspected, Inspector, QueueManagerId};
 
-/// Prints every batch of every file, of one queue manager if asked, and the mark. Returns how many places are damaged.
-pub fn print(directory: &Path, only: Option<QueueManagerId>, out: &mut dyn Write) -> io::Result<usize> {
+/// Reports every batch of every file, of one queue manager if asked, and the mark. Returns how many places are damaged.
+pub fn inspect(directory: &Path, only: Option<QueueManagerId>, report: Inspector<'_>) -> io::Result<usize> {
     let mut damaged = 0;
     let engine = directory.join("engine");
     let mut bytes = Vec::new();
@@ -21,54 +21,57 @@ pub fn print(directory: &Path, only: Option<QueueManagerId>, out: &mut dyn Write
         let newest = files.last().map(|(number, _)| *number);
         for (number, path) in files {
             read_file(&DefaultFileSystem, &path, &mut bytes)?;
-            writeln!(out, "{} ({} bytes, {kind})", path.display(), bytes.len())?;
+            let found = |text: String| Inspected { file: path.clone(), text, ..Inspected::default() };
+            report(Inspected { bytes: Some(bytes.len() as u64), ..found(kind.to_owned()) })?;
             let mut batches = Vec::new();
             let end = read_batches(&bytes, number, &mut |batch| batches.push(batch));
             for batch in batches {
+                let offset = Some(batch.offset as u64);
                 let items: Vec<String> =
                     batch.items.iter().filter(|item| wanted(item, only)).map(describe).collect();
                 if !items.is_empty() {
-                    writeln!(out, "  {:>10} {:>8} bytes  {}", batch.offset, batch.bytes, items.join("; "))?;
+                    let bytes = Some(batch.bytes as u64);
+                    report(Inspected { offset, bytes, ..found(items.join("; ")) })?;
                 }
                 if let Some(reason) = batch.damage {
                     damaged += 1;
-                    writeln!(out, "  {:>10} DAMAGED: {reason}", batch.offset)?;
+                    report(Inspected { offset, damaged: true, ..found(reason.to_string()) })?;
                 }
             }
-            match end.reason {
+            let text = match end.reason {
                 Some(reason) if !end.blank => {
                     // The newest file ends like this after a crash, and when a used file is used again.
                     damaged += usize::from(Some(number) != newest);
-                    writeln!(out, "  {:>10} ends here: {reason}", end.good)?;
+                    format!("ends here: {reason}")
                 }
-                _ => writeln!(out, "  {:>10} end", end.good)?,
-            }
+                _ => "end".to_owned(),
+            };
+            report(Inspected { offset: Some(end.good as u64), ..found(text) })?;
         }
     }
     let mark = directory.join("mark");
+    let found = |text: String| Inspected { file: mark.clone(), text, ..Inspected::default() };
     if !mark.exists() {
-        writeln!(out, "{}: missing", mark.display())?;
+        report(Inspected { damaged: true, ..found("missing".to_owned()) })?;
         return Ok(damaged + 1);
     }
     let mut sentences = Vec::new();
     let marks = MarkFile::open(&DefaultFileSystem, &mark, &mut sentences)?;
     damaged += sentences.len();
     for sentence in sentences {
-        writeln!(out, "{sentence}")?;
+        report(Inspected { damaged: true, ..found(sentence) })?;
     }
     for queue_manager in marks.queue_managers().filter(|id| only.is_none_or(|only| only == *id)) {
         let mark = marks.get(queue_manager).expect("listed");
-        writeln!(
-            out,
-            "{}: queue manager {queue_manager} acknowledged entry {} of term {}; term {}, vote {}, commit {}{}",
-            marks.path().display(),
+        report(found(format!(
+            "queue manager {queue_manager} acknowledged entry {} of term {}; term {}, vote {}, commit {}{}",
             mark.last.1,
             mark.last.0,
             mark.hard_state.term,
             mark.hard_state.vote.map_or("none".to_string(), |node| node.to_string()),
             mark.hard_state.commit,
             if mark.is_recovering() { "; recovering" } else { "" }
-        )?;
+        )))?;
     }
     Ok(damaged)
 }

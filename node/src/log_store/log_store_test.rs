@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 use super::*;
 use crate::consensus::{EntryKind, HardState, Parted};
-use crate::types::{Membership, NodeId, Term, TermStarts, WriteNumber};
+use crate::types::{Inspected, Membership, NodeId, Term, TermStarts, WriteNumber};
 
 pub(super) const QM: QueueManagerId = QueueManagerId(7);
 
@@ -330,9 +330,12 @@ fn damage_below_the_store_costs_nothing_and_above_it_only_the_rest() {
     log.write_batch(&mut vec![write(1, 3, vec![entry(30, 3, 10)])]).unwrap();
     assert_eq!(indexes(&log.read(QM, Index(29), Index(40), 1 << 20).unwrap()), [(29, 3), (30, 3)]);
 
-    let mut text = Vec::new();
-    let damaged = inspect::print(directory.path(), Some(QM), &mut text).unwrap();
-    let text = String::from_utf8(text).unwrap();
+    let mut text = String::new();
+    let mut report = |found: Inspected| {
+        text += &format!("{found}\n");
+        Ok(())
+    };
+    let damaged = inspect::inspect(directory.path(), Some(QM), &mut report).unwrap();
     assert_eq!(damaged, 1, "{text}");
     assert!(
         text.contains("entries 30..=30") && text.contains("begins anew") && text.contains("recovering"),

@@ -1,7 +1,7 @@
 //! What is in a data directory, in words: for `trimaran-node inspect-store`. Reads only, also beside a running node,
 //! whose unflushed rows it does not see. Every row is read, so every checksum is checked.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 
 use rocksdb::{DB, IteratorMode, Options, ReadOptions};
@@ -10,23 +10,22 @@ use super::damage;
 use super::keys::{decode_meta, meta_key};
 use super::rocks::{DATABASE, family_name};
 use crate::qmgr::Family;
-use crate::types::QueueManagerId;
+use crate::types::{Inspected, Inspector, QueueManagerId};
 
-/// Prints the rows of every queue manager, or of the one that is asked for, as counts and bytes, and what they are
+/// Reports the rows of every queue manager, or of the one that is asked for, as counts and bytes, and what they are
 /// the state of. Returns how many places are damaged.
-pub fn print(directory: &Path, only: Option<QueueManagerId>, out: &mut dyn Write) -> io::Result<usize> {
+pub fn inspect(directory: &Path, only: Option<QueueManagerId>, report: Inspector<'_>) -> io::Result<usize> {
     let path = directory.join(DATABASE);
     if !path.exists() {
-        let text =
-            format!("{}: there is no message store; name the data directory of a node", directory.display());
+        let text = "there is no message store; name the data directory of a node";
         return Err(io::Error::new(io::ErrorKind::NotFound, text));
     }
     let families = Family::ALL.map(family_name);
     let db = match DB::open_cf_for_read_only(&Options::default(), &path, families, false) {
         Ok(db) => db,
         Err(error) => {
-            writeln!(out, "{}: DAMAGED: {error}", path.display())?;
-            return print_places(&path, 1, out);
+            report(Inspected { file: path.clone(), ..damage_of(error.to_string()) })?;
+            return report_places(&path, 1, report);
         }
     };
     let mut damaged = 0;
@@ -41,27 +40,28 @@ pub fn print(directory: &Path, only: Option<QueueManagerId>, out: &mut dyn Write
                 Ok(row) => row,
                 Err(error) => {
                     damaged += 1;
-                    writeln!(out, "{}: {name}: DAMAGED: {error}", path.display())?;
+                    report(Inspected { file: path.clone(), ..damage_of(format!("{name}: {error}")) })?;
                     break;
                 }
             };
             let Some(id) = key.first_chunk::<4>().map(|id| QueueManagerId(u32::from_be_bytes(*id))) else {
                 damaged += 1;
-                writeln!(out, "{}: {name}: DAMAGED: a key of {} bytes", path.display(), key.len())?;
+                let text = format!("{name}: a key of {} bytes", key.len());
+                report(Inspected { file: path.clone(), ..damage_of(text) })?;
                 continue;
             };
             if only.is_some_and(|only| only != id) {
                 continue;
             }
             if family == Family::State && *key == meta_key(id) {
-                damaged += print_meta(id, &value, out)?;
+                damaged += report_meta(id, &value, report)?;
                 continue;
             }
             match &mut current {
                 Some(rows) if rows.queue_manager == id => rows.add(&key, &value),
                 _ => {
                     if let Some(rows) = current.take() {
-                        rows.print(name, out)?;
+                        report(rows.said(name))?;
                     }
                     let mut rows = Rows { queue_manager: id, count: 0, bytes: 0 };
                     rows.add(&key, &value);
@@ -70,20 +70,20 @@ pub fn print(directory: &Path, only: Option<QueueManagerId>, out: &mut dyn Write
             }
         }
         if let Some(rows) = current {
-            rows.print(name, out)?;
+            report(rows.said(name))?;
         }
     }
     if damaged > 0 {
-        return print_places(&path, damaged, out);
+        return report_places(&path, damaged, report);
     }
     Ok(0)
 }
 
 /// RocksDB ends at the first damage and does not always say where: the files say. Returns how many places there are.
-fn print_places(path: &Path, known: usize, out: &mut dyn Write) -> io::Result<usize> {
+fn report_places(path: &Path, known: usize, report: Inspector<'_>) -> io::Result<usize> {
     let places = damage::find(path)?;
     for place in &places {
-        writeln!(out, "DAMAGED: {place}")?;
+        report(damage_of(place.to_string()))?;
     }
     Ok(known.max(places.len()))
 }
@@ -100,35 +100,41 @@ impl Rows {
         self.bytes += (key.len() + value.len()) as u64;
     }
 
-    fn print(&self, family: &str, out: &mut dyn Write) -> io::Result<()> {
+    fn said(&self, family: &str) -> Inspected {
         let Rows { queue_manager, count, bytes } = self;
-        writeln!(out, "queue manager {queue_manager}: {family}: {count} rows, {bytes} bytes")
+        found(format!("queue manager {queue_manager}: {family}: {count} rows, {bytes} bytes"))
     }
 }
 
-fn print_meta(id: QueueManagerId, value: &[u8], out: &mut dyn Write) -> io::Result<usize> {
+fn found(text: String) -> Inspected {
+    Inspected { text, ..Inspected::default() }
+}
+
+fn damage_of(text: String) -> Inspected {
+    Inspected { damaged: true, ..found(text) }
+}
+
+fn report_meta(id: QueueManagerId, value: &[u8], report: Inspector<'_>) -> io::Result<usize> {
     match decode_meta(value) {
         Ok(meta) => {
             let names = |nodes: &std::collections::BTreeSet<crate::types::NodeId>| {
                 nodes.iter().map(|node| node.to_string()).collect::<Vec<_>>().join(" ")
             };
             let membership = &meta.membership;
-            writeln!(
-                out,
+            report(found(format!(
                 "queue manager {id}: state at entry {} of term {}; nodes that vote: {}; learners: {}; removed: {}",
                 meta.index,
                 meta.term,
                 names(&membership.voters),
                 names(&membership.learners),
                 names(&membership.removed)
-            )?;
+            )))?;
             Ok(0)
         }
         Err(error) => {
-            writeln!(
-                out,
-                "queue manager {id}: DAMAGED: the row that says what the rows are the state of: {error}"
-            )?;
+            let text =
+                format!("queue manager {id}: the row that says what the rows are the state of: {error}");
+            report(damage_of(text))?;
             Ok(1)
         }
     }
@@ -167,13 +173,16 @@ mod tests {
         store.apply(&StoreBatch { base: Index(1), meta, changes }).unwrap();
         store.flush().unwrap();
 
-        let mut out = Vec::new();
-        assert_eq!(print(directory.path(), None, &mut out).unwrap(), 0);
-        let text = String::from_utf8(out).unwrap();
+        let mut text = String::new();
+        let mut report = |found: Inspected| {
+            text += &format!("{found}\n");
+            Ok(())
+        };
+        assert_eq!(inspect(directory.path(), None, &mut report).unwrap(), 0);
         assert!(text.contains("queue manager 1: state at entry 9 of term 2"), "{text}");
         assert!(text.contains("queue manager 1: bodies: 2 rows, 2016 bytes"), "{text}");
         assert!(text.contains("queue manager 1: heads: 1 rows"), "{text}");
-        let nothing = print(&directory.path().join("nowhere"), None, &mut Vec::new()).unwrap_err();
+        let nothing = inspect(&directory.path().join("nowhere"), None, &mut |_| Ok(())).unwrap_err();
         assert!(nothing.to_string().contains("there is no message store"), "{nothing}");
     }
 }

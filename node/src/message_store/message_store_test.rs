@@ -12,7 +12,7 @@ use trimaran_proto::replica::v1::Row;
 
 use super::*;
 use crate::qmgr::{Family, RowChange, RowSource};
-use crate::types::{Membership, NodeId, RequestId, Term, TermStarts};
+use crate::types::{Inspected, Membership, NodeId, RequestId, Term, TermStarts};
 
 const QM: QueueManagerId = QueueManagerId(7);
 const OTHER: QueueManagerId = QueueManagerId(8);
@@ -475,12 +475,15 @@ fn a_store_that_is_given_up_says_file_and_offset() {
         let (_, sentences) = RocksStore::open(options(directory.path())).unwrap();
         let place = format!("file {}, offset {begins}: ", file.display());
         assert!(sentences[0].contains(&place), "byte {at}: {sentences:?}");
-        let mut out = Vec::new();
+        let mut text = String::new();
+        let mut report = |found: Inspected| {
+            text += &format!("{found}\n");
+            Ok(())
+        };
         let aside = directory.path().join("aside");
         fs::create_dir(&aside).unwrap();
         fs::rename(directory.path().join("store.damaged-1"), aside.join("store")).unwrap();
-        let damaged = inspect::print(&aside, None, &mut out).unwrap();
-        let text = String::from_utf8(out).unwrap();
+        let damaged = inspect::inspect(&aside, None, &mut report).unwrap();
         assert!(damaged > 0 && text.contains(&format!(", offset {begins}: ")), "byte {at}: {text}");
     }
     // The list of files.

@@ -38,7 +38,7 @@ macro_rules! metrics {
 metrics! {
     // The node.
     BUILD_INFO          Gauge   "trimaran_build_info" "Always 1; the labels say cluster, node and version."
-    UPTIME              Gauge   "trimaran_uptime_seconds" "Since this process started."
+    UPTIME              Gauge   "trimaran_uptime_seconds" "Seconds since this process started."
     RESIDENT_BYTES      Gauge   "trimaran_resident_memory_bytes" "Memory of this process."
     CPU_SECONDS         Counter "trimaran_cpu_seconds_total" "Processor time of this process, user and system."
     OPEN_FILES          Gauge   "trimaran_open_files" "File descriptors this process has open."
@@ -51,20 +51,20 @@ metrics! {
 
     // A queue manager on this node: its part in the cluster.
     ROLE                Gauge   "trimaran_role" "1 for the role this node has now: active, starting, no-quorum, handing-over, replica, recovering, no-leader or removed."
-    SERVING_SECONDS     Gauge   "trimaran_serving_seconds" "Since this node began to serve the queue manager; 0 when it does not."
+    SERVING_SECONDS     Gauge   "trimaran_serving_seconds" "Seconds since this node began to serve the queue manager; 0 when it does not."
     VERSION             Gauge   "trimaran_version" "What log, store and frames of the queue manager are written in; raised by trimaran cluster upgrade."
     TAKEOVERS           Counter "trimaran_takeovers_total" "Times another node than before began to serve, counted by the queue manager itself from version 3 on."
-    TERM                Gauge   "trimaran_term" "Term of Raft."
-    COMMIT_INDEX        Gauge   "trimaran_commit_index" "Log position that a majority has on disk."
-    APPLIED_INDEX       Gauge   "trimaran_applied_index" "Log position that this node has applied."
+    TERM                Gauge   "trimaran_term" "Term of Raft in which the queue manager is: it grows with every election."
+    COMMIT_INDEX        Gauge   "trimaran_commit_index" "Position in the queue manager's log up to which a majority of nodes has it on disk."
+    APPLIED_INDEX       Gauge   "trimaran_applied_index" "Position in the queue manager's log up to which this node has applied it."
     ELECTIONS_WON       Counter "trimaran_elections_won_total" "Elections this node has won."
     LEADER_CHANGES      Counter "trimaran_leader_changes_total" "Times this node learned of a leader other than the one before."
-    QUORUM_LIVE         Gauge   "trimaran_quorum_live" "Voters that answered within the last election timeout."
-    QUORUM_OF           Gauge   "trimaran_quorum_of" "Voters in all."
+    QUORUM_LIVE         Gauge   "trimaran_quorum_live" "Nodes with a vote in the queue manager that answered within the last election timeout; known where it is served."
+    QUORUM_OF           Gauge   "trimaran_quorum_of" "Nodes with a vote in the queue manager."
     INSTANCE_IN_SYNC    Gauge   "trimaran_instance_in_sync" "1 when the instance could take over without losing anything."
-    INSTANCE_BACKLOG_BYTES   Gauge "trimaran_instance_backlog_bytes" "Log that the instance has not acknowledged."
+    INSTANCE_BACKLOG_BYTES   Gauge "trimaran_instance_backlog_bytes" "Bytes of log that the instance has not acknowledged."
     INSTANCE_BACKLOG_ENTRIES Gauge "trimaran_instance_backlog_entries" "Log entries that the instance has not acknowledged."
-    INSTANCE_BACKLOG_SECONDS Gauge "trimaran_instance_backlog_seconds" "Since the instance last had everything."
+    INSTANCE_BACKLOG_SECONDS Gauge "trimaran_instance_backlog_seconds" "Seconds since the instance last had everything."
 
     INSTANCE_CLOCK_OFF  Gauge   "trimaran_instance_clock_off_seconds" "By how much the instance's wall clock is ahead of (below 0: behind) what a majority says; 0 below 2 s, and where no majority agrees."
     CLOCKS_DIFFER       Gauge   "trimaran_clocks_differ_seconds" "How far the known clocks are apart where no majority of them agrees, so that nobody knows which is wrong; else 0."
@@ -86,9 +86,9 @@ metrics! {
     TURNS               Counter "trimaran_turns_total" "Turns of the queue manager's thread."
     TURN_WORK_MAX       Gauge   "trimaran_turn_work_max" "The most work that a turn did since this process began, in looks at a message (about 50 ns each). No client can make it more than a few hundred thousand."
     TURN_CPU_MAX        Gauge   "trimaran_turn_cpu_seconds_max" "The most processor time that a turn took since this process began: what others waited for one client, at most."
-    EVENTS              Counter "trimaran_events_total" "Events it has handled; divided by turns: how much one turn does."
+    EVENTS              Counter "trimaran_events_total" "Events that the queue manager's thread has handled; divided by trimaran_turns_total: how much one turn does."
     ENTRIES_PROPOSED    Counter "trimaran_entries_proposed_total" "Log entries this node proposed."
-    COMMANDS_PROPOSED   Counter "trimaran_commands_proposed_total" "Commands in them; divided by entries: the batch size."
+    COMMANDS_PROPOSED   Counter "trimaran_commands_proposed_total" "Commands in log entries this node proposed; divided by trimaran_entries_proposed_total: the batch size."
     LOG_BYTES_PROPOSED  Counter "trimaran_log_bytes_proposed_total" "Bytes of log entries this node proposed."
     ENTRIES_APPLIED     Counter "trimaran_entries_applied_total" "Log entries applied."
     MESSAGES            Gauge   "trimaran_messages" "Messages on all queues."
@@ -103,8 +103,8 @@ metrics! {
     QUEUE_UNCOMMITTED   Gauge   "trimaran_queue_uncommitted_messages" "Messages of the queue in units of work."
     QUEUE_NOT_PERSISTENT Gauge  "trimaran_queue_not_persistent_messages" "Messages of the queue that a failover would lose."
     QUEUE_OLDEST        Gauge   "trimaran_queue_oldest_message_seconds" "Age of the oldest message of the queue."
-    QUEUE_OPEN_INPUT    Gauge   "trimaran_queue_open_input" "Handles open for input."
-    QUEUE_OPEN_OUTPUT   Gauge   "trimaran_queue_open_output" "Handles open for output."
+    QUEUE_OPEN_INPUT    Gauge   "trimaran_queue_open_input" "Handles that have the queue open for input."
+    QUEUE_OPEN_OUTPUT   Gauge   "trimaran_queue_open_output" "Handles that have the queue open for output."
     QUEUES_NOT_SHOWN    Gauge   "trimaran_queues_not_shown" "Queues without lines of their own on this page: there are too many."
 
     // The gRPC listener.
@@ -113,33 +113,33 @@ metrics! {
     STREAMS             Gauge   "trimaran_session_streams" "Session streams of clients, connected to a queue manager or not yet."
     SESSIONS_REFUSED    Counter "trimaran_sessions_refused_total" "Sessions refused because there were too many."
     FRAMES_RECEIVED     Counter "trimaran_frames_received_total" "Frames of sessions received."
-    CALLS_RECEIVED      Counter "trimaran_calls_received_total" "Calls received; divided by frames: how clients batch."
+    CALLS_RECEIVED      Counter "trimaran_calls_received_total" "Calls of sessions received; divided by trimaran_frames_received_total: how clients batch."
     FRAMES_SENT         Counter "trimaran_frames_sent_total" "Frames of answers sent."
-    ANSWERS_SENT        Counter "trimaran_answers_sent_total" "Answers in them."
+    ANSWERS_SENT        Counter "trimaran_answers_sent_total" "Answers in the frames sent to sessions."
     BODY_BYTES_RECEIVED Counter "trimaran_body_bytes_received_total" "Bytes of bodies received from clients."
     BODY_BYTES_SENT     Counter "trimaran_body_bytes_sent_total" "Bytes of bodies sent to clients."
     UNARY_CALLS         Counter "trimaran_unary_calls_total" "Calls outside of sessions, administration included."
     FAILED_BY_REASON    Counter "trimaran_answers_failed_total" "Answers with completion code 2, by reason."
     CALLS_IN_FLIGHT     Gauge   "trimaran_calls_in_flight" "Calls of sessions that are not answered yet."
-    BYTES_IN_FLIGHT     Gauge   "trimaran_in_flight_bytes" "Bytes those calls hold of their sessions' budgets."
+    BYTES_IN_FLIGHT     Gauge   "trimaran_in_flight_bytes" "Bytes that calls which are not answered yet hold of their sessions' budgets."
     PART_BYTES          Gauge   "trimaran_body_part_bytes" "Bytes of long bodies on their way in, or whose put is not answered."
     HUNG_UP             Counter "trimaran_clients_hung_up_total" "Connections closed by this node: the client did not take what waited for it, never finished what it began, or sent more control frames than any program needs."
     MEMORY_LIMIT        Gauge   "trimaran_memory_limit_bytes" "Memory that clients and peers may make this node hold (limits.memory_bytes)."
-    MEMORY_SHARE_LIMIT  Gauge   "trimaran_memory_share_limit_bytes" "The part of it that may be held for this purpose."
-    MEMORY_HELD         Gauge   "trimaran_memory_held_bytes" "What is held for this purpose now."
-    MEMORY_PEAK         Gauge   "trimaran_memory_peak_bytes" "The most that was held for this purpose since the node began."
-    MEMORY_REFUSED      Counter "trimaran_memory_refused_total" "Times that something did not fit into this share: it waited, was refused with 2102, or cost its connection."
+    MEMORY_SHARE_LIMIT  Gauge   "trimaran_memory_share_limit_bytes" "The part of limits.memory_bytes that may be held for the purpose in the label."
+    MEMORY_HELD         Gauge   "trimaran_memory_held_bytes" "Memory that is held for the purpose in the label now."
+    MEMORY_PEAK         Gauge   "trimaran_memory_peak_bytes" "The most memory that was held for the purpose in the label since the node began."
+    MEMORY_REFUSED      Counter "trimaran_memory_refused_total" "Times that something did not fit into the share of the purpose in the label: it waited, was refused with 2102, or cost its connection."
     VIOLATIONS          Counter "trimaran_protocol_violations_total" "Sessions ended because the client broke the protocol."
 
     // The log, the message store and the disks.
-    LOG_SYNC_SECONDS    Histogram "trimaran_log_sync_seconds" "Time of one write with its sync."
+    LOG_SYNC_SECONDS    Histogram "trimaran_log_sync_seconds" "Seconds that one write of the log takes, its sync included."
     LOG_WRITES          Counter "trimaran_log_writes_total" "Writes of the log thread; one covers all queue managers that had something."
-    LOG_ENTRIES         Counter "trimaran_log_entries_written_total" "Entries in them; divided by writes: how commits group."
+    LOG_ENTRIES         Counter "trimaran_log_entries_written_total" "Log entries written; divided by trimaran_log_writes_total: how commits group."
     LOG_BYTES           Counter "trimaran_log_written_bytes_total" "Bytes of entries written to the log."
     LOG_DISK_BYTES      Gauge   "trimaran_log_disk_bytes" "Bytes the log's files take on disk, those that wait to be used again included."
     STORE_BATCHES       Counter "trimaran_store_batches_total" "Batches written to the message store; one moves a queue manager's rows over a window of log."
-    STORE_BYTES         Counter "trimaran_store_written_bytes_total" "Bytes of rows in them; less than what was put, because what is consumed soon is never written."
-    STORE_UNFLUSHED     Gauge   "trimaran_store_unflushed_bytes" "Bytes of rows that are not on disk yet; the log is kept for them."
+    STORE_BYTES         Counter "trimaran_store_written_bytes_total" "Bytes of rows written to the message store; less than what was put, because what is consumed soon is never written."
+    STORE_UNFLUSHED     Gauge   "trimaran_store_unflushed_bytes" "Bytes of rows of the message store that are not on disk yet; the log is kept for them."
     STORE_DISK_BYTES    Gauge   "trimaran_store_disk_bytes" "Bytes the message store has on disk."
     DISK_FREE           Gauge   "trimaran_disk_free_bytes" "Room left where the directory is."
     DISK_TOTAL          Gauge   "trimaran_disk_size_bytes" "Size of the file system the directory is on."
@@ -154,24 +154,24 @@ metrics! {
     PEER_CONNECTS       Counter "trimaran_peer_connects_total" "Times the stream to the node was made."
 
     // IBM's names.
-    MQ_COMMITS          Counter "ibmmq_qmgr_commit_total" "As trimaran_commits_total."
-    MQ_ROLLBACKS        Counter "ibmmq_qmgr_rollback_total" "As trimaran_backouts_total."
-    MQ_PUTS             Counter "ibmmq_qmgr_mqput_mqput1_total" "As trimaran_puts_total."
-    MQ_PUT_BYTES        Counter "ibmmq_qmgr_mqput_bytes_total" "As trimaran_put_bytes_total."
-    MQ_GETS             Counter "ibmmq_qmgr_destructive_get_total" "As trimaran_gets_total."
-    MQ_EXPIRED          Counter "ibmmq_qmgr_expired_message_total" "As trimaran_expired_messages_total."
-    MQ_LSN_QUORUM       Counter "ibmmq_qmgr_log_sequence_number_quorum_total" "As trimaran_commit_index."
+    MQ_COMMITS          Counter "ibmmq_qmgr_commit_total" "The same as trimaran_commits_total, under the name that IBM MQ has for it."
+    MQ_ROLLBACKS        Counter "ibmmq_qmgr_rollback_total" "The same as trimaran_backouts_total, under the name that IBM MQ has for it."
+    MQ_PUTS             Counter "ibmmq_qmgr_mqput_mqput1_total" "The same as trimaran_puts_total, under the name that IBM MQ has for it."
+    MQ_PUT_BYTES        Counter "ibmmq_qmgr_mqput_bytes_total" "The same as trimaran_put_bytes_total, under the name that IBM MQ has for it."
+    MQ_GETS             Counter "ibmmq_qmgr_destructive_get_total" "The same as trimaran_gets_total, under the name that IBM MQ has for it."
+    MQ_EXPIRED          Counter "ibmmq_qmgr_expired_message_total" "The same as trimaran_expired_messages_total, under the name that IBM MQ has for it."
+    MQ_LSN_QUORUM       Counter "ibmmq_qmgr_log_sequence_number_quorum_total" "The same as trimaran_commit_index, under the name that IBM MQ has for it."
     MQ_STATUS           Gauge   "ibmmq_qmgr_status" "2 while this node serves the queue manager, 4 (standby) while it does not."
     MQ_UPTIME           Gauge   "ibmmq_qmgr_uptime" "Seconds since this node began to serve the queue manager."
-    MQ_CONNECTIONS      Gauge   "ibmmq_qmgr_connection_count" "As trimaran_sessions."
-    MQ_QUEUE_DEPTH      Gauge   "ibmmq_queue_depth" "As trimaran_queue_depth."
-    MQ_QUEUE_MAX_DEPTH  Gauge   "ibmmq_queue_attribute_max_depth" "As trimaran_queue_max_depth."
-    MQ_QUEUE_OLDEST     Gauge   "ibmmq_queue_oldest_message_age" "As trimaran_queue_oldest_message_seconds."
-    MQ_QUEUE_UNCOMMITTED Gauge  "ibmmq_queue_uncommitted_messages" "As trimaran_queue_uncommitted_messages."
-    MQ_QUEUE_INPUT      Gauge   "ibmmq_queue_input_handles" "As trimaran_queue_open_input."
-    MQ_QUEUE_OUTPUT     Gauge   "ibmmq_queue_output_handles" "As trimaran_queue_open_output."
+    MQ_CONNECTIONS      Gauge   "ibmmq_qmgr_connection_count" "The same as trimaran_sessions, under the name that IBM MQ has for it."
+    MQ_QUEUE_DEPTH      Gauge   "ibmmq_queue_depth" "The same as trimaran_queue_depth, under the name that IBM MQ has for it."
+    MQ_QUEUE_MAX_DEPTH  Gauge   "ibmmq_queue_attribute_max_depth" "The same as trimaran_queue_max_depth, under the name that IBM MQ has for it."
+    MQ_QUEUE_OLDEST     Gauge   "ibmmq_queue_oldest_message_age" "The same as trimaran_queue_oldest_message_seconds, under the name that IBM MQ has for it."
+    MQ_QUEUE_UNCOMMITTED Gauge  "ibmmq_queue_uncommitted_messages" "The same as trimaran_queue_uncommitted_messages, under the name that IBM MQ has for it."
+    MQ_QUEUE_INPUT      Gauge   "ibmmq_queue_input_handles" "The same as trimaran_queue_open_input, under the name that IBM MQ has for it."
+    MQ_QUEUE_OUTPUT     Gauge   "ibmmq_queue_output_handles" "The same as trimaran_queue_open_output, under the name that IBM MQ has for it."
     MQ_ACKNOWLEDGED     Counter "ibmmq_nha_acknowledged_log_sequence_number_total" "Log position that the instance has acknowledged."
-    MQ_BACKLOG          Gauge   "ibmmq_nha_replication_backlog_bytes" "As trimaran_instance_backlog_bytes."
+    MQ_BACKLOG          Gauge   "ibmmq_nha_replication_backlog_bytes" "The same as trimaran_instance_backlog_bytes, under the name that IBM MQ has for it."
 }
 
 #[cfg(test)]
@@ -186,6 +186,10 @@ mod tests {
             assert!(names.insert(metric.name), "{} stands twice in the catalog", metric.name);
             assert!(metric.name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'));
             assert!(metric.help.ends_with('.'), "{} wants a sentence", metric.name);
+            let leans = [" in them", "Bytes those ", "this purpose", "it has handled"]
+                .iter()
+                .find(|word| metric.help.contains(**word));
+            assert_eq!(leans, None, "{} is read alone, without those that stand beside it here", metric.name);
             let counts = metric.name.ends_with("_total");
             assert_eq!(counts, metric.kind == Kind::Counter, "{}: counters end in _total", metric.name);
         }

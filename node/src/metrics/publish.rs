@@ -280,6 +280,7 @@ mod tests {
             sessions: 1,
             dead_letter_queue: None,
             puts_refused: None,
+            waits_for: Default::default(),
             last: (Term(3), Index(9)),
             acknowledged: Some(Index(9)),
             version: Version::FIRST,

@@ -7,7 +7,7 @@ use super::call::OpenOptions;
 use crate::types::definition::Definition;
 use crate::types::{
     ClocksDiffer, CompletionCode, Index, Membership, Message, MessageId, NodeId, ObjectName, OutOfSync,
-    Reason, Role, SessionId, Speaks, Term, UnitState, Version,
+    Reason, Role, SessionId, Speaks, Term, UnitState, Version, WaitsFor,
 };
 
 #[derive(Clone, Debug, PartialEq)]
@@ -112,6 +112,8 @@ pub struct StatusView {
     pub sessions: u64,
     pub dead_letter_queue: Option<ObjectName>,
     pub puts_refused: Option<String>,
+    /// Who must come before there can be a leader.
+    pub waits_for: WaitsFor,
     /// The end of this node's log.
     pub last: (Term, Index),
     /// The highest entry this node ever acknowledged; None where its note of that was lost and it has not caught up since.

@@ -79,7 +79,11 @@ impl FrameReader {
             }
         }
         if !self.arrived.starts_with(&MAGIC) {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "the other end is no node of Trimaran"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the other end does not speak as a node of Trimaran does: it may be another program, or have [tls] in its \
+                 cluster file, and this node not",
+            ));
         }
         self.arrived.advance(MAGIC.len());
         Ok(())

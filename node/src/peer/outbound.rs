@@ -8,6 +8,7 @@
 //! woken for it. Everything else is left to the connection's task, so that no turn copies long frames.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -50,6 +51,16 @@ pub(super) enum Broken {
     /// The peer knows that this node was removed from every queue manager.
     Removed,
     Other(String),
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Broken::NobodyThere => f.write_str("nobody listens there any more"),
+            Broken::Removed => f.write_str("the peer knows that this node was removed"),
+            Broken::Refused(reason) | Broken::Other(reason) => f.write_str(reason),
+        }
+    }
 }
 
 pub(super) fn start(peers: Arc<Peers>, node: NodeId, info: NodeInfo) -> Arc<Link> {
@@ -98,7 +109,7 @@ async fn keep_connected(peers: &Arc<Peers>, link: &Arc<Link>) {
                 let (broken, ()) = tokio::join!(until_broken(link, reader), told);
                 link.connected.store(false, Ordering::Relaxed);
                 link.outgoing.disconnect();
-                tracing::info!(peer = link.info.borrow().name, reason = ?broken, "connection to peer ended");
+                tracing::info!(peer = link.info.borrow().name, %broken, "connection to peer ended");
                 peers.tell_all(|| Event::PeerLost { node: link.node }).await;
                 broken
             }
@@ -302,6 +313,9 @@ async fn connect(
         Ok(Err(error)) if error.kind() == io::ErrorKind::InvalidData => {
             Err(Broken::Refused(format!("TLS with {address}: {error}")))
         }
+        Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => Err(Broken::Other(format!(
+            "TLS with {address}: it went away; it may be without TLS: does its cluster file have [tls]? ({error})"
+        ))),
         Ok(Err(error)) => Err(Broken::Other(format!("TLS with {address}: {error}"))),
         Err(_) => Err(Broken::Other(format!("TLS with {address} took too long"))),
     }

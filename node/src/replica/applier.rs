@@ -271,8 +271,8 @@ impl Replica {
         let verdict = applied.verdict;
         match waiting {
             Waiting::Nobody => {}
-            Waiting::Put { session, token, message_id, dead_lettered, .. } => {
-                self.end_put(session, token, message_id, dead_lettered, verdict);
+            Waiting::Put { session, token, message_id, warning, .. } => {
+                self.end_put(session, token, message_id, warning, verdict);
             }
             Waiting::Get { session, token, from, cut } => match verdict {
                 Ok(_) => {

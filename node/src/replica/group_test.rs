@@ -1,6 +1,6 @@
 //! A few replicas that hear each other, with nothing lost and disks that never wait: what nodes tell each other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use crate::mqi::{Admin, Call, Connect, Identity, MembershipRequest, Operate, Rec
 use crate::qmgr::Command;
 use crate::types::definition::{By, Changes, ObjectRef};
 use crate::types::{
-    Index, Membership, NodeInfo, OutOfSync, Reason, SnapshotMeta, Term, TermStarts, WallTime,
+    Index, Membership, NodeInfo, OutOfSync, Reason, SnapshotMeta, Term, TermStarts, WaitsFor, WallTime,
 };
 
 const OPERATOR: SessionId = SessionId(1);
@@ -334,6 +334,35 @@ fn two_nodes_that_recover_do_not_greet_each_other_for_ever() {
     group.join(2, &[1, 2, 3]);
     group.pass(Duration::from_secs(3));
     assert!(group.members.values().all(|member| member.replica.consensus().is_recovering()));
+}
+
+#[test]
+fn a_node_says_whom_it_waits_for_while_nobody_can_be_elected() {
+    let mut group =
+        Group { members: BTreeMap::new(), now: Now::default(), clocks: BTreeMap::new(), lost: |_, _| false };
+    group.join(1, &[1, 2, 3]);
+    group.join(2, &[1, 2, 3]);
+    group.pass(Duration::from_secs(3));
+    let waits_for = |group: &Group, node| group.members[&node].replica.waits_for();
+    let first_start = WaitsFor { nodes: [NodeId(3)].into(), to_begin: true };
+    assert_eq!([1, 2].map(|node| waits_for(&group, node)), [first_start.clone(), first_start]);
+
+    group.join(3, &[1, 2, 3]);
+    group.pass(Duration::from_secs(5));
+    let leader = group.leader().expect("all are there");
+    assert_eq!(
+        [1, 2, 3].map(|node| waits_for(&group, node)),
+        [const { WaitsFor { nodes: BTreeSet::new(), to_begin: false } }; 3]
+    );
+
+    let others = group.others(leader);
+    for gone in &others {
+        group.tell(leader, Event::PeerLost { node: NodeId(*gone) });
+        group.members.remove(gone);
+    }
+    group.pass(Duration::from_secs(5));
+    let nodes = others.into_iter().map(NodeId).collect();
+    assert_eq!(waits_for(&group, leader), WaitsFor { nodes, to_begin: false }, "there is no majority");
 }
 
 #[test]

@@ -18,7 +18,7 @@ use super::{Event, Stats};
 use crate::mqi::{Call, Connect, Refusal, Terms};
 use crate::types::{
     Account, Index, Membership, NodeId, NodeInfo, ObjectName, QueueManagerId, Reason, RoleView, SessionId,
-    Share, Token, WriteNumber,
+    Share, Token, WaitsFor, WriteNumber,
 };
 
 /// Batches of calls that wait for the mind.
@@ -73,6 +73,8 @@ pub struct Published {
     pub membership: watch::Receiver<Membership>,
     /// Refreshed a few times a second.
     pub stats: watch::Receiver<Stats>,
+    /// Who must come before there can be a leader.
+    pub waits_for: watch::Receiver<WaitsFor>,
     /// Units of work with an id that were ever decided, as of the newest answer.
     pub units_decided: Arc<AtomicU64>,
 }
@@ -83,6 +85,7 @@ pub struct Publisher {
     pub role: watch::Sender<RoleView>,
     pub membership: watch::Sender<Membership>,
     pub stats: watch::Sender<Stats>,
+    pub waits_for: watch::Sender<WaitsFor>,
     pub units_decided: Arc<AtomicU64>,
 }
 
@@ -133,6 +136,7 @@ pub fn inbox(
     let (role, role_end) = watch::channel(role);
     let (membership, membership_end) = watch::channel(membership);
     let (stats, stats_end) = watch::channel(Stats::default());
+    let (waits_for, waits_for_end) = watch::channel(WaitsFor::default());
     let mailbox = Mailbox {
         calls: calls_end,
         events: events_end,
@@ -146,11 +150,12 @@ pub fn inbox(
         role: role_end,
         membership: membership_end,
         stats: stats_end,
+        waits_for: waits_for_end,
         units_decided: units_decided.clone(),
     };
     let inbox =
         Inbox { queue_manager, name, calls, events, progress, budget, session_ids, account, published };
-    (inbox, mailbox, Publisher { role, membership, stats, units_decided })
+    (inbox, mailbox, Publisher { role, membership, stats, waits_for, units_decided })
 }
 
 impl Publisher {

@@ -104,8 +104,8 @@ impl Replica {
     }
 
     fn check_membership(&self, request: &MembershipRequest) -> Result<Asked, (Reason, String)> {
-        if self.standing.own().members.is_some() {
-            return Err((Reason::CallInProgress, "another membership change is under way".into()));
+        if let Some(operation) = &self.standing.own().members {
+            return Err((Reason::CallInProgress, operation.in_words()));
         }
         if self.standing.own().raising.is_some() {
             return Err((Reason::CallInProgress, "the version is being raised; repeat the request".into()));
@@ -272,7 +272,7 @@ impl Replica {
         match operation.step {
             Step::Begin => ("waiting to begin".into(), 0.0),
             Step::Learning { .. } => {
-                let (MembershipRequest::Add { node, .. } | MembershipRequest::Replace { node, .. }) =
+                let (MembershipRequest::Add { node, info } | MembershipRequest::Replace { node, info, .. }) =
                     &operation.request
                 else {
                     return ("leaving".into(), 0.5);
@@ -289,7 +289,14 @@ impl Replica {
                     Some(_) if matched > 0 => {
                         (format!("catching up: {matched} of {last}"), matched as f64 / last as f64)
                     }
-                    _ => ("waiting for the node to connect".into(), 0.0),
+                    _ => {
+                        let (name, address) = (&info.name, &info.peer_address);
+                        let text = format!(
+                            "waiting for the node to connect: start {name} with a cluster file that has it with joins = \
+                             true, and look whether {address} is reached"
+                        );
+                        (text, 0.0)
+                    }
                 }
             }
             Step::Changing { .. } => ("changing the voters".into(), 0.95),
@@ -319,6 +326,19 @@ impl Replica {
 impl MembershipOperation {
     pub fn caller(&self) -> (SessionId, Token) {
         (self.session, self.token)
+    }
+
+    /// For somebody else who wants a change.
+    fn in_words(&self) -> String {
+        let waits = "it waits for that node as long as it takes. Ask for the same again to see how far it is, or remove that \
+                     node to end it";
+        match &self.request {
+            MembershipRequest::Add { info, .. } => format!("Node {} is being added: {waits}.", info.name),
+            MembershipRequest::Replace { info, .. } => {
+                format!("Node {} is taking the place of another: {waits}.", info.name)
+            }
+            MembershipRequest::Remove { node } => format!("Node {node} is being removed; wait until it is."),
+        }
     }
 
     /// The node that shall vote.

@@ -17,13 +17,14 @@ use crate::types::{
 #[derive(Debug)]
 pub(super) enum Waiting {
     Nobody,
-    /// A put outside syncpoint. `dead_lettered` is set when the message went to the dead-letter queue instead.
+    /// A put outside syncpoint. `warning` is set when the message went to the dead-letter queue instead, or is not quite what
+    /// its program said.
     Put {
         session: SessionId,
         token: Token,
         queue: QueueId,
         message_id: MessageId,
-        dead_lettered: Option<crate::types::Reason>,
+        warning: Option<crate::types::Reason>,
     },
     /// A get outside syncpoint; its message is in memory.
     Get {

@@ -19,8 +19,8 @@ struct LetIn {
     message: Message,
     producer: Option<ProducerSequence>,
     syncpoint: bool,
-    /// Why it goes to the dead-letter queue, if it does.
-    dead_lettered: Option<Reason>,
+    /// Why it goes to the dead-letter queue, if it does, or what else its program should know.
+    warning: Option<Reason>,
     /// Its program left its persistence to the queue.
     as_queue: bool,
 }
@@ -33,9 +33,10 @@ impl LetIn {
 }
 
 impl Replica {
-    pub(super) fn on_put(&mut self, session: SessionId, token: Token, put: Put) {
+    pub(super) fn on_put(&mut self, session: SessionId, token: Token, mut put: Put) {
         self.turn.spend_bytes(put.message.body.len().min(limits::CHUNK_BYTES));
         let (syncpoint, dead_letter) = (put.syncpoint, put.dead_letter);
+        let lowered = put.message.descriptor.lower_priority().then_some(Reason::PriorityExceedsMax);
         let (target, name) = self.put_target(session, &put.to);
         let alias = target.as_ref().ok().and_then(|target| target.alias);
         let admitted = target.and_then(|target| match alias {
@@ -65,7 +66,8 @@ impl Replica {
         };
         let alias = alias.filter(|_| dead_lettered.is_none());
         let producer = put.producer;
-        let let_in = LetIn { queue, message, producer, syncpoint, dead_lettered, as_queue: false };
+        let warning = dead_lettered.or(lowered);
+        let let_in = LetIn { queue, message, producer, syncpoint, warning, as_queue: false };
         self.place(session, token, let_in, alias);
     }
 
@@ -246,20 +248,20 @@ impl Replica {
 
     fn put_not_persistent(&mut self, session: SessionId, token: Token, put: LetIn) {
         let message_id = put.message.descriptor.message_id;
-        let LetIn { queue, message, producer, syncpoint, dead_lettered, as_queue } = put;
+        let LetIn { queue, message, producer, syncpoint, warning, as_queue } = put;
         let mut message = Box::new(message);
         message.descriptor.put_at = self.wall();
         let state = self.sessions.get_mut(session).expect("just seen");
         if syncpoint {
             state.unit.put_not_persistent(NotPersistent { queue, message, producer });
-            return self.answer(session, token, placed(message_id, None));
+            return self.answer(session, token, placed(message_id, warning));
         }
         // What is under way may be the first put of this sequence, if its queue's default was another then.
         let behind = state.proposed > 0 || (as_queue && producer.is_some());
         if let Some(put) = &producer {
             self.remember_volatile(put, message_id);
         }
-        let completion = placed(message_id, dead_lettered);
+        let completion = placed(message_id, warning);
         if behind && !self.is_idle() {
             let message = Some((queue, message));
             return self.ride(Ride { session, token, message, producer, completion });
@@ -270,7 +272,7 @@ impl Replica {
 
     fn put_persistent(&mut self, session: SessionId, token: Token, put: LetIn, unique: Option<u64>) {
         let message_id = put.message.descriptor.message_id;
-        let LetIn { queue, mut message, producer, syncpoint, dead_lettered, .. } = put;
+        let LetIn { queue, mut message, producer, syncpoint, warning, .. } = put;
         if syncpoint || message.body.len() > limits::CHUNK_BYTES {
             // Its place in the log comes later than its put, and the time of its put and its expiry begin now.
             message.descriptor.put_at = self.wall();
@@ -280,11 +282,11 @@ impl Replica {
         let state = self.sessions.get_mut(session).expect("just seen");
         let then = if syncpoint {
             state.unit.put(place);
-            self.answer(session, token, placed(message_id, None));
+            self.answer(session, token, placed(message_id, warning));
             None
         } else {
             state.proposed += 1;
-            Some((Command::Place(place), Waiting::Put { session, token, queue, message_id, dead_lettered }))
+            Some((Command::Place(place), Waiting::Put { session, token, queue, message_id, warning }))
         };
         match (parts, then) {
             (Some((number, parts)), then) => self.begin_staging(session, number, parts, then),
@@ -299,7 +301,7 @@ impl Replica {
         session: SessionId,
         token: Token,
         message_id: MessageId,
-        dead_lettered: Option<Reason>,
+        warning: Option<Reason>,
         verdict: Result<Verdict, Reason>,
     ) {
         let completion = match verdict {
@@ -307,7 +309,7 @@ impl Replica {
                 self.stats.duplicates_suppressed += 1;
                 Completion::ok(Data::Placed { message_id, duplicate: true })
             }
-            Ok(_) => placed(message_id, dead_lettered),
+            Ok(_) => placed(message_id, warning),
             Err(reason) => Completion::failed(reason),
         };
         self.answer(session, token, completion);
@@ -375,10 +377,9 @@ impl Replica {
     }
 }
 
-/// `dead_lettered` says why the message is on the dead-letter queue, if it is.
-fn placed(message_id: MessageId, dead_lettered: Option<Reason>) -> Completion {
+fn placed(message_id: MessageId, warning: Option<Reason>) -> Completion {
     let data = Data::Placed { message_id, duplicate: false };
-    match dead_lettered {
+    match warning {
         Some(reason) => Completion::warning(reason, data),
         None => Completion::ok(data),
     }

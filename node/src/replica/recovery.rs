@@ -19,7 +19,7 @@ use super::Replica;
 use crate::consensus::{EntryKind, Recovered};
 use crate::mqi::{Completion, RecoverRequest};
 use crate::qmgr::{QueueManager, command};
-use crate::types::{Index, Instant, NodeId, Reason, SnapshotMeta, Term};
+use crate::types::{Index, Instant, NodeId, Reason, SnapshotMeta, Term, WaitsFor};
 
 #[derive(Debug)]
 pub(super) struct Recovery {
@@ -126,6 +126,29 @@ impl Replica {
         let known = self.recovery.blank_peers.values().copied().fold(self.consensus.term(), Term::max);
         if known > Term(1) {
             self.consensus.raise_term(Term(known.0 + 1));
+        }
+    }
+
+    /// Whom this node must hear before there can be a leader.
+    pub fn waits_for(&self) -> WaitsFor {
+        if self.removed || self.consensus.leader().is_some() {
+            return WaitsFor::default();
+        }
+        let others = || self.consensus.membership().voters.iter().filter(|node| **node != self.options.node);
+        let is_blank = |node: &NodeId| self.recovery.blank_peers.contains_key(node);
+        let nodes: BTreeSet<NodeId> =
+            others().filter(|node| !self.peers.is_connected(**node)).copied().collect();
+        let is_recovering = self.consensus.is_recovering();
+        // Whoever is there and is not blank has a group: then this node has to catch up with it.
+        let present_are_blank = others().all(|node| nodes.contains(node) || is_blank(node));
+        if is_recovering && self.recovery.blank && present_are_blank {
+            return WaitsFor { nodes, to_begin: true };
+        }
+        let voters = self.consensus.membership().voters.len();
+        let counted = voters - nodes.len() - usize::from(is_recovering);
+        match counted > voters / 2 {
+            true => WaitsFor::default(),
+            false => WaitsFor { nodes, to_begin: false },
         }
     }
 

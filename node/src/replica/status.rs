@@ -46,6 +46,7 @@ impl Replica {
             takeovers: self.state.takeovers(),
             clocks_differ: self.clocks.undecided().cloned(),
             // Nobody puts to a node that does not serve, so it refuses none, however full its disk is.
+            waits_for: self.waits_for(),
             puts_refused: self.lack_of_room().filter(|_| self.is_serving()),
         }
     }

@@ -33,9 +33,32 @@ pub fn end_on_panic() {
         let thread = std::thread::current();
         let backtrace = Backtrace::force_capture();
         eprintln!("{backtrace}");
+        let place =
+            panic.location().map_or_else(String::new, |at| format!(" ({}:{})", source(at.file()), at.line()));
+        let said = panic.payload_as_str().unwrap_or("panicked");
         fatal(
             FatalReason::Bug,
-            format_args!("thread {}: {panic}", thread.name().unwrap_or("without a name")),
+            format_args!("thread {}: {said}{place}", thread.name().unwrap_or("without a name")),
         );
     }));
+}
+
+/// A file of ours as it is in the repository, one of a library from its name on: not where the program was built.
+fn source(file: &str) -> &str {
+    match file.split_once("/registry/src/") {
+        Some((_, library)) => library.split_once('/').map_or(library, |(_, library)| library),
+        None => file,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_in_the_sources_says_nothing_of_the_machine_that_built_them() {
+        let library = "/root/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f/raft-0.7.0/src/raft.rs";
+        assert_eq!(source(library), "raft-0.7.0/src/raft.rs");
+        assert_eq!(source("node/src/main.rs"), "node/src/main.rs");
+    }
 }

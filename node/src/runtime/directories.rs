@@ -5,11 +5,15 @@ use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use super::fatal::{Fatal, FatalReason};
 use crate::config::{Config, OWNER_COPY, OWNER_FILE, Owner};
 
 const LOCK_FILE: &str = "trimaran.lock";
+
+/// How long a process that was killed may take to be gone: it frees its memory first, its files and ports last.
+pub const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Held while the process lives: nobody else may use the directories.
 #[derive(Debug)]
@@ -18,6 +22,11 @@ pub struct Directories {
 }
 
 pub fn prepare(config: &Config) -> Result<Directories, Fatal> {
+    prepare_within(config, PATIENCE)
+}
+
+/// Waits so long for a process that has them and may be about to end.
+fn prepare_within(config: &Config, patience: Duration) -> Result<Directories, Fatal> {
     let mut locks = Vec::new();
     let mut owners = Vec::new();
     for directory in [&config.log_directory, &config.data_directory] {
@@ -28,7 +37,7 @@ pub fn prepare(config: &Config) -> Result<Directories, Fatal> {
             );
             Fatal::new(FatalReason::Directory, text)
         })?;
-        locks.push(lock(directory)?);
+        locks.push(lock(directory, patience)?);
         let owner = config.owner_of(directory).map_err(|text| Fatal::new(FatalReason::Directory, text))?;
         owners.push((directory, owner));
     }
@@ -59,7 +68,7 @@ fn make_private(directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn lock(directory: &Path) -> Result<File, Fatal> {
+fn lock(directory: &Path, patience: Duration) -> Result<File, Fatal> {
     let path = directory.join(LOCK_FILE);
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(|error| {
         let text = format!(
@@ -68,10 +77,15 @@ fn lock(directory: &Path) -> Result<File, Fatal> {
         );
         Fatal::new(FatalReason::Directory, text)
     })?;
+    let until = Instant::now() + patience;
     // SAFETY: the descriptor belongs to `file`.
-    if unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } != 0 {
-        let text = format!("{} is in use by another node: is this one running already?", directory.display());
-        return Err(Fatal::new(FatalReason::Directory, text));
+    while unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } != 0 {
+        if Instant::now() >= until {
+            let text =
+                format!("{} is in use by another node: is this one running already?", directory.display());
+            return Err(Fatal::new(FatalReason::Directory, text));
+        }
+        std::thread::sleep(Duration::from_millis(10));
     }
     Ok(file)
 }
@@ -130,12 +144,25 @@ mod tests {
     fn directories_belong_to_one_running_node() {
         let directory = tempfile::tempdir().unwrap();
         let held = prepare(&config(directory.path(), "a")).unwrap();
-        let second = prepare(&config(directory.path(), "a")).unwrap_err();
+        let second = prepare_within(&config(directory.path(), "a"), Duration::ZERO).unwrap_err();
         assert!(second.text.contains("in use by another node"), "{}", second.text);
         drop(held);
         let other = prepare(&config(directory.path(), "b")).unwrap_err();
         assert!(other.text.contains("belongs to cluster demo, node 1 a"), "{}", other.text);
         prepare(&config(directory.path(), "a")).unwrap();
+    }
+
+    #[test]
+    fn a_process_that_is_about_to_be_gone_is_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let held = prepare(&config(directory.path(), "a")).unwrap();
+        std::thread::scope(|scope| {
+            let second = scope.spawn(|| prepare(&config(directory.path(), "a")));
+            // Whether it has begun to wait by now or not: it must come in.
+            std::thread::yield_now();
+            drop(held);
+            second.join().unwrap().unwrap();
+        });
     }
 
     #[test]

@@ -249,6 +249,7 @@ impl<H: Hands> Driver<H> {
                 published.clone_from(stats);
                 changed
             });
+            self.publish_waits_for();
         }
     }
 
@@ -401,6 +402,19 @@ impl<H: Hands> Driver<H> {
         self.recovering = recovering;
         self.hands.role(&role);
         self.publisher.role.send_replace(role);
+    }
+
+    /// The log has it when it changes, and not while an election that takes no time is under way.
+    fn publish_waits_for(&self) {
+        let waits_for = self.replica.waits_for();
+        let changed = self.publisher.waits_for.send_if_modified(|published| {
+            let changed = *published != waits_for;
+            published.clone_from(&waits_for);
+            changed
+        });
+        if changed && let Some(sentence) = waits_for.sentence(&self.publisher.membership.borrow()) {
+            tracing::info!(queue_manager = self.name, "{sentence}");
+        }
     }
 
     /// Answers and peer messages leave once a turn, in one piece each.

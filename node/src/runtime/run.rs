@@ -40,8 +40,6 @@ const DISK_LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Looks at the disks between two tries to take a reserve again.
 const RESTORE_LOOKS: u64 = 50;
 const CERTIFICATES_LOOK_EVERY: Duration = Duration::from_secs(5);
-/// How long an agent of an earlier process may take to end.
-const AGENT_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Runs a node until it is told to stop.
 pub fn run(mut config: Config) -> Result<(), Fatal> {
@@ -122,7 +120,7 @@ impl Sockets {
             let addresses = config::resolve(address).map_err(&refused)?;
             let socket = match floating(config, &addresses) {
                 Some(address) => listen_before_it_is_here(address),
-                None => listen_patiently(config, &addresses),
+                None => listen_patiently(&addresses),
             };
             let socket = socket.map_err(|error| refused(error.to_string()))?;
             socket.set_nonblocking(true).map_err(|error| refused(error.to_string()))?;
@@ -161,16 +159,13 @@ fn listen_before_it_is_here(address: SocketAddr) -> io::Result<StdListener> {
     Ok(socket.into())
 }
 
-/// The agent of a node that was here before has the port for as long as it takes to remove the addresses.
-fn listen_patiently(config: &Config, addresses: &[SocketAddr]) -> io::Result<StdListener> {
-    let until = Instant::now() + AGENT_PATIENCE;
+/// A node that was killed just now may have the port still, and its agent has it for as long as it takes to remove the
+/// addresses.
+fn listen_patiently(addresses: &[SocketAddr]) -> io::Result<StdListener> {
+    let until = Instant::now() + directories::PATIENCE;
     loop {
         match StdListener::bind(addresses) {
-            Err(error)
-                if error.kind() == io::ErrorKind::AddrInUse
-                    && config.addresses.is_some()
-                    && Instant::now() < until =>
-            {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < until => {
                 std::thread::sleep(Duration::from_millis(10));
             }
             bound => return bound,
@@ -401,7 +396,10 @@ async fn stop(
         }
     };
     if tokio::time::timeout(config.timing.stop, handed_over).await.is_err() {
-        tracing::warn!(after = ?config.timing.stop, "nobody took over in time: stopping all the same");
+        tracing::warn!(
+            after_ms = config.timing.stop.as_millis() as u64,
+            "nobody took over in time: stopping all the same"
+        );
     }
     closing.send_replace(true);
     for listener in listeners.drained {

@@ -159,11 +159,26 @@ impl Refusals {
             Some((said, more)) if said.elapsed() < Refusals::QUIET => *more += 1,
             before => {
                 let more = before.map_or(0, |(_, more)| more);
+                let reason = in_our_words(reason);
                 tracing::warn!(%remote, reason, not_said_before = more, "connection refused");
                 *before = Some((Instant::now(), 0));
             }
         }
     }
+}
+
+/// What of a handshake somebody can do something about.
+fn in_our_words(reason: &str) -> String {
+    let hint = match reason {
+        text if text.contains("InvalidContentType") => {
+            "it speaks without TLS: give it --tls-ca, or [tls] if it is a node"
+        }
+        text if text.contains("handshake eof") => {
+            "it went away: a probe of the port, or it did not like our certificate"
+        }
+        _ => return reason.to_owned(),
+    };
+    format!("{hint} ({reason})")
 }
 
 async fn welcome(

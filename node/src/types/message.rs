@@ -174,7 +174,7 @@ pub struct Descriptor {
     pub message_id: MessageId,
     pub correlation_id: CorrelationId,
     pub group_id: GroupId,
-    /// None: DEFPRTY of the queue. Always Some on a message that was placed.
+    /// None: DEFPRTY of the queue. Always Some, and at most 9, on a message that was placed.
     pub priority: Option<u8>,
     pub persistence: Persistence,
     /// Tenths of a second from the put; None is unlimited.
@@ -236,8 +236,8 @@ impl Descriptor {
         let group_id = GroupId::from_slice(&wire.group_id).ok_or(Reason::GroupIdError)?;
         let priority = match wire.priority {
             None => None,
-            Some(priority @ 0..=9) => Some(priority as u8),
-            Some(_) => return Err(Reason::PriorityError),
+            // What is too high is put all the same, with a warning: see `lower_priority`.
+            Some(priority) => Some(u8::try_from(priority).unwrap_or(u8::MAX)),
         };
         if wire.expiry == Some(0) {
             return Err(Reason::ExpiryError);
@@ -279,6 +279,19 @@ impl Descriptor {
             },
         };
         Ok(descriptor)
+    }
+
+    /// A priority above the highest becomes the highest; whether it was.
+    pub fn lower_priority(&mut self) -> bool {
+        let is_above = self.priority.is_some_and(|priority| u64::from(priority) > PRIORITY_MAX);
+        if is_above {
+            self.priority = Some(PRIORITY_MAX as u8);
+        }
+        debug_assert!(
+            self.priority.is_none_or(|priority| u64::from(priority) <= PRIORITY_MAX),
+            "priorities go from 0 to 9"
+        );
+        is_above
     }
 
     /// What [`Descriptor::encoded`] wrote, or another program of the same format: `at` of `data`. What nobody looks into

@@ -12,6 +12,7 @@ pub mod definition;
 pub mod term_starts;
 pub mod group;
 pub mod selection;
+pub mod inspected;
 pub mod role;
 pub mod unit;
 pub mod version;
@@ -23,6 +24,7 @@ pub mod planted;
 pub use account::{Account, Held, Share};
 pub use group::{Membership, NodeInfo, SnapshotMeta};
 pub use ids::*;
+pub use inspected::{Inspected, Inspector};
 pub use message::{
     Body, CorrelationId, DefaultContext, Descriptor, EncodedDescriptor, GroupId, Message, MessageId,
     Persistence,
@@ -30,7 +32,7 @@ pub use message::{
 pub use name::ObjectName;
 pub use pieces::Pieces;
 pub use reason::{CompletionCode, Reason};
-pub use role::{ClocksDiffer, FloatingAddress, OutOfSync, Role, RoleView, WhyNotServing};
+pub use role::{ClocksDiffer, FloatingAddress, OutOfSync, Role, RoleView, WaitsFor, WhyNotServing};
 pub use selection::Selection;
 pub use term_starts::TermStarts;
 pub use time::{Instant, Now, WallTime};

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use super::{Instant, NodeId, QueueManagerId, Term};
+use super::{Instant, Membership, NodeId, QueueManagerId, Term};
 
 /// Published whenever it changes; read by listeners, health, status and the address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +27,37 @@ pub enum WhyNotServing {
     NoLease,
     /// The lease was given up to hand over.
     HandingOver,
+}
+
+/// Whom a node waits for that knows of nobody who leads: without them nobody can be elected.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WaitsFor {
+    /// Voters that this node has not heard. Empty when it waits for nobody, or only for an election.
+    pub nodes: BTreeSet<NodeId>,
+    /// The queue manager has not begun anywhere, as far as this node knows: a first start needs every one of its nodes once.
+    pub to_begin: bool,
+}
+
+impl WaitsFor {
+    /// For people; None when nobody is waited for.
+    pub fn sentence(&self, membership: &Membership) -> Option<String> {
+        debug_assert!(!self.nodes.contains(&NodeId(0)), "node ids begin at 1");
+        let named = |node: &NodeId| match membership.nodes.get(node) {
+            Some(info) => format!("{} at {}", info.name, info.peer_address),
+            None => format!("with id {node}"),
+        };
+        let named: Vec<String> = self.nodes.iter().map(named).collect();
+        let nodes = match named.len() {
+            0 => return None,
+            1 => format!("node {}", named[0]),
+            _ => format!("nodes {}", named.join(" and ")),
+        };
+        let why = match self.to_begin {
+            true => "the first start of a queue manager needs every node of the cluster file once",
+            false => "without a majority of its nodes nobody serves",
+        };
+        Some(format!("Waits for {nodes}: {why}. Start what does not run, or look why it cannot be reached."))
+    }
 }
 
 /// A queue manager's floating address, as one node sees it.
@@ -161,5 +192,34 @@ impl RoleView {
             RoleView::NotServing { leader, .. } => *leader,
             RoleView::Serving { .. } | RoleView::Elected { .. } | RoleView::Removed => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::NodeInfo;
+
+    #[test]
+    fn who_is_waited_for_is_named_with_an_address_and_a_reason() {
+        let info = |name: &str| NodeInfo {
+            name: name.into(),
+            peer_address: format!("{name}.example:7101"),
+            ..NodeInfo::default()
+        };
+        let nodes = [(NodeId(2), info("b")), (NodeId(3), info("c"))].into();
+        let membership = Membership { nodes, ..Membership::default() };
+        let said = |nodes: &[u64], to_begin| {
+            let nodes = nodes.iter().map(|node| NodeId(*node)).collect();
+            WaitsFor { nodes, to_begin }.sentence(&membership)
+        };
+        assert_eq!(said(&[], true), None);
+        let first = said(&[3], true).unwrap();
+        assert!(first.starts_with("Waits for node c at c.example:7101: the first start"), "{first}");
+        let later = said(&[2, 3], false).unwrap();
+        assert!(
+            later.starts_with("Waits for nodes b at b.example:7101 and c at c.example:7101: without"),
+            "{later}"
+        );
     }
 }

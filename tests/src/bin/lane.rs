@@ -143,6 +143,11 @@ fn checks() -> Vec<Step> {
             "the conversations in tests/scripts, and bytes that once broke something",
             "test --workspace --test scripts --test fuzz",
         ),
+        cargo(
+            "commands",
+            "both commands as they are typed, the client library against a queue manager that misbehaves",
+            "test --workspace --test command --test library",
+        ),
         cargo("tidy", "levels, leftovers, texts", "test --workspace --test tidy"),
     ]
 }

@@ -121,6 +121,14 @@ pub fn from_words(words: &[String]) -> Result<Attributes, Failure> {
     })
 }
 
+/// A change of nothing would say that it was made.
+pub fn check_some(attributes: &Attributes) -> Result<(), Failure> {
+    match *attributes == Attributes::new() {
+        true => Err(Failure::Usage("name an attribute to change and its value; see --help".into())),
+        false => Ok(()),
+    }
+}
+
 /// As MQSC displays them.
 pub fn lines(object: &ObjectDetails) -> Vec<String> {
     let kind = Kind::named(&object.kind);

@@ -52,7 +52,7 @@ pub async fn get(global: &Global, args: GetArgs) -> Outcome {
         0 => format!("no message{which} on {}", args.queue),
         _ => format!("{count} of {wanted} messages{which}, then no more on {}", args.queue),
     };
-    Err(Failure::NoMessage(format!("{text} (completion code 2, reason 2033 NO_MSG_AVAILABLE)")))
+    Err(Failure::no_message(text))
 }
 
 /// Units of so many messages, each safe before it leaves its queue. One at a time where one may have to be waited for.

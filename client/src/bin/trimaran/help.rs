@@ -4,8 +4,8 @@ use clap::CommandFactory;
 
 use crate::{
     arguments::{Cli, HelpArgs},
-    output::{Failure, Outcome},
-    say,
+    output::{self, Failure, Outcome},
+    say, tails,
 };
 
 const TOPICS: [(&str, &str, &str); 4] = [
@@ -87,9 +87,14 @@ What a program sees when the node that serves dies
 ];
 
 pub fn run(args: HelpArgs) -> Outcome {
-    let mut command = Cli::command();
+    let (mut command, tails) = tails::take(Cli::command());
+    let print = |command: &mut clap::Command| {
+        let help = command.render_long_help();
+        let help = if output::stdout_is_terminal() { help.ansi().to_string() } else { help.to_string() };
+        output::write(tails.put_back(&help).as_bytes());
+    };
     let Some(first) = args.topic.first() else {
-        command.print_long_help().map_err(|error| Failure::local("standard output", error))?;
+        print(&mut command);
         return Ok(());
     };
     if first == "topics" {
@@ -130,6 +135,6 @@ pub fn run(args: HelpArgs) -> Outcome {
         }
         found = found.find_subcommand_mut(name).expect("seen above");
     }
-    found.print_long_help().map_err(|error| Failure::local("standard output", error))?;
+    print(found);
     Ok(())
 }

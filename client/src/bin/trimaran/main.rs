@@ -4,10 +4,12 @@
 //! subcommands.
 
 mod arguments;
+mod tails;
 mod output;
 mod message_json;
 mod talk;
 mod put;
+mod unit;
 mod dead_letter;
 mod get;
 mod attributes;
@@ -31,12 +33,14 @@ mod demo;
 mod help;
 
 use arguments::{Cli, ClusterCommand, Command};
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 
 fn main() {
-    let cli = match Cli::try_parse_from(control::by_own_name(std::env::args_os())) {
+    let (command, tails) = tails::take(Cli::command());
+    let matches = command.try_get_matches_from(control::by_own_name(std::env::args_os()));
+    let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
-        Err(error) => output::end_with_usage(&error),
+        Err(error) => output::end_with_usage(&error, &tails),
     };
     let as_json = cli.global.json;
     tracing_subscriber::fmt()
@@ -68,6 +72,7 @@ async fn run(cli: Cli) -> output::Outcome {
         Command::Put(args) => put::run(global, args).await,
         Command::Get(args) => get::get(global, args).await,
         Command::Browse(args) => get::browse(global, args).await,
+        Command::Unit(args) => unit::run(global, args).await,
         Command::Requeue(args) => requeue::run(global, args).await,
         Command::Queue(command) => queue::run(global, command).await,
         Command::Define(args) => object::define(global, args).await,

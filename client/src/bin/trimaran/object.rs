@@ -31,6 +31,7 @@ pub async fn define(global: &Global, args: DefineArgs) -> Outcome {
 /// Of the queue manager by flags, of everything by words.
 pub async fn alter(global: &Global, args: AlterArgs) -> Outcome {
     let (kind, name, attributes) = altered(args)?;
+    attributes::check_some(&attributes)?;
     let connection = global.connect().await?;
     patiently("altering", connection.admin().alter(&kind, &name, attributes)).await?;
     let name = if name.is_empty() { connection.queue_manager() } else { name };

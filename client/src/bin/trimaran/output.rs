@@ -13,6 +13,8 @@ use serde_json::json;
 use trimaran_client::Error;
 use trimaran_proto::calendar::Moment;
 
+use crate::tails::Tails;
+
 /// What the command failed with; `trimaran help exit-codes` explains them.
 #[derive(Debug)]
 pub enum Failure {
@@ -41,6 +43,11 @@ impl From<Error> for Failure {
 impl Failure {
     pub fn local(what: impl std::fmt::Display, error: impl std::fmt::Display) -> Failure {
         Failure::Local(format!("{what}: {error}"))
+    }
+
+    /// 2033, said with its name.
+    pub fn no_message(text: impl std::fmt::Display) -> Failure {
+        Failure::NoMessage(format!("{text} (completion code 2, reason 2033 NO_MSG_AVAILABLE)"))
     }
 
     pub fn exit_code(&self) -> i32 {
@@ -90,7 +97,15 @@ impl Failure {
 }
 
 /// A command line that cannot be understood, in the form it asks for as far as it can be understood; or help.
-pub fn end_with_usage(error: &clap::Error) -> ! {
+pub fn end_with_usage(error: &clap::Error, tails: &Tails) -> ! {
+    if let Some(help) = tails.help_of(error, stdout_is_terminal()) {
+        if error.use_stderr() {
+            eprint!("{help}");
+        } else {
+            write(help.as_bytes());
+        }
+        std::process::exit(error.exit_code());
+    }
     if error.use_stderr() && std::env::args_os().any(|argument| argument == "--json") {
         let text = error.to_string();
         let text = text.split("\n\n").next().unwrap_or(&text).trim_start_matches("error: ");

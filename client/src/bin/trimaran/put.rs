@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, io::Read, time::Duration};
 
 use serde_json::json;
-use trimaran_client::{Message, PutAnswer, Queue};
+use trimaran_client::{Message, PutAnswer, Queue, reason};
 
 use crate::{
     arguments::{DescriptorArgs, Global, PutArgs},
@@ -144,7 +144,8 @@ impl Putter {
     fn note(&mut self, placed: trimaran_client::Placed) {
         self.counter.add();
         self.duplicates += u64::from(placed.duplicate);
-        if placed.warning != 0 {
+        let is_dead = !matches!(placed.warning, 0 | reason::PRIORITY_EXCEEDS_MAXIMUM);
+        if is_dead {
             self.dead_lettered += 1;
             self.dead_lettered_for = placed.warning;
         }
@@ -153,7 +154,10 @@ impl Putter {
             if placed.duplicate {
                 value["duplicate"] = json!(true);
             }
-            if placed.warning != 0 {
+            if placed.warning == reason::PRIORITY_EXCEEDS_MAXIMUM {
+                value["warning"] = json!(placed.warning);
+            }
+            if is_dead {
                 value["dead_lettered_for"] = json!(placed.warning);
             }
             say!("{value}");

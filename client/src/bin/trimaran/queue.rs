@@ -5,12 +5,15 @@ use trimaran_client::{Error, ObjectDetails, name_of, reason};
 
 use crate::{
     arguments::{Global, QueueCommand},
-    attributes,
+    attributes::{self, QueueFlags},
     output::{self, Outcome, patiently},
     say,
 };
 
 pub async fn run(global: &Global, command: QueueCommand) -> Outcome {
+    if let QueueCommand::Alter { attributes: QueueFlags(changes), .. } = &command {
+        attributes::check_some(changes)?;
+    }
     let connection = global.connect().await?;
     let admin = connection.admin();
     match command {

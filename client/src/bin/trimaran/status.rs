@@ -7,7 +7,9 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use trimaran_client::{ClocksDiffer, Error, InstanceStatus, MemoryShare, QueueManagerStatus, StatusResponse};
+use trimaran_client::{
+    ClocksDiffer, Error, InstanceStatus, MemoryShare, QueueManagerStatus, StatusResponse, reason,
+};
 
 use crate::{
     arguments::{Global, StatusArgs},
@@ -43,6 +45,9 @@ pub async fn run(global: &Global, args: StatusArgs) -> Outcome {
         }
         if !args.watch {
             if nobody_answers {
+                if let Some(refusal) = one_refusal(&answers) {
+                    return Err(Failure::Client(refusal));
+                }
                 let text = all_errors(&answers);
                 return Err(Failure::Client(Error::Unreachable {
                     queue_manager: "a queue manager".to_string(),
@@ -129,6 +134,15 @@ pub fn queue_managers(answers: &Answers) -> BTreeSet<String> {
     let statuses = answers.iter().filter_map(|(_, answer)| answer.as_ref().ok());
     let managers = statuses.flat_map(|status| &status.queue_managers);
     managers.map(|manager| manager.name.clone()).collect()
+}
+
+/// What all nodes that answer refuse, if it is the same: they were reached, and that is not to be looked for.
+fn one_refusal(answers: &Answers) -> Option<Error> {
+    let refused = answers.iter().filter_map(|(_, answer)| answer.as_ref().err());
+    let mut refused =
+        refused.filter(|error| error.reason().is_some_and(|of| of != reason::CONNECTION_BROKEN));
+    let first = refused.next()?;
+    refused.all(|error| error.reason() == first.reason()).then(|| first.clone())
 }
 
 fn all_errors(answers: &Answers) -> String {
@@ -251,7 +265,12 @@ impl Picture {
         let mut wrong = Vec::new();
         for manager in self.managers.values() {
             if manager.role != "active" {
-                wrong.push(format!("nobody serves {}", manager.name));
+                let waits = if manager.waits.is_empty() { "" } else { ": " };
+                wrong.push(format!(
+                    "nobody serves {}{waits}{}",
+                    manager.name,
+                    manager.waits.trim_end_matches('.')
+                ));
                 continue;
             }
             let live = format!("{}/{}", manager.quorum_live, manager.quorum_of);
@@ -318,10 +337,13 @@ impl Picture {
             }
             for name in silent {
                 if let Some(Err(text)) = self.nodes.get(name) {
-                    say!(
-                        "No answer from {name}: {}",
-                        text.strip_prefix(&format!("{name}: ")).unwrap_or(text)
-                    );
+                    let text = text.strip_prefix(&format!("{name}: ")).unwrap_or(text);
+                    match self.has_no_node_at(name) {
+                        true => {
+                            say!("No node of the cluster is at {name}: take it out of --connect ({text})")
+                        }
+                        false => say!("No answer from {name}: {text}"),
+                    }
                 }
             }
         }
@@ -330,6 +352,15 @@ impl Picture {
             say!("");
             self.warnings.iter().for_each(|warning| say!("Warning: {warning}"));
         }
+    }
+
+    /// Whether those that serve know of no node at this address: it may have been that of one that was replaced.
+    fn has_no_node_at(&self, address: &str) -> bool {
+        let mut managers = self.managers.values();
+        let knows = |manager: &QueueManagerStatus| {
+            manager.role != "active" || manager.instances.iter().any(|of| of.client_address == address)
+        };
+        !self.managers.is_empty() && !managers.any(knows)
     }
 
     /// What was ever held for clients, node by node.
@@ -363,6 +394,9 @@ impl Picture {
             );
         } else {
             say!("  active on    no node ({})", manager.role);
+        }
+        if !manager.waits.is_empty() {
+            say!("  {}", manager.waits);
         }
         for floating in &manager.addresses {
             let place = match (floating.is_here, manager.role.as_str()) {
@@ -519,6 +553,7 @@ fn manager_json(manager: &QueueManagerStatus) -> Value {
             "unheard_nodes": differ.unheard_nodes,
         })),
         "puts_refused": manager.puts_refused, "instances": instances, "addresses": addresses,
+        "waits": manager.waits,
     })
 }
 
@@ -615,6 +650,39 @@ mod tests {
         assert_eq!(known_addresses(&replica).collect::<Vec<_>>(), ["b:1", "d:1"]);
         let names = queue_managers(&vec![view("b", "replica", 9)]);
         assert_eq!(names.into_iter().collect::<Vec<_>>(), ["q"]);
+    }
+
+    #[test]
+    fn a_refusal_that_all_nodes_agree_on_is_said_once() {
+        let refused = |reason| {
+            let text = "no".to_string();
+            ("a:1".to_string(), Err(Error::Refused { code: 2, reason, name: "", text }))
+        };
+        let (no_user, broken) = (reason::NOT_AUTHORIZED, reason::CONNECTION_BROKEN);
+        let one = |reasons: &[u32]| {
+            let answers: Answers = reasons.iter().map(|reason| refused(*reason)).collect();
+            one_refusal(&answers).and_then(|error| error.reason())
+        };
+        assert_eq!(one(&[no_user, no_user, no_user]), Some(no_user));
+        assert_eq!(one(&[broken, no_user]), Some(no_user), "who could be reached said so");
+        assert_eq!(one(&[broken, broken]), None);
+        assert_eq!(one(&[no_user, reason::MAX_CONNS_LIMIT_REACHED]), None);
+    }
+
+    #[test]
+    fn an_address_that_no_node_has_any_more_is_told_from_a_node_that_does_not_answer() {
+        let (address, active) = view("a", "active", 8);
+        let mut active = active.unwrap();
+        active.queue_managers[0].instances[1].client_address = "b:1".into();
+        let answers = vec![
+            (address, Ok(active)),
+            ("b:1".to_string(), Err(Error::Closed)),
+            ("c:1".to_string(), Err(Error::Closed)),
+        ];
+        let picture = Picture::of(&answers, None);
+        assert_eq!(["b:1", "c:1"].map(|address| picture.has_no_node_at(address)), [false, true]);
+        let nobody_serves = Picture::of(&vec![view("b", "replica", 9)], None);
+        assert!(!nobody_serves.has_no_node_at("c:1"), "who does not serve does not know all");
     }
 
     #[test]

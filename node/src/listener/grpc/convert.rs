@@ -4,6 +4,7 @@
 //! wrong becomes a [`Completion`] with MQ's reason code and a sentence that names the field. Bodies are moved, never
 //! copied.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -441,6 +442,11 @@ pub fn node_info(name: String, peer_address: String, client_address: String) -> 
         if !matches!(port.map(str::parse::<u16>), Some(Ok(1..))) {
             return Err(bad_value(format!("{field} is host:port, not {address:?}.")));
         }
+        if address.parse::<SocketAddr>().is_ok_and(|address| address.ip().is_unspecified()) {
+            return Err(bad_value(format!(
+                "{field} {address} is an address to listen on, and others cannot reach it: name one that they reach."
+            )));
+        }
     }
     Ok(NodeInfo { name, peer_address, client_address })
 }
@@ -493,6 +499,7 @@ pub fn queue_manager_status(name: &ObjectName, status: &StatusView) -> admin::Qu
         sessions: status.sessions,
         dead_letter_queue: status.dead_letter_queue.as_ref().map(ObjectName::to_string).unwrap_or_default(),
         puts_refused: status.puts_refused.clone().unwrap_or_default(),
+        waits: status.waits_for.sentence(&status.membership).unwrap_or_default(),
         last_term: status.last.0.0,
         last_index: status.last.1.0,
         acknowledged_index: status.acknowledged.map(|index| index.0),
@@ -613,9 +620,9 @@ mod tests {
             let (found, text) = call(Wire::Put(put)).unwrap_err();
             assert!(found == reason && text.contains(words), "{found} {text}");
         }
-        let descriptor = message::Descriptor { priority: Some(10), ..Default::default() };
+        let descriptor = message::Descriptor { message_type: Some(3), ..Default::default() };
         let put = put_of(message::Message { descriptor: Some(descriptor), ..hello() });
-        assert_eq!(call(Wire::Put(put)).unwrap_err().0, 2050);
+        assert_eq!(call(Wire::Put(put)).unwrap_err().0, 2029);
     }
 
     #[test]

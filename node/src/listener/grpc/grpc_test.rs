@@ -375,11 +375,13 @@ async fn the_health_service_follows_the_role() {
             node.publisher.role.send(role).unwrap();
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        for service in ["", "trimaran.queue.v1.Queue"] {
+        for service in ["", "trimaran.queue.v1.Queue", "QM"] {
             let request = HealthCheckRequest { service: service.into() };
-            assert_eq!(client.check(request).await.unwrap().into_inner().status, expected);
+            assert_eq!(client.check(request).await.unwrap().into_inner().status, expected, "{service}");
         }
     }
+    let unknown = client.check(HealthCheckRequest { service: "other.queue.manager".into() }).await;
+    assert_eq!(unknown.unwrap_err().code(), Code::NotFound);
 }
 
 #[tokio::test]

@@ -21,6 +21,7 @@ mod grpc_test;
 #[cfg(test)]
 pub mod testing;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::pin::Pin;
 use std::time::Duration;
@@ -126,25 +127,30 @@ fn router(listener: &Listener, gate: Gate, reporter: HealthReporter) -> Router {
         ))
 }
 
-/// Keeps the health service true for as long as it is polled.
+/// Keeps the health service true for as long as it is polled: by the name of each queue manager whether this node serves
+/// it, and by the names of [`HEALTH_NAMES`] whether it serves any.
 async fn report_health(listener: &Listener, reporter: &HealthReporter) {
-    let mut roles: Vec<_> =
-        listener.node.queue_managers.values().map(|inbox| inbox.published().role.clone()).collect();
-    let mut told = None;
+    let mut roles: Vec<(&str, _)> = listener
+        .node
+        .queue_managers
+        .values()
+        .map(|inbox| (inbox.name().as_str(), inbox.published().role.clone()))
+        .collect();
+    let mut told = BTreeMap::new();
     loop {
         // All of them are looked at, or the ones that were not would count as changed at once.
-        let serving =
-            roles.iter_mut().map(|role| u32::from(role.borrow_and_update().is_serving())).sum::<u32>();
-        let status = if serving > 0 { ServingStatus::Serving } else { ServingStatus::NotServing };
-        // A role is published with every renewal of its lease.
-        if told != Some(status) {
-            told = Some(status);
-            for name in HEALTH_NAMES {
+        let served: Vec<(&str, bool)> =
+            roles.iter_mut().map(|(name, role)| (*name, role.borrow_and_update().is_serving())).collect();
+        let any = served.iter().any(|(_, is_serving)| *is_serving);
+        for (name, is_serving) in HEALTH_NAMES.map(|name| (name, any)).into_iter().chain(served) {
+            // A role is published with every renewal of its lease.
+            if told.insert(name, is_serving) != Some(is_serving) {
+                let status = if is_serving { ServingStatus::Serving } else { ServingStatus::NotServing };
                 reporter.set_service_status(name, status).await;
             }
         }
         // A role whose sender is gone never changes again.
-        let changes = roles.iter_mut().map(|role| {
+        let changes = roles.iter_mut().map(|(_, role)| {
             Box::pin(async move {
                 if role.changed().await.is_err() {
                     std::future::pending().await

@@ -113,7 +113,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
                     self.socket.on_bytes(&mut self.received, now());
                 }
                 Wake::Quiet if self.asked || self.socket.agreed().is_none() => {
-                    tracing::info!(client = ?self.io.client().address, "a client was not heard any more");
+                    tracing::info!(client = self.address(), "a client was not heard any more");
                     break;
                 }
                 Wake::Quiet => {
@@ -124,7 +124,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
         }
         if let Some(why) = self.socket.take_violation() {
             add(&self.listener.counters.violations, 1);
-            tracing::warn!(client = ?self.io.client().address, channel = self.socket.channel(), "{why}");
+            tracing::warn!(client = self.address(), channel = self.socket.channel(), "{why}");
         }
         let _ = self.io.shutdown().await;
     }
@@ -202,6 +202,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
         Ok(terms)
     }
 
+    fn address(&self) -> String {
+        self.io.client().address.map_or_else(String::new, |address| address.to_string())
+    }
+
     async fn connect(&mut self, id: u32, asked: Connect) {
         let opened = self.open(&asked).await;
         let opened = opened.map(|open| {
@@ -210,7 +214,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
         });
         if let Err(code) = opened {
             tracing::warn!(
-                client = ?self.io.client().address,
+                client = self.address(),
                 channel = asked.channel,
                 user = asked.asserted_user,
                 application = asked.application,

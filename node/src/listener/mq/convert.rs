@@ -35,7 +35,7 @@ pub fn descriptor(md: &Md, options: u32, application_type: i32) -> Result<Descri
     };
     let priority = match md.priority {
         -1 => None,
-        0..=9 => Some(md.priority as u32),
+        0.. => Some(md.priority as u32),
         _ => return Err(reason::PRIORITY_ERROR),
     };
     let persistence = match md.persistence {
@@ -320,7 +320,8 @@ mod tests {
         let with = |md: Md| descriptor(&md, 0, 28).unwrap_err();
         assert!(descriptor(&md, 0, 28).is_ok());
         assert_eq!(with(Md { expiry: 0, ..md.clone() }), 2013);
-        assert_eq!(with(Md { priority: 10, ..md.clone() }), 2050);
+        assert_eq!(with(Md { priority: -2, ..md.clone() }), 2050);
+        assert!(descriptor(&Md { priority: 10, ..md.clone() }, 0, 28).is_ok(), "it is put with a warning");
         assert_eq!(with(Md { persistence: 3, ..md.clone() }), 2047);
         assert_eq!(with(Md { message_type: 0, ..md }), 2029);
     }

@@ -1,0 +1,310 @@
+//! What can be typed. The words are MQ's where MQ has one.
+//!
+//! Here is the command as a whole and what is said to all of its subcommands; each of the files is one family of them,
+//! `values` what is written behind more than one.
+
+mod messages;
+mod objects;
+mod control;
+mod running;
+mod setup;
+mod values;
+
+pub use control::{ApplyArgs, DmpmqcfgArgs, DspmqArgs, MqrcArgs, RunmqscArgs};
+pub use messages::{
+    BrowseArgs, DescriptorArgs, GetArgs, PutArgs, ReceiveArgs, RequeueArgs, SelectionArgs, TalkArgs, UnitArgs,
+};
+pub use objects::{AlterArgs, DefineArgs, DeleteArgs, DisplayArgs, QueueCommand, SetArgs};
+pub use running::{NodeArgs, NodeCommand, OutcomeArgs, RecoverArgs, StatusArgs, SwitchArgs};
+pub use setup::{CertsCommand, ClusterCommand, DemoArgs, InitArgs};
+pub use values::NamedHosts;
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand};
+use trimaran_client::{Connection, Tls};
+
+use crate::output::{Failure, patiently};
+use values::parse_wait;
+
+const DEFAULT_ADDRESSES: &str = "127.0.0.1:7201,127.0.0.1:7202,127.0.0.1:7203";
+const DEFAULT_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Messages, queues, status and membership of a Trimaran cluster.
+#[derive(Debug, Parser)]
+#[command(
+    name = "trimaran",
+    version,
+    disable_help_subcommand = true,
+    arg_required_else_help = true,
+    max_term_width = 100,
+    after_help = "\
+Examples:
+  trimaran demo                                   three nodes on this machine, to try things with
+  trimaran queue create HA.QUEUE
+  echo Hello | trimaran put HA.QUEUE
+  trimaran get HA.QUEUE
+  trimaran --connect 10.0.0.1:7201,10.0.0.2:7201 status
+
+Exit codes: 0 done, 1 refused, 2 usage, 3 no message, 4 cannot reach, 5 this machine.
+`trimaran help exit-codes` says more; `trimaran help topics` lists what else there is to read."
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Connection")]
+pub struct Global {
+    /// Nodes to ask, in any order; one that answers is enough
+    #[arg(
+        long,
+        global = true,
+        env = "TRIMARAN_CONNECT",
+        value_name = "HOST:PORT,...",
+        default_value = DEFAULT_ADDRESSES,
+        value_delimiter = ','
+    )]
+    pub connect: Vec<String>,
+
+    /// Queue manager; not needed when the cluster has only one
+    #[arg(long, short = 'm', global = true, env = "TRIMARAN_QUEUE_MANAGER", value_name = "NAME")]
+    pub queue_manager: Option<String>,
+
+    /// Certificate of the authority that the nodes' certificates come from; turns TLS on
+    #[arg(long, global = true, env = "TRIMARAN_TLS_CA", value_name = "FILE")]
+    pub tls_ca: Option<PathBuf>,
+
+    /// Certificate of the user (PEM)
+    #[arg(
+        long,
+        global = true,
+        env = "TRIMARAN_TLS_CERT",
+        value_name = "FILE",
+        requires = "tls_ca",
+        requires = "tls_key"
+    )]
+    pub tls_cert: Option<PathBuf>,
+
+    /// Private key that belongs to --tls-cert (PEM)
+    #[arg(long, global = true, env = "TRIMARAN_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+
+    /// Name to look for in the nodes' certificates, where it is not the host in --connect
+    #[arg(long, global = true, env = "TRIMARAN_TLS_NAME", value_name = "NAME", requires = "tls_ca")]
+    pub tls_name: Option<String>,
+
+    /// How long to look for a node that serves [default: 10s; `status`: 2s for a node to answer]
+    #[arg(long, global = true, value_name = "TIME", value_parser = parse_wait)]
+    pub within: Option<Duration>,
+
+    /// Machine-readable output: one JSON object a line, errors too (on standard error)
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+impl Global {
+    /// What is wrong with the files is this machine's: the command line was understood.
+    pub fn tls(&self) -> Result<Option<Tls>, Failure> {
+        let Some(authority) = &self.tls_ca else { return Ok(None) };
+        let identity = self.tls_cert.as_ref().zip(self.tls_key.as_ref());
+        let tls = Tls::from_files(authority, identity).map_err(|error| Failure::Local(error.to_string()))?;
+        Ok(Some(match &self.tls_name {
+            None => tls,
+            Some(name) => tls.server_name(name),
+        }))
+    }
+
+    /// How long to look for a node that serves.
+    pub fn patience(&self) -> Duration {
+        self.within.unwrap_or(DEFAULT_PATIENCE)
+    }
+
+    /// The nodes to ask.
+    pub fn addresses(&self) -> Result<Vec<String>, Failure> {
+        let addresses: Vec<String> = self
+            .connect
+            .iter()
+            .map(|address| address.trim().to_string())
+            .filter(|address| !address.is_empty())
+            .collect();
+        match addresses.is_empty() {
+            false => Ok(addresses),
+            true => Err(Failure::Usage(
+                "--connect (or TRIMARAN_CONNECT) is empty; name at least one node, as host:port".into(),
+            )),
+        }
+    }
+
+    pub fn builder(&self) -> Result<trimaran_client::Builder, Failure> {
+        let mut builder = Connection::builder(self.addresses()?)
+            .application_name("trimaran")
+            .connect_within(self.patience());
+        if let Some(name) = &self.queue_manager {
+            builder = builder.queue_manager(name);
+        }
+        if let Some(tls) = self.tls()? {
+            builder = builder.tls(tls);
+        }
+        Ok(builder)
+    }
+
+    pub async fn connect(&self) -> Result<Connection, Failure> {
+        let builder = self.builder()?;
+        Ok(patiently("looking for the node that serves", builder.connect()).await?)
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Send messages, one a line; an empty line ends it
+    Send(TalkArgs),
+    /// Look at the messages from the front and choose which to get
+    Receive(ReceiveArgs),
+    /// Put messages from the command line, standard input or files
+    Put(PutArgs),
+    /// Get messages
+    Get(GetArgs),
+    /// Look at messages without taking them
+    Browse(BrowseArgs),
+    /// Put and get on several queues in one unit of work
+    Unit(UnitArgs),
+    /// Give dead letters back to the queues they were meant for
+    Requeue(RequeueArgs),
+    /// Create, alter, delete, clear and show queues
+    #[command(subcommand)]
+    Queue(QueueCommand),
+    /// Define an object of any kind (DEFINE)
+    Define(DefineArgs),
+    /// Change attributes of the queue manager, or of an object of any kind (ALTER)
+    #[command(
+        arg_required_else_help = true,
+        after_help = "Examples:\n  trimaran alter --deadq DEAD.LETTERS --maxumsgs 100000\n  trimaran alter CHANNEL APP.SVRCONN MAXINST=50"
+    )]
+    Alter(AlterArgs),
+    /// Show objects of any kind with all attributes (DISPLAY)
+    Display(DisplayArgs),
+    /// Delete an object of any kind (DELETE)
+    Delete(DeleteArgs),
+    /// Set a record of channel authentication or of authorities (SET)
+    Set(SetArgs),
+    /// Type commands of MQSC, or run a script of them
+    Runmqsc(RunmqscArgs),
+    /// Bring definitions in line with a script of MQSC; says what it changed
+    Apply(ApplyArgs),
+    /// Print definitions as commands of MQSC that make them again
+    Dmpmqcfg(DmpmqcfgArgs),
+    /// Show queue managers and how they are
+    Dspmq(DspmqArgs),
+    /// Show the version
+    Dspmqver,
+    /// What a reason code is called, and what to do about it
+    Mqrc(MqrcArgs),
+    /// Who serves, who is in sync, and what a failover would lose
+    Status(StatusArgs),
+    /// Move the active instance to another node
+    Switch(SwitchArgs),
+    /// Add, remove and replace nodes while messages flow
+    ///
+    /// Every queue manager of the cluster is changed, whichever one --queue-manager names.
+    #[command(subcommand)]
+    Node(NodeCommand),
+    /// Go on with the best log that is left when most logs are damaged; says first what is lost
+    Recover(RecoverArgs),
+    /// What became of a unit of work
+    Outcome(OutcomeArgs),
+    /// A small certificate authority for those who have none
+    #[command(subcommand)]
+    Certs(CertsCommand),
+    /// Write a cluster file to begin with
+    #[command(subcommand)]
+    Cluster(ClusterCommand),
+    /// Three nodes on this machine, some messages, and a leader to kill
+    Demo(DemoArgs),
+    /// More about a command or a topic
+    Help(HelpArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct HelpArgs {
+    /// A topic (see `trimaran help topics`) or a command
+    pub topic: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_empty_list_of_nodes_is_refused_by_name() {
+        let connect_to = |list: &str| {
+            Cli::try_parse_from(["trimaran", "--connect", list, "status"]).unwrap().global.addresses()
+        };
+        assert_eq!(connect_to(" a:1,b:2,").unwrap(), ["a:1", "b:2"]);
+        for empty in ["", " , "] {
+            let Err(Failure::Usage(text)) = connect_to(empty) else { panic!("{empty:?} is no address") };
+            assert!(text.contains("--connect"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_that_cannot_be_used_is_a_fault_of_this_machine() {
+        let tls =
+            |ca: &str| Cli::try_parse_from(["trimaran", "--tls-ca", ca, "status"]).unwrap().global.tls();
+        let unreadable = tls("/no/such/file").unwrap_err();
+        assert!(
+            matches!(&unreadable, Failure::Local(text) if text.contains("/no/such/file")),
+            "{unreadable:?}"
+        );
+        assert_eq!(unreadable.exit_code(), 5);
+        assert_eq!(tls("/dev/null").unwrap_err().exit_code(), 5);
+    }
+
+    #[test]
+    fn messages_come_from_one_source_which_may_have_several() {
+        let put = |arguments: &[&str]| {
+            let cli = Cli::try_parse_from([&["trimaran", "put", "Q"], arguments].concat());
+            match cli.map(|cli| cli.command) {
+                Ok(Command::Put(args)) => Ok(args.message),
+                Ok(other) => panic!("{other:?}"),
+                Err(error) => Err(error.kind()),
+            }
+        };
+        assert_eq!(put(&["-M", "a", "--message", "b", "-M", ""]).unwrap(), ["a", "b", ""]);
+        assert_eq!(put(&["-M", "a", "--lines"]), Err(clap::error::ErrorKind::ArgumentConflict));
+    }
+
+    #[test]
+    fn certificates_that_end_before_they_begin_are_not_made() {
+        for made in [
+            &["init", "--cluster", "shop", "--nodes", "a=127.0.0.1", "--out", "certs"][..],
+            &["add", "--dir", "certs", "--users", "joe"],
+            &["init", "--cluster", "shop", "--nodes", "a=127.0.0.1", "--dir", "certs"],
+            &["add", "--out", "certs", "--users", "joe"],
+        ] {
+            let days = |days: &str| {
+                let cli = Cli::try_parse_from([&["trimaran", "certs"][..], made, &["--days", days]].concat());
+                cli.map(|_| ()).map_err(|error| error.to_string())
+            };
+            assert_eq!(days("1"), Ok(()));
+            let refused = days("0").unwrap_err();
+            assert!(refused.contains("--days") && refused.contains("0 is not in 1.."), "{refused}");
+        }
+    }
+
+    #[test]
+    fn every_command_teaches_by_example_or_says_enough() {
+        for command in Cli::command().get_subcommands() {
+            assert!(command.get_about().is_some(), "{} wants a sentence", command.get_name());
+        }
+    }
+}

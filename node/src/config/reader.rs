@@ -1,0 +1,242 @@
+//! The file as a whole: nodes, queue managers, which node this is, and what holds between them.
+//!
+//! A problem does not end the reading, so that all of them are said at once. Sections that hold options only are read in
+//! `options`, single values checked in `problems`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use toml::Spanned;
+
+use super::network::{is_loopback, is_unspecified};
+use super::options::{self, expand};
+use super::problems::Problems;
+use super::{Config, ConfigError, NodeConfig, file};
+use crate::types::{NodeId, NodeInfo, ObjectName, QueueManagerId};
+
+/// Turns the written into the meant. `text` is what lines are counted in.
+pub fn read(text: &str, file: &file::File, node: Option<&str>) -> Result<Config, ConfigError> {
+    let mut problems = Problems::of(text);
+    problems.check_name("cluster", &file.cluster);
+    let (nodes, names) = nodes(file, &mut problems);
+    let queue_managers = queue_managers(file, &mut problems);
+    let (name, node) = this_node(file, node, &names, &mut problems);
+    let tls = options::tls(&file.tls, &name, &mut problems);
+    let timing = options::timing(&file.timing, &mut problems);
+    let limits = options::limits(&file.limits, file.queue_managers.len(), &mut problems);
+    let log = options::log(&file.log, &mut problems);
+    let addresses = options::addresses(file, &name, &mut problems);
+    let threads = options::threads(file.threads.as_ref(), &mut problems);
+    let log_directory = expand(file.directories.log.get_ref(), &name);
+    let data_directory = expand(file.directories.data.get_ref(), &name);
+    if log_directory == data_directory {
+        problems.add(file.directories.data.span(), "log and data need a directory each, not the same one");
+    }
+    let speaks = options::speaks(file.speaks.as_ref(), &mut problems);
+    let config = Config {
+        cluster: file.cluster.get_ref().clone(),
+        node,
+        name,
+        speaks,
+        threads,
+        nodes,
+        queue_managers,
+        log_directory,
+        data_directory,
+        tls,
+        insecure: file.tls.insecure,
+        timing,
+        limits,
+        log,
+        addresses,
+    };
+    strangers(&config, &mut problems);
+    problems.into_result().map(|()| config)
+}
+
+fn nodes(
+    file: &file::File,
+    problems: &mut Problems,
+) -> (BTreeMap<NodeId, NodeConfig>, BTreeMap<String, NodeId>) {
+    let mut nodes = BTreeMap::new();
+    let mut names = BTreeMap::new();
+    let mut addresses: BTreeMap<String, String> = BTreeMap::new();
+    if file.nodes.is_empty() {
+        problems.add(0..0, "there are no [[nodes]]: list every node of the cluster");
+    }
+    for node in &file.nodes {
+        problems.check_name("node name", &node.name);
+        let id = NodeId(*node.id.get_ref());
+        if id.0 == 0 {
+            problems.add(node.id.span(), "node id 0: ids begin at 1");
+        }
+        if names.insert(node.name.get_ref().clone(), id).is_some() {
+            problems.add(node.name.span(), format!("two nodes are named {:?}", node.name.get_ref()));
+        }
+        for (what, address) in [("peer", &node.peer), ("client", &node.client), ("http", &node.http)] {
+            problems.check_address(what, address);
+            // Nobody is told where health and metrics are.
+            if what != "http" && is_unspecified(address.get_ref()) {
+                let problem = format!(
+                    "{what} = {:?} is an address to listen on, and others cannot reach it: write there what they \
+                     reach this node by, and this one into {what}_listen",
+                    address.get_ref()
+                );
+                problems.add(address.span(), problem);
+            }
+            let owner = format!("{what} of node {}", node.name.get_ref());
+            if let Some(other) = addresses.insert(address.get_ref().clone(), owner) {
+                problems.add(
+                    address.span(),
+                    format!("{what} = {:?} is also {other}: give each its own port", address.get_ref()),
+                );
+            }
+        }
+        let listens = [
+            ("peer_listen", &node.peer_listen),
+            ("client_listen", &node.client_listen),
+            ("http_listen", &node.http_listen),
+        ];
+        for (what, address) in listens {
+            if let Some(address) = address {
+                problems.check_address(what, address);
+            }
+        }
+        let listen = |listen: &Option<Spanned<String>>, address: &Spanned<String>| {
+            listen.as_ref().unwrap_or(address).get_ref().clone()
+        };
+        let config = NodeConfig {
+            info: NodeInfo {
+                name: node.name.get_ref().clone(),
+                peer_address: node.peer.get_ref().clone(),
+                client_address: node.client.get_ref().clone(),
+            },
+            http_address: node.http.get_ref().clone(),
+            peer_listen: listen(&node.peer_listen, &node.peer),
+            client_listen: listen(&node.client_listen, &node.client),
+            http_listen: listen(&node.http_listen, &node.http),
+            mq_listen: mq_listen(file, &node.mq, &mut addresses, problems),
+            joins: node.joins,
+        };
+        if nodes.insert(id, config).is_some() {
+            problems.add(
+                node.id.span(),
+                format!("two nodes have the id {id}: ids are given once and never again"),
+            );
+        }
+    }
+    if !file.nodes.is_empty() && file.nodes.iter().all(|node| node.joins) {
+        problems.add(
+            file.nodes[0].name.span(),
+            "every node has joins = true: a new cluster needs nodes to begin with",
+        );
+    }
+    (nodes, names)
+}
+
+/// The addresses of channels, each of a queue manager that is there.
+fn mq_listen(
+    file: &file::File,
+    listens: &BTreeMap<String, Spanned<String>>,
+    addresses: &mut BTreeMap<String, String>,
+    problems: &mut Problems,
+) -> BTreeMap<String, String> {
+    for (queue_manager, address) in listens {
+        problems.check_address("mq", address);
+        if !file.queue_managers.iter().any(|known| known.name.get_ref() == queue_manager) {
+            let text = format!("mq.{queue_manager}: there is no queue manager of this name in the file");
+            problems.add(address.span(), text);
+        }
+        let owner = format!("mq of queue manager {queue_manager}");
+        if let Some(other) = addresses.insert(address.get_ref().clone(), owner) {
+            let text = format!("mq = {:?} is also {other}: give each its own port", address.get_ref());
+            problems.add(address.span(), text);
+        }
+    }
+    listens.iter().map(|(name, address)| (name.clone(), address.get_ref().clone())).collect()
+}
+
+fn queue_managers(file: &file::File, problems: &mut Problems) -> BTreeMap<QueueManagerId, ObjectName> {
+    let mut queue_managers = BTreeMap::new();
+    let mut taken = BTreeSet::new();
+    if file.queue_managers.is_empty() {
+        problems.add(0..0, "there are no [[queue_managers]]: name at least one");
+    }
+    for queue_manager in &file.queue_managers {
+        let (name, id) = (&queue_manager.name, &queue_manager.id);
+        match ObjectName::new(name.get_ref()) {
+            Err(error) => {
+                problems.add(name.span(), format!("queue manager {:?}: {error}", name.get_ref()));
+            }
+            Ok(checked) => {
+                if !taken.insert(name.get_ref().clone()) {
+                    problems.add(name.span(), format!("two queue managers are named {checked}"));
+                }
+                if queue_managers.insert(QueueManagerId(*id.get_ref()), checked).is_some() {
+                    let text = format!("two queue managers have the id {}", id.get_ref());
+                    problems.add(id.span(), text);
+                }
+            }
+        }
+        if *id.get_ref() == 0 {
+            problems.add(id.span(), "queue manager id 0: ids begin at 1");
+        }
+    }
+    queue_managers
+}
+
+/// The node that the argument names, or the file.
+fn this_node(
+    file: &file::File,
+    node: Option<&str>,
+    names: &BTreeMap<String, NodeId>,
+    problems: &mut Problems,
+) -> (String, NodeId) {
+    let known = || names.keys().cloned().collect::<Vec<_>>().join(", ");
+    let nobody = (String::new(), NodeId(0));
+    match (node, &file.node) {
+        (Some(name), _) => match names.get(name) {
+            Some(id) => (name.to_owned(), *id),
+            None => {
+                problems.add(0..0, format!("--node {name}: the file has the nodes {}", known()));
+                nobody
+            }
+        },
+        (None, Some(name)) => match names.get(name.get_ref()) {
+            Some(id) => (name.get_ref().clone(), *id),
+            None => {
+                let text = format!("node = {:?}: the file has the nodes {}", name.get_ref(), known());
+                problems.add(name.span(), text);
+                nobody
+            }
+        },
+        (None, None) => {
+            let text = format!("which node is this? Write node = \"…\" or --node, one of {}", known());
+            problems.add(0..0, text);
+            nobody
+        }
+    }
+}
+
+/// What other machines could reach without a certificate.
+fn strangers(config: &Config, problems: &mut Problems) {
+    if problems.is_empty() && config.tls.is_none() && !config.insecure {
+        for listener in config.open_listeners() {
+            let text = format!(
+                "{listener} is not loopback and there is no [tls]: other machines could read and write messages. \
+                 Make certificates with: trimaran certs init, and write [tls] ca, certificate and key; or accept \
+                 it with [tls] insecure = true"
+            );
+            problems.add(0..0, text);
+        }
+    }
+    let certain = config.tls.as_ref().is_some_and(|tls| tls.clients_required);
+    for (queue_manager, address) in config.this_or_none().iter().flat_map(|node| &node.mq_listen) {
+        if !is_loopback(address) && !certain && !config.insecure {
+            let text = format!(
+                "mq.{queue_manager} = {address:?} is not loopback, and channels believe a client who it is: write \
+                 [tls] client_certificates = \"required\"; or accept it with [tls] insecure = true"
+            );
+            problems.add(0..0, text);
+        }
+    }
+}
