@@ -234,11 +234,8 @@ impl Descriptor {
         let message_id = MessageId::from_slice(&wire.message_id).ok_or(Reason::MsgIdError)?;
         let correlation_id = CorrelationId::from_slice(&wire.correlation_id).ok_or(Reason::CorrelIdError)?;
         let group_id = GroupId::from_slice(&wire.group_id).ok_or(Reason::GroupIdError)?;
-        let priority = match wire.priority {
-            None => None,
-            // What is too high is put all the same, with a warning: see `lower_priority`.
-            Some(priority) => Some(u8::try_from(priority).unwrap_or(u8::MAX)),
-        };
+        // What is too high is put all the same, with a warning: see `lower_priority`.
+        let priority = wire.priority.map(|priority| u8::try_from(priority).unwrap_or(u8::MAX));
         if wire.expiry == Some(0) {
             return Err(Reason::ExpiryError);
         }

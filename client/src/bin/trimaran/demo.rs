@@ -106,8 +106,9 @@ impl Demo {
             cluster: "demo",
             nodes,
             queue_managers: &[QUEUE_MANAGER.to_string()],
-            log: &directory.join("{node}/log").display().to_string(),
-            data: &directory.join("{node}/data").display().to_string(),
+            // Paths begin where the file is.
+            log: "{node}/log",
+            data: "{node}/data",
             tls: None,
             loopback: true,
             floating: args.floating.as_deref(),
