@@ -56,6 +56,9 @@ pub use meta::{meta_from_wire, meta_to_wire, terms_from_wire, terms_to_wire};
 /// How raft-rs marks the candidacy of a node that was asked to take over.
 const HANDED_OVER: &[u8] = b"CampaignTransfer";
 
+/// A commit index that no entry came behind is written by itself after so long.
+const COMMIT_QUIET: Duration = Duration::from_millis(100);
+
 /// So long a node whose damaged log was accepted asks the others for their votes, again and again.
 const RECOVERY_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -233,6 +236,10 @@ pub struct Consensus {
     ready_number: u64,
     write_number: u64,
     persisted: u64,
+    /// The commit index in the newest write.
+    commit_written: u64,
+    /// The commit index as it was seen last, and when it was seen first.
+    commit_seen: (u64, Instant),
     /// The last write with a new term or vote.
     vote_write: u64,
     vote_written: (u64, u64),
@@ -290,6 +297,7 @@ impl Consensus {
         };
         assert!(hard_state.term >= last_term, "a term that is in the log was reached");
         assert!(hard_state.commit <= last, "what is committed here is in the log here");
+        let commit = hard_state.commit;
         let role = (hard_state.term, StateRole::Follower);
         let tail = Tail::new(hard_state, snapshot.clone(), entries, options.load_bytes_max);
         let logger = slog::Logger::root(slog::Discard, slog::o!());
@@ -327,6 +335,8 @@ impl Consensus {
             reported: (role.0, 0, role.1),
             ready_number: 0,
             write_number: 0,
+            commit_written: commit,
+            commit_seen: (commit, Instant::default()),
             persisted: 0,
             vote_write: 0,
             vote_written,
@@ -834,6 +844,9 @@ impl Consensus {
         if self.raw.has_ready() {
             self.take_ready(&mut ready);
         }
+        if ready.write.is_none() {
+            ready.write = self.write_of_commit();
+        }
         let mut released = std::mem::take(&mut self.released);
         if ready.messages.is_empty() {
             ready.messages = released;
@@ -894,8 +907,29 @@ impl Consensus {
         let entries = rd.take_entries();
         let written = entries.iter().map(convert::entry_out).collect();
         self.raw.mut_store().append(entries);
+        self.write(restart_after, written)
+    }
+
+    /// The commit index, when no entry came that would have taken it along. A node that starts again knows by it what it may have
+    /// acknowledged as a leader.
+    fn write_of_commit(&mut self) -> Option<LogWrite> {
+        let commit = self.raw.raft.raft_log.committed;
+        let now = self.now?;
+        if self.commit_seen.0 != commit {
+            self.commit_seen = (commit, now);
+        }
+        let is_quiet = now.since(self.commit_seen.1) >= COMMIT_QUIET;
+        // Entries that are on their way to the disk take it along, if not this one then the next.
+        let is_idle = self.write_number == self.persisted;
+        (commit > self.commit_written && is_quiet && is_idle).then(|| self.write(None, Vec::new()))
+    }
+
+    /// With the newest number: what has no entries is no new write that somebody waits for.
+    fn write(&mut self, restart_after: Option<(Index, Term)>, entries: Vec<Entry>) -> LogWrite {
         let hard_state = self.raw.raft.hard_state();
         assert!(hard_state.term >= self.vote_written.0, "terms never sink");
+        assert!(hard_state.commit >= self.commit_written, "what is committed stays so");
+        self.commit_written = hard_state.commit;
         assert!(
             hard_state.term > self.vote_written.0
                 || self.vote_written.1 == 0
@@ -915,7 +949,7 @@ impl Consensus {
                 commit: Index(hard_state.commit),
             }),
             restart_after,
-            entries: written,
+            entries,
             sync: true,
         }
     }

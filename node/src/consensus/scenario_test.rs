@@ -23,6 +23,8 @@ struct One {
     consensus: Consensus,
     now: Instant,
     unwritten: Vec<WriteNumber>,
+    /// Commit indexes that were written, with how many entries each.
+    commits: Vec<(Index, usize)>,
     sent: Vec<(NodeId, RaftMessage)>,
     committed: Vec<Entry>,
 }
@@ -76,6 +78,7 @@ impl One {
             consensus: Consensus::new(options(), recovered),
             now: Instant(1_000_000),
             unwritten: Vec::new(),
+            commits: Vec::new(),
             sent: Vec::new(),
             committed: Vec::new(),
         };
@@ -105,7 +108,10 @@ impl One {
     fn turn(&mut self) {
         for _ in 0..5 {
             let ready = self.consensus.ready();
-            self.unwritten.extend(ready.write.map(|write| write.number));
+            if let Some(write) = ready.write {
+                self.unwritten.push(write.number);
+                self.commits.extend(write.hard_state.map(|state| (state.commit, write.entries.len())));
+            }
             self.sent.extend(ready.messages);
             for entry in ready.committed {
                 if entry.kind == EntryKind::Membership {
@@ -200,6 +206,26 @@ fn a_promise_outlives_a_message_of_a_higher_term() {
     one.hear(C, vote(VOTE, 6));
     one.write();
     assert!(!one.sent(VOTE_ANSWER)[0].1.reject);
+}
+
+#[test]
+fn a_commit_index_is_written_when_nothing_comes_behind_it() {
+    let mut one = One::leading();
+    one.acknowledge(B);
+    let index = one.consensus.propose(Bytes::from_static(b"x")).unwrap();
+    one.turn();
+    one.acknowledge(B);
+    one.commits.clear();
+    one.pass(200);
+    assert_eq!(one.commits, [], "the entry is not on the disk, and takes the index of the one before along");
+    one.write();
+    assert_eq!(one.consensus.commit_index(), index);
+    one.pass(50);
+    assert_eq!(one.commits, [], "another entry may come and take it along");
+    one.pass(60);
+    assert_eq!(one.commits, [(index, 0)]);
+    one.pass(200);
+    assert_eq!(one.commits.len(), 1, "once");
 }
 
 #[test]
