@@ -16,6 +16,8 @@ pub struct Applied {
     pub backed_out: usize,
     /// Queues that were created, altered, cleared or deleted, or that an alias led to which is another one now.
     pub changed: Vec<QueueId>,
+    /// A channel was altered.
+    pub channel_changed: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +53,7 @@ impl Default for Applied {
             removed: Vec::new(),
             backed_out: 0,
             changed: Vec::new(),
+            channel_changed: false,
         }
     }
 }
@@ -74,6 +77,7 @@ impl Applied {
         self.removed.clear();
         self.removed.shrink_to(KEPT_MAX);
         self.changed.clear();
+        self.channel_changed = false;
         self.backed_out = 0;
         debug_assert!(self.is_nothing(), "the next command has done nothing yet");
     }

@@ -13,7 +13,7 @@ use super::digest::Digest;
 use super::rules::{AliasRules, AliasWords, ManagerRules, QueueRules};
 use super::{Applied, Queue, QueueManager, Verdict};
 use crate::types::definition::{
-    Changes, Definition, Fault, ObjectKind, ObjectRef, RecordAction, Settings, Value,
+    self as selector, Changes, Definition, Fault, ObjectKind, ObjectRef, RecordAction, Settings, Value,
 };
 use crate::types::{ObjectName, QueueId, Reason, WallTime, limits};
 
@@ -207,13 +207,15 @@ impl Catalog {
     /// 2085 when there is no object to be like.
     pub fn basis(&self, object: &ObjectRef, like: &str) -> Result<Settings, Fault> {
         let named = |name: &str| self.get(&ObjectRef::new(object.kind, name));
+        // A channel that is like one that was stopped takes connections.
+        let settings = |of: &Definition| of.settings.clone().without(selector::CHANNEL_STATE);
         if like.is_empty() {
             let default = object.kind.facts().default_object;
             let found = named(default).filter(|_| object.name != default);
-            return Ok(found.map(|definition| definition.settings.clone()).unwrap_or_default());
+            return Ok(found.map(settings).unwrap_or_default());
         }
         match named(like) {
-            Some(definition) => Ok(definition.settings.clone()),
+            Some(definition) => Ok(settings(definition)),
             None => {
                 let detail = format!("There is no {} {like} to be like.", object.kind.facts().words);
                 Err(Fault::new(Reason::UnknownObjectName, detail))
@@ -445,6 +447,7 @@ impl QueueManager {
             }
             _ => {
                 self.unwritten.definitions.insert(object.clone());
+                applied.channel_changed = object.kind == ObjectKind::Channel;
             }
         }
         Ok(Verdict::Done)

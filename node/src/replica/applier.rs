@@ -252,6 +252,7 @@ impl Replica {
         for (queue, position) in &applied.placed {
             leading.note_free(&self.state, *queue, *position);
         }
+        leading.channels_due |= applied.channel_changed;
         applied.changed.iter().for_each(|queue| self.note_changed(*queue));
     }
 

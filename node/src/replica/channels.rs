@@ -8,10 +8,11 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::Replica;
+use super::sessions::Session;
+use super::{Action, Replica};
 use crate::mqi::{ChannelTerms, Connect, Identity, Purpose, Refusal};
 use crate::types::definition::{self as selector, Definition, ObjectKind, ObjectRef};
-use crate::types::{ObjectName, Reason};
+use crate::types::{ObjectName, Reason, SessionId};
 
 #[derive(Debug, Default)]
 pub(super) struct Channels(BTreeMap<ObjectName, Instances>);
@@ -91,6 +92,11 @@ impl Replica {
             let detail = format!("There is no channel {name}; names are case-sensitive.");
             return Err(Refusal::because(Reason::UnknownChannelName, detail));
         };
+        if is_stopped(channel) {
+            let detail =
+                format!("Channel {name} is stopped; START CHANNEL({name}) lets connections in again.");
+            return Err(Refusal::because(Reason::ChannelNotAvailable, detail));
+        }
         let limit = |selector| channel.number(selector).max(0) as u32;
         let (all, own) = self.sessions.channels().count(name, client(&connect.identity));
         let full = |count: u32, limit: u32, attribute: &str, whose: &str| {
@@ -108,6 +114,33 @@ impl Replica {
         }
         Ok(Some(terms_of(channel)))
     }
+}
+
+impl Replica {
+    /// STOP CHANNEL: nobody is connected any more through a channel that is stopped now. What was not committed is backed
+    /// out.
+    pub(super) fn end_stopped_channels(&mut self) {
+        let is_due =
+            self.standing.leading_mut().is_some_and(|leading| std::mem::take(&mut leading.channels_due));
+        if !is_due {
+            return;
+        }
+        let catalog = self.state.catalog();
+        let is_through_stopped = |session: &Session| {
+            let channel = session.identity.channel.as_ref();
+            let object = channel.map(|name| ObjectRef::new(ObjectKind::Channel, name.as_str()));
+            object.and_then(|object| catalog.get(&object)).is_some_and(is_stopped)
+        };
+        let through = self.sessions.by_id.iter().filter(|(_, session)| is_through_stopped(session));
+        for session in through.map(|(id, _)| *id).collect::<Vec<SessionId>>() {
+            self.out.push(Action::CloseSession { session, reason: Reason::ConnectionBroken });
+            self.on_session_closed(session);
+        }
+    }
+}
+
+fn is_stopped(channel: &Definition) -> bool {
+    channel.number(selector::CHANNEL_STATE) == 1
 }
 
 fn terms_of(channel: &Definition) -> ChannelTerms {

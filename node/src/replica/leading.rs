@@ -30,6 +30,8 @@ pub(super) struct Leading {
     pub serving_since: Option<Instant>,
     /// Whether this service has yet to look whether there are system objects.
     pub objects_due: bool,
+    /// A channel was altered: who is connected through one that is stopped now?
+    pub channels_due: bool,
 
     pub proposals: Proposals,
     pub staging: Stagings,
@@ -120,6 +122,7 @@ impl Leading {
             term,
             serving_since: None,
             objects_due: false,
+            channels_due: false,
             proposals,
             staging: Stagings::default(),
             endings: Endings::default(),

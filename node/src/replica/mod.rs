@@ -335,6 +335,7 @@ impl Replica {
         self.expire();
         self.drive_room();
         self.define_system_objects();
+        self.end_stopped_channels();
         self.drive_handover();
         self.drive_membership();
         self.drive_raising();

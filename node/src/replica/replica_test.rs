@@ -8,8 +8,8 @@ use bytes::Bytes;
 use super::*;
 use crate::consensus::HardState;
 use crate::mqi::{
-    Admin, Call, Connect, Data, Get, GetMode, Identity, OpenOptions, Put, PutTarget, Selection, UnitState,
-    Wait,
+    Admin, Call, Connect, Data, Get, GetMode, Identity, OpenOptions, Put, PutTarget, Refusal, Selection,
+    Terms, UnitState, Wait,
 };
 use crate::qmgr::{Family, RowChange, RowSource, StoreReadError, command};
 use crate::types::definition::{Changes, ObjectKind, ObjectRef, RecordAction, Value};
@@ -69,6 +69,9 @@ struct Alone {
     truncated: Index,
     /// Parts of bodies without a message that the store was given.
     staged_rows: usize,
+    admitted: BTreeMap<SessionId, Result<Terms, Refusal>>,
+    /// Sessions that the queue manager ended.
+    ended: Vec<SessionId>,
 }
 
 fn name(text: &str) -> ObjectName {
@@ -124,6 +127,8 @@ impl Alone {
             answers: BTreeMap::new(),
             truncated: Index(0),
             staged_rows: 0,
+            admitted: BTreeMap::new(),
+            ended: Vec::new(),
         };
         for _ in 0..100 {
             alone.pass(Duration::from_millis(50));
@@ -210,6 +215,8 @@ impl Alone {
                 assert_eq!(loaded.digest(), self.replica.state.digest(), "the store is the applied state");
             }
             Action::TruncateLog { upto } => self.truncated = upto,
+            Action::Admit { session, admitted } => drop(self.admitted.insert(session, admitted)),
+            Action::CloseSession { session, .. } => self.ended.push(session),
             Action::LoadRows(load) => {
                 let rows = load.keys.iter().map(|key| self.store.rows.get(key).cloned()).collect();
                 events.push(Event::RowsLoaded { request: load.request, rows, damaged: None });
@@ -1223,4 +1230,56 @@ fn a_large_unit_that_is_backed_out_takes_as_many_turns_as_it_needs() {
         assert!(turns.len() >= 4, "it vanished in {} turns", turns.len());
         assert_eq!(alone.replica.queue_manager().sums().messages, depth - 1);
     }
+}
+
+/// A program that comes through channel APP from this port, and the connection that it came with.
+fn through_app(alone: &mut Alone, instance: u64, port: u16) -> Result<Terms, Refusal> {
+    let identity = Identity {
+        channel: Some(name("APP")),
+        address: Some(([10, 0, 0, 1], port).into()),
+        ..Identity::of("joe")
+    };
+    let session = SessionId(instance);
+    alone.turn([Event::Connect { session, connect: Connect::instance(identity.clone()) }]);
+    if alone.admitted[&session].is_ok() {
+        let program = SessionId(instance + 1);
+        alone.turn([Event::Connect { session: program, connect: Connect::new(identity, "app") }]);
+    }
+    alone.admitted[&session].clone()
+}
+
+fn channel(attributes: &[(&str, &str)]) -> Changes {
+    Changes::parse(ObjectKind::Channel, attributes.iter().copied()).unwrap()
+}
+
+#[test]
+fn a_channel_has_as_many_instances_as_it_says_and_none_when_it_is_stopped() {
+    let mut alone = Alone::new();
+    let reason = |admitted: Result<Terms, Refusal>| admitted.map(|_| ()).map_err(|refusal| refusal.reason);
+    assert_eq!(reason(through_app(&mut alone, 10, 5000)), Err(Reason::UnknownChannelName));
+    let object = ObjectRef::new(ObjectKind::Channel, "APP");
+    let changes = channel(&[("CHLTYPE", "SVRCONN"), ("MAXINST", "2"), ("HBINT", "7"), ("MCAUSER", "app")]);
+    let define = Admin::Define { object: object.clone(), like: String::new(), replace: false, changes };
+    alone.ok(APP, Call::Admin(define));
+    let terms = through_app(&mut alone, 10, 5000).unwrap().channel.unwrap();
+    assert_eq!((terms.heartbeat_seconds, terms.user.as_deref()), (7, Some("app")));
+    assert_eq!(reason(through_app(&mut alone, 20, 5001)), Ok(()));
+    assert_eq!(reason(through_app(&mut alone, 30, 5002)), Err(Reason::ChannelNotAvailable));
+    alone.turn([Event::SessionClosed { session: SessionId(20) }]);
+    assert_eq!(reason(through_app(&mut alone, 30, 5002)), Ok(()), "one has gone");
+
+    // What a program has open is closed, and what it had not committed is on the queue again.
+    alone.open(SessionId(31), "Q");
+    alone.put(APP, "kept");
+    let get = Get { syncpoint: true, ..get() };
+    assert_eq!(alone.get(SessionId(31), get).unwrap(), "kept");
+    let state = |state: &str| Admin::Alter { object: object.clone(), changes: channel(&[("STATE", state)]) };
+    alone.ok(APP, Call::Admin(state("STOPPED")));
+    let mut ended = std::mem::take(&mut alone.ended);
+    ended.sort_unstable();
+    assert_eq!(ended, [10, 11, 21, 30, 31].map(SessionId), "all that came through it, and nobody else");
+    assert_eq!(reason(through_app(&mut alone, 40, 5003)), Err(Reason::ChannelNotAvailable));
+    assert_eq!(alone.get(APP, self::get()).unwrap(), "kept");
+    alone.ok(APP, Call::Admin(state("STARTED")));
+    assert_eq!(reason(through_app(&mut alone, 40, 5003)), Ok(()));
 }

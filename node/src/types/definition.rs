@@ -165,6 +165,12 @@ impl Settings {
         self.0.iter().map(|(selector, value)| (*selector, value))
     }
 
+    /// With this attribute as it is by default.
+    pub fn without(mut self, selector: Selector) -> Settings {
+        self.0.remove(&selector);
+        self
+    }
+
     pub fn merge(&mut self, changes: &Changes) {
         for (selector, value) in &changes.0 {
             match value {
@@ -413,6 +419,7 @@ pub const MAXINSTC: Selector = 1619;
 pub const CHANNEL_MAXMSGL: Selector = 1510;
 pub const MCAUSER: Selector = 3527;
 pub const BACKOUT_MOVE: Selector = 60_001;
+pub const CHANNEL_STATE: Selector = 60_002;
 
 fn named(kind: ObjectKind, name: &str) -> Result<&'static Attribute, Fault> {
     if let Some(attribute) = kind.attribute_named(name) {

@@ -15,6 +15,7 @@ pub(super) const TABLE: &[Attribute] = &[
     number(1619, "MAXINSTC", OF, (0, MOST), MOST, Obeyed, "Connections of one client at most."),
     number(1615, "SHARECNV", OF, (0, MOST), 10, Obeyed, "Conversations that share a connection at most."),
     number(1510, "MAXMSGL", OF, (0, MESSAGE_MOST), 4_194_304, Obeyed, "Longest message in bytes."),
+    word(60_002, "STATE", OF, &[("STARTED", 0), ("STOPPED", 1)], 0, Obeyed, "Whether it takes connections; START and STOP CHANNEL say it (not in MQ)."),
     number(1563, "HBINT", OF, (0, 999_999), 300, Obeyed, "Seconds between heartbeats while nothing else is sent; 0 for none."),
     number(1503, "DISCINT", OF, (0, 999_999), 0, Stored, "Seconds an idle connection lasts; 0 for ever."),
     number(1566, "KAINT", OF, (0, 99_999), -1, Stored, "Seconds between keep-alive packets.").or(&[("AUTO", -1)]),

@@ -42,6 +42,12 @@ pub enum Command {
         steps: Vec<(Action, Said)>,
         deletes: bool,
     },
+    /// START and STOP CHANNEL: the states it goes through, one after the other.
+    Control {
+        channel: String,
+        stops: bool,
+        states: Vec<&'static str>,
+    },
     Display(Display),
     /// PING QMGR.
     Ping,
@@ -179,6 +185,17 @@ impl Command {
                 steps.iter().map(set).collect()
             }
             Command::Display(display) => display.requests(),
+            Command::Control { channel, states, .. } => {
+                let set = |state: &&str| {
+                    Request::Alter(AlterRequest {
+                        kind: Kind::Channel.facts().name.into(),
+                        name: channel.clone(),
+                        attributes: vec![Attribute { name: "STATE".into(), value: state.to_string() }],
+                        ..AlterRequest::default()
+                    })
+                };
+                states.iter().map(set).collect()
+            }
             Command::Ping | Command::Refresh => vec![listed("QMGR", "")],
             Command::NotHere(_) | Command::Help(_) | Command::End => Vec::new(),
         }

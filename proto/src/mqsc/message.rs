@@ -47,6 +47,8 @@ pub fn done(command: &Command) -> &'static str {
         Command::Set { kind: ChannelAuth, .. } => "AMQ8877I: IBM MQ channel authentication record set.",
         Command::Set { deletes: true, .. } => "AMQ8863I: IBM MQ authority record deleted.",
         Command::Set { .. } => "AMQ8862I: IBM MQ authority record set.",
+        Command::Control { stops: false, .. } => "AMQ8018I: Start IBM MQ channel accepted.",
+        Command::Control { .. } => "AMQ8019I: Stop IBM MQ channel accepted.",
         Command::Ping => "AMQ8415I: Ping IBM MQ Queue Manager command complete.",
         Command::Refresh => "AMQ8560I: IBM MQ security cache refreshed.",
         Command::Display(_) | Command::NotHere(_) | Command::Help(_) | Command::End => "",
@@ -96,6 +98,7 @@ pub fn refused(command: &Command, reason: u32, text: &str) -> Vec<String> {
         Command::Define { kind: Kind::Channel, .. }
             | Command::Alter { kind: Kind::Channel, .. }
             | Command::Delete { kind: Kind::Channel, .. }
+            | Command::Control { .. }
     );
     let plain = |message: String| vec![message];
     match (reason, command) {
@@ -142,6 +145,7 @@ fn named(command: &Command) -> &str {
     match command {
         Command::Define { name, .. } | Command::Alter { name, .. } | Command::Delete { name, .. } => name,
         Command::Clear { queue } => queue,
+        Command::Control { channel, .. } => channel,
         Command::Set { profile, .. } => profile,
         Command::Display(display) => &display.name,
         _ => "",

@@ -71,8 +71,32 @@ impl Clause<'_> {
             (Display, noun) => display::display(self, noun),
             (Ping, Noun::Object(Kind::QueueManager)) => self.nothing_else().map(|()| Command::Ping),
             (Refresh, Noun::Security) => self.refresh_security(),
+            (Start | Stop, Noun::Object(Kind::Channel)) => self.control_channel(),
             _ => Ok(Command::NotHere(self.why_not().to_string())),
         }
+    }
+
+    /// START and STOP CHANNEL (IBM MQ Reference, "STOP CHANNEL"). Whichever MODE: what was not committed is backed out.
+    fn control_channel(&self) -> Result<Command, Fault> {
+        let channel = self.object_name(Kind::Channel)?;
+        let stops = self.verb == Verb::Stop;
+        let mut states = if stops { vec!["STOPPED"] } else { vec!["STARTED"] };
+        for word in self.words {
+            match (word.name.as_str(), word.one()) {
+                ("MODE", Some("QUIESCE" | "FORCE" | "TERMINATE")) if stops => {}
+                ("STATUS", Some("STOPPED")) if stops => {}
+                // Who is connected goes, and may come again.
+                ("STATUS", Some("INACTIVE")) if stops => states = vec!["STOPPED", "STARTED"],
+                ("IGNSTATE", Some("YES" | "NO")) => {}
+                ("CONNAME" | "QMNAME", Some(_)) if stops => {
+                    return Ok(Command::NotHere(
+                        "A channel is stopped for all who use it, and not for some.".into(),
+                    ));
+                }
+                _ => return Err(self.fault(word)),
+            }
+        }
+        Ok(Command::Control { channel, stops, states })
     }
 
     /// Why a verb that MQ has does nothing here.
@@ -80,9 +104,6 @@ impl Clause<'_> {
         match (self.verb, self.noun) {
             (Verb::Start | Verb::Stop, Noun::Object(Kind::Listener)) => {
                 "A node listens where its cluster file says, while it serves; a listener is not started or stopped by itself."
-            }
-            (Verb::Start | Verb::Stop, Noun::Object(Kind::Channel)) => {
-                "A channel takes connections while the queue manager is served; it is not started or stopped by itself yet."
             }
             (Verb::Stop, Noun::Connection) => "Connections are not ended by a command yet.",
             (Verb::Ping | Verb::Reset | Verb::Resolve, Noun::Object(Kind::Channel)) => {

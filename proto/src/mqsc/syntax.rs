@@ -96,6 +96,14 @@ fn said_of(verb: Verb, noun: Noun) -> Vec<String> {
         (Verb::Display, Noun::QueueStatus) => {
             vec![own("TYPE( QUEUE | HANDLE )"), own("ALL"), own("WHERE( filter )")]
         }
+        (Verb::Stop, Noun::Object(Kind::Channel)) => {
+            vec![
+                own("MODE( QUIESCE | FORCE | TERMINATE )"),
+                own("STATUS( STOPPED | INACTIVE )"),
+                own("IGNSTATE( YES | NO )"),
+            ]
+        }
+        (Verb::Start, Noun::Object(Kind::Channel)) => vec![own("IGNSTATE( YES | NO )")],
         (Verb::Display, Noun::ManagerStatus) => vec![own("TYPE( QMGR | NATIVEHA )"), own("ALL")],
         (Verb::Display, _) => vec![own("ALL"), own("WHERE( filter )")],
         _ => Vec::new(),
