@@ -66,12 +66,12 @@ where
     let reporter = HealthReporter::new();
     let router = router(&listener, gate.clone(), reporter.clone());
     let grace = listener.limits.grace;
-    let hang_ups = listener.hang_ups.clone();
+    let counting = listener.clone();
     let incoming = incoming.filter_map(move |accepted| {
-        let (gate, hang_ups) = (gate.clone(), hang_ups.clone());
+        let (listener, gate) = (counting.clone(), gate.clone());
         async move {
             match accepted {
-                Ok(accepted) => accepted.counted(&gate).map(|accepted| Ok(Watched::new(accepted, hang_ups))),
+                Ok(accepted) => accepted.counted(&listener, &gate).map(|io| Ok(Watched::new(io))),
                 Err(error) => {
                     // Out of file descriptors, mostly: asking again at once would only keep a core busy.
                     tokio::time::sleep(Duration::from_millis(20)).await;
@@ -92,7 +92,11 @@ where
     }
 }
 
-fn router(listener: &Listener, gate: Gate, reporter: HealthReporter) -> Router {
+fn router(
+    listener: &Listener,
+    gate: Gate,
+    reporter: HealthReporter,
+) -> Router {
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(trimaran_proto::DESCRIPTORS)

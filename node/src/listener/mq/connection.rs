@@ -16,8 +16,9 @@ use tokio::time::Instant;
 use super::super::client::Client;
 use super::super::counters::add;
 use super::super::gate::{Admission, Gate, NotAdmitted};
+use super::super::guarded::Guarded;
 use super::super::link::Link;
-use super::super::{Accepted, Listener};
+use super::super::Listener;
 use super::convert::Code;
 use super::desk::{Ask, Connect};
 use super::socket::Socket;
@@ -38,7 +39,7 @@ const SEND_BYTES: usize = 256 * 1024;
 pub struct Driver<IO> {
     listener: Listener,
     gate: Gate,
-    io: Accepted<IO>,
+    io: Guarded<IO>,
     socket: Socket,
     received: BytesMut,
     links: BTreeMap<u32, Open>,
@@ -64,7 +65,7 @@ enum Wake {
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
-    pub fn new(listener: Listener, gate: Gate, io: Accepted<IO>, socket: Socket) -> Driver<IO> {
+    pub fn new(listener: Listener, gate: Gate, io: Guarded<IO>, socket: Socket) -> Driver<IO> {
         let received = BytesMut::new();
         let links = BTreeMap::new();
         Driver {
