@@ -14,6 +14,7 @@
 //! errand    Errand                   a session for one task
 //! flights   Flights                  what is not answered, its bounds, and 2549 or 2009 when the session ends
 //! guarded   Guarded, Patience        a connection that ends when its client does not take what is sent to it
+//! unread    Unread                   what a connection was given: counted until it let go of it
 //! hang_up   HangUps                  connections that the node ends, counted and said
 //! counters  Counters                 what the metrics page shows
 //! ```
@@ -32,6 +33,7 @@ mod link;
 mod node;
 mod patience;
 mod serving;
+mod unread;
 
 pub mod grpc;
 pub mod http;

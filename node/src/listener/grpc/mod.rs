@@ -11,6 +11,7 @@ mod convert;
 mod frame;
 mod frames;
 mod intake;
+mod outflow;
 mod parts;
 mod service;
 mod session;
@@ -33,6 +34,7 @@ use tonic::transport::server::Router;
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
+use tower::layer::util::{Identity, Stack};
 use trimaran_proto::admin::v1::admin_server::AdminServer;
 
 pub use self::convert::{object_details, session_details};
@@ -40,6 +42,7 @@ pub use self::convert::{object_details, session_details};
 use self::admin::Administration;
 use self::frames::Watched;
 use self::intake::TakenIn;
+use self::outflow::OutflowLayer;
 use self::service::QueueService;
 use self::unary::Messaging;
 use super::gate::Gate;
@@ -96,7 +99,7 @@ fn router(
     listener: &Listener,
     gate: Gate,
     reporter: HealthReporter,
-) -> Router {
+) -> Router<Stack<OutflowLayer, Identity>> {
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(trimaran_proto::DESCRIPTORS)
@@ -114,6 +117,7 @@ fn router(
         .initial_stream_window_size(512 * 1024)
         .initial_connection_window_size(16 * 1024 * 1024)
         .max_frame_size(64 * 1024)
+        .layer(OutflowLayer(listener.backlogs.clone()))
         .add_service(QueueService::new(Messaging::new(listener.clone(), gate.clone())))
         .add_service(TakenIn::calls(AdminServer::new(Administration::new(listener.clone(), gate)), account()))
         .add_service(TakenIn::calls(
