@@ -42,6 +42,11 @@ impl Client {
         self.hang_up.writer.wake();
     }
 
+    /// Whether the connection is to end.
+    pub fn was_hung_up_on(&self) -> bool {
+        self.hang_up.asked.load(Relaxed)
+    }
+
     /// Whether the connection is to end; if not, the reader is woken when it is.
     pub fn is_hung_up(&self, reader: &Waker) -> bool {
         self.hang_up.reader.register(reader);

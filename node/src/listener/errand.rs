@@ -2,6 +2,8 @@
 //!
 //! When the caller goes away its errand is dropped, the session with it, and what it waited for is over.
 
+use super::backlogs::{Of, Watch};
+use super::client::Client;
 use super::counters::add;
 use super::node::Listener;
 use super::serving::{Elsewhere, Refused, elsewhere};
@@ -36,6 +38,11 @@ impl Errand {
             arrived,
             next_token: 0,
         })
+    }
+
+    /// Hangs up on the client when it does not take what was asked for ahead of it.
+    pub fn watch(&self, client: &Client) -> Watch {
+        self.listener.backlogs.watch(self.outbox.backlog(), client.clone(), Of::Stream)
     }
 
     /// Sends calls in one go; their tokens, in order.

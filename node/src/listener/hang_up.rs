@@ -29,8 +29,7 @@ impl HangUps {
         self.note(client, because);
     }
 
-    /// The connection is ended by whoever says this.
-    pub fn note(&self, client: &Client, because: &'static str) {
+    fn note(&self, client: &Client, because: &'static str) {
         add(&self.counters.hung_up, 1);
         let mut said = self.said.lock();
         match &mut *said {

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
+use super::patience::Patience;
 use crate::types::limits;
+
+/// Who takes so much of what waits for it is waited for again.
+const TAKEN_BYTES_MIN: u64 = 64 * 1024;
 
 /// Bounds of the listeners of one node. What is over one of them waits or is refused.
 #[derive(Clone, Debug)]
@@ -15,7 +19,8 @@ pub struct Limits {
     pub calls_in_flight_max: usize,
     /// Bytes of bodies in those calls; the session is not read while it has so many.
     pub session_bytes_max: usize,
-    /// With too much waiting for it, a client that takes nothing for so long loses its connection.
+    /// A client loses its connection when it takes nothing for so long: with too much waiting for a session of it, or
+    /// anything of the answer to a call or of what was written to the connection.
     pub unread_patience: Duration,
     /// A session that has not connected loses its place after so long.
     pub hello_patience: Duration,
@@ -23,6 +28,13 @@ pub struct Limits {
     pub streams_max: u32,
     /// How long open streams may go on once the node stops.
     pub grace: Duration,
+}
+
+impl Limits {
+    /// For a client that does not take what it asked for.
+    pub fn patience(&self) -> Patience {
+        Patience { time: self.unread_patience, bytes: TAKEN_BYTES_MIN }
+    }
 }
 
 impl Default for Limits {

@@ -1,6 +1,6 @@
 //! A session that lasts: calls go to the replica, deliveries come back, and whoever takes none of them is hung up on.
 
-use super::backlogs::Watch;
+use super::backlogs::{Of, Watch};
 use super::client::Client;
 use super::node::Listener;
 use super::serving::{Elsewhere, Refused, Unserved, elsewhere, find_served};
@@ -56,7 +56,7 @@ impl Link {
         let inbox = find_served(listener, queue_manager)?;
         let opened = inbox.open_session(connect).await;
         let (handle, outbox) = opened.map_err(Refused::from)?;
-        let watch = listener.backlogs.watch(outbox.backlog(), client.clone());
+        let watch = listener.backlogs.watch(outbox.backlog(), client.clone(), Of::Stream);
         Ok(Link { listener: listener.clone(), inbox: inbox.clone(), handle, outbox, _watch: watch })
     }
 

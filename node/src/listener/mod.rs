@@ -13,6 +13,8 @@
 //! link      Link                     a session that lasts: calls there, deliveries back, hanging up on who does not read
 //! errand    Errand                   a session for one task
 //! flights   Flights                  what is not answered, its bounds, and 2549 or 2009 when the session ends
+//! guarded   Guarded, Patience        a connection that ends when its client does not take what is sent to it
+//! unread    Unread                   what a connection was given: counted until it let go of it
 //! hang_up   HangUps                  connections that the node ends, counted and said
 //! counters  Counters                 what the metrics page shows
 //! ```
@@ -24,11 +26,14 @@ mod counters;
 mod errand;
 mod flights;
 mod gate;
+mod guarded;
 mod hang_up;
 mod limits;
 mod link;
 mod node;
+mod patience;
 mod serving;
+mod unread;
 
 pub mod grpc;
 pub mod http;

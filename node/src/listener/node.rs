@@ -63,7 +63,7 @@ impl Listener {
     pub fn new(node: Arc<NodeHandle>, limits: Limits, account: Arc<Account>) -> Listener {
         let counters = Arc::<Counters>::default();
         let hang_ups = HangUps::new(counters.clone());
-        let backlogs = Backlogs::new(account.clone(), hang_ups.clone(), limits.unread_patience);
+        let backlogs = Backlogs::new(account.clone(), hang_ups.clone(), limits.patience());
         let connections = Arc::new(Semaphore::new(limits.connections_max));
         let sessions = Arc::new(Semaphore::new(limits.sessions_max));
         let (limits, started) = (Arc::new(limits), Instant::now());

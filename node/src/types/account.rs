@@ -26,7 +26,7 @@ pub enum Share {
     Bodies,
     /// Bodies of calls that wait for their answer.
     Calls,
-    /// Messages on their way to clients, not yet written to a connection.
+    /// Messages on their way to clients, and every answer, encoded, until the system has taken it from the connection.
     Answers,
     /// Bodies that were put in units of work that are open.
     Units,
@@ -45,7 +45,8 @@ pub enum Share {
     Producers,
 }
 
-/// What an idle connection takes: buffers of TLS and HTTP/2, and its task.
+/// What an idle connection takes: buffers of TLS and HTTP/2, and its task. What waits to be sent, whatever keeps it, is in
+/// [`Share::Answers`].
 pub const CONNECTION_BYTES: u64 = 32 * 1024;
 
 /// Each share and its part of the whole in percent.

@@ -7,7 +7,6 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -15,8 +14,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 use tonic::transport::server::Connected;
 
-use crate::listener::hang_up::HangUps;
-use crate::listener::{Accepted, Client};
+use crate::listener::Client;
+use crate::listener::guarded::Guarded;
 
 /// For the preface and the first frame, and for every frame from its first byte to its last.
 const FRAME_PATIENCE: Duration = Duration::from_secs(10);
@@ -31,8 +30,7 @@ const BYTES_SENT_EACH: u64 = 20;
 
 /// A connection whose frames are looked at.
 pub struct Watched<IO> {
-    io: Accepted<IO>,
-    hang_ups: Arc<HangUps>,
+    io: Guarded<IO>,
     frames: Frames,
     credit: Credit,
     /// Some while a frame, or the hello, is not complete.
@@ -42,15 +40,14 @@ pub struct Watched<IO> {
 }
 
 impl<IO> Watched<IO> {
-    pub fn new(io: Accepted<IO>, hang_ups: Arc<HangUps>) -> Watched<IO> {
+    pub fn new(io: Guarded<IO>) -> Watched<IO> {
         let patience = Some(Box::pin(tokio::time::sleep(FRAME_PATIENCE)));
         let credit = Credit { spent: 0, bytes_sent: 0, began: Instant::now() };
-        Watched { io, hang_ups, frames: Frames::default(), credit, patience, complete: 0 }
+        Watched { io, frames: Frames::default(), credit, patience, complete: 0 }
     }
 
     fn hang_up(&self, because: &'static str) -> Poll<io::Result<()>> {
-        self.hang_ups.note(self.io.client(), because);
-        Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()))
+        Poll::Ready(Err(self.io.hang_up(because)))
     }
 
     /// Ready when what is unfinished was so for too long.
@@ -222,10 +219,13 @@ fn is_control(kind: u8, flags: u8, length: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
-    use crate::listener::Counters;
+    use crate::listener::hang_up::HangUps;
+    use crate::listener::{Counters, Limits};
 
     const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -275,8 +275,9 @@ mod tests {
     fn watched() -> (Watched<tokio::io::DuplexStream>, tokio::io::DuplexStream, Arc<Counters>) {
         let (near, far) = tokio::io::duplex(1 << 20);
         let counters = Arc::<Counters>::default();
-        let accepted = Accepted::new(near, Client::default());
-        (Watched::new(accepted, HangUps::new(counters.clone())), far, counters)
+        let hang_ups = HangUps::new(counters.clone());
+        let guarded = Guarded::new(near, Client::default(), hang_ups, Limits::default().patience());
+        (Watched::new(guarded), far, counters)
     }
 
     #[tokio::test(start_paused = true)]

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::FutureExt;
 use hyper_util::rt::TokioIo;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Streaming};
@@ -20,7 +22,7 @@ use trimaran_proto::queue::v1::{self as wire, SessionRequest, SessionResponse};
 
 use super::testing::{FakeNode, fake_node, follower, serving};
 use crate::listener::{Accepted, Client, Limits};
-use crate::types::{Reason, RoleView};
+use crate::types::{Reason, RoleView, Share};
 
 /// A connection to the node's listener.
 fn connect(node: &FakeNode) -> Channel {
@@ -437,4 +439,72 @@ async fn who_takes_nothing_of_too_much_is_hung_up_on() {
     assert_eq!((counters.figures().hung_up, counters.figures().streams), (1, 1));
     producer.send([(500, Wire::Ping(wire::Ping {}))]);
     assert_eq!(producer.reasons(1).await, [(500, 0)]);
+}
+
+/// Puts a message of 50 MiB, and gives a connection whose client has all the time of the world.
+async fn node_with_a_long_message() -> (FakeNode, QueueClient<Channel>) {
+    let node = fake_node(Limits::default(), serving());
+    let mut client = QueueClient::new(connect(&node)).max_encoding_message_size(200 << 20);
+    client.put(put_request("", Bytes::from(vec![7; 50 << 20]))).await.unwrap();
+    assert_eq!(node.listener.account.used(Share::Answers), 0);
+    let reader = QueueClient::new(connect(&node)).max_decoding_message_size(200 << 20);
+    (node, reader)
+}
+
+/// Until the node hung up, at most a minute.
+async fn hung_up_after(node: &FakeNode) -> u64 {
+    let began = Instant::now();
+    while node.listener.counters.figures().hung_up == 0 {
+        assert!(began.elapsed() < Duration::from_secs(60), "nobody is hung up on");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    began.elapsed().as_secs()
+}
+
+fn long_get() -> wire::GetRequest {
+    wire::GetRequest { queue: "Q".into(), max_length: 100 << 20, ..Default::default() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_answer_to_a_call_is_counted_until_it_is_read_and_costs_the_connection_if_it_is_not() {
+    let (node, mut client) = node_with_a_long_message().await;
+    let account = &node.listener.account;
+    // Asked, and never looked at again.
+    let mut asked = Box::pin(client.get(long_get()));
+    assert!(asked.as_mut().now_or_never().is_none());
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    assert!(account.used(Share::Answers) > 50 << 20, "{}", account.used(Share::Answers));
+    assert_eq!(node.listener.counters.figures().hung_up, 0);
+    assert_eq!(hung_up_after(&node).await, 1);
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    assert_eq!(account.used(Share::Answers), 0);
+    assert!(asked.await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_read_in_time_comes_whole() {
+    let (node, mut client) = node_with_a_long_message().await;
+    let mut asked = Box::pin(client.get(long_get()));
+    assert!(asked.as_mut().now_or_never().is_none());
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    let message = asked.await.unwrap().into_inner().message.unwrap();
+    assert!(message.body.len() == 50 << 20 && message.body.iter().all(|byte| *byte == 7));
+    assert_eq!(
+        (node.listener.account.used(Share::Answers), node.listener.counters.figures().hung_up),
+        (0, 0)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_browse_may_stand_still_while_there_is_room_and_is_counted() {
+    let (node, mut client) = node_with_a_long_message().await;
+    let account = &node.listener.account;
+    let browse = wire::BrowseRequest { queue: "Q".into(), ..Default::default() };
+    let browsed = client.browse(browse).await.unwrap().into_inner();
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert!(account.used(Share::Answers) > 50 << 20, "{}", account.used(Share::Answers));
+    assert_eq!(node.listener.counters.figures().hung_up, 0);
+    drop(browsed);
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    assert_eq!(account.used(Share::Answers), 0);
 }

@@ -11,6 +11,7 @@ mod convert;
 mod frame;
 mod frames;
 mod intake;
+mod outflow;
 mod parts;
 mod service;
 mod session;
@@ -34,6 +35,7 @@ use tonic::transport::server::Router;
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
+use tower::layer::util::{Identity, Stack};
 use trimaran_proto::admin::v1::admin_server::AdminServer;
 
 pub use self::convert::{object_details, session_details};
@@ -41,6 +43,7 @@ pub use self::convert::{object_details, session_details};
 use self::admin::Administration;
 use self::frames::Watched;
 use self::intake::TakenIn;
+use self::outflow::OutflowLayer;
 use self::service::QueueService;
 use self::unary::Messaging;
 use super::gate::Gate;
@@ -67,12 +70,12 @@ where
     let reporter = HealthReporter::new();
     let router = router(&listener, gate.clone(), reporter.clone());
     let grace = listener.limits.grace;
-    let hang_ups = listener.hang_ups.clone();
+    let counting = listener.clone();
     let incoming = incoming.filter_map(move |accepted| {
-        let (gate, hang_ups) = (gate.clone(), hang_ups.clone());
+        let (listener, gate) = (counting.clone(), gate.clone());
         async move {
             match accepted {
-                Ok(accepted) => accepted.counted(&gate).map(|accepted| Ok(Watched::new(accepted, hang_ups))),
+                Ok(accepted) => accepted.counted(&listener, &gate).map(|io| Ok(Watched::new(io))),
                 Err(error) => {
                     // Out of file descriptors, mostly: asking again at once would only keep a core busy.
                     tokio::time::sleep(Duration::from_millis(20)).await;
@@ -93,7 +96,11 @@ where
     }
 }
 
-fn router(listener: &Listener, gate: Gate, reporter: HealthReporter) -> Router {
+fn router(
+    listener: &Listener,
+    gate: Gate,
+    reporter: HealthReporter,
+) -> Router<Stack<OutflowLayer, Identity>> {
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(trimaran_proto::DESCRIPTORS)
@@ -111,6 +118,7 @@ fn router(listener: &Listener, gate: Gate, reporter: HealthReporter) -> Router {
         .initial_stream_window_size(512 * 1024)
         .initial_connection_window_size(16 * 1024 * 1024)
         .max_frame_size(64 * 1024)
+        .layer(OutflowLayer(listener.backlogs.clone()))
         .add_service(QueueService::new(Messaging::new(listener.clone(), gate.clone())))
         .add_service(TakenIn::calls(AdminServer::new(Administration::new(listener.clone(), gate)), account()))
         .add_service(TakenIn::calls(

@@ -14,6 +14,7 @@ use super::accept::admit;
 use super::convert;
 use super::session::Session;
 use crate::listener::Listener;
+use crate::listener::backlogs::Watch;
 use crate::listener::counters::add;
 use crate::listener::errand::Errand;
 use crate::listener::gate::{Admission, Gate};
@@ -213,6 +214,7 @@ impl Messaging {
         }
         Ok(Browsing {
             listener: self.listener.clone(),
+            _watch: errand.watch(&admission.client),
             _admission: admission,
             errand,
             selection,
@@ -252,6 +254,7 @@ fn get(mode: GetMode, selection: Selection) -> Get {
 struct Browsing {
     listener: Listener,
     _admission: Admission,
+    _watch: Watch,
     errand: Errand,
     selection: Selection,
     asked: VecDeque<Token>,

@@ -7,6 +7,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 
 use super::Watched;
+use crate::listener::unread::Unread;
 use crate::metrics::{
     self, Page, QUEUES_SHOWN_MAX, QueueManagerFigures, publish_account, publish_listener, publish_process,
     publish_queue_manager,
@@ -41,7 +42,8 @@ pub async fn page(State(watched): State<Watched>) -> impl IntoResponse {
         publish_queue_manager(&mut page, &figures);
     }
     watched.sources.iter().for_each(|source| source(&mut page));
-    ([(CONTENT_TYPE, Page::CONTENT_TYPE)], page.into_text())
+    let text = Unread::counted(listener.account.clone()).hold(page.into_text().into());
+    ([(CONTENT_TYPE, Page::CONTENT_TYPE)], text)
 }
 
 /// What only the queue manager's thread knows: the other instances, and its queues if it serves and has not too many.

@@ -2,7 +2,6 @@
 
 mod health;
 mod metrics;
-mod patient;
 
 use std::collections::VecDeque;
 use std::io;
@@ -19,8 +18,9 @@ use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 use tracing::warn;
 
-use self::patient::Patient;
-use super::Listener;
+use super::guarded::Guarded;
+use super::patience::Patience;
+use super::{Client, Listener};
 use crate::metrics::Page;
 
 /// Monitors of one node at the same time; with one more the oldest loses its connection. A probe is answered in a
@@ -28,8 +28,8 @@ use crate::metrics::Page;
 const CONNECTIONS_MAX: usize = 64;
 /// A monitor has so long to say what it wants.
 const HEADER_PATIENCE: Duration = Duration::from_secs(5);
-/// And so long to take the answer.
-const ANSWER_PATIENCE: Duration = Duration::from_secs(10);
+/// And so long to take the answer, all of it.
+const ANSWER_PATIENCE: Patience = Patience::once(Duration::from_secs(10));
 /// Pages of metrics that are made at the same time; whoever asks for one more waits.
 const PAGES_MAX: usize = 2;
 
@@ -63,7 +63,7 @@ pub async fn serve<IO>(
 ) where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let router = router(listener, sources);
+    let router = router(listener.clone(), sources);
     let mut monitors: VecDeque<AbortHandle> = VecDeque::new();
     let mut shutdown = std::pin::pin!(shutdown);
     let mut incoming = std::pin::pin!(incoming);
@@ -88,7 +88,8 @@ pub async fn serve<IO>(
             oldest.abort();
         }
         let service = TowerToHyperService::new(router.clone());
-        let connection = Patient::new(connection, ANSWER_PATIENCE);
+        let hang_ups = listener.hang_ups.clone();
+        let connection = Guarded::new(connection, Client::default(), hang_ups, ANSWER_PATIENCE);
         let monitor = tokio::spawn(async move {
             // A monitor that hangs up in the middle is no news.
             let _ = hyper::server::conn::http1::Builder::new()

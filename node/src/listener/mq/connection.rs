@@ -13,11 +13,14 @@ use futures::FutureExt;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
 
+use super::super::Listener;
+use super::super::backlogs::Of;
 use super::super::client::Client;
 use super::super::counters::add;
 use super::super::gate::{Admission, Gate, NotAdmitted};
+use super::super::guarded::Guarded;
 use super::super::link::Link;
-use super::super::{Accepted, Listener};
+use super::super::unread::Unread;
 use super::convert::Code;
 use super::desk::{Ask, Connect};
 use super::socket::Socket;
@@ -38,10 +41,14 @@ const SEND_BYTES: usize = 256 * 1024;
 pub struct Driver<IO> {
     listener: Listener,
     gate: Gate,
-    io: Accepted<IO>,
+    io: Guarded<IO>,
     socket: Socket,
     received: BytesMut,
     links: BTreeMap<u32, Open>,
+    /// What is written to the client.
+    unread: Unread,
+    /// Bytes of bodies that are in the socket's answers and not written: by whom, and how many.
+    answered: Vec<(u32, u64)>,
     /// Of the channel, once the client has said which.
     instance: Option<Link>,
     /// When the client was heard last.
@@ -64,9 +71,10 @@ enum Wake {
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
-    pub fn new(listener: Listener, gate: Gate, io: Accepted<IO>, socket: Socket) -> Driver<IO> {
+    pub fn new(listener: Listener, gate: Gate, io: Guarded<IO>, socket: Socket) -> Driver<IO> {
         let received = BytesMut::new();
         let links = BTreeMap::new();
+        let unread = Unread::watched(&listener.backlogs, io.client().clone(), Of::Call);
         Driver {
             listener,
             gate,
@@ -74,6 +82,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             socket,
             received,
             links,
+            unread,
+            answered: Vec::new(),
             instance: None,
             heard: Instant::now(),
             asked: false,
@@ -164,12 +174,26 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             self.send(caller, calls).await;
         }
         if self.socket.has_out() {
-            let out = self.socket.take_out();
             add(&self.listener.counters.frames_sent, 1);
-            self.io.write_all(&out).await?;
-            self.io.flush().await?;
+            self.write().await?;
         }
         Ok(())
+    }
+
+    async fn write(&mut self) -> std::io::Result<()> {
+        let mut out = self.unread.hold(self.socket.take_out().freeze());
+        for (id, bytes) in self.answered.drain(..) {
+            if let Some(open) = self.links.get(&id) {
+                open.link.sent(bytes);
+            }
+        }
+        while !out.is_empty() {
+            match self.io.write_buf(&mut out).await? {
+                0 => return Err(std::io::ErrorKind::WriteZero.into()),
+                written => self.unread.note_taken(written as u64),
+            }
+        }
+        self.io.flush().await
     }
 
     async fn send(&mut self, id: Option<u32>, calls: Vec<(Token, Call)>) {
@@ -263,9 +287,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             match next {
                 Some(Delivery::Completions(completions)) => {
                     sent += completions.len() as u64;
-                    if let Some(open) = self.links.get(&id) {
-                        open.link
-                            .sent(completions.iter().map(|(_, completion)| answer_bytes(completion)).sum());
+                    let bytes = completions.iter().map(|(_, completion)| answer_bytes(completion)).sum();
+                    if bytes > 0 {
+                        self.answered.push((id, bytes));
                     }
                     for (token, completion) in completions {
                         if completion.is_failed() {
@@ -324,4 +348,35 @@ fn now() -> WallTime {
 pub fn unique() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::listener::grpc::testing::{fake_node, serving};
+    use crate::listener::mq::Terms;
+    use crate::listener::{Accepted, Limits};
+    use crate::types::Share;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_client_does_not_take_is_counted_and_costs_its_connection() {
+        let node = fake_node(Limits::default(), serving());
+        let (near, mut far) = tokio::io::duplex(24);
+        let gate = Gate::new(&node.listener);
+        let io = Accepted::new(near, Client::default()).counted(&node.listener, &gate).unwrap();
+        let terms = Terms::new(ObjectName::new("QM").unwrap(), "demo");
+        let socket = Socket::new(Arc::new(terms), 1, [7; 12], None);
+        let driver = Driver::new(node.listener.clone(), gate, io, socket);
+        let began = Instant::now();
+        let driven = tokio::spawn(driver.run(std::future::pending()));
+        // No segment: the answer is a STATUS, which does not fit into the line.
+        far.write_all(&[b'?'; 24]).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(9)).await;
+        assert!(node.listener.account.used(Share::Answers) > 24);
+        driven.await.unwrap();
+        assert_eq!((began.elapsed().as_secs(), node.listener.counters.figures().hung_up), (10, 1));
+        assert_eq!(node.listener.account.used(Share::Answers), 0);
+    }
 }

@@ -76,7 +76,7 @@ pub async fn serve<IO>(
                 continue;
             }
         };
-        let Some(io) = io.counted(&gate) else { continue };
+        let Some(io) = io.counted(&listener, &gate) else { continue };
         let socket = socket(&listener, &terms);
         let driver = Driver::new(listener.clone(), gate.clone(), io, socket);
         let mut closing = closing.clone();

@@ -29,6 +29,9 @@ use crate::types::{Token, WallTime};
 /// Bytes of a segment that are logged when it is not understood.
 const LOGGED_BYTES: usize = 256;
 
+/// A socket keeps no more memory than this for its next answers.
+const OUT_BYTES_KEPT: usize = 64 * 1024;
+
 #[derive(Debug)]
 pub struct Socket {
     terms: Arc<Terms>,
@@ -70,9 +73,12 @@ impl Socket {
         }
     }
 
-    /// Bytes for the client.
+    /// Bytes for the client. The memory of a long answer goes with them, that of a short one is used again.
     pub fn take_out(&mut self) -> BytesMut {
-        self.out.split()
+        match self.out.capacity() > OUT_BYTES_KEPT {
+            true => std::mem::take(&mut self.out),
+            false => self.out.split(),
+        }
     }
 
     /// Bytes that wait for [`Socket::take_out`].
