@@ -69,6 +69,10 @@ impl Producer {
         (id, self.forgotten_upto, self.used_at, true)
     }
 
+    fn lowest(&self) -> u64 {
+        self.placed.first_key_value().map_or(0, |(first, _)| *first)
+    }
+
     fn highest(&self) -> u64 {
         self.placed.last_key_value().map_or(0, |(last, _)| *last).max(self.forgotten_upto)
     }
@@ -81,6 +85,10 @@ impl Producers {
             return match known.placed.get(&sequence) {
                 Some(id) => Seen::Before(*id),
                 None if sequence <= known.forgotten_upto => Seen::Forgotten,
+                // It was forgotten with its name, and came again with a later put: what it placed before that nobody knows.
+                None if self.names.any_forgotten() && put.repeated && sequence < known.lowest() => {
+                    Seen::Forgotten
+                }
                 None => Seen::New,
             };
         }
@@ -284,6 +292,19 @@ mod tests {
         assert_eq!(producers.seen(&again("idle", 1), &LITTLE), Seen::Forgotten);
         assert_eq!(producers.seen(&put("new", 1), &LITTLE), Seen::New, "who begins begins");
         assert_eq!(producers.seen(&put("idle", 5), &LITTLE), Seen::Forgotten, "nobody begins there");
+    }
+
+    #[test]
+    fn one_that_came_again_after_its_name_was_forgotten_is_refused_what_it_placed_before() {
+        let mut producers = Producers::default();
+        remember(&mut producers, "idle", 103, 0);
+        ["a", "b", "c", "d", "e"].iter().for_each(|other| drop(remember(&mut producers, other, 1, 0)));
+        // Its next put was on its way at the same time, and is its first as far as anybody knows.
+        assert_eq!(producers.names().upto(&put("idle", 1).producer), None);
+        remember(&mut producers, "idle", 104, 0);
+        assert_eq!(producers.seen(&again("idle", 103), &LITTLE), Seen::Forgotten);
+        assert_eq!(producers.seen(&again("idle", 104), &LITTLE), Seen::Before(id(104)));
+        assert_eq!(producers.seen(&again("idle", 105), &LITTLE), Seen::New);
     }
 
     #[test]
