@@ -16,6 +16,8 @@ pub struct Applied {
     pub backed_out: usize,
     /// Queues that were created, altered, cleared or deleted, or that an alias led to which is another one now.
     pub changed: Vec<QueueId>,
+    /// Messages of a unit of work that were read, checked, came or went: each as often as that.
+    pub looks: usize,
     /// A channel was altered.
     pub channel_changed: bool,
 }
@@ -53,6 +55,7 @@ impl Default for Applied {
             removed: Vec::new(),
             backed_out: 0,
             changed: Vec::new(),
+            looks: 0,
             channel_changed: false,
         }
     }
@@ -78,6 +81,7 @@ impl Applied {
         self.removed.shrink_to(KEPT_MAX);
         self.changed.clear();
         self.channel_changed = false;
+        self.looks = 0;
         self.backed_out = 0;
         debug_assert!(self.is_nothing(), "the next command has done nothing yet");
     }

@@ -86,8 +86,10 @@ impl QueueManager {
         applied: &mut Applied,
     ) -> Option<Result<Verdict, Reason>> {
         let mut unit = self.under_way.take().expect("the caller began it");
-        let mut left = messages.max(1);
+        let begun_with = messages.max(1);
+        let mut left = begun_with;
         let verdict = self.work_on(&mut unit, &mut left, applied);
+        applied.looks = begun_with - left;
         if verdict.is_none() {
             self.under_way = Some(unit);
         }

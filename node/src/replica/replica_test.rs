@@ -1121,10 +1121,12 @@ fn a_large_unit_is_applied_over_many_turns_and_nobody_sees_half_of_it() {
     let commit = Event::Call { session: APP, token: Token(alone.next_token), call: commit("large") };
     let waits = alone.begin(OTHER, Call::Get(Get { wait: Wait::Forever, ..get() }));
     let mut events = vec![commit];
-    let (mut halves, mut asked) = (0, None);
+    let (mut halves, mut begun, mut asked) = (0, 0, None);
     while !events.is_empty() || alone.replica.is_not_done() {
         alone.one_turn(&mut events);
         assert!(alone.replica.turn_work().1 <= SHORT + OVER + 512, "{:?}", alone.replica.turn_work());
+        let manager = alone.replica.queue_manager();
+        begun += u32::from(manager.is_under_way() && !manager.is_half_applied());
         if alone.replica.queue_manager().is_half_applied() {
             halves += 1;
             assert!(!alone.answers.contains_key(&(OTHER, waits)), "nobody is given a part of it");
@@ -1138,6 +1140,7 @@ fn a_large_unit_is_applied_over_many_turns_and_nobody_sees_half_of_it() {
         }
     }
     assert!(halves >= 3, "it was half applied after {halves} turns");
+    assert!(begun >= 6, "it was read and checked in {begun} turns");
     assert_eq!(text_of(alone.answer(OTHER, waits).unwrap()), Ok(text));
     let Data::Queues(views) = alone.answer(OTHER, asked.unwrap()).unwrap().data else { panic!() };
     assert!((299..=300).contains(&views[0].depth), "{}", views[0].depth);
