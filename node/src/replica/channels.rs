@@ -1,78 +1,16 @@
-//! Instances of channels: how many connections clients have through each, and how many they may have.
+//! What channels say of the connections through them: who gets an instance, and who is ended with a channel that is stopped.
 //!
 //! A listener whose protocol has channels asks for a session for each connection ([`Purpose::Instance`]), and for one for
 //! each program on it. All of them end when another node takes over, so there is nothing to hand on.
 //!
 //! Limits hold for who comes: a lower one ends nobody (IBM MQ Reference, "DEFINE CHANNEL", MAXINST).
 
-use std::collections::BTreeMap;
-use std::net::IpAddr;
-
+use super::instances::client;
 use super::sessions::Session;
 use super::{Action, Replica};
-use crate::mqi::{ChannelTerms, Connect, Identity, Purpose, Refusal};
+use crate::mqi::{ChannelTerms, Connect, Purpose, Refusal};
 use crate::types::definition::{self as selector, Definition, ObjectKind, ObjectRef};
-use crate::types::{ObjectName, Reason, SessionId};
-
-#[derive(Debug, Default)]
-pub(super) struct Channels(BTreeMap<ObjectName, Instances>);
-
-/// Of one channel. A client is an address, whatever its port.
-#[derive(Debug, Default)]
-struct Instances {
-    all: u32,
-    of_clients: BTreeMap<Option<IpAddr>, u32>,
-}
-
-fn client(of: &Identity) -> Option<IpAddr> {
-    of.address.map(|address| address.ip())
-}
-
-impl Channels {
-    pub fn begin(&mut self, identity: &Identity) {
-        let Some(channel) = &identity.channel else { return };
-        let instances = self.0.entry(channel.clone()).or_default();
-        instances.all += 1;
-        *instances.of_clients.entry(client(identity)).or_default() += 1;
-        debug_assert_eq!(
-            instances.all,
-            instances.of_clients.values().sum::<u32>(),
-            "each instance is some client's"
-        );
-    }
-
-    /// # Panics
-    /// When none of this client had begun.
-    pub fn end(&mut self, identity: &Identity) {
-        let Some(channel) = &identity.channel else { return };
-        let instances = self.0.get_mut(channel).expect("an instance that ends has begun");
-        let own = instances.of_clients.get_mut(&client(identity)).expect("it was some client's");
-        assert!(*own > 0 && instances.all > 0, "what is counted is there");
-        *own -= 1;
-        if *own == 0 {
-            instances.of_clients.remove(&client(identity));
-        }
-        instances.all -= 1;
-        if instances.all == 0 {
-            self.0.remove(channel);
-        }
-    }
-
-    /// All instances of the channel, and those of one client.
-    fn count(&self, channel: &ObjectName, of: Option<IpAddr>) -> (u32, u32) {
-        let Some(instances) = self.0.get(channel) else { return (0, 0) };
-        (instances.all, instances.of_clients.get(&of).copied().unwrap_or_default())
-    }
-
-    /// Instances of all channels.
-    pub fn all(&self) -> u32 {
-        self.0.values().map(|instances| instances.all).sum()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
+use crate::types::{Reason, SessionId};
 
 impl Replica {
     /// What the channel of an instance says; None for a session that is no instance.
@@ -151,38 +89,5 @@ fn terms_of(channel: &Definition) -> ChannelTerms {
         heartbeat_seconds: number(selector::HBINT),
         conversations: number(selector::SHARECNV),
         user: Some(channel.text(selector::MCAUSER).trim().to_string()).filter(|user| !user.is_empty()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn of(channel: &str, address: &str) -> Identity {
-        Identity {
-            channel: Some(ObjectName::new(channel).unwrap()),
-            address: Some(address.parse().unwrap()),
-            ..Identity::of("joe")
-        }
-    }
-
-    #[test]
-    fn instances_count_by_channel_and_by_host() {
-        let mut channels = Channels::default();
-        let (one, other) = (of("APP", "10.0.0.1:5000"), of("APP", "10.0.0.1:5001"));
-        let elsewhere = of("APP", "10.0.0.2:5000");
-        for identity in [&one, &other, &elsewhere, &of("ADM", "10.0.0.1:5002")] {
-            channels.begin(identity);
-        }
-        let counted =
-            |channels: &Channels, of: &Identity| channels.count(of.channel.as_ref().unwrap(), client(of));
-        assert_eq!(counted(&channels, &one), (3, 2));
-        assert_eq!(counted(&channels, &elsewhere), (3, 1));
-        channels.end(&other);
-        assert_eq!(counted(&channels, &one), (2, 1));
-        for identity in [&one, &elsewhere, &of("ADM", "10.0.0.1:5002")] {
-            channels.end(identity);
-        }
-        assert!(channels.is_empty());
     }
 }

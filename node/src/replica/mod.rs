@@ -46,6 +46,7 @@ mod searches;
 mod waiters;
 mod proposals;
 mod loads;
+mod instances;
 mod channels;
 mod admission;
 mod calls;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::channels::Channels;
+use super::instances::Channels;
 use super::searches::UnderWay;
 use super::units::Unit;
 use crate::mqi::{Call, Connect, Identity, OpenOptions, Purpose, SessionView};
