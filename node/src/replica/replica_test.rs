@@ -1224,3 +1224,27 @@ fn a_large_unit_that_is_backed_out_takes_as_many_turns_as_it_needs() {
         assert_eq!(alone.replica.queue_manager().sums().messages, depth - 1);
     }
 }
+
+#[test]
+fn what_a_session_leaves_is_taken_away_over_as_many_turns_as_it_takes() {
+    let mut alone = of_short_turns();
+    let waits = |_| Call::Get(Get { wait: Wait::Forever, ..get() });
+    turns_of(&mut alone, (0..1000).map(waits).collect());
+    assert_eq!(alone.replica.waits().count(), 1000);
+    alone.next_token += 1;
+    let token = Token(alone.next_token);
+    let call = Call::Put(put("one"));
+    let mut events = vec![Event::SessionClosed { session: APP }, Event::Call { session: OTHER, token, call }];
+    let mut turns = 0;
+    while !events.is_empty() || alone.replica.is_not_done() {
+        alone.one_turn(&mut events);
+        assert!(alone.replica.turn_work().0 <= 4 * SHORT, "{:?}", alone.replica.turn_work());
+        turns += 1;
+    }
+    assert!(turns > 10, "it took {turns} turns");
+    // Nothing was given to who is gone, and nobody has its queue open.
+    assert_eq!(alone.get(OTHER, get()), Ok("one".into()));
+    assert_eq!(alone.replica.standing.own().waiters.len(), 0);
+    let Data::Queues(views) = alone.ok(OTHER, Call::Inquire { handle: HANDLE }) else { panic!() };
+    assert_eq!(views[0].open_input, 1);
+}

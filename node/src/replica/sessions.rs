@@ -199,13 +199,19 @@ impl Sessions {
         self.open.is_empty() && self.by_id.is_empty() && self.channels.is_empty()
     }
 
+    /// Takes the session out; what it has open stays so until it is closed ([`Sessions::note_close`]).
+    pub fn leave(&mut self, session: SessionId) -> Option<Session> {
+        let left = self.by_id.remove(&session)?;
+        if left.purpose == Purpose::Instance {
+            self.channels.end(&left.identity);
+        }
+        Some(left)
+    }
+
     /// Takes the session with everything that hangs on it.
     pub fn close(&mut self, session: SessionId) -> Option<Session> {
-        let closed = self.by_id.remove(&session)?;
+        let closed = self.leave(session)?;
         closed.handles.values().for_each(|handle| self.note_close(handle));
-        if closed.purpose == Purpose::Instance {
-            self.channels.end(&closed.identity);
-        }
         Some(closed)
     }
 }
