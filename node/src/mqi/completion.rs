@@ -81,6 +81,13 @@ pub struct SessionView {
     pub handles: Vec<(ObjectName, OpenOptions)>,
 }
 
+impl SessionView {
+    /// What it counts for on a page: itself and its handles.
+    pub fn described(&self) -> usize {
+        1 + self.handles.len()
+    }
+}
+
 /// A local queue as inquired. Counts are messages and handles.
 #[derive(Clone, Debug, PartialEq)]
 pub struct QueueView {

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use super::*;
 use crate::consensus::HardState;
 use crate::mqi::{
-    Admin, Call, Connect, Data, Get, GetMode, Identity, OpenOptions, Put, PutTarget, Selection, UnitState,
-    Wait,
+    Admin, Call, Connect, Data, Get, GetMode, Identity, OpenOptions, Put, PutTarget, Selection, SessionView,
+    UnitState, Wait,
 };
 use crate::qmgr::{Family, RowChange, RowSource, StoreReadError, command};
 use crate::types::definition::{Changes, ObjectKind, ObjectRef, RecordAction, Value};
@@ -1247,4 +1247,23 @@ fn what_a_session_leaves_is_taken_away_over_as_many_turns_as_it_takes() {
     assert_eq!(alone.replica.standing.own().waiters.len(), 0);
     let Data::Queues(views) = alone.ok(OTHER, Call::Inquire { handle: HANDLE }) else { panic!() };
     assert_eq!(views[0].open_input, 1);
+}
+
+#[test]
+fn sessions_are_told_page_by_page() {
+    let mut alone = Alone::new();
+    for session in 3..=700 {
+        alone.open_session(SessionId(session));
+    }
+    let mut page = |after: u64| match alone.ok(APP, Call::Admin(Admin::Sessions { after: SessionId(after) }))
+    {
+        Data::Sessions(sessions) => sessions,
+        other => panic!("sessions became {other:?}"),
+    };
+    let (first, last) = (page(0), page(498));
+    // Two of them have a handle.
+    assert_eq!((first.len(), first[497].session), (498, SessionId(498)));
+    assert_eq!(first.iter().map(SessionView::described).sum::<usize>(), crate::types::limits::OBJECTS_A_PAGE);
+    assert_eq!((last.len(), last[0].session, last[201].session), (202, SessionId(499), SessionId(700)));
+    assert_eq!(page(700), []);
 }

@@ -1,6 +1,7 @@
 //! Sessions and their handles: volatile, and on the active node only.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound::{Excluded, Unbounded};
 
 use super::channels::Channels;
 use super::searches::UnderWay;
@@ -155,18 +156,31 @@ impl Sessions {
         self.by_id.len() - self.channels.all() as usize
     }
 
-    /// In the order in which they connected.
-    pub fn views(&self) -> Vec<SessionView> {
-        let view = |(id, session): (&SessionId, &Session)| SessionView {
-            session: *id,
-            user: session.identity.user.clone(),
-            application: session.context.application().to_string(),
-            address: session.identity.address,
-            channel: session.identity.channel.clone(),
-            is_instance: session.purpose == Purpose::Instance,
-            handles: session.handles.values().map(|handle| (handle.name.clone(), handle.options)).collect(),
-        };
-        self.by_id.iter().map(view).collect()
+    /// In the order in which they connected, those behind `after`: a page of them.
+    pub fn views(&self, after: SessionId) -> Vec<SessionView> {
+        let mut views = Vec::new();
+        let mut described = 0;
+        for (id, session) in self.by_id.range((Excluded(after), Unbounded)) {
+            if described >= limits::OBJECTS_A_PAGE {
+                break;
+            }
+            let view = SessionView {
+                session: *id,
+                user: session.identity.user.clone(),
+                application: session.context.application().to_string(),
+                address: session.identity.address,
+                channel: session.identity.channel.clone(),
+                is_instance: session.purpose == Purpose::Instance,
+                handles: session
+                    .handles
+                    .values()
+                    .map(|handle| (handle.name.clone(), handle.options))
+                    .collect(),
+            };
+            described += view.described();
+            views.push(view);
+        }
+        views
     }
 
     pub fn counts(&self, queue: QueueId) -> OpenCounts {

@@ -24,7 +24,7 @@ pub(super) const UNIT: u64 = 4;
 pub(super) const LEAVE: u64 = 8;
 /// A message on its way into an index.
 pub(super) const INDEX: u64 = 4;
-/// A queue that is described.
+/// A queue, a session or one of its handles that is described.
 pub(super) const DESCRIBE: u64 = 20;
 /// Bytes that cost as much as a look.
 const BYTES_A_LOOK: usize = 1024;
