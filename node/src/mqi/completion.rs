@@ -7,7 +7,7 @@ use super::call::OpenOptions;
 use crate::types::definition::Definition;
 use crate::types::{
     ClocksDiffer, CompletionCode, Index, Membership, Message, MessageId, NodeId, ObjectName, OutOfSync,
-    Reason, Role, SessionId, Speaks, Term, UnitState, Version,
+    Reason, Role, SessionId, Speaks, Term, UnitState, Version, limits,
 };
 
 #[derive(Clone, Debug, PartialEq)]
@@ -84,6 +84,7 @@ pub struct SessionView {
 impl SessionView {
     /// What it counts for on a page: itself and its handles.
     pub fn described(&self) -> usize {
+        debug_assert!(self.handles.len() <= limits::HANDLES_MAX, "a session has so many handles at most");
         1 + self.handles.len()
     }
 }
