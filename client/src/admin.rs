@@ -244,15 +244,22 @@ impl Admin {
     /// # Errors
     /// Only what keeps the queue manager from answering.
     pub async fn sessions(&self) -> Result<Vec<SessionDetails>> {
-        let request = wire::SessionsRequest { queue_manager: self.connection.queue_manager() };
-        let answer = self
-            .ask(|client| {
-                let request = request.clone();
-                let mut client = client.max_decoding_message_size(256 * 1024 * 1024);
-                async move { client.sessions(request).await }
-            })
-            .await?;
-        Ok(answer.sessions)
+        let queue_manager = self.connection.queue_manager();
+        let mut request = wire::SessionsRequest { queue_manager, after: 0 };
+        let mut sessions: Vec<SessionDetails> = Vec::new();
+        loop {
+            let mut page = self
+                .ask(|mut client| {
+                    let request = request.clone();
+                    async move { client.sessions(request).await }
+                })
+                .await?;
+            sessions.append(&mut page.sessions);
+            match sessions.last().filter(|_| page.more) {
+                Some(last) => request.after = last.id,
+                None => return Ok(sessions),
+            }
+        }
     }
 
     /// What the node that serves knows of itself and its peers.

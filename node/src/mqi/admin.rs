@@ -1,7 +1,7 @@
 //! What administrators ask about objects, and what operators ask of the nodes.
 
 use crate::types::definition::{Changes, ObjectKind, ObjectRef, RecordAction};
-use crate::types::{Index, NodeId, NodeInfo, ObjectName, Term, Version};
+use crate::types::{Index, NodeId, NodeInfo, ObjectName, SessionId, Term, Version};
 
 /// Calls of administrators: what is defined.
 #[derive(Clone, Debug)]
@@ -31,8 +31,12 @@ pub enum Admin {
         /// Empty for all.
         after: String,
     },
-    /// DISPLAY CONN: who is connected, and what they have open.
-    Sessions,
+    /// DISPLAY CONN: who is connected, and what they have open. In the order in which they came, those behind `after`; with
+    /// their handles as many as a page has (`limits::OBJECTS_A_PAGE`) or more when there may be others.
+    Sessions {
+        /// The default for all.
+        after: SessionId,
+    },
 }
 
 /// Calls of operators: what a node or the group of nodes is and does, whatever is defined there.

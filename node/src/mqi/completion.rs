@@ -7,7 +7,7 @@ use super::call::OpenOptions;
 use crate::types::definition::Definition;
 use crate::types::{
     ClocksDiffer, CompletionCode, Index, Membership, Message, MessageId, NodeId, ObjectName, OutOfSync,
-    Reason, Role, SessionId, Speaks, Term, UnitState, Version, WaitsFor,
+    Reason, Role, SessionId, Speaks, Term, UnitState, Version, WaitsFor, limits,
 };
 
 #[derive(Clone, Debug, PartialEq)]
@@ -79,6 +79,14 @@ pub struct SessionView {
     /// It is an instance of that channel, and no program.
     pub is_instance: bool,
     pub handles: Vec<(ObjectName, OpenOptions)>,
+}
+
+impl SessionView {
+    /// What it counts for on a page: itself and its handles.
+    pub fn described(&self) -> usize {
+        debug_assert!(self.handles.len() <= limits::HANDLES_MAX, "a session has so many handles at most");
+        1 + self.handles.len()
+    }
 }
 
 /// A local queue as inquired. Counts are messages and handles.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::Replica;
 use super::proposals::Waiting;
 use super::turn::DESCRIBE;
-use crate::mqi::{Admin, Completion, Data, ObjectView, QueueView, Refusal};
+use crate::mqi::{Admin, Completion, Data, ObjectView, QueueView, Refusal, SessionView};
 use crate::qmgr::{Command, Verdict};
 use crate::types::definition::{By, Changes, Definition, KindWords, ObjectKind, ObjectRef, RecordAction};
 use crate::types::planted::{self, Bug};
@@ -47,9 +47,10 @@ impl Replica {
                 self.turn.spend(DESCRIBE * objects.len() as u64);
                 return self.answer(session, token, Completion::ok(Data::Objects(objects)));
             }
-            Admin::Sessions => {
-                let sessions = self.sessions.views();
-                self.turn.spend(DESCRIBE * sessions.len() as u64);
+            Admin::Sessions { after } => {
+                let sessions = self.sessions.views(after);
+                let described: usize = sessions.iter().map(SessionView::described).sum();
+                self.turn.spend(DESCRIBE * described as u64);
                 return self.answer(session, token, Completion::ok(Data::Sessions(sessions)));
             }
         };

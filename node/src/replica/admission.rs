@@ -55,7 +55,7 @@ impl Replica {
             Admin::Delete { object, .. } => (Object::Defined(object), Access::Delete),
             Admin::Clear { queue } => (queue.into(), Access::Clear),
             Admin::Display { pattern, .. } => (Object::Listed(pattern), Access::Display),
-            Admin::Sessions => (Object::QueueManager, Access::Display),
+            Admin::Sessions { .. } => (Object::QueueManager, Access::Display),
         };
         self.may(session, object, access)
     }

@@ -12,21 +12,6 @@ use crate::types::{SessionId, Token};
 pub(super) const BACKLOG_BYTES_MAX: usize = 8 << 20;
 
 impl Replica {
-    /// The client is gone: its unit is backed out. What it had proposed goes on; nobody is told.
-    pub(super) fn on_session_closed(&mut self, session: SessionId) {
-        let Some(closed) = self.sessions.close(session) else { return };
-        if let Some(leading) = self.standing.leading_mut() {
-            leading.waiters.take_session(session);
-            leading.line.leave(session);
-            // Who does not wait any more has given it up.
-            leading.raising.take_if(|raising| raising.caller().0 == session);
-            if let Some(search) = closed.search {
-                leading.searches.end(search.queue);
-            }
-        }
-        self.back_out(closed.unit, None);
-    }
-
     pub(super) fn on_call(&mut self, session: SessionId, token: Token, call: Call) {
         let is_late = self.turn.is_over() || self.is_half_applied();
         let is_late = is_late && self.standing.serving().is_some();

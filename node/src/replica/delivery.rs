@@ -7,7 +7,7 @@ use super::Replica;
 use super::free::Owner;
 use super::loads::{Delivery, ReadAhead, Wanted};
 use super::proposals::Waiting;
-use super::turn::LOOK;
+use super::turn::{LEAVE, LOOK};
 use super::waiters::Ticket;
 use crate::mqi::{Completion, Data, GetMode};
 use crate::qmgr::packs::{self, Unpacked};
@@ -20,6 +20,8 @@ const READ_MESSAGES: u32 = 64;
 /// and never more than so many, and so many bytes.
 const READ_MESSAGES_MAX: u32 = 1024;
 const READ_BYTES_MAX: u64 = 1 << 20;
+/// Waiters whose session is gone that a message passes before others have their turn.
+const GONE_MAX: usize = 32;
 /// What a message in memory takes besides its body, about.
 pub(super) const MESSAGE_WEIGHT: u64 = 128;
 
@@ -366,7 +368,11 @@ impl Replica {
                 return;
             }
             leading.stirred.remove(&(queue, position));
-            self.offer(queue, position);
+            if !self.offer(queue, position) {
+                self.standing.own_mut().stirred.insert((queue, position));
+                self.is_not_done = true;
+                from = (QueueId(queue.0 + 1), Position::default());
+            }
         }
     }
 
@@ -379,33 +385,44 @@ impl Replica {
         }
     }
 
-    /// To one after the other, until somebody takes it.
-    fn offer(&mut self, queue: QueueId, position: Position) {
+    /// To one after the other, until somebody takes it. False when many of them are gone, and it goes on in the next turn.
+    fn offer(&mut self, queue: QueueId, position: Position) -> bool {
         let now = self.wall();
         let mut last = Ticket::default();
+        let mut gone = 0;
         loop {
             self.turn.spend(LOOK);
             let leading = self.standing.own_mut();
             let Some(contents) = self.state.queue(queue).filter(|queue| queue.rules.get_enabled) else {
-                return;
+                return true;
             };
-            let Some(slot) = contents.slot(position).filter(|slot| !slot.is_expired(now)) else { return };
+            let Some(slot) = contents.slot(position).filter(|slot| !slot.is_expired(now)) else {
+                return true;
+            };
             if leading.reservations.is_reserved(queue, position) {
-                return;
+                return true;
             }
-            let Some(ticket) = leading.waiters.next_for(queue, slot, last) else { return };
+            let Some(ticket) = leading.waiters.next_for(queue, slot, last) else { return true };
             last = ticket;
             let waiter = leading.waiters.get(ticket);
-            let handle =
-                self.sessions.get(waiter.session).map(|session| &session.handles[&waiter.get.handle]);
-            let cursor = handle.and_then(|handle| handle.cursor);
+            let Some(session) = self.sessions.get(waiter.session) else {
+                // It is gone, and what it left is on its way out.
+                leading.waiters.remove(ticket);
+                self.turn.spend(LEAVE);
+                gone += 1;
+                if gone == GONE_MAX {
+                    return false;
+                }
+                continue;
+            };
+            let cursor = session.handles[&waiter.get.handle].cursor;
             if waiter.get.mode == GetMode::BrowseNext && cursor.is_some_and(|cursor| position <= cursor) {
                 continue;
             }
             let waiter = leading.waiters.remove(ticket).expect("just seen");
             self.give(waiter.session, waiter.token, queue, position, &waiter.get);
             if planted::is(Bug::OneOffer) {
-                return;
+                return true;
             }
         }
     }

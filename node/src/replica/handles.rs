@@ -2,6 +2,7 @@
 
 use super::Replica;
 use super::sessions::Handle;
+use super::turn::LEAVE;
 use crate::mqi::{Completion, Data, OpenOptions, Refusal};
 use crate::qmgr::Target;
 use crate::types::{HandleId, ObjectName, Reason, SessionId, Token};
@@ -48,7 +49,9 @@ impl Replica {
         let completion = match closed {
             Some(closed) => {
                 self.sessions.note_close(&closed);
-                for waiter in self.standing.own_mut().waiters.take_handle(session, handle) {
+                let waiters = self.standing.own_mut().waiters.take_handle(session, handle);
+                self.turn.spend(LEAVE * waiters.len() as u64);
+                for waiter in waiters {
                     self.answer(session, waiter.token, Completion::failed(Reason::HobjError));
                 }
                 Completion::done()

@@ -21,10 +21,11 @@ impl Replica {
         let may_give = self.has_lease() && !self.is_half_applied();
         let leading = self.standing.serving().filter(|_| may_give);
         let waiters = leading.into_iter().flat_map(|leading| leading.waiters.iter());
-        waiters.map(|waiter| {
+        // Nobody waits any more whose session is gone.
+        waiters.filter_map(|waiter| {
             let (session, token, queue, get) = (waiter.session, waiter.token, waiter.queue, &waiter.get);
-            let handle = self.sessions.get(session).and_then(|session| session.handles.get(&get.handle));
-            WaitView { session, token, queue, get, cursor: handle.and_then(|handle| handle.cursor) }
+            let handle = self.sessions.get(session)?.handles.get(&get.handle);
+            Some(WaitView { session, token, queue, get, cursor: handle.and_then(|handle| handle.cursor) })
         })
     }
 

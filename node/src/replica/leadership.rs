@@ -127,20 +127,7 @@ impl Replica {
         }
     }
 
-    fn end_sessions(&mut self) {
-        let sessions: Vec<SessionId> = self.sessions.by_id.keys().copied().collect();
-        for session in sessions {
-            let parked = self.sessions.get_mut(session).map(|of| std::mem::take(&mut of.parked));
-            for (token, _) in parked.unwrap_or_default() {
-                self.answer(session, token, self.lost(Reason::ConnectionBroken));
-            }
-            self.out.push(Action::CloseSession { session, reason: Reason::ConnectionBroken });
-            self.sessions.close(session);
-        }
-        assert!(self.sessions.is_all_closed(), "no queue is open when no session is");
-    }
-
-    fn lost(&self, reason: Reason) -> Completion {
+    pub(super) fn lost(&self, reason: Reason) -> Completion {
         Completion {
             data: Data::NotServing { leader: self.consensus.leader() },
             ..Completion::failed(reason)

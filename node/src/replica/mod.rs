@@ -51,6 +51,7 @@ mod channels;
 mod admission;
 mod calls;
 mod handles;
+mod leaving;
 mod puts;
 mod staging;
 mod gets;
@@ -91,7 +92,7 @@ pub use outbox::{Backlog, Delivery, Outbox, OutboxSender, answer_bytes};
 pub use stats::Stats;
 pub use turn::TURN_WORK;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -109,6 +110,7 @@ use compaction::Compaction;
 use comparison::Comparison;
 use holdings::Holdings;
 use leading::Standing;
+use leaving::Left;
 use loads::{Loads, Residents};
 use peers::Peers;
 use recovery::Recovery;
@@ -189,6 +191,8 @@ pub struct Replica {
     is_stuck: bool,
 
     sessions: Sessions,
+    /// What is left of sessions whose clients are gone.
+    left: VecDeque<Left>,
     loads: Loads,
     residents: Residents,
     holdings: Holdings,
@@ -250,6 +254,7 @@ impl Replica {
             published: None,
             is_stuck: false,
             sessions: Sessions::default(),
+            left: VecDeque::new(),
             loads: Loads::default(),
             residents,
             holdings,
@@ -331,6 +336,7 @@ impl Replica {
         self.serve_stirred();
         self.end_waits();
         self.take_turns();
+        self.take_away_more();
         self.stage_more();
         self.undo_more();
         self.expire();

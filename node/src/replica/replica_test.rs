@@ -9,7 +9,7 @@ use super::*;
 use crate::consensus::HardState;
 use crate::mqi::{
     Admin, Call, Connect, Data, Get, GetMode, Identity, OpenOptions, Put, PutTarget, Refusal, Selection,
-    Terms, UnitState, Wait,
+    SessionView, Terms, UnitState, Wait,
 };
 use crate::qmgr::{Family, RowChange, RowSource, StoreReadError, command};
 use crate::types::definition::{Changes, ObjectKind, ObjectRef, RecordAction, Value};
@@ -1285,4 +1285,46 @@ fn a_channel_has_as_many_instances_as_it_says_and_none_when_it_is_stopped() {
     assert_eq!(alone.get(APP, self::get()).unwrap(), "kept");
     alone.ok(APP, Call::Admin(state("STARTED")));
     assert_eq!(reason(through_app(&mut alone, 40, 5003)), Ok(()));
+
+#[test]
+fn what_a_session_leaves_is_taken_away_over_as_many_turns_as_it_takes() {
+    let mut alone = of_short_turns();
+    let waits = |_| Call::Get(Get { wait: Wait::Forever, ..get() });
+    turns_of(&mut alone, (0..1000).map(waits).collect());
+    assert_eq!(alone.replica.waits().count(), 1000);
+    alone.next_token += 1;
+    let token = Token(alone.next_token);
+    let call = Call::Put(put("one"));
+    let mut events = vec![Event::SessionClosed { session: APP }, Event::Call { session: OTHER, token, call }];
+    let mut turns = 0;
+    while !events.is_empty() || alone.replica.is_not_done() {
+        alone.one_turn(&mut events);
+        assert!(alone.replica.turn_work().0 <= 4 * SHORT, "{:?}", alone.replica.turn_work());
+        turns += 1;
+    }
+    assert!(turns > 10, "it took {turns} turns");
+    // Nothing was given to who is gone, and nobody has its queue open.
+    assert_eq!(alone.get(OTHER, get()), Ok("one".into()));
+    assert_eq!(alone.replica.standing.own().waiters.len(), 0);
+    let Data::Queues(views) = alone.ok(OTHER, Call::Inquire { handle: HANDLE }) else { panic!() };
+    assert_eq!(views[0].open_input, 1);
+}
+
+#[test]
+fn sessions_are_told_page_by_page() {
+    let mut alone = Alone::new();
+    for session in 3..=700 {
+        alone.open_session(SessionId(session));
+    }
+    let mut page = |after: u64| match alone.ok(APP, Call::Admin(Admin::Sessions { after: SessionId(after) }))
+    {
+        Data::Sessions(sessions) => sessions,
+        other => panic!("sessions became {other:?}"),
+    };
+    let (first, last) = (page(0), page(498));
+    // Two of them have a handle.
+    assert_eq!((first.len(), first[497].session), (498, SessionId(498)));
+    assert_eq!(first.iter().map(SessionView::described).sum::<usize>(), crate::types::limits::OBJECTS_A_PAGE);
+    assert_eq!((last.len(), last[0].session, last[201].session), (202, SessionId(499), SessionId(700)));
+    assert_eq!(page(700), []);
 }

@@ -1,6 +1,7 @@
 //! Sessions and their handles: volatile, and on the active node only.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound::{Excluded, Unbounded};
 
 use super::instances::Channels;
 use super::searches::UnderWay;
@@ -155,18 +156,31 @@ impl Sessions {
         self.by_id.len() - self.channels.all() as usize
     }
 
-    /// In the order in which they connected.
-    pub fn views(&self) -> Vec<SessionView> {
-        let view = |(id, session): (&SessionId, &Session)| SessionView {
-            session: *id,
-            user: session.identity.user.clone(),
-            application: session.context.application().to_string(),
-            address: session.identity.address,
-            channel: session.identity.channel.clone(),
-            is_instance: session.purpose == Purpose::Instance,
-            handles: session.handles.values().map(|handle| (handle.name.clone(), handle.options)).collect(),
-        };
-        self.by_id.iter().map(view).collect()
+    /// In the order in which they connected, those behind `after`: a page of them.
+    pub fn views(&self, after: SessionId) -> Vec<SessionView> {
+        let mut views = Vec::new();
+        let mut described = 0;
+        for (id, session) in self.by_id.range((Excluded(after), Unbounded)) {
+            if described >= limits::OBJECTS_A_PAGE {
+                break;
+            }
+            let view = SessionView {
+                session: *id,
+                user: session.identity.user.clone(),
+                application: session.context.application().to_string(),
+                address: session.identity.address,
+                channel: session.identity.channel.clone(),
+                is_instance: session.purpose == Purpose::Instance,
+                handles: session
+                    .handles
+                    .values()
+                    .map(|handle| (handle.name.clone(), handle.options))
+                    .collect(),
+            };
+            described += view.described();
+            views.push(view);
+        }
+        views
     }
 
     pub fn counts(&self, queue: QueueId) -> OpenCounts {
@@ -199,13 +213,19 @@ impl Sessions {
         self.open.is_empty() && self.by_id.is_empty() && self.channels.is_empty()
     }
 
+    /// Takes the session out; what it has open stays so until it is closed ([`Sessions::note_close`]).
+    pub fn leave(&mut self, session: SessionId) -> Option<Session> {
+        let left = self.by_id.remove(&session)?;
+        if left.purpose == Purpose::Instance {
+            self.channels.end(&left.identity);
+        }
+        Some(left)
+    }
+
     /// Takes the session with everything that hangs on it.
     pub fn close(&mut self, session: SessionId) -> Option<Session> {
-        let closed = self.by_id.remove(&session)?;
+        let closed = self.leave(session)?;
         closed.handles.values().for_each(|handle| self.note_close(handle));
-        if closed.purpose == Purpose::Instance {
-            self.channels.end(&closed.identity);
-        }
         Some(closed)
     }
 }

@@ -20,9 +20,11 @@ const SLICE_MIN: usize = 16;
 pub(super) const SWEEP: u64 = 2;
 /// A message of a unit that is committed or backed out.
 pub(super) const UNIT: u64 = 4;
+/// A get that waits no more, a handle that is closed with its session, a call that is not begun.
+pub(super) const LEAVE: u64 = 8;
 /// A message on its way into an index.
 pub(super) const INDEX: u64 = 4;
-/// A queue that is described.
+/// A queue, a session or one of its handles that is described.
 pub(super) const DESCRIBE: u64 = 20;
 /// Bytes that cost as much as a look.
 const BYTES_A_LOOK: usize = 1024;

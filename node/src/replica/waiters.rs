@@ -119,10 +119,11 @@ impl Waiters {
         tickets.into_iter().filter_map(|ticket| self.remove(ticket)).collect()
     }
 
-    pub fn take_session(&mut self, session: SessionId) -> Vec<Waiter> {
+    /// So many of a session's at most, and how many they were.
+    pub fn take_away(&mut self, session: SessionId, count: usize) -> usize {
         let calls = self.by_call.range((session, Token(0))..=(session, Token(u64::MAX)));
-        let tickets: Vec<Ticket> = calls.map(|(_, ticket)| *ticket).collect();
-        tickets.into_iter().filter_map(|ticket| self.remove(ticket)).collect()
+        let tickets: Vec<Ticket> = calls.map(|(_, ticket)| *ticket).take(count).collect();
+        tickets.into_iter().filter_map(|ticket| self.remove(ticket)).count()
     }
 
     /// Who waits at a queue, and through which handle.

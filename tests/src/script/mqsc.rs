@@ -3,7 +3,7 @@
 use trimaran_node::listener::grpc::{object_details, session_details};
 use trimaran_node::mqi::{Admin, Call, Completion, Data};
 use trimaran_node::types::definition::{Changes, Fault, ObjectKind, ObjectRef, RecordAction};
-use trimaran_node::types::{ObjectName, Reason};
+use trimaran_node::types::{ObjectName, Reason, SessionId};
 use trimaran_proto::admin::v1::set_request::Action;
 use trimaran_proto::admin::v1::{Attribute, StatusResponse};
 use trimaran_proto::mqsc::{Command, Reply, Request, Script, Step};
@@ -86,7 +86,7 @@ pub fn call_of(request: Request) -> Result<Call, Fault> {
             };
             Admin::Display { kinds, pattern: request.name, after: request.after }
         }
-        Request::Sessions => Admin::Sessions,
+        Request::Sessions => Admin::Sessions { after: SessionId::default() },
         Request::Status => return Ok(Call::Ping),
     };
     Ok(Call::Admin(admin))

@@ -13,9 +13,9 @@ use crate::listener::Listener;
 use crate::listener::errand::Errand;
 use crate::listener::gate::{Admission, Gate};
 use crate::listener::serving::{Refused, Unserved, check_serving, find};
-use crate::mqi::{self, Call, Completion, Data, MembershipRequest};
+use crate::mqi::{self, Call, Completion, Data, MembershipRequest, SessionView};
 use crate::replica::Inbox;
-use crate::types::{Index, Membership, Term, Version, limits};
+use crate::types::{Index, Membership, SessionId, Term, Version, limits};
 
 /// Who administrative calls say they are.
 const APPLICATION: &str = "gRPC admin";
@@ -162,14 +162,18 @@ impl Admin for Administration {
         request: Request<wire::SessionsRequest>,
     ) -> Result<Response<wire::SessionsResponse>, Status> {
         let admission = admit(&self.gate, request.extensions())?;
-        let queue_manager = request.into_inner().queue_manager;
-        let answer = self.ask(&admission, &queue_manager, |_| Ok(mqi::Admin::Sessions)).await;
-        let sessions = match &answer.completion.data {
-            Data::Sessions(sessions) => sessions.iter().map(convert::session_details).collect(),
-            _ => Vec::new(),
+        let request = request.into_inner();
+        let after = SessionId(request.after);
+        let answer =
+            self.ask(&admission, &request.queue_manager, |_| Ok(mqi::Admin::Sessions { after })).await;
+        let views = match &answer.completion.data {
+            Data::Sessions(sessions) => sessions.as_slice(),
+            _ => &[],
         };
+        let more = views.iter().map(SessionView::described).sum::<usize>() >= limits::OBJECTS_A_PAGE;
+        let sessions = views.iter().map(convert::session_details).collect();
         let outcome = answer.outcome();
-        Ok(Response::new(wire::SessionsResponse { outcome, sessions, serving: answer.serving }))
+        Ok(Response::new(wire::SessionsResponse { outcome, sessions, serving: answer.serving, more }))
     }
 
     async fn status(
