@@ -15,6 +15,7 @@ pub mod network;
 pub mod java;
 pub mod namespace;
 pub mod python;
+pub mod samples;
 pub mod small_disk;
 pub mod tools;
 
