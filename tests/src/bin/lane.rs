@@ -139,7 +139,7 @@ fn merge() -> Vec<Step> {
 
 fn package() -> Vec<Step> {
     let package = ["bash", ".ci/package"].map(String::from).into();
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let target = root().join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()));
     let mut installed = installed();
     installed.variables.push(("TRIMARAN_PROGRAMS".into(), target.join("release").display().to_string()));
     vec![
