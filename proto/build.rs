@@ -11,9 +11,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "trimaran/replica/v1/store.proto",
         "trimaran/replica/v1/peer.proto",
     ];
-    let set = protox::compile(files, ["proto"])?;
+    let mut set = protox::compile(files, ["proto"])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     std::fs::write(out.join("descriptors.bin"), prost::Message::encode_to_vec(&set))?;
+    // In Rust the word is free.
+    let message = set.file.iter_mut().filter(|file| file.package() == "trimaran.message.v1");
+    for field in message.flat_map(|file| &mut file.message_type).flat_map(|message| &mut message.field) {
+        if field.name() == "mqmd" {
+            field.name = Some("descriptor".into());
+        }
+    }
     let mut config = tonic_prost_build::Config::new();
     config.bytes(["."]);
     tonic_prost_build::configure().compile_fds_with_config(set, config)?;

@@ -4,11 +4,12 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use trimaran_node::config::{self, Config, Finding};
 use trimaran_node::runtime::{self, Fatal, FatalReason};
 use trimaran_node::types::{Inspected, Inspector, QueueManagerId};
 use trimaran_node::{log_store, message_store};
+use trimaran_proto::generate::{self, Generate};
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -64,6 +65,9 @@ enum Command {
     InspectLog(InspectArguments),
     /// Prints what is in a data directory: queue managers, their applied index, rows; also beside a running node
     InspectStore(InspectArguments),
+    /// What a package brings along with the program
+    #[command(subcommand, hide = true)]
+    Generate(Generate),
 }
 
 #[derive(Args)]
@@ -107,6 +111,7 @@ fn main() -> ExitCode {
         Command::Check(arguments) => check(&arguments),
         Command::InspectLog(what) => inspect(&what, log_store::inspect::inspect),
         Command::InspectStore(what) => inspect(&what, message_store::inspect::inspect),
+        Command::Generate(command) => generate(command),
     }
 }
 
@@ -193,4 +198,26 @@ fn inspect(
             ExitCode::from(1)
         }
     }
+}
+
+// ---- called when a package is built ----
+
+fn generate(command: Generate) -> ExitCode {
+    let program = Arguments::command();
+    let generated = match &command {
+        Generate::Man { directory } => write_pages(&generate::manual(&program, "8"), directory),
+        Generate::Completions { shell } => io::stdout().write_all(&generate::completions(&program, *shell)),
+    };
+    match generated {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("trimaran-node: generate: {error}");
+            ExitCode::from(1)
+        }
+    }
+}
+
+fn write_pages(pages: &[(String, Vec<u8>)], directory: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(directory)?;
+    pages.iter().try_for_each(|(name, text)| std::fs::write(directory.join(name), text))
 }

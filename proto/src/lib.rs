@@ -1,5 +1,5 @@
 //! Wire and log formats of Trimaran, and what node and client share. No IO, no clock: generated from `proto/`, or written by
-//! hand in [`mq`], [`attribute`], [`reason`] and [`mqsc`].
+//! hand in [`mq`], [`attribute`], [`reason`], [`mqsc`] and [`generate`].
 //!
 //! * [`queue::v1`]: what clients say.
 //! * [`admin::v1`]: objects, status, membership.
@@ -9,6 +9,7 @@
 //! * [`attribute`]: every attribute of every kind of object.
 //! * [`reason`]: MQ's reason codes.
 //! * [`mqsc`]: the commands of MQ's administrators, as text.
+//! * [`generate`]: manual pages and completions of both programs.
 
 pub mod mq;
 
@@ -40,6 +41,7 @@ pub mod calendar;
 pub mod attribute;
 pub mod reason;
 pub mod mqsc;
+pub mod generate;
 
 /// The encoded `FileDescriptorSet` of all protos, for gRPC server reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

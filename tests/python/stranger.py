@@ -28,7 +28,7 @@ NO_MESSAGE, REPLICA, NOBODY = 2033, 2543, 2059
 def message(text, **descriptor):
     descriptor.setdefault("persistence", message_pb2.PERSISTENCE_PERSISTENT)
     return message_pb2.Message(
-        descriptor=message_pb2.Descriptor(format="MQSTR", **descriptor), body=text.encode())
+        mqmd=message_pb2.Descriptor(format="MQSTR", **descriptor), body=text.encode())
 
 
 class Session:
@@ -92,7 +92,7 @@ def single_calls(channel):
     browsed = list(stub.Browse(queue_pb2.BrowseRequest(queue=QUEUE)))
     assert browsed[-1].outcome.reason == NO_MESSAGE, browsed[-1]
     assert [m.message.body.decode() for m in browsed[:-1]] == ["Hello", "This", "is", "a", "test"], browsed
-    assert [m.message.descriptor.message_id for m in browsed[:-1]] == ids
+    assert [m.message.mqmd.message_id for m in browsed[:-1]] == ids
 
     third = stub.Get(queue_pb2.GetRequest(queue=QUEUE, message_id=ids[2]))
     assert third.message.body == b"is", third

@@ -17,7 +17,7 @@ use trimaran_tests::process::cluster::{QUEUE_MANAGER, http_get, http_status};
 use trimaran_tests::process::damage::{Tally, Truth};
 use trimaran_tests::process::faults::{self, Chance};
 use trimaran_tests::process::ledger::{self, Load, SHARED, body_of, read_body};
-use trimaran_tests::process::python::Python;
+use trimaran_tests::process::python::Stranger;
 use trimaran_tests::process::{Cluster, Exit, Plan, amount, run_program, seed};
 
 const QUEUE: &str = "HA.QUEUE";
@@ -997,9 +997,9 @@ async fn an_active_node_whose_store_is_damaged_begins_again_by_itself_and_nothin
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn python_sends_browses_and_receives_from_the_published_protos_alone() {
-    let python = Python::prepare().unwrap_or_else(|text| panic!("{text}"));
+    let stranger = Stranger::prepare().unwrap_or_else(|text| panic!("{text}"));
     let cluster = Cluster::start(Plan::default());
-    let output = python.run(&cluster.addresses());
+    let output = stranger.run(&cluster.addresses());
     println!("{}", text(&output).trim_end());
     assert!(output.status.success(), "the stranger's program fails");
 }

@@ -113,7 +113,11 @@ impl Config {
     /// finds its messages whatever directory it is started from.
     pub fn load(path: &Path, node: Option<&str>, settings: &[String]) -> Result<Config, ConfigError> {
         let named = |text: String| ConfigError { text: format!("{}: {text}", path.display()) };
-        let unread = |error: std::io::Error| named(format!("{error}; name the cluster file with --config"));
+        let unread = |error: std::io::Error| {
+            named(format!(
+                "{error}; name the cluster file with --config, or write one with `trimaran cluster init`"
+            ))
+        };
         let text = std::fs::read_to_string(path).map_err(unread)?;
         let place = std::path::absolute(path).map_err(unread)?;
         let config = Config::parse_with(&text, node, settings).map_err(|error| named(error.text))?;

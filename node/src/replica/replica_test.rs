@@ -1285,6 +1285,7 @@ fn a_channel_has_as_many_instances_as_it_says_and_none_when_it_is_stopped() {
     assert_eq!(alone.get(APP, self::get()).unwrap(), "kept");
     alone.ok(APP, Call::Admin(state("STARTED")));
     assert_eq!(reason(through_app(&mut alone, 40, 5003)), Ok(()));
+}
 
 #[test]
 fn what_a_session_leaves_is_taken_away_over_as_many_turns_as_it_takes() {

@@ -1,4 +1,4 @@
-//! One program for every check, the same on a desk and in CI: `cargo lane quick`, `merge`, `night`, `planted`.
+//! One program for every check, the same on a desk and in CI: `cargo lane quick`, `merge`, `night`, `package`, `planted`.
 //!
 //! A lane is a list of steps, a step is one command. Everything is built in the dev profile, over libraries that are
 //! optimised and compiled once. Our own crates are not optimised, because compiling them takes longer than what they do
@@ -21,6 +21,7 @@ Which lane when:
   while working     cargo lane quick                a few minutes
   before sending    cargo lane merge                what CI runs (bash .ci/test)
   over night        cargo lane night --for 8h       until a seed fails or the time is up
+  before a release  cargo lane package              makes the Debian package, installs it, runs the samples
   now and then      cargo lane planted              does the simulator still find the bugs we know?
   when `same` fails cargo lane hashes               and the runs were meant to change: records their hashes anew
 
@@ -55,6 +56,8 @@ enum Lane {
         #[arg(long, value_name = "SEED")]
         seed: Option<u64>,
     },
+    /// What users get, from the release profile: the Debian package, installed in a bare Debian, and samples of clients
+    Package(Choice),
     /// Every planted bug is found by the simulator
     Planted(Choice),
     /// Records trace hashes anew, after a change of what happens in simulated runs
@@ -90,6 +93,7 @@ fn main() -> ExitCode {
     match Arguments::parse().lane {
         Lane::Quick(choice) => run(quick(), &choice),
         Lane::Merge(choice) => run(merge(), &choice),
+        Lane::Package(choice) => run(package(), &choice),
         Lane::Planted(choice) => run(planted(), &choice),
         Lane::Hashes(choice) => run(hashes(), &choice),
         Lane::Night { choice, time, seed } => night(&choice, time, seed),
@@ -114,7 +118,7 @@ fn merge() -> Vec<Step> {
     steps.push(same());
     steps.push(simulator("seeds", "1,000 runs", 1000, None));
     steps.push(over_the_stores("seeds-b", "50 runs over the production stores", 50, None));
-    steps.push(cargo("programs", "the programs that process tests start", "build --workspace --bins"));
+    steps.push(programs());
     steps.push(cargo(
         "process",
         "real processes, addresses, cuts and kills",
@@ -133,6 +137,44 @@ fn merge() -> Vec<Step> {
     steps
 }
 
+fn package() -> Vec<Step> {
+    let package = ["bash", ".ci/package"].map(String::from).into();
+    let target = root().join(std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into()));
+    let mut installed = installed();
+    installed.variables.push(("TRIMARAN_PROGRAMS".into(), target.join("release").display().to_string()));
+    vec![
+        Step {
+            name: "package",
+            about: "the Debian package, released",
+            command: package,
+            variables: Vec::new(),
+        },
+        installed,
+        programs(),
+        samples(),
+    ]
+}
+
+fn installed() -> Step {
+    cargo(
+        "installed",
+        "the Debian package in a bare Debian, from its installation to its purge",
+        "test --workspace --test package -- --test-threads=1",
+    )
+}
+
+fn samples() -> Step {
+    cargo(
+        "samples",
+        "clients in Python, Go and Java, built from the protos and told of a killed node",
+        "test --workspace --test samples -- --test-threads=1",
+    )
+}
+
+fn programs() -> Step {
+    cargo("programs", "the programs that process tests start", "build --workspace --bins")
+}
+
 fn checks() -> Vec<Step> {
     vec![
         cargo("format", "cargo fmt changes nothing", "fmt --all --check"),
@@ -148,7 +190,11 @@ fn checks() -> Vec<Step> {
             "both commands as they are typed, the client library against a queue manager that misbehaves",
             "test --workspace --test command --test library",
         ),
-        cargo("tidy", "levels, leftovers, texts", "test --workspace --test tidy"),
+        cargo(
+            "tidy",
+            "levels, leftovers, texts, containers",
+            "test --workspace --test tidy --test container",
+        ),
     ]
 }
 
@@ -185,9 +231,10 @@ fn night(choice: &Choice, time: Duration, seed: Option<u64>) -> ExitCode {
     }
 }
 
-/// Once a night: builds are the same to the bit, any bytes come to every border, and every call to a disk fails.
+/// Once a night: what users get works, builds are the same to the bit, any bytes come to every border, and every call to a
+/// disk fails.
 fn night_begins() -> Vec<Step> {
-    let mut steps = vec![same_in_release()];
+    let mut steps = vec![programs(), installed(), samples(), same_in_release()];
     steps.push(fuzz(60));
     let nth = "run -q --bin sim -- --nth-call";
     steps.push(release(cargo("nth", "every call to a disk fails, in every way", nth)));
@@ -370,7 +417,7 @@ mod tests {
 
     #[test]
     fn step_names_are_unique_in_a_lane() {
-        for lane in [quick(), merge(), planted(), hashes(), night_begins()] {
+        for lane in [quick(), merge(), package(), planted(), hashes(), night_begins()] {
             let mut names: Vec<_> = lane.iter().map(|step| step.name).collect();
             names.sort_unstable();
             let count = names.len();

@@ -7,6 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
+use super::tools::check;
+
 /// What Maven is asked for. The version is that which the answers in `listener/mq` were settled with.
 const POM: &str = r#"<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
@@ -100,15 +102,4 @@ fn has_client(libraries: &Path) -> bool {
     let Ok(entries) = fs::read_dir(libraries) else { return false };
     let is_client = |name: &str| name.starts_with("com.ibm.mq.allclient") && name.ends_with(".jar");
     entries.flatten().any(|entry| entry.file_name().to_str().is_some_and(is_client))
-}
-
-fn check(output: &Output, text: &str) -> Result<(), String> {
-    match output.status.success() {
-        true => Ok(()),
-        false => Err(format!(
-            "{text}\n{}{}",
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr)
-        )),
-    }
 }

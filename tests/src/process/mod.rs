@@ -3,17 +3,21 @@
 //! Reading order: [`Cluster`] (nodes as processes of this machine, started, killed and read by their ids), [`faults`]
 //! (chance, damaged files, full disks), [`namespace`] (who holds them), [`small_disk`] (devices to fill), [`network`] (cables to pull, an address that moves), [`ledger`] (producers and consumers that write
 //! down what they were promised, and the balance), [`damage`] (what a damaged node may and may not do), [`python`] and
-//! [`java`] (clients of strangers). The stories are in `tests/tests/process.rs` and `tests/tests/channels.rs`.
+//! [`java`] (clients of strangers), [`samples`] (ours in other languages), [`debian`] (where the package is installed), over [`tools`].
+//! The stories are in `tests/tests`: `process.rs`, `address.rs`, `channels.rs`, `package.rs`, `samples.rs`.
 
 pub mod cluster;
 pub mod damage;
+pub mod debian;
 pub mod faults;
 pub mod ledger;
 pub mod network;
 pub mod java;
 pub mod namespace;
 pub mod python;
+pub mod samples;
 pub mod small_disk;
+pub mod tools;
 
 pub use cluster::{Cluster, Exit, Plan, program, run_program};
 pub use ledger::Ledger;

@@ -7,20 +7,27 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use super::tools::{check, workspace};
+
 /// What pip is asked for: gRPC, its compiler, and the standard clients of health and reflection.
 const PACKAGES: [&str; 4] = ["grpcio", "grpcio-tools", "grpcio-health-checking", "grpcio-reflection"];
 const PROTOS: [&str; 3] =
     ["trimaran/message/v1/message.proto", "trimaran/queue/v1/queue.proto", "trimaran/admin/v1/admin.proto"];
 
+/// An interpreter with those packages.
 pub struct Python {
     interpreter: PathBuf,
-    /// Generated stubs.
+}
+
+/// The stranger's program, beside the stubs it imports.
+pub struct Stranger {
+    python: Python,
     stubs: tempfile::TempDir,
 }
 
 impl Python {
-    /// Makes the environment and the stubs, or says what this machine lacks.
-    pub fn prepare() -> Result<Python, String> {
+    /// Makes the environment if it is not there, or says what this machine lacks.
+    pub fn environment() -> Result<Python, String> {
         let directory = std::env::current_exe()
             .ok()
             .and_then(|test| Some(test.ancestors().nth(3)?.join("process-python")))
@@ -46,43 +53,44 @@ impl Python {
             );
             check(&install, &text)?;
         }
-        let stubs = tempfile::tempdir().map_err(|error| error.to_string())?;
-        let protos = workspace().join("proto/proto");
-        let generated = Command::new(&interpreter)
-            .args(["-m", "grpc_tools.protoc"])
-            .arg(format!("-I{}", protos.display()))
-            .arg(format!("--python_out={}", stubs.path().display()))
-            .arg(format!("--grpc_python_out={}", stubs.path().display()))
-            .args(PROTOS)
-            .output()
-            .map_err(|error| format!("{}: {error}", interpreter.display()))?;
-        check(&generated, "the published protos cannot be compiled for Python")?;
-        fs::copy(workspace().join("tests/python/stranger.py"), stubs.path().join("stranger.py"))
-            .map_err(|error| format!("tests/python/stranger.py: {error}"))?;
-        Ok(Python { interpreter, stubs })
+        Ok(Python { interpreter })
     }
 
-    /// Runs the stranger's program with these nodes.
+    pub fn interpreter(&self) -> &Path {
+        &self.interpreter
+    }
+
+    /// Writes the stubs of the published protos to a directory.
+    pub fn generate(&self, directory: &Path) -> Result<(), String> {
+        let generated = Command::new(&self.interpreter)
+            .args(["-m", "grpc_tools.protoc"])
+            .arg(format!("-I{}", workspace().join("proto/proto").display()))
+            .arg(format!("--python_out={}", directory.display()))
+            .arg(format!("--grpc_python_out={}", directory.display()))
+            .args(PROTOS)
+            .output()
+            .map_err(|error| format!("{}: {error}", self.interpreter.display()))?;
+        check(&generated, "the published protos cannot be compiled for Python")
+    }
+}
+
+impl Stranger {
+    pub fn prepare() -> Result<Stranger, String> {
+        let python = Python::environment()?;
+        let stubs = tempfile::tempdir().map_err(|error| error.to_string())?;
+        python.generate(stubs.path())?;
+        fs::copy(workspace().join("tests/python/stranger.py"), stubs.path().join("stranger.py"))
+            .map_err(|error| format!("tests/python/stranger.py: {error}"))?;
+        Ok(Stranger { python, stubs })
+    }
+
+    /// Runs the program with these nodes.
     pub fn run(&self, addresses: &[String]) -> Output {
-        Command::new(&self.interpreter)
+        Command::new(&self.python.interpreter)
             .arg("stranger.py")
             .args(addresses)
             .current_dir(self.stubs.path())
             .output()
-            .unwrap_or_else(|error| panic!("{}: {error}", self.interpreter.display()))
+            .unwrap_or_else(|error| panic!("{}: {error}", self.python.interpreter.display()))
     }
-}
-
-fn check(output: &Output, text: &str) -> Result<(), String> {
-    match output.status.success() {
-        true => Ok(()),
-        false => Err(format!("{text}\n{}", String::from_utf8_lossy(&output.stderr))),
-    }
-}
-
-fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("the tests crate lies in the workspace")
-        .to_path_buf()
 }

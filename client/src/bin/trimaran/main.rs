@@ -30,6 +30,7 @@ mod certs;
 mod cluster;
 mod upgrade;
 mod demo;
+mod generate;
 mod help;
 
 use arguments::{Cli, ClusterCommand, Command};
@@ -95,6 +96,7 @@ async fn run(cli: Cli) -> output::Outcome {
         Command::Cluster(ClusterCommand::Init(args)) => cluster::init(global, args),
         Command::Cluster(ClusterCommand::Upgrade { check }) => upgrade::run(global, check).await,
         Command::Demo(args) => demo::run(global, args).await,
+        Command::Generate(command) => generate::run(command),
         Command::Help(args) => help::run(args),
     }
 }

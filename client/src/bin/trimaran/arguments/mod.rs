@@ -22,7 +22,7 @@ pub use values::NamedHosts;
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
-use trimaran_client::{Connection, Tls};
+use trimaran_client::{Connection, Tls, proto::generate::Generate};
 
 use crate::output::{Failure, patiently};
 use values::parse_wait;
@@ -224,6 +224,9 @@ pub enum Command {
     Cluster(ClusterCommand),
     /// Three nodes on this machine, some messages, and a leader to kill
     Demo(DemoArgs),
+    /// What a package brings along with the command
+    #[command(subcommand, hide = true)]
+    Generate(Generate),
     /// More about a command or a topic
     Help(HelpArgs),
 }
