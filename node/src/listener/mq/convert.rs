@@ -9,6 +9,7 @@ use trimaran_proto::mq::{Raw, Text};
 
 use super::characters;
 use crate::mqi::{GetMode, OpenOptions, Wait};
+use crate::qmgr::dead_letter;
 use crate::types::{
     Body, CorrelationId, Descriptor, GroupId, Message, MessageId, Persistence, Reason, Selection, WallTime,
 };
@@ -122,26 +123,10 @@ pub fn md(descriptor: &Descriptor, version: u32) -> Md {
     }
 }
 
-/// YYYYMMDD and HHMMSSTH, as MQ writes when a message was put.
+/// PutDate and PutTime, for a client.
 pub fn date_and_time(at: WallTime) -> (Text<8>, Text<8>) {
-    let (days, ms) = (at.0.div_euclid(86_400_000), at.0.rem_euclid(86_400_000));
-    let (year, month, day) = civil(days);
-    let (seconds, hundredths) = (ms / 1000, ms % 1000 / 10);
-    let time = format!("{:02}{:02}{:02}{hundredths:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
-    (Text::new(&format!("{year:04}{month:02}{day:02}")), Text::new(&time))
-}
-
-/// The date of a day since 1970-01-01 (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms").
-fn civil(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let era = days.div_euclid(146_097);
-    let of_era = days.rem_euclid(146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let day_of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * day_of_year + 2) / 153;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    (year, month, day_of_year - (153 * shifted + 2) / 5 + 1)
+    let (date, time) = dead_letter::date_and_time(at);
+    (Text::new(&date), Text::new(&time))
 }
 
 /// What an open asks of the queue manager. Every handle may inquire there: an answer tells the queue's defaults.
