@@ -8,7 +8,7 @@ use std::process::Command;
 
 use trimaran_tests::process::debian::Debian;
 use trimaran_tests::process::program;
-use trimaran_tests::process::tools::workspace;
+use trimaran_tests::sources::root;
 
 /// What has our name and is no message: dpkg's and man-db's own books are theirs.
 const OURS: &str = "find / -xdev -name '*trimaran*' ! -path '/proc/*' ! -path '/var/lib/dpkg/*' ! -path '/root/*' \
@@ -25,7 +25,7 @@ impl Package {
         let programs =
             program("trimaran-node").parent().expect("a program lies in a directory").to_path_buf();
         let made = Command::new("bash")
-            .arg(workspace().join(".ci/package"))
+            .arg(root().join(".ci/package"))
             .arg("--programs")
             .arg(programs)
             .arg("--out")

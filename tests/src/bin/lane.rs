@@ -6,11 +6,11 @@
 //! Steps select the whole workspace and then filter targets, because cargo would otherwise build the libraries again
 //! with the features of a single crate.
 
-use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use clap::{Args, Parser, Subcommand};
+use trimaran_tests::sources::root;
 
 #[derive(Parser)]
 #[command(
@@ -376,13 +376,6 @@ fn run_step(step: &Step) -> (bool, Duration) {
         }
     };
     (passed, started.elapsed())
-}
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("the tests crate lies in the workspace")
-        .to_path_buf()
 }
 
 fn seconds(duration: Duration) -> String {

@@ -7,7 +7,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use super::tools::{check, workspace};
+use super::tools::check;
+use crate::sources::root;
 
 /// What pip is asked for: gRPC, its compiler, and the standard clients of health and reflection.
 const PACKAGES: [&str; 4] = ["grpcio", "grpcio-tools", "grpcio-health-checking", "grpcio-reflection"];
@@ -64,7 +65,7 @@ impl Python {
     pub fn generate(&self, directory: &Path) -> Result<(), String> {
         let generated = Command::new(&self.interpreter)
             .args(["-m", "grpc_tools.protoc"])
-            .arg(format!("-I{}", workspace().join("proto/proto").display()))
+            .arg(format!("-I{}", root().join("proto/proto").display()))
             .arg(format!("--python_out={}", directory.display()))
             .arg(format!("--grpc_python_out={}", directory.display()))
             .args(PROTOS)
@@ -79,7 +80,7 @@ impl Stranger {
         let python = Python::environment()?;
         let stubs = tempfile::tempdir().map_err(|error| error.to_string())?;
         python.generate(stubs.path())?;
-        fs::copy(workspace().join("tests/python/stranger.py"), stubs.path().join("stranger.py"))
+        fs::copy(root().join("tests/python/stranger.py"), stubs.path().join("stranger.py"))
             .map_err(|error| format!("tests/python/stranger.py: {error}"))?;
         Ok(Stranger { python, stubs })
     }

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 use super::python::Python;
-use super::tools::{cache, check, workspace};
+use super::tools::{cache, check};
+use crate::sources::root;
 
 /// What generates Go from protos, in the versions that `client/samples/go/go.mod` goes with.
 const GO_PLUGINS: [&str; 2] = [
@@ -59,7 +60,7 @@ impl Sample {
                 run("go", &["install".into(), plugin.into()])?;
             }
         }
-        let mut arguments = vec![format!("-I{}", workspace().join("proto/proto").display())];
+        let mut arguments = vec![format!("-I{}", root().join("proto/proto").display())];
         for kind in ["go", "go-grpc"] {
             arguments
                 .extend([format!("--{kind}_out=."), format!("--{kind}_opt=module=trimaran.example/sample")]);
@@ -83,7 +84,7 @@ impl Sample {
         let built = Command::new("mvn")
             .args(["-q", "-B", "package"])
             .arg(format!("-Dmaven.repo.local={}", cache()?.join("samples/maven").display()))
-            .arg(format!("-Dprotos={}", workspace().join("proto/proto").display()))
+            .arg(format!("-Dprotos={}", root().join("proto/proto").display()))
             .current_dir(directory.path())
             .output()
             .map_err(|error| {
@@ -116,7 +117,7 @@ impl Sample {
 /// A place to build in, with the sources.
 fn copied(language: &str) -> Result<tempfile::TempDir, String> {
     let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
-    let sources = workspace().join("client/samples").join(language);
+    let sources = root().join("client/samples").join(language);
     copy_all(&sources, directory.path()).map_err(|error| format!("{}: {error}", sources.display()))?;
     Ok(directory)
 }

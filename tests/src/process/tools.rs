@@ -1,6 +1,6 @@
 //! Programs of others that tests want from this machine, and where what they made is kept.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Output;
 
 /// Where things are kept that are costly to get and outlive a checkout: `TRIMARAN_CACHE`, as `.ci` has it.
@@ -20,12 +20,4 @@ pub fn check(output: &Output, text: &str) -> Result<(), String> {
             String::from_utf8_lossy(&output.stderr)
         )),
     }
-}
-
-/// The root of the checkout.
-pub fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("the tests crate lies in the workspace")
-        .to_path_buf()
 }

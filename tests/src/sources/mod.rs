@@ -37,6 +37,7 @@ fn is_test(module: &Module) -> bool {
     module.file.file_stem().is_some_and(|stem| stem.to_string_lossy().ends_with("_test"))
 }
 
+/// The root of the checkout.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
