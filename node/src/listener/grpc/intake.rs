@@ -300,29 +300,8 @@ impl<S: tower::Service<http::Request<tonic::body::Body>>> tower::Service<http::R
 mod tests {
     use std::future::poll_fn;
 
-    use tokio::sync::mpsc;
-
+    use super::super::testing::body;
     use super::*;
-
-    /// A body whose frames come through a channel.
-    struct Channel(mpsc::UnboundedReceiver<Bytes>);
-
-    impl Body for Channel {
-        type Data = Bytes;
-        type Error = Status;
-
-        fn poll_frame(
-            mut self: Pin<&mut Self>,
-            context: &mut Context<'_>,
-        ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-            self.0.poll_recv(context).map(|data| data.map(|data| Ok(Frame::data(data))))
-        }
-    }
-
-    fn body() -> (mpsc::UnboundedSender<Bytes>, tonic::body::Body) {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        (sender, tonic::body::Body::new(Channel(receiver)))
-    }
 
     fn message(length: usize) -> Vec<u8> {
         let mut bytes = vec![0];

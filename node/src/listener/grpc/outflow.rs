@@ -122,33 +122,17 @@ where
 mod tests {
     use std::future::poll_fn;
 
+    use super::super::testing::body;
     use super::*;
     use crate::types::{Account, Share};
-
-    /// A body of one frame.
-    struct Once(Option<Bytes>);
-
-    impl Body for Once {
-        type Data = Bytes;
-        type Error = Status;
-
-        fn poll_frame(
-            mut self: Pin<&mut Self>,
-            _: &mut Context<'_>,
-        ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-            Poll::Ready(self.0.take().map(|data| Ok(Frame::data(data))))
-        }
-
-        fn is_end_stream(&self) -> bool {
-            self.0.is_none()
-        }
-    }
 
     #[tokio::test]
     async fn a_long_message_goes_out_in_pieces_and_is_counted_until_the_last_is_gone() {
         let account = Account::new(1 << 30);
         let message: Bytes = (0..200_000u32).map(|at| at as u8).collect();
-        let body = tonic::body::Body::new(Once(Some(message.clone())));
+        let (sender, body) = body();
+        sender.send(message.clone()).unwrap();
+        drop(sender);
         let mut outflow = Outflow::new(body, Unread::counted(account.clone()));
         let mut pieces = Vec::new();
         while !outflow.is_end_stream() {

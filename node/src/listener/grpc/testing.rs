@@ -2,12 +2,17 @@
 //! messages for each queue.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
+use hyper::body::{Body, Frame};
 use tokio::io::DuplexStream;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::UnboundedReceiverStream;
+use tonic::Status;
 
 use super::serve;
 use crate::listener::{Accepted, Limits, Listener, NodeHandle};
@@ -270,4 +275,29 @@ fn status() -> StatusView {
         takeovers: 0,
         clocks_differ: None,
     }
+}
+
+/// A body whose frames come through a channel.
+struct Frames(mpsc::UnboundedReceiver<Bytes>);
+
+impl Body for Frames {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        self.0.poll_recv(context).map(|data| data.map(|data| Ok(Frame::data(data))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_closed() && self.0.is_empty()
+    }
+}
+
+/// A body, and who sends its frames.
+pub fn body() -> (mpsc::UnboundedSender<Bytes>, tonic::body::Body) {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    (sender, tonic::body::Body::new(Frames(receiver)))
 }
