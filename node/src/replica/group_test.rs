@@ -168,10 +168,14 @@ impl Group {
         group
     }
 
+    fn empty() -> Group {
+        Group { members: BTreeMap::new(), now: Now::default(), clocks: BTreeMap::new(), lost: |_, _| false }
+    }
+
     /// All new, and connected.
     fn of(voters: &[u64]) -> Group {
         let now = Now { instant: Instant(1), wall: WallTime(1_000_000) };
-        let mut group = Group { members: BTreeMap::new(), now, clocks: BTreeMap::new(), lost: |_, _| false };
+        let mut group = Group { now, ..Group::empty() };
         for id in voters {
             group.join(*id, voters);
         }
@@ -328,8 +332,7 @@ fn the_operator_is_answered_when_the_new_node_may_vote_and_everybody_knows_the_n
 
 #[test]
 fn two_nodes_that_recover_do_not_greet_each_other_for_ever() {
-    let mut group =
-        Group { members: BTreeMap::new(), now: Now::default(), clocks: BTreeMap::new(), lost: |_, _| false };
+    let mut group = Group::empty();
     group.join(1, &[1, 2, 3]);
     group.join(2, &[1, 2, 3]);
     group.pass(Duration::from_secs(3));
@@ -338,8 +341,7 @@ fn two_nodes_that_recover_do_not_greet_each_other_for_ever() {
 
 #[test]
 fn a_node_says_whom_it_waits_for_while_nobody_can_be_elected() {
-    let mut group =
-        Group { members: BTreeMap::new(), now: Now::default(), clocks: BTreeMap::new(), lost: |_, _| false };
+    let mut group = Group::empty();
     group.join(1, &[1, 2, 3]);
     group.join(2, &[1, 2, 3]);
     group.pass(Duration::from_secs(3));
@@ -458,8 +460,7 @@ fn a_node_that_is_told_by_one_peer_alone_that_it_was_removed_does_not_believe_it
 
 #[test]
 fn when_most_logs_are_damaged_they_go_on_with_the_best_only_after_somebody_said_so() {
-    let mut group =
-        Group { members: BTreeMap::new(), now: Now::default(), clocks: BTreeMap::new(), lost: |_, _| false };
+    let mut group = Group::empty();
     let voters = [1, 2, 3];
     // The third is whole, and was behind when the others were damaged.
     for (id, recovering, last) in [(1, true, 7), (2, true, 10), (3, false, 5)] {
