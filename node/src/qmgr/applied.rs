@@ -18,7 +18,7 @@ pub struct Applied {
     pub changed: Vec<QueueId>,
     /// Messages of a unit of work that were read, checked, came or went: each as often as that.
     pub looks: usize,
-    /// A channel was altered.
+    /// A channel was defined, altered or deleted.
     pub channel_changed: bool,
 }
 

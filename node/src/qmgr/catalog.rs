@@ -447,7 +447,6 @@ impl QueueManager {
             }
             _ => {
                 self.unwritten.definitions.insert(object.clone());
-                applied.channel_changed = object.kind == ObjectKind::Channel;
             }
         }
         Ok(Verdict::Done)
@@ -470,8 +469,10 @@ impl QueueManager {
         Ok(Verdict::Done)
     }
 
-    /// Another name of a queue is about to be another one or none: who waits at the queue may have come by that name.
+    /// What programs came by is about to be another one or none: a channel, or another name of a queue, at which they may
+    /// wait.
     fn note_behind(&self, object: &ObjectRef, applied: &mut Applied) {
+        applied.channel_changed |= object.kind == ObjectKind::Channel;
         let is_alias = matches!(object.kind, ObjectKind::AliasQueue | ObjectKind::RemoteQueue);
         let name = ObjectName::new(&object.name).ok().filter(|_| is_alias);
         let target = name.and_then(|name| self.resolve(&name).ok());

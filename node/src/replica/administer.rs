@@ -188,7 +188,7 @@ impl Replica {
     }
 
     /// The definition of an object that nobody is deleting just now.
-    fn defined(&self, object: &ObjectRef) -> Result<&Definition, Refusal> {
+    pub(super) fn defined(&self, object: &ObjectRef) -> Result<&Definition, Refusal> {
         let unknown = || {
             let facts = object.kind.facts();
             let detail = format!("There is no {} {}; names are case-sensitive.", facts.words, object.name);

@@ -5,6 +5,8 @@
 //!
 //! Limits hold for who comes: a lower one ends nobody (IBM MQ Reference, "DEFINE CHANNEL", MAXINST).
 
+use std::collections::BTreeSet;
+
 use super::instances::client;
 use super::sessions::Session;
 use super::{Action, Replica};
@@ -25,11 +27,9 @@ impl Replica {
         if !self.is_serving() {
             return Err(Reason::QMgrNotAvailable.into());
         }
+        let unknown = |refusal| Refusal { reason: Reason::UnknownChannelName, ..refusal };
         let object = ObjectRef::new(ObjectKind::Channel, name.as_str());
-        let Some(channel) = self.state.catalog().get(&object) else {
-            let detail = format!("There is no channel {name}; names are case-sensitive.");
-            return Err(Refusal::because(Reason::UnknownChannelName, detail));
-        };
+        let channel = self.defined(&object).map_err(unknown)?;
         if is_stopped(channel) {
             let detail =
                 format!("Channel {name} is stopped; START CHANNEL({name}) lets connections in again.");
@@ -52,9 +52,7 @@ impl Replica {
         }
         Ok(Some(terms_of(channel)))
     }
-}
 
-impl Replica {
     /// STOP CHANNEL: nobody is connected any more through a channel that is stopped now. What was not committed is backed
     /// out.
     pub(super) fn end_stopped_channels(&mut self) {
@@ -63,11 +61,13 @@ impl Replica {
         if !is_due {
             return;
         }
-        let catalog = self.state.catalog();
+        let channels = self.state.catalog().of_kind(ObjectKind::Channel);
+        let stopped: BTreeSet<&str> = channels
+            .filter(|channel| is_stopped(channel))
+            .map(|channel| channel.object.name.as_str())
+            .collect();
         let is_through_stopped = |session: &Session| {
-            let channel = session.identity.channel.as_ref();
-            let object = channel.map(|name| ObjectRef::new(ObjectKind::Channel, name.as_str()));
-            object.and_then(|object| catalog.get(&object)).is_some_and(is_stopped)
+            session.identity.channel.as_ref().is_some_and(|channel| stopped.contains(channel.as_str()))
         };
         let through = self.sessions.by_id.iter().filter(|(_, session)| is_through_stopped(session));
         for session in through.map(|(id, _)| *id).collect::<Vec<SessionId>>() {

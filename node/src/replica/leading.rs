@@ -30,7 +30,7 @@ pub(super) struct Leading {
     pub serving_since: Option<Instant>,
     /// Whether this service has yet to look whether there are system objects.
     pub objects_due: bool,
-    /// A channel was altered: who is connected through one that is stopped now?
+    /// A channel was changed: who is connected through one that is stopped now?
     pub channels_due: bool,
 
     pub proposals: Proposals,

@@ -1285,6 +1285,12 @@ fn a_channel_has_as_many_instances_as_it_says_and_none_when_it_is_stopped() {
     assert_eq!(alone.get(APP, self::get()).unwrap(), "kept");
     alone.ok(APP, Call::Admin(state("STARTED")));
     assert_eq!(reason(through_app(&mut alone, 40, 5003)), Ok(()));
+
+    // However it came to be stopped.
+    let changes = channel(&[("CHLTYPE", "SVRCONN"), ("STATE", "STOPPED")]);
+    let again = Admin::Define { object, like: String::new(), replace: true, changes };
+    alone.ok(APP, Call::Admin(again));
+    assert_eq!(std::mem::take(&mut alone.ended), [40, 41].map(SessionId));
 }
 
 #[test]
