@@ -237,7 +237,7 @@ impl<H: Hands> Driver<H> {
         }
         self.flush();
         self.hands.turn_ended();
-        // The processor's clock costs a system call: where a turn was short, nobody asks.
+        // The processor's clock costs a system call: where a turn was short, nobody asks once more.
         if clock::instant().since(now.instant) >= LONG_TURN {
             self.replica.note_turn_cpu(clock::thread_cpu_us() - cpu);
         }
