@@ -205,7 +205,7 @@ fn inspect(
 fn generate(command: Generate) -> ExitCode {
     let program = Arguments::command();
     let generated = match &command {
-        Generate::Man { directory } => write_pages(&generate::manual(&program, "8"), directory),
+        Generate::Man { directory } => generate::write_manual(&program, "8", directory),
         Generate::Completions { shell } => io::stdout().write_all(&generate::completions(&program, *shell)),
     };
     match generated {
@@ -215,9 +215,4 @@ fn generate(command: Generate) -> ExitCode {
             ExitCode::from(1)
         }
     }
-}
-
-fn write_pages(pages: &[(String, Vec<u8>)], directory: &Path) -> io::Result<()> {
-    std::fs::create_dir_all(directory)?;
-    pages.iter().try_for_each(|(name, text)| std::fs::write(directory.join(name), text))
 }

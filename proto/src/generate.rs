@@ -1,7 +1,8 @@
 //! What a package brings along with a program, made from the definition of its command line: manual pages and completions. Both
 //! programs have it as a hidden command, `generate`; they write what is made here.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use clap::{Command, Subcommand, builder::Resettable};
 use clap_complete::Shell;
@@ -19,8 +20,18 @@ pub enum Generate {
     Completions { shell: Shell },
 }
 
-/// Name and content of each page: `trimaran.1` and, for each command that is not hidden, `trimaran-put.1`.
-pub fn manual(command: &Command, section: &str) -> Vec<(String, Vec<u8>)> {
+/// Writes a page for each command that is not hidden: `trimaran.1`, `trimaran-put.1`. The directory is made if it is not there.
+///
+/// # Errors
+/// What the file system says.
+pub fn write_manual(command: &Command, section: &str, directory: &Path) -> io::Result<()> {
+    fs::create_dir_all(directory)?;
+    let pages = manual(command, section);
+    pages.iter().try_for_each(|(name, text)| fs::write(directory.join(name), text))
+}
+
+/// Name and content of each page.
+fn manual(command: &Command, section: &str) -> Vec<(String, Vec<u8>)> {
     let mut command = shown(command);
     command.build();
     let mut pages = Vec::new();
