@@ -62,5 +62,9 @@ impl Applied {
         self.removed.shrink_to(KEPT_MAX);
         self.changed.clear();
         debug_assert!(self.is_nothing(), "the next command has done nothing yet");
+        debug_assert!(
+            self.placed.capacity() <= 2 * KEPT_MAX && self.removed.capacity() <= 2 * KEPT_MAX,
+            "a large unit leaves no large memory behind"
+        );
     }
 }
