@@ -6,10 +6,11 @@ use super::turn::{CALL, LOOK};
 use super::{Action, Replica};
 use crate::mqi::{Call, Completion, Data, Operate, Put, PutTarget, Refusal};
 use crate::qmgr::{Access, Command, LoadRequest};
-use crate::types::{SessionId, Token};
+use crate::types::{SessionId, Token, limits};
 
 /// Batches that wait for consensus; more calls are parked until there are fewer.
 const BACKLOG_BYTES_MAX: usize = 8 << 20;
+const _: () = assert!(BACKLOG_BYTES_MAX > limits::ENTRY_BYTES_MAX, "one batch that waits holds nobody up");
 
 impl Replica {
     /// The client is gone: its unit is backed out. What it had proposed goes on; nobody is told.
@@ -17,6 +18,10 @@ impl Replica {
         let Some(closed) = self.sessions.close(session) else { return };
         if let Some(leading) = self.standing.leading_mut() {
             leading.waiters.take_session(session);
+            debug_assert!(
+                leading.waiters.iter().all(|waiter| waiter.session != session),
+                "who is gone waits no more"
+            );
             leading.line.leave(session);
             // Who does not wait any more has given it up.
             leading.raising.take_if(|raising| raising.caller().0 == session);
@@ -55,6 +60,10 @@ impl Replica {
         {
             let Some(state) = self.sessions.get_mut(session) else { continue };
             let Some((token, call)) = state.parked.pop_front() else { continue };
+            debug_assert!(
+                state.search.is_none_or(|search| search.token == token),
+                "a search goes on with the call that began it"
+            );
             self.turn.next_search();
             let call = self.dispatch(session, token, call);
             let Some(state) = self.sessions.get_mut(session) else { continue };
@@ -75,6 +84,7 @@ impl Replica {
     }
 
     fn park(&mut self, session: SessionId, token: Token, call: Call) {
+        debug_assert!(self.is_serving(), "a call that no node will carry out does not wait");
         if let Some(state) = self.sessions.get_mut(session) {
             state.parked.push_back((token, call));
             self.join_line(session);
@@ -187,6 +197,7 @@ impl Replica {
     }
 
     pub(super) fn load_rows(&mut self, request: LoadRequest) {
+        debug_assert!(!request.keys.is_empty(), "a request names rows");
         self.out.push(Action::LoadRows(request));
     }
 }

@@ -49,6 +49,7 @@ impl Replica {
             Some(closed) => {
                 self.sessions.note_close(&closed);
                 for waiter in self.standing.own_mut().waiters.take_handle(session, handle) {
+                    debug_assert_eq!(waiter.queue, closed.queue, "who waits by a handle waits at its queue");
                     self.answer(session, waiter.token, Completion::failed(Reason::HobjError));
                 }
                 Completion::done()
