@@ -63,7 +63,7 @@ const WALL: &str = "#![deny(clippy::disallowed_methods, clippy::disallowed_types
 
 /// How many assertions a hundred functions of a module have at least. It may only rise.
 const ASSERTIONS: &[(&str, usize)] =
-    &[("types", 26), ("mqi", 28), ("qmgr", 30), ("consensus", 37), ("replica", 15)];
+    &[("types", 50), ("mqi", 50), ("qmgr", 50), ("consensus", 50), ("replica", 50)];
 
 /// What must not be left in the sources. Written in halves, because this file is read as well.
 const LEFTOVERS: &[&str] =

@@ -75,7 +75,15 @@ impl Clocks {
         let base = agreed.0.saturating_sub(ms(now.instant));
         let members = self.ahead(me, now).into_iter().filter(|(node, _)| membership.nodes.contains_key(node));
         let off = members.map(|(node, ahead_ms)| (node, ahead_ms.saturating_sub(base)));
-        off.filter(|(_, off_ms)| off_ms.abs() > DIFFERENCE_MAX_MS).collect()
+        let off: BTreeMap<NodeId, i64> = off.filter(|(_, off_ms)| off_ms.abs() > DIFFERENCE_MAX_MS).collect();
+        debug_assert!(
+            !membership.voters_outgoing.is_empty()
+                || agreed.0 == i64::MAX // a sum that ends there says less than its parts
+                || 2 * off.keys().filter(|node| membership.voters.contains(node)).count()
+                    < membership.voters.len(),
+            "fewer than half of the clocks differ from those of a majority"
+        );
+        off
     }
 
     /// Where enough clocks are known and no majority of them agrees: each of them may be the one that is right.
@@ -121,6 +129,10 @@ impl Half {
             |together: &&[i64]| together[0].saturating_sub(together[majority - 1]) <= DIFFERENCE_MAX_MS;
         let agreed = known.windows(majority).find(agree).map(|together| together[majority - 1]);
         debug_assert!(known.len() <= voters.len(), "a voter has one clock");
+        debug_assert!(
+            agreed.is_none_or(|agreed| agreed <= reached),
+            "those who agree have come no further than some majority"
+        );
         debug_assert!(
             known.iter().filter(|ahead| **ahead >= reached).count() >= majority,
             "a majority has come this far"

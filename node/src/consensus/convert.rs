@@ -30,6 +30,10 @@ const ENTRY_MEMBERSHIP: u32 = 2;
 const NUMBER_MAX: u64 = 1 << 62;
 /// Heartbeat rounds and the mark of a handed-over candidacy; nothing longer travels in a context.
 const CONTEXT_BYTES_MAX: usize = 64;
+const _: () = assert!(
+    2 * size_of::<u64>() <= CONTEXT_BYTES_MAX && super::HANDED_OVER.len() <= CONTEXT_BYTES_MAX,
+    "a round with a clock, and a candidacy that was handed over, are let in"
+);
 
 /// None for what is not sent to peers.
 pub(super) fn message_out(message: eraftpb::Message) -> Option<proto::RaftMessage> {
@@ -39,7 +43,9 @@ pub(super) fn message_out(message: eraftpb::Message) -> Option<proto::RaftMessag
         message.entries.is_empty() || message.msg_type == MessageType::MsgAppend,
         "only appends have entries"
     );
-    Some(proto::RaftMessage {
+    debug_assert!(message.term > 0, "nobody speaks to a peer before the first term");
+    debug_assert!(message.context.len() <= CONTEXT_BYTES_MAX, "a context is one that the peer lets in");
+    let out = proto::RaftMessage {
         kind: *kind,
         from: message.from,
         to: message.to,
@@ -54,7 +60,12 @@ pub(super) fn message_out(message: eraftpb::Message) -> Option<proto::RaftMessag
         context: message.context,
         priority: message.priority,
         request_snapshot: 0, // a node that needs a snapshot rejects appends, it does not ask
-    })
+    };
+    debug_assert!(
+        out.kind != MessageType::MsgAppend as u32 || check_append(&out),
+        "an append leaves as its receiver wants it"
+    );
+    Some(out)
 }
 
 /// None when the message is malformed, damaged, not ours, or of a kind that does not travel.
@@ -171,7 +182,9 @@ pub(super) fn entry_in(entry: &Entry) -> eraftpb::Entry {
 /// A new entry of this leader; raft-rs gives it term and index.
 pub(super) fn new_entry(kind: EntryKind, data: Bytes) -> eraftpb::Entry {
     let crc = crc32c::crc32c(&data);
-    entry_in(&Entry { kind, term: Term(0), index: Index(0), data, crc })
+    let entry = entry_in(&Entry { kind, term: Term(0), index: Index(0), data, crc });
+    debug_assert_eq!(crc_of(&entry), crc, "the checksum of a new entry travels with it");
+    entry
 }
 
 /// The checksum travels in raft-rs's entry as its context. raft-rs makes empty entries itself, without a context:
@@ -203,10 +216,16 @@ pub(super) fn round_in(context: &[u8]) -> Option<u64> {
 ///   | round   | wall clock, ms  |    both little-endian
 /// ```
 pub(super) fn answer_out(round: &Bytes, wall: WallTime) -> Bytes {
-    match round_in(round) {
+    let answer: Bytes = match round_in(round) {
         Some(_) => [round.as_ref(), &wall.0.to_le_bytes()].concat().into(),
         None => Bytes::new(),
-    }
+    };
+    debug_assert_eq!(
+        answer_in(&answer),
+        round_in(round).map(|round| (round, wall)),
+        "an answer is read as it was written"
+    );
+    answer
 }
 
 pub(super) fn answer_in(context: &[u8]) -> Option<(u64, WallTime)> {

@@ -76,6 +76,8 @@ impl Consensus {
         if let Some(own) = self.term_at(index).filter(|own| Some(*own) != theirs) {
             self.parted = Some(Parted { leader, term, index, own, theirs, commit });
             self.raise_term(term);
+            debug_assert_ne!(leader, self.node(), "nobody parts from itself");
+            debug_assert!(!self.is_leader(), "who parted from a leader does not lead in its term");
         }
     }
 
@@ -112,6 +114,7 @@ impl Consensus {
     /// Compares an append of a current leader with what is committed here.
     pub(super) fn check_history(&mut self, from: NodeId, append: &eraftpb::Message) -> Compared {
         let committed = self.raw.raft.raft_log.committed;
+        debug_assert!(append.term >= self.raw.raft.term, "an append of an earlier term is nobody's history");
         if planted::is(Bug::FollowAnyHistory) {
             return Compared::Upto(committed);
         }

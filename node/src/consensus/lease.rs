@@ -92,6 +92,10 @@ impl Lease {
         let sent = self.sent[place as usize];
         debug_assert!(round > 0, "rounds are numbered from 1 on");
         let newest = self.answered.entry(from).or_insert((round, sent));
+        debug_assert!(
+            if newest.0 <= round { newest.1 <= sent } else { newest.1 >= sent },
+            "a later round was not sent earlier"
+        );
         if newest.0 < round {
             *newest = (round, sent);
         }
@@ -125,6 +129,7 @@ impl Lease {
         if self.disarming.is_some() {
             return None;
         }
+        debug_assert!(!self.answered.contains_key(&me), "a leader needs no answer of its own");
         let base = self.confirmed(me, &membership.voters, now)?;
         let base = base.min(self.confirmed(me, &membership.voters_outgoing, now)?);
         debug_assert!(base <= now, "no round was answered before it was sent");

@@ -149,6 +149,17 @@ pub(super) fn after(old: &Membership, state: &ConfState, change: &MembershipChan
     new
 }
 
+/// Whether these are its voters and learners.
+pub(super) fn is_of(membership: &Membership, state: &ConfState) -> bool {
+    let same = |ids: &[u64], set: &std::collections::BTreeSet<NodeId>| {
+        ids.len() == set.len() && ids.iter().all(|id| set.contains(&NodeId(*id)))
+    };
+    same(&state.voters, &membership.voters)
+        && same(&state.voters_outgoing, &membership.voters_outgoing)
+        && same(&state.learners, &membership.learners)
+        && same(&state.learners_next, &membership.learners_next)
+}
+
 pub(super) fn conf_state(membership: &Membership) -> ConfState {
     debug_assert!(!membership.voters.contains(&NodeId(0)), "node ids begin at 1");
     let ids = |set: &std::collections::BTreeSet<NodeId>| set.iter().map(|node| node.0).collect();

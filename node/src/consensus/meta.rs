@@ -15,7 +15,7 @@ pub fn meta_to_wire(meta: &SnapshotMeta) -> wire::SnapshotMeta {
         peer_address: info.peer_address.clone(),
         client_address: info.client_address.clone(),
     };
-    wire::SnapshotMeta {
+    let said = wire::SnapshotMeta {
         queue_manager: meta.queue_manager.0,
         index: meta.index.0,
         term: meta.term.0,
@@ -30,7 +30,13 @@ pub fn meta_to_wire(meta: &SnapshotMeta) -> wire::SnapshotMeta {
         }),
         terms: terms_to_wire(&meta.terms),
         installed: meta.installed,
-    }
+    };
+    debug_assert_eq!(
+        meta_from_wire(said.clone()).as_ref(),
+        Some(meta),
+        "what a snapshot is of is read as it was written"
+    );
+    said
 }
 
 pub fn terms_to_wire(terms: &TermStarts) -> Vec<wire::TermBegins> {

@@ -1027,6 +1027,7 @@ impl Consensus {
 
     fn emit(&mut self, committed: Vec<eraftpb::Entry>, ready: &mut Ready) {
         for entry in &committed {
+            debug_assert_eq!(entry.index, self.emitted + 1, "committed entries are handed out without a gap");
             self.emitted = entry.index;
             let entry = convert::entry_out(entry);
             self.terms.note(entry.term, entry.index);
@@ -1046,6 +1047,7 @@ impl Consensus {
     /// A snapshot that was just installed has what the entry says, our membership too: raft-rs has only the log's, unless
     /// the log was given up for the snapshot.
     pub fn skip(&mut self, entry: &Entry) {
+        debug_assert!(entry.index.0 <= self.skip_upto, "only what a snapshot has is skipped");
         if entry.kind == EntryKind::Membership
             && self.raw.raft.snap().is_none()
             && let Some((theirs, _)) = membership::decode(&entry.data)
@@ -1080,6 +1082,11 @@ impl Consensus {
         if let Ok(state) = self.raw.apply_conf_change(&theirs) {
             self.membership = membership::after(&self.membership, &state, &ours);
         }
+        debug_assert!(
+            self.skip_upto > 0 // what was in a snapshot is a peer's word
+                || membership::is_of(&self.membership, &self.raw.raft.prs().conf().to_conf_state()),
+            "raft-rs counts the votes of those who have one"
+        );
         self.step_down_when_removed();
         self.settle();
         self.membership.clone()
@@ -1168,6 +1175,11 @@ impl Consensus {
         let known = std::mem::replace(&mut self.terms, with_its_last(&meta));
         known.runs().iter().for_each(|(term, index)| self.terms.note(*term, *index));
         self.raw.mut_store().store_snapshot(meta);
+        debug_assert_eq!(
+            self.raw.store().snapshot_meta().index.0,
+            index,
+            "a snapshot that is installed is newer than what the store had"
+        );
         self.settle();
         true
     }
@@ -1187,6 +1199,7 @@ impl Consensus {
 
     /// What a peer would get as a snapshot from now on: the message store's newest flushed state.
     pub fn store_snapshot(&mut self, meta: SnapshotMeta) {
+        debug_assert!(meta.index.0 <= self.applied, "the store has what was applied, and no more");
         self.raw.mut_store().store_snapshot(meta);
     }
 
@@ -1380,6 +1393,10 @@ impl Consensus {
 
     fn is_heard(&self, node: NodeId) -> bool {
         let now = self.now.unwrap_or_default();
+        debug_assert!(
+            self.heard.get(&node).is_none_or(|heard| *heard <= now),
+            "nobody was heard later than now"
+        );
         self.heard.get(&node).is_some_and(|heard| now.since(*heard) <= self.options.election)
     }
 
@@ -1416,6 +1433,10 @@ impl Consensus {
         debug_assert!(
             all.iter().all(|peer| peer.node != self.options.node),
             "a leader is no peer of its own"
+        );
+        debug_assert!(
+            all.iter().all(|peer| peer.matched <= self.last_index()),
+            "a peer has no more of a leader's log than the leader"
         );
         all
     }
@@ -1456,17 +1477,44 @@ impl Consensus {
             self.transferring = None;
             self.lease.disarm(node, self.now.unwrap_or_default());
         }
-        debug_assert!(
-            self.promise.is_none() || self.role.1 != StateRole::Leader,
-            "a leader protects nobody else"
-        );
-        debug_assert!(
-            self.transferring.is_none() || self.role.1 == StateRole::Leader,
-            "only a leader hands over"
-        );
+        self.assert_holds();
+    }
+
+    /// What must hold between the parts after every step.
+    fn assert_holds(&self) {
+        let raft = &self.raw.raft;
+        let log = &raft.raft_log;
+        let leads = self.role.1 == StateRole::Leader;
+        debug_assert!(self.promise.is_none() || !leads, "a leader protects nobody else");
+        debug_assert!(self.transferring.is_none() || leads, "only a leader hands over");
         debug_assert!(
             !self.recovering || self.role.1 == StateRole::Follower,
             "whoever recovers stands for nothing"
+        );
+        debug_assert!(self.campaign.is_none() || !leads, "whoever leads has no election to come");
+        debug_assert!(
+            self.lease.disarming_since().is_none() || leads,
+            "only a leader waits for an order of its own to be void"
+        );
+        debug_assert_eq!(
+            raft.lead_transferee,
+            self.transferring.map(|node| node.0),
+            "raft-rs hands over to whom it was told to"
+        );
+        debug_assert!(
+            self.promise.is_none_or(|promise| promise.term <= raft.term),
+            "nothing was promised to a leader of a term that is to come"
+        );
+        debug_assert!(
+            self.confirmed.0 <= raft.term && self.round_seen.0 <= raft.term,
+            "what was heard from a leader was heard in a term that was reached"
+        );
+        debug_assert!(log.applied <= self.applied, "raft-rs takes for applied what the replica applied");
+        debug_assert!(self.emitted <= log.committed, "only what is committed is handed out");
+        debug_assert!(self.vote_write <= self.write_number, "a vote is in a write that was asked for");
+        debug_assert!(
+            self.vote_written.0 <= raft.term,
+            "a term that is on disk, or on its way there, was reached"
         );
     }
 

@@ -94,7 +94,9 @@ impl Tail {
 
     /// Of the entries behind this one that are in memory.
     pub fn bytes_after(&self, index: u64) -> usize {
-        self.entries.iter().rev().take_while(|entry| entry.index > index).map(size).sum()
+        let after = self.entries.iter().rev().take_while(|entry| entry.index > index).map(size).sum();
+        debug_assert!(after <= self.bytes, "what is behind an entry is part of what is in memory");
+        after
     }
 
     pub fn snapshot_meta(&self) -> &SnapshotMeta {
@@ -141,6 +143,7 @@ impl Tail {
     pub fn restart(&mut self, snapshot: SnapshotMeta) {
         let begin = snapshot.index.0;
         assert!(begin > 0, "a snapshot is of the state behind some entry");
+        debug_assert!(begin + 1 >= self.first, "a log begins anew behind what was cut off, not in it");
         self.first = begin + 1;
         self.memory_first = begin + 1;
         self.entries.clear();
@@ -149,6 +152,11 @@ impl Tail {
         self.snapshot = snapshot;
         self.wants.borrow_mut().clear();
         self.loaded.clear();
+        debug_assert_eq!(
+            (self.first(), self.last()),
+            (begin + 1, begin),
+            "a log that begins anew has no entry yet"
+        );
     }
 
     pub fn store_snapshot(&mut self, meta: SnapshotMeta) {
@@ -178,6 +186,11 @@ impl Tail {
             "whoever needs what was cut finds the rest behind a snapshot"
         );
         self.loaded.retain(|run| run.last().is_some_and(|entry| entry.index > upto));
+        debug_assert_eq!(
+            self.bytes,
+            self.entries.iter().map(size).sum::<usize>(),
+            "what stays in memory is counted to the byte"
+        );
     }
 
     /// Entries at or below `upto`, oldest first, leave memory while it holds more than `bytes_max`.
@@ -220,7 +233,9 @@ impl Tail {
             return None;
         }
         // Nearly every question is about the newest run.
-        self.terms.iter().rev().find(|(begin, _)| *begin <= index).map(|(_, term)| *term)
+        let term = self.terms.iter().rev().find(|(begin, _)| *begin <= index).map(|(_, term)| *term);
+        debug_assert!(term.is_some(), "the term of every entry of the log is known");
+        term
     }
 
     /// The next load to ask for under this number, if any peer waits for one: first, until, bytes at most.
@@ -244,6 +259,10 @@ impl Tail {
             self.loaded.pop_front();
         }
         debug_assert!(!entries.is_empty(), "what was loaded is something");
+        debug_assert!(
+            entries.windows(2).all(|pair| pair[0].index + 1 == pair[1].index),
+            "what is loaded at once is one run of the log"
+        );
         self.loaded.push_back(entries);
         debug_assert!(self.loaded.len() <= LOADED_MAX, "few loads are kept");
     }
@@ -253,6 +272,7 @@ impl Tail {
     }
 
     pub fn give_up_below(&mut self, upto: u64) {
+        debug_assert!(upto < self.memory_first, "what is in memory can be read");
         self.unreadable_upto = self.unreadable_upto.max(upto);
     }
 
@@ -321,12 +341,18 @@ impl Storage for Tail {
         }
         if low >= self.memory_first {
             let begin = (low - self.memory_first) as usize;
-            return Ok(Self::limited(self.entries.range(begin.min(self.entries.len())..), high, bytes_max));
+            let found = Self::limited(self.entries.range(begin.min(self.entries.len())..), high, bytes_max);
+            debug_assert!(
+                found.first().is_none_or(|entry| entry.index == low),
+                "a read begins where it was asked for"
+            );
+            return Ok(found);
         }
         let run = self.loaded.iter().find(|run| {
             run.first().is_some_and(|e| e.index <= low) && run.last().is_some_and(|e| e.index >= low)
         });
         if let Some(run) = run {
+            debug_assert!(low < self.memory_first, "what was loaded was not in memory");
             return Ok(Self::limited(run.iter().skip_while(|entry| entry.index < low), high, bytes_max));
         }
         if !context.can_async() {

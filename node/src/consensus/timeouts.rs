@@ -65,6 +65,7 @@ impl Ticks {
         let owed = now.since(self.next).as_micros() as u64 / tick + 1;
         self.next = Instant(self.next.0 + owed * tick);
         debug_assert!(self.next > now, "all ticks that were owed are paid");
+        debug_assert!(self.next.0 - now.0 <= tick, "the next tick is one tick away at most");
         owed.min(u64::from(self.owed_max)) as u32
     }
 }

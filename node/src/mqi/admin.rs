@@ -83,6 +83,7 @@ impl Admin {
     /// # Panics
     /// When an attribute is not there or cannot have the value.
     pub fn alter_local(queue: &ObjectName, attributes: &[(&str, &str)]) -> Admin {
+        debug_assert!(!attributes.is_empty(), "whoever alters a queue says what of it");
         let changes = changes_of(ObjectKind::LocalQueue, attributes);
         Admin::Alter { object: ObjectRef::local_queue(queue), changes }
     }
@@ -109,7 +110,9 @@ impl Admin {
 fn changes_of(kind: ObjectKind, attributes: &[(&str, &str)]) -> Changes {
     debug_assert!(!kind.is_record(), "records are set and not defined");
     let changes = Changes::parse(kind, attributes.iter().copied());
-    changes.unwrap_or_else(|fault| panic!("{}", fault.text))
+    let changes = changes.unwrap_or_else(|fault| panic!("{}", fault.text));
+    debug_assert_eq!(changes.iter().count(), attributes.len(), "every attribute that was named is changed");
+    changes
 }
 
 /// A membership change as an administrator asks for it. Answered when it is complete; [`crate::mqi::Completion`]

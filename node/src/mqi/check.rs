@@ -8,6 +8,8 @@ use crate::types::{ProducerId, ProducerSequence, Reason, UnitId, limits};
 
 /// What a call without a body counts for, in bytes.
 const CALL_BYTES: usize = 256;
+const _: () =
+    assert!(CALL_BYTES + limits::BODY_BYTES_MAX <= u32::MAX as usize, "what a call counts for has 32 bits");
 
 impl UnitId {
     pub const BYTES_MAX: usize = 24;

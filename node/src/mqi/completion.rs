@@ -151,6 +151,10 @@ pub struct InstanceView {
 
 impl Completion {
     pub fn ok(data: Data) -> Completion {
+        debug_assert!(
+            !matches!(data, Data::TooLong { .. } | Data::NotServing { .. }),
+            "who is told OK was given what was asked for"
+        );
         Completion { code: CompletionCode::Ok, reason: Reason::None, data, detail: None }
     }
 
@@ -175,11 +179,38 @@ impl Completion {
     }
 
     pub fn is_failed(&self) -> bool {
+        self.assert_holds();
+        self.code == CompletionCode::Failed
+    }
+
+    /// Between code, reason and data: looked at by whoever answers.
+    fn assert_holds(&self) {
+        let failed = self.code == CompletionCode::Failed;
         debug_assert_eq!(
             self.code == CompletionCode::Ok,
             self.reason == Reason::None,
             "whoever is not told OK is told why"
         );
-        self.code == CompletionCode::Failed
+        match &self.data {
+            Data::Got { message, body_length } => {
+                debug_assert!(!failed, "who failed is given no message");
+                debug_assert!(message.body.len() <= *body_length, "no more of a body is given than there is");
+                debug_assert_eq!(
+                    message.body.len() < *body_length,
+                    self.reason == Reason::TruncatedMsgAccepted,
+                    "who is given less than there is is told so"
+                );
+            }
+            Data::Placed { .. } => {
+                debug_assert!(!failed, "a put that failed has placed nothing");
+            }
+            Data::TooLong { .. } | Data::NotServing { .. } => {
+                debug_assert!(failed, "who is told what is in the way was not given what was asked for");
+            }
+            Data::Progress { fraction, .. } => {
+                debug_assert!((0.0..=1.0).contains(fraction), "a step is somewhere between nothing and all");
+            }
+            _ => {}
+        }
     }
 }

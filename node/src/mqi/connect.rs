@@ -75,6 +75,7 @@ impl Connect {
 
     /// For a connection through the channel of `identity`.
     pub fn instance(identity: Identity) -> Connect {
+        debug_assert!(identity.channel.is_some(), "an instance is one of a channel");
         Connect { identity, application: String::new(), purpose: Purpose::Instance }
     }
 

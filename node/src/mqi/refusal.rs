@@ -15,7 +15,9 @@ pub struct Refusal {
 impl Refusal {
     pub fn because(reason: Reason, detail: impl Into<String>) -> Refusal {
         debug_assert_ne!(reason, Reason::None, "what is refused has a reason");
-        Refusal { reason, detail: Some(detail.into()) }
+        let detail = detail.into();
+        debug_assert!(!detail.is_empty(), "who says more than the reason says something");
+        Refusal { reason, detail: Some(detail) }
     }
 
     /// For a log: the sentences if there are any, or the reason's name.
@@ -41,6 +43,10 @@ impl From<Reason> for Refusal {
 
 impl From<Fault> for Refusal {
     fn from(fault: Fault) -> Refusal {
+        debug_assert!(
+            fault.text.is_empty() || fault.text.ends_with('.'),
+            "what is said beside a reason are sentences"
+        );
         Refusal { reason: fault.reason, detail: Some(fault.text).filter(|text| !text.is_empty()) }
     }
 }
@@ -62,6 +68,11 @@ impl Completion {
     pub fn not_serving(leader: Option<NodeId>) -> Completion {
         let refused: Completion = not_serving(leader).into();
         debug_assert!(refused.is_failed(), "who does not serve carries nothing out");
+        debug_assert_eq!(
+            refused.reason == Reason::StandbyQMgr,
+            leader.is_some(),
+            "a standby is one while another node serves"
+        );
         Completion { data: Data::NotServing { leader }, ..refused }
     }
 }

@@ -84,5 +84,9 @@ impl Applied {
         self.looks = 0;
         self.backed_out = 0;
         debug_assert!(self.is_nothing(), "the next command has done nothing yet");
+        debug_assert!(
+            self.placed.capacity() <= 2 * KEPT_MAX && self.removed.capacity() <= 2 * KEPT_MAX,
+            "a large unit leaves no large memory behind"
+        );
     }
 }

@@ -38,7 +38,10 @@ struct Entry {
 
 impl Entry {
     fn new(definition: Definition, id: Option<QueueId>) -> Entry {
-        Entry { alias: AliasRules::of(&definition), definition, id }
+        debug_assert!(definition.kind().is_queue(), "only queues share one space of names");
+        let alias = AliasRules::of(&definition);
+        debug_assert!(id.is_none() || alias.is_none(), "a queue has messages, or leads to one that has");
+        Entry { alias, definition, id }
     }
 }
 
@@ -72,7 +75,12 @@ impl Catalog {
         match object.kind {
             ObjectKind::QueueManager => Some(&self.manager),
             kind if kind.is_queue() => {
-                self.queue_named(&object.name).filter(|definition| definition.kind() == kind)
+                let found = self.queue_named(&object.name).filter(|definition| definition.kind() == kind);
+                debug_assert!(
+                    found.is_none_or(|definition| definition.object.name == object.name),
+                    "a queue is found by the name that its definition has"
+                );
+                found
             }
             _ => self.others.get(object),
         }
@@ -290,6 +298,7 @@ impl Catalog {
 
     fn remove(&mut self, object: &ObjectRef) {
         debug_assert_ne!(object.kind, ObjectKind::QueueManager, "the queue manager stays defined");
+        debug_assert!(self.get(object).is_some(), "only what is defined is removed");
         if object.kind.is_queue() {
             let gone = ObjectName::new(&object.name).ok().and_then(|name| self.queues.remove(&name));
             gone.into_iter().for_each(|gone| self.digest.take(fact(&gone.definition, gone.id)));
@@ -326,7 +335,12 @@ impl QueueManager {
     }
 
     pub fn resolve(&self, name: &ObjectName) -> Result<Target, Fault> {
-        self.catalog.resolve(name, &self.name)
+        let target = self.catalog.resolve(name, &self.name);
+        debug_assert!(
+            target.as_ref().is_ok_and(|target| self.queues.contains(target.queue)) || target.is_err(),
+            "what a name stands for is there"
+        );
+        target
     }
 
     /// What the alias says through which a queue was opened.
@@ -385,6 +399,7 @@ impl QueueManager {
     }
 
     fn has_room_for(&self, kind: ObjectKind) -> bool {
+        debug_assert!(self.queues.len() <= self.catalog.queues.len(), "every queue has a definition");
         match kind {
             // A number is given once.
             ObjectKind::LocalQueue => {
@@ -416,6 +431,11 @@ impl QueueManager {
         self.queues.insert(Queue::new(id, name, rules, 1));
         self.catalog.insert(definition, Some(id));
         self.unwritten.queues.insert(id);
+        debug_assert_eq!(
+            self.queues.get(id).and_then(|queue| self.queue_id(&queue.name)),
+            Some(id),
+            "the name of a new queue stands for it"
+        );
         applied.changed.push(id);
         Ok(Verdict::Done)
     }
@@ -481,6 +501,11 @@ impl QueueManager {
 
     /// Of everything but local queues.
     fn forget(&mut self, object: &ObjectRef) {
+        debug_assert_ne!(
+            object.kind,
+            ObjectKind::LocalQueue,
+            "a local queue is not forgotten beside its messages"
+        );
         self.catalog.remove(object);
         self.unwritten.definitions.insert(object.clone());
     }
@@ -494,6 +519,7 @@ impl QueueManager {
         let name = ObjectName::new(&object.name).expect("names of queues are checked");
         let id = self.queue_id(&name).expect("it has a definition");
         let queue = self.queues.get(id).expect("named");
+        assert_eq!(queue.name, name, "the queue that is deleted is the one that was named");
         // Messages that are not persistent are not replicated: whether they are there must not decide.
         if queue.depth() > queue.not_persistent() && !purge {
             return Err(Reason::QNotEmpty);
@@ -523,6 +549,11 @@ impl QueueManager {
         };
         self.write_before_clear(id);
         let rubbish = self.queues.change(id).expect("named").clear();
+        debug_assert_eq!(
+            self.queues.get(id).map(|queue| (queue.depth(), queue.expiries().next())),
+            Some((0, None)),
+            "nothing is left on a queue that was cleared"
+        );
         self.discard(id, rubbish);
         self.unwritten.forget_messages_of(id);
         self.sparse.retain(|pack| pack.queue != id);
@@ -576,6 +607,7 @@ impl QueueManager {
 
 /// Whether nothing is left that the record could say.
 fn merge_record(settings: &mut Settings, action: RecordAction, changes: &Changes) -> bool {
+    debug_assert_ne!(action, RecordAction::RemoveAll, "who removes all looks at no members");
     let mut left = 0;
     let mut lists = 0;
     let merged = changes.iter().map(|(selector, value)| {

@@ -9,6 +9,7 @@ impl QueueManager {
     /// A hash of every replicated fact: equal on every node at the same applied index. All sums in it are kept up to date,
     /// so that it costs the same however many facts there are.
     pub fn digest(&self) -> u64 {
+        debug_assert!(!self.is_half_applied(), "a digest is of whole units of work");
         let mut hasher = FixedHasher::default();
         (self.next_queue, self.at).hash(&mut hasher);
         // Nodes of different releases compare theirs: what a version brought counts from that version on.
@@ -24,6 +25,7 @@ impl QueueManager {
 
     /// What must hold whatever happened. Says what does not.
     pub fn check_invariants(&self) -> Result<(), String> {
+        self.assert_holds();
         for (name, id) in self.catalog.local_queues() {
             match self.queues.get(id) {
                 Some(queue) if queue.name == *name => {}
@@ -50,6 +52,56 @@ impl QueueManager {
             }
         }
         self.check_digests()
+    }
+
+    /// Between what is known of queues here and there, and what is noted for the store.
+    fn assert_holds(&self) {
+        let unwritten = &self.unwritten;
+        debug_assert!(
+            self.queues.iter().all(|queue| queue.id < self.next_queue),
+            "the next queue gets a number that none has"
+        );
+        debug_assert!(
+            self.queues
+                .iter()
+                .all(|queue| { queue.expiries().next().is_none() || self.expiring.contains(&queue.id) }),
+            "a queue whose messages expire is looked at when time goes on"
+        );
+        debug_assert!(
+            self.sparse.iter().all(|key| {
+                self.queues.get(key.queue).is_some_and(|queue| queue.packs().get(*key).is_some())
+            }),
+            "a pack that is mostly gone is one of its queue"
+        );
+        debug_assert!(
+            unwritten.queues.iter().all(|queue| self.queues.contains(*queue)),
+            "a queue whose row is to be written is there"
+        );
+        debug_assert!(
+            !unwritten.queues_gone.iter().any(|queue| self.queues.contains(*queue)),
+            "a queue whose rows are to be deleted is gone"
+        );
+        debug_assert!(
+            unwritten.packs.iter().chain(&unwritten.repack).all(|pack| self.queues.contains(pack.queue)),
+            "a queue that goes takes along what was noted of its packs"
+        );
+        debug_assert!(
+            unwritten.heads.iter().all(|(_, position)| position.is_persistent()),
+            "only of what the store has it is told how often it was backed out"
+        );
+        debug_assert!(
+            unwritten.outcomes_first <= unwritten.outcomes_from,
+            "the first outcome that the store has is in front of the first that it lacks"
+        );
+        debug_assert!(
+            unwritten.outcomes_first <= self.outcomes.first(),
+            "an outcome that was forgotten does not come back"
+        );
+        let staged = self.staged_parts();
+        debug_assert!(
+            unwritten.staged.iter().all(|(number, written)| staged.get(number) >= Some(written)),
+            "the store has no more parts of what is staged than came"
+        );
     }
 
     fn check_digests(&self) -> Result<(), String> {

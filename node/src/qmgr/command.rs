@@ -160,6 +160,7 @@ impl BatchEncoder {
     /// The queue manager has this version: batches that begin from now on say so, and may have what it allows.
     pub fn speak(&mut self, version: Version) {
         assert!(self.is_empty(), "a batch has one version");
+        debug_assert!(version >= self.version, "a version is never taken back");
         self.version = version;
     }
 
@@ -191,10 +192,13 @@ impl BatchEncoder {
             let head = wire::Batch { version: self.version.0, at_ms: at.0, commands: Vec::new() };
             head.encode(&mut self.buffer).expect("BytesMut grows");
         }
+        let mut announced = 0;
         put_command(command, &mut self.buffer, |length, into| {
             into.reserve(field_length(length));
             begin_field(3, length, into);
+            announced = into.len() + length;
         });
+        assert_eq!(self.buffer.len(), announced, "a command is as long as was announced");
         self.commands += 1;
     }
 
@@ -226,6 +230,14 @@ impl<'a> PlaceEncoding<'a> {
             "a body that was staged is not sent along"
         );
         debug_assert!(place.unique != Some(0), "an id of the queue manager's own is from 1 on");
+        debug_assert!(
+            place.staged.is_none_or(|(number, length)| number.0 > 0 && length > 0),
+            "a body that was staged has a number from 1 on, and bytes"
+        );
+        debug_assert!(
+            place.producer.as_ref().is_none_or(|put| put.sequence > 0),
+            "a sequence of 0 would be read as none"
+        );
         debug_assert_ne!(
             place.message.descriptor.persistence,
             Persistence::NotPersistent,
@@ -269,6 +281,7 @@ impl<'a> PlaceEncoding<'a> {
     /// As a field with this tag.
     fn put(&self, tag: u32, into: &mut BytesMut) {
         begin_field(tag, self.length(), into);
+        let end = into.len() + self.length();
         self.fields.encode_raw(into);
         begin_field(2, self.message_length(), into);
         begin_field(1, self.descriptor.len(), into);
@@ -277,6 +290,7 @@ impl<'a> PlaceEncoding<'a> {
         self.body.parts().iter().for_each(|part| into.put_slice(part));
         encode_key(3, WireType::ThirtyTwoBit, into);
         into.put_u32_le(self.body_crc);
+        debug_assert_eq!(into.len(), end, "a place ends where its field does");
     }
 }
 
@@ -287,6 +301,7 @@ pub(super) fn field_length(length: usize) -> usize {
 
 /// Tag and length of a field; its bytes follow.
 pub(super) fn begin_field(tag: u32, length: usize, into: &mut impl BufMut) {
+    debug_assert!((1..16).contains(&tag), "a tag has one byte");
     encode_key(tag, WireType::LengthDelimited, into);
     encode_varint(length as u64, into);
 }
@@ -407,6 +422,10 @@ fn put_command(command: Command, into: &mut BytesMut, begin: impl FnOnce(usize, 
             return place.put(1, into);
         }
         Command::CommitUnit { unit, mut places, removals } => {
+            debug_assert!(
+                unit.as_ref().is_none_or(|(unit, _)| !unit.0.is_empty()),
+                "an empty name would be read as none"
+            );
             let (unit_id, units_decided) = unit.map(|(unit, decided)| (unit.0, decided)).unwrap_or_default();
             let removes = removals_to_wire(removals);
             let fields = wire::CommitUnit { unit_id, places: Vec::new(), removes, units_decided };

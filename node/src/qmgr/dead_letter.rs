@@ -11,6 +11,8 @@ use trimaran_proto::calendar::Moment;
 use crate::types::{Body, Message, ObjectName, Reason, WallTime};
 
 pub const HEADER_BYTES: usize = 172;
+const NAME_BYTES: usize = 48;
+const _: () = assert!(ObjectName::LENGTH_MAX <= NAME_BYTES, "the name of a queue has room in an MQDLH");
 const MQAT_QMGR: u32 = 7;
 const ENCODING_LITTLE_ENDIAN: i32 = 546;
 const CCSID_UTF8: i32 = 1208;
@@ -29,8 +31,8 @@ pub fn with_header(
     header.put_slice(b"DLH ");
     header.put_u32_le(1);
     header.put_u32_le(reason.number());
-    put_padded(&mut header, queue, 48);
-    put_padded(&mut header, queue_manager.as_str(), 48);
+    put_padded(&mut header, queue, NAME_BYTES);
+    put_padded(&mut header, queue_manager.as_str(), NAME_BYTES);
     header.put_i32_le(rest.encoding.unwrap_or(ENCODING_LITTLE_ENDIAN));
     header.put_i32_le(rest.coded_character_set.unwrap_or(CCSID_UTF8));
     put_padded(&mut header, &rest.format, 8);
@@ -48,7 +50,13 @@ pub fn with_header(
     // Nothing is copied: a long body goes into the log in parts, and these are cut when their turn comes.
     let mut parts = vec![header.freeze()];
     parts.extend(message.body.parts().iter().cloned());
+    let length = message.body.len();
     message.body = Body::from_parts(parts);
+    debug_assert_eq!(
+        message.body.len(),
+        HEADER_BYTES + length,
+        "the header stands in front of the whole body"
+    );
     message
 }
 

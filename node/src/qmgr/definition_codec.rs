@@ -63,7 +63,14 @@ pub(super) fn object_from_wire(object: Option<wire::ObjectRef>) -> Result<Object
 }
 
 pub(super) fn changes_to_wire(changes: &Changes) -> Vec<wire::Setting> {
-    changes.iter().map(|(selector, value)| setting(selector, value)).collect()
+    let settings: Vec<wire::Setting> =
+        changes.iter().map(|(selector, value)| setting(selector, value)).collect();
+    debug_assert_eq!(
+        changes_from_wire(settings.clone()).ok().as_ref(),
+        Some(changes),
+        "changes are read as they were written"
+    );
+    settings
 }
 
 pub(super) fn changes_from_wire(settings: Vec<wire::Setting>) -> Result<Changes, Invalid> {
@@ -101,13 +108,14 @@ pub(super) fn by_from_wire(by: Option<wire::By>) -> By {
 
 pub(super) fn action_to_wire(action: RecordAction) -> i32 {
     use wire::set_record::Action as Wire;
-    let action = match action {
+    let wire = match action {
         RecordAction::Add => Wire::Add,
         RecordAction::Replace => Wire::Replace,
         RecordAction::Remove => Wire::Remove,
         RecordAction::RemoveAll => Wire::RemoveAll,
     };
-    action as i32
+    debug_assert_eq!(action_from_wire(wire as i32).ok(), Some(action), "an action is read as it was written");
+    wire as i32
 }
 
 pub(super) fn action_from_wire(action: i32) -> Result<RecordAction, Invalid> {

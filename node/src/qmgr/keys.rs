@@ -27,6 +27,9 @@ use crate::types::{Position, QueueId, QueueManagerId, limits};
 pub(super) const MESSAGES_MAX: usize = 64;
 /// No sequence of a pack's first message is higher: it shares a number with the member.
 pub(super) const FIRST_MAX: u64 = u64::MAX / MESSAGES_MAX as u64 - 1;
+const _: () = assert!(MESSAGES_MAX == u64::BITS as usize, "each message of a pack has a bit");
+const _: () =
+    assert!(FIRST_MAX < u64::MAX / MESSAGES_MAX as u64, "the last message of the last pack has a number");
 /// A pack's name: its queue, its rank, the sequence of its first message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PackKey {
@@ -52,11 +55,14 @@ impl Packed {
 
     /// The pack of a message that stands here.
     pub fn key(&self, queue: QueueId, position: Position) -> PackKey {
-        PackKey { queue, rank: position.rank, first: self.0.get() / MESSAGES_MAX as u64 }
+        let first = self.0.get() / MESSAGES_MAX as u64;
+        debug_assert!(first <= position.sequence, "a pack begins with its first message");
+        PackKey { queue, rank: position.rank, first }
     }
 }
 
 pub fn state_key(id: QueueManagerId, tag: u8, rest: &[u8]) -> Bytes {
+    debug_assert_ne!(tag, b'm', "what a snapshot is of is the store's own row");
     let mut key = BytesMut::with_capacity(5 + rest.len());
     key.put_u32(id.0);
     key.put_u8(tag);

@@ -55,8 +55,8 @@ use std::collections::BTreeSet;
 
 use crate::types::definition::{Definition, ObjectRef};
 use crate::types::{
-    Body, Message, MessageId, ObjectName, Position, ProducerSequence, QueueId, QueueManagerId, Reason,
-    Speaks, UnitId, UnitState, Version, WallTime,
+    Body, Message, MessageId, ObjectName, Persistence, Position, ProducerSequence, QueueId, QueueManagerId,
+    Reason, Speaks, UnitId, UnitState, Version, WallTime,
 };
 use moving::Moving;
 use outcomes::Outcomes;
@@ -155,6 +155,10 @@ impl QueueManager {
             manager.unwritten.outcomes_from = manager.outcomes.next();
             manager.unwritten.outcomes_first = manager.outcomes.first();
             manager.unwritten.staged = manager.staged_parts();
+            debug_assert!(
+                manager.unwritten.placed.is_empty() && manager.unwritten.packs.is_empty(),
+                "what was read is written already"
+            );
         }
         Ok(manager)
     }
@@ -229,6 +233,8 @@ impl QueueManager {
 
     /// Another state takes the place of this one, which goes piece by piece.
     pub fn replace(&mut self, with: QueueManager) {
+        assert_eq!(self.id, with.id, "a state takes the place of one of the same queue manager");
+        debug_assert!(with.under_way.is_none(), "a state that is put in place is between two commands");
         let before = std::mem::replace(self, with);
         self.rubbish.extend(before.rubbish);
         self.rubbish.extend(before.queues.into_all().filter_map(|mut queue| queue.clear()));
@@ -261,6 +267,11 @@ impl QueueManager {
 
     /// Not replicated. None when the queue is gone.
     pub fn place_not_persistent(&mut self, queue: QueueId, message: Box<Message>) -> Option<Position> {
+        debug_assert_ne!(
+            message.descriptor.persistence,
+            Persistence::Persistent,
+            "a persistent message comes by the log"
+        );
         let mut contents = self.queues.change(queue)?;
         if message.descriptor.expiry.is_some() {
             self.expiring.insert(queue);
@@ -298,6 +309,7 @@ impl QueueManager {
     /// The same, without making memory for each command, and for about so many messages of a unit of work. False: there is
     /// more of it, for [`QueueManager::go_on`].
     pub fn begin(&mut self, command: Command, messages: usize, applied: &mut Applied) -> bool {
+        assert!(self.under_way.is_none(), "a command begins when the one before is done");
         applied.clear();
         let unit = match command {
             Command::CommitUnit { unit, places, removals } => Some(UnderWay::new(unit, places, removals)),
@@ -319,6 +331,7 @@ impl QueueManager {
                     (units_decided..=units_decided + 1).contains(&self.outcomes.next()),
                     "a command decides one unit at most"
                 );
+                self.assert_applied(applied);
                 return true;
             }
         };
@@ -334,13 +347,57 @@ impl QueueManager {
     /// says true.
     pub fn go_on(&mut self, messages: usize, applied: &mut Applied) -> bool {
         applied.clear();
-        match self.go_on_for(messages, applied) {
+        let is_done = match self.go_on_for(messages, applied) {
             Some(verdict) => {
                 applied.verdict = verdict;
                 true
             }
             None => false,
-        }
+        };
+        assert_eq!(self.under_way.is_none(), is_done, "a unit is under way until it has a verdict");
+        self.assert_applied(applied);
+        is_done
+    }
+
+    /// What was done is what is said to be, and the store will be told.
+    fn assert_applied(&self, applied: &Applied) {
+        let is_there = |queue: QueueId, position: Position| {
+            self.queue(queue).is_some_and(|queue| queue.slot(position).is_some())
+        };
+        debug_assert!(
+            applied.placed.iter().all(|(queue, position)| is_there(*queue, *position)),
+            "what was placed is there"
+        );
+        debug_assert!(
+            !applied.removed.iter().any(|gone| is_there(gone.queue, gone.position)),
+            "what was removed is there no more"
+        );
+        debug_assert!(
+            applied.placed.iter().all(|(_, position)| position.is_persistent()),
+            "what the log places is persistent"
+        );
+        debug_assert!(
+            self.unwritten.placed.iter().rev().take(applied.placed.len()).eq(applied.placed.iter().rev()),
+            "what was placed is noted for the store, in order"
+        );
+        debug_assert!(
+            applied.removed.iter().all(|Removed { queue, position, slot }| {
+                slot.packed.is_none_or(|packed| self.unwritten.packs.contains(&packed.key(*queue, *position)))
+            }),
+            "a pack that a message left is noted for the store"
+        );
+        debug_assert!(
+            !matches!(applied.verdict, Ok(Verdict::Duplicate { .. } | Verdict::Sealed { .. }))
+                || applied.is_nothing(),
+            "a repeated put and an inquiry move no message"
+        );
+        debug_assert!(
+            applied
+                .changed
+                .iter()
+                .all(|queue| { self.queues.contains(*queue) || self.unwritten.queues_gone.contains(queue) }),
+            "a queue that was changed is there, or its rows are about to go"
+        );
     }
 
     fn carry_out(&mut self, command: Command, applied: &mut Applied) -> Result<Verdict, Reason> {
@@ -363,7 +420,13 @@ impl QueueManager {
             }
             Command::BeginTerm { node } => {
                 self.takeovers.note(node);
-                self.apply_drop_staged(self.staged.numbers())
+                let dropped = self.apply_drop_staged(self.staged.numbers());
+                debug_assert_eq!(
+                    self.staged_bytes(),
+                    0,
+                    "a new leader finds nothing that an earlier one staged"
+                );
+                dropped
             }
             Command::Raise { to } => {
                 self.version = self.version.max(to);

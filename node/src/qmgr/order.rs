@@ -40,6 +40,7 @@ impl<T> Order<T> {
         {
             self.len -= leaf.len();
         }
+        debug_assert!(self.len > 0 || self.leaves.is_empty(), "what is not counted any more is gone");
         self.len > 0
     }
 

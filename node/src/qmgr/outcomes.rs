@@ -69,7 +69,12 @@ impl Outcomes {
             }
             let (number, oldest) = self.by_number.pop_first().expect("just seen");
             self.digest.take((number, &oldest));
-            self.by_unit.remove(&oldest.unit);
+            let was_known = self.by_unit.remove(&oldest.unit);
+            debug_assert_eq!(
+                was_known,
+                Some(number),
+                "a unit is known by the number that is forgotten with it"
+            );
             if oldest.state != UnitState::Committed {
                 assert!(self.refusals_forgotten <= number, "outcomes are forgotten in order");
                 self.refusals_forgotten = number + 1;
@@ -78,6 +83,7 @@ impl Outcomes {
     }
 
     pub fn restore(&mut self, number: u64, decided: Decided) {
+        debug_assert!(!self.by_number.contains_key(&number), "a number is that of one outcome");
         self.digest.add((number, &decided));
         self.by_unit.insert(decided.unit.clone(), number);
         self.by_number.insert(number, decided);

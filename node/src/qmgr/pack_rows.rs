@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::keys::{PackKey, bodies_key, heads_key, message_state_key};
+use super::keys::{PackKey, bodies_key, chunks, heads_key, message_state_key};
 use super::{Family, RowChange};
 use crate::types::{QueueManagerId, limits};
 
@@ -15,6 +15,7 @@ pub(super) fn pack_rows(
     changes: &mut Vec<RowChange>,
 ) {
     assert!(!heads.is_empty(), "a pack has messages, and so heads");
+    let (before, bytes) = (changes.len(), bodies.iter().map(Bytes::len).sum::<usize>() as u64);
     changes.push(RowChange::Put { family: Family::Heads, key: heads_key(manager, pack), value: heads });
     let family = Family::Bodies;
     let mut chunk = 0..;
@@ -39,6 +40,11 @@ pub(super) fn pack_rows(
             }
         }
     }
+    debug_assert_eq!(
+        changes.len() - before,
+        1 + chunks(bytes) as usize,
+        "a pack has as many rows as are read, and deleted at last"
+    );
 }
 
 /// Which messages of a pack are still there.

@@ -98,8 +98,10 @@ impl ProducerNames {
         if self.by_name.len() <= names_max {
             return None;
         }
-        let (_, name) = self.by_age.pop_first()?;
-        if let Some(gone) = self.by_name.remove(&name) {
+        let (number, name) = self.by_age.pop_first()?;
+        let gone = self.by_name.remove(&name);
+        debug_assert_eq!(gone.map(|gone| gone.number), Some(number), "the oldest name is as old as it says");
+        if let Some(gone) = gone {
             self.digest.take((name, gone));
         }
         self.any_forgotten = true;

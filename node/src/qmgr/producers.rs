@@ -149,6 +149,12 @@ impl Producers {
             forgotten.names.push(name);
         }
         assert_eq!(self.by_use.len(), self.producers.len(), "every producer has one last use");
+        debug_assert!(self.producers.contains_key(&put.producer), "who put last is not forgotten");
+        debug_assert_eq!(
+            self.by_use.last_key_value(),
+            Some((&self.next_use, &put.producer)),
+            "who put last was used last"
+        );
         forgotten
     }
 
@@ -161,8 +167,9 @@ impl Producers {
     }
 
     fn forget_quietest(&mut self, forgotten: &mut Forgotten) {
-        let (_, quietest) = self.by_use.pop_first().expect("there are too many");
+        let (used, quietest) = self.by_use.pop_first().expect("there are too many");
         let producer = self.producers.remove(&quietest).expect("as many as uses");
+        debug_assert_eq!(producer.used, used, "a producer was used last when it says");
         assert!(self.sequences >= producer.placed.len(), "the sequences of one are among those of all");
         self.sequences -= producer.placed.len();
         self.digest.take_all(producer.digest(&quietest));
@@ -198,7 +205,8 @@ impl Producers {
         self.sequences += producer.placed.len();
         self.by_use.insert(producer.used, id.clone());
         self.digest.add_all(producer.digest(&id));
-        self.producers.insert(id, producer);
+        let before = self.producers.insert(id, producer);
+        debug_assert!(before.is_none(), "a producer has one row");
     }
 
     /// Of memory, about.

@@ -92,6 +92,11 @@ impl Queue {
 
     /// What they take in memory, about.
     pub fn not_persistent_bytes(&self) -> u64 {
+        debug_assert_eq!(
+            self.not_persistent == 0,
+            self.not_persistent_bytes == 0,
+            "whoever is in memory only takes some of it"
+        );
         self.not_persistent_bytes
     }
 
@@ -133,6 +138,14 @@ impl Queue {
             slot.message.is_some() || slot.packed.is_some(),
             "a message is in memory or in the store"
         );
+        debug_assert!(
+            slot.packed.is_none_or(|packed| self.packs.get(packed.key(self.id, position)).is_some()),
+            "a message that is packed is in a pack of its queue"
+        );
+        debug_assert!(
+            slot.message.as_ref().is_none_or(|message| message.body.len() == slot.body_length as usize),
+            "a slot knows how long its message is"
+        );
         if let Some(at) = slot.expires() {
             self.expiries.insert((at, position));
         }
@@ -145,6 +158,10 @@ impl Queue {
 
     pub fn remove(&mut self, position: Position) -> Option<Slot> {
         let slot = self.slots.remove(position)?;
+        debug_assert!(
+            slot.message.as_ref().is_none_or(|of| of.descriptor.backout_count == slot.backout_count),
+            "a message leaves with the back-outs that its slot counted"
+        );
         if let Some(at) = slot.expires() {
             self.expiries.remove((at, position));
         }
@@ -160,6 +177,10 @@ impl Queue {
         if let Some(packed) = slot.packed {
             self.packs.leave(packed.key(self.id, position), packed, slot.body_length);
         }
+        debug_assert!(
+            self.not_persistent < self.depth() || self.digest == Digest::default(),
+            "where nothing is persistent, there is nothing to agree on"
+        );
         Some(slot)
     }
 
@@ -187,6 +208,11 @@ impl Queue {
             expiries: std::mem::take(&mut self.expiries),
             packs: std::mem::take(&mut self.packs),
         };
+        debug_assert_eq!(
+            self.sums().digest,
+            self.own.times(self.next_sequence),
+            "an empty queue is a name and a count"
+        );
         (before > 0).then_some(rubbish)
     }
 
@@ -266,6 +292,7 @@ impl Queue {
 
     /// The messages of a pack that are still there.
     pub fn packed_in(&self, key: PackKey) -> impl Iterator<Item = (Position, &Slot)> {
+        debug_assert_eq!(key.queue, self.id, "a queue is asked for its own packs");
         let live = self.packs.get(key).map_or(0, Pack::live) as usize;
         let slots = self.from_in_rank(beginning(key));
         slots.filter(move |(at, slot)| slot.is_in(key, *at)).take(live)

@@ -38,6 +38,10 @@ impl Drop for Changing<'_> {
     fn drop(&mut self) {
         self.all.take(self.before);
         self.all.add(self.queue.sums());
+        debug_assert!(
+            self.all.messages >= self.queue.depth(),
+            "what is on a queue is part of what is on all"
+        );
     }
 }
 
@@ -66,6 +70,7 @@ impl Queues {
     }
 
     pub fn insert(&mut self, queue: Queue) {
+        debug_assert_eq!(queue.depth(), 0, "a queue begins without messages");
         self.sums.add(queue.sums());
         let before = self.by_id.insert(queue.id, queue);
         assert!(before.is_none(), "ids of queues are never used again");
@@ -74,6 +79,10 @@ impl Queues {
     pub fn remove(&mut self, id: QueueId) -> Option<Queue> {
         let queue = self.by_id.remove(&id)?;
         self.sums.take(queue.sums());
+        debug_assert!(
+            !self.by_id.is_empty() || self.sums == Sums::default(),
+            "without queues there is nothing to sum up"
+        );
         Some(queue)
     }
 

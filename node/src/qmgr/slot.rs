@@ -29,6 +29,10 @@ struct Related {
     group_id: GroupId,
 }
 
+// A queue may have millions of them.
+const _: () = assert!(size_of::<Slot>() <= 72, "a slot is as small as is said");
+const _: () = assert!(size_of::<(Position, Slot)>() <= 96, "with its position, too");
+
 const NEVER: WallTime = WallTime(i64::MAX);
 
 impl Slot {

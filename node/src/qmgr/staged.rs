@@ -39,11 +39,24 @@ impl Staged {
         self.by_number.get(&number).map_or(0, |body| body.bytes)
     }
 
+    fn parts(&self, number: StagedBodyId) -> usize {
+        self.by_number.get(&number).map_or(0, |body| body.parts.len())
+    }
+
     fn take(&mut self, number: StagedBodyId) -> Vec<Bytes> {
         let Some(body) = self.by_number.remove(&number) else { return Vec::new() };
+        debug_assert_eq!(
+            body.bytes,
+            body.parts.iter().map(Bytes::len).sum::<usize>(),
+            "what was staged is as long as was counted when it came"
+        );
         assert!(self.bytes >= body.bytes, "the bytes of one body are among those of all");
         self.bytes -= body.bytes;
         self.digest.take_all(body.digest);
+        debug_assert!(
+            !self.by_number.is_empty() || (self.bytes == 0 && self.digest == Digest::default()),
+            "where nothing is staged, nothing is left of what was"
+        );
         body.parts
     }
 
@@ -76,8 +89,8 @@ impl QueueManager {
         }
         self.staged.push(number, data);
         debug_assert!(
-            self.staged.length(number) <= limits::BODY_BYTES_MAX,
-            "no more is staged than a body may have"
+            self.unwritten.staged.get(&number).is_none_or(|written| *written < self.staged.parts(number)),
+            "a part that has just come is not written"
         );
         Ok(Verdict::Done)
     }
@@ -110,5 +123,23 @@ impl QueueManager {
             self.unwritten.staged_gone.insert(number);
         }
         self.staged.take(number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::qmgr::Command;
+    use crate::types::{ObjectName, QueueManagerId};
+
+    #[test]
+    fn a_unit_is_staged_whose_bodies_are_longer_together_than_one_may_be() {
+        let mut manager = QueueManager::new(QueueManagerId(1), ObjectName::new("QM1").unwrap());
+        let data = Bytes::from(vec![7; 8 << 20]);
+        for _ in 0..limits::UNIT_BYTES_MAX / data.len() {
+            let stage = Command::StageBody { number: StagedBodyId(1), data: data.clone() };
+            assert_eq!(manager.apply(stage).verdict, Ok(Verdict::Done));
+        }
+        assert_eq!(manager.staged_bytes(), limits::UNIT_BYTES_MAX);
     }
 }

@@ -24,6 +24,10 @@ impl Sums {
     pub(super) fn take(&mut self, one: Sums) {
         assert!(self.messages >= one.messages, "the messages of one queue are among those of all");
         assert!(self.not_persistent <= self.messages, "whoever is not persistent is counted with all");
+        assert!(
+            self.not_persistent_bytes >= one.not_persistent_bytes,
+            "the memory that one queue takes is part of what all take"
+        );
         self.messages -= one.messages;
         self.not_persistent -= one.not_persistent;
         self.not_persistent_bytes -= one.not_persistent_bytes;

@@ -15,6 +15,7 @@ use crate::types::{NodeId, ObjectName, QueueId, Reason, SessionId, Token, limits
 
 impl Replica {
     pub(super) fn on_admin(&mut self, session: SessionId, token: Token, admin: Admin) {
+        debug_assert!(self.is_serving(), "definitions are made and shown by whoever serves");
         let command = match admin {
             Admin::Define { object, like, replace, changes } => {
                 let by = self.by(session);
@@ -57,7 +58,8 @@ impl Replica {
         match command {
             Ok((command, queue)) => {
                 if let Some(queue) = queue {
-                    self.standing.own_mut().locked.insert(queue);
+                    let is_first = self.standing.own_mut().locked.insert(queue);
+                    assert!(is_first, "a queue that is locked is not locked again");
                 }
                 self.propose(command, Waiting::Admin { session, token, queue });
             }
@@ -73,7 +75,8 @@ impl Replica {
         verdict: Result<Verdict, Reason>,
     ) {
         if let Some(queue) = queue {
-            self.standing.own_mut().locked.remove(&queue);
+            let was_locked = self.standing.own_mut().locked.remove(&queue);
+            debug_assert!(was_locked, "a queue was locked for as long as its command was under way");
         }
         self.answer(session, token, verdict.map_or_else(Completion::failed, |_| Completion::done()));
     }
@@ -115,6 +118,19 @@ impl Replica {
             }
             objects.push(ObjectView { definition: definition.clone(), queue: self.view_of(definition) });
         }
+        let name = |object: &ObjectView| object.definition.object.name.clone();
+        debug_assert!(objects.is_sorted_by_key(name), "a page is in the order of names");
+        debug_assert!(
+            objects.iter().all(|object| kinds.contains(&object.definition.kind())),
+            "a page has what was asked for"
+        );
+        debug_assert!(
+            objects
+                .iter()
+                .skip(limits::OBJECTS_A_PAGE)
+                .all(|object| objects.last().map(name) == Some(name(object))),
+            "a page that is too long ends with one name"
+        );
         objects
     }
 
@@ -251,6 +267,11 @@ impl Replica {
     pub(super) fn queue_view(&self, id: QueueId) -> Option<QueueView> {
         let queue = self.state.queue(id)?;
         let counts = self.sessions.counts(id);
+        debug_assert_eq!(
+            queue.depth() == 0,
+            queue.oldest_put().is_none(),
+            "a queue that has messages has an oldest one"
+        );
         let oldest = queue.oldest_put().map_or(0, |at| (self.wall().0 - at.0).max(0));
         Some(QueueView {
             definition: self.state.definition_of(queue).clone(),

@@ -13,6 +13,11 @@ impl Replica {
         if admitted.is_ok() {
             self.sessions.begin(session, Session::new(connect));
         }
+        debug_assert_eq!(
+            admitted.is_ok(),
+            self.sessions.get(session).is_some(),
+            "who is let in has a session, and nobody else"
+        );
         self.out.push(Action::Admit { session, admitted });
     }
 

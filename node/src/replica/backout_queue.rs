@@ -4,7 +4,7 @@ use super::Replica;
 use super::loads::Delivery;
 use super::proposals::Waiting;
 use crate::qmgr::{Command, Place, Removal};
-use crate::types::{Message, Position, QueueId, Reason, SessionId};
+use crate::types::{Message, Persistence, Position, QueueId, Reason, SessionId};
 
 impl Replica {
     pub(super) fn wants_move(&self, queue: QueueId, position: Position) -> bool {
@@ -17,6 +17,10 @@ impl Replica {
 
     pub(super) fn load_to_move(&mut self, queue: QueueId, position: Position) {
         let slot = self.state.queue(queue).and_then(|queue| queue.slot(position)).expect("wants to move");
+        debug_assert!(
+            self.standing.own().reservations.is_reserved(queue, position),
+            "a message that was backed out too often is not given before it has moved"
+        );
         if slot.message.is_some() {
             self.move_backed_out(queue, position);
         } else {
@@ -29,6 +33,10 @@ impl Replica {
         let contents = self.state.queue(queue).expect("it is reserved");
         let name = contents.name.to_string();
         let message = contents.slot(position).and_then(|slot| slot.message.clone()).expect("just loaded");
+        debug_assert!(
+            self.standing.own().reservations.is_reserved(queue, position),
+            "a message that moves is nobody's until it is where it goes"
+        );
         let to = contents.rules.boqname.as_ref().and_then(|name| self.state.queue_id(name));
         let admitted = to.filter(|to| self.admit_put(*to, &message).is_ok());
         let target = match admitted {
@@ -43,6 +51,12 @@ impl Replica {
 
     /// One unit: the message leaves its queue and arrives on the other.
     fn propose_move(&mut self, queue: QueueId, position: Position, to: QueueId, message: Message) {
+        debug_assert_eq!(
+            position.is_persistent(),
+            message.descriptor.persistence == Persistence::Persistent,
+            "a message that moves is as persistent as it was"
+        );
+        debug_assert!(message.descriptor.priority.is_some(), "a message that moves has a rank where it goes");
         if !position.is_persistent() {
             self.standing.own_mut().reservations.release(queue, position);
             self.state.change(queue).expect("it is reserved").remove(position);

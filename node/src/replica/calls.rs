@@ -6,10 +6,11 @@ use super::turn::{CALL, LOOK};
 use super::{Action, Replica};
 use crate::mqi::{Call, Completion, Data, Operate, Put, PutTarget, Refusal};
 use crate::qmgr::{Access, Command, LoadRequest};
-use crate::types::{SessionId, Token};
+use crate::types::{SessionId, Token, limits};
 
 /// Batches that wait for consensus; more calls are parked until there are fewer.
 pub(super) const BACKLOG_BYTES_MAX: usize = 8 << 20;
+const _: () = assert!(BACKLOG_BYTES_MAX > limits::ENTRY_BYTES_MAX, "one batch that waits holds nobody up");
 
 impl Replica {
     pub(super) fn on_call(&mut self, session: SessionId, token: Token, call: Call) {
@@ -40,6 +41,10 @@ impl Replica {
         {
             let Some(state) = self.sessions.get_mut(session) else { continue };
             let Some((token, call)) = state.parked.pop_front() else { continue };
+            debug_assert!(
+                state.search.is_none_or(|search| search.token == token),
+                "a search goes on with the call that began it"
+            );
             self.turn.next_search();
             let call = self.dispatch(session, token, call);
             let Some(state) = self.sessions.get_mut(session) else { continue };
@@ -60,6 +65,7 @@ impl Replica {
     }
 
     fn park(&mut self, session: SessionId, token: Token, call: Call) {
+        debug_assert!(self.is_serving(), "a call that no node will carry out does not wait");
         if let Some(state) = self.sessions.get_mut(session) {
             state.parked.push_back((token, call));
             self.join_line(session);
@@ -172,6 +178,7 @@ impl Replica {
     }
 
     pub(super) fn load_rows(&mut self, request: LoadRequest) {
+        debug_assert!(!request.keys.is_empty(), "a request names rows");
         self.out.push(Action::LoadRows(request));
     }
 }

@@ -13,6 +13,10 @@ use crate::types::{ClocksDiffer, Instant, NodeId, WallTime};
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// A node with a wrong clock tries to hand over this often: the others may have reasons not to take it.
 const HAND_OVER_EVERY: Duration = Duration::from_secs(30);
+const _: () = assert!(
+    LOOK_EVERY.as_nanos() < HAND_OVER_EVERY.as_nanos(),
+    "a clock is looked at again before a second try"
+);
 
 #[derive(Debug, Default)]
 pub(super) struct ClockWatch {
@@ -33,6 +37,17 @@ impl ClockWatch {
     pub fn undecided(&self) -> Option<&ClocksDiffer> {
         self.undecided.as_ref()
     }
+
+    pub fn assert_holds(&self) {
+        debug_assert!(
+            self.undecided.is_none() || self.off.is_empty(),
+            "where nobody knows whose clock is wrong nobody is named"
+        );
+        debug_assert!(
+            self.undecided.as_ref().is_none_or(|differ| differ.ahead != differ.behind && differ.by_ms > 0),
+            "two clocks that differ are of two nodes"
+        );
+    }
 }
 
 impl Replica {
@@ -43,11 +58,13 @@ impl Replica {
         if planted::is(Bug::OwnClock) {
             return self.now.wall.max(at);
         }
-        match self.time {
+        let wall = match self.time {
             Some(Majority { agreed: Some(agreed), .. }) if qmgr::is_far_ahead(at, agreed) => agreed,
             Some(Majority { reached, .. }) => reached.max(at),
             None => at,
-        }
+        };
+        debug_assert!(wall >= at || qmgr::is_far_ahead(at, wall), "time goes back only from far ahead");
+        wall
     }
 
     pub(super) fn watch_clocks(&mut self) {
@@ -60,6 +77,7 @@ impl Replica {
         let news: Vec<NodeId> =
             self.clocks.off.keys().copied().filter(|node| !before.contains_key(node)).collect();
         for node in news {
+            debug_assert_ne!(self.clocks.off_ms(node), 0, "a clock that is named is off by something");
             let off_s = self.clocks.off_ms(node) as f64 / 1000.0;
             self.report(format!(
                 "the clock of node {node} is off by {off_s:.1} s: start a time service (chrony) there"

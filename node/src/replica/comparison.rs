@@ -37,6 +37,18 @@ impl Comparison {
     pub fn differs(&self, node: NodeId) -> Option<OutOfSync> {
         self.differing.get(&node).copied()
     }
+
+    pub fn assert_holds(&self, term: Term) {
+        debug_assert!(
+            self.asked.is_none_or(|(asked, _)| asked <= term),
+            "a question is of a term that was reached"
+        );
+        debug_assert!(
+            self.wanted.is_none_or(|(_, wanted, _)| wanted <= term),
+            "an answer is owed in a term that was reached"
+        );
+        debug_assert!(self.asked.is_some() || self.digests.is_empty(), "answers are to a question");
+    }
 }
 
 impl Replica {
@@ -47,6 +59,8 @@ impl Replica {
         }
         self.comparison.next = self.now.instant + INTERVAL;
         let (me, term, index) = (self.options.node, self.consensus.term(), self.consensus.last_index());
+        debug_assert!(self.consensus.is_leader(), "only a leader asks for digests");
+        debug_assert!(self.consensus.applied_index() <= index, "nobody has applied more than the log has");
         self.comparison.asked = Some((term, index));
         self.comparison.digests.clear();
         for peer in self.consensus.progress() {
@@ -103,11 +117,17 @@ impl Replica {
     }
 
     fn say(&mut self, to: NodeId, comparison: wire::Comparison) {
+        debug_assert_ne!(to, self.options.node, "nobody compares itself with itself over the line");
         self.out.push(Action::Send { to, message: PeerMessage::Comparison(comparison) });
     }
 
     /// The leader has one more answer.
     fn judge_digests(&mut self, index: Index) {
+        debug_assert_eq!(
+            self.comparison.asked.map(|(_, asked)| asked),
+            Some(index),
+            "answers to the newest question are judged"
+        );
         let me = self.options.node;
         let Some(own) = self.comparison.digests.get(&me).copied() else { return };
         let digests: Vec<(NodeId, u64)> =

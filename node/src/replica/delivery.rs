@@ -22,6 +22,7 @@ const READ_MESSAGES_MAX: u32 = 1024;
 const READ_BYTES_MAX: u64 = 1 << 20;
 /// Waiters whose session is gone that a message passes before others have their turn.
 const GONE_MAX: usize = 32;
+const _: () = assert!(READ_MESSAGES <= READ_MESSAGES_MAX, "who reads on is given no less than who begins");
 /// What a message in memory takes besides its body, about.
 pub(super) const MESSAGE_WEIGHT: u64 = 128;
 
@@ -49,8 +50,16 @@ impl Replica {
     ) {
         let slot =
             self.state.queue(queue).and_then(|queue| queue.slot(position)).expect("found by the caller");
+        debug_assert!(
+            browse || self.standing.own().reservations.owner(queue, position) == Some(Owner::Unit(session)),
+            "what is shown is browsed, or reserved for the unit of work that gets it"
+        );
         match &slot.message {
             Some(message) => {
+                debug_assert_eq!(
+                    message.descriptor.backout_count, slot.backout_count,
+                    "a program is told how often its message was backed out"
+                );
                 let message = message.clone();
                 self.answer_with(session, token, message, cut);
                 self.read_on(queue, position);
@@ -68,6 +77,11 @@ impl Replica {
         position: Position,
         cut: Option<usize>,
     ) {
+        debug_assert_eq!(
+            self.standing.own().reservations.owner(queue, position),
+            Some(Owner::Get(session)),
+            "a get outside of a unit has reserved what it takes"
+        );
         let contents = self.state.queue(queue).expect("found by the caller");
         let resident = contents.slot(position).expect("found by the caller").message.is_some();
         if !resident {
@@ -129,10 +143,15 @@ impl Replica {
     pub(super) fn load(&mut self, queue: QueueId, position: Position, delivery: Delivery) {
         let contents = self.state.queue(queue).expect("found by the caller");
         let packed = contents.slot(position).and_then(|slot| slot.packed).expect("it is in the store only");
+        debug_assert!(
+            contents.slot(position).is_some_and(|slot| slot.message.is_none()),
+            "only what is not in memory is read from the store"
+        );
         let pack = packed.key(queue, position);
         if !self.loads.is_loading(pack) {
             self.request(queue, position);
         }
+        debug_assert!(self.loads.is_loading(pack), "a read begins with the pack that is wanted");
         if let Some(state) = delivery.caller().and_then(|(session, _)| self.sessions.get_mut(session)) {
             state.loading += 1;
         }
@@ -165,6 +184,7 @@ impl Replica {
             bytes += known.bytes();
             wanted.push(Wanted::new(pack, known));
         }
+        debug_assert!(next.is_none() || !wanted.is_empty(), "what comes next comes behind what is read now");
         let ahead = next.map(|next| ReadAhead { begun: first, next, messages: messages_max });
         self.standing.own_mut().readers.set_read_ahead(queue, ahead);
         if !wanted.is_empty() {
@@ -191,6 +211,10 @@ impl Replica {
                 (0..one.chunks).map(|chunk| (Family::Bodies, row_keys::bodies_key(id, one.pack, chunk)));
             keys.extend(bodies);
         }
+        debug_assert!(
+            keys.iter().zip(keys.iter().skip(1)).all(|(one, next)| one != next),
+            "a row is asked for once"
+        );
         let request = self.loads.begin(wanted);
         self.load_rows(LoadRequest { queue_manager: id, request, keys });
     }
@@ -212,6 +236,7 @@ impl Replica {
             };
             self.on_pack_loaded(pack, messages);
         }
+        debug_assert!(damaged.is_some() || rows.next().is_none(), "there are as many rows as were asked for");
         self.release_residents();
     }
 
@@ -221,6 +246,7 @@ impl Replica {
         let waiting = leading.map(|leading| leading.readers.take(pack)).unwrap_or_default();
         for (session, _) in waiting.iter().filter_map(|(_, delivery)| delivery.caller()) {
             if let Some(state) = self.sessions.get_mut(session) {
+                assert!(state.loading > 0, "who is given what was read has waited for it");
                 state.loading -= 1;
             }
         }
@@ -416,6 +442,7 @@ impl Replica {
                 continue;
             };
             let cursor = session.handles[&waiter.get.handle].cursor;
+            debug_assert_eq!(waiter.queue, queue, "who is offered a message waits at its queue");
             if waiter.get.mode == GetMode::BrowseNext && cursor.is_some_and(|cursor| position <= cursor) {
                 continue;
             }

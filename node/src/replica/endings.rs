@@ -54,6 +54,20 @@ impl Endings {
         self.half.is_some()
     }
 
+    /// The queues of messages that were let in and are neither there nor given up.
+    pub fn incoming(&self) -> impl Iterator<Item = QueueId> {
+        let coming = self.half.iter().flat_map(|half| half.puts.iter());
+        let undone = self.undone.iter().flat_map(|undone| undone.unit.not_persistent.iter());
+        coming.chain(undone).map(|put| put.queue)
+    }
+
+    /// Messages that are neither gone nor free again.
+    pub fn held(&self) -> impl Iterator<Item = (QueueId, Position)> {
+        let going = self.half.iter().flat_map(|half| half.gets.as_slice());
+        let undone = self.undone.iter().flat_map(|undone| undone.unit.gets.iter().chain(&undone.volatile));
+        going.chain(undone).copied()
+    }
+
     /// Leadership is lost. Whose commit was on its way, and whose back-outs.
     pub fn callers(self) -> (Option<(SessionId, Token)>, impl Iterator<Item = (SessionId, Token)>) {
         let undone = self.undone.into_iter().filter_map(|undone| undone.answer);

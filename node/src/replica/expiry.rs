@@ -3,6 +3,7 @@
 //! In slices, one command each, as many as are due and as fast as the log takes them. What a unit of work holds stays
 //! until the unit ends, as in MQ.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Replica;
@@ -10,7 +11,7 @@ use super::free::Owner;
 use super::proposals::Waiting;
 use crate::qmgr::{Command, Due, Removal};
 use crate::types::planted::{self, Bug};
-use crate::types::{Instant, LookupMap, Position, QueueId, WallTime};
+use crate::types::{Instant, LookupMap, Position, QueueId, WallTime, limits};
 
 /// Messages of one command: an entry of 16 KiB.
 const SLICE: usize = 1_000;
@@ -18,6 +19,8 @@ const SLICE: usize = 1_000;
 const LEAVING_MAX: u64 = 4_000;
 /// How often a serving replica looks at all that is due, also at what it passed by because a unit held it.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+const _: () = assert!(SLICE as u64 <= LEAVING_MAX, "one slice may always leave");
+const _: () = assert!(SLICE * 16 < limits::ENTRY_BYTES_SOFT, "a slice has room in an entry");
 
 /// What a leader knows of the messages that leave.
 #[derive(Debug, Default)]
@@ -37,7 +40,14 @@ impl Leaving {
         self.by_queue.get(&queue).copied().unwrap_or(0)
     }
 
+    /// Whether just these leave.
+    pub fn is(&self, leaving: &BTreeMap<QueueId, u64>) -> bool {
+        debug_assert_eq!(self.by_queue.values().sum::<u64>(), self.in_all, "who leaves, leaves some queue");
+        self.by_queue.len() == leaving.len() && leaving.iter().all(|(queue, count)| self.of(*queue) == *count)
+    }
+
     fn note_proposed(&mut self, queue: QueueId, messages: u64) {
+        debug_assert!(messages > 0, "a command that expires has messages");
         *self.by_queue.entry(queue).or_default() += messages;
         self.in_all += messages;
     }
@@ -122,7 +132,8 @@ impl Replica {
             // Nobody looks for it any more.
             leading.reservations.reserve(&contents, position, Owner::Mover);
             leading.reservations.release(queue, position);
-            contents.remove(position);
+            let gone = contents.remove(position);
+            debug_assert!(gone.is_some(), "what expires was there");
             self.stats.expired += 1;
         }
         if persistent.is_empty() {

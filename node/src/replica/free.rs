@@ -183,12 +183,37 @@ impl Reservations {
             let reserved = std::mem::take(&mut of.reserved);
             *of = OfQueue { reserved, ..OfQueue::default() };
         }
-        match Tag::sought(search.selection) {
+        let found = match Tag::sought(search.selection) {
             Some(tag) => {
                 self.indexed.insert(queue.id);
                 of.first_of(tag, queue, search, turn)
             }
             None => of.first(queue, search, turn),
+        };
+        if let Found::Message(position) = found {
+            debug_assert!(
+                queue.slot(position).is_some_and(|slot| {
+                    slot.matches(search.selection) && of.is_free(position, slot, search.now)
+                }),
+                "a message that was found is free, and one that was looked for"
+            );
+            debug_assert!(search.behind.is_none_or(|behind| behind < position), "a search goes forward");
+        }
+        found
+    }
+
+    /// Everything that is reserved.
+    pub fn iter(&self) -> impl Iterator<Item = (QueueId, Position, Owner)> {
+        self.queues.iter().flat_map(|(queue, of)| of.reserved.iter().map(|(at, owner)| (*queue, *at, *owner)))
+    }
+
+    pub fn assert_holds(&self) {
+        for (queue, of) in &self.queues {
+            debug_assert!(
+                !of.is_indexed() || self.indexed.contains(queue),
+                "a queue with an index is looked at when those that nobody uses go"
+            );
+            of.assert_holds();
         }
     }
 
@@ -212,6 +237,25 @@ impl Reservations {
 }
 
 impl OfQueue {
+    fn assert_holds(&self) {
+        debug_assert!(
+            self.frontier.iter().enumerate().all(|(rank, at)| usize::from(at.rank) == rank),
+            "each rank has a frontier of its own"
+        );
+        debug_assert!(
+            !self.returned.iter().any(|at| self.reserved.contains_key(at)),
+            "what came back is nobody's, or not known to have come back"
+        );
+        debug_assert!(
+            self.returned.iter().all(|at| *at <= self.frontier[usize::from(at.rank)]),
+            "only what was passed can come back"
+        );
+        debug_assert!(
+            self.returned.iter().all(|at| self.may_have & (1 << at.rank) != 0),
+            "a rank to which something came back is looked at"
+        );
+    }
+
     fn first(&mut self, queue: &Queue, search: Search<'_>, turn: &mut Turn) -> Found {
         let first_rank = search.behind.map_or(0, |at| at.rank);
         debug_assert!(usize::from(first_rank) < RANKS, "there are ten ranks");
@@ -418,6 +462,9 @@ fn back(rank: u8) -> Position {
 const SEQUENCE_BITS: u32 = 48;
 /// and without a change of leader 5 years for the other.
 const MINOR_BITS: u32 = 44;
+const _: () = assert!(32 + 4 + SEQUENCE_BITS + MINOR_BITS == u128::BITS, "hash and position fill a number");
+const _: () =
+    assert!(RANKS <= 1 << 4 && RANKS <= u16::BITS as usize, "a rank has 4 bits, and a bit of its own");
 
 /// Hash, rank, sequence, minor: in order of position for one hash.
 fn entry(hash: u32, at: Position) -> u128 {

@@ -52,6 +52,7 @@ impl Replica {
                 let waiters = self.standing.own_mut().waiters.take_handle(session, handle);
                 self.turn.spend(LEAVE * waiters.len() as u64);
                 for waiter in waiters {
+                    debug_assert_eq!(waiter.queue, closed.queue, "who waits by a handle waits at its queue");
                     self.answer(session, waiter.token, Completion::failed(Reason::HobjError));
                 }
                 Completion::done()

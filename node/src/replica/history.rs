@@ -24,6 +24,11 @@ impl Parting {
     pub fn is_parted(&self) -> bool {
         self.said.is_some()
     }
+
+    /// Whether this is what was said last.
+    pub fn says(&self, parted: Option<Parted>) -> bool {
+        self.said == parted
+    }
 }
 
 impl Replica {
@@ -138,6 +143,10 @@ impl Replica {
         }
         assert!(peer != me, "nobody compares itself with itself");
         debug_assert!(self.consensus.is_leader(), "a leader compares others with itself");
+        debug_assert!(
+            parted.is_none_or(|parted| parted.leader == me.0),
+            "a leader says what others have and it has not"
+        );
         let was_known = self.peers.parted(peer).is_some();
         self.peers.set_parted(peer, parted);
         self.consensus.exclude(peer, parted.is_some());

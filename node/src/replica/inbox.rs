@@ -27,6 +27,10 @@ pub const CALLS_QUEUED_MAX: usize = 4096;
 pub const EVENTS_QUEUED_MAX: usize = 4096;
 /// The byte budget has room for one body of the largest size, and its call.
 const BUDGET_BYTES_MIN: usize = crate::types::limits::BODY_BYTES_MAX + 4096;
+const _: () = assert!(
+    BUDGET_BYTES_MIN <= u32::MAX as usize && BUDGET_BYTES_MIN <= Semaphore::MAX_PERMITS,
+    "each byte of the largest body can be asked for"
+);
 
 /// The mind has ended: the node is stopping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -198,7 +202,9 @@ impl Inbox {
 
     /// Bytes that calls may still bring until somebody has to wait.
     pub fn free_bytes(&self) -> usize {
-        self.budget.permits.available_permits()
+        let free = self.budget.permits.available_permits();
+        debug_assert!(free <= self.budget.bytes_max, "no more is free than there may be");
+        free
     }
 
     /// Asks for a session: calls go through the handle, their answers come from the outbox. The session ends when
@@ -372,6 +378,7 @@ impl Mailbox {
     fn take_progress(&mut self, events: &mut Vec<Event>) -> bool {
         let persisted = self.progress.persisted.load(Ordering::Acquire);
         let flushed = self.progress.flushed.load(Ordering::Acquire);
+        debug_assert!(persisted >= self.persisted && flushed >= self.flushed, "what is on disk stays there");
         let moved = persisted > self.persisted || flushed > self.flushed;
         if persisted > self.persisted {
             self.persisted = persisted;
@@ -392,6 +399,10 @@ impl Mailbox {
 
     pub fn give_back(&self, bytes: usize) {
         if bytes > 0 {
+            debug_assert!(
+                self.budget.permits.available_permits() + bytes <= self.budget.bytes_max,
+                "no more is given back than was taken"
+            );
             self.budget.permits.add_permits(bytes);
             self.budget.account.give(Share::Calls, bytes as u64);
         }

@@ -53,7 +53,9 @@ impl Channels {
     /// All instances of the channel, and those of one client.
     pub fn count(&self, channel: &ObjectName, of: Option<IpAddr>) -> (u32, u32) {
         let Some(instances) = self.0.get(channel) else { return (0, 0) };
-        (instances.all, instances.of_clients.get(&of).copied().unwrap_or_default())
+        let own = instances.of_clients.get(&of).copied().unwrap_or_default();
+        debug_assert!(own <= instances.all, "the instances of one client are among all");
+        (instances.all, own)
     }
 
     /// Instances of all channels.
@@ -62,6 +64,7 @@ impl Channels {
     }
 
     pub fn is_empty(&self) -> bool {
+        debug_assert_eq!(self.0.is_empty(), self.all() == 0, "a channel without instances is not counted");
         self.0.is_empty()
     }
 }

@@ -40,6 +40,11 @@ impl Replica {
             None if leads => self.begin_leading(term),
             _ => {}
         }
+        debug_assert_eq!(
+            self.standing.leading().map(|leading| leading.term),
+            self.consensus.is_leader().then(|| self.consensus.term()),
+            "whoever was elected leads, and nobody else"
+        );
     }
 
     fn begin_leading(&mut self, term: Term) {
@@ -112,6 +117,7 @@ impl Replica {
     }
 
     fn answer_lost(&mut self, items: impl Iterator<Item = Item>, reason: Reason) {
+        debug_assert!(self.standing.leading().is_none(), "nothing is lost while this node leads");
         for item in items {
             match item {
                 Item::Command(waiting) => {
@@ -142,6 +148,7 @@ impl Replica {
     }
 
     pub(super) fn begin_handover(&mut self, to: Option<NodeId>, answer: Option<(SessionId, Token)>) {
+        debug_assert_ne!(to, Some(self.options.node), "nobody hands over to itself");
         if let Some(leading) = self.standing.serving_mut() {
             leading.handover =
                 Some(Handover { to, answer, until: self.now.instant + HANDOVER_MAX, parting: false });
@@ -220,6 +227,10 @@ impl Replica {
         debug_assert!(
             !view.is_serving() || self.is_serving(),
             "whoever says that it serves has applied its first entry"
+        );
+        debug_assert!(
+            !view.is_serving() || self.consensus.is_leader() || planted::is(Bug::ServeWithoutLease),
+            "whoever says that it serves leads"
         );
         if self.published.as_ref() != Some(&view) {
             self.published = Some(view.clone());

@@ -1,7 +1,7 @@
 //! What only the leader has, as one value: it begins with an election, and whoever takes it away when leadership is lost
 //! answers what is in it. Nothing in it is replicated.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::endings::Endings;
 use super::expiry::Leaving;
@@ -116,6 +116,7 @@ impl Standing {
 
 impl Leading {
     pub fn new(term: Term, version: Version) -> Leading {
+        debug_assert!(term > Term(0), "nobody is elected before the first term");
         let mut proposals = Proposals::default();
         proposals.speak(version);
         Leading {
@@ -151,12 +152,72 @@ impl Leading {
 
     /// Messages that were let in have arrived, or never will.
     pub fn note_left(&mut self, queue: QueueId, messages: u64) {
+        debug_assert!(
+            messages == 0 || self.incoming.contains_key(&queue),
+            "what has arrived, or never will, was let in"
+        );
         if let Some(incoming) = self.incoming.get_mut(&queue) {
             debug_assert!(*incoming >= messages, "what was let in comes once, or never");
             *incoming = incoming.saturating_sub(messages);
             if *incoming == 0 {
                 self.incoming.remove(&queue);
             }
+        }
+    }
+
+    /// The same of every queue.
+    pub fn all_incoming(&self) -> BTreeMap<QueueId, u64> {
+        self.incoming.iter().map(|(queue, count)| (*queue, *count)).collect()
+    }
+
+    pub fn assert_holds(&self, now: Instant) {
+        let serves = self.serving_since.is_some();
+        debug_assert!(
+            self.serving_since.is_none_or(|since| since <= now),
+            "nobody serves from a later time on"
+        );
+        debug_assert_eq!(
+            self.next_unique >> 40,
+            self.term.0 & 0xff_ffff,
+            "a message id has the term of its leader"
+        );
+        debug_assert_eq!(
+            self.questions >> 32,
+            self.term.0 & 0xffff_ffff,
+            "a question has the term of its leader"
+        );
+        debug_assert!(serves || self.handover.is_none(), "who does not serve yet has nothing to hand over");
+        debug_assert!(
+            serves || (self.members.is_none() && self.raising.is_none()),
+            "the group is changed by a leader that serves"
+        );
+        debug_assert!(
+            self.members.is_none() || self.raising.is_none(),
+            "a version is raised while nobody comes or goes"
+        );
+        debug_assert!(
+            serves || (self.waiters.len() == 0 && self.line.len() == 0),
+            "nobody waits for a leader that does not serve yet"
+        );
+        debug_assert!(serves || self.staging.is_empty(), "nothing is staged before a leader serves");
+        debug_assert!(
+            serves || self.reservations.iter().next().is_none(),
+            "nothing is reserved before a leader serves"
+        );
+        debug_assert!(serves || self.readers.packs().next().is_none(), "nobody reads before a leader serves");
+        debug_assert!(
+            serves || (self.incoming.is_empty() && self.locked.is_empty() && self.stirred.is_empty()),
+            "nothing is let in before a leader serves"
+        );
+        debug_assert!(serves || !self.objects_due, "system objects are looked for by a leader that serves");
+        debug_assert!(
+            self.incoming.values().all(|count| *count > 0),
+            "a queue is counted while something comes"
+        );
+        self.staging.assert_holds();
+        self.searches.assert_holds();
+        if let Some(raising) = &self.raising {
+            raising.assert_holds(self.questions, now);
         }
     }
 

@@ -17,6 +17,12 @@ pub(super) struct Left {
     session: Session,
 }
 
+impl Left {
+    pub fn is_of(&self, session: SessionId) -> bool {
+        self.id == session
+    }
+}
+
 impl Replica {
     /// The client is gone: its unit is backed out. What it had proposed goes on; nobody is told.
     pub(super) fn on_session_closed(&mut self, id: SessionId) {

@@ -54,6 +54,7 @@ pub(super) struct Wanted {
 
 impl Wanted {
     pub fn new(key: PackKey, pack: &Pack) -> Wanted {
+        debug_assert!(pack.live() > 0, "a pack of which nothing is left is not read");
         Wanted { pack: key, chunks: keys::chunks(pack.bytes()) }
     }
 }
@@ -83,7 +84,18 @@ impl Loads {
     }
 
     pub fn arrived(&mut self, pack: PackKey) {
-        self.under_way.remove(&pack);
+        let was_asked_for = self.under_way.remove(&pack);
+        debug_assert!(was_asked_for, "a pack that arrives was asked for");
+    }
+
+    pub fn assert_holds(&self) {
+        let wanted = || self.requests.values().flatten();
+        debug_assert_eq!(wanted().count(), self.under_way.len(), "a pack is in one request");
+        debug_assert!(wanted().all(|one| self.is_loading(one.pack)), "what was asked for is on its way");
+        debug_assert!(
+            self.requests.last_key_value().is_none_or(|(last, _)| last.0 <= self.next),
+            "requests are numbered upwards"
+        );
     }
 }
 
@@ -108,10 +120,30 @@ impl Readers {
 
     /// None: there is nothing more to read.
     pub fn set_read_ahead(&mut self, queue: QueueId, ahead: Option<ReadAhead>) {
+        debug_assert!(ahead.is_none_or(|ahead| ahead.begun < ahead.next), "what comes next comes behind");
         match ahead {
             Some(ahead) => self.ahead.insert(queue, ahead),
             None => self.ahead.remove(&queue),
         };
+    }
+
+    /// Packs that somebody waits for.
+    pub fn packs(&self) -> impl Iterator<Item = PackKey> {
+        self.waiting.keys().copied()
+    }
+
+    /// How many messages this session waits for.
+    pub fn of_session(&self, session: SessionId) -> usize {
+        let callers = self.waiting.values().flatten().filter_map(|(_, delivery)| delivery.caller());
+        callers.filter(|(caller, _)| *caller == session).count()
+    }
+
+    /// Messages that are read for somebody who has them already, or will.
+    pub fn reserved(&self) -> BTreeSet<(QueueId, Position)> {
+        let waiting = self.waiting.iter().flat_map(|(pack, all)| all.iter().map(|one| (pack.queue, one)));
+        let reserved =
+            waiting.filter(|(_, (_, delivery))| !matches!(delivery, Delivery::Show { browse: true, .. }));
+        reserved.map(|(queue, (position, _))| (queue, *position)).collect()
     }
 
     /// Everybody who waits.
@@ -173,6 +205,12 @@ impl Residents {
             "what stays in memory is bounded"
         );
         None
+    }
+
+    pub fn assert_holds(&self) {
+        let sum = |packs: &VecDeque<(PackKey, u64)>| packs.iter().map(|(_, weight)| *weight).sum::<u64>();
+        debug_assert_eq!(sum(&self.survivors), self.survivors_bytes, "what survived is counted pack by pack");
+        debug_assert_eq!(sum(&self.loaded), self.loaded_bytes, "what was read is counted pack by pack");
     }
 
     /// Bytes of what was read.

@@ -69,6 +69,7 @@ impl Replica {
             return self.answer(session, token, Completion::failed_because(Reason::QMgrQuiescing, detail));
         }
         let next_report = self.now.instant;
+        assert!(self.standing.own().members.is_none(), "an operation is not put in the place of another one");
         self.standing.own_mut().members =
             Some(MembershipOperation { request, session, token, step: Step::Begin, next_report });
     }
@@ -324,6 +325,22 @@ impl Replica {
 }
 
 impl MembershipOperation {
+    /// Where the log ends at `last`.
+    pub fn assert_holds(&self, last: Index) {
+        let is_removal = matches!(self.request, MembershipRequest::Remove { .. });
+        debug_assert!(
+            !is_removal || !matches!(self.step, Step::Learning { .. }),
+            "who leaves does not learn first"
+        );
+        let waits_for = match self.step {
+            Step::Begin => None,
+            Step::Learning { proposed } | Step::Changing { proposed } => Some(proposed),
+            Step::Settling { since } => Some(since),
+        };
+        debug_assert!(waits_for.is_none_or(|index| index <= last), "a step waits for an entry of the log");
+        debug_assert_eq!(self.added().is_none(), is_removal, "who does not remove adds");
+    }
+
     pub fn caller(&self) -> (SessionId, Token) {
         (self.session, self.token)
     }

@@ -30,6 +30,7 @@
 //! members        membership changes, step by step
 //! raising        the version that everybody speaks is raised
 //! status         what administrators see
+//! holds          what must hold between all of these
 //! ```
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
@@ -78,6 +79,7 @@ mod raising;
 mod stats;
 mod status;
 mod inspect;
+mod holds;
 
 #[cfg(test)]
 mod group_test;
@@ -231,6 +233,8 @@ pub struct Replica {
 impl Replica {
     /// `recovered` and `state` come from the same stores. `seed` decides election timeouts and nothing else.
     pub fn new(options: Options, recovered: Recovered, mut state: QueueManager, seed: u64) -> Replica {
+        assert_eq!(state.id(), options.queue_manager, "a mind has the state of its own queue manager");
+        assert_eq!(*state.name(), options.name, "a queue manager has the name that it is told");
         state.set_retention(options.retention);
         let consensus_options = consensus::Options { seed, ..options.consensus.clone() };
         let mut consensus = Consensus::new(consensus_options, &recovered);
@@ -289,6 +293,7 @@ impl Replica {
     /// Takes the time of the turn. Elapsed time is turned into ticks before any event is handled, so that a process
     /// that was paused first learns that its lease is over and only then looks at its mail.
     pub fn begin_turn(&mut self, now: Now) {
+        debug_assert!(now.instant >= self.now.instant, "turns come one after the other");
         self.now = now;
         self.turn.begin();
         self.is_not_done = false;
@@ -369,14 +374,16 @@ impl Replica {
         );
         if cfg!(debug_assertions) && self.is_check_due() {
             assert_eq!(self.state.check_invariants(), Ok(()));
+            self.assert_holds();
         }
         actions.append(&mut self.out);
     }
 
-    /// Every turn while there is little to look at, and about 16 messages a turn from there on. Looking at 100,000
+    /// Every turn while there is little to look at, and about 16 messages or sessions a turn from there on. Looking at 100,000
     /// messages in every turn would make elections take longer than their timeouts.
     fn is_check_due(&self) -> bool {
-        self.stats.turns.is_multiple_of(1 + self.state.sums().messages / 16)
+        let things = self.state.sums().messages + self.sessions.by_id.len() as u64;
+        self.stats.turns.is_multiple_of(1 + things / 16)
     }
 
     /// When a turn must begin even if nothing happens before.
@@ -436,6 +443,11 @@ impl Replica {
                     self.stats.entries_proposed += 1;
                     self.stats.log_bytes_proposed += bytes as u64;
                     leading.proposals.taken(index);
+                    debug_assert_eq!(
+                        self.consensus.term_at(index),
+                        Some(leading.term),
+                        "an entry is of the term in which its leader leads"
+                    );
                 }
                 // Not now: a transfer is under way, or too much is uncommitted. They stay where they are.
                 Err(_) => break,

@@ -92,7 +92,8 @@ impl Backlog {
     /// So many bytes of bodies went on to the client.
     pub fn take(&self, bytes: u64) {
         if bytes > 0 {
-            self.taken.fetch_add(bytes, Relaxed);
+            let before = self.taken.fetch_add(bytes, Relaxed);
+            debug_assert!(before + bytes <= self.sent.load(Relaxed), "no more is taken than was sent");
             self.account.give(Share::Answers, bytes);
         }
     }

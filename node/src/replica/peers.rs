@@ -93,6 +93,10 @@ impl Peers {
     }
 
     pub fn set_parted(&mut self, node: NodeId, parted: Option<Parted>) {
+        debug_assert!(
+            parted.is_none() || self.heard.contains_key(&node),
+            "only a peer that was heard is known to have parted"
+        );
         if let Some(heard) = self.heard.get_mut(&node) {
             heard.parted = parted;
         }
@@ -153,6 +157,10 @@ impl Replica {
         let remembered = self.peers.acknowledged.entry(to).or_default();
         *remembered = matched.max(*remembered);
         let you_acknowledged = remembered.0;
+        debug_assert!(
+            *remembered <= self.consensus.commit_index(),
+            "nobody is told to have acknowledged more than is committed"
+        );
         let leads = self.consensus.is_leader();
         let theirs =
             self.peers.committed(to).filter(|_| leads).map_or(Index(0), |committed| committed.last.1);

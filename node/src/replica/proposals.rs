@@ -171,6 +171,10 @@ impl Proposals {
 
     /// Who waits for this entry.
     pub fn applied(&mut self, index: Index) -> Option<Vec<Item>> {
+        debug_assert!(
+            self.proposed.first_key_value().is_none_or(|(first, _)| *first >= index),
+            "an entry is not applied before those that were proposed in front of it"
+        );
         self.proposed.remove(&index)
     }
 
@@ -181,6 +185,38 @@ impl Proposals {
             "whoever waits for a batch waits for a command of it"
         );
         self.encoder.is_empty() && self.closed.is_empty() && self.proposed.is_empty()
+    }
+
+    /// Everything that was proposed and is not applied, in order.
+    pub fn items(&self) -> impl Iterator<Item = &Item> {
+        let closed = self.closed.iter().flat_map(|closed| &closed.items);
+        self.proposed.values().flatten().chain(closed).chain(&self.items)
+    }
+
+    pub fn assert_holds(&self, applied: Index, last: Index) {
+        debug_assert_eq!(
+            self.closed.iter().map(|closed| closed.data.len()).sum::<usize>(),
+            self.closed_bytes,
+            "the bytes of batches that wait are counted"
+        );
+        let is_command = |item: &&Item| matches!(item, Item::Command(_));
+        debug_assert_eq!(
+            self.items.iter().filter(is_command).count(),
+            self.encoder.commands(),
+            "each command of the open batch is waited for, if only by nobody"
+        );
+        debug_assert!(
+            self.closed.iter().all(|closed| !closed.items.is_empty()),
+            "a batch that is closed is waited for"
+        );
+        debug_assert!(
+            self.proposed.first_key_value().is_none_or(|(first, _)| *first > applied),
+            "who waits, waits for an entry that is not applied"
+        );
+        debug_assert!(
+            self.proposed.last_key_value().is_none_or(|(index, _)| *index <= last),
+            "who waits, waits for an entry of the log"
+        );
     }
 
     /// Leadership is lost: what was proposed may or may not happen, the rest did not.

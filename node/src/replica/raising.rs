@@ -39,6 +39,12 @@ impl Raising {
     pub fn caller(&self) -> (SessionId, Token) {
         (self.session, self.token)
     }
+
+    /// Where so many questions were asked.
+    pub fn assert_holds(&self, questions: u64, now: Instant) {
+        debug_assert!(self.question <= questions, "an answer is waited for to a question that was asked");
+        debug_assert!(self.until <= now + ANSWERS_MAX, "nobody is waited for any longer than that");
+    }
 }
 
 impl Replica {
@@ -57,6 +63,7 @@ impl Replica {
         let members = self.members_to_hear();
         let until = self.now.instant + ANSWERS_MAX;
         let leading = self.standing.own_mut();
+        assert!(leading.raising.is_none(), "a raise is not put in the place of another one");
         leading.questions += 1;
         let question = leading.questions;
         leading.raising = Some(Raising { session, token, to, question, answered: BTreeSet::new(), until });
@@ -83,6 +90,7 @@ impl Replica {
     }
 
     fn propose_raise(&mut self, session: SessionId, token: Token, to: Version) {
+        debug_assert!(self.options.speaks.has(to), "a leader raises to what it speaks itself");
         self.stats.raises_proposed += 1;
         self.propose(Command::Raise { to }, Waiting::Admin { session, token, queue: None });
     }

@@ -59,6 +59,17 @@ impl Recovery {
         }
     }
 
+    pub fn assert_holds(&self, term: Term) {
+        debug_assert!(
+            self.target.is_none_or(|(of, _)| of <= term),
+            "a leader to catch up with led in a term that was reached"
+        );
+        debug_assert!(
+            self.asked.is_none_or(|(of, _)| of <= term),
+            "a leader that was asked led in a term that was reached"
+        );
+    }
+
     /// Whether this node's log is empty: it may be new, or may have lost its disk.
     pub fn is_blank(&self) -> bool {
         self.blank
@@ -236,6 +247,7 @@ impl Replica {
             }
             self.applying.catch_up(&mut state);
         }
+        debug_assert!(self.consensus.applied_index() >= meta.index, "a snapshot takes nothing back");
         self.state.replace(state);
         self.residents.clear();
         self.restart_compaction(meta.clone());

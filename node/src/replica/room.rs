@@ -22,6 +22,13 @@ impl Default for Room {
     }
 }
 
+impl Room {
+    /// Whether room is missing since then, or before; or is not.
+    pub fn is_since(&self, now: Instant) -> bool {
+        self.lacking_since.is_none_or(|since| since <= now)
+    }
+}
+
 impl Replica {
     /// Why puts are refused until something was removed and its room is there again.
     pub(super) fn lack_of_room(&self) -> Option<String> {

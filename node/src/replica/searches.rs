@@ -40,6 +40,18 @@ impl Searches {
         self.queues.remove(&queue).map(|of| of.freed).unwrap_or_default()
     }
 
+    /// How many there are on each queue.
+    pub fn under_way(&self) -> BTreeMap<QueueId, usize> {
+        self.queues.iter().map(|(queue, of)| (*queue, of.under_way)).collect()
+    }
+
+    pub fn assert_holds(&self) {
+        debug_assert!(
+            self.queues.values().all(|of| of.under_way > 0),
+            "what became free is remembered while somebody searches"
+        );
+    }
+
     pub fn note_free(&mut self, queue: QueueId, position: Position) {
         if let Some(of) = self.queues.get_mut(&queue) {
             of.freed.insert(position);

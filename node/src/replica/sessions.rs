@@ -153,6 +153,10 @@ impl Sessions {
 
     /// How many programs are connected.
     pub fn programs(&self) -> usize {
+        debug_assert!(
+            self.channels.all() as usize <= self.by_id.len(),
+            "an instance of a channel is a session"
+        );
         self.by_id.len() - self.channels.all() as usize
     }
 
@@ -202,11 +206,43 @@ impl Sessions {
     }
 
     pub fn note_close(&mut self, handle: &Handle) {
+        let OpenOptions { input, output, browse, .. } = handle.options;
+        debug_assert!(
+            self.open.contains_key(&handle.queue) || !(input || output || browse),
+            "a queue that is closed was open"
+        );
         let Some(counts) = self.open.get_mut(&handle.queue) else { return };
         counts.remove(handle.options);
         if !counts.is_open() {
             self.open.remove(&handle.queue);
         }
+    }
+
+    pub fn assert_holds(&self) {
+        let mut open: BTreeMap<QueueId, OpenCounts> = BTreeMap::new();
+        for handle in self.by_id.values().flat_map(|session| session.handles.values()) {
+            open.entry(handle.queue).or_default().add(handle.options);
+            debug_assert!(handle.cursor.is_none() || handle.options.browse, "only who browses has a cursor");
+            debug_assert!(
+                !handle.options.exclusive || handle.options.input,
+                "a queue is one's own for getting from it"
+            );
+        }
+        debug_assert!(
+            open.iter().all(|(queue, counts)| self.counts(*queue) == *counts)
+                && self
+                    .open
+                    .iter()
+                    .all(|(queue, counts)| { *counts == open.get(queue).copied().unwrap_or_default() }),
+            "queues are open as the handles of all sessions say"
+        );
+        let is_instance =
+            |session: &&Session| session.purpose == Purpose::Instance && session.identity.channel.is_some();
+        debug_assert_eq!(
+            self.by_id.values().filter(is_instance).count(),
+            self.channels.all() as usize,
+            "channels have as many instances as sessions are instances"
+        );
     }
 
     pub fn is_all_closed(&self) -> bool {

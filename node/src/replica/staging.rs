@@ -13,6 +13,7 @@ use crate::types::{Pieces, SessionId, StagedBodyId, Token, UnitId, limits};
 /// Bytes of staged parts that may be proposed and not applied: enough to keep the disks busy, little enough that a
 /// small message never waits for more than this.
 const STAGED_BYTES_IN_FLIGHT: usize = 512 << 10;
+const _: () = assert!(STAGED_BYTES_IN_FLIGHT >= limits::CHUNK_BYTES, "one part may always be on its way");
 
 /// Bodies and large commands on their way into the log, part by part.
 #[derive(Debug, Default)]
@@ -43,6 +44,8 @@ pub(super) enum Parts {
 
 /// Positions of removed messages in one part of a unit.
 const REMOVALS_MAX: usize = 8_000;
+const _: () =
+    assert!(REMOVALS_MAX * 16 < limits::ENTRY_BYTES_SOFT, "the positions of one part have room in an entry");
 
 impl Stagings {
     pub fn is_empty(&self) -> bool {
@@ -59,6 +62,31 @@ impl Stagings {
         self.queue.iter().any(|staging| staging.number == number)
     }
 
+    /// Who waits for what is behind the last parts.
+    pub fn waiting(&self) -> impl Iterator<Item = &Waiting> {
+        self.queue.iter().filter_map(|staging| staging.then.as_ref().map(|(_, waiting)| waiting))
+    }
+
+    /// How many bodies and units of a session are on their way.
+    pub fn of_session(&self, session: SessionId) -> usize {
+        self.queue.iter().filter(|staging| staging.session == session).count()
+    }
+
+    pub fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    pub fn assert_holds(&self) {
+        debug_assert!(
+            self.in_flight <= STAGED_BYTES_IN_FLIGHT.div_ceil(limits::CHUNK_BYTES),
+            "so many parts are on their way at most"
+        );
+        debug_assert!(
+            self.queue.iter().skip(1).all(|staging| staging.bytes == 0),
+            "one body goes ahead after the other"
+        );
+    }
+
     pub fn part_applied(&mut self) {
         assert!(self.in_flight > 0, "a part that is applied was proposed");
         self.in_flight -= 1;
@@ -72,6 +100,7 @@ impl Replica {
         if length <= limits::CHUNK_BYTES {
             return None;
         }
+        debug_assert!(place.staged.is_none(), "a body is staged once");
         let number = self.staged_number();
         let body = std::mem::take(&mut place.message.body);
         place.staged = Some((number, length));
@@ -87,6 +116,7 @@ impl Replica {
         removals: Vec<Removal>,
         waiting: Waiting,
     ) {
+        debug_assert!(!(places.is_empty() && removals.is_empty()), "a unit that goes in parts has messages");
         let number = self.staged_number();
         let parts = Parts::Unit { unit, places, removals };
         self.begin_staging(session, number, parts, Some((Command::Staged { number, length: 0 }, waiting)));
@@ -110,7 +140,9 @@ impl Replica {
             state.staging += 1;
         }
         let staging = Staging { session, number, parts, bytes: 0, then };
-        self.standing.own_mut().staging.queue.push_back(staging);
+        let stagings = &mut self.standing.own_mut().staging;
+        debug_assert!(!stagings.has(number), "a number is that of one body or unit");
+        stagings.queue.push_back(staging);
     }
 
     /// A part is in the log.
@@ -159,10 +191,15 @@ impl Replica {
 impl Parts {
     /// Cut when its turn comes: a turn has no time for all of a long body or of a large unit.
     fn next(&mut self) -> Option<Bytes> {
-        match self {
+        let part = match self {
             Parts::Body(parts) => next_of_body(parts),
             Parts::Unit { unit, places, removals } => next_of_unit(unit, places, removals),
-        }
+        };
+        debug_assert!(
+            part.as_ref().is_none_or(|part| part.len() < limits::ENTRY_BYTES_MAX),
+            "a part has room in an entry"
+        );
+        part
     }
 }
 
@@ -205,11 +242,13 @@ fn next_of_unit(
     }
     let gone = if places.is_empty() { next_removal(removals) } else { None };
     let is_over = places.is_empty() && gone.is_none();
+    debug_assert!(!is_over || unit.is_none(), "the first part names the unit");
     let removals = gone.into_iter().collect();
     (!is_over).then(|| command::encode_one(Command::CommitUnit { unit: unit.take(), places, removals }))
 }
 
 fn next_removal(removals: &mut Vec<Removal>) -> Option<Removal> {
+    debug_assert!(removals.iter().all(|of| !of.positions.is_empty()), "a removal is of messages");
     let last = removals.last_mut()?;
     if last.positions.len() <= REMOVALS_MAX {
         return removals.pop();

@@ -106,6 +106,7 @@ impl Replica {
             speaks: self.speaks(self.options.node),
         });
         views.sort_by_key(|view| view.node);
+        debug_assert!(views.windows(2).all(|pair| pair[0].node != pair[1].node), "a node is shown once");
         views
     }
 

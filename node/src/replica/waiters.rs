@@ -49,7 +49,8 @@ impl Waiters {
     pub fn add(&mut self, waiter: Waiter) {
         self.next += 1;
         let ticket = Ticket(self.next);
-        self.by_call.insert((waiter.session, waiter.token), ticket);
+        let before = self.by_call.insert((waiter.session, waiter.token), ticket);
+        debug_assert!(before.is_none(), "a call waits once");
         if let Some(until) = waiter.until {
             self.by_deadline.insert((until, ticket));
         }
@@ -61,9 +62,11 @@ impl Waiters {
 
     pub fn remove(&mut self, ticket: Ticket) -> Option<Waiter> {
         let waiter = self.by_ticket.remove(&ticket)?;
-        self.by_call.remove(&(waiter.session, waiter.token));
+        let of_call = self.by_call.remove(&(waiter.session, waiter.token));
+        debug_assert_eq!(of_call, Some(ticket), "a call has the ticket of its wait");
         if let Some(until) = waiter.until {
-            self.by_deadline.remove(&(until, ticket));
+            let had_deadline = self.by_deadline.remove(&(until, ticket));
+            debug_assert!(had_deadline, "a deadline goes with its wait, and not before");
         }
         let was_there = self.by_queue.remove(&(waiter.queue, wants(&waiter.get.selection), ticket));
         assert!(was_there, "whoever waits is found by queue");
@@ -95,12 +98,27 @@ impl Waiters {
         self.by_ticket.values()
     }
 
+    pub fn assert_holds(&self) {
+        debug_assert_eq!(self.by_call.len(), self.by_ticket.len(), "whoever waits is found by call");
+        debug_assert_eq!(
+            self.by_deadline.len(),
+            self.iter().filter(|waiter| waiter.until.is_some()).count(),
+            "whoever does not wait for ever has a deadline"
+        );
+        debug_assert!(
+            self.by_ticket.last_key_value().is_none_or(|(last, _)| last.0 <= self.next),
+            "who comes next comes last"
+        );
+    }
+
     pub fn take_due(&mut self, now: Instant) -> Option<Waiter> {
         let (at, ticket) = *self.by_deadline.first()?;
         if at > now {
             return None;
         }
-        self.remove(ticket)
+        let due = self.remove(ticket);
+        debug_assert_eq!(due.as_ref().and_then(|waiter| waiter.until), Some(at), "a wait ends when it said");
+        due
     }
 
     pub fn next_deadline(&self) -> Option<Instant> {
@@ -109,7 +127,13 @@ impl Waiters {
 
     pub fn cancel(&mut self, session: SessionId, token: Token) -> Option<Waiter> {
         let ticket = *self.by_call.get(&(session, token))?;
-        self.remove(ticket)
+        let waiter = self.remove(ticket);
+        debug_assert_eq!(
+            waiter.as_ref().map(|waiter| (waiter.session, waiter.token)),
+            Some((session, token)),
+            "a call that is cancelled is the one that was named"
+        );
+        waiter
     }
 
     pub fn take_handle(&mut self, session: SessionId, handle: HandleId) -> Vec<Waiter> {
@@ -131,10 +155,16 @@ impl Waiters {
         let last = Wants::Group(GroupId([u8::MAX; 24]));
         let all = (queue, Wants::Any, Ticket(0))..=(queue, last, Ticket(u64::MAX));
         let tickets = self.by_queue.range(all).map(|(_, _, ticket)| *ticket);
-        tickets
+        let found: Vec<_> = tickets
             .map(|ticket| (ticket, self.get(ticket)))
             .map(|(ticket, waiter)| (ticket, waiter.session, waiter.get.handle))
-            .collect()
+            .collect();
+        debug_assert_eq!(
+            found.len(),
+            self.iter().filter(|waiter| waiter.queue == queue).count(),
+            "all who wait at a queue are found, whatever they want"
+        );
+        found
     }
 
     /// Everybody who waits, in order of arrival.

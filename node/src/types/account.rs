@@ -83,6 +83,8 @@ impl Share {
     }
 }
 
+const _: () = assert!(PARTS.len() == Share::Producers as usize + 1, "the last share has the last part");
+
 /// A body of the largest size, and what is around it.
 const LARGEST: u64 = super::limits::BODY_BYTES_MAX as u64 + (1 << 20);
 
@@ -126,6 +128,10 @@ impl Account {
             peak: AtomicU64::new(0),
             refused: AtomicU64::new(0),
         });
+        debug_assert!(
+            entries.iter().fold(100u64, |sum, entry| sum.saturating_add(entry.limit)) >= total,
+            "what is no share's is less than a hundredth"
+        );
         Arc::new(Account { total, entries })
     }
 
@@ -196,6 +202,7 @@ impl Entry {
         if used > self.peak.load(Relaxed) {
             self.peak.fetch_max(used, Relaxed);
         }
+        debug_assert!(self.peak.load(Relaxed) >= used, "never was more held than the peak");
     }
 }
 

@@ -73,6 +73,7 @@ pub struct Fault {
 
 impl Fault {
     pub fn new(reason: Reason, text: impl Into<String>) -> Fault {
+        debug_assert_ne!(reason, Reason::None, "a fault has a reason of MQ's");
         Fault { reason, text: text.into() }
     }
 }
@@ -217,6 +218,13 @@ impl Changes {
                 return Err(wrong(format!("{} is there twice.", attribute.name)));
             }
         }
+        debug_assert!(
+            changes.iter().all(|(selector, value)| {
+                let attribute = kind.attribute(selector);
+                attribute.is_some_and(|attribute| value.is_none_or(|value| !attribute.is_default(value)))
+            }),
+            "what is said is an attribute of the kind, and a value only where that is not the default"
+        );
         Ok(changes)
     }
 
@@ -295,6 +303,12 @@ impl Definition {
 
     /// Of an attribute that is a number; 0 when the kind has no such attribute.
     pub fn number(&self, selector: Selector) -> i32 {
+        debug_assert!(
+            self.kind().attribute(selector).is_none_or(|attribute| {
+                matches!(attribute.form, Form::Number { .. } | Form::Word(_) | Form::Flag { .. })
+            }),
+            "a number is asked of an attribute that has one"
+        );
         match self.settings.get(selector) {
             Some(Value::Number(number)) => *number,
             _ => match self.kind().attribute(selector).map(|attribute| attribute.default) {
@@ -306,6 +320,12 @@ impl Definition {
 
     /// Of an attribute that is a text or name; empty when the kind has no such attribute.
     pub fn text(&self, selector: Selector) -> &str {
+        debug_assert!(
+            self.kind()
+                .attribute(selector)
+                .is_none_or(|attribute| matches!(attribute.form, Form::Text { .. } | Form::Name { .. })),
+            "a text is asked of an attribute that has one"
+        );
         match self.settings.get(selector) {
             Some(Value::Text(text)) => text,
             _ => match self.kind().attribute(selector).map(|attribute| attribute.default) {
@@ -332,15 +352,23 @@ impl Definition {
     pub fn new_in(&self, changes: &Changes) -> Changes {
         let new =
             changes.0.iter().filter(|(selector, value)| self.settings.get(**selector) != value.as_ref());
-        new.map(|(selector, value)| (*selector, value.clone())).collect()
+        let new: Changes = new.map(|(selector, value)| (*selector, value.clone())).collect();
+        debug_assert_eq!(
+            self.with(&new).settings,
+            self.with(changes).settings,
+            "what is left out of changes would change nothing"
+        );
+        new
     }
 
     /// Changes that lead to this definition from any other of the kind.
     pub fn as_changes(&self) -> Changes {
         let settable = self.kind().attributes().filter(|attribute| attribute.alter);
-        settable
+        let changes: Changes = settable
             .map(|attribute| (attribute.selector, self.settings.get(attribute.selector).cloned()))
-            .collect()
+            .collect();
+        debug_assert_eq!(self.with(&changes).settings, self.settings, "its own changes leave it as it is");
+        changes
     }
 
     /// Everything that can be set, as MQSC names and values.
@@ -438,6 +466,7 @@ fn wrong(text: impl Into<String>) -> Fault {
 
 /// A sentence of an error's text.
 pub fn sentence(text: &str) -> String {
+    debug_assert!(!text.ends_with('.'), "the text of an error has no full stop of its own");
     let mut characters = text.chars();
     let first = characters.next().map(|c| c.to_ascii_uppercase());
     first.into_iter().chain(characters).chain(['.']).collect()

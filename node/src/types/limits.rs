@@ -41,3 +41,18 @@ pub const QUEUES_MAX: usize = 1_000_000;
 /// Bytes of bodies that wait for a client to take them; over it, a client that takes nothing for ten seconds loses
 /// its connection.
 pub const UNREAD_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+// What the bounds promise each other.
+const _: () = assert!(CHUNK_BYTES < ENTRY_BYTES_SOFT, "a part of a body leaves room for other commands");
+const _: () =
+    assert!(ENTRY_BYTES_SOFT + CHUNK_BYTES < ENTRY_BYTES_MAX, "an entry has room for the part that ends it");
+const _: () = assert!(BODY_BYTES_MAX <= UNIT_BYTES_MAX, "the longest body can be put under syncpoint");
+const _: () =
+    assert!(UNIT_BYTES_MAX < STAGED_BYTES_MAX, "the largest unit can be staged, and what is around it");
+const _: () = assert!(BODY_BYTES_MAX <= u32::MAX as usize, "a slot has 32 bits for the length of a body");
+const _: () = assert!(QUEUES_MAX < u32::MAX as usize, "there are more numbers than queues");
+const _: () = assert!(PRODUCERS_MIN <= PRODUCERS_MAX, "some producers are remembered whatever their age");
+const _: () =
+    assert!(PRODUCERS_MAX <= PRODUCER_NAMES_MAX, "every producer that is forgotten leaves a name behind");
+const _: () = assert!(PRODUCER_WINDOW <= SEQUENCES_MAX, "one producer cannot have more than all");
+const _: () = assert!(OUTCOMES_MIN <= OUTCOMES_MAX, "some outcomes are remembered whatever their age");

@@ -155,7 +155,13 @@ impl Body {
             skip -= begin;
             left -= end - begin;
         }
-        Body::from_parts(parts)
+        let body = Body::from_parts(parts);
+        debug_assert_eq!(
+            body.length,
+            self.length.saturating_sub(from).min(length),
+            "a slice is as long as was asked for, or goes to the end of the body"
+        );
+        body
     }
 }
 
@@ -198,6 +204,10 @@ const USER_IDENTIFIER: u32 = 15;
 const PUT_APPLICATION_NAME: u32 = 19;
 const PUT_TIME: u32 = 20;
 const GROUP_ID: u32 = 22;
+
+/// All of them.
+const OWN_FIELDS: [u32; 8] =
+    [EXPIRY, PRIORITY, PERSISTENCE, MESSAGE_ID, CORRELATION_ID, BACKOUT_COUNT, PUT_TIME, GROUP_ID];
 
 /// What MQ refuses of message type, report options, flags and sequence number (IBM MQ Reference, "MQMD"): of bits that it
 /// does not know those that its masks say must be refused.
@@ -275,6 +285,10 @@ impl Descriptor {
                 wire.encode_to_vec().into()
             },
         };
+        debug_assert!(
+            !descriptor.has_field_of_its_own_in_rest(),
+            "what has a place was taken out of the rest"
+        );
         Ok(descriptor)
     }
 
@@ -351,6 +365,10 @@ impl Descriptor {
         wire
     }
 
+    fn has_field_of_its_own_in_rest(&self) -> bool {
+        Fields::of(&self.rest).flatten().any(|field| OWN_FIELDS.contains(&field.tag))
+    }
+
     /// The fields that have no place of their own here.
     pub fn rest(&self) -> wire::Descriptor {
         // It was encoded by us, or came through the checksums of log and store.
@@ -400,6 +418,7 @@ impl Descriptor {
             self.priority.is_none_or(|priority| u64::from(priority) <= PRIORITY_MAX),
             "priorities go from 0 to 9"
         );
+        debug_assert!(!self.has_field_of_its_own_in_rest(), "no field is written twice");
         let persistence = self.persistence.number();
         for (tag, number) in
             [(9, persistence as u64), (12, u64::from(backout_count)), (20, self.put_at.0 as u64)]
@@ -436,8 +455,15 @@ impl DefaultContext {
             fields.put_application_name.chars().count() <= 28,
             "an application has at most 28 characters in a message"
         );
+        let encoded: Bytes = fields.encode_to_vec().into();
+        debug_assert!(
+            Fields::of(&encoded)
+                .flatten()
+                .all(|field| { field.tag == USER_IDENTIFIER || field.tag == PUT_APPLICATION_NAME }),
+            "a session says who puts, and nothing else of a message"
+        );
         DefaultContext {
-            encoded: fields.encode_to_vec().into(),
+            encoded,
             user_identifier: fields.user_identifier,
             put_application_name: fields.put_application_name,
         }
@@ -469,8 +495,10 @@ impl EncodedDescriptor<'_> {
     }
 
     pub fn put(&self, into: &mut impl BufMut) {
+        let room = into.remaining_mut();
         into.put_slice(&self.known.bytes[..self.known.length]);
         into.put_slice(self.rest);
+        debug_assert_eq!(room - into.remaining_mut(), self.len(), "as much is put as was announced");
     }
 }
 

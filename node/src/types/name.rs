@@ -9,6 +9,8 @@ use trimaran_proto::attribute::{NAME_LENGTH_MAX, NameError, check_name};
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectName(Arc<str>);
 
+const _: () = assert!(ObjectName::LENGTH_MAX == 48, "headers have 48 characters for the name of a queue");
+
 impl ObjectName {
     pub const LENGTH_MAX: usize = NAME_LENGTH_MAX;
 

@@ -42,6 +42,10 @@ impl<T> Pieces<T> {
         self.pieces.front()?.front()
     }
 
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &T> {
+        self.pieces.iter().flatten()
+    }
+
     pub fn pop_front(&mut self) -> Option<T> {
         let first = self.pieces.front_mut()?;
         let one = first.pop_front();

@@ -165,7 +165,7 @@ pub struct ClocksDiffer {
 
 impl RoleView {
     pub fn role(&self) -> Role {
-        match self {
+        let role = match self {
             RoleView::Serving { .. } => Role::Active,
             RoleView::Elected { why: WhyNotServing::Starting, .. } => Role::Starting,
             RoleView::Elected { why: WhyNotServing::NoLease, .. } => Role::NoQuorum,
@@ -174,7 +174,13 @@ impl RoleView {
             RoleView::NotServing { leader: Some(_), .. } => Role::Replica,
             RoleView::NotServing { leader: None, .. } => Role::NoLeader,
             RoleView::Removed => Role::Removed,
-        }
+        };
+        debug_assert_eq!(role == Role::Active, self.is_serving(), "who serves is active, and nobody else");
+        debug_assert!(
+            self.leads() || !matches!(role, Role::Starting | Role::NoQuorum | Role::HandingOver),
+            "only who leads is about to serve, or does not serve any more"
+        );
+        role
     }
 
     /// Whether this node leads, serving or about to.

@@ -43,11 +43,18 @@ impl TermStarts {
             self.0.remove(0);
         }
         self.0.push((term, index));
+        debug_assert_eq!(self.at(index), Some(term), "the term of an entry that was noted is known");
     }
 
     /// As they were when this entry was the last one.
     pub fn upto(&self, index: Index) -> TermStarts {
-        TermStarts(self.0[..self.begun_by(index)].to_vec())
+        let upto = TermStarts(self.0[..self.begun_by(index)].to_vec());
+        debug_assert_eq!(
+            upto.at(index),
+            self.at(index),
+            "the last entry is of the same term in what it ends"
+        );
+        upto
     }
 
     /// The term of a committed entry.
@@ -64,14 +71,27 @@ impl TermStarts {
             runs.into_iter().zip(ends).map(|((term, first), last)| (term, first, last)).collect::<Vec<_>>()
         };
         let theirs = spans(other, others_end);
-        spans(self, end).into_iter().rev().find_map(|(term, first, last)| {
+        let common = spans(self, end).into_iter().rev().find_map(|(term, first, last)| {
             let same = theirs.iter().find(|run| run.0 == term)?;
             let common = last.min(same.2);
             (common >= first.max(same.1)).then_some(common)
-        })
+        });
+        debug_assert!(
+            common.is_none_or(|common| common <= end.min(others_end)),
+            "what both have is in front of where either ends"
+        );
+        debug_assert!(
+            common.is_none_or(|common| self.at(common).is_some() && self.at(common) == other.at(common)),
+            "what both have is of one term here and there"
+        );
+        common
     }
 
     fn begun_by(&self, index: Index) -> usize {
+        debug_assert!(
+            self.0.is_sorted_by(|one, next| one.0 < next.0 && one.1 < next.1),
+            "terms begin one behind the other"
+        );
         self.0.partition_point(|(_, first)| *first <= index)
     }
 }

@@ -19,6 +19,8 @@ impl Version {
     pub const NEXT: Version = Version(3);
 }
 
+const _: () = assert!(Version::FIRST.0 < Version::NEXT.0, "what is under work comes after what was released");
+
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
@@ -64,6 +66,11 @@ impl Speaks {
         }
     }
 }
+
+const _: () = assert!(
+    Speaks::KNOWN.oldest.0 <= Speaks::RELEASE.oldest.0 && Speaks::RELEASE.newest.0 <= Speaks::KNOWN.newest.0,
+    "what the release speaks is known"
+);
 
 impl fmt::Display for Speaks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
