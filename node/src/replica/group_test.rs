@@ -788,6 +788,48 @@ fn a_copy_in_another_state_is_named_and_gets_it_again() {
 }
 
 #[test]
+fn a_copy_in_another_state_counts_for_nothing_whatever_it_says_until_it_began_again() {
+    let mut group = Group::new(3);
+    let leader = define_a_queue(&mut group);
+    let wrong = leader % 3 + 1;
+    make_another_state(&mut group, wrong);
+    group.pass(Duration::from_secs(21));
+    let is_excluded = |group: &Group| group.members[&leader].replica.consensus.is_excluded(NodeId(wrong));
+    assert!(is_excluded(&group));
+    for says_that_it_stops in [true, false] {
+        let member = group.members.get_mut(&wrong).unwrap();
+        member.replica.draining = says_that_it_stops;
+        member.replica.greet_all();
+        group.pass(Duration::from_secs(1));
+        assert!(is_excluded(&group), "its history is the same, and its state is not");
+        assert_eq!(out_of_sync(&group, leader, wrong), Some(OutOfSync::OtherState));
+    }
+    // The process has ended, and the next one has the state of the others.
+    group.members.remove(&wrong);
+    group.tell(leader, Event::PeerGone { node: NodeId(wrong) });
+    group.join(wrong, &[1, 2, 3]);
+    group.pass(Duration::from_secs(21));
+    assert!(!is_excluded(&group));
+    assert_eq!(out_of_sync(&group, leader, wrong), None);
+}
+
+#[test]
+fn a_copy_in_another_state_that_comes_back_with_it_is_found_at_once() {
+    let mut group = Group::new(3);
+    let leader = define_a_queue(&mut group);
+    let wrong = leader % 3 + 1;
+    make_another_state(&mut group, wrong);
+    group.pass(Duration::from_secs(21));
+    group.tell(leader, Event::PeerLost { node: NodeId(wrong) });
+    group.tell(leader, Event::PeerConnected { node: NodeId(wrong) });
+    group.pass(Duration::from_millis(500));
+    assert!(
+        group.members[&leader].replica.consensus.is_excluded(NodeId(wrong)),
+        "it was the connection only"
+    );
+}
+
+#[test]
 fn of_two_copies_that_differ_neither_is_called_the_wrong_one() {
     let mut group = Group::new(3);
     let leader = define_a_queue(&mut group);
