@@ -535,7 +535,7 @@ fn where_every_log_is_gone_they_begin_anew_when_somebody_said_so() {
     let acknowledged = |group: &Group| {
         voters.map(|id| group.members[&id].replica.status().acknowledged.map(|index| index.0))
     };
-    assert_eq!((group.leader(), acknowledged(&group)), (None, [Some(204), Some(204), Some(1)]));
+    assert_eq!((group.leader(), acknowledged(&group)), (None, [Some(204), Some(204), None]));
     let last = group.members[&2].replica.log_end();
     for id in [1, 3, 2] {
         let request = RecoverRequest { from: NodeId(2), last, term: Term(4) };
@@ -551,6 +551,37 @@ fn where_every_log_is_gone_they_begin_anew_when_somebody_said_so() {
         assert_eq!(status.acknowledged, Some(status.last.1), "node {id}: what was given up is not promised");
     }
     define_a_queue(&mut group);
+}
+
+#[test]
+fn what_a_node_with_empty_disks_ever_acknowledged_nobody_knows_before_it_has_caught_up() {
+    let acknowledged = |group: &Group, id: u64| group.members[&id].replica.status().acknowledged;
+    let mut group = Group::of(&[1, 2, 3]);
+    assert_eq!(acknowledged(&group, 1), None, "it may be in the place of another");
+    group.pass(Duration::from_secs(5));
+    let leader = group.leader().expect("somebody serves");
+    for (id, member) in &group.members {
+        let end = member.replica.log_end().1;
+        assert_eq!(acknowledged(&group, *id), Some(end), "node {id}: all were new");
+    }
+    // Two lose their disks: the leader lives, and cannot serve.
+    for id in group.others(leader) {
+        group.members.remove(&id);
+        group.tell(leader, Event::PeerGone { node: NodeId(id) });
+    }
+    for id in (1..=3).filter(|id| *id != leader) {
+        group.join(id, &[1, 2, 3]);
+    }
+    group.pass(Duration::from_secs(5));
+    assert!(group.leader().is_none_or(|id| !group.members[&id].replica.has_lease()));
+    for id in group.others(leader) {
+        assert!(group.members[&id].replica.log_end().1 > Index(1), "node {id} has what the leader has");
+        assert_eq!(
+            acknowledged(&group, id),
+            None,
+            "node {id} may have acknowledged more with the disk that it lost"
+        );
+    }
 }
 
 /// A node whose log and store are empty, and whose mark says that it acknowledged 204 entries.
