@@ -103,10 +103,13 @@ pub(super) fn recover<F: FileSystem>(
     }
     // What is in the store came by the log, or whole from a leader, and the store says which.
     let logged = span.map_or(mark.last.1, |(_, last)| last.max(mark.last.1));
-    if logged < store.index && !store.installed && !is_new {
+    // A log whose entries are all in the store has none; then the mark alone knows that it had them.
+    let is_known = span.is_some() || !mark_is_lost;
+    if logged < store.index && is_known && !store.installed && !is_new {
+        let ends = if mark_is_lost { "the log ends" } else { "the log and its mark end" };
         wrong.push(format!(
-            "the message store is at entry {}, but the log and its mark end at {logged}: an older log was put in the place of \
-             the one that had the rest",
+            "the message store is at entry {}, but {ends} at {logged}: an older log was put in the place of the one that had the \
+             rest",
             store.index
         ));
     }
