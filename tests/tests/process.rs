@@ -1136,7 +1136,10 @@ async fn wait_until_put(queue: &Queue, number: u64, within: Duration) -> Duratio
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_start_on_disks_without_a_byte_free_and_their_queues_can_be_drained() {
-    let mut cluster = Cluster::start(on_small_disks(600 << 20));
+    let mut plan = on_small_disks(600 << 20);
+    // The reserves are of a size that such a device has.
+    plan.small_disks[2] = (2, 126 << 20);
+    let mut cluster = Cluster::start(plan);
     let connection = cluster.connect().await;
     create(&connection, QUEUE).await;
     let queue = connection.queue(QUEUE);
@@ -1167,6 +1170,9 @@ async fn nodes_start_on_disks_without_a_byte_free_and_their_queues_can_be_draine
     let begun = Instant::now();
     cluster.wait_serving(seconds(60));
     println!("served {:.1?} after a second start without a byte free", begun.elapsed());
+    for node in 0..3 {
+        assert!(cluster.is_running(node), "node {node} found a reserve each time");
+    }
     let got = get_everything(&cluster.connect().await.queue(QUEUE), seconds(60)).await;
     assert_eq!(got, 1000);
     for file in files {

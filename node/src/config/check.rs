@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::{Config, Descriptors, resolve};
-use crate::log_store::filesystem;
+use super::{Config, Descriptors, reserves, resolve};
+use crate::log_store::{filesystem, free_bytes};
 use crate::peer::{self, PeerTls, ProbeError};
 use crate::security::{Tls, TlsOptions};
 use crate::types::NodeId;
@@ -97,6 +97,9 @@ pub async fn check(config: &Config) -> CheckReport {
             Err(text) => report.wrong(text),
             Ok(owner) => owner.repaired.into_iter().for_each(|text| report.warning(text)),
         }
+    }
+    if let Some(text) = reserves::lacking(&config.reserves(), free_bytes) {
+        report.warning(text);
     }
     check_addresses(config, &mut report);
     check_descriptors(config, &mut report);
@@ -275,10 +278,7 @@ fn in_use(what: &str, address: &str, node: &str, own: &Own) -> String {
 }
 
 fn check_directory(what: &str, path: &Path, reserve: u64, report: &mut CheckReport) {
-    // The last ancestor of a relative path is empty: the working directory.
-    let place =
-        |path: &Path| if path.as_os_str().is_empty() { Path::new(".").into() } else { path.to_path_buf() };
-    let Some(existing) = path.ancestors().map(place).find(|ancestor| ancestor.exists()) else {
+    let Some(existing) = reserves::existing(path) else {
         report.wrong(format!("{what} directory {}: no part of the path exists", path.display()));
         return;
     };

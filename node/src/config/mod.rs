@@ -2,7 +2,8 @@
 //!
 //! No module below reads files. `file` is the text's shape; `reader` makes of it what is meant, with `options` for the sections that
 //! hold options, `addresses` for floating addresses, `network` for names of hosts, `machine` for what there is of memory and
-//! descriptors, and `problems` for all that is wrong. `owner` says whose a directory is, `check` is `trimaran-node check`.
+//! descriptors, and `problems` for all that is wrong. `owner` says whose a directory is, `reserves` what is
+//! held back for full disks, `check` is `trimaran-node check`.
 
 mod file;
 mod reader;
@@ -12,12 +13,14 @@ mod addresses;
 mod network;
 mod machine;
 mod owner;
+mod reserves;
 mod check;
 
 pub use check::{CheckReport, Finding, check, peer_tls};
 pub use machine::{Descriptors, MONITOR_CONNECTIONS_MAX, PEER_CONNECTIONS_MAX};
 pub use network::{is_loopback, resolve};
 pub use owner::{OWNER_COPY, OWNER_FILE, Owner};
+pub use reserves::{ReserveFile, lacking};
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -83,6 +83,7 @@ fn a_new_node_is_recovering_until_it_caught_up_or_voted() {
         let recovered = open(directory.path()).recover(QM, &meta(1, 1)).unwrap();
         assert!(!recovered.complete);
         assert!(recovered.entries.is_empty());
+        assert_eq!(recovered.acknowledged, Some(Index(1)), "it remembers none");
         assert_eq!(recovered.hard_state, HardState { term: Term(1), vote: None, commit: Index(1) });
         assert_eq!(recovered.sentences.len(), 0, "{:?}", recovered.sentences);
     }
@@ -96,10 +97,12 @@ fn a_new_node_is_recovering_until_it_caught_up_or_voted() {
     let mut log = open(directory.path());
     let recovered = log.recover(QM, &meta(1, 1)).unwrap();
     assert!(!recovered.complete, "it has entries, but was never told that they are all");
+    assert_eq!(recovered.acknowledged, None, "nor what was on the disks that these may have replaced");
     log.caught_up(QM).unwrap();
     drop(log);
     let mut log = open(directory.path());
-    assert!(log.recover(QM, &meta(1, 1)).unwrap().complete);
+    let recovered = log.recover(QM, &meta(1, 1)).unwrap();
+    assert_eq!((recovered.complete, recovered.acknowledged), (true, Some(Index(2))));
 
     let other = tempfile::tempdir().unwrap();
     let mut log = open(other.path());
@@ -219,6 +222,7 @@ fn what_a_node_acknowledged_is_not_known_where_its_mark_was_lost() {
                 "{:?}",
                 recovered.sentences
             );
+            assert!(!told("an older log"), "it may be the same: {:?}", recovered.sentences);
         }
     }
 }

@@ -134,6 +134,9 @@ pub struct LogOptions {
     pub recovery_threads: usize,
 }
 
+/// However small the device is.
+const FILE_BYTES_MIN: u64 = 4 << 20;
+
 impl LogOptions {
     pub fn new(directory: impl Into<PathBuf>) -> LogOptions {
         LogOptions {
@@ -154,10 +157,16 @@ impl LogOptions {
         LogOptions { purge_bytes: self.purge_bytes.max(bytes.saturating_mul(2)), ..self }
     }
 
-    /// On a small device files are given back sooner, and copied for that if they must.
+    /// On a small device files are smaller and given back sooner, and copied for that if they must, and less is kept free.
     pub fn on_device_of(self, bytes: u64) -> LogOptions {
-        let most = (bytes / 4).max(2 * self.file_bytes);
-        LogOptions { purge_bytes: self.purge_bytes.min(most), ..self }
+        let file_bytes = self.file_bytes.min((bytes / 8).max(FILE_BYTES_MIN));
+        let most = (bytes / 4).max(2 * file_bytes);
+        LogOptions {
+            file_bytes,
+            purge_bytes: self.purge_bytes.min(most),
+            ballast_bytes: self.ballast_bytes.min(bytes / 8),
+            ..self
+        }
     }
 
     /// Small files for tests and simulations.

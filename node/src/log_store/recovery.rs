@@ -11,10 +11,11 @@ use super::mark::Acknowledged;
 use super::raft_engine::{RaftEngineLog, region};
 use super::{LogError, LogStore};
 use crate::consensus::{Entry, HardState, Parted};
-use crate::types::{Index, QueueManagerId, SnapshotMeta};
+use crate::types::{Index, QueueManagerId, SnapshotMeta, Term};
 
 /// A message store that has no more than this is that of a new node.
 const FIRST: Index = Index(1);
+const FIRST_TERM: Term = Term(1);
 
 /// What the log gave back.
 #[derive(Clone, Debug)]
@@ -24,7 +25,8 @@ pub struct RecoveredLog {
     pub entries: Vec<Entry>,
     /// Nothing this node acknowledged is missing. False also for a node that has never had part in the group.
     pub complete: bool,
-    /// The highest entry this node ever acknowledged, by what it noted beside the log; None where that note was lost.
+    /// The highest entry this node ever acknowledged, by what it noted beside the log; None where that note was lost, or
+    /// was begun with empty disks and the node has not caught up since.
     pub acknowledged: Option<Index>,
     /// What it has committed is not what a leader had, as far as that is still in the log.
     pub parted: Option<Parted>,
@@ -101,10 +103,13 @@ pub(super) fn recover<F: FileSystem>(
     }
     // What is in the store came by the log, or whole from a leader, and the store says which.
     let logged = span.map_or(mark.last.1, |(_, last)| last.max(mark.last.1));
-    if logged < store.index && !store.installed && !is_new {
+    // A log whose entries are all in the store has none; then the mark alone knows that it had them.
+    let is_known = span.is_some() || !mark_is_lost;
+    if logged < store.index && is_known && !store.installed && !is_new {
+        let ends = if mark_is_lost { "the log ends" } else { "the log and its mark end" };
         wrong.push(format!(
-            "the message store is at entry {}, but the log and its mark end at {logged}: an older log was put in the place of \
-             the one that had the rest",
+            "the message store is at entry {}, but {ends} at {logged}: an older log was put in the place of the one that had the \
+             rest",
             store.index
         ));
     }
@@ -188,7 +193,9 @@ pub(super) fn recover<F: FileSystem>(
             store.index
         ));
     }
-    let acknowledged = (!forgot).then_some(decided.last.1);
+    // Nobody is elected in the first term: the disks were empty, and what may have been on others before them is not known.
+    let began_empty = recovering.is_some_and(|since| since == (FIRST_TERM, None)) && decided.last.1 > FIRST;
+    let acknowledged = (!forgot && !began_empty).then_some(decided.last.1);
     Ok(RecoveredLog { hard_state, entries, complete, acknowledged, parted, sentences })
 }
 

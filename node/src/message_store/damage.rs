@@ -42,10 +42,19 @@ pub(super) fn located(database: &Path, reason: &str) -> String {
     if places.is_empty() {
         return reason.to_string();
     }
-    let named: Vec<String> = places.iter().take(PLACES_NAMED).map(Place::to_string).collect();
+    let places: Vec<String> = places.iter().map(Place::to_string).collect();
+    format!("{}; RocksDB says: {reason}", named(&places))
+}
+
+/// The first of them.
+pub(super) fn named(places: &[String]) -> String {
     let more = places.len().saturating_sub(PLACES_NAMED);
-    let more = if more > 0 { format!("; and {more} more files") } else { String::new() };
-    format!("{}{more}; RocksDB says: {reason}", named.join("; "))
+    let more = match more {
+        0 => String::new(),
+        1 => "; and 1 more file".to_string(),
+        _ => format!("; and {more} more files"),
+    };
+    format!("{}{more}", places[..places.len().min(PLACES_NAMED)].join("; "))
 }
 
 const PLACES_NAMED: usize = 3;
@@ -130,6 +139,8 @@ fn manifest(path: &Path) -> io::Result<Found> {
 
 const BLOB_HEADER: usize = 30;
 const BLOB_FOOTER: u64 = 32;
+/// What a file of bodies has in front of and behind its records.
+pub(super) const AROUND_BODIES: u64 = BLOB_HEADER as u64 + BLOB_FOOTER;
 const BLOB_RECORD_HEADER: usize = 32;
 const BLOB_MAGIC: u32 = 0x0024_8f37;
 const TABLE_FOOTER: u64 = 53;

@@ -567,11 +567,38 @@ fn a_file_of_bodies_that_nobody_lists_is_no_damage_and_one_that_was_cut_off_is()
     drop(store);
 
     fs::write(&blob, half).unwrap();
+    let (store, sentences) = RocksStore::open(options(directory.path())).unwrap();
+    let place = format!("file {}, offset 5000: it ends here and should have ", blob.display());
+    assert!(sentences[0].contains(&place), "{sentences:?}");
+    assert_eq!(store.meta(QM).unwrap(), None);
+}
+
+#[test]
+fn a_file_of_bodies_that_is_missing_is_noticed_at_the_start_and_one_that_ends_early_when_it_is_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let blob = ends_with(&closed(directory.path()), ".blob");
+    fs::remove_file(&blob).unwrap();
+    let (store, sentences) = RocksStore::open(options(directory.path())).unwrap();
+    assert_eq!(sentences.len(), 1, "{sentences:?}");
+    assert!(
+        sentences[0].contains(&format!("file {}, offset 0: it is missing", blob.display())),
+        "{sentences:?}"
+    );
+    assert!(sentences[0].contains("is rebuilt from the log and the peers"), "{sentences:?}");
+    assert_eq!(store.meta(QM).unwrap(), None);
+    drop(store);
+
+    // It is cut off while the store is in use.
+    let directory = tempfile::tempdir().unwrap();
+    let blob = ends_with(&closed(directory.path()), ".blob");
     let store = open(directory.path());
-    assert!(rows(&store.rows(QM)).is_err());
+    fs::OpenOptions::new().write(true).open(&blob).unwrap().set_len(100).unwrap();
+    let keys = (0..300).map(|number| (Family::Bodies, key(QM, number))).collect();
+    let error = store.load(&LoadRequest { queue_manager: QM, request: RequestId(1), keys }).unwrap_err();
+    assert!(directory.path().join("store.condemned").exists(), "{error}");
     drop(store);
     let (store, sentences) = RocksStore::open(options(directory.path())).unwrap();
-    assert!(sentences[0].contains(&format!("file {}, offset ", blob.display())), "{sentences:?}");
+    assert!(sentences[0].contains("is rebuilt from the log and the peers"), "{sentences:?}");
     assert_eq!(store.meta(QM).unwrap(), None);
 }
 

@@ -28,7 +28,11 @@ impl RocksStore {
             acquit(&options).map_err(|error| io(error.to_string()))?;
         }
         let path = options.directory.join(DATABASE);
-        let opened = missing_parts(&path).map_or_else(|| open_database(&options, &path), Err);
+        let opened =
+            missing_parts(&path).map_or_else(|| open_database(&options, &path), Err).and_then(|db| {
+                let missing = missing_bodies(&db, &path);
+                missing.map_or(Ok(db), Err)
+            });
         let db = match opened {
             Ok(db) => db,
             Err(reason) => match fault::of(&reason) {
@@ -107,6 +111,50 @@ fn missing_parts(path: &Path) -> Option<String> {
         name.ends_with(".sst") || name.ends_with(".blob") || name.starts_with("MANIFEST")
     });
     (has_files && !path.join("CURRENT").exists()).then(|| "its file CURRENT is missing".to_string())
+}
+
+/// RocksDB looks for its tables when it opens, and for a file of bodies when it is asked for one of them.
+fn missing_bodies(db: &DB, path: &Path) -> Option<String> {
+    let reason = |(number, bytes): &(u64, u64)| {
+        let file = path.join(format!("{number:06}.blob"));
+        match fs::metadata(&file) {
+            Ok(there) if there.len() >= *bytes => None,
+            Ok(there) => Some(format!(
+                "file {}, offset {}: it ends here and should have {bytes} bytes",
+                file.display(),
+                there.len()
+            )),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Some(format!(
+                "file {}, offset 0: it is missing and should have {bytes} bytes",
+                file.display()
+            )),
+            // It may be there.
+            Err(_) => None,
+        }
+    };
+    let mut missing: BTreeMap<(u64, u64), String> =
+        listed_bodies(db).into_iter().filter_map(|file| Some((file, reason(&file)?))).collect();
+    if !missing.is_empty() {
+        // A compaction may have been about to remove it.
+        let listed = listed_bodies(db);
+        missing.retain(|file, _| listed.contains(file));
+    }
+    let reasons: Vec<String> = missing.into_values().collect();
+    (!reasons.is_empty()).then(|| damage::named(&reasons))
+}
+
+/// The files of bodies that RocksDB lists: number and bytes. It names them in a text for people only.
+fn listed_bodies(db: &DB) -> Vec<(u64, u64)> {
+    let family = db.cf_handle(family_name(Family::Bodies)).expect("opened with the database");
+    let text = db.property_value_cf(family, "rocksdb.sstables").ok().flatten().unwrap_or_default();
+    let number = |line: &str, name: &str| -> Option<u64> {
+        line.split_once(name)?.1.split_whitespace().next()?.parse().ok()
+    };
+    let file = |line: &str| {
+        let bytes = number(line, "total_blob_bytes: ")?;
+        Some((number(line, "blob_file_number: ")?, bytes + damage::AROUND_BODIES))
+    };
+    text.lines().filter_map(file).collect()
 }
 
 /// Makes room for an empty store. The damaged one is kept for whoever wants to look at it, the newest only, and only if

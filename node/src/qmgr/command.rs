@@ -115,6 +115,24 @@ pub struct Removal {
     pub positions: Vec<Position>,
 }
 
+impl Place {
+    /// What is around the body and what programs say of it: ids, numbers, lengths.
+    const AROUND_BYTES: usize = 192;
+
+    /// Bytes that it takes in a log entry, at most.
+    pub fn weight(&self) -> usize {
+        let producer = self.producer.as_ref().map_or(0, |of| of.producer.0.len());
+        Place::AROUND_BYTES + self.message.body.len() + self.message.descriptor.rest.len() + producer
+    }
+}
+
+impl Removal {
+    /// Bytes that it takes in a log entry, at most.
+    pub fn weight(&self) -> usize {
+        16 + 16 * self.positions.len()
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum DecodeError {
     #[error("the entry is not a batch: {0}")]

@@ -25,11 +25,11 @@ use crate::types::{Position, QueueId, QueueManagerId, limits};
 
 /// Messages of a pack: as many as the bits that say which of them are there.
 pub(super) const MESSAGES_MAX: usize = 64;
-/// No sequence of a pack's first message is higher: it shares a number with the member.
-pub(super) const FIRST_MAX: u64 = u64::MAX / MESSAGES_MAX as u64 - 1;
 const _: () = assert!(MESSAGES_MAX == u64::BITS as usize, "each message of a pack has a bit");
-const _: () =
-    assert!(FIRST_MAX < u64::MAX / MESSAGES_MAX as u64, "the last message of the last pack has a number");
+const _: () = assert!(
+    Position::SEQUENCE_MAX < u64::MAX / MESSAGES_MAX as u64,
+    "a sequence shares a number with a member"
+);
 /// A pack's name: its queue, its rank, the sequence of its first message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PackKey {
@@ -44,7 +44,10 @@ pub struct Packed(NonZeroU64);
 
 impl Packed {
     pub(super) fn new(first: u64, member: usize) -> Packed {
-        assert!(first <= FIRST_MAX && member < MESSAGES_MAX, "member {member} of a pack at {first}");
+        assert!(
+            first <= Position::SEQUENCE_MAX && member < MESSAGES_MAX,
+            "member {member} of a pack at {first}"
+        );
         let number = first * MESSAGES_MAX as u64 + member as u64;
         Packed(NonZeroU64::new(number).expect("sequences begin at 1"))
     }

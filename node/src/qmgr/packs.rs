@@ -13,7 +13,7 @@ use trimaran_proto::replica::v1 as wire;
 
 use super::RowChange;
 use super::command::{begin_field, field_length};
-use super::keys::{self, FIRST_MAX, MESSAGES_MAX, PackKey, Packed};
+use super::keys::{self, MESSAGES_MAX, PackKey, Packed};
 use super::pack_rows;
 use super::slot::Slot;
 use crate::types::fields::{Field, Fields, Malformed};
@@ -324,7 +324,9 @@ fn decode_heads(row: &Bytes) -> Result<Vec<Head>, String> {
             heads.push(decode_head(row, field.value.bytes()).map_err(text)?);
         }
     }
-    let is_none = |head: &Head| head.body_length > limits::BODY_BYTES_MAX as u64 || head.behind > FIRST_MAX;
+    let is_none = |head: &Head| {
+        head.body_length > limits::BODY_BYTES_MAX as u64 || head.behind > Position::SEQUENCE_MAX
+    };
     let follow = heads.windows(2).all(|pair| pair[0].behind < pair[1].behind);
     if !follow || heads.iter().any(is_none) {
         return Err("pack row: its messages do not fit together".into());
@@ -381,7 +383,7 @@ pub fn unpack(first: u64, heads: &Bytes, bodies: Vec<Bytes>) -> Result<Vec<Unpac
 /// [`pack_rows::pack_thinned`] wrote, if it did.
 pub(super) fn load(first: u64, heads: &[u8], live: Option<u64>) -> Result<(Pack, Vec<(u64, Slot)>), String> {
     let heads = decode_heads(&Bytes::copy_from_slice(heads))?;
-    if heads.is_empty() || heads.len() > MESSAGES_MAX || !(1..=FIRST_MAX).contains(&first) {
+    if heads.is_empty() || heads.len() > MESSAGES_MAX || !(1..=Position::SEQUENCE_MAX).contains(&first) {
         return Err(format!("a pack of {} messages at {first}", heads.len()));
     }
     let all = u64::MAX >> (MESSAGES_MAX - heads.len());

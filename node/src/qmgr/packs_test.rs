@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use prost::Message as _;
+use trimaran_proto::replica::v1 as wire;
 
 use super::keys::{self, PackKey};
 use super::packs::unpack;
@@ -197,6 +199,24 @@ fn many_messages_share_a_row_and_the_rows_go_with_the_last_of_them() {
     story.remove(vec![last]);
     story.move_store();
     assert_eq!((story.store.count(Family::Heads), story.store.count(Family::Bodies)), (0, 0));
+}
+
+#[test]
+fn a_row_with_sequences_that_no_queue_reaches_is_damage() {
+    let mut story = Story::new();
+    story.put(4, 100);
+    story.move_store();
+    let load = |next_sequence: u64| {
+        let mut store = Store { rows: story.store.rows.clone(), meta: story.store.meta.clone() };
+        let key = keys::state_key(ID, b'q', &QUEUE.0.to_be_bytes());
+        let row = store.rows.get_mut(&(Family::State, key)).unwrap();
+        let queue = wire::QueueRow { next_sequence, ..wire::QueueRow::decode(row.clone()).unwrap() };
+        *row = queue.encode_to_vec().into();
+        QueueManager::load(ID, ObjectName::new("QM").unwrap(), &store, Speaks::KNOWN)
+    };
+    assert!(load(Position::SEQUENCE_MAX / 2).is_ok());
+    let refused = load(Position::SEQUENCE_MAX / 2 + 1).unwrap_err().to_string();
+    assert!(refused.contains("the next sequence cannot be 140737488355328"), "{refused}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use prost::Message as _;
 use trimaran_proto::replica::v1 as wire;
 
 use super::definition_codec::{definition_from_wire, definition_to_wire};
-use super::keys::{self, PackKey, definition_key, message_state_key, queue_prefix, state_key};
+use super::keys::{PackKey, definition_key, message_state_key, queue_prefix, state_key};
 use super::outcomes::Decided;
 use super::packs;
 use super::producer_names::{Gone, NameHash};
@@ -247,7 +247,8 @@ fn load_state_row(
             if definition.kind() != ObjectKind::LocalQueue || !is_new || id >= manager.next_queue {
                 return Err(format!("{} cannot be queue {}", definition.object, row.id));
             }
-            if !(1..=keys::FIRST_MAX / 2).contains(&row.next_sequence) {
+            // Half of them are to come.
+            if !(1..=Position::SEQUENCE_MAX / 2).contains(&row.next_sequence) {
                 return Err(format!("the next sequence cannot be {}", row.next_sequence));
             }
             manager.load_queue(id, definition, row.next_sequence);

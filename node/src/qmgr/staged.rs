@@ -129,17 +129,46 @@ impl QueueManager {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::qmgr::Command;
-    use crate::types::{ObjectName, QueueManagerId};
+    use crate::qmgr::{Command, command};
+    use crate::types::definition::{By, Changes, ObjectRef};
+    use crate::types::{Body, Message, MessageId, ObjectName, Persistence, QueueId, QueueManagerId};
 
     #[test]
-    fn a_unit_is_staged_whose_bodies_are_longer_together_than_one_may_be() {
-        let mut manager = QueueManager::new(QueueManagerId(1), ObjectName::new("QM1").unwrap());
-        let data = Bytes::from(vec![7; 8 << 20]);
-        for _ in 0..limits::UNIT_BYTES_MAX / data.len() {
-            let stage = Command::StageBody { number: StagedBodyId(1), data: data.clone() };
-            assert_eq!(manager.apply(stage).verdict, Ok(Verdict::Done));
+    fn a_unit_of_many_messages_may_have_more_than_one_body() {
+        let name = |text| ObjectName::new(text).unwrap();
+        let mut manager = QueueManager::new(QueueManagerId(1), name("QM"));
+        manager.apply(Command::Define {
+            object: ObjectRef::local_queue(&name("Q")),
+            like: String::new(),
+            replace: false,
+            changes: Changes::default(),
+            by: By::default(),
+        });
+        let body = Body::from(Bytes::from(vec![7; 200_000]));
+        let mut message = Message { body_crc: body.crc32c(), body, ..Message::default() };
+        message.descriptor.persistence = Persistence::Persistent;
+        message.descriptor.priority = Some(4);
+        let number = StagedBodyId(1);
+        let (mut length, mut messages) = (0, 0u64);
+        while length <= limits::BODY_BYTES_MAX {
+            messages += 1;
+            message.descriptor.message_id = MessageId::from_slice(&messages.to_be_bytes()).unwrap();
+            let place = Place {
+                queue: QueueId(1),
+                message: message.clone(),
+                unique: None,
+                producer: None,
+                staged: None,
+            };
+            let data = command::encode_one(Command::CommitUnit {
+                unit: None,
+                places: vec![place],
+                removals: Vec::new(),
+            });
+            length += data.len();
+            assert_eq!(manager.apply(Command::StageBody { number, data }).verdict, Ok(Verdict::Done));
         }
-        assert_eq!(manager.staged_bytes(), limits::UNIT_BYTES_MAX);
+        assert!(manager.apply(Command::Staged { number, length }).verdict.is_ok());
+        assert_eq!(manager.queue(QueueId(1)).unwrap().depth(), messages);
     }
 }

@@ -5,7 +5,7 @@ use super::endings::Half;
 use super::proposals::Waiting;
 use super::units::{NotPersistent, as_removals};
 use crate::mqi::{Completion, Data};
-use crate::qmgr::{Command, Verdict};
+use crate::qmgr::{Command, Removal, Verdict};
 use crate::types::{Pieces, Position, QueueId, Reason, SessionId, Token, UnitId, UnitState, limits};
 
 /// Why a unit was backed out, where the reason's own sentence would make its program do the work twice, or for ever.
@@ -46,7 +46,7 @@ impl Replica {
         if let Some(state) = self.sessions.get_mut(session) {
             state.proposed += 1;
         }
-        let size = weight + removals.iter().map(|removal| removal.positions.len() * 16).sum::<usize>();
+        let size = weight + removals.iter().map(Removal::weight).sum::<usize>();
         // Its program knows better than this node when it sent this: it may have been on its way for long.
         let decided = decided.or(units_decided).unwrap_or(decided_now);
         let unit = unit_id.clone().map(|id| (id, decided));

@@ -9,7 +9,7 @@
 //! state again from its log and the others. Where no majority answers alike nobody knows who is right, and nothing
 //! is done but to name them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use trimaran_proto::replica::v1::{self as wire, peer_message::Message as PeerMessage};
@@ -30,6 +30,8 @@ pub(super) struct Comparison {
     next: Instant,
     /// Whose state was another one when it was compared last, and in what way.
     differing: BTreeMap<NodeId, OutOfSync>,
+    /// Who was told that its state is wrong, and has not ended since: it counts for nothing, whatever else it says.
+    shut_out: BTreeSet<NodeId>,
 }
 
 impl Comparison {
@@ -48,6 +50,18 @@ impl Comparison {
             "an answer is owed in a term that was reached"
         );
         debug_assert!(self.asked.is_some() || self.digests.is_empty(), "answers are to a question");
+    }
+
+    pub fn is_shut_out(&self, node: NodeId) -> bool {
+        self.shut_out.contains(&node)
+    }
+
+    /// The process over there has ended, and with it its state: it starts with another one. If it was the connection only,
+    /// that is seen when the two are compared, which is soon.
+    pub fn on_peer_lost(&mut self, node: NodeId) {
+        if self.shut_out.remove(&node) {
+            self.next = Instant(0);
+        }
     }
 }
 
@@ -140,7 +154,9 @@ impl Replica {
             digests.iter().map(|(_, digest)| *digest).find(|digest| alike(*digest) > voters.len() / 2);
         for (node, digest) in digests {
             if digest == majority.unwrap_or(own) {
-                self.comparison.differing.remove(&node);
+                if !self.comparison.is_shut_out(node) {
+                    self.comparison.differing.remove(&node);
+                }
                 continue;
             }
             let (differs, whose) = match majority {
@@ -157,6 +173,7 @@ impl Replica {
                 Some(_) if node == me => self.get_state_again(index),
                 Some(right) if right == own => {
                     let term = self.consensus.term().0;
+                    self.comparison.shut_out.insert(node);
                     self.consensus.exclude(node, true);
                     self.say(node, wire::Comparison { term, index: index.0, digest: None, differs: true });
                 }

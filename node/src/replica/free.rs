@@ -455,19 +455,22 @@ fn front(rank: u8) -> Position {
 
 /// Behind every message of a rank.
 fn back(rank: u8) -> Position {
-    Position { rank, sequence: (1 << SEQUENCE_BITS) - 1, minor: (1 << MINOR_BITS) - 1 }
+    Position { rank, sequence: Position::SEQUENCE_MAX, minor: (1 << MINOR_BITS) - 1 }
 }
 
-/// At 100,000 messages a second a queue needs 89 years for the one,
-const SEQUENCE_BITS: u32 = 48;
-/// and without a change of leader 5 years for the other.
+/// At 100,000 messages a second a leader needs 5 years for so many.
 const MINOR_BITS: u32 = 44;
-const _: () = assert!(32 + 4 + SEQUENCE_BITS + MINOR_BITS == u128::BITS, "hash and position fill a number");
+const _: () =
+    assert!(32 + 4 + Position::SEQUENCE_BITS + MINOR_BITS == u128::BITS, "hash and position fill a number");
 const _: () =
     assert!(RANKS <= 1 << 4 && RANKS <= u16::BITS as usize, "a rank has 4 bits, and a bit of its own");
 
 /// Hash, rank, sequence, minor: in order of position for one hash.
 fn entry(hash: u32, at: Position) -> u128 {
+    debug_assert!(
+        at.sequence <= Position::SEQUENCE_MAX && at.minor < 1 << MINOR_BITS,
+        "{at:?} has room in an entry"
+    );
     let (rank, sequence, minor) = (u128::from(at.rank), u128::from(at.sequence), u128::from(at.minor));
     u128::from(hash) << 96 | rank << 92 | sequence << MINOR_BITS | minor
 }
@@ -475,7 +478,7 @@ fn entry(hash: u32, at: Position) -> u128 {
 fn position_of(entry: u128) -> Position {
     Position {
         rank: (entry >> 92) as u8 & 0xf,
-        sequence: (entry >> MINOR_BITS) as u64 & ((1 << SEQUENCE_BITS) - 1),
+        sequence: (entry >> MINOR_BITS) as u64 & Position::SEQUENCE_MAX,
         minor: entry as u64 & ((1 << MINOR_BITS) - 1),
     }
 }

@@ -535,7 +535,7 @@ fn where_every_log_is_gone_they_begin_anew_when_somebody_said_so() {
     let acknowledged = |group: &Group| {
         voters.map(|id| group.members[&id].replica.status().acknowledged.map(|index| index.0))
     };
-    assert_eq!((group.leader(), acknowledged(&group)), (None, [Some(204), Some(204), Some(1)]));
+    assert_eq!((group.leader(), acknowledged(&group)), (None, [Some(204), Some(204), None]));
     let last = group.members[&2].replica.log_end();
     for id in [1, 3, 2] {
         let request = RecoverRequest { from: NodeId(2), last, term: Term(4) };
@@ -551,6 +551,37 @@ fn where_every_log_is_gone_they_begin_anew_when_somebody_said_so() {
         assert_eq!(status.acknowledged, Some(status.last.1), "node {id}: what was given up is not promised");
     }
     define_a_queue(&mut group);
+}
+
+#[test]
+fn what_a_node_with_empty_disks_ever_acknowledged_nobody_knows_before_it_has_caught_up() {
+    let acknowledged = |group: &Group, id: u64| group.members[&id].replica.status().acknowledged;
+    let mut group = Group::of(&[1, 2, 3]);
+    assert_eq!(acknowledged(&group, 1), None, "it may be in the place of another");
+    group.pass(Duration::from_secs(5));
+    let leader = group.leader().expect("somebody serves");
+    for (id, member) in &group.members {
+        let end = member.replica.log_end().1;
+        assert_eq!(acknowledged(&group, *id), Some(end), "node {id}: all were new");
+    }
+    // Two lose their disks: the leader lives, and cannot serve.
+    for id in group.others(leader) {
+        group.members.remove(&id);
+        group.tell(leader, Event::PeerGone { node: NodeId(id) });
+    }
+    for id in (1..=3).filter(|id| *id != leader) {
+        group.join(id, &[1, 2, 3]);
+    }
+    group.pass(Duration::from_secs(5));
+    assert!(group.leader().is_none_or(|id| !group.members[&id].replica.has_lease()));
+    for id in group.others(leader) {
+        assert!(group.members[&id].replica.log_end().1 > Index(1), "node {id} has what the leader has");
+        assert_eq!(
+            acknowledged(&group, id),
+            None,
+            "node {id} may have acknowledged more with the disk that it lost"
+        );
+    }
 }
 
 /// A node whose log and store are empty, and whose mark says that it acknowledged 204 entries.
@@ -785,6 +816,48 @@ fn a_copy_in_another_state_is_named_and_gets_it_again() {
     assert_eq!(group.leader(), Some(leader), "the others are enough");
     let said = group.members[&leader].reports.last().expect("it is said");
     assert!(said.contains("is not the one of a majority"), "{said}");
+}
+
+#[test]
+fn a_copy_in_another_state_counts_for_nothing_whatever_it_says_until_it_began_again() {
+    let mut group = Group::new(3);
+    let leader = define_a_queue(&mut group);
+    let wrong = leader % 3 + 1;
+    make_another_state(&mut group, wrong);
+    group.pass(Duration::from_secs(21));
+    let is_excluded = |group: &Group| group.members[&leader].replica.consensus.is_excluded(NodeId(wrong));
+    assert!(is_excluded(&group));
+    for says_that_it_stops in [true, false] {
+        let member = group.members.get_mut(&wrong).unwrap();
+        member.replica.draining = says_that_it_stops;
+        member.replica.greet_all();
+        group.pass(Duration::from_secs(1));
+        assert!(is_excluded(&group), "its history is the same, and its state is not");
+        assert_eq!(out_of_sync(&group, leader, wrong), Some(OutOfSync::OtherState));
+    }
+    // The process has ended, and the next one has the state of the others.
+    group.members.remove(&wrong);
+    group.tell(leader, Event::PeerGone { node: NodeId(wrong) });
+    group.join(wrong, &[1, 2, 3]);
+    group.pass(Duration::from_secs(21));
+    assert!(!is_excluded(&group));
+    assert_eq!(out_of_sync(&group, leader, wrong), None);
+}
+
+#[test]
+fn a_copy_in_another_state_that_comes_back_with_it_is_found_at_once() {
+    let mut group = Group::new(3);
+    let leader = define_a_queue(&mut group);
+    let wrong = leader % 3 + 1;
+    make_another_state(&mut group, wrong);
+    group.pass(Duration::from_secs(21));
+    group.tell(leader, Event::PeerLost { node: NodeId(wrong) });
+    group.tell(leader, Event::PeerConnected { node: NodeId(wrong) });
+    group.pass(Duration::from_millis(500));
+    assert!(
+        group.members[&leader].replica.consensus.is_excluded(NodeId(wrong)),
+        "it was the connection only"
+    );
 }
 
 #[test]

@@ -149,7 +149,7 @@ impl Replica {
         );
         let was_known = self.peers.parted(peer).is_some();
         self.peers.set_parted(peer, parted);
-        self.consensus.exclude(peer, parted.is_some());
+        self.consensus.exclude(peer, parted.is_some() || self.comparison.is_shut_out(peer));
         if let Some(parted) = parted.filter(|_| !was_known) {
             self.report(sentence(peer, from_wire(parted)));
             // It may not know itself: its leader tells it what it would have to have.

@@ -121,6 +121,7 @@ impl Replica {
     /// Whoever comes next may have another history, and another state: it says so itself.
     pub(super) fn on_peer_lost(&mut self, node: NodeId) {
         self.peers.on_lost(node);
+        self.comparison.on_peer_lost(node);
         self.consensus.exclude(node, false);
     }
 

@@ -144,6 +144,7 @@ impl Proposals {
             return;
         }
         let data = self.encoder.take();
+        debug_assert!(data.len() <= limits::ENTRY_BYTES_MAX, "an entry of {} bytes", data.len());
         self.closed_bytes += data.len();
         self.closed.push_back(Closed { data, items: std::mem::take(&mut self.items) });
     }

@@ -33,8 +33,9 @@ pub(super) struct Recovery {
     /// The leader that was asked last, and its term.
     asked: Option<(Term, NodeId)>,
     next_greeting: Instant,
-    /// The highest entry this node acknowledged before its start; None where its mark was lost. What it has counts when it
-    /// caught up, or a person decided to go on with that.
+    /// The highest entry this node acknowledged before its start; None where its mark was lost, or its disks are empty: they
+    /// may be new, or in the place of others. What it has counts when it caught up, or a group was seen to be new, or a
+    /// person decided to go on with that.
     promised: Option<Index>,
 }
 
@@ -55,7 +56,7 @@ impl Recovery {
             target: None,
             asked: None,
             next_greeting: Instant(0),
-            promised: recovered.acknowledged,
+            promised: recovered.acknowledged.filter(|_| !blank),
         }
     }
 

@@ -225,8 +225,7 @@ fn next_of_body(parts: &mut VecDeque<Bytes>) -> Option<Bytes> {
     Some(joined.freeze())
 }
 
-/// The encoding of a unit with some of the messages: more than one only if they are short, because what is around a body
-/// may be longer than the body. The first one names the unit.
+/// The encoding of a unit with some of the messages: more than one only if they are short. The first one names the unit.
 fn next_of_unit(
     unit: &mut Option<(UnitId, u64)>,
     rest: &mut Pieces<Place>,
@@ -235,9 +234,9 @@ fn next_of_unit(
     let mut places = Vec::new();
     let mut bytes = 0;
     while let Some(place) = rest.front()
-        && (places.is_empty() || bytes + place.message.weight() <= limits::CHUNK_BYTES / 2)
+        && (places.is_empty() || bytes + place.weight() <= limits::CHUNK_BYTES)
     {
-        bytes += place.message.weight();
+        bytes += place.weight();
         places.extend(rest.pop_front());
     }
     let gone = if places.is_empty() { next_removal(removals) } else { None };
@@ -280,6 +279,54 @@ mod tests {
             assert!(cut.iter().rev().skip(1).all(|part| part.len() == long), "{lengths:?}");
             assert!(cut.last().is_some_and(|part| (1..=long).contains(&part.len())), "{lengths:?}");
             assert!(cut.concat() == whole, "{lengths:?}");
+        }
+    }
+
+    #[test]
+    fn no_command_is_longer_than_it_weighs() {
+        use crate::qmgr::Command;
+        use crate::types::{
+            CorrelationId, Descriptor, GroupId, MessageId, ProducerId, ProducerSequence, WallTime,
+        };
+        let long = |length: usize| "x".repeat(length);
+        let wire = trimaran_proto::message::v1::Descriptor {
+            reply_to_queue: long(48),
+            reply_to_queue_manager: long(48),
+            user_identifier: long(12),
+            put_application_name: long(28),
+            application_identity_data: long(32),
+            ..Default::default()
+        };
+        let descriptor = Descriptor {
+            message_id: MessageId([255; 24]),
+            correlation_id: CorrelationId([255; 24]),
+            group_id: GroupId([255; 24]),
+            priority: Some(9),
+            expiry: Some(u32::MAX),
+            backout_count: u32::MAX,
+            put_at: WallTime(i64::MAX),
+            ..Descriptor::from_wire(wire).unwrap()
+        };
+        for length in [0, 1, 100, limits::CHUNK_BYTES] {
+            let body = Body::from(bytes(length, 1));
+            let producer = ProducerId(bytes(ProducerId::BYTES_MAX, 1));
+            let place = Place {
+                queue: QueueId(u32::MAX),
+                message: Message { descriptor: descriptor.clone(), body, body_crc: u32::MAX },
+                unique: Some(u64::MAX),
+                producer: Some(ProducerSequence { producer, sequence: u64::MAX, repeated: true }),
+                staged: (length == 0).then_some((StagedBodyId(u64::MAX), usize::MAX)),
+            };
+            let weight = place.weight();
+            let encoded = command::encode_one(Command::Place(place)).len();
+            assert!(encoded <= weight && weight < encoded + 100, "{encoded} bytes weigh {weight}");
+        }
+        let at = Position { rank: 9, sequence: Position::SEQUENCE_MAX, minor: 0 };
+        for count in [1, 2, 1000] {
+            let removal = Removal { queue: QueueId(u32::MAX), positions: vec![at; count] };
+            let weight = removal.weight();
+            let encoded = command::encode_one(Command::Remove(removal)).len();
+            assert!(encoded <= weight, "{encoded} bytes weigh {weight}");
         }
     }
 

@@ -17,7 +17,7 @@ pub(super) struct Unit {
     /// What was put and goes into the log, and what does not.
     pub places: Pieces<Place>,
     pub not_persistent: Pieces<NotPersistent>,
-    /// How many messages go into the log, by queue, and about how much of it they take.
+    /// How many messages go into the log, by queue, and how many bytes of it they take at most.
     pub logged: BTreeMap<QueueId, u64>,
     pub weight: usize,
     pub gets: Vec<(QueueId, Position)>,
@@ -54,7 +54,7 @@ impl Unit {
     pub fn put(&mut self, place: Place) {
         self.note_sequence(place.producer.as_ref(), &place.message);
         *self.logged.entry(place.queue).or_default() += 1;
-        self.weight += place.message.weight();
+        self.weight += place.weight();
         self.places.push(place);
     }
 

@@ -21,12 +21,18 @@ pub struct Directories {
     _locks: Vec<File>,
 }
 
-pub fn prepare(config: &Config) -> Result<Directories, Fatal> {
-    prepare_within(config, PATIENCE)
+/// `make_room`: a reserve is given up, if one is left. Asked when the directories are this process's and there is no room to say
+/// so in them.
+pub fn prepare(config: &Config, make_room: &dyn Fn() -> bool) -> Result<Directories, Fatal> {
+    prepare_within(config, PATIENCE, make_room)
 }
 
 /// Waits so long for a process that has them and may be about to end.
-fn prepare_within(config: &Config, patience: Duration) -> Result<Directories, Fatal> {
+fn prepare_within(
+    config: &Config,
+    patience: Duration,
+    make_room: &dyn Fn() -> bool,
+) -> Result<Directories, Fatal> {
     let mut locks = Vec::new();
     let mut owners = Vec::new();
     for directory in [&config.log_directory, &config.data_directory] {
@@ -43,7 +49,7 @@ fn prepare_within(config: &Config, patience: Duration) -> Result<Directories, Fa
     }
     // Only when neither objects: a name that one of them learned now, and the other refuses, would stay there.
     for (directory, owner) in owners {
-        mark(directory, &owner)?;
+        mark(directory, &owner, make_room)?;
     }
     Ok(Directories { _locks: locks })
 }
@@ -92,19 +98,33 @@ fn lock(directory: &Path, patience: Duration) -> Result<File, Fatal> {
 
 /// From now on the directory is this node's, and its queue managers have these names. A crash leaves what was there, or
 /// all of it; the second file is touched when the first is durable, so that one of them is good at any moment.
-fn mark(directory: &Path, owner: &Owner) -> Result<(), Fatal> {
+fn mark(directory: &Path, owner: &Owner, make_room: &dyn Fn() -> bool) -> Result<(), Fatal> {
     if let Some(text) = &owner.repaired {
         tracing::warn!("{text}");
     }
     for (name, is_due) in [OWNER_FILE, OWNER_COPY].into_iter().zip(owner.write) {
         if is_due {
             let path = directory.join(name);
-            replace(directory, &path, &owner.text).map_err(|error| {
+            with_room(make_room, || replace(directory, &path, &owner.text)).map_err(|error| {
                 Fatal::new(FatalReason::Directory, format!("write {}: {error}", path.display()))
             })?;
         }
     }
     Ok(())
+}
+
+/// Tries again for as long as that is all that is missing, and somebody makes some.
+fn with_room(make_room: &dyn Fn() -> bool, mut work: impl FnMut() -> io::Result<()>) -> io::Result<()> {
+    loop {
+        match work() {
+            Err(error) if is_want_of_room(&error) && make_room() => {}
+            done => return done,
+        }
+    }
+}
+
+fn is_want_of_room(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 fn replace(directory: &Path, path: &Path, text: &str) -> std::io::Result<()> {
@@ -119,6 +139,10 @@ fn replace(directory: &Path, path: &Path, text: &str) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn prepare(config: &Config) -> Result<Directories, Fatal> {
+        super::prepare(config, &|| false)
+    }
 
     fn config(directory: &Path, node: &str) -> Config {
         config_with(directory, node, "QM")
@@ -144,7 +168,7 @@ mod tests {
     fn directories_belong_to_one_running_node() {
         let directory = tempfile::tempdir().unwrap();
         let held = prepare(&config(directory.path(), "a")).unwrap();
-        let second = prepare_within(&config(directory.path(), "a"), Duration::ZERO).unwrap_err();
+        let second = prepare_within(&config(directory.path(), "a"), Duration::ZERO, &|| false).unwrap_err();
         assert!(second.text.contains("in use by another node"), "{}", second.text);
         drop(held);
         let other = prepare(&config(directory.path(), "b")).unwrap_err();
@@ -213,5 +237,18 @@ mod tests {
         fs::write(log.join(OWNER_FILE), "cluster demo\nnode 1 a\n").unwrap();
         drop(prepare(&config(directory.path(), "a")).unwrap());
         assert_eq!(fs::read(log.join(OWNER_FILE)).unwrap(), fs::read(log.join(OWNER_COPY)).unwrap());
+    }
+
+    #[test]
+    fn a_reserve_is_given_up_for_as_long_as_room_is_what_is_missing() {
+        let left = std::cell::Cell::new(2);
+        let make_room = || left.replace(left.get().max(1) - 1) > 0;
+        let full = || io::Error::from(io::ErrorKind::StorageFull);
+        assert!(with_room(&make_room, || if left.get() > 0 { Err(full()) } else { Ok(()) }).is_ok());
+        let error = with_room(&make_room, || Err(full())).unwrap_err();
+        assert!(is_want_of_room(&error), "nothing is left to give up");
+        left.set(2);
+        assert!(with_room(&make_room, || Err(io::ErrorKind::PermissionDenied.into())).is_err());
+        assert_eq!(left.get(), 2, "room is not what is missing");
     }
 }

@@ -23,6 +23,7 @@ pub struct Standing(Arc<Mutex<Facts>>);
 #[derive(Debug, Default)]
 struct Facts {
     disk: Option<String>,
+    reserves: Option<String>,
     certificates: Option<String>,
     reports: Vec<String>,
 }
@@ -33,6 +34,11 @@ impl Standing {
             DiskRoom::Enough => None,
             DiskRoom::Low { text } => Some(text.clone()),
         };
+    }
+
+    /// What cannot be held back for a full disk; None when everything is.
+    pub fn reserves(&self, lacking: Option<String>) {
+        self.0.lock().reserves = lacking;
     }
 
     /// Why new certificates could not be loaded; None when they were.
@@ -67,7 +73,8 @@ pub async fn keep(
         let mut now = configured.clone();
         {
             let facts = standing.0.lock();
-            now.extend(facts.disk.iter().chain(&facts.certificates).chain(&facts.reports).cloned());
+            let standing = facts.disk.iter().chain(&facts.reserves).chain(&facts.certificates);
+            now.extend(standing.chain(&facts.reports).cloned());
         }
         for peer in peers.views() {
             if let Some(reason) = peer.refused {

@@ -13,22 +13,14 @@
 //! a start took room has the other two. The log's goes last, because a node that started logs gets with it. They come back
 //! while the node runs, each as soon as there is room for it twice: the ones for starts first.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use crate::config::Config;
-use crate::log_store::{Ballast, filesystem, free_bytes};
-
-/// The store needs a window of messages at a time, and as much again while it is being written.
-const WINDOWS: u64 = 2;
-/// What RocksDB writes before it has written a row.
-const BESIDES: u64 = 16 << 20;
-/// A reserve takes this share of the device at most.
-const SHARE: u64 = 16;
+use crate::config::{self, Config, ReserveFile};
+use crate::log_store::{Ballast, free_bytes};
 
 pub struct Reserve {
+    files: Vec<ReserveFile>,
     store: Arc<Ballast>,
     devices: Vec<Device>,
 }
@@ -58,10 +50,11 @@ impl Device {
 impl Reserve {
     /// Finds what an earlier process held back. Nothing is taken before [`Reserve::restore`].
     pub fn find(config: &Config) -> Reserve {
-        let window = config.limits.window_bytes as u64 * config.queue_managers.len().max(1) as u64;
         let (log, data) = (&config.log_directory, &config.data_directory);
-        let device = |path: &PathBuf| fs::metadata(path).map(|file| file.dev()).ok();
-        Reserve::find_in(log, data, device(log) == device(data), |directory| bytes_of(directory, window))
+        let found = Reserve::find_in(log, data, config.is_on_one_device(), |directory| {
+            config.reserve_bytes(directory)
+        });
+        Reserve { files: config.reserves(), ..found }
     }
 
     fn find_in(log: &Path, data: &Path, is_one_device: bool, bytes: impl Fn(&Path) -> u64) -> Reserve {
@@ -76,7 +69,7 @@ impl Reserve {
                 Device { start: start(log), others: vec![of_log] },
             ],
         };
-        Reserve { store, devices }
+        Reserve { files: Vec::new(), store, devices }
     }
 
     /// Before anything is opened. True: something was given up.
@@ -130,6 +123,11 @@ impl Reserve {
         if free < self.store.bytes() && self.store.release() { free_bytes(directory) } else { Ok(free) }
     }
 
+    /// What is not held and cannot be, the log's too.
+    pub fn lacking(&self) -> Option<String> {
+        config::lacking(&self.files, free_bytes)
+    }
+
     /// Takes again what was given up, where there is room enough. The one for starts first: without it, a full disk is
     /// the end.
     pub fn restore(&self) {
@@ -138,13 +136,10 @@ impl Reserve {
     }
 }
 
-fn bytes_of(directory: &Path, window: u64) -> u64 {
-    let device = filesystem(directory).map_or(u64::MAX, |device| device.total_bytes);
-    (WINDOWS * window + BESIDES).min(device / SHARE)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     const MIB: u64 = 1 << 20;

@@ -55,7 +55,7 @@ pub fn run(mut config: Config) -> Result<(), Fatal> {
         release = env!("CARGO_PKG_VERSION"),
         "starting"
     );
-    let _directories = directories::prepare(&config)?;
+    let _directories = directories::prepare(&config, &|| Reserve::find(&config).make_more_room())?;
     let standing = Standing::default();
     config.limits.connections = raise_descriptors(&config, &standing);
     let tls = match config.tls_options() {
@@ -586,6 +586,7 @@ fn watch_disks(
         for look in 1.. {
             if u64::is_multiple_of(look, RESTORE_LOOKS) {
                 reserve.restore();
+                standing.reserves(reserve.lacking());
             }
             let owed = inboxes.values().map(|inbox| inbox.published().stats.borrow().unstored_bytes).sum();
             if let Some(room) = disks.look(owed) {

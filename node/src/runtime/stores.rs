@@ -84,6 +84,7 @@ pub fn open(
     }
     tracing::info!(took_ms = begun.elapsed().as_millis() as u64, "stores are open");
     reserve.restore();
+    standing.reserves(reserve.lacking());
     let names = config.queue_managers.clone();
     Ok((Opened { log, store, names }, started))
 }

@@ -6,10 +6,10 @@ pub const BODY_BYTES_MAX: usize = 100 * 1024 * 1024;
 pub const CHUNK_BYTES: usize = 256 * 1024;
 /// Bytes that are staged under one number: a body, or a unit of work with its bodies and what is around them.
 pub const STAGED_BYTES_MAX: usize = 1024 * 1024 * 1024;
-/// A log entry is closed when it has grown past this.
+/// A log entry is closed when it has grown past this, and no command is longer: larger units are staged.
 pub const ENTRY_BYTES_SOFT: usize = 512 * 1024;
-/// No log entry is larger.
-pub const ENTRY_BYTES_MAX: usize = 1024 * 1024;
+/// So no log entry of this node's is larger: what it had, and one more command with what is around them.
+pub const ENTRY_BYTES_MAX: usize = 2 * ENTRY_BYTES_SOFT + 1024;
 /// Open handles of one session (MAXHANDS).
 pub const HANDLES_MAX: usize = 256;
 /// Calls of one session that are not answered yet; a listener stops reading there.

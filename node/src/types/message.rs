@@ -549,13 +549,6 @@ pub struct Message {
     pub body_crc: u32,
 }
 
-impl Message {
-    /// An approximation of what the message takes in memory and in the log.
-    pub fn weight(&self) -> usize {
-        self.body.len() + 128
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

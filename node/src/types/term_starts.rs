@@ -14,10 +14,10 @@ const TERMS_MAX: usize = 1024;
 pub struct TermStarts(Vec<(Term, Index)>);
 
 impl TermStarts {
-    /// None where they do not go up together.
+    /// None where they do not go up together, or are more than anybody remembers.
     pub fn from_runs(runs: Vec<(Term, Index)>) -> Option<TermStarts> {
         let goes_up = |pair: &[(Term, Index)]| pair[0].0 < pair[1].0 && pair[0].1 < pair[1].1;
-        runs.windows(2).all(goes_up).then_some(TermStarts(runs))
+        (runs.len() <= TERMS_MAX && runs.windows(2).all(goes_up)).then_some(TermStarts(runs))
     }
 
     pub fn runs(&self) -> &[(Term, Index)] {
@@ -39,6 +39,7 @@ impl TermStarts {
         if first >= index {
             return; // what is kept must be in order, or nobody reads it again
         }
+        debug_assert!(self.0.len() <= TERMS_MAX, "no more come from rows and peers either");
         if self.0.len() == TERMS_MAX {
             self.0.remove(0);
         }
@@ -142,5 +143,8 @@ mod tests {
         assert_eq!(noted.at(Index(19)), None);
         assert_eq!(noted.at(Index(20)), Some(Term(2)));
         assert_eq!(TermStarts::from_runs(vec![(Term(2), Index(5)), (Term(1), Index(9))]), None);
+        let runs = |count: u64| (1..=count).map(|term| (Term(term), Index(term))).collect();
+        assert!(TermStarts::from_runs(runs(TERMS_MAX as u64)).is_some());
+        assert_eq!(TermStarts::from_runs(runs(TERMS_MAX as u64 + 1)), None, "nobody remembers so many");
     }
 }

@@ -47,10 +47,16 @@ pub async fn get(global: &Global, args: GetArgs) -> Outcome {
     if args.all || count == wanted {
         return Ok(());
     }
-    let which = which(&args.selection);
     let text = match count {
-        0 => format!("no message{which} on {}", args.queue),
-        _ => format!("{count} of {wanted} messages{which}, then no more on {}", args.queue),
+        0 => format!("no message{} on {}", which(&args.selection, 1), args.queue),
+        _ => {
+            let which = which(&args.selection, wanted);
+            format!(
+                "{count} of {wanted} {}{which}, then no more on {}",
+                plural(wanted, "message"),
+                args.queue
+            )
+        }
     };
     Err(Failure::no_message(text))
 }
@@ -248,7 +254,7 @@ pub async fn browse(global: &Global, args: BrowseArgs) -> Outcome {
         }
     }
     if !args.json_lines && !global.json && !args.bodies {
-        let which = which(&args.selection);
+        let which = which(&args.selection, count);
         let more = if count == limit { "; there may be more, --count ended it" } else { "" };
         say!("{count} {}{which} on {}{more}", plural(count, "message"), args.queue);
     }
@@ -274,10 +280,11 @@ fn one_line(number: u64, message: &Message) -> String {
     )
 }
 
-/// What a count of selected messages has to say of them.
-fn which(args: &SelectionArgs) -> &'static str {
+/// What a count of selected messages has to say of them; "no message" is one.
+fn which(args: &SelectionArgs, count: u64) -> &'static str {
     match (&args.message_id, &args.correlation_id, &args.group_id) {
         (None, None, None) => "",
+        _ if count == 1 => " that matches",
         _ => " that match",
     }
 }

@@ -60,11 +60,12 @@ impl Copy {
         let (term, index) = self.end();
         let what = match self.view.acknowledged_index {
             Some(acknowledged) if self.has_nothing() && acknowledged > 1 => format!(
-                "has nothing, and acknowledged entries up to {acknowledged}: its log and its message store are gone"
+                "has nothing, and acknowledged entries up to {acknowledged}: its log is gone, and its message store has none of them"
             ),
             _ if self.has_nothing() => "has nothing: it is new, or lost its disk".to_owned(),
             None => format!(
-                "has entries up to {index} of term {term}; what it acknowledged nobody knows, because its mark was lost"
+                "has entries up to {index} of term {term}; what it acknowledged nobody knows, because its mark was lost, or it began \
+                 with empty disks and has not caught up since"
             ),
             Some(acknowledged) if acknowledged > index => format!(
                 "has entries up to {index} of term {term}, and acknowledged up to {acknowledged}: its log is damaged"
@@ -225,13 +226,17 @@ impl Plan {
         let unnamed: Vec<&str> =
             self.silent.iter().filter(|node| !args.without.contains(node)).map(String::as_str).collect();
         if !unnamed.is_empty() {
-            let text = format!(
-                "{} does not answer, and may have more than the others. Start it; or, if it is lost for good, name it \
-                 with --without {} and never start it again with the files it has",
-                unnamed.join(" and "),
-                unnamed.join(" --without ")
-            );
-            return Err(Failure::Check(text));
+            let (names, without) = (unnamed.join(" and "), unnamed.join(" --without "));
+            return Err(Failure::Check(match unnamed.len() {
+                1 => format!(
+                    "{names} does not answer, and may have more than the others. Start it; or, if it is lost for good, name it \
+                     with --without {without} and never start it again with the files it has"
+                ),
+                _ => format!(
+                    "{names} do not answer, and may have more than the others. Start them; or, if they are lost for good, name \
+                     them with --without {without} and never start them again with the files they have"
+                ),
+            }));
         }
         match (best.has_nothing(), args.begin_anew) {
             (true, false) => return Err(Failure::Check(self.ways_out())),
@@ -266,8 +271,8 @@ impl Plan {
                 self.copies[self.best].view.voters.join(", ")
             ),
             false => format!(
-                "no node that answers has anything of {name} left: log and message store are gone everywhere, and only the notes \
-                 beside them remember entries ({}). What was acknowledged, all messages and definitions, is gone with them, unless \
+                "no node that answers has anything of {name} left: the logs are gone, nothing is in the message stores, and only the \
+                 notes beside them remember entries ({}). What was acknowledged, all messages and definitions, is gone with them, unless \
                  there are copies",
                 remember.join(", ")
             ),
@@ -539,6 +544,20 @@ mod tests {
     }
 
     #[test]
+    fn what_nodes_with_empty_disks_acknowledged_nobody_knows_and_so_something_may_be_lost() {
+        let empty = |node: &str| {
+            let mut copy = copy(node, "recovering", "c", 11);
+            copy.view.acknowledged_index = None;
+            copy
+        };
+        let plan =
+            Plan::of("q".into(), vec![empty("a"), empty("b"), copy("c", "no-quorum", "c", 11)]).unwrap();
+        assert_eq!(plan.as_json()["lost"], true);
+        let line = plan.copies[0].as_line();
+        assert!(line.contains("what it acknowledged nobody knows"), "{line}");
+    }
+
+    #[test]
     fn where_every_log_is_gone_both_ways_out_are_said_and_a_person_may_begin_anew() {
         let left = || ["a", "b", "c"].map(|node| with_its_mark_only(node, Some(204))).into();
         let text = refusal(left());
@@ -570,6 +589,13 @@ mod tests {
         two.truncate(2);
         let Err(Failure::Check(text)) = Plan::of("q".into(), two).unwrap().check(&anew) else { panic!() };
         assert!(text.contains("c does not answer"), "{text}");
+        let mut one: Vec<Copy> = left();
+        one.truncate(1);
+        let Err(Failure::Check(text)) = Plan::of("q".into(), one).unwrap().check(&anew) else { panic!() };
+        assert!(
+            text.starts_with("b and c do not answer") && text.contains("--without b --without c"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Value, json};
 use trimaran_client::{
-    ClocksDiffer, Error, InstanceStatus, MemoryShare, QueueManagerStatus, StatusResponse, reason,
+    ClocksDiffer, Error, InstanceStatus, MemoryShare, QueueManagerStatus, StatusResponse, name_of, reason,
 };
 
 use crate::{
@@ -54,6 +54,11 @@ pub async fn run(global: &Global, args: StatusArgs) -> Outcome {
                     within_s: within.as_secs_f64(),
                     text,
                 }));
+            }
+            if let Some(name) = &global.queue_manager
+                && let Some(unknown) = picture.lacks(name, &queue_managers(&answers))
+            {
+                return Err(Failure::Client(unknown));
             }
             let wrong = picture.what_is_wrong();
             if args.check && !wrong.is_empty() {
@@ -235,6 +240,28 @@ impl Picture {
             }
         }
         self.nodes.insert(status.node.clone(), Ok(status.clone()));
+    }
+
+    /// No node that answers has this queue manager; `names` are those that they have. As a connection to it is refused.
+    fn lacks(&self, name: &str, names: &BTreeSet<String>) -> Option<Error> {
+        if names.contains(name) {
+            return None;
+        }
+        let silent = self.nodes.values().filter(|node| node.is_err()).count() as u64;
+        let silence = match silent {
+            0 => String::new(),
+            1 => "; 1 address does not answer".to_owned(),
+            _ => format!("; {silent} addresses do not answer"),
+        };
+        let names = names.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let reason = reason::Q_MGR_NAME_ERROR;
+        let text = match names.as_str() {
+            "" => format!("No node that answers has a queue manager{silence}."),
+            _ => format!(
+                "No node that answers has a queue manager {name}; they have {names}{silence}. Names are case-sensitive."
+            ),
+        };
+        Some(Error::Refused { code: 2, reason, name: name_of(reason), text })
     }
 
     /// By name, as the one that serves each sees it.
@@ -667,6 +694,17 @@ mod tests {
         assert_eq!(one(&[broken, no_user]), Some(no_user), "who could be reached said so");
         assert_eq!(one(&[broken, broken]), None);
         assert_eq!(one(&[no_user, reason::MAX_CONNS_LIMIT_REACHED]), None);
+    }
+
+    #[test]
+    fn a_queue_manager_that_nobody_has_is_refused_as_a_connection_to_it_is() {
+        let answers = vec![view("b", "replica", 9), ("c:1".to_string(), Err(Error::Closed))];
+        let lacks = |name: &str| Picture::of(&answers, Some(name)).lacks(name, &queue_managers(&answers));
+        assert!(lacks("q").is_none());
+        let refused = lacks("Q").expect("names are case-sensitive");
+        assert_eq!(refused.reason(), Some(reason::Q_MGR_NAME_ERROR));
+        let text = refused.to_string();
+        assert!(text.contains("a queue manager Q; they have q; 1 address does not answer."), "{text}");
     }
 
     #[test]

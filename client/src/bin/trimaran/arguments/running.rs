@@ -45,7 +45,7 @@ Where a leader lives and does not serve, because the others lost their logs, it 
   2. `trimaran recover --from-best` says how far each log goes and which entries would be lost. Nothing is done yet.
   3. The same with --confirm QUEUE-MANAGER, or the name typed when asked, does it.
 
-Where log and message store are gone on every node there is nothing to go on with: put copies of the directories back, or
+Where no node has anything in its log and its message store there is nothing to go on with: put copies of the directories back, or
 begin with an empty queue manager with --begin-anew.
 
 Examples:
