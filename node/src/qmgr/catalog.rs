@@ -207,8 +207,10 @@ impl Catalog {
     /// 2085 when there is no object to be like.
     pub fn basis(&self, object: &ObjectRef, like: &str) -> Result<Settings, Fault> {
         let named = |name: &str| self.get(&ObjectRef::new(object.kind, name));
-        // A channel that is like one that was stopped takes connections.
-        let settings = |of: &Definition| of.settings.clone().without(selector::CHANNEL_STATE);
+        // A channel that is like one that was stopped takes connections, and nobody has started or stopped a new listener.
+        let settings = |of: &Definition| {
+            of.settings.clone().without(selector::CHANNEL_STATE).without(selector::LISTENER_STATE)
+        };
         if like.is_empty() {
             let default = object.kind.facts().default_object;
             let found = named(default).filter(|_| object.name != default);
@@ -473,6 +475,7 @@ impl QueueManager {
     /// wait.
     fn note_behind(&self, object: &ObjectRef, applied: &mut Applied) {
         applied.channel_changed |= object.kind == ObjectKind::Channel;
+        applied.listener_changed |= object.kind == ObjectKind::Listener;
         let is_alias = matches!(object.kind, ObjectKind::AliasQueue | ObjectKind::RemoteQueue);
         let name = ObjectName::new(&object.name).ok().filter(|_| is_alias);
         let target = name.and_then(|name| self.resolve(&name).ok());
