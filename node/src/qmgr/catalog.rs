@@ -364,8 +364,13 @@ impl QueueManager {
         }
         self.catalog.check_new(&object, replace)?;
         let mut settings = self.catalog.basis(&object, like).map_err(|fault| fault.reason)?;
+        let before = self.catalog.get(&object);
+        if let Some(before) = before.filter(|before| before.kind() == ObjectKind::Listener) {
+            // Who replaces a listener neither starts nor stops it.
+            settings = settings.with_that_of(&before.settings, selector::LISTENER_STATE);
+        }
         settings.merge(changes);
-        let before = self.catalog.get(&object).map(|definition| definition.created);
+        let before = before.map(|definition| definition.created);
         let definition = Definition {
             settings,
             created: before.unwrap_or(self.at),

@@ -1310,21 +1310,29 @@ fn listeners_are_published_whenever_they_change_and_who_is_like_a_started_one_is
         Changes::parse(ObjectKind::Listener, attributes.iter().copied()).unwrap()
     };
     let object = |name: &str| ObjectRef::new(ObjectKind::Listener, name);
-    let define = |name: &str, like: &str| {
-        let (object, like) = (object(name), like.to_string());
-        Call::Admin(Admin::Define { object, like, replace: false, changes: changes(&[("PORT", "1415")]) })
+    let define = |name: &str, like: &str, port: &str, replace| {
+        let (object, like, changes) = (object(name), like.to_string(), changes(&[("PORT", port)]));
+        Call::Admin(Admin::Define { object, like, replace, changes })
     };
     let alter =
         |said: &[(&str, &str)]| Call::Admin(Admin::Alter { object: object("ONE"), changes: changes(said) });
-    alone.ok(APP, define("ONE", ""));
+    alone.ok(APP, define("ONE", "", "1415", false));
     alone.ok(APP, alter(&[("STATE", "STARTED")]));
-    alone.ok(APP, define("TWO", "ONE"));
-    // What says the same as before is not said again.
+    alone.ok(APP, define("TWO", "ONE", "1416", false));
+    // What says the same as before is not said again; who is replaced runs on.
     alone.put(APP, "something else");
+    alone.ok(APP, define("ONE", "", "1417", true));
     alone.ok(APP, alter(&[("STATE", "STOPPED")]));
     alone.ok(APP, Call::Admin(Admin::Delete { object: object("ONE"), purge: false }));
     let (one, two) = (|state| ("ONE".to_string(), state), || ("TWO".to_string(), 0));
-    let expected = [vec![one(0)], vec![one(1)], vec![one(1), two()], vec![one(2), two()], vec![two()]];
+    let expected = [
+        vec![one(0)],
+        vec![one(1)],
+        vec![one(1), two()],
+        vec![one(1), two()],
+        vec![one(2), two()],
+        vec![two()],
+    ];
     assert_eq!(alone.listeners, expected);
 }
 

@@ -171,6 +171,15 @@ impl Settings {
         self
     }
 
+    /// With this attribute as it is there.
+    pub fn with_that_of(mut self, other: &Settings, selector: Selector) -> Settings {
+        match other.get(selector) {
+            Some(value) => self.0.insert(selector, value.clone()),
+            None => self.0.remove(&selector),
+        };
+        self
+    }
+
     pub fn merge(&mut self, changes: &Changes) {
         for (selector, value) in &changes.0 {
             match value {
