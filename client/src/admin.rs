@@ -272,7 +272,7 @@ impl Admin {
         answer.map(Response::into_inner).map_err(|status| lost(&status))
     }
 
-    /// Asks for one command of MQSC: its requests in order, up to the first that is refused. None when it needs none.
+    /// Asks for one command of MQSC: its requests in order, up to the first that is refused or ends it. None when it needs none.
     pub async fn mqsc(&self, command: &mqsc::Command) -> Option<mqsc::Reply> {
         let mut reply = None;
         for request in command.requests() {
@@ -287,6 +287,10 @@ impl Admin {
                     return Some(mqsc::Reply::Refused { reason, text });
                 }
             });
+            if reply.as_ref().is_some_and(|reply| command.ends_with(reply, &self.connection.queue_manager()))
+            {
+                break;
+            }
         }
         reply
     }

@@ -3,11 +3,13 @@
 //!
 //! Run with `--test-threads=1`; the programs must be built (`cargo build --workspace --bins`). Needs a JDK and Maven.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, ErrorKind, Read};
+use std::net::{TcpListener, TcpStream};
 use std::process::Output;
+use std::time::{Duration, Instant};
 
 use trimaran_client::Attributes;
-use trimaran_tests::process::cluster::QUEUE_MANAGER;
+use trimaran_tests::process::cluster::{QUEUE_MANAGER, free_ports};
 use trimaran_tests::process::java::Java;
 use trimaran_tests::process::{Cluster, Plan, run_program};
 
@@ -63,6 +65,102 @@ async fn send_and_receive_speak_the_channel_s_protocol_when_they_are_given_one()
     let again = run("receive", "y\n");
     assert!(again.iter().any(|line| line == "test"), "{again:?}");
     assert_eq!(again[again.len() - 2..], ["1 of 1 message received", end]);
+}
+
+/// Defined, started, stopped, moved, and found on the next node when the first is killed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_listener_is_open_where_its_queue_manager_is_served() {
+    let mut cluster = cluster().await;
+    let ports = free_ports(2);
+    let (port, other) = (ports[0], ports[1]);
+    let connect = cluster.addresses().join(",");
+    let mqsc = |commands: &str| {
+        let output = run_program("trimaran", &["--connect", &connect, "runmqsc", "-e"], commands);
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let is_open = |port: u16| TcpStream::connect(("127.0.0.1", port)).is_ok();
+    let state = |listener: &str, state: &str| {
+        let begun = Instant::now();
+        loop {
+            let shown = mqsc(&format!("DISPLAY LSSTATUS({listener}) ALL\n"));
+            if shown.contains(&format!("STATUS({state})")) {
+                return shown;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(5), "{shown}");
+        }
+    };
+    // Programs name no queue manager: it is the listener's.
+    let send = |port: u16| {
+        let port = port.to_string();
+        let given = ["send", "--host", "127.0.0.1", "--port", &port, "--channel", CHANNEL, QUEUE];
+        lines(&run_program("trimaran", &given, "Hello\n\n"))
+    };
+    let sent = "done: 1 persistent message sent to HA.QUEUE";
+
+    let shown = mqsc(&format!("DEFINE LISTENER(APP) TRPTYPE(TCP) IPADDR('127.0.0.1') PORT({port})\n"));
+    assert!(shown.contains("AMQ8626I: IBM MQ listener created."), "{shown}");
+    state("APP", "STOPPED");
+    assert!(!is_open(port), "nobody has started it");
+    let shown = mqsc("START LISTENER(APP)\n");
+    assert!(shown.contains("AMQ8021I: Request to start IBM MQ listener accepted."), "{shown}");
+    let shown = state("APP", "RUNNING");
+    let serving = cluster.serving().expect("a node serves");
+    let pid = cluster.pid(serving).expect("it runs");
+    for part in [format!("PORT({port})"), format!("PID({pid})"), "IPADDR(127.0.0.1)".into()] {
+        assert!(shown.contains(&part), "{part} is missing in\n{shown}");
+    }
+    assert_eq!(send(port).last().unwrap(), sent);
+    let shown = mqsc("START LISTENER(APP)\nSTART LISTENER(APP) IGNSTATE(YES)\n");
+    assert!(shown.contains("AMQ8730W: Listener already active.") && shown.contains("AMQ8021I"), "{shown}");
+
+    // What is applied says nothing of whether it runs.
+    let definition = format!("DEFINE LISTENER(APP) TRPTYPE(TCP) IPADDR('127.0.0.1') PORT({port})\n");
+    let applied = lines(&run_program("trimaran", &["--connect", &connect, "apply", "-"], &definition));
+    assert_eq!(applied, ["0 changed, 1 unchanged"]);
+
+    // Whoever comes from another machine would be believed who it is.
+    mqsc(&format!("DEFINE LISTENER(WIDE) TRPTYPE(TCP) PORT({other}) CONTROL(QMGR)\n"));
+    let shown = state("WIDE", "STOPPED");
+    assert!(shown.contains("is not loopback"), "{shown}");
+    within(|| cluster.log_since_start(serving).contains("is not loopback"));
+    assert!(!is_open(other), "and nobody is let in");
+
+    // Who is connected stays when no more are let in.
+    let stays = TcpStream::connect(("127.0.0.1", port)).expect("it is open");
+    let shown = mqsc("STOP LISTENER(APP)\n");
+    assert!(shown.contains("AMQ8706I: Request to stop IBM MQ listener accepted."), "{shown}");
+    state("APP", "STOPPED");
+    within(|| !is_open(port));
+    stays.set_read_timeout(Some(Duration::from_millis(200))).expect("a socket has a timeout");
+    let read = (&stays).read(&mut [0; 1]).expect_err("nothing was sent, and nothing ended");
+    assert_eq!(read.kind(), ErrorKind::WouldBlock);
+    let shown = mqsc("STOP LISTENER(APP)\n");
+    assert!(shown.contains("AMQ8731W: Listener not active."), "{shown}");
+
+    // A port that somebody has is tried until it is free.
+    let taken = TcpListener::bind(("127.0.0.1", other)).expect("a free port can be bound");
+    mqsc(&format!("ALTER LISTENER(APP) TRPTYPE(TCP) PORT({other})\nSTART LISTENER(APP)\n"));
+    let shown = state("APP", "RETRYING");
+    assert!(shown.contains("It cannot listen on 127.0.0.1:"), "{shown}");
+    drop(taken);
+    state("APP", "RUNNING");
+    assert_eq!(send(other).last().unwrap(), sent);
+
+    cluster.kill(serving);
+    cluster.wait_serving(Duration::from_secs(10));
+    let shown = state("APP", "RUNNING");
+    assert!(!shown.contains(&format!("PID({pid})")), "{shown}");
+    assert_eq!(send(other).last().unwrap(), sent);
+    mqsc("DELETE LISTENER(APP)\n");
+    within(|| !is_open(other));
+}
+
+fn within(holds: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < Duration::from_secs(5), "it does not come to be");
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -112,6 +112,12 @@ pub struct ConfigError {
 }
 
 impl Config {
+    /// Whether clients of channels may come from other machines: each shows who it is, or an operator has accepted that nobody
+    /// does.
+    pub fn lets_strangers_in(&self) -> bool {
+        self.insecure || self.tls.as_ref().is_some_and(|tls| tls.clients_required)
+    }
+
     /// Reads the file, applies `--set`s, and picks the node. Relative paths in it begin where the file is, so that a node
     /// finds its messages whatever directory it is started from.
     pub fn load(path: &Path, node: Option<&str>, settings: &[String]) -> Result<Config, ConfigError> {

@@ -229,9 +229,8 @@ fn strangers(config: &Config, problems: &mut Problems) {
             problems.add(0..0, text);
         }
     }
-    let certain = config.tls.as_ref().is_some_and(|tls| tls.clients_required);
     for (queue_manager, address) in config.this_or_none().iter().flat_map(|node| &node.mq_listen) {
-        if !is_loopback(address) && !certain && !config.insecure {
+        if !is_loopback(address) && !config.lets_strangers_in() {
             let text = format!(
                 "mq.{queue_manager} = {address:?} is not loopback, and channels believe a client who it is: write \
                  [tls] client_certificates = \"required\"; or accept it with [tls] insecure = true"

@@ -17,6 +17,7 @@
 //! unread    Unread                   what a connection was given: counted until it let go of it
 //! hang_up   HangUps                  connections that the node ends, counted and said
 //! counters  Counters                 what the metrics page shows
+//! ports     wanted, Part, PortView   which port is open where, by the listeners that are defined
 //! ```
 
 mod accepted;
@@ -38,6 +39,7 @@ mod unread;
 pub mod grpc;
 pub mod http;
 pub mod mq;
+pub mod ports;
 
 pub use accepted::Accepted;
 pub use client::Client;

@@ -10,6 +10,7 @@ use super::backlogs::Backlogs;
 use super::counters::Counters;
 use super::hang_up::HangUps;
 use super::limits::Limits;
+use super::ports::PortView;
 use crate::replica::Inbox;
 use crate::types::{Account, FloatingAddress, NodeId, NodeInfo, ObjectName};
 
@@ -28,6 +29,8 @@ pub struct NodeHandle {
     pub warnings: watch::Receiver<Vec<String>>,
     /// Floating addresses, and which of them this node has.
     pub addresses: watch::Receiver<Vec<FloatingAddress>>,
+    /// The listeners of the queue managers that this node serves, and how each is.
+    pub ports: watch::Receiver<Vec<PortView>>,
     /// True once the node has been told to stop: no new sessions.
     pub stopping: watch::Receiver<bool>,
 }

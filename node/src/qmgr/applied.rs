@@ -20,6 +20,8 @@ pub struct Applied {
     pub looks: usize,
     /// A channel was defined, altered or deleted.
     pub channel_changed: bool,
+    /// A listener was defined, altered or deleted.
+    pub listener_changed: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +59,7 @@ impl Default for Applied {
             changed: Vec::new(),
             looks: 0,
             channel_changed: false,
+            listener_changed: false,
         }
     }
 }
@@ -80,7 +83,7 @@ impl Applied {
         self.removed.clear();
         self.removed.shrink_to(KEPT_MAX);
         self.changed.clear();
-        self.channel_changed = false;
+        (self.channel_changed, self.listener_changed) = (false, false);
         self.looks = 0;
         self.backed_out = 0;
         debug_assert!(self.is_nothing(), "the next command has done nothing yet");

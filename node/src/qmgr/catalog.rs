@@ -215,8 +215,10 @@ impl Catalog {
     /// 2085 when there is no object to be like.
     pub fn basis(&self, object: &ObjectRef, like: &str) -> Result<Settings, Fault> {
         let named = |name: &str| self.get(&ObjectRef::new(object.kind, name));
-        // A channel that is like one that was stopped takes connections.
-        let settings = |of: &Definition| of.settings.clone().without(selector::CHANNEL_STATE);
+        // A channel that is like one that was stopped takes connections, and nobody has started or stopped a new listener.
+        let settings = |of: &Definition| {
+            of.settings.clone().without(selector::CHANNEL_STATE).without(selector::LISTENER_STATE)
+        };
         if like.is_empty() {
             let default = object.kind.facts().default_object;
             let found = named(default).filter(|_| object.name != default);
@@ -376,8 +378,13 @@ impl QueueManager {
         }
         self.catalog.check_new(&object, replace)?;
         let mut settings = self.catalog.basis(&object, like).map_err(|fault| fault.reason)?;
+        let before = self.catalog.get(&object);
+        if let Some(before) = before.filter(|before| before.kind() == ObjectKind::Listener) {
+            // Who replaces a listener neither starts nor stops it.
+            settings = settings.with_that_of(&before.settings, selector::LISTENER_STATE);
+        }
         settings.merge(changes);
-        let before = self.catalog.get(&object).map(|definition| definition.created);
+        let before = before.map(|definition| definition.created);
         let definition = Definition {
             settings,
             created: before.unwrap_or(self.at),
@@ -493,6 +500,7 @@ impl QueueManager {
     /// wait.
     fn note_behind(&self, object: &ObjectRef, applied: &mut Applied) {
         applied.channel_changed |= object.kind == ObjectKind::Channel;
+        applied.listener_changed |= object.kind == ObjectKind::Listener;
         let is_alias = matches!(object.kind, ObjectKind::AliasQueue | ObjectKind::RemoteQueue);
         let name = ObjectName::new(&object.name).ok().filter(|_| is_alias);
         let target = name.and_then(|name| self.resolve(&name).ok());

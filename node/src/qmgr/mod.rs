@@ -319,7 +319,7 @@ impl QueueManager {
                 applied.verdict = self.carry_out(command, applied);
                 if applied.verdict.is_err() {
                     applied.changed.clear();
-                    applied.channel_changed = false;
+                    (applied.channel_changed, applied.listener_changed) = (false, false);
                 }
                 debug_assert!(
                     applied.verdict.is_ok() || applied.is_nothing(),

@@ -5,6 +5,7 @@ use trimaran_proto::replica::v1::peer_message::Message as PeerMessage;
 use crate::consensus::{LogWrite, Parted};
 use crate::mqi::{Completion, Refusal, Terms};
 use crate::qmgr::{LoadRequest, StoreBatch};
+use crate::types::definition::Definition;
 use crate::types::{Index, NodeId, Reason, RequestId, RoleView, SessionId, Token, Version};
 
 #[derive(Debug)]
@@ -50,6 +51,9 @@ pub enum Action {
     },
     /// Published whenever it changes.
     PublishRole(RoleView),
+    /// The listeners that are defined, in the order of their names: before the role of a node that begins to serve, and
+    /// while it does, whenever they change.
+    PublishListeners(Vec<Definition>),
     /// The version of the queue manager, when it was raised. Who does not speak it is no peer any more.
     PublishVersion(Version),
     /// A committed entry cannot be applied by this program, because a newer one wrote it. The process ends with this

@@ -253,6 +253,7 @@ impl Replica {
             leading.note_free(&self.state, *queue, *position);
         }
         leading.channels_due |= applied.channel_changed;
+        leading.listeners_due |= applied.listener_changed;
         applied.changed.iter().for_each(|queue| self.note_changed(*queue));
     }
 

@@ -16,6 +16,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use super::outbox::{Outbox, OutboxSender, outbox};
 use super::{Event, Stats};
 use crate::mqi::{Call, Connect, Refusal, Terms};
+use crate::types::definition::Definition;
 use crate::types::{
     Account, Index, Membership, NodeId, NodeInfo, ObjectName, QueueManagerId, Reason, RoleView, SessionId,
     Share, Token, WaitsFor, WriteNumber,
@@ -75,6 +76,8 @@ pub struct Inbox {
 pub struct Published {
     pub role: watch::Receiver<RoleView>,
     pub membership: watch::Receiver<Membership>,
+    /// As of the service that this node began last: a node that does not serve does not keep them up to date.
+    pub listeners: watch::Receiver<Vec<Definition>>,
     /// Refreshed a few times a second.
     pub stats: watch::Receiver<Stats>,
     /// Who must come before there can be a leader.
@@ -88,6 +91,7 @@ pub struct Published {
 pub struct Publisher {
     pub role: watch::Sender<RoleView>,
     pub membership: watch::Sender<Membership>,
+    pub listeners: watch::Sender<Vec<Definition>>,
     pub stats: watch::Sender<Stats>,
     pub waits_for: watch::Sender<WaitsFor>,
     pub units_decided: Arc<AtomicU64>,
@@ -139,6 +143,7 @@ pub fn inbox(
     let budget = Arc::new(Budget { permits: Semaphore::new(bytes_max), bytes_max, account: account.clone() });
     let (role, role_end) = watch::channel(role);
     let (membership, membership_end) = watch::channel(membership);
+    let (listeners, listeners_end) = watch::channel(Vec::new());
     let (stats, stats_end) = watch::channel(Stats::default());
     let (waits_for, waits_for_end) = watch::channel(WaitsFor::default());
     let mailbox = Mailbox {
@@ -153,13 +158,14 @@ pub fn inbox(
     let published = Published {
         role: role_end,
         membership: membership_end,
+        listeners: listeners_end,
         stats: stats_end,
         waits_for: waits_for_end,
         units_decided: units_decided.clone(),
     };
     let inbox =
         Inbox { queue_manager, name, calls, events, progress, budget, session_ids, account, published };
-    (inbox, mailbox, Publisher { role, membership, stats, waits_for, units_decided })
+    (inbox, mailbox, Publisher { role, membership, listeners, stats, waits_for, units_decided })
 }
 
 impl Publisher {

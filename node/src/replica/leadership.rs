@@ -69,6 +69,7 @@ impl Replica {
         assert!(leading.serving_since.is_none(), "a leader begins to serve once");
         leading.serving_since = Some(self.now.instant);
         leading.objects_due = self.options.system_objects;
+        leading.listeners_due = true;
     }
 
     /// Every outstanding call is answered: 2549 where nobody here can know what became of it, 2009 else. Units are

@@ -32,6 +32,8 @@ pub(super) struct Leading {
     pub objects_due: bool,
     /// A channel was changed: who is connected through one that is stopped now?
     pub channels_due: bool,
+    /// This service has just begun, or a listener was changed: which are there?
+    pub listeners_due: bool,
 
     pub proposals: Proposals,
     pub staging: Stagings,
@@ -124,6 +126,7 @@ impl Leading {
             serving_since: None,
             objects_due: false,
             channels_due: false,
+            listeners_due: false,
             proposals,
             staging: Stagings::default(),
             endings: Endings::default(),

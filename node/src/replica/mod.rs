@@ -29,6 +29,7 @@
 //! recovery       a node that lost part of its log, or is new, earns its vote
 //! members        membership changes, step by step
 //! raising        the version that everybody speaks is raised
+//! listeners      the listeners that are defined, for whoever opens ports
 //! status         what administrators see
 //! holds          what must hold between all of these
 //! ```
@@ -49,6 +50,7 @@ mod proposals;
 mod loads;
 mod instances;
 mod channels;
+mod listeners;
 mod admission;
 mod calls;
 mod handles;
@@ -102,6 +104,7 @@ use self::history::Parting;
 use crate::consensus::{self, Consensus, Majority, Recovered};
 use crate::mqi::Completion;
 use crate::qmgr::{Applied, QueueManager, Retention};
+use crate::types::definition::Definition;
 use crate::types::planted::{self, Bug};
 use crate::types::{
     Account, Instant, NodeId, Now, ObjectName, QueueManagerId, RoleView, SessionId, Speaks, Token, Version,
@@ -188,6 +191,7 @@ pub struct Replica {
     state: QueueManager,
     standing: Standing,
     published: Option<RoleView>,
+    listeners_published: Vec<Definition>,
     version_published: Version,
     /// The next entry cannot be applied by this program. Nothing is, from there on; the process is about to end.
     is_stuck: bool,
@@ -256,6 +260,7 @@ impl Replica {
             state,
             standing: Standing::Following,
             published: None,
+            listeners_published: Vec::new(),
             is_stuck: false,
             sessions: Sessions::default(),
             left: VecDeque::new(),
@@ -364,6 +369,7 @@ impl Replica {
         self.repack();
         self.move_store();
         self.sweep();
+        self.publish_listeners();
         self.publish_role();
         self.follow_version();
         self.stats.turn_work_max = self.stats.turn_work_max.max(self.turn.done() + self.turn.applied());

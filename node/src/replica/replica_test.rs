@@ -12,7 +12,9 @@ use crate::mqi::{
     SessionView, Terms, UnitState, Wait,
 };
 use crate::qmgr::{Family, RowChange, RowSource, StoreReadError, command};
-use crate::types::definition::{Changes, ObjectKind, ObjectRef, RecordAction, Value};
+use crate::types::definition::{
+    self as selector, Changes, Definition, ObjectKind, ObjectRef, RecordAction, Value,
+};
 use crate::types::{
     Body, CorrelationId, HandleId, Index, Membership, Message, Persistence, ProducerId, ProducerSequence,
     Reason, SnapshotMeta, Speaks, Term, TermStarts, UnitId, WallTime,
@@ -72,6 +74,8 @@ struct Alone {
     admitted: BTreeMap<SessionId, Result<Terms, Refusal>>,
     /// Sessions that the queue manager ended.
     ended: Vec<SessionId>,
+    /// Each time they were published: names and states of listeners.
+    listeners: Vec<Vec<(String, i32)>>,
 }
 
 fn name(text: &str) -> ObjectName {
@@ -129,6 +133,7 @@ impl Alone {
             staged_rows: 0,
             admitted: BTreeMap::new(),
             ended: Vec::new(),
+            listeners: Vec::new(),
         };
         for _ in 0..100 {
             alone.pass(Duration::from_millis(50));
@@ -217,6 +222,10 @@ impl Alone {
             Action::TruncateLog { upto } => self.truncated = upto,
             Action::Admit { session, admitted } => drop(self.admitted.insert(session, admitted)),
             Action::CloseSession { session, .. } => self.ended.push(session),
+            Action::PublishListeners(listeners) => {
+                let said = |of: Definition| (of.object.name.clone(), of.number(selector::LISTENER_STATE));
+                self.listeners.push(listeners.into_iter().map(said).collect());
+            }
             Action::LoadRows(load) => {
                 let rows = load.keys.iter().map(|key| self.store.rows.get(key).cloned()).collect();
                 events.push(Event::RowsLoaded { request: load.request, rows, damaged: None });
@@ -1291,6 +1300,40 @@ fn a_channel_has_as_many_instances_as_it_says_and_none_when_it_is_stopped() {
     let again = Admin::Define { object, like: String::new(), replace: true, changes };
     alone.ok(APP, Call::Admin(again));
     assert_eq!(std::mem::take(&mut alone.ended), [40, 41].map(SessionId));
+}
+
+#[test]
+fn listeners_are_published_whenever_they_change_and_who_is_like_a_started_one_is_not_started() {
+    let mut alone = Alone::new();
+    assert_eq!(alone.listeners, [] as [Vec<(String, i32)>; 0], "there are none");
+    let changes = |attributes: &[(&str, &str)]| {
+        Changes::parse(ObjectKind::Listener, attributes.iter().copied()).unwrap()
+    };
+    let object = |name: &str| ObjectRef::new(ObjectKind::Listener, name);
+    let define = |name: &str, like: &str, port: &str, replace| {
+        let (object, like, changes) = (object(name), like.to_string(), changes(&[("PORT", port)]));
+        Call::Admin(Admin::Define { object, like, replace, changes })
+    };
+    let alter =
+        |said: &[(&str, &str)]| Call::Admin(Admin::Alter { object: object("ONE"), changes: changes(said) });
+    alone.ok(APP, define("ONE", "", "1415", false));
+    alone.ok(APP, alter(&[("STATE", "STARTED")]));
+    alone.ok(APP, define("TWO", "ONE", "1416", false));
+    // What says the same as before is not said again; who is replaced runs on.
+    alone.put(APP, "something else");
+    alone.ok(APP, define("ONE", "", "1417", true));
+    alone.ok(APP, alter(&[("STATE", "STOPPED")]));
+    alone.ok(APP, Call::Admin(Admin::Delete { object: object("ONE"), purge: false }));
+    let (one, two) = (|state| ("ONE".to_string(), state), || ("TWO".to_string(), 0));
+    let expected = [
+        vec![one(0)],
+        vec![one(1)],
+        vec![one(1), two()],
+        vec![one(1), two()],
+        vec![one(2), two()],
+        vec![two()],
+    ];
+    assert_eq!(alone.listeners, expected);
 }
 
 #[test]

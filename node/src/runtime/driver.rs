@@ -315,6 +315,9 @@ impl<H: Hands> Driver<H> {
             Action::Admit { session, admitted } => self.admit(session, admitted),
             Action::CloseSession { session, reason } => self.close(session, reason),
             Action::PublishRole(role) => self.publish_role(role),
+            Action::PublishListeners(listeners) => {
+                self.publisher.listeners.send_replace(listeners);
+            }
             Action::TruncateLog { upto } => self.hands.truncate_log(upto),
             Action::PublishMembership(membership) => {
                 let list = |nodes: &BTreeSet<NodeId>| nodes.iter().map(|node| node.0).collect::<Vec<_>>();

@@ -2,7 +2,7 @@
 //!
 //! Reading order: `run` (start and stop), `driver` (the mind's task), `hands` (what carries out its actions), `stores`,
 //! `recover` and `snapshots` (the two stores together, and towards the peers), `clock`, `threads`, `shutdown`,
-//! `directories`, `addresses` (the agent of floating addresses), `notices` (standing warnings), `figures` (for the page of metrics), `diagnostics` and `fatal` (how a
+//! `directories`, `addresses` (the agent of floating addresses), `ports` (of listeners), `notices` (standing warnings), `figures` (for the page of metrics), `diagnostics` and `fatal` (how a
 //! process ends), `again` (how one begins again).
 
 mod addresses;
@@ -15,6 +15,7 @@ mod fatal;
 mod figures;
 mod hands;
 mod notices;
+mod ports;
 pub mod recover;
 mod reserve;
 mod run;

@@ -12,7 +12,6 @@ use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
-use socket2::{Domain, Socket, Type};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -22,13 +21,15 @@ use super::driver::Driver;
 use super::fatal::{Fatal, FatalReason, fatal};
 use super::hands::NodeHands;
 use super::notices::{self, Standing};
+use super::ports::Ports;
 use super::recover::Started;
 use super::reserve::Reserve;
 use super::shutdown::{Signals, Told};
 use super::stores::{self, Stores};
-use super::{again, diagnostics, directories, figures, threads};
+use super::{again, diagnostics, directories, figures, ports, threads};
 use crate::config::{self, Config, Descriptors, MONITOR_CONNECTIONS_MAX, PEER_CONNECTIONS_MAX, is_loopback};
 use crate::consensus;
+use crate::listener::ports::{Port, PortView};
 use crate::listener::{self, Accepted, Client, Listener, NodeHandle};
 use crate::log_store::{DiskWatch, RoomThresholds, filesystem};
 use crate::peer::{self, PeerService, Peers};
@@ -119,7 +120,7 @@ impl Sockets {
             };
             let addresses = config::resolve(address).map_err(&refused)?;
             let socket = match floating(config, &addresses) {
-                Some(address) => listen_before_it_is_here(address),
+                Some(address) => ports::listen(address, 1024, true),
                 None => listen_patiently(&addresses),
             };
             let socket = socket.map_err(|error| refused(error.to_string()))?;
@@ -145,18 +146,6 @@ impl Sockets {
 fn floating(config: &Config, addresses: &[SocketAddr]) -> Option<SocketAddr> {
     let floating = &config.addresses.as_ref()?.addresses;
     addresses.iter().copied().find(|address| floating.iter().any(|known| known.ip == address.ip()))
-}
-
-fn listen_before_it_is_here(address: SocketAddr) -> io::Result<StdListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-    socket.set_reuse_address(true)?;
-    match address {
-        SocketAddr::V4(_) => socket.set_freebind_v4(true)?,
-        SocketAddr::V6(_) => socket.set_freebind_v6(true)?,
-    }
-    socket.bind(&address.into())?;
-    socket.listen(1024)?;
-    Ok(socket.into())
 }
 
 /// A node that was killed just now may have the port still, and its agent has it for as long as it takes to remove the
@@ -266,6 +255,7 @@ impl Node {
         let (warnings, warnings_seen) = watch::channel(config.standing_warnings());
         let (stopping, stopping_seen) = watch::channel(false);
         let (closing, closing_seen) = watch::channel(false);
+        let (port_views, port_views_seen) = watch::channel(Vec::new());
         let floating = addresses.as_ref().map_or_else(|| watch::channel(Vec::new()).1, Addresses::floating);
         let handle = Arc::new(NodeHandle {
             cluster: config.cluster.clone(),
@@ -276,6 +266,7 @@ impl Node {
             nodes: config.nodes.iter().map(|(id, node)| (*id, node.info.clone())).collect(),
             warnings: warnings_seen,
             addresses: floating,
+            ports: port_views_seen,
             stopping: stopping_seen,
         });
         let listeners = start_listeners(
@@ -287,6 +278,7 @@ impl Node {
             &peers,
             &stores,
             addresses,
+            port_views,
             closing_seen,
         )?;
 
@@ -474,16 +466,11 @@ fn start_listeners(
     peers: &Arc<Peers>,
     stores: &Stores,
     addresses: Option<Addresses>,
+    port_views: watch::Sender<Vec<PortView>>,
     closing: watch::Receiver<bool>,
 ) -> Result<Listeners, Fatal> {
     let socket = |socket: StdListener| {
         TcpListener::from_std(socket).map_err(|error| Fatal::new(FatalReason::Listen, error))
-    };
-    let closed = |closing: &watch::Receiver<bool>| {
-        let mut closing = closing.clone();
-        async move {
-            let _ = closing.wait_for(|closing| *closing).await;
-        }
     };
     let limits = listener::Limits {
         connections_max: config.limits.connections,
@@ -508,7 +495,7 @@ fn start_listeners(
             Accepted::new(connection, client)
         })
     });
-    let clients = listener::grpc::serve(listener.clone(), incoming, closed(&closing));
+    let clients = listener::grpc::serve(listener.clone(), incoming, closed(closing.clone()));
     let clients = tokio::spawn(async move {
         if let Err(error) = clients.await {
             fatal(FatalReason::Listen, format_args!("listener of clients: {error}"));
@@ -516,13 +503,27 @@ fn start_listeners(
     });
 
     let mut drained = vec![clients];
+    let channels = Channels {
+        listener: listener.clone(),
+        tls: tls.clone(),
+        cluster: config.cluster.clone(),
+        connections: config.limits.connections,
+        closing: closing.clone(),
+    };
+    let mut fixed = Vec::new();
     for (name, mq) in sockets.mq {
-        let limits = AcceptLimits::connections(config.limits.connections);
-        let incoming = security::incoming(socket(mq)?, tls.clone(), Audience::Channels, limits);
-        let incoming = incoming.map(|accepted| accepted.map(channel_client));
-        let terms = listener::mq::Terms::new(name, &config.cluster);
-        drained.push(tokio::spawn(listener::mq::serve(listener.clone(), terms, incoming, closed(&closing))));
+        let address = mq.local_addr().map_err(|error| Fatal::new(FatalReason::Listen, error))?;
+        fixed.push(Port { queue_manager: name.clone(), listener: None, address, backlog: 0 });
+        drained.push(tokio::spawn(channels.clone().serve(name, socket(mq)?, std::future::pending::<()>())));
     }
+    let options = ports::Options {
+        fixed,
+        floating: config.addresses.iter().flat_map(|all| &all.addresses).map(|address| address.ip).collect(),
+        strangers: config.lets_strangers_in(),
+    };
+    let serve = move |name, socket, no_more| channels.clone().serve(name, socket, no_more);
+    let ports = Ports::new(options, listener.node.queue_managers.values(), port_views, serve);
+    drained.push(tokio::spawn(ports.keep(closed(closing.clone()))));
 
     let incoming = security::incoming(
         socket(sockets.peer)?,
@@ -550,9 +551,34 @@ fn start_listeners(
         Audience::Monitors,
         AcceptLimits::connections(MONITOR_CONNECTIONS_MAX),
     );
-    let http = tokio::spawn(listener::http::serve(incoming, listener, sources, closed(&closing)));
+    let http = tokio::spawn(listener::http::serve(incoming, listener, sources, closed(closing.clone())));
     drained.push(http);
     Ok(Listeners { drained, peers: peer_service })
+}
+
+async fn closed(mut closing: watch::Receiver<bool>) {
+    let _ = closing.wait_for(|closing| *closing).await;
+}
+
+/// What serves clients of channels, whichever port they come to.
+#[derive(Clone)]
+struct Channels {
+    listener: Listener,
+    tls: Option<Arc<Tls>>,
+    cluster: String,
+    connections: usize,
+    closing: watch::Receiver<bool>,
+}
+
+impl Channels {
+    /// Until the node closes, or nobody comes any more and the last has gone.
+    async fn serve(self, queue_manager: ObjectName, socket: TcpListener, no_more: impl Future) {
+        let limits = AcceptLimits::connections(self.connections);
+        let incoming = security::incoming(socket, self.tls, Audience::Channels, limits);
+        let incoming = incoming.map(|accepted| accepted.map(channel_client)).take_until(no_more);
+        let terms = listener::mq::Terms::new(queue_manager, &self.cluster);
+        listener::mq::serve(self.listener, terms, incoming, closed(self.closing)).await;
+    }
 }
 
 /// A client of a channel. Whoever has no certificate says who it is.

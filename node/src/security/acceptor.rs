@@ -120,6 +120,8 @@ async fn accept(
                 continue;
             }
         };
+        // A socket of all addresses has clients by IPv4 as IPv6: they are who they are all the same.
+        let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
         let (tls, sender, refusals) = (tls.clone(), sender.clone(), refusals.clone());
         tokio::spawn(async move {
             match tokio::time::timeout(

@@ -262,3 +262,16 @@ fn a_certificate_that_ends_soon_is_spoken_of_in_days() {
         assert_eq!(said(hours), Some(format!("the certificate of trimaran://demo/node/a {when}")));
     }
 }
+
+#[tokio::test]
+async fn who_comes_by_ipv4_to_a_socket_of_all_addresses_has_an_ipv4_address() {
+    let Ok(listener) = TcpListener::bind("[::]:0").await else {
+        // A machine without IPv6 has no such sockets.
+        return;
+    };
+    let port = listener.local_addr().unwrap().port();
+    let mut accepted = incoming(listener, None, Audience::Channels, AcceptLimits::connections(10));
+    let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let connection = accepted.next().await.unwrap().unwrap();
+    assert_eq!(connection.info().remote, Some(stream.local_addr().unwrap()));
+}

@@ -172,6 +172,15 @@ impl Settings {
         self
     }
 
+    /// With this attribute as it is there.
+    pub fn with_that_of(mut self, other: &Settings, selector: Selector) -> Settings {
+        match other.get(selector) {
+            Some(value) => self.0.insert(selector, value.clone()),
+            None => self.0.remove(&selector),
+        };
+        self
+    }
+
     pub fn merge(&mut self, changes: &Changes) {
         for (selector, value) in &changes.0 {
             match value {
@@ -448,6 +457,12 @@ pub const CHANNEL_MAXMSGL: Selector = 1510;
 pub const MCAUSER: Selector = 3527;
 pub const BACKOUT_MOVE: Selector = 60_001;
 pub const CHANNEL_STATE: Selector = 60_002;
+pub const LISTENER_CONTROL: Selector = 1601;
+pub const LISTENER_PORT: Selector = 1522;
+pub const LISTENER_IPADDR: Selector = 3552;
+pub const LISTENER_BACKLOG: Selector = 1602;
+pub const LISTENER_DESCR: Selector = 3555;
+pub const LISTENER_STATE: Selector = 60_003;
 
 fn named(kind: ObjectKind, name: &str) -> Result<&'static Attribute, Fault> {
     if let Some(attribute) = kind.attribute_named(name) {

@@ -34,6 +34,9 @@ impl Answer {
             (_, Some(Reply::Refused { reason, text })) => {
                 Answer::failed(message::refused(command, *reason, text))
             }
+            (Command::Control { stops, .. }, Some(reply)) if command.ends_with(reply, queue_manager) => {
+                Answer::failed(vec![message::already(*stops).to_string()])
+            }
             (Command::Display(display), Some(reply)) => displayed(display, reply, queue_manager),
             _ => Answer::done(message::done(command)),
         }

@@ -42,11 +42,14 @@ pub enum Command {
         steps: Vec<(Action, Said)>,
         deletes: bool,
     },
-    /// START and STOP CHANNEL: the states it goes through, one after the other.
+    /// START and STOP of a channel or listener: the states it goes through, one after the other. That it is in its state
+    /// already is success with `already_is_fine`; it always is for a channel.
     Control {
-        channel: String,
+        kind: Kind,
+        name: String,
         stops: bool,
         states: Vec<&'static str>,
+        already_is_fine: bool,
     },
     Display(Display),
     /// PING QMGR.
@@ -146,7 +149,8 @@ impl Display {
 }
 
 impl Command {
-    /// In the order in which they are to be asked; the next one only when the one before was not refused.
+    /// In the order in which they are to be asked; the next one only when the one before was not refused and does not end it
+    /// ([`Command::ends_with`]).
     pub fn requests(&self) -> Vec<Request> {
         match self {
             Command::Define { kind, name, like, replace, said } => vec![Request::Define(DefineRequest {
@@ -185,20 +189,42 @@ impl Command {
                 steps.iter().map(set).collect()
             }
             Command::Display(display) => display.requests(),
-            Command::Control { channel, states, .. } => {
+            Command::Control { kind, name, states, already_is_fine, .. } => {
+                let looks = (!already_is_fine).then_some(Request::Status);
                 let set = |state: &&str| {
                     Request::Alter(AlterRequest {
-                        kind: Kind::Channel.facts().name.into(),
-                        name: channel.clone(),
+                        kind: kind.facts().name.into(),
+                        name: name.clone(),
                         attributes: vec![Attribute { name: "STATE".into(), value: state.to_string() }],
                         ..AlterRequest::default()
                     })
                 };
-                states.iter().map(set).collect()
+                looks.into_iter().chain(states.iter().map(set)).collect()
             }
             Command::Ping | Command::Refresh => vec![listed("QMGR", "")],
             Command::NotHere(_) | Command::Help(_) | Command::End => Vec::new(),
         }
+    }
+}
+
+impl Command {
+    /// Whether there is nothing more to ask after this: a listener that is to be started runs, one that is to be stopped does
+    /// not.
+    pub fn ends_with(&self, reply: &Reply, queue_manager: &str) -> bool {
+        let (Command::Control { name, stops, already_is_fine: false, .. }, Reply::Status(status)) =
+            (self, reply)
+        else {
+            return false;
+        };
+        let manager = status.queue_managers.iter().find(|manager| manager.name == queue_manager);
+        let listener =
+            manager.and_then(|manager| manager.listeners.iter().find(|listener| listener.name == *name));
+        listener.is_some_and(|listener| match listener.state.as_str() {
+            "running" => !stops,
+            // What is in its way, or is to be tried again, is started and not running: it may be stopped.
+            "stopped" => *stops && listener.reason.is_empty(),
+            _ => false,
+        })
     }
 }
 
@@ -209,8 +235,7 @@ impl Display {
             Subject::Queues => vec![listed("QUEUE", &self.name)],
             Subject::QueueStatus => vec![listed("QLOCAL", &self.name)],
             Subject::QueueHandles | Subject::Connections | Subject::ChannelStatus => vec![Request::Sessions],
-            Subject::ManagerStatus | Subject::Instances => vec![Request::Status],
-            Subject::ListenerStatus => vec![listed("LISTENER", &self.name)],
+            Subject::ManagerStatus | Subject::Instances | Subject::ListenerStatus => vec![Request::Status],
         }
     }
 }

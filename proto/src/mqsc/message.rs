@@ -47,12 +47,21 @@ pub fn done(command: &Command) -> &'static str {
         Command::Set { kind: ChannelAuth, .. } => "AMQ8877I: IBM MQ channel authentication record set.",
         Command::Set { deletes: true, .. } => "AMQ8863I: IBM MQ authority record deleted.",
         Command::Set { .. } => "AMQ8862I: IBM MQ authority record set.",
+        Command::Control { kind: Listener, stops: false, .. } => {
+            "AMQ8021I: Request to start IBM MQ listener accepted."
+        }
+        Command::Control { kind: Listener, .. } => "AMQ8706I: Request to stop IBM MQ listener accepted.",
         Command::Control { stops: false, .. } => "AMQ8018I: Start IBM MQ channel accepted.",
         Command::Control { .. } => "AMQ8019I: Stop IBM MQ channel accepted.",
         Command::Ping => "AMQ8415I: Ping IBM MQ Queue Manager command complete.",
         Command::Refresh => "AMQ8560I: IBM MQ security cache refreshed.",
         Command::Display(_) | Command::NotHere(_) | Command::Help(_) | Command::End => "",
     }
+}
+
+/// What is said when there was nothing to start or to stop.
+pub fn already(stops: bool) -> &'static str {
+    if stops { "AMQ8731W: Listener not active." } else { "AMQ8730W: Listener already active." }
 }
 
 /// What stands above each object that is displayed.
@@ -98,7 +107,7 @@ pub fn refused(command: &Command, reason: u32, text: &str) -> Vec<String> {
         Command::Define { kind: Kind::Channel, .. }
             | Command::Alter { kind: Kind::Channel, .. }
             | Command::Delete { kind: Kind::Channel, .. }
-            | Command::Control { .. }
+            | Command::Control { kind: Kind::Channel, .. }
     );
     let plain = |message: String| vec![message];
     match (reason, command) {
@@ -145,7 +154,7 @@ fn named(command: &Command) -> &str {
     match command {
         Command::Define { name, .. } | Command::Alter { name, .. } | Command::Delete { name, .. } => name,
         Command::Clear { queue } => queue,
-        Command::Control { channel, .. } => channel,
+        Command::Control { name, .. } => name,
         Command::Set { profile, .. } => profile,
         Command::Display(display) => &display.name,
         _ => "",

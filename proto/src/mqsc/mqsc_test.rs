@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::admin::v1::set_request::Action;
-use crate::admin::v1::{Attribute, ObjectDetails};
+use crate::admin::v1::{Attribute, ListenerStatus, ObjectDetails, QueueManagerStatus, StatusResponse};
 use crate::attribute::Kind;
 use crate::queue::v1::QueueStatus;
 
@@ -105,6 +105,75 @@ fn a_fault_shows_how_far_the_command_made_sense() {
     ] {
         assert_eq!(fault(text), (until.to_string(), why.to_string()));
     }
+}
+
+/// A queue manager with one listener, in this state and for this reason.
+fn with_listener(state: &str, reason: &str) -> Reply {
+    let listener = ListenerStatus {
+        name: "APP".into(),
+        state: state.into(),
+        port: 1415,
+        control: "QMGR".into(),
+        backlog: 1024,
+        pid: 4711,
+        started_ms: 1_745_290_868_000,
+        reason: reason.into(),
+        ..ListenerStatus::default()
+    };
+    let manager =
+        QueueManagerStatus { name: "QM1".into(), listeners: vec![listener], ..QueueManagerStatus::default() };
+    Reply::Status(StatusResponse { queue_managers: vec![manager], ..StatusResponse::default() })
+}
+
+#[test]
+fn a_listener_that_runs_is_not_started_and_one_that_does_not_is_not_stopped() {
+    for (text, state, reason, says) in [
+        ("START LISTENER(APP)", "running", "", Some("AMQ8730W: Listener already active.")),
+        ("START LISTENER(APP)", "stopped", "", None),
+        ("START LISTENER(APP)", "retrying", "The port is taken.", None),
+        ("START LISTENER(OTHER)", "running", "", None),
+        ("STOP LISTENER(APP)", "running", "", None),
+        ("STOP LISTENER(APP)", "stopped", "", Some("AMQ8731W: Listener not active.")),
+        ("STOP LISTENER(APP)", "stopped", "It may not run.", None),
+    ] {
+        let (command, reply) = (parse(text).expect(text), with_listener(state, reason));
+        let asked = command.requests();
+        assert!(matches!(asked[..], [Request::Status, Request::Alter(_)]), "{asked:?}");
+        assert_eq!(command.ends_with(&reply, "QM1"), says.is_some(), "{text}, {state}, {reason}");
+        if let Some(says) = says {
+            let answer = Answer { lines: vec![says.into()], failed: true };
+            assert_eq!(Answer::of(&command, Some(&reply), "QM1"), answer);
+        }
+    }
+    let command = parse("STOP LISTENER(APP) IGNSTATE(YES)").expect("it is understood");
+    assert!(matches!(command.requests()[..], [Request::Alter(_)]), "{command:?}");
+    let answer = Answer::of(&command, Some(&Reply::Done), "QM1");
+    assert_eq!(answer.lines, ["AMQ8706I: Request to stop IBM MQ listener accepted."]);
+}
+
+#[test]
+fn the_status_of_a_listener_has_the_fields_of_mq_and_a_reason() {
+    let shown = |text: &str, reason: &str| {
+        let command = parse(text).expect(text);
+        Answer::of(&command, Some(&with_listener("running", reason)), "QM1").lines.join("\n")
+    };
+    assert_eq!(
+        shown("DIS LSSTATUS(*)", ""),
+        "AMQ8631I: Display listener status details.\n   \
+         LISTENER(APP)                           STATUS(RUNNING)\n   \
+         PID(4711)"
+    );
+    assert_eq!(
+        shown("DIS LSSTATUS(APP)", "Because."),
+        "AMQ8631I: Display listener status details.\n   \
+         LISTENER(APP)                           STATUS(RUNNING)\n   \
+         PID(4711)                               STARTDA(2025-04-22)\n   \
+         STARTTI(03.01.08)                       DESCR( )\n   \
+         TRPTYPE(TCP)                            CONTROL(QMGR)\n   \
+         IPADDR(*)                               PORT(1415)\n   \
+         BACKLOG(1024)                           REASON(Because.)"
+    );
+    assert_eq!(shown("DIS LSSTATUS(*) WHERE(PORT NE 1415)", ""), "AMQ8147E: IBM MQ object * not found.");
 }
 
 #[test]

@@ -72,6 +72,7 @@ impl Clause<'_> {
             (Ping, Noun::Object(Kind::QueueManager)) => self.nothing_else().map(|()| Command::Ping),
             (Refresh, Noun::Security) => self.refresh_security(),
             (Start | Stop, Noun::Object(Kind::Channel)) => self.control_channel(),
+            (Start | Stop, Noun::Object(Kind::Listener)) => self.control_listener(),
             _ => Ok(Command::NotHere(self.why_not().to_string())),
         }
     }
@@ -96,15 +97,27 @@ impl Clause<'_> {
                 _ => return Err(self.fault(word)),
             }
         }
-        Ok(Command::Control { channel, stops, states })
+        Ok(Command::Control { kind: Kind::Channel, name: channel, stops, states, already_is_fine: true })
+    }
+
+    /// START and STOP LISTENER (IBM MQ Reference, "START LISTENER").
+    fn control_listener(&self) -> Result<Command, Fault> {
+        let name = self.object_name(Kind::Listener)?;
+        let stops = self.verb == Verb::Stop;
+        let mut already_is_fine = false;
+        for word in self.words {
+            match (word.name.as_str(), word.one()) {
+                ("IGNSTATE", Some(said @ ("YES" | "NO"))) => already_is_fine = said == "YES",
+                _ => return Err(self.fault(word)),
+            }
+        }
+        let states = vec![if stops { "STOPPED" } else { "STARTED" }];
+        Ok(Command::Control { kind: Kind::Listener, name, stops, states, already_is_fine })
     }
 
     /// Why a verb that MQ has does nothing here.
     fn why_not(&self) -> &'static str {
         match (self.verb, self.noun) {
-            (Verb::Start | Verb::Stop, Noun::Object(Kind::Listener)) => {
-                "A node listens where its cluster file says, while it serves; a listener is not started or stopped by itself."
-            }
             (Verb::Stop, Noun::Connection) => "Connections are not ended by a command yet.",
             (Verb::Ping | Verb::Reset | Verb::Resolve, Noun::Object(Kind::Channel)) => {
                 "Only channels of type SVRCONN are there, and MQ has no such command for them."

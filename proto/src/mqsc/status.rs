@@ -3,10 +3,13 @@
 //! A field that MQ has and nobody here keeps is blank, as MQ shows it where monitoring is off.
 
 use super::command::{Display, Reply, Subject};
+use super::dates::day_and_time;
 use super::facts::facts_of;
 use super::filter::is_like;
 use super::layout::Cell;
-use crate::admin::v1::{HandleDetails, ObjectDetails, QueueManagerStatus, SessionDetails, StatusResponse};
+use crate::admin::v1::{
+    HandleDetails, ListenerStatus, ObjectDetails, QueueManagerStatus, SessionDetails, StatusResponse,
+};
 
 /// What can be asked of each, in the order of the display; what stands in front is always shown.
 const QUEUE: &[&str] = &[
@@ -29,7 +32,11 @@ const CONNECTION: &[&str] = &[
 ];
 const CHANNEL: &[&str] =
     &["CHANNEL", "CHLTYPE", "CONNAME", "CURRENT", "CURSHCNV", "MCAUSER", "RAPPLTAG", "STATUS", "SUBSTATE"];
-const LISTENER: &[&str] = &["LISTENER", "STATUS", "PID"];
+/// REASON is not MQ's.
+const LISTENER: &[&str] = &[
+    "LISTENER", "STATUS", "PID", "STARTDA", "STARTTI", "DESCR", "TRPTYPE", "CONTROL", "IPADDR", "PORT",
+    "BACKLOG", "REASON",
+];
 
 pub(super) fn fields(subject: Subject) -> &'static [&'static str] {
     match subject {
@@ -53,6 +60,7 @@ fn always(subject: Subject) -> &'static [&'static str] {
         Subject::Instances => &["INSTANCE", "TYPE", "ROLE", "INSYNC"],
         Subject::Connections => &["CONN", "EXTCONN", "TYPE"],
         Subject::ChannelStatus => &["CHANNEL", "CHLTYPE", "CONNAME", "CURRENT", "STATUS", "SUBSTATE"],
+        Subject::ListenerStatus => &["LISTENER", "STATUS", "PID"],
         _ => &[],
     }
 }
@@ -81,7 +89,9 @@ pub(super) fn blocks(display: &Display, reply: &Reply, queue_manager: &str) -> V
             let instances = sessions.iter().filter(|session| session.instance);
             instances.map(|instance| of_channel(instance, sessions)).collect()
         }
-        // Listener objects do not run: a node listens where its cluster file says.
+        (Subject::ListenerStatus, Reply::Status(status)) => {
+            managers(status, queue_manager).flat_map(|manager| &manager.listeners).map(of_listener).collect()
+        }
         _ => Vec::new(),
     };
     found.into_iter().filter(|row| row.passes(display)).map(|row| row.cells(display)).collect()
@@ -227,6 +237,28 @@ fn of_channel(instance: &SessionDetails, sessions: &[SessionDetails]) -> Row {
             ("RAPPLTAG", first.map(|program| program.application.clone()).unwrap_or_default()),
             ("STATUS", "RUNNING".into()),
             ("SUBSTATE", "RECEIVE".into()),
+        ],
+    )
+}
+
+fn of_listener(listener: &ListenerStatus) -> Row {
+    let started = (listener.started_ms > 0).then(|| day_and_time(listener.started_ms));
+    let (day, time) = started.unwrap_or_default();
+    row(
+        LISTENER,
+        &[
+            ("LISTENER", listener.name.clone()),
+            ("STATUS", listener.state.to_uppercase()),
+            ("PID", listener.pid.to_string()),
+            ("STARTDA", day),
+            ("STARTTI", time),
+            ("DESCR", listener.description.clone()),
+            ("TRPTYPE", "TCP".into()),
+            ("CONTROL", listener.control.clone()),
+            ("IPADDR", if listener.address.is_empty() { "*".into() } else { listener.address.clone() }),
+            ("PORT", listener.port.to_string()),
+            ("BACKLOG", listener.backlog.to_string()),
+            ("REASON", listener.reason.clone()),
         ],
     )
 }

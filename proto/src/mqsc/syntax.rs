@@ -103,7 +103,8 @@ fn said_of(verb: Verb, noun: Noun) -> Vec<String> {
                 own("IGNSTATE( YES | NO )"),
             ]
         }
-        (Verb::Start, Noun::Object(Kind::Channel)) => vec![own("IGNSTATE( YES | NO )")],
+        (Verb::Stop, Noun::Object(Kind::Listener)) => vec![own("IGNSTATE( YES | NO )")],
+        (Verb::Start, Noun::Object(Kind::Channel | Kind::Listener)) => vec![own("IGNSTATE( YES | NO )")],
         (Verb::Display, Noun::ManagerStatus) => vec![own("TYPE( QMGR | NATIVEHA )"), own("ALL")],
         (Verb::Display, _) => vec![own("ALL"), own("WHERE( filter )")],
         _ => Vec::new(),

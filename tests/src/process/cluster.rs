@@ -493,7 +493,7 @@ impl Drop for Cluster {
 
 /// Ports that nobody listens on. Below the range that the kernel gives to outgoing connections, so that no client takes
 /// the port of a node that is away.
-fn free_ports(count: usize) -> Vec<u16> {
+pub fn free_ports(count: usize) -> Vec<u16> {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let mut chance = Chance::new(u64::from(std::process::id()) ^ now.map_or(0, |now| now.as_nanos() as u64));
     let mut held = Vec::new();

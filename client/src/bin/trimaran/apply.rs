@@ -112,6 +112,10 @@ impl Planned {
         match command {
             Command::Define { kind, name, like, said, .. } => {
                 let mut values = basis(admin, *kind, name, like).await?;
+                if *kind == Kind::Listener {
+                    // Whether somebody started or stopped it stays as it is.
+                    values.retain(|(name, _)| name != "STATE");
+                }
                 set(&mut values, said);
                 let Some(there) = find(admin, *kind, name).await? else {
                     let what = format!("defined {}({name})", kind.facts().name);

@@ -193,6 +193,9 @@ impl Admin for Administration {
                     let own =
                         floating.iter().filter(|address| address.queue_manager == inbox.queue_manager());
                     view.addresses = own.map(convert::floating_address).collect();
+                    let ports = node.ports.borrow();
+                    let own = ports.iter().filter(|port| port.queue_manager == *name);
+                    view.listeners = own.map(convert::listener_status).collect();
                     queue_managers.push(view);
                 }
                 _ => warnings.push(format!("{name} does not say how it is: {}.", answer.completion.reason)),

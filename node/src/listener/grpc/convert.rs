@@ -12,13 +12,16 @@ use trimaran_proto::admin::v1 as admin;
 use trimaran_proto::message::v1 as message;
 use trimaran_proto::queue::v1 as wire;
 
+use crate::listener::ports::{self, PortState, PortView};
 use crate::listener::serving::{Elsewhere, Refused, refused};
 use crate::mqi::{
     Call, Completion, Data, Get, GetMode, InstanceView, ObjectView, OpenOptions, Put, PutTarget, QueueView,
     Selection, SessionView, StatusView, UnitState, Wait, check_body,
 };
 use crate::types::account::Figure;
-use crate::types::definition::{self as selector, Changes, ObjectKind, ObjectRef, RecordAction, sentence};
+use crate::types::definition::{
+    self as selector, Changes, ObjectKind, ObjectRef, RecordAction, Value, sentence,
+};
 use crate::types::{
     Body, CompletionCode, CorrelationId, Descriptor, FloatingAddress, GroupId, HandleId, Membership, Message,
     MessageId, NodeId, NodeInfo, ObjectName, OutOfSync, ProducerId, ProducerSequence, Reason, Token, UnitId,
@@ -514,6 +517,25 @@ pub fn queue_manager_status(name: &ObjectName, status: &StatusView) -> admin::Qu
         }),
         // The node knows them, not the queue manager.
         addresses: Vec::new(),
+        listeners: Vec::new(),
+    }
+}
+
+pub fn listener_status(view: &PortView) -> admin::ListenerStatus {
+    let listener = &view.listener;
+    let control = listener.kind().attribute(selector::LISTENER_CONTROL).expect("a listener has CONTROL");
+    let address = listener.text(selector::LISTENER_IPADDR).trim();
+    admin::ListenerStatus {
+        name: listener.object.name.clone(),
+        state: view.state.as_str().to_string(),
+        address: if address == "*" { String::new() } else { address.to_string() },
+        port: u32::from(ports::port(listener)),
+        control: control.display(&Value::Number(listener.number(selector::LISTENER_CONTROL))),
+        backlog: ports::backlog(listener),
+        description: listener.text(selector::LISTENER_DESCR).to_string(),
+        pid: if view.state == PortState::Running { std::process::id() } else { 0 },
+        started_ms: view.started_ms,
+        reason: view.reason.clone(),
     }
 }
 

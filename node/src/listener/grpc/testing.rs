@@ -76,6 +76,7 @@ pub fn fake_node(limits: Limits, role: RoleView) -> FakeNode {
         nodes: nodes(),
         warnings: warnings_end,
         addresses: watch::channel(Vec::new()).1,
+        ports: watch::channel(Vec::new()).1,
         stopping: stopping_end,
     };
     let (close_all, closes) = mpsc::unbounded_channel();

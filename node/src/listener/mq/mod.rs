@@ -46,7 +46,7 @@ use super::serving::find_served;
 use super::{Accepted, Listener};
 
 /// Serves the queue manager of `terms` until `shutdown`, then ends all connections. `incoming` gives connections after
-/// TLS, with TCP_NODELAY set.
+/// TLS, with TCP_NODELAY set; where it ends before, it is dropped, and who is connected stays for as long as they like.
 pub async fn serve<IO>(
     listener: Listener,
     terms: Terms,
@@ -59,16 +59,19 @@ pub async fn serve<IO>(
     let terms = Arc::new(terms);
     let (close, closing) = tokio::sync::watch::channel(false);
     let mut connections = JoinSet::new();
-    let mut incoming = std::pin::pin!(incoming);
+    let mut incoming = Some(Box::pin(incoming));
     let mut shutdown = std::pin::pin!(shutdown);
-    loop {
+    while incoming.is_some() || !connections.is_empty() {
         let accepted = tokio::select! {
             () = &mut shutdown => break,
             Some(_) = connections.join_next() => continue,
-            accepted = incoming.next() => accepted,
+            accepted = next(&mut incoming) => accepted,
         };
         let io = match accepted {
-            None => break,
+            None => {
+                incoming = None;
+                continue;
+            }
             Some(Ok(accepted)) => accepted,
             Some(Err(_)) => {
                 // Out of file descriptors, mostly: asking again at once would only keep a core busy.
@@ -87,6 +90,14 @@ pub async fn serve<IO>(
     close.send_replace(true);
     let ended = async { while connections.join_next().await.is_some() {} };
     let _ = tokio::time::timeout(listener.limits.grace, ended).await;
+}
+
+/// The next one of those who still come.
+async fn next<S: Stream + Unpin>(incoming: &mut Option<S>) -> Option<S::Item> {
+    match incoming {
+        Some(incoming) => incoming.next().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// A new socket, which refuses everybody where the queue manager is not served: a client with a list of addresses goes on

@@ -1,0 +1,353 @@
+//! Which port is open where: wanted against actual, from the listeners (LISTENER objects) of the queue managers that this
+//! node serves. Pure; `runtime/ports.rs` opens and closes, and publishes a [`PortView`] of each listener for status.
+//!
+//! What the cluster file says is always open, and given here as it is: it opens nothing twice. Level-triggered: what is
+//! wanted follows from what is there now, however it came about.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use crate::types::ObjectName;
+use crate::types::definition::{self as selector, Definition};
+
+/// MQ's own, where a listener says 0.
+const PORT: u16 = 1414;
+/// Connections that may wait to be taken, where a listener says 0.
+const BACKLOG: u32 = 1024;
+
+/// A queue manager that this node serves, and its listeners in the order of their names.
+#[derive(Clone, Copy, Debug)]
+pub struct Served<'a> {
+    pub queue_manager: &'a ObjectName,
+    pub listeners: &'a [Definition],
+}
+
+/// A port that is open for a queue manager: for a listener, or for none, because the cluster file says so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Port {
+    pub queue_manager: ObjectName,
+    pub listener: Option<String>,
+    /// All addresses of the machine are `[::]`.
+    pub address: SocketAddr,
+    pub backlog: u32,
+}
+
+/// What a listener is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Its port is to be open.
+    Open(Port),
+    /// The cluster file has it open already, for the same queue manager.
+    OpenAnyway,
+    /// Nobody has started it, or somebody has stopped it.
+    Stopped,
+    /// It should run and may not, for the reason in this sentence.
+    Refused(String),
+}
+
+/// How a listener is, for status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortView {
+    pub queue_manager: ObjectName,
+    pub listener: Definition,
+    pub state: PortState,
+    /// A sentence for people where there is more to say.
+    pub reason: String,
+    /// Since when it is open, by this node's clock, milliseconds since 1970; 0 when it is not.
+    pub started_ms: i64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PortState {
+    Running,
+    /// Its port is not free yet, for a moment until now.
+    Starting,
+    /// It could not be opened, and is tried again.
+    Retrying,
+    Stopped,
+}
+
+impl PortState {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            PortState::Running => "running",
+            PortState::Starting => "starting",
+            PortState::Retrying => "retrying",
+            PortState::Stopped => "stopped",
+        }
+    }
+}
+
+/// The part of each listener, in the order of `served`. Where two want the same address, the one that is `open` keeps it, and
+/// else the first has it. `strangers` says that clients who show no certificate may come from other machines.
+pub fn wanted(served: &[Served<'_>], fixed: &[Port], open: &[Port], strangers: bool) -> Vec<Part> {
+    let mut parts: Vec<Part> = Vec::new();
+    for Served { queue_manager, listeners } in served {
+        parts.extend(listeners.iter().map(|listener| own_part(queue_manager, listener, fixed, strangers)));
+    }
+    let mut taken: Vec<Port> = open.iter().filter(|port| is_part(&parts, port)).cloned().collect();
+    for part in &mut parts {
+        let Part::Open(port) = &*part else { continue };
+        if taken.contains(port) {
+            continue;
+        }
+        match taken.iter().find(|other| overlap(other.address, port.address)) {
+            Some(other) => *part = Part::Refused(has_it_already(other, port)),
+            None => taken.push(port.clone()),
+        }
+    }
+    debug_assert!(
+        taken
+            .iter()
+            .enumerate()
+            .all(|(place, one)| { taken[..place].iter().all(|other| !overlap(one.address, other.address)) }),
+        "an address is wanted once"
+    );
+    parts
+}
+
+fn is_part(parts: &[Part], port: &Port) -> bool {
+    parts.iter().any(|part| matches!(part, Part::Open(wanted) if wanted == port))
+}
+
+/// What a listener is to do if no other listener is in its way.
+fn own_part(queue_manager: &ObjectName, listener: &Definition, fixed: &[Port], strangers: bool) -> Part {
+    if !is_started(listener) {
+        return Part::Stopped;
+    }
+    let name = &listener.object.name;
+    let address = match address(listener) {
+        Ok(address) => address,
+        Err(written) => {
+            return Part::Refused(format!(
+                "IPADDR({written}) is no address: names are not looked up, because each node would find its own. ALTER \
+                 LISTENER({name}) TRPTYPE(TCP) IPADDR('10.0.0.50'), or IPADDR(' ') for all addresses."
+            ));
+        }
+    };
+    let backlog = backlog(listener);
+    let port = Port { queue_manager: queue_manager.clone(), listener: Some(name.clone()), address, backlog };
+    if let Some(other) = fixed.iter().find(|other| overlap(other.address, address)) {
+        if other.queue_manager == *queue_manager && covers(other.address, address) {
+            return Part::OpenAnyway;
+        }
+        return Part::Refused(has_it_already(other, &port));
+    }
+    if !strangers && !address.ip().is_loopback() {
+        return Part::Refused(format!(
+            "{} is not loopback, and channels believe a client who it is: write [tls] client_certificates = \"required\" \
+             into the cluster file; or accept it with [tls] insecure = true; or ALTER LISTENER({name}) TRPTYPE(TCP) \
+             IPADDR('127.0.0.1').",
+            place(address)
+        ));
+    }
+    Part::Open(port)
+}
+
+/// START and STOP LISTENER hold until the other is said; before, CONTROL says whether it starts with the queue manager.
+fn is_started(listener: &Definition) -> bool {
+    const MANUAL: i32 = 2;
+    match listener.number(selector::LISTENER_STATE) {
+        1 => true,
+        2 => false,
+        _ => listener.number(selector::LISTENER_CONTROL) != MANUAL,
+    }
+}
+
+/// Where it listens; what it says, when that is no address.
+fn address(listener: &Definition) -> Result<SocketAddr, String> {
+    let written = listener.text(selector::LISTENER_IPADDR).trim();
+    let ip = match written {
+        "" | "*" => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        written => written.parse().map_err(|_| written.to_string())?,
+    };
+    Ok(SocketAddr::new(ip, port(listener)))
+}
+
+/// The port that it listens on.
+pub fn port(listener: &Definition) -> u16 {
+    match u16::try_from(listener.number(selector::LISTENER_PORT)) {
+        Ok(0) | Err(_) => PORT,
+        Ok(port) => port,
+    }
+}
+
+/// How many connections may wait to be taken.
+pub fn backlog(listener: &Definition) -> u32 {
+    match u32::try_from(listener.number(selector::LISTENER_BACKLOG)) {
+        Ok(0) | Err(_) => BACKLOG,
+        Ok(backlog) => backlog,
+    }
+}
+
+/// Whether whoever listens on `wide` is reached at `narrow`.
+fn covers(wide: SocketAddr, narrow: SocketAddr) -> bool {
+    let is_everywhere =
+        wide.ip().is_unspecified() && (wide.is_ipv6() || narrow.is_ipv4() || narrow.ip().is_unspecified());
+    wide.port() == narrow.port() && (is_everywhere || wide.ip() == narrow.ip())
+}
+
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    covers(one, other) || covers(other, one)
+}
+
+fn has_it_already(holder: &Port, wants: &Port) -> String {
+    let of = match &holder.listener {
+        Some(listener) => format!("listener {listener} of queue manager {}", holder.queue_manager),
+        None => format!("queue manager {} by the cluster file", holder.queue_manager),
+    };
+    let name = wants.listener.as_deref().unwrap_or_default();
+    format!(
+        "Port {} is taken by {of} on {}; ALTER LISTENER({name}) TRPTYPE(TCP) PORT(…) or IPADDR(…).",
+        wants.address.port(),
+        place(holder.address)
+    )
+}
+
+/// An address, for people.
+pub fn place(address: SocketAddr) -> String {
+    match address.ip() {
+        ip if ip.is_unspecified() => format!("every address, port {}", address.port()),
+        _ => address.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::WallTime;
+    use crate::types::definition::{Changes, ObjectKind, ObjectRef, Settings};
+
+    fn listener(name: &str, said: &[(&str, &str)]) -> Definition {
+        let mut settings = Settings::default();
+        settings.merge(&Changes::parse(ObjectKind::Listener, said.iter().copied()).unwrap());
+        let object = ObjectRef::new(ObjectKind::Listener, name);
+        Definition { object, settings, created: WallTime(0), altered: WallTime(0) }
+    }
+
+    fn name(text: &str) -> ObjectName {
+        ObjectName::new(text).unwrap()
+    }
+
+    fn port_of(queue_manager: &str, listener: Option<&str>, address: &str) -> Port {
+        Port {
+            queue_manager: name(queue_manager),
+            listener: listener.map(str::to_string),
+            address: address.parse().unwrap(),
+            backlog: BACKLOG,
+        }
+    }
+
+    /// Of queue manager ONE, whose cluster file opens 0.0.0.0:1414, on a node that lets strangers in.
+    fn parts(listeners: &[Definition], open: &[Port]) -> Vec<Part> {
+        let one = name("ONE");
+        let served = [Served { queue_manager: &one, listeners }];
+        wanted(&served, &[port_of("ONE", None, "0.0.0.0:1414")], open, true)
+    }
+
+    fn part(said: &[(&str, &str)]) -> Part {
+        parts(&[listener("L", said)], &[]).remove(0)
+    }
+
+    fn open(address: &str) -> Part {
+        Part::Open(port_of("ONE", Some("L"), address))
+    }
+
+    fn refusal(part: &Part) -> &str {
+        let Part::Refused(sentence) = part else { panic!("{part:?}") };
+        sentence
+    }
+
+    #[test]
+    fn commands_say_whether_a_listener_runs_and_before_them_control_does() {
+        let with =
+            |control: &str, state: &str| part(&[("PORT", "1415"), ("CONTROL", control), ("STATE", state)]);
+        for (control, state, runs) in [
+            ("MANUAL", "CONTROL", false),
+            ("MANUAL", "STARTED", true),
+            ("MANUAL", "STOPPED", false),
+            ("QMGR", "CONTROL", true),
+            ("QMGR", "STARTED", true),
+            ("QMGR", "STOPPED", false),
+            ("STARTONLY", "CONTROL", true),
+            ("STARTONLY", "STOPPED", false),
+        ] {
+            let expected = if runs { open("[::]:1415") } else { Part::Stopped };
+            assert_eq!(with(control, state), expected, "CONTROL({control}) STATE({state})");
+        }
+        assert_eq!(part(&[("PORT", "0")]), Part::Stopped, "what nobody has started does not run");
+    }
+
+    #[test]
+    fn a_listener_is_where_it_says() {
+        let at =
+            |port: &str, address: &str| part(&[("PORT", port), ("IPADDR", address), ("CONTROL", "QMGR")]);
+        assert_eq!(at("1415", "127.0.0.1"), open("127.0.0.1:1415"));
+        assert_eq!(at("1415", "::1"), open("[::1]:1415"));
+        assert_eq!(at("1415", "*"), open("[::]:1415"));
+        assert!(refusal(&at("1415", "mq.example")).contains("IPADDR(mq.example) is no address"));
+        let Part::Open(port) = part(&[("PORT", "1415"), ("BACKLOG", "7"), ("CONTROL", "QMGR")]) else {
+            panic!()
+        };
+        assert_eq!(port.backlog, 7);
+    }
+
+    #[test]
+    fn what_the_cluster_file_opens_is_open_for_its_queue_manager_and_taken_for_others() {
+        let start = |port: &str| [("PORT", port.to_string()), ("STATE", "STARTED".to_string())];
+        for said in [start("1414"), start("0")] {
+            let said = said.each_ref().map(|(name, value)| (*name, value.as_str()));
+            assert_eq!(part(&said), Part::OpenAnyway);
+        }
+        let two = name("TWO");
+        let listeners = [listener("L", &[("PORT", "1414"), ("CONTROL", "QMGR")])];
+        let served = [Served { queue_manager: &two, listeners: &listeners }];
+        let parts = wanted(&served, &[port_of("ONE", None, "127.0.0.1:1414")], &[], true);
+        assert!(
+            refusal(&parts[0]).starts_with(
+                "Port 1414 is taken by queue manager ONE by the cluster file on 127.0.0.1:1414; ALTER"
+            ),
+            "{parts:?}"
+        );
+    }
+
+    #[test]
+    fn where_two_want_an_address_who_has_it_keeps_it() {
+        let (one, two) = (name("ONE"), name("TWO"));
+        let first = [listener("A", &[("PORT", "1415"), ("CONTROL", "QMGR")])];
+        let second = [listener("B", &[("PORT", "1415"), ("IPADDR", "127.0.0.1"), ("CONTROL", "QMGR")])];
+        let served = [
+            Served { queue_manager: &one, listeners: &first },
+            Served { queue_manager: &two, listeners: &second },
+        ];
+        let a = port_of("ONE", Some("A"), "[::]:1415");
+        let b = port_of("TWO", Some("B"), "127.0.0.1:1415");
+        let parts = wanted(&served, &[], &[], true);
+        assert_eq!(parts[0], Part::Open(a.clone()));
+        let sentence =
+            "Port 1415 is taken by listener A of queue manager ONE on every address, port 1415; ALTER";
+        assert!(refusal(&parts[1]).starts_with(sentence), "{parts:?}");
+        let parts = wanted(&served, &[], std::slice::from_ref(&b), true);
+        assert_eq!(parts[1], Part::Open(b.clone()));
+        assert!(refusal(&parts[0]).contains("listener B of queue manager TWO"), "{parts:?}");
+        // A queue manager that is not served here any more has no port, whatever is open.
+        assert_eq!(wanted(&served[..1], &[], &[b], true), [Part::Open(a)]);
+    }
+
+    #[test]
+    fn whoever_believes_clients_listens_to_this_machine_only() {
+        let one = name("ONE");
+        let of = |address: &str| {
+            let listeners = [listener("L", &[("PORT", "1415"), ("IPADDR", address), ("CONTROL", "QMGR")])];
+            wanted(&[Served { queue_manager: &one, listeners: &listeners }], &[], &[], false).remove(0)
+        };
+        assert_eq!(of("127.0.0.1"), open("127.0.0.1:1415"));
+        for address in ["", "10.0.0.50", "::"] {
+            let refused = of(address);
+            let sentence = refusal(&refused);
+            assert!(
+                sentence.contains("is not loopback") && sentence.contains("IPADDR('127.0.0.1')"),
+                "{sentence}"
+            );
+        }
+    }
+}

@@ -1,0 +1,347 @@
+//! The ports of listeners: what `listener/ports.rs` wants is opened, what it does not want any more is closed.
+//!
+//! One task a node looks whenever a queue manager begins or ends to be served here, or its listeners change. A port that
+//! cannot be opened is said once, and tried again; nothing that a listener says ends the node. Who is connected stays
+//! connected when a port is closed, as with MQ; an instance of its channel ends with the service.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener as StdListener};
+use std::time::{Duration, SystemTime};
+
+use futures::future::select_all;
+use socket2::{Domain, Socket, Type};
+use tokio::net::TcpListener;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::listener::ports::{self, Part, Port, PortState, PortView, Served, place};
+use crate::replica::Inbox;
+use crate::types::definition::Definition;
+use crate::types::{ObjectName, RoleView};
+
+/// A port that is taken is tried again after the first, then after twice as long, up to the second.
+const AGAIN_FIRST: Duration = Duration::from_millis(50);
+const AGAIN_MOST: Duration = Duration::from_secs(5);
+/// From so many failures on somebody has the port; before, whoever had it may be about to close it: another node of this
+/// machine, or this one.
+const FAILURES: u32 = 3;
+
+/// What the node gives to its ports.
+pub struct Options {
+    /// What the cluster file opens.
+    pub fixed: Vec<Port>,
+    /// Addresses that may be on another machine when a port is opened on them.
+    pub floating: BTreeSet<IpAddr>,
+    /// Clients of channels who show no certificate may come from other machines.
+    pub strangers: bool,
+}
+
+/// Ports that are open, and those that could not be.
+pub struct Ports<S> {
+    options: Options,
+    queue_managers: Vec<Watched>,
+    open: Vec<Open>,
+    failed: BTreeMap<(ObjectName, String), Failed>,
+    /// Why listeners do not run, as it was logged.
+    said: BTreeMap<(ObjectName, String), String>,
+    views: watch::Sender<Vec<PortView>>,
+    serve: S,
+    /// Those that are open, and those that were closed and have clients.
+    served: JoinSet<()>,
+}
+
+/// A queue manager, as this node has it.
+struct Watched {
+    name: ObjectName,
+    role: watch::Receiver<RoleView>,
+    listeners: watch::Receiver<Vec<Definition>>,
+    /// As of the last look.
+    is_served: bool,
+}
+
+struct Open {
+    port: Port,
+    started_ms: i64,
+    /// Dropped, it ends the accepting.
+    _closes: oneshot::Sender<()>,
+}
+
+struct Failed {
+    port: Port,
+    why: String,
+    tries: u32,
+    again_at: Instant,
+}
+
+impl Watched {
+    fn new(inbox: &Inbox) -> Watched {
+        let published = inbox.published();
+        Watched {
+            name: inbox.name().clone(),
+            role: published.role.clone(),
+            listeners: published.listeners.clone(),
+            is_served: false,
+        }
+    }
+
+    /// Whatever was published since [`Watched::look`] counts.
+    async fn changed(&mut self) {
+        let is_served = self.is_served;
+        let is_gone = tokio::select! {
+            role = self.role.wait_for(|role| role.is_serving() != is_served) => role.is_err(),
+            listeners = self.listeners.changed() => listeners.is_err(),
+        };
+        if is_gone {
+            // The mind has ended, and the node ends with it.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// The listeners of a queue manager that is served here. In this order: they are published before the role.
+    fn look(&mut self) -> Option<Vec<Definition>> {
+        self.is_served = self.role.borrow_and_update().is_serving();
+        let listeners = self.listeners.borrow_and_update().clone();
+        self.is_served.then_some(listeners)
+    }
+}
+
+impl<S, F> Ports<S>
+where
+    S: Fn(ObjectName, TcpListener, oneshot::Receiver<()>) -> F,
+    F: Future<Output = ()> + Send + 'static,
+{
+    /// `serve` takes the clients of a queue manager from a socket until the receiver hears that no more are taken, and ends
+    /// with the last of them.
+    pub fn new<'a>(
+        options: Options,
+        inboxes: impl Iterator<Item = &'a Inbox>,
+        views: watch::Sender<Vec<PortView>>,
+        serve: S,
+    ) -> Ports<S> {
+        Ports {
+            options,
+            queue_managers: inboxes.map(Watched::new).collect(),
+            open: Vec::new(),
+            failed: BTreeMap::new(),
+            said: BTreeMap::new(),
+            views,
+            serve,
+            served: JoinSet::new(),
+        }
+    }
+
+    /// Until `closing`, which has to end what is served too.
+    pub async fn keep(mut self, closing: impl Future<Output = ()>) {
+        let mut closing = std::pin::pin!(closing);
+        loop {
+            self.follow();
+            while self.served.try_join_next().is_some() {}
+            let changed = self.queue_managers.iter_mut().map(|watched| Box::pin(watched.changed()));
+            let again_at = self.failed.values().map(|failed| failed.again_at).min();
+            let again = async {
+                match again_at {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = &mut closing => break,
+                _ = select_all(changed) => {}
+                () = again => {}
+            }
+        }
+        self.open.clear();
+        while self.served.join_next().await.is_some() {}
+    }
+
+    /// Wanted against actual.
+    fn follow(&mut self) {
+        let listeners: Vec<Option<Vec<Definition>>> =
+            self.queue_managers.iter_mut().map(Watched::look).collect();
+        let names: Vec<ObjectName> = self.queue_managers.iter().map(|watched| watched.name.clone()).collect();
+        let served: Vec<Served<'_>> = names
+            .iter()
+            .zip(&listeners)
+            .filter_map(|(queue_manager, listeners)| {
+                listeners.as_deref().map(|listeners| Served { queue_manager, listeners })
+            })
+            .collect();
+        let open: Vec<Port> = self.open.iter().map(|open| open.port.clone()).collect();
+        let parts = ports::wanted(&served, &self.options.fixed, &open, self.options.strangers);
+        self.close_all_but(&parts);
+        let all = served
+            .iter()
+            .flat_map(|served| served.listeners.iter().map(|listener| (served.queue_manager, listener)));
+        let views = all.zip(&parts).map(|((queue_manager, listener), part)| {
+            let (state, started_ms, reason) = self.carry_out(part);
+            let (queue_manager, listener) = (queue_manager.clone(), listener.clone());
+            PortView { queue_manager, listener, state, reason, started_ms }
+        });
+        let views: Vec<PortView> = views.collect();
+        self.say(&views);
+        self.views.send_if_modified(|known| {
+            let is_new = *known != views;
+            *known = views;
+            is_new
+        });
+    }
+
+    fn close_all_but(&mut self, parts: &[Part]) {
+        let is_wanted = |port: &Port| parts.iter().any(|part| matches!(part, Part::Open(own) if own == port));
+        self.open.retain(|open| {
+            let stays = is_wanted(&open.port);
+            if !stays {
+                let Port { queue_manager, listener, address, .. } = &open.port;
+                tracing::info!(
+                    queue_manager = queue_manager.as_str(),
+                    listener,
+                    address = place(*address),
+                    "port closed"
+                );
+            }
+            stays
+        });
+        self.failed.retain(|_, failed| is_wanted(&failed.port));
+    }
+
+    /// State of the listener, since when it is open, and a reason.
+    fn carry_out(&mut self, part: &Part) -> (PortState, i64, String) {
+        match part {
+            Part::Stopped => (PortState::Stopped, 0, String::new()),
+            Part::Refused(sentence) => (PortState::Stopped, 0, sentence.clone()),
+            Part::OpenAnyway => {
+                let reason =
+                    "The cluster file has this port open, and it stays open when the listener is stopped.";
+                (PortState::Running, 0, reason.to_string())
+            }
+            Part::Open(port) => {
+                if let Some(open) = self.open.iter().find(|open| open.port == *port) {
+                    return (PortState::Running, open.started_ms, String::new());
+                }
+                match self.open(port) {
+                    Ok(started_ms) => (PortState::Running, started_ms, String::new()),
+                    Err(failed) if failed.tries < FAILURES => (PortState::Starting, 0, failed.why.clone()),
+                    Err(failed) => (PortState::Retrying, 0, failed.why.clone()),
+                }
+            }
+        }
+    }
+
+    /// Since when it is open, or why it is not.
+    fn open(&mut self, port: &Port) -> Result<i64, &Failed> {
+        let name = port.listener.clone().unwrap_or_default();
+        let key = (port.queue_manager.clone(), name.clone());
+        let now = Instant::now();
+        if self.failed.get(&key).is_some_and(|failed| now < failed.again_at) {
+            return Err(&self.failed[&key]);
+        }
+        let floats = self.options.floating.contains(&port.address.ip());
+        match listen(port.address, port.backlog, floats).and_then(TcpListener::from_std) {
+            Ok(socket) => {
+                self.failed.remove(&key);
+                let (closes, closed) = oneshot::channel();
+                self.served.spawn((self.serve)(port.queue_manager.clone(), socket, closed));
+                let started_ms = now_ms();
+                self.open.push(Open { port: port.clone(), started_ms, _closes: closes });
+                tracing::info!(
+                    queue_manager = port.queue_manager.as_str(),
+                    listener = name,
+                    address = place(port.address),
+                    "port open"
+                );
+                Ok(started_ms)
+            }
+            Err(error) => {
+                let tries = self.failed.get(&key).map_or(0, |failed| failed.tries);
+                let again_at = now + AGAIN_MOST.min(AGAIN_FIRST * 2_u32.saturating_pow(tries));
+                let why = format!(
+                    "It cannot listen on {}: {error}. It is tried again; end the program that has the port, or ALTER \
+                     LISTENER({name}) TRPTYPE(TCP) PORT(…) or IPADDR(…).",
+                    place(port.address)
+                );
+                let failed = Failed { port: port.clone(), why, tries: tries + 1, again_at };
+                self.failed.insert(key.clone(), failed);
+                Err(&self.failed[&key])
+            }
+        }
+    }
+
+    /// Once for each new reason why a listener that should run does not.
+    fn say(&mut self, views: &[PortView]) {
+        let now: BTreeMap<_, _> = views
+            .iter()
+            .filter(|view| matches!(view.state, PortState::Retrying | PortState::Stopped))
+            .filter(|view| !view.reason.is_empty())
+            .map(|view| {
+                ((view.queue_manager.clone(), view.listener.object.name.clone()), view.reason.clone())
+            })
+            .collect();
+        for (key, reason) in now.iter().filter(|(key, reason)| self.said.get(key) != Some(reason)) {
+            let (queue_manager, listener) = key;
+            tracing::error!(queue_manager = queue_manager.as_str(), listener, "{reason}");
+        }
+        self.said = now;
+    }
+}
+
+/// A socket that listens. One whose address `floats` may be opened where the address is not.
+pub fn listen(address: SocketAddr, backlog: u32, floats: bool) -> io::Result<StdListener> {
+    let is_everywhere = address.ip() == Ipv6Addr::UNSPECIFIED;
+    match listen_on(address, backlog, floats) {
+        // A machine may have no IPv6 at all.
+        Err(error) if is_everywhere && lacks_family(&error) => {
+            listen_on(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port()), backlog, floats)
+        }
+        listens => listens,
+    }
+}
+
+fn lacks_family(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EADDRNOTAVAIL))
+}
+
+fn listen_on(address: SocketAddr, backlog: u32, floats: bool) -> io::Result<StdListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    match address {
+        SocketAddr::V4(_) => socket.set_freebind_v4(floats)?,
+        SocketAddr::V6(_) => {
+            socket.set_only_v6(!address.ip().is_unspecified())?;
+            socket.set_freebind_v6(floats)?;
+        }
+    }
+    socket.bind(&address.into())?;
+    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_millis() as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+
+    use super::*;
+
+    #[test]
+    fn a_socket_of_all_addresses_is_reached_by_ipv4_and_has_the_port_alone() {
+        let socket = listen("[::]:0".parse().unwrap(), 16, false).unwrap();
+        let port = socket.local_addr().unwrap().port();
+        TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let taken = listen(([127, 0, 0, 1], port).into(), 16, false).unwrap_err();
+        assert_eq!(taken.kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[test]
+    fn only_an_address_that_floats_is_listened_on_where_it_is_not() {
+        let elsewhere = "192.0.2.1:0".parse().unwrap();
+        assert!(listen(elsewhere, 16, true).is_ok());
+        assert_eq!(listen(elsewhere, 16, false).unwrap_err().kind(), io::ErrorKind::AddrNotAvailable);
+    }
+}
