@@ -187,8 +187,10 @@ impl<F: FileSystem> MarkFile<F> {
         let writer = fs.new_writer(handle.clone())?;
         let mut file: MarkFile<F> =
             MarkFile { path: path.to_path_buf(), handle, writer, marks, pairs, unsynced: false };
+        // What was read is on the device before the log is touched: a start that ends in between, and the power with it, would
+        // leave a log that lost its end beside a mark that does not know of it.
+        file.handle.sync()?;
         if !existed {
-            file.handle.sync()?;
             path.parent().map_or(Ok(()), sync_names)?;
             file.unsynced = false;
         }

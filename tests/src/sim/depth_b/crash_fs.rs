@@ -11,6 +11,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -50,14 +51,30 @@ struct FileData {
     /// As the device has it.
     durable: Vec<u8>,
     unsynced: Vec<Change>,
-    /// A sync failed: `current` has pages that the device never gets.
-    doomed: bool,
+    /// Where a sync failed: `current` has there what the device never gets, until it is written again.
+    lost: Vec<Range<usize>>,
 }
 
 impl FileData {
     fn change(&mut self, change: Change) {
+        if let Change::Write { at, bytes } = &change {
+            self.lost = self.lost.iter().flat_map(|lost| without(lost, *at..at + bytes.len())).collect();
+        }
         carry_out(&mut self.current, &change);
         self.unsynced.push(change);
+    }
+
+    fn is_synced(&self) -> bool {
+        self.unsynced.is_empty() && self.lost.is_empty()
+    }
+
+    /// Pages whose write failed count as written from here on, and are not.
+    fn fail_sync(&mut self) {
+        let written = self.unsynced.drain(..).filter_map(|change| match change {
+            Change::Write { at, bytes } => Some(at..at + bytes.len()),
+            Change::Length(_) => None,
+        });
+        self.lost.extend(written);
     }
 
     fn sync(&mut self) {
@@ -114,8 +131,15 @@ impl FileData {
             }
         }
         self.current = self.durable.clone();
-        self.doomed = false;
+        self.lost.clear();
     }
+}
+
+/// What is left of the first on either side of the second.
+fn without(one: &Range<usize>, other: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    let before = one.start..one.end.min(other.start);
+    let behind = one.start.max(other.end)..one.end;
+    [before, behind].into_iter().filter(|left| !left.is_empty())
 }
 
 /// A change of names that the journal may still forget.
@@ -286,9 +310,15 @@ impl CrashFs {
         state.files.values_mut().for_each(|file| file.cut_power(rng));
     }
 
+    /// What processes see of this file is on the device.
+    pub fn is_synced(&self, path: &Path) -> bool {
+        let state = self.state();
+        state.names.get(path).and_then(|file| state.files.get(file)).is_none_or(FileData::is_synced)
+    }
+
     /// Everything that processes see is on the device.
     pub fn is_clean(&self) -> bool {
-        self.state().files.values().all(|file| file.unsynced.is_empty() && !file.doomed)
+        self.state().files.values().all(FileData::is_synced)
     }
 
     pub fn plan_failure(&self, call: u64, how: Failure) {
@@ -490,13 +520,11 @@ impl Handle for CrashHandle {
             Verdict::Fail(error) | Verdict::Half(error) => {
                 let dead = state.dead;
                 let lost = state.chance(700);
-                // Pages whose write failed count as written from here on, and are not.
                 if let Some(file) = state.files.get_mut(&self.file)
                     && !dead
                     && lost
                 {
-                    file.unsynced.clear();
-                    file.doomed = true;
+                    file.fail_sync();
                 }
                 Err(error)
             }
@@ -661,6 +689,34 @@ mod tests {
             assert_eq!(handle.file_size().unwrap(), 2000);
             fs.cut_power(&mut Rng::new(seed));
             lost += u64::from(fs.bytes(&path).len() < 2000);
+            let _ = fs::remove_file(&path);
+        }
+        assert!((10..40).contains(&lost), "{lost}");
+    }
+
+    #[test]
+    fn what_a_failed_sync_left_is_there_once_it_is_written_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("1");
+        let mut lost = 0;
+        for seed in 0..40 {
+            let fs = CrashFs::new(seed).for_process();
+            written(&fs, &path, &[(&[1; 1000], true), (&[2; 1000], false)]);
+            let handle = Arc::new(fs.open(&path, Permission::ReadWrite).unwrap());
+            fs.plan_failure(fs.calls() + 1, Failure::Error);
+            assert!(handle.sync().is_err());
+            handle.sync().unwrap();
+            let was_lost = !fs.is_synced(&path);
+            lost += u64::from(was_lost);
+            let mut writer = fs.new_writer(handle.clone()).unwrap();
+            writer.write_all(&[3; 1500]).unwrap();
+            handle.sync().unwrap();
+            assert_eq!(fs.is_synced(&path), !was_lost, "the last quarter was not written again");
+            writer.write_all(&[3; 500]).unwrap();
+            handle.sync().unwrap();
+            assert!(fs.is_clean());
+            fs.cut_power(&mut Rng::new(seed));
+            assert_eq!(fs.bytes(&path), [3; 2000]);
             let _ = fs::remove_file(&path);
         }
         assert!((10..40).contains(&lost), "{lost}");
