@@ -9,7 +9,6 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
@@ -18,31 +17,10 @@ use tokio::time::{Instant, Sleep};
 use tonic::Status;
 use tonic::server::NamedService;
 
+use super::super::arrival::{
+    COUNTED_BYTES, LONG_BYTES, LOOK_EVERY, LOOK_FOR_ROOM_EVERY, ROOM_PATIENCE, is_too_slow,
+};
 use crate::types::{Account, Held, Share};
-
-/// A longer message waits for its memory.
-const LONG_BYTES: usize = 1024 * 1024;
-/// The rest of a message that is shorter than this is not worth counting.
-const COUNTED_BYTES: usize = 4096;
-/// Every message has this long to arrive, and a second more for so many bytes of it.
-const PATIENCE: Duration = Duration::from_secs(20);
-const BYTES_PER_SECOND: usize = 64 * 1024;
-/// While long bodies leave no room for others: so long, and a second more for so many bytes.
-const TIGHT_PATIENCE: Duration = Duration::from_secs(2);
-const TIGHT_BYTES_PER_SECOND: usize = 1024 * 1024;
-/// How long a message waits for its memory.
-const ROOM_PATIENCE: Duration = Duration::from_secs(30);
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-const LOOK_FOR_ROOM_EVERY: Duration = Duration::from_millis(50);
-
-/// Whether so many bytes that came in this time came too slowly, given that others do or do not wait for their memory.
-pub fn is_too_slow(bytes: usize, took: Duration, tight: bool) -> bool {
-    let (patience, rate) = match tight {
-        true => (TIGHT_PATIENCE, TIGHT_BYTES_PER_SECOND),
-        false => (PATIENCE, BYTES_PER_SECOND),
-    };
-    took > patience + Duration::from_secs_f64(bytes as f64 / rate as f64)
-}
 
 /// The memory of one long put, kept in its request's extensions until it is answered.
 #[derive(Clone, Debug, Default)]
@@ -299,6 +277,7 @@ impl<S: tower::Service<http::Request<tonic::body::Body>>> tower::Service<http::R
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
+    use std::time::Duration;
 
     use super::super::testing::body;
     use super::*;

@@ -10,11 +10,11 @@ use tokio::time::Instant;
 use tonic::{Code, Status, Streaming};
 use trimaran_proto::queue::v1 as wire;
 
+use super::super::arrival::is_too_slow;
 use super::ResponseStream;
 use super::conversation::{Conversation, Step, Violation};
 use super::convert;
 use super::frame::FRAME_BYTES_MAX;
-use super::intake::is_too_slow;
 use crate::listener::Listener;
 use crate::listener::counters::add;
 use crate::listener::gate::Admission;

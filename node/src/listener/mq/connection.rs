@@ -23,6 +23,7 @@ use super::super::link::Link;
 use super::super::unread::Unread;
 use super::convert::Code;
 use super::desk::{Ask, Connect};
+use super::intake::Intake;
 use super::socket::Socket;
 use crate::mqi::{Call, ChannelTerms, Identity, Refusal};
 use crate::replica::{Delivery, answer_bytes};
@@ -44,6 +45,7 @@ pub struct Driver<IO> {
     io: Guarded<IO>,
     socket: Socket,
     received: BytesMut,
+    intake: Intake,
     links: BTreeMap<u32, Open>,
     /// What is written to the client.
     unread: Unread,
@@ -67,6 +69,8 @@ enum Wake {
     /// The queue manager ends the instance of the channel.
     Ended,
     Read(std::io::Result<usize>),
+    /// Time to look at what is unfinished.
+    Look,
     Quiet,
 }
 
@@ -74,6 +78,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
     pub fn new(listener: Listener, gate: Gate, io: Guarded<IO>, socket: Socket) -> Driver<IO> {
         let received = BytesMut::new();
         let links = BTreeMap::new();
+        let intake = Intake::new(listener.account.clone());
         let unread = Unread::watched(&listener.backlogs, io.client().clone(), Of::Call);
         Driver {
             listener,
@@ -81,6 +86,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             io,
             socket,
             received,
+            intake,
             links,
             unread,
             answered: Vec::new(),
@@ -97,7 +103,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             if self.carry_out().await.is_err() || self.socket.is_closing() {
                 break;
             }
+            let may_read = self.intake.hold(self.socket.unfinished());
             let quiet_at = self.quiet_at();
+            let look = self.intake.look_at();
             let wake = {
                 let Driver { io, received, links, instance, .. } = &mut self;
                 received.reserve(READ_BYTES);
@@ -106,8 +114,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
                     () = &mut closing => break,
                     () = ended(instance) => Wake::Ended,
                     (id, delivery) = next_delivery(links) => Wake::Delivery(id, delivery),
-                    read = io.read_buf(received) => Wake::Read(read),
-                    () = tokio::time::sleep_until(quiet_at) => Wake::Quiet,
+                    read = io.read_buf(received), if may_read => Wake::Read(read),
+                    () = tokio::time::sleep_until(look.unwrap_or(quiet_at)), if look.is_some() => Wake::Look,
+                    () = tokio::time::sleep_until(quiet_at), if may_read => Wake::Quiet,
                 }
             };
             match wake {
@@ -122,6 +131,12 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
                     add(&self.listener.counters.frames_received, 1);
                     self.socket.on_bytes(&mut self.received, now());
                 }
+                Wake::Look if self.intake.is_over() => {
+                    let because = "it does not finish what it sends, or there is no memory for it";
+                    self.listener.hang_ups.hang_up(self.io.client(), because);
+                    break;
+                }
+                Wake::Look => {}
                 Wake::Quiet if self.asked || self.socket.agreed().is_none() => {
                     tracing::info!(client = self.address(), "a client was not heard any more");
                     break;
@@ -357,6 +372,7 @@ mod tests {
     use super::*;
     use crate::listener::grpc::testing::{fake_node, serving};
     use crate::listener::mq::Terms;
+    use crate::listener::mq::socket_test::long_put;
     use crate::listener::{Accepted, Limits};
     use crate::types::Share;
 
@@ -378,5 +394,25 @@ mod tests {
         driven.await.unwrap();
         assert_eq!((began.elapsed().as_secs(), node.listener.counters.figures().hung_up), (10, 1));
         assert_eq!(node.listener.account.used(Share::Answers), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_put_that_does_not_come_to_its_end_is_counted_and_costs_its_connection() {
+        let node = fake_node(Limits::default(), serving());
+        let (near, mut far) = tokio::io::duplex(1 << 20);
+        let gate = Gate::new(&node.listener);
+        let io = Accepted::new(near, Client::default()).counted(&node.listener, &gate).unwrap();
+        let (socket, put) = long_put(900_000);
+        let driver = Driver::new(node.listener.clone(), gate, io, socket);
+        let began = Instant::now();
+        let driven = tokio::spawn(driver.run(std::future::pending()));
+        far.write_all(&put[..500_000]).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let held = node.listener.account.used(Share::Receiving);
+        assert!((900_000..902_000).contains(&held), "all of it is held before it is there: {held}");
+        driven.await.unwrap();
+        let (took, hung_up) = (began.elapsed().as_secs(), node.listener.counters.figures().hung_up);
+        assert!((20..60).contains(&took) && hung_up == 1, "{took} s, {hung_up}");
+        assert_eq!(node.listener.account.used(Share::Receiving), 0);
     }
 }

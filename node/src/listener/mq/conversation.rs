@@ -12,10 +12,11 @@ use trimaran_proto::mq::control::Notification;
 use trimaran_proto::mq::segment::{Header, Segment, types};
 use trimaran_proto::mq::split::Joiner;
 use trimaran_proto::mq::wire::Reader;
-use trimaran_proto::mq::{Malformed, Raw, Text, spi};
+use trimaran_proto::mq::{Malformed, Order, Raw, Text, spi};
 
 use super::convert::Code;
 use super::desk::{Ask, Connect, Desk};
+use super::intake::Unfinished;
 use super::reading::Reading;
 use super::{messages, objects};
 use crate::mqi::{Call, Completion, Data};
@@ -27,6 +28,8 @@ const CALL_BYTES_MORE: usize = 64 * 1024;
 #[derive(Debug, Default)]
 pub struct Conversation {
     joiner: Joiner,
+    /// The call of which a part has come.
+    arriving: Option<Arriving>,
     /// User and password of CONAUTH.
     credentials: Option<(String, Bytes)>,
     state: State,
@@ -43,6 +46,14 @@ pub struct Conversation {
     pub(super) ids: u64,
     pub(super) async_puts: AsyncPuts,
     pub(super) callbacks: Callbacks,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Arriving {
+    /// Given to every call of the socket of which a part came, in order.
+    number: u64,
+    /// What its first segment says that it will be.
+    said: usize,
 }
 
 /// Whether messages are given to callbacks (MQCTL).
@@ -164,10 +175,31 @@ impl Conversation {
         matches!(self.state, State::Connected)
     }
 
-    /// A segment of a call.
-    pub fn on_call(&mut self, desk: &mut Desk<'_>, segment: Segment, who: &Who<'_>) -> Result<(), Malformed> {
+    /// What has come of a call that is not complete.
+    pub fn unfinished(&self) -> Option<Unfinished> {
+        let Arriving { number, said } = self.arriving?;
+        let arrived = self.joiner.held_bytes();
+        Some(Unfinished { oldest: number, arrived, whole: said.max(arrived) })
+    }
+
+    /// A segment of a call. `number` is for a call of which others follow.
+    pub fn on_call(
+        &mut self,
+        desk: &mut Desk<'_>,
+        segment: Segment,
+        who: &Who<'_>,
+        number: u64,
+    ) -> Result<(), Malformed> {
         let bytes_max = desk.agreed.message_bytes_max + CALL_BYTES_MORE;
-        let Some(joined) = self.joiner.add(segment, bytes_max)? else { return Ok(()) };
+        let (first, kind, order) = (segment.body.clone(), segment.header.segment, segment.header.order);
+        let Some(joined) = self.joiner.add(segment, bytes_max)? else {
+            self.arriving.get_or_insert_with(|| Arriving {
+                number,
+                said: said_bytes(first, kind, order).min(bytes_max),
+            });
+            return Ok(());
+        };
+        self.arriving = None;
         let header = joined.first.header.clone();
         if header.segment >= types::XA {
             // XA has a header of its own and its own code for "not here" (XAER_RMFAIL).
@@ -399,4 +431,13 @@ pub(super) fn message_id(desk: &Desk<'_>, unique: u64, number: u64) -> [u8; 24] 
 /// MQCT, the unique bytes in hexadecimal, the queue manager's identifier and the program's name.
 fn connection_tag(desk: &Desk<'_>, unique: u64, application: &str) -> Vec<u8> {
     format!("MQCT{unique:016X}{}{application}", desk.terms.identifier).into_bytes()
+}
+
+/// How long the call will be that begins with this segment, if it says so: a put has its data behind everything else.
+fn said_bytes(first: Bytes, kind: u8, order: Order) -> usize {
+    let length = first.len();
+    match WireCall::read(&mut Reader::new(first, order), kind).map(|call| call.body) {
+        Ok(WireBody::Put(put)) => length - put.data.len() + put.length as usize,
+        _ => length,
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! `socket` is one connection without IO: it negotiates, and gives each conversation its segments. `conversation` is one
 //! MQI connection, whose calls become those of a session; `objects`, `messages` and `reading` are its parts. `connection`
-//! drives a socket. `terms` says who answers, `convert` and `attributes` know every field.
+//! drives a socket, and `intake` holds what has come of calls that are not complete. `terms` says who answers, `convert` and `attributes` know every field.
 //!
 //! ```text
 //! bytes → socket → conversation → Ask → the replica
@@ -18,6 +18,7 @@ mod connection;
 mod conversation;
 mod convert;
 mod desk;
+mod intake;
 mod messages;
 mod negotiation;
 mod objects;

@@ -20,6 +20,7 @@ use trimaran_proto::mq::{Flow, Malformed, Order, Raw};
 use super::conversation::{Conversation, Who};
 use super::convert::Code;
 use super::desk::{Ask, Desk};
+use super::intake::Unfinished;
 use super::negotiation::{self, Agreed, ENCODING};
 use super::reading::Request;
 use super::terms::Terms;
@@ -47,6 +48,8 @@ pub struct Socket {
     agreed: Option<Agreed>,
     user: String,
     conversations: BTreeMap<u32, Conversation>,
+    /// Calls of which a part came before the others.
+    begun: u64,
     out: BytesMut,
     asks: Vec<(u32, Ask)>,
     closing: bool,
@@ -66,6 +69,7 @@ impl Socket {
             agreed: None,
             user: String::new(),
             conversations: BTreeMap::new(),
+            begun: 0,
             out: BytesMut::new(),
             asks: Vec::new(),
             closing: false,
@@ -293,8 +297,23 @@ impl Socket {
         }
         let id = segment.header.conversation().unwrap_or(0);
         let (channel, user) = (self.channel().to_string(), self.user.clone());
+        let number = self.begun + 1;
         let (state, mut desk) = self.at(id, now)?;
-        state.on_call(&mut desk, segment, &Who { channel: &channel, user: &user })
+        state.on_call(&mut desk, segment, &Who { channel: &channel, user: &user }, number)?;
+        self.begun += u64::from(state.unfinished().is_some_and(|call| call.oldest == number));
+        Ok(())
+    }
+
+    /// What has come of calls that are not complete.
+    pub fn unfinished(&self) -> Unfinished {
+        let calls = self.conversations.values().filter_map(Conversation::unfinished);
+        calls
+            .reduce(|one, other| Unfinished {
+                oldest: one.oldest.min(other.oldest),
+                arrived: one.arrived + other.arrived,
+                whole: one.whole + other.whole,
+            })
+            .unwrap_or_default()
     }
 
     fn on_action(&mut self, header: &Header, asked: SocketAction, now: WallTime) {

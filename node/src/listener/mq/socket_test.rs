@@ -15,6 +15,7 @@ use trimaran_proto::mq::wire::Writer;
 use trimaran_proto::mq::{Flow, Order, Raw, Text, split};
 
 use super::desk::Ask;
+use super::intake::Unfinished;
 use super::socket::Socket;
 use super::terms::Terms;
 use crate::mqi::{Call, ChannelTerms, Completion, Data, QueueView, Refusal};
@@ -363,20 +364,51 @@ fn an_inquiry_of_the_queue_manager_is_answered_at_once() {
     assert_eq!(dialogue.call(types::INQ, 2, Body::Attributes(asked)), ["[1] 0x99 0 handle 2"]);
 }
 
+impl Dialogue {
+    /// The client sends a put of so many bytes, in many segments.
+    fn send_long_put(&mut self, length: usize) {
+        let data = Bytes::from(vec![5; length]);
+        let Body::Put(mut long) = put_call(b"", 0) else { unreachable!() };
+        long.length = data.len() as u32;
+        let call = WireCall { handle: 2, body: Body::Put(long), ..WireCall::default() };
+        let mut head = Writer::new(Order::Little);
+        call.write(&mut head, types::PUT);
+        let header = self.header(types::PUT);
+        split::put_call(&header, &head.out, &[data], 32_748, &mut self.received);
+    }
+}
+
+/// A socket whose client has a queue open, and the bytes of a put to it.
+pub(super) fn long_put(length: usize) -> (Socket, BytesMut) {
+    let mut dialogue = Dialogue::connected();
+    dialogue.open("ORDERS", open::OUTPUT);
+    dialogue.send_long_put(length);
+    (dialogue.socket, dialogue.received)
+}
+
 #[test]
 fn a_put_of_many_segments_is_one_message() {
     let mut dialogue = Dialogue::connected();
     dialogue.open("ORDERS", open::OUTPUT);
-    let data = Bytes::from(vec![5; 100_000]);
-    let Body::Put(mut long) = put_call(b"", 0) else { unreachable!() };
-    long.length = data.len() as u32;
-    let call = WireCall { handle: 2, body: Body::Put(long), ..WireCall::default() };
-    let mut head = Writer::new(Order::Little);
-    call.write(&mut head, types::PUT);
-    let header = dialogue.header(types::PUT);
-    split::put_call(&header, &head.out, &[data], 32_748, &mut dialogue.received);
+    dialogue.send_long_put(100_000);
+    let rest = dialogue.received.split_off(80_000);
+    dialogue.hand_over();
+    let unfinished = dialogue.socket.unfinished();
+    assert_eq!(unfinished.oldest, 1);
+    assert!((60_000..80_000).contains(&unfinished.arrived), "{unfinished:?}");
+    assert!(
+        (100_000..101_000).contains(&unfinished.whole),
+        "its head says how long it will be: {unfinished:?}"
+    );
+    dialogue.received.unsplit(rest);
     dialogue.hand_over();
     assert_eq!(dialogue.asks(), ["Put 100000 bytes, syncpoint false"]);
+    assert_eq!(dialogue.socket.unfinished(), Unfinished::default());
+    // The next one is another one.
+    dialogue.send_long_put(100_000);
+    dialogue.received.truncate(80_000);
+    dialogue.hand_over();
+    assert_eq!(dialogue.socket.unfinished().oldest, 2);
 }
 
 #[test]
