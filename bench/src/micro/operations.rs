@@ -5,7 +5,7 @@ use std::hint::black_box;
 use bytes::Bytes;
 use prost::Message as _;
 use trimaran_node::consensus::{Entry, EntryKind, LogWrite};
-use trimaran_node::log_store::{LogOptions, LogStore, RaftEngineLog};
+use trimaran_node::log_store::{LogOptions, LogStore, RaftEngineLog, Restart};
 use trimaran_node::qmgr::{
     Applied, BatchEncoder, Command, Place, Queue, QueueManager, QueueRules, Removal, command,
 };

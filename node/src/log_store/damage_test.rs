@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::log_store_test::{QM, entry, meta, write};
 use super::*;
-use crate::types::Term;
+use crate::types::{SnapshotMeta, Term};
 
 /// Damages to try; more by hand: `TRIMARAN_DAMAGES=2000`.
 fn rounds() -> u64 {

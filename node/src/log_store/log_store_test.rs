@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 use super::*;
 use crate::consensus::{EntryKind, HardState, Parted};
-use crate::types::{Inspected, Membership, NodeId, Term, TermStarts, WriteNumber};
+use crate::types::{Inspected, Membership, NodeId, SnapshotMeta, Term, TermStarts, WriteNumber};
 
 pub(super) const QM: QueueManagerId = QueueManagerId(7);
 

@@ -35,7 +35,7 @@ pub use self::blocks::BlockFs;
 pub use self::figures::{LogFigures, SYNC_BOUNDS};
 pub use self::mark::{Acknowledged, Mark, MarkFile, MarkSync};
 pub use self::raft_engine::{LogReader, RaftEngineLog};
-pub use self::recovery::RecoveredLog;
+pub use self::recovery::{RecoveredLog, Restart};
 pub use self::room::{Ballast, DiskWatch, Filesystem, RoomThresholds, filesystem, free_bytes};
 pub use self::work::{LogJob, LogThreadOptions, LogWork, Written};
 pub use self::writer::{LogHandle, LogReading, LogThread};
@@ -44,7 +44,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::consensus::{Entry, LogWrite, Parted};
-use crate::types::{Index, QueueManagerId, SnapshotMeta};
+use crate::types::{Index, QueueManagerId};
 
 /// The log of a node. Synchronous; one caller. What goes wrong is the world's fault and said in a sentence.
 pub trait LogStore {
@@ -68,15 +68,6 @@ pub trait LogStore {
 
     /// Gives room back. Cheap when there is nothing to do; call it every few seconds.
     fn purge(&mut self) -> Result<(), LogError>;
-
-    /// Reads back everything behind `store` (the state of the message store, or the initial state of the group when
-    /// the store is empty) and verifies it. Cuts off, on disk, what must never be read again. Call it once per queue
-    /// manager before its first write.
-    fn recover(
-        &mut self,
-        queue_manager: QueueManagerId,
-        store: &SnapshotMeta,
-    ) -> Result<RecoveredLog, LogError>;
 
     /// The replica has caught up with its group: its log counts again (rule 3). Durable on return.
     fn caught_up(&mut self, queue_manager: QueueManagerId) -> Result<(), LogError>;

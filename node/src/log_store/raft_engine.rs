@@ -20,11 +20,10 @@ use super::entry_codec::{StoredEntry, StoredEntryExt, check_entry};
 use super::files::{self, Checked};
 use super::fs::{Watch, WatchedFs};
 use super::mark::{Acknowledged, MarkFile, sync_names};
-use super::recovery::{self, RecoveredLog};
 use super::room::Ballast;
 use super::{Damage, LogError, LogOptions, LogStore};
 use crate::consensus::{Entry, HardState, LogWrite, Parted};
-use crate::types::{Index, NodeId, QueueManagerId, SnapshotMeta, Term};
+use crate::types::{Index, NodeId, QueueManagerId, Term};
 
 /// Key of the hard state in a region.
 const HARD_STATE: &[u8] = b"h";
@@ -439,14 +438,6 @@ impl<F: FileSystem> LogStore for RaftEngineLog<F> {
             region.purged_before = first;
         }
         Ok(())
-    }
-
-    fn recover(
-        &mut self,
-        queue_manager: QueueManagerId,
-        store: &SnapshotMeta,
-    ) -> Result<RecoveredLog, LogError> {
-        recovery::recover(self, queue_manager, store)
     }
 
     fn caught_up(&mut self, queue_manager: QueueManagerId) -> Result<(), LogError> {

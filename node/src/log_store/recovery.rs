@@ -34,7 +34,32 @@ pub struct RecoveredLog {
     pub sentences: Vec<String>,
 }
 
-pub(super) fn recover<F: FileSystem>(
+/// What a start asks a log, before anything else is done with it.
+pub trait Restart {
+    /// Reads back everything behind `store` (the state of the message store, or the initial state of the group when
+    /// the store is empty) and verifies it. Cuts off, on disk, what must never be read again. Call it once per queue
+    /// manager before its first write.
+    ///
+    /// # Errors
+    /// When the device does not answer; what is damaged is told in the answer.
+    fn recover(
+        &mut self,
+        queue_manager: QueueManagerId,
+        store: &SnapshotMeta,
+    ) -> Result<RecoveredLog, LogError>;
+}
+
+impl<F: FileSystem> Restart for RaftEngineLog<F> {
+    fn recover(
+        &mut self,
+        queue_manager: QueueManagerId,
+        store: &SnapshotMeta,
+    ) -> Result<RecoveredLog, LogError> {
+        recover(self, queue_manager, store)
+    }
+}
+
+fn recover<F: FileSystem>(
     log: &mut RaftEngineLog<F>,
     queue_manager: QueueManagerId,
     store: &SnapshotMeta,

@@ -11,6 +11,7 @@ use ::raft_engine::env::{DefaultFileSystem, FileSystem, Handle, Permission, Writ
 use super::damage_test::copy;
 use super::log_store_test::{QM, entry, meta, write};
 use super::*;
+use crate::types::SnapshotMeta;
 
 /// The disk of the machine, for a process that is killed after so many changes: a write that is the last one may have
 /// been half of it.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::consensus::Recovered;
-use crate::log_store::{LogError, LogStore};
+use crate::log_store::{LogError, Restart};
 use crate::message_store::{RocksStore, StoreError, StoreOptions};
 use crate::qmgr::{LoadError, QueueManager, RowSource};
 use crate::types::{ObjectName, QueueManagerId, SnapshotMeta, Speaks};
@@ -37,7 +37,7 @@ pub struct Started {
 
 /// One queue manager: where its log's replay begins and what is in it. The sentences are for the error log.
 pub fn recover(
-    log: &mut impl LogStore,
+    log: &mut impl Restart,
     store: &impl RowSource,
     id: QueueManagerId,
     initial: &SnapshotMeta,
@@ -99,7 +99,7 @@ pub fn load(options: StoreOptions, expected: &[Expected]) -> Result<FromStore, R
 
 /// The same with what the log adds to it.
 pub fn with_log(
-    log: &mut impl LogStore,
+    log: &mut impl Restart,
     loaded: FromStore,
     expected: &[Expected],
 ) -> Result<(RocksStore, Vec<Started>, Vec<String>), RecoverError> {
@@ -115,7 +115,7 @@ pub fn with_log(
 
 /// Both, one after the other; a node opens its log meanwhile.
 pub fn start(
-    log: &mut impl LogStore,
+    log: &mut impl Restart,
     options: StoreOptions,
     expected: &[Expected],
 ) -> Result<(RocksStore, Vec<Started>, Vec<String>), RecoverError> {
@@ -131,7 +131,7 @@ mod tests {
 
     use super::*;
     use crate::consensus::{Entry, EntryKind, HardState, LogWrite};
-    use crate::log_store::{LogOptions, RaftEngineLog};
+    use crate::log_store::{LogOptions, LogStore, RaftEngineLog};
     use crate::message_store::MessageStore;
     use crate::qmgr::StoreBatch;
     use crate::types::{Index, Membership, NodeId, Term, TermStarts, WriteNumber};

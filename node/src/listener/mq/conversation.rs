@@ -9,27 +9,22 @@ use bytes::Bytes;
 use trimaran_proto::mq::call::{Attributes, Body as WireBody, Call as WireCall, Conn, Fcno, FcnoFields};
 use trimaran_proto::mq::constants::{completion, connect, reason};
 use trimaran_proto::mq::control::Notification;
-use trimaran_proto::mq::segment::{Header, Segment, types};
+use trimaran_proto::mq::segment::{Header, types};
 use trimaran_proto::mq::split::Joiner;
-use trimaran_proto::mq::wire::Reader;
-use trimaran_proto::mq::{Malformed, Order, Raw, Text, spi};
+use trimaran_proto::mq::{Raw, Text, spi};
 
 use super::convert::Code;
 use super::desk::{Ask, Connect, Desk};
 use super::intake::Unfinished;
 use super::reading::Reading;
-use super::{messages, objects};
-use crate::mqi::{Call, Completion, Data};
+use crate::mqi::Call;
 use crate::types::{CompletionCode, ObjectName, Reason, Token};
-
-/// Structures and strings that a call may have beside its data.
-const CALL_BYTES_MORE: usize = 64 * 1024;
 
 #[derive(Debug, Default)]
 pub struct Conversation {
-    joiner: Joiner,
+    pub(super) joiner: Joiner,
     /// The call of which a part has come.
-    arriving: Option<Arriving>,
+    pub(super) arriving: Option<Arriving>,
     /// User and password of CONAUTH.
     credentials: Option<(String, Bytes)>,
     state: State,
@@ -49,11 +44,11 @@ pub struct Conversation {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Arriving {
+pub(super) struct Arriving {
     /// Given to every call of the socket of which a part came, in order.
-    number: u64,
+    pub number: u64,
     /// What its first segment says that it will be.
-    said: usize,
+    pub said: usize,
 }
 
 /// Whether messages are given to callbacks (MQCTL).
@@ -182,86 +177,6 @@ impl Conversation {
         Some(Unfinished { oldest: number, arrived, whole: said.max(arrived) })
     }
 
-    /// A segment of a call. `number` is for a call of which others follow.
-    pub fn on_call(
-        &mut self,
-        desk: &mut Desk<'_>,
-        segment: Segment,
-        who: &Who<'_>,
-        number: u64,
-    ) -> Result<(), Malformed> {
-        let bytes_max = desk.agreed.message_bytes_max + CALL_BYTES_MORE;
-        let (first, kind, order) = (segment.body.clone(), segment.header.segment, segment.header.order);
-        let Some(joined) = self.joiner.add(segment, bytes_max)? else {
-            self.arriving.get_or_insert_with(|| Arriving {
-                number,
-                said: said_bytes(first, kind, order).min(bytes_max),
-            });
-            return Ok(());
-        };
-        self.arriving = None;
-        let header = joined.first.header.clone();
-        if header.segment >= types::XA {
-            // XA has a header of its own and its own code for "not here" (XAER_RMFAIL).
-            let call = WireCall { completion: -7, ..WireCall::default() };
-            desk.reply(&header, call);
-            return Ok(());
-        }
-        let read = |body: Bytes| WireCall::read(&mut Reader::new(body, header.order), header.segment);
-        let (call, more) = match read(joined.first.body.clone()) {
-            Ok(call) => (call, joined.more),
-            // A structure goes over the end of the first segment.
-            Err(_) if !joined.more.is_empty() => (read(joined.whole().body)?, Vec::new()),
-            Err(malformed) => return Err(malformed),
-        };
-        self.dispatch(desk, header, call, more, who);
-        Ok(())
-    }
-
-    fn dispatch(
-        &mut self,
-        desk: &mut Desk<'_>,
-        header: Header,
-        call: WireCall,
-        more: Vec<Bytes>,
-        who: &Who<'_>,
-    ) {
-        if header.segment == types::CONN {
-            return self.on_connect(desk, header, call, who);
-        }
-        if !self.is_connected() {
-            return fail(desk, &header, call, reason::HCONN_ERROR);
-        }
-        match header.segment {
-            types::DISC => self.on_disconnect(desk, header),
-            types::OPEN => self.on_open(desk, header, call),
-            types::SPI => self.on_spi(desk, header, call),
-            types::CLOSE => self.on_close(desk, header, call),
-            types::PUT | types::PUT1 => self.on_put(desk, header, call, more),
-            types::GET => self.on_get(desk, header, call),
-            types::INQ => self.on_inquire(desk, header, call),
-            types::SET => self.on_set(desk, header, call),
-            types::CMIT => {
-                self.in_unit = false;
-                self.ask(
-                    desk,
-                    Call::Commit { unit: None, units_decided: None },
-                    Waiting::Simple { header, handle: 0 },
-                );
-            }
-            types::BACK => {
-                self.in_unit = false;
-                self.ask(desk, Call::Backout, Waiting::Simple { header, handle: 0 });
-            }
-            _ => fail(
-                desk,
-                &header,
-                WireCall { handle: call.handle, ..WireCall::default() },
-                reason::FUNCTION_NOT_SUPPORTED,
-            ),
-        }
-    }
-
     pub(super) fn ask(&mut self, desk: &mut Desk<'_>, call: Call, waiting: Waiting) -> Token {
         self.tokens += 1;
         let token = Token(self.tokens);
@@ -272,7 +187,7 @@ impl Conversation {
 
     // ---- connections ------------------------------------------------------------------------------------------
 
-    fn on_connect(&mut self, desk: &mut Desk<'_>, header: Header, call: WireCall, who: &Who<'_>) {
+    pub(super) fn on_connect(&mut self, desk: &mut Desk<'_>, header: Header, call: WireCall, who: &Who<'_>) {
         let WireBody::Conn(conn) = &call.body else {
             return fail(desk, &header, call, reason::UNEXPECTED_ERROR);
         };
@@ -316,7 +231,7 @@ impl Conversation {
         desk.reply(&header, call);
     }
 
-    fn on_disconnect(&mut self, desk: &mut Desk<'_>, header: Header) {
+    pub(super) fn on_disconnect(&mut self, desk: &mut Desk<'_>, header: Header) {
         if self.in_unit {
             // The normal end of a connection commits.
             self.in_unit = false;
@@ -326,49 +241,12 @@ impl Conversation {
         }
     }
 
-    fn disconnect(&mut self, desk: &mut Desk<'_>, header: &Header, code: i32, reason: Code) {
+    pub(super) fn disconnect(&mut self, desk: &mut Desk<'_>, header: &Header, code: i32, reason: Code) {
         desk.reply(header, WireCall { completion: code, reason, ..WireCall::default() });
         desk.ask(Ask::Disconnect);
         self.state = State::Apart;
         self.objects.clear();
         self.waiting.clear();
-    }
-
-    // ---- answers ----------------------------------------------------------------------------------------------
-
-    pub fn on_completion(&mut self, desk: &mut Desk<'_>, token: Token, completion: Completion) {
-        if matches!(completion.data, Data::Progress { .. }) {
-            return;
-        }
-        let Some(waiting) = self.waiting.remove(&token) else { return };
-        let (code, reason) = (completion.code as i32, completion.reason.number() as Code);
-        match waiting {
-            Waiting::Nobody => {}
-            Waiting::Open { described } => {
-                if let (true, Some(Waiting::Describe { failed, .. })) =
-                    (completion.is_failed(), self.waiting.get_mut(&described))
-                {
-                    *failed = Some(reason);
-                }
-            }
-            Waiting::Describe { header, call, failed } => {
-                self.opened(desk, &header, call, failed, completion)
-            }
-            Waiting::Inquire { header, call } => objects::inquired(desk, &header, call, completion),
-            Waiting::Put { header, call, queue } => self.on_placed(desk, &header, call, &queue, completion),
-            Waiting::AsyncPut => self.async_puts.note(completion.code, reason),
-            Waiting::Get { header, call, queue } => messages::got(desk, &header, call, &queue, completion),
-            Waiting::Message { handle } => self.on_message(desk, handle, completion),
-            Waiting::Simple { header, handle } => {
-                desk.reply(&header, WireCall { completion: code, reason, handle, ..WireCall::default() });
-            }
-            Waiting::Disconnect { header } => self.disconnect(desk, &header, code, reason),
-            Waiting::CloseAfter { header, handle } => {
-                self.on_message(desk, handle, completion);
-                self.close(desk, header, handle);
-            }
-        }
-        self.note_ended(desk, token);
     }
 }
 
@@ -431,13 +309,4 @@ pub(super) fn message_id(desk: &Desk<'_>, unique: u64, number: u64) -> [u8; 24] 
 /// MQCT, the unique bytes in hexadecimal, the queue manager's identifier and the program's name.
 fn connection_tag(desk: &Desk<'_>, unique: u64, application: &str) -> Vec<u8> {
     format!("MQCT{unique:016X}{}{application}", desk.terms.identifier).into_bytes()
-}
-
-/// How long the call will be that begins with this segment, if it says so: a put has its data behind everything else.
-fn said_bytes(first: Bytes, kind: u8, order: Order) -> usize {
-    let length = first.len();
-    match WireCall::read(&mut Reader::new(first, order), kind).map(|call| call.body) {
-        Ok(WireBody::Put(put)) => length - put.data.len() + put.length as usize,
-        _ => length,
-    }
 }

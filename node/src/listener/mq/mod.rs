@@ -1,7 +1,7 @@
 //! Port 1414: the channels that IBM MQ clients speak, unchanged. The bytes are `trimaran_proto::mq`'s.
 //!
 //! `socket` is one connection without IO: it negotiates, and gives each conversation its segments. `conversation` is one
-//! MQI connection, whose calls become those of a session; `objects`, `messages` and `reading` are its parts. `connection`
+//! MQI connection, whose calls become those of a session; `calls` gives them to `objects`, `messages` and `reading`, its parts. `connection`
 //! drives a socket, and `intake` holds what has come of calls that are not complete. `terms` says who answers, `convert` and `attributes` know every field.
 //!
 //! ```text
@@ -13,6 +13,7 @@
 //! messages, groups in logical order, locks and marks of browses, context that is passed on. XA is answered XAER_RMFAIL.
 
 mod attributes;
+mod calls;
 mod characters;
 mod connection;
 mod conversation;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tempfile::TempDir;
 use trimaran_node::consensus::{Entry, EntryKind, HardState, LogWrite};
-use trimaran_node::log_store::{BlockFs, LogOptions, LogStore, RaftEngineLog, RecoveredLog};
+use trimaran_node::log_store::{BlockFs, LogOptions, LogStore, RaftEngineLog, RecoveredLog, Restart};
 use trimaran_node::types::{
     Index, Membership, NodeId, QueueManagerId, SnapshotMeta, Term, TermStarts, WriteNumber,
 };
@@ -35,21 +35,21 @@ fn entry(index: u64) -> Entry {
     Entry { kind: EntryKind::Normal, term: Term(2), index: Index(index), data, crc }
 }
 
-/// A process that is killed between the write of a batch and its sync.
-fn killed_log(seed: u64) -> (TempDir, CrashFs) {
+/// A process that is killed between the write of a batch and its sync: `last` was synced, and the mark now and then.
+fn killed_log(seed: u64, last: u64) -> (TempDir, CrashFs) {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let device = CrashFs::new(seed);
     let fs = Arc::new(BlockFs::over(device.for_process(), |_| true));
     let mut log = RaftEngineLog::open_with(LogOptions::small(directory.path()), fs).expect("a new log");
     log.recover(ID, &group()).expect("a new group");
-    for index in 2..=LAST + 1 {
+    for index in 2..=last + 1 {
         let write = LogWrite {
             queue_manager: ID,
             number: WriteNumber(index),
             hard_state: Some(HardState { term: Term(2), vote: Some(NodeId(1)), commit: Index(index - 1) }),
             restart_after: None,
             entries: vec![entry(index)],
-            sync: index <= LAST,
+            sync: index <= last,
         };
         log.write_batch(&mut vec![write]).expect("it has room");
         log.write_mark(index % 10 == 0).expect("it has room");
@@ -83,7 +83,7 @@ fn whatever_call_of_a_start_is_its_last_nothing_that_was_synced_is_lost() {
     for first in 0.. {
         let mut is_over = false;
         for variant in 0..6 {
-            let (directory, device) = killed_log(first);
+            let (directory, device) = killed_log(first, LAST);
             let mut rng = Rng::new(first * 100 + variant);
             let mut cut = |per_mille: u64| {
                 if rng.chance(per_mille) {
@@ -105,6 +105,35 @@ fn whatever_call_of_a_start_is_its_last_nothing_that_was_synced_is_lost() {
         }
         if is_over {
             assert!(first > 20, "a start makes {first} calls only");
+            return;
+        }
+    }
+}
+
+/// The mark of the end was written and not synced. Before a start has put it on the device nobody could know of that end.
+#[test]
+fn whatever_call_of_a_start_is_its_last_a_log_that_lost_its_end_is_not_taken_for_whole() {
+    let mut cuts = 0;
+    for first in 0.. {
+        let (directory, device) = killed_log(first, LAST + 5);
+        let log = device.files().into_iter().map(|(path, _)| path);
+        let log = log.filter(|path| path.extension().is_some_and(|of| of == "raftlog")).max().expect("a log");
+        let end = device.bytes(&log).iter().rposition(|byte| *byte != 0).expect("it has entries");
+        // In the last entry that was synced: another one is behind it.
+        assert!(device.flip(&log, end - 1_500, 1));
+        let is_over = start(&device, directory.path(), Some(first)).is_some();
+        if device.is_synced(&directory.path().join("mark")) {
+            device.cut_power(&mut Rng::new(first));
+            cuts += 1;
+        }
+        let recovered = start(&device, directory.path(), None).expect("nobody kills it");
+        let ends = recovered.entries.len() as u64 + 1;
+        assert!(
+            !recovered.complete,
+            "killed after {first} calls: the log ends at {ends}, and that is believed"
+        );
+        if is_over {
+            assert!(cuts > 10, "the power was cut {cuts} times only");
             return;
         }
     }
