@@ -93,9 +93,11 @@ pub async fn check(config: &Config) -> CheckReport {
     check_ports(config, &own, &mut report);
     for (what, path) in [("log", &config.log_directory), ("data", &config.data_directory)] {
         check_directory(what, path, config.limits.disk_reserve_bytes, &mut report);
-        match config.owner_of(path) {
-            Err(text) => report.wrong(text),
-            Ok(owner) => owner.repaired.into_iter().for_each(|text| report.warning(text)),
+    }
+    match config.owners() {
+        Err(texts) => texts.into_iter().for_each(|text| report.wrong(text)),
+        Ok(owners) => {
+            owners.into_iter().filter_map(|owner| owner.repaired).for_each(|text| report.warning(text));
         }
     }
     if let Some(text) = reserves::lacking(&config.reserves(), free_bytes) {

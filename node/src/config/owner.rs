@@ -43,6 +43,18 @@ pub struct Owner {
     pub write: [bool; 2],
     /// What was damaged or missing, for the operator.
     pub repaired: Option<String>,
+    had: Had,
+}
+
+/// What was in a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Had {
+    /// Nothing of a node.
+    Nothing,
+    /// Whose it is, and no more.
+    Owner,
+    /// A log or a message store.
+    Content,
 }
 
 /// What a file says.
@@ -55,8 +67,32 @@ enum Found {
 }
 
 impl Config {
-    /// Whose the directory is from now on; or the sentence about why this node may not use it.
-    pub fn owner_of(&self, directory: &Path) -> Result<Owner, String> {
+    /// Whose the log and the data directory are from now on; or the sentences about why this node may not use them. One of the two
+    /// without the other is not taken for a loss: a file system that is not mounted looks like that, and the log would be cut
+    /// where the message store is missing.
+    pub fn owners(&self) -> Result<[Owner; 2], Vec<String>> {
+        let (log, data) = (&self.log_directory, &self.data_directory);
+        let owners = match (self.owner_of(log), self.owner_of(data)) {
+            (Ok(of_log), Ok(of_data)) => [of_log, of_data],
+            (of_log, of_data) => return Err([of_log, of_data].into_iter().filter_map(Result::err).collect()),
+        };
+        let apart = |empty: &Path, full: &Path, key: &str| {
+            Err(vec![format!(
+                "{} has nothing of this node in it, and {} has: the two go together. Is its file system mounted, and is `{key}` in \
+                 the cluster file right? If what was there is lost, empty {} as well: the node gets everything from the others then",
+                empty.display(),
+                full.display(),
+                full.display()
+            )])
+        };
+        match [owners[0].had, owners[1].had] {
+            [Had::Nothing, Had::Content] => apart(log, data, "log"),
+            [Had::Content, Had::Nothing] => apart(data, log, "data"),
+            _ => Ok(owners),
+        }
+    }
+
+    fn owner_of(&self, directory: &Path) -> Result<Owner, String> {
         let files = [OWNER_FILE, OWNER_COPY].map(|name| directory.join(name));
         let mut read = Vec::new();
         for path in &files {
@@ -82,6 +118,11 @@ impl Config {
         content: Option<&str>,
     ) -> Result<Owner, String> {
         let found = files.map(|bytes| bytes.map_or(Found::Missing, verify));
+        let had = match content {
+            Some(_) => Had::Content,
+            None if found == [Found::Missing, Found::Missing] => Had::Nothing,
+            None => Had::Owner,
+        };
         let node = format!("cluster {}\nnode {} {}\n", self.cluster, self.node, self.name);
         let (path, copy) = (directory.join(OWNER_FILE), directory.join(OWNER_COPY));
         let (lines, repaired) = match (&found[0], &found[1]) {
@@ -116,7 +157,7 @@ impl Config {
         let lines = with_format(directory, lines, &node)?;
         let text = signed(&self.with_queue_managers(directory, &lines, &node)?);
         let write = files.map(|bytes| bytes != Some(text.as_bytes()));
-        Ok(Owner { text, write, repaired })
+        Ok(Owner { text, write, repaired, had })
     }
 
     fn how_to_accept(&self, directory: &Path, node: &str) -> String {

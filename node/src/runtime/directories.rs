@@ -34,8 +34,8 @@ fn prepare_within(
     make_room: &dyn Fn() -> bool,
 ) -> Result<Directories, Fatal> {
     let mut locks = Vec::new();
-    let mut owners = Vec::new();
-    for directory in [&config.log_directory, &config.data_directory] {
+    let directories = [&config.log_directory, &config.data_directory];
+    for directory in directories {
         make_private(directory).map_err(|error| {
             let text = format!(
                 "create directory {}: {error}; create it and give it to the user who runs the node",
@@ -44,12 +44,11 @@ fn prepare_within(
             Fatal::new(FatalReason::Directory, text)
         })?;
         locks.push(lock(directory, patience)?);
-        let owner = config.owner_of(directory).map_err(|text| Fatal::new(FatalReason::Directory, text))?;
-        owners.push((directory, owner));
     }
     // Only when neither objects: a name that one of them learned now, and the other refuses, would stay there.
-    for (directory, owner) in owners {
-        mark(directory, &owner, make_room)?;
+    let owners = config.owners().map_err(|text| Fatal::new(FatalReason::Directory, text.join("; ")))?;
+    for (directory, owner) in directories.into_iter().zip(&owners) {
+        mark(directory, owner, make_room)?;
     }
     Ok(Directories { _locks: locks })
 }
@@ -237,6 +236,30 @@ mod tests {
         fs::write(log.join(OWNER_FILE), "cluster demo\nnode 1 a\n").unwrap();
         drop(prepare(&config(directory.path(), "a")).unwrap());
         assert_eq!(fs::read(log.join(OWNER_FILE)).unwrap(), fs::read(log.join(OWNER_COPY)).unwrap());
+    }
+
+    #[test]
+    fn an_empty_directory_beside_one_that_has_something_is_none_of_this_node() {
+        for (content, missing, key) in [("log/engine", "data", "data"), ("data/store", "log", "log")] {
+            let directory = tempfile::tempdir().unwrap();
+            let config = config(directory.path(), "a");
+            drop(prepare(&config).unwrap());
+            fs::create_dir(directory.path().join(content)).unwrap();
+            let missing = directory.path().join(missing);
+            fs::rename(&missing, directory.path().join("elsewhere")).unwrap();
+            let refused = prepare(&config).unwrap_err();
+            assert!(refused.text.contains("Is its file system mounted"), "{}", refused.text);
+            assert!(refused.text.contains(&format!("`{key}` in the cluster file")), "{}", refused.text);
+            assert!(!missing.join(OWNER_FILE).exists(), "it does not become this node's");
+            fs::remove_dir_all(&missing).unwrap();
+            fs::rename(directory.path().join("elsewhere"), &missing).unwrap();
+            drop(prepare(&config).unwrap());
+            // Both are gone: a node with empty disks.
+            let full = directory.path().join(content);
+            fs::remove_dir_all(full.parent().unwrap()).unwrap();
+            fs::remove_dir_all(&missing).unwrap();
+            drop(prepare(&config).unwrap());
+        }
     }
 
     #[test]
