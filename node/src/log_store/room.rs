@@ -187,12 +187,11 @@ impl DiskWatch {
             if *low && room == DiskRoom::Enough {
                 room = DiskRoom::Low {
                     text: format!(
-                        "directory {} has {} MiB left, {} MiB of them for what was taken already; queue managers that \
-                         this node serves take no puts until it has {} MiB",
+                        "directory {} has less than {} MiB left beside what the message store is yet to write; queue managers that \
+                         this node serves take no puts until it has {} MiB: get messages, or give it room",
                         path.display(),
-                        free >> 20,
-                        owed >> 20,
-                        (thresholds.enough_bytes + owed) >> 20
+                        thresholds.low_bytes >> 20,
+                        thresholds.enough_bytes >> 20
                     ),
                 };
             }
@@ -223,7 +222,10 @@ mod tests {
         assert_eq!(look(500), Some(DiskRoom::Enough));
         assert_eq!(look(101), None);
         let Some(DiskRoom::Low { text }) = look(99) else { panic!("not low") };
-        assert!(text.contains("/data has 99 MiB left") && text.contains("until it has 125 MiB"), "{text}");
+        assert!(
+            text.contains("/data has less than 100 MiB left") && text.contains("until it has 125 MiB"),
+            "{text}"
+        );
         assert_eq!(look(110), None);
         assert_eq!(look(90), None);
         assert_eq!(look(125), Some(DiskRoom::Enough));

@@ -123,6 +123,8 @@ pub(super) fn family_name(family: Family) -> &'static str {
 
 /// With less in blob files, garbage is left to the compactions that come by themselves.
 const RECLAIM_FROM_BYTES: u64 = 64 << 20;
+/// The same where the device has not room for twice as much again.
+const RECLAIM_FROM_BYTES_TIGHT: u64 = 4 << 20;
 const RECLAIM_PAUSE: Duration = Duration::from_secs(300);
 /// The same where the device has not room for twice as much again.
 const RECLAIM_PAUSE_TIGHT: Duration = Duration::from_secs(10);
@@ -358,12 +360,18 @@ impl MessageStore for RocksStore {
             (changing.bodies_removed, changing.reclaimed)
         };
         let bytes = if removed { self.in_use().blob_bytes } else { 0 };
-        if bytes < RECLAIM_FROM_BYTES {
+        if bytes < RECLAIM_FROM_BYTES_TIGHT {
             return;
         }
         let options = &self.inner.options;
         let tight = (options.free_bytes)(&options.directory).is_ok_and(|free| free < 2 * bytes);
-        let pause = if tight { RECLAIM_PAUSE_TIGHT } else { RECLAIM_PAUSE };
+        let (from, pause) = match tight {
+            true => (RECLAIM_FROM_BYTES_TIGHT, RECLAIM_PAUSE_TIGHT),
+            false => (RECLAIM_FROM_BYTES, RECLAIM_PAUSE),
+        };
+        if bytes < from {
+            return;
+        }
         if before.is_some_and(|(at, took)| at.elapsed() < pause.max(20 * took)) {
             return;
         }

@@ -3,8 +3,8 @@
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::path::Path;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::fatal::{Fatal, FatalReason};
@@ -19,6 +19,35 @@ pub const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Directories {
     _locks: Vec<File>,
+}
+
+/// Where this node's files are. What is removed while it runs is still there for the process, and for nobody after it.
+#[derive(Debug)]
+pub struct Places(Vec<(PathBuf, u64)>);
+
+impl Places {
+    /// As they are now; log and message store are open.
+    pub fn of(config: &Config) -> Places {
+        let (log, data) = (&config.log_directory, &config.data_directory);
+        let paths = [
+            log.join(LOCK_FILE),
+            log.join("engine"),
+            log.join("mark"),
+            data.join(LOCK_FILE),
+            data.join("store"),
+        ];
+        let known = |path: PathBuf| Some((path.clone(), fs::metadata(path).ok()?.ino()));
+        Places(paths.into_iter().filter_map(known).collect())
+    }
+
+    /// One that is not there any more, or is another one. A device that does not answer is not a reason to think so.
+    pub fn gone(&self) -> Option<&Path> {
+        let is_gone = |path: &Path, known: u64| match fs::metadata(path) {
+            Ok(found) => found.ino() != known,
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        };
+        self.0.iter().find(|(path, known)| is_gone(path, *known)).map(|(path, _)| path.as_path())
+    }
 }
 
 /// `make_room`: a reserve is given up, if one is left. Asked when the directories are this process's and there is no room to say
@@ -236,6 +265,25 @@ mod tests {
         fs::write(log.join(OWNER_FILE), "cluster demo\nnode 1 a\n").unwrap();
         drop(prepare(&config(directory.path(), "a")).unwrap());
         assert_eq!(fs::read(log.join(OWNER_FILE)).unwrap(), fs::read(log.join(OWNER_COPY)).unwrap());
+    }
+
+    #[test]
+    fn what_is_removed_or_replaced_while_the_node_runs_is_gone() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = config(directory.path(), "a");
+        let _held = prepare(&config).unwrap();
+        let (engine, mark) = (directory.path().join("log/engine"), directory.path().join("log/mark"));
+        fs::create_dir(&engine).unwrap();
+        fs::write(&mark, "1").unwrap();
+        let places = Places::of(&config);
+        assert_eq!(places.gone(), None);
+        fs::rename(&engine, directory.path().join("elsewhere")).unwrap();
+        assert_eq!(places.gone(), Some(engine.as_path()));
+        fs::rename(directory.path().join("elsewhere"), &engine).unwrap();
+        assert_eq!(places.gone(), None);
+        fs::write(directory.path().join("other"), "1").unwrap();
+        fs::rename(directory.path().join("other"), &mark).unwrap();
+        assert_eq!(places.gone(), Some(mark.as_path()));
     }
 
     #[test]

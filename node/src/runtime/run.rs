@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::addresses::{self, Addresses};
+use super::directories::Places;
 use super::driver::Driver;
 use super::fatal::{Fatal, FatalReason, fatal};
 use super::hands::NodeHands;
@@ -40,6 +41,8 @@ use crate::types::{Account, ObjectName, QueueManagerId, RoleView};
 const DISK_LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Looks at the disks between two tries to take a reserve again.
 const RESTORE_LOOKS: u64 = 50;
+/// And at whether all files are where they were, every so many.
+const PLACES_LOOKS: u64 = 5;
 const CERTIFICATES_LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Runs a node until it is told to stop.
@@ -608,8 +611,19 @@ fn watch_disks(
 ) -> impl Future<Output = ()> + Send + 'static {
     let thresholds = RoomThresholds::low_at(config.limits.disk_reserve_bytes);
     let mut disks = DiskWatch::new(&config.log_directory, &config.data_directory, thresholds);
+    let places = Places::of(config);
     async move {
         for look in 1.. {
+            if u64::is_multiple_of(look, PLACES_LOOKS)
+                && let Some(path) = places.gone()
+            {
+                let text = format_args!(
+                    "{} was removed or replaced while this node ran, so nobody would find again what it writes: it acknowledges \
+                     nothing more. Put it back as it was, or give the node empty directories, and start it again",
+                    path.display()
+                );
+                fatal(FatalReason::Directory, text);
+            }
             if u64::is_multiple_of(look, RESTORE_LOOKS) {
                 reserve.restore();
                 standing.reserves(reserve.lacking());

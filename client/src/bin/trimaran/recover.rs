@@ -27,6 +27,7 @@ use crate::{
 };
 
 /// One node that answers, for one queue manager.
+#[derive(Clone)]
 struct Copy {
     node: String,
     address: String,
@@ -48,6 +49,11 @@ impl Copy {
         self.view.acknowledged_index.filter(|index| !self.has_nothing() || *index > 1)
     }
 
+    /// Nothing is missing that it acknowledged.
+    fn has_all(&self) -> bool {
+        self.view.acknowledged_index.is_some_and(|index| index <= self.view.last_index)
+    }
+
     /// What it says of itself while nobody leads.
     fn has_another_history(&self) -> bool {
         self.view
@@ -60,7 +66,8 @@ impl Copy {
         let (term, index) = self.end();
         let what = match self.view.acknowledged_index {
             Some(acknowledged) if self.has_nothing() && acknowledged > 1 => format!(
-                "has nothing, and acknowledged entries up to {acknowledged}: its log is gone, and its message store has none of them"
+                "has nothing that it can use, and acknowledged entries up to {acknowledged}: its log or its message store is gone or \
+                 damaged, and its error log says which"
             ),
             _ if self.has_nothing() => "has nothing: it is new, or lost its disk".to_owned(),
             None => format!(
@@ -180,7 +187,8 @@ impl Plan {
         let leader = copies.iter().map(|copy| &copy.view.active_node).find(|node| !node.is_empty()).cloned();
         let leads = leader.as_ref().and_then(|leader| copies.iter().position(|copy| copy.node == *leader));
         // Whoever leads has everything that was committed before.
-        let best = leads.or_else(|| (0..copies.len()).max_by_key(|place| copies[*place].end()))?;
+        let rank = |place: &usize| (copies[*place].end(), copies[*place].has_all());
+        let best = leads.or_else(|| (0..copies.len()).max_by_key(rank))?;
         // The best node's word on who votes: it has applied most.
         let voters: BTreeSet<&String> = copies[best].view.voters.iter().collect();
         let answering = |voter: &str| copies.iter().any(|copy| copy.node == voter);
@@ -238,6 +246,20 @@ impl Plan {
                 ),
             }));
         }
+        for copy in &self.copies {
+            if copy.node != best.node && copy.has_another_history() != best.has_another_history() {
+                return Err(Failure::Check(another_history(copy, best)));
+            }
+            let is_outside = !best.view.voters.contains(&copy.node) && copy.view.role != "removed";
+            if is_outside && !args.without.contains(&copy.node) {
+                return Err(Failure::Check(format!(
+                    "{} runs {}, and does not vote by what {} has: it was never added, or {} is from before it was, and may have been \
+                     removed since. Start the nodes that voted with it; or, to go on with what {} has all the same, name it with \
+                     --without {}",
+                    copy.node, self.name, best.node, best.node, best.node, copy.node
+                )));
+            }
+        }
         match (best.has_nothing(), args.begin_anew) {
             (true, false) => return Err(Failure::Check(self.ways_out())),
             (false, true) => {
@@ -267,18 +289,18 @@ impl Plan {
         let what = match remember.is_empty() {
             true => format!(
                 "no node that answers has anything of {name}, or remembers that it had. New nodes begin by themselves when all of \
-                 {} are there: start those that are missing. If they had something and lost it",
+                 {} are there: start those that are missing. If they had something and lost it, there are two ways out",
                 self.copies[self.best].view.voters.join(", ")
             ),
             false => format!(
                 "no node that answers has anything of {name} left: the logs are gone, nothing is in the message stores, and only the \
                  notes beside them remember entries ({}). What was acknowledged, all messages and definitions, is gone with them, unless \
-                 there are copies",
+                 there are copies. There are two ways out",
                 remember.join(", ")
             ),
         };
         format!(
-            "{what}. There are two ways out. To get it back: stop all nodes, put copies of the log and the data directory of as many \
+            "{what}. To get it back: stop all nodes, put copies of the log and the data directory of as many \
              nodes as you can in their places (both of one node from the same moment; what a node set aside lies there as \
              engine.damaged-N and store.damaged-N), start all nodes, and say this again. To give it up: say this again with \
              --begin-anew --confirm {name}, and it begins empty on the nodes of the cluster files"
@@ -313,15 +335,17 @@ impl Plan {
                 return;
             }
             Loss::Entries { first, last: Some(last) } => {
-                let count = last - first + 1;
+                let which = match last - first {
+                    0 => format!("entry {last}"),
+                    more => format!("entries {first} to {last}, which are {} entries", more + 1),
+                };
                 say!(
-                    "  LOST, if they were committed: entries {first} to {last}, which are {count} {}. An entry holds \
-                     what one turn of the leader had to say: up to some hundred puts, gets and commits.",
-                    if count == 1 { "entry" } else { "entries" }
+                    "  LOST, if committed: {which}. An entry holds what one turn of the leader had to say: up to some hundred \
+                     puts, gets and commits."
                 );
             }
             Loss::Entries { first, last: None } => say!(
-                "  LOST, if they were committed: all entries from {first} on. How many there are nobody knows: nodes \
+                "  LOST, if committed: all entries from {first} on. How many there are nobody knows: nodes \
                  that had them lost their disks or marks, or do not answer."
             ),
         }
@@ -449,6 +473,17 @@ impl Plan {
             }
         }
     }
+}
+
+/// One of the two has what the other does not have, and only a person knows which is to go on.
+fn another_history(one: &Copy, other: &Copy) -> String {
+    let (parted, other) = if one.has_another_history() { (one, other) } else { (other, one) };
+    format!(
+        "{} has another history than {}: both have entries that the other does not have, and the error log of {} says from which \
+         entry on. To give up what only {} has, stop it, move its directories away, keep them, start it empty, and say this again. To \
+         keep that, do so with the others",
+        parted.node, other.node, parted.node, parted.node
+    )
 }
 
 /// `promises`: the highest entry each voter ever acknowledged, None where nobody knows. What a majority acknowledged
@@ -626,5 +661,40 @@ mod tests {
         );
         let plan = Plan::of("q".into(), vec![copy("a", "no-leader", "", 12), parted]).unwrap();
         assert_eq!(plan.as_json()["nodes"][1]["another_history"], true);
+    }
+
+    #[test]
+    fn of_two_histories_nobody_but_a_person_chooses() {
+        let mut parted = copy("a", "recovering", "", 20);
+        parted.view.instances = vec![InstanceStatus {
+            node: "a".into(),
+            reason: OTHER_HISTORY.into(),
+            ..InstanceStatus::default()
+        }];
+        for end in [12, 40] {
+            let text = refusal(vec![
+                parted.clone(),
+                copy("b", "recovering", "", end),
+                copy("c", "recovering", "", end),
+            ]);
+            assert!(
+                text.contains("a has another history than b")
+                    || text.contains("a has another history than c"),
+                "{text}"
+            );
+            assert!(text.contains("stop it, move its directories away"), "{text}");
+        }
+    }
+
+    #[test]
+    fn who_runs_beside_the_voters_of_the_best_copy_shows_that_the_copy_may_be_old() {
+        let copies = || ["a", "b", "c", "d"].map(|node| copy(node, "recovering", "", 12)).into();
+        let text = refusal(copies());
+        assert!(text.starts_with("d runs q, and does not vote") && text.contains("--without d"), "{text}");
+        let without = RecoverArgs { without: vec!["d".into()], ..args() };
+        assert!(Plan::of("q".into(), copies()).unwrap().check(&without).is_ok());
+        let mut removed: Vec<Copy> = copies();
+        removed[3].view.role = "removed".into();
+        assert!(Plan::of("q".into(), removed).unwrap().check(&args()).is_ok());
     }
 }

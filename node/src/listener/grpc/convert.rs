@@ -240,6 +240,8 @@ pub fn outcome(code: CompletionCode, reason: Reason, detail: Option<&str>) -> Op
         return None;
     }
     let text = match detail {
+        // It says itself what became of the unit; what is to be done then is not the usual thing.
+        Some(detail) if reason == Reason::BackedOut => detail.to_owned(),
         Some(detail) => format!("{} {detail}", reason.text()),
         None => reason.text().to_string(),
     };
