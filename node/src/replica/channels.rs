@@ -73,6 +73,10 @@ impl Replica {
         for session in through.map(|(id, _)| *id).collect::<Vec<SessionId>>() {
             self.out.push(Action::CloseSession { session, reason: Reason::ConnectionBroken });
             self.on_session_closed(session);
+            debug_assert!(
+                self.sessions.get(session).is_none(),
+                "who was let in by a stopped channel is gone"
+            );
         }
     }
 }

@@ -13,7 +13,7 @@ use super::turn::UNIT;
 use super::units::{NotPersistent, Unit, as_removals};
 use crate::mqi::Completion;
 use crate::qmgr::{Command, Seen};
-use crate::types::{Pieces, Position, QueueId, SessionId, StagedBodyId, Token};
+use crate::types::{Persistence, Pieces, Position, QueueId, SessionId, StagedBodyId, Token};
 
 /// Messages of one step, and of one command when a unit is backed out.
 const PIECE: usize = 100;
@@ -86,6 +86,10 @@ impl Replica {
     pub(super) fn commit_not_persistent(&mut self, half: Half) {
         let endings = &mut self.standing.own_mut().endings;
         assert!(endings.half.is_none(), "one unit is in its middle, and calls wait");
+        debug_assert!(
+            half.gets.as_slice().iter().all(|(_, position)| !position.is_persistent()),
+            "what is in the log is removed by the log"
+        );
         endings.half = Some(half);
         self.go_on_with_half();
     }
@@ -105,6 +109,7 @@ impl Replica {
             let put = half.puts.pop_front().expect("counted");
             self.place_committed(put);
         }
+        debug_assert!(gets + puts <= slice, "a turn does no more of a unit than its slice");
         self.turn.note_applied(gets + puts);
         if half.gets.len() == 0 && half.puts.is_empty() {
             let (session, token) = half.caller;
@@ -117,6 +122,7 @@ impl Replica {
     }
 
     fn remove_not_persistent(&mut self, queue: QueueId, position: Position) {
+        debug_assert!(!position.is_persistent(), "only what is not in the log goes without it");
         self.standing.own_mut().reservations.release(queue, position);
         if let Some(mut contents) = self.state.change(queue) {
             contents.remove(position);
@@ -124,6 +130,11 @@ impl Replica {
     }
 
     fn place_committed(&mut self, NotPersistent { queue, message, producer }: NotPersistent) {
+        debug_assert_eq!(
+            message.descriptor.persistence,
+            Persistence::NotPersistent,
+            "what is persistent is placed by the log"
+        );
         if let Some(put) = &producer {
             // It may have been put since, by another unit or by itself.
             let volatile = self.standing.own().volatile_producers.seen(put, self.state.retention());
@@ -157,6 +168,11 @@ impl Replica {
         not_persistent: Pieces<NotPersistent>,
         completion: Completion,
     ) {
+        debug_assert!(completion.is_failed(), "what was refused is answered so");
+        debug_assert!(
+            gets.iter().all(|(_, position)| !position.is_persistent()),
+            "gets that are in the log are free by what the log refused"
+        );
         let mut unit = Unit::default();
         unit.not_persistent = not_persistent;
         let answer = Some((caller.0, caller.1, completion));
@@ -172,6 +188,7 @@ impl Replica {
 
     /// A short one is done at once.
     fn undo(&mut self, mut undone: Undone) {
+        debug_assert!(self.is_serving(), "what another node took over needs no undoing");
         if self.turn.is_over() || !self.undo_piece(&mut undone) {
             self.standing.own_mut().endings.undone.push_back(undone);
         }
@@ -238,6 +255,7 @@ impl Replica {
     }
 
     fn count_volatile(&mut self, queue: QueueId, position: Position) {
+        debug_assert!(!position.is_persistent(), "what is in the log is counted there");
         if let Some(slot) = self.state.queue_mut(queue).and_then(|queue| queue.slot_mut(position)) {
             slot.backout_count += 1;
             if let Some(message) = &mut slot.message {

@@ -27,6 +27,7 @@ impl Replica {
     /// The client is gone: its unit is backed out. What it had proposed goes on; nobody is told.
     pub(super) fn on_session_closed(&mut self, id: SessionId) {
         let Some(mut session) = self.sessions.leave(id) else { return };
+        debug_assert!(self.sessions.get(id).is_none(), "nothing is given to who has left");
         self.turn.spend(CALL);
         if let Some(leading) = self.standing.leading_mut() {
             leading.line.leave(id);

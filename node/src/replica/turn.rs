@@ -59,10 +59,12 @@ impl Turn {
     /// The next phase has a share of its own, whatever those before it did.
     pub fn next_phase(&mut self) {
         self.limit = self.done + self.calls / 2;
+        debug_assert!(self.calls < 2 || self.limit > self.done, "a phase begins with something to do");
     }
 
     pub fn next_search(&mut self) {
         self.search_limit = self.done + SEARCH_MIN.min(self.calls);
+        debug_assert!(self.search_limit > self.done, "a search that has its turn may look");
     }
 
     /// What the phase may still do; something at least.
