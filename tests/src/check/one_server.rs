@@ -74,8 +74,8 @@ pub fn address_missing(now: u64, healed_at: Option<u64>, nodes: &BTreeMap<u64, N
         let local = Instant(node.clock.local(now));
         let minds = node.process.as_ref()?.minds.iter().enumerate();
         minds.zip(&node.agents).find_map(|((queue_manager, mind), agent)| {
-            let RoleView::Serving { since, .. } = mind.role else { return None };
-            let long = local.since(since).as_micros() as u64 > PATIENCE_US;
+            // A hand-over that came to nothing gave the address back and takes it again.
+            let long = mind.role.is_serving() && now > mind.served_from + PATIENCE_US;
             (long && may_serve(&mind.role, local) && !agent.is_held(local))
                 .then(|| format!("node {} serves queue manager {queue_manager} without its address", node.id))
         })

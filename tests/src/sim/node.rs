@@ -85,6 +85,8 @@ pub struct Mind {
     /// The turn it had takes until then.
     pub busy_until: u64,
     pub role: RoleView,
+    /// When it began to serve, or began again, for the last time.
+    pub served_from: u64,
     pub policy: Policy,
     pub removed: bool,
     pub applied: Index,
@@ -211,6 +213,7 @@ impl Node {
                 replica,
                 inbox: VecDeque::new(),
                 turn_at: None,
+                served_from: 0,
                 busy_until: now,
                 role: RoleView::NotServing { term, leader: None, recovering },
                 policy: Policy::new(address_tail(setup)),

@@ -223,6 +223,7 @@ impl World {
         let is_serving = role.is_serving();
         mind.role = role.clone();
         if is_serving && !was_serving {
+            mind.served_from = now;
             self.counters.mark("began to serve");
             self.history.serving_begun.push((number as u32, now));
         }
