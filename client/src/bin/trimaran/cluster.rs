@@ -114,7 +114,9 @@ fn with_ports(nodes: &[NamedHosts], first: [u16; 3]) -> Result<Vec<PlannedNode>,
             let port =
                 port.checked_add(shift).ok_or(Failure::Usage("there is no port above 65535".into()))?;
             let address = format!("{host}:{port}");
-            rules::check_address("--ports", &address).map_err(Failure::Usage)?;
+            rules::check_address("--ports", &address).map_err(|_| {
+                Failure::Usage(format!("--ports: {address} is nowhere, a port is 1 to 65535"))
+            })?;
             match taken.insert(address.clone(), &node.name) {
                 Some(other) if other == node.name => {
                     let text =
