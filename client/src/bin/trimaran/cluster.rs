@@ -313,7 +313,7 @@ mod tests {
         for wrong in
             [node("a", "0.0.0.0"), node("a", "::"), node(".a", "10.0.0.1"), node(&"x".repeat(49), "a")]
         {
-            assert!(refused("shop", &[wrong.clone()], &["orders"]), "{wrong:?}");
+            assert!(refused("shop", std::slice::from_ref(&wrong), &["orders"]), "{wrong:?}");
         }
         assert!(with_ports(&good, [0, 7201, 7301]).is_err());
     }
