@@ -10,6 +10,7 @@ use trimaran_node::runtime::{self, Fatal, FatalReason};
 use trimaran_node::types::{Inspected, Inspector, QueueManagerId};
 use trimaran_node::{log_store, message_store};
 use trimaran_proto::generate::{self, Generate};
+use trimaran_proto::words;
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -50,7 +51,8 @@ A cluster file is the same on every node:
   data = \"/var/lib/trimaran/{node}/data\"
 
 Exit status: 0 stopped as told, or nothing is wrong; 1 check or inspect found something; 2 wrong arguments;
-  10 configuration, 11 listen, 12 directory, 13 log-open, 14 log-write, 15 store, 16 system, 17 stopped-at-once, 70 bug";
+  10 configuration, 11 listen, 12 directory, 13 log-open, 14 log-write, 15 store, 16 system, 17 stopped-at-once,
+  18 version, 70 bug";
 
 #[derive(Subcommand)]
 enum Command {
@@ -115,17 +117,20 @@ fn main() -> ExitCode {
     }
 }
 
-fn load(arguments: &NodeArguments) -> Result<Config, ExitCode> {
-    Config::load(&arguments.config, arguments.node.as_deref(), &arguments.settings).map_err(|error| {
-        eprintln!("trimaran-node: {error}");
-        ExitCode::from(FatalReason::Configuration.status())
-    })
+fn load(arguments: &NodeArguments) -> Result<Config, String> {
+    Config::load(&arguments.config, arguments.node.as_deref(), &arguments.settings)
+        .map_err(|error| words::plain(&error.text))
+}
+
+fn wrong_configuration(text: &str) -> ExitCode {
+    eprintln!("trimaran-node: {text}");
+    ExitCode::from(FatalReason::Configuration.status())
 }
 
 fn run(arguments: &NodeArguments, run: fn(Config) -> Result<(), Fatal>) -> ExitCode {
     let config = match load(arguments) {
         Ok(config) => config,
-        Err(status) => return status,
+        Err(text) => return wrong_configuration(&text),
     };
     match run(config) {
         Ok(()) => ExitCode::SUCCESS,
@@ -139,7 +144,12 @@ fn run(arguments: &NodeArguments, run: fn(Config) -> Result<(), Fatal>) -> ExitC
 fn check(arguments: &CheckArguments) -> ExitCode {
     let config = match load(&arguments.node) {
         Ok(config) => config,
-        Err(status) => return status,
+        // What the file has wrong is a finding like others.
+        Err(text) if arguments.json => {
+            print_findings(&[Finding::Wrong(text)], true);
+            return ExitCode::from(FatalReason::Configuration.status());
+        }
+        Err(text) => return wrong_configuration(&text),
     };
     let checked = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -152,20 +162,24 @@ fn check(arguments: &CheckArguments) -> ExitCode {
             return ExitCode::from(FatalReason::System.status());
         }
     };
+    print_findings(&checked.findings, arguments.json);
+    if checked.is_fine() { ExitCode::SUCCESS } else { ExitCode::from(1) }
+}
+
+fn print_findings(findings: &[Finding], json: bool) {
     let mut out = std::io::stdout().lock();
-    for finding in &checked.findings {
+    for finding in findings {
         let (word, shown, text) = match finding {
             Finding::Fine(text) => ("ok", "ok     ", text),
             Finding::Warning(text) => ("warning", "warning", text),
             Finding::Wrong(text) => ("wrong", "WRONG  ", text),
         };
         // A closed pipe is no reason for another exit status.
-        let _ = match arguments.json {
+        let _ = match json {
             true => writeln!(out, "{}", serde_json::json!({ "finding": word, "text": text })),
             false => writeln!(out, "{shown}  {text}"),
         };
     }
-    if checked.is_fine() { ExitCode::SUCCESS } else { ExitCode::from(1) }
 }
 
 fn inspect(
@@ -213,6 +227,19 @@ fn generate(command: Generate) -> ExitCode {
         Err(error) => {
             eprintln!("trimaran-node: generate: {error}");
             ExitCode::from(1)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_names_every_exit_status() {
+        for reason in FatalReason::ALL {
+            let said = format!(" {} {}", reason.status(), reason.name());
+            assert!(EXAMPLES.contains(&said), "{said} is missing");
         }
     }
 }

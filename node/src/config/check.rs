@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::{Config, Descriptors, reserves, resolve};
+use trimaran_proto::words;
+
+use super::{Config, Descriptors, LOCK_FILE, OWNER_COPY, OWNER_FILE, reserves, resolve, voters_warning};
 use crate::log_store::{filesystem, free_bytes};
 use crate::peer::{self, PeerTls, ProbeError};
 use crate::security::{Tls, TlsOptions};
@@ -41,15 +43,15 @@ impl CheckReport {
     }
 
     fn fine(&mut self, text: impl Into<String>) {
-        self.findings.push(Finding::Fine(text.into()));
+        self.findings.push(Finding::Fine(words::plain(&text.into())));
     }
 
     fn warning(&mut self, text: impl Into<String>) {
-        self.findings.push(Finding::Warning(text.into()));
+        self.findings.push(Finding::Warning(words::plain(&text.into())));
     }
 
     fn wrong(&mut self, text: impl Into<String>) {
-        self.findings.push(Finding::Wrong(text.into()));
+        self.findings.push(Finding::Wrong(words::plain(&text.into())));
     }
 }
 
@@ -78,7 +80,7 @@ pub fn peer_tls(tls: Option<Arc<Tls>>) -> PeerTls {
 /// Looks at everything; to be called within an async runtime.
 pub async fn check(config: &Config) -> CheckReport {
     let mut report = CheckReport::default();
-    let voters = config.nodes.values().filter(|node| !node.joins).count();
+    let voters = config.first_voters();
     report.fine(format!(
         "cluster {} of {} nodes ({voters} vote at first), this is node {} with id {}; names, ids and addresses are unique",
         config.cluster,
@@ -86,7 +88,8 @@ pub async fn check(config: &Config) -> CheckReport {
         config.name,
         config.node
     ));
-    config.standing_warnings().into_iter().for_each(|warning| report.warning(warning));
+    let warnings = config.standing_warnings().into_iter().chain(voters_warning(voters));
+    warnings.for_each(|warning| report.warning(warning));
 
     let tls = check_tls(config, &mut report);
     let own = check_peers(config, tls, &mut report).await;
@@ -99,6 +102,24 @@ pub async fn check(config: &Config) -> CheckReport {
         Ok(owners) => {
             owners.into_iter().filter_map(|owner| owner.repaired).for_each(|text| report.warning(text));
         }
+    }
+    let directories = [&config.log_directory, &config.data_directory];
+    if directories.iter().all(|path| !path.join(OWNER_FILE).exists() && !path.join(OWNER_COPY).exists()) {
+        let [log, data] = directories.map(|path| path.display());
+        report.warning(format!(
+            "{log} and {data} have nothing of a node yet: node {} begins without any messages. That is right before its first \
+             start; if it ran before, correct [directories] (what does not begin with / is beside the cluster file)",
+            config.name
+        ));
+    }
+    if own != Own::Runs
+        && let Some(path) = directories.iter().find(|path| is_in_use(path))
+    {
+        report.wrong(format!(
+            "{} is in use by a node that runs, and that is not one at the addresses of this file: give each node directories of \
+             its own, or stop that one",
+            path.display()
+        ));
     }
     if let Some(text) = reserves::lacking(&config.reserves(), free_bytes) {
         report.warning(text);
@@ -115,7 +136,10 @@ pub async fn check(config: &Config) -> CheckReport {
 
 fn check_tls(config: &Config, report: &mut CheckReport) -> Option<PeerTls> {
     let Some(options) = config.tls_options() else {
-        report.fine("no TLS: listeners are on loopback, or insecure = true");
+        report.fine(match config.insecure {
+            true => "no TLS, as insecure = true says",
+            false => "no TLS: every listener is on loopback",
+        });
         return Some(peer_tls(None));
     };
     if let Ok(metadata) = fs::metadata(&options.key)
@@ -210,7 +234,10 @@ async fn check_peers(config: &Config, tls: Option<PeerTls>, report: &mut CheckRe
             }
             Err(ProbeError::NobodyThere) if id == config.node => own = Own::Nobody,
             Err(ProbeError::NobodyThere) => {
-                report.warning(format!("node {name} does not run: nobody listens at {address}"));
+                report.warning(format!(
+                    "node {name} does not run: nobody listens at {address}; start it, or take it out of the cluster file if it \
+                     was removed or replaced"
+                ));
             }
             Err(ProbeError::Refused(reason)) if id == config.node => own = Own::Refused(reason),
             Err(ProbeError::Refused(reason)) => {
@@ -332,6 +359,12 @@ fn check_directory(what: &str, path: &Path, reserve: u64, report: &mut CheckRepo
     }
 }
 
+/// Whether a process holds the lock of a directory, as each node does while it lives.
+fn is_in_use(directory: &Path) -> bool {
+    let Ok(file) = fs::File::open(directory.join(LOCK_FILE)) else { return false };
+    matches!(file.try_lock_shared(), Err(fs::TryLockError::WouldBlock))
+}
+
 fn others_may_look(directory: &Path) -> bool {
     fs::metadata(directory).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0)
 }
@@ -451,6 +484,18 @@ mod tests {
         assert!(has("is taken by another program"), "{report:?}");
         assert!(has("data directory /proc/nowhere"), "{report:?}");
         assert!(has("(created at the first start): writable"), "{report:?}");
+        assert!(has("have nothing of a node yet: node a begins without any messages"), "{report:?}");
+        assert!(has("no TLS: every listener is on loopback"), "{report:?}");
+    }
+
+    #[test]
+    fn a_directory_of_a_node_that_runs_is_recognised() {
+        let directory = tempfile::tempdir().unwrap();
+        assert!(!is_in_use(directory.path()));
+        let lock = fs::File::create(directory.path().join(LOCK_FILE)).unwrap();
+        assert!(!is_in_use(directory.path()), "a node that ended leaves the file");
+        lock.try_lock().unwrap();
+        assert!(is_in_use(directory.path()));
     }
 
     #[test]

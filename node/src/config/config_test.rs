@@ -158,3 +158,9 @@ fn timing_leaves_room_for_lost_heartbeats() {
     let fast = Config::parse(&format!("{FILE}[timing]\nprofile = \"fast\"\n"), Some("a")).unwrap();
     assert_eq!(fast.timing.heartbeat, Duration::from_millis(50));
 }
+
+#[test]
+fn too_few_voters_and_an_even_number_are_warned_of() {
+    let said: Vec<usize> = (1..=7).filter(|voters| voters_warning(*voters).is_some()).collect();
+    assert_eq!(said, [1, 2, 4, 6]);
+}

@@ -231,7 +231,16 @@ pub fn in_our_words(said: &str) -> String {
         ("string \"", "the text \""),
         ("unknown field `", "there is no key `"),
         ("missing field `", "missing key `"),
-        ("expected struct ", "expected a table for "),
+        ("expected struct File", "expected the keys of a cluster file"),
+        ("expected struct Node", "expected a table, like [[nodes]]"),
+        ("expected struct QueueManager", "expected a table, like [[queue_managers]]"),
+        ("expected struct Directories", "expected a table, [directories]"),
+        ("expected struct Tls", "expected a table, [tls]"),
+        ("expected struct Timing", "expected a table, [timing]"),
+        ("expected struct Limits", "expected a table, [limits]"),
+        ("expected struct Log", "expected a table, [log]"),
+        ("expected struct Address", "expected a table, [address]"),
+        ("expected a map", "expected a table"),
     ];
     words.iter().fold(said.trim_end().to_owned(), |said, (theirs, ours)| said.replace(theirs, ours))
 }
@@ -290,6 +299,21 @@ mod tests {
         }
         assert_eq!(Bytes::parse("64 apples"), None);
         assert_eq!(Bytes::parse(""), None);
+    }
+
+    #[test]
+    fn no_table_is_called_by_the_name_it_has_in_the_program() {
+        for (name, shown) in [
+            ("address", "[address]"),
+            ("tls", "[tls]"),
+            ("nodes", "[[nodes]]"),
+            ("directories", "[directories]"),
+        ] {
+            let value = if name == "nodes" { "[1]" } else { "1" };
+            let said = toml::from_str::<File>(&format!("{name} = {value}")).unwrap_err().to_string();
+            let said = in_our_words(&said);
+            assert!(said.contains(shown) && !said.contains("struct"), "{said}");
+        }
     }
 
     #[test]

@@ -31,6 +31,9 @@ use crate::types::{
 };
 use crate::vip;
 
+/// In each directory of a node: locked while its process lives.
+pub const LOCK_FILE: &str = "trimaran.lock";
+
 /// Everything a node is told at start.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -218,19 +221,12 @@ impl Config {
                     .to_owned(),
             );
         }
-        let voters = self.nodes.values().filter(|node| !node.joins).count();
-        if voters < 3 {
-            warnings.push(format!(
-                "{voters} of the cluster's nodes vote: none may fail without an interruption. Three is the least for \
-                 high availability"
-            ));
-        } else if voters % 2 == 0 {
-            warnings.push(format!(
-                "{voters} nodes vote: an even number survives no more failures than {}",
-                voters - 1
-            ));
-        }
         warnings
+    }
+
+    /// How many nodes vote before any is added or removed.
+    pub fn first_voters(&self) -> usize {
+        self.nodes.values().filter(|node| !node.joins).count()
     }
 
     /// This node's listeners that are reachable from other machines, as "client 0.0.0.0:7201".
@@ -241,6 +237,24 @@ impl Config {
             .filter(|(_, address)| !is_loopback(address))
             .map(|(what, address)| format!("{what} {address}"))
             .collect()
+    }
+}
+
+/// What is to be said of so many voters; None when they are three, or five.
+pub fn voters_warning(voters: usize) -> Option<String> {
+    match voters {
+        1 => Some(
+            "1 node votes: an interruption lasts until it is back. Three is the least for high availability"
+                .to_owned(),
+        ),
+        2 => Some(
+            "2 nodes vote: none may fail without an interruption. Three is the least for high availability"
+                .to_owned(),
+        ),
+        voters @ 4.. if voters % 2 == 0 => {
+            Some(format!("{voters} nodes vote: an even number survives no more failures than {}", voters - 1))
+        }
+        _ => None,
     }
 }
 

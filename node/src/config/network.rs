@@ -2,11 +2,6 @@
 
 use std::net::{SocketAddr, ToSocketAddrs};
 
-/// `0.0.0.0:7101` or `[::]:7101`: every address of this machine, and none of another one's.
-pub fn is_unspecified(address: &str) -> bool {
-    address.parse::<std::net::SocketAddr>().is_ok_and(|address| address.ip().is_unspecified())
-}
-
 /// Whether every address that the name stands for stays on this machine. A name that nobody knows does not.
 pub fn is_loopback(address: &str) -> bool {
     match resolve(address) {

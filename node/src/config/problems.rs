@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::ops::Range;
 
 use toml::Spanned;
+use trimaran_proto::cluster;
 
 use super::ConfigError;
 
@@ -48,20 +49,21 @@ impl<'a> Problems<'a> {
 
     /// Names go into certificates, directories and log lines.
     pub fn check_name(&mut self, what: &str, name: &Spanned<String>) {
-        let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-        let text = name.get_ref();
-        if text.is_empty() || text.len() > 48 || !text.chars().all(fits) || text.starts_with('.') {
-            let text = format!("{what} {text:?}: use 1 to 48 of A-Z a-z 0-9 - _ . and begin with no dot");
-            self.add(name.span(), text);
-        }
+        self.add_error(name, cluster::check_name(what, name.get_ref()));
     }
 
     pub fn check_address(&mut self, what: &str, address: &Spanned<String>) {
-        let text = address.get_ref();
-        let port = text.rsplit_once(':').map(|(host, port)| (!host.is_empty(), port.parse::<u16>()));
-        if !matches!(port, Some((true, Ok(port))) if port > 0) {
-            let text = format!("{what} = {text:?}: write it as host:port, for example \"127.0.0.1:7101\"");
-            self.add(address.span(), text);
+        self.add_error(address, cluster::check_address(what, address.get_ref()));
+    }
+
+    /// Nobody but this node may be told such an address.
+    pub fn check_reachable(&mut self, what: &str, address: &Spanned<String>) {
+        self.add_error(address, cluster::check_reachable(what, address.get_ref()));
+    }
+
+    fn add_error(&mut self, written: &Spanned<String>, checked: Result<(), String>) {
+        if let Err(text) = checked {
+            self.add(written.span(), text);
         }
     }
 

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use toml::Spanned;
 
-use super::network::{is_loopback, is_unspecified};
+use super::network::is_loopback;
 use super::options::{self, expand};
 use super::problems::Problems;
 use super::{Config, ConfigError, NodeConfig, file};
@@ -75,13 +75,8 @@ fn nodes(
         for (what, address) in [("peer", &node.peer), ("client", &node.client), ("http", &node.http)] {
             problems.check_address(what, address);
             // Nobody is told where health and metrics are.
-            if what != "http" && is_unspecified(address.get_ref()) {
-                let problem = format!(
-                    "{what} = {:?} is an address to listen on, and others cannot reach it: write there what they \
-                     reach this node by, and this one into {what}_listen",
-                    address.get_ref()
-                );
-                problems.add(address.span(), problem);
+            if what != "http" {
+                problems.check_reachable(what, address);
             }
             let owner = format!("{what} of node {}", node.name.get_ref());
             if let Some(other) = addresses.insert(address.get_ref().clone(), owner) {

@@ -19,6 +19,7 @@
 //! hang_up   HangUps                  connections that the node ends, counted and said
 //! counters  Counters                 what the metrics page shows
 //! ports     wanted, Part, PortView   which port is open where, by the listeners that are defined
+//! waits     sentence                 why nobody serves, as this node sees it
 //! ```
 
 mod accepted;
@@ -42,6 +43,7 @@ pub mod grpc;
 pub mod http;
 pub mod mq;
 pub mod ports;
+pub mod waits;
 
 pub use accepted::Accepted;
 pub use client::Client;

@@ -134,9 +134,9 @@ fn own_part(queue_manager: &ObjectName, listener: &Definition, fixed: &[Port], s
     }
     if !strangers && !address.ip().is_loopback() {
         return Part::Refused(format!(
-            "{} is not loopback, and channels believe a client who it is: write [tls] client_certificates = \"required\" \
-             into the cluster file; or accept it with [tls] insecure = true; or ALTER LISTENER({name}) TRPTYPE(TCP) \
-             IPADDR('127.0.0.1').",
+            "It would be open to other machines ({}), and no client has to show a certificate here, so that anybody could say \
+             that he is somebody else. Write [tls] client_certificates = \"required\" into the cluster file; or accept it with \
+             [tls] insecure = true; or ALTER LISTENER({name}) TRPTYPE(TCP) IPADDR('127.0.0.1').",
             place(address)
         ));
     }
@@ -215,13 +215,17 @@ pub fn place(address: SocketAddr) -> String {
 mod tests {
     use super::*;
     use crate::types::WallTime;
-    use crate::types::definition::{Changes, ObjectKind, ObjectRef, Settings};
+    use crate::types::definition::{Changes, ObjectKind, ObjectRef, Settings, Value};
 
     fn listener(name: &str, said: &[(&str, &str)]) -> Definition {
         let mut settings = Settings::default();
         settings.merge(&Changes::parse(ObjectKind::Listener, said.iter().copied()).unwrap());
         let object = ObjectRef::new(ObjectKind::Listener, name);
         Definition { object, settings, created: WallTime(0), altered: WallTime(0) }
+    }
+
+    fn named_address(address: &str) -> Changes {
+        [(selector::LISTENER_IPADDR, Some(Value::Text(address.to_string())))].into_iter().collect()
     }
 
     fn name(text: &str) -> ObjectName {
@@ -284,7 +288,14 @@ mod tests {
         assert_eq!(at("1415", "127.0.0.1"), open("127.0.0.1:1415"));
         assert_eq!(at("1415", "::1"), open("[::1]:1415"));
         assert_eq!(at("1415", "*"), open("[::]:1415"));
-        assert!(refusal(&at("1415", "mq.example")).contains("IPADDR(mq.example) is no address"));
+        // What another release may have let through.
+        let named = [("PORT", "1415"), ("IPADDR", "mq.example"), ("CONTROL", "QMGR")];
+        assert!(
+            Changes::parse(ObjectKind::Listener, named).unwrap_err().text.contains("IPADDR is an address")
+        );
+        let mut defined = listener("L", &[("PORT", "1415"), ("CONTROL", "QMGR")]);
+        defined.settings.merge(&named_address("mq.example"));
+        assert!(refusal(&parts(&[defined], &[])[0]).contains("IPADDR(mq.example) is no address"));
         let Part::Open(port) = part(&[("PORT", "1415"), ("BACKLOG", "7"), ("CONTROL", "QMGR")]) else {
             panic!()
         };
@@ -345,7 +356,8 @@ mod tests {
             let refused = of(address);
             let sentence = refusal(&refused);
             assert!(
-                sentence.contains("is not loopback") && sentence.contains("IPADDR('127.0.0.1')"),
+                sentence.starts_with("It would be open to other machines (")
+                    && sentence.contains("IPADDR('127.0.0.1')"),
                 "{sentence}"
             );
         }

@@ -1,6 +1,7 @@
 //! Which queue manager a client means, who serves it, and what is told to those who ask somebody else.
 
 use super::node::Listener;
+use super::waits;
 use crate::mqi::Completion;
 use crate::replica::Inbox;
 use crate::types::{NodeId, NodeInfo, ObjectName, Reason, RoleView};
@@ -73,7 +74,9 @@ pub fn check_serving(listener: &Listener, inbox: &Inbox) -> Result<(), Unserved>
         Some(refusal) => {
             let elsewhere = elsewhere(listener, inbox, role.leader());
             let published = inbox.published();
-            let waits = published.waits_for.borrow().sentence(&published.membership.borrow());
+            let node = (listener.node.node, listener.node.name.as_str());
+            let (waits_for, membership) = (published.waits_for.borrow(), published.membership.borrow());
+            let waits = waits::sentence_with_recovery(node, role.role(), &waits_for, &membership);
             let refusal = match waits.filter(|_| role.leader().is_none()) {
                 Some(sentence) => refused(refusal.reason, sentence),
                 None => refusal.into(),

@@ -53,7 +53,7 @@ metrics! {
     ROLE                Gauge   "trimaran_role" "1 for the role this node has now: active, starting, no-quorum, handing-over, replica, recovering, no-leader or removed."
     SERVING_SECONDS     Gauge   "trimaran_serving_seconds" "Seconds since this node began to serve the queue manager; 0 when it does not."
     VERSION             Gauge   "trimaran_version" "What log, store and frames of the queue manager are written in; raised by trimaran cluster upgrade."
-    TAKEOVERS           Counter "trimaran_takeovers_total" "Times another node than before began to serve, counted by the queue manager itself from version 3 on."
+    TAKEOVERS           Counter "trimaran_takeovers_total" "Times another node than before began to serve, as the queue manager itself counts them; there is no line while its version is below 3, in which it does not count."
     TERM                Gauge   "trimaran_term" "Term of Raft in which the queue manager is: it grows with every election."
     COMMIT_INDEX        Gauge   "trimaran_commit_index" "Position in the queue manager's log up to which a majority of nodes has it on disk."
     APPLIED_INDEX       Gauge   "trimaran_applied_index" "Position in the queue manager's log up to which this node has applied it."

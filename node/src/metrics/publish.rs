@@ -8,7 +8,7 @@ use super::catalog::{self, Metric};
 use crate::mqi::{QueueView, StatusView};
 use crate::replica::Stats;
 use crate::types::definition::MAXDEPTH;
-use crate::types::{Account, NodeId, NodeInfo, OutOfSync, Reason, Role, RoleView, Share};
+use crate::types::{Account, NodeId, NodeInfo, OutOfSync, Reason, Role, RoleView, Share, Version};
 
 /// Queue managers with more queues than this have no lines per queue: a page of a million lines helps nobody.
 pub const QUEUES_SHOWN_MAX: u64 = 1000;
@@ -67,7 +67,6 @@ pub fn publish_queue_manager(page: &mut Page, figures: &QueueManagerFigures<'_>)
 
     let ours: &[(&'static Metric, u64)] = &[
         (&catalog::VERSION, stats.version),
-        (&catalog::TAKEOVERS, stats.takeovers),
         (&catalog::TERM, stats.term),
         (&catalog::COMMIT_INDEX, stats.commit_index),
         (&catalog::APPLIED_INDEX, stats.applied_index),
@@ -97,6 +96,9 @@ pub fn publish_queue_manager(page: &mut Page, figures: &QueueManagerFigures<'_>)
         (&catalog::SESSIONS, stats.sessions),
     ];
     ours.iter().for_each(|(metric, value)| page.add(metric, &labels, *value as f64));
+    if stats.version >= u64::from(Version::NEXT.0) {
+        page.add(&catalog::TAKEOVERS, &labels, stats.takeovers as f64);
+    }
     page.add(&catalog::TURN_CPU_MAX, &labels, stats.turn_cpu_us_max as f64 / 1e6);
 
     let theirs: &[(&'static Metric, u64)] = &[

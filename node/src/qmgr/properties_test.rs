@@ -30,6 +30,9 @@ fn text_for(attribute: &'static Attribute) -> BoxedStrategy<String> {
             prop::sample::select(words.iter().map(|(word, _)| word.to_string()).collect::<Vec<_>>()).boxed()
         }
         Form::Flag { .. } => prop::sample::select(vec!["YES".to_string(), "NO".to_string()]).boxed(),
+        Form::Text { .. } if attribute.address => {
+            prop::sample::select(vec!["10.0.0.50".to_string(), "::1".to_string(), " ".to_string()]).boxed()
+        }
         Form::Text { most } => {
             prop::string::string_regex(&format!("[a-z(') ]{{0,{}}}", most.min(20))).unwrap().boxed()
         }

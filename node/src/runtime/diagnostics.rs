@@ -11,10 +11,8 @@ use crate::config::LogOptions;
 /// Begins to log to standard error, as the configuration says; the environment's RUST_LOG goes before the file.
 pub fn start_log(options: &LogOptions) {
     let filter = match std::env::var("RUST_LOG") {
-        Ok(filter) if !filter.is_empty() => {
-            EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"))
-        }
-        _ => EnvFilter::try_new(&options.level).unwrap_or_else(|_| EnvFilter::new("info")),
+        Ok(filter) if !filter.is_empty() => filter_of(&filter),
+        _ => filter_of(&options.level),
     };
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let registry = tracing_subscriber::registry().with(filter);
@@ -25,6 +23,15 @@ pub fn start_log(options: &LogOptions) {
         let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
         registry.with(layer.with_ansi(ansi).with_target(false)).try_init()
     };
+}
+
+/// What a library says of its files is ours to say: after a kill raft-engine warns of a broken batch that is no more than the
+/// end of what was being written, and what a log lacks is said by `log_store/recovery.rs`. A level that names it has its way.
+const LIBRARIES: &str = "raft_engine=error";
+
+fn filter_of(level: &str) -> EnvFilter {
+    let with_libraries = |level: &str| EnvFilter::try_new(format!("{LIBRARIES},{level}"));
+    with_libraries(level).or_else(|_| with_libraries("info")).unwrap_or_else(|_| EnvFilter::new("info"))
 }
 
 /// A panic anywhere ends the process: a wrong queue is worse than an absent one, and the other nodes carry on.
@@ -54,6 +61,13 @@ fn source(file: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_library_is_heard_when_its_level_is_said_and_a_wrong_level_is_info() {
+        assert_eq!(filter_of("info").to_string(), "raft_engine=error,info");
+        assert_eq!(filter_of("info,raft_engine=debug").to_string(), "raft_engine=debug,info");
+        assert_eq!(filter_of("no=such=level").to_string(), "raft_engine=error,info");
+    }
 
     #[test]
     fn a_place_in_the_sources_says_nothing_of_the_machine_that_built_them() {

@@ -8,9 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::fatal::{Fatal, FatalReason};
-use crate::config::{Config, OWNER_COPY, OWNER_FILE, Owner};
-
-const LOCK_FILE: &str = "trimaran.lock";
+use crate::config::{Config, LOCK_FILE, OWNER_COPY, OWNER_FILE, Owner};
 
 /// How long a process that was killed may take to be gone: it frees its memory first, its files and ports last.
 pub const PATIENCE: Duration = Duration::from_secs(5);
@@ -112,12 +110,17 @@ fn lock(directory: &Path, patience: Duration) -> Result<File, Fatal> {
         Fatal::new(FatalReason::Directory, text)
     })?;
     let until = Instant::now() + patience;
+    let mut waits = false;
     // SAFETY: the descriptor belongs to `file`.
     while unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } != 0 {
         if Instant::now() >= until {
             let text =
                 format!("{} is in use by another node: is this one running already?", directory.display());
             return Err(Fatal::new(FatalReason::Directory, text));
+        }
+        if !waits {
+            waits = true;
+            tracing::info!(directory = %directory.display(), within_s = patience.as_secs(), "another process has it: waiting for its end");
         }
         std::thread::sleep(Duration::from_millis(10));
     }

@@ -19,6 +19,7 @@ use trimaran_proto::replica::v1::PeerMessage;
 
 use super::clock;
 use crate::consensus::{LogWrite, Parted};
+use crate::listener::waits;
 use crate::mqi::{Data, Refusal, Terms};
 use crate::qmgr::{LoadRequest, StoreBatch};
 use crate::replica::{Action, Delivery, Event, Mail, Mailbox, OutboxSender, Publisher, Replica};
@@ -38,6 +39,8 @@ const WRITES_AHEAD: usize = 2;
 /// A turn that took less is not the longest one that anybody asks for.
 const LONG_TURN: Duration = Duration::from_millis(1);
 const STATS_EVERY: Duration = Duration::from_millis(200);
+/// So long a node is not heard before the log says that it is waited for.
+const WAITS_SAID_AFTER: Duration = Duration::from_secs(3);
 
 /// What carries out a replica's actions on disks and lines. Nothing in here waits for the mind.
 pub trait Hands: Send + 'static {
@@ -83,6 +86,14 @@ pub struct Driver<H> {
     ahead: Ahead,
     recovering: bool,
     stats_published: Instant,
+    /// What it waits for since when, and whether the log has it.
+    waits: Option<Waits>,
+}
+
+struct Waits {
+    sentence: String,
+    since: Instant,
+    is_said: bool,
 }
 
 struct Session {
@@ -140,6 +151,7 @@ impl<H: Hands> Driver<H> {
             ahead: Ahead::default(),
             recovering,
             stats_published: Instant::default(),
+            waits: None,
         }
     }
 
@@ -249,7 +261,7 @@ impl<H: Hands> Driver<H> {
                 published.clone_from(stats);
                 changed
             });
-            self.publish_waits_for();
+            self.publish_waits_for(now.instant);
         }
     }
 
@@ -320,12 +332,11 @@ impl<H: Hands> Driver<H> {
             }
             Action::TruncateLog { upto } => self.hands.truncate_log(upto),
             Action::PublishMembership(membership) => {
-                let list = |nodes: &BTreeSet<NodeId>| nodes.iter().map(|node| node.0).collect::<Vec<_>>();
                 tracing::info!(
                     queue_manager = self.name,
-                    voters = ?list(&membership.voters),
-                    learners = ?list(&membership.learners),
-                    removed = ?list(&membership.removed),
+                    voters = names(&membership.voters, &membership),
+                    learners = names(&membership.learners, &membership),
+                    removed_ids = names(&membership.removed, &membership),
                     "members"
                 );
                 self.publisher.membership.send_replace(membership.clone());
@@ -407,16 +418,25 @@ impl<H: Hands> Driver<H> {
         self.publisher.role.send_replace(role);
     }
 
-    /// The log has it when it changes, and not while an election that takes no time is under way.
-    fn publish_waits_for(&self) {
+    /// The log has it when it stands, not while nodes find each other or one learns that it was removed.
+    fn publish_waits_for(&mut self, now: Instant) {
         let waits_for = self.replica.waits_for();
-        let changed = self.publisher.waits_for.send_if_modified(|published| {
+        let own = self.replica.consensus().node();
+        let sentence = waits::sentence(own, &waits_for, &self.publisher.membership.borrow());
+        self.publisher.waits_for.send_if_modified(|published| {
             let changed = *published != waits_for;
-            published.clone_from(&waits_for);
+            *published = waits_for;
             changed
         });
-        if changed && let Some(sentence) = waits_for.sentence(&self.publisher.membership.borrow()) {
-            tracing::info!(queue_manager = self.name, "{sentence}");
+        match (sentence, &mut self.waits) {
+            (None, waits) => *waits = None,
+            (Some(sentence), Some(waits)) if waits.sentence == sentence => {
+                if !waits.is_said && now.since(waits.since) >= WAITS_SAID_AFTER {
+                    waits.is_said = true;
+                    tracing::info!(queue_manager = self.name, "{sentence}");
+                }
+            }
+            (Some(sentence), waits) => *waits = Some(Waits { sentence, since: now, is_said: false }),
         }
     }
 
@@ -435,6 +455,13 @@ impl<H: Hands> Driver<H> {
             }
         }
     }
+}
+
+/// Nodes for the log: by their names, and by their ids where they have none any more.
+fn names(nodes: &BTreeSet<NodeId>, membership: &Membership) -> String {
+    let name =
+        |node: &NodeId| membership.nodes.get(node).map_or_else(|| node.to_string(), |info| info.name.clone());
+    nodes.iter().map(name).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

@@ -86,7 +86,10 @@ impl Hands for NodeHands {
     }
 
     fn caught_up(&mut self) {
-        tracing::info!(queue_manager = %self.inbox.name(), "caught up: the log of this node counts again");
+        tracing::info!(
+            queue_manager = self.inbox.name().as_str(),
+            "caught up: the log of this node counts again"
+        );
         self.log.caught_up(self.inbox.queue_manager());
     }
 

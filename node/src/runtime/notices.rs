@@ -7,8 +7,9 @@ use std::time::{Duration, Instant, SystemTime};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use crate::config::voters_warning;
 use crate::peer::{Peers, SnapshotTransfer};
-use crate::replica::DiskRoom;
+use crate::replica::{DiskRoom, Inbox};
 use crate::security::Tls;
 use crate::types::Account;
 use crate::types::account::Figure;
@@ -66,6 +67,7 @@ pub async fn keep(
     peers: Arc<Peers>,
     tls: Option<Arc<Tls>>,
     account: Arc<Account>,
+    inboxes: Vec<Inbox>,
     warnings: watch::Sender<Vec<String>>,
 ) {
     let mut repeated = Instant::now();
@@ -75,6 +77,11 @@ pub async fn keep(
             let facts = standing.0.lock();
             let standing = facts.disk.iter().chain(&facts.reserves).chain(&facts.certificates);
             now.extend(standing.chain(&facts.reports).cloned());
+        }
+        // Said by the one that serves: a node that has no part any more does not know.
+        for inbox in inboxes.iter().filter(|inbox| inbox.role().is_serving()) {
+            let voters = inbox.published().membership.borrow().voters.len();
+            now.extend(voters_warning(voters).map(|text| format!("queue manager {}: {text}", inbox.name())));
         }
         for peer in peers.views() {
             if let Some(reason) = peer.refused {

@@ -293,6 +293,7 @@ impl Node {
                 peers.clone(),
                 tls.clone(),
                 account.clone(),
+                inboxes.values().cloned().collect(),
                 warnings,
             )),
             tokio::spawn(watch_certificates(tls.clone(), standing.clone())),

@@ -75,18 +75,43 @@ pub fn open(
     }
     for one in &started {
         tracing::info!(
-            queue_manager = %one.queue_manager.name(),
+            queue_manager = one.queue_manager.name().as_str(),
             store = one.recovered.snapshot.index.0,
             log = one.recovered.entries.last().map(|entry| entry.index.0),
             recovering = one.recovered.recovering,
             "recovered"
         );
     }
+    if let Some(text) = nothing_of(config, &started) {
+        tracing::warn!("{text}");
+    }
     tracing::info!(took_ms = begun.elapsed().as_millis() as u64, "stores are open");
     reserve.restore();
     standing.reserves(reserve.lacking());
     let names = config.queue_managers.clone();
     Ok((Opened { log, store, names }, started))
+}
+
+/// Whose messages are nowhere in the directories: right at a first start, and wrong where the file names other directories than
+/// it did.
+fn nothing_of(config: &Config, started: &[Started]) -> Option<String> {
+    let is_new = |one: &&Started| {
+        let found = &one.recovered;
+        found.recovering
+            && found.entries.is_empty()
+            && found.hard_state.term <= found.snapshot.term
+            && found.snapshot == config.first_snapshot(one.queue_manager.id())
+    };
+    let new: Vec<&str> = started.iter().filter(is_new).map(|one| one.queue_manager.name().as_str()).collect();
+    let (log, data) = (config.log_directory.display(), config.data_directory.display());
+    (!new.is_empty()).then(|| {
+        format!(
+            "{log} and {data} have nothing of queue manager {}: this node begins without any of its messages. That is right at \
+             its first start here; if it ran before, stop it, and correct [directories] in the cluster file (what does not begin \
+             with / is beside that file)",
+            new.join(", ")
+        )
+    })
 }
 
 /// Says what the stores and the system say of a full device.
@@ -249,5 +274,37 @@ impl Stores {
         self.log.stop();
         self.store_thread.stop();
         drop(self.readers);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::Term;
+
+    #[test]
+    fn a_start_says_which_directories_have_nothing_of_a_queue_manager() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = directory.path().display();
+        let text = format!(
+            "cluster = \"demo\"\n[[nodes]]\nname = \"a\"\nid = 1\npeer = \"127.0.0.1:1\"\nclient = \"127.0.0.1:2\"\n\
+             http = \"127.0.0.1:3\"\n[[queue_managers]]\nname = \"QM\"\nid = 1\n[directories]\nlog = \"{place}/log\"\n\
+             data = \"{place}/data\"\n"
+        );
+        let config = Config::parse(&text, Some("a")).unwrap();
+        let started = |config: &Config| {
+            let reserve = Arc::new(Reserve::find(config));
+            let (log, _store, mut started, _) = open_both(config, &reserve).unwrap();
+            drop(log);
+            let new = nothing_of(config, &started);
+            started[0].recovered.hard_state.term = Term(2);
+            assert_eq!(nothing_of(config, &started), None, "it has voted: it ran before");
+            new
+        };
+        let said = started(&config).unwrap();
+        assert!(
+            said.starts_with(&format!("{place}/log and {place}/data have nothing of queue manager QM: ")),
+            "{said}"
+        );
     }
 }

@@ -37,6 +37,8 @@ pub struct Attribute {
     pub alter: bool,
     /// Of a record: part of what tells it from others.
     pub key: bool,
+    /// The text is an address, IPv4 or IPv6, or none.
+    pub address: bool,
     /// A sentence.
     pub help: &'static str,
 }
@@ -234,7 +236,7 @@ const fn row(
     help: &'static str,
 ) -> Attribute {
     let alter = !matches!(state, State::Live);
-    Attribute { selector, name, of, form, default, state, alter, key: false, help }
+    Attribute { selector, name, of, form, default, state, alter, key: false, address: false, help }
 }
 
 const fn number(
@@ -324,6 +326,11 @@ impl Attribute {
     /// ALTER may not change it.
     const fn fixed(self) -> Attribute {
         Attribute { alter: false, ..self }
+    }
+
+    /// Nothing but an address, or none, is taken.
+    const fn address(self) -> Attribute {
+        Attribute { address: true, ..self }
     }
 
     /// Tells a record from others.

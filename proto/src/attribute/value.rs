@@ -84,6 +84,10 @@ impl Attribute {
                     None => Err(format!("{name} is YES or NO, not {text}.")),
                 }
             }
+            Form::Text { .. } if self.address && !is_address(text) => Err(format!(
+                "{name} is an address, IPv4 or IPv6, and not {text}: names are not looked up, because each node would find its \
+                 own. Write {name}('10.0.0.50'), or {name}(' ') for all addresses."
+            )),
             Form::Text { most } => checked_text(name, text, most).map(Value::Text),
             Form::Name { most } => match check_name(text) {
                 _ if text.is_empty() => Ok(Value::Text(String::new())),
@@ -154,6 +158,11 @@ fn list_of(words: &[(&str, i32)]) -> String {
         [first @ .., last] => format!("{} or {last}", first.join(", ")),
         [] => String::new(),
     }
+}
+
+/// An address, or what stands for all of them.
+fn is_address(text: &str) -> bool {
+    matches!(text.trim(), "" | "*") || text.trim().parse::<std::net::IpAddr>().is_ok()
 }
 
 fn checked_text(name: &str, text: &str, most: usize) -> Result<String, String> {

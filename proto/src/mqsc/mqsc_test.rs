@@ -163,6 +163,7 @@ fn the_status_of_a_listener_has_the_fields_of_mq_and_a_reason() {
          LISTENER(APP)                           STATUS(RUNNING)\n   \
          PID(4711)"
     );
+    assert!(shown("DIS LSSTATUS(*)", "Because.").contains("REASON(Because.)"));
     assert_eq!(
         shown("DIS LSSTATUS(APP)", "Because."),
         "AMQ8631I: Display listener status details.\n   \

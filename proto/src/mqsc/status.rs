@@ -122,7 +122,13 @@ impl Row {
             let is_first = always.contains(&field);
             is_first || display.wants(field)
         };
-        let shown = self.0.into_iter().filter(|(field, _)| is_shown(field));
+        // Why a listener does not run is what whoever asks wants to know.
+        let says_why = |field: &str, value: &Option<String>| {
+            display.subject == Subject::ListenerStatus
+                && field == "REASON"
+                && value.as_ref().is_some_and(|why| !why.is_empty())
+        };
+        let shown = self.0.into_iter().filter(|(field, value)| is_shown(field) || says_why(field, value));
         shown
             .map(|(field, value)| match value {
                 Some(value) => Cell::new(field, value),

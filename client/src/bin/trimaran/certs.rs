@@ -13,12 +13,17 @@ use rcgen::{
     KeyPair, KeyUsagePurpose, SanType,
 };
 use serde_json::json;
+use trimaran_proto::cluster::{check_name, twice};
 
 use crate::{
     arguments::{CertsCommand, Global, NamedHosts},
+    cluster::check_nodes,
     output::{Failure, Outcome},
     say,
 };
+
+/// The authority lasts ten times as long, and years have four digits.
+const DAYS_MAX: u32 = 36_500;
 
 const AUTHORITY: &str = "Trimaran authority of cluster ";
 
@@ -54,10 +59,8 @@ fn init(
     directory: &Path,
     days: u32,
 ) -> Result<Written, Failure> {
-    if cluster.is_empty() || cluster.contains('/') {
-        return Err(Failure::Usage(format!("\"{cluster}\" is not a name for a cluster in certificates")));
-    }
-    check_users(users)?;
+    check_name("cluster", cluster).map_err(Failure::Usage)?;
+    check(nodes, users, days)?;
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -84,7 +87,7 @@ fn init(
 }
 
 fn add(nodes: &[NamedHosts], users: &[String], directory: &Path, days: u32) -> Result<Written, Failure> {
-    check_users(users)?;
+    check(nodes, users, days)?;
     let read = |name: &str| {
         let path = directory.join(name);
         fs::read_to_string(&path).map_err(|error| Failure::local(path.display(), error))
@@ -197,6 +200,21 @@ fn leaf_files(nodes: &[NamedHosts], users: &[String], directory: &Path) -> Vec<P
         .collect()
 }
 
+/// Before anything is written: half of the files help nobody.
+fn check(nodes: &[NamedHosts], users: &[String], days: u32) -> Outcome {
+    check_nodes(nodes)?;
+    check_users(users)?;
+    if let Some(user) = twice(users.iter().map(String::as_str)) {
+        return Err(Failure::Usage(format!("user {user} is there twice")));
+    }
+    match days > DAYS_MAX {
+        true => {
+            Err(Failure::Usage(format!("--days {days}: use at most {DAYS_MAX}, which is a hundred years")))
+        }
+        false => Ok(()),
+    }
+}
+
 fn check_users(users: &[String]) -> Outcome {
     for user in users {
         let good = !user.is_empty()
@@ -268,6 +286,22 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_be_is_refused_before_anything_is_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let out = directory.path().join("certs");
+        let named = |name: &str, host: &str| NamedHosts { name: name.into(), hosts: vec![host.into()] };
+        let joe = || vec!["joe".to_string()];
+        let (twice, all) = ([named("a", "h"), named("a", "h")], [named("a", "0.0.0.0")]);
+        assert!(init("bad name", &nodes(), &joe(), &out, 30).is_err());
+        assert!(
+            init("shop", &twice, &joe(), &out, 30).is_err() && init("shop", &all, &joe(), &out, 30).is_err()
+        );
+        assert!(init("shop", &nodes(), &[joe(), joe()].concat(), &out, 30).is_err());
+        assert!(init("shop", &nodes(), &joe(), &out, 999_999_999).is_err());
+        assert!(!out.exists());
+    }
+
+    #[test]
     fn an_authority_is_made_once_and_can_issue_later() {
         let directory = tempfile::tempdir().unwrap();
         let out = directory.path().join("certs");
@@ -281,7 +315,7 @@ mod tests {
         let again = init("shop", &nodes(), &[], &out, 30).unwrap_err();
         assert_eq!(again.exit_code(), 5);
 
-        let long = format!("cluster-{}", "x".repeat(80));
+        let long = format!("cluster-{}", "x".repeat(40));
         for cluster in ["shop", &long] {
             let out = directory.path().join(format!("of-{cluster}"));
             init(cluster, &nodes(), &[], &out, 30).unwrap();

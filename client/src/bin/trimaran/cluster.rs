@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, fmt::Write, io::Write as _};
 
+use trimaran_proto::{attribute::check_name, cluster as rules};
+
 use crate::{
     arguments::{Global, InitArgs, NamedHosts},
     output::{self, Failure, Outcome},
@@ -14,7 +16,7 @@ pub fn init(global: &Global, args: InitArgs) -> Outcome {
         return Err(Failure::Usage("--ports takes three ports: PEER,CLIENT,HTTP".into()));
     };
     let tls = tls.map(|directory| directory.display().to_string());
-    check(&nodes, &queue_managers)?;
+    check(&cluster, &nodes, &queue_managers)?;
     let loopback = nodes.iter().flat_map(|node| &node.hosts).all(|host| is_loopback(host));
     let directories = if loopback {
         ("trimaran-data/{node}/log", "trimaran-data/{node}/data")
@@ -53,13 +55,10 @@ pub fn init(global: &Global, args: InitArgs) -> Outcome {
     Ok(())
 }
 
-fn check(nodes: &[NamedHosts], queue_managers: &[String]) -> Outcome {
-    let mut seen = BTreeMap::new();
-    for node in nodes {
-        if seen.insert(&node.name, ()).is_some() {
-            return Err(Failure::Usage(format!("node {} is there twice", node.name)));
-        }
-    }
+/// What a node would refuse is refused here, before anything is written.
+fn check(cluster: &str, nodes: &[NamedHosts], queue_managers: &[String]) -> Outcome {
+    rules::check_name("cluster", cluster).map_err(Failure::Usage)?;
+    check_nodes(nodes)?;
     if nodes.len().is_multiple_of(2) {
         eprintln!(
             "trimaran: {0} nodes bear the loss of no more nodes than {1} do; begin with {1} or {2}",
@@ -69,15 +68,26 @@ fn check(nodes: &[NamedHosts], queue_managers: &[String]) -> Outcome {
         );
     }
     for name in queue_managers {
-        let good = (1..=48).contains(&name.len())
-            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"./_%".contains(&byte));
-        if !good {
-            let text =
-                format!("\"{name}\" is not a name for a queue manager: up to 48 of A-Z a-z 0-9 . / _ %");
-            return Err(Failure::Usage(text));
+        check_name(name).map_err(|error| Failure::Usage(format!("queue manager {name:?}: {error}")))?;
+    }
+    match rules::twice(queue_managers.iter().map(String::as_str)) {
+        Some(name) => Err(Failure::Usage(format!("queue manager {name} is there twice"))),
+        None => Ok(()),
+    }
+}
+
+/// Nodes of a cluster file, or of certificates.
+pub fn check_nodes(nodes: &[NamedHosts]) -> Outcome {
+    for node in nodes {
+        rules::check_name("node name", &node.name).map_err(Failure::Usage)?;
+        for host in &node.hosts {
+            rules::check_reachable_host(&node.name, host).map_err(Failure::Usage)?;
         }
     }
-    Ok(())
+    match rules::twice(nodes.iter().map(|node| node.name.as_str())) {
+        Some(name) => Err(Failure::Usage(format!("node {name} is there twice"))),
+        None => Ok(()),
+    }
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -104,7 +114,15 @@ fn with_ports(nodes: &[NamedHosts], first: [u16; 3]) -> Result<Vec<PlannedNode>,
             let port =
                 port.checked_add(shift).ok_or(Failure::Usage("there is no port above 65535".into()))?;
             let address = format!("{host}:{port}");
+            rules::check_address("--ports", &address).map_err(|_| {
+                Failure::Usage(format!("--ports: {address} is nowhere, a port is 1 to 65535"))
+            })?;
             match taken.insert(address.clone(), &node.name) {
+                Some(other) if other == node.name => {
+                    let text =
+                        format!("node {other} would have {address} twice: --ports takes three that differ");
+                    Err(Failure::Usage(text))
+                }
                 Some(other) => {
                     Err(Failure::Usage(format!("nodes {other} and {} would share {address}", node.name)))
                 }
@@ -279,6 +297,25 @@ mod tests {
             assert_eq!(parsed["queue_managers"][1]["id"].as_integer(), Some(2));
             assert_eq!(parsed.contains_key("tls"), !loopback);
         }
+    }
+
+    #[test]
+    fn what_a_node_would_refuse_is_not_written() {
+        let node = |name: &str, host: &str| NamedHosts { name: name.into(), hosts: vec![host.into()] };
+        let refused = |cluster: &str, nodes: &[NamedHosts], managers: &[&str]| {
+            let managers: Vec<String> = managers.iter().map(|name| name.to_string()).collect();
+            check(cluster, nodes, &managers).is_err()
+        };
+        let good = [node("a", "10.0.0.1"), node("b", "::1"), node("c", "c.example")];
+        assert!(!refused("shop", &good, &["orders"]));
+        assert!(refused("", &good, &["orders"]) && refused("a b", &good, &["orders"]));
+        assert!(refused("shop", &good, &["orders", "orders"]) && refused("shop", &good, &["or ders"]));
+        for wrong in
+            [node("a", "0.0.0.0"), node("a", "::"), node(".a", "10.0.0.1"), node(&"x".repeat(49), "a")]
+        {
+            assert!(refused("shop", std::slice::from_ref(&wrong), &["orders"]), "{wrong:?}");
+        }
+        assert!(with_ports(&good, [0, 7201, 7301]).is_err());
     }
 
     #[test]

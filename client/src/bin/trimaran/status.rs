@@ -8,7 +8,8 @@ use std::{
 
 use serde_json::{Value, json};
 use trimaran_client::{
-    ClocksDiffer, Error, InstanceStatus, MemoryShare, QueueManagerStatus, StatusResponse, name_of, reason,
+    ClocksDiffer, Error, InstanceStatus, MemoryShare, QueueManagerStatus, StatusResponse, name_of,
+    proto::admin::v1::ListenerStatus, reason,
 };
 
 use crate::{
@@ -22,6 +23,13 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(2);
 /// As early as a node warns of its own.
 const CERTIFICATE_WARNING: Duration = Duration::from_secs(14 * 24 * 3600);
+
+/// Why nothing is known of an instance.
+const NO_ANSWER: &str = "no answer";
+const NOT_ASKED: &str = "not asked";
+
+/// A queue manager of an older version does not count them.
+const TAKEOVERS_SINCE: u32 = 3;
 
 /// What was heard, by address.
 type Answers = Vec<(String, Result<StatusResponse, Error>)>;
@@ -203,15 +211,23 @@ impl Picture {
                 let own = view.and_then(|view| view.instances.iter().find(|of| of.node == status.node));
                 instances.extend(own.map(|own| (own.node.clone(), own.clone())));
             }
+            // A node that was not added yet knows of the others, and not where clients reach them.
+            let reason = match instances.values().any(|instance| instance.voter) {
+                true => NO_ANSWER,
+                false => NOT_ASKED,
+            };
             for voter in &manager.voters {
                 instances.entry(voter.clone()).or_insert_with(|| InstanceStatus {
                     node: voter.clone(),
                     voter: true,
-                    reason: "no answer".into(),
+                    reason: reason.into(),
                     ..InstanceStatus::default()
                 });
             }
             manager.instances = instances.into_values().collect();
+            if let Some(sentence) = too_few_may_vote(manager) {
+                manager.waits = sentence;
+            }
         }
     }
 
@@ -293,8 +309,12 @@ impl Picture {
         for manager in self.managers.values() {
             if manager.role != "active" {
                 let waits = if manager.waits.is_empty() { "" } else { ": " };
+                let nobody = match manager.instances.iter().any(|instance| instance.reason == NOT_ASKED) {
+                    true => "no node that was asked serves",
+                    false => "nobody serves",
+                };
                 wrong.push(format!(
-                    "nobody serves {}{waits}{}",
+                    "{nobody} {}{waits}{}",
                     manager.name,
                     manager.waits.trim_end_matches('.')
                 ));
@@ -321,6 +341,15 @@ impl Picture {
                     .as_ref()
                     .map(|differ| format!("{}: {}", manager.name, clocks_differ(differ))),
             );
+            for listener in manager.listeners.iter().filter(|listener| lacks_its_port(listener)) {
+                wrong.push(format!(
+                    "{}: listener {} is {}: {}",
+                    manager.name,
+                    listener.name,
+                    listener.state,
+                    listener.reason.trim_end_matches('.')
+                ));
+            }
             if !manager.puts_refused.is_empty() {
                 wrong.push(format!("{}: puts are refused ({})", manager.name, manager.puts_refused));
             }
@@ -433,6 +462,10 @@ impl Picture {
             };
             say!("  address      {} {place}", floating.address);
         }
+        for listener in &manager.listeners {
+            let why = if lacks_its_port(listener) { format!(": {}", listener.reason) } else { String::new() };
+            say!("  listener     {} on port {}, {}{why}", listener.name, listener.port, listener.state);
+        }
         say!("  quorum       {}/{}", manager.quorum_live, manager.quorum_of);
         say!("  version      {}", manager.version);
         let queues = plural(manager.queues, "queue");
@@ -481,7 +514,7 @@ impl Picture {
         let role = match own_view {
             _ if active => "active",
             Some(view) => view.role.as_str(),
-            None if instance.reason == "no answer" => "-",
+            None if [NO_ANSWER, NOT_ASKED].contains(&instance.reason.as_str()) => "-",
             None if instance.voter => "replica",
             None => "joining",
         };
@@ -523,6 +556,29 @@ impl Picture {
     }
 }
 
+/// Where nobody leads, each node knows only of itself that its log lacks something; here all are seen together.
+fn too_few_may_vote(manager: &QueueManagerStatus) -> Option<String> {
+    let voters = || manager.instances.iter().filter(|instance| instance.voter);
+    let recovering: Vec<&str> =
+        voters().filter(|of| of.reason == "recovering").map(|of| of.node.as_str()).collect();
+    let others = voters().filter(|of| of.reason != "recovering" && of.reason != NO_ANSWER).count();
+    let is_for_all_of_them = voters().all(|of| of.reason != NO_ANSWER && of.reason != NOT_ASKED);
+    let all = voters().count();
+    (is_for_all_of_them && !recovering.is_empty() && others <= all / 2 && !manager.waits.starts_with("Waits for")).then(|| {
+        format!(
+            "{} of {all} nodes ({}) do not vote, because their logs lack entries, and the others are no majority. If that lasts \
+             for more than a few seconds, `trimaran recover` says what each node has and what can be done.",
+            recovering.len(),
+            recovering.join(", ")
+        )
+    })
+}
+
+/// Whether a listener that should run does not.
+fn lacks_its_port(listener: &ListenerStatus) -> bool {
+    listener.state != "running" && !listener.reason.is_empty()
+}
+
 /// With two clocks nobody knows which is wrong, so none is accused.
 fn clocks_differ(differ: &ClocksDiffer) -> String {
     let until = match differ.unheard_nodes.is_empty() {
@@ -562,6 +618,16 @@ fn manager_json(manager: &QueueManagerStatus) -> Value {
         .iter()
         .map(|floating| json!({ "address": floating.address, "held": floating.is_here }))
         .collect();
+    let listeners: Vec<Value> = manager
+        .listeners
+        .iter()
+        .map(|listener| {
+            json!({
+                "listener": listener.name, "state": listener.state, "address": listener.address, "port": listener.port,
+                "reason": listener.reason,
+            })
+        })
+        .collect();
     let active = manager.role == "active";
     // Counts of a node that does not serve are those of the entries it happens to have.
     let counted = |count: u64| if active { json!(count) } else { Value::Null };
@@ -571,7 +637,7 @@ fn manager_json(manager: &QueueManagerStatus) -> Value {
         "active_address": if active { json!(manager.active_address) } else { Value::Null },
         "serving_for_s": manager.serving_for_s, "term": manager.term, "commit_index": manager.commit_index,
         "applied_index": manager.applied_index, "version": manager.version,
-        "takeovers": manager.takeovers, "quorum_live": manager.quorum_live, "quorum_of": manager.quorum_of,
+        "takeovers": (manager.version >= TAKEOVERS_SINCE).then_some(manager.takeovers), "quorum_live": manager.quorum_live, "quorum_of": manager.quorum_of,
         "queues": manager.queues, "messages": counted(manager.messages),
         "not_persistent": counted(manager.not_persistent), "sessions": counted(manager.sessions),
         "dead_letter_queue": manager.dead_letter_queue,
@@ -580,7 +646,7 @@ fn manager_json(manager: &QueueManagerStatus) -> Value {
             "unheard_nodes": differ.unheard_nodes,
         })),
         "puts_refused": manager.puts_refused, "instances": instances, "addresses": addresses,
-        "waits": manager.waits,
+        "listeners": listeners, "waits": manager.waits,
     })
 }
 
@@ -721,6 +787,71 @@ mod tests {
         assert_eq!(["b:1", "c:1"].map(|address| picture.has_no_node_at(address)), [false, true]);
         let nobody_serves = Picture::of(&vec![view("b", "replica", 9)], None);
         assert!(!nobody_serves.has_no_node_at("c:1"), "who does not serve does not know all");
+    }
+
+    /// A node that does not serve, and speaks for itself only.
+    fn alone(node: &str, voter: bool, reason: &str) -> (String, Result<StatusResponse, Error>) {
+        let (address, answer) = view(node, "recovering", 1);
+        let mut answer = answer.unwrap();
+        let manager = &mut answer.queue_managers[0];
+        manager.instances.truncate(1);
+        let own = &mut manager.instances[0];
+        (own.node, own.voter, own.reason) = (node.into(), voter, reason.into());
+        own.in_sync = reason.is_empty();
+        manager.voters = ["a", "b", "c"].map(String::from).into();
+        (address, Ok(answer))
+    }
+
+    #[test]
+    fn where_too_many_logs_are_damaged_status_says_so_and_names_the_way_out() {
+        let of = |reasons: [&str; 3]| {
+            let nodes = ["a", "b", "c"].into_iter().zip(reasons);
+            Picture::of(&nodes.map(|(node, reason)| alone(node, true, reason)).collect(), None)
+        };
+        let wrong = of(["", "recovering", "recovering"]).what_is_wrong();
+        assert!(wrong[0].starts_with("nobody serves q: 2 of 3 nodes (b, c) do not vote"), "{wrong:?}");
+        assert!(wrong[0].contains("`trimaran recover`"), "{wrong:?}");
+        assert_eq!(
+            of(["", "", "recovering"]).what_is_wrong(),
+            ["nobody serves q"],
+            "an election takes no time"
+        );
+    }
+
+    #[test]
+    fn a_node_that_was_not_added_does_not_say_that_the_others_do_not_answer() {
+        let picture = Picture::of(&vec![alone("d", false, "nobody leads")], None);
+        let instances = &picture.managers["q"].instances;
+        let told: Vec<_> = instances.iter().map(|of| (of.node.as_str(), of.reason.as_str())).collect();
+        assert_eq!(told, [("a", "not asked"), ("b", "not asked"), ("c", "not asked"), ("d", "nobody leads")]);
+        assert_eq!(picture.what_is_wrong(), ["no node that was asked serves q"]);
+    }
+
+    #[test]
+    fn a_listener_without_its_port_is_wrong_and_says_why() {
+        let (address, answer) = view("a", "active", 8);
+        let mut answer = answer.unwrap();
+        let manager = &mut answer.queue_managers[0];
+        manager.instances[1].in_sync = true;
+        let listener = |name: &str, state: &str, reason: &str| ListenerStatus {
+            name: name.into(),
+            state: state.into(),
+            reason: reason.into(),
+            ..Default::default()
+        };
+        manager.listeners = vec![
+            listener("L1", "running", "As the file says."),
+            listener("L2", "stopped", "Because."),
+            listener("L3", "stopped", ""),
+        ];
+        let picture = Picture::of(&vec![(address, Ok(answer))], None);
+        assert_eq!(picture.what_is_wrong(), ["q: listener L2 is stopped: Because"]);
+        assert_eq!(picture.as_json()["queue_managers"][0]["listeners"][1]["reason"], "Because.");
+        assert_eq!(
+            picture.as_json()["queue_managers"][0]["takeovers"],
+            Value::Null,
+            "version 0 does not count them"
+        );
     }
 
     #[test]

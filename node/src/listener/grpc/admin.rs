@@ -9,10 +9,10 @@ use trimaran_proto::queue::v1::{Outcome, Serving};
 use super::ResponseStream;
 use super::accept::admit;
 use super::convert;
-use crate::listener::Listener;
 use crate::listener::errand::Errand;
 use crate::listener::gate::{Admission, Gate};
 use crate::listener::serving::{Refused, Unserved, check_serving, find};
+use crate::listener::{Listener, waits};
 use crate::mqi::{self, Call, Completion, Data, MembershipRequest, SessionView};
 use crate::replica::Inbox;
 use crate::types::{Index, Membership, SessionId, Term, Version, limits};
@@ -189,6 +189,10 @@ impl Admin for Administration {
             match answer.completion.data {
                 Data::Status(status) => {
                     let mut view = convert::queue_manager_status(name, &status);
+                    let (own, membership) = ((node.node, node.name.as_str()), &status.membership);
+                    let waits =
+                        waits::sentence_with_recovery(own, status.role, &status.waits_for, membership);
+                    view.waits = waits.filter(|_| status.leader.is_none()).unwrap_or_default();
                     let floating = node.addresses.borrow();
                     let own =
                         floating.iter().filter(|address| address.queue_manager == inbox.queue_manager());
@@ -363,6 +367,15 @@ impl Administration {
     }
 }
 
+/// What became of a change, and what that means where less than three are left.
+fn changed(voters: usize) -> String {
+    match voters {
+        1 => "changed: 1 node votes from now on, and while it is away nobody serves".into(),
+        2 => "changed: 2 nodes vote from now on, and while one of them is away nobody serves".into(),
+        _ => "changed".into(),
+    }
+}
+
 /// One queue manager's part of a membership change.
 struct Change<'a> {
     listener: &'a Listener,
@@ -404,11 +417,11 @@ impl Change<'_> {
     fn ended(&self, completion: Completion, serving: Option<Serving>) -> wire::MembershipProgress {
         let outcome = convert::outcome_of(&completion);
         let (step, fraction) = match &outcome {
-            None => ("changed", 1.0),
-            Some(_) if serving.is_some() => ("served elsewhere", 0.0),
-            Some(_) => ("refused", 0.0),
+            None => (changed(membership_of(self.inbox).voters.len()), 1.0),
+            Some(_) if serving.is_some() => ("served elsewhere".into(), 0.0),
+            Some(_) => ("refused".into(), 0.0),
         };
-        wire::MembershipProgress { step: step.into(), fraction, outcome, serving, ..self.blank() }
+        wire::MembershipProgress { step, fraction, outcome, serving, ..self.blank() }
     }
 
     fn blank(&self) -> wire::MembershipProgress {

@@ -504,7 +504,6 @@ pub fn queue_manager_status(name: &ObjectName, status: &StatusView) -> admin::Qu
         sessions: status.sessions,
         dead_letter_queue: status.dead_letter_queue.as_ref().map(ObjectName::to_string).unwrap_or_default(),
         puts_refused: status.puts_refused.clone().unwrap_or_default(),
-        waits: status.waits_for.sentence(&status.membership).unwrap_or_default(),
         last_term: status.last.0.0,
         last_index: status.last.1.0,
         acknowledged_index: status.acknowledged.map(|index| index.0),
@@ -518,6 +517,7 @@ pub fn queue_manager_status(name: &ObjectName, status: &StatusView) -> admin::Qu
             unheard_nodes: differ.unheard.iter().map(|node| name_of(&status.membership, *node)).collect(),
         }),
         // The node knows them, not the queue manager.
+        waits: String::new(),
         addresses: Vec::new(),
         listeners: Vec::new(),
     }
@@ -532,7 +532,7 @@ pub fn listener_status(view: &PortView) -> admin::ListenerStatus {
         state: view.state.as_str().to_string(),
         address: if address == "*" { String::new() } else { address.to_string() },
         port: u32::from(ports::port(listener)),
-        control: control.display(&Value::Number(listener.number(selector::LISTENER_CONTROL))),
+        control: control.text(&Value::Number(listener.number(selector::LISTENER_CONTROL))),
         backlog: ports::backlog(listener),
         description: listener.text(selector::LISTENER_DESCR).to_string(),
         pid: if view.state == PortState::Running { std::process::id() } else { 0 },
@@ -571,7 +571,8 @@ fn instance_status(view: &InstanceView, membership: &Membership) -> admin::Insta
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::definition::Definition;
+    use crate::types::WallTime;
+    use crate::types::definition::{Definition, ObjectKind, ObjectRef, Settings};
     use wire::call::Call as Wire;
 
     fn call(call: Wire) -> Result<Call, (u32, String)> {
@@ -597,6 +598,17 @@ mod tests {
 
     fn put_of(message: message::Message) -> wire::Put {
         wire::Put { to: Some(wire::put::To::Handle(3)), message: Some(message), ..Default::default() }
+    }
+
+    #[test]
+    fn status_has_of_a_listener_what_is_between_the_brackets() {
+        let settings = Settings::default();
+        let object = ObjectRef::new(ObjectKind::Listener, "L");
+        let listener = Definition { object, settings, created: WallTime(0), altered: WallTime(0) };
+        let queue_manager = ObjectName::new("QM").unwrap();
+        let (state, reason) = (PortState::Stopped, String::new());
+        let status = listener_status(&PortView { queue_manager, listener, state, reason, started_ms: 0 });
+        assert_eq!((status.control.as_str(), status.port, status.pid), ("MANUAL", 1414, 0));
     }
 
     #[test]

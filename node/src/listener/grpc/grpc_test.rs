@@ -352,7 +352,9 @@ async fn administration_asks_checks_and_tells() {
     while let Some(step) = steps.message().await.unwrap() {
         seen.push((step.step, step.done, step.outcome.map(|outcome| outcome.reason)));
     }
-    let expected = [("catching up", false, None), ("changed", false, None), ("done", true, None)];
+    // The queue manager of this test stays as it is, with two that vote.
+    let changed = "changed: 2 nodes vote from now on, and while one of them is away nobody serves";
+    let expected = [("catching up", false, None), (changed, false, None), ("done", true, None)];
     assert_eq!(seen, expected.map(|(step, done, reason)| (step.to_string(), done, reason)));
 
     let remove = admin::NodeRemoveRequest { name: "z".into() };

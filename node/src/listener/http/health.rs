@@ -48,6 +48,13 @@ struct Report {
     queue_managers: BTreeMap<String, Health>,
 }
 
+/// What is answered of a queue manager that is not there: it has no state.
+#[derive(Debug, Serialize)]
+struct NotThere {
+    node: String,
+    error: String,
+}
+
 impl Report {
     fn of(watched: &Watched) -> Report {
         let node = &watched.listener.node;
@@ -91,9 +98,14 @@ pub async fn active_for(
     let code = match report.queue_managers.get(&queue_manager) {
         Some(Health::Active) => StatusCode::OK,
         Some(_) => StatusCode::SERVICE_UNAVAILABLE,
-        None => StatusCode::NOT_FOUND,
+        None => {
+            let names: Vec<&str> = report.queue_managers.keys().map(String::as_str).collect();
+            let error =
+                format!("there is no queue manager {queue_manager}; this node has {}", names.join(", "));
+            return (StatusCode::NOT_FOUND, Json(NotThere { node: report.node, error })).into_response();
+        }
     };
-    (code, Json(report))
+    (code, Json(report)).into_response()
 }
 
 /// 200 when this node serves at least one queue manager, else 503: for balancers in front of the clients' port.

@@ -141,6 +141,9 @@ mod tests {
             assert_eq!(ask(&node, "/health/live").await.0, 200);
         }
         node.publisher.role.send(serving()).unwrap();
+        assert_eq!(ask(&node, "/health/active/QM").await.0, 200);
+        let (code, body) = ask(&node, "/health/active/NOSUCH").await;
+        assert!(code == 404 && !body.contains("\"state\"") && body.contains("has QM"), "{code} {body}");
         node.stopping.send(true).unwrap();
         assert_eq!(ask(&node, "/health/ready").await.0, 503);
     }
