@@ -98,6 +98,22 @@ impl Answered for wire::DisplayResponse {
     }
 }
 
+/// What lies with the object says which; what lies with its attributes names them already.
+fn of_object(error: Error, name: &str) -> Error {
+    use reason::*;
+    match error.reason() {
+        Some(
+            OBJECT_ALREADY_EXISTS
+            | UNKNOWN_OBJECT_NAME
+            | OBJECT_WRONG_TYPE
+            | OBJECT_IN_USE
+            | Q_NOT_EMPTY
+            | OBJECT_NAME_ERROR,
+        ) => error.about(name),
+        _ => error,
+    }
+}
+
 impl Connection {
     /// Queues, membership, and who shall serve.
     pub fn admin(&self) -> Admin {
@@ -132,12 +148,11 @@ impl Admin {
             replace,
             attributes: attributes.0,
         };
-        self.ask(|mut client| {
+        let answer = self.ask(|mut client| {
             let request = request.clone();
             async move { client.define(request).await }
-        })
-        .await
-        .map(drop)
+        });
+        answer.await.map(drop).map_err(|error| of_object(error, &request.name))
     }
 
     /// ALTER: what is not in `attributes` keeps its value. The name of QMGR is empty.
@@ -156,12 +171,11 @@ impl Admin {
             name: name.into(),
             attributes: attributes.0,
         };
-        self.ask(|mut client| {
+        let answer = self.ask(|mut client| {
             let request = request.clone();
             async move { client.alter(request).await }
-        })
-        .await
-        .map(drop)
+        });
+        answer.await.map(drop).map_err(|error| of_object(error, &request.name))
     }
 
     /// DELETE.
@@ -176,12 +190,11 @@ impl Admin {
             name: name.into(),
             purge,
         };
-        self.ask(|mut client| {
+        let answer = self.ask(|mut client| {
             let request = request.clone();
             async move { client.delete(request).await }
-        })
-        .await
-        .map(drop)
+        });
+        answer.await.map(drop).map_err(|error| of_object(error, &request.name))
     }
 
     /// SET CHLAUTH and SET AUTHREC. `attributes` name the record and say what it says.
@@ -353,12 +366,11 @@ impl Admin {
     pub async fn clear_queue(&self, queue: impl Into<String>) -> Result<()> {
         let queue_manager = self.connection.queue_manager();
         let request = wire::ClearRequest { queue_manager, queue: queue.into() };
-        self.ask(|mut client| {
+        let answer = self.ask(|mut client| {
             let request = request.clone();
             async move { client.clear(request).await }
-        })
-        .await
-        .map(drop)
+        });
+        answer.await.map(drop).map_err(|error| of_object(error, &request.queue))
     }
 
     /// DISPLAY QLOCAL and DISPLAY QSTATUS. The pattern may end in `*`; empty means all.

@@ -18,8 +18,10 @@ use trimaran_proto::mq::segment::{Header, Kind, SEGMENT_BYTES_MAX, Segment, flag
 use trimaran_proto::mq::split::Joiner;
 use trimaran_proto::mq::wire::{Reader, Writer};
 use trimaran_proto::mq::{Flow, Order, Raw, Text, split};
+use trimaran_proto::plain;
 
 use crate::error::{Error, Result};
+use crate::reasons::text_of;
 
 /// Latin 1: all names of MQ are in it.
 const CCSID: u16 = 819;
@@ -66,19 +68,45 @@ impl Channel {
         application: &str,
     ) -> Result<Channel> {
         let stream = TcpStream::connect(address).await;
-        let stream = stream.map_err(|error| unreachable(queue_manager, format!("{address}: {error}")))?;
+        let stream = stream
+            .map_err(|error| unreachable(queue_manager, format!("{address}: {}", plain::error(error))))?;
         let _ = stream.set_nodelay(true);
         let mut connected =
             Channel { stream, received: BytesMut::new(), queue_manager: queue_manager.to_string() };
-        connected.agree(channel).await?;
+        let agreed = connected.agree(channel).await;
+        agreed.map_err(|error| match connected.stranger() {
+            Some(stranger) => unreachable(queue_manager, format!("{address}: {stranger}")),
+            None => error,
+        })?;
         let mut conn = Conn::default();
         conn.fields.queue_manager = Text::new(queue_manager);
         conn.fields.application = Text::new(application);
         conn.fields.application_type = constants::application::UNIX;
         // MQCONNX.
         conn.fields.options = 3;
-        connected.call(types::CONN, 0, Body::Conn(Box::new(conn)), &[]).await?;
+        let call = connected.call(types::CONN, 0, Body::Conn(Box::new(conn)), &[]).await;
+        call.map_err(|error| error.about(queue_manager))?;
         Ok(connected)
+    }
+
+    /// What listens there, when it is no queue manager; by the first bytes that it sent.
+    fn stranger(&self) -> Option<&'static str> {
+        match self.received[..] {
+            // A record of TLS: an alert, or the handshake.
+            [0x15 | 0x16, 3, ..] => Some(
+                "this port wants TLS, which channels of this client have not; connect to a port on a loopback address, \
+                 or leave --channel out and use --connect with --tls-ca",
+            ),
+            // A frame of HTTP/2: its SETTINGS come first.
+            [0, _, _, 4, ..] => Some(
+                "this is the port of gRPC clients; leave --channel out, or name the port that `mq` in the cluster file \
+                 or a listener has for channels",
+            ),
+            [b'H', b'T', b'T', b'P', ..] => Some(
+                "what listens there speaks HTTP; name the port that `mq` in the cluster file or a listener has for channels",
+            ),
+            _ => None,
+        }
     }
 
     /// The name of the queue manager that is connected to.
@@ -102,7 +130,8 @@ impl Channel {
         fields.process = std::process::id();
         fields.product = Text::new("MQCC09010000");
         fields.protections.0[..2].copy_from_slice(&[1, 0]);
-        let Flow::Initial(reply) = self.ask(types::INITIAL, &Flow::Initial(Box::new(offer))).await? else {
+        let asked = self.ask(types::INITIAL, &Flow::Initial(Box::new(offer))).await;
+        let Flow::Initial(reply) = asked.map_err(|error| in_agreement(error, channel))? else {
             return Err(unreachable(
                 &self.queue_manager,
                 "what answers there speaks another protocol".into(),
@@ -130,7 +159,8 @@ impl Channel {
             ..OdFields::default()
         };
         let open = Open { od: Od::new(fields), options, ..Open::default() };
-        Ok(self.call(types::OPEN, 0, Body::Open(Box::new(open)), &[]).await?.0.handle)
+        let opened = self.call(types::OPEN, 0, Body::Open(Box::new(open)), &[]).await;
+        Ok(opened.map_err(|error| error.about(queue))?.0.handle)
     }
 
     /// MQCLOSE.
@@ -236,7 +266,7 @@ impl Channel {
         let mut reply = Call::read(from, whole.header.segment).map_err(broken)?;
         if reply.completion == completion::FAILED {
             let reason = reply.reason as u32;
-            return Err(Error::refused(reason, "The queue manager refuses the call."));
+            return Err(Error::refused(reason, text_of(reason)));
         }
         let data = match &mut reply.body {
             Body::Get(got) => std::mem::take(&mut got.data),
@@ -294,21 +324,91 @@ pub fn datagram() -> Md {
 
 /// What a STATUS means to a program.
 fn refusal(code: u32) -> Error {
+    use crate::reason::*;
     let (reason, text) = match code {
-        status::NO_CHANNEL => (2540, "There is no channel of this name."),
-        status::WRONG_CHANNEL_TYPE => (2539, "The channel is not one for clients."),
-        status::QMGR_UNAVAILABLE => (2059, "Nobody serves the queue manager just now; try again."),
-        status::SECURITY => (2035, "The user is not let in."),
-        status::STANDBY_QMGR => (2543, "This node is a replica; connect to the node that serves."),
+        status::NO_CHANNEL => (UNKNOWN_CHANNEL_NAME, text_of(UNKNOWN_CHANNEL_NAME)),
+        status::WRONG_CHANNEL_TYPE => (CHANNEL_CONFIG_ERROR, "The channel is not one for clients."),
+        status::CHANNEL_UNAVAILABLE => (CHANNEL_NOT_AVAILABLE, text_of(CHANNEL_NOT_AVAILABLE)),
+        status::QMGR_UNAVAILABLE => {
+            (Q_MGR_NOT_AVAILABLE, "Nobody serves the queue manager just now; try again.")
+        }
+        status::QMGR_TERMINATING => (Q_MGR_STOPPING, text_of(Q_MGR_STOPPING)),
+        status::SECURITY => (NOT_AUTHORIZED, "The user is not let in."),
+        status::STANDBY_QMGR => (STANDBY_Q_MGR, text_of(STANDBY_Q_MGR)),
         _ => return broken(format!("it was refused with STATUS {code:#04x}")),
     };
     Error::refused(reason, text)
 }
 
+/// A refusal of the channel names it. A port for other programs often closes the connection without a word.
+fn in_agreement(error: Error, channel: &str) -> Error {
+    match error.reason() {
+        Some(crate::reason::CONNECTION_BROKEN) => match error {
+            Error::Refused { text, .. } => Error::refused(
+                crate::reason::CONNECTION_BROKEN,
+                format!("{text} Is this the port of a listener for channels, and one without TLS?"),
+            ),
+            other => other,
+        },
+        Some(crate::reason::Q_MGR_NOT_AVAILABLE | crate::reason::STANDBY_Q_MGR) => error,
+        _ => error.about(channel),
+    }
+}
+
 fn broken(why: impl std::fmt::Display) -> Error {
-    Error::refused(crate::reason::CONNECTION_BROKEN, format!("The connection broke: {why}."))
+    Error::refused(crate::reason::CONNECTION_BROKEN, format!("The connection broke: {}.", plain::error(why)))
 }
 
 fn unreachable(queue_manager: &str, text: String) -> Error {
-    Error::Unreachable { queue_manager: queue_manager.to_string(), within_s: 0.0, text }
+    let queue_manager = match queue_manager {
+        "" => "the queue manager".to_string(),
+        name => format!("queue manager {name}"),
+    };
+    Error::Unreachable { queue_manager, within_s: 0.0, text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_channel_that_is_stopped_or_not_there_is_named() {
+        let stopped = in_agreement(refusal(status::CHANNEL_UNAVAILABLE), "APP.SVRCONN");
+        assert_eq!(stopped.reason(), Some(crate::reason::CHANNEL_NOT_AVAILABLE));
+        assert!(
+            stopped.to_string().starts_with("APP.SVRCONN: The channel is stopped or has as many"),
+            "{stopped}"
+        );
+        let unknown = in_agreement(refusal(status::NO_CHANNEL), "APP.SVRCONN").to_string();
+        assert!(unknown.starts_with("APP.SVRCONN: There is no channel of this name"), "{unknown}");
+    }
+
+    /// What a port sends at once, or when it is spoken to as a channel.
+    async fn said_by(bytes: &'static [u8]) -> String {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let serving = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut asked = [0; 64];
+            stream.read_exact(&mut asked).await.unwrap();
+            stream.write_all(bytes).await.unwrap();
+        };
+        let (refused, ()) = tokio::join!(Channel::connect(&address, "C", "QM1", "test"), serving);
+        refused.unwrap_err().to_string()
+    }
+
+    #[tokio::test]
+    async fn a_port_for_others_is_told_apart() {
+        let tls = said_by(&[0x15, 3, 3, 0, 2, 2, 10]).await;
+        assert!(
+            tls.contains("this port wants TLS")
+                && tls.contains("reach a node that serves queue manager QM1: "),
+            "{tls}"
+        );
+        assert!(
+            said_by(&[0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 5, 0, 0, 64, 0]).await.contains("port of gRPC clients")
+        );
+        assert!(said_by(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.contains("speaks HTTP"));
+        assert!(said_by(b"").await.contains("Is this the port of a listener for channels"));
+    }
 }

@@ -109,8 +109,8 @@ impl Core {
         self.state.send_replace(state);
     }
 
-    /// One more attempt failed. Without an error the reason of an earlier one stands.
-    pub(crate) fn count_attempt(&self, since: Instant, error: Option<&Error>) {
+    /// One more attempt failed. Without a text the reason of an earlier one stands.
+    pub(crate) fn count_attempt(&self, since: Instant, text: Option<String>) {
         self.state.send_modify(|state| {
             let (attempt, known) = match state {
                 ConnectionState::Reconnecting { attempt, reason, .. } => {
@@ -118,13 +118,14 @@ impl Core {
                 }
                 _ => (1, String::new()),
             };
-            let reason = error.map_or(known, plain_text);
+            let reason = text.unwrap_or(known);
             *state = ConnectionState::Reconnecting { since, attempt, reason };
         });
     }
 
     pub(crate) fn unreachable(&self, within: Duration) -> Error {
         let text = match &*self.state.borrow() {
+            ConnectionState::Reconnecting { attempt: 0, .. } => "no node has answered yet".to_string(),
             ConnectionState::Reconnecting { reason, .. } => reason.clone(),
             ConnectionState::Closed { reason } => reason.clone(),
             ConnectionState::Connected { .. } => String::new(),
@@ -237,7 +238,7 @@ impl Drop for QueueShared {
 }
 
 /// The sentence of a refusal without its codes.
-fn plain_text(error: &Error) -> String {
+pub(crate) fn plain_text(error: &Error) -> String {
     match error {
         Error::Refused { text, .. } => text.clone(),
         other => other.to_string(),

@@ -10,6 +10,7 @@ use tokio::{
 };
 use tonic::transport::{Channel, Endpoint, Uri};
 use trimaran_proto::admin::v1::{RecoverRequest, StatusRequest, StatusResponse, admin_client::AdminClient};
+use trimaran_proto::plain;
 
 use crate::{
     error::{Error, Result},
@@ -109,10 +110,60 @@ pub(crate) fn describe(address: &str, status: &tonic::Status, shown: Shown) -> E
 }
 
 fn explain(address: &str, text: &str, shown: Shown) -> String {
+    let words = in_words(text);
     match tls::advice(text, shown) {
-        None => format!("{address}: {text}"),
-        Some(advice) => format!("{address}: {text} ({advice})"),
+        None => format!("{address}: {words}"),
+        Some(advice) => format!("{address}: {words} ({advice})"),
     }
+}
+
+/// What went wrong on a connection, without the words of the libraries that noticed.
+fn in_words(text: &str) -> String {
+    const WORDS: [(&str, &str); 9] = [
+        (
+            "stream closed because of a broken pipe",
+            "what listens there closed the connection; is it the port for clients (`client` in the cluster file), and not the \
+             one of peers or of http?",
+        ),
+        ("frame with invalid size", "what listens there does not speak HTTP/2 without TLS"),
+        ("InvalidContentType", "what listens there does not speak TLS"),
+        ("tls handshake eof", "what listens there closed the connection during the TLS handshake"),
+        (
+            "peer certificate: UnknownIssuer",
+            "the certificate of the node is from an authority that is not known here",
+        ),
+        (
+            "peer certificate: BadSignature",
+            "the certificate of the node is from an authority that is not known here",
+        ),
+        ("close_notify", "the node closed the connection"),
+        ("fatal alert: CertificateRequired", "the node wants a certificate"),
+        ("fatal alert: UnknownCA", "the node does not know the authority of the certificate"),
+    ];
+    if let Some((_, words)) = WORDS.iter().find(|(mark, _)| text.contains(mark)) {
+        return words.to_string();
+    }
+    if let Some((_, alert)) = text.split_once("fatal alert: ") {
+        return format!("the node refuses TLS: {}", spaced(alert));
+    }
+    // Behind the semicolon are the names of the certificate, as a library prints them.
+    let text = match text.contains("certificate not valid for name") {
+        true => text.split_once("; ").map_or(text, |(text, _)| text),
+        false => text,
+    };
+    plain::error(text)
+}
+
+/// `BadCertificate` as "bad certificate".
+fn spaced(name: &str) -> String {
+    let mut words = String::new();
+    for c in name.trim().chars() {
+        if c.is_uppercase() && !words.is_empty() {
+            words.push(' ');
+        }
+        words.extend(c.to_lowercase());
+    }
+    words
 }
 
 /// Asks every node of the list for its status, side by side.
@@ -180,5 +231,31 @@ async fn status_of(address: &str, tls: Option<&Tls>, within: Duration) -> Result
             let text = format!("{address}: no answer within {:.1} s", within.as_secs_f64());
             Err(Error::refused(reason::CONNECTION_BROKEN, text))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_connection_is_described_in_plain_words() {
+        for (text, words) in [
+            ("Connection refused (os error 111)", "Connection refused"),
+            ("received fatal alert: UnknownCA", "the node does not know the authority of the certificate"),
+            ("received fatal alert: BadCertificate", "the node refuses TLS: bad certificate"),
+            ("received corrupt message of type InvalidContentType", "what listens there does not speak TLS"),
+            (
+                "invalid peer certificate: certificate not valid for name \"b\"; certificate is only valid for DnsName(\"a\")",
+                "invalid peer certificate: certificate not valid for name \"b\"",
+            ),
+            (
+                "connection error detected: frame with invalid size",
+                "what listens there does not speak HTTP/2 without TLS",
+            ),
+        ] {
+            assert_eq!(in_words(text), words, "{text}");
+        }
+        assert!(in_words("stream closed because of a broken pipe").contains("is it the port for clients"));
     }
 }

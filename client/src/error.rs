@@ -34,8 +34,13 @@ pub enum Error {
         text: String,
     },
     /// No node that serves the queue manager could be found in the time that was given.
-    #[error("cannot reach a node that serves {queue_manager} within {within_s:.1} s: {text}")]
-    Unreachable { queue_manager: String, within_s: f64, text: String },
+    #[error("cannot reach a node that serves {queue_manager}{}: {text}", within(*within_s))]
+    Unreachable {
+        queue_manager: String,
+        /// 0 where it was tried once.
+        within_s: f64,
+        text: String,
+    },
     /// The body that arrived is not the body that was put.
     #[error(
         "the body of message {message_id} is damaged: its checksum is {found:08x}, its producer said {expected:08x}"
@@ -53,6 +58,16 @@ impl Error {
     /// A refusal in the words of the library's own table.
     pub(crate) fn refused(reason: u32, text: impl Into<String>) -> Error {
         Error::Refused { code: 2, reason, name: name_of(reason), text: text.into() }
+    }
+
+    /// A refusal with the name of what it is about in front, where its sentence has it not.
+    pub(crate) fn about(self, object: &str) -> Error {
+        match self {
+            Error::Refused { code, reason, name, text } if !object.is_empty() && !text.contains(object) => {
+                Error::Refused { code, reason, name, text: format!("{object}: {text}") }
+            }
+            other => other,
+        }
     }
 
     /// MQ's reason code, if the queue manager (or a lost connection) refused the call.
@@ -76,5 +91,23 @@ impl Error {
     /// No node could be reached, in contrast to a node that refused.
     pub fn is_unreachable(&self) -> bool {
         matches!(self, Error::Unreachable { .. })
+    }
+}
+
+fn within(seconds: f64) -> String {
+    if seconds < 0.05 { String::new() } else { format!(" within {seconds:.1} s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_what_it_is_about_once() {
+        let refused = |text: &str| Error::refused(reason::UNKNOWN_OBJECT_NAME, text).about("A.B").to_string();
+        assert!(
+            refused("There is no queue of this name.").starts_with("A.B: There is no queue of this name. (")
+        );
+        assert!(refused("There is no queue A.B.").starts_with("There is no queue A.B. ("));
     }
 }

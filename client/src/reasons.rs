@@ -17,6 +17,14 @@ macro_rules! reasons {
                 _ => "UNKNOWN",
             }
         }
+
+        /// What is wrong and what to do, a sentence or two.
+        pub(crate) fn text_of(reason: u32) -> &'static str {
+            match reason {
+                $($number => $text,)*
+                _ => "The queue manager refuses the call.",
+            }
+        }
     };
 }
 

@@ -7,7 +7,7 @@
 //! costs a stream per node, not a handshake.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     future::Future,
     pin::Pin,
     sync::{Arc, Mutex},
@@ -22,7 +22,7 @@ use trimaran_proto::{
 };
 
 use crate::{
-    core::{ConnectionState, Core, Link},
+    core::{ConnectionState, Core, Link, plain_text},
     dial::{Node, RESPONSE_BYTES_MAX, describe},
     error::{Error, Result},
     outcome,
@@ -208,11 +208,24 @@ pub(crate) async fn supervise(
                     let (core, fatal, stop) = (core.clone(), fatal.clone(), stop.clone());
                     let is_first = first.is_some();
                     let (mut answered, mut strangers) = (false, Strangers::default());
+                    let mut broken: BTreeMap<String, String> = BTreeMap::new();
                     move |address: &str, error: &Error| {
                         // What a node has to say is worth more than that another one cannot be reached.
                         let is_answer = error.reason() != Some(reason::CONNECTION_BROKEN);
                         answered |= is_answer;
-                        core.count_attempt(since, (is_answer || !answered).then_some(error));
+                        let text = plain_text(error);
+                        core.count_attempt(
+                            since,
+                            match (is_answer, answered) {
+                                (true, _) => Some(text),
+                                (false, true) => None,
+                                (false, false) => {
+                                    // Every text begins with its address.
+                                    broken.insert(address.to_string(), text);
+                                    Some(broken.values().cloned().collect::<Vec<_>>().join("; "))
+                                }
+                            },
+                        );
                         strangers.note(address, error);
                         let unknown = strangers.unknown_everywhere(&core.nodes());
                         let last = unknown.or_else(|| is_final(error).then(|| error.clone()));

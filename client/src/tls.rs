@@ -100,7 +100,12 @@ impl Tls {
                     Error::Invalid(format!("{key_source}: there is no private key in PEM text"))
                 })?;
                 let config = builder.with_client_auth_cert(chain, key).map_err(|error| {
-                    Error::Invalid(format!("{source} and {key_source} do not belong together: {error}"))
+                    Error::Invalid(match error {
+                        rustls::Error::InconsistentKeys(_) => {
+                            format!("{source} and {key_source} do not belong together")
+                        }
+                        other => format!("{source} and {key_source} cannot be used: {other}"),
+                    })
                 })?;
                 (config, Some(own))
             }
@@ -237,7 +242,9 @@ impl fmt::Debug for Tls {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    std::fs::read(path).map_err(|error| Error::Invalid(format!("read {}: {error}", path.display())))
+    std::fs::read(path).map_err(|error| {
+        Error::Invalid(format!("read {}: {}", path.display(), trimaran_proto::plain::error(error)))
+    })
 }
 
 fn certificates(pem: &[u8], source: &str) -> Result<Vec<CertificateDer<'static>>, Error> {

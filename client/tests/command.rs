@@ -92,7 +92,7 @@ fn put_takes_what_it_is_given() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("file");
     std::fs::write(&file, "from a file\n").unwrap();
-    shell.ok(&["put", "HA.QUEUE"], "one line\n");
+    shell.ok(&["put", "HA.QUEUE"], "one line\r\n");
     shell.ok(&["put", "HA.QUEUE"], "two\nlines\n");
     shell.ok(&["put", "HA.QUEUE", "--message", "text", "--count", "2"], "");
     shell.ok(&["put", "HA.QUEUE", "-M", "first", "-M", "second"], "");
@@ -161,6 +161,174 @@ fn puts_and_gets_of_several_queues_are_one_unit() {
         (&"two".into(), &7.into()),
         "its descriptor goes with it"
     );
+}
+
+#[test]
+fn a_producer_says_where_its_numbers_begin() {
+    let shell = Shell::new();
+    let numbered = |text: &str, more: &[&str]| {
+        let output = shell.run(&[&["put", "HA.QUEUE", "-M", text, "--producer", "P"], more].concat(), "");
+        (
+            output.status.code(),
+            String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    let (code, text) = numbered("a", &[]);
+    assert!(code == Some(2) && text.contains("--producer wants --first-sequence"), "{text}");
+    let put = |text, first| numbered(text, &["--first-sequence", first]);
+    assert_eq!(put("a", "1"), (Some(0), "1 message put on HA.QUEUE\n".to_string()));
+    assert_eq!(put("a", "1"), (Some(0), "0 messages put on HA.QUEUE, 1 had been put before\n".to_string()));
+    assert_eq!(put("b", "2"), (Some(0), "1 message put on HA.QUEUE\n".to_string()));
+    assert_eq!(shell.cluster.bodies("HA.QUEUE"), ["a", "b"]);
+}
+
+#[test]
+fn a_priority_that_is_too_high_is_put_as_9_and_said() {
+    let shell = Shell::new();
+    for (arguments, input) in [
+        (&["put", "HA.QUEUE", "-M", "a", "--priority", "10"][..], ""),
+        (&["put", "HA.QUEUE", "--json-lines", "--quiet"], "{\"text\":\"a\",\"priority\":10}"),
+        (&["unit"], "put-json HA.QUEUE {\"text\":\"a\",\"priority\":10}\ncommit\n"),
+    ] {
+        let output = shell.run(arguments, input);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            output.status.success() && said.contains("reason 2049 PRIORITY_EXCEEDS_MAXIMUM"),
+            "{arguments:?}: {said}"
+        );
+    }
+    let json = shell.ok(&["--json", "unit"], "put-json HA.QUEUE {\"text\":\"a\",\"priority\":10}\ncommit\n");
+    assert!(json.contains("\"warning\":2049"), "{json}");
+}
+
+#[test]
+fn units_of_work_follow_maxumsgs() {
+    let shell = Shell::new();
+    let numbers: String = (0..10).map(|n| format!("{n}\n")).collect();
+    shell.ok(&["put", "HA.QUEUE", "--lines"], &numbers);
+    shell.nodes[0].faults.unit_messages_max.store(3, std::sync::atomic::Ordering::SeqCst);
+    assert_eq!(shell.ok(&["get", "HA.QUEUE", "--all", "--syncpoint"], ""), numbers);
+
+    let mut header = b"DLH \x01\0\0\0".to_vec();
+    header.extend_from_slice(&2053_u32.to_le_bytes());
+    header.extend_from_slice(format!("{:<48}{:<48}", "OTHER", "QM1").as_bytes());
+    header.extend_from_slice(b"\x22\x02\0\0\xb8\x04\0\0MQSTR   \x07\0\0\0");
+    header.extend_from_slice(format!("{:<28}2026112105300012", "trimaran").as_bytes());
+    let hex: String = header.iter().map(|byte| format!("{byte:02x}")).collect();
+    let dead = format!("{{\"body_hex\":\"{hex}\",\"format\":\"MQDEAD\"}}\n");
+    let none = "{\"text\":\"no header\"}\n".to_string();
+    shell.ok(&["put", "DLQ", "--json-lines"], &[dead.repeat(5), none].concat());
+    let output = shell.run(&["requeue", "DLQ", "--reason", "q_full"], "");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "5 messages of DLQ requeued\n", "{said}");
+    assert!(said.contains("1 message stays: it begins with no dead-letter header"), "{said}");
+    assert_eq!((shell.cluster.bodies("OTHER").len(), shell.cluster.bodies("DLQ").len()), (5, 1));
+}
+
+#[test]
+fn a_line_that_is_wrong_is_named_in_plain_words() {
+    let shell = Shell::new();
+    for (arguments, input, said) in [
+        (
+            &["put", "HA.QUEUE", "--json-lines"][..],
+            "{\"text\":\"a\"}\n[1]\n",
+            "line 2 of standard input: write one JSON object",
+        ),
+        (
+            &["unit"],
+            "put OTHER a\nput-json OTHER {\"text\":1}\n",
+            "line 2 of standard input: put-json: text is text",
+        ),
+        (&["put", "HA.QUEUE", "-M", "a", "--priority", "high"], "", "it is no whole number from 0 on"),
+        (&["put", "HA.QUEUE", "-M", "a", "--priority", "-1"], "", "-1 is no number from 0 to"),
+        (&["put", "HA.QUEUE", "-M", "a", "--count", "0"], "", "0 is less than 1"),
+        (&["runmqsc", "-w", "x"], "", "it is no whole number from 0 on"),
+        (&["runmqsc", "-x"], "", "unexpected argument '-x' found\n\nUsage"),
+    ] {
+        let output = shell.run(arguments, input);
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {text}");
+        assert!(text.contains(said), "{arguments:?}: {text}");
+    }
+}
+
+#[test]
+fn a_channel_is_not_used_in_the_clear_by_mistake() {
+    let shell = Shell::new();
+    let (code, text) = shell.fails(&[
+        "--tls-ca",
+        "ca.pem",
+        "send",
+        "HA.QUEUE",
+        "--host",
+        "127.0.0.1",
+        "--channel",
+        "APP.SVRCONN",
+    ]);
+    assert!(code == 2 && text.contains("no TLS") && text.contains("--tls-ca"), "{code}: {text}");
+    // The port of gRPC clients is no port of channels.
+    let (host, port) = shell.nodes[0].address.split_once(':').unwrap();
+    let (code, text) =
+        shell.fails(&["send", "HA.QUEUE", "--host", host, "--port", port, "--channel", "APP.SVRCONN"]);
+    assert!(code == 4 && text.contains("port of gRPC clients") && !text.contains("0.0 s"), "{code}: {text}");
+}
+
+#[test]
+fn a_queue_that_is_not_there_is_named() {
+    let shell = Shell::new();
+    for arguments in [
+        &["put", "NO.SUCH", "-M", "a"][..],
+        &["get", "NO.SUCH"],
+        &["browse", "NO.SUCH"],
+        &["requeue", "NO.SUCH"],
+        &["send", "NO.SUCH"],
+    ] {
+        let (code, text) = shell.fails(arguments);
+        assert!(
+            code == 1 && text.contains("NO.SUCH") && text.contains("2085"),
+            "{arguments:?}: {code} {text}"
+        );
+    }
+}
+
+#[test]
+fn a_command_that_has_no_json_says_so_and_the_others_have_it() {
+    let shell = Shell::new();
+    for name in ["runmqsc", "dmpmqcfg", "dspmq"] {
+        let (code, text) = shell.fails(&["--json", name]);
+        let report: serde_json::Value = serde_json::from_str(&text).expect("one JSON object");
+        assert!(code == 2 && report["text"].as_str().unwrap().contains("no JSON"), "{name}: {text}");
+    }
+    let json =
+        |arguments: &[&str]| serde_json::from_str::<serde_json::Value>(&shell.ok(arguments, "")).unwrap();
+    assert_eq!(json(&["--json", "mqrc", "2053"])["name"], "Q_FULL");
+    assert_eq!(json(&["--json", "dspmqver"])["name"], "Trimaran");
+    let (code, text) = shell.fails(&["--json", "mqrc", "1"]);
+    let report: serde_json::Value = serde_json::from_str(&text).expect("one JSON object");
+    assert_eq!((code, &report["exit_code"]), (1, &1.into()));
+}
+
+#[test]
+fn a_certificate_without_its_key_names_options_and_variables() {
+    let shell = Shell::new();
+    let (code, text) = shell.fails(&["--tls-ca", "ca.pem", "--tls-cert", "joe.pem", "get", "HA.QUEUE"]);
+    assert!(code == 2 && text.contains("--tls-key") && text.contains("TRIMARAN_TLS_CERT"), "{code}: {text}");
+    let (code, text) = shell.fails(&["--tls-cert", "joe.pem", "--tls-key", "joe.key", "get", "HA.QUEUE"]);
+    assert!(code == 2 && text.contains("TRIMARAN_TLS_CA"), "{code}: {text}");
+}
+
+#[test]
+fn every_node_that_was_asked_in_vain_is_named() {
+    let shell = Shell::new();
+    let (code, text) =
+        shell.fails(&["--connect", "127.0.0.1:1,127.0.0.1:2", "--within", "300ms", "get", "HA.QUEUE"]);
+    assert_eq!(code, 4, "{text}");
+    assert!(text.contains("127.0.0.1:1: Connection refused; 127.0.0.1:2: Connection refused"), "{text}");
+    for command in [&["recover", "--from-best"][..], &["cluster", "upgrade", "--check"]] {
+        let (code, text) =
+            shell.fails(&[&["--connect", "127.0.0.1:1", "--within", "300ms"], command].concat());
+        assert!(code == 4 && text.contains("127.0.0.1:1: Connection refused"), "{command:?}: {code} {text}");
+    }
 }
 
 #[test]

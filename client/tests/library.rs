@@ -183,7 +183,7 @@ async fn an_error_names_the_reason() {
     let error = connection.queue("NO.SUCH.QUEUE").put("lost").await.unwrap_err();
     let Error::Refused { code, reason, name, text } = error else { panic!("{error}") };
     assert_eq!((code, reason, name), (2, 2085, "UNKNOWN_OBJECT_NAME"));
-    assert_eq!(text, "The fake says 2085.");
+    assert_eq!(text, "NO.SUCH.QUEUE: The fake says 2085.");
 
     let error = connection.queue("NO.SUCH.QUEUE").get(FOREVER).await.unwrap_err();
     assert_eq!(error.reason(), Some(reason::UNKNOWN_OBJECT_NAME));

@@ -1,5 +1,5 @@
 //! Wire and log formats of Trimaran, and what node and client share. No IO, no clock: generated from `proto/`, or written by
-//! hand in [`mq`], [`attribute`], [`reason`], [`mqsc`] and [`generate`].
+//! hand in [`mq`], [`attribute`], [`reason`], [`mqsc`], [`plain`] and [`generate`].
 //!
 //! * [`queue::v1`]: what clients say.
 //! * [`admin::v1`]: objects, status, membership.
@@ -9,6 +9,7 @@
 //! * [`attribute`]: every attribute of every kind of object.
 //! * [`reason`]: MQ's reason codes.
 //! * [`mqsc`]: the commands of MQ's administrators, as text.
+//! * [`plain`]: errors of the operating system and of parsers, in plain words.
 //! * [`generate`]: manual pages and completions of both programs.
 
 pub mod mq;
@@ -38,6 +39,7 @@ pub mod replica {
 }
 
 pub mod calendar;
+pub mod plain;
 pub mod attribute;
 pub mod reason;
 pub mod mqsc;

@@ -171,8 +171,10 @@ impl State {
     /// A call on a handle that could not be opened fails with the reason of the open.
     fn on_refusal(&mut self, handle: Option<u32>, error: Error) -> Error {
         let Some(entry) = handle.and_then(|handle| self.handles.get_mut(&handle)) else { return error };
+        let error =
+            if error.reason().is_some_and(is_of_the_queue) { error.about(&entry.queue) } else { error };
         match (error.reason(), &entry.state) {
-            (Some(reason::HOBJ_ERROR), HandleState::Refused(refusal)) => refusal.clone(),
+            (Some(reason::HOBJ_ERROR), HandleState::Refused(refusal)) => refusal.clone().about(&entry.queue),
             (Some(reason::OBJECT_CHANGED | reason::Q_DELETED), HandleState::Open) => {
                 entry.state = HandleState::Stale;
                 error
@@ -180,6 +182,29 @@ impl State {
             _ => error,
         }
     }
+}
+
+/// Reasons that lie with the queue, so that a program with several of them wants its name.
+fn is_of_the_queue(number: u32) -> bool {
+    use reason::*;
+    matches!(
+        number,
+        ALIAS_BASE_Q_TYPE_ERROR
+            | GET_INHIBITED
+            | MSG_TOO_BIG_FOR_Q
+            | OBJECT_CHANGED
+            | OBJECT_IN_USE
+            | OBJECT_TYPE_ERROR
+            | PERSISTENT_NOT_ALLOWED
+            | PUT_INHIBITED
+            | Q_DELETED
+            | Q_FULL
+            | Q_SPACE_NOT_AVAILABLE
+            | Q_TYPE_ERROR
+            | UNKNOWN_ALIAS_BASE_Q
+            | UNKNOWN_OBJECT_NAME
+            | OBJECT_NAME_ERROR
+    )
 }
 
 fn is_destructive(call: Option<&wire::call::Call>) -> bool {

@@ -63,6 +63,8 @@ pub struct Faults {
     pub knows_no_queue_manager: AtomicBool,
     /// Commits are neither carried out nor answered.
     pub ignore_commits: AtomicBool,
+    /// MAXUMSGS, unless it is 0.
+    pub unit_messages_max: AtomicUsize,
     pub requests: AtomicUsize,
     pub calls: AtomicUsize,
     pub open_handles: AtomicUsize,
@@ -324,6 +326,9 @@ impl Session {
         if put.body_parts != 0 {
             message.body = self.parts.remove(&put.body_parts).expect("parts came before").into();
         }
+        if put.syncpoint && self.unit_is_full() {
+            return refused(token, 2024);
+        }
         assert_eq!(message.body_crc32c, Some(crc32c::crc32c(&message.body)), "checksum of the producer");
         let mut store = self.cluster.store();
         let unknown = !store.queues.contains_key(&queue);
@@ -342,6 +347,10 @@ impl Session {
             descriptor.message_id = message_id;
         }
         let message_id = descriptor.message_id.clone();
+        let is_lowered = descriptor.priority.is_some_and(|priority| priority > 9);
+        if is_lowered {
+            descriptor.priority = Some(9);
+        }
         if let Some(producer) = put.producer_sequence {
             store.producers.insert((producer.producer, producer.sequence), message_id.clone());
         }
@@ -351,13 +360,13 @@ impl Session {
             store.queues.get_mut(&queue).expect("open").push_back(message);
         }
         let placed = done(token, Some(Data::Placed(wire::Placed { message_id, duplicate: false })));
-        match unknown {
-            false => placed,
-            true => {
-                let outcome = wire::Outcome { code: 1, reason: 2085, text: "Dead-lettered.".into() };
-                wire::Completion { outcome: Some(outcome), ..placed }
-            }
-        }
+        let warning = match (unknown, is_lowered) {
+            (true, _) => 2085,
+            (false, true) => 2049,
+            (false, false) => return placed,
+        };
+        let outcome = wire::Outcome { code: 1, reason: warning, text: "A warning.".into() };
+        wire::Completion { outcome: Some(outcome), ..placed }
     }
 
     fn on_get(&mut self, token: u64, get: wire::Get, completions: &mut Vec<wire::Completion>) {
@@ -394,6 +403,9 @@ impl Session {
                 }
                 return;
             }
+        }
+        if get.syncpoint && self.unit_is_full() {
+            return completions.push(refused(token, 2024));
         }
         let take = {
             let cluster = self.cluster.clone();
@@ -460,6 +472,11 @@ impl Session {
                 let _ = answers.send(Ok(wire::SessionResponse { completions, units_decided: 0 }));
             }
         });
+    }
+
+    fn unit_is_full(&self) -> bool {
+        let most = self.faults.unit_messages_max.load(Ordering::SeqCst);
+        most > 0 && self.unit.puts.len() + self.unit.gets.len() >= most
     }
 
     fn on_commit(&mut self, token: u64, unit_id: Bytes) -> wire::Completion {

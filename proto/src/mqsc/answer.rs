@@ -55,6 +55,10 @@ fn displayed(display: &Display, reply: &Reply, queue_manager: &str) -> Answer {
             .collect(),
         (_, reply) => status::blocks(display, reply, queue_manager),
     };
+    if let (true, Subject::QueueHandles, Reply::Sessions(_)) = (blocks.is_empty(), display.subject, reply) {
+        let heading = message::details(display.subject).to_string();
+        return Answer { lines: vec![heading, message::why(&nobody_has(display))], failed: false };
+    }
     if blocks.is_empty() {
         return Answer::failed(vec![message::not_found(display.subject, &display.name)]);
     }
@@ -64,6 +68,15 @@ fn displayed(display: &Display, reply: &Reply, queue_manager: &str) -> Answer {
         lines.extend(layout::lines(&cells));
     }
     Answer { lines, failed: false }
+}
+
+/// The queue is there, and its handles are none.
+fn nobody_has(display: &Display) -> String {
+    match (display.name.as_str(), display.filters.is_empty()) {
+        ("" | "*", true) => "Nobody has a queue open.".to_string(),
+        (name, true) => format!("Nobody has {name} open."),
+        (_, false) => "No handle is as it is asked for.".to_string(),
+    }
 }
 
 /// An attribute that an object has not is not met by any filter.

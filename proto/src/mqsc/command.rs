@@ -209,8 +209,13 @@ impl Command {
 
 impl Command {
     /// Whether there is nothing more to ask after this: a listener that is to be started runs, one that is to be stopped does
-    /// not.
+    /// not; a queue whose handles are to be shown is not there.
     pub fn ends_with(&self, reply: &Reply, queue_manager: &str) -> bool {
+        if let (Command::Display(Display { subject: Subject::QueueHandles, .. }), Reply::Objects(queues)) =
+            (self, reply)
+        {
+            return queues.is_empty();
+        }
         let (Command::Control { name, stops, already_is_fine: false, .. }, Reply::Status(status)) =
             (self, reply)
         else {
@@ -234,7 +239,9 @@ impl Display {
             Subject::Object(kind) => vec![listed(kind.facts().name, &self.name)],
             Subject::Queues => vec![listed("QUEUE", &self.name)],
             Subject::QueueStatus => vec![listed("QLOCAL", &self.name)],
-            Subject::QueueHandles | Subject::Connections | Subject::ChannelStatus => vec![Request::Sessions],
+            // A queue that nobody has open is another answer than one that is not there.
+            Subject::QueueHandles => vec![listed("QLOCAL", &self.name), Request::Sessions],
+            Subject::Connections | Subject::ChannelStatus => vec![Request::Sessions],
             Subject::ManagerStatus | Subject::Instances | Subject::ListenerStatus => vec![Request::Status],
         }
     }

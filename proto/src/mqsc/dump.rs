@@ -24,7 +24,8 @@ pub fn dump(object: &ObjectDetails, all: bool, one_line: bool) -> String {
     });
     match kind {
         Kind::Authority => parts.extend(authority(&said)),
-        _ => parts.extend(said.iter().filter(|(attribute, value)| is_said(attribute, value, all)).map(part)),
+        _ => parts
+            .extend(said.iter().filter(|(attribute, value)| is_said(kind, attribute, value, all)).map(part)),
     }
     match kind {
         Kind::QueueManager => {}
@@ -47,7 +48,7 @@ pub fn dump(object: &ObjectDetails, all: bool, one_line: bool) -> String {
 
 fn comment(object: &ObjectDetails) -> String {
     let (day, time) = day_and_time(object.altered_ms);
-    let facts = facts_of(object, "");
+    let facts = facts_of(object, &object.name);
     format!("* {}({}) ALTDATE({day}) ALTTIME({time})", facts.label, facts.name)
 }
 
@@ -61,12 +62,18 @@ fn head(kind: Kind, name: &str) -> String {
     }
 }
 
-fn is_said(attribute: &Attribute, value: &str, all: bool) -> bool {
+fn is_said(kind: Kind, attribute: &Attribute, value: &str, all: bool) -> bool {
+    // Whether somebody started or stopped it is how it is, not what it is.
+    if kind == Kind::Listener && attribute.name == "STATE" {
+        return false;
+    }
+    // MQ wants these of every new object.
+    let is_required = attribute.name == "CHLTYPE" || (kind == Kind::Listener && attribute.name == "TRPTYPE");
     let parsed = attribute.parse(attribute.name, value);
     let is_default = parsed.is_ok_and(|value| attribute.is_default(&value));
     // Blank attributes that tell records apart are no attributes of the record.
     let tells_nothing = value.is_empty() && (attribute.key || matches!(attribute.form, Form::List { .. }));
-    !tells_nothing && (!is_default || all || attribute.name == "CHLTYPE")
+    !tells_nothing && (!is_default || all || is_required)
 }
 
 fn part((attribute, value): &(&Attribute, &str)) -> String {

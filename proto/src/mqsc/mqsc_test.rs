@@ -326,3 +326,46 @@ fn nothing_that_is_typed_makes_it_panic() {
         script.end(&mut shown);
     }
 }
+
+#[test]
+fn a_command_that_is_not_whole_when_the_input_ends_is_not_done() {
+    let mut script = Script::new(true, false);
+    let mut shown = Vec::new();
+    assert_eq!(script.line("DEFINE QLOCAL(A) +", &mut shown), Step::Next);
+    assert_eq!((script.end(&mut shown), script.exit_code()), (Step::End, 10));
+    assert!(shown.iter().any(|line| line.contains("The input ends here")), "{shown:?}");
+}
+
+#[test]
+fn exit_and_quit_end_as_end_does() {
+    for word in ["end", "EXIT", "quit"] {
+        assert_eq!(Script::default().line(word, &mut Vec::new()), Step::End, "{word}");
+    }
+}
+
+#[test]
+fn a_listener_is_dumped_as_mq_defines_it_and_not_as_it_is_just_now() {
+    let said = [("TRPTYPE", "TCP"), ("PORT", "1415"), ("STATE", "STARTED")];
+    let mut listener = queue("APP", &said);
+    listener.kind = "LISTENER".into();
+    assert_eq!(dump(&listener, false, true), "DEFINE LISTENER('APP') PORT(1415) TRPTYPE(TCP) REPLACE");
+}
+
+#[test]
+fn the_queue_manager_of_a_dump_has_a_name() {
+    let mut manager = queue("QM1", &[("DEADQ", "DLQ")]);
+    manager.kind = "QMGR".into();
+    let text = dump(&manager, false, false);
+    assert!(text.starts_with("* QMNAME(QM1) ALTDATE("), "{text}");
+}
+
+#[test]
+fn a_queue_that_nobody_has_open_is_no_queue_that_is_not_there() {
+    let said = |text: &str, reply: Reply| Answer::of(&parse(text).expect(text), Some(&reply), "QM1");
+    let none = said("DIS QS(A) TYPE(HANDLE)", Reply::Sessions(Vec::new()));
+    assert_eq!(none.lines, ["AMQ8450I: Display queue status details.", "   Nobody has A open."]);
+    assert!(!none.failed);
+    let missing = said("DIS QS(A) TYPE(HANDLE)", Reply::Objects(Vec::new()));
+    assert_eq!(missing.lines, ["AMQ8147E: IBM MQ object A not found."]);
+    assert!(missing.failed);
+}

@@ -76,12 +76,15 @@ impl Script {
         }
     }
 
-    /// The input has ended; a command that was begun is taken as it is.
+    /// The input has ended. A command whose last line says that it goes on is not whole, and is not done: half of it may
+    /// say something else than all of it.
     pub fn end(&mut self, shown: &mut Vec<String>) -> Step {
-        match self.joiner.rest() {
-            Some(text) => self.command(&text, shown),
-            None => Step::End,
+        if let Some(text) = self.joiner.rest() {
+            let why = "The input ends here, and the line before says with + or - that the command goes on."
+                .to_string();
+            self.not_understood(&text, &Fault { until: text.len(), why, help: Help::Nothing }, shown);
         }
+        Step::End
     }
 
     fn echo(&self, number: Option<u64>, line: &str, shown: &mut Vec<String>) {

@@ -16,6 +16,8 @@ pub struct Fault {
 /// What would have been possible there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Help {
+    /// What is wrong says it all.
+    Nothing,
     Verbs,
     Nouns(Verb),
     Command(Verb, Noun),
@@ -26,6 +28,7 @@ impl Help {
     pub fn lines(self) -> Vec<String> {
         let mut lines = Vec::new();
         match self {
+            Help::Nothing => {}
             Help::Verbs => {
                 lines.extend(["AMQ8426I: Valid MQSC commands are:".to_string(), String::new()]);
                 lines.extend(VERBS.iter().map(|(_, long, _)| format!("    {long}")));

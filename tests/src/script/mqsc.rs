@@ -9,7 +9,7 @@ use trimaran_proto::admin::v1::{Attribute, StatusResponse};
 use trimaran_proto::mqsc::{Command, Reply, Request, Script, Step};
 
 /// What the queue manager of the scripts is called there.
-const QUEUE_MANAGER: &str = "QM1";
+pub(super) const QUEUE_MANAGER: &str = "QM1";
 
 /// The conversation of a script, from its first line to END.
 #[derive(Default)]

@@ -396,9 +396,10 @@ impl Runner {
             let mut reply = None;
             for request in command.requests() {
                 let answered = self.ask_mqsc(request);
-                let refused = matches!(answered, Reply::Refused { .. });
+                let is_last = matches!(answered, Reply::Refused { .. })
+                    || command.ends_with(&answered, super::mqsc::QUEUE_MANAGER);
                 reply = Some(answered);
-                if refused {
+                if is_last {
                     break;
                 }
             }

@@ -2,8 +2,9 @@
 
 use std::{io::Read, path::Path};
 
+use serde_json::json;
 use trimaran_client::{
-    Admin, ObjectDetails,
+    Admin, Error, ObjectDetails, name_of,
     proto::{
         attribute::Kind,
         mqsc::{Command, Reply, Script, Step},
@@ -27,25 +28,54 @@ pub async fn run(global: &Global, args: ApplyArgs) -> Outcome {
     let mut counts = Counts::default();
     for command in commands {
         let changes = patiently("comparing", Planned::of(&admin, &command)).await?;
-        let Some(Planned { what, command }) = changes else {
+        let Some(Planned { what, command, messages }) = changes else {
             counts.unchanged += 1;
             continue;
         };
         if args.dry_run {
-            say!("would be {what}");
+            match global.json {
+                true => say!("{}", json!({ "would_be": what, "messages": messages })),
+                false => say!("would be {what}{}", warning(&command, messages)),
+            }
             counts.changed += 1;
             continue;
         }
         if let Some(Reply::Refused { reason, text }) = patiently("changing", admin.mqsc(&command)).await {
-            let text = format!("{what}: reason {reason} {}: {text}", trimaran_client::name_of(reason));
-            return Err(Failure::Check(text));
+            return Err(not_done(&what, reason, text));
         }
-        say!("{what}");
+        match global.json {
+            true => say!("{}", json!({ "done": what })),
+            false => say!("{what}"),
+        }
         counts.changed += 1;
+    }
+    if global.json {
+        let (changed, unchanged) = (counts.changed, counts.unchanged);
+        say!(
+            "{}",
+            json!({ "ok": true, "dry_run": args.dry_run, "changed": changed, "unchanged": unchanged })
+        );
+        return Ok(());
     }
     let changed = if args.dry_run { "would be changed" } else { "changed" };
     say!("{} {changed}, {} unchanged", counts.changed, counts.unchanged);
     Ok(())
+}
+
+/// What a deletion does to messages, or what they do to it.
+fn warning(command: &Command, messages: u64) -> String {
+    let has =
+        if messages == 1 { "it has 1 message".to_string() } else { format!("it has {messages} messages") };
+    match command {
+        _ if messages == 0 => String::new(),
+        Command::Delete { purge: true, .. } => format!(", and {has}, which go with it"),
+        _ => format!(", but {has}: it will be refused without PURGE"),
+    }
+}
+
+fn not_done(what: &str, reason: u32, text: String) -> Failure {
+    let text = format!("not {what}: {text}");
+    Failure::Client(Error::Refused { code: 2, reason, name: name_of(reason), text })
 }
 
 #[derive(Default)]
@@ -70,15 +100,22 @@ fn read(path: &Path) -> Result<Vec<Command>, Failure> {
         let mut shown = Vec::new();
         steps.push(script.line(line, &mut shown));
         if script.exit_code() != 0 {
+            // What may be said there is help for who types, and fifty lines long.
+            let fault = shown.split(|line| line.is_empty()).next().unwrap_or_default();
             return Err(Failure::Usage(format!(
                 "{}, line {}: {}",
                 path.display(),
                 number + 1,
-                shown.join("\n")
+                fault.join("\n")
             )));
         }
     }
-    steps.push(script.end(&mut Vec::new()));
+    let mut shown = Vec::new();
+    steps.push(script.end(&mut shown));
+    if script.exit_code() != 0 {
+        let fault = shown.split(|line| line.is_empty()).next().unwrap_or_default();
+        return Err(Failure::Usage(format!("{}, at the end: {}", path.display(), fault.join("\n"))));
+    }
     for step in steps {
         match step {
             Step::Next => {}
@@ -104,6 +141,8 @@ fn can_be_applied(command: &Command) -> bool {
 struct Planned {
     what: String,
     command: Command,
+    /// On the queue that would be deleted.
+    messages: u64,
 }
 
 impl Planned {
@@ -119,7 +158,7 @@ impl Planned {
                 set(&mut values, said);
                 let Some(there) = find(admin, *kind, name).await? else {
                     let what = format!("defined {}({name})", kind.facts().name);
-                    return Ok(Some(Planned { what, command: command.clone() }));
+                    return Ok(Some(Planned { what, command: command.clone(), messages: 0 }));
                 };
                 let mut replacing = command.clone();
                 if let Command::Define { replace, .. } = &mut replacing {
@@ -138,7 +177,8 @@ impl Planned {
             Command::Delete { kind, name, .. } => {
                 let there = find(admin, *kind, name).await?;
                 let what = format!("deleted {}({name})", kind.facts().name);
-                Ok(there.map(|_| Planned { what, command: command.clone() }))
+                let messages = |there: ObjectDetails| there.status.map_or(0, |status| status.depth);
+                Ok(there.map(|there| Planned { what, command: command.clone(), messages: messages(there) }))
             }
             _ => records(admin, command).await,
         }
@@ -195,7 +235,7 @@ fn planned(
         return None;
     }
     let object = if name.is_empty() { "QMGR".to_string() } else { format!("{}({name})", kind.facts().name) };
-    Some(Planned { what: format!("{verb} {object}: {}", differences.join(", ")), command })
+    Some(Planned { what: format!("{verb} {object}: {}", differences.join(", ")), command, messages: 0 })
 }
 
 /// Records are looked for by their profile and by what tells them apart.
@@ -261,5 +301,46 @@ async fn records(admin: &Admin, command: &Command) -> Result<Option<Planned>, Fa
     }
     let what = format!("set {}({profile})", kind.facts().name);
     let command = Command::Set { kind: *kind, profile: profile.clone(), steps: left, deletes: false };
-    Ok(Some(Planned { what, command }))
+    Ok(Some(Planned { what, command, messages: 0 }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_text(text: &str) -> Result<Vec<Command>, Failure> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        read(file.path())
+    }
+
+    #[test]
+    fn what_a_deletion_would_do_to_messages_is_said() {
+        let delete = |text: &str| read_text(text).unwrap().remove(0);
+        let plain = warning(&delete("DELETE QLOCAL(SMALL)"), 2);
+        assert_eq!(plain, ", but it has 2 messages: it will be refused without PURGE");
+        let purge = warning(&delete("DELETE QLOCAL(SMALL) PURGE"), 1);
+        assert_eq!(purge, ", and it has 1 message, which go with it");
+        assert_eq!(warning(&delete("DELETE QLOCAL(SMALL)"), 0), "");
+    }
+
+    #[test]
+    fn what_failed_does_not_read_as_if_it_were_done() {
+        let failure = not_done("deleted QLOCAL(SMALL)", 2055, "The queue has messages.".into());
+        let Failure::Client(error) = failure else { panic!("a refusal") };
+        assert_eq!(
+            error.to_string(),
+            "not deleted QLOCAL(SMALL): The queue has messages. (completion code 2, reason 2055 Q_NOT_EMPTY)"
+        );
+    }
+
+    #[test]
+    fn a_mistake_is_said_in_a_few_lines_and_nothing_is_done_before_it() {
+        for script in
+            ["DEFINE QLOCAL(A)\nDEFINE QLOCAL(B) NONSENSE(1)\n", "DEFINE QLOCAL(A)\nDEFINE QLOCAL(B) +\n"]
+        {
+            let Err(Failure::Usage(text)) = read_text(script) else { panic!("{script} is wrong") };
+            assert!(text.lines().count() < 5, "{text}");
+        }
+    }
 }

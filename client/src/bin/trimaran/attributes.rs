@@ -113,10 +113,16 @@ fn given(kind: Kind, matches: &ArgMatches) -> Attributes {
 }
 
 /// `NAME=VALUE` words; a flag may stand alone.
-pub fn from_words(words: &[String]) -> Result<Attributes, Failure> {
+pub fn from_words(kind: &str, words: &[String]) -> Result<Attributes, Failure> {
+    let kind = Kind::named(kind);
+    let wants_value = |word: &str| {
+        let attribute = kind.and_then(|kind| kind.attribute_named(&word.to_uppercase()));
+        attribute.is_some_and(|attribute| !matches!(attribute.form, Form::Flag { .. }))
+    };
     words.iter().try_fold(Attributes::new(), |attributes, word| match word.split_once('=') {
         Some(("", _)) => Err(Failure::Usage(format!("{word} wants a name in front of the ="))),
         Some((name, value)) => Ok(attributes.with(name.to_uppercase(), value)),
+        None if wants_value(word) => Err(Failure::Usage(format!("{word} wants a value: write {word}=VALUE"))),
         None => Ok(attributes.with(word.to_uppercase(), "")),
     })
 }
@@ -194,9 +200,14 @@ mod tests {
     #[test]
     fn words_are_names_and_values() {
         let words = ["maxdepth=5".to_string(), "noshare".to_string(), "descr=a=b".to_string()];
-        let attributes = from_words(&words).map_err(|_| ()).unwrap();
+        let attributes = from_words("QLOCAL", &words).map_err(|_| ()).unwrap();
         let expected = Attributes::new().with("MAXDEPTH", 5).with("NOSHARE", "").with("DESCR", "a=b");
         assert_eq!(attributes, expected);
-        assert!(from_words(&["=5".to_string()]).is_err());
+        assert!(from_words("QLOCAL", &["=5".to_string()]).is_err());
+        let refused = from_words("QLOCAL", &["maxdepth".to_string()]);
+        assert!(
+            matches!(&refused, Err(Failure::Usage(text)) if text.contains("write maxdepth=VALUE")),
+            "{refused:?}"
+        );
     }
 }

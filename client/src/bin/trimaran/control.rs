@@ -2,7 +2,13 @@
 
 use std::{ffi::OsString, path::Path};
 
-use crate::{output::Outcome, say};
+use serde_json::json;
+
+use crate::{
+    arguments::{Command, Global},
+    output::{Failure, Outcome},
+    say,
+};
 
 /// What can be linked to.
 const NAMES: [&str; 5] = ["runmqsc", "dspmq", "dspmqver", "dmpmqcfg", "mqrc"];
@@ -18,8 +24,29 @@ pub fn by_own_name(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
     arguments
 }
 
+/// What prints the lines of MQ's own command has no other form, and does not pretend to have one.
+pub fn check_json(global: &Global, command: &Command) -> Outcome {
+    let text = match command {
+        Command::Runmqsc(_) => "runmqsc has no JSON: `display`, `queue show` and the like have it",
+        Command::Dmpmqcfg(_) => "dmpmqcfg has no JSON: what it prints is a script of MQSC; `display` has it",
+        Command::Dspmq(_) => "dspmq has no JSON: `status` has it, and says more",
+        _ => return Ok(()),
+    };
+    if global.json { Err(Failure::Usage(text.to_string())) } else { Ok(()) }
+}
+
 /// dspmqver.
-pub fn version() -> Outcome {
+pub fn version(global: &Global) -> Outcome {
+    if global.json {
+        say!(
+            "{}",
+            json!({
+                "name": "Trimaran", "version": concat!(env!("CARGO_PKG_VERSION"), ".0"), "os": std::env::consts::OS,
+                "architecture": std::env::consts::ARCH, "max_command_level": trimaran_client::proto::mqsc::CMDLEVEL,
+            })
+        );
+        return Ok(());
+    }
     say!("Name:        Trimaran");
     say!("Version:     {}.0", env!("CARGO_PKG_VERSION"));
     say!("Platform:    Trimaran for {} ({})", std::env::consts::OS, std::env::consts::ARCH);

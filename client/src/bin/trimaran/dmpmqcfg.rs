@@ -22,7 +22,10 @@ pub async fn run(global: &Global, args: DmpmqcfgArgs) -> Outcome {
     say!("{line}");
     for kind in kinds(&args) {
         let name = if kind == "QMGR" || args.name == "*" { "" } else { args.name.as_str() };
-        let objects = patiently("asking", connection.admin().display(kind, name)).await?;
+        let mut objects = patiently("asking", connection.admin().display(kind, name)).await?;
+        if kind == "QMGR" {
+            objects.iter_mut().for_each(|manager| manager.name = connection.queue_manager());
+        }
         for object in &objects {
             print(object, args.all, one_line);
         }
@@ -45,6 +48,8 @@ fn kinds(args: &DmpmqcfgArgs) -> Vec<&'static str> {
     let objects = OBJECTS.iter().copied();
     let objects =
         objects.filter(|kind| wanted == "ALL" || wanted == *kind || (wanted == "QUEUE" && is_queue(kind)));
+    // Who asks for objects by a name does not ask for the queue manager.
+    let objects = objects.filter(|kind| *kind != "QMGR" || wanted == "QMGR" || args.name == "*");
     let mut kinds: Vec<&str> =
         if matches!(export.as_str(), "all" | "object") { objects.collect() } else { Vec::new() };
     for (name, kind) in [("sub", "SUB"), ("authrec", "AUTHREC"), ("chlauth", "CHLAUTH")] {
@@ -53,4 +58,24 @@ fn kinds(args: &DmpmqcfgArgs) -> Vec<&'static str> {
         }
     }
     kinds
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_none_of_the_queue_manager() {
+        let of = |name: &str, kind: &str| {
+            kinds(&DmpmqcfgArgs {
+                all: false,
+                name: name.into(),
+                kind: kind.into(),
+                export: "object".into(),
+                format: "mqsc".into(),
+            })
+        };
+        assert!(of("*", "all").contains(&"QMGR") && !of("ORDERS.*", "all").contains(&"QMGR"));
+        assert_eq!(of("ORDERS.*", "qmgr"), ["QMGR"]);
+    }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use futures::TryStreamExt;
 use serde_json::json;
-use trimaran_client::{Connection, GetOptions, Message, hex};
+use trimaran_client::{Connection, Error, GetOptions, Message, hex, reason};
 
 use crate::{
     arguments::{BrowseArgs, GetArgs, Global, SelectionArgs},
@@ -27,7 +27,7 @@ const UNIT_BYTES: usize = 16 << 20;
 pub async fn get(global: &Global, args: GetArgs) -> Outcome {
     let connection = global.connect().await?;
     if let Some(directory) = &args.to {
-        std::fs::create_dir_all(directory).map_err(|error| Failure::local(directory.display(), error))?;
+        make_directory(directory)?;
     }
     let wanted = if args.all { u64::MAX } else { args.count };
     let options = selection(&args.selection).wait(args.wait);
@@ -58,7 +58,16 @@ pub async fn get(global: &Global, args: GetArgs) -> Outcome {
             )
         }
     };
-    Err(Failure::no_message(text))
+    Err(Failure::NoMessage(text))
+}
+
+fn make_directory(directory: &Path) -> Outcome {
+    if directory.exists() && !directory.is_dir() {
+        let text =
+            format!("{} is no directory; --to makes one, or takes one that is there", directory.display());
+        return Err(Failure::Local(text));
+    }
+    std::fs::create_dir_all(directory).map_err(|error| Failure::local(directory.display(), error))
 }
 
 /// Units of so many messages, each safe before it leaves its queue. One at a time where one may have to be waited for.
@@ -142,6 +151,8 @@ async fn get_and_commit(
                     messages.push(message);
                 }
                 Ok(None) => break,
+                // MAXUMSGS is less than what was asked for: this unit is as large as one may be.
+                Err(error) if is_full(&error) && !messages.is_empty() => break,
                 Err(error) => result = Err(error),
             }
         }
@@ -180,6 +191,11 @@ async fn get_and_commit(
     }
 }
 
+/// The unit of work has as many messages as MAXUMSGS of the queue manager allows.
+pub fn is_full(error: &Error) -> bool {
+    error.reason() == Some(reason::SYNCPOINT_LIMIT_REACHED)
+}
+
 /// The messages of these files are on their queue again.
 fn forget(files: &[PathBuf]) {
     files.iter().for_each(|file| drop(std::fs::remove_file(file)));
@@ -199,7 +215,7 @@ fn deliver(global: &Global, args: &GetArgs, message: &Message) -> Result<Option<
         say!("{}", message_json(message));
         return Ok(None);
     }
-    output::write(&message.body);
+    output::write_body(&message.body);
     // A file gets the body and nothing else; on a terminal, or with several messages, each ends its line.
     let separate = output::stdout_is_terminal() || args.all || args.count > 1;
     if separate && message.as_text().is_some() && !message.body.ends_with(b"\n") {
@@ -247,7 +263,7 @@ pub async fn browse(global: &Global, args: BrowseArgs) -> Outcome {
         if args.json_lines || global.json {
             say!("{}", message_json(&message));
         } else if args.bodies {
-            output::write(&message.body);
+            output::write_body(&message.body);
             output::write(b"\n");
         } else {
             say!("{}", one_line(count, &message));
@@ -263,12 +279,14 @@ pub async fn browse(global: &Global, args: BrowseArgs) -> Outcome {
 
 fn one_line(number: u64, message: &Message) -> String {
     let dead = DeadLetter::of(message);
-    let why = dead.as_ref().map_or(String::new(), |dead| format!("{} ", dead.one_line()));
+    let why = dead.as_ref().map_or(String::new(), |dead| output::visible(&format!("{} ", dead.one_line())));
     let message = dead.as_ref().map_or(message, |dead| &dead.message);
     let persistence = if message.is_persistent() { "persistent" } else { "not persistent" };
     let body = match message.as_text() {
         Some(text) => {
-            let line: String = text.chars().take(120).map(|c| if c.is_control() { ' ' } else { c }).collect();
+            let line: String =
+                text.chars().take(120).map(|c| if "\r\n\t".contains(c) { ' ' } else { c }).collect();
+            let line = output::visible(&line);
             if text.chars().count() > 120 { format!("{line}...") } else { line }
         }
         None => format!("({} bytes)", message.body.len()),
@@ -306,6 +324,19 @@ fn selection(args: &SelectionArgs) -> GetOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_is_no_directory() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let Err(Failure::Local(text)) = make_directory(file.path()) else { panic!("it is a file") };
+        assert!(text.contains("is no directory") && !text.contains("os error"), "{text}");
+    }
+
+    #[test]
+    fn a_browsed_message_does_nothing_to_a_terminal() {
+        let line = one_line(1, &Message::text("\u{1b}[2Jtxt.\u{202e}exe"));
+        assert!(line.ends_with(r"\x1b[2Jtxt.\u202eexe"), "{line}");
+    }
 
     #[test]
     fn a_saved_message_is_whole() {

@@ -21,11 +21,14 @@ Exit codes
      Also: a check was made (`status --check`, `demo --once`) and something is not as it should be.
   2  The command line, or a line of the input, cannot be understood.
   3  No message: `get` found none, or fewer than asked for (reason 2033).
-  4  No node that serves the queue manager could be reached in the time of --within.
+  4  No node that serves the queue manager could be reached in the time of --within (reason 2059 in JSON).
   5  Something on this machine: a file that cannot be read or written, a certificate that has expired or cannot be
      used, a program that cannot be started.
 
-With --json the error is one JSON object on standard error with exit_code, reason, name and text.",
+runmqsc, dspmq and mqrc have the exit codes of IBM MQ's commands.
+
+With --json the error is one JSON object on standard error: exit_code and text, and with the codes 1, 3 and 4 the reason and
+its name where the queue manager, or its absence, gave one.",
     ),
     (
         "environment",
@@ -54,7 +57,7 @@ Messages as JSON, one object a line
   message_id       hexadecimal, up to 24 bytes; without it the queue manager makes one
   correlation_id   hexadecimal
   group_id         hexadecimal
-  priority         0 to 9
+  priority         0 to 9; a higher one is put as 9, with warning 2049
   persistent       true or false
   expiry_ms        milliseconds until it vanishes
   format           for example MQSTR
@@ -64,6 +67,7 @@ Messages as JSON, one object a line
   put_application_type: MQ's numbers
   accounting_token (hexadecimal), application_identity_data, application_origin_data
   dead_letter      of a message with an MQDLH: reason, name, queue, queue_manager, time, text; `put` ignores it
+  received         of `receive --json`: whether the message was taken; `put` ignores it
   put_time, backout_count, put_application_name, user_identifier are set by the queue manager; `put` ignores them.
 
 Printed are those that differ from MQ's defaults (MQMD_DEFAULT), and always message_id, priority, persistent, put_time

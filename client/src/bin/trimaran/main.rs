@@ -67,6 +67,7 @@ fn main() {
 
 async fn run(cli: Cli) -> output::Outcome {
     let global = &cli.global;
+    control::check_json(global, &cli.command)?;
     match cli.command {
         Command::Send(args) => talk::send(global, args).await,
         Command::Receive(args) => talk::receive(global, args).await,
@@ -85,8 +86,8 @@ async fn run(cli: Cli) -> output::Outcome {
         Command::Apply(args) => apply::run(global, args).await,
         Command::Dmpmqcfg(args) => dmpmqcfg::run(global, args).await,
         Command::Dspmq(args) => dspmq::run(global, args).await,
-        Command::Dspmqver => control::version(),
-        Command::Mqrc(args) => mqrc::run(args),
+        Command::Dspmqver => control::version(global),
+        Command::Mqrc(args) => mqrc::run(global, args),
         Command::Status(args) => status::run(global, args).await,
         Command::Switch(args) => node::switch(global, args).await,
         Command::Node(command) => node::run(global, command).await,

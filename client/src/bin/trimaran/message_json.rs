@@ -124,14 +124,33 @@ pub struct JsonMessage {
 }
 
 impl JsonMessage {
-    pub fn into_message(self) -> Result<Message, String> {
+    /// The message of one line, or what is wrong with it.
+    pub fn read(line: &str) -> Result<Message, String> {
+        let value: Value = serde_json::from_str(line).map_err(|error| match error.is_eof() {
+            true => "the JSON ends too early".to_string(),
+            false => format!("it is no JSON from column {} on", error.column()),
+        })?;
+        let Value::Object(fields) = &value else {
+            return Err("write one JSON object a line; see `trimaran help json-lines`".to_string());
+        };
+        for (name, value) in fields {
+            let alone = json!({ name: value });
+            if let Err(error) = serde_json::from_value::<JsonMessage>(alone) {
+                return Err(what_is_wrong(name, value, &error.to_string()));
+            }
+        }
+        serde_json::from_value::<JsonMessage>(value).map_err(|error| error.to_string())?.into_message()
+    }
+
+    fn into_message(self) -> Result<Message, String> {
         let from_hex =
             |name: &str, text: &str| unhex(text).ok_or(format!("{name} is not hexadecimal: {text}"));
         let bytes = |name: &str, text: Option<String>| from_hex(name, &text.unwrap_or_default());
         let mut message = match (&self.text, &self.body_hex) {
             (Some(text), None) => Message::new(text.clone().into_bytes()),
             (None, Some(digits)) => Message::new(from_hex("body_hex", digits)?),
-            _ => return Err("give the body as text or as body_hex".to_string()),
+            (None, None) => return Err("there is no body: give it as text or as body_hex".to_string()),
+            (Some(_), Some(_)) => return Err("give the body as text or as body_hex, not as both".to_string()),
         };
         message.descriptor = Descriptor {
             report: self.report.unwrap_or_default(),
@@ -164,6 +183,20 @@ impl JsonMessage {
     }
 }
 
+/// One field, with what it wants in the words of JSON in place of those of serde.
+fn what_is_wrong(name: &str, value: &Value, error: &str) -> String {
+    if error.starts_with("unknown field") {
+        return format!("there is no field {name:?}; see `trimaran help json-lines`");
+    }
+    let wants = match error.rsplit_once("expected ").map(|(_, wanted)| wanted) {
+        Some("a string") => "text in double quotes",
+        Some("a boolean") => "true or false",
+        Some("i32") => "a whole number",
+        _ => "a whole number from 0 on",
+    };
+    format!("{name} is {wants}, not {value}")
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -172,7 +205,7 @@ mod tests {
 
     fn again(message: &Message) -> Message {
         let line = message_json(message).to_string();
-        serde_json::from_str::<JsonMessage>(&line).unwrap().into_message().unwrap()
+        JsonMessage::read(&line).unwrap()
     }
 
     #[test]
@@ -214,8 +247,20 @@ mod tests {
 
     #[test]
     fn json_with_a_mistake_is_told_apart() {
-        assert!(serde_json::from_str::<JsonMessage>(r#"{"text":"a","prio":1}"#).is_err());
-        let neither = serde_json::from_str::<JsonMessage>(r#"{"priority":1}"#).unwrap();
-        assert!(neither.into_message().is_err());
+        for (line, said) in [
+            (r#"{"text":"a","prio":1}"#, "there is no field \"prio\"; see `trimaran help json-lines`"),
+            (r#"{"priority":1}"#, "there is no body: give it as text or as body_hex"),
+            (r#"{"text":"a","body_hex":"00"}"#, "give the body as text or as body_hex, not as both"),
+            (r#"["hello"]"#, "write one JSON object a line; see `trimaran help json-lines`"),
+            (r#"{"text":1}"#, "text is text in double quotes, not 1"),
+            (r#"{"text":"a","priority":"high"}"#, "priority is a whole number from 0 on, not \"high\""),
+            (r#"{"text":"a","priority":-1}"#, "priority is a whole number from 0 on, not -1"),
+            (r#"{"text":"a","encoding":true}"#, "encoding is a whole number, not true"),
+            (r#"{"text":"a","persistent":"yes"}"#, "persistent is true or false, not \"yes\""),
+            ("hello", "it is no JSON from column 1 on"),
+            (r#"{"text":"#, "the JSON ends too early"),
+        ] {
+            assert_eq!(JsonMessage::read(line).unwrap_err(), said, "{line}");
+        }
     }
 }

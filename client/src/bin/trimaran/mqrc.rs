@@ -1,9 +1,10 @@
 //! `mqrc`: reason codes by number and by name.
 
+use serde_json::json;
 use trimaran_client::REASONS;
 
 use crate::{
-    arguments::MqrcArgs,
+    arguments::{Global, MqrcArgs},
     output::{Failure, Outcome},
     say,
 };
@@ -16,7 +17,7 @@ macro_rules! texts {
 
 trimaran_client::proto::reasons!(texts);
 
-pub fn run(args: MqrcArgs) -> Outcome {
+pub fn run(global: &Global, args: MqrcArgs) -> Outcome {
     let text = args.reason.trim();
     let number = match text.strip_prefix("0x").or(text.strip_prefix("0X")) {
         Some(digits) => u32::from_str_radix(digits, 16).ok(),
@@ -33,11 +34,16 @@ pub fn run(args: MqrcArgs) -> Outcome {
         return Err(Failure::Control { code: 1, text });
     };
     let prefix = if *number > 3000 { "MQRCCF" } else { "MQRC" };
+    let said = TEXTS.iter().find(|(of, _)| of == number).map_or("", |(_, text)| *text);
+    if global.json {
+        say!("{}", json!({ "reason": number, "name": name, "text": said }));
+        return Ok(());
+    }
     say!("");
     say!("{number:10}  0x{number:08x}  {prefix}_{name}");
     say!("");
-    if let Some((_, text)) = TEXTS.iter().find(|(of, _)| of == number) {
-        say!("{text}");
+    if !said.is_empty() {
+        say!("{said}");
     }
     Ok(())
 }

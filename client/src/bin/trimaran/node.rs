@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use trimaran_client::{
-    Connection, ConnectionState, MembershipProgress, Result as ClientResult, UnitOutcome, hex,
+    Connection, ConnectionState, MembershipProgress, QueueManagerStatus, Result as ClientResult,
+    StatusResponse, UnitOutcome, hex,
     proto::admin::v1::{NodeAddRequest, NodeReplaceRequest},
     reason,
 };
@@ -14,6 +15,7 @@ use crate::{
     arguments::{Global, NodeArgs, NodeCommand, OutcomeArgs, SwitchArgs},
     output::{self, Failure, Outcome, patiently},
     say, status,
+    talk::plural,
 };
 
 pub async fn switch(global: &Global, args: SwitchArgs) -> Outcome {
@@ -75,6 +77,12 @@ pub async fn run(global: &Global, command: NodeCommand) -> Outcome {
             (admin.add_node(request, on_progress).await, text)
         }
         NodeCommand::Remove { name } => {
+            for text in without_reserve(&admin.status().await?) {
+                match global.json {
+                    true => say!("{}", json!({ "warning": text })),
+                    false => eprintln!("trimaran: warning: {text}"),
+                }
+            }
             (admin.remove_node(&name, on_progress).await, format!("node {name} removed"))
         }
         NodeCommand::Replace { old, name, node: NodeArgs { id, peer, client } } => {
@@ -94,6 +102,20 @@ pub async fn run(global: &Global, command: NodeCommand) -> Outcome {
     Ok(())
 }
 
+/// Queue managers that no failure of a node may hit any more when one of their nodes has gone.
+fn without_reserve(status: &StatusResponse) -> Vec<String> {
+    let managers = status.queue_managers.iter().filter(|manager| matches!(manager.quorum_of, 2 | 3));
+    let text = |manager: &QueueManagerStatus| {
+        let left = manager.quorum_of - 1;
+        let nodes = plural(u64::from(left), "node");
+        format!(
+            "{} has {left} {nodes} after this, and stops when one of them fails; add one soon",
+            manager.name
+        )
+    };
+    managers.map(text).collect()
+}
+
 /// The change goes to every queue manager, so nobody has to name one.
 async fn connect_to_any(global: &Global) -> Result<Connection, Failure> {
     let named = global.queue_manager.as_ref().is_some_and(|name| !name.is_empty());
@@ -108,7 +130,8 @@ async fn connect_to_any(global: &Global) -> Result<Connection, Failure> {
 
 /// How far a change is, told to a program, to a person at a terminal, or to a log.
 enum Progress {
-    Json,
+    /// The step that was printed last; the same one is reported several times a second.
+    Json(String),
     Bar(ProgressBar),
     /// The step that was printed last.
     Lines(String),
@@ -117,7 +140,7 @@ enum Progress {
 impl Progress {
     fn new(json: bool) -> Progress {
         if json {
-            return Progress::Json;
+            return Progress::Json(String::new());
         }
         if !output::stderr_is_terminal() {
             return Progress::Lines(String::new());
@@ -132,7 +155,12 @@ impl Progress {
 
     fn show(&mut self, step: &MembershipProgress) {
         match self {
-            Progress::Json => {
+            Progress::Json(last) => {
+                let text = format!("{}: {}", step.queue_manager, step.step);
+                if text == *last && !step.done {
+                    return;
+                }
+                *last = text;
                 let value = json!({
                     "queue_manager": step.queue_manager, "step": step.step, "fraction": step.fraction,
                 });
@@ -196,6 +224,18 @@ pub async fn outcome(global: &Global, args: OutcomeArgs) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_removal_that_leaves_no_reserve_is_said() {
+        let of = |quorum_of| {
+            let manager =
+                QueueManagerStatus { name: "QM1".into(), quorum_of, ..QueueManagerStatus::default() };
+            without_reserve(&StatusResponse { queue_managers: vec![manager], ..StatusResponse::default() })
+        };
+        assert_eq!(of(3), ["QM1 has 2 nodes after this, and stops when one of them fails; add one soon"]);
+        assert!(of(2)[0].contains("has 1 node after this"));
+        assert!(of(5).is_empty() && of(4).is_empty());
+    }
 
     #[test]
     fn a_step_that_only_counts_on_is_the_same_step() {

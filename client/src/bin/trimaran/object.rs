@@ -1,7 +1,9 @@
 //! `define|alter|display|delete|set`: objects and records of every kind, as MQSC has them.
 
 use serde_json::{Value, json};
-use trimaran_client::{Attributes, ObjectDetails, RecordAction, proto::attribute::Kind, reason};
+use trimaran_client::{
+    Attributes, Error, ObjectDetails, RecordAction, name_of, proto::attribute::Kind, reason,
+};
 
 use crate::{
     arguments::{AlterArgs, DefineArgs, DeleteArgs, DisplayArgs, Global, SetArgs},
@@ -11,7 +13,7 @@ use crate::{
 };
 
 pub async fn define(global: &Global, args: DefineArgs) -> Outcome {
-    let attributes = attributes::from_words(&args.attributes)?;
+    let attributes = attributes::from_words(&args.kind, &args.attributes)?;
     let connection = global.connect().await?;
     let admin = connection.admin();
     let like = args.like.unwrap_or_default();
@@ -44,11 +46,11 @@ fn altered(args: AlterArgs) -> Result<(String, String, Attributes), Failure> {
         return Ok(("QMGR".into(), String::new(), args.manager.0));
     };
     if Kind::named(kind) == Some(Kind::QueueManager) {
-        return Ok(("QMGR".into(), String::new(), attributes::from_words(words)?));
+        return Ok(("QMGR".into(), String::new(), attributes::from_words("QMGR", words)?));
     }
     let (name, words) =
         words.split_first().ok_or_else(|| Failure::Usage(format!("name the {kind} to alter")))?;
-    Ok((kind.clone(), name.clone(), attributes::from_words(words)?))
+    Ok((kind.clone(), name.clone(), attributes::from_words(kind, words)?))
 }
 
 pub async fn delete(global: &Global, args: DeleteArgs) -> Outcome {
@@ -59,7 +61,7 @@ pub async fn delete(global: &Global, args: DeleteArgs) -> Outcome {
 }
 
 pub async fn set(global: &Global, args: SetArgs) -> Outcome {
-    let attributes = attributes::from_words(&args.attributes)?;
+    let attributes = attributes::from_words(&args.kind, &args.attributes)?;
     let action = RecordAction::from(args.action);
     let connection = global.connect().await?;
     patiently("setting", connection.admin().set(&args.kind, &args.profile, action, attributes)).await?;
@@ -78,8 +80,17 @@ pub async fn display(global: &Global, args: DisplayArgs) -> Outcome {
         say!("{}({})", object.kind, object.name);
         attributes::lines(object).iter().for_each(|line| say!("   {line}"));
     }
-    if objects.is_empty() && !global.json {
-        say!("nothing of kind {} is named {:?}", args.kind.to_uppercase(), args.name);
+    if !objects.is_empty() {
+        return Ok(());
+    }
+    let text = format!("nothing of kind {} is named {:?}", args.kind.to_uppercase(), args.name);
+    // A name that is not there is refused as `queue show` refuses it; a pattern that meets nothing is an answer.
+    if !args.name.is_empty() && !args.name.contains('*') {
+        let reason = reason::UNKNOWN_OBJECT_NAME;
+        return Err(Error::Refused { code: 2, reason, name: name_of(reason), text }.into());
+    }
+    if !global.json {
+        say!("{text}");
     }
     Ok(())
 }

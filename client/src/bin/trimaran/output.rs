@@ -9,9 +9,9 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::json;
-use trimaran_client::Error;
-use trimaran_proto::calendar::Moment;
+use serde_json::{Value, json};
+use trimaran_client::{Error, reason};
+use trimaran_proto::{calendar::Moment, plain};
 
 use crate::tails::Tails;
 
@@ -20,7 +20,7 @@ use crate::tails::Tails;
 pub enum Failure {
     /// 1, 4 or 2, depending on the error.
     Client(Error),
-    /// 3: there was no message, or not as many as asked for.
+    /// 3: there was no message, or not as many as asked for (2033).
     NoMessage(String),
     /// 2: the command line, or a line of the input, cannot be understood.
     Usage(String),
@@ -42,12 +42,7 @@ impl From<Error> for Failure {
 
 impl Failure {
     pub fn local(what: impl std::fmt::Display, error: impl std::fmt::Display) -> Failure {
-        Failure::Local(format!("{what}: {error}"))
-    }
-
-    /// 2033, said with its name.
-    pub fn no_message(text: impl std::fmt::Display) -> Failure {
-        Failure::NoMessage(format!("{text} (completion code 2, reason 2033 NO_MSG_AVAILABLE)"))
+        Failure::Local(format!("{what}: {}", plain::error(error)))
     }
 
     pub fn exit_code(&self) -> i32 {
@@ -63,36 +58,47 @@ impl Failure {
 
     /// On standard error, in the form that was asked for.
     pub fn report(&self, as_json: bool) {
-        if let Failure::Control { text, .. } = self {
-            if !text.is_empty() {
-                eprintln!("{text}");
+        match (self, as_json) {
+            (Failure::Control { text, .. }, _) if text.is_empty() => {}
+            (_, true) => eprintln!("{}", self.as_json()),
+            (Failure::Control { text, .. }, false) => eprintln!("{text}"),
+            (Failure::NoMessage(text), false) => {
+                eprintln!("trimaran: {text} (completion code 2, reason 2033 NO_MSG_AVAILABLE)")
             }
-            return;
+            (_, false) => eprintln!("trimaran: {}", self.text()),
         }
-        let text = match self {
-            Failure::Control { text, .. } => text.clone(),
+    }
+
+    fn text(&self) -> String {
+        match self {
             Failure::Client(error) => error.to_string(),
-            Failure::NoMessage(text) | Failure::Usage(text) | Failure::Local(text) | Failure::Check(text) => {
-                text.clone()
-            }
-        };
-        if !as_json {
-            eprintln!("trimaran: {text}");
-            return;
+            Failure::Control { text, .. }
+            | Failure::NoMessage(text)
+            | Failure::Usage(text)
+            | Failure::Local(text)
+            | Failure::Check(text) => text.clone(),
         }
-        let mut report = json!({ "ok": false, "exit_code": self.exit_code(), "text": text });
+    }
+
+    fn as_json(&self) -> Value {
+        let mut report = json!({ "ok": false, "exit_code": self.exit_code(), "text": self.text() });
         if let Failure::Client(Error::Refused { code, reason, name, text }) = self {
             report["completion_code"] = json!(code);
             report["reason"] = json!(reason);
             report["name"] = json!(name);
             report["text"] = json!(text);
         }
-        if let Failure::NoMessage(_) = self {
+        let known = match self {
+            Failure::NoMessage(_) => Some(reason::NO_MSG_AVAILABLE),
+            Failure::Client(Error::Unreachable { .. }) => Some(reason::Q_MGR_NOT_AVAILABLE),
+            _ => None,
+        };
+        if let Some(reason) = known {
             report["completion_code"] = json!(2);
-            report["reason"] = json!(trimaran_client::reason::NO_MSG_AVAILABLE);
-            report["name"] = json!(trimaran_client::name_of(trimaran_client::reason::NO_MSG_AVAILABLE));
+            report["reason"] = json!(reason);
+            report["name"] = json!(trimaran_client::name_of(reason));
         }
-        eprintln!("{report}");
+        report
     }
 }
 
@@ -106,14 +112,26 @@ pub fn end_with_usage(error: &clap::Error, tails: &Tails) -> ! {
         }
         std::process::exit(error.exit_code());
     }
-    if error.use_stderr() && std::env::args_os().any(|argument| argument == "--json") {
-        let text = error.to_string();
+    if !error.use_stderr() {
+        error.exit()
+    }
+    if std::env::args_os().any(|argument| argument == "--json") {
+        let text = plain::value(&error.to_string());
         let text = text.split("\n\n").next().unwrap_or(&text).trim_start_matches("error: ");
         let failure = Failure::Usage(text.split_whitespace().collect::<Vec<_>>().join(" "));
         failure.report(true);
         std::process::exit(failure.exit_code());
     }
-    error.exit()
+    let text = error.render();
+    let text = if stderr_is_terminal() { text.ansi().to_string() } else { text.to_string() };
+    eprint!("{}", without_wrong_tip(&plain::value(&text)));
+    std::process::exit(error.exit_code());
+}
+
+/// clap's advice to write `-- -x` makes another argument of what was meant as an option.
+fn without_wrong_tip(text: &str) -> String {
+    let paragraphs = text.split("\n\n").filter(|paragraph| !paragraph.contains("as a value, use '"));
+    paragraphs.collect::<Vec<_>>().join("\n\n")
 }
 
 /// A line on standard output. A reader that has gone away (`| head`) ends the command quietly.
@@ -241,15 +259,44 @@ pub fn timestamp(ms: i64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millisecond:03}Z")
 }
 
-/// What a program wrote, for a terminal: lines and tabs as they are, other control characters as `\u{1b}`, so that no
-/// message colours, moves or renames anything.
+/// What a program wrote, for a terminal: lines and tabs as they are, other control characters as `\x1b` and what changes the
+/// direction of text or cannot be seen as `\u202e`, so that no message colours, moves, hides or renames anything.
 pub fn visible(text: &str) -> String {
-    let is_harmless = |c: char| !c.is_control() || matches!(c, '\n' | '\t');
-    if text.chars().all(is_harmless) {
-        return text.to_string();
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\t' => shown.push(c),
+            _ if c.is_control() => shown.push_str(&format!("\\x{:02x}", u32::from(c))),
+            _ if is_unseen(c) => shown.push_str(&format!("\\u{:04x}", u32::from(c))),
+            _ => shown.push(c),
+        }
     }
-    let show = |c: char| if is_harmless(c) { c.to_string() } else { c.escape_default().to_string() };
-    text.chars().map(show).collect()
+    shown
+}
+
+/// Format characters of Unicode: they have no shape of their own and change how others are shown. The two joiners
+/// (U+200C, U+200D) do no harm, and languages and emoji are written with them.
+fn is_unseen(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// [`visible`] of bytes that need not be text: those that are none as `\xff`.
+pub fn visible_bytes(bytes: &[u8]) -> String {
+    let piece = |chunk: std::str::Utf8Chunk<'_>| {
+        visible(chunk.valid())
+            + &chunk.invalid().iter().map(|byte| format!("\\x{byte:02x}")).collect::<String>()
+    };
+    bytes.utf8_chunks().map(piece).collect()
+}
+
+/// The body of a message: exactly as it is to a pipe or a file, and so that it does no harm to a terminal.
+pub fn write_body(body: &[u8]) {
+    match stdout_is_terminal() {
+        true => write(visible_bytes(body).as_bytes()),
+        false => write(body),
+    }
 }
 
 pub fn duration(seconds: u64) -> String {
@@ -317,7 +364,27 @@ mod tests {
     #[test]
     fn control_characters_do_not_reach_a_terminal() {
         assert_eq!(visible("a\tb\nc"), "a\tb\nc");
-        assert_eq!(visible("\u{1b}[31mred\u{7}"), "\\u{1b}[31mred\\u{7}");
+        assert_eq!(visible("\u{1b}[31mred\u{7}\u{9b}"), r"\x1b[31mred\x07\x9b");
+        assert_eq!(visible("safe\u{202e}fdp.exe\u{feff}"), r"safe\u202efdp.exe\ufeff");
+        assert_eq!(visible("na\u{ef}ve \u{1f469}\u{200d}\u{1f680}"), "na\u{ef}ve \u{1f469}\u{200d}\u{1f680}");
+        assert_eq!(visible_bytes(b"a\xff\x1bb\n"), "a\\xff\\x1bb\n");
+    }
+
+    #[test]
+    fn an_option_that_is_not_there_is_no_value() {
+        let text = "error: unexpected argument '-x' found\n\n  tip: to pass '-x' as a value, use '-- -x'\n\nUsage: runmqsc\n";
+        assert_eq!(without_wrong_tip(text), "error: unexpected argument '-x' found\n\nUsage: runmqsc\n");
+    }
+
+    #[test]
+    fn a_program_learns_the_reason_also_when_nobody_was_reached() {
+        let unreachable =
+            Error::Unreachable { queue_manager: "q".into(), within_s: 1.0, text: "refused".into() };
+        let report = Failure::Client(unreachable).as_json();
+        assert_eq!((&report["reason"], &report["name"]), (&json!(2059), &json!("Q_MGR_NOT_AVAILABLE")));
+        assert_eq!(report["exit_code"], 4);
+        let report = Failure::Control { code: 72, text: "AMQ8118E: no such queue manager".into() }.as_json();
+        assert_eq!((&report["exit_code"], &report["ok"]), (&json!(72), &json!(false)));
     }
 
     #[test]

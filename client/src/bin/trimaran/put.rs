@@ -18,8 +18,8 @@ const AHEAD: usize = 1000;
 
 pub async fn run(global: &Global, args: PutArgs) -> Outcome {
     let mut builder = global.builder()?;
-    if let Some(producer) = &args.producer {
-        builder = builder.producer(producer, args.first_sequence);
+    if let Some((producer, first)) = numbering(&args)? {
+        builder = builder.producer(producer, first);
         if args.repeat {
             builder = builder.repeating();
         }
@@ -32,6 +32,7 @@ pub async fn run(global: &Global, args: PutArgs) -> Outcome {
         on_their_way: VecDeque::new(),
         counter: Counter::new("put", known_total.then_some(sources * args.count)),
         duplicates: 0,
+        lowered: 0,
         dead_lettered: 0,
         dead_lettered_for: 0,
         dead_letter: args.dead_letter,
@@ -43,12 +44,27 @@ pub async fn run(global: &Global, args: PutArgs) -> Outcome {
     let count = putter.counter.count();
     if let Err(failure) = result.and(drained) {
         if !global.json {
-            eprintln!("trimaran: {count} {} put on {}, then:", plural(count, "message"), args.queue);
+            let there = count - putter.duplicates;
+            let before = said_before(putter.duplicates);
+            eprintln!("trimaran: {there} {} put on {}{before}, then:", plural(there, "message"), args.queue);
         }
         return Err(failure);
     }
     report(global, &args, &putter);
     Ok(())
+}
+
+/// A producer's name and the number of its first put. No number is guessed: with one that was used before, another message
+/// would count as put already, and be nowhere.
+fn numbering(args: &PutArgs) -> Result<Option<(&str, u64)>, Failure> {
+    match (&args.producer, args.first_sequence) {
+        (Some(producer), Some(first)) => Ok(Some((producer, first))),
+        (Some(producer), None) => Err(Failure::Usage(format!(
+            "--producer wants --first-sequence N with it: the number of the first put, 1 for a new producer, otherwise \
+             the number behind the last one of {producer}. What has a number that was put before is not put again"
+        ))),
+        (None, _) => Ok(None),
+    }
 }
 
 async fn feed(args: &PutArgs, putter: &mut Putter) -> Outcome {
@@ -74,9 +90,7 @@ async fn feed(args: &PutArgs, putter: &mut Putter) -> Outcome {
                 if line.trim().is_empty() {
                     continue;
                 }
-                let parsed = serde_json::from_str::<JsonMessage>(&line).map_err(|error| error.to_string());
-                parsed
-                    .and_then(JsonMessage::into_message)
+                JsonMessage::read(&line)
                     .map_err(|error| Failure::Usage(format!("line {number} of standard input: {error}")))?
             } else {
                 Message::text(line).persistence_as_queue()
@@ -98,6 +112,10 @@ async fn feed(args: &PutArgs, putter: &mut Putter) -> Outcome {
     let is_line = body.iter().position(|byte| *byte == b'\n').is_some_and(|at| at + 1 == body.len());
     if is_text && is_line && !args.exact {
         body.pop();
+        // As --lines and `unit` take a line that ends as on Windows.
+        if body.ends_with(b"\r") {
+            body.pop();
+        }
     }
     let message = Message::new(body).persistence_as_queue();
     let message = if is_text { message.format("MQSTR") } else { message };
@@ -109,6 +127,8 @@ struct Putter {
     on_their_way: VecDeque<PutAnswer>,
     counter: Counter,
     duplicates: u64,
+    /// Those that were put with priority 9, because theirs was higher.
+    lowered: u64,
     dead_lettered: u64,
     /// The reason of the last of them.
     dead_lettered_for: u32,
@@ -144,6 +164,7 @@ impl Putter {
     fn note(&mut self, placed: trimaran_client::Placed) {
         self.counter.add();
         self.duplicates += u64::from(placed.duplicate);
+        self.lowered += u64::from(placed.warning == reason::PRIORITY_EXCEEDS_MAXIMUM);
         let is_dead = !matches!(placed.warning, 0 | reason::PRIORITY_EXCEEDS_MAXIMUM);
         if is_dead {
             self.dead_lettered += 1;
@@ -178,13 +199,17 @@ impl Putter {
 }
 
 fn report(global: &Global, args: &PutArgs, putter: &Putter) {
+    if args.quiet && !global.json {
+        warn_of_priority(putter.lowered);
+    }
     if args.quiet || global.json {
         return;
     }
     let count = putter.counter.count();
     let elapsed = putter.counter.elapsed();
     let dead_lettered = putter.dead_lettered;
-    let there = count - dead_lettered;
+    // An earlier try put the duplicates; which of them are dead letters, it said then.
+    let there = (count - dead_lettered).saturating_sub(putter.duplicates);
     let mut text = match (there, dead_lettered) {
         (_, 0) => format!("{there} {} put on {}", plural(there, "message"), args.queue),
         (0, _) => {
@@ -201,14 +226,28 @@ fn report(global: &Global, args: &PutArgs, putter: &Putter) {
         let name = trimaran_client::name_of(reason);
         text.push_str(&format!(", because {} refused with reason {reason} {name}", args.queue));
     }
-    if putter.duplicates > 0 {
-        text.push_str(&format!(", {} of them had been put before", putter.duplicates));
-    }
+    text.push_str(&said_before(putter.duplicates));
     if count > 1 && elapsed > Duration::from_secs(1) {
         let rate = count as f64 / elapsed.as_secs_f64();
         text.push_str(&format!(" in {:.1} s, {rate:.0} a second", elapsed.as_secs_f64()));
     }
     say!("{text}");
+    warn_of_priority(putter.lowered);
+}
+
+/// A warning of the queue manager is no failure, and has to be seen.
+pub fn warn_of_priority(lowered: u64) {
+    if lowered > 0 {
+        eprintln!(
+            "trimaran: {lowered} {} put with priority 9, the highest there is, in place of a higher one (completion code 1, \
+             reason 2049 PRIORITY_EXCEEDS_MAXIMUM)",
+            plural(lowered, "message")
+        );
+    }
+}
+
+fn said_before(duplicates: u64) -> String {
+    if duplicates == 0 { String::new() } else { format!(", {duplicates} had been put before") }
 }
 
 fn describe(mut message: Message, args: &DescriptorArgs) -> Message {

@@ -42,7 +42,10 @@ pub async fn run(global: &Global, command: QueueCommand) -> Outcome {
         QueueCommand::Show { queue, full } => {
             let mut queues = patiently("asking", admin.show_queues(&queue)).await?;
             if queues.is_empty() && names_one(&queue) {
-                return Err(unknown(&queue).into());
+                let others = patiently("asking", admin.display("QUEUE", &queue)).await?;
+                let other = others.first().ok_or_else(|| unknown(&queue))?;
+                show_other(global, other);
+                return Ok(());
             }
             // The queue manager's own are shown when they are asked for, as explorers of MQ do.
             queues.retain(|of| !queue.is_empty() || !of.name.starts_with("SYSTEM."));
@@ -51,6 +54,18 @@ pub async fn run(global: &Global, command: QueueCommand) -> Outcome {
         }
     }
     Ok(())
+}
+
+/// An alias and the like have no messages of their own: what they say is all there is.
+fn show_other(global: &Global, object: &ObjectDetails) {
+    if global.json {
+        let mut value = json!({ "queue": object.name, "kind": object.kind });
+        attributes::add_json(object, &mut value);
+        say!("{value}");
+        return;
+    }
+    say!("{} is no local queue, it is a {}:", object.name, object.kind);
+    attributes::lines(object).iter().for_each(|line| say!("   {line}"));
 }
 
 /// Not a beginning with `*` behind it, and not all of them.

@@ -127,11 +127,11 @@ const OTHER_HISTORY: &str = "has another history";
 
 pub async fn run(global: &Global, args: RecoverArgs) -> Outcome {
     let answers = patiently("asking the nodes", status::ask(global)).await?;
+    status::check_answered(&answers)?;
     let mut plans = Vec::new();
     let mut names = status::queue_managers(&answers);
     names.retain(|name| global.queue_manager.as_ref().is_none_or(|only| only == name));
-    let someone_answers = answers.iter().any(|(_, answer)| answer.is_ok());
-    if names.is_empty() && someone_answers {
+    if names.is_empty() {
         let name = global.queue_manager.as_deref().unwrap_or("at all");
         return Err(Failure::Check(format!(
             "no node that answers has a queue manager {name}; `trimaran status` shows them"
@@ -161,14 +161,6 @@ pub async fn run(global: &Global, args: RecoverArgs) -> Outcome {
             }
             None => plans.extend(Plan::of(name, copies)),
         }
-    }
-    if plans.is_empty() {
-        return match someone_answers {
-            true => Ok(()),
-            false => Err(Failure::Check(
-                "no node answers; start all that are left, and name them with --connect".into(),
-            )),
-        };
     }
     for plan in plans {
         plan.check(&args)?;

@@ -4,11 +4,12 @@ use std::pin::pin;
 
 use futures::TryStreamExt;
 use serde_json::json;
-use trimaran_client::{Connection, Message};
+use trimaran_client::{Connection, Error, Message};
 
 use crate::{
     arguments::{Global, RequeueArgs},
     dead_letter::DeadLetter,
+    get::is_full,
     output::{Failure, Outcome, patiently},
     say,
     talk::plural,
@@ -20,32 +21,57 @@ const AT_ONCE: usize = 64;
 /// Gives dead letters back, in units of work: each is on one of the two queues at any time.
 pub async fn run(global: &Global, args: RequeueArgs) -> Outcome {
     let connection = global.connect().await?;
-    let wanted = find(&connection, &args).await?;
+    let Found { wanted, skipped } = find(&connection, &args).await?;
     let (mut moved, mut gone) = (0, 0);
-    for some in wanted.chunks(AT_ONCE) {
-        let (done, missing) = move_some(&connection, &args, some).await.inspect_err(|_| {
-            if !global.json {
-                eprintln!("trimaran: {moved} {} requeued, then:", plural(moved, "message"));
+    let mut left = wanted.as_slice();
+    let mut at_once = AT_ONCE;
+    while !left.is_empty() {
+        let (some, rest) = left.split_at(at_once.min(left.len()));
+        match move_some(&connection, &args, some).await {
+            Ok((done, missing)) => {
+                moved += done;
+                gone += missing;
+                left = rest;
             }
-        })?;
-        moved += done;
-        gone += missing;
+            // MAXUMSGS is less than a get and a put of each of them.
+            Err(error) if is_full(&error) && some.len() > 1 => at_once = some.len() / 2,
+            Err(error) => {
+                match global.json {
+                    true => say!("{}", json!({ "requeued": moved, "gone": gone, "skipped": skipped })),
+                    false => eprintln!("trimaran: {moved} {} requeued, then:", plural(moved, "message")),
+                }
+                return Err(error.into());
+            }
+        }
     }
     if global.json {
-        say!("{}", json!({ "requeued": moved, "gone": gone }));
+        say!("{}", json!({ "requeued": moved, "gone": gone, "skipped": skipped }));
         return Ok(());
     }
     say!("{moved} {} of {} requeued", plural(moved, "message"), args.queue);
+    if skipped > 0 {
+        let stay = if skipped == 1 { "stays: it begins" } else { "stay: they begin" };
+        eprintln!(
+            "{skipped} {} {stay} with no dead-letter header that can be read",
+            plural(skipped, "message")
+        );
+    }
     if gone > 0 {
         eprintln!("{gone} {} had been taken by somebody else meanwhile", plural(gone, "message"));
     }
     Ok(())
 }
 
-async fn find(connection: &Connection, args: &RequeueArgs) -> Result<Vec<DeadLetter>, Failure> {
+struct Found {
+    wanted: Vec<DeadLetter>,
+    /// Messages that have no header, so that nobody knows where they were meant to go.
+    skipped: u64,
+}
+
+async fn find(connection: &Connection, args: &RequeueArgs) -> Result<Found, Failure> {
     let queue = connection.queue(&args.queue);
     let mut messages = pin!(queue.browse());
-    let mut wanted = Vec::new();
+    let (mut wanted, mut skipped) = (Vec::new(), 0);
     while wanted.len() < args.count.unwrap_or(usize::MAX) {
         let Some(message) = patiently("browsing", messages.try_next()).await? else { break };
         match DeadLetter::of(&message) {
@@ -54,10 +80,11 @@ async fn find(connection: &Connection, args: &RequeueArgs) -> Result<Vec<DeadLet
                 let message = Message { body: Default::default(), ..letter.message };
                 wanted.push(DeadLetter { message, ..letter });
             }
-            _ => {}
+            Some(_) => {}
+            None => skipped += 1,
         }
     }
-    Ok(wanted)
+    Ok(Found { wanted, skipped })
 }
 
 /// How many were moved, and how many were not there any more.
@@ -65,7 +92,7 @@ async fn move_some(
     connection: &Connection,
     args: &RequeueArgs,
     some: &[DeadLetter],
-) -> Result<(u64, u64), Failure> {
+) -> Result<(u64, u64), Error> {
     loop {
         let (mut moved, mut gone) = (0, 0);
         let mut unit = patiently("looking for the node that serves", connection.unit_of_work()).await?;
@@ -91,7 +118,7 @@ async fn move_some(
         match patiently("requeueing", result).await {
             Ok(()) => return Ok((moved, gone)),
             Err(error) if error.is_backed_out() => {}
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error),
         }
     }
 }

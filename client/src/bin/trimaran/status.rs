@@ -53,15 +53,7 @@ pub async fn run(global: &Global, args: StatusArgs) -> Outcome {
         }
         if !args.watch {
             if nobody_answers {
-                if let Some(refusal) = one_refusal(&answers) {
-                    return Err(Failure::Client(refusal));
-                }
-                let text = all_errors(&answers);
-                return Err(Failure::Client(Error::Unreachable {
-                    queue_manager: "a queue manager".to_string(),
-                    within_s: within.as_secs_f64(),
-                    text,
-                }));
+                return Err(unreachable(&answers, within));
             }
             if let Some(name) = &global.queue_manager
                 && let Some(unknown) = picture.lacks(name, &queue_managers(&answers))
@@ -147,6 +139,23 @@ pub fn queue_managers(answers: &Answers) -> BTreeSet<String> {
     let statuses = answers.iter().filter_map(|(_, answer)| answer.as_ref().ok());
     let managers = statuses.flat_map(|status| &status.queue_managers);
     managers.map(|manager| manager.name.clone()).collect()
+}
+
+/// That somebody answers; otherwise what stood in the way at each node.
+pub fn check_answered(answers: &Answers) -> Outcome {
+    match answers.iter().any(|(_, answer)| answer.is_ok()) {
+        true => Ok(()),
+        false => Err(unreachable(answers, Duration::ZERO)),
+    }
+}
+
+/// Of nodes of which none answers. Without a time they were asked once, each as long as it took.
+fn unreachable(answers: &Answers, within: Duration) -> Failure {
+    Failure::Client(one_refusal(answers).unwrap_or_else(|| Error::Unreachable {
+        queue_manager: "a queue manager".to_string(),
+        within_s: within.as_secs_f64(),
+        text: all_errors(answers),
+    }))
 }
 
 /// What all nodes that answer refuse, if it is the same: they were reached, and that is not to be looked for.
@@ -600,9 +609,10 @@ fn share_json(share: &MemoryShare) -> Value {
 }
 
 fn manager_json(manager: &QueueManagerStatus) -> Value {
-    let instances: Vec<Value> = manager
-        .instances
-        .iter()
+    let mut sorted: Vec<&InstanceStatus> = manager.instances.iter().collect();
+    sorted.sort_by(|left, right| left.node.cmp(&right.node));
+    let instances: Vec<Value> = sorted
+        .into_iter()
         .map(|instance| {
             json!({
                 "node": instance.node, "id": instance.id, "voter": instance.voter, "in_sync": instance.in_sync,

@@ -28,6 +28,11 @@ fn take_into(command: Command, tails: &mut Vec<String>) -> Command {
             command.after_help(format!("{MARK}{}{MARK}", tails.len() - 1))
         }
     };
+    // `--priority -1` gives a value that is refused as a value, and no option that nobody knows.
+    let command = command.mut_args(|arg| match arg.get_long().is_some() && arg.get_action().takes_values() {
+        true => arg.allow_negative_numbers(true),
+        false => arg,
+    });
     command.mut_subcommands(|subcommand| take_into(subcommand, tails))
 }
 

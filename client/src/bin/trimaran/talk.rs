@@ -8,7 +8,8 @@ use trimaran_client::channel::{Channel, datagram};
 use trimaran_client::proto::mq::Text;
 use trimaran_client::proto::mq::constants::{get, open, put};
 use trimaran_client::proto::mq::message::Md;
-use trimaran_client::{Connection, Cursor, Error, Message, Queue, reason};
+use trimaran_client::proto::plain;
+use trimaran_client::{Connection, Cursor, Message, Queue, reason};
 
 use crate::{
     arguments::{Global, ReceiveArgs, TalkArgs},
@@ -113,6 +114,7 @@ impl Way {
 
     async fn open(global: &Global, args: &TalkArgs, options: u32) -> Result<Way, Failure> {
         if let (Some(host), Some(name)) = (&args.host, &args.channel) {
+            without_tls(global)?;
             let queue_manager = global.queue_manager.as_deref().unwrap_or_default();
             let address = format!("{}:{}", bracketed(host), args.port());
             let connecting = Channel::connect(&address, name, queue_manager, "trimaran");
@@ -124,6 +126,11 @@ impl Way {
         let (global, connection) = connect(global, args).await?;
         introduce(&global, args, &connection);
         let queue = connection.queue(&args.queue);
+        // Whether it is there shows before anything is typed.
+        match patiently("opening the queue", queue.status()).await {
+            Err(error) if error.reason() == Some(reason::UNKNOWN_OBJECT_NAME) => return Err(error.into()),
+            _ => {}
+        }
         let cursor = queue.cursor();
         Ok(Way::Grpc { queue, cursor })
     }
@@ -164,6 +171,23 @@ impl Way {
                 }
             }
         }
+    }
+}
+
+/// Who gives certificates does not expect that messages go over the wire in the clear.
+fn without_tls(global: &Global) -> Outcome {
+    let given = [
+        ("--tls-ca (TRIMARAN_TLS_CA)", global.tls_ca.is_some()),
+        ("--tls-cert (TRIMARAN_TLS_CERT)", global.tls_cert.is_some()),
+        ("--tls-key (TRIMARAN_TLS_KEY)", global.tls_key.is_some()),
+        ("--tls-name (TRIMARAN_TLS_NAME)", global.tls_name.is_some()),
+    ];
+    match given.iter().find(|(_, is_given)| *is_given) {
+        None => Ok(()),
+        Some((option, _)) => Err(Failure::Usage(format!(
+            "{option} is given, and --host with --channel has no TLS yet: everything would go in the clear. Leave --channel out \
+             to use TLS, or the options and variables of TLS to do without it"
+        ))),
     }
 }
 
@@ -286,8 +310,8 @@ pub fn stdin_lines() -> Lines {
     let (sender, receiver) = mpsc::channel(256);
     std::thread::spawn(move || {
         for line in std::io::stdin().lock().lines() {
-            let line = line
-                .map_err(|error| Failure::Client(Error::Invalid(format!("read standard input: {error}"))));
+            let line =
+                line.map_err(|error| Failure::Usage(format!("standard input: {}", plain::error(error))));
             if sender.blocking_send(line).is_err() {
                 return;
             }

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use trimaran_client::{Connection, GetOptions, Message, UnitOfWork, hex};
+use trimaran_client::{Connection, GetOptions, Message, UnitOfWork, hex, reason};
 
 use crate::{
     arguments::{Global, UnitArgs},
     message_json::{JsonMessage, message_json},
     output::{self, Failure, Outcome, patiently},
+    put::warn_of_priority,
     say,
     talk::{plural, stdin_lines},
 };
@@ -86,9 +87,12 @@ impl Desk<'_> {
         let mut number = 0_u64;
         while let Some(line) = lines.recv().await {
             number += 1;
-            let at_line = |text| Failure::Usage(format!("line {number} of standard input: {text}"));
+            let at_line = |text: String| Failure::Usage(format!("line {number} of standard input: {text}"));
             if let Some(step) = Step::parse(&line?).map_err(at_line)? {
-                self.carry_out(step).await?;
+                self.carry_out(step).await.map_err(|failure| match failure {
+                    Failure::Usage(text) => at_line(text),
+                    other => other,
+                })?;
             }
         }
         match &self.open {
@@ -106,8 +110,7 @@ impl Desk<'_> {
                 self.put(&queue, message).await
             }
             Step::PutJson { queue, object } => {
-                let parsed = serde_json::from_str::<JsonMessage>(&object).map_err(|error| error.to_string());
-                let message = parsed.and_then(JsonMessage::into_message);
+                let message = JsonMessage::read(&object);
                 self.put(&queue, message.map_err(|text| Failure::Usage(format!("put-json: {text}")))?).await
             }
             Step::Get { queue } => {
@@ -115,7 +118,7 @@ impl Desk<'_> {
                 match self.global.json {
                     true => say!("{}", json!({ "get": queue, "message": message_json(&message) })),
                     false => {
-                        output::write(&message.body);
+                        output::write_body(&message.body);
                         if !message.body.ends_with(b"\n") {
                             output::write(b"\n");
                         }
@@ -145,8 +148,15 @@ impl Desk<'_> {
         let open = self.open().await?;
         let placed = patiently("putting", open.unit.put(queue, message)).await?;
         open.puts += 1;
+        let lowered = placed.warning == reason::PRIORITY_EXCEEDS_MAXIMUM;
         if json {
-            say!("{}", json!({ "put": queue, "message_id": hex(&placed.message_id) }));
+            let mut value = json!({ "put": queue, "message_id": hex(&placed.message_id) });
+            if lowered {
+                value["warning"] = json!(placed.warning);
+            }
+            say!("{value}");
+        } else {
+            warn_of_priority(u64::from(lowered));
         }
         Ok(())
     }
@@ -158,7 +168,7 @@ impl Desk<'_> {
         let got = patiently("waiting for a message", open.unit.get(queue, options)).await?;
         open.gets += u64::from(got.is_some());
         got.ok_or_else(|| {
-            Failure::no_message(format!("no message on {queue}, and the unit of work is backed out"))
+            Failure::NoMessage(format!("no message on {queue}, and the unit of work is backed out"))
         })
     }
 

@@ -41,6 +41,7 @@ async fn views(global: &Global, only: Option<&str>) -> Result<Vec<QueueManagerSt
     let picture = Picture::of(&answers, only);
     let names = status::queue_managers(&answers).into_iter();
     let names: Vec<String> = names.filter(|name| only.is_none_or(|only| only == name)).collect();
+    status::check_answered(&answers)?;
     if names.is_empty() {
         let name = only.unwrap_or("a queue manager");
         return Err(Failure::Check(format!("no node that answers has {name}; look with `trimaran status`")));

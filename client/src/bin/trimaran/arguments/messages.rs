@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 
-use super::values::{Id, parse_id, parse_wait};
+use super::values::{Id, parse_expiry, parse_id, parse_reason, parse_wait};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -23,10 +23,10 @@ pub struct TalkArgs {
     pub host: Option<String>,
 
     /// Port on that host [default: 1414 with a channel, otherwise 7201]
-    #[arg(long, requires = "host")]
+    #[arg(long, value_name = "PORT", requires = "host")]
     pub port: Option<u16>,
 
-    /// Channel to connect through as IBM MQ clients do; needs --host, without it the name is only shown
+    /// Channel to connect through as IBM MQ clients do, without TLS; needs --host, without it the name is only shown
     #[arg(long, value_name = "NAME")]
     pub channel: Option<String>,
 }
@@ -103,14 +103,15 @@ pub struct PutArgs {
     #[arg(long)]
     pub dead_letter: bool,
 
-    /// Number the puts under this name, so that the same command can be repeated after a crash without harm
+    /// Number the puts under this name, from --first-sequence on, so that the same command can be repeated after a crash
+    /// without harm
     #[arg(long, value_name = "NAME")]
     pub producer: Option<String>,
 
-    /// Number of the first put
-    #[arg(long, value_name = "N", default_value_t = 1, requires = "producer",
-        value_parser = clap::value_parser!(u64).range(1..))]
-    pub first_sequence: u64,
+    /// Number of the first put of --producer: 1, or the one behind the last. What has a number that was put before is
+    /// not put again, whatever it says
+    #[arg(long, value_name = "N", requires = "producer", value_parser = clap::value_parser!(u64).range(1..))]
+    pub first_sequence: Option<u64>,
 
     /// The same command was tried before: what cannot be judged any more is refused (2195) rather than put twice
     #[arg(long, requires = "producer")]
@@ -124,8 +125,8 @@ pub struct PutArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Message")]
 pub struct DescriptorArgs {
-    /// 0 (lowest) to 9; without it DEFPRTY of the queue
-    #[arg(long, value_parser = clap::value_parser!(u32).range(0..=9))]
+    /// 0 (lowest) to 9; a higher one is put as 9, with a warning. Without it DEFPRTY of the queue
+    #[arg(long, value_name = "N")]
     pub priority: Option<u32>,
 
     /// Survives a failover, whatever DEFPSIST of the queue says
@@ -140,8 +141,9 @@ pub struct DescriptorArgs {
     #[arg(long, group = "persistence")]
     pub persistence_as_queue: bool,
 
-    /// The message vanishes when nobody got it for so long, for example 500ms, 30s, 2h
-    #[arg(long, value_name = "TIME", value_parser = parse_wait)]
+    /// The message vanishes when nobody got it for so long, for example 500ms, 30s, 2h; a bare
+    /// number is seconds
+    #[arg(long, value_name = "TIME", value_parser = parse_expiry)]
     pub expiry: Option<Duration>,
 
     /// Text of at most 24 bytes, or 0x and hexadecimal digits
@@ -202,14 +204,14 @@ pub struct GetArgs {
     pub queue: String,
 
     /// Get so many messages
-    #[arg(long, short = 'n', value_name = "N", default_value_t = 1, conflicts_with = "all")]
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 1, conflicts_with = "all", value_parser = clap::value_parser!(u64).range(1..))]
     pub count: u64,
 
     /// Get all messages there are; that there are none is success
     #[arg(long)]
     pub all: bool,
 
-    /// How long to wait for each message, for example 500ms, 5s, forever
+    /// How long to wait for each message, for example 500ms, 5s, forever; a bare number is seconds
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = parse_wait)]
     pub wait: Duration,
 
@@ -262,14 +264,15 @@ Examples:
   trimaran requeue DEAD.LETTERS --reason 2053 --count 100  of those that were refused because their queue was full
   trimaran requeue DEAD.LETTERS --of-queue ORDERS --to ORDERS.REPAIRED
 
-The header goes, the message is as it was put. Each leaves the dead-letter queue in the unit of work that puts it; one
-that is refused again ends the command, and stays.")]
+The header goes, and the body and its format are as they were put; the put time is new, and so is the program that put it.
+Messages that begin with no dead-letter header stay, and are counted. Each leaves the dead-letter queue in the unit of work
+that puts it; one that is refused again ends the command, and stays.")]
 pub struct RequeueArgs {
     /// The dead-letter queue
     pub queue: String,
 
-    /// Only those that were refused for this reason, for example 2053
-    #[arg(long, value_name = "REASON")]
+    /// Only those that were refused for this reason: 2053 or Q_FULL
+    #[arg(long, value_name = "REASON", value_parser = parse_reason)]
     pub reason: Option<u32>,
 
     /// Only those that were meant for this queue
@@ -291,7 +294,7 @@ Lines of standard input:
   put QUEUE TEXT        the rest of the line is the message
   put-json QUEUE JSON   with all fields; see `trimaran help json-lines`
   get QUEUE             its body on standard output
-  move FROM TO          a message as it is, with its descriptor
+  move FROM TO          a message with its descriptor; put time and putting program are new
   commit, backout       the next line begins another unit of work
 
 Example:
@@ -300,7 +303,7 @@ Example:
 Nobody sees anything of it before the commit. A line that fails, a queue without a message (exit code 3) and an end
 without commit (exit code 1) back the unit out. So does a node that fails (reason 2003): run the same again.")]
 pub struct UnitArgs {
-    /// How long each get waits for a message, for example 500ms, 5s, forever
+    /// How long each get waits for a message, for example 500ms, 5s, forever; a bare number is seconds
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = parse_wait)]
     pub wait: Duration,
 }

@@ -79,22 +79,15 @@ pub struct Global {
     pub tls_ca: Option<PathBuf>,
 
     /// Certificate of the user (PEM)
-    #[arg(
-        long,
-        global = true,
-        env = "TRIMARAN_TLS_CERT",
-        value_name = "FILE",
-        requires = "tls_ca",
-        requires = "tls_key"
-    )]
+    #[arg(long, global = true, env = "TRIMARAN_TLS_CERT", value_name = "FILE")]
     pub tls_cert: Option<PathBuf>,
 
     /// Private key that belongs to --tls-cert (PEM)
-    #[arg(long, global = true, env = "TRIMARAN_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    #[arg(long, global = true, env = "TRIMARAN_TLS_KEY", value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
 
     /// Name to look for in the nodes' certificates, where it is not the host in --connect
-    #[arg(long, global = true, env = "TRIMARAN_TLS_NAME", value_name = "NAME", requires = "tls_ca")]
+    #[arg(long, global = true, env = "TRIMARAN_TLS_NAME", value_name = "NAME")]
     pub tls_name: Option<String>,
 
     /// How long to look for a node that serves [default: 10s; `status`: 2s for a node to answer]
@@ -109,7 +102,26 @@ pub struct Global {
 impl Global {
     /// What is wrong with the files is this machine's: the command line was understood.
     pub fn tls(&self) -> Result<Option<Tls>, Failure> {
-        let Some(authority) = &self.tls_ca else { return Ok(None) };
+        let lacks = |given: &str, lacking: &str| {
+            Failure::Usage(format!(
+                "{given} is given, as an option or in the environment, and {lacking} is not; give both, or leave {given} out"
+            ))
+        };
+        let (certificate, key) = ("--tls-cert (TRIMARAN_TLS_CERT)", "--tls-key (TRIMARAN_TLS_KEY)");
+        match (&self.tls_cert, &self.tls_key) {
+            (Some(_), None) => return Err(lacks(certificate, key)),
+            (None, Some(_)) => return Err(lacks(key, certificate)),
+            (Some(_), Some(_)) if self.tls_ca.is_none() => {
+                return Err(lacks(certificate, "--tls-ca (TRIMARAN_TLS_CA)"));
+            }
+            _ => {}
+        }
+        let Some(authority) = &self.tls_ca else {
+            return match self.tls_name {
+                Some(_) => Err(lacks("--tls-name (TRIMARAN_TLS_NAME)", "--tls-ca (TRIMARAN_TLS_CA)")),
+                None => Ok(None),
+            };
+        };
         let identity = self.tls_cert.as_ref().zip(self.tls_key.as_ref());
         let tls = Tls::from_files(authority, identity).map_err(|error| Failure::Local(error.to_string()))?;
         Ok(Some(match &self.tls_name {

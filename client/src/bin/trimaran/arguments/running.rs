@@ -127,7 +127,7 @@ pub struct OutcomeArgs {
     pub unit: Id,
 
     /// How many units had been decided when the commit was sent, as the program noted it. Without it a unit of which
-    /// nothing is known is \"not known any more\" as soon as the queue manager has forgotten any
+    /// nothing is known is "not known any more" as soon as the queue manager has forgotten any
     #[arg(long, value_name = "N")]
     pub units_decided: Option<u64>,
 }

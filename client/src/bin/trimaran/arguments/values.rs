@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use trimaran_client::{FOREVER, unhex};
+use trimaran_client::{FOREVER, REASONS, unhex};
 
 /// An MQ id: at most 24 bytes.
 pub type Id = std::sync::Arc<[u8]>;
@@ -20,8 +20,24 @@ pub fn parse_id(text: &str) -> Result<Id, String> {
     };
     match bytes.len() {
         1..=24 => Ok(bytes.into()),
+        _ if unhex(text).is_some_and(|bytes| bytes.len() <= 24) => Err(format!(
+            "an id has 1 to 24 bytes; if these are hexadecimal digits, write 0x in front of them: 0x{text}"
+        )),
         length => Err(format!("an id has 1 to 24 bytes, this one has {length}")),
     }
+}
+
+/// A reason code by its number or its name, with or without MQRC_ in front.
+pub fn parse_reason(text: &str) -> Result<u32, String> {
+    if let Ok(number) = text.parse() {
+        return Ok(number);
+    }
+    let name = text.to_ascii_uppercase();
+    let name = name.strip_prefix("MQRC_").unwrap_or(&name);
+    let found = REASONS.iter().find(|(_, of)| *of == name).map(|(number, _)| *number);
+    found.ok_or_else(|| {
+        "write a number or a name that `trimaran help reasons` lists: 2053 or Q_FULL".to_string()
+    })
 }
 
 pub fn parse_named_hosts(text: &str) -> Result<NamedHosts, String> {
@@ -75,6 +91,19 @@ pub fn parse_wait(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(seconds).map_err(|_| "that is too long a time; write forever".to_string())
 }
 
+/// A time after which a message vanishes: as [`parse_wait`], and no longer than can be counted.
+pub fn parse_expiry(text: &str) -> Result<Duration, String> {
+    // MQ counts tenths of a second in 31 bits.
+    const MOST_S: u64 = i32::MAX as u64 / 10;
+    match parse_wait(text)? {
+        FOREVER => Err("leave --expiry out for a message that never vanishes".to_string()),
+        expiry if expiry.as_secs() > MOST_S => {
+            Err(format!("a message can wait for {MOST_S} seconds at most (6.8 years)"))
+        }
+        expiry => Ok(expiry),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,6 +116,9 @@ mod tests {
         assert_eq!(parse_wait("forever"), Ok(FOREVER));
         assert!(parse_wait("5 parsecs").is_err());
         assert!(parse_wait("-1s").is_err());
+        assert_eq!(parse_expiry("1h"), Ok(Duration::from_secs(3600)));
+        assert!(parse_expiry("100000000h").unwrap_err().contains("at most"));
+        assert!(parse_expiry("forever").unwrap_err().contains("leave --expiry out"));
     }
 
     #[test]
@@ -95,5 +127,14 @@ mod tests {
         assert_eq!(&*parse_id("0x00ff").unwrap(), [0, 255]);
         assert!(parse_id("0x0").is_err());
         assert!(parse_id("a text that is longer than an id").is_err());
+        // As --json prints it.
+        let refused = parse_id(&"0a".repeat(24)).unwrap_err();
+        assert!(refused.contains("write 0x in front"), "{refused}");
+    }
+
+    #[test]
+    fn reasons_have_numbers_and_names() {
+        assert_eq!((parse_reason("2053"), parse_reason("mqrc_q_full")), (Ok(2053), Ok(2053)));
+        assert!(parse_reason("FULL").unwrap_err().contains("help reasons"));
     }
 }
