@@ -10,7 +10,7 @@ use trimaran_node::runtime::{self, Fatal, FatalReason};
 use trimaran_node::types::{Inspected, Inspector, QueueManagerId};
 use trimaran_node::{log_store, message_store};
 use trimaran_proto::generate::{self, Generate};
-use trimaran_proto::words;
+use trimaran_proto::plain;
 
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -119,7 +119,7 @@ fn main() -> ExitCode {
 
 fn load(arguments: &NodeArguments) -> Result<Config, String> {
     Config::load(&arguments.config, arguments.node.as_deref(), &arguments.settings)
-        .map_err(|error| words::plain(&error.text))
+        .map_err(|error| plain::error(&error.text))
 }
 
 fn wrong_configuration(text: &str) -> ExitCode {

@@ -45,7 +45,6 @@ pub mod reason;
 pub mod mqsc;
 pub mod generate;
 pub mod cluster;
-pub mod words;
 
 /// The encoded `FileDescriptorSet` of all protos, for gRPC server reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

@@ -1,22 +1,53 @@
 //! What the operating system and the libraries say, in words for people who do not read Rust.
 
-/// The text without `(os error 111)`: the words in front of it say the same.
+/// What they say, and what is said instead. Whatever is not here stays as it is.
+const WORDS: &[(&str, &str)] = &[
+    ("peer closed connection without sending TLS close_notify", "the connection ended in the middle"),
+    (
+        "invalid peer certificate: UnknownIssuer",
+        "its certificate is not from the authority that is trusted here (ca)",
+    ),
+    ("invalid peer certificate: ", "its certificate is not good: "),
+    (
+        "received fatal alert: UnknownCA",
+        "it does not trust the authority of the certificate that it was shown",
+    ),
+    (
+        "received fatal alert: UnknownCa",
+        "it does not trust the authority of the certificate that it was shown",
+    ),
+    ("received fatal alert: CertificateRequired", "it wants a certificate, and was shown none"),
+    ("received fatal alert: BadCertificate", "it refuses the certificate that it was shown"),
+    ("received fatal alert: ", "it ended the TLS handshake: "),
+    ("received corrupt message of type InvalidContentType", "it does not speak TLS"),
+    ("UnknownIssuer", "it is from another authority"),
+    ("KeyMismatch", "the key is another certificate's"),
+    ("stream did not contain valid UTF-8", "it is not text in UTF-8"),
+];
+
+/// The text without `(os error 111)`, since the words in front of it say the same, without addresses of manuals, and with our words
+/// for those of libraries.
 ///
 /// ```
 /// assert_eq!(trimaran_proto::plain::error("Connection refused (os error 111)"), "Connection refused");
 /// ```
 pub fn error(error: impl std::fmt::Display) -> String {
-    const MARK: &str = " (os error ";
-    let mut text = error.to_string();
-    while let Some(at) = text.find(MARK) {
-        let digits = text[at + MARK.len()..].bytes().take_while(u8::is_ascii_digit).count();
-        let end = at + MARK.len() + digits;
-        if digits == 0 || !text[end..].starts_with(')') {
-            break;
-        }
-        text.replace_range(at..=end, "");
+    let text = without(error.to_string(), " (os error ", |rest| {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        (digits > 0 && rest[digits..].starts_with(')')).then_some(digits + 1)
+    });
+    let text = without(text, ": https://docs.rs/", |rest| Some(rest.find(' ').unwrap_or(rest.len())));
+    WORDS.iter().fold(text, |text, (theirs, ours)| text.replace(theirs, ours))
+}
+
+/// The text without what begins with `mark`, as far as `length` says of what is behind it.
+fn without(mut text: String, mark: &str, length: impl Fn(&str) -> Option<usize>) -> String {
+    while let Some(at) = text.find(mark) {
+        let behind = at + mark.len();
+        let Some(length) = length(&text[behind..]) else { break };
+        text.replace_range(at..behind + length, "");
     }
-    text.replace("stream did not contain valid UTF-8", "it is not text in UTF-8")
+    text
 }
 
 /// What a parser of a command line says of a value, without the words of its types.
@@ -56,5 +87,23 @@ mod tests {
             "a: File exists; b: No such file"
         );
         assert_eq!(error("(os error x) (os error 17"), "(os error x) (os error 17");
+        assert_eq!(
+            error("a: No such file or directory (os error 2); name it"),
+            "a: No such file or directory; name it"
+        );
+    }
+
+    #[test]
+    fn words_of_libraries_are_said_in_ours() {
+        for (said, plainly) in [
+            (
+                "peer closed connection without sending TLS close_notify: https://docs.rs/rustls/latest/x.html#eof",
+                "the connection ended in the middle",
+            ),
+            ("it is our own sentence", "it is our own sentence"),
+        ] {
+            assert_eq!(super::error(said), plainly);
+        }
+        assert!(super::error("invalid peer certificate: UnknownIssuer").contains("not from the authority"));
     }
 }

@@ -3,6 +3,7 @@
 //! Changes nothing but a file that it creates and removes in each directory. A node that runs already is recognised
 //! and asked how it is, instead of being called in the way.
 
+use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use trimaran_proto::words;
+use trimaran_proto::plain;
 
 use super::{Config, Descriptors, LOCK_FILE, OWNER_COPY, OWNER_FILE, reserves, resolve, voters_warning};
 use crate::log_store::{filesystem, free_bytes};
@@ -42,16 +43,16 @@ impl CheckReport {
         !self.findings.iter().any(|finding| matches!(finding, Finding::Wrong(_)))
     }
 
-    fn fine(&mut self, text: impl Into<String>) {
-        self.findings.push(Finding::Fine(words::plain(&text.into())));
+    fn fine(&mut self, text: impl fmt::Display) {
+        self.findings.push(Finding::Fine(plain::error(text)));
     }
 
-    fn warning(&mut self, text: impl Into<String>) {
-        self.findings.push(Finding::Warning(words::plain(&text.into())));
+    fn warning(&mut self, text: impl fmt::Display) {
+        self.findings.push(Finding::Warning(plain::error(text)));
     }
 
-    fn wrong(&mut self, text: impl Into<String>) {
-        self.findings.push(Finding::Wrong(words::plain(&text.into())));
+    fn wrong(&mut self, text: impl fmt::Display) {
+        self.findings.push(Finding::Wrong(plain::error(text)));
     }
 }
 

@@ -18,10 +18,10 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
+use trimaran_proto::plain;
 use trimaran_proto::replica::v1::peer_ack::Refusal;
 use trimaran_proto::replica::v1::peer_hello::Purpose;
 use trimaran_proto::replica::v1::{PeerAck, PeerFrame, PeerHello, PeerMessage};
-use trimaran_proto::words;
 
 use super::frame::{self, FrameReader, FrameWriter};
 use super::{Link, LinkCounters, PeerTls, Peers, SNAPSHOT_SILENCE_MAX};
@@ -59,7 +59,7 @@ impl fmt::Display for Broken {
         match self {
             Broken::NobodyThere => f.write_str("nobody listens there any more"),
             Broken::Removed => f.write_str("the peer knows that this node was removed"),
-            Broken::Refused(reason) | Broken::Other(reason) => f.write_str(&words::plain(reason)),
+            Broken::Refused(reason) | Broken::Other(reason) => f.write_str(&plain::error(reason)),
         }
     }
 }
@@ -130,7 +130,7 @@ async fn keep_connected(peers: &Arc<Peers>, link: &Arc<Link>) {
                 wait = wait.max(Duration::from_millis(50));
             }
             Broken::Refused(sentence) => {
-                let sentence = words::plain(&sentence);
+                let sentence = plain::error(&sentence);
                 let news = link.refused.lock().replace(sentence.clone()).as_ref() != Some(&sentence);
                 if news {
                     tracing::warn!(
@@ -146,7 +146,7 @@ async fn keep_connected(peers: &Arc<Peers>, link: &Arc<Link>) {
                 wait = BACKOFF_REMOVED;
             }
             Broken::Other(reason) => {
-                let reason = words::plain(&reason);
+                let reason = plain::error(&reason);
                 // The first attempts after a break fail for reasons that are nobody's business.
                 if attempt == BACKOFF_MS.len() {
                     tracing::warn!(
@@ -502,7 +502,7 @@ pub async fn probe(
             "this node was removed from every queue manager; stop it, or give it a new id and add it"
                 .to_owned(),
         )),
-        Err(Broken::Refused(reason)) => Err(ProbeError::Refused(words::plain(&reason))),
-        Err(Broken::Other(reason)) => Err(ProbeError::Unreachable(words::plain(&reason))),
+        Err(Broken::Refused(reason)) => Err(ProbeError::Refused(plain::error(&reason))),
+        Err(Broken::Other(reason)) => Err(ProbeError::Unreachable(plain::error(&reason))),
     }
 }

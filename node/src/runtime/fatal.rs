@@ -90,7 +90,7 @@ pub struct Fatal {
 
 impl Fatal {
     pub fn new(reason: FatalReason, text: impl fmt::Display) -> Fatal {
-        Fatal { reason, text: trimaran_proto::words::plain(&text.to_string()) }
+        Fatal { reason, text: trimaran_proto::plain::error(text) }
     }
 }
 
