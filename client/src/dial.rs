@@ -247,7 +247,7 @@ mod tests {
             ("received corrupt message of type InvalidContentType", "what listens there does not speak TLS"),
             (
                 "invalid peer certificate: certificate not valid for name \"b\"; certificate is only valid for DnsName(\"a\")",
-                "invalid peer certificate: certificate not valid for name \"b\"",
+                "its certificate is not good: certificate not valid for name \"b\"",
             ),
             (
                 "connection error detected: frame with invalid size",
