@@ -37,7 +37,7 @@ pub(super) struct Half {
 #[derive(Debug)]
 struct Undone {
     unit: Unit,
-    /// Gets that are not in the log.
+    /// Gets that are free at once: those that are not in the log, and all of a commit that the log refused.
     volatile: Vec<(QueueId, Position)>,
     /// Whether backout counts grow.
     counts: bool,
@@ -169,10 +169,6 @@ impl Replica {
         completion: Completion,
     ) {
         debug_assert!(completion.is_failed(), "what was refused is answered so");
-        debug_assert!(
-            gets.iter().all(|(_, position)| !position.is_persistent()),
-            "gets that are in the log are free by what the log refused"
-        );
         let mut unit = Unit::default();
         unit.not_persistent = not_persistent;
         let answer = Some((caller.0, caller.1, completion));
