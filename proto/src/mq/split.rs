@@ -64,6 +64,11 @@ impl Joiner {
         Ok(if given & flags::LAST != 0 { self.open.take() } else { None })
     }
 
+    /// The first segment of a call that is not complete.
+    pub fn first(&self) -> Option<&Segment> {
+        self.open.as_ref().map(|open| &open.first)
+    }
+
     /// Bytes that are kept for a call that is not complete.
     pub fn held_bytes(&self) -> usize {
         if self.open.is_some() { self.bytes } else { 0 }

@@ -1,11 +1,11 @@
 //! Which part of a conversation a call is for, and which part its answer.
 
 use bytes::Bytes;
+use trimaran_proto::mq::Malformed;
 use trimaran_proto::mq::call::{Body as WireBody, Call as WireCall};
 use trimaran_proto::mq::constants::reason;
 use trimaran_proto::mq::segment::{Header, Segment, types};
 use trimaran_proto::mq::wire::Reader;
-use trimaran_proto::mq::{Malformed, Order};
 
 use super::conversation::{Arriving, Conversation, Waiting, Who, fail};
 use super::convert::Code;
@@ -27,12 +27,9 @@ impl Conversation {
         number: u64,
     ) -> Result<(), Malformed> {
         let bytes_max = desk.agreed.message_bytes_max + CALL_BYTES_MORE;
-        let (first, kind, order) = (segment.body.clone(), segment.header.segment, segment.header.order);
         let Some(joined) = self.joiner.add(segment, bytes_max)? else {
-            self.arriving.get_or_insert_with(|| Arriving {
-                number,
-                said: said_bytes(first, kind, order).min(bytes_max),
-            });
+            let said = || self.joiner.first().map_or(0, said_bytes).min(bytes_max);
+            self.arriving.get_or_insert_with(|| Arriving { number, said: said() });
             return Ok(());
         };
         self.arriving = None;
@@ -135,9 +132,10 @@ impl Conversation {
 }
 
 /// How long the call will be that begins with this segment, if it says so: a put has its data behind everything else.
-fn said_bytes(first: Bytes, kind: u8, order: Order) -> usize {
-    let length = first.len();
-    match WireCall::read(&mut Reader::new(first, order), kind).map(|call| call.body) {
+fn said_bytes(first: &Segment) -> usize {
+    let length = first.body.len();
+    let mut reader = Reader::new(first.body.clone(), first.header.order);
+    match WireCall::read(&mut reader, first.header.segment).map(|call| call.body) {
         Ok(WireBody::Put(put)) => length - put.data.len() + put.length as usize,
         _ => length,
     }
