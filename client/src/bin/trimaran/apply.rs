@@ -16,6 +16,7 @@ use crate::{
     arguments::{ApplyArgs, Global},
     output::{Failure, Outcome, patiently},
     say,
+    talk::plural,
 };
 
 /// Names and values.
@@ -64,8 +65,7 @@ pub async fn run(global: &Global, args: ApplyArgs) -> Outcome {
 
 /// What a deletion does to messages, or what they do to it.
 fn warning(command: &Command, messages: u64) -> String {
-    let has =
-        if messages == 1 { "it has 1 message".to_string() } else { format!("it has {messages} messages") };
+    let has = format!("it has {messages} {}", plural(messages, "message"));
     match command {
         _ if messages == 0 => String::new(),
         Command::Delete { purge: true, .. } => format!(", and {has}, which go with it"),
@@ -100,21 +100,13 @@ fn read(path: &Path) -> Result<Vec<Command>, Failure> {
         let mut shown = Vec::new();
         steps.push(script.line(line, &mut shown));
         if script.exit_code() != 0 {
-            // What may be said there is help for who types, and fifty lines long.
-            let fault = shown.split(|line| line.is_empty()).next().unwrap_or_default();
-            return Err(Failure::Usage(format!(
-                "{}, line {}: {}",
-                path.display(),
-                number + 1,
-                fault.join("\n")
-            )));
+            return Err(mistake(path, &format!("line {}", number + 1), &shown));
         }
     }
     let mut shown = Vec::new();
     steps.push(script.end(&mut shown));
     if script.exit_code() != 0 {
-        let fault = shown.split(|line| line.is_empty()).next().unwrap_or_default();
-        return Err(Failure::Usage(format!("{}, at the end: {}", path.display(), fault.join("\n"))));
+        return Err(mistake(path, "at the end", &shown));
     }
     for step in steps {
         match step {
@@ -128,6 +120,12 @@ fn read(path: &Path) -> Result<Vec<Command>, Failure> {
         Some(other) => Err(Failure::Usage(format!("{}: {other:?} is no definition", path.display()))),
         None => Ok(commands),
     }
+}
+
+/// The fault alone: what follows it is help for who types, and fifty lines long.
+fn mistake(path: &Path, place: &str, shown: &[String]) -> Failure {
+    let fault = shown.split(|line| line.is_empty()).next().unwrap_or_default();
+    Failure::Usage(format!("{}, {place}: {}", path.display(), fault.join("\n")))
 }
 
 fn can_be_applied(command: &Command) -> bool {
