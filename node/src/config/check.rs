@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use trimaran_proto::plain;
 
-use super::{Config, Descriptors, LOCK_FILE, OWNER_COPY, OWNER_FILE, reserves, resolve, voters_warning};
+use super::{Config, Descriptors, LOCK_FILE, Owner, reserves, resolve, voters_warning};
 use crate::log_store::{filesystem, free_bytes};
 use crate::peer::{self, PeerTls, ProbeError};
 use crate::security::{Tls, TlsOptions};
@@ -98,20 +98,20 @@ pub async fn check(config: &Config) -> CheckReport {
     for (what, path) in [("log", &config.log_directory), ("data", &config.data_directory)] {
         check_directory(what, path, config.limits.disk_reserve_bytes, &mut report);
     }
+    let directories = [&config.log_directory, &config.data_directory];
     match config.owners() {
         Err(texts) => texts.into_iter().for_each(|text| report.wrong(text)),
+        Ok(owners) if owners.iter().all(Owner::is_new) => {
+            let [log, data] = directories.map(|path| path.display());
+            report.warning(format!(
+                "{log} and {data} have nothing of a node yet: node {} begins without any messages. That is right before its first \
+                 start; if it ran before, correct [directories] (what does not begin with / is beside the cluster file)",
+                config.name
+            ));
+        }
         Ok(owners) => {
             owners.into_iter().filter_map(|owner| owner.repaired).for_each(|text| report.warning(text));
         }
-    }
-    let directories = [&config.log_directory, &config.data_directory];
-    if directories.iter().all(|path| !path.join(OWNER_FILE).exists() && !path.join(OWNER_COPY).exists()) {
-        let [log, data] = directories.map(|path| path.display());
-        report.warning(format!(
-            "{log} and {data} have nothing of a node yet: node {} begins without any messages. That is right before its first \
-             start; if it ran before, correct [directories] (what does not begin with / is beside the cluster file)",
-            config.name
-        ));
     }
     if own != Own::Runs
         && let Some(path) = directories.iter().find(|path| is_in_use(path))

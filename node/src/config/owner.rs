@@ -66,6 +66,13 @@ enum Found {
     Damaged,
 }
 
+impl Owner {
+    /// There was nothing of a node in the directory.
+    pub fn is_new(&self) -> bool {
+        self.had == Had::Nothing
+    }
+}
+
 impl Config {
     /// Whose the log and the data directory are from now on; or the sentences about why this node may not use them. One of the two
     /// without the other is not taken for a loss: a file system that is not mounted looks like that, and the log would be cut
