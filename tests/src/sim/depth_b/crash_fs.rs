@@ -673,19 +673,25 @@ mod tests {
         }
     }
 
+    /// A file of a thousand bytes that are on the device, and a thousand whose sync failed.
+    fn failed_sync(seed: u64, path: &Path) -> (CrashFs, Arc<CrashHandle>) {
+        let fs = CrashFs::new(seed).for_process();
+        written(&fs, path, &[(&[1; 1000], true), (&[2; 1000], false)]);
+        let handle = Arc::new(fs.open(path, Permission::ReadWrite).unwrap());
+        fs.plan_failure(fs.calls() + 1, Failure::Error);
+        assert!(handle.sync().is_err());
+        assert_eq!(fs.take_failed().map(|failed| failed.call), Some("log: sync a file"));
+        handle.sync().unwrap();
+        (fs, handle)
+    }
+
     #[test]
     fn what_a_failed_sync_left_is_gone_with_the_next_power_cut() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("1");
         let mut lost = 0;
         for seed in 0..40 {
-            let fs = CrashFs::new(seed).for_process();
-            written(&fs, &path, &[(&[1; 1000], true), (&[2; 1000], false)]);
-            let handle = fs.open(&path, Permission::ReadWrite).unwrap();
-            fs.plan_failure(fs.calls() + 1, Failure::Error);
-            assert!(handle.sync().is_err());
-            assert_eq!(fs.take_failed().map(|failed| failed.call), Some("log: sync a file"));
-            handle.sync().unwrap();
+            let (fs, handle) = failed_sync(seed, &path);
             assert_eq!(handle.file_size().unwrap(), 2000);
             fs.cut_power(&mut Rng::new(seed));
             lost += u64::from(fs.bytes(&path).len() < 2000);
@@ -700,12 +706,7 @@ mod tests {
         let path = directory.path().join("1");
         let mut lost = 0;
         for seed in 0..40 {
-            let fs = CrashFs::new(seed).for_process();
-            written(&fs, &path, &[(&[1; 1000], true), (&[2; 1000], false)]);
-            let handle = Arc::new(fs.open(&path, Permission::ReadWrite).unwrap());
-            fs.plan_failure(fs.calls() + 1, Failure::Error);
-            assert!(handle.sync().is_err());
-            handle.sync().unwrap();
+            let (fs, handle) = failed_sync(seed, &path);
             let was_lost = !fs.is_synced(&path);
             lost += u64::from(was_lost);
             let mut writer = fs.new_writer(handle.clone()).unwrap();
