@@ -11,6 +11,7 @@ use std::pin::pin;
 use std::process::Output;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use tokio_stream::StreamExt;
 use trimaran_client::{Attributes, Connection, Message, Queue, reason};
 use trimaran_tests::process::cluster::{QUEUE_MANAGER, http_get, http_status};
@@ -396,6 +397,63 @@ async fn a_release_comes_goes_back_and_comes_again_under_load_and_is_there_for_g
     let connection = cluster.connect().await;
     ledger::check_receipts(&connection, &load.ledger).await;
     cluster.wait_all_in_sync(seconds(30)).await;
+    load.ledger.balance().assert_even();
+}
+
+// ---- failovers are on record ----
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crash_and_a_stop_are_on_record_with_what_they_cost_and_on_every_node_the_same() {
+    let mut chance = Chance::new(seed());
+    let mut cluster = Cluster::start(Plan::default());
+    let mut load = Load::start(&cluster, 2, &mut chance).await;
+    let connect = cluster.addresses().join(",");
+    let ask = |arguments: &[&str]| {
+        let output = run_program("trimaran", &[&["--connect", &connect, "--json"], arguments].concat(), "");
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output));
+        let lines = String::from_utf8(output.stdout).expect("JSON is text");
+        lines.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect::<Vec<Value>>()
+    };
+    let accounted = |count: usize| {
+        let until = Instant::now() + seconds(60);
+        loop {
+            let records = ask(&["failovers"]);
+            if records.len() == count && records.iter().all(|record| !record["account"].is_null()) {
+                return records;
+            }
+            assert!(Instant::now() < until, "{count} records with their accounts: {records:?}");
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    };
+    accounted(1);
+
+    let crashed = cluster.wait_serving(seconds(30));
+    cluster.kill(crashed);
+    cluster.wait_serving(seconds(30));
+    cluster.start_node(crashed);
+    cluster.wait_all_in_sync(seconds(30)).await;
+    accounted(2);
+    let stopped = cluster.wait_serving(seconds(30));
+    cluster.stop(stopped);
+    cluster.wait_serving(seconds(30));
+    cluster.start_node(stopped);
+    cluster.wait_all_in_sync(seconds(30)).await;
+    let records = accounted(3);
+
+    let why: Vec<&Value> = records.iter().map(|record| &record["why"]).collect();
+    assert_eq!(why, ["start", "crash", "node stopped"]);
+    let name = |node: usize| cluster.nodes[node].name.clone();
+    assert_eq!(records[1]["account"]["before"], name(crashed));
+    assert_eq!(records[2]["account"]["before"], name(stopped));
+    assert!(records[1]["account"]["clients_before"].as_u64() >= Some(2), "{}", records[1]);
+    assert_eq!(records[2]["sealed_before"], records[1]["seal"]);
+    let verified = ask(&["failovers", "verify"]).remove(0);
+    assert_eq!((&verified["records"], verified["nodes"].as_array().map(Vec::len)), (&Value::from(3), Some(3)));
+    let cost: u64 = records[1..].iter().filter_map(|record| record["account"]["outage_us"].as_u64()).sum();
+    assert_eq!(ask(&["availability"])[0]["spent_us"], cost);
+
+    load.stop_producers(seconds(60)).await;
+    load.drain(seconds(30)).await;
     load.ledger.balance().assert_even();
 }
 
