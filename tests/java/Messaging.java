@@ -22,6 +22,7 @@ import javax.jms.Queue;
 import javax.jms.QueueBrowser;
 import javax.jms.Session;
 import javax.jms.StreamMessage;
+import javax.jms.TemporaryQueue;
 import javax.jms.TextMessage;
 
 public class Messaging {
@@ -77,6 +78,20 @@ public class Messaging {
                 + " " + ((ObjectMessage) consumer.receive(5000)).getObject()
                 + " " + ((StreamMessage) consumer.receive(5000)).readInt()
                 + " " + ((BytesMessage) consumer.receive(5000)).getBodyLength());
+
+        TemporaryQueue replies = session.createTemporaryQueue();
+        TextMessage request = session.createTextMessage("request");
+        request.setJMSReplyTo(replies);
+        producer.send(request);
+        Message asked = consumer.receive(5000);
+        MessageProducer answering = session.createProducer(asked.getJMSReplyTo());
+        answering.setDeliveryMode(DeliveryMode.NON_PERSISTENT);
+        answering.send(session.createTextMessage("reply to " + text(asked)));
+        MessageConsumer waiting = session.createConsumer(replies);
+        System.out.println(text(waiting.receive(5000)));
+        answering.close();
+        waiting.close();
+        replies.delete();
 
         producer.send(session.createTextMessage("urgent"), DeliveryMode.NON_PERSISTENT, 7, 60_000);
         Message urgent = consumer.receive(5000);

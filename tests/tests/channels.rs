@@ -208,6 +208,7 @@ async fn a_program_over_the_classes_for_jms_does_what_it_does_with_mq() {
             "browsed [one, two, three]",
             "received onetwothree",
             "kinds 7 object 9 10000",
+            "reply to request",
             "priority 7 mode 1 expires true",
             "transacted once, again once redelivered true count 2",
             "acknowledged careful redelivered true",

@@ -448,7 +448,10 @@ async fn a_crash_and_a_stop_are_on_record_with_what_they_cost_and_on_every_node_
     assert!(records[1]["account"]["clients_before"].as_u64() >= Some(2), "{}", records[1]);
     assert_eq!(records[2]["sealed_before"], records[1]["seal"]);
     let verified = ask(&["failovers", "verify"]).remove(0);
-    assert_eq!((&verified["records"], verified["nodes"].as_array().map(Vec::len)), (&Value::from(3), Some(3)));
+    assert_eq!(
+        (&verified["records"], verified["nodes"].as_array().map(Vec::len)),
+        (&Value::from(3), Some(3))
+    );
     let cost: u64 = records[1..].iter().filter_map(|record| record["account"]["outage_us"].as_u64()).sum();
     assert_eq!(ask(&["availability"])[0]["spent_us"], cost);
 

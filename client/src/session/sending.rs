@@ -78,6 +78,7 @@ impl State {
             exclusive: false,
             browse: entry.purpose.browse,
             inquire: entry.purpose.inquire,
+            dynamic_queue: String::new(),
         };
         if stale {
             self.close_handle(handle);
@@ -91,7 +92,7 @@ impl State {
     pub(super) fn close_handle(&mut self, handle: u32) {
         let token = self.add_ignored();
         self.count_call(0, true);
-        self.send(token, wire::call::Call::Close(wire::Close { handle }), 0);
+        self.send(token, wire::call::Call::Close(wire::Close { handle, ..wire::Close::default() }), 0);
     }
 
     pub(super) fn send_everything_again(&mut self, producer: &Producer, done: &mut Vec<Done>) {

@@ -13,10 +13,14 @@ pub enum Call {
         handle: HandleId,
         queue: ObjectName,
         options: OpenOptions,
+        /// How a queue shall be called that is made because `queue` is a model: a name, or the beginning of one with a star at
+        /// its end, in whose place come 16 digits (MQOD, DynamicQName). Empty for `AMQ.*`.
+        dynamic: String,
     },
     /// MQCLOSE.
     Close {
         handle: HandleId,
+        close: CloseOption,
     },
     /// MQPUT and MQPUT1.
     Put(Put),
@@ -69,6 +73,18 @@ pub struct OpenOptions {
     pub exclusive: bool,
     pub browse: bool,
     pub inquire: bool,
+}
+
+/// What becomes of a dynamic queue when its handle is closed (MQCO_*). A temporary one goes with the handle that made it
+/// whatever is said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CloseOption {
+    #[default]
+    Keep,
+    /// It is deleted if it has no messages (else 2055), nothing of it is in a unit of work and nobody else has it open (2042).
+    Delete,
+    /// It is deleted with its messages.
+    Purge,
 }
 
 #[derive(Clone, Debug)]

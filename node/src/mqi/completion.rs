@@ -29,6 +29,10 @@ pub enum Data {
         message_id: MessageId,
         duplicate: bool,
     },
+    /// A queue was made from the model that was opened.
+    Opened {
+        queue: ObjectName,
+    },
     Got {
         message: Box<Message>,
         body_length: usize,

@@ -174,8 +174,9 @@ impl Catalog {
             return Ok(Target { queue, alias: None });
         }
         let Some(alias) = &entry.alias else {
-            let detail = format!("{name} is a model queue; queues are not made from models yet.");
-            return Err(Fault::new(Reason::FunctionNotSupported, detail));
+            let detail =
+                format!("{name} is a model queue: open it, and a queue is made that takes messages.");
+            return Err(Fault::new(Reason::ObjectTypeError, detail));
         };
         let target = alias.target.as_ref().map_or("", ObjectName::as_str);
         if let Some(there) = alias.elsewhere(queue_manager) {
@@ -194,6 +195,12 @@ impl Catalog {
             return Err(Fault::new(Reason::AliasBaseQTypeError, detail));
         };
         Ok(Target { queue, alias: Some(alias.words) })
+    }
+
+    /// The model of this name.
+    pub fn model(&self, name: &ObjectName) -> Option<&Definition> {
+        let definition = &self.queues.get(name)?.definition;
+        (definition.kind() == ObjectKind::ModelQueue).then_some(definition)
     }
 
     /// What another name of a queue stands for.

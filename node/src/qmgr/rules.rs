@@ -17,6 +17,8 @@ pub struct QueueRules {
     pub bothresh: u32,
     pub boqname: Option<ObjectName>,
     pub backout_move: bool,
+    /// Made from a model for as long as one handle lasts; takes no persistent messages.
+    pub temporary: bool,
 }
 
 /// Of a queue with every attribute at its default.
@@ -42,6 +44,7 @@ impl QueueRules {
             bothresh: number(selector::BOTHRESH).max(0) as u32,
             boqname: definition.name(selector::BOQNAME),
             backout_move: number(selector::BACKOUT_MOVE) == 1,
+            temporary: number(selector::DEFTYPE) == selector::TEMPORARY_DYNAMIC,
         }
     }
 

@@ -306,6 +306,10 @@ impl Replica {
                 }
             }
             Waiting::Staged { session, number } => self.end_part(session, number),
+            Waiting::Made { session, token, wanted, name } => {
+                self.end_making(session, token, *wanted, name, verdict.map(|_| ()));
+            }
+            Waiting::Gone { queue } => self.end_deleting(queue),
             Waiting::BeginTerm => self.begin_serving(),
         }
     }

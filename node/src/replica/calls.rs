@@ -1,5 +1,6 @@
 //! A call arrives: it is answered at once, waits in its session, or goes to the file that knows its story.
 
+use super::handles::Wanted;
 use super::proposals::Waiting;
 use super::sessions::Session;
 use super::turn::{CALL, LOOK};
@@ -105,8 +106,11 @@ impl Replica {
                 let leader = self.consensus.leader().filter(|leader| *leader != self.options.node);
                 self.answer(session, token, Completion::not_serving(leader));
             }
-            Call::Open { handle, queue, options } => self.on_open(session, token, handle, queue, options),
-            Call::Close { handle } => self.on_close(session, token, handle),
+            Call::Open { handle, queue, options, dynamic } => {
+                let wanted = Wanted { handle, queue, options, dynamic };
+                return self.on_open(session, token, wanted).map(Wanted::into_call);
+            }
+            Call::Close { handle, close } => self.on_close(session, token, handle, close),
             Call::Put(put) => self.on_put(session, token, put),
             Call::Get(get) => return self.on_get(session, token, get).map(Call::Get),
             Call::CancelGet { token: of } => self.on_cancel_get(session, token, of),
@@ -149,7 +153,7 @@ impl Replica {
     /// earlier body of the session is still on its way, calls wait in their session.
     fn must_wait(&self, session: SessionId, call: &Call) -> bool {
         // A handover lasts for moments: then the call goes on here, or the session ends and it never happened.
-        let moving = |session: &Session| session.staging > 0 || session.loading > 0;
+        let moving = |session: &Session| session.staging > 0 || session.loading > 0 || session.opening > 0;
         let Some(leading) = self.standing.serving() else { return false };
         // A new leader that has heard no majority of clocks does not know what time it is. It hears them with its lease.
         let held = leading.handover.is_some()

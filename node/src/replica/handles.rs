@@ -3,34 +3,70 @@
 use super::Replica;
 use super::sessions::Handle;
 use super::turn::LEAVE;
-use crate::mqi::{Completion, Data, OpenOptions, Refusal};
+use crate::mqi::{Call, CloseOption, Completion, Data, OpenOptions, Refusal};
 use crate::qmgr::Target;
+use crate::types::definition::{DEFTYPE, PERMANENT_DYNAMIC, TEMPORARY_DYNAMIC};
 use crate::types::{HandleId, ObjectName, Reason, SessionId, Token};
 
+/// What a program asked for with an open.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    pub handle: HandleId,
+    pub queue: ObjectName,
+    pub options: OpenOptions,
+    /// How a queue shall be called that is made for it, if `queue` is a model.
+    pub dynamic: String,
+}
+
+/// A queue that is opened under this name.
+pub(super) struct Opening {
+    pub handle: HandleId,
+    pub name: ObjectName,
+    pub options: OpenOptions,
+}
+
+impl Wanted {
+    pub fn into_call(self) -> Call {
+        let Wanted { handle, queue, options, dynamic } = self;
+        Call::Open { handle, queue, options, dynamic }
+    }
+
+    pub fn opening(&self) -> Opening {
+        Opening { handle: self.handle, name: self.queue.clone(), options: self.options }
+    }
+}
+
 impl Replica {
-    pub(super) fn on_open(
-        &mut self,
-        session: SessionId,
-        token: Token,
-        handle: HandleId,
-        name: ObjectName,
-        options: OpenOptions,
-    ) {
-        let completion = match self.open(session, handle, name, options) {
+    /// Gives the call back when it has to wait.
+    pub(super) fn on_open(&mut self, session: SessionId, token: Token, wanted: Wanted) -> Option<Wanted> {
+        let opened = match self.state.catalog().model(&wanted.queue) {
+            // One of that name may be about to go: whoever comes back after a failover asks for its queue again.
+            Some(_) if self.is_going(&wanted.dynamic) => return Some(wanted),
+            Some(model) => match self.make_dynamic(session, token, wanted, &model.clone()) {
+                Ok(()) => return None,
+                Err(refused) => Err(refused),
+            },
+            None => self.open(session, wanted.opening()),
+        };
+        let completion = match opened {
             Ok(()) => Completion::done(),
             Err(refused) => refused.into(),
         };
         self.answer(session, token, completion);
+        None
     }
 
-    fn open(
-        &mut self,
-        session: SessionId,
-        handle: HandleId,
-        name: ObjectName,
-        options: OpenOptions,
-    ) -> Result<(), Refusal> {
+    fn is_going(&self, name: &str) -> bool {
+        let named = ObjectName::new(name).ok().and_then(|name| self.state.queue_id(&name));
+        named.is_some_and(|queue| self.standing.own().doomed.contains(&queue))
+    }
+
+    pub(super) fn open(&mut self, session: SessionId, opening: Opening) -> Result<(), Refusal> {
+        let Opening { handle, name, options } = opening;
         let Target { queue, alias } = self.state.resolve(&name)?;
+        if self.standing.own().doomed.contains(&queue) {
+            return Err(Reason::UnknownObjectName.into());
+        }
         if self.standing.own().locked.contains(&queue) {
             return Err(Reason::ObjectInUse.into());
         }
@@ -38,13 +74,22 @@ impl Replica {
         let options = OpenOptions { exclusive: options.input && (options.exclusive || !share), ..options };
         self.sessions.check_open(queue, options, share)?;
         let state = self.sessions.get_mut(session).ok_or(Reason::HconnError)?;
-        let handle_of = Handle { queue, name, is_alias: alias.is_some(), options, cursor: None };
-        state.open(handle, handle_of)?;
+        let is_alias = alias.is_some();
+        state.open(handle, Handle { queue, name, is_alias, options, cursor: None, made: false })?;
         self.sessions.note_open(queue, options);
         Ok(())
     }
 
-    pub(super) fn on_close(&mut self, session: SessionId, token: Token, handle: HandleId) {
+    pub(super) fn on_close(
+        &mut self,
+        session: SessionId,
+        token: Token,
+        handle: HandleId,
+        close: CloseOption,
+    ) {
+        if let Err(refused) = self.check_close(session, handle, close) {
+            return self.answer(session, token, refused.into());
+        }
         let closed = self.sessions.get_mut(session).and_then(|session| session.handles.remove(&handle));
         let completion = match closed {
             Some(closed) => {
@@ -55,11 +100,41 @@ impl Replica {
                     debug_assert_eq!(waiter.queue, closed.queue, "who waits by a handle waits at its queue");
                     self.answer(session, waiter.token, Completion::failed(Reason::HobjError));
                 }
+                if closed.made || close != CloseOption::Keep {
+                    self.doom(closed.queue);
+                }
                 Completion::done()
             }
             None => Completion::failed(Reason::HobjError),
         };
         self.answer(session, token, completion);
+    }
+
+    /// Whether the queue may go with the handle: a permanent dynamic one that nobody else uses.
+    fn check_close(&self, session: SessionId, handle: HandleId, close: CloseOption) -> Result<(), Refusal> {
+        let of = self.sessions.get(session).ok_or(Reason::HconnError)?.handle(handle)?;
+        let Some(queue) = self.state.queue(of.queue).filter(|_| close != CloseOption::Keep) else {
+            return Ok(());
+        };
+        if of.made {
+            return Ok(());
+        }
+        match self.state.definition_of(queue).number(DEFTYPE) {
+            PERMANENT_DYNAMIC => {}
+            // Whoever made it decides.
+            TEMPORARY_DYNAMIC => return Ok(()),
+            _ => {
+                let detail = "only dynamic queues are deleted with their handle";
+                return Err(Refusal::because(Reason::OptionNotValidForType, detail));
+            }
+        }
+        if self.standing.own().is_busy(of.queue) || self.sessions.counts(of.queue).handles > 1 {
+            return Err(Reason::ObjectInUse.into());
+        }
+        match queue.depth() > 0 && close == CloseOption::Delete {
+            true => Err(Refusal::because(Reason::QNotEmpty, format!("it has {} messages", queue.depth()))),
+            false => Ok(()),
+        }
     }
 
     pub(super) fn on_inquire(&mut self, session: SessionId, token: Token, handle: HandleId) {

@@ -57,7 +57,7 @@ impl UnderWay {
             }
             Waiting::Backout { gets, .. } => gets.iter().for_each(|get| self.hold(*get)),
             Waiting::Expire { queue, messages } => *self.leaving.entry(*queue).or_default() += messages,
-            Waiting::Admin { queue: Some(queue), .. } => {
+            Waiting::Admin { queue: Some(queue), .. } | Waiting::Gone { queue } => {
                 let is_first = self.locked.insert(*queue);
                 debug_assert!(is_first, "a queue is emptied or deleted by one command at a time");
             }
@@ -65,6 +65,7 @@ impl UnderWay {
             Waiting::Nobody
             | Waiting::Put { .. }
             | Waiting::Seal { .. }
+            | Waiting::Made { .. }
             | Waiting::Admin { queue: None, .. }
             | Waiting::BeginTerm => {}
         }

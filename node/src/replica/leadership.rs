@@ -85,6 +85,7 @@ impl Replica {
         leading.objects_due = true;
         leading.listeners_due = true;
         leading.takeover.note(Step::Serves, self.now.instant);
+        self.doom_temporary();
     }
 
     /// Every outstanding call is answered: 2549 where nobody here can know what became of it, 2009 else. Units are

@@ -49,6 +49,8 @@ pub(super) struct Leading {
     pub stirred: BTreeSet<(QueueId, Position)>,
     /// Queues an administrator is emptying or deleting.
     pub locked: BTreeSet<QueueId>,
+    /// Dynamic queues that go as soon as they can.
+    pub doomed: BTreeSet<QueueId>,
     /// Puts that were let in and are not applied, by queue: they count for MAXDEPTH.
     incoming: LookupMap<QueueId, u64>,
     /// Sequences of puts that are not persistent, and so not in the log.
@@ -140,6 +142,7 @@ impl Leading {
             searches: Searches::default(),
             stirred: BTreeSet::new(),
             locked: BTreeSet::new(),
+            doomed: BTreeSet::new(),
             incoming: LookupMap::default(),
             volatile_producers: Producers::default(),
             next_unique: term.0 << 40,

@@ -70,6 +70,9 @@ impl Replica {
                 && let Some((_, handle)) = session.handles.pop_first()
             {
                 self.sessions.note_close(&handle);
+                if handle.made {
+                    self.doom(handle.queue);
+                }
                 handles += 1;
             }
             let taken = gets + calls + handles;

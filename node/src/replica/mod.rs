@@ -54,6 +54,7 @@ mod listeners;
 mod admission;
 mod calls;
 mod handles;
+mod dynamic;
 mod leaving;
 mod puts;
 mod staging;
@@ -364,6 +365,7 @@ impl Replica {
         self.drive_room();
         self.define_system_objects();
         self.end_stopped_channels();
+        self.delete_doomed();
         self.drive_handover();
         self.drive_membership();
         self.drive_raising();

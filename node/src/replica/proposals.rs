@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
+use super::handles::Wanted;
 use super::units::NotPersistent;
 use crate::mqi::Completion;
 use crate::qmgr::{BatchEncoder, Command};
 use crate::types::{
-    Index, Message, MessageId, Pieces, Position, ProducerSequence, QueueId, SessionId, StagedBodyId, Token,
-    UnitId, Version, WallTime, limits,
+    Index, Message, MessageId, ObjectName, Pieces, Position, ProducerSequence, QueueId, SessionId,
+    StagedBodyId, Token, UnitId, Version, WallTime, limits,
 };
 
 /// Who is answered, and how, when a command was applied. One for each command of a batch, in order.
@@ -68,6 +69,17 @@ pub(super) enum Waiting {
     Staged {
         session: SessionId,
         number: StagedBodyId,
+    },
+    /// A queue is made from a model, and then opened.
+    Made {
+        session: SessionId,
+        token: Token,
+        wanted: Box<Wanted>,
+        name: ObjectName,
+    },
+    /// A dynamic queue is deleted.
+    Gone {
+        queue: QueueId,
     },
     BeginTerm,
 }
@@ -253,12 +265,14 @@ impl Waiting {
             | Waiting::Get { session, token, .. }
             | Waiting::Commit { session, token, .. }
             | Waiting::Seal { session, token }
+            | Waiting::Made { session, token, .. }
             | Waiting::Admin { session, token, .. } => Some((*session, *token)),
             Waiting::Backout { answer, .. } => *answer,
             Waiting::Nobody
             | Waiting::Expire { .. }
             | Waiting::Move { .. }
             | Waiting::Staged { .. }
+            | Waiting::Gone { .. }
             | Waiting::BeginTerm => None,
         }
     }

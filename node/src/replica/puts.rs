@@ -110,6 +110,10 @@ impl Replica {
         if !rules.put_enabled {
             return Err(Reason::PutInhibited.into());
         }
+        if rules.temporary && message.descriptor.persistence == Persistence::Persistent {
+            let detail = "it is a temporary dynamic queue";
+            return Err(Refusal::because(Reason::PersistentNotAllowed, detail));
+        }
         let length = message.body.len();
         if length > rules.body_bytes_max() {
             let detail = format!("the body has {length} bytes, MAXMSGL is {}", rules.maxmsgl);
@@ -187,7 +191,7 @@ impl Replica {
         put.as_queue = descriptor.persistence == Persistence::AsQueue;
         descriptor.priority = Some(descriptor.priority.unwrap_or(defprty));
         descriptor.persistence = match descriptor.persistence {
-            Persistence::AsQueue if defpsist => Persistence::Persistent,
+            Persistence::AsQueue if defpsist && !rules.temporary => Persistence::Persistent,
             Persistence::AsQueue => Persistence::NotPersistent,
             given => given,
         };

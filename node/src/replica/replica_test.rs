@@ -163,7 +163,7 @@ impl Alone {
     fn open(&mut self, session: SessionId, queue: &str) {
         let options =
             OpenOptions { output: true, input: true, browse: true, inquire: true, exclusive: false };
-        self.ok(session, Call::Open { handle: HANDLE, queue: name(queue), options });
+        self.ok(session, Call::Open { handle: HANDLE, queue: name(queue), options, dynamic: String::new() });
     }
 
     fn pass(&mut self, time: Duration) {

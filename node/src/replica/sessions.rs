@@ -29,6 +29,8 @@ pub(super) struct Session {
     pub search: Option<UnderWay>,
     /// Bodies of this session that are on their way into the log.
     pub staging: u32,
+    /// Queues that are being made for this session: whatever comes behind such an open waits for it.
+    pub opening: u32,
     /// Messages that are being loaded for this session: answers keep the order of calls, and a unit is not committed
     /// before its messages were shown.
     pub loading: u32,
@@ -46,6 +48,8 @@ pub(super) struct Handle {
     pub options: OpenOptions,
     /// The message that was browsed last.
     pub cursor: Option<Position>,
+    /// The temporary queue was made for this handle, and goes with it.
+    pub made: bool,
 }
 
 impl Session {
@@ -59,6 +63,7 @@ impl Session {
             parked: VecDeque::new(),
             search: None,
             staging: 0,
+            opening: 0,
             loading: 0,
             proposed: 0,
         }
@@ -68,13 +73,19 @@ impl Session {
         self.handles.get(&handle).ok_or(Reason::HobjError)
     }
 
-    pub fn open(&mut self, id: HandleId, handle: Handle) -> Result<(), Reason> {
+    /// Whether a queue can be opened under this number.
+    pub fn check_handle(&self, id: HandleId) -> Result<(), Reason> {
         if id == HandleId(0) || self.handles.contains_key(&id) {
             return Err(Reason::HobjError);
         }
-        if self.handles.len() >= limits::HANDLES_MAX {
-            return Err(Reason::HandleNotAvailable);
+        match self.handles.len() + self.opening as usize >= limits::HANDLES_MAX {
+            true => Err(Reason::HandleNotAvailable),
+            false => Ok(()),
         }
+    }
+
+    pub fn open(&mut self, id: HandleId, handle: Handle) -> Result<(), Reason> {
+        self.check_handle(id)?;
         self.handles.insert(id, handle);
         debug_assert!(self.handles.len() <= limits::HANDLES_MAX, "a session has so many handles at most");
         Ok(())
@@ -88,10 +99,12 @@ pub(super) struct OpenCounts {
     pub output: u32,
     pub browse: u32,
     pub exclusive: bool,
+    pub handles: u32,
 }
 
 impl OpenCounts {
     pub fn add(&mut self, options: OpenOptions) {
+        self.handles += 1;
         self.input += u32::from(options.input);
         self.output += u32::from(options.output);
         self.browse += u32::from(options.browse);
@@ -105,6 +118,7 @@ impl OpenCounts {
             self.browse >= u32::from(options.browse),
             "what is closed for browsing was open for browsing"
         );
+        self.handles -= 1;
         self.input -= u32::from(options.input);
         self.output -= u32::from(options.output);
         self.browse -= u32::from(options.browse);

@@ -249,6 +249,12 @@ impl Changes {
         self
     }
 
+    /// With this attribute as well, whether anybody may set it or not.
+    pub fn with_value(mut self, selector: Selector, value: Value) -> Changes {
+        self.0.insert(selector, Some(value));
+        self
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -435,6 +441,10 @@ impl KindWords for ObjectKind {
 pub const MAXDEPTH: Selector = 15;
 pub const MAXMSGL: Selector = 13;
 pub const DEFPSIST: Selector = 5;
+/// How a local queue came to be, or what is made from a model.
+pub const DEFTYPE: Selector = 7;
+pub const PERMANENT_DYNAMIC: i32 = 2;
+pub const TEMPORARY_DYNAMIC: i32 = 3;
 pub const DEFPRTY: Selector = 6;
 pub const INHIBIT_GET: Selector = 9;
 pub const INHIBIT_PUT: Selector = 10;

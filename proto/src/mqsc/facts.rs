@@ -59,7 +59,10 @@ fn live(object: &ObjectDetails, kind: Kind, attribute: &Attribute) -> Option<Str
     let status = object.status.as_ref();
     let value = match attribute.name {
         "TYPE" => kind.facts().name.to_string(),
-        "DEFTYPE" => "PREDEFINED".to_string(),
+        "DEFTYPE" => match status.map(|status| status.dynamic.as_str()) {
+            None | Some("") => "PREDEFINED".to_string(),
+            Some(dynamic) => dynamic.to_string(),
+        },
         "CURDEPTH" => status?.depth.to_string(),
         "IPPROCS" => status?.open_input.to_string(),
         "OPPROCS" => status?.open_output.to_string(),

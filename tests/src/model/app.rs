@@ -251,8 +251,12 @@ impl App {
         for queue in 0..QUEUES.len() {
             let options =
                 OpenOptions { output: true, input: true, browse: true, inquire: true, exclusive: false };
-            let call =
-                Call::Open { handle: HandleId(queue as u32 + 1), queue: queue_name(queue as u32), options };
+            let call = Call::Open {
+                handle: HandleId(queue as u32 + 1),
+                queue: queue_name(queue as u32),
+                options,
+                dynamic: String::new(),
+            };
             self.call(call, None, Kind::Open, now, 0, out);
         }
         self.asking.iter().rev().for_each(|asking| self.todo.push_front(Todo::Ask { asking: *asking }));

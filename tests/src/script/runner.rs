@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use trimaran_node::mqi::{
-    Admin, Call, Completion, Data, Get, GetMode, MembershipRequest, ObjectView, OpenOptions, Operate, Put,
-    PutTarget, QueueView, Selection, UnitState, Wait,
+    Admin, Call, CloseOption, Completion, Data, Get, GetMode, MembershipRequest, ObjectView, OpenOptions,
+    Operate, Put, PutTarget, QueueView, Selection, UnitState, Wait,
 };
 use trimaran_node::replica::{Event, TURN_WORK};
 use trimaran_node::types::definition::{
@@ -40,7 +40,7 @@ app A put QUEUE "body" [syncpoint] [priority=N] [expiry=TENTHS] [correl=X] [grou
 app A get QUEUE [syncpoint] [wait=2s|wait=forever] [correl=X] [group=X] [id=X] [max=BYTES] [truncate] [cursor]
 app A browse QUEUE [next] [under] [correl=X] [wait=2s]
 app A commit [unit=X]      app A backout      app A outcome X      app A inquire QUEUE      app A cancel
-app A open QUEUE [output] [input] [exclusive] [browse] [inquire]      app A close QUEUE
+app A open QUEUE [output] [input] [exclusive] [browse] [inquire] [dynamic=NAME]      app A close QUEUE [delete] [purge]
 app A disconnect      app A qm=2 ...      (any app command, for the second queue manager)
 crash leader|N|all    power leader|N|all    pause leader|N 2s    isolate leader|N    cut-clients leader|N    mend
 start N|all           drain leader|N|all      switch [N]           add N [N ...]       remove leader|N         replace OLD NEW
@@ -622,9 +622,20 @@ impl Runner {
         queue: &str,
         options: Option<OpenOptions>,
     ) -> Result<HandleId, String> {
-        if let Some(handle) = self.puppet(program).handles.get(queue) {
-            return Ok(*handle);
+        match self.puppet(program).handles.get(queue) {
+            Some(handle) => Ok(*handle),
+            None => self.handle_of(program, queue, options, ""),
         }
+    }
+
+    /// `dynamic`: the name for a queue that is made from a model, by which the script calls it from then on.
+    fn handle_of(
+        &mut self,
+        program: usize,
+        queue: &str,
+        options: Option<OpenOptions>,
+        dynamic: &str,
+    ) -> Result<HandleId, String> {
         let shown = options.is_some();
         let options = options.unwrap_or(OpenOptions {
             output: true,
@@ -636,8 +647,10 @@ impl Runner {
         let puppet = self.puppet(program);
         puppet.handle_last += 1;
         let handle = HandleId(puppet.handle_last);
-        puppet.handles.insert(queue.to_string(), handle);
-        let token = self.call(program, Call::Open { handle, queue: object(queue)?, options }, shown);
+        let called = if dynamic.is_empty() { queue } else { dynamic };
+        puppet.handles.insert(called.to_string(), handle);
+        let open = Call::Open { handle, queue: object(queue)?, options, dynamic: dynamic.to_string() };
+        let token = self.call(program, open, shown);
         self.answer(program, token, ANSWER_US);
         Ok(handle)
     }
@@ -695,12 +708,18 @@ impl Runner {
                     browse: has(rest, "browse"),
                     inquire: has(rest, "inquire"),
                 };
-                self.handle(program, &queue()?, Some(options))?;
+                let dynamic = setting(rest, "dynamic").unwrap_or_default();
+                self.handle_of(program, &queue()?, Some(options), dynamic)?;
                 return Ok(());
             }
             "close" => {
                 let handle = self.puppet(program).handles.remove(&queue()?).ok_or("it is not open")?;
-                Call::Close { handle }
+                let close = match (has(rest, "delete"), has(rest, "purge")) {
+                    (_, true) => CloseOption::Purge,
+                    (true, false) => CloseOption::Delete,
+                    (false, false) => CloseOption::Keep,
+                };
+                Call::Close { handle, close }
             }
             other => return Err(format!("{other} is nothing an app does; there is:\n{HELP}")),
         };
@@ -826,6 +845,7 @@ fn answer_text(completion: &Completion) -> String {
         Data::Nothing | Data::TooLong { .. } | Data::Progress { .. } | Data::Status(_) => String::new(),
         Data::Placed { duplicate: true, .. } => "stored before".to_string(),
         Data::Placed { .. } => String::new(),
+        Data::Opened { queue } => format!("opened {queue}"),
         Data::Got { message, body_length } => {
             let body = message.body.to_bytes();
             let mut text = if body.starts_with(b"DLH ") && body.len() > 172 {

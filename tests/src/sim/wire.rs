@@ -11,10 +11,12 @@ use bytes::Bytes;
 use prost::Message as _;
 use trimaran_node::listener::Limits;
 use trimaran_node::listener::grpc::conversation::{Conversation, Step};
-use trimaran_node::mqi::{Call, Completion, Data, Get, GetMode, Put, PutTarget, QueueView, UnitState, Wait};
+use trimaran_node::mqi::{
+    Call, CloseOption, Completion, Data, Get, GetMode, Put, PutTarget, QueueView, UnitState, Wait,
+};
 use trimaran_node::types::definition::{Definition, ObjectKind, ObjectRef};
 use trimaran_node::types::{
-    Account, Body, CompletionCode, Descriptor, Message, MessageId, NodeId, Reason, Token,
+    Account, Body, CompletionCode, Descriptor, Message, MessageId, NodeId, ObjectName, Reason, Token,
 };
 use trimaran_proto::message::v1 as message;
 use trimaran_proto::queue::v1 as wire;
@@ -166,6 +168,9 @@ impl Wire {
         };
         let data = match completion.data {
             None | Some(Told::Connected(_) | Told::BodyPart(_)) => Data::Nothing,
+            Some(Told::Opened(opened)) => {
+                Data::Opened { queue: ObjectName::new(&opened.queue).map_err(|error| error.to_string())? }
+            }
             Some(Told::Placed(placed)) => Data::Placed {
                 message_id: MessageId::from_slice(&placed.message_id).ok_or("a message id is too long")?,
                 duplicate: placed.duplicate,
@@ -227,7 +232,7 @@ fn asked(token: Token, call: &Call) -> Option<Vec<wire::call::Call>> {
     let one = match call {
         Call::Put(put) => return Some(asked_put(token, put)),
         Call::Get(get) => Wire::Get(asked_get(get)),
-        Call::Open { handle, queue, options } => Wire::Open(wire::Open {
+        Call::Open { handle, queue, options, dynamic } => Wire::Open(wire::Open {
             handle: handle.0,
             queue: queue.to_string(),
             output: options.output,
@@ -235,8 +240,16 @@ fn asked(token: Token, call: &Call) -> Option<Vec<wire::call::Call>> {
             exclusive: options.exclusive,
             browse: options.browse,
             inquire: options.inquire,
+            dynamic_queue: dynamic.clone(),
         }),
-        Call::Close { handle } => Wire::Close(wire::Close { handle: handle.0 }),
+        Call::Close { handle, close } => {
+            let delete = match close {
+                CloseOption::Keep => wire::close::Delete::Keep,
+                CloseOption::Delete => wire::close::Delete::Delete,
+                CloseOption::Purge => wire::close::Delete::Purge,
+            };
+            Wire::Close(wire::Close { handle: handle.0, delete: delete.into() })
+        }
         Call::CancelGet { token } => Wire::CancelGet(wire::CancelGet { token: token.0 }),
         Call::Commit { unit, units_decided } => {
             let unit_id = unit.as_ref().map(|unit| unit.0.clone()).unwrap_or_default();

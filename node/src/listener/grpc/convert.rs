@@ -15,8 +15,8 @@ use trimaran_proto::queue::v1 as wire;
 use crate::listener::ports::{self, PortState, PortView};
 use crate::listener::serving::{Elsewhere, Refused, refused};
 use crate::mqi::{
-    Call, Completion, Data, Get, GetMode, InstanceView, ObjectView, OpenOptions, Put, PutTarget, QueueView,
-    Selection, SessionView, StatusView, UnitState, Wait, check_body,
+    Call, CloseOption, Completion, Data, Get, GetMode, InstanceView, ObjectView, OpenOptions, Put, PutTarget,
+    QueueView, Selection, SessionView, StatusView, UnitState, Wait, check_body,
 };
 use crate::types::account::Figure;
 use crate::types::definition::{
@@ -71,7 +71,14 @@ pub fn asked(call: Option<wire::call::Call>) -> Result<Asked, Refused> {
         },
         Wire::Backout(_) => Call::Backout,
         Wire::Open(open) => open_from_wire(open)?,
-        Wire::Close(close) => Call::Close { handle: handle(close.handle)? },
+        Wire::Close(close) => {
+            let option = match close.delete() {
+                wire::close::Delete::Keep => CloseOption::Keep,
+                wire::close::Delete::Delete => CloseOption::Delete,
+                wire::close::Delete::Purge => CloseOption::Purge,
+            };
+            Call::Close { handle: handle(close.handle)?, close: option }
+        }
         Wire::UnitOutcome(wire::UnitOutcome { unit_id: id, units_decided }) => {
             Call::UnitOutcome { unit: unit_id(&id)?, units_decided }
         }
@@ -97,7 +104,8 @@ fn open_from_wire(open: wire::Open) -> Result<Call, Refused> {
         browse: open.browse,
         inquire: open.inquire,
     };
-    Ok(Call::Open { handle: handle(open.handle)?, queue: object_name(&open.queue)?, options })
+    let (handle, queue, dynamic) = (handle(open.handle)?, object_name(&open.queue)?, open.dynamic_queue);
+    Ok(Call::Open { handle, queue, options, dynamic })
 }
 
 fn asked_put(put: wire::Put) -> Result<Asked, Refused> {
@@ -286,6 +294,7 @@ pub fn completion_to_wire(
             Some(Wire::Unit(wire::UnitStatus { state: state as i32, sealed }))
         }
         Data::Queues(queues) => queues.first().map(|queue| Wire::Queue(queue_status(queue))),
+        Data::Opened { queue } => Some(Wire::Opened(wire::Opened { queue: queue.to_string() })),
         Data::NotServing { leader } => Some(Wire::Serving(serving(leader))),
     };
     wire::Completion { token: token.0, outcome, data }
@@ -322,6 +331,11 @@ pub fn queue_status(queue: &QueueView) -> wire::QueueStatus {
         put_inhibited: queue.definition.number(selector::INHIBIT_PUT) == 1,
         not_persistent: queue.not_persistent,
         oldest_age_s: queue.oldest_age.as_secs(),
+        dynamic: match queue.definition.number(selector::DEFTYPE) {
+            selector::PERMANENT_DYNAMIC => "PERMDYN".to_string(),
+            selector::TEMPORARY_DYNAMIC => "TEMPDYN".to_string(),
+            _ => String::new(),
+        },
     }
 }
 

@@ -10,7 +10,7 @@ use super::convert::{CCSID, Code};
 use super::terms::Terms;
 use crate::mqi::QueueView;
 use crate::types::definition::{
-    Changes, Definition, Form, INHIBIT_GET, INHIBIT_PUT, Selector, State, Value as Set,
+    Changes, DEFTYPE, Definition, Form, INHIBIT_GET, INHIBIT_PUT, Selector, State, Value as Set,
 };
 use crate::types::limits;
 
@@ -62,7 +62,8 @@ pub fn of_queue(view: &QueueView, selector: i32) -> Option<Value> {
     let number = |number: u64| Some(Integer(i32::try_from(number).unwrap_or(i32::MAX)));
     match selector {
         3 => number(view.depth),
-        7 | 20 => Some(Integer(1)), // DEFINITION_TYPE, Q_TYPE: predefined, local
+        7 => Some(Integer(view.definition.number(DEFTYPE))), // DEFINITION_TYPE
+        20 => Some(Integer(1)),                              // Q_TYPE: local
         17 => number(u64::from(view.open_input)),
         18 => number(u64::from(view.open_output)),
         2016 => Some(Text(view.definition.object.name.clone(), 48)),

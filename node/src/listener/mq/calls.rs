@@ -104,14 +104,15 @@ impl Conversation {
         match waiting {
             Waiting::Nobody => {}
             Waiting::Open { described } => {
-                if let (true, Some(Waiting::Describe { failed, .. })) =
-                    (completion.is_failed(), self.waiting.get_mut(&described))
-                {
-                    *failed = Some(reason);
+                if let Some(Waiting::Describe { failed, made, .. }) = self.waiting.get_mut(&described) {
+                    *failed = completion.is_failed().then_some(reason);
+                    if let Data::Opened { queue } = completion.data {
+                        *made = Some(queue);
+                    }
                 }
             }
-            Waiting::Describe { header, call, failed } => {
-                self.opened(desk, &header, call, failed, completion)
+            Waiting::Describe { header, call, failed, made } => {
+                self.opened(desk, &header, call, (failed, made), completion)
             }
             Waiting::Inquire { header, call } => objects::inquired(desk, &header, call, completion),
             Waiting::Put { header, call, queue } => self.on_placed(desk, &header, call, &queue, completion),
@@ -122,10 +123,11 @@ impl Conversation {
                 desk.reply(&header, WireCall { completion: code, reason, handle, ..WireCall::default() });
             }
             Waiting::Disconnect { header } => self.disconnect(desk, &header, code, reason),
-            Waiting::CloseAfter { header, handle } => {
+            Waiting::CloseAfter { header, handle, close } => {
                 self.on_message(desk, handle, completion);
-                self.close(desk, header, handle);
+                self.close(desk, header, handle, close);
             }
+            Waiting::Close { header, handle } => self.closed(desk, &header, handle, &completion),
         }
         self.note_ended(desk, token);
     }

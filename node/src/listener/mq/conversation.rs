@@ -17,7 +17,7 @@ use super::convert::Code;
 use super::desk::{Ask, Connect, Desk};
 use super::intake::Unfinished;
 use super::reading::Reading;
-use crate::mqi::Call;
+use crate::mqi::{Call, CloseOption};
 use crate::types::{CompletionCode, ObjectName, Reason, Token};
 
 #[derive(Debug, Default)]
@@ -122,6 +122,8 @@ pub(super) enum Waiting {
         header: Header,
         call: WireCall,
         failed: Option<Code>,
+        /// The queue that was made for it.
+        made: Option<ObjectName>,
     },
     Inquire {
         header: Header,
@@ -156,6 +158,11 @@ pub(super) enum Waiting {
     },
     /// An MQCLOSE that waits until the handle's get has ended.
     CloseAfter {
+        header: Header,
+        handle: i32,
+        close: CloseOption,
+    },
+    Close {
         header: Header,
         handle: i32,
     },

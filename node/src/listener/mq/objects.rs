@@ -3,7 +3,7 @@
 //! An open is two calls of the session: the open itself, and an inquiry, because the reply tells the queue's defaults.
 
 use trimaran_proto::mq::call::{Attributes, Body as WireBody, Call as WireCall};
-use trimaran_proto::mq::constants::{completion, object, open, reason};
+use trimaran_proto::mq::constants::{close, completion, object, open, reason};
 use trimaran_proto::mq::object::Od;
 use trimaran_proto::mq::segment::Header;
 use trimaran_proto::mq::spi::{self, ReserveReply, verb};
@@ -14,7 +14,7 @@ use super::conversation::{Conversation, Object, Waiting, fail, message_id};
 use super::convert::{self, Code};
 use super::desk::Desk;
 use super::reading::Reading;
-use crate::mqi::{Admin, Call, Completion, Data};
+use crate::mqi::{Admin, Call, CloseOption, Completion, Data};
 use crate::types::definition::{DEFPSIST, ObjectRef};
 use crate::types::{HandleId, ObjectName, Reason, Token};
 
@@ -33,6 +33,14 @@ const VERBS: [[u32; 5]; 12] = {
 /// for as many as it asked for.
 const COUNTED_FROM: u32 = 20;
 
+/// A queue that a client opens.
+struct Wanted {
+    name: ObjectName,
+    options: u32,
+    /// What a queue shall be called that is made from a model.
+    dynamic: String,
+}
+
 /// What an open is about.
 pub(super) enum Opened {
     QueueManager,
@@ -47,7 +55,10 @@ impl Conversation {
         let options = wanted.options;
         match what_is_opened(desk, &wanted.od, options) {
             Ok(Opened::QueueManager) => self.open_queue_manager(desk, header, call, options),
-            Ok(Opened::Queue(name)) => self.open_queue(desk, header, call, name, options),
+            Ok(Opened::Queue(name)) => {
+                let dynamic = wanted.od.fields.dynamic_queue.text();
+                self.open_queue(desk, header, call, Wanted { name, options, dynamic });
+            }
             Err(code) => fail(desk, &header, call, code),
         }
     }
@@ -66,7 +77,10 @@ impl Conversation {
                 let options = wanted.lpoo.fields.options;
                 match what_is_opened(desk, &wanted.od, options) {
                     Ok(Opened::QueueManager) => self.open_queue_manager(desk, header, call, options),
-                    Ok(Opened::Queue(name)) => self.open_queue(desk, header, call, name, options),
+                    Ok(Opened::Queue(name)) => {
+                        let dynamic = wanted.od.fields.dynamic_queue.text();
+                        self.open_queue(desk, header, call, Wanted { name, options, dynamic });
+                    }
                     Err(code) => fail(desk, &header, call, code),
                 }
             }
@@ -92,14 +106,8 @@ impl Conversation {
         desk.reply(&header, call);
     }
 
-    fn open_queue(
-        &mut self,
-        desk: &mut Desk<'_>,
-        header: Header,
-        mut call: WireCall,
-        name: ObjectName,
-        options: u32,
-    ) {
+    fn open_queue(&mut self, desk: &mut Desk<'_>, header: Header, mut call: WireCall, wanted: Wanted) {
+        let Wanted { name, options, dynamic } = wanted;
         let asked = match convert::open_options(options) {
             Ok(asked) => asked,
             Err(code) => return fail(desk, &header, call, code),
@@ -110,8 +118,10 @@ impl Conversation {
         self.objects.insert(handle, Object::Queue { name: name.clone(), options, reading });
         let id = HandleId(handle as u32);
         let described = Token(self.tokens + 2);
-        self.ask(desk, Call::Open { handle: id, queue: name, options: asked }, Waiting::Open { described });
-        self.ask(desk, Call::Inquire { handle: id }, Waiting::Describe { header, call, failed: None });
+        let opening = Call::Open { handle: id, queue: name, options: asked, dynamic };
+        self.ask(desk, opening, Waiting::Open { described });
+        let describing = Waiting::Describe { header, call, failed: None, made: None };
+        self.ask(desk, Call::Inquire { handle: id }, describing);
     }
 
     /// The lowest that is free; even numbers, as clients are used to.
@@ -121,6 +131,11 @@ impl Conversation {
 
     pub(super) fn on_close(&mut self, desk: &mut Desk<'_>, header: Header, call: WireCall) {
         let handle = call.handle;
+        let close = match call.body {
+            WireBody::Close(options) if options & close::DELETE_PURGE != 0 => CloseOption::Purge,
+            WireBody::Close(options) if options & close::DELETE != 0 => CloseOption::Delete,
+            _ => CloseOption::Keep,
+        };
         match self.objects.get(&handle) {
             None => fail(desk, &header, WireCall { handle, ..WireCall::default() }, reason::HOBJ_ERROR),
             Some(Object::QueueManager { .. }) => {
@@ -130,18 +145,34 @@ impl Conversation {
             Some(Object::Queue { reading, .. }) => match reading.get() {
                 // What it gets until the wait has ended belongs to the client.
                 Some(token) => {
-                    self.waiting.insert(token, Waiting::CloseAfter { header, handle });
+                    self.waiting.insert(token, Waiting::CloseAfter { header, handle, close });
                     self.ask(desk, Call::CancelGet { token }, Waiting::Nobody);
                 }
-                None => self.close(desk, header, handle),
+                None => self.close(desk, header, handle, close),
             },
         }
     }
 
-    pub(super) fn close(&mut self, desk: &mut Desk<'_>, header: Header, handle: i32) {
+    pub(super) fn close(&mut self, desk: &mut Desk<'_>, header: Header, handle: i32, close: CloseOption) {
+        let waiting = Waiting::Close { header, handle };
+        self.ask(desk, Call::Close { handle: HandleId(handle as u32), close }, waiting);
+    }
+
+    /// A queue that is to be deleted and cannot be stays open (MQCLOSE).
+    pub(super) fn closed(
+        &mut self,
+        desk: &mut Desk<'_>,
+        header: &Header,
+        handle: i32,
+        completion: &Completion,
+    ) {
+        let code = completion.reason.number() as Code;
+        if completion.is_failed() && code != reason::HOBJ_ERROR {
+            return fail(desk, header, WireCall { handle, ..WireCall::default() }, code);
+        }
         self.objects.remove(&handle);
-        let waiting = Waiting::Simple { header, handle: -1 };
-        self.ask(desk, Call::Close { handle: HandleId(handle as u32) }, waiting);
+        let completion = completion.code as i32;
+        desk.reply(header, WireCall { completion, reason: code, handle: -1, ..WireCall::default() });
     }
 
     // ---- attributes -------------------------------------------------------------------------------------------
@@ -190,14 +221,31 @@ impl Conversation {
         }
     }
 
+    fn rename(&mut self, desk: &Desk<'_>, call: &mut WireCall, made: ObjectName) {
+        match &mut call.body {
+            WireBody::Open(open) => name_object(desk, &mut open.od, &made),
+            WireBody::Spi(asked) => {
+                if let spi::Body::Open(open) = &mut asked.body {
+                    name_object(desk, &mut open.od, &made);
+                }
+            }
+            _ => {}
+        }
+        if let Some(Object::Queue { name, reading, .. }) = self.objects.get_mut(&call.handle) {
+            **reading = Reading::new(call.handle, made.as_str());
+            *name = made;
+        }
+    }
+
     pub(super) fn opened(
         &mut self,
         desk: &mut Desk<'_>,
         header: &Header,
         mut call: WireCall,
-        failed: Option<Code>,
+        opened: (Option<Code>, Option<ObjectName>),
         completion: Completion,
     ) {
+        let (failed, made) = opened;
         let view = match completion.data {
             Data::Queues(mut queues) => queues.pop(),
             _ => None,
@@ -205,6 +253,9 @@ impl Conversation {
         match (failed, view) {
             (None, Some(view)) => {
                 let persistent = view.definition.number(DEFPSIST) == 1;
+                if let Some(made) = made {
+                    self.rename(desk, &mut call, made);
+                }
                 describe(desk, &mut call, Some((view.definition.object.name.as_str(), persistent)));
                 desk.reply(header, call);
             }
@@ -215,6 +266,12 @@ impl Conversation {
             }
         }
     }
+}
+
+/// A queue that was made is called so from here on.
+fn name_object(desk: &Desk<'_>, od: &mut Od, made: &ObjectName) {
+    od.fields.object = Text::new(made.as_str());
+    od.fields.object_queue_manager = Text::new(desk.terms.queue_manager.as_str());
 }
 
 /// Which object an MQOD names, if it is one that is here.

@@ -1,0 +1,163 @@
+//! Dynamic queues: made when somebody opens a model queue (MQOPEN), and temporary ones deleted when whoever made them closes
+//! them or is gone. IBM MQ documentation, "Dynamic and model queues", and MQOD, DynamicQName.
+//!
+//! A dynamic queue is an ordinary definition in the log, with a DEFTYPE that nobody can set. Temporary ones live as long as
+//! their handle, so no longer than a service: a new leader deletes those that it finds.
+
+use super::handles::{Opening, Wanted};
+use super::proposals::Waiting;
+use super::{Replica, turn::CALL};
+use crate::mqi::{Completion, Data, Refusal};
+use crate::qmgr::Command;
+use crate::types::definition::{
+    By, Changes, DEFTYPE, Definition, ObjectKind, ObjectRef, PERMANENT_DYNAMIC, TEMPORARY_DYNAMIC, Value,
+};
+use crate::types::{ObjectName, QueueId, Reason, SessionId, Token};
+
+/// What a program gets that does not say how the queue shall be called.
+const PATTERN: &str = "AMQ.*";
+/// Digits in the place of the star.
+const DIGITS: usize = 16;
+/// Queues that are deleted in a turn.
+const A_TURN: usize = 64;
+
+impl Replica {
+    /// Puts a queue into the log that is like this model, and opens it when it is there.
+    pub(super) fn make_dynamic(
+        &mut self,
+        session: SessionId,
+        token: Token,
+        wanted: Wanted,
+        model: &Definition,
+    ) -> Result<(), Refusal> {
+        let state = self.sessions.get(session).ok_or(Reason::HconnError)?;
+        state.check_handle(wanted.handle)?;
+        let name = self.dynamic_name(&wanted.dynamic)?;
+        let object = ObjectRef::local_queue(&name);
+        self.state.catalog().check_new(&object, false).map_err(Refusal::from)?;
+        let by = By { user: state_user(self, session), ..By::default() };
+        let changes = as_local(model);
+        let command = Command::Define { object, like: String::new(), replace: false, changes, by };
+        self.sessions.get_mut(session).expect("just seen").opening += 1;
+        self.turn.spend(CALL);
+        self.propose(command, Waiting::Made { session, token, wanted: Box::new(wanted), name });
+        Ok(())
+    }
+
+    /// The name that a pattern stands for.
+    fn dynamic_name(&mut self, pattern: &str) -> Result<ObjectName, Refusal> {
+        let pattern = if pattern.is_empty() { PATTERN } else { pattern };
+        let name = match pattern.strip_suffix('*') {
+            Some(before) if before.len() + DIGITS > ObjectName::LENGTH_MAX => {
+                let detail = format!(
+                    "in front of its star it has at most {} characters",
+                    ObjectName::LENGTH_MAX - DIGITS
+                );
+                return Err(Refusal::because(Reason::DynamicQNameError, detail));
+            }
+            Some(before) => {
+                let leading = self.standing.own_mut();
+                leading.next_unique += 1;
+                format!("{before}{:016X}", leading.next_unique)
+            }
+            None => pattern.to_string(),
+        };
+        ObjectName::new(&name).map_err(|_| {
+            let detail = "it is a name of an object, or the beginning of one and a star";
+            Refusal::because(Reason::DynamicQNameError, detail)
+        })
+    }
+
+    /// The queue is in the log, or it may not be.
+    pub(super) fn end_making(
+        &mut self,
+        session: SessionId,
+        token: Token,
+        wanted: Wanted,
+        name: ObjectName,
+        verdict: Result<(), Reason>,
+    ) {
+        if let Some(state) = self.sessions.get_mut(session) {
+            assert!(state.opening > 0, "what was made was asked for");
+            state.opening -= 1;
+        }
+        if let Err(reason) = verdict {
+            return self.answer(session, token, Completion::failed(reason));
+        }
+        let queue = self.state.queue_id(&name).expect("just defined");
+        let handle = wanted.handle;
+        let opened = self.open(session, Opening { name: name.clone(), ..wanted.opening() });
+        if self.is_temporary(queue) {
+            match self.sessions.get_mut(session).and_then(|state| state.handles.get_mut(&handle)) {
+                Some(own) if opened.is_ok() => own.made = true,
+                // Whoever wanted it is gone.
+                _ => self.doom(queue),
+            }
+        }
+        let completion = match opened {
+            Ok(()) => Completion::ok(Data::Opened { queue: name }),
+            Err(refused) => refused.into(),
+        };
+        self.answer(session, token, completion);
+    }
+
+    pub(super) fn is_temporary(&self, queue: QueueId) -> bool {
+        self.state.queue(queue).is_some_and(|queue| queue.rules.temporary)
+    }
+
+    /// The queue goes as soon as no message of it is in a unit of work.
+    pub(super) fn doom(&mut self, queue: QueueId) {
+        if let Some(leading) = self.standing.leading_mut() {
+            leading.doomed.insert(queue);
+        }
+    }
+
+    /// Whoever made these is gone with the service before.
+    pub(super) fn doom_temporary(&mut self) {
+        let left: Vec<QueueId> =
+            self.state.queues().filter(|queue| queue.rules.temporary).map(|queue| queue.id).collect();
+        left.into_iter().for_each(|queue| self.doom(queue));
+    }
+
+    pub(super) fn delete_doomed(&mut self) {
+        let Some(leading) = self.standing.serving() else { return };
+        if leading.doomed.is_empty() || leading.handover.is_some() {
+            return;
+        }
+        let may_go = |queue: &&QueueId| !leading.locked.contains(*queue) && !leading.is_busy(**queue);
+        let going: Vec<QueueId> = leading.doomed.iter().filter(may_go).take(A_TURN).copied().collect();
+        for queue in going {
+            let Some(name) = self.state.queue(queue).map(|queue| queue.name.clone()) else {
+                self.standing.own_mut().doomed.remove(&queue);
+                continue;
+            };
+            self.standing.own_mut().locked.insert(queue);
+            let (object, by) = (ObjectRef::local_queue(&name), By::default());
+            self.propose(Command::Delete { object, purge: true, by }, Waiting::Gone { queue });
+        }
+    }
+
+    pub(super) fn end_deleting(&mut self, queue: QueueId) {
+        let leading = self.standing.own_mut();
+        leading.locked.remove(&queue);
+        leading.doomed.remove(&queue);
+    }
+}
+
+fn state_user(replica: &Replica, session: SessionId) -> String {
+    replica.sessions.get(session).map(|session| session.identity.user.clone()).unwrap_or_default()
+}
+
+/// What makes a local queue that is like the model, whatever the default of local queues says.
+fn as_local(model: &Definition) -> Changes {
+    debug_assert_eq!(model.kind(), ObjectKind::ModelQueue, "queues are made from models");
+    let plain = Definition::new(ObjectRef::new(ObjectKind::LocalQueue, ""));
+    let said = plain
+        .as_changes()
+        .iter()
+        .map(|(selector, _)| (selector, model.settings.get(selector).cloned()))
+        .collect();
+    let made = if model.number(DEFTYPE) == PERMANENT_DYNAMIC { PERMANENT_DYNAMIC } else { TEMPORARY_DYNAMIC };
+    let said: Changes = said;
+    said.with_value(DEFTYPE, Value::Number(made))
+}
