@@ -26,7 +26,10 @@ pub async fn run(global: &Global, args: DmpmqcfgArgs) -> Outcome {
         if kind == "QMGR" {
             objects.iter_mut().for_each(|manager| manager.name = connection.queue_manager());
         }
-        for object in &objects {
+        // What goes with its program is no definition to be made again.
+        let is_lasting =
+            |object: &&ObjectDetails| object.status.as_ref().is_none_or(|of| of.dynamic != "TEMPDYN");
+        for object in objects.iter().filter(is_lasting) {
             print(object, args.all, one_line);
         }
     }
