@@ -2,7 +2,8 @@
 //!
 //! [`policy`] (the node's side) and [`keeper`] (the agent's) decide, without a clock or a socket. [`orders`] is what the two
 //! processes say to each other, [`agent`] the process that holds the addresses, with [`netlink`] (the kernel), [`packet`] and
-//! [`frames`] (the network) and [`connections`] (those that use an address which goes).
+//! [`frames`] (the network), [`connections`] (those that use an address which goes) and [`tickle`] (those that used an
+//! address before it came).
 
 pub mod policy;
 pub mod keeper;
@@ -11,6 +12,7 @@ pub mod netlink;
 pub mod packet;
 pub mod frames;
 pub mod connections;
+pub mod tickle;
 pub mod agent;
 
 use std::net::IpAddr;
