@@ -96,7 +96,7 @@ impl Addresses {
     ) -> Result<Option<Started>, Fatal> {
         let Some(options) = config.addresses.clone() else { return Ok(None) };
         let refused = |text: String| Fatal::new(FatalReason::System, text);
-        if options.mode == Mode::Kernel && !vip::has_rights() {
+        if options.mode.is_kernels() && !vip::has_rights() {
             let address = &options.addresses[0];
             return Err(refused(format!(
                 "address {} of queue manager {} cannot be held by this process: {HOW_TO_GET_RIGHTS}",
@@ -114,11 +114,11 @@ impl Addresses {
             other => return Err(refused(format!("the address agent does not begin: {other:?}"))),
         }
         ours.set_read_timeout(None).map_err(cannot)?;
-        if options.mode == Mode::Kernel {
+        if options.mode.is_kernels() {
             keep_rights(&[]).map_err(refused)?;
         }
         let to_agent = Mutex::new(ToAgent { line: ours, unsent: Vec::new() });
-        let tail = tail(config);
+        let tail = tail(config, options.mode);
         let floating = watch::Sender::new(options.addresses.iter().map(floating).collect());
         let (seen, standing) = (Mutex::default(), standing.clone());
         let inner = Inner { options, tail, to_agent, seen, floating, standing };
@@ -284,9 +284,9 @@ fn floating(address: &vip::Address) -> FloatingAddress {
 }
 
 /// How long an address may outlast a lease.
-fn tail(config: &Config) -> Duration {
+fn tail(config: &Config, mode: Mode) -> Duration {
     let election = config.timing.election;
-    policy::tail(consensus::Options { election, ..consensus::Options::default() }.lease())
+    policy::tail(mode.lifetime(), consensus::Options { election, ..consensus::Options::default() }.lease())
 }
 
 /// An agent that is ready.
@@ -342,8 +342,14 @@ pub fn hold_addresses(config: Config) -> Result<(), Fatal> {
         // SAFETY: no handler runs; the kernel only ignores the signal from now on.
         unsafe { libc::signal(signal, libc::SIG_IGN) };
     }
-    if options.mode == Mode::Kernel {
+    if options.mode.is_kernels() {
         keep_rights(&vip::RIGHTS).map_err(refused)?;
+    }
+    if options.mode == Mode::Fast {
+        // For nft, which makes the fence.
+        let rights: CapsHashSet = vip::RIGHTS.into();
+        caps::set(None, CapSet::Ambient, &rights)
+            .map_err(|error| refused(format!("keep rights: {error}")))?;
     }
     let control = std::io::stdin().as_fd().try_clone_to_owned().map(UnixStream::from);
     let control = control.map_err(|error| refused(format!("the node's orders: {error}")))?;

@@ -19,6 +19,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::connections;
+use super::fence::Fence;
 use super::frames;
 use super::keeper::{Act, Keeper};
 use super::netlink::{Interface, LinkChanges, Route};
@@ -69,6 +70,8 @@ struct Place {
     address: Address,
     interface: Option<Interface>,
     packets: Option<Packets>,
+    /// Of mode fast.
+    fence: Option<Fence>,
     keeper: Keeper,
     taken_at: Instant,
     /// Since it was taken, or its interface came up.
@@ -92,6 +95,9 @@ pub fn run(options: Options, control: UnixStream, clock: fn() -> Instant) -> io:
     for number in 0..agent.places.len() {
         let act = agent.places[number].keeper.let_go();
         agent.carry_out(number, act, None);
+        if agent.places[number].fence.is_some() {
+            Fence::remove(agent.places[number].address.ip);
+        }
     }
     Ok(())
 }
@@ -100,9 +106,10 @@ impl Agent {
     /// What an earlier agent left is removed before anything else.
     fn begin(options: Options, control: UnixStream, clock: fn() -> Instant) -> Result<Agent, String> {
         control.set_nonblocking(true).map_err(|error| error.to_string())?;
-        let mut places: Vec<Place> = options.addresses.iter().cloned().map(Place::new).collect();
+        let mut places: Vec<Place> =
+            options.addresses.iter().map(|address| Place::new(address.clone(), options.mode)).collect();
         let mut kernel = None;
-        if options.mode == Mode::Kernel {
+        if options.mode.is_kernels() {
             let netlink = |error: io::Error| format!("netlink: {error}");
             let mut route = Route::open().map_err(netlink)?;
             let changes = LinkChanges::open().map_err(netlink)?;
@@ -112,6 +119,10 @@ impl Agent {
                 route
                     .remove(&interface, place.address.ip)
                     .map_err(|error| not_allowed(&place.address, &error))?;
+                Fence::remove(place.address.ip);
+                if options.mode == Mode::Fast {
+                    place.fence = Some(Fence::build(&interface.name, place.address.ip)?);
+                }
                 let packets =
                     Packets::open(&interface).map_err(|error| not_allowed(&place.address, &error))?;
                 (place.interface, place.packets) = (Some(interface), Some(packets));
@@ -327,7 +338,7 @@ impl Agent {
     fn carry_out(&mut self, number: usize, act: Option<Act>, order: Option<Order>) {
         let Some(act) = act else { return };
         let done = match self.options.mode {
-            Mode::Kernel => self.tell_kernel(number, act, order),
+            Mode::Kernel | Mode::Fast => self.tell_kernel(number, act, order),
             Mode::Exec => match act {
                 Act::Take => self.call_program(number, "acquire", order),
                 Act::Renew => Ok(()),
@@ -361,7 +372,7 @@ impl Agent {
     }
 
     fn tell_kernel(&mut self, number: usize, act: Act, order: Option<Order>) -> io::Result<()> {
-        let (Some(Kernel { route, .. }), place) = (&mut self.kernel, &self.places[number]) else {
+        let (Some(Kernel { route, .. }), place) = (&mut self.kernel, &mut self.places[number]) else {
             return Ok(());
         };
         let Some(interface) = &place.interface else { return Ok(()) };
@@ -379,11 +390,14 @@ impl Agent {
             // Whoever has it answers within a fraction of a millisecond; nobody waits for that.
             packets.send(&probe)?;
         }
-        let (clock, lifetime) = (self.clock, LIFETIME);
+        let (clock, lifetime) = (self.clock, self.options.mode.lifetime());
         let is_in_time = || match order {
             Some(Order::Hold { deadline, .. }) => clock() + lifetime < deadline,
             _ => false,
         };
+        if let Some(fence) = &mut place.fence {
+            fence.open(lifetime, is_in_time)?;
+        }
         route.set(interface, address, &place.label(), LIFETIME.as_secs() as u32, is_in_time)
     }
 
@@ -432,12 +446,13 @@ impl Agent {
 }
 
 impl Place {
-    fn new(address: Address) -> Place {
+    fn new(address: Address, mode: Mode) -> Place {
         Place {
             address,
             interface: None,
             packets: None,
-            keeper: Keeper::default(),
+            fence: None,
+            keeper: Keeper::new(mode.lifetime()),
             taken_at: Instant(0),
             announced: 0,
             announced_from: Instant(0),
