@@ -410,6 +410,11 @@ fn check_addresses(config: &Config, report: &mut CheckReport) {
     if options.mode.is_kernels() && !vip::has_rights() {
         report.wrong(format!("addresses cannot be held by this user: {}", vip::HOW_TO_GET_RIGHTS));
     }
+    if options.mode == Mode::Fast
+        && let Err(sentence) = vip::fence::check()
+    {
+        report.wrong(sentence);
+    }
     for address in &options.addresses {
         let reaches = |listen: &str| {
             resolve(listen).is_ok_and(|found| {

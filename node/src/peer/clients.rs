@@ -223,6 +223,8 @@ fn octets(address: IpAddr) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use trimaran_proto::replica::v1::{PeerFrame, PeerMessage};
+
     use super::*;
 
     const ID: QueueManagerId = QueueManagerId(1);
@@ -269,6 +271,20 @@ mod tests {
         assert_eq!(hearer.take(ID), []);
         hearer.hear(A, third.whole());
         assert_eq!(hearer.take(ID), [client(1), client(2), client(3)]);
+    }
+
+    #[test]
+    fn a_release_that_does_not_know_of_it_passes_over_it() {
+        #[derive(Clone, PartialEq, prost::Message)]
+        struct FrameBefore {
+            #[prost(message, repeated, tag = "1")]
+            messages: Vec<PeerMessage>,
+        }
+        let message = PeerMessage { queue_manager: 7, message: None };
+        let said = clients().tell(ID, Term(3), BTreeSet::from([client(1)])).whole();
+        let frame = PeerFrame { messages: vec![message.clone()], clients: vec![said] };
+        let read = <FrameBefore as prost::Message>::decode(prost::Message::encode_to_vec(&frame).as_slice());
+        assert_eq!(read, Ok(FrameBefore { messages: vec![message] }));
     }
 
     #[test]

@@ -322,3 +322,25 @@ impl AsyncWrite for Connection {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_is_asked_whether_it_is_there_and_given_up_after_ten_seconds() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut accepted = incoming(listener, None, Audience::Clients, AcceptLimits::connections(1));
+        let client = TcpStream::connect(address).await.unwrap();
+        let connection = futures::StreamExt::next(&mut accepted).await.unwrap().unwrap();
+        assert_eq!(connection.info().local, Some(address));
+        assert_eq!(connection.info().remote, Some(client.local_addr().unwrap()));
+        let Stream::Plain(stream) = &connection.stream else { panic!("there is no TLS") };
+        let socket = socket2::SockRef::from(stream);
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(5));
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), Duration::from_secs(2));
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), 3);
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(10)));
+    }
+}

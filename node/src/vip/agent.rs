@@ -396,7 +396,13 @@ impl Agent {
             _ => false,
         };
         if let Some(fence) = &mut place.fence {
-            fence.open(lifetime, is_in_time)?;
+            let mut opened = fence.open(lifetime, is_in_time);
+            // Whoever loads the rules of a firewall anew removes all others.
+            if opened.as_ref().is_err_and(|error| error.raw_os_error() == Some(libc::ENOENT)) {
+                *fence = Fence::build(&interface.name, address).map_err(io::Error::other)?;
+                opened = fence.open(lifetime, is_in_time);
+            }
+            opened?;
         }
         route.set(interface, address, &place.label(), LIFETIME.as_secs() as u32, is_in_time)
     }
@@ -505,5 +511,71 @@ fn not_allowed(address: &Address, error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::PermissionDenied => format!("{what}; {}", super::HOW_TO_GET_RIGHTS),
         _ => what,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader};
+
+    use super::*;
+    use crate::types::{ObjectName, Term};
+
+    const ID: QueueManagerId = QueueManagerId(1);
+
+    fn now() -> Instant {
+        static BEGAN: std::sync::LazyLock<std::time::Instant> =
+            std::sync::LazyLock::new(std::time::Instant::now);
+        Instant(5_000_000 + BEGAN.elapsed().as_micros() as u64)
+    }
+
+    #[test]
+    fn only_clients_of_an_address_that_is_here_are_told() {
+        let name = ObjectName::new("QM").unwrap();
+        let address = |queue_manager, ip: [u8; 4], number| Address {
+            queue_manager,
+            name: name.clone(),
+            ip: ip.into(),
+            prefix: 24,
+            number,
+        };
+        let options = Options {
+            mode: Mode::DryRun,
+            addresses: vec![address(ID, [10, 0, 0, 50], 0), address(QueueManagerId(2), [10, 0, 0, 51], 1)],
+            interface: None,
+            program: None,
+            program_limit: Duration::from_secs(1),
+            peers: Vec::new(),
+        };
+        let (mut node, control) = UnixStream::pair().unwrap();
+        let agent = std::thread::spawn(move || run(options, control, now));
+        let mut lines = BufReader::new(node.try_clone().unwrap()).lines();
+        let mut report = || serde_json::from_str::<Report>(&lines.next().unwrap().unwrap()).unwrap();
+        assert_eq!(report(), Report::Ready);
+
+        let ends =
+            |ip: [u8; 4], client: &str| Ends { local: (ip, 7201).into(), client: client.parse().unwrap() };
+        let tell = |clients: &[Ends]| encode(&Line::tickle(ID, clients));
+        let before = now();
+        let hold = Line::new(ID, Order::Hold { term: Term(3), deadline: before + 60 * LIFETIME });
+        node.write_all(&tell(&[ends([10, 0, 0, 50], "10.0.0.9:1")])).unwrap();
+        assert_eq!(report(), Report::Tickled { queue_manager: 1, count: 0 }, "it is not here");
+        let own = [10, 0, 0, 50];
+        let some = [ends(own, "10.0.0.9:1"), ends(own, "[fd00::9]:2"), ends([10, 0, 0, 51], "10.0.0.9:3")];
+        // Together: an address that nobody renews is held for a second only.
+        node.write_all(&[encode(&hold), tell(&some)].concat()).unwrap();
+        let Report::Taken { queue_manager: 1, term: 3, claimed, announced } = report() else {
+            panic!("not taken")
+        };
+        assert!(before.0 <= claimed && claimed <= announced && announced <= now().0);
+        assert_eq!(
+            report(),
+            Report::Tickled { queue_manager: 1, count: 1 },
+            "neither another family nor another's"
+        );
+        node.write_all(&tell(&[ends([10, 0, 0, 1], "10.0.0.9:4")])).unwrap();
+        assert_eq!(report(), Report::Tickled { queue_manager: 1, count: 0 }, "no address of the agent");
+        drop((node, lines));
+        agent.join().unwrap().unwrap();
     }
 }

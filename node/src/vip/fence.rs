@@ -40,25 +40,39 @@ pub struct Fence {
     address: IpAddr,
 }
 
+/// Whether this machine can have fences.
+///
+/// # Errors
+/// A sentence that says what is missing.
+pub fn check() -> Result<(), String> {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    if !is_enough(&release) {
+        return Err(format!(
+            "mode = \"fast\" under [address] needs Linux {}.{} or newer, and this is {}: write mode = \"kernel\"",
+            LINUX.0,
+            LINUX.1,
+            release.trim()
+        ));
+    }
+    let found = Command::new("nft").arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).status();
+    found.map(drop).map_err(|error| needs_nftables(&format!("nft: {error}")))
+}
+
+fn needs_nftables(why: &str) -> String {
+    format!(
+        "mode = \"fast\" under [address] needs nftables (package nftables): {why}; or write mode = \"kernel\""
+    )
+}
+
 impl Fence {
     /// Closed.
     ///
     /// # Errors
     /// A sentence that says what is missing on this machine.
     pub fn build(interface: &str, address: IpAddr) -> Result<Fence, String> {
-        let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-        if !is_enough(&release) {
-            return Err(format!(
-                "mode = \"fast\" under [address] needs Linux {}.{} or newer, and this is {}: write mode = \"kernel\"",
-                LINUX.0,
-                LINUX.1,
-                release.trim()
-            ));
-        }
+        check()?;
         let table = table_of(address);
-        nft(&text(&table, interface, address)).map_err(|why| {
-            format!("mode = \"fast\" under [address] needs nftables (package nftables): {why}; or write mode = \"kernel\"")
-        })?;
+        nft(&text(&table, interface, address)).map_err(|why| needs_nftables(&why))?;
         let opened = || {
             let mut socket = Socket::new(NETLINK_NETFILTER)?;
             socket.bind_auto()?;
