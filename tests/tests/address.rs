@@ -143,9 +143,12 @@ fn the_address_is_on_the_node_that_serves_and_on_no_other() {
 
 #[test]
 fn with_a_fence_and_short_elections_the_address_moves_sooner() {
-    let settings = ["timing.profile=fast", "address.mode=fast"].map(str::to_owned).to_vec();
     let faults = [Fault::Move, Fault::Kill, Fault::Hang, Fault::HangBoth, Fault::Cut, Fault::PowerOff];
-    in_own_network(async move { strike_with(&faults, settings).await });
+    in_own_network(async move { strike_with(&faults, fast()).await });
+}
+
+fn fast() -> Vec<String> {
+    ["timing.profile=fast", "address.mode=fast"].map(str::to_owned).to_vec()
 }
 
 /// Does each of the faults to the node that serves, as often as is wanted, while a client puts messages.
@@ -407,6 +410,31 @@ fn an_address_that_somebody_meddles_with_is_back_or_is_refused() {
     });
 }
 
+#[test]
+fn a_fence_that_somebody_removes_is_made_again() {
+    in_own_network(async {
+        let mut cluster = Cluster::start(Plan { floats: true, settings: fast(), ..Plan::default() });
+        let serving = cluster.wait_serving(Duration::from_secs(10));
+        let network = cluster.network();
+        until(Duration::from_secs(5), "the address is there", || network.has(serving, FLOATING));
+        let connection = through_address(&cluster).await;
+        connection.admin().create_queue(QUEUE, Attributes::new()).await.expect("created");
+        assert!(
+            network.rules(serving).contains("table netdev trimaran_0ae70032"),
+            "{}",
+            network.rules(serving)
+        );
+        network.filter(serving, "flush ruleset");
+        until(Duration::from_secs(1), "the fence is back", || {
+            network.rules(serving).contains("table netdev trimaran_0ae70032")
+        });
+        connection.queue(QUEUE).put(Message::new("one")).await.expect("the connection lives");
+        cluster.stop(serving);
+        let rules = cluster.network().rules(serving);
+        assert!(!rules.contains("trimaran"), "whoever ends takes its fence away: {rules}");
+    });
+}
+
 fn until(within: Duration, what: &str, holds: impl Fn() -> bool) {
     let begun = Instant::now();
     while !holds() {
@@ -417,64 +445,58 @@ fn until(within: Duration, what: &str, holds: impl Fn() -> bool) {
 
 #[test]
 fn each_queue_manager_has_its_address_where_it_is_served() {
-    const OTHER: &str = "OTHER.QM";
     in_own_network(async {
-        let queue_managers = vec![OTHER.to_owned()];
-        let mut cluster = Cluster::start(Plan { floats: true, queue_managers, ..Plan::default() });
-        let connect = async |address: String, name: &str| {
-            let builder = Connection::builder([address]).queue_manager(name);
-            builder.connect().await.expect("the node that serves is found by its address")
-        };
-        let one = connect(cluster.floating(), QUEUE_MANAGER).await;
-        let two = connect(cluster.floating_six(), OTHER).await;
-        for connection in [&one, &two] {
-            connection.admin().create_queue(QUEUE, Attributes::new()).await.expect("created");
-            connection.queue(QUEUE).put(Message::new("before")).await.expect("put");
-        }
-        // Each goes where the other is not, and back; then its node dies.
-        for round in 0..3 {
-            for node in 0..3 {
-                cluster.wait_in_sync(node, Duration::from_secs(20)).await.expect("all are there");
-            }
-            let before = holders(&cluster);
-            let waiting = Crowd::connect(20, &cluster.floating_six(), None).await;
-            tokio::time::sleep(Duration::from_millis(300)).await;
-            let struck = Instant::now();
-            match round {
-                0 => switch(&cluster, QUEUE_MANAGER).await,
-                1 => switch(&cluster, OTHER).await,
-                _ => cluster.power_off(before.1),
-            }
-            two.queue(QUEUE).put(Message::new("after")).await.expect("put");
-            one.queue(QUEUE).put(Message::new("after")).await.expect("put");
-            let after = holders(&cluster);
-            assert_eq!(
-                (before.0 == after.0, before.1 == after.1),
-                match round {
-                    0 => (false, true),
-                    1 => (true, false),
-                    _ => (before.0 != before.1, false),
-                },
-                "{before:?} {after:?}"
-            );
-            if round > 0 {
-                let noticed = waiting.noticed(struck + Duration::from_secs(3)).await;
-                assert_eq!(
-                    noticed.len(),
-                    20,
-                    "who waits at an address of IPv6 notices it, too: {}",
-                    shown(&noticed, struck)
-                );
-            }
-            if round == 2 {
-                cluster.power_on(before.1);
-            }
-        }
-        for connection in [one, two] {
-            let status = connection.queue(QUEUE).status().await.expect("it is there");
-            assert_eq!(status.depth, 4);
-        }
+        two_move_and_one_dies(Vec::new()).await;
+        two_move_and_one_dies(fast()).await;
     });
+}
+
+/// A queue manager with an address of IPv4, and one of IPv6.
+async fn two_move_and_one_dies(settings: Vec<String>) {
+    const OTHER: &str = "OTHER.QM";
+    let queue_managers = vec![OTHER.to_owned()];
+    let mut cluster = Cluster::start(Plan { floats: true, queue_managers, settings, ..Plan::default() });
+    let connect = async |address: String, name: &str| {
+        let builder = Connection::builder([address]).queue_manager(name);
+        builder.connect().await.expect("the node that serves is found by its address")
+    };
+    let one = connect(cluster.floating(), QUEUE_MANAGER).await;
+    let two = connect(cluster.floating_six(), OTHER).await;
+    for connection in [&one, &two] {
+        connection.admin().create_queue(QUEUE, Attributes::new()).await.expect("created");
+        connection.queue(QUEUE).put(Message::new("before")).await.expect("put");
+    }
+    // The one moves, then the other; then the other's node dies.
+    for round in 0..3 {
+        for node in 0..3 {
+            cluster.wait_in_sync(node, Duration::from_secs(20)).await.expect("all are there");
+        }
+        let before = holders(&cluster);
+        let waiting = Crowd::connect(20, &cluster.floating_six(), None).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let struck = Instant::now();
+        match round {
+            0 => switch(&cluster, QUEUE_MANAGER).await,
+            1 => switch(&cluster, OTHER).await,
+            _ => cluster.power_off(before.1),
+        }
+        two.queue(QUEUE).put(Message::new("after")).await.expect("put");
+        one.queue(QUEUE).put(Message::new("after")).await.expect("put");
+        let after = holders(&cluster);
+        let stayed = [(false, true), (true, false), (before.0 != before.1, false)][round];
+        assert_eq!((before.0 == after.0, before.1 == after.1), stayed, "{before:?} {after:?}");
+        if round > 0 {
+            let noticed = waiting.noticed(struck + Duration::from_secs(3)).await;
+            assert_eq!(noticed.len(), 20, "who waits notices it: {}", shown(&noticed, struck));
+        }
+        if round == 2 {
+            cluster.power_on(before.1);
+        }
+    }
+    for connection in [one, two] {
+        let status = connection.queue(QUEUE).status().await.expect("it is there");
+        assert_eq!(status.depth, 4);
+    }
 }
 
 /// Asked for at the nodes' own addresses: the one that moves takes its connections with it.

@@ -153,8 +153,15 @@ impl Network {
         );
     }
 
-    fn filter(&self, node: usize, text: &str) {
+    /// `nft`, at the node.
+    pub fn filter(&self, node: usize, text: &str) {
         run(self.command(node, Path::new("nft")).arg(text));
+    }
+
+    /// What passes at the node and what does not.
+    pub fn rules(&self, node: usize) -> String {
+        let output = self.command(node, Path::new("nft")).args(["list", "ruleset"]).output();
+        String::from_utf8_lossy(&output.expect("nft starts").stdout).into_owned()
     }
 
     /// What `ip` says of the node's interface.
