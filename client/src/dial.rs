@@ -2,6 +2,7 @@
 
 use std::{error::Error as _, io, sync::Mutex, time::Duration};
 
+use futures::{StreamExt, stream::FuturesUnordered};
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -21,6 +22,9 @@ use crate::{
     tls::{self, Shown, Tls},
 };
 
+/// A dial that took so long is repeated beside it.
+const DIAL_AGAIN: Duration = Duration::from_millis(200);
+const DIALS_MAX: usize = 10;
 const WINDOW_BYTES: u32 = 16 * 1024 * 1024;
 pub(crate) const RESPONSE_BYTES_MAX: usize = 256 * 1024 * 1024;
 
@@ -73,7 +77,7 @@ async fn open_channel(address: &str, tls: Option<&Tls>) -> Result<Channel> {
             let port = uri.port_u16().unwrap_or(7201);
             // Without the brackets of an IPv6 address.
             let host = host.trim_start_matches('[').trim_end_matches(']');
-            let stream = TcpStream::connect((host, port)).await?;
+            let stream = dial(host, port).await?;
             stream.set_nodelay(true)?;
             let stream: Box<dyn Wire> = match &tls {
                 None => Box::new(stream),
@@ -85,6 +89,20 @@ async fn open_channel(address: &str, tls: Option<&Tls>) -> Result<Channel> {
     endpoint.connect_with_connector(connector).await.map_err(|error| {
         Error::refused(reason::CONNECTION_BROKEN, explain(address, &root_cause(&error), shown))
     })
+}
+
+/// Dials again beside a dial that hangs, and takes what comes first: where nobody has a floating address for a moment, the
+/// kernel would repeat the first packet after a second and the next after three.
+async fn dial(host: &str, port: u16) -> io::Result<TcpStream> {
+    let mut dials = FuturesUnordered::new();
+    loop {
+        dials.push(TcpStream::connect((host, port)));
+        let is_last = dials.len() == DIALS_MAX;
+        tokio::select! {
+            Some(dialled) = dials.next() => return dialled,
+            () = tokio::time::sleep(DIAL_AGAIN), if !is_last => {}
+        }
+    }
 }
 
 trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}

@@ -2,9 +2,10 @@
 //! has gone silent.
 //!
 //! All known nodes are asked side by side, each in its own rhythm: the first time at once (a little staggered), then
-//! after 10 to 200 ms. Whoever answers `Connect` with yes is the one. A node that does not serve names the one that
-//! does, which is then asked at once. Connections to nodes that said no are kept, so a round while nobody serves
-//! costs a stream per node, not a handshake.
+//! after 10 to 100 ms for as long as a takeover can last, and then every 200 ms. Whoever answers `Connect` with yes is the
+//! one. A node that does not serve names the one that does, which is then asked at once. Connections to nodes that said no
+//! are kept, so a round while nobody serves costs a stream per node, not a handshake. An address that floats is asked as
+//! every other, and over a new connection where the one to it is silent: it may lead to another node by now.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -32,11 +33,16 @@ use crate::{
 };
 
 /// A node that takes longer to greet is tried again.
-const GREETING_PATIENCE: Duration = Duration::from_secs(2);
+pub(crate) const GREETING_PATIENCE: Duration = Duration::from_secs(2);
 /// No other call has this token: theirs have a slot's serial number in them.
 const GREETING_TOKEN: u64 = 2;
 const STAGGER: Duration = Duration::from_millis(15);
-const BACKOFF_MS: [u64; 5] = [10, 20, 50, 100, 200];
+/// The greeting of another node at the address of one that is silent; longer with every try.
+const SILENT_PATIENCE: Duration = Duration::from_millis(500);
+const BACKOFF_MS: [u64; 4] = [10, 20, 50, 100];
+/// Tries in some three seconds, in which another node takes over if any can; whoever waits longer is in no hurry.
+const HURRIED: usize = 30;
+const UNHURRIED_MS: u64 = 200;
 /// An answer that is overdue for so long makes the client ask the other nodes who serves.
 const ANSWER_PATIENCE: Duration = Duration::from_millis(500);
 /// While gets wait or units are open, silence of this length is ended by a ping.
@@ -66,6 +72,7 @@ pub(crate) async fn greet(
     core: &Core,
     node: &Node,
     session: &Arc<Session>,
+    patience: Duration,
 ) -> std::result::Result<Greeted, Failure> {
     let greeting = async {
         let shown = Shown::of(core.options.tls.as_ref());
@@ -111,10 +118,10 @@ pub(crate) async fn greet(
             }
         }
     };
-    let result = match tokio::time::timeout(GREETING_PATIENCE, greeting).await {
+    let result = match tokio::time::timeout(patience, greeting).await {
         Ok(result) => result,
         Err(_) => {
-            let text = format!("{}: no answer within {GREETING_PATIENCE:?}", node.address);
+            let text = format!("{}: no answer within {patience:?}", node.address);
             Err(Error::refused(reason::CONNECTION_BROKEN, text).into())
         }
     };
@@ -124,30 +131,49 @@ pub(crate) async fn greet(
     result
 }
 
-/// Asks all nodes but `skip` until one serves. Every failed try is reported, with the address.
+/// Asks all nodes until one serves, other than the one that is `silent`. Every failed try is reported, with the address.
 async fn seek(
     core: Arc<Core>,
-    skip: Option<String>,
+    silent: Option<Link>,
     mut on_failure: impl FnMut(&str, &Error) + Send,
 ) -> Greeted {
-    let skipped = |address: &str| skip.as_deref() == Some(address);
+    let is_silent = |address: &str| silent.as_ref().is_some_and(|link| link.address == address);
     let mut attempts = FuturesUnordered::new();
-    for (rank, node) in core.nodes().into_iter().filter(|node| !skipped(&node.address)).enumerate() {
-        attempts.push(attempt(core.clone(), node, STAGGER * rank as u32, 0));
+    for (rank, mut node) in core.nodes().into_iter().enumerate() {
+        let mut patience = GREETING_PATIENCE;
+        if is_silent(&node.address) {
+            // Over a connection of its own.
+            (node, patience) = (Arc::new(Node::new(node.address.clone())), SILENT_PATIENCE);
+        }
+        attempts.push(attempt(core.clone(), node, STAGGER * rank as u32, 0, patience));
     }
     loop {
-        let Some((node, failures, result)) = attempts.next().await else {
-            // A cluster of one that is silent: nobody else to ask.
+        let Some((node, failures, patience, result)) = attempts.next().await else {
             return std::future::pending().await;
         };
         let failure = match result {
-            Ok(greeted) => return greeted,
+            Ok(greeted) if silent.as_ref().is_none_or(|link| link.node != greeted.link.node) => {
+                if is_silent(&node.address) {
+                    let stale = core.nodes().into_iter().filter(|known| known.address == node.address);
+                    stale.for_each(|known| known.forget_channel());
+                }
+                return greeted;
+            }
+            // It is only slow.
+            Ok(greeted) => {
+                drop(greeted);
+                node.forget_channel();
+                let text = format!("{}: the same node answers", node.address);
+                Failure::from(Error::refused(reason::CONNECTION_BROKEN, text))
+            }
             Err(failure) => failure,
         };
         on_failure(&node.address, &failure.error);
-        if let Some(address) = failure.serving.filter(|address| !skipped(address)) {
+        if let Some(address) = failure.serving.filter(|address| !is_silent(address)) {
             match core.add_node(&address) {
-                Some(new) => attempts.push(attempt(core.clone(), new, Duration::ZERO, 0)),
+                Some(new) => {
+                    attempts.push(attempt(core.clone(), new, Duration::ZERO, 0, GREETING_PATIENCE));
+                }
                 None => core
                     .nodes()
                     .iter()
@@ -155,7 +181,8 @@ async fn seek(
                     .for_each(|other| other.hint()),
             }
         }
-        attempts.push(attempt(core.clone(), node, backoff(failures), failures + 1));
+        let patience = GREETING_PATIENCE.min(patience + SILENT_PATIENCE);
+        attempts.push(attempt(core.clone(), node, backoff(failures), failures + 1, patience));
     }
 }
 
@@ -164,7 +191,8 @@ async fn attempt(
     node: Arc<Node>,
     delay: Duration,
     failures: usize,
-) -> (Arc<Node>, usize, std::result::Result<Greeted, Failure>) {
+    patience: Duration,
+) -> (Arc<Node>, usize, Duration, std::result::Result<Greeted, Failure>) {
     if !delay.is_zero() {
         // A hint cuts the wait short, but two nodes that name each other shall not make us spin.
         let least = delay.min(Duration::from_millis(BACKOFF_MS[0]));
@@ -175,13 +203,16 @@ async fn attempt(
         }
     }
     let session = core.session.clone();
-    let result = greet(&core, &node, &session).await;
-    (node, failures, result)
+    let result = greet(&core, &node, &session, patience).await;
+    (node, failures, patience, result)
 }
 
 /// Up to a fifth more or less, so that a thousand clients do not come back in step.
 fn backoff(failures: usize) -> Duration {
-    let base = BACKOFF_MS[failures.min(BACKOFF_MS.len() - 1)];
+    let base = match failures {
+        hurried if hurried < HURRIED => BACKOFF_MS[hurried.min(BACKOFF_MS.len() - 1)],
+        _ => UNHURRIED_MS,
+    };
     let jitter = u64::from(std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().subsec_nanos())
         % (base * 2 / 5).max(1);
     Duration::from_millis(base * 4 / 5 + jitter)
@@ -352,7 +383,7 @@ async fn watch_over(core: Arc<Core>, link: &Link) -> Ended {
             core.session.ping();
         }
         if core.session.silent_for().is_some_and(|silent| silent > ANSWER_PATIENCE) {
-            search.get_or_insert_with(|| Box::pin(seek(core.clone(), Some(link.address.clone()), |_, _| {})));
+            search.get_or_insert_with(|| Box::pin(seek(core.clone(), Some(link.clone()), |_, _| {})));
         } else {
             search = None;
         }

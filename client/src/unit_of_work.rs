@@ -130,7 +130,7 @@ impl Connection {
             let session = Session::for_units(self.core.options.limits);
             let node = self.core.nodes().into_iter().find(|node| node.address == link.address);
             let Some(node) = node else { continue };
-            match reconnect::greet(&self.core, &node, &session).await {
+            match reconnect::greet(&self.core, &node, &session, reconnect::GREETING_PATIENCE).await {
                 Ok(greeted) => {
                     session.attach(&greeted.gate, greeted.responses)?;
                     self.core.lease(&session);

@@ -11,10 +11,13 @@ use tokio_stream::StreamExt;
 use trimaran_client::{Attributes, Connection, Message};
 use trimaran_tests::process::cluster::QUEUE_MANAGER;
 use trimaran_tests::process::ledger::{body_of, read_body};
-use trimaran_tests::process::network::{self, Watch};
+use trimaran_tests::process::network::{self, FLOATING, FLOATING_SIX, Loss, Watch};
+use trimaran_tests::process::waiting::Crowd;
 use trimaran_tests::process::{Cluster, Plan, amount, namespace};
 
 const QUEUE: &str = "HA.QUEUE";
+/// Whoever had the address is noticed by its clients within so long after another node took it.
+const NOTICED_WITHIN: Duration = Duration::from_secs(1);
 /// Longer than an address lives that nobody renews.
 const LIFETIME: Duration = Duration::from_millis(1_100);
 
@@ -28,9 +31,29 @@ enum Fault {
     HangBoth,
     /// The cable is pulled.
     Cut,
+    /// It sends and hears nothing.
+    Deaf,
+    /// It hears, and nobody hears it.
+    Mute,
+    /// Clients hear it as before, the other nodes do not.
+    Parted,
+    /// The machine is gone from one moment to the next.
+    PowerOff,
     /// Nothing is wrong.
     Move,
 }
+
+const FAULTS: [Fault; 9] = [
+    Fault::Move,
+    Fault::Kill,
+    Fault::Hang,
+    Fault::HangBoth,
+    Fault::Cut,
+    Fault::Deaf,
+    Fault::Mute,
+    Fault::Parted,
+    Fault::PowerOff,
+];
 
 /// A client that puts one message after the other, and what it had to wait for at most.
 struct Client {
@@ -66,6 +89,13 @@ impl Client {
         Client { acknowledged, longest_us, ends, task }
     }
 
+    /// How many puts were acknowledged.
+    async fn finish(self) -> u64 {
+        self.ends.store(1, Ordering::Relaxed);
+        self.task.await.expect("the client puts until it is told to end");
+        self.acknowledged.load(Ordering::Relaxed)
+    }
+
     /// The longest wait since it was asked last. Waits until puts come through again without one.
     async fn gap(&self, within: Duration) -> Duration {
         let until = Instant::now() + within;
@@ -96,61 +126,77 @@ async fn wait_held(watch: &Watch, hardware: [u8; 6], within: Duration) {
     }
 }
 
-#[test]
-fn the_address_is_on_the_node_that_serves_and_on_no_other() {
+/// Runs the story where namespaces can be made, and else what a node does there.
+fn in_own_network(story: impl Future<Output = ()>) {
     if !namespace::is_root() {
         return without_rights_a_node_says_what_to_do();
     }
     network::enter_own_namespace();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    runtime.expect("a runtime").block_on(async {
-        let mut cluster = Cluster::start(Plan { floats: true, ..Plan::default() });
-        let watch = Watch::start();
-        let serving = cluster.wait_serving(Duration::from_secs(10));
-        wait_held(&watch, cluster.network().hardware(serving), Duration::from_secs(5)).await;
-        let shown = cluster.network().addresses(serving);
-        assert!(shown.contains("inet 10.231.0.50/32") && shown.contains("eth0:0"), "{shown}");
-        cluster.wait_all_in_sync(Duration::from_secs(10)).await;
-        let connection = through_address(&cluster).await;
-        connection
-            .admin()
-            .create_queue(QUEUE, Attributes::new().with("MAXDEPTH", 10_000_000))
-            .await
-            .expect("created");
-        let client = Client::start(&cluster).await;
+    runtime.expect("a runtime").block_on(story);
+}
 
-        let rounds = amount("TRIMARAN_ADDRESS_ROUNDS", 1);
-        for fault in [Fault::Move, Fault::Kill, Fault::Hang, Fault::HangBoth, Fault::Cut] {
-            let mut gaps = Vec::new();
-            for _ in 0..rounds {
-                client.gap(Duration::from_secs(20)).await;
-                gaps.push(strike(&mut cluster, &watch, &client, fault).await);
-            }
-            gaps.sort();
-            println!(
-                "{fault:?}: median {:?}, worst {:?} of {rounds}",
-                gaps[gaps.len() / 2],
-                gaps[gaps.len() - 1]
-            );
+#[test]
+fn the_address_is_on_the_node_that_serves_and_on_no_other() {
+    in_own_network(strike_with(&FAULTS, Vec::new()));
+}
+
+#[test]
+fn with_a_fence_and_short_elections_the_address_moves_sooner() {
+    let faults = [Fault::Move, Fault::Kill, Fault::Hang, Fault::HangBoth, Fault::Cut, Fault::PowerOff];
+    in_own_network(async move { strike_with(&faults, fast()).await });
+}
+
+fn fast() -> Vec<String> {
+    ["timing.profile=fast", "address.mode=fast"].map(str::to_owned).to_vec()
+}
+
+/// Does each of the faults to the node that serves, as often as is wanted, while a client puts messages.
+async fn strike_with(faults: &[Fault], settings: Vec<String>) {
+    let mut cluster = Cluster::start(Plan { floats: true, settings, ..Plan::default() });
+    let watch = Watch::start();
+    let serving = cluster.wait_serving(Duration::from_secs(10));
+    wait_held(&watch, cluster.network().hardware(serving), Duration::from_secs(5)).await;
+    let shown = cluster.network().addresses(serving);
+    assert!(shown.contains("inet 10.231.0.50/32") && shown.contains("eth0:0"), "{shown}");
+    cluster.wait_all_in_sync(Duration::from_secs(10)).await;
+    let connection = through_address(&cluster).await;
+    connection
+        .admin()
+        .create_queue(QUEUE, Attributes::new().with("MAXDEPTH", 10_000_000))
+        .await
+        .expect("created");
+    let client = Client::start(&cluster).await;
+
+    let rounds = amount("TRIMARAN_ADDRESS_ROUNDS", 1);
+    for fault in faults.iter().copied() {
+        let mut gaps = Vec::new();
+        for _ in 0..rounds {
+            client.gap(Duration::from_secs(20)).await;
+            gaps.push(strike(&mut cluster, &watch, &client, fault).await);
         }
-        client.ends.store(1, Ordering::Relaxed);
-        client.task.await.expect("the client puts until it is told to end");
-        let probes = watch.assert_never_two();
-        let acknowledged = client.acknowledged.load(Ordering::Relaxed);
-        let connection = through_address(&cluster).await;
-        let queue = connection.queue(QUEUE);
-        let mut messages = std::pin::pin!(queue.browse());
-        let mut numbers = Vec::new();
-        while let Some(message) = messages.next().await {
-            numbers.push(read_body(&message.expect("a queue can be browsed").body).expect("as it was put").1);
-        }
-        assert!(
-            numbers.iter().copied().eq(0..acknowledged),
-            "{acknowledged} were put, {} are there",
-            numbers.len()
+        gaps.sort();
+        println!(
+            "{fault:?}: median {:?}, worst {:?} of {rounds}",
+            gaps[gaps.len() / 2],
+            gaps[gaps.len() - 1]
         );
-        println!("{acknowledged} acknowledged, each there once; {probes} probes, never two answers");
-    });
+    }
+    let acknowledged = client.finish().await;
+    let probes = watch.assert_never_two();
+    let connection = through_address(&cluster).await;
+    let queue = connection.queue(QUEUE);
+    let mut messages = std::pin::pin!(queue.browse());
+    let mut numbers = Vec::new();
+    while let Some(message) = messages.next().await {
+        numbers.push(read_body(&message.expect("a queue can be browsed").body).expect("as it was put").1);
+    }
+    assert!(
+        numbers.iter().copied().eq(0..acknowledged),
+        "{acknowledged} were put, {} are there",
+        numbers.len()
+    );
+    println!("{acknowledged} acknowledged, each there once; {probes} probes, never two answers");
 }
 
 /// Does it to the node that serves, and mends it. How long the client waited.
@@ -158,7 +204,7 @@ async fn strike(cluster: &mut Cluster, watch: &Watch, client: &Client, fault: Fa
     let old = cluster.wait_serving(Duration::from_secs(10));
     let hardware = cluster.network().hardware(old);
     wait_held(watch, hardware, Duration::from_secs(5)).await;
-    let agent = agent_of(cluster.pid(old).expect("it runs"));
+    let agent = cluster.agent(old);
     let stop = |cluster: &Cluster, signal: i32| {
         cluster.signal(old, signal);
         if matches!(fault, Fault::HangBoth) {
@@ -170,6 +216,10 @@ async fn strike(cluster: &mut Cluster, watch: &Watch, client: &Client, fault: Fa
         Fault::Kill => cluster.kill(old),
         Fault::Hang | Fault::HangBoth => stop(cluster, libc::SIGSTOP),
         Fault::Cut => cluster.network().plug(old, false),
+        Fault::Deaf => cluster.network().lose(old, Loss::Deaf),
+        Fault::Mute => cluster.network().lose(old, Loss::Mute),
+        Fault::Parted => cluster.network().lose(old, Loss::FromPeers),
+        Fault::PowerOff => cluster.power_off(old),
         Fault::Move => cluster.connect().await.admin().switch("").await.expect("somebody takes over"),
     }
     let gap = client.gap(Duration::from_secs(30)).await;
@@ -184,17 +234,13 @@ async fn strike(cluster: &mut Cluster, watch: &Watch, client: &Client, fault: Fa
             assert!(silent >= LIFETIME, "the old holder woke and answered {silent:?} ago");
         }
         Fault::Cut => cluster.network().plug(old, true),
+        Fault::Deaf | Fault::Mute | Fault::Parted => cluster.network().heal(old),
+        Fault::PowerOff => cluster.power_on(old),
         Fault::Move => {}
     }
     watch.assert_never_two();
     cluster.wait_in_sync(old, Duration::from_secs(20)).await.expect("it comes back");
     gap
-}
-
-/// The process that holds the node's addresses.
-fn agent_of(node: u32) -> u32 {
-    let children = std::fs::read_to_string(format!("/proc/{node}/task/{node}/children")).unwrap_or_default();
-    children.split_whitespace().next().and_then(|id| id.parse().ok()).expect("the node has an agent")
 }
 
 fn without_rights_a_node_says_what_to_do() {
@@ -207,4 +253,267 @@ fn without_rights_a_node_says_what_to_do() {
         trimaran_tests::process::run_program("trimaran-node", &["run", "--config", path, "--node", "a"], "");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("AmbientCapabilities=CAP_NET_ADMIN CAP_NET_RAW"), "{said}");
+}
+
+#[test]
+fn clients_that_wait_and_clients_that_work_notice_a_takeover_within_a_second() {
+    in_own_network(async {
+        let mut cluster = Cluster::start(Plan { floats: true, ..Plan::default() });
+        let watch = Watch::start();
+        for (fault, told) in [(Fault::PowerOff, true), (Fault::Cut, true), (Fault::PowerOff, false)] {
+            let old = cluster.wait_serving(Duration::from_secs(10));
+            let hardware = cluster.network().hardware(old);
+            wait_held(&watch, hardware, Duration::from_secs(5)).await;
+            cluster.wait_all_in_sync(Duration::from_secs(20)).await;
+            let others = (0..3).filter(|node| *node != old);
+            if !told {
+                others.for_each(|node| cluster.network().lose_tickles(node));
+            }
+            let idle = Crowd::connect(500, &cluster.floating(), None).await;
+            let busy = Crowd::connect(500, &cluster.floating(), Some(Duration::from_millis(200))).await;
+            // As long as it takes until the other nodes know of them.
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            let struck = Instant::now();
+            match fault {
+                Fault::PowerOff => cluster.power_off(old),
+                _ => cluster.network().plug(old, false),
+            }
+            let taken = moved(&watch, hardware, Duration::from_secs(10)).await;
+            let within = if told { NOTICED_WITHIN } else { Duration::from_secs(3) };
+            let (idle, busy) = (idle.noticed(taken + within).await, busy.noticed(taken + within).await);
+            println!(
+                "{fault:?}, told: {told}; taken after {:?}, noticed after that by those who wait: {}, by those who work: {}",
+                taken - struck,
+                shown(&idle, taken),
+                shown(&busy, taken)
+            );
+            if told {
+                assert!(idle.len() == 500 && busy.len() == 500, "all notice it within {within:?}");
+            }
+            match fault {
+                Fault::PowerOff => cluster.power_on(old),
+                _ => cluster.network().plug(old, true),
+            }
+            cluster.wait_in_sync(old, Duration::from_secs(20)).await.expect("it comes back");
+        }
+        watch.assert_never_two();
+    });
+}
+
+#[test]
+fn a_client_that_reaches_only_a_leader_without_a_majority_is_told_nothing_wrong() {
+    in_own_network(async {
+        let mut cluster = Cluster::start(Plan { floats: true, ..Plan::default() });
+        let watch = Watch::start();
+        let old = cluster.wait_serving(Duration::from_secs(10));
+        wait_held(&watch, cluster.network().hardware(old), Duration::from_secs(5)).await;
+        cluster.wait_all_in_sync(Duration::from_secs(20)).await;
+        let connection = through_address(&cluster).await;
+        connection.admin().create_queue(QUEUE, Attributes::new()).await.expect("created");
+        let client = Client::start(&cluster).await;
+        client.gap(Duration::from_secs(20)).await;
+
+        let others: Vec<usize> = (0..3).filter(|node| *node != old).collect();
+        network::hide(&others);
+        cluster.network().lose(old, Loss::FromPeers);
+        let parted = Instant::now();
+        while !cluster.network().has(others[0], FLOATING) && !cluster.network().has(others[1], FLOATING) {
+            assert!(parted.elapsed() < Duration::from_secs(5), "the majority takes the address");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let taken = parted.elapsed();
+        let silent = watch.silent_for(cluster.network().hardware(old)).expect("it had the address");
+        assert!(!cluster.network().has(old, FLOATING), "where the client is nobody has it");
+        let acknowledged = client.acknowledged.load(Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(
+            client.acknowledged.load(Ordering::Relaxed),
+            acknowledged,
+            "nothing is acknowledged there"
+        );
+
+        cluster.network().heal(old);
+        network::show();
+        let healed = Instant::now();
+        while client.acknowledged.load(Ordering::Relaxed) == acknowledged {
+            assert!(healed.elapsed() < Duration::from_secs(5), "the client goes on");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        println!(
+            "given up {silent:?} before it was taken, taken after {taken:?}; goes on {:?} after the end",
+            healed.elapsed()
+        );
+        client.finish().await;
+        watch.assert_never_two();
+    });
+}
+
+/// When the watch sees the address on another node.
+async fn moved(watch: &Watch, from: [u8; 6], within: Duration) -> Instant {
+    let begun = Instant::now();
+    while watch.holder().is_none_or(|holder| holder == from) {
+        assert!(begun.elapsed() < within, "nobody takes the address within {within:?}");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    Instant::now()
+}
+
+/// How many, and the median and the last of them.
+fn shown(noticed: &[Instant], since: Instant) -> String {
+    let after = |at: usize| noticed.get(at).map(|at| at.saturating_duration_since(since));
+    format!(
+        "{} ({:?}, {:?})",
+        noticed.len(),
+        after(noticed.len() / 2),
+        after(noticed.len().saturating_sub(1))
+    )
+}
+
+#[test]
+fn an_address_that_somebody_meddles_with_is_back_or_is_refused() {
+    in_own_network(async {
+        let mut cluster = Cluster::prepare(Plan { floats: true, ..Plan::default() });
+        network::stranger(true);
+        (0..3).for_each(|node| cluster.start_node(node));
+        let serving = cluster.wait_serving(Duration::from_secs(20));
+        until(Duration::from_secs(5), "the node says who has the address", || {
+            cluster.log_since_start(serving).contains("is no node of this cluster: it was not taken")
+        });
+        assert!(!cluster.network().has(serving, FLOATING), "a stranger has it");
+        network::stranger(false);
+        until(Duration::from_secs(12), "the stranger is gone", || cluster.network().has(serving, FLOATING));
+
+        let connection = through_address(&cluster).await;
+        connection.admin().create_queue(QUEUE, Attributes::new()).await.expect("created");
+        cluster.network().ip(serving, &["addr", "del", &format!("{FLOATING}/32"), "dev", "eth0"]);
+        until(Duration::from_secs(1), "an operator took it away", || {
+            cluster.network().has(serving, FLOATING)
+        });
+        connection.queue(QUEUE).put(Message::new("one")).await.expect("the connection lives");
+
+        cluster.network().ip(serving, &["link", "set", "eth0", "down"]);
+        cluster.network().ip(serving, &["link", "set", "eth0", "up"]);
+        until(Duration::from_secs(1), "the interface is back", || cluster.network().has(serving, FLOATING));
+        let watch = Watch::start();
+        wait_held(&watch, cluster.network().hardware(serving), Duration::from_secs(1)).await;
+        connection.queue(QUEUE).put(Message::new("two")).await.expect("the connection lives");
+
+        cluster.wait_all_in_sync(Duration::from_secs(20)).await;
+        let other = (0..3).find(|node| *node != serving).expect("there are three");
+        cluster.stop(other);
+        // As one that crashed together with its agent leaves it behind.
+        cluster.network().ip(other, &["addr", "add", &format!("{FLOATING}/32"), "dev", "eth0"]);
+        cluster.start_node(other);
+        until(Duration::from_secs(5), "what was left over is removed", || {
+            !cluster.network().has(other, FLOATING)
+        });
+    });
+}
+
+#[test]
+fn a_fence_that_somebody_removes_is_made_again() {
+    in_own_network(async {
+        let mut cluster = Cluster::start(Plan { floats: true, settings: fast(), ..Plan::default() });
+        let serving = cluster.wait_serving(Duration::from_secs(10));
+        let network = cluster.network();
+        until(Duration::from_secs(5), "the address is there", || network.has(serving, FLOATING));
+        let connection = through_address(&cluster).await;
+        connection.admin().create_queue(QUEUE, Attributes::new()).await.expect("created");
+        assert!(
+            network.rules(serving).contains("table netdev trimaran_0ae70032"),
+            "{}",
+            network.rules(serving)
+        );
+        network.filter(serving, "flush ruleset");
+        until(Duration::from_secs(1), "the fence is back", || {
+            network.rules(serving).contains("table netdev trimaran_0ae70032")
+        });
+        connection.queue(QUEUE).put(Message::new("one")).await.expect("the connection lives");
+        cluster.stop(serving);
+        let rules = cluster.network().rules(serving);
+        assert!(!rules.contains("trimaran"), "whoever ends takes its fence away: {rules}");
+    });
+}
+
+fn until(within: Duration, what: &str, holds: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < within, "{what}: not within {within:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn each_queue_manager_has_its_address_where_it_is_served() {
+    in_own_network(async {
+        two_move_and_one_dies(Vec::new()).await;
+        two_move_and_one_dies(fast()).await;
+    });
+}
+
+/// A queue manager with an address of IPv4, and one of IPv6.
+async fn two_move_and_one_dies(settings: Vec<String>) {
+    const OTHER: &str = "OTHER.QM";
+    let queue_managers = vec![OTHER.to_owned()];
+    let mut cluster = Cluster::start(Plan { floats: true, queue_managers, settings, ..Plan::default() });
+    let connect = async |address: String, name: &str| {
+        let builder = Connection::builder([address]).queue_manager(name);
+        builder.connect().await.expect("the node that serves is found by its address")
+    };
+    let one = connect(cluster.floating(), QUEUE_MANAGER).await;
+    let two = connect(cluster.floating_six(), OTHER).await;
+    for connection in [&one, &two] {
+        connection.admin().create_queue(QUEUE, Attributes::new()).await.expect("created");
+        connection.queue(QUEUE).put(Message::new("before")).await.expect("put");
+    }
+    // The one moves, then the other; then the other's node dies.
+    for round in 0..3 {
+        for node in 0..3 {
+            cluster.wait_in_sync(node, Duration::from_secs(20)).await.expect("all are there");
+        }
+        let before = holders(&cluster);
+        let waiting = Crowd::connect(20, &cluster.floating_six(), None).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let struck = Instant::now();
+        match round {
+            0 => switch(&cluster, QUEUE_MANAGER).await,
+            1 => switch(&cluster, OTHER).await,
+            _ => cluster.power_off(before.1),
+        }
+        two.queue(QUEUE).put(Message::new("after")).await.expect("put");
+        one.queue(QUEUE).put(Message::new("after")).await.expect("put");
+        let after = holders(&cluster);
+        let stayed = [(false, true), (true, false), (before.0 != before.1, false)][round];
+        assert_eq!((before.0 == after.0, before.1 == after.1), stayed, "{before:?} {after:?}");
+        if round > 0 {
+            let noticed = waiting.noticed(struck + Duration::from_secs(3)).await;
+            assert_eq!(noticed.len(), 20, "who waits notices it: {}", shown(&noticed, struck));
+        }
+        if round == 2 {
+            cluster.power_on(before.1);
+        }
+    }
+    for connection in [one, two] {
+        let status = connection.queue(QUEUE).status().await.expect("it is there");
+        assert_eq!(status.depth, 4);
+    }
+}
+
+/// Asked for at the nodes' own addresses: the one that moves takes its connections with it.
+async fn switch(cluster: &Cluster, queue_manager: &str) {
+    let connection = cluster.builder().queue_manager(queue_manager).connect().await.expect("somebody serves");
+    connection.admin().switch("").await.expect("somebody takes over");
+}
+
+/// The nodes that have the two addresses, each on one.
+fn holders(cluster: &Cluster) -> (usize, usize) {
+    let of = |address: &str| {
+        let mut found = Vec::new();
+        until(Duration::from_secs(5), "one node has the address", || {
+            (0..3).filter(|node| cluster.network().has(*node, address)).count() == 1
+        });
+        found.extend((0..3).find(|node| cluster.network().has(*node, address)));
+        found[0]
+    };
+    (of(FLOATING), of(FLOATING_SIX))
 }

@@ -43,11 +43,13 @@ fn mode(address: &file::Address, problems: &mut Vec<Problem>) -> Option<Mode> {
     let Some(written) = &address.mode else { return Some(Mode::Kernel) };
     match written.get_ref().as_str() {
         "kernel" => Some(Mode::Kernel),
+        "fast" => Some(Mode::Fast),
         "exec" => Some(Mode::Exec),
         "dry-run" => Some(Mode::DryRun),
         "none" => None,
         other => {
-            let text = format!("mode = {other:?}: use \"kernel\", \"exec\", \"dry-run\" or \"none\"");
+            let text =
+                format!("mode = {other:?}: use \"kernel\", \"fast\", \"exec\", \"dry-run\" or \"none\"");
             problems.push((written.span(), text));
             None
         }

@@ -386,7 +386,7 @@ fn check_addresses(config: &Config, report: &mut CheckReport) {
             report.wrong(format!("address: there is no program {}", program.display()));
         }
         (Mode::Exec | Mode::DryRun, _) => report.fine(format!("addresses: mode {}", options.mode.as_str())),
-        (Mode::Kernel, _) => match Route::open().and_then(|mut route| route.interfaces()) {
+        (Mode::Kernel | Mode::Fast, _) => match Route::open().and_then(|mut route| route.interfaces()) {
             Err(error) => report.wrong(format!("addresses: interfaces cannot be listed: {error}")),
             Ok(interfaces) => {
                 for address in &options.addresses {
@@ -407,8 +407,13 @@ fn check_addresses(config: &Config, report: &mut CheckReport) {
             }
         },
     }
-    if options.mode == Mode::Kernel && !vip::has_rights() {
+    if options.mode.is_kernels() && !vip::has_rights() {
         report.wrong(format!("addresses cannot be held by this user: {}", vip::HOW_TO_GET_RIGHTS));
+    }
+    if options.mode == Mode::Fast
+        && let Err(sentence) = vip::fence::check()
+    {
+        report.wrong(sentence);
     }
     for address in &options.addresses {
         let reaches = |listen: &str| {

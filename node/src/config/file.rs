@@ -81,8 +81,8 @@ pub struct QueueManager {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Address {
-    /// "kernel" (the default: on an interface of the node), "exec" (by `program`), "dry-run" (only said in the log) or
-    /// "none".
+    /// "kernel" (the default: on an interface of the node), "fast" (the same behind a fence of nftables, for short elections),
+    /// "exec" (by `program`), "dry-run" (only said in the log) or "none".
     pub mode: Option<Spanned<String>>,
     /// Called with `acquire` or `release`, the address, the queue manager, the term and the milliseconds left.
     pub program: Option<Spanned<PathBuf>>,

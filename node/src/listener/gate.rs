@@ -6,16 +6,18 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::client::Client;
+use super::connected::{Connected, Noted};
 use super::counters::{Counters, add, subtract};
 use super::node::Listener;
 use crate::types::account::CONNECTION_BYTES;
-use crate::types::{Account, Held, Reason, Share};
+use crate::types::{Account, Ends, Held, Reason, Share};
 
 /// A connection that is counted, for as long as it lasts.
 #[derive(Debug)]
 pub struct ConnectionSlot {
     _permit: OwnedSemaphorePermit,
     _held: Held,
+    _noted: Option<Noted>,
     counters: Arc<Counters>,
 }
 
@@ -34,6 +36,7 @@ pub struct Gate {
     stopping: tokio::sync::watch::Receiver<bool>,
     counters: Arc<Counters>,
     account: Arc<Account>,
+    connected: Arc<Connected>,
 }
 
 /// A session that was let in; its place is free again when this is dropped.
@@ -65,17 +68,24 @@ impl Gate {
             stopping: listener.node.stopping.clone(),
             counters: listener.counters.clone(),
             account: listener.account.clone(),
+            connected: listener.connected.clone(),
         }
     }
 
-    /// Counts a connection; None when there are too many.
-    pub fn count(&self) -> Option<ConnectionSlot> {
+    /// Counts a connection, and notes its ends; None when there are too many.
+    pub fn count(&self, ends: Option<Ends>) -> Option<ConnectionSlot> {
         let permit = self.connections.clone().try_acquire_owned().ok();
         let mut held = Held::nothing(self.account.clone(), Share::Connections);
         match permit.filter(|_| held.grow(CONNECTION_BYTES)) {
             Some(permit) => {
                 add(&self.counters.connections, 1);
-                Some(ConnectionSlot { _permit: permit, _held: held, counters: self.counters.clone() })
+                let noted = ends.map(|ends| self.connected.note(ends));
+                Some(ConnectionSlot {
+                    _permit: permit,
+                    _held: held,
+                    _noted: noted,
+                    counters: self.counters.clone(),
+                })
             }
             None => {
                 add(&self.counters.connections_refused, 1);

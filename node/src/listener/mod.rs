@@ -16,6 +16,7 @@
 //! arrival   is_too_slow              how long a message may take to arrive
 //! guarded   Guarded, Patience        a connection that ends when its client does not take what is sent to it
 //! unread    Unread                   what a connection was given: counted until it let go of it
+//! connected Connected, Noted         the ends of all connections, for whoever takes an address over
 //! hang_up   HangUps                  connections that the node ends, counted and said
 //! counters  Counters                 what the metrics page shows
 //! ports     wanted, Part, PortView   which port is open where, by the listeners that are defined
@@ -26,6 +27,7 @@ mod accepted;
 mod arrival;
 mod backlogs;
 mod client;
+mod connected;
 mod counters;
 mod errand;
 mod flights;
@@ -47,6 +49,7 @@ pub mod waits;
 
 pub use accepted::Accepted;
 pub use client::Client;
+pub use connected::Connected;
 pub use counters::Counters;
 pub use limits::Limits;
 pub use node::{Listener, NodeHandle};

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, watch};
 
 use super::backlogs::Backlogs;
+use super::connected::Connected;
 use super::counters::Counters;
 use super::hang_up::HangUps;
 use super::limits::Limits;
@@ -59,6 +60,8 @@ pub struct Listener {
     pub sessions: Arc<Semaphore>,
     pub hang_ups: Arc<HangUps>,
     pub backlogs: Arc<Backlogs>,
+    /// Who is connected, over all protocols.
+    pub connected: Arc<Connected>,
     started: Instant,
 }
 
@@ -69,8 +72,20 @@ impl Listener {
         let backlogs = Backlogs::new(account.clone(), hang_ups.clone(), limits.patience());
         let connections = Arc::new(Semaphore::new(limits.connections_max));
         let sessions = Arc::new(Semaphore::new(limits.sessions_max));
+        let connected = Arc::<Connected>::default();
         let (limits, started) = (Arc::new(limits), Instant::now());
-        Listener { node, limits, counters, account, connections, sessions, hang_ups, backlogs, started }
+        Listener {
+            node,
+            limits,
+            counters,
+            account,
+            connections,
+            sessions,
+            hang_ups,
+            backlogs,
+            connected,
+            started,
+        }
     }
 
     pub fn uptime(&self) -> Duration {

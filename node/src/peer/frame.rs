@@ -17,8 +17,8 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use prost::Message;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
-use trimaran_proto::replica::v1::PeerMessage;
 use trimaran_proto::replica::v1::peer_message::Message as Kind;
+use trimaran_proto::replica::v1::{ClientConnections, PeerMessage};
 
 /// No frame is larger: several full entries and what is around them.
 pub const FRAME_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -43,6 +43,11 @@ pub fn weight(message: &PeerMessage) -> usize {
         Some(Kind::Raft(raft)) => raft.entries.iter().map(|entry| entry.data.len() + 32).sum::<usize>() + 64,
         _ => 64,
     }
+}
+
+/// The same of who is connected.
+pub fn weight_of_clients(said: &ClientConnections) -> usize {
+    said.addresses.iter().map(|of| of.came.len() + of.gone.len() + 32).sum::<usize>() + 32
 }
 
 /// The two ends of a connection, plain or TLS.

@@ -263,6 +263,11 @@ impl PeerService {
             link.counters
                 .bytes_received
                 .fetch_add(frame.messages.iter().map(weight).sum::<usize>() as u64, Ordering::Relaxed);
+            for said in frame.clients {
+                if self.peers.inboxes.contains_key(&QueueManagerId(said.queue_manager)) {
+                    self.peers.clients.hear(link.node, said);
+                }
+            }
             for message in frame.messages {
                 let Some(inbox) = self.peers.inboxes.get(&QueueManagerId(message.queue_manager)) else {
                     continue;

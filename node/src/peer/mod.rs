@@ -1,22 +1,25 @@
 //! Between nodes: one connection each way for every pair of nodes, shared by all queue managers (L3).
 //!
 //! Reading order: [`Peers`] here, `frame` (what travels and how it is encoded), `outbound` (our connection to a peer, and
-//! when it counts as up, lost or gone), `inbound` (a peer's connection to us), `snapshot_stream` (state transfer).
-//! Nothing here knows what the messages mean; what a peer says becomes events of the queue manager it is for.
+//! when it counts as up, lost or gone), `inbound` (a peer's connection to us), `snapshot_stream` (state transfer),
+//! `clients` (who is connected where). Nothing here knows what the messages mean; what a peer says becomes events of the
+//! queue manager it is for.
 
 pub mod frame;
 mod inbound;
 mod outbound;
 mod snapshot_stream;
+mod clients;
 
 #[cfg(test)]
 mod peer_test;
 
+pub use clients::Clients;
 pub use inbound::{Accepted, PeerService};
 pub use outbound::{ProbeError, SILENCE_MAX, probe, spoken};
 pub use snapshot_stream::{SnapshotReader, SnapshotStore, SnapshotTransfer, SnapshotWriter};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
@@ -26,7 +29,7 @@ use tokio::sync::{Notify, oneshot, watch};
 use trimaran_proto::replica::v1::PeerMessage;
 
 use crate::replica::{Event, Inbox};
-use crate::types::{Account, Membership, NodeId, NodeInfo, QueueManagerId, Speaks, Version};
+use crate::types::{Account, Ends, Membership, NodeId, NodeInfo, QueueManagerId, Speaks, Term, Version};
 
 /// Both ends of a snapshot give up when nothing came for so long; Raft asks again.
 const SNAPSHOT_SILENCE_MAX: std::time::Duration = std::time::Duration::from_secs(30);
@@ -55,6 +58,7 @@ pub struct Peers {
     /// Where the nodes are: from the configuration, then from the groups' memberships.
     known: Mutex<Known>,
     transfers: snapshot_stream::Transfers,
+    clients: Clients,
 }
 
 #[derive(Debug, Default)]
@@ -83,6 +87,8 @@ struct Link {
     hearing: Mutex<Option<oneshot::Sender<()>>>,
     /// Its connections that bring snapshots.
     snapshots_heard: AtomicUsize,
+    /// Of these it was told on its connection who is connected; from then on differences will do.
+    knows_clients: Mutex<BTreeSet<QueueManagerId>>,
     closed: watch::Sender<bool>,
 }
 
@@ -125,8 +131,10 @@ impl Peers {
         snapshots: Arc<dyn SnapshotStore>,
         configured: BTreeMap<NodeId, NodeInfo>,
     ) -> Arc<Peers> {
+        let clients = Clients::new(options.account.clone());
         let peers = Arc::new(Peers {
             options,
+            clients,
             tls,
             inboxes,
             snapshots,
@@ -148,6 +156,31 @@ impl Peers {
         if !connected || !link.outgoing.offer(messages, self.options.unsent_bytes, &link.counters) {
             link.counters.messages_dropped.fetch_add(count, Ordering::Relaxed);
         }
+    }
+
+    /// Tells every peer who is connected through the addresses of a queue manager that this node serves in this term. Never
+    /// waits; to be called when that changes and now and then.
+    pub fn tell_clients(&self, queue_manager: QueueManagerId, term: Term, ends: BTreeSet<Ends>) {
+        let news = self.clients.tell(queue_manager, term, ends);
+        for link in self.links.load().values() {
+            let mut known = link.knows_clients.lock();
+            if news.begins {
+                known.remove(&queue_manager);
+            }
+            let is_connected = link.connected.load(Ordering::Relaxed);
+            let said = if known.contains(&queue_manager) { news.difference() } else { Some(news.whole()) };
+            let Some(said) = said.filter(|_| is_connected) else { continue };
+            match link.outgoing.offer_clients(said, self.options.unsent_bytes) {
+                true => known.insert(queue_manager),
+                false => known.remove(&queue_manager),
+            };
+        }
+    }
+
+    /// Who was connected to the node that served the queue manager before this one, as far as it said so. To be asked once:
+    /// they are forgotten.
+    pub fn take_clients(&self, queue_manager: QueueManagerId) -> Vec<Ends> {
+        self.clients.take(queue_manager)
     }
 
     /// The members of a group changed: connects to who is new and leaves who is no longer anywhere.

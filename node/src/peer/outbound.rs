@@ -21,7 +21,7 @@ use tokio::sync::{Notify, watch};
 use trimaran_proto::plain;
 use trimaran_proto::replica::v1::peer_ack::Refusal;
 use trimaran_proto::replica::v1::peer_hello::Purpose;
-use trimaran_proto::replica::v1::{PeerAck, PeerFrame, PeerHello, PeerMessage};
+use trimaran_proto::replica::v1::{ClientConnections, PeerAck, PeerFrame, PeerHello, PeerMessage};
 
 use super::frame::{self, FrameReader, FrameWriter};
 use super::{Link, LinkCounters, PeerTls, Peers, SNAPSHOT_SILENCE_MAX};
@@ -76,6 +76,7 @@ pub(super) fn start(peers: Arc<Peers>, node: NodeId, info: NodeInfo) -> Arc<Link
         refused: Mutex::new(None),
         hearing: Mutex::new(None),
         snapshots_heard: AtomicUsize::new(0),
+        knows_clients: Mutex::default(),
         closed: watch::Sender::new(false),
     });
     tokio::spawn(run(peers, link.clone()));
@@ -100,6 +101,7 @@ async fn keep_connected(peers: &Arc<Peers>, link: &Arc<Link>) {
         let broken = match dial_peer(peers, link, Purpose::Messages).await {
             Ok((reader, writer)) => {
                 attempt = 0;
+                link.knows_clients.lock().clear();
                 link.outgoing.connect(writer);
                 link.connected.store(true, Ordering::Relaxed);
                 link.was_up.store(true, Ordering::Relaxed);
@@ -336,6 +338,7 @@ pub(super) struct Outgoing {
 #[derive(Debug, Default)]
 struct Waiting {
     messages: VecDeque<PeerMessage>,
+    clients: VecDeque<ClientConnections>,
     /// What they take on the wire, about.
     bytes: usize,
 }
@@ -427,6 +430,20 @@ impl Outgoing {
         true
     }
 
+    /// As [`Outgoing::offer`], and left to the connection's task: nobody waits for it.
+    pub(super) fn offer_clients(&self, said: ClientConnections, unsent_max: usize) -> bool {
+        let bytes = frame::weight_of_clients(&said);
+        let mut waiting = self.waiting.lock();
+        if waiting.bytes > 0 && waiting.bytes + bytes > unsent_max {
+            return false;
+        }
+        waiting.bytes += bytes;
+        waiting.clients.push_back(said);
+        drop(waiting);
+        self.wanted.0.notify_one();
+        true
+    }
+
     /// The connection's task: writes what waits as far as the line takes it.
     fn go_on(&self, counters: &LinkCounters) -> io::Result<()> {
         let mut line = self.line.lock();
@@ -454,14 +471,18 @@ impl Outgoing {
     /// As many messages as a frame should have.
     fn next_frame(&self, counters: &LinkCounters) -> Option<PeerFrame> {
         let mut waiting = self.waiting.lock();
-        let mut bytes = frame::weight(waiting.messages.front()?);
-        let mut count = 1;
+        let (mut bytes, mut count) = (0, 0);
         while let Some(more) = waiting.messages.get(count).map(frame::weight)
-            && bytes + more <= frame::FRAME_BYTES_SOFT
+            && (count == 0 || bytes + more <= frame::FRAME_BYTES_SOFT)
         {
             bytes += more;
             count += 1;
         }
+        let clients: Vec<ClientConnections> = waiting.clients.pop_front().into_iter().collect();
+        if count == 0 && clients.is_empty() {
+            return None;
+        }
+        bytes += clients.iter().map(frame::weight_of_clients).sum::<usize>();
         let messages: Vec<PeerMessage> = waiting.messages.drain(..count).collect();
         waiting.bytes -= bytes;
         drop(waiting);
@@ -469,7 +490,7 @@ impl Outgoing {
         add(&counters.frames_sent, 1);
         add(&counters.messages_sent, messages.len() as u64);
         add(&counters.bytes_sent, bytes as u64);
-        Some(PeerFrame { messages })
+        Some(PeerFrame { messages, clients })
     }
 }
 

@@ -1,6 +1,6 @@
 //! Two nodes over real sockets of loopback, without replicas: what arrives, and what is said about connections.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -337,4 +337,31 @@ async fn a_snapshot_goes_on_after_its_connection_broke() {
     a.peers.send_snapshot(QUEUE_MANAGER, NodeId(2), 3);
     while !matches!(b.event().await, Event::SnapshotInstalled { .. }) {}
     assert_eq!(*b.rows.rows.lock(), rows(1000));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_connected_here_is_known_to_a_peer_and_again_to_one_that_comes_back() {
+    let (mut a, b) = pair(Rows::default()).await;
+    let ends = |port: u16| Ends::new(([10, 0, 0, 50], 7201).into(), ([10, 0, 0, 9], port).into());
+    let heard = async |b: &TestNode, expected: &[Ends]| {
+        let mut taken = Vec::new();
+        for _ in 0..1000 {
+            taken = b.peers.take_clients(QUEUE_MANAGER);
+            if !taken.is_empty() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(taken, expected);
+    };
+    a.peers.tell_clients(QUEUE_MANAGER, Term(3), BTreeSet::from([ends(1), ends(2)]));
+    heard(&b, &[ends(1), ends(2)]).await;
+    a.peers.tell_clients(QUEUE_MANAGER, Term(3), BTreeSet::from([ends(1), ends(3)]));
+
+    let link = b.peers.link(NodeId(1)).expect("it is a peer");
+    drop(link.hearing.lock().take());
+    assert!(matches!(a.event().await, Event::PeerLost { node: NodeId(2) }));
+    assert!(matches!(a.event().await, Event::PeerConnected { node: NodeId(2) }));
+    a.peers.tell_clients(QUEUE_MANAGER, Term(3), BTreeSet::from([ends(1), ends(3)]));
+    heard(&b, &[ends(1), ends(3)]).await;
 }

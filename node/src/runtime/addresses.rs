@@ -1,5 +1,6 @@
 //! The node's end of the address agent: starts it, gives up the rights that only it needs, tells it what the minds' roles
-//! ask for, and the minds what became of that.
+//! ask for, and the minds what became of that. Peers are told who is connected through the addresses that are here, and
+//! the agent who was connected to the node that had them before.
 //!
 //! A node whose agent ended cannot hold an address any more, and may not serve where clients look for it: it waits until
 //! the kernel has removed what is left, and ends, so that another node takes over.
@@ -23,14 +24,23 @@ use super::fatal::{Fatal, FatalReason, fatal};
 use super::notices::Standing;
 use crate::config::Config;
 use crate::consensus;
+use crate::listener::Connected;
+use crate::peer::Peers;
 use crate::replica::{Event, Inbox};
-use crate::types::{FloatingAddress, Instant, QueueManagerId};
+use crate::types::{Ends, FloatingAddress, Instant, QueueManagerId, RoleView};
 use crate::vip::orders::{Line, Report, encode};
 use crate::vip::policy::{self, LATENESS, LIFETIME, Order, Policy};
 use crate::vip::{self, HOW_TO_GET_RIGHTS, Mode};
 
 /// An agent that has not removed left-overs by then does not work.
 const READY_WITHIN: Duration = Duration::from_secs(10);
+
+/// So many clients the agent is told of at a time: a line that fits into the pair of sockets beside orders.
+const CLIENTS_A_LINE: usize = 500;
+/// Clients that come together are said together.
+const CLIENTS_SAID_AFTER: Duration = Duration::from_millis(20);
+/// Whoever has a new connection to this node waits no longer for what others know.
+const CLIENTS_SAID_EVERY: Duration = Duration::from_secs(1);
 
 /// Cheap to clone.
 #[derive(Clone, Debug)]
@@ -60,6 +70,20 @@ struct Seen {
     held: BTreeSet<QueueManagerId>,
     conflicts: BTreeMap<QueueManagerId, u64>,
     moves: BTreeMap<QueueManagerId, u64>,
+    tickled: BTreeMap<QueueManagerId, u64>,
+    /// Clients of the node that had the addresses before, of whom the agent was not told yet.
+    to_tickle: BTreeMap<QueueManagerId, Vec<Ends>>,
+}
+
+/// How often something happened to the addresses of a queue manager on this node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// They came here.
+    pub moves: u64,
+    /// Somebody else claimed one that was here.
+    pub conflicts: u64,
+    /// Clients that were told that they did.
+    pub tickled: u64,
 }
 
 impl Addresses {
@@ -72,7 +96,7 @@ impl Addresses {
     ) -> Result<Option<Started>, Fatal> {
         let Some(options) = config.addresses.clone() else { return Ok(None) };
         let refused = |text: String| Fatal::new(FatalReason::System, text);
-        if options.mode == Mode::Kernel && !vip::has_rights() {
+        if options.mode.is_kernels() && !vip::has_rights() {
             let address = &options.addresses[0];
             return Err(refused(format!(
                 "address {} of queue manager {} cannot be held by this process: {HOW_TO_GET_RIGHTS}",
@@ -90,11 +114,11 @@ impl Addresses {
             other => return Err(refused(format!("the address agent does not begin: {other:?}"))),
         }
         ours.set_read_timeout(None).map_err(cannot)?;
-        if options.mode == Mode::Kernel {
+        if options.mode.is_kernels() {
             keep_rights(&[]).map_err(refused)?;
         }
         let to_agent = Mutex::new(ToAgent { line: ours, unsent: Vec::new() });
-        let tail = tail(config);
+        let tail = tail(config, options.mode);
         let floating = watch::Sender::new(options.addresses.iter().map(floating).collect());
         let (seen, standing) = (Mutex::default(), standing.clone());
         let inner = Inner { options, tail, to_agent, seen, floating, standing };
@@ -134,19 +158,55 @@ impl Addresses {
         self.0.seen.lock().held.contains(&queue_manager)
     }
 
-    /// How often the addresses came here, and how often somebody else claimed one that was here.
-    pub fn counts(&self, queue_manager: QueueManagerId) -> (u64, u64) {
+    pub fn counts(&self, queue_manager: QueueManagerId) -> Counts {
         let seen = self.0.seen.lock();
         let of = |counts: &BTreeMap<QueueManagerId, u64>| counts.get(&queue_manager).copied().unwrap_or(0);
-        (of(&seen.moves), of(&seen.conflicts))
+        Counts { moves: of(&seen.moves), conflicts: of(&seen.conflicts), tickled: of(&seen.tickled) }
     }
 
-    fn on_report(&self, report: Report, inboxes: &BTreeMap<QueueManagerId, Inbox>) {
+    fn on_report(&self, report: Report, inboxes: &BTreeMap<QueueManagerId, Inbox>, peers: &Peers) {
+        match report {
+            Report::Taken { queue_manager, .. } => {
+                let id = QueueManagerId(queue_manager);
+                self.0.seen.lock().to_tickle.entry(id).or_default().extend(peers.take_clients(id));
+                self.tickle(id);
+            }
+            Report::Tickled { queue_manager, .. } => self.tickle(QueueManagerId(queue_manager)),
+            _ => {}
+        }
         self.take_down(report, inboxes);
         let seen = self.0.seen.lock();
         self.0.floating.send_modify(|all| {
             all.iter_mut().for_each(|one| one.is_here = seen.held.contains(&one.queue_manager));
         });
+    }
+
+    /// Tells the agent of some more clients. It answers when they were told.
+    fn tickle(&self, queue_manager: QueueManagerId) {
+        let mut seen = self.0.seen.lock();
+        let Some(clients) = seen.to_tickle.get_mut(&queue_manager).filter(|clients| !clients.is_empty())
+        else {
+            return;
+        };
+        let some = clients.split_off(clients.len().saturating_sub(CLIENTS_A_LINE));
+        drop(seen);
+        self.0.to_agent.lock().send(&Line::tickle(queue_manager, &some), false);
+    }
+
+    /// Tells the peers who is connected through the addresses, while these are here.
+    pub async fn tell_peers(self, connected: Arc<Connected>, peers: Arc<Peers>, inboxes: Vec<Inbox>) {
+        loop {
+            let _ = tokio::time::timeout(CLIENTS_SAID_EVERY, connected.changed()).await;
+            tokio::time::sleep(CLIENTS_SAID_AFTER).await;
+            for inbox in &inboxes {
+                let id = inbox.queue_manager();
+                let RoleView::Serving { term, .. } = *inbox.published().role.borrow() else { continue };
+                if self.is_held(id) {
+                    let clients = self.0.options.of(id).flat_map(|address| connected.at(address.ip));
+                    peers.tell_clients(id, term, clients.collect());
+                }
+            }
+        }
     }
 
     fn take_down(&self, report: Report, inboxes: &BTreeMap<QueueManagerId, Inbox>) {
@@ -157,6 +217,9 @@ impl Addresses {
             Report::Taken { queue_manager, .. } => {
                 seen.held.insert(QueueManagerId(queue_manager));
                 *seen.moves.entry(QueueManagerId(queue_manager)).or_default() += 1;
+            }
+            Report::Tickled { queue_manager, count } => {
+                *seen.tickled.entry(QueueManagerId(queue_manager)).or_default() += count;
             }
             Report::Released { queue_manager, deadline } => {
                 seen.held.remove(&QueueManagerId(queue_manager));
@@ -221,9 +284,9 @@ fn floating(address: &vip::Address) -> FloatingAddress {
 }
 
 /// How long an address may outlast a lease.
-fn tail(config: &Config) -> Duration {
+fn tail(config: &Config, mode: Mode) -> Duration {
     let election = config.timing.election;
-    policy::tail(consensus::Options { election, ..consensus::Options::default() }.lease())
+    policy::tail(mode.lifetime(), consensus::Options { election, ..consensus::Options::default() }.lease())
 }
 
 /// An agent that is ready.
@@ -235,11 +298,11 @@ pub struct Started {
 
 impl Started {
     /// Hears the agent for as long as it lives.
-    pub fn listen(self, inboxes: BTreeMap<QueueManagerId, Inbox>) -> io::Result<()> {
+    pub fn listen(self, inboxes: BTreeMap<QueueManagerId, Inbox>, peers: Arc<Peers>) -> io::Result<()> {
         let Started { addresses, mut reports, mut child } = self;
         let hear = move || {
             while let Some(report) = next_report(&mut reports) {
-                addresses.on_report(report, &inboxes);
+                addresses.on_report(report, &inboxes, &peers);
             }
             let ended = child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
             std::thread::sleep(LIFETIME + LATENESS);
@@ -279,8 +342,14 @@ pub fn hold_addresses(config: Config) -> Result<(), Fatal> {
         // SAFETY: no handler runs; the kernel only ignores the signal from now on.
         unsafe { libc::signal(signal, libc::SIG_IGN) };
     }
-    if options.mode == Mode::Kernel {
+    if options.mode.is_kernels() {
         keep_rights(&vip::RIGHTS).map_err(refused)?;
+    }
+    if options.mode == Mode::Fast {
+        // For nft, which makes the fence.
+        let rights: CapsHashSet = vip::RIGHTS.into();
+        caps::set(None, CapSet::Ambient, &rights)
+            .map_err(|error| refused(format!("keep rights: {error}")))?;
     }
     let control = std::io::stdin().as_fd().try_clone_to_owned().map(UnixStream::from);
     let control = control.map_err(|error| refused(format!("the node's orders: {error}")))?;

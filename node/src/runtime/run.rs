@@ -31,7 +31,7 @@ use super::{again, diagnostics, directories, figures, ports, threads};
 use crate::config::{self, Config, Descriptors, MONITOR_CONNECTIONS_MAX, PEER_CONNECTIONS_MAX, is_loopback};
 use crate::consensus;
 use crate::listener::ports::{Port, PortView};
-use crate::listener::{self, Accepted, Client, Listener, NodeHandle};
+use crate::listener::{self, Accepted, Client, Connected, Listener, NodeHandle};
 use crate::log_store::{DiskWatch, RoomThresholds, filesystem};
 use crate::peer::{self, PeerService, Peers};
 use crate::replica::{self, DiskRoom, Event, Inbox, Replica};
@@ -252,7 +252,7 @@ impl Node {
         }
 
         if let Some(agent) = agent {
-            agent.listen(inboxes.clone()).map_err(|error| system("start a thread", error))?;
+            agent.listen(inboxes.clone(), peers.clone()).map_err(|error| system("start a thread", error))?;
         }
 
         let (warnings, warnings_seen) = watch::channel(config.standing_warnings());
@@ -280,12 +280,13 @@ impl Node {
             account.clone(),
             &peers,
             &stores,
-            addresses,
+            addresses.clone(),
             port_views,
             closing_seen,
         )?;
 
-        let helpers = vec![
+        let all_inboxes = || inboxes.values().cloned().collect::<Vec<Inbox>>();
+        let mut helpers = vec![
             tokio::spawn(watch_disks(&config, inboxes.clone(), standing.clone(), reserve)),
             tokio::spawn(notices::keep(
                 config.standing_warnings(),
@@ -293,12 +294,16 @@ impl Node {
                 peers.clone(),
                 tls.clone(),
                 account.clone(),
-                inboxes.values().cloned().collect(),
+                all_inboxes(),
                 warnings,
             )),
             tokio::spawn(watch_certificates(tls.clone(), standing.clone())),
-            tokio::spawn(feed_watchdog(inboxes.values().cloned().collect())),
+            tokio::spawn(feed_watchdog(all_inboxes())),
         ];
+        if let Some(addresses) = addresses {
+            let connected = listeners.connected.clone();
+            helpers.push(tokio::spawn(addresses.tell_peers(connected, peers.clone(), all_inboxes())));
+        }
         for warning in config.standing_warnings() {
             tracing::warn!("{warning}");
         }
@@ -458,6 +463,7 @@ struct Listeners {
     drained: Vec<JoinHandle<()>>,
     /// Ended with the minds: connections of peers never end by themselves.
     peers: JoinHandle<()>,
+    connected: Arc<Connected>,
 }
 
 #[expect(clippy::too_many_arguments)]
@@ -496,7 +502,8 @@ fn start_listeners(
                 Ok(identity) => Client::new(info.remote, identity),
                 Err(sentence) => Client::refused(info.remote, sentence),
             };
-            Accepted::new(connection, client)
+            let local = info.local;
+            Accepted::new(connection, client).at(local)
         })
     });
     let clients = listener::grpc::serve(listener.clone(), incoming, closed(closing.clone()));
@@ -546,6 +553,7 @@ fn start_listeners(
     let service = PeerService::new(peers.clone());
     let peer_service = tokio::spawn(service.serve(incoming));
 
+    let connected = listener.connected.clone();
     let sources = figures::sources(config, tls.clone(), peers.clone(), stores, addresses);
     // Health and metrics are read by programs without certificates; on loopback they need no TLS either.
     let http_tls = tls.clone().filter(|_| !is_loopback(&config.this().http_listen));
@@ -557,7 +565,7 @@ fn start_listeners(
     );
     let http = tokio::spawn(listener::http::serve(incoming, listener, sources, closed(closing.clone())));
     drained.push(http);
-    Ok(Listeners { drained, peers: peer_service })
+    Ok(Listeners { drained, peers: peer_service, connected })
 }
 
 async fn closed(mut closing: watch::Receiver<bool>) {
@@ -593,7 +601,8 @@ fn channel_client(connection: security::Connection) -> Accepted<security::Connec
         (_, Ok(identity)) => listener::Client::new(info.remote, identity),
         (_, Err(sentence)) => listener::Client::refused(info.remote, sentence),
     };
-    Accepted::new(connection, client)
+    let local = info.local;
+    Accepted::new(connection, client).at(local)
 }
 
 /// The node whose certificate a connection of a peer showed; None without TLS.

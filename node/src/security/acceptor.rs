@@ -20,8 +20,13 @@ use super::identity::{Principal, principal};
 use super::tls::Tls;
 use crate::mqi::Identity;
 
-/// A client's machine that acknowledges nothing for so long is gone, and its units of work are backed out.
-const CLIENT_SILENCE: Duration = Duration::from_secs(30);
+/// A client's machine that acknowledges nothing for so long, not even that it is there, is gone, and its units of work are
+/// backed out; one that has room for nothing more for so long is left, too (tcp(7), TCP_USER_TIMEOUT).
+const CLIENT_SILENCE: Duration = Duration::from_secs(10);
+/// A client that is silent is asked whether it is there after so long, then this often, so many times.
+const CLIENT_ASKED_AFTER: Duration = Duration::from_secs(5);
+const CLIENT_ASKED_EVERY: Duration = Duration::from_secs(2);
+const CLIENT_ASKED: u32 = 3;
 
 /// Who is expected at a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +45,7 @@ pub struct AcceptLimits {
     pub connections: usize,
     pub handshake: Duration,
     /// A connection is closed when the other machine acknowledges nothing for so long, not even that it is there.
-    /// None: half a minute.
+    /// None: ten seconds.
     pub silence: Option<Duration>,
 }
 
@@ -54,6 +59,8 @@ impl AcceptLimits {
 #[derive(Clone, Debug, Default)]
 pub struct ConnectionInfo {
     pub remote: Option<SocketAddr>,
+    /// This end: which of the machine's addresses it came to.
+    pub local: Option<SocketAddr>,
     pub principal: Principal,
     pub tls: bool,
     /// The cluster whose users and nodes may come here; empty without TLS, which nobody has a name without.
@@ -191,20 +198,8 @@ async fn welcome(
     silence: Option<Duration>,
     counted: OwnedSemaphorePermit,
 ) -> io::Result<Connection> {
-    stream.set_nodelay(true)?;
-    let socket = socket2::SockRef::from(&stream);
-    let keepalive = socket2::TcpKeepalive::new();
-    match silence {
-        None => {
-            let keepalive = keepalive.with_time(CLIENT_SILENCE / 6).with_interval(CLIENT_SILENCE / 6);
-            socket.set_tcp_keepalive(&keepalive)?;
-            socket.set_tcp_user_timeout(Some(CLIENT_SILENCE))?;
-        }
-        Some(silence) => {
-            socket.set_tcp_keepalive(&keepalive.with_time(silence / 3).with_interval(silence / 6))?;
-            socket.set_tcp_user_timeout(Some(silence))?;
-        }
-    }
+    let local = stream.local_addr().ok();
+    look_after(&stream, silence)?;
     let tls = match tls {
         Some(_)
             if audience == Audience::Channels
@@ -216,7 +211,7 @@ async fn welcome(
         tls => tls,
     };
     let Some(tls) = tls else {
-        let info = ConnectionInfo { remote: Some(remote), ..ConnectionInfo::default() };
+        let info = ConnectionInfo { remote: Some(remote), local, ..ConnectionInfo::default() };
         return Ok(Connection { stream: Stream::Plain(stream), info, _counted: counted });
     };
     let config = match audience {
@@ -231,9 +226,30 @@ async fn welcome(
         tracing::warn!(%remote, ?principal, "refused at the peers' port: not the certificate of a node");
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, "not the certificate of a node"));
     }
-    let info =
-        ConnectionInfo { remote: Some(remote), principal, tls: true, cluster: tls.cluster().to_owned() };
+    let info = ConnectionInfo {
+        remote: Some(remote),
+        local,
+        principal,
+        tls: true,
+        cluster: tls.cluster().to_owned(),
+    };
     Ok(Connection { stream: Stream::Tls(Box::new(stream)), info, _counted: counted })
+}
+
+/// Whoever is gone is noticed, whatever protocol is spoken on the connection.
+fn look_after(stream: &TcpStream, silence: Option<Duration>) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let socket = socket2::SockRef::from(stream);
+    let keepalive = socket2::TcpKeepalive::new();
+    let keepalive = match silence {
+        None => {
+            let keepalive = keepalive.with_time(CLIENT_ASKED_AFTER).with_interval(CLIENT_ASKED_EVERY);
+            keepalive.with_retries(CLIENT_ASKED)
+        }
+        Some(silence) => keepalive.with_time(silence / 3).with_interval(silence / 6),
+    };
+    socket.set_tcp_keepalive(&keepalive)?;
+    socket.set_tcp_user_timeout(Some(silence.unwrap_or(CLIENT_SILENCE)))
 }
 
 /// Whether the first byte is that of a TLS handshake; it stays where it is.
@@ -304,5 +320,27 @@ impl AsyncWrite for Connection {
             Stream::Plain(stream) => Pin::new(stream).poll_shutdown(context),
             Stream::Tls(stream) => Pin::new(stream).poll_shutdown(context),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_is_asked_whether_it_is_there_and_given_up_after_ten_seconds() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut accepted = incoming(listener, None, Audience::Clients, AcceptLimits::connections(1));
+        let client = TcpStream::connect(address).await.unwrap();
+        let connection = futures::StreamExt::next(&mut accepted).await.unwrap().unwrap();
+        assert_eq!(connection.info().local, Some(address));
+        assert_eq!(connection.info().remote, Some(client.local_addr().unwrap()));
+        let Stream::Plain(stream) = &connection.stream else { panic!("there is no TLS") };
+        let socket = socket2::SockRef::from(stream);
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(5));
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), Duration::from_secs(2));
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), 3);
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(Duration::from_secs(10)));
     }
 }

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
 pub enum Share {
-    /// Clients' connections, [`CONNECTION_BYTES`] each.
+    /// Clients' connections, [`CONNECTION_BYTES`] each, and what is remembered of those to other nodes.
     Connections,
     /// Frames and short requests of which a part has arrived.
     Receiving,

@@ -14,6 +14,7 @@ pub mod group;
 pub mod selection;
 pub mod inspected;
 pub mod role;
+pub mod ends;
 pub mod unit;
 pub mod version;
 pub mod limits;
@@ -22,6 +23,7 @@ pub mod pieces;
 pub mod planted;
 
 pub use account::{Account, Held, Share};
+pub use ends::Ends;
 pub use group::{Membership, NodeInfo, SnapshotMeta};
 pub use ids::*;
 pub use inspected::{Inspected, Inspector};

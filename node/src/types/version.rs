@@ -4,7 +4,8 @@
 //! A program *speaks* a range of versions; a queue manager *has* one, a replicated fact. Its leader writes what that one
 //! allows and nothing newer, so that the release before can still read everything, and take over; an operator raises it
 //! when every node speaks the next one, and from then on there is no way back (`replica/raising.rs`). What a version adds
-//! is said here, and `qmgr::Command::since` says it of commands.
+//! is said here, and `qmgr::Command::since` says it of commands. What a program may pass over without harm when it does not
+//! know it needs no version: a field of a frame beside its messages (`PeerFrame.clients`).
 
 use std::fmt;
 

@@ -19,14 +19,16 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::connections;
+use super::fence::Fence;
 use super::frames;
 use super::keeper::{Act, Keeper};
-use super::netlink::{Interface, Route};
-use super::orders::{Line, Report, encode};
+use super::netlink::{Interface, LinkChanges, Route};
+use super::orders::{Line, Report, Said, encode};
 use super::packet::Packets;
 use super::policy::{LIFETIME, Order};
+use super::tickle::{self, Raw, Tickles};
 use super::{Address, Mode, Options};
-use crate::types::{Instant, QueueManagerId};
+use crate::types::{Ends, Instant, QueueManagerId};
 
 /// When an address that was taken is announced: at once, soon again for whoever missed it, and then every
 /// [`REFRESH`], because switches forget sooner than hosts.
@@ -48,9 +50,19 @@ struct Agent {
     options: Options,
     clock: fn() -> Instant,
     control: UnixStream,
-    route: Option<Route>,
+    /// Of mode kernel.
+    kernel: Option<Kernel>,
     places: Vec<Place>,
+    /// Clients of those who had the addresses before.
+    tickles: BTreeMap<QueueManagerId, Tickles>,
     unread: Vec<u8>,
+}
+
+/// What is kept open to the kernel.
+struct Kernel {
+    route: Route,
+    changes: LinkChanges,
+    raw: Raw,
 }
 
 /// One address and where it belongs on this machine.
@@ -58,9 +70,13 @@ struct Place {
     address: Address,
     interface: Option<Interface>,
     packets: Option<Packets>,
+    /// Of mode fast.
+    fence: Option<Fence>,
     keeper: Keeper,
     taken_at: Instant,
+    /// Since it was taken, or its interface came up.
     announced: usize,
+    announced_from: Instant,
     next_announcement: Option<Instant>,
     next_conflict: Instant,
 }
@@ -79,6 +95,9 @@ pub fn run(options: Options, control: UnixStream, clock: fn() -> Instant) -> io:
     for number in 0..agent.places.len() {
         let act = agent.places[number].keeper.let_go();
         agent.carry_out(number, act, None);
+        if agent.places[number].fence.is_some() {
+            Fence::remove(agent.places[number].address.ip);
+        }
     }
     Ok(())
 }
@@ -87,23 +106,32 @@ impl Agent {
     /// What an earlier agent left is removed before anything else.
     fn begin(options: Options, control: UnixStream, clock: fn() -> Instant) -> Result<Agent, String> {
         control.set_nonblocking(true).map_err(|error| error.to_string())?;
-        let mut places: Vec<Place> = options.addresses.iter().cloned().map(Place::new).collect();
-        let mut route = None;
-        if options.mode == Mode::Kernel {
-            let mut opened = Route::open().map_err(|error| format!("netlink: {error}"))?;
-            let interfaces = opened.interfaces().map_err(|error| format!("list interfaces: {error}"))?;
+        let mut places: Vec<Place> =
+            options.addresses.iter().map(|address| Place::new(address.clone(), options.mode)).collect();
+        let mut kernel = None;
+        if options.mode.is_kernels() {
+            let netlink = |error: io::Error| format!("netlink: {error}");
+            let mut route = Route::open().map_err(netlink)?;
+            let changes = LinkChanges::open().map_err(netlink)?;
+            let interfaces = route.interfaces().map_err(|error| format!("list interfaces: {error}"))?;
             for place in &mut places {
                 let interface = options.interface_of(&place.address, &interfaces)?.clone();
-                opened
+                route
                     .remove(&interface, place.address.ip)
                     .map_err(|error| not_allowed(&place.address, &error))?;
+                Fence::remove(place.address.ip);
+                if options.mode == Mode::Fast {
+                    place.fence = Some(Fence::build(&interface.name, place.address.ip)?);
+                }
                 let packets =
                     Packets::open(&interface).map_err(|error| not_allowed(&place.address, &error))?;
                 (place.interface, place.packets) = (Some(interface), Some(packets));
             }
-            route = Some(opened);
+            let raw = Raw::open().map_err(|error| not_allowed(&options.addresses[0], &error))?;
+            kernel = Some(Kernel { route, changes, raw });
         }
-        let agent = Agent { options, clock, control, route, places, unread: Vec::new() };
+        let (tickles, unread) = (BTreeMap::new(), Vec::new());
+        let agent = Agent { options, clock, control, kernel, places, tickles, unread };
         for number in 0..agent.places.len() {
             if agent.options.mode == Mode::Exec {
                 agent.call_program(number, "release", None).map_err(|error| error.to_string())?;
@@ -119,10 +147,12 @@ impl Agent {
             for (queue_manager, order) in orders {
                 self.follow(queue_manager, order);
             }
+            self.look_at_links();
             for number in 0..self.places.len() {
                 self.on_time(number);
                 self.listen(number);
             }
+            self.tell_clients();
         }
     }
 
@@ -133,10 +163,12 @@ impl Agent {
             .places
             .iter()
             .flat_map(|place| [place.keeper.next(), place.next_announcement])
+            .chain(self.tickles.values().map(Tickles::next))
             .flatten()
             .min();
         let timeout = due.map_or(1_000, |due| due.since(now).as_millis().min(1_000) as i32 + 1);
         let descriptors = std::iter::once(self.control.as_raw_fd())
+            .chain(self.kernel.iter().map(|kernel| kernel.changes.as_raw_fd()))
             .chain(self.places.iter().filter_map(|place| place.packets.as_ref()).map(AsRawFd::as_raw_fd));
         let mut polled: Vec<libc::pollfd> =
             descriptors.map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 }).collect();
@@ -144,7 +176,7 @@ impl Agent {
         unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, timeout) };
     }
 
-    /// The newest order for each queue manager. An error when the node is gone.
+    /// The newest order for each queue manager; who is to be told is noted. An error when the node is gone.
     fn read_orders(&mut self) -> io::Result<BTreeMap<QueueManagerId, Order>> {
         let mut buffer = [0; 4096];
         loop {
@@ -160,10 +192,78 @@ impl Agent {
         while let Some(end) = self.unread.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = self.unread.drain(..=end).collect();
             let line: Line = serde_json::from_slice(&line)?;
-            let (queue_manager, order) = line.order();
-            orders.insert(queue_manager, order);
+            match line.said() {
+                (queue_manager, Said::Order(order)) => drop(orders.insert(queue_manager, order)),
+                (queue_manager, Said::Tickle(clients)) => self.note_clients(queue_manager, clients),
+            }
         }
         Ok(orders)
+    }
+
+    /// Of what the node says only what concerns an address of this agent's counts.
+    fn note_clients(&mut self, queue_manager: QueueManagerId, clients: Vec<Ends>) {
+        let own = |ends: &Ends| {
+            let of = |place: &Place| {
+                place.address.queue_manager == queue_manager && place.address.ip == ends.local.ip()
+            };
+            self.places.iter().any(of) && ends.client.is_ipv4() == ends.local.is_ipv4()
+        };
+        let own: Vec<Ends> = clients.into_iter().filter(own).collect();
+        let tickles = self.tickles.entry(queue_manager).or_default();
+        own.into_iter().for_each(|ends| tickles.push(ends));
+        if tickles.is_through() {
+            self.report(&Report::Tickled { queue_manager: queue_manager.0, count: 0 });
+        }
+    }
+
+    /// The clients whose turn it is, as long as the address that they know is here.
+    fn tell_clients(&mut self) {
+        let now = (self.clock)();
+        let mut reports = Vec::new();
+        for (queue_manager, tickles) in &mut self.tickles {
+            let was_through = tickles.is_through();
+            for (ends, time) in tickles.due(now) {
+                let held = |place: &Place| place.address.ip == ends.local.ip() && place.keeper.is_held(now);
+                if self.places.iter().any(held) && is_sent(self.kernel.as_ref(), ends, time) {
+                    tickles.told += u64::from(time == 0);
+                }
+            }
+            if !was_through && tickles.is_through() {
+                let count = std::mem::take(&mut tickles.told);
+                reports.push(Report::Tickled { queue_manager: queue_manager.0, count });
+            }
+        }
+        reports.iter().for_each(|report| self.report(report));
+    }
+
+    /// An interface that comes back may be another one by its number, and its neighbours may have forgotten the address.
+    fn look_at_links(&mut self) {
+        let Some(kernel) = &mut self.kernel else { return };
+        if !kernel.changes.are_there() {
+            return;
+        }
+        let Ok(interfaces) = kernel.route.interfaces() else { return };
+        let now = (self.clock)();
+        for place in &mut self.places {
+            let found = interfaces
+                .iter()
+                .find(|found| Some(&found.name) == place.interface.as_ref().map(|own| &own.name));
+            let (Some(found), Some(own)) = (found, &place.interface) else { continue };
+            if found.index != own.index {
+                match Packets::open(found) {
+                    Ok(packets) => place.packets = Some(packets),
+                    Err(error) => {
+                        tracing::warn!(interface = found.name, %error, "the interface is new and cannot be listened to");
+                        continue;
+                    }
+                }
+            }
+            let came_up = found.is_up && (!own.is_up || found.index != own.index);
+            place.interface = Some(found.clone());
+            if came_up && place.keeper.is_held(now) {
+                place.announce_from(now);
+            }
+        }
     }
 
     fn follow(&mut self, queue_manager: QueueManagerId, order: Order) {
@@ -238,7 +338,7 @@ impl Agent {
     fn carry_out(&mut self, number: usize, act: Option<Act>, order: Option<Order>) {
         let Some(act) = act else { return };
         let done = match self.options.mode {
-            Mode::Kernel => self.tell_kernel(number, act, order),
+            Mode::Kernel | Mode::Fast => self.tell_kernel(number, act, order),
             Mode::Exec => match act {
                 Act::Take => self.call_program(number, "acquire", order),
                 Act::Renew => Ok(()),
@@ -258,10 +358,10 @@ impl Agent {
         match (act, order) {
             (Act::Take, Some(Order::Hold { term, .. })) => {
                 place.taken_at = now;
-                place.announced = 0;
-                place.announce(now);
+                place.announce_from(now);
+                let announced = (self.clock)().0;
                 tracing::info!(%address, term = term.0, mode = self.options.mode.as_str(), "address taken");
-                self.report(&Report::Taken { queue_manager, term: term.0 });
+                self.report(&Report::Taken { queue_manager, term: term.0, claimed: now.0, announced });
             }
             (Act::Remove, _) => {
                 place.next_announcement = None;
@@ -272,7 +372,9 @@ impl Agent {
     }
 
     fn tell_kernel(&mut self, number: usize, act: Act, order: Option<Order>) -> io::Result<()> {
-        let (Some(route), place) = (&mut self.route, &self.places[number]) else { return Ok(()) };
+        let (Some(Kernel { route, .. }), place) = (&mut self.kernel, &mut self.places[number]) else {
+            return Ok(());
+        };
         let Some(interface) = &place.interface else { return Ok(()) };
         let address = place.address.ip;
         if act == Act::Remove {
@@ -288,11 +390,20 @@ impl Agent {
             // Whoever has it answers within a fraction of a millisecond; nobody waits for that.
             packets.send(&probe)?;
         }
-        let clock = self.clock;
+        let (clock, lifetime) = (self.clock, self.options.mode.lifetime());
         let is_in_time = || match order {
-            Some(Order::Hold { deadline, .. }) => clock() + LIFETIME < deadline,
+            Some(Order::Hold { deadline, .. }) => clock() + lifetime < deadline,
             _ => false,
         };
+        if let Some(fence) = &mut place.fence {
+            let mut opened = fence.open(lifetime, is_in_time);
+            // Whoever loads the rules of a firewall anew removes all others.
+            if opened.as_ref().is_err_and(|error| error.raw_os_error() == Some(libc::ENOENT)) {
+                *fence = Fence::build(&interface.name, address).map_err(io::Error::other)?;
+                opened = fence.open(lifetime, is_in_time);
+            }
+            opened?;
+        }
         route.set(interface, address, &place.label(), LIFETIME.as_secs() as u32, is_in_time)
     }
 
@@ -341,17 +452,25 @@ impl Agent {
 }
 
 impl Place {
-    fn new(address: Address) -> Place {
+    fn new(address: Address, mode: Mode) -> Place {
         Place {
             address,
             interface: None,
             packets: None,
-            keeper: Keeper::default(),
+            fence: None,
+            keeper: Keeper::new(mode.lifetime()),
             taken_at: Instant(0),
             announced: 0,
+            announced_from: Instant(0),
             next_announcement: None,
             next_conflict: Instant(0),
         }
+    }
+
+    /// At once and then as [`ANNOUNCE_AT`] has it.
+    fn announce_from(&mut self, now: Instant) {
+        (self.announced, self.announced_from) = (0, now);
+        self.announce(now);
     }
 
     fn announce(&mut self, now: Instant) {
@@ -362,7 +481,7 @@ impl Place {
             }
         }
         self.announced += 1;
-        let next = ANNOUNCE_AT.get(self.announced).map(|after| self.taken_at + *after);
+        let next = ANNOUNCE_AT.get(self.announced).map(|after| self.announced_from + *after);
         self.next_announcement = Some(next.filter(|next| *next > now).unwrap_or(now + REFRESH));
     }
 
@@ -373,10 +492,90 @@ impl Place {
     }
 }
 
+/// In a dry run it is only said.
+fn is_sent(kernel: Option<&Kernel>, ends: Ends, time: usize) -> bool {
+    let Some(kernel) = kernel else {
+        let packet: String = tickle::packet(ends, time).iter().map(|byte| format!("{byte:02x}")).collect();
+        tracing::info!(client = %ends.client, packet, "a client would be told");
+        return true;
+    };
+    let sent = kernel.raw.send(ends, time);
+    if let Err(error) = &sent {
+        tracing::debug!(client = %ends.client, %error, "a client was not told");
+    }
+    sent.is_ok()
+}
+
 fn not_allowed(address: &Address, error: &io::Error) -> String {
     let what = format!("address {} of queue manager {}: {error}", address.ip, address.name);
     match error.kind() {
         io::ErrorKind::PermissionDenied => format!("{what}; {}", super::HOW_TO_GET_RIGHTS),
         _ => what,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader};
+
+    use super::*;
+    use crate::types::{ObjectName, Term};
+
+    const ID: QueueManagerId = QueueManagerId(1);
+
+    fn now() -> Instant {
+        static BEGAN: std::sync::LazyLock<std::time::Instant> =
+            std::sync::LazyLock::new(std::time::Instant::now);
+        Instant(5_000_000 + BEGAN.elapsed().as_micros() as u64)
+    }
+
+    #[test]
+    fn only_clients_of_an_address_that_is_here_are_told() {
+        let name = ObjectName::new("QM").unwrap();
+        let address = |queue_manager, ip: [u8; 4], number| Address {
+            queue_manager,
+            name: name.clone(),
+            ip: ip.into(),
+            prefix: 24,
+            number,
+        };
+        let options = Options {
+            mode: Mode::DryRun,
+            addresses: vec![address(ID, [10, 0, 0, 50], 0), address(QueueManagerId(2), [10, 0, 0, 51], 1)],
+            interface: None,
+            program: None,
+            program_limit: Duration::from_secs(1),
+            peers: Vec::new(),
+        };
+        let (mut node, control) = UnixStream::pair().unwrap();
+        let agent = std::thread::spawn(move || run(options, control, now));
+        let mut lines = BufReader::new(node.try_clone().unwrap()).lines();
+        let mut report = || serde_json::from_str::<Report>(&lines.next().unwrap().unwrap()).unwrap();
+        assert_eq!(report(), Report::Ready);
+
+        let ends =
+            |ip: [u8; 4], client: &str| Ends { local: (ip, 7201).into(), client: client.parse().unwrap() };
+        let tell = |clients: &[Ends]| encode(&Line::tickle(ID, clients));
+        let before = now();
+        let hold = Line::new(ID, Order::Hold { term: Term(3), deadline: before + 60 * LIFETIME });
+        node.write_all(&tell(&[ends([10, 0, 0, 50], "10.0.0.9:1")])).unwrap();
+        assert_eq!(report(), Report::Tickled { queue_manager: 1, count: 0 }, "it is not here");
+        let own = [10, 0, 0, 50];
+        let some = [ends(own, "10.0.0.9:1"), ends(own, "[fd00::9]:2"), ends([10, 0, 0, 51], "10.0.0.9:3")];
+        // Together: an address that nobody renews is held for a second only.
+        node.write_all(&[encode(&hold), tell(&some)].concat()).unwrap();
+        let Report::Taken { queue_manager: 1, term: 3, claimed, announced } = report() else {
+            panic!("not taken")
+        };
+        assert!(before.0 <= claimed && claimed <= announced && announced <= now().0);
+        assert_eq!(
+            report(),
+            Report::Tickled { queue_manager: 1, count: 1 },
+            "neither another family nor another's"
+        );
+        node.write_all(&tell(&[ends([10, 0, 0, 1], "10.0.0.9:4")])).unwrap();
+        assert_eq!(report(), Report::Tickled { queue_manager: 1, count: 0 }, "no address of the agent");
+        drop((node, lines));
+        agent.join().unwrap().unwrap();
     }
 }

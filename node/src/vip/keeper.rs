@@ -8,9 +8,6 @@ use std::time::Duration;
 use super::policy::{LATENESS, LIFETIME, Order};
 use crate::types::{Instant, Term};
 
-/// So long before the kernel removes it the agent does, who can also break the connections that used it.
-const EARLY: Duration = Duration::from_millis(100);
-
 /// What shall happen in the kernel, now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Act {
@@ -21,8 +18,10 @@ pub enum Act {
     Remove,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Keeper {
+    /// What the kernel is told each time.
+    lifetime: Duration,
     /// Highest term whose orders were followed; lower ones are not any more.
     term: Term,
     /// Highest deadline of any order.
@@ -33,7 +32,18 @@ pub struct Keeper {
     refused_until: Instant,
 }
 
+impl Default for Keeper {
+    fn default() -> Keeper {
+        Keeper::new(LIFETIME)
+    }
+}
+
 impl Keeper {
+    pub fn new(lifetime: Duration) -> Keeper {
+        let none = Instant(0);
+        Keeper { lifetime, term: Term(0), deadline: none, given_at: None, refused_until: none }
+    }
+
     /// Follows an order. `now` has to be read after the order was, and the act done before anything else: a process that
     /// was paused finds orders whose time is over.
     pub fn follow(&mut self, order: Order, now: Instant) -> Option<Act> {
@@ -42,7 +52,7 @@ impl Keeper {
             Order::Hold { term, deadline } => {
                 self.term = term;
                 self.deadline = self.deadline.max(deadline);
-                if now + LIFETIME + LATENESS > deadline || now < self.refused_until {
+                if now + self.lifetime + LATENESS > deadline || now < self.refused_until {
                     return None;
                 }
                 let was_there = self.is_held(now);
@@ -74,11 +84,12 @@ impl Keeper {
 
     /// When [`Keeper::on_time`] has something to do.
     pub fn next(&self) -> Option<Instant> {
-        self.given_at.map(|given| given + LIFETIME - EARLY)
+        // A tenth before the kernel removes it the agent does, who can also break the connections that used it.
+        self.given_at.map(|given| given + self.lifetime * 9 / 10)
     }
 
     pub fn is_held(&self, now: Instant) -> bool {
-        self.given_at.is_some_and(|given| now < given + LIFETIME)
+        self.given_at.is_some_and(|given| now < given + self.lifetime)
     }
 
     /// See [`Order::Release`].

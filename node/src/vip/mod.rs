@@ -1,16 +1,20 @@
 //! Floating addresses: each belongs to a queue manager and is on the node that serves it, and on no other.
 //!
 //! [`policy`] (the node's side) and [`keeper`] (the agent's) decide, without a clock or a socket. [`orders`] is what the two
-//! processes say to each other, [`agent`] the process that holds the addresses, with [`netlink`] (the kernel), [`packet`] and
-//! [`frames`] (the network) and [`connections`] (those that use an address which goes).
+//! processes say to each other, [`agent`] the process that holds the addresses, with [`netlink`] and
+//! [`fence`] (the kernel), [`packet`] and
+//! [`frames`] (the network), [`connections`] (those that use an address which goes) and [`tickle`] (those that used an
+//! address before it came).
 
 pub mod policy;
 pub mod keeper;
 pub mod orders;
 pub mod netlink;
 pub mod packet;
+pub mod fence;
 pub mod frames;
 pub mod connections;
+pub mod tickle;
 pub mod agent;
 
 use std::net::IpAddr;
@@ -39,6 +43,8 @@ pub fn has_rights() -> bool {
 pub enum Mode {
     /// By the kernel of this machine, on one of its interfaces.
     Kernel,
+    /// The same, and what passes to and from it is let through for some hundred milliseconds at a time.
+    Fast,
     /// A program of the user's is called.
     Exec,
     /// Everything but the last step: the log says what would be done.
@@ -46,9 +52,23 @@ pub enum Mode {
 }
 
 impl Mode {
+    /// Whether the kernel holds them, and rights are needed for that.
+    pub fn is_kernels(self) -> bool {
+        matches!(self, Mode::Kernel | Mode::Fast)
+    }
+
+    /// For how long an address is good when nobody renews it.
+    pub fn lifetime(self) -> Duration {
+        match self {
+            Mode::Fast => policy::FENCE,
+            Mode::Kernel | Mode::Exec | Mode::DryRun => policy::LIFETIME,
+        }
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             Mode::Kernel => "kernel",
+            Mode::Fast => "fast",
             Mode::Exec => "exec",
             Mode::DryRun => "dry-run",
         }

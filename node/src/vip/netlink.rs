@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::IpAddr;
+use std::os::fd::{AsRawFd, RawFd};
 
 use netlink_packet_core::{
     NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage,
@@ -25,6 +26,38 @@ pub struct Interface {
     pub is_up: bool,
     /// Addresses and the lengths of their networks.
     pub addresses: Vec<(IpAddr, u8)>,
+}
+
+/// Hears that something about the interfaces of this machine changed.
+#[derive(Debug)]
+pub struct LinkChanges(Socket);
+
+impl LinkChanges {
+    pub fn open() -> io::Result<LinkChanges> {
+        let mut socket = Socket::new(NETLINK_ROUTE)?;
+        socket.bind(&SocketAddr::new(0, libc::RTMGRP_LINK as u32))?;
+        socket.set_non_blocking(true)?;
+        Ok(LinkChanges(socket))
+    }
+
+    /// What they are is asked anew: some may have been lost.
+    pub fn are_there(&mut self) -> bool {
+        let mut buffer = [0; 8192];
+        let mut are_there = false;
+        loop {
+            match self.0.recv(&mut &mut buffer[..], 0) {
+                Ok(_) => are_there = true,
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => are_there = true,
+                Err(_) => return are_there,
+            }
+        }
+    }
+}
+
+impl AsRawFd for LinkChanges {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
 }
 
 #[derive(Debug)]

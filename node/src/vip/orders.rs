@@ -1,19 +1,41 @@
 //! What node and agent say to each other: a line of JSON each, over a pair of sockets that nobody else has.
 //!
 //! Which addresses there are and on which interface is not said here: the agent reads the cluster file itself, so that a
-//! node that was taken over by somebody can have no other addresses.
+//! node that was taken over by somebody can have no other addresses. Of the connections that it is told of it looks only at
+//! those of its addresses.
+
+use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
 use super::policy::Order;
-use crate::types::{Instant, QueueManagerId, Term};
+use crate::types::{Ends, Instant, QueueManagerId, Term};
 
-/// To the agent. Deadlines are microseconds of CLOCK_BOOTTIME, which both read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// To the agent. Times are microseconds of CLOCK_BOOTTIME, which both read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Line {
-    Hold { queue_manager: u32, term: u64, deadline: u64 },
-    Release { queue_manager: u32, deadline: u64 },
+    Hold {
+        queue_manager: u32,
+        term: u64,
+        deadline: u64,
+    },
+    Release {
+        queue_manager: u32,
+        deadline: u64,
+    },
+    /// These were connected to the node that had the address before: this end and the client's.
+    Tickle {
+        queue_manager: u32,
+        connections: Vec<(SocketAddr, SocketAddr)>,
+    },
+}
+
+/// What a line says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Said {
+    Order(Order),
+    Tickle(Vec<Ends>),
 }
 
 /// From the agent.
@@ -23,34 +45,24 @@ pub enum Report {
     /// Nothing of an earlier agent is left; orders can come.
     Ready,
     /// It cannot do its work; the sentence says what to do.
-    Unfit {
-        sentence: String,
-    },
+    Unfit { sentence: String },
     Taken {
         queue_manager: u32,
         term: u64,
+        /// When the kernel had it, and when the first announcement had left.
+        claimed: u64,
+        announced: u64,
     },
+    /// So many of the clients that the agent was told of were told; it is ready for more.
+    Tickled { queue_manager: u32, count: u64 },
     /// The answer to a release, also where nothing was held.
-    Released {
-        queue_manager: u32,
-        deadline: u64,
-    },
+    Released { queue_manager: u32, deadline: u64 },
     /// Nobody renewed it in time.
-    Expired {
-        queue_manager: u32,
-    },
+    Expired { queue_manager: u32 },
     /// Somebody else answers for the address.
-    Conflict {
-        queue_manager: u32,
-        address: String,
-        hardware: String,
-        gave_way: bool,
-    },
+    Conflict { queue_manager: u32, address: String, hardware: String, gave_way: bool },
     /// The kernel, or the user's program, did not do it.
-    Failed {
-        queue_manager: u32,
-        sentence: String,
-    },
+    Failed { queue_manager: u32, sentence: String },
 }
 
 impl Line {
@@ -64,13 +76,23 @@ impl Line {
         }
     }
 
-    pub fn order(self) -> (QueueManagerId, Order) {
+    pub fn tickle(queue_manager: QueueManagerId, clients: &[Ends]) -> Line {
+        let connections = clients.iter().map(|ends| (ends.local, ends.client)).collect();
+        Line::Tickle { queue_manager: queue_manager.0, connections }
+    }
+
+    pub fn said(self) -> (QueueManagerId, Said) {
         match self {
             Line::Hold { queue_manager, term, deadline } => {
-                (QueueManagerId(queue_manager), Order::Hold { term: Term(term), deadline: Instant(deadline) })
+                let order = Order::Hold { term: Term(term), deadline: Instant(deadline) };
+                (QueueManagerId(queue_manager), Said::Order(order))
             }
             Line::Release { queue_manager, deadline } => {
-                (QueueManagerId(queue_manager), Order::Release { deadline: Instant(deadline) })
+                (QueueManagerId(queue_manager), Said::Order(Order::Release { deadline: Instant(deadline) }))
+            }
+            Line::Tickle { queue_manager, connections } => {
+                let clients = connections.into_iter().map(|(local, client)| Ends { local, client }).collect();
+                (QueueManagerId(queue_manager), Said::Tickle(clients))
             }
         }
     }
@@ -96,7 +118,17 @@ mod tests {
         for order in orders {
             let text = encode(&Line::new(QueueManagerId(3), order));
             let line: Line = serde_json::from_slice(&text).unwrap();
-            assert_eq!(line.order(), (QueueManagerId(3), order), "{}", String::from_utf8_lossy(&text));
+            assert_eq!(
+                line.said(),
+                (QueueManagerId(3), Said::Order(order)),
+                "{}",
+                String::from_utf8_lossy(&text)
+            );
         }
+        let client = "[fd00::9]:4000".parse().unwrap();
+        let clients = vec![Ends { local: "[fd00::50]:1414".parse().unwrap(), client }];
+        let line =
+            serde_json::from_slice::<Line>(&encode(&Line::tickle(QueueManagerId(3), &clients))).unwrap();
+        assert_eq!(line.said(), (QueueManagerId(3), Said::Tickle(clients)));
     }
 }

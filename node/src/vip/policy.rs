@@ -21,14 +21,16 @@ use crate::types::{Instant, RoleView, Term};
 
 /// What the kernel is told to give an address before it removes it by itself. It counts in whole seconds.
 pub const LIFETIME: Duration = Duration::from_secs(1);
-/// By how much the kernel may be late with that; 29 ms at most were measured for a lifetime of a second.
+/// In mode fast: for how long the fence around an address is opened at a time.
+pub const FENCE: Duration = Duration::from_millis(300);
+/// By how much the kernel may be late with either; 29 ms at most were measured for a lifetime of a second.
 pub const LATENESS: Duration = Duration::from_millis(50);
 /// Time that an order may take from the mind to the agent, at least, after the round of heartbeats that confirmed the lease.
 const ON_THE_WAY: Duration = Duration::from_millis(25);
 
-/// For how long after the end of a lease of this length an address may still be there.
-pub fn tail(lease: Duration) -> Duration {
-    (LIFETIME + LATENESS + ON_THE_WAY).saturating_sub(lease)
+/// For how long after the end of a lease of this length an address may still be there that is given this lifetime.
+pub fn tail(lifetime: Duration, lease: Duration) -> Duration {
+    (lifetime + LATENESS + ON_THE_WAY).saturating_sub(lease)
 }
 
 /// What the agent is told about one address. Times are of the machine's clock, which node and agent share.
@@ -112,13 +114,14 @@ mod tests {
 
     #[test]
     fn whoever_follows_a_short_lease_waits_for_its_tail() {
-        let tail = tail(ms(360));
+        let tail = tail(LIFETIME, ms(360));
         assert_eq!(tail, ms(715));
         let mut policy = Policy::new(tail);
         let release = policy.follow(&serving(1_000, 1_360), at(1_001));
         assert_eq!(release, Some(Order::Release { deadline: at(0) }));
         assert_eq!(policy.follow(&serving(1_000, 2_060), at(1_720)), None);
         assert_eq!(policy.follow(&serving(1_000, 2_080), at(1_740)), hold(2_080 + 715));
-        assert_eq!(super::tail(ms(1_125)), Duration::ZERO, "the default lease is long enough");
+        assert_eq!(super::tail(LIFETIME, ms(1_125)), Duration::ZERO, "the default lease is long enough");
+        assert_eq!(super::tail(FENCE, ms(360)), ms(15), "with a fence the short one is, nearly");
     }
 }

@@ -3,8 +3,12 @@
 use std::io::Cursor;
 
 use prost::Message as _;
+use trimaran_node::peer::Clients;
 use trimaran_node::peer::frame::{self, FRAME_BYTES_MAX, FrameReader};
-use trimaran_proto::replica::v1::{PeerFrame, PeerHello, PeerMessage, RaftMessage, peer_message};
+use trimaran_node::types::{Account, NodeId};
+use trimaran_proto::replica::v1::{
+    ClientConnections, ClientsOfAddress, PeerFrame, PeerHello, PeerMessage, RaftMessage, peer_message,
+};
 
 use super::Target;
 
@@ -17,8 +21,10 @@ fn run(bytes: &[u8]) {
         let Ok(()) = reader.magic().await else { return };
         let Ok(Some(_)) = reader.next::<PeerHello>().await else { return };
         reader.take_frames_up_to(FRAME_BYTES_MAX);
+        let clients = Clients::new(Account::new(1 << 30));
         while let Ok(Some(frame)) = reader.next::<PeerFrame>().await {
             frame.messages.iter().map(frame::weight).sum::<usize>();
+            frame.clients.into_iter().for_each(|said| clients.hear(NodeId(2), said));
         }
     });
 }
@@ -41,7 +47,12 @@ fn seeds() -> Vec<Vec<u8>> {
     let raft = RaftMessage { kind: 8, from: 2, to: 1, term: 3, commit: 7, ..RaftMessage::default() };
     let message = PeerMessage { queue_manager: 1, message: Some(peer_message::Message::Raft(raft)) };
     let opening = written([&hello.encode_to_vec()[..]], true);
-    let frame = PeerFrame { messages: vec![message; 3] }.encode_to_vec();
+    let came = [&7201_u16.to_be_bytes()[..], &4000_u16.to_be_bytes(), &[10, 0, 0, 9]].concat().into();
+    let address =
+        ClientsOfAddress { address: vec![10, 0, 0, 50].into(), came, ..ClientsOfAddress::default() };
+    let clients =
+        ClientConnections { queue_manager: 1, term: 3, number: 1, whole: true, addresses: vec![address] };
+    let frame = PeerFrame { messages: vec![message; 3], clients: vec![clients] }.encode_to_vec();
     vec![opening.clone(), [opening, written([&frame[..], &frame[..]], false)].concat()]
 }
 

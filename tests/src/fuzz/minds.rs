@@ -102,8 +102,8 @@ fn seeds() -> Vec<Vec<u8>> {
         Message::Comparison(Comparison { term: 2, index: 2, digest: Some(7), differs: false }),
     ];
     let frames = messages.map(|message| {
-        PeerFrame { messages: vec![PeerMessage { queue_manager: ID.0, message: Some(message) }] }
-            .encode_to_vec()
+        let messages = vec![PeerMessage { queue_manager: ID.0, message: Some(message) }];
+        PeerFrame { messages, ..PeerFrame::default() }.encode_to_vec()
     });
     // Those at even places come from node 2, which says them all.
     vec![joined(frames.iter().flat_map(|frame| [&frame[..], &[]]))]

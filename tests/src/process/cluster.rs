@@ -195,7 +195,7 @@ impl Cluster {
             let mut joins =
                 if number < self.plan.nodes { String::new() } else { "joins = true\n".to_owned() };
             if self.plan.floats {
-                let _ = writeln!(joins, "client_listen = \"0.0.0.0:{CLIENTS}\"");
+                let _ = writeln!(joins, "client_listen = \"[::]:{CLIENTS}\"");
             }
             let Node { name, id, peer, client, http, mq, .. } = node;
             let _ = writeln!(
@@ -209,8 +209,12 @@ impl Cluster {
         for (number, name) in std::iter::once(QUEUE_MANAGER).chain(others).enumerate() {
             let id = number + 1;
             let _ = writeln!(text, "[[queue_managers]]\nname = \"{name}\"\nid = {id}\n");
-            if self.plan.floats && number == 0 {
-                let _ = writeln!(text, "address = \"{}/24\"\n", network::FLOATING);
+            let address = match number {
+                0 => format!("{}/24", network::FLOATING),
+                _ => format!("{}/64", network::FLOATING_SIX),
+            };
+            if self.plan.floats && number < 2 {
+                let _ = writeln!(text, "address = \"{address}\"\n");
             }
         }
         let _ =
@@ -364,18 +368,47 @@ impl Cluster {
         self.network.as_ref().expect("the plan floats")
     }
 
+    /// The process that holds the node's addresses.
+    pub fn agent(&self, node: usize) -> u32 {
+        let pid = self.pid(node).expect("it runs");
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        children.split_whitespace().next().and_then(|id| id.parse().ok()).expect("the node has an agent")
+    }
+
+    /// Node, agent and their network are gone within a moment, and nothing of them is heard any more.
+    pub fn power_off(&mut self, node: usize) {
+        let agent = self.agent(node);
+        self.network().unplug_for_good(node);
+        self.signal(node, libc::SIGKILL);
+        // SAFETY: the agent is a child of a child that was not waited for.
+        unsafe { libc::kill(agent as libc::pid_t, libc::SIGKILL) };
+        self.kill(node);
+        self.network.as_mut().expect("the plan floats").power_off(node);
+    }
+
+    pub fn power_on(&mut self, node: usize) {
+        self.network.as_mut().expect("the plan floats").power_on(node);
+        self.start_node(node);
+    }
+
     /// Where clients find whoever serves.
     pub fn floating(&self) -> String {
         format!("{}:{CLIENTS}", network::FLOATING)
     }
 
+    /// The same for the second queue manager.
+    pub fn floating_six(&self) -> String {
+        format!("[{}]:{CLIENTS}", network::FLOATING_SIX)
+    }
+
     // ---- who serves ----
 
-    /// The node that says of itself that it serves.
+    /// The node that says of itself that it serves [`QUEUE_MANAGER`].
     pub fn serving(&self) -> Option<usize> {
         (0..self.nodes.len()).find(|node| {
             self.nodes[*node].process.is_some()
-                && http_status(&self.nodes[*node].http, "/health/active") == Some(200)
+                && http_status(&self.nodes[*node].http, &format!("/health/active/{QUEUE_MANAGER}"))
+                    == Some(200)
         })
     }
 
@@ -435,7 +468,7 @@ impl Cluster {
         )
         .await;
         let (_, answer) = answers.into_iter().next()?;
-        answer.ok()?.queue_managers.into_iter().next()
+        answer.ok()?.queue_managers.into_iter().find(|status| status.name == QUEUE_MANAGER)
     }
 
     /// Waits until the node that serves says that this one has everything and may vote. Gives the reasons that were heard

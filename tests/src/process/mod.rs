@@ -1,7 +1,8 @@
 //! Tests with real processes, real sockets and real disks: only what needs a kernel.
 //!
 //! Reading order: [`Cluster`] (nodes as processes of this machine, started, killed and read by their ids), [`faults`]
-//! (chance, damaged files, full disks), [`namespace`] (who holds them), [`small_disk`] (devices to fill), [`network`] (cables to pull, an address that moves), [`ledger`] (producers and consumers that write
+//! (chance, damaged files, full disks), [`namespace`] (who holds them), [`small_disk`] (devices to fill), [`network`] (cables to pull, an address that moves), [`waiting`] (crowds of clients that do
+//! nothing), [`ledger`] (producers and consumers that write
 //! down what they were promised, and the balance), [`damage`] (what a damaged node may and may not do), [`python`] and
 //! [`java`] (clients of strangers), [`samples`] (ours in other languages), [`debian`] (where the package is installed), over [`tools`].
 //! The stories are in `tests/tests`: `process.rs`, `address.rs`, `channels.rs`, `package.rs`, `samples.rs`.
@@ -18,6 +19,7 @@ pub mod python;
 pub mod samples;
 pub mod small_disk;
 pub mod tools;
+pub mod waiting;
 
 pub use cluster::{Cluster, Exit, Plan, program, run_program};
 pub use ledger::Ledger;

@@ -18,6 +18,8 @@ use super::namespace::Holder;
 /// The test's own end of the bridge, and where clients are.
 const BRIDGE: &str = "bridge";
 pub const FLOATING: &str = "10.231.0.50";
+/// Of a second queue manager.
+pub const FLOATING_SIX: &str = "fd00:231::50";
 const PROBE_EVERY: Duration = Duration::from_millis(10);
 
 /// Takes the thread, and all that it starts from now on, into a network namespace of its own.
@@ -28,6 +30,7 @@ pub fn enter_own_namespace() {
     ip(&["link", "set", "lo", "up"]);
     ip(&["link", "add", BRIDGE, "type", "bridge", "stp_state", "0", "forward_delay", "0"]);
     ip(&["addr", "add", "10.231.0.254/24", "dev", BRIDGE]);
+    ip(&["addr", "add", "fd00:231::254/64", "dev", BRIDGE, "nodad"]);
     ip(&["link", "set", BRIDGE, "up"]);
 }
 
@@ -36,7 +39,7 @@ fn ip(arguments: &[&str]) {
 }
 
 fn run(command: &mut Command) {
-    let output = command.output().expect("ip and nsenter are there (packages iproute2, util-linux)");
+    let output = command.output().expect("the program is there (packages iproute2, nftables, util-linux)");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?}: {said}");
 }
@@ -45,37 +48,68 @@ pub fn address_of(node: usize) -> String {
     format!("10.231.0.{}", node + 1)
 }
 
+/// What goes through a node's cable one way only, or not at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// The node sends, and hears nothing.
+    Deaf,
+    /// The node hears, and what it sends is lost.
+    Mute,
+    /// The node and the others do not hear each other; clients hear all of them.
+    FromPeers,
+}
+
 /// The namespaces of a cluster's nodes, each with `eth0` on the bridge.
 pub struct Network {
-    holders: Vec<Holder>,
+    /// None where the power is off.
+    holders: Vec<Option<Holder>>,
 }
 
 impl Network {
     pub fn new(nodes: usize) -> Network {
-        let mut network = Network { holders: Vec::new() };
-        for node in 0..nodes {
-            let holder = Holder::start(&["--net"], "true", &[] as &[&str]);
-            let (port, holder_id) = (port_of(node), holder.id().to_string());
-            network.holders.push(holder);
-            ip(&["link", "add", &port, "type", "veth", "peer", "name", "eth0", "netns", &holder_id]);
-            ip(&["link", "set", &port, "master", BRIDGE, "up"]);
-            let own = format!("{}/24", address_of(node));
-            for arguments in [
-                ["link", "set", "lo", "up"].as_slice(),
-                &["addr", "add", &own, "dev", "eth0"],
-                &["link", "set", "eth0", "up"],
-            ] {
-                run(network.command(node, Path::new("ip")).args(arguments));
-            }
-        }
+        let mut network = Network { holders: (0..nodes).map(|_| None).collect() };
+        (0..nodes).for_each(|node| network.power_on(node));
         network
+    }
+
+    pub fn power_on(&mut self, node: usize) {
+        let holder = Holder::start(&["--net"], "true", &[] as &[&str]);
+        let (port, holder_id) = (port_of(node), holder.id().to_string());
+        self.holders[node] = Some(holder);
+        ip(&["link", "add", &port, "type", "veth", "peer", "name", "eth0", "netns", &holder_id]);
+        ip(&["link", "set", &port, "master", BRIDGE, "up"]);
+        let (own, six) = (format!("{}/24", address_of(node)), format!("fd00:231::{}/64", node + 1));
+        for arguments in [
+            ["link", "set", "lo", "up"].as_slice(),
+            &["addr", "add", &own, "dev", "eth0"],
+            &["addr", "add", &six, "dev", "eth0", "nodad"],
+            &["link", "set", "eth0", "up"],
+        ] {
+            self.ip(node, arguments);
+        }
+    }
+
+    /// The cable goes first, so that nothing comes from the node any more, not even what its kernel says for processes that
+    /// end. These are the caller's.
+    pub fn unplug_for_good(&self, node: usize) {
+        ip(&["link", "del", &port_of(node)]);
+    }
+
+    pub fn power_off(&mut self, node: usize) {
+        self.holders[node] = None;
     }
 
     /// The program, in the namespace of a node.
     pub fn command(&self, node: usize, program: &Path) -> Command {
+        let holder = self.holders[node].as_ref().expect("the power is on");
         let mut command = Command::new("nsenter");
-        command.args(["--target", &self.holders[node].id().to_string(), "--net"]).arg(program);
+        command.args(["--target", &holder.id().to_string(), "--net"]).arg(program);
         command
+    }
+
+    /// `ip`, at the node.
+    pub fn ip(&self, node: usize, arguments: &[&str]) {
+        run(self.command(node, Path::new("ip")).args(arguments));
     }
 
     /// Pulls the node's cable, or puts it back.
@@ -83,10 +117,61 @@ impl Network {
         ip(&["link", "set", &port_of(node), if is_in { "up" } else { "down" }]);
     }
 
+    /// From now on until [`Network::heal`].
+    pub fn lose(&self, node: usize, loss: Loss) {
+        let others: Vec<String> =
+            (0..self.holders.len()).filter(|other| *other != node).map(address_of).collect();
+        let others = others.join(", ");
+        let (heard, said) = match loss {
+            Loss::Deaf => ("drop".to_owned(), "accept".to_owned()),
+            Loss::Mute => ("accept".to_owned(), "drop".to_owned()),
+            Loss::FromPeers => {
+                (format!("ip saddr {{ {others} }} drop"), format!("ip daddr {{ {others} }} drop"))
+            }
+        };
+        self.filter(
+            node,
+            &format!(
+                "table netdev lossy {{ chain heard {{ type filter hook ingress device eth0 priority 0; {heard}; }}; chain \
+                 said {{ type filter hook egress device eth0 priority 0; {said}; }}; }}"
+            ),
+        );
+    }
+
+    pub fn heal(&self, node: usize) {
+        self.filter(node, "delete table netdev lossy");
+    }
+
+    /// Whoever takes the address over says nothing to its clients: see `vip/tickle.rs`.
+    pub fn lose_tickles(&self, node: usize) {
+        let rule = format!(
+            "ip saddr {FLOATING} tcp flags & (fin|syn|rst|psh|ack) == ack tcp sequence {{ 0, 2147483648 }} drop"
+        );
+        self.filter(
+            node,
+            &format!("table netdev lossy {{ chain said {{ type filter hook egress device eth0 priority 0; {rule}; }}; }}"),
+        );
+    }
+
+    /// `nft`, at the node.
+    pub fn filter(&self, node: usize, text: &str) {
+        run(self.command(node, Path::new("nft")).arg(text));
+    }
+
+    /// What passes at the node and what does not.
+    pub fn rules(&self, node: usize) -> String {
+        let output = self.command(node, Path::new("nft")).args(["list", "ruleset"]).output();
+        String::from_utf8_lossy(&output.expect("nft starts").stdout).into_owned()
+    }
+
     /// What `ip` says of the node's interface.
     pub fn addresses(&self, node: usize) -> String {
         let output = self.command(node, Path::new("ip")).args(["addr", "show", "dev", "eth0"]).output();
         String::from_utf8_lossy(&output.expect("ip starts").stdout).into_owned()
+    }
+
+    pub fn has(&self, node: usize, address: &str) -> bool {
+        self.holders[node].is_some() && self.addresses(node).contains(&format!(" {address}/"))
     }
 
     /// The hardware address of the node's interface, as frames have it.
@@ -101,6 +186,26 @@ impl Network {
 
 fn port_of(node: usize) -> String {
     format!("port{node}")
+}
+
+/// Of these nodes the test hears nothing from now on, and they nothing of it; they go on among themselves.
+pub fn hide(nodes: &[usize]) {
+    let ports: Vec<String> = nodes.iter().map(|node| format!("\"{}\"", port_of(*node))).collect();
+    let ports = ports.join(", ");
+    run(Command::new("nft").arg(format!(
+        "table bridge hidden {{ chain heard {{ type filter hook input priority 0; iifname {{ {ports} }} drop; }}; chain said \
+         {{ type filter hook output priority 0; oifname {{ {ports} }} drop; }}; }}"
+    )));
+}
+
+/// The end of [`hide`].
+pub fn show() {
+    run(Command::new("nft").arg("delete table bridge hidden"));
+}
+
+/// A machine that is no node has the floating address, or gives it up.
+pub fn stranger(has_it: bool) {
+    ip(&["addr", if has_it { "add" } else { "del" }, &format!("{FLOATING}/32"), "dev", BRIDGE]);
 }
 
 /// Asks all the time who has the floating address, as any other machine of the network would.

@@ -109,8 +109,9 @@ fn router(
     let account = || listener.account.clone();
     Server::builder()
         .max_concurrent_streams(listener.limits.streams_max)
-        // A client that vanished without a word is noticed within 30 s, and its unit of work is backed out.
-        .http2_keepalive_interval(Some(Duration::from_secs(20)))
+        // A client whose machine answers and whose program does not is noticed within 15 s, and its unit of work is backed
+        // out. One whose machine is gone is noticed sooner (`security/acceptor.rs`).
+        .http2_keepalive_interval(Some(Duration::from_secs(5)))
         .http2_keepalive_timeout(Some(Duration::from_secs(10)))
         .http2_max_header_list_size(16 * 1024)
         .http2_max_pending_accept_reset_streams(Some(64))
