@@ -78,6 +78,11 @@ pub enum Command {
     Raise {
         to: Version,
     },
+    /// The node is in maintenance from here on, or is not any more.
+    Maintain {
+        node: NodeId,
+        begins: bool,
+    },
     /// Carry out the unit whose parts were staged under this number, with this length in all. Each part is the encoding of a
     /// [`Command::CommitUnit`] with some of its messages; one of them names it.
     Staged {
@@ -90,7 +95,7 @@ impl Command {
     /// The version that brought it, in this form: a queue manager that has an older one is not given it.
     pub fn since(&self) -> Version {
         match self {
-            Command::BeginTerm { node: Some(_) } => Version::NEXT,
+            Command::BeginTerm { node: Some(_) } | Command::Maintain { .. } => Version::NEXT,
             _ => Version::FIRST,
         }
     }
@@ -496,6 +501,7 @@ fn put_command(command: Command, into: &mut BytesMut, begin: impl FnOnce(usize, 
             Kind::BeginTerm(wire::BeginTerm { node: node.map_or(0, |node| node.0) })
         }
         Command::Raise { to } => Kind::Raise(wire::Raise { version: to.0 }),
+        Command::Maintain { node, begins } => Kind::Maintain(wire::Maintain { node: node.0, begins }),
         Command::Staged { number, length } => {
             Kind::Staged(wire::Staged { number: number.0, length: length as u64 })
         }
@@ -551,6 +557,10 @@ fn from_wire(command: wire::Command, speaks: Speaks) -> Result<Command, DecodeEr
             let to = Version(raise.version);
             speaks.check("what it raises the queue manager to", to)?;
             Command::Raise { to }
+        }
+        Kind::Maintain(wire::Maintain { node: 0, .. }) => return Err(DecodeError::Field("node")),
+        Kind::Maintain(maintain) => {
+            Command::Maintain { node: NodeId(maintain.node), begins: maintain.begins }
         }
         Kind::Staged(staged) => {
             Command::Staged { number: StagedBodyId(staged.number), length: staged.length as usize }
@@ -656,8 +666,10 @@ mod tests {
             },
             Command::BeginTerm { node: None },
             Command::Raise { to: Version::NEXT },
+            Command::Maintain { node: NodeId(2), begins: true },
         ];
         let mut encoder = BatchEncoder::default();
+        encoder.speak(Version::NEXT);
         for command in &commands {
             encoder.append(command.clone(), WallTime(12));
         }

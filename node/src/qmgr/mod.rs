@@ -55,8 +55,8 @@ use std::collections::BTreeSet;
 
 use crate::types::definition::{Definition, ObjectRef};
 use crate::types::{
-    Body, Message, MessageId, ObjectName, Persistence, Position, ProducerSequence, QueueId, QueueManagerId,
-    Reason, Speaks, UnitId, UnitState, Version, WallTime,
+    Body, Message, MessageId, NodeId, ObjectName, Persistence, Position, ProducerSequence, QueueId,
+    QueueManagerId, Reason, Speaks, UnitId, UnitState, Version, WallTime,
 };
 use moving::Moving;
 use outcomes::Outcomes;
@@ -84,6 +84,8 @@ pub struct QueueManager {
     /// What may be written of it; see [`Version`].
     version: Version,
     takeovers: Takeovers,
+    /// Nodes that are in maintenance. Ids are never given again, so one that was removed does no harm here.
+    maintained: BTreeSet<NodeId>,
     retention: Retention,
     producers: Producers,
     outcomes: Outcomes,
@@ -123,6 +125,7 @@ impl QueueManager {
             next_queue: QueueId(1),
             version: Version::FIRST,
             takeovers: Takeovers::default(),
+            maintained: BTreeSet::new(),
             retention: Retention::default(),
             producers: Producers::default(),
             outcomes: Outcomes::default(),
@@ -178,6 +181,11 @@ impl QueueManager {
     /// How often another node than before began to serve, since the queue manager has [`Version::NEXT`].
     pub fn takeovers(&self) -> u64 {
         self.takeovers.count
+    }
+
+    /// Whether the node is in maintenance: it follows and votes, and leads only where no other node could.
+    pub fn is_maintained(&self, node: NodeId) -> bool {
+        self.maintained.contains(&node)
     }
 
     pub fn deadq(&self) -> Option<&ObjectName> {
@@ -430,6 +438,16 @@ impl QueueManager {
             }
             Command::Raise { to } => {
                 self.version = self.version.max(to);
+                Ok(Verdict::Done)
+            }
+            // No leader proposes that: an entry that says so was not written by one.
+            Command::Maintain { .. } if self.version < Version::NEXT => Err(Reason::FunctionNotSupported),
+            Command::Maintain { node, begins: true } => {
+                self.maintained.insert(node);
+                Ok(Verdict::Done)
+            }
+            Command::Maintain { node, begins: false } => {
+                self.maintained.remove(&node);
                 Ok(Verdict::Done)
             }
             Command::CommitUnit { .. } | Command::Staged { .. } => unreachable!("a unit is begun"),

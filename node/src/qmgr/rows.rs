@@ -35,6 +35,7 @@ pub(super) fn manager_row(manager: &QueueManager) -> RowChange {
         version: manager.version.0,
         served_by: manager.takeovers.served_by.map_or(0, |node| node.0),
         takeovers: manager.takeovers.count,
+        maintained: manager.maintained.iter().map(|node| node.0).collect(),
     };
     put_state(state_key(manager.id, b'M', &[]), row.encode_to_vec())
 }
@@ -233,6 +234,10 @@ fn load_state_row(
             manager.version = Version(row.version);
             let served_by = (row.served_by != 0).then_some(NodeId(row.served_by));
             manager.takeovers = Takeovers { served_by, count: row.takeovers };
+            if !row.maintained.is_empty() && manager.version < Version::NEXT {
+                return Err(format!("version {} has no nodes in maintenance", manager.version));
+            }
+            manager.maintained = row.maintained.into_iter().map(NodeId).collect();
             manager.next_queue = QueueId(row.next_queue);
             manager.at = WallTime(row.at_ms);
             manager.outcomes.restore_counts(number(row.next_outcome)?, row.refusals_forgotten);

@@ -15,6 +15,9 @@ use crate::types::{
     Index, Membership, NodeInfo, OutOfSync, Reason, SnapshotMeta, Term, TermStarts, WaitsFor, WallTime,
 };
 
+#[path = "placement_test.rs"]
+mod placement_test;
+
 const OPERATOR: SessionId = SessionId(1);
 
 struct Member {
@@ -1168,10 +1171,10 @@ fn a_version_is_raised_when_everybody_speaks_it_and_the_node_that_does_not_is_na
     let takeovers = |group: &Group| -> Vec<u64> {
         group.members.values().map(|member| member.replica.state.takeovers()).collect()
     };
-    for (count, switches) in [0, 0, 1].into_iter().enumerate() {
-        assert_eq!(takeovers(&group), [switches; 3], "after {count} switches");
+    for (count, moves) in [0, 0, 1].into_iter().enumerate() {
+        assert_eq!(takeovers(&group), [moves; 3], "after {count} moves");
         let leader = group.leader().unwrap();
-        group.ask_node(leader, Operate::Switch { to: None });
+        group.ask_node(leader, Operate::Move { to: None, units_within: None });
         group.pass(Duration::from_secs(3));
         assert_ne!(group.leader(), Some(leader));
     }

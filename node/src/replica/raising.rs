@@ -165,7 +165,7 @@ impl Replica {
         Refusal::because(Reason::FunctionNotSupported, detail)
     }
 
-    fn name_of(&self, node: NodeId) -> String {
+    pub(super) fn name_of(&self, node: NodeId) -> String {
         let info = self.consensus.membership().nodes.get(&node);
         info.map_or_else(|| format!("with id {node}"), |info| info.name.clone())
     }

@@ -36,6 +36,10 @@ pub enum Bug {
     AlterWhole,
     /// The version is raised without asking what the others speak.
     RaiseEarly,
+    /// A node in maintenance stands for election and leads as others do.
+    LeadInMaintenance,
+    /// A fail-back does not wait until the leader has served for a while.
+    FailBackAtOnce,
 }
 
 #[cfg(feature = "planted-bugs")]
