@@ -25,6 +25,7 @@ mod dmpmqcfg;
 mod apply;
 mod status;
 mod node;
+mod placement;
 mod recover;
 mod certs;
 mod cluster;
@@ -89,7 +90,7 @@ async fn run(cli: Cli) -> output::Outcome {
         Command::Dspmqver => control::version(global),
         Command::Mqrc(args) => mqrc::run(global, args),
         Command::Status(args) => status::run(global, args).await,
-        Command::Switch(args) => node::switch(global, args).await,
+        Command::Move(args) => placement::move_to(global, args).await,
         Command::Node(command) => node::run(global, command).await,
         Command::Recover(args) => recover::run(global, args).await,
         Command::Outcome(args) => node::outcome(global, args).await,
