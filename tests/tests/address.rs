@@ -170,7 +170,7 @@ async fn strike(cluster: &mut Cluster, watch: &Watch, client: &Client, fault: Fa
         Fault::Kill => cluster.kill(old),
         Fault::Hang | Fault::HangBoth => stop(cluster, libc::SIGSTOP),
         Fault::Cut => cluster.network().plug(old, false),
-        Fault::Move => cluster.connect().await.admin().switch("").await.expect("somebody takes over"),
+        Fault::Move => cluster.connect().await.admin().move_to("").await.expect("somebody takes over"),
     }
     let gap = client.gap(Duration::from_secs(30)).await;
     let new = watch.holder().expect("somebody has the address");

@@ -17,7 +17,7 @@ use trimaran_node::consensus::Entry;
 use trimaran_node::mqi::Call;
 use trimaran_node::replica::{Action, DiskRoom, Event, Stats};
 use trimaran_node::types::{
-    Instant, Membership, NodeId, NodeInfo, QueueManagerId, RequestId, Token, Version, WriteNumber,
+    Instant, Membership, NodeId, NodeInfo, QueueManagerId, RequestId, Token, WriteNumber,
 };
 use trimaran_node::vip::policy::Order;
 use trimaran_proto::replica::v1::peer_message::Message as PeerMessage;
@@ -614,7 +614,7 @@ pub fn new_node(id: u64, plan: &Plan, rng: &mut Rng) -> Node {
         sync_us: plan.sync_us,
         flush_us: plan.flush_us,
         disk_low: false,
-        newest: Version::FIRST,
+        newest: plan.setup.newest,
         store_full: false,
         backup: None,
         row_damage_per_mille: 0,
