@@ -90,7 +90,7 @@ impl Clients {
     }
 
     fn assert_no_errors(&self) {
-        let wrong = self.wrong.lock().unwrap();
+        let wrong = self.wrong.lock().unwrap().clone();
         assert!(wrong.is_empty(), "clients of ours saw errors:\n{}", wrong.join("\n"));
     }
 
@@ -109,7 +109,7 @@ impl Clients {
             let ended = tokio::time::timeout(Duration::from_secs(60), task).await;
             counts.push(ended.expect("a client comes to its end").expect("a client does not panic"));
         }
-        let wrong = self.wrong.lock().unwrap();
+        let wrong = self.wrong.lock().unwrap().clone();
         assert!(wrong.is_empty(), "clients of ours saw errors:\n{}", wrong.join("\n"));
         let (put, got, fed, units) = (counts[0], counts[1], counts[2], counts[3..].iter().sum::<u64>());
         println!("{put} put one by one, {got} got; {fed} fed, worked on in {units} units");

@@ -64,7 +64,7 @@ impl Replica {
         held.into_iter().for_each(|session| self.join_line(session));
     }
 
-    fn park(&mut self, session: SessionId, token: Token, call: Call) {
+    pub(super) fn park(&mut self, session: SessionId, token: Token, call: Call) {
         debug_assert!(self.is_serving(), "a call that no node will carry out does not wait");
         if let Some(state) = self.sessions.get_mut(session) {
             state.parked.push_back((token, call));

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use super::leading::{Handover, Leading, Standing};
 use super::proposals::{Item, Waiting};
+use super::waiters::Waiter;
 use super::{Action, Replica};
-use crate::mqi::{Call, Completion, Data};
+use crate::mqi::{Call, Completion, Data, Wait};
 use crate::qmgr::Command;
 use crate::types::planted::{self, Bug};
 use crate::types::{
@@ -177,6 +178,16 @@ impl Replica {
             Call::Operate(_) => true,
             _ => false,
         }
+    }
+
+    /// Who was waiting would begin something now: that waits as if it had just come.
+    pub(super) fn park_waiter(&mut self, waiter: Waiter) {
+        let Waiter { session, token, mut get, until, .. } = waiter;
+        debug_assert!(self.is_serving(), "nobody waits for a leader that does not serve");
+        if let Some(until) = until {
+            get.wait = Wait::For(until.since(self.now.instant));
+        }
+        self.park(session, token, get.into());
     }
 
     /// Whether nobody's unit of work holds up the move any more.
