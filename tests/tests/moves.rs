@@ -254,6 +254,46 @@ async fn each_node_in_turn_is_drained_stopped_started_and_resumed_under_load() {
     clients.end().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_stop_of_the_node_that_serves_is_seen_by_no_client_as_an_error() {
+    let mut cluster = cluster();
+    let clients = Clients::start(&cluster).await;
+    for _ in 0..3 {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let serving = cluster.wait_serving(Duration::from_secs(10));
+        let begun = Instant::now();
+        cluster.stop(serving);
+        cluster.start_node(serving);
+        cluster.wait_in_sync(serving, Duration::from_secs(30)).await.unwrap_or_else(|text| panic!("{text}"));
+        let name = &cluster.nodes[serving].name;
+        println!("{name} stopped: nobody was answered for {:?} at worst", clients.gap_since(begun));
+        clients.assert_no_errors();
+    }
+    clients.end().await;
+}
+
+/// The last step of the walkthrough: the first node comes back, catches up, and takes over again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn the_preferred_node_takes_over_again_when_it_is_back() {
+    let settings = ["queue_managers.0.preferred=b", "queue_managers.0.fail_back=now"];
+    let settings = settings.map(str::to_owned).to_vec();
+    let mut cluster = Cluster::start(Plan { settings, ..Plan::default() });
+    command(&cluster, &["move", "b"]);
+    let clients = Clients::start(&cluster).await;
+    cluster.kill(1);
+    let begun = Instant::now();
+    assert_ne!(cluster.wait_serving(Duration::from_secs(10)), 1);
+    cluster.start_node(1);
+    while cluster.serving() != Some(1) {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it does not come back");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let away = begun.elapsed();
+    assert!(away > Duration::from_secs(30), "whoever took over served for a while: {away:?}");
+    println!("b was back after {away:?}");
+    drop(clients);
+}
+
 /// `trimaran …` is run as it stands; the service of a node is this test's process of it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_commands_of_the_page_on_maintenance_work() {
