@@ -74,12 +74,9 @@ async fn places(global: &Global, places: &[String]) -> Result<(Global, String), 
     let of = |name: &String| Global { queue_manager: Some(name.clone()), ..global.clone() };
     match places {
         [] => Ok((global.clone(), String::new())),
-        [name, node] => match &named {
-            Some(other) if other != name => Err(Failure::Usage(format!(
-                "two queue managers are named: {name}, and {other} by --queue-manager or the environment"
-            ))),
-            _ => Ok((of(name), node.clone())),
-        },
+        // What is typed here counts more than what may stand in the environment.
+        [name, node] => Ok((of(name), node.clone())),
+        [word] if named.as_ref() == Some(word) => Ok((global.clone(), String::new())),
         [node] if named.is_some() => Ok((global.clone(), node.clone())),
         [word, ..] => {
             let answers = patiently("asking the nodes", status::ask(global)).await?;
@@ -184,10 +181,10 @@ fn is_maintained(manager: &QueueManagerStatus, node: &str) -> bool {
     instance(manager, node).is_some_and(|instance| instance.in_maintenance)
 }
 
-/// The active node's view of each queue manager, or of the one that is named, in which the node has a part.
+/// The active node's view of each queue manager in which the node has a part, whichever one --queue-manager names: a node is
+/// stopped as a whole.
 async fn views_of(global: &Global, node: &str) -> Result<Vec<QueueManagerStatus>, Failure> {
-    let named = global.queue_manager.as_deref().filter(|name| !name.is_empty());
-    let mut managers = upgrade::views(global, named).await?;
+    let mut managers = upgrade::views(global, None).await?;
     let mut known: Vec<String> = managers
         .iter()
         .flat_map(|manager| manager.instances.iter().map(|instance| instance.node.clone()))
