@@ -381,16 +381,61 @@ impl Admin {
         self.display("QLOCAL", pattern).await
     }
 
-    /// Moves the active instance to this node; empty: to the one that is most up to date.
+    /// Moves the active instance to this node; empty: to the one that is most up to date. Units of work that are open may
+    /// go on for 2 s, what is open then is backed out. Where it is already nothing is done.
     ///
     /// # Errors
-    /// 2059 with a sentence when the other node is none, or did not take over within 3 s, and as [`Admin::alter`].
-    pub async fn switch(&self, to_node: impl Into<String>) -> Result<()> {
+    /// As [`Admin::move_within`].
+    pub async fn move_to(&self, to_node: impl Into<String>) -> Result<()> {
+        self.move_within(to_node, None).await
+    }
+
+    /// The same with another time for open units of work, 600 s at most.
+    ///
+    /// # Errors
+    /// Before anything is interrupted: 4005 for a node that is not known, 2046 for one that does not vote, 2538 for one that
+    /// is not connected, stopping, recovering or in maintenance. 2538 too when it did not take over within 3 s of the units'
+    /// end; and as [`Admin::alter`].
+    pub async fn move_within(
+        &self,
+        to_node: impl Into<String>,
+        units_within: Option<Duration>,
+    ) -> Result<()> {
         let queue_manager = self.connection.queue_manager();
-        let request = wire::SwitchRequest { queue_manager, to_node: to_node.into() };
+        let units_within_ms = units_within.map(|within| within.as_millis() as u64);
+        let request = wire::MoveRequest { queue_manager, to_node: to_node.into(), units_within_ms };
         self.ask(|mut client| {
             let request = request.clone();
-            async move { client.switch(request).await }
+            async move { client.r#move(request).await }
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Takes a node out of service for this queue manager: it hands over, and leads only where no other node could. With
+    /// `force` also where the others are no majority that is in sync.
+    ///
+    /// # Errors
+    /// 4005 for a node that is not known, 2538 where the others could not serve without it, 2298 while the queue manager
+    /// has a version below 3; and as [`Admin::alter`].
+    pub async fn begin_maintenance(&self, node: impl Into<String>, force: bool) -> Result<()> {
+        self.maintain(node.into(), true, force).await
+    }
+
+    /// Takes it back into service.
+    ///
+    /// # Errors
+    /// 4005 for a node that is not known, 2298 while the queue manager has a version below 3; and as [`Admin::alter`].
+    pub async fn end_maintenance(&self, node: impl Into<String>) -> Result<()> {
+        self.maintain(node.into(), false, false).await
+    }
+
+    async fn maintain(&self, node: String, begins: bool, force: bool) -> Result<()> {
+        let queue_manager = self.connection.queue_manager();
+        let request = wire::MaintainRequest { queue_manager, node, begins, force };
+        self.ask(|mut client| {
+            let request = request.clone();
+            async move { client.maintain(request).await }
         })
         .await
         .map(drop)
@@ -539,7 +584,9 @@ impl Admin {
         let not_carried_out = matches!(
             error.reason(),
             Some(
-                reason::STANDBY_Q_MGR
+                // As an answer: the node had it, and its queue manager moved before it was begun.
+                reason::CONNECTION_BROKEN
+                    | reason::STANDBY_Q_MGR
                     | reason::Q_MGR_NOT_AVAILABLE
                     | reason::Q_MGR_QUIESCING
                     | reason::Q_MGR_STOPPING

@@ -378,6 +378,9 @@ async fn watch_over(core: Arc<Core>, link: &Link) -> Ended {
             _ = tend.tick() => {}
         }
         core.tend_units();
+        if core.session.is_late_to_end() {
+            core.session.lose_any("the node says that the session is broken");
+        }
         let somebody_waits = core.session.has_waiting_gets() || core.has_units();
         if somebody_waits && core.session.quiet_for().is_some_and(|quiet| quiet > QUIET_MAX) {
             core.session.ping();

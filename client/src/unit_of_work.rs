@@ -1,6 +1,9 @@
 //! A unit of work: puts and gets that become true together, or not at all.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use trimaran_proto::queue::v1 as wire;
@@ -20,7 +23,8 @@ use crate::{
 /// [`commit`](UnitOfWork::commit), or not at all. Made by [`Connection::unit_of_work`].
 ///
 /// A unit lives on one connection to one node. When that is lost the unit is backed out and its calls say so with
-/// reason 2003 ([`Error::is_backed_out`]): begin a new one and do the work again. A commit whose answer was lost is
+/// reason 2003 ([`Error::is_backed_out`]): begin a new one and do the work again. A unit that has nothing yet has nothing to
+/// lose: its first call, a get that waits for example, goes on over the next connection. A commit whose answer was lost is
 /// looked into: the library asks the queue manager what became of it, so `commit` always gives a definite answer.
 ///
 /// ```no_run
@@ -172,8 +176,9 @@ impl UnitOfWork {
     /// # Errors
     /// As [`Queue::put`](crate::Queue::put), and 2024 when the unit has as many messages as MAXUMSGS allows. After 2003 it is backed out.
     pub async fn put(&mut self, queue: impl AsRef<str>, message: impl Into<Message>) -> Result<Placed> {
-        let request = self.put_request(queue.as_ref(), message.into())?;
-        let result = self.call(request).await;
+        let put = put_of(message.into());
+        let output = Purpose { output: true, ..Purpose::default() };
+        let result = self.call(|session| on_queue(session, queue.as_ref(), output, put.clone())).await;
         result.map(placed)
     }
 
@@ -187,28 +192,38 @@ impl UnitOfWork {
         queue: impl AsRef<str>,
         messages: impl IntoIterator<Item = M>,
     ) -> Result<Vec<Placed>> {
-        self.begin_call()?;
-        let session = self.session()?;
-        let mut answers = Vec::new();
-        for message in messages {
-            let request = self.put_request(queue.as_ref(), message.into())?;
-            match session.start_call(request).await {
-                Ok((_, answer)) => answers.push(answer),
-                Err(error) => return Err(self.end_call(error)),
+        let puts: Vec<_> = messages.into_iter().map(|message| put_of(message.into())).collect();
+        let output = Purpose { output: true, ..Purpose::default() };
+        let is_first = self.state == State::Empty;
+        loop {
+            self.begin_call()?;
+            let session = self.session()?;
+            let mut answers = Vec::with_capacity(puts.len());
+            let mut first_error = None;
+            for put in &puts {
+                match session.start_call(on_queue(&session, queue.as_ref(), output, put.clone())).await {
+                    Ok((_, answer)) => answers.push(answer),
+                    Err(error) => {
+                        first_error = Some(error);
+                        break;
+                    }
+                }
             }
-        }
-        let mut all = Vec::with_capacity(answers.len());
-        let mut first_error = None;
-        for answer in answers {
-            match answer.await.unwrap_or(Err(Error::Closed)) {
-                Ok(answer) => all.push(placed(answer)),
-                Err(error) => drop(first_error.get_or_insert(error)),
+            let mut all = Vec::with_capacity(answers.len());
+            for answer in answers {
+                match answer.await.unwrap_or(Err(Error::Closed)) {
+                    Ok(answer) => all.push(placed(answer)),
+                    Err(error) => drop(first_error.get_or_insert(error)),
+                }
             }
-        }
-        self.state = State::Working;
-        match first_error {
-            None => Ok(all),
-            Some(error) => Err(self.end_call(error)),
+            match first_error {
+                None => {
+                    self.state = State::Working;
+                    return Ok(all);
+                }
+                Some(error) if is_first && has_moved(&error) => self.begin_again().await?,
+                Some(error) => return Err(self.end_call(error)),
+            }
         }
     }
 
@@ -225,13 +240,23 @@ impl UnitOfWork {
         options: impl Into<GetOptions>,
     ) -> Result<Option<Message>> {
         let options = options.into();
-        let handle =
-            self.session()?.named_handle(queue.as_ref(), Purpose { input: true, ..Purpose::default() });
-        let get = wire::Get { syncpoint: true, ..options.to_wire(handle) };
-        let mut request = Request::new(wire::call::Call::Get(get)).on(handle);
-        request.waits = !options.wait.is_zero();
-        let result = self.call(request).await;
-        none_if_no_message(result)
+        let input = Purpose { input: true, ..Purpose::default() };
+        let was_empty = self.state == State::Empty;
+        let until = Instant::now().checked_add(options.wait);
+        let result = self.call(|session| {
+            // A wait that goes on over another connection is no longer for that.
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            let options = options.clone().wait(left.unwrap_or(options.wait).min(options.wait));
+            let get = wire::Get { syncpoint: true, ..options.to_wire(0) };
+            let mut request = on_queue(session, queue.as_ref(), input, wire::call::Call::Get(get));
+            request.waits = !options.wait.is_zero();
+            request
+        });
+        let got = none_if_no_message(result.await);
+        if was_empty && matches!(got, Ok(None)) {
+            self.state = State::Empty;
+        }
+        got
     }
 
     /// Makes all of it true. Ok means committed; [`Error::is_backed_out`] means that nothing of it is true and nothing
@@ -303,23 +328,30 @@ impl UnitOfWork {
         }
     }
 
-    fn put_request(&self, queue: &str, message: Message) -> Result<Request> {
-        let handle = self.session()?.named_handle(queue, Purpose { output: true, ..Purpose::default() });
-        let put = wire::Put {
-            to: Some(wire::put::To::Handle(handle)),
-            message: Some(message.into_wire()),
-            syncpoint: true,
-            ..wire::Put::default()
-        };
-        Ok(Request::new(wire::call::Call::Put(put)).on(handle))
+    async fn call(&mut self, request: impl Fn(&Session) -> Request) -> Result<Answer> {
+        let is_first = self.state == State::Empty;
+        loop {
+            self.begin_call()?;
+            let session = self.session()?;
+            match session.call(request(&session)).await {
+                Ok(answer) => {
+                    self.state = State::Working;
+                    return Ok(answer);
+                }
+                Err(error) if is_first && has_moved(&error) => self.begin_again().await?,
+                Err(error) => return Err(self.end_call(error)),
+            }
+        }
     }
 
-    async fn call(&mut self, request: Request) -> Result<Answer> {
-        self.begin_call()?;
-        let session = self.session()?;
-        let result = session.call(request).await;
-        self.state = State::Working;
-        result.map_err(|error| self.end_call(error))
+    /// The first call went down with its connection, and whatever it did with it: the unit is as new, on the next one.
+    async fn begin_again(&mut self) -> Result<()> {
+        if let Some(session) = self.session.take() {
+            session.close(Error::Closed);
+        }
+        self.session = Some(self.connection.unit_session().await?);
+        self.state = State::Empty;
+        Ok(())
     }
 
     fn begin_call(&mut self) -> Result<()> {
@@ -335,7 +367,7 @@ impl UnitOfWork {
 
     /// A lost connection means that the unit is backed out; any other refusal leaves it as it was.
     fn end_call(&mut self, error: Error) -> Error {
-        let lost = error.reason().is_some_and(outcome::says_that_service_moved);
+        let lost = has_moved(&error);
         self.state = if lost || error.is_backed_out() { State::BackedOut } else { State::Working };
         if lost { backed_out() } else { error }
     }
@@ -366,6 +398,30 @@ impl std::fmt::Debug for UnitOfWork {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("UnitOfWork").field("id", &crate::message::hex(&self.id)).finish_non_exhaustive()
     }
+}
+
+/// The connection was lost, or its node does not serve any more.
+fn has_moved(error: &Error) -> bool {
+    error.reason().is_some_and(outcome::says_that_service_moved)
+}
+
+fn put_of(message: Message) -> wire::call::Call {
+    wire::call::Call::Put(wire::Put {
+        message: Some(message.into_wire()),
+        syncpoint: true,
+        ..wire::Put::default()
+    })
+}
+
+/// The call on the session's handle for this queue and purpose.
+fn on_queue(session: &Session, queue: &str, purpose: Purpose, mut call: wire::call::Call) -> Request {
+    let handle = session.named_handle(queue, purpose);
+    match &mut call {
+        wire::call::Call::Put(put) => put.to = Some(wire::put::To::Handle(handle)),
+        wire::call::Call::Get(get) => get.handle = handle,
+        _ => {}
+    }
+    Request::new(call).on(handle)
 }
 
 fn placed(answer: Answer) -> Placed {

@@ -85,6 +85,7 @@ macro_rules! reasons {
             2298 FunctionNotSupported    FUNCTION_NOT_SUPPORTED    "The function is not supported."
             2362 BackoutThresholdReached BACKOUT_THRESHOLD_REACHED "The message was backed out BOTHRESH times and was moved."
             2537 ChannelNotAvailable     CHANNEL_NOT_AVAILABLE     "The channel is stopped or has as many connections as it may have."
+            2538 HostNotAvailable        HOST_NOT_AVAILABLE        "The node cannot be reached, or cannot do this just now."
             2539 ChannelConfigError      CHANNEL_CONFIG_ERROR      "The channel is defined in a way that the client does not fit."
             2540 UnknownChannelName      UNKNOWN_CHANNEL_NAME      "There is no channel of this name; names are case-sensitive."
             2543 StandbyQMgr             STANDBY_Q_MGR             "This node is a replica; connect to the node that serves."

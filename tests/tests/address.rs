@@ -220,7 +220,7 @@ async fn strike(cluster: &mut Cluster, watch: &Watch, client: &Client, fault: Fa
         Fault::Mute => cluster.network().lose(old, Loss::Mute),
         Fault::Parted => cluster.network().lose(old, Loss::FromPeers),
         Fault::PowerOff => cluster.power_off(old),
-        Fault::Move => cluster.connect().await.admin().switch("").await.expect("somebody takes over"),
+        Fault::Move => cluster.connect().await.admin().move_to("").await.expect("somebody takes over"),
     }
     let gap = client.gap(Duration::from_secs(30)).await;
     let new = watch.holder().expect("somebody has the address");

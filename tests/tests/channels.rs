@@ -222,19 +222,46 @@ async fn a_program_over_the_classes_for_jms_does_what_it_does_with_mq() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_jms_program_goes_on_when_its_node_is_killed() {
+    let gap = goes_on_after(Fault::Kill).await;
+    println!("killed: {gap:?} from one put to the next");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_jms_program_is_told_of_a_planned_move_and_goes_on() {
+    let gap = goes_on_after(Fault::Move).await;
+    println!("moved: {gap:?} from one put to the next");
+}
+
+#[derive(PartialEq)]
+enum Fault {
+    Kill,
+    Move,
+}
+
+/// The time between the put before it and the one after it.
+async fn goes_on_after(fault: Fault) -> Duration {
     let java = java();
     let mut cluster = cluster().await;
+    let connection = cluster.connect().await;
     let addresses = cluster.nodes.iter().map(|node| node.mq.replace(':', "(") + ")");
     let addresses = addresses.collect::<Vec<_>>().join(",");
     let mut program = java.start("Reconnecting", &[&addresses, QUEUE_MANAGER, QUEUE, "200"]);
-    let mut last = String::new();
+    let (mut last, mut sent, mut gap) = (String::new(), Instant::now(), Duration::ZERO);
     for line in BufReader::new(program.stdout.take().expect("it is piped")).lines() {
         last = line.expect("a program prints text");
+        if last.starts_with("sent ") {
+            gap = gap.max(sent.elapsed()).min(if last == "sent 50" { Duration::ZERO } else { Duration::MAX });
+            sent = Instant::now();
+        }
         if last == "sent 50" {
             let serving = cluster.serving().expect("a node serves");
-            cluster.kill(serving);
+            match fault {
+                Fault::Kill => cluster.kill(serving),
+                Fault::Move => connection.admin().move_to("").await.expect("another node can take over"),
+            }
         }
     }
     assert!(program.wait().expect("a child can be waited for").success(), "{last}");
     assert_eq!(last, "received 200 to 200");
+    gap
 }

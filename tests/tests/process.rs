@@ -298,7 +298,7 @@ async fn catch_up(pass_bytes: u64, retain: &str) {
     );
 
     // It has everything itself: it serves with only one of the others left.
-    connection.admin().switch(&cluster.nodes[away].name).await.expect("a node in sync can take over");
+    connection.admin().move_to(&cluster.nodes[away].name).await.expect("a node in sync can take over");
     cluster.kill(leader);
     assert_eq!(cluster.wait_serving(seconds(30)), away);
     let numbers = browse_numbers(&queue).await;
@@ -545,8 +545,8 @@ fn a_node_comes_and_another_goes_in_every_queue_manager_whoever_serves_it() {
         }
     };
     until_all_is_well();
-    command(&["-m", QUEUE_MANAGER, "switch", "--to", "a"]);
-    command(&["-m", SECOND, "switch", "--to", "b"]);
+    command(&["move", QUEUE_MANAGER, "a"]);
+    command(&["-m", SECOND, "move", "b"]);
 
     cluster.start_node(3);
     let (peer, client) = (cluster.nodes[3].peer.clone(), cluster.nodes[3].client.clone());
@@ -996,7 +996,7 @@ async fn a_damaged_node_that_is_started_repairs_itself_or_refuses() {
         }
 
         // Now it serves, and everything comes from its own files and memory.
-        connection.admin().switch(&name).await.expect("a node in sync can take over");
+        connection.admin().move_to(&name).await.expect("a node in sync can take over");
         let begun = Instant::now();
         while cluster.serving() != Some(node) && begun.elapsed() < seconds(10) {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -1046,7 +1046,7 @@ async fn an_active_node_whose_store_is_damaged_begins_again_by_itself_and_nothin
     // With what it fetched it serves as well as the others.
     let name = cluster.nodes[node].name.clone();
     if cluster.wait_serving(seconds(30)) != node {
-        connection.admin().switch(&name).await.expect("a node in sync can take over");
+        connection.admin().move_to(&name).await.expect("a node in sync can take over");
     }
     assert_eq!(browse_numbers(&queue).await, truth);
     cluster.wait_all_in_sync(seconds(30)).await;

@@ -72,6 +72,11 @@ impl State {
                 };
                 Ok(Placed { message_id: placed.message_id, duplicate: placed.duplicate, warning })
             }
+            // It stays in line for the next stream. The end of this one comes behind what else is answered.
+            Err(error) if error.reason() == Some(reason::CONNECTION_BROKEN) => {
+                self.ends_since.get_or_insert_with(Instant::now);
+                return None;
+            }
             Err(error) if error.reason().is_some_and(outcome::says_that_service_moved) => {
                 return Some(error.to_string());
             }
@@ -97,7 +102,9 @@ impl State {
         done: &mut Vec<Done>,
     ) -> Option<String> {
         if completion.token == 0 {
-            // The queue manager ends the session and says where to go instead.
+            // The queue manager ends the session and says where to go instead. It has answered all that it had, so what has
+            // no answer never came there.
+            self.slots.iter_mut().flatten().for_each(|slot| slot.repeat = true);
             if let Some(wire::completion::Data::Serving(serving)) = completion.data {
                 self.hint = Some(serving.address).filter(|address| !address.is_empty());
             }
@@ -119,6 +126,11 @@ impl State {
         {
             let because = error.to_string();
             // 2549 apart, the node says that the call was not carried out, so it may be sent again.
+            if session.survives && number == reason::CONNECTION_BROKEN {
+                slot.repeat = true;
+                self.ends_since.get_or_insert_with(Instant::now);
+                return None;
+            }
             if session.survives && number != reason::CALL_INTERRUPTED {
                 slot.repeat = true;
                 return Some(because);

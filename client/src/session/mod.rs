@@ -46,6 +46,9 @@ pub(crate) const BODY_BYTES_MAX: usize = 100 * 1024 * 1024;
 /// The queue manager remembers 10,000 sequences of a producer; nothing may be repeated that is older.
 const UNANSWERED_SPAN: usize = 8_000;
 
+/// The end of a session follows the answers that say that it is broken; later it is not waited for.
+const END_PATIENCE: Duration = Duration::from_millis(250);
+
 /// What may be on its way at a time; a call beyond waits.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
@@ -142,6 +145,8 @@ struct State {
     /// Unanswered calls that should be answered soon, in contrast to gets that wait.
     awaited: usize,
     heard_at: Instant,
+    /// Since a node answered that the session is broken; its end comes behind the other answers.
+    ends_since: Option<Instant>,
     /// Why the last stream ended.
     lost_because: Option<String>,
     /// Address of the node that serves instead, if the last one said so.
@@ -257,6 +262,7 @@ impl Session {
             waiting_for_room: 0,
             awaited: 0,
             heard_at: Instant::now(),
+            ends_since: None,
             lost_because: None,
             hint: None,
         };
@@ -521,6 +527,13 @@ impl Session {
 
     pub(crate) fn generation(&self) -> u64 {
         self.lock().generation
+    }
+
+    /// Whether the node says that the session is broken, and does not come to its end.
+    pub(crate) fn is_late_to_end(&self) -> bool {
+        let state = self.lock();
+        let is_late = state.ends_since.is_some_and(|since| since.elapsed() > END_PATIENCE);
+        matches!(state.phase, Phase::Attached) && is_late
     }
 
     /// How long answers have been overdue; None when none is.

@@ -35,7 +35,7 @@ impl Session {
             state.generation += 1;
             state.phase = Phase::Attached;
             state.heard_at = Instant::now();
-            state.lost_because = None;
+            (state.lost_because, state.ends_since) = (None, None);
             state.send_everything_again(&self.producer, &mut done);
             let generation = state.generation;
             gate.open(generation);

@@ -75,6 +75,10 @@ pub struct QueueManager {
     /// More of them.
     #[serde(default)]
     pub addresses: Vec<Spanned<String>>,
+    /// The node that should serve it, when it can.
+    pub preferred: Option<Spanned<String>>,
+    /// When it moves back there by itself: "never" (the default), "now", or a part of the day in UTC, "02:00-04:00".
+    pub fail_back: Option<Spanned<String>>,
 }
 
 /// How floating addresses are held.
@@ -120,7 +124,7 @@ pub struct Timing {
     pub profile: Option<Spanned<String>>,
     pub heartbeat_ms: Option<Spanned<u64>>,
     pub election_ms: Option<Spanned<u64>>,
-    /// How long a stop may take to hand over and finish.
+    /// How long a stop may take to hand over and finish; open units of work have at most half of it.
     pub stop_ms: Option<Spanned<u64>>,
 }
 

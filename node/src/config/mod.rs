@@ -1,7 +1,7 @@
 //! The cluster file as it is meant: every module's own options, checked as a whole (L5).
 //!
 //! No module below reads files. `file` is the text's shape; `reader` makes of it what is meant, with `options` for the sections that
-//! hold options, `addresses` for floating addresses, `network` for names of hosts, `machine` for what there is of memory and
+//! hold options, `addresses` for floating addresses, `placement` for preferred nodes, `network` for names of hosts, `machine` for what there is of memory and
 //! descriptors, and `problems` for all that is wrong. `owner` says whose a directory is, `reserves` what is
 //! held back for full disks, `check` is `trimaran-node check`.
 
@@ -10,6 +10,7 @@ mod reader;
 mod problems;
 mod options;
 mod addresses;
+mod placement;
 mod network;
 mod machine;
 mod owner;
@@ -26,6 +27,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::replica::Placement;
 use crate::types::{
     Index, Membership, NodeId, NodeInfo, ObjectName, QueueManagerId, SnapshotMeta, Speaks, Term, TermStarts,
 };
@@ -46,6 +48,8 @@ pub struct Config {
     /// Every node of the file, this one too.
     pub nodes: BTreeMap<NodeId, NodeConfig>,
     pub queue_managers: BTreeMap<QueueManagerId, ObjectName>,
+    /// Where each of them should be served.
+    pub placements: BTreeMap<QueueManagerId, Placement>,
     pub log_directory: PathBuf,
     pub data_directory: PathBuf,
     pub tls: Option<TlsFiles>,

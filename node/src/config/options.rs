@@ -1,5 +1,6 @@
 //! The sections of the file that hold options: their defaults, and what each value may be.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -7,7 +8,8 @@ use toml::Spanned;
 
 use super::problems::Problems;
 use super::{Limits, LogOptions, Timing, TlsFiles, file, machine};
-use crate::types::{Share, Speaks, Version, limits};
+use crate::replica::Placement;
+use crate::types::{NodeId, QueueManagerId, Share, Speaks, Version, limits};
 use crate::vip;
 
 pub fn tls(tls: &file::Tls, node: &str, problems: &mut Problems) -> Option<TlsFiles> {
@@ -84,7 +86,7 @@ pub fn timing(timing: &file::Timing, problems: &mut Problems) -> Timing {
         );
         problems.add(span, text);
     }
-    let mut stop = 2_000;
+    let mut stop = 6_000;
     if let Some(value) = &timing.stop_ms {
         problems.check_range("stop_ms", value, 100, 60_000);
         stop = *value.get_ref();
@@ -211,6 +213,17 @@ pub fn addresses(file: &file::File, node: &str, problems: &mut Problems) -> Opti
     let options = super::addresses::read(file, node, &mut found);
     found.into_iter().for_each(|(span, text)| problems.add(span, text));
     options
+}
+
+pub fn placements(
+    file: &file::File,
+    names: &BTreeMap<String, NodeId>,
+    problems: &mut Problems,
+) -> BTreeMap<QueueManagerId, Placement> {
+    let mut found = Vec::new();
+    let placements = super::placement::read(file, names, &mut found);
+    found.into_iter().for_each(|(span, text)| problems.add(span, text));
+    placements
 }
 
 pub fn threads(threads: Option<&Spanned<usize>>, problems: &mut Problems) -> usize {

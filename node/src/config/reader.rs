@@ -25,6 +25,7 @@ pub fn read(text: &str, file: &file::File, node: Option<&str>) -> Result<Config,
     let limits = options::limits(&file.limits, file.queue_managers.len(), &mut problems);
     let log = options::log(&file.log, &mut problems);
     let addresses = options::addresses(file, &name, &mut problems);
+    let placements = options::placements(file, &names, &mut problems);
     let threads = options::threads(file.threads.as_ref(), &mut problems);
     let log_directory = expand(file.directories.log.get_ref(), &name);
     let data_directory = expand(file.directories.data.get_ref(), &name);
@@ -40,6 +41,7 @@ pub fn read(text: &str, file: &file::File, node: Option<&str>) -> Result<Config,
         threads,
         nodes,
         queue_managers,
+        placements,
         log_directory,
         data_directory,
         tls,

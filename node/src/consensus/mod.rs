@@ -59,6 +59,9 @@ const HANDED_OVER: &[u8] = b"CampaignTransfer";
 /// A commit index that no entry came behind is written by itself after so long.
 const COMMIT_QUIET: Duration = Duration::from_millis(100);
 
+/// So many election timeouts a node in maintenance leaves it to the others to stand for election.
+const RELUCTANCE: u32 = 4;
+
 /// So long a node whose damaged log was accepted asks the others for their votes, again and again.
 const RECOVERY_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -82,6 +85,8 @@ pub struct Options {
     pub gone_spread: Duration,
     /// Applied and written entries leave memory beyond this.
     pub tail_bytes_max: usize,
+    /// At a start a follower stands for election so much later: where several nodes start at once, another one leads.
+    pub start_delay: Duration,
     /// Entries of one message to a peer.
     pub message_bytes_max: usize,
     /// Messages with entries on their way to one peer. When it is reached, the next one carries what gathered.
@@ -112,6 +117,7 @@ impl Default for Options {
             tick: Duration::from_millis(50),
             lease_drift_percent: 10,
             gone_spread: Duration::from_millis(150),
+            start_delay: Duration::ZERO,
             tail_bytes_max: 64 * 1024 * 1024,
             message_bytes_max: 1024 * 1024,
             messages_in_flight_max: 64,
@@ -219,6 +225,10 @@ pub struct Consensus {
     excluded: BTreeSet<NodeId>,
     /// Stopping, or removed: votes and follows, and stands for nothing any more.
     withdrawn: bool,
+    /// In maintenance: another node should lead.
+    reluctant: bool,
+    /// Since when it would have stood for election if it were not reluctant, and no leader was heard.
+    held_back_since: Option<Instant>,
     /// How far appends of this term's leader have confirmed our log: (term, index). What a recovering node believes.
     confirmed: (u64, u64),
     keep_behind: Index,
@@ -325,6 +335,8 @@ impl Consensus {
             terms: with_its_last(snapshot),
             excluded: BTreeSet::new(),
             withdrawn: false,
+            reluctant: false,
+            held_back_since: None,
             confirmed: (0, 0),
             keep_behind: Index(u64::MAX),
             round_seen: (0, 0),
@@ -368,7 +380,7 @@ impl Consensus {
                 self.promise = Some(Promise { to: None, term, until });
                 // After that nobody leads who is not heard of: a cluster that was started as a whole need not wait for
                 // each other's election timeouts as well.
-                self.campaign = Some((until + self.campaign_delay(), until + self.options.election));
+                self.campaign = Some((until + self.start_delay(), until + self.options.election));
             }
         }
         self.now = Some(self.now.map_or(now, |before| before.max(now)));
@@ -391,6 +403,12 @@ impl Consensus {
         // A node that may not stand, or whose log is not on disk yet, waits at the brink.
         if !leads && due && (self.may_not_vote() || self.withdrawn || !self.log_is_on_disk()) {
             return;
+        }
+        if !leads && due && self.reluctant {
+            self.held_back_since = self.held_back_since.or(self.now);
+            if self.holds_back() {
+                return;
+            }
         }
         self.raw.tick();
         self.settle();
@@ -462,6 +480,7 @@ impl Consensus {
             let until = self.now.unwrap_or_default() + self.options.election;
             self.promise = Some(Promise { to: Some(from), term, until });
             self.campaign = None;
+            self.held_back_since = None;
             if let Some(round) = round {
                 self.round_seen = self.round_seen.max((term, round));
             }
@@ -617,6 +636,7 @@ impl Consensus {
             && raft.promotable()
             && !self.may_not_vote()
             && !self.withdrawn
+            && !self.holds_back()
             && !bound
             && self.log_is_on_disk()
     }
@@ -674,6 +694,10 @@ impl Consensus {
         Duration::from_micros(draw(self.options.seed, [self.options.node.0, self.raw.raft.term, now], spread))
     }
 
+    fn start_delay(&self) -> Duration {
+        self.campaign_delay() + self.options.start_delay
+    }
+
     /// Asks `node` to take over. False when it cannot soon: no voter, too far behind, silent, or the configuration
     /// is changing. Proposals are refused until it did, or an election timeout has passed.
     pub fn transfer_to(&mut self, node: NodeId) -> bool {
@@ -711,7 +735,7 @@ impl Consensus {
             self.raw.raft.election_elapsed = 0;
             if self.raw.raft.leader_id == 0 {
                 // A cluster that just started has no leader to wait for.
-                self.campaign = Some((now + self.campaign_delay(), now + self.options.election));
+                self.campaign = Some((now + self.start_delay(), now + self.options.election));
             }
         }
         self.settle();
@@ -740,6 +764,25 @@ impl Consensus {
     pub fn withdraw(&mut self) {
         self.withdrawn = true;
         self.campaign = None;
+    }
+
+    /// While true this node stands for election only when no leader was heard for [`RELUCTANCE`] election timeouts. It votes as
+    /// before, and takes over when a leader asks it to.
+    pub fn set_reluctant(&mut self, reluctant: bool) {
+        self.reluctant = reluctant;
+        if !reluctant {
+            self.held_back_since = None;
+        }
+    }
+
+    fn holds_back(&self) -> bool {
+        let now = self.now.unwrap_or_default();
+        debug_assert!(
+            self.held_back_since.is_none_or(|since| since <= now),
+            "nobody holds back from a later time on"
+        );
+        let patience = self.options.election * RELUCTANCE;
+        self.reluctant && self.held_back_since.is_none_or(|since| now.since(since) < patience)
     }
 
     /// Leads no longer, without a successor: the others elect one when they miss it.

@@ -67,7 +67,7 @@ impl Errand {
             }
             match self.outbox.recv().await {
                 Some(Delivery::Completions(completions)) => self.arrived = completions.into_iter(),
-                Some(Delivery::Closed { reason }) => return Err(Box::new(Completion::failed(reason))),
+                Some(Delivery::Closed { reason, .. }) => return Err(Box::new(Completion::failed(reason))),
                 None => return Err(Box::new(Completion::failed(Reason::QMgrStopping))),
             }
         }

@@ -67,12 +67,13 @@ impl Flights {
         flight.is_some()
     }
 
-    /// The session is over: what is not answered, in order of tokens, with the answer that is true then.
-    pub fn end(&mut self) -> Vec<(Token, Reason)> {
+    /// The session is over: what is not answered, in order of tokens, with the answer that is true then. Where the replica
+    /// answered all that it had, these never reached it.
+    pub fn end(&mut self, all_answered: bool) -> Vec<(Token, Reason)> {
         let mut open: Vec<(u64, Flight)> = self.flights.drain().collect();
         open.sort_unstable_by_key(|(token, _)| *token);
         self.bytes = 0;
-        let reason = |flight: Flight| match flight.uncertain {
+        let reason = |flight: Flight| match flight.uncertain && !all_answered {
             true => Reason::CallInterrupted,
             false => Reason::ConnectionBroken,
         };

@@ -55,6 +55,8 @@ metrics! {
     SERVING_SECONDS     Gauge   "trimaran_serving_seconds" "Seconds since this node began to serve the queue manager; 0 when it does not."
     VERSION             Gauge   "trimaran_version" "What log, store and frames of the queue manager are written in; raised by trimaran cluster upgrade."
     TAKEOVERS           Counter "trimaran_takeovers_total" "Times another node than before began to serve, as the queue manager itself counts them; there is no line while its version is below 3, in which it does not count."
+    IN_MAINTENANCE      Gauge   "trimaran_in_maintenance" "1 while this node is in maintenance (trimaran node drain), so that it leads only where no other node could."
+    FAIL_BACKS          Counter "trimaran_fail_backs_total" "Moves to the preferred node of the queue manager that this node, serving it, began."
     TERM                Gauge   "trimaran_term" "Term of Raft in which the queue manager is: it grows with every election."
     COMMIT_INDEX        Gauge   "trimaran_commit_index" "Position in the queue manager's log up to which a majority of nodes has it on disk."
     APPLIED_INDEX       Gauge   "trimaran_applied_index" "Position in the queue manager's log up to which this node has applied it."

@@ -94,6 +94,8 @@ pub fn publish_queue_manager(page: &mut Page, figures: &QueueManagerFigures<'_>)
         (&catalog::MESSAGES, stats.messages),
         (&catalog::NOT_PERSISTENT, stats.not_persistent),
         (&catalog::SESSIONS, stats.sessions),
+        (&catalog::IN_MAINTENANCE, stats.in_maintenance.into()),
+        (&catalog::FAIL_BACKS, stats.fail_backs),
     ];
     ours.iter().for_each(|(metric, value)| page.add(metric, &labels, *value as f64));
     if stats.version >= u64::from(Version::NEXT.0) {
@@ -275,6 +277,7 @@ mod tests {
                 backlog: Duration::from_millis(1500),
                 clock_off_ms: 0,
                 speaks: None,
+                in_maintenance: false,
             }],
             queues: 1,
             messages: 7,

@@ -1,5 +1,7 @@
 //! What administrators ask about objects, and what operators ask of the nodes.
 
+use std::time::Duration;
+
 use crate::types::definition::{Changes, ObjectKind, ObjectRef, RecordAction};
 use crate::types::{Index, NodeId, NodeInfo, ObjectName, SessionId, Term, Version};
 
@@ -48,9 +50,18 @@ pub enum Operate {
     Failovers {
         after: u64,
     },
-    /// Moves the active instance; None picks the one that is most up to date.
-    Switch {
+    /// Moves the active instance; `to` None picks the one that is most up to date. Units of work that are open may go on
+    /// for so long; None: as long as the replica's options say.
+    Move {
         to: Option<NodeId>,
+        units_within: Option<Duration>,
+    },
+    /// The node goes into maintenance, or comes back; see `replica/placement.rs`. With `force` also where the others are no
+    /// majority that is in sync.
+    Maintain {
+        node: NodeId,
+        begins: bool,
+        force: bool,
     },
     Members(MembershipRequest),
     /// Raises the version in which log, store and frames are written; None: to the newest that any node speaks. Refused

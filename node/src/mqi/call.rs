@@ -59,6 +59,12 @@ impl From<Admin> for Call {
     }
 }
 
+impl From<Get> for Call {
+    fn from(get: Get) -> Call {
+        Call::Get(get)
+    }
+}
+
 impl From<Operate> for Call {
     fn from(operate: Operate) -> Call {
         Call::Operate(operate)

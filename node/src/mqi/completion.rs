@@ -155,6 +155,8 @@ pub struct InstanceView {
     pub clock_off_ms: i64,
     /// None: it was not heard.
     pub speaks: Option<Speaks>,
+    /// It leads only where no other node could.
+    pub in_maintenance: bool,
 }
 
 impl Completion {

@@ -14,7 +14,7 @@ impl QueueManager {
         (self.next_queue, self.at).hash(&mut hasher);
         // Nodes of different releases compare theirs: what a version brought counts from that version on.
         if self.version > Version::FIRST {
-            (self.version, self.failovers.digest()).hash(&mut hasher);
+            (self.version, self.failovers.digest(), &self.maintained).hash(&mut hasher);
         }
         (self.catalog.digest(), self.queues.sums().digest, self.staged.digest()).hash(&mut hasher);
         (self.producers.digest(), self.producers.names().digest()).hash(&mut hasher);
@@ -57,6 +57,10 @@ impl QueueManager {
     /// Between what is known of queues here and there, and what is noted for the store.
     fn assert_holds(&self) {
         let unwritten = &self.unwritten;
+        debug_assert!(
+            self.maintained.is_empty() || self.version >= Version::NEXT,
+            "maintenance came with a version"
+        );
         debug_assert!(
             self.queues.iter().all(|queue| queue.id < self.next_queue),
             "the next queue gets a number that none has"

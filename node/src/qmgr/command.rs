@@ -88,6 +88,11 @@ pub enum Command {
         /// Who serves, and in which term: records begin with it.
         leader: (NodeId, Term),
     },
+    /// The node is in maintenance from here on, or is not any more.
+    Maintain {
+        node: NodeId,
+        begins: bool,
+    },
     /// Carry out the unit whose parts were staged under this number, with this length in all. Each part is the encoding of a
     /// [`Command::CommitUnit`] with some of its messages; one of them names it.
     Staged {
@@ -100,9 +105,10 @@ impl Command {
     /// The version that brought it, in this form: a queue manager that has an older one is not given it.
     pub fn since(&self) -> Version {
         match self {
-            Command::BeginTerm { leader: Some(_) } | Command::HandOver(_) | Command::Account { .. } => {
-                Version::NEXT
-            }
+            Command::BeginTerm { leader: Some(_) }
+            | Command::HandOver(_)
+            | Command::Account { .. }
+            | Command::Maintain { .. } => Version::NEXT,
             _ => Version::FIRST,
         }
     }
@@ -515,6 +521,7 @@ fn put_command(command: Command, into: &mut BytesMut, begin: impl FnOnce(usize, 
         Command::Raise { to, leader: (node, term) } => {
             Kind::Raise(wire::Raise { version: to.0, node: node.0, term: term.0 })
         }
+        Command::Maintain { node, begins } => Kind::Maintain(wire::Maintain { node: node.0, begins }),
         Command::Staged { number, length } => {
             Kind::Staged(wire::Staged { number: number.0, length: length as u64 })
         }
@@ -575,6 +582,10 @@ fn from_wire(command: wire::Command, speaks: Speaks) -> Result<Command, DecodeEr
             let to = Version(raise.version);
             speaks.check("what it raises the queue manager to", to)?;
             Command::Raise { to, leader: (NodeId(raise.node), Term(raise.term)) }
+        }
+        Kind::Maintain(wire::Maintain { node: 0, .. }) => return Err(DecodeError::Field("node")),
+        Kind::Maintain(maintain) => {
+            Command::Maintain { node: NodeId(maintain.node), begins: maintain.begins }
         }
         Kind::Staged(staged) => {
             Command::Staged { number: StagedBodyId(staged.number), length: staged.length as usize }
@@ -680,8 +691,10 @@ mod tests {
             },
             Command::BeginTerm { leader: None },
             Command::Raise { to: Version::NEXT, leader: (NodeId(2), Term(3)) },
+            Command::Maintain { node: NodeId(2), begins: true },
         ];
         let mut encoder = BatchEncoder::default();
+        encoder.speak(Version::NEXT);
         for command in &commands {
             encoder.append(command.clone(), WallTime(12));
         }

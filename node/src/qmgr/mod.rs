@@ -57,8 +57,8 @@ use trimaran_proto::admin::v1::Failover;
 
 use crate::types::definition::{Definition, ObjectRef};
 use crate::types::{
-    Body, Message, MessageId, ObjectName, Persistence, Position, ProducerSequence, QueueId, QueueManagerId,
-    Reason, Speaks, Term, UnitId, UnitState, Version, WallTime,
+    Body, Message, MessageId, NodeId, ObjectName, Persistence, Position, ProducerSequence, QueueId,
+    QueueManagerId, Reason, Speaks, Term, UnitId, UnitState, Version, WallTime,
 };
 use failovers::Failovers;
 use moving::Moving;
@@ -86,6 +86,8 @@ pub struct QueueManager {
     /// What may be written of it; see [`Version`].
     version: Version,
     failovers: Failovers,
+    /// Nodes that are in maintenance. Ids are never given again, so one that was removed does no harm here.
+    maintained: BTreeSet<NodeId>,
     retention: Retention,
     producers: Producers,
     outcomes: Outcomes,
@@ -125,6 +127,7 @@ impl QueueManager {
             next_queue: QueueId(1),
             version: Version::FIRST,
             failovers: Failovers::default(),
+            maintained: BTreeSet::new(),
             retention: Retention::default(),
             producers: Producers::default(),
             outcomes: Outcomes::default(),
@@ -197,6 +200,11 @@ impl QueueManager {
     /// From which number on the store does not have records as they will be.
     fn first_unsealed(&self) -> u64 {
         self.failovers.next() - u64::from(self.failovers.open().is_some())
+    }
+
+    /// Whether the node is in maintenance: it follows and votes, and leads only where no other node could.
+    pub fn is_maintained(&self, node: NodeId) -> bool {
+        self.maintained.contains(&node)
     }
 
     pub fn deadq(&self) -> Option<&ObjectName> {
@@ -462,6 +470,16 @@ impl QueueManager {
             }
             Command::Account { term, account } => {
                 self.failovers.account(term, account);
+                Ok(Verdict::Done)
+            }
+            // No leader proposes that: an entry that says so was not written by one.
+            Command::Maintain { .. } if self.version < Version::NEXT => Err(Reason::FunctionNotSupported),
+            Command::Maintain { node, begins: true } => {
+                self.maintained.insert(node);
+                Ok(Verdict::Done)
+            }
+            Command::Maintain { node, begins: false } => {
+                self.maintained.remove(&node);
                 Ok(Verdict::Done)
             }
             Command::CommitUnit { .. } | Command::Staged { .. } => unreachable!("a unit is begun"),

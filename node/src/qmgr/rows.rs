@@ -36,6 +36,7 @@ pub(super) fn manager_row(manager: &QueueManager) -> RowChange {
         served_by: manager.failovers.served_by().map_or(0, |node| node.0),
         takeovers: manager.failovers.takeovers(),
         handing_over: manager.failovers.handing_over().cloned(),
+        maintained: manager.maintained.iter().map(|node| node.0).collect(),
     };
     put_state(state_key(manager.id, b'M', &[]), row.encode_to_vec())
 }
@@ -246,6 +247,10 @@ fn load_state_row(
             manager.version = Version(row.version);
             let served_by = (row.served_by != 0).then_some(NodeId(row.served_by));
             manager.failovers.restore(served_by, row.takeovers, row.handing_over);
+            if !row.maintained.is_empty() && manager.version < Version::NEXT {
+                return Err(format!("version {} has no nodes in maintenance", manager.version));
+            }
+            manager.maintained = row.maintained.into_iter().map(NodeId).collect();
             manager.next_queue = QueueId(row.next_queue);
             manager.at = WallTime(row.at_ms);
             manager.outcomes.restore_counts(number(row.next_outcome)?, row.refusals_forgotten);

@@ -48,6 +48,8 @@ pub enum Action {
     CloseSession {
         session: SessionId,
         reason: Reason,
+        /// Every call of it that came here is answered: one that is not never came, and did not happen.
+        all_answered: bool,
     },
     /// Published whenever it changes.
     PublishRole(RoleView),

@@ -1,4 +1,4 @@
-//! What administrators ask of the node that serves: definitions, views of objects, the switch to another node.
+//! What administrators ask of the node that serves: definitions, and views of objects.
 //!
 //! What may be is checked here, against the table; what is logged are changes, merged when they are applied.
 
@@ -13,7 +13,7 @@ use crate::mqi::{Admin, Completion, Data, ObjectView, QueueView, Refusal, Sessio
 use crate::qmgr::{Command, Verdict};
 use crate::types::definition::{By, Changes, Definition, KindWords, ObjectKind, ObjectRef, RecordAction};
 use crate::types::planted::{self, Bug};
-use crate::types::{NodeId, ObjectName, QueueId, Reason, SessionId, Token, limits};
+use crate::types::{ObjectName, QueueId, Reason, SessionId, Token, limits};
 
 impl Replica {
     pub(super) fn on_admin(&mut self, session: SessionId, token: Token, admin: Admin) {
@@ -252,18 +252,6 @@ impl Replica {
             return Err(Reason::ObjectInUse.into());
         }
         Ok(id)
-    }
-
-    pub(super) fn on_switch(&mut self, session: SessionId, token: Token, to: Option<NodeId>) {
-        if to == Some(self.options.node) {
-            return self.answer(session, token, Completion::done());
-        }
-        let voters = self.consensus.membership();
-        if to.is_some_and(|to| !voters.voters.contains(&to)) || voters.voters.len() < 2 {
-            let detail = "the node is not a voter of this queue manager, or there is no other";
-            return self.answer(session, token, Completion::failed_because(Reason::OptionsError, detail));
-        }
-        self.begin_handover(Why::Move, to, Some((session, token)));
     }
 
     pub(super) fn queue_view(&self, id: QueueId) -> Option<QueueView> {

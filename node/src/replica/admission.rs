@@ -73,9 +73,11 @@ impl Replica {
     pub(super) fn may_operate(&self, session: SessionId, operate: &Operate) -> Result<(), Refusal> {
         let access = match operate {
             Operate::Status | Operate::Failovers { .. } => Access::Display,
-            Operate::Switch { .. } | Operate::Members(_) | Operate::Raise { .. } | Operate::Recover(_) => {
-                Access::Control
-            }
+            Operate::Move { .. }
+            | Operate::Maintain { .. }
+            | Operate::Members(_)
+            | Operate::Raise { .. }
+            | Operate::Recover(_) => Access::Control,
         };
         self.may(session, Object::QueueManager, access)
     }

@@ -65,7 +65,7 @@ impl Replica {
         held.into_iter().for_each(|session| self.join_line(session));
     }
 
-    fn park(&mut self, session: SessionId, token: Token, call: Call) {
+    pub(super) fn park(&mut self, session: SessionId, token: Token, call: Call) {
         debug_assert!(self.is_serving(), "a call that no node will carry out does not wait");
         if let Some(state) = self.sessions.get_mut(session) {
             state.parked.push_back((token, call));
@@ -121,7 +121,12 @@ impl Replica {
             }
             Call::Inquire { handle } => self.on_inquire(session, token, handle),
             Call::Admin(admin) => self.on_admin(session, token, admin),
-            Call::Operate(Operate::Switch { to }) => self.on_switch(session, token, to),
+            Call::Operate(Operate::Move { to, units_within }) => {
+                self.on_move(session, token, to, units_within)
+            }
+            Call::Operate(Operate::Maintain { node, begins, force }) => {
+                self.on_maintain(session, token, node, begins, force)
+            }
             Call::Operate(Operate::Raise { to }) => self.on_raise(session, token, to),
             Call::Operate(Operate::Members(request)) => self.on_change_membership(session, token, request),
         }
@@ -156,7 +161,7 @@ impl Replica {
         let moving = |session: &Session| session.staging > 0 || session.loading > 0 || session.opening > 0;
         let Some(leading) = self.standing.serving() else { return false };
         // A new leader that has heard no majority of clocks does not know what time it is. It hears them with its lease.
-        let held = leading.handover.is_some()
+        let held = leading.handover.is_some_and(|handover| self.waits_for_handover(&handover, session, call))
             || self.time.is_none()
             || self.sessions.get(session).is_some_and(moving);
         match call {

@@ -71,7 +71,8 @@ impl Replica {
         };
         let through = self.sessions.by_id.iter().filter(|(_, session)| is_through_stopped(session));
         for session in through.map(|(id, _)| *id).collect::<Vec<SessionId>>() {
-            self.out.push(Action::CloseSession { session, reason: Reason::ConnectionBroken });
+            let reason = Reason::ConnectionBroken;
+            self.out.push(Action::CloseSession { session, reason, all_answered: false });
             self.on_session_closed(session);
             debug_assert!(
                 self.sessions.get(session).is_none(),

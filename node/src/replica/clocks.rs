@@ -109,12 +109,12 @@ impl Replica {
         }
         let peers = self.consensus.progress().into_iter().filter(|peer| peer.voter && peer.active);
         let better = peers
-            .filter(|peer| self.peers.may_lead(peer.node) && self.clocks.off_ms(peer.node) == 0)
+            .filter(|peer| self.may_take_over(peer.node) && self.clocks.off_ms(peer.node) == 0)
             .max_by_key(|peer| (peer.matched, std::cmp::Reverse(peer.node)));
         if let Some(better) = better {
             self.clocks.next_handover = self.now.instant + HAND_OVER_EVERY;
             self.report(format!("node {} has a better clock than this one and takes over", better.node));
-            self.begin_handover(Why::Clock, Some(better.node), None);
+            self.begin_handover(Why::Clock, Some(better.node), None, None);
         }
     }
 }

@@ -447,6 +447,12 @@ impl Replica {
                 continue;
             }
             let waiter = leading.waiters.remove(ticket).expect("just seen");
+            if let Some(handover) = leading.handover
+                && self.waits_for_handover(&handover, waiter.session, &waiter.get.clone().into())
+            {
+                self.park_waiter(waiter);
+                continue;
+            }
             self.give(waiter.session, waiter.token, queue, position, &waiter.get);
             if planted::is(Bug::OneOffer) {
                 return true;

@@ -20,6 +20,9 @@ use crate::types::{
     Index, Membership, NodeInfo, OutOfSync, Reason, SnapshotMeta, Term, TermStarts, WaitsFor, WallTime,
 };
 
+#[path = "placement_test.rs"]
+mod placement_test;
+
 const OPERATOR: SessionId = SessionId(1);
 
 struct Member {
@@ -1178,10 +1181,10 @@ fn a_version_is_raised_when_everybody_speaks_it_and_the_node_that_does_not_is_na
     let takeovers = |group: &Group| -> Vec<u64> {
         group.members.values().map(|member| member.replica.state.takeovers()).collect()
     };
-    for (count, switches) in [0, 1, 2].into_iter().enumerate() {
-        assert_eq!(takeovers(&group), [switches; 3], "after {count} switches");
+    for (count, moves) in [0, 1, 2].into_iter().enumerate() {
+        assert_eq!(takeovers(&group), [moves; 3], "after {count} moves");
         let leader = group.leader().unwrap();
-        group.ask_node(leader, Operate::Switch { to: None });
+        group.ask_node(leader, Operate::Move { to: None, units_within: None });
         group.pass(Duration::from_secs(3));
         assert_ne!(group.leader(), Some(leader));
     }
@@ -1305,7 +1308,7 @@ fn a_new_queue_manager_begins_with_the_newest_version_that_all_of_its_nodes_spea
     group.ask_node(leader, Admin::alter_manager(&[("MAXUMSGS", "7")]));
     group.pass(Duration::from_secs(1));
     change_release(&mut group, &[1, 2, 3], Version::NEXT);
-    group.ask_node(leader, Operate::Switch { to: None });
+    group.ask_node(leader, Operate::Move { to: None, units_within: None });
     group.pass(Duration::from_secs(3));
     assert_ne!(group.leader(), Some(leader));
     assert_eq!(versions(&group), [2, 2, 2]);
@@ -1365,7 +1368,7 @@ fn a_cut_line_and_a_process_that_stood_still_are_told_apart() {
 fn a_move_says_who_asked_for_it_and_one_that_comes_to_nothing_is_forgotten() {
     let mut group = group_speaking([Version::NEXT; 3]);
     let leader = group.leader().unwrap();
-    group.ask_node(leader, Operate::Switch { to: None });
+    group.ask_node(leader, Operate::Move { to: None, units_within: None });
     group.pass(Duration::from_secs(35));
     let record = last_record(&group);
     assert_eq!((record.before, record.why(), record.class()), (leader, Why::Move, Class::Planned));
@@ -1374,7 +1377,7 @@ fn a_move_says_who_asked_for_it_and_one_that_comes_to_nothing_is_forgotten() {
     const TIMEOUT_NOW: u32 = 14;
     group.lost = |_, message| matches!(message, PeerMessage::Raft(raft) if raft.kind == TIMEOUT_NOW);
     let leader = group.leader().unwrap();
-    group.ask_node(leader, Operate::Switch { to: None });
+    group.ask_node(leader, Operate::Move { to: None, units_within: None });
     group.pass(Duration::from_secs(4));
     assert_eq!(group.leader(), Some(leader), "it serves on");
     group.lost = |_, _| false;

@@ -9,9 +9,9 @@ use trimaran_proto::admin::v1::moment::Step;
 use super::failovers::Takeover;
 use super::leading::{Handover, Leading, Standing};
 use super::proposals::{Item, Waiting};
+use super::waiters::Waiter;
 use super::{Action, Replica};
-use crate::consensus::PeerProgress;
-use crate::mqi::{Completion, Data};
+use crate::mqi::{Call, Completion, Data, Wait};
 use crate::qmgr::Command;
 use crate::types::planted::{self, Bug};
 use crate::types::{
@@ -162,39 +162,86 @@ impl Replica {
     /// The node is stopping: it hands over first, and takes over from nobody any more.
     pub(super) fn on_drain(&mut self) {
         self.draining = true;
+        self.drain_units_until = self.now.instant + self.options.units_within;
         self.consensus.withdraw();
         self.greet_all();
     }
 
+    /// `units_within`: how long open units of work may go on; None: as the options say.
     pub(super) fn begin_handover(
         &mut self,
         why: Why,
         to: Option<NodeId>,
         answer: Option<(SessionId, Token)>,
+        units_within: Option<Duration>,
     ) {
         debug_assert_ne!(to, Some(self.options.node), "nobody hands over to itself");
+        let units_until = self.now.instant + units_within.unwrap_or(self.options.units_within);
         if let Some(leading) = self.standing.serving_mut() {
-            leading.handover =
-                Some(Handover { to, answer, until: self.now.instant + HANDOVER_MAX, parting: false });
+            debug_assert!(leading.handover.is_none(), "one move is done before the next begins");
+            let (units_until, until) = (Some(units_until), units_until + HANDOVER_MAX);
+            leading.handover = Some(Handover { to, answer, units_until, until, parting: false });
             let asked = answer.and_then(|(session, _)| self.sessions.get(session));
             let user = asked.map(|session| session.identity.user.clone()).unwrap_or_default();
             self.announce_handover(why, to, user);
         }
     }
 
+    /// Whether a call waits until it is decided where this goes on. While open units of work may end, only what would begin
+    /// another one does, and what operators ask for.
+    pub(super) fn waits_for_handover(&self, handover: &Handover, session: SessionId, call: &Call) -> bool {
+        if handover.units_until.is_none() {
+            return true;
+        }
+        let is_open = || self.sessions.get(session).is_some_and(|session| session.unit.is_open());
+        match call {
+            Call::Put(put) => put.syncpoint && !is_open(),
+            Call::Get(get) => get.is_in_unit(true) && !get.mode.is_browse() && !is_open(),
+            Call::Operate(_) => true,
+            _ => false,
+        }
+    }
+
+    /// Who was waiting would begin something now: that waits as if it had just come.
+    pub(super) fn park_waiter(&mut self, waiter: Waiter) {
+        let Waiter { session, token, mut get, until, .. } = waiter;
+        debug_assert!(self.is_serving(), "nobody waits for a leader that does not serve");
+        if let Some(until) = until {
+            get.wait = Wait::For(until.since(self.now.instant));
+        }
+        self.park(session, token, get.into());
+    }
+
+    /// Whether nobody's unit of work holds up the move any more.
+    fn are_units_over(&mut self) -> bool {
+        let Some(handover) = self.standing.own_mut().handover.as_mut() else { return true };
+        let Some(units_until) = handover.units_until else { return true };
+        // Without a lease nothing that they ask for is answered.
+        let has_lease = self.consensus.lease_until().is_some_and(|until| self.now.instant < until);
+        if self.now.instant < units_until && has_lease && self.sessions.has_open_unit() {
+            return false;
+        }
+        handover.units_until = None;
+        handover.until = self.now.instant + HANDOVER_MAX;
+        true
+    }
+
     pub(super) fn drive_handover(&mut self) {
         let Some(leading) = self.standing.serving_mut() else { return };
         if self.draining && leading.handover.is_none() {
-            self.begin_handover(Why::Stop, None, None);
+            let units_within = self.drain_units_until.since(self.now.instant);
+            self.begin_handover(Why::Stop, None, None, Some(units_within));
         }
-        let leading = self.standing.own_mut();
-        let Some(handover) = leading.handover else { return };
+        if !self.are_units_over() {
+            return;
+        }
+        let Some(handover) = self.standing.own().handover else { return };
         if self.now.instant >= handover.until {
-            leading.handover = None;
+            self.standing.own_mut().handover = None;
             self.announce_handover(Why::None, None, String::new());
             if let Some((session, token)) = handover.answer {
                 let detail = "the other node did not catch up and take over within 3 s; this node serves on";
-                self.answer(session, token, Completion::failed_because(Reason::QMgrNotAvailable, detail));
+                self.answer(session, token, Completion::failed_because(Reason::HostNotAvailable, detail));
             }
             return;
         }
@@ -202,8 +249,10 @@ impl Replica {
         peers.retain(|peer| peer.voter && peer.node != self.options.node);
         peers.retain(|peer| match handover.to {
             Some(to) => to == peer.node,
+            // One in maintenance is better than none, and worse than any other.
             None => peer.active && self.peers.may_lead(peer.node),
         });
+        let leading = self.standing.own();
         let is_idle = leading.proposals.is_idle()
             && leading.staging.is_empty()
             && leading.endings.is_empty()
@@ -216,11 +265,7 @@ impl Replica {
         if !is_idle || !self.address_is_gone() {
             return;
         }
-        let by_merit = |peer: &&PeerProgress| {
-            let (has_room, is_on_time) = (self.peers.has_room(peer.node), self.clocks.off_ms(peer.node) == 0);
-            (has_room, is_on_time, peer.matched, std::cmp::Reverse(peer.node))
-        };
-        if let Some(best) = peers.iter().max_by_key(by_merit) {
+        if let Some(best) = peers.iter().max_by_key(|peer| self.merit(peer)) {
             self.consensus.transfer_to(best.node);
         }
     }

@@ -67,12 +67,16 @@ pub(super) struct Leading {
     pub questions: u64,
 }
 
-/// A planned move: no new calls, everything that was let in is applied, then the leadership goes.
+/// A planned move: open units of work may end, then there are no new calls, everything that was let in is applied, and the
+/// leadership goes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Handover {
     /// None: whoever is most up to date.
     pub to: Option<NodeId>,
     pub answer: Option<(SessionId, Token)>,
+    /// Units of work that are open may go on until then, and what is no part of one goes on as always. None: there are no open
+    /// ones any more, or their time is over.
+    pub units_until: Option<Instant>,
     /// Given up then, and serving goes on.
     pub until: Instant,
     /// Nothing is left to finish: the floating address may go.

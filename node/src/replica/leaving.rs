@@ -95,7 +95,8 @@ impl Replica {
             for (token, _) in parked.unwrap_or_default() {
                 self.answer(session, token, self.lost(Reason::ConnectionBroken));
             }
-            self.out.push(Action::CloseSession { session, reason: Reason::ConnectionBroken });
+            let reason = Reason::ConnectionBroken;
+            self.out.push(Action::CloseSession { session, reason, all_answered: true });
             self.sessions.close(session);
         }
         assert!(self.sessions.is_all_closed(), "no queue is open when no session is");

@@ -16,10 +16,11 @@
 //! endings        what takes longer than a turn of that
 //! backout_queue  messages that were backed out too often move
 //! expiry         messages whose time is over leave
-//! administer     definitions, views of queues, the switch to another node
+//! administer     definitions, views of queues
 //! applier        committed entries → queue manager → answers, wake-ups
 //! leading        what only the leader has, as one value
 //! leadership     follower → elected → serving; what happens when that ends
+//! placement      who should lead: moves, maintenance, the preferred node
 //! compaction     how far the store and the log move
 //! room           room on the disks: who takes puts, and who should lead
 //! peers          what other nodes say, and what each is told
@@ -70,6 +71,7 @@ mod applier;
 mod leading;
 mod holdings;
 mod leadership;
+mod placement;
 mod compaction;
 mod room;
 mod peers;
@@ -95,6 +97,7 @@ pub use event::*;
 pub use inbox::*;
 pub use inspect::WaitView;
 pub use outbox::{Backlog, Delivery, Outbox, OutboxSender, answer_bytes};
+pub use placement::{FailBack, Placement};
 pub use stats::Stats;
 pub use turn::TURN_WORK;
 
@@ -123,10 +126,15 @@ use leading::Standing;
 use leaving::Left;
 use loads::{Loads, Residents};
 use peers::Peers;
+use placement::Places;
 use recovery::Recovery;
 use room::Room;
 use sessions::Sessions;
 use turn::{SWEEP, Turn};
+
+/// Enough for a unit of work that is on its way; a program that sleeps in one is not waited for.
+const UNITS_WITHIN: Duration = Duration::from_secs(2);
+const TENURE: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -159,6 +167,11 @@ pub struct Options {
     /// How long after the end of a lease the floating address may still be there (`vip/policy.rs`). None when the queue
     /// manager has none.
     pub address_tail: Option<Duration>,
+    /// How long open units of work may go on before a planned move, unless whoever asks for it says how long.
+    pub units_within: Duration,
+    pub placement: Placement,
+    /// A leader serves for so long at least before a fail-back.
+    pub tenure: Duration,
 }
 
 impl Options {
@@ -179,6 +192,9 @@ impl Options {
             turn_work: TURN_WORK,
             system_objects: false,
             address_tail: None,
+            units_within: UNITS_WITHIN,
+            placement: Placement::default(),
+            tenure: TENURE,
         }
     }
 }
@@ -219,6 +235,9 @@ pub struct Replica {
     room: Room,
     /// The node is stopping.
     draining: bool,
+    /// While it does, open units of work may go on until then.
+    drain_units_until: Instant,
+    places: Places,
     /// Until then this node may have the floating address.
     address_until: Instant,
     /// The node was removed from the group.
@@ -283,6 +302,8 @@ impl Replica {
             compaction,
             room: Room::default(),
             draining: false,
+            drain_units_until: Instant(0),
+            places: Places::default(),
             address_until: Instant(0),
             removed: false,
             in_sync_at: BTreeMap::new(),
@@ -363,6 +384,7 @@ impl Replica {
         self.undo_more();
         self.expire();
         self.drive_room();
+        self.drive_placement();
         self.define_system_objects();
         self.end_stopped_channels();
         self.delete_doomed();

@@ -69,6 +69,11 @@ impl Peers {
         self.heard.get(&node).is_some_and(|heard| heard.recovering)
     }
 
+    /// Whether the peer said that it stops.
+    pub fn is_stopping(&self, node: NodeId) -> bool {
+        self.heard.get(&node).is_some_and(|heard| heard.stopping)
+    }
+
     /// Whether the peer said that it may vote. One that was not heard yet may or may not.
     pub fn may_vote(&self, node: NodeId) -> bool {
         self.heard.get(&node).is_some_and(|heard| !heard.recovering)

@@ -67,9 +67,9 @@ impl Replica {
         self.room.lacking_since = Some(self.now.instant);
         let mut peers = self.consensus.progress();
         peers.retain(|peer| peer.voter && peer.active && peer.node != self.options.node);
-        peers.retain(|peer| self.peers.may_lead(peer.node) && self.peers.has_room(peer.node));
+        peers.retain(|peer| self.may_take_over(peer.node) && self.peers.has_room(peer.node));
         if let Some(best) = peers.iter().max_by_key(|peer| (peer.matched, std::cmp::Reverse(peer.node))) {
-            self.begin_handover(Why::NoRoom, Some(best.node), None);
+            self.begin_handover(Why::NoRoom, Some(best.node), None, None);
         }
     }
 }

@@ -165,6 +165,10 @@ impl Sessions {
         self.by_id.get_mut(&session)
     }
 
+    pub fn has_open_unit(&self) -> bool {
+        self.by_id.values().any(|session| session.unit.is_open())
+    }
+
     /// How many programs are connected.
     pub fn programs(&self) -> usize {
         debug_assert!(

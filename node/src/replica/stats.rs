@@ -30,6 +30,10 @@ pub struct Stats {
     pub packs_repacked: u64,
     /// Raises of the version that this node, leading, put into the log.
     pub raises_proposed: u64,
+    /// Moves to the preferred node that this node, leading, began.
+    pub fail_backs: u64,
+    /// Now: this node is in maintenance.
+    pub in_maintenance: bool,
     /// Now.
     pub sessions: u64,
     /// Now.

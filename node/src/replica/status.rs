@@ -72,6 +72,7 @@ impl Replica {
                 backlog: Duration::ZERO,
                 clock_off_ms: 0,
                 speaks: self.speaks(node),
+                in_maintenance: self.state.is_maintained(node),
             }];
         }
         let of_peer = |peer: &PeerProgress| {
@@ -92,6 +93,7 @@ impl Replica {
                 backlog: out_of_sync.map_or(Duration::ZERO, |_| self.lag(peer.node)),
                 clock_off_ms: self.clocks.off_ms(peer.node),
                 speaks: self.speaks(peer.node),
+                in_maintenance: self.state.is_maintained(peer.node),
             }
         };
         let mut views: Vec<InstanceView> = self.consensus.progress().iter().map(of_peer).collect();
@@ -104,6 +106,7 @@ impl Replica {
             backlog: Duration::ZERO,
             clock_off_ms: self.clocks.off_ms(self.options.node),
             speaks: self.speaks(self.options.node),
+            in_maintenance: self.state.is_maintained(self.options.node),
         });
         views.sort_by_key(|view| view.node);
         debug_assert!(views.windows(2).all(|pair| pair[0].node != pair[1].node), "a node is shown once");
@@ -139,6 +142,7 @@ impl Replica {
         self.holdings.note(&self.state, &self.residents, volatile);
         self.stats.version = u64::from(self.state.version().0);
         self.stats.takeovers = self.state.takeovers();
+        self.stats.in_maintenance = self.state.is_maintained(self.options.node);
         self.stats.term = self.consensus.term().0;
         self.stats.commit_index = self.consensus.commit_index().0;
         self.stats.applied_index = self.consensus.applied_index().0;

@@ -86,6 +86,11 @@ impl Unit {
         }
     }
 
+    /// Whether there is something to commit or to back out.
+    pub fn is_open(&self) -> bool {
+        self.messages() > 0
+    }
+
     /// Nothing was put, or all of that is gone.
     pub fn has_only_gets(&self) -> bool {
         self.places.is_empty() && self.not_persistent.is_empty() && self.sequences.is_empty()

@@ -325,7 +325,9 @@ impl<H: Hands> Driver<H> {
                 self.hands.load_entries(request, first, until, bytes_max);
             }
             Action::Admit { session, admitted } => self.admit(session, admitted),
-            Action::CloseSession { session, reason } => self.close(session, reason),
+            Action::CloseSession { session, reason, all_answered } => {
+                self.close(session, reason, all_answered)
+            }
             Action::PublishRole(role) => self.publish_role(role),
             Action::PublishListeners(listeners) => {
                 self.publisher.listeners.send_replace(listeners);
@@ -379,13 +381,13 @@ impl<H: Hands> Driver<H> {
         let _ = asked.send(admitted);
     }
 
-    fn close(&mut self, session: SessionId, reason: Reason) {
+    fn close(&mut self, session: SessionId, reason: Reason, all_answered: bool) {
         let Some(closed) = self.sessions.remove(&session) else { return };
         self.mailbox.give_back(closed.held_bytes);
         if !closed.pending.is_empty() {
             let _ = closed.outbox.send(Delivery::Completions(closed.pending));
         }
-        let _ = closed.outbox.send(Delivery::Closed { reason });
+        let _ = closed.outbox.send(Delivery::Closed { reason, all_answered });
     }
 
     fn publish_role(&mut self, role: RoleView) {

@@ -433,14 +433,20 @@ fn replica_options(
         tick: (timing.heartbeat / 2).max(Duration::from_millis(5)),
         ..consensus::Options::default()
     };
+    let is_first = config.stands_first(id).is_none_or(|first| first == config.node);
+    let start_delay = if is_first { Duration::ZERO } else { consensus.gone_spread };
+    let consensus = consensus::Options { start_delay, ..consensus };
+    let defaults = replica::Options::new(id, name, consensus);
     replica::Options {
+        units_within: defaults.units_within.min(timing.stop / 2),
         window_bytes: config.limits.window_bytes,
         log_retain_bytes: config.limits.log_retain_bytes,
         log_retain_present_bytes: retain_present(config),
         account,
         speaks: config.speaks,
         system_objects: true,
-        ..replica::Options::new(id, name, consensus)
+        placement: config.placements.get(&id).copied().unwrap_or_default(),
+        ..defaults
     }
 }
 

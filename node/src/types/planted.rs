@@ -38,6 +38,10 @@ pub enum Bug {
     RaiseEarly,
     /// No record is kept of another node that takes over.
     ForgetFailover,
+    /// A node in maintenance stands for election and leads as others do.
+    LeadInMaintenance,
+    /// A fail-back does not wait until the leader has served for a while.
+    FailBackAtOnce,
 }
 
 #[cfg(feature = "planted-bugs")]

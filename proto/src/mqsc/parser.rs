@@ -127,7 +127,7 @@ impl Clause<'_> {
             }
             (Verb::Refresh, _) => "Nothing is kept that could be refreshed.",
             (Verb::Resume | Verb::Suspend, _) => {
-                "A queue manager is no member of an MQ cluster; `trimaran switch` moves it to another node."
+                "A queue manager is no member of an MQ cluster; `trimaran move` moves it to another node."
             }
             _ => "That is not done here.",
         }

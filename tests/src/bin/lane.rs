@@ -130,6 +130,11 @@ fn merge() -> Vec<Step> {
         "test --workspace --test address -- --test-threads=1",
     ));
     steps.push(cargo(
+        "moves",
+        "planned moves and maintenance under load",
+        "test --workspace --test moves -- --test-threads=1",
+    ));
+    steps.push(cargo(
         "channels",
         "port 1414, with IBM's own client libraries",
         "test --workspace --test channels -- --test-threads=1",

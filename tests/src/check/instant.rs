@@ -11,6 +11,7 @@ use super::expiry::{self, Expiry};
 use super::failovers::{self, Failovers};
 use super::never_back::NeverBack;
 use super::one_leader::OneLeader;
+use super::placement::{self, Placements};
 use super::replay::Replay;
 use super::versions::Versions;
 use super::waits::{self, Waits};
@@ -31,6 +32,7 @@ pub struct InstantChecks {
     pub replay: Replay,
     pub versions: Versions,
     failovers: Failovers,
+    pub placements: Placements,
     back: NeverBack,
     committed: Committed,
     expiry: Expiry,
@@ -116,6 +118,7 @@ impl InstantChecks {
         if let Some(sentence) = one_server::on_role(queue_manager, now, nodes) {
             return Some(("one node serves", sentence));
         }
+        self.placements.on_role(node, queue_manager, role, now);
         self.on_address(now, nodes)
     }
 
@@ -223,6 +226,9 @@ impl InstantChecks {
         }
         if let Some(sentence) = one_server::address_missing(now, healed_at, nodes) {
             return Some(("address where served", sentence));
+        }
+        if let Some(sentence) = self.placements.every_tick(now, healed_at, nodes) {
+            return Some((placement::NAME, sentence));
         }
         self.on_address(now, nodes)
     }

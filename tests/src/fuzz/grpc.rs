@@ -48,7 +48,7 @@ fn run(bytes: &[u8]) {
             }
         }
     }
-    session.close(Reason::QMgrQuiescing, None);
+    session.close(Reason::QMgrQuiescing, false, None);
     while session.take_response().is_some() {}
     assert!(session.is_idle(), "every call is answered");
 }

@@ -8,13 +8,13 @@ use trimaran_node::mqi::{
     Admin, Call, CloseOption, Completion, Data, Get, GetMode, MembershipRequest, ObjectView, OpenOptions,
     Operate, Put, PutTarget, QueueView, Selection, UnitState, Wait,
 };
-use trimaran_node::replica::{Event, TURN_WORK};
+use trimaran_node::replica::{Event, FailBack, Placement, TURN_WORK};
 use trimaran_node::types::definition::{
     Changes, INHIBIT_GET, INHIBIT_PUT, ObjectKind, ObjectRef, RecordAction,
 };
 use trimaran_node::types::{
     CorrelationId, Descriptor, GroupId, HandleId, Message, MessageId, NodeId, ObjectName, Persistence,
-    ProducerId, ProducerSequence, Reason, Token, UnitId,
+    ProducerId, ProducerSequence, Reason, Token, UnitId, Version,
 };
 use trimaran_proto::mqsc::{Reply, Request};
 
@@ -29,7 +29,8 @@ use crate::sim::trace::Trace;
 use crate::sim::world::{Plan, Program, Step, World, new_node, node_info};
 
 pub const HELP: &str = r#"
-cluster nodes=3 seed=7 [queue_managers=1] [window=BYTES] [retain=BYTES] [turn=LOOKS] [system]    the first line of every script
+cluster nodes=3 seed=7 [queue_managers=1] [window=BYTES] [retain=BYTES] [turn=LOOKS] [system] [next]
+        [preferred=NODE] [tenure=30s]               the first line of every script
 define QUEUE [ATTRIBUTE=VALUE ...] [fifo] [move] [noput] [noget] [noshare] [nodefpsist]
 alter QUEUE [the same, and put, get, priority]      delete QUEUE [purge]      clear QUEUE
 deadq QUEUE|none      maxumsgs N      show PATTERN
@@ -43,7 +44,9 @@ app A commit [unit=X]      app A backout      app A outcome X      app A inquire
 app A open QUEUE [output] [input] [exclusive] [browse] [inquire] [dynamic=NAME]      app A close QUEUE [delete] [purge]
 app A disconnect      app A qm=2 ...      (any app command, for the second queue manager)
 crash leader|N|all    power leader|N|all    pause leader|N 2s    isolate leader|N    cut-clients leader|N    mend
-start N|all           drain leader|N|all      switch [N]           add N [N ...]       remove leader|N         replace OLD NEW
+start N|all           drain leader|N|all      add N [N ...]        remove leader|N     replace OLD NEW
+move [N] [units=2s] [later (its answer comes when it comes)]
+maintain leader|N [force]                   resume N            raise
 lose-disk N           lose-store N          lose-log N|all (the mark beside it stays)
 full leader|N        store-full leader|N room
 wait 2s               settle                serving              depth QUEUE
@@ -124,7 +127,7 @@ impl Runner {
             return Err("a script begins with cluster".to_string());
         }
         let seed = number(words, "seed")?.unwrap_or(1);
-        let mut plan = Plan::draw(seed, &Knobs::default());
+        let mut plan = Plan::draw(seed, &Knobs::default()).unplaced();
         plan.nodes = number(words, "nodes")?.unwrap_or(3);
         plan.setup.queue_managers = number(words, "queue_managers")?.unwrap_or(1) as usize;
         plan.setup.initial = crate::sim::world::initial_membership(plan.nodes);
@@ -133,6 +136,15 @@ impl Runner {
         plan.setup.fast_timing = true;
         plan.setup.system_objects = has(words, "system");
         plan.setup.turn_work = number(words, "turn")?.unwrap_or(TURN_WORK);
+        if has(words, "next") {
+            plan.setup.newest = Version::NEXT;
+        }
+        if let Some(preferred) = number(words, "preferred")? {
+            let placement = Placement { preferred: Some(NodeId(preferred)), fail_back: FailBack::Now };
+            plan.setup.placements = vec![placement; plan.setup.queue_managers];
+        }
+        plan.setup.tenure =
+            Duration::from_micros(setting(words, "tenure").map_or(Ok(30_000_000), duration_us)?);
         plan.look_us = 0;
         plan.drift_ppm_max = 0;
         plan.sync_us = (200, 900);
@@ -179,10 +191,23 @@ impl Runner {
             }
             "maxumsgs" => self.alter_manager(&[format!("maxumsgs={}", argument(0)?)]),
             "show" => self.admin(Admin::display_local(argument(0)?), "shown"),
-            "switch" => {
-                let to = rest.first().map(|word| word.parse().map(NodeId).map_err(|_| "a node is a number"));
-                self.admin(Operate::Switch { to: to.transpose()? }, "switched")
+            "move" => {
+                let to = rest.iter().find(|word| !word.contains('=') && *word != "later");
+                let to = to.map(|word| self.node(word).map(NodeId)).transpose()?;
+                let units_within = setting(rest, "units").map(duration_us).transpose()?;
+                let units_within = units_within.map(Duration::from_micros);
+                let call = Operate::Move { to, units_within };
+                if has(rest, "later") {
+                    return self.admin_later(call);
+                }
+                self.admin(call, "moved")
             }
+            "maintain" | "resume" => {
+                let (begins, force) = (words[0] == "maintain", has(rest, "force"));
+                let node = NodeId(self.node(argument(0)?)?);
+                self.admin(Operate::Maintain { node, begins, force }, "done")
+            }
+            "raise" => self.admin(Operate::Raise { to: None }, "raised"),
             "add" => {
                 for word in rest {
                     let id = self.new_node(word)?;
@@ -594,6 +619,16 @@ impl Runner {
             self.pass(1_000_000)?;
         }
         Ok(())
+    }
+
+    /// Its answer is one of those that come while the script goes on.
+    fn admin_later(&mut self, call: impl Into<Call>) -> Result<(), String> {
+        let program = self.program("admin", 0);
+        if !self.connect(program) {
+            return Err("nobody serves".to_string());
+        }
+        self.call(program, call.into(), true);
+        self.pass(20_000)
     }
 
     fn admin_once(&mut self, call: Call, done: &str) -> Result<(), String> {

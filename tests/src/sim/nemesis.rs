@@ -370,13 +370,22 @@ impl World {
                 self.node_mut(node).clock.drift(now, ppm);
                 self.end_later(FaultEnd::NoDrift { node });
             }
-            Fault::SwitchLeader => {
+            Fault::MoveLeader => {
                 let queue_manager = self.rng.below(self.plan.setup.queue_managers as u64) as usize;
                 let to = self.some_member().map(NodeId).filter(|_| now.is_multiple_of(2));
                 if !self.operator(queue_manager).is_idle() {
                     return None;
                 }
-                self.ask_operator(queue_manager, Operate::Switch { to }, true);
+                self.ask_operator(queue_manager, Operate::Move { to, units_within: None }, true);
+            }
+            Fault::Maintain => {
+                let queue_manager = self.rng.below(self.plan.setup.queue_managers as u64) as usize;
+                let node = NodeId(self.some_member()?);
+                let (begins, force) = (self.rng.chance(600), self.rng.chance(300));
+                if !self.operator(queue_manager).is_idle() {
+                    return None;
+                }
+                self.ask_operator(queue_manager, Operate::Maintain { node, begins, force }, true);
             }
             Fault::Drain => {
                 let node = self.running_member()?;

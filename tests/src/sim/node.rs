@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use trimaran_node::consensus::LogWrite;
 use trimaran_node::qmgr::{LoadRequest, Retention, StoreBatch};
-use trimaran_node::replica::{Event, Replica};
+use trimaran_node::replica::{Event, Placement, Replica};
 use trimaran_node::runtime::recover::{Expected, Started};
 use trimaran_node::types::{
     Index, Membership, NodeId, ObjectName, QueueManagerId, RequestId, RoleView, Speaks, Term, Version,
@@ -128,6 +128,12 @@ pub struct Setup {
     /// As the replica's options.
     pub turn_work: u64,
     pub system_objects: bool,
+    /// The newest version that every node speaks at first.
+    pub newest: Version,
+    pub units_within: Duration,
+    /// Of each queue manager.
+    pub placements: Vec<Placement>,
+    pub tenure: Duration,
 }
 
 /// What a start found, for the report and the marks.
@@ -281,6 +287,9 @@ fn replica_options(
         speaks: Speaks::up_to(newest),
         system_objects: setup.system_objects,
         address_tail: Some(address_tail(setup)),
+        units_within: setup.units_within,
+        placement: setup.placements.get(number).copied().unwrap_or_default(),
+        tenure: setup.tenure,
         ..trimaran_node::replica::Options::new(
             queue_manager_id(number),
             queue_manager_name(number),

@@ -25,7 +25,7 @@ pub fn run(seed: u64, knobs: &Knobs) -> Verdict {
 
 /// Three nodes and one queue manager, without faults of other kinds.
 fn plan(seed: u64, knobs: &Knobs) -> Plan {
-    let mut plan = Plan::draw(seed, knobs);
+    let mut plan = Plan::draw(seed, knobs).unplaced();
     plan.nodes = 3;
     plan.setup.initial = initial_membership(plan.nodes);
     plan.setup.queue_managers = 1;

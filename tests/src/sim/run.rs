@@ -3,13 +3,14 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 use super::commit::commit;
 use super::disk::{self, Depth, Failure, Sites};
 use super::net::Quality;
 use super::node::Setup;
 use super::rng::Rng;
-use super::schedule::{Fault, Schedule};
+use super::schedule::{Fault, Places, Schedule};
 use super::trace::Trace;
 use super::world::{Counters, Plan, Program, TICK_US, Violation, World, initial_membership};
 use crate::check::{self, log_time};
@@ -17,7 +18,7 @@ use crate::model::administrator::Administrator;
 use crate::model::app::App;
 use crate::model::history::History;
 use crate::model::workload::{self, Habits};
-use trimaran_node::mqi::Admin;
+use trimaran_node::mqi::{Admin, Operate};
 use trimaran_node::qmgr::Retention;
 use trimaran_node::replica::TURN_WORK;
 use trimaran_node::types::Version;
@@ -86,10 +87,12 @@ pub enum Planted {
     EndlessTurn,
     RaiseEarly,
     ForgetFailover,
+    LeadInMaintenance,
+    FailBackAtOnce,
 }
 
 impl Planted {
-    pub const ALL: [(Planted, &'static str, &'static str); 19] = [
+    pub const ALL: [(Planted, &'static str, &'static str); 21] = [
         (Planted::AckBeforeSync, "ack-before-sync", "a write counts as persisted before the disk said so"),
         (Planted::ForgetTerm, "forget-term", "term and vote are forgotten at a restart"),
         (Planted::ServeWithoutLease, "serve-without-lease", "a leader serves on without a lease"),
@@ -121,6 +124,8 @@ impl Planted {
         (Planted::EndlessTurn, "endless-turn", "a turn goes on for as long as there is anything to do"),
         (Planted::RaiseEarly, "raise-early", "the version is raised without asking what the others speak"),
         (Planted::ForgetFailover, "forget-failover", "no record is kept of another node that takes over"),
+        (Planted::LeadInMaintenance, "lead-in-maintenance", "a node in maintenance leads as others do"),
+        (Planted::FailBackAtOnce, "fail-back-at-once", "a fail-back does not wait for the leader's tenure"),
     ];
 
     /// Where the bug is, when it is not in what every depth has.
@@ -166,6 +171,7 @@ const SETTLE_US_MAX: u64 = 30_000_000;
 /// Of each queue manager, at the same time.
 const ADMINISTRATORS: u64 = 2;
 const DRAIN_US_MAX: u64 = 60_000_000;
+const PLACED_US: u64 = 15_000_000;
 
 impl Plan {
     pub fn draw(seed: u64, knobs: &Knobs) -> Plan {
@@ -182,6 +188,9 @@ impl Plan {
             forgets_term: knobs.planted == Some(Planted::ForgetTerm),
             turn_work: TURN_WORK,
             system_objects: false,
+            units_within: Duration::ZERO,
+            placements: Vec::new(),
+            tenure: Duration::from_secs(30),
         };
         let mut schedule = Schedule::draw(&mut rng, Fault::ALL);
         schedule.draw_releases(seed);
@@ -208,12 +217,12 @@ impl Plan {
             session_bytes_max: *rng.pick(&[1 << 10, 16 << 20]).expect("not empty"),
             victims: Vec::new(),
             disk_failure: None,
-            newest: Version::FIRST,
         };
         // Most begin with what this release speaks; two releases side by side begin with the one before.
         if !plan.schedule.enabled.iter().any(|fault| fault.is_of_releases()) && seed % 4 != 0 {
-            plan.newest = Version::NEXT;
+            plan.setup.newest = Version::NEXT;
         }
+        plan.place_queue_managers(knobs);
         // Short turns that cost time, so that what a client asks for is done in parts; or long ones that cost none.
         (plan.setup.turn_work, plan.look_us) =
             *rng.pick(&[(256, 10), (1_024, 2), (TURN_WORK, 0)]).expect("not empty");
@@ -221,10 +230,39 @@ impl Plan {
     }
 }
 
+impl Plan {
+    fn place_queue_managers(&mut self, knobs: &Knobs) {
+        if !knobs.faults.contains(&Fault::Maintain) {
+            return;
+        }
+        let Some(places) = Places::draw(self.seed, self.setup.queue_managers, self.nodes) else { return };
+        (self.setup.units_within, self.setup.tenure) = (places.units_within, places.tenure);
+        (self.setup.placements, self.setup.newest) = (places.placements, Version::NEXT);
+        let wanted = [Fault::Maintain, Fault::MoveLeader, Fault::Drain];
+        let missing = wanted.iter().filter(|fault| knobs.faults.contains(fault));
+        let missing: Vec<Fault> =
+            missing.copied().filter(|fault| !self.schedule.enabled.contains(fault)).collect();
+        self.schedule.enabled.extend(missing);
+    }
+
+    /// For days of another kind.
+    pub fn unplaced(mut self) -> Plan {
+        self.setup.placements.clear();
+        (self.setup.newest, self.setup.units_within) = (Version::FIRST, Duration::ZERO);
+        self.schedule.enabled.retain(|fault| !fault.is_of_placement());
+        self
+    }
+
+    /// Maintenance and moves to preferred nodes are in it; the version that knows maintenance is raised at its beginning.
+    pub fn is_placed(&self) -> bool {
+        !self.setup.placements.is_empty()
+    }
+}
+
 /// For runs in which one call to node 1's disk fails: short, and with what makes a node read its log, send a snapshot
 /// and install one.
 pub fn nth_call_knobs(knobs: &Knobs) -> Knobs {
-    let faults = vec![Fault::LostDisk, Fault::KillProcess, Fault::SwitchLeader];
+    let faults = vec![Fault::LostDisk, Fault::KillProcess, Fault::MoveLeader];
     Knobs { ticks: knobs.ticks.min(300), faults, programs: Some(3), ..knobs.clone() }
 }
 
@@ -371,6 +409,8 @@ fn plant(planted: Option<Planted>) {
         Planted::AlterWhole => Some(Bug::AlterWhole),
         Planted::RaiseEarly => Some(Bug::RaiseEarly),
         Planted::ForgetFailover => Some(Bug::ForgetFailover),
+        Planted::LeadInMaintenance => Some(Bug::LeadInMaintenance),
+        Planted::FailBackAtOnce => Some(Bug::FailBackAtOnce),
         Planted::ForgetTerm | Planted::KeepAddress => None,
     }));
 }
@@ -437,6 +477,11 @@ pub(super) fn settle(world: &mut World, rng: &mut Rng) {
     wait(world, SETTLE_US_MAX, "bring every member to the same index", |world| world.is_settled());
     compare_states(world);
     check_replay(world);
+    if world.plan.is_placed() {
+        // Time enough for whoever is in maintenance to hand over, and for its judge.
+        let placed = world.healed_at.unwrap_or_default() + PLACED_US;
+        world.run_until(world.now.max(placed));
+    }
     // A connection that a fault has eaten from may hold messages until its node notices.
     wait(world, SETTLE_US_MAX, "end the sessions whose programs are gone", |world| {
         !world.has_stuck_sessions()
@@ -477,6 +522,9 @@ fn define_queues(world: &mut World) {
         world.ask_operator(number, Admin::alter_manager(&[("DEADQ", workload::QUEUES[5])]), false);
         let ready = Admin::alter_local(&workload::queue_name(0), &[("DESCR", "ready")]);
         world.ask_operator(number, ready, false);
+        if world.plan.is_placed() {
+            world.ask_operator(number, Operate::Raise { to: Some(Version::NEXT) }, false);
+        }
     }
 }
 
@@ -600,6 +648,7 @@ pub(super) fn judge(world: &mut World) {
     if !world.violations.is_empty() {
         return;
     }
+    world.counters.marks_add("fail-backs", world.checks.placements.looked_at);
     world.counters.marks_add("states compared", world.checks.states.compared);
     world.counters.marks_add("states loaded from rows", world.checks.replay.loads);
     world.counters.marks_add("terms with a leader", world.checks.leaders.terms_led() as u64);

@@ -1,6 +1,10 @@
 //! What goes wrong in a run, and when: a swarm of fault kinds drawn from the seed, each with its own appetite.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+use trimaran_node::replica::{FailBack, Placement};
+use trimaran_node::types::NodeId;
 
 use super::rng::Rng;
 
@@ -53,7 +57,7 @@ faults! {
     StoreFull "message store full"
     WallJump "wall clock jumped"
     Drift "clock drifts"
-    SwitchLeader "leadership moved"
+    MoveLeader "leadership moved"
     Drain "node drained and restarted"
     ReplaceNode "node replaced"
     AddRemoveNode "node added, another removed"
@@ -61,11 +65,17 @@ faults! {
     /// The next release is started in place of the one before, or the other way round.
     ChangeRelease "release changed"
     RaiseVersion "version raised"
+    Maintain "maintenance begun or ended"
 }
 
 impl Fault {
     pub fn is_of_releases(self) -> bool {
         matches!(self, Fault::ChangeRelease | Fault::RaiseVersion)
+    }
+
+    /// Only in worlds that place their queue managers.
+    pub fn is_of_placement(self) -> bool {
+        self == Fault::Maintain
     }
 
     /// A node loses what it acknowledged: one at a time, and nobody else goes down until it has caught up.
@@ -109,7 +119,8 @@ impl Schedule {
     /// Swarm testing (Groce et al.): each run has a subset, so that no kind always hides behind another.
     pub fn draw(rng: &mut Rng, allowed: &[Fault]) -> Schedule {
         let share = *rng.pick(&[150, 350, 700]).expect("not empty");
-        let drawn = allowed.iter().copied().filter(|fault| !fault.is_of_releases());
+        let is_drawn_here = |fault: &Fault| !fault.is_of_releases() && !fault.is_of_placement();
+        let drawn = allowed.iter().copied().filter(is_drawn_here);
         let mut enabled: Vec<Fault> = drawn.filter(|_| rng.chance(share)).collect();
         if enabled.is_empty() {
             enabled.extend(rng.pick(allowed));
@@ -124,6 +135,38 @@ impl Schedule {
         if Rng::new(seed ^ 0x7265_6C65_6173_6573).chance(TWO_RELEASES_PER_MILLE) {
             self.enabled.extend(Fault::ALL.iter().filter(|fault| fault.is_of_releases()));
         }
+    }
+}
+
+/// Where queue managers should be, and how long units of work may hold up a move.
+#[derive(Clone, Debug)]
+pub struct Places {
+    pub placements: Vec<Placement>,
+    pub units_within: Duration,
+    pub tenure: Duration,
+}
+
+/// A fifth of the runs places its queue managers.
+const PLACED_PER_MILLE: u64 = 200;
+
+impl Places {
+    /// In some runs. Drawn apart, so that a seed without is the run that it was before there were any.
+    pub fn draw(seed: u64, queue_managers: usize, nodes: u64) -> Option<Places> {
+        let mut rng = Rng::new(seed ^ 0x706C_6163_656D_656E);
+        if !rng.chance(PLACED_PER_MILLE) {
+            return None;
+        }
+        let mut placement = || {
+            let preferred = rng.chance(800).then(|| NodeId(rng.between(1, nodes)));
+            let from = rng.below(24 * 60) as u16;
+            let window = FailBack::Within { from, until: (from + 12 * 60) % (24 * 60) };
+            let choices = [FailBack::Never, FailBack::Now, FailBack::Now, window];
+            Placement { preferred, fail_back: *rng.pick(&choices).expect("not empty") }
+        };
+        let placements = (0..queue_managers).map(|_| placement()).collect();
+        let units_within = Duration::from_millis(*rng.pick(&[0, 200, 2_000]).expect("not empty"));
+        let tenure = Duration::from_millis(*rng.pick(&[1_000, 5_000]).expect("not empty"));
+        Some(Places { placements, units_within, tenure })
     }
 }
 

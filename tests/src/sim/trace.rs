@@ -164,7 +164,7 @@ impl Trace {
                 self.number(first.0);
             }
             Action::Admit { .. } | Action::PublishListeners(_) => {}
-            Action::CloseSession { session, reason } => {
+            Action::CloseSession { session, reason, .. } => {
                 self.tagged(39, session.0);
                 self.number(u64::from(reason.number()));
             }

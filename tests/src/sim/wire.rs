@@ -123,8 +123,8 @@ impl Wire {
     }
 
     /// The replica ended the session: whatever is not answered is answered now.
-    pub fn close(&mut self, reason: Reason) -> Result<Vec<(Token, Completion)>, String> {
-        self.conversation.close(reason, Some(serving(None)));
+    pub fn close(&mut self, reason: Reason, all_answered: bool) -> Result<Vec<(Token, Completion)>, String> {
+        self.conversation.close(reason, all_answered, Some(serving(None)));
         let mut answers = self.take_responses()?;
         let unary = std::mem::take(&mut self.unary);
         let interrupted = || Completion::failed(Reason::CallInterrupted);

@@ -25,6 +25,7 @@ mod dmpmqcfg;
 mod apply;
 mod status;
 mod node;
+mod placement;
 mod recover;
 mod certs;
 mod cluster;
@@ -91,7 +92,7 @@ async fn run(cli: Cli) -> output::Outcome {
         Command::Dspmqver => control::version(global),
         Command::Mqrc(args) => mqrc::run(global, args),
         Command::Status(args) => status::run(global, args).await,
-        Command::Switch(args) => node::switch(global, args).await,
+        Command::Move(args) => placement::move_to(global, args).await,
         Command::Node(command) => node::run(global, command).await,
         Command::Failovers(args) => failovers::run(global, args).await,
         Command::Availability(args) => availability::run(global, args).await,

@@ -1,72 +1,29 @@
-//! `switch`, `node add|remove|replace` and `outcome`.
+//! `node add|remove|replace` and `outcome`.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use trimaran_client::{
-    Connection, ConnectionState, MembershipProgress, QueueManagerStatus, Result as ClientResult,
-    StatusResponse, UnitOutcome, hex,
+    Connection, MembershipProgress, QueueManagerStatus, Result as ClientResult, StatusResponse, UnitOutcome,
+    hex,
     proto::admin::v1::{NodeAddRequest, NodeReplaceRequest},
     reason,
 };
 
 use crate::{
-    arguments::{Global, NodeArgs, NodeCommand, OutcomeArgs, SwitchArgs},
+    arguments::{Global, NodeArgs, NodeCommand, OutcomeArgs},
     output::{self, Failure, Outcome, patiently},
-    say, status,
+    placement, say, status,
     talk::plural,
 };
 
-pub async fn switch(global: &Global, args: SwitchArgs) -> Outcome {
-    let connection = global.connect().await?;
-    let before = serving_node(&connection);
-    let started = Instant::now();
-    let target = args.to.clone().unwrap_or_default();
-    patiently("switching", connection.admin().switch(&target)).await?;
-    // The node that serves next is known when it answers.
-    let mut state = connection.state();
-    let arrived = |state: &ConnectionState| match state {
-        ConnectionState::Connected { node, .. } => {
-            if target.is_empty() {
-                Some(node.as_str()) != before.as_deref()
-            } else {
-                *node == target
-            }
-        }
-        _ => false,
-    };
-    let waited = tokio::time::timeout(global.patience(), state.wait_for(arrived)).await;
-    let node = match waited {
-        Ok(Ok(state)) => match &*state {
-            ConnectionState::Connected { node, .. } => node.clone(),
-            _ => unreachable!("waited for it to be connected"),
-        },
-        _ => {
-            let text = format!(
-                "the switch was accepted, and {} serves still; look with `trimaran status`",
-                serving_node(&connection).unwrap_or("nobody".into())
-            );
-            return Err(Failure::Check(text));
-        }
-    };
-    let ms = started.elapsed().as_millis() as u64;
-    if global.json {
-        say!("{}", json!({ "ok": true, "active_node": node, "before": before, "ms": ms }));
-    } else {
-        say!("{} is served by {node} now, after {ms} ms", connection.queue_manager());
-    }
-    Ok(())
-}
-
-fn serving_node(connection: &Connection) -> Option<String> {
-    match &*connection.state().borrow() {
-        ConnectionState::Connected { node, .. } => Some(node.clone()),
-        _ => None,
-    }
-}
-
 pub async fn run(global: &Global, command: NodeCommand) -> Outcome {
+    let command = match command {
+        NodeCommand::Drain { name, force } => return placement::drain(global, &name, force).await,
+        NodeCommand::Resume { name } => return placement::resume(global, &name).await,
+        command => command,
+    };
     let admin = connect_to_any(global).await?.admin();
     let mut progress = Progress::new(global.json);
     let on_progress = |step: &MembershipProgress| progress.show(step);
@@ -91,6 +48,7 @@ pub async fn run(global: &Global, command: NodeCommand) -> Outcome {
                 NodeReplaceRequest { old_name: old, name, id, peer_address: peer, client_address: client };
             (admin.replace_node(request, on_progress).await, text)
         }
+        NodeCommand::Drain { .. } | NodeCommand::Resume { .. } => unreachable!("they are done above"),
     };
     progress.end();
     done?;

@@ -339,6 +339,9 @@ impl Picture {
                     manager.name, instance.node, instance.reason
                 ));
             }
+            for instance in manager.instances.iter().filter(|instance| instance.in_maintenance) {
+                wrong.push(format!("{}: {} is in maintenance", manager.name, instance.node));
+            }
             for instance in manager.instances.iter().filter(|instance| instance.clock_off_seconds != 0.0) {
                 let off_s = instance.clock_off_seconds;
                 wrong
@@ -500,6 +503,13 @@ impl Picture {
         if !manager.puts_refused.is_empty() {
             say!("  puts refused {}", manager.puts_refused);
         }
+        for instance in manager.instances.iter().filter(|instance| instance.in_maintenance) {
+            let how = match manager.role == "active" && manager.active_node == instance.node {
+                true => "serves all the same: no other node can take over",
+                false => "leads only where no other node could",
+            };
+            say!("  maintenance  {} {how} (`trimaran node resume {}`)", instance.node, instance.node);
+        }
         for instance in manager.instances.iter().filter(|instance| instance.clock_off_seconds != 0.0) {
             say!("  clock off    {} by {:.1} s", instance.node, instance.clock_off_seconds);
         }
@@ -619,7 +629,7 @@ fn manager_json(manager: &QueueManagerStatus) -> Value {
                 "reason": instance.reason, "backlog_bytes": instance.backlog_bytes,
                 "backlog_entries": instance.backlog_entries, "backlog_seconds": instance.backlog_seconds,
                 "clock_off_seconds": instance.clock_off_seconds, "oldest_version": instance.oldest_version,
-                "newest_version": instance.newest_version, "peer_address": instance.peer_address, "client_address": instance.client_address,
+                "newest_version": instance.newest_version, "in_maintenance": instance.in_maintenance, "peer_address": instance.peer_address, "client_address": instance.client_address,
             })
         })
         .collect();

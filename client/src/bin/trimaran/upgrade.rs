@@ -36,7 +36,7 @@ pub async fn run(global: &Global, check: bool) -> Outcome {
 }
 
 /// The active node's view of each queue manager, or of the one that is named: it knows what each node speaks.
-async fn views(global: &Global, only: Option<&str>) -> Result<Vec<QueueManagerStatus>, Failure> {
+pub async fn views(global: &Global, only: Option<&str>) -> Result<Vec<QueueManagerStatus>, Failure> {
     let answers = patiently("asking the nodes", status::ask(global)).await?;
     let picture = Picture::of(&answers, only);
     let names = status::queue_managers(&answers).into_iter();

@@ -234,20 +234,34 @@ impl Admin for Administration {
         Ok(Response::new(wire::FailoversResponse { outcome, failovers, more }))
     }
 
-    async fn switch(
+    async fn r#move(
         &self,
-        request: Request<wire::SwitchRequest>,
+        request: Request<wire::MoveRequest>,
     ) -> Result<Response<wire::AdminResponse>, Status> {
         let admission = admit(&self.gate, request.extensions())?;
         let request = request.into_inner();
-        let switch = |inbox: &Inbox| {
+        let call = |inbox: &Inbox| {
             let to = match request.to_node.as_str() {
                 "" => None,
                 name => Some(convert::member(&membership_of(inbox), name)?),
             };
-            Ok(mqi::Operate::Switch { to })
+            let units_within = request.units_within_ms.map(convert::units_within).transpose()?;
+            Ok(mqi::Operate::Move { to, units_within })
         };
-        self.ask(&admission, &request.queue_manager, switch).await.response()
+        self.ask(&admission, &request.queue_manager, call).await.response()
+    }
+
+    async fn maintain(
+        &self,
+        request: Request<wire::MaintainRequest>,
+    ) -> Result<Response<wire::AdminResponse>, Status> {
+        let admission = admit(&self.gate, request.extensions())?;
+        let request = request.into_inner();
+        let call = |inbox: &Inbox| {
+            let node = convert::member(&membership_of(inbox), &request.node)?;
+            Ok(mqi::Operate::Maintain { node, begins: request.begins, force: request.force })
+        };
+        self.ask(&admission, &request.queue_manager, call).await.response()
     }
 
     async fn upgrade(

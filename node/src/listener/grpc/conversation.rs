@@ -380,8 +380,8 @@ impl Conversation {
 
     /// The session is over, and this is why. What is not answered gets the answer that is true then; the last answer
     /// has token 0, which names no call then, and says where to go instead.
-    pub fn close(&mut self, reason: Reason, serving: Option<wire::Serving>) {
-        for (token, reason) in self.flights.end() {
+    pub fn close(&mut self, reason: Reason, all_answered: bool, serving: Option<wire::Serving>) {
+        for (token, reason) in self.flights.end(all_answered) {
             self.answer_refused(token, Box::new(Completion::failed(reason)));
         }
         self.calls.clear();
@@ -600,13 +600,24 @@ mod tests {
         conversation.step().unwrap();
         conversation.take_calls();
         let serving = wire::Serving { node: "b".into(), ..Default::default() };
-        conversation.close(Reason::ConnectionBroken, Some(serving.clone()));
+        conversation.close(Reason::ConnectionBroken, false, Some(serving.clone()));
         let completions = conversation.take_response().unwrap().completions;
         let reasons: Vec<(u64, u32)> =
             completions.iter().map(|told| (told.token, told.outcome.as_ref().unwrap().reason)).collect();
         assert_eq!(reasons, [(2, 2549), (3, 2009), (4, 2009), (0, 2009)]);
         assert_eq!(completions[3].data, Some(Told::Serving(serving)));
         assert!(conversation.is_idle());
+    }
+
+    #[test]
+    fn what_never_reached_a_queue_manager_that_moved_in_good_order_did_not_happen() {
+        let mut conversation = connected(Limits::default());
+        conversation.on_frame(frame([(2, put(1))]));
+        conversation.step().unwrap();
+        conversation.take_calls();
+        conversation.close(Reason::ConnectionBroken, true, None);
+        let completions = conversation.take_response().unwrap().completions;
+        assert_eq!(completions[0].outcome.as_ref().unwrap().reason, 2009);
     }
 
     #[test]

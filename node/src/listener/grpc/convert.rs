@@ -478,6 +478,14 @@ pub fn node_id(id: u64) -> Result<NodeId, Refused> {
     }
 }
 
+/// How long open units of work may go on before a move: as long as programs are waited for at most.
+pub fn units_within(ms: u64) -> Result<Duration, Refused> {
+    const MOST: Duration = Duration::from_secs(600);
+    let within = Duration::from_millis(ms);
+    let too_long = || bad_value(format!("Open units of work are waited for at most {} s.", MOST.as_secs()));
+    (within <= MOST).then_some(within).ok_or_else(too_long)
+}
+
 /// The member of this name.
 pub fn member(membership: &Membership, name: &str) -> Result<NodeId, Refused> {
     let found = membership.nodes.iter().find(|(_, info)| info.name == name);
@@ -580,6 +588,7 @@ fn instance_status(view: &InstanceView, membership: &Membership) -> admin::Insta
         clock_off_seconds: view.clock_off_ms as f64 / 1000.0,
         oldest_version: view.speaks.map_or(0, |speaks| speaks.oldest.0),
         newest_version: view.speaks.map_or(0, |speaks| speaks.newest.0),
+        in_maintenance: view.in_maintenance,
     }
 }
 

@@ -260,7 +260,7 @@ impl Session {
         let calls = self.conversation.take_calls();
         let link = self.link.as_ref().expect("calls are made by connected sessions only");
         if link.send(calls).await.is_err() {
-            self.close(Reason::QMgrStopping);
+            self.close(Reason::QMgrStopping, false);
         }
     }
 
@@ -273,8 +273,8 @@ impl Session {
                     let serving = |leader| convert::serving(link.elsewhere(leader));
                     self.conversation.on_completions(completions, serving);
                 }
-                Some(Delivery::Closed { reason }) => return self.close(reason),
-                None => return self.close(Reason::QMgrStopping),
+                Some(Delivery::Closed { reason, all_answered }) => return self.close(reason, all_answered),
+                None => return self.close(Reason::QMgrStopping, false),
             }
             match link.try_recv() {
                 Some(more) => delivery = Some(more),
@@ -284,9 +284,9 @@ impl Session {
     }
 
     /// The replica ended the session.
-    fn close(&mut self, reason: Reason) {
+    fn close(&mut self, reason: Reason, all_answered: bool) {
         let Some(link) = self.link.take() else { return };
-        self.conversation.close(reason, Some(convert::serving(link.successor())));
+        self.conversation.close(reason, all_answered, Some(convert::serving(link.successor())));
         self.ended = true;
     }
 

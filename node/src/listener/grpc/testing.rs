@@ -122,7 +122,7 @@ async fn run(mut mailbox: Mailbox, mut closes: mpsc::UnboundedReceiver<Reason>, 
             }
             Some(reason) = closes.recv() => {
                 for (_, session) in std::mem::take(&mut mind.sessions) {
-                    let _ = session.outbox.expect("open").send(Delivery::Closed { reason });
+                    let _ = session.outbox.expect("open").send(Delivery::Closed { reason, all_answered: false });
                 }
             }
         }

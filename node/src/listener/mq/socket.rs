@@ -146,29 +146,22 @@ impl Socket {
             Broken::Eyecatcher | Broken::Order(_) => status::INVALID_DATA,
         };
         let order = self.agreed.as_ref().map_or(Order::Big, |agreed| agreed.order);
-        let header = Header {
-            kind: Kind::Plain,
-            order,
-            segment: types::STATUS,
-            flags: 0,
-            flags2: 0,
-            luwid: Raw::default(),
-            encoding: ENCODING,
-            ccsid: 819,
-            reserved: 0,
-        };
-        self.refuse(&header, code, format!("{broken}: {}", hex(received)));
+        self.refuse(&plain(order), code, format!("{broken}: {}", hex(received)));
     }
 
     /// Says a STATUS and ends.
     fn refuse(&mut self, header: &Header, code: u32, why: String) {
+        self.say_status(header, code);
+        self.violation = Some(why);
+        self.closing = true;
+    }
+
+    fn say_status(&mut self, header: &Header, code: u32) {
         let header = header.answer(types::STATUS, flags::ERROR | flags::CLOSE);
         let kind = if header.kind == Kind::Socket { Kind::Plain } else { header.kind };
         let flow = Flow::Status(Some(Status { code, value: None }));
         let body = flow.body(types::STATUS, header.order);
         Segment { header: Header { kind, ..header }, body }.encode(&mut self.out);
-        self.violation = Some(why);
-        self.closing = true;
     }
 
     fn on_segment(&mut self, segment: Segment, now: WallTime) {
@@ -388,6 +381,10 @@ impl Socket {
     /// The replica ended a session. What it did not answer may have happened: the socket ends without a word, and the client
     /// says 2009, or connects again.
     pub fn on_session_ended(&mut self) {
+        if let Some(agreed) = self.agreed.as_ref().filter(|_| !self.closing) {
+            // The client makes a reason of its own of it, and comes back at once if it reconnects.
+            self.say_status(&plain(agreed.order), status::QMGR_TERMINATING);
+        }
         self.closing = true;
     }
 
@@ -397,6 +394,21 @@ impl Socket {
         if let Ok((_, mut desk)) = self.at(id, now) {
             desk.say(types::HEARTBEAT, 0, flags::CONFIRM, &Flow::Heartbeat);
         }
+    }
+}
+
+/// Of a STATUS that answers no segment.
+fn plain(order: Order) -> Header {
+    Header {
+        kind: Kind::Plain,
+        order,
+        segment: types::STATUS,
+        flags: 0,
+        flags2: 0,
+        luwid: Raw::default(),
+        encoding: ENCODING,
+        ccsid: 819,
+        reserved: 0,
     }
 }
 

@@ -4,7 +4,7 @@ use trimaran_node::replica::{Action, Event};
 use trimaran_node::types::RoleView;
 
 use super::{EVENTS_PER_TURN_MAX, IDLE_TURN_US, Step, World};
-use crate::check::{log_and_store, turns, versions};
+use crate::check::{log_and_store, placement, turns, versions};
 use crate::model::app::Input;
 use crate::sim::node::queue_manager_id;
 
@@ -67,6 +67,10 @@ impl World {
         let deadline = mind.replica.next_deadline().map(|at| node.clock.true_time(at.0));
         if let Some(sentence) = self.checks.versions.after_turn(id, number, &self.nodes) {
             self.fail(versions::NAME, sentence);
+        }
+        let setup = &self.plan.setup;
+        if let Some(sentence) = self.checks.placements.after_turn(&self.nodes[&id], number, setup, now) {
+            self.fail(placement::NAME, sentence);
         }
         for action in actions.drain(..) {
             self.trace.action(now, id, queue_manager, &action);
@@ -139,12 +143,13 @@ impl World {
                     self.fail("admission", format!("session {session} was refused: {refusal:?}"));
                 }
             }
-            Action::CloseSession { session, reason } => {
+            Action::CloseSession { session, reason, all_answered } => {
                 let process = self.node_mut(id).process.as_mut().expect("it is having a turn");
                 if let Some(mut open) = process.sessions.remove(&session.0) {
                     self.counters.mark("session closed by its node");
                     if !open.stuck {
-                        let left = open.wire.as_mut().map_or(Ok(Vec::new()), |wire| wire.close(reason));
+                        let wire = open.wire.as_mut();
+                        let left = wire.map_or(Ok(Vec::new()), |wire| wire.close(reason, all_answered));
                         let left = left.unwrap_or_else(|sentence| {
                             self.fail("conversation", format!("session {session}: {sentence}"));
                             Vec::new()

@@ -17,7 +17,7 @@ pub use messages::{
     BrowseArgs, DescriptorArgs, GetArgs, PutArgs, ReceiveArgs, RequeueArgs, SelectionArgs, TalkArgs, UnitArgs,
 };
 pub use objects::{AlterArgs, DefineArgs, DeleteArgs, DisplayArgs, QueueCommand, SetArgs};
-pub use running::{NodeArgs, NodeCommand, OutcomeArgs, RecoverArgs, StatusArgs, SwitchArgs};
+pub use running::{MoveArgs, NodeArgs, NodeCommand, OutcomeArgs, RecoverArgs, StatusArgs};
 pub use setup::{CertsCommand, ClusterCommand, DemoArgs, InitArgs};
 pub use values::NamedHosts;
 
@@ -219,9 +219,9 @@ pub enum Command {
     Mqrc(MqrcArgs),
     /// Who serves, who is in sync, and what a failover would lose
     Status(StatusArgs),
-    /// Move the active instance to another node
-    Switch(SwitchArgs),
-    /// Add, remove and replace nodes while messages flow
+    /// Move a queue manager to another node, in good order
+    Move(MoveArgs),
+    /// Add, remove and replace nodes, and take them out of service, while messages flow
     ///
     /// Every queue manager of the cluster is changed, whichever one --queue-manager names.
     #[command(subcommand)]

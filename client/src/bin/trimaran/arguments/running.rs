@@ -1,8 +1,10 @@
 //! A cluster that runs: how it is, who serves, who belongs to it, what became of a unit, and the way out when logs are lost.
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand};
 
-use super::values::{Id, parse_id};
+use super::values::{Id, parse_id, parse_wait};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -23,16 +25,26 @@ pub struct StatusArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(
+    override_usage = "trimaran move [OPTIONS] [QMGR] [NODE]",
+    after_help = "\
 Examples:
-  trimaran switch          to the node that is most up to date
-  trimaran switch --to b
+  trimaran move ha.queue.manager b
+  trimaran move b                  where there is only one queue manager
+  trimaran move                    to the node that is most up to date
 
-Clients follow by themselves; calls in flight wait for about a tenth of a second.")]
-pub struct SwitchArgs {
-    /// Node that shall serve
-    #[arg(long, value_name = "NODE")]
-    pub to: Option<String>,
+Clients follow by themselves; calls in flight wait for about a tenth of a second. Units of work that are open may go on for the
+time of --units-within, while everything that is no part of one goes on as always and new units wait; what is open then is
+backed out (2003). With no unit open nothing is waited for. A node that could not take over is refused at once. Where the cluster
+file prefers a node and says fail_back, the queue manager may move back: `trimaran node drain` keeps it away from a node."
+)]
+pub struct MoveArgs {
+    /// Queue manager, if the cluster has several; node that shall serve
+    #[arg(value_names = ["QMGR", "NODE"], num_args = 0..=2)]
+    pub places: Vec<String>,
+    /// How long units of work that are open may go on [default: 2s]
+    #[arg(long, value_name = "TIME", value_parser = parse_wait)]
+    pub units_within: Option<Duration>,
 }
 
 #[derive(Debug, Args)]
@@ -98,6 +110,28 @@ everything.")]
         name: String,
         #[command(flatten)]
         node: NodeArgs,
+    },
+    /// Take a node out of service, so that it can be stopped
+    #[command(after_help = "\
+Example:
+  trimaran node drain c && ssh c systemctl stop trimaran-node
+
+What the node serves moves to other nodes, in good order (see `trimaran move`), and none comes back before `trimaran node resume`,
+whatever the cluster file prefers and whoever is restarted meanwhile. The node votes and has a full copy as before; it leads only
+where no other node could. The command returns when nothing is served there, and says whether the node can be stopped. It is
+refused where the others are no majority that is in sync. A second time it does nothing.")]
+    Drain {
+        /// Name of the node
+        name: String,
+        /// Also where the others could not serve without it
+        #[arg(long)]
+        force: bool,
+    },
+    /// Take a node back into service; fail-backs follow the cluster file
+    #[command(after_help = "Example:\n  trimaran node resume c")]
+    Resume {
+        /// Name of the node
+        name: String,
     },
 }
 

@@ -1,0 +1,325 @@
+//! Which node leads where several could: moves that an operator asks for, nodes in maintenance, the preferred node.
+//!
+//! Everything here is a planned move (`leadership.rs`, `begin_handover`): units of work in flight have a time to end, and
+//! nothing that was acknowledged is touched. A node in maintenance is a replicated fact (`qmgr`, `Command::Maintain`): it votes and
+//! has a full copy as before, hands over what it leads, and stands for election only when nobody else was elected for
+//! several election timeouts (`consensus`, `set_reluctant`). So a cluster whose other nodes fail meanwhile is served by
+//! it all the same, later than otherwise: maintenance is a wish, and an outage that nobody chose is worse than a wish
+//! that is not granted. As soon as another node can, it hands over again.
+//!
+//! A fail-back comes from what the cluster file prefers. It is done by the leader, which must have served for a while
+//! (`Options::tenure`), so that a preferred node that comes and goes does not take its clients along each time.
+
+use std::time::Duration;
+
+use super::Replica;
+use super::proposals::Waiting;
+use crate::consensus::PeerProgress;
+use crate::mqi::{Completion, Refusal};
+use crate::qmgr::Command;
+use crate::types::planted::{self, Bug};
+use crate::types::{Instant, NodeId, Reason, SessionId, Token, Version, WallTime};
+
+/// How often a leader looks whether another node should have what it leads.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// A move that came to nothing is tried again after so long.
+const AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// Whoever lacks no more entries than this has everything but what is on its way.
+const LAG_MAX: u64 = 64;
+const DAY_MINUTES: i64 = 24 * 60;
+
+/// What the cluster file says of a queue manager's place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Placement {
+    pub preferred: Option<NodeId>,
+    pub fail_back: FailBack,
+}
+
+/// When a queue manager moves back to its preferred node, which can have it again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FailBack {
+    #[default]
+    Never,
+    Now,
+    /// Minutes of the day, UTC; the end is not in it. From a later to an earlier one it goes over midnight.
+    Within {
+        from: u16,
+        until: u16,
+    },
+}
+
+impl FailBack {
+    /// Whether it may begin at this time, which is the one that a majority of the clocks has reached.
+    pub fn is_due(self, at: WallTime) -> bool {
+        let minute = (at.0 / 60_000).rem_euclid(DAY_MINUTES);
+        debug_assert!((0..DAY_MINUTES).contains(&minute), "a day has so many minutes");
+        match self {
+            FailBack::Never => false,
+            FailBack::Now => true,
+            FailBack::Within { from, until } => {
+                let (from, until) = (i64::from(from), i64::from(until));
+                debug_assert!(from != until && from.max(until) < DAY_MINUTES, "a window is a part of a day");
+                match from < until {
+                    true => (from..until).contains(&minute),
+                    false => minute >= from || minute < until,
+                }
+            }
+        }
+    }
+}
+
+/// When the next look is due.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    next: Instant,
+}
+
+impl Replica {
+    /// An operator wants another node to serve. What cannot be is said before anything is interrupted.
+    pub(super) fn on_move(
+        &mut self,
+        session: SessionId,
+        token: Token,
+        to: Option<NodeId>,
+        units_within: Option<Duration>,
+    ) {
+        debug_assert!(self.is_serving(), "whoever serves is asked to hand over");
+        if to == Some(self.options.node) {
+            return self.answer(session, token, Completion::done());
+        }
+        let peers = self.consensus.progress();
+        let refused = match to {
+            Some(to) => self.check_successor(to, &peers).err(),
+            None => self.check_any_successor(&peers).err(),
+        };
+        match refused {
+            Some(refusal) => self.answer(session, token, refusal.into()),
+            None => self.begin_handover(Why::Move, to, Some((session, token)), units_within),
+        }
+    }
+
+    fn check_any_successor(&self, peers: &[PeerProgress]) -> Result<(), Refusal> {
+        let mut reasons = Vec::new();
+        for peer in peers.iter().filter(|peer| peer.voter) {
+            match self.check_successor(peer.node, peers) {
+                Ok(()) => return Ok(()),
+                Err(refusal) => reasons.push(refusal.sentence()),
+            }
+        }
+        match reasons.is_empty() {
+            true => Err(Refusal::because(Reason::OptionsError, "there is no other node that votes")),
+            false => {
+                let text = format!("no other node can take over just now: {}", reasons.join("; "));
+                Err(Refusal::because(Reason::HostNotAvailable, text))
+            }
+        }
+    }
+
+    /// Whether the node can take over, as far as is known here. One that lacks entries gets them meanwhile, or not in time.
+    fn check_successor(&self, node: NodeId, peers: &[PeerProgress]) -> Result<(), Refusal> {
+        let name = self.name_of(node);
+        let Some(peer) = peers.iter().find(|peer| peer.node == node && peer.voter) else {
+            let text = format!("node {name} does not vote in this queue manager, so it cannot lead it");
+            return Err(Refusal::because(Reason::OptionsError, text));
+        };
+        let why = match self.is_another(node) {
+            Some(differs) => differs.as_str(),
+            None if !peer.active || !self.peers.is_connected(node) => "is not connected",
+            None if self.peers.recovers(node) => {
+                "is recovering: it has to fetch what it lost before it may lead"
+            }
+            None if self.peers.is_stopping(node) => "is stopping",
+            None if peer.snapshot => "is receiving a snapshot",
+            None if self.state.is_maintained(node) => {
+                let text = format!("node {name} is in maintenance; `trimaran node resume {name}` ends that");
+                return Err(Refusal::because(Reason::HostNotAvailable, text));
+            }
+            None => return Ok(()),
+        };
+        Err(Refusal::because(Reason::HostNotAvailable, format!("node {name} {why}")))
+    }
+
+    /// Whether the peer could take over and is not in maintenance, as far as this node was told.
+    pub(super) fn may_take_over(&self, node: NodeId) -> bool {
+        self.peers.may_lead(node) && !self.is_spared(node)
+    }
+
+    /// Whether the node is to lead only where no other could.
+    pub(super) fn is_spared(&self, node: NodeId) -> bool {
+        self.state.is_maintained(node) && !planted::is(Bug::LeadInMaintenance)
+    }
+
+    // ---- maintenance ------------------------------------------------------------------------------------------
+
+    pub(super) fn on_maintain(
+        &mut self,
+        session: SessionId,
+        token: Token,
+        node: NodeId,
+        begins: bool,
+        force: bool,
+    ) {
+        debug_assert!(self.is_serving(), "whoever serves proposes what is replicated");
+        let is_so_already = self.state.is_maintained(node) == begins;
+        let mut asked = self.check_maintain(node);
+        if begins && !force && !is_so_already {
+            asked = asked.and_then(|()| self.check_not_needed(node));
+        }
+        match asked {
+            Err(refusal) => self.answer(session, token, refusal.into()),
+            Ok(()) if is_so_already => self.answer(session, token, Completion::done()),
+            Ok(()) => {
+                let waiting = Waiting::Admin { session, token, queue: None };
+                self.propose(Command::Maintain { node, begins }, waiting);
+            }
+        }
+    }
+
+    fn check_maintain(&self, node: NodeId) -> Result<(), Refusal> {
+        let version = self.state.version();
+        if version < Version::NEXT {
+            let detail = format!(
+                "maintenance is a fact of version {}, and the queue manager has version {version}: when every node runs this \
+                 release, raise it with `trimaran cluster upgrade`",
+                Version::NEXT
+            );
+            return Err(Refusal::because(Reason::FunctionNotSupported, detail));
+        }
+        let membership = self.consensus.membership();
+        let name = self.name_of(node);
+        if !membership.nodes.contains_key(&node) {
+            let detail = format!("node {name} has no part in this queue manager");
+            return Err(Refusal::because(Reason::OptionsError, detail));
+        }
+        Ok(())
+    }
+
+    /// Whether the others can serve without the node. One that does not vote is missed by nobody.
+    fn check_not_needed(&self, node: NodeId) -> Result<(), Refusal> {
+        let membership = self.consensus.membership();
+        let name = self.name_of(node);
+        if !membership.voters.contains(&node) {
+            return Ok(());
+        }
+        if self.consensus.membership_changes() {
+            let detail = "a node is being added or removed; repeat the command when that is done";
+            return Err(Refusal::because(Reason::CallInProgress, detail));
+        }
+        let instances = self.status().instances;
+        let others = instances.iter().filter(|one| one.voter && one.node != node);
+        let (whole, lacking): (Vec<_>, Vec<_>) = others.partition(|one| one.out_of_sync.is_none());
+        let needed = membership.voters.len() / 2 + 1;
+        debug_assert!(needed <= membership.voters.len(), "a majority is no more than all");
+        if whole.len() < needed {
+            let lacking: Vec<String> = lacking
+                .iter()
+                .filter_map(|one| Some(format!("{} ({})", self.name_of(one.node), one.out_of_sync?.as_str())))
+                .collect();
+            let lacking = if lacking.is_empty() { "there are no others".into() } else { lacking.join(", ") };
+            let detail = format!(
+                "without node {name} there would be no majority of nodes that are in sync, and nobody could serve: {} of {} are, \
+                 {needed} are needed; not in sync: {lacking}. Wait for them, or accept it with --force",
+                whole.len(),
+                membership.voters.len()
+            );
+            return Err(Refusal::because(Reason::HostNotAvailable, detail));
+        }
+        if whole.iter().all(|one| self.state.is_maintained(one.node)) {
+            let detail = format!(
+                "every other node that is in sync is in maintenance, so node {name} is the one that serves: `trimaran node \
+                 resume` one of them first, or accept it with --force"
+            );
+            return Err(Refusal::because(Reason::HostNotAvailable, detail));
+        }
+        Ok(())
+    }
+
+    // ---- the leader looks -------------------------------------------------------------------------------------
+
+    /// Hands over where another node should lead: this one is in maintenance, or another one is preferred.
+    pub(super) fn drive_placement(&mut self) {
+        self.consensus.set_reluctant(self.is_spared(self.options.node));
+        if self.now.instant < self.places.next {
+            return;
+        }
+        let Some(leading) = self.standing.serving() else { return };
+        if leading.handover.is_some() || self.draining {
+            return;
+        }
+        self.places.next = self.now.instant + LOOK_EVERY;
+        let is_spared = self.is_spared(self.options.node);
+        let target = if is_spared { self.best_successor() } else { self.preferred_if_due() };
+        let Some(target) = target else { return };
+        debug_assert!(!self.is_spared(target), "nothing is handed to a node in maintenance");
+        self.places.next = self.now.instant + AGAIN_AFTER;
+        if !is_spared {
+            self.stats.fail_backs += 1;
+        }
+        let why = if is_spared { Why::Drain } else { Why::FailBack };
+        self.begin_handover(why, Some(target), None, None);
+    }
+
+    fn best_successor(&self) -> Option<NodeId> {
+        let peers = self.consensus.progress();
+        let fit = peers.iter().filter(|peer| self.is_fit(peer));
+        fit.max_by_key(|peer| self.merit(peer)).map(|peer| peer.node)
+    }
+
+    /// Whether it could take over at once.
+    fn is_fit(&self, peer: &PeerProgress) -> bool {
+        peer.voter
+            && peer.active
+            && !peer.snapshot
+            && peer.lag <= LAG_MAX
+            && self.may_take_over(peer.node)
+            && self.is_another(peer.node).is_none()
+    }
+
+    /// What makes one successor better than another: whether it is in service, has room, is on time; then how much it has.
+    pub(super) fn merit(&self, peer: &PeerProgress) -> impl Ord + use<> {
+        let (has_room, is_on_time) = (self.peers.has_room(peer.node), self.clocks.off_ms(peer.node) == 0);
+        (!self.is_spared(peer.node), has_room, is_on_time, peer.matched, std::cmp::Reverse(peer.node))
+    }
+
+    /// The node that the cluster file prefers, where a fail-back is due and could be done at once.
+    fn preferred_if_due(&self) -> Option<NodeId> {
+        let Placement { preferred, fail_back } = self.options.placement;
+        let preferred = preferred.filter(|node| *node != self.options.node)?;
+        let leading = self.standing.serving()?;
+        let since = leading.serving_since?;
+        let has_tenure = self.now.instant.since(since) >= self.options.tenure;
+        let is_busy = leading.members.is_some() || leading.raising.is_some();
+        if is_busy || !(has_tenure || planted::is(Bug::FailBackAtOnce)) || !fail_back.is_due(self.wall()) {
+            return None;
+        }
+        let peers = self.consensus.progress();
+        let peer = peers.iter().find(|peer| peer.node == preferred)?;
+        let is_well = self.peers.has_room(preferred) && self.clocks.off_ms(preferred) == 0;
+        debug_assert_ne!(peer.node, self.options.node, "progress is that of others");
+        (self.is_fit(peer) && is_well).then_some(preferred)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_is_of_the_day_in_utc_and_may_go_over_midnight() {
+        let at = |hour: i64, minute: i64| WallTime(((20_000 * 24 + hour) * 60 + minute) * 60_000 + 59_999);
+        let night = FailBack::Within { from: 2 * 60, until: 4 * 60 };
+        for (hour, minute, is_due) in
+            [(1, 59, false), (2, 0, true), (3, 59, true), (4, 0, false), (14, 0, false)]
+        {
+            assert_eq!(night.is_due(at(hour, minute)), is_due, "{hour}:{minute}");
+        }
+        let midnight = FailBack::Within { from: 23 * 60 + 30, until: 30 };
+        for (hour, minute, is_due) in
+            [(23, 29, false), (23, 30, true), (0, 0, true), (0, 29, true), (0, 30, false)]
+        {
+            assert_eq!(midnight.is_due(at(hour, minute)), is_due, "{hour}:{minute}");
+        }
+        assert!(FailBack::Now.is_due(at(5, 0)) && !FailBack::Never.is_due(at(5, 0)));
+        assert!(night.is_due(WallTime(-1_000 * 60 * 60 * 22 + 60_000)), "before 1970 there were nights, too");
+    }
+}

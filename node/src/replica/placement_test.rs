@@ -1,0 +1,362 @@
+//! Who leads where several could: moves, units of work that hold them up, maintenance, and the preferred node.
+
+use super::*;
+use crate::mqi::{Data, Get, GetMode, OpenOptions, Put, PutTarget, Selection, Wait};
+use crate::replica::{FailBack, Placement};
+use crate::types::{Descriptor, HandleId, Message, Persistence};
+
+const APP: SessionId = SessionId(7);
+const OTHER: SessionId = SessionId(8);
+const HANDLE: HandleId = HandleId(1);
+
+fn millis(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+/// Three nodes whose queue manager has the version that knows maintenance, and a queue.
+fn placed_group() -> Group {
+    let mut group = Group::new(3);
+    change_release(&mut group, &[1, 2, 3], Version::NEXT);
+    assert_eq!(raise(&mut group).reason, Reason::None);
+    let leader = group.leader().unwrap();
+    let queue = ObjectName::new("ORDERS").unwrap();
+    group.ask_node(leader, Admin::define_local(&queue, &[]));
+    group.pass(millis(100));
+    group.answers(leader);
+    group
+}
+
+fn ask(group: &mut Group, call: impl Into<Call>) -> Completion {
+    let leader = group.leader().expect("somebody serves");
+    group.ask_node(leader, call);
+    group.pass(millis(200));
+    group.answers(leader).pop().expect("it is answered")
+}
+
+fn maintain(node: u64, begins: bool) -> Operate {
+    Operate::Maintain { node: NodeId(node), begins, force: false }
+}
+
+fn move_to(node: u64) -> Operate {
+    Operate::Move { to: Some(NodeId(node)), units_within: None }
+}
+
+fn kill(group: &mut Group, node: u64) -> Member {
+    let member = group.members.remove(&node).expect("it is a member");
+    for other in group.others(node) {
+        group.tell(other, Event::PeerGone { node: NodeId(node) });
+    }
+    member
+}
+
+/// The process was stopped and goes on.
+fn come_back(group: &mut Group, node: u64, member: Member) {
+    for other in group.others(node) {
+        group.members.get_mut(&node);
+        group.tell(other, Event::PeerConnected { node: NodeId(node) });
+    }
+    group.connect(node, member);
+}
+
+// ---- units of work ----
+
+fn begin_session(group: &mut Group, leader: u64, session: SessionId) {
+    group.tell(leader, Event::Connect { session, connect: Connect::new(Identity::of("joe"), "app") });
+    let options = OpenOptions { output: true, input: true, ..OpenOptions::default() };
+    let queue = ObjectName::new("ORDERS").unwrap();
+    call(group, leader, session, Call::Open { handle: HANDLE, queue, options });
+}
+
+fn call(group: &mut Group, leader: u64, session: SessionId, call: Call) {
+    let token = Token(group.now.instant.0);
+    group.tell(leader, Event::Call { session, token, call });
+    group.pass(millis(10));
+}
+
+fn put(syncpoint: bool) -> Call {
+    let descriptor = Descriptor { persistence: Persistence::Persistent, ..Descriptor::default() };
+    let message = Message { descriptor, ..Message::default() };
+    Call::Put(Put { to: PutTarget::Handle(HANDLE), message, syncpoint, producer: None, dead_letter: false })
+}
+
+fn get(syncpoint: bool) -> Call {
+    Call::Get(Get {
+        handle: HANDLE,
+        syncpoint,
+        syncpoint_if_persistent: false,
+        wait: Wait::No,
+        mode: GetMode::Destructive,
+        selection: Selection::default(),
+        max_length: None,
+        accept_truncated: false,
+    })
+}
+
+fn commit() -> Call {
+    Call::Commit { unit: None, units_decided: None }
+}
+
+fn reasons(group: &mut Group, node: u64) -> Vec<Reason> {
+    group.answers(node).into_iter().map(|completion| completion.reason).collect()
+}
+
+#[test]
+fn an_open_unit_may_end_before_a_move_and_new_ones_wait() {
+    let mut group = placed_group();
+    let leader = group.leader().unwrap();
+    let next = group.others(leader)[0];
+    [APP, OTHER].into_iter().for_each(|session| begin_session(&mut group, leader, session));
+    call(&mut group, leader, APP, put(true));
+    group.answers(leader);
+
+    group.ask_node(leader, move_to(next));
+    group.pass(millis(500));
+    assert_eq!(group.leader(), Some(leader), "it is waited for");
+    call(&mut group, leader, APP, put(true));
+    call(&mut group, leader, OTHER, put(false));
+    call(&mut group, leader, OTHER, get(false));
+    assert_eq!(
+        reasons(&mut group, leader),
+        [Reason::None; 3],
+        "the unit goes on, and what is no part of one"
+    );
+    call(&mut group, leader, OTHER, put(true));
+    assert_eq!(reasons(&mut group, leader), [], "a new unit waits");
+
+    call(&mut group, leader, APP, commit());
+    group.pass(millis(300));
+    assert_eq!(group.leader(), Some(next), "nothing is open any more");
+    let answers = reasons(&mut group, leader);
+    assert_eq!(answers.iter().filter(|reason| **reason == Reason::None).count(), 2, "the commit, the move");
+    assert!(answers.contains(&Reason::ConnectionBroken), "what was not begun never happened: {answers:?}");
+    let queue = group.members[&next].replica.state.queues().next().unwrap();
+    assert_eq!(queue.depth(), 2, "both of the unit; the other message was got");
+}
+
+#[test]
+fn a_unit_that_stays_open_is_backed_out_when_its_time_is_over() {
+    let mut group = placed_group();
+    let leader = group.leader().unwrap();
+    begin_session(&mut group, leader, APP);
+    call(&mut group, leader, APP, put(false));
+    call(&mut group, leader, APP, get(true));
+    let within = Some(millis(700));
+    group.ask_node(leader, Operate::Move { to: None, units_within: within });
+    group.pass(millis(650));
+    assert_eq!(group.leader(), Some(leader));
+    group.pass(millis(350));
+    let next = group.leader().expect("somebody took over");
+    assert_ne!(next, leader);
+    let queue = group.members[&next].replica.state.queues().next().unwrap();
+    assert_eq!(queue.depth(), 1, "the message is back");
+}
+
+#[test]
+fn without_an_open_unit_a_move_and_a_stop_wait_for_nothing() {
+    let mut group = placed_group();
+    let leader = group.leader().unwrap();
+    begin_session(&mut group, leader, APP);
+    call(&mut group, leader, APP, put(true));
+    call(&mut group, leader, APP, commit());
+    let next = group.others(leader)[1];
+    group.ask_node(leader, Operate::Move { to: Some(NodeId(next)), units_within: Some(millis(60_000)) });
+    group.pass(millis(100));
+    assert_eq!(group.leader(), Some(next));
+    group.tell(next, Event::Drain);
+    group.pass(millis(100));
+    assert!(group.leader().is_some_and(|leader| leader != next));
+}
+
+#[test]
+fn a_stop_gives_open_units_their_time_once() {
+    let mut group = placed_group();
+    let leader = group.leader().unwrap();
+    begin_session(&mut group, leader, APP);
+    call(&mut group, leader, APP, put(true));
+    group.tell(leader, Event::Drain);
+    group.pass(millis(1_900));
+    assert_eq!(group.leader(), Some(leader));
+    group.pass(millis(400));
+    assert!(group.leader().is_some_and(|next| next != leader));
+}
+
+// ---- where to ----
+
+#[test]
+fn a_move_that_cannot_be_is_refused_at_once_and_interrupts_nothing() {
+    let mut group = placed_group();
+    let leader = group.leader().unwrap();
+    let (here, away) = (group.others(leader)[0], group.others(leader)[1]);
+    assert_eq!(ask(&mut group, move_to(leader)).reason, Reason::None, "it is there already");
+    assert_eq!(ask(&mut group, move_to(9)).reason, Reason::OptionsError);
+    assert_eq!(ask(&mut group, maintain(here, true)).reason, Reason::None);
+    let refused = ask(&mut group, move_to(here));
+    assert_eq!(refused.reason, Reason::HostNotAvailable);
+    assert!(refused.detail.unwrap().contains(&format!("`trimaran node resume {here}` ends that")));
+    kill(&mut group, away);
+    let refused = ask(&mut group, move_to(away));
+    assert_eq!(refused.detail.as_deref(), Some(format!("node {away} is not connected").as_str()));
+    let refused = ask(&mut group, Operate::Move { to: None, units_within: None });
+    let detail = refused.detail.unwrap();
+    assert!(detail.contains("is in maintenance") && detail.contains("is not connected"), "{detail}");
+    assert!(group.members[&leader].replica.is_serving() && group.leader() == Some(leader));
+}
+
+// ---- maintenance ----
+
+#[test]
+fn a_node_in_maintenance_hands_over_and_leaves_the_next_election_to_the_others() {
+    let mut group = placed_group();
+    let first = group.leader().unwrap();
+    assert_eq!(ask(&mut group, maintain(first, true)).reason, Reason::None);
+    group.pass(millis(500));
+    let second = group.leader().expect("it handed over");
+    assert_ne!(second, first);
+    let views = group.members[&second].replica.status().instances;
+    let maintained: Vec<u64> =
+        views.iter().filter(|view| view.in_maintenance).map(|view| view.node.0).collect();
+    assert_eq!(maintained, [first]);
+    kill(&mut group, second);
+    group.pass(millis(2_000));
+    let third = group.leader().expect("the other one was elected");
+    assert_ne!(third, first);
+
+    assert_eq!(ask(&mut group, maintain(first, true)).reason, Reason::None, "a second time it does nothing");
+    assert_eq!(ask(&mut group, maintain(first, false)).reason, Reason::None);
+    assert_eq!(ask(&mut group, move_to(first)).reason, Reason::None);
+    assert_eq!(group.leader(), Some(first));
+}
+
+#[test]
+fn where_nobody_else_can_a_node_in_maintenance_leads_after_several_election_timeouts() {
+    let mut group = placed_group();
+    let leader = group.leader().unwrap();
+    let others = group.others(leader);
+    assert_eq!(ask(&mut group, maintain(others[0], true)).reason, Reason::None);
+    let last = Operate::Maintain { node: NodeId(others[1]), begins: true, force: true };
+    assert_eq!(ask(&mut group, last).reason, Reason::None);
+    let member = kill(&mut group, leader);
+    group.pass(millis(5_000));
+    assert_eq!(group.leader(), None, "each leaves it to the others");
+    group.pass(millis(5_000));
+    let spared = group.leader().expect("an outage is worse");
+    come_back(&mut group, leader, member);
+    group.pass(millis(8_000));
+    assert_eq!(group.leader(), Some(leader), "node {spared} hands over to one that is in service");
+}
+
+#[test]
+fn maintenance_that_would_leave_no_majority_wants_force() {
+    let mut group = placed_group();
+    let leader = group.leader().unwrap();
+    let (here, away) = (group.others(leader)[0], group.others(leader)[1]);
+    kill(&mut group, away);
+    let refused = ask(&mut group, maintain(here, true));
+    assert_eq!(refused.reason, Reason::HostNotAvailable);
+    let detail = refused.detail.unwrap();
+    assert!(detail.contains("1 of 3 are, 2 are needed") && detail.contains("(not connected)"), "{detail}");
+    let forced = Operate::Maintain { node: NodeId(here), begins: true, force: true };
+    assert_eq!(ask(&mut group, forced).reason, Reason::None);
+    assert!(group.members[&here].replica.state.is_maintained(NodeId(here)));
+}
+
+#[test]
+fn a_queue_manager_of_an_older_version_has_no_maintenance() {
+    let mut group = Group::new(3);
+    let leader = group.leader().unwrap();
+    let refused = ask(&mut group, maintain(leader, true));
+    assert_eq!(refused.reason, Reason::FunctionNotSupported);
+    assert!(refused.detail.unwrap().contains("`trimaran cluster upgrade`"));
+    assert!(matches!(ask(&mut group, Operate::Status).data, Data::Status(_)));
+}
+
+// ---- the preferred node ----
+
+fn prefer(group: &mut Group, node: u64, fail_back: FailBack) {
+    for member in group.members.values_mut() {
+        member.replica.options.placement = Placement { preferred: Some(NodeId(node)), fail_back };
+    }
+}
+
+#[test]
+fn the_preferred_node_has_it_back_when_the_leader_has_served_for_a_while() {
+    let mut group = placed_group();
+    group.pass(Duration::from_secs(25));
+    let leader = group.leader().unwrap();
+    let preferred = group.others(leader)[0];
+    prefer(&mut group, preferred, FailBack::Never);
+    group.pass(Duration::from_secs(10));
+    assert_eq!(group.leader(), Some(leader));
+    prefer(&mut group, preferred, FailBack::Now);
+    group.pass(millis(500));
+    assert_eq!(group.leader(), Some(preferred));
+
+    // An operator wants it elsewhere; a while later it goes back.
+    assert_eq!(ask(&mut group, move_to(leader)).reason, Reason::None);
+    group.pass(Duration::from_secs(29));
+    assert_eq!(group.leader(), Some(leader));
+    group.pass(Duration::from_secs(2));
+    assert_eq!(group.leader(), Some(preferred));
+}
+
+#[test]
+fn a_fail_back_waits_for_its_window_and_for_a_node_that_is_well() {
+    let mut group = placed_group();
+    group.pass(Duration::from_secs(31));
+    let leader = group.leader().unwrap();
+    let preferred = group.others(leader)[0];
+    let minute = |wall: WallTime| (wall.0 / 60_000) as u16;
+    let from = minute(group.now.wall) + 2;
+    let room = |text: &str| Event::Disk { room: DiskRoom::Low { text: text.into() } };
+    group.tell(preferred, room("full"));
+    prefer(&mut group, preferred, FailBack::Within { from, until: from + 10 });
+    while minute(group.now.wall) < from {
+        assert_eq!(group.leader(), Some(leader), "its time has not come");
+        group.pass(Duration::from_secs(1));
+    }
+    group.pass(Duration::from_secs(5));
+    assert_eq!(group.leader(), Some(leader), "it has no room");
+    assert_eq!(ask(&mut group, maintain(preferred, true)).reason, Reason::None);
+    group.tell(preferred, Event::Disk { room: DiskRoom::Enough });
+    group.pass(Duration::from_secs(5));
+    assert_eq!(group.leader(), Some(leader), "it is in maintenance");
+    assert_eq!(ask(&mut group, maintain(preferred, false)).reason, Reason::None);
+    group.pass(Duration::from_secs(1));
+    assert_eq!(group.leader(), Some(preferred));
+}
+
+#[test]
+fn at_a_start_of_all_the_node_that_stands_first_is_elected() {
+    for first in 1..=3 {
+        let mut group = Group::empty();
+        group.now = Now { instant: Instant(1), wall: WallTime(1_000_000) };
+        for id in 1..=3 {
+            let mut started = replica_that_stands(id, &[1, 2, 3], if id == first { 0 } else { 150 });
+            started.role = RoleView::NotServing { term: Term(0), leader: None, recovering: true };
+            group.connect(id, started);
+        }
+        group.pass(Duration::from_secs(5));
+        assert_eq!(group.leader(), Some(first));
+    }
+}
+
+fn replica_that_stands(id: u64, voters: &[u64], delay_ms: u64) -> Member {
+    let recovered = Recovered {
+        hard_state: HardState { term: Term(2), vote: Some(NodeId(1)), commit: Index(2) },
+        snapshot: initial(voters),
+        entries: (2..=2).map(entry_of_term_2).collect(),
+        recovering: false,
+        since_start: Duration::ZERO,
+        acknowledged: Some(Index(2)),
+        parted: None,
+    };
+    let name = ObjectName::new("QM1").unwrap();
+    let consensus = consensus::Options {
+        node: NodeId(id),
+        start_delay: millis(delay_ms),
+        ..consensus::Options::default()
+    };
+    let options = Options::new(QueueManagerId(1), name.clone(), consensus);
+    let state = QueueManager::new(QueueManagerId(1), name);
+    of_replica(Replica::new(options, recovered, state, 41 * id), false)
+}
