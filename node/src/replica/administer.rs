@@ -4,8 +4,6 @@
 
 use std::time::Duration;
 
-use trimaran_proto::admin::v1::handing_over::Why;
-
 use super::Replica;
 use super::proposals::Waiting;
 use super::turn::DESCRIBE;

@@ -12,6 +12,8 @@
 
 use std::time::Duration;
 
+use trimaran_proto::admin::v1::handing_over::Why;
+
 use super::Replica;
 use super::proposals::Waiting;
 use crate::consensus::PeerProgress;

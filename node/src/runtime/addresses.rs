@@ -214,9 +214,14 @@ impl Addresses {
         match report {
             Report::Ready => {}
             Report::Unfit { sentence } => self.0.standing.report(sentence),
-            Report::Taken { queue_manager, .. } => {
+            Report::Taken { queue_manager, claimed, announced, .. } => {
                 seen.held.insert(QueueManagerId(queue_manager));
                 *seen.moves.entry(QueueManagerId(queue_manager)).or_default() += 1;
+                drop(seen);
+                if let Some(inbox) = inboxes.get(&QueueManagerId(queue_manager)) {
+                    let (taken, announced) = (Instant(claimed), Instant(announced));
+                    let _ = inbox.deliver_blocking(Event::AddressHere { taken, announced });
+                }
             }
             Report::Tickled { queue_manager, count } => {
                 *seen.tickled.entry(QueueManagerId(queue_manager)).or_default() += count;
