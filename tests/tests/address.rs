@@ -502,7 +502,7 @@ async fn two_move_and_one_dies(settings: Vec<String>) {
 /// Asked for at the nodes' own addresses: the one that moves takes its connections with it.
 async fn switch(cluster: &Cluster, queue_manager: &str) {
     let connection = cluster.builder().queue_manager(queue_manager).connect().await.expect("somebody serves");
-    connection.admin().switch("").await.expect("somebody takes over");
+    connection.admin().move_to("").await.expect("somebody takes over");
 }
 
 /// The nodes that have the two addresses, each on one.

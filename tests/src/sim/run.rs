@@ -188,6 +188,7 @@ impl Plan {
             forgets_term: knobs.planted == Some(Planted::ForgetTerm),
             turn_work: TURN_WORK,
             system_objects: false,
+            newest: Version::FIRST,
             units_within: Duration::ZERO,
             placements: Vec::new(),
             tenure: Duration::from_secs(30),
