@@ -46,6 +46,10 @@ pub enum Admin {
 pub enum Operate {
     /// Answered by every node, whether it serves or not.
     Status,
+    /// Records of failovers behind this number, a page of them. Answered by every node.
+    Failovers {
+        after: u64,
+    },
     /// Moves the active instance; `to` None picks the one that is most up to date. Units of work that are open may go on
     /// for so long; None: as long as the replica's options say.
     Move {

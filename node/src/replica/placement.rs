@@ -12,6 +12,8 @@
 
 use std::time::Duration;
 
+use trimaran_proto::admin::v1::handing_over::Why;
+
 use super::Replica;
 use super::proposals::Waiting;
 use crate::consensus::PeerProgress;
@@ -94,7 +96,7 @@ impl Replica {
         };
         match refused {
             Some(refusal) => self.answer(session, token, refusal.into()),
-            None => self.begin_handover(to, Some((session, token)), units_within),
+            None => self.begin_handover(Why::Move, to, Some((session, token)), units_within),
         }
     }
 
@@ -252,10 +254,9 @@ impl Replica {
         let Some(target) = target else { return };
         debug_assert!(!self.is_spared(target), "nothing is handed to a node in maintenance");
         self.places.next = self.now.instant + AGAIN_AFTER;
-        if !is_spared {
-            self.stats.fail_backs += 1;
-        }
-        self.begin_handover(Some(target), None, None);
+        self.stats.fail_backs += u64::from(!is_spared);
+        let why = if is_spared { Why::Drain } else { Why::FailBack };
+        self.begin_handover(why, Some(target), None, None);
     }
 
     fn best_successor(&self) -> Option<NodeId> {

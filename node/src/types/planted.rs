@@ -36,6 +36,8 @@ pub enum Bug {
     AlterWhole,
     /// The version is raised without asking what the others speak.
     RaiseEarly,
+    /// No record is kept of another node that takes over.
+    ForgetFailover,
     /// A node in maintenance stands for election and leads as others do.
     LeadInMaintenance,
     /// A fail-back does not wait until the leader has served for a while.

@@ -128,8 +128,6 @@ pub struct Setup {
     /// As the replica's options.
     pub turn_work: u64,
     pub system_objects: bool,
-    /// The newest version that every node speaks at first.
-    pub newest: Version,
     pub units_within: Duration,
     /// Of each queue manager.
     pub placements: Vec<Placement>,

@@ -86,12 +86,13 @@ pub enum Planted {
     OneOffer,
     EndlessTurn,
     RaiseEarly,
+    ForgetFailover,
     LeadInMaintenance,
     FailBackAtOnce,
 }
 
 impl Planted {
-    pub const ALL: [(Planted, &'static str, &'static str); 20] = [
+    pub const ALL: [(Planted, &'static str, &'static str); 21] = [
         (Planted::AckBeforeSync, "ack-before-sync", "a write counts as persisted before the disk said so"),
         (Planted::ForgetTerm, "forget-term", "term and vote are forgotten at a restart"),
         (Planted::ServeWithoutLease, "serve-without-lease", "a leader serves on without a lease"),
@@ -122,6 +123,7 @@ impl Planted {
         ),
         (Planted::EndlessTurn, "endless-turn", "a turn goes on for as long as there is anything to do"),
         (Planted::RaiseEarly, "raise-early", "the version is raised without asking what the others speak"),
+        (Planted::ForgetFailover, "forget-failover", "no record is kept of another node that takes over"),
         (Planted::LeadInMaintenance, "lead-in-maintenance", "a node in maintenance leads as others do"),
         (Planted::FailBackAtOnce, "fail-back-at-once", "a fail-back does not wait for the leader's tenure"),
     ];
@@ -186,7 +188,6 @@ impl Plan {
             forgets_term: knobs.planted == Some(Planted::ForgetTerm),
             turn_work: TURN_WORK,
             system_objects: false,
-            newest: Version::FIRST,
             units_within: Duration::ZERO,
             placements: Vec::new(),
             tenure: Duration::from_secs(30),
@@ -216,7 +217,12 @@ impl Plan {
             session_bytes_max: *rng.pick(&[1 << 10, 16 << 20]).expect("not empty"),
             victims: Vec::new(),
             disk_failure: None,
+            newest: Version::FIRST,
         };
+        // Most begin with what this release speaks; two releases side by side begin with the one before.
+        if !plan.schedule.enabled.iter().any(|fault| fault.is_of_releases()) && seed % 4 != 0 {
+            plan.newest = Version::NEXT;
+        }
         plan.place_queue_managers(knobs);
         // Short turns that cost time, so that what a client asks for is done in parts; or long ones that cost none.
         (plan.setup.turn_work, plan.look_us) =
@@ -232,7 +238,7 @@ impl Plan {
         }
         let Some(places) = Places::draw(self.seed, self.setup.queue_managers, self.nodes) else { return };
         (self.setup.units_within, self.setup.tenure) = (places.units_within, places.tenure);
-        (self.setup.placements, self.setup.newest) = (places.placements, Version::NEXT);
+        (self.setup.placements, self.newest) = (places.placements, Version::NEXT);
         let wanted = [Fault::Maintain, Fault::MoveLeader, Fault::Drain];
         let missing = wanted.iter().filter(|fault| knobs.faults.contains(fault));
         let missing: Vec<Fault> =
@@ -243,7 +249,7 @@ impl Plan {
     /// For days of another kind.
     pub fn unplaced(mut self) -> Plan {
         self.setup.placements.clear();
-        (self.setup.newest, self.setup.units_within) = (Version::FIRST, Duration::ZERO);
+        self.setup.units_within = Duration::ZERO;
         self.schedule.enabled.retain(|fault| !fault.is_of_placement());
         self
     }
@@ -403,6 +409,7 @@ fn plant(planted: Option<Planted>) {
         Planted::EndlessTurn => Some(Bug::EndlessTurn),
         Planted::AlterWhole => Some(Bug::AlterWhole),
         Planted::RaiseEarly => Some(Bug::RaiseEarly),
+        Planted::ForgetFailover => Some(Bug::ForgetFailover),
         Planted::LeadInMaintenance => Some(Bug::LeadInMaintenance),
         Planted::FailBackAtOnce => Some(Bug::FailBackAtOnce),
         Planted::ForgetTerm | Planted::KeepAddress => None,
