@@ -14,19 +14,12 @@ use trimaran_tests::process::cluster::QUEUE_MANAGER;
 use trimaran_tests::process::{Cluster, Plan, amount, run_program};
 use trimaran_tests::sources::{read, root};
 
-/// What maintenance came with.
-const VERSION: u32 = 3;
 const STREAM: &str = "STREAM";
 const WORK: &str = "WORK";
 const DONE: &str = "DONE";
 
-/// Three nodes whose queue manager knows maintenance.
 fn cluster() -> Cluster {
-    let mut cluster = Cluster::prepare(Plan::default());
-    (0..3).for_each(|node| cluster.start_as(node, VERSION));
-    cluster.wait_serving(Duration::from_secs(30));
-    command(&cluster, &["cluster", "upgrade"]);
-    cluster
+    Cluster::start(Plan::default())
 }
 
 fn command(cluster: &Cluster, arguments: &[&str]) -> String {

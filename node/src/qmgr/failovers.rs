@@ -117,7 +117,7 @@ impl Failovers {
 
     /// Who serves hands over, or will not after all ([`Why::None`]).
     pub fn announce(&mut self, said: HandingOver, at: WallTime) {
-        self.handing_over = (said.why() != Why::None).then(|| HandingOver { at_ms: at.0, ..said });
+        self.handing_over = (said.why() != Why::None).then_some(HandingOver { at_ms: at.0, ..said });
     }
 
     fn seal(&mut self) {

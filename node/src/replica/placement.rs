@@ -254,9 +254,7 @@ impl Replica {
         let Some(target) = target else { return };
         debug_assert!(!self.is_spared(target), "nothing is handed to a node in maintenance");
         self.places.next = self.now.instant + AGAIN_AFTER;
-        if !is_spared {
-            self.stats.fail_backs += 1;
-        }
+        self.stats.fail_backs += u64::from(!is_spared);
         let why = if is_spared { Why::Drain } else { Why::FailBack };
         self.begin_handover(why, Some(target), None, None);
     }

@@ -78,8 +78,8 @@ impl Replica {
             return;
         }
         let members = self.members_to_hear();
-        let spoken = members.iter().map(|node| self.speaks(*node).map(|speaks| speaks.newest));
-        let newest = spoken.fold(Some(self.options.speaks.newest), |newest, of| Some(newest?.min(of?)));
+        let mut spoken = members.iter().map(|node| self.speaks(*node).map(|speaks| speaks.newest));
+        let newest = spoken.try_fold(self.options.speaks.newest, |newest, of| Some(newest.min(of?)));
         if let Some(to) = newest.filter(|newest| *newest > self.state.version()) {
             self.stats.raises_proposed += 1;
             let leader = (self.options.node, self.consensus.term());

@@ -29,7 +29,7 @@ use crate::sim::trace::Trace;
 use crate::sim::world::{Plan, Program, Step, World, new_node, node_info};
 
 pub const HELP: &str = r#"
-cluster nodes=3 seed=7 [queue_managers=1] [window=BYTES] [retain=BYTES] [turn=LOOKS] [system] [next]
+cluster nodes=3 seed=7 [queue_managers=1] [window=BYTES] [retain=BYTES] [turn=LOOKS] [system] [before]
         [preferred=NODE] [tenure=30s]               the first line of every script
 define QUEUE [ATTRIBUTE=VALUE ...] [fifo] [move] [noput] [noget] [noshare] [nodefpsist]
 alter QUEUE [the same, and put, get, priority]      delete QUEUE [purge]      clear QUEUE
@@ -136,8 +136,8 @@ impl Runner {
         plan.setup.fast_timing = true;
         plan.setup.system_objects = has(words, "system");
         plan.setup.turn_work = number(words, "turn")?.unwrap_or(TURN_WORK);
-        if has(words, "next") {
-            plan.setup.newest = Version::NEXT;
+        if has(words, "before") {
+            plan.newest = Version::FIRST;
         }
         if let Some(preferred) = number(words, "preferred")? {
             let placement = Placement { preferred: Some(NodeId(preferred)), fail_back: FailBack::Now };

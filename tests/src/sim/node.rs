@@ -128,8 +128,6 @@ pub struct Setup {
     /// As the replica's options.
     pub turn_work: u64,
     pub system_objects: bool,
-    /// The newest version that every node speaks at first.
-    pub newest: Version,
     pub units_within: Duration,
     /// Of each queue manager.
     pub placements: Vec<Placement>,
@@ -266,7 +264,7 @@ fn consensus_options(setup: &Setup, node: u64) -> trimaran_node::consensus::Opti
 
 /// As `runtime` has it.
 fn address_tail(setup: &Setup) -> Duration {
-    policy::tail(policy::LIFETIME, consensus_options(setup, 1).lease())
+    policy::tail(consensus_options(setup, 1).lease())
 }
 
 fn replica_options(

@@ -188,7 +188,6 @@ impl Plan {
             forgets_term: knobs.planted == Some(Planted::ForgetTerm),
             turn_work: TURN_WORK,
             system_objects: false,
-            newest: Version::FIRST,
             units_within: Duration::ZERO,
             placements: Vec::new(),
             tenure: Duration::from_secs(30),
@@ -218,10 +217,11 @@ impl Plan {
             session_bytes_max: *rng.pick(&[1 << 10, 16 << 20]).expect("not empty"),
             victims: Vec::new(),
             disk_failure: None,
+            newest: Version::FIRST,
         };
         // Most begin with what this release speaks; two releases side by side begin with the one before.
         if !plan.schedule.enabled.iter().any(|fault| fault.is_of_releases()) && seed % 4 != 0 {
-            plan.setup.newest = Version::NEXT;
+            plan.newest = Version::NEXT;
         }
         plan.place_queue_managers(knobs);
         // Short turns that cost time, so that what a client asks for is done in parts; or long ones that cost none.
@@ -238,7 +238,7 @@ impl Plan {
         }
         let Some(places) = Places::draw(self.seed, self.setup.queue_managers, self.nodes) else { return };
         (self.setup.units_within, self.setup.tenure) = (places.units_within, places.tenure);
-        (self.setup.placements, self.setup.newest) = (places.placements, Version::NEXT);
+        (self.setup.placements, self.newest) = (places.placements, Version::NEXT);
         let wanted = [Fault::Maintain, Fault::MoveLeader, Fault::Drain];
         let missing = wanted.iter().filter(|fault| knobs.faults.contains(fault));
         let missing: Vec<Fault> =
@@ -249,7 +249,7 @@ impl Plan {
     /// For days of another kind.
     pub fn unplaced(mut self) -> Plan {
         self.setup.placements.clear();
-        (self.setup.newest, self.setup.units_within) = (Version::FIRST, Duration::ZERO);
+        self.setup.units_within = Duration::ZERO;
         self.schedule.enabled.retain(|fault| !fault.is_of_placement());
         self
     }

@@ -17,7 +17,7 @@ use trimaran_node::consensus::Entry;
 use trimaran_node::mqi::Call;
 use trimaran_node::replica::{Action, DiskRoom, Event, Stats};
 use trimaran_node::types::{
-    Instant, Membership, NodeId, NodeInfo, QueueManagerId, RequestId, Token, WriteNumber,
+    Instant, Membership, NodeId, NodeInfo, QueueManagerId, RequestId, Token, Version, WriteNumber,
 };
 use trimaran_node::vip::policy::Order;
 use trimaran_proto::replica::v1::peer_message::Message as PeerMessage;
@@ -217,6 +217,8 @@ pub struct Plan {
     pub victims: Vec<u64>,
     /// Lets this call to this node's disk fail.
     pub disk_failure: Option<(u64, u64, Failure)>,
+    /// What the nodes' programs speak at first.
+    pub newest: Version,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -614,7 +616,7 @@ pub fn new_node(id: u64, plan: &Plan, rng: &mut Rng) -> Node {
         sync_us: plan.sync_us,
         flush_us: plan.flush_us,
         disk_low: false,
-        newest: plan.setup.newest,
+        newest: plan.newest,
         store_full: false,
         backup: None,
         row_damage_per_mille: 0,
