@@ -78,7 +78,10 @@ impl Network {
         let holder = Holder::start(&["--net"], "true", &[] as &[&str]);
         let (port, holder_id) = (port_of(node), holder.id().to_string());
         self.holders[node] = Some(holder);
-        ip(&["link", "add", &port, "type", "veth", "peer", "name", "eth0", "netns", &holder_id]);
+        // As a machine that starts again has it: what others know of its neighbours stays true.
+        let hardware = format!("02:00:00:00:01:{node:02x}");
+        let peer = ["peer", "name", "eth0", "address", &hardware, "netns", &holder_id];
+        ip(&[&["link", "add", &port, "type", "veth"], &peer[..]].concat());
         ip(&["link", "set", &port, "master", BRIDGE, "up"]);
         let (own, six) = (format!("{}/24", address_of(node)), format!("fd00:231::{}/64", node + 1));
         for arguments in [
