@@ -223,8 +223,7 @@ async fn strike(cluster: &mut Cluster, watch: &Watch, client: &Client, fault: Fa
         Fault::Move => cluster.connect().await.admin().move_to("").await.expect("somebody takes over"),
     }
     let gap = client.gap(Duration::from_secs(30)).await;
-    let new = watch.holder().expect("somebody has the address");
-    assert_ne!(new, hardware, "it moved");
+    moved(watch, hardware, Duration::from_secs(1)).await;
     match fault {
         Fault::Kill => cluster.start_node(old),
         Fault::Hang | Fault::HangBoth => {

@@ -257,6 +257,15 @@ impl Agent {
                         continue;
                     }
                 }
+                if place.fence.is_some() {
+                    match Fence::build(&found.name, place.address.ip) {
+                        Ok(fence) => place.fence = Some(fence),
+                        Err(sentence) => {
+                            tracing::error!(interface = found.name, "{sentence}");
+                            continue;
+                        }
+                    }
+                }
             }
             let came_up = found.is_up && (!own.is_up || found.index != own.index);
             place.interface = Some(found.clone());

@@ -28,7 +28,9 @@ pub fn enter_own_namespace() {
     let left = unsafe { libc::unshare(libc::CLONE_NEWNET) };
     assert_eq!(left, 0, "a network namespace can be made: {}", std::io::Error::last_os_error());
     ip(&["link", "set", "lo", "up"]);
-    ip(&["link", "add", BRIDGE, "type", "bridge", "stp_state", "0", "forward_delay", "0"]);
+    // Without one of its own a bridge has the lowest address of its ports, and another one when a port goes.
+    let own = ["link", "add", BRIDGE, "address", "02:00:00:00:00:fe"];
+    ip(&[&own[..], &["type", "bridge", "stp_state", "0", "forward_delay", "0"]].concat());
     ip(&["addr", "add", "10.231.0.254/24", "dev", BRIDGE]);
     ip(&["addr", "add", "fd00:231::254/64", "dev", BRIDGE, "nodad"]);
     ip(&["link", "set", BRIDGE, "up"]);
@@ -76,7 +78,10 @@ impl Network {
         let holder = Holder::start(&["--net"], "true", &[] as &[&str]);
         let (port, holder_id) = (port_of(node), holder.id().to_string());
         self.holders[node] = Some(holder);
-        ip(&["link", "add", &port, "type", "veth", "peer", "name", "eth0", "netns", &holder_id]);
+        // As a machine that starts again has it: what others know of its neighbours stays true.
+        let hardware = format!("02:00:00:00:01:{node:02x}");
+        let peer = ["peer", "name", "eth0", "address", &hardware, "netns", &holder_id];
+        ip(&[&["link", "add", &port, "type", "veth"], &peer[..]].concat());
         ip(&["link", "set", &port, "master", BRIDGE, "up"]);
         let (own, six) = (format!("{}/24", address_of(node)), format!("fd00:231::{}/64", node + 1));
         for arguments in [
@@ -181,6 +186,15 @@ impl Network {
         let bytes = word.expect("an interface has one").split(':').map(|byte| u8::from_str_radix(byte, 16));
         let bytes: Vec<u8> = bytes.map(|byte| byte.expect("hexadecimal")).collect();
         bytes.try_into().expect("six bytes")
+    }
+}
+
+impl Drop for Network {
+    /// Namespaces go when the kernel comes to it; the names of their ports are wanted again at once.
+    fn drop(&mut self) {
+        for (node, _) in self.holders.iter().enumerate().filter(|(_, holder)| holder.is_some()) {
+            let _ = Command::new("ip").args(["link", "del", &port_of(node)]).output();
+        }
     }
 }
 
