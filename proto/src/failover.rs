@@ -136,8 +136,8 @@ impl Failover {
 
     pub fn class(&self) -> Class {
         match (self.cause(), self.why()) {
-            // A full disk, or a clock that is off, is nobody's plan.
-            (_, Why::NoRoom | Why::Clock) => Class::Hardware,
+            // A disk that is full or hangs, or a clock that is off, is nobody's plan.
+            (_, Why::NoRoom | Why::Clock | Why::Disk) => Class::Hardware,
             (Cause::Planned, _) => Class::Planned,
             (Cause::Crash | Cause::Hang | Cause::None, _) => Class::Software,
             (Cause::Unreachable | Cause::Restart, _) => Class::Hardware,
@@ -155,6 +155,7 @@ impl Failover {
             (_, Why::NoRoom) => "disk full",
             (_, Why::Remove) => "node removed",
             (_, Why::Clock) => "clock is off",
+            (_, Why::Disk) => "disk hangs",
             (Cause::Planned, Why::None) => "planned",
             (Cause::Crash, _) => "crash",
             (Cause::Hang, _) => "hang",

@@ -26,8 +26,9 @@ pub const OWNER_FILE: &str = "trimaran.node";
 /// The same again, should the first be damaged or missing.
 pub const OWNER_COPY: &str = "trimaran.node.copy";
 
-/// Files of a node: a directory that has one of them had an owner.
-const CONTENT: [&str; 4] = ["engine", "mark", "store", "incoming"];
+/// Files of a node: a directory that has one of them had an owner. The first lie in its log directory, the others in its data
+/// directory.
+const CONTENT: [&[&str]; 2] = [&["engine", "mark"], &["store", "incoming"]];
 
 /// How the log and the message store lay out their files; see the head of this file.
 const FORMAT: u32 = 1;
@@ -79,6 +80,7 @@ impl Config {
     /// where the message store is missing.
     pub fn owners(&self) -> Result<[Owner; 2], Vec<String>> {
         let (log, data) = (&self.log_directory, &self.data_directory);
+        self.check_not_exchanged()?;
         let owners = match (self.owner_of(log), self.owner_of(data)) {
             (Ok(of_log), Ok(of_data)) => [of_log, of_data],
             (of_log, of_data) => return Err([of_log, of_data].into_iter().filter_map(Result::err).collect()),
@@ -99,6 +101,25 @@ impl Config {
         }
     }
 
+    /// Each directory would pass for an empty one, and the node would begin anew in them.
+    fn check_not_exchanged(&self) -> Result<(), Vec<String>> {
+        let (log, data) = (&self.log_directory, &self.data_directory);
+        if log == data {
+            return Ok(());
+        }
+        let [of_log, of_data] = CONTENT;
+        let foreign = |directory: &Path, key: &str, names: &[&str], other: &str| {
+            let name = names.iter().find(|name| directory.join(name).exists())?;
+            Some(format!(
+                "{} is `{key}` in the cluster file and has {name} in it, which belongs into `{other}`: the two were exchanged, in                  the file or where their file systems are mounted; put them back",
+                directory.display()
+            ))
+        };
+        let found = [foreign(log, "log", of_data, "data"), foreign(data, "data", of_log, "log")];
+        let found: Vec<String> = found.into_iter().flatten().collect();
+        if found.is_empty() { Ok(()) } else { Err(found) }
+    }
+
     fn owner_of(&self, directory: &Path) -> Result<Owner, String> {
         let files = [OWNER_FILE, OWNER_COPY].map(|name| directory.join(name));
         let mut read = Vec::new();
@@ -114,7 +135,7 @@ impl Config {
                 }
             });
         }
-        let content = CONTENT.iter().find(|name| directory.join(name).exists());
+        let content = CONTENT.iter().copied().flatten().find(|name| directory.join(name).exists());
         self.owner(directory, [read[0].as_deref(), read[1].as_deref()], content.copied())
     }
 

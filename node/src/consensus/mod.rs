@@ -654,6 +654,11 @@ impl Consensus {
             && self.raw.raft.snap().is_none()
     }
 
+    /// While writes are on their way to the disk: the last one that is there.
+    pub fn last_before_unwritten(&self) -> Option<WriteNumber> {
+        (self.write_number != self.persisted).then_some(WriteNumber(self.persisted))
+    }
+
     /// Whether it asks for votes.
     pub fn stands(&self) -> bool {
         matches!(self.raw.raft.state, StateRole::Candidate | StateRole::PreCandidate)

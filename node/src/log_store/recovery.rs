@@ -130,7 +130,8 @@ fn recover<F: FileSystem>(
     let logged = span.map_or(mark.last.1, |(_, last)| last.max(mark.last.1));
     // A log whose entries are all in the store has none; then the mark alone knows that it had them.
     let is_known = span.is_some() || !mark_is_lost;
-    if logged < store.index && is_known && !store.installed && !is_new {
+    let is_older = logged < store.index && is_known && !store.installed && !is_new;
+    if is_older {
         let ends = if mark_is_lost { "the log ends" } else { "the log and its mark end" };
         wrong.push(format!(
             "the message store is at entry {}, but {ends} at {logged}: an older log was put in the place of the one that had the \
@@ -188,7 +189,8 @@ fn recover<F: FileSystem>(
         (false, Some(since)) => Some(since),
         (false, None) => Some((hard_state.term, hard_state.vote)),
     };
-    let forgot = mark_is_lost || (was_recovering && mark.forgot);
+    // An older mark came with the older log.
+    let forgot = mark_is_lost || is_older || (was_recovering && mark.forgot);
     // What was cut off is no history of this node any more.
     let parted = mark.parted.filter(|parted| parted.index <= hard_state.commit);
     let decided = Acknowledged { last: mark.last.max(last), hard_state, recovering, forgot, parted };

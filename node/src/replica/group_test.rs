@@ -52,6 +52,8 @@ struct Group {
     clocks: BTreeMap<u64, i64>,
     /// A message between two members that does not arrive.
     lost: fn(u64, &PeerMessage) -> bool,
+    /// The member whose disk hangs.
+    hung: Option<u64>,
 }
 
 fn member(id: u64, voters: &[u64], recovering: bool) -> Member {
@@ -182,7 +184,13 @@ impl Group {
     }
 
     fn empty() -> Group {
-        Group { members: BTreeMap::new(), now: Now::default(), clocks: BTreeMap::new(), lost: |_, _| false }
+        Group {
+            members: BTreeMap::new(),
+            now: Now::default(),
+            clocks: BTreeMap::new(),
+            lost: |_, _| false,
+            hung: None,
+        }
     }
 
     /// All new, and connected.
@@ -242,6 +250,7 @@ impl Group {
                 member.replica.end_turn(&mut actions);
                 for action in actions {
                     match action {
+                        Action::Persist(_) if self.hung == Some(*id) => {}
                         Action::Persist(write) => {
                             member.events.push(Event::LogPersisted { write: write.number })
                         }
@@ -1385,4 +1394,21 @@ fn a_move_says_who_asked_for_it_and_one_that_comes_to_nothing_is_forgotten() {
     group.others(0).iter().for_each(|id| group.tell(*id, Event::PeerGone { node: NodeId(leader) }));
     group.pass(Duration::from_secs(35));
     assert_eq!(last_record(&group).cause(), Cause::Crash);
+}
+
+#[test]
+fn a_leader_whose_disk_hangs_gives_its_part_away() {
+    let mut group = group_speaking([Version::NEXT; 3]);
+    let leader = group.leader().unwrap();
+    group.hung = Some(leader);
+    group.ask_node(leader, Admin::alter_manager(&[("MAXUMSGS", "7")]));
+    group.pass(Duration::from_secs(4));
+    assert_eq!(group.leader(), Some(leader), "a slow device is waited for");
+    group.pass(Duration::from_secs(4));
+    let next = group.leader().expect("somebody serves");
+    assert_ne!(next, leader);
+    let said = group.members[&leader].reports.last().cloned().unwrap_or_default();
+    assert!(said.contains("the disk hangs, and another node takes over"), "{said}");
+    group.pass(Duration::from_secs(31));
+    assert_eq!(records(&group, next).last().unwrap().why(), Why::Disk);
 }

@@ -74,6 +74,7 @@ mod leadership;
 mod placement;
 mod compaction;
 mod room;
+mod stalls;
 mod peers;
 mod clocks;
 mod comparison;
@@ -130,6 +131,7 @@ use placement::Places;
 use recovery::Recovery;
 use room::Room;
 use sessions::Sessions;
+use stalls::Stalls;
 use turn::{SWEEP, Turn};
 
 /// Enough for a unit of work that is on its way; a program that sleeps in one is not waited for.
@@ -233,6 +235,7 @@ pub struct Replica {
     recovery: Recovery,
     compaction: Compaction,
     room: Room,
+    stalls: Stalls,
     /// The node is stopping.
     draining: bool,
     /// While it does, open units of work may go on until then.
@@ -301,6 +304,7 @@ impl Replica {
             recovery,
             compaction,
             room: Room::default(),
+            stalls: Stalls::default(),
             draining: false,
             drain_units_until: Instant(0),
             places: Places::default(),
@@ -384,6 +388,7 @@ impl Replica {
         self.undo_more();
         self.expire();
         self.drive_room();
+        self.drive_stalls();
         self.drive_placement();
         self.define_system_objects();
         self.end_stopped_channels();

@@ -21,7 +21,14 @@ pub struct Directories {
 
 /// Where this node's files are. What is removed while it runs is still there for the process, and for nobody after it.
 #[derive(Debug)]
-pub struct Places(Vec<(PathBuf, u64)>);
+pub struct Places {
+    known: Vec<(PathBuf, u64)>,
+    /// Of the log's files: names grow, the newest is the one that is written, and only older ones are purged.
+    engine: PathBuf,
+    newest: Option<(PathBuf, u64)>,
+    /// Of the message store: it always has one.
+    current: Option<PathBuf>,
+}
 
 impl Places {
     /// As they are now; log and message store are open.
@@ -35,17 +42,51 @@ impl Places {
             data.join("store"),
         ];
         let known = |path: PathBuf| Some((path.clone(), fs::metadata(path).ok()?.ino()));
-        Places(paths.into_iter().filter_map(known).collect())
+        let (engine, current) = (log.join("engine"), data.join("store/CURRENT"));
+        Places {
+            known: paths.into_iter().filter_map(known).collect(),
+            newest: newest_file(&engine),
+            engine,
+            current: current.exists().then_some(current),
+        }
     }
 
     /// One that is not there any more, or is another one. A device that does not answer is not a reason to think so.
-    pub fn gone(&self) -> Option<&Path> {
+    pub fn gone(&mut self) -> Option<&Path> {
+        let newest = newest_file(&self.engine);
+        match (&self.newest, newest) {
+            // It is written still, or another one is in its place, and what was written before may be purged.
+            (Some((path, inode)), Some((other, found)))
+                if other > *path || (other == *path && found == *inode) =>
+            {
+                self.newest = Some((other, found));
+            }
+            (Some(_), _) => return self.newest.as_ref().map(|(path, _)| path.as_path()),
+            (None, newest) => self.newest = newest,
+        }
+        if let Some(current) = self.current.as_ref().filter(|current| is_missing(current)) {
+            return Some(current);
+        }
         let is_gone = |path: &Path, known: u64| match fs::metadata(path) {
             Ok(found) => found.ino() != known,
             Err(error) => error.kind() == io::ErrorKind::NotFound,
         };
-        self.0.iter().find(|(path, known)| is_gone(path, *known)).map(|(path, _)| path.as_path())
+        self.known.iter().find(|(path, known)| is_gone(path, *known)).map(|(path, _)| path.as_path())
     }
+}
+
+fn is_missing(path: &Path) -> bool {
+    fs::metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+}
+
+/// The file of the log with the highest name, and which one it is.
+fn newest_file(engine: &Path) -> Option<(PathBuf, u64)> {
+    let entries = fs::read_dir(engine).ok()?.filter_map(Result::ok);
+    let paths =
+        entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|of| of == "raftlog"));
+    let newest = paths.max()?;
+    let inode = fs::metadata(&newest).ok()?.ino();
+    Some((newest, inode))
 }
 
 /// `make_room`: a reserve is given up, if one is left. Asked when the directories are this process's and there is no room to say
@@ -278,7 +319,7 @@ mod tests {
         let (engine, mark) = (directory.path().join("log/engine"), directory.path().join("log/mark"));
         fs::create_dir(&engine).unwrap();
         fs::write(&mark, "1").unwrap();
-        let places = Places::of(&config);
+        let mut places = Places::of(&config);
         assert_eq!(places.gone(), None);
         fs::rename(&engine, directory.path().join("elsewhere")).unwrap();
         assert_eq!(places.gone(), Some(engine.as_path()));
@@ -287,6 +328,34 @@ mod tests {
         fs::write(directory.path().join("other"), "1").unwrap();
         fs::rename(directory.path().join("other"), &mark).unwrap();
         assert_eq!(places.gone(), Some(mark.as_path()));
+    }
+
+    #[test]
+    fn the_file_that_the_log_is_written_to_is_missed_and_older_ones_are_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = config(directory.path(), "a");
+        let _held = prepare(&config).unwrap();
+        let (engine, store) = (directory.path().join("log/engine"), directory.path().join("data/store"));
+        fs::create_dir(&engine).unwrap();
+        fs::create_dir(&store).unwrap();
+        let file = |number: u32| engine.join(format!("{number:016}.raftlog"));
+        fs::write(file(9), "1").unwrap();
+        fs::write(store.join("CURRENT"), "1").unwrap();
+        let mut places = Places::of(&config);
+        fs::write(file(10), "1").unwrap();
+        assert_eq!(places.gone(), None);
+        fs::remove_file(file(9)).unwrap();
+        assert_eq!(places.gone(), None, "it was purged");
+        fs::write(directory.path().join("copy"), "1").unwrap();
+        fs::rename(directory.path().join("copy"), file(10)).unwrap();
+        assert_eq!(places.gone(), Some(file(10).as_path()), "it is another one");
+        let mut places = Places::of(&config);
+        fs::remove_file(file(10)).unwrap();
+        assert_eq!(places.gone(), Some(file(10).as_path()));
+        fs::write(file(11), "1").unwrap();
+        let mut places = Places::of(&config);
+        fs::remove_file(store.join("CURRENT")).unwrap();
+        assert_eq!(places.gone(), Some(store.join("CURRENT").as_path()));
     }
 
     #[test]
@@ -311,6 +380,28 @@ mod tests {
             fs::remove_dir_all(&missing).unwrap();
             drop(prepare(&config).unwrap());
         }
+    }
+
+    #[test]
+    fn directories_that_were_exchanged_do_not_pass_for_empty_ones() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = config(directory.path(), "a");
+        drop(prepare(&config).unwrap());
+        let [log, data] = ["log", "data"].map(|name| directory.path().join(name));
+        fs::create_dir(log.join("engine")).unwrap();
+        fs::create_dir(data.join("store")).unwrap();
+        drop(prepare(&config).unwrap());
+        let aside = directory.path().join("aside");
+        for (from, to) in [(&log, &aside), (&data, &log), (&aside, &data)] {
+            fs::rename(from, to).unwrap();
+        }
+        let refused = prepare(&config).unwrap_err();
+        assert!(
+            refused.text.contains("log is `log` in the cluster file and has store in it"),
+            "{}",
+            refused.text
+        );
+        assert!(refused.text.contains("the two were exchanged"), "{}", refused.text);
     }
 
     #[test]

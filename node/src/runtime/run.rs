@@ -627,7 +627,7 @@ fn watch_disks(
 ) -> impl Future<Output = ()> + Send + 'static {
     let thresholds = RoomThresholds::low_at(config.limits.disk_reserve_bytes);
     let mut disks = DiskWatch::new(&config.log_directory, &config.data_directory, thresholds);
-    let places = Places::of(config);
+    let mut places = Places::of(config);
     async move {
         for look in 1.. {
             if u64::is_multiple_of(look, PLACES_LOOKS)

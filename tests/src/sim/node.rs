@@ -264,7 +264,7 @@ fn consensus_options(setup: &Setup, node: u64) -> trimaran_node::consensus::Opti
 
 /// As `runtime` has it.
 fn address_tail(setup: &Setup) -> Duration {
-    policy::tail(consensus_options(setup, 1).lease())
+    policy::tail(policy::LIFETIME, consensus_options(setup, 1).lease())
 }
 
 fn replica_options(

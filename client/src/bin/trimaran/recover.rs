@@ -35,6 +35,12 @@ struct Copy {
 }
 
 impl Copy {
+    /// Each node knows its own.
+    fn id(&self) -> u64 {
+        let own = self.view.instances.iter().find(|instance| instance.node == self.node);
+        own.map_or(0, |instance| instance.id)
+    }
+
     fn end(&self) -> (u64, u64) {
         (self.view.last_term, self.view.last_index)
     }
@@ -412,6 +418,7 @@ impl Plan {
             last_term,
             last_index,
             term,
+            from_id: best.id(),
         };
         let tls = global.tls()?;
         // Those that vote first, so that the best one is heard.

@@ -15,7 +15,7 @@ use crate::listener::serving::{Refused, Unserved, check_serving, find};
 use crate::listener::{Listener, waits};
 use crate::mqi::{self, Call, Completion, Data, MembershipRequest, SessionView};
 use crate::replica::Inbox;
-use crate::types::{Index, Membership, SessionId, Term, Version, limits};
+use crate::types::{Index, Membership, NodeId, SessionId, Term, Version, limits};
 
 /// Who administrative calls say they are.
 const APPLICATION: &str = "gRPC admin";
@@ -282,7 +282,10 @@ impl Admin for Administration {
         let request = request.into_inner();
         let recover = |inbox: &Inbox| {
             Ok(mqi::Operate::Recover(mqi::RecoverRequest {
-                from: convert::member(&membership_of(inbox), &request.from_node)?,
+                from: match request.from_id {
+                    0 => convert::member(&membership_of(inbox), &request.from_node)?,
+                    id => NodeId(id),
+                },
                 last: (Term(request.last_term), Index(request.last_index)),
                 term: Term(request.term),
             }))

@@ -1,0 +1,63 @@
+//! A disk that hangs: whoever serves and cannot write gives its part away, so that the others go on without it.
+//!
+//! A device that fails says so, and ends the process. One that hangs says nothing: heartbeats go on, and every put waits. A node
+//! whose log is not on its disk is elected by nobody (`consensus`), so it does not come back before its disk does.
+
+use std::time::Duration;
+
+use trimaran_proto::admin::v1::handing_over::Why;
+
+use super::Replica;
+use crate::types::{Instant, WriteNumber};
+
+/// A write that takes so long will not come. Slow devices have stalls of a second or two.
+const HANGS_AFTER: Duration = Duration::from_secs(5);
+/// The others are told why before.
+const TOLD_WITHIN: Duration = Duration::from_millis(200);
+
+#[derive(Debug, Default)]
+pub(super) struct Stalls {
+    /// Which write was the last to reach the disk while others were on their way, and since when.
+    since: Option<(WriteNumber, Instant)>,
+    is_told: bool,
+}
+
+impl Replica {
+    pub(super) fn drive_stalls(&mut self) {
+        let now = self.now.instant;
+        let Some(last) = self.consensus.last_before_unwritten() else {
+            self.stalls = Stalls::default();
+            return;
+        };
+        let since = match self.stalls.since {
+            Some((before, since)) if before == last => since,
+            _ => {
+                self.stalls = Stalls { since: Some((last, now)), is_told: false };
+                now
+            }
+        };
+        let hung_for = now.since(since);
+        if hung_for < HANGS_AFTER || self.standing.serving().is_none() || !self.could_another_lead() {
+            return;
+        }
+        if !self.stalls.is_told {
+            self.stalls.is_told = true;
+            self.report(format!(
+                "a write to the log has not come back for {} s: the disk hangs, and another node takes over",
+                HANGS_AFTER.as_secs()
+            ));
+            self.announce_handover(Why::Disk, None, String::new());
+        } else if hung_for >= HANGS_AFTER + TOLD_WITHIN {
+            self.consensus.resign();
+            self.follow_leadership();
+        }
+    }
+
+    /// Whether enough of the others are there to elect one of them.
+    fn could_another_lead(&self) -> bool {
+        let peers = self.consensus.progress();
+        let there =
+            peers.iter().filter(|peer| peer.voter && peer.active && self.peers.may_lead(peer.node)).count();
+        there > self.consensus.membership().voters.len() / 2
+    }
+}
