@@ -217,6 +217,19 @@ fn an_interrupted_installation_is_finished_or_leaves_nothing() {
 }
 
 #[test]
+fn what_gives_room_back_may_use_the_reserve_and_what_takes_it_may_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut options = options(directory.path());
+    options.free_bytes = Arc::new(|_| Ok(8 << 20));
+    options.reserve_bytes = 16 << 20;
+    let (store, _) = RocksStore::open(options).unwrap();
+    store.apply(&batch(QM, 1, 2, puts(QM, 0..10, 1000))).unwrap();
+    let refused = store.apply(&batch(QM, 2, 3, puts(QM, 10..9010, 1000))).unwrap_err().to_string();
+    assert!(refused.contains("8 MiB are left"), "{refused}");
+    store.apply(&batch(QM, 2, 3, puts(QM, 10..20, 1000))).unwrap();
+}
+
+#[test]
 fn the_store_thread_waits_out_a_full_device_and_readers_answer() {
     let directory = tempfile::tempdir().unwrap();
     let free = Arc::new(AtomicU64::new(1 << 40));

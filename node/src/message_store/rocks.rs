@@ -219,7 +219,10 @@ impl RocksStore {
             return Ok(());
         }
         let free = (options.free_bytes)(&options.directory).unwrap_or(u64::MAX);
-        let needed = options.reserve_bytes + (changing.unflushed_bytes + batch_bytes) as u64;
+        // A batch that brings little gives room back: rows go, and with them the log in front of it.
+        let is_small = batch_bytes as u64 <= options.reserve_bytes / 8;
+        let reserve = if is_small { options.reserve_bytes / 4 } else { options.reserve_bytes };
+        let needed = reserve + (changing.unflushed_bytes + batch_bytes) as u64;
         if free < needed {
             changing.room_checked = None;
             let reason = format!("{} MiB are left and {} MiB are needed", free >> 20, (needed >> 20) + 1);
