@@ -223,6 +223,7 @@ impl Replica {
         }
         handover.units_until = None;
         handover.until = self.now.instant + HANDOVER_MAX;
+        debug_assert!(!handover.parting, "the address stays for as long as units may go on");
         true
     }
 

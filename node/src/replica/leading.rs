@@ -201,6 +201,16 @@ impl Leading {
             "a question has the term of its leader"
         );
         debug_assert!(serves || self.handover.is_none(), "who does not serve yet has nothing to hand over");
+        if let Some(handover) = self.handover {
+            debug_assert!(
+                handover.units_until.is_none_or(|units_until| units_until <= handover.until),
+                "a move is not given up while units may go on"
+            );
+            debug_assert!(
+                !handover.parting || handover.units_until.is_none(),
+                "the address stays for as long as units may go on"
+            );
+        }
         debug_assert!(
             serves || (self.members.is_none() && self.raising.is_none()),
             "the group is changed by a leader that serves"

@@ -86,6 +86,10 @@ impl Replica {
         units_within: Option<Duration>,
     ) {
         debug_assert!(self.is_serving(), "whoever serves is asked to hand over");
+        debug_assert!(
+            self.standing.own().handover.is_none(),
+            "who asks for a move while one is under way waits for its end"
+        );
         if to == Some(self.options.node) {
             return self.answer(session, token, Completion::done());
         }
@@ -119,6 +123,7 @@ impl Replica {
 
     /// Whether the node can take over, as far as is known here. One that lacks entries gets them meanwhile, or not in time.
     fn check_successor(&self, node: NodeId, peers: &[PeerProgress]) -> Result<(), Refusal> {
+        debug_assert_ne!(node, self.options.node, "nobody is the successor of itself");
         let name = self.name_of(node);
         let Some(peer) = peers.iter().find(|peer| peer.node == node && peer.voter) else {
             let text = format!("node {name} does not vote in this queue manager, so it cannot lead it");
@@ -260,6 +265,7 @@ impl Replica {
     }
 
     fn best_successor(&self) -> Option<NodeId> {
+        debug_assert!(self.is_spared(self.options.node), "who is in service looks for no successor");
         let peers = self.consensus.progress();
         let fit = peers.iter().filter(|peer| self.is_fit(peer));
         fit.max_by_key(|peer| self.merit(peer)).map(|peer| peer.node)
