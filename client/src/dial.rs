@@ -10,7 +10,9 @@ use tokio::{
     sync::Notify,
 };
 use tonic::transport::{Channel, Endpoint, Uri};
-use trimaran_proto::admin::v1::{RecoverRequest, StatusRequest, StatusResponse, admin_client::AdminClient};
+use trimaran_proto::admin::v1::{
+    Failover, FailoversRequest, RecoverRequest, StatusRequest, StatusResponse, admin_client::AdminClient,
+};
 use trimaran_proto::plain;
 
 use crate::{
@@ -211,6 +213,35 @@ pub async fn recover(
     recover_at(address, tls, request, within).await
 }
 
+/// The records of failovers that the node at this address has, in the order of their numbers.
+///
+/// # Errors
+/// [`Error::Unreachable`] when the node does not answer in time, [`Error::Refused`] when it does not have the queue manager.
+pub async fn failovers(
+    address: &str,
+    tls: Option<&Tls>,
+    queue_manager: &str,
+    within: Duration,
+) -> Result<Vec<Failover>> {
+    let asking = async {
+        let mut client = AdminClient::new(open_channel(address, tls).await?);
+        let mut records: Vec<Failover> = Vec::new();
+        loop {
+            let after = records.last().map_or(0, |last| last.number);
+            let request = FailoversRequest { queue_manager: queue_manager.to_string(), after };
+            let response = client.failovers(request).await;
+            let response =
+                response.map_err(|status| describe(address, &status, Shown::of(tls)))?.into_inner();
+            outcome::check(response.outcome)?;
+            records.extend(response.failovers);
+            if !response.more {
+                return Ok(records);
+            }
+        }
+    };
+    in_time(address, within, asking).await
+}
+
 /// Tells one node to go on with what the best node has left.
 async fn recover_at(
     address: &str,
@@ -224,13 +255,7 @@ async fn recover_at(
         let response = response.map_err(|status| describe(address, &status, Shown::of(tls)))?;
         outcome::check(response.into_inner().outcome).map(drop)
     };
-    match tokio::time::timeout(within, asking).await {
-        Ok(result) => result,
-        Err(_) => {
-            let text = format!("{address}: no answer within {:.1} s", within.as_secs_f64());
-            Err(Error::refused(reason::CONNECTION_BROKEN, text))
-        }
-    }
+    in_time(address, within, asking).await
 }
 
 /// Asks one node what it knows, over a connection of its own.
@@ -243,13 +268,15 @@ async fn status_of(address: &str, tls: Option<&Tls>, within: Duration) -> Result
             .map(|response| response.into_inner())
             .map_err(|status| describe(address, &status, Shown::of(tls)))
     };
-    match tokio::time::timeout(within, asking).await {
-        Ok(result) => result,
-        Err(_) => {
-            let text = format!("{address}: no answer within {:.1} s", within.as_secs_f64());
-            Err(Error::refused(reason::CONNECTION_BROKEN, text))
-        }
-    }
+    in_time(address, within, asking).await
+}
+
+/// What one node answers, if it does so in time.
+async fn in_time<T>(address: &str, within: Duration, asking: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::time::timeout(within, asking).await.unwrap_or_else(|_| {
+        let text = format!("{address}: no answer within {:.1} s", within.as_secs_f64());
+        Err(Error::refused(reason::CONNECTION_BROKEN, text))
+    })
 }
 
 #[cfg(test)]

@@ -18,8 +18,8 @@ pub struct File {
     pub cluster: Spanned<String>,
     /// Which of `nodes` this one is. May be given as `--node` instead.
     pub node: Option<Spanned<String>>,
-    /// For tests of upgrades: the newest version that this node speaks (`types/version.rs`). Without the feature
-    /// `next-version` there is only one.
+    /// For tests of upgrades: the newest version that this node speaks (`types/version.rs`). An older one than the program's only
+    /// with the feature `next-version`.
     pub speaks: Option<Spanned<u32>>,
     /// Threads that serve clients and peers. Default: 1 up to 4 CPUs, then one for every 4.
     pub threads: Option<Spanned<usize>>,

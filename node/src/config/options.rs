@@ -45,10 +45,11 @@ pub fn tls(tls: &file::Tls, node: &str, problems: &mut Problems) -> Option<TlsFi
 
 pub fn speaks(newest: Option<&Spanned<u32>>, problems: &mut Problems) -> Speaks {
     let Some(newest) = newest else { return Speaks::RELEASE };
-    let known = if cfg!(feature = "next-version") { Speaks::KNOWN } else { Speaks::RELEASE };
+    let newest_only = Speaks { oldest: Speaks::RELEASE.newest, ..Speaks::RELEASE };
+    let allowed = if cfg!(feature = "next-version") { Speaks::RELEASE } else { newest_only };
     let version = Version(*newest.get_ref());
-    if !known.has(version) {
-        let text = format!("speaks = {version}: this program knows {known}; leave it out");
+    if !allowed.has(version) {
+        let text = format!("speaks = {version}: this program speaks {}; leave it out", Speaks::RELEASE);
         problems.add(newest.span(), text);
         return Speaks::RELEASE;
     }

@@ -634,7 +634,8 @@ impl Consensus {
             && self.raw.raft.snap().is_none()
     }
 
-    fn stands(&self) -> bool {
+    /// Whether it asks for votes.
+    pub fn stands(&self) -> bool {
         matches!(self.raw.raft.state, StateRole::Candidate | StateRole::PreCandidate)
     }
 

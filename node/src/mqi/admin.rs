@@ -44,6 +44,10 @@ pub enum Admin {
 pub enum Operate {
     /// Answered by every node, whether it serves or not.
     Status,
+    /// Records of failovers behind this number, a page of them. Answered by every node.
+    Failovers {
+        after: u64,
+    },
     /// Moves the active instance; None picks the one that is most up to date.
     Switch {
         to: Option<NodeId>,

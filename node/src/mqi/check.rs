@@ -137,9 +137,8 @@ impl Call {
             Call::Put(put) => !put.syncpoint,
             // Under "syncpoint if persistent" a message that is not persistent leaves at once.
             Call::Get(get) => !get.is_in_unit(false) && !get.mode.is_browse(),
-            Call::Admin(Admin::Display { .. } | Admin::Sessions { .. }) | Call::Operate(Operate::Status) => {
-                false
-            }
+            Call::Admin(Admin::Display { .. } | Admin::Sessions { .. })
+            | Call::Operate(Operate::Status | Operate::Failovers { .. }) => false,
             Call::Commit { .. } | Call::Admin(_) | Call::Operate(_) => true,
             Call::Open { .. }
             | Call::Close { .. }

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use trimaran_proto::admin::v1::Failover;
+
 use super::call::OpenOptions;
 use crate::types::definition::Definition;
 use crate::types::{
@@ -47,6 +49,8 @@ pub enum Data {
     /// Who is connected, in the order in which they came.
     Sessions(Vec<SessionView>),
     Status(Box<StatusView>),
+    /// In the order of their numbers.
+    Failovers(Vec<Failover>),
     /// Not the answer yet: a step of a long call, and how far it is, 0.0 to 1.0.
     Progress {
         step: String,

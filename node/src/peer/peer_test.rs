@@ -103,6 +103,17 @@ impl TestNode {
         others: &[(u64, String)],
         rows: Rows,
     ) -> TestNode {
+        TestNode::start_as(Speaks::RELEASE, cluster, id, listener, others, rows).await
+    }
+
+    async fn start_as(
+        speaks: Speaks,
+        cluster: &str,
+        id: u64,
+        listener: TcpListener,
+        others: &[(u64, String)],
+        rows: Rows,
+    ) -> TestNode {
         let role = RoleView::NotServing { term: Term(0), leader: None, recovering: false };
         let name = ObjectName::new("QM").unwrap();
         let (inbox, mailbox, publisher) =
@@ -116,7 +127,7 @@ impl TestNode {
         let options = Options {
             cluster: cluster.to_owned(),
             node: NodeId(id),
-            speaks: Speaks::RELEASE,
+            speaks,
             unsent_bytes: 8 << 20,
             snapshot_bytes_per_second: 1 << 30,
             account: Account::new(1 << 30),
@@ -221,13 +232,16 @@ async fn a_node_of_another_cluster_is_refused_in_words() {
 
     let info = NodeInfo { peer_address: second_address, ..NodeInfo::default() };
     let plain: PeerTls = Arc::new(|_: &str| Ok(None));
-    let wrong = probe("two", NodeId(1), Speaks::KNOWN, NodeId(5), &info, &plain).await.unwrap_err();
+    let wrong = probe("two", NodeId(1), Speaks::RELEASE, NodeId(5), &info, &plain).await.unwrap_err();
     assert!(matches!(wrong, ProbeError::Refused(text) if text.contains("this is node 2 and not node 5")));
-    let ack = probe("two", NodeId(1), Speaks::KNOWN, NodeId(2), &info, &plain).await.unwrap();
+    let ack = probe("two", NodeId(1), Speaks::RELEASE, NodeId(2), &info, &plain).await.unwrap();
     assert_eq!((ack.node, spoken(&ack)), (2, Speaks::RELEASE));
     let strange = Speaks { oldest: Version(70), newest: Version(71) };
     let wrong = probe("two", NodeId(1), strange, NodeId(2), &info, &plain).await.unwrap_err().to_string();
-    assert_eq!(wrong, "node 1 speaks versions 70 to 71 and node 2 version 2: upgrade one release at a time");
+    assert_eq!(
+        wrong,
+        "node 1 speaks versions 70 to 71 and node 2 versions 2 to 3: upgrade one release at a time"
+    );
 }
 
 #[tokio::test]
@@ -236,7 +250,8 @@ async fn who_does_not_speak_what_a_queue_manager_was_raised_to_is_refused_and_na
     let (second, second_address) = listener().await;
     let mut a = TestNode::start("test", 1, first, &[(2, second_address)], Rows::default()).await;
     a.peers.set_version(QUEUE_MANAGER, Version::NEXT);
-    let b = TestNode::start("test", 2, second, &[(1, first_address)], Rows::default()).await;
+    let old = Speaks::up_to(Version::FIRST);
+    let b = TestNode::start_as(old, "test", 2, second, &[(1, first_address)], Rows::default()).await;
     for refused_by in [&a, &b] {
         let refused = loop {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -249,7 +264,7 @@ async fn who_does_not_speak_what_a_queue_manager_was_raised_to_is_refused_and_na
             "queue manager 1 was raised to version 3 and node 2 speaks version 2: start the newer release there"
         );
     }
-    assert!(matches!(a.event().await, Event::PeerTooOld { node: NodeId(2), speaks: Speaks::RELEASE }));
+    assert!(matches!(a.event().await, Event::PeerTooOld { node: NodeId(2), speaks } if speaks == old));
     // Nor does it get a snapshot.
     a.peers.send_snapshot(QUEUE_MANAGER, NodeId(2), 3);
     while !matches!(a.event().await, Event::SnapshotSent { arrived: false, .. }) {}

@@ -14,7 +14,7 @@ impl QueueManager {
         (self.next_queue, self.at).hash(&mut hasher);
         // Nodes of different releases compare theirs: what a version brought counts from that version on.
         if self.version > Version::FIRST {
-            (self.version, self.takeovers).hash(&mut hasher);
+            (self.version, self.failovers.digest()).hash(&mut hasher);
         }
         (self.catalog.digest(), self.queues.sums().digest, self.staged.digest()).hash(&mut hasher);
         (self.producers.digest(), self.producers.names().digest()).hash(&mut hasher);
@@ -97,6 +97,10 @@ impl QueueManager {
             unwritten.outcomes_first <= self.outcomes.first(),
             "an outcome that was forgotten does not come back"
         );
+        debug_assert!(
+            unwritten.failovers_from <= self.first_unsealed(),
+            "a record that is sealed after the store has it is written again"
+        );
         let staged = self.staged_parts();
         debug_assert!(
             unwritten.staged.iter().all(|(number, written)| staged.get(number) >= Some(written)),
@@ -123,6 +127,7 @@ impl QueueManager {
         if self.producers.names().digest() != self.producers.names().recount_digest() {
             return Err("the digest of the producers' names is not that of what they are".into());
         }
+        self.failovers.check()?;
         if self.outcomes.digest() != self.outcomes.recount_digest() {
             return Err("the digest of the outcomes is not theirs".into());
         }

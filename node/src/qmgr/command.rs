@@ -7,6 +7,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message as _;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
+use trimaran_proto::admin::v1::{FailoverAccount, HandingOver};
 use trimaran_proto::replica::v1::{self as wire, command::Command as Kind};
 
 use super::definition_codec as codec;
@@ -14,7 +15,7 @@ use crate::types::definition::{By, Changes, ObjectRef, RecordAction};
 use crate::types::fields::{Field, Fields, Malformed, Value};
 use crate::types::{
     Body, Descriptor, EncodedDescriptor, Message, MessageId, NodeId, NotSpoken, ObjectName, Persistence,
-    Position, ProducerId, ProducerSequence, QueueId, Speaks, StagedBodyId, UnitId, Version, WallTime,
+    Position, ProducerId, ProducerSequence, QueueId, Speaks, StagedBodyId, Term, UnitId, Version, WallTime,
 };
 
 /// One item of a batch.
@@ -71,12 +72,21 @@ pub enum Command {
     },
     /// A leader of a new term begins to serve.
     BeginTerm {
-        /// Who it is, since [`Version::NEXT`].
-        node: Option<NodeId>,
+        /// Who it is, and in which term; since [`Version::NEXT`].
+        leader: Option<(NodeId, Term)>,
+    },
+    /// Who serves is about to hand over.
+    HandOver(HandingOver),
+    /// What the leader of a term says of how it came to serve.
+    Account {
+        term: Term,
+        account: FailoverAccount,
     },
     /// The queue manager has this version from here on.
     Raise {
         to: Version,
+        /// Who serves, and in which term: records begin with it.
+        leader: (NodeId, Term),
     },
     /// Carry out the unit whose parts were staged under this number, with this length in all. Each part is the encoding of a
     /// [`Command::CommitUnit`] with some of its messages; one of them names it.
@@ -90,7 +100,9 @@ impl Command {
     /// The version that brought it, in this form: a queue manager that has an older one is not given it.
     pub fn since(&self) -> Version {
         match self {
-            Command::BeginTerm { node: Some(_) } => Version::NEXT,
+            Command::BeginTerm { leader: Some(_) } | Command::HandOver(_) | Command::Account { .. } => {
+                Version::NEXT
+            }
             _ => Version::FIRST,
         }
     }
@@ -428,7 +440,7 @@ pub fn encode_one(command: Command) -> Bytes {
 
 /// The command that [`encode_one`] encoded.
 pub fn decode_one(data: Bytes) -> Result<Command, DecodeError> {
-    decode_command(&data, &data, Speaks::KNOWN)
+    decode_command(&data, &data, Speaks::RELEASE)
 }
 
 /// Its encoding; `begin` is told before how long that will be.
@@ -492,10 +504,17 @@ fn put_command(command: Command, into: &mut BytesMut, begin: impl FnOnce(usize, 
             changes: codec::changes_to_wire(&changes),
             by: Some(codec::by_to_wire(by)),
         }),
-        Command::BeginTerm { node } => {
-            Kind::BeginTerm(wire::BeginTerm { node: node.map_or(0, |node| node.0) })
+        Command::BeginTerm { leader } => {
+            let (node, term) = leader.map_or((0, 0), |(node, term)| (node.0, term.0));
+            Kind::BeginTerm(wire::BeginTerm { node, term })
         }
-        Command::Raise { to } => Kind::Raise(wire::Raise { version: to.0 }),
+        Command::HandOver(said) => Kind::HandingOver(said),
+        Command::Account { term, account } => {
+            Kind::Account(wire::Account { term: term.0, account: Some(account) })
+        }
+        Command::Raise { to, leader: (node, term) } => {
+            Kind::Raise(wire::Raise { version: to.0, node: node.0, term: term.0 })
+        }
         Command::Staged { number, length } => {
             Kind::Staged(wire::Staged { number: number.0, length: length as u64 })
         }
@@ -545,12 +564,17 @@ fn from_wire(command: wire::Command, speaks: Speaks) -> Result<Command, DecodeEr
             by: codec::by_from_wire(set.by),
         },
         Kind::BeginTerm(begin) => {
-            Command::BeginTerm { node: (begin.node != 0).then_some(NodeId(begin.node)) }
+            Command::BeginTerm { leader: (begin.node != 0).then_some((NodeId(begin.node), Term(begin.term))) }
         }
+        Kind::HandingOver(said) => Command::HandOver(said),
+        Kind::Account(said) => Command::Account {
+            term: Term(said.term),
+            account: said.account.ok_or(DecodeError::Field("account"))?,
+        },
         Kind::Raise(raise) => {
             let to = Version(raise.version);
             speaks.check("what it raises the queue manager to", to)?;
-            Command::Raise { to }
+            Command::Raise { to, leader: (NodeId(raise.node), Term(raise.term)) }
         }
         Kind::Staged(staged) => {
             Command::Staged { number: StagedBodyId(staged.number), length: staged.length as usize }
@@ -654,8 +678,8 @@ mod tests {
                     channel: "APP.SVRCONN".into(),
                 },
             },
-            Command::BeginTerm { node: None },
-            Command::Raise { to: Version::NEXT },
+            Command::BeginTerm { leader: None },
+            Command::Raise { to: Version::NEXT, leader: (NodeId(2), Term(3)) },
         ];
         let mut encoder = BatchEncoder::default();
         for command in &commands {
@@ -664,7 +688,7 @@ mod tests {
         let data = encoder.take();
         assert!(encoder.is_empty());
 
-        let (at, decoded) = decode(data.clone(), Speaks::KNOWN).unwrap();
+        let (at, decoded) = decode(data.clone(), Speaks::RELEASE).unwrap();
         assert_eq!(at, WallTime(12));
         assert_eq!(decoded, commands);
         let Command::Place(place) = &decoded[0] else { panic!("{decoded:?}") };
@@ -674,8 +698,8 @@ mod tests {
 
     #[test]
     fn what_is_not_a_batch_is_refused() {
-        assert!(decode(Bytes::from_static(b"\xff\xff\xff"), Speaks::KNOWN).is_err());
-        assert!(matches!(decode(Bytes::new(), Speaks::KNOWN), Err(DecodeError::Version(_))));
+        assert!(decode(Bytes::from_static(b"\xff\xff\xff"), Speaks::RELEASE).is_err());
+        assert!(matches!(decode(Bytes::new(), Speaks::RELEASE), Err(DecodeError::Version(_))));
     }
 
     /// What a program with this range makes of a batch of that version.
@@ -688,8 +712,8 @@ mod tests {
 
     #[test]
     fn an_older_program_refuses_what_a_newer_one_wrote_with_a_sentence() {
-        let (old, new) = (Speaks::RELEASE, Speaks::KNOWN);
-        let begin = Command::BeginTerm { node: Some(NodeId(2)) };
+        let (old, new) = (Speaks::up_to(Version::FIRST), Speaks::RELEASE);
+        let begin = Command::BeginTerm { leader: Some((NodeId(2), Term(3))) };
         assert_eq!(read(begin.clone(), Version::NEXT, new), Ok(vec![begin.clone()]));
         let refused = read(begin, Version::NEXT, old).unwrap_err();
         assert!(refused.contains("has version 3, and this program speaks version 2"), "{refused}");
@@ -698,7 +722,7 @@ mod tests {
         assert!(read(removal.clone(), Version::NEXT, old).is_err());
         assert_eq!(read(removal.clone(), Version::FIRST, old), Ok(vec![removal]));
         // The entry that raises is written in the version before.
-        let raise = Command::Raise { to: Version::NEXT };
+        let raise = Command::Raise { to: Version::NEXT, leader: (NodeId(2), Term(3)) };
         assert_eq!(read(raise.clone(), Version::FIRST, new), Ok(vec![raise.clone()]));
         assert!(read(raise, Version::FIRST, old).is_err());
         let unknown = wire::Batch { version: 2, at_ms: 0, commands: vec![wire::Command { command: None }] };
@@ -709,7 +733,7 @@ mod tests {
     #[test]
     #[should_panic(expected = "is not known in version 2")]
     fn what_is_newer_than_the_queue_manager_is_not_written() {
-        let begin = Command::BeginTerm { node: Some(NodeId(2)) };
+        let begin = Command::BeginTerm { leader: Some((NodeId(2), Term(3))) };
         BatchEncoder::default().append(begin, WallTime(1));
     }
 }

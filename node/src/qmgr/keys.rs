@@ -8,6 +8,7 @@
 //!         id(4) 'f' hash of a producer's name(16)            ProducerNameRow
 //!         id(4) 'o' number(8)                                OutcomeRow
 //!         id(4) 's' number(8) chunk(4)                       staged bytes
+//!         id(4) 'v' number(8)                                Failover
 //!         id(4) 'b' queue(4) rank(1) sequence(8)             backout count(4), where it grew after the pack was written
 //!         id(4) 't' queue(4) rank(1) first(8)                one bit a message of the pack that is still there(8)
 //!         id(4) "meta"                                       SnapshotMeta, written by the store itself

@@ -29,7 +29,7 @@ mod definition_codec;
 pub mod catalog;
 mod authority;
 mod staged;
-mod takeovers;
+mod failovers;
 mod under_way;
 mod unwritten;
 mod moving;
@@ -53,17 +53,19 @@ pub use sums::Sums;
 
 use std::collections::BTreeSet;
 
+use trimaran_proto::admin::v1::Failover;
+
 use crate::types::definition::{Definition, ObjectRef};
 use crate::types::{
     Body, Message, MessageId, ObjectName, Persistence, Position, ProducerSequence, QueueId, QueueManagerId,
-    Reason, Speaks, UnitId, UnitState, Version, WallTime,
+    Reason, Speaks, Term, UnitId, UnitState, Version, WallTime,
 };
+use failovers::Failovers;
 use moving::Moving;
 use outcomes::Outcomes;
 use queues::Queues;
 use rubbish::Rubbish;
 use staged::Staged;
-use takeovers::Takeovers;
 use under_way::UnderWay;
 use unwritten::Unwritten;
 
@@ -83,7 +85,7 @@ pub struct QueueManager {
     next_queue: QueueId,
     /// What may be written of it; see [`Version`].
     version: Version,
-    takeovers: Takeovers,
+    failovers: Failovers,
     retention: Retention,
     producers: Producers,
     outcomes: Outcomes,
@@ -122,7 +124,7 @@ impl QueueManager {
             catalog: Catalog::default(),
             next_queue: QueueId(1),
             version: Version::FIRST,
-            takeovers: Takeovers::default(),
+            failovers: Failovers::default(),
             retention: Retention::default(),
             producers: Producers::default(),
             outcomes: Outcomes::default(),
@@ -155,6 +157,8 @@ impl QueueManager {
             manager.unwritten.outcomes_from = manager.outcomes.next();
             manager.unwritten.outcomes_first = manager.outcomes.first();
             manager.unwritten.staged = manager.staged_parts();
+            manager.unwritten.failovers_from = manager.first_unsealed();
+            manager.unwritten.failovers_first = manager.failovers.first();
             debug_assert!(
                 manager.unwritten.placed.is_empty() && manager.unwritten.packs.is_empty(),
                 "what was read is written already"
@@ -177,7 +181,22 @@ impl QueueManager {
 
     /// How often another node than before began to serve, since the queue manager has [`Version::NEXT`].
     pub fn takeovers(&self) -> u64 {
-        self.takeovers.count
+        self.failovers.takeovers()
+    }
+
+    /// Records of failovers from this number on, since the queue manager has [`Version::NEXT`].
+    pub fn failovers(&self, from: u64) -> impl Iterator<Item = &Failover> {
+        self.failovers.from(from)
+    }
+
+    /// The record of the leader of this term, while its account is to come.
+    pub fn open_failover(&self, term: Term) -> Option<&Failover> {
+        self.failovers.open().filter(|open| open.term == term.0)
+    }
+
+    /// From which number on the store does not have records as they will be.
+    fn first_unsealed(&self) -> u64 {
+        self.failovers.next() - u64::from(self.failovers.open().is_some())
     }
 
     pub fn deadq(&self) -> Option<&ObjectName> {
@@ -418,8 +437,10 @@ impl QueueManager {
             Command::SetRecord { record, action, changes, by: _ } => {
                 self.apply_set_record(record, action, &changes)
             }
-            Command::BeginTerm { node } => {
-                self.takeovers.note(node);
+            Command::BeginTerm { leader } => {
+                if let Some((node, term)) = leader {
+                    self.failovers.begin(node, term, self.at);
+                }
                 let dropped = self.apply_drop_staged(self.staged.numbers());
                 debug_assert_eq!(
                     self.staged_bytes(),
@@ -428,8 +449,19 @@ impl QueueManager {
                 );
                 dropped
             }
-            Command::Raise { to } => {
+            Command::Raise { to, leader: (node, term) } => {
+                if self.version < Version::NEXT && to >= Version::NEXT {
+                    self.failovers.begin(node, term, self.at);
+                }
                 self.version = self.version.max(to);
+                Ok(Verdict::Done)
+            }
+            Command::HandOver(said) => {
+                self.failovers.announce(said, self.at);
+                Ok(Verdict::Done)
+            }
+            Command::Account { term, account } => {
+                self.failovers.account(term, account);
                 Ok(Verdict::Done)
             }
             Command::CommitUnit { .. } | Command::Staged { .. } => unreachable!("a unit is begun"),

@@ -97,6 +97,8 @@ impl QueueManager {
         }
         self.unwritten.outcomes_from = self.outcomes.next();
         self.unwritten.outcomes_first = self.outcomes.first();
+        self.unwritten.failovers_from = self.first_unsealed();
+        self.unwritten.failovers_first = self.failovers.first();
         self.unwritten.staged = self.staged_parts();
         self.moving = Some(Box::new(Moving {
             base,
@@ -150,6 +152,12 @@ impl QueueManager {
         }
         for (number, decided) in self.outcomes.from(unwritten.outcomes_from) {
             changes.push(rows::outcome_row(self.id, number, decided));
+        }
+        if self.failovers.first() > unwritten.failovers_first {
+            changes.push(rows::failovers_forgotten(self.id, self.failovers.first()));
+        }
+        for record in self.failovers.from(unwritten.failovers_from) {
+            changes.push(rows::failover_row(self.id, record));
         }
         for number in &unwritten.staged_gone {
             changes.push(rows::staged_gone(self.id, *number));

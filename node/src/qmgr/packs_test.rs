@@ -49,7 +49,7 @@ impl Store {
     }
 
     pub(super) fn load(&self) -> QueueManager {
-        QueueManager::load(ID, ObjectName::new("QM").unwrap(), self, Speaks::KNOWN).unwrap()
+        QueueManager::load(ID, ObjectName::new("QM").unwrap(), self, Speaks::RELEASE).unwrap()
     }
 }
 
@@ -212,7 +212,7 @@ fn a_row_with_sequences_that_no_queue_reaches_is_damage() {
         let row = store.rows.get_mut(&(Family::State, key)).unwrap();
         let queue = wire::QueueRow { next_sequence, ..wire::QueueRow::decode(row.clone()).unwrap() };
         *row = queue.encode_to_vec().into();
-        QueueManager::load(ID, ObjectName::new("QM").unwrap(), &store, Speaks::KNOWN)
+        QueueManager::load(ID, ObjectName::new("QM").unwrap(), &store, Speaks::RELEASE)
     };
     assert!(load(Position::SEQUENCE_MAX / 2).is_ok());
     let refused = load(Position::SEQUENCE_MAX / 2 + 1).unwrap_err().to_string();

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message as _;
+use trimaran_proto::admin::v1::Failover;
 use trimaran_proto::replica::v1 as wire;
 
 use super::definition_codec::{definition_from_wire, definition_to_wire};
@@ -14,7 +15,6 @@ use super::producer_names::{Gone, NameHash};
 use super::producers::Producer;
 use super::queue::{Queue, RANK_MAX};
 use super::slot::Slot;
-use super::takeovers::Takeovers;
 use super::{Family, LoadError, QueueManager, RowChange, RowSource, StoreReadError};
 use crate::types::definition::{Definition, ObjectKind, ObjectRef};
 use crate::types::{
@@ -33,8 +33,9 @@ pub(super) fn manager_row(manager: &QueueManager) -> RowChange {
         refusals_forgotten: manager.outcomes.refusals_forgotten(),
         producers_forgotten: manager.producers.names().any_forgotten(),
         version: manager.version.0,
-        served_by: manager.takeovers.served_by.map_or(0, |node| node.0),
-        takeovers: manager.takeovers.count,
+        served_by: manager.failovers.served_by().map_or(0, |node| node.0),
+        takeovers: manager.failovers.takeovers(),
+        handing_over: manager.failovers.handing_over().cloned(),
     };
     put_state(state_key(manager.id, b'M', &[]), row.encode_to_vec())
 }
@@ -126,6 +127,18 @@ pub(super) fn outcomes_forgotten(manager: QueueManagerId, until: u64) -> RowChan
         family: Family::State,
         from: state_key(manager, b'o', &0u64.to_be_bytes()),
         until: state_key(manager, b'o', &until.to_be_bytes()),
+    }
+}
+
+pub(super) fn failover_row(manager: QueueManagerId, record: &Failover) -> RowChange {
+    put_state(state_key(manager, b'v', &record.number.to_be_bytes()), record.encode_to_vec())
+}
+
+pub(super) fn failovers_forgotten(manager: QueueManagerId, until: u64) -> RowChange {
+    RowChange::DeleteRange {
+        family: Family::State,
+        from: state_key(manager, b'v', &0u64.to_be_bytes()),
+        until: state_key(manager, b'v', &until.to_be_bytes()),
     }
 }
 
@@ -232,7 +245,7 @@ fn load_state_row(
             let row = wire::ManagerRow::decode(value).map_err(text)?;
             manager.version = Version(row.version);
             let served_by = (row.served_by != 0).then_some(NodeId(row.served_by));
-            manager.takeovers = Takeovers { served_by, count: row.takeovers };
+            manager.failovers.restore(served_by, row.takeovers, row.handing_over);
             manager.next_queue = QueueId(row.next_queue);
             manager.at = WallTime(row.at_ms);
             manager.outcomes.restore_counts(number(row.next_outcome)?, row.refusals_forgotten);
@@ -297,6 +310,14 @@ fn load_state_row(
                 return Err("two producers that went at one time".into());
             }
             manager.producers.names_mut().restore(name, Gone { upto: row.upto, number: number(row.number)? });
+        }
+        b'v' => {
+            let row = Failover::decode(value).map_err(text)?;
+            let place = u64::from_be_bytes(rest.try_into().map_err(|_| "a key of wrong length")?);
+            if place == 0 || number(row.number)? != place {
+                return Err("a record of another number".into());
+            }
+            manager.failovers.restore_record(row)?;
         }
         b's' => {
             let number = u64::from_be_bytes(rest.get(..8).ok_or("short key")?.try_into().expect("8 bytes"));

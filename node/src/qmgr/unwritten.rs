@@ -34,6 +34,9 @@ pub(super) struct Unwritten {
     /// Outcomes from this number on are not written; numbers below `outcomes_first` are still there.
     pub(super) outcomes_from: u64,
     pub(super) outcomes_first: u64,
+    /// Records of failovers from this number on are not written as they are; numbers below `failovers_first` are still there.
+    pub(super) failovers_from: u64,
+    pub(super) failovers_first: u64,
     /// Parts of a staged body that are written.
     pub(super) staged: BTreeMap<StagedBodyId, usize>,
     pub(super) staged_gone: BTreeSet<StagedBodyId>,

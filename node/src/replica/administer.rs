@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use trimaran_proto::admin::v1::handing_over::Why;
+
 use super::Replica;
 use super::proposals::Waiting;
 use super::turn::DESCRIBE;
@@ -261,7 +263,7 @@ impl Replica {
             let detail = "the node is not a voter of this queue manager, or there is no other";
             return self.answer(session, token, Completion::failed_because(Reason::OptionsError, detail));
         }
-        self.begin_handover(to, Some((session, token)));
+        self.begin_handover(Why::Move, to, Some((session, token)));
     }
 
     pub(super) fn queue_view(&self, id: QueueId) -> Option<QueueView> {

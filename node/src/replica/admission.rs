@@ -1,8 +1,10 @@
 //! The door: who is let in, as whom, and what the session then asks leave for.
 
+use trimaran_proto::admin::v1::moment::Step;
+
 use super::sessions::Session;
 use super::{Action, Replica};
-use crate::mqi::{Admin, Connect, OpenOptions, Operate, Refusal, Terms};
+use crate::mqi::{Admin, Connect, OpenOptions, Operate, Purpose, Refusal, Terms};
 use crate::qmgr::{Access, Object};
 use crate::types::{ObjectName, SessionId};
 
@@ -11,6 +13,9 @@ impl Replica {
     pub(super) fn on_connect(&mut self, session: SessionId, connect: Connect) {
         let admitted = self.admit(&connect);
         if admitted.is_ok() {
+            if connect.purpose == Purpose::Program && self.is_serving() {
+                self.note_moment(Step::FirstClient, self.now.instant);
+            }
             self.sessions.begin(session, Session::new(connect));
         }
         debug_assert_eq!(
@@ -67,7 +72,7 @@ impl Replica {
 
     pub(super) fn may_operate(&self, session: SessionId, operate: &Operate) -> Result<(), Refusal> {
         let access = match operate {
-            Operate::Status => Access::Display,
+            Operate::Status | Operate::Failovers { .. } => Access::Display,
             Operate::Switch { .. } | Operate::Members(_) | Operate::Raise { .. } | Operate::Recover(_) => {
                 Access::Control
             }

@@ -68,7 +68,7 @@ impl Applying {
     pub fn catch_up(&mut self, state: &mut QueueManager) {
         let Some(batch) = &mut self.batch else { return };
         let (at, commands) =
-            command::decode(batch.entry.data.clone(), Speaks::KNOWN).expect("decoded before");
+            command::decode(batch.entry.data.clone(), Speaks::RELEASE).expect("decoded before");
         state.set_time(at);
         batch.commands = commands.into_iter();
         batch.commands.by_ref().take(batch.done).for_each(|command| drop(state.apply(command)));

@@ -96,6 +96,7 @@ impl Replica {
                 let status = self.status();
                 self.answer(session, token, Completion::ok(Data::Status(Box::new(status))));
             }
+            Call::Operate(Operate::Failovers { after }) => self.on_failovers(session, token, after),
             Call::Operate(Operate::Recover(request)) => {
                 let completion = self.on_recover(request);
                 self.answer(session, token, completion);
@@ -155,7 +156,9 @@ impl Replica {
             || self.time.is_none()
             || self.sessions.get(session).is_some_and(moving);
         match call {
-            Call::Ping | Call::Operate(Operate::Status | Operate::Recover(_)) => false,
+            Call::Ping | Call::Operate(Operate::Status | Operate::Failovers { .. } | Operate::Recover(_)) => {
+                false
+            }
             Call::Put(_) => {
                 held || leading.proposals.backlog_bytes() > BACKLOG_BYTES_MAX || self.compaction.is_behind()
             }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use trimaran_proto::admin::v1::handing_over::Why;
+
 use super::Replica;
 use crate::consensus::Majority;
 use crate::qmgr;
@@ -112,7 +114,7 @@ impl Replica {
         if let Some(better) = better {
             self.clocks.next_handover = self.now.instant + HAND_OVER_EVERY;
             self.report(format!("node {} has a better clock than this one and takes over", better.node));
-            self.begin_handover(Some(better.node), None);
+            self.begin_handover(Why::Clock, Some(better.node), None);
         }
     }
 }

@@ -106,6 +106,12 @@ pub enum Event {
         deadline: Instant,
     },
 
+    /// The floating address was put here, and announced to the network, at these times.
+    AddressHere {
+        taken: Instant,
+        announced: Instant,
+    },
+
     /// Hand leadership over, refuse new sessions, then publish `RoleView::NotServing`: the node is stopping.
     Drain,
 }

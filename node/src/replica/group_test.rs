@@ -4,6 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
+use trimaran_proto::admin::v1::Failover;
+use trimaran_proto::admin::v1::failover_account::Cause;
+use trimaran_proto::admin::v1::handing_over::Why;
+use trimaran_proto::admin::v1::moment::Step;
+use trimaran_proto::failover::{Class, verify};
 use trimaran_proto::replica::v1::peer_message::Message as PeerMessage;
 
 use super::*;
@@ -153,8 +158,13 @@ fn initial(voters: &[u64]) -> SnapshotMeta {
 fn replica(id: u64, recovered: Recovered) -> Replica {
     let name = ObjectName::new("QM1").unwrap();
     let consensus = consensus::Options { node: NodeId(id), ..consensus::Options::default() };
-    let options =
-        Options { window_bytes: usize::MAX, ..Options::new(QueueManagerId(1), name.clone(), consensus) };
+    // The release before, unless a test says otherwise.
+    let speaks = Speaks::up_to(Version::FIRST);
+    let options = Options {
+        window_bytes: usize::MAX,
+        speaks,
+        ..Options::new(QueueManagerId(1), name.clone(), consensus)
+    };
     Replica::new(options, recovered, QueueManager::new(QueueManagerId(1), name), 41 * id)
 }
 
@@ -1115,7 +1125,7 @@ fn a_log_whose_time_is_far_ahead_goes_back_when_a_majority_agrees() {
     }
 }
 
-/// These members' programs are the next release from now on: as if their processes had ended and begun again.
+/// These members' programs are another release from now on: as if their processes had ended and begun again.
 fn change_release(group: &mut Group, ids: &[u64], newest: Version) {
     for id in ids {
         group.members.get_mut(id).expect("it is a member").replica.options.speaks = Speaks::up_to(newest);
@@ -1159,16 +1169,16 @@ fn a_version_is_raised_when_everybody_speaks_it_and_the_node_that_does_not_is_na
     change_release(&mut group, &new, Version::FIRST);
     change_release(&mut group, &[1, 2, 3], Version::NEXT);
     let said = group.members[&leader].replica.status().instances;
-    assert!(said.iter().all(|view| view.speaks == Some(Speaks::KNOWN)), "{said:?}");
+    assert!(said.iter().all(|view| view.speaks == Some(Speaks::RELEASE)), "{said:?}");
     assert_eq!(raise(&mut group).reason, Reason::None);
     assert_eq!(versions(&group), [3, 3, 3]);
     assert_eq!(raise(&mut group).reason, Reason::None, "as it is already");
 
-    // Only now leaders say who they are. Before the first of them nobody had.
+    // Only now leaders say who they are.
     let takeovers = |group: &Group| -> Vec<u64> {
         group.members.values().map(|member| member.replica.state.takeovers()).collect()
     };
-    for (count, switches) in [0, 0, 1].into_iter().enumerate() {
+    for (count, switches) in [0, 1, 2].into_iter().enumerate() {
         assert_eq!(takeovers(&group), [switches; 3], "after {count} switches");
         let leader = group.leader().unwrap();
         group.ask_node(leader, Operate::Switch { to: None });
@@ -1205,7 +1215,7 @@ fn who_was_heard_as_a_newer_release_and_is_an_older_one_now_is_asked_anew() {
     let leader = group.leader().unwrap();
     let back = (1..=3).find(|id| *id != leader).unwrap();
     // The leader has not noticed that another process runs there.
-    group.members.get_mut(&back).unwrap().replica.options.speaks = Speaks::RELEASE;
+    group.members.get_mut(&back).unwrap().replica.options.speaks = Speaks::up_to(Version::FIRST);
     let detail = raise(&mut group).detail.unwrap_or_default();
     assert!(detail.starts_with(&format!("node {back} speaks version 2")), "{detail}");
     assert_eq!(versions(&group), [2, 2, 2]);
@@ -1255,7 +1265,121 @@ fn a_new_node_that_is_too_old_is_refused_with_its_name() {
     // Its line refuses it before it can say anything: then that says what it speaks.
     group.members.remove(&4);
     group.tell(leader, Event::PeerLost { node: NodeId(4) });
-    group.tell(leader, Event::PeerTooOld { node: NodeId(4), speaks: Speaks::RELEASE });
+    group.tell(leader, Event::PeerTooOld { node: NodeId(4), speaks: Speaks::up_to(Version::FIRST) });
     let refused = group.ask(add, Duration::from_secs(5)).pop().expect("it is answered");
     assert_eq!(refused.reason, Reason::FunctionNotSupported, "{refused:?}");
+}
+
+/// Three new nodes of these releases, one of them serving.
+fn group_speaking(newest: [Version; 3]) -> Group {
+    let mut group = Group::of(&[1, 2, 3]);
+    for (member, newest) in group.members.values_mut().zip(newest) {
+        member.replica.options.speaks = Speaks::up_to(newest);
+    }
+    group.pass(Duration::from_secs(5));
+    group
+}
+
+fn records(group: &Group, id: u64) -> Vec<Failover> {
+    group.members[&id].replica.state.failovers(0).cloned().collect()
+}
+
+/// The newest record when its account was given, as everybody has it.
+fn last_record(group: &Group) -> Failover {
+    let ids: Vec<u64> = group.members.keys().copied().collect();
+    let chains: Vec<_> = ids.iter().map(|id| records(group, *id)).collect();
+    assert_eq!(verify(&chains[0]), Ok(()));
+    assert!(chains.windows(2).all(|pair| pair[0] == pair[1]), "everybody has the same");
+    let last = chains[0].last().expect("there is one").clone();
+    assert!(last.account.is_some() && !last.seal.is_empty(), "its account was given: {last:?}");
+    last
+}
+
+#[test]
+fn a_new_queue_manager_begins_with_the_newest_version_that_all_of_its_nodes_speak() {
+    assert_eq!(versions(&group_speaking([Version::NEXT; 3])), [3, 3, 3]);
+    assert_eq!(versions(&group_speaking([Version::NEXT, Version::FIRST, Version::NEXT])), [2, 2, 2]);
+    // One that is in use is raised by an operator and by nobody else.
+    let mut group = Group::new(3);
+    let leader = group.leader().unwrap();
+    group.ask_node(leader, Admin::alter_manager(&[("MAXUMSGS", "7")]));
+    group.pass(Duration::from_secs(1));
+    change_release(&mut group, &[1, 2, 3], Version::NEXT);
+    group.ask_node(leader, Operate::Switch { to: None });
+    group.pass(Duration::from_secs(3));
+    assert_ne!(group.leader(), Some(leader));
+    assert_eq!(versions(&group), [2, 2, 2]);
+}
+
+#[test]
+fn a_crash_is_on_record_with_what_was_lost_and_who_was_there() {
+    let mut group = group_speaking([Version::NEXT; 3]);
+    let leader = group.leader().unwrap();
+    for session in 10..14 {
+        let connect = Connect::new(Identity::of("joe"), "");
+        group.tell(leader, Event::Connect { session: SessionId(session), connect });
+    }
+    group.pass(Duration::from_secs(2));
+    group.members.remove(&leader);
+    let survivors: Vec<u64> = group.members.keys().copied().collect();
+    survivors.iter().for_each(|id| group.tell(*id, Event::PeerGone { node: NodeId(leader) }));
+    group.pass(Duration::from_secs(2));
+    let next = group.leader().expect("one of the others");
+    let open = records(&group, next).pop().expect("it is opened when the service begins");
+    assert!(open.account.is_none() && open.seal.is_empty(), "it is looked for a while what becomes of it");
+    group.pass(Duration::from_secs(30));
+    let record = last_record(&group);
+    assert_eq!((record.before, record.node, record.cause()), (leader, next, Cause::Crash));
+    let account = record.account.as_ref().unwrap();
+    assert_eq!((account.clients_before, account.clients_after), (4, 0));
+    let after = |step| account.after_us(step).expect("it was noted");
+    assert!(after(Step::Stands) <= after(Step::Elected) && after(Step::Elected) <= after(Step::Serves));
+    assert_eq!(record.outage_us(), after(Step::Serves));
+    assert!(record.outage_us() < 1_000_000, "{}", record.outage_us());
+}
+
+#[test]
+fn a_cut_line_and_a_process_that_stood_still_are_told_apart() {
+    // Nothing comes from there any more.
+    let mut group = group_speaking([Version::NEXT; 3]);
+    let leader = group.leader().unwrap();
+    let away = group.members.remove(&leader).unwrap();
+    group.pass(Duration::from_secs(3));
+    group.others(0).iter().for_each(|id| group.tell(*id, Event::PeerLost { node: NodeId(leader) }));
+    group.pass(Duration::from_secs(31));
+    let record = last_record(&group);
+    assert_eq!((record.before, record.cause()), (leader, Cause::Unreachable));
+    assert!(record.account.as_ref().unwrap().after_us(Step::Fenced).is_some());
+    // It stood still, and finds out.
+    group.connect(leader, away);
+    group.pass(Duration::from_secs(2));
+    let leader = group.leader().unwrap();
+    let paused = group.members.remove(&leader).unwrap();
+    group.pass(Duration::from_secs(3));
+    group.members.insert(leader, paused);
+    group.pass(Duration::from_secs(31));
+    assert_eq!(last_record(&group).cause(), Cause::Hang);
+}
+
+#[test]
+fn a_move_says_who_asked_for_it_and_one_that_comes_to_nothing_is_forgotten() {
+    let mut group = group_speaking([Version::NEXT; 3]);
+    let leader = group.leader().unwrap();
+    group.ask_node(leader, Operate::Switch { to: None });
+    group.pass(Duration::from_secs(35));
+    let record = last_record(&group);
+    assert_eq!((record.before, record.why(), record.class()), (leader, Why::Move, Class::Planned));
+    assert_eq!(record.planned.unwrap().user, "joe");
+    // The other one is not reached by the word that it may, and this one dies later.
+    const TIMEOUT_NOW: u32 = 14;
+    group.lost = |_, message| matches!(message, PeerMessage::Raft(raft) if raft.kind == TIMEOUT_NOW);
+    let leader = group.leader().unwrap();
+    group.ask_node(leader, Operate::Switch { to: None });
+    group.pass(Duration::from_secs(4));
+    assert_eq!(group.leader(), Some(leader), "it serves on");
+    group.lost = |_, _| false;
+    group.members.remove(&leader);
+    group.others(0).iter().for_each(|id| group.tell(*id, Event::PeerGone { node: NodeId(leader) }));
+    group.pass(Duration::from_secs(35));
+    assert_eq!(last_record(&group).cause(), Cause::Crash);
 }

@@ -3,6 +3,10 @@
 
 use std::time::Duration;
 
+use trimaran_proto::admin::v1::handing_over::Why;
+use trimaran_proto::admin::v1::moment::Step;
+
+use super::failovers::Takeover;
 use super::leading::{Handover, Leading, Standing};
 use super::proposals::{Item, Waiting};
 use super::{Action, Replica};
@@ -32,6 +36,9 @@ impl Replica {
     pub(super) fn follow_leadership(&mut self) {
         let term = self.consensus.term();
         let leads = self.consensus.is_leader();
+        if self.consensus.stands() {
+            self.witness.stand(self.now.instant);
+        }
         match self.standing.leading() {
             Some(leading) if !leads || leading.term != term => {
                 self.stop_leading();
@@ -55,9 +62,16 @@ impl Replica {
         assert!(self.consensus.is_leader() && self.consensus.term() == term, "whoever leads was elected");
         self.stats.elections_won += 1;
         let version = self.state.version();
-        self.standing = Standing::Leading(Box::new(Leading::new(term, version)));
+        let takeover = Takeover::new(
+            self.witness.clone(),
+            self.now.instant,
+            self.consensus.last_index(),
+            self.stats.puts,
+        );
+        self.standing = Standing::Leading(Box::new(Leading::new(term, version, takeover)));
         // Other clocks are not known yet, and the log's own is where it was applied to: time stands.
-        let begin = Command::BeginTerm { node: (version >= Version::NEXT).then_some(self.options.node) };
+        let leader = (version >= Version::NEXT).then_some((self.options.node, term));
+        let begin = Command::BeginTerm { leader };
         self.standing.own_mut().proposals.add(begin, WallTime(0), Waiting::BeginTerm);
         self.stats.commands_proposed += 1;
         self.compare_with_all();
@@ -68,14 +82,17 @@ impl Replica {
         let leading = self.standing.own_mut();
         assert!(leading.serving_since.is_none(), "a leader begins to serve once");
         leading.serving_since = Some(self.now.instant);
-        leading.objects_due = self.options.system_objects;
+        leading.objects_due = true;
         leading.listeners_due = true;
+        leading.takeover.note(Step::Serves, self.now.instant);
     }
 
     /// Every outstanding call is answered: 2549 where nobody here can know what became of it, 2009 else. Units are
     /// backed out, what is not persistent is gone, sessions end.
     fn stop_leading(&mut self) {
+        let service = self.service();
         let Some(leading) = self.standing.stop() else { return };
+        self.witness.serve_no_more(self.options.node, service, self.now.instant);
         let Leading { handover, proposals, waiters, readers, staging, endings, members, raising, .. } =
             leading;
         if let Some((session, token)) = handover.and_then(|handover| handover.answer) {
@@ -148,23 +165,32 @@ impl Replica {
         self.greet_all();
     }
 
-    pub(super) fn begin_handover(&mut self, to: Option<NodeId>, answer: Option<(SessionId, Token)>) {
+    pub(super) fn begin_handover(
+        &mut self,
+        why: Why,
+        to: Option<NodeId>,
+        answer: Option<(SessionId, Token)>,
+    ) {
         debug_assert_ne!(to, Some(self.options.node), "nobody hands over to itself");
         if let Some(leading) = self.standing.serving_mut() {
             leading.handover =
                 Some(Handover { to, answer, until: self.now.instant + HANDOVER_MAX, parting: false });
+            let asked = answer.and_then(|(session, _)| self.sessions.get(session));
+            let user = asked.map(|session| session.identity.user.clone()).unwrap_or_default();
+            self.announce_handover(why, to, user);
         }
     }
 
     pub(super) fn drive_handover(&mut self) {
         let Some(leading) = self.standing.serving_mut() else { return };
         if self.draining && leading.handover.is_none() {
-            self.begin_handover(None, None);
+            self.begin_handover(Why::Stop, None, None);
         }
         let leading = self.standing.own_mut();
         let Some(handover) = leading.handover else { return };
         if self.now.instant >= handover.until {
             leading.handover = None;
+            self.announce_handover(Why::None, None, String::new());
             if let Some((session, token)) = handover.answer {
                 let detail = "the other node did not catch up and take over within 3 s; this node serves on";
                 self.answer(session, token, Completion::failed_because(Reason::QMgrNotAvailable, detail));

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::endings::Endings;
 use super::expiry::Leaving;
+use super::failovers::Takeover;
 use super::free::Reservations;
 use super::line::Line;
 use super::loads::Readers;
@@ -28,7 +29,7 @@ pub(super) struct Leading {
     pub term: Term,
     /// None until the first entry of its own term is applied.
     pub serving_since: Option<Instant>,
-    /// Whether this service has yet to look whether there are system objects.
+    /// Whether this service has yet to look whether the queue manager is new, and has system objects.
     pub objects_due: bool,
     /// A channel was changed: who is connected through one that is stopped now?
     pub channels_due: bool,
@@ -58,6 +59,8 @@ pub(super) struct Leading {
     pub members: Option<MembershipOperation>,
     pub handover: Option<Handover>,
     pub raising: Option<Raising>,
+    /// How this node came to lead, for the record.
+    pub takeover: Takeover,
     /// The number of the newest question to peers. Unique over all leaders: a term has one.
     pub questions: u64,
 }
@@ -117,7 +120,7 @@ impl Standing {
 }
 
 impl Leading {
-    pub fn new(term: Term, version: Version) -> Leading {
+    pub fn new(term: Term, version: Version, takeover: Takeover) -> Leading {
         debug_assert!(term > Term(0), "nobody is elected before the first term");
         let mut proposals = Proposals::default();
         proposals.speak(version);
@@ -144,6 +147,7 @@ impl Leading {
             members: None,
             handover: None,
             raising: None,
+            takeover,
             questions: term.0 << 32,
         }
     }

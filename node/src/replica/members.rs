@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use trimaran_proto::admin::v1::handing_over::Why;
 use trimaran_proto::replica::v1 as wire;
 
 use super::{Action, Replica};
@@ -64,7 +65,7 @@ impl Replica {
             && *node == self.options.node
         {
             // The leader hands over first; the administrator's tool repeats the request at the new one.
-            self.begin_handover(None, None);
+            self.begin_handover(Why::Remove, None, None);
             let detail = "this node is the active one and hands over first; repeat the request in a moment";
             return self.answer(session, token, Completion::failed_because(Reason::QMgrQuiescing, detail));
         }

@@ -74,6 +74,7 @@ mod room;
 mod peers;
 mod clocks;
 mod comparison;
+mod failovers;
 mod history;
 mod recovery;
 mod members;
@@ -100,6 +101,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use trimaran_proto::admin::v1::moment::Step;
+
 use self::history::Parting;
 use crate::consensus::{self, Consensus, Majority, Recovered};
 use crate::mqi::Completion;
@@ -113,6 +116,7 @@ use applier::Applying;
 use clocks::ClockWatch;
 use compaction::Compaction;
 use comparison::Comparison;
+use failovers::Witness;
 use holdings::Holdings;
 use leading::Standing;
 use leaving::Left;
@@ -207,6 +211,7 @@ pub struct Replica {
     peers: Peers,
     clocks: ClockWatch,
     comparison: Comparison,
+    witness: Witness,
     parting: Parting,
     recovery: Recovery,
     compaction: Compaction,
@@ -271,6 +276,7 @@ impl Replica {
             peers: Peers::default(),
             clocks: ClockWatch::default(),
             comparison: Comparison::default(),
+            witness: Witness::default(),
             parting: Parting::default(),
             recovery,
             compaction,
@@ -299,6 +305,7 @@ impl Replica {
     /// that was paused first learns that its lease is over and only then looks at its mail.
     pub fn begin_turn(&mut self, now: Now) {
         debug_assert!(now.instant >= self.now.instant, "turns come one after the other");
+        self.witness.begin_turn(self.now.instant, now.instant);
         self.now = now;
         self.turn.begin();
         self.is_not_done = false;
@@ -332,6 +339,10 @@ impl Replica {
             Event::RemovedSays { node } => self.on_removed_said(node, true),
             Event::Disk { room } => self.on_disk(room),
             Event::AddressGone { deadline } => self.on_address_gone(deadline),
+            Event::AddressHere { taken, announced } => {
+                self.note_moment(Step::Address, taken);
+                self.note_moment(Step::Announced, announced);
+            }
             Event::Drain => self.on_drain(),
         }
     }
@@ -358,6 +369,7 @@ impl Replica {
         self.drive_raising();
         self.drive_recovery();
         self.drive_comparison();
+        self.drive_failovers();
         self.watch_clocks();
         self.note_parted();
         // What the steps above proposed leaves in this turn too, so that a quiet node answers at once.

@@ -121,12 +121,14 @@ impl Replica {
     /// Whoever comes next may have another history, and another state: it says so itself.
     pub(super) fn on_peer_lost(&mut self, node: NodeId) {
         self.peers.on_lost(node);
+        self.note_lost(node, false);
         self.comparison.on_peer_lost(node);
         self.consensus.exclude(node, false);
     }
 
     pub(super) fn on_peer_gone(&mut self, node: NodeId) {
         self.on_peer_lost(node);
+        self.note_lost(node, true);
         self.consensus.on_peer_gone(node);
     }
 
@@ -166,6 +168,7 @@ impl Replica {
         let theirs =
             self.peers.committed(to).filter(|_| leads).map_or(Index(0), |committed| committed.last.1);
         let terms = self.consensus.newest_committed_terms(TERMS_TOLD);
+        let (running_ms, stalled_ms) = self.witness.own(self.now.instant);
         let greeting = Greeting {
             established: !self.recovery.is_blank(),
             term: self.consensus.term().0,
@@ -186,6 +189,8 @@ impl Replica {
             version: self.options.speaks.newest.0,
             oldest_version: self.options.speaks.oldest.0,
             question,
+            running_ms,
+            stalled_ms,
         };
         self.out.push(Action::Send { to, message: PeerMessage::Greeting(greeting) });
     }
@@ -194,12 +199,14 @@ impl Replica {
         match message {
             PeerMessage::Raft(message) => {
                 self.consensus.step(from, message);
+                self.note_heard(from);
                 if self.time.is_none() {
                     self.time = self.consensus.time();
                 }
             }
             PeerMessage::Greeting(greeting) => self.on_greeting(from, greeting),
             PeerMessage::Comparison(comparison) => self.on_comparison(from, comparison),
+            PeerMessage::Service(service) => self.witness.on_service(from, service),
         }
     }
 
@@ -237,6 +244,7 @@ impl Replica {
         {
             raising.on_answer(from, greeting.question);
         }
+        self.note_what_became_of(from, &greeting);
         self.compare_history(from, &greeting);
         self.on_removed_said(from, greeting.removed);
         if greeting.recovering {

@@ -12,7 +12,7 @@ use super::{Action, Replica};
 use crate::mqi::{Completion, Refusal};
 use crate::qmgr::Command;
 use crate::types::planted::{self, Bug};
-use crate::types::{Instant, NodeId, Reason, SessionId, Speaks, Token, Version};
+use crate::types::{Instant, NodeId, Reason, SessionId, Speaks, Token, Version, WallTime};
 
 /// A node that has not answered after so long is taken for absent.
 const ANSWERS_MAX: Duration = Duration::from_secs(3);
@@ -70,6 +70,23 @@ impl Replica {
         members.into_iter().for_each(|node| self.ask_what_it_speaks(node, question));
     }
 
+    /// A queue manager that nobody has used yet begins with the newest version that all of its nodes speak. They had to come
+    /// together for it, and have said what that is.
+    pub(super) fn raise_new(&mut self) {
+        // Of all entries only the one with which a leader begins has no time.
+        if self.state.at() != WallTime(0) {
+            return;
+        }
+        let members = self.members_to_hear();
+        let spoken = members.iter().map(|node| self.speaks(*node).map(|speaks| speaks.newest));
+        let newest = spoken.fold(Some(self.options.speaks.newest), |newest, of| Some(newest?.min(of?)));
+        if let Some(to) = newest.filter(|newest| *newest > self.state.version()) {
+            self.stats.raises_proposed += 1;
+            let leader = (self.options.node, self.consensus.term());
+            self.propose(Command::Raise { to, leader }, Waiting::Nobody);
+        }
+    }
+
     pub(super) fn drive_raising(&mut self) {
         let Some(leading) = self.standing.serving() else { return };
         let Some(raising) = &leading.raising else { return };
@@ -92,7 +109,8 @@ impl Replica {
     fn propose_raise(&mut self, session: SessionId, token: Token, to: Version) {
         debug_assert!(self.options.speaks.has(to), "a leader raises to what it speaks itself");
         self.stats.raises_proposed += 1;
-        self.propose(Command::Raise { to }, Waiting::Admin { session, token, queue: None });
+        let leader = (self.options.node, self.consensus.term());
+        self.propose(Command::Raise { to, leader }, Waiting::Admin { session, token, queue: None });
     }
 
     pub(super) fn raising_deadline(&self) -> Option<Instant> {
@@ -165,7 +183,7 @@ impl Replica {
         Refusal::because(Reason::FunctionNotSupported, detail)
     }
 
-    fn name_of(&self, node: NodeId) -> String {
+    pub(super) fn name_of(&self, node: NodeId) -> String {
         let info = self.consensus.membership().nodes.get(&node);
         info.map_or_else(|| format!("with id {node}"), |info| info.name.clone())
     }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use trimaran_proto::admin::v1::handing_over::Why;
+
 use super::{DiskRoom, Replica};
 use crate::types::Instant;
 
@@ -67,7 +69,7 @@ impl Replica {
         peers.retain(|peer| peer.voter && peer.active && peer.node != self.options.node);
         peers.retain(|peer| self.peers.may_lead(peer.node) && self.peers.has_room(peer.node));
         if let Some(best) = peers.iter().max_by_key(|peer| (peer.matched, std::cmp::Reverse(peer.node))) {
-            self.begin_handover(Some(best.node), None);
+            self.begin_handover(Why::NoRoom, Some(best.node), None);
         }
     }
 }

@@ -21,7 +21,8 @@ impl Replica {
             return;
         }
         self.standing.own_mut().objects_due = false;
-        if self.has_system_objects() {
+        self.raise_new();
+        if !self.options.system_objects || self.has_system_objects() {
             return;
         }
         for (kind, name, said) in SYSTEM_OBJECTS {

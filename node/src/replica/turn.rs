@@ -31,9 +31,10 @@ const BYTES_A_LOOK: usize = 1024;
 /// A search that has its turn goes on by at least this, so that it ends some day.
 const SEARCH_MIN: u64 = 256;
 
-/// What new calls of a turn may do, see [`super::Options::turn_work`]: about 2,400 puts of 1 KiB, or 50,000 messages
-/// looked at. Every other phase may do half of it.
-pub const TURN_WORK: u64 = 50_000;
+/// What new calls of a turn may do, see [`super::Options::turn_work`]: about 1,000 puts of 1 KiB, or 20,000 messages
+/// looked at. Every other phase may do half of it. A put of somebody else waits for the turns in which it comes, is
+/// written, and is known to be on a majority: about four.
+pub const TURN_WORK: u64 = 20_000;
 
 #[derive(Debug)]
 pub(super) struct Turn {

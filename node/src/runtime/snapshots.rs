@@ -112,7 +112,7 @@ impl SnapshotWriter for Arriving {
         let meta = self.incoming.install().map_err(|error| error.to_string())?;
         let rows = self.store.rows(meta.queue_manager);
         // Its version was looked at before it came.
-        QueueManager::load(meta.queue_manager, self.name, &rows, Speaks::KNOWN)
+        QueueManager::load(meta.queue_manager, self.name, &rows, Speaks::RELEASE)
             .map(|state| Some(Box::new(state)))
             .map_err(|error| error.to_string())
     }

@@ -36,6 +36,8 @@ pub enum Bug {
     AlterWhole,
     /// The version is raised without asking what the others speak.
     RaiseEarly,
+    /// No record is kept of another node that takes over.
+    ForgetFailover,
 }
 
 #[cfg(feature = "planted-bugs")]

@@ -8,6 +8,7 @@ use trimaran_proto::replica::v1::peer_message::Message as PeerMessage;
 use super::committed::Committed;
 use super::equal_states::EqualStates;
 use super::expiry::{self, Expiry};
+use super::failovers::{self, Failovers};
 use super::never_back::NeverBack;
 use super::one_leader::OneLeader;
 use super::replay::Replay;
@@ -29,6 +30,7 @@ pub struct InstantChecks {
     pub states: EqualStates,
     pub replay: Replay,
     pub versions: Versions,
+    failovers: Failovers,
     back: NeverBack,
     committed: Committed,
     expiry: Expiry,
@@ -135,6 +137,9 @@ impl InstantChecks {
         let mind = &mut process.minds[number];
         if let Some(sentence) = turns::after_turn(id, sessions, &mind.replica, look_us) {
             return Some((turns::NAME, sentence));
+        }
+        if let Some(sentence) = self.failovers.after_turn(id, number, &mind.role, &mind.replica) {
+            return Some((failovers::NAME, sentence));
         }
         let consensus = mind.replica.consensus();
         let (term, commit, applied) = (consensus.term(), consensus.commit_index(), consensus.applied_index());

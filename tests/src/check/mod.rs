@@ -18,6 +18,7 @@ pub mod replay;
 pub mod log_time;
 pub mod expiry;
 pub mod versions;
+pub mod failovers;
 
 pub mod facts;
 pub mod total;

@@ -31,11 +31,11 @@ impl Replay {
             }
             let Some(expected) = states.at(queue_manager, flushed) else { continue };
             let rows = node.disk.rows(id);
-            let loaded = match QueueManager::load(id, queue_manager_name(queue_manager), &rows, Speaks::KNOWN)
-            {
-                Ok(loaded) => loaded,
-                Err(error) => return Some(format!("node {} cannot load its own rows: {error}", node.id)),
-            };
+            let loaded =
+                match QueueManager::load(id, queue_manager_name(queue_manager), &rows, Speaks::RELEASE) {
+                    Ok(loaded) => loaded,
+                    Err(error) => return Some(format!("node {} cannot load its own rows: {error}", node.id)),
+                };
             self.loads += 1;
             let digest = loaded.digest();
             if digest != expected {

@@ -71,7 +71,7 @@ fn mind() -> Replica {
 
 fn seeds() -> Vec<Vec<u8>> {
     let mut batch = BatchEncoder::default();
-    batch.append(Command::BeginTerm { node: None }, WallTime(7));
+    batch.append(Command::BeginTerm { leader: None }, WallTime(7));
     let data: Bytes = batch.take();
     let entry = Entry { kind: 0, term: 2, index: 2, crc32c: crc32c::crc32c(&data), data };
     let raft = |kind, index, entries, commit| {

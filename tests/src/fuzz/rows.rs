@@ -25,7 +25,7 @@ fn run(bytes: &[u8]) {
 
 /// What is loaded can be looked at and written again.
 pub fn load(store: &StoredRows) {
-    if let Ok(mut manager) = QueueManager::load(ID, name(), store, Speaks::KNOWN) {
+    if let Ok(mut manager) = QueueManager::load(ID, name(), store, Speaks::RELEASE) {
         let _ = manager.check_invariants();
         manager.digest();
         manager.take_store_batch(Index(1), meta());
@@ -48,7 +48,7 @@ mod tests {
     fn the_store_of_the_seeds_is_one() {
         let store = written_store();
         assert!(Family::ALL.iter().all(|family| store.rows.keys().any(|(of, _)| of == family)));
-        let loaded = QueueManager::load(ID, name(), &store, Speaks::KNOWN).unwrap();
+        let loaded = QueueManager::load(ID, name(), &store, Speaks::RELEASE).unwrap();
         assert_eq!(loaded.check_invariants(), Ok(()));
         assert!(loaded.sums().messages > 0);
     }

@@ -55,7 +55,7 @@ pub fn everything() -> Vec<Command> {
     };
     let staged = encode_one(Command::SealUnit { unit: unit("late"), units_decided: 0 });
     vec![
-        Command::BeginTerm { node: None },
+        Command::BeginTerm { leader: None },
         define(queue()),
         define(ObjectRef::new(ObjectKind::LocalQueue, "GONE")),
         define(ObjectRef::new(ObjectKind::AliasQueue, "ALIAS")),

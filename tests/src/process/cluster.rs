@@ -44,6 +44,8 @@ pub struct Plan {
     /// Every node has a network namespace of its own, and the queue manager a floating address there. The thread of the test
     /// has to be in one, too (`network::enter_own_namespace`).
     pub floats: bool,
+    /// The newest version that every node speaks at first; None: what this release speaks.
+    pub speaks: Option<u32>,
     /// So many files, and no more, may each node have open.
     pub open_files: Option<u64>,
 }
@@ -65,7 +67,7 @@ pub struct Node {
     /// Where it listens for the channels of [`QUEUE_MANAGER`].
     pub mq: String,
     process: Option<Child>,
-    /// The newest version that it speaks from its next start on; None: what a release speaks.
+    /// The newest version that it speaks from its next start on; None: what this release speaks.
     speaks: Option<u32>,
     /// Length of the log file when it was started last.
     log_from: u64,
@@ -172,7 +174,7 @@ impl Cluster {
                 http: address(number),
                 mq: address(number),
                 process: None,
-                speaks: None,
+                speaks: plan.speaks,
                 log_from: 0,
             })
             .collect();

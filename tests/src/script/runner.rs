@@ -853,6 +853,7 @@ fn answer_text(completion: &Completion) -> String {
         Data::Queues(queues) => queues.iter().map(queue_text).collect::<Vec<_>>().join("; "),
         Data::Objects(objects) => objects.iter().map(object_text).collect::<Vec<_>>().join("; "),
         Data::Sessions(sessions) => format!("{} sessions", sessions.len()),
+        Data::Failovers(failovers) => format!("{} failovers", failovers.len()),
         Data::NotServing { .. } => "not serving".to_string(),
     };
     match (completion.reason, data.is_empty()) {

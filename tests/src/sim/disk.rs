@@ -659,7 +659,7 @@ impl Disk for MemoryDisk {
         self.unflushed.retain(|batch| batch.meta.queue_manager != meta.queue_manager);
         self.store.replace(rows);
         self.flushed.replace(rows);
-        let loaded = QueueManager::load(meta.queue_manager, name, rows, Speaks::KNOWN);
+        let loaded = QueueManager::load(meta.queue_manager, name, rows, Speaks::RELEASE);
         Ok(Installed::Done(Box::new(loaded.expect("the rows are the sender's, which loads them too"))))
     }
 

@@ -20,6 +20,7 @@ use crate::model::workload::{self, Habits};
 use trimaran_node::mqi::Admin;
 use trimaran_node::qmgr::Retention;
 use trimaran_node::replica::TURN_WORK;
+use trimaran_node::types::Version;
 
 /// What whoever starts a run may set; everything else comes from the seed.
 #[derive(Clone, Debug)]
@@ -84,10 +85,11 @@ pub enum Planted {
     OneOffer,
     EndlessTurn,
     RaiseEarly,
+    ForgetFailover,
 }
 
 impl Planted {
-    pub const ALL: [(Planted, &'static str, &'static str); 18] = [
+    pub const ALL: [(Planted, &'static str, &'static str); 19] = [
         (Planted::AckBeforeSync, "ack-before-sync", "a write counts as persisted before the disk said so"),
         (Planted::ForgetTerm, "forget-term", "term and vote are forgotten at a restart"),
         (Planted::ServeWithoutLease, "serve-without-lease", "a leader serves on without a lease"),
@@ -118,6 +120,7 @@ impl Planted {
         ),
         (Planted::EndlessTurn, "endless-turn", "a turn goes on for as long as there is anything to do"),
         (Planted::RaiseEarly, "raise-early", "the version is raised without asking what the others speak"),
+        (Planted::ForgetFailover, "forget-failover", "no record is kept of another node that takes over"),
     ];
 
     /// Where the bug is, when it is not in what every depth has.
@@ -205,7 +208,12 @@ impl Plan {
             session_bytes_max: *rng.pick(&[1 << 10, 16 << 20]).expect("not empty"),
             victims: Vec::new(),
             disk_failure: None,
+            newest: Version::FIRST,
         };
+        // Most begin with what this release speaks; two releases side by side begin with the one before.
+        if !plan.schedule.enabled.iter().any(|fault| fault.is_of_releases()) && seed % 4 != 0 {
+            plan.newest = Version::NEXT;
+        }
         // Short turns that cost time, so that what a client asks for is done in parts; or long ones that cost none.
         (plan.setup.turn_work, plan.look_us) =
             *rng.pick(&[(256, 10), (1_024, 2), (TURN_WORK, 0)]).expect("not empty");
@@ -362,6 +370,7 @@ fn plant(planted: Option<Planted>) {
         Planted::EndlessTurn => Some(Bug::EndlessTurn),
         Planted::AlterWhole => Some(Bug::AlterWhole),
         Planted::RaiseEarly => Some(Bug::RaiseEarly),
+        Planted::ForgetFailover => Some(Bug::ForgetFailover),
         Planted::ForgetTerm | Planted::KeepAddress => None,
     }));
 }

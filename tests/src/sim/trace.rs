@@ -101,6 +101,7 @@ impl Trace {
             Event::Drain => self.tagged(16, 0),
             Event::AddressGone { deadline } => self.tagged(19, deadline.0),
             Event::PeerTooOld { node, .. } => self.tagged(20, node.0),
+            Event::AddressHere { announced, .. } => self.tagged(21, announced.0),
         }
         self.line(at, || format!("{} < {}", place(node, queue_manager), event_text(event)));
     }
@@ -209,6 +210,10 @@ impl Trace {
                 self.tagged(129, comparison.term);
                 self.number(comparison.index);
                 self.number(comparison.digest.unwrap_or_default());
+            }
+            PeerMessage::Service(service) => {
+                self.tagged(130, service.term);
+                self.tagged(service.clients, service.units);
             }
         }
     }
@@ -330,6 +335,7 @@ fn message_text(message: &PeerMessage) -> String {
         }
         PeerMessage::Greeting(greeting) => format!("{greeting:?}"),
         PeerMessage::Comparison(comparison) => format!("{comparison:?}"),
+        PeerMessage::Service(service) => format!("{service:?}"),
     }
 }
 

@@ -29,6 +29,8 @@ mod recover;
 mod certs;
 mod cluster;
 mod upgrade;
+mod failovers;
+mod availability;
 mod demo;
 mod generate;
 mod help;
@@ -91,6 +93,8 @@ async fn run(cli: Cli) -> output::Outcome {
         Command::Status(args) => status::run(global, args).await,
         Command::Switch(args) => node::switch(global, args).await,
         Command::Node(command) => node::run(global, command).await,
+        Command::Failovers(args) => failovers::run(global, args).await,
+        Command::Availability(args) => availability::run(global, args).await,
         Command::Recover(args) => recover::run(global, args).await,
         Command::Outcome(args) => node::outcome(global, args).await,
         Command::Certs(command) => certs::run(global, command),

@@ -216,6 +216,24 @@ impl Admin for Administration {
         }))
     }
 
+    async fn failovers(
+        &self,
+        request: Request<wire::FailoversRequest>,
+    ) -> Result<Response<wire::FailoversResponse>, Status> {
+        let admission = admit(&self.gate, request.extensions())?;
+        let request = request.into_inner();
+        let after = request.after;
+        let answer =
+            self.ask(&admission, &request.queue_manager, |_| Ok(mqi::Operate::Failovers { after })).await;
+        let outcome = answer.outcome();
+        let failovers = match answer.completion.data {
+            Data::Failovers(failovers) => failovers,
+            _ => Vec::new(),
+        };
+        let more = failovers.len() >= trimaran_proto::failover::A_PAGE;
+        Ok(Response::new(wire::FailoversResponse { outcome, failovers, more }))
+    }
+
     async fn switch(
         &self,
         request: Request<wire::SwitchRequest>,

@@ -265,6 +265,7 @@ pub fn completion_to_wire(
         | Data::TooLong { .. }
         | Data::Progress { .. }
         | Data::Status(_)
+        | Data::Failovers(_)
         | Data::Objects(_)
         | Data::Sessions(_) => None,
         Data::Placed { message_id, duplicate } => Some(Wire::Placed(wire::Placed {

@@ -55,7 +55,9 @@ impl World {
             agent.end(local);
             return self.schedule(now + 200, Step::Connector { regular: false });
         };
-        match (agent.follow(order, local), order) {
+        let act = agent.follow(order, local);
+        let is_taken = act == Some(Act::Take);
+        match (act, order) {
             (Some(Act::Take), _) => self.counters.mark("address taken"),
             (Some(Act::Renew), _) => self.counters.mark("address renewed"),
             (Some(Act::Remove), _) => self.counters.mark("address given back"),
@@ -63,6 +65,9 @@ impl World {
             (None, Order::Release { .. }) => {}
         }
         self.trace.line(now, || format!("agent of node {id}, queue manager {number}: {order:?}"));
+        if is_taken && self.is_current(id, incarnation) {
+            self.hand_in(id, number, Event::AddressHere { taken: local, announced: local });
+        }
         if let Order::Release { deadline } = order
             && self.is_current(id, incarnation)
         {

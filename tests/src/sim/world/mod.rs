@@ -217,6 +217,8 @@ pub struct Plan {
     pub victims: Vec<u64>,
     /// Lets this call to this node's disk fail.
     pub disk_failure: Option<(u64, u64, Failure)>,
+    /// What the nodes' programs speak at first.
+    pub newest: Version,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -614,7 +616,7 @@ pub fn new_node(id: u64, plan: &Plan, rng: &mut Rng) -> Node {
         sync_us: plan.sync_us,
         flush_us: plan.flush_us,
         disk_low: false,
-        newest: Version::FIRST,
+        newest: plan.newest,
         store_full: false,
         backup: None,
         row_damage_per_mille: 0,

@@ -6,11 +6,13 @@
 mod messages;
 mod objects;
 mod control;
+mod failovers;
 mod running;
 mod setup;
 mod values;
 
 pub use control::{ApplyArgs, DmpmqcfgArgs, DspmqArgs, MqrcArgs, RunmqscArgs};
+pub use failovers::{AvailabilityArgs, FailoversArgs, FailoversCommand};
 pub use messages::{
     BrowseArgs, DescriptorArgs, GetArgs, PutArgs, ReceiveArgs, RequeueArgs, SelectionArgs, TalkArgs, UnitArgs,
 };
@@ -224,6 +226,10 @@ pub enum Command {
     /// Every queue manager of the cluster is changed, whichever one --queue-manager names.
     #[command(subcommand)]
     Node(NodeCommand),
+    /// Which node served when, and why it changed
+    Failovers(FailoversArgs),
+    /// How long nobody served, by what it was for, against a target
+    Availability(AvailabilityArgs),
     /// Go on with the best log that is left when most logs are damaged; says first what is lost
     Recover(RecoverArgs),
     /// What became of a unit of work

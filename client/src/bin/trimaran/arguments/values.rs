@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use trimaran_client::{FOREVER, REASONS, unhex};
+use trimaran_client::{FOREVER, REASONS, proto::calendar::Moment, unhex};
 
 /// An MQ id: at most 24 bytes.
 pub type Id = std::sync::Arc<[u8]>;
@@ -70,6 +70,20 @@ fn parse_host(node: &str, host: &str) -> Result<String, String> {
         )),
         _ => Err(format!("\"{host}\" is neither the name of a host nor an address")),
     }
+}
+
+/// Milliseconds since 1970.
+pub fn parse_moment(text: &str) -> Result<i64, String> {
+    Moment::parse(text)
+        .ok_or_else(|| "write a day as 2026-11-01, or a time as 2026-11-01T08:30:00Z (UTC)".to_string())
+}
+
+/// Less than 100.
+pub fn parse_per_cent(text: &str) -> Result<f64, String> {
+    let number = text.trim().trim_end_matches('%').trim().parse().ok();
+    number
+        .filter(|number| (0.0..100.0).contains(number))
+        .ok_or_else(|| "write a number below 100, such as 99.99".to_string())
 }
 
 /// `500ms`, `5s`, `2m`, `1h`, a number of seconds, or `forever`.

@@ -1,0 +1,281 @@
+//! `failovers`: which node began to serve when and why, as all nodes have it.
+
+use serde_json::{Value, json};
+use trimaran_client::{
+    Tls,
+    proto::{
+        admin::v1::{Failover, moment::Step},
+        failover,
+    },
+};
+
+use crate::{
+    arguments::{FailoversArgs, FailoversCommand, Global},
+    output::{self, Failure, Outcome, patiently, timestamp},
+    say, status,
+    talk::plural,
+};
+
+/// Since this version of a queue manager there are records.
+pub const SINCE: u32 = 3;
+
+pub async fn run(global: &Global, args: FailoversArgs) -> Outcome {
+    match args.command {
+        Some(FailoversCommand::Show { number }) => {
+            let kept = kept(global).await?;
+            let record = kept.iter().find(|record| record.number == number);
+            let record = record
+                .ok_or_else(|| Failure::Check(format!("there is no record {number}{}", known(&kept))))?;
+            show(global, record);
+            Ok(())
+        }
+        Some(FailoversCommand::Verify) => verify(global).await,
+        None => {
+            let kept = kept(global).await?;
+            let first = if args.all { 0 } else { kept.len().saturating_sub(args.last as usize) };
+            list(global, &kept[first..]);
+            Ok(())
+        }
+    }
+}
+
+fn known(kept: &[Failover]) -> String {
+    match (kept.first(), kept.last()) {
+        (Some(first), Some(last)) => format!(": from {} to {} are kept", first.number, last.number),
+        _ => ", nor any other".to_string(),
+    }
+}
+
+/// A node, and what it answered.
+pub struct Heard {
+    pub node: String,
+    pub address: String,
+    pub version: u32,
+}
+
+/// The nodes that answer for the queue manager that is meant.
+pub async fn nodes(global: &Global) -> Result<(String, Vec<Heard>), Failure> {
+    let answers = patiently("asking the nodes", status::ask(global)).await?;
+    status::check_answered(&answers)?;
+    let names = status::queue_managers(&answers);
+    let name = match (&global.queue_manager, names.len()) {
+        (Some(name), _) if !name.is_empty() => name.clone(),
+        (_, 1) => names.into_iter().next().expect("one"),
+        _ => {
+            let all = names.into_iter().collect::<Vec<_>>().join(", ");
+            return Err(Failure::Usage(format!("say which with --queue-manager: {all}")));
+        }
+    };
+    let heard = answers.iter().filter_map(|(address, answer)| {
+        let status = answer.as_ref().ok()?;
+        let manager = status.queue_managers.iter().find(|manager| manager.name == name)?;
+        Some(Heard { node: status.node.clone(), address: address.clone(), version: manager.version })
+    });
+    let heard: Vec<Heard> = heard.collect();
+    if heard.is_empty() {
+        return Err(Failure::Check(format!("no node that answers has {name}; look with `trimaran status`")));
+    }
+    if heard.iter().all(|heard| heard.version < SINCE) {
+        return Err(Failure::Check(format!(
+            "{name} has version {}, which keeps no records: raise it with `trimaran cluster upgrade`",
+            heard[0].version
+        )));
+    }
+    Ok((name, heard))
+}
+
+/// The records of the first node that gives them: all have the same.
+pub async fn kept(global: &Global) -> Result<Vec<Failover>, Failure> {
+    let (name, heard) = nodes(global).await?;
+    let tls = global.tls()?;
+    let mut last = None;
+    for heard in &heard {
+        match ask(global, heard, &name, tls.as_ref()).await {
+            Ok(records) => return Ok(records),
+            Err(failure) => last = Some(failure),
+        }
+    }
+    Err(last.expect("a node was asked"))
+}
+
+async fn ask(
+    global: &Global,
+    heard: &Heard,
+    queue_manager: &str,
+    tls: Option<&Tls>,
+) -> Result<Vec<Failover>, Failure> {
+    let asking = trimaran_client::failovers(&heard.address, tls, queue_manager, global.patience());
+    Ok(patiently("reading the records", asking).await?)
+}
+
+/// Every node has the same chain, as far as it has come.
+async fn verify(global: &Global) -> Outcome {
+    let (name, heard) = nodes(global).await?;
+    let tls = global.tls()?;
+    let mut chains: Vec<(&Heard, Vec<Failover>)> = Vec::new();
+    for heard in &heard {
+        let records = ask(global, heard, &name, tls.as_ref()).await?;
+        if let Err(broken) = failover::verify(&records) {
+            return Err(Failure::Check(format!("on node {}, {broken}", heard.node)));
+        }
+        chains.push((heard, records));
+    }
+    let longest = chains.iter().max_by_key(|(_, records)| records.last().map_or(0, |record| record.number));
+    let (best, longest) = longest.expect("a node answers");
+    for (heard, records) in &chains {
+        for record in records.iter().filter(|record| !record.seal.is_empty()) {
+            let theirs = longest.iter().find(|other| other.number == record.number);
+            if theirs.is_some_and(|theirs| !theirs.seal.is_empty() && theirs.seal != record.seal) {
+                return Err(Failure::Check(format!(
+                    "record {} of node {} is not the one of node {}",
+                    record.number, heard.node, best.node
+                )));
+            }
+        }
+    }
+    let count = longest.len() as u64;
+    if global.json {
+        let seal = longest.iter().rev().find(|record| !record.seal.is_empty());
+        let nodes: Vec<&str> = chains.iter().map(|(heard, _)| heard.node.as_str()).collect();
+        say!(
+            "{}",
+            json!({ "queue_manager": name, "records": count, "nodes": nodes, "seal": seal.map(|record| hex(&record.seal)) })
+        );
+        return Ok(());
+    }
+    let nodes = chains.len() as u64;
+    say!(
+        "{count} {} of {name}: sealed one to the other, and the same on {nodes} {}",
+        plural(count, "record"),
+        plural(nodes, "node")
+    );
+    Ok(())
+}
+
+fn list(global: &Global, records: &[Failover]) {
+    if global.json {
+        return records.iter().for_each(|record| say!("{}", as_json(record)));
+    }
+    if records.is_empty() {
+        return say!("no record yet: one is made when a node begins to serve");
+    }
+    let row = |record: &Failover| {
+        let account = record.account.as_ref();
+        vec![
+            record.number.to_string(),
+            timestamp(served_ms(record)),
+            of_node(account.map(|account| account.before_name.as_str()), record.before),
+            of_node(account.map(|account| account.node_name.as_str()), record.node),
+            record.cause_in_words().to_string(),
+            record.class().to_string(),
+            nobody_served(record),
+        ]
+    };
+    let rows: Vec<Vec<String>> = records.iter().map(row).collect();
+    output::table(&["NO", "SERVES SINCE", "BEFORE", "NODE", "WHY", "CLASS", "NOBODY SERVED"], &rows);
+}
+
+pub fn served_ms(record: &Failover) -> i64 {
+    record.account.as_ref().map_or(record.at_ms, |account| account.served_ms)
+}
+
+fn of_node(name: Option<&str>, id: u64) -> String {
+    match (name, id) {
+        (Some(name), _) if !name.is_empty() => name.to_string(),
+        (_, 0) => "-".to_string(),
+        (_, id) => format!("id {id}"),
+    }
+}
+
+fn nobody_served(record: &Failover) -> String {
+    match &record.account {
+        None => "not known".to_string(),
+        Some(_) if record.has_bound_only() => format!("at most {}", span(record.outage_us())),
+        Some(_) => span(record.outage_us()),
+    }
+}
+
+/// Microseconds, for people.
+pub fn span(us: u64) -> String {
+    match us {
+        0..1_000 => format!("{us} us"),
+        1_000..1_000_000 => format!("{:.1} ms", us as f64 / 1e3),
+        1_000_000..120_000_000 => format!("{:.2} s", us as f64 / 1e6),
+        _ => format!("{:.1} min", us as f64 / 6e7),
+    }
+}
+
+fn show(global: &Global, record: &Failover) {
+    if global.json {
+        return say!("{}", as_json(record));
+    }
+    let account = record.account.clone().unwrap_or_default();
+    say!("record      {}, term {}", record.number, record.term);
+    say!(
+        "node        {}, after {}",
+        of_node(Some(&account.node_name), record.node),
+        of_node(Some(&account.before_name), record.before)
+    );
+    say!("why         {} ({})", record.cause_in_words(), record.class());
+    if let Some(planned) = &record.planned {
+        let by = if planned.user.is_empty() { String::new() } else { format!(" by {}", planned.user) };
+        say!("announced   {}{by}", timestamp(planned.at_ms));
+    }
+    if record.account.is_none() {
+        say!("account     none: the node did not serve long enough to give it, or is about to (30 s)");
+    } else {
+        say!("serves      since {}", timestamp(account.served_ms));
+        say!("nobody      served for {}", nobody_served(record));
+        for moment in &account.moments {
+            say!("  {:>10}  {}", span(moment.after_us), failover::step_in_words(moment.step()));
+        }
+        say!(
+            "programs    {} before, {} when this was written",
+            account.clients_before,
+            account.clients_after
+        );
+        say!("backed out  {} open {}", account.units_backed_out, plural(account.units_backed_out, "unit"));
+        for dropped in &account.dropped {
+            say!("dropped     {} not persistent on {}", dropped.messages, output::visible(&dropped.queue));
+        }
+    }
+    let seal = if record.seal.is_empty() { "none yet".to_string() } else { hex(&record.seal) };
+    say!("seal        {seal}");
+}
+
+fn hex(bytes: &[u8]) -> String {
+    trimaran_client::hex(bytes)
+}
+
+fn as_json(record: &Failover) -> Value {
+    let account = record.account.as_ref().map(|account| {
+        let moments: Vec<Value> = account
+            .moments
+            .iter()
+            .map(|moment| json!({ "step": word(moment.step()), "after_us": moment.after_us }))
+            .collect();
+        let dropped: Vec<Value> = account
+            .dropped
+            .iter()
+            .map(|dropped| json!({ "queue": dropped.queue, "messages": dropped.messages }))
+            .collect();
+        json!({
+            "served": timestamp(account.served_ms), "node": account.node_name, "before": account.before_name,
+            "moments": moments, "units_backed_out": account.units_backed_out, "dropped": dropped,
+            "clients_before": account.clients_before, "clients_after": account.clients_after,
+            "last_index": account.last_index, "outage_us": record.outage_us(), "outage_is_bound": record.has_bound_only(),
+        })
+    });
+    let planned = record.planned.as_ref().map(
+        |planned| json!({ "to": planned.to, "user": planned.user, "announced": timestamp(planned.at_ms) }),
+    );
+    json!({
+        "number": record.number, "term": record.term, "node_id": record.node, "before_id": record.before,
+        "why": record.cause_in_words(), "class": record.class().word(), "planned": planned, "account": account,
+        "sealed_before": hex(&record.sealed_before), "seal": hex(&record.seal),
+    })
+}
+
+fn word(step: Step) -> String {
+    step.as_str_name().trim_start_matches("STEP_").to_lowercase()
+}

@@ -1,0 +1,202 @@
+//! Who serves, and what is kept of how that came: records that every node has alike, each sealed to the one before.
+//!
+//! A leader that begins to serve opens a record, and has its account put into the log a little later
+//! (`replica/failovers.rs`); then the record is sealed. One whose leader did not live to give the account is sealed
+//! without it when the next one begins.
+
+use std::collections::VecDeque;
+
+use prost::Message as _;
+use trimaran_proto::admin::v1::handing_over::Why;
+use trimaran_proto::admin::v1::{Failover, FailoverAccount, HandingOver};
+use trimaran_proto::failover::{KEPT, seal_of, verify};
+
+use crate::types::planted::{self, Bug};
+use crate::types::{NodeId, Term, WallTime};
+
+/// An announcement is about whoever begins to serve within this time of the log.
+const ANNOUNCED_MS_MAX: i64 = 60_000;
+
+#[derive(Debug, Default)]
+pub(super) struct Failovers {
+    /// None until a leader said who it is.
+    served_by: Option<NodeId>,
+    /// How often another node than before began to serve.
+    takeovers: u64,
+    /// Who serves said that it hands over.
+    handing_over: Option<HandingOver>,
+    /// The newest [`KEPT`]. Only the last may be open.
+    records: VecDeque<Failover>,
+}
+
+impl Failovers {
+    pub fn restore(&mut self, served_by: Option<NodeId>, takeovers: u64, handing_over: Option<HandingOver>) {
+        debug_assert!(takeovers == 0 || served_by.is_some(), "who took over has a name");
+        (self.served_by, self.takeovers, self.handing_over) = (served_by, takeovers, handing_over);
+    }
+
+    /// A record from the message store. In the order of their numbers.
+    pub fn restore_record(&mut self, record: Failover) -> Result<(), String> {
+        let number = record.number;
+        if self.records.back().is_some_and(|last| last.number + 1 != number || last.seal.is_empty()) {
+            return Err(format!("record {number} does not follow the one before"));
+        }
+        self.records.push_back(record);
+        Ok(())
+    }
+
+    pub fn served_by(&self) -> Option<NodeId> {
+        self.served_by
+    }
+
+    pub fn takeovers(&self) -> u64 {
+        self.takeovers
+    }
+
+    pub fn handing_over(&self) -> Option<&HandingOver> {
+        self.handing_over.as_ref()
+    }
+
+    /// The number that the next record gets.
+    pub fn next(&self) -> u64 {
+        self.records.back().map_or(1, |last| last.number + 1)
+    }
+
+    /// The number of the oldest record that is kept.
+    pub fn first(&self) -> u64 {
+        self.records.front().map_or(1, |first| first.number)
+    }
+
+    /// Records from this number on.
+    pub fn from(&self, number: u64) -> impl Iterator<Item = &Failover> {
+        let skipped = number.saturating_sub(self.first()) as usize;
+        self.records.iter().skip(skipped)
+    }
+
+    /// The record of the leader that began to serve last, while its account is to come.
+    pub fn open(&self) -> Option<&Failover> {
+        self.records.back().filter(|last| last.seal.is_empty())
+    }
+
+    /// A leader of a new term begins to serve.
+    pub fn begin(&mut self, node: NodeId, term: Term, at: WallTime) {
+        let before = self.served_by.replace(node);
+        self.takeovers += u64::from(before.is_some_and(|before| before != node));
+        let announced = self.handing_over.take();
+        let planned = announced.filter(|said| at.0.saturating_sub(said.at_ms) <= ANNOUNCED_MS_MAX);
+        self.seal();
+        if planted::is(Bug::ForgetFailover) && before.is_some_and(|before| before != node) {
+            return;
+        }
+        self.records.push_back(Failover {
+            number: self.next(),
+            term: term.0,
+            node: node.0,
+            before: before.map_or(0, |before| before.0),
+            at_ms: at.0,
+            planned,
+            sealed_before: self.records.back().map(|last| last.seal.clone()).unwrap_or_default(),
+            ..Failover::default()
+        });
+        if self.records.len() > KEPT {
+            self.records.pop_front();
+        }
+    }
+
+    /// The leader of this term says how it came to serve. Whether that was still to come.
+    pub fn account(&mut self, term: Term, account: FailoverAccount) -> bool {
+        match self.records.back_mut().filter(|last| last.seal.is_empty() && last.term == term.0) {
+            Some(open) => {
+                open.account = Some(account);
+                self.seal();
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Who serves hands over, or will not after all ([`Why::None`]).
+    pub fn announce(&mut self, said: HandingOver, at: WallTime) {
+        self.handing_over = (said.why() != Why::None).then(|| HandingOver { at_ms: at.0, ..said });
+    }
+
+    fn seal(&mut self) {
+        if let Some(open) = self.records.back_mut().filter(|last| last.seal.is_empty()) {
+            open.seal = seal_of(open);
+            debug_assert_eq!(open.seal.len(), 32, "a seal is a SHA-256");
+        }
+    }
+
+    /// Whether the newest are a chain. Says what is not.
+    pub fn check(&self) -> Result<(), String> {
+        let newest: Vec<Failover> = self.from(self.next().saturating_sub(3)).cloned().collect();
+        verify(&newest).map_err(|broken| broken.to_string())
+    }
+
+    /// Everything that copies have alike: what is sealed is in the last seal.
+    pub fn digest(&self) -> impl std::hash::Hash + use<> {
+        let last = self.records.back().map(|last| last.encode_to_vec());
+        let said = self.handing_over.as_ref().map(|said| said.encode_to_vec());
+        (self.served_by, self.takeovers, self.first(), last, said)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use trimaran_proto::admin::v1::failover_account::Cause;
+
+    use super::*;
+
+    fn all(failovers: &Failovers) -> Vec<Failover> {
+        failovers.from(0).cloned().collect()
+    }
+
+    fn crash() -> FailoverAccount {
+        FailoverAccount { cause: Cause::Crash.into(), ..FailoverAccount::default() }
+    }
+
+    #[test]
+    fn each_service_has_a_record_that_is_sealed_to_the_one_before() {
+        let mut failovers = Failovers::default();
+        failovers.begin(NodeId(1), Term(2), WallTime(1_000));
+        assert!(failovers.open().is_some(), "its account is to come");
+        assert!(failovers.account(Term(2), FailoverAccount::default()));
+        assert!(!failovers.account(Term(2), FailoverAccount::default()), "it is given once");
+        failovers.begin(NodeId(2), Term(4), WallTime(2_000));
+        assert!(!failovers.account(Term(2), crash()), "of an earlier service");
+        // It does not live to give its account.
+        failovers.begin(NodeId(1), Term(5), WallTime(3_000));
+        assert!(failovers.account(Term(5), crash()));
+        let records = all(&failovers);
+        assert_eq!(verify(&records), Ok(()));
+        let seen: Vec<_> =
+            records.iter().map(|record| (record.number, record.before, record.cause())).collect();
+        assert_eq!(seen, [(1, 0, Cause::None), (2, 1, Cause::None), (3, 2, Cause::Crash)]);
+        assert_eq!(failovers.takeovers(), 2);
+    }
+
+    #[test]
+    fn what_was_announced_is_about_the_next_service_only_and_not_for_long() {
+        let mut failovers = Failovers::default();
+        let stops = || HandingOver { why: Why::Stop.into(), ..HandingOver::default() };
+        failovers.begin(NodeId(1), Term(2), WallTime(1_000));
+        failovers.announce(stops(), WallTime(5_000));
+        failovers.begin(NodeId(2), Term(3), WallTime(5_000));
+        failovers.begin(NodeId(1), Term(4), WallTime(5_000));
+        failovers.announce(stops(), WallTime(6_000));
+        failovers.begin(NodeId(2), Term(5), WallTime(6_000 + ANNOUNCED_MS_MAX + 1));
+        let why: Vec<_> = all(&failovers).iter().map(Failover::why).collect();
+        assert_eq!(why, [Why::None, Why::Stop, Why::None, Why::None]);
+    }
+
+    #[test]
+    fn the_oldest_go_and_numbers_go_on() {
+        let mut failovers = Failovers::default();
+        for term in 1..=KEPT as u64 + 5 {
+            failovers.begin(NodeId(1), Term(term), WallTime(0));
+        }
+        assert_eq!((failovers.first(), failovers.next()), (6, KEPT as u64 + 6));
+        assert_eq!(failovers.from(KEPT as u64 + 4).count(), 2);
+        assert_eq!(verify(&all(&failovers)), Ok(()));
+    }
+}

@@ -1,0 +1,368 @@
+//! How this node came to serve, for the record of failovers (`qmgr/failovers.rs`).
+//!
+//! While it follows it keeps in mind when it heard the leader last, and what that one said of its clients. Elected, it
+//! notes when what happened, looks for some time whether the one before comes back and as what, and then gives its
+//! account. Nothing here decides anything.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use trimaran_proto::admin::v1::failover_account::Cause;
+use trimaran_proto::admin::v1::handing_over::Why;
+use trimaran_proto::admin::v1::moment::Step;
+use trimaran_proto::admin::v1::{Dropped, Failover, FailoverAccount, HandingOver, Moment};
+use trimaran_proto::replica::v1::{Greeting, Service, peer_message::Message as PeerMessage};
+
+use super::proposals::Waiting;
+use super::{Action, Replica};
+use crate::consensus;
+use crate::mqi::{Completion, Data};
+use crate::qmgr::Command;
+use crate::types::{Index, Instant, NodeId, SessionId, Token, Version};
+
+/// Who took over looks so long for what becomes of the one before and of its clients.
+const ACCOUNT_AFTER: Duration = Duration::from_secs(30);
+/// How often it is looked whether followers know what a failover would cost.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+/// Queues with messages that are not persistent that are told of.
+const QUEUES_TOLD: usize = 20;
+/// Turns further apart are no busy machine any more: the process, or the machine, stood still.
+const STALL_MIN: Duration = Duration::from_millis(500);
+/// And are told of so long.
+const STALL_TOLD: Duration = Duration::from_secs(60);
+
+/// What a node sees of who serves, itself included.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Witness {
+    /// When the first turn of this process began.
+    started: Option<Instant>,
+    /// The longest time between two turns of late, and when it was over.
+    stalled: Option<(Duration, Instant)>,
+    leader: Option<NodeId>,
+    heard: Instant,
+    /// Since then: its process is gone, its connection broke, this node stood for election.
+    is_gone: bool,
+    is_lost: bool,
+    stood: Option<Instant>,
+    /// What it said last of its clients.
+    service: Service,
+    /// What each follower knows of that.
+    told: BTreeMap<NodeId, Service>,
+    next_told: Instant,
+}
+
+/// A leader's own way there.
+#[derive(Debug)]
+pub(super) struct Takeover {
+    /// As it was when this node was elected; what is seen of the one before since then is noted in it, too.
+    seen: Witness,
+    moments: BTreeMap<Step, Instant>,
+    last_index: Index,
+    /// That this node counted until then.
+    puts_before: u64,
+    /// The one before was heard again, and asked.
+    is_asked: bool,
+    returned: Option<Returned>,
+    is_accounted: bool,
+}
+
+/// What the one before was when it was heard again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Returned {
+    /// The same process, which stood still.
+    Stalled,
+    /// The same process, which ran all the time.
+    Parted,
+    Another,
+}
+
+impl Witness {
+    pub fn begin_turn(&mut self, before: Instant, now: Instant) {
+        debug_assert!(before <= now, "turns come one after the other");
+        if self.started.is_none() {
+            self.started = Some(now);
+            return;
+        }
+        self.stalled = self.stalled.filter(|(_, ended)| now.since(*ended) < STALL_TOLD);
+        let stall = now.since(before);
+        if stall >= STALL_MIN && self.stalled.is_none_or(|(longest, _)| longest <= stall) {
+            self.stalled = Some((stall, now));
+        }
+    }
+
+    /// For how long this process has run, and the longest that it stood still of late; in milliseconds.
+    pub fn own(&self, now: Instant) -> (u64, u64) {
+        let running = self.started.map_or(Duration::ZERO, |started| now.since(started));
+        let stalled = self.stalled.map_or(Duration::ZERO, |(longest, _)| longest);
+        (running.as_millis() as u64, stalled.as_millis() as u64)
+    }
+
+    pub fn hear(&mut self, leader: NodeId, now: Instant) {
+        if self.leader.replace(leader) != Some(leader) {
+            self.service = Service::default();
+        }
+        (self.heard, self.is_gone, self.is_lost, self.stood) = (now, false, false, None);
+    }
+
+    /// This node itself served until now.
+    pub fn serve_no_more(&mut self, node: NodeId, service: Service, now: Instant) {
+        self.hear(node, now);
+        self.service = service;
+        self.told.clear();
+    }
+
+    pub fn stand(&mut self, now: Instant) {
+        self.stood.get_or_insert(now);
+    }
+
+    pub fn on_lost(&mut self, node: NodeId, is_gone: bool) {
+        self.told.remove(&node);
+        if self.leader == Some(node) {
+            self.is_lost = true;
+            self.is_gone |= is_gone;
+        }
+    }
+
+    pub fn on_service(&mut self, from: NodeId, service: Service) {
+        if self.leader == Some(from) {
+            self.service = service;
+        }
+    }
+}
+
+impl Takeover {
+    pub fn new(seen: Witness, now: Instant, last_index: Index, puts_before: u64) -> Takeover {
+        debug_assert!(seen.heard <= now, "who was heard was heard before");
+        let mut moments = BTreeMap::from([(Step::Elected, now)]);
+        moments.insert(Step::Stands, seen.stood.unwrap_or(now));
+        Takeover {
+            seen,
+            moments,
+            last_index,
+            puts_before,
+            is_asked: false,
+            returned: None,
+            is_accounted: false,
+        }
+    }
+
+    /// The first time that it happened.
+    pub fn note(&mut self, step: Step, at: Instant) {
+        self.moments.entry(step).or_insert(at);
+    }
+
+    /// It has to be asked again.
+    pub fn on_lost(&mut self, node: NodeId, is_gone: bool) {
+        self.seen.on_lost(node, is_gone);
+        self.is_asked &= self.seen.leader != Some(node);
+    }
+
+    /// Whether the node should say what it is: it served before, and was not heard since.
+    fn asks(&self, node: NodeId) -> bool {
+        self.seen.leader == Some(node) && self.returned.is_none() && !self.is_asked && !self.is_accounted
+    }
+
+    fn on_greeting(&mut self, from: NodeId, greeting: &Greeting, now: Instant) {
+        if self.seen.leader != Some(from) || self.returned.is_some() {
+            return;
+        }
+        let silent = now.since(self.seen.heard).as_millis() as u64;
+        self.returned = Some(match greeting.running_ms {
+            running if running < silent => Returned::Another,
+            _ if greeting.stalled_ms > 0 => Returned::Stalled,
+            _ => Returned::Parted,
+        });
+    }
+
+    fn clients_before(&self) -> u64 {
+        self.seen.service.clients
+    }
+
+    fn cause(&self, own: NodeId, open: &Failover) -> Cause {
+        match self.seen.leader {
+            _ if open.planned.is_some() => Cause::Planned,
+            None => Cause::Start,
+            Some(before) if before == own => Cause::NoQuorum,
+            Some(_) if self.seen.is_gone => Cause::Crash,
+            Some(_) => match self.returned {
+                Some(Returned::Another) => Cause::Restart,
+                Some(Returned::Stalled) => Cause::Hang,
+                Some(Returned::Parted) => Cause::Partition,
+                None if self.seen.is_lost => Cause::Unreachable,
+                None => Cause::Hang,
+            },
+        }
+    }
+
+    /// Whether nothing that is still to come could say more.
+    fn is_settled(&self, cause: Cause) -> bool {
+        let is_sure = self.returned.is_some()
+            || matches!(cause, Cause::Planned | Cause::Crash | Cause::NoQuorum | Cause::Start);
+        let are_back = self.clients_before() > 0 && self.moments.contains_key(&Step::ClientsBack);
+        is_sure && are_back && self.moments.contains_key(&Step::FirstPut)
+    }
+
+    /// Since the one before was heard last, or since this process began.
+    fn moments(&self, cause: Cause, timing: &consensus::Options) -> Vec<Moment> {
+        let base = match self.seen.leader {
+            Some(_) => self.seen.heard,
+            None => self.seen.started.unwrap_or_default(),
+        };
+        let moment = |(step, at): (&Step, &Instant)| Moment {
+            step: (*step).into(),
+            after_us: at.since(base).as_micros() as u64,
+        };
+        let mut all = self.moments.clone();
+        if matches!(cause, Cause::Hang | Cause::Unreachable | Cause::Partition | Cause::Restart) {
+            all.insert(Step::Missed, self.seen.heard + timing.heartbeat);
+            all.insert(Step::Fenced, self.seen.heard + timing.lease());
+        }
+        let mut moments: Vec<Moment> = all.iter().map(moment).collect();
+        moments.sort_by_key(|moment| (moment.after_us, moment.step));
+        moments
+    }
+}
+
+impl Replica {
+    pub(super) fn note_moment(&mut self, step: Step, at: Instant) {
+        if let Some(leading) = self.standing.leading_mut() {
+            leading.takeover.note(step, at);
+        }
+    }
+
+    /// A message of Raft came from there.
+    pub(super) fn note_heard(&mut self, from: NodeId) {
+        if self.consensus.leader() == Some(from) {
+            self.witness.hear(from, self.now.instant);
+        }
+        // Whoever served before says what became of it.
+        let asks = self.standing.leading().is_some_and(|leading| leading.takeover.asks(from));
+        if asks && self.peers.is_connected(from) {
+            self.standing.own_mut().takeover.is_asked = true;
+            self.greet_and_ask(from, true);
+        }
+    }
+
+    pub(super) fn note_lost(&mut self, node: NodeId, is_gone: bool) {
+        self.witness.on_lost(node, is_gone);
+        if let Some(leading) = self.standing.leading_mut() {
+            leading.takeover.on_lost(node, is_gone);
+        }
+    }
+
+    pub(super) fn note_what_became_of(&mut self, node: NodeId, greeting: &Greeting) {
+        let now = self.now.instant;
+        if let Some(leading) = self.standing.leading_mut() {
+            leading.takeover.on_greeting(node, greeting, now);
+        }
+    }
+
+    pub(super) fn drive_failovers(&mut self) {
+        let now = self.now.instant;
+        let clients = self.sessions.programs() as u64;
+        let Some(leading) = self.standing.serving_mut() else { return };
+        if self.stats.puts > leading.takeover.puts_before {
+            leading.takeover.note(Step::FirstPut, now);
+        }
+        let before = leading.takeover.clients_before();
+        if before > 0 && clients * 100 >= before * 99 {
+            leading.takeover.note(Step::ClientsBack, now);
+        }
+        let since = leading.serving_since.expect("it serves");
+        let takeover = &leading.takeover;
+        if !takeover.is_accounted
+            && let Some(open) = self.state.open_failover(leading.term)
+            && (now.since(since) >= ACCOUNT_AFTER
+                || takeover.is_settled(takeover.cause(self.options.node, open)))
+        {
+            self.account_for_takeover();
+        }
+        self.tell_followers();
+    }
+
+    /// Says how this service began, once.
+    fn account_for_takeover(&mut self) {
+        let leading = self.standing.own();
+        let takeover = &leading.takeover;
+        let Some(open) = self.state.open_failover(leading.term).filter(|_| !takeover.is_accounted) else {
+            return;
+        };
+        let cause = takeover.cause(self.options.node, open);
+        let since = leading.serving_since.expect("who has a record began to serve");
+        let served_ms = self.wall().0 - self.now.instant.since(since).as_millis() as i64;
+        let before = Some(NodeId(open.before)).filter(|before| before.0 != 0).or(takeover.seen.leader);
+        let service = &takeover.seen.service;
+        let account = FailoverAccount {
+            cause: cause.into(),
+            served_ms,
+            moments: takeover.moments(cause, &self.options.consensus),
+            units_backed_out: service.units,
+            dropped: service.not_persistent.clone(),
+            clients_before: service.clients,
+            clients_after: self.sessions.programs() as u64,
+            last_index: takeover.last_index.0,
+            node_name: self.name_of(self.options.node),
+            before_name: before.map_or_else(String::new, |before| self.name_of(before)),
+        };
+        let term = leading.term;
+        self.standing.own_mut().takeover.is_accounted = true;
+        self.propose(Command::Account { term, account }, Waiting::Nobody);
+    }
+
+    /// Puts into the log that this node hands over, so that whoever takes over knows why; `Why::None` takes it back.
+    pub(super) fn announce_handover(&mut self, why: Why, to: Option<NodeId>, user: String) {
+        if self.state.version() < Version::NEXT || self.standing.serving().is_none() {
+            return;
+        }
+        self.account_for_takeover();
+        let to = to.map_or(0, |node| node.0);
+        self.propose(Command::HandOver(HandingOver { why: why.into(), to, user, at_ms: 0 }), Waiting::Nobody);
+    }
+
+    /// What a failover would cost now.
+    pub(super) fn service(&self) -> Service {
+        let units = self.sessions.by_id.values().filter(|session| session.unit.messages() > 0).count();
+        let mut queues = Vec::new();
+        if self.state.sums().not_persistent > 0 {
+            let with = self.state.queues().filter(|queue| queue.not_persistent() > 0);
+            queues.extend(
+                with.map(|queue| Dropped { queue: queue.name.to_string(), messages: queue.not_persistent() }),
+            );
+            queues.sort_by(|one, other| {
+                other.messages.cmp(&one.messages).then_with(|| one.queue.cmp(&other.queue))
+            });
+            queues.truncate(QUEUES_TOLD);
+        }
+        Service {
+            term: self.consensus.term().0,
+            clients: self.sessions.programs() as u64,
+            units: units as u64,
+            not_persistent: queues,
+        }
+    }
+
+    /// Followers know what a failover would cost, because who could say it afterwards is gone.
+    fn tell_followers(&mut self) {
+        if self.now.instant < self.witness.next_told || self.state.version() < Version::NEXT {
+            return;
+        }
+        self.witness.next_told = self.now.instant + TELL_EVERY;
+        let service = self.service();
+        for node in self.peers.heard() {
+            let known = self.witness.told.get(&node);
+            if self.peers.is_connected(node) && known != Some(&service) {
+                self.witness.told.insert(node, service.clone());
+                self.out.push(Action::Send { to: node, message: PeerMessage::Service(service.clone()) });
+            }
+        }
+    }
+
+    /// Every node has them.
+    pub(super) fn on_failovers(&mut self, session: SessionId, token: Token, after: u64) {
+        let from = after.saturating_add(1);
+        let failovers: Vec<Failover> =
+            self.state.failovers(from).take(trimaran_proto::failover::A_PAGE).cloned().collect();
+        self.turn.spend(super::turn::DESCRIBE * failovers.len() as u64);
+        self.answer(session, token, Completion::ok(Data::Failovers(failovers)));
+    }
+}

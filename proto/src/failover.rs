@@ -1,0 +1,260 @@
+//! The records of failovers: how each is sealed to the one before, and what a cause counts as.
+//!
+//! A seal is SHA-256 over the record's Protobuf encoding without the seal, fields in the order of their numbers. Each record
+//! has the seal of the one before in it, so that none can be changed, taken out or put in without all later ones.
+
+use std::fmt;
+
+use bytes::Bytes;
+use prost::Message as _;
+use sha2::{Digest, Sha256};
+
+use crate::admin::v1::failover_account::Cause;
+use crate::admin::v1::handing_over::Why;
+use crate::admin::v1::moment::Step;
+use crate::admin::v1::{Failover, FailoverAccount};
+
+/// So many of the newest are kept by every node.
+pub const KEPT: usize = 10_000;
+/// As many has an answer at most.
+pub const A_PAGE: usize = 200;
+
+/// What a record is sealed with, whatever its `seal` says.
+pub fn seal_of(record: &Failover) -> Bytes {
+    let unsealed = Failover { seal: Bytes::new(), ..record.clone() };
+    Bytes::copy_from_slice(&Sha256::digest(unsealed.encode_to_vec()))
+}
+
+/// What is wrong with a chain of records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Broken {
+    /// The record is not what was sealed.
+    Changed { number: u64 },
+    /// It is not sealed to the one before.
+    Unchained { number: u64 },
+    /// Records in front of this one are missing.
+    Missing { number: u64 },
+    /// It has no seal, and is not the last one.
+    Open { number: u64 },
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Broken::Changed { number } => write!(f, "record {number} is not what was sealed"),
+            Broken::Unchained { number } => {
+                write!(f, "record {number} is not sealed to record {}", number - 1)
+            }
+            Broken::Missing { number } => write!(f, "records in front of {number} are missing"),
+            Broken::Open { number } => write!(f, "record {number} has no seal, and later ones have"),
+        }
+    }
+}
+
+/// Looks at records in the order of their numbers. The newest one may be open: its account is to come.
+///
+/// # Errors
+/// The first place where they are not a chain. What is in front of the first record is not looked at.
+pub fn verify(records: &[Failover]) -> Result<(), Broken> {
+    for (place, record) in records.iter().enumerate() {
+        let number = record.number;
+        if let Some(before) = place.checked_sub(1).map(|place| &records[place]) {
+            if before.number + 1 != number {
+                return Err(Broken::Missing { number });
+            }
+            if before.seal != record.sealed_before {
+                return Err(Broken::Unchained { number });
+            }
+        }
+        let is_last = place + 1 == records.len();
+        match record.seal.is_empty() {
+            true if is_last => {}
+            true => return Err(Broken::Open { number }),
+            false if seal_of(record) != record.seal => return Err(Broken::Changed { number }),
+            false => {}
+        }
+    }
+    Ok(())
+}
+
+/// Whose budget of downtime it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    Software,
+    Planned,
+    Human,
+    Hardware,
+    Environment,
+}
+
+impl Class {
+    pub const ALL: [Class; 5] =
+        [Class::Software, Class::Planned, Class::Human, Class::Hardware, Class::Environment];
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Class::Software => "software",
+            Class::Planned => "planned",
+            Class::Human => "human",
+            Class::Hardware => "hardware",
+            Class::Environment => "environment",
+        }
+    }
+
+    /// Per cent of what may be spent that is for it; a common split.
+    pub fn share(self) -> u32 {
+        match self {
+            Class::Software => 40,
+            Class::Planned => 30,
+            Class::Human => 15,
+            Class::Hardware => 10,
+            Class::Environment => 5,
+        }
+    }
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+impl Failover {
+    /// What it was for, as far as the record knows: what was planned says so itself.
+    pub fn why(&self) -> Why {
+        self.planned.as_ref().map_or(Why::None, |planned| planned.why())
+    }
+
+    /// [`Cause::None`] where the node that served did not live to say it.
+    pub fn cause(&self) -> Cause {
+        match (&self.planned, &self.account) {
+            (Some(_), _) => Cause::Planned,
+            (None, Some(account)) => account.cause(),
+            (None, None) => Cause::None,
+        }
+    }
+
+    pub fn class(&self) -> Class {
+        match (self.cause(), self.why()) {
+            // A full disk, or a clock that is off, is nobody's plan.
+            (_, Why::NoRoom | Why::Clock) => Class::Hardware,
+            (Cause::Planned, _) => Class::Planned,
+            (Cause::Crash | Cause::Hang | Cause::None, _) => Class::Software,
+            (Cause::Unreachable | Cause::Restart, _) => Class::Hardware,
+            (Cause::Partition | Cause::NoQuorum | Cause::Start, _) => Class::Environment,
+        }
+    }
+
+    /// In one or two words.
+    pub fn cause_in_words(&self) -> &'static str {
+        match (self.cause(), self.why()) {
+            (_, Why::Move) => "moved",
+            (_, Why::Stop) => "node stopped",
+            (_, Why::Drain) => "maintenance",
+            (_, Why::FailBack) => "fail-back",
+            (_, Why::NoRoom) => "disk full",
+            (_, Why::Remove) => "node removed",
+            (_, Why::Clock) => "clock is off",
+            (Cause::Planned, Why::None) => "planned",
+            (Cause::Crash, _) => "crash",
+            (Cause::Hang, _) => "hang",
+            (Cause::Unreachable, _) => "unreachable",
+            (Cause::Partition, _) => "partition",
+            (Cause::Restart, _) => "machine restart",
+            (Cause::NoQuorum, _) => "no quorum",
+            (Cause::Start, _) => "start",
+            (Cause::None, _) => "not known",
+        }
+    }
+
+    /// For how long nobody served, in microseconds, as far as the nodes can tell. Where nobody was heard before, since
+    /// the newest entry of the log, which may be much longer than it was.
+    pub fn outage_us(&self) -> u64 {
+        let Some(account) = &self.account else { return 0 };
+        match self.cause() {
+            Cause::Start => {
+                let before = self.planned.as_ref().map_or(self.at_ms, |planned| planned.at_ms);
+                (account.served_ms - before).max(0) as u64 * 1000
+            }
+            _ => account.after_us(Step::Serves).unwrap_or(0),
+        }
+    }
+}
+
+impl Failover {
+    /// Nobody was heard before: it may have been shorter than [`Failover::outage_us`], and not longer.
+    pub fn has_bound_only(&self) -> bool {
+        self.cause() == Cause::Start
+            || self.account.as_ref().is_some_and(|account| account.cause() == Cause::Start)
+    }
+}
+
+impl FailoverAccount {
+    pub fn after_us(&self, step: Step) -> Option<u64> {
+        self.moments.iter().find(|moment| moment.step() == step).map(|moment| moment.after_us)
+    }
+}
+
+/// What happened then, for people.
+pub fn step_in_words(step: Step) -> &'static str {
+    match step {
+        Step::None => "",
+        Step::Missed => "a heartbeat is missed",
+        Step::Stands => "stands for election",
+        Step::Elected => "is elected",
+        Step::Fenced => "nobody else can serve any more",
+        Step::Address => "has the address",
+        Step::Announced => "has announced the address",
+        Step::Serves => "serves",
+        Step::FirstClient => "first program is connected",
+        Step::FirstPut => "first put",
+        Step::ClientsBack => "99 of 100 programs are back",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::v1::HandingOver;
+
+    fn chain(length: u64) -> Vec<Failover> {
+        let mut records: Vec<Failover> = Vec::new();
+        for number in 1..=length {
+            let sealed_before = records.last().map(|before| before.seal.clone()).unwrap_or_default();
+            let mut record =
+                Failover { number, term: number * 2, node: 1, sealed_before, ..Failover::default() };
+            record.seal = seal_of(&record);
+            records.push(record);
+        }
+        records
+    }
+
+    #[test]
+    fn a_record_that_was_changed_or_taken_out_is_seen() {
+        let records = chain(4);
+        assert_eq!(verify(&records), Ok(()));
+        assert_eq!(verify(&records[2..]), Ok(()), "older ones are gone");
+        let mut changed = records.clone();
+        changed[1].node = 2;
+        assert_eq!(verify(&changed), Err(Broken::Changed { number: 2 }));
+        changed[1].seal = seal_of(&changed[1]);
+        assert_eq!(verify(&changed), Err(Broken::Unchained { number: 3 }));
+        let mut shorter = records.clone();
+        shorter.remove(1);
+        assert_eq!(verify(&shorter), Err(Broken::Missing { number: 3 }));
+        let mut open = records.clone();
+        open[3].seal = Bytes::new();
+        assert_eq!(verify(&open), Ok(()), "its account is to come");
+        open[1].seal = Bytes::new();
+        assert_eq!(verify(&open), Err(Broken::Open { number: 2 }));
+    }
+
+    #[test]
+    fn the_classes_share_the_whole_budget() {
+        assert_eq!(Class::ALL.iter().map(|class| class.share()).sum::<u32>(), 100);
+        let planned = HandingOver { why: Why::Move.into(), ..HandingOver::default() };
+        let moved = Failover { planned: Some(planned), ..Failover::default() };
+        assert_eq!((moved.class(), moved.cause_in_words()), (Class::Planned, "moved"));
+        assert_eq!(Failover::default().class(), Class::Software, "what nobody can explain is ours");
+    }
+}
