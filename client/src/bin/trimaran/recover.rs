@@ -13,7 +13,7 @@
 use std::{
     collections::BTreeSet,
     io::{BufRead, IsTerminal, Write},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use serde_json::{Value, json};
@@ -175,7 +175,7 @@ pub async fn run(global: &Global, args: RecoverArgs) -> Outcome {
             false => plan.show(),
         }
         plan.confirm(global, &args)?;
-        plan.carry_out(global).await?;
+        plan.carry_out(global, args.begin_anew).await?;
     }
     Ok(())
 }
@@ -245,7 +245,8 @@ impl Plan {
             }));
         }
         for copy in &self.copies {
-            if copy.node != best.node && copy.has_another_history() != best.has_another_history() {
+            let has_history = copy.node != best.node && !copy.has_nothing();
+            if has_history && copy.has_another_history() != best.has_another_history() {
                 return Err(Failure::Check(another_history(copy, best)));
             }
             let is_outside = !best.view.voters.contains(&copy.node) && copy.view.role != "removed";
@@ -408,10 +409,14 @@ impl Plan {
         }
     }
 
-    async fn carry_out(&self, global: &Global) -> Outcome {
+    async fn carry_out(&self, global: &Global, begins_anew: bool) -> Outcome {
         let best = &self.copies[self.best];
         let (last_term, last_index) = best.end();
-        let term = self.copies.iter().map(|copy| copy.view.term).max().unwrap_or_default();
+        let mut term = self.copies.iter().map(|copy| copy.view.term).max().unwrap_or_default();
+        if begins_anew {
+            // No copy of what was given up may look like a part of what begins now: its terms are behind all that there were.
+            term += SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        }
         let request = RecoverRequest {
             queue_manager: self.name.clone(),
             from_node: best.node.clone(),
@@ -630,6 +635,21 @@ mod tests {
             text.starts_with("b and c do not answer") && text.contains("--without b --without c"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn copies_that_were_emptied_do_not_stand_in_the_way_of_the_history_that_is_kept() {
+        let mut kept = copy("a", "recovering", "", 12);
+        let reason = OTHER_HISTORY.to_string();
+        kept.view.instances = vec![InstanceStatus { node: "a".into(), reason, ..InstanceStatus::default() }];
+        let plan = |others: [Copy; 2]| {
+            let [b, c] = others;
+            Plan::of("q".into(), vec![kept.clone(), b, c]).unwrap()
+        };
+        let both = plan([copy("b", "recovering", "", 11), with_its_mark_only("c", None)]);
+        let Err(Failure::Check(text)) = both.check(&args()) else { panic!("b has entries that a has not") };
+        assert!(text.contains("a has another history than b"), "{text}");
+        assert!(plan([with_its_mark_only("b", None), with_its_mark_only("c", None)]).check(&args()).is_ok());
     }
 
     #[test]
