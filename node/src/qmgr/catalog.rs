@@ -200,6 +200,7 @@ impl Catalog {
     /// The model of this name.
     pub fn model(&self, name: &ObjectName) -> Option<&Definition> {
         let definition = &self.queues.get(name)?.definition;
+        debug_assert_eq!(definition.object.name, name.as_str(), "a queue is found under its name");
         (definition.kind() == ObjectKind::ModelQueue).then_some(definition)
     }
 

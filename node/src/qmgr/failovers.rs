@@ -69,17 +69,30 @@ impl Failovers {
 
     /// Records from this number on.
     pub fn from(&self, number: u64) -> impl Iterator<Item = &Failover> {
+        debug_assert_eq!(
+            self.next() - self.first(),
+            self.records.len() as u64,
+            "records are numbered without gaps"
+        );
         let skipped = number.saturating_sub(self.first()) as usize;
         self.records.iter().skip(skipped)
     }
 
     /// The record of the leader that began to serve last, while its account is to come.
     pub fn open(&self) -> Option<&Failover> {
+        debug_assert!(
+            self.records.iter().rev().skip(1).take(2).all(|record| !record.seal.is_empty()),
+            "only the last record may be open"
+        );
         self.records.back().filter(|last| last.seal.is_empty())
     }
 
     /// A leader of a new term begins to serve.
     pub fn begin(&mut self, node: NodeId, term: Term, at: WallTime) {
+        debug_assert!(
+            self.records.back().is_none_or(|last| last.term < term.0),
+            "a leader of a later term begins to serve"
+        );
         let before = self.served_by.replace(node);
         self.takeovers += u64::from(before.is_some_and(|before| before != node));
         let announced = self.handing_over.take();
@@ -101,14 +114,17 @@ impl Failovers {
         if self.records.len() > KEPT {
             self.records.pop_front();
         }
+        debug_assert!(self.records.len() <= KEPT, "so many are kept");
     }
 
     /// The leader of this term says how it came to serve. Whether that was still to come.
     pub fn account(&mut self, term: Term, account: FailoverAccount) -> bool {
         match self.records.back_mut().filter(|last| last.seal.is_empty() && last.term == term.0) {
             Some(open) => {
+                debug_assert!(open.account.is_none(), "an account is given once");
                 open.account = Some(account);
                 self.seal();
+                debug_assert!(self.open().is_none(), "a record with its account is sealed");
                 true
             }
             None => false,

@@ -194,6 +194,10 @@ impl QueueManager {
 
     /// The record of the leader of this term, while its account is to come.
     pub fn open_failover(&self, term: Term) -> Option<&Failover> {
+        debug_assert!(
+            self.version >= Version::NEXT || self.failovers.open().is_none(),
+            "records begin with the version that has them"
+        );
         self.failovers.open().filter(|open| open.term == term.0)
     }
 

@@ -30,6 +30,7 @@ impl Replica {
         wanted: Wanted,
         model: &Definition,
     ) -> Result<(), Refusal> {
+        debug_assert!(self.is_serving(), "whoever serves makes queues");
         let state = self.sessions.get(session).ok_or(Reason::HconnError)?;
         state.check_handle(wanted.handle)?;
         let name = self.dynamic_name(&wanted.dynamic)?;
@@ -85,6 +86,10 @@ impl Replica {
             return self.answer(session, token, Completion::failed(reason));
         }
         let queue = self.state.queue_id(&name).expect("just defined");
+        debug_assert!(
+            self.state.queue(queue).is_some_and(|made| made.depth() == 0),
+            "a queue that was just made is empty"
+        );
         let handle = wanted.handle;
         let opened = self.open(session, Opening { name: name.clone(), ..wanted.opening() });
         if self.is_temporary(queue) {
@@ -107,6 +112,10 @@ impl Replica {
 
     /// The queue goes as soon as no message of it is in a unit of work.
     pub(super) fn doom(&mut self, queue: QueueId) {
+        debug_assert!(
+            self.state.queue(queue).is_none_or(|queue| self.state.definition_of(queue).number(DEFTYPE) != 1),
+            "a queue that somebody defined does not go by itself"
+        );
         if let Some(leading) = self.standing.leading_mut() {
             leading.doomed.insert(queue);
         }
@@ -114,6 +123,10 @@ impl Replica {
 
     /// Whoever made these is gone with the service before.
     pub(super) fn doom_temporary(&mut self) {
+        debug_assert!(
+            self.standing.leading().is_some_and(|leading| leading.doomed.is_empty()),
+            "nothing was given up before a leader serves"
+        );
         let left: Vec<QueueId> =
             self.state.queues().filter(|queue| queue.rules.temporary).map(|queue| queue.id).collect();
         left.into_iter().for_each(|queue| self.doom(queue));
@@ -139,7 +152,8 @@ impl Replica {
 
     pub(super) fn end_deleting(&mut self, queue: QueueId) {
         let leading = self.standing.own_mut();
-        leading.locked.remove(&queue);
+        let was_locked = leading.locked.remove(&queue);
+        debug_assert!(was_locked, "a queue was locked for as long as its command was under way");
         leading.doomed.remove(&queue);
     }
 }
@@ -159,5 +173,6 @@ fn as_local(model: &Definition) -> Changes {
         .collect();
     let made = if model.number(DEFTYPE) == PERMANENT_DYNAMIC { PERMANENT_DYNAMIC } else { TEMPORARY_DYNAMIC };
     let said: Changes = said;
+    debug_assert!(said.iter().all(|(selector, _)| selector != DEFTYPE), "nobody sets how a queue came to be");
     said.with_value(DEFTYPE, Value::Number(made))
 }

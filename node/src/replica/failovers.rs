@@ -98,10 +98,12 @@ impl Witness {
     }
 
     pub fn hear(&mut self, leader: NodeId, now: Instant) {
+        debug_assert!(self.heard <= now, "what is heard now is newer than what was");
         if self.leader.replace(leader) != Some(leader) {
             self.service = Service::default();
         }
         (self.heard, self.is_gone, self.is_lost, self.stood) = (now, false, false, None);
+        debug_assert!(self.leader.is_some(), "who was heard has a name");
     }
 
     /// This node itself served until now.
@@ -112,6 +114,7 @@ impl Witness {
     }
 
     pub fn stand(&mut self, now: Instant) {
+        debug_assert!(self.started.is_some(), "a turn has begun");
         self.stood.get_or_insert(now);
     }
 
@@ -120,6 +123,7 @@ impl Witness {
         if self.leader == Some(node) {
             self.is_lost = true;
             self.is_gone |= is_gone;
+            debug_assert!(!self.told.contains_key(&node), "who comes back is told anew");
         }
     }
 
@@ -166,6 +170,7 @@ impl Takeover {
         if self.seen.leader != Some(from) || self.returned.is_some() {
             return;
         }
+        debug_assert!(self.seen.heard <= now, "it was heard before it came back");
         let silent = now.since(self.seen.heard).as_millis() as u64;
         self.returned = Some(match greeting.running_ms {
             running if running < silent => Returned::Another,
@@ -219,6 +224,7 @@ impl Takeover {
         }
         let mut moments: Vec<Moment> = all.iter().map(moment).collect();
         moments.sort_by_key(|moment| (moment.after_us, moment.step));
+        debug_assert!(self.moments.contains_key(&Step::Serves), "who gives an account of its service serves");
         moments
     }
 }
@@ -305,6 +311,7 @@ impl Replica {
             before_name: before.map_or_else(String::new, |before| self.name_of(before)),
         };
         let term = leading.term;
+        debug_assert_eq!(open.term, term.0, "an account is about this leader's own service");
         self.standing.own_mut().takeover.is_accounted = true;
         self.propose(Command::Account { term, account }, Waiting::Nobody);
     }
@@ -333,6 +340,10 @@ impl Replica {
             });
             queues.truncate(QUEUES_TOLD);
         }
+        debug_assert!(
+            queues.iter().all(|dropped| dropped.messages > 0),
+            "a queue that would lose nothing is not told of"
+        );
         Service {
             term: self.consensus.term().0,
             clients: self.sessions.programs() as u64,
@@ -362,6 +373,10 @@ impl Replica {
         let from = after.saturating_add(1);
         let failovers: Vec<Failover> =
             self.state.failovers(from).take(trimaran_proto::failover::A_PAGE).cloned().collect();
+        debug_assert!(
+            failovers.windows(2).all(|pair| pair[0].number + 1 == pair[1].number),
+            "a page is in the order of numbers"
+        );
         self.turn.spend(super::turn::DESCRIBE * failovers.len() as u64);
         self.answer(session, token, Completion::ok(Data::Failovers(failovers)));
     }

@@ -36,6 +36,7 @@ impl Replica {
                 now
             }
         };
+        debug_assert!(since <= now, "a write is waited for from when it was seen first");
         let hung_for = now.since(since);
         if hung_for < HANGS_AFTER || self.standing.serving().is_none() || !self.could_another_lead() {
             return;
@@ -50,6 +51,7 @@ impl Replica {
         } else if hung_for >= HANGS_AFTER + TOLD_WITHIN {
             self.consensus.resign();
             self.follow_leadership();
+            debug_assert!(self.standing.leading().is_none(), "who gave its part away leads no longer");
         }
     }
 
@@ -58,6 +60,7 @@ impl Replica {
         let peers = self.consensus.progress();
         let there =
             peers.iter().filter(|peer| peer.voter && peer.active && self.peers.may_lead(peer.node)).count();
+        debug_assert!(self.consensus.is_leader(), "only whoever leads knows who is there");
         there > self.consensus.membership().voters.len() / 2
     }
 }

@@ -251,7 +251,8 @@ impl Changes {
 
     /// With this attribute as well, whether anybody may set it or not.
     pub fn with_value(mut self, selector: Selector, value: Value) -> Changes {
-        self.0.insert(selector, Some(value));
+        let before = self.0.insert(selector, Some(value));
+        debug_assert!(before.is_none(), "an attribute is said once");
         self
     }
 

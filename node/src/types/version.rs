@@ -51,6 +51,7 @@ impl Speaks {
 
     /// Whether two programs have a version in common.
     pub fn meets(self, other: Speaks) -> bool {
+        debug_assert!(self.oldest <= self.newest, "this program's own range goes upwards");
         self.oldest <= other.newest && other.oldest <= self.newest
     }
 
