@@ -14,7 +14,7 @@ const PATIENCE_US: u64 = 12_000_000;
 
 #[derive(Clone, Debug, Default)]
 pub struct Placements {
-    /// When each leader began to serve in its term, by queue manager and node.
+    /// When each leader was elected in its term, by queue manager and node.
     began: BTreeMap<(usize, u64), (Term, u64)>,
     /// How many fail-backs each process has begun.
     fail_backs: BTreeMap<(u64, u64, usize), u64>,
@@ -26,7 +26,8 @@ pub struct Placements {
 
 impl Placements {
     pub fn on_role(&mut self, node: u64, queue_manager: usize, role: &RoleView, now: u64) {
-        if let RoleView::Serving { term, .. } = role {
+        // A lease may come later than the first entry, with which its tenure begins.
+        if let RoleView::Elected { term, .. } | RoleView::Serving { term, .. } = role {
             let began = self.began.entry((queue_manager, node)).or_insert((*term, now));
             if began.0 != *term {
                 *began = (*term, now);
