@@ -1412,3 +1412,17 @@ fn a_leader_whose_disk_hangs_gives_its_part_away() {
     group.pass(Duration::from_secs(31));
     assert_eq!(records(&group, next).last().unwrap().why(), Why::Disk);
 }
+
+#[test]
+fn a_follower_whose_disk_hangs_is_not_in_sync() {
+    let mut group = group_speaking([Version::NEXT; 3]);
+    let leader = group.leader().unwrap();
+    let slow = group.others(leader)[0];
+    group.hung = Some(slow);
+    group.ask_node(leader, Admin::alter_manager(&[("MAXUMSGS", "7")]));
+    group.pass(Duration::from_secs(3));
+    assert_eq!(out_of_sync(&group, leader, slow), None, "a slow device is waited for");
+    group.pass(Duration::from_secs(4));
+    assert_eq!(out_of_sync(&group, leader, slow), Some(OutOfSync::NotWriting));
+    assert_eq!(group.leader(), Some(leader), "the others are enough");
+}

@@ -81,6 +81,7 @@ impl Replica {
                 peer if !peer.active => Some(OutOfSync::NotConnected),
                 peer if peer.snapshot => Some(OutOfSync::ReceivingSnapshot),
                 peer if self.peers.recovers(peer.node) => Some(OutOfSync::Recovering),
+                peer if self.stalls.is_hung(peer.node, self.now.instant) => Some(OutOfSync::NotWriting),
                 peer if peer.lag > IN_SYNC_ENTRIES => Some(OutOfSync::CatchingUp),
                 _ => None,
             };
@@ -126,7 +127,9 @@ impl Replica {
         }
         self.next_stats = self.now.instant + STATS_INTERVAL;
         if self.consensus.is_leader() {
-            for peer in self.consensus.progress() {
+            let progress = self.consensus.progress();
+            self.stalls.note_peers(progress.iter(), self.now.instant);
+            for peer in progress {
                 if peer.active && peer.lag <= IN_SYNC_ENTRIES {
                     self.in_sync_at.insert(peer.node, self.now.instant);
                 }
@@ -134,6 +137,7 @@ impl Replica {
         } else {
             self.led_since = self.now.instant;
             self.in_sync_at.clear();
+            self.stalls.forget_peers();
         }
         self.stats.sessions = self.sessions.programs() as u64;
         let sums = self.state.sums();

@@ -123,6 +123,8 @@ pub enum OutOfSync {
     /// May not vote before it has what it lost.
     Recovering,
     CatchingUp,
+    /// It answers, and what it was sent some seconds ago is not on its disk.
+    NotWriting,
     /// It has committed entries that the leader does not have: its history is another one.
     OtherHistory,
     /// It applied the same entries, and its state is another one.
@@ -141,6 +143,7 @@ impl OutOfSync {
             OutOfSync::ReceivingSnapshot => "receiving a snapshot",
             OutOfSync::Recovering => "recovering",
             OutOfSync::CatchingUp => "catching up",
+            OutOfSync::NotWriting => "does not write: its disk may hang",
             OutOfSync::OtherHistory => "has another history; see the error log",
             OutOfSync::OtherState => "is in another state; see the error log",
             OutOfSync::StatesDiffer => {
