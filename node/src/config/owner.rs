@@ -111,7 +111,8 @@ impl Config {
         let foreign = |directory: &Path, key: &str, names: &[&str], other: &str| {
             let name = names.iter().find(|name| directory.join(name).exists())?;
             Some(format!(
-                "{} is `{key}` in the cluster file and has {name} in it, which belongs into `{other}`: the two were exchanged, in                  the file or where their file systems are mounted; put them back",
+                "{} is `{key}` in the cluster file and has {name} in it, which belongs into `{other}`: the two were exchanged, in \
+                 the file or where their file systems are mounted; put them back",
                 directory.display()
             ))
         };

@@ -401,7 +401,7 @@ mod tests {
             "{}",
             refused.text
         );
-        assert!(refused.text.contains("the two were exchanged"), "{}", refused.text);
+        assert!(refused.text.contains("the two were exchanged, in the file or where"), "{}", refused.text);
     }
 
     #[test]
