@@ -77,8 +77,8 @@ impl Copy {
             ),
             _ if self.has_nothing() => "has nothing: it is new, or lost its disk".to_owned(),
             None => format!(
-                "has entries up to {index} of term {term}; what it acknowledged nobody knows, because its mark was lost, or it began \
-                 with empty disks and has not caught up since"
+                "has entries up to {index} of term {term}; what it acknowledged nobody knows, because its mark was lost or is \
+                 older than its message store, or it began with empty disks and has not caught up since"
             ),
             Some(acknowledged) if acknowledged > index => format!(
                 "has entries up to {index} of term {term}, and acknowledged up to {acknowledged}: its log is damaged"
