@@ -128,7 +128,12 @@ impl OpenCounts {
 
     pub fn is_open(&self) -> bool {
         debug_assert!(!self.exclusive || self.input == 1, "whoever has a queue exclusively is the only one");
-        self.input + self.output + self.browse > 0
+        debug_assert!(
+            self.handles > 0 || self.input + self.output + self.browse == 0,
+            "what is open is so by a handle"
+        );
+        // One that only inquires counts for nothing else.
+        self.handles > 0
     }
 }
 
@@ -281,5 +286,32 @@ impl Sessions {
         let closed = self.leave(session)?;
         closed.handles.values().for_each(|handle| self.note_close(handle));
         Some(closed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handle_that_only_inquires_is_counted_until_it_is_closed() {
+        let handle = |options: OpenOptions| Handle {
+            queue: QueueId(1),
+            name: ObjectName::new("Q").unwrap(),
+            is_alias: false,
+            options,
+            cursor: None,
+            made: false,
+        };
+        let inquires = OpenOptions { inquire: true, ..OpenOptions::default() };
+        let gets = OpenOptions { input: true, ..OpenOptions::default() };
+        let mut sessions = Sessions::default();
+        sessions.note_open(QueueId(1), inquires);
+        sessions.note_open(QueueId(1), gets);
+        sessions.note_close(&handle(gets));
+        assert_eq!(sessions.counts(QueueId(1)).handles, 1);
+        sessions.note_open(QueueId(1), gets);
+        sessions.note_close(&handle(inquires));
+        assert_eq!((sessions.counts(QueueId(1)).handles, sessions.counts(QueueId(1)).input), (1, 1));
     }
 }
