@@ -14,6 +14,8 @@ use crate::admin::v1::handing_over::Why;
 use crate::admin::v1::moment::Step;
 use crate::admin::v1::{Failover, FailoverAccount};
 
+/// The version of a queue manager since which who serves is counted, and kept.
+pub const SINCE: u32 = 3;
 /// So many of the newest are kept by every node.
 pub const KEPT: usize = 10_000;
 /// As many has an answer at most.

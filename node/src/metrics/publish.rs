@@ -98,7 +98,7 @@ pub fn publish_queue_manager(page: &mut Page, figures: &QueueManagerFigures<'_>)
         (&catalog::FAIL_BACKS, stats.fail_backs),
     ];
     ours.iter().for_each(|(metric, value)| page.add(metric, &labels, *value as f64));
-    if stats.version >= u64::from(Version::NEXT.0) {
+    if stats.version >= u64::from(Version::RECORDS.0) {
         page.add(&catalog::TAKEOVERS, &labels, stats.takeovers as f64);
     }
     page.add(&catalog::TURN_CPU_MAX, &labels, stats.turn_cpu_us_max as f64 / 1e6);

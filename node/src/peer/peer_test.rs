@@ -249,7 +249,7 @@ async fn who_does_not_speak_what_a_queue_manager_was_raised_to_is_refused_and_na
     let (first, first_address) = listener().await;
     let (second, second_address) = listener().await;
     let mut a = TestNode::start("test", 1, first, &[(2, second_address)], Rows::default()).await;
-    a.peers.set_version(QUEUE_MANAGER, Version::NEXT);
+    a.peers.set_version(QUEUE_MANAGER, Version::RECORDS);
     let old = Speaks::up_to(Version::FIRST);
     let b = TestNode::start_as(old, "test", 2, second, &[(1, first_address)], Rows::default()).await;
     for refused_by in [&a, &b] {

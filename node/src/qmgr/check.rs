@@ -58,7 +58,7 @@ impl QueueManager {
     fn assert_holds(&self) {
         let unwritten = &self.unwritten;
         debug_assert!(
-            self.maintained.is_empty() || self.version >= Version::NEXT,
+            self.maintained.is_empty() || self.version >= Version::RECORDS,
             "maintenance came with a version"
         );
         debug_assert!(

@@ -72,7 +72,7 @@ pub enum Command {
     },
     /// A leader of a new term begins to serve.
     BeginTerm {
-        /// Who it is, and in which term; since [`Version::NEXT`].
+        /// Who it is, and in which term; since [`Version::RECORDS`].
         leader: Option<(NodeId, Term)>,
     },
     /// Who serves is about to hand over.
@@ -108,7 +108,7 @@ impl Command {
             Command::BeginTerm { leader: Some(_) }
             | Command::HandOver(_)
             | Command::Account { .. }
-            | Command::Maintain { .. } => Version::NEXT,
+            | Command::Maintain { .. } => Version::RECORDS,
             _ => Version::FIRST,
         }
     }
@@ -690,11 +690,11 @@ mod tests {
                 },
             },
             Command::BeginTerm { leader: None },
-            Command::Raise { to: Version::NEXT, leader: (NodeId(2), Term(3)) },
+            Command::Raise { to: Version::RECORDS, leader: (NodeId(2), Term(3)) },
             Command::Maintain { node: NodeId(2), begins: true },
         ];
         let mut encoder = BatchEncoder::default();
-        encoder.speak(Version::NEXT);
+        encoder.speak(Version::RECORDS);
         for command in &commands {
             encoder.append(command.clone(), WallTime(12));
         }
@@ -727,15 +727,15 @@ mod tests {
     fn an_older_program_refuses_what_a_newer_one_wrote_with_a_sentence() {
         let (old, new) = (Speaks::up_to(Version::FIRST), Speaks::RELEASE);
         let begin = Command::BeginTerm { leader: Some((NodeId(2), Term(3))) };
-        assert_eq!(read(begin.clone(), Version::NEXT, new), Ok(vec![begin.clone()]));
-        let refused = read(begin, Version::NEXT, old).unwrap_err();
+        assert_eq!(read(begin.clone(), Version::RECORDS, new), Ok(vec![begin.clone()]));
+        let refused = read(begin, Version::RECORDS, old).unwrap_err();
         assert!(refused.contains("has version 3, and this program speaks version 2"), "{refused}");
         // Also one whose commands it would know.
         let removal = Command::Remove(Removal { queue: QueueId(1), positions: Vec::new() });
-        assert!(read(removal.clone(), Version::NEXT, old).is_err());
+        assert!(read(removal.clone(), Version::RECORDS, old).is_err());
         assert_eq!(read(removal.clone(), Version::FIRST, old), Ok(vec![removal]));
         // The entry that raises is written in the version before.
-        let raise = Command::Raise { to: Version::NEXT, leader: (NodeId(2), Term(3)) };
+        let raise = Command::Raise { to: Version::RECORDS, leader: (NodeId(2), Term(3)) };
         assert_eq!(read(raise.clone(), Version::FIRST, new), Ok(vec![raise.clone()]));
         assert!(read(raise, Version::FIRST, old).is_err());
         let unknown = wire::Batch { version: 2, at_ms: 0, commands: vec![wire::Command { command: None }] };

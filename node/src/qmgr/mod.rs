@@ -182,12 +182,12 @@ impl QueueManager {
         self.version
     }
 
-    /// How often another node than before began to serve, since the queue manager has [`Version::NEXT`].
+    /// How often another node than before began to serve, since the queue manager has [`Version::RECORDS`].
     pub fn takeovers(&self) -> u64 {
         self.failovers.takeovers()
     }
 
-    /// Records of failovers from this number on, since the queue manager has [`Version::NEXT`].
+    /// Records of failovers from this number on, since the queue manager has [`Version::RECORDS`].
     pub fn failovers(&self, from: u64) -> impl Iterator<Item = &Failover> {
         self.failovers.from(from)
     }
@@ -195,7 +195,7 @@ impl QueueManager {
     /// The record of the leader of this term, while its account is to come.
     pub fn open_failover(&self, term: Term) -> Option<&Failover> {
         debug_assert!(
-            self.version >= Version::NEXT || self.failovers.open().is_none(),
+            self.version >= Version::RECORDS || self.failovers.open().is_none(),
             "records begin with the version that has them"
         );
         self.failovers.open().filter(|open| open.term == term.0)
@@ -462,7 +462,7 @@ impl QueueManager {
                 dropped
             }
             Command::Raise { to, leader: (node, term) } => {
-                if self.version < Version::NEXT && to >= Version::NEXT {
+                if self.version < Version::RECORDS && to >= Version::RECORDS {
                     self.failovers.begin(node, term, self.at);
                 }
                 self.version = self.version.max(to);
@@ -477,7 +477,7 @@ impl QueueManager {
                 Ok(Verdict::Done)
             }
             // No leader proposes that: an entry that says so was not written by one.
-            Command::Maintain { .. } if self.version < Version::NEXT => Err(Reason::FunctionNotSupported),
+            Command::Maintain { .. } if self.version < Version::RECORDS => Err(Reason::FunctionNotSupported),
             Command::Maintain { node, begins: true } => {
                 self.maintained.insert(node);
                 Ok(Verdict::Done)

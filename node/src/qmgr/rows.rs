@@ -124,11 +124,7 @@ pub(super) fn outcome_row(manager: QueueManagerId, number: u64, decided: &Decide
 }
 
 pub(super) fn outcomes_forgotten(manager: QueueManagerId, until: u64) -> RowChange {
-    RowChange::DeleteRange {
-        family: Family::State,
-        from: state_key(manager, b'o', &0u64.to_be_bytes()),
-        until: state_key(manager, b'o', &until.to_be_bytes()),
-    }
+    forgotten(manager, b'o', until)
 }
 
 pub(super) fn failover_row(manager: QueueManagerId, record: &Failover) -> RowChange {
@@ -136,10 +132,15 @@ pub(super) fn failover_row(manager: QueueManagerId, record: &Failover) -> RowCha
 }
 
 pub(super) fn failovers_forgotten(manager: QueueManagerId, until: u64) -> RowChange {
+    forgotten(manager, b'v', until)
+}
+
+/// Of rows that are numbered, those in front of this number.
+fn forgotten(manager: QueueManagerId, tag: u8, until: u64) -> RowChange {
     RowChange::DeleteRange {
         family: Family::State,
-        from: state_key(manager, b'v', &0u64.to_be_bytes()),
-        until: state_key(manager, b'v', &until.to_be_bytes()),
+        from: state_key(manager, tag, &0u64.to_be_bytes()),
+        until: state_key(manager, tag, &until.to_be_bytes()),
     }
 }
 
@@ -247,7 +248,7 @@ fn load_state_row(
             manager.version = Version(row.version);
             let served_by = (row.served_by != 0).then_some(NodeId(row.served_by));
             manager.failovers.restore(served_by, row.takeovers, row.handing_over);
-            if !row.maintained.is_empty() && manager.version < Version::NEXT {
+            if !row.maintained.is_empty() && manager.version < Version::RECORDS {
                 return Err(format!("version {} has no nodes in maintenance", manager.version));
             }
             manager.maintained = row.maintained.into_iter().map(NodeId).collect();

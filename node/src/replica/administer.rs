@@ -96,7 +96,8 @@ impl Replica {
         }
     }
 
-    fn by(&self, session: SessionId) -> By {
+    /// Who is said to have changed something.
+    pub(super) fn by(&self, session: SessionId) -> By {
         let Some(session) = self.sessions.get(session) else { return By::default() };
         let identity = &session.identity;
         By {

@@ -4,7 +4,7 @@
 //! A dynamic queue is an ordinary definition in the log, with a DEFTYPE that nobody can set. Temporary ones live as long as
 //! their handle, so no longer than a service: a new leader deletes those that it finds.
 
-use super::handles::{Opening, Wanted};
+use super::handles::Wanted;
 use super::proposals::Waiting;
 use super::{Replica, turn::CALL};
 use crate::mqi::{Completion, Data, Refusal};
@@ -36,7 +36,7 @@ impl Replica {
         let name = self.dynamic_name(&wanted.dynamic)?;
         let object = ObjectRef::local_queue(&name);
         self.state.catalog().check_new(&object, false).map_err(Refusal::from)?;
-        let by = By { user: state_user(self, session), ..By::default() };
+        let by = self.by(session);
         let changes = as_local(model);
         let command = Command::Define { object, like: String::new(), replace: false, changes, by };
         self.sessions.get_mut(session).expect("just seen").opening += 1;
@@ -91,7 +91,7 @@ impl Replica {
             "a queue that was just made is empty"
         );
         let handle = wanted.handle;
-        let opened = self.open(session, Opening { name: name.clone(), ..wanted.opening() });
+        let opened = self.open(session, handle, name.clone(), wanted.options);
         if self.is_temporary(queue) {
             match self.sessions.get_mut(session).and_then(|state| state.handles.get_mut(&handle)) {
                 Some(own) if opened.is_ok() => own.made = true,
@@ -156,10 +156,6 @@ impl Replica {
         debug_assert!(was_locked, "a queue was locked for as long as its command was under way");
         leading.doomed.remove(&queue);
     }
-}
-
-fn state_user(replica: &Replica, session: SessionId) -> String {
-    replica.sessions.get(session).map(|session| session.identity.user.clone()).unwrap_or_default()
 }
 
 /// What makes a local queue that is like the model, whatever the default of local queues says.

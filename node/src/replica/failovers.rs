@@ -264,6 +264,15 @@ impl Replica {
     }
 
     pub(super) fn drive_failovers(&mut self) {
+        let Some(leading) = self.standing.serving() else { return };
+        if !leading.takeover.is_accounted {
+            self.watch_takeover();
+        }
+        self.tell_followers();
+    }
+
+    /// Until its account is given.
+    fn watch_takeover(&mut self) {
         let now = self.now.instant;
         let clients = self.sessions.programs() as u64;
         let Some(leading) = self.standing.serving_mut() else { return };
@@ -276,14 +285,12 @@ impl Replica {
         }
         let since = leading.serving_since.expect("it serves");
         let takeover = &leading.takeover;
-        if !takeover.is_accounted
-            && let Some(open) = self.state.open_failover(leading.term)
+        if let Some(open) = self.state.open_failover(leading.term)
             && (now.since(since) >= ACCOUNT_AFTER
                 || takeover.is_settled(takeover.cause(self.options.node, open)))
         {
             self.account_for_takeover();
         }
-        self.tell_followers();
     }
 
     /// Says how this service began, once.
@@ -318,7 +325,7 @@ impl Replica {
 
     /// Puts into the log that this node hands over, so that whoever takes over knows why; `Why::None` takes it back.
     pub(super) fn announce_handover(&mut self, why: Why, to: Option<NodeId>, user: String) {
-        if self.state.version() < Version::NEXT || self.standing.serving().is_none() {
+        if self.state.version() < Version::RECORDS || self.standing.serving().is_none() {
             return;
         }
         self.account_for_takeover();
@@ -354,7 +361,7 @@ impl Replica {
 
     /// Followers know what a failover would cost, because who could say it afterwards is gone.
     fn tell_followers(&mut self) {
-        if self.now.instant < self.witness.next_told || self.state.version() < Version::NEXT {
+        if self.now.instant < self.witness.next_told || self.state.version() < Version::RECORDS {
             return;
         }
         self.witness.next_told = self.now.instant + TELL_EVERY;

@@ -1170,7 +1170,7 @@ fn a_version_is_raised_when_everybody_speaks_it_and_the_node_that_does_not_is_na
     let leader = group.leader().unwrap();
     let old = (1..=3).find(|id| *id != leader).unwrap();
     let new: Vec<u64> = (1..=3).filter(|id| *id != old).collect();
-    change_release(&mut group, &new, Version::NEXT);
+    change_release(&mut group, &new, Version::RECORDS);
     let refused = raise(&mut group);
     let detail = refused.detail.unwrap_or_default();
     assert_eq!(refused.reason, Reason::FunctionNotSupported, "{detail}");
@@ -1179,7 +1179,7 @@ fn a_version_is_raised_when_everybody_speaks_it_and_the_node_that_does_not_is_na
 
     // All the way back, and up again.
     change_release(&mut group, &new, Version::FIRST);
-    change_release(&mut group, &[1, 2, 3], Version::NEXT);
+    change_release(&mut group, &[1, 2, 3], Version::RECORDS);
     let said = group.members[&leader].replica.status().instances;
     assert!(said.iter().all(|view| view.speaks == Some(Speaks::RELEASE)), "{said:?}");
     assert_eq!(raise(&mut group).reason, Reason::None);
@@ -1202,7 +1202,7 @@ fn a_version_is_raised_when_everybody_speaks_it_and_the_node_that_does_not_is_na
 #[test]
 fn a_node_that_is_not_there_or_does_not_answer_is_waited_for_three_seconds_and_named() {
     let mut group = Group::new(3);
-    change_release(&mut group, &[1, 2, 3], Version::NEXT);
+    change_release(&mut group, &[1, 2, 3], Version::RECORDS);
     let leader = group.leader().unwrap();
     group.lost = |_, message| matches!(message, PeerMessage::Greeting(greeting) if greeting.question != 0);
     let detail = raise(&mut group).detail.unwrap_or_default();
@@ -1223,7 +1223,7 @@ fn a_node_that_is_not_there_or_does_not_answer_is_waited_for_three_seconds_and_n
 #[test]
 fn who_was_heard_as_a_newer_release_and_is_an_older_one_now_is_asked_anew() {
     let mut group = Group::new(3);
-    change_release(&mut group, &[1, 2, 3], Version::NEXT);
+    change_release(&mut group, &[1, 2, 3], Version::RECORDS);
     let leader = group.leader().unwrap();
     let back = (1..=3).find(|id| *id != leader).unwrap();
     // The leader has not noticed that another process runs there.
@@ -1236,7 +1236,7 @@ fn who_was_heard_as_a_newer_release_and_is_an_older_one_now_is_asked_anew() {
 #[test]
 fn an_older_program_stops_with_a_sentence_at_what_a_newer_one_wrote_and_applies_nothing_of_it() {
     let mut group = Group::new(3);
-    change_release(&mut group, &[1, 2, 3], Version::NEXT);
+    change_release(&mut group, &[1, 2, 3], Version::RECORDS);
     let leader = group.leader().unwrap();
     let old = (1..=3).find(|id| *id != leader).unwrap();
     // It answers as the new release, and is taken back before the entry comes.
@@ -1263,7 +1263,7 @@ fn an_older_program_stops_with_a_sentence_at_what_a_newer_one_wrote_and_applies_
 #[test]
 fn a_new_node_that_is_too_old_is_refused_with_its_name() {
     let mut group = Group::new(3);
-    change_release(&mut group, &[1, 2, 3], Version::NEXT);
+    change_release(&mut group, &[1, 2, 3], Version::RECORDS);
     assert_eq!(raise(&mut group).reason, Reason::None);
     group.join(4, &[1, 2, 3]);
     let info = NodeInfo { name: "four".into(), ..NodeInfo::default() };
@@ -1309,14 +1309,14 @@ fn last_record(group: &Group) -> Failover {
 
 #[test]
 fn a_new_queue_manager_begins_with_the_newest_version_that_all_of_its_nodes_speak() {
-    assert_eq!(versions(&group_speaking([Version::NEXT; 3])), [3, 3, 3]);
-    assert_eq!(versions(&group_speaking([Version::NEXT, Version::FIRST, Version::NEXT])), [2, 2, 2]);
+    assert_eq!(versions(&group_speaking([Version::RECORDS; 3])), [3, 3, 3]);
+    assert_eq!(versions(&group_speaking([Version::RECORDS, Version::FIRST, Version::RECORDS])), [2, 2, 2]);
     // One that is in use is raised by an operator and by nobody else.
     let mut group = Group::new(3);
     let leader = group.leader().unwrap();
     group.ask_node(leader, Admin::alter_manager(&[("MAXUMSGS", "7")]));
     group.pass(Duration::from_secs(1));
-    change_release(&mut group, &[1, 2, 3], Version::NEXT);
+    change_release(&mut group, &[1, 2, 3], Version::RECORDS);
     group.ask_node(leader, Operate::Move { to: None, units_within: None });
     group.pass(Duration::from_secs(3));
     assert_ne!(group.leader(), Some(leader));
@@ -1325,7 +1325,7 @@ fn a_new_queue_manager_begins_with_the_newest_version_that_all_of_its_nodes_spea
 
 #[test]
 fn a_crash_is_on_record_with_what_was_lost_and_who_was_there() {
-    let mut group = group_speaking([Version::NEXT; 3]);
+    let mut group = group_speaking([Version::RECORDS; 3]);
     let leader = group.leader().unwrap();
     for session in 10..14 {
         let connect = Connect::new(Identity::of("joe"), "");
@@ -1353,7 +1353,7 @@ fn a_crash_is_on_record_with_what_was_lost_and_who_was_there() {
 #[test]
 fn a_cut_line_and_a_process_that_stood_still_are_told_apart() {
     // Nothing comes from there any more.
-    let mut group = group_speaking([Version::NEXT; 3]);
+    let mut group = group_speaking([Version::RECORDS; 3]);
     let leader = group.leader().unwrap();
     let away = group.members.remove(&leader).unwrap();
     group.pass(Duration::from_secs(3));
@@ -1375,7 +1375,7 @@ fn a_cut_line_and_a_process_that_stood_still_are_told_apart() {
 
 #[test]
 fn a_move_says_who_asked_for_it_and_one_that_comes_to_nothing_is_forgotten() {
-    let mut group = group_speaking([Version::NEXT; 3]);
+    let mut group = group_speaking([Version::RECORDS; 3]);
     let leader = group.leader().unwrap();
     group.ask_node(leader, Operate::Move { to: None, units_within: None });
     group.pass(Duration::from_secs(35));
@@ -1398,7 +1398,7 @@ fn a_move_says_who_asked_for_it_and_one_that_comes_to_nothing_is_forgotten() {
 
 #[test]
 fn a_leader_whose_disk_hangs_gives_its_part_away() {
-    let mut group = group_speaking([Version::NEXT; 3]);
+    let mut group = group_speaking([Version::RECORDS; 3]);
     let leader = group.leader().unwrap();
     group.hung = Some(leader);
     group.ask_node(leader, Admin::alter_manager(&[("MAXUMSGS", "7")]));
@@ -1415,7 +1415,7 @@ fn a_leader_whose_disk_hangs_gives_its_part_away() {
 
 #[test]
 fn a_follower_whose_disk_hangs_is_not_in_sync() {
-    let mut group = group_speaking([Version::NEXT; 3]);
+    let mut group = group_speaking([Version::RECORDS; 3]);
     let leader = group.leader().unwrap();
     let slow = group.others(leader)[0];
     group.hung = Some(slow);

@@ -18,21 +18,10 @@ pub(super) struct Wanted {
     pub dynamic: String,
 }
 
-/// A queue that is opened under this name.
-pub(super) struct Opening {
-    pub handle: HandleId,
-    pub name: ObjectName,
-    pub options: OpenOptions,
-}
-
 impl Wanted {
     pub fn into_call(self) -> Call {
         let Wanted { handle, queue, options, dynamic } = self;
         Call::Open { handle, queue, options, dynamic }
-    }
-
-    pub fn opening(&self) -> Opening {
-        Opening { handle: self.handle, name: self.queue.clone(), options: self.options }
     }
 }
 
@@ -46,7 +35,7 @@ impl Replica {
                 Ok(()) => return None,
                 Err(refused) => Err(refused),
             },
-            None => self.open(session, wanted.opening()),
+            None => self.open(session, wanted.handle, wanted.queue, wanted.options),
         };
         let completion = match opened {
             Ok(()) => Completion::done(),
@@ -61,8 +50,13 @@ impl Replica {
         named.is_some_and(|queue| self.standing.own().doomed.contains(&queue))
     }
 
-    pub(super) fn open(&mut self, session: SessionId, opening: Opening) -> Result<(), Refusal> {
-        let Opening { handle, name, options } = opening;
+    pub(super) fn open(
+        &mut self,
+        session: SessionId,
+        handle: HandleId,
+        name: ObjectName,
+        options: OpenOptions,
+    ) -> Result<(), Refusal> {
         let Target { queue, alias } = self.state.resolve(&name)?;
         if self.standing.own().doomed.contains(&queue) {
             return Err(Reason::UnknownObjectName.into());
@@ -91,23 +85,18 @@ impl Replica {
             return self.answer(session, token, refused.into());
         }
         let closed = self.sessions.get_mut(session).and_then(|session| session.handles.remove(&handle));
-        let completion = match closed {
-            Some(closed) => {
-                self.sessions.note_close(&closed);
-                let waiters = self.standing.own_mut().waiters.take_handle(session, handle);
-                self.turn.spend(LEAVE * waiters.len() as u64);
-                for waiter in waiters {
-                    debug_assert_eq!(waiter.queue, closed.queue, "who waits by a handle waits at its queue");
-                    self.answer(session, waiter.token, Completion::failed(Reason::HobjError));
-                }
-                if closed.made || close != CloseOption::Keep {
-                    self.doom(closed.queue);
-                }
-                Completion::done()
-            }
-            None => Completion::failed(Reason::HobjError),
-        };
-        self.answer(session, token, completion);
+        let closed = closed.expect("just seen");
+        self.sessions.note_close(&closed);
+        let waiters = self.standing.own_mut().waiters.take_handle(session, handle);
+        self.turn.spend(LEAVE * waiters.len() as u64);
+        for waiter in waiters {
+            debug_assert_eq!(waiter.queue, closed.queue, "who waits by a handle waits at its queue");
+            self.answer(session, waiter.token, Completion::failed(Reason::HobjError));
+        }
+        if closed.made || close != CloseOption::Keep {
+            self.doom(closed.queue);
+        }
+        self.answer(session, token, Completion::done());
     }
 
     /// Whether the queue may go with the handle: a permanent dynamic one that nobody else uses.

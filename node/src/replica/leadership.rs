@@ -70,7 +70,7 @@ impl Replica {
         );
         self.standing = Standing::Leading(Box::new(Leading::new(term, version, takeover)));
         // Other clocks are not known yet, and the log's own is where it was applied to: time stands.
-        let leader = (version >= Version::NEXT).then_some((self.options.node, term));
+        let leader = (version >= Version::RECORDS).then_some((self.options.node, term));
         let begin = Command::BeginTerm { leader };
         self.standing.own_mut().proposals.add(begin, WallTime(0), Waiting::BeginTerm);
         self.stats.commands_proposed += 1;

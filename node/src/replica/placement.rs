@@ -184,11 +184,11 @@ impl Replica {
 
     fn check_maintain(&self, node: NodeId) -> Result<(), Refusal> {
         let version = self.state.version();
-        if version < Version::NEXT {
+        if version < Version::RECORDS {
             let detail = format!(
                 "maintenance is a fact of version {}, and the queue manager has version {version}: when every node runs this \
                  release, raise it with `trimaran cluster upgrade`",
-                Version::NEXT
+                Version::RECORDS
             );
             return Err(Refusal::because(Reason::FunctionNotSupported, detail));
         }

@@ -16,7 +16,7 @@ fn millis(ms: u64) -> Duration {
 /// Three nodes whose queue manager has the version that knows maintenance, and a queue.
 fn placed_group() -> Group {
     let mut group = Group::new(3);
-    change_release(&mut group, &[1, 2, 3], Version::NEXT);
+    change_release(&mut group, &[1, 2, 3], Version::RECORDS);
     assert_eq!(raise(&mut group).reason, Reason::None);
     let leader = group.leader().unwrap();
     let queue = ObjectName::new("ORDERS").unwrap();

@@ -55,7 +55,7 @@ impl Replica {
             return self.answer(session, token, Completion::done());
         }
         if planted::is(Bug::RaiseEarly) && self.options.speaks.has(to) {
-            return self.propose_raise(session, token, to);
+            return self.propose_raise(to, Waiting::Admin { session, token, queue: None });
         }
         if let Err(refusal) = self.check_raise(to) {
             return self.answer(session, token, refusal.into());
@@ -81,9 +81,7 @@ impl Replica {
         let mut spoken = members.iter().map(|node| self.speaks(*node).map(|speaks| speaks.newest));
         let newest = spoken.try_fold(self.options.speaks.newest, |newest, of| Some(newest.min(of?)));
         if let Some(to) = newest.filter(|newest| *newest > self.state.version()) {
-            self.stats.raises_proposed += 1;
-            let leader = (self.options.node, self.consensus.term());
-            self.propose(Command::Raise { to, leader }, Waiting::Nobody);
+            self.propose_raise(to, Waiting::Nobody);
         }
     }
 
@@ -102,15 +100,15 @@ impl Replica {
         self.standing.own_mut().raising = None;
         match refused {
             Some(refusal) => self.answer(session, token, refusal.into()),
-            None => self.propose_raise(session, token, to),
+            None => self.propose_raise(to, Waiting::Admin { session, token, queue: None }),
         }
     }
 
-    fn propose_raise(&mut self, session: SessionId, token: Token, to: Version) {
+    fn propose_raise(&mut self, to: Version, waiting: Waiting) {
         debug_assert!(self.options.speaks.has(to), "a leader raises to what it speaks itself");
         self.stats.raises_proposed += 1;
         let leader = (self.options.node, self.consensus.term());
-        self.propose(Command::Raise { to, leader }, Waiting::Admin { session, token, queue: None });
+        self.propose(Command::Raise { to, leader }, waiting);
     }
 
     pub(super) fn raising_deadline(&self) -> Option<Instant> {

@@ -165,16 +165,7 @@ impl Addresses {
     }
 
     fn on_report(&self, report: Report, inboxes: &BTreeMap<QueueManagerId, Inbox>, peers: &Peers) {
-        match report {
-            Report::Taken { queue_manager, .. } => {
-                let id = QueueManagerId(queue_manager);
-                self.0.seen.lock().to_tickle.entry(id).or_default().extend(peers.take_clients(id));
-                self.tickle(id);
-            }
-            Report::Tickled { queue_manager, .. } => self.tickle(QueueManagerId(queue_manager)),
-            _ => {}
-        }
-        self.take_down(report, inboxes);
+        self.take_down(report, inboxes, peers);
         let seen = self.0.seen.lock();
         self.0.floating.send_modify(|all| {
             all.iter_mut().for_each(|one| one.is_here = seen.held.contains(&one.queue_manager));
@@ -209,29 +200,37 @@ impl Addresses {
         }
     }
 
-    fn take_down(&self, report: Report, inboxes: &BTreeMap<QueueManagerId, Inbox>) {
+    fn take_down(&self, report: Report, inboxes: &BTreeMap<QueueManagerId, Inbox>, peers: &Peers) {
+        let tell = |id: &QueueManagerId, event: Event| {
+            if let Some(inbox) = inboxes.get(id) {
+                let _ = inbox.deliver_blocking(event);
+            }
+        };
         let mut seen = self.0.seen.lock();
         match report {
             Report::Ready => {}
             Report::Unfit { sentence } => self.0.standing.report(sentence),
             Report::Taken { queue_manager, claimed, announced, .. } => {
-                seen.held.insert(QueueManagerId(queue_manager));
-                *seen.moves.entry(QueueManagerId(queue_manager)).or_default() += 1;
+                let id = QueueManagerId(queue_manager);
+                seen.held.insert(id);
+                *seen.moves.entry(id).or_default() += 1;
+                seen.to_tickle.entry(id).or_default().extend(peers.take_clients(id));
                 drop(seen);
-                if let Some(inbox) = inboxes.get(&QueueManagerId(queue_manager)) {
-                    let (taken, announced) = (Instant(claimed), Instant(announced));
-                    let _ = inbox.deliver_blocking(Event::AddressHere { taken, announced });
-                }
+                self.tickle(id);
+                let (taken, announced) = (Instant(claimed), Instant(announced));
+                tell(&id, Event::AddressHere { taken, announced });
             }
             Report::Tickled { queue_manager, count } => {
-                *seen.tickled.entry(QueueManagerId(queue_manager)).or_default() += count;
+                let id = QueueManagerId(queue_manager);
+                *seen.tickled.entry(id).or_default() += count;
+                drop(seen);
+                self.tickle(id);
             }
             Report::Released { queue_manager, deadline } => {
-                seen.held.remove(&QueueManagerId(queue_manager));
+                let id = QueueManagerId(queue_manager);
+                seen.held.remove(&id);
                 drop(seen);
-                if let Some(inbox) = inboxes.get(&QueueManagerId(queue_manager)) {
-                    let _ = inbox.deliver_blocking(Event::AddressGone { deadline: Instant(deadline) });
-                }
+                tell(&id, Event::AddressGone { deadline: Instant(deadline) });
             }
             Report::Expired { queue_manager } => {
                 seen.held.remove(&QueueManagerId(queue_manager));

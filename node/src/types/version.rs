@@ -15,12 +15,12 @@ pub struct Version(pub u32);
 impl Version {
     /// The oldest that is spoken; what a queue manager has until its leader knows that all of its nodes speak more.
     pub const FIRST: Version = Version(2);
-    /// The newest: a leader says who it is when it begins to serve, and records of failovers are kept
+    /// The newest. A leader says who it is when it begins to serve, and records of failovers are kept
     /// (`qmgr/failovers.rs`).
-    pub const NEXT: Version = Version(3);
+    pub const RECORDS: Version = Version(3);
 }
 
-const _: () = assert!(Version::FIRST.0 < Version::NEXT.0, "what is new comes after what there was");
+const _: () = assert!(Version::FIRST.0 < Version::RECORDS.0, "what is new comes after what there was");
 
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -37,7 +37,7 @@ pub struct Speaks {
 
 impl Speaks {
     /// What this release speaks: everything that this code can read.
-    pub const RELEASE: Speaks = Speaks { oldest: Version::FIRST, newest: Version::NEXT };
+    pub const RELEASE: Speaks = Speaks { oldest: Version::FIRST, newest: Version::RECORDS };
 
     /// As a release that speaks nothing newer than that: tests run it beside this one.
     pub fn up_to(newest: Version) -> Speaks {
@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn what_is_not_spoken_is_named_with_the_way_out() {
         let old = Speaks::up_to(Version::FIRST);
-        let newer = old.check("entry 7", Version::NEXT).unwrap_err().to_string();
+        let newer = old.check("entry 7", Version::RECORDS).unwrap_err().to_string();
         assert_eq!(
             newer,
             "entry 7 has version 3, and this program speaks version 2: start the newer release that this node ran, or \

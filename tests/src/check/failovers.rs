@@ -32,7 +32,7 @@ impl Failovers {
             RoleView::Elected { term, .. } | RoleView::Serving { term, .. } => *term,
             RoleView::NotServing { .. } | RoleView::Removed => return None,
         };
-        let is_named = before.is_some_and(|version| version >= Version::NEXT);
+        let is_named = before.is_some_and(|version| version >= Version::RECORDS);
         let service = (queue_manager, term);
         if !self.looked_at.contains(&service) && !self.named.contains(&service) {
             match is_named {

@@ -422,7 +422,7 @@ impl World {
         if !is_old && (self.is_raising() || self.checks.versions.is_raised()) {
             return None;
         }
-        let newest = if is_old { Version::NEXT } else { Version::FIRST };
+        let newest = if is_old { Version::RECORDS } else { Version::FIRST };
         self.crash(node, false);
         self.node_mut(node).newest = newest;
         self.restart_later(node);
@@ -444,7 +444,7 @@ impl World {
             return None;
         }
         for number in numbers {
-            self.ask_operator(number, Operate::Raise { to: Some(Version::NEXT) }, true);
+            self.ask_operator(number, Operate::Raise { to: Some(Version::RECORDS) }, true);
         }
         Some(())
     }
@@ -478,7 +478,7 @@ impl World {
         let mut node = new_node(id, &self.plan, &mut rng);
         node.member = false;
         if self.is_raising() || self.checks.versions.is_raised() {
-            node.newest = Version::NEXT;
+            node.newest = Version::RECORDS;
         }
         self.nodes.insert(id, node);
         self.start_node(id);

@@ -221,7 +221,7 @@ impl Plan {
         };
         // Most begin with what this release speaks; two releases side by side begin with the one before.
         if !plan.schedule.enabled.iter().any(|fault| fault.is_of_releases()) && !seed.is_multiple_of(4) {
-            plan.newest = Version::NEXT;
+            plan.newest = Version::RECORDS;
         }
         plan.place_queue_managers(knobs);
         // Short turns that cost time, so that what a client asks for is done in parts; or long ones that cost none.
@@ -238,7 +238,7 @@ impl Plan {
         }
         let Some(places) = Places::draw(self.seed, self.setup.queue_managers, self.nodes) else { return };
         (self.setup.units_within, self.setup.tenure) = (places.units_within, places.tenure);
-        (self.setup.placements, self.newest) = (places.placements, Version::NEXT);
+        (self.setup.placements, self.newest) = (places.placements, Version::RECORDS);
         let wanted = [Fault::Maintain, Fault::MoveLeader, Fault::Drain];
         let missing = wanted.iter().filter(|fault| knobs.faults.contains(fault));
         let missing: Vec<Fault> =
@@ -524,7 +524,7 @@ fn define_queues(world: &mut World) {
         let ready = Admin::alter_local(&workload::queue_name(0), &[("DESCR", "ready")]);
         world.ask_operator(number, ready, false);
         if world.plan.is_placed() {
-            world.ask_operator(number, Operate::Raise { to: Some(Version::NEXT) }, false);
+            world.ask_operator(number, Operate::Raise { to: Some(Version::RECORDS) }, false);
         }
     }
 }

@@ -16,9 +16,6 @@ use crate::{
     talk::plural,
 };
 
-/// Since this version of a queue manager there are records.
-pub const SINCE: u32 = 3;
-
 pub async fn run(global: &Global, args: FailoversArgs) -> Outcome {
     match args.command {
         Some(FailoversCommand::Show { number }) => {
@@ -75,7 +72,7 @@ pub async fn nodes(global: &Global) -> Result<(String, Vec<Heard>), Failure> {
     if heard.is_empty() {
         return Err(Failure::Check(format!("no node that answers has {name}; look with `trimaran status`")));
     }
-    if heard.iter().all(|heard| heard.version < SINCE) {
+    if heard.iter().all(|heard| heard.version < failover::SINCE) {
         return Err(Failure::Check(format!(
             "{name} has version {}, which keeps no records: raise it with `trimaran cluster upgrade`",
             heard[0].version

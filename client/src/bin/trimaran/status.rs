@@ -9,7 +9,8 @@ use std::{
 use serde_json::{Value, json};
 use trimaran_client::{
     ClocksDiffer, Error, InstanceStatus, MemoryShare, QueueManagerStatus, StatusResponse, name_of,
-    proto::admin::v1::ListenerStatus, reason,
+    proto::{admin::v1::ListenerStatus, failover},
+    reason,
 };
 
 use crate::{
@@ -27,9 +28,6 @@ const CERTIFICATE_WARNING: Duration = Duration::from_secs(14 * 24 * 3600);
 /// Why nothing is known of an instance.
 const NO_ANSWER: &str = "no answer";
 const NOT_ASKED: &str = "not asked";
-
-/// A queue manager of an older version does not count them.
-const TAKEOVERS_SINCE: u32 = 3;
 
 /// What was heard, by address.
 type Answers = Vec<(String, Result<StatusResponse, Error>)>;
@@ -657,7 +655,7 @@ fn manager_json(manager: &QueueManagerStatus) -> Value {
         "active_address": if active { json!(manager.active_address) } else { Value::Null },
         "serving_for_s": manager.serving_for_s, "term": manager.term, "commit_index": manager.commit_index,
         "applied_index": manager.applied_index, "version": manager.version,
-        "takeovers": (manager.version >= TAKEOVERS_SINCE).then_some(manager.takeovers), "quorum_live": manager.quorum_live, "quorum_of": manager.quorum_of,
+        "takeovers": (manager.version >= failover::SINCE).then_some(manager.takeovers), "quorum_live": manager.quorum_live, "quorum_of": manager.quorum_of,
         "queues": manager.queues, "messages": counted(manager.messages),
         "not_persistent": counted(manager.not_persistent), "sessions": counted(manager.sessions),
         "dead_letter_queue": manager.dead_letter_queue,

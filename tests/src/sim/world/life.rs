@@ -105,7 +105,7 @@ impl World {
         }
         self.counters.mark("older release ended with a sentence");
         self.crash(id, false);
-        self.node_mut(id).newest = Version::NEXT;
+        self.node_mut(id).newest = Version::RECORDS;
         self.restart_later(id);
     }
 
