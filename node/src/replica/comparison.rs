@@ -185,7 +185,11 @@ impl Replica {
 
     /// A majority is in another state. What this node has is set aside, and got again from its log and its peers.
     fn get_state_again(&mut self, index: Index) {
-        let reason = format!("at entry {index} the state of this node is not the one of a majority");
+        let reason = format!(
+            "at entry {index} the state of this node is not the one of a majority. It gets it again from its log and the others; if \
+             this comes again after that, its log is not the one of this queue manager either: stop the node, move what is in its \
+             log and its data directory away, and start it empty: it gets everything from the others"
+        );
         self.out.push(Action::GetStateAgain { reason });
     }
 }

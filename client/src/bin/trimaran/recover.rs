@@ -162,11 +162,25 @@ pub async fn run(global: &Global, args: RecoverArgs) -> Outcome {
                 )
             }
             Some(copy) => {
-                say!("{name} is served by {}: nothing has to be given up.", copy.view.active_node);
-                other_histories(&copy.view).iter().for_each(|sentence| say!("{sentence}"));
+                let parted = other_histories(&copy.view);
+                let active = &copy.view.active_node;
+                match parted.is_empty() {
+                    true => say!("{name} is served by {active}: nothing has to be given up."),
+                    false => say!("{name} is served by {active}, and goes on without a decision. But:"),
+                }
+                parted.iter().for_each(|sentence| say!("{sentence}"));
             }
             None => plans.extend(Plan::of(name, copies)),
         }
+    }
+    let unknown = |node: &&String| !plans.is_empty() && plans.iter().all(|plan| !plan.knows(node));
+    if let Some(stranger) = args.without.iter().find(unknown) {
+        let voters: BTreeSet<String> =
+            plans.iter().flat_map(|plan| plan.copies[plan.best].view.voters.clone()).collect();
+        return Err(Failure::Check(format!(
+            "--without {stranger}: there is no node of that name; the nodes that vote are {}",
+            Vec::from_iter(voters).join(", ")
+        )));
     }
     for plan in plans {
         plan.check(&args)?;
@@ -278,6 +292,11 @@ impl Plan {
             )));
         }
         Ok(())
+    }
+
+    /// Whether a node of that name votes by what the best one has, or answers.
+    fn knows(&self, node: &String) -> bool {
+        self.copies[self.best].view.voters.contains(node) || self.copies.iter().any(|copy| copy.node == *node)
     }
 
     /// What a person can do where no node that answers has anything.
