@@ -568,7 +568,7 @@ fn empty_appends_and_old_heartbeats_of_a_turn_are_merged() {
     };
     let merged = |messages: &[(NodeId, RaftMessage)]| {
         let mut messages = messages.to_vec();
-        merge(&mut messages);
+        ready::merge(&mut messages);
         messages.iter().map(|(_, m)| (m.kind, m.commit, m.entries.len())).collect::<Vec<_>>()
     };
     let (empty, full) = (message(APPEND, 5, 0), message(APPEND, 4, 2));
