@@ -46,6 +46,11 @@ impl Attributes {
         self.0.push(Attribute { name: name.into(), value: value.to_string() });
         self
     }
+
+    /// In the order in which they were said.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Attribute> {
+        self.0.iter()
+    }
 }
 
 impl From<Attributes> for Vec<Attribute> {

@@ -1,10 +1,13 @@
 //! The floating address, with real nodes in network namespaces of their own, watched from outside: an ARP probe every 10 ms.
 //! Run with `--test-threads=1`; the programs must be built (`cargo build --workspace --bins`).
 //!
-//! `TRIMARAN_ADDRESS_ROUNDS` says how often each fault is done; the distribution of the client's gaps is printed.
+//! `TRIMARAN_ADDRESS_ROUNDS` says how often each fault is done, `TRIMARAN_ADDRESS_QUEUED` how many messages lie on a queue while it
+//! is; the distribution of the client's gaps is printed. `TRIMARAN_PROGRAMS` names a directory with other programs, optimised ones
+//! for example.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio_stream::StreamExt;
@@ -41,10 +44,13 @@ enum Fault {
     PowerOff,
     /// Nothing is wrong.
     Move,
+    /// Nothing is wrong, and the node is to be stopped.
+    Drain,
 }
 
-const FAULTS: [Fault; 9] = [
+const FAULTS: [Fault; 10] = [
     Fault::Move,
+    Fault::Drain,
     Fault::Kill,
     Fault::Hang,
     Fault::HangBoth,
@@ -112,6 +118,84 @@ impl Client {
     }
 }
 
+/// Programs that put, and get in units of work, as fast as they are answered.
+struct Load {
+    ends: Arc<AtomicBool>,
+    putting: Vec<tokio::task::JoinHandle<u64>>,
+    getting: Vec<tokio::task::JoinHandle<Vec<(u32, u64)>>>,
+}
+
+impl Load {
+    async fn start(cluster: &Cluster) -> Load {
+        const BUSY: &str = "BUSY";
+        let attributes = Attributes::new().with("MAXDEPTH", 10_000_000);
+        through_address(cluster).await.admin().create_queue(BUSY, attributes).await.expect("created");
+        let ends = Arc::new(AtomicBool::new(false));
+        let (mut putting, mut getting) = (Vec::new(), Vec::new());
+        for producer in 0..2 {
+            let (connection, over) = (through_address(cluster).await, ends.clone());
+            putting.push(tokio::spawn(async move {
+                let queue = connection.queue(BUSY);
+                let mut next = 0;
+                while !over.load(Ordering::Relaxed) {
+                    let messages =
+                        (next..next + 50).map(|number| Message::new(body_of(producer, number, 200)));
+                    let placed = queue.put_many(messages).await.expect("somebody serves again");
+                    placed
+                        .into_iter()
+                        .for_each(|put| drop(put.expect("a put is repeated until it is answered")));
+                    next += 50;
+                }
+                next
+            }));
+        }
+        for _ in 0..4 {
+            let (connection, over) = (through_address(cluster).await, ends.clone());
+            getting.push(tokio::spawn(async move {
+                let mut got = Vec::new();
+                loop {
+                    let is_last = over.load(Ordering::Relaxed);
+                    match a_unit_of_gets(&connection, BUSY).await {
+                        Ok(some) if some.is_empty() && is_last => return got,
+                        Ok(some) => got.extend(some),
+                        Err(error) => assert!(error.is_backed_out(), "a unit ends or is backed out: {error}"),
+                    }
+                }
+            }));
+        }
+        Load { ends, putting, getting }
+    }
+
+    /// What was put was got once.
+    async fn balance(self) {
+        // Whoever gets looks once more when nobody puts any more.
+        let mut put = BTreeMap::new();
+        self.ends.store(true, Ordering::Relaxed);
+        for (producer, task) in self.putting.into_iter().enumerate() {
+            put.insert(producer as u32, task.await.expect("whoever puts comes to its end"));
+        }
+        let mut got = Vec::new();
+        for task in self.getting {
+            got.extend(task.await.expect("whoever gets comes to its end"));
+        }
+        got.sort_unstable();
+        let all = put.iter().flat_map(|(producer, count)| (0..*count).map(|number| (*producer, number)));
+        assert!(got.iter().copied().eq(all), "{put:?} were put, and {} got", got.len());
+        println!("{} put beside, each got once", got.len());
+    }
+}
+
+async fn a_unit_of_gets(connection: &Connection, queue: &str) -> trimaran_client::Result<Vec<(u32, u64)>> {
+    let mut unit = connection.unit_of_work().await?;
+    let mut got = Vec::new();
+    for _ in 0..20 {
+        let Some(message) = unit.get(queue, Duration::from_millis(500)).await? else { break };
+        got.push(read_body(&message.body).expect("as it was put"));
+    }
+    unit.commit().await?;
+    Ok(got)
+}
+
 async fn through_address(cluster: &Cluster) -> Connection {
     let builder = Connection::builder([cluster.floating()]).queue_manager(QUEUE_MANAGER);
     builder.connect().await.expect("the node that serves is found by its address")
@@ -138,13 +222,35 @@ fn in_own_network(story: impl Future<Output = ()>) {
 
 #[test]
 fn the_address_is_on_the_node_that_serves_and_on_no_other() {
-    in_own_network(strike_with(&FAULTS, Vec::new()));
+    in_own_network(strike_with(&FAULTS, Vec::new(), Beside::Nothing));
+}
+
+#[test]
+fn the_address_moves_as_soon_from_a_node_with_many_messages() {
+    let queued = amount("TRIMARAN_ADDRESS_QUEUED", 10_000);
+    let faults = [Fault::Move, Fault::Kill, Fault::PowerOff];
+    in_own_network(async move { strike_with(&faults, Vec::new(), Beside::Queued(queued)).await });
+}
+
+#[test]
+fn the_address_moves_as_soon_from_a_node_under_load() {
+    let faults = [Fault::Move, Fault::Kill, Fault::PowerOff];
+    in_own_network(async move { strike_with(&faults, Vec::new(), Beside::Load).await });
 }
 
 #[test]
 fn with_a_fence_and_short_elections_the_address_moves_sooner() {
     let faults = [Fault::Move, Fault::Kill, Fault::Hang, Fault::HangBoth, Fault::Cut, Fault::PowerOff];
-    in_own_network(async move { strike_with(&faults, fast()).await });
+    in_own_network(async move { strike_with(&faults, fast(), Beside::Nothing).await });
+}
+
+/// What the queue manager has besides the client that is watched.
+#[derive(Clone, Copy, Debug)]
+enum Beside {
+    Nothing,
+    /// So many messages on a queue.
+    Queued(u64),
+    Load,
 }
 
 fn fast() -> Vec<String> {
@@ -152,7 +258,7 @@ fn fast() -> Vec<String> {
 }
 
 /// Does each of the faults to the node that serves, as often as is wanted, while a client puts messages.
-async fn strike_with(faults: &[Fault], settings: Vec<String>) {
+async fn strike_with(faults: &[Fault], settings: Vec<String>, beside: Beside) {
     let mut cluster = Cluster::start(Plan { floats: true, settings, ..Plan::default() });
     let watch = Watch::start();
     let serving = cluster.wait_serving(Duration::from_secs(10));
@@ -166,6 +272,14 @@ async fn strike_with(faults: &[Fault], settings: Vec<String>) {
         .create_queue(QUEUE, Attributes::new().with("MAXDEPTH", 10_000_000))
         .await
         .expect("created");
+    let load = match beside {
+        Beside::Nothing => None,
+        Beside::Queued(count) => {
+            fill(&connection, count).await;
+            None
+        }
+        Beside::Load => Some(Load::start(&cluster).await),
+    };
     let client = Client::start(&cluster).await;
 
     let rounds = amount("TRIMARAN_ADDRESS_ROUNDS", 1);
@@ -183,6 +297,13 @@ async fn strike_with(faults: &[Fault], settings: Vec<String>) {
         );
     }
     let acknowledged = client.finish().await;
+    if let Some(load) = load {
+        load.balance().await;
+    }
+    if let Beside::Queued(count) = beside {
+        let depth = connection.queue(DEEP).status().await.expect("it is there").depth;
+        assert_eq!(depth, count, "what lay there lies there");
+    }
     let probes = watch.assert_never_two();
     let connection = through_address(&cluster).await;
     let queue = connection.queue(QUEUE);
@@ -197,6 +318,20 @@ async fn strike_with(faults: &[Fault], settings: Vec<String>) {
         numbers.len()
     );
     println!("{acknowledged} acknowledged, each there once; {probes} probes, never two answers");
+}
+
+const DEEP: &str = "DEEP";
+
+async fn fill(connection: &Connection, count: u64) {
+    let attributes = Attributes::new().with("MAXDEPTH", 10_000_000);
+    connection.admin().create_queue(DEEP, attributes).await.expect("created");
+    let queue = connection.queue(DEEP);
+    for first in (0..count).step_by(10_000) {
+        let messages =
+            (first..(first + 10_000).min(count)).map(|number| Message::new(body_of(0, number, 200)));
+        let placed = queue.put_many(messages).await.expect("somebody serves");
+        placed.into_iter().for_each(|put| drop(put.expect("the queue has room")));
+    }
 }
 
 /// Does it to the node that serves, and mends it. How long the client waited.
@@ -221,6 +356,10 @@ async fn strike(cluster: &mut Cluster, watch: &Watch, client: &Client, fault: Fa
         Fault::Parted => cluster.network().lose(old, Loss::FromPeers),
         Fault::PowerOff => cluster.power_off(old),
         Fault::Move => cluster.connect().await.admin().move_to("").await.expect("somebody takes over"),
+        Fault::Drain => {
+            let (admin, name) = (cluster.connect().await.admin(), &cluster.nodes[old].name);
+            admin.begin_maintenance(name, false).await.expect("the others can do without it");
+        }
     }
     let gap = client.gap(Duration::from_secs(30)).await;
     moved(watch, hardware, Duration::from_secs(1)).await;
@@ -235,6 +374,10 @@ async fn strike(cluster: &mut Cluster, watch: &Watch, client: &Client, fault: Fa
         Fault::Cut => cluster.network().plug(old, true),
         Fault::Deaf | Fault::Mute | Fault::Parted => cluster.network().heal(old),
         Fault::PowerOff => cluster.power_on(old),
+        Fault::Drain => {
+            let (admin, name) = (cluster.connect().await.admin(), &cluster.nodes[old].name);
+            admin.end_maintenance(name).await.expect("it is in maintenance");
+        }
         Fault::Move => {}
     }
     watch.assert_never_two();
@@ -475,8 +618,8 @@ async fn two_move_and_one_dies(settings: Vec<String>) {
         tokio::time::sleep(Duration::from_millis(300)).await;
         let struck = Instant::now();
         match round {
-            0 => switch(&cluster, QUEUE_MANAGER).await,
-            1 => switch(&cluster, OTHER).await,
+            0 => move_one(&cluster, QUEUE_MANAGER).await,
+            1 => move_one(&cluster, OTHER).await,
             _ => cluster.power_off(before.1),
         }
         two.queue(QUEUE).put(Message::new("after")).await.expect("put");
@@ -499,7 +642,7 @@ async fn two_move_and_one_dies(settings: Vec<String>) {
 }
 
 /// Asked for at the nodes' own addresses: the one that moves takes its connections with it.
-async fn switch(cluster: &Cluster, queue_manager: &str) {
+async fn move_one(cluster: &Cluster, queue_manager: &str) {
     let connection = cluster.builder().queue_manager(queue_manager).connect().await.expect("somebody serves");
     connection.admin().move_to("").await.expect("somebody takes over");
 }

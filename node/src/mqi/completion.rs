@@ -86,7 +86,16 @@ pub struct SessionView {
     pub channel: Option<ObjectName>,
     /// It is an instance of that channel, and no program.
     pub is_instance: bool,
-    pub handles: Vec<(ObjectName, OpenOptions)>,
+    pub handles: Vec<HandleView>,
+}
+
+/// What a program has open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HandleView {
+    pub queue: ObjectName,
+    pub options: OpenOptions,
+    /// A get through it waits for a message.
+    pub waits: bool,
 }
 
 impl SessionView {

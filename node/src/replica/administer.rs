@@ -49,7 +49,7 @@ impl Replica {
                 return self.answer(session, token, Completion::ok(Data::Objects(objects)));
             }
             Admin::Sessions { after } => {
-                let sessions = self.sessions.views(after);
+                let sessions = self.sessions.views(after, &self.standing.own().waiters);
                 let described: usize = sessions.iter().map(SessionView::described).sum();
                 self.turn.spend(DESCRIBE * described as u64);
                 return self.answer(session, token, Completion::ok(Data::Sessions(sessions)));

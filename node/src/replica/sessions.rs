@@ -6,7 +6,8 @@ use std::ops::Bound::{Excluded, Unbounded};
 use super::instances::Channels;
 use super::searches::UnderWay;
 use super::units::Unit;
-use crate::mqi::{Call, Connect, Identity, OpenOptions, Purpose, SessionView};
+use super::waiters::Waiters;
+use crate::mqi::{Call, Connect, HandleView, Identity, OpenOptions, Purpose, SessionView};
 use crate::types::{
     DefaultContext, HandleId, ObjectName, Position, QueueId, Reason, SessionId, Token, limits,
 };
@@ -184,7 +185,7 @@ impl Sessions {
     }
 
     /// In the order in which they connected, those behind `after`: a page of them.
-    pub fn views(&self, after: SessionId) -> Vec<SessionView> {
+    pub fn views(&self, after: SessionId, waiters: &Waiters) -> Vec<SessionView> {
         let mut views = Vec::new();
         let mut described = 0;
         for (id, session) in self.by_id.range((Excluded(after), Unbounded)) {
@@ -200,8 +201,12 @@ impl Sessions {
                 is_instance: session.purpose == Purpose::Instance,
                 handles: session
                     .handles
-                    .values()
-                    .map(|handle| (handle.name.clone(), handle.options))
+                    .iter()
+                    .map(|(handle, open)| HandleView {
+                        queue: open.name.clone(),
+                        options: open.options,
+                        waits: waiters.waits(*id, *handle),
+                    })
                     .collect(),
             };
             described += view.described();

@@ -37,6 +37,7 @@ pub(super) struct Waiters {
     next: u64,
     by_ticket: BTreeMap<Ticket, Waiter>,
     by_call: BTreeMap<(SessionId, Token), Ticket>,
+    by_handle: BTreeSet<(SessionId, HandleId, Ticket)>,
     by_deadline: BTreeSet<(Instant, Ticket)>,
     by_queue: BTreeSet<(QueueId, Wants, Ticket)>,
 }
@@ -51,6 +52,7 @@ impl Waiters {
         let ticket = Ticket(self.next);
         let before = self.by_call.insert((waiter.session, waiter.token), ticket);
         debug_assert!(before.is_none(), "a call waits once");
+        self.by_handle.insert((waiter.session, waiter.get.handle, ticket));
         if let Some(until) = waiter.until {
             self.by_deadline.insert((until, ticket));
         }
@@ -64,6 +66,8 @@ impl Waiters {
         let waiter = self.by_ticket.remove(&ticket)?;
         let of_call = self.by_call.remove(&(waiter.session, waiter.token));
         debug_assert_eq!(of_call, Some(ticket), "a call has the ticket of its wait");
+        let had_handle = self.by_handle.remove(&(waiter.session, waiter.get.handle, ticket));
+        debug_assert!(had_handle, "whoever waits is found by handle");
         if let Some(until) = waiter.until {
             let had_deadline = self.by_deadline.remove(&(until, ticket));
             debug_assert!(had_deadline, "a deadline goes with its wait, and not before");
@@ -100,6 +104,7 @@ impl Waiters {
 
     pub fn assert_holds(&self) {
         debug_assert_eq!(self.by_call.len(), self.by_ticket.len(), "whoever waits is found by call");
+        debug_assert_eq!(self.by_handle.len(), self.by_ticket.len(), "whoever waits is found by handle");
         debug_assert_eq!(
             self.by_deadline.len(),
             self.iter().filter(|waiter| waiter.until.is_some()).count(),
@@ -137,10 +142,18 @@ impl Waiters {
     }
 
     pub fn take_handle(&mut self, session: SessionId, handle: HandleId) -> Vec<Waiter> {
-        let calls = self.by_call.range((session, Token(0))..=(session, Token(u64::MAX)));
-        let of_handle = |ticket: &Ticket| self.by_ticket[ticket].get.handle == handle;
-        let tickets: Vec<Ticket> = calls.map(|(_, ticket)| *ticket).filter(of_handle).collect();
+        let tickets: Vec<Ticket> = self.through(session, handle).collect();
         tickets.into_iter().filter_map(|ticket| self.remove(ticket)).collect()
+    }
+
+    /// The waits through a handle, in order of arrival.
+    fn through(&self, session: SessionId, handle: HandleId) -> impl Iterator<Item = Ticket> {
+        let of_handle = (session, handle, Ticket(0))..=(session, handle, Ticket(u64::MAX));
+        self.by_handle.range(of_handle).map(|(_, _, ticket)| *ticket)
+    }
+
+    pub fn waits(&self, session: SessionId, handle: HandleId) -> bool {
+        self.through(session, handle).next().is_some()
     }
 
     /// So many of a session's at most, and how many they were.

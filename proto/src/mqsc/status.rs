@@ -187,7 +187,7 @@ fn of_handle(session: &SessionDetails, handle: &HandleDetails) -> Row {
             ("BROWSE", yes(handle.browse)),
             ("CHANNEL", session.channel.clone()),
             ("CONNAME", host(&session.address)),
-            ("HSTATE", "INACTIVE".into()),
+            ("HSTATE", if handle.waits { "ACTIVE" } else { "INACTIVE" }.into()),
             ("INPUT", input.into()),
             ("INQUIRE", yes(handle.inquire)),
             ("OUTPUT", yes(handle.output)),

@@ -35,10 +35,28 @@ pub async fn alter(global: &Global, args: AlterArgs) -> Outcome {
     let (kind, name, attributes) = altered(args)?;
     attributes::check_some(&attributes)?;
     let connection = global.connect().await?;
+    let dead_letters = dead_letter_queue(&kind, &attributes);
     patiently("altering", connection.admin().alter(&kind, &name, attributes)).await?;
     let name = if name.is_empty() { connection.queue_manager() } else { name };
     done(global, &kind, &name, "altered");
+    if let Some(queue) = dead_letters
+        && connection.admin().display("QUEUE", &queue).await?.is_empty()
+    {
+        let text =
+            format!("there is no queue {queue} yet: until it is created, dead letters have no place to go");
+        match global.json {
+            true => say!("{}", json!({ "warning": text })),
+            false => eprintln!("trimaran: warning: {text}"),
+        }
+    }
     Ok(())
+}
+
+/// What the queue manager is told to have as such.
+fn dead_letter_queue(kind: &str, attributes: &Attributes) -> Option<String> {
+    let is_manager = Kind::named(kind) == Some(Kind::QueueManager);
+    let said = attributes.iter().rfind(|attribute| attribute.name.eq_ignore_ascii_case("DEADQ"));
+    said.map(|attribute| attribute.value.trim().to_string()).filter(|name| is_manager && !name.is_empty())
 }
 
 fn altered(args: AlterArgs) -> Result<(String, String, Attributes), Failure> {

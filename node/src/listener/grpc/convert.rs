@@ -15,8 +15,8 @@ use trimaran_proto::queue::v1 as wire;
 use crate::listener::ports::{self, PortState, PortView};
 use crate::listener::serving::{Elsewhere, Refused, refused};
 use crate::mqi::{
-    Call, CloseOption, Completion, Data, Get, GetMode, InstanceView, ObjectView, OpenOptions, Put, PutTarget,
-    QueueView, Selection, SessionView, StatusView, UnitState, Wait, check_body,
+    Call, CloseOption, Completion, Data, Get, GetMode, HandleView, InstanceView, ObjectView, OpenOptions,
+    Put, PutTarget, QueueView, Selection, SessionView, StatusView, UnitState, Wait, check_body,
 };
 use crate::types::account::Figure;
 use crate::types::definition::{
@@ -431,13 +431,14 @@ pub fn session_details(view: &SessionView) -> admin::SessionDetails {
         handles: view
             .handles
             .iter()
-            .map(|(queue, options)| admin::HandleDetails {
+            .map(|HandleView { queue, options, waits }| admin::HandleDetails {
                 queue: queue.to_string(),
                 input: options.input,
                 exclusive: options.exclusive,
                 output: options.output,
                 browse: options.browse,
                 inquire: options.inquire,
+                waits: *waits,
             })
             .collect(),
     }
