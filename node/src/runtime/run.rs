@@ -495,12 +495,9 @@ fn start_listeners(
     };
     let listener = Listener::new(handle, limits, account);
 
-    let incoming = security::incoming(
-        socket(sockets.client)?,
-        tls.clone(),
-        Audience::Clients,
-        AcceptLimits::connections(config.limits.connections),
-    );
+    let client_limits = AcceptLimits::connections(config.limits.connections);
+    let incoming =
+        security::incoming(socket(sockets.client)?, tls.clone(), Audience::Clients, client_limits.clone());
     let incoming = incoming.map(|accepted| {
         accepted.map(|connection| {
             let info = connection.info();
@@ -524,7 +521,7 @@ fn start_listeners(
         listener: listener.clone(),
         tls: tls.clone(),
         cluster: config.cluster.clone(),
-        connections: config.limits.connections,
+        limits: client_limits,
         closing: closing.clone(),
     };
     let mut fixed = Vec::new();
@@ -584,15 +581,14 @@ struct Channels {
     listener: Listener,
     tls: Option<Arc<Tls>>,
     cluster: String,
-    connections: usize,
+    limits: AcceptLimits,
     closing: watch::Receiver<bool>,
 }
 
 impl Channels {
     /// Until the node closes, or nobody comes any more and the last has gone.
     async fn serve(self, queue_manager: ObjectName, socket: TcpListener, no_more: impl Future) {
-        let limits = AcceptLimits::connections(self.connections);
-        let incoming = security::incoming(socket, self.tls, Audience::Channels, limits);
+        let incoming = security::incoming(socket, self.tls, Audience::Channels, self.limits);
         let incoming = incoming.map(|accepted| accepted.map(channel_client)).take_until(no_more);
         let terms = listener::mq::Terms::new(queue_manager, &self.cluster);
         listener::mq::serve(self.listener, terms, incoming, closed(self.closing)).await;

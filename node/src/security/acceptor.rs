@@ -1,7 +1,7 @@
 //! Accepts connections, plain or TLS, and knows whose they are before a protocol sees them.
 //!
 //! Handshakes run beside each other with a time limit, so that one slow stranger keeps nobody waiting; connections
-//! are counted, so that many strangers do not either.
+//! have places ([`super::places`]), so that many strangers do not either.
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -12,11 +12,12 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::identity::{Principal, principal};
+use super::places::{Place, Places};
 use super::tls::Tls;
 use crate::mqi::Identity;
 
@@ -40,9 +41,10 @@ pub enum Audience {
     Peers,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct AcceptLimits {
-    pub connections: usize,
+    /// Ports may share them.
+    pub places: Arc<Places>,
     pub handshake: Duration,
     /// A connection is closed when the other machine acknowledges nothing for so long, not even that it is there.
     /// None: ten seconds.
@@ -51,7 +53,7 @@ pub struct AcceptLimits {
 
 impl AcceptLimits {
     pub fn connections(connections: usize) -> AcceptLimits {
-        AcceptLimits { connections, handshake: Duration::from_secs(5), silence: None }
+        AcceptLimits { places: Places::new(connections), handshake: Duration::from_secs(5), silence: None }
     }
 }
 
@@ -79,7 +81,7 @@ impl ConnectionInfo {
 pub struct Connection {
     stream: Stream,
     info: ConnectionInfo,
-    _counted: OwnedSemaphorePermit,
+    place: Place,
 }
 
 #[derive(Debug)]
@@ -107,11 +109,10 @@ async fn accept(
     limits: AcceptLimits,
     sender: mpsc::Sender<io::Result<Connection>>,
 ) {
-    let counted = Arc::new(Semaphore::new(limits.connections));
     let refusals = Arc::new(Refusals::default());
     loop {
-        let permit = tokio::select! {
-            permit = counted.clone().acquire_owned() => permit.expect("the semaphore is never closed"),
+        let place = tokio::select! {
+            place = limits.places.take() => place,
             () = sender.closed() => return,
         };
         let accepted = tokio::select! {
@@ -133,7 +134,7 @@ async fn accept(
         tokio::spawn(async move {
             match tokio::time::timeout(
                 limits.handshake,
-                welcome(stream, remote, tls, audience, limits.silence, permit),
+                welcome(stream, remote, tls, audience, limits.silence, place),
             )
             .await
             {
@@ -196,10 +197,26 @@ async fn welcome(
     tls: Option<Arc<Tls>>,
     audience: Audience,
     silence: Option<Duration>,
-    counted: OwnedSemaphorePermit,
+    mut place: Place,
 ) -> io::Result<Connection> {
     let local = stream.local_addr().ok();
     look_after(&stream, silence)?;
+    let (stream, info) = tokio::select! {
+        known = known(stream, remote, tls, audience) => known?,
+        () = place.makes_way() => return Err(io::Error::other(MADE_WAY)),
+    };
+    Ok(Connection { stream, info: ConnectionInfo { local, ..info }, place })
+}
+
+/// What is said of whoever was silent for too long while others waited for a place.
+const MADE_WAY: &str = "it said nothing, and others want its place";
+
+async fn known(
+    stream: TcpStream,
+    remote: SocketAddr,
+    tls: Option<Arc<Tls>>,
+    audience: Audience,
+) -> io::Result<(Stream, ConnectionInfo)> {
     let tls = match tls {
         Some(_)
             if audience == Audience::Channels
@@ -211,8 +228,8 @@ async fn welcome(
         tls => tls,
     };
     let Some(tls) = tls else {
-        let info = ConnectionInfo { remote: Some(remote), local, ..ConnectionInfo::default() };
-        return Ok(Connection { stream: Stream::Plain(stream), info, _counted: counted });
+        let info = ConnectionInfo { remote: Some(remote), ..ConnectionInfo::default() };
+        return Ok((Stream::Plain(stream), info));
     };
     let config = match audience {
         Audience::Clients | Audience::Channels => tls.server_for_clients(),
@@ -228,12 +245,12 @@ async fn welcome(
     }
     let info = ConnectionInfo {
         remote: Some(remote),
-        local,
         principal,
         tls: true,
         cluster: tls.cluster().to_owned(),
+        ..ConnectionInfo::default()
     };
-    Ok(Connection { stream: Stream::Tls(Box::new(stream)), info, _counted: counted })
+    Ok((Stream::Tls(Box::new(stream)), info))
 }
 
 /// Whoever is gone is noticed, whatever protocol is spoken on the connection.
@@ -271,10 +288,18 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match &mut self.stream {
+        let before = buffer.filled().len();
+        let read = match &mut self.stream {
             Stream::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
             Stream::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+        };
+        if buffer.filled().len() > before {
+            self.place.keep();
         }
+        if read.is_pending() && self.place.poll_makes_way(context).is_ready() {
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionAborted, MADE_WAY)));
+        }
+        read
     }
 }
 

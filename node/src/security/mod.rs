@@ -4,6 +4,7 @@
 
 mod acceptor;
 mod identity;
+mod places;
 mod tls;
 
 #[cfg(test)]
