@@ -150,22 +150,30 @@ impl Account {
         self.entries[share as usize].used.load(Relaxed)
     }
 
-    /// More than three quarters of a share are held: whoever is slow with what it holds should lose it.
+    /// More than three quarters of what anybody may take of a share are held: whoever is slow with what it holds should lose it.
     pub fn is_tight(&self, share: Share) -> bool {
-        self.used(share) > self.limit(share) / 4 * 3
+        let limit = self.limit(share);
+        let is_waited_for = matches!(share, Share::Bodies | Share::Receiving);
+        let left = if is_waited_for { limit / LEFT } else { 0 };
+        self.used(share) > (limit - left) / 4 * 3
+    }
+
+    /// Whether there is room for so many bytes more of something that is `whole` long with them, by the rule of
+    /// [`Held::hold_beside`].
+    pub fn has_room_beside(&self, share: Share, bytes: u64, whole: u64) -> bool {
+        fits_beside(self.used(share), bytes, whole, self.limit(share))
     }
 
     /// False, and counted, when the share has no room for so many bytes more.
     #[must_use]
     pub fn take(&self, share: Share, bytes: u64) -> bool {
         let entry = &self.entries[share as usize];
-        let fits = |used: u64| used.checked_add(bytes).filter(|used| *used <= entry.limit);
-        let taken = entry.used.fetch_update(Relaxed, Relaxed, fits);
-        match taken {
-            Ok(before) => entry.note_peak(before + bytes),
-            Err(_) => drop(entry.refused.fetch_add(1, Relaxed)),
-        }
-        taken.is_ok()
+        entry.take(bytes, |used| used.checked_add(bytes).is_some_and(|used| used <= entry.limit))
+    }
+
+    fn take_beside(&self, share: Share, bytes: u64, whole: u64) -> bool {
+        let entry = &self.entries[share as usize];
+        entry.take(bytes, |used| fits_beside(used, bytes, whole, entry.limit))
     }
 
     /// Counts what is held already and cannot be refused any more.
@@ -196,7 +204,27 @@ impl Account {
     }
 }
 
+/// The part of a share that is left to those who need little.
+const LEFT: u64 = 4;
+
+fn fits_beside(used: u64, bytes: u64, whole: u64, limit: u64) -> bool {
+    debug_assert!(bytes <= whole, "a part is not longer than the whole");
+    let leaves = whole.saturating_mul(2).min(limit / LEFT);
+    let is_alone = used.saturating_add(bytes) <= whole;
+    used.saturating_add(bytes).saturating_add(if is_alone { 0 } else { leaves }) <= limit
+}
+
 impl Entry {
+    fn take(&self, bytes: u64, fits: impl Fn(u64) -> bool) -> bool {
+        let more = |used: u64| fits(used).then(|| used + bytes);
+        let taken = self.used.fetch_update(Relaxed, Relaxed, more);
+        match taken {
+            Ok(before) => self.note_peak(before + bytes),
+            Err(_) => drop(self.refused.fetch_add(1, Relaxed)),
+        }
+        taken.is_ok()
+    }
+
     fn note_peak(&self, used: u64) {
         // Mostly it is no peak, and a load is cheaper than an exchange.
         if used > self.peak.load(Relaxed) {
@@ -228,6 +256,20 @@ impl Held {
     pub fn grow(&mut self, bytes: u64) -> bool {
         let taken = self.account.take(self.share, bytes);
         self.bytes += if taken { bytes } else { 0 };
+        debug_assert!(self.account.used(self.share) >= self.bytes, "what is held is counted");
+        taken
+    }
+
+    /// Holds exactly so many bytes where others may be waited for; false, and as before, when there is no room for more. Whoever
+    /// has much leaves room to those who need little: twice what it has, up to a quarter of the share. Who is alone may
+    /// have all of it.
+    #[must_use]
+    pub fn hold_beside(&mut self, bytes: u64) -> bool {
+        let Some(more) = bytes.checked_sub(self.bytes).filter(|more| *more > 0) else {
+            return self.hold(bytes);
+        };
+        let taken = self.account.take_beside(self.share, more, bytes);
+        self.bytes += if taken { more } else { 0 };
         debug_assert!(self.account.used(self.share) >= self.bytes, "what is held is counted");
         taken
     }
@@ -299,8 +341,27 @@ mod tests {
     }
 
     #[test]
+    fn long_bodies_leave_room_to_short_ones() {
+        const MIB: u64 = 1 << 20;
+        let account = Account::new(2 << 30);
+        let limit = account.limit(Share::Bodies);
+        let mut all: Vec<Held> = (0..10).map(|_| Held::nothing(account.clone(), Share::Bodies)).collect();
+        let taken = all.iter_mut().filter_map(|held| held.hold_beside(100 * MIB).then_some(())).count();
+        assert_eq!(taken, 1, "two would leave less than a quarter");
+        // Those that are not announced grow until they have to leave twice what they have.
+        let mut growing = Held::nothing(account.clone(), Share::Bodies);
+        while growing.hold_beside(growing.bytes() + MIB) {}
+        assert!(account.used(Share::Bodies) <= limit / 4 * 3, "a quarter is left");
+        assert!(account.is_tight(Share::Bodies));
+        let mut short: Vec<Held> = (0..20).map(|_| Held::nothing(account.clone(), Share::Bodies)).collect();
+        assert!(short.iter_mut().all(|held| held.hold_beside(3 * MIB / 2)), "and taken by who needs little");
+        assert!(!account.has_room_beside(Share::Bodies, 40 * MIB, 40 * MIB));
+    }
+
+    #[test]
     fn the_largest_body_fits_whatever_the_whole_is() {
         let account = Account::new(64 << 20);
+        assert!(Held::nothing(account.clone(), Share::Bodies).hold_beside(LARGEST));
         assert!(account.take(Share::Bodies, LARGEST));
         assert!(!account.take(Share::Bodies, u64::MAX));
     }

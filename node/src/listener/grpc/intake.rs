@@ -99,13 +99,13 @@ impl Intake {
             let is_counted = self.arriving.arrived() >= COUNTED_BYTES;
             // What is longer than the share is longer than any message, and refused for that.
             let length = (length as u64).min(self.account.limit(Share::Receiving));
-            return self.held.hold(if is_counted { length } else { 0 });
+            return self.held.hold_beside(if is_counted { length } else { 0 });
         };
         if room.0.lock().is_some() {
             return true;
         }
         let mut held = Held::nothing(self.account.clone(), Share::Bodies);
-        if held.grow(length as u64) {
+        if held.hold_beside(length as u64) {
             *room.0.lock() = Some(held);
             self.held.clear();
             return true;
@@ -347,8 +347,8 @@ mod tests {
             sender.send(message(4_000_000)[..sent].to_vec().into()).unwrap();
             (sender, Intake::of_stream(inner, account.clone()))
         };
-        // As many as there is room for, and some that wait for theirs.
-        let room = account.limit(Share::Receiving) / 4_000_000;
+        // As many as there is room for beside what they leave to short ones, and some that wait for theirs.
+        let room = (account.limit(Share::Receiving) - 8_000_000) / 4_000_000;
         let mut stopped = tokio::task::JoinSet::new();
         for _ in 0..room + 5 {
             let (sender, mut intake) = begin(3_900_000);
@@ -385,10 +385,10 @@ mod tests {
             sender.send(message(length)[..2 << 20].to_vec().into()).unwrap();
             (sender, Intake::of_put(inner, account.clone(), Room::default()))
         };
-        // Two that have sent two of seventy MiB each, and stop; there is no room for thirty more.
-        let (_first, mut first) = put(70 << 20);
-        let (_second, mut second) = put(70 << 20);
-        let (sender, mut third) = put(30 << 20);
+        // Two that have sent two of 45 MiB each, and stop; there is no room for fifty more, which leave some to short ones.
+        let (_first, mut first) = put(45 << 20);
+        let (_second, mut second) = put(45 << 20);
+        let (sender, mut third) = put(50 << 20);
         let began = Instant::now();
         for stopped in [&mut first, &mut second, &mut third] {
             next(stopped).await.unwrap().unwrap();
@@ -401,8 +401,8 @@ mod tests {
         let also_stuck = tokio::spawn(async move { next(&mut second).await.unwrap() });
         tokio::time::sleep(Duration::from_millis(1)).await;
         assert!(account.is_tight(Share::Bodies));
-        sender.send(vec![7; 28 << 20].into()).unwrap();
-        assert_eq!(next(&mut third).await.unwrap().unwrap(), 28 << 20);
+        sender.send(vec![7; 48 << 20].into()).unwrap();
+        assert_eq!(next(&mut third).await.unwrap().unwrap(), 48 << 20);
         assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
         assert_eq!(stuck.await.unwrap().unwrap_err().code(), tonic::Code::DeadlineExceeded);
         also_stuck.abort();

@@ -42,8 +42,8 @@ impl Parts {
 
     /// Whether the account has room for a part of this length.
     pub fn has_room(&self, length: usize) -> bool {
-        let (used, limit) = (self.account.used(Share::Bodies), self.account.limit(Share::Bodies));
-        used + length as u64 <= limit
+        let there = self.unfinished().unwrap_or_default();
+        self.account.has_room_beside(Share::Bodies, length as u64, (there + length) as u64)
     }
 
     /// Bytes of the body that is being sent; None when there is none, or it is refused already.
@@ -116,7 +116,7 @@ impl Unfinished {
             let detail = format!("The body parts are more than {} bytes together.", limits::BODY_BYTES_MAX);
             return Err(refused(Reason::MsgTooBigForQMgr, detail));
         }
-        if !self.held.grow(data.len() as u64) {
+        if !self.held.hold_beside(self.held.bytes() + data.len() as u64) {
             return Err(refused(
                 Reason::ResourceProblem,
                 "Too many long bodies are being sent to this node at the same time; send this one again later.",

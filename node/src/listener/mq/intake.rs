@@ -75,7 +75,7 @@ impl Intake {
             // Several conversations may send more at once than one message may have.
             (false, true) => (0, (whole as u64).min(self.account.limit(Share::Bodies))),
         };
-        self.receiving.hold(short) && self.bodies.hold(long)
+        self.receiving.hold_beside(short) && self.bodies.hold_beside(long)
     }
 
     /// When to look at [`Intake::is_over`]; None while nothing is unfinished.
