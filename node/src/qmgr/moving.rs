@@ -222,15 +222,16 @@ impl QueueManager {
 
     /// The next message goes into its pack. What that cost.
     fn pack(&mut self, moving: &mut Moving, queue: QueueId, position: Position) -> usize {
-        let Some(slot) = moving.slot(self, queue, position) else { return GONE };
-        let length = if moving.detaches { slot.body_length as usize } else { 0 };
-        let count = moving.counts.get(&(queue, position)).copied().unwrap_or(slot.backout_count);
         // The packer and the message are parts of the same move.
         let mut packer = std::mem::take(&mut moving.packer);
         let mut changes = std::mem::take(&mut moving.changes);
-        let slot = moving.slot(self, queue, position).expect("just seen");
-        let full = packer.append(queue, position, slot, count, &mut changes);
+        let packed = moving.slot(self, queue, position).map(|slot| {
+            let count = moving.counts.get(&(queue, position)).copied().unwrap_or(slot.backout_count);
+            let full = packer.append(queue, position, slot, count, &mut changes);
+            (full, if moving.detaches { slot.body_length as usize } else { 0 })
+        });
         (moving.packer, moving.changes) = (packer, changes);
+        let Some((full, length)) = packed else { return GONE };
         if let Some(full) = full {
             self.settle(moving, full);
         }
@@ -250,9 +251,11 @@ impl QueueManager {
             return;
         }
         let queue = self.queues.get_mut(key.queue).expect("it was not deleted");
-        for (member, position) in members.into_iter().enumerate() {
+        let mut member = 0;
+        queue.each_slot_mut(members, |position, slot| {
             let packed = Packed::new(key.first, member);
-            if let Some(slot) = queue.slot_mut(position) {
+            member += 1;
+            if let Some(slot) = slot {
                 slot.packed = Some(packed);
                 if moving.counts.remove(&(key.queue, position)).is_some() {
                     self.unwritten.heads.insert((key.queue, position));
@@ -266,7 +269,7 @@ impl QueueManager {
                     self.unwritten.backouts_gone.insert((key.queue, position));
                 }
             }
-        }
+        });
         queue.packs_mut().insert(key, pack);
         if moving.detaches {
             queue.detach(key);

@@ -58,6 +58,25 @@ impl<T> Order<T> {
         Some(&mut leaf[place].1)
     }
 
+    /// Each of these, or None where it is not there. Those that follow each other are found without a search.
+    pub fn each_mut(
+        &mut self,
+        positions: impl IntoIterator<Item = Position>,
+        mut with: impl FnMut(Position, Option<&mut T>),
+    ) {
+        let mut positions = positions.into_iter().peekable();
+        while let Some(position) = positions.next() {
+            let Some((_, leaf)) = self.leaf_mut(position) else {
+                with(position, None);
+                continue;
+            };
+            with(position, place_of(leaf, position).ok().map(|place| &mut leaf[place].1));
+            while let Some(next) = positions.next_if(|next| *next > position && ends_behind(leaf, *next)) {
+                with(next, place_of(leaf, next).ok().map(|place| &mut leaf[place].1));
+            }
+        }
+    }
+
     /// False, and nothing changes, when the position is taken.
     #[must_use]
     pub fn insert(&mut self, position: Position, value: T) -> bool {
@@ -231,6 +250,10 @@ mod tests {
                         let expected = model.range((bound, Bound::Unbounded)).map(|(p, v)| (*p, v));
                         assert!(order.iter_from(bound).take(70).eq(expected.take(70)));
                     }
+                    let some = [position, at(0, draw(400), 0), at(1, draw(400), 1), at(2, draw(400), 0)];
+                    let mut found = Vec::new();
+                    order.each_mut(some, |position, value| found.push((position, value.copied())));
+                    assert_eq!(found, some.map(|position| (position, model.get(&position).copied())));
                     let expected: Vec<_> = model.range(position..).map(|(p, v)| (*p, *v)).take(70).collect();
                     let found = order.iter_mut_from(position).map(|(position, value)| (position, *value));
                     assert!(found.take(70).eq(expected));

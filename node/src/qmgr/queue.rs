@@ -225,6 +225,11 @@ impl Queue {
         self.slots.get_mut(position)
     }
 
+    /// The same for each of these, in order.
+    pub fn each_slot_mut(&mut self, positions: Vec<Position>, with: impl FnMut(Position, Option<&mut Slot>)) {
+        self.slots.each_mut(positions, with);
+    }
+
     /// A unit that got the message was backed out: its backout count grows.
     pub(super) fn back_out(&mut self, position: Position) -> Option<&mut Slot> {
         let slot = self.slots.get_mut(position)?;

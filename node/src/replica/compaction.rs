@@ -49,8 +49,8 @@ const MOVES_MAX: usize = 16;
 const MOVE_INTERVAL: Duration = Duration::from_secs(10);
 /// The same where room is what is missing.
 const MOVE_INTERVAL_WITHOUT_ROOM: Duration = Duration::from_secs(1);
-/// A window has no more rows than this that are made at once: outcomes, sequences, backout counts. About 6 ms.
-const ROWS_MAX: usize = 30_000;
+/// A window has no more rows than this that are made at once: outcomes, sequences, backout counts, or about 10 ms of definitions.
+const ROWS_MAX: usize = 8_000;
 const REPACK_INTERVAL: Duration = Duration::from_secs(1);
 /// Bytes of bodies that are packed anew at once; they pass through memory.
 const REPACK_BYTES: u64 = 8 << 20;
