@@ -9,7 +9,6 @@ use trimaran_proto::mq::{Raw, Text};
 
 use super::characters;
 use crate::mqi::{GetMode, OpenOptions, Wait};
-use crate::qmgr::dead_letter;
 use crate::types::{
     Body, CorrelationId, Descriptor, GroupId, Message, MessageId, Persistence, Reason, Selection, WallTime,
 };
@@ -125,7 +124,7 @@ pub fn md(descriptor: &Descriptor, version: u32) -> Md {
 
 /// PutDate and PutTime, for a client.
 pub fn date_and_time(at: WallTime) -> (Text<8>, Text<8>) {
-    let (date, time) = dead_letter::date_and_time(at);
+    let (date, time) = at.date_and_time();
     (Text::new(&date), Text::new(&time))
 }
 
