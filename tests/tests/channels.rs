@@ -221,6 +221,14 @@ async fn a_program_over_the_classes_for_jms_does_what_it_does_with_mq() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn message_selectors_of_jms_are_evaluated_by_the_queue_manager() {
+    let java = java();
+    let cluster = cluster().await;
+    let output = java.run("Selectors", &[&port(&cluster), QUEUE_MANAGER, QUEUE]);
+    assert_eq!(lines(&output), ["done",]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_jms_program_goes_on_when_its_node_is_killed() {
     let gap = goes_on_after(Fault::Kill).await;
     println!("killed: {gap:?} from one put to the next");
