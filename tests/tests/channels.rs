@@ -221,6 +221,50 @@ async fn a_program_over_the_classes_for_jms_does_what_it_does_with_mq() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn message_selectors_of_jms_are_evaluated_by_the_queue_manager() {
+    let java = java();
+    let cluster = cluster().await;
+    let output = java.run("Selectors", &[&port(&cluster), QUEUE_MANAGER, QUEUE]);
+    assert_eq!(
+        lines(&output),
+        [
+            "color = 'red' [red0, red3, red6]",
+            "color <> 'red' AND number > 3 [blue4, green5, blue7, green8]",
+            "number BETWEEN 2 AND 4 [green2, red3, blue4]",
+            "color IN ('blue', 'green') AND NOT even [blue1, green5, blue7]",
+            "color LIKE 'gr__n' [green2, green5, green8]",
+            "even [red0, green2, blue4, red6, green8]",
+            "even = FALSE AND price < 4 [blue1, red3]",
+            "big = 8000000000000 [green8]",
+            "missing IS NULL AND number * 2 = 6 [red3]",
+            "missing = 1 []",
+            "JMSPriority = 4 AND JMSDeliveryMode = 'PERSISTENT' AND number < 2 [red0, blue1]",
+            "consumed [blue1, blue4, blue7]",
+            "left [red0, green2, red3, green5, red6, green8]",
+            "listened [red0, red3, red6, late]",
+            "by id request, [reply to ID:414], [reply to order ], [reply to order ]",
+            "JMSType = 'car' [typed]",
+            "JMSType LIKE 'c%' [typed]",
+            "JMSPriority >= 9 [typed]",
+            "JMSDeliveryMode = 'NON_PERSISTENT' [typed]",
+            "JMSTimestamp > … [typed]",
+            "JMSXGroupID = 'group' [typed]",
+            "JMSXGroupSeq = 2 [typed]",
+            "JMSXDeliveryCount = 1 [typed]",
+            "JMSXUserID IS NOT NULL [typed]",
+            "JMS_IBM_MsgType = 8 [typed]",
+            "JMS_IBM_PutApplType > 0 [typed]",
+            "transacted red, again red redelivered true, then null, left [blue]",
+            "invalid color =",
+            "invalid color = 'red",
+            "invalid color > 'red'",
+            "invalid number IN (1)",
+            "done",
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_jms_program_goes_on_when_its_node_is_killed() {
     let gap = goes_on_after(Fault::Kill).await;
     println!("killed: {gap:?} from one put to the next");

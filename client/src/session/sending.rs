@@ -79,6 +79,7 @@ impl State {
             browse: entry.purpose.browse,
             inquire: entry.purpose.inquire,
             dynamic_queue: String::new(),
+            selector: String::new(),
         };
         if stale {
             self.close_handle(handle);

@@ -1,9 +1,12 @@
 //! What a client can ask. Names are MQI's; options are fields, not bits.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Admin, Operate};
-use crate::types::{HandleId, Message, ObjectName, ProducerSequence, Selection, Token, UnitId};
+use crate::types::{
+    HandleId, Message, MessageSelector, ObjectName, ProducerSequence, Selection, Token, UnitId,
+};
 
 /// One call of a session. Every call is answered exactly once, by its token.
 #[derive(Clone, Debug)]
@@ -16,6 +19,8 @@ pub enum Call {
         /// How a queue shall be called that is made because `queue` is a model: a name, or the beginning of one with a star at
         /// its end, in whose place come 16 digits (MQOD, DynamicQName). Empty for `AMQ.*`.
         dynamic: String,
+        /// Gets and browses by this handle are about messages that it selects, and no others.
+        selector: Option<Arc<MessageSelector>>,
     },
     /// MQCLOSE.
     Close {

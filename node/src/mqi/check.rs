@@ -116,7 +116,13 @@ impl Call {
     /// What is wrong with the call whatever the state of the queue manager is.
     pub fn check(&self) -> Result<(), Refusal> {
         match self {
-            Call::Open { options, .. } => options.check(),
+            Call::Open { options, selector, .. } => {
+                options.check()?;
+                match selector.is_some() && !(options.input || options.browse) {
+                    true => Err(Reason::SelectorInvalidForType.into()),
+                    false => Ok(()),
+                }
+            }
             Call::Put(put) => put.check(),
             Call::Get(get) => get.check(),
             Call::Commit { unit, .. } => unit.as_ref().map_or(Ok(()), UnitId::check),

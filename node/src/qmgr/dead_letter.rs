@@ -6,7 +6,6 @@
 //! ```
 
 use bytes::{BufMut, BytesMut};
-use trimaran_proto::calendar::Moment;
 
 use crate::types::{Body, Message, ObjectName, Reason, WallTime};
 
@@ -38,7 +37,7 @@ pub fn with_header(
     put_padded(&mut header, &rest.format, 8);
     header.put_u32_le(MQAT_QMGR);
     put_padded(&mut header, "trimaran", 28);
-    let (date, time) = date_and_time(at);
+    let (date, time) = at.date_and_time();
     put_padded(&mut header, &date, 8);
     put_padded(&mut header, &time, 8);
     assert_eq!(header.len(), HEADER_BYTES, "an MQDLH has 172 bytes");
@@ -67,24 +66,11 @@ fn put_padded(header: &mut BytesMut, text: &str, length: usize) {
     header.put_bytes(b' ', length - taken);
 }
 
-/// YYYYMMDD and HHMMSSTH in UTC, as MQ writes PutDate and PutTime.
-pub fn date_and_time(at: WallTime) -> (String, String) {
-    let Moment { year, month, day, hour, minute, second, millisecond } = Moment::of(at.0);
-    let hundredth = millisecond / 10;
-    (format!("{year:04}{month:02}{day:02}"), format!("{hour:02}{minute:02}{second:02}{hundredth:02}"))
-}
-
 #[cfg(test)]
 mod tests {
     use trimaran_proto::message::v1 as wire;
 
     use super::*;
-
-    #[test]
-    fn dates_are_those_of_the_calendar() {
-        assert_eq!(date_and_time(WallTime(0)), ("19700101".into(), "00000000".into()));
-        assert_eq!(date_and_time(WallTime(1_709_210_096_780)), ("20240229".into(), "12345678".into()));
-    }
 
     #[test]
     fn the_header_is_172_bytes_and_keeps_what_the_descriptor_said() {

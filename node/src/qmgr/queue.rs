@@ -110,6 +110,12 @@ impl Queue {
         RANK_MAX - if self.rules.msgdlvsq_fifo { self.rules.defprty } else { priority }
     }
 
+    /// Where the newest message of a rank stands at most: whatever is placed from now on stands behind it.
+    pub fn newest(&self, rank: u8) -> Position {
+        debug_assert!(rank <= RANK_MAX, "there are ten ranks");
+        Position { rank, sequence: self.next_sequence - 1, minor: self.next_minor - 1 }
+    }
+
     /// At the end of its rank.
     pub fn place(&mut self, message: Box<Message>) -> Position {
         let rank = self.rank(message.descriptor.priority.unwrap_or(self.rules.defprty));

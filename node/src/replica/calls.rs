@@ -106,8 +106,8 @@ impl Replica {
                 let leader = self.consensus.leader().filter(|leader| *leader != self.options.node);
                 self.answer(session, token, Completion::not_serving(leader));
             }
-            Call::Open { handle, queue, options, dynamic } => {
-                let wanted = Wanted { handle, queue, options, dynamic };
+            Call::Open { handle, queue, options, dynamic, selector } => {
+                let wanted = Wanted { handle, queue, options, dynamic, selector };
                 return self.on_open(session, token, wanted).map(Wanted::into_call);
             }
             Call::Close { handle, close } => self.on_close(session, token, handle, close),

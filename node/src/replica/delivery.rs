@@ -7,9 +7,10 @@ use super::Replica;
 use super::free::Owner;
 use super::loads::{Delivery, ReadAhead, Wanted};
 use super::proposals::Waiting;
+use super::sessions::Handle;
 use super::turn::{LEAVE, LOOK};
 use super::waiters::Ticket;
-use crate::mqi::{Completion, Data, GetMode};
+use crate::mqi::{Call, Completion, Data, GetMode};
 use crate::qmgr::packs::{self, Unpacked};
 use crate::qmgr::{Command, Family, LoadRequest, PackKey, Removal, keys as row_keys};
 use crate::types::planted::{self, Bug};
@@ -27,14 +28,30 @@ const _: () = assert!(READ_MESSAGES <= READ_MESSAGES_MAX, "who reads on is given
 pub(super) const MESSAGE_WEIGHT: u64 = 128;
 
 impl Delivery {
+    /// Whose call waits for it.
     pub fn caller(&self) -> Option<(SessionId, Token)> {
         match self {
-            Delivery::Show { session, token, .. } | Delivery::Take { session, token, .. } => {
-                Some((*session, *token))
-            }
-            Delivery::Move => None,
+            Delivery::Show { session, token, .. }
+            | Delivery::Take { session, token, .. }
+            | Delivery::Judge { session, token } => Some((*session, *token)),
+            Delivery::Move | Delivery::Offer => None,
         }
     }
+
+    /// Whose call is answered with it, or with why there is nothing.
+    pub fn answers(&self) -> Option<(SessionId, Token)> {
+        self.caller().filter(|_| !matches!(self, Delivery::Judge { .. }))
+    }
+}
+
+/// How far an offer went.
+enum Offered {
+    /// Somebody has it, or nobody wants it.
+    Done,
+    /// It goes on in the next turn, behind those who were asked.
+    NotYet,
+    /// It goes on when the message was read.
+    Unread,
 }
 
 impl Replica {
@@ -278,10 +295,13 @@ impl Replica {
                     let reason = reasons.get(&position).unwrap_or(&reason);
                     self.refuse_damaged(pack.queue, position, delivery, reason);
                 }
-                // It was removed while it was loaded: only a browse can have waited for it.
+                // It was removed while it was loaded: nobody who waited for it had it.
                 None => {
-                    if let Some((session, token)) = delivery.caller() {
+                    if let Some((session, token)) = delivery.answers() {
                         self.answer(session, token, Completion::failed(Reason::NoMsgAvailable));
+                    }
+                    if matches!(delivery, Delivery::Offer) {
+                        self.standing.own_mut().offers.end_reading(pack.queue);
                     }
                 }
             }
@@ -309,6 +329,33 @@ impl Replica {
                 }
             }
             Delivery::Move => self.move_backed_out(queue, position),
+            Delivery::Judge { session, token } => self.judge(session, token, queue, position),
+            Delivery::Offer => {
+                self.standing.own_mut().offers.end_reading(queue);
+                // At once: it may leave memory with the turn.
+                if self.may_offer()
+                    && let Some(asked) = self.standing.own_mut().offers.take(queue, position)
+                {
+                    self.offer_one(queue, position, asked);
+                }
+            }
+        }
+    }
+
+    /// A search has come to this message, which is in memory now.
+    fn judge(&mut self, session: SessionId, token: Token, queue: QueueId, position: Position) {
+        let Some(state) = self.sessions.get_mut(session) else { return };
+        let Some((_, Call::Get(get))) = state.parked.front().filter(|(first, _)| *first == token) else {
+            return;
+        };
+        let selector = state.handles.get(&get.handle).and_then(Handle::selector);
+        let slot = self.state.queue(queue).and_then(|queue| queue.slot(position));
+        let message = slot.and_then(|slot| slot.message.as_ref());
+        if let (Some(search), Some(selector), Some(message)) = (&mut state.search, selector, message) {
+            debug_assert_eq!(search.token, token, "a search is that of the first call that waits");
+            let verdict = selector.judge(message);
+            self.turn.spend(verdict.looks);
+            search.judged = Some((position, verdict.selects));
         }
     }
 
@@ -331,6 +378,21 @@ impl Replica {
                 self.answer(session, token, Completion::failed_because(Reason::ObjectDamaged, reason));
             }
             Delivery::Move => self.free(queue, position),
+            Delivery::Judge { session, token } => {
+                let Some(state) = self.sessions.get_mut(session) else { return };
+                let was_first = state.parked.pop_front_if(|(first, _)| *first == token).is_some();
+                debug_assert!(was_first, "a search is that of the first call that waits");
+                if let Some(search) = state.search.take() {
+                    self.standing.own_mut().searches.end(search.queue);
+                }
+                self.answer(session, token, Completion::failed_because(Reason::ObjectDamaged, reason));
+            }
+            // The store is about to be got again; nobody is told of a message that cannot be read.
+            Delivery::Offer => {
+                let offers = &mut self.standing.own_mut().offers;
+                offers.end_reading(queue);
+                offers.take(queue, position);
+            }
         }
     }
 
@@ -375,28 +437,26 @@ impl Replica {
         }
     }
 
+    /// Whether somebody who waits may be given something now.
+    fn may_offer(&self) -> bool {
+        self.is_serving() && self.has_lease() && !self.is_half_applied()
+    }
+
     /// Offers free messages to those who wait: the first message first, in order of arrival.
     pub(super) fn serve_stirred(&mut self) {
-        if !self.is_serving() || !self.has_lease() || self.is_half_applied() {
+        if !self.may_offer() {
             return;
         }
         self.turn.next_phase();
         let mut from = (QueueId(0), Position::default());
-        while let Some(&(queue, position)) = self.standing.own().stirred.range(from..).next() {
-            let leading = self.standing.own_mut();
-            if leading.locked.contains(&queue) {
-                // They are offered when it is decided what becomes of the queue.
-                from = (QueueId(queue.0 + 1), Position::default());
-                continue;
-            }
+        while let Some((queue, position)) = self.standing.own().next_offer(from) {
             if self.turn.is_over() {
                 self.is_not_done = true;
                 return;
             }
-            leading.stirred.remove(&(queue, position));
-            if !self.offer(queue, position) {
-                self.standing.own_mut().stirred.insert((queue, position));
-                self.is_not_done = true;
+            let asked = self.standing.own_mut().offers.take(queue, position).expect("just seen");
+            // Who waits there is offered what comes behind it when it is decided who has this one.
+            if !self.offer_one(queue, position, asked) {
                 from = (QueueId(queue.0 + 1), Position::default());
             }
         }
@@ -407,29 +467,40 @@ impl Replica {
         if let Some(leading) = self.standing.serving()
             && self.has_lease()
         {
-            self.is_not_done |= leading.has_stirred();
+            self.is_not_done |= leading.next_offer((QueueId(0), Position::default())).is_some();
         }
     }
 
-    /// To one after the other, until somebody takes it. False when many of them are gone, and it goes on in the next turn.
-    fn offer(&mut self, queue: QueueId, position: Position) -> bool {
+    /// False when it is not decided yet who has it.
+    fn offer_one(&mut self, queue: QueueId, position: Position, asked: Ticket) -> bool {
+        match self.offer(queue, position, asked) {
+            Offered::Done => return true,
+            Offered::NotYet => self.is_not_done = true,
+            Offered::Unread => {
+                self.standing.own_mut().offers.begin_reading(queue);
+                self.load(queue, position, Delivery::Offer);
+            }
+        }
+        false
+    }
+
+    /// To one after the other behind `last`, until somebody takes it.
+    fn offer(&mut self, queue: QueueId, position: Position, mut last: Ticket) -> Offered {
         let now = self.wall();
-        let mut last = Ticket::default();
         let mut gone = 0;
         loop {
             self.turn.spend(LOOK);
             let leading = self.standing.own_mut();
             let Some(contents) = self.state.queue(queue).filter(|queue| queue.rules.get_enabled) else {
-                return true;
+                return Offered::Done;
             };
             let Some(slot) = contents.slot(position).filter(|slot| !slot.is_expired(now)) else {
-                return true;
+                return Offered::Done;
             };
             if leading.reservations.is_reserved(queue, position) {
-                return true;
+                return Offered::Done;
             }
-            let Some(ticket) = leading.waiters.next_for(queue, slot, last) else { return true };
-            last = ticket;
+            let Some(ticket) = leading.waiters.next_for(queue, slot, last) else { return Offered::Done };
             let waiter = leading.waiters.get(ticket);
             let Some(session) = self.sessions.get(waiter.session) else {
                 // It is gone, and what it left is on its way out.
@@ -437,15 +508,36 @@ impl Replica {
                 self.turn.spend(LEAVE);
                 gone += 1;
                 if gone == GONE_MAX {
-                    return false;
+                    leading.offers.put_back(queue, position, last);
+                    return Offered::NotYet;
                 }
                 continue;
             };
-            let cursor = session.handles[&waiter.get.handle].cursor;
+            let handle = &session.handles[&waiter.get.handle];
             debug_assert_eq!(waiter.queue, queue, "who is offered a message waits at its queue");
-            if waiter.get.mode == GetMode::BrowseNext && cursor.is_some_and(|cursor| position <= cursor) {
+            if waiter.get.mode == GetMode::BrowseNext
+                && handle.cursor.is_some_and(|cursor| position <= cursor)
+            {
+                last = ticket;
                 continue;
             }
+            if let Some(selector) = handle.selector() {
+                let Some(message) = &slot.message else {
+                    leading.offers.put_back(queue, position, last);
+                    return Offered::Unread;
+                };
+                let verdict = selector.judge(message);
+                self.turn.spend(verdict.looks);
+                if !verdict.selects {
+                    last = ticket;
+                    if self.turn.is_over() {
+                        leading.offers.put_back(queue, position, last);
+                        return Offered::NotYet;
+                    }
+                    continue;
+                }
+            }
+            last = ticket;
             let waiter = leading.waiters.remove(ticket).expect("just seen");
             if let Some(handover) = leading.handover
                 && self.waits_for_handover(&handover, waiter.session, &waiter.get.clone().into())
@@ -455,7 +547,7 @@ impl Replica {
             }
             self.give(waiter.session, waiter.token, queue, position, &waiter.get);
             if planted::is(Bug::OneOffer) {
-                return true;
+                return Offered::Done;
             }
         }
     }

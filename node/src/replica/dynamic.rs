@@ -91,7 +91,7 @@ impl Replica {
             "a queue that was just made is empty"
         );
         let handle = wanted.handle;
-        let opened = self.open(session, handle, name.clone(), wanted.options);
+        let opened = self.open(session, Wanted { queue: name.clone(), ..wanted });
         if self.is_temporary(queue) {
             match self.sessions.get_mut(session).and_then(|state| state.handles.get_mut(&handle)) {
                 Some(own) if opened.is_ok() => own.made = true,

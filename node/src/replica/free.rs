@@ -6,6 +6,9 @@
 //! each and not one for every get. Messages of one id are found through indexes: the first selection of a kind builds
 //! one, over as many turns as that takes, and it is dropped when nobody selects that way any more.
 //!
+//! Where a selector decides, it sees each message; one that is in the store only has to be read first, and the search goes on
+//! behind it in a later turn.
+//!
 //! `returned` and the indexes give hints: what they name may be gone or have expired by now. That is seen when it is met,
 //! and the hint is dropped.
 
@@ -14,10 +17,12 @@ use std::hash::{Hash, Hasher};
 use std::ops::Bound::{Excluded, Included};
 use std::time::Duration;
 
-use super::turn::{INDEX, Turn};
+use super::turn::{INDEX, LOOK, Turn};
 use crate::qmgr::{Queue, QueueManager, Slot};
 use crate::types::planted::{self, Bug};
-use crate::types::{FixedHasher, Instant, LookupMap, Position, QueueId, Selection, SessionId, WallTime};
+use crate::types::{
+    FixedHasher, Instant, LookupMap, MessageSelector, Position, QueueId, Selection, SessionId, WallTime,
+};
 
 /// Who may take a reserved message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,16 +42,33 @@ pub(super) enum Found {
     Nothing,
     /// The turn is over. To be called again, with this as `behind`.
     NotYet(Option<Position>),
+    /// The selector has to see a message that is in the store only. To be called again when it was read.
+    Unread {
+        at: Position,
+        behind: Option<Position>,
+    },
 }
 
 /// Which messages somebody looks for, and when.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Search<'a> {
     pub selection: &'a Selection,
+    pub selector: Option<&'a MessageSelector>,
+    /// What the selector said of a message that may not be in memory any more.
+    pub judged: Option<(Position, bool)>,
     /// Only messages behind this one.
     pub behind: Option<Position>,
     pub now: WallTime,
     pub instant: Instant,
+}
+
+/// Whether a free message is one that is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    Yes,
+    No,
+    /// That is known when it was read.
+    Unread,
 }
 
 #[derive(Debug, Default)]
@@ -69,7 +91,15 @@ struct OfQueue {
     indexes: [Option<Index>; 3],
     /// The last deadline of those that were passed because they had expired.
     expired_upto: Option<WallTime>,
+    /// By rank: how far any [`Passed`] goes, and how often a message came back that one of them may have passed.
+    passed_upto: [Position; RANKS],
+    returns: [u64; RANKS],
 }
+
+/// How far the selector of a handle has looked, by rank: nothing up to there is free and selected, unless something came back
+/// since.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Passed(Vec<Option<(Position, u64)>>);
 
 const RANKS: usize = 10;
 
@@ -116,7 +146,33 @@ impl Default for OfQueue {
             returned: BTreeSet::new(),
             indexes: Default::default(),
             expired_upto: None,
+            passed_upto: std::array::from_fn(|rank| front(rank as u8)),
+            returns: [0; RANKS],
         }
+    }
+}
+
+impl Search<'_> {
+    fn is_by_selector_only(&self) -> bool {
+        self.selection.is_any() && self.selector.is_some()
+    }
+
+    fn wants(&self, position: Position, slot: &Slot, turn: &mut Turn) -> Wanted {
+        if !slot.matches(self.selection) {
+            return Wanted::No;
+        }
+        let selects = match (self.selector, self.judged, &slot.message) {
+            (None, ..) => true,
+            (_, Some((at, selects)), _) if at == position => selects,
+            (_, _, None) => return Wanted::Unread,
+            (Some(selector), _, Some(message)) => {
+                let verdict = selector.judge(message);
+                debug_assert!(verdict.looks > LOOK, "to read what a message says is more than to look at it");
+                turn.spend(verdict.looks);
+                verdict.selects
+            }
+        };
+        if selects { Wanted::Yes } else { Wanted::No }
     }
 }
 
@@ -167,6 +223,7 @@ impl Reservations {
         if position <= of.frontier[rank] {
             of.returned.insert(position);
         }
+        of.returns[rank] += u64::from(position <= of.passed_upto[rank]);
         let slot = || state.queue(queue).and_then(|queue| queue.slot(position));
         if let Some(slot) = of.is_indexed().then(slot).flatten() {
             for (kind, index) in of.indexes.iter_mut().enumerate() {
@@ -175,19 +232,28 @@ impl Reservations {
         }
     }
 
-    /// The first message that nobody reserved, that matches and that has not expired.
-    pub fn first_free(&mut self, queue: &Queue, search: Search<'_>, turn: &mut Turn) -> Found {
+    /// The first message that nobody reserved, that matches and that has not expired. `passed` is what the selector's handle
+    /// remembers of searches before.
+    pub fn first_free(
+        &mut self,
+        queue: &Queue,
+        search: Search<'_>,
+        passed: &mut Passed,
+        turn: &mut Turn,
+    ) -> Found {
         let of = self.queues.entry(queue.id).or_default();
         if of.expired_upto.is_some_and(|upto| search.now < upto) {
             // The clock went back: what had expired has not.
             let reserved = std::mem::take(&mut of.reserved);
-            *of = OfQueue { reserved, ..OfQueue::default() };
+            let returns = of.returns.map(|returns| returns + 1);
+            *of = OfQueue { reserved, returns, ..OfQueue::default() };
         }
         let found = match Tag::sought(search.selection) {
             Some(tag) => {
                 self.indexed.insert(queue.id);
                 of.first_of(tag, queue, search, turn)
             }
+            None if search.is_by_selector_only() => of.first_selected(queue, search, passed, turn),
             None => of.first(queue, search, turn),
         };
         if let Found::Message(position) = found {
@@ -272,7 +338,50 @@ impl OfQueue {
                     return Found::NotYet(None);
                 }
                 Found::NotYet(None) => return Found::NotYet(Some(behind)),
+                Found::Unread { at, behind: None } => return Found::Unread { at, behind: Some(behind) },
                 ended => return ended,
+            }
+        }
+        Found::Nothing
+    }
+
+    /// As [`OfQueue::first`], without those that the selector has passed before.
+    fn first_selected(
+        &mut self,
+        queue: &Queue,
+        search: Search<'_>,
+        passed: &mut Passed,
+        turn: &mut Turn,
+    ) -> Found {
+        let first_rank = search.behind.map_or(0, |at| at.rank);
+        passed.0.resize(RANKS, None);
+        for rank in first_rank..RANKS as u8 {
+            let at = usize::from(rank);
+            if self.may_have & (1 << rank) == 0 {
+                continue;
+            }
+            let behind = search.behind.filter(|at| at.rank == rank).unwrap_or(front(rank));
+            let returns = self.returns[at];
+            let known =
+                passed.0[at].filter(|(_, then)| *then == returns).map_or(front(rank), |(upto, _)| upto);
+            let begin = behind.max(known);
+            let found = self.first_in_rank(queue, search, begin, turn);
+            let upto = match found {
+                Found::Message(at) => in_front_of(at),
+                Found::NotYet(behind) | Found::Unread { behind, .. } => behind.unwrap_or(begin),
+                Found::Nothing => queue.newest(rank),
+            };
+            // What lies between two browses was not looked at.
+            if behind <= known {
+                debug_assert!(upto >= known, "what was passed is passed");
+                passed.0[at] = Some((upto, returns));
+                self.passed_upto[at] = self.passed_upto[at].max(upto);
+            }
+            match found {
+                Found::Nothing => {}
+                Found::NotYet(_) => return Found::NotYet(Some(upto)),
+                Found::Unread { at, .. } => return Found::Unread { at, behind: Some(upto) },
+                Found::Message(_) => return found,
             }
         }
         Found::Nothing
@@ -295,26 +404,31 @@ impl OfQueue {
             if !turn.look() {
                 return Found::NotYet(passed);
             }
-            match queue.slot(position).filter(|slot| self.is_free(position, slot, search.now)) {
-                Some(slot) if slot.matches(search.selection) => return Found::Message(position),
-                Some(_) => passed = Some(position),
-                None => {
-                    self.returned.remove(&position);
-                }
+            let Some(slot) = queue.slot(position).filter(|slot| self.is_free(position, slot, search.now))
+            else {
+                self.returned.remove(&position);
+                continue;
+            };
+            match search.wants(position, slot, turn) {
+                Wanted::Yes => return Found::Message(position),
+                Wanted::No => passed = Some(position),
+                Wanted::Unread => return Found::Unread { at: position, behind: passed },
             }
         }
         debug_assert_eq!(usize::from(self.frontier[rank].rank), rank, "a frontier is in its rank");
         let begin = behind.max(self.frontier[rank]);
         let mut at_frontier = begin == self.frontier[rank];
         for (position, slot) in queue.behind_in_rank(begin) {
+            let next_time = if at_frontier { passed } else { passed.max(Some(begin)) };
             if !turn.look() {
-                return Found::NotYet(if at_frontier { passed } else { passed.max(Some(begin)) });
+                return Found::NotYet(next_time);
             }
             if self.is_free(position, slot, search.now) {
-                if slot.matches(search.selection) {
-                    return Found::Message(position);
+                match search.wants(position, slot, turn) {
+                    Wanted::Yes => return Found::Message(position),
+                    Wanted::No => at_frontier = false,
+                    Wanted::Unread => return Found::Unread { at: position, behind: next_time },
                 }
-                at_frontier = false;
             }
             if at_frontier {
                 debug_assert!(self.frontier[rank] < position, "a frontier moves forward");
@@ -346,14 +460,16 @@ impl OfQueue {
             }
             let position = position_of(entry);
             let slot = queue.slot(position);
-            match slot.filter(|slot| self.is_free(position, slot, search.now)) {
-                Some(slot) if slot.matches(search.selection) => return Found::Message(position),
+            let Some(free) = slot.filter(|slot| self.is_free(position, slot, search.now)) else {
+                slot.into_iter().for_each(|slot| self.pass(slot, search.now));
+                self.indexes[tag.kind].as_mut().expect("just built").entries.remove(&entry);
+                continue;
+            };
+            match search.wants(position, free, turn) {
+                Wanted::Yes => return Found::Message(position),
                 // Another id that looks the same, or another part of the selection says no.
-                Some(_) => behind = Some(position),
-                None => {
-                    slot.into_iter().for_each(|slot| self.pass(slot, search.now));
-                    self.indexes[tag.kind].as_mut().expect("just built").entries.remove(&entry);
-                }
+                Wanted::No => behind = Some(position),
+                Wanted::Unread => return Found::Unread { at: position, behind },
             }
         }
     }
@@ -448,6 +564,14 @@ impl Tag {
     }
 }
 
+/// Behind everything that stands in front of this one.
+fn in_front_of(at: Position) -> Position {
+    match at.minor {
+        0 => Position { sequence: at.sequence - 1, ..back(at.rank) },
+        minor => Position { minor: minor - 1, ..at },
+    }
+}
+
 /// In front of every message of a rank.
 fn front(rank: u8) -> Position {
     Position { rank, sequence: 0, minor: 0 }
@@ -493,6 +617,8 @@ mod tests {
     struct Desk {
         state: QueueManager,
         reservations: Reservations,
+        /// By the one selector that there is.
+        passed: Passed,
         turn: Turn,
         now: WallTime,
     }
@@ -511,7 +637,8 @@ mod tests {
                 by: By::default(),
             });
             let reservations = Reservations::default();
-            Desk { state, reservations, turn: Turn::new(1 << 40), now: WallTime(0) }
+            let passed = Passed::default();
+            Desk { state, reservations, passed, turn: Turn::new(1 << 40), now: WallTime(0) }
         }
 
         fn put(&mut self, priority: u8, correlation: &str, expiry: Option<u32>) -> Position {
@@ -530,9 +657,20 @@ mod tests {
         }
 
         fn search(&mut self, selection: Selection, behind: Option<Position>) -> Found {
-            let search = Search { selection: &selection, behind, now: self.now, instant: Instant(0) };
+            self.search_by(selection, None, behind)
+        }
+
+        fn search_by(
+            &mut self,
+            selection: Selection,
+            selector: Option<&MessageSelector>,
+            behind: Option<Position>,
+        ) -> Found {
             self.turn.begin();
-            self.reservations.first_free(self.state.queue(QUEUE).unwrap(), search, &mut self.turn)
+            let (now, instant) = (self.now, Instant(0));
+            let search = Search { selection: &selection, selector, judged: None, behind, now, instant };
+            let queue = self.state.queue(QUEUE).unwrap();
+            self.reservations.first_free(queue, search, &mut self.passed, &mut self.turn)
         }
 
         fn get(&mut self, selection: Selection) -> Option<Position> {
@@ -605,6 +743,29 @@ mod tests {
     }
 
     #[test]
+    fn what_a_selector_has_passed_is_not_passed_again_until_it_comes_back() {
+        let mut desk = Desk::new();
+        let selector = MessageSelector::new("JMSPriority = 7 OR JMSXDeliveryCount = 2").unwrap();
+        let others: Vec<Position> = (0..1_000).map(|n| desk.put(n as u8 % 3, "", None)).collect();
+        let search = |desk: &mut Desk| desk.search_by(any(), selector.as_deref(), None);
+        assert_eq!(search(&mut desk), Found::Nothing);
+        assert!(desk.turn.done() > 3_000);
+        let sought = desk.put(7, "", None);
+        assert_eq!(search(&mut desk), Found::Message(sought));
+        assert!(desk.turn.done() < 20, "{}", desk.turn.done());
+        desk.state.change(QUEUE).unwrap().remove(sought);
+        // One that comes back may say something else.
+        let queue = desk.state.queue(QUEUE).unwrap();
+        desk.reservations.reserve(queue, others[500], Owner::Mover);
+        assert_eq!(search(&mut desk), Found::Nothing);
+        let mut queue = desk.state.change(QUEUE).unwrap();
+        queue.slot_mut(others[500]).unwrap().message.as_mut().unwrap().descriptor.backout_count = 1;
+        drop(queue);
+        desk.free(others[500]);
+        assert_eq!(search(&mut desk), Found::Message(others[500]));
+    }
+
+    #[test]
     fn what_has_expired_is_passed_once_and_comes_back_with_the_clock() {
         let mut desk = Desk::new();
         let old: Vec<Position> = (0..1_000).map(|_| desk.put(0, "a", Some(10))).collect();
@@ -641,6 +802,7 @@ mod tests {
     #[test]
     fn it_finds_what_a_look_at_every_message_finds() {
         let mut desk = Desk::new();
+        let not_the_middle = MessageSelector::new("JMSPriority <> 1").unwrap();
         let mut reserved = BTreeSet::new();
         let mut seed = 7u64;
         let mut draw = move |below: u64| {
@@ -674,21 +836,25 @@ mod tests {
                         _ => Selection { group_id: GroupId::from_slice(b"g"), ..by("a") },
                     };
                     let behind = some.filter(|_| draw(2) == 0);
+                    let selector = not_the_middle.as_deref().filter(|_| draw(3) == 0);
                     let expected = desk
                         .state
                         .queue(QUEUE)
                         .unwrap()
                         .after(behind)
                         .find(|(at, slot)| {
-                            !reserved.contains(at) && !slot.is_expired(desk.now) && slot.matches(&selection)
+                            !reserved.contains(at)
+                                && !slot.is_expired(desk.now)
+                                && slot.matches(&selection)
+                                && (selector.is_none() || at.rank != 8)
                         })
                         .map(|(at, _)| at);
-                    let mut found = desk.search(selection, behind);
+                    let mut found = desk.search_by(selection, selector, behind);
                     let mut turns = 0;
                     while let Found::NotYet(behind) = found {
                         turns += 1;
                         assert!(turns < 10_000, "round {round}: it never ends");
-                        found = desk.search(selection, behind);
+                        found = desk.search_by(selection, selector, behind);
                     }
                     let found = match found {
                         Found::Message(at) => Some(at),

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use super::Replica;
 use super::free::{Found, Owner, Search};
+use super::loads::Delivery;
 use super::searches::UnderWay;
-use super::sessions::Handle;
+use super::sessions::{Handle, Selecting};
 use super::waiters::Waiter;
 use crate::mqi::{Call, Completion, Data, Get, GetMode, Wait};
 use crate::qmgr::Queue;
@@ -14,17 +15,17 @@ use crate::types::{Position, QueueId, Reason, SessionId, Token};
 
 impl Replica {
     /// Gives the get back when the turn was too short to find its message.
-    pub(super) fn on_get(&mut self, session: SessionId, token: Token, get: Get) -> Option<Get> {
+    pub(super) fn on_get(&mut self, session: SessionId, token: Token, mut get: Get) -> Option<Get> {
         let begun = self.sessions.get_mut(session).and_then(|state| state.search.take());
         debug_assert!(begun.is_none_or(|begun| begun.token == token), "a search that nobody goes on with");
         let checked = self.check_get(session, &get);
         let found = match checked {
-            Ok(queue) => self.find(session, queue, &get, begun.and_then(|begun| begun.behind)),
+            Ok(queue) => self.find(session, queue, &mut get, begun),
             Err(_) => Found::Nothing,
         };
         let searches = &mut self.standing.own_mut().searches;
         let freed = match (begun, found, checked) {
-            (None, Found::NotYet(_), Ok(queue)) => {
+            (None, Found::NotYet(_) | Found::Unread { .. }, Ok(queue)) => {
                 searches.begin(queue);
                 BTreeSet::new()
             }
@@ -36,9 +37,17 @@ impl Replica {
             (Ok(queue), Found::Message(at)) => self.give(session, token, queue, at, &get),
             (Ok(queue), Found::Nothing) => self.wait(session, token, queue, get, freed),
             (Ok(queue), Found::NotYet(behind)) => {
+                let judged = begun.and_then(|begun| begun.judged);
                 let state = self.sessions.get_mut(session).expect("just checked");
-                state.search = Some(UnderWay { token, queue, behind });
+                state.search = Some(UnderWay { token, queue, behind, judged });
                 self.is_not_done = true;
+                return Some(get);
+            }
+            // It goes on when the message is there; until then the session's calls wait.
+            (Ok(queue), Found::Unread { at, behind }) => {
+                let state = self.sessions.get_mut(session).expect("just checked");
+                state.search = Some(UnderWay { token, queue, behind, judged: None });
+                self.load(queue, at, Delivery::Judge { session, token });
                 return Some(get);
             }
         }
@@ -66,7 +75,7 @@ impl Replica {
         debug_assert!(until.is_none_or(|until| until >= self.now.instant), "a wait ends later");
         let leading = self.standing.own_mut();
         leading.waiters.add(Waiter { session, token, queue, get, until });
-        leading.stirred.extend(freed.into_iter().map(|position| (queue, position)));
+        freed.into_iter().for_each(|position| leading.offers.add(queue, position));
     }
 
     fn check_get(&self, session: SessionId, get: &Get) -> Result<QueueId, Reason> {
@@ -102,9 +111,15 @@ impl Replica {
     }
 
     /// The message that a get is about.
-    fn find(&mut self, session: SessionId, queue: QueueId, get: &Get, behind: Option<Position>) -> Found {
+    fn find(&mut self, session: SessionId, queue: QueueId, get: &mut Get, begun: Option<UnderWay>) -> Found {
         let (now, instant) = (self.wall(), self.now.instant);
-        let cursor = self.sessions.get(session).and_then(|session| session.handles.get(&get.handle)?.cursor);
+        let behind = begun.and_then(|begun| begun.behind);
+        let handle = self.sessions.get_mut(session).and_then(|session| session.handles.get_mut(&get.handle));
+        let Handle { cursor, selecting, passed, .. } = handle.expect("checked");
+        let (cursor, selector) = (*cursor, selecting.as_deref().map(Selecting::selector));
+        if let Some(selector) = selector {
+            get.selection = get.selection.and(selector.implied());
+        }
         let contents = self.state.queue(queue).expect("checked");
         let reservations = &mut self.standing.own_mut().reservations;
         let behind = match get.mode {
@@ -118,8 +133,9 @@ impl Replica {
                 return cursor.filter(is_there).map_or(Found::Nothing, Found::Message);
             }
         };
-        let search = Search { selection: &get.selection, behind, now, instant };
-        reservations.first_free(contents, search, &mut self.turn)
+        let judged = begun.and_then(|begun| begun.judged);
+        let search = Search { selection: &get.selection, selector, judged, behind, now, instant };
+        reservations.first_free(contents, search, passed, &mut self.turn)
     }
 
     /// The message is free and the one that the get is about. It is answered now, or when the message is loaded or its

@@ -1,12 +1,15 @@
 //! Opening a queue, closing it, and asking about it: what a session does before it puts or gets.
 
+use std::sync::Arc;
+
 use super::Replica;
-use super::sessions::Handle;
+use super::free::Passed;
+use super::sessions::{Handle, Selecting};
 use super::turn::LEAVE;
 use crate::mqi::{Call, CloseOption, Completion, Data, OpenOptions, Refusal};
 use crate::qmgr::Target;
 use crate::types::definition::{DEFTYPE, PERMANENT_DYNAMIC, TEMPORARY_DYNAMIC};
-use crate::types::{HandleId, ObjectName, Reason, SessionId, Token};
+use crate::types::{HandleId, MessageSelector, ObjectName, Reason, SessionId, Token};
 
 /// What a program asked for with an open.
 #[derive(Clone, Debug)]
@@ -16,12 +19,13 @@ pub(super) struct Wanted {
     pub options: OpenOptions,
     /// How a queue shall be called that is made for it, if `queue` is a model.
     pub dynamic: String,
+    pub selector: Option<Arc<MessageSelector>>,
 }
 
 impl Wanted {
     pub fn into_call(self) -> Call {
-        let Wanted { handle, queue, options, dynamic } = self;
-        Call::Open { handle, queue, options, dynamic }
+        let Wanted { handle, queue, options, dynamic, selector } = self;
+        Call::Open { handle, queue, options, dynamic, selector }
     }
 }
 
@@ -35,7 +39,7 @@ impl Replica {
                 Ok(()) => return None,
                 Err(refused) => Err(refused),
             },
-            None => self.open(session, wanted.handle, wanted.queue, wanted.options),
+            None => self.open(session, wanted),
         };
         let completion = match opened {
             Ok(()) => Completion::done(),
@@ -50,13 +54,8 @@ impl Replica {
         named.is_some_and(|queue| self.standing.own().doomed.contains(&queue))
     }
 
-    pub(super) fn open(
-        &mut self,
-        session: SessionId,
-        handle: HandleId,
-        name: ObjectName,
-        options: OpenOptions,
-    ) -> Result<(), Refusal> {
+    pub(super) fn open(&mut self, session: SessionId, wanted: Wanted) -> Result<(), Refusal> {
+        let Wanted { handle, queue: name, options, selector, .. } = wanted;
         let Target { queue, alias } = self.state.resolve(&name)?;
         if self.standing.own().doomed.contains(&queue) {
             return Err(Reason::UnknownObjectName.into());
@@ -67,9 +66,13 @@ impl Replica {
         let share = self.state.queue(queue).expect("resolved").rules.share;
         let options = OpenOptions { exclusive: options.input && (options.exclusive || !share), ..options };
         self.sessions.check_open(queue, options, share)?;
+        let account = &self.options.account;
+        let selecting = selector.map(|selector| Selecting::new(selector, account)).transpose()?;
         let state = self.sessions.get_mut(session).ok_or(Reason::HconnError)?;
         let is_alias = alias.is_some();
-        state.open(handle, Handle { queue, name, is_alias, options, cursor: None, made: false })?;
+        let passed = Passed::default();
+        let opened = Handle { queue, name, is_alias, options, selecting, passed, cursor: None, made: false };
+        state.open(handle, opened)?;
         self.sessions.note_open(queue, options);
         Ok(())
     }

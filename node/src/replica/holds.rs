@@ -160,6 +160,11 @@ impl Replica {
             leading.readers.packs().all(|pack| self.loads.is_loading(pack)),
             "a pack that is waited for is on its way"
         );
+        debug_assert_eq!(
+            leading.offers.reading(),
+            leading.readers.offers(),
+            "a queue whose next message is read waits for one"
+        );
         // Who waits for the rest of an entry is known to the applier alone.
         if !self.applying.is_in_entry() && !self.is_stuck {
             self.assert_under_way_holds(leading, &UnderWay::of(leading));

@@ -1,8 +1,9 @@
 //! What judges look at and no client is told: who waits, and whose turn it is.
 
 use super::Replica;
+use super::sessions::Handle;
 use crate::mqi::Get;
-use crate::types::{Position, QueueId, SessionId, Token};
+use crate::types::{MessageSelector, Position, QueueId, SessionId, Token};
 
 /// A get that waits for a message.
 #[derive(Clone, Copy, Debug)]
@@ -11,6 +12,8 @@ pub struct WaitView<'a> {
     pub token: Token,
     pub queue: QueueId,
     pub get: &'a Get,
+    /// That of its handle.
+    pub selector: Option<&'a MessageSelector>,
     /// Where its handle's browse cursor stands.
     pub cursor: Option<Position>,
 }
@@ -25,7 +28,9 @@ impl Replica {
         waiters.filter_map(|waiter| {
             let (session, token, queue, get) = (waiter.session, waiter.token, waiter.queue, &waiter.get);
             let handle = self.sessions.get(session)?.handles.get(&get.handle);
-            Some(WaitView { session, token, queue, get, cursor: handle.and_then(|handle| handle.cursor) })
+            let (selector, cursor) =
+                (handle.and_then(Handle::selector), handle.and_then(|handle| handle.cursor));
+            Some(WaitView { session, token, queue, get, selector, cursor })
         })
     }
 

@@ -104,7 +104,7 @@ impl Replica {
         self.answer_lost(unknown, Reason::CallInterrupted);
         self.answer_lost(never, Reason::ConnectionBroken);
         let waiting = waiters.into_all().map(|waiter| (waiter.session, waiter.token));
-        let reading = readers.into_all().filter_map(|delivery| delivery.caller());
+        let reading = readers.into_all().filter_map(|delivery| delivery.answers());
         for (session, token) in waiting.chain(reading).chain(staging.callers()) {
             self.answer(session, token, self.lost(Reason::ConnectionBroken));
         }

@@ -10,6 +10,7 @@ use super::free::Reservations;
 use super::line::Line;
 use super::loads::Readers;
 use super::members::MembershipOperation;
+use super::offers::Offers;
 use super::proposals::Proposals;
 use super::raising::Raising;
 use super::searches::Searches;
@@ -45,8 +46,8 @@ pub(super) struct Leading {
     /// Sessions that have parked calls.
     pub line: Line,
     pub searches: Searches,
-    /// Free messages that those who wait were not offered yet: in order of delivery, whatever order they came in.
-    pub stirred: BTreeSet<(QueueId, Position)>,
+    /// Free messages that those who wait were not offered yet.
+    pub offers: Offers,
     /// Queues an administrator is emptying or deleting.
     pub locked: BTreeSet<QueueId>,
     /// Dynamic queues that go as soon as they can.
@@ -144,7 +145,7 @@ impl Leading {
             readers: Readers::default(),
             line: Line::default(),
             searches: Searches::default(),
-            stirred: BTreeSet::new(),
+            offers: Offers::default(),
             locked: BTreeSet::new(),
             doomed: BTreeSet::new(),
             incoming: LookupMap::default(),
@@ -230,7 +231,7 @@ impl Leading {
         );
         debug_assert!(serves || self.readers.packs().next().is_none(), "nobody reads before a leader serves");
         debug_assert!(
-            serves || (self.incoming.is_empty() && self.locked.is_empty() && self.stirred.is_empty()),
+            serves || (self.incoming.is_empty() && self.locked.is_empty() && self.offers.is_empty()),
             "nothing is let in before a leader serves"
         );
         debug_assert!(serves || !self.objects_due, "system objects are looked for by a leader that serves");
@@ -240,6 +241,7 @@ impl Leading {
         );
         self.staging.assert_holds();
         self.searches.assert_holds();
+        self.offers.assert_holds();
         if let Some(raising) = &self.raising {
             raising.assert_holds(self.questions, now);
         }
@@ -264,16 +266,12 @@ impl Leading {
         self.uncommitted(queue) > 0
     }
 
-    /// Whether somebody may be offered something now. Queues that are locked may have a million messages each.
-    pub fn has_stirred(&self) -> bool {
-        let mut from = QueueId(0);
-        while let Some(&(queue, _)) = self.stirred.range((from, Position::default())..).next() {
-            if !self.locked.contains(&queue) {
-                return true;
-            }
-            from = QueueId(queue.0 + 1);
-        }
-        false
+    /// What those who wait are offered next, at or behind this. Those of locked queues are offered when it is decided what becomes
+    /// of the queue.
+    pub fn next_offer(&self, from: (QueueId, Position)) -> Option<(QueueId, Position)> {
+        let next = self.offers.next(from, &self.locked);
+        debug_assert!(next.is_none_or(|next| next >= from), "messages are offered in their order");
+        next
     }
 
     /// The message is nobody's: whoever waits may have it.
@@ -282,7 +280,7 @@ impl Leading {
         self.searches.note_free(queue, position);
         debug_assert!(!self.reservations.is_reserved(queue, position), "what is free is nobody's");
         if self.waiters.len() > 0 {
-            self.stirred.insert((queue, position));
+            self.offers.add(queue, position);
         }
     }
 }

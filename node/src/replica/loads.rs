@@ -16,6 +16,10 @@ pub(super) enum Delivery {
     Take { session: SessionId, token: Token, cut: Option<usize> },
     /// Move it to its backout queue.
     Move,
+    /// Tell the search of a get what its selector says of it. The call is parked, and answered as such.
+    Judge { session: SessionId, token: Token },
+    /// Offer it to those who wait, of whom some have selectors.
+    Offer,
 }
 
 /// What was asked of the store and has not come. Every node loads: packs that are mostly gone are packed anew by all.
@@ -138,11 +142,20 @@ impl Readers {
         callers.filter(|(caller, _)| *caller == session).count()
     }
 
+    /// How many are read to be offered.
+    pub fn offers(&self) -> usize {
+        self.waiting.values().flatten().filter(|(_, delivery)| matches!(delivery, Delivery::Offer)).count()
+    }
+
     /// Messages that are read for somebody who has them already, or will.
     pub fn reserved(&self) -> BTreeSet<(QueueId, Position)> {
         let waiting = self.waiting.iter().flat_map(|(pack, all)| all.iter().map(|one| (pack.queue, one)));
-        let reserved =
-            waiting.filter(|(_, (_, delivery))| !matches!(delivery, Delivery::Show { browse: true, .. }));
+        let is_reserved = |delivery: &Delivery| match delivery {
+            Delivery::Show { browse, .. } => !browse,
+            Delivery::Take { .. } | Delivery::Move => true,
+            Delivery::Judge { .. } | Delivery::Offer => false,
+        };
+        let reserved = waiting.filter(|(_, (_, delivery))| is_reserved(delivery));
         reserved.map(|(queue, (position, _))| (queue, *position)).collect()
     }
 

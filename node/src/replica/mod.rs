@@ -47,6 +47,7 @@ mod units;
 mod free;
 mod searches;
 mod waiters;
+mod offers;
 mod proposals;
 mod loads;
 mod instances;

@@ -64,7 +64,12 @@ fn begin_session(group: &mut Group, leader: u64, session: SessionId) {
     group.tell(leader, Event::Connect { session, connect: Connect::new(Identity::of("joe"), "app") });
     let options = OpenOptions { output: true, input: true, ..OpenOptions::default() };
     let queue = ObjectName::new("ORDERS").unwrap();
-    call(group, leader, session, Call::Open { handle: HANDLE, queue, options, dynamic: String::new() });
+    call(
+        group,
+        leader,
+        session,
+        Call::Open { handle: HANDLE, queue, options, dynamic: String::new(), selector: None },
+    );
 }
 
 fn call(group: &mut Group, leader: u64, session: SessionId, call: Call) {

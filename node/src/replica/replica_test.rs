@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
+use trimaran_proto::message::v1 as wire;
+use trimaran_proto::mq::rfh2;
 
 use super::*;
 use crate::consensus::HardState;
@@ -16,8 +18,8 @@ use crate::types::definition::{
     self as selector, Changes, Definition, ObjectKind, ObjectRef, RecordAction, Value,
 };
 use crate::types::{
-    Body, CorrelationId, HandleId, Index, Membership, Message, Persistence, ProducerId, ProducerSequence,
-    Reason, SnapshotMeta, Speaks, Term, TermStarts, UnitId, WallTime,
+    Body, CorrelationId, HandleId, Index, Membership, Message, MessageSelector, Persistence, ProducerId,
+    ProducerSequence, Reason, SnapshotMeta, Speaks, Term, TermStarts, UnitId, WallTime,
 };
 
 const APP: SessionId = SessionId(1);
@@ -163,7 +165,16 @@ impl Alone {
     fn open(&mut self, session: SessionId, queue: &str) {
         let options =
             OpenOptions { output: true, input: true, browse: true, inquire: true, exclusive: false };
-        self.ok(session, Call::Open { handle: HANDLE, queue: name(queue), options, dynamic: String::new() });
+        self.ok(
+            session,
+            Call::Open {
+                handle: HANDLE,
+                queue: name(queue),
+                options,
+                dynamic: String::new(),
+                selector: None,
+            },
+        );
     }
 
     fn pass(&mut self, time: Duration) {
@@ -1377,4 +1388,191 @@ fn sessions_are_told_page_by_page() {
     assert_eq!(first.iter().map(SessionView::described).sum::<usize>(), crate::types::limits::OBJECTS_A_PAGE);
     assert_eq!((last.len(), last[0].session, last[201].session), (202, SessionId(499), SessionId(700)));
     assert_eq!(page(700), []);
+}
+
+/// A message with a property n.
+fn numbered_message(text: &str, n: usize) -> Put {
+    let mut put = put(text);
+    let header = rfh2::encode("MQSTR", &[&format!("<usr><n dt='i4'>{n}</n></usr>")]);
+    put.message.body = Body::from(Bytes::from([&header, text.as_bytes()].concat()));
+    put.message.body_crc = put.message.body.crc32c();
+    let rest = wire::Descriptor { format: rfh2::FORMAT.into(), ..wire::Descriptor::default() };
+    put.message.descriptor.set_rest(&rest);
+    put
+}
+
+fn open_selecting(alone: &mut Alone, session: SessionId, handle: HandleId, selector: &str) {
+    let options = OpenOptions { input: true, browse: true, ..OpenOptions::default() };
+    let selector = MessageSelector::new(selector).unwrap();
+    alone.ok(session, Call::Open { handle, queue: name("Q"), options, dynamic: String::new(), selector });
+}
+
+/// What was got, without the header in front of it.
+fn got(completion: Completion) -> Result<String, Reason> {
+    match completion.data {
+        Data::Got { message, .. } => {
+            let body = message.body.to_bytes();
+            let header = rfh2::Header::read(&body).unwrap();
+            Ok(String::from_utf8(body[header.bytes..].to_vec()).unwrap())
+        }
+        _ => Err(completion.reason),
+    }
+}
+
+const SELECTING: HandleId = HandleId(2);
+
+/// Short turns, and messages with n from 0 on that are in the store only: nothing that was read stays.
+fn of_stored(messages: usize) -> Alone {
+    let mut alone = Alone::with(Options { turn_work: SHORT, ..options(1) });
+    for n in 0..messages {
+        alone.ok(APP, Call::Put(numbered_message(&format!("message {n}"), n)));
+    }
+    alone.pass(Duration::from_secs(30));
+    let queue = alone.replica.queue_manager().queues().next().unwrap();
+    assert!(queue.iter().all(|(_, slot)| slot.message.is_none()), "they are in the store only");
+    alone
+}
+
+#[test]
+fn a_search_by_selector_reads_what_is_in_the_store_and_keeps_nobody_waiting() {
+    const MESSAGES: usize = 1_000;
+    let mut alone = of_stored(MESSAGES);
+    open_selecting(&mut alone, OTHER, SELECTING, "n >= 999");
+    alone.next_token += 1;
+    let token = Token(alone.next_token);
+    let call = Call::Get(Get { handle: SELECTING, ..get() });
+    let mut events = vec![Event::Call { session: OTHER, token, call }];
+    let (mut turns, mut put_at) = (0, 0);
+    while !alone.answers.contains_key(&(OTHER, token)) {
+        alone.one_turn(&mut events);
+        turns += 1;
+        let (done, _) = alone.replica.turn_work();
+        assert!(done <= 4 * SHORT, "{done} in a turn");
+        match turns {
+            5 => {
+                let call = Call::Put(put("meanwhile"));
+                events.push(Event::Call { session: APP, token: Token(u64::MAX), call });
+            }
+            _ if put_at == 0 && alone.answers.contains_key(&(APP, Token(u64::MAX))) => put_at = turns,
+            _ => assert!(turns < 10_000, "it never ends"),
+        }
+    }
+    assert!((6..12).contains(&put_at), "the put of somebody else was done in turn {put_at} of {turns}");
+    assert!(turns > 40, "so many messages were looked at in {turns} turns");
+    assert_eq!(alone.answer(OTHER, token).map(got), Some(Ok("message 999".into())));
+    assert_eq!(alone.get(OTHER, Get { handle: SELECTING, ..get() }), Err(Reason::NoMsgAvailable));
+}
+
+#[test]
+fn browsing_by_selector_shows_each_that_is_selected_once_and_in_order() {
+    let mut alone = of_stored(200);
+    open_selecting(&mut alone, OTHER, SELECTING, "n IN ('x') OR n / 7 * 7 = n");
+    let mut seen = Vec::new();
+    loop {
+        let next = Get { handle: SELECTING, ..browse(GetMode::BrowseNext) };
+        let token = alone.begin(OTHER, Call::Get(next));
+        match alone.answer(OTHER, token).map(got).expect("answered") {
+            Ok(text) => seen.push(text),
+            Err(reason) => {
+                assert_eq!(reason, Reason::NoMsgAvailable);
+                break;
+            }
+        }
+    }
+    let expected: Vec<String> = (0..200).step_by(7).map(|n| format!("message {n}")).collect();
+    assert_eq!(seen, expected);
+}
+
+#[test]
+fn of_many_who_wait_by_selector_the_one_that_wants_it_gets_the_message_and_no_turn_is_long() {
+    const WAITING: u32 = 200;
+    let mut alone = Alone::with(Options { turn_work: SHORT, ..options(1) });
+    let tokens: Vec<Token> = (0..WAITING)
+        .map(|n| {
+            let handle = HandleId(10 + n);
+            open_selecting(
+                &mut alone,
+                OTHER,
+                handle,
+                &format!("n = {n} OR n = {n} + 1000 AND JMSXDeliveryCount = 2"),
+            );
+            alone.begin(OTHER, Call::Get(Get { handle, wait: Wait::Forever, ..get() }))
+        })
+        .collect();
+    let mut events = Vec::new();
+    for n in [150, 199, 0, 500] {
+        events.push(Event::Call {
+            session: APP,
+            token: Token(1_000_000 + n),
+            call: Call::Put(numbered_message("new", n as usize)),
+        });
+    }
+    let mut turns = 0;
+    while !events.is_empty() || alone.replica.is_not_done() {
+        alone.one_turn(&mut events);
+        turns += 1;
+        let (done, _) = alone.replica.turn_work();
+        assert!(done <= 4 * SHORT, "{done} in a turn");
+        assert!(turns < 1_000, "it never ends");
+    }
+    assert!(turns > 4, "all were asked in {turns} turns");
+    for (n, token) in tokens.iter().enumerate() {
+        let answer = alone.answer(OTHER, *token).map(got);
+        assert_eq!(answer, [0, 150, 199].contains(&n).then(|| Ok("new".into())), "{n}");
+    }
+    // One that is in the store only is read when it comes back, and offered to who wants it then.
+    alone.ok(APP, Call::Put(numbered_message("comes back", 1_007)));
+    alone.pass(Duration::from_secs(30));
+    open_selecting(&mut alone, APP, SELECTING, "n = 1007");
+    let taken = alone.call(APP, Call::Get(Get { handle: SELECTING, syncpoint: true, ..get() }));
+    assert_eq!(got(taken), Ok("comes back".into()));
+    alone.pass(Duration::from_secs(30));
+    assert_eq!(alone.answer(OTHER, tokens[7]), None);
+    alone.ok(APP, Call::Backout);
+    assert_eq!(alone.answer(OTHER, tokens[7]).map(got), Some(Ok("comes back".into())));
+    alone.replica.assert_holds();
+}
+
+#[test]
+fn a_search_by_selector_that_is_under_way_can_be_cancelled_closed_and_damaged() {
+    let mut alone = of_stored(300);
+    open_selecting(&mut alone, OTHER, SELECTING, "n = 299");
+    let waiting = Call::Get(Get { handle: SELECTING, wait: Wait::Forever, ..get() });
+    // Cancelled: it finds what there is, and does not wait.
+    let mut events = vec![Event::Call { session: OTHER, token: Token(900), call: waiting }];
+    alone.one_turn(&mut events);
+    alone.one_turn(&mut events);
+    events.push(Event::Call {
+        session: OTHER,
+        token: Token(901),
+        call: Call::CancelGet { token: Token(900) },
+    });
+    alone.go_on(events);
+    assert_eq!(alone.answer(OTHER, Token(901)).unwrap().reason, Reason::None);
+    assert_eq!(alone.answer(OTHER, Token(900)).map(got), Some(Ok("message 299".into())));
+    // What cannot be read ends it.
+    let waits_by = |alone: &mut Alone, handle, selector| {
+        open_selecting(alone, OTHER, handle, selector);
+        Call::Get(Get { handle, wait: Wait::Forever, ..get() })
+    };
+    let call = waits_by(&mut alone, HandleId(3), "n = 298");
+    let mut events = vec![Event::Call { session: OTHER, token: Token(902), call }];
+    alone.one_turn(&mut events);
+    events.iter_mut().for_each(|event| {
+        if let Event::RowsLoaded { rows, damaged, .. } = event {
+            rows.iter_mut().for_each(|row| *row = None);
+            *damaged = Some("a row is not there".into());
+        }
+    });
+    alone.go_on(events);
+    assert_eq!(alone.answer(OTHER, Token(902)).map(got), Some(Err(Reason::ObjectDamaged)));
+    // The session ends.
+    let call = waits_by(&mut alone, HandleId(4), "n = 297");
+    let mut events = vec![Event::Call { session: OTHER, token: Token(903), call }];
+    alone.one_turn(&mut events);
+    assert!(alone.replica.sessions.get(OTHER).unwrap().loading > 0, "it is under way");
+    events.push(Event::SessionClosed { session: OTHER });
+    alone.go_on(events);
+    assert_eq!(alone.answer(OTHER, Token(903)), None);
+    alone.replica.assert_holds();
 }

@@ -11,6 +11,8 @@ pub(super) struct UnderWay {
     pub token: Token,
     pub queue: QueueId,
     pub behind: Option<Position>,
+    /// A message that was read for its selector, and whether that selects it: it may have left memory again.
+    pub judged: Option<(Position, bool)>,
 }
 
 #[derive(Debug, Default)]

@@ -2,14 +2,19 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound::{Excluded, Unbounded};
+use std::sync::Arc;
 
+use super::free::Passed;
 use super::instances::Channels;
 use super::searches::UnderWay;
 use super::units::Unit;
 use super::waiters::Waiters;
-use crate::mqi::{Call, Connect, HandleView, Identity, OpenOptions, Purpose, SessionView};
+use crate::mqi::{
+    Call, Connect, HandleView, Identity, OpenOptions, Purpose, Refusal, SessionView,
+};
 use crate::types::{
-    DefaultContext, HandleId, ObjectName, Position, QueueId, Reason, SessionId, Token, limits,
+    Account, DefaultContext, HandleId, Held, MessageSelector, ObjectName, Position, QueueId, Reason,
+    SessionId, Share, Token, limits,
 };
 
 #[derive(Debug)]
@@ -47,10 +52,43 @@ pub(super) struct Handle {
     /// The name is that of an alias, which has its own word on puts and gets.
     pub is_alias: bool,
     pub options: OpenOptions,
+    /// Which messages it is about, if not all.
+    pub selecting: Option<Arc<Selecting>>,
+    /// How far its selector has looked.
+    pub passed: Passed,
     /// The message that was browsed last.
     pub cursor: Option<Position>,
     /// The temporary queue was made for this handle, and goes with it.
     pub made: bool,
+}
+
+/// The selector of a handle, and the memory that is held for it.
+#[derive(Debug)]
+pub(super) struct Selecting {
+    selector: Arc<MessageSelector>,
+    held: Held,
+}
+
+impl Selecting {
+    /// 2102 when the account has no room for it.
+    pub fn new(selector: Arc<MessageSelector>, account: &Arc<Account>) -> Result<Arc<Selecting>, Refusal> {
+        let mut held = Held::nothing(account.clone(), Share::Connections);
+        match held.grow(selector.weight()) {
+            true => Ok(Arc::new(Selecting { selector, held })),
+            false => Err(Refusal::because(Reason::ResourceProblem, "There is no memory for the selector.")),
+        }
+    }
+
+    pub fn selector(&self) -> &MessageSelector {
+        debug_assert_eq!(self.held.bytes(), self.selector.weight(), "a selector is counted");
+        &self.selector
+    }
+}
+
+impl Handle {
+    pub fn selector(&self) -> Option<&MessageSelector> {
+        self.selecting.as_deref().map(Selecting::selector)
+    }
 }
 
 impl Session {
@@ -305,6 +343,8 @@ mod tests {
             name: ObjectName::new("Q").unwrap(),
             is_alias: false,
             options,
+            selecting: None,
+            passed: Passed::default(),
             cursor: None,
             made: false,
         };

@@ -103,7 +103,7 @@ async fn session(inbox: &Inbox) -> (SessionHandle, Outbox) {
     let queue = ObjectName::new("Q").unwrap();
     let create = Admin::define_local(&queue, &[("MAXDEPTH", "1000000")]);
     let options = OpenOptions { output: true, input: true, ..OpenOptions::default() };
-    let open = Call::Open { handle: HandleId(1), queue, options, dynamic: String::new() };
+    let open = Call::Open { handle: HandleId(1), queue, options, dynamic: String::new(), selector: None };
     for (token, call) in [(1, Call::Admin(create)), (2, open)] {
         handle.send(Token(token), call).await.unwrap();
         let (answered, completion) = completion(&mut outbox).await;

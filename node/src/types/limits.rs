@@ -12,6 +12,8 @@ pub const ENTRY_BYTES_SOFT: usize = 512 * 1024;
 pub const ENTRY_BYTES_MAX: usize = 2 * ENTRY_BYTES_SOFT + 1024;
 /// Open handles of one session (MAXHANDS).
 pub const HANDLES_MAX: usize = 256;
+/// Longest message selector, in bytes (MQ_SELECTOR_LENGTH).
+pub const SELECTOR_BYTES_MAX: usize = 10_240;
 /// Calls of one session that are not answered yet; a listener stops reading there.
 pub const CALLS_IN_FLIGHT_MAX: usize = 10_000;
 /// Messages of one unit of work, default of MAXUMSGS.

@@ -12,6 +12,7 @@ pub mod definition;
 pub mod term_starts;
 pub mod group;
 pub mod selection;
+pub mod message_selector;
 pub mod inspected;
 pub mod role;
 pub mod ends;
@@ -31,6 +32,7 @@ pub use message::{
     Body, CorrelationId, DefaultContext, Descriptor, EncodedDescriptor, GroupId, Message, MessageId,
     Persistence,
 };
+pub use message_selector::{MessageSelector, SelectorError};
 pub use name::ObjectName;
 pub use pieces::Pieces;
 pub use reason::{CompletionCode, Reason};

@@ -3,6 +3,8 @@
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
+use trimaran_proto::calendar::Moment;
+
 /// Monotonic time of this node in microseconds, counting time spent suspended. Never compared between nodes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instant(pub u64);
@@ -25,6 +27,15 @@ impl Instant {
     }
 }
 
+impl WallTime {
+    /// YYYYMMDD and HHMMSSTH in UTC, as MQ writes PutDate and PutTime.
+    pub fn date_and_time(self) -> (String, String) {
+        let Moment { year, month, day, hour, minute, second, millisecond } = Moment::of(self.0);
+        let hundredth = millisecond / 10;
+        (format!("{year:04}{month:02}{day:02}"), format!("{hour:02}{minute:02}{second:02}{hundredth:02}"))
+    }
+}
+
 impl Add<Duration> for Instant {
     type Output = Instant;
     fn add(self, duration: Duration) -> Instant {
@@ -40,5 +51,16 @@ impl Sub<Duration> for Instant {
         let earlier = Instant(self.0.saturating_sub(duration.as_micros() as u64));
         debug_assert!(earlier <= self, "time that is taken is not added");
         earlier
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        assert_eq!(WallTime(0).date_and_time(), ("19700101".into(), "00000000".into()));
+        assert_eq!(WallTime(1_709_210_096_780).date_and_time(), ("20240229".into(), "12345678".into()));
     }
 }

@@ -129,6 +129,7 @@ pub mod reason {
     pub const WAIT_INTERVAL_ERROR: i32 = 2090;
     pub const NOT_OPEN_FOR_SET_ALL: i32 = 2095;
     pub const NOT_OPEN_FOR_SET_IDENT: i32 = 2096;
+    pub const SOURCE_CCSID_ERROR: i32 = 2111;
     pub const NOT_CONVERTED: i32 = 2119;
     pub const OBJECT_NAME_ERROR: i32 = 2152;
     pub const RECS_PRESENT_ERROR: i32 = 2154;
@@ -138,7 +139,6 @@ pub mod reason {
     pub const MSG_TOO_BIG_FOR_CHANNEL: i32 = 2218;
     pub const CALL_IN_PROGRESS: i32 = 2219;
     pub const FUNCTION_NOT_SUPPORTED: i32 = 2298;
-    pub const SELECTION_NOT_AVAILABLE: i32 = 2551;
 }
 
 /// MQCC_*.

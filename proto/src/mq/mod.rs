@@ -6,6 +6,7 @@
 //!
 //! * [`segment`]: what a connection carries; [`split`]: what is longer than one.
 //! * [`flow`]: the body of a segment by its type; the structures are in the modules beside it.
+//! * [`rfh2`]: properties in front of a body.
 //! * [`constants`]: numbers with MQ's names.
 
 pub mod call;
@@ -16,6 +17,7 @@ pub mod flow;
 pub mod initial;
 pub mod message;
 pub mod object;
+pub mod rfh2;
 pub mod security;
 pub mod segment;
 pub mod spi;

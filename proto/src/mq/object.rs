@@ -74,6 +74,11 @@ impl Od {
         Od { fields, strings: Bytes::new() }
     }
 
+    /// Whether it has a SelectionString.
+    pub fn has_selection(&self) -> bool {
+        self.fields.version >= 4 && self.fields.selection.length > 0
+    }
+
     fn fixed_bytes(&self) -> usize {
         match self.fields.version {
             1 => 168,

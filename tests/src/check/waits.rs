@@ -65,6 +65,10 @@ fn why_not(replica: &Replica, wait: WaitView<'_>) -> Option<String> {
         // One that expires comes back when the clock does, and nobody is told.
         slot.expires().is_none()
             && slot.matches(&wait.get.selection)
+            // Of one that is in the store only, its selector does not know.
+            && wait.selector.is_none_or(|selector| {
+                slot.message.as_ref().is_some_and(|message| selector.judge(message).selects)
+            })
             && replica.is_free(wait.queue, *position)
     })?;
     Some(format!("{position:?} of {name} is free and what it wants"))

@@ -12,6 +12,7 @@ mod pieces;
 mod rows;
 mod samples;
 mod segments;
+mod selectors;
 mod snapshots;
 
 /// One border.
@@ -32,5 +33,6 @@ pub const TARGETS: &[Target] = &[
     snapshots::TARGET,
     grpc::TARGET,
     segments::TARGET,
+    selectors::TARGET,
     channels::TARGET,
 ];

@@ -256,6 +256,7 @@ impl App {
                 queue: queue_name(queue as u32),
                 options,
                 dynamic: String::new(),
+                selector: None,
             };
             self.call(call, None, Kind::Open, now, 0, out);
         }

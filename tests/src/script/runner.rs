@@ -1,6 +1,7 @@
 //! Plays a script against a simulated cluster and writes down what comes back.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,9 +14,11 @@ use trimaran_node::types::definition::{
     Changes, INHIBIT_GET, INHIBIT_PUT, ObjectKind, ObjectRef, RecordAction,
 };
 use trimaran_node::types::{
-    CorrelationId, Descriptor, GroupId, HandleId, Message, MessageId, NodeId, ObjectName, Persistence,
-    ProducerId, ProducerSequence, Reason, Token, UnitId, Version,
+    CorrelationId, Descriptor, GroupId, HandleId, Message, MessageId, MessageSelector, NodeId, ObjectName,
+    Persistence, ProducerId, ProducerSequence, Reason, Token, UnitId, Version,
 };
+use trimaran_proto::message::v1 as wire;
+use trimaran_proto::mq::rfh2;
 use trimaran_proto::mqsc::{Reply, Request};
 
 use super::mqsc::{self, Mqsc};
@@ -37,11 +40,12 @@ deadq QUEUE|none      maxumsgs N      show PATTERN
 : LINE                                              a line of MQSC, as runmqsc has it; the syntax it offers is left out
 mqsc define|alter|delete|display|set KIND NAME [ATTRIBUTE=VALUE ...] [like=NAME] [replace] [purge] [remove] [removeall]
 app A put QUEUE "body" [syncpoint] [priority=N] [expiry=TENTHS] [correl=X] [group=X] [id=X] [sequence=N] [deadletter]
-                       [notpersistent] [size=BYTES]
+                       [notpersistent] [size=BYTES] [usr="<color>red</color>"]
 app A get QUEUE [syncpoint] [wait=2s|wait=forever] [correl=X] [group=X] [id=X] [max=BYTES] [truncate] [cursor]
 app A browse QUEUE [next] [under] [correl=X] [wait=2s]
 app A commit [unit=X]      app A backout      app A outcome X      app A inquire QUEUE      app A cancel
-app A open QUEUE [output] [input] [exclusive] [browse] [inquire] [dynamic=NAME]      app A close QUEUE [delete] [purge]
+app A open QUEUE [output] [input] [exclusive] [browse] [inquire] [dynamic=NAME] [selector="color = 'red'"]
+app A close QUEUE [delete] [purge]
 app A disconnect      app A qm=2 ...      (any app command, for the second queue manager)
 crash leader|N|all    power leader|N|all    pause leader|N 2s    isolate leader|N    cut-clients leader|N    mend
 start N|all           drain leader|N|all      add N [N ...]        remove leader|N     replace OLD NEW
@@ -659,7 +663,7 @@ impl Runner {
     ) -> Result<HandleId, String> {
         match self.puppet(program).handles.get(queue) {
             Some(handle) => Ok(*handle),
-            None => self.handle_of(program, queue, options, ""),
+            None => self.handle_of(program, queue, options, "", None),
         }
     }
 
@@ -670,6 +674,7 @@ impl Runner {
         queue: &str,
         options: Option<OpenOptions>,
         dynamic: &str,
+        selector: Option<Arc<MessageSelector>>,
     ) -> Result<HandleId, String> {
         let shown = options.is_some();
         let options = options.unwrap_or(OpenOptions {
@@ -684,7 +689,8 @@ impl Runner {
         let handle = HandleId(puppet.handle_last);
         let called = if dynamic.is_empty() { queue } else { dynamic };
         puppet.handles.insert(called.to_string(), handle);
-        let open = Call::Open { handle, queue: object(queue)?, options, dynamic: dynamic.to_string() };
+        let open =
+            Call::Open { handle, queue: object(queue)?, options, dynamic: dynamic.to_string(), selector };
         let token = self.call(program, open, shown);
         self.answer(program, token, ANSWER_US);
         Ok(handle)
@@ -744,7 +750,14 @@ impl Runner {
                     inquire: has(rest, "inquire"),
                 };
                 let dynamic = setting(rest, "dynamic").unwrap_or_default();
-                self.handle_of(program, &queue()?, Some(options), dynamic)?;
+                let text = setting(rest, "selector").unwrap_or_default().trim_matches('"');
+                match MessageSelector::new(text) {
+                    Ok(selector) => {
+                        self.handle_of(program, &queue()?, Some(options), dynamic, selector)?;
+                    }
+                    // As a listener has it.
+                    Err(error) => self.out.push(format!("{name} {} {error}", reason_text(error.reason()))),
+                }
                 return Ok(());
             }
             "close" => {
@@ -831,6 +844,12 @@ fn put(handle: HandleId, program: &str, words: &[String]) -> Result<Put, String>
         sequence,
         repeated: has(words, "repeated"),
     });
+    if let Some(properties) = setting(words, "usr") {
+        let folder = format!("<usr>{}</usr>", properties.trim_matches('"'));
+        let header = rfh2::encode("MQSTR", &[&folder]);
+        descriptor.set_rest(&wire::Descriptor { format: rfh2::FORMAT.into(), ..wire::Descriptor::default() });
+        body.splice(0..0, header);
+    }
     let body_crc = crc32c::crc32c(&body);
     Ok(Put {
         to: PutTarget::Handle(handle),
@@ -882,7 +901,10 @@ fn answer_text(completion: &Completion) -> String {
         Data::Placed { .. } => String::new(),
         Data::Opened { queue } => format!("opened {queue}"),
         Data::Got { message, body_length } => {
-            let body = message.body.to_bytes();
+            let mut body = message.body.to_bytes();
+            if let Ok(header) = rfh2::Header::read(&body) {
+                body = body.slice(header.bytes.min(body.len())..);
+            }
             let mut text = if body.starts_with(b"DLH ") && body.len() > 172 {
                 let reason = u32::from_le_bytes([body[8], body[9], body[10], body[11]]);
                 format!("dead letter (reason {reason}) \"{}\"", String::from_utf8_lossy(&body[172..]))
@@ -891,7 +913,7 @@ fn answer_text(completion: &Completion) -> String {
             } else {
                 format!("\"{}\"", String::from_utf8_lossy(&body))
             };
-            if *body_length != body.len() {
+            if *body_length != message.body.len() {
                 text.push_str(&format!(" of {body_length} bytes"));
             }
             if let Some(priority) = message.descriptor.priority.filter(|priority| *priority > 0) {

@@ -232,7 +232,7 @@ fn asked(token: Token, call: &Call) -> Option<Vec<wire::call::Call>> {
     let one = match call {
         Call::Put(put) => return Some(asked_put(token, put)),
         Call::Get(get) => Wire::Get(asked_get(get)),
-        Call::Open { handle, queue, options, dynamic } => Wire::Open(wire::Open {
+        Call::Open { handle, queue, options, dynamic, selector } => Wire::Open(wire::Open {
             handle: handle.0,
             queue: queue.to_string(),
             output: options.output,
@@ -241,6 +241,7 @@ fn asked(token: Token, call: &Call) -> Option<Vec<wire::call::Call>> {
             browse: options.browse,
             inquire: options.inquire,
             dynamic_queue: dynamic.clone(),
+            selector: selector.as_ref().map(|selector| selector.text().to_string()).unwrap_or_default(),
         }),
         Call::Close { handle, close } => {
             let delete = match close {

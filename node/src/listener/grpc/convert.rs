@@ -24,7 +24,8 @@ use crate::types::definition::{
 };
 use crate::types::{
     Body, CompletionCode, CorrelationId, Descriptor, FloatingAddress, GroupId, HandleId, Membership, Message,
-    MessageId, NodeId, NodeInfo, ObjectName, OutOfSync, ProducerId, ProducerSequence, Reason, Token, UnitId,
+    MessageId, MessageSelector, NodeId, NodeInfo, ObjectName, OutOfSync, ProducerId, ProducerSequence,
+    Reason, Token, UnitId,
 };
 
 /// Longest body that travels inside of a message of a session; a longer one travels in parts of at most this.
@@ -105,7 +106,9 @@ fn open_from_wire(open: wire::Open) -> Result<Call, Refused> {
         inquire: open.inquire,
     };
     let (handle, queue, dynamic) = (handle(open.handle)?, object_name(&open.queue)?, open.dynamic_queue);
-    Ok(Call::Open { handle, queue, options, dynamic })
+    let selector = MessageSelector::new(&open.selector);
+    let selector = selector.map_err(|error| refused(error.reason(), error.to_string()))?;
+    Ok(Call::Open { handle, queue, options, dynamic, selector })
 }
 
 fn asked_put(put: wire::Put) -> Result<Asked, Refused> {
@@ -717,6 +720,17 @@ mod tests {
         assert_eq!(call(Wire::Open(nothing)).unwrap_err().0, 2046);
         let exclusive = wire::Open { input: false, browse: true, exclusive: true, ..open.clone() };
         assert_eq!(call(Wire::Open(exclusive)).unwrap_err().0, 2046);
+        for (selector, input, reason) in [
+            ("color =", true, 2459),
+            ("FALSE", true, 2504),
+            ("color = 'red'", false, 2516),
+            (&*" ".repeat(10_241), true, 2519),
+        ] {
+            let open = wire::Open { selector: selector.into(), input, output: true, ..open.clone() };
+            assert_eq!(call(Wire::Open(open)).unwrap_err().0, reason);
+        }
+        let selecting = wire::Open { selector: "color = 'red'".into(), ..open.clone() };
+        assert!(matches!(call(Wire::Open(selecting)), Ok(Call::Open { selector: Some(_), .. })));
         let long = wire::Open { queue: "Q".repeat(49), ..open };
         assert_eq!(call(Wire::Open(long)).unwrap_err().0, 2152);
 

@@ -234,7 +234,13 @@ const GET_BYTES_DEFAULT: usize = 3 * 1024 * 1024;
 const HANDLE: HandleId = HandleId(1);
 
 fn open_call(queue: &str, options: OpenOptions) -> Result<Call, Refused> {
-    Ok(Call::Open { handle: HANDLE, queue: convert::object_name(queue)?, options, dynamic: String::new() })
+    Ok(Call::Open {
+        handle: HANDLE,
+        queue: convert::object_name(queue)?,
+        options,
+        dynamic: String::new(),
+        selector: None,
+    })
 }
 
 fn get(mode: GetMode, selection: Selection) -> Get {

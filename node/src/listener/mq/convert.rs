@@ -1,17 +1,21 @@
 //! Between MQMD and the descriptor of the queue manager, and options to those of the waist.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use trimaran_proto::message::v1 as message;
 use trimaran_proto::mq::constants::{get, open, put, reason};
 use trimaran_proto::mq::delivery::{Selection as WireSelection, matching};
 use trimaran_proto::mq::message::Md;
-use trimaran_proto::mq::{Raw, Text};
+use trimaran_proto::mq::object::Od;
+use trimaran_proto::mq::segment::Header;
+use trimaran_proto::mq::{Order, Raw, Text};
 
 use super::characters;
 use crate::mqi::{GetMode, OpenOptions, Wait};
-use crate::qmgr::dead_letter;
 use crate::types::{
-    Body, CorrelationId, Descriptor, GroupId, Message, MessageId, Persistence, Reason, Selection, WallTime,
+    Body, CorrelationId, Descriptor, GroupId, Message, MessageId, MessageSelector, Persistence, Reason,
+    Selection, WallTime,
 };
 
 /// The number of a reason of MQ.
@@ -125,7 +129,7 @@ pub fn md(descriptor: &Descriptor, version: u32) -> Md {
 
 /// PutDate and PutTime, for a client.
 pub fn date_and_time(at: WallTime) -> (Text<8>, Text<8>) {
-    let (date, time) = dead_letter::date_and_time(at);
+    let (date, time) = at.date_and_time();
     (Text::new(&date), Text::new(&time))
 }
 
@@ -145,6 +149,22 @@ pub fn open_options(options: u32) -> Result<OpenOptions, Code> {
         browse: options & open::BROWSE != 0,
         inquire: true,
     })
+}
+
+/// The message selector of an open, if it has one.
+pub fn selector(od: &Od, header: &Header) -> Result<Option<Arc<MessageSelector>>, Code> {
+    if !od.has_selection() {
+        return Ok(None);
+    }
+    let text = &od.fields.selection;
+    let bytes = od.string(text).ok_or(Reason::SelectionStringError.number() as Code)?;
+    // What the program did not say is what its client speaks.
+    let said = [text.ccsid, i32::from(header.ccsid)].into_iter().find(|ccsid| *ccsid > 0);
+    let ccsid = said.unwrap_or(CCSID);
+    let utf8 = characters::converted(&bytes, ccsid, CCSID, header.order == Order::Big);
+    let utf8 = utf8.ok_or(reason::SOURCE_CCSID_ERROR)?;
+    let text = std::str::from_utf8(&utf8).map_err(|_| reason::SOURCE_CCSID_ERROR)?;
+    MessageSelector::new(text.trim_end_matches('\0')).map_err(|error| error.reason().number() as Code)
 }
 
 /// MQPMO_* that are not done: groups in logical order, and context from another handle.

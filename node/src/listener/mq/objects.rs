@@ -2,6 +2,8 @@
 //!
 //! An open is two calls of the session: the open itself, and an inquiry, because the reply tells the queue's defaults.
 
+use std::sync::Arc;
+
 use trimaran_proto::mq::call::{Attributes, Body as WireBody, Call as WireCall};
 use trimaran_proto::mq::constants::{close, completion, object, open, reason};
 use trimaran_proto::mq::object::Od;
@@ -16,7 +18,7 @@ use super::desk::Desk;
 use super::reading::Reading;
 use crate::mqi::{Admin, Call, CloseOption, Completion, Data};
 use crate::types::definition::{DEFPSIST, ObjectRef};
-use crate::types::{HandleId, ObjectName, Reason, Token};
+use crate::types::{HandleId, MessageSelector, ObjectName, Reason, Token};
 
 /// The queue that messages go to whose protection failed: said, and never used.
 const PROTECTION_QUEUE: &str = "SYSTEM.PROTECTION.ERROR.QUEUE";
@@ -39,6 +41,7 @@ struct Wanted {
     options: u32,
     /// What a queue shall be called that is made from a model.
     dynamic: String,
+    selector: Option<Arc<MessageSelector>>,
 }
 
 /// What an open is about.
@@ -52,12 +55,20 @@ impl Conversation {
         let WireBody::Open(wanted) = &call.body else {
             return fail(desk, &header, call, reason::OD_ERROR);
         };
-        let options = wanted.options;
-        match what_is_opened(desk, &wanted.od, options) {
-            Ok(Opened::QueueManager) => self.open_queue_manager(desk, header, call, options),
-            Ok(Opened::Queue(name)) => {
-                let dynamic = wanted.od.fields.dynamic_queue.text();
-                self.open_queue(desk, header, call, Wanted { name, options, dynamic });
+        let (od, options) = (wanted.od.clone(), wanted.options);
+        self.open(desk, header, call, &od, options);
+    }
+
+    fn open(&mut self, desk: &mut Desk<'_>, header: Header, call: WireCall, od: &Od, options: u32) {
+        let name = match what_is_opened(desk, od, options) {
+            Ok(Opened::QueueManager) => return self.open_queue_manager(desk, header, call, options),
+            Ok(Opened::Queue(name)) => name,
+            Err(code) => return fail(desk, &header, call, code),
+        };
+        match convert::selector(od, &header) {
+            Ok(selector) => {
+                let dynamic = od.fields.dynamic_queue.text();
+                self.open_queue(desk, header, call, Wanted { name, options, dynamic, selector });
             }
             Err(code) => fail(desk, &header, call, code),
         }
@@ -74,15 +85,8 @@ impl Conversation {
                 desk.reply(&header, call);
             }
             spi::Body::Open(wanted) => {
-                let options = wanted.lpoo.fields.options;
-                match what_is_opened(desk, &wanted.od, options) {
-                    Ok(Opened::QueueManager) => self.open_queue_manager(desk, header, call, options),
-                    Ok(Opened::Queue(name)) => {
-                        let dynamic = wanted.od.fields.dynamic_queue.text();
-                        self.open_queue(desk, header, call, Wanted { name, options, dynamic });
-                    }
-                    Err(code) => fail(desk, &header, call, code),
-                }
+                let (od, options) = (wanted.od.clone(), wanted.lpoo.fields.options);
+                self.open(desk, header, call, &od, options);
             }
             spi::Body::ReserveRequest(wanted) => {
                 self.ids += 1;
@@ -107,7 +111,7 @@ impl Conversation {
     }
 
     fn open_queue(&mut self, desk: &mut Desk<'_>, header: Header, mut call: WireCall, wanted: Wanted) {
-        let Wanted { name, options, dynamic } = wanted;
+        let Wanted { name, options, dynamic, selector } = wanted;
         let asked = match convert::open_options(options) {
             Ok(asked) => asked,
             Err(code) => return fail(desk, &header, call, code),
@@ -118,7 +122,7 @@ impl Conversation {
         self.objects.insert(handle, Object::Queue { name: name.clone(), options, reading });
         let id = HandleId(handle as u32);
         let described = Token(self.tokens + 2);
-        let opening = Call::Open { handle: id, queue: name, options: asked, dynamic };
+        let opening = Call::Open { handle: id, queue: name, options: asked, dynamic, selector };
         self.ask(desk, opening, Waiting::Open { described });
         let describing = Waiting::Describe { header, call, failed: None, made: None };
         self.ask(desk, Call::Inquire { handle: id }, describing);
@@ -280,6 +284,10 @@ pub(super) fn what_is_opened(desk: &Desk<'_>, od: &Od, options: u32) -> Result<O
     if fields.records_present > 0 {
         return Err(reason::FUNCTION_NOT_SUPPORTED);
     }
+    // What is put, or is no queue, has nothing to select from.
+    if od.has_selection() && (fields.object_type == object::QUEUE_MANAGER || options == open::OUTPUT) {
+        return Err(Reason::SelectorInvalidForType.number() as Code);
+    }
     let other = fields.object_queue_manager.text();
     if !other.is_empty() && other != desk.terms.queue_manager.as_str() {
         return Err(reason::UNKNOWN_OBJECT_Q_MGR);
@@ -290,9 +298,6 @@ pub(super) fn what_is_opened(desk: &Desk<'_>, od: &Od, options: u32) -> Result<O
         }
         object::QUEUE_MANAGER => Ok(Opened::QueueManager),
         object::QUEUE | object::LOCAL_QUEUE => {
-            if fields.version >= 4 && fields.selection.length > 0 {
-                return Err(reason::SELECTION_NOT_AVAILABLE);
-            }
             let name = ObjectName::new(&fields.object.text());
             name.map(Opened::Queue).map_err(|_| reason::UNKNOWN_OBJECT_NAME)
         }

@@ -9,7 +9,7 @@ use trimaran_proto::mq::control::{SocketAction, action};
 use trimaran_proto::mq::delivery::{RequestFields, RequestMessages};
 use trimaran_proto::mq::initial::Initial;
 use trimaran_proto::mq::message::{Gmo, Md, Pmo};
-use trimaran_proto::mq::object::{Od, OdFields};
+use trimaran_proto::mq::object::{Od, OdFields, VariableText};
 use trimaran_proto::mq::segment::{Header, Kind, Segment, flags, types};
 use trimaran_proto::mq::wire::Writer;
 use trimaran_proto::mq::{Flow, Order, Raw, Text, split};
@@ -115,6 +115,9 @@ impl Dialogue {
             Ask::Connect(_) => "Connect".to_string(),
             Ask::Disconnect => "Disconnect".to_string(),
             Ask::Call(_, call) => match call {
+                Call::Open { queue, selector: Some(selector), .. } => {
+                    format!("Open {queue}, {}", selector.text())
+                }
                 Call::Open { queue, .. } => format!("Open {queue}"),
                 Call::Put(put) => {
                     format!("Put {} bytes, syncpoint {}", put.message.body.len(), put.syncpoint)
@@ -347,6 +350,44 @@ fn conversations_share_a_socket_and_each_has_its_own_connection() {
     assert_eq!(dialogue.call(types::CMIT, 0, Body::Nothing), ["[3] 0x9a 2018 handle 0"]);
     dialogue.kind = Kind::Socket;
     assert_eq!(dialogue.send(types::SOCKET_ACTION, &start(3)), ["STATUS Some(30)"]);
+}
+
+#[test]
+fn an_open_has_a_message_selector_behind_its_structure() {
+    let wanted = |text: &str, ccsid: i32, object_type: i32, options: u32| {
+        let mut strings: Vec<u8> = match ccsid {
+            1200 => text.encode_utf16().flat_map(u16::to_le_bytes).collect(),
+            _ => text.into(),
+        };
+        let length = strings.len() as i32;
+        strings.resize(strings.len().next_multiple_of(4), 0);
+        let strings = Bytes::from(strings);
+        let selection = VariableText { offset: 400, length, ccsid, ..VariableText::default() };
+        let fields =
+            OdFields { version: 4, object_type, object: Text::new("Q"), selection, ..OdFields::default() };
+        Body::Open(Box::new(Open { od: Od { fields, strings }, options, ..Open::default() }))
+    };
+    let queue = object::QUEUE;
+    for (text, ccsid, object_type, options, reason) in [
+        ("color =", 1208, queue, open::INPUT_SHARED, 2459),
+        ("1 = 2", 1208, queue, open::BROWSE, 2504),
+        ("n = 1", 1208, queue, open::OUTPUT, 2516),
+        ("n = 1", 1208, object::QUEUE_MANAGER, open::INQUIRE, 2516),
+        ("n = 1", 500, queue, open::INPUT_SHARED, 2111),
+    ] {
+        let told = Dialogue::connected().call(types::OPEN, 0, wanted(text, ccsid, object_type, options));
+        assert_eq!(told, [format!("[1] 0x93 {reason} handle -1")], "{text}");
+    }
+    for ccsid in [1208, 0, 819, 1200] {
+        let mut dialogue = Dialogue::connected();
+        dialogue.call(types::OPEN, 0, wanted("n = 1", ccsid, queue, open::INPUT_SHARED));
+        assert_eq!(dialogue.asks(), ["Open Q, n = 1", "Inquire"]);
+    }
+    let Body::Open(mut outside) = wanted("n = 1", 1208, queue, open::INPUT_SHARED) else { unreachable!() };
+    outside.od.fields.selection.offset = 404;
+    let mut dialogue = Dialogue::connected();
+    let told = dialogue.call(types::OPEN, 0, Body::Open(outside));
+    assert!(!told.is_empty() && dialogue.asks().is_empty(), "{told:?}");
 }
 
 #[test]
