@@ -12,7 +12,6 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
-use std::net::IpAddr;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
@@ -123,8 +122,8 @@ impl Agent {
                 if options.mode == Mode::Fast {
                     place.fence = Some(Fence::build(&interface.name, place.address.ip)?);
                 }
-                let packets =
-                    Packets::open(&interface).map_err(|error| not_allowed(&place.address, &error))?;
+                let packets = Packets::open(&interface, place.address.ip)
+                    .map_err(|error| not_allowed(&place.address, &error))?;
                 (place.interface, place.packets) = (Some(interface), Some(packets));
             }
             let raw = Raw::open().map_err(|error| not_allowed(&options.addresses[0], &error))?;
@@ -250,7 +249,7 @@ impl Agent {
                 .find(|found| Some(&found.name) == place.interface.as_ref().map(|own| &own.name));
             let (Some(found), Some(own)) = (found, &place.interface) else { continue };
             if found.index != own.index {
-                match Packets::open(found) {
+                match Packets::open(found, place.address.ip) {
                     Ok(packets) => place.packets = Some(packets),
                     Err(error) => {
                         tracing::warn!(interface = found.name, %error, "the interface is new and cannot be listened to");
@@ -314,7 +313,7 @@ impl Agent {
         let mut other = None;
         while let Some(frame) = packets.hear(&mut buffer) {
             if let Some((hardware, address)) = frames::claim(frame)
-                && IpAddr::V4(address) == place.address.ip
+                && address == place.address.ip
                 && hardware != interface.hardware
             {
                 other = Some(hardware);
@@ -326,7 +325,8 @@ impl Agent {
         }
         place.next_conflict = now + CONFLICT_EVERY;
         let shown = hardware.map(|byte| format!("{byte:02x}")).join(":");
-        let is_peer = self.options.is_peer(hardware);
+        let neighbours = self.kernel.as_mut().and_then(|kernel| kernel.route.neighbours().ok());
+        let is_peer = self.options.is_peer(hardware, &neighbours.unwrap_or_default());
         // Another node's lease is over, and so is its right to the address. Nobody can tell a stranger that.
         let gives_way = !is_peer && now < place.taken_at + PROBE_WINDOW;
         let report = Report::Conflict {
@@ -394,10 +394,10 @@ impl Agent {
             return route.remove(interface, address).map(|_| ());
         }
         if act == Act::Take
-            && let (Some(packets), Some(probe)) = (&place.packets, frames::probe(address, interface.hardware))
+            && let Some(packets) = &place.packets
         {
             // Whoever has it answers within a fraction of a millisecond; nobody waits for that.
-            packets.send(&probe)?;
+            packets.send(&frames::probe(address, interface.hardware))?;
         }
         let (clock, lifetime) = (self.clock, self.options.mode.lifetime());
         let is_in_time = || match order {

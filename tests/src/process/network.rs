@@ -2,7 +2,7 @@
 //! processes that hold the namespaces. Needs root.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -242,12 +242,21 @@ struct Seen {
 
 impl Watch {
     pub fn start() -> Watch {
+/// As [`stranger`], of the address of the second queue manager.
+pub fn stranger_six(has_it: bool) {
+    let address = format!("{FLOATING_SIX}/128");
+    match has_it {
+        true => ip(&["addr", "add", &address, "dev", BRIDGE, "nodad"]),
+        false => ip(&["addr", "del", &address, "dev", BRIDGE]),
+    }
+}
+
         let interfaces =
             Route::open().and_then(|mut route| route.interfaces()).expect("interfaces can be listed");
         let own = interfaces.into_iter().find(|found| found.name == BRIDGE).expect("the bridge is there");
-        let packets = Packets::open(&own).expect("root may open a packet socket");
-        let address: Ipv4Addr = FLOATING.parse().expect("an address");
-        let probe = frames::probe(IpAddr::V4(address), own.hardware).expect("there are probes of IPv4");
+        let address: IpAddr = FLOATING.parse().expect("an address");
+        let packets = Packets::open(&own, address).expect("root may open a packet socket");
+        let probe = frames::probe(address, own.hardware);
         let (seen, ends) = (Arc::<Mutex<Seen>>::default(), Arc::<AtomicBool>::default());
         let (shared, told) = (seen.clone(), ends.clone());
         let thread = std::thread::spawn(move || {
