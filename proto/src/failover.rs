@@ -166,6 +166,8 @@ impl Failover {
             (Cause::Restart, _) => "machine restart",
             (Cause::NoQuorum, _) => "no quorum",
             (Cause::Start, _) => "start",
+            // Nor is a cable.
+            (_, Why::Interface) => Class::Environment,
             (Cause::None, _) => "not known",
         }
     }
@@ -184,6 +186,7 @@ impl Failover {
     }
 }
 
+            (_, Why::Interface) => "interface down",
 impl Failover {
     /// Nobody was heard before: it may have been shorter than [`Failover::outage_us`], and not longer.
     pub fn has_bound_only(&self) -> bool {
@@ -261,3 +264,6 @@ mod tests {
         assert_eq!(Failover::default().class(), Class::Software, "what nobody can explain is ours");
     }
 }
+        let planned = HandingOver { why: Why::Interface.into(), ..HandingOver::default() };
+        let cut = Failover { planned: Some(planned), ..Failover::default() };
+        assert_eq!((cut.class(), cut.cause_in_words()), (Class::Environment, "interface down"));

@@ -74,6 +74,7 @@ mod leadership;
 mod placement;
 mod compaction;
 mod room;
+mod reach;
 mod stalls;
 mod peers;
 mod clocks;
@@ -129,6 +130,7 @@ use loads::{Loads, Residents};
 use peers::Peers;
 use placement::Places;
 use recovery::Recovery;
+use reach::Reach;
 use room::Room;
 use sessions::Sessions;
 use stalls::Stalls;
@@ -240,6 +242,7 @@ pub struct Replica {
     draining: bool,
     /// While it does, open units of work may go on until then.
     drain_units_until: Instant,
+    reach: Reach,
     places: Places,
     /// Until then this node may have the floating address.
     address_until: Instant,
@@ -309,6 +312,7 @@ impl Replica {
             drain_units_until: Instant(0),
             places: Places::default(),
             address_until: Instant(0),
+            reach: Reach::default(),
             removed: false,
             in_sync_at: BTreeMap::new(),
             store_wanted: false,
@@ -395,6 +399,7 @@ impl Replica {
         self.delete_doomed();
         self.drive_handover();
         self.drive_membership();
+        self.drive_reach();
         self.drive_raising();
         self.drive_recovery();
         self.drive_comparison();

@@ -10,7 +10,7 @@
 //!                 └───────────────── somebody else claims it ◄─────────────────────┘
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
@@ -54,6 +54,8 @@ struct Agent {
     places: Vec<Place>,
     /// Clients of those who had the addresses before.
     tickles: BTreeMap<QueueManagerId, Tickles>,
+    /// Those that have an address whose interface is down.
+    cut_off: BTreeSet<QueueManagerId>,
     unread: Vec<u8>,
 }
 
@@ -90,6 +92,7 @@ pub fn run(options: Options, control: UnixStream, clock: fn() -> Instant) -> io:
         }
     };
     agent.report(&Report::Ready);
+    agent.report_interfaces();
     agent.until_node_is_gone();
     for number in 0..agent.places.len() {
         let act = agent.places[number].keeper.let_go();
@@ -129,8 +132,8 @@ impl Agent {
             let raw = Raw::open().map_err(|error| not_allowed(&options.addresses[0], &error))?;
             kernel = Some(Kernel { route, changes, raw });
         }
-        let (tickles, unread) = (BTreeMap::new(), Vec::new());
-        let agent = Agent { options, clock, control, kernel, places, tickles, unread };
+        let (tickles, cut_off, unread) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
+        let agent = Agent { options, clock, control, kernel, places, tickles, cut_off, unread };
         for number in 0..agent.places.len() {
             if agent.options.mode == Mode::Exec {
                 agent.call_program(number, "release", None).map_err(|error| error.to_string())?;
@@ -247,7 +250,11 @@ impl Agent {
             let found = interfaces
                 .iter()
                 .find(|found| Some(&found.name) == place.interface.as_ref().map(|own| &own.name));
-            let (Some(found), Some(own)) = (found, &place.interface) else { continue };
+            let Some(own) = &mut place.interface else { continue };
+            let Some(found) = found else {
+                own.is_up = false;
+                continue;
+            };
             if found.index != own.index {
                 match Packets::open(found, place.address.ip) {
                     Ok(packets) => place.packets = Some(packets),
@@ -271,6 +278,19 @@ impl Agent {
             if came_up && place.keeper.is_held(now) {
                 place.announce_from(now);
             }
+        }
+        self.report_interfaces();
+    }
+
+    /// Whose clients are cut off here, and whose are not any more.
+    fn report_interfaces(&mut self) {
+        let is_down = |place: &&Place| place.interface.as_ref().is_some_and(|interface| !interface.is_up);
+        let down = self.places.iter().filter(is_down).map(|place| place.address.queue_manager);
+        let down: BTreeSet<QueueManagerId> = down.collect();
+        let before = std::mem::replace(&mut self.cut_off, down.clone());
+        for changed in before.symmetric_difference(&down) {
+            let is_up = !down.contains(changed);
+            self.report(&Report::Interface { queue_manager: changed.0, is_up });
         }
     }
 
