@@ -9,6 +9,7 @@ use std::{
 use tonic::{Response, Status, transport::Channel};
 use trimaran_proto::{
     admin::v1::{self as wire, admin_client::AdminClient},
+    failover::Class,
     mqsc,
     queue::v1::Outcome,
 };
@@ -407,6 +408,23 @@ impl Admin {
         self.ask(|mut client| {
             let request = request.clone();
             async move { client.r#move(request).await }
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Says what the record of a failover counts as, and why, in place of what it counts as by itself. The record stays as it is.
+    ///
+    /// # Errors
+    /// 4005 for a record that is not kept and for a reason that is empty or longer than 256 characters, 2298 while the queue
+    /// manager has a version below 3; and as [`Admin::alter`].
+    pub async fn classify(&self, number: u64, class: Class, because: impl Into<String>) -> Result<()> {
+        let queue_manager = self.connection.queue_manager();
+        let class = class.to_wire().into();
+        let request = wire::ClassifyRequest { queue_manager, number, class, because: because.into() };
+        self.ask(|mut client| {
+            let request = request.clone();
+            async move { client.classify(request).await }
         })
         .await
         .map(drop)

@@ -80,6 +80,7 @@ mod peers;
 mod clocks;
 mod comparison;
 mod failovers;
+mod canary;
 mod history;
 mod recovery;
 mod members;
@@ -129,8 +130,8 @@ use leaving::Left;
 use loads::{Loads, Residents};
 use peers::Peers;
 use placement::Places;
-use recovery::Recovery;
 use reach::Reach;
+use recovery::Recovery;
 use room::Room;
 use sessions::Sessions;
 use stalls::Stalls;
@@ -168,6 +169,8 @@ pub struct Options {
     pub turn_work: u64,
     /// Whether a queue manager that has none of MQ's system and default objects gets them.
     pub system_objects: bool,
+    /// Whether there are canaries, which want a queue of their own.
+    pub canary: bool,
     /// How long after the end of a lease the floating address may still be there (`vip/policy.rs`). None when the queue
     /// manager has none.
     pub address_tail: Option<Duration>,
@@ -195,6 +198,7 @@ impl Options {
             retention: Retention::default(),
             turn_work: TURN_WORK,
             system_objects: false,
+            canary: false,
             address_tail: None,
             units_within: UNITS_WITHIN,
             placement: Placement::default(),
@@ -238,11 +242,11 @@ pub struct Replica {
     compaction: Compaction,
     room: Room,
     stalls: Stalls,
+    reach: Reach,
     /// The node is stopping.
     draining: bool,
     /// While it does, open units of work may go on until then.
     drain_units_until: Instant,
-    reach: Reach,
     places: Places,
     /// Until then this node may have the floating address.
     address_until: Instant,
@@ -308,11 +312,11 @@ impl Replica {
             compaction,
             room: Room::default(),
             stalls: Stalls::default(),
+            reach: Reach::default(),
             draining: false,
             drain_units_until: Instant(0),
             places: Places::default(),
             address_until: Instant(0),
-            reach: Reach::default(),
             removed: false,
             in_sync_at: BTreeMap::new(),
             store_wanted: false,
@@ -373,6 +377,8 @@ impl Replica {
                 self.note_moment(Step::Address, taken);
                 self.note_moment(Step::Announced, announced);
             }
+            Event::Interface { is_up } => self.on_interface(is_up),
+            Event::CanaryGood { silent } => self.on_canary_good(silent),
             Event::Drain => self.on_drain(),
         }
     }
@@ -393,17 +399,18 @@ impl Replica {
         self.expire();
         self.drive_room();
         self.drive_stalls();
+        self.drive_reach();
         self.drive_placement();
         self.define_system_objects();
         self.end_stopped_channels();
         self.delete_doomed();
         self.drive_handover();
         self.drive_membership();
-        self.drive_reach();
         self.drive_raising();
         self.drive_recovery();
         self.drive_comparison();
         self.drive_failovers();
+        self.drive_canary();
         self.watch_clocks();
         self.note_parted();
         // What the steps above proposed leaves in this turn too, so that a quiet node answers at once.

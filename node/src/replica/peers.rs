@@ -219,6 +219,7 @@ impl Replica {
             PeerMessage::Greeting(greeting) => self.on_greeting(from, greeting),
             PeerMessage::Comparison(comparison) => self.on_comparison(from, comparison),
             PeerMessage::Service(service) => self.witness.on_service(from, service),
+            PeerMessage::Watched(watched) => self.on_watched(from, &watched),
         }
     }
 
@@ -243,8 +244,8 @@ impl Replica {
             recovering: greeting.recovering,
             stopping: greeting.stopping,
             lacks_room: greeting.lacks_room,
-            committed: Committed {
             interface_down: greeting.interface_down,
+            committed: Committed {
                 last: (Term(greeting.commit_term), Index(greeting.commit)),
                 terms: terms_from_wire(greeting.terms.clone()).unwrap_or_default(),
             },
