@@ -9,6 +9,7 @@ use std::{
 use tonic::{Response, Status, transport::Channel};
 use trimaran_proto::{
     admin::v1::{self as wire, admin_client::AdminClient},
+    failover::Class,
     mqsc,
     queue::v1::Outcome,
 };
@@ -409,9 +410,54 @@ impl Admin {
         let queue_manager = self.connection.queue_manager();
         let units_within_ms = units_within.map(|within| within.as_millis() as u64);
         let request = wire::MoveRequest { queue_manager, to_node: to_node.into(), units_within_ms };
+        let begun = Instant::now();
+        let before = link_since(&self.connection, begun).await?.node;
+        loop {
+            let asked = self.ask(|mut client| {
+                let request = request.clone();
+                async move { client.r#move(request).await }
+            });
+            match asked.await {
+                // A floating address goes before the leadership does, and the connections through it with it: the answer is
+                // lost, and the move is not.
+                Err(error) if error.reason() == Some(reason::CALL_INTERRUPTED) => {
+                    if self.has_moved(&before, &request.to_node, begun).await? {
+                        return Ok(());
+                    }
+                    if begun.elapsed() > PATIENCE || request.to_node.is_empty() {
+                        return Err(error);
+                    }
+                }
+                answered => return answered.map(drop),
+            }
+        }
+    }
+
+    /// Whether the node that was named serves, or for none another one than before. Where a node was named the move may be asked
+    /// for again, so that nobody has to wait for what may not come.
+    async fn has_moved(&self, before: &str, to_node: &str, begun: Instant) -> Result<bool> {
+        loop {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            let serves = link_since(&self.connection, begun).await?.node;
+            let is_there = if to_node.is_empty() { serves != before } else { serves == to_node };
+            if is_there || !to_node.is_empty() || begun.elapsed() > PATIENCE {
+                return Ok(is_there);
+            }
+        }
+    }
+
+    /// Says what the record of a failover counts as, and why, in place of what it counts as by itself. The record stays as it is.
+    ///
+    /// # Errors
+    /// 4005 for a record that is not kept and for a reason that is empty or longer than 256 characters, 2298 while the queue
+    /// manager has a version below 3; and as [`Admin::alter`].
+    pub async fn classify(&self, number: u64, class: Class, because: impl Into<String>) -> Result<()> {
+        let queue_manager = self.connection.queue_manager();
+        let class = class.to_wire().into();
+        let request = wire::ClassifyRequest { queue_manager, number, class, because: because.into() };
         self.ask(|mut client| {
             let request = request.clone();
-            async move { client.r#move(request).await }
+            async move { client.classify(request).await }
         })
         .await
         .map(drop)

@@ -11,9 +11,10 @@ use tokio::{
 };
 use tonic::transport::{Channel, Endpoint, Uri};
 use trimaran_proto::admin::v1::{
-    Failover, FailoversRequest, RecoverRequest, StatusRequest, StatusResponse, admin_client::AdminClient,
+    Canary, Classified, Failover, FailoversRequest, RecoverRequest, StatusRequest, StatusResponse,
+    admin_client::AdminClient,
 };
-use trimaran_proto::plain;
+use trimaran_proto::{failover::Class, plain};
 
 use crate::{
     error::{Error, Result},
@@ -213,7 +214,28 @@ pub async fn recover(
     recover_at(address, tls, request, within).await
 }
 
-/// The records of failovers that the node at this address has, in the order of their numbers.
+/// The records of failovers that a node has, in the order of their numbers, what people said of them, and what canaries saw.
+#[derive(Clone, Debug, Default)]
+pub struct KeptFailovers {
+    pub records: Vec<Failover>,
+    pub classified: Vec<Classified>,
+    /// None where no canary was ever heard of.
+    pub canary: Option<Canary>,
+}
+
+impl KeptFailovers {
+    /// What somebody said of a record.
+    pub fn said_of(&self, record: &Failover) -> Option<&Classified> {
+        self.classified.iter().find(|said| said.number == record.number)
+    }
+
+    /// What a record counts as: what somebody said, or else what it says itself.
+    pub fn class_of(&self, record: &Failover) -> Class {
+        self.said_of(record).and_then(|said| Class::from_wire(said.class())).unwrap_or_else(|| record.class())
+    }
+}
+
+/// What the node at this address has of failovers.
 ///
 /// # Errors
 /// [`Error::Unreachable`] when the node does not answer in time, [`Error::Refused`] when it does not have the queue manager.
@@ -222,20 +244,22 @@ pub async fn failovers(
     tls: Option<&Tls>,
     queue_manager: &str,
     within: Duration,
-) -> Result<Vec<Failover>> {
+) -> Result<KeptFailovers> {
     let asking = async {
         let mut client = AdminClient::new(open_channel(address, tls).await?);
-        let mut records: Vec<Failover> = Vec::new();
+        let mut kept = KeptFailovers::default();
         loop {
-            let after = records.last().map_or(0, |last| last.number);
+            let after = kept.records.last().map_or(0, |last| last.number);
             let request = FailoversRequest { queue_manager: queue_manager.to_string(), after };
             let response = client.failovers(request).await;
             let response =
                 response.map_err(|status| describe(address, &status, Shown::of(tls)))?.into_inner();
             outcome::check(response.outcome)?;
-            records.extend(response.failovers);
+            kept.records.extend(response.failovers);
+            kept.classified.extend(response.classified);
+            kept.canary = response.canary;
             if !response.more {
-                return Ok(records);
+                return Ok(kept);
             }
         }
     };

@@ -54,7 +54,7 @@ pub use admin::{
 };
 pub use connection::{Builder, Connection};
 pub use core::ConnectionState;
-pub use dial::{failovers, recover, status};
+pub use dial::{KeptFailovers, failovers, recover, status};
 pub use error::{Error, Result};
 pub use get_options::{FOREVER, GetOptions};
 pub use message::{Descriptor, Message, Persistence, hex, unhex};

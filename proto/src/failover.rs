@@ -9,6 +9,7 @@ use bytes::Bytes;
 use prost::Message as _;
 use sha2::{Digest, Sha256};
 
+use crate::admin::v1::classified;
 use crate::admin::v1::failover_account::Cause;
 use crate::admin::v1::handing_over::Why;
 use crate::admin::v1::moment::Step;
@@ -20,6 +21,12 @@ pub const SINCE: u32 = 3;
 pub const KEPT: usize = 10_000;
 /// As many has an answer at most.
 pub const A_PAGE: usize = 200;
+/// So many of the newest gaps that canaries saw are kept.
+pub const GAPS_KEPT: usize = 1_000;
+/// Characters of the reason why a person says that a record counts as something else, at most.
+pub const BECAUSE_MAX: usize = 256;
+/// Where canaries put their messages, and get them.
+pub const CANARY_QUEUE: &str = "SYSTEM.CANARY.QUEUE";
 
 /// What a record is sealed with, whatever its `seal` says.
 pub fn seal_of(record: &Failover) -> Bytes {
@@ -103,6 +110,25 @@ impl Class {
         }
     }
 
+    pub fn parse(word: &str) -> Option<Class> {
+        Class::ALL.into_iter().find(|class| class.word() == word)
+    }
+
+    /// None for what is no class.
+    pub fn from_wire(class: classified::Class) -> Option<Class> {
+        Class::ALL.into_iter().find(|known| known.to_wire() == class)
+    }
+
+    pub fn to_wire(self) -> classified::Class {
+        match self {
+            Class::Software => classified::Class::Software,
+            Class::Planned => classified::Class::Planned,
+            Class::Human => classified::Class::Human,
+            Class::Hardware => classified::Class::Hardware,
+            Class::Environment => classified::Class::Environment,
+        }
+    }
+
     /// Per cent of what may be spent that is for it; a common split.
     pub fn share(self) -> u32 {
         match self {
@@ -140,6 +166,8 @@ impl Failover {
         match (self.cause(), self.why()) {
             // A disk that is full or hangs, or a clock that is off, is nobody's plan.
             (_, Why::NoRoom | Why::Clock | Why::Disk) => Class::Hardware,
+            // Nor is a cable.
+            (_, Why::Interface) => Class::Environment,
             (Cause::Planned, _) => Class::Planned,
             (Cause::Crash | Cause::Hang | Cause::None, _) => Class::Software,
             (Cause::Unreachable | Cause::Restart, _) => Class::Hardware,
@@ -158,6 +186,7 @@ impl Failover {
             (_, Why::Remove) => "node removed",
             (_, Why::Clock) => "clock is off",
             (_, Why::Disk) => "disk hangs",
+            (_, Why::Interface) => "interface down",
             (Cause::Planned, Why::None) => "planned",
             (Cause::Crash, _) => "crash",
             (Cause::Hang, _) => "hang",
@@ -258,6 +287,16 @@ mod tests {
         let planned = HandingOver { why: Why::Move.into(), ..HandingOver::default() };
         let moved = Failover { planned: Some(planned), ..Failover::default() };
         assert_eq!((moved.class(), moved.cause_in_words()), (Class::Planned, "moved"));
+        let planned = HandingOver { why: Why::Interface.into(), ..HandingOver::default() };
+        let cut = Failover { planned: Some(planned), ..Failover::default() };
+        assert_eq!((cut.class(), cut.cause_in_words()), (Class::Environment, "interface down"));
         assert_eq!(Failover::default().class(), Class::Software, "what nobody can explain is ours");
+        for class in Class::ALL {
+            assert_eq!(
+                (Class::parse(class.word()), Class::from_wire(class.to_wire())),
+                (Some(class), Some(class))
+            );
+        }
+        assert_eq!((Class::parse("luck"), Class::from_wire(classified::Class::None)), (None, None));
     }
 }

@@ -10,13 +10,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use tokio_stream::StreamExt;
 use trimaran_client::{Attributes, Connection, Message};
 use trimaran_tests::process::cluster::QUEUE_MANAGER;
 use trimaran_tests::process::ledger::{body_of, read_body};
 use trimaran_tests::process::network::{self, FLOATING, FLOATING_SIX, Loss, Watch};
 use trimaran_tests::process::waiting::Crowd;
-use trimaran_tests::process::{Cluster, Plan, amount, namespace};
+use trimaran_tests::process::{Cluster, Plan, amount, namespace, run_program};
 
 const QUEUE: &str = "HA.QUEUE";
 /// Whoever had the address is noticed by its clients within so long after another node took it.
@@ -658,4 +659,150 @@ fn holders(cluster: &Cluster) -> (usize, usize) {
         found[0]
     };
     (of(FLOATING), of(FLOATING_SIX))
+}
+
+// ---- addresses of IPv6 that somebody else has ----
+
+#[test]
+fn an_address_of_ipv6_that_a_stranger_has_is_refused_and_one_that_a_peer_has_is_taken() {
+    in_own_network(async {
+        let queue_managers = vec!["SIX".to_owned()];
+        let mut cluster = Cluster::prepare(Plan { floats: true, queue_managers, ..Plan::default() });
+        network::stranger_six(true);
+        (0..3).for_each(|node| cluster.start_node(node));
+        let said =
+            |cluster: &Cluster, text: &str| (0..3).find(|node| cluster.log_since_start(*node).contains(text));
+        let refused = format!(
+            "address {FLOATING_SIX} is in use by a machine with hardware address 02:00:00:00:00:fe, which is no node of this \
+             cluster: it was not taken"
+        );
+        until(Duration::from_secs(20), "a node says who has the address", || {
+            said(&cluster, &refused).is_some()
+        });
+        let serving = said(&cluster, &refused).expect("it was said");
+        until(Duration::from_secs(1), "it is not taken", || !cluster.network().has(serving, FLOATING_SIX));
+        network::stranger_six(false);
+        until(Duration::from_secs(12), "the stranger is gone", || {
+            (0..3).any(|node| cluster.network().has(node, FLOATING_SIX))
+        });
+
+        // A node that was cut off from its agent, or was told by hand, may have the address; its lease is over.
+        cluster.wait_all_in_sync(Duration::from_secs(20)).await;
+        let serving = (0..3).find(|node| cluster.network().has(*node, FLOATING_SIX)).expect("one has it");
+        let other = (0..3).find(|node| *node != serving).expect("there are three");
+        cluster.kill(other);
+        // Its agent takes away what it knows of when the node is gone, and is gone itself then.
+        std::thread::sleep(LIFETIME);
+        let by_hand = ["addr", "add", &format!("{FLOATING_SIX}/128"), "dev", "eth0", "nodad"];
+        cluster.network().ip(other, &by_hand);
+        cluster.stop(serving);
+        let third = 3 - serving - other;
+        until(Duration::from_secs(10), "nobody is left but the third, which needs another", || {
+            !cluster.network().has(serving, FLOATING_SIX)
+        });
+        cluster.start_node(serving);
+        let claimed = format!("address {FLOATING_SIX} was also claimed by the machine with hardware address");
+        until(Duration::from_secs(20), "a peer's claim raises an alarm", || {
+            [serving, third].iter().any(|node| cluster.log_since_start(*node).contains(&claimed))
+        });
+        until(Duration::from_secs(2), "and the address is taken all the same", || {
+            [serving, third].iter().any(|node| cluster.network().has(*node, FLOATING_SIX))
+        });
+    });
+}
+
+#[test]
+fn a_move_that_is_asked_for_through_the_address_is_answered() {
+    in_own_network(async {
+        let mut cluster = Cluster::start(Plan { floats: true, ..Plan::default() });
+        cluster.wait_all_in_sync(Duration::from_secs(20)).await;
+        let mut serving = cluster.wait_serving(Duration::from_secs(10));
+        until(Duration::from_secs(5), "the address is there", || cluster.network().has(serving, FLOATING));
+        let floating = cluster.floating();
+        for named in [true, true, false] {
+            let to = (serving + 1) % 3;
+            let mut arguments = vec!["--connect", &floating, "--queue-manager", QUEUE_MANAGER, "move"];
+            arguments.extend(named.then_some(cluster.nodes[to].name.as_str()));
+            let output = run_program("trimaran", &arguments, "");
+            let said = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+            let now = cluster.wait_serving(Duration::from_secs(10));
+            assert!(!named || now == to, "{said}");
+            let moved = format!("moved from {} to {}", cluster.nodes[serving].name, cluster.nodes[now].name);
+            assert!(now != serving && said.contains(&moved), "{said}");
+            until(Duration::from_secs(5), "the address follows", || cluster.network().has(now, FLOATING));
+            cluster.wait_all_in_sync(Duration::from_secs(20)).await;
+            serving = now;
+        }
+    });
+}
+
+#[test]
+fn canaries_see_that_clients_are_cut_off_from_a_queue_manager_that_is_served() {
+    in_own_network(async {
+        let settings = vec!["queue_managers.0.canary=true".to_owned()];
+        let mut cluster = Cluster::start(Plan { floats: true, settings, ..Plan::default() });
+        cluster.wait_all_in_sync(Duration::from_secs(20)).await;
+        let serving = cluster.wait_serving(Duration::from_secs(10));
+        let connect = cluster.addresses().join(",");
+        let ask = |arguments: &[&str]| {
+            let output =
+                run_program("trimaran", &[&["--connect", &connect, "--json"], arguments].concat(), "");
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            let lines = String::from_utf8(output.stdout).expect("JSON is text");
+            lines
+                .lines()
+                .map(|line| serde_json::from_str(line).expect("a line is JSON"))
+                .collect::<Vec<Value>>()
+        };
+        let seen = || ask(&["availability"])[0]["canary"].clone();
+        until(Duration::from_secs(30), "a canary gets through the address", || !seen().is_null());
+        let records = ask(&["failovers"]).len();
+
+        // Clients come to nobody, nodes to each other.
+        let rule = format!("ip daddr {FLOATING} drop");
+        cluster.network().filter(
+            serving,
+            &format!("table netdev lossy {{ chain heard {{ type filter hook ingress device eth0 priority 0; {rule}; }}; }}"),
+        );
+        std::thread::sleep(Duration::from_secs(5));
+        cluster.network().heal(serving);
+        until(Duration::from_secs(30), "a canary gets through again", || {
+            seen()["down_us"].as_u64() >= Some(4_000_000)
+        });
+        assert_eq!(cluster.wait_serving(Duration::from_secs(1)), serving);
+        assert_eq!(ask(&["failovers"]).len(), records, "records say nothing of it");
+    });
+}
+
+#[test]
+fn a_leader_that_clients_do_not_reach_any_more_hands_over_while_the_nodes_hear_each_other() {
+    in_own_network(async {
+        let peer = |node: usize| format!("nodes.{node}.peer={}:7101", network::second_address_of(node));
+        let settings = (0..3).map(peer).collect();
+        let mut cluster = Cluster::prepare(Plan { floats: true, settings, ..Plan::default() });
+        cluster.network().second_line();
+        (0..3).for_each(|node| cluster.start_node(node));
+        cluster.wait_all_in_sync(Duration::from_secs(20)).await;
+        let serving = cluster.wait_serving(Duration::from_secs(10));
+        until(Duration::from_secs(5), "the address is there", || cluster.network().has(serving, FLOATING));
+
+        cluster.network().plug(serving, false);
+        let begun = Instant::now();
+        until(Duration::from_secs(15), "another node has the address", || {
+            (0..3).any(|node| node != serving && cluster.network().has(node, FLOATING))
+        });
+        println!("moved {:?} after the cable was pulled", begun.elapsed());
+        assert!(!cluster.network().has(serving, FLOATING), "the address is where clients reach it");
+        cluster.network().plug(serving, true);
+        let connect = cluster.addresses().join(",");
+        let output =
+            run_program("trimaran", &["--connect", &connect, "--json", "failovers", "--last", "1"], "");
+        let record: Value = serde_json::from_slice(&output.stdout).expect("a line of JSON");
+        assert_eq!(
+            (&record["why"], &record["class"]),
+            (&"interface down".into(), &"environment".into()),
+            "{record}"
+        );
+    });
 }

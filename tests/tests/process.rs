@@ -460,6 +460,78 @@ async fn a_crash_and_a_stop_are_on_record_with_what_they_cost_and_on_every_node_
     load.ledger.balance().assert_even();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn canaries_know_of_the_time_in_which_all_nodes_were_down_and_every_node_tells_it_alike() {
+    let mut cluster =
+        Cluster::start(Plan { settings: settings(&["queue_managers.0.canary=true"]), ..Plan::default() });
+    let ask = |connect: &str, arguments: &[&str]| {
+        let output = run_program("trimaran", &[&["--connect", connect, "--json"], arguments].concat(), "");
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output));
+        let lines = String::from_utf8(output.stdout).expect("JSON is text");
+        lines.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect::<Vec<Value>>()
+    };
+    let all = cluster.addresses().join(",");
+    let wait_seen = |what: &str, is_so: &dyn Fn(&Value) -> bool| {
+        let until = Instant::now() + seconds(30);
+        loop {
+            let seen = ask(&all, &["availability"]).remove(0)["canary"].take();
+            if is_so(&seen) {
+                return seen;
+            }
+            assert!(Instant::now() < until, "{what}: {seen}");
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    };
+    cluster.wait_serving(seconds(30));
+    let first = wait_seen("a canary gets through", &|seen| !seen.is_null());
+
+    (0..3).for_each(|node| cluster.kill(node));
+    std::thread::sleep(seconds(4));
+    (0..3).for_each(|node| cluster.start_node(node));
+    cluster.wait_serving(seconds(30));
+    let seen = wait_seen("the time that nobody saw is known", &|seen| {
+        seen["times"].as_u64() >= Some(1) && seen["down_us"].as_u64() >= Some(4_000_000)
+    });
+    assert_eq!(seen["since"], first["since"]);
+
+    // What a person says of it, and what was seen, is there after a failover, whoever is asked.
+    ask(&all, &["failovers", "classify", "2", "--class", "human", "--because", "all three were killed"]);
+    let crashed = cluster.wait_serving(seconds(30));
+    cluster.kill(crashed);
+    cluster.wait_serving(seconds(30));
+    cluster.start_node(crashed);
+    cluster.wait_all_in_sync(seconds(30)).await;
+    for address in cluster.addresses() {
+        let told = ask(&address, &["failovers", "show", "2"]).remove(0);
+        assert_eq!(told["class"], "human", "{address}");
+        assert_eq!(told["classified"]["because"], "all three were killed");
+        let told = ask(&address, &["availability"]).remove(0)["canary"].take();
+        assert_eq!(told["since"], first["since"], "{address}");
+        assert!(told["down_us"].as_u64() >= seen["down_us"].as_u64(), "{address}: {told}, and before {seen}");
+    }
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../node/docs/availability.md"));
+    let page = page.expect("the page is there");
+    let blocks = page.split("```bash\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let typed = blocks.flat_map(str::lines).map(|line| line.split('#').next().unwrap_or(line));
+    let mut ran = 0;
+    for line in typed {
+        // What is in quotes is one word.
+        let words = line.split('\'').enumerate().flat_map(|(part, text)| match part % 2 {
+            0 => text.split_whitespace().collect(),
+            _ => vec![text],
+        });
+        let words: Vec<&str> = words.collect();
+        assert_eq!(words.first(), Some(&"trimaran"), "{line}");
+        ask(&all, &words[1..]);
+        ran += 1;
+    }
+    assert!(ran > 5, "the page has commands: {ran}");
+    let (_, page) = http_get(&cluster.nodes[crashed].http, "/metrics").expect("the node has a page");
+    for line in ["trimaran_canary_outages_total{", "trimaran_canary_rounds_total{"] {
+        assert!(page.contains(line), "{line} is missing in\n{page}");
+    }
+}
+
 // ---- nodes come and go ----
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

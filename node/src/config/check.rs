@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use trimaran_proto::plain;
 
-use super::{Config, Descriptors, LOCK_FILE, Owner, placement, reserves, resolve, voters_warning};
+use super::{Config, Descriptors, LOCK_FILE, Owner, canary, placement, reserves, resolve, voters_warning};
 use crate::log_store::{filesystem, free_bytes};
 use crate::peer::{self, PeerTls, ProbeError};
 use crate::security::{Tls, TlsOptions};
@@ -93,6 +93,9 @@ pub async fn check(config: &Config) -> CheckReport {
     warnings.for_each(|warning| report.warning(warning));
 
     placement::sentences(config).into_iter().for_each(|text| report.fine(text));
+    for (text, is_fine) in canary::sentences(config) {
+        if is_fine { report.fine(text) } else { report.wrong(text) }
+    }
 
     let tls = check_tls(config, &mut report);
     let own = check_peers(config, tls, &mut report).await;

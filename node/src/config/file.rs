@@ -36,6 +36,8 @@ pub struct File {
     pub log: Log,
     #[serde(default)]
     pub address: Address,
+    #[serde(default)]
+    pub canary: Canary,
 }
 
 #[derive(Debug, Deserialize)]
@@ -79,6 +81,17 @@ pub struct QueueManager {
     pub preferred: Option<Spanned<String>>,
     /// When it moves back there by itself: "never" (the default), "now", or a part of the day in UTC, "02:00-04:00".
     pub fail_back: Option<Spanned<String>>,
+    /// Each second, nodes that do not serve it put a small persistent message through it and get it, as clients do. Default: false.
+    pub canary: Option<Spanned<bool>>,
+}
+
+/// As whom canaries connect. `{node}` is replaced by the node's name.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Canary {
+    /// A user's certificate and key, where clients must show one.
+    pub certificate: Option<Spanned<PathBuf>>,
+    pub key: Option<Spanned<PathBuf>>,
 }
 
 /// How floating addresses are held.
@@ -244,6 +257,7 @@ pub fn in_our_words(said: &str) -> String {
         ("expected struct Limits", "expected a table, [limits]"),
         ("expected struct Log", "expected a table, [log]"),
         ("expected struct Address", "expected a table, [address]"),
+        ("expected struct Canary", "expected a table, [canary]"),
         ("expected a map", "expected a table"),
     ];
     words.iter().fold(said.trim_end().to_owned(), |said, (theirs, ours)| said.replace(theirs, ours))

@@ -1,7 +1,7 @@
 //! The cluster file as it is meant: every module's own options, checked as a whole (L5).
 //!
 //! No module below reads files. `file` is the text's shape; `reader` makes of it what is meant, with `options` for the sections that
-//! hold options, `addresses` for floating addresses, `placement` for preferred nodes, `network` for names of hosts, `machine` for what there is of memory and
+//! hold options, `addresses` for floating addresses, `placement` for preferred nodes, `canary` for canaries, `network` for names of hosts, `machine` for what there is of memory and
 //! descriptors, and `problems` for all that is wrong. `owner` says whose a directory is, `reserves` what is
 //! held back for full disks, `check` is `trimaran-node check`.
 
@@ -11,12 +11,14 @@ mod problems;
 mod options;
 mod addresses;
 mod placement;
+mod canary;
 mod network;
 mod machine;
 mod owner;
 mod reserves;
 mod check;
 
+pub use canary::Canaries;
 pub use check::{CheckReport, Finding, check, peer_tls};
 pub use machine::{Descriptors, MONITOR_CONNECTIONS_MAX, PEER_CONNECTIONS_MAX};
 pub use network::{is_loopback, resolve};
@@ -50,6 +52,7 @@ pub struct Config {
     pub queue_managers: BTreeMap<QueueManagerId, ObjectName>,
     /// Where each of them should be served.
     pub placements: BTreeMap<QueueManagerId, Placement>,
+    pub canaries: Canaries,
     pub log_directory: PathBuf,
     pub data_directory: PathBuf,
     pub tls: Option<TlsFiles>,
@@ -144,7 +147,9 @@ impl Config {
     fn relative_to(mut self, directory: &Path) -> Config {
         let tls = self.tls.iter_mut().flat_map(|tls| [&mut tls.ca, &mut tls.certificate, &mut tls.key]);
         let program = self.addresses.iter_mut().filter_map(|addresses| addresses.program.as_mut());
+        let canary = self.canaries.identity.iter_mut().flat_map(|(certificate, key)| [certificate, key]);
         let paths = [&mut self.log_directory, &mut self.data_directory].into_iter().chain(tls).chain(program);
+        let paths = paths.chain(canary);
         paths.for_each(|path| *path = directory.join(&*path));
         self
     }

@@ -25,6 +25,7 @@ pub fn read(text: &str, file: &file::File, node: Option<&str>) -> Result<Config,
     let limits = options::limits(&file.limits, file.queue_managers.len(), &mut problems);
     let log = options::log(&file.log, &mut problems);
     let addresses = options::addresses(file, &name, &mut problems);
+    let canaries = super::canary::read(file, &name, &mut problems);
     let placements = options::placements(file, &names, &mut problems);
     let threads = options::threads(file.threads.as_ref(), &mut problems);
     let log_directory = expand(file.directories.log.get_ref(), &name);
@@ -42,6 +43,7 @@ pub fn read(text: &str, file: &file::File, node: Option<&str>) -> Result<Config,
         nodes,
         queue_managers,
         placements,
+        canaries,
         log_directory,
         data_directory,
         tls,

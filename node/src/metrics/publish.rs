@@ -101,6 +101,11 @@ pub fn publish_queue_manager(page: &mut Page, figures: &QueueManagerFigures<'_>)
     if stats.version >= u64::from(Version::RECORDS.0) {
         page.add(&catalog::TAKEOVERS, &labels, stats.takeovers as f64);
     }
+    if stats.canary_good_at_ms > 0 {
+        page.add(&catalog::CANARY_OUTAGES, &labels, stats.canary_outages as f64);
+        page.add(&catalog::CANARY_DOWN, &labels, stats.canary_down_ms as f64 / 1e3);
+        page.add(&catalog::CANARY_GOOD_AT, &labels, stats.canary_good_at_ms as f64 / 1e3);
+    }
     page.add(&catalog::TURN_CPU_MAX, &labels, stats.turn_cpu_us_max as f64 / 1e6);
 
     let theirs: &[(&'static Metric, u64)] = &[

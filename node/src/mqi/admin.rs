@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use trimaran_proto::admin::v1::Classified;
+
 use crate::types::definition::{Changes, ObjectKind, ObjectRef, RecordAction};
 use crate::types::{Index, NodeId, NodeInfo, ObjectName, SessionId, Term, Version};
 
@@ -50,6 +52,8 @@ pub enum Operate {
     Failovers {
         after: u64,
     },
+    /// A person says what a record of a failover counts as, and why.
+    Classify(Classified),
     /// Moves the active instance; `to` None picks the one that is most up to date. Units of work that are open may go on
     /// for so long; None: as long as the replica's options say.
     Move {

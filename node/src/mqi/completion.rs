@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use trimaran_proto::admin::v1::Failover;
+use trimaran_proto::admin::v1::{Canary, Classified, Failover};
 
 use super::call::OpenOptions;
 use crate::types::definition::Definition;
@@ -53,8 +53,7 @@ pub enum Data {
     /// Who is connected, in the order in which they came.
     Sessions(Vec<SessionView>),
     Status(Box<StatusView>),
-    /// In the order of their numbers.
-    Failovers(Vec<Failover>),
+    Failovers(Box<KeptFailovers>),
     /// Not the answer yet: a step of a long call, and how far it is, 0.0 to 1.0.
     Progress {
         step: String,
@@ -64,6 +63,14 @@ pub enum Data {
     NotServing {
         leader: Option<NodeId>,
     },
+}
+
+/// A page of the records of failovers, in the order of their numbers, what people said of these, and what canaries saw.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct KeptFailovers {
+    pub records: Vec<Failover>,
+    pub classified: Vec<Classified>,
+    pub canary: Option<Canary>,
 }
 
 /// An object or record as displayed.

@@ -2,7 +2,7 @@
 
 use std::hash::{Hash, Hasher};
 
-use super::{ManagerRules, QueueManager, QueueRules};
+use super::{ManagerRules, QueueManager, QueueRules, canary};
 use crate::types::{FixedHasher, Version};
 
 impl QueueManager {
@@ -15,6 +15,13 @@ impl QueueManager {
         // Nodes of different releases compare theirs: what a version brought counts from that version on.
         if self.version > Version::FIRST {
             (self.version, self.failovers.digest(), &self.maintained).hash(&mut hasher);
+        }
+        // What no canary saw, and nobody said, is no fact.
+        if let Some(canary) = &self.canary {
+            canary::digest(canary).hash(&mut hasher);
+        }
+        if let Some(said) = self.failovers.digest_of_classified() {
+            said.hash(&mut hasher);
         }
         (self.catalog.digest(), self.queues.sums().digest, self.staged.digest()).hash(&mut hasher);
         (self.producers.digest(), self.producers.names().digest()).hash(&mut hasher);
@@ -60,6 +67,10 @@ impl QueueManager {
         debug_assert!(
             self.maintained.is_empty() || self.version >= Version::RECORDS,
             "maintenance came with a version"
+        );
+        debug_assert!(
+            self.canary.is_none() || self.version >= Version::RECORDS,
+            "what canaries see came with a version"
         );
         debug_assert!(
             self.queues.iter().all(|queue| queue.id < self.next_queue),
@@ -132,6 +143,7 @@ impl QueueManager {
             return Err("the digest of the producers' names is not that of what they are".into());
         }
         self.failovers.check()?;
+        self.failovers.check_classified()?;
         if self.outcomes.digest() != self.outcomes.recount_digest() {
             return Err("the digest of the outcomes is not theirs".into());
         }

@@ -4,10 +4,12 @@
 //! body is copied once, from the buffer it was received in to the entry; [`decode`] gives bodies as slices of the
 //! entry.
 
+use std::time::Duration;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message as _;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
-use trimaran_proto::admin::v1::{FailoverAccount, HandingOver};
+use trimaran_proto::admin::v1::{Classified, FailoverAccount, HandingOver};
 use trimaran_proto::replica::v1::{self as wire, command::Command as Kind};
 
 use super::definition_codec as codec;
@@ -93,6 +95,16 @@ pub enum Command {
         node: NodeId,
         begins: bool,
     },
+    /// A person says what a record of a failover counts as.
+    Classify(Classified),
+    /// A canary got through.
+    CanaryGood {
+        node: NodeId,
+        /// For how long it had watched without getting through; None where this is its first round.
+        silent: Option<Duration>,
+    },
+    /// Somebody has served for long, and heard of no canary.
+    CanaryLapsed,
     /// Carry out the unit whose parts were staged under this number, with this length in all. Each part is the encoding of a
     /// [`Command::CommitUnit`] with some of its messages; one of them names it.
     Staged {
@@ -108,7 +120,10 @@ impl Command {
             Command::BeginTerm { leader: Some(_) }
             | Command::HandOver(_)
             | Command::Account { .. }
-            | Command::Maintain { .. } => Version::RECORDS,
+            | Command::Maintain { .. }
+            | Command::Classify(_)
+            | Command::CanaryGood { .. }
+            | Command::CanaryLapsed => Version::RECORDS,
             _ => Version::FIRST,
         }
     }
@@ -522,6 +537,12 @@ fn put_command(command: Command, into: &mut BytesMut, begin: impl FnOnce(usize, 
             Kind::Raise(wire::Raise { version: to.0, node: node.0, term: term.0 })
         }
         Command::Maintain { node, begins } => Kind::Maintain(wire::Maintain { node: node.0, begins }),
+        Command::Classify(said) => Kind::Classified(said),
+        Command::CanaryGood { node, silent } => {
+            let silent_ms = silent.map(|silent| silent.as_millis() as u64);
+            Kind::Observe(wire::Observe { node: node.0, silent_ms })
+        }
+        Command::CanaryLapsed => Kind::Observe(wire::Observe::default()),
         Command::Staged { number, length } => {
             Kind::Staged(wire::Staged { number: number.0, length: length as u64 })
         }
@@ -586,6 +607,12 @@ fn from_wire(command: wire::Command, speaks: Speaks) -> Result<Command, DecodeEr
         Kind::Maintain(wire::Maintain { node: 0, .. }) => return Err(DecodeError::Field("node")),
         Kind::Maintain(maintain) => {
             Command::Maintain { node: NodeId(maintain.node), begins: maintain.begins }
+        }
+        Kind::Classified(said) => Command::Classify(said),
+        Kind::Observe(wire::Observe { node: 0, .. }) => Command::CanaryLapsed,
+        Kind::Observe(observed) => {
+            let silent = observed.silent_ms.map(Duration::from_millis);
+            Command::CanaryGood { node: NodeId(observed.node), silent }
         }
         Kind::Staged(staged) => {
             Command::Staged { number: StagedBodyId(staged.number), length: staged.length as usize }
@@ -692,6 +719,10 @@ mod tests {
             Command::BeginTerm { leader: None },
             Command::Raise { to: Version::RECORDS, leader: (NodeId(2), Term(3)) },
             Command::Maintain { node: NodeId(2), begins: true },
+            Command::Classify(Classified { number: 7, because: "a cable".into(), ..Classified::default() }),
+            Command::CanaryGood { node: NodeId(2), silent: None },
+            Command::CanaryGood { node: NodeId(2), silent: Some(Duration::from_millis(1_003)) },
+            Command::CanaryLapsed,
         ];
         let mut encoder = BatchEncoder::default();
         encoder.speak(Version::RECORDS);

@@ -2,15 +2,16 @@
 //!
 //! A leader that begins to serve opens a record, and has its account put into the log a little later
 //! (`replica/failovers.rs`); then the record is sealed. One whose leader did not live to give the account is sealed
-//! without it when the next one begins.
+//! without it when the next one begins. What a person says of a record later is kept beside it: a seal is for good.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use prost::Message as _;
 use trimaran_proto::admin::v1::handing_over::Why;
-use trimaran_proto::admin::v1::{Failover, FailoverAccount, HandingOver};
+use trimaran_proto::admin::v1::{Classified, Failover, FailoverAccount, HandingOver};
 use trimaran_proto::failover::{KEPT, seal_of, verify};
 
+use super::digest::Digest;
 use crate::types::planted::{self, Bug};
 use crate::types::{NodeId, Term, WallTime};
 
@@ -27,6 +28,9 @@ pub(super) struct Failovers {
     handing_over: Option<HandingOver>,
     /// The newest [`KEPT`]. Only the last may be open.
     records: VecDeque<Failover>,
+    /// What people said of records that are kept, by their number.
+    classified: BTreeMap<u64, Classified>,
+    classified_digest: Digest,
 }
 
 impl Failovers {
@@ -111,8 +115,11 @@ impl Failovers {
             sealed_before: self.records.back().map(|last| last.seal.clone()).unwrap_or_default(),
             ..Failover::default()
         });
-        if self.records.len() > KEPT {
-            self.records.pop_front();
+        if self.records.len() > KEPT
+            && let Some(oldest) = self.records.pop_front()
+            && let Some(said) = self.classified.remove(&oldest.number)
+        {
+            self.classified_digest.take(said.encode_to_vec());
         }
         debug_assert!(self.records.len() <= KEPT, "so many are kept");
     }
@@ -134,6 +141,56 @@ impl Failovers {
     /// Who serves hands over, or will not after all ([`Why::None`]).
     pub fn announce(&mut self, said: HandingOver, at: WallTime) {
         self.handing_over = (said.why() != Why::None).then_some(HandingOver { at_ms: at.0, ..said });
+    }
+
+    // ---- what people say of them ------------------------------------------------------------------------------
+
+    /// None where there is no such record.
+    pub fn classify(&mut self, said: Classified, at: WallTime) -> Option<()> {
+        let is_kept = (self.first()..self.next()).contains(&said.number);
+        let said = Classified { at_ms: at.0, ..said };
+        is_kept.then(|| self.keep_classified(said))
+    }
+
+    /// From the message store, where records come first.
+    pub fn restore_classified(&mut self, said: Classified) -> Result<(), String> {
+        let is_kept = (self.first()..self.next()).contains(&said.number);
+        if !is_kept || self.classified.contains_key(&said.number) {
+            return Err(format!(
+                "record {} is not there, or it is said twice what it counts as",
+                said.number
+            ));
+        }
+        self.keep_classified(said);
+        Ok(())
+    }
+
+    fn keep_classified(&mut self, said: Classified) {
+        self.classified_digest.add(said.encode_to_vec());
+        if let Some(before) = self.classified.insert(said.number, said) {
+            self.classified_digest.take(before.encode_to_vec());
+        }
+        debug_assert!(self.classified.len() <= self.records.len(), "of a record one thing is said");
+    }
+
+    pub fn classified(&self, from: u64) -> impl Iterator<Item = &Classified> {
+        debug_assert!(
+            self.classified.keys().next().is_none_or(|first| *first >= self.first()),
+            "what is said of a record goes with it"
+        );
+        self.classified.range(from..).map(|(_, said)| said)
+    }
+
+    /// None where nothing was said.
+    pub fn digest_of_classified(&self) -> Option<Digest> {
+        (!self.classified.is_empty()).then_some(self.classified_digest)
+    }
+
+    pub fn check_classified(&self) -> Result<(), String> {
+        match self.classified_digest == Digest::of(self.classified.values().map(Classified::encode_to_vec)) {
+            true => Ok(()),
+            false => Err("the digest of what people said of failovers is not that of what they said".into()),
+        }
     }
 
     fn seal(&mut self) {
@@ -159,6 +216,7 @@ impl Failovers {
 
 #[cfg(test)]
 mod tests {
+    use trimaran_proto::admin::v1::classified::Class;
     use trimaran_proto::admin::v1::failover_account::Cause;
 
     use super::*;
@@ -206,11 +264,45 @@ mod tests {
     }
 
     #[test]
+    fn what_a_person_says_is_beside_the_record_whose_seal_stays() {
+        let mut failovers = Failovers::default();
+        failovers.begin(NodeId(1), Term(2), WallTime(1_000));
+        failovers.begin(NodeId(2), Term(3), WallTime(2_000));
+        let said = |number, because: &str| Classified {
+            number,
+            class: Class::Human.into(),
+            because: because.into(),
+            ..Classified::default()
+        };
+        let before = all(&failovers);
+        assert_eq!(failovers.classify(said(1, "pulled the plug"), WallTime(9_000)), Some(()));
+        assert_eq!(failovers.classify(said(2, "open, but known"), WallTime(9_500)), Some(()));
+        assert_eq!(failovers.classify(said(3, "not yet"), WallTime(9_900)), None);
+        assert_eq!(failovers.classify(said(0, "never"), WallTime(9_900)), None);
+        assert_eq!(all(&failovers), before);
+        assert_eq!(
+            failovers.classify(said(1, "the plug fell out"), WallTime(9_990)),
+            Some(()),
+            "the newest counts"
+        );
+        let kept: Vec<_> =
+            failovers.classified(0).map(|said| (said.number, said.because.as_str(), said.at_ms)).collect();
+        assert_eq!(kept, [(1, "the plug fell out", 9_990), (2, "open, but known", 9_500)]);
+        assert_eq!(failovers.classified(2).count(), 1);
+        assert_eq!((failovers.check_classified(), verify(&all(&failovers))), (Ok(()), Ok(())));
+    }
+
+    #[test]
     fn the_oldest_go_and_numbers_go_on() {
         let mut failovers = Failovers::default();
-        for term in 1..=KEPT as u64 + 5 {
+        failovers.begin(NodeId(1), Term(1), WallTime(0));
+        failovers.classify(Classified { number: 1, ..Classified::default() }, WallTime(0));
+        assert!(failovers.digest_of_classified().is_some());
+        for term in 2..=KEPT as u64 + 5 {
             failovers.begin(NodeId(1), Term(term), WallTime(0));
         }
+        assert_eq!(failovers.digest_of_classified(), None, "what was said of one that is gone");
+        assert_eq!(failovers.check_classified(), Ok(()));
         assert_eq!((failovers.first(), failovers.next()), (6, KEPT as u64 + 6));
         assert_eq!(failovers.from(KEPT as u64 + 4).count(), 2);
         assert_eq!(verify(&all(&failovers)), Ok(()));

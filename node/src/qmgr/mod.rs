@@ -30,6 +30,7 @@ pub mod catalog;
 mod authority;
 mod staged;
 mod failovers;
+mod canary;
 mod under_way;
 mod unwritten;
 mod moving;
@@ -53,7 +54,7 @@ pub use sums::Sums;
 
 use std::collections::BTreeSet;
 
-use trimaran_proto::admin::v1::Failover;
+use trimaran_proto::admin::v1::{Canary, Classified, Failover};
 
 use crate::types::definition::{Definition, ObjectRef};
 use crate::types::{
@@ -86,6 +87,7 @@ pub struct QueueManager {
     /// What may be written of it; see [`Version`].
     version: Version,
     failovers: Failovers,
+    canary: Option<Canary>,
     /// Nodes that are in maintenance. Ids are never given again, so one that was removed does no harm here.
     maintained: BTreeSet<NodeId>,
     retention: Retention,
@@ -127,6 +129,7 @@ impl QueueManager {
             next_queue: QueueId(1),
             version: Version::FIRST,
             failovers: Failovers::default(),
+            canary: None,
             maintained: BTreeSet::new(),
             retention: Retention::default(),
             producers: Producers::default(),
@@ -190,6 +193,11 @@ impl QueueManager {
     /// Records of failovers from this number on, since the queue manager has [`Version::RECORDS`].
     pub fn failovers(&self, from: u64) -> impl Iterator<Item = &Failover> {
         self.failovers.from(from)
+    }
+
+    /// What people said of records from this number on, in the order of their numbers.
+    pub fn classified(&self, from: u64) -> impl Iterator<Item = &Classified> {
+        self.failovers.classified(from)
     }
 
     /// The record of the leader of this term, while its account is to come.
@@ -484,6 +492,25 @@ impl QueueManager {
             }
             Command::Maintain { node, begins: false } => {
                 self.maintained.remove(&node);
+                Ok(Verdict::Done)
+            }
+            Command::Classify(said) => {
+                let number = said.number;
+                self.failovers.classify(said, self.at).ok_or(Reason::AttrValueError)?;
+                self.unwritten.classified.insert(number);
+                Ok(Verdict::Done)
+            }
+            Command::CanaryGood { .. } | Command::CanaryLapsed if self.version < Version::RECORDS => {
+                Err(Reason::FunctionNotSupported)
+            }
+            Command::CanaryGood { node, silent } => {
+                canary::note_good(&mut self.canary, node, silent, self.at);
+                self.unwritten.canary = true;
+                Ok(Verdict::Done)
+            }
+            Command::CanaryLapsed => {
+                canary::lapse(&mut self.canary);
+                self.unwritten.canary = true;
                 Ok(Verdict::Done)
             }
             Command::CommitUnit { .. } | Command::Staged { .. } => unreachable!("a unit is begun"),

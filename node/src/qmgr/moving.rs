@@ -154,10 +154,17 @@ impl QueueManager {
             changes.push(rows::outcome_row(self.id, number, decided));
         }
         if self.failovers.first() > unwritten.failovers_first {
-            changes.push(rows::failovers_forgotten(self.id, self.failovers.first()));
+            changes.extend(rows::failovers_forgotten(self.id, self.failovers.first()));
         }
         for record in self.failovers.from(unwritten.failovers_from) {
             changes.push(rows::failover_row(self.id, record));
+        }
+        for said in unwritten.classified.iter().filter_map(|number| self.failovers.classified(*number).next())
+        {
+            changes.push(rows::classified_row(self.id, said));
+        }
+        if let Some(canary) = self.canary.as_ref().filter(|_| unwritten.canary) {
+            changes.push(rows::canary_row(self.id, canary));
         }
         for number in &unwritten.staged_gone {
             changes.push(rows::staged_gone(self.id, *number));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message as _;
-use trimaran_proto::admin::v1::Failover;
+use trimaran_proto::admin::v1::{Canary, Classified, Failover};
 use trimaran_proto::replica::v1 as wire;
 
 use super::definition_codec::{definition_from_wire, definition_to_wire};
@@ -131,8 +131,17 @@ pub(super) fn failover_row(manager: QueueManagerId, record: &Failover) -> RowCha
     put_state(state_key(manager, b'v', &record.number.to_be_bytes()), record.encode_to_vec())
 }
 
-pub(super) fn failovers_forgotten(manager: QueueManagerId, until: u64) -> RowChange {
-    forgotten(manager, b'v', until)
+/// With what people said of them.
+pub(super) fn failovers_forgotten(manager: QueueManagerId, until: u64) -> [RowChange; 2] {
+    [b'v', b'w'].map(|tag| forgotten(manager, tag, until))
+}
+
+pub(super) fn classified_row(manager: QueueManagerId, said: &Classified) -> RowChange {
+    put_state(state_key(manager, b'w', &said.number.to_be_bytes()), said.encode_to_vec())
+}
+
+pub(super) fn canary_row(manager: QueueManagerId, canary: &Canary) -> RowChange {
+    put_state(state_key(manager, b'c', &[]), canary.encode_to_vec())
 }
 
 /// Of rows that are numbered, those in front of this number.
@@ -325,6 +334,18 @@ fn load_state_row(
             }
             manager.failovers.restore_record(row)?;
         }
+        b'w' => {
+            let row = Classified::decode(value).map_err(text)?;
+            let place = u64::from_be_bytes(rest.try_into().map_err(|_| "a key of wrong length")?);
+            if row.number != place {
+                return Err("what was said of another record".into());
+            }
+            manager.failovers.restore_classified(row)?;
+        }
+        b'c' if manager.version < Version::RECORDS => {
+            return Err(format!("version {} has no canaries", manager.version));
+        }
+        b'c' => manager.canary = Some(super::canary::load(value)?),
         b's' => {
             let number = u64::from_be_bytes(rest.get(..8).ok_or("short key")?.try_into().expect("8 bytes"));
             manager.staged.push(StagedBodyId(number), Bytes::copy_from_slice(value));

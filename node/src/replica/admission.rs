@@ -74,6 +74,7 @@ impl Replica {
         let access = match operate {
             Operate::Status | Operate::Failovers { .. } => Access::Display,
             Operate::Move { .. }
+            | Operate::Classify(_)
             | Operate::Maintain { .. }
             | Operate::Members(_)
             | Operate::Raise { .. }

@@ -121,6 +121,7 @@ impl Replica {
             }
             Call::Inquire { handle } => self.on_inquire(session, token, handle),
             Call::Admin(admin) => self.on_admin(session, token, admin),
+            Call::Operate(Operate::Classify(said)) => self.on_classify(session, token, said),
             Call::Operate(Operate::Move { to, units_within }) => {
                 self.on_move(session, token, to, units_within)
             }

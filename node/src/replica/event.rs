@@ -1,5 +1,7 @@
 //! Everything that can happen to a replica. Nothing else wakes it.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use trimaran_proto::replica::v1::peer_message::Message as PeerMessage;
 
@@ -110,6 +112,17 @@ pub enum Event {
     AddressHere {
         taken: Instant,
         announced: Instant,
+    },
+
+    /// The interface that the floating address belongs on can be used, or cannot any more. Said when it changes; it can, until it
+    /// is said.
+    Interface {
+        is_up: bool,
+    },
+
+    /// This node's canary got a message through the queue manager as clients do. For how long none did before; None for the first.
+    CanaryGood {
+        silent: Option<Duration>,
     },
 
     /// Hand leadership over, refuse new sessions, then publish `RoleView::NotServing`: the node is stopping.

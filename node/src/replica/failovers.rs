@@ -10,15 +10,16 @@ use std::time::Duration;
 use trimaran_proto::admin::v1::failover_account::Cause;
 use trimaran_proto::admin::v1::handing_over::Why;
 use trimaran_proto::admin::v1::moment::Step;
-use trimaran_proto::admin::v1::{Dropped, Failover, FailoverAccount, HandingOver, Moment};
+use trimaran_proto::admin::v1::{Classified, Dropped, Failover, FailoverAccount, HandingOver, Moment};
+use trimaran_proto::failover::{BECAUSE_MAX, Class};
 use trimaran_proto::replica::v1::{Greeting, Service, peer_message::Message as PeerMessage};
 
 use super::proposals::Waiting;
 use super::{Action, Replica};
 use crate::consensus;
-use crate::mqi::{Completion, Data};
+use crate::mqi::{Completion, Data, KeptFailovers, Refusal};
 use crate::qmgr::Command;
-use crate::types::{Index, Instant, NodeId, SessionId, Token, Version};
+use crate::types::{Index, Instant, NodeId, Reason, SessionId, Token, Version};
 
 /// Who took over looks so long for what becomes of the one before and of its clients.
 const ACCOUNT_AFTER: Duration = Duration::from_secs(30);
@@ -385,6 +386,52 @@ impl Replica {
             "a page is in the order of numbers"
         );
         self.turn.spend(super::turn::DESCRIBE * failovers.len() as u64);
-        self.answer(session, token, Completion::ok(Data::Failovers(failovers)));
+        let upto = failovers.last().map_or(after, |last| last.number);
+        let classified =
+            self.state.classified(from).take_while(|said| said.number <= upto).cloned().collect();
+        let canary = self.state.canary().cloned();
+        let kept = KeptFailovers { records: failovers, classified, canary };
+        self.answer(session, token, Completion::ok(Data::Failovers(Box::new(kept))));
+    }
+
+    /// A person says what a record counts as. The record stays as it was sealed.
+    pub(super) fn on_classify(&mut self, session: SessionId, token: Token, said: Classified) {
+        debug_assert!(self.is_serving(), "whoever serves proposes what is replicated");
+        if let Err(refusal) = self.check_classify(&said) {
+            return self.answer(session, token, refusal.into());
+        }
+        let asked = self.sessions.get(session);
+        let user = asked.map(|session| session.identity.user.clone()).unwrap_or_default();
+        let said = Classified { because: said.because.trim().to_string(), user, at_ms: 0, ..said };
+        self.propose(Command::Classify(said), Waiting::Admin { session, token, queue: None });
+    }
+
+    fn check_classify(&self, said: &Classified) -> Result<(), Refusal> {
+        let version = self.state.version();
+        if version < Version::RECORDS {
+            let detail = format!(
+                "records of failovers are kept since version {}, and the queue manager has version {version}: raise it with \
+                 `trimaran cluster upgrade`",
+                Version::RECORDS
+            );
+            return Err(Refusal::because(Reason::FunctionNotSupported, detail));
+        }
+        let wrong = |detail: String| Err(Refusal::because(Reason::AttrValueError, detail));
+        if Class::from_wire(said.class()).is_none() {
+            return wrong(format!("that is no class: say one of {}", Class::ALL.map(Class::word).join(", ")));
+        }
+        if !(1..=BECAUSE_MAX).contains(&said.because.trim().chars().count()) {
+            return wrong(format!("say why, in 1 to {BECAUSE_MAX} characters"));
+        }
+        let mut kept = self.state.failovers(0).map(|record| record.number);
+        let number = said.number;
+        match (kept.next(), self.state.failovers(number).next()) {
+            (None, _) => wrong(format!("there is no record {number}, nor any other")),
+            (Some(first), found) if number < first || found.is_none() => {
+                let last = kept.last().unwrap_or(first);
+                wrong(format!("there is no record {number}: from {first} to {last} are kept"))
+            }
+            _ => Ok(()),
+        }
     }
 }

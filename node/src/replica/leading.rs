@@ -64,6 +64,8 @@ pub(super) struct Leading {
     pub raising: Option<Raising>,
     /// How this node came to lead, for the record.
     pub takeover: Takeover,
+    /// When it is looked again whether a canary was heard of.
+    pub next_canary_look: Instant,
     /// The number of the newest question to peers. Unique over all leaders: a term has one.
     pub questions: u64,
 }
@@ -156,6 +158,7 @@ impl Leading {
             handover: None,
             raising: None,
             takeover,
+            next_canary_look: Instant(0),
             questions: term.0 << 32,
         }
     }

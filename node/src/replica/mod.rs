@@ -75,11 +75,13 @@ mod leadership;
 mod placement;
 mod compaction;
 mod room;
+mod reach;
 mod stalls;
 mod peers;
 mod clocks;
 mod comparison;
 mod failovers;
+mod canary;
 mod history;
 mod recovery;
 mod members;
@@ -129,6 +131,7 @@ use leaving::Left;
 use loads::{Loads, Residents};
 use peers::Peers;
 use placement::Places;
+use reach::Reach;
 use recovery::Recovery;
 use room::Room;
 use sessions::Sessions;
@@ -167,6 +170,8 @@ pub struct Options {
     pub turn_work: u64,
     /// Whether a queue manager that has none of MQ's system and default objects gets them.
     pub system_objects: bool,
+    /// Whether there are canaries, which want a queue of their own.
+    pub canary: bool,
     /// How long after the end of a lease the floating address may still be there (`vip/policy.rs`). None when the queue
     /// manager has none.
     pub address_tail: Option<Duration>,
@@ -194,6 +199,7 @@ impl Options {
             retention: Retention::default(),
             turn_work: TURN_WORK,
             system_objects: false,
+            canary: false,
             address_tail: None,
             units_within: UNITS_WITHIN,
             placement: Placement::default(),
@@ -237,6 +243,7 @@ pub struct Replica {
     compaction: Compaction,
     room: Room,
     stalls: Stalls,
+    reach: Reach,
     /// The node is stopping.
     draining: bool,
     /// While it does, open units of work may go on until then.
@@ -306,6 +313,7 @@ impl Replica {
             compaction,
             room: Room::default(),
             stalls: Stalls::default(),
+            reach: Reach::default(),
             draining: false,
             drain_units_until: Instant(0),
             places: Places::default(),
@@ -370,6 +378,8 @@ impl Replica {
                 self.note_moment(Step::Address, taken);
                 self.note_moment(Step::Announced, announced);
             }
+            Event::Interface { is_up } => self.on_interface(is_up),
+            Event::CanaryGood { silent } => self.on_canary_good(silent),
             Event::Drain => self.on_drain(),
         }
     }
@@ -390,6 +400,7 @@ impl Replica {
         self.expire();
         self.drive_room();
         self.drive_stalls();
+        self.drive_reach();
         self.drive_placement();
         self.define_system_objects();
         self.end_stopped_channels();
@@ -400,6 +411,7 @@ impl Replica {
         self.drive_recovery();
         self.drive_comparison();
         self.drive_failovers();
+        self.drive_canary();
         self.watch_clocks();
         self.note_parted();
         // What the steps above proposed leaves in this turn too, so that a quiet node answers at once.

@@ -31,6 +31,7 @@ struct Heard {
     recovering: bool,
     stopping: bool,
     lacks_room: bool,
+    interface_down: bool,
     committed: Committed,
     speaks: Speaks,
     /// It has committed entries that this leader does not have.
@@ -82,6 +83,11 @@ impl Peers {
     /// Whether the peer said that its disks have room.
     pub fn has_room(&self, node: NodeId) -> bool {
         self.heard.get(&node).is_some_and(|heard| !heard.lacks_room)
+    }
+
+    /// Whether clients reach the peer at the floating address, as far as it said.
+    pub fn is_reached(&self, node: NodeId) -> bool {
+        self.heard.get(&node).is_none_or(|heard| !heard.interface_down)
     }
 
     /// Where the peer has another history than this leader.
@@ -188,6 +194,7 @@ impl Replica {
             removed: self.consensus.membership().removed.contains(&to),
             proposed_since: proposed,
             lacks_room: self.lack_of_room().is_some(),
+            interface_down: self.reach.is_down(),
             terms: terms_to_wire(&terms),
             your_commit: theirs.0,
             term_at_your_commit: self.consensus.term_at(theirs).unwrap_or_default().0,
@@ -212,6 +219,7 @@ impl Replica {
             PeerMessage::Greeting(greeting) => self.on_greeting(from, greeting),
             PeerMessage::Comparison(comparison) => self.on_comparison(from, comparison),
             PeerMessage::Service(service) => self.witness.on_service(from, service),
+            PeerMessage::Watched(watched) => self.on_watched(from, &watched),
         }
     }
 
@@ -236,6 +244,7 @@ impl Replica {
             recovering: greeting.recovering,
             stopping: greeting.stopping,
             lacks_room: greeting.lacks_room,
+            interface_down: greeting.interface_down,
             committed: Committed {
                 last: (Term(greeting.commit_term), Index(greeting.commit)),
                 terms: terms_from_wire(greeting.terms.clone()).unwrap_or_default(),

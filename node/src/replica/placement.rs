@@ -272,7 +272,7 @@ impl Replica {
     }
 
     /// Whether it could take over at once.
-    fn is_fit(&self, peer: &PeerProgress) -> bool {
+    pub(super) fn is_fit(&self, peer: &PeerProgress) -> bool {
         peer.voter
             && peer.active
             && !peer.snapshot
@@ -281,10 +281,19 @@ impl Replica {
             && self.is_another(peer.node).is_none()
     }
 
-    /// What makes one successor better than another: whether it is in service, has room, is on time; then how much it has.
+    /// What makes one successor better than another: whether it is in service, clients reach it, it has room, is on time; then how
+    /// much it has.
     pub(super) fn merit(&self, peer: &PeerProgress) -> impl Ord + use<> {
         let (has_room, is_on_time) = (self.peers.has_room(peer.node), self.clocks.off_ms(peer.node) == 0);
-        (!self.is_spared(peer.node), has_room, is_on_time, peer.matched, std::cmp::Reverse(peer.node))
+        let is_reached = self.peers.is_reached(peer.node);
+        (
+            !self.is_spared(peer.node),
+            is_reached,
+            has_room,
+            is_on_time,
+            peer.matched,
+            std::cmp::Reverse(peer.node),
+        )
     }
 
     /// The node that the cluster file prefers, where a fail-back is due and could be done at once.
@@ -300,7 +309,9 @@ impl Replica {
         }
         let peers = self.consensus.progress();
         let peer = peers.iter().find(|peer| peer.node == preferred)?;
-        let is_well = self.peers.has_room(preferred) && self.clocks.off_ms(preferred) == 0;
+        let is_well = self.peers.has_room(preferred)
+            && self.peers.is_reached(preferred)
+            && self.clocks.off_ms(preferred) == 0;
         debug_assert_ne!(peer.node, self.options.node, "progress is that of others");
         (self.is_fit(peer) && is_well).then_some(preferred)
     }

@@ -365,3 +365,43 @@ fn replica_that_stands(id: u64, voters: &[u64], delay_ms: u64) -> Member {
     let state = QueueManager::new(QueueManagerId(1), name);
     of_replica(Replica::new(options, recovered, state, 41 * id), false)
 }
+
+// ---- the clients' interface ----
+
+#[test]
+fn a_leader_whose_clients_are_cut_off_hands_over_to_a_node_whose_are_not() {
+    let mut group = placed_group();
+    group.pass(Duration::from_secs(31));
+    let leader = group.leader().unwrap();
+    let [cut, whole] = group.others(leader)[..] else { panic!("there are three") };
+    let down = || Event::Interface { is_up: false };
+    group.tell(cut, down());
+    group.tell(leader, down());
+    group.pass(millis(1_900));
+    assert_eq!(group.leader(), Some(leader), "a cable may be plugged again");
+    group.pass(millis(600));
+    assert_eq!(group.leader(), Some(whole), "and not to the one that is cut off, too");
+    let last = group.members[&whole].replica.state.failovers(0).last().cloned().expect("it is on record");
+    assert_eq!((last.why(), last.before), (Why::Interface, leader));
+
+    // Where nobody is better off, who serves goes on.
+    group.tell(whole, down());
+    group.pass(Duration::from_secs(5));
+    assert_eq!(group.leader(), Some(whole));
+    group.tell(cut, Event::Interface { is_up: true });
+    group.pass(Duration::from_secs(1));
+    assert_eq!(group.leader(), Some(cut), "there is one that clients reach again");
+}
+
+#[test]
+fn an_interface_that_is_back_soon_moves_nothing() {
+    let mut group = placed_group();
+    let leader = group.leader().unwrap();
+    for _ in 0..5 {
+        group.tell(leader, Event::Interface { is_up: false });
+        group.pass(millis(1_500));
+        group.tell(leader, Event::Interface { is_up: true });
+        group.pass(millis(500));
+    }
+    assert_eq!(group.leader(), Some(leader));
+}

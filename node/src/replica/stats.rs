@@ -44,6 +44,11 @@ pub struct Stats {
     pub version: u64,
     /// As every node counts them.
     pub takeovers: u64,
+    /// As every node counts them: how often and for how long no canary got through, and when one did last (in milliseconds, 0:
+    /// never).
+    pub canary_outages: u64,
+    pub canary_down_ms: u64,
+    pub canary_good_at_ms: u64,
     /// Now.
     pub term: u64,
     /// Now.

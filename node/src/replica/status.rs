@@ -146,6 +146,10 @@ impl Replica {
         self.holdings.note(&self.state, &self.residents, volatile);
         self.stats.version = u64::from(self.state.version().0);
         self.stats.takeovers = self.state.takeovers();
+        if let Some(canary) = self.state.canary() {
+            (self.stats.canary_outages, self.stats.canary_down_ms) = (canary.outages, canary.down_ms);
+            self.stats.canary_good_at_ms = canary.good_ms.max(0) as u64;
+        }
         self.stats.in_maintenance = self.state.is_maintained(self.options.node);
         self.stats.term = self.consensus.term().0;
         self.stats.commit_index = self.consensus.commit_index().0;

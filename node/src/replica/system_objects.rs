@@ -22,6 +22,7 @@ impl Replica {
         }
         self.standing.own_mut().objects_due = false;
         self.raise_new();
+        self.define_canary_queue();
         if !self.options.system_objects || self.has_system_objects() {
             return;
         }

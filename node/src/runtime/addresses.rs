@@ -235,6 +235,17 @@ impl Addresses {
             Report::Expired { queue_manager } => {
                 seen.held.remove(&QueueManagerId(queue_manager));
             }
+            Report::Interface { queue_manager, is_up } => {
+                drop(seen);
+                match is_up {
+                    true => tracing::info!(queue_manager, "the interface of the floating address is up"),
+                    false => tracing::warn!(
+                        queue_manager,
+                        "the interface of the floating address is down: clients do not reach this node there"
+                    ),
+                }
+                tell(&QueueManagerId(queue_manager), Event::Interface { is_up });
+            }
             Report::Conflict { queue_manager, address, hardware, gave_way } => {
                 *seen.conflicts.entry(QueueManagerId(queue_manager)).or_default() += 1;
                 let sentence = match gave_way {

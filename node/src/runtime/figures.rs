@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::addresses::{Addresses, Counts};
+use super::canary::Rounds;
 use super::stores::Stores;
 use crate::config::Config;
 use crate::listener::http::Source;
@@ -22,6 +23,7 @@ pub fn sources(
     peers: Arc<Peers>,
     stores: &Stores,
     addresses: Option<Addresses>,
+    rounds: Vec<(String, Arc<Rounds>)>,
 ) -> Vec<Source> {
     let directories = [("log", config.log_directory.clone()), ("data", config.data_directory.clone())];
     let rows = stores.rows();
@@ -29,6 +31,7 @@ pub fn sources(
     let log_directory = config.log_directory.join("engine");
     vec![
         Arc::new(move |page: &mut Page| publish_peers(page, &peers)),
+        Arc::new(move |page: &mut Page| publish_rounds(page, &rounds)),
         Arc::new(move |page: &mut Page| addresses.iter().for_each(|all| publish_addresses(page, all))),
         Arc::new(move |page: &mut Page| {
             if let Some(tls) = &tls {
@@ -101,6 +104,16 @@ fn publish_addresses(page: &mut Page, all: &Addresses) {
         page.add(&catalog::ADDRESS_TAKEN, &labels, moves as f64);
         page.add(&catalog::ADDRESS_CONFLICTS, &labels, conflicts as f64);
         page.add(&catalog::ADDRESS_TICKLED, &labels, tickled as f64);
+    }
+}
+
+fn publish_rounds(page: &mut Page, rounds: &[(String, Arc<Rounds>)]) {
+    for (queue_manager, rounds) in rounds {
+        let queue_manager = ("queue_manager", queue_manager.as_str());
+        let (good, failed, took_us) = rounds.figures();
+        page.add(&catalog::CANARY_ROUNDS, &[queue_manager, ("result", "good")], good as f64);
+        page.add(&catalog::CANARY_ROUNDS, &[queue_manager, ("result", "failed")], failed as f64);
+        page.add(&catalog::CANARY_ROUND, &[queue_manager], took_us as f64 / 1e6);
     }
 }
 

@@ -27,7 +27,7 @@ use super::recover::Started;
 use super::reserve::Reserve;
 use super::shutdown::{Signals, Told};
 use super::stores::{self, Stores};
-use super::{again, diagnostics, directories, figures, ports, threads};
+use super::{again, canary, diagnostics, directories, figures, ports, threads};
 use crate::config::{self, Config, Descriptors, MONITOR_CONNECTIONS_MAX, PEER_CONNECTIONS_MAX, is_loopback};
 use crate::consensus;
 use crate::listener::ports::{Port, PortView};
@@ -272,6 +272,7 @@ impl Node {
             ports: port_views_seen,
             stopping: stopping_seen,
         });
+        let (canaries, rounds) = canary::canaries(&config, &inboxes, &tls);
         let listeners = start_listeners(
             &config,
             &tls,
@@ -281,6 +282,7 @@ impl Node {
             &peers,
             &stores,
             addresses.clone(),
+            rounds,
             port_views,
             closing_seen,
         )?;
@@ -300,6 +302,7 @@ impl Node {
             tokio::spawn(watch_certificates(tls.clone(), standing.clone())),
             tokio::spawn(feed_watchdog(all_inboxes())),
         ];
+        helpers.extend(canaries.into_iter().map(|canary| tokio::spawn(canary.watch())));
         if let Some(addresses) = addresses {
             let connected = listeners.connected.clone();
             helpers.push(tokio::spawn(addresses.tell_peers(connected, peers.clone(), all_inboxes())));
@@ -445,6 +448,7 @@ fn replica_options(
         account,
         speaks: config.speaks,
         system_objects: true,
+        canary: config.canaries.queue_managers.contains(&id),
         placement: config.placements.get(&id).copied().unwrap_or_default(),
         ..defaults
     }
@@ -482,6 +486,7 @@ fn start_listeners(
     peers: &Arc<Peers>,
     stores: &Stores,
     addresses: Option<Addresses>,
+    rounds: Vec<(String, Arc<canary::Rounds>)>,
     port_views: watch::Sender<Vec<PortView>>,
     closing: watch::Receiver<bool>,
 ) -> Result<Listeners, Fatal> {
@@ -557,7 +562,7 @@ fn start_listeners(
     let peer_service = tokio::spawn(service.serve(incoming));
 
     let connected = listener.connected.clone();
-    let sources = figures::sources(config, tls.clone(), peers.clone(), stores, addresses);
+    let sources = figures::sources(config, tls.clone(), peers.clone(), stores, addresses, rounds);
     // Health and metrics are read by programs without certificates; on loopback they need no TLS either.
     let http_tls = tls.clone().filter(|_| !is_loopback(&config.this().http_listen));
     let incoming = security::incoming(

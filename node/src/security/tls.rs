@@ -155,6 +155,36 @@ impl Tls {
         self.loaded.load().for_monitors.clone()
     }
 
+    /// For a connection to a clients' port, as a client makes it: the name that is connected to must be in the certificate there.
+    /// `identity`: a user's certificate and key, read anew each time.
+    pub fn client_for_clients(
+        &self,
+        identity: Option<(&Path, &Path)>,
+    ) -> Result<Arc<ClientConfig>, TlsError> {
+        let loaded = self.loaded.load();
+        let (certificate, key) = identity.unwrap_or((&self.options.certificate, &self.options.key));
+        let pair = |error: rustls::Error| TlsError::Pair {
+            certificate: certificate.to_owned(),
+            key: key.to_owned(),
+            reason: error.to_string(),
+        };
+        let builder = ClientConfig::builder_with_provider(loaded.provider.clone())
+            .with_safe_default_protocol_versions()
+            .map_err(pair)?
+            .with_root_certificates(loaded.roots.clone());
+        let mut config = match identity {
+            None => builder.with_no_client_auth(),
+            Some(_) => {
+                let chain = certificates("the canary's certificate", certificate)?;
+                let key = PrivateKeyDer::from_pem_file(key)
+                    .map_err(|error| unreadable("the canary's key", key, error))?;
+                builder.with_client_auth_cert(chain, key).map_err(pair)?
+            }
+        };
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        Ok(Arc::new(config))
+    }
+
     /// For a connection to the peer of this name, and nobody else.
     pub fn client_for_peer(&self, node: &str) -> Result<Arc<ClientConfig>, rustls::Error> {
         let loaded = self.loaded.load();

@@ -10,9 +10,8 @@
 //!                 └───────────────── somebody else claims it ◄─────────────────────┘
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Write};
-use std::net::IpAddr;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
@@ -55,6 +54,8 @@ struct Agent {
     places: Vec<Place>,
     /// Clients of those who had the addresses before.
     tickles: BTreeMap<QueueManagerId, Tickles>,
+    /// Those that have an address whose interface is down.
+    cut_off: BTreeSet<QueueManagerId>,
     unread: Vec<u8>,
 }
 
@@ -91,6 +92,7 @@ pub fn run(options: Options, control: UnixStream, clock: fn() -> Instant) -> io:
         }
     };
     agent.report(&Report::Ready);
+    agent.report_interfaces();
     agent.until_node_is_gone();
     for number in 0..agent.places.len() {
         let act = agent.places[number].keeper.let_go();
@@ -123,15 +125,15 @@ impl Agent {
                 if options.mode == Mode::Fast {
                     place.fence = Some(Fence::build(&interface.name, place.address.ip)?);
                 }
-                let packets =
-                    Packets::open(&interface).map_err(|error| not_allowed(&place.address, &error))?;
+                let packets = Packets::open(&interface, place.address.ip)
+                    .map_err(|error| not_allowed(&place.address, &error))?;
                 (place.interface, place.packets) = (Some(interface), Some(packets));
             }
             let raw = Raw::open().map_err(|error| not_allowed(&options.addresses[0], &error))?;
             kernel = Some(Kernel { route, changes, raw });
         }
-        let (tickles, unread) = (BTreeMap::new(), Vec::new());
-        let agent = Agent { options, clock, control, kernel, places, tickles, unread };
+        let (tickles, cut_off, unread) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
+        let agent = Agent { options, clock, control, kernel, places, tickles, cut_off, unread };
         for number in 0..agent.places.len() {
             if agent.options.mode == Mode::Exec {
                 agent.call_program(number, "release", None).map_err(|error| error.to_string())?;
@@ -248,9 +250,13 @@ impl Agent {
             let found = interfaces
                 .iter()
                 .find(|found| Some(&found.name) == place.interface.as_ref().map(|own| &own.name));
-            let (Some(found), Some(own)) = (found, &place.interface) else { continue };
+            let Some(own) = &mut place.interface else { continue };
+            let Some(found) = found else {
+                own.is_up = false;
+                continue;
+            };
             if found.index != own.index {
-                match Packets::open(found) {
+                match Packets::open(found, place.address.ip) {
                     Ok(packets) => place.packets = Some(packets),
                     Err(error) => {
                         tracing::warn!(interface = found.name, %error, "the interface is new and cannot be listened to");
@@ -272,6 +278,19 @@ impl Agent {
             if came_up && place.keeper.is_held(now) {
                 place.announce_from(now);
             }
+        }
+        self.report_interfaces();
+    }
+
+    /// Whose clients are cut off here, and whose are not any more.
+    fn report_interfaces(&mut self) {
+        let is_down = |place: &&Place| place.interface.as_ref().is_some_and(|interface| !interface.is_up);
+        let down = self.places.iter().filter(is_down).map(|place| place.address.queue_manager);
+        let down: BTreeSet<QueueManagerId> = down.collect();
+        let before = std::mem::replace(&mut self.cut_off, down.clone());
+        for changed in before.symmetric_difference(&down) {
+            let is_up = !down.contains(changed);
+            self.report(&Report::Interface { queue_manager: changed.0, is_up });
         }
     }
 
@@ -314,7 +333,7 @@ impl Agent {
         let mut other = None;
         while let Some(frame) = packets.hear(&mut buffer) {
             if let Some((hardware, address)) = frames::claim(frame)
-                && IpAddr::V4(address) == place.address.ip
+                && address == place.address.ip
                 && hardware != interface.hardware
             {
                 other = Some(hardware);
@@ -326,7 +345,8 @@ impl Agent {
         }
         place.next_conflict = now + CONFLICT_EVERY;
         let shown = hardware.map(|byte| format!("{byte:02x}")).join(":");
-        let is_peer = self.options.is_peer(hardware);
+        let neighbours = self.kernel.as_mut().and_then(|kernel| kernel.route.neighbours().ok());
+        let is_peer = self.options.is_peer(hardware, &neighbours.unwrap_or_default());
         // Another node's lease is over, and so is its right to the address. Nobody can tell a stranger that.
         let gives_way = !is_peer && now < place.taken_at + PROBE_WINDOW;
         let report = Report::Conflict {
@@ -394,10 +414,10 @@ impl Agent {
             return route.remove(interface, address).map(|_| ());
         }
         if act == Act::Take
-            && let (Some(packets), Some(probe)) = (&place.packets, frames::probe(address, interface.hardware))
+            && let Some(packets) = &place.packets
         {
             // Whoever has it answers within a fraction of a millisecond; nobody waits for that.
-            packets.send(&probe)?;
+            packets.send(&frames::probe(address, interface.hardware))?;
         }
         let (clock, lifetime) = (self.clock, self.options.mode.lifetime());
         let is_in_time = || match order {

@@ -132,15 +132,9 @@ impl Options {
         }
     }
 
-    /// By the addresses that the kernel knows of its neighbours.
-    fn is_peer(&self, hardware: [u8; 6]) -> bool {
-        let shown = hardware.map(|byte| format!("{byte:02x}")).join(":");
-        let neighbours = std::fs::read_to_string("/proc/net/arp").unwrap_or_default();
-        neighbours.lines().skip(1).any(|line| {
-            let mut fields = line.split_whitespace();
-            let address = fields.next().and_then(|text| text.parse::<IpAddr>().ok());
-            fields.nth(2) == Some(&shown) && address.is_some_and(|address| self.peers.contains(&address))
-        })
+    /// By the neighbours that the kernel knows.
+    fn is_peer(&self, hardware: [u8; 6], neighbours: &[(IpAddr, [u8; 6])]) -> bool {
+        neighbours.iter().any(|(address, known)| *known == hardware && self.peers.contains(address))
     }
 }
 

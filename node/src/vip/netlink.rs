@@ -12,6 +12,7 @@ use netlink_packet_route::address::{
     AddressAttribute, AddressFlags, AddressMessage, AddressScope, CacheInfo,
 };
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+use netlink_packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{Socket, SocketAddr};
@@ -158,6 +159,30 @@ impl Route {
             }
         }
         Ok(interfaces)
+    }
+
+    /// Neighbours of this machine, as far as the kernel knows them.
+    pub fn neighbours(&mut self) -> io::Result<Vec<(IpAddr, [u8; 6])>> {
+        let request = self.encode(RouteNetlinkMessage::GetNeighbour(NeighbourMessage::default()), NLM_F_DUMP);
+        let mut neighbours = Vec::new();
+        for message in self.exchange(&request)? {
+            let RouteNetlinkMessage::NewNeighbour(found) = message else { continue };
+            let (mut address, mut hardware) = (None, None);
+            for attribute in found.attributes {
+                match attribute {
+                    NeighbourAttribute::Destination(NeighbourAddress::Inet(four)) => {
+                        address = Some(IpAddr::V4(four));
+                    }
+                    NeighbourAttribute::Destination(NeighbourAddress::Inet6(six)) => {
+                        address = Some(IpAddr::V6(six));
+                    }
+                    NeighbourAttribute::LinkLayerAddress(bytes) => hardware = bytes.try_into().ok(),
+                    _ => {}
+                }
+            }
+            neighbours.extend(address.zip(hardware));
+        }
+        Ok(neighbours)
     }
 
     fn encode(&mut self, message: RouteNetlinkMessage, flags: u16) -> Vec<u8> {

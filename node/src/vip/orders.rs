@@ -59,6 +59,8 @@ pub enum Report {
     Released { queue_manager: u32, deadline: u64 },
     /// Nobody renewed it in time.
     Expired { queue_manager: u32 },
+    /// The interface of the queue manager's addresses can be used, or not any more.
+    Interface { queue_manager: u32, is_up: bool },
     /// Somebody else answers for the address.
     Conflict { queue_manager: u32, address: String, hardware: String, gave_way: bool },
     /// The kernel, or the user's program, did not do it.

@@ -2,7 +2,7 @@
 //! processes that hold the namespaces. Needs root.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,6 +17,7 @@ use super::namespace::Holder;
 
 /// The test's own end of the bridge, and where clients are.
 const BRIDGE: &str = "bridge";
+const SECOND_BRIDGE: &str = "second";
 pub const FLOATING: &str = "10.231.0.50";
 /// Of a second queue manager.
 pub const FLOATING_SIX: &str = "fd00:231::50";
@@ -44,6 +45,11 @@ fn run(command: &mut Command) {
     let output = command.output().expect("the program is there (packages iproute2, nftables, util-linux)");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?}: {said}");
+}
+
+/// See [`Network::second_line`].
+pub fn second_address_of(node: usize) -> String {
+    format!("10.232.0.{}", node + 1)
 }
 
 pub fn address_of(node: usize) -> String {
@@ -91,6 +97,20 @@ impl Network {
             &["link", "set", "eth0", "up"],
         ] {
             self.ip(node, arguments);
+        }
+    }
+
+    /// Another cable for each node, `eth1`, to a bridge of its own, for what nodes say to each other.
+    pub fn second_line(&self) {
+        ip(&["link", "add", SECOND_BRIDGE, "type", "bridge", "stp_state", "0", "forward_delay", "0"]);
+        ip(&["link", "set", SECOND_BRIDGE, "up"]);
+        for (node, holder) in self.holders.iter().enumerate() {
+            let holder = holder.as_ref().expect("the power is on").id().to_string();
+            let (port, own) = (format!("second{node}"), format!("{}/24", second_address_of(node)));
+            ip(&["link", "add", &port, "type", "veth", "peer", "name", "eth1", "netns", &holder]);
+            ip(&["link", "set", &port, "master", SECOND_BRIDGE, "up"]);
+            self.ip(node, &["addr", "add", &own, "dev", "eth1"]);
+            self.ip(node, &["link", "set", "eth1", "up"]);
         }
     }
 
@@ -222,6 +242,15 @@ pub fn stranger(has_it: bool) {
     ip(&["addr", if has_it { "add" } else { "del" }, &format!("{FLOATING}/32"), "dev", BRIDGE]);
 }
 
+/// As [`stranger`], of the address of the second queue manager.
+pub fn stranger_six(has_it: bool) {
+    let address = format!("{FLOATING_SIX}/128");
+    match has_it {
+        true => ip(&["addr", "add", &address, "dev", BRIDGE, "nodad"]),
+        false => ip(&["addr", "del", &address, "dev", BRIDGE]),
+    }
+}
+
 /// Asks all the time who has the floating address, as any other machine of the network would.
 pub struct Watch {
     seen: Arc<Mutex<Seen>>,
@@ -245,9 +274,9 @@ impl Watch {
         let interfaces =
             Route::open().and_then(|mut route| route.interfaces()).expect("interfaces can be listed");
         let own = interfaces.into_iter().find(|found| found.name == BRIDGE).expect("the bridge is there");
-        let packets = Packets::open(&own).expect("root may open a packet socket");
-        let address: Ipv4Addr = FLOATING.parse().expect("an address");
-        let probe = frames::probe(IpAddr::V4(address), own.hardware).expect("there are probes of IPv4");
+        let address: IpAddr = FLOATING.parse().expect("an address");
+        let packets = Packets::open(&own, address).expect("root may open a packet socket");
+        let probe = frames::probe(address, own.hardware);
         let (seen, ends) = (Arc::<Mutex<Seen>>::default(), Arc::<AtomicBool>::default());
         let (shared, told) = (seen.clone(), ends.clone());
         let thread = std::thread::spawn(move || {

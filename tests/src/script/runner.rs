@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use trimaran_node::mqi::{
-    Admin, Call, CloseOption, Completion, Data, Get, GetMode, MembershipRequest, ObjectView, OpenOptions,
-    Operate, Put, PutTarget, QueueView, Selection, UnitState, Wait,
+    Admin, Call, CloseOption, Completion, Data, Get, GetMode, KeptFailovers, MembershipRequest, ObjectView,
+    OpenOptions, Operate, Put, PutTarget, QueueView, Selection, UnitState, Wait,
 };
 use trimaran_node::replica::{Event, FailBack, Placement, TURN_WORK};
 use trimaran_node::types::definition::{
@@ -19,6 +19,8 @@ use trimaran_node::types::{
 };
 use trimaran_proto::message::v1 as wire;
 use trimaran_proto::mq::rfh2;
+use trimaran_proto::admin::v1::{CanaryGap, Classified};
+use trimaran_proto::failover::Class;
 use trimaran_proto::mqsc::{Reply, Request};
 
 use super::mqsc::{self, Mqsc};
@@ -51,6 +53,8 @@ crash leader|N|all    power leader|N|all    pause leader|N 2s    isolate leader|
 start N|all           drain leader|N|all      add N [N ...]        remove leader|N     replace OLD NEW
 move [N] [units=2s] [later (its answer comes when it comes)]
 maintain leader|N [force]                   resume N            raise
+canary leader|follower|N 3s (a good round each second, for so long)
+classify N CLASS "because"                  failovers
 lose-disk N           lose-store N          lose-log N|all (the mark beside it stays)
 full leader|N        store-full leader|N room
 wait 2s               settle                serving              depth QUEUE
@@ -61,6 +65,8 @@ pub struct Runner {
     apps: BTreeMap<String, usize>,
     out: Vec<String>,
     crashed: Vec<u64>,
+    /// When the canary of a node got through last.
+    canaries: BTreeMap<u64, u64>,
     /// What `: ...` lines are typed into.
     mqsc: Mqsc,
 }
@@ -161,6 +167,7 @@ impl Runner {
             apps: BTreeMap::new(),
             out: Vec::new(),
             crashed: Vec::new(),
+            canaries: BTreeMap::new(),
             mqsc: Mqsc::default(),
         };
         runner.settle();
@@ -211,6 +218,26 @@ impl Runner {
                 let node = NodeId(self.node(argument(0)?)?);
                 self.admin(Operate::Maintain { node, begins, force }, "done")
             }
+            "canary" => {
+                let (id, us) = (self.node(argument(0)?)?, duration_us(argument(1)?)?);
+                for _ in 0..us / 1_000_000 {
+                    let silent = self.canaries.insert(id, self.world.now).map(|at| self.world.now - at);
+                    let silent = silent.map(Duration::from_micros);
+                    self.world.hand_in(id, 0, Event::CanaryGood { silent });
+                    self.pass(1_000_000)?;
+                }
+                Ok(())
+            }
+            "classify" => {
+                let said = Classified {
+                    number: argument(0)?.parse().map_err(|_| "which record?")?,
+                    class: Class::parse(argument(1)?).map_or(0, |class| class.to_wire().into()),
+                    because: argument(2)?.trim_matches('"').to_string(),
+                    ..Classified::default()
+                };
+                self.admin(Operate::Classify(said), "noted")
+            }
+            "failovers" => self.admin(Operate::Failovers { after: 0 }, "failovers"),
             "raise" => self.admin(Operate::Raise { to: None }, "raised"),
             "add" => {
                 for word in rest {
@@ -242,6 +269,7 @@ impl Runner {
                 for id in self.some_nodes(argument(0)?)? {
                     self.world.crash(id, words[0] == "power");
                     self.crashed.push(id);
+                    self.canaries.remove(&id);
                 }
                 self.pass(5_000)
             }
@@ -930,7 +958,7 @@ fn answer_text(completion: &Completion) -> String {
         Data::Queues(queues) => queues.iter().map(queue_text).collect::<Vec<_>>().join("; "),
         Data::Objects(objects) => objects.iter().map(object_text).collect::<Vec<_>>().join("; "),
         Data::Sessions(sessions) => format!("{} sessions", sessions.len()),
-        Data::Failovers(failovers) => format!("{} failovers", failovers.len()),
+        Data::Failovers(kept) => failovers_text(kept),
         Data::NotServing { .. } => "not serving".to_string(),
     };
     match (completion.reason, data.is_empty()) {
@@ -939,6 +967,37 @@ fn answer_text(completion: &Completion) -> String {
         (reason, true) => reason_text(reason),
         (reason, false) => format!("{} {data}", reason_text(reason)),
     }
+}
+
+/// The nodes are left out: which one leads is the seed's.
+fn failovers_text(kept: &KeptFailovers) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    for record in &kept.records {
+        let said = kept.classified.iter().find(|said| said.number == record.number);
+        let class = record.class();
+        let counts_as = said
+            .and_then(|said| Class::from_wire(said.class()))
+            .map_or(String::new(), |class| class.to_string());
+        let because = said.map_or("", |said| said.because.as_str());
+        parts.push(
+            format!("{} {} {class} {counts_as} {because}", record.number, record.cause_in_words())
+                .trim()
+                .into(),
+        );
+    }
+    if let Some(canary) = &kept.canary {
+        let seconds = |ms: i64| (ms + 500) / 1000;
+        let gap = |gap: &CanaryGap| {
+            format!(
+                "{} {} s",
+                if gap.unwatched { "unwatched" } else { "down" },
+                seconds(gap.to_ms - gap.from_ms)
+            )
+        };
+        let gaps: Vec<String> = canary.gaps.iter().map(gap).collect();
+        parts.push(format!("canaries: {}", if gaps.is_empty() { "no gap".into() } else { gaps.join(", ") }));
+    }
+    parts.join("; ")
 }
 
 /// What is not as it is by default.

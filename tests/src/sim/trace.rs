@@ -102,6 +102,10 @@ impl Trace {
             Event::AddressGone { deadline } => self.tagged(19, deadline.0),
             Event::PeerTooOld { node, .. } => self.tagged(20, node.0),
             Event::AddressHere { announced, .. } => self.tagged(21, announced.0),
+            Event::Interface { is_up } => self.tagged(22, u64::from(*is_up)),
+            Event::CanaryGood { silent } => {
+                self.tagged(23, silent.map_or(0, |silent| silent.as_millis() as u64));
+            }
         }
         self.line(at, || format!("{} < {}", place(node, queue_manager), event_text(event)));
     }
@@ -215,6 +219,7 @@ impl Trace {
                 self.tagged(130, service.term);
                 self.tagged(service.clients, service.units);
             }
+            PeerMessage::Watched(watched) => self.tagged(131, watched.silent_ms.unwrap_or_default()),
         }
     }
 
@@ -336,6 +341,7 @@ fn message_text(message: &PeerMessage) -> String {
         PeerMessage::Greeting(greeting) => format!("{greeting:?}"),
         PeerMessage::Comparison(comparison) => format!("{comparison:?}"),
         PeerMessage::Service(service) => format!("{service:?}"),
+        PeerMessage::Watched(watched) => format!("{watched:?}"),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use trimaran_client::{
-    Tls,
+    KeptFailovers, Tls,
     proto::{
         admin::v1::{Failover, moment::Step},
         failover,
@@ -20,17 +20,27 @@ pub async fn run(global: &Global, args: FailoversArgs) -> Outcome {
     match args.command {
         Some(FailoversCommand::Show { number }) => {
             let kept = kept(global).await?;
-            let record = kept.iter().find(|record| record.number == number);
-            let record = record
-                .ok_or_else(|| Failure::Check(format!("there is no record {number}{}", known(&kept))))?;
-            show(global, record);
+            let record = kept.records.iter().find(|record| record.number == number);
+            let record = record.ok_or_else(|| {
+                Failure::Check(format!("there is no record {number}{}", known(&kept.records)))
+            })?;
+            show(global, &kept, record);
             Ok(())
         }
         Some(FailoversCommand::Verify) => verify(global).await,
+        Some(FailoversCommand::Classify { number, class, because }) => {
+            let connection = global.connect().await?;
+            patiently("saying it", connection.admin().classify(number, class, because)).await?;
+            match global.json {
+                true => say!("{}", json!({ "ok": true, "number": number, "class": class.word() })),
+                false => say!("record {number} of {} counts as {class}", connection.queue_manager()),
+            }
+            Ok(())
+        }
         None => {
             let kept = kept(global).await?;
-            let first = if args.all { 0 } else { kept.len().saturating_sub(args.last as usize) };
-            list(global, &kept[first..]);
+            let first = if args.all { 0 } else { kept.records.len().saturating_sub(args.last as usize) };
+            list(global, &kept, &kept.records[first..]);
             Ok(())
         }
     }
@@ -82,7 +92,7 @@ pub async fn nodes(global: &Global) -> Result<(String, Vec<Heard>), Failure> {
 }
 
 /// The records of the first node that gives them: all have the same.
-pub async fn kept(global: &Global) -> Result<Vec<Failover>, Failure> {
+pub async fn kept(global: &Global) -> Result<KeptFailovers, Failure> {
     let (name, heard) = nodes(global).await?;
     let tls = global.tls()?;
     let mut last = None;
@@ -100,7 +110,7 @@ async fn ask(
     heard: &Heard,
     queue_manager: &str,
     tls: Option<&Tls>,
-) -> Result<Vec<Failover>, Failure> {
+) -> Result<KeptFailovers, Failure> {
     let asking = trimaran_client::failovers(&heard.address, tls, queue_manager, global.patience());
     Ok(patiently("reading the records", asking).await?)
 }
@@ -111,7 +121,7 @@ async fn verify(global: &Global) -> Outcome {
     let tls = global.tls()?;
     let mut chains: Vec<(&Heard, Vec<Failover>)> = Vec::new();
     for heard in &heard {
-        let records = ask(global, heard, &name, tls.as_ref()).await?;
+        let records = ask(global, heard, &name, tls.as_ref()).await?.records;
         if let Err(broken) = failover::verify(&records) {
             return Err(Failure::Check(format!("on node {}, {broken}", heard.node)));
         }
@@ -149,9 +159,9 @@ async fn verify(global: &Global) -> Outcome {
     Ok(())
 }
 
-fn list(global: &Global, records: &[Failover]) {
+fn list(global: &Global, kept: &KeptFailovers, records: &[Failover]) {
     if global.json {
-        return records.iter().for_each(|record| say!("{}", as_json(record)));
+        return records.iter().for_each(|record| say!("{}", as_json(kept, record)));
     }
     if records.is_empty() {
         return say!("no record yet: one is made when a node begins to serve");
@@ -164,7 +174,7 @@ fn list(global: &Global, records: &[Failover]) {
             of_node(account.map(|account| account.before_name.as_str()), record.before),
             of_node(account.map(|account| account.node_name.as_str()), record.node),
             record.cause_in_words().to_string(),
-            record.class().to_string(),
+            format!("{}{}", kept.class_of(record), if kept.said_of(record).is_some() { "*" } else { "" }),
             nobody_served(record),
         ]
     };
@@ -202,9 +212,9 @@ pub fn span(us: u64) -> String {
     }
 }
 
-fn show(global: &Global, record: &Failover) {
+fn show(global: &Global, kept: &KeptFailovers, record: &Failover) {
     if global.json {
-        return say!("{}", as_json(record));
+        return say!("{}", as_json(kept, record));
     }
     let account = record.account.clone().unwrap_or_default();
     say!("record      {}, term {}", record.number, record.term);
@@ -214,6 +224,10 @@ fn show(global: &Global, record: &Failover) {
         of_node(Some(&account.before_name), record.before)
     );
     say!("why         {} ({})", record.cause_in_words(), record.class());
+    if let Some(said) = kept.said_of(record) {
+        let (because, user) = (output::visible(&said.because), output::visible(&said.user));
+        say!("counts as   {}: {because} ({user}, {})", kept.class_of(record), timestamp(said.at_ms));
+    }
     if let Some(planned) = &record.planned {
         let by = if planned.user.is_empty() { String::new() } else { format!(" by {}", planned.user) };
         say!("announced   {}{by}", timestamp(planned.at_ms));
@@ -244,7 +258,7 @@ fn hex(bytes: &[u8]) -> String {
     trimaran_client::hex(bytes)
 }
 
-fn as_json(record: &Failover) -> Value {
+fn as_json(kept: &KeptFailovers, record: &Failover) -> Value {
     let account = record.account.as_ref().map(|account| {
         let moments: Vec<Value> = account
             .moments
@@ -266,9 +280,12 @@ fn as_json(record: &Failover) -> Value {
     let planned = record.planned.as_ref().map(
         |planned| json!({ "to": planned.to, "user": planned.user, "announced": timestamp(planned.at_ms) }),
     );
+    let said = kept.said_of(record).map(
+        |said| json!({ "because": said.because, "user": said.user, "at": timestamp(said.at_ms), "instead_of": record.class().word() }),
+    );
     json!({
         "number": record.number, "term": record.term, "node_id": record.node, "before_id": record.before,
-        "why": record.cause_in_words(), "class": record.class().word(), "planned": planned, "account": account,
+        "why": record.cause_in_words(), "class": kept.class_of(record).word(), "classified": said, "planned": planned, "account": account,
         "sealed_before": hex(&record.sealed_before), "seal": hex(&record.seal),
     })
 }

@@ -226,12 +226,22 @@ impl Admin for Administration {
         let answer =
             self.ask(&admission, &request.queue_manager, |_| Ok(mqi::Operate::Failovers { after })).await;
         let outcome = answer.outcome();
-        let failovers = match answer.completion.data {
-            Data::Failovers(failovers) => failovers,
-            _ => Vec::new(),
+        let mqi::KeptFailovers { records: failovers, classified, canary } = match answer.completion.data {
+            Data::Failovers(kept) => *kept,
+            _ => mqi::KeptFailovers::default(),
         };
         let more = failovers.len() >= trimaran_proto::failover::A_PAGE;
-        Ok(Response::new(wire::FailoversResponse { outcome, failovers, more }))
+        Ok(Response::new(wire::FailoversResponse { outcome, failovers, more, classified, canary }))
+    }
+
+    async fn classify(
+        &self,
+        request: Request<wire::ClassifyRequest>,
+    ) -> Result<Response<wire::AdminResponse>, Status> {
+        let admission = admit(&self.gate, request.extensions())?;
+        let wire::ClassifyRequest { queue_manager, number, class, because } = request.into_inner();
+        let said = wire::Classified { number, class, because, ..wire::Classified::default() };
+        self.ask(&admission, &queue_manager, |_| Ok(mqi::Operate::Classify(said.clone()))).await.response()
     }
 
     async fn r#move(
