@@ -7,8 +7,10 @@
 //! * [`segment`]: what a connection carries; [`split`]: what is longer than one.
 //! * [`flow`]: the body of a segment by its type; the structures are in the modules beside it.
 //! * [`constants`]: numbers with MQ's names.
+//! * [`cipher_spec`], [`peer_name`]: what a channel may demand of TLS, in MQ's words.
 
 pub mod call;
+pub mod cipher_spec;
 pub mod constants;
 pub mod control;
 pub mod delivery;
@@ -16,6 +18,7 @@ pub mod flow;
 pub mod initial;
 pub mod message;
 pub mod object;
+pub mod peer_name;
 pub mod security;
 pub mod segment;
 pub mod spi;
