@@ -48,6 +48,7 @@ mod free;
 mod searches;
 mod waiters;
 mod proposals;
+mod protection;
 mod loads;
 mod instances;
 mod channels;
