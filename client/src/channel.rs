@@ -1,8 +1,8 @@
 //! An MQI connection over a channel, in the protocol that IBM MQ clients speak (`trimaran_proto::mq`).
 //!
-//! One conversation on a socket of its own, one call at a time, without TLS: what `trimaran send` and `receive` need when
-//! they are given a channel, and what tests and measurements need. Programs are better served by [`crate::Connection`], which
-//! finds the node that serves.
+//! One conversation on a socket of its own, one call at a time: what `trimaran send` and `receive` need when they are given a
+//! channel, and what tests and measurements need. Programs are better served by [`crate::Connection`], which finds the node
+//! that serves.
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -20,8 +20,10 @@ use trimaran_proto::mq::wire::{Reader, Writer};
 use trimaran_proto::mq::{Flow, Order, Raw, Text, split};
 use trimaran_proto::plain;
 
+use crate::dial::{Wire, explain};
 use crate::error::{Error, Result};
 use crate::reasons::text_of;
+use crate::tls::{Shown, Tls};
 
 /// Latin 1: all names of MQ are in it.
 const CCSID: u16 = 819;
@@ -40,7 +42,7 @@ pub use trimaran_proto::mq::constants;
 /// A connection to a queue manager over a channel. Dropped, it is as if it had broken: what is not committed is backed out.
 #[derive(Debug)]
 pub struct Channel {
-    stream: TcpStream,
+    stream: Box<dyn Wire>,
     received: BytesMut,
     queue_manager: String,
 }
@@ -67,16 +69,31 @@ impl Channel {
         queue_manager: &str,
         application: &str,
     ) -> Result<Channel> {
-        let stream = TcpStream::connect(address).await;
+        Channel::connect_over(None, address, channel, queue_manager, application).await
+    }
+
+    /// The same over TLS, where `tls` is given: for a channel with SSLCIPH, and for no other.
+    ///
+    /// # Errors
+    /// As [`Channel::connect`]; [`Error::Unreachable`] when TLS is not agreed on, and [`Error::Refused`] with 2393 for a channel
+    /// that demands TLS, none, or another suite, 2397 for one that demands a certificate, 2398 for one that demands another name.
+    pub async fn connect_over(
+        tls: Option<&Tls>,
+        address: &str,
+        channel: &str,
+        queue_manager: &str,
+        application: &str,
+    ) -> Result<Channel> {
+        let shown = Shown::of(tls);
+        let stream = wire(tls, address).await;
         let stream = stream
-            .map_err(|error| unreachable(queue_manager, format!("{address}: {}", plain::error(error))))?;
-        let _ = stream.set_nodelay(true);
+            .map_err(|error| unreachable(queue_manager, explain(address, &error.to_string(), shown)))?;
         let mut connected =
             Channel { stream, received: BytesMut::new(), queue_manager: queue_manager.to_string() };
         let agreed = connected.agree(channel).await;
         agreed.map_err(|error| match connected.stranger() {
             Some(stranger) => unreachable(queue_manager, format!("{address}: {stranger}")),
-            None => error,
+            None => in_agreement(error, channel, shown),
         })?;
         let mut conn = Conn::default();
         conn.fields.queue_manager = Text::new(queue_manager);
@@ -85,7 +102,14 @@ impl Channel {
         // MQCONNX.
         conn.fields.options = 3;
         let call = connected.call(types::CONN, 0, Body::Conn(Box::new(conn)), &[]).await;
-        call.map_err(|error| error.about(queue_manager))?;
+        call.map_err(|error| match error.reason() {
+            Some(crate::reason::NOT_AUTHORIZED) if shown != Shown::Certificate => Error::refused(
+                crate::reason::NOT_AUTHORIZED,
+                "The user is not let in. Whoever comes from another machine has to show a certificate: --tls-ca, --tls-cert and \
+                 --tls-key, for a channel with SSLCIPH.",
+            ),
+            _ => error.about(queue_manager),
+        })?;
         Ok(connected)
     }
 
@@ -94,8 +118,8 @@ impl Channel {
         match self.received[..] {
             // A record of TLS: an alert, or the handshake.
             [0x15 | 0x16, 3, ..] => Some(
-                "this port wants TLS, which channels of this client have not; connect to a port on a loopback address, \
-                 or leave --channel out and use --connect with --tls-ca",
+                "this port wants TLS from everybody, so it is none for channels; name the port that `mq` in the cluster file or a \
+                 listener has for channels, or leave --channel out and use --connect with --tls-ca",
             ),
             // A frame of HTTP/2: its SETTINGS come first.
             [0, _, _, 4, ..] => Some(
@@ -131,7 +155,7 @@ impl Channel {
         fields.product = Text::new("MQCC09010000");
         fields.protections.0[..2].copy_from_slice(&[1, 0]);
         let asked = self.ask(types::INITIAL, &Flow::Initial(Box::new(offer))).await;
-        let Flow::Initial(reply) = asked.map_err(|error| in_agreement(error, channel))? else {
+        let Flow::Initial(reply) = asked? else {
             return Err(unreachable(
                 &self.queue_manager,
                 "what answers there speaks another protocol".into(),
@@ -252,7 +276,7 @@ impl Channel {
         call.write(&mut head, segment);
         let mut out = BytesMut::new();
         split::put_call(&header, &head.out, data, SEGMENT_BYTES_MAX, &mut out);
-        self.stream.write_all(&out).await.map_err(broken)?;
+        self.send(&out).await?;
         let mut joiner = Joiner::default();
         let whole = loop {
             let segment = self.next().await?;
@@ -280,7 +304,12 @@ impl Channel {
         let body = flow.body(segment, header.order);
         let mut out = BytesMut::new();
         Segment { header, body }.encode(&mut out);
-        self.stream.write_all(&out).await.map_err(broken)
+        self.send(&out).await
+    }
+
+    async fn send(&mut self, bytes: &[u8]) -> Result<()> {
+        self.stream.write_all(bytes).await.map_err(broken)?;
+        self.stream.flush().await.map_err(broken)
     }
 
     async fn ask(&mut self, segment: u8, flow: &Flow) -> Result<Flow> {
@@ -306,6 +335,16 @@ impl Channel {
             }
         }
     }
+}
+
+/// A connection to `host:port`, and TLS over it if that is given.
+async fn wire(tls: Option<&Tls>, address: &str) -> std::io::Result<Box<dyn Wire>> {
+    let stream = TcpStream::connect(address).await?;
+    let _ = stream.set_nodelay(true);
+    let Some(tls) = tls else { return Ok(Box::new(stream)) };
+    // Without the brackets of an IPv6 address.
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host).trim_matches(['[', ']']);
+    Ok(Box::new(tls.wrap_channel(host, stream).await?))
 }
 
 /// The MQMD of a datagram with everything else as the queue says.
@@ -335,23 +374,37 @@ fn refusal(code: u32) -> Error {
         status::QMGR_TERMINATING => (Q_MGR_STOPPING, text_of(Q_MGR_STOPPING)),
         status::SECURITY => (NOT_AUTHORIZED, "The user is not let in."),
         status::STANDBY_QMGR => (STANDBY_Q_MGR, text_of(STANDBY_Q_MGR)),
+        status::CIPHER_SPEC => (SSL_INITIALIZATION_ERROR, text_of(SSL_INITIALIZATION_ERROR)),
+        status::PEER_NAME => (SSL_PEER_NAME_MISMATCH, text_of(SSL_PEER_NAME_MISMATCH)),
+        status::CLIENT_CERTIFICATE => (JSSE_ERROR, text_of(JSSE_ERROR)),
         _ => return broken(format!("it was refused with STATUS {code:#04x}")),
     };
     Error::refused(reason, text)
 }
 
-/// A refusal of the channel names it. A port for other programs often closes the connection without a word.
-fn in_agreement(error: Error, channel: &str) -> Error {
-    match error.reason() {
-        Some(crate::reason::CONNECTION_BROKEN) => match error {
-            Error::Refused { text, .. } => Error::refused(
-                crate::reason::CONNECTION_BROKEN,
-                format!("{text} Is this the port of a listener for channels, and one without TLS?"),
-            ),
-            other => other,
-        },
-        Some(crate::reason::Q_MGR_NOT_AVAILABLE | crate::reason::STANDBY_Q_MGR) => error,
-        _ => error.about(channel),
+/// A refusal of the channel names it, and the options that it is about. A port for other programs often closes the connection
+/// without a word.
+fn in_agreement(error: Error, channel: &str, shown: Shown) -> Error {
+    use crate::reason::*;
+    let Error::Refused { reason, text, .. } = error else { return error };
+    match (reason, shown) {
+        (CONNECTION_BROKEN, _) => {
+            Error::refused(reason, format!("{text} Is this the port of a listener for channels?"))
+        }
+        (Q_MGR_NOT_AVAILABLE | STANDBY_Q_MGR, _) => Error::refused(reason, text),
+        (SSL_INITIALIZATION_ERROR, Shown::NoTls) => {
+            Error::refused(reason, "The channel demands TLS: --tls-ca, and --tls-cert with --tls-key.").about(channel)
+        }
+        (SSL_INITIALIZATION_ERROR, _) => Error::refused(
+            reason,
+            "SSLCIPH of the channel is blank, or demands another suite: leave --tls-ca (TRIMARAN_TLS_CA) out, or ALTER the \
+             channel to SSLCIPH(ANY_TLS12_OR_HIGHER).",
+        )
+        .about(channel),
+        (JSSE_ERROR, _) => {
+            Error::refused(reason, format!("{text} Give --tls-cert and --tls-key.")).about(channel)
+        }
+        _ => Error::refused(reason, text).about(channel),
     }
 }
 
@@ -373,14 +426,30 @@ mod tests {
 
     #[test]
     fn a_channel_that_is_stopped_or_not_there_is_named() {
-        let stopped = in_agreement(refusal(status::CHANNEL_UNAVAILABLE), "APP.SVRCONN");
+        let said = |code| in_agreement(refusal(code), "APP.SVRCONN", Shown::NoTls);
+        let stopped = said(status::CHANNEL_UNAVAILABLE);
         assert_eq!(stopped.reason(), Some(crate::reason::CHANNEL_NOT_AVAILABLE));
         assert!(
             stopped.to_string().starts_with("APP.SVRCONN: The channel is stopped or has as many"),
             "{stopped}"
         );
-        let unknown = in_agreement(refusal(status::NO_CHANNEL), "APP.SVRCONN").to_string();
+        let unknown = said(status::NO_CHANNEL).to_string();
         assert!(unknown.starts_with("APP.SVRCONN: There is no channel of this name"), "{unknown}");
+    }
+
+    #[test]
+    fn a_channel_that_wants_other_protection_names_the_options() {
+        for (code, shown, number, said) in [
+            (status::CIPHER_SPEC, Shown::NoTls, 2393, "The channel demands TLS: --tls-ca"),
+            (status::CIPHER_SPEC, Shown::Certificate, 2393, "leave --tls-ca (TRIMARAN_TLS_CA) out"),
+            (status::CLIENT_CERTIFICATE, Shown::NoCertificate, 2397, "Give --tls-cert and --tls-key."),
+            (status::PEER_NAME, Shown::Certificate, 2398, "another name than SSLPEER"),
+        ] {
+            let refused = in_agreement(refusal(code), "APP.SVRCONN", shown);
+            assert_eq!(refused.reason(), Some(number));
+            let text = refused.to_string();
+            assert!(text.starts_with("APP.SVRCONN: ") && text.contains(said), "{text}");
+        }
     }
 
     /// What a port sends at once, or when it is spoken to as a channel.
@@ -401,7 +470,7 @@ mod tests {
     async fn a_port_for_others_is_told_apart() {
         let tls = said_by(&[0x15, 3, 3, 0, 2, 2, 10]).await;
         assert!(
-            tls.contains("this port wants TLS")
+            tls.contains("this port wants TLS from everybody")
                 && tls.contains("reach a node that serves queue manager QM1: "),
             "{tls}"
         );

@@ -1,6 +1,6 @@
 //! Dialling: a node as this client knows it, the HTTP/2 connection to it, and the few questions that need no session.
 
-use std::{error::Error as _, io, sync::Mutex, time::Duration};
+use std::{error::Error as _, fmt::Debug, io, sync::Mutex, time::Duration};
 
 use futures::{StreamExt, stream::FuturesUnordered};
 use hyper_util::rt::TokioIo;
@@ -106,8 +106,9 @@ async fn dial(host: &str, port: u16) -> io::Result<TcpStream> {
     }
 }
 
-trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Wire for T {}
+/// A connection, with or without TLS.
+pub(crate) trait Wire: AsyncRead + AsyncWrite + Unpin + Send + Sync + Debug {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send + Sync + Debug> Wire for T {}
 
 fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
@@ -130,7 +131,7 @@ pub(crate) fn describe(address: &str, status: &tonic::Status, shown: Shown) -> E
     }
 }
 
-fn explain(address: &str, text: &str, shown: Shown) -> String {
+pub(crate) fn explain(address: &str, text: &str, shown: Shown) -> String {
     let words = in_words(text);
     match tls::advice(text, shown) {
         None => format!("{address}: {words}"),

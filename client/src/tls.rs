@@ -8,6 +8,8 @@ use std::{
 };
 
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
 use x509_parser::prelude::{ASN1Time, FromDer, Validity, X509Certificate};
 
 use crate::error::Error;
@@ -127,11 +129,27 @@ impl Tls {
         Some(UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
     }
 
-    pub(crate) async fn wrap(
+    pub(crate) async fn wrap(&self, host: &str, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+        self.shake_hands(self.config.clone(), host, stream).await
+    }
+
+    /// The same for a channel, whose protocol has no name in ALPN.
+    pub(crate) async fn wrap_channel(
         &self,
         host: &str,
-        stream: tokio::net::TcpStream,
-    ) -> io::Result<tokio_rustls::client::TlsStream<tokio::net::TcpStream>> {
+        stream: TcpStream,
+    ) -> io::Result<TlsStream<TcpStream>> {
+        let mut config = (*self.config).clone();
+        config.alpn_protocols.clear();
+        self.shake_hands(Arc::new(config), host, stream).await
+    }
+
+    async fn shake_hands(
+        &self,
+        config: Arc<rustls::ClientConfig>,
+        host: &str,
+        stream: TcpStream,
+    ) -> io::Result<TlsStream<TcpStream>> {
         // It may have expired since it was read: programs run for long.
         if let Some(own) = &self.own {
             own.check(ASN1Time::now()).map_err(io::Error::other)?;
@@ -139,7 +157,7 @@ impl Tls {
         let name = self.server_name.as_deref().unwrap_or(host);
         let name = ServerName::try_from(name.to_string())
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, format!("{name}: {error}")))?;
-        tokio_rustls::TlsConnector::from(self.config.clone()).connect(name, stream).await
+        tokio_rustls::TlsConnector::from(config).connect(name, stream).await
     }
 }
 

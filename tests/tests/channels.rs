@@ -3,12 +3,15 @@
 //!
 //! Run with `--test-threads=1`; the programs must be built (`cargo build --workspace --bins`). Needs a JDK and Maven.
 
+use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::process::Output;
 use std::time::{Duration, Instant};
 
 use trimaran_client::Attributes;
+use trimaran_client::channel::Channel;
 use trimaran_tests::process::cluster::{QUEUE_MANAGER, free_ports};
 use trimaran_tests::process::java::Java;
 use trimaran_tests::process::{Cluster, Plan, run_program};
@@ -161,6 +164,128 @@ fn within(holds: impl Fn() -> bool) {
         assert!(begun.elapsed() < Duration::from_secs(5), "it does not come to be");
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// Certificates of a cluster of three nodes on this machine, and of these users.
+fn certificates(users: &str, out: &Path) {
+    let out = out.display().to_string();
+    let hosts = "a=127.0.0.1,b=127.0.0.1,c=127.0.0.1";
+    let made = ["certs", "init", "--cluster", "process", "--nodes", hosts, "--users", users, "--out", &out];
+    lines(&run_program("trimaran", &made, ""));
+}
+
+/// IBM's client and ours, over TLS and without, to channels that demand one thing or another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_channel_is_protected_as_it_says() {
+    let java = java();
+    let place = tempfile::tempdir().expect("a directory in /tmp");
+    let (own, other) = (place.path().join("own"), place.path().join("other"));
+    certificates("admin,app,joe", &own);
+    certificates("app", &other);
+    // A user of another authority, among ours.
+    for ending in ["pem", "key"] {
+        let from = other.join(format!("user-app.{ending}"));
+        fs::copy(from, own.join(format!("user-stranger.{ending}"))).expect("a file can be copied");
+    }
+    let cluster = Cluster::start(Plan { certificates: Some(own.clone()), ..Plan::default() });
+    let connection = cluster.connect().await;
+    let admin = connection.admin();
+    admin.create_queue(QUEUE, Attributes::new()).await.expect("a new queue can be created");
+    let channels: [(&str, &[(&str, &str)]); 6] = [
+        ("PLAIN", &[]),
+        ("MUTUAL", &[("SSLCIPH", "ANY_TLS12_OR_HIGHER")]),
+        ("ONEWAY", &[("SSLCIPH", "ANY_TLS12_OR_HIGHER"), ("SSLCAUTH", "OPTIONAL")]),
+        ("TLS12", &[("SSLCIPH", "ANY_TLS12")]),
+        ("TLS13", &[("SSLCIPH", "TLS_AES_256_GCM_SHA384")]),
+        ("PEER", &[("SSLCIPH", "ANY_TLS13"), ("SSLPEER", "CN=ap*")]),
+    ];
+    for (channel, said) in channels {
+        let attributes = said
+            .iter()
+            .fold(Attributes::new().with("CHLTYPE", "SVRCONN"), |all, (name, value)| all.with(*name, *value));
+        admin.define("CHANNEL", channel, "", false, attributes).await.expect("a new channel can be defined");
+    }
+
+    let port = port(&cluster);
+    let mut arguments =
+        vec![port.as_str(), QUEUE_MANAGER, QUEUE, own.to_str().expect("a path in /tmp is text")];
+    let suites = ["TLS_AES_128_GCM_SHA256", "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384", "*TLS12ORHIGHER"];
+    let [of_tls13, of_tls12, any] = suites;
+    let cases = [
+        ["PLAIN", "-", "-", "hello"],
+        ["MUTUAL", of_tls13, "user-app", "hello by app"],
+        ["MUTUAL", of_tls12, "user-app", "hello by app"],
+        ["MUTUAL", any, "user-app", "hello by app"],
+        ["ONEWAY", of_tls13, "-", "hello"],
+        ["ONEWAY", of_tls12, "-", "hello"],
+        ["TLS12", of_tls12, "user-app", "hello by app"],
+        ["TLS13", "TLS_AES_256_GCM_SHA384", "user-app", "hello by app"],
+        ["PEER", any, "user-app", "hello by app"],
+        // And what is refused.
+        ["MUTUAL", "-", "-", "2397"],
+        ["PLAIN", any, "user-app", "2397"],
+        ["TLS12", of_tls13, "user-app", "2397"],
+        ["TLS13", of_tls12, "user-app", "2397"],
+        ["MUTUAL", of_tls13, "-", "2059"],
+        ["MUTUAL", of_tls12, "-", "2059"],
+        ["PEER", any, "user-joe", "2397"],
+        ["MUTUAL", of_tls13, "node-a", "2035"],
+        ["MUTUAL", of_tls12, "user-stranger", "2397"],
+        ["MUTUAL", "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256", "user-app", "2397"],
+    ];
+    arguments.extend(cases.iter().flat_map(|case| &case[..3]));
+    let printed = lines(&java.run("Protected", &arguments));
+    let expected =
+        cases.iter().map(|[channel, suite, user, what]| format!("{channel} {suite} {user}: {what}"));
+    assert_eq!(printed, expected.chain(["done".to_string()]).collect::<Vec<_>>());
+
+    // Each refusal is said with its channel, and where the client came from.
+    let serving = cluster.serving().expect("a node serves");
+    let log = cluster.log_since_start(serving);
+    for why in [
+        "channel MUTUAL: AMQ9639E: Remote channel 'MUTUAL' did not specify a CipherSpec.",
+        "channel PLAIN: AMQ9635E: Channel 'PLAIN' did not specify a valid CipherSpec.",
+        "channel TLS12: AMQ9631E: The CipherSpec negotiated during the SSL handshake does not match",
+        "channel TLS13: AMQ9631E: ",
+        "channel MUTUAL: AMQ9637E: Channel is lacking a certificate.",
+        "channel PEER: AMQ9636E: SSL distinguished name does not match peer name, channel 'PEER'.",
+        "The certificate of node a of cluster process is no user's",
+    ] {
+        let line =
+            log.lines().find(|line| line.contains(why)).unwrap_or_else(|| panic!("{why} is not in\n{log}"));
+        assert!(line.contains("WARN") && line.contains("127.0.0.1:"), "{line}");
+    }
+
+    // Our own programs, and what is seen of them.
+    let at = |name: &str| own.join(name).display().to_string();
+    let (ca, certificate, key) = (at("ca.pem"), at("user-app.pem"), at("user-app.key"));
+    let tls = ["--tls-ca", &ca, "--tls-cert", &certificate, "--tls-key", &key];
+    let send = |tls: &[&str], channel: &str| {
+        let given = ["--host", "127.0.0.1", "--port", &port, "--channel", channel, QUEUE];
+        run_program("trimaran", &[tls, &["send"], &given[..]].concat(), "Hello\n\n")
+    };
+    let sent = lines(&send(&tls, "MUTUAL"));
+    assert_eq!(sent.last().unwrap(), "done: 1 persistent message sent to HA.QUEUE");
+    for (tls, channel, why) in [
+        (&tls[..0], "MUTUAL", "The channel demands TLS: --tls-ca"),
+        (&tls[..], "PLAIN", "leave --tls-ca (TRIMARAN_TLS_CA) out"),
+        (&tls[..2], "MUTUAL", "Give --tls-cert and --tls-key."),
+    ] {
+        let refused = send(tls, channel);
+        let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(!refused.status.success() && text.contains(why), "{channel}: {text}");
+    }
+    let address = format!("127.0.0.1:{port}");
+    let shows = cluster.tls().expect("there are certificates");
+    let through = Channel::connect_over(Some(&shows), &address, "MUTUAL", "", "look").await.expect("it fits");
+    let connect = cluster.addresses().join(",");
+    let mqsc = [&["--connect", &connect], &tls[..], &["runmqsc", "-e"]].concat();
+    let output = run_program("trimaran", &mqsc, "DISPLAY CHSTATUS(MUTUAL) SECPROT SSLCIPH SSLPEER MCAUSER\n");
+    let shown = lines(&output).join("\n");
+    for part in ["SECPROT(TLSV13)", "SSLCIPH(TLS_AES_256_GCM_SHA384)", "CN=admin)", "MCAUSER(admin)"] {
+        assert!(shown.contains(part), "{part} is missing in\n{shown}");
+    }
+    drop(through);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -122,6 +122,8 @@ fn clients_show_a_certificate_unless_the_file_says_otherwise() {
     let config = Config::parse(&format!("{FILE}{tls}"), Some("a")).unwrap();
     assert!(config.tls.as_ref().unwrap().clients_required);
     assert!(config.standing_warnings().is_empty());
+    let insecure = Config::parse(&format!("{FILE}{tls}insecure = true\n"), Some("a")).unwrap();
+    assert!(insecure.standing_warnings()[0].contains("shows no certificate is believed who it is"));
 
     let optional = format!("{FILE}{tls}client_certificates = \"optional\"\n");
     let config = Config::parse(&optional, Some("a")).unwrap();

@@ -122,10 +122,10 @@ pub struct ConfigError {
 }
 
 impl Config {
-    /// Whether clients of channels may come from other machines: each shows who it is, or an operator has accepted that nobody
-    /// does.
+    /// Whether clients of channels may come from other machines: with certificates each can show who it is, and who does not is
+    /// let in nowhere but here; or an operator has accepted that nobody does.
     pub fn lets_strangers_in(&self) -> bool {
-        self.insecure || self.tls.as_ref().is_some_and(|tls| tls.clients_required)
+        self.insecure || self.tls.is_some()
     }
 
     /// Reads the file, applies `--set`s, and picks the node. Relative paths in it begin where the file is, so that a node
@@ -221,6 +221,13 @@ impl Config {
                      Make certificates with: trimaran certs init",
                     open.join(" and ")
                 ));
+            }
+            if self.tls.is_some() {
+                warnings.push(
+                    "insecure = true: a client of a channel that shows no certificate is believed who it is, whichever machine \
+                     it comes from. Take the line out of [tls] when all of them have certificates"
+                        .to_owned(),
+                );
             }
         }
         if self.tls.as_ref().is_some_and(|tls| !tls.clients_required) {

@@ -231,8 +231,9 @@ fn strangers(config: &Config, problems: &mut Problems) {
     for (queue_manager, address) in config.this_or_none().iter().flat_map(|node| &node.mq_listen) {
         if !is_loopback(address) && !config.lets_strangers_in() {
             let text = format!(
-                "mq.{queue_manager} = {address:?} is not loopback, and channels believe a client who it is: write \
-                 [tls] client_certificates = \"required\"; or accept it with [tls] insecure = true"
+                "mq.{queue_manager} = {address:?} is not loopback, and channels believe a client without a certificate who it \
+                 is: make certificates with: trimaran certs init, and write [tls] ca, certificate and key; or accept it with \
+                 [tls] insecure = true"
             );
             problems.add(0..0, text);
         }

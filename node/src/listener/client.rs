@@ -35,6 +35,11 @@ impl Client {
         Client { identity: Identity { address: self.address, ..identity }, ..self.clone() }
     }
 
+    /// Why it has no sessions, if it has none.
+    pub fn refusal(&self) -> Option<&str> {
+        self.refusal.as_deref()
+    }
+
     /// Ends the connection with everything on it.
     pub fn hang_up(&self) {
         self.hang_up.asked.store(true, Relaxed);

@@ -78,7 +78,7 @@ impl PortState {
 }
 
 /// The part of each listener, in the order of `served`. Where two want the same address, the one that is `open` keeps it, and
-/// else the first has it. `strangers` says that clients who show no certificate may come from other machines.
+/// else the first has it. `strangers` says that clients may come from other machines.
 pub fn wanted(served: &[Served<'_>], fixed: &[Port], open: &[Port], strangers: bool) -> Vec<Part> {
     let mut parts: Vec<Part> = Vec::new();
     for Served { queue_manager, listeners } in served {
@@ -134,9 +134,9 @@ fn own_part(queue_manager: &ObjectName, listener: &Definition, fixed: &[Port], s
     }
     if !strangers && !address.ip().is_loopback() {
         return Part::Refused(format!(
-            "It would be open to other machines ({}), and no client has to show a certificate here, so that anybody could say \
-             that he is somebody else. Write [tls] client_certificates = \"required\" into the cluster file; or accept it with \
-             [tls] insecure = true; or ALTER LISTENER({name}) TRPTYPE(TCP) IPADDR('127.0.0.1').",
+            "It would be open to other machines ({}), and no client can show a certificate here, so that anybody could say that \
+             he is somebody else. Make certificates with: trimaran certs init, and write [tls] ca, certificate and key into the \
+             cluster file; or accept it with [tls] insecure = true; or ALTER LISTENER({name}) TRPTYPE(TCP) IPADDR('127.0.0.1').",
             place(address)
         ));
     }

@@ -1,11 +1,13 @@
 //! What a client is told: MQ's completion code and reason, and the data of the call.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use trimaran_proto::admin::v1::{Canary, Classified, Failover};
 
 use super::call::OpenOptions;
+use super::secured::Secured;
 use crate::types::definition::Definition;
 use crate::types::{
     ClocksDiffer, CompletionCode, Index, Membership, Message, MessageId, NodeId, ObjectName, OutOfSync,
@@ -93,6 +95,8 @@ pub struct SessionView {
     pub channel: Option<ObjectName>,
     /// It is an instance of that channel, and no program.
     pub is_instance: bool,
+    /// How the channel is protected; None without TLS.
+    pub secured: Option<Arc<Secured>>,
     pub handles: Vec<HandleView>,
 }
 

@@ -1,8 +1,10 @@
 //! A session is asked for, and answered: who asks, and what is agreed.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use super::Refusal;
+use super::secured::Secured;
 use crate::types::{ObjectName, Reason};
 
 /// Who is calling, as the listener established it. Stays with the session for as long as it lasts.
@@ -16,6 +18,8 @@ pub struct Identity {
     pub address: Option<SocketAddr>,
     /// The channel it came through, where the protocol has channels.
     pub channel: Option<ObjectName>,
+    /// How a connection through a channel is protected; None without TLS.
+    pub secured: Option<Arc<Secured>>,
 }
 
 /// MQCONN: what a session is asked for with.

@@ -2,6 +2,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 #![warn(clippy::missing_errors_doc)]
 
+mod secured;
 mod connect;
 mod call;
 mod admin;
@@ -15,5 +16,6 @@ pub use check::check_body;
 pub use completion::*;
 pub use connect::{ChannelTerms, Connect, Identity, Purpose, Terms};
 pub use refusal::Refusal;
+pub use secured::Secured;
 
 pub use crate::types::{Selection, UnitState};

@@ -1,11 +1,12 @@
 //! Whatever is said of objects: the log gives it back, the store keeps it, and what is read is what is displayed.
 
 use proptest::prelude::*;
+use trimaran_proto::mq::cipher_spec::CipherSpec;
 
 use super::packs_test::Store;
 use super::{BatchEncoder, Command, QueueManager, command};
 use crate::types::definition::{
-    Attribute, By, Changes, Form, Initial, ObjectKind, ObjectRef, RecordAction, State, Value,
+    Attribute, By, Changes, Content, Form, Initial, ObjectKind, ObjectRef, RecordAction, State, Value,
 };
 use crate::types::{
     Index, Membership, ObjectName, QueueManagerId, SnapshotMeta, Speaks, Term, TermStarts, WallTime,
@@ -30,8 +31,14 @@ fn text_for(attribute: &'static Attribute) -> BoxedStrategy<String> {
             prop::sample::select(words.iter().map(|(word, _)| word.to_string()).collect::<Vec<_>>()).boxed()
         }
         Form::Flag { .. } => prop::sample::select(vec!["YES".to_string(), "NO".to_string()]).boxed(),
-        Form::Text { .. } if attribute.address => {
+        Form::Text { .. } if attribute.content == Content::Address => {
             prop::sample::select(vec!["10.0.0.50".to_string(), "::1".to_string(), " ".to_string()]).boxed()
+        }
+        Form::Text { .. } if attribute.content == Content::CipherSpec => {
+            prop::sample::select(CipherSpec::names().map(str::to_lowercase).collect::<Vec<_>>()).boxed()
+        }
+        Form::Text { .. } if attribute.content == Content::PeerName => {
+            "CN=[a-z* ]{1,8}([,;] ?OU=[a-z]{1,5}){0,3}".boxed()
         }
         Form::Text { most } => {
             prop::string::string_regex(&format!("[a-z(') ]{{0,{}}}", most.min(20))).unwrap().boxed()

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use super::instances::client;
 use super::sessions::Session;
-use super::{Action, Replica};
+use super::{Action, Replica, protection};
 use crate::mqi::{ChannelTerms, Connect, Purpose, Refusal};
 use crate::types::definition::{self as selector, Definition, ObjectKind, ObjectRef};
 use crate::types::{Reason, SessionId};
@@ -19,7 +19,7 @@ impl Replica {
     ///
     /// # Errors
     /// 2540 for a channel that is not defined, 2537 when it has as many instances as it may have, 2059 when this node
-    /// does not serve.
+    /// does not serve; and those of [`protection::check`].
     pub(super) fn admit_instance(&self, connect: &Connect) -> Result<Option<ChannelTerms>, Refusal> {
         let (Purpose::Instance, Some(name)) = (connect.purpose, &connect.identity.channel) else {
             return Ok(None);
@@ -35,6 +35,7 @@ impl Replica {
                 format!("Channel {name} is stopped; START CHANNEL({name}) lets connections in again.");
             return Err(Refusal::because(Reason::ChannelNotAvailable, detail));
         }
+        protection::check(channel, connect.identity.secured.as_deref())?;
         let limit = |selector| channel.number(selector).max(0) as u32;
         let (all, own) = self.sessions.channels().count(name, client(&connect.identity));
         let full = |count: u32, limit: u32, attribute: &str, whose: &str| {

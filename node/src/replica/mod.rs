@@ -49,6 +49,7 @@ mod searches;
 mod waiters;
 mod offers;
 mod proposals;
+mod protection;
 mod loads;
 mod instances;
 mod channels;

@@ -1306,6 +1306,18 @@ fn a_channel_has_as_many_instances_as_it_says_and_none_when_it_is_stopped() {
     alone.ok(APP, Call::Admin(state("STARTED")));
     assert_eq!(reason(through_app(&mut alone, 40, 5003)), Ok(()));
 
+    // A channel with a CipherSpec is not for who comes without TLS; who is there stays.
+    let tls = |spec: &str| Admin::Alter { object: object.clone(), changes: channel(&[("SSLCIPH", spec)]) };
+    alone.ok(APP, Call::Admin(tls("ANY_TLS12_OR_HIGHER")));
+    assert_eq!(reason(through_app(&mut alone, 50, 5004)), Err(Reason::SslInitializationError));
+    assert_eq!(alone.ended, [], "nobody is ended by it");
+    alone.ok(APP, Call::Admin(tls("")));
+    assert_eq!(reason(through_app(&mut alone, 50, 5004)), Ok(()));
+    alone.turn([
+        Event::SessionClosed { session: SessionId(50) },
+        Event::SessionClosed { session: SessionId(51) },
+    ]);
+
     // However it came to be stopped.
     let changes = channel(&[("CHLTYPE", "SVRCONN"), ("STATE", "STOPPED")]);
     let again = Admin::Define { object, like: String::new(), replace: true, changes };

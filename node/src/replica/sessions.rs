@@ -237,6 +237,7 @@ impl Sessions {
                 address: session.identity.address,
                 channel: session.identity.channel.clone(),
                 is_instance: session.purpose == Purpose::Instance,
+                secured: session.identity.secured.clone(),
                 handles: session
                     .handles
                     .iter()

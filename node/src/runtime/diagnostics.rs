@@ -26,8 +26,9 @@ pub fn start_log(options: &LogOptions) {
 }
 
 /// What a library says of its files is ours to say: after a kill raft-engine warns of a broken batch that is no more than the
-/// end of what was being written, and what a log lacks is said by `log_store/recovery.rs`. A level that names it has its way.
-const LIBRARIES: &str = "raft_engine=error";
+/// end of what was being written, and what a log lacks is said by `log_store/recovery.rs`; rustls warns whenever a program in Java
+/// closes its connection. A level that names one has its way.
+const LIBRARIES: &str = "raft_engine=error,rustls=error";
 
 fn filter_of(level: &str) -> EnvFilter {
     let with_libraries = |level: &str| EnvFilter::try_new(format!("{LIBRARIES},{level}"));
@@ -64,9 +65,9 @@ mod tests {
 
     #[test]
     fn a_library_is_heard_when_its_level_is_said_and_a_wrong_level_is_info() {
-        assert_eq!(filter_of("info").to_string(), "raft_engine=error,info");
-        assert_eq!(filter_of("info,raft_engine=debug").to_string(), "raft_engine=debug,info");
-        assert_eq!(filter_of("no=such=level").to_string(), "raft_engine=error,info");
+        assert_eq!(filter_of("info").to_string(), "raft_engine=error,rustls=error,info");
+        assert_eq!(filter_of("info,raft_engine=debug").to_string(), "raft_engine=debug,rustls=error,info");
+        assert_eq!(filter_of("no=such=level").to_string(), "raft_engine=error,rustls=error,info");
     }
 
     #[test]

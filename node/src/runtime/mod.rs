@@ -2,12 +2,13 @@
 //!
 //! Reading order: `run` (start and stop), `driver` (the mind's task), `hands` (what carries out its actions), `stores`,
 //! `recover` and `snapshots` (the two stores together, and towards the peers), `clock`, `threads`, `shutdown`,
-//! `directories`, `addresses` (the agent of floating addresses), `ports` (of listeners), `canary` (tries the service as clients do), `notices` (standing warnings), `figures` (for the page of metrics), `diagnostics` and `fatal` (how a
+//! `directories`, `addresses` (the agent of floating addresses), `ports` (of listeners), `channels` (who comes there), `canary` (tries the service as clients do), `notices` (standing warnings), `figures` (for the page of metrics), `diagnostics` and `fatal` (how a
 //! process ends), `again` (how one begins again).
 
 mod addresses;
 mod again;
 mod canary;
+mod channels;
 mod clock;
 mod diagnostics;
 mod directories;

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::addresses::{self, Addresses};
+use super::channels::Channels;
 use super::directories::Places;
 use super::driver::Driver;
 use super::fatal::{Fatal, FatalReason, fatal};
@@ -525,22 +526,25 @@ fn start_listeners(
     let channels = Channels {
         listener: listener.clone(),
         tls: tls.clone(),
+        insecure: config.insecure,
         cluster: config.cluster.clone(),
         limits: client_limits,
-        closing: closing.clone(),
     };
     let mut fixed = Vec::new();
     for (name, mq) in sockets.mq {
         let address = mq.local_addr().map_err(|error| Fatal::new(FatalReason::Listen, error))?;
         fixed.push(Port { queue_manager: name.clone(), listener: None, address, backlog: 0 });
-        drained.push(tokio::spawn(channels.clone().serve(name, socket(mq)?, std::future::pending::<()>())));
+        let (no_more, closing) = (std::future::pending::<()>(), closed(closing.clone()));
+        drained.push(tokio::spawn(channels.clone().serve(name, socket(mq)?, no_more, closing)));
     }
     let options = ports::Options {
         fixed,
         floating: config.addresses.iter().flat_map(|all| &all.addresses).map(|address| address.ip).collect(),
         strangers: config.lets_strangers_in(),
     };
-    let serve = move |name, socket, no_more| channels.clone().serve(name, socket, no_more);
+    let until = closing.clone();
+    let serve =
+        move |name, socket, no_more| channels.clone().serve(name, socket, no_more, closed(until.clone()));
     let ports = Ports::new(options, listener.node.queue_managers.values(), port_views, serve);
     drained.push(tokio::spawn(ports.keep(closed(closing.clone()))));
 
@@ -580,41 +584,9 @@ async fn closed(mut closing: watch::Receiver<bool>) {
     let _ = closing.wait_for(|closing| *closing).await;
 }
 
-/// What serves clients of channels, whichever port they come to.
-#[derive(Clone)]
-struct Channels {
-    listener: Listener,
-    tls: Option<Arc<Tls>>,
-    cluster: String,
-    limits: AcceptLimits,
-    closing: watch::Receiver<bool>,
-}
-
-impl Channels {
-    /// Until the node closes, or nobody comes any more and the last has gone.
-    async fn serve(self, queue_manager: ObjectName, socket: TcpListener, no_more: impl Future) {
-        let incoming = security::incoming(socket, self.tls, Audience::Channels, self.limits);
-        let incoming = incoming.map(|accepted| accepted.map(channel_client)).take_until(no_more);
-        let terms = listener::mq::Terms::new(queue_manager, &self.cluster);
-        listener::mq::serve(self.listener, terms, incoming, closed(self.closing)).await;
-    }
-}
-
-/// A client of a channel. Whoever has no certificate says who it is.
-fn channel_client(connection: security::Connection) -> Accepted<security::Connection> {
-    let info = connection.info();
-    let client = match (&info.principal, info.identity()) {
-        (Principal::Anonymous, _) => listener::Client::new(info.remote, crate::mqi::Identity::default()),
-        (_, Ok(identity)) => listener::Client::new(info.remote, identity),
-        (_, Err(sentence)) => listener::Client::refused(info.remote, sentence),
-    };
-    let local = info.local;
-    Accepted::new(connection, client).at(local)
-}
-
 /// The node whose certificate a connection of a peer showed; None without TLS.
 fn shown_name(own: &str, info: &ConnectionInfo) -> Option<String> {
-    info.tls.then(|| match &info.principal {
+    info.secured.as_ref().map(|_| match &info.principal {
         Principal::Node { cluster, name } if cluster == own => name.clone(),
         other => format!("{other:?}"),
     })

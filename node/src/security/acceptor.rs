@@ -15,11 +15,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 use tokio_stream::wrappers::ReceiverStream;
+use trimaran_proto::mq::cipher_spec::Suite;
 
-use super::identity::{Principal, principal};
+use super::identity::{Principal, peer_name, principal};
 use super::places::{Place, Places};
 use super::tls::Tls;
-use crate::mqi::Identity;
+use crate::mqi::{Identity, Secured};
 
 /// A client's machine that acknowledges nothing for so long, not even that it is there, is gone, and its units of work are
 /// backed out; one that has room for nothing more for so long is left, too (tcp(7), TCP_USER_TIMEOUT).
@@ -33,7 +34,8 @@ const CLIENT_ASKED: u32 = 3;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Audience {
     Clients,
-    /// Clients of MQ channels, whose first byte says whether they speak TLS. Who does not is let in from this machine only.
+    /// Clients of MQ channels, whose first byte says whether they speak TLS. What they have to speak, and whether they need a
+    /// certificate, is said by their channel, which they name afterwards.
     Channels,
     /// Programs that read health and metrics; they have no certificates.
     Monitors,
@@ -64,7 +66,8 @@ pub struct ConnectionInfo {
     /// This end: which of the machine's addresses it came to.
     pub local: Option<SocketAddr>,
     pub principal: Principal,
-    pub tls: bool,
+    /// What TLS made of it; None without TLS.
+    pub secured: Option<Arc<Secured>>,
     /// The cluster whose users and nodes may come here; empty without TLS, which nobody has a name without.
     pub cluster: String,
 }
@@ -183,6 +186,10 @@ fn in_our_words(reason: &str) -> String {
         text if text.contains("InvalidContentType") => {
             "it speaks without TLS: give it --tls-ca, or [tls] if it is a node"
         }
+        text if text.contains("NoCipherSuitesInCommon") => {
+            "it offers no CipherSpec that fits: TLS 1.3, ECDHE_ECDSA_* for a certificate with an ECDSA key (as trimaran certs \
+             makes them), ECDHE_RSA_* for one with an RSA key"
+        }
         text if text.contains("handshake eof") => {
             "it went away: a probe of the port, or it did not like our certificate"
         }
@@ -218,13 +225,7 @@ async fn known(
     audience: Audience,
 ) -> io::Result<(Stream, ConnectionInfo)> {
     let tls = match tls {
-        Some(_)
-            if audience == Audience::Channels
-                && remote.ip().is_loopback()
-                && !speaks_tls(&stream).await? =>
-        {
-            None
-        }
+        Some(_) if audience == Audience::Channels && !speaks_tls(&stream).await? => None,
         tls => tls,
     };
     let Some(tls) = tls else {
@@ -232,13 +233,19 @@ async fn known(
         return Ok((Stream::Plain(stream), info));
     };
     let config = match audience {
-        Audience::Clients | Audience::Channels => tls.server_for_clients(),
+        Audience::Clients => tls.server_for_clients(),
+        Audience::Channels => tls.server_for_channels(),
         Audience::Monitors => tls.server_for_monitors(),
         Audience::Peers => tls.server_for_peers(),
     };
     let stream = TlsAcceptor::from(config).accept(stream).await?;
-    let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+    let agreed = stream.get_ref().1;
+    let certificate = agreed.peer_certificates().and_then(|chain| chain.first());
     let principal = certificate.map_or(Principal::Anonymous, principal);
+    let suite = agreed.negotiated_cipher_suite().and_then(|suite| Suite::numbered(suite.suite().into()));
+    let suite =
+        suite.ok_or_else(|| io::Error::other("a suite of TLS was agreed on that no CipherSpec names"))?;
+    let secured = Some(Arc::new(Secured { suite, peer: certificate.and_then(peer_name) }));
     if audience == Audience::Peers && !matches!(principal, Principal::Node { .. }) {
         tracing::warn!(%remote, ?principal, "refused at the peers' port: not the certificate of a node");
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, "not the certificate of a node"));
@@ -246,7 +253,7 @@ async fn known(
     let info = ConnectionInfo {
         remote: Some(remote),
         principal,
-        tls: true,
+        secured,
         cluster: tls.cluster().to_owned(),
         ..ConnectionInfo::default()
     };

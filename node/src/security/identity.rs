@@ -5,6 +5,7 @@
 //! such a name opens nothing, whatever else its authority says of its owner: an authority may be a whole company's.
 
 use rustls_pki_types::CertificateDer;
+use trimaran_proto::mq::peer_name::PeerName;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
@@ -103,6 +104,15 @@ pub fn principal(certificate: &CertificateDer<'_>) -> Principal {
         }
         _ => Principal::Ambiguous,
     }
+}
+
+/// Whom a certificate that was verified before names in MQ's words: what a channel's SSLPEER is about.
+pub fn peer_name(certificate: &CertificateDer<'_>) -> Option<PeerName> {
+    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+    let attributes = certificate.subject().iter_attributes();
+    let subject = attributes
+        .filter_map(|attribute| Some((attribute.attr_type().to_id_string(), attribute.as_str().ok()?)));
+    Some(PeerName::new(&certificate.raw_serial_as_string().to_uppercase(), subject))
 }
 
 /// None for a name that is not meant for us.

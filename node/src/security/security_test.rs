@@ -10,6 +10,7 @@ use rustls_pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsConnector;
+use trimaran_proto::mq::cipher_spec::{CipherSpec, Suite, Version};
 
 use super::*;
 
@@ -179,9 +180,82 @@ async fn clients_are_known_by_their_certificate_or_anonymous() {
 
     let required = TlsOptions { clients_required: true, ..a };
     let address = serve(Tls::load(required).unwrap(), Audience::Clients).await;
-    let mut nameless = (*client_with(directory.path(), "ann")).clone();
+    let nameless = nameless(&client_with(directory.path(), "ann"));
+    assert!(ask(address, Ok(nameless)).await.is_err());
+}
+
+/// What a node knows of the next one who comes to a channel's port.
+async fn next_info(
+    accepted: &mut (impl futures::Stream<Item = std::io::Result<Connection>> + Unpin),
+) -> ConnectionInfo {
+    accepted.next().await.unwrap().unwrap().info().clone()
+}
+
+#[tokio::test]
+async fn a_channel_s_port_takes_tls_of_both_versions_and_none() {
+    let directory = tempfile::tempdir().unwrap();
+    let authority = Authority::new();
+    let a = authority.issue(directory.path(), "a", "trimaran://demo/node/a");
+    authority.issue(directory.path(), "ann", "trimaran://demo/user/ann");
+    // What other clients have to show, those of channels are asked for by their channel.
+    let tls = Tls::load(TlsOptions { clients_required: true, ..a }).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut accepted =
+        incoming(listener, Some(Arc::new(tls)), Audience::Channels, AcceptLimits::connections(10));
+
+    for (client, version, principal, peer) in [
+        (client_with(directory.path(), "ann"), Version::Tls13, "ann", "CN=ann"),
+        (older(&client_with(directory.path(), "ann")), Version::Tls12, "ann", "CN=ann"),
+        (nameless(&client_with(directory.path(), "ann")), Version::Tls13, "", ""),
+    ] {
+        let stream = TcpStream::connect(address).await.unwrap();
+        // As IBM's clients name a channel.
+        let name = ServerName::try_from("app2e-svrconn.chl.mq.ibm.com").unwrap();
+        let _stream = TlsConnector::from(client).connect(name, stream).await.unwrap();
+        let info = next_info(&mut accepted).await;
+        let user = Principal::User { cluster: "demo".into(), name: principal.into() };
+        assert_eq!(info.principal, if principal.is_empty() { Principal::Anonymous } else { user });
+        let secured = info.secured.unwrap();
+        assert_eq!(secured.suite.version, version);
+        let shown = secured.peer.as_ref().map(ToString::to_string).unwrap_or_default();
+        assert!(shown.ends_with(peer) && (peer.is_empty() || shown.starts_with("SERIALNUMBER=")), "{shown}");
+    }
+
+    let mut plain = TcpStream::connect(address).await.unwrap();
+    plain.write_all(b"TSH ").await.unwrap();
+    assert_eq!(next_info(&mut accepted).await.secured, None);
+}
+
+#[test]
+fn every_suite_of_ours_is_one_that_a_cipher_spec_names() {
+    let ours = rustls::crypto::aws_lc_rs::default_provider().cipher_suites;
+    let mut named: Vec<&str> =
+        ours.iter().map(|suite| Suite::numbered(suite.suite().into()).expect("it has a name").name).collect();
+    let mut known: Vec<&str> = CipherSpec::names().filter(|name| Suite::named(name).is_some()).collect();
+    named.sort_unstable();
+    known.sort_unstable();
+    assert_eq!(named, known, "and none is named that is not there");
+}
+
+/// The same client with nothing newer than TLS 1.2.
+fn older(client: &rustls::ClientConfig) -> Arc<rustls::ClientConfig> {
+    let provider = client.crypto_provider().clone();
+    let mut older = rustls::ClientConfig::builder_with_provider(provider.clone())
+        .with_protocol_versions(&[&rustls::version::TLS12])
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(AnyServer(provider)))
+        .with_no_client_auth();
+    older.client_auth_cert_resolver = client.client_auth_cert_resolver.clone();
+    Arc::new(older)
+}
+
+/// The same client without its certificate.
+fn nameless(client: &rustls::ClientConfig) -> Arc<rustls::ClientConfig> {
+    let mut nameless = client.clone();
     nameless.client_auth_cert_resolver = Arc::new(NoCertificate);
-    assert!(ask(address, Ok(Arc::new(nameless))).await.is_err());
+    Arc::new(nameless)
 }
 
 #[test]

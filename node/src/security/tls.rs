@@ -95,6 +95,7 @@ pub struct Tls {
 #[derive(Debug)]
 struct Loaded {
     for_clients: Arc<ServerConfig>,
+    for_channels: Arc<ServerConfig>,
     for_peers: Arc<ServerConfig>,
     for_monitors: Arc<ServerConfig>,
     provider: Arc<CryptoProvider>,
@@ -142,6 +143,11 @@ impl Tls {
     /// For listeners of clients: a certificate is optional or required, as configured.
     pub fn server_for_clients(&self) -> Arc<ServerConfig> {
         self.loaded.load().for_clients.clone()
+    }
+
+    /// For channels: a certificate is asked for, and each channel says whether there has to be one. They have no ALPN.
+    pub fn server_for_channels(&self) -> Arc<ServerConfig> {
+        self.loaded.load().for_channels.clone()
     }
 
     /// For the listener of peers: a certificate of our authority is required; that it is a node's is checked after
@@ -239,20 +245,23 @@ impl Loaded {
             let builder = if required { builder } else { builder.allow_unauthenticated() };
             builder.build().map_err(|error| unreadable("the authority's certificate", &options.ca, error))
         };
-        let server = |required: bool, versions: &[&'static rustls::SupportedProtocolVersion]| {
-            let mut config = ServerConfig::builder_with_provider(provider.clone())
-                .with_protocol_versions(versions)
-                .map_err(pair)?
-                .with_client_cert_verifier(verifier(required)?)
-                .with_single_cert(chain.clone(), key.clone_key())
-                .map_err(pair)?;
-            config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-            Ok::<_, TlsError>(Arc::new(config))
-        };
+        let server =
+            |required: bool, versions: &[&'static rustls::SupportedProtocolVersion], speak: &[&str]| {
+                let mut config = ServerConfig::builder_with_provider(provider.clone())
+                    .with_protocol_versions(versions)
+                    .map_err(pair)?
+                    .with_client_cert_verifier(verifier(required)?)
+                    .with_single_cert(chain.clone(), key.clone_key())
+                    .map_err(pair)?;
+                config.alpn_protocols = speak.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+                Ok::<_, TlsError>(Arc::new(config))
+            };
+        const HTTP: &[&str] = &["h2", "http/1.1"];
         Ok(Loaded {
-            for_clients: server(options.clients_required, rustls::DEFAULT_VERSIONS)?,
-            for_peers: server(true, &[&rustls::version::TLS13])?,
-            for_monitors: server(false, rustls::DEFAULT_VERSIONS)?,
+            for_clients: server(options.clients_required, rustls::DEFAULT_VERSIONS, HTTP)?,
+            for_channels: server(false, rustls::DEFAULT_VERSIONS, &[])?,
+            for_peers: server(true, &[&rustls::version::TLS13], HTTP)?,
+            for_monitors: server(false, rustls::DEFAULT_VERSIONS, HTTP)?,
             provider: provider.clone(),
             roots: roots.clone(),
             chain,

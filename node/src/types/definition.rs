@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-pub use trimaran_proto::attribute::{Attribute, Form, Initial, Kind as ObjectKind, Selector, State, Value};
+pub use trimaran_proto::attribute::{
+    Attribute, Content, Form, Initial, Kind as ObjectKind, Selector, State, Value,
+};
 
 use super::{ObjectName, Reason, WallTime};
 
@@ -466,6 +468,9 @@ pub const MAXINST: Selector = 1618;
 pub const MAXINSTC: Selector = 1619;
 pub const CHANNEL_MAXMSGL: Selector = 1510;
 pub const MCAUSER: Selector = 3527;
+pub const SSLCIPH: Selector = 3544;
+pub const SSLCAUTH: Selector = 1568;
+pub const SSLPEER: Selector = 3545;
 pub const BACKOUT_MOVE: Selector = 60_001;
 pub const CHANNEL_STATE: Selector = 60_002;
 pub const LISTENER_CONTROL: Selector = 1601;

@@ -37,8 +37,8 @@ pub struct Attribute {
     pub alter: bool,
     /// Of a record: part of what tells it from others.
     pub key: bool,
-    /// The text is an address, IPv4 or IPv6, or none.
-    pub address: bool,
+    /// Of a text.
+    pub content: Content,
     /// A sentence.
     pub help: &'static str,
 }
@@ -58,6 +58,18 @@ pub enum Form {
     Name { most: usize },
     /// Texts of at most so many characters each.
     List { most: usize },
+}
+
+/// What a text has to be, blank aside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    Any,
+    /// An address, IPv4 or IPv6.
+    Address,
+    /// The name of a CipherSpec.
+    CipherSpec,
+    /// A pattern of names in certificates.
+    PeerName,
 }
 
 pub type Words = &'static [(&'static str, i32)];
@@ -236,7 +248,7 @@ const fn row(
     help: &'static str,
 ) -> Attribute {
     let alter = !matches!(state, State::Live);
-    Attribute { selector, name, of, form, default, state, alter, key: false, address: false, help }
+    Attribute { selector, name, of, form, default, state, alter, key: false, content: Content::Any, help }
 }
 
 const fn number(
@@ -328,9 +340,9 @@ impl Attribute {
         Attribute { alter: false, ..self }
     }
 
-    /// Nothing but an address, or none, is taken.
-    const fn address(self) -> Attribute {
-        Attribute { address: true, ..self }
+    /// Nothing but this, or none, is taken.
+    const fn of_content(self, content: Content) -> Attribute {
+        Attribute { content, ..self }
     }
 
     /// Tells a record from others.

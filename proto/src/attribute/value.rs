@@ -2,7 +2,9 @@
 //!
 //! One reading for whoever takes a value from outside: MQSC, the node's listeners, programs that set by selector.
 
-use super::{Attribute, Form, Initial};
+use super::{Attribute, Content, Form, Initial};
+use crate::mq::cipher_spec::CipherSpec;
+use crate::mq::peer_name::Pattern;
 
 /// The value of an attribute: an MQLONG, a text, or several texts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -69,12 +71,12 @@ impl Attribute {
                         Ok(Value::Number(number as i32))
                     }
                     _ if words.is_empty() => Err(format!("{name} is {least} to {most}, not {text}.")),
-                    _ => Err(format!("{name} is {least} to {most} or {}, not {text}.", list_of(words))),
+                    _ => Err(format!("{name} is {least} to {most} or {}, not {text}.", words_of(words))),
                 },
             },
             Form::Word(words) => match word(words, text) {
                 Some(number) => Ok(Value::Number(number)),
-                None => Err(format!("{name} is {}, not {text}.", list_of(words))),
+                None => Err(format!("{name} is {}, not {text}.", words_of(words))),
             },
             Form::Flag { off } => {
                 let is_off = said.eq_ignore_ascii_case(off);
@@ -84,11 +86,10 @@ impl Attribute {
                     None => Err(format!("{name} is YES or NO, not {text}.")),
                 }
             }
-            Form::Text { .. } if self.address && !is_address(text) => Err(format!(
-                "{name} is an address, IPv4 or IPv6, and not {text}: names are not looked up, because each node would find its \
-                 own. Write {name}('10.0.0.50'), or {name}(' ') for all addresses."
-            )),
-            Form::Text { most } => checked_text(name, text, most).map(Value::Text),
+            Form::Text { most } => {
+                let text = checked_text(name, text, most)?;
+                self.content.checked(name, text).map(Value::Text)
+            }
             Form::Name { most } => match check_name(text) {
                 _ if text.is_empty() => Ok(Value::Text(String::new())),
                 Ok(()) if text.len() <= most => Ok(Value::Text(text.to_string())),
@@ -99,6 +100,36 @@ impl Attribute {
                 let texts = text.split(',').map(str::trim).filter(|text| !text.is_empty());
                 texts.map(|text| checked_text(name, text, most)).collect::<Result<_, _>>().map(Value::List)
             }
+        }
+    }
+}
+
+impl Content {
+    /// The text as it is kept, or a sentence that says what it has to be.
+    fn checked(self, name: &str, text: String) -> Result<String, String> {
+        match self {
+            Content::Any => Ok(text),
+            Content::Address if is_address(&text) => Ok(text),
+            Content::Address => Err(format!(
+                "{name} is an address, IPv4 or IPv6, and not {text}: names are not looked up, because each node would find its \
+                 own. Write {name}('10.0.0.50'), or {name}(' ') for all addresses."
+            )),
+            Content::CipherSpec | Content::PeerName if text.trim().is_empty() => Ok(String::new()),
+            Content::CipherSpec => {
+                let known = CipherSpec::named(text.trim()).map(|spec| spec.name().to_string());
+                known.ok_or_else(|| {
+                    let names: Vec<&str> = CipherSpec::names().collect();
+                    format!(
+                        "{name} is blank, {}, not {text}: what has no forward secrecy (RSA key exchange), CBC, CCM, RC4, 3DES or \
+                         NULL is not there.",
+                        list_of(&names)
+                    )
+                })
+            }
+            Content::PeerName => match Pattern::read(&text) {
+                Ok(_) => Ok(text),
+                Err(why) => Err(format!("{name} is a pattern of names in certificates, and {why}.")),
+            },
         }
     }
 }
@@ -151,9 +182,12 @@ fn word(words: &[(&str, i32)], text: &str) -> Option<i32> {
     words.iter().find(|(word, _)| word.eq_ignore_ascii_case(text)).map(|(_, number)| *number)
 }
 
-fn list_of(words: &[(&str, i32)]) -> String {
-    let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-    match names.as_slice() {
+fn words_of(words: &[(&str, i32)]) -> String {
+    list_of(&words.iter().map(|(word, _)| *word).collect::<Vec<_>>())
+}
+
+fn list_of(names: &[&str]) -> String {
+    match names {
         [one] => one.to_string(),
         [first @ .., last] => format!("{} or {last}", first.join(", ")),
         [] => String::new(),

@@ -8,8 +8,10 @@
 //! * [`flow`]: the body of a segment by its type; the structures are in the modules beside it.
 //! * [`rfh2`]: properties in front of a body.
 //! * [`constants`]: numbers with MQ's names.
+//! * [`cipher_spec`], [`peer_name`]: what a channel may demand of TLS, in MQ's words.
 
 pub mod call;
+pub mod cipher_spec;
 pub mod constants;
 pub mod control;
 pub mod delivery;
@@ -18,6 +20,7 @@ pub mod initial;
 pub mod message;
 pub mod object;
 pub mod rfh2;
+pub mod peer_name;
 pub mod security;
 pub mod segment;
 pub mod spi;

@@ -10,6 +10,7 @@ use super::layout::Cell;
 use crate::admin::v1::{
     HandleDetails, ListenerStatus, ObjectDetails, QueueManagerStatus, SessionDetails, StatusResponse,
 };
+use crate::mq::cipher_spec::Suite;
 
 /// What can be asked of each, in the order of the display; what stands in front is always shown.
 const QUEUE: &[&str] = &[
@@ -30,8 +31,10 @@ const CONNECTION: &[&str] = &[
     "CONN", "EXTCONN", "TYPE", "APPLDESC", "APPLTAG", "APPLTYPE", "CHANNEL", "CONNAME", "PID", "TID",
     "USERID",
 ];
-const CHANNEL: &[&str] =
-    &["CHANNEL", "CHLTYPE", "CONNAME", "CURRENT", "CURSHCNV", "MCAUSER", "RAPPLTAG", "STATUS", "SUBSTATE"];
+const CHANNEL: &[&str] = &[
+    "CHANNEL", "CHLTYPE", "CONNAME", "CURRENT", "CURSHCNV", "MCAUSER", "RAPPLTAG", "SECPROT", "SSLCIPH",
+    "SSLPEER", "STATUS", "SUBSTATE",
+];
 /// REASON is not MQ's.
 const LISTENER: &[&str] = &[
     "LISTENER", "STATUS", "PID", "STARTDA", "STARTTI", "DESCR", "TRPTYPE", "CONTROL", "IPADDR", "PORT",
@@ -241,6 +244,12 @@ fn of_channel(instance: &SessionDetails, sessions: &[SessionDetails]) -> Row {
             ("CURSHCNV", programs.len().to_string()),
             ("MCAUSER", first.unwrap_or(instance).user.clone()),
             ("RAPPLTAG", first.map(|program| program.application.clone()).unwrap_or_default()),
+            (
+                "SECPROT",
+                Suite::named(&instance.cipher_spec).map_or("NONE", |suite| suite.version.name()).into(),
+            ),
+            ("SSLCIPH", instance.cipher_spec.clone()),
+            ("SSLPEER", instance.peer_name.clone()),
             ("STATUS", "RUNNING".into()),
             ("SUBSTATE", "RECEIVE".into()),
         ],

@@ -114,10 +114,10 @@ impl Way {
 
     async fn open(global: &Global, args: &TalkArgs, options: u32) -> Result<Way, Failure> {
         if let (Some(host), Some(name)) = (&args.host, &args.channel) {
-            without_tls(global)?;
+            let tls = global.tls()?;
             let queue_manager = global.queue_manager.as_deref().unwrap_or_default();
             let address = format!("{}:{}", bracketed(host), args.port());
-            let connecting = Channel::connect(&address, name, queue_manager, "trimaran");
+            let connecting = Channel::connect_over(tls.as_ref(), &address, name, queue_manager, "trimaran");
             let mut channel = patiently("connecting", connecting).await?;
             introduce_channel(global, args, host, &channel);
             let handle = patiently("opening the queue", channel.open(&args.queue, options)).await?;
@@ -171,23 +171,6 @@ impl Way {
                 }
             }
         }
-    }
-}
-
-/// Who gives certificates does not expect that messages go over the wire in the clear.
-fn without_tls(global: &Global) -> Outcome {
-    let given = [
-        ("--tls-ca (TRIMARAN_TLS_CA)", global.tls_ca.is_some()),
-        ("--tls-cert (TRIMARAN_TLS_CERT)", global.tls_cert.is_some()),
-        ("--tls-key (TRIMARAN_TLS_KEY)", global.tls_key.is_some()),
-        ("--tls-name (TRIMARAN_TLS_NAME)", global.tls_name.is_some()),
-    ];
-    match given.iter().find(|(_, is_given)| *is_given) {
-        None => Ok(()),
-        Some((option, _)) => Err(Failure::Usage(format!(
-            "{option} is given, and --host with --channel has no TLS yet: everything would go in the clear. Leave --channel out \
-             to use TLS, or the options and variables of TLS to do without it"
-        ))),
     }
 }
 

@@ -430,6 +430,8 @@ pub fn session_details(view: &SessionView) -> admin::SessionDetails {
         application: view.application.clone(),
         address: text(view.address.map(|address| address.to_string())),
         instance: view.is_instance,
+        cipher_spec: text(view.secured.as_ref().map(|secured| secured.suite.name.to_string())),
+        peer_name: text(view.secured.as_ref().and_then(|secured| Some(secured.peer.as_ref()?.to_string()))),
         channel: text(view.channel.as_ref().map(|channel| channel.to_string())),
         handles: view
             .handles

@@ -247,36 +247,44 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
 
     async fn connect(&mut self, id: u32, asked: Connect) {
         let opened = self.open(&asked).await;
-        let opened = opened.map(|open| {
-            self.links.insert(id, open);
-            unique()
-        });
-        if let Err(code) = opened {
-            tracing::warn!(
-                client = self.address(),
-                channel = asked.channel,
-                user = asked.asserted_user,
-                application = asked.application,
-                reason = code,
-                "a program was not let in"
-            );
-        }
+        let opened = match opened {
+            Ok(open) => {
+                self.links.insert(id, open);
+                Ok(unique())
+            }
+            Err((reason, why)) => {
+                let code = reason.number() as Code;
+                tracing::warn!(
+                    client = self.address(),
+                    channel = asked.channel,
+                    user = asked.asserted_user,
+                    application = asked.application,
+                    reason = code,
+                    "a program was not let in: {why}"
+                );
+                Err(code)
+            }
+        };
         self.socket.on_connected(id, opened, now());
     }
 
-    async fn open(&mut self, asked: &Connect) -> Result<Open, Code> {
-        let number = |reason: Reason| reason.number() as Code;
+    /// The session, or the reason that the program is told and why, for the log.
+    async fn open(&mut self, asked: &Connect) -> Result<Open, (Reason, String)> {
         let admission = self.gate.admit(self.client(asked)).map_err(|refused| {
-            number(match refused {
+            let reason = match refused {
                 NotAdmitted::Stopping => Reason::QMgrQuiescing,
                 NotAdmitted::NoUser(_) => Reason::NotAuthorized,
                 NotAdmitted::TooMany { .. } => Reason::MaxConnsLimitReached,
-            })
+            };
+            (reason, refused.to_string())
         })?;
         let name = self.socket.queue_manager();
         let application = asked.application.clone();
         let link = Link::open(&self.listener, &admission.client, name, application).await;
-        let link = link.map_err(|unserved| number(unserved.refusal.reason))?;
+        let link = link.map_err(|unserved| {
+            let refusal = Refusal::from(*unserved.refusal);
+            (refusal.reason, refusal.sentence())
+        })?;
         Ok(Open { link, _admission: admission })
     }
 
@@ -288,7 +296,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             (Some(user), _) => Identity { user: user.to_string(), ..known.identity.clone() },
             (None, false) => known.identity.clone(),
             (None, true) => {
-                Identity::of(asked.credentials.as_ref().map_or(&asked.asserted_user, |(user, _)| user))
+                let user = asked.credentials.as_ref().map_or(&asked.asserted_user, |(user, _)| user);
+                Identity { user: user.clone(), ..known.identity.clone() }
             }
         };
         let channel = ObjectName::new(self.socket.channel()).ok();

@@ -146,7 +146,16 @@ impl Socket {
             Broken::Eyecatcher | Broken::Order(_) => status::INVALID_DATA,
         };
         let order = self.agreed.as_ref().map_or(Order::Big, |agreed| agreed.order);
-        self.refuse(&plain(order), code, format!("{broken}: {}", hex(received)));
+        // A record of TLS with a handshake in it.
+        let why = match (received, &self.agreed) {
+            ([0x16, 3, ..], None) => {
+                "the client uses TLS, and this node has no certificate: write [tls] ca, certificate and key into the cluster \
+                 file, or take the CipherSpec from the client"
+                    .to_string()
+            }
+            _ => format!("{broken}: {}", hex(received)),
+        };
+        self.refuse(&plain(order), code, why);
     }
 
     /// Says a STATUS and ends.

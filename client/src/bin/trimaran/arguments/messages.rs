@@ -26,7 +26,7 @@ pub struct TalkArgs {
     #[arg(long, value_name = "PORT", requires = "host")]
     pub port: Option<u16>,
 
-    /// Channel to connect through as IBM MQ clients do, without TLS; needs --host, without it the name is only shown
+    /// Channel to connect through as IBM MQ clients do, over TLS with --tls-ca; needs --host, without it the name is only shown
     #[arg(long, value_name = "NAME")]
     pub channel: Option<String>,
 }

@@ -1,0 +1,12 @@
+//! What TLS made of a connection: a plain fact, for those who decide and those who display.
+
+use trimaran_proto::mq::cipher_spec::Suite;
+use trimaran_proto::mq::peer_name::PeerName;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Secured {
+    /// What both ends agreed on.
+    pub suite: &'static Suite,
+    /// Whom the client's certificate names, if it showed one.
+    pub peer: Option<PeerName>,
+}
