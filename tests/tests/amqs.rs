@@ -101,11 +101,6 @@ impl Shop {
         assert_eq!((ended.code, ended.besides.as_str()), (0, ""), "{command:?}: {}", ended.said);
         ended.said
     }
-
-    fn serving_port(&self) -> String {
-        let node = self.cluster.serving().expect("a node serves");
-        self.cluster.nodes[node].mq.rsplit(':').next().expect("an address has a port").to_string()
-    }
 }
 
 fn lines(lines: &[&str]) -> String {
@@ -208,7 +203,7 @@ async fn amqsbcg_shows_descriptors_and_bytes() {
     let of_text = Descriptor {
         kind: 8,
         format: "MQSTR",
-        persistence: 0,
+        persistence: 1,
         message_id: &id,
         correlation_id: &zeros,
         reply_to: "",
@@ -223,10 +218,10 @@ async fn amqsbcg_shows_descriptors_and_bytes() {
         message_id: &"AB".repeat(24),
         correlation_id: &correlation_id,
         reply_to: "ANSWERS",
-        user: "",
+        persistence: 0,
+        user: "anonymous",
         application_type: 0,
-        application: "",
-        ..of_text
+        application: "process test",
     };
     let expected = [
         &["", "AMQSBCG0 - starts here", "**********************", " ", " MQOPEN - 'HA.QUEUE'", " "]
@@ -516,21 +511,26 @@ fn a_queue_has_to_be_named() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_table_of_channels_leads_to_the_queue_manager() {
     let shop = Shop::open().await;
-    let (port, nobody) = (shop.serving_port(), free_ports(1)[0]);
+    let nobody = format!(r#"{{"host": "127.0.0.1", "port": {}}}"#, free_ports(1)[0]);
+    let nodes: Vec<String> = (shop.cluster.nodes.iter())
+        .filter_map(|node| node.mq.rsplit_once(':'))
+        .map(|(host, port)| format!(r#"{{"host": "{host}", "port": {port}}}"#))
+        .collect();
+    let nodes = nodes.join(", ");
     let file = shop.directory.path().join("ccdt.json");
-    let entry = |name: &str, port: &str, queue_manager: &str, more: &str| {
+    let entry = |name: &str, connections: &str, queue_manager: &str, more: &str| {
         format!(
             r#"{{"name": "{name}", "type": "clientConnection", {more} "clientConnection":
-               {{"connection": [{{"host": "127.0.0.1", "port": {port}}}], "queueManager": "{queue_manager}"}}}}"#
+               {{"connection": [{connections}], "queueManager": "{queue_manager}"}}}}"#
         )
     };
     let tls = r#""transmissionSecurity": {"cipherSpecification": "ANY_TLS12_OR_HIGHER"},"#;
     let table = [
-        entry(CHANNEL, &port, QUEUE_MANAGER, ""),
-        entry("A.SVRCONN", &nobody.to_string(), QUEUE_MANAGER, ""),
-        entry(CHANNEL, &port, "SHOPS", ""),
-        entry(CHANNEL, &port, "SECURE", tls),
-        entry(CHANNEL, &port, "OTHER.QM", ""),
+        entry(CHANNEL, &nodes, QUEUE_MANAGER, ""),
+        entry("A.SVRCONN", &nobody, QUEUE_MANAGER, ""),
+        entry(CHANNEL, &nodes, "SHOPS", ""),
+        entry(CHANNEL, &nodes, "SECURE", tls),
+        entry(CHANNEL, &nodes, "OTHER.QM", ""),
     ];
     let write = |entries: &[String]| {
         std::fs::write(&file, format!("{{\"channel\": [{}]}}", entries.join(", "))).expect("a file");
