@@ -1,8 +1,10 @@
 //! An MQI connection over a channel, in the protocol that IBM MQ clients speak (`trimaran_proto::mq`).
 //!
 //! One conversation on a socket of its own, one call at a time: what `trimaran send` and `receive` need when they are given a
-//! channel, and what tests and measurements need. Programs are better served by [`crate::Connection`], which finds the node
-//! that serves.
+//! channel, what `amqsput` and the like need, and what tests and measurements need. Programs are better served by
+//! [`crate::Connection`], which finds the node that serves.
+
+use std::net::SocketAddr;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -13,7 +15,7 @@ use trimaran_proto::mq::control::status;
 use trimaran_proto::mq::initial::{self, Initial};
 use trimaran_proto::mq::message::{Gmo, Md, Pmo};
 use trimaran_proto::mq::object::{Od, OdFields};
-use trimaran_proto::mq::security::{UserId, UserIdFields};
+use trimaran_proto::mq::security::{ConAuth, UserId, UserIdFields};
 use trimaran_proto::mq::segment::{Header, Kind, SEGMENT_BYTES_MAX, Segment, flags, types};
 use trimaran_proto::mq::split::Joiner;
 use trimaran_proto::mq::wire::{Reader, Writer};
@@ -35,6 +37,10 @@ const MESSAGE_BYTES_MAX: u32 = 104_857_600;
 const REPLY_BYTES_MORE: usize = 64 * 1024;
 /// The level of the protocol that is spoken.
 const FAP: u8 = 13;
+/// MQCSP_AUTH_USER_ID_AND_PWD.
+const USER_ID_AND_PASSWORD: u32 = 1;
+/// MQRC_PASSWORD_PROTECTION_ERROR, which only clients give.
+const PASSWORD_PROTECTION_ERROR: u32 = 2594;
 
 /// Numbers of the MQI, for options.
 pub use trimaran_proto::mq::constants;
@@ -52,8 +58,26 @@ pub struct Channel {
 pub struct Got {
     pub md: Md,
     pub body: Bytes,
-    /// Longer than the body when it was cut (2079).
+    /// Longer than the body when it was cut (2079), or when it was too long and stays where it is (2080).
     pub message_bytes: usize,
+    /// The reason of a warning; 0 is none.
+    pub reason: u32,
+    /// The queue that it is on, where an alias was opened.
+    pub queue: String,
+}
+
+/// User and password as a program gives them in MQCSP.
+#[derive(Clone)]
+pub struct Login {
+    pub user: String,
+    pub password: Bytes,
+}
+
+impl std::fmt::Debug for Login {
+    /// Without the password: this is logged.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Login {{ user: {:?}, … }}", self.user)
+    }
 }
 
 impl Channel {
@@ -69,7 +93,7 @@ impl Channel {
         queue_manager: &str,
         application: &str,
     ) -> Result<Channel> {
-        Channel::connect_over(None, address, channel, queue_manager, application).await
+        Channel::connect_as(None, address, channel, queue_manager, application, None).await
     }
 
     /// The same over TLS, where `tls` is given: for a channel with SSLCIPH, and for no other.
@@ -84,10 +108,25 @@ impl Channel {
         queue_manager: &str,
         application: &str,
     ) -> Result<Channel> {
+        Channel::connect_as(tls, address, channel, queue_manager, application, None).await
+    }
+
+    /// [`Channel::connect_over`] with a user and a password.
+    ///
+    /// # Errors
+    /// As [`Channel::connect_over`], and [`Error::Refused`] with 2594 before the password goes in the clear to another machine.
+    pub async fn connect_as(
+        tls: Option<&Tls>,
+        address: &str,
+        channel: &str,
+        queue_manager: &str,
+        application: &str,
+        login: Option<&Login>,
+    ) -> Result<Channel> {
         let shown = Shown::of(tls);
-        let stream = wire(tls, address).await;
-        let stream = stream
-            .map_err(|error| unreachable(queue_manager, explain(address, &error.to_string(), shown)))?;
+        let wired = wire(tls, address).await;
+        let (stream, peer) =
+            wired.map_err(|error| unreachable(queue_manager, explain(address, &error.to_string(), shown)))?;
         let mut connected =
             Channel { stream, received: BytesMut::new(), queue_manager: queue_manager.to_string() };
         let agreed = connected.agree(channel).await;
@@ -95,6 +134,12 @@ impl Channel {
             Some(stranger) => unreachable(queue_manager, format!("{address}: {stranger}")),
             None => in_agreement(error, channel, shown),
         })?;
+        if let Some(login) = login {
+            if tls.is_none() && !peer.ip().is_loopback() {
+                return Err(in_the_clear(peer));
+            }
+            connected.log_in(login).await?;
+        }
         let mut conn = Conn::default();
         conn.fields.queue_manager = Text::new(queue_manager);
         conn.fields.application = Text::new(application);
@@ -153,7 +198,8 @@ impl Channel {
         fields.message_compression.0[0] = 0;
         fields.process = std::process::id();
         fields.product = Text::new("MQCC09010000");
-        fields.protections.0[..2].copy_from_slice(&[1, 0]);
+        // None: a password is sent as it is, or not at all.
+        fields.protections.0[0] = 0;
         let asked = self.ask(types::INITIAL, &Flow::Initial(Box::new(offer))).await;
         let Flow::Initial(reply) = asked? else {
             return Err(unreachable(
@@ -171,20 +217,38 @@ impl Channel {
         self.say(types::USER_ID, &Flow::UserId(Box::new(UserId { size: 2, fields }))).await
     }
 
+    /// Says user and password, in the clear: how IBM's clients protect them without TLS is not public. What the queue manager
+    /// makes of them is in its reply to MQCONN.
+    async fn log_in(&mut self, login: &Login) -> Result<()> {
+        let user = Bytes::copy_from_slice(login.user.as_bytes());
+        let given = ConAuth {
+            kind: USER_ID_AND_PASSWORD,
+            user_length_max: user.len() as u32,
+            password_length_max: login.password.len() as u32,
+            token: None,
+            user,
+            password: login.password.clone(),
+        };
+        self.say(types::CONAUTH, &Flow::ConAuth(given)).await
+    }
+
     /// MQOPEN of a queue; `options` are those of [`constants::open`]. The handle.
     ///
     /// # Errors
     /// Every call of a channel: [`Error::Refused`] with the queue manager's reason, or 2009 when the connection broke.
     pub async fn open(&mut self, queue: &str, options: u32) -> Result<i32> {
-        let fields = OdFields {
-            version: 1,
-            object_type: object::QUEUE,
-            object: Text::new(queue),
-            ..OdFields::default()
-        };
+        self.open_object(queue_of_name(queue), options).await
+    }
+
+    /// MQOPEN of what an object descriptor says: with another queue manager's name, or that of a dynamic queue.
+    ///
+    /// # Errors
+    /// As [`Channel::open`].
+    pub async fn open_object(&mut self, fields: OdFields, options: u32) -> Result<i32> {
+        let name = fields.object.text();
         let open = Open { od: Od::new(fields), options, ..Open::default() };
         let opened = self.call(types::OPEN, 0, Body::Open(Box::new(open)), &[]).await;
-        Ok(opened.map_err(|error| error.about(queue))?.0.handle)
+        Ok(opened.map_err(|error| error.about(&name))?.0.handle)
     }
 
     /// MQCLOSE.
@@ -192,7 +256,15 @@ impl Channel {
     /// # Errors
     /// As [`Channel::open`].
     pub async fn close(&mut self, handle: i32) -> Result<()> {
-        self.call(types::CLOSE, handle, Body::Close(close::NONE), &[]).await.map(|_| ())
+        self.close_with(handle, close::NONE).await
+    }
+
+    /// MQCLOSE with options ([`constants::close`]).
+    ///
+    /// # Errors
+    /// As [`Channel::open`].
+    pub async fn close_with(&mut self, handle: i32, options: u32) -> Result<()> {
+        self.call(types::CLOSE, handle, Body::Close(options), &[]).await.map(|_| ())
     }
 
     /// MQPUT of a text or of bytes with these options ([`constants::put`]). The message id.
@@ -214,13 +286,30 @@ impl Channel {
     /// # Errors
     /// As [`Channel::open`].
     pub async fn get(&mut self, handle: i32, options: u32, wait_ms: i32) -> Result<Option<Got>> {
+        self.get_up_to(handle, options, wait_ms, MESSAGE_BYTES_MAX).await
+    }
+
+    /// [`Channel::get`] with room for so many bytes of the message. One that is longer is cut where the options accept that (2079),
+    /// and otherwise stays on the queue (2080); [`Got::reason`] says so.
+    ///
+    /// # Errors
+    /// As [`Channel::open`].
+    pub async fn get_up_to(
+        &mut self,
+        handle: i32,
+        options: u32,
+        wait_ms: i32,
+        bytes_max: u32,
+    ) -> Result<Option<Got>> {
         let gmo = Gmo { version: 1, options, wait_interval: wait_ms, ..Gmo::default() };
-        let get = Get { md: datagram(), gmo, length: MESSAGE_BYTES_MAX, data: Bytes::new() };
+        let md = Md { version: 2, ..datagram() };
+        let get = Get { md, gmo, length: bytes_max, data: Bytes::new() };
         match self.call(types::GET, handle, Body::Get(Box::new(get)), &[]).await {
-            Ok((Call { body: Body::Get(got), .. }, body)) => {
+            Ok((Call { body: Body::Get(got), reason, .. }, body)) => {
                 let message_bytes = got.length as usize;
                 let body = body.slice(..body.len().min(message_bytes));
-                Ok(Some(Got { md: got.md, body, message_bytes }))
+                let queue = got.gmo.resolved_queue.text();
+                Ok(Some(Got { md: got.md, body, message_bytes, reason: reason as u32, queue }))
             }
             Ok(_) => Err(broken("an answer without its message")),
             Err(Error::Refused { reason, .. }) if reason == crate::reason::NO_MSG_AVAILABLE => Ok(None),
@@ -338,13 +427,26 @@ impl Channel {
 }
 
 /// A connection to `host:port`, and TLS over it if that is given.
-async fn wire(tls: Option<&Tls>, address: &str) -> std::io::Result<Box<dyn Wire>> {
+/// The bytes of a connection, and who is at the other end.
+async fn wire(tls: Option<&Tls>, address: &str) -> std::io::Result<(Box<dyn Wire>, SocketAddr)> {
     let stream = TcpStream::connect(address).await?;
+    let peer = stream.peer_addr()?;
     let _ = stream.set_nodelay(true);
-    let Some(tls) = tls else { return Ok(Box::new(stream)) };
+    let Some(tls) = tls else { return Ok((Box::new(stream), peer)) };
     // Without the brackets of an IPv6 address.
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host).trim_matches(['[', ']']);
-    Ok(Box::new(tls.wrap_channel(host, stream).await?))
+    Ok((Box::new(tls.wrap_channel(host, stream).await?), peer))
+}
+
+fn in_the_clear(peer: SocketAddr) -> Error {
+    Error::Refused {
+        code: 2,
+        reason: PASSWORD_PROTECTION_ERROR,
+        name: "PASSWORD_PROTECTION_ERROR",
+        text: format!(
+            "The password would go to {peer} in the clear; use TLS, give no user, or connect to a port on a loopback address."
+        ),
+    }
 }
 
 /// The MQMD of a datagram with everything else as the queue says.
@@ -359,6 +461,11 @@ pub fn datagram() -> Md {
         persistence: 2,
         ..Md::default()
     }
+}
+
+/// The object descriptor of a queue.
+pub fn queue_of_name(queue: &str) -> OdFields {
+    OdFields { version: 1, object_type: object::QUEUE, object: Text::new(queue), ..OdFields::default() }
 }
 
 /// What a STATUS means to a program.

@@ -46,6 +46,8 @@ mod queue;
 mod unit_of_work;
 mod admin;
 pub mod channel;
+mod got;
+pub mod client_channel;
 
 pub use admin::{
     Admin, Attribute, Attributes, ClocksDiffer, HandleDetails, InstanceStatus, MembershipProgress,

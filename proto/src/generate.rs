@@ -81,6 +81,9 @@ fn shown(command: &Command) -> Command {
         .subcommands(command.get_subcommands().filter(|below| !below.is_hide_set()).map(self::shown))
         .subcommand_required(command.is_subcommand_required_set())
         .disable_help_subcommand(true);
+    for alias in command.get_visible_aliases() {
+        shown = shown.visible_alias(&*String::leak(alias.to_owned()));
+    }
     if command.get_version().is_some() {
         shown = shown.version(env!("CARGO_PKG_VERSION"));
     }
@@ -103,8 +106,10 @@ mod tests {
     use super::*;
 
     fn program() -> Command {
-        let put =
-            Command::new("put").about("Put messages").after_help("Examples:\n  shop put A\n  shop put B");
+        let put = Command::new("put")
+            .about("Put messages")
+            .visible_alias("lay")
+            .after_help("Examples:\n  shop put A\n  shop put B");
         let hidden = Command::new("secret").hide(true);
         Command::new("shop")
             .version("1")
@@ -128,7 +133,7 @@ mod tests {
     fn completions_know_what_can_be_typed_and_not_what_is_hidden() {
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
             let script = String::from_utf8(completions(&program(), shell)).unwrap();
-            assert!(script.contains("put") && script.contains("connect"), "{shell}: {script}");
+            assert!(["put", "lay", "connect"].iter().all(|word| script.contains(word)), "{shell}: {script}");
             assert!(!script.contains("secret"), "{shell}: {script}");
         }
     }

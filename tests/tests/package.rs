@@ -110,10 +110,14 @@ fn a_bare_debian_gets_a_node_and_keeps_nothing_of_it_but_messages_and_keys() {
 fn a_package_that_was_never_used_leaves_nothing() {
     let package = Package::made();
     let debian = package.beside();
-    let before = debian.ok("cat /etc/passwd /etc/group");
-    debian.ok("dpkg -i /root/trimaran.deb && getent passwd trimaran && dpkg --purge trimaran");
+    // As an IBM MQ on the same machine has it.
+    let before = debian.ok("ln -s /opt/mqm/bin/mqrc /usr/bin/mqrc; ls /usr/bin; cat /etc/passwd /etc/group");
+    let said = debian.ok("dpkg -i /root/trimaran.deb && getent passwd trimaran");
+    assert!(said.contains("left /usr/bin/mqrc"), "{said}");
+    assert_eq!(debian.ok("readlink /usr/bin/mqrc /usr/bin/amqsget"), "/opt/mqm/bin/mqrc\ntrimaran\n");
+    debian.ok("dpkg --purge trimaran");
     assert_eq!(debian.ok(OURS), "");
-    assert_eq!(debian.ok("cat /etc/passwd /etc/group"), before);
+    assert_eq!(debian.ok("ls /usr/bin; cat /etc/passwd /etc/group"), before);
 }
 
 fn programs_pages_and_completions_are_there(debian: &Debian) {
@@ -125,12 +129,22 @@ fn programs_pages_and_completions_are_there(debian: &Debian) {
     // Everything that is needed is said to be: nothing is linked that no package brings.
     assert!(!debian.ok("ldd /usr/bin/trimaran /usr/bin/trimaran-node").contains("not found"));
 
+    // By MQ's names it is MQ's commands.
+    for name in debian.ok("trimaran generate names").lines() {
+        assert_eq!(debian.ok(&format!("readlink /usr/bin/{name}")), "trimaran\n", "{name}");
+    }
+    assert_eq!(
+        debian.ok("amqsput || echo $?"),
+        "Sample AMQSPUT0 start\nRequired parameter missing - queue name\n99\n"
+    );
+
     let pages = debian.ok("dpkg -L trimaran | grep '/man./' | xargs -n 1 basename");
     let pages: Vec<&str> = pages.lines().map(|page| page.trim_end_matches(".gz")).collect();
     for page in [
         "trimaran.1",
         "trimaran-put.1",
         "trimaran-queue-create.1",
+        "trimaran-amqsbcg.1",
         "trimaran-node.8",
         "trimaran-node-check.8",
     ] {

@@ -9,9 +9,7 @@ use super::instances::Channels;
 use super::searches::UnderWay;
 use super::units::Unit;
 use super::waiters::Waiters;
-use crate::mqi::{
-    Call, Connect, HandleView, Identity, OpenOptions, Purpose, Refusal, SessionView,
-};
+use crate::mqi::{Call, Connect, HandleView, Identity, OpenOptions, Purpose, Refusal, SessionView};
 use crate::types::{
     Account, DefaultContext, HandleId, Held, MessageSelector, ObjectName, Position, QueueId, Reason,
     SessionId, Share, Token, limits,

@@ -136,8 +136,8 @@ fn merge() -> Vec<Step> {
     ));
     steps.push(cargo(
         "channels",
-        "port 1414, with IBM's own client libraries",
-        "test --workspace --test channels -- --test-threads=1",
+        "port 1414, with our own samples and IBM's client libraries",
+        "test --workspace --test amqs --test channels -- --test-threads=1",
     ));
     steps
 }

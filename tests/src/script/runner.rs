@@ -17,10 +17,10 @@ use trimaran_node::types::{
     CorrelationId, Descriptor, GroupId, HandleId, Message, MessageId, MessageSelector, NodeId, ObjectName,
     Persistence, ProducerId, ProducerSequence, Reason, Token, UnitId, Version,
 };
-use trimaran_proto::message::v1 as wire;
-use trimaran_proto::mq::rfh2;
 use trimaran_proto::admin::v1::{CanaryGap, Classified};
 use trimaran_proto::failover::Class;
+use trimaran_proto::message::v1 as wire;
+use trimaran_proto::mq::rfh2;
 use trimaran_proto::mqsc::{Reply, Request};
 
 use super::mqsc::{self, Mqsc};

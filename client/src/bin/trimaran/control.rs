@@ -1,4 +1,4 @@
-//! MQ's control commands under their own names: by a link of that name this program is that command.
+//! MQ's control commands and samples under their own names: by a link of that name this program is that command.
 
 use std::{ffi::OsString, path::Path};
 
@@ -11,7 +11,10 @@ use crate::{
 };
 
 /// What can be linked to.
-const NAMES: [&str; 5] = ["runmqsc", "dspmq", "dspmqver", "dmpmqcfg", "mqrc"];
+pub const NAMES: [&str; 13] = [
+    "runmqsc", "dspmq", "dspmqver", "dmpmqcfg", "mqrc", "amqsput", "amqsputc", "amqsget", "amqsgetc",
+    "amqsgbr", "amqsgbrc", "amqsbcg", "amqsbcgc",
+];
 
 /// The command line as it would be typed behind `trimaran`.
 pub fn by_own_name(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
@@ -29,6 +32,9 @@ pub fn check_json(global: &Global, command: &Command) -> Outcome {
     let text = match command {
         Command::Runmqsc(_) => "runmqsc has no JSON: `display`, `queue show` and the like have it",
         Command::Dmpmqcfg(_) => "dmpmqcfg has no JSON: what it prints is a script of MQSC; `display` has it",
+        Command::Amqsput(_) => "amqsput has no JSON: `put` has it",
+        Command::Amqsget(_) => "amqsget has no JSON: `get` has it",
+        Command::Amqsgbr(_) | Command::Amqsbcg(_) => "amqsgbr and amqsbcg have no JSON: `browse` has it",
         Command::Dspmq(_) => "dspmq has no JSON: `status` has it, and says more",
         _ => return Ok(()),
     };
@@ -65,6 +71,7 @@ mod tests {
             words.into_iter().map(|word| word.into_string().unwrap()).collect::<Vec<_>>()
         };
         assert_eq!(by(&["/opt/bin/runmqsc", "QM1"]), ["trimaran", "runmqsc", "QM1"]);
+        assert_eq!(by(&["amqsputc", "Q1", "QM1"]), ["trimaran", "amqsputc", "Q1", "QM1"]);
         assert_eq!(by(&["trimaran", "status"]), ["trimaran", "status"]);
         assert_eq!(by(&[]), Vec::<String>::new());
     }

@@ -25,7 +25,8 @@ Exit codes
   5  Something on this machine: a file that cannot be read or written, a certificate that has expired or cannot be
      used, a program that cannot be started.
 
-runmqsc, dspmq and mqrc have the exit codes of IBM MQ's commands.
+runmqsc, dspmq, mqrc and the samples (amqsput, …) have the exit codes of IBM MQ's. Of those of the samples that are reason codes a
+shell shows the last eight bits: 234 is 2538.
 
 With --json the error is one JSON object on standard error: exit_code and text, and with the codes 1, 3 and 4 the reason and
 its name where the queue manager, or its absence, gave one.",
@@ -42,7 +43,16 @@ Environment
   TRIMARAN_TLS_CERT       --tls-cert
   TRIMARAN_TLS_KEY        --tls-key
   TRIMARAN_TLS_NAME       --tls-name
-  TRIMARAN_LOG            what the client library does, for example debug",
+  TRIMARAN_LOG            what the client library does, for example debug
+
+Of MQ, for amqsput, amqsget, amqsgbr and amqsbcg
+
+  MQSERVER                a channel and where it is: 'APP.SVRCONN/TCP/one(1414),two(1414)'
+  MQCCDTURL               a client channel definition table in JSON: file:///etc/ccdt.json, or a path
+  MQCHLLIB, MQCHLTAB      directory and name of such a table, where MQCCDTURL is not set
+  MQSAMP_USER_ID          the user to connect as; the password is asked for, or the first line of standard input
+
+MQSERVER goes before a table. Without any of them it is SYSTEM.DEF.SVRCONN/TCP/localhost(1414).",
     ),
     (
         "json-lines",

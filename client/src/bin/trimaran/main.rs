@@ -8,6 +8,7 @@ mod tails;
 mod output;
 mod message_json;
 mod talk;
+mod samples;
 mod put;
 mod unit;
 mod dead_letter;
@@ -74,6 +75,10 @@ async fn run(cli: Cli) -> output::Outcome {
     match cli.command {
         Command::Send(args) => talk::send(global, args).await,
         Command::Receive(args) => talk::receive(global, args).await,
+        Command::Amqsput(args) => samples::put(global, args).await,
+        Command::Amqsget(args) => samples::get(global, args).await,
+        Command::Amqsgbr(args) => samples::browse(global, args).await,
+        Command::Amqsbcg(args) => samples::dump(global, args).await,
         Command::Put(args) => put::run(global, args).await,
         Command::Get(args) => get::get(global, args).await,
         Command::Browse(args) => get::browse(global, args).await,

@@ -69,7 +69,7 @@ impl Failure {
         }
     }
 
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         match self {
             Failure::Client(error) => error.to_string(),
             Failure::Control { text, .. }

@@ -1,6 +1,7 @@
 //! `send` and `receive`: the two programs of the walkthrough, for people.
 
 use std::io::{BufRead, Write};
+use std::time::Duration;
 
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -9,7 +10,7 @@ use trimaran_client::proto::mq::Text;
 use trimaran_client::proto::mq::constants::{get, open, put};
 use trimaran_client::proto::mq::message::Md;
 use trimaran_client::proto::plain;
-use trimaran_client::{Connection, Cursor, Message, Queue, reason};
+use trimaran_client::{Connection, Cursor, Error, Message, Queue, reason};
 
 use crate::{
     arguments::{Global, ReceiveArgs, TalkArgs},
@@ -118,6 +119,7 @@ impl Way {
             let queue_manager = global.queue_manager.as_deref().unwrap_or_default();
             let address = format!("{}:{}", bracketed(host), args.port());
             let connecting = Channel::connect_over(tls.as_ref(), &address, name, queue_manager, "trimaran");
+            let connecting = in_time(global.patience(), &address, connecting);
             let mut channel = patiently("connecting", connecting).await?;
             introduce_channel(global, args, host, &channel);
             let handle = patiently("opening the queue", channel.open(&args.queue, options)).await?;
@@ -154,7 +156,7 @@ impl Way {
                 let options = if *browsed { get::BROWSE_NEXT } else { get::BROWSE_FIRST };
                 *browsed = true;
                 let got = channel.get(*handle, options, 0).await?;
-                Ok(got.map(|got| Message::new(got.body).message_id(got.md.message_id.0)))
+                Ok(got.map(trimaran_client::channel::Got::into_message))
             }
         }
     }
@@ -172,6 +174,21 @@ impl Way {
             }
         }
     }
+}
+
+/// A connection that is made in this time. The kernel would try an address that does not answer for minutes.
+pub async fn in_time<T>(
+    patience: Duration,
+    address: &str,
+    connecting: impl Future<Output = trimaran_client::Result<T>>,
+) -> trimaran_client::Result<T> {
+    tokio::time::timeout(patience, connecting).await.unwrap_or_else(|_| {
+        Err(Error::Unreachable {
+            queue_manager: "the queue manager".into(),
+            within_s: patience.as_secs_f64(),
+            text: format!("{address} does not answer"),
+        })
+    })
 }
 
 enum Answer {
@@ -200,7 +217,8 @@ async fn ask(global: &Global, lines: &mut Lines) -> Result<Answer, Failure> {
     }
 }
 
-fn print_prompt(text: &str) {
+/// Text without a newline behind it.
+pub fn print_prompt(text: &str) {
     let mut stdout = std::io::stdout().lock();
     let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }

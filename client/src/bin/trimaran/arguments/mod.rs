@@ -4,6 +4,7 @@
 //! `values` what is written behind more than one.
 
 mod messages;
+mod samples;
 mod objects;
 mod control;
 mod failovers;
@@ -18,13 +19,14 @@ pub use messages::{
 };
 pub use objects::{AlterArgs, DefineArgs, DeleteArgs, DisplayArgs, QueueCommand, SetArgs};
 pub use running::{MoveArgs, NodeArgs, NodeCommand, OutcomeArgs, RecoverArgs, StatusArgs};
-pub use setup::{CertsCommand, ClusterCommand, DemoArgs, InitArgs};
+pub use samples::{AmqsbcgArgs, AmqsgbrArgs, AmqsgetArgs, AmqsputArgs};
+pub use setup::{CertsCommand, ClusterCommand, DemoArgs, GenerateCommand, InitArgs};
 pub use values::NamedHosts;
 
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
-use trimaran_client::{Connection, Tls, proto::generate::Generate};
+use trimaran_client::{Connection, Tls};
 
 use crate::output::{Failure, patiently};
 use values::parse_wait;
@@ -186,6 +188,18 @@ pub enum Command {
     Browse(BrowseArgs),
     /// Put and get on several queues in one unit of work
     Unit(UnitArgs),
+    /// Put each line of standard input as a message, as MQ's sample does
+    #[command(visible_alias = "amqsputc")]
+    Amqsput(AmqsputArgs),
+    /// Get messages until none comes for 15 s, as MQ's sample does
+    #[command(visible_alias = "amqsgetc")]
+    Amqsget(AmqsgetArgs),
+    /// Print the texts of messages and leave them, as MQ's sample does
+    #[command(visible_alias = "amqsgbrc")]
+    Amqsgbr(AmqsgbrArgs),
+    /// Dump descriptors and bodies of messages and leave them, as MQ's sample does
+    #[command(visible_alias = "amqsbcgc")]
+    Amqsbcg(AmqsbcgArgs),
     /// Give dead letters back to the queues they were meant for
     Requeue(RequeueArgs),
     /// Create, alter, delete, clear and show queues
@@ -244,7 +258,7 @@ pub enum Command {
     Demo(DemoArgs),
     /// What a package brings along with the command
     #[command(subcommand, hide = true)]
-    Generate(Generate),
+    Generate(GenerateCommand),
     /// More about a command or a topic
     Help(HelpArgs),
 }

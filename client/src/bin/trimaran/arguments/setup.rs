@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use trimaran_client::proto::generate::Generate;
 
 use super::values::{NamedHosts, parse_named_hosts};
 
@@ -138,4 +139,12 @@ pub struct DemoArgs {
     /// Directory for the nodes' files; a temporary one that is removed at the end without it
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum GenerateCommand {
+    #[command(flatten)]
+    Shared(Generate),
+    /// Names of MQ's that the command goes by, one a line
+    Names,
 }
