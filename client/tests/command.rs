@@ -265,7 +265,7 @@ fn a_channel_is_not_used_in_the_clear_by_mistake() {
         "--channel",
         "APP.SVRCONN",
     ]);
-    assert!(code == 2 && text.contains("no TLS") && text.contains("--tls-ca"), "{code}: {text}");
+    assert!(code == 5 && text.contains("read ca.pem"), "who gives a CA wants TLS: {code}: {text}");
     // The port of gRPC clients is no port of channels.
     let (host, port) = shell.nodes[0].address.split_once(':').unwrap();
     let (code, text) =
