@@ -112,8 +112,8 @@ fn merge() -> Vec<Step> {
     let mut steps = checks();
     steps.push(simulated(cargo(
         "simulator",
-        "it repeats to the bit, its judges judge; seeds that once failed",
-        "test --workspace --test sim --test replay",
+        "it repeats to the bit, its judges judge; seeds that once failed; every call of a start is its last",
+        "test --workspace --test sim --test replay --test start",
     )));
     steps.push(same());
     steps.push(simulator("seeds", "1,000 runs", 1000, None));

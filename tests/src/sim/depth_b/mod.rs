@@ -7,8 +7,5 @@ mod crash_dir;
 mod crash_fs;
 mod stores;
 
-#[cfg(test)]
-mod start_test;
-
 pub use self::crash_fs::CrashFs;
 pub use self::stores::StoresOnDisk;

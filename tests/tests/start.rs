@@ -10,9 +10,8 @@ use trimaran_node::log_store::{BlockFs, LogOptions, LogStore, RaftEngineLog, Rec
 use trimaran_node::types::{
     Index, Membership, NodeId, QueueManagerId, SnapshotMeta, Term, TermStarts, WriteNumber,
 };
-
-use super::CrashFs;
-use crate::sim::rng::Rng;
+use trimaran_tests::sim::depth_b::CrashFs;
+use trimaran_tests::sim::rng::Rng;
 
 const ID: QueueManagerId = QueueManagerId(1);
 /// Synced up to here.
