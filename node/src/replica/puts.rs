@@ -125,9 +125,9 @@ impl Replica {
         let maxdepth = rules.maxdepth;
         if self.depth_to_be(id) >= u64::from(maxdepth) {
             self.make_room(id);
-        }
-        if self.depth_to_be(id) >= u64::from(maxdepth) {
-            return Err(Refusal::because(Reason::QFull, format!("MAXDEPTH is {maxdepth}")));
+            if self.depth_to_be(id) >= u64::from(maxdepth) {
+                return Err(Refusal::because(Reason::QFull, format!("MAXDEPTH is {maxdepth}")));
+            }
         }
         Ok(())
     }
