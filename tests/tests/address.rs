@@ -796,9 +796,14 @@ fn a_leader_that_clients_do_not_reach_any_more_hands_over_while_the_nodes_hear_e
         assert!(!cluster.network().has(serving, FLOATING), "the address is where clients reach it");
         cluster.network().plug(serving, true);
         let connect = cluster.addresses().join(",");
-        let output =
-            run_program("trimaran", &["--connect", &connect, "--json", "failovers", "--last", "1"], "");
-        let record: Value = serde_json::from_slice(&output.stdout).expect("a line of JSON");
+        let newest = || -> Value {
+            let arguments = ["--connect", &connect, "--json", "failovers", "--last", "1"];
+            let output = run_program("trimaran", &arguments, "");
+            serde_json::from_slice(&output.stdout).expect("a line of JSON")
+        };
+        // What is known of it is gathered first.
+        until(Duration::from_secs(35), "the move is on record", || newest()["number"] == 2);
+        let record = newest();
         assert_eq!(
             (&record["why"], &record["class"]),
             (&"interface down".into(), &"environment".into()),
