@@ -88,7 +88,7 @@ async fn open_channel(address: &str, tls: Option<&Tls>) -> Result<Channel> {
         }
     });
     endpoint.connect_with_connector(connector).await.map_err(|error| {
-        Error::refused(reason::CONNECTION_BROKEN, explain(address, &root_cause(&error), shown))
+        Error::refused(reason::CONNECTION_BROKEN, explain(address, &plain::root_cause(&error), shown))
     })
 }
 
@@ -110,19 +110,11 @@ async fn dial(host: &str, port: u16) -> io::Result<TcpStream> {
 pub(crate) trait Wire: AsyncRead + AsyncWrite + Unpin + Send + Sync + Debug {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send + Sync + Debug> Wire for T {}
 
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(next) = cause.source() {
-        cause = next;
-    }
-    cause.to_string()
-}
-
 pub(crate) fn describe(address: &str, status: &tonic::Status, shown: Shown) -> Error {
     match status.code() {
         tonic::Code::Unavailable | tonic::Code::Unknown | tonic::Code::Cancelled | tonic::Code::Internal => {
             let text = match status.source() {
-                Some(source) => root_cause(source),
+                Some(source) => plain::root_cause(source),
                 None => status.message().to_string(),
             };
             Error::refused(reason::CONNECTION_BROKEN, explain(address, &text, shown))

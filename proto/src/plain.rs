@@ -40,6 +40,15 @@ pub fn error(error: impl std::fmt::Display) -> String {
     WORDS.iter().fold(text, |text, (theirs, ours)| text.replace(theirs, ours))
 }
 
+/// What an error was caused by at the very beginning, in the words of whoever gave it: what lies around it names layers.
+pub fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
+}
+
 /// The text without what begins with `mark`, as far as `length` says of what is behind it.
 fn without(mut text: String, mark: &str, length: impl Fn(&str) -> Option<usize>) -> String {
     while let Some(at) = text.find(mark) {

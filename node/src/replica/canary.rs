@@ -13,7 +13,7 @@ use trimaran_proto::replica::v1::{Watched, peer_message::Message as PeerMessage}
 use super::proposals::Waiting;
 use super::{Action, Replica};
 use crate::qmgr::Command;
-use crate::types::definition::{By, Changes, ObjectKind, ObjectRef};
+use crate::types::definition::{ObjectKind, ObjectRef};
 use crate::types::{NodeId, Version};
 
 /// Who serves for so long and hears of no good round takes it that nobody watches.
@@ -73,10 +73,6 @@ impl Replica {
             return;
         }
         let said = [("DESCR", "Messages of canaries, which are got at once"), ("MAXDEPTH", "1000")];
-        let changes = Changes::parse(ObjectKind::LocalQueue, said);
-        let changes = changes.unwrap_or_else(|fault| panic!("{CANARY_QUEUE}: {}", fault.text));
-        let by = By { application: "queue manager".to_string(), ..By::default() };
-        let define = Command::Define { object, like: String::new(), replace: false, changes, by };
-        self.propose(define, Waiting::Nobody);
+        self.define_own(object, &said);
     }
 }

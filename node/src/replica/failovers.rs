@@ -400,8 +400,7 @@ impl Replica {
         if let Err(refusal) = self.check_classify(&said) {
             return self.answer(session, token, refusal.into());
         }
-        let asked = self.sessions.get(session);
-        let user = asked.map(|session| session.identity.user.clone()).unwrap_or_default();
+        let user = self.by(session).user;
         let said = Classified { because: said.because.trim().to_string(), user, at_ms: 0, ..said };
         self.propose(Command::Classify(said), Waiting::Admin { session, token, queue: None });
     }

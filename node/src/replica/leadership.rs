@@ -181,8 +181,7 @@ impl Replica {
             debug_assert!(leading.handover.is_none(), "one move is done before the next begins");
             let (units_until, until) = (Some(units_until), units_until + HANDOVER_MAX);
             leading.handover = Some(Handover { to, answer, units_until, until, parting: false });
-            let asked = answer.and_then(|(session, _)| self.sessions.get(session));
-            let user = asked.map(|session| session.identity.user.clone()).unwrap_or_default();
+            let user = answer.map(|(session, _)| self.by(session).user).unwrap_or_default();
             self.announce_handover(why, to, user);
         }
     }

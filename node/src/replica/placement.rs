@@ -266,13 +266,18 @@ impl Replica {
 
     fn best_successor(&self) -> Option<NodeId> {
         debug_assert!(self.is_spared(self.options.node), "who is in service looks for no successor");
+        self.best_fit(|_| true)
+    }
+
+    /// The best of those that could take over at once and are wanted.
+    pub(super) fn best_fit(&self, is_wanted: impl Fn(NodeId) -> bool) -> Option<NodeId> {
         let peers = self.consensus.progress();
-        let fit = peers.iter().filter(|peer| self.is_fit(peer));
+        let fit = peers.iter().filter(|peer| self.is_fit(peer) && is_wanted(peer.node));
         fit.max_by_key(|peer| self.merit(peer)).map(|peer| peer.node)
     }
 
     /// Whether it could take over at once.
-    pub(super) fn is_fit(&self, peer: &PeerProgress) -> bool {
+    fn is_fit(&self, peer: &PeerProgress) -> bool {
         peer.voter
             && peer.active
             && !peer.snapshot

@@ -9,8 +9,7 @@ use std::time::Duration;
 use trimaran_proto::admin::v1::handing_over::Why;
 
 use super::Replica;
-use crate::consensus::PeerProgress;
-use crate::types::{Instant, NodeId};
+use crate::types::Instant;
 
 /// Whoever plugs a cable again, or sets an interface up anew, is done sooner. Longer than the lease by default.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -54,18 +53,12 @@ impl Replica {
         if self.standing.serving().is_none_or(|leading| leading.handover.is_some()) {
             return;
         }
-        let Some(better) = self.best_reached() else { return };
+        let Some(better) = self.best_fit(|peer| self.peers.is_reached(peer)) else { return };
         debug_assert!(
             self.peers.is_reached(better),
             "nothing is handed to a node whose interface is down, too"
         );
         self.reach.next = now + AGAIN_AFTER;
         self.begin_handover(Why::Interface, Some(better), None, None);
-    }
-
-    fn best_reached(&self) -> Option<NodeId> {
-        let peers = self.consensus.progress();
-        let is_better = |peer: &&PeerProgress| self.peers.is_reached(peer.node) && self.is_fit(peer);
-        peers.iter().filter(is_better).max_by_key(|peer| self.merit(peer)).map(|peer| peer.node)
     }
 }

@@ -27,12 +27,17 @@ impl Replica {
             return;
         }
         for (kind, name, said) in SYSTEM_OBJECTS {
-            let changes = Changes::parse(*kind, said.iter().copied());
-            let changes = changes.unwrap_or_else(|fault| panic!("{name}: {}", fault.text));
-            let by = By { application: APPLICATION.to_string(), ..By::default() };
-            let (object, like) = (ObjectRef::new(*kind, *name), String::new());
-            self.propose(Command::Define { object, like, replace: false, changes, by }, Waiting::Nobody);
+            self.define_own(ObjectRef::new(*kind, *name), said);
         }
+    }
+
+    /// Defines an object that nobody asked for, with what is said of it.
+    pub(super) fn define_own(&mut self, object: ObjectRef, said: &[(&str, &str)]) {
+        let changes = Changes::parse(object.kind, said.iter().copied());
+        let changes = changes.unwrap_or_else(|fault| panic!("{}: {}", object.name, fault.text));
+        let by = By { application: APPLICATION.to_string(), ..By::default() };
+        let define = Command::Define { object, like: String::new(), replace: false, changes, by };
+        self.propose(define, Waiting::Nobody);
     }
 
     fn has_system_objects(&self) -> bool {

@@ -21,6 +21,7 @@ use tokio::time::MissedTickBehavior;
 use tonic::transport::{Channel, Endpoint, Uri};
 use trimaran_proto::failover::CANARY_QUEUE;
 use trimaran_proto::message::v1 as wire;
+use trimaran_proto::plain;
 use trimaran_proto::queue::v1::queue_client::QueueClient;
 use trimaran_proto::queue::v1::{GetRequest, Outcome, PutRequest};
 
@@ -209,7 +210,7 @@ impl Canary {
             }
         });
         let connected = endpoint.connect_with_connector(connector).await;
-        connected.map_err(|error| format!("{target}: {}", trimaran_proto::plain::error(root_cause(&error))))
+        connected.map_err(|error| format!("{target}: {}", plain::error(plain::root_cause(&error))))
     }
 }
 
@@ -227,14 +228,6 @@ fn target(floating: Option<IpAddr>, leader: Option<&str>, own: &str) -> Result<S
 
 trait Wire: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Wire for T {}
-
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(next) = cause.source() {
-        cause = next;
-    }
-    cause.to_string()
-}
 
 fn refused(what: &str, outcome: Option<Outcome>) -> Result<(), String> {
     match outcome {

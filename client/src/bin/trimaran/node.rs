@@ -35,10 +35,7 @@ pub async fn run(global: &Global, command: NodeCommand) -> Outcome {
         }
         NodeCommand::Remove { name } => {
             for text in without_reserve(&admin.status().await?) {
-                match global.json {
-                    true => say!("{}", json!({ "warning": text })),
-                    false => eprintln!("trimaran: warning: {text}"),
-                }
+                output::warn(global.json, &text);
             }
             (admin.remove_node(&name, on_progress).await, format!("node {name} removed"))
         }

@@ -8,7 +8,7 @@ use trimaran_client::{
 use crate::{
     arguments::{AlterArgs, DefineArgs, DeleteArgs, DisplayArgs, Global, SetArgs},
     attributes,
-    output::{Failure, Outcome, patiently},
+    output::{self, Failure, Outcome, patiently},
     say,
 };
 
@@ -44,10 +44,7 @@ pub async fn alter(global: &Global, args: AlterArgs) -> Outcome {
     {
         let text =
             format!("there is no queue {queue} yet: until it is created, dead letters have no place to go");
-        match global.json {
-            true => say!("{}", json!({ "warning": text })),
-            false => eprintln!("trimaran: warning: {text}"),
-        }
+        output::warn(global.json, &text);
     }
     Ok(())
 }

@@ -134,6 +134,14 @@ fn without_wrong_tip(text: &str) -> String {
     paragraphs.collect::<Vec<_>>().join("\n\n")
 }
 
+/// What was done is done, and something should be known of it.
+pub fn warn(json: bool, text: &str) {
+    match json {
+        true => line(format_args!("{}", json!({ "warning": text }))),
+        false => eprintln!("trimaran: warning: {text}"),
+    }
+}
+
 /// A line on standard output. A reader that has gone away (`| head`) ends the command quietly.
 pub fn line(text: Arguments<'_>) {
     write(format!("{text}\n").as_bytes());

@@ -116,7 +116,7 @@ impl Unfinished {
             let detail = format!("The body parts are more than {} bytes together.", limits::BODY_BYTES_MAX);
             return Err(refused(Reason::MsgTooBigForQMgr, detail));
         }
-        if !self.held.hold_beside(self.held.bytes() + data.len() as u64) {
+        if !self.held.hold_beside(self.length as u64) {
             return Err(refused(
                 Reason::ResourceProblem,
                 "Too many long bodies are being sent to this node at the same time; send this one again later.",
