@@ -122,7 +122,7 @@ fn merge() -> Vec<Step> {
     steps.push(cargo(
         "process",
         "real processes, addresses, cuts and kills",
-        "test --workspace --test process -- --test-threads=1",
+        "test --workspace --test process -- --test-threads=2",
     ));
     steps.push(cargo(
         "address",

@@ -3,13 +3,14 @@
 //! Every process is known by its id and nothing else: signals go there, and all of them are killed when the cluster is
 //! dropped. After a failed test the directory stays, and the ends of the nodes' logs are printed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -527,14 +528,19 @@ impl Drop for Cluster {
 }
 
 /// Ports that nobody listens on. Below the range that the kernel gives to outgoing connections, so that no client takes
-/// the port of a node that is away.
+/// the port of a node that is away; and none twice, so that tests that run beside each other do not either.
 pub fn free_ports(count: usize) -> Vec<u16> {
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    let mut given = GIVEN.lock().expect("nobody panics with it");
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let mut chance = Chance::new(u64::from(std::process::id()) ^ now.map_or(0, |now| now.as_nanos() as u64));
     let mut held = Vec::new();
     while held.len() < count {
         let port = 10_000 + chance.below(20_000) as u16;
-        if let Ok(socket) = TcpListener::bind(("127.0.0.1", port)) {
+        if !given.contains(&port)
+            && let Ok(socket) = TcpListener::bind(("127.0.0.1", port))
+        {
+            given.insert(port);
             held.push((port, socket));
         }
     }
