@@ -54,6 +54,8 @@ impl<'a> Fields<'a> {
         Fields { data, at: 0 }
     }
 
+    // Whoever asks looks at the tag and at one kind of value: what it does not look at is not made.
+    #[inline(always)]
     fn read(&mut self) -> Option<Field<'a>> {
         let start = self.at;
         let key = self.varint()?;
@@ -75,7 +77,19 @@ impl<'a> Fields<'a> {
         Some(Field { tag, value, place: start..self.at })
     }
 
+    /// Keys, lengths and most numbers have one byte.
+    #[inline(always)]
     fn varint(&mut self) -> Option<u64> {
+        match self.data.get(self.at) {
+            Some(byte) if *byte < 0x80 => {
+                self.at += 1;
+                Some(u64::from(*byte))
+            }
+            _ => self.longer_varint(),
+        }
+    }
+
+    fn longer_varint(&mut self) -> Option<u64> {
         let mut number = 0;
         for shift in (0..64).step_by(7) {
             let byte = *self.data.get(self.at)?;
@@ -88,6 +102,7 @@ impl<'a> Fields<'a> {
         None
     }
 
+    #[inline]
     fn take(&mut self, length: usize) -> Option<&'a [u8]> {
         let taken = self.data.get(self.at..self.at.checked_add(length)?)?;
         self.at += length;
@@ -99,6 +114,7 @@ impl<'a> Fields<'a> {
 impl<'a> Iterator for Fields<'a> {
     type Item = Result<Field<'a>, Malformed>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         if self.at >= self.data.len() {
             return None;

@@ -2,7 +2,7 @@
 
 use bytes::{BufMut, Bytes};
 use prost::Message as _;
-use prost::encoding::{WireType, encode_key, encode_varint};
+use prost::encoding::WireType;
 use trimaran_proto::message::v1 as wire;
 
 use super::fields::{Field, Fields, Malformed};
@@ -29,7 +29,9 @@ macro_rules! padded_id {
 
             /// Without the zeros at the end; empty when none.
             pub fn trimmed(&self) -> &[u8] {
-                let end = self.0.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+                let words = self.0.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word));
+                let last = words.enumerate().rfind(|(_, word)| *word != 0);
+                let end = last.map_or(0, |(at, word)| 8 * (at + 1) - word.leading_zeros() as usize / 8);
                 debug_assert_eq!(end == 0, self.is_none(), "only no id has no bytes");
                 &self.0[..end]
             }
@@ -515,29 +517,31 @@ impl KnownFields {
     fn id(&mut self, tag: u32, id: &[u8]) {
         debug_assert!(id.len() <= 24, "an id has at most 24 bytes");
         if !id.is_empty() {
-            self.append(|into| {
-                encode_key(tag, WireType::LengthDelimited, into);
-                encode_varint(id.len() as u64, into);
-                into.put_slice(id);
-            });
+            self.varint(u64::from(tag << 3 | WireType::LengthDelimited as u32));
+            self.varint(id.len() as u64);
+            self.bytes[self.length..][..id.len()].copy_from_slice(id);
+            self.length += id.len();
         }
     }
 
     fn number(&mut self, tag: u32, number: u64) {
-        self.append(|into| {
-            encode_key(tag, WireType::Varint, into);
-            encode_varint(number, into);
-        });
+        self.varint(u64::from(tag << 3 | WireType::Varint as u32));
+        self.varint(number);
     }
 
-    fn append(&mut self, encode: impl FnOnce(&mut &mut [u8])) {
-        let mut free = &mut self.bytes[self.length..];
-        let before = free.len();
-        encode(&mut free);
-        let after = free.len();
-        assert!(after < before, "a field takes bytes");
-        self.length += before - after;
-        debug_assert!(self.length <= KNOWN_BYTES_MAX, "all known fields have room");
+    /// Nearly all have one byte.
+    fn varint(&mut self, mut number: u64) {
+        while number >= 0x80 {
+            self.byte(number as u8 | 0x80);
+            number >>= 7;
+        }
+        self.byte(number as u8);
+    }
+
+    fn byte(&mut self, byte: u8) {
+        debug_assert!(self.length < KNOWN_BYTES_MAX, "all known fields have room");
+        self.bytes[self.length] = byte;
+        self.length += 1;
     }
 }
 
