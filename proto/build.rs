@@ -24,6 +24,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let mut config = tonic_prost_build::Config::new();
     config.bytes(["."]);
+    // A put is handed on often, and most say little in it.
+    config.boxed(".trimaran.message.v1.Message.descriptor");
     tonic_prost_build::configure().compile_fds_with_config(set, config)?;
     println!("cargo:rerun-if-changed=proto");
     Ok(())

@@ -122,7 +122,7 @@ impl Message {
     /// With the checksum that every node checks, made here, where the body is known to be good.
     pub(crate) fn into_wire(self) -> wire::Message {
         let body_crc32c = Some(crc32c::crc32c(&self.body));
-        wire::Message { descriptor: Some(self.descriptor), body: self.body, body_crc32c }
+        wire::Message { descriptor: Some(Box::new(self.descriptor)), body: self.body, body_crc32c }
     }
 
     /// Puts the parts of a big body together and checks the checksum, unless the body was truncated on request.
@@ -149,7 +149,7 @@ impl Message {
                 return Err(Error::Damaged { message_id, expected, found });
             }
         }
-        Ok(Message { descriptor, body })
+        Ok(Message { descriptor: *descriptor, body })
     }
 }
 

@@ -161,7 +161,8 @@ pub fn put(expire_ms: Option<u32>) -> wire::Put {
         expiry: expire_ms.map(|ms| ms.div_ceil(100)),
         ..Descriptor::default()
     };
-    let message = Message { descriptor: Some(descriptor), body: Bytes::from_static(b"?"), body_crc32c: None };
+    let message =
+        Message { descriptor: Some(Box::new(descriptor)), body: Bytes::from_static(b"?"), body_crc32c: None };
     wire::Put { to: Some(wire::put::To::Handle(HANDLE)), message: Some(message), ..wire::Put::default() }
 }
 

@@ -71,7 +71,8 @@ async fn put_all(
 ) -> Result<()> {
     let body = Bytes::from(vec![7; MIB - 1024]);
     for _ in 0..mebibytes {
-        let message = Message { descriptor: descriptor.clone(), body: body.clone(), body_crc32c: None };
+        let descriptor = descriptor.clone().map(Box::new);
+        let message = Message { descriptor, body: body.clone(), body_crc32c: None };
         let to = Some(wire::put::To::Handle(HANDLE));
         let put = wire::Put { to, message: Some(message), syncpoint, ..wire::Put::default() };
         frame(stream, vec![Call::Put(put)]).await?;

@@ -115,7 +115,7 @@ fn take_over() -> Box<dyn FnMut()> {
         for _ in 0..BATCH {
             let message = black_box(message.clone());
             let descriptor =
-                Descriptor::from_wire(message.descriptor.unwrap_or_default()).expect("a default");
+                Descriptor::from_wire(*message.descriptor.unwrap_or_default()).expect("a default");
             let body = Body::from(message.body);
             assert_eq!(Some(body.crc32c()), message.body_crc32c);
             black_box((descriptor, body));
@@ -135,8 +135,13 @@ fn message() -> Message {
 }
 
 fn place(unique: u64) -> Command {
-    let place =
-        Place { queue: QUEUE, message: message(), unique: Some(unique), producer: None, staged: None };
+    let place = Place {
+        queue: QUEUE,
+        message: Box::new(message()),
+        unique: Some(unique),
+        producer: None,
+        staged: None,
+    };
     Command::Place(place)
 }
 

@@ -339,7 +339,7 @@ impl Session {
         let mut state = self.lock();
         let stashed = &mut state.handles.get_mut(&handle)?.stashed;
         let at = stashed.iter().position(|(got, _)| {
-            got.message.as_ref().and_then(|message| message.descriptor.as_ref()).is_some_and(&matches)
+            got.message.as_ref().and_then(|message| message.descriptor.as_deref()).is_some_and(&matches)
         })?;
         let found = stashed.remove(at);
         self.stashed.fetch_sub(1, Ordering::Relaxed);

@@ -101,7 +101,8 @@ pub enum CloseOption {
 #[derive(Clone, Debug)]
 pub struct Put {
     pub to: PutTarget,
-    pub message: Message,
+    /// In the memory in which it will be on its queue: a call is handed on often.
+    pub message: Box<Message>,
     pub syncpoint: bool,
     /// A repeated put with the same pair is answered with the original and stored once.
     pub producer: Option<ProducerSequence>,

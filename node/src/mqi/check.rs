@@ -169,11 +169,11 @@ impl Call {
 mod tests {
     use super::*;
     use crate::mqi::{GetMode, PutTarget};
-    use crate::types::{HandleId, Message};
+    use crate::types::HandleId;
 
     fn put() -> Put {
         let to = PutTarget::Handle(HandleId(1));
-        Put { to, message: Message::default(), syncpoint: false, producer: None, dead_letter: false }
+        Put { to, message: Box::default(), syncpoint: false, producer: None, dead_letter: false }
     }
 
     #[test]

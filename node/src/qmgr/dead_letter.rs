@@ -19,12 +19,12 @@ const CCSID_UTF8: i32 = 1208;
 /// The message with a header that says where it should have gone and why it did not. Its format becomes MQDEAD; the
 /// header carries what encoding, character set and format were.
 pub fn with_header(
-    mut message: Message,
+    mut message: Box<Message>,
     queue: &str,
     queue_manager: &ObjectName,
     reason: Reason,
     at: WallTime,
-) -> Message {
+) -> Box<Message> {
     let mut rest = message.descriptor.rest();
     let mut header = BytesMut::with_capacity(HEADER_BYTES);
     header.put_slice(b"DLH ");
@@ -82,7 +82,7 @@ mod tests {
         let format = wire::Descriptor { format: "MQSTR".into(), ..wire::Descriptor::default() };
         message.descriptor.set_rest(&format);
         let name = ObjectName::new("QM1").unwrap();
-        let dead = with_header(message, "ORDERS", &name, Reason::QFull, WallTime(0));
+        let dead = with_header(Box::new(message), "ORDERS", &name, Reason::QFull, WallTime(0));
         let bytes = dead.body.to_bytes();
         assert_eq!(bytes.len(), HEADER_BYTES + 4);
         assert_eq!(&bytes[..12], b"DLH \x01\0\0\0\x05\x08\0\0");

@@ -45,7 +45,6 @@ pub use expiries::Due;
 pub use keys::PackKey;
 pub use producers::{Producers, Seen};
 pub use queue::{Queue, not_persistent_weight};
-pub use queues::Changing;
 pub use retention::Retention;
 pub use rules::{AliasWords, ManagerRules, QueueRules};
 pub use slot::Slot;
@@ -242,7 +241,7 @@ impl QueueManager {
     }
 
     /// For messages that are not replicated, to come and to go.
-    pub fn change(&mut self, id: QueueId) -> Option<Changing<'_>> {
+    pub fn change(&mut self, id: QueueId) -> Option<&mut Queue> {
         self.queues.change(id)
     }
 
@@ -311,7 +310,7 @@ impl QueueManager {
             Persistence::Persistent,
             "a persistent message comes by the log"
         );
-        let mut contents = self.queues.change(queue)?;
+        let contents = self.queues.change(queue)?;
         if message.descriptor.expiry.is_some() {
             self.expiring.insert(queue);
         }
@@ -564,7 +563,7 @@ impl QueueManager {
 
     fn place(&mut self, place: Place) -> (QueueId, Position) {
         let message_id = self.id_of(&place);
-        let mut message = Box::new(place.message);
+        let mut message = place.message;
         message.descriptor.message_id = message_id;
         if message.descriptor.put_at == WallTime(0) {
             message.descriptor.put_at = self.at;
@@ -583,7 +582,7 @@ impl QueueManager {
         if message.descriptor.expiry.is_some() {
             self.expiring.insert(place.queue);
         }
-        let mut queue = self.queues.change(place.queue).expect("checked");
+        let queue = self.queues.change(place.queue).expect("checked");
         let bytes = message.body.len();
         let position = queue.place(message);
         self.unwritten.note_placed(place.queue, position, bytes);
@@ -592,7 +591,7 @@ impl QueueManager {
 
     fn apply_remove(&mut self, removal: Removal, applied: &mut Applied) -> Result<Verdict, Reason> {
         let queue = self.queues.get(removal.queue).ok_or(Reason::QDeleted)?;
-        if removal.positions.iter().any(|position| queue.slot(*position).is_none()) {
+        if !queue.each_slot(removal.positions.iter().copied(), |_, slot| slot.is_some()) {
             return Err(Reason::NoMsgAvailable);
         }
         let asked = removal.positions.len();
@@ -608,7 +607,7 @@ impl QueueManager {
 
     fn remove(&mut self, queue: QueueId, position: Position, applied: &mut Applied) {
         let is_moving = self.moving.is_some() && self.keep_for_move(queue, position);
-        let slot = self.queues.change(queue).and_then(|mut contents| contents.remove(position));
+        let slot = self.queues.change(queue).and_then(|contents| contents.remove(position));
         if let Some(slot) = slot {
             if slot.packed.is_none() && !is_moving {
                 self.unwritten.gone_bytes += slot.body_length as usize;
@@ -624,7 +623,7 @@ impl QueueManager {
                 let positions = removal.positions.iter();
                 positions.for_each(|position| self.count_for_move(removal.queue, *position));
             }
-            let Some(mut queue) = self.queues.change(removal.queue) else { continue };
+            let Some(queue) = self.queues.change(removal.queue) else { continue };
             for position in removal.positions {
                 let Some(slot) = queue.back_out(position) else { continue };
                 applied.backed_out += 1;

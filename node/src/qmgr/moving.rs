@@ -50,17 +50,6 @@ impl Moving {
     fn has(&self, queue: QueueId, position: Position) -> bool {
         position.is_persistent() && self.until.get(&queue).is_some_and(|until| position.sequence < *until)
     }
-
-    fn next(&mut self) -> Option<(QueueId, Position)> {
-        self.repacked.pop_front().or_else(|| self.placed.pop_front())
-    }
-
-    /// The message as it was when the move began, if it was there then.
-    fn slot<'a>(&'a self, manager: &'a QueueManager, queue: QueueId, at: Position) -> Option<&'a Slot> {
-        let cleared = || self.cleared.get(&queue)?.iter().find_map(|rubbish| rubbish.slots.get(at));
-        let there = || manager.queues.get(queue)?.slot(at);
-        self.kept.get(&(queue, at)).or_else(cleared).or_else(there)
-    }
 }
 
 impl QueueManager {
@@ -199,10 +188,8 @@ impl QueueManager {
             *work = work.saturating_sub(TOUCHED * keys.len());
             self.write_touched(moving, &keys);
         }
-        while *work > 0
-            && let Some((queue, position)) = moving.next()
-        {
-            *work = work.saturating_sub(self.pack(moving, queue, position));
+        while *work > 0 && !(moving.repacked.is_empty() && moving.placed.is_empty()) {
+            self.pack_some(moving, work);
         }
         while *work > 0 && moving.repacked.is_empty() && moving.placed.is_empty() {
             let Some(last) = moving.packer.close_first(&mut moving.changes) else { return true };
@@ -227,22 +214,34 @@ impl QueueManager {
         queue.packs_mut().take_rows(self.id, keys, &mut self.sparse, &mut moving.changes);
     }
 
-    /// The next message goes into its pack. What that cost.
-    fn pack(&mut self, moving: &mut Moving, queue: QueueId, position: Position) -> usize {
-        // The packer and the message are parts of the same move.
-        let mut packer = std::mem::take(&mut moving.packer);
-        let mut changes = std::mem::take(&mut moving.changes);
-        let packed = moving.slot(self, queue, position).map(|slot| {
-            let count = moving.counts.get(&(queue, position)).copied().unwrap_or(slot.backout_count);
-            let full = packer.append(queue, position, slot, count, &mut changes);
-            (full, if moving.detaches { slot.body_length as usize } else { 0 })
-        });
-        (moving.packer, moving.changes) = (packer, changes);
-        let Some((full, length)) = packed else { return GONE };
-        if let Some(full) = full {
-            self.settle(moving, full);
-        }
-        PACK + length / BYTES_A_LOOK
+    /// The next messages, of one queue, go into their packs, for about so much work.
+    fn pack_some(&mut self, moving: &mut Moving, work: &mut usize) {
+        let Moving { repacked, placed, packer, changes, kept, cleared, counts, .. } = moving;
+        let coming = if repacked.is_empty() { placed } else { repacked };
+        let Some((queue, _)) = coming.front().copied() else { return };
+        let of_queue = || coming.front().is_some_and(|(of, _)| *of == queue).then(|| coming.pop_front())?;
+        let mut positions = std::iter::from_fn(of_queue).map(|(_, position)| position).take(TOGETHER);
+        let cleared = cleared.get(&queue).map_or(&[][..], Vec::as_slice);
+        let mut full = Vec::new();
+        let mut pack = |position, there: Option<&Slot>| {
+            // As it was when the move began, if it was there then.
+            let gone = || cleared.iter().find_map(|rubbish| rubbish.slots.get(position));
+            let cost = match there.or_else(|| kept.get(&(queue, position))).or_else(gone) {
+                Some(slot) => {
+                    let count = counts.get(&(queue, position)).copied().unwrap_or(slot.backout_count);
+                    full.extend(packer.append(queue, position, slot, count, changes));
+                    PACK + if moving.detaches { slot.body_length as usize / BYTES_A_LOOK } else { 0 }
+                }
+                None => GONE,
+            };
+            *work = work.saturating_sub(cost);
+            *work > 0
+        };
+        match self.queues.get(queue) {
+            Some(contents) => contents.each_slot(positions, pack),
+            None => positions.all(|position| pack(position, None)),
+        };
+        full.into_iter().for_each(|closed| self.settle(moving, closed));
     }
 
     /// A pack is full: its messages learn where they are, and it where messages are gone.

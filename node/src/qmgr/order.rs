@@ -58,6 +58,25 @@ impl<T> Order<T> {
         Some(&mut leaf[place].1)
     }
 
+    /// Each of these, or None where it is not there, until `with` says false; whether it never did. Those that follow each other
+    /// are found without a search.
+    pub fn each(
+        &self,
+        positions: impl IntoIterator<Item = Position>,
+        mut with: impl FnMut(Position, Option<&T>) -> bool,
+    ) -> bool {
+        let mut leaf: Option<&Leaf<T>> = None;
+        let mut before = Position::default();
+        positions.into_iter().all(|position| {
+            if !leaf.is_some_and(|leaf| before < position && ends_behind(leaf, position)) {
+                leaf = self.leaves.range(..=position).next_back().map(|(_, leaf)| leaf);
+            }
+            before = position;
+            let value = leaf.and_then(|leaf| Some(&leaf[place_of(leaf, position).ok()?].1));
+            with(position, value)
+        })
+    }
+
     /// Each of these, or None where it is not there. Those that follow each other are found without a search.
     pub fn each_mut(
         &mut self,
@@ -193,14 +212,13 @@ fn ends_behind<T>(leaf: &Leaf<T>, position: Position) -> bool {
 fn place_of<T>(leaf: &Leaf<T>, position: Position) -> Result<usize, usize> {
     // What comes is behind everything, nearly always; and where nothing is missing, a position is as far behind the first
     // as its sequence is.
-    let (Some((first, _)), Some((last, _))) = (leaf.front(), leaf.back()) else { return Err(0) };
-    debug_assert!(first <= last, "a leaf is in order");
-    if *last < position {
-        return Err(leaf.len());
-    }
+    let Some((first, _)) = leaf.front() else { return Err(0) };
     let likely = position.sequence.wrapping_sub(first.sequence) as usize;
-    match leaf.get(likely) {
-        Some((at, _)) if *at == position => Ok(likely),
+    if leaf.get(likely).is_some_and(|(at, _)| *at == position) {
+        return Ok(likely);
+    }
+    match leaf.back() {
+        Some((last, _)) if *last < position => Err(leaf.len()),
         _ => leaf.binary_search_by(|(at, _)| at.cmp(&position)),
     }
 }
@@ -254,6 +272,14 @@ mod tests {
                     let mut found = Vec::new();
                     order.each_mut(some, |position, value| found.push((position, value.copied())));
                     assert_eq!(found, some.map(|position| (position, model.get(&position).copied())));
+                    let mut seen = Vec::new();
+                    let each = order.each(some, |position, value| {
+                        seen.push((position, value.copied()));
+                        value.is_some()
+                    });
+                    assert_eq!(each, found.iter().all(|(_, value)| value.is_some()));
+                    let until = found.iter().position(|(_, value)| value.is_none()).unwrap_or(some.len() - 1);
+                    assert_eq!(seen, found[..=until]);
                     let expected: Vec<_> = model.range(position..).map(|(p, v)| (*p, *v)).take(70).collect();
                     let found = order.iter_mut_from(position).map(|(position, value)| (position, *value));
                     assert!(found.take(70).eq(expected));

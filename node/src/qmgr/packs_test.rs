@@ -103,7 +103,7 @@ impl Story {
         };
         self.manager.apply(Command::Place(Place {
             queue: QUEUE,
-            message,
+            message: Box::new(message),
             unique: None,
             producer: None,
             staged: None,

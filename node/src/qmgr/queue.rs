@@ -226,6 +226,15 @@ impl Queue {
         self.slots.get(position)
     }
 
+    /// Each of these, or None where it is not there, until `with` says false; whether it never did.
+    pub(super) fn each_slot(
+        &self,
+        positions: impl IntoIterator<Item = Position>,
+        with: impl FnMut(Position, Option<&Slot>) -> bool,
+    ) -> bool {
+        self.slots.each(positions, with)
+    }
+
     /// For what is not replicated.
     pub fn slot_mut(&mut self, position: Position) -> Option<&mut Slot> {
         self.slots.get_mut(position)

@@ -1,7 +1,6 @@
 //! All local queues, and sums over them that cost the same to ask for beside ten queues and beside a million.
 
 use std::collections::BTreeMap;
-use std::ops::{Deref, DerefMut};
 
 use super::queue::Queue;
 use super::sums::Sums;
@@ -10,39 +9,10 @@ use crate::types::QueueId;
 #[derive(Debug, Default)]
 pub(super) struct Queues {
     by_id: BTreeMap<QueueId, Queue>,
+    /// Of all queues as they are, but for the one that changes.
     sums: Sums,
-}
-
-/// A queue whose messages come and go. The sums of all know of it when this is dropped.
-pub struct Changing<'a> {
-    queue: &'a mut Queue,
-    before: Sums,
-    all: &'a mut Sums,
-}
-
-impl Deref for Changing<'_> {
-    type Target = Queue;
-
-    fn deref(&self) -> &Queue {
-        self.queue
-    }
-}
-
-impl DerefMut for Changing<'_> {
-    fn deref_mut(&mut self) -> &mut Queue {
-        self.queue
-    }
-}
-
-impl Drop for Changing<'_> {
-    fn drop(&mut self) {
-        self.all.take(self.before);
-        self.all.add(self.queue.sums());
-        debug_assert!(
-            self.all.messages >= self.queue.depth(),
-            "what is on a queue is part of what is on all"
-        );
-    }
+    /// Whose messages came and went last, and what `sums` has of it: one queue changes many times before another does.
+    changing: Option<(QueueId, Sums)>,
 }
 
 impl Queues {
@@ -64,9 +34,12 @@ impl Queues {
     }
 
     /// For messages that come and go.
-    pub fn change(&mut self, id: QueueId) -> Option<Changing<'_>> {
-        let queue = self.by_id.get_mut(&id)?;
-        Some(Changing { before: queue.sums(), queue, all: &mut self.sums })
+    pub fn change(&mut self, id: QueueId) -> Option<&mut Queue> {
+        if self.changing.is_none_or(|(changing, _)| changing != id) {
+            self.sums = self.sums();
+            self.changing = self.by_id.get(&id).map(|queue| (id, queue.sums()));
+        }
+        self.by_id.get_mut(&id)
     }
 
     pub fn insert(&mut self, queue: Queue) {
@@ -77,6 +50,8 @@ impl Queues {
     }
 
     pub fn remove(&mut self, id: QueueId) -> Option<Queue> {
+        self.sums = self.sums();
+        self.changing = None;
         let queue = self.by_id.remove(&id)?;
         self.sums.take(queue.sums());
         debug_assert!(
@@ -96,7 +71,11 @@ impl Queues {
 
     /// Kept up to date, and counted anew.
     pub fn sums(&self) -> Sums {
-        self.sums
+        let Some((id, before)) = self.changing else { return self.sums };
+        let mut sums = self.sums;
+        sums.take(before);
+        sums.add(self.by_id[&id].sums());
+        sums
     }
 
     pub fn recount(&self) -> Sums {

@@ -381,7 +381,7 @@ fn load_pack_row(
         first: u64::from_be_bytes(key[9..17].try_into().expect("8 bytes")),
     };
     let (pack, slots) = packs::load(pack_key.first, value, beside.thinned.get(&key[4..]).copied())?;
-    let mut queue = manager.queues.change(pack_key.queue).ok_or("messages of a queue that does not exist")?;
+    let queue = manager.queues.change(pack_key.queue).ok_or("messages of a queue that does not exist")?;
     let is_behind = |(sequence, _): &(u64, Slot)| *sequence >= queue.next_sequence();
     if rank > RANK_MAX || slots.iter().any(is_behind) {
         return Err("messages where the queue has none".into());

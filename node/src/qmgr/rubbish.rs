@@ -42,12 +42,11 @@ mod tests {
             by: by.clone(),
         });
         let empty = manager.digest();
-        let mut queue = manager.change(QueueId(1)).unwrap();
+        let queue = manager.change(QueueId(1)).unwrap();
         for _ in 0..10_000 {
             let descriptor = Descriptor { expiry: Some(600), ..Descriptor::default() };
             queue.place_not_persistent(Box::new(Message { descriptor, ..Message::default() }));
         }
-        drop(queue);
         assert!(!manager.sweep(100), "there is nothing to give back yet");
 
         manager.apply(Command::Clear { object, by });

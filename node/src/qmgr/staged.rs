@@ -155,7 +155,7 @@ mod tests {
             message.descriptor.message_id = MessageId::from_slice(&messages.to_be_bytes()).unwrap();
             let place = Place {
                 queue: QueueId(1),
-                message: message.clone(),
+                message: Box::new(message.clone()),
                 unique: None,
                 producer: None,
                 staged: None,

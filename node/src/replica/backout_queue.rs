@@ -40,8 +40,8 @@ impl Replica {
         let to = contents.rules.boqname.as_ref().and_then(|name| self.state.queue_id(name));
         let admitted = to.filter(|to| self.admit_put(*to, &message).is_ok());
         let target = match admitted {
-            Some(to) => Some((to, *message)),
-            None => self.dead_letter_target(*message, &name, Reason::BackoutThresholdReached).ok(),
+            Some(to) => Some((to, message)),
+            None => self.dead_letter_target(message, &name, Reason::BackoutThresholdReached).ok(),
         };
         let Some((to, mut message)) = target else { return self.free(queue, position) };
         message.descriptor.priority = message.descriptor.priority.or(Some(0));
@@ -50,7 +50,7 @@ impl Replica {
     }
 
     /// One unit: the message leaves its queue and arrives on the other.
-    fn propose_move(&mut self, queue: QueueId, position: Position, to: QueueId, message: Message) {
+    fn propose_move(&mut self, queue: QueueId, position: Position, to: QueueId, message: Box<Message>) {
         debug_assert_eq!(
             position.is_persistent(),
             message.descriptor.persistence == Persistence::Persistent,
@@ -60,7 +60,7 @@ impl Replica {
         if !position.is_persistent() {
             self.standing.own_mut().reservations.release(queue, position);
             self.state.change(queue).expect("it is reserved").remove(position);
-            return self.place_not_persistent(to, Box::new(message));
+            return self.place_not_persistent(to, message);
         }
         let waiting = Waiting::Move { from: (queue, position), to };
         let mut place = Place { queue: to, message, unique: None, producer: None, staged: None };

@@ -109,7 +109,7 @@ impl Replica {
             return self.read_on(queue, position);
         }
         self.standing.own_mut().reservations.release(queue, position);
-        let slot = self.state.change(queue).and_then(|mut queue| queue.remove(position));
+        let slot = self.state.change(queue).and_then(|queue| queue.remove(position));
         let slot = slot.expect("found by the caller");
         self.answer_with(session, token, slot.message.expect("just seen"), cut);
     }

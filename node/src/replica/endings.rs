@@ -124,7 +124,7 @@ impl Replica {
     fn remove_not_persistent(&mut self, queue: QueueId, position: Position) {
         debug_assert!(!position.is_persistent(), "only what is not in the log goes without it");
         self.standing.own_mut().reservations.release(queue, position);
-        if let Some(mut contents) = self.state.change(queue) {
+        if let Some(contents) = self.state.change(queue) {
             contents.remove(position);
         }
     }

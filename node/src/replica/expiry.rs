@@ -127,10 +127,10 @@ impl Replica {
         let (persistent, volatile): (Vec<Position>, Vec<Position>) =
             positions.into_iter().partition(Position::is_persistent);
         let leading = self.standing.own_mut();
-        let mut contents = self.state.change(queue).expect("the caller has it");
+        let contents = self.state.change(queue).expect("the caller has it");
         for position in volatile {
             // Nobody looks for it any more.
-            leading.reservations.reserve(&contents, position, Owner::Mover);
+            leading.reservations.reserve(contents, position, Owner::Mover);
             leading.reservations.release(queue, position);
             let gone = contents.remove(position);
             debug_assert!(gone.is_some(), "what expires was there");
@@ -140,9 +140,8 @@ impl Replica {
             return;
         }
         for position in &persistent {
-            leading.reservations.reserve(&contents, *position, Owner::Mover);
+            leading.reservations.reserve(contents, *position, Owner::Mover);
         }
-        drop(contents);
         debug_assert!(persistent.len() <= SLICE, "a slice is one short command");
         let messages = persistent.len() as u64;
         leading.leaving.note_proposed(queue, messages);

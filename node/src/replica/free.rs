@@ -649,9 +649,8 @@ mod tests {
                 expiry,
                 ..Descriptor::default()
             };
-            let mut queue = self.state.change(QUEUE).unwrap();
+            let queue = self.state.change(QUEUE).unwrap();
             let position = queue.place(Box::new(Message { descriptor, ..Message::default() }));
-            drop(queue);
             self.reservations.note_free(&self.state, QUEUE, position);
             position
         }
@@ -758,9 +757,8 @@ mod tests {
         let queue = desk.state.queue(QUEUE).unwrap();
         desk.reservations.reserve(queue, others[500], Owner::Mover);
         assert_eq!(search(&mut desk), Found::Nothing);
-        let mut queue = desk.state.change(QUEUE).unwrap();
+        let queue = desk.state.change(QUEUE).unwrap();
         queue.slot_mut(others[500]).unwrap().message.as_mut().unwrap().descriptor.backout_count = 1;
-        drop(queue);
         desk.free(others[500]);
         assert_eq!(search(&mut desk), Found::Message(others[500]));
     }

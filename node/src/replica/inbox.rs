@@ -434,7 +434,7 @@ mod tests {
         let message = Message { body: bytes::Bytes::from(vec![0; length]).into(), ..Message::default() };
         Call::Put(Put {
             to: PutTarget::Queue(ObjectName::new("Q").unwrap()),
-            message,
+            message: Box::new(message),
             syncpoint: false,
             producer: None,
             dead_letter: false,

@@ -16,7 +16,7 @@ use crate::types::{
 /// A put that has room.
 struct LetIn {
     queue: QueueId,
-    message: Message,
+    message: Box<Message>,
     producer: Option<ProducerSequence>,
     syncpoint: bool,
     /// Why it goes to the dead-letter queue, if it does, or what else its program should know.
@@ -143,10 +143,10 @@ impl Replica {
 
     pub(super) fn dead_letter_target(
         &mut self,
-        message: Message,
+        message: Box<Message>,
         queue: &str,
         reason: Reason,
-    ) -> Result<(QueueId, Message), Refusal> {
+    ) -> Result<(QueueId, Box<Message>), Refusal> {
         let name = self.state.deadq().ok_or(reason)?;
         let target = self.state.queue_id(name).ok_or(reason)?;
         let message = dead_letter::with_header(message, queue, self.state.name(), reason, self.wall());
@@ -252,8 +252,7 @@ impl Replica {
 
     fn put_not_persistent(&mut self, session: SessionId, token: Token, put: LetIn) {
         let message_id = put.message.descriptor.message_id;
-        let LetIn { queue, message, producer, syncpoint, warning, as_queue } = put;
-        let mut message = Box::new(message);
+        let LetIn { queue, mut message, producer, syncpoint, warning, as_queue } = put;
         message.descriptor.put_at = self.wall();
         let state = self.sessions.get_mut(session).expect("just seen");
         if syncpoint {

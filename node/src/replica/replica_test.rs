@@ -316,7 +316,7 @@ fn put(text: &str) -> Put {
     let body = Body::from(Bytes::copy_from_slice(text.as_bytes()));
     Put {
         to: PutTarget::Handle(HANDLE),
-        message: Message { body_crc: body.crc32c(), body, ..Message::default() },
+        message: Box::new(Message { body_crc: body.crc32c(), body, ..Message::default() }),
         syncpoint: false,
         producer: None,
         dead_letter: false,

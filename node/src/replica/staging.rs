@@ -312,7 +312,7 @@ mod tests {
             let producer = ProducerId(bytes(ProducerId::BYTES_MAX, 1));
             let place = Place {
                 queue: QueueId(u32::MAX),
-                message: Message { descriptor: descriptor.clone(), body, body_crc: u32::MAX },
+                message: Box::new(Message { descriptor: descriptor.clone(), body, body_crc: u32::MAX }),
                 unique: Some(u64::MAX),
                 producer: Some(ProducerSequence { producer, sequence: u64::MAX, repeated: true }),
                 staged: (length == 0).then_some((StagedBodyId(u64::MAX), usize::MAX)),
@@ -335,7 +335,7 @@ mod tests {
         let position = |sequence| Position { rank: 5, sequence, minor: 0 };
         let place = |length| Place {
             queue: QueueId(1),
-            message: Message { body: Body::from(bytes(length, 1)), ..Default::default() },
+            message: Box::new(Message { body: Body::from(bytes(length, 1)), ..Default::default() }),
             unique: None,
             producer: None,
             staged: None,

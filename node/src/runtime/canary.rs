@@ -163,7 +163,7 @@ impl Canary {
             ..wire::Descriptor::default()
         };
         let body = Bytes::from_static(BODY);
-        let message = wire::Message { descriptor: Some(descriptor), body, body_crc32c: None };
+        let message = wire::Message { descriptor: Some(Box::new(descriptor)), body, body_crc32c: None };
         let put = PutRequest {
             queue_manager: queue_manager.clone(),
             queue: CANARY_QUEUE.to_owned(),

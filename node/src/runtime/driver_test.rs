@@ -115,7 +115,7 @@ async fn session(inbox: &Inbox) -> (SessionHandle, Outbox) {
 fn put(bytes: usize) -> Call {
     Call::Put(Put {
         to: PutTarget::Handle(HandleId(1)),
-        message: Message { body: bytes::Bytes::from(vec![1; bytes]).into(), ..Message::default() },
+        message: Box::new(Message { body: bytes::Bytes::from(vec![1; bytes]).into(), ..Message::default() }),
         syncpoint: false,
         producer: None,
         dead_letter: false,

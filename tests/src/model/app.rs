@@ -932,7 +932,7 @@ impl App {
         });
         let call = MqPut {
             to: PutTarget::Handle(HandleId(queue as u32 + 1)),
-            message,
+            message: Box::new(message),
             syncpoint,
             producer,
             dead_letter: false,

@@ -881,7 +881,7 @@ fn put(handle: HandleId, program: &str, words: &[String]) -> Result<Put, String>
     let body_crc = crc32c::crc32c(&body);
     Ok(Put {
         to: PutTarget::Handle(handle),
-        message: Message { descriptor, body: Bytes::from(body).into(), body_crc },
+        message: Box::new(Message { descriptor, body: Bytes::from(body).into(), body_crc }),
         syncpoint: has(words, "syncpoint"),
         producer,
         dead_letter: has(words, "deadletter"),

@@ -181,7 +181,7 @@ impl Wire {
                     Some(parts) => Body::from_parts(parts),
                     None => told.body.into(),
                 };
-                let descriptor = Descriptor::from_wire(told.descriptor.unwrap_or_default())
+                let descriptor = Descriptor::from_wire(*told.descriptor.unwrap_or_default())
                     .map_err(|reason| format!("a descriptor that nobody may send: {reason}"))?;
                 let body_crc = told.body_crc32c.unwrap_or_else(|| body.crc32c());
                 let message = Box::new(Message { descriptor, body, body_crc });
@@ -284,7 +284,7 @@ fn asked_put(token: Token, put: &Put) -> Vec<wire::call::Call> {
         repeated: of.repeated,
     });
     let message = message::Message {
-        descriptor: Some(put.message.descriptor.to_wire()),
+        descriptor: Some(Box::new(put.message.descriptor.to_wire())),
         body: if in_parts { Bytes::new() } else { body },
         body_crc32c: Some(put.message.body_crc),
     };

@@ -211,7 +211,7 @@ impl Conversation {
 
     fn put_with_parts(&mut self, put: Put, number: u64, crc: Option<u32>) -> Result<Call, Refused> {
         let body = self.parts.finish(number)?;
-        let message = convert::finish_message(put.message.descriptor, body, crc)?;
+        let message = Box::new(convert::finish_message(put.message.descriptor, body, crc)?);
         Ok(Call::Put(Put { message, ..put }))
     }
 

@@ -125,11 +125,11 @@ fn asked_put(put: wire::Put) -> Result<Asked, Refused> {
         ));
     }
     let crc = wire_message.body_crc32c;
-    let message = match put.body_parts {
+    let message = Box::new(match put.body_parts {
         0 => message_from_wire(wire_message)?,
         // The body and its checksum are judged when the parts are put in.
         _ => Message { descriptor: descriptor_from_wire(wire_message.descriptor)?, ..Message::default() },
-    };
+    });
     let producer = producer(put.producer_sequence)?;
     let number = put.body_parts;
     let put = Put { to, message, syncpoint: put.syncpoint, producer, dead_letter: put.dead_letter };
@@ -142,8 +142,9 @@ pub fn message_from_wire(wire: message::Message) -> Result<Message, Refused> {
     finish_message(descriptor, wire.body.into(), wire.body_crc32c)
 }
 
-fn descriptor_from_wire(wire: Option<message::Descriptor>) -> Result<Descriptor, Refused> {
-    Descriptor::from_wire(wire.unwrap_or_default()).map_err(|reason| Box::new(Completion::failed(reason)))
+fn descriptor_from_wire(wire: Option<Box<message::Descriptor>>) -> Result<Descriptor, Refused> {
+    let wire = wire.map_or_else(message::Descriptor::default, |wire| *wire);
+    Descriptor::from_wire(wire).map_err(|reason| Box::new(Completion::failed(reason)))
 }
 
 /// Checks length and checksum of a body; makes the checksum when there is none.
@@ -307,7 +308,7 @@ pub fn completion_to_wire(
 pub fn message_to_wire(message: Message, body_length: usize) -> message::Message {
     message::Message {
         body_crc32c: (message.body.len() == body_length).then_some(message.body_crc),
-        descriptor: Some(message.descriptor.to_wire()),
+        descriptor: Some(Box::new(message.descriptor.to_wire())),
         body: message.body.to_bytes(),
     }
 }
@@ -687,7 +688,7 @@ mod tests {
             assert!(found == reason && text.contains(words), "{found} {text}");
         }
         let descriptor = message::Descriptor { message_type: Some(3), ..Default::default() };
-        let put = put_of(message::Message { descriptor: Some(descriptor), ..hello() });
+        let put = put_of(message::Message { descriptor: Some(Box::new(descriptor)), ..hello() });
         assert_eq!(call(Wire::Put(put)).unwrap_err().0, 2029);
     }
 

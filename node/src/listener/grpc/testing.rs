@@ -177,7 +177,7 @@ impl Mind {
                 };
                 self.puts += 1;
                 let message_id = MessageId::from_slice(&self.puts.to_be_bytes()).unwrap();
-                self.queues.entry(queue.clone()).or_default().push_back(put.message);
+                self.queues.entry(queue.clone()).or_default().push_back(*put.message);
                 self.told.push((id, token, Completion::ok(Data::Placed { message_id, duplicate: false })));
                 return self.serve_waiters(&queue);
             }

@@ -172,7 +172,7 @@ impl Messaging {
         add(&self.listener.counters.body_bytes_received, message.body.len() as u64);
         let mut errand = self.errand(admission, &request.queue_manager).await?;
         let to = PutTarget::Queue(queue);
-        let put = Put { to, message, syncpoint: false, producer, dead_letter: false };
+        let put = Put { to, message: Box::new(message), syncpoint: false, producer, dead_letter: false };
         Ok((errand.call(Call::Put(put)).await, errand))
     }
 

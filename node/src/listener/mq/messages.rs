@@ -83,7 +83,7 @@ impl Conversation {
             asked.md.correlation_id = Raw(message_id(desk, self.unique, self.ids));
         }
         let descriptor = convert::descriptor(&asked.md, options, self.application_type)?;
-        let message = convert::message(descriptor, body)?;
+        let message = Box::new(convert::message(descriptor, body)?);
         Ok((Put { to, message, syncpoint, producer: None, dead_letter: false }, queue))
     }
 
