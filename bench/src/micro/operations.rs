@@ -136,7 +136,7 @@ fn message() -> Message {
 
 fn place(unique: u64) -> Command {
     let place =
-        Place { queue: QUEUE, message: message(), unique: Some(unique), producer: None, staged: None };
+        Place { queue: QUEUE, message: message(), unique: Some(unique), producer: None, staged: None, report: None };
     Command::Place(place)
 }
 

@@ -24,6 +24,7 @@ mod applied;
 mod retention;
 pub mod command;
 pub mod dead_letter;
+pub mod report;
 mod rules;
 mod definition_codec;
 pub mod catalog;
@@ -45,6 +46,7 @@ pub use expiries::Due;
 pub use keys::PackKey;
 pub use producers::{Producers, Seen};
 pub use queue::{Queue, not_persistent_weight};
+pub use report::Report;
 pub use queues::Changing;
 pub use retention::Retention;
 pub use rules::{AliasWords, ManagerRules, QueueRules};
@@ -520,7 +522,7 @@ impl QueueManager {
     fn apply_place(&mut self, place: Place, applied: &mut Applied) -> Result<Verdict, Reason> {
         match self.check_place(&place) {
             Ok(None) => {
-                applied.placed.push(self.place(place));
+                self.place_with_report(place, applied);
                 Ok(Verdict::Done)
             }
             Ok(Some(message_id)) => {
@@ -559,6 +561,17 @@ impl QueueManager {
         match place.unique {
             Some(unique) => command::message_id(&self.name, unique),
             None => place.message.descriptor.message_id,
+        }
+    }
+
+    fn place_with_report(&mut self, mut place: Place, applied: &mut Applied) {
+        let report = place.report.take();
+        let (queue, position) = self.place(place);
+        applied.placed.push((queue, position));
+        if let Some(report) = report {
+            let slot = self.queue(queue).and_then(|queue| queue.slot(position));
+            let body = slot.and_then(|slot| slot.message.as_ref()).expect("just placed").body.clone();
+            applied.placed.extend(self.place_report(*report, &body));
         }
     }
 
