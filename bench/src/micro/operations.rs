@@ -135,8 +135,14 @@ fn message() -> Message {
 }
 
 fn place(unique: u64) -> Command {
-    let place =
-        Place { queue: QUEUE, message: message(), unique: Some(unique), producer: None, staged: None, report: None };
+    let place = Place {
+        queue: QUEUE,
+        message: message(),
+        unique: Some(unique),
+        producer: None,
+        staged: None,
+        report: None,
+    };
     Command::Place(place)
 }
 

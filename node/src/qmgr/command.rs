@@ -13,7 +13,6 @@ use trimaran_proto::admin::v1::{Classified, FailoverAccount, HandingOver};
 use trimaran_proto::replica::v1::{self as wire, command::Command as Kind};
 
 use super::definition_codec as codec;
-use super::report::Report;
 use crate::types::definition::{By, Changes, ObjectRef, RecordAction};
 use crate::types::fields::{Field, Fields, Malformed, Value};
 use crate::types::{
@@ -149,6 +148,18 @@ pub struct Place {
     pub report: Option<Box<Report>>,
 }
 
+/// A report about the message of a [`Place`], placed with it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    pub queue: QueueId,
+    /// Its body is what stands in front of the data, and its checksum that of the whole.
+    pub message: Message,
+    /// As in a [`Place`].
+    pub unique: Option<u64>,
+    /// Which bytes of the other message's body are its data: from where on, and how many.
+    pub data: (usize, usize),
+}
+
 /// Messages of one queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Removal {
@@ -163,9 +174,7 @@ impl Place {
     /// Bytes that it takes in a log entry, at most.
     pub fn weight(&self) -> usize {
         let producer = self.producer.as_ref().map_or(0, |of| of.producer.0.len());
-        let of = |message: &Message| {
-            Place::AROUND_BYTES + message.body.len() + message.descriptor.rest.len()
-        };
+        let of = |message: &Message| Place::AROUND_BYTES + message.body.len() + message.descriptor.rest.len();
         of(&self.message) + producer + self.report.as_ref().map_or(0, |report| of(&report.message))
     }
 
@@ -793,7 +802,8 @@ mod tests {
             unique: Some(7),
             data: (1, 3),
         };
-        let mut place = Place { queue: QueueId(4), message, unique: None, producer, staged: None, report: None };
+        let mut place =
+            Place { queue: QueueId(4), message, unique: None, producer, staged: None, report: None };
         let plain = place.clone();
         place.report = Some(Box::new(report));
         let position = Position { rank: 9, sequence: 77, minor: 0 };

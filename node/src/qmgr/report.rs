@@ -7,7 +7,7 @@
 
 use bytes::Bytes;
 
-use super::{Place, QueueManager};
+use super::{Place, QueueManager, Report};
 use crate::types::{
     Body, Cause, CorrelationId, Message, MessageId, ObjectName, Persistence, Position, QueueId, ReportData,
     ReportOptions, WallTime,
@@ -22,18 +22,6 @@ const FIRST_BYTES: usize = 100;
 const EXPIRATION_STAYS: u32 = 600;
 /// Formats of messages that are on their way or went astray: their arrival and delivery is reported to nobody.
 const ASTRAY: [&str; 2] = ["MQXMIT", super::dead_letter::FORMAT];
-
-/// A report about the message of a [`Place`], placed with it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Report {
-    pub queue: QueueId,
-    /// Its body is what stands in front of the data, and its checksum that of the whole.
-    pub message: Message,
-    /// As in a [`Place`].
-    pub unique: Option<u64>,
-    /// Which bytes of the other message's body are its data: from where on, and how many.
-    pub data: (usize, usize),
-}
 
 impl Report {
     /// As it is placed, behind a message with this body.
@@ -73,13 +61,18 @@ pub fn about(original: &Message, cause: Cause, queue_manager: &ObjectName, at: W
     if matches!(cause, Cause::Arrival | Cause::Delivery) && ASTRAY.contains(&rest.format.trim_end()) {
         return None;
     }
-    let length = data_length(original, options.data(cause), &rest.format);
+    let data = options.data(cause);
+    let length = data_length(original, data, &rest.format);
     let body = original.body.truncated(length);
     let body_crc = if length == original.body.len() { original.body_crc } else { body.crc32c() };
-    let passes = options.passes_discard_and_expiry();
+    let passes = options.has(ReportOptions::PASS_DISCARD_AND_EXPIRY);
     rest.report = if passes { options.0 & ReportOptions::DISCARD_MSG } else { 0 };
     rest.message_type = Some(MQMT_REPORT);
     rest.feedback = cause.feedback();
+    if data == ReportData::Nothing {
+        // IBM's JMS client takes a report for poison that has the format of a header and no header.
+        rest.format.clear();
+    }
     rest.reply_to_queue.clear();
     rest.reply_to_queue_manager = queue_manager.as_str().into();
     rest.put_application_type = MQAT_QMGR;
@@ -97,10 +90,10 @@ pub fn about(original: &Message, cause: Cause, queue_manager: &ObjectName, at: W
         Cause::Arrival => original.descriptor.expiry,
         _ => original.descriptor.expiry_left(at),
     };
-    if !options.passes_correlation_id() {
+    if !options.has(ReportOptions::PASS_CORREL_ID) {
         descriptor.correlation_id = CorrelationId(original.descriptor.message_id.0);
     }
-    if !options.passes_message_id() {
+    if !options.has(ReportOptions::PASS_MSG_ID) {
         descriptor.message_id = MessageId::default();
     }
     debug_assert!(
@@ -146,7 +139,9 @@ fn headers_length(body: &Body, format: &str) -> usize {
             }
             _ => break,
         };
-        let Some(following) = look.get(next..next + 8).filter(|_| bytes <= body.len() - length) else { break };
+        let Some(following) = look.get(next..next + 8).filter(|_| bytes <= body.len() - length) else {
+            break;
+        };
         length += bytes;
         format = Bytes::copy_from_slice(following.trim_ascii_end());
     }
@@ -223,7 +218,6 @@ mod tests {
         let expected = wire::Descriptor {
             message_type: Some(4),
             feedback: 259,
-            format: "MQSTR".into(),
             coded_character_set: Some(819),
             encoding: Some(273),
             reply_to_queue_manager: name().as_str().into(),

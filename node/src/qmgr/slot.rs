@@ -3,7 +3,8 @@
 
 use super::keys::{PackKey, Packed};
 use crate::types::{
-    CorrelationId, Descriptor, GroupId, Message, MessageId, Position, ReportOptions, Selection, WallTime, limits,
+    CorrelationId, Descriptor, GroupId, Message, MessageId, Position, ReportOptions, Selection, WallTime,
+    limits,
 };
 
 /// There is one for every message on every queue, in memory: 72 bytes.
@@ -69,7 +70,8 @@ impl Slot {
     pub(super) fn facts(&self) -> impl std::hash::Hash {
         let related = self.related.as_ref().map(|related| (related.correlation_id, related.group_id));
         // What a message asks for is in its descriptor: nothing here that the release before would not count.
-        let related = related.filter(|(correlation_id, group_id)| !correlation_id.is_none() || !group_id.is_none());
+        let related =
+            related.filter(|(correlation_id, group_id)| !correlation_id.is_none() || !group_id.is_none());
         (self.message_id, related, self.body_length, self.backout_count, self.put_at, self.expires)
     }
 

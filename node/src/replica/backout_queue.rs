@@ -1,12 +1,12 @@
 //! Messages that were backed out too often move to their backout queue, or to the dead-letter queue, if they may.
 
 use super::Replica;
+use super::expiry::Asked;
 use super::loads::Delivery;
 use super::proposals::Waiting;
-use super::puts::Room;
 use super::reports::Routed;
 use crate::qmgr::{Command, Place, Removal, dead_letter};
-use crate::types::{Cause, Message, Persistence, Position, QueueId, Reason, SessionId};
+use crate::types::{Cause, Message, Persistence, Position, QueueId, Reason, ReportOptions, SessionId};
 
 impl Replica {
     pub(super) fn wants_move(&self, queue: QueueId, position: Position) -> bool {
@@ -46,8 +46,10 @@ impl Replica {
         let original = message.clone();
         let target = match admitted {
             Some(to) => Some((to, *message)),
-            None if original.descriptor.report().discards() => return self.discard(queue, position, &original),
-            None => self.dead_letter_target(*message, &name, reason, Room::OfExpired).ok(),
+            None if original.descriptor.report().has(ReportOptions::DISCARD_MSG) => {
+                return self.discard(queue, position, &original);
+            }
+            None => self.dead_letter_target(*message, &name, reason, Asked::Too).ok(),
         };
         let Some((to, mut message)) = target else { return self.free(queue, position) };
         message.descriptor.priority = message.descriptor.priority.or(Some(0));

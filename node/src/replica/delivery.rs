@@ -136,7 +136,8 @@ impl Replica {
         );
         let removal = Removal { queue, positions: vec![position] };
         let from = (queue, position);
-        let slot = self.state.queue(queue).and_then(|queue| queue.slot(position)).expect("found by the caller");
+        let slot =
+            self.state.queue(queue).and_then(|queue| queue.slot(position)).expect("found by the caller");
         let wants = slot.reports().wants(Cause::Delivery);
         let reported = slot.message.clone().filter(|_| wants).and_then(|message| {
             let routed = self.make_report(&message, Cause::Delivery)?;

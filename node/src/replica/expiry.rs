@@ -13,9 +13,7 @@ use super::loads::Delivery;
 use super::proposals::Waiting;
 use crate::qmgr::{Command, Due, Removal};
 use crate::types::planted::{self, Bug};
-use crate::types::{
-    Cause, Instant, LookupMap, Position, QueueId, SessionId, Version, WallTime, limits,
-};
+use crate::types::{Cause, Instant, LookupMap, Position, QueueId, SessionId, Version, WallTime, limits};
 
 /// Messages of one command: an entry of 16 KiB.
 const SLICE: usize = 1_000;
@@ -29,7 +27,8 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 const _: () = assert!(SLICE as u64 <= LEAVING_MAX, "one slice may always leave");
 const _: () = assert!(SLICE * 16 < limits::ENTRY_BYTES_SOFT, "a slice has room in an entry");
 
-/// What becomes of messages that ask to be told that their time is over.
+/// What becomes of messages that ask to be told that their time is over. A report makes no reports, so that there is an end to
+/// them: what makes room for one leaves them for later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Asked {
     Too,

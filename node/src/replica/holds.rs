@@ -346,7 +346,8 @@ impl Replica {
             "a message is in a unit, or its command was proposed"
         );
         let reading = leading.readers.reserved();
-        let (mut leaving, mut reporting): (BTreeMap<QueueId, u64>, BTreeMap<QueueId, u64>) = Default::default();
+        let (mut leaving, mut reporting): (BTreeMap<QueueId, u64>, BTreeMap<QueueId, u64>) =
+            Default::default();
         for (queue, position, owner) in leading.reservations.iter() {
             debug_assert!(
                 self.state.queue(queue).is_some_and(|queue| queue.slot(position).is_some()),

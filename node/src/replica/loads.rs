@@ -151,7 +151,8 @@ impl Readers {
 
     /// The queues of messages that are read to report that their time is over.
     pub fn expired(&self) -> impl Iterator<Item = QueueId> {
-        let of_queues = self.waiting.iter().flat_map(|(pack, all)| all.iter().map(|one| (pack.queue, &one.1)));
+        let of_queues =
+            self.waiting.iter().flat_map(|(pack, all)| all.iter().map(|one| (pack.queue, &one.1)));
         let expired = of_queues.filter(|(_, delivery)| matches!(delivery, Delivery::Expire));
         expired.map(|(queue, _)| queue)
     }

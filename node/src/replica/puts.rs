@@ -27,15 +27,6 @@ struct LetIn {
     as_queue: bool,
 }
 
-/// What may go at once to make room for a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Room {
-    /// Whatever has expired.
-    OfExpired,
-    /// What has expired and asks for no report: a report makes no reports.
-    OfUnasked,
-}
-
 impl LetIn {
     /// Decided once its defaults are.
     fn is_persistent(&self) -> bool {
@@ -70,7 +61,7 @@ impl Replica {
             Err(refused)
                 if dead_letter && !matches!(refused.reason, Reason::HobjError | Reason::NotOpenForOutput) =>
             {
-                match self.dead_letter_target(put.message, &name, refused.reason, Room::OfExpired) {
+                match self.dead_letter_target(put.message, &name, refused.reason, Asked::Too) {
                     Ok((queue, message)) => (queue, message, Some(refused.reason)),
                     Err(_) => return self.answer(session, token, refused.into()),
                 }
@@ -118,11 +109,16 @@ impl Replica {
 
     /// Whether one more message has room.
     pub(super) fn admit_put(&mut self, id: QueueId, message: &Message) -> Result<(), Refusal> {
-        self.admit_message(id, message, Room::OfExpired)
+        self.admit_message(id, message, Asked::Too)
     }
 
-    /// The same, and what may go to make room.
-    pub(super) fn admit_message(&mut self, id: QueueId, message: &Message, room: Room) -> Result<(), Refusal> {
+    /// The same; whether what asks for a report may go, too, to make room.
+    pub(super) fn admit_message(
+        &mut self,
+        id: QueueId,
+        message: &Message,
+        asked: Asked,
+    ) -> Result<(), Refusal> {
         let queue = self.state.queue(id).ok_or(Reason::UnknownObjectName)?;
         let rules = &queue.rules;
         if !rules.put_enabled {
@@ -142,7 +138,7 @@ impl Replica {
         }
         let maxdepth = rules.maxdepth;
         if self.depth_to_be(id) >= u64::from(maxdepth) {
-            self.make_room(id, if room == Room::OfExpired { Asked::Too } else { Asked::Later });
+            self.make_room(id, asked);
             if self.depth_to_be(id) >= u64::from(maxdepth) {
                 return Err(Refusal::because(Reason::QFull, format!("MAXDEPTH is {maxdepth}")));
             }
@@ -165,7 +161,7 @@ impl Replica {
         message: Message,
         queue: &str,
         reason: Reason,
-        room: Room,
+        asked: Asked,
     ) -> Result<(QueueId, Message), Refusal> {
         let name = self.state.deadq().ok_or(reason)?;
         let target = self.state.queue_id(name).ok_or(reason)?;
@@ -173,7 +169,7 @@ impl Replica {
             return Err(Reason::ObjectInUse.into());
         }
         let message = dead_letter::with_header(message, queue, self.state.name(), reason, self.wall());
-        self.admit_message(target, &message, room)?;
+        self.admit_message(target, &message, asked)?;
         Ok((target, message))
     }
 
@@ -379,7 +375,14 @@ impl Replica {
         if is_logged || self.is_idle() {
             self.answer(session, token, completion);
         } else {
-            self.ride(Ride { session, token, message: None, report: None, producer: Some(put.clone()), completion });
+            self.ride(Ride {
+                session,
+                token,
+                message: None,
+                report: None,
+                producer: Some(put.clone()),
+                completion,
+            });
         }
         true
     }

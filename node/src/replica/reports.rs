@@ -7,13 +7,13 @@
 //! same, as in MQ.
 
 use super::Replica;
-use super::puts::Room;
+use super::expiry::Asked;
 use super::units::NotPersistent;
 use crate::mqi::Refusal;
 use crate::qmgr::{Place, Report, not_persistent_weight, report};
 use crate::types::{
-    Cause, Message, ObjectName, Persistence, Position, QueueId, Reason, ReportData, SessionId, Version,
-    limits,
+    Cause, Message, ObjectName, Persistence, Position, QueueId, Reason, ReportData, ReportOptions, SessionId,
+    Version, limits,
 };
 
 /// A report that was let in: it counts for its queue until it is there, or given up.
@@ -57,11 +57,11 @@ impl Replica {
         let reply_to = original.descriptor.rest();
         let target = self.report_target(&reply_to.reply_to_queue, &reply_to.reply_to_queue_manager, &message);
         let target = target.map(|queue| (queue, message.clone())).or_else(|refused| {
-            match message.descriptor.report().discards() {
+            match message.descriptor.report().has(ReportOptions::DISCARD_MSG) {
                 true => Err(refused),
                 false => {
                     let queue = &reply_to.reply_to_queue;
-                    self.dead_letter_target(message, queue, refused.reason, Room::OfUnasked)
+                    self.dead_letter_target(message, queue, refused.reason, Asked::Later)
                 }
             }
         });
@@ -87,7 +87,7 @@ impl Replica {
         if target.alias.is_some_and(|alias| !alias.put_enabled) {
             return Err(Reason::PutInhibited.into());
         }
-        self.admit_message(target.queue, message, Room::OfUnasked)?;
+        self.admit_message(target.queue, message, Asked::Later)?;
         Ok(target.queue)
     }
 
@@ -113,7 +113,8 @@ impl Replica {
         let fits = unit.bytes + length <= limits::UNIT_BYTES_MAX;
         if !fits || !unit.hold(&self.options.account, not_persistent_weight(length)) {
             self.note_left(queue, 1);
-            let detail = "the report that the message asks for has no room in the unit of work; commit or back out";
+            let detail =
+                "the report that the message asks for has no room in the unit of work; commit or back out";
             let reason = if fits { Reason::ResourceProblem } else { Reason::SyncpointLimitReached };
             return Err(Refusal::because(reason, detail));
         }

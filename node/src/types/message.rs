@@ -376,7 +376,9 @@ impl Descriptor {
     /// Tenths of a second that are left of its time, one at least; None where it has no end.
     pub fn expiry_left(&self, now: WallTime) -> Option<u32> {
         let age_tenths = ((now.0 - self.put_at.0).max(0) / 100) as u32;
-        self.expiry.map(|tenths| tenths.saturating_sub(age_tenths).max(1))
+        let left = self.expiry.map(|tenths| tenths.saturating_sub(age_tenths).max(1));
+        debug_assert!(left <= self.expiry.map(|tenths| tenths.max(1)), "no message is given time");
+        left
     }
 
     /// What the message asks to be told of its fate.

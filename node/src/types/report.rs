@@ -32,6 +32,7 @@ pub enum ReportData {
 impl Cause {
     /// MQFB_*, or a reason code.
     pub fn feedback(self) -> u32 {
+        debug_assert_ne!(self, Cause::Exception(Reason::None), "an exception has a reason");
         match self {
             Cause::Expiration => 258,
             Cause::Arrival => 259,
@@ -51,14 +52,22 @@ impl Cause {
     }
 }
 
+const _: () = assert!(
+    ReportOptions::KNOWN & 0x101C_0000 == 0,
+    "what is known is none of what MQRO_REJECT_UNSUP_MASK refuses"
+);
+
 impl ReportOptions {
     pub const NONE: ReportOptions = ReportOptions(0);
     const PAN: u32 = 0x1;
     const NAN: u32 = 0x2;
     const ACTIVITY: u32 = 0x4;
-    const PASS_CORREL_ID: u32 = 0x40;
-    const PASS_MSG_ID: u32 = 0x80;
-    const PASS_DISCARD_AND_EXPIRY: u32 = 0x4000;
+    /// The report has the correlation id of what it is about; else the message id as such.
+    pub const PASS_CORREL_ID: u32 = 0x40;
+    /// The report has the message id of what it is about; else one of its own.
+    pub const PASS_MSG_ID: u32 = 0x80;
+    pub const PASS_DISCARD_AND_EXPIRY: u32 = 0x4000;
+    /// What cannot be delivered is dropped and does not go to the dead-letter queue.
     pub const DISCARD_MSG: u32 = 0x0800_0000;
     /// With their data: exceptions, expirations, arrivals and deliveries.
     const MADE_HERE: u32 = 0x0700_0000 | 0x00E0_0000 | 0x0700 | 0x3800;
@@ -80,6 +89,7 @@ impl ReportOptions {
     /// 2061 when one of them must not be passed over.
     pub fn check(self) -> Result<bool, Reason> {
         let unknown = self.0 & !Self::KNOWN;
+        debug_assert_eq!(unknown | (self.0 & Self::KNOWN), self.0, "an option is known or not");
         match unknown & !Self::ACCEPTED_UNKNOWN {
             0 => Ok(unknown != 0),
             _ => Err(Reason::ReportOptionsError),
@@ -94,11 +104,13 @@ impl ReportOptions {
     }
 
     pub fn wants(self, cause: Cause) -> bool {
+        debug_assert_eq!(cause.bit() & Self::MADE_HERE, cause.bit(), "what is asked for is made here");
         self.0 & cause.bit() != 0
     }
 
     pub fn data(self, cause: Cause) -> ReportData {
         debug_assert!(self.wants(cause), "data are those of a report that is wanted");
+        debug_assert_eq!((cause.bit() << 2) & Self::MADE_HERE, cause.bit() << 2, "each report may have data");
         if self.0 & (cause.bit() << 2) != 0 {
             ReportData::All
         } else if self.0 & (cause.bit() << 1) != 0 {
@@ -108,23 +120,10 @@ impl ReportOptions {
         }
     }
 
-    /// The report has the message id of what it is about; else one of its own.
-    pub fn passes_message_id(self) -> bool {
-        self.0 & Self::PASS_MSG_ID != 0
-    }
-
-    /// The report has the correlation id of what it is about; else the message id as such.
-    pub fn passes_correlation_id(self) -> bool {
-        self.0 & Self::PASS_CORREL_ID != 0
-    }
-
-    /// What cannot be delivered is dropped and does not go to the dead-letter queue.
-    pub fn discards(self) -> bool {
-        self.0 & Self::DISCARD_MSG != 0
-    }
-
-    pub fn passes_discard_and_expiry(self) -> bool {
-        self.0 & Self::PASS_DISCARD_AND_EXPIRY != 0
+    pub fn has(self, option: u32) -> bool {
+        debug_assert_eq!(option & !Self::KNOWN, 0, "nobody asks for what is not known");
+        debug_assert!(option.is_power_of_two(), "one option is asked for at a time");
+        self.0 & option != 0
     }
 }
 

@@ -873,9 +873,10 @@ fn put(handle: HandleId, program: &str, words: &[String]) -> Result<Put, String>
         sequence,
         repeated: has(words, "repeated"),
     });
-    let (queue, manager) = setting(words, "replyto").unwrap_or("").split_once('@').unwrap_or_else(|| {
-        (setting(words, "replyto").unwrap_or(""), "")
-    });
+    let (queue, manager) = setting(words, "replyto")
+        .unwrap_or("")
+        .split_once('@')
+        .unwrap_or_else(|| (setting(words, "replyto").unwrap_or(""), ""));
     let mut rest = wire::Descriptor {
         report: setting(words, "report").map_or(Ok(0), report_options)?,
         reply_to_queue: queue.into(),
@@ -913,11 +914,12 @@ fn report_options(words: &str) -> Result<u32, String> {
             "pass_expiry" => 0x4000,
             _ => return u32::from_str_radix(word, 16).map_err(|_| format!("{word} is no report option")),
         };
-        Ok(bit * match data {
-            "data" => 3,
-            "all" => 7,
-            _ => 1,
-        })
+        Ok(bit
+            * match data {
+                "data" => 3,
+                "all" => 7,
+                _ => 1,
+            })
     };
     words.split(',').map(bits).try_fold(0, |all, bits| Ok(all | bits?))
 }

@@ -1,7 +1,7 @@
 //! A run of whatever kind of day was asked for.
 
-use super::{old_image, reports};
 use super::run::{self, Day, Knobs, Verdict};
+use super::{old_image, reports};
 
 pub fn run(seed: u64, knobs: &Knobs) -> Verdict {
     match knobs.day {

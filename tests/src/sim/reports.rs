@@ -24,9 +24,9 @@ pub fn run(seed: u64, knobs: &Knobs) -> Verdict {
 fn plan(seed: u64, knobs: &Knobs) -> Plan {
     let mut plan = Plan::draw(seed, knobs);
     plan.newest = Version::RECORDS;
-    plan.schedule.enabled.retain(|fault| {
-        !fault.is_of_releases() && !matches!(fault, Fault::DiskLow | Fault::StoreFull)
-    });
+    plan.schedule
+        .enabled
+        .retain(|fault| !fault.is_of_releases() && !matches!(fault, Fault::DiskLow | Fault::StoreFull));
     plan
 }
 
