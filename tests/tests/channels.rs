@@ -346,6 +346,53 @@ async fn a_program_over_the_classes_for_jms_does_what_it_does_with_mq() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reports_come_as_the_classes_for_java_and_for_jms_ask_for_them() {
+    let java = java();
+    let cluster = cluster().await;
+    let (poison, answers) = ("HA.POISON", "HA.ANSWERS");
+    let connection = cluster.connect().await;
+    let admin = connection.admin();
+    let retried = Attributes::new().with("BOTHRESH", 1).with("BACKOUT_MOVE", "YES");
+    admin.create_queue(poison, retried).await.expect("a new queue can be created");
+    admin.create_queue(answers, Attributes::new()).await.expect("a new queue can be created");
+    admin.create_queue("HA.DEAD", Attributes::new()).await.expect("a new queue can be created");
+    let dead = Attributes::new().with("DEADQ", "HA.DEAD");
+    admin.alter("QMGR", "", dead).await.expect("a queue manager can be altered");
+    let output = java.run("Reports", &[&port(&cluster), QUEUE_MANAGER, QUEUE, poison, answers]);
+    assert_eq!(
+        lines(&output),
+        [
+            "arrival 259 of it, 0 bytes",
+            "with data 259 of its correlation id, 100 bytes",
+            "with full data 259 of it, its message id, 210 bytes",
+            "uncommitted 2033",
+            "committed 259 of it, 0 bytes",
+            "backed out 2033",
+            "browsed 2033",
+            "delivery 260 of it, 0 bytes",
+            "with data 260 of it, 100 bytes",
+            "both 259 of it, 0 bytes",
+            "uncommitted 2033",
+            "backed out 2033",
+            "committed 260 of it, 210 bytes",
+            "expiration 258 of it, 100 bytes",
+            "exception 2362 of it, 210 bytes",
+            "discarded 2362 of it, 0 bytes",
+            "no reply-to queue 2027",
+            "no reply-to queue 2027",
+            "unknown option 2061",
+            "option to pass over 2104 210",
+            "JMS arrival 4 259 of it, color red, 210 characters",
+            "JMS delivery 4 260 of it, color null, no text",
+            "JMS expiration 4 258 of order 7, color null, 100 characters",
+            "JMS temporary 4 259 of it, color null, no text",
+            "done",
+        ]
+    );
+    connection.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn message_selectors_of_jms_are_evaluated_by_the_queue_manager() {
     let java = java();
     let cluster = cluster().await;

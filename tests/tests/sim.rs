@@ -77,6 +77,20 @@ fn a_disk_that_was_taken_back_is_found_and_nothing_else_is_lost() {
     assert!(parted > 0, "no seed made two histories");
 }
 
+/// Every message is reported once when it is there and once when it has left, and the harness sees where that is not so.
+#[test]
+fn every_message_that_asks_for_it_is_reported_once_when_it_comes_and_once_when_it_goes() {
+    quiet_panics();
+    let knobs = Knobs { day: Day::Reports, ticks: 500, ..Knobs::default() };
+    let mut reports = 0;
+    for seed in 1..=6 {
+        let verdict = days::run(seed, &knobs);
+        assert_eq!(verdict.violation, None, "seed {seed}");
+        reports += verdict.counters.marks.get("reports").copied().unwrap_or(0);
+    }
+    assert!(reports > 500, "only {reports} reports");
+}
+
 /// With assertions here; `cargo lane merge` asks a build without them for the same, `cargo lane night` a release.
 #[test]
 fn runs_have_the_trace_hashes_that_were_recorded() {

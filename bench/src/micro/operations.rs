@@ -141,6 +141,7 @@ fn place(unique: u64) -> Command {
         unique: Some(unique),
         producer: None,
         staged: None,
+        report: None,
     };
     Command::Place(place)
 }

@@ -83,6 +83,8 @@ pub fn publish_queue_manager(page: &mut Page, figures: &QueueManagerFigures<'_>)
         (&catalog::COMMITS, stats.commits),
         (&catalog::BACKOUTS, stats.backouts),
         (&catalog::EXPIRED, stats.expired),
+        (&catalog::REPORTS, stats.reports),
+        (&catalog::REPORTS_DROPPED, stats.reports_dropped),
         (&catalog::CALLS_FAILED, stats.calls_failed),
         (&catalog::TURNS, stats.turns),
         (&catalog::TURN_WORK_MAX, stats.turn_work_max),

@@ -18,6 +18,7 @@ use crate::types::fields::{Field, Fields, Malformed, Value};
 use crate::types::{
     Body, Descriptor, EncodedDescriptor, Message, MessageId, NodeId, NotSpoken, ObjectName, Persistence,
     Position, ProducerId, ProducerSequence, QueueId, Speaks, StagedBodyId, Term, UnitId, Version, WallTime,
+    limits,
 };
 
 /// One item of a batch.
@@ -124,6 +125,10 @@ impl Command {
             | Command::Classify(_)
             | Command::CanaryGood { .. }
             | Command::CanaryLapsed => Version::RECORDS,
+            Command::Place(place) => place.since(),
+            Command::CommitUnit { places, .. } => {
+                places.iter().map(Place::since).max().unwrap_or(Version::FIRST)
+            }
             _ => Version::FIRST,
         }
     }
@@ -140,6 +145,20 @@ pub struct Place {
     pub unique: Option<u64>,
     pub producer: Option<ProducerSequence>,
     pub staged: Option<(StagedBodyId, usize)>,
+    /// Placed with it.
+    pub report: Option<Box<Report>>,
+}
+
+/// A report about the message of a [`Place`], placed with it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    pub queue: QueueId,
+    /// Its body is what stands in front of the data, and its checksum that of the whole.
+    pub message: Box<Message>,
+    /// As in a [`Place`].
+    pub unique: Option<u64>,
+    /// Which bytes of the other message's body are its data: from where on, and how many.
+    pub data: (usize, usize),
 }
 
 /// Messages of one queue.
@@ -156,7 +175,17 @@ impl Place {
     /// Bytes that it takes in a log entry, at most.
     pub fn weight(&self) -> usize {
         let producer = self.producer.as_ref().map_or(0, |of| of.producer.0.len());
-        Place::AROUND_BYTES + self.message.body.len() + self.message.descriptor.rest.len() + producer
+        let of = |message: &Message| Place::AROUND_BYTES + message.body.len() + message.descriptor.rest.len();
+        of(&self.message) + producer + self.report.as_ref().map_or(0, |report| of(&report.message))
+    }
+
+    /// The queues on which a message is placed.
+    pub fn queues(&self) -> impl Iterator<Item = QueueId> {
+        [Some(self.queue), self.report.as_ref().map(|report| report.queue)].into_iter().flatten()
+    }
+
+    fn since(&self) -> Version {
+        if self.report.is_some() { Version::RECORDS } else { Version::FIRST }
     }
 }
 
@@ -265,25 +294,68 @@ impl BatchEncoder {
     }
 }
 
-/// What prost would make of a `Place`, with every length found once and nothing copied but the message.
-struct PlaceEncoding<'a> {
-    fields: wire::Place,
-    message_length: usize,
+/// What prost would make of a `Message`, with every length found once and nothing copied but the message.
+struct MessageEncoding<'a> {
     length: usize,
     descriptor: EncodedDescriptor<'a>,
     body: &'a Body,
     body_crc: u32,
 }
 
-impl<'a> PlaceEncoding<'a> {
+impl<'a> MessageEncoding<'a> {
     const CRC_BYTES: usize = 5;
 
+    fn of(message: &'a mut Message, unique: Option<u64>) -> MessageEncoding<'a> {
+        debug_assert!(unique != Some(0), "an id of the queue manager's own is from 1 on");
+        debug_assert_ne!(
+            message.descriptor.persistence,
+            Persistence::NotPersistent,
+            "only persistent messages are logged"
+        );
+        if unique.is_some() {
+            message.descriptor.message_id = MessageId::default();
+        }
+        let message = &*message;
+        let descriptor = message.descriptor.encoded(message.descriptor.backout_count);
+        let length = field_length(descriptor.len()) + field_length(message.body.len()) + Self::CRC_BYTES;
+        MessageEncoding { length, descriptor, body: &message.body, body_crc: message.body_crc }
+    }
+
+    /// As a field with this tag.
+    fn put(&self, tag: u32, into: &mut BytesMut) {
+        begin_field(tag, self.length, into);
+        let end = into.len() + self.length;
+        begin_field(1, self.descriptor.len(), into);
+        self.descriptor.put(into);
+        begin_field(2, self.body.len(), into);
+        self.body.parts().iter().for_each(|part| into.put_slice(part));
+        encode_key(3, WireType::ThirtyTwoBit, into);
+        into.put_u32_le(self.body_crc);
+        debug_assert_eq!(into.len(), end, "a message ends where its field does");
+    }
+}
+
+/// The same of a `Place`.
+struct PlaceEncoding<'a> {
+    length: usize,
+    fields: wire::Place,
+    message: MessageEncoding<'a>,
+    report: Option<ReportEncoding<'a>>,
+}
+
+/// The same of a `Report`.
+struct ReportEncoding<'a> {
+    length: usize,
+    fields: wire::Report,
+    message: MessageEncoding<'a>,
+}
+
+impl<'a> PlaceEncoding<'a> {
     fn of(place: &'a mut Place) -> PlaceEncoding<'a> {
         debug_assert!(
             place.staged.is_none() || place.message.body.is_empty(),
             "a body that was staged is not sent along"
         );
-        debug_assert!(place.unique != Some(0), "an id of the queue manager's own is from 1 on");
         debug_assert!(
             place.staged.is_none_or(|(number, length)| number.0 > 0 && length > 0),
             "a body that was staged has a number from 1 on, and bytes"
@@ -292,21 +364,24 @@ impl<'a> PlaceEncoding<'a> {
             place.producer.as_ref().is_none_or(|put| put.sequence > 0),
             "a sequence of 0 would be read as none"
         );
-        debug_assert_ne!(
-            place.message.descriptor.persistence,
-            Persistence::NotPersistent,
-            "only persistent messages are logged"
-        );
         let (producer, producer_sequence, repeated) = match place.producer.take() {
             Some(of) => (of.producer.0, of.sequence, of.repeated),
             None => Default::default(),
         };
         let (staged_body, staged_length) =
             place.staged.map_or((0, 0), |(number, length)| (number.0, length as u64));
-        if place.unique.is_some() {
-            place.message.descriptor.message_id = MessageId::default();
-        }
-        let message = &place.message;
+        let report = place.report.as_deref_mut().map(|report| {
+            let fields = wire::Report {
+                queue: report.queue.0,
+                message: None,
+                unique: report.unique.unwrap_or(0),
+                data_from: report.data.0 as u64,
+                data_length: report.data.1 as u64,
+            };
+            let message = MessageEncoding::of(&mut report.message, report.unique);
+            let length = fields.encoded_len() + field_length(message.length);
+            ReportEncoding { length, fields, message }
+        });
         let fields = wire::Place {
             queue: place.queue.0,
             message: None,
@@ -316,13 +391,12 @@ impl<'a> PlaceEncoding<'a> {
             staged_length,
             unique: place.unique.unwrap_or(0),
             repeated,
+            report: None,
         };
-        let descriptor = message.descriptor.encoded(message.descriptor.backout_count);
-        let message_length =
-            field_length(descriptor.len()) + field_length(message.body.len()) + Self::CRC_BYTES;
-        let length = fields.encoded_len() + field_length(message_length);
-        let (body, body_crc) = (&message.body, message.body_crc);
-        PlaceEncoding { fields, message_length, length, descriptor, body, body_crc }
+        let message = MessageEncoding::of(&mut place.message, place.unique);
+        let of_report = report.as_ref().map_or(0, |report| field_length(report.length));
+        let length = fields.encoded_len() + field_length(message.length) + of_report;
+        PlaceEncoding { length, fields, message, report }
     }
 
     /// As a field with this tag.
@@ -330,13 +404,12 @@ impl<'a> PlaceEncoding<'a> {
         begin_field(tag, self.length, into);
         let end = into.len() + self.length;
         self.fields.encode_raw(into);
-        begin_field(2, self.message_length, into);
-        begin_field(1, self.descriptor.len(), into);
-        self.descriptor.put(into);
-        begin_field(2, self.body.len(), into);
-        self.body.parts().iter().for_each(|part| into.put_slice(part));
-        encode_key(3, WireType::ThirtyTwoBit, into);
-        into.put_u32_le(self.body_crc);
+        self.message.put(2, into);
+        if let Some(report) = &self.report {
+            begin_field(9, report.length, into);
+            report.fields.encode_raw(into);
+            report.message.put(2, into);
+        }
         debug_assert_eq!(into.len(), end, "a place ends where its field does");
     }
 }
@@ -410,8 +483,14 @@ fn decode_unit(data: &Bytes, at: &[u8]) -> Result<Command, DecodeError> {
 
 /// What [`PlaceEncoding::put`] wrote, without a wire form in between: body and descriptor are slices of the entry.
 fn decode_place(data: &Bytes, at: &[u8]) -> Result<Place, DecodeError> {
-    let mut place =
-        Place { queue: QueueId(0), message: Box::default(), unique: None, producer: None, staged: None };
+    let mut place = Place {
+        queue: QueueId(0),
+        message: Box::default(),
+        unique: None,
+        producer: None,
+        staged: None,
+        report: None,
+    };
     let (mut producer, mut sequence, mut repeated) = (&[][..], 0, false);
     let (mut staged, mut staged_length) = (0, 0);
     let mut message = None;
@@ -426,18 +505,11 @@ fn decode_place(data: &Bytes, at: &[u8]) -> Result<Place, DecodeError> {
             6 => staged_length = value.number(),
             7 => place.unique = Some(value.number()),
             8 => repeated = value.number() != 0,
+            9 => place.report = Some(Box::new(decode_report(data, value.bytes())?)),
             _ => {}
         }
     }
-    for field in Fields::of(message.ok_or(DecodeError::Field("message"))?) {
-        let Field { tag, value, .. } = field?;
-        match tag {
-            1 => place.message.descriptor = Descriptor::from_encoded(data, value.bytes())?,
-            2 if !value.bytes().is_empty() => place.message.body = Body::from(data.slice_ref(value.bytes())),
-            3 => place.message.body_crc = value.number() as u32,
-            _ => {}
-        }
-    }
+    *place.message = decode_message(data, message.ok_or(DecodeError::Field("message"))?)?;
     if sequence != 0 {
         let producer = ProducerId(Bytes::copy_from_slice(producer));
         place.producer = Some(ProducerSequence { producer, sequence, repeated });
@@ -446,6 +518,42 @@ fn decode_place(data: &Bytes, at: &[u8]) -> Result<Place, DecodeError> {
         place.staged = Some((StagedBodyId(staged), staged_length as usize));
     }
     Ok(place)
+}
+
+fn decode_message(data: &Bytes, at: &[u8]) -> Result<Message, DecodeError> {
+    let mut message = Message::default();
+    for field in Fields::of(at) {
+        let Field { tag, value, .. } = field?;
+        match tag {
+            1 => message.descriptor = Descriptor::from_encoded(data, value.bytes())?,
+            2 if !value.bytes().is_empty() => message.body = Body::from(data.slice_ref(value.bytes())),
+            3 => message.body_crc = value.number() as u32,
+            _ => {}
+        }
+    }
+    Ok(message)
+}
+
+/// A place in a body, or a length of one.
+fn data_number(value: Value<'_>) -> Result<usize, DecodeError> {
+    let number = usize::try_from(value.number()).ok();
+    number.filter(|number| *number <= limits::BODY_BYTES_MAX).ok_or(DecodeError::Field("report"))
+}
+
+fn decode_report(data: &Bytes, at: &[u8]) -> Result<Report, DecodeError> {
+    let mut report = Report { queue: QueueId(0), message: Box::default(), unique: None, data: (0, 0) };
+    for field in Fields::of(at) {
+        let Field { tag, value, .. } = field?;
+        match tag {
+            1 => report.queue = QueueId(value.number() as u32),
+            2 => *report.message = decode_message(data, value.bytes())?,
+            3 => report.unique = Some(value.number()),
+            4 => report.data.0 = data_number(value)?,
+            5 => report.data.1 = data_number(value)?,
+            _ => {}
+        }
+    }
+    Ok(report)
 }
 
 /// The encoding of one command, to be staged.
@@ -686,10 +794,17 @@ mod tests {
         let producer = ProducerId(Bytes::from_static(b"app"));
         let producer = Some(ProducerSequence { producer, sequence: 7, repeated: true });
         let message = Box::new(message);
-        let place = Place { queue: QueueId(4), message, unique: None, producer, staged: None };
+        let in_front = Message { body: Body::from(Bytes::from_static(b"in front")), ..(*message).clone() };
+        let (message_of, unique) = (Box::new(in_front), Some(7));
+        let report = Report { queue: QueueId(5), message: message_of, unique, data: (1, 3) };
+        let mut place =
+            Place { queue: QueueId(4), message, unique: None, producer, staged: None, report: None };
+        let plain = place.clone();
+        place.report = Some(Box::new(report));
         let position = Position { rank: 9, sequence: 77, minor: 0 };
         let removal = Removal { queue: QueueId(4), positions: vec![position] };
         let commands = vec![
+            Command::Place(plain),
             Command::Place(place.clone()),
             Command::Remove(removal.clone()),
             Command::CommitUnit {

@@ -10,6 +10,8 @@ use bytes::{BufMut, BytesMut};
 use crate::types::{Body, Message, ObjectName, Reason, WallTime};
 
 pub const HEADER_BYTES: usize = 172;
+/// Of a message that begins with one.
+pub const FORMAT: &str = "MQDEAD";
 const NAME_BYTES: usize = 48;
 const _: () = assert!(ObjectName::LENGTH_MAX <= NAME_BYTES, "the name of a queue has room in an MQDLH");
 const MQAT_QMGR: u32 = 7;
@@ -43,7 +45,7 @@ pub fn with_header(
     assert_eq!(header.len(), HEADER_BYTES, "an MQDLH has 172 bytes");
     rest.encoding = None;
     rest.coded_character_set = None;
-    rest.format = "MQDEAD".into();
+    rest.format = FORMAT.into();
     message.descriptor.set_rest(&rest);
     message.body_crc = crc32c::crc32c_combine(crc32c::crc32c(&header), message.body_crc, message.body.len());
     // Nothing is copied: a long body goes into the log in parts, and these are cut when their turn comes.

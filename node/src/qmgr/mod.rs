@@ -24,6 +24,7 @@ mod applied;
 mod retention;
 pub mod command;
 pub mod dead_letter;
+pub mod report;
 mod rules;
 mod definition_codec;
 pub mod catalog;
@@ -40,7 +41,7 @@ mod check;
 pub use applied::{Applied, Removed, Verdict};
 pub use authority::{Access, Object};
 pub use catalog::{Catalog, Target};
-pub use command::{BatchEncoder, Command, DecodeError, Place, Removal};
+pub use command::{BatchEncoder, Command, DecodeError, Place, Removal, Report};
 pub use expiries::Due;
 pub use keys::PackKey;
 pub use producers::{Producers, Seen};
@@ -519,7 +520,7 @@ impl QueueManager {
     fn apply_place(&mut self, place: Place, applied: &mut Applied) -> Result<Verdict, Reason> {
         match self.check_place(&place) {
             Ok(None) => {
-                applied.placed.push(self.place(place));
+                self.place_with_report(place, applied);
                 Ok(Verdict::Done)
             }
             Ok(Some(message_id)) => {
@@ -558,6 +559,17 @@ impl QueueManager {
         match place.unique {
             Some(unique) => command::message_id(&self.name, unique),
             None => place.message.descriptor.message_id,
+        }
+    }
+
+    fn place_with_report(&mut self, mut place: Place, applied: &mut Applied) {
+        let report = place.report.take();
+        let (queue, position) = self.place(place);
+        applied.placed.push((queue, position));
+        if let Some(report) = report {
+            let slot = self.queue(queue).and_then(|queue| queue.slot(position));
+            let body = slot.and_then(|slot| slot.message.as_ref()).expect("just placed").body.clone();
+            applied.placed.extend(self.place_report(*report, &body));
         }
     }
 

@@ -107,6 +107,7 @@ impl Story {
             unique: None,
             producer: None,
             staged: None,
+            report: None,
         }));
     }
 

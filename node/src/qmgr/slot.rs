@@ -3,7 +3,8 @@
 
 use super::keys::{PackKey, Packed};
 use crate::types::{
-    CorrelationId, Descriptor, GroupId, Message, MessageId, Position, Selection, WallTime, limits,
+    CorrelationId, Descriptor, GroupId, Message, MessageId, Position, ReportOptions, Selection, WallTime,
+    limits,
 };
 
 /// There is one for every message on every queue, in memory: 72 bytes.
@@ -27,6 +28,7 @@ pub struct Slot {
 struct Related {
     correlation_id: CorrelationId,
     group_id: GroupId,
+    reports: ReportOptions,
 }
 
 // A queue may have millions of them.
@@ -50,10 +52,11 @@ impl Slot {
     /// Without the message itself.
     pub(super) fn of(descriptor: &Descriptor, body_length: u32, expires: Option<WallTime>) -> Slot {
         let Descriptor { message_id, correlation_id, group_id, backout_count, put_at, .. } = *descriptor;
-        let is_related = !correlation_id.is_none() || !group_id.is_none();
+        let reports = descriptor.report();
+        let is_related = !correlation_id.is_none() || !group_id.is_none() || reports.wants_any();
         Slot {
             message_id,
-            related: is_related.then(|| Box::new(Related { correlation_id, group_id })),
+            related: is_related.then(|| Box::new(Related { correlation_id, group_id, reports })),
             body_length,
             backout_count,
             put_at,
@@ -66,6 +69,9 @@ impl Slot {
     /// What every replica knows of the message alike.
     pub(super) fn facts(&self) -> impl std::hash::Hash {
         let related = self.related.as_ref().map(|related| (related.correlation_id, related.group_id));
+        // What a message asks for is in its descriptor: nothing here that the release before would not count.
+        let related =
+            related.filter(|(correlation_id, group_id)| !correlation_id.is_none() || !group_id.is_none());
         (self.message_id, related, self.body_length, self.backout_count, self.put_at, self.expires)
     }
 
@@ -75,6 +81,11 @@ impl Slot {
 
     pub fn group_id(&self) -> Option<GroupId> {
         self.related.as_ref().map(|related| related.group_id).filter(|id| !id.is_none())
+    }
+
+    /// What the message asks to be told of its fate.
+    pub fn reports(&self) -> ReportOptions {
+        self.related.as_ref().map_or(ReportOptions::NONE, |related| related.reports)
     }
 
     pub fn expires(&self) -> Option<WallTime> {

@@ -159,6 +159,7 @@ mod tests {
                 unique: None,
                 producer: None,
                 staged: None,
+                report: None,
             };
             let data = command::encode_one(Command::CommitUnit {
                 unit: None,

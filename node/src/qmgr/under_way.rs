@@ -130,7 +130,7 @@ impl QueueManager {
             // The unit may have it twice itself.
             match self.was_placed(&place) {
                 Seen::Before(_) => self.drop_staged_of(&place),
-                Seen::New | Seen::Forgotten => applied.placed.push(self.place(place)),
+                Seen::New | Seen::Forgotten => self.place_with_report(place, applied),
             }
         }
         if !unit.checked.is_empty() {

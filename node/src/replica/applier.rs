@@ -234,10 +234,11 @@ impl Replica {
             Some(message_id) => Completion::ok(Data::Placed { message_id, duplicate: true }),
             None => ride.completion,
         };
-        match ride.message {
-            Some((queue, message)) if logged.is_none() => self.place_not_persistent(queue, message),
-            Some((queue, _)) => self.note_left(queue, 1),
-            None => {}
+        for (queue, message) in ride.message.into_iter().chain(ride.report) {
+            match logged {
+                None => self.place_not_persistent(queue, message),
+                Some(_) => self.note_left(queue, 1),
+            }
         }
         self.answer(ride.session, ride.token, completion);
     }
@@ -276,7 +277,10 @@ impl Replica {
             Waiting::Put { session, token, message_id, warning, .. } => {
                 self.end_put(session, token, message_id, warning, verdict);
             }
-            Waiting::Get { session, token, from, cut } => match verdict {
+            Waiting::Get { session, token, cut, reported: Some((_, message)), .. } if verdict.is_ok() => {
+                self.answer_with(session, token, message, cut);
+            }
+            Waiting::Get { session, token, from, cut, .. } => match verdict {
                 Ok(_) => {
                     let removed = applied.removed.pop().expect("a removal of one message removes one");
                     let message = removed.slot.message;
@@ -293,6 +297,7 @@ impl Replica {
             }
             Waiting::Backout { answer, gets } => self.end_backout(answer, gets),
             Waiting::Expire { queue, messages } => self.end_expire(queue, messages, applied.removed.len()),
+            Waiting::Expired { from, .. } => self.end_expired(from, verdict.is_ok()),
             Waiting::Seal { session, token } => {
                 let Ok(Verdict::Sealed { state, is_new }) = verdict else {
                     unreachable!("a seal became {verdict:?}")

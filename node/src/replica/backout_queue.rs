@@ -1,10 +1,12 @@
 //! Messages that were backed out too often move to their backout queue, or to the dead-letter queue, if they may.
 
 use super::Replica;
+use super::expiry::Asked;
 use super::loads::Delivery;
 use super::proposals::Waiting;
-use crate::qmgr::{Command, Place, Removal};
-use crate::types::{Message, Persistence, Position, QueueId, Reason, SessionId};
+use super::reports::Routed;
+use crate::qmgr::{Command, Place, Removal, dead_letter};
+use crate::types::{Cause, Message, Persistence, Position, QueueId, Reason, ReportOptions, SessionId};
 
 impl Replica {
     pub(super) fn wants_move(&self, queue: QueueId, position: Position) -> bool {
@@ -28,7 +30,8 @@ impl Replica {
         }
     }
 
-    /// To BOQNAME, or with an MQDLH to the dead-letter queue, or it stays.
+    /// To BOQNAME, or with an MQDLH to the dead-letter queue, or it stays. What may not go to the dead-letter queue is discarded.
+    /// A message that does not go where its queue says is reported, if it asks for that.
     pub(super) fn move_backed_out(&mut self, queue: QueueId, position: Position) {
         let contents = self.state.queue(queue).expect("it is reserved");
         let name = contents.name.to_string();
@@ -39,18 +42,45 @@ impl Replica {
         );
         let to = contents.rules.boqname.as_ref().and_then(|name| self.state.queue_id(name));
         let admitted = to.filter(|to| self.admit_put(*to, &message).is_ok());
+        let reason = Reason::BackoutThresholdReached;
+        let original = message.clone();
         let target = match admitted {
             Some(to) => Some((to, message)),
-            None => self.dead_letter_target(message, &name, Reason::BackoutThresholdReached).ok(),
+            None if original.descriptor.report().has(ReportOptions::DISCARD_MSG) => {
+                return self.discard(queue, position, &original);
+            }
+            None => self.dead_letter_target(message, &name, reason, Asked::Too).ok(),
         };
         let Some((to, mut message)) = target else { return self.free(queue, position) };
         message.descriptor.priority = message.descriptor.priority.or(Some(0));
         self.standing.own_mut().let_in(to);
-        self.propose_move(queue, position, to, message);
+        let is_astray = admitted.is_none();
+        let report = is_astray.then(|| self.make_report(&original, Cause::Exception(reason))).flatten();
+        self.propose_move(queue, position, to, message, report);
+    }
+
+    /// It leaves, and nobody has it.
+    fn discard(&mut self, queue: QueueId, position: Position, message: &Message) {
+        let report = self.make_report(message, Cause::Exception(Reason::BackoutThresholdReached));
+        if !position.is_persistent() {
+            self.standing.own_mut().reservations.release(queue, position);
+            self.state.change(queue).expect("it is reserved").remove(position);
+            return report.into_iter().for_each(|report| self.place_report_not_persistent(report));
+        }
+        let (from, to) = ((queue, position), report.as_ref().map(|report| report.queue));
+        let waiting = Waiting::Move { from, to: None, report: to };
+        self.propose_removals(SessionId(0), Removal { queue, positions: vec![position] }, report, waiting);
     }
 
     /// One unit: the message leaves its queue and arrives on the other.
-    fn propose_move(&mut self, queue: QueueId, position: Position, to: QueueId, message: Box<Message>) {
+    fn propose_move(
+        &mut self,
+        queue: QueueId,
+        position: Position,
+        to: QueueId,
+        message: Box<Message>,
+        report: Option<Routed>,
+    ) {
         debug_assert_eq!(
             position.is_persistent(),
             message.descriptor.persistence == Persistence::Persistent,
@@ -60,10 +90,15 @@ impl Replica {
         if !position.is_persistent() {
             self.standing.own_mut().reservations.release(queue, position);
             self.state.change(queue).expect("it is reserved").remove(position);
-            return self.place_not_persistent(to, message);
+            self.place_not_persistent(to, message);
+            return report.into_iter().for_each(|report| self.place_report_not_persistent(report));
         }
-        let waiting = Waiting::Move { from: (queue, position), to };
-        let mut place = Place { queue: to, message, unique: None, producer: None, staged: None };
+        let from = (queue, position);
+        let waiting =
+            Waiting::Move { from, to: Some(to), report: report.as_ref().map(|report| report.queue) };
+        // Only a message with an MQDLH is reported.
+        let report = report.map(|report| report.into_report(dead_letter::HEADER_BYTES));
+        let mut place = Place { queue: to, message, unique: None, producer: None, staged: None, report };
         let parts = self.stage_body(&mut place);
         let removals = vec![Removal { queue, positions: vec![position] }];
         let command = Command::CommitUnit { unit: None, places: vec![place], removals };

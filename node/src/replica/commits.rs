@@ -5,7 +5,7 @@ use super::endings::Half;
 use super::proposals::Waiting;
 use super::units::{NotPersistent, as_removals};
 use crate::mqi::{Completion, Data};
-use crate::qmgr::{Command, Removal, Verdict};
+use crate::qmgr::{Command, Place, Removal, Verdict};
 use crate::types::{Pieces, Position, QueueId, Reason, SessionId, Token, UnitId, UnitState, limits};
 
 /// Why a unit was backed out, where the reason's own sentence would make its program do the work twice, or for ever.
@@ -40,7 +40,7 @@ impl Replica {
         }
         debug_assert_eq!(
             logged.values().sum::<u64>(),
-            places.len() as u64,
+            places.iter().flat_map(Place::queues).count() as u64,
             "every put that is placed was let in"
         );
         if let Some(state) = self.sessions.get_mut(session) {

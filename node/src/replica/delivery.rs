@@ -7,14 +7,15 @@ use super::Replica;
 use super::free::Owner;
 use super::loads::{Delivery, ReadAhead, Wanted};
 use super::proposals::Waiting;
+use super::reports::Routed;
 use super::sessions::Handle;
 use super::turn::{LEAVE, LOOK};
 use super::waiters::Ticket;
 use crate::mqi::{Call, Completion, Data, GetMode};
 use crate::qmgr::packs::{self, Unpacked};
-use crate::qmgr::{Command, Family, LoadRequest, PackKey, Removal, keys as row_keys};
+use crate::qmgr::{Command, Family, LoadRequest, PackKey, Place, Removal, keys as row_keys};
 use crate::types::planted::{self, Bug};
-use crate::types::{Message, Position, QueueId, Reason, RequestId, SessionId, Token};
+use crate::types::{Cause, Message, Position, QueueId, Reason, RequestId, SessionId, Token};
 
 /// When a message must be read from the store, its successors come along: so many at first,
 const READ_MESSAGES: u32 = 64;
@@ -34,7 +35,7 @@ impl Delivery {
             Delivery::Show { session, token, .. }
             | Delivery::Take { session, token, .. }
             | Delivery::Judge { session, token } => Some((*session, *token)),
-            Delivery::Move | Delivery::Offer => None,
+            Delivery::Move | Delivery::Offer | Delivery::Expire => None,
         }
     }
 
@@ -78,6 +79,10 @@ impl Replica {
                     "a program is told how often its message was backed out"
                 );
                 let message = message.clone();
+                if !browse && let Err(refused) = self.report_delivery_in_unit(session, &message) {
+                    self.take_back(session, queue, position);
+                    return self.answer(session, token, refused.into());
+                }
                 self.answer_with(session, token, message, cut);
                 self.read_on(queue, position);
             }
@@ -110,8 +115,11 @@ impl Replica {
         }
         self.standing.own_mut().reservations.release(queue, position);
         let slot = self.state.change(queue).and_then(|queue| queue.remove(position));
-        let slot = slot.expect("found by the caller");
-        self.answer_with(session, token, slot.message.expect("just seen"), cut);
+        let message = slot.and_then(|slot| slot.message).expect("just seen");
+        if let Some(routed) = self.make_report(&message, Cause::Delivery) {
+            self.place_report_not_persistent(routed);
+        }
+        self.answer_with(session, token, message, cut);
     }
 
     fn propose_removal(
@@ -127,7 +135,37 @@ impl Replica {
             "what is taken was reserved for whoever takes it"
         );
         let removal = Removal { queue, positions: vec![position] };
-        self.propose(Command::Remove(removal), Waiting::Get { session, token, from: (queue, position), cut });
+        let from = (queue, position);
+        let slot =
+            self.state.queue(queue).and_then(|queue| queue.slot(position)).expect("found by the caller");
+        let wants = slot.reports().wants(Cause::Delivery);
+        let reported = slot.message.clone().filter(|_| wants).and_then(|message| {
+            let routed = self.make_report(&message, Cause::Delivery)?;
+            Some((routed, message))
+        });
+        let Some((routed, message)) = reported else {
+            let waiting = Waiting::Get { session, token, from, cut, reported: None };
+            return self.propose(Command::Remove(removal), waiting);
+        };
+        let waiting = Waiting::Get { session, token, from, cut, reported: Some((routed.queue, message)) };
+        self.propose_removals(session, removal, Some(routed), waiting);
+    }
+
+    /// One unit: a message leaves its queue, and the report about that arrives on another.
+    pub(super) fn propose_removals(
+        &mut self,
+        session: SessionId,
+        removal: Removal,
+        report: Option<Routed>,
+        waiting: Waiting,
+    ) {
+        let mut places: Vec<Place> = report.map(Routed::into_place).into_iter().collect();
+        let parts = places.first_mut().and_then(|place| self.stage_body(place));
+        let command = Command::CommitUnit { unit: None, places, removals: vec![removal] };
+        match parts {
+            Some((number, parts)) => self.begin_staging(session, number, parts, Some((command, waiting))),
+            None => self.propose(command, waiting),
+        }
     }
 
     pub(super) fn answer_with(
@@ -145,11 +183,7 @@ impl Replica {
             message.body = message.body.truncated(cut);
             completion = Completion::warning(Reason::TruncatedMsgAccepted, Data::Nothing);
         }
-        let expires = message.descriptor.expiry;
-        if let Some(tenths) = expires {
-            let age_tenths = ((self.wall().0 - message.descriptor.put_at.0).max(0) / 100) as u32;
-            message.descriptor.expiry = Some(tenths.saturating_sub(age_tenths).max(1));
-        }
+        message.descriptor.expiry = message.descriptor.expiry_left(self.wall());
         completion.data = Data::Got { message, body_length };
         self.answer(session, token, completion);
     }
@@ -300,6 +334,10 @@ impl Replica {
                     if let Some((session, token)) = delivery.answers() {
                         self.answer(session, token, Completion::failed(Reason::NoMsgAvailable));
                     }
+                    debug_assert!(
+                        !matches!(delivery, Delivery::Expire),
+                        "a message that is reserved does not leave"
+                    );
                     if matches!(delivery, Delivery::Offer) {
                         self.standing.own_mut().offers.end_reading(pack.queue);
                     }
@@ -329,6 +367,7 @@ impl Replica {
                 }
             }
             Delivery::Move => self.move_backed_out(queue, position),
+            Delivery::Expire => self.report_expired(queue, position),
             Delivery::Judge { session, token } => self.judge(session, token, queue, position),
             Delivery::Offer => {
                 self.standing.own_mut().offers.end_reading(queue);
@@ -366,10 +405,7 @@ impl Replica {
                 let held =
                     self.standing.own().reservations.owner(queue, position) == Some(Owner::Unit(session));
                 if !browse && held {
-                    if let Some(open) = self.sessions.get_mut(session) {
-                        open.unit.gets.retain(|held| *held != (queue, position));
-                    }
-                    self.free(queue, position);
+                    self.take_back(session, queue, position);
                 }
                 self.answer(session, token, Completion::failed_because(Reason::ObjectDamaged, reason));
             }
@@ -378,6 +414,7 @@ impl Replica {
                 self.answer(session, token, Completion::failed_because(Reason::ObjectDamaged, reason));
             }
             Delivery::Move => self.free(queue, position),
+            Delivery::Expire => self.end_expired((queue, position), false),
             Delivery::Judge { session, token } => {
                 let Some(state) = self.sessions.get_mut(session) else { return };
                 let was_first = state.parked.pop_front_if(|(first, _)| *first == token).is_some();

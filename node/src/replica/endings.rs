@@ -58,7 +58,7 @@ impl Endings {
     pub fn incoming(&self) -> impl Iterator<Item = QueueId> {
         let coming = self.half.iter().flat_map(|half| half.puts.iter());
         let undone = self.undone.iter().flat_map(|undone| undone.unit.not_persistent.iter());
-        coming.chain(undone).map(|put| put.queue)
+        coming.chain(undone).flat_map(NotPersistent::queues)
     }
 
     /// Messages that are neither gone nor free again.
@@ -129,7 +129,8 @@ impl Replica {
         }
     }
 
-    fn place_committed(&mut self, NotPersistent { queue, message, producer }: NotPersistent) {
+    fn place_committed(&mut self, put: NotPersistent) {
+        let NotPersistent { queue, message, producer, report } = put;
         debug_assert_eq!(
             message.descriptor.persistence,
             Persistence::NotPersistent,
@@ -139,18 +140,26 @@ impl Replica {
             // It may have been put since, by another unit or by itself.
             let volatile = self.standing.own().volatile_producers.seen(put, self.state.retention());
             if self.logged_before(put).is_some() || matches!(volatile, Seen::Before(_)) {
+                report.iter().for_each(|(queue, _)| self.note_left(*queue, 1));
                 return self.note_left(queue, 1);
             }
             self.remember_volatile(put, message.descriptor.message_id);
         }
         self.place_not_persistent(queue, message);
+        if let Some((queue, report)) = report {
+            self.place_not_persistent(queue, report);
+        }
+    }
+
+    fn note_all_left(&mut self, put: &NotPersistent) {
+        put.queues().for_each(|queue| self.note_left(queue, 1));
     }
 
     /// Puts vanish; gets go back to their places once their backout counts are in the log.
     pub(super) fn back_out(&mut self, mut unit: Unit, caller: Option<(SessionId, Token)>) {
         unit.logged.iter().for_each(|(queue, count)| self.note_left(*queue, *count));
         if !self.is_serving() {
-            unit.not_persistent.into_iter().for_each(|put| self.note_left(put.queue, 1));
+            unit.not_persistent.into_iter().for_each(|put| self.note_all_left(&put));
             return;
         }
         let gets = std::mem::take(&mut unit.gets).into_iter();
@@ -218,7 +227,7 @@ impl Replica {
         if !staged.is_empty() {
             self.propose(Command::DropStaged(staged), Waiting::Nobody);
         }
-        undone.unit.not_persistent.take_front(PIECE).for_each(|put| self.note_left(put.queue, 1));
+        undone.unit.not_persistent.take_front(PIECE).for_each(|put| self.note_all_left(&put));
         undone.unit.forget_sequences(2 * PIECE);
         let rest = undone.volatile.len().saturating_sub(PIECE);
         for (queue, position) in undone.volatile.split_off(rest) {

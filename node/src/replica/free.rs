@@ -33,6 +33,8 @@ pub(super) enum Owner {
     Unit(SessionId),
     /// The queue manager itself: a message that is being moved to its backout queue.
     Mover,
+    /// The same: a message whose time is over and that asks to be told of it.
+    Reporter,
 }
 
 /// What a [`Search`] came to.

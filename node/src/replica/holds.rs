@@ -10,7 +10,9 @@ use super::free::Owner;
 use super::leading::Leading;
 use super::proposals::{Item, Waiting};
 use super::sessions::Session;
+use super::units::NotPersistent;
 use crate::mqi::{Purpose, Wait};
+use crate::qmgr::Place;
 use crate::types::{Persistence, Position, QueueId, SessionId};
 
 /// What was proposed by this leader and is not applied, or ends over turns, summed up by who is waited for.
@@ -24,6 +26,8 @@ struct UnderWay {
     held: BTreeSet<(QueueId, Position)>,
     staged_parts: usize,
     leaving: BTreeMap<QueueId, u64>,
+    /// The same of those that ask to be told of it.
+    reporting: BTreeMap<QueueId, u64>,
     locked: BTreeSet<QueueId>,
 }
 
@@ -34,7 +38,7 @@ impl UnderWay {
             match item {
                 Item::Command(waiting) => all.add(waiting),
                 Item::Ride(ride) => {
-                    ride.message.iter().for_each(|(queue, _)| *all.incoming.entry(*queue).or_default() += 1);
+                    ride.messages().for_each(|(queue, _)| *all.incoming.entry(*queue).or_default() += 1);
                 }
             }
         }
@@ -51,9 +55,14 @@ impl UnderWay {
         waiting.let_in().for_each(|(queue, count)| *self.incoming.entry(queue).or_default() += count);
         match waiting {
             Waiting::Get { from, .. } | Waiting::Move { from, .. } => self.hold(*from),
+            Waiting::Expired { from, .. } => {
+                self.hold(*from);
+                *self.reporting.entry(from.0).or_default() += 1;
+            }
             Waiting::Commit { gets, not_persistent, .. } => {
                 gets.iter().for_each(|get| self.hold(*get));
-                not_persistent.iter().for_each(|put| *self.incoming.entry(put.queue).or_default() += 1);
+                let queues = not_persistent.iter().flat_map(NotPersistent::queues);
+                queues.for_each(|queue| *self.incoming.entry(queue).or_default() += 1);
             }
             Waiting::Backout { gets, .. } => gets.iter().for_each(|get| self.hold(*get)),
             Waiting::Expire { queue, messages } => *self.leaving.entry(*queue).or_default() += messages,
@@ -223,7 +232,7 @@ impl Replica {
         let unit = &session.unit;
         debug_assert_eq!(
             unit.logged.values().sum::<u64>(),
-            unit.places.len() as u64,
+            unit.places.iter().flat_map(Place::queues).count() as u64,
             "what a unit puts into the log is counted by queue"
         );
         debug_assert!(
@@ -317,8 +326,8 @@ impl Replica {
             for (queue, count) in &unit.logged {
                 *incoming.entry(*queue).or_default() += count;
             }
-            for put in unit.not_persistent.iter() {
-                *incoming.entry(put.queue).or_default() += 1;
+            for queue in unit.not_persistent.iter().flat_map(NotPersistent::queues) {
+                *incoming.entry(queue).or_default() += 1;
             }
         }
         incoming.retain(|_, count| *count > 0);
@@ -337,13 +346,15 @@ impl Replica {
             "a message is in a unit, or its command was proposed"
         );
         let reading = leading.readers.reserved();
-        let mut leaving: BTreeMap<QueueId, u64> = BTreeMap::new();
+        let (mut leaving, mut reporting): (BTreeMap<QueueId, u64>, BTreeMap<QueueId, u64>) =
+            Default::default();
         for (queue, position, owner) in leading.reservations.iter() {
             debug_assert!(
                 self.state.queue(queue).is_some_and(|queue| queue.slot(position).is_some()),
                 "what is reserved is still there"
             );
             *leaving.entry(queue).or_default() += u64::from(owner == Owner::Mover);
+            *reporting.entry(queue).or_default() += u64::from(owner == Owner::Reporter);
             let message = (queue, position);
             let is_held =
                 units.contains(&message) || under_way.held.contains(&message) || reading.contains(&message);
@@ -353,10 +364,14 @@ impl Replica {
             );
         }
         leaving.retain(|_, count| *count > 0);
+        reporting.retain(|_, count| *count > 0);
         debug_assert_eq!(
             leaving, under_way.leaving,
             "the queue manager has what it sends away, and nothing else"
         );
+        let mut reported = under_way.reporting.clone();
+        leading.readers.expired().for_each(|queue| *reported.entry(queue).or_default() += 1);
+        debug_assert_eq!(reporting, reported, "what is to be reported is read, or was proposed to leave");
         debug_assert!(
             under_way.held.iter().all(|(queue, at)| leading.reservations.is_reserved(*queue, *at)),
             "what was proposed to leave is nobody else's"

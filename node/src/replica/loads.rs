@@ -20,6 +20,8 @@ pub(super) enum Delivery {
     Judge { session: SessionId, token: Token },
     /// Offer it to those who wait, of whom some have selectors.
     Offer,
+    /// Report that its time is over. The queue manager has reserved it.
+    Expire,
 }
 
 /// What was asked of the store and has not come. Every node loads: packs that are mostly gone are packed anew by all.
@@ -147,12 +149,20 @@ impl Readers {
         self.waiting.values().flatten().filter(|(_, delivery)| matches!(delivery, Delivery::Offer)).count()
     }
 
+    /// The queues of messages that are read to report that their time is over.
+    pub fn expired(&self) -> impl Iterator<Item = QueueId> {
+        let of_queues =
+            self.waiting.iter().flat_map(|(pack, all)| all.iter().map(|one| (pack.queue, &one.1)));
+        let expired = of_queues.filter(|(_, delivery)| matches!(delivery, Delivery::Expire));
+        expired.map(|(queue, _)| queue)
+    }
+
     /// Messages that are read for somebody who has them already, or will.
     pub fn reserved(&self) -> BTreeSet<(QueueId, Position)> {
         let waiting = self.waiting.iter().flat_map(|(pack, all)| all.iter().map(|one| (pack.queue, one)));
         let is_reserved = |delivery: &Delivery| match delivery {
             Delivery::Show { browse, .. } => !browse,
-            Delivery::Take { .. } | Delivery::Move => true,
+            Delivery::Take { .. } | Delivery::Move | Delivery::Expire => true,
             Delivery::Judge { .. } | Delivery::Offer => false,
         };
         let reserved = waiting.filter(|(_, (_, delivery))| is_reserved(delivery));

@@ -9,6 +9,7 @@
 //! calls          a call arrives: answered at once, parked in its session, or given to its story; sessions take turns
 //! handles        open, close, inquire
 //! puts           is there room, was it put before; into the log, into memory, or into the unit
+//! reports        what messages ask to be told of their fate
 //! staging        large bodies and large units go ahead in parts
 //! gets           which message it is, and what happens when there is none
 //! delivery       messages on their way to those who get or browse them
@@ -60,6 +61,7 @@ mod handles;
 mod dynamic;
 mod leaving;
 mod puts;
+mod reports;
 mod staging;
 mod gets;
 mod delivery;

@@ -24,6 +24,8 @@ pub(super) enum Waiting {
         session: SessionId,
         token: Token,
         queue: QueueId,
+        /// Where the report about it goes.
+        report: Option<QueueId>,
         message_id: MessageId,
         warning: Option<crate::types::Reason>,
     },
@@ -33,6 +35,8 @@ pub(super) enum Waiting {
         token: Token,
         from: (QueueId, Position),
         cut: Option<usize>,
+        /// What it is answered with where a report is made of it, and where that goes.
+        reported: Option<(QueueId, Box<Message>)>,
     },
     Commit {
         session: SessionId,
@@ -51,6 +55,11 @@ pub(super) enum Waiting {
         queue: QueueId,
         messages: u64,
     },
+    /// A message whose time is over, with the report about that, if some queue takes it.
+    Expired {
+        from: (QueueId, Position),
+        report: Option<QueueId>,
+    },
     Seal {
         session: SessionId,
         token: Token,
@@ -60,10 +69,11 @@ pub(super) enum Waiting {
         token: Token,
         queue: Option<QueueId>,
     },
-    /// A message moves to its backout queue or to the dead-letter queue.
+    /// A message moves to its backout queue or to the dead-letter queue, or is discarded.
     Move {
         from: (QueueId, Position),
-        to: QueueId,
+        to: Option<QueueId>,
+        report: Option<QueueId>,
     },
     /// The parts of a staged body are counted, so that no more than a few are on their way.
     Staged {
@@ -91,8 +101,16 @@ pub(super) struct Ride {
     pub token: Token,
     /// None: the put was repeated while the first may still ride in front, and is answered when that one is there.
     pub message: Option<(QueueId, Box<Message>)>,
+    /// The report about it.
+    pub report: Option<(QueueId, Box<Message>)>,
     pub producer: Option<ProducerSequence>,
     pub completion: Completion,
+}
+
+impl Ride {
+    pub fn messages(&self) -> impl Iterator<Item = &(QueueId, Box<Message>)> {
+        self.message.iter().chain(&self.report)
+    }
 }
 
 #[derive(Debug)]
@@ -242,12 +260,16 @@ impl Proposals {
 impl Waiting {
     /// Puts that were let in with the command, by queue: they have arrived with it, or never will.
     pub fn let_in(&self) -> impl Iterator<Item = (QueueId, u64)> {
-        let (one, more) = match self {
-            Waiting::Put { queue, .. } | Waiting::Move { to: queue, .. } => (Some((*queue, 1)), None),
-            Waiting::Commit { puts, .. } => (None, Some(puts)),
-            _ => (None, None),
+        let (few, many) = match self {
+            Waiting::Put { queue, report, .. } => ([Some(*queue), *report], None),
+            Waiting::Move { to, report, .. } => ([*to, *report], None),
+            Waiting::Expired { report, .. } => ([*report, None], None),
+            Waiting::Get { reported, .. } => ([reported.as_ref().map(|(queue, _)| *queue), None], None),
+            Waiting::Commit { puts, .. } => ([None, None], Some(puts)),
+            _ => ([None, None], None),
         };
-        one.into_iter().chain(more.into_iter().flatten().map(|(queue, count)| (*queue, *count)))
+        let few = few.into_iter().flatten().map(|queue| (queue, 1));
+        few.chain(many.into_iter().flatten().map(|(queue, count)| (*queue, *count)))
     }
 
     /// The session whose put or commit it was: what is not persistent must not overtake these.
@@ -270,6 +292,7 @@ impl Waiting {
             Waiting::Backout { answer, .. } => *answer,
             Waiting::Nobody
             | Waiting::Expire { .. }
+            | Waiting::Expired { .. }
             | Waiting::Move { .. }
             | Waiting::Staged { .. }
             | Waiting::Gone { .. }

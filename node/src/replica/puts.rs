@@ -1,7 +1,9 @@
 //! A put: which queue, is there room, was it put before; then into the log, into memory, or into the unit of work.
 
 use super::Replica;
+use super::expiry::Asked;
 use super::proposals::{Ride, Waiting};
+use super::reports::Routed;
 use super::sessions::Handle;
 use super::units::NotPersistent;
 use crate::mqi::{Completion, Data, Put, PutTarget, Refusal};
@@ -9,7 +11,7 @@ use crate::qmgr::{
     AliasWords, Command, Place, Seen, Target, Verdict, command, dead_letter, not_persistent_weight,
 };
 use crate::types::{
-    Message, MessageId, ObjectName, Persistence, ProducerSequence, QueueId, Reason, SessionId, Token,
+    Cause, Message, MessageId, ObjectName, Persistence, ProducerSequence, QueueId, Reason, SessionId, Token,
     WallTime, limits,
 };
 
@@ -36,6 +38,8 @@ impl Replica {
     pub(super) fn on_put(&mut self, session: SessionId, token: Token, mut put: Put) {
         self.turn.spend_bytes(put.message.body.len().min(limits::CHUNK_BYTES));
         let (syncpoint, dead_letter) = (put.syncpoint, put.dead_letter);
+        let has_unknown = put.message.descriptor.report().check() == Ok(true);
+        let unknown = has_unknown.then_some(Reason::UnknownReportOption);
         let lowered = put.message.descriptor.lower_priority().then_some(Reason::PriorityExceedsMax);
         let (target, name) = self.put_target(session, &put.to);
         let alias = target.as_ref().ok().and_then(|target| target.alias);
@@ -57,7 +61,7 @@ impl Replica {
             Err(refused)
                 if dead_letter && !matches!(refused.reason, Reason::HobjError | Reason::NotOpenForOutput) =>
             {
-                match self.dead_letter_target(put.message, &name, refused.reason) {
+                match self.dead_letter_target(put.message, &name, refused.reason, Asked::Too) {
                     Ok((queue, message)) => (queue, message, Some(refused.reason)),
                     Err(_) => return self.answer(session, token, refused.into()),
                 }
@@ -66,7 +70,7 @@ impl Replica {
         };
         let alias = alias.filter(|_| dead_lettered.is_none());
         let producer = put.producer;
-        let warning = dead_lettered.or(lowered);
+        let warning = dead_lettered.or(lowered).or(unknown);
         let let_in = LetIn { queue, message, producer, syncpoint, warning, as_queue: false };
         self.place(session, token, let_in, alias);
     }
@@ -94,7 +98,7 @@ impl Replica {
         Ok(Target { queue: queue.id, alias })
     }
 
-    fn behind_name(&self, name: &ObjectName) -> Result<Target, Refusal> {
+    pub(super) fn behind_name(&self, name: &ObjectName) -> Result<Target, Refusal> {
         let target = self.state.resolve(name)?;
         if self.standing.own().locked.contains(&target.queue) {
             Err(Reason::ObjectInUse.into())
@@ -105,6 +109,16 @@ impl Replica {
 
     /// Whether one more message has room.
     pub(super) fn admit_put(&mut self, id: QueueId, message: &Message) -> Result<(), Refusal> {
+        self.admit_message(id, message, Asked::Too)
+    }
+
+    /// The same; whether what asks for a report may go, too, to make room.
+    pub(super) fn admit_message(
+        &mut self,
+        id: QueueId,
+        message: &Message,
+        asked: Asked,
+    ) -> Result<(), Refusal> {
         let queue = self.state.queue(id).ok_or(Reason::UnknownObjectName)?;
         let rules = &queue.rules;
         if !rules.put_enabled {
@@ -124,7 +138,7 @@ impl Replica {
         }
         let maxdepth = rules.maxdepth;
         if self.depth_to_be(id) >= u64::from(maxdepth) {
-            self.make_room(id);
+            self.make_room(id, asked);
             if self.depth_to_be(id) >= u64::from(maxdepth) {
                 return Err(Refusal::because(Reason::QFull, format!("MAXDEPTH is {maxdepth}")));
             }
@@ -137,8 +151,9 @@ impl Replica {
         debug_assert!(self.is_serving(), "only whoever serves lets in");
         let (depth, leading) =
             (self.state.queue(queue).map_or(0, |queue| queue.depth()), self.standing.own());
-        debug_assert!(leading.leaving.of(queue) <= depth, "what is on its way out is still there");
-        depth + leading.incoming(queue) - leading.leaving.of(queue)
+        let leaving = leading.leaving.with_reports(queue);
+        debug_assert!(leaving <= depth, "what is on its way out is still there");
+        depth + leading.incoming(queue) - leaving
     }
 
     pub(super) fn dead_letter_target(
@@ -146,11 +161,15 @@ impl Replica {
         message: Box<Message>,
         queue: &str,
         reason: Reason,
+        asked: Asked,
     ) -> Result<(QueueId, Box<Message>), Refusal> {
         let name = self.state.deadq().ok_or(reason)?;
         let target = self.state.queue_id(name).ok_or(reason)?;
+        if self.standing.own().locked.contains(&target) {
+            return Err(Reason::ObjectInUse.into());
+        }
         let message = dead_letter::with_header(message, queue, self.state.name(), reason, self.wall());
-        self.admit_put(target, &message)?;
+        self.admit_message(target, &message, asked)?;
         Ok((target, message))
     }
 
@@ -215,9 +234,9 @@ impl Replica {
     /// Units of work, and messages that are not persistent, are in memory.
     fn take_memory(&mut self, session: SessionId, put: &LetIn) -> Result<(), Refusal> {
         let length = put.message.body.len();
+        let weight = not_persistent_weight(length) + self.arrival_weight(&put.message);
         if !put.syncpoint {
-            let fits =
-                put.is_persistent() || self.holdings.not_persistent.grow(not_persistent_weight(length));
+            let fits = put.is_persistent() || self.holdings.not_persistent.grow(weight);
             let detail = "the messages that are not persistent take all the memory that this node has for them; get some";
             return fits.then_some(()).ok_or_else(|| Refusal::because(Reason::ResourceProblem, detail));
         }
@@ -230,7 +249,7 @@ impl Replica {
             let detail = "the bodies of a unit of work have at most 128 MiB";
             return Err(Refusal::because(Reason::SyncpointLimitReached, detail));
         }
-        if !unit.hold(&self.options.account, not_persistent_weight(length)) {
+        if !unit.hold(&self.options.account, weight) {
             let detail =
                 "the open units of work take all the memory that this node has for them; commit or back out";
             return Err(Refusal::because(Reason::ResourceProblem, detail));
@@ -239,7 +258,7 @@ impl Replica {
     }
 
     /// Gives it an id when its program did not: what the log needs to know of that.
-    fn name_message(&mut self, message: &mut Message) -> Option<u64> {
+    pub(super) fn name_message(&mut self, message: &mut Message) -> Option<u64> {
         if !message.descriptor.message_id.is_none() {
             return None;
         }
@@ -254,9 +273,10 @@ impl Replica {
         let message_id = put.message.descriptor.message_id;
         let LetIn { queue, mut message, producer, syncpoint, warning, as_queue } = put;
         message.descriptor.put_at = self.wall();
+        let report = self.make_report(&message, Cause::Arrival).map(Routed::into_message);
         let state = self.sessions.get_mut(session).expect("just seen");
         if syncpoint {
-            state.unit.put_not_persistent(NotPersistent { queue, message, producer });
+            state.unit.put_not_persistent(NotPersistent { queue, message, producer, report });
             return self.answer(session, token, placed(message_id, warning));
         }
         // What is under way may be the first put of this sequence, if its queue's default was another then.
@@ -267,9 +287,12 @@ impl Replica {
         let completion = placed(message_id, warning);
         if behind && !self.is_idle() {
             let message = Some((queue, message));
-            return self.ride(Ride { session, token, message, producer, completion });
+            return self.ride(Ride { session, token, message, report, producer, completion });
         }
         self.place_not_persistent(queue, message);
+        if let Some((queue, report)) = report {
+            self.place_not_persistent(queue, report);
+        }
         self.answer(session, token, completion);
     }
 
@@ -280,7 +303,8 @@ impl Replica {
             // Its place in the log comes later than its put, and the time of its put and its expiry begin now.
             message.descriptor.put_at = self.wall();
         }
-        let mut place = Place { queue, message, unique, producer, staged: None };
+        let report = self.make_report(&message, Cause::Arrival).map(|routed| routed.into_report(0));
+        let mut place = Place { queue, message, unique, producer, staged: None, report };
         let parts = self.stage_body(&mut place);
         let state = self.sessions.get_mut(session).expect("just seen");
         let then = if syncpoint {
@@ -289,7 +313,9 @@ impl Replica {
             None
         } else {
             state.proposed += 1;
-            Some((Command::Place(place), Waiting::Put { session, token, queue, message_id, warning }))
+            let report = place.report.as_ref().map(|report| report.queue);
+            let waiting = Waiting::Put { session, token, queue, report, message_id, warning };
+            Some((Command::Place(place), waiting))
         };
         match (parts, then) {
             (Some((number, parts)), then) => self.begin_staging(session, number, parts, then),
@@ -348,7 +374,14 @@ impl Replica {
         if is_logged || self.is_idle() {
             self.answer(session, token, completion);
         } else {
-            self.ride(Ride { session, token, message: None, producer: Some(put.clone()), completion });
+            self.ride(Ride {
+                session,
+                token,
+                message: None,
+                report: None,
+                producer: Some(put.clone()),
+                completion,
+            });
         }
         true
     }

@@ -964,6 +964,69 @@ fn all_that_has_expired_leaves_at_once_however_much_it_is() {
     assert_eq!(alone.get(OTHER, get()), Ok("stays".into()));
 }
 
+/// Asks for these reports, to be put on `ANSWERS`.
+fn asking(report: u32, mut put: Put) -> Put {
+    let reply_to_queue = "ANSWERS".to_string();
+    put.message.descriptor.set_rest(&wire::Descriptor { report, reply_to_queue, ..Default::default() });
+    put
+}
+
+#[test]
+fn what_has_expired_is_reported_some_in_each_turn_however_much_it_is() {
+    const EXPIRATION: u32 = 0x0020_0000;
+    let mut alone = Alone::new();
+    alone.ok(APP, Call::Admin(Admin::define_local(&name("ANSWERS"), &[])));
+    for number in 0..1_000 {
+        let mut put = asking(EXPIRATION, short_lived("short", 1));
+        if number % 2 == 0 {
+            put.message.descriptor.persistence = Persistence::NotPersistent;
+        }
+        alone.ok(APP, Call::Put(put));
+    }
+    alone.now.wall.0 += 2_000;
+    alone.now.instant = alone.now.instant + Duration::from_secs(2);
+    let (mut events, mut turns) = (Vec::new(), 0);
+    while alone.replica.stats.reports < 1_000 {
+        let before = alone.replica.stats.reports;
+        alone.one_turn(&mut events);
+        assert!(alone.replica.stats.reports - before <= 100, "a turn has so many reports at most");
+        turns += 1;
+        assert!(turns < 1_000, "only {} of 1000 reports", alone.replica.stats.reports);
+    }
+    alone.turn([]);
+    let depth = |queue| {
+        let queue = alone.replica.state.queue_id(&name(queue)).unwrap();
+        alone.replica.state.queue(queue).unwrap().depth()
+    };
+    assert_eq!((depth("Q"), depth("ANSWERS")), (0, 1_000));
+    assert_eq!((alone.replica.stats.expired, alone.replica.stats.reports_dropped), (1_000, 0));
+}
+
+#[test]
+fn a_get_whose_report_has_no_room_in_its_unit_of_work_is_refused_and_the_message_stays() {
+    const COD_WITH_FULL_DATA: u32 = 0x3800;
+    let mut alone = Alone::new();
+    alone.ok(APP, Call::Admin(Admin::define_local(&name("ANSWERS"), &[("MAXMSGL", "104857600")])));
+    alone.ok(APP, Call::Admin(Admin::alter_local(&name("Q"), &[("MAXMSGL", "104857600")])));
+    let long = "x".repeat(60 << 20);
+    (0..3).for_each(|_| drop(alone.ok(APP, Call::Put(asking(COD_WITH_FULL_DATA, put(&long))))));
+    let under_syncpoint = || Get { syncpoint: true, ..get() };
+    (0..2).for_each(|_| assert!(alone.get(OTHER, under_syncpoint()).is_ok()));
+    assert_eq!(alone.get(OTHER, under_syncpoint()), Err(Reason::SyncpointLimitReached));
+    alone.ok(OTHER, Call::Commit { unit: None, units_decided: None });
+    assert!(alone.get(OTHER, get()).is_ok(), "it was given back");
+    let answers = alone.replica.state.queue_id(&name("ANSWERS")).unwrap();
+    assert_eq!(alone.replica.state.queue(answers).unwrap().depth(), 3);
+}
+
+#[test]
+fn a_report_option_that_is_not_known_is_told_when_it_may_be_passed_over() {
+    let mut alone = Alone::new();
+    let completion = alone.call(APP, Call::Put(asking(0x10, put("one"))));
+    assert_eq!(completion.reason, Reason::UnknownReportOption);
+    assert_eq!(alone.get(OTHER, get()), Ok("one".into()));
+}
+
 #[test]
 fn a_put_to_a_queue_that_is_full_of_what_has_expired_has_room() {
     let mut alone = Alone::new();

@@ -316,6 +316,7 @@ mod tests {
                 unique: Some(u64::MAX),
                 producer: Some(ProducerSequence { producer, sequence: u64::MAX, repeated: true }),
                 staged: (length == 0).then_some((StagedBodyId(u64::MAX), usize::MAX)),
+                report: None,
             };
             let weight = place.weight();
             let encoded = command::encode_one(Command::Place(place)).len();
@@ -339,6 +340,7 @@ mod tests {
             unique: None,
             producer: None,
             staged: None,
+            report: None,
         };
         let places: Vec<Place> = (0..40).map(|number| place(1 + number * 6_000)).collect();
         let positions: Vec<_> = (0..2 * REMOVALS_MAX as u64 + 3).map(position).collect();

@@ -12,6 +12,9 @@ pub struct Stats {
     pub commits: u64,
     pub backouts: u64,
     pub expired: u64,
+    /// Reports of the queue manager that were put, and those that no queue took.
+    pub reports: u64,
+    pub reports_dropped: u64,
     pub calls_failed: u64,
     pub waits: u64,
     pub elections_won: u64,

@@ -36,6 +36,15 @@ pub(super) struct NotPersistent {
     pub queue: QueueId,
     pub message: Box<Message>,
     pub producer: Option<ProducerSequence>,
+    /// The report about it, which comes with it.
+    pub report: Option<(QueueId, Box<Message>)>,
+}
+
+impl NotPersistent {
+    /// The queues on which a message is placed.
+    pub fn queues(&self) -> impl Iterator<Item = QueueId> {
+        [Some(self.queue), self.report.as_ref().map(|(queue, _)| *queue)].into_iter().flatten()
+    }
 }
 
 impl Unit {
@@ -53,7 +62,7 @@ impl Unit {
 
     pub fn put(&mut self, place: Place) {
         self.note_sequence(place.producer.as_ref(), &place.message);
-        *self.logged.entry(place.queue).or_default() += 1;
+        place.queues().for_each(|queue| *self.logged.entry(queue).or_default() += 1);
         self.weight += place.weight();
         self.places.push(place);
     }

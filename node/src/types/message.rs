@@ -6,7 +6,7 @@ use prost::encoding::WireType;
 use trimaran_proto::message::v1 as wire;
 
 use super::fields::{Field, Fields, Malformed};
-use super::{Reason, WallTime};
+use super::{Reason, ReportOptions, WallTime};
 
 macro_rules! padded_id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -193,6 +193,7 @@ pub struct Descriptor {
     pub rest: Bytes,
 }
 
+const REPORT: u32 = 1;
 /// Tags of the fields that have a place of their own in [`Descriptor`].
 const EXPIRY: u32 = 3;
 const PRIORITY: u32 = 8;
@@ -214,7 +215,7 @@ const OWN_FIELDS: [u32; 8] =
 /// What MQ refuses of message type, report options, flags and sequence number (IBM MQ Reference, "MQMD"): of bits that it
 /// does not know those that its masks say must be refused.
 fn check_options(wire: &wire::Descriptor) -> Result<(), Reason> {
-    const REPORT_REJECT_MASK: u32 = 0x101C_0000;
+    const REQUEST: u32 = 1;
     const FLAGS_REJECT_MASK: u32 = 0x0FFF;
     const FLAGS: u32 = 0x1F;
     const NUMBER_MAX: u32 = 999_999_999;
@@ -222,8 +223,11 @@ fn check_options(wire: &wire::Descriptor) -> Result<(), Reason> {
     if wire.message_type.is_some_and(|number| !is_type(number)) {
         return Err(Reason::MsgTypeError);
     }
-    if wire.report & REPORT_REJECT_MASK != 0 {
-        return Err(Reason::ReportOptionsError);
+    let report = ReportOptions(wire.report);
+    report.check()?;
+    let is_answered = wire.message_type == Some(REQUEST) || report.wants_any();
+    if is_answered && wire.reply_to_queue.trim_end().is_empty() {
+        return Err(Reason::MissingReplyToQ);
     }
     if wire.message_flags & FLAGS_REJECT_MASK & !FLAGS != 0 {
         return Err(Reason::MsgFlagsError);
@@ -369,6 +373,20 @@ impl Descriptor {
 
     fn has_field_of_its_own_in_rest(&self) -> bool {
         Fields::of(&self.rest).flatten().any(|field| OWN_FIELDS.contains(&field.tag))
+    }
+
+    /// Tenths of a second that are left of its time, one at least; None where it has no end.
+    pub fn expiry_left(&self, now: WallTime) -> Option<u32> {
+        let age_tenths = ((now.0 - self.put_at.0).max(0) / 100) as u32;
+        let left = self.expiry.map(|tenths| tenths.saturating_sub(age_tenths).max(1));
+        debug_assert!(left <= self.expiry.map(|tenths| tenths.max(1)), "no message is given time");
+        left
+    }
+
+    /// What the message asks to be told of its fate.
+    pub fn report(&self) -> ReportOptions {
+        let report = Fields::of(&self.rest).flatten().find(|field| field.tag == REPORT);
+        ReportOptions(report.map_or(0, |field| field.value.number() as u32))
     }
 
     /// The fields that have no place of their own here.
@@ -562,6 +580,7 @@ mod tests {
         let wire = wire::Descriptor {
             format: "MQSTR".into(),
             report: 7,
+            reply_to_queue: "ANSWERS".into(),
             user_identifier: "alice".into(),
             correlation_id: Bytes::from_static(b"order 7"),
             ..wire::Descriptor::default()
@@ -585,6 +604,21 @@ mod tests {
             let bytes = Bytes::from(bytes);
             assert_eq!(Descriptor::from_encoded(&bytes, &bytes), Ok(descriptor));
         }
+    }
+
+    #[test]
+    fn whoever_wants_an_answer_says_where_to() {
+        let put = |message_type, report, reply_to_queue: &str| {
+            let reply_to_queue = reply_to_queue.into();
+            let wire = wire::Descriptor { message_type, report, reply_to_queue, ..Default::default() };
+            Descriptor::from_wire(wire).map(|descriptor| descriptor.report().0)
+        };
+        assert_eq!(put(Some(1), 0, ""), Err(Reason::MissingReplyToQ));
+        assert_eq!(put(Some(8), 0x100, "   "), Err(Reason::MissingReplyToQ));
+        assert_eq!(put(None, 0x2, ""), Err(Reason::MissingReplyToQ), "a program reports, too");
+        assert_eq!(put(Some(1), 0x100, "ANSWERS"), Ok(0x100));
+        assert_eq!(put(None, 0x0800_40C4, ""), Ok(0x0800_40C4), "this asks for no report");
+        assert_eq!(put(None, 0x0004_0100, "ANSWERS"), Err(Reason::ReportOptionsError));
     }
 
     #[test]

@@ -16,7 +16,8 @@ impl Version {
     /// The oldest that is spoken; what a queue manager has until its leader knows that all of its nodes speak more.
     pub const FIRST: Version = Version(2);
     /// The newest. A leader says who it is when it begins to serve, and records of failovers are kept
-    /// (`qmgr/failovers.rs`), with what people said of them and what canaries saw (`qmgr/canary.rs`).
+    /// (`qmgr/failovers.rs`), with what people said of them and what canaries saw (`qmgr/canary.rs`). Messages that ask for reports get
+    /// them (`replica/reports.rs`).
     pub const RECORDS: Version = Version(3);
 }
 

@@ -29,6 +29,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
   sim --seeds 1000                    a thousand days, and what they did
   sim --depth b --seeds 50            the same over the production stores
   sim --old-image --seeds 50          days on which a disk is taken back to an older image
+  sim --reports --seeds 50            days on which every message asks for reports
   sim --replay 88213                  one of them again, with its last actions when it fails
   sim --replay 88213 --trace          every event and action of it
   sim --replay 88213 --shrink         the smallest run that still breaks the same promise
@@ -67,6 +68,9 @@ struct Arguments {
     /// Days of another kind: a disk is taken back to an older image while nobody is there who knows better.
     #[arg(long)]
     old_image: bool,
+    /// Days of another kind: every message asks for reports.
+    #[arg(long, conflicts_with = "old_image")]
+    reports: bool,
     /// With --replay: prints every event and every action.
     #[arg(long)]
     trace: bool,
@@ -168,6 +172,7 @@ fn knobs(arguments: &Arguments) -> Result<Knobs, String> {
     let day = match planted {
         Some(planted) => planted.day(),
         None if arguments.old_image => Day::OldImage,
+        None if arguments.reports => Day::Reports,
         None => Day::Any,
     };
     let (depth, ticks, programs) = (arguments.depth.into(), arguments.ticks, arguments.programs);
@@ -183,6 +188,9 @@ fn command(seed: u64, knobs: &Knobs) -> String {
     }
     if knobs.day == Day::OldImage && knobs.planted.is_none() {
         text.push_str(" --old-image");
+    }
+    if knobs.day == Day::Reports {
+        text.push_str(" --reports");
     }
     if let Some(programs) = knobs.programs {
         text.push_str(&format!(" --programs {programs}"));

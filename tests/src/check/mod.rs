@@ -31,6 +31,7 @@ pub mod repeats;
 pub mod outcomes;
 pub mod depth;
 pub mod changes;
+pub mod reports;
 
 use crate::model::history::History;
 
@@ -48,7 +49,7 @@ impl Complaint {
 }
 
 /// Every judge of whole histories, in the order of the promises.
-pub const JUDGES: [(&str, fn(&History) -> Vec<Complaint>); 9] = [
+pub const JUDGES: [(&str, fn(&History) -> Vec<Complaint>); 10] = [
     ("total", total::check),
     ("redelivery", redelivery::check),
     ("units", units::check),
@@ -58,6 +59,7 @@ pub const JUDGES: [(&str, fn(&History) -> Vec<Complaint>); 9] = [
     ("outcomes", outcomes::check),
     ("depth", depth::check),
     ("changes", changes::check),
+    ("reports", reports::check),
 ];
 
 /// The history must end with a full drain.

@@ -103,5 +103,6 @@ fn place(number: u64) -> Place {
     };
     let producer = ProducerId(Bytes::from_static(b"shop"));
     let producer = Some(ProducerSequence { producer, sequence: number, repeated: false });
-    Place { queue: QueueId(1), message: Box::new(message), unique: None, producer, staged: None }
+    let message = Box::new(message);
+    Place { queue: QueueId(1), message, unique: None, producer, staged: None, report: None }
 }

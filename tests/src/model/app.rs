@@ -16,6 +16,7 @@ use trimaran_node::types::{
     CorrelationId, Descriptor, GroupId, HandleId, Message, MessageId, Persistence, ProducerId,
     ProducerSequence, Reason, Token, UnitId,
 };
+use trimaran_proto::message::v1 as wire;
 
 use super::body::{self, BodyKey, Content};
 use super::history::{Answer, Browse, Delivery, Fate, Get, History, Put, UnitNumber, What};
@@ -132,6 +133,7 @@ pub struct App {
     not_before: u64,
     finishing: bool,
     draining: Option<Drain>,
+    asks_for_reports: bool,
     pub finished: bool,
     /// Things that are wrong whatever the rest of the history says.
     pub complaints: Vec<String>,
@@ -158,6 +160,13 @@ struct Drain {
     empty_passes: u32,
     counted: bool,
 }
+
+/// Where reports go that messages ask for.
+pub const REPORTS: &str = "REPORTS";
+const PASS_CORREL_ID: u32 = 0x40;
+const COA_WITH_FULL_DATA: u32 = 0x700;
+const COD: u32 = 0x800;
+const EXPIRATION: u32 = 0x0020_0000;
 
 const ANSWER_MAX_US: u64 = 6_000_000;
 /// Of one program: queues stay short enough to be drained, and a run is about faults more than about load.
@@ -188,6 +197,7 @@ impl App {
             not_before: 0,
             finishing: false,
             draining: None,
+            asks_for_reports: false,
             finished: false,
             complaints: Vec::new(),
         }
@@ -198,6 +208,11 @@ impl App {
         let mut rng = rng;
         let habits = Habits::draw(&mut rng, true, false, false);
         App { draining: Some(Drain::default()), ..App::new(number, queue_manager, habits, rng) }
+    }
+
+    /// Every message that it puts asks to be told when it is on its queue, with its body, and when it leaves it, without.
+    pub fn ask_for_reports(&mut self) {
+        self.asks_for_reports = true;
     }
 
     /// No new activity; what was begun is brought to an end.
@@ -922,6 +937,13 @@ impl App {
         let expiry = self.rng.chance(self.habits.expiry_per_mille).then(|| self.rng.between(1, 60) as u32);
         let mut message = message(bytes, priority, persistent, expiry, correlation_of(key));
         message.descriptor.group_id = group_of(self.rng.below(6));
+        if self.asks_for_reports {
+            message.descriptor.set_rest(&wire::Descriptor {
+                report: COA_WITH_FULL_DATA | COD | EXPIRATION | PASS_CORREL_ID,
+                reply_to_queue: REPORTS.into(),
+                ..wire::Descriptor::default()
+            });
+        }
         let sequence = (self.habits.sequences && !syncpoint).then(|| {
             self.sequence_last += 1;
             self.sequence_last
@@ -1035,6 +1057,13 @@ pub fn unit_id(unit: UnitNumber) -> UnitId {
 
 fn correlation_of(key: BodyKey) -> CorrelationId {
     CorrelationId::from_slice(format!("c{}.{}", key.producer, key.sequence).as_bytes()).unwrap_or_default()
+}
+
+/// The message that a report with this correlation id is about.
+pub fn about(correlation_id: CorrelationId) -> Option<BodyKey> {
+    let text = std::str::from_utf8(correlation_id.trimmed()).ok()?;
+    let (producer, sequence) = text.strip_prefix('c')?.split_once('.')?;
+    Some(BodyKey { producer: producer.parse().ok()?, sequence: sequence.parse().ok()? })
 }
 
 fn message(

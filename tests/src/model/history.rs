@@ -21,6 +21,15 @@ pub struct History {
     pub serving_begun: Vec<(u32, u64)>,
     /// How much is remembered for programs that ask again.
     pub promised: Retention,
+    /// What was found of reports at the end of a day on which every message asks for them.
+    pub reports: Option<Vec<Report>>,
+}
+
+/// That a message is on its queue, or that it has left it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Report {
+    pub about: BodyKey,
+    pub is_arrival: bool,
 }
 
 /// What the checkers must know of a queue. Queues of all queue managers share one numbering.

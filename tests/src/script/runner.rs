@@ -43,6 +43,7 @@ deadq QUEUE|none      maxumsgs N      show PATTERN
 mqsc define|alter|delete|display|set KIND NAME [ATTRIBUTE=VALUE ...] [like=NAME] [replace] [purge] [remove] [removeall]
 app A put QUEUE "body" [syncpoint] [priority=N] [expiry=TENTHS] [correl=X] [group=X] [id=X] [sequence=N] [deadletter]
                        [notpersistent] [size=BYTES] [usr="<color>red</color>"]
+                       [report=coa,cod+data,expiration+all,exception,pass_ids,discard,pass_expiry] [replyto=QUEUE[@QMGR]]
 app A get QUEUE [syncpoint] [wait=2s|wait=forever] [correl=X] [group=X] [id=X] [max=BYTES] [truncate] [cursor]
 app A browse QUEUE [next] [under] [correl=X] [wait=2s]
 app A commit [unit=X]      app A backout      app A outcome X      app A inquire QUEUE      app A cancel
@@ -872,12 +873,23 @@ fn put(handle: HandleId, program: &str, words: &[String]) -> Result<Put, String>
         sequence,
         repeated: has(words, "repeated"),
     });
+    let (queue, manager) = setting(words, "replyto")
+        .unwrap_or("")
+        .split_once('@')
+        .unwrap_or_else(|| (setting(words, "replyto").unwrap_or(""), ""));
+    let mut rest = wire::Descriptor {
+        report: setting(words, "report").map_or(Ok(0), report_options)?,
+        reply_to_queue: queue.into(),
+        reply_to_queue_manager: manager.into(),
+        ..wire::Descriptor::default()
+    };
     if let Some(properties) = setting(words, "usr") {
         let folder = format!("<usr>{}</usr>", properties.trim_matches('"'));
         let header = rfh2::encode("MQSTR", &[&folder]);
-        descriptor.set_rest(&wire::Descriptor { format: rfh2::FORMAT.into(), ..wire::Descriptor::default() });
+        rest.format = rfh2::FORMAT.into();
         body.splice(0..0, header);
     }
+    descriptor.set_rest(&rest);
     let body_crc = crc32c::crc32c(&body);
     Ok(Put {
         to: PutTarget::Handle(handle),
@@ -886,6 +898,30 @@ fn put(handle: HandleId, program: &str, words: &[String]) -> Result<Put, String>
         producer,
         dead_letter: has(words, "deadletter"),
     })
+}
+
+/// MQRO_*, in short.
+fn report_options(words: &str) -> Result<u32, String> {
+    let bits = |word: &str| {
+        let (name, data) = word.split_once('+').unwrap_or((word, ""));
+        let bit = match name {
+            "coa" => 0x100,
+            "cod" => 0x800,
+            "expiration" => 0x0020_0000,
+            "exception" => 0x0100_0000,
+            "pass_ids" => 0xC0,
+            "discard" => 0x0800_0000,
+            "pass_expiry" => 0x4000,
+            _ => return u32::from_str_radix(word, 16).map_err(|_| format!("{word} is no report option")),
+        };
+        Ok(bit
+            * match data {
+                "data" => 3,
+                "all" => 7,
+                _ => 1,
+            })
+    };
+    words.split(',').map(bits).try_fold(0, |all, bits| Ok(all | bits?))
 }
 
 fn get(handle: HandleId, browse: bool, words: &[String]) -> Result<Get, String> {
@@ -935,11 +971,9 @@ fn answer_text(completion: &Completion) -> String {
             }
             let mut text = if body.starts_with(b"DLH ") && body.len() > 172 {
                 let reason = u32::from_le_bytes([body[8], body[9], body[10], body[11]]);
-                format!("dead letter (reason {reason}) \"{}\"", String::from_utf8_lossy(&body[172..]))
-            } else if body.len() > 200 {
-                format!("{} bytes that begin \"{}\"", body.len(), String::from_utf8_lossy(&body[..10]))
+                format!("dead letter (reason {reason}) {}", body_text(&body[172..]))
             } else {
-                format!("\"{}\"", String::from_utf8_lossy(&body))
+                body_text(&body)
             };
             if *body_length != message.body.len() {
                 text.push_str(&format!(" of {body_length} bytes"));
@@ -949,6 +983,12 @@ fn answer_text(completion: &Completion) -> String {
             }
             if message.descriptor.backout_count > 0 {
                 text.push_str(&format!(" backout_count={}", message.descriptor.backout_count));
+            }
+            let rest = message.descriptor.rest();
+            if rest.message_type == Some(4) {
+                let about = String::from_utf8_lossy(message.descriptor.correlation_id.trimmed()).into_owned();
+                let about = if about.starts_with("AMQ ") { "a message" } else { &about };
+                text.push_str(&format!(" reports {} of {about}", rest.feedback));
             }
             text
         }
@@ -966,6 +1006,13 @@ fn answer_text(completion: &Completion) -> String {
         (Reason::None, false) => data,
         (reason, true) => reason_text(reason),
         (reason, false) => format!("{} {data}", reason_text(reason)),
+    }
+}
+
+fn body_text(body: &[u8]) -> String {
+    match body.len() {
+        201.. => format!("{} bytes that begin \"{}\"", body.len(), String::from_utf8_lossy(&body[..10])),
+        _ => format!("\"{}\"", String::from_utf8_lossy(body)),
     }
 }
 

@@ -15,6 +15,7 @@ pub mod world;
 pub mod nemesis;
 pub mod run;
 pub mod old_image;
+pub mod reports;
 pub mod days;
 pub mod hashes;
 pub mod report;

@@ -47,6 +47,8 @@ pub enum Day {
     Any,
     /// See `sim/old_image.rs`.
     OldImage,
+    /// See `sim/reports.rs`.
+    Reports,
 }
 
 impl Default for Knobs {
@@ -454,6 +456,17 @@ fn live(world: &mut World, knobs: &Knobs) {
         return;
     }
     add_programs(world, knobs, &mut rng);
+    under_faults(world);
+    if !world.violations.is_empty() {
+        return;
+    }
+    world.heal();
+    settle(world, &mut rng);
+    judge(world);
+}
+
+/// For as long as the plan says.
+pub(super) fn under_faults(world: &mut World) {
     world.kick_nemesis();
     let until = world.now + world.plan.fault_ticks * TICK_US;
     while world.now < until && world.violations.is_empty() {
@@ -461,12 +474,6 @@ fn live(world: &mut World, knobs: &Knobs) {
         world.run_until(next);
         check_replay(world);
     }
-    if !world.violations.is_empty() {
-        return;
-    }
-    world.heal();
-    settle(world, &mut rng);
-    judge(world);
 }
 
 /// Every program finishes, every queue drains, every member comes to the same state.
