@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use super::address::Flaw;
 use super::commit::commit;
 use super::disk::{self, Depth, Failure, Sites};
 use super::net::Quality;
@@ -22,6 +23,7 @@ use trimaran_node::mqi::{Admin, Operate};
 use trimaran_node::qmgr::Retention;
 use trimaran_node::replica::TURN_WORK;
 use trimaran_node::types::Version;
+use trimaran_node::vip::Mode;
 
 /// What whoever starts a run may set; everything else comes from the seed.
 #[derive(Clone, Debug)]
@@ -89,10 +91,11 @@ pub enum Planted {
     ForgetFailover,
     LeadInMaintenance,
     FailBackAtOnce,
+    OpenFence,
 }
 
 impl Planted {
-    pub const ALL: [(Planted, &'static str, &'static str); 21] = [
+    pub const ALL: [(Planted, &'static str, &'static str); 22] = [
         (Planted::AckBeforeSync, "ack-before-sync", "a write counts as persisted before the disk said so"),
         (Planted::ForgetTerm, "forget-term", "term and vote are forgotten at a restart"),
         (Planted::ServeWithoutLease, "serve-without-lease", "a leader serves on without a lease"),
@@ -126,6 +129,11 @@ impl Planted {
         (Planted::ForgetFailover, "forget-failover", "no record is kept of another node that takes over"),
         (Planted::LeadInMaintenance, "lead-in-maintenance", "a node in maintenance leads as others do"),
         (Planted::FailBackAtOnce, "fail-back-at-once", "a fail-back does not wait for the leader's tenure"),
+        (
+            Planted::OpenFence,
+            "open-fence",
+            "in mode fast the fence stays open while the kernel has the address",
+        ),
     ];
 
     /// Where the bug is, when it is not in what every depth has.
@@ -185,6 +193,7 @@ impl Plan {
             tail_bytes_max: *rng.pick(&[2 << 10, 64 << 10, 64 << 20]).expect("not empty"),
             retention: workload::retention(seed),
             fast_timing: rng.chance(300),
+            address_mode: Mode::Kernel,
             forgets_term: knobs.planted == Some(Planted::ForgetTerm),
             turn_work: TURN_WORK,
             system_objects: false,
@@ -212,7 +221,11 @@ impl Plan {
             look_us: 0,
             turn_us: (1, *rng.pick(&[5, 60, 400]).expect("not empty")),
             restart_us: *rng.pick(&[(50_000, 400_000), (500_000, 5_000_000)]).expect("not empty"),
-            keeps_address: knobs.planted == Some(Planted::KeepAddress),
+            agents_flaw: match knobs.planted {
+                Some(Planted::KeepAddress) => Flaw::KeepsAddress,
+                Some(Planted::OpenFence) => Flaw::OpenFence,
+                _ => Flaw::None,
+            },
             session_calls_max: *rng.pick(&[2, 9, 10_000]).expect("not empty"),
             session_bytes_max: *rng.pick(&[1 << 10, 16 << 20]).expect("not empty"),
             victims: Vec::new(),
@@ -224,6 +237,7 @@ impl Plan {
             plan.newest = Version::RECORDS;
         }
         plan.place_queue_managers(knobs);
+        plan.hold_addresses_fast();
         // Short turns that cost time, so that what a client asks for is done in parts; or long ones that cost none.
         (plan.setup.turn_work, plan.look_us) =
             *rng.pick(&[(256, 10), (1_024, 2), (TURN_WORK, 0)]).expect("not empty");
@@ -244,6 +258,16 @@ impl Plan {
         let missing: Vec<Fault> =
             missing.copied().filter(|fault| !self.schedule.enabled.contains(fault)).collect();
         self.schedule.enabled.extend(missing);
+    }
+
+    /// A sixth of the runs has fences around its addresses, most of them with short elections, as the fast profile has them. Drawn
+    /// apart, so that a seed without is the run that it was before there were any.
+    fn hold_addresses_fast(&mut self) {
+        let mut rng = Rng::new(self.seed ^ 0x6665_6E63_6573);
+        if rng.chance(170) {
+            self.setup.address_mode = Mode::Fast;
+            self.setup.fast_timing |= rng.chance(800);
+        }
     }
 
     /// For days of another kind.
@@ -412,13 +436,13 @@ fn plant(planted: Option<Planted>) {
         Planted::ForgetFailover => Some(Bug::ForgetFailover),
         Planted::LeadInMaintenance => Some(Bug::LeadInMaintenance),
         Planted::FailBackAtOnce => Some(Bug::FailBackAtOnce),
-        Planted::ForgetTerm | Planted::KeepAddress => None,
+        Planted::ForgetTerm | Planted::KeepAddress | Planted::OpenFence => None,
     }));
 }
 
 #[cfg(not(feature = "planted-bugs"))]
 fn plant(planted: Option<Planted>) {
-    let own = [Planted::ForgetTerm, Planted::KeepAddress];
+    let own = [Planted::ForgetTerm, Planted::KeepAddress, Planted::OpenFence];
     assert!(
         planted.is_none_or(|planted| own.contains(&planted)),
         "this bug is in the node: build with --features planted-bugs"

@@ -22,6 +22,7 @@ use trimaran_node::types::{
 use trimaran_node::vip::policy::Order;
 use trimaran_proto::replica::v1::peer_message::Message as PeerMessage;
 
+use super::address::Flaw;
 use super::clock::Clock;
 use super::depth_b::StoresOnDisk;
 use super::disk::{Depth, Disk, Failure, MemoryDisk, StoredRows};
@@ -209,7 +210,7 @@ pub struct Plan {
     /// How long a look at a message takes.
     pub look_us: u64,
     pub restart_us: (u64, u64),
-    pub keeps_address: bool,
+    pub agents_flaw: Flaw,
     /// Calls and bytes of a session that are not answered; what comes then is not read.
     pub session_calls_max: usize,
     pub session_bytes_max: usize,
