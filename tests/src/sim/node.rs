@@ -135,6 +135,8 @@ pub struct Setup {
     /// Of each queue manager.
     pub placements: Vec<Placement>,
     pub tenure: Duration,
+    /// Whether there are canaries.
+    pub canaries: bool,
 }
 
 /// What a start found, for the report and the marks.
@@ -291,6 +293,7 @@ fn replica_options(
         units_within: setup.units_within,
         placement: setup.placements.get(number).copied().unwrap_or_default(),
         tenure: setup.tenure,
+        canary: setup.canaries,
         ..trimaran_node::replica::Options::new(
             queue_manager_id(number),
             queue_manager_name(number),

@@ -92,10 +92,11 @@ pub enum Planted {
     LeadInMaintenance,
     FailBackAtOnce,
     OpenFence,
+    CanaryAlone,
 }
 
 impl Planted {
-    pub const ALL: [(Planted, &'static str, &'static str); 22] = [
+    pub const ALL: [(Planted, &'static str, &'static str); 23] = [
         (Planted::AckBeforeSync, "ack-before-sync", "a write counts as persisted before the disk said so"),
         (Planted::ForgetTerm, "forget-term", "term and vote are forgotten at a restart"),
         (Planted::ServeWithoutLease, "serve-without-lease", "a leader serves on without a lease"),
@@ -133,6 +134,11 @@ impl Planted {
             Planted::OpenFence,
             "open-fence",
             "in mode fast the fence stays open while the kernel has the address",
+        ),
+        (
+            Planted::CanaryAlone,
+            "canary-alone",
+            "what a canary missed counts although another one got through",
         ),
     ];
 
@@ -200,6 +206,7 @@ impl Plan {
             units_within: Duration::ZERO,
             placements: Vec::new(),
             tenure: Duration::from_secs(30),
+            canaries: false,
         };
         let mut schedule = Schedule::draw(&mut rng, Fault::ALL);
         schedule.draw_releases(seed);
@@ -238,6 +245,7 @@ impl Plan {
         }
         plan.place_queue_managers(knobs);
         plan.hold_addresses_fast();
+        plan.draw_canaries();
         // Short turns that cost time, so that what a client asks for is done in parts; or long ones that cost none.
         (plan.setup.turn_work, plan.look_us) =
             *rng.pick(&[(256, 10), (1_024, 2), (TURN_WORK, 0)]).expect("not empty");
@@ -270,8 +278,16 @@ impl Plan {
         }
     }
 
+    /// A tenth of the runs has canaries, which need the version that knows of them. Drawn apart, too.
+    fn draw_canaries(&mut self) {
+        if Rng::new(self.seed ^ 0x6361_6E61_7269).chance(100) {
+            (self.setup.canaries, self.newest) = (true, Version::RECORDS);
+        }
+    }
+
     /// For days of another kind.
     pub fn unplaced(mut self) -> Plan {
+        self.setup.canaries = false;
         self.setup.placements.clear();
         self.setup.units_within = Duration::ZERO;
         self.schedule.enabled.retain(|fault| !fault.is_of_placement());
@@ -281,6 +297,11 @@ impl Plan {
     /// Maintenance and moves to preferred nodes are in it; the version that knows maintenance is raised at its beginning.
     pub fn is_placed(&self) -> bool {
         !self.setup.placements.is_empty()
+    }
+
+    /// Whether the version is raised at its beginning.
+    fn is_raised(&self) -> bool {
+        self.is_placed() || self.setup.canaries
     }
 }
 
@@ -436,6 +457,7 @@ fn plant(planted: Option<Planted>) {
         Planted::ForgetFailover => Some(Bug::ForgetFailover),
         Planted::LeadInMaintenance => Some(Bug::LeadInMaintenance),
         Planted::FailBackAtOnce => Some(Bug::FailBackAtOnce),
+        Planted::CanaryAlone => Some(Bug::CanaryAlone),
         Planted::ForgetTerm | Planted::KeepAddress | Planted::OpenFence => None,
     }));
 }
@@ -478,6 +500,7 @@ fn live(world: &mut World, knobs: &Knobs) {
         return;
     }
     add_programs(world, knobs, &mut rng);
+    world.add_canaries();
     world.kick_nemesis();
     let until = world.now + world.plan.fault_ticks * TICK_US;
     while world.now < until && world.violations.is_empty() {
@@ -547,7 +570,7 @@ fn define_queues(world: &mut World) {
         world.ask_operator(number, Admin::alter_manager(&[("DEADQ", workload::QUEUES[5])]), false);
         let ready = Admin::alter_local(&workload::queue_name(0), &[("DESCR", "ready")]);
         world.ask_operator(number, ready, false);
-        if world.plan.is_placed() {
+        if world.plan.is_raised() {
             world.ask_operator(number, Operate::Raise { to: Some(Version::RECORDS) }, false);
         }
     }
@@ -677,6 +700,11 @@ pub(super) fn judge(world: &mut World) {
     world.counters.marks_add("states compared", world.checks.states.compared);
     world.counters.marks_add("states loaded from rows", world.checks.replay.loads);
     world.counters.marks_add("terms with a leader", world.checks.leaders.terms_led() as u64);
+    world.counters.marks_add("canaries' gaps looked at", world.checks.canaries.gaps);
+    if let Some(sentence) = world.checks.canaries.at_the_end() {
+        world.fail(check::canaries::NAME, sentence);
+    }
+    world.counters.marks_add("times without a good round", world.checks.canaries.silences);
     if !check::total::is_drained(&world.history) {
         world.fail("drain", "a queue is not empty after the drain".to_string());
     }

@@ -5,6 +5,7 @@
 //! True time is microseconds since the start of the run; nodes only ever see their own clocks.
 
 mod addresses;
+mod canaries;
 mod disks;
 mod life;
 mod programs;
@@ -36,6 +37,7 @@ use crate::check::answered;
 use crate::check::instant::InstantChecks;
 use crate::model::administrator::Administrator;
 use crate::model::app::{App, Input};
+use crate::model::canary::Canary;
 use crate::model::history::History;
 use crate::model::operator::Operator;
 use crate::script::puppet::Puppet;
@@ -54,6 +56,7 @@ pub enum Program {
     App(Box<App>),
     Administrator(Box<Administrator>),
     Operator(Operator),
+    Canary(Canary),
     Puppet(Puppet),
 }
 
@@ -63,6 +66,7 @@ impl Program {
             Program::App(app) => app.queue_manager,
             Program::Administrator(administrator) => administrator.queue_manager,
             Program::Operator(operator) => operator.queue_manager,
+            Program::Canary(canary) => canary.queue_manager,
             Program::Puppet(puppet) => puppet.queue_manager,
         }
     }
@@ -539,6 +543,10 @@ impl World {
             | Step::CallArrives { node, .. }
             | Step::SessionEnds { node, .. } => *node,
             Step::Deliver { to, .. } | Step::SnapshotArrives { to, .. } => *to,
+            Step::Connected { program, .. }
+            | Step::Refused { program, .. }
+            | Step::ToProgram { program, .. }
+            | Step::Wake { program } => self.home_of(*program)?,
             _ => return None,
         };
         let until = self.nodes.get(&node)?.paused_until?;
