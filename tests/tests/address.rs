@@ -7,6 +7,7 @@
 //! for example.
 
 use std::collections::BTreeMap;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -20,7 +21,7 @@ use trimaran_tests::process::ledger::{body_of, read_body};
 use trimaran_tests::process::network::{self, FLOATING, FLOATING_SIX, Loss, Watch};
 use trimaran_tests::process::rounds::{self, Bounds, Round, Way};
 use trimaran_tests::process::waiting::Crowd;
-use trimaran_tests::process::{Cluster, Plan, amount, namespace, run_program};
+use trimaran_tests::process::{Cluster, Plan, amount, namespace, program, run_program};
 
 const QUEUE: &str = "HA.QUEUE";
 /// Whoever had the address is noticed by its clients within so long after another node took it.
@@ -440,10 +441,29 @@ fn without_rights_a_node_says_what_to_do() {
     let path = directory.path().join("cluster.toml");
     std::fs::write(&path, file).expect("it can be written");
     let path = path.to_str().expect("plain");
-    let output =
-        trimaran_tests::process::run_program("trimaran-node", &["run", "--config", path, "--node", "a"], "");
+    // Root itself has them only where they are left to it.
+    let mut command = match namespace::is_root() {
+        true => Command::new("setpriv"),
+        false => Command::new("env"),
+    };
+    if namespace::is_root() {
+        command.args(["--bounding-set", "-net_admin,-net_raw", "--inh-caps", "-net_admin,-net_raw"]);
+    }
+    let node = program("trimaran-node");
+    let output = command.arg(node).args(["run", "--config", path, "--node", "a"]).output();
+    let output = output.expect("setpriv and env are there (packages util-linux, coreutils)");
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("AmbientCapabilities=CAP_NET_ADMIN CAP_NET_RAW"), "{said}");
+    let lines: Vec<&str> = said.lines().filter(|line| line.contains("10.231.0.50")).collect();
+    assert!(!output.status.success(), "it does not go on without: {said}");
+    assert!(
+        lines.len() == 1 && lines[0].contains("AmbientCapabilities=CAP_NET_ADMIN CAP_NET_RAW"),
+        "one line says what to do: {said}"
+    );
+}
+
+#[test]
+fn as_root_too_a_node_without_rights_says_what_to_do() {
+    without_rights_a_node_says_what_to_do();
 }
 
 #[test]
