@@ -76,7 +76,7 @@ pub fn note(round: Round) {
 pub fn publish() {
     let rounds = ROUNDS.lock().expect("nobody panics with it").clone();
     let (text, over) = table(&rounds);
-    println!("{text}");
+    println!("\n{text}");
     if let Some(path) = path() {
         std::fs::write(&path, &text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         println!("also in {}", path.display());
