@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 use trimaran_client::{Attributes, Connection, Message};
+use trimaran_node::types::Version;
 use trimaran_tests::process::cluster::QUEUE_MANAGER;
 use trimaran_tests::process::{Cluster, Plan, amount, run_program};
 use trimaran_tests::sources::{read, root};
@@ -287,37 +288,105 @@ async fn the_preferred_node_takes_over_again_when_it_is_back() {
     drop(clients);
 }
 
-/// `trimaran …` is run as it stands; the service of a node is this test's process of it.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_commands_of_the_page_on_maintenance_work() {
-    let mut cluster = cluster();
-    command(&cluster, &["move", QUEUE_MANAGER, "a"]);
-    let page = read(&root().join("node/docs/maintenance.md"));
+/// Runs the commands of a page, or of a part of one. `trimaran …` is run as it stands; the service of a node is this test's process of
+/// it, a package is this program as its newest release, and node d has the addresses that it has here. How many there were.
+async fn run_commands(cluster: &mut Cluster, page: &str) -> usize {
     let blocks = page.split("```bash\n").skip(1).filter_map(|rest| rest.split("```").next());
     let mut ran = 0;
     for line in blocks.flat_map(str::lines) {
         let (typed, comment) = line.split_once('#').unwrap_or((line, ""));
+        let mut typed = typed.to_owned();
+        if let Some(new) = cluster.nodes.get(3) {
+            typed = typed.replace("10.0.0.4:7101", &new.peer).replace("10.0.0.4:7201", &new.client);
+        }
         let words: Vec<&str> = typed.split_whitespace().collect();
         let node = || cluster.node_named(comment.trim().trim_start_matches("on ").split(';').next().unwrap());
         match words.as_slice() {
-            ["trimaran", arguments @ ..] => drop(command(&cluster, arguments)),
+            ["trimaran", "status", "--check"] => wait_until_all_is_well(cluster),
+            ["trimaran", arguments @ ..] => drop(command(cluster, arguments)),
+            ["sudo", "apt", "install", "./trimaran_*.deb"] => {
+                let node = node();
+                cluster.restart_as(node, Version::RECORDS.0);
+                wait_in_sync(cluster, node).await;
+            }
             ["sudo", "systemctl", "stop", "trimaran-node"] => {
                 let node = node();
                 cluster.stop(node);
             }
+            ["sudo", "rm", "-rf", directories @ ..] => {
+                let node = node();
+                for directory in directories {
+                    let last = directory.rsplit('/').next().expect("a path has a last part");
+                    std::fs::remove_dir_all(cluster.node_directory(node).join(last)).expect("it is there");
+                }
+            }
             ["sudo", "systemctl", "start", "trimaran-node"] => {
                 let node = node();
-                cluster.start_node(node);
-                cluster
-                    .wait_in_sync(node, Duration::from_secs(30))
-                    .await
-                    .unwrap_or_else(|text| panic!("{text}"));
+                match node < cluster.first_nodes() {
+                    true => {
+                        cluster.start_node(node);
+                        wait_in_sync(cluster, node).await;
+                    }
+                    // One that joins is as new as the others are now, and waits to be asked for.
+                    false => cluster.start_as(node, Version::RECORDS.0),
+                }
             }
             other => panic!("what is this? {other:?}"),
         }
         ran += 1;
     }
+    ran
+}
+
+async fn wait_in_sync(cluster: &Cluster, node: usize) {
+    cluster.wait_in_sync(node, Duration::from_secs(30)).await.unwrap_or_else(|text| panic!("{text}"));
+}
+
+/// Whoever has just come may not lead yet.
+fn wait_until_all_is_well(cluster: &Cluster) {
+    let (begun, connect) = (Instant::now(), cluster.addresses().join(","));
+    loop {
+        let output = run_program("trimaran", &["--connect", &connect, "status", "--check"], "");
+        if output.status.success() {
+            return;
+        }
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(begun.elapsed() < Duration::from_secs(30), "{said}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_commands_of_the_page_on_maintenance_work() {
+    let mut cluster = cluster();
+    command(&cluster, &["move", QUEUE_MANAGER, "a"]);
+    let page = read(&root().join("node/docs/maintenance.md"));
+    let ran = run_commands(&mut cluster, &page).await;
     assert!(ran > 8, "the page has commands: {ran}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_commands_of_the_page_on_procedures_work() {
+    let speaks = Some(Version::FIRST.0);
+    let mut cluster = Cluster::start(Plan { joining: 1, speaks, ..Plan::default() });
+    let queue = cluster.connect().await.queue(STREAM);
+    let attributes = Attributes::new().with("MAXDEPTH", 1_000);
+    cluster.connect().await.admin().create_queue(STREAM, attributes).await.expect("created");
+    let page = read(&root().join("node/docs/procedures.md"));
+    let mut ran = 0;
+    for part in page.split("\n## ").skip(1) {
+        if part.starts_with("A node that is lost for good") {
+            cluster.kill(2);
+        }
+        queue.put(Message::new("one")).await.expect("it is served");
+        ran += run_commands(&mut cluster, part).await;
+    }
+    assert!(ran > 14, "the page has commands: {ran}");
+    assert_eq!(queue.status().await.expect("it is there").depth, 3);
+    let nodes = cluster.status().await.expect("a node serves").instances;
+    let mut nodes: Vec<String> = nodes.into_iter().map(|instance| instance.node).collect();
+    nodes.sort();
+    assert_eq!(nodes, ["a", "b", "d"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -12,6 +12,7 @@ use prost::Message as _;
 use trimaran_proto::admin::v1::{Canary, CanaryGap};
 use trimaran_proto::failover::GAPS_KEPT;
 
+use crate::types::planted::{self, Bug};
 use crate::types::{NodeId, WallTime};
 
 /// A round begins each second and has one for itself: good ones are further apart only when one was not.
@@ -33,6 +34,9 @@ pub(super) fn note_good(canary: &mut Option<Canary>, node: NodeId, silent: Optio
     debug_assert_ne!(node, NodeId(0), "a round is some node's");
     let first = || Canary { since_ms: at.0, good_ms: at.0, ..Canary::default() };
     let canary = canary.get_or_insert_with(first);
+    if planted::is(Bug::CanaryAlone) {
+        canary.good_ms = canary.good_ms.min(at.0 - silent.map_or(0, |silent| silent.as_millis() as i64));
+    }
     let gap_ms = at.0.saturating_sub(canary.good_ms);
     if gap_ms > GOOD_APART_MS_MAX {
         let silent_ms = silent.map_or(0, |silent| i64::try_from(silent.as_millis()).unwrap_or(i64::MAX));

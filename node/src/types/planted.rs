@@ -42,6 +42,8 @@ pub enum Bug {
     LeadInMaintenance,
     /// A fail-back does not wait until the leader has served for a while.
     FailBackAtOnce,
+    /// An outage is what one canary missed, whatever the others saw.
+    CanaryAlone,
 }
 
 #[cfg(feature = "planted-bugs")]

@@ -14,7 +14,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::connections;
@@ -25,9 +24,10 @@ use super::netlink::{Interface, LinkChanges, Route};
 use super::orders::{Line, Report, Said, encode};
 use super::packet::Packets;
 use super::policy::{LIFETIME, Order};
+use super::program::{Ended, Program, Verb};
 use super::tickle::{self, Raw, Tickles};
 use super::{Address, Mode, Options};
-use crate::types::{Ends, Instant, QueueManagerId};
+use crate::types::{Ends, Instant, QueueManagerId, Term};
 
 /// When an address that was taken is announced: at once, soon again for whoever missed it, and then every
 /// [`REFRESH`], because switches forget sooner than hosts.
@@ -43,6 +43,8 @@ const REFRESH: Duration = Duration::from_secs(30);
 const PROBE_WINDOW: Duration = Duration::from_millis(200);
 /// A stranger is given so much time to go before the address is tried again.
 const REFUSED_FOR: Duration = Duration::from_secs(10);
+/// A program that failed is called again so late.
+const FAILED_FOR: Duration = Duration::from_secs(2);
 const CONFLICT_EVERY: Duration = Duration::from_secs(1);
 
 struct Agent {
@@ -56,6 +58,8 @@ struct Agent {
     tickles: BTreeMap<QueueManagerId, Tickles>,
     /// Those that have an address whose interface is down.
     cut_off: BTreeSet<QueueManagerId>,
+    /// Releases that are answered when the addresses are gone.
+    owed: BTreeMap<QueueManagerId, Instant>,
     unread: Vec<u8>,
 }
 
@@ -73,6 +77,8 @@ struct Place {
     packets: Option<Packets>,
     /// Of mode fast.
     fence: Option<Fence>,
+    /// Of mode exec.
+    program: Option<Program>,
     keeper: Keeper,
     taken_at: Instant,
     /// Since it was taken, or its interface came up.
@@ -97,6 +103,11 @@ pub fn run(options: Options, control: UnixStream, clock: fn() -> Instant) -> io:
     for number in 0..agent.places.len() {
         let act = agent.places[number].keeper.let_go();
         agent.carry_out(number, act, None);
+        if let Some(program) = &mut agent.places[number].program
+            && let Err(error) = program.finish(clock)
+        {
+            tracing::error!("address {}: {error}", agent.places[number].address.ip);
+        }
         if agent.places[number].fence.is_some() {
             Fence::remove(agent.places[number].address.ip);
         }
@@ -109,7 +120,7 @@ impl Agent {
     fn begin(options: Options, control: UnixStream, clock: fn() -> Instant) -> Result<Agent, String> {
         control.set_nonblocking(true).map_err(|error| error.to_string())?;
         let mut places: Vec<Place> =
-            options.addresses.iter().map(|address| Place::new(address.clone(), options.mode)).collect();
+            options.addresses.iter().map(|address| Place::new(address.clone(), &options)).collect();
         let mut kernel = None;
         if options.mode.is_kernels() {
             let netlink = |error: io::Error| format!("netlink: {error}");
@@ -132,14 +143,13 @@ impl Agent {
             let raw = Raw::open().map_err(|error| not_allowed(&options.addresses[0], &error))?;
             kernel = Some(Kernel { route, changes, raw });
         }
-        let (tickles, cut_off, unread) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
-        let agent = Agent { options, clock, control, kernel, places, tickles, cut_off, unread };
-        for number in 0..agent.places.len() {
-            if agent.options.mode == Mode::Exec {
-                agent.call_program(number, "release", None).map_err(|error| error.to_string())?;
-            }
+        for program in places.iter_mut().filter_map(|place| place.program.as_mut()) {
+            let started = program.start(Verb::Release, Term(0), Duration::ZERO, clock());
+            started.and_then(|()| program.finish(clock)).map_err(|error| error.to_string())?;
         }
-        Ok(agent)
+        let (tickles, cut_off, owed, unread) =
+            (BTreeMap::new(), BTreeSet::new(), BTreeMap::new(), Vec::new());
+        Ok(Agent { options, clock, control, kernel, places, tickles, cut_off, owed, unread })
     }
 
     fn until_node_is_gone(&mut self) {
@@ -153,7 +163,9 @@ impl Agent {
             for number in 0..self.places.len() {
                 self.on_time(number);
                 self.listen(number);
+                self.look_at_program(number);
             }
+            self.answer_releases();
             self.tell_clients();
         }
     }
@@ -164,7 +176,10 @@ impl Agent {
         let due = self
             .places
             .iter()
-            .flat_map(|place| [place.keeper.next(), place.next_announcement])
+            .flat_map(|place| {
+                let program = place.program.as_ref().and_then(|program| program.next(now));
+                [place.keeper.next(), place.next_announcement, program]
+            })
             .chain(self.tickles.values().map(Tickles::next))
             .flatten()
             .min();
@@ -298,14 +313,52 @@ impl Agent {
         let numbers =
             (0..self.places.len()).filter(|n| self.places[*n].address.queue_manager == queue_manager);
         for number in numbers.collect::<Vec<_>>() {
-            let act = self.places[number].keeper.follow(order, (self.clock)());
+            let place = &mut self.places[number];
+            if matches!(order, Order::Hold { .. }) && place.is_being_released() {
+                // The next renewal comes soon enough.
+                continue;
+            }
+            let act = place.keeper.follow(order, (self.clock)());
             self.carry_out(number, act, Some(order));
         }
-        match order {
-            Order::Release { deadline } => {
-                self.report(&Report::Released { queue_manager: queue_manager.0, deadline: deadline.0 });
+        if let Order::Release { deadline } = order {
+            self.owed.insert(queue_manager, deadline);
+            self.answer_releases();
+        }
+    }
+
+    /// Those whose addresses are gone: programs may take their time.
+    fn answer_releases(&mut self) {
+        for (queue_manager, deadline) in std::mem::take(&mut self.owed) {
+            let going =
+                |place: &Place| place.address.queue_manager == queue_manager && place.is_being_released();
+            match self.places.iter().any(going) {
+                true => drop(self.owed.insert(queue_manager, deadline)),
+                false => {
+                    self.report(&Report::Released { queue_manager: queue_manager.0, deadline: deadline.0 })
+                }
             }
-            Order::Hold { .. } => {}
+        }
+    }
+
+    /// Whether the user's program has come to its end.
+    fn look_at_program(&mut self, number: usize) {
+        let now = (self.clock)();
+        let place = &mut self.places[number];
+        let Some(Ended { verb, term, result }) = place.program.as_mut().and_then(|program| program.look(now))
+        else {
+            return;
+        };
+        match (verb, result) {
+            (Verb::Acquire, Ok(())) => self.on_taken(number, term, now),
+            (Verb::Release, Ok(())) => {}
+            (Verb::Acquire, Err(error)) => {
+                // What it did before it failed is undone.
+                let act = place.keeper.refuse(now + FAILED_FOR);
+                self.on_failure(number, &error);
+                self.carry_out(number, act, None);
+            }
+            (Verb::Release, Err(error)) => self.on_failure(number, &error),
         }
     }
 
@@ -368,35 +421,65 @@ impl Agent {
         let Some(act) = act else { return };
         let done = match self.options.mode {
             Mode::Kernel | Mode::Fast => self.tell_kernel(number, act, order),
-            Mode::Exec => match act {
-                Act::Take => self.call_program(number, "acquire", order),
-                Act::Renew => Ok(()),
-                Act::Remove => self.call_program(number, "release", order),
-            },
+            Mode::Exec => self.call_program(number, act, order),
             Mode::DryRun => Ok(()),
         };
         let now = (self.clock)();
         let place = &mut self.places[number];
-        let (queue_manager, address) = (place.address.queue_manager.0, place.address.ip);
         if let Err(error) = done {
-            place.keeper.let_go();
-            let sentence = format!("address {address}: {error}");
-            tracing::error!("{sentence}");
-            return self.report(&Report::Failed { queue_manager, sentence });
+            match self.options.mode {
+                Mode::Exec => drop(place.keeper.refuse(now + FAILED_FOR)),
+                _ => drop(place.keeper.let_go()),
+            }
+            return self.on_failure(number, &error);
         }
         match (act, order) {
-            (Act::Take, Some(Order::Hold { term, .. })) => {
-                place.taken_at = now;
-                place.announce_from(now);
-                let announced = (self.clock)().0;
-                tracing::info!(%address, term = term.0, mode = self.options.mode.as_str(), "address taken");
-                self.report(&Report::Taken { queue_manager, term: term.0, claimed: now.0, announced });
+            // In mode exec when its program has done it.
+            (Act::Take, Some(Order::Hold { term, .. })) if self.options.mode != Mode::Exec => {
+                self.on_taken(number, term, now);
             }
             (Act::Remove, _) => {
                 place.next_announcement = None;
+                let address = place.address.ip;
                 tracing::info!(%address, mode = self.options.mode.as_str(), "address given back");
             }
             _ => {}
+        }
+    }
+
+    fn on_taken(&mut self, number: usize, term: Term, now: Instant) {
+        let place = &mut self.places[number];
+        let (queue_manager, address) = (place.address.queue_manager.0, place.address.ip);
+        place.taken_at = now;
+        place.announce_from(now);
+        let announced = (self.clock)().0;
+        tracing::info!(%address, term = term.0, mode = self.options.mode.as_str(), "address taken");
+        self.report(&Report::Taken { queue_manager, term: term.0, claimed: now.0, announced });
+    }
+
+    fn on_failure(&mut self, number: usize, error: &io::Error) {
+        let address = &self.places[number].address;
+        let sentence = format!("address {}: {error}", address.ip);
+        tracing::error!("{sentence}");
+        let queue_manager = address.queue_manager.0;
+        self.report(&Report::Failed { queue_manager, sentence });
+    }
+
+    /// Does not wait for it.
+    fn call_program(&mut self, number: usize, act: Act, order: Option<Order>) -> io::Result<()> {
+        let now = (self.clock)();
+        let verb = match act {
+            Act::Take => Verb::Acquire,
+            Act::Remove => Verb::Release,
+            Act::Renew => return Ok(()),
+        };
+        let (term, lease) = match order {
+            Some(Order::Hold { term, deadline }) => (term, deadline.since(now)),
+            _ => (Term(0), Duration::ZERO),
+        };
+        match &mut self.places[number].program {
+            Some(program) => program.start(verb, term, lease, now),
+            None => Ok(()),
         }
     }
 
@@ -436,44 +519,6 @@ impl Agent {
         route.set(interface, address, &place.label(), LIFETIME.as_secs() as u32, is_in_time)
     }
 
-    /// Runs the user's program, and ends it when it takes too long.
-    fn call_program(&self, number: usize, what: &str, order: Option<Order>) -> io::Result<()> {
-        let Some(program) = &self.options.program else { return Ok(()) };
-        let address = &self.places[number].address;
-        let (term, deadline) = match order {
-            Some(Order::Hold { term, deadline }) => (term.0, deadline.since((self.clock)())),
-            _ => (0, Duration::ZERO),
-        };
-        let mut child = Command::new(program)
-            .args([what, &address.ip.to_string(), address.name.as_str(), &term.to_string()])
-            .arg(deadline.as_millis().to_string())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", program.display())))?;
-        let until = (self.clock)() + self.options.program_limit;
-        loop {
-            if let Some(status) = child.try_wait()? {
-                return match status.success() {
-                    true => Ok(()),
-                    false => {
-                        Err(io::Error::other(format!("{} {what} ended with {status}", program.display())))
-                    }
-                };
-            }
-            if (self.clock)() > until {
-                child.kill()?;
-                child.wait()?;
-                let limit = self.options.program_limit;
-                return Err(io::Error::other(format!(
-                    "{} {what} took more than {limit:?}",
-                    program.display()
-                )));
-            }
-            std::thread::sleep(Duration::from_millis(2));
-        }
-    }
-
     /// A node that does not read loses reports, and nothing else.
     fn report(&mut self, report: &Report) {
         let _ = self.control.write_all(&encode(report));
@@ -481,19 +526,27 @@ impl Agent {
 }
 
 impl Place {
-    fn new(address: Address, mode: Mode) -> Place {
+    fn new(address: Address, options: &Options) -> Place {
+        let about = || [address.ip.to_string(), address.name.to_string()];
+        let program = options.program.clone().filter(|_| options.mode == Mode::Exec);
+        let program = program.map(|path| Program::new(path, options.program_limit, about()));
         Place {
             address,
+            program,
             interface: None,
             packets: None,
             fence: None,
-            keeper: Keeper::new(mode.lifetime()),
+            keeper: Keeper::new(options.mode.lifetime()),
             taken_at: Instant(0),
             announced: 0,
             announced_from: Instant(0),
             next_announcement: None,
             next_conflict: Instant(0),
         }
+    }
+
+    fn is_being_released(&self) -> bool {
+        self.program.as_ref().and_then(Program::running) == Some(Verb::Release)
     }
 
     /// At once and then as [`ANNOUNCE_AT`] has it.
@@ -606,5 +659,94 @@ mod tests {
         assert_eq!(report(), Report::Tickled { queue_manager: 1, count: 0 }, "no address of the agent");
         drop((node, lines));
         agent.join().unwrap().unwrap();
+    }
+    /// A node's end of the pair, and an agent that calls this script.
+    fn with_program(
+        script: &str,
+        limit: Duration,
+    ) -> (UnixStream, impl FnMut() -> Report, tempfile::TempDir) {
+        let directory = tempfile::tempdir().unwrap();
+        let program = directory.path().join("program");
+        let text = format!("#!/bin/sh\ncd {}\necho \"$@\" >>called\n{script}\n", directory.path().display());
+        // By another process: one that has it open for writing, and forks, would keep it from being run.
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", "cat >\"$1\" && chmod 755 \"$1\"", "sh"]).arg(&program);
+        let mut writes = shell.stdin(std::process::Stdio::piped()).spawn().unwrap();
+        writes.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        assert!(writes.wait().unwrap().success());
+        let (name, ip) = (ObjectName::new("QM").unwrap(), [10, 0, 0, 50].into());
+        let options = Options {
+            mode: Mode::Exec,
+            addresses: vec![Address { queue_manager: ID, name, ip, prefix: 24, number: 0 }],
+            interface: None,
+            program: Some(program),
+            program_limit: limit,
+            peers: Vec::new(),
+        };
+        let (node, control) = UnixStream::pair().unwrap();
+        std::thread::spawn(move || run(options, control, now));
+        let mut lines = BufReader::new(node.try_clone().unwrap()).lines();
+        let report = move || serde_json::from_str::<Report>(&lines.next().unwrap().unwrap()).unwrap();
+        (node, report, directory)
+    }
+
+    fn called(directory: &tempfile::TempDir) -> Vec<String> {
+        let text = std::fs::read_to_string(directory.path().join("called")).unwrap();
+        // Who is called with what, without what is left of the lease.
+        text.lines().map(|line| line.rsplit_once(' ').unwrap().0.to_owned()).collect()
+    }
+
+    fn renew(node: &mut UnixStream) {
+        let deadline = now() + 2 * LIFETIME;
+        node.write_all(&encode(&Line::new(ID, Order::Hold { term: Term(3), deadline }))).unwrap();
+    }
+
+    #[test]
+    fn a_program_that_takes_longer_than_a_lifetime_is_called_once_and_the_release_is_answered_when_it_is_done()
+     {
+        let script = "[ $1 = release ] || sleep 1.5";
+        let (mut node, mut report, directory) = with_program(script, Duration::from_secs(60));
+        assert_eq!(report(), Report::Ready);
+        let begun = now();
+        let mut renewing = node.try_clone().unwrap();
+        let renews = std::thread::spawn(move || {
+            for _ in 0..20 {
+                renew(&mut renewing);
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        });
+        let Report::Taken { term: 3, claimed, .. } = report() else { panic!("not taken") };
+        assert!(Instant(claimed).since(begun) >= Duration::from_millis(1_500), "when it is there");
+        renews.join().unwrap();
+        let release = Order::Release { deadline: now() };
+        node.write_all(&encode(&Line::new(ID, release))).unwrap();
+        assert!(matches!(report(), Report::Released { .. }));
+        assert_eq!(
+            called(&directory),
+            ["release 10.0.0.50 QM 0", "acquire 10.0.0.50 QM 3", "release 10.0.0.50 QM 0"]
+        );
+    }
+
+    #[test]
+    fn a_program_that_hangs_or_fails_is_ended_named_and_undone() {
+        for (script, said) in [
+            ("[ $1 = release ] || exec sleep 1000", "took more than 200ms"),
+            ("[ $1 = release ] || exit 7", "ended with exit status: 7"),
+        ] {
+            let (mut node, mut report, directory) = with_program(script, Duration::from_millis(200));
+            assert_eq!(report(), Report::Ready);
+            renew(&mut node);
+            let Report::Failed { sentence, .. } = report() else { panic!("it did not fail") };
+            assert!(sentence.starts_with("address 10.0.0.50: ") && sentence.contains(said), "{sentence}");
+            // Not at once again.
+            renew(&mut node);
+            let release = Order::Release { deadline: now() };
+            node.write_all(&encode(&Line::new(ID, release))).unwrap();
+            assert!(matches!(report(), Report::Released { .. }));
+            assert_eq!(
+                called(&directory),
+                ["release 10.0.0.50 QM 0", "acquire 10.0.0.50 QM 3", "release 10.0.0.50 QM 0"]
+            );
+        }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! [`policy`] (the node's side) and [`keeper`] (the agent's) decide, without a clock or a socket. [`orders`] is what the two
 //! processes say to each other, [`agent`] the process that holds the addresses, with [`netlink`] and
-//! [`fence`] (the kernel), [`packet`] and
+//! [`fence`] (the kernel), [`program`] (of the user's, in place of the kernel), [`packet`] and
 //! [`frames`] (the network), [`connections`] (those that use an address which goes) and [`tickle`] (those that used an
 //! address before it came).
 
@@ -12,6 +12,7 @@ pub mod orders;
 pub mod netlink;
 pub mod packet;
 pub mod fence;
+pub mod program;
 pub mod frames;
 pub mod connections;
 pub mod tickle;

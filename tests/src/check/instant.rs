@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use trimaran_node::types::{Index, RoleView, Term};
 use trimaran_proto::replica::v1::peer_message::Message as PeerMessage;
 
+use super::canaries::{self, Canaries};
 use super::committed::Committed;
 use super::equal_states::EqualStates;
 use super::expiry::{self, Expiry};
@@ -32,6 +33,7 @@ pub struct InstantChecks {
     pub replay: Replay,
     pub versions: Versions,
     pub placements: Placements,
+    pub canaries: Canaries,
     failovers: Failovers,
     back: NeverBack,
     committed: Committed,
@@ -131,6 +133,7 @@ impl InstantChecks {
         id: u64,
         number: usize,
         look_us: u64,
+        healed_at: Option<u64>,
         nodes: &mut BTreeMap<u64, Node>,
         counters: &mut Counters,
     ) -> Broken {
@@ -143,6 +146,9 @@ impl InstantChecks {
         }
         if let Some(sentence) = self.failovers.after_turn(id, number, &mind.role, &mind.replica) {
             return Some((failovers::NAME, sentence));
+        }
+        if let Some(sentence) = self.canaries.after_turn(number, mind.replica.queue_manager(), healed_at) {
+            return Some((canaries::NAME, sentence));
         }
         let consensus = mind.replica.consensus();
         let (term, commit, applied) = (consensus.term(), consensus.commit_index(), consensus.applied_index());

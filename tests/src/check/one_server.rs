@@ -33,7 +33,7 @@ pub fn on_role(queue_manager: usize, now: u64, nodes: &BTreeMap<u64, Node>) -> O
     })
 }
 
-/// The address: never on two nodes, and on none after the end of the lease that it was held under.
+/// The address: never do two nodes answer for it, and none does after the end of the lease that it was held under.
 pub fn address(now: u64, nodes: &BTreeMap<u64, Node>) -> Option<String> {
     let queue_managers = nodes.values().map(|node| node.agents.len()).max()?;
     for queue_manager in 0..queue_managers {
@@ -41,7 +41,7 @@ pub fn address(now: u64, nodes: &BTreeMap<u64, Node>) -> Option<String> {
         for node in nodes.values() {
             let Some(agent) = node.agents.get(queue_manager) else { continue };
             let local = Instant(node.clock.local(now));
-            if !agent.is_held(local) {
+            if !agent.answers(local) {
                 continue;
             }
             if let Some(other) = holder.replace(node.id) {
@@ -76,7 +76,7 @@ pub fn address_missing(now: u64, healed_at: Option<u64>, nodes: &BTreeMap<u64, N
         minds.zip(&node.agents).find_map(|((queue_manager, mind), agent)| {
             // A hand-over that came to nothing gave the address back and takes it again.
             let long = mind.role.is_serving() && now > mind.served_from + PATIENCE_US;
-            (long && may_serve(&mind.role, local) && !agent.is_held(local))
+            (long && may_serve(&mind.role, local) && !agent.answers(local))
                 .then(|| format!("node {} serves queue manager {queue_manager} without its address", node.id))
         })
     })

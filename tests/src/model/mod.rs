@@ -6,3 +6,4 @@ pub mod workload;
 pub mod app;
 pub mod operator;
 pub mod administrator;
+pub mod canary;

@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`Cluster`] (nodes as processes of this machine, started, killed and read by their ids), [`faults`]
 //! (chance, damaged files, full disks), [`namespace`] (who holds them), [`small_disk`] (devices to fill), [`network`] (cables to pull, an address that moves), [`waiting`] (crowds of clients that do
-//! nothing), [`ledger`] (producers and consumers that write
+//! nothing), [`rounds`] (of faults, and what a client waited for), [`ledger`] (producers and consumers that write
 //! down what they were promised, and the balance), [`damage`] (what a damaged node may and may not do), [`python`] and
 //! [`java`] (clients of strangers), [`samples`] (ours in other languages), [`debian`] (where the package is installed), over [`tools`].
 //! The stories are in `tests/tests`: `process.rs`, `address.rs`, `channels.rs`, `package.rs`, `samples.rs`.
@@ -16,6 +16,7 @@ pub mod network;
 pub mod java;
 pub mod namespace;
 pub mod python;
+pub mod rounds;
 pub mod samples;
 pub mod small_disk;
 pub mod tools;

@@ -17,6 +17,7 @@ use trimaran_node::types::{
     CorrelationId, Descriptor, GroupId, HandleId, Message, MessageId, MessageSelector, NodeId, ObjectName,
     Persistence, ProducerId, ProducerSequence, Reason, Token, UnitId, Version,
 };
+use trimaran_node::vip::Mode;
 use trimaran_proto::admin::v1::{CanaryGap, Classified};
 use trimaran_proto::failover::Class;
 use trimaran_proto::message::v1 as wire;
@@ -144,7 +145,7 @@ impl Runner {
         plan.setup.initial = crate::sim::world::initial_membership(plan.nodes);
         plan.setup.window_bytes = number(words, "window")?.unwrap_or(64 << 20) as usize;
         plan.setup.log_retain_bytes = number(words, "retain")?.unwrap_or(64 << 20) as usize;
-        plan.setup.fast_timing = true;
+        (plan.setup.fast_timing, plan.setup.address_mode) = (true, Mode::Kernel);
         plan.setup.system_objects = has(words, "system");
         plan.setup.turn_work = number(words, "turn")?.unwrap_or(TURN_WORK);
         if has(words, "before") {

@@ -482,6 +482,7 @@ impl World {
         }
         self.nodes.insert(id, node);
         self.start_node(id);
+        self.add_canaries_of(id);
         if dies_first {
             self.crash(old, true);
         }
@@ -589,7 +590,7 @@ impl World {
             match program {
                 Program::App(app) => app.finish(),
                 Program::Administrator(administrator) => administrator.finish(),
-                Program::Operator(_) | Program::Puppet(_) => {}
+                Program::Operator(_) | Program::Canary(_) | Program::Puppet(_) => {}
             }
         }
         for program in 0..self.programs.len() {

@@ -10,6 +10,7 @@ use trimaran_node::runtime::recover::{Expected, Started};
 use trimaran_node::types::{
     Index, Membership, NodeId, ObjectName, QueueManagerId, RequestId, RoleView, Speaks, Term, Version,
 };
+use trimaran_node::vip::Mode;
 use trimaran_node::vip::policy::{self, Policy};
 
 use super::address::Agent;
@@ -124,6 +125,8 @@ pub struct Setup {
     /// How much is remembered for programs that ask again.
     pub retention: Retention,
     pub fast_timing: bool,
+    /// How the queue managers' addresses are held.
+    pub address_mode: Mode,
     pub forgets_term: bool,
     /// As the replica's options.
     pub turn_work: u64,
@@ -132,6 +135,8 @@ pub struct Setup {
     /// Of each queue manager.
     pub placements: Vec<Placement>,
     pub tenure: Duration,
+    /// Whether there are canaries.
+    pub canaries: bool,
 }
 
 /// What a start found, for the report and the marks.
@@ -264,7 +269,7 @@ fn consensus_options(setup: &Setup, node: u64) -> trimaran_node::consensus::Opti
 
 /// As `runtime` has it.
 fn address_tail(setup: &Setup) -> Duration {
-    policy::tail(policy::LIFETIME, consensus_options(setup, 1).lease())
+    policy::tail(setup.address_mode.lifetime(), consensus_options(setup, 1).lease())
 }
 
 fn replica_options(
@@ -288,6 +293,7 @@ fn replica_options(
         units_within: setup.units_within,
         placement: setup.placements.get(number).copied().unwrap_or_default(),
         tenure: setup.tenure,
+        canary: setup.canaries,
         ..trimaran_node::replica::Options::new(
             queue_manager_id(number),
             queue_manager_name(number),

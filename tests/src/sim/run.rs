@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use super::address::Flaw;
 use super::commit::commit;
 use super::disk::{self, Depth, Failure, Sites};
 use super::net::Quality;
@@ -22,6 +23,7 @@ use trimaran_node::mqi::{Admin, Operate};
 use trimaran_node::qmgr::Retention;
 use trimaran_node::replica::TURN_WORK;
 use trimaran_node::types::Version;
+use trimaran_node::vip::Mode;
 
 /// What whoever starts a run may set; everything else comes from the seed.
 #[derive(Clone, Debug)]
@@ -91,10 +93,12 @@ pub enum Planted {
     ForgetFailover,
     LeadInMaintenance,
     FailBackAtOnce,
+    OpenFence,
+    CanaryAlone,
 }
 
 impl Planted {
-    pub const ALL: [(Planted, &'static str, &'static str); 21] = [
+    pub const ALL: [(Planted, &'static str, &'static str); 23] = [
         (Planted::AckBeforeSync, "ack-before-sync", "a write counts as persisted before the disk said so"),
         (Planted::ForgetTerm, "forget-term", "term and vote are forgotten at a restart"),
         (Planted::ServeWithoutLease, "serve-without-lease", "a leader serves on without a lease"),
@@ -128,6 +132,16 @@ impl Planted {
         (Planted::ForgetFailover, "forget-failover", "no record is kept of another node that takes over"),
         (Planted::LeadInMaintenance, "lead-in-maintenance", "a node in maintenance leads as others do"),
         (Planted::FailBackAtOnce, "fail-back-at-once", "a fail-back does not wait for the leader's tenure"),
+        (
+            Planted::OpenFence,
+            "open-fence",
+            "in mode fast the fence stays open while the kernel has the address",
+        ),
+        (
+            Planted::CanaryAlone,
+            "canary-alone",
+            "what a canary missed counts although another one got through",
+        ),
     ];
 
     /// Where the bug is, when it is not in what every depth has.
@@ -187,12 +201,14 @@ impl Plan {
             tail_bytes_max: *rng.pick(&[2 << 10, 64 << 10, 64 << 20]).expect("not empty"),
             retention: workload::retention(seed),
             fast_timing: rng.chance(300),
+            address_mode: Mode::Kernel,
             forgets_term: knobs.planted == Some(Planted::ForgetTerm),
             turn_work: TURN_WORK,
             system_objects: false,
             units_within: Duration::ZERO,
             placements: Vec::new(),
             tenure: Duration::from_secs(30),
+            canaries: false,
         };
         let mut schedule = Schedule::draw(&mut rng, Fault::ALL);
         schedule.draw_releases(seed);
@@ -214,7 +230,11 @@ impl Plan {
             look_us: 0,
             turn_us: (1, *rng.pick(&[5, 60, 400]).expect("not empty")),
             restart_us: *rng.pick(&[(50_000, 400_000), (500_000, 5_000_000)]).expect("not empty"),
-            keeps_address: knobs.planted == Some(Planted::KeepAddress),
+            agents_flaw: match knobs.planted {
+                Some(Planted::KeepAddress) => Flaw::KeepsAddress,
+                Some(Planted::OpenFence) => Flaw::OpenFence,
+                _ => Flaw::None,
+            },
             session_calls_max: *rng.pick(&[2, 9, 10_000]).expect("not empty"),
             session_bytes_max: *rng.pick(&[1 << 10, 16 << 20]).expect("not empty"),
             victims: Vec::new(),
@@ -226,6 +246,8 @@ impl Plan {
             plan.newest = Version::RECORDS;
         }
         plan.place_queue_managers(knobs);
+        plan.hold_addresses_fast();
+        plan.draw_canaries();
         // Short turns that cost time, so that what a client asks for is done in parts; or long ones that cost none.
         (plan.setup.turn_work, plan.look_us) =
             *rng.pick(&[(256, 10), (1_024, 2), (TURN_WORK, 0)]).expect("not empty");
@@ -248,8 +270,26 @@ impl Plan {
         self.schedule.enabled.extend(missing);
     }
 
+    /// A sixth of the runs has fences around its addresses, most of them with short elections, as the fast profile has them. Drawn
+    /// apart, so that a seed without is the run that it was before there were any.
+    fn hold_addresses_fast(&mut self) {
+        let mut rng = Rng::new(self.seed ^ 0x6665_6E63_6573);
+        if rng.chance(170) {
+            self.setup.address_mode = Mode::Fast;
+            self.setup.fast_timing |= rng.chance(800);
+        }
+    }
+
+    /// A tenth of the runs has canaries, which need the version that knows of them. Drawn apart, too.
+    fn draw_canaries(&mut self) {
+        if Rng::new(self.seed ^ 0x6361_6E61_7269).chance(100) {
+            (self.setup.canaries, self.newest) = (true, Version::RECORDS);
+        }
+    }
+
     /// For days of another kind.
     pub fn unplaced(mut self) -> Plan {
+        self.setup.canaries = false;
         self.setup.placements.clear();
         self.setup.units_within = Duration::ZERO;
         self.schedule.enabled.retain(|fault| !fault.is_of_placement());
@@ -259,6 +299,11 @@ impl Plan {
     /// Maintenance and moves to preferred nodes are in it; the version that knows maintenance is raised at its beginning.
     pub fn is_placed(&self) -> bool {
         !self.setup.placements.is_empty()
+    }
+
+    /// Whether the version is raised at its beginning.
+    fn is_raised(&self) -> bool {
+        self.is_placed() || self.setup.canaries
     }
 }
 
@@ -414,13 +459,14 @@ fn plant(planted: Option<Planted>) {
         Planted::ForgetFailover => Some(Bug::ForgetFailover),
         Planted::LeadInMaintenance => Some(Bug::LeadInMaintenance),
         Planted::FailBackAtOnce => Some(Bug::FailBackAtOnce),
-        Planted::ForgetTerm | Planted::KeepAddress => None,
+        Planted::CanaryAlone => Some(Bug::CanaryAlone),
+        Planted::ForgetTerm | Planted::KeepAddress | Planted::OpenFence => None,
     }));
 }
 
 #[cfg(not(feature = "planted-bugs"))]
 fn plant(planted: Option<Planted>) {
-    let own = [Planted::ForgetTerm, Planted::KeepAddress];
+    let own = [Planted::ForgetTerm, Planted::KeepAddress, Planted::OpenFence];
     assert!(
         planted.is_none_or(|planted| own.contains(&planted)),
         "this bug is in the node: build with --features planted-bugs"
@@ -456,6 +502,7 @@ fn live(world: &mut World, knobs: &Knobs) {
         return;
     }
     add_programs(world, knobs, &mut rng);
+    world.add_canaries();
     under_faults(world);
     if !world.violations.is_empty() {
         return;
@@ -530,7 +577,7 @@ fn define_queues(world: &mut World) {
         world.ask_operator(number, Admin::alter_manager(&[("DEADQ", workload::QUEUES[5])]), false);
         let ready = Admin::alter_local(&workload::queue_name(0), &[("DESCR", "ready")]);
         world.ask_operator(number, ready, false);
-        if world.plan.is_placed() {
+        if world.plan.is_raised() {
             world.ask_operator(number, Operate::Raise { to: Some(Version::RECORDS) }, false);
         }
     }
@@ -660,6 +707,11 @@ pub(super) fn judge(world: &mut World) {
     world.counters.marks_add("states compared", world.checks.states.compared);
     world.counters.marks_add("states loaded from rows", world.checks.replay.loads);
     world.counters.marks_add("terms with a leader", world.checks.leaders.terms_led() as u64);
+    world.counters.marks_add("canaries' gaps looked at", world.checks.canaries.gaps);
+    if let Some(sentence) = world.checks.canaries.at_the_end() {
+        world.fail(check::canaries::NAME, sentence);
+    }
+    world.counters.marks_add("times without a good round", world.checks.canaries.silences);
     if !check::total::is_drained(&world.history) {
         world.fail("drain", "a queue is not empty after the drain".to_string());
     }

@@ -7,6 +7,7 @@ use trimaran_node::vip::policy::Order;
 
 use super::{Step, World};
 use crate::sim::address::Agent;
+use crate::sim::node::Node;
 
 impl World {
     /// What `runtime/hands.rs` does when a mind publishes its role.
@@ -30,8 +31,9 @@ impl World {
 
     /// The first thing an agent does is to remove what another one left.
     pub(super) fn start_agents(&mut self, id: u64) {
-        let (count, keeps) = (self.plan.setup.queue_managers, self.plan.keeps_address);
-        self.node_mut(id).agents = (0..count).map(|_| Agent::started(keeps)).collect();
+        let (setup, flaw) = (&self.plan.setup, self.plan.agents_flaw);
+        let agents = (0..setup.queue_managers).map(|_| Agent::started(setup.address_mode, flaw)).collect();
+        self.node_mut(id).agents = agents;
     }
 
     /// The node's process is gone, or the machine.
@@ -63,6 +65,13 @@ impl World {
             (Some(Act::Remove), _) => self.counters.mark("address given back"),
             (None, Order::Hold { .. }) => self.counters.mark("order to hold the address came too late"),
             (None, Order::Release { .. }) => {}
+        }
+        let is_silent = |node: &Node| {
+            let local = Instant(node.clock.local(now));
+            node.id != id && node.agents.get(number).is_some_and(|agent| agent.is_silent(local))
+        };
+        if is_taken && self.nodes.values().any(is_silent) {
+            self.counters.mark("address taken from behind a fence");
         }
         self.trace.line(now, || format!("agent of node {id}, queue manager {number}: {order:?}"));
         if is_taken && self.is_current(id, incarnation) {

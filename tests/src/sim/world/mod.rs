@@ -5,6 +5,7 @@
 //! True time is microseconds since the start of the run; nodes only ever see their own clocks.
 
 mod addresses;
+mod canaries;
 mod disks;
 mod life;
 mod programs;
@@ -22,6 +23,7 @@ use trimaran_node::types::{
 use trimaran_node::vip::policy::Order;
 use trimaran_proto::replica::v1::peer_message::Message as PeerMessage;
 
+use super::address::Flaw;
 use super::clock::Clock;
 use super::depth_b::StoresOnDisk;
 use super::disk::{Depth, Disk, Failure, MemoryDisk, StoredRows};
@@ -35,6 +37,7 @@ use crate::check::answered;
 use crate::check::instant::InstantChecks;
 use crate::model::administrator::Administrator;
 use crate::model::app::{App, Input};
+use crate::model::canary::Canary;
 use crate::model::history::History;
 use crate::model::operator::Operator;
 use crate::script::puppet::Puppet;
@@ -53,6 +56,7 @@ pub enum Program {
     App(Box<App>),
     Administrator(Box<Administrator>),
     Operator(Operator),
+    Canary(Canary),
     Puppet(Puppet),
 }
 
@@ -62,6 +66,7 @@ impl Program {
             Program::App(app) => app.queue_manager,
             Program::Administrator(administrator) => administrator.queue_manager,
             Program::Operator(operator) => operator.queue_manager,
+            Program::Canary(canary) => canary.queue_manager,
             Program::Puppet(puppet) => puppet.queue_manager,
         }
     }
@@ -209,7 +214,7 @@ pub struct Plan {
     /// How long a look at a message takes.
     pub look_us: u64,
     pub restart_us: (u64, u64),
-    pub keeps_address: bool,
+    pub agents_flaw: Flaw,
     /// Calls and bytes of a session that are not answered; what comes then is not read.
     pub session_calls_max: usize,
     pub session_bytes_max: usize,
@@ -538,6 +543,10 @@ impl World {
             | Step::CallArrives { node, .. }
             | Step::SessionEnds { node, .. } => *node,
             Step::Deliver { to, .. } | Step::SnapshotArrives { to, .. } => *to,
+            Step::Connected { program, .. }
+            | Step::Refused { program, .. }
+            | Step::ToProgram { program, .. }
+            | Step::Wake { program } => self.home_of(*program)?,
             _ => return None,
         };
         let until = self.nodes.get(&node)?.paused_until?;

@@ -26,6 +26,7 @@ impl World {
                 administrator.handle(self.now, input, &mut self.history, &mut out)
             }
             Program::Operator(operator) => operator.handle(self.now, input, &mut out),
+            Program::Canary(_) => self.tell_canary(program, input, &mut out),
             Program::Puppet(puppet) => puppet.handle(self.now, input),
         }
         for output in out {

@@ -84,8 +84,10 @@ impl World {
         if !self.nodes[&id].is_running() {
             return;
         }
+        let (look_us, healed_at) = (self.plan.look_us, self.healed_at);
+        let (nodes, counters) = (&mut self.nodes, &mut self.counters);
         if let Some((checker, sentence)) =
-            self.checks.after_turn(id, number, self.plan.look_us, &mut self.nodes, &mut self.counters)
+            self.checks.after_turn(id, number, look_us, healed_at, nodes, counters)
         {
             self.fail(checker, sentence);
         }
