@@ -10,7 +10,7 @@ use super::searches::UnderWay;
 use super::units::Unit;
 use super::waiters::Waiters;
 use crate::mqi::{
-    Call, Connect, Get, Groups, HandleView, Identity, OpenOptions, Purpose, Refusal, SessionView,
+    Call, Connect, Get, GetMode, Groups, HandleView, Identity, OpenOptions, Purpose, Refusal, SessionView,
 };
 use crate::types::{
     Account, DefaultContext, HandleId, Held, InGroup, MessageSelector, ObjectName, Position, QueueId, Reason,
@@ -95,7 +95,9 @@ impl Handle {
     /// A browse has found this message.
     pub fn browsed(&mut self, get: &Get, position: Position, in_group: Option<InGroup>) {
         let goes_on = get.selection.logical_order && in_group.is_some_and(|group| group.sequence_number > 1);
-        if self.anchor.is_none() || !goes_on {
+        let stays = get.mode == GetMode::BrowseUnderCursor;
+        debug_assert!(!stays || self.cursor == Some(position), "what is under the cursor stays there");
+        if self.anchor.is_none() || !(goes_on || stays) {
             self.anchor = Some(position);
         }
         self.cursor = Some(position);
