@@ -119,7 +119,7 @@ impl Queue for OnlyAnswers {
         &self,
         request: Request<Streaming<SessionRequest>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
-        let placed = completion::Data::Placed(Placed { message_id: vec![7; 24].into(), duplicate: false });
+        let placed = completion::Data::Placed(Placed { message_id: vec![7; 24].into(), ..Placed::default() });
         let answer = move |call: Call| Completion {
             token: call.token,
             data: Some(placed.clone()),

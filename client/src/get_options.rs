@@ -86,6 +86,7 @@ impl GetOptions {
             group_id: self.group_id.clone(),
             max_length: self.max_length,
             accept_truncated: self.accept_truncated,
+            ..wire::Get::default()
         }
     }
 

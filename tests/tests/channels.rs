@@ -320,6 +320,48 @@ async fn a_program_over_the_classes_for_java_does_what_it_does_with_mq() {
     );
 }
 
+/// Groups, and what becomes of puts that nobody waited for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn groups_over_the_classes_for_java_come_whole_and_in_order() {
+    let java = java();
+    let cluster = cluster().await;
+    let connection = cluster.connect().await;
+    let small = Attributes::new().with("MAXDEPTH", 2);
+    connection.admin().create_queue("SMALL", small).await.expect("a new queue can be created");
+    let output = java.run("Groups", &[&port(&cluster), QUEUE_MANAGER, QUEUE, "SMALL"]);
+    assert_eq!(
+        lines(&output),
+        [
+            "whole 2033",
+            "one id, numbers 1 2",
+            "browse a1 1G, a2 2G, 2259",
+            "whole a1 1G",
+            "whole a2 2G",
+            "whole a3 3L",
+            "whole b1 1G",
+            "whole b2 2L",
+            "whole 2033",
+            "after 3: 2033",
+            "after 1: 2033",
+            "after 2: own 1 1G",
+            "number own 2 2G",
+            "lacks one 2033",
+            "without asking own 1 1G, then 2033",
+            "closed 2241, going on own 3 3L, closed 0",
+            "waited late 1 1G, late 2 2L",
+            "outside 2245",
+            "of none 2241",
+            "unit u1 1G",
+            "again u1 1G, u2 2L",
+            "closed 2241, got never ended 1G",
+            "segments 2443",
+            "put 2 0 3, 2 2053 SMALL",
+            "since 0 0 0, 0 0 ",
+            "done",
+        ]
+    );
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_program_over_the_classes_for_jms_does_what_it_does_with_mq() {
     let java = java();

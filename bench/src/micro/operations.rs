@@ -94,7 +94,10 @@ fn answers(data: impl Fn(u64) -> wire::completion::Data) -> Box<dyn FnMut()> {
 fn encode_placed() -> Box<dyn FnMut()> {
     let message_id = Bytes::from_static(&[7; 24]);
     answers(move |_| {
-        wire::completion::Data::Placed(wire::Placed { message_id: message_id.clone(), duplicate: false })
+        wire::completion::Data::Placed(wire::Placed {
+            message_id: message_id.clone(),
+            ..wire::Placed::default()
+        })
     })
 }
 

@@ -56,6 +56,7 @@ impl State {
             producer_sequence: Some(wire::ProducerSequence { producer, sequence, repeated }),
             body_parts: 0,
             dead_letter: slot.dead_letter,
+            logical_order: false,
         };
         if open_first {
             self.open_handle(handle);

@@ -337,7 +337,14 @@ impl Session {
             let key = (producer.producer.clone(), producer.sequence);
             if let Some(message_id) = store.producers.get(&key).cloned() {
                 store.duplicates += 1;
-                return done(token, Some(Data::Placed(wire::Placed { message_id, duplicate: true })));
+                return done(
+                    token,
+                    Some(Data::Placed(wire::Placed {
+                        message_id,
+                        duplicate: true,
+                        ..wire::Placed::default()
+                    })),
+                );
             }
         }
         store.next_id += 1;
@@ -359,7 +366,7 @@ impl Session {
         } else {
             store.queues.get_mut(&queue).expect("open").push_back(message);
         }
-        let placed = done(token, Some(Data::Placed(wire::Placed { message_id, duplicate: false })));
+        let placed = done(token, Some(Data::Placed(wire::Placed { message_id, ..wire::Placed::default() })));
         let warning = match (unknown, is_lowered) {
             (true, _) => 2085,
             (false, true) => 2049,

@@ -104,6 +104,8 @@ pub struct Put {
     /// In the memory in which it will be on its queue: a call is handed on often.
     pub message: Box<Message>,
     pub syncpoint: bool,
+    /// MQPMO_LOGICAL_ORDER: the queue manager gives messages of a group their places in it.
+    pub logical_order: bool,
     /// A repeated put with the same pair is answered with the original and stored once.
     pub producer: Option<ProducerSequence>,
     /// What cannot be placed goes to the dead-letter queue with an MQDLH; outside syncpoint only.

@@ -3,8 +3,8 @@
 
 use bytes::Bytes;
 
-use super::{Admin, Call, Get, OpenOptions, Operate, Put, Refusal};
-use crate::types::{ProducerId, ProducerSequence, Reason, UnitId, limits};
+use super::{Admin, Call, Get, OpenOptions, Operate, Put, PutTarget, Refusal};
+use crate::types::{InGroup, ProducerId, ProducerSequence, Reason, UnitId, limits, message_flags};
 
 /// What a call without a body counts for, in bytes.
 const CALL_BYTES: usize = 256;
@@ -75,8 +75,19 @@ impl OpenOptions {
 impl Put {
     /// # Errors
     /// 2046 when options exclude each other or the producer's name or sequence is none, 2031 when the body is longer
-    /// than any queue takes.
+    /// than any queue takes, 2298 and 2443 for segments.
     pub fn check(&self) -> Result<(), Refusal> {
+        if self.message.descriptor.message_flags & (message_flags::SEGMENT | message_flags::LAST_SEGMENT) != 0
+        {
+            let detail = "Messages are not put in segments here; put it as a whole.";
+            return Err(Refusal::because(Reason::FunctionNotSupported, detail));
+        }
+        if self.message.descriptor.message_flags & message_flags::SEGMENTATION_ALLOWED != 0 {
+            return Err(Reason::SegmentationNotAllowed.into());
+        }
+        if self.logical_order && (self.dead_letter || matches!(self.to, PutTarget::Queue(_))) {
+            return Err(options("A put in logical order goes through a handle, and to no other queue."));
+        }
         if self.syncpoint && self.dead_letter {
             return Err(options("A put to the dead-letter queue works outside of syncpoint only."));
         }
@@ -102,8 +113,11 @@ pub fn check_body(bytes: usize) -> Result<(), Refusal> {
 
 impl Get {
     /// # Errors
-    /// 2046 when options exclude each other.
+    /// 2046 when options exclude each other, 2250 for a sequence number that no message has.
     pub fn check(&self) -> Result<(), Refusal> {
+        if self.selection.sequence_number.is_some_and(|number| !(1..=InGroup::NUMBER_MAX).contains(&number)) {
+            return Err(Reason::MsgSeqNumberError.into());
+        }
         if self.mode.is_browse() && self.is_in_unit(true) {
             return Err(options("A browse takes nothing and cannot be under syncpoint."));
         }
@@ -173,7 +187,14 @@ mod tests {
 
     fn put() -> Put {
         let to = PutTarget::Handle(HandleId(1));
-        Put { to, message: Box::default(), syncpoint: false, producer: None, dead_letter: false }
+        Put {
+            to,
+            message: Box::default(),
+            syncpoint: false,
+            logical_order: false,
+            producer: None,
+            dead_letter: false,
+        }
     }
 
     #[test]

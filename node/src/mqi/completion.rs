@@ -10,8 +10,8 @@ use super::call::OpenOptions;
 use super::secured::Secured;
 use crate::types::definition::Definition;
 use crate::types::{
-    ClocksDiffer, CompletionCode, Index, Membership, Message, MessageId, NodeId, ObjectName, OutOfSync,
-    Reason, Role, SessionId, Speaks, Term, UnitState, Version, WaitsFor, limits,
+    ClocksDiffer, CompletionCode, InGroup, Index, Membership, Message, MessageId, NodeId, ObjectName,
+    OutOfSync, Reason, Role, SessionId, Speaks, Term, UnitState, Version, WaitsFor, limits,
 };
 
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +29,8 @@ pub enum Data {
     Nothing,
     Placed {
         message_id: MessageId,
+        /// Where in its group, if it is in one.
+        in_group: Option<InGroup>,
         duplicate: bool,
     },
     /// A queue was made from the model that was opened.

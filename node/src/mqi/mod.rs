@@ -5,6 +5,7 @@
 mod secured;
 mod connect;
 mod call;
+mod groups;
 mod admin;
 mod completion;
 mod refusal;
@@ -15,6 +16,7 @@ pub use call::*;
 pub use check::check_body;
 pub use completion::*;
 pub use connect::{ChannelTerms, Connect, Identity, Purpose, Terms};
+pub use groups::{GroupCall, Groups, PutPlace, Which};
 pub use refusal::Refusal;
 pub use secured::Secured;
 

@@ -3,8 +3,8 @@
 
 use super::keys::{PackKey, Packed};
 use crate::types::{
-    CorrelationId, Descriptor, GroupId, Message, MessageId, Position, ReportOptions, Selection, WallTime,
-    limits,
+    CorrelationId, Descriptor, GroupId, InGroup, Message, MessageId, Position, ReportOptions, Selection,
+    WallTime, limits,
 };
 
 /// There is one for every message on every queue, in memory: 72 bytes.
@@ -27,13 +27,21 @@ pub struct Slot {
 #[derive(Clone, Debug, PartialEq)]
 struct Related {
     correlation_id: CorrelationId,
-    group_id: GroupId,
     reports: ReportOptions,
+    grouped: Option<Box<Grouped>>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Grouped {
+    group_id: GroupId,
+    /// What else its message says of a group that it is in.
+    in_group: Option<(u32, bool)>,
 }
 
 // A queue may have millions of them.
 const _: () = assert!(size_of::<Slot>() <= 72, "a slot is as small as is said");
 const _: () = assert!(size_of::<(Position, Slot)>() <= 96, "with its position, too");
+const _: () = assert!(size_of::<Related>() <= 40 && size_of::<Grouped>() <= 40, "and so is what it has more");
 
 const NEVER: WallTime = WallTime(i64::MAX);
 
@@ -54,9 +62,12 @@ impl Slot {
         let Descriptor { message_id, correlation_id, group_id, backout_count, put_at, .. } = *descriptor;
         let reports = descriptor.report();
         let is_related = !correlation_id.is_none() || !group_id.is_none() || reports.wants_any();
+        let in_group = descriptor.in_group().map(|group| (group.sequence_number, group.is_last));
+        let grouped = || (!group_id.is_none()).then(|| Box::new(Grouped { group_id, in_group }));
+        let related = || Box::new(Related { correlation_id, reports, grouped: grouped() });
         Slot {
             message_id,
-            related: is_related.then(|| Box::new(Related { correlation_id, group_id, reports })),
+            related: is_related.then(related),
             body_length,
             backout_count,
             put_at,
@@ -68,7 +79,8 @@ impl Slot {
 
     /// What every replica knows of the message alike.
     pub(super) fn facts(&self) -> impl std::hash::Hash {
-        let related = self.related.as_ref().map(|related| (related.correlation_id, related.group_id));
+        let group_id = self.group_id().unwrap_or_default();
+        let related = self.related.as_ref().map(|related| (related.correlation_id, group_id));
         // What a message asks for is in its descriptor: nothing here that the release before would not count.
         let related =
             related.filter(|(correlation_id, group_id)| !correlation_id.is_none() || !group_id.is_none());
@@ -80,7 +92,24 @@ impl Slot {
     }
 
     pub fn group_id(&self) -> Option<GroupId> {
-        self.related.as_ref().map(|related| related.group_id).filter(|id| !id.is_none())
+        self.grouped().map(|grouped| grouped.group_id)
+    }
+
+    fn grouped(&self) -> Option<&Grouped> {
+        self.related.as_ref()?.grouped.as_deref()
+    }
+
+    /// None for a message of no group.
+    pub fn in_group(&self) -> Option<InGroup> {
+        let Grouped { group_id, in_group } = self.grouped()?;
+        let (sequence_number, is_last) = (*in_group)?;
+        debug_assert!(sequence_number > 0, "messages of a group have numbers");
+        Some(InGroup { group_id: *group_id, sequence_number, is_last })
+    }
+
+    /// MsgSeqNumber: 1 for a message of no group.
+    pub fn sequence_number(&self) -> u32 {
+        self.in_group().map_or(1, |group| group.sequence_number)
     }
 
     /// What the message asks to be told of its fate.
@@ -96,6 +125,7 @@ impl Slot {
         selection.message_id.is_none_or(|id| id == self.message_id)
             && selection.correlation_id.is_none_or(|id| id == self.correlation_id())
             && selection.group_id.is_none_or(|id| self.group_id() == Some(id))
+            && selection.sequence_number.is_none_or(|number| number == self.sequence_number())
     }
 
     /// Whether the pack is the one that this message, at its position, lies in.

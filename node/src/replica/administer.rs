@@ -86,7 +86,7 @@ impl Replica {
         let Some(leading) = self.standing.leading_mut() else { return };
         let contents = self.state.queue(queue);
         if contents.is_none_or(|queue| queue.depth() == 0) {
-            leading.reservations.forget_queue(queue);
+            leading.reservations.forget_queue(queue, contents.is_none());
         }
         for (ticket, session, handle) in leading.waiters.at(queue) {
             let handle = self.sessions.get(session).and_then(|session| session.handles.get(&handle));

@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 
 use super::proposals::{Item, Ride, Waiting};
+use super::puts::repeated;
 use super::{Action, Replica};
 use crate::consensus::{Entry, EntryKind};
 use crate::mqi::{Completion, Data};
@@ -231,7 +232,7 @@ impl Replica {
         // The first put may have been persistent and under way, if its queue's default has changed since.
         let logged = ride.producer.and_then(|put| self.logged_before(&put));
         let completion = match logged {
-            Some(message_id) => Completion::ok(Data::Placed { message_id, duplicate: true }),
+            Some(message_id) => repeated(message_id),
             None => ride.completion,
         };
         for (queue, message) in ride.message.into_iter().chain(ride.report) {
@@ -274,8 +275,8 @@ impl Replica {
         let verdict = applied.verdict;
         match waiting {
             Waiting::Nobody => {}
-            Waiting::Put { session, token, message_id, warning, .. } => {
-                self.end_put(session, token, message_id, warning, verdict);
+            Waiting::Put { session, token, answer, .. } => {
+                self.end_put(session, token, *answer, verdict);
             }
             Waiting::Get { session, token, cut, reported: Some((_, message)), .. } if verdict.is_ok() => {
                 self.answer_with(session, token, message, cut);

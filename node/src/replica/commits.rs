@@ -88,7 +88,12 @@ impl Replica {
 
     pub(super) fn on_backout(&mut self, session: SessionId, token: Token) {
         let Some(state) = self.sessions.get_mut(session) else { return };
-        let unit = std::mem::take(&mut state.unit);
+        let mut unit = std::mem::take(&mut state.unit);
+        for ((handle, which), before) in std::mem::take(&mut unit.groups) {
+            if let Some(handle) = state.handles.get_mut(&handle) {
+                handle.groups.restore(which, before);
+            }
+        }
         self.stats.backouts += 1;
         self.back_out(unit, Some((session, token)));
     }

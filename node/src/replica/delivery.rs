@@ -176,8 +176,12 @@ impl Replica {
         cut: Option<usize>,
     ) {
         let body_length = message.body.len();
+        let warned = self.sessions.get_mut(session).and_then(|state| state.take_warning(token));
         debug_assert!(cut.is_none_or(|cut| cut < body_length), "only what is longer than asked for is cut");
-        let mut completion = Completion::ok(Data::Nothing);
+        let mut completion = match warned {
+            Some(reason) => Completion::warning(reason, Data::Nothing),
+            None => Completion::ok(Data::Nothing),
+        };
         if let Some(cut) = cut {
             // Its checksum stays that of the whole: nobody is told it, and to make one would take as long as the body is.
             message.body = message.body.truncated(cut);
@@ -485,6 +489,7 @@ impl Replica {
             return;
         }
         self.turn.next_phase();
+        self.look_again();
         let mut from = (QueueId(0), Position::default());
         while let Some((queue, position)) = self.standing.own().next_offer(from) {
             if self.turn.is_over() {
@@ -495,6 +500,19 @@ impl Replica {
             // Who waits there is offered what comes behind it when it is decided who has this one.
             if !self.offer_one(queue, position, asked) {
                 from = (QueueId(queue.0 + 1), Position::default());
+            }
+        }
+    }
+
+    /// A group has become whole: those who want one of its messages are calls again.
+    fn look_again(&mut self) {
+        for queue in std::mem::take(&mut self.standing.own_mut().regrouped) {
+            for ticket in self.standing.own().waiters.looking_again(queue) {
+                self.turn.spend(LEAVE);
+                let waiter = self.standing.own_mut().waiters.remove(ticket).expect("just seen");
+                debug_assert!(waiter.get.selection.wants_whole(), "whoever looks again wants whole groups");
+                self.park_waiter(waiter);
+                self.is_not_done = true;
             }
         }
     }
@@ -537,7 +555,9 @@ impl Replica {
             if leading.reservations.is_reserved(queue, position) {
                 return Offered::Done;
             }
-            let Some(ticket) = leading.waiters.next_for(queue, slot, last) else { return Offered::Done };
+            let is_whole = leading.reservations.is_whole(queue, slot, now);
+            let next = leading.waiters.next_for(queue, slot, is_whole, last);
+            let Some(ticket) = next else { return Offered::Done };
             let waiter = leading.waiters.get(ticket);
             let Some(session) = self.sessions.get(waiter.session) else {
                 // It is gone, and what it left is on its way out.
@@ -553,7 +573,7 @@ impl Replica {
             let handle = &session.handles[&waiter.get.handle];
             debug_assert_eq!(waiter.queue, queue, "who is offered a message waits at its queue");
             if waiter.get.mode == GetMode::BrowseNext
-                && handle.cursor.is_some_and(|cursor| position <= cursor)
+                && handle.browsed_upto(&waiter.get).is_some_and(|upto| position <= upto)
             {
                 last = ticket;
                 continue;

@@ -118,7 +118,8 @@ impl Replica {
         if self.now.instant >= leaving.next_look {
             leaving.next_look = self.now.instant + LOOK_INTERVAL;
             leaving.passed.clear();
-            leading.reservations.drop_indexes(self.now.instant);
+            let waiters = &leading.waiters;
+            leading.reservations.drop_indexes(self.now.instant, |queue| waiters.wait_for_groups(queue));
         } else if !leaving.more {
             return;
         }

@@ -15,13 +15,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 use std::ops::Bound::{Excluded, Included};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::turn::{INDEX, LOOK, Turn};
-use crate::qmgr::{Queue, QueueManager, Slot};
+use crate::qmgr::{Groups, Queue, QueueManager, Slot};
 use crate::types::planted::{self, Bug};
 use crate::types::{
-    FixedHasher, Instant, LookupMap, MessageSelector, Position, QueueId, Selection, SessionId, WallTime,
+    Account, FixedHasher, GroupId, Held, Instant, LookupMap, MessageSelector, Position, QueueId, Selection,
+    SessionId, Share, WallTime,
 };
 
 /// Who may take a reserved message.
@@ -42,6 +44,8 @@ pub(super) enum Owner {
 pub(super) enum Found {
     Message(Position),
     Nothing,
+    /// There is no memory for what has to be known of groups.
+    NoRoom,
     /// The turn is over. To be called again, with this as `behind`.
     NotYet(Option<Position>),
     /// The selector has to see a message that is in the store only. To be called again when it was read.
@@ -62,6 +66,8 @@ pub(super) struct Search<'a> {
     pub behind: Option<Position>,
     pub now: WallTime,
     pub instant: Instant,
+    /// What has to be known of groups is held here.
+    pub account: &'a Arc<Account>,
 }
 
 /// Whether a free message is one that is looked for.
@@ -91,6 +97,8 @@ struct OfQueue {
     returned: BTreeSet<Position>,
     /// By kind of id.
     indexes: [Option<Index>; 3],
+    /// Free messages by their groups.
+    grouping: Option<Grouping>,
     /// The last deadline of those that were passed because they had expired.
     expired_upto: Option<WallTime>,
     /// By rank: how far any [`Passed`] goes, and how often a message came back that one of them may have passed.
@@ -115,6 +123,18 @@ struct Index {
     built: Built,
     used: Instant,
 }
+
+/// Free messages by their groups, as far as that is built, and the memory that is held for it.
+#[derive(Debug)]
+struct Grouping {
+    groups: Groups,
+    built: Built,
+    used: Instant,
+    held: Held,
+}
+
+/// What is held for groups follows what they take in steps of this.
+const HELD_STEP: u64 = 64 * 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Built {
@@ -147,6 +167,7 @@ impl Default for OfQueue {
             may_have: (1 << RANKS) - 1,
             returned: BTreeSet::new(),
             indexes: Default::default(),
+            grouping: None,
             expired_upto: None,
             passed_upto: std::array::from_fn(|rank| front(rank as u8)),
             returns: [0; RANKS],
@@ -159,8 +180,11 @@ impl Search<'_> {
         self.selection.is_any() && self.selector.is_some()
     }
 
-    fn wants(&self, position: Position, slot: &Slot, turn: &mut Turn) -> Wanted {
+    fn wants(&self, groups: Option<&Grouping>, position: Position, slot: &Slot, turn: &mut Turn) -> Wanted {
         if !slot.matches(self.selection) {
+            return Wanted::No;
+        }
+        if self.selection.wants_whole() && !is_whole(groups, slot, self.now) {
             return Wanted::No;
         }
         let selects = match (self.selector, self.judged, &slot.message) {
@@ -205,6 +229,7 @@ impl Reservations {
             for (kind, index) in of.indexes.iter_mut().enumerate() {
                 index.iter_mut().for_each(|index| index.note_reserved(kind, position, slot));
             }
+            of.grouping.iter_mut().for_each(|grouping| grouping.note_reserved(position, slot));
         }
     }
 
@@ -215,9 +240,9 @@ impl Reservations {
         }
     }
 
-    /// A message was placed, or a reservation ended with the message still there.
-    pub fn note_free(&mut self, state: &QueueManager, queue: QueueId, position: Position) {
-        let Some(of) = self.queues.get_mut(&queue) else { return };
+    /// A message was placed, or a reservation ended with the message still there. The group that is whole with it.
+    pub fn note_free(&mut self, state: &QueueManager, queue: QueueId, position: Position) -> Option<GroupId> {
+        let of = self.queues.get_mut(&queue)?;
         let rank = usize::from(position.rank);
         debug_assert!(rank < RANKS, "there are ten ranks");
         debug_assert!(!of.reserved.contains_key(&position), "what is free is nobody's");
@@ -227,11 +252,22 @@ impl Reservations {
         }
         of.returns[rank] += u64::from(position <= of.passed_upto[rank]);
         let slot = || state.queue(queue).and_then(|queue| queue.slot(position));
-        if let Some(slot) = of.is_indexed().then(slot).flatten() {
-            for (kind, index) in of.indexes.iter_mut().enumerate() {
-                index.iter_mut().for_each(|index| index.note_free(kind, position, slot));
-            }
+        let slot = of.is_indexed().then(slot).flatten()?;
+        for (kind, index) in of.indexes.iter_mut().enumerate() {
+            index.iter_mut().for_each(|index| index.note_free(kind, position, slot));
         }
+        of.grouping.as_mut()?.note_free(position, slot)
+    }
+
+    /// Whether all of the message's group is free, as far as somebody has asked for groups.
+    pub fn is_whole(&self, queue: QueueId, slot: &Slot, now: WallTime) -> bool {
+        is_whole(self.queues.get(&queue).and_then(|of| of.grouping.as_ref()), slot, now)
+    }
+
+    /// Free messages that begin a group: one, unless a program gave the number twice.
+    pub fn firsts_of(&self, queue: QueueId, group: GroupId) -> Vec<Position> {
+        let grouping = self.queues.get(&queue).and_then(|of| of.grouping.as_ref());
+        grouping.map_or(Vec::new(), |grouping| grouping.groups.numbered(group, 1, None).collect())
     }
 
     /// The first message that nobody reserved, that matches and that has not expired. `passed` is what the selector's handle
@@ -248,9 +284,22 @@ impl Reservations {
             // The clock went back: what had expired has not.
             let reserved = std::mem::take(&mut of.reserved);
             let returns = of.returns.map(|returns| returns + 1);
-            *of = OfQueue { reserved, returns, ..OfQueue::default() };
+            let grouping = of.grouping.take();
+            *of = OfQueue { reserved, returns, grouping, ..OfQueue::default() };
+        }
+        if search.selection.is_of_groups() {
+            self.indexed.insert(queue.id);
+            match of.group(queue, search, turn) {
+                Some(true) => {}
+                Some(false) => return Found::NotYet(search.behind),
+                None => return Found::NoRoom,
+            }
         }
         let found = match Tag::sought(search.selection) {
+            Some(Tag { kind: GROUP, .. }) if search.selection.sequence_number.is_some() => {
+                of.first_numbered(queue, search, turn)
+            }
+            None if search.selection.sequence_number == Some(1) => of.first_of_groups(queue, search, turn),
             Some(tag) => {
                 self.indexed.insert(queue.id);
                 of.first_of(tag, queue, search, turn)
@@ -285,22 +334,31 @@ impl Reservations {
         }
     }
 
-    /// Indexes that nobody has used for a while give their memory back. To be called now and then.
-    pub fn drop_indexes(&mut self, now: Instant) {
+    /// Indexes that nobody has used for a while give their memory back. To be called now and then. Groups are kept where
+    /// somebody waits for one.
+    pub fn drop_indexes(&mut self, now: Instant, waits_for_groups: impl Fn(QueueId) -> bool) {
+        let is_unused = |used: Instant| now.since(used) > INDEX_UNUSED_MAX;
         for queue in &self.indexed {
-            let indexes = self.queues.get_mut(queue).map(|of| &mut of.indexes);
-            for index in indexes.into_iter().flatten() {
-                if index.as_ref().is_some_and(|index| now.since(index.used) > INDEX_UNUSED_MAX) {
-                    *index = None;
-                }
+            let Some(of) = self.queues.get_mut(queue) else { continue };
+            for index in &mut of.indexes {
+                index.take_if(|index| is_unused(index.used));
             }
+            of.grouping.take_if(|grouping| is_unused(grouping.used) && !waits_for_groups(*queue));
         }
         self.indexed.retain(|queue| self.queues.get(queue).is_some_and(OfQueue::is_indexed));
         debug_assert!(self.indexed.len() <= self.queues.len(), "only queues that are known have indexes");
     }
 
-    pub fn forget_queue(&mut self, queue: QueueId) {
-        self.queues.remove(&queue);
+    /// The queue has no messages any more, or `is_gone`.
+    pub fn forget_queue(&mut self, queue: QueueId, is_gone: bool) {
+        let Some(OfQueue { grouping, reserved, .. }) = self.queues.remove(&queue) else { return };
+        debug_assert!(reserved.is_empty() || planted::is(Bug::NoOwnerCheck), "what is reserved is there");
+        if let Some(mut grouping) = grouping.filter(|_| !is_gone) {
+            // Somebody may wait for a group that is to come.
+            grouping.groups = Groups::default();
+            grouping.held.clear();
+            self.queues.insert(queue, OfQueue { grouping: Some(grouping), ..OfQueue::default() });
+        }
     }
 }
 
@@ -371,7 +429,7 @@ impl OfQueue {
             let upto = match found {
                 Found::Message(at) => in_front_of(at),
                 Found::NotYet(behind) | Found::Unread { behind, .. } => behind.unwrap_or(begin),
-                Found::Nothing => queue.newest(rank),
+                Found::Nothing | Found::NoRoom => queue.newest(rank),
             };
             // What lies between two browses was not looked at.
             if behind <= known {
@@ -380,7 +438,7 @@ impl OfQueue {
                 self.passed_upto[at] = self.passed_upto[at].max(upto);
             }
             match found {
-                Found::Nothing => {}
+                Found::Nothing | Found::NoRoom => {}
                 Found::NotYet(_) => return Found::NotYet(Some(upto)),
                 Found::Unread { at, .. } => return Found::Unread { at, behind: Some(upto) },
                 Found::Message(_) => return found,
@@ -411,7 +469,7 @@ impl OfQueue {
                 self.returned.remove(&position);
                 continue;
             };
-            match search.wants(position, slot, turn) {
+            match search.wants(self.grouping.as_ref(), position, slot, turn) {
                 Wanted::Yes => return Found::Message(position),
                 Wanted::No => passed = Some(position),
                 Wanted::Unread => return Found::Unread { at: position, behind: passed },
@@ -426,7 +484,7 @@ impl OfQueue {
                 return Found::NotYet(next_time);
             }
             if self.is_free(position, slot, search.now) {
-                match search.wants(position, slot, turn) {
+                match search.wants(self.grouping.as_ref(), position, slot, turn) {
                     Wanted::Yes => return Found::Message(position),
                     Wanted::No => at_frontier = false,
                     Wanted::Unread => return Found::Unread { at: position, behind: next_time },
@@ -467,7 +525,7 @@ impl OfQueue {
                 self.indexes[tag.kind].as_mut().expect("just built").entries.remove(&entry);
                 continue;
             };
-            match search.wants(position, free, turn) {
+            match search.wants(self.grouping.as_ref(), position, free, turn) {
                 Wanted::Yes => return Found::Message(position),
                 // Another id that looks the same, or another part of the selection says no.
                 Wanted::No => behind = Some(position),
@@ -476,8 +534,70 @@ impl OfQueue {
         }
     }
 
+    /// Finds out which groups there are. None when there is no memory for it, false when the turn is over before all is known.
+    fn group(&mut self, queue: &Queue, search: Search<'_>, turn: &mut Turn) -> Option<bool> {
+        let new = || Grouping {
+            groups: Groups::default(),
+            built: Built::default(),
+            used: search.instant,
+            held: Held::nothing(search.account.clone(), Share::Connections),
+        };
+        let grouping = self.grouping.get_or_insert_with(new);
+        grouping.used = search.instant;
+        let is_built = grouping.build(queue, &self.reserved, turn);
+        if !grouping.held.hold(grouping.groups.weight().max(grouping.held.bytes())) {
+            self.grouping = None;
+            return None;
+        }
+        Some(is_built)
+    }
+
+    /// The message that has this number in its group.
+    fn first_numbered(&mut self, queue: &Queue, search: Search<'_>, turn: &mut Turn) -> Found {
+        let Selection { group_id: Some(group), sequence_number: Some(number), .. } = *search.selection else {
+            unreachable!("the caller has looked")
+        };
+        let grouping = self.grouping.as_ref();
+        let numbered = grouping.map(|grouping| grouping.groups.numbered(group, number, search.behind));
+        let mut behind = search.behind;
+        for position in numbered.into_iter().flatten() {
+            if !turn.look() {
+                return Found::NotYet(behind);
+            }
+            if let Some(slot) = queue.slot(position).filter(|slot| self.is_free(position, slot, search.now)) {
+                match search.wants(grouping, position, slot, turn) {
+                    Wanted::Yes => return Found::Message(position),
+                    Wanted::No => {}
+                    Wanted::Unread => return Found::Unread { at: position, behind },
+                }
+            }
+            behind = Some(position);
+        }
+        Found::Nothing
+    }
+
+    /// The first message that is in no group, or begins one.
+    fn first_of_groups(&mut self, queue: &Queue, search: Search<'_>, turn: &mut Turn) -> Found {
+        let Some(grouping) = self.grouping.as_ref() else { return Found::Nothing };
+        let mut behind = search.behind;
+        while let Some(position) = grouping.groups.next_first(behind, search.selection.wants_whole()) {
+            if !turn.look() {
+                return Found::NotYet(behind);
+            }
+            if let Some(slot) = queue.slot(position).filter(|slot| self.is_free(position, slot, search.now)) {
+                match search.wants(Some(grouping), position, slot, turn) {
+                    Wanted::Yes => return Found::Message(position),
+                    Wanted::No => {}
+                    Wanted::Unread => return Found::Unread { at: position, behind },
+                }
+            }
+            behind = Some(position);
+        }
+        Found::Nothing
+    }
+
     fn is_indexed(&self) -> bool {
-        self.indexes.iter().any(Option::is_some)
+        self.grouping.is_some() || self.indexes.iter().any(Option::is_some)
     }
 
     fn is_free(&self, position: Position, slot: &Slot, now: WallTime) -> bool {
@@ -489,6 +609,61 @@ impl OfQueue {
         if slot.is_expired(now) {
             self.expired_upto = self.expired_upto.max(slot.expires());
         }
+    }
+}
+
+fn is_whole(groups: Option<&Grouping>, slot: &Slot, now: WallTime) -> bool {
+    let Some(group) = slot.in_group() else { return true };
+    groups.is_some_and(|grouping| grouping.groups.is_whole(group.group_id, now))
+}
+
+impl Built {
+    fn covers(self, position: Position) -> bool {
+        match self {
+            Built::Upto(upto) => position <= upto,
+            Built::Whole => true,
+        }
+    }
+}
+
+impl Grouping {
+    /// False when the turn is over before all is known.
+    fn build(&mut self, queue: &Queue, reserved: &BTreeMap<Position, Owner>, turn: &mut Turn) -> bool {
+        let Built::Upto(upto) = self.built else { return true };
+        for (position, slot) in queue.after(Some(upto)) {
+            if !turn.may(INDEX) {
+                return false;
+            }
+            if !reserved.contains_key(&position) {
+                self.groups.add(position, slot);
+            }
+            self.built = Built::Upto(position);
+        }
+        self.built = Built::Whole;
+        true
+    }
+
+    fn note_free(&mut self, position: Position, slot: &Slot) -> Option<GroupId> {
+        if !self.built.covers(position) {
+            return None;
+        }
+        let whole = self.groups.add(position, slot);
+        self.hold();
+        whole
+    }
+
+    fn note_reserved(&mut self, position: Position, slot: &Slot) {
+        self.groups.remove(position, slot);
+        self.hold();
+    }
+
+    /// What has come meanwhile is on the queue, room or not.
+    fn hold(&mut self) {
+        let weight = self.groups.weight();
+        if weight.abs_diff(self.held.bytes()) >= HELD_STEP {
+            self.held.set(weight);
+        }
+        debug_assert!(weight < self.held.bytes() + HELD_STEP, "groups are counted, or nearly so");
     }
 }
 
@@ -516,11 +691,7 @@ impl Index {
     }
 
     fn note_free(&mut self, kind: usize, position: Position, slot: &Slot) {
-        let covers = match self.built {
-            Built::Upto(upto) => position <= upto,
-            Built::Whole => true,
-        };
-        if covers {
+        if self.built.covers(position) {
             self.entries.extend(Tag::has(kind, slot).map(|tag| entry(tag.hash, position)));
         }
     }
@@ -669,7 +840,9 @@ mod tests {
         ) -> Found {
             self.turn.begin();
             let (now, instant) = (self.now, Instant(0));
-            let search = Search { selection: &selection, selector, judged: None, behind, now, instant };
+            let account = &Account::new(1 << 30);
+            let search =
+                Search { selection: &selection, selector, judged: None, behind, now, instant, account };
             let queue = self.state.queue(QUEUE).unwrap();
             self.reservations.first_free(queue, search, &mut self.passed, &mut self.turn)
         }
@@ -793,7 +966,7 @@ mod tests {
         assert_eq!(desk.turn.done(), 0);
         let late = desk.put(3, "b", None);
         assert_eq!(desk.get(by("b")), Some(late));
-        desk.reservations.drop_indexes(Instant(61_000_000));
+        desk.reservations.drop_indexes(Instant(61_000_000), |_| false);
         assert_eq!(desk.get(by("b")), None);
         assert!(desk.turn.done() > 1_000);
     }

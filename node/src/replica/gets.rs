@@ -9,7 +9,7 @@ use super::loads::Delivery;
 use super::searches::UnderWay;
 use super::sessions::{Handle, Selecting};
 use super::waiters::Waiter;
-use crate::mqi::{Call, Completion, Data, Get, GetMode, Wait};
+use crate::mqi::{Call, Completion, Data, Get, GetMode, GroupCall, Wait, Which};
 use crate::qmgr::Queue;
 use crate::types::{Position, QueueId, Reason, SessionId, Token};
 
@@ -18,7 +18,7 @@ impl Replica {
     pub(super) fn on_get(&mut self, session: SessionId, token: Token, mut get: Get) -> Option<Get> {
         let begun = self.sessions.get_mut(session).and_then(|state| state.search.take());
         debug_assert!(begun.is_none_or(|begun| begun.token == token), "a search that nobody goes on with");
-        let checked = self.check_get(session, &get);
+        let checked = self.check_get(session, &mut get);
         let found = match checked {
             Ok(queue) => self.find(session, queue, &mut get, begun),
             Err(_) => Found::Nothing,
@@ -29,13 +29,17 @@ impl Replica {
                 searches.begin(queue);
                 BTreeSet::new()
             }
-            (Some(begun), Found::Message(_) | Found::Nothing, _) => searches.end(begun.queue),
+            (Some(begun), Found::Message(_) | Found::Nothing | Found::NoRoom, _) => searches.end(begun.queue),
             _ => BTreeSet::new(),
         };
         match (checked, found) {
             (Err(reason), _) => self.answer(session, token, Completion::failed(reason)),
             (Ok(queue), Found::Message(at)) => self.give(session, token, queue, at, &get),
             (Ok(queue), Found::Nothing) => self.wait(session, token, queue, get, freed),
+            (Ok(_), Found::NoRoom) => {
+                let detail = "there is no memory for what has to be known of the groups on the queue";
+                self.answer(session, token, Completion::failed_because(Reason::ResourceProblem, detail));
+            }
             (Ok(queue), Found::NotYet(behind)) => {
                 let judged = begun.and_then(|begun| begun.judged);
                 let state = self.sessions.get_mut(session).expect("just checked");
@@ -74,11 +78,15 @@ impl Replica {
         self.stats.waits += 1;
         debug_assert!(until.is_none_or(|until| until >= self.now.instant), "a wait ends later");
         let leading = self.standing.own_mut();
+        if get.selection.wants_whole() && !freed.is_empty() {
+            leading.regrouped.insert(queue);
+        }
         leading.waiters.add(Waiter { session, token, queue, get, until });
         freed.into_iter().for_each(|position| leading.offers.add(queue, position));
     }
 
-    fn check_get(&self, session: SessionId, get: &Get) -> Result<QueueId, Reason> {
+    /// Settles which messages it is about, too.
+    fn check_get(&self, session: SessionId, get: &mut Get) -> Result<QueueId, Reason> {
         let state = self.sessions.get(session).ok_or(Reason::HconnError)?;
         let handle = state.handle(get.handle)?;
         if get.mode.is_browse() && !handle.options.browse {
@@ -97,6 +105,10 @@ impl Replica {
         if get.is_in_unit(true) && state.unit.messages() >= self.state.maxumsgs() as usize {
             return Err(Reason::SyncpointLimitReached);
         }
+        if get.selection.logical_order && self.standing.own().waiters.waits(session, get.handle) {
+            return Err(Reason::CallInProgress);
+        }
+        get.selection = handle.groups.seek(get)?;
         Ok(queue.id)
     }
 
@@ -115,16 +127,20 @@ impl Replica {
         let (now, instant) = (self.wall(), self.now.instant);
         let behind = begun.and_then(|begun| begun.behind);
         let handle = self.sessions.get_mut(session).and_then(|session| session.handles.get_mut(&get.handle));
-        let Handle { cursor, selecting, passed, .. } = handle.expect("checked");
-        let (cursor, selector) = (*cursor, selecting.as_deref().map(Selecting::selector));
-        if let Some(selector) = selector {
+        let handle = handle.expect("checked");
+        let (cursor, upto) = (handle.cursor, handle.browsed_upto(get));
+        let Handle { selecting, passed, .. } = handle;
+        let selector = selecting.as_deref().map(Selecting::selector);
+        // In logical order, what is next is settled.
+        if let Some(selector) = selector.filter(|_| !get.selection.logical_order) {
             get.selection = get.selection.and(selector.implied());
         }
+        let account = &self.options.account;
         let contents = self.state.queue(queue).expect("checked");
         let reservations = &mut self.standing.own_mut().reservations;
         let behind = match get.mode {
             GetMode::Destructive | GetMode::BrowseFirst => behind,
-            GetMode::BrowseNext => behind.or(cursor),
+            GetMode::BrowseNext => behind.or(upto),
             GetMode::UnderCursor | GetMode::BrowseUnderCursor => {
                 let is_there = |at: &Position| {
                     !reservations.is_reserved(queue, *at)
@@ -134,7 +150,7 @@ impl Replica {
             }
         };
         let judged = begun.and_then(|begun| begun.judged);
-        let search = Search { selection: &get.selection, selector, judged, behind, now, instant };
+        let search = Search { selection: &get.selection, selector, judged, behind, now, instant, account };
         reservations.first_free(contents, search, passed, &mut self.turn)
     }
 
@@ -156,11 +172,19 @@ impl Replica {
         if get.is_in_unit(position.is_persistent()) && state.unit.messages() >= maxumsgs {
             return self.answer(session, token, Completion::failed(Reason::SyncpointLimitReached));
         }
-        let length = contents.slot(position).expect("found").body_length as usize;
+        let slot = contents.slot(position).expect("found");
+        let length = slot.body_length as usize;
         let cut = get.max_length.filter(|max| *max < length);
+        let handle = state.handles.get_mut(&get.handle).expect("checked");
+        let call = GroupCall {
+            in_logical_order: get.selection.logical_order,
+            in_unit: get.is_in_unit(position.is_persistent()),
+            is_persistent: position.is_persistent(),
+        };
         if get.mode.is_browse() {
             // MQ moves the cursor even if the message does not fit.
-            state.handles.get_mut(&get.handle).expect("checked").cursor = Some(position);
+            handle.browsed(get, position, slot.in_group());
+            handle.groups.note_got(get, slot.in_group(), call);
         }
         if cut.is_some() && !get.accept_truncated {
             let detail = format!("the body has {length} bytes");
@@ -175,7 +199,13 @@ impl Replica {
         }
         self.stats.gets += 1;
         self.stats.get_bytes += length as u64;
-        let in_unit = get.is_in_unit(position.is_persistent());
+        let GroupCall { in_unit, .. } = call;
+        let before = handle.groups;
+        handle.groups.note_got(get, slot.in_group(), call);
+        state.warned.extend(before.warning_of_get(get).map(|reason| (token, reason)));
+        if in_unit {
+            state.unit.note_groups(get.handle, Which::Got, before, &handle.groups);
+        }
         let owner = if in_unit { Owner::Unit(session) } else { Owner::Get(session) };
         self.standing.own_mut().reservations.reserve(contents, position, owner);
         if in_unit {

@@ -6,7 +6,7 @@ use super::Replica;
 use super::free::Passed;
 use super::sessions::{Handle, Selecting};
 use super::turn::LEAVE;
-use crate::mqi::{Call, CloseOption, Completion, Data, OpenOptions, Refusal};
+use crate::mqi::{Call, CloseOption, Completion, Data, Groups, OpenOptions, Refusal};
 use crate::qmgr::Target;
 use crate::types::definition::{DEFTYPE, PERMANENT_DYNAMIC, TEMPORARY_DYNAMIC};
 use crate::types::{HandleId, MessageSelector, ObjectName, Reason, SessionId, Token};
@@ -71,7 +71,9 @@ impl Replica {
         let state = self.sessions.get_mut(session).ok_or(Reason::HconnError)?;
         let is_alias = alias.is_some();
         let passed = Passed::default();
-        let opened = Handle { queue, name, is_alias, options, selecting, passed, cursor: None, made: false };
+        let (cursor, anchor, groups) = (None, None, Groups::default());
+        let opened =
+            Handle { queue, name, is_alias, options, selecting, passed, cursor, anchor, groups, made: false };
         state.open(handle, opened)?;
         self.sessions.note_open(queue, options);
         Ok(())
@@ -99,7 +101,11 @@ impl Replica {
         if closed.made || close != CloseOption::Keep {
             self.doom(closed.queue);
         }
-        self.answer(session, token, Completion::done());
+        let completion = match closed.groups.warning_of_close() {
+            Some(reason) => Completion::warning(reason, Data::Nothing),
+            None => Completion::done(),
+        };
+        self.answer(session, token, completion);
     }
 
     /// Whether the queue may go with the handle: a permanent dynamic one that nobody else uses.

@@ -436,6 +436,7 @@ mod tests {
             to: PutTarget::Queue(ObjectName::new("Q").unwrap()),
             message: Box::new(message),
             syncpoint: false,
+            logical_order: false,
             producer: None,
             dead_letter: false,
         })

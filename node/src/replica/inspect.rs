@@ -14,7 +14,7 @@ pub struct WaitView<'a> {
     pub get: &'a Get,
     /// That of its handle.
     pub selector: Option<&'a MessageSelector>,
-    /// Where its handle's browse cursor stands.
+    /// What a browse of the next message has behind it.
     pub cursor: Option<Position>,
 }
 
@@ -29,7 +29,7 @@ impl Replica {
             let (session, token, queue, get) = (waiter.session, waiter.token, waiter.queue, &waiter.get);
             let handle = self.sessions.get(session)?.handles.get(&get.handle);
             let (selector, cursor) =
-                (handle.and_then(Handle::selector), handle.and_then(|handle| handle.cursor));
+                (handle.and_then(Handle::selector), handle.and_then(|handle| handle.browsed_upto(get)));
             Some(WaitView { session, token, queue, get, selector, cursor })
         })
     }

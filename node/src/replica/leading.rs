@@ -48,6 +48,8 @@ pub(super) struct Leading {
     pub searches: Searches,
     /// Free messages that those who wait were not offered yet.
     pub offers: Offers,
+    /// Queues on which a group has become whole, so that whoever waits for one of its messages has to look again.
+    pub regrouped: BTreeSet<QueueId>,
     /// Queues an administrator is emptying or deleting.
     pub locked: BTreeSet<QueueId>,
     /// Dynamic queues that go as soon as they can.
@@ -148,6 +150,7 @@ impl Leading {
             line: Line::default(),
             searches: Searches::default(),
             offers: Offers::default(),
+            regrouped: BTreeSet::new(),
             locked: BTreeSet::new(),
             doomed: BTreeSet::new(),
             incoming: LookupMap::default(),
@@ -279,11 +282,20 @@ impl Leading {
 
     /// The message is nobody's: whoever waits may have it.
     pub fn note_free(&mut self, state: &QueueManager, queue: QueueId, position: Position) {
-        self.reservations.note_free(state, queue, position);
+        let whole = self.reservations.note_free(state, queue, position);
         self.searches.note_free(queue, position);
         debug_assert!(!self.reservations.is_reserved(queue, position), "what is free is nobody's");
         if self.waiters.len() > 0 {
             self.offers.add(queue, position);
+        }
+        // With its last message, the first one of a group can be had.
+        let firsts = whole.map_or(Vec::new(), |group| self.reservations.firsts_of(queue, group));
+        for first in firsts {
+            self.searches.note_free(queue, first);
+            if self.waiters.wait_for_groups(queue) {
+                self.offers.add_again(queue, first);
+                self.regrouped.insert(queue);
+            }
         }
     }
 }

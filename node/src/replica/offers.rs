@@ -21,6 +21,12 @@ impl Offers {
         self.stirred.insert((queue, position));
     }
 
+    /// It is free as before, and now those may have it who could not when they were asked.
+    pub fn add_again(&mut self, queue: QueueId, position: Position) {
+        self.asked.remove(&(queue, position));
+        self.stirred.insert((queue, position));
+    }
+
     pub fn is_empty(&self) -> bool {
         debug_assert!(self.asked.is_empty() || !self.stirred.is_empty(), "what was begun is not done");
         self.stirred.is_empty()

@@ -81,7 +81,14 @@ fn call(group: &mut Group, leader: u64, session: SessionId, call: Call) {
 fn put(syncpoint: bool) -> Call {
     let descriptor = Descriptor { persistence: Persistence::Persistent, ..Descriptor::default() };
     let message = Box::new(Message { descriptor, ..Message::default() });
-    Call::Put(Put { to: PutTarget::Handle(HANDLE), message, syncpoint, producer: None, dead_letter: false })
+    Call::Put(Put {
+        to: PutTarget::Handle(HANDLE),
+        message,
+        syncpoint,
+        logical_order: false,
+        producer: None,
+        dead_letter: false,
+    })
 }
 
 fn get(syncpoint: bool) -> Call {

@@ -10,24 +10,23 @@ use super::units::NotPersistent;
 use crate::mqi::Completion;
 use crate::qmgr::{BatchEncoder, Command};
 use crate::types::{
-    Index, Message, MessageId, ObjectName, Pieces, Position, ProducerSequence, QueueId, SessionId,
-    StagedBodyId, Token, UnitId, Version, WallTime, limits,
+    Index, Message, ObjectName, Pieces, Position, ProducerSequence, QueueId, SessionId, StagedBodyId, Token,
+    UnitId, Version, WallTime, limits,
 };
 
 /// Who is answered, and how, when a command was applied. One for each command of a batch, in order.
 #[derive(Debug)]
 pub(super) enum Waiting {
     Nobody,
-    /// A put outside syncpoint. `warning` is set when the message went to the dead-letter queue instead, or is not quite what
-    /// its program said.
+    /// A put outside syncpoint, and its answer if it is stored. That is a warning when the message went to the dead-letter queue
+    /// instead, or is not quite what its program said.
     Put {
         session: SessionId,
         token: Token,
         queue: QueueId,
         /// Where the report about it goes.
         report: Option<QueueId>,
-        message_id: MessageId,
-        warning: Option<crate::types::Reason>,
+        answer: Box<Completion>,
     },
     /// A get outside syncpoint; its message is in memory.
     Get {

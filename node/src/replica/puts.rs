@@ -6,13 +6,13 @@ use super::proposals::{Ride, Waiting};
 use super::reports::Routed;
 use super::sessions::Handle;
 use super::units::NotPersistent;
-use crate::mqi::{Completion, Data, Put, PutTarget, Refusal};
+use crate::mqi::{Completion, Data, GroupCall, Put, PutPlace, PutTarget, Refusal, Which};
 use crate::qmgr::{
     AliasWords, Command, Place, Seen, Target, Verdict, command, dead_letter, not_persistent_weight,
 };
 use crate::types::{
-    Cause, Message, MessageId, ObjectName, Persistence, ProducerSequence, QueueId, Reason, SessionId, Token,
-    WallTime, limits,
+    Cause, Descriptor, GroupId, HandleId, InGroup, Message, MessageId, ObjectName, Persistence,
+    ProducerSequence, QueueId, Reason, SessionId, Token, WallTime, limits,
 };
 
 /// A put that has room.
@@ -25,12 +25,20 @@ struct LetIn {
     warning: Option<Reason>,
     /// Its program left its persistence to the queue.
     as_queue: bool,
+    /// By which it came.
+    handle: Option<HandleId>,
+    logical_order: bool,
 }
 
 impl LetIn {
     /// Decided once its defaults are.
     fn is_persistent(&self) -> bool {
         self.message.descriptor.persistence == Persistence::Persistent
+    }
+
+    fn group_call(&self) -> GroupCall {
+        let (in_logical_order, in_unit) = (self.logical_order, self.syncpoint);
+        GroupCall { in_logical_order, in_unit, is_persistent: self.is_persistent() }
     }
 }
 
@@ -71,7 +79,13 @@ impl Replica {
         let alias = alias.filter(|_| dead_lettered.is_none());
         let producer = put.producer;
         let warning = dead_lettered.or(lowered).or(unknown);
-        let let_in = LetIn { queue, message, producer, syncpoint, warning, as_queue: false };
+        let handle = match put.to {
+            PutTarget::Handle(handle) => Some(handle),
+            PutTarget::Queue(_) => None,
+        };
+        let logical_order = put.logical_order;
+        let let_in =
+            LetIn { queue, message, producer, syncpoint, warning, as_queue: false, handle, logical_order };
         self.place(session, token, let_in, alias);
     }
 
@@ -180,8 +194,15 @@ impl Replica {
         if self.answer_repeated_in(session, token, &put) {
             return;
         }
+        let is_of_groups = match self.place_in_group(session, &mut put) {
+            Ok(is_of_groups) => is_of_groups,
+            Err(reason) => return self.answer(session, token, Completion::failed(reason)),
+        };
         if let Err(refused) = self.take_memory(session, &put) {
             return self.answer(session, token, refused.into());
+        }
+        if is_of_groups {
+            self.note_group(session, &put);
         }
         let Some(context) = self.sessions.get(session).map(|state| &state.context) else { return };
         put.message.descriptor.set_default_context(context);
@@ -218,6 +239,56 @@ impl Replica {
         descriptor.put_at = WallTime(0);
     }
 
+    /// A message of a group has its place there, by its handle's word or by its own. Whether its handle has to do with groups.
+    fn place_in_group(&mut self, session: SessionId, put: &mut LetIn) -> Result<bool, Reason> {
+        let says_in_group = put.message.descriptor.says_in_group();
+        let state = self.sessions.get(session);
+        let handle = state.and_then(|state| state.handles.get(&put.handle?));
+        let begun = handle.map(|handle| &handle.groups).filter(|groups| groups.has_begun_to_put());
+        if begun.is_none() && !says_in_group && !put.logical_order {
+            return Ok(false);
+        }
+        let groups = begun.copied().unwrap_or_default();
+        if !put.logical_order {
+            put.warning = put.warning.or(groups.warning_of_put(false));
+            if says_in_group {
+                let descriptor = &put.message.descriptor;
+                let (group_id, sequence_number) = (descriptor.group_id, descriptor.sequence_number.max(1));
+                self.set_in_group(put, Some(group_id), sequence_number);
+            }
+            return Ok(true);
+        }
+        match groups.place(says_in_group, put.group_call())? {
+            PutPlace::Alone => {
+                let descriptor = &mut put.message.descriptor;
+                (descriptor.group_id, descriptor.sequence_number) = (GroupId::default(), 0);
+            }
+            PutPlace::First => self.set_in_group(put, None, 1),
+            PutPlace::Next { group_id, sequence_number } => {
+                self.set_in_group(put, Some(group_id), sequence_number);
+            }
+        }
+        Ok(true)
+    }
+
+    /// A group without an id gets a new one.
+    fn set_in_group(&mut self, put: &mut LetIn, group_id: Option<GroupId>, sequence_number: u32) {
+        let given = group_id.filter(|id| !id.is_none());
+        let group_id = given.unwrap_or_else(|| GroupId(self.new_id().1.0));
+        put.message.descriptor.set_in_group(InGroup { group_id, sequence_number, is_last: false });
+    }
+
+    fn note_group(&mut self, session: SessionId, put: &LetIn) {
+        let in_group = put.message.descriptor.in_group();
+        let (Some(state), Some(handle)) = (self.sessions.get_mut(session), put.handle) else { return };
+        let Some(of) = state.handles.get_mut(&handle) else { return };
+        let before = of.groups;
+        of.groups.note_put(in_group, put.group_call());
+        if put.syncpoint {
+            state.unit.note_groups(handle, Which::Put, before, &of.groups);
+        }
+    }
+
     /// Whether it was put before, in this unit of work or at all: then it is answered.
     fn answer_repeated_in(&mut self, session: SessionId, token: Token, put: &LetIn) -> bool {
         let Some(producer) = &put.producer else { return false };
@@ -227,7 +298,7 @@ impl Replica {
         let state = self.sessions.get(session).filter(|_| put.syncpoint);
         let Some(message_id) = state.and_then(|state| state.unit.repeated(producer)) else { return false };
         self.stats.duplicates_suppressed += 1;
-        self.answer(session, token, Completion::ok(Data::Placed { message_id, duplicate: true }));
+        self.answer(session, token, repeated(message_id));
         true
     }
 
@@ -262,29 +333,35 @@ impl Replica {
         if !message.descriptor.message_id.is_none() {
             return None;
         }
-        let leading = self.standing.own_mut();
-        leading.next_unique += 1;
-        let unique = leading.next_unique;
-        message.descriptor.message_id = command::message_id(&self.options.name, unique);
+        let (unique, id) = self.new_id();
+        message.descriptor.message_id = id;
         Some(unique)
     }
 
+    fn new_id(&mut self) -> (u64, MessageId) {
+        let leading = self.standing.own_mut();
+        leading.next_unique += 1;
+        let unique = leading.next_unique;
+        (unique, command::message_id(&self.options.name, unique))
+    }
+
     fn put_not_persistent(&mut self, session: SessionId, token: Token, put: LetIn) {
+        let answer = placed(&put.message.descriptor, put.warning);
         let message_id = put.message.descriptor.message_id;
-        let LetIn { queue, mut message, producer, syncpoint, warning, as_queue } = put;
+        let LetIn { queue, mut message, producer, syncpoint, as_queue, .. } = put;
         message.descriptor.put_at = self.wall();
         let report = self.make_report(&message, Cause::Arrival).map(Routed::into_message);
         let state = self.sessions.get_mut(session).expect("just seen");
         if syncpoint {
             state.unit.put_not_persistent(NotPersistent { queue, message, producer, report });
-            return self.answer(session, token, placed(message_id, warning));
+            return self.answer(session, token, answer);
         }
         // What is under way may be the first put of this sequence, if its queue's default was another then.
         let behind = state.proposed > 0 || (as_queue && producer.is_some());
         if let Some(put) = &producer {
             self.remember_volatile(put, message_id);
         }
-        let completion = placed(message_id, warning);
+        let completion = answer;
         if behind && !self.is_idle() {
             let message = Some((queue, message));
             return self.ride(Ride { session, token, message, report, producer, completion });
@@ -297,8 +374,8 @@ impl Replica {
     }
 
     fn put_persistent(&mut self, session: SessionId, token: Token, put: LetIn, unique: Option<u64>) {
-        let message_id = put.message.descriptor.message_id;
-        let LetIn { queue, mut message, producer, syncpoint, warning, .. } = put;
+        let answer = placed(&put.message.descriptor, put.warning);
+        let LetIn { queue, mut message, producer, syncpoint, .. } = put;
         if syncpoint || message.body.len() > limits::CHUNK_BYTES {
             // Its place in the log comes later than its put, and the time of its put and its expiry begin now.
             message.descriptor.put_at = self.wall();
@@ -309,12 +386,12 @@ impl Replica {
         let state = self.sessions.get_mut(session).expect("just seen");
         let then = if syncpoint {
             state.unit.put(place);
-            self.answer(session, token, placed(message_id, warning));
+            self.answer(session, token, answer);
             None
         } else {
             state.proposed += 1;
             let report = place.report.as_ref().map(|report| report.queue);
-            let waiting = Waiting::Put { session, token, queue, report, message_id, warning };
+            let waiting = Waiting::Put { session, token, queue, report, answer: Box::new(answer) };
             Some((Command::Place(place), waiting))
         };
         match (parts, then) {
@@ -329,16 +406,15 @@ impl Replica {
         &mut self,
         session: SessionId,
         token: Token,
-        message_id: MessageId,
-        warning: Option<Reason>,
+        answer: Completion,
         verdict: Result<Verdict, Reason>,
     ) {
         let completion = match verdict {
             Ok(Verdict::Duplicate { message_id }) => {
                 self.stats.duplicates_suppressed += 1;
-                Completion::ok(Data::Placed { message_id, duplicate: true })
+                repeated(message_id)
             }
-            Ok(_) => placed(message_id, warning),
+            Ok(_) => answer,
             Err(reason) => Completion::failed(reason),
         };
         self.answer(session, token, completion);
@@ -370,7 +446,7 @@ impl Replica {
             }
         };
         self.stats.duplicates_suppressed += 1;
-        let completion = Completion::ok(Data::Placed { message_id, duplicate: true });
+        let completion = repeated(message_id);
         if is_logged || self.is_idle() {
             self.answer(session, token, completion);
         } else {
@@ -413,8 +489,13 @@ impl Replica {
     }
 }
 
-fn placed(message_id: MessageId, warning: Option<Reason>) -> Completion {
-    let data = Data::Placed { message_id, duplicate: false };
+pub(super) fn repeated(message_id: MessageId) -> Completion {
+    Completion::ok(Data::Placed { message_id, in_group: None, duplicate: true })
+}
+
+fn placed(descriptor: &Descriptor, warning: Option<Reason>) -> Completion {
+    let (message_id, in_group) = (descriptor.message_id, descriptor.in_group());
+    let data = Data::Placed { message_id, in_group, duplicate: false };
     match warning {
         Some(reason) => Completion::warning(reason, data),
         None => Completion::ok(data),

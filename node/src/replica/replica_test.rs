@@ -18,8 +18,9 @@ use crate::types::definition::{
     self as selector, Changes, Definition, ObjectKind, ObjectRef, RecordAction, Value,
 };
 use crate::types::{
-    Body, CorrelationId, HandleId, Index, Membership, Message, MessageSelector, Persistence, ProducerId,
-    ProducerSequence, Reason, SnapshotMeta, Speaks, Term, TermStarts, UnitId, WallTime,
+    Body, CorrelationId, GroupId, HandleId, InGroup, Index, Membership, Message, MessageSelector,
+    Persistence, ProducerId, ProducerSequence, Reason, SnapshotMeta, Speaks, Term, TermStarts, UnitId,
+    WallTime, message_flags,
 };
 
 const APP: SessionId = SessionId(1);
@@ -318,6 +319,7 @@ fn put(text: &str) -> Put {
         to: PutTarget::Handle(HANDLE),
         message: Box::new(Message { body_crc: body.crc32c(), body, ..Message::default() }),
         syncpoint: false,
+        logical_order: false,
         producer: None,
         dead_letter: false,
     }
@@ -470,6 +472,128 @@ fn a_reply_finds_the_waiter_that_wants_its_correlation_id() {
     assert_eq!(alone.answer(OTHER, tokens[0]), None);
 }
 
+/// A message of a group as a program that gives numbers itself puts it; its text is the group's name and its number.
+fn in_group(group: usize, number: u32, is_last: bool) -> Put {
+    let mut put = put(&format!("{group}.{number}"));
+    let group_id = GroupId([group as u8 + 1; 24]);
+    put.message.descriptor.set_in_group(InGroup { group_id, sequence_number: number, is_last });
+    put.message.descriptor.message_flags |= if is_last { message_flags::LAST_MSG_IN_GROUP } else { 0 };
+    put
+}
+
+fn of_whole_groups() -> Get {
+    let selection = Selection { logical_order: true, whole_groups: true, ..Selection::default() };
+    Get { selection, ..get() }
+}
+
+/// Messages of groups in any order, and two programs that get now and then.
+#[test]
+fn each_group_is_got_whole_and_in_its_order_by_one_program() {
+    let mut alone = Alone::new();
+    let mut seed = 5u64;
+    let mut draw = move |below: usize| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) as usize % below
+    };
+    let sizes: Vec<u32> = (0..30).map(|group| group % 5 + 1).collect();
+    let mut left: Vec<(usize, u32)> = sizes
+        .iter()
+        .enumerate()
+        .flat_map(|(group, size)| (1..=*size).map(move |number| (group, number)))
+        .collect();
+    let mut there = vec![0; sizes.len()];
+    let mut taken = vec![false; sizes.len()];
+    let mut begun: BTreeMap<SessionId, (usize, u32)> = BTreeMap::new();
+    let mut got = 0;
+    while got < sizes.iter().sum::<u32>() {
+        if !left.is_empty() && draw(2) == 0 {
+            let (group, number) = left.swap_remove(draw(left.len()));
+            alone.ok(APP, Call::Put(in_group(group, number, number == sizes[group])));
+            there[group] += 1;
+            continue;
+        }
+        let session = [APP, OTHER][draw(2)];
+        let text = alone.get(session, of_whole_groups());
+        let may_begin = (0..sizes.len()).any(|group| there[group] == sizes[group] && !taken[group]);
+        match (text, begun.remove(&session)) {
+            (Ok(text), Some((group, number))) => {
+                assert_eq!(text, format!("{group}.{}", number + 1), "a group goes on with its next message");
+                got += 1;
+                begun.extend((number + 1 < sizes[group]).then_some((session, (group, number + 1))));
+            }
+            (Ok(text), None) => {
+                let group: usize =
+                    text.strip_suffix(".1").expect("a group begins with its first message").parse().unwrap();
+                assert_eq!(
+                    (there[group], taken[group]),
+                    (sizes[group], false),
+                    "group {group} is whole, and nobody's"
+                );
+                taken[group] = true;
+                got += 1;
+                begun.extend((sizes[group] > 1).then_some((session, (group, 1))));
+            }
+            (Err(reason), begun) => {
+                assert_eq!(
+                    (reason, begun, may_begin),
+                    (Reason::NoMsgAvailable, None, false),
+                    "nothing is held back"
+                );
+            }
+        }
+    }
+    assert_eq!(alone.get(APP, of_whole_groups()), Err(Reason::NoMsgAvailable));
+}
+
+#[test]
+fn a_get_of_groups_looks_at_what_it_finds_and_not_at_the_queue() {
+    let mut alone = Alone::new();
+    const MANY: u32 = 2_000;
+    // Groups that lack something, and one whose last message came first.
+    (0..200).for_each(|group| drop(alone.ok(APP, Call::Put(in_group(group, 2, true)))));
+    (1..=MANY).rev().for_each(|number| drop(alone.ok(APP, Call::Put(in_group(250, number, number == MANY)))));
+    assert_eq!(alone.get(APP, of_whole_groups()), Ok("250.1".into()), "what there is becomes known");
+    for number in 2..=MANY {
+        alone.next_token += 1;
+        let token = Token(alone.next_token);
+        let mut events = vec![Event::Call { session: APP, token, call: Call::Get(of_whole_groups()) }];
+        while !events.is_empty() || alone.replica.is_not_done() {
+            alone.one_turn(&mut events);
+            let (done, _) = alone.replica.turn_work();
+            assert!(done < 100, "{done} for message {number}");
+        }
+    }
+    assert_eq!(alone.replica.queue_manager().sums().messages, 200);
+}
+
+#[test]
+fn a_wait_for_a_whole_group_ends_with_the_message_that_it_lacked() {
+    let mut alone = Alone::new();
+    let waiting = |get: Get| Call::Get(Get { wait: Wait::Forever, ..get });
+    let logical = alone.begin(OTHER, waiting(of_whole_groups()));
+    let named = |number| Selection {
+        group_id: Some(GroupId([3; 24])),
+        sequence_number: Some(number),
+        whole_groups: true,
+        ..Selection::default()
+    };
+    let second = alone.begin(APP, waiting(Get { selection: named(2), ..get() }));
+    alone.ok(APP, Call::Put(in_group(2, 3, true)));
+    alone.ok(APP, Call::Put(in_group(2, 2, false)));
+    assert_eq!((alone.answer(OTHER, logical), alone.answer(APP, second)), (None, None));
+    alone.pass(Duration::from_secs(120));
+    alone.ok(APP, Call::Put(in_group(2, 1, false)));
+    assert_eq!(text_of(alone.answer(OTHER, logical).expect("the group is whole")), Ok("2.1".into()));
+    assert_eq!(alone.answer(APP, second), None, "and not whole any more");
+    let mut rest = Vec::new();
+    for _ in 0..2 {
+        rest.push(alone.get(OTHER, of_whole_groups()).unwrap());
+    }
+    assert_eq!(rest, ["2.2", "2.3"]);
+    (1..=3).for_each(|number| drop(alone.ok(OTHER, Call::Put(in_group(2, number, number == 3)))));
+    assert_eq!(text_of(alone.answer(APP, second).expect("it is whole again")), Ok("2.2".into()));
+}
+
 #[test]
 fn the_demonstration_takes_four_of_five_under_the_cursor() {
     let mut alone = Alone::new();
@@ -491,11 +615,11 @@ fn the_demonstration_takes_four_of_five_under_the_cursor() {
 fn a_repeated_sequence_is_stored_once_and_answered_with_the_original() {
     let mut alone = Alone::new();
     let once = Put { producer: numbered("app", 1), ..put("one") };
-    let Data::Placed { message_id, duplicate: false } = alone.ok(APP, Call::Put(once.clone())) else {
+    let Data::Placed { message_id, duplicate: false, .. } = alone.ok(APP, Call::Put(once.clone())) else {
         panic!()
     };
     let again = alone.ok(OTHER, Call::Put(once));
-    assert_eq!(again, Data::Placed { message_id, duplicate: true });
+    assert_eq!(again, Data::Placed { message_id, in_group: None, duplicate: true });
     assert_eq!(alone.get(OTHER, get()), Ok("one".into()));
     assert_eq!(alone.get(OTHER, get()), Err(Reason::NoMsgAvailable));
 }
@@ -685,15 +809,16 @@ fn volatile(text: &str, sequence: u64) -> Put {
 #[test]
 fn a_repeated_put_that_is_not_persistent_is_stored_once() {
     let mut alone = Alone::new();
-    let Data::Placed { message_id, duplicate: false } = alone.ok(APP, Call::Put(volatile("one", 1))) else {
+    let Data::Placed { message_id, duplicate: false, .. } = alone.ok(APP, Call::Put(volatile("one", 1)))
+    else {
         panic!()
     };
     let again = alone.ok(OTHER, Call::Put(volatile("one", 1)));
-    assert_eq!(again, Data::Placed { message_id, duplicate: true });
+    assert_eq!(again, Data::Placed { message_id, in_group: None, duplicate: true });
     assert_eq!(alone.get(OTHER, get()), Ok("one".into()));
     // Also when it was got meanwhile, and within a unit of work.
     let again = alone.ok(OTHER, Call::Put(Put { syncpoint: true, ..volatile("one", 1) }));
-    assert_eq!(again, Data::Placed { message_id, duplicate: true });
+    assert_eq!(again, Data::Placed { message_id, in_group: None, duplicate: true });
     alone.ok(OTHER, Call::Commit { unit: None, units_decided: None });
     assert_eq!(alone.get(OTHER, get()), Err(Reason::NoMsgAvailable));
 }
@@ -708,9 +833,9 @@ fn a_repetition_is_answered_when_the_first_that_rides_behind_an_entry_is_there()
         put(OTHER, 103, volatile("one", 1)),
     ]);
     let first = alone.answer(APP, Token(102)).expect("answered").data;
-    let Data::Placed { message_id, duplicate: false } = first else { panic!("{first:?}") };
+    let Data::Placed { message_id, duplicate: false, .. } = first else { panic!("{first:?}") };
     let again = alone.answer(OTHER, Token(103)).expect("answered").data;
-    assert_eq!(again, Data::Placed { message_id, duplicate: true });
+    assert_eq!(again, Data::Placed { message_id, in_group: None, duplicate: true });
     assert_eq!(alone.replica.queue_manager().sums().messages, 2);
     let queue = alone.replica.queue_manager().queue_id(&name("Q")).expect("defined");
     assert_eq!(alone.replica.standing.own().incoming(queue), 0);
@@ -735,9 +860,9 @@ fn a_put_is_stored_once_when_its_queue_stops_being_persistent_by_default() {
     alone.replica.state.queue_mut(queue).unwrap().rules.defpsist = false;
     alone.turn([call(OTHER, 102, Call::Put(as_queue()))]);
     let first = alone.answer(APP, Token(101)).expect("answered").data;
-    let Data::Placed { message_id, duplicate: false } = first else { panic!("{first:?}") };
+    let Data::Placed { message_id, duplicate: false, .. } = first else { panic!("{first:?}") };
     let again = alone.answer(OTHER, Token(102)).expect("answered").data;
-    assert_eq!(again, Data::Placed { message_id, duplicate: true });
+    assert_eq!(again, Data::Placed { message_id, in_group: None, duplicate: true });
     assert_eq!(alone.replica.queue_manager().sums().messages, 1);
 }
 
@@ -810,7 +935,7 @@ fn a_sequence_that_a_unit_has_twice_is_put_once() {
         for (sequence, repeated) in [(1, false), (3, false), (2, false), (3, true), (1, true)] {
             let mut put = Put { syncpoint: true, producer: numbered(text, sequence), ..put(text) };
             put.message.descriptor.persistence = persistence;
-            let Data::Placed { message_id, duplicate } = alone.ok(APP, Call::Put(put)) else { panic!() };
+            let Data::Placed { message_id, duplicate, .. } = alone.ok(APP, Call::Put(put)) else { panic!() };
             assert_eq!(duplicate, repeated, "sequence {sequence}");
             ids.push(message_id);
         }
@@ -1049,7 +1174,7 @@ fn a_put_that_is_repeated_is_answered_as_before_although_its_queue_is_full_now()
     alone.ok(APP, Call::Admin(Admin::alter_local(&name("Q"), &[("MAXDEPTH", "1")])));
     let once = Put { producer: numbered("app", 1), ..put("one") };
     let Data::Placed { message_id, .. } = alone.ok(APP, Call::Put(once.clone())) else { panic!() };
-    assert_eq!(alone.ok(APP, Call::Put(once)), Data::Placed { message_id, duplicate: true });
+    assert_eq!(alone.ok(APP, Call::Put(once)), Data::Placed { message_id, in_group: None, duplicate: true });
 }
 
 /// Everything at once, in turns that are short.

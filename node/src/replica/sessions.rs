@@ -9,9 +9,11 @@ use super::instances::Channels;
 use super::searches::UnderWay;
 use super::units::Unit;
 use super::waiters::Waiters;
-use crate::mqi::{Call, Connect, HandleView, Identity, OpenOptions, Purpose, Refusal, SessionView};
+use crate::mqi::{
+    Call, Connect, Get, GetMode, Groups, HandleView, Identity, OpenOptions, Purpose, Refusal, SessionView,
+};
 use crate::types::{
-    Account, DefaultContext, HandleId, Held, MessageSelector, ObjectName, Position, QueueId, Reason,
+    Account, DefaultContext, HandleId, Held, InGroup, MessageSelector, ObjectName, Position, QueueId, Reason,
     SessionId, Share, Token, limits,
 };
 
@@ -41,6 +43,8 @@ pub(super) struct Session {
     /// Puts and commits of this session that were proposed and are not applied. What is not persistent must not
     /// overtake them.
     pub proposed: u32,
+    /// Gets that are about to be answered with this warning.
+    pub warned: Vec<(Token, Reason)>,
 }
 
 #[derive(Clone, Debug)]
@@ -56,6 +60,10 @@ pub(super) struct Handle {
     pub passed: Passed,
     /// The message that was browsed last.
     pub cursor: Option<Position>,
+    /// The same, or the first message of its group where groups are browsed in logical order.
+    pub anchor: Option<Position>,
+    /// What was begun of groups.
+    pub groups: Groups,
     /// The temporary queue was made for this handle, and goes with it.
     pub made: bool,
 }
@@ -84,6 +92,30 @@ impl Selecting {
 }
 
 impl Handle {
+    /// A browse has found this message.
+    pub fn browsed(&mut self, get: &Get, position: Position, in_group: Option<InGroup>) {
+        let goes_on = get.selection.logical_order && in_group.is_some_and(|group| group.sequence_number > 1);
+        let stays = get.mode == GetMode::BrowseUnderCursor;
+        debug_assert!(!stays || self.cursor == Some(position), "what is under the cursor stays there");
+        if self.anchor.is_none() || !(goes_on || stays) {
+            self.anchor = Some(position);
+        }
+        self.cursor = Some(position);
+    }
+
+    /// What a browse of the next message has behind it. In the middle of a group, that may be anywhere.
+    pub fn browsed_upto(&self, get: &Get) -> Option<Position> {
+        debug_assert_eq!(
+            self.cursor.is_some(),
+            self.anchor.is_some(),
+            "a group that is browsed begins somewhere"
+        );
+        match get.selection.logical_order {
+            true => self.anchor.filter(|_| !self.groups.browses_on()),
+            false => self.cursor,
+        }
+    }
+
     pub fn selector(&self) -> Option<&MessageSelector> {
         self.selecting.as_deref().map(Selecting::selector)
     }
@@ -103,11 +135,20 @@ impl Session {
             opening: 0,
             loading: 0,
             proposed: 0,
+            warned: Vec::new(),
         }
     }
 
     pub fn handle(&self, handle: HandleId) -> Result<&Handle, Reason> {
         self.handles.get(&handle).ok_or(Reason::HobjError)
+    }
+
+    /// What a get that is answered now is warned of.
+    pub fn take_warning(&mut self, token: Token) -> Option<Reason> {
+        let at = self.warned.iter().position(|(of, _)| *of == token)?;
+        let (_, reason) = self.warned.swap_remove(at);
+        debug_assert_ne!(reason, Reason::None, "a warning says of what");
+        Some(reason)
     }
 
     /// Whether a queue can be opened under this number.
@@ -345,6 +386,8 @@ mod tests {
             selecting: None,
             passed: Passed::default(),
             cursor: None,
+            anchor: None,
+            groups: Groups::default(),
             made: false,
         };
         let inquires = OpenOptions { inquire: true, ..OpenOptions::default() };

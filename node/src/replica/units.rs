@@ -6,9 +6,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::mqi::{Groups, Which};
 use crate::qmgr::{Place, Removal};
 use crate::types::{
-    Account, Held, Message, MessageId, Pieces, Position, ProducerId, ProducerSequence, QueueId, Share,
+    Account, HandleId, Held, Message, MessageId, Pieces, Position, ProducerId, ProducerSequence, QueueId,
+    Share,
 };
 
 /// What a session has done under syncpoint since its last commit.
@@ -29,6 +31,8 @@ pub(super) struct Unit {
     pub units_decided: Option<u64>,
     /// What was put with a producer's sequence.
     sequences: BTreeMap<ProducerId, BTreeMap<u64, MessageId>>,
+    /// What handles knew of groups before it.
+    pub groups: BTreeMap<(HandleId, Which), Groups>,
 }
 
 #[derive(Debug)]
@@ -58,6 +62,13 @@ impl Unit {
     /// Its first call has come, when so many units had been decided.
     pub fn begin(&mut self, units_decided: u64) {
         self.units_decided.get_or_insert(units_decided);
+    }
+
+    /// A call of the unit has moved what a handle knows of groups.
+    pub fn note_groups(&mut self, handle: HandleId, which: Which, before: Groups, after: &Groups) {
+        if after.differs(which, &before) {
+            self.groups.entry((handle, which)).or_insert(before);
+        }
     }
 
     pub fn put(&mut self, place: Place) {

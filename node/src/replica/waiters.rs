@@ -27,6 +27,10 @@ pub(super) struct Waiter {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Wants {
     Any,
+    /// Of no group, or the first one of a group.
+    First,
+    /// The same, and all of its group is there.
+    Whole,
     Message(MessageId),
     Correlation(CorrelationId),
     Group(GroupId),
@@ -40,6 +44,8 @@ pub(super) struct Waiters {
     by_handle: BTreeSet<(SessionId, HandleId, Ticket)>,
     by_deadline: BTreeSet<(Instant, Ticket)>,
     by_queue: BTreeSet<(QueueId, Wants, Ticket)>,
+    /// Those who want something of groups, and whether they look again when a group has become whole.
+    by_groups: BTreeSet<(QueueId, bool, Ticket)>,
 }
 
 impl Waiters {
@@ -56,7 +62,11 @@ impl Waiters {
         if let Some(until) = waiter.until {
             self.by_deadline.insert((until, ticket));
         }
-        self.by_queue.insert((waiter.queue, wants(&waiter.get.selection), ticket));
+        let selection = &waiter.get.selection;
+        self.by_queue.insert((waiter.queue, wants(selection), ticket));
+        if selection.is_of_groups() {
+            self.by_groups.insert((waiter.queue, looks_again(selection), ticket));
+        }
         self.by_ticket.insert(ticket, waiter);
         debug_assert_eq!(self.by_queue.len(), self.by_ticket.len(), "whoever waits is found by queue");
         debug_assert!(self.by_deadline.len() <= self.by_ticket.len(), "a wait ends once");
@@ -74,21 +84,44 @@ impl Waiters {
         }
         let was_there = self.by_queue.remove(&(waiter.queue, wants(&waiter.get.selection), ticket));
         assert!(was_there, "whoever waits is found by queue");
+        self.by_groups.remove(&(waiter.queue, looks_again(&waiter.get.selection), ticket));
+        debug_assert!(
+            self.by_groups.len() <= self.by_ticket.len(),
+            "whoever wants something of groups waits"
+        );
         debug_assert_eq!(self.by_queue.len(), self.by_ticket.len(), "whoever waits is found by queue");
         Some(waiter)
     }
 
-    /// The first that came after `last` and wants such a message.
-    pub fn next_for(&self, queue: QueueId, slot: &Slot, last: Ticket) -> Option<Ticket> {
+    /// Whether somebody waits who has to know of groups.
+    pub fn wait_for_groups(&self, queue: QueueId) -> bool {
+        let all = (queue, false, Ticket(0))..=(queue, true, Ticket(u64::MAX));
+        self.by_groups.range(all).next().is_some()
+    }
+
+    /// Those who look again when a group has become whole.
+    pub fn looking_again(&self, queue: QueueId) -> Vec<Ticket> {
+        let all = (queue, true, Ticket(0))..=(queue, true, Ticket(u64::MAX));
+        self.by_groups.range(all).map(|(.., ticket)| *ticket).collect()
+    }
+
+    /// The first that came after `last` and wants such a message. `is_whole`: all of its group is there.
+    pub fn next_for(&self, queue: QueueId, slot: &Slot, is_whole: bool, last: Ticket) -> Option<Ticket> {
         let of = |wants: Wants| {
             let later = (Excluded((queue, wants, last)), Included((queue, wants, Ticket(u64::MAX))));
             let tickets = self.by_queue.range(later).map(|(_, _, ticket)| *ticket);
-            tickets.into_iter().find(|ticket| slot.matches(&self.by_ticket[ticket].get.selection))
+            tickets.into_iter().find(|ticket| {
+                let selection = &self.by_ticket[ticket].get.selection;
+                slot.matches(selection) && (is_whole || !selection.wants_whole())
+            })
         };
+        let is_first = slot.sequence_number() == 1;
         let group = slot.group_id().map(Wants::Group);
         [Wants::Any, Wants::Message(slot.message_id), Wants::Correlation(slot.correlation_id())]
             .into_iter()
             .chain(group)
+            .chain(is_first.then_some(Wants::First))
+            .chain((is_first && is_whole).then_some(Wants::Whole))
             .filter_map(of)
             .min()
             .inspect(|found| debug_assert!(*found > last, "nobody is asked twice"))
@@ -191,6 +224,14 @@ fn wants(selection: &Selection) -> Wants {
         (Some(id), _, _) => Wants::Message(id),
         (None, Some(id), _) => Wants::Correlation(id),
         (None, None, Some(id)) => Wants::Group(id),
-        (None, None, None) => Wants::Any,
+        (None, None, None) if selection.sequence_number != Some(1) => Wants::Any,
+        (None, None, None) if selection.wants_whole() => Wants::Whole,
+        (None, None, None) => Wants::First,
     }
+}
+
+/// Whoever wants any message of a whole group: the one that makes it whole may not be the one that is wanted. In logical order it is
+/// the first one, which is offered again.
+fn looks_again(selection: &Selection) -> bool {
+    selection.wants_whole() && !(selection.logical_order && wants(selection) == Wants::Whole)
 }

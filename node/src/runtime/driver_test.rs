@@ -117,6 +117,7 @@ fn put(bytes: usize) -> Call {
         to: PutTarget::Handle(HandleId(1)),
         message: Box::new(Message { body: bytes::Bytes::from(vec![1; bytes]).into(), ..Message::default() }),
         syncpoint: false,
+        logical_order: false,
         producer: None,
         dead_letter: false,
     })

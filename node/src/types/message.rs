@@ -176,6 +176,29 @@ impl From<Bytes> for Body {
     }
 }
 
+/// MQMF_*: bits of a message's flags.
+pub mod message_flags {
+    pub const SEGMENTATION_ALLOWED: u32 = 0x1;
+    pub const SEGMENT: u32 = 0x2;
+    pub const LAST_SEGMENT: u32 = 0x4;
+    pub const MSG_IN_GROUP: u32 = 0x8;
+    pub const LAST_MSG_IN_GROUP: u32 = 0x10;
+}
+
+/// A message's place in its group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct InGroup {
+    pub group_id: GroupId,
+    /// From 1 on.
+    pub sequence_number: u32,
+    pub is_last: bool,
+}
+
+impl InGroup {
+    /// The highest sequence number.
+    pub const NUMBER_MAX: u32 = 999_999_999;
+}
+
 /// MQMD version 2 in the form the node works with. What it does not look into stays as it came (`rest`).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Descriptor {
@@ -189,6 +212,10 @@ pub struct Descriptor {
     pub expiry: Option<u32>,
     pub backout_count: u32,
     pub put_at: WallTime,
+    /// MsgSeqNumber; 0 where nothing was said, which means 1.
+    pub sequence_number: u32,
+    /// MQMF_*, see [`message_flags`].
+    pub message_flags: u32,
     /// Every other field, encoded as in a `Descriptor` of the wire. Cloning copies no bytes.
     pub rest: Bytes,
 }
@@ -207,10 +234,22 @@ const USER_IDENTIFIER: u32 = 15;
 const PUT_APPLICATION_NAME: u32 = 19;
 const PUT_TIME: u32 = 20;
 const GROUP_ID: u32 = 22;
+const SEQUENCE_NUMBER: u32 = 23;
+const MESSAGE_FLAGS: u32 = 25;
 
 /// All of them.
-const OWN_FIELDS: [u32; 8] =
-    [EXPIRY, PRIORITY, PERSISTENCE, MESSAGE_ID, CORRELATION_ID, BACKOUT_COUNT, PUT_TIME, GROUP_ID];
+const OWN_FIELDS: [u32; 10] = [
+    EXPIRY,
+    PRIORITY,
+    PERSISTENCE,
+    MESSAGE_ID,
+    CORRELATION_ID,
+    BACKOUT_COUNT,
+    PUT_TIME,
+    GROUP_ID,
+    SEQUENCE_NUMBER,
+    MESSAGE_FLAGS,
+];
 
 /// What MQ refuses of message type, report options, flags and sequence number (IBM MQ Reference, "MQMD"): of bits that it
 /// does not know those that its masks say must be refused.
@@ -218,7 +257,7 @@ fn check_options(wire: &wire::Descriptor) -> Result<(), Reason> {
     const REQUEST: u32 = 1;
     const FLAGS_REJECT_MASK: u32 = 0x0FFF;
     const FLAGS: u32 = 0x1F;
-    const NUMBER_MAX: u32 = 999_999_999;
+    const NUMBER_MAX: u32 = InGroup::NUMBER_MAX;
     let is_type = |number: u32| matches!(number, 1 | 2 | 4 | 8 | 112 | 113 | 65_536..=NUMBER_MAX);
     if wire.message_type.is_some_and(|number| !is_type(number)) {
         return Err(Reason::MsgTypeError);
@@ -279,6 +318,8 @@ impl Descriptor {
             expiry: wire.expiry,
             backout_count: wire.backout_count,
             put_at: WallTime(wire.put_time_ms),
+            sequence_number: wire.message_sequence_number.unwrap_or(0),
+            message_flags: wire.message_flags,
             rest: {
                 wire.message_id = Bytes::new();
                 wire.correlation_id = Bytes::new();
@@ -288,6 +329,8 @@ impl Descriptor {
                 wire.expiry = None;
                 wire.backout_count = 0;
                 wire.put_time_ms = 0;
+                wire.message_sequence_number = None;
+                wire.message_flags = 0;
                 wire.encode_to_vec().into()
             },
         };
@@ -296,6 +339,38 @@ impl Descriptor {
             "what has a place was taken out of the rest"
         );
         Ok(descriptor)
+    }
+
+    /// Whether its flags say that it is in a group.
+    pub fn says_in_group(&self) -> bool {
+        self.message_flags & (message_flags::MSG_IN_GROUP | message_flags::LAST_MSG_IN_GROUP) != 0
+    }
+
+    /// None for a message of no group: a group id alone makes none.
+    pub fn in_group(&self) -> Option<InGroup> {
+        let in_group = InGroup {
+            group_id: self.group_id,
+            sequence_number: self.sequence_number.max(1),
+            is_last: self.message_flags & message_flags::LAST_MSG_IN_GROUP != 0,
+        };
+        (self.says_in_group() && !self.group_id.is_none()).then_some(in_group)
+    }
+
+    /// Puts the message there.
+    pub fn set_in_group(&mut self, group: InGroup) {
+        debug_assert!(!group.group_id.is_none(), "a group has an id");
+        debug_assert!(
+            (1..=InGroup::NUMBER_MAX).contains(&group.sequence_number),
+            "messages of a group have numbers"
+        );
+        self.group_id = group.group_id;
+        self.sequence_number = group.sequence_number;
+        self.message_flags |= message_flags::MSG_IN_GROUP;
+        debug_assert_eq!(
+            self.in_group().map(|group| group.sequence_number),
+            Some(group.sequence_number),
+            "it is there"
+        );
     }
 
     /// A priority above the highest becomes the highest; whether it was.
@@ -340,6 +415,8 @@ impl Descriptor {
                 GROUP_ID => descriptor.group_id = GroupId::from_slice(value.bytes()).ok_or(malformed)?,
                 BACKOUT_COUNT => descriptor.backout_count = value.number() as u32,
                 PUT_TIME => descriptor.put_at = WallTime(value.number() as i64),
+                SEQUENCE_NUMBER => descriptor.sequence_number = value.number() as u32,
+                MESSAGE_FLAGS => descriptor.message_flags = value.number() as u32,
                 _ if rest.is_empty() => rest = place,
                 _ if rest.end == place.start => rest.end = place.end,
                 _ => scattered.extend_from_slice(&at[place]),
@@ -368,6 +445,8 @@ impl Descriptor {
         wire.expiry = self.expiry;
         wire.backout_count = self.backout_count;
         wire.put_time_ms = self.put_at.0;
+        wire.message_sequence_number = (self.sequence_number > 0).then_some(self.sequence_number);
+        wire.message_flags = self.message_flags;
         wire
     }
 
@@ -440,9 +519,13 @@ impl Descriptor {
         );
         debug_assert!(!self.has_field_of_its_own_in_rest(), "no field is written twice");
         let persistence = self.persistence.number();
-        for (tag, number) in
-            [(9, persistence as u64), (12, u64::from(backout_count)), (20, self.put_at.0 as u64)]
-        {
+        for (tag, number) in [
+            (PERSISTENCE, persistence as u64),
+            (BACKOUT_COUNT, u64::from(backout_count)),
+            (PUT_TIME, self.put_at.0 as u64),
+            (SEQUENCE_NUMBER, u64::from(self.sequence_number)),
+            (MESSAGE_FLAGS, u64::from(self.message_flags)),
+        ] {
             if number != 0 {
                 known.number(tag, number);
             }
@@ -522,8 +605,8 @@ impl EncodedDescriptor<'_> {
     }
 }
 
-/// Three ids of 24 bytes with tags and lengths, and five numbers.
-const KNOWN_BYTES_MAX: usize = 3 * 27 + 4 * 6 + 12;
+/// Three ids of 24 bytes with tags and lengths, and seven numbers.
+const KNOWN_BYTES_MAX: usize = 3 * 27 + 6 * 7 + 12;
 
 /// The fields that are not in `rest`. Fields may come in any order.
 struct KnownFields {
@@ -593,6 +676,8 @@ mod tests {
             expiry: Some(u32::MAX),
             backout_count: u32::MAX,
             put_at: WallTime(-1),
+            sequence_number: InGroup::NUMBER_MAX,
+            message_flags: u32::MAX,
             ..Descriptor::from_wire(wire).unwrap()
         };
         for descriptor in [full, Descriptor::default()] {

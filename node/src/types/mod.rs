@@ -30,8 +30,8 @@ pub use group::{Membership, NodeInfo, SnapshotMeta};
 pub use ids::*;
 pub use inspected::{Inspected, Inspector};
 pub use message::{
-    Body, CorrelationId, DefaultContext, Descriptor, EncodedDescriptor, GroupId, Message, MessageId,
-    Persistence,
+    Body, CorrelationId, DefaultContext, Descriptor, EncodedDescriptor, GroupId, InGroup, Message, MessageId,
+    Persistence, message_flags,
 };
 pub use message_selector::{MessageSelector, SelectorError};
 pub use name::ObjectName;

@@ -10,6 +10,7 @@ use super::message::{Gmo, Md, Pmo};
 use super::object::{Fopa, Od};
 use super::segment::types;
 use super::spi::Spi;
+use super::stat::Stat;
 use super::wire::{Malformed, Raw, Reader, Text, Writer, layout};
 
 /// What the length of a reply has more than the bytes behind the segment header.
@@ -39,6 +40,7 @@ pub enum Body {
     Get(Box<Get>),
     Attributes(Attributes),
     Spi(Box<Spi>),
+    Stat(Box<Stat>),
     /// Of a call that is not known here.
     Other(Bytes),
 }
@@ -61,6 +63,7 @@ impl Call {
             types::INQ => Body::Attributes(Attributes::read(from, is_reply)?),
             types::SET => Body::Attributes(Attributes::read(from, !is_reply)?),
             types::SPI => Body::Spi(Box::new(Spi::read(from, is_reply)?)),
+            types::STAT => Body::Stat(Box::new(Stat::read(from)?)),
             _ => Body::Other(from.rest()),
         };
         Ok(Call { length, completion, reason, handle, body })
@@ -81,6 +84,7 @@ impl Call {
             Body::Get(get) => get.write(into),
             Body::Attributes(attributes) => attributes.write(into),
             Body::Spi(spi) => spi.write(into, is_reply),
+            Body::Stat(stat) => stat.write(into),
             Body::Other(bytes) => into.bytes(bytes),
         }
     }

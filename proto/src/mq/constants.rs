@@ -104,6 +104,7 @@ pub mod reason {
     pub const NONE: i32 = 0;
     pub const BUFFER_LENGTH_ERROR: i32 = 2005;
     pub const CHAR_ATTRS_TOO_SHORT: i32 = 2008;
+    pub const ENVIRONMENT_ERROR: i32 = 2012;
     pub const EXPIRY_ERROR: i32 = 2013;
     pub const HCONN_ERROR: i32 = 2018;
     pub const HOBJ_ERROR: i32 = 2019;
@@ -139,6 +140,8 @@ pub mod reason {
     pub const MSG_TOO_BIG_FOR_CHANNEL: i32 = 2218;
     pub const CALL_IN_PROGRESS: i32 = 2219;
     pub const FUNCTION_NOT_SUPPORTED: i32 = 2298;
+    pub const STS_ERROR: i32 = 2426;
+    pub const STAT_TYPE_ERROR: i32 = 2430;
 }
 
 /// MQCC_*.

@@ -22,6 +22,14 @@ pub mod matching {
     pub const TOKEN: u32 = 0x20;
 }
 
+/// Bits of [`FirstFields::status`], from which a client makes GroupStatus, SegmentStatus and Segmentation of its MQGMO. There are more,
+/// for segments.
+pub mod status {
+    pub const MESSAGE: u16 = 0x01;
+    pub const IN_GROUP: u16 = 0x10;
+    pub const LAST_IN_GROUP: u16 = 0x20;
+}
+
 layout! {
     RequestFields {
         version: u32, 1;

@@ -25,6 +25,7 @@ pub mod security;
 pub mod segment;
 pub mod spi;
 pub mod split;
+pub mod stat;
 pub mod vectors;
 pub mod wire;
 

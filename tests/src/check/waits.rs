@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use trimaran_node::mqi::GetMode;
+use trimaran_node::qmgr::{Queue, Slot};
 use trimaran_node::replica::{Replica, WaitView};
 use trimaran_node::types::Position;
 
@@ -70,6 +71,17 @@ fn why_not(replica: &Replica, wait: WaitView<'_>) -> Option<String> {
                 slot.message.as_ref().is_some_and(|message| selector.judge(message).selects)
             })
             && replica.is_free(wait.queue, *position)
+            && (!wait.get.selection.wants_whole() || is_whole(replica, queue, slot))
     })?;
     Some(format!("{position:?} of {name} is free and what it wants"))
+}
+
+/// Whether all messages of its group are there and free, found out by looking at all of them.
+fn is_whole(replica: &Replica, queue: &Queue, slot: &Slot) -> bool {
+    let Some(group) = slot.in_group() else { return true };
+    let free = queue.iter().filter(|(position, _)| replica.is_free(queue.id, *position));
+    let of_group = free.filter_map(|(_, slot)| slot.in_group()).filter(|of| of.group_id == group.group_id);
+    let numbers: BTreeMap<u32, bool> = of_group.map(|of| (of.sequence_number, of.is_last)).collect();
+    let has_all = numbers.keys().zip(1..).all(|(number, next)| *number == next);
+    has_all && numbers.last_key_value().is_some_and(|(_, is_last)| *is_last)
 }

@@ -70,10 +70,10 @@ fn answer(call: Call, manner: u8) -> Completion {
         }
         (Call::Put(_), 1) => Completion::warning(
             Reason::BackoutThresholdReached,
-            Data::Placed { message_id: MessageId::default(), duplicate: false },
+            Data::Placed { message_id: MessageId::default(), in_group: None, duplicate: false },
         ),
         (Call::Put(_), _) => {
-            Completion::ok(Data::Placed { message_id: MessageId([7; 24]), duplicate: false })
+            Completion::ok(Data::Placed { message_id: MessageId([7; 24]), in_group: None, duplicate: false })
         }
         _ => Completion::done(),
     }

@@ -422,7 +422,7 @@ impl App {
         history: &mut History,
     ) {
         let Some(number) = pending.operation else { return };
-        if let Data::Placed { message_id, duplicate } = &completion.data
+        if let Data::Placed { message_id, duplicate, .. } = &completion.data
             && let What::Put(put) = &mut history.operations[number].what
         {
             put.ids.push(*message_id);
@@ -956,6 +956,7 @@ impl App {
             to: PutTarget::Handle(HandleId(queue as u32 + 1)),
             message: Box::new(message),
             syncpoint,
+            logical_order: false,
             producer,
             dead_letter: false,
         };

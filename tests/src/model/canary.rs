@@ -188,7 +188,8 @@ impl Canary {
             Message { descriptor, body: Bytes::from_static(BODY).into(), body_crc: crc32c::crc32c(BODY) };
         let to = PutTarget::Queue(queue());
         let message = Box::new(message);
-        self.ask(Call::Put(Put { to, message, syncpoint: false, producer: None, dead_letter: false }), out);
+        let (syncpoint, logical_order, dead_letter) = (false, false, false);
+        self.ask(Call::Put(Put { to, message, syncpoint, logical_order, producer: None, dead_letter }), out);
     }
 
     fn get(&mut self, message_id: MessageId, out: &mut Vec<Output>) {

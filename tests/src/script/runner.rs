@@ -15,7 +15,7 @@ use trimaran_node::types::definition::{
 };
 use trimaran_node::types::{
     CorrelationId, Descriptor, GroupId, HandleId, Message, MessageId, MessageSelector, NodeId, ObjectName,
-    Persistence, ProducerId, ProducerSequence, Reason, Token, UnitId, Version,
+    Persistence, ProducerId, ProducerSequence, Reason, Token, UnitId, Version, message_flags,
 };
 use trimaran_node::vip::Mode;
 use trimaran_proto::admin::v1::{CanaryGap, Classified};
@@ -43,10 +43,12 @@ deadq QUEUE|none      maxumsgs N      show PATTERN
 : LINE                                              a line of MQSC, as runmqsc has it; the syntax it offers is left out
 mqsc define|alter|delete|display|set KIND NAME [ATTRIBUTE=VALUE ...] [like=NAME] [replace] [purge] [remove] [removeall]
 app A put QUEUE "body" [syncpoint] [priority=N] [expiry=TENTHS] [correl=X] [group=X] [id=X] [sequence=N] [deadletter]
-                       [notpersistent] [size=BYTES] [usr="<color>red</color>"]
+                       [notpersistent] [size=BYTES] [usr="<color>red</color>"] [logical] [grouped] [last] [number=N]
+                       [segment] [segmentation]
                        [report=coa,cod+data,expiration+all,exception,pass_ids,discard,pass_expiry] [replyto=QUEUE[@QMGR]]
 app A get QUEUE [syncpoint] [wait=2s|wait=forever] [correl=X] [group=X] [id=X] [max=BYTES] [truncate] [cursor]
-app A browse QUEUE [next] [under] [correl=X] [wait=2s]
+                       [logical] [whole] [number=N]
+app A browse QUEUE [next] [under] [correl=X] [wait=2s] [logical] [whole]
 app A commit [unit=X]      app A backout      app A outcome X      app A inquire QUEUE      app A cancel
 app A open QUEUE [output] [input] [exclusive] [browse] [inquire] [dynamic=NAME] [selector="color = 'red'"]
 app A close QUEUE [delete] [purge]
@@ -866,6 +868,19 @@ fn put(handle: HandleId, program: &str, words: &[String]) -> Result<Put, String>
     if let Some(text) = setting(words, "group") {
         descriptor.group_id = GroupId::from_slice(text.as_bytes()).ok_or("24 bytes at most")?;
     }
+    descriptor.sequence_number = number(words, "number")?.unwrap_or(0) as u32;
+    if has(words, "grouped") {
+        descriptor.message_flags |= message_flags::MSG_IN_GROUP;
+    }
+    if has(words, "last") {
+        descriptor.message_flags |= message_flags::LAST_MSG_IN_GROUP;
+    }
+    if has(words, "segment") {
+        descriptor.message_flags |= message_flags::SEGMENT;
+    }
+    if has(words, "segmentation") {
+        descriptor.message_flags |= message_flags::SEGMENTATION_ALLOWED;
+    }
     if let Some(text) = setting(words, "id") {
         descriptor.message_id = MessageId::from_slice(text.as_bytes()).ok_or("24 bytes at most")?;
     }
@@ -896,6 +911,7 @@ fn put(handle: HandleId, program: &str, words: &[String]) -> Result<Put, String>
         to: PutTarget::Handle(handle),
         message: Box::new(Message { descriptor, body: Bytes::from(body).into(), body_crc }),
         syncpoint: has(words, "syncpoint"),
+        logical_order: has(words, "logical"),
         producer,
         dead_letter: has(words, "deadletter"),
     })
@@ -942,6 +958,9 @@ fn get(handle: HandleId, browse: bool, words: &[String]) -> Result<Get, String> 
         message_id: setting(words, "id").and_then(|text| MessageId::from_slice(text.as_bytes())),
         correlation_id: setting(words, "correl").and_then(|text| CorrelationId::from_slice(text.as_bytes())),
         group_id: setting(words, "group").and_then(|text| GroupId::from_slice(text.as_bytes())),
+        sequence_number: number(words, "number")?.map(|value| value as u32),
+        logical_order: has(words, "logical"),
+        whole_groups: has(words, "whole"),
     };
     Ok(Get {
         handle,

@@ -16,7 +16,8 @@ use trimaran_node::mqi::{
 };
 use trimaran_node::types::definition::{Definition, ObjectKind, ObjectRef};
 use trimaran_node::types::{
-    Account, Body, CompletionCode, Descriptor, Message, MessageId, NodeId, ObjectName, Reason, Token,
+    Account, Body, CompletionCode, Descriptor, GroupId, InGroup, Message, MessageId, NodeId, ObjectName,
+    Reason, Token,
 };
 use trimaran_proto::message::v1 as message;
 use trimaran_proto::queue::v1 as wire;
@@ -173,6 +174,11 @@ impl Wire {
             }
             Some(Told::Placed(placed)) => Data::Placed {
                 message_id: MessageId::from_slice(&placed.message_id).ok_or("a message id is too long")?,
+                in_group: (!placed.group_id.is_empty()).then(|| InGroup {
+                    group_id: GroupId::from_slice(&placed.group_id).unwrap_or_default(),
+                    sequence_number: placed.message_sequence_number,
+                    is_last: false,
+                }),
                 duplicate: placed.duplicate,
             },
             Some(Told::Got(got)) => {
@@ -298,6 +304,7 @@ fn asked_put(token: Token, put: &Put) -> Vec<wire::call::Call> {
         producer_sequence,
         body_parts: if in_parts { token.0 } else { 0 },
         dead_letter: put.dead_letter,
+        logical_order: put.logical_order,
     }));
     calls
 }
@@ -325,5 +332,8 @@ fn asked_get(get: &Get) -> wire::Get {
         group_id: id(get.selection.group_id.as_ref().map(|id| &id.0)),
         max_length: get.max_length.unwrap_or(0) as u32,
         accept_truncated: get.accept_truncated,
+        logical_order: get.selection.logical_order,
+        all_messages_available: get.selection.whole_groups,
+        message_sequence_number: get.selection.sequence_number.unwrap_or(0),
     }
 }

@@ -626,7 +626,7 @@ mod tests {
         conversation.on_frame(frame([(2, put(1)), (3, ping())]));
         conversation.step().unwrap();
         let message_id = MessageId::from_slice(b"AMQ 1").unwrap();
-        let placed = Completion::ok(Data::Placed { message_id, duplicate: true });
+        let placed = Completion::ok(Data::Placed { message_id, in_group: None, duplicate: true });
         let elsewhere = Completion {
             data: Data::NotServing { leader: Some(NodeId(2)) },
             ..Completion::failed_because(Reason::StandbyQMgr, "Ask b.")
@@ -637,7 +637,8 @@ mod tests {
         };
         conversation.on_completions(vec![(Token(2), placed), (Token(3), elsewhere)], serving);
         let completions = conversation.take_response().unwrap().completions;
-        let placed = wire::Placed { message_id: Bytes::from("AMQ 1"), duplicate: true };
+        let placed =
+            wire::Placed { message_id: Bytes::from("AMQ 1"), duplicate: true, ..wire::Placed::default() };
         assert_eq!(
             completions[0],
             wire::Completion { token: 2, outcome: None, data: Some(Told::Placed(placed)) }

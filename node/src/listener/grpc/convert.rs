@@ -132,7 +132,14 @@ fn asked_put(put: wire::Put) -> Result<Asked, Refused> {
     });
     let producer = producer(put.producer_sequence)?;
     let number = put.body_parts;
-    let put = Put { to, message, syncpoint: put.syncpoint, producer, dead_letter: put.dead_letter };
+    let put = Put {
+        to,
+        message,
+        syncpoint: put.syncpoint,
+        logical_order: put.logical_order,
+        producer,
+        dead_letter: put.dead_letter,
+    };
     Ok(if number == 0 { Asked::Call(Call::Put(put)) } else { Asked::PutParts { put, number, crc } })
 }
 
@@ -189,7 +196,12 @@ fn get_from_wire(get: wire::Get) -> Result<Get, Refused> {
         syncpoint: get.syncpoint,
         wait: wait(get.wait_ms)?,
         mode,
-        selection: selection(&get.message_id, &get.correlation_id, &get.group_id)?,
+        selection: Selection {
+            sequence_number: (get.message_sequence_number != 0).then_some(get.message_sequence_number),
+            logical_order: get.logical_order,
+            whole_groups: get.all_messages_available,
+            ..selection(&get.message_id, &get.correlation_id, &get.group_id)?
+        },
         syncpoint_if_persistent: false,
         max_length: (get.max_length != 0).then_some(get.max_length as usize),
         accept_truncated: get.accept_truncated,
@@ -224,6 +236,7 @@ pub fn selection(message_id: &[u8], correlation_id: &[u8], group_id: &[u8]) -> R
             Reason::CorrelIdError,
         )?,
         group_id: some(group_id, GroupId::from_slice(group_id), Reason::GroupIdError)?,
+        ..Selection::default()
     })
 }
 
@@ -280,9 +293,13 @@ pub fn completion_to_wire(
         | Data::Failovers(_)
         | Data::Objects(_)
         | Data::Sessions(_) => None,
-        Data::Placed { message_id, duplicate } => Some(Wire::Placed(wire::Placed {
+        Data::Placed { message_id, in_group, duplicate } => Some(Wire::Placed(wire::Placed {
             message_id: Bytes::copy_from_slice(message_id.trimmed()),
             duplicate,
+            group_id: in_group
+                .map(|group| Bytes::copy_from_slice(group.group_id.trimmed()))
+                .unwrap_or_default(),
+            message_sequence_number: in_group.map_or(0, |group| group.sequence_number),
         })),
         Data::Got { message, body_length } => Some(Wire::Got(wire::Got {
             message: Some(message_to_wire(*message, body_length)),

@@ -178,7 +178,11 @@ impl Mind {
                 self.puts += 1;
                 let message_id = MessageId::from_slice(&self.puts.to_be_bytes()).unwrap();
                 self.queues.entry(queue.clone()).or_default().push_back(*put.message);
-                self.told.push((id, token, Completion::ok(Data::Placed { message_id, duplicate: false })));
+                self.told.push((
+                    id,
+                    token,
+                    Completion::ok(Data::Placed { message_id, in_group: None, duplicate: false }),
+                ));
                 return self.serve_waiters(&queue);
             }
             Call::Get(get) => {

@@ -76,7 +76,7 @@ impl Queue for Messaging {
                 let outcome = convert::outcome_of(&completion);
                 let serving = errand.elsewhere(&completion).map(convert::serving);
                 let (message_id, duplicate) = match completion.data {
-                    Data::Placed { message_id, duplicate } => {
+                    Data::Placed { message_id, duplicate, .. } => {
                         (Bytes::copy_from_slice(message_id.trimmed()), duplicate)
                     }
                     _ => Default::default(),
@@ -172,7 +172,8 @@ impl Messaging {
         add(&self.listener.counters.body_bytes_received, message.body.len() as u64);
         let mut errand = self.errand(admission, &request.queue_manager).await?;
         let to = PutTarget::Queue(queue);
-        let put = Put { to, message: Box::new(message), syncpoint: false, producer, dead_letter: false };
+        let message = Box::new(message);
+        let put = Put { to, message, syncpoint: false, logical_order: false, producer, dead_letter: false };
         Ok((errand.call(Call::Put(put)).await, errand))
     }
 

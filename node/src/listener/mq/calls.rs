@@ -74,6 +74,7 @@ impl Conversation {
             types::GET => self.on_get(desk, header, call),
             types::INQ => self.on_inquire(desk, header, call),
             types::SET => self.on_set(desk, header, call),
+            types::STAT => self.on_stat(desk, header, call),
             types::CMIT => {
                 self.in_unit = false;
                 self.ask(
@@ -116,7 +117,7 @@ impl Conversation {
             }
             Waiting::Inquire { header, call } => objects::inquired(desk, &header, call, completion),
             Waiting::Put { header, call, queue } => self.on_placed(desk, &header, call, &queue, completion),
-            Waiting::AsyncPut => self.async_puts.note(completion.code, reason),
+            Waiting::AsyncPut { queue } => self.on_async_placed(desk, completion.code, reason, queue),
             Waiting::Get { header, call, queue } => messages::got(desk, &header, call, &queue, completion),
             Waiting::Message { handle } => self.on_message(desk, handle, completion),
             Waiting::Simple { header, handle } => {

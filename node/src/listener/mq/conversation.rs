@@ -13,12 +13,13 @@ use trimaran_proto::mq::segment::{Header, types};
 use trimaran_proto::mq::split::Joiner;
 use trimaran_proto::mq::{Raw, Text, spi};
 
+use super::async_puts::AsyncPuts;
 use super::convert::Code;
 use super::desk::{Ask, Connect, Desk};
 use super::intake::Unfinished;
 use super::reading::Reading;
 use crate::mqi::{Call, CloseOption};
-use crate::types::{CompletionCode, ObjectName, Reason, Token};
+use crate::types::{ObjectName, Reason, Token};
 
 #[derive(Debug, Default)]
 pub struct Conversation {
@@ -59,30 +60,6 @@ pub(super) struct Callbacks {
     pub stopping: Option<(u32, Notification)>,
     /// Gets that it waits for.
     pub ending: HashSet<Token>,
-}
-
-/// What became of puts that nobody waited for, since it was asked the last time (MQSTAT).
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct AsyncPuts {
-    pub succeeded: i32,
-    pub warned: i32,
-    pub failed: i32,
-    /// The first that was not well.
-    pub first: (i32, Code),
-}
-
-impl AsyncPuts {
-    pub fn note(&mut self, code: CompletionCode, reason: Code) {
-        let count = match code {
-            CompletionCode::Ok => &mut self.succeeded,
-            CompletionCode::Warning => &mut self.warned,
-            CompletionCode::Failed => &mut self.failed,
-        };
-        *count += 1;
-        if code != CompletionCode::Ok && self.first.0 == 0 {
-            self.first = (code as i32, reason);
-        }
-    }
 }
 
 #[derive(Debug, Default)]
@@ -140,7 +117,9 @@ pub(super) enum Waiting {
         queue: ObjectName,
     },
     /// A put whose program does not wait for the answer (MQPMO_ASYNC_RESPONSE).
-    AsyncPut,
+    AsyncPut {
+        queue: ObjectName,
+    },
     /// A get for a handle that is read with requests.
     Message {
         handle: i32,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use trimaran_proto::message::v1 as message;
 use trimaran_proto::mq::constants::{get, open, put, reason};
-use trimaran_proto::mq::delivery::{Selection as WireSelection, matching};
+use trimaran_proto::mq::delivery::{Selection as WireSelection, SelectionFields, matching};
 use trimaran_proto::mq::message::Md;
 use trimaran_proto::mq::object::Od;
 use trimaran_proto::mq::segment::Header;
@@ -15,7 +15,7 @@ use super::characters;
 use crate::mqi::{GetMode, OpenOptions, Wait};
 use crate::types::{
     Body, CorrelationId, Descriptor, GroupId, Message, MessageId, MessageSelector, Persistence, Reason,
-    Selection, WallTime,
+    Selection, WallTime, message_flags,
 };
 
 /// The number of a reason of MQ.
@@ -23,16 +23,12 @@ pub type Code = i32;
 
 /// The character set that 0 (MQCCSI_Q_MGR) means in a message.
 pub const CCSID: i32 = 1208;
+const IN_GROUP: u32 = message_flags::MSG_IN_GROUP | message_flags::LAST_MSG_IN_GROUP;
 /// MQENC_NATIVE, for messages that do not say.
 const ENCODING: i32 = 546;
-/// MQMF_SEGMENT and MQMF_LAST_SEGMENT: messages that are pieces of one.
-const SEGMENT_FLAGS: u32 = 0x6;
 
 /// What a put says of its message. Ids that the put wants new are left empty, and the queue manager makes them.
 pub fn descriptor(md: &Md, options: u32, application_type: i32) -> Result<Descriptor, Code> {
-    if md.message_flags & SEGMENT_FLAGS != 0 {
-        return Err(reason::FUNCTION_NOT_SUPPORTED);
-    }
     let expiry = match md.expiry {
         -1 => None,
         1.. => Some(md.expiry as u32),
@@ -74,7 +70,13 @@ pub fn descriptor(md: &Md, options: u32, application_type: i32) -> Result<Descri
     };
     if md.version >= 2 {
         wire.group_id = id(&md.group_id, false);
-        wire.message_sequence_number = (md.sequence_number > 1).then_some(md.sequence_number as u32);
+        // In logical order the queue manager knows it better.
+        let is_given = options & put::LOGICAL_ORDER == 0 && md.message_flags & IN_GROUP != 0;
+        if is_given && md.sequence_number < 1 {
+            return Err(Reason::MsgSeqNumberError.number() as Code);
+        }
+        let number = u32::try_from(md.sequence_number).ok().filter(|number| is_given && *number > 1);
+        wire.message_sequence_number = number;
         wire.message_flags = md.message_flags;
         wire.original_length = u32::try_from(md.original_length).ok();
     }
@@ -120,9 +122,9 @@ pub fn md(descriptor: &Descriptor, version: u32) -> Md {
         put_time,
         origin_data: Text::new(&rest.application_origin_data),
         group_id: Raw(descriptor.group_id.0),
-        sequence_number: rest.message_sequence_number.unwrap_or(1) as i32,
+        sequence_number: descriptor.sequence_number.max(1) as i32,
         offset: rest.offset as i32,
-        message_flags: rest.message_flags,
+        message_flags: descriptor.message_flags,
         original_length: rest.original_length.map_or(-1, |length| length as i32),
     }
 }
@@ -167,8 +169,8 @@ pub fn selector(od: &Od, header: &Header) -> Result<Option<Arc<MessageSelector>>
     MessageSelector::new(text.trim_end_matches('\0')).map_err(|error| error.reason().number() as Code)
 }
 
-/// MQPMO_* that are not done: groups in logical order, and context from another handle.
-const PUT_NOT_DONE: u32 = put::LOGICAL_ORDER | put::PASS_IDENTITY_CONTEXT | put::PASS_ALL_CONTEXT;
+/// MQPMO_* that are not done: context from another handle.
+const PUT_NOT_DONE: u32 = put::PASS_IDENTITY_CONTEXT | put::PASS_ALL_CONTEXT;
 
 /// Whether a put is under syncpoint.
 pub fn put_syncpoint(options: u32) -> Result<bool, Code> {
@@ -181,12 +183,11 @@ pub fn put_syncpoint(options: u32) -> Result<bool, Code> {
     }
 }
 
-/// MQGMO_* that are not done: signals, locks, marks, groups.
+/// MQGMO_* that are not done: signals, locks, marks. There are no segments, so COMPLETE_MSG and ALL_SEGMENTS_AVAILABLE are
+/// true of every message.
 const GET_NOT_DONE: u32 = get::SET_SIGNAL
     | get::LOCK
     | get::UNLOCK
-    | get::LOGICAL_ORDER
-    | get::ALL_MSGS_AVAILABLE
     | get::MARK_BROWSE_HANDLE
     | get::MARK_BROWSE_CO_OP
     | get::UNMARK_BROWSE_CO_OP
@@ -241,18 +242,35 @@ pub fn wait(options: u32, interval_ms: i32) -> Result<Wait, Code> {
 }
 
 /// Which messages. Ids of zeros match any, as MQ says.
-pub fn selection(selection: &WireSelection) -> Result<Selection, Code> {
-    let not_done = matching::SEQUENCE_NUMBER | matching::OFFSET;
-    let given = selection.fields.match_options;
-    if given & not_done != 0 || (given & matching::TOKEN != 0 && !selection.token.is_zero()) {
+pub fn selection(selection: &WireSelection, options: u32) -> Result<Selection, Code> {
+    let SelectionFields { match_options: given, sequence_number, offset, .. } = selection.fields;
+    let asks_for_segment = given & matching::OFFSET != 0 && offset != 0;
+    if asks_for_segment || (given & matching::TOKEN != 0 && !selection.token.is_zero()) {
         return Err(reason::FUNCTION_NOT_SUPPORTED);
     }
+    let logical_order = options & get::LOGICAL_ORDER != 0;
+    let number = (given & matching::SEQUENCE_NUMBER != 0 && !logical_order)
+        .then(|| u32::try_from(sequence_number).map_err(|_| Reason::MsgSeqNumberError.number() as Code))
+        .transpose()?;
     let some = |bit, id: &Raw<24>| (given & bit != 0 && !id.is_zero()).then_some(id.0);
     Ok(Selection {
         message_id: some(matching::MESSAGE_ID, &selection.message_id).map(MessageId),
         correlation_id: some(matching::CORRELATION_ID, &selection.correlation_id).map(CorrelationId),
         group_id: some(matching::GROUP_ID, &selection.group_id).map(GroupId),
+        sequence_number: number,
+        logical_order,
+        whole_groups: options & get::ALL_MSGS_AVAILABLE != 0,
     })
+}
+
+/// GroupStatus, SegmentStatus and Segmentation of a message that is got (MQGS_*, MQSS_*, MQSEG_*).
+pub fn statuses(descriptor: &Descriptor) -> [u8; 3] {
+    let group = match descriptor.in_group() {
+        Some(group) if group.is_last => b'L',
+        Some(_) => b'G',
+        None => b' ',
+    };
+    [group, b' ', b' ']
 }
 
 /// Converts the body of a text message to the character set that is wanted, and says so in its MQMD; the reason of the

@@ -14,7 +14,7 @@ use super::desk::Desk;
 use super::objects::{Opened, what_is_opened};
 use super::reading::{Request, Step};
 use crate::mqi::{Call, Completion, Data, Get, Put, PutTarget};
-use crate::types::{Body, CompletionCode, HandleId, ObjectName, Reason, Token};
+use crate::types::{Body, CompletionCode, HandleId, InGroup, ObjectName, Reason, Token};
 
 /// The value of CONN_STATE that starts a connection; 0 stops it, 3 suspends it.
 const STARTED: u32 = 2;
@@ -33,12 +33,21 @@ impl Conversation {
             Ok((put, queue)) => {
                 self.in_unit |= put.syncpoint;
                 let waiting = match is_async(&call) {
-                    true => Waiting::AsyncPut,
+                    true => {
+                        self.async_puts.begin();
+                        Waiting::AsyncPut { queue }
+                    }
                     false => Waiting::Put { header, call, queue },
                 };
                 self.ask(desk, Call::Put(put), waiting);
             }
-            Err(code) if is_async(&call) => self.async_puts.note(CompletionCode::Failed, code),
+            Err(code) if is_async(&call) => {
+                let queue = self.objects.get(&call.handle).and_then(|object| match object {
+                    Object::Queue { name, .. } => Some(name.clone()),
+                    Object::QueueManager { .. } => None,
+                });
+                self.async_puts.note(CompletionCode::Failed, code, queue);
+            }
             Err(code) => fail(desk, &header, call, code),
         }
     }
@@ -84,7 +93,8 @@ impl Conversation {
         }
         let descriptor = convert::descriptor(&asked.md, options, self.application_type)?;
         let message = Box::new(convert::message(descriptor, body)?);
-        Ok((Put { to, message, syncpoint, producer: None, dead_letter: false }, queue))
+        let logical_order = options & put::LOGICAL_ORDER != 0;
+        Ok((Put { to, message, syncpoint, logical_order, producer: None, dead_letter: false }, queue))
     }
 
     // ---- gets -------------------------------------------------------------------------------------------------
@@ -224,7 +234,7 @@ impl Conversation {
         queue: &ObjectName,
         completion: Completion,
     ) {
-        let Data::Placed { message_id, .. } = completion.data else {
+        let Data::Placed { message_id, in_group, .. } = completion.data else {
             return fail(desk, header, call, completion.reason.number() as Code);
         };
         (call.completion, call.reason) = (completion.code as i32, completion.reason.number() as Code);
@@ -240,6 +250,9 @@ impl Conversation {
             asked.pmo.resolved_queue_manager = Text::new(desk.terms.queue_manager.as_str());
             let (options, md) = (asked.pmo.options, &mut asked.md);
             md.message_id = Raw(message_id.0);
+            if let Some(InGroup { group_id, sequence_number, .. }) = in_group {
+                (md.group_id, md.sequence_number) = (Raw(group_id.0), sequence_number as i32);
+            }
             (md.put_date, md.put_time) = convert::date_and_time(desk.now);
             if options & (put::SET_IDENTITY_CONTEXT | put::SET_ALL_CONTEXT) == 0 {
                 md.user = Text::new(&self.user);
@@ -276,7 +289,12 @@ fn asked_get(handle: i32, asked: &WireGet) -> Result<Get, Code> {
     let manner = convert::manner(options)?;
     let match_options = if asked.gmo.version >= 2 { asked.gmo.match_options } else { MATCH_DEFAULT };
     let selection = WireSelection {
-        fields: SelectionFields { match_options, ..SelectionFields::default() },
+        fields: SelectionFields {
+            match_options,
+            sequence_number: asked.md.sequence_number,
+            offset: asked.md.offset,
+            ..SelectionFields::default()
+        },
         message_id: asked.md.message_id,
         correlation_id: asked.md.correlation_id,
         group_id: asked.md.group_id,
@@ -288,7 +306,7 @@ fn asked_get(handle: i32, asked: &WireGet) -> Result<Get, Code> {
         syncpoint_if_persistent: manner.syncpoint_if_persistent,
         wait: convert::wait(options, asked.gmo.wait_interval)?,
         mode: manner.mode,
-        selection: convert::selection(&selection)?,
+        selection: convert::selection(&selection, options)?,
         max_length: Some(asked.length as usize),
         accept_truncated: options & get::ACCEPT_TRUNCATED_MSG != 0,
     })
@@ -318,6 +336,8 @@ pub(super) fn got(
                 }
             }
             asked.md = md;
+            [asked.gmo.group_status, asked.gmo.segment_status, asked.gmo.segmentation] =
+                convert::statuses(&message.descriptor);
             asked.gmo.resolved_queue = Text::new(queue.as_str());
             asked.gmo.returned_length = body.len() as i32;
             let parts = body.parts().to_vec();

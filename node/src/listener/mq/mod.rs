@@ -12,6 +12,7 @@
 //! Not served, and answered with 2298: topics and subscriptions (MQSUB, MQSUBRQ), MQSTAT, distribution lists, segments of
 //! messages, groups in logical order, locks and marks of browses, context that is passed on. XA is answered XAER_RMFAIL.
 
+mod async_puts;
 mod attributes;
 mod calls;
 mod characters;
@@ -25,6 +26,7 @@ mod negotiation;
 mod objects;
 mod reading;
 mod socket;
+mod stat;
 mod terms;
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use trimaran_proto::mq::constants::{get, reason};
 use trimaran_proto::mq::control::{Notification, notice};
 use trimaran_proto::mq::delivery::{
     AsyncMessage, FOR_CALLBACK, First, FirstFields, PartFields, RequestFields, RequestMessages, SYNCHRONOUS,
-    Selection,
+    Selection, status,
 };
 use trimaran_proto::mq::message::Md;
 use trimaran_proto::mq::segment::{flags, types};
@@ -132,7 +132,7 @@ impl Reading {
             syncpoint_if_persistent: manner.syncpoint_if_persistent,
             wait: self.wait()?,
             mode: manner.mode,
-            selection: convert::selection(&self.selection)?,
+            selection: convert::selection(&self.selection, options)?,
             max_length: usize::try_from(self.wanted.message_bytes_max).ok(),
             accept_truncated: options & get::ACCEPT_TRUNCATED_MSG != 0,
         })
@@ -215,6 +215,11 @@ impl Reading {
             code = convert::convert_text(&mut md, &mut body, fields.ccsid, fields.encoding);
             whole = body.len();
         }
+        let in_group = match message.descriptor.in_group() {
+            Some(group) if group.is_last => status::LAST_IN_GROUP,
+            Some(_) => status::IN_GROUP,
+            None => 0,
+        };
         self.index += 1;
         self.unconsumed += (Md::BYTES + body.len()) as u64;
         let mut token = [0; 16];
@@ -225,7 +230,7 @@ impl Reading {
                 message_bytes: whole as u32,
                 delivered_bytes: body.len() as u32,
                 token: Raw(token),
-                status: 1,
+                status: status::MESSAGE | in_group,
             },
             resolved_queue: self.resolved_queue(),
             md: Some(md),
@@ -259,7 +264,7 @@ impl Reading {
         let fields = FirstFields {
             reason: code,
             message_bytes: body_length as u32,
-            status: 1,
+            status: status::MESSAGE,
             ..FirstFields::default()
         };
         let first = First { fields, resolved_queue: self.resolved_queue(), md: Some(self.no_md()) };

@@ -11,6 +11,7 @@ use trimaran_proto::mq::initial::Initial;
 use trimaran_proto::mq::message::{Gmo, Md, Pmo};
 use trimaran_proto::mq::object::{Od, OdFields, VariableText};
 use trimaran_proto::mq::segment::{Header, Kind, Segment, flags, types};
+use trimaran_proto::mq::stat::{Stat, Sts, kind};
 use trimaran_proto::mq::wire::Writer;
 use trimaran_proto::mq::{Flow, Order, Raw, Text, split};
 
@@ -207,6 +208,12 @@ fn shown(segment: &Segment) -> String {
             format!("ASYNC_MESSAGE {} reason {reason} {:?}", message.part.index, message.data)
         }
         Flow::Notification(notice) => format!("NOTIFICATION {}", notice.code),
+        Flow::Call(WireCall { body: Body::Stat(stat), reason, .. }) => {
+            let Sts { put_successes, put_warnings, put_failures, completion, reason: why, object, .. } =
+                stat.sts;
+            let counts = format!("{put_successes} {put_warnings} {put_failures}, {completion} {why}");
+            format!("{:#04x} {reason} {counts} {}", segment.header.segment, object.text())
+        }
         Flow::Call(call) => {
             format!("{:#04x} {} handle {}", segment.header.segment, call.reason, call.handle)
         }
@@ -238,13 +245,36 @@ fn a_client_agrees_connects_puts_commits_and_goes() {
     assert!(dialogue.call(types::PUT, 2, put_call(b"hello", put::SYNCPOINT)).is_empty());
     assert_eq!(dialogue.asks(), ["Put 5 bytes, syncpoint true"]);
     let message_id = MessageId([7; 24]);
-    let placed = Completion::ok(Data::Placed { message_id, duplicate: false });
+    let placed = Completion::ok(Data::Placed { message_id, in_group: None, duplicate: false });
     assert_eq!(dialogue.answer(placed), ["[1] 0x96 0 handle 2"]);
     // The normal end commits.
     assert!(dialogue.call(types::DISC, 0, Body::Nothing).is_empty());
     assert_eq!(dialogue.asks(), ["Commit"]);
     assert_eq!(dialogue.answer(Completion::done()), ["[1] 0x92 0 handle 0"]);
     assert_eq!(dialogue.asks(), ["Disconnect"]);
+}
+
+#[test]
+fn what_became_of_puts_that_nobody_waited_for_is_told_when_it_is_known() {
+    let mut dialogue = Dialogue::connected();
+    dialogue.open("ORDERS", open::OUTPUT);
+    for _ in 0..3 {
+        assert!(dialogue.call(types::PUT, 2, put_call(b"hello", put::ASYNC_RESPONSE)).is_empty());
+    }
+    assert_eq!(dialogue.asks().len(), 3);
+    let stat = |kind| {
+        Body::Stat(Box::new(Stat { kind, sts: Sts { version: 1, ..Sts::default() }, ..Stat::default() }))
+    };
+    assert!(dialogue.call(types::STAT, 0, stat(kind::ASYNC_ERROR)).is_empty(), "the puts are under way");
+    let placed = || Data::Placed { message_id: MessageId([7; 24]), in_group: None, duplicate: false };
+    assert!(dialogue.answer(Completion::ok(placed())).is_empty());
+    assert!(dialogue.answer(Completion::failed(Reason::QFull)).is_empty());
+    let told = dialogue.answer(Completion::warning(Reason::PriorityExceedsMax, placed()));
+    assert_eq!(told, ["[1] 0x9d 0 1 1 1, 2 2053 ORDERS"]);
+    let again = dialogue.call(types::STAT, 0, stat(kind::ASYNC_ERROR));
+    assert_eq!(again, ["[1] 0x9d 0 0 0 0, 0 0 "], "it is told once");
+    assert_eq!(dialogue.call(types::STAT, 0, stat(kind::RECONNECTION)), ["[1] 0x9d 2012 0 0 0, 0 0 "]);
+    assert_eq!(dialogue.call(types::STAT, 0, stat(9)), ["[1] 0x9d 2430 0 0 0, 0 0 "]);
 }
 
 #[test]

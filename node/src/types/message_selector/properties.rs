@@ -310,7 +310,7 @@ fn of_field<'m>(field: Field, in_folder: Value<'m>, descriptor: &'m Descriptor, 
             _ => id_text(&descriptor.group_id.0),
         },
         Field::JmsGroupSequence => match in_folder {
-            Value::Unknown => number(rest.message_sequence_number.unwrap_or(1).into()),
+            Value::Unknown => number(descriptor.sequence_number.max(1).into()),
             there => as_number(there),
         },
         Field::JmsTimestamp => match in_folder {
@@ -354,9 +354,9 @@ fn of_field<'m>(field: Field, in_folder: Value<'m>, descriptor: &'m Descriptor, 
         Field::PutDate => text(&descriptor.put_at.date_and_time().0),
         Field::PutTime => text(&descriptor.put_at.date_and_time().1),
         Field::OriginData => text(&rest.application_origin_data),
-        Field::SequenceNumber => number(rest.message_sequence_number.unwrap_or(1).into()),
+        Field::SequenceNumber => number(descriptor.sequence_number.max(1).into()),
         Field::Offset => number(rest.offset.into()),
-        Field::MessageFlags => number(rest.message_flags.into()),
+        Field::MessageFlags => number(descriptor.message_flags.into()),
         Field::OriginalLength => number(rest.original_length.map_or(-1, i64::from)),
     }
 }

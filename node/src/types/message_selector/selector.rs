@@ -180,6 +180,6 @@ fn ids(properties: &Properties, number: u16, (message, correlation): (Field, Fie
     Selection {
         message_id: id.filter(|_| properties.is(number, message)).copied().map(MessageId),
         correlation_id: id.filter(|_| properties.is(number, correlation)).copied().map(CorrelationId),
-        group_id: None,
+        ..Selection::default()
     }
 }
