@@ -104,11 +104,7 @@ public class Messaging {
         listener();
         aheadAndAsync();
 
-        List<Session> sessions = new ArrayList<>();
-        for (int number = 0; number < 64; number++) {
-            sessions.add(connection.createSession(false, Session.AUTO_ACKNOWLEDGE));
-        }
-        System.out.println(sessions.size() + " sessions");
+        System.out.println("64 sessions " + manySessions());
         connection.close();
         System.out.println("done");
     }
@@ -177,6 +173,47 @@ public class Messaging {
         }
         ahead.close();
         System.out.println("asynchronous puts and read ahead " + count);
+    }
+
+    /// All of them of one connection, each with messages of its own, at once.
+    static String manySessions() throws JMSException {
+        List<Session> sessions = new ArrayList<>();
+        List<MessageConsumer> consumers = new ArrayList<>();
+        for (int number = 0; number < 64; number++) {
+            Session one = connection.createSession(number % 2 == 0, number % 2 == 0 ? Session.SESSION_TRANSACTED : Session.AUTO_ACKNOWLEDGE);
+            consumers.add(one.createConsumer(queue, "number = " + number));
+            sessions.add(one);
+        }
+        for (int number = 63; number >= 0; number--) {
+            Session one = sessions.get(number);
+            Message message = one.createTextMessage("s" + number);
+            message.setIntProperty("number", number);
+            one.createProducer(queue).send(message);
+            if (one.getTransacted()) {
+                one.commit();
+            }
+        }
+        int own = 0, others = 0;
+        for (int number = 0; number < 64; number++) {
+            String got = text(consumers.get(number).receive(5000));
+            if (got.equals("s" + number)) {
+                own++;
+            } else {
+                others++;
+            }
+            // Half of those in units of work are given up when their session is closed.
+            if (number % 4 == 0) {
+                sessions.get(number).commit();
+            }
+            sessions.get(number).close();
+        }
+        MessageConsumer rest = session.createConsumer(queue);
+        int left = 0;
+        while (!text(rest.receive(300)).equals("nothing")) {
+            left++;
+        }
+        rest.close();
+        return own + " got their own, " + others + " did not, " + left + " of units that were given up";
     }
 
     static String text(Message message) throws JMSException {

@@ -1,9 +1,11 @@
 // A JMS program that goes on by itself when the queue manager moves to another node.
-// Arguments: connection name list, queue manager, queue, number of messages. Prints "sent N" for each message, then what it received.
+// Arguments: connection name list, queue manager, queue, number of messages, and for mutual TLS a directory of certificates. Prints
+// "sent N" for each message, then what it received.
 
 import com.ibm.msg.client.jms.JmsConnectionFactory;
 import com.ibm.msg.client.jms.JmsFactoryFactory;
 import com.ibm.msg.client.wmq.WMQConstants;
+import java.nio.file.Path;
 import java.util.TreeSet;
 import javax.jms.Connection;
 import javax.jms.JMSException;
@@ -24,6 +26,11 @@ public class Reconnecting {
         factory.setStringProperty(WMQConstants.WMQ_QUEUE_MANAGER, arguments[1]);
         factory.setIntProperty(WMQConstants.WMQ_CLIENT_RECONNECT_OPTIONS, WMQConstants.WMQ_CLIENT_RECONNECT);
         factory.setIntProperty(WMQConstants.WMQ_CLIENT_RECONNECT_TIMEOUT, 60);
+        if (arguments.length > 4) {
+            System.setProperty("com.ibm.mq.cfg.useIBMCipherMappings", "false");
+            factory.setStringProperty(WMQConstants.WMQ_SSL_CIPHER_SUITE, "*TLS12ORHIGHER");
+            factory.setObjectProperty(WMQConstants.WMQ_SSL_SOCKET_FACTORY, Protected.sockets(Path.of(arguments[4]), "user-app"));
+        }
         Connection connection = factory.createConnection();
         connection.start();
         Session session = connection.createSession(false, Session.AUTO_ACKNOWLEDGE);

@@ -1,34 +1,49 @@
-//! Port 1414 of three real nodes: our own `send` and `receive`, and IBM's client libraries for Java, unchanged. The Java programs
-//! are in `tests/java`.
+//! Port 1414 of three real nodes: our own `send` and `receive`, and IBM's client libraries for Java, unchanged, also under Spring. The
+//! Java programs are in `tests/java`.
 //!
 //! Run with `--test-threads=1`; the programs must be built (`cargo build --workspace --bins`). Needs a JDK and Maven.
 
 use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
-use std::process::Output;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Output};
 use std::time::{Duration, Instant};
 
-use trimaran_client::Attributes;
-use trimaran_client::channel::Channel;
+use trimaran_client::channel::{Channel, datagram};
+use trimaran_client::{Attributes, Connection};
+use trimaran_proto::mq::constants::{get, open, put};
+use trimaran_proto::mq::segment::types;
 use trimaran_tests::process::cluster::{QUEUE_MANAGER, free_ports};
+use trimaran_tests::process::dissector::Capture;
 use trimaran_tests::process::java::Java;
 use trimaran_tests::process::{Cluster, Plan, run_program};
 
 const QUEUE: &str = "HA.QUEUE";
+const OTHER: &str = "HA.OTHER";
 const CHANNEL: &str = "APP.SVRCONN";
+/// Connections that are held at once by one test.
+const IDLE: usize = 2000;
 
-/// Three nodes with a queue and a channel that take long messages, and a channel that has no room.
+/// Three nodes with a queue and a channel that take long messages, another queue, and a channel that has no room.
 async fn cluster() -> Cluster {
-    let cluster = Cluster::start(Plan::default());
+    cluster_of(Plan::default()).await
+}
+
+/// With certificates, the channel demands them.
+async fn cluster_of(plan: Plan) -> Cluster {
+    let cipher = if plan.certificates.is_some() { "ANY_TLS12_OR_HIGHER" } else { "" };
+    let cluster = Cluster::start(plan);
     let connection = cluster.connect().await;
-    let attributes = Attributes::new().with("MAXMSGL", 100 << 20);
     let admin = connection.admin();
-    admin.create_queue(QUEUE, attributes).await.expect("a new queue can be created");
+    for queue in [QUEUE, OTHER] {
+        let attributes = Attributes::new().with("MAXMSGL", 100 << 20);
+        admin.create_queue(queue, attributes).await.expect("a new queue can be created");
+    }
     let channels = [(CHANNEL, "MAXMSGL", 100 << 20), ("FULL.SVRCONN", "MAXINST", 0)];
     for (channel, attribute, value) in channels {
         let attributes = Attributes::new().with("CHLTYPE", "SVRCONN").with(attribute, value);
+        let attributes = attributes.with("SSLCIPH", cipher);
         admin.define("CHANNEL", channel, "", false, attributes).await.expect("a new channel can be defined");
     }
     connection.close().await;
@@ -42,6 +57,23 @@ fn java() -> Java {
 fn port(cluster: &Cluster) -> String {
     let node = cluster.serving().expect("a node serves");
     cluster.nodes[node].mq.rsplit(':').next().expect("an address has a port").to_string()
+}
+
+/// Runs what talks to this port, while tshark reads along: it has to understand everything, and to have seen these types of
+/// segments, in both directions.
+fn read_along<T>(port: &str, types: &[u8], run: impl FnOnce() -> T) -> T {
+    let capture = Capture::begin(port).unwrap_or_else(|text| panic!("{text}"));
+    let result = run();
+    let read = capture.end().unwrap_or_else(|text| panic!("{text}"));
+    assert!(read.malformed.is_empty(), "{:#?}", read.malformed);
+    let missing: Vec<_> = types.iter().filter(|segment| !read.segments.contains(segment)).collect();
+    assert!(missing.is_empty(), "{missing:#04x?} are not among {:#04x?}", read.segments);
+    result
+}
+
+/// A call and its reply.
+const fn answered(call: u8) -> [u8; 2] {
+    [call, call + types::REPLY]
 }
 
 fn lines(output: &Output) -> Vec<String> {
@@ -59,10 +91,11 @@ async fn send_and_receive_speak_the_channel_s_protocol_when_they_are_given_one()
         let output = run_program("trimaran", &[&[command], &given[..], &[QUEUE]].concat(), input);
         lines(&output)
     };
-    let sent = run("send", "Hello\nThis\nis\na\ntest\n\n");
+    let plain = [types::CONN, types::DISC, types::OPEN, types::CLOSE, types::PUT].map(answered).concat();
+    let sent = read_along(&port, &plain, || run("send", "Hello\nThis\nis\na\ntest\n\n"));
     assert_eq!(sent[..5].iter().filter(|line| line.contains(QUEUE_MANAGER)).count(), 1, "{sent:?}");
     assert_eq!(sent.last().unwrap(), "done: 5 persistent messages sent to HA.QUEUE");
-    let received = run("receive", "y\ny\ny\ny\nn\n");
+    let received = read_along(&port, &answered(types::GET), || run("receive", "y\ny\ny\ny\nn\n"));
     let end = "completion code 2, reason 2033 NO_MSG_AVAILABLE: nothing more to browse. That is success.";
     assert_eq!(received[received.len() - 2..], ["4 of 5 messages received", end]);
     let again = run("receive", "y\n");
@@ -292,7 +325,10 @@ async fn a_channel_is_protected_as_it_says() {
 async fn a_program_over_the_classes_for_java_does_what_it_does_with_mq() {
     let java = java();
     let cluster = cluster().await;
-    let output = java.run("BaseClasses", &[&port(&cluster), QUEUE_MANAGER, QUEUE]);
+    let port = port(&cluster);
+    let flows = [types::SET, types::INQ, types::PUT, types::CMIT, types::BACK].map(answered).concat();
+    let flows = [&flows[..], &[types::STATUS, types::REQUEST_MESSAGES, types::ASYNC_MESSAGE]].concat();
+    let output = read_along(&port, &flows, || java.run("BaseClasses", &[&port, QUEUE_MANAGER, QUEUE]));
     assert_eq!(
         lines(&output),
         [
@@ -366,7 +402,10 @@ async fn groups_over_the_classes_for_java_come_whole_and_in_order() {
 async fn a_program_over_the_classes_for_jms_does_what_it_does_with_mq() {
     let java = java();
     let cluster = cluster().await;
-    let output = java.run("Messaging", &[&port(&cluster), QUEUE_MANAGER, QUEUE]);
+    let port = port(&cluster);
+    let flows = [types::SPI, types::CONN, types::DISC, types::CLOSE, types::CMIT].map(answered).concat();
+    let flows = [&flows[..], &[types::SOCKET_ACTION, types::NOTIFICATION, types::USER_ID]].concat();
+    let output = read_along(&port, &flows, || java.run("Messaging", &[&port, QUEUE_MANAGER, QUEUE]));
     assert_eq!(
         lines(&output),
         [
@@ -381,7 +420,7 @@ async fn a_program_over_the_classes_for_jms_does_what_it_does_with_mq() {
             "acknowledged careful redelivered true",
             "listener true [m0, m1, m2, m3, m4]",
             "asynchronous puts and read ahead 20",
-            "64 sessions",
+            "64 sessions 64 got their own, 0 did not, 16 of units that were given up",
             "done",
         ]
     );
@@ -479,31 +518,176 @@ async fn message_selectors_of_jms_are_evaluated_by_the_queue_manager() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_jms_program_goes_on_when_its_node_is_killed() {
-    let gap = goes_on_after(Fault::Kill).await;
+async fn a_program_over_spring_does_what_it_does_with_mq() {
+    let java = Java::jakarta().unwrap_or_else(|text| panic!("{text}"));
+    let cluster = cluster().await;
+    let output = java.run("Templates", &[&addresses(&cluster), QUEUE_MANAGER, QUEUE]);
+    assert_eq!(
+        lines(&output),
+        [
+            "converted hello",
+            "browsed [red, blue]",
+            "selected blue",
+            "left red",
+            "empty null",
+            "transacted once, then null",
+            "contained 20 to 20, redelivered 0",
+            "contained in units 20 to 20, redelivered 0",
+            "contained, and each failed once 20 to 20, redelivered 20",
+            "reply to request",
+            "left null",
+            "done",
+        ]
+    );
+}
+
+/// A message is in one queue or in the other, whatever happens in between.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_container_of_spring_moves_messages_once_when_its_node_is_killed() {
+    let java = Java::jakarta().unwrap_or_else(|text| panic!("{text}"));
+    let mut cluster = cluster().await;
+    let connection = cluster.connect().await;
+    let program = java.start("Moving", &[&addresses(&cluster), QUEUE_MANAGER, QUEUE, OTHER, "200"]);
+    let (last, gap) = follow(program, &mut cluster, &connection, Fault::Kill).await;
+    assert_eq!(last, "moved 200, too often [], left null");
     println!("killed: {gap:?} from one put to the next");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_connections_of_ibm_s_client_come_and_go() {
+    let java = java();
+    let cluster = cluster().await;
+    let output = java.run("Churn", &[&port(&cluster), QUEUE_MANAGER, QUEUE, "1000"]);
+    assert_eq!(lines(&output), ["1000 of 1000 went well, refused {}"]);
+    nothing_is_left(&cluster).await;
+}
+
+/// Half of them say that they go; of the others the socket ends, with a unit of work that was not committed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_connections_of_our_client_come_and_half_of_them_break() {
+    let cluster = cluster().await;
+    let address = format!("127.0.0.1:{}", port(&cluster));
+    let churn = (0..4).map(|_| {
+        let address = address.clone();
+        tokio::spawn(async move {
+            for number in 0..250 {
+                let connected = Channel::connect(&address, CHANNEL, QUEUE_MANAGER, "churn").await;
+                let mut channel = connected.expect("there is room");
+                let handle = channel.open(QUEUE, open::OUTPUT).await.expect("the queue is there");
+                let said = channel.put(handle, datagram(), "never".into(), put::SYNCPOINT).await;
+                said.expect("the queue has room");
+                if number % 2 == 0 {
+                    channel.backout().await.expect("a unit can be backed out");
+                    channel.disconnect().await.expect("it is connected");
+                }
+            }
+        })
+    });
+    for task in churn.collect::<Vec<_>>() {
+        task.await.expect("it does not panic");
+    }
+    nothing_is_left(&cluster).await;
+}
+
+/// A program that is not optimised keeps more of a connection than the release's does, if anything.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_does_nothing_costs_little_memory() {
+    let cluster = cluster().await;
+    let address = format!("127.0.0.1:{}", port(&cluster));
+    let serving = cluster.serving().expect("a node serves");
+    let mut held = Vec::new();
+    let mut more = async |count: usize| {
+        for _ in 0..count {
+            let connected = Channel::connect(&address, CHANNEL, QUEUE_MANAGER, "idle").await;
+            held.push(connected.expect("there is room"));
+        }
+    };
+    // What is needed once is there before.
+    more(200).await;
+    let before = cluster.resident_bytes(serving);
+    more(IDLE).await;
+    let each = cluster.resident_bytes(serving).saturating_sub(before) / IDLE as u64;
+    println!("{:.1} KiB for each of {IDLE} idle connections", each as f64 / 1024.0);
+    assert!(each <= 64 << 10, "{each} bytes for each of {IDLE} idle connections");
+    let last = held.last_mut().expect("there are many");
+    last.open(QUEUE, open::INPUT_SHARED).await.expect("they are connected");
+}
+
+/// Neither a message nor a session, but for our own.
+async fn nothing_is_left(cluster: &Cluster) {
+    let connection = cluster.connect().await;
+    let begun = Instant::now();
+    loop {
+        let sessions = connection.admin().sessions().await.expect("they can be listed");
+        if sessions.iter().all(|session| session.channel != CHANNEL) {
+            break;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(10), "{} sessions are left", sessions.len());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let address = format!("127.0.0.1:{}", port(cluster));
+    let connected = Channel::connect(&address, CHANNEL, QUEUE_MANAGER, "look").await;
+    let mut channel = connected.expect("there is room");
+    let handle = channel.open(QUEUE, open::INPUT_SHARED).await.expect("the queue is there");
+    let got = channel.get(handle, get::NO_SYNCPOINT, 0).await.expect("the queue can be read");
+    assert!(got.is_none(), "a message is left");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_jms_program_goes_on_when_its_node_is_killed() {
+    let gap = goes_on_after(Fault::Kill, None).await;
+    println!("killed: {gap:?} from one put to the next");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_jms_program_over_mutual_tls_goes_on_when_its_node_is_killed() {
+    let place = tempfile::tempdir().expect("a directory in /tmp");
+    let certificates_of = place.path().join("own");
+    certificates("admin,app", &certificates_of);
+    let gap = goes_on_after(Fault::Kill, Some(certificates_of)).await;
+    println!("killed, over TLS: {gap:?} from one put to the next");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_jms_program_is_told_of_a_planned_move_and_goes_on() {
-    let gap = goes_on_after(Fault::Move).await;
+    let gap = goes_on_after(Fault::Move, None).await;
     println!("moved: {gap:?} from one put to the next");
 }
 
-#[derive(PartialEq)]
+#[derive(Clone, Copy, PartialEq)]
 enum Fault {
     Kill,
     Move,
 }
 
-/// The time between the put before it and the one after it.
-async fn goes_on_after(fault: Fault) -> Duration {
-    let java = java();
-    let mut cluster = cluster().await;
-    let connection = cluster.connect().await;
+/// As IBM's clients are given a list of them.
+fn addresses(cluster: &Cluster) -> String {
     let addresses = cluster.nodes.iter().map(|node| node.mq.replace(':', "(") + ")");
-    let addresses = addresses.collect::<Vec<_>>().join(",");
-    let mut program = java.start("Reconnecting", &[&addresses, QUEUE_MANAGER, QUEUE, "200"]);
+    addresses.collect::<Vec<_>>().join(",")
+}
+
+/// The time between the put before it and the one after it.
+async fn goes_on_after(fault: Fault, certificates: Option<PathBuf>) -> Duration {
+    let java = java();
+    let mut cluster = cluster_of(Plan { certificates: certificates.clone(), ..Plan::default() }).await;
+    let connection = cluster.connect().await;
+    let addresses = addresses(&cluster);
+    let mut arguments = vec![addresses.as_str(), QUEUE_MANAGER, QUEUE, "200"];
+    arguments.extend(certificates.as_ref().and_then(|at| at.to_str()));
+    let program = java.start("Reconnecting", &arguments);
+    let (last, gap) = follow(program, &mut cluster, &connection, fault).await;
+    assert_eq!(last, "received 200 to 200");
+    gap
+}
+
+/// Reads what a program says that it sent, and does this to the node that serves in between. The last line, and the time between
+/// the put before it and the one after it.
+async fn follow(
+    mut program: Child,
+    cluster: &mut Cluster,
+    connection: &Connection,
+    fault: Fault,
+) -> (String, Duration) {
     let (mut last, mut sent, mut gap) = (String::new(), Instant::now(), Duration::ZERO);
     for line in BufReader::new(program.stdout.take().expect("it is piped")).lines() {
         last = line.expect("a program prints text");
@@ -520,6 +704,5 @@ async fn goes_on_after(fault: Fault) -> Duration {
         }
     }
     assert!(program.wait().expect("a child can be waited for").success(), "{last}");
-    assert_eq!(last, "received 200 to 200");
-    gap
+    (last, gap)
 }

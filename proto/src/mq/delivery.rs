@@ -7,10 +7,10 @@ use super::wire::{Field, Malformed, Raw, Reader, Writer, layout};
 
 /// Flags of [`RequestMessages`]. A selection follows.
 pub const WITH_SELECTION: u32 = 0x10;
-/// A program waits for the message: an MQGET.
+/// A program waits for the message: an MQGET. Without it a program is called when there is a message (MQCB, a JMS listener).
 pub const SYNCHRONOUS: u32 = 0x08;
-/// A program is called when there is a message (MQCB, a JMS listener).
-pub const FOR_CALLBACK: u32 = 0x01;
+/// Callbacks of the client's connection run. A client that is about to stop them (MQCTL) asks without it.
+pub const STARTED: u32 = 0x01;
 
 /// MQMO_*: which of the ids of a [`Selection`] are there.
 pub mod matching {

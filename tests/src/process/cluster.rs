@@ -315,6 +315,16 @@ impl Cluster {
         self.nodes[node].process.as_ref().map(Child::id)
     }
 
+    /// Memory of the machine that the node's process has.
+    pub fn resident_bytes(&self, node: usize) -> u64 {
+        let pid = self.pid(node).expect("it runs");
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("a process has a status");
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("it has memory");
+        let kibibytes: u64 =
+            line.split_whitespace().nth(1).and_then(|text| text.parse().ok()).expect("a number");
+        kibibytes * 1024
+    }
+
     /// To the process that was started for the node, and to no other.
     pub fn signal(&self, node: usize, signal: i32) {
         if let Some(pid) = self.pid(node) {

@@ -4,8 +4,8 @@
 use trimaran_proto::mq::constants::{get, reason};
 use trimaran_proto::mq::control::{Notification, notice};
 use trimaran_proto::mq::delivery::{
-    AsyncMessage, FOR_CALLBACK, First, FirstFields, PartFields, RequestFields, RequestMessages, SYNCHRONOUS,
-    Selection, status,
+    AsyncMessage, First, FirstFields, PartFields, RequestFields, RequestMessages, SYNCHRONOUS, Selection,
+    status,
 };
 use trimaran_proto::mq::message::Md;
 use trimaran_proto::mq::segment::{flags, types};
@@ -146,8 +146,10 @@ impl Reading {
         }
     }
 
+    /// Whether the client is about to stop does not matter: what stands for a callback is never answered with 2033, which its
+    /// listener would be given for a message.
     fn is_for_callback(&self) -> bool {
-        self.wanted.flags & (FOR_CALLBACK | SYNCHRONOUS) == FOR_CALLBACK
+        self.wanted.flags & SYNCHRONOUS == 0
     }
 
     /// The connection was stopped: what stands for a callback is taken back.

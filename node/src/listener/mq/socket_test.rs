@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use trimaran_proto::mq::call::{Attributes, Body, Call as WireCall, Conn, Get, Open, Put};
 use trimaran_proto::mq::constants::{get, object, open, put};
-use trimaran_proto::mq::control::{SocketAction, action};
-use trimaran_proto::mq::delivery::{RequestFields, RequestMessages};
+use trimaran_proto::mq::control::{Notification, SocketAction, action, notice};
+use trimaran_proto::mq::delivery::{RequestFields, RequestMessages, STARTED, SYNCHRONOUS};
 use trimaran_proto::mq::initial::Initial;
 use trimaran_proto::mq::message::{Gmo, Md, Pmo};
 use trimaran_proto::mq::object::{Od, OdFields, VariableText};
@@ -175,10 +175,34 @@ impl Dialogue {
             wait_interval,
             requested_bytes,
             message_bytes_max: -1,
+            flags: SYNCHRONOUS,
             ..RequestFields::default()
         };
+        self.send_request(fields)
+    }
+
+    /// A request for a program that is called when there is a message.
+    fn request_for_callback(&mut self, flags: u32) -> Vec<String> {
+        let (version, handle) = (1, 2);
+        let fields = RequestFields { version, handle, requested_bytes: 1, flags, ..RequestFields::default() };
+        self.send_request(fields)
+    }
+
+    fn send_request(&mut self, fields: RequestFields) -> Vec<String> {
         let request = RequestMessages { fields, selection: None };
         self.send(types::REQUEST_MESSAGES, &Flow::RequestMessages(Box::new(request)))
+    }
+
+    /// Callbacks of the connection are started or stopped (MQCTL); the latter wants a reply.
+    fn control(&mut self, value: u32) -> Vec<String> {
+        let notification = Notification { version: 1, handle: -1, code: notice::CONN_STATE, value };
+        let mut header = self.header(types::NOTIFICATION);
+        if value == 0 {
+            header.flags |= flags::CONFIRM;
+        }
+        let body = Flow::Notification(notification).body(types::NOTIFICATION, header.order);
+        Segment { header, body }.encode(&mut self.received);
+        self.hand_over()
     }
 }
 
@@ -366,6 +390,27 @@ fn a_close_waits_for_the_get_that_is_under_way() {
     assert_eq!(dialogue.asks(), ["Close"]);
     dialogue.answer(Completion::done());
     assert_eq!(dialogue.answer(Completion::done()), ["[1] 0x94 0 handle -1"]);
+}
+
+/// IBM's client gives its listener whatever comes for a stopped handle, reasons too, again and again.
+#[test]
+fn a_listener_that_is_stopped_gets_messages_and_no_reason() {
+    let mut dialogue = Dialogue::connected();
+    dialogue.open("ORDERS", open::INPUT_SHARED);
+    assert!(dialogue.control(2).is_empty());
+    dialogue.request_for_callback(STARTED);
+    assert_eq!(dialogue.asks(), ["Get Destructive Forever"]);
+    assert_eq!(dialogue.answer(got("one")), [r#"[1] ASYNC_MESSAGE 1 reason 0 b"one""#]);
+    // Its thread is closing it while it asks for more, and the client says so in the request.
+    assert!(dialogue.request_for_callback(0).is_empty());
+    assert_eq!(dialogue.asks(), ["Get Destructive Forever"]);
+    assert!(dialogue.control(0).is_empty(), "it is answered behind what the get brings");
+    assert_eq!(dialogue.asks(), ["CancelGet"]);
+    assert_eq!(dialogue.answer(none()), ["[1] NOTIFICATION 4"]);
+    dialogue.answer(Completion::done());
+    // Started again, it goes on.
+    dialogue.control(2);
+    assert_eq!(dialogue.asks(), ["Get Destructive Forever"]);
 }
 
 #[test]
