@@ -15,7 +15,7 @@ pub use call::*;
 pub use check::check_body;
 pub use completion::*;
 pub use connect::{ChannelTerms, Connect, Identity, Purpose, Terms};
-pub use refusal::Refusal;
+pub use refusal::{Refusal, ended};
 pub use secured::Secured;
 
 pub use crate::types::{Selection, UnitState};
