@@ -11,8 +11,8 @@ use tokio::{
 };
 use tonic::transport::{Channel, Endpoint, Uri};
 use trimaran_proto::admin::v1::{
-    Canary, Classified, Failover, FailoversRequest, RecoverRequest, RunRequest, StatusRequest, StatusResponse,
-    admin_client::AdminClient,
+    Canary, Classified, Failover, FailoversRequest, RecoverRequest, RunRequest, StatusRequest,
+    StatusResponse, admin_client::AdminClient,
 };
 use trimaran_proto::{failover::Class, plain};
 

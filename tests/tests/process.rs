@@ -1684,7 +1684,8 @@ async fn a_queue_manager_is_ended_and_started_while_the_nodes_run() {
     let typed = |line: &str| {
         let mut words = line.split(' ');
         let program = directory.path().join(words.next().expect("a command"));
-        let output = std::process::Command::new(program).env("TRIMARAN_CONNECT", &addresses).args(words).output();
+        let output =
+            std::process::Command::new(program).env("TRIMARAN_CONNECT", &addresses).args(words).output();
         let output = output.expect("the program starts");
         (output.status.code().expect("it ends"), text(&output))
     };

@@ -17,7 +17,8 @@ use crate::types::definition::{By, Changes, ObjectRef, RecordAction};
 use crate::types::fields::{Field, Fields, Malformed, Value};
 use crate::types::{
     Body, Descriptor, EncodedDescriptor, Message, MessageId, NodeId, NotSpoken, ObjectName, Persistence,
-    Position, ProducerId, ProducerSequence, QueueId, RunState, Speaks, StagedBodyId, Term, UnitId, Version, WallTime,
+    Position, ProducerId, ProducerSequence, QueueId, RunState, Speaks, StagedBodyId, Term, UnitId, Version,
+    WallTime,
 };
 
 /// One item of a batch.

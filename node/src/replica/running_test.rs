@@ -21,7 +21,8 @@ fn asked(group: &mut Group, request: RunRequest) -> Completion {
     group.answers(leader);
     group.tell(leader, Event::SessionClosed { session: OPERATOR });
     group.tell(leader, Event::Connect { session: OPERATOR, connect });
-    group.tell(leader, Event::Call { session: OPERATOR, token: Token(1), call: Operate::Run(request).into() });
+    group
+        .tell(leader, Event::Call { session: OPERATOR, token: Token(1), call: Operate::Run(request).into() });
     group.pass(millis(200));
     group.answers(leader).pop().expect("it is answered")
 }
@@ -137,7 +138,8 @@ fn who_was_away_learns_it_from_the_log_and_no_minority_ends_anything() {
     assert_eq!(group.members[&away].replica.state.run(), RunState::EndedImmediately);
     assert_eq!(ask(&mut group, RunRequest::Start), Reason::None);
 
-    let others: Vec<(u64, Member)> = group.others(leader).into_iter().map(|id| (id, kill(&mut group, id))).collect();
+    let others: Vec<(u64, Member)> =
+        group.others(leader).into_iter().map(|id| (id, kill(&mut group, id))).collect();
     group.ask_node(leader, Operate::Run(END_NOW));
     group.pass(millis(500));
     assert_eq!(group.members[&leader].replica.state.run(), RunState::Running);

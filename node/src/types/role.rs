@@ -187,10 +187,8 @@ impl RoleView {
         };
         debug_assert_eq!(role == Role::Active, self.is_serving(), "who serves is active, and nobody else");
         debug_assert!(
-            self.leads() || !matches!(
-                    role,
-                    Role::Starting | Role::NoQuorum | Role::HandingOver | Role::Ended
-                ),
+            self.leads()
+                || !matches!(role, Role::Starting | Role::NoQuorum | Role::HandingOver | Role::Ended),
             "only who leads is about to serve, or does not serve any more"
         );
         role

@@ -219,7 +219,9 @@ impl Runner {
                 let node = NodeId(self.node(argument(0)?)?);
                 self.admin(Operate::Maintain { node, begins, force }, "done")
             }
-            "endmqm" if has(rest, "now") => self.operate(RunRequest::EndImmediately { reconnect: false }, "ended"),
+            "endmqm" if has(rest, "now") => {
+                self.operate(RunRequest::EndImmediately { reconnect: false }, "ended")
+            }
             "endmqm" => self.operate(RunRequest::EndControlled, "quiesce request accepted"),
             "strmqm" => self.operate(RunRequest::Start, "started"),
             "canary" => {

@@ -12,8 +12,8 @@ use crate::{
 
 /// What can be linked to.
 pub const NAMES: [&str; 15] = [
-    "runmqsc", "dspmq", "strmqm", "endmqm", "dspmqver", "dmpmqcfg", "mqrc", "amqsput", "amqsputc", "amqsget", "amqsgetc",
-    "amqsgbr", "amqsgbrc", "amqsbcg", "amqsbcgc",
+    "runmqsc", "dspmq", "strmqm", "endmqm", "dspmqver", "dmpmqcfg", "mqrc", "amqsput", "amqsputc", "amqsget",
+    "amqsgetc", "amqsgbr", "amqsgbrc", "amqsbcg", "amqsbcgc",
 ];
 
 /// Commands of MQ with options of two letters behind one dash, and those: here such an option has two dashes.
@@ -44,7 +44,9 @@ pub fn check_json(global: &Global, command: &Command) -> Outcome {
         Command::Amqsput(_) => "amqsput has no JSON: `put` has it",
         Command::Amqsget(_) => "amqsget has no JSON: `get` has it",
         Command::Amqsgbr(_) | Command::Amqsbcg(_) => "amqsgbr and amqsbcg have no JSON: `browse` has it",
-        Command::Strmqm(_) | Command::Endmqm(_) => "strmqm and endmqm have no JSON: `status` says what became of it",
+        Command::Strmqm(_) | Command::Endmqm(_) => {
+            "strmqm and endmqm have no JSON: `status` says what became of it"
+        }
         Command::Dspmq(_) => "dspmq has no JSON: `status` has it, and says more",
         _ => return Ok(()),
     };

@@ -79,9 +79,8 @@ pub async fn end(global: &Global, args: EndmqmArgs) -> Outcome {
         wanted.say("    Programs leave by themselves here, so -r changes nothing; with -i they are told to connect again.");
     }
     wanted.tell(RunState::Quiescing, false).await?;
-    wanted.say(
-        "Quiesce request accepted. The queue manager will stop when all outstanding work is complete.",
-    );
+    wanted
+        .say("Quiesce request accepted. The queue manager will stop when all outstanding work is complete.");
     if !args.wait && target.is_none() {
         return Ok(());
     }
@@ -244,7 +243,8 @@ impl Wanted<'_> {
                 Ok(())
             }
             None => {
-                let text = "AMQ8101S: IBM MQ error: no other node is seen to serve it; see `trimaran status`.";
+                let text =
+                    "AMQ8101S: IBM MQ error: no other node is seen to serve it; see `trimaran status`.";
                 Err(Failure::Control { code: UNEXPECTED, text: text.into() })
             }
         }
@@ -271,7 +271,8 @@ mod tests {
 
     #[test]
     fn a_node_that_is_away_is_named_as_one_that_learns_it_later() {
-        let instance = |node: &str, in_sync| InstanceStatus { node: node.into(), in_sync, ..Default::default() };
+        let instance =
+            |node: &str, in_sync| InstanceStatus { node: node.into(), in_sync, ..Default::default() };
         let of = |instances| QueueManagerStatus { instances, ..Default::default() };
         let all = of(vec![instance("a", true), instance("b", true)]);
         assert_eq!(copies(&all), "in sync: a, b");

@@ -8,8 +8,7 @@ use std::{
 
 use serde_json::{Value, json};
 use trimaran_client::{
-    ClocksDiffer, Error, InstanceStatus, MemoryShare, QueueManagerStatus, RunState, StatusResponse,
-    name_of,
+    ClocksDiffer, Error, InstanceStatus, MemoryShare, QueueManagerStatus, RunState, StatusResponse, name_of,
     proto::{admin::v1::ListenerStatus, failover},
     reason,
 };
@@ -212,7 +211,8 @@ impl Picture {
     fn gather_instances(&mut self) {
         let answers: Vec<&StatusResponse> =
             self.nodes.values().filter_map(|answer| answer.as_ref().ok()).collect();
-        for manager in self.managers.values_mut().filter(|manager| manager.role != "active" && manager.role != "ended")
+        for manager in
+            self.managers.values_mut().filter(|manager| manager.role != "active" && manager.role != "ended")
         {
             let mut instances = BTreeMap::new();
             for status in &answers {
@@ -257,8 +257,7 @@ impl Picture {
         {
             let better = self.managers.get(&manager.name).is_none_or(|known| {
                 let leads = |role: &str| role == "active" || role == "ended";
-                let weight =
-                    |view: &QueueManagerStatus| (leads(&view.role), view.term, view.applied_index);
+                let weight = |view: &QueueManagerStatus| (leads(&view.role), view.term, view.applied_index);
                 weight(manager) > weight(known)
             });
             if better {
@@ -476,7 +475,10 @@ impl Picture {
             say!("  active on    no node ({})", manager.role);
         }
         if manager.run_state() == RunState::Quiescing {
-            say!("  ends         when the last program has left; `endmqm -i {}` disconnects them", manager.name);
+            say!(
+                "  ends         when the last program has left; `endmqm -i {}` disconnects them",
+                manager.name
+            );
         }
         if !manager.waits.is_empty() {
             say!("  {}", manager.waits);

@@ -274,10 +274,7 @@ impl Admin for Administration {
         self.ask(&admission, &request.queue_manager, call).await.response()
     }
 
-    async fn run(
-        &self,
-        request: Request<wire::RunRequest>,
-    ) -> Result<Response<wire::AdminResponse>, Status> {
+    async fn run(&self, request: Request<wire::RunRequest>) -> Result<Response<wire::AdminResponse>, Status> {
         let admission = admit(&self.gate, request.extensions())?;
         let wire::RunRequest { queue_manager, state, reconnect } = request.into_inner();
         let call = |_: &Inbox| convert::run_request(state, reconnect).map(mqi::Operate::Run);

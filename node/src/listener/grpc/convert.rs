@@ -570,7 +570,8 @@ pub fn run_request(state: i32, reconnect: bool) -> Result<RunRequest, Refused> {
         Ok(admin::RunState::Quiescing) => Ok(RunRequest::EndControlled),
         Ok(admin::RunState::EndedImmediately) => Ok(RunRequest::EndImmediately { reconnect }),
         Ok(admin::RunState::EndedNormally) | Err(_) => {
-            let detail = "A queue manager is started, ended when the last program has left, or ended at once.";
+            let detail =
+                "A queue manager is started, ended when the last program has left, or ended at once.";
             Err(refused(Reason::OptionsError, detail))
         }
     }
