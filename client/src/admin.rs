@@ -23,8 +23,8 @@ use crate::{
 };
 
 pub use trimaran_proto::admin::v1::{
-    Attribute, ClocksDiffer, HandleDetails, InstanceStatus, MembershipProgress, MemoryShare, ObjectDetails,
-    QueueManagerStatus, RecoverRequest, RunRequest, RunState, SessionDetails, StatusResponse,
+    Attribute, ClocksDiffer, HandleDetails, InstanceStatus, MaintainRequest, MembershipProgress, MemoryShare,
+    ObjectDetails, QueueManagerStatus, RecoverRequest, RunRequest, RunState, SessionDetails, StatusResponse,
     set_request::Action as RecordAction,
 };
 

@@ -11,8 +11,8 @@ use tokio::{
 };
 use tonic::transport::{Channel, Endpoint, Uri};
 use trimaran_proto::admin::v1::{
-    Canary, Classified, Failover, FailoversRequest, RecoverRequest, RunRequest, StatusRequest,
-    StatusResponse, admin_client::AdminClient,
+    Canary, Classified, Failover, FailoversRequest, MaintainRequest, RecoverRequest, RunRequest,
+    StatusRequest, StatusResponse, admin_client::AdminClient,
 };
 use trimaran_proto::{failover::Class, plain};
 
@@ -217,6 +217,26 @@ pub async fn run(address: &str, tls: Option<&Tls>, request: RunRequest, within: 
     let asking = async {
         let mut client = AdminClient::new(open_channel(address, tls).await?);
         let response = client.run(request).await;
+        let response = response.map_err(|status| describe(address, &status, Shown::of(tls)))?;
+        outcome::check(response.into_inner().outcome).map(drop)
+    };
+    in_time(address, within, asking).await
+}
+
+/// Takes a node out of service or back at the node at this address, which leads the queue manager: for one that was ended, to which
+/// nobody connects. [`Admin::begin_maintenance`](crate::Admin::begin_maintenance) is for the others.
+///
+/// # Errors
+/// As there, and as [`run`].
+pub async fn maintain(
+    address: &str,
+    tls: Option<&Tls>,
+    request: MaintainRequest,
+    within: Duration,
+) -> Result<()> {
+    let asking = async {
+        let mut client = AdminClient::new(open_channel(address, tls).await?);
+        let response = client.maintain(request).await;
         let response = response.map_err(|status| describe(address, &status, Shown::of(tls)))?;
         outcome::check(response.into_inner().outcome).map(drop)
     };

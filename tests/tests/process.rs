@@ -1676,7 +1676,7 @@ fn a_file_of_mqsc_is_piped_into_runmqsc() {
 async fn a_queue_manager_is_ended_and_started_while_the_nodes_run() {
     let mut cluster = Cluster::start(Plan::default());
     let directory = tempfile::tempdir().expect("a directory");
-    for name in ["endmqm", "strmqm", "dspmq"] {
+    for name in ["endmqm", "strmqm", "dspmq", "trimaran"] {
         let link = directory.path().join(name);
         std::os::unix::fs::symlink(trimaran_tests::process::program("trimaran"), link).expect("a link");
     }
@@ -1753,5 +1753,8 @@ async fn a_queue_manager_is_ended_and_started_while_the_nodes_run() {
     drop(connection);
     expect("endmqm -w", 0, &["Waiting for queue manager", &ended]);
     assert_eq!(status().as_deref(), Some("Ended normally)"));
+    expect("trimaran node drain c", 0, &["node c is in maintenance", "node c can be stopped"]);
+    expect("trimaran node resume c", 0, &["node c is in service again"]);
+    expect("trimaran status --check", 1, &["was ended: `strmqm"]);
     expect("strmqm -ns", 0, &["' starting.\n", "started using V"]);
 }

@@ -11,7 +11,7 @@ use crate::{
     arguments::{EndmqmArgs, Global, StrmqmArgs},
     output::{Failure, Outcome, patiently},
     say,
-    status::{self, Picture},
+    status::{self, Picture, is_ended},
 };
 
 /// MQ's exit codes (IBM MQ Reference, "strmqm", "endmqm").
@@ -90,10 +90,6 @@ pub async fn end(global: &Global, args: EndmqmArgs) -> Outcome {
         None => return wanted.end_now(args.reconnect).await,
     }
     Ok(())
-}
-
-fn is_ended(manager: &QueueManagerStatus) -> bool {
-    matches!(manager.run_state(), RunState::EndedNormally | RunState::EndedImmediately)
 }
 
 /// On which nodes it is, and which do not have all of it.

@@ -309,6 +309,12 @@ impl Picture {
         (found.role == "active").then_some((found.active_node.as_str(), found))
     }
 
+    /// As the node sees it that leads it, whether it serves or was told not to.
+    pub fn led(&self, manager: &str) -> Option<&QueueManagerStatus> {
+        let found = self.managers.get(manager)?;
+        (found.role == "active" || found.role == "ended").then_some(found)
+    }
+
     /// The node that has the queue manager's first floating address.
     pub fn address_of(&self, manager: &str) -> Option<String> {
         let mut nodes = self.nodes.values().filter_map(|answer| answer.as_ref().ok());
@@ -611,7 +617,7 @@ fn too_few_may_vote(manager: &QueueManagerStatus) -> Option<String> {
 }
 
 /// Whether a listener that should run does not.
-fn is_ended(manager: &QueueManagerStatus) -> bool {
+pub fn is_ended(manager: &QueueManagerStatus) -> bool {
     matches!(manager.run_state(), RunState::EndedNormally | RunState::EndedImmediately)
 }
 
