@@ -7,6 +7,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "trimaran/message/v1/message.proto",
         "trimaran/queue/v1/queue.proto",
         "trimaran/admin/v1/failover.proto",
+        "trimaran/admin/v1/run.proto",
         "trimaran/admin/v1/admin.proto",
         "trimaran/replica/v1/command.proto",
         "trimaran/replica/v1/store.proto",

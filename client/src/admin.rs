@@ -23,8 +23,9 @@ use crate::{
 };
 
 pub use trimaran_proto::admin::v1::{
-    Attribute, ClocksDiffer, HandleDetails, InstanceStatus, MembershipProgress, MemoryShare, ObjectDetails,
-    QueueManagerStatus, RecoverRequest, SessionDetails, StatusResponse, set_request::Action as RecordAction,
+    Attribute, ClocksDiffer, HandleDetails, InstanceStatus, MaintainRequest, MembershipProgress, MemoryShare,
+    ObjectDetails, QueueManagerStatus, RecoverRequest, RunRequest, RunState, SessionDetails, StatusResponse,
+    set_request::Action as RecordAction,
 };
 
 /// Attributes by their MQSC names, with values as MQSC has them in brackets. A flag (SHARE) is YES or NO, or its name

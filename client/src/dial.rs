@@ -11,8 +11,8 @@ use tokio::{
 };
 use tonic::transport::{Channel, Endpoint, Uri};
 use trimaran_proto::admin::v1::{
-    Canary, Classified, Failover, FailoversRequest, RecoverRequest, StatusRequest, StatusResponse,
-    admin_client::AdminClient,
+    Canary, Classified, Failover, FailoversRequest, MaintainRequest, RecoverRequest, RunRequest,
+    StatusRequest, StatusResponse, admin_client::AdminClient,
 };
 use trimaran_proto::{failover::Class, plain};
 
@@ -205,6 +205,42 @@ pub async fn recover(
     within: Duration,
 ) -> Result<()> {
     recover_at(address, tls, request, within).await
+}
+
+/// Tells the node at this address, which leads the queue manager, to start or to end it; see the `Run` call of the Admin service.
+/// What is so already is done, so it may be said again where it is not known whether it was heard.
+///
+/// # Errors
+/// [`Error::Unreachable`] when the node does not answer in time; [`Error::Refused`] with 2543 or 2059 when it does not lead, 2161 for
+/// a start while the queue manager quiesces, 2298 while it has a version below 3.
+pub async fn run(address: &str, tls: Option<&Tls>, request: RunRequest, within: Duration) -> Result<()> {
+    let asking = async {
+        let mut client = AdminClient::new(open_channel(address, tls).await?);
+        let response = client.run(request).await;
+        let response = response.map_err(|status| describe(address, &status, Shown::of(tls)))?;
+        outcome::check(response.into_inner().outcome).map(drop)
+    };
+    in_time(address, within, asking).await
+}
+
+/// Takes a node out of service or back at the node at this address, which leads the queue manager: for one that was ended, to which
+/// nobody connects. [`Admin::begin_maintenance`](crate::Admin::begin_maintenance) is for the others.
+///
+/// # Errors
+/// As there, and as [`run`].
+pub async fn maintain(
+    address: &str,
+    tls: Option<&Tls>,
+    request: MaintainRequest,
+    within: Duration,
+) -> Result<()> {
+    let asking = async {
+        let mut client = AdminClient::new(open_channel(address, tls).await?);
+        let response = client.maintain(request).await;
+        let response = response.map_err(|status| describe(address, &status, Shown::of(tls)))?;
+        outcome::check(response.into_inner().outcome).map(drop)
+    };
+    in_time(address, within, asking).await
 }
 
 /// The records of failovers that a node has, in the order of their numbers, what people said of them, and what canaries saw.

@@ -50,13 +50,13 @@ mod got;
 pub mod client_channel;
 
 pub use admin::{
-    Admin, Attribute, Attributes, ClocksDiffer, HandleDetails, InstanceStatus, MembershipProgress,
-    MemoryShare, ObjectDetails, QueueManagerStatus, RecordAction, RecoverRequest, SessionDetails,
-    StatusResponse,
+    Admin, Attribute, Attributes, ClocksDiffer, HandleDetails, InstanceStatus, MaintainRequest,
+    MembershipProgress, MemoryShare, ObjectDetails, QueueManagerStatus, RecordAction, RecoverRequest,
+    RunRequest, RunState, SessionDetails, StatusResponse,
 };
 pub use connection::{Builder, Connection};
 pub use core::ConnectionState;
-pub use dial::{KeptFailovers, failovers, recover, status};
+pub use dial::{KeptFailovers, failovers, maintain, recover, run, status};
 pub use error::{Error, Result};
 pub use get_options::{FOREVER, GetOptions};
 pub use message::{Descriptor, Message, Persistence, hex, unhex};

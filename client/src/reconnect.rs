@@ -238,16 +238,20 @@ pub(crate) async fn supervise(
                 let report = {
                     let (core, fatal, stop) = (core.clone(), fatal.clone(), stop.clone());
                     let is_first = first.is_some();
-                    let (mut answered, mut strangers) = (false, Strangers::default());
+                    let (mut answered, mut explained, mut strangers) = (false, false, Strangers::default());
                     let mut broken: BTreeMap<String, String> = BTreeMap::new();
                     move |address: &str, error: &Error| {
                         // What a node has to say is worth more than that another one cannot be reached.
                         let is_answer = error.reason() != Some(reason::CONNECTION_BROKEN);
                         answered |= is_answer;
+                        // And why nobody serves is worth more than that it is not this one.
+                        let is_standby = error.reason() == Some(reason::STANDBY_Q_MGR);
+                        explained |= is_answer && !is_standby;
                         let text = plain_text(error);
                         core.count_attempt(
                             since,
                             match (is_answer, answered) {
+                                (true, _) if is_standby && explained => None,
                                 (true, _) => Some(text),
                                 (false, true) => None,
                                 (false, false) => {

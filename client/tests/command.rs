@@ -294,7 +294,9 @@ fn a_queue_that_is_not_there_is_named() {
 #[test]
 fn a_command_that_has_no_json_says_so_and_the_others_have_it() {
     let shell = Shell::new();
-    for name in ["runmqsc", "dmpmqcfg", "dspmq", "amqsput", "amqsget", "amqsgbr", "amqsbcgc"] {
+    for name in
+        ["runmqsc", "dmpmqcfg", "dspmq", "strmqm", "endmqm", "amqsput", "amqsget", "amqsgbr", "amqsbcgc"]
+    {
         let (code, text) = shell.fails(&["--json", name]);
         let report: serde_json::Value = serde_json::from_str(&text).expect("one JSON object");
         assert!(code == 2 && report["text"].as_str().unwrap().contains("no JSON"), "{name}: {text}");

@@ -1670,3 +1670,91 @@ fn a_file_of_mqsc_is_piped_into_runmqsc() {
     assert!(shown.contains("ROLE(Active)") && shown.matches(" INSTANCE(").count() >= 4, "{shown}");
     assert!(run(&trimaran, &["mqrc", "2035"], "").1.contains("2035  0x000007f3  MQRC_NOT_AUTHORIZED"));
 }
+
+/// endmqm and strmqm by their own names, with a node down during each, all nodes killed in between, and MQ's exit codes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_queue_manager_is_ended_and_started_while_the_nodes_run() {
+    let mut cluster = Cluster::start(Plan::default());
+    let directory = tempfile::tempdir().expect("a directory");
+    for name in ["endmqm", "strmqm", "dspmq", "trimaran"] {
+        let link = directory.path().join(name);
+        std::os::unix::fs::symlink(trimaran_tests::process::program("trimaran"), link).expect("a link");
+    }
+    let addresses = cluster.addresses().join(",");
+    let typed = |line: &str| {
+        let mut words = line.split(' ');
+        let program = directory.path().join(words.next().expect("a command"));
+        let output =
+            std::process::Command::new(program).env("TRIMARAN_CONNECT", &addresses).args(words).output();
+        let output = output.expect("the program starts");
+        (output.status.code().expect("it ends"), text(&output))
+    };
+    let status = || typed("dspmq").1.split_once("STATUS(").map(|(_, status)| status.trim().to_owned());
+    let expect = |line: &str, code: i32, said: &[&str]| {
+        let (ended, shown) = typed(line);
+        assert_eq!(ended, code, "{line}: {shown}");
+        said.iter().for_each(|part| assert!(shown.contains(part), "{line}: {part}\nis missing in\n{shown}"));
+    };
+    let connection = cluster.connect().await;
+    create(&connection, QUEUE).await;
+    put_numbers(&connection.queue(QUEUE), 0, 10, 100).await;
+
+    expect("endmqm NOPE", 16, &["AMQ8118E: IBM MQ queue manager does not exist."]);
+    expect("strmqm NOPE", 16, &["AMQ8118E: IBM MQ queue manager does not exist."]);
+    let running = format!("IBM MQ queue manager '{QUEUE_MANAGER}' running.");
+    expect(&format!("strmqm {QUEUE_MANAGER}"), 5, &[&running]);
+
+    // One that serves nobody just now is away while it is ended, and comes back.
+    let serving = cluster.wait_serving(seconds(10));
+    let away = (serving + 1) % 3;
+    cluster.kill(away);
+    let later = format!("{} learns it later", cluster.nodes[away].name);
+    let ended = format!("IBM MQ queue manager '{QUEUE_MANAGER}' ended.");
+    expect("endmqm -i", 0, &["' ending.\n", &ended, &later]);
+    assert_eq!(status().as_deref(), Some("Ended immediately)"));
+    cluster.start_node(away);
+    expect("endmqm -i", 40, &["AMQ8146E: IBM MQ queue manager not available."]);
+    let refused = Connection::builder(cluster.addresses()).connect_within(seconds(2)).connect().await;
+    let refused = refused.expect_err("nobody is let in").to_string();
+    assert!(refused.contains("strmqm"), "{refused}");
+
+    // It stays so, whatever becomes of its nodes.
+    drop(connection);
+    (0..3).for_each(|node| cluster.kill(node));
+    (0..3).rev().for_each(|node| cluster.start_node(node));
+    let begun = Instant::now();
+    while status().as_deref() != Some("Ended immediately)") {
+        assert!(begun.elapsed() < seconds(30), "{:?}", typed("dspmq"));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(cluster.serving(), None);
+
+    // Another one is killed while it is started: either it has started, or it says what to do.
+    let starting = std::thread::scope(|scope| {
+        let starting = scope.spawn(|| typed("strmqm"));
+        cluster.kill(0);
+        starting.join().expect("the command ends")
+    });
+    if starting.0 != 0 {
+        expect("strmqm", 0, &[]);
+    }
+    cluster.wait_serving(seconds(10));
+    assert_eq!(status().as_deref(), Some("Running)"));
+    cluster.start_node(0);
+    cluster.wait_in_sync(0, seconds(30)).await.unwrap_or_else(|text| panic!("{text}"));
+    let connection = cluster.connect().await;
+    assert_eq!(browse_numbers(&connection.queue(QUEUE)).await, (0..10).collect::<Vec<u64>>());
+
+    expect("endmqm -s", 0, &["permitting switchover to a standby instance.\n"]);
+    put_numbers(&connection.queue(QUEUE), 10, 11, 100).await;
+    expect("endmqm", 0, &["Quiesce request accepted. The queue manager will stop when all outstanding work"]);
+    assert_eq!(status().as_deref(), Some("Quiescing)"), "a program is connected");
+    expect("strmqm", 49, &["' ending.\n"]);
+    drop(connection);
+    expect("endmqm -w", 0, &["Waiting for queue manager", &ended]);
+    assert_eq!(status().as_deref(), Some("Ended normally)"));
+    expect("trimaran node drain c", 0, &["node c is in maintenance", "node c can be stopped"]);
+    expect("trimaran node resume c", 0, &["node c is in service again"]);
+    expect("trimaran status --check", 1, &["was ended: `strmqm"]);
+    expect("strmqm -ns", 0, &["' starting.\n", "started using V"]);
+}

@@ -7,7 +7,7 @@ use super::client::Client;
 use super::counters::add;
 use super::node::Listener;
 use super::serving::{Elsewhere, Refused, elsewhere};
-use crate::mqi::{Call, Completion, Connect, Data, Identity};
+use crate::mqi::{Call, Completion, Connect, Data, Identity, Purpose};
 use crate::replica::{Delivery, Inbox, Outbox, SessionHandle, answer_bytes};
 use crate::types::{NodeId, Reason, Token};
 
@@ -27,8 +27,23 @@ impl Errand {
         identity: &Identity,
         application: &str,
     ) -> Result<Errand, Refused> {
+        Errand::begin_as(listener, inbox, Connect::new(identity.clone(), application)).await
+    }
+
+    /// Let in also where nobody is served.
+    pub async fn to_administer(
+        listener: &Listener,
+        inbox: &Inbox,
+        identity: &Identity,
+        application: &str,
+    ) -> Result<Errand, Refused> {
+        let connect = Connect::new(identity.clone(), application);
+        Errand::begin_as(listener, inbox, Connect { purpose: Purpose::Errand, ..connect }).await
+    }
+
+    async fn begin_as(listener: &Listener, inbox: &Inbox, connect: Connect) -> Result<Errand, Refused> {
         add(&listener.counters.unary_calls, 1);
-        let (handle, outbox) = inbox.open_session(Connect::new(identity.clone(), application)).await?;
+        let (handle, outbox) = inbox.open_session(connect).await?;
         let arrived = Vec::new().into_iter();
         Ok(Errand {
             listener: listener.clone(),

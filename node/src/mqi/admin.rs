@@ -67,6 +67,8 @@ pub enum Operate {
         begins: bool,
         force: bool,
     },
+    /// Starts or ends the queue manager.
+    Run(RunRequest),
     Members(MembershipRequest),
     /// Raises the version in which log, store and frames are written; None: to the newest that any node speaks. Refused
     /// while a node does not speak it or is not there. There is no way back.
@@ -75,6 +77,18 @@ pub enum Operate {
     },
     /// Goes on with what `from` has left; carried out by every node, see [`RecoverRequest`].
     Recover(RecoverRequest),
+}
+
+/// strmqm and endmqm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunRequest {
+    Start,
+    /// When the last program has left.
+    EndControlled,
+    /// Now. With `reconnect` programs are told that their connection broke, so that those that can connect again.
+    EndImmediately {
+        reconnect: bool,
+    },
 }
 
 /// Too many logs are damaged for an election, and somebody decided to go on with the best of them.

@@ -11,7 +11,7 @@ use super::secured::Secured;
 use crate::types::definition::Definition;
 use crate::types::{
     ClocksDiffer, CompletionCode, InGroup, Index, Membership, Message, MessageId, NodeId, ObjectName,
-    OutOfSync, Reason, Role, SessionId, Speaks, Term, UnitState, Version, WaitsFor, limits,
+    OutOfSync, Reason, Role, RunState, SessionId, Speaks, Term, UnitState, Version, WaitsFor, limits,
 };
 
 #[derive(Clone, Debug, PartialEq)]
@@ -157,6 +157,7 @@ pub struct StatusView {
     /// The highest entry this node ever acknowledged; None where its note of that was lost and it has not caught up since.
     pub acknowledged: Option<Index>,
     pub version: Version,
+    pub run: RunState,
     /// How often another node than before began to serve.
     pub takeovers: u64,
     /// No majority of clocks agrees. The leader knows.

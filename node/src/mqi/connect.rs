@@ -40,6 +40,8 @@ pub enum Purpose {
     /// An instance of its channel: the connection itself, before any program on it has connected, and for as long as it
     /// lasts. It makes no calls.
     Instance,
+    /// One call of an administrator or operator: let in also where nobody is served.
+    Errand,
 }
 
 /// What was agreed.

@@ -17,7 +17,7 @@ pub use check::check_body;
 pub use completion::*;
 pub use connect::{ChannelTerms, Connect, Identity, Purpose, Terms};
 pub use groups::{GroupCall, Groups, PutPlace, Which};
-pub use refusal::Refusal;
+pub use refusal::{Refusal, ended};
 pub use secured::Secured;
 
 pub use crate::types::{Selection, UnitState};

@@ -2,7 +2,7 @@
 
 use super::{Completion, Data};
 use crate::types::definition::Fault;
-use crate::types::{NodeId, Reason, RoleView};
+use crate::types::{NodeId, Reason, RoleView, WhyNotServing};
 
 /// A reason, and what it does not say by itself: which limit, which name, which value. Becomes the call's completion.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,8 +81,16 @@ impl RoleView {
     /// What a client is told that wants to be served here; None while this node serves.
     pub fn refusal(&self) -> Option<Refusal> {
         debug_assert!(!self.is_serving() || self.leader().is_none(), "one node serves");
-        (!self.is_serving()).then(|| not_serving(self.leader()))
+        match self {
+            RoleView::Elected { why: WhyNotServing::Ended, .. } => Some(ended()),
+            _ => (!self.is_serving()).then(|| not_serving(self.leader())),
+        }
     }
+}
+
+/// 2059: an operator has ended the queue manager.
+pub fn ended() -> Refusal {
+    Refusal::because(Reason::QMgrNotAvailable, "It was ended (endmqm); strmqm starts it again.")
 }
 
 /// 2543 when another node serves, 2059 when nobody does.

@@ -63,6 +63,20 @@ pub(super) fn lapse(canary: &mut Option<Canary>) {
     }
 }
 
+/// Somebody had ended the queue manager, so that nobody could get through, and starts it again.
+pub(super) fn watch_anew(canary: &mut Option<Canary>, at: WallTime) {
+    let Some(canary) = canary else { return };
+    if at.0 > canary.good_ms {
+        let gap = CanaryGap { from_ms: canary.good_ms, to_ms: at.0, unwatched: true, node: 0 };
+        canary.gaps.push(gap);
+        if canary.gaps.len() > GAPS_KEPT {
+            canary.since_ms = canary.gaps.remove(0).to_ms;
+        }
+        canary.good_ms = at.0;
+    }
+    debug_assert!(canary.gaps.len() <= GAPS_KEPT, "so many are kept");
+}
+
 /// Of a row. Says what is wrong with it.
 pub(super) fn load(row: &[u8]) -> Result<Canary, String> {
     let canary = Canary::decode(row).map_err(|error| error.to_string())?;

@@ -3,7 +3,7 @@
 use std::hash::{Hash, Hasher};
 
 use super::{ManagerRules, QueueManager, QueueRules, canary};
-use crate::types::{FixedHasher, Version};
+use crate::types::{FixedHasher, RunState, Version};
 
 impl QueueManager {
     /// A hash of every replicated fact: equal on every node at the same applied index. All sums in it are kept up to date,
@@ -15,6 +15,10 @@ impl QueueManager {
         // Nodes of different releases compare theirs: what a version brought counts from that version on.
         if self.version > Version::FIRST {
             (self.version, self.failovers.digest(), &self.maintained).hash(&mut hasher);
+        }
+        // Who was not ended runs.
+        if self.run != RunState::Running {
+            self.run.hash(&mut hasher);
         }
         // What no canary saw, and nobody said, is no fact.
         if let Some(canary) = &self.canary {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message as _;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
-use trimaran_proto::admin::v1::{Classified, FailoverAccount, HandingOver};
+use trimaran_proto::admin::v1::{self as wire_admin, Classified, FailoverAccount, HandingOver};
 use trimaran_proto::replica::v1::{self as wire, command::Command as Kind};
 
 use super::definition_codec as codec;
@@ -17,8 +17,8 @@ use crate::types::definition::{By, Changes, ObjectRef, RecordAction};
 use crate::types::fields::{Field, Fields, Malformed, Value};
 use crate::types::{
     Body, Descriptor, EncodedDescriptor, Message, MessageId, NodeId, NotSpoken, ObjectName, Persistence,
-    Position, ProducerId, ProducerSequence, QueueId, Speaks, StagedBodyId, Term, UnitId, Version, WallTime,
-    limits,
+    Position, ProducerId, ProducerSequence, QueueId, RunState, Speaks, StagedBodyId, Term, UnitId, Version,
+    WallTime, limits,
 };
 
 /// One item of a batch.
@@ -96,6 +96,11 @@ pub enum Command {
         node: NodeId,
         begins: bool,
     },
+    /// The queue manager is started or ended.
+    Run {
+        state: RunState,
+        by: By,
+    },
     /// A person says what a record of a failover counts as.
     Classify(Classified),
     /// A canary got through.
@@ -122,6 +127,7 @@ impl Command {
             | Command::HandOver(_)
             | Command::Account { .. }
             | Command::Maintain { .. }
+            | Command::Run { .. }
             | Command::Classify(_)
             | Command::CanaryGood { .. }
             | Command::CanaryLapsed => Version::RECORDS,
@@ -641,6 +647,9 @@ fn put_command(command: Command, into: &mut BytesMut, begin: impl FnOnce(usize, 
             Kind::Raise(wire::Raise { version: to.0, node: node.0, term: term.0 })
         }
         Command::Maintain { node, begins } => Kind::Maintain(wire::Maintain { node: node.0, begins }),
+        Command::Run { state, by } => {
+            Kind::Run(wire::Run { state: run_state_to_wire(state).into(), by: Some(codec::by_to_wire(by)) })
+        }
         Command::Classify(said) => Kind::Classified(said),
         Command::CanaryGood { node, silent } => {
             let silent_ms = silent.map(|silent| silent.as_millis() as u64);
@@ -712,6 +721,10 @@ fn from_wire(command: wire::Command, speaks: Speaks) -> Result<Command, DecodeEr
         Kind::Maintain(maintain) => {
             Command::Maintain { node: NodeId(maintain.node), begins: maintain.begins }
         }
+        Kind::Run(run) => Command::Run {
+            state: run_state_from_wire(run.state).ok_or(DecodeError::Field("state"))?,
+            by: codec::by_from_wire(run.by),
+        },
         Kind::Classified(said) => Command::Classify(said),
         Kind::Observe(wire::Observe { node: 0, .. }) => Command::CanaryLapsed,
         Kind::Observe(observed) => {
@@ -723,6 +736,24 @@ fn from_wire(command: wire::Command, speaks: Speaks) -> Result<Command, DecodeEr
         }
     };
     Ok(command)
+}
+
+pub(super) fn run_state_to_wire(state: RunState) -> wire_admin::RunState {
+    match state {
+        RunState::Running => wire_admin::RunState::Running,
+        RunState::Quiescing => wire_admin::RunState::Quiescing,
+        RunState::EndedNormally => wire_admin::RunState::EndedNormally,
+        RunState::EndedImmediately => wire_admin::RunState::EndedImmediately,
+    }
+}
+
+pub(super) fn run_state_from_wire(state: i32) -> Option<RunState> {
+    Some(match wire_admin::RunState::try_from(state).ok()? {
+        wire_admin::RunState::Running => RunState::Running,
+        wire_admin::RunState::Quiescing => RunState::Quiescing,
+        wire_admin::RunState::EndedNormally => RunState::EndedNormally,
+        wire_admin::RunState::EndedImmediately => RunState::EndedImmediately,
+    })
 }
 
 fn removal_to_wire(removal: Removal) -> wire::Remove {
@@ -831,6 +862,7 @@ mod tests {
             Command::BeginTerm { leader: None },
             Command::Raise { to: Version::RECORDS, leader: (NodeId(2), Term(3)) },
             Command::Maintain { node: NodeId(2), begins: true },
+            Command::Run { state: RunState::EndedImmediately, by: By::default() },
             Command::Classify(Classified { number: 7, because: "a cable".into(), ..Classified::default() }),
             Command::CanaryGood { node: NodeId(2), silent: None },
             Command::CanaryGood { node: NodeId(2), silent: Some(Duration::from_millis(1_003)) },

@@ -61,7 +61,7 @@ use trimaran_proto::admin::v1::{Canary, Classified, Failover};
 use crate::types::definition::{Definition, ObjectRef};
 use crate::types::{
     Body, Message, MessageId, NodeId, ObjectName, Persistence, Position, ProducerSequence, QueueId,
-    QueueManagerId, Reason, Speaks, Term, UnitId, UnitState, Version, WallTime,
+    QueueManagerId, Reason, RunState, Speaks, Term, UnitId, UnitState, Version, WallTime,
 };
 use failovers::Failovers;
 use moving::Moving;
@@ -92,6 +92,7 @@ pub struct QueueManager {
     canary: Option<Canary>,
     /// Nodes that are in maintenance. Ids are never given again, so one that was removed does no harm here.
     maintained: BTreeSet<NodeId>,
+    run: RunState,
     retention: Retention,
     producers: Producers,
     outcomes: Outcomes,
@@ -133,6 +134,7 @@ impl QueueManager {
             failovers: Failovers::default(),
             canary: None,
             maintained: BTreeSet::new(),
+            run: RunState::default(),
             retention: Retention::default(),
             producers: Producers::default(),
             outcomes: Outcomes::default(),
@@ -219,6 +221,15 @@ impl QueueManager {
     /// Whether the node is in maintenance: it follows and votes, and leads only where no other node could.
     pub fn is_maintained(&self, node: NodeId) -> bool {
         self.maintained.contains(&node)
+    }
+
+    /// Whether it serves programs, as an operator wants it.
+    pub fn run(&self) -> RunState {
+        debug_assert!(
+            self.run == RunState::Running || self.version >= Version::RECORDS,
+            "to be ended came with a version"
+        );
+        self.run
     }
 
     pub fn deadq(&self) -> Option<&ObjectName> {
@@ -496,6 +507,14 @@ impl QueueManager {
                 self.maintained.remove(&node);
                 Ok(Verdict::Done)
             }
+            Command::Run { .. } if self.version < Version::RECORDS => Err(Reason::FunctionNotSupported),
+            Command::Run { state: RunState::Running, .. } if self.run == RunState::Quiescing => {
+                Err(Reason::QMgrQuiescing)
+            }
+            Command::Run { state, by: _ } => {
+                self.apply_run(state);
+                Ok(Verdict::Done)
+            }
             Command::Classify(said) => {
                 let number = said.number;
                 self.failovers.classify(said, self.at).ok_or(Reason::AttrValueError)?;
@@ -517,6 +536,18 @@ impl QueueManager {
             }
             Command::CommitUnit { .. } | Command::Staged { .. } => unreachable!("a unit is begun"),
         }
+    }
+
+    /// What is so already stays so: two operators may have asked.
+    fn apply_run(&mut self, state: RunState) {
+        if !self.run.may_become(state) {
+            return;
+        }
+        if self.run.is_ended() && self.canary.is_some() {
+            canary::watch_anew(&mut self.canary, self.at);
+            self.unwritten.canary = true;
+        }
+        self.run = state;
     }
 
     fn apply_place(&mut self, place: Place, applied: &mut Applied) -> Result<Verdict, Reason> {

@@ -7,6 +7,7 @@ use prost::Message as _;
 use trimaran_proto::admin::v1::{Canary, Classified, Failover};
 use trimaran_proto::replica::v1 as wire;
 
+use super::command::{run_state_from_wire, run_state_to_wire};
 use super::definition_codec::{definition_from_wire, definition_to_wire};
 use super::keys::{PackKey, definition_key, message_state_key, queue_prefix, state_key};
 use super::outcomes::Decided;
@@ -18,7 +19,7 @@ use super::slot::Slot;
 use super::{Family, LoadError, QueueManager, RowChange, RowSource, StoreReadError};
 use crate::types::definition::{Definition, ObjectKind, ObjectRef};
 use crate::types::{
-    MessageId, NodeId, Position, ProducerId, QueueId, QueueManagerId, Speaks, StagedBodyId, UnitId,
+    MessageId, NodeId, Position, ProducerId, QueueId, QueueManagerId, RunState, Speaks, StagedBodyId, UnitId,
     UnitState, Version, WallTime,
 };
 
@@ -37,6 +38,7 @@ pub(super) fn manager_row(manager: &QueueManager) -> RowChange {
         takeovers: manager.failovers.takeovers(),
         handing_over: manager.failovers.handing_over().cloned(),
         maintained: manager.maintained.iter().map(|node| node.0).collect(),
+        run_state: run_state_to_wire(manager.run).into(),
     };
     put_state(state_key(manager.id, b'M', &[]), row.encode_to_vec())
 }
@@ -259,6 +261,10 @@ fn load_state_row(
             manager.failovers.restore(served_by, row.takeovers, row.handing_over);
             if !row.maintained.is_empty() && manager.version < Version::RECORDS {
                 return Err(format!("version {} has no nodes in maintenance", manager.version));
+            }
+            manager.run = run_state_from_wire(row.run_state).ok_or("a state to run in that is none")?;
+            if manager.run != RunState::Running && manager.version < Version::RECORDS {
+                return Err(format!("version {} is not ended", manager.version));
             }
             manager.maintained = row.maintained.into_iter().map(NodeId).collect();
             manager.next_queue = QueueId(row.next_queue);

@@ -28,6 +28,9 @@ impl Replica {
 
     fn admit(&self, connect: &Connect) -> Result<Terms, Refusal> {
         connect.check()?;
+        if connect.purpose != Purpose::Errand {
+            self.check_lets_in()?;
+        }
         let user = &connect.identity.user;
         self.state.may(user, Object::QueueManager, Access::Connect)?;
         Ok(Terms { user: user.clone(), channel: self.admit_instance(connect)? })
@@ -76,6 +79,7 @@ impl Replica {
             Operate::Move { .. }
             | Operate::Classify(_)
             | Operate::Maintain { .. }
+            | Operate::Run(_)
             | Operate::Members(_)
             | Operate::Raise { .. }
             | Operate::Recover(_) => Access::Control,

@@ -81,7 +81,8 @@ impl Replica {
 
     /// Gives the call back when it has to wait.
     fn dispatch(&mut self, session: SessionId, token: Token, call: Call) -> Option<Call> {
-        if let Err(refusal) = call.check().and_then(|()| self.may_call(session, &call)) {
+        let asked = call.check().and_then(|()| self.may_call(session, &call));
+        if let Err(refusal) = asked.and_then(|()| self.check_runs(session, &call)) {
             self.answer(session, token, refusal.into());
             return None;
         }
@@ -128,6 +129,7 @@ impl Replica {
             Call::Operate(Operate::Maintain { node, begins, force }) => {
                 self.on_maintain(session, token, node, begins, force)
             }
+            Call::Operate(Operate::Run(request)) => self.on_run(session, token, request),
             Call::Operate(Operate::Raise { to }) => self.on_raise(session, token, to),
             Call::Operate(Operate::Members(request)) => self.on_change_membership(session, token, request),
         }

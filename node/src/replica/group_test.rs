@@ -22,6 +22,8 @@ use crate::types::{
 
 #[path = "placement_test.rs"]
 mod placement_test;
+#[path = "running_test.rs"]
+mod running_test;
 
 const OPERATOR: SessionId = SessionId(1);
 

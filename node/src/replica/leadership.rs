@@ -327,6 +327,9 @@ impl Replica {
         let Some(since) = leading.serving_since else {
             return RoleView::Elected { term, why: WhyNotServing::Starting };
         };
+        if self.state.run().is_ended() {
+            return RoleView::Elected { term, why: WhyNotServing::Ended };
+        }
         let lease_until = match planted::is(Bug::ServeWithoutLease) {
             true => Some(self.now.instant + Duration::from_secs(5)),
             false => self.consensus.lease_until(),

@@ -64,6 +64,7 @@ pub(super) struct Leading {
     pub members: Option<MembershipOperation>,
     pub handover: Option<Handover>,
     pub raising: Option<Raising>,
+    pub ending: Ending,
     /// How this node came to lead, for the record.
     pub takeover: Takeover,
     /// When it is looked again whether a canary was heard of.
@@ -86,6 +87,17 @@ pub(super) struct Handover {
     pub until: Instant,
     /// Nothing is left to finish: the floating address may go.
     pub parting: bool,
+}
+
+/// What the leader of a queue manager that ends has done about it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Ending {
+    /// It was proposed that a queue manager which quiesces has ended.
+    pub is_proposed: bool,
+    /// Programs are told that their connection broke.
+    pub reconnect: bool,
+    /// When it is looked again whether a program is left.
+    pub next_look: Instant,
 }
 
 impl Standing {
@@ -160,6 +172,7 @@ impl Leading {
             members: None,
             handover: None,
             raising: None,
+            ending: Ending::default(),
             takeover,
             next_canary_look: Instant(0),
             questions: term.0 << 32,

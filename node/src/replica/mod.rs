@@ -22,6 +22,7 @@
 //! leading        what only the leader has, as one value
 //! leadership     follower → elected → serving; what happens when that ends
 //! placement      who should lead: moves, maintenance, the preferred node
+//! running        the queue manager is started and ended
 //! compaction     how far the store and the log move
 //! room           room on the disks: who takes puts, and who should lead
 //! peers          what other nodes say, and what each is told
@@ -76,6 +77,7 @@ mod leading;
 mod holdings;
 mod leadership;
 mod placement;
+mod running;
 mod compaction;
 mod room;
 mod reach;
@@ -408,6 +410,7 @@ impl Replica {
         self.define_system_objects();
         self.end_stopped_channels();
         self.delete_doomed();
+        self.drive_running();
         self.drive_handover();
         self.drive_membership();
         self.drive_raising();

@@ -5,16 +5,16 @@ use crate::mqi::{Data, Get, GetMode, OpenOptions, Put, PutTarget, Selection, Wai
 use crate::replica::{FailBack, Placement};
 use crate::types::{Descriptor, HandleId, Message, Persistence};
 
-const APP: SessionId = SessionId(7);
-const OTHER: SessionId = SessionId(8);
-const HANDLE: HandleId = HandleId(1);
+pub(super) const APP: SessionId = SessionId(7);
+pub(super) const OTHER: SessionId = SessionId(8);
+pub(super) const HANDLE: HandleId = HandleId(1);
 
-fn millis(ms: u64) -> Duration {
+pub(super) fn millis(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
 /// Three nodes whose queue manager has the version that knows maintenance, and a queue.
-fn placed_group() -> Group {
+pub(super) fn placed_group() -> Group {
     let mut group = Group::new(3);
     change_release(&mut group, &[1, 2, 3], Version::RECORDS);
     assert_eq!(raise(&mut group).reason, Reason::None);
@@ -41,7 +41,7 @@ fn move_to(node: u64) -> Operate {
     Operate::Move { to: Some(NodeId(node)), units_within: None }
 }
 
-fn kill(group: &mut Group, node: u64) -> Member {
+pub(super) fn kill(group: &mut Group, node: u64) -> Member {
     let member = group.members.remove(&node).expect("it is a member");
     for other in group.others(node) {
         group.tell(other, Event::PeerGone { node: NodeId(node) });
@@ -50,7 +50,7 @@ fn kill(group: &mut Group, node: u64) -> Member {
 }
 
 /// The process was stopped and goes on.
-fn come_back(group: &mut Group, node: u64, member: Member) {
+pub(super) fn come_back(group: &mut Group, node: u64, member: Member) {
     for other in group.others(node) {
         group.members.get_mut(&node);
         group.tell(other, Event::PeerConnected { node: NodeId(node) });
@@ -60,7 +60,7 @@ fn come_back(group: &mut Group, node: u64, member: Member) {
 
 // ---- units of work ----
 
-fn begin_session(group: &mut Group, leader: u64, session: SessionId) {
+pub(super) fn begin_session(group: &mut Group, leader: u64, session: SessionId) {
     group.tell(leader, Event::Connect { session, connect: Connect::new(Identity::of("joe"), "app") });
     let options = OpenOptions { output: true, input: true, ..OpenOptions::default() };
     let queue = ObjectName::new("ORDERS").unwrap();
@@ -72,13 +72,13 @@ fn begin_session(group: &mut Group, leader: u64, session: SessionId) {
     );
 }
 
-fn call(group: &mut Group, leader: u64, session: SessionId, call: Call) {
+pub(super) fn call(group: &mut Group, leader: u64, session: SessionId, call: Call) {
     let token = Token(group.now.instant.0);
     group.tell(leader, Event::Call { session, token, call });
     group.pass(millis(10));
 }
 
-fn put(syncpoint: bool) -> Call {
+pub(super) fn put(syncpoint: bool) -> Call {
     let descriptor = Descriptor { persistence: Persistence::Persistent, ..Descriptor::default() };
     let message = Box::new(Message { descriptor, ..Message::default() });
     Call::Put(Put {
@@ -91,7 +91,7 @@ fn put(syncpoint: bool) -> Call {
     })
 }
 
-fn get(syncpoint: bool) -> Call {
+pub(super) fn get(syncpoint: bool) -> Call {
     Call::Get(Get {
         handle: HANDLE,
         syncpoint,
@@ -104,11 +104,11 @@ fn get(syncpoint: bool) -> Call {
     })
 }
 
-fn commit() -> Call {
+pub(super) fn commit() -> Call {
     Call::Commit { unit: None, units_decided: None }
 }
 
-fn reasons(group: &mut Group, node: u64) -> Vec<Reason> {
+pub(super) fn reasons(group: &mut Group, node: u64) -> Vec<Reason> {
     group.answers(node).into_iter().map(|completion| completion.reason).collect()
 }
 

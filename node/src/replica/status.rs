@@ -43,6 +43,7 @@ impl Replica {
             last: self.log_end(),
             acknowledged: self.acknowledged(),
             version: self.state.version(),
+            run: self.state.run(),
             takeovers: self.state.takeovers(),
             clocks_differ: self.clocks.undecided().cloned(),
             // Nobody puts to a node that does not serve, so it refuses none, however full its disk is.

@@ -159,6 +159,12 @@ impl Waiters {
         due
     }
 
+    /// Whoever has waited longest.
+    pub fn take_first(&mut self) -> Option<Waiter> {
+        let (ticket, _) = self.by_ticket.first_key_value()?;
+        self.remove(*ticket)
+    }
+
     pub fn next_deadline(&self) -> Option<Instant> {
         self.by_deadline.first().map(|(at, _)| *at)
     }

@@ -27,6 +27,8 @@ pub enum WhyNotServing {
     NoLease,
     /// The lease was given up to hand over.
     HandingOver,
+    /// The queue manager was ended.
+    Ended,
 }
 
 /// Whom a node waits for that knows of nobody who leads: without them nobody can be elected.
@@ -87,10 +89,12 @@ pub enum Role {
     NoLeader,
     /// Was removed from the group.
     Removed,
+    /// Leads a queue manager that was ended.
+    Ended,
 }
 
 impl Role {
-    pub const ALL: [Role; 8] = [
+    pub const ALL: [Role; 9] = [
         Role::Active,
         Role::Starting,
         Role::NoQuorum,
@@ -99,6 +103,7 @@ impl Role {
         Role::Recovering,
         Role::NoLeader,
         Role::Removed,
+        Role::Ended,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -111,6 +116,7 @@ impl Role {
             Role::Recovering => "recovering",
             Role::NoLeader => "no-leader",
             Role::Removed => "removed",
+            Role::Ended => "ended",
         }
     }
 }
@@ -173,6 +179,7 @@ impl RoleView {
             RoleView::Elected { why: WhyNotServing::Starting, .. } => Role::Starting,
             RoleView::Elected { why: WhyNotServing::NoLease, .. } => Role::NoQuorum,
             RoleView::Elected { why: WhyNotServing::HandingOver, .. } => Role::HandingOver,
+            RoleView::Elected { why: WhyNotServing::Ended, .. } => Role::Ended,
             RoleView::NotServing { recovering: true, .. } => Role::Recovering,
             RoleView::NotServing { leader: Some(_), .. } => Role::Replica,
             RoleView::NotServing { leader: None, .. } => Role::NoLeader,
@@ -180,7 +187,8 @@ impl RoleView {
         };
         debug_assert_eq!(role == Role::Active, self.is_serving(), "who serves is active, and nobody else");
         debug_assert!(
-            self.leads() || !matches!(role, Role::Starting | Role::NoQuorum | Role::HandingOver),
+            self.leads()
+                || !matches!(role, Role::Starting | Role::NoQuorum | Role::HandingOver | Role::Ended),
             "only who leads is about to serve, or does not serve any more"
         );
         role

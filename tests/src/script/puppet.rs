@@ -18,11 +18,17 @@ pub struct Puppet {
     pub handles: BTreeMap<String, HandleId>,
     pub handle_last: u32,
     pub hint: Option<u64>,
+    /// An operator's: let in where the queue manager is led and serves nobody, too.
+    pub is_errand: bool,
 }
 
 impl Puppet {
     pub fn new(queue_manager: usize) -> Puppet {
         Puppet { queue_manager, ..Puppet::default() }
+    }
+
+    pub fn operator() -> Puppet {
+        Puppet { is_errand: true, ..Puppet::default() }
     }
 
     pub fn handle(&mut self, now: u64, input: Input) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use trimaran_node::mqi::{
     Admin, Call, CloseOption, Completion, Data, Get, GetMode, KeptFailovers, MembershipRequest, ObjectView,
-    OpenOptions, Operate, Put, PutTarget, QueueView, Selection, UnitState, Wait,
+    OpenOptions, Operate, Put, PutTarget, QueueView, RunRequest, Selection, UnitState, Wait,
 };
 use trimaran_node::replica::{Event, FailBack, Placement, TURN_WORK};
 use trimaran_node::types::definition::{
@@ -57,6 +57,7 @@ crash leader|N|all    power leader|N|all    pause leader|N 2s    isolate leader|
 start N|all           drain leader|N|all      add N [N ...]        remove leader|N     replace OLD NEW
 move [N] [units=2s] [later (its answer comes when it comes)]
 maintain leader|N [force]                   resume N            raise
+endmqm [now]        strmqm
 canary leader|follower|N 3s (a good round each second, for so long)
 classify N CLASS "because"                  failovers
 lose-disk N           lose-store N          lose-log N|all (the mark beside it stays)
@@ -222,6 +223,11 @@ impl Runner {
                 let node = NodeId(self.node(argument(0)?)?);
                 self.admin(Operate::Maintain { node, begins, force }, "done")
             }
+            "endmqm" if has(rest, "now") => {
+                self.operate(RunRequest::EndImmediately { reconnect: false }, "ended")
+            }
+            "endmqm" => self.operate(RunRequest::EndControlled, "quiesce request accepted"),
+            "strmqm" => self.operate(RunRequest::Start, "started"),
             "canary" => {
                 let (id, us) = (self.node(argument(0)?)?, duration_us(argument(1)?)?);
                 for _ in 0..us / 1_000_000 {
@@ -657,6 +663,14 @@ impl Runner {
         Ok(())
     }
 
+    /// By an operator, whom a queue manager that was ended lets in.
+    fn operate(&mut self, request: RunRequest, done: &str) -> Result<(), String> {
+        let world = &mut self.world;
+        let operator = self.apps.entry("operator".to_string());
+        operator.or_insert_with(|| world.add_program(Program::Puppet(Puppet::operator())));
+        self.ask_as("operator", Operate::Run(request).into(), done)
+    }
+
     /// Its answer is one of those that come while the script goes on.
     fn admin_later(&mut self, call: impl Into<Call>) -> Result<(), String> {
         let program = self.program("admin", 0);
@@ -668,19 +682,23 @@ impl Runner {
     }
 
     fn admin_once(&mut self, call: Call, done: &str) -> Result<(), String> {
-        let program = self.program("admin", 0);
+        self.ask_as("admin", call, done)
+    }
+
+    fn ask_as(&mut self, who: &str, call: Call, done: &str) -> Result<(), String> {
+        let program = self.program(who, 0);
         let before = self.out.len();
         if !self.connect(program) {
-            self.out.push("admin finds nobody who serves".to_string());
+            self.out.push(format!("{who} finds nobody who serves"));
             return Ok(());
         }
         let token = self.call(program, call, true);
         self.answer(program, token, 20_000_000);
         if self.puppet(program).asked.contains_key(&token) {
-            self.out.push("admin gets no answer".to_string());
+            self.out.push(format!("{who} gets no answer"));
         }
         for line in &mut self.out[before..] {
-            if line == "admin ok" {
+            if *line == format!("{who} ok") {
                 *line = done.to_string();
             }
         }

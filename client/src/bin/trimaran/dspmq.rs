@@ -1,6 +1,6 @@
 //! `dspmq`: the queue managers of the cluster, in the fields that MQ has for them.
 
-use trimaran_client::{InstanceStatus, QueueManagerStatus};
+use trimaran_client::{InstanceStatus, QueueManagerStatus, RunState};
 
 use crate::{
     arguments::{DspmqArgs, Global},
@@ -40,7 +40,13 @@ fn lines(manager: &QueueManagerStatus, args: &DspmqArgs) -> Vec<String> {
     let is_active = manager.role == "active";
     let mut fields = vec![format!("{:57}", format!("QMNAME({})", manager.name))];
     if details.is_empty() || asks("status") {
-        let status = if is_active { "Running" } else { "Status not available" };
+        let status = match (manager.run_state(), is_active) {
+            (RunState::Running, true) => "Running",
+            (RunState::Quiescing, true) => "Quiescing",
+            (RunState::EndedNormally, _) => "Ended normally",
+            (RunState::EndedImmediately, _) => "Ended immediately",
+            (RunState::Running | RunState::Quiescing, false) => "Status not available",
+        };
         fields.push(format!("STATUS({})", told(status, args.untranslated)));
     }
     if asks("default") {
@@ -126,5 +132,15 @@ mod tests {
             " INSTANCE(b) ROLE(Replica) REPLADDR(b:7101) CONNACTV(no) INSYNC(no) BACKLOG(0) HASTATUS(not connected)"
         );
         assert!(lines(&manager(), &args(&["status"], false, true))[0].ends_with("STATUS(RUNNING)"));
+        for (state, role, status) in [
+            (RunState::Quiescing, "active", "STATUS(QUIESCING)"),
+            (RunState::EndedNormally, "ended", "STATUS(ENDED NORMALLY)"),
+            (RunState::EndedImmediately, "replica", "STATUS(ENDED IMMEDIATELY)"),
+            (RunState::Running, "no-leader", "STATUS(STATUS NOT AVAILABLE)"),
+        ] {
+            let ended = QueueManagerStatus { run_state: state.into(), role: role.into(), ..manager() };
+            let line = &lines(&ended, &args(&["status"], false, true))[0];
+            assert!(line.ends_with(status), "{line}");
+        }
     }
 }

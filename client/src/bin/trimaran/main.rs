@@ -22,6 +22,7 @@ mod mqrc;
 mod terminal;
 mod runmqsc;
 mod dspmq;
+mod running;
 mod dmpmqcfg;
 mod apply;
 mod status;
@@ -94,6 +95,8 @@ async fn run(cli: Cli) -> output::Outcome {
         Command::Apply(args) => apply::run(global, args).await,
         Command::Dmpmqcfg(args) => dmpmqcfg::run(global, args).await,
         Command::Dspmq(args) => dspmq::run(global, args).await,
+        Command::Strmqm(args) => running::start(global, args).await,
+        Command::Endmqm(args) => running::end(global, args).await,
         Command::Dspmqver => control::version(global),
         Command::Mqrc(args) => mqrc::run(global, args),
         Command::Status(args) => status::run(global, args).await,

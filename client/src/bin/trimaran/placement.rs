@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use trimaran_client::{Connection, ConnectionState, InstanceStatus, QueueManagerStatus};
+use trimaran_client::{Connection, ConnectionState, InstanceStatus, MaintainRequest, QueueManagerStatus};
 
 use crate::{
     arguments::{Global, MoveArgs},
@@ -102,16 +102,15 @@ pub async fn drain(global: &Global, node: &str, force: bool) -> Outcome {
     let before = views_of(global, node).await?;
     let mut done: Vec<&str> = Vec::new();
     for manager in &before {
-        let admin = of(global, manager).connect().await?.admin();
-        let asked = patiently("asking for maintenance", admin.begin_maintenance(node, force)).await;
-        if let Err(error) = asked {
+        let asked = patiently("asking for maintenance", maintain(global, manager, node, true, force)).await;
+        if let Err(failure) = asked {
             if !done.is_empty() {
                 let done = done.join(" and ");
                 eprintln!(
                     "trimaran: {node} is in maintenance for {done}; `trimaran node resume {node}` undoes it"
                 );
             }
-            return Err(error.into());
+            return Err(failure);
         }
         done.push(&manager.name);
         let text = match is_maintained(manager, node) {
@@ -125,6 +124,7 @@ pub async fn drain(global: &Global, node: &str, force: bool) -> Outcome {
         let is = after.iter().find(|is| is.name == manager.name).unwrap_or(manager);
         let text = match (manager.active_node == node, is.active_node == manager.active_node) {
             (true, _) => format!("moved from {node} to {}", is.active_node),
+            (false, true) if status::is_ended(is) => "it was ended, nothing to move".to_owned(),
             (false, true) => format!("served by {}, nothing to move", is.active_node),
             (false, false) => format!("served by {} now", is.active_node),
         };
@@ -148,8 +148,7 @@ pub async fn drain(global: &Global, node: &str, force: bool) -> Outcome {
 
 pub async fn resume(global: &Global, node: &str) -> Outcome {
     for manager in &views_of(global, node).await? {
-        let connection = of(global, manager).connect().await?;
-        patiently("ending maintenance", connection.admin().end_maintenance(node)).await?;
+        patiently("ending maintenance", maintain(global, manager, node, false, false)).await?;
         let text = match is_maintained(manager, node) {
             true => format!("node {node} is in service again"),
             false => format!("node {node} is in service, nothing to do"),
@@ -158,6 +157,28 @@ pub async fn resume(global: &Global, node: &str) -> Outcome {
     }
     if global.json {
         say!("{}", json!({ "ok": true, "node": node }));
+    }
+    Ok(())
+}
+
+/// Nobody connects to a queue manager that was ended: there it is said to the node that leads it.
+async fn maintain(
+    global: &Global,
+    manager: &QueueManagerStatus,
+    node: &str,
+    begins: bool,
+    force: bool,
+) -> Outcome {
+    if status::is_ended(manager) {
+        let (queue_manager, node) = (manager.name.clone(), node.to_owned());
+        let request = MaintainRequest { queue_manager, node, begins, force };
+        let (tls, within) = (global.tls()?, global.patience());
+        return Ok(trimaran_client::maintain(&manager.active_address, tls.as_ref(), request, within).await?);
+    }
+    let admin = of(global, manager).connect().await?.admin();
+    match begins {
+        true => admin.begin_maintenance(node, force).await?,
+        false => admin.end_maintenance(node).await?,
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Value, json};
 use trimaran_client::{
-    ClocksDiffer, Error, InstanceStatus, MemoryShare, QueueManagerStatus, StatusResponse, name_of,
+    ClocksDiffer, Error, InstanceStatus, MemoryShare, QueueManagerStatus, RunState, StatusResponse, name_of,
     proto::{admin::v1::ListenerStatus, failover},
     reason,
 };
@@ -211,7 +211,9 @@ impl Picture {
     fn gather_instances(&mut self) {
         let answers: Vec<&StatusResponse> =
             self.nodes.values().filter_map(|answer| answer.as_ref().ok()).collect();
-        for manager in self.managers.values_mut().filter(|manager| manager.role != "active") {
+        for manager in
+            self.managers.values_mut().filter(|manager| manager.role != "active" && manager.role != "ended")
+        {
             let mut instances = BTreeMap::new();
             for status in &answers {
                 let view = status.queue_managers.iter().find(|view| view.name == manager.name);
@@ -254,8 +256,8 @@ impl Picture {
             status.queue_managers.iter().filter(|manager| only.is_none_or(|name| name == manager.name))
         {
             let better = self.managers.get(&manager.name).is_none_or(|known| {
-                let weight =
-                    |view: &QueueManagerStatus| (view.role == "active", view.term, view.applied_index);
+                let leads = |role: &str| role == "active" || role == "ended";
+                let weight = |view: &QueueManagerStatus| (leads(&view.role), view.term, view.applied_index);
                 weight(manager) > weight(known)
             });
             if better {
@@ -287,6 +289,11 @@ impl Picture {
         Some(Error::Refused { code: 2, reason, name: name_of(reason), text })
     }
 
+    /// As [`Picture::managers`], to keep.
+    pub fn into_managers(self) -> Vec<QueueManagerStatus> {
+        self.managers.into_values().collect()
+    }
+
     /// By name, as the one that serves each sees it.
     pub fn managers(&self) -> impl Iterator<Item = &QueueManagerStatus> {
         self.managers.values()
@@ -302,6 +309,12 @@ impl Picture {
         (found.role == "active").then_some((found.active_node.as_str(), found))
     }
 
+    /// As the node sees it that leads it, whether it serves or was told not to.
+    pub fn led(&self, manager: &str) -> Option<&QueueManagerStatus> {
+        let found = self.managers.get(manager)?;
+        (found.role == "active" || found.role == "ended").then_some(found)
+    }
+
     /// The node that has the queue manager's first floating address.
     pub fn address_of(&self, manager: &str) -> Option<String> {
         let mut nodes = self.nodes.values().filter_map(|answer| answer.as_ref().ok());
@@ -314,6 +327,10 @@ impl Picture {
     pub fn what_is_wrong(&self) -> Vec<String> {
         let mut wrong = Vec::new();
         for manager in self.managers.values() {
+            if is_ended(manager) {
+                wrong.push(format!("{} was ended: `strmqm {}` starts it", manager.name, manager.name));
+                continue;
+            }
             if manager.role != "active" {
                 let waits = if manager.waits.is_empty() { "" } else { ": " };
                 let nobody = match manager.instances.iter().any(|instance| instance.reason == NOT_ASKED) {
@@ -458,8 +475,16 @@ impl Picture {
                 manager.active_address,
                 output::duration(manager.serving_for_s)
             );
+        } else if is_ended(manager) {
+            say!("  active on    no node: it was ended, and `strmqm {}` starts it", manager.name);
         } else {
             say!("  active on    no node ({})", manager.role);
+        }
+        if manager.run_state() == RunState::Quiescing {
+            say!(
+                "  ends         when the last program has left; `endmqm -i {}` disconnects them",
+                manager.name
+            );
         }
         if !manager.waits.is_empty() {
             say!("  {}", manager.waits);
@@ -592,6 +617,10 @@ fn too_few_may_vote(manager: &QueueManagerStatus) -> Option<String> {
 }
 
 /// Whether a listener that should run does not.
+pub fn is_ended(manager: &QueueManagerStatus) -> bool {
+    matches!(manager.run_state(), RunState::EndedNormally | RunState::EndedImmediately)
+}
+
 fn lacks_its_port(listener: &ListenerStatus) -> bool {
     listener.state != "running" && !listener.reason.is_empty()
 }
@@ -664,7 +693,7 @@ fn manager_json(manager: &QueueManagerStatus) -> Value {
             "unheard_nodes": differ.unheard_nodes,
         })),
         "puts_refused": manager.puts_refused, "instances": instances, "addresses": addresses,
-        "listeners": listeners, "waits": manager.waits,
+        "listeners": listeners, "waits": manager.waits, "run_state": manager.run_state().as_str_name().to_lowercase(),
     })
 }
 

@@ -35,7 +35,7 @@ pub async fn run(global: &Global, check: bool) -> Outcome {
     Ok(())
 }
 
-/// The active node's view of each queue manager, or of the one that is named: it knows what each node speaks.
+/// The leading node's view of each queue manager, or of the one that is named: it knows what each node speaks.
 pub async fn views(global: &Global, only: Option<&str>) -> Result<Vec<QueueManagerStatus>, Failure> {
     let answers = patiently("asking the nodes", status::ask(global)).await?;
     let picture = Picture::of(&answers, only);
@@ -46,8 +46,8 @@ pub async fn views(global: &Global, only: Option<&str>) -> Result<Vec<QueueManag
         let name = only.unwrap_or("a queue manager");
         return Err(Failure::Check(format!("no node that answers has {name}; look with `trimaran status`")));
     }
-    let view = |name: &String| match picture.active(Some(name)) {
-        Some((_, manager)) => Ok(manager.clone()),
+    let view = |name: &String| match picture.led(name) {
+        Some(manager) => Ok(manager.clone()),
         None => Err(Failure::Check(format!("nobody serves {name}; look with `trimaran status`"))),
     };
     names.iter().map(view).collect()

@@ -42,7 +42,7 @@ impl Administration {
             let inbox = find(&self.listener, queue_manager)?;
             let call = call(inbox)?;
             let mut errand =
-                Errand::begin(&self.listener, inbox, &admission.client.identity, APPLICATION).await?;
+                Errand::to_administer(&self.listener, inbox, &admission.client.identity, APPLICATION).await?;
             let completion = errand.call(call.into()).await;
             let serving = errand.elsewhere(&completion).map(convert::serving);
             Ok::<_, Refused>(Answer { completion, serving })
@@ -274,6 +274,13 @@ impl Admin for Administration {
         self.ask(&admission, &request.queue_manager, call).await.response()
     }
 
+    async fn run(&self, request: Request<wire::RunRequest>) -> Result<Response<wire::AdminResponse>, Status> {
+        let admission = admit(&self.gate, request.extensions())?;
+        let wire::RunRequest { queue_manager, state, reconnect } = request.into_inner();
+        let call = |_: &Inbox| convert::run_request(state, reconnect).map(mqi::Operate::Run);
+        self.ask(&admission, &queue_manager, call).await.response()
+    }
+
     async fn upgrade(
         &self,
         request: Request<wire::UpgradeRequest>,
@@ -445,7 +452,7 @@ impl Change<'_> {
         asked: MembershipRequest,
     ) -> Result<(Completion, Option<Serving>), Refused> {
         let identity = &admission.client.identity;
-        let mut errand = Errand::begin(self.listener, self.inbox, identity, APPLICATION).await?;
+        let mut errand = Errand::to_administer(self.listener, self.inbox, identity, APPLICATION).await?;
         errand.send(vec![Call::Operate(mqi::Operate::Members(asked))]).await?;
         loop {
             let (_, completion) = errand.next().await?;

@@ -16,7 +16,7 @@ use crate::listener::ports::{self, PortState, PortView};
 use crate::listener::serving::{Elsewhere, Refused, refused};
 use crate::mqi::{
     Call, CloseOption, Completion, Data, Get, GetMode, HandleView, InstanceView, ObjectView, OpenOptions,
-    Put, PutTarget, QueueView, Selection, SessionView, StatusView, UnitState, Wait, check_body,
+    Put, PutTarget, QueueView, RunRequest, Selection, SessionView, StatusView, UnitState, Wait, check_body,
 };
 use crate::types::account::Figure;
 use crate::types::definition::{
@@ -25,7 +25,7 @@ use crate::types::definition::{
 use crate::types::{
     Body, CompletionCode, CorrelationId, Descriptor, FloatingAddress, GroupId, HandleId, Membership, Message,
     MessageId, MessageSelector, NodeId, NodeInfo, ObjectName, OutOfSync, ProducerId, ProducerSequence,
-    Reason, Token, UnitId,
+    Reason, RunState, Token, UnitId,
 };
 
 /// Longest body that travels inside of a message of a session; a longer one travels in parts of at most this.
@@ -567,6 +567,31 @@ pub fn queue_manager_status(name: &ObjectName, status: &StatusView) -> admin::Qu
         waits: String::new(),
         addresses: Vec::new(),
         listeners: Vec::new(),
+        run_state: run_state(status.run).into(),
+    }
+}
+
+fn run_state(state: RunState) -> admin::RunState {
+    match state {
+        RunState::Running => admin::RunState::Running,
+        RunState::Quiescing => admin::RunState::Quiescing,
+        RunState::EndedNormally => admin::RunState::EndedNormally,
+        RunState::EndedImmediately => admin::RunState::EndedImmediately,
+    }
+}
+
+/// # Errors
+/// 2046 for a state that is not asked for: when a controlled end is over is the queue manager's to say.
+pub fn run_request(state: i32, reconnect: bool) -> Result<RunRequest, Refused> {
+    match admin::RunState::try_from(state) {
+        Ok(admin::RunState::Running) => Ok(RunRequest::Start),
+        Ok(admin::RunState::Quiescing) => Ok(RunRequest::EndControlled),
+        Ok(admin::RunState::EndedImmediately) => Ok(RunRequest::EndImmediately { reconnect }),
+        Ok(admin::RunState::EndedNormally) | Err(_) => {
+            let detail =
+                "A queue manager is started, ended when the last program has left, or ended at once.";
+            Err(refused(Reason::OptionsError, detail))
+        }
     }
 }
 

@@ -277,6 +277,7 @@ fn status() -> StatusView {
         last: (Term(3), Index(9)),
         acknowledged: Some(Index(9)),
         version: Version::FIRST,
+        run: Default::default(),
         takeovers: 0,
         clocks_differ: None,
     }

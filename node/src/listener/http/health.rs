@@ -19,6 +19,8 @@ enum Health {
     Active,
     /// Follows one that serves, and could take over.
     Replica,
+    /// Leads one that was ended, and could serve it when it is started.
+    Ended,
     /// No leader, an election, or a node that is still recovering.
     NotReady,
     /// Has no part in it any more.
@@ -30,6 +32,7 @@ impl Health {
         match role {
             Role::Active => Health::Active,
             Role::Replica => Health::Replica,
+            Role::Ended => Health::Ended,
             Role::Removed => Health::Removed,
             Role::Starting | Role::NoQuorum | Role::HandingOver | Role::Recovering | Role::NoLeader => {
                 Health::NotReady
@@ -79,11 +82,11 @@ pub async fn live(State(watched): State<Watched>) -> impl IntoResponse {
     Json(serde_json::json!({ "node": watched.listener.node.name, "state": "live" }))
 }
 
-/// 200 when every queue manager that this node has a part in is active or a replica here, else 503.
+/// 200 when every queue manager that this node has a part in is active, a replica or ended here, else 503.
 pub async fn ready(State(watched): State<Watched>) -> impl IntoResponse {
     let report = Report::of(&watched);
     let code = match report.state {
-        Health::Active | Health::Replica => StatusCode::OK,
+        Health::Active | Health::Replica | Health::Ended => StatusCode::OK,
         Health::NotReady | Health::Removed => StatusCode::SERVICE_UNAVAILABLE,
     };
     (code, Json(report))

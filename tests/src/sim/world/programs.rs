@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use trimaran_node::mqi::{Call, Completion, Connect, Data, Identity};
+use trimaran_node::mqi::{Call, Completion, Connect, Data, Identity, Purpose};
 use trimaran_node::replica::Event;
 use trimaran_node::types::{Reason, RoleView, SessionId, Token};
 
@@ -133,7 +133,9 @@ impl World {
             _ => None,
         };
         // A listener refuses when its node does not serve; some calls are on their way when that changes.
-        if (!mind.role.is_serving() && !dare) || mind.removed {
+        let is_errand = matches!(&self.programs[program], Program::Puppet(puppet) if puppet.is_errand);
+        let lets_in = mind.role.is_serving() || dare || (is_errand && mind.role.leads());
+        if !lets_in || mind.removed {
             return self.schedule(now + delay, Step::Refused { program, hint });
         }
         let wire = match self.programs[program] {
@@ -156,7 +158,8 @@ impl World {
             Connection { session, node, incarnation, to_node_at: now, to_program_at: now + delay };
         self.connections.insert(program, connection);
         let identity = Identity::of(format!("user{program}"));
-        let connect = Connect::new(identity, format!("program {program}"));
+        let purpose = if is_errand { Purpose::Errand } else { Purpose::Program };
+        let connect = Connect { purpose, ..Connect::new(identity, format!("program {program}")) };
         let event = Event::Connect { session: SessionId(session), connect };
         self.hand_in(node, queue_manager, event);
         self.schedule(now + delay, Step::Connected { program, session });

@@ -97,6 +97,76 @@ pub struct DspmqArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  trimaran strmqm ha.queue.manager
+
+Starts a queue manager that was ended with endmqm, on the node that leads its group, whichever node is asked. Those that were not
+ended begin to serve with their nodes. Exit codes are those of MQ: 0 started, 5 it runs already, 16 there is none of that name, 49 it
+is ending, 71 it cannot be led just now.")]
+pub struct StrmqmArgs {
+    /// Queue manager; not needed when the cluster has only one
+    #[arg(value_name = "QMGR")]
+    pub name: Option<String>,
+    /// Permit a standby instance, which is what is always done
+    #[arg(short = 'x')]
+    pub standby: bool,
+    /// Do not start listeners and services; listeners follow CONTROL of their definitions here
+    #[arg(long = "ns")]
+    pub no_services: bool,
+    /// Say nothing but errors
+    #[arg(short = 'z')]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "trimaran endmqm [-c | -w | -i | -p] [-r] [-s] [-t SECONDS] [-z] [QMGR]",
+    after_help = "\
+Examples:
+  trimaran endmqm -w ha.queue.manager      waits for the programs, and until it has ended
+  trimaran endmqm -i ha.queue.manager      disconnects them
+  trimaran endmqm -s ha.queue.manager      another node serves it, and programs that can connect again do
+
+A queue manager that was ended is served by no node until `strmqm`, over restarts of all of them. Its nodes keep their copies in sync
+meanwhile; stop a node itself with `systemctl stop trimaran-node`. While it ends as with -c nobody is let in, and whatever is no part
+of an open unit of work is answered 2161; afterwards, and with -i, programs are told 2162, then 2059. Exit codes are those of MQ: 0
+done, 16 there is no queue manager of that name, 40 it does not run, 71 the nodes cannot do it."
+)]
+pub struct EndmqmArgs {
+    /// Queue manager; not needed when the cluster has only one
+    #[arg(value_name = "QMGR")]
+    pub name: Option<String>,
+    /// When the last program has left; the default
+    #[arg(short = 'c', conflicts_with_all = ["immediately", "preemptively"])]
+    pub controlled: bool,
+    /// The same, and wait until it has ended
+    #[arg(short = 'w', conflicts_with_all = ["immediately", "preemptively"])]
+    pub wait: bool,
+    /// At once: programs are disconnected, and what they did not commit is backed out
+    #[arg(short = 'i')]
+    pub immediately: bool,
+    /// As -i: nothing here has to be forced
+    #[arg(short = 'p')]
+    pub preemptively: bool,
+    /// Programs that can connect again are told to
+    #[arg(short = 'r')]
+    pub reconnect: bool,
+    /// Another node serves it on
+    #[arg(short = 's', conflicts_with_all = ["immediately", "preemptively", "target"])]
+    pub switch_over: bool,
+    /// Wait so many seconds for the programs, then as with -i
+    #[arg(short = 't', value_name = "SECONDS")]
+    pub target: Option<u64>,
+    /// As -t
+    #[arg(long = "tp", value_name = "SECONDS", conflicts_with = "target")]
+    pub target_preemptive: Option<u64>,
+    /// Say nothing but errors
+    #[arg(short = 'z')]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  trimaran mqrc 2035\n  trimaran mqrc MQRC_NOT_AUTHORIZED\n  trimaran mqrc 0x7f3"
 )]

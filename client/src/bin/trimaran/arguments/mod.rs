@@ -12,7 +12,7 @@ mod running;
 mod setup;
 mod values;
 
-pub use control::{ApplyArgs, DmpmqcfgArgs, DspmqArgs, MqrcArgs, RunmqscArgs};
+pub use control::{ApplyArgs, DmpmqcfgArgs, DspmqArgs, EndmqmArgs, MqrcArgs, RunmqscArgs, StrmqmArgs};
 pub use failovers::{AvailabilityArgs, FailoversArgs, FailoversCommand};
 pub use messages::{
     BrowseArgs, DescriptorArgs, GetArgs, PutArgs, ReceiveArgs, RequeueArgs, SelectionArgs, TalkArgs, UnitArgs,
@@ -227,6 +227,10 @@ pub enum Command {
     Dmpmqcfg(DmpmqcfgArgs),
     /// Show queue managers and how they are
     Dspmq(DspmqArgs),
+    /// Start a queue manager that was ended
+    Strmqm(StrmqmArgs),
+    /// End a queue manager: no node serves it until it is started
+    Endmqm(EndmqmArgs),
     /// Show the version
     Dspmqver,
     /// What a reason code is called, and what to do about it
