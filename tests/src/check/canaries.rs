@@ -71,7 +71,7 @@ impl Canaries {
         let news: Vec<CanaryGap> = canary.gaps.iter().filter(|gap| gap.to_ms > known).cloned().collect();
         for gap in news {
             self.gaps += 1;
-            seen.gaps.push(gap.clone());
+            seen.gaps.push(*gap);
             let timed = if self.jumps { None } else { seen.wrong_times(&gap, healed_at) };
             if let Some(why) = seen.over_a_good_round(&gap).or(timed) {
                 return Some(format!(
