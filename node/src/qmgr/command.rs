@@ -798,7 +798,11 @@ mod tests {
         let producer = Some(ProducerSequence { producer, sequence: 7, repeated: true });
         let report = Report {
             queue: QueueId(5),
-            message: Message { body: Body::from(Bytes::from_static(b"in front")), ..message.clone() },
+            message: Message {
+                descriptor: Descriptor { message_id: MessageId::default(), ..message.descriptor.clone() },
+                body: Body::from(Bytes::from_static(b"in front")),
+                body_crc: message.body_crc,
+            },
             unique: Some(7),
             data: (1, 3),
         };
