@@ -825,9 +825,13 @@ mod tests {
         let producer = ProducerId(Bytes::from_static(b"app"));
         let producer = Some(ProducerSequence { producer, sequence: 7, repeated: true });
         let message = Box::new(message);
-        let in_front = Message { body: Body::from(Bytes::from_static(b"in front")), ..(*message).clone() };
-        let (message_of, unique) = (Box::new(in_front), Some(7));
-        let report = Report { queue: QueueId(5), message: message_of, unique, data: (1, 3) };
+        let of_report = Message {
+            descriptor: Descriptor { message_id: MessageId::default(), ..message.descriptor.clone() },
+            body: Body::from(Bytes::from_static(b"in front")),
+            body_crc: message.body_crc,
+        };
+        let report =
+            Report { queue: QueueId(5), message: Box::new(of_report), unique: Some(7), data: (1, 3) };
         let mut place =
             Place { queue: QueueId(4), message, unique: None, producer, staged: None, report: None };
         let plain = place.clone();

@@ -277,7 +277,7 @@ mod tests {
             header
         };
         let text = vec![b'x'; 300];
-        let plain = message(0x3B00, "MQSTR", text.clone());
+        let plain = message(0x1800, "MQSTR", text.clone());
         let first = report(&plain, Cause::Delivery).unwrap();
         assert_eq!((first.body.len(), first.body_crc), (100, first.body.crc32c()));
         assert_eq!(report(&message(0x300, "MQSTR", "short"), Cause::Arrival).unwrap().body.len(), 5);

@@ -1118,7 +1118,7 @@ fn what_has_expired_is_reported_some_in_each_turn_however_much_it_is() {
         turns += 1;
         assert!(turns < 1_000, "only {} of 1000 reports", alone.replica.stats.reports);
     }
-    alone.turn([]);
+    alone.go_on(events);
     let depth = |queue| {
         let queue = alone.replica.state.queue_id(&name(queue)).unwrap();
         alone.replica.state.queue(queue).unwrap().depth()

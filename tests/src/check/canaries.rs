@@ -68,10 +68,10 @@ impl Canaries {
         let seen = self.seen.entry(queue_manager).or_default();
         seen.recorded.insert(canary.good_ms);
         let known = seen.gaps.last().map_or(0, |gap| gap.to_ms);
-        let news: Vec<CanaryGap> = canary.gaps.iter().filter(|gap| gap.to_ms > known).cloned().collect();
+        let news: Vec<CanaryGap> = canary.gaps.iter().filter(|gap| gap.to_ms > known).copied().collect();
         for gap in news {
             self.gaps += 1;
-            seen.gaps.push(*gap);
+            seen.gaps.push(gap);
             let timed = if self.jumps { None } else { seen.wrong_times(&gap, healed_at) };
             if let Some(why) = seen.over_a_good_round(&gap).or(timed) {
                 return Some(format!(
