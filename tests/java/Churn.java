@@ -43,7 +43,7 @@ public class Churn {
             });
         }
         threads.shutdown();
-        boolean isOver = threads.awaitTermination(5, TimeUnit.MINUTES);
+        boolean isOver = threads.awaitTermination(15, TimeUnit.MINUTES);
         System.out.println(well + " of " + count + " went well, refused " + refused + (isOver ? "" : ", and it is not over"));
         System.exit(0);
     }

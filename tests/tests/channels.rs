@@ -22,8 +22,8 @@ use trimaran_tests::process::{Cluster, Plan, run_program};
 const QUEUE: &str = "HA.QUEUE";
 const OTHER: &str = "HA.OTHER";
 const CHANNEL: &str = "APP.SVRCONN";
-/// Connections that are held at once by one test.
-const IDLE: usize = 2000;
+/// Connections that are held at once by one test: fewer than the files that a shell lets it have open.
+const IDLE: usize = 700;
 
 /// Three nodes with a queue and a channel that take long messages, another queue, and a channel that has no room.
 async fn cluster() -> Cluster {
@@ -328,9 +328,10 @@ async fn a_program_over_the_classes_for_java_does_what_it_does_with_mq() {
     let port = port(&cluster);
     let flows = [types::SET, types::INQ, types::PUT, types::CMIT, types::BACK].map(answered).concat();
     let flows = [&flows[..], &[types::STATUS, types::REQUEST_MESSAGES, types::ASYNC_MESSAGE]].concat();
-    let output = read_along(&port, &flows, || java.run("BaseClasses", &[&port, QUEUE_MANAGER, QUEUE]));
+    let printed =
+        read_along(&port, &flows, || lines(&java.run("BaseClasses", &[&port, QUEUE_MANAGER, QUEUE])));
     assert_eq!(
-        lines(&output),
+        printed,
         [
             "connected to ha.queue.manager, level 943",
             "depth 0 of 5000",
@@ -405,9 +406,9 @@ async fn a_program_over_the_classes_for_jms_does_what_it_does_with_mq() {
     let port = port(&cluster);
     let flows = [types::SPI, types::CONN, types::DISC, types::CLOSE, types::CMIT].map(answered).concat();
     let flows = [&flows[..], &[types::SOCKET_ACTION, types::NOTIFICATION, types::USER_ID]].concat();
-    let output = read_along(&port, &flows, || java.run("Messaging", &[&port, QUEUE_MANAGER, QUEUE]));
+    let printed = read_along(&port, &flows, || lines(&java.run("Messaging", &[&port, QUEUE_MANAGER, QUEUE])));
     assert_eq!(
-        lines(&output),
+        printed,
         [
             "text hello red",
             "empty null null",
@@ -603,7 +604,7 @@ async fn a_connection_that_does_nothing_costs_little_memory() {
         }
     };
     // What is needed once is there before.
-    more(200).await;
+    more(100).await;
     let before = cluster.resident_bytes(serving);
     more(IDLE).await;
     let each = cluster.resident_bytes(serving).saturating_sub(before) / IDLE as u64;

@@ -38,6 +38,8 @@ pub struct Reading {
     next: Option<Request>,
     /// Bytes that the client has not said to have consumed.
     unconsumed: u64,
+    /// A message was sent, and what the client said since then it said before it had it.
+    is_unseen: bool,
     /// Messages sent for this handle.
     index: u32,
 }
@@ -79,18 +81,35 @@ impl Reading {
     /// `may_call_back`: the connection is started, and what is asked for a callback may come.
     pub fn on_request(&mut self, desk: &mut Desk<'_>, request: Request, may_call_back: bool) -> Step {
         let Some(token) = self.get else {
-            self.take_request(request);
-            return self.start(desk, may_call_back);
+            return self.serve(desk, request, may_call_back);
         };
-        let asked = &request.asked;
-        let goes_on = asked.selection.is_none() && asked.fields.options == self.wanted.options;
-        if goes_on && self.wanted.requested_bytes > 1 && !request.is_confirmed {
+        if self.goes_on(&request) && self.wanted.requested_bytes > 1 && !request.is_confirmed {
             // Only more room: what is under way serves it.
             self.take_request(request);
             return Step::Nothing;
         }
         self.next = Some(request);
         Step::Cancel(token)
+    }
+
+    /// Nothing is under way.
+    fn serve(&mut self, desk: &mut Desk<'_>, request: Request, may_call_back: bool) -> Step {
+        let asked = &request.asked.fields;
+        self.is_unseen &= asked.received_bytes == 0;
+        // A client that waited long enough and has room for one message would lose the second.
+        let is_served =
+            self.is_unseen && request.is_confirmed && asked.requested_bytes == 1 && self.goes_on(&request);
+        self.take_request(request);
+        if is_served {
+            self.send_nothing(desk);
+            return Step::Nothing;
+        }
+        self.start(desk, may_call_back)
+    }
+
+    /// Whether it asks for what the request before it asked for.
+    fn goes_on(&self, Request { asked, .. }: &Request) -> bool {
+        asked.selection.is_none() && asked.fields.options == self.wanted.options
     }
 
     fn take_request(&mut self, Request { id, is_confirmed, asked }: Request) {
@@ -194,8 +213,7 @@ impl Reading {
             _ => self.refuse(desk, completion.reason.number() as Code),
         }
         if let Some(next) = self.next.take() {
-            self.take_request(next);
-            return self.start(desk, may_call_back);
+            return self.serve(desk, next, may_call_back);
         }
         if more {
             return self.start(desk, may_call_back);
@@ -224,6 +242,7 @@ impl Reading {
         };
         self.index += 1;
         self.unconsumed += (Md::BYTES + body.len()) as u64;
+        self.is_unseen = true;
         let mut token = [0; 16];
         token[..8].copy_from_slice(&message.descriptor.message_id.0[16..]);
         let first = First {

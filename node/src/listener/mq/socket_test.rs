@@ -181,6 +181,30 @@ impl Dialogue {
         self.send_request(fields)
     }
 
+    /// The client's wait is over: is there nothing?
+    fn request_confirmed(&mut self, options: u32) -> Vec<String> {
+        let (version, handle, requested_bytes) = (1, 2, 1);
+        let fields = RequestFields {
+            version,
+            handle,
+            requested_bytes,
+            options,
+            message_bytes_max: -1,
+            flags: SYNCHRONOUS,
+            ..RequestFields::default()
+        };
+        let request = RequestMessages { fields, selection: None };
+        self.send_confirmed(types::REQUEST_MESSAGES, &Flow::RequestMessages(Box::new(request)))
+    }
+
+    fn send_confirmed(&mut self, segment: u8, flow: &Flow) -> Vec<String> {
+        let mut header = self.header(segment);
+        header.flags |= flags::CONFIRM;
+        let body = flow.body(segment, header.order);
+        Segment { header, body }.encode(&mut self.received);
+        self.hand_over()
+    }
+
     /// A request for a program that is called when there is a message.
     fn request_for_callback(&mut self, flags: u32) -> Vec<String> {
         let (version, handle) = (1, 2);
@@ -196,13 +220,10 @@ impl Dialogue {
     /// Callbacks of the connection are started or stopped (MQCTL); the latter wants a reply.
     fn control(&mut self, value: u32) -> Vec<String> {
         let notification = Notification { version: 1, handle: -1, code: notice::CONN_STATE, value };
-        let mut header = self.header(types::NOTIFICATION);
-        if value == 0 {
-            header.flags |= flags::CONFIRM;
+        match value {
+            0 => self.send_confirmed(types::NOTIFICATION, &Flow::Notification(notification)),
+            _ => self.send(types::NOTIFICATION, &Flow::Notification(notification)),
         }
-        let body = Flow::Notification(notification).body(types::NOTIFICATION, header.order);
-        Segment { header, body }.encode(&mut self.received);
-        self.hand_over()
     }
 }
 
@@ -363,6 +384,39 @@ fn a_get_with_wait_ends_with_a_message_or_with_none() {
     dialogue.request(get::WAIT, 5000, 1);
     dialogue.asks();
     assert_eq!(dialogue.answer(none()), [r#"[1] ASYNC_MESSAGE 1 reason 2033 b"""#]);
+}
+
+/// IBM's client lost the second of two, and took the first for as long as that was.
+#[test]
+fn a_message_that_comes_when_the_wait_is_over_is_the_only_one() {
+    let mut dialogue = Dialogue::connected();
+    dialogue.open("ORDERS", open::INPUT_SHARED);
+    dialogue.request(get::WAIT, 100, 1);
+    dialogue.asks();
+    assert!(dialogue.request_confirmed(get::WAIT).is_empty());
+    assert_eq!(dialogue.asks(), ["CancelGet"]);
+    let told = dialogue.answer(got("one"));
+    assert_eq!(told, [r#"[1] ASYNC_MESSAGE 1 reason 0 b"one""#, "[1] NOTIFICATION 11"]);
+    assert!(dialogue.asks().is_empty());
+
+    // It and the question may cross on their way, too.
+    let mut dialogue = Dialogue::connected();
+    dialogue.open("ORDERS", open::INPUT_SHARED);
+    dialogue.request(get::WAIT, 100, 1);
+    dialogue.asks();
+    assert_eq!(dialogue.answer(got("one")).len(), 1);
+    assert_eq!(dialogue.request_confirmed(get::WAIT), ["[1] NOTIFICATION 11"]);
+    assert!(dialogue.asks().is_empty());
+
+    // With nothing, it is looked once more.
+    let mut dialogue = Dialogue::connected();
+    dialogue.open("ORDERS", open::INPUT_SHARED);
+    dialogue.request(get::WAIT, 100, 1);
+    dialogue.asks();
+    dialogue.request_confirmed(get::WAIT);
+    dialogue.asks();
+    assert!(dialogue.answer(none()).is_empty());
+    assert_eq!(dialogue.asks(), ["Get Destructive No"]);
 }
 
 #[test]
