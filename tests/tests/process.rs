@@ -1747,11 +1747,18 @@ async fn a_queue_manager_is_ended_and_started_while_the_nodes_run() {
 
     expect("endmqm -s", 0, &["permitting switchover to a standby instance.\n"]);
     put_numbers(&connection.queue(QUEUE), 10, 11, 100).await;
-    expect("endmqm", 0, &["Quiesce request accepted. The queue manager will stop when all outstanding work"]);
-    assert_eq!(status().as_deref(), Some("Quiescing)"), "a program is connected");
-    expect("strmqm", 49, &["' ending.\n"]);
-    drop(connection);
-    expect("endmqm -w", 0, &["Waiting for queue manager", &ended]);
+    let (code, shown) = std::thread::scope(|scope| {
+        let waits = scope.spawn(|| typed("endmqm -w"));
+        let begun = Instant::now();
+        while status().as_deref() != Some("Quiescing)") {
+            assert!(begun.elapsed() < seconds(30), "a program is connected: {:?}", typed("dspmq"));
+        }
+        expect("strmqm", 49, &["' ending.\n"]);
+        expect("endmqm", 0, &["Quiesce request accepted. The queue manager will stop when all outstanding"]);
+        drop(connection);
+        waits.join().expect("the command ends")
+    });
+    assert!(code == 0 && shown.contains("Waiting for queue manager") && shown.contains(&ended), "{shown}");
     assert_eq!(status().as_deref(), Some("Ended normally)"));
     expect("trimaran node drain c", 0, &["node c is in maintenance", "node c can be stopped"]);
     expect("trimaran node resume c", 0, &["node c is in service again"]);
