@@ -53,7 +53,7 @@ impl QueueManager {
 /// The report about a message that is on its queue, or leaves it. None where nobody asked for it. Without an id where it is to
 /// have one of its own.
 pub fn about(original: &Message, cause: Cause, queue_manager: &ObjectName, at: WallTime) -> Option<Message> {
-    let options = original.descriptor.report();
+    let options = original.descriptor.report;
     if !options.wants(cause) {
         return None;
     }
@@ -66,7 +66,6 @@ pub fn about(original: &Message, cause: Cause, queue_manager: &ObjectName, at: W
     let body = original.body.truncated(length);
     let body_crc = if length == original.body.len() { original.body_crc } else { body.crc32c() };
     let passes = options.has(ReportOptions::PASS_DISCARD_AND_EXPIRY);
-    rest.report = if passes { options.0 & ReportOptions::DISCARD_MSG } else { 0 };
     rest.message_type = Some(MQMT_REPORT);
     rest.feedback = cause.feedback();
     if data == ReportData::Nothing {
@@ -81,6 +80,8 @@ pub fn about(original: &Message, cause: Cause, queue_manager: &ObjectName, at: W
     rest.original_length = rest.original_length.or(u32::try_from(original.body.len()).ok());
     let mut descriptor = original.descriptor.clone();
     descriptor.set_rest(&rest);
+    descriptor.report =
+        if passes { ReportOptions(options.0 & ReportOptions::DISCARD_MSG) } else { ReportOptions::NONE };
     descriptor.backout_count = 0;
     descriptor.put_at = at;
     descriptor.expiry = match cause {
@@ -97,7 +98,7 @@ pub fn about(original: &Message, cause: Cause, queue_manager: &ObjectName, at: W
         descriptor.message_id = MessageId::default();
     }
     debug_assert!(
-        !descriptor.report().wants_any(),
+        !descriptor.report.wants_any(),
         "nobody asks for a report about a report: there is no end to them"
     );
     Some(Message { descriptor, body, body_crc })
@@ -245,11 +246,11 @@ mod tests {
         let exception = Cause::Exception(Reason::BackoutThresholdReached);
         let passing = message(0x0920_4000, "", "");
         let descriptor = report(&passing, exception).unwrap().descriptor;
-        assert_eq!((descriptor.report(), descriptor.expiry), (ReportOptions(0x0800_0000), Some(30)));
+        assert_eq!((descriptor.report, descriptor.expiry), (ReportOptions(0x0800_0000), Some(30)));
         assert_eq!(descriptor.rest().feedback, 2362);
         assert_eq!(report(&passing, Cause::Expiration).unwrap().descriptor.expiry, Some(600));
         let descriptor = report(&message(0x0900_0000, "", ""), exception).unwrap().descriptor;
-        assert_eq!((descriptor.report(), descriptor.expiry), (ReportOptions::NONE, None));
+        assert_eq!((descriptor.report, descriptor.expiry), (ReportOptions::NONE, None));
     }
 
     #[test]

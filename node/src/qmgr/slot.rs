@@ -60,7 +60,7 @@ impl Slot {
     /// Without the message itself.
     pub(super) fn of(descriptor: &Descriptor, body_length: u32, expires: Option<WallTime>) -> Slot {
         let Descriptor { message_id, correlation_id, group_id, backout_count, put_at, .. } = *descriptor;
-        let reports = descriptor.report();
+        let reports = descriptor.report;
         let is_related = !correlation_id.is_none() || !group_id.is_none() || reports.wants_any();
         let in_group = descriptor.in_group().map(|group| (group.sequence_number, group.is_last));
         let grouped = || (!group_id.is_none()).then(|| Box::new(Grouped { group_id, in_group }));

@@ -46,7 +46,7 @@ impl Replica {
         let original = message.clone();
         let target = match admitted {
             Some(to) => Some((to, message)),
-            None if original.descriptor.report().has(ReportOptions::DISCARD_MSG) => {
+            None if original.descriptor.report.has(ReportOptions::DISCARD_MSG) => {
                 return self.discard(queue, position, &original);
             }
             None => self.dead_letter_target(message, &name, reason, Asked::Too).ok(),

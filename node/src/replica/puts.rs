@@ -46,7 +46,7 @@ impl Replica {
     pub(super) fn on_put(&mut self, session: SessionId, token: Token, mut put: Put) {
         self.turn.spend_bytes(put.message.body.len().min(limits::CHUNK_BYTES));
         let (syncpoint, dead_letter) = (put.syncpoint, put.dead_letter);
-        let has_unknown = put.message.descriptor.report().check() == Ok(true);
+        let has_unknown = put.message.descriptor.report.check() == Ok(true);
         let unknown = has_unknown.then_some(Reason::UnknownReportOption);
         let lowered = put.message.descriptor.lower_priority().then_some(Reason::PriorityExceedsMax);
         let (target, name) = self.put_target(session, &put.to);

@@ -48,7 +48,7 @@ impl Routed {
 impl Replica {
     /// The report about a message, if it asks for one and somebody takes it.
     pub(super) fn make_report(&mut self, original: &Message, cause: Cause) -> Option<Routed> {
-        if self.state.version() < Version::RECORDS || !original.descriptor.report().wants(cause) {
+        if self.state.version() < Version::RECORDS || !original.descriptor.report.wants(cause) {
             return None;
         }
         let mut message = Box::new(report::about(original, cause, &self.options.name, self.wall())?);
@@ -57,7 +57,7 @@ impl Replica {
         let reply_to = original.descriptor.rest();
         let target = self.report_target(&reply_to.reply_to_queue, &reply_to.reply_to_queue_manager, &message);
         let target = target.map(|queue| (queue, message.clone())).or_else(|refused| {
-            match message.descriptor.report().has(ReportOptions::DISCARD_MSG) {
+            match message.descriptor.report.has(ReportOptions::DISCARD_MSG) {
                 true => Err(refused),
                 false => {
                     let queue = &reply_to.reply_to_queue;
@@ -93,7 +93,7 @@ impl Replica {
 
     /// The memory that a unit of work needs for the report about a put, if it asks for one.
     pub(super) fn arrival_weight(&self, message: &Message) -> u64 {
-        let options = message.descriptor.report();
+        let options = message.descriptor.report;
         let is_made = self.state.version() >= Version::RECORDS && options.wants(Cause::Arrival);
         is_made.then(|| options.data(Cause::Arrival)).map_or(0, |data| {
             not_persistent_weight(if data == ReportData::All { message.body.len() } else { 0 })

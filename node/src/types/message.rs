@@ -216,12 +216,14 @@ pub struct Descriptor {
     pub sequence_number: u32,
     /// MQMF_*, see [`message_flags`].
     pub message_flags: u32,
+    /// What it asks to be told of its fate.
+    pub report: ReportOptions,
     /// Every other field, encoded as in a `Descriptor` of the wire. Cloning copies no bytes.
     pub rest: Bytes,
 }
 
-const REPORT: u32 = 1;
 /// Tags of the fields that have a place of their own in [`Descriptor`].
+const REPORT: u32 = 1;
 const EXPIRY: u32 = 3;
 const PRIORITY: u32 = 8;
 /// The highest priority.
@@ -238,7 +240,8 @@ const SEQUENCE_NUMBER: u32 = 23;
 const MESSAGE_FLAGS: u32 = 25;
 
 /// All of them.
-const OWN_FIELDS: [u32; 10] = [
+const OWN_FIELDS: [u32; 11] = [
+    REPORT,
     EXPIRY,
     PRIORITY,
     PERSISTENCE,
@@ -320,7 +323,9 @@ impl Descriptor {
             put_at: WallTime(wire.put_time_ms),
             sequence_number: wire.message_sequence_number.unwrap_or(0),
             message_flags: wire.message_flags,
+            report: ReportOptions(wire.report),
             rest: {
+                wire.report = 0;
                 wire.message_id = Bytes::new();
                 wire.correlation_id = Bytes::new();
                 wire.group_id = Bytes::new();
@@ -417,6 +422,7 @@ impl Descriptor {
                 PUT_TIME => descriptor.put_at = WallTime(value.number() as i64),
                 SEQUENCE_NUMBER => descriptor.sequence_number = value.number() as u32,
                 MESSAGE_FLAGS => descriptor.message_flags = value.number() as u32,
+                REPORT => descriptor.report = ReportOptions(value.number() as u32),
                 _ if rest.is_empty() => rest = place,
                 _ if rest.end == place.start => rest.end = place.end,
                 _ => scattered.extend_from_slice(&at[place]),
@@ -447,6 +453,7 @@ impl Descriptor {
         wire.put_time_ms = self.put_at.0;
         wire.message_sequence_number = (self.sequence_number > 0).then_some(self.sequence_number);
         wire.message_flags = self.message_flags;
+        wire.report = self.report.0;
         wire
     }
 
@@ -460,12 +467,6 @@ impl Descriptor {
         let left = self.expiry.map(|tenths| tenths.saturating_sub(age_tenths).max(1));
         debug_assert!(left <= self.expiry.map(|tenths| tenths.max(1)), "no message is given time");
         left
-    }
-
-    /// What the message asks to be told of its fate.
-    pub fn report(&self) -> ReportOptions {
-        let report = Fields::of(&self.rest).flatten().find(|field| field.tag == REPORT);
-        ReportOptions(report.map_or(0, |field| field.value.number() as u32))
     }
 
     /// The fields that have no place of their own here.
@@ -525,6 +526,7 @@ impl Descriptor {
             (PUT_TIME, self.put_at.0 as u64),
             (SEQUENCE_NUMBER, u64::from(self.sequence_number)),
             (MESSAGE_FLAGS, u64::from(self.message_flags)),
+            (REPORT, u64::from(self.report.0)),
         ] {
             if number != 0 {
                 known.number(tag, number);
@@ -605,8 +607,8 @@ impl EncodedDescriptor<'_> {
     }
 }
 
-/// Three ids of 24 bytes with tags and lengths, and seven numbers.
-const KNOWN_BYTES_MAX: usize = 3 * 27 + 6 * 7 + 12;
+/// Three ids of 24 bytes with tags and lengths, and eight numbers.
+const KNOWN_BYTES_MAX: usize = 3 * 27 + 7 * 7 + 12;
 
 /// The fields that are not in `rest`. Fields may come in any order.
 struct KnownFields {
@@ -696,7 +698,7 @@ mod tests {
         let put = |message_type, report, reply_to_queue: &str| {
             let reply_to_queue = reply_to_queue.into();
             let wire = wire::Descriptor { message_type, report, reply_to_queue, ..Default::default() };
-            Descriptor::from_wire(wire).map(|descriptor| descriptor.report().0)
+            Descriptor::from_wire(wire).map(|descriptor| descriptor.report.0)
         };
         assert_eq!(put(Some(1), 0, ""), Err(Reason::MissingReplyToQ));
         assert_eq!(put(Some(8), 0x100, "   "), Err(Reason::MissingReplyToQ));

@@ -99,7 +99,7 @@ pub fn md(descriptor: &Descriptor, version: u32) -> Md {
     let (put_date, put_time) = date_and_time(descriptor.put_at);
     Md {
         version,
-        report: rest.report,
+        report: descriptor.report.0,
         message_type: rest.message_type.unwrap_or(8),
         expiry: descriptor.expiry.map_or(-1, |tenths| tenths as i32),
         feedback: rest.feedback,

@@ -326,7 +326,7 @@ fn of_field<'m>(field: Field, in_folder: Value<'m>, descriptor: &'m Descriptor, 
         }
         Field::JmsRedelivered => Value::Truth(descriptor.backout_count > 0),
         Field::JmsDeliveryCount => number(i64::from(descriptor.backout_count) + 1),
-        Field::Report => number(rest.report.into()),
+        Field::Report => number(descriptor.report.0.into()),
         Field::MessageType => number(rest.message_type.unwrap_or(8).into()),
         Field::Expiry => number(descriptor.expiry.map_or(-1, i64::from)),
         Field::Feedback => number(rest.feedback.into()),
