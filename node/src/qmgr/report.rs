@@ -215,7 +215,8 @@ mod tests {
         assert_eq!(descriptor.correlation_id.0, [1; 24], "the message id says which message it is about");
         assert_eq!((descriptor.priority, descriptor.persistence), (Some(7), Persistence::Persistent));
         assert_eq!((descriptor.expiry, descriptor.backout_count), (None, 0));
-        assert_eq!((descriptor.put_at, descriptor.group_id), (WallTime(3_000), GroupId([3; 24])));
+        assert_eq!((descriptor.put_at, descriptor.report), (WallTime(3_000), ReportOptions::NONE));
+        assert_eq!((descriptor.group_id, descriptor.sequence_number), (GroupId([3; 24]), 3));
         let expected = wire::Descriptor {
             message_type: Some(4),
             feedback: 259,
@@ -226,7 +227,6 @@ mod tests {
             application_identity_data: "identity".into(),
             put_application_type: 7,
             put_application_name: "A.QUEUE.MANAGER.WITH.A.LONG.".into(),
-            message_sequence_number: Some(3),
             original_length: Some(5),
             ..wire::Descriptor::default()
         };

@@ -19,8 +19,8 @@ use crate::types::definition::{
 };
 use crate::types::{
     Body, CorrelationId, GroupId, HandleId, InGroup, Index, Membership, Message, MessageSelector,
-    Persistence, ProducerId, ProducerSequence, Reason, SnapshotMeta, Speaks, Term, TermStarts, UnitId,
-    WallTime, message_flags,
+    Persistence, ProducerId, ProducerSequence, Reason, ReportOptions, SnapshotMeta, Speaks, Term, TermStarts,
+    UnitId, WallTime, message_flags,
 };
 
 const APP: SessionId = SessionId(1);
@@ -1092,7 +1092,8 @@ fn all_that_has_expired_leaves_at_once_however_much_it_is() {
 /// Asks for these reports, to be put on `ANSWERS`.
 fn asking(report: u32, mut put: Put) -> Put {
     let reply_to_queue = "ANSWERS".to_string();
-    put.message.descriptor.set_rest(&wire::Descriptor { report, reply_to_queue, ..Default::default() });
+    put.message.descriptor.report = ReportOptions(report);
+    put.message.descriptor.set_rest(&wire::Descriptor { reply_to_queue, ..Default::default() });
     put
 }
 
