@@ -56,7 +56,7 @@ pub fn check(history: &History) -> Vec<Complaint> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::history::{Answer, Put, What};
+    use crate::model::history::{Answer, Put, QueueFacts, What};
     use trimaran_node::types::Reason;
 
     fn key(sequence: u32) -> BodyKey {
@@ -65,7 +65,7 @@ mod tests {
 
     /// What is said of a put with this answer and these reports.
     fn complaints(answer: Answer, persistent: bool, reports: &[bool]) -> usize {
-        let mut history = History::default();
+        let mut history = History { queues: vec![QueueFacts::default()], ..History::default() };
         let put = Put {
             key: key(1),
             queue: 0,

@@ -14,7 +14,7 @@ use trimaran_node::mqi::{
 };
 use trimaran_node::types::{
     CorrelationId, Descriptor, GroupId, HandleId, Message, MessageId, Persistence, ProducerId,
-    ProducerSequence, Reason, Token, UnitId,
+    ProducerSequence, Reason, ReportOptions, Token, UnitId,
 };
 use trimaran_proto::message::v1 as wire;
 
@@ -938,11 +938,9 @@ impl App {
         let mut message = message(bytes, priority, persistent, expiry, correlation_of(key));
         message.descriptor.group_id = group_of(self.rng.below(6));
         if self.asks_for_reports {
-            message.descriptor.set_rest(&wire::Descriptor {
-                report: COA_WITH_FULL_DATA | COD | EXPIRATION | PASS_CORREL_ID,
-                reply_to_queue: REPORTS.into(),
-                ..wire::Descriptor::default()
-            });
+            message.descriptor.report = ReportOptions(COA_WITH_FULL_DATA | COD | EXPIRATION | PASS_CORREL_ID);
+            let reply_to_queue = REPORTS.into();
+            message.descriptor.set_rest(&wire::Descriptor { reply_to_queue, ..wire::Descriptor::default() });
         }
         let sequence = (self.habits.sequences && !syncpoint).then(|| {
             self.sequence_last += 1;

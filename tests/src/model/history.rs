@@ -33,7 +33,7 @@ pub struct Report {
 }
 
 /// What the checkers must know of a queue. Queues of all queue managers share one numbering.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct QueueFacts {
     pub queue_manager: u32,
     pub name: String,

@@ -15,7 +15,7 @@ use trimaran_node::types::definition::{
 };
 use trimaran_node::types::{
     CorrelationId, Descriptor, GroupId, HandleId, Message, MessageId, MessageSelector, NodeId, ObjectName,
-    Persistence, ProducerId, ProducerSequence, Reason, Token, UnitId, Version, message_flags,
+    Persistence, ProducerId, ProducerSequence, Reason, ReportOptions, Token, UnitId, Version, message_flags,
 };
 use trimaran_node::vip::Mode;
 use trimaran_proto::admin::v1::{CanaryGap, Classified};
@@ -233,6 +233,7 @@ impl Runner {
                 for _ in 0..us / 1_000_000 {
                     let silent = self.canaries.insert(id, self.world.now).map(|at| self.world.now - at);
                     let silent = silent.map(Duration::from_micros);
+                    self.world.checks.canaries.on_good(0, id, self.world.now);
                     self.world.hand_in(id, 0, Event::CanaryGood { silent });
                     self.pass(1_000_000)?;
                 }
@@ -911,8 +912,8 @@ fn put(handle: HandleId, program: &str, words: &[String]) -> Result<Put, String>
         .unwrap_or("")
         .split_once('@')
         .unwrap_or_else(|| (setting(words, "replyto").unwrap_or(""), ""));
+    descriptor.report = ReportOptions(setting(words, "report").map_or(Ok(0), report_options)?);
     let mut rest = wire::Descriptor {
-        report: setting(words, "report").map_or(Ok(0), report_options)?,
         reply_to_queue: queue.into(),
         reply_to_queue_manager: manager.into(),
         ..wire::Descriptor::default()
