@@ -38,6 +38,7 @@ pub async fn send(global: &Global, args: TalkArgs) -> Outcome {
             say!("{}", json!({ "message_id": trimaran_client::hex(&message_id) }));
         }
     }
+    way.leave().await;
     if global.json {
         say!("{}", json!({ "done": true, "sent": sent, "queue": args.queue, "persistent": true }));
     } else {
@@ -84,6 +85,7 @@ pub async fn receive(global: &Global, args: ReceiveArgs) -> Outcome {
             say!("{value}");
         }
     };
+    way.leave().await;
     if global.json {
         let reason = if ended { reason::NO_MSG_AVAILABLE } else { 0 };
         say!("{}", json!({ "done": true, "shown": shown, "received": received, "reason": reason }));
@@ -172,6 +174,15 @@ impl Way {
                     Err(error) => Err(error),
                 }
             }
+        }
+    }
+
+    /// MQCLOSE and MQDISC. Every call was answered before: whether these are too changes nothing.
+    async fn leave(self) {
+        if let Way::Channel { mut channel, handle, .. } = self
+            && channel.close(handle).await.is_ok()
+        {
+            let _ = channel.disconnect().await;
         }
     }
 }
