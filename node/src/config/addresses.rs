@@ -143,6 +143,30 @@ data = "/tmp/{node}/data"
         assert_eq!(none.addresses, None);
     }
 
+    /// As README has it: whoever has the address listens there.
+    #[test]
+    fn channels_are_at_the_floating_address_on_every_node() {
+        let file = |mq: &str| {
+            let node = |number: u32| {
+                format!(
+                    "interface = \"eth1\"\nmq = {{ {mq} }}\n[[nodes]]\nname = \"n{number}\"\nid = {number}\n\
+                     peer = \"127.0.0.1:71{number:02}\"\nclient = \"127.0.0.1:72{number:02}\"\nhttp = \"127.0.0.1:73{number:02}\"\n"
+                )
+            };
+            let more = format!("{}{}mq = {{ {mq} }}\n", node(11), node(12));
+            let text = FILE.replace("interface = \"eth1\"\n", &more) + "[tls]\ninsecure = true\n";
+            Config::parse(&text, Some("a"))
+        };
+        let own = r#"ONE = "10.0.0.50:1414", TWO = "[fd00::51]:1414""#;
+        let config = file(own).unwrap();
+        assert!(config.nodes.values().all(|node| node.mq_listen["ONE"] == "10.0.0.50:1414"));
+        assert!(file(r#"ONE = "0.0.0.0:1414""#).is_ok(), "each machine has its own");
+        for others in [r#"ONE = "10.0.0.51:1414""#, r#"ONE = "127.0.0.1:1414""#] {
+            let text = file(others).unwrap_err().text;
+            assert!(text.contains("is also mq of queue manager ONE: give each its own port"), "{text}");
+        }
+    }
+
     #[test]
     fn a_wrong_address_is_answered_with_what_to_write() {
         for wrong in ["10.0.0.50/33", "10.0.0/24", "eth0", "10.0.0.50/0"] {

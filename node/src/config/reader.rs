@@ -4,6 +4,7 @@
 //! `options`, single values checked in `problems`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use toml::Spanned;
 
@@ -146,12 +147,27 @@ fn mq_listen(
             problems.add(address.span(), text);
         }
         let owner = format!("mq of queue manager {queue_manager}");
-        if let Some(other) = addresses.insert(address.get_ref().clone(), owner) {
+        if let Some(other) = addresses.insert(address.get_ref().clone(), owner.clone())
+            && !(other == owner && is_of_no_node(file, queue_manager, address.get_ref()))
+        {
             let text = format!("mq = {:?} is also {other}: give each its own port", address.get_ref());
             problems.add(address.span(), text);
         }
     }
     listens.iter().map(|(name, address)| (name.clone(), address.get_ref().clone())).collect()
+}
+
+/// A floating address of the queue manager's own, or all addresses of a machine: the same at every node.
+fn is_of_no_node(file: &file::File, queue_manager: &str, address: &str) -> bool {
+    let Some((host, _)) = address.rsplit_once(':') else { return false };
+    let Ok(ip) = host.trim_matches(['[', ']']).parse::<IpAddr>() else { return false };
+    let own = file.queue_managers.iter().filter(|known| known.name.get_ref() == queue_manager);
+    let mut floating = own.flat_map(|own| own.address.iter().chain(&own.addresses));
+    ip.is_unspecified()
+        || floating.any(|floats| {
+            let written = floats.get_ref().split('/').next().map(str::parse);
+            written == Some(Ok(ip))
+        })
 }
 
 fn queue_managers(file: &file::File, problems: &mut Problems) -> BTreeMap<QueueManagerId, ObjectName> {
