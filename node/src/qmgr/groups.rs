@@ -14,7 +14,7 @@ pub struct Groups {
     by_id: BTreeMap<GroupId, Group>,
     /// Messages of no group.
     alone: BTreeSet<Position>,
-    /// First messages of groups of which all messages are there, and of those that lack some.
+    /// The first message of each group of which all messages are there, and of each that lacks some.
     whole: BTreeSet<Position>,
     broken: BTreeSet<Position>,
     messages: usize,
@@ -44,6 +44,12 @@ impl Group {
         self.members.range((from, upto)).map(|(_, position)| *position)
     }
 
+    /// The message that begins it. Where a program gave the number twice the others are passed over while this one is there: to go
+    /// through all of them whenever the group becomes whole would cost what a program likes.
+    fn first(&self) -> Option<Position> {
+        self.with(1, None).next()
+    }
+
     /// All from 1 on, up to one that is said to be the last.
     fn is_whole(&self) -> bool {
         let highest = self.members.last().map_or(0, |(number, _)| *number);
@@ -67,18 +73,15 @@ impl Groups {
             return None;
         };
         let group = self.by_id.entry(group_id).or_default();
-        let was_whole = group.is_whole();
+        let before = (group.is_whole(), group.first());
         group.numbers += u32::from(!group.has(sequence_number));
         let is_new = group.members.insert((sequence_number, position));
         debug_assert!(is_new, "a message is there once");
         group.lasts.extend(is_last.then_some((sequence_number, position)));
         group.expires.extend(slot.expires().map(|at| (at, position)));
         let is_whole = group.is_whole();
-        if sequence_number == 1 {
-            (if was_whole { &mut self.whole } else { &mut self.broken }).insert(position);
-        }
-        self.settle(group_id, was_whole);
-        (is_whole && !was_whole).then_some(group_id)
+        self.settle(group_id, before);
+        (is_whole && !before.0).then_some(group_id)
     }
 
     /// The message may not be had any more. Nothing happens when it is not there.
@@ -88,7 +91,7 @@ impl Groups {
             return;
         };
         let Some(group) = self.by_id.get_mut(&group_id) else { return };
-        let was_whole = group.is_whole();
+        let before = (group.is_whole(), group.first());
         if !group.members.remove(&(sequence_number, position)) {
             return;
         }
@@ -98,32 +101,31 @@ impl Groups {
         if let Some(at) = slot.expires() {
             group.expires.remove(&(at, position));
         }
-        if sequence_number == 1 {
-            (if was_whole { &mut self.whole } else { &mut self.broken }).remove(&position);
-        }
-        self.settle(group_id, was_whole);
+        self.settle(group_id, before);
     }
 
-    /// Its first message is where it belongs, and nothing is kept of a group that is gone.
-    fn settle(&mut self, group_id: GroupId, was_whole: bool) {
+    /// Its first message is where it belongs, and nothing is kept of a group that is gone. `before`: whether it was whole, and its
+    /// first message then.
+    fn settle(&mut self, group_id: GroupId, before: (bool, Option<Position>)) {
         let Some(group) = self.by_id.get(&group_id) else { return };
-        let is_whole = group.is_whole();
-        if is_whole != was_whole {
-            // One, unless a program gave the number twice.
-            for position in group.with(1, None) {
-                let (from, to) = match is_whole {
-                    true => (&mut self.broken, &mut self.whole),
-                    false => (&mut self.whole, &mut self.broken),
-                };
-                let was_there = from.remove(&position);
-                debug_assert!(was_there, "a first message is where its group was");
-                to.insert(position);
-            }
-        }
+        let now = (group.is_whole(), group.first());
         if group.members.is_empty() {
             debug_assert!(group.lasts.is_empty() && group.expires.is_empty(), "nothing is left of it");
             self.by_id.remove(&group_id);
         }
+        if now != before {
+            if let (was_whole, Some(first)) = before {
+                let was_there = self.firsts(was_whole).remove(&first);
+                debug_assert!(was_there, "a first message is where its group was");
+            }
+            if let (is_whole, Some(first)) = now {
+                self.firsts(is_whole).insert(first);
+            }
+        }
+    }
+
+    fn firsts(&mut self, of_whole: bool) -> &mut BTreeSet<Position> {
+        if of_whole { &mut self.whole } else { &mut self.broken }
     }
 
     /// Whether all messages of a group are there, and none has expired.
