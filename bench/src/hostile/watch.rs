@@ -76,10 +76,14 @@ fn note_memory(watched: &Mutex<Watched>, now: &[u64]) {
 async fn ask_for_health(address: String, watched: Arc<Mutex<Watched>>) {
     loop {
         tokio::time::sleep(HEALTH_EVERY).await;
-        let answered = tokio::time::timeout(HEALTH_PATIENCE, is_healthy(&address)).await;
-        if !matches!(answered, Ok(Ok(true))) {
-            watched.lock().expect("nobody panics with it in hand").unanswered += 1;
-        }
+        let why = match tokio::time::timeout(HEALTH_PATIENCE, is_healthy(&address)).await {
+            Ok(Ok(true)) => continue,
+            Ok(Ok(false)) => "it answers with another status".to_owned(),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer within {HEALTH_PATIENCE:?}"),
+        };
+        eprintln!("    health of {address}: {why}");
+        watched.lock().expect("nobody panics with it in hand").unanswered += 1;
     }
 }
 

@@ -6,11 +6,15 @@ mod metrics;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::Request;
 use axum::routing::get;
 use futures::{Stream, StreamExt};
+use hyper::body::Incoming;
+use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -23,8 +27,8 @@ use super::patience::Patience;
 use super::{Client, Listener};
 use crate::metrics::Page;
 
-/// Monitors of one node at the same time; with one more the oldest loses its connection. A probe is answered in a
-/// millisecond: what is old then is idle or does not read.
+/// Monitors of one node at the same time; with one more the oldest that asks for metrics loses its connection, or else the
+/// oldest of all. A probe is answered in a millisecond: what is old then is idle or does not read.
 const CONNECTIONS_MAX: usize = 64;
 /// A monitor has so long to say what it wants.
 const HEADER_PATIENCE: Duration = Duration::from_secs(5);
@@ -43,6 +47,41 @@ struct Watched {
     pages: Arc<Semaphore>,
 }
 
+/// A monitor that is connected.
+struct Monitor {
+    task: AbortHandle,
+    asks_for_metrics: Arc<AtomicBool>,
+}
+
+/// Notes what a monitor asked for last.
+struct Noting {
+    router: TowerToHyperService<Router>,
+    asks_for_metrics: Arc<AtomicBool>,
+}
+
+impl Service<Request<Incoming>> for Noting {
+    type Response = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Response;
+    type Error = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Error;
+    type Future = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Future;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        self.asks_for_metrics.store(request.uri().path() == METRICS, Ordering::Relaxed);
+        self.router.call(request)
+    }
+}
+
+const METRICS: &str = "/metrics";
+
+/// One of many monitors makes room. A crowd that asks for pages and does not read them comes at once: who asks for health beside it is
+/// not told to go for it.
+fn make_room(monitors: &mut VecDeque<Monitor>) {
+    let reads_pages = |monitor: &Monitor| monitor.asks_for_metrics.load(Ordering::Relaxed);
+    let goes = monitors.iter().position(reads_pages).unwrap_or(0);
+    if let Some(monitor) = monitors.remove(goes) {
+        monitor.task.abort();
+    }
+}
+
 /// `/health/live`, `/health/ready`, `/health/active`, `/health/active/QMNAME`, `/metrics`.
 pub fn router(listener: Listener, sources: Vec<Source>) -> Router {
     Router::new()
@@ -50,7 +89,7 @@ pub fn router(listener: Listener, sources: Vec<Source>) -> Router {
         .route("/health/ready", get(health::ready))
         .route("/health/active", get(health::active))
         .route("/health/active/{queue_manager}", get(health::active_for))
-        .route("/metrics", get(metrics::page))
+        .route(METRICS, get(metrics::page))
         .with_state(Watched { listener, sources: sources.into(), pages: Arc::new(Semaphore::new(PAGES_MAX)) })
 }
 
@@ -64,7 +103,7 @@ pub async fn serve<IO>(
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let router = router(listener.clone(), sources);
-    let mut monitors: VecDeque<AbortHandle> = VecDeque::new();
+    let mut monitors: VecDeque<Monitor> = VecDeque::new();
     let mut shutdown = std::pin::pin!(shutdown);
     let mut incoming = std::pin::pin!(incoming);
     loop {
@@ -81,16 +120,16 @@ pub async fn serve<IO>(
                 continue;
             }
         };
-        monitors.retain(|monitor| !monitor.is_finished());
-        if monitors.len() >= CONNECTIONS_MAX
-            && let Some(oldest) = monitors.pop_front()
-        {
-            oldest.abort();
+        monitors.retain(|monitor| !monitor.task.is_finished());
+        if monitors.len() >= CONNECTIONS_MAX {
+            make_room(&mut monitors);
         }
-        let service = TowerToHyperService::new(router.clone());
+        let asks_for_metrics = Arc::new(AtomicBool::new(false));
+        let router = TowerToHyperService::new(router.clone());
+        let service = Noting { router, asks_for_metrics: asks_for_metrics.clone() };
         let hang_ups = listener.hang_ups.clone();
         let connection = Guarded::new(connection, Client::default(), hang_ups, ANSWER_PATIENCE);
-        let monitor = tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             // A monitor that hangs up in the middle is no news.
             let _ = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
@@ -99,7 +138,7 @@ pub async fn serve<IO>(
                 .serve_connection(TokioIo::new(connection), service)
                 .await;
         });
-        monitors.push_back(monitor.abort_handle());
+        monitors.push_back(Monitor { task: task.abort_handle(), asks_for_metrics });
     }
 }
 
@@ -170,15 +209,19 @@ mod tests {
         let (connections, incoming) = tokio::sync::mpsc::unbounded_channel();
         let incoming = tokio_stream::wrappers::UnboundedReceiverStream::new(incoming);
         tokio::spawn(serve(incoming, node.listener.clone(), Vec::new(), std::future::pending()));
+        // Before all of them, and slower than they are.
+        let (mut near, far) = tokio::io::duplex(64);
+        connections.send(Ok(far)).unwrap();
         let mut stuck = Vec::new();
         for _ in 0..2 * CONNECTIONS_MAX {
             let (mut near, far) = tokio::io::duplex(64);
             connections.send(Ok(far)).unwrap();
             near.write_all(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
             stuck.push(near);
+            for _ in 0..4 {
+                tokio::task::yield_now().await;
+            }
         }
-        let (mut near, far) = tokio::io::duplex(64);
-        connections.send(Ok(far)).unwrap();
         near.write_all(b"GET /health/live HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
         let mut answer = String::new();
         near.read_to_string(&mut answer).await.unwrap();
