@@ -14,6 +14,7 @@ use trimaran_proto::admin::v1::{
     Canary, Classified, Failover, FailoversRequest, MaintainRequest, RecoverRequest, RunRequest,
     StatusRequest, StatusResponse, admin_client::AdminClient,
 };
+use trimaran_proto::queue::v1::Outcome;
 use trimaran_proto::{failover::Class, plain};
 
 use crate::{
@@ -214,13 +215,7 @@ pub async fn recover(
 /// [`Error::Unreachable`] when the node does not answer in time; [`Error::Refused`] with 2543 or 2059 when it does not lead, 2161 for
 /// a start while the queue manager quiesces, 2298 while it has a version below 3.
 pub async fn run(address: &str, tls: Option<&Tls>, request: RunRequest, within: Duration) -> Result<()> {
-    let asking = async {
-        let mut client = AdminClient::new(open_channel(address, tls).await?);
-        let response = client.run(request).await;
-        let response = response.map_err(|status| describe(address, &status, Shown::of(tls)))?;
-        outcome::check(response.into_inner().outcome).map(drop)
-    };
-    in_time(address, within, asking).await
+    tell(address, tls, within, async |admin| Ok(admin.run(request).await?.into_inner().outcome)).await
 }
 
 /// Takes a node out of service or back at the node at this address, which leads the queue manager: for one that was ended, to which
@@ -234,13 +229,7 @@ pub async fn maintain(
     request: MaintainRequest,
     within: Duration,
 ) -> Result<()> {
-    let asking = async {
-        let mut client = AdminClient::new(open_channel(address, tls).await?);
-        let response = client.maintain(request).await;
-        let response = response.map_err(|status| describe(address, &status, Shown::of(tls)))?;
-        outcome::check(response.into_inner().outcome).map(drop)
-    };
-    in_time(address, within, asking).await
+    tell(address, tls, within, async |admin| Ok(admin.maintain(request).await?.into_inner().outcome)).await
 }
 
 /// The records of failovers that a node has, in the order of their numbers, what people said of them, and what canaries saw.
@@ -295,6 +284,22 @@ pub async fn failovers(
     in_time(address, within, asking).await
 }
 
+/// One call to one node, of which nothing is wanted but that it was done.
+async fn tell(
+    address: &str,
+    tls: Option<&Tls>,
+    within: Duration,
+    call: impl AsyncFnOnce(&mut AdminClient<Channel>) -> std::result::Result<Option<Outcome>, tonic::Status>,
+) -> Result<()> {
+    let asking = async {
+        let mut client = AdminClient::new(open_channel(address, tls).await?);
+        let outcome = call(&mut client).await;
+        let outcome = outcome.map_err(|status| describe(address, &status, Shown::of(tls)))?;
+        outcome::check(outcome).map(drop)
+    };
+    in_time(address, within, asking).await
+}
+
 /// Tells one node to go on with what the best node has left.
 async fn recover_at(
     address: &str,
@@ -302,13 +307,7 @@ async fn recover_at(
     request: RecoverRequest,
     within: Duration,
 ) -> Result<()> {
-    let asking = async {
-        let mut client = AdminClient::new(open_channel(address, tls).await?);
-        let response = client.recover(request).await;
-        let response = response.map_err(|status| describe(address, &status, Shown::of(tls)))?;
-        outcome::check(response.into_inner().outcome).map(drop)
-    };
-    in_time(address, within, asking).await
+    tell(address, tls, within, async |admin| Ok(admin.recover(request).await?.into_inner().outcome)).await
 }
 
 /// Asks one node what it knows, over a connection of its own.

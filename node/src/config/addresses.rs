@@ -89,7 +89,7 @@ fn addresses(file: &file::File, problems: &mut Vec<Problem>) -> Vec<Address> {
 }
 
 /// `10.0.0.50/24`; without a length the address is a network of its own.
-fn parse(text: &str) -> Option<(IpAddr, u8)> {
+pub(super) fn parse(text: &str) -> Option<(IpAddr, u8)> {
     let (address, prefix) = match text.split_once('/') {
         Some((address, prefix)) => (address, Some(prefix)),
         None => (text, None),

@@ -4,10 +4,11 @@
 //! `options`, single values checked in `problems`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::SocketAddr;
 
 use toml::Spanned;
 
+use super::addresses;
 use super::network::is_loopback;
 use super::options::{self, expand};
 use super::problems::Problems;
@@ -159,15 +160,11 @@ fn mq_listen(
 
 /// A floating address of the queue manager's own, or all addresses of a machine: the same at every node.
 fn is_of_no_node(file: &file::File, queue_manager: &str, address: &str) -> bool {
-    let Some((host, _)) = address.rsplit_once(':') else { return false };
-    let Ok(ip) = host.trim_matches(['[', ']']).parse::<IpAddr>() else { return false };
+    let Ok(ip) = address.parse::<SocketAddr>().map(|address| address.ip()) else { return false };
     let own = file.queue_managers.iter().filter(|known| known.name.get_ref() == queue_manager);
     let mut floating = own.flat_map(|own| own.address.iter().chain(&own.addresses));
     ip.is_unspecified()
-        || floating.any(|floats| {
-            let written = floats.get_ref().split('/').next().map(str::parse);
-            written == Some(Ok(ip))
-        })
+        || floating.any(|written| addresses::parse(written.get_ref()).is_some_and(|(floats, _)| floats == ip))
 }
 
 fn queue_managers(file: &file::File, problems: &mut Problems) -> BTreeMap<QueueManagerId, ObjectName> {

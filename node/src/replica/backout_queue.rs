@@ -63,8 +63,7 @@ impl Replica {
     fn discard(&mut self, queue: QueueId, position: Position, message: &Message) {
         let report = self.make_report(message, Cause::Exception(Reason::BackoutThresholdReached));
         if !position.is_persistent() {
-            self.standing.own_mut().reservations.release(queue, position);
-            self.state.change(queue).expect("it is reserved").remove(position);
+            self.remove_not_persistent(queue, position).expect("it is reserved");
             return report.into_iter().for_each(|report| self.place_report_not_persistent(report));
         }
         let (from, to) = ((queue, position), report.as_ref().map(|report| report.queue));
@@ -88,8 +87,7 @@ impl Replica {
         );
         debug_assert!(message.descriptor.priority.is_some(), "a message that moves has a rank where it goes");
         if !position.is_persistent() {
-            self.standing.own_mut().reservations.release(queue, position);
-            self.state.change(queue).expect("it is reserved").remove(position);
+            self.remove_not_persistent(queue, position).expect("it is reserved");
             self.place_not_persistent(to, message);
             return report.into_iter().for_each(|report| self.place_report_not_persistent(report));
         }

@@ -113,8 +113,7 @@ impl Replica {
             self.propose_removal(session, token, queue, position, cut);
             return self.read_on(queue, position);
         }
-        self.standing.own_mut().reservations.release(queue, position);
-        let slot = self.state.change(queue).and_then(|queue| queue.remove(position));
+        let slot = self.remove_not_persistent(queue, position);
         let message = slot.and_then(|slot| slot.message).expect("just seen");
         if let Some(routed) = self.make_report(&message, Cause::Delivery) {
             self.place_report_not_persistent(routed);
@@ -138,8 +137,8 @@ impl Replica {
         let from = (queue, position);
         let slot =
             self.state.queue(queue).and_then(|queue| queue.slot(position)).expect("found by the caller");
-        let wants = slot.reports().wants(Cause::Delivery);
-        let reported = slot.message.clone().filter(|_| wants).and_then(|message| {
+        let asking = slot.message.as_ref().filter(|_| slot.reports().wants(Cause::Delivery));
+        let reported = asking.cloned().and_then(|message| {
             let routed = self.make_report(&message, Cause::Delivery)?;
             Some((routed, message))
         });

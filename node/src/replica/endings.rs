@@ -12,7 +12,7 @@ use super::proposals::Waiting;
 use super::turn::UNIT;
 use super::units::{NotPersistent, Unit, as_removals};
 use crate::mqi::Completion;
-use crate::qmgr::{Command, Seen};
+use crate::qmgr::{Command, Seen, Slot};
 use crate::types::{Persistence, Pieces, Position, QueueId, SessionId, StagedBodyId, Token};
 
 /// Messages of one step, and of one command when a unit is backed out.
@@ -104,7 +104,7 @@ impl Replica {
         half.gets
             .by_ref()
             .take(gets)
-            .for_each(|(queue, position)| self.remove_not_persistent(queue, position));
+            .for_each(|(queue, position)| drop(self.remove_not_persistent(queue, position)));
         for _ in 0..puts {
             let put = half.puts.pop_front().expect("counted");
             self.place_committed(put);
@@ -121,12 +121,11 @@ impl Replica {
         false
     }
 
-    fn remove_not_persistent(&mut self, queue: QueueId, position: Position) {
+    /// What was reserved leaves its queue; None where the queue is gone.
+    pub(super) fn remove_not_persistent(&mut self, queue: QueueId, position: Position) -> Option<Slot> {
         debug_assert!(!position.is_persistent(), "only what is not in the log goes without it");
         self.standing.own_mut().reservations.release(queue, position);
-        if let Some(contents) = self.state.change(queue) {
-            contents.remove(position);
-        }
+        self.state.change(queue)?.remove(position)
     }
 
     fn place_committed(&mut self, put: NotPersistent) {

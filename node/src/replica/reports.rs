@@ -55,16 +55,12 @@ impl Replica {
         let data = message.body.len();
         let unique = self.name_message(&mut message);
         let reply_to = original.descriptor.rest();
-        let target = self.report_target(&reply_to.reply_to_queue, &reply_to.reply_to_queue_manager, &message);
-        let target = target.map(|queue| (queue, message.clone())).or_else(|refused| {
-            match message.descriptor.report.has(ReportOptions::DISCARD_MSG) {
-                true => Err(refused),
-                false => {
-                    let queue = &reply_to.reply_to_queue;
-                    self.dead_letter_target(message, queue, refused.reason, Asked::Later)
-                }
-            }
-        });
+        let (queue, manager) = (&reply_to.reply_to_queue, &reply_to.reply_to_queue_manager);
+        let target = match self.report_target(queue, manager, &message) {
+            Ok(target) => Ok((target, message)),
+            Err(refused) if message.descriptor.report.has(ReportOptions::DISCARD_MSG) => Err(refused),
+            Err(refused) => self.dead_letter_target(message, queue, refused.reason, Asked::Later),
+        };
         let Ok((queue, message)) = target else {
             self.stats.reports_dropped += 1;
             return None;

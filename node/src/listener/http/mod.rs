@@ -34,6 +34,7 @@ const CONNECTIONS_MAX: usize = 64;
 const HEADER_PATIENCE: Duration = Duration::from_secs(5);
 /// And so long to take the answer, all of it.
 const ANSWER_PATIENCE: Patience = Patience::once(Duration::from_secs(10));
+const METRICS: &str = "/metrics";
 /// Pages of metrics that are made at the same time; whoever asks for one more waits.
 const PAGES_MAX: usize = 2;
 
@@ -69,8 +70,6 @@ impl Service<Request<Incoming>> for Noting {
         self.router.call(request)
     }
 }
-
-const METRICS: &str = "/metrics";
 
 /// One of many monitors makes room. A crowd that asks for pages and does not read them comes at once: who asks for health beside it is
 /// not told to go for it.
