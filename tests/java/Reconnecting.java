@@ -1,12 +1,14 @@
 // A JMS program that goes on by itself when the queue manager moves to another node.
-// Arguments: connection name list, queue manager, queue, number of messages, and for mutual TLS a directory of certificates. Prints
-// "sent N" for each message, then what it received.
+// Arguments: connection name list, queue manager, queue, number of messages (0: until standard input ends), and for mutual TLS a
+// directory of certificates. Prints "sent N" for each message, then what it received.
 
 import com.ibm.msg.client.jms.JmsConnectionFactory;
 import com.ibm.msg.client.jms.JmsFactoryFactory;
 import com.ibm.msg.client.wmq.WMQConstants;
+import java.io.IOException;
 import java.nio.file.Path;
 import java.util.TreeSet;
+import java.util.concurrent.atomic.AtomicBoolean;
 import javax.jms.Connection;
 import javax.jms.JMSException;
 import javax.jms.Message;
@@ -37,7 +39,13 @@ public class Reconnecting {
         Queue queue = session.createQueue("queue:///" + arguments[2]);
         MessageProducer producer = session.createProducer(queue);
         int count = Integer.parseInt(arguments[3]);
-        for (int number = 1; number <= count; number++) {
+        AtomicBoolean told = new AtomicBoolean();
+        if (count == 0) {
+            Thread listener = new Thread(() -> told.set(awaitEnd()));
+            listener.setDaemon(true);
+            listener.start();
+        }
+        for (int number = 1; count == 0 ? !told.get() : number <= count; number++) {
             TextMessage message = session.createTextMessage(String.valueOf(number));
             try {
                 producer.send(message);
@@ -57,5 +65,14 @@ public class Reconnecting {
         }
         System.out.println("received " + received.size() + " to " + received.last());
         connection.close();
+    }
+
+    static boolean awaitEnd() {
+        try {
+            System.in.readAllBytes();
+        } catch (IOException broken) {
+            // It has ended, too.
+        }
+        return true;
     }
 }

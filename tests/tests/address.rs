@@ -7,6 +7,7 @@
 //! for example.
 
 use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,6 +18,7 @@ use tokio_stream::StreamExt;
 use trimaran_client::proto::admin::v1::{Failover, FailoverAccount};
 use trimaran_client::{Attributes, Connection, Message};
 use trimaran_tests::process::cluster::QUEUE_MANAGER;
+use trimaran_tests::process::java::Java;
 use trimaran_tests::process::ledger::{body_of, read_body};
 use trimaran_tests::process::network::{self, FLOATING, FLOATING_SIX, Loss, Watch};
 use trimaran_tests::process::rounds::{self, Bounds, Round, Way};
@@ -80,56 +82,98 @@ impl Fault {
 
 /// A client that puts one message after the other, and what it had to wait for at most.
 struct Client {
-    acknowledged: Arc<AtomicU64>,
-    longest_us: Arc<AtomicU64>,
-    ends: Arc<AtomicU64>,
+    counts: Arc<Counts>,
+    /// Tells it to end.
+    end: Box<dyn FnOnce()>,
     task: tokio::task::JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct Counts {
+    acknowledged: AtomicU64,
+    longest_us: AtomicU64,
+}
+
+impl Counts {
+    /// So many were acknowledged, the last one now and the one before it then.
+    fn note(&self, acknowledged: u64, last: &mut Instant) {
+        self.acknowledged.store(acknowledged, Ordering::Relaxed);
+        self.longest_us.fetch_max(last.elapsed().as_micros() as u64, Ordering::Relaxed);
+        *last = Instant::now();
+    }
 }
 
 impl Client {
     async fn start(cluster: &Cluster) -> Client {
         let connection = through_address(cluster).await;
-        let (acknowledged, longest_us, ends) = <(Arc<AtomicU64>, Arc<AtomicU64>, Arc<AtomicU64>)>::default();
-        let counters = (acknowledged.clone(), longest_us.clone(), ends.clone());
+        let counts = Arc::<Counts>::default();
+        let over = Arc::<AtomicBool>::default();
+        let (noted, is_over) = (counts.clone(), over.clone());
         let task = tokio::spawn(async move {
-            let (acknowledged, longest_us, ends) = counters;
             let queue = connection.queue(QUEUE);
             let mut last = Instant::now();
             for number in 0.. {
-                if ends.load(Ordering::Relaxed) > 0 {
+                if is_over.load(Ordering::Relaxed) {
                     return;
                 }
                 queue
                     .put(Message::new(body_of(0, number, 200)))
                     .await
                     .expect("a put is repeated until it is answered");
-                acknowledged.store(number + 1, Ordering::Relaxed);
-                longest_us.fetch_max(last.elapsed().as_micros() as u64, Ordering::Relaxed);
-                last = Instant::now();
+                noted.note(number + 1, &mut last);
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         });
-        Client { acknowledged, longest_us, ends, task }
+        Client { counts, end: Box::new(move || over.store(true, Ordering::Relaxed)), task }
+    }
+
+    /// IBM's classes for JMS, which reconnect by themselves. At its end it receives what it sent.
+    fn over_jms(java: &Java) -> Client {
+        let address = format!("{FLOATING}(1414)");
+        let mut program = java.start("Reconnecting", &[&address, QUEUE_MANAGER, QUEUE, "0"]);
+        let counts = Arc::<Counts>::default();
+        let noted = counts.clone();
+        let (told, said) = (program.stdin.take(), program.stdout.take().expect("it is piped"));
+        let task = tokio::task::spawn_blocking(move || {
+            let (mut line, mut last) = (String::new(), Instant::now());
+            for next in BufReader::new(said).lines() {
+                line = next.expect("a program prints text");
+                if let Some(number) = line.strip_prefix("sent ") {
+                    noted.note(number.parse().expect("a number"), &mut last);
+                }
+            }
+            assert!(program.wait().expect("a child can be waited for").success(), "{line}");
+            let sent = noted.acknowledged.load(Ordering::Relaxed);
+            assert_eq!(line, format!("received {sent} to {sent}"));
+        });
+        Client { counts, end: Box::new(move || drop(told)), task }
     }
 
     /// How many puts were acknowledged.
-    async fn finish(self) -> u64 {
-        self.ends.store(1, Ordering::Relaxed);
-        self.task.await.expect("the client puts until it is told to end");
-        self.acknowledged.load(Ordering::Relaxed)
+    fn acknowledged(&self) -> u64 {
+        self.counts.acknowledged.load(Ordering::Relaxed)
     }
 
-    /// The longest wait since it was asked last. Waits until puts come through again without one.
+    /// How many puts were acknowledged, when it has come to its end.
+    async fn finish(self) -> u64 {
+        (self.end)();
+        self.task.await.expect("the client puts until it is told to end");
+        self.counts.acknowledged.load(Ordering::Relaxed)
+    }
+
+    /// The longest wait since it was asked last. Waits until puts come through again without one: several in a row, however slow
+    /// each of them is beside a load on a full machine.
     async fn gap(&self, within: Duration) -> Duration {
         let until = Instant::now() + within;
-        let mut seen = self.acknowledged.load(Ordering::Relaxed);
+        let first = self.acknowledged();
+        let mut seen = first;
         loop {
             tokio::time::sleep(Duration::from_millis(300)).await;
-            let now = self.acknowledged.load(Ordering::Relaxed);
-            if now > seen + 20 {
-                return Duration::from_micros(self.longest_us.swap(0, Ordering::Relaxed));
+            let now = self.acknowledged();
+            if now >= seen + 3 {
+                return Duration::from_micros(self.counts.longest_us.swap(0, Ordering::Relaxed));
             }
-            assert!(Instant::now() < until, "no put comes through within {within:?}");
+            assert!(Instant::now() < until, "{} puts came through within {within:?}", now - first);
             seen = now;
         }
     }
@@ -311,25 +355,8 @@ async fn strike_with(faults: &[Fault], settings: Vec<String>, beside: Beside) {
     };
     let client = Client::start(&cluster).await;
 
-    let rounds = amount("TRIMARAN_ADDRESS_ROUNDS", 1);
-    for fault in faults.iter().copied() {
-        for _ in 0..rounds {
-            let begun = Instant::now();
-            client.gap(Duration::from_secs(20)).await;
-            let gap = strike(&mut cluster, &watch, &client, fault).await;
-            let way = newest_account(&cluster).await.as_ref().and_then(Way::of);
-            let (setting, bounds) = (setting.clone(), fault.bounds(is_fast));
-            rounds::note(Round {
-                setting,
-                fault: format!("{fault:?}"),
-                bounds,
-                gap,
-                took: begun.elapsed(),
-                way,
-            });
-        }
-    }
-    rounds::publish();
+    strike_in_rounds(&mut cluster, &watch, &client, faults, |fault| (setting.clone(), fault.bounds(is_fast)))
+        .await;
     let acknowledged = client.finish().await;
     if let Some(load) = load {
         load.balance().await;
@@ -352,6 +379,51 @@ async fn strike_with(faults: &[Fault], settings: Vec<String>, beside: Beside) {
         numbers.len()
     );
     println!("{acknowledged} acknowledged, each there once; {probes} probes, never two answers");
+}
+
+/// Each of the faults as often as is wanted, noted under a name and against what it may take.
+async fn strike_in_rounds(
+    cluster: &mut Cluster,
+    watch: &Watch,
+    client: &Client,
+    faults: &[Fault],
+    row: impl Fn(Fault) -> (String, Bounds),
+) {
+    for fault in faults.iter().copied() {
+        for _ in 0..amount("TRIMARAN_ADDRESS_ROUNDS", 1) {
+            let begun = Instant::now();
+            client.gap(Duration::from_secs(20)).await;
+            let gap = strike(cluster, watch, client, fault).await;
+            let way = newest_account(cluster).await.as_ref().and_then(Way::of);
+            let (setting, bounds) = row(fault);
+            let took = begun.elapsed();
+            rounds::note(Round { setting, fault: format!("{fault:?}"), bounds, gap, took, way });
+        }
+    }
+    rounds::publish();
+}
+
+#[test]
+fn ibm_s_client_for_java_goes_on_through_the_address() {
+    // There is no way to Maven from a network of our own.
+    let java = namespace::is_root().then(|| Java::prepare().unwrap_or_else(|text| panic!("{text}")));
+    in_own_network(async move {
+        let mut cluster = Cluster::start(Plan { floats: true, ..Plan::default() });
+        let watch = Watch::start();
+        let connection = through_address(&cluster).await;
+        let admin = connection.admin();
+        let attributes = Attributes::new().with("MAXDEPTH", 10_000_000);
+        admin.create_queue(QUEUE, attributes).await.expect("created");
+        let attributes = Attributes::new().with("CHLTYPE", "SVRCONN");
+        admin.define("CHANNEL", "APP.SVRCONN", "", false, attributes).await.expect("defined");
+        cluster.wait_all_in_sync(Duration::from_secs(10)).await;
+        let client = Client::over_jms(&java.expect("prepared as root"));
+        let faults = [Fault::Move, Fault::Kill, Fault::Hang, Fault::Cut, Fault::PowerOff];
+        let row = |fault: Fault| ("default, JMS".to_owned(), fault.bounds(false));
+        strike_in_rounds(&mut cluster, &watch, &client, &faults, row).await;
+        println!("{} sent over JMS, each there", client.finish().await);
+        watch.assert_never_two();
+    });
 }
 
 /// Of the record of who serves now, which is written when nothing more can come; None where that takes long.
@@ -535,18 +607,14 @@ fn a_client_that_reaches_only_a_leader_without_a_majority_is_told_nothing_wrong(
         let taken = parted.elapsed();
         let silent = watch.silent_for(cluster.network().hardware(old)).expect("it had the address");
         assert!(!cluster.network().has(old, FLOATING), "where the client is nobody has it");
-        let acknowledged = client.acknowledged.load(Ordering::Relaxed);
+        let acknowledged = client.acknowledged();
         tokio::time::sleep(Duration::from_secs(1)).await;
-        assert_eq!(
-            client.acknowledged.load(Ordering::Relaxed),
-            acknowledged,
-            "nothing is acknowledged there"
-        );
+        assert_eq!(client.acknowledged(), acknowledged, "nothing is acknowledged there");
 
         cluster.network().heal(old);
         network::show();
         let healed = Instant::now();
-        while client.acknowledged.load(Ordering::Relaxed) == acknowledged {
+        while client.acknowledged() == acknowledged {
             assert!(healed.elapsed() < Duration::from_secs(5), "the client goes on");
             tokio::time::sleep(Duration::from_millis(1)).await;
         }

@@ -7,6 +7,7 @@
 use std::ffi::{CString, c_char, c_int};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::sync::Mutex;
 
 use clap::Parser;
 use trimaran_tests::fuzz::{TARGETS, Target};
@@ -55,13 +56,7 @@ fn main() -> ExitCode {
     if let (Some(given), [target]) = (&arguments.here, &chosen[..]) {
         return search_here(target, given);
     }
-    let mut failed = Vec::new();
-    for target in chosen {
-        println!("-- {}: {}", target.name, target.about);
-        if !search(target, arguments.seconds) {
-            failed.push(target.name);
-        }
-    }
+    let failed = search_all(&chosen, arguments.seconds);
     if failed.is_empty() {
         return ExitCode::SUCCESS;
     }
@@ -72,7 +67,27 @@ fn main() -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// In a process of its own: what is found ends it. True when nothing was.
+/// As many at once as there are processors. The names of those that found something.
+fn search_all(targets: &[&'static Target], seconds: u64) -> Vec<&'static str> {
+    let left = Mutex::new(targets.iter());
+    let failed = Mutex::new(Vec::new());
+    let next = || left.lock().expect("no search panics").next();
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, |count| count.get()) {
+            scope.spawn(|| {
+                while let Some(target) = next() {
+                    if !search(target, seconds) {
+                        failed.lock().expect("no search panics").push(target.name);
+                    }
+                }
+            });
+        }
+    });
+    failed.into_inner().expect("no search panics")
+}
+
+/// In a process of its own: what is found ends it. True when nothing was. What it says is printed when it is over, because others
+/// search beside it.
 fn search(target: &Target, seconds: u64) -> bool {
     let learned = folder(&learned_below(), target);
     let found = folder(&root().join("tests/fuzz"), target);
@@ -80,16 +95,19 @@ fn search(target: &Target, seconds: u64) -> bool {
         write(&learned.join(format!("seed-{number}")), seed);
     }
     let program = std::env::current_exe().expect("the system knows where this program lies");
-    let status = Command::new(program)
+    let searched = Command::new(program)
         .args(["--target", target.name, "--here", "--"])
         .arg(format!("-max_total_time={seconds}"))
         .arg(format!("-artifact_prefix={}/", found.display()))
         .args(["-max_len=8192", "-timeout=10", "-rss_limit_mb=3000", "-print_final_stats=1", "-verbosity=1"])
         .args([&learned, &found])
-        .status();
+        .output()
+        .unwrap_or_else(|error| panic!("start this program once more: {error}"));
     // An empty folder is no part of the tree.
     let _ = std::fs::remove_dir(&found);
-    status.is_ok_and(|status| status.success())
+    let said = String::from_utf8_lossy(&searched.stderr);
+    println!("-- {}: {}\n{}{said}", target.name, target.about, String::from_utf8_lossy(&searched.stdout));
+    searched.status.success()
 }
 
 fn learned_below() -> PathBuf {

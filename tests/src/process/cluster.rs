@@ -24,6 +24,8 @@ use super::small_disk::SmallDisk;
 pub const QUEUE_MANAGER: &str = "ha.queue.manager";
 /// The port of clients, where nodes have networks of their own.
 const CLIENTS: u16 = 7201;
+/// Where IBM MQ's clients find it there.
+const CHANNELS: u16 = 1414;
 
 /// What a cluster shall be like.
 #[derive(Clone, Default)]
@@ -173,7 +175,7 @@ impl Cluster {
                     address(number)
                 },
                 http: address(number),
-                mq: address(number),
+                mq: if floats { format!("{}:{CHANNELS}", network::FLOATING) } else { address(number) },
                 process: None,
                 speaks: plan.speaks,
                 log_from: 0,

@@ -113,10 +113,10 @@ impl Java {
         self.command(class, arguments).output().unwrap_or_else(|error| panic!("java {class}: {error}"))
     }
 
-    /// Starts a program; what it prints can be read while it runs.
+    /// Starts a program; what it prints can be read while it runs, and its standard input ended.
     pub fn start(&self, class: &str, arguments: &[&str]) -> Child {
         let mut command = self.command(class, arguments);
-        command.stdout(Stdio::piped()).stderr(Stdio::inherit());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         command.spawn().unwrap_or_else(|error| panic!("java {class}: {error}"))
     }
 }
