@@ -6,7 +6,10 @@
 //! Steps select the whole workspace and then filter targets, because cargo would otherwise build the libraries again
 //! with the features of a single crate.
 
-use std::process::{Command, ExitCode};
+use std::fmt;
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use clap::{Args, Parser, Subcommand};
@@ -87,6 +90,9 @@ struct Step {
     command: Vec<String>,
     /// What the command finds in its environment, besides what we have.
     variables: Vec<(String, String)>,
+    /// It runs beside the steps that follow, one such step after the other, on what these leave of the processors. What it prints
+    /// is shown when it is over.
+    is_beside: bool,
 }
 
 fn main() -> ExitCode {
@@ -116,9 +122,12 @@ fn merge() -> Vec<Step> {
         "test --workspace --test sim --test replay --test start",
     )));
     steps.push(same());
-    steps.push(simulator("seeds", "1,000 runs", 1000, None));
-    steps.push(over_the_stores("seeds-b", "50 runs over the production stores", 50, None));
+    steps.push(fuzz_program());
     steps.push(programs());
+    // Real processes wait more than they compute.
+    steps.push(beside(simulator("seeds", "1,000 runs", 1000, None)));
+    steps.push(beside(over_the_stores("seeds-b", "50 runs over the production stores", 50, None)));
+    steps.push(beside(fuzz(60, &["frames", "commands", "rows", "snapshots", "grpc"])));
     steps.push(cargo(
         "process",
         "real processes, addresses, cuts and kills",
@@ -153,6 +162,7 @@ fn package() -> Vec<Step> {
             about: "the Debian package, released",
             command: package,
             variables: Vec::new(),
+            is_beside: false,
         },
         installed,
         programs(),
@@ -240,7 +250,7 @@ fn night(choice: &Choice, time: Duration, seed: Option<u64>) -> ExitCode {
 /// disk fails.
 fn night_begins() -> Vec<Step> {
     let mut steps = vec![programs(), installed(), samples(), same_in_release()];
-    steps.push(fuzz(60));
+    steps.push(fuzz(60, &[]));
     let nth = "run -q --bin sim -- --nth-call";
     steps.push(release(cargo("nth", "every call to a disk fails, in every way", nth)));
     let nth = "run -q --bin sim -- --nth-call --depth b";
@@ -248,13 +258,29 @@ fn night_begins() -> Vec<Step> {
     steps
 }
 
-/// Any bytes at every border, so long each. Our own crates count what runs (`.ci/rustc-covered`), over the libraries that
-/// the lane has compiled anyway.
-fn fuzz(seconds: u32) -> Step {
-    let run = format!("run -q --features trimaran-tests/fuzz --bin fuzz -- --seconds {seconds}");
-    let mut step = cargo("fuzz", "any bytes at the borders, where they lead somewhere new", &run);
+/// Any bytes at these borders, or at every one, so long each.
+fn fuzz(seconds: u32, targets: &[&str]) -> Step {
+    let targets: String = targets.iter().map(|target| format!(" --target {target}")).collect();
+    let run = format!("run -q --features trimaran-tests/fuzz --bin fuzz -- --seconds {seconds}{targets}");
+    covered(cargo("fuzz", "any bytes at the borders, where they lead somewhere new", &run))
+}
+
+fn fuzz_program() -> Step {
+    let build = "build --features trimaran-tests/fuzz --bin fuzz";
+    covered(cargo("fuzz-program", "the program that tries any bytes", build))
+}
+
+/// Our own crates count what runs (`.ci/rustc-covered`), over the libraries that the lane has compiled anyway.
+fn covered(mut step: Step) -> Step {
     let wrapper = root().join(".ci/rustc-covered").display().to_string();
     step.variables = vec![("RUSTC_WORKSPACE_WRAPPER".into(), wrapper)];
+    step
+}
+
+fn beside(mut step: Step) -> Step {
+    // SCHED_IDLE: whoever else wants a processor has it at once.
+    step.command.splice(0..0, ["chrt", "--idle", "0"].map(String::from));
+    step.is_beside = true;
     step
 }
 
@@ -305,7 +331,8 @@ fn release(mut step: Step) -> Step {
 
 fn cargo(name: &'static str, about: &'static str, arguments: &str) -> Step {
     let words = std::iter::once("cargo").chain(arguments.split_whitespace());
-    Step { name, about, command: words.map(String::from).collect(), variables: Vec::new() }
+    let command = words.map(String::from).collect();
+    Step { name, about, command, variables: Vec::new(), is_beside: false }
 }
 
 // ---- running them ----
@@ -329,33 +356,42 @@ fn run(steps: Vec<Step>, choice: &Choice) -> ExitCode {
     }
 
     let started = Instant::now();
-    let mut durations = Vec::new();
-    let mut failed = Vec::new();
-    for (number, step) in steps.iter().enumerate() {
-        println!(
-            "\n== {}/{} {}: {}\n   $ {}",
-            number + 1,
-            steps.len(),
-            step.name,
-            step.about,
-            step.command.join(" ")
-        );
-        let (passed, duration) = run_step(step);
-        println!("== {} {} in {}", step.name, if passed { "passed" } else { "FAILED" }, seconds(duration));
-        durations.push((step.name, passed, duration));
-        if !passed {
-            failed.push(step.name);
-            if !choice.keep_going {
+    let mut done = Vec::new();
+    let goes_on = |done: &[Done]| choice.keep_going || done.iter().all(|step| step.passed);
+    // Those that run beside others are handed over in their order, and taken back when the others are done.
+    let (hand_over, handed) = mpsc::channel::<&Step>();
+    let is_over = &AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let worker = scope.spawn(move || {
+            handed.iter().take_while(|_| !is_over.load(Ordering::Relaxed)).map(run_beside).collect::<Vec<_>>()
+        });
+        for (number, step) in steps.iter().enumerate() {
+            if !goes_on(&done) {
                 break;
             }
+            let Step { name, about, .. } = step;
+            println!("\n== {}/{} {name}: {about}\n   $ {}", number + 1, steps.len(), step.command.join(" "));
+            if step.is_beside {
+                println!("   beside what follows");
+                hand_over.send(step).expect("it is taken until all are");
+                continue;
+            }
+            let step = run_step(step);
+            println!("== {step}");
+            done.push(step);
         }
-    }
+        is_over.store(!goes_on(&done), Ordering::Relaxed);
+        drop(hand_over);
+        done.extend(worker.join().expect("a step does not panic"));
+    });
 
     println!();
-    for (name, passed, duration) in durations {
-        println!("{:<14} {:>8}  {}", name, seconds(duration), if passed { "passed" } else { "FAILED" });
+    for step in &done {
+        let passed = if step.passed { "passed" } else { "FAILED" };
+        println!("{:<14} {:>8}  {passed}", step.name, seconds(step.took));
     }
     println!("{:<14} {:>8}", "all", seconds(started.elapsed()));
+    let failed: Vec<&str> = done.iter().filter(|step| !step.passed).map(|step| step.name).collect();
     if failed.is_empty() {
         return ExitCode::SUCCESS;
     }
@@ -363,8 +399,45 @@ fn run(steps: Vec<Step>, choice: &Choice) -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn run_step(step: &Step) -> (bool, Duration) {
+/// A step that was run.
+struct Done {
+    name: &'static str,
+    passed: bool,
+    took: Duration,
+}
+
+impl fmt::Display for Done {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let passed = if self.passed { "passed" } else { "FAILED" };
+        write!(f, "{} {passed} in {}", self.name, seconds(self.took))
+    }
+}
+
+fn run_step(step: &Step) -> Done {
     let started = Instant::now();
+    let passed = match command(step).status() {
+        Ok(status) => status.success(),
+        Err(error) => {
+            eprintln!("start {}: {error}", step.command[0]);
+            false
+        }
+    };
+    Done { name: step.name, passed, took: started.elapsed() }
+}
+
+/// Its lines do not come between those of others.
+fn run_beside(step: &Step) -> Done {
+    let started = Instant::now();
+    let (passed, said) = match command(step).stdin(Stdio::null()).output() {
+        Ok(output) => (output.status.success(), [output.stdout, output.stderr].concat()),
+        Err(error) => (false, format!("start {}: {error}", step.command[0]).into_bytes()),
+    };
+    let done = Done { name: step.name, passed, took: started.elapsed() };
+    println!("\n== beside\n{}== {done}", String::from_utf8_lossy(&said));
+    done
+}
+
+fn command(step: &Step) -> Command {
     let mut command = Command::new(&step.command[0]);
     command.args(&step.command[1..]).envs(step.variables.iter().map(|(name, value)| (name, value)));
     // What cargo sets for this program would make its children see another crate.
@@ -373,14 +446,8 @@ fn run_step(step: &Step) -> (bool, Duration) {
     {
         command.env_remove(name);
     }
-    let passed = match command.current_dir(root()).status() {
-        Ok(status) => status.success(),
-        Err(error) => {
-            eprintln!("start {}: {error}", step.command[0]);
-            false
-        }
-    };
-    (passed, started.elapsed())
+    command.current_dir(root());
+    command
 }
 
 fn seconds(duration: Duration) -> String {
