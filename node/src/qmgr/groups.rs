@@ -1,7 +1,8 @@
 //! Groups of messages (MQMF_MSG_IN_GROUP) among those of a queue that somebody may have: which are whole, and which
 //! message begins one. Each message costs what a step into a map costs, whatever the size of its group.
 //!
-//! Kept by the leader, for queues whose programs ask for groups (`replica::free`); a message that nobody may have is not in it.
+//! Kept by the leader, for queues whose programs ask for groups (`replica::free`); a message that nobody may have is not in it, and
+//! one whose time is over leaves it when it is told so.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound::{Excluded, Included, Unbounded};
@@ -17,7 +18,8 @@ pub struct Groups {
     /// The first message of each group of which all messages are there, and of each that lacks some.
     whole: BTreeSet<Position>,
     broken: BTreeSet<Position>,
-    messages: usize,
+    /// When messages of groups expire: the group, and the number in it.
+    expires: BTreeMap<(WallTime, Position), (GroupId, u32)>,
 }
 
 #[derive(Debug, Default)]
@@ -28,8 +30,6 @@ struct Group {
     lasts: BTreeSet<(u32, Position)>,
     /// How many numbers there are.
     numbers: u32,
-    /// When members expire.
-    expires: BTreeSet<(WallTime, Position)>,
 }
 
 impl Group {
@@ -60,13 +60,9 @@ impl Group {
 
 const FIRST: Position = Position { rank: 0, sequence: 0, minor: 0 };
 
-/// What a message in it takes in memory, about: two entries of trees that are half full.
-const WEIGHT: u64 = 128;
-
 impl Groups {
-    /// The message may be had. Its group, if it is whole with it and was not before.
+    /// The message may be had. Its group, if more than that message may be had of it now.
     pub fn add(&mut self, position: Position, slot: &Slot) -> Option<GroupId> {
-        self.messages += 1;
         let Some(InGroup { group_id, sequence_number, is_last }) = slot.in_group() else {
             let is_new = self.alone.insert(position);
             debug_assert!(is_new, "a message is there once");
@@ -78,60 +74,80 @@ impl Groups {
         let is_new = group.members.insert((sequence_number, position));
         debug_assert!(is_new, "a message is there once");
         group.lasts.extend(is_last.then_some((sequence_number, position)));
-        group.expires.extend(slot.expires().map(|at| (at, position)));
-        let is_whole = group.is_whole();
-        self.settle(group_id, before);
-        (is_whole && !before.0).then_some(group_id)
+        self.expires.extend(slot.expires().map(|at| ((at, position), (group_id, sequence_number))));
+        self.settle(group_id, before)
     }
 
-    /// The message may not be had any more. Nothing happens when it is not there.
-    pub fn remove(&mut self, position: Position, slot: &Slot) {
+    /// The message may not be had any more. Nothing happens when it is not there. Its group, if more may be had of it now: one that
+    /// lacked a number in front of this one is whole without it, and what was behind it begins the group.
+    pub fn remove(&mut self, position: Position, slot: &Slot) -> Option<GroupId> {
         let Some(InGroup { group_id, sequence_number, .. }) = slot.in_group() else {
-            self.messages -= usize::from(self.alone.remove(&position));
-            return;
+            self.alone.remove(&position);
+            return None;
         };
-        let Some(group) = self.by_id.get_mut(&group_id) else { return };
-        let before = (group.is_whole(), group.first());
-        if !group.members.remove(&(sequence_number, position)) {
-            return;
-        }
-        self.messages -= 1;
-        group.numbers -= u32::from(!group.has(sequence_number));
-        group.lasts.remove(&(sequence_number, position));
         if let Some(at) = slot.expires() {
-            group.expires.remove(&(at, position));
+            self.expires.remove(&(at, position));
         }
-        self.settle(group_id, before);
+        self.take_out(group_id, sequence_number, position)
+    }
+
+    /// When the next message of a group expires.
+    pub fn next_expiry(&self) -> Option<WallTime> {
+        self.expires.first_key_value().map(|((at, _), _)| *at)
+    }
+
+    /// That message has expired: it counts for nothing any more. As [`Groups::remove`].
+    pub fn remove_expired(&mut self) -> Option<GroupId> {
+        let ((_, position), (group_id, number)) = self.expires.pop_first()?;
+        self.take_out(group_id, number, position)
+    }
+
+    fn take_out(&mut self, group_id: GroupId, number: u32, position: Position) -> Option<GroupId> {
+        let group = self.by_id.get_mut(&group_id)?;
+        let before = (group.is_whole(), group.first());
+        if !group.members.remove(&(number, position)) {
+            return None;
+        }
+        group.numbers -= u32::from(!group.has(number));
+        group.lasts.remove(&(number, position));
+        self.settle(group_id, before)
     }
 
     /// Its first message is where it belongs, and nothing is kept of a group that is gone. `before`: whether it was whole, and its
-    /// first message then.
-    fn settle(&mut self, group_id: GroupId, before: (bool, Option<Position>)) {
-        let Some(group) = self.by_id.get(&group_id) else { return };
+    /// first message then. The group, if it is whole only now, or begins with a message that stood behind another one.
+    fn settle(&mut self, group_id: GroupId, before: (bool, Option<Position>)) -> Option<GroupId> {
+        let group = self.by_id.get(&group_id)?;
         let now = (group.is_whole(), group.first());
         if group.members.is_empty() {
-            debug_assert!(group.lasts.is_empty() && group.expires.is_empty(), "nothing is left of it");
+            debug_assert!(group.lasts.is_empty(), "nothing is left of it");
             self.by_id.remove(&group_id);
         }
-        if now != before {
-            if let (was_whole, Some(first)) = before {
-                let was_there = self.firsts(was_whole).remove(&first);
-                debug_assert!(was_there, "a first message is where its group was");
-            }
-            if let (is_whole, Some(first)) = now {
-                self.firsts(is_whole).insert(first);
-            }
+        if now == before {
+            return None;
         }
+        if let (was_whole, Some(first)) = before {
+            let was_there = self.firsts(was_whole).remove(&first);
+            debug_assert!(was_there, "a first message is where its group was");
+        }
+        if let (is_whole, Some(first)) = now {
+            self.firsts(is_whole).insert(first);
+        }
+        let has_grown = now.0 && !before.0 || before.1.is_some() && now.1 > before.1;
+        has_grown.then_some(group_id)
     }
 
     fn firsts(&mut self, of_whole: bool) -> &mut BTreeSet<Position> {
         if of_whole { &mut self.whole } else { &mut self.broken }
     }
 
-    /// Whether all messages of a group are there, and none has expired.
-    pub fn is_whole(&self, group_id: GroupId, now: WallTime) -> bool {
-        let group = self.by_id.get(&group_id);
-        group.is_some_and(|group| group.is_whole() && group.expires.first().is_none_or(|(at, _)| *at > now))
+    /// Whether all messages of a group are there.
+    pub fn is_whole(&self, group_id: GroupId) -> bool {
+        self.by_id.get(&group_id).is_some_and(Group::is_whole)
+    }
+
+    /// The message that begins it, if that is there.
+    pub fn first_of(&self, group_id: GroupId) -> Option<Position> {
+        self.by_id.get(&group_id)?.first()
     }
 
     /// The messages of a number of a group, behind this position.
@@ -154,20 +170,12 @@ impl Groups {
         debug_assert!(found.is_none_or(|found| behind < Some(found)), "a search goes forward");
         found
     }
-
-    /// How many bytes of memory it takes, about.
-    pub fn weight(&self) -> u64 {
-        debug_assert!(self.by_id.len() <= self.messages, "no group is empty");
-        self.messages as u64 * WEIGHT
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::types::{Descriptor, Message, message_flags};
-
-    const NOW: WallTime = WallTime(1_000);
 
     fn at(sequence: u64) -> Position {
         Position { rank: 5, sequence, minor: 0 }
@@ -200,11 +208,11 @@ mod tests {
         assert_eq!(groups.next_first(None, true), Some(at(3)));
         assert_eq!(groups.next_first(None, false), Some(at(2)));
         assert_eq!(groups.add(at(4), &slot(Some("g"), 2, false, None)), Some(id("g")));
-        assert!(groups.is_whole(id("g"), NOW));
+        assert!(groups.is_whole(id("g")));
         assert_eq!(groups.next_first(None, true), Some(at(2)));
         assert_eq!(groups.numbered(id("g"), 3, None).next(), Some(at(1)));
         groups.remove(at(4), &slot(Some("g"), 2, false, None));
-        assert!(!groups.is_whole(id("g"), NOW));
+        assert!(!groups.is_whole(id("g")));
         assert_eq!(groups.next_first(None, true), Some(at(3)));
     }
 
@@ -214,17 +222,44 @@ mod tests {
         groups.add(at(1), &slot(Some("g"), 1, false, None));
         groups.add(at(2), &slot(Some("g"), 1, false, None));
         assert_eq!(groups.add(at(3), &slot(Some("g"), 3, true, None)), None, "the second one lacks");
-        groups.remove(at(1), &slot(Some("g"), 1, false, None));
+        assert_eq!(
+            groups.remove(at(1), &slot(Some("g"), 1, false, None)),
+            Some(id("g")),
+            "the second one begins it"
+        );
         assert_eq!(groups.add(at(4), &slot(Some("g"), 2, false, None)), Some(id("g")));
         assert_eq!(groups.next_first(None, true), Some(at(2)));
     }
 
     #[test]
-    fn what_expires_is_lacking_from_then_on() {
+    fn a_group_is_whole_when_one_leaves_that_stood_behind_a_gap() {
         let mut groups = Groups::default();
         groups.add(at(1), &slot(Some("g"), 1, false, None));
-        groups.add(at(2), &slot(Some("g"), 2, true, Some(5)));
-        assert!(groups.is_whole(id("g"), WallTime(499)) && !groups.is_whole(id("g"), WallTime(500)));
+        groups.add(at(2), &slot(Some("g"), 4, false, None));
+        assert_eq!(groups.add(at(3), &slot(Some("g"), 2, true, None)), None);
+        assert_eq!(groups.remove(at(2), &slot(Some("g"), 4, false, None)), Some(id("g")));
+        assert!(groups.is_whole(id("g")));
+        assert_eq!(groups.remove(at(2), &slot(Some("g"), 4, false, None)), None, "it was not there any more");
+    }
+
+    #[test]
+    fn what_has_expired_is_lacking_and_hides_nothing() {
+        let mut groups = Groups::default();
+        groups.add(at(1), &slot(Some("g"), 1, false, Some(4)));
+        groups.add(at(2), &slot(Some("g"), 1, false, None));
+        groups.add(at(3), &slot(Some("g"), 2, true, Some(5)));
+        groups.add(at(4), &slot(Some("g"), 2, true, Some(6)));
+        assert_eq!(
+            (groups.next_first(None, false), groups.next_expiry()),
+            (Some(at(1)), Some(WallTime(400)))
+        );
+        assert_eq!(groups.remove_expired(), Some(id("g")));
+        assert_eq!(groups.next_first(None, true), Some(at(2)));
+        assert_eq!(groups.remove_expired(), None, "the other one is there");
+        assert!(groups.is_whole(id("g")));
+        assert_eq!((groups.remove_expired(), groups.next_expiry()), (None, None));
+        assert!(!groups.is_whole(id("g")));
+        assert_eq!(groups.remove(at(4), &slot(Some("g"), 2, true, Some(6))), None);
     }
 
     #[test]
@@ -239,6 +274,7 @@ mod tests {
             groups.remove(at(u64::from(number) + 5), &slot(name, number, number == 2, Some(3)));
         }
         groups.remove(at(6), &slot(None, 1, false, None));
-        assert_eq!((groups.weight(), groups.by_id.len(), groups.next_first(None, false)), (0, 0, None));
+        let trees = [groups.by_id.len(), groups.alone.len(), groups.whole.len(), groups.broken.len()];
+        assert_eq!((trees, groups.expires.len()), ([0; 4], 0));
     }
 }

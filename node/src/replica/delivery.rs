@@ -503,16 +503,41 @@ impl Replica {
         }
     }
 
-    /// A group has become whole: those who want one of its messages are calls again.
+    /// More may be had of a group than before: its first message is offered, and those who want one of a whole group are calls
+    /// again.
     fn look_again(&mut self) {
-        for queue in std::mem::take(&mut self.standing.own_mut().regrouped) {
-            for ticket in self.standing.own().waiters.looking_again(queue) {
-                self.turn.spend(LEAVE);
-                let waiter = self.standing.own_mut().waiters.remove(ticket).expect("just seen");
-                debug_assert!(waiter.get.selection.wants_whole(), "whoever looks again wants whole groups");
-                self.park_waiter(waiter);
-                self.is_not_done = true;
+        let now = self.wall();
+        let leading = self.standing.own_mut();
+        self.is_not_done |= !leading.reservations.regroup(now, &mut self.turn);
+        while !self.turn.is_over()
+            && let Some((queue, first)) = self.standing.own_mut().reservations.take_grown()
+        {
+            self.turn.spend(LEAVE);
+            let leading = self.standing.own_mut();
+            first.into_iter().for_each(|first| leading.searches.note_free(queue, first));
+            match first {
+                // Nothing is known of groups any more.
+                None => self.ask_again(self.standing.own().waiters.of_groups(queue)),
+                Some(first) if leading.waiters.wait_for_groups(queue) => {
+                    leading.offers.add_again(queue, first);
+                    leading.regrouped.insert(queue);
+                }
+                Some(_) => {}
             }
+        }
+        for queue in std::mem::take(&mut self.standing.own_mut().regrouped) {
+            self.ask_again(self.standing.own().waiters.looking_again(queue));
+        }
+    }
+
+    /// Those who wait are calls again.
+    fn ask_again(&mut self, waiters: Vec<Ticket>) {
+        for ticket in waiters {
+            self.turn.spend(LEAVE);
+            let waiter = self.standing.own_mut().waiters.remove(ticket).expect("just seen");
+            debug_assert!(waiter.get.selection.is_of_groups(), "whoever looks again looks for groups");
+            self.park_waiter(waiter);
+            self.is_not_done = true;
         }
     }
 
@@ -522,6 +547,7 @@ impl Replica {
             && self.has_lease()
         {
             self.is_not_done |= leading.next_offer((QueueId(0), Position::default())).is_some();
+            self.is_not_done |= leading.reservations.has_grown();
         }
     }
 
@@ -541,8 +567,14 @@ impl Replica {
     /// To one after the other behind `last`, until somebody takes it.
     fn offer(&mut self, queue: QueueId, position: Position, mut last: Ticket) -> Offered {
         let now = self.wall();
-        let mut gone = 0;
+        let (mut gone, mut asked) = (0, 0);
         loop {
+            // One is asked, however little there is left of the turn.
+            if asked > 0 && self.turn.is_over() {
+                self.standing.own_mut().offers.put_back(queue, position, last);
+                return Offered::NotYet;
+            }
+            asked += 1;
             self.turn.spend(LOOK);
             let leading = self.standing.own_mut();
             let Some(contents) = self.state.queue(queue).filter(|queue| queue.rules.get_enabled) else {
@@ -554,7 +586,10 @@ impl Replica {
             if leading.reservations.is_reserved(queue, position) {
                 return Offered::Done;
             }
-            let is_whole = leading.reservations.is_whole(queue, slot, now);
+            let Some(is_whole) = leading.reservations.is_whole(queue, slot, now, &mut self.turn) else {
+                leading.offers.put_back(queue, position, last);
+                return Offered::NotYet;
+            };
             let next = leading.waiters.next_for(queue, slot, is_whole, last);
             let Some(ticket) = next else { return Offered::Done };
             let waiter = leading.waiters.get(ticket);
@@ -586,10 +621,6 @@ impl Replica {
                 self.turn.spend(verdict.looks);
                 if !verdict.selects {
                     last = ticket;
-                    if self.turn.is_over() {
-                        leading.offers.put_back(queue, position, last);
-                        return Offered::NotYet;
-                    }
                     continue;
                 }
             }

@@ -15,15 +15,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 use std::ops::Bound::{Excluded, Included};
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::turn::{INDEX, LOOK, Turn};
 use crate::qmgr::{Groups, Queue, QueueManager, Slot};
 use crate::types::planted::{self, Bug};
 use crate::types::{
-    Account, FixedHasher, GroupId, Held, Instant, LookupMap, MessageSelector, Position, QueueId, Selection,
-    SessionId, Share, WallTime,
+    FixedHasher, GroupId, Instant, LookupMap, MessageSelector, Position, QueueId, Selection, SessionId,
+    WallTime,
 };
 
 /// Who may take a reserved message.
@@ -44,8 +43,6 @@ pub(super) enum Owner {
 pub(super) enum Found {
     Message(Position),
     Nothing,
-    /// There is no memory for what has to be known of groups.
-    NoRoom,
     /// The turn is over. To be called again, with this as `behind`.
     NotYet(Option<Position>),
     /// The selector has to see a message that is in the store only. To be called again when it was read.
@@ -66,8 +63,6 @@ pub(super) struct Search<'a> {
     pub behind: Option<Position>,
     pub now: WallTime,
     pub instant: Instant,
-    /// What has to be known of groups is held here.
-    pub account: &'a Arc<Account>,
 }
 
 /// Whether a free message is one that is looked for.
@@ -84,6 +79,10 @@ pub(super) struct Reservations {
     queues: LookupMap<QueueId, OfQueue>,
     /// Those that have indexes, and perhaps more.
     indexed: BTreeSet<QueueId>,
+    /// Groups of which more may be had than before. None: perhaps of all groups of the queue.
+    grown: BTreeSet<(QueueId, Option<GroupId>)>,
+    /// When the next message of a group expires, of each queue whose groups are known and that has one.
+    due: BTreeSet<(WallTime, QueueId)>,
 }
 
 #[derive(Debug)]
@@ -124,17 +123,17 @@ struct Index {
     used: Instant,
 }
 
-/// Free messages by their groups, as far as that is built, and the memory that is held for it.
+/// Free messages by their groups, as far as that is built: memory of the messages that are queued, as their heads are.
 #[derive(Debug)]
 struct Grouping {
     groups: Groups,
     built: Built,
     used: Instant,
-    held: Held,
+    /// What had expired by then is not in it any more.
+    expired_upto: WallTime,
+    /// What of it is in [`Reservations::due`].
+    due: Option<WallTime>,
 }
-
-/// What is held for groups follows what they take in steps of this.
-const HELD_STEP: u64 = 64 * 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Built {
@@ -184,7 +183,7 @@ impl Search<'_> {
         if !slot.matches(self.selection) {
             return Wanted::No;
         }
-        if self.selection.wants_whole() && !is_whole(groups, slot, self.now) {
+        if self.selection.wants_whole() && !is_whole(groups, slot) {
             return Wanted::No;
         }
         let selects = match (self.selector, self.judged, &slot.message) {
@@ -229,7 +228,8 @@ impl Reservations {
             for (kind, index) in of.indexes.iter_mut().enumerate() {
                 index.iter_mut().for_each(|index| index.note_reserved(kind, position, slot));
             }
-            of.grouping.iter_mut().for_each(|grouping| grouping.note_reserved(position, slot));
+            let grown = of.grouping.as_mut().and_then(|grouping| grouping.note_reserved(position, slot));
+            self.grown.extend(grown.map(|group| (queue.id, Some(group))));
         }
     }
 
@@ -240,9 +240,9 @@ impl Reservations {
         }
     }
 
-    /// A message was placed, or a reservation ended with the message still there. The group that is whole with it.
-    pub fn note_free(&mut self, state: &QueueManager, queue: QueueId, position: Position) -> Option<GroupId> {
-        let of = self.queues.get_mut(&queue)?;
+    /// A message was placed, or a reservation ended with the message still there.
+    pub fn note_free(&mut self, state: &QueueManager, queue: QueueId, position: Position) {
+        let Some(of) = self.queues.get_mut(&queue) else { return };
         let rank = usize::from(position.rank);
         debug_assert!(rank < RANKS, "there are ten ranks");
         debug_assert!(!of.reserved.contains_key(&position), "what is free is nobody's");
@@ -252,22 +252,56 @@ impl Reservations {
         }
         of.returns[rank] += u64::from(position <= of.passed_upto[rank]);
         let slot = || state.queue(queue).and_then(|queue| queue.slot(position));
-        let slot = of.is_indexed().then(slot).flatten()?;
+        let Some(slot) = of.is_indexed().then(slot).flatten() else { return };
         for (kind, index) in of.indexes.iter_mut().enumerate() {
             index.iter_mut().for_each(|index| index.note_free(kind, position, slot));
         }
-        of.grouping.as_mut()?.note_free(position, slot)
+        if let Some(grouping) = &mut of.grouping {
+            let grown = grouping.note_free(position, slot);
+            self.grown.extend(grown.map(|group| (queue, Some(group))));
+            grouping.remind(queue, &mut self.due);
+        }
     }
 
-    /// Whether all of the message's group is free, as far as somebody has asked for groups.
-    pub fn is_whole(&self, queue: QueueId, slot: &Slot, now: WallTime) -> bool {
-        is_whole(self.queues.get(&queue).and_then(|of| of.grouping.as_ref()), slot, now)
+    /// Whether all of the message's group is free, as far as somebody has asked for groups. None when the turn is over before that
+    /// is known.
+    pub fn is_whole(&mut self, queue: QueueId, slot: &Slot, now: WallTime, turn: &mut Turn) -> Option<bool> {
+        let Reservations { queues, grown, due, .. } = self;
+        let Some(of) = queues.get_mut(&queue).filter(|of| of.grouping.is_some()) else {
+            return Some(is_whole(None, slot));
+        };
+        let is_known = of.regroup(queue, now, turn, grown, due);
+        is_known.then(|| is_whole(of.grouping.as_ref(), slot))
     }
 
-    /// Free messages that begin a group: one, unless a program gave the number twice.
-    pub fn firsts_of(&self, queue: QueueId, group: GroupId) -> Vec<Position> {
-        let grouping = self.queues.get(&queue).and_then(|of| of.grouping.as_ref());
-        grouping.map_or(Vec::new(), |grouping| grouping.groups.numbered(group, 1, None).collect())
+    /// What has expired meanwhile is in no group any more. False when the turn is over before all of it is not.
+    pub fn regroup(&mut self, now: WallTime, turn: &mut Turn) -> bool {
+        let Reservations { queues, grown, due, .. } = self;
+        while let Some((_, queue)) = due.first().copied().filter(|(at, _)| *at <= now) {
+            let of = queues.get_mut(&queue).expect("its groups are known");
+            if !of.regroup(queue, now, turn, grown, due) {
+                return false;
+            }
+        }
+        true
+    }
+
+    pub fn has_grown(&self) -> bool {
+        !self.grown.is_empty()
+    }
+
+    /// Takes a group of which more may be had than before: its queue, and the free message that begins it; None where nothing is known
+    /// of the queue's groups any more.
+    pub fn take_grown(&mut self) -> Option<(QueueId, Option<Position>)> {
+        while let Some((queue, group)) = self.grown.pop_first() {
+            let Some(group) = group else { return Some((queue, None)) };
+            let grouping = self.queues.get(&queue).and_then(|of| of.grouping.as_ref());
+            // It may be gone by now.
+            if let Some(first) = grouping.and_then(|grouping| grouping.groups.first_of(group)) {
+                return Some((queue, Some(first)));
+            }
+        }
+        None
     }
 
     /// The first message that nobody reserved, that matches and that has not expired. `passed` is what the selector's handle
@@ -289,10 +323,8 @@ impl Reservations {
         }
         if search.selection.is_of_groups() {
             self.indexed.insert(queue.id);
-            match of.group(queue, search, turn) {
-                Some(true) => {}
-                Some(false) => return Found::NotYet(search.behind),
-                None => return Found::NoRoom,
+            if !of.group(queue, search, turn, &mut self.grown, &mut self.due) {
+                return Found::NotYet(search.behind);
             }
         }
         let found = match Tag::sought(search.selection) {
@@ -330,6 +362,12 @@ impl Reservations {
                 !of.is_indexed() || self.indexed.contains(queue),
                 "a queue with an index is looked at when those that nobody uses go"
             );
+            debug_assert!(
+                of.grouping
+                    .iter()
+                    .all(|grouping| grouping.due.is_none_or(|at| self.due.contains(&(at, *queue)))),
+                "a queue is looked at when a message of its groups expires"
+            );
             of.assert_holds();
         }
     }
@@ -343,7 +381,9 @@ impl Reservations {
             for index in &mut of.indexes {
                 index.take_if(|index| is_unused(index.used));
             }
-            of.grouping.take_if(|grouping| is_unused(grouping.used) && !waits_for_groups(*queue));
+            let unused =
+                of.grouping.take_if(|grouping| is_unused(grouping.used) && !waits_for_groups(*queue));
+            unused.into_iter().for_each(|grouping| grouping.end(*queue, &mut self.due));
         }
         self.indexed.retain(|queue| self.queues.get(queue).is_some_and(OfQueue::is_indexed));
         debug_assert!(self.indexed.len() <= self.queues.len(), "only queues that are known have indexes");
@@ -353,11 +393,14 @@ impl Reservations {
     pub fn forget_queue(&mut self, queue: QueueId, is_gone: bool) {
         let Some(OfQueue { grouping, reserved, .. }) = self.queues.remove(&queue) else { return };
         debug_assert!(reserved.is_empty() || planted::is(Bug::NoOwnerCheck), "what is reserved is there");
-        if let Some(mut grouping) = grouping.filter(|_| !is_gone) {
+        match grouping {
             // Somebody may wait for a group that is to come.
-            grouping.groups = Groups::default();
-            grouping.held.clear();
-            self.queues.insert(queue, OfQueue { grouping: Some(grouping), ..OfQueue::default() });
+            Some(mut grouping) if !is_gone => {
+                grouping.groups = Groups::default();
+                grouping.remind(queue, &mut self.due);
+                self.queues.insert(queue, OfQueue { grouping: Some(grouping), ..OfQueue::default() });
+            }
+            gone => gone.into_iter().for_each(|grouping| grouping.end(queue, &mut self.due)),
         }
     }
 }
@@ -429,7 +472,7 @@ impl OfQueue {
             let upto = match found {
                 Found::Message(at) => in_front_of(at),
                 Found::NotYet(behind) | Found::Unread { behind, .. } => behind.unwrap_or(begin),
-                Found::Nothing | Found::NoRoom => queue.newest(rank),
+                Found::Nothing => queue.newest(rank),
             };
             // What lies between two browses was not looked at.
             if behind <= known {
@@ -438,7 +481,7 @@ impl OfQueue {
                 self.passed_upto[at] = self.passed_upto[at].max(upto);
             }
             match found {
-                Found::Nothing | Found::NoRoom => {}
+                Found::Nothing => {}
                 Found::NotYet(_) => return Found::NotYet(Some(upto)),
                 Found::Unread { at, .. } => return Found::Unread { at, behind: Some(upto) },
                 Found::Message(_) => return found,
@@ -534,22 +577,60 @@ impl OfQueue {
         }
     }
 
-    /// Finds out which groups there are. None when there is no memory for it, false when the turn is over before all is known.
-    fn group(&mut self, queue: &Queue, search: Search<'_>, turn: &mut Turn) -> Option<bool> {
+    /// Finds out which groups there are. False when the turn is over before all is known.
+    fn group(
+        &mut self,
+        queue: &Queue,
+        search: Search<'_>,
+        turn: &mut Turn,
+        grown: &mut BTreeSet<(QueueId, Option<GroupId>)>,
+        due: &mut BTreeSet<(WallTime, QueueId)>,
+    ) -> bool {
         let new = || Grouping {
             groups: Groups::default(),
             built: Built::default(),
             used: search.instant,
-            held: Held::nothing(search.account.clone(), Share::Connections),
+            expired_upto: WallTime::default(),
+            due: None,
         };
+        // It may end the one that is there.
+        self.regroup(queue.id, search.now, turn, grown, due);
         let grouping = self.grouping.get_or_insert_with(new);
         grouping.used = search.instant;
-        let is_built = grouping.build(queue, &self.reserved, turn);
-        if !grouping.held.hold(grouping.groups.weight().max(grouping.held.bytes())) {
-            self.grouping = None;
-            return None;
+        grouping.build(queue, &self.reserved, turn) && self.regroup(queue.id, search.now, turn, grown, due)
+    }
+
+    /// What has expired is in no group any more. False when the turn is over before all of it is not.
+    fn regroup(
+        &mut self,
+        queue: QueueId,
+        now: WallTime,
+        turn: &mut Turn,
+        grown: &mut BTreeSet<(QueueId, Option<GroupId>)>,
+        due: &mut BTreeSet<(WallTime, QueueId)>,
+    ) -> bool {
+        let Some(grouping) = &mut self.grouping else { return true };
+        if now < grouping.expired_upto {
+            // The clock went back: what had expired has not.
+            self.end_grouping(queue, due);
+            grown.insert((queue, None));
+            return true;
         }
-        Some(is_built)
+        let mut is_known = true;
+        while let Some(at) = grouping.groups.next_expiry().filter(|at| *at <= now) {
+            is_known = turn.may(INDEX);
+            if !is_known {
+                break;
+            }
+            grown.extend(grouping.groups.remove_expired().map(|group| (queue, Some(group))));
+            grouping.expired_upto = grouping.expired_upto.max(at);
+        }
+        grouping.remind(queue, due);
+        is_known
+    }
+
+    fn end_grouping(&mut self, queue: QueueId, due: &mut BTreeSet<(WallTime, QueueId)>) {
+        self.grouping.take().into_iter().for_each(|grouping| grouping.end(queue, due));
     }
 
     /// The message that has this number in its group.
@@ -612,9 +693,9 @@ impl OfQueue {
     }
 }
 
-fn is_whole(groups: Option<&Grouping>, slot: &Slot, now: WallTime) -> bool {
+fn is_whole(groups: Option<&Grouping>, slot: &Slot) -> bool {
     let Some(group) = slot.in_group() else { return true };
-    groups.is_some_and(|grouping| grouping.groups.is_whole(group.group_id, now))
+    groups.is_some_and(|grouping| grouping.groups.is_whole(group.group_id))
 }
 
 impl Built {
@@ -647,23 +728,30 @@ impl Grouping {
         if !self.built.covers(position) {
             return None;
         }
-        let whole = self.groups.add(position, slot);
-        self.hold();
-        whole
+        self.groups.add(position, slot)
     }
 
-    fn note_reserved(&mut self, position: Position, slot: &Slot) {
-        self.groups.remove(position, slot);
-        self.hold();
+    fn note_reserved(&mut self, position: Position, slot: &Slot) -> Option<GroupId> {
+        self.groups.remove(position, slot)
     }
 
-    /// What has come meanwhile is on the queue, room or not.
-    fn hold(&mut self) {
-        let weight = self.groups.weight();
-        if weight.abs_diff(self.held.bytes()) >= HELD_STEP {
-            self.held.set(weight);
+    /// Its queue is looked at when the next message expires.
+    fn remind(&mut self, queue: QueueId, due: &mut BTreeSet<(WallTime, QueueId)>) {
+        let next = self.groups.next_expiry();
+        if next != self.due {
+            if let Some(at) = self.due.take() {
+                due.remove(&(at, queue));
+            }
+            due.extend(next.map(|at| (at, queue)));
+            self.due = next;
         }
-        debug_assert!(weight < self.held.bytes() + HELD_STEP, "groups are counted, or nearly so");
+    }
+
+    /// Nobody has to know of its groups any more.
+    fn end(self, queue: QueueId, due: &mut BTreeSet<(WallTime, QueueId)>) {
+        if let Some(at) = self.due {
+            due.remove(&(at, queue));
+        }
     }
 }
 
@@ -840,9 +928,7 @@ mod tests {
         ) -> Found {
             self.turn.begin();
             let (now, instant) = (self.now, Instant(0));
-            let account = &Account::new(1 << 30);
-            let search =
-                Search { selection: &selection, selector, judged: None, behind, now, instant, account };
+            let search = Search { selection: &selection, selector, judged: None, behind, now, instant };
             let queue = self.state.queue(QUEUE).unwrap();
             self.reservations.first_free(queue, search, &mut self.passed, &mut self.turn)
         }

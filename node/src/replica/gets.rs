@@ -29,17 +29,13 @@ impl Replica {
                 searches.begin(queue);
                 BTreeSet::new()
             }
-            (Some(begun), Found::Message(_) | Found::Nothing | Found::NoRoom, _) => searches.end(begun.queue),
+            (Some(begun), Found::Message(_) | Found::Nothing, _) => searches.end(begun.queue),
             _ => BTreeSet::new(),
         };
         match (checked, found) {
             (Err(reason), _) => self.answer(session, token, Completion::failed(reason)),
             (Ok(queue), Found::Message(at)) => self.give(session, token, queue, at, &get),
             (Ok(queue), Found::Nothing) => self.wait(session, token, queue, get, freed),
-            (Ok(_), Found::NoRoom) => {
-                let detail = "there is no memory for what has to be known of the groups on the queue";
-                self.answer(session, token, Completion::failed_because(Reason::ResourceProblem, detail));
-            }
             (Ok(queue), Found::NotYet(behind)) => {
                 let judged = begun.and_then(|begun| begun.judged);
                 let state = self.sessions.get_mut(session).expect("just checked");
@@ -135,7 +131,6 @@ impl Replica {
         if let Some(selector) = selector.filter(|_| !get.selection.logical_order) {
             get.selection = get.selection.and(selector.implied());
         }
-        let account = &self.options.account;
         let contents = self.state.queue(queue).expect("checked");
         let reservations = &mut self.standing.own_mut().reservations;
         let behind = match get.mode {
@@ -150,7 +145,7 @@ impl Replica {
             }
         };
         let judged = begun.and_then(|begun| begun.judged);
-        let search = Search { selection: &get.selection, selector, judged, behind, now, instant, account };
+        let search = Search { selection: &get.selection, selector, judged, behind, now, instant };
         reservations.first_free(contents, search, passed, &mut self.turn)
     }
 

@@ -295,20 +295,11 @@ impl Leading {
 
     /// The message is nobody's: whoever waits may have it.
     pub fn note_free(&mut self, state: &QueueManager, queue: QueueId, position: Position) {
-        let whole = self.reservations.note_free(state, queue, position);
+        self.reservations.note_free(state, queue, position);
         self.searches.note_free(queue, position);
         debug_assert!(!self.reservations.is_reserved(queue, position), "what is free is nobody's");
         if self.waiters.len() > 0 {
             self.offers.add(queue, position);
-        }
-        // With its last message, the first one of a group can be had.
-        let firsts = whole.map_or(Vec::new(), |group| self.reservations.firsts_of(queue, group));
-        for first in firsts {
-            self.searches.note_free(queue, first);
-            if self.waiters.wait_for_groups(queue) {
-                self.offers.add_again(queue, first);
-                self.regrouped.insert(queue);
-            }
         }
     }
 }

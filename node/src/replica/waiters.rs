@@ -1,9 +1,11 @@
 //! Gets that wait for a message: deadlines, and who gets the next message.
 //!
-//! Waiters of a queue are served in the order they came. A waiter that selects by an id is found by that id, so that a thousand requesters waiting for their replies do not make each reply slow.
+//! Waiters of a queue are served in the order they came. Each is found by all that it selects by, so that a message costs nothing for
+//! those who do not want it: a thousand requesters that wait for their replies do not make each reply slow.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound::{Excluded, Included};
+use std::ops::Bound::{Excluded, Unbounded};
+use std::ops::RangeInclusive;
 
 use crate::mqi::Get;
 use crate::qmgr::Slot;
@@ -24,16 +26,58 @@ pub(super) struct Waiter {
     pub until: Option<Instant>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Wants {
-    Any,
-    /// Of no group, or the first one of a group.
-    First,
-    /// The same, and all of its group is there.
-    Whole,
-    Message(MessageId),
-    Correlation(CorrelationId),
-    Group(GroupId),
+/// All that a message must be for somebody who waits; None is whatever it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Wants {
+    message_id: Option<MessageId>,
+    correlation_id: Option<CorrelationId>,
+    group_id: Option<GroupId>,
+    sequence_number: Option<u32>,
+    /// All of its group is there.
+    whole: bool,
+}
+
+/// Which parts of [`Wants`] say something.
+type Shape = [bool; 5];
+
+impl Wants {
+    /// Of no group, or the first one of a group that is whole.
+    const FIRST_OF_WHOLE: Wants = Wants {
+        message_id: None,
+        correlation_id: None,
+        group_id: None,
+        sequence_number: Some(1),
+        whole: true,
+    };
+
+    fn of(selection: &Selection) -> Wants {
+        let Selection { message_id, correlation_id, group_id, sequence_number, .. } = *selection;
+        Wants { message_id, correlation_id, group_id, sequence_number, whole: selection.wants_whole() }
+    }
+
+    fn shape(&self) -> Shape {
+        [
+            self.message_id.is_some(),
+            self.correlation_id.is_some(),
+            self.group_id.is_some(),
+            self.sequence_number.is_some(),
+            self.whole,
+        ]
+    }
+
+    /// What of this shape the message is. None when it is nothing of it.
+    fn met_by(slot: &Slot, is_whole: bool, shape: Shape) -> Option<Wants> {
+        let [by_message, by_correlation, by_group, by_number, whole] = shape;
+        let group_id = slot.group_id().filter(|_| by_group);
+        let is_met = (!by_group || group_id.is_some()) && (!whole || is_whole);
+        is_met.then(|| Wants {
+            message_id: by_message.then_some(slot.message_id),
+            correlation_id: by_correlation.then(|| slot.correlation_id()),
+            group_id,
+            sequence_number: by_number.then(|| slot.sequence_number()),
+            whole,
+        })
+    }
 }
 
 #[derive(Debug, Default)]
@@ -43,7 +87,9 @@ pub(super) struct Waiters {
     by_call: BTreeMap<(SessionId, Token), Ticket>,
     by_handle: BTreeSet<(SessionId, HandleId, Ticket)>,
     by_deadline: BTreeSet<(Instant, Ticket)>,
-    by_queue: BTreeSet<(QueueId, Wants, Ticket)>,
+    by_queue: BTreeMap<(QueueId, Wants), BTreeSet<Ticket>>,
+    /// How many different wishes of each shape there are.
+    shapes: BTreeMap<(QueueId, Shape), usize>,
     /// Those who want something of groups, and whether they look again when a group has become whole.
     by_groups: BTreeSet<(QueueId, bool, Ticket)>,
 }
@@ -63,12 +109,16 @@ impl Waiters {
             self.by_deadline.insert((until, ticket));
         }
         let selection = &waiter.get.selection;
-        self.by_queue.insert((waiter.queue, wants(selection), ticket));
+        let wants = Wants::of(selection);
+        let alike = self.by_queue.entry((waiter.queue, wants)).or_default();
+        if alike.is_empty() {
+            *self.shapes.entry((waiter.queue, wants.shape())).or_default() += 1;
+        }
+        alike.insert(ticket);
         if selection.is_of_groups() {
             self.by_groups.insert((waiter.queue, looks_again(selection), ticket));
         }
         self.by_ticket.insert(ticket, waiter);
-        debug_assert_eq!(self.by_queue.len(), self.by_ticket.len(), "whoever waits is found by queue");
         debug_assert!(self.by_deadline.len() <= self.by_ticket.len(), "a wait ends once");
     }
 
@@ -82,21 +132,38 @@ impl Waiters {
             let had_deadline = self.by_deadline.remove(&(until, ticket));
             debug_assert!(had_deadline, "a deadline goes with its wait, and not before");
         }
-        let was_there = self.by_queue.remove(&(waiter.queue, wants(&waiter.get.selection), ticket));
-        assert!(was_there, "whoever waits is found by queue");
+        self.forget_wish(waiter.queue, Wants::of(&waiter.get.selection), ticket);
         self.by_groups.remove(&(waiter.queue, looks_again(&waiter.get.selection), ticket));
         debug_assert!(
             self.by_groups.len() <= self.by_ticket.len(),
             "whoever wants something of groups waits"
         );
-        debug_assert_eq!(self.by_queue.len(), self.by_ticket.len(), "whoever waits is found by queue");
         Some(waiter)
+    }
+
+    fn forget_wish(&mut self, queue: QueueId, wants: Wants, ticket: Ticket) {
+        let alike = self.by_queue.get_mut(&(queue, wants)).expect("whoever waits is found by queue");
+        let was_there = alike.remove(&ticket);
+        assert!(was_there, "whoever waits is found by queue");
+        if !alike.is_empty() {
+            return;
+        }
+        self.by_queue.remove(&(queue, wants));
+        let of_shape = self.shapes.get_mut(&(queue, wants.shape())).expect("each wish has a shape");
+        *of_shape -= 1;
+        if *of_shape == 0 {
+            self.shapes.remove(&(queue, wants.shape()));
+        }
     }
 
     /// Whether somebody waits who has to know of groups.
     pub fn wait_for_groups(&self, queue: QueueId) -> bool {
-        let all = (queue, false, Ticket(0))..=(queue, true, Ticket(u64::MAX));
-        self.by_groups.range(all).next().is_some()
+        self.by_groups.range(all_of(queue)).next().is_some()
+    }
+
+    /// All of those.
+    pub fn of_groups(&self, queue: QueueId) -> Vec<Ticket> {
+        self.by_groups.range(all_of(queue)).map(|(.., ticket)| *ticket).collect()
     }
 
     /// Those who look again when a group has become whole.
@@ -107,24 +174,13 @@ impl Waiters {
 
     /// The first that came after `last` and wants such a message. `is_whole`: all of its group is there.
     pub fn next_for(&self, queue: QueueId, slot: &Slot, is_whole: bool, last: Ticket) -> Option<Ticket> {
-        let of = |wants: Wants| {
-            let later = (Excluded((queue, wants, last)), Included((queue, wants, Ticket(u64::MAX))));
-            let tickets = self.by_queue.range(later).map(|(_, _, ticket)| *ticket);
-            tickets.into_iter().find(|ticket| {
-                let selection = &self.by_ticket[ticket].get.selection;
-                slot.matches(selection) && (is_whole || !selection.wants_whole())
-            })
-        };
-        let is_first = slot.sequence_number() == 1;
-        let group = slot.group_id().map(Wants::Group);
-        [Wants::Any, Wants::Message(slot.message_id), Wants::Correlation(slot.correlation_id())]
-            .into_iter()
-            .chain(group)
-            .chain(is_first.then_some(Wants::First))
-            .chain((is_first && is_whole).then_some(Wants::Whole))
-            .filter_map(of)
+        let shapes = self.shapes.range((queue, Shape::default())..=(queue, [true; 5]));
+        shapes
+            .filter_map(|((_, shape), _)| Wants::met_by(slot, is_whole, *shape))
+            .filter_map(|wants| self.by_queue.get(&(queue, wants)))
+            .filter_map(|alike| alike.range((Excluded(last), Unbounded)).next().copied())
             .min()
-            .inspect(|found| debug_assert!(*found > last, "nobody is asked twice"))
+            .inspect(|found| debug_assert!(slot.matches(&self.get(*found).get.selection), "it is wanted"))
     }
 
     pub fn get(&self, ticket: Ticket) -> &Waiter {
@@ -143,6 +199,12 @@ impl Waiters {
             self.iter().filter(|waiter| waiter.until.is_some()).count(),
             "whoever does not wait for ever has a deadline"
         );
+        debug_assert_eq!(
+            self.by_queue.values().map(BTreeSet::len).sum::<usize>(),
+            self.by_ticket.len(),
+            "whoever waits is found by queue"
+        );
+        debug_assert_eq!(self.shapes.values().sum::<usize>(), self.by_queue.len(), "each wish has a shape");
         debug_assert!(
             self.by_ticket.last_key_value().is_none_or(|(last, _)| last.0 <= self.next),
             "who comes next comes last"
@@ -204,9 +266,8 @@ impl Waiters {
 
     /// Who waits at a queue, and through which handle.
     pub fn at(&self, queue: QueueId) -> Vec<(Ticket, SessionId, HandleId)> {
-        let last = Wants::Group(GroupId([u8::MAX; 24]));
-        let all = (queue, Wants::Any, Ticket(0))..=(queue, last, Ticket(u64::MAX));
-        let tickets = self.by_queue.range(all).map(|(_, _, ticket)| *ticket);
+        let all = (queue, Wants::default())..(QueueId(queue.0 + 1), Wants::default());
+        let tickets = self.by_queue.range(all).flat_map(|(_, alike)| alike.iter().copied());
         let found: Vec<_> = tickets
             .map(|ticket| (ticket, self.get(ticket)))
             .map(|(ticket, waiter)| (ticket, waiter.session, waiter.get.handle))
@@ -225,19 +286,12 @@ impl Waiters {
     }
 }
 
-fn wants(selection: &Selection) -> Wants {
-    match (selection.message_id, selection.correlation_id, selection.group_id) {
-        (Some(id), _, _) => Wants::Message(id),
-        (None, Some(id), _) => Wants::Correlation(id),
-        (None, None, Some(id)) => Wants::Group(id),
-        (None, None, None) if selection.sequence_number != Some(1) => Wants::Any,
-        (None, None, None) if selection.wants_whole() => Wants::Whole,
-        (None, None, None) => Wants::First,
-    }
+fn all_of(queue: QueueId) -> RangeInclusive<(QueueId, bool, Ticket)> {
+    (queue, false, Ticket(0))..=(queue, true, Ticket(u64::MAX))
 }
 
 /// Whoever wants any message of a whole group: the one that makes it whole may not be the one that is wanted. In logical order it is
 /// the first one, which is offered again.
 fn looks_again(selection: &Selection) -> bool {
-    selection.wants_whole() && !(selection.logical_order && wants(selection) == Wants::Whole)
+    selection.wants_whole() && !(selection.logical_order && Wants::of(selection) == Wants::FIRST_OF_WHOLE)
 }
