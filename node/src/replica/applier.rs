@@ -293,8 +293,8 @@ impl Replica {
                     self.answer(session, token, Completion::failed(reason));
                 }
             },
-            Waiting::Commit { session, token, unit, gets, not_persistent, .. } => {
-                self.end_commit(session, token, unit, gets, not_persistent, verdict);
+            Waiting::Commit { session, token, unit, gets, not_persistent, groups, .. } => {
+                self.end_commit(session, token, unit, gets, not_persistent, groups, verdict);
             }
             Waiting::Backout { answer, gets } => self.end_backout(answer, gets),
             Waiting::Expire { queue, messages } => self.end_expire(queue, messages, applied.removed.len()),

@@ -1,9 +1,9 @@
 //! The end of a unit of work: committed, backed out, or asked about.
 
 use super::Replica;
-use super::endings::Half;
+use super::endings::{Answer, Half};
 use super::proposals::Waiting;
-use super::units::{NotPersistent, as_removals};
+use super::units::{KnownBefore, NotPersistent, Unit, as_removals};
 use crate::mqi::{Completion, Data};
 use crate::qmgr::{Command, Place, Removal, Verdict};
 use crate::types::{Pieces, Position, QueueId, Reason, SessionId, Token, UnitId, UnitState, limits};
@@ -32,6 +32,7 @@ impl Replica {
         let not_persistent = std::mem::take(&mut unit.not_persistent);
         let (logged, gets) = (std::mem::take(&mut unit.logged), std::mem::take(&mut unit.gets));
         let (weight, units_decided) = (unit.weight, unit.units_decided);
+        let groups = std::mem::take(&mut unit.groups);
         self.leave_behind(unit);
         let (removals, volatile_gets) = as_removals(&gets);
         if places.is_empty() && removals.is_empty() && unit_id.is_none() {
@@ -50,7 +51,8 @@ impl Replica {
         // Its program knows better than this node when it sent this: it may have been on its way for long.
         let decided = decided.or(units_decided).unwrap_or(decided_now);
         let unit = unit_id.clone().map(|id| (id, decided));
-        let waiting = Waiting::Commit { session, token, unit: unit_id, gets, puts: logged, not_persistent };
+        let waiting =
+            Waiting::Commit { session, token, unit: unit_id, gets, puts: logged, not_persistent, groups };
         if size <= limits::ENTRY_BYTES_SOFT {
             let places = places.into_iter().collect();
             return self.propose(Command::CommitUnit { unit, places, removals }, waiting);
@@ -66,6 +68,7 @@ impl Replica {
         unit: Option<UnitId>,
         gets: Vec<(QueueId, Position)>,
         not_persistent: Pieces<NotPersistent>,
+        groups: KnownBefore,
         verdict: Result<Verdict, Reason>,
     ) {
         match verdict {
@@ -81,7 +84,10 @@ impl Replica {
                     Some(_) => Completion::failed_because(reason, ANOTHER_ID),
                     None => Completion::failed(reason),
                 };
-                self.end_refused((session, token), gets, not_persistent, completion);
+                self.know_as_before(session, groups);
+                let mut unit = Unit::default();
+                (unit.gets, unit.not_persistent) = (gets, not_persistent);
+                self.back_out(unit, Some((session, token, completion)));
             }
         }
     }
@@ -89,17 +95,23 @@ impl Replica {
     pub(super) fn on_backout(&mut self, session: SessionId, token: Token) {
         let Some(state) = self.sessions.get_mut(session) else { return };
         let mut unit = std::mem::take(&mut state.unit);
-        for ((handle, which), before) in std::mem::take(&mut unit.groups) {
+        self.know_as_before(session, std::mem::take(&mut unit.groups));
+        self.stats.backouts += 1;
+        self.back_out(unit, Some((session, token, Completion::done())));
+    }
+
+    /// What was begun of groups is as it was before the unit.
+    fn know_as_before(&mut self, session: SessionId, groups: KnownBefore) {
+        let Some(state) = self.sessions.get_mut(session) else { return };
+        for ((handle, which), before) in groups {
             if let Some(handle) = state.handles.get_mut(&handle) {
                 handle.groups.restore(which, before);
             }
         }
-        self.stats.backouts += 1;
-        self.back_out(unit, Some((session, token)));
     }
 
     /// Backout counts are in the log.
-    pub(super) fn end_backout(&mut self, answer: Option<(SessionId, Token)>, gets: Vec<(QueueId, Position)>) {
+    pub(super) fn end_backout(&mut self, answer: Option<Box<Answer>>, gets: Vec<(QueueId, Position)>) {
         for (queue, position) in gets {
             if self.wants_move(queue, position) {
                 self.load_to_move(queue, position);
@@ -107,8 +119,8 @@ impl Replica {
                 self.free(queue, position);
             }
         }
-        if let Some((session, token)) = answer {
-            self.answer(session, token, Completion::done());
+        if let Some((session, token, completion)) = answer.map(|answer| *answer) {
+            self.answer(session, token, completion);
         }
     }
 

@@ -175,7 +175,7 @@ impl Replica {
         cut: Option<usize>,
     ) {
         let body_length = message.body.len();
-        let warned = self.sessions.get_mut(session).and_then(|state| state.take_warning(token));
+        let warned = self.sessions.get_mut(session).and_then(|state| state.end_get(token, false));
         debug_assert!(cut.is_none_or(|cut| cut < body_length), "only what is longer than asked for is cut");
         let mut completion = match warned {
             Some(reason) => Completion::warning(reason, Data::Nothing),
@@ -515,28 +515,36 @@ impl Replica {
             self.turn.spend(LEAVE);
             let leading = self.standing.own_mut();
             first.into_iter().for_each(|first| leading.searches.note_free(queue, first));
-            match first {
-                // Nothing is known of groups any more.
-                None => self.ask_again(self.standing.own().waiters.of_groups(queue)),
-                Some(first) if leading.waiters.wait_for_groups(queue) => {
-                    leading.offers.add_again(queue, first);
-                    leading.regrouped.insert(queue);
-                }
-                Some(_) => {}
+            if leading.waiters.wait_for_groups(queue) {
+                first.into_iter().for_each(|first| leading.offers.add_again(queue, first));
+                // Where nothing is known of groups any more, all look again.
+                leading.regrouped.insert(queue, leading.waiters.pass(first.is_none()));
             }
         }
-        for queue in std::mem::take(&mut self.standing.own_mut().regrouped) {
-            self.ask_again(self.standing.own().waiters.looking_again(queue));
-        }
+        self.ask_again();
     }
 
-    /// Those who wait are calls again.
-    fn ask_again(&mut self, waiters: Vec<Ticket>) {
-        for ticket in waiters {
-            self.turn.spend(LEAVE);
-            let waiter = self.standing.own_mut().waiters.remove(ticket).expect("just seen");
-            debug_assert!(waiter.get.selection.is_of_groups(), "whoever looks again looks for groups");
-            self.park_waiter(waiter);
+    /// Those who look again are calls again, as many as the turn has time for.
+    fn ask_again(&mut self) {
+        while !self.turn.is_over() && !self.standing.own().regrouped.is_empty() {
+            let leading = self.standing.own_mut();
+            let behind = leading.regrouped.range(QueueId(leading.looked_again_at.0 + 1)..).next();
+            let Some((queue, pass)) = behind.or(leading.regrouped.first_key_value()) else { return };
+            let (queue, mut pass) = (*queue, *pass);
+            leading.looked_again_at = queue;
+            match leading.waiters.next_of(queue, &mut pass) {
+                None => drop(leading.regrouped.remove(&queue)),
+                Some(ticket) => {
+                    leading.regrouped.insert(queue, pass);
+                    let waiter = leading.waiters.remove(ticket).expect("just seen");
+                    debug_assert!(
+                        waiter.get.selection.is_of_groups(),
+                        "whoever looks again looks for groups"
+                    );
+                    self.turn.spend(LEAVE);
+                    self.park_waiter(waiter);
+                }
+            }
             self.is_not_done = true;
         }
     }
@@ -547,7 +555,7 @@ impl Replica {
             && self.has_lease()
         {
             self.is_not_done |= leading.next_offer((QueueId(0), Position::default())).is_some();
-            self.is_not_done |= leading.reservations.has_grown();
+            self.is_not_done |= leading.reservations.has_grown() || !leading.regrouped.is_empty();
         }
     }
 

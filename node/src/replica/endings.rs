@@ -37,13 +37,13 @@ pub(super) struct Half {
 #[derive(Debug)]
 struct Undone {
     unit: Unit,
-    /// Gets that are free at once: those that are not in the log, and all of a commit that the log refused.
+    /// Gets that are free at once: those that are not in the log.
     volatile: Vec<(QueueId, Position)>,
-    /// Whether backout counts grow.
-    counts: bool,
-    /// The answer of a commit that was refused, and who waits.
-    answer: Option<(SessionId, Token, Completion)>,
+    /// The answer of the back-out, or of a commit that was refused, and who waits.
+    answer: Option<Answer>,
 }
+
+pub(super) type Answer = (SessionId, Token, Completion);
 
 impl Endings {
     pub fn is_empty(&self) -> bool {
@@ -155,7 +155,7 @@ impl Replica {
     }
 
     /// Puts vanish; gets go back to their places once their backout counts are in the log.
-    pub(super) fn back_out(&mut self, mut unit: Unit, caller: Option<(SessionId, Token)>) {
+    pub(super) fn back_out(&mut self, mut unit: Unit, answer: Option<Answer>) {
         unit.logged.iter().for_each(|(queue, count)| self.note_left(*queue, *count));
         if !self.is_serving() {
             unit.not_persistent.into_iter().for_each(|put| self.note_all_left(&put));
@@ -164,29 +164,13 @@ impl Replica {
         let gets = std::mem::take(&mut unit.gets).into_iter();
         let (gets, volatile) = gets.partition(|(_, position)| position.is_persistent());
         unit.gets = gets;
-        let answer = caller.map(|(session, token)| (session, token, Completion::done()));
-        self.undo(Undone { unit, volatile, counts: true, answer });
-    }
-
-    /// The log refused the unit: nothing of it happened, and its messages are where they were.
-    pub(super) fn end_refused(
-        &mut self,
-        caller: (SessionId, Token),
-        gets: Vec<(QueueId, Position)>,
-        not_persistent: Pieces<NotPersistent>,
-        completion: Completion,
-    ) {
-        debug_assert!(completion.is_failed(), "what was refused is answered so");
-        let mut unit = Unit::default();
-        unit.not_persistent = not_persistent;
-        let answer = Some((caller.0, caller.1, completion));
-        self.undo(Undone { unit, volatile: gets, counts: false, answer });
+        self.undo(Undone { unit, volatile, answer });
     }
 
     /// What a committed unit leaves that nobody asks for any more: its memory comes back in pieces.
     pub(super) fn leave_behind(&mut self, unit: Unit) {
         if unit.messages() > 0 || !unit.has_only_gets() {
-            self.undo(Undone { unit, volatile: Vec::new(), counts: false, answer: None });
+            self.undo(Undone { unit, volatile: Vec::new(), answer: None });
         }
     }
 
@@ -230,9 +214,7 @@ impl Replica {
         undone.unit.forget_sequences(2 * PIECE);
         let rest = undone.volatile.len().saturating_sub(PIECE);
         for (queue, position) in undone.volatile.split_off(rest) {
-            if undone.counts {
-                self.count_volatile(queue, position);
-            }
+            self.count_volatile(queue, position);
             self.free(queue, position);
         }
         let mut gets = Vec::new();
@@ -250,8 +232,8 @@ impl Replica {
                 removals.iter().all(|removal| !removal.positions.is_empty()),
                 "a queue of a unit has messages of it"
             );
-            let answer = answer.map(|(session, token, _)| (session, token));
-            self.propose(Command::Backout(removals), Waiting::Backout { answer, gets });
+            let waiting = Waiting::Backout { answer: answer.map(Box::new), gets };
+            self.propose(Command::Backout(removals), waiting);
         } else if let Some((session, token, completion)) = answer {
             self.answer(session, token, completion);
         }

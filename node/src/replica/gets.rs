@@ -7,7 +7,7 @@ use super::Replica;
 use super::free::{Found, Owner, Search};
 use super::loads::Delivery;
 use super::searches::UnderWay;
-use super::sessions::{Handle, Selecting};
+use super::sessions::{Handle, Selecting, Unsaid};
 use super::waiters::Waiter;
 use crate::mqi::{Call, Completion, Data, Get, GetMode, GroupCall, Wait, Which};
 use crate::qmgr::Queue;
@@ -74,10 +74,11 @@ impl Replica {
         self.stats.waits += 1;
         debug_assert!(until.is_none_or(|until| until >= self.now.instant), "a wait ends later");
         let leading = self.standing.own_mut();
-        if get.selection.wants_whole() && !freed.is_empty() {
-            leading.regrouped.insert(queue);
-        }
+        let looks_again = get.selection.wants_whole() && !freed.is_empty();
         leading.waiters.add(Waiter { session, token, queue, get, until });
+        if looks_again {
+            leading.regrouped.insert(queue, leading.waiters.pass(false));
+        }
         freed.into_iter().for_each(|position| leading.offers.add(queue, position));
     }
 
@@ -197,9 +198,12 @@ impl Replica {
         let GroupCall { in_unit, .. } = call;
         let before = handle.groups;
         handle.groups.note_got(get, slot.in_group(), call);
-        state.warned.extend(before.warning_of_get(get).map(|reason| (token, reason)));
+        let warning = before.warning_of_get(get);
         if in_unit {
             state.unit.note_groups(get.handle, Which::Got, before, &handle.groups);
+        }
+        if warning.is_some() || handle.groups.differs(Which::Got, &before) {
+            state.unsaid.insert(token, Unsaid { handle: get.handle, before, warning });
         }
         let owner = if in_unit { Owner::Unit(session) } else { Owner::Get(session) };
         self.standing.own_mut().reservations.reserve(contents, position, owner);

@@ -15,7 +15,7 @@ use super::proposals::Proposals;
 use super::raising::Raising;
 use super::searches::Searches;
 use super::staging::Stagings;
-use super::waiters::Waiters;
+use super::waiters::{Pass, Waiters};
 use crate::qmgr::{Producers, QueueManager};
 use crate::types::{Instant, LookupMap, NodeId, Position, QueueId, SessionId, Term, Token, Version};
 
@@ -49,7 +49,9 @@ pub(super) struct Leading {
     /// Free messages that those who wait were not offered yet.
     pub offers: Offers,
     /// Queues on which a group has become whole, so that whoever waits for one of its messages has to look again.
-    pub regrouped: BTreeSet<QueueId>,
+    pub regrouped: BTreeMap<QueueId, Pass>,
+    /// Where somebody looked again last: the other queues come before it.
+    pub looked_again_at: QueueId,
     /// Queues an administrator is emptying or deleting.
     pub locked: BTreeSet<QueueId>,
     /// Dynamic queues that go as soon as they can.
@@ -162,7 +164,8 @@ impl Leading {
             line: Line::default(),
             searches: Searches::default(),
             offers: Offers::default(),
-            regrouped: BTreeSet::new(),
+            regrouped: BTreeMap::new(),
+            looked_again_at: QueueId(0),
             locked: BTreeSet::new(),
             doomed: BTreeSet::new(),
             incoming: LookupMap::default(),

@@ -486,7 +486,10 @@ impl Replica {
     fn answer(&mut self, session: SessionId, token: Token, completion: Completion) {
         self.stats.calls_failed += u64::from(completion.is_failed());
         // A session that is gone is not answered.
-        if self.sessions.get(session).is_some() {
+        if let Some(state) = self.sessions.get_mut(session) {
+            if completion.is_failed() {
+                state.end_get(token, true);
+            }
             self.out.push(Action::Complete { session, token, completion });
         }
     }

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
+use super::endings::Answer;
 use super::handles::Wanted;
-use super::units::NotPersistent;
+use super::units::{KnownBefore, NotPersistent};
 use crate::mqi::Completion;
 use crate::qmgr::{BatchEncoder, Command};
 use crate::types::{
@@ -44,10 +45,12 @@ pub(super) enum Waiting {
         gets: Vec<(QueueId, Position)>,
         puts: BTreeMap<QueueId, u64>,
         not_persistent: Pieces<NotPersistent>,
+        /// What handles knew of groups before it.
+        groups: KnownBefore,
     },
     /// Backout counts are in the log: the messages are free again. Nobody is answered when the session is gone.
     Backout {
-        answer: Option<(SessionId, Token)>,
+        answer: Option<Box<Answer>>,
         gets: Vec<(QueueId, Position)>,
     },
     Expire {
@@ -288,7 +291,7 @@ impl Waiting {
             | Waiting::Seal { session, token }
             | Waiting::Made { session, token, .. }
             | Waiting::Admin { session, token, .. } => Some((*session, *token)),
-            Waiting::Backout { answer, .. } => *answer,
+            Waiting::Backout { answer, .. } => answer.as_ref().map(|answer| (answer.0, answer.1)),
             Waiting::Nobody
             | Waiting::Expire { .. }
             | Waiting::Expired { .. }

@@ -595,6 +595,97 @@ fn a_wait_for_a_whole_group_ends_with_the_message_that_it_lacked() {
 }
 
 #[test]
+fn a_wait_for_a_whole_group_ends_when_a_message_behind_a_gap_leaves() {
+    let mut alone = Alone::new();
+    let waits = alone.begin(OTHER, Call::Get(Get { wait: Wait::Forever, ..of_whole_groups() }));
+    alone.ok(APP, Call::Put(in_group(2, 4, false)));
+    (1..=2).for_each(|number| drop(alone.ok(APP, Call::Put(in_group(2, number, number == 2)))));
+    assert_eq!(alone.answer(OTHER, waits), None, "the third one lacks");
+    assert_eq!(alone.get(APP, get()), Ok("2.4".into()));
+    assert_eq!(text_of(alone.answer(OTHER, waits).expect("the group is whole")), Ok("2.1".into()));
+}
+
+#[test]
+fn a_copy_that_has_expired_hides_no_other_from_who_looks_for_the_first_of_a_group() {
+    let mut alone = Alone::new();
+    let logical = || Get { selection: Selection { logical_order: true, ..Selection::default() }, ..get() };
+    let mut short = in_group(2, 1, false);
+    short.message.descriptor.expiry = Some(5);
+    alone.ok(APP, Call::Put(short));
+    alone.ok(APP, Call::Put(in_group(2, 1, false)));
+    assert!(alone.get(OTHER, Get { selection: logical().selection, ..browse(GetMode::BrowseFirst) }).is_ok());
+    // Expired, and not gone yet.
+    alone.now.wall.0 += 1_000;
+    assert_eq!(alone.get(OTHER, logical()), Ok("2.1".into()));
+    assert_eq!(alone.get(APP, get()), Err(Reason::NoMsgAvailable));
+}
+
+#[test]
+fn a_wait_for_a_whole_group_ends_when_the_copy_that_broke_it_expires() {
+    let mut alone = Alone::new();
+    let waits = alone.begin(OTHER, Call::Get(Get { wait: Wait::Forever, ..of_whole_groups() }));
+    let mut stray = in_group(2, 4, false);
+    stray.message.descriptor.expiry = Some(5);
+    alone.ok(APP, Call::Put(stray));
+    (1..=2).for_each(|number| drop(alone.ok(APP, Call::Put(in_group(2, number, number == 2)))));
+    assert_eq!(alone.answer(OTHER, waits), None);
+    alone.pass(Duration::from_millis(600));
+    assert_eq!(text_of(alone.answer(OTHER, waits).expect("the group is whole")), Ok("2.1".into()));
+}
+
+#[test]
+fn those_who_wait_for_other_messages_cost_a_put_nothing() {
+    let mut alone = Alone::new();
+    let id = |byte| Some(CorrelationId([byte; 24]));
+    for n in 0..2_000 {
+        let selection = match n % 2 {
+            0 => Selection { sequence_number: Some(7), ..Selection::default() },
+            _ => {
+                Selection { correlation_id: id(1), group_id: Some(GroupId([9; 24])), ..Selection::default() }
+            }
+        };
+        alone.begin(OTHER, Call::Get(Get { wait: Wait::Forever, selection, ..get() }));
+    }
+    let mut put = put("for somebody else");
+    put.message.descriptor.correlation_id = id(1).unwrap();
+    alone.next_token += 1;
+    let mut events = vec![Event::Call { session: APP, token: Token(alone.next_token), call: Call::Put(put) }];
+    while !events.is_empty() || alone.replica.is_not_done() {
+        alone.one_turn(&mut events);
+        let (done, _) = alone.replica.turn_work();
+        assert!(done < 100, "{done}");
+    }
+    assert_eq!(alone.replica.queue_manager().sums().messages, 1);
+}
+
+/// A commit is refused because its unit's outcome was asked for before.
+#[test]
+fn a_commit_that_is_refused_leaves_a_handle_in_its_group_where_it_was_and_counts_as_a_back_out() {
+    let mut alone = Alone::new();
+    let in_order = |text: &str, is_last: bool| {
+        let mut put = put(text);
+        let flag = if is_last { message_flags::LAST_MSG_IN_GROUP } else { message_flags::MSG_IN_GROUP };
+        put.message.descriptor.message_flags = flag;
+        Call::Put(Put { syncpoint: true, logical_order: true, ..put })
+    };
+    alone.ok(APP, in_order("one", false));
+    assert_eq!(alone.outcome("lost", 0), UnitState::BackedOut);
+    assert_eq!(alone.call(APP, commit("lost")).reason, Reason::BackedOut);
+    (0..2).for_each(|n| drop(alone.ok(APP, in_order(&format!("{n}"), n == 1))));
+    alone.ok(APP, commit("first"));
+    let under_syncpoint = || Get { syncpoint: true, ..of_whole_groups() };
+    assert_eq!(
+        alone.get(OTHER, under_syncpoint()),
+        Ok("0".into()),
+        "the group begins with its first message"
+    );
+    assert_eq!(alone.outcome("lost too", 0), UnitState::BackedOut);
+    assert_eq!(alone.call(OTHER, commit("lost too")).reason, Reason::BackedOut);
+    let Data::Got { message, .. } = alone.ok(OTHER, Call::Get(under_syncpoint())) else { panic!() };
+    assert_eq!((&message.body.to_bytes()[..], message.descriptor.backout_count), (&b"0"[..], 1));
+}
+
+#[test]
 fn the_demonstration_takes_four_of_five_under_the_cursor() {
     let mut alone = Alone::new();
     for text in ["Hello", "This", "is", "a", "test"] {
@@ -1143,6 +1234,27 @@ fn a_get_whose_report_has_no_room_in_its_unit_of_work_is_refused_and_the_message
     assert!(alone.get(OTHER, get()).is_ok(), "it was given back");
     let answers = alone.replica.state.queue_id(&name("ANSWERS")).unwrap();
     assert_eq!(alone.replica.state.queue(answers).unwrap().depth(), 3);
+}
+
+#[test]
+fn a_get_that_is_refused_for_its_report_is_not_the_last_one_of_its_group() {
+    const COD_WITH_FULL_DATA: u32 = 0x3800;
+    let mut alone = Alone::new();
+    alone.ok(APP, Call::Admin(Admin::define_local(&name("ANSWERS"), &[("MAXMSGL", "104857600")])));
+    alone.ok(APP, Call::Admin(Admin::alter_local(&name("Q"), &[("MAXMSGL", "104857600")])));
+    let long = asking(COD_WITH_FULL_DATA, put(&"x".repeat(60 << 20)));
+    (0..2).for_each(|_| drop(alone.ok(APP, Call::Put(long.clone()))));
+    for number in 1..=2 {
+        let mut put = in_group(3, number, number == 2);
+        put.message.body = long.message.body.clone();
+        alone.ok(APP, Call::Put(asking(COD_WITH_FULL_DATA, put)));
+    }
+    let in_unit = |get: Get| Get { syncpoint: true, ..get };
+    (0..2).for_each(|_| assert!(alone.get(OTHER, in_unit(get())).is_ok()));
+    assert_eq!(alone.get(OTHER, in_unit(of_whole_groups())), Err(Reason::SyncpointLimitReached));
+    alone.ok(OTHER, Call::Commit { unit: None, units_decided: None });
+    let Data::Got { message, .. } = alone.ok(OTHER, Call::Get(of_whole_groups())) else { panic!() };
+    assert_eq!(message.descriptor.in_group().map(|group| group.sequence_number), Some(1));
 }
 
 #[test]

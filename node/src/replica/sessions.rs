@@ -11,6 +11,7 @@ use super::units::Unit;
 use super::waiters::Waiters;
 use crate::mqi::{
     Call, Connect, Get, GetMode, Groups, HandleView, Identity, OpenOptions, Purpose, Refusal, SessionView,
+    Which,
 };
 use crate::types::{
     Account, DefaultContext, HandleId, Held, InGroup, MessageSelector, ObjectName, Position, QueueId, Reason,
@@ -43,8 +44,18 @@ pub(super) struct Session {
     /// Puts and commits of this session that were proposed and are not applied. What is not persistent must not
     /// overtake them.
     pub proposed: u32,
-    /// Gets that are about to be answered with this warning.
-    pub warned: Vec<(Token, Reason)>,
+    /// Gets that are about to be answered, where that has to do with groups.
+    pub unsaid: BTreeMap<Token, Unsaid>,
+}
+
+/// What a get has to do with groups, until it is answered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Unsaid {
+    pub handle: HandleId,
+    /// What its handle knew before it, and knows again when it is refused after all.
+    pub before: Groups,
+    /// What it is warned of.
+    pub warning: Option<Reason>,
 }
 
 #[derive(Clone, Debug)]
@@ -135,7 +146,7 @@ impl Session {
             opening: 0,
             loading: 0,
             proposed: 0,
-            warned: Vec::new(),
+            unsaid: BTreeMap::new(),
         }
     }
 
@@ -143,12 +154,14 @@ impl Session {
         self.handles.get(&handle).ok_or(Reason::HobjError)
     }
 
-    /// What a get that is answered now is warned of.
-    pub fn take_warning(&mut self, token: Token) -> Option<Reason> {
-        let at = self.warned.iter().position(|(of, _)| *of == token)?;
-        let (_, reason) = self.warned.swap_remove(at);
-        debug_assert_ne!(reason, Reason::None, "a warning says of what");
-        Some(reason)
+    /// A get is answered: nothing of it is to be said any more. What it is warned of, unless it failed: then its message is not
+    /// the last one that its handle had of its group.
+    pub fn end_get(&mut self, token: Token, failed: bool) -> Option<Reason> {
+        let Unsaid { handle, before, warning } = self.unsaid.remove(&token)?;
+        if failed && let Some(handle) = self.handles.get_mut(&handle) {
+            handle.groups.restore(Which::Got, before);
+        }
+        warning.filter(|_| !failed)
     }
 
     /// Whether a queue can be opened under this number.

@@ -32,8 +32,11 @@ pub(super) struct Unit {
     /// What was put with a producer's sequence.
     sequences: BTreeMap<ProducerId, BTreeMap<u64, MessageId>>,
     /// What handles knew of groups before it.
-    pub groups: BTreeMap<(HandleId, Which), Groups>,
+    pub groups: KnownBefore,
 }
+
+/// By handle, and by what it did with groups.
+pub(super) type KnownBefore = BTreeMap<(HandleId, Which), Groups>;
 
 #[derive(Debug)]
 pub(super) struct NotPersistent {

@@ -16,6 +16,14 @@ use crate::types::{CorrelationId, GroupId, HandleId, Instant, MessageId, QueueId
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Ticket(u64);
 
+/// Through those who wait at a queue for something of groups, as they were when it began.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pass {
+    /// Of those who do not look again when a group has become whole, and of those who do.
+    next: [Ticket; 2],
+    upto: Ticket,
+}
+
 #[derive(Debug, Clone)]
 pub(super) struct Waiter {
     pub session: SessionId,
@@ -161,15 +169,23 @@ impl Waiters {
         self.by_groups.range(all_of(queue)).next().is_some()
     }
 
-    /// All of those.
-    pub fn of_groups(&self, queue: QueueId) -> Vec<Ticket> {
-        self.by_groups.range(all_of(queue)).map(|(.., ticket)| *ticket).collect()
+    /// All who wait now for something of groups are to look again, or those that look again when a group has become whole.
+    pub fn pass(&self, all: bool) -> Pass {
+        Pass { next: [Ticket(if all { 0 } else { u64::MAX }), Ticket(0)], upto: Ticket(self.next) }
     }
 
-    /// Those who look again when a group has become whole.
-    pub fn looking_again(&self, queue: QueueId) -> Vec<Ticket> {
-        let all = (queue, true, Ticket(0))..=(queue, true, Ticket(u64::MAX));
-        self.by_groups.range(all).map(|(.., ticket)| *ticket).collect()
+    /// The next of a pass through a queue.
+    pub fn next_of(&self, queue: QueueId, pass: &mut Pass) -> Option<Ticket> {
+        for (looks_again, next) in [false, true].into_iter().zip(&mut pass.next) {
+            let rest = (queue, looks_again, *next)..=(queue, looks_again, pass.upto.max(*next));
+            let found = self.by_groups.range(rest).next().map(|(.., ticket)| *ticket);
+            if let Some(ticket) = found.filter(|ticket| *ticket <= pass.upto) {
+                *next = Ticket(ticket.0 + 1);
+                return Some(ticket);
+            }
+            *next = Ticket(u64::MAX);
+        }
+        None
     }
 
     /// The first that came after `last` and wants such a message. `is_whole`: all of its group is there.
