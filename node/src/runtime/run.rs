@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use tokio::net::TcpListener;
+use tokio::runtime;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -28,6 +29,7 @@ use super::recover::Started;
 use super::reserve::Reserve;
 use super::shutdown::{Signals, Told};
 use super::stores::{self, Stores};
+use super::threads::Deck;
 use super::{again, canary, diagnostics, directories, figures, ports, threads};
 use crate::config::{self, Config, Descriptors, MONITOR_CONNECTIONS_MAX, PEER_CONNECTIONS_MAX, is_loopback};
 use crate::consensus;
@@ -74,14 +76,20 @@ pub fn run(mut config: Config) -> Result<(), Fatal> {
     let agent = Addresses::start(&config, &sockets.peer, &standing)?;
     let reserve = Arc::new(Reserve::find(&config));
     let (stores, started) = stores::open(&config, &standing, &reserve)?;
-    let runtime = threads::runtime(config.threads)
-        .map_err(|error| Fatal::new(FatalReason::System, format!("start the async runtime: {error}")))?;
-    let result = runtime.block_on(async {
-        let node = Node::start(config, tls, sockets, agent, standing, stores, started, reserve, began)?;
+    let deck = |deck| {
+        let made = threads::runtime(deck, config.threads);
+        made.map_err(|error| Fatal::new(FatalReason::System, format!("start the async runtime: {error}")))
+    };
+    let (minds, clients) = (deck(Deck::Minds)?, deck(Deck::Clients)?);
+    let for_clients = clients.handle().clone();
+    let result = minds.block_on(async {
+        let node =
+            Node::start(config, tls, sockets, agent, standing, stores, started, reserve, began, for_clients)?;
         node.until_stopped().await
     });
     // What still runs then is a client that does not end its stream.
-    runtime.shutdown_timeout(Duration::from_millis(200));
+    clients.shutdown_timeout(Duration::from_millis(200));
+    minds.shutdown_timeout(Duration::from_millis(200));
     result
 }
 
@@ -194,6 +202,7 @@ impl Node {
         started: Vec<Started>,
         reserve: Arc<Reserve>,
         began: Instant,
+        for_clients: runtime::Handle,
     ) -> Result<Node, Fatal> {
         let system =
             |what: &str, error: std::io::Error| Fatal::new(FatalReason::System, format!("{what}: {error}"));
@@ -286,6 +295,7 @@ impl Node {
             rounds,
             port_views,
             closing_seen,
+            &for_clients,
         )?;
 
         let all_inboxes = || inboxes.values().cloned().collect::<Vec<Inbox>>();
@@ -490,6 +500,7 @@ fn start_listeners(
     rounds: Vec<(String, Arc<canary::Rounds>)>,
     port_views: watch::Sender<Vec<PortView>>,
     closing: watch::Receiver<bool>,
+    for_clients: &runtime::Handle,
 ) -> Result<Listeners, Fatal> {
     let socket = |socket: StdListener| {
         TcpListener::from_std(socket).map_err(|error| Fatal::new(FatalReason::Listen, error))
@@ -501,6 +512,8 @@ fn start_listeners(
     };
     let listener = Listener::new(handle, limits, account);
 
+    // What is made and begun from here on is on the clients' runtime.
+    let entered = for_clients.enter();
     let client_limits = AcceptLimits::connections(config.limits.connections);
     let incoming =
         security::incoming(socket(sockets.client)?, tls.clone(), Audience::Clients, client_limits.clone());
@@ -547,6 +560,7 @@ fn start_listeners(
         move |name, socket, no_more| channels.clone().serve(name, socket, no_more, closed(until.clone()));
     let ports = Ports::new(options, listener.node.queue_managers.values(), port_views, serve);
     drained.push(tokio::spawn(ports.keep(closed(closing.clone()))));
+    drop(entered);
 
     let incoming = security::incoming(
         socket(sockets.peer)?,
