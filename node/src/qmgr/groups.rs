@@ -160,6 +160,23 @@ impl Groups {
         self.by_id.get(&group_id).into_iter().flat_map(move |group| group.with(number, behind))
     }
 
+    /// Nobody asks for it any more: some of its memory comes back. False when nothing is left.
+    pub fn take_apart(&mut self) -> bool {
+        let mut some = false;
+        if let Some(mut group) = self.by_id.first_entry() {
+            some = true;
+            let of = group.get_mut();
+            let members = [of.members.pop_first(), of.lasts.pop_first()];
+            if members == [None, None] {
+                group.remove();
+            }
+        }
+        for firsts in [&mut self.alone, &mut self.whole, &mut self.broken] {
+            some |= firsts.pop_first().is_some();
+        }
+        some | self.expires.pop_first().is_some()
+    }
+
     /// The next message behind this position that is of no group or begins one; one of which all is there if that is wanted.
     pub fn next_first(&self, behind: Option<Position>, whole: bool) -> Option<Position> {
         let next = |of: &BTreeSet<Position>| {
@@ -274,6 +291,7 @@ mod tests {
             groups.remove(at(u64::from(number) + 5), &slot(name, number, number == 2, Some(3)));
         }
         groups.remove(at(6), &slot(None, 1, false, None));
+        assert!(!groups.take_apart());
         let trees = [groups.by_id.len(), groups.alone.len(), groups.whole.len(), groups.broken.len()];
         assert_eq!((trees, groups.expires.len()), ([0; 4], 0));
     }

@@ -522,6 +522,7 @@ impl Replica {
             }
         }
         self.ask_again();
+        self.is_not_done |= !self.standing.own_mut().reservations.sweep(&mut self.turn);
     }
 
     /// Those who look again are calls again, as many as the turn has time for.

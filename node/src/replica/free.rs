@@ -81,6 +81,8 @@ pub(super) struct Reservations {
     indexed: BTreeSet<QueueId>,
     /// Groups of which more may be had than before. None: perhaps of all groups of the queue.
     grown: BTreeSet<(QueueId, Option<GroupId>)>,
+    /// What nobody asks for any more. To give back the memory of a million messages takes longer than a turn may.
+    litter: Vec<Litter>,
     /// When the next message of a group expires, of each queue whose groups are known and that has one.
     due: BTreeSet<(WallTime, QueueId)>,
 }
@@ -121,6 +123,12 @@ struct Index {
     entries: BTreeSet<u128>,
     built: Built,
     used: Instant,
+}
+
+#[derive(Debug)]
+enum Litter {
+    Index(BTreeSet<u128>),
+    Groups(Groups),
 }
 
 /// Free messages by their groups, as far as that is built: memory of the messages that are queued, as their heads are.
@@ -286,6 +294,23 @@ impl Reservations {
         true
     }
 
+    /// Gives back memory of what nobody asks for any more. False when the turn is over before all of it is.
+    pub fn sweep(&mut self, turn: &mut Turn) -> bool {
+        while let Some(litter) = self.litter.last_mut() {
+            if !turn.may(INDEX) {
+                return false;
+            }
+            let some = match litter {
+                Litter::Index(entries) => entries.pop_first().is_some(),
+                Litter::Groups(groups) => groups.take_apart(),
+            };
+            if !some {
+                self.litter.pop();
+            }
+        }
+        true
+    }
+
     pub fn has_grown(&self) -> bool {
         !self.grown.is_empty()
     }
@@ -379,11 +404,12 @@ impl Reservations {
         for queue in &self.indexed {
             let Some(of) = self.queues.get_mut(queue) else { continue };
             for index in &mut of.indexes {
-                index.take_if(|index| is_unused(index.used));
+                let unused = index.take_if(|index| is_unused(index.used));
+                self.litter.extend(unused.map(|index| Litter::Index(index.entries)));
             }
             let unused =
                 of.grouping.take_if(|grouping| is_unused(grouping.used) && !waits_for_groups(*queue));
-            unused.into_iter().for_each(|grouping| grouping.end(*queue, &mut self.due));
+            self.litter.extend(unused.map(|grouping| grouping.end(*queue, &mut self.due)));
         }
         self.indexed.retain(|queue| self.queues.get(queue).is_some_and(OfQueue::is_indexed));
         debug_assert!(self.indexed.len() <= self.queues.len(), "only queues that are known have indexes");
@@ -391,17 +417,18 @@ impl Reservations {
 
     /// The queue has no messages any more, or `is_gone`.
     pub fn forget_queue(&mut self, queue: QueueId, is_gone: bool) {
-        let Some(OfQueue { grouping, reserved, .. }) = self.queues.remove(&queue) else { return };
+        let Some(OfQueue { grouping, reserved, indexes, .. }) = self.queues.remove(&queue) else { return };
         debug_assert!(reserved.is_empty() || planted::is(Bug::NoOwnerCheck), "what is reserved is there");
         match grouping {
             // Somebody may wait for a group that is to come.
             Some(mut grouping) if !is_gone => {
-                grouping.groups = Groups::default();
+                self.litter.push(Litter::Groups(std::mem::take(&mut grouping.groups)));
                 grouping.remind(queue, &mut self.due);
                 self.queues.insert(queue, OfQueue { grouping: Some(grouping), ..OfQueue::default() });
             }
-            gone => gone.into_iter().for_each(|grouping| grouping.end(queue, &mut self.due)),
+            gone => self.litter.extend(gone.map(|grouping| grouping.end(queue, &mut self.due))),
         }
+        self.litter.extend(indexes.into_iter().flatten().map(|index| Litter::Index(index.entries)));
     }
 }
 
@@ -630,7 +657,7 @@ impl OfQueue {
     }
 
     fn end_grouping(&mut self, queue: QueueId, due: &mut BTreeSet<(WallTime, QueueId)>) {
-        self.grouping.take().into_iter().for_each(|grouping| grouping.end(queue, due));
+        self.grouping.take().into_iter().for_each(|grouping| drop(grouping.end(queue, due)));
     }
 
     /// The message that has this number in its group.
@@ -748,10 +775,11 @@ impl Grouping {
     }
 
     /// Nobody has to know of its groups any more.
-    fn end(self, queue: QueueId, due: &mut BTreeSet<(WallTime, QueueId)>) {
+    fn end(self, queue: QueueId, due: &mut BTreeSet<(WallTime, QueueId)>) -> Litter {
         if let Some(at) = self.due {
             due.remove(&(at, queue));
         }
+        Litter::Groups(self.groups)
     }
 }
 

@@ -11,8 +11,8 @@ use crate::config::voters_warning;
 use crate::peer::{Peers, SnapshotTransfer};
 use crate::replica::{DiskRoom, Inbox};
 use crate::security::Tls;
-use crate::types::Account;
 use crate::types::account::Figure;
+use crate::types::{Account, Share};
 
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 const REPEAT_EVERY: Duration = Duration::from_secs(3600);
@@ -88,7 +88,8 @@ pub async fn keep(
                 now.push(format!("node {} refuses this node: {reason}", peer.name));
             }
         }
-        now.extend(account.figures().filter(|figure| account.is_tight(figure.share)).map(tight));
+        let is_tight = |share: Share| share.is_refused() && account.is_tight(share);
+        now.extend(account.figures().filter(|figure| is_tight(figure.share)).map(tight));
         let expiry = tls.as_ref().and_then(|tls| tls.state().expires_soon(SystemTime::now()));
         now.extend(expiry.map(|text| format!("{text}: renew it; it is loaded without a restart")));
         let repeat = repeated.elapsed() >= REPEAT_EVERY;

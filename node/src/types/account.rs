@@ -70,6 +70,11 @@ impl Share {
         PARTS[self as usize].1
     }
 
+    /// Whether somebody waits or is refused where it has no room. The others have bounds of their own.
+    pub fn is_refused(self) -> bool {
+        !matches!(self, Share::Loaded | Share::Staged | Share::Producers)
+    }
+
     /// How many bytes of a whole of `total` bytes this share has. At least one body of the largest size fits into those
     /// that hold bodies.
     pub fn of(self, total: u64) -> u64 {

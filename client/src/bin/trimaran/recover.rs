@@ -466,22 +466,29 @@ impl Plan {
             loop {
                 let answers = status::ask(global).await?;
                 let picture = status::Picture::of(&answers, Some(&self.name));
-                if let Some((node, _)) = picture.active(Some(&self.name)) {
-                    return Ok::<_, Failure>(node.to_owned());
+                // It may have been ended before: then it is led, and served again when somebody starts it.
+                if let Some(led) = picture.led(&self.name) {
+                    return Ok::<_, Failure>((led.active_node.clone(), status::is_ended(led)));
                 }
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         };
         let serves = tokio::time::timeout(global.patience().max(Duration::from_secs(15)), serves);
         match patiently("waiting for the node to serve", serves).await {
-            Ok(node) => {
-                let (node, ms) = (node?, begun.elapsed().as_millis() as u64);
-                match global.json {
-                    true => say!(
+            Ok(led) => {
+                let ((node, is_ended), ms) = (led?, begun.elapsed().as_millis() as u64);
+                let name = &self.name;
+                match (global.json, is_ended) {
+                    (true, _) => say!(
                         "{}",
-                        json!({ "ok": true, "queue_manager": self.name, "active_node": node, "ms": ms })
+                        json!({ "ok": true, "queue_manager": name, "active_node": node, "ended": is_ended, "ms": ms })
                     ),
-                    false => say!("{} is served by {node} now, after {ms} ms.", self.name),
+                    (false, true) => {
+                        say!(
+                            "{name} is whole again after {ms} ms. It was ended before: `strmqm {name}` starts it."
+                        );
+                    }
+                    (false, false) => say!("{name} is served by {node} now, after {ms} ms."),
                 }
                 Ok(())
             }
