@@ -40,6 +40,7 @@
 
 mod action;
 mod event;
+mod budget;
 mod inbox;
 mod outbox;
 mod turn;
@@ -102,6 +103,7 @@ mod group_test;
 mod replica_test;
 
 pub use action::*;
+pub use budget::Weight;
 pub use event::*;
 pub use inbox::*;
 pub use inspect::WaitView;
