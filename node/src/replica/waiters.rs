@@ -36,6 +36,10 @@ enum Wants {
     Group(GroupId),
 }
 
+/// Where somebody stands among those who wait at a queue.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place(Wants, Ticket);
+
 #[derive(Debug, Default)]
 pub(super) struct Waiters {
     next: u64,
@@ -202,21 +206,19 @@ impl Waiters {
         tickets.into_iter().filter_map(|ticket| self.remove(ticket)).count()
     }
 
-    /// Who waits at a queue, and through which handle.
-    pub fn at(&self, queue: QueueId) -> Vec<(Ticket, SessionId, HandleId)> {
+    /// Who came last.
+    pub fn newest(&self) -> Ticket {
+        Ticket(self.next)
+    }
+
+    /// The next one who waits at the queue, behind this place: who wants the same in order of arrival.
+    pub fn next_at(&self, queue: QueueId, behind: Option<Place>) -> Option<(Place, Ticket)> {
+        let Place(wants, ticket) = behind.unwrap_or(Place(Wants::Any, Ticket(0)));
         let last = Wants::Group(GroupId([u8::MAX; 24]));
-        let all = (queue, Wants::Any, Ticket(0))..=(queue, last, Ticket(u64::MAX));
-        let tickets = self.by_queue.range(all).map(|(_, _, ticket)| *ticket);
-        let found: Vec<_> = tickets
-            .map(|ticket| (ticket, self.get(ticket)))
-            .map(|(ticket, waiter)| (ticket, waiter.session, waiter.get.handle))
-            .collect();
-        debug_assert_eq!(
-            found.len(),
-            self.iter().filter(|waiter| waiter.queue == queue).count(),
-            "all who wait at a queue are found, whatever they want"
-        );
-        found
+        let all = (Excluded((queue, wants, ticket)), Included((queue, last, Ticket(u64::MAX))));
+        let (_, wants, ticket) = *self.by_queue.range(all).next()?;
+        debug_assert!(ticket > Ticket(0), "tickets begin at 1");
+        Some((Place(wants, ticket), ticket))
     }
 
     /// Everybody who waits, in order of arrival.
