@@ -1603,6 +1603,17 @@ fn reasons_of(alone: &mut Alone, session: SessionId, tokens: Vec<Token>) -> Vec<
 }
 
 #[test]
+fn waits_that_end_at_the_same_moment_end_over_as_many_turns_as_it_takes() {
+    let mut alone = of_short_turns();
+    let tokens = wait_in(&mut alone, APP, 1_000, Wait::For(Duration::from_secs(1)));
+    alone.now.instant = alone.now.instant + Duration::from_secs(1);
+    let turns = short_turns(&mut alone, Vec::new());
+    assert!(turns > 10, "it took {turns} turns");
+    assert_eq!(reasons_of(&mut alone, APP, tokens), [Reason::NoMsgAvailable]);
+    assert_eq!(alone.replica.waits().count(), 0);
+}
+
+#[test]
 fn who_waits_at_a_queue_is_looked_at_when_gets_are_not_let_in_any_more_and_at_no_other_change() {
     let mut alone = of_short_turns();
     let tokens = wait_in(&mut alone, APP, 1_000, Wait::Forever);
@@ -1651,6 +1662,22 @@ fn who_waits_through_an_alias_that_leads_elsewhere_is_told_and_gets_nothing_mean
     assert!(turns > 10, "it took {turns} turns");
     assert_eq!(reasons_of(&mut alone, through, told), [Reason::ObjectChanged]);
     assert_eq!(alone.answer(APP, stays[0]).map(text_of), Some(Ok("one".into())));
+}
+
+#[test]
+fn a_channel_with_many_connections_is_stopped_over_as_many_turns_as_it_takes() {
+    let mut alone = of_short_turns();
+    let object = ObjectRef::new(ObjectKind::Channel, "APP");
+    let changes = channel(&[("CHLTYPE", "SVRCONN"), ("MAXINST", "1000"), ("MAXINSTC", "1000")]);
+    alone.ok(
+        APP,
+        Call::Admin(Admin::Define { object: object.clone(), like: String::new(), replace: false, changes }),
+    );
+    (0..200).for_each(|n| drop(through_app(&mut alone, 10 + 2 * n, 5_000 + n as u16).unwrap()));
+    let call = Call::Admin(Admin::Alter { object, changes: channel(&[("STATE", "STOPPED")]) });
+    let turns = short_turns(&mut alone, vec![Event::Call { session: APP, token: Token(90_000), call }]);
+    assert!(turns > 10, "it took {turns} turns");
+    assert_eq!(alone.ended.len(), 400);
 }
 
 #[test]
