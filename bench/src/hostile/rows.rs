@@ -1,5 +1,7 @@
 //! The attacks. A new one is a row here; what it does is in [`calls`], [`unfinished`] or [`strangers`].
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use trimaran_proto::queue::v1::{self as wire, call::Call};
@@ -28,7 +30,7 @@ const PLAIN: Row = Row {
     long_victim: false,
 };
 
-pub static ROWS: [Row; 20] = [
+pub static ROWS: [Row; 22] = [
     Row {
         name: "gets-by-correlation",
         title: "5,000 gets by one correlation id in one frame, under syncpoint, and back out",
@@ -122,6 +124,21 @@ pub static ROWS: [Row; 20] = [
         title: "9,900 browses of 1 MB in one frame; nothing is read",
         before: Before::LongMessage { bytes: 1_000_000 },
         strike: |attacker| Box::pin(unfinished::browse_and_not_read(attacker, 9_900)),
+        ..PLAIN
+    },
+    Row {
+        name: "waits-that-end-together",
+        title: "60 sessions with 9,990 gets each that wait and end at the same moment",
+        strike: |attacker| {
+            Box::pin(unfinished::wait_in_many(attacker, 60, 9_990, Some(Duration::from_secs(5))))
+        },
+        ..PLAIN
+    },
+    Row {
+        name: "waits-for-ever",
+        title: "100 sessions with 9,990 gets each that wait for ever",
+        strike: |attacker| Box::pin(unfinished::wait_in_many(attacker, 100, 9_990, None)),
+        long_victim: true,
         ..PLAIN
     },
     Row {

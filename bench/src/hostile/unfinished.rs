@@ -36,6 +36,28 @@ pub async fn browse_and_not_read(attacker: &mut Attacker, count: usize) -> Resul
     attacker.begin_again().await
 }
 
+/// Gets of an empty queue, as far as the node takes them. With a time they all end when it is over, and none waits for less.
+pub async fn wait_in_many(
+    attacker: &mut Attacker,
+    sessions: usize,
+    gets: usize,
+    time: Option<Duration>,
+) -> Result<()> {
+    let end = time.map(|time| Instant::now() + time);
+    let mut open = Vec::new();
+    for _ in 0..sessions {
+        let mut stream = opened(attacker.address(), &attacker.queue).await?;
+        let left = |end: Instant| end.saturating_duration_since(Instant::now()).as_millis() as i32;
+        let wait_ms = end.map_or(-1, left);
+        let waits = || Call::Get(wire::Get { wait_ms, ..get() });
+        let calls = (0..gets).map(|_| wire::Call { token: stream.token(), call: Some(waits()) }).collect();
+        stream.send(calls)?;
+        open.push(stream);
+    }
+    attacker.hold(time.map_or(Duration::MAX, |time| time + Duration::from_secs(1))).await;
+    Ok(())
+}
+
 /// Each with so many mebibytes, as far as the node takes them.
 pub async fn open_units(attacker: &mut Attacker, sessions: usize, mebibytes: usize) -> Result<()> {
     let mut open = Vec::new();

@@ -1,12 +1,20 @@
 //! A session that lasts: calls go to the replica, deliveries come back, and whoever takes none of them is hung up on.
 
+use std::time::Duration;
+
+use futures::FutureExt;
+
 use super::backlogs::{Of, Watch};
 use super::client::Client;
 use super::node::Listener;
 use super::serving::{Elsewhere, Refused, Unserved, elsewhere, find_served};
 use crate::mqi::{Call, Connect, Terms};
-use crate::replica::{Delivery, Inbox, Outbox, SessionHandle, Stopped};
-use crate::types::{NodeId, Token};
+use crate::replica::{Delivery, Inbox, Outbox, SessionHandle};
+use crate::types::{NodeId, Reason, Token};
+
+/// So long a session is kept waiting because too many gets wait for messages. A connection is not read meanwhile, so nobody
+/// would notice that its client is gone, and what that has waits for ever.
+const ROOM_PATIENCE: Duration = Duration::from_secs(60);
 
 /// The way to the replica and back. Dropped, it ends the session: its unit of work is backed out.
 #[derive(Debug)]
@@ -77,8 +85,26 @@ impl Link {
 
     /// Calls in the order they were made. Waits while too many bytes are unanswered or the mind is behind. A token that
     /// is in use may not be used again.
-    pub async fn send(&self, calls: Vec<(Token, Call)>) -> Result<(), Stopped> {
-        self.handle.send_many(calls).await
+    ///
+    /// # Errors
+    /// Why the session has to end: 2162 when the node stops, 2102 when there was no room for a get that waits for a minute.
+    pub async fn send(&self, calls: Vec<(Token, Call)>) -> Result<(), Reason> {
+        let sent = self.handle.send_many(calls);
+        tokio::pin!(sent);
+        if let Some(sent) = (&mut sent).now_or_never() {
+            return sent.map_err(|_| Reason::QMgrStopping);
+        }
+        loop {
+            tokio::select! {
+                biased;
+                sent = &mut sent => return sent.map_err(|_| Reason::QMgrStopping),
+                () = tokio::time::sleep(ROOM_PATIENCE) => {
+                    if self.handle.waits_for_waits() {
+                        return Err(Reason::ResourceProblem);
+                    }
+                }
+            }
+        }
     }
 
     /// The next delivery; None when the mind has ended. Its bodies count as not read until [`Link::sent`].

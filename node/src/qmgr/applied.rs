@@ -1,7 +1,7 @@
 //! What a command did when it was applied: one shape for all commands, the same on every node.
 
 use super::Slot;
-use crate::types::{MessageId, Position, QueueId, Reason, UnitState};
+use crate::types::{MessageId, ObjectName, Position, QueueId, Reason, UnitState};
 
 /// What is noted and who is told follows from this and from nothing else, whichever command it was.
 #[derive(Debug, PartialEq)]
@@ -14,8 +14,10 @@ pub struct Applied {
     pub removed: Vec<Removed>,
     /// Messages that stay where they are, and were backed out once more.
     pub backed_out: usize,
-    /// Queues that were created, altered, cleared or deleted, or that an alias led to which is another one now.
+    /// Queues that were created, altered, cleared or deleted.
     pub changed: Vec<QueueId>,
+    /// Other names of queues, and to which each led until now: they say something else, or are gone.
+    pub renamed: Vec<(QueueId, ObjectName)>,
     /// Messages of a unit of work that were read, checked, came or went: each as often as that.
     pub looks: usize,
     /// A channel was defined, altered or deleted.
@@ -57,6 +59,7 @@ impl Default for Applied {
             removed: Vec::new(),
             backed_out: 0,
             changed: Vec::new(),
+            renamed: Vec::new(),
             looks: 0,
             channel_changed: false,
             listener_changed: false,
@@ -67,7 +70,7 @@ impl Default for Applied {
 impl Applied {
     /// Nothing was placed, removed or changed.
     pub fn is_nothing(&self) -> bool {
-        self.messages() == 0 && self.changed.is_empty()
+        self.messages() == 0 && self.changed.is_empty() && self.renamed.is_empty()
     }
 
     /// How many came, left or changed.
@@ -83,6 +86,7 @@ impl Applied {
         self.removed.clear();
         self.removed.shrink_to(KEPT_MAX);
         self.changed.clear();
+        self.renamed.clear();
         (self.channel_changed, self.listener_changed) = (false, false);
         self.looks = 0;
         self.backed_out = 0;

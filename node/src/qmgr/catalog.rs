@@ -511,8 +511,8 @@ impl QueueManager {
         applied.listener_changed |= object.kind == ObjectKind::Listener;
         let is_alias = matches!(object.kind, ObjectKind::AliasQueue | ObjectKind::RemoteQueue);
         let name = ObjectName::new(&object.name).ok().filter(|_| is_alias);
-        let target = name.and_then(|name| self.resolve(&name).ok());
-        applied.changed.extend(target.map(|target| target.queue));
+        let led = name.and_then(|name| Some((self.resolve(&name).ok()?.queue, name)));
+        applied.renamed.extend(led);
     }
 
     /// Of everything but local queues.

@@ -371,6 +371,7 @@ impl QueueManager {
                 applied.verdict = self.carry_out(command, applied);
                 if applied.verdict.is_err() {
                     applied.changed.clear();
+                    applied.renamed.clear();
                     (applied.channel_changed, applied.listener_changed) = (false, false);
                 }
                 debug_assert!(

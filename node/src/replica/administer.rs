@@ -81,21 +81,6 @@ impl Replica {
         self.answer(session, token, verdict.map_or_else(Completion::failed, |_| Completion::done()));
     }
 
-    /// A queue, or an alias of it, is not what it was: who waits where no message will be given any more is told.
-    pub(super) fn note_changed(&mut self, queue: QueueId) {
-        let Some(leading) = self.standing.leading_mut() else { return };
-        let contents = self.state.queue(queue);
-        if contents.is_none_or(|queue| queue.depth() == 0) {
-            leading.reservations.forget_queue(queue, contents.is_none());
-        }
-        for (ticket, session, handle) in leading.waiters.at(queue) {
-            let handle = self.sessions.get(session).and_then(|session| session.handles.get(&handle));
-            let Some(Err(reason)) = handle.map(|handle| self.source(handle).map(|_| ())) else { continue };
-            let waiter = self.standing.own_mut().waiters.remove(ticket).expect("just seen");
-            self.answer(waiter.session, waiter.token, Completion::failed(reason));
-        }
-    }
-
     /// Who is said to have changed something.
     pub(super) fn by(&self, session: SessionId) -> By {
         let Some(session) = self.sessions.get(session) else { return By::default() };

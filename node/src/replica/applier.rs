@@ -257,6 +257,7 @@ impl Replica {
         leading.channels_due |= applied.channel_changed;
         leading.listeners_due |= applied.listener_changed;
         applied.changed.iter().for_each(|queue| self.note_changed(*queue));
+        applied.renamed.iter().for_each(|(queue, name)| self.note_renamed(*queue, name));
     }
 
     /// A command that this node proposed is applied.

@@ -5,7 +5,7 @@ use super::proposals::Waiting;
 use super::sessions::Session;
 use super::turn::{CALL, LOOK};
 use super::{Action, Replica};
-use crate::mqi::{Call, Completion, Data, Operate, Put, PutTarget, Refusal};
+use crate::mqi::{Call, Completion, Data, Operate, Put, PutTarget, Refusal, RunRequest};
 use crate::qmgr::{Access, Command, LoadRequest};
 use crate::types::{SessionId, Token, limits};
 
@@ -176,6 +176,10 @@ impl Replica {
             }
             Call::Commit { .. } | Call::Backout => {
                 held || leading.proposals.backlog_bytes() > BACKLOG_BYTES_MAX
+            }
+            // What it ends, a start does not find in its middle.
+            Call::Operate(Operate::Run(RunRequest::Start)) => {
+                held || !self.has_lease() || self.is_ending_programs()
             }
             Call::Get(_)
             | Call::Inquire { .. }

@@ -54,8 +54,8 @@ impl Replica {
         Ok(Some(terms_of(channel)))
     }
 
-    /// STOP CHANNEL: nobody is connected any more through a channel that is stopped now. What was not committed is backed
-    /// out.
+    /// STOP CHANNEL: who is connected through a channel that is stopped now is sent away, as many as a turn has time for. What was
+    /// not committed is backed out.
     pub(super) fn end_stopped_channels(&mut self) {
         let is_due =
             self.standing.leading_mut().is_some_and(|leading| std::mem::take(&mut leading.channels_due));
@@ -71,7 +71,14 @@ impl Replica {
             session.identity.channel.as_ref().is_some_and(|channel| stopped.contains(channel.as_str()))
         };
         let through = self.sessions.by_id.iter().filter(|(_, session)| is_through_stopped(session));
-        for session in through.map(|(id, _)| *id).collect::<Vec<SessionId>>() {
+        let through: Vec<SessionId> = through.map(|(id, _)| *id).collect();
+        self.turn.next_phase();
+        for session in through {
+            if self.turn.is_over() {
+                self.standing.own_mut().channels_due = true;
+                self.is_not_done = true;
+                return;
+            }
             let reason = Reason::ConnectionBroken;
             self.out.push(Action::CloseSession { session, reason, all_answered: false });
             self.on_session_closed(session);

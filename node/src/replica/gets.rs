@@ -8,6 +8,7 @@ use super::free::{Found, Owner, Search};
 use super::loads::Delivery;
 use super::searches::UnderWay;
 use super::sessions::{Handle, Selecting, Unsaid};
+use super::turn::LEAVE;
 use super::waiters::Waiter;
 use crate::mqi::{Call, Completion, Data, Get, GetMode, GroupCall, Wait, Which};
 use crate::qmgr::Queue;
@@ -230,11 +231,29 @@ impl Replica {
         self.answer(session, token, Completion::done());
     }
 
+    /// Those whose time is over are told, in the order in which it was, as many as a turn has time for. Whose turn has not come may
+    /// still be given a message that comes meanwhile: nobody was told that there is none.
     pub(super) fn end_waits(&mut self) {
+        if !self.has_due_waits() {
+            return;
+        }
         let now = self.now.instant;
-        while let Some(waiter) = self.standing.leading_mut().and_then(|leading| leading.waiters.take_due(now))
+        self.turn.next_phase();
+        while !self.turn.is_over()
+            && let Some(waiter) = self.standing.own_mut().waiters.take_due(now)
         {
+            self.turn.spend(LEAVE);
+            debug_assert!(
+                waiter.until.is_some_and(|until| until <= now),
+                "only whose time is over is told so"
+            );
             self.answer(waiter.session, waiter.token, Completion::failed(Reason::NoMsgAvailable));
         }
+        self.is_not_done |= self.has_due_waits();
+    }
+
+    fn has_due_waits(&self) -> bool {
+        let next = self.standing.leading().and_then(|leading| leading.waiters.next_deadline());
+        next.is_some_and(|until| until <= self.now.instant)
     }
 }

@@ -1,18 +1,23 @@
 //! The way into a replica: the only handle that listeners and IO threads get.
 //!
 //! Two bounded queues lead to the mind: one for calls of clients, one for everything else, so that Raft is never
-//! kept waiting by clients. Calls are bounded by number and by the bytes of their bodies: whoever sends more waits.
+//! kept waiting by clients. Calls are bounded by number and by what they hold (`budget.rs`): whoever sends more waits, and
+//! nobody else does.
 //! What has only a newest value (how far the log and the store are on disk) is not queued at all.
 //!
 //! Built by `runtime::driver`, which owns the receiving end; the simulator hands its events to `Replica` itself.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use futures::task::AtomicWaker;
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, oneshot, watch};
 
+use super::budget::{self, Budget, Weight};
 use super::outbox::{Outbox, OutboxSender, outbox};
 use super::{Event, Stats};
 use crate::mqi::{Call, Connect, Refusal, Terms};
@@ -26,12 +31,6 @@ use crate::types::{
 pub const CALLS_QUEUED_MAX: usize = 4096;
 /// Other events that wait for the mind.
 pub const EVENTS_QUEUED_MAX: usize = 4096;
-/// The byte budget has room for one body of the largest size, and its call.
-const BUDGET_BYTES_MIN: usize = crate::types::limits::BODY_BYTES_MAX + 4096;
-const _: () = assert!(
-    BUDGET_BYTES_MIN <= u32::MAX as usize && BUDGET_BYTES_MIN <= Semaphore::MAX_PERMITS,
-    "each byte of the largest body can be asked for"
-);
 
 /// The mind has ended: the node is stopping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -65,7 +64,7 @@ pub struct Inbox {
     calls: mpsc::Sender<Mail>,
     events: mpsc::Sender<Event>,
     progress: Arc<Progress>,
-    budget: Arc<Budget>,
+    unanswered: Arc<Unanswered>,
     session_ids: Arc<AtomicU64>,
     account: Arc<Account>,
     published: Published,
@@ -108,9 +107,8 @@ struct Progress {
 
 /// Bytes of calls that are not answered yet.
 #[derive(Debug)]
-struct Budget {
-    permits: Semaphore,
-    bytes_max: usize,
+struct Unanswered {
+    budget: Mutex<Budget>,
     account: Arc<Account>,
 }
 
@@ -120,13 +118,13 @@ pub struct Mailbox {
     calls: mpsc::Receiver<Mail>,
     events: mpsc::Receiver<Event>,
     progress: Arc<Progress>,
-    budget: Arc<Budget>,
+    unanswered: Arc<Unanswered>,
     persisted: u64,
     flushed: u64,
 }
 
-/// Makes the two ends. `session_ids` is shared by the queue managers of a node; `bytes_max` bounds the bodies of
-/// calls that are not answered yet and is at least one body of the largest size; `account` has what waits for clients.
+/// Makes the two ends. `session_ids` is shared by the queue managers of a node; `bytes_max` bounds what calls hold that are not
+/// answered yet and is at least one body of the largest size; `account` has what waits for clients.
 pub fn inbox(
     queue_manager: QueueManagerId,
     name: ObjectName,
@@ -136,11 +134,11 @@ pub fn inbox(
     role: RoleView,
     membership: Membership,
 ) -> (Inbox, Mailbox, Publisher) {
-    let bytes_max = bytes_max.clamp(BUDGET_BYTES_MIN, u32::MAX as usize);
     let (calls, calls_end) = mpsc::channel(CALLS_QUEUED_MAX);
     let (events, events_end) = mpsc::channel(EVENTS_QUEUED_MAX);
     let progress = Arc::new(Progress::default());
-    let budget = Arc::new(Budget { permits: Semaphore::new(bytes_max), bytes_max, account: account.clone() });
+    let budget = Mutex::new(Budget::new((bytes_max as u64).clamp(budget::BYTES_MIN, u32::MAX.into())));
+    let unanswered = Arc::new(Unanswered { budget, account: account.clone() });
     let (role, role_end) = watch::channel(role);
     let (membership, membership_end) = watch::channel(membership);
     let (listeners, listeners_end) = watch::channel(Vec::new());
@@ -150,7 +148,7 @@ pub fn inbox(
         calls: calls_end,
         events: events_end,
         progress: progress.clone(),
-        budget: budget.clone(),
+        unanswered: unanswered.clone(),
         persisted: 0,
         flushed: 0,
     };
@@ -164,7 +162,7 @@ pub fn inbox(
         units_decided: units_decided.clone(),
     };
     let inbox =
-        Inbox { queue_manager, name, calls, events, progress, budget, session_ids, account, published };
+        Inbox { queue_manager, name, calls, events, progress, unanswered, session_ids, account, published };
     (inbox, mailbox, Publisher { role, membership, listeners, stats, waits_for, units_decided })
 }
 
@@ -206,11 +204,9 @@ impl Inbox {
         membership.nodes.get(&leader).map(|info| (leader, info.clone()))
     }
 
-    /// Bytes that calls may still bring until somebody has to wait.
-    pub fn free_bytes(&self) -> usize {
-        let free = self.budget.permits.available_permits();
-        debug_assert!(free <= self.budget.bytes_max, "no more is free than there may be");
-        free
+    /// Bytes that calls may still bring that do not wait for messages.
+    pub fn free_bytes(&self) -> u64 {
+        self.unanswered.budget.lock().free()
     }
 
     /// Asks for a session: calls go through the handle, their answers come from the outbox. The session ends when
@@ -229,7 +225,7 @@ impl Inbox {
             session,
             terms: Terms::default(),
             calls: self.calls.clone(),
-            budget: self.budget.clone(),
+            unanswered: self.unanswered.clone(),
         };
         handle.terms = answer.await.map_err(|_| Reason::QMgrStopping)??;
         Ok((handle, outbox))
@@ -278,7 +274,7 @@ pub struct SessionHandle {
     session: SessionId,
     terms: Terms,
     calls: mpsc::Sender<Mail>,
-    budget: Arc<Budget>,
+    unanswered: Arc<Unanswered>,
 }
 
 impl SessionHandle {
@@ -295,39 +291,123 @@ impl SessionHandle {
         self.send_many(vec![(token, call)]).await
     }
 
-    /// Calls in the order they were made: all that a frame had. Waits while too many bytes are unanswered or the
-    /// mind is behind. A token that is in use may not be used again.
+    /// Calls in the order they were made: all that a frame had. Waits while too many bytes are unanswered, of this session or of
+    /// all, or the mind is behind; what has room goes ahead. One batch after the other. A token that is in use may not be used
+    /// again.
     pub async fn send_many(&self, calls: Vec<(Token, Call)>) -> Result<(), Stopped> {
-        // Half of the budget at a time, so that one large frame need not wait until everybody else is done.
-        let chunk_max = self.budget.bytes_max / 2;
-        let weights = calls.iter().map(|(_, call)| call.weight());
-        if weights.clone().sum::<usize>() <= chunk_max {
-            return self.send_chunk(calls).await;
+        if let [(_, call)] = &calls[..] {
+            let only = Weight::of(call);
+            let room = self.room(Weight::default(), std::slice::from_ref(&only)).await;
+            return self.send_taken(calls, room).await;
         }
-        let mut chunk = Vec::new();
-        let mut chunk_bytes = 0;
-        for (token, call) in calls {
-            let bytes = call.weight();
-            if chunk_bytes + bytes > chunk_max && !chunk.is_empty() {
-                self.send_chunk(std::mem::take(&mut chunk)).await?;
-                chunk_bytes = 0;
-            }
-            chunk_bytes += bytes;
-            chunk.push((token, call));
+        let mut sum = Weight::default();
+        let sums: Vec<Weight> = calls
+            .iter()
+            .map(|(_, call)| {
+                sum = sum.plus(Weight::of(call));
+                sum
+            })
+            .collect();
+        let mut calls = calls.into_iter();
+        let (mut sent, mut base) = (0, Weight::default());
+        while sent < sums.len() {
+            let room = self.room(base, &sums[sent..]).await;
+            sent += room.calls;
+            base = sums[sent - 1];
+            self.send_taken(calls.by_ref().take(room.calls).collect(), room).await?;
         }
-        self.send_chunk(chunk).await
+        debug_assert!(calls.next().is_none(), "every call has gone");
+        Ok(())
     }
 
-    async fn send_chunk(&self, calls: Vec<(Token, Call)>) -> Result<(), Stopped> {
-        let bytes: usize = calls.iter().map(|(_, call)| call.weight()).sum();
-        let bytes = bytes.min(self.budget.bytes_max) as u32;
-        let permit = self.budget.permits.acquire_many(bytes).await.map_err(|_| Stopped)?;
+    /// Whether the session is kept waiting because too many gets wait for messages: that may last for as long as these do.
+    pub fn waits_for_waits(&self) -> bool {
+        self.unanswered.budget.lock().waits_for_waits(self.session)
+    }
+
+    async fn room<'a>(&'a self, base: Weight, sums: &'a [Weight]) -> Room<'a> {
+        let count = Entering { of: self, base, sums, waits: false }.await;
+        debug_assert!(count > 0, "there is room for one call at least");
+        Room { of: self, calls: count, weight: sums[count - 1].minus(base) }
+    }
+
+    async fn send_taken(&self, calls: Vec<(Token, Call)>, room: Room<'_>) -> Result<(), Stopped> {
+        debug_assert_eq!(calls.len(), room.calls, "there is room for all of these");
         let queue = self.calls.reserve().await.map_err(|_| Stopped)?;
-        // Given back call by call, when they are answered (`Mailbox::give_back`).
-        permit.forget();
-        self.budget.account.add(Share::Calls, u64::from(bytes));
+        // Given back when they are answered (`Mailbox::give_back`).
+        std::mem::forget(room);
         queue.send(Mail::Calls { session: self.session, calls });
         Ok(())
+    }
+}
+
+/// A session's calls on their way in: how many of them have room, as soon as one has.
+struct Entering<'a> {
+    of: &'a SessionHandle,
+    base: Weight,
+    sums: &'a [Weight],
+    waits: bool,
+}
+
+impl Future for Entering<'_> {
+    type Output = usize;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<usize> {
+        let SessionHandle { session, unanswered, .. } = self.of;
+        let mut budget = unanswered.budget.lock();
+        let count = budget.take(*session, self.base, self.sums);
+        debug_assert!(count <= self.sums.len(), "no more are let in than there are");
+        self.waits = count == 0;
+        let Some(last) = count.checked_sub(1) else {
+            budget.wait(*session, self.base, self.sums, context.waker().clone());
+            return Poll::Pending;
+        };
+        let next = budget.next();
+        drop(budget);
+        next.into_iter().for_each(Waker::wake);
+        unanswered.account.add(Share::Calls, self.sums[last].minus(self.base).bytes());
+        Poll::Ready(count)
+    }
+}
+
+impl Drop for Entering<'_> {
+    /// Whoever was told in its place that there is room.
+    fn drop(&mut self) {
+        if !self.waits {
+            return;
+        }
+        let mut budget = self.of.unanswered.budget.lock();
+        budget.stop_waiting(self.of.session);
+        let next = budget.next();
+        drop(budget);
+        next.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// Room that was taken for calls that the mind does not have yet.
+struct Room<'a> {
+    of: &'a SessionHandle,
+    calls: usize,
+    weight: Weight,
+}
+
+impl Drop for Room<'_> {
+    fn drop(&mut self) {
+        self.of.unanswered.give_back(self.of.session, self.weight);
+    }
+}
+
+impl Unanswered {
+    fn give_back(&self, session: SessionId, weight: Weight) {
+        if weight.bytes() == 0 {
+            return;
+        }
+        let mut budget = self.budget.lock();
+        let own = budget.give_back(session, weight);
+        let next = budget.next();
+        drop(budget);
+        self.account.give(Share::Calls, weight.bytes());
+        own.into_iter().chain(next).for_each(Waker::wake);
     }
 }
 
@@ -397,21 +477,13 @@ impl Mailbox {
         moved
     }
 
-    /// What a call holds of the byte budget from the moment it was sent; to be given back when it is answered for
-    /// good, or when its session ends.
-    pub fn weight(&self, call: &Call) -> u32 {
-        call.weight().min(self.budget.bytes_max) as u32
+    /// What a call holds from the moment it was sent; to be given back when it is answered for good, or when its session ends.
+    pub fn weight(&self, call: &Call) -> Weight {
+        Weight::of(call)
     }
 
-    pub fn give_back(&self, bytes: usize) {
-        if bytes > 0 {
-            debug_assert!(
-                self.budget.permits.available_permits() + bytes <= self.budget.bytes_max,
-                "no more is given back than was taken"
-            );
-            self.budget.permits.add_permits(bytes);
-            self.budget.account.give(Share::Calls, bytes as u64);
-        }
+    pub fn give_back(&self, session: SessionId, weight: Weight) {
+        self.unanswered.give_back(session, weight);
     }
 }
 
@@ -419,9 +491,11 @@ impl Mailbox {
 mod tests {
     use std::future::poll_fn;
 
+    use futures::FutureExt;
+
     use super::*;
-    use crate::mqi::{Put, PutTarget};
-    use crate::types::Message;
+    use crate::mqi::{Get, GetMode, Put, PutTarget, Selection, Wait};
+    use crate::types::{HandleId, Message};
 
     fn parts() -> (Inbox, Mailbox, Publisher) {
         let role = RoleView::NotServing { term: Default::default(), leader: None, recovering: false };
@@ -498,8 +572,53 @@ mod tests {
         let (calls, _) = take(&mut mailbox).await;
         let Mail::Calls { calls, .. } = &calls[0] else { panic!("calls expected") };
         assert!(futures::poll!(&mut second).is_pending());
-        mailbox.give_back(mailbox.weight(&calls[0].1) as usize);
+        mailbox.give_back(handle.session(), mailbox.weight(&calls[0].1));
         second.await.unwrap();
+    }
+
+    fn get(wait: Wait) -> Call {
+        Call::Get(Get {
+            handle: HandleId(1),
+            syncpoint: false,
+            syncpoint_if_persistent: false,
+            wait,
+            mode: GetMode::default(),
+            selection: Selection::default(),
+            max_length: None,
+            accept_truncated: false,
+        })
+    }
+
+    #[tokio::test]
+    async fn gets_of_one_client_that_wait_for_ever_hold_up_nobody_else() {
+        let (inbox, mut mailbox, _publisher) = parts();
+        let mut sessions = Vec::new();
+        for _ in 0..20 {
+            sessions.push(open(&inbox, &mut mailbox).await);
+        }
+        let (victim, _outbox) = open(&inbox, &mut mailbox).await;
+        let frame = || (1..9_990).map(|token| (Token(token), get(Wait::Forever))).collect();
+        let mut sends: Vec<_> =
+            sessions.iter().map(|(handle, _)| Box::pin(handle.send_many(frame()))).collect();
+        let mut kept_waiting = 0;
+        for send in &mut sends {
+            kept_waiting += usize::from(futures::poll!(send).is_pending());
+        }
+        assert!(kept_waiting > 10, "{kept_waiting} are kept waiting");
+        assert!(sessions.last().is_some_and(|(handle, _)| handle.waits_for_waits()));
+        let calls = [put(1 << 20), get(Wait::No), get(Wait::Forever), Call::Ping];
+        for (token, call) in calls.into_iter().enumerate() {
+            let sent = victim.send(Token(token as u64), call).now_or_never();
+            assert_eq!(sent, Some(Ok(())), "it goes on at once");
+        }
+        // Whoever goes away leaves nothing behind that would be counted.
+        drop(sends);
+        let (mails, _) = take(&mut mailbox).await;
+        for mail in &mails {
+            let Mail::Calls { session, calls } = mail else { continue };
+            calls.iter().for_each(|(_, call)| mailbox.give_back(*session, mailbox.weight(call)));
+        }
+        assert_eq!(inbox.account.used(Share::Calls), 0);
     }
 
     #[tokio::test]

@@ -16,6 +16,7 @@ use super::raising::Raising;
 use super::searches::Searches;
 use super::staging::Stagings;
 use super::waiters::{Pass, Waiters};
+use super::withdrawals::Withdrawals;
 use crate::qmgr::{Producers, QueueManager};
 use crate::types::{Instant, LookupMap, NodeId, Position, QueueId, SessionId, Term, Token, Version};
 
@@ -42,6 +43,7 @@ pub(super) struct Leading {
     pub endings: Endings,
     pub reservations: Reservations,
     pub waiters: Waiters,
+    pub withdrawals: Withdrawals,
     pub readers: Readers,
     /// Sessions that have parked calls.
     pub line: Line,
@@ -160,6 +162,7 @@ impl Leading {
             endings: Endings::default(),
             reservations: Reservations::default(),
             waiters: Waiters::default(),
+            withdrawals: Withdrawals::default(),
             readers: Readers::default(),
             line: Line::default(),
             searches: Searches::default(),
@@ -264,6 +267,7 @@ impl Leading {
         self.staging.assert_holds();
         self.searches.assert_holds();
         self.offers.assert_holds();
+        self.withdrawals.assert_holds(self.waiters.newest());
         if let Some(raising) = &self.raising {
             raising.assert_holds(self.questions, now);
         }
@@ -289,9 +293,10 @@ impl Leading {
     }
 
     /// What those who wait are offered next, at or behind this. Those of locked queues are offered when it is decided what becomes
-    /// of the queue.
+    /// of the queue, and where gets are not let in any more, when who waits there knows it.
     pub fn next_offer(&self, from: (QueueId, Position)) -> Option<(QueueId, Position)> {
-        let next = self.offers.next(from, &self.locked);
+        let is_held = |queue| self.locked.contains(&queue) || self.withdrawals.holds(queue);
+        let next = self.offers.next(from, is_held);
         debug_assert!(next.is_none_or(|next| next >= from), "messages are offered in their order");
         next
     }

@@ -12,6 +12,7 @@
 //! reports        what messages ask to be told of their fate
 //! staging        large bodies and large units go ahead in parts
 //! gets           which message it is, and what happens when there is none
+//! withdrawals    waits where gets are not let in any more
 //! delivery       messages on their way to those who get or browse them
 //! commits        the end of a unit of work
 //! endings        what takes longer than a turn of that
@@ -40,6 +41,7 @@
 
 mod action;
 mod event;
+mod budget;
 mod inbox;
 mod outbox;
 mod turn;
@@ -49,6 +51,7 @@ mod units;
 mod free;
 mod searches;
 mod waiters;
+mod withdrawals;
 mod offers;
 mod proposals;
 mod protection;
@@ -102,6 +105,7 @@ mod group_test;
 mod replica_test;
 
 pub use action::*;
+pub use budget::Weight;
 pub use event::*;
 pub use inbox::*;
 pub use inspect::WaitView;
@@ -396,6 +400,7 @@ impl Replica {
         self.propose_all();
         self.drive_consensus();
         self.follow_leadership();
+        self.end_withdrawn();
         self.serve_stirred();
         self.end_waits();
         self.take_turns();
@@ -423,6 +428,7 @@ impl Replica {
         // What the steps above proposed leaves in this turn too, so that a quiet node answers at once.
         if self.propose_all() {
             self.drive_consensus();
+            self.end_withdrawn();
             self.serve_stirred();
         }
         self.note_stirred();

@@ -33,11 +33,15 @@ impl Offers {
     }
 
     /// The next one at or behind this, of a queue that is not waited for.
-    pub fn next(&self, from: (QueueId, Position), locked: &BTreeSet<QueueId>) -> Option<(QueueId, Position)> {
+    pub fn next(
+        &self,
+        from: (QueueId, Position),
+        is_held: impl Fn(QueueId) -> bool,
+    ) -> Option<(QueueId, Position)> {
         let mut from = from;
         // Queues that are locked may have a million messages each.
         while let Some(&(queue, position)) = self.stirred.range(from..).next() {
-            if !locked.contains(&queue) && !self.reading.contains(&queue) {
+            if !is_held(queue) && !self.reading.contains(&queue) {
                 return Some((queue, position));
             }
             from = (QueueId(queue.0 + 1), Position::default());

@@ -1684,6 +1684,114 @@ fn what_a_session_leaves_is_taken_away_over_as_many_turns_as_it_takes() {
     assert_eq!(views[0].open_input, 1);
 }
 
+/// Gets of each of these sessions that wait, through their handles.
+fn wait_in(alone: &mut Alone, session: SessionId, count: usize, wait: Wait) -> Vec<Token> {
+    let first = alone.next_token + 1;
+    alone.next_token += count as u64;
+    let tokens: Vec<Token> = (first..=alone.next_token).map(Token).collect();
+    let call = || Call::Get(Get { wait, ..get() });
+    alone.go_on(tokens.iter().map(|token| Event::Call { session, token: *token, call: call() }).collect());
+    tokens
+}
+
+/// Turns until all is done, of which none is long.
+fn short_turns(alone: &mut Alone, mut events: Vec<Event>) -> usize {
+    let mut turns = 0;
+    while turns == 0 || !events.is_empty() || alone.replica.is_not_done() {
+        alone.one_turn(&mut events);
+        let (done, applied) = alone.replica.turn_work();
+        assert!(done <= 4 * SHORT && applied <= SHORT + OVER, "{done} and {applied}");
+        turns += 1;
+        assert!(turns < 10_000, "it never comes to rest");
+    }
+    turns
+}
+
+fn reasons_of(alone: &mut Alone, session: SessionId, tokens: Vec<Token>) -> Vec<Reason> {
+    let reason = |token| alone.answers.remove(&(session, token)).map(|completion| completion.reason);
+    let mut reasons: Vec<Reason> = tokens.into_iter().filter_map(reason).collect();
+    reasons.dedup();
+    reasons
+}
+
+#[test]
+fn waits_that_end_at_the_same_moment_end_over_as_many_turns_as_it_takes() {
+    let mut alone = of_short_turns();
+    let tokens = wait_in(&mut alone, APP, 1_000, Wait::For(Duration::from_secs(1)));
+    alone.now.instant = alone.now.instant + Duration::from_secs(1);
+    let turns = short_turns(&mut alone, Vec::new());
+    assert!(turns > 10, "it took {turns} turns");
+    assert_eq!(reasons_of(&mut alone, APP, tokens), [Reason::NoMsgAvailable]);
+    assert_eq!(alone.replica.waits().count(), 0);
+}
+
+#[test]
+fn who_waits_at_a_queue_is_looked_at_when_gets_are_not_let_in_any_more_and_at_no_other_change() {
+    let mut alone = of_short_turns();
+    let tokens = wait_in(&mut alone, APP, 1_000, Wait::Forever);
+    let alter = |text: &[(&str, &str)]| {
+        let changes = Changes::parse(ObjectKind::LocalQueue, text.iter().copied()).unwrap();
+        Call::Admin(Admin::Alter { object: ObjectRef::local_queue(&name("Q")), changes })
+    };
+    let asks = |token, call| Event::Call { session: OTHER, token: Token(token), call };
+    let turns = short_turns(&mut alone, vec![asks(90_000, alter(&[("DESCR", "another")]))]);
+    assert!(turns <= 3, "it took {turns} turns");
+    // What was said stays said, and who comes when gets are let in again waits on.
+    let mut events =
+        vec![asks(90_001, alter(&[("GET", "DISABLED")])), asks(90_002, alter(&[("GET", "ENABLED")]))];
+    while !alone.answers.contains_key(&(OTHER, Token(90_002))) {
+        alone.one_turn(&mut events);
+    }
+    assert!(alone.replica.waits().count() > 500, "most are not told yet");
+    let again = Call::Get(Get { wait: Wait::Forever, ..get() });
+    events.extend([asks(90_003, again), asks(90_004, alter(&[("DESCR", "third")]))]);
+    let turns = short_turns(&mut alone, events);
+    assert!(turns > 10, "it took {turns} turns");
+    assert_eq!(reasons_of(&mut alone, APP, tokens), [Reason::GetInhibited]);
+    assert_eq!(alone.replica.waits().map(|wait| wait.token).collect::<Vec<_>>(), [Token(90_003)]);
+    alone.put(APP, "one");
+    assert_eq!(alone.answer(OTHER, Token(90_003)).map(text_of), Some(Ok("one".into())));
+}
+
+#[test]
+fn who_waits_through_an_alias_that_leads_elsewhere_is_told_and_gets_nothing_meanwhile() {
+    let mut alone = of_short_turns();
+    let alias = ObjectRef::new(ObjectKind::AliasQueue, "A");
+    let leads_to = |queue: &str| Changes::parse(ObjectKind::AliasQueue, [("TARGET", queue)]).unwrap();
+    let define =
+        Admin::Define { object: alias.clone(), like: String::new(), replace: false, changes: leads_to("Q") };
+    alone.ok(APP, Call::Admin(define));
+    alone.ok(APP, Call::Admin(Admin::define_local(&name("R"), &[])));
+    let through = SessionId(3);
+    alone.open_session(through);
+    alone.open(through, "A");
+    let told = wait_in(&mut alone, through, 1_000, Wait::Forever);
+    let stays = wait_in(&mut alone, APP, 1, Wait::Forever);
+    let call = Call::Admin(Admin::Alter { object: alias, changes: leads_to("R") });
+    let mut events = vec![Event::Call { session: OTHER, token: Token(90_000), call }];
+    events.push(Event::Call { session: OTHER, token: Token(90_001), call: Call::Put(put("one")) });
+    let turns = short_turns(&mut alone, events);
+    assert!(turns > 10, "it took {turns} turns");
+    assert_eq!(reasons_of(&mut alone, through, told), [Reason::ObjectChanged]);
+    assert_eq!(alone.answer(APP, stays[0]).map(text_of), Some(Ok("one".into())));
+}
+
+#[test]
+fn a_channel_with_many_connections_is_stopped_over_as_many_turns_as_it_takes() {
+    let mut alone = of_short_turns();
+    let object = ObjectRef::new(ObjectKind::Channel, "APP");
+    let changes = channel(&[("CHLTYPE", "SVRCONN"), ("MAXINST", "1000"), ("MAXINSTC", "1000")]);
+    alone.ok(
+        APP,
+        Call::Admin(Admin::Define { object: object.clone(), like: String::new(), replace: false, changes }),
+    );
+    (0..200).for_each(|n| drop(through_app(&mut alone, 10 + 2 * n, 5_000 + n as u16).unwrap()));
+    let call = Call::Admin(Admin::Alter { object, changes: channel(&[("STATE", "STOPPED")]) });
+    let turns = short_turns(&mut alone, vec![Event::Call { session: APP, token: Token(90_000), call }]);
+    assert!(turns > 10, "it took {turns} turns");
+    assert_eq!(alone.ended.len(), 400);
+}
+
 #[test]
 fn sessions_are_told_page_by_page() {
     let mut alone = Alone::new();

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use super::proposals::Waiting;
 use super::sessions::Session;
+use super::turn::LEAVE;
 use super::{Action, Replica};
 use crate::mqi::{self, Call, Completion, Purpose, Refusal, RunRequest};
 use crate::qmgr::Command;
@@ -104,9 +105,16 @@ impl Replica {
 
     fn drive_quiescing(&mut self) {
         debug_assert_eq!(self.state.run(), RunState::Quiescing, "who runs goes on");
+        self.turn.next_phase();
         while let Some(waiter) = self.standing.own_mut().waiters.take_first() {
             self.answer(waiter.session, waiter.token, Completion::failed(Reason::QMgrQuiescing));
+            self.turn.spend(LEAVE);
+            if self.turn.is_over() {
+                self.is_not_done = true;
+                return;
+            }
         }
+        debug_assert_eq!(self.standing.own().waiters.len(), 0, "nobody waits for what does not come");
         let ending = self.standing.own().ending;
         if ending.is_proposed || self.now.instant < ending.next_look {
             return;
@@ -122,22 +130,33 @@ impl Replica {
         }
     }
 
-    /// Every program and every connection of a channel is gone; what was not committed is backed out.
+    /// Programs are still being sent away.
+    pub(super) fn is_ending_programs(&self) -> bool {
+        self.state.run().is_ended() && self.sessions.by_id.values().any(is_served)
+    }
+
+    /// Every program and every connection of a channel goes, as many as a turn has time for; what was not committed is backed out.
     fn end_programs(&mut self) {
         debug_assert!(self.state.run().is_ended(), "nobody is sent away while the queue manager runs");
-        let is_served = |session: &Session| session.purpose != Purpose::Errand;
         let served = self.sessions.by_id.iter().filter(|(_, session)| is_served(session));
+        let served: Vec<SessionId> = served.map(|(id, _)| *id).collect();
         let reason = match self.standing.own().ending.reconnect {
             true => Reason::ConnectionBroken,
             false => Reason::QMgrStopping,
         };
-        for session in served.map(|(id, _)| *id).collect::<Vec<SessionId>>() {
+        self.turn.next_phase();
+        for session in served {
+            if self.turn.is_over() {
+                self.is_not_done = true;
+                return;
+            }
             self.out.push(Action::CloseSession { session, reason, all_answered: false });
             self.on_session_closed(session);
         }
-        debug_assert!(
-            !self.sessions.by_id.values().any(is_served),
-            "nobody is served by a queue manager that was ended"
-        );
+        debug_assert!(!self.is_ending_programs(), "nobody is served by a queue manager that was ended");
     }
+}
+
+fn is_served(session: &Session) -> bool {
+    session.purpose != Purpose::Errand
 }

@@ -115,6 +115,35 @@ fn a_controlled_end_waits_for_the_last_program_and_begins_nothing_new() {
 }
 
 #[test]
+fn programs_that_wait_are_told_of_an_end_over_as_many_turns_as_it_takes() {
+    const SHORT: u64 = 512;
+    for request in [RunRequest::EndControlled, END_NOW] {
+        let mut group = placed_group();
+        let leader = group.leader().unwrap();
+        let sessions = (100..160).map(SessionId);
+        sessions.clone().for_each(|session| begin_session(&mut group, leader, session));
+        let Call::Get(waiting) = get(false) else { unreachable!() };
+        for (session, token) in
+            sessions.flat_map(|session| (10..30).map(move |token| (session, Token(token))))
+        {
+            let call = Call::Get(Get { wait: Wait::Forever, ..waiting.clone() });
+            group.tell(leader, Event::Call { session, token, call });
+        }
+        group.pass(millis(10));
+        group.answers(leader);
+        let replica = &mut group.members.get_mut(&leader).unwrap().replica;
+        assert_eq!(replica.waits().count(), 1_200);
+        (replica.turn, replica.stats.turn_work_max) = (Turn::new(SHORT), 0);
+        asked(&mut group, request);
+        group.pass(millis(2_000));
+        let replica = &group.members[&leader].replica;
+        assert_eq!(replica.waits().count(), 0);
+        assert!(replica.stats.turn_work_max <= 4 * SHORT, "{}", replica.stats.turn_work_max);
+        assert_eq!(self::sessions(&group, leader), if request == END_NOW { 0 } else { 60 });
+    }
+}
+
+#[test]
 fn a_leader_that_dies_while_its_queue_manager_quiesces_leaves_the_end_to_the_next() {
     let mut group = placed_group();
     let first = group.leader().unwrap();

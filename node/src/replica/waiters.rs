@@ -88,6 +88,10 @@ impl Wants {
     }
 }
 
+/// Where somebody stands among those who wait at a queue.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place(Wants, Ticket);
+
 #[derive(Debug, Default)]
 pub(super) struct Waiters {
     next: u64,
@@ -280,20 +284,22 @@ impl Waiters {
         tickets.into_iter().filter_map(|ticket| self.remove(ticket)).count()
     }
 
-    /// Who waits at a queue, and through which handle.
-    pub fn at(&self, queue: QueueId) -> Vec<(Ticket, SessionId, HandleId)> {
-        let all = (queue, Wants::default())..(QueueId(queue.0 + 1), Wants::default());
-        let tickets = self.by_queue.range(all).flat_map(|(_, alike)| alike.iter().copied());
-        let found: Vec<_> = tickets
-            .map(|ticket| (ticket, self.get(ticket)))
-            .map(|(ticket, waiter)| (ticket, waiter.session, waiter.get.handle))
-            .collect();
-        debug_assert_eq!(
-            found.len(),
-            self.iter().filter(|waiter| waiter.queue == queue).count(),
-            "all who wait at a queue are found, whatever they want"
-        );
-        found
+    /// Who came last.
+    pub fn newest(&self) -> Ticket {
+        Ticket(self.next)
+    }
+
+    /// The next one who waits at the queue, behind this place: who wants the same in order of arrival.
+    pub fn next_at(&self, queue: QueueId, behind: Option<Place>) -> Option<(Place, Ticket)> {
+        let Place(wants, ticket) = behind.unwrap_or(Place(Wants::default(), Ticket(0)));
+        let all = (queue, wants)..(QueueId(queue.0 + 1), Wants::default());
+        let next_of = |alike: &BTreeSet<Ticket>, behind: Ticket| {
+            alike.range((Excluded(behind), Unbounded)).next().copied()
+        };
+        self.by_queue.range(all).find_map(|((_, next), alike)| {
+            let behind = if *next == wants { ticket } else { Ticket(0) };
+            next_of(alike, behind).map(|ticket| (Place(*next, ticket), ticket))
+        })
     }
 
     /// Everybody who waits, in order of arrival.

@@ -22,7 +22,7 @@ use crate::consensus::{LogWrite, Parted};
 use crate::listener::waits;
 use crate::mqi::{Data, Refusal, Terms};
 use crate::qmgr::{LoadRequest, StoreBatch};
-use crate::replica::{Action, Delivery, Event, Mail, Mailbox, OutboxSender, Publisher, Replica};
+use crate::replica::{Action, Delivery, Event, Mail, Mailbox, OutboxSender, Publisher, Replica, Weight};
 use crate::types::{
     Index, Instant, LookupMap, Membership, NodeId, Reason, RequestId, RoleView, SessionId, Token, Version,
     WriteNumber,
@@ -100,9 +100,12 @@ struct Session {
     /// Who asked for it, until that is answered.
     admitted: Option<oneshot::Sender<Result<Terms, Refusal>>>,
     outbox: OutboxSender,
-    /// What each unanswered call holds of the byte budget.
-    held: LookupMap<Token, u32>,
-    held_bytes: usize,
+    /// What each unanswered call holds.
+    held: LookupMap<Token, Weight>,
+    /// All of them.
+    holds: Weight,
+    /// Those that were answered in this turn.
+    given: Weight,
     pending: Vec<(Token, crate::mqi::Completion)>,
 }
 
@@ -272,7 +275,8 @@ impl<H: Hands> Driver<H> {
                     admitted: Some(admitted),
                     outbox,
                     held: LookupMap::default(),
-                    held_bytes: 0,
+                    holds: Weight::default(),
+                    given: Weight::default(),
                     pending: Vec::new(),
                 };
                 self.sessions.insert(session, asked);
@@ -281,23 +285,23 @@ impl<H: Hands> Driver<H> {
             Mail::Calls { session, calls } => {
                 let Some(known) = self.sessions.get_mut(&session) else {
                     // It was closed by the queue manager, and does not know yet.
-                    let bytes = calls.iter().map(|(_, call)| self.mailbox.weight(call) as usize).sum();
-                    self.mailbox.give_back(bytes);
+                    let weights = calls.iter().map(|(_, call)| self.mailbox.weight(call));
+                    self.mailbox.give_back(session, weights.fold(Weight::default(), Weight::plus));
                     return;
                 };
                 for (token, call) in calls {
-                    let bytes = self.mailbox.weight(&call);
-                    known.held_bytes += bytes as usize;
-                    if let Some(replaced) = known.held.insert(token, bytes) {
-                        known.held_bytes -= replaced as usize;
-                        self.mailbox.give_back(replaced as usize);
+                    let weight = self.mailbox.weight(&call);
+                    known.holds = known.holds.plus(weight);
+                    if let Some(replaced) = known.held.insert(token, weight) {
+                        known.holds = known.holds.minus(replaced);
+                        self.mailbox.give_back(session, replaced);
                     }
                     self.replica.handle(Event::Call { session, token, call });
                 }
             }
             Mail::Closed { session } => {
                 if let Some(closed) = self.sessions.remove(&session) {
-                    self.mailbox.give_back(closed.held_bytes);
+                    self.mailbox.give_back(session, closed.holds.plus(closed.given));
                     self.replica.handle(Event::SessionClosed { session });
                 }
             }
@@ -359,10 +363,10 @@ impl<H: Hands> Driver<H> {
     fn complete(&mut self, session: SessionId, token: Token, completion: crate::mqi::Completion) {
         let Some(known) = self.sessions.get_mut(&session) else { return };
         if !matches!(completion.data, Data::Progress { .. })
-            && let Some(bytes) = known.held.remove(&token)
+            && let Some(weight) = known.held.remove(&token)
         {
-            known.held_bytes -= bytes as usize;
-            self.mailbox.give_back(bytes as usize);
+            known.holds = known.holds.minus(weight);
+            known.given = known.given.plus(weight);
         }
         if known.pending.is_empty() {
             self.answered.push(session);
@@ -383,7 +387,7 @@ impl<H: Hands> Driver<H> {
 
     fn close(&mut self, session: SessionId, reason: Reason, all_answered: bool) {
         let Some(closed) = self.sessions.remove(&session) else { return };
-        self.mailbox.give_back(closed.held_bytes);
+        self.mailbox.give_back(session, closed.holds.plus(closed.given));
         if !closed.pending.is_empty() {
             let _ = closed.outbox.send(Delivery::Completions(closed.pending));
         }
@@ -452,6 +456,7 @@ impl<H: Hands> Driver<H> {
         for session in self.answered.drain(..) {
             if let Some(known) = self.sessions.get_mut(&session) {
                 let pending = std::mem::take(&mut known.pending);
+                self.mailbox.give_back(session, std::mem::take(&mut known.given));
                 // A listener that is gone drops its handle, and the session is closed then.
                 let _ = known.outbox.send(Delivery::Completions(pending));
             }

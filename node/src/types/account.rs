@@ -212,11 +212,19 @@ impl Account {
 /// The part of a share that is left to those who need little.
 const LEFT: u64 = 4;
 
-fn fits_beside(used: u64, bytes: u64, whole: u64, limit: u64) -> bool {
+/// How much of `limit` may be held at most where there is room for so many bytes more of something that is `whole` long with
+/// them, by the rule of [`Held::hold_beside`]. None: there never is.
+pub fn most_beside(bytes: u64, whole: u64, limit: u64) -> Option<u64> {
     debug_assert!(bytes <= whole, "a part is not longer than the whole");
-    let leaves = whole.saturating_mul(2).min(limit / LEFT);
-    let is_alone = used.saturating_add(bytes) <= whole;
-    used.saturating_add(bytes).saturating_add(if is_alone { 0 } else { leaves }) <= limit
+    let others_and_whole = limit.checked_sub(bytes)?;
+    // Of what is nearly as long as all there is, half of the rest: else it would have to wait until nobody has anything.
+    let leaves = whole.saturating_mul(2).min(limit / LEFT).min(limit.saturating_sub(whole) / 2);
+    let is_alone = (whole - bytes).min(others_and_whole);
+    Some(is_alone.max(others_and_whole.saturating_sub(leaves)))
+}
+
+fn fits_beside(used: u64, bytes: u64, whole: u64, limit: u64) -> bool {
+    most_beside(bytes, whole, limit).is_some_and(|most| used <= most)
 }
 
 impl Entry {
@@ -361,6 +369,15 @@ mod tests {
         let mut short: Vec<Held> = (0..20).map(|_| Held::nothing(account.clone(), Share::Bodies)).collect();
         assert!(short.iter_mut().all(|held| held.hold_beside(3 * MIB / 2)), "and taken by who needs little");
         assert!(!account.has_room_beside(Share::Bodies, 40 * MIB, 40 * MIB));
+    }
+
+    #[test]
+    fn what_is_nearly_as_long_as_the_share_goes_beside_those_who_need_little() {
+        const MIB: u64 = 1 << 20;
+        assert_eq!(most_beside(100 * MIB, 100 * MIB, 101 * MIB), Some(MIB / 2));
+        assert_eq!(most_beside(MIB, MIB, 101 * MIB), Some(98 * MIB));
+        assert_eq!(most_beside(MIB, 60 * MIB, 100 * MIB), Some(79 * MIB));
+        assert_eq!(most_beside(102 * MIB, 102 * MIB, 101 * MIB), None);
     }
 
     #[test]

@@ -259,8 +259,8 @@ impl Session {
     async fn send_calls(&mut self) {
         let calls = self.conversation.take_calls();
         let link = self.link.as_ref().expect("calls are made by connected sessions only");
-        if link.send(calls).await.is_err() {
-            self.close(Reason::QMgrStopping, false);
+        if let Err(reason) = link.send(calls).await {
+            self.close(reason, false);
         }
     }
 

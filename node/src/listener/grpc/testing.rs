@@ -139,7 +139,7 @@ async fn run(mut mailbox: Mailbox, mut closes: mpsc::UnboundedReceiver<Reason>, 
                     batches.send_modify(|count| *count += 1);
                     for (token, call) in calls {
                         // Answers may wait; their bytes need not.
-                        mailbox.give_back(mailbox.weight(&call) as usize);
+                        mailbox.give_back(session, mailbox.weight(&call));
                         if mind.sessions.contains_key(&session) {
                             mind.on_call(session, token, call);
                         }
