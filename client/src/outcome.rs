@@ -19,6 +19,9 @@ pub struct Placed {
     /// 2049 ([`reason::PRIORITY_EXCEEDS_MAXIMUM`]) when the priority was above 9 and the message was put with 9. Another one,
     /// and not 0, when the message went to the dead-letter queue instead: the reason it was dead-lettered for.
     pub warning: u32,
+    /// Of a duplicate: whether its first answer had a warning is not known (see `Placed.only_id_known` of the protos), so it may be on the
+    /// dead-letter queue although `warning` is 0.
+    pub only_id_known: bool,
 }
 
 /// What became of a unit of work. Final: what is not committed now can not be committed afterwards.

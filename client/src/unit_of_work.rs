@@ -429,7 +429,12 @@ fn placed(answer: Answer) -> Placed {
         Some(wire::completion::Data::Placed(placed)) => placed,
         _ => wire::Placed::default(),
     };
-    Placed { message_id: placed.message_id, duplicate: placed.duplicate, warning: answer.warning }
+    Placed {
+        message_id: placed.message_id,
+        duplicate: placed.duplicate,
+        warning: answer.warning,
+        only_id_known: placed.only_id_known,
+    }
 }
 
 fn backed_out() -> Error {

@@ -346,6 +346,23 @@ fn another_id_for_a_repeated_put_is_flagged() {
 }
 
 #[test]
+fn another_warning_or_group_for_a_repeated_put_is_flagged() {
+    each_changed(&["repeated put"], |history, number, bad| {
+        if history.may_be_stored_twice(&history.operations[number]) {
+            return false;
+        }
+        let What::Put(put) = &mut bad.operations[number].what else { return false };
+        let Some(Some((reason, in_group))) = put.told.first().copied() else { return false };
+        put.told.push(None);
+        put.told.push(match in_group {
+            Some(_) => Some((reason, None)),
+            None => Some((Reason::QFull, None)),
+        });
+        true
+    });
+}
+
+#[test]
 fn an_outcome_that_contradicts_the_commit_is_flagged() {
     each_changed(&["outcome"], |history, number, bad| {
         let operation = &history.operations[number];

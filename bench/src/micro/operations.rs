@@ -143,6 +143,7 @@ fn place(unique: u64) -> Command {
         message: Box::new(message()),
         unique: Some(unique),
         producer: None,
+        warning: None,
         staged: None,
         report: None,
     };

@@ -70,7 +70,12 @@ impl State {
                     Some(wire::completion::Data::Placed(placed)) => placed,
                     _ => wire::Placed::default(),
                 };
-                Ok(Placed { message_id: placed.message_id, duplicate: placed.duplicate, warning })
+                Ok(Placed {
+                    message_id: placed.message_id,
+                    duplicate: placed.duplicate,
+                    warning,
+                    only_id_known: placed.only_id_known,
+                })
             }
             // It stays in line for the next stream. The end of this one comes behind what else is answered.
             Err(error) if error.reason() == Some(reason::CONNECTION_BROKEN) => {

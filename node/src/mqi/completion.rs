@@ -32,6 +32,8 @@ pub enum Data {
         /// Where in its group, if it is in one.
         in_group: Option<InGroup>,
         duplicate: bool,
+        /// Of a duplicate: whatever else the first answer said is not known.
+        only_id_known: bool,
     },
     /// A queue was made from the model that was opened.
     Opened {

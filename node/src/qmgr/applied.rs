@@ -1,7 +1,7 @@
 //! What a command did when it was applied: one shape for all commands, the same on every node.
 
-use super::Slot;
-use crate::types::{MessageId, ObjectName, Position, QueueId, Reason, UnitState};
+use super::{Before, Slot};
+use crate::types::{ObjectName, Position, QueueId, Reason, UnitState};
 
 /// What is noted and who is told follows from this and from nothing else, whichever command it was.
 #[derive(Debug, PartialEq)]
@@ -29,10 +29,8 @@ pub struct Applied {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Done,
-    /// A producer sequence that was placed before, as this message.
-    Duplicate {
-        message_id: MessageId,
-    },
+    /// A producer sequence that was placed before.
+    Duplicate(Before),
     /// What became of a unit of work, for good.
     Sealed {
         state: UnitState,

@@ -17,8 +17,8 @@ use crate::types::definition::{By, Changes, ObjectRef, RecordAction};
 use crate::types::fields::{Field, Fields, Malformed, Value};
 use crate::types::{
     Body, Descriptor, EncodedDescriptor, Message, MessageId, NodeId, NotSpoken, ObjectName, Persistence,
-    Position, ProducerId, ProducerSequence, QueueId, RunState, Speaks, StagedBodyId, Term, UnitId, Version,
-    WallTime, limits,
+    Position, ProducerId, ProducerSequence, QueueId, Reason, RunState, Speaks, StagedBodyId, Term, UnitId,
+    Version, WallTime, limits,
 };
 
 /// One item of a batch.
@@ -150,6 +150,9 @@ pub struct Place {
     /// The id is the queue manager's own: its last 8 bytes. Saves 16 bytes a message in the log.
     pub unique: Option<u64>,
     pub producer: Option<ProducerSequence>,
+    /// With which warning its program is answered, or that there is none: for its repetitions. None where the put has no sequence, or was
+    /// let in before [`Version::RECORDS`].
+    pub warning: Option<Option<Reason>>,
     pub staged: Option<(StagedBodyId, usize)>,
     /// Placed with it.
     pub report: Option<Box<Report>>,
@@ -191,7 +194,10 @@ impl Place {
     }
 
     fn since(&self) -> Version {
-        if self.report.is_some() { Version::RECORDS } else { Version::FIRST }
+        match (&self.report, self.warning) {
+            (None, None) => Version::FIRST,
+            _ => Version::RECORDS,
+        }
     }
 }
 
@@ -398,6 +404,7 @@ impl<'a> PlaceEncoding<'a> {
             unique: place.unique.unwrap_or(0),
             repeated,
             report: None,
+            warning: place.warning.map(|warning| warning.map_or(0, Reason::number)),
         };
         let message = MessageEncoding::of(&mut place.message, place.unique);
         let of_report = report.as_ref().map_or(0, |report| field_length(report.length));
@@ -494,6 +501,7 @@ fn decode_place(data: &Bytes, at: &[u8]) -> Result<Place, DecodeError> {
         message: Box::default(),
         unique: None,
         producer: None,
+        warning: None,
         staged: None,
         report: None,
     };
@@ -512,6 +520,7 @@ fn decode_place(data: &Bytes, at: &[u8]) -> Result<Place, DecodeError> {
             7 => place.unique = Some(value.number()),
             8 => repeated = value.number() != 0,
             9 => place.report = Some(Box::new(decode_report(data, value.bytes())?)),
+            10 => place.warning = Some(warning_from_wire(value.number())?),
             _ => {}
         }
     }
@@ -524,6 +533,14 @@ fn decode_place(data: &Bytes, at: &[u8]) -> Result<Place, DecodeError> {
         place.staged = Some((StagedBodyId(staged), staged_length as usize));
     }
     Ok(place)
+}
+
+fn warning_from_wire(number: u64) -> Result<Option<Reason>, DecodeError> {
+    if number == 0 {
+        return Ok(None);
+    }
+    let reason = u32::try_from(number).ok().and_then(Reason::from_number);
+    reason.map(Some).ok_or(DecodeError::Field("warning"))
 }
 
 fn decode_message(data: &Bytes, at: &[u8]) -> Result<Message, DecodeError> {
@@ -832,13 +849,22 @@ mod tests {
         };
         let report =
             Report { queue: QueueId(5), message: Box::new(of_report), unique: Some(7), data: (1, 3) };
-        let mut place =
-            Place { queue: QueueId(4), message, unique: None, producer, staged: None, report: None };
+        let mut place = Place {
+            queue: QueueId(4),
+            message,
+            unique: None,
+            producer,
+            warning: None,
+            staged: None,
+            report: None,
+        };
         let plain = place.clone();
         place.report = Some(Box::new(report));
+        place.warning = Some(Some(Reason::QFull));
         let position = Position { rank: 9, sequence: 77, minor: 0 };
         let removal = Removal { queue: QueueId(4), positions: vec![position] };
         let commands = vec![
+            Command::Place(Place { warning: Some(None), ..plain.clone() }),
             Command::Place(plain),
             Command::Place(place.clone()),
             Command::Remove(removal.clone()),

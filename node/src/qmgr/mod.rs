@@ -19,6 +19,7 @@ mod queue;
 mod queues;
 mod rubbish;
 mod producer_names;
+mod told;
 mod producers;
 mod outcomes;
 mod applied;
@@ -53,6 +54,7 @@ pub use rules::{AliasWords, ManagerRules, QueueRules};
 pub use slot::Slot;
 pub use store_batch::*;
 pub use sums::Sums;
+pub use told::{Before, Told};
 
 use std::collections::BTreeSet;
 
@@ -440,7 +442,7 @@ impl QueueManager {
             "a pack that a message left is noted for the store"
         );
         debug_assert!(
-            !matches!(applied.verdict, Ok(Verdict::Duplicate { .. } | Verdict::Sealed { .. }))
+            !matches!(applied.verdict, Ok(Verdict::Duplicate(_) | Verdict::Sealed { .. }))
                 || applied.is_nothing(),
             "a repeated put and an inquiry move no message"
         );
@@ -557,9 +559,9 @@ impl QueueManager {
                 self.place_with_report(place, applied);
                 Ok(Verdict::Done)
             }
-            Ok(Some(message_id)) => {
+            Ok(Some(before)) => {
                 self.drop_staged_of(&place);
-                Ok(Verdict::Duplicate { message_id })
+                Ok(Verdict::Duplicate(before))
             }
             Err(reason) => {
                 self.drop_staged_of(&place);
@@ -573,11 +575,11 @@ impl QueueManager {
         place.producer.as_ref().map_or(Seen::New, |producer| self.seen(producer))
     }
 
-    /// The id of the earlier message when this is a repetition.
-    fn check_place(&self, place: &Place) -> Result<Option<MessageId>, Reason> {
+    /// What was placed when this is a repetition.
+    fn check_place(&self, place: &Place) -> Result<Option<Before>, Reason> {
         match self.was_placed(place) {
             Seen::New => {}
-            Seen::Before(id) => return Ok(Some(id)),
+            Seen::Before(before) => return Ok(Some(before)),
             Seen::Forgotten => return Err(Reason::UnexpectedError),
         }
         if !self.queues.contains(place.queue) {
@@ -618,7 +620,12 @@ impl QueueManager {
             message.body = Body::from_parts(self.unstage(number));
         }
         if let Some(put) = &place.producer {
-            let forgotten = self.producers.remember(put, message_id, self.at, &self.retention);
+            // Not by the version alone: what was let in before it was raised may come behind that. Older nodes remember none of it.
+            let in_group = message.descriptor.in_group();
+            let told = place.warning.filter(|_| self.version >= Version::RECORDS);
+            let told = told.map(|warning| Told { warning, in_group });
+            let before = Before { message_id, told };
+            let forgotten = self.producers.remember(put, before, self.at, &self.retention);
             self.unwritten.producers.extend(forgotten.producers);
             self.unwritten.producer_names.extend(forgotten.names);
             if !self.unwritten.producers.contains(&put.producer) {

@@ -106,6 +106,7 @@ impl Story {
             message: Box::new(message),
             unique: None,
             producer: None,
+            warning: None,
             staged: None,
             report: None,
         }));

@@ -1,15 +1,18 @@
 //! Producer sequences: a put that is repeated after a lost reply is stored once and answered as the first time.
 //!
 //! Bounded three times (see [`Retention`]): the newest sequences of each producer, the producers that put last, and
-//! the names of those that put before. A repetition that falls out of all three is refused, never stored again.
+//! the names of those that put before. A repetition that falls out of all three is refused, never stored again. What
+//! the first answer said besides the id is remembered since [`Version::RECORDS`](crate::types::Version::RECORDS), for as many
+//! puts as [`limits::PRODUCER_TOLD_MAX`] allows: see [`Producer::told_behind`].
 
 use std::collections::BTreeMap;
 
 use super::Retention;
 use super::digest::Digest;
 use super::producer_names::{NameHash, ProducerNames};
+use super::told::{Before, Stretches, Told};
 use crate::types::planted::{self, Bug};
-use crate::types::{MessageId, ProducerId, ProducerSequence, WallTime};
+use crate::types::{MessageId, ProducerId, ProducerSequence, WallTime, limits};
 
 /// With each put so many producers are forgotten at most: each may have 10,000 sequences, and a hundred thousand that grew
 /// old together leave over many turns.
@@ -23,6 +26,8 @@ pub struct Producers {
     next_use: u64,
     /// Of all producers together.
     sequences: usize,
+    /// The same of what they were told.
+    stretches: usize,
     names: ProducerNames,
     /// Of the producers; the names have their own.
     digest: Digest,
@@ -33,6 +38,11 @@ pub struct Producer {
     /// Sequences at or below that are not in `placed` may have been placed: nobody can tell.
     pub forgotten_upto: u64,
     pub placed: BTreeMap<u64, MessageId>,
+    /// What was told with those, where it was more than the id.
+    pub told: Stretches,
+    /// Of sequences above that, what is not in `told` was the id alone; of the others nobody knows. None: of nobody, because none was
+    /// placed since that is remembered.
+    pub told_behind: Option<u64>,
     /// Larger is more recently used.
     pub used: u64,
     pub used_at: WallTime,
@@ -42,8 +52,7 @@ pub struct Producer {
 pub enum Seen {
     /// Never seen: place it.
     New,
-    /// Placed before with this id.
-    Before(MessageId),
+    Before(Before),
     /// Too old to tell; placing it could make a second copy.
     Forgotten,
 }
@@ -59,14 +68,56 @@ pub struct Forgotten {
 
 impl Producer {
     fn digest(&self, id: &ProducerId) -> Digest {
-        let mut digest = Digest::of(self.placed.iter().map(|(sequence, message)| (id, *sequence, *message)));
-        digest.add(self.history(id));
+        let mut digest = self.history(id);
+        for (sequence, message) in &self.placed {
+            digest.add((id, *sequence, *message));
+            digest.add_all(told_fact(id, *sequence, self.told.at(*sequence)));
+        }
         digest
     }
 
     /// What is a fact besides its sequences.
-    fn history<'a>(&self, id: &'a ProducerId) -> (&'a ProducerId, u64, WallTime, bool) {
-        (id, self.forgotten_upto, self.used_at, true)
+    fn history(&self, id: &ProducerId) -> Digest {
+        let mut digest = Digest::of_one((id, self.forgotten_upto, self.used_at, true));
+        if let Some(behind) = self.told_behind {
+            digest.add((id, behind, "told behind"));
+        }
+        digest
+    }
+
+    fn before(&self, sequence: u64, message_id: MessageId) -> Before {
+        let is_known = self.told_behind.is_some_and(|behind| sequence > behind);
+        let told = self.told.at(sequence).or(is_known.then(Told::default));
+        Before { message_id, told }
+    }
+
+    /// A put is about to be remembered with what it was told; its digest is of what was known before.
+    fn remember_told(&mut self, id: &ProducerId, sequence: u64, told: Told, digest: &mut Digest) {
+        let behind =
+            *self.told_behind.get_or_insert(self.placed.last_key_value().map_or(0, |(last, _)| *last));
+        self.forget_told(id, sequence, digest);
+        if told != Told::default() || sequence <= behind {
+            self.told.add(sequence, told);
+            digest.add_all(told_fact(id, sequence, Some(told)));
+        }
+        debug_assert_eq!(
+            self.before(sequence, MessageId::default()).told,
+            Some(told),
+            "what was told is known"
+        );
+        while self.told.len() > limits::PRODUCER_TOLD_MAX {
+            let (first, stretch) = self.told.lowest().expect("more than none");
+            (first..=stretch.last).for_each(|sequence| {
+                digest.take_all(told_fact(id, sequence, self.told.at(sequence)));
+            });
+            self.told.pop_lowest();
+            self.told_behind = self.told_behind.max(Some(stretch.last));
+        }
+    }
+
+    fn forget_told(&mut self, id: &ProducerId, sequence: u64, digest: &mut Digest) {
+        digest.take_all(told_fact(id, sequence, self.told.at(sequence)));
+        self.told.forget(sequence);
     }
 
     fn lowest(&self) -> u64 {
@@ -78,12 +129,16 @@ impl Producer {
     }
 }
 
+fn told_fact(id: &ProducerId, sequence: u64, told: Option<Told>) -> Digest {
+    told.map_or(Digest::default(), |told| Digest::of_one((id, sequence, told)))
+}
+
 impl Producers {
     pub fn seen(&self, put: &ProducerSequence, keep: &Retention) -> Seen {
         let (producer, sequence) = (&put.producer, put.sequence);
         if let Some(known) = self.producers.get(producer).filter(|_| !planted::is(Bug::SecondCopy)) {
             return match known.placed.get(&sequence) {
-                Some(id) => Seen::Before(*id),
+                Some(id) => Seen::Before(known.before(sequence, *id)),
                 None if sequence <= known.forgotten_upto => Seen::Forgotten,
                 // It was forgotten with its name, and came again with a later put: what it placed before that nobody knows.
                 None if self.names.any_forgotten() && put.repeated && sequence < known.lowest() => {
@@ -106,11 +161,11 @@ impl Producers {
         }
     }
 
-    /// The put was placed, with this id.
+    /// The put was placed, with this id; what its program was told besides, where that is remembered.
     pub fn remember(
         &mut self,
         put: &ProducerSequence,
-        id: MessageId,
+        Before { message_id: id, told }: Before,
         at: WallTime,
         keep: &Retention,
     ) -> Forgotten {
@@ -123,7 +178,15 @@ impl Producers {
             forgotten.names.push(name);
         }
         if self.by_use.remove(&known.used).is_some() {
-            self.digest.take(known.history(&put.producer));
+            self.digest.take_all(known.history(&put.producer));
+        }
+        let stretches = known.told.len();
+        match told {
+            Some(told) => known.remember_told(&put.producer, put.sequence, told, &mut self.digest),
+            None => {
+                known.forget_told(&put.producer, put.sequence, &mut self.digest);
+                known.told_behind = known.told_behind.map(|behind| behind.max(put.sequence));
+            }
         }
         (known.used, known.used_at) = (self.next_use, at);
         self.by_use.insert(known.used, put.producer.clone());
@@ -136,15 +199,19 @@ impl Producers {
         while known.placed.len() > keep.sequences_max {
             let (oldest, id) = known.placed.pop_first().expect("longer than the window");
             self.digest.take((&put.producer, oldest, id));
+            known.forget_told(&put.producer, oldest, &mut self.digest);
             known.forgotten_upto = known.forgotten_upto.max(oldest);
             self.sequences -= 1;
         }
-        self.digest.add(known.history(&put.producer));
+        debug_assert!(self.stretches >= stretches, "what one was told is among what all were told");
+        self.stretches = self.stretches + known.told.len() - stretches;
+        self.digest.add_all(known.history(&put.producer));
         for _ in 0..FORGOTTEN_A_TIME {
             if self.has_too_many(at, keep) {
                 self.forget_quietest(&mut forgotten);
             }
         }
+        debug_assert!(self.stretches <= self.sequences, "nobody is told more often than he puts");
         while let Some(name) = self.names.forget_over(keep.names_max) {
             forgotten.names.push(name);
         }
@@ -162,7 +229,7 @@ impl Producers {
         let (_, quietest) = self.by_use.first_key_value().expect("one was just used");
         let is_young = self.producers[quietest].used_at.0.saturating_add(keep.age_ms) > at.0;
         let count = self.producers.len();
-        let too_long = self.sequences > keep.sequences_in_all_max && count > 1;
+        let too_long = self.sequences + self.stretches > keep.sequences_in_all_max && count > 1;
         too_long || count > keep.producers_max || (count > keep.producers_min && !is_young)
     }
 
@@ -172,6 +239,8 @@ impl Producers {
         debug_assert_eq!(producer.used, used, "a producer was used last when it says");
         assert!(self.sequences >= producer.placed.len(), "the sequences of one are among those of all");
         self.sequences -= producer.placed.len();
+        assert!(self.stretches >= producer.told.len(), "what one was told is among what all were told");
+        self.stretches -= producer.told.len();
         self.digest.take_all(producer.digest(&quietest));
         forgotten.names.push(self.names.add(&quietest, producer.highest()));
         forgotten.producers.push(quietest);
@@ -203,6 +272,7 @@ impl Producers {
         assert!(!self.by_use.contains_key(&producer.used), "two producers never put last at the same time");
         self.next_use = self.next_use.max(producer.used);
         self.sequences += producer.placed.len();
+        self.stretches += producer.told.len();
         self.by_use.insert(producer.used, id.clone());
         self.digest.add_all(producer.digest(&id));
         let before = self.producers.insert(id, producer);
@@ -212,8 +282,11 @@ impl Producers {
     /// Of memory, about.
     pub fn bytes(&self) -> u64 {
         const SEQUENCE_BYTES: usize = 56;
-        const PRODUCER_BYTES: usize = 256;
-        let producers = self.producers.len() * PRODUCER_BYTES + self.sequences * SEQUENCE_BYTES;
+        const STRETCH_BYTES: usize = 96;
+        const PRODUCER_BYTES: usize = 288;
+        let producers = self.producers.len() * PRODUCER_BYTES
+            + self.sequences * SEQUENCE_BYTES
+            + self.stretches * STRETCH_BYTES;
         producers as u64 + self.names.bytes()
     }
 
@@ -232,6 +305,7 @@ impl Producers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::{GroupId, InGroup, Reason};
 
     const LITTLE: Retention = Retention {
         producers_min: 2,
@@ -258,7 +332,12 @@ mod tests {
     }
 
     fn remember(producers: &mut Producers, producer: &str, sequence: u64, at: i64) -> Forgotten {
-        producers.remember(&put(producer, sequence), id(sequence as u8), WallTime(at), &LITTLE)
+        producers.remember(&put(producer, sequence), before(sequence), WallTime(at), &LITTLE)
+    }
+
+    /// Nothing but the id was told.
+    fn before(sequence: u64) -> Before {
+        Before { message_id: id(sequence as u8), told: Some(Told::default()) }
     }
 
     #[test]
@@ -266,8 +345,70 @@ mod tests {
         let mut producers = Producers::default();
         remember(&mut producers, "app", 1, 0);
         remember(&mut producers, "app", 3, 0);
-        assert_eq!(producers.seen(&again("app", 3), &LITTLE), Seen::Before(id(3)));
+        assert_eq!(producers.seen(&again("app", 3), &LITTLE), Seen::Before(before(3)));
         assert_eq!(producers.seen(&again("app", 2), &LITTLE), Seen::New);
+    }
+
+    const FULL: Told = Told { warning: Some(Reason::QFull), in_group: None };
+
+    fn tell(producers: &mut Producers, sequence: u64, told: Option<Told>) {
+        let before = Before { told, ..before(sequence) };
+        producers.remember(&put("app", sequence), before, WallTime(0), &LITTLE);
+        assert_eq!(producers.digest(), producers.recount_digest());
+    }
+
+    fn told(producers: &Producers, sequence: u64) -> Option<Told> {
+        match producers.seen(&again("app", sequence), &LITTLE) {
+            Seen::Before(before) => before.told,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_was_told_is_known_as_long_as_the_sequence() {
+        let mut producers = Producers::default();
+        (1..=6).for_each(|sequence| tell(&mut producers, sequence, Some(FULL)));
+        tell(&mut producers, 7, Some(Told::default()));
+        assert_eq!((told(&producers, 6), told(&producers, 7)), (Some(FULL), Some(Told::default())));
+        assert_eq!(producers.seen(&again("app", 3), &LITTLE), Seen::Forgotten);
+        assert_eq!(producers.stretches, 1);
+        let mut others = Producers::default();
+        producers.iter().for_each(|(id, producer)| others.restore(id.clone(), producer.clone()));
+        assert_eq!(
+            (told(&others, 6), others.digest(), others.stretches),
+            (Some(FULL), producers.digest(), 1)
+        );
+    }
+
+    #[test]
+    fn of_what_was_put_before_answers_were_remembered_nobody_says_that_they_had_no_warning() {
+        let mut producers = Producers::default();
+        tell(&mut producers, 3, None);
+        assert_eq!(told(&producers, 3), None);
+        tell(&mut producers, 2, Some(Told::default()));
+        tell(&mut producers, 4, Some(Told::default()));
+        assert_eq!([2, 3, 4].map(|sequence| told(&producers, sequence).is_some()), [true, false, true]);
+        // A unit of work that was begun before and is committed now.
+        tell(&mut producers, 5, None);
+        assert_eq!(told(&producers, 5), None);
+        tell(&mut producers, 6, Some(Told::default()));
+        assert_eq!(told(&producers, 6), Some(Told::default()));
+    }
+
+    #[test]
+    fn one_who_is_told_much_is_told_the_ids_alone_of_the_oldest() {
+        let keep = Retention { sequences_max: 10_000, sequences_in_all_max: 20_000, ..LITTLE };
+        let mut producers = Producers::default();
+        let last = limits::PRODUCER_TOLD_MAX as u64 + 1;
+        for sequence in 1..=last {
+            let in_group =
+                Some(InGroup { group_id: GroupId([sequence as u8; 24]), sequence_number: 1, is_last: true });
+            let before = Before { told: Some(Told { warning: None, in_group }), ..before(sequence) };
+            producers.remember(&put("app", sequence), before, WallTime(0), &keep);
+        }
+        assert_eq!(producers.stretches, limits::PRODUCER_TOLD_MAX);
+        assert_eq!(producers.digest(), producers.recount_digest());
+        assert_eq!([1, 2, last].map(|sequence| told(&producers, sequence).is_some()), [false, true, true]);
     }
 
     #[test]
@@ -275,7 +416,7 @@ mod tests {
         let mut producers = Producers::default();
         (1..=5).for_each(|sequence| drop(remember(&mut producers, "app", sequence, 0)));
         assert_eq!(producers.seen(&put("app", 1), &LITTLE), Seen::Forgotten);
-        assert_eq!(producers.seen(&put("app", 2), &LITTLE), Seen::Before(id(2)));
+        assert_eq!(producers.seen(&put("app", 2), &LITTLE), Seen::Before(before(2)));
     }
 
     #[test]
@@ -288,7 +429,7 @@ mod tests {
         assert_eq!(producers.seen(&put("idle", 2), &LITTLE), Seen::New);
         remember(&mut producers, "idle", 2, 0);
         assert_eq!(producers.seen(&put("idle", 1), &LITTLE), Seen::Forgotten);
-        assert_eq!(producers.seen(&put("idle", 2), &LITTLE), Seen::Before(id(2)));
+        assert_eq!(producers.seen(&put("idle", 2), &LITTLE), Seen::Before(before(2)));
     }
 
     #[test]
@@ -311,7 +452,7 @@ mod tests {
         assert_eq!(producers.names().upto(&put("idle", 1).producer), None);
         remember(&mut producers, "idle", 104, 0);
         assert_eq!(producers.seen(&again("idle", 103), &LITTLE), Seen::Forgotten);
-        assert_eq!(producers.seen(&again("idle", 104), &LITTLE), Seen::Before(id(104)));
+        assert_eq!(producers.seen(&again("idle", 104), &LITTLE), Seen::Before(before(104)));
         assert_eq!(producers.seen(&again("idle", 105), &LITTLE), Seen::New);
     }
 

@@ -16,11 +16,12 @@ use super::producer_names::{Gone, NameHash};
 use super::producers::Producer;
 use super::queue::{Queue, RANK_MAX};
 use super::slot::Slot;
+use super::told::{Stretch, Stretches, Told};
 use super::{Family, LoadError, QueueManager, RowChange, RowSource, StoreReadError};
 use crate::types::definition::{Definition, ObjectKind, ObjectRef};
 use crate::types::{
-    MessageId, NodeId, Position, ProducerId, QueueId, QueueManagerId, RunState, Speaks, StagedBodyId, UnitId,
-    UnitState, Version, WallTime,
+    GroupId, InGroup, MessageId, NodeId, Position, ProducerId, QueueId, QueueManagerId, Reason, RunState,
+    Speaks, StagedBodyId, UnitId, UnitState, Version, WallTime,
 };
 
 /// What is counted in rows never gets this far: higher numbers are damage.
@@ -103,8 +104,52 @@ pub(super) fn producer_row(
         message_ids: ids.freeze(),
         used: producer.used,
         used_at_ms: producer.used_at.0,
+        told: producer.told.iter().map(|(first, stretch)| told_row(first, stretch)).collect(),
+        told_behind: producer.told_behind,
     };
     put_state(key, row.encode_to_vec())
+}
+
+fn told_row(first: u64, Stretch { last, told }: &Stretch) -> wire::ToldRow {
+    let row = wire::ToldRow {
+        first,
+        last: *last,
+        warning: told.warning.map_or(0, Reason::number),
+        ..wire::ToldRow::default()
+    };
+    let Some(InGroup { group_id, sequence_number, is_last }) = told.in_group else { return row };
+    wire::ToldRow {
+        group_id: Bytes::copy_from_slice(&group_id.0),
+        message_sequence_number: sequence_number,
+        last_in_group: is_last,
+        ..row
+    }
+}
+
+fn load_told(rows: Vec<wire::ToldRow>, placed: &BTreeMap<u64, MessageId>) -> Result<Stretches, String> {
+    let mut told = Stretches::default();
+    for row in rows {
+        let warning = match row.warning {
+            0 => None,
+            reason => Some(Reason::from_number(reason).ok_or("a warning that nobody knows")?),
+        };
+        let in_group = match row.group_id.is_empty() {
+            true => None,
+            false => Some(InGroup {
+                group_id: GroupId(row.group_id[..].try_into().map_err(|_| "a group id of wrong length")?),
+                sequence_number: row.message_sequence_number,
+                is_last: row.last_in_group,
+            }),
+        };
+        let stretch = Stretch { last: row.last, told: Told { warning, in_group } };
+        let count = row.last.saturating_sub(row.first).saturating_add(1);
+        let is_whole = told.restore(row.first, stretch)
+            && placed.range(row.first..=row.last).take(placed.len()).count() as u64 == count;
+        if !is_whole {
+            return Err("what was told of other sequences".into());
+        }
+    }
+    Ok(told)
 }
 
 pub(super) fn producer_name_row(manager: QueueManagerId, name: NameHash, gone: Option<Gone>) -> RowChange {
@@ -302,9 +347,17 @@ fn load_state_row(
             if row.sequences.len() != ids.len() || is_used {
                 return Err("sequences without messages, or two producers of one use".into());
             }
+            let placed = row.sequences.iter().copied().zip(ids).collect();
+            if (row.told_behind.is_some() && manager.version < Version::RECORDS)
+                || (row.told_behind.is_none() && !row.told.is_empty())
+            {
+                return Err("what nobody remembered was told".into());
+            }
             let producer = Producer {
                 forgotten_upto: row.forgotten_upto,
-                placed: row.sequences.iter().copied().zip(ids).collect(),
+                told: load_told(row.told, &placed)?,
+                told_behind: row.told_behind,
+                placed,
                 used: row.used,
                 used_at: WallTime(row.used_at_ms),
             };

@@ -158,6 +158,7 @@ mod tests {
                 message: Box::new(message.clone()),
                 unique: None,
                 producer: None,
+                warning: None,
                 staged: None,
                 report: None,
             };

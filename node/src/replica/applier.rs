@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 
 use super::proposals::{Item, Ride, Waiting};
-use super::puts::repeated;
+use super::repeats::repeated;
 use super::{Action, Replica};
 use crate::consensus::{Entry, EntryKind};
 use crate::mqi::{Completion, Data};
@@ -44,6 +44,11 @@ impl Applying {
     /// Some of an entry's commands may be applied and others not.
     pub fn is_in_entry(&self) -> bool {
         self.batch.is_some()
+    }
+
+    /// Who waits for what of an entry is not applied yet.
+    pub fn waiting(&self) -> impl Iterator<Item = &Item> {
+        self.batch.iter().flat_map(|batch| &batch.items)
     }
 
     pub fn add(&mut self, entries: Vec<Entry>) {
@@ -232,7 +237,7 @@ impl Replica {
         // The first put may have been persistent and under way, if its queue's default has changed since.
         let logged = ride.producer.and_then(|put| self.logged_before(&put));
         let completion = match logged {
-            Some(message_id) => repeated(message_id),
+            Some(before) => repeated(before),
             None => ride.completion,
         };
         for (queue, message) in ride.message.into_iter().chain(ride.report) {

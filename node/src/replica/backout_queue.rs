@@ -96,7 +96,8 @@ impl Replica {
             Waiting::Move { from, to: Some(to), report: report.as_ref().map(|report| report.queue) };
         // Only a message with an MQDLH is reported.
         let report = report.map(|report| report.into_report(dead_letter::HEADER_BYTES));
-        let mut place = Place { queue: to, message, unique: None, producer: None, staged: None, report };
+        let mut place =
+            Place { queue: to, message, unique: None, producer: None, warning: None, staged: None, report };
         let parts = self.stage_body(&mut place);
         let removals = vec![Removal { queue, positions: vec![position] }];
         let command = Command::CommitUnit { unit: None, places: vec![place], removals };

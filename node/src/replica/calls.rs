@@ -171,8 +171,10 @@ impl Replica {
             Call::Ping | Call::Operate(Operate::Status | Operate::Failovers { .. } | Operate::Recover(_)) => {
                 false
             }
-            Call::Put(_) => {
-                held || leading.proposals.backlog_bytes() > BACKLOG_BYTES_MAX || self.compaction.is_behind()
+            Call::Put(put) => {
+                held || self.repeats_under_way(put)
+                    || leading.proposals.backlog_bytes() > BACKLOG_BYTES_MAX
+                    || self.compaction.is_behind()
             }
             Call::Commit { .. } | Call::Backout => {
                 held || leading.proposals.backlog_bytes() > BACKLOG_BYTES_MAX

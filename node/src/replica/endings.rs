@@ -129,7 +129,7 @@ impl Replica {
     }
 
     fn place_committed(&mut self, put: NotPersistent) {
-        let NotPersistent { queue, message, producer, report } = put;
+        let NotPersistent { queue, message, producer, warning, report } = put;
         debug_assert_eq!(
             message.descriptor.persistence,
             Persistence::NotPersistent,
@@ -142,7 +142,7 @@ impl Replica {
                 report.iter().for_each(|(queue, _)| self.note_left(*queue, 1));
                 return self.note_left(queue, 1);
             }
-            self.remember_volatile(put, message.descriptor.message_id);
+            self.remember_volatile(put, &message.descriptor, warning);
         }
         self.place_not_persistent(queue, message);
         if let Some((queue, report)) = report {

@@ -72,8 +72,19 @@ impl Replica {
         let is_alias = alias.is_some();
         let passed = Passed::default();
         let (cursor, anchor, groups) = (None, None, Groups::default());
-        let opened =
-            Handle { queue, name, is_alias, options, selecting, passed, cursor, anchor, groups, made: false };
+        let opened = Handle {
+            queue,
+            name,
+            is_alias,
+            options,
+            selecting,
+            passed,
+            cursor,
+            anchor,
+            groups,
+            put_upto: None,
+            made: false,
+        };
         state.open(handle, opened)?;
         self.sessions.note_open(queue, options);
         Ok(())

@@ -65,6 +65,7 @@ mod handles;
 mod dynamic;
 mod leaving;
 mod puts;
+mod repeats;
 mod reports;
 mod staging;
 mod gets;

@@ -27,6 +27,8 @@ pub(super) enum Waiting {
         queue: QueueId,
         /// Where the report about it goes.
         report: Option<QueueId>,
+        /// Of a message that has to do with groups: whoever repeats it goes on where it is.
+        of_group: Option<Box<ProducerSequence>>,
         answer: Box<Completion>,
     },
     /// A get outside syncpoint; its message is in memory.

@@ -3,16 +3,15 @@
 use super::Replica;
 use super::expiry::Asked;
 use super::proposals::{Ride, Waiting};
+use super::repeats::{repeated, warned};
 use super::reports::Routed;
 use super::sessions::Handle;
 use super::units::NotPersistent;
 use crate::mqi::{Completion, Data, GroupCall, Put, PutPlace, PutTarget, Refusal, Which};
-use crate::qmgr::{
-    AliasWords, Command, Place, Seen, Target, Verdict, command, dead_letter, not_persistent_weight,
-};
+use crate::qmgr::{AliasWords, Command, Place, Target, Verdict, command, dead_letter, not_persistent_weight};
 use crate::types::{
     Cause, Descriptor, GroupId, HandleId, InGroup, Message, MessageId, ObjectName, Persistence,
-    ProducerSequence, QueueId, Reason, SessionId, Token, WallTime, limits,
+    ProducerSequence, QueueId, Reason, SessionId, Token, Version, WallTime, limits,
 };
 
 /// A put that has room.
@@ -51,16 +50,26 @@ impl Replica {
         let lowered = put.message.descriptor.lower_priority().then_some(Reason::PriorityExceedsMax);
         let (target, name) = self.put_target(session, &put.to);
         let alias = target.as_ref().ok().and_then(|target| target.alias);
+        let wanted = target.as_ref().ok().map(|target| (target.queue, target.alias));
         let admitted = target.and_then(|target| match alias {
             Some(alias) if !alias.put_enabled => Err(Reason::PutInhibited.into()),
             _ => self.admit_put(target.queue, &put.message).map(|()| target.queue),
         });
+        let handle = match put.to {
+            PutTarget::Handle(handle) => Some(handle),
+            PutTarget::Queue(_) => None,
+        };
+        let logical_order = put.logical_order;
         if admitted.is_err()
             && let Some(producer) = &put.producer
         {
             // What was placed before is answered as then, also if its queue has no room now.
-            let is_persistent = put.message.descriptor.persistence != Persistence::NotPersistent;
-            if self.answer_repeated(session, token, producer, is_persistent) {
+            let persistence = put.message.descriptor.persistence;
+            let is_persistent = wanted.map_or(persistence != Persistence::NotPersistent, |(queue, alias)| {
+                self.decided_persistence(queue, alias, persistence) == Persistence::Persistent
+            });
+            let call = GroupCall { in_logical_order: logical_order, in_unit: syncpoint, is_persistent };
+            if self.answer_repeated(session, token, producer, handle, call) {
                 return;
             }
         }
@@ -79,11 +88,6 @@ impl Replica {
         let alias = alias.filter(|_| dead_lettered.is_none());
         let producer = put.producer;
         let warning = dead_lettered.or(lowered).or(unknown);
-        let handle = match put.to {
-            PutTarget::Handle(handle) => Some(handle),
-            PutTarget::Queue(_) => None,
-        };
-        let logical_order = put.logical_order;
         let let_in =
             LetIn { queue, message, producer, syncpoint, warning, as_queue: false, handle, logical_order };
         self.place(session, token, let_in, alias);
@@ -191,7 +195,9 @@ impl Replica {
     /// into memory, or into the unit of work.
     fn place(&mut self, session: SessionId, token: Token, mut put: LetIn, alias: Option<AliasWords>) {
         self.decide_defaults(&mut put, alias);
-        if self.answer_repeated_in(session, token, &put) {
+        if let Some(producer) = &put.producer
+            && self.answer_repeated(session, token, producer, put.handle, put.group_call())
+        {
             return;
         }
         let is_of_groups = match self.place_in_group(session, &mut put) {
@@ -217,7 +223,7 @@ impl Replica {
             unit.begin(decided);
         }
         match put.is_persistent() {
-            true => self.put_persistent(session, token, put, unique),
+            true => self.put_persistent(session, token, put, unique, is_of_groups),
             false => self.put_not_persistent(session, token, put),
         }
     }
@@ -225,18 +231,29 @@ impl Replica {
     /// What the queue or its alias says where the program said nothing.
     fn decide_defaults(&self, put: &mut LetIn, alias: Option<AliasWords>) {
         let rules = &self.state.queue(put.queue).expect("admitted").rules;
-        let (defprty, defpsist) =
-            alias.map_or((rules.defprty, rules.defpsist), |alias| (alias.defprty, alias.defpsist));
+        let defprty = alias.map_or(rules.defprty, |alias| alias.defprty);
         let descriptor = &mut put.message.descriptor;
         put.as_queue = descriptor.persistence == Persistence::AsQueue;
         descriptor.priority = Some(descriptor.priority.unwrap_or(defprty));
-        descriptor.persistence = match descriptor.persistence {
-            Persistence::AsQueue if defpsist && !rules.temporary => Persistence::Persistent,
-            Persistence::AsQueue => Persistence::NotPersistent,
-            given => given,
-        };
+        descriptor.persistence = self.decided_persistence(put.queue, alias, descriptor.persistence);
         descriptor.backout_count = 0;
         descriptor.put_at = WallTime(0);
+    }
+
+    fn decided_persistence(
+        &self,
+        queue: QueueId,
+        alias: Option<AliasWords>,
+        given: Persistence,
+    ) -> Persistence {
+        let Some(queue) = self.state.queue(queue).filter(|_| given == Persistence::AsQueue) else {
+            return given;
+        };
+        let defpsist = alias.map_or(queue.rules.defpsist, |alias| alias.defpsist);
+        match defpsist && !queue.rules.temporary {
+            true => Persistence::Persistent,
+            false => Persistence::NotPersistent,
+        }
     }
 
     /// A message of a group has its place there, by its handle's word or by its own. Whether its handle has to do with groups.
@@ -284,22 +301,12 @@ impl Replica {
         let Some(of) = state.handles.get_mut(&handle) else { return };
         let before = of.groups;
         of.groups.note_put(in_group, put.group_call());
+        if !put.producer.as_ref().is_some_and(|producer| of.is_behind(producer)) {
+            of.put_upto = put.producer.clone();
+        }
         if put.syncpoint {
             state.unit.note_groups(handle, Which::Put, before, &of.groups);
         }
-    }
-
-    /// Whether it was put before, in this unit of work or at all: then it is answered.
-    fn answer_repeated_in(&mut self, session: SessionId, token: Token, put: &LetIn) -> bool {
-        let Some(producer) = &put.producer else { return false };
-        if self.answer_repeated(session, token, producer, put.is_persistent()) {
-            return true;
-        }
-        let state = self.sessions.get(session).filter(|_| put.syncpoint);
-        let Some(message_id) = state.and_then(|state| state.unit.repeated(producer)) else { return false };
-        self.stats.duplicates_suppressed += 1;
-        self.answer(session, token, repeated(message_id));
-        true
     }
 
     /// Units of work, and messages that are not persistent, are in memory.
@@ -347,19 +354,18 @@ impl Replica {
 
     fn put_not_persistent(&mut self, session: SessionId, token: Token, put: LetIn) {
         let answer = placed(&put.message.descriptor, put.warning);
-        let message_id = put.message.descriptor.message_id;
-        let LetIn { queue, mut message, producer, syncpoint, as_queue, .. } = put;
+        let LetIn { queue, mut message, producer, syncpoint, as_queue, warning, .. } = put;
         message.descriptor.put_at = self.wall();
         let report = self.make_report(&message, Cause::Arrival).map(Routed::into_message);
         let state = self.sessions.get_mut(session).expect("just seen");
         if syncpoint {
-            state.unit.put_not_persistent(NotPersistent { queue, message, producer, report });
+            state.unit.put_not_persistent(NotPersistent { queue, message, producer, warning, report });
             return self.answer(session, token, answer);
         }
         // What is under way may be the first put of this sequence, if its queue's default was another then.
         let behind = state.proposed > 0 || (as_queue && producer.is_some());
         if let Some(put) = &producer {
-            self.remember_volatile(put, message_id);
+            self.remember_volatile(put, &message.descriptor, warning);
         }
         let completion = answer;
         if behind && !self.is_idle() {
@@ -373,25 +379,35 @@ impl Replica {
         self.answer(session, token, completion);
     }
 
-    fn put_persistent(&mut self, session: SessionId, token: Token, put: LetIn, unique: Option<u64>) {
+    fn put_persistent(
+        &mut self,
+        session: SessionId,
+        token: Token,
+        put: LetIn,
+        unique: Option<u64>,
+        is_of_groups: bool,
+    ) {
         let answer = placed(&put.message.descriptor, put.warning);
-        let LetIn { queue, mut message, producer, syncpoint, .. } = put;
+        let LetIn { queue, mut message, producer, syncpoint, warning: told, .. } = put;
         if syncpoint || message.body.len() > limits::CHUNK_BYTES {
             // Its place in the log comes later than its put, and the time of its put and its expiry begin now.
             message.descriptor.put_at = self.wall();
         }
         let report = self.make_report(&message, Cause::Arrival).map(|routed| routed.into_report(0));
-        let mut place = Place { queue, message, unique, producer, staged: None, report };
+        let of_group = producer.as_ref().filter(|_| is_of_groups && !syncpoint).cloned().map(Box::new);
+        let remembers = producer.is_some() && self.state.version() >= Version::RECORDS;
+        let warning = remembers.then_some(told);
+        let mut place = Place { queue, message, unique, producer, warning, staged: None, report };
         let parts = self.stage_body(&mut place);
         let state = self.sessions.get_mut(session).expect("just seen");
         let then = if syncpoint {
-            state.unit.put(place);
+            state.unit.put(place, told);
             self.answer(session, token, answer);
             None
         } else {
             state.proposed += 1;
             let report = place.report.as_ref().map(|report| report.queue);
-            let waiting = Waiting::Put { session, token, queue, report, answer: Box::new(answer) };
+            let waiting = Waiting::Put { session, token, queue, report, of_group, answer: Box::new(answer) };
             Some((Command::Place(place), waiting))
         };
         match (parts, then) {
@@ -410,69 +426,14 @@ impl Replica {
         verdict: Result<Verdict, Reason>,
     ) {
         let completion = match verdict {
-            Ok(Verdict::Duplicate { message_id }) => {
+            Ok(Verdict::Duplicate(before)) => {
                 self.stats.duplicates_suppressed += 1;
-                repeated(message_id)
+                repeated(before)
             }
             Ok(_) => answer,
             Err(reason) => Completion::failed(reason),
         };
         self.answer(session, token, completion);
-    }
-
-    /// Whether the put was put before, or nobody can tell: then it is answered. The log knows of those that are
-    /// persistent; of the others only the leader that they were put on does.
-    fn answer_repeated(
-        &mut self,
-        session: SessionId,
-        token: Token,
-        put: &ProducerSequence,
-        is_persistent: bool,
-    ) -> bool {
-        let logged = self.state.seen(put);
-        let volatile = self.standing.own().volatile_producers.seen(put, self.state.retention());
-        let is_new = if is_persistent { logged == Seen::New } else { volatile == Seen::New };
-        let (message_id, is_logged) = match (logged, volatile) {
-            (Seen::Before(message_id), _) => (message_id, true),
-            (_, Seen::Before(message_id)) => (message_id, false),
-            _ if is_new => return false,
-            _ => {
-                let detail = "nobody can tell whether this sequence was put before: it is older than the 10,000 that are \
-                              remembered of a producer, or so many others have put since this producer did that \
-                              its sequences were forgotten. It was not put now; look whether the message is there";
-                let completion = Completion::failed_because(Reason::UnexpectedError, detail);
-                self.answer(session, token, completion);
-                return true;
-            }
-        };
-        self.stats.duplicates_suppressed += 1;
-        let completion = repeated(message_id);
-        if is_logged || self.is_idle() {
-            self.answer(session, token, completion);
-        } else {
-            self.ride(Ride {
-                session,
-                token,
-                message: None,
-                report: None,
-                producer: Some(put.clone()),
-                completion,
-            });
-        }
-        true
-    }
-
-    /// The message that the log has of this sequence.
-    pub(super) fn logged_before(&self, put: &ProducerSequence) -> Option<MessageId> {
-        match self.state.seen(put) {
-            Seen::Before(message_id) => Some(message_id),
-            Seen::New | Seen::Forgotten => None,
-        }
-    }
-
-    pub(super) fn remember_volatile(&mut self, put: &ProducerSequence, message_id: MessageId) {
-        let (at, keep) = (self.wall(), self.state.retention());
-        self.standing.own_mut().volatile_producers.remember(put, message_id, at, keep);
     }
 
     pub(super) fn place_not_persistent(&mut self, queue: QueueId, message: Box<Message>) {
@@ -489,15 +450,7 @@ impl Replica {
     }
 }
 
-pub(super) fn repeated(message_id: MessageId) -> Completion {
-    Completion::ok(Data::Placed { message_id, in_group: None, duplicate: true })
-}
-
 fn placed(descriptor: &Descriptor, warning: Option<Reason>) -> Completion {
     let (message_id, in_group) = (descriptor.message_id, descriptor.in_group());
-    let data = Data::Placed { message_id, in_group, duplicate: false };
-    match warning {
-        Some(reason) => Completion::warning(reason, data),
-        None => Completion::ok(data),
-    }
+    warned(warning, Data::Placed { message_id, in_group, duplicate: false, only_id_known: false })
 }

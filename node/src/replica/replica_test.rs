@@ -710,7 +710,7 @@ fn a_repeated_sequence_is_stored_once_and_answered_with_the_original() {
         panic!()
     };
     let again = alone.ok(OTHER, Call::Put(once));
-    assert_eq!(again, Data::Placed { message_id, in_group: None, duplicate: true });
+    assert_eq!(again, Data::Placed { message_id, in_group: None, duplicate: true, only_id_known: false });
     assert_eq!(alone.get(OTHER, get()), Ok("one".into()));
     assert_eq!(alone.get(OTHER, get()), Err(Reason::NoMsgAvailable));
 }
@@ -905,11 +905,11 @@ fn a_repeated_put_that_is_not_persistent_is_stored_once() {
         panic!()
     };
     let again = alone.ok(OTHER, Call::Put(volatile("one", 1)));
-    assert_eq!(again, Data::Placed { message_id, in_group: None, duplicate: true });
+    assert_eq!(again, Data::Placed { message_id, in_group: None, duplicate: true, only_id_known: false });
     assert_eq!(alone.get(OTHER, get()), Ok("one".into()));
     // Also when it was got meanwhile, and within a unit of work.
     let again = alone.ok(OTHER, Call::Put(Put { syncpoint: true, ..volatile("one", 1) }));
-    assert_eq!(again, Data::Placed { message_id, in_group: None, duplicate: true });
+    assert_eq!(again, Data::Placed { message_id, in_group: None, duplicate: true, only_id_known: false });
     alone.ok(OTHER, Call::Commit { unit: None, units_decided: None });
     assert_eq!(alone.get(OTHER, get()), Err(Reason::NoMsgAvailable));
 }
@@ -926,10 +926,36 @@ fn a_repetition_is_answered_when_the_first_that_rides_behind_an_entry_is_there()
     let first = alone.answer(APP, Token(102)).expect("answered").data;
     let Data::Placed { message_id, duplicate: false, .. } = first else { panic!("{first:?}") };
     let again = alone.answer(OTHER, Token(103)).expect("answered").data;
-    assert_eq!(again, Data::Placed { message_id, in_group: None, duplicate: true });
+    assert_eq!(again, Data::Placed { message_id, in_group: None, duplicate: true, only_id_known: false });
     assert_eq!(alone.replica.queue_manager().sums().messages, 2);
     let queue = alone.replica.queue_manager().queue_id(&name("Q")).expect("defined");
     assert_eq!(alone.replica.standing.own().incoming(queue), 0);
+}
+
+#[test]
+fn a_repetition_of_a_put_that_is_under_way_goes_on_with_its_group() {
+    let mut alone = Alone::new();
+    let member = |sequence, flags| {
+        let mut put = Put { producer: numbered("app", sequence), logical_order: true, ..put("member") };
+        put.message.descriptor.message_flags = flags;
+        put
+    };
+    let mut again = member(1, message_flags::MSG_IN_GROUP);
+    again.producer.as_mut().expect("it has one").repeated = true;
+    let put = |session, token, put| Event::Call { session, token: Token(token), call: Call::Put(put) };
+    alone.turn([
+        put(APP, 101, member(1, message_flags::MSG_IN_GROUP)),
+        put(OTHER, 102, again),
+        put(OTHER, 103, member(2, message_flags::LAST_MSG_IN_GROUP)),
+    ]);
+    alone.turn([]);
+    let placed = [(APP, 101), (OTHER, 102), (OTHER, 103)].map(|(session, token)| {
+        let answer = alone.answer(session, Token(token)).expect("answered").data;
+        let Data::Placed { in_group: Some(group), duplicate, .. } = answer else { panic!("{answer:?}") };
+        (group.group_id, group.sequence_number, duplicate)
+    });
+    let group = placed[0].0;
+    assert_eq!(placed, [(group, 1, false), (group, 1, true), (group, 2, false)]);
 }
 
 #[test]
@@ -953,7 +979,7 @@ fn a_put_is_stored_once_when_its_queue_stops_being_persistent_by_default() {
     let first = alone.answer(APP, Token(101)).expect("answered").data;
     let Data::Placed { message_id, duplicate: false, .. } = first else { panic!("{first:?}") };
     let again = alone.answer(OTHER, Token(102)).expect("answered").data;
-    assert_eq!(again, Data::Placed { message_id, in_group: None, duplicate: true });
+    assert_eq!(again, Data::Placed { message_id, in_group: None, duplicate: true, only_id_known: false });
     assert_eq!(alone.replica.queue_manager().sums().messages, 1);
 }
 
@@ -1287,7 +1313,10 @@ fn a_put_that_is_repeated_is_answered_as_before_although_its_queue_is_full_now()
     alone.ok(APP, Call::Admin(Admin::alter_local(&name("Q"), &[("MAXDEPTH", "1")])));
     let once = Put { producer: numbered("app", 1), ..put("one") };
     let Data::Placed { message_id, .. } = alone.ok(APP, Call::Put(once.clone())) else { panic!() };
-    assert_eq!(alone.ok(APP, Call::Put(once)), Data::Placed { message_id, in_group: None, duplicate: true });
+    assert_eq!(
+        alone.ok(APP, Call::Put(once)),
+        Data::Placed { message_id, in_group: None, duplicate: true, only_id_known: false }
+    );
 }
 
 /// Everything at once, in turns that are short.

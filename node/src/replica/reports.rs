@@ -29,7 +29,7 @@ pub(super) struct Routed {
 impl Routed {
     pub fn into_place(self) -> Place {
         let Routed { queue, message, unique, .. } = self;
-        Place { queue, message, unique, producer: None, staged: None, report: None }
+        Place { queue, message, unique, producer: None, warning: None, staged: None, report: None }
     }
 
     /// Placed with the message that it is about, whose body begins with so many bytes that are none of its own.
@@ -117,12 +117,18 @@ impl Replica {
         unit.bytes += length;
         if message.descriptor.persistence != Persistence::Persistent {
             let (queue, message) = routed.into_message();
-            unit.put_not_persistent(NotPersistent { queue, message, producer: None, report: None });
+            unit.put_not_persistent(NotPersistent {
+                queue,
+                message,
+                producer: None,
+                warning: None,
+                report: None,
+            });
             return Ok(());
         }
         let mut place = routed.into_place();
         let parts = self.stage_body(&mut place);
-        self.sessions.get_mut(session).expect("just seen").unit.put(place);
+        self.sessions.get_mut(session).expect("just seen").unit.put(place, None);
         if let Some((number, parts)) = parts {
             self.begin_staging(session, number, parts, None);
         }

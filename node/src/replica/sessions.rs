@@ -14,8 +14,8 @@ use crate::mqi::{
     Which,
 };
 use crate::types::{
-    Account, DefaultContext, HandleId, Held, InGroup, MessageSelector, ObjectName, Position, QueueId, Reason,
-    SessionId, Share, Token, limits,
+    Account, DefaultContext, HandleId, Held, InGroup, MessageSelector, ObjectName, Position,
+    ProducerSequence, QueueId, Reason, SessionId, Share, Token, limits,
 };
 
 #[derive(Debug)]
@@ -75,6 +75,8 @@ pub(super) struct Handle {
     pub anchor: Option<Position>,
     /// What was begun of groups.
     pub groups: Groups,
+    /// The last put by which that of puts has moved, if it had a sequence.
+    pub put_upto: Option<ProducerSequence>,
     /// The temporary queue was made for this handle, and goes with it.
     pub made: bool,
 }
@@ -125,6 +127,12 @@ impl Handle {
             true => self.anchor.filter(|_| !self.groups.browses_on()),
             false => self.cursor,
         }
+    }
+
+    /// Whether that put came before what its group was put up to here.
+    pub fn is_behind(&self, put: &ProducerSequence) -> bool {
+        let upto = self.put_upto.as_ref().filter(|upto| upto.producer == put.producer);
+        upto.is_some_and(|upto| put.sequence < upto.sequence)
     }
 
     pub fn selector(&self) -> Option<&MessageSelector> {
@@ -401,6 +409,7 @@ mod tests {
             cursor: None,
             anchor: None,
             groups: Groups::default(),
+            put_upto: None,
             made: false,
         };
         let inquires = OpenOptions { inquire: true, ..OpenOptions::default() };

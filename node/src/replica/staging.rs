@@ -315,6 +315,7 @@ mod tests {
                 message: Box::new(Message { descriptor: descriptor.clone(), body, body_crc: u32::MAX }),
                 unique: Some(u64::MAX),
                 producer: Some(ProducerSequence { producer, sequence: u64::MAX, repeated: true }),
+                warning: Some(Some(crate::types::Reason::QFull)),
                 staged: (length == 0).then_some((StagedBodyId(u64::MAX), usize::MAX)),
                 report: None,
             };
@@ -339,6 +340,7 @@ mod tests {
             message: Box::new(Message { body: Body::from(bytes(length, 1)), ..Default::default() }),
             unique: None,
             producer: None,
+            warning: None,
             staged: None,
             report: None,
         };

@@ -7,10 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::mqi::{Groups, Which};
-use crate::qmgr::{Place, Removal};
+use crate::qmgr::{Before, Place, Removal, Told};
 use crate::types::{
-    Account, HandleId, Held, Message, MessageId, Pieces, Position, ProducerId, ProducerSequence, QueueId,
-    Share,
+    Account, HandleId, Held, Message, Pieces, Position, ProducerId, ProducerSequence, QueueId, Reason, Share,
 };
 
 /// What a session has done under syncpoint since its last commit.
@@ -30,7 +29,7 @@ pub(super) struct Unit {
     /// How many units had been decided when this one began; None before its first call.
     pub units_decided: Option<u64>,
     /// What was put with a producer's sequence.
-    sequences: BTreeMap<ProducerId, BTreeMap<u64, MessageId>>,
+    sequences: BTreeMap<ProducerId, BTreeMap<u64, Before>>,
     /// What handles knew of groups before it.
     pub groups: KnownBefore,
 }
@@ -43,6 +42,8 @@ pub(super) struct NotPersistent {
     pub queue: QueueId,
     pub message: Box<Message>,
     pub producer: Option<ProducerSequence>,
+    /// What its program was told with it.
+    pub warning: Option<Reason>,
     /// The report about it, which comes with it.
     pub report: Option<(QueueId, Box<Message>)>,
 }
@@ -74,27 +75,33 @@ impl Unit {
         }
     }
 
-    pub fn put(&mut self, place: Place) {
-        self.note_sequence(place.producer.as_ref(), &place.message);
+    pub fn put(&mut self, place: Place, warning: Option<Reason>) {
+        self.note_sequence(place.producer.as_ref(), &place.message, warning);
         place.queues().for_each(|queue| *self.logged.entry(queue).or_default() += 1);
         self.weight += place.weight();
         self.places.push(place);
     }
 
     pub fn put_not_persistent(&mut self, put: NotPersistent) {
-        self.note_sequence(put.producer.as_ref(), &put.message);
+        self.note_sequence(put.producer.as_ref(), &put.message, put.warning);
         self.not_persistent.push(put);
     }
 
-    fn note_sequence(&mut self, producer: Option<&ProducerSequence>, message: &Message) {
+    fn note_sequence(
+        &mut self,
+        producer: Option<&ProducerSequence>,
+        message: &Message,
+        warning: Option<Reason>,
+    ) {
         if let Some(ProducerSequence { producer, sequence, .. }) = producer {
             let of = self.sequences.entry(producer.clone()).or_default();
-            of.insert(*sequence, message.descriptor.message_id);
+            let told = Told { warning, in_group: message.descriptor.in_group() };
+            of.insert(*sequence, Before { message_id: message.descriptor.message_id, told: Some(told) });
         }
     }
 
-    /// The message that was put in this unit with the same sequence.
-    pub fn repeated(&self, put: &ProducerSequence) -> Option<MessageId> {
+    /// What was put in this unit with the same sequence.
+    pub fn repeated(&self, put: &ProducerSequence) -> Option<Before> {
         self.sequences.get(&put.producer)?.get(&put.sequence).copied()
     }
 

@@ -22,6 +22,9 @@ pub const UNIT_MESSAGES_DEFAULT: u32 = 10_000;
 pub const UNIT_BYTES_MAX: usize = 128 * 1024 * 1024;
 /// Sequences remembered of one producer: its newest.
 pub const PRODUCER_WINDOW: usize = 10_000;
+/// Of one producer, of how many stretches of its puts it is remembered what else they were told than the id: a stretch is a group that was
+/// put in order, or puts behind each other that had the same warning.
+pub const PRODUCER_TOLD_MAX: usize = 1_000;
 /// Producers whose sequences are remembered whatever their age: those that put last.
 pub const PRODUCERS_MIN: usize = 10_000;
 /// Producers whose sequences are remembered at most.

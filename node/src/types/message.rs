@@ -197,6 +197,12 @@ pub struct InGroup {
 impl InGroup {
     /// The highest sequence number.
     pub const NUMBER_MAX: u32 = 999_999_999;
+
+    /// MQMF_* bits that say the same.
+    pub fn flags(self) -> u32 {
+        let last = if self.is_last { message_flags::LAST_MSG_IN_GROUP } else { 0 };
+        message_flags::MSG_IN_GROUP | last
+    }
 }
 
 /// MQMD version 2 in the form the node works with. What it does not look into stays as it came (`rest`).

@@ -138,6 +138,7 @@ mod tests {
             producer_sequence: None,
             repeats: 0,
             ids: Vec::new(),
+            told: Vec::new(),
             unjudged: false,
         };
         add(300, 350, What::Put(put));

@@ -1,6 +1,7 @@
 //! A put that is repeated with the same producer and sequence is stored once and always answered with the same
-//! message id; no two messages share one; nobody is told that his repetition cannot be judged before so many others put
-//! as is promised (promise 7). For one that is not persistent that holds as long as the same leader serves.
+//! message id, and with the same warning and place in its group where it is not said that they are forgotten; no two
+//! messages share an id; nobody is told that his repetition cannot be judged before so many others put as is promised
+//! (promise 7). For one that is not persistent that holds as long as the same leader serves.
 
 use std::collections::BTreeMap;
 
@@ -30,6 +31,13 @@ pub fn check(history: &History) -> Vec<Complaint> {
             complaints.push(Complaint::new(
                 "repeated put",
                 format!("{} was answered with {} different message ids", name(put.key), put.ids.len()),
+            ));
+        }
+        let first_told = put.told.iter().flatten().next();
+        if put.told.iter().flatten().any(|told| Some(told) != first_told) && !twice {
+            complaints.push(Complaint::new(
+                "repeated put",
+                format!("{} was answered in different ways: {:?}", name(put.key), put.told),
             ));
         }
         if let Some(other) = owner.insert(*first, put.key).filter(|other| *other != put.key) {
@@ -74,5 +82,6 @@ fn must_be_judged(history: &History, put: &Put) -> bool {
     let promised = &history.promised;
     producers.len() <= promised.producers_min
         && own <= promised.sequences_max
-        && producers.values().sum::<usize>() <= promised.sequences_in_all_max
+        // What was told besides the id may count as one more.
+        && 2 * producers.values().sum::<usize>() <= promised.sequences_in_all_max
 }

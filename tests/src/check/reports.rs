@@ -76,6 +76,7 @@ mod tests {
             producer_sequence: None,
             repeats: 0,
             ids: Vec::new(),
+            told: Vec::new(),
             unjudged: false,
         };
         let operation = history.begin(1, 1, 0, What::Put(put));

@@ -70,11 +70,19 @@ fn answer(call: Call, manner: u8) -> Completion {
         }
         (Call::Put(_), 1) => Completion::warning(
             Reason::BackoutThresholdReached,
-            Data::Placed { message_id: MessageId::default(), in_group: None, duplicate: false },
+            Data::Placed {
+                message_id: MessageId::default(),
+                in_group: None,
+                duplicate: false,
+                only_id_known: false,
+            },
         ),
-        (Call::Put(_), _) => {
-            Completion::ok(Data::Placed { message_id: MessageId([7; 24]), in_group: None, duplicate: false })
-        }
+        (Call::Put(_), _) => Completion::ok(Data::Placed {
+            message_id: MessageId([7; 24]),
+            in_group: None,
+            duplicate: false,
+            only_id_known: false,
+        }),
         _ => Completion::done(),
     }
 }

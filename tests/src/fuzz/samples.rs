@@ -6,7 +6,7 @@ use trimaran_node::qmgr::{Command, Place, QueueManager, Removal};
 use trimaran_node::types::definition::{By, Changes, ObjectKind, ObjectRef, RecordAction};
 use trimaran_node::types::{
     Body, Descriptor, Index, Membership, Message, MessageId, ObjectName, Persistence, Position, ProducerId,
-    ProducerSequence, QueueId, QueueManagerId, SnapshotMeta, StagedBodyId, UnitId, WallTime,
+    ProducerSequence, QueueId, QueueManagerId, Reason, SnapshotMeta, StagedBodyId, UnitId, WallTime,
 };
 
 use crate::sim::disk::{StoredRows, apply_changes, initial_snapshot};
@@ -62,7 +62,7 @@ pub fn everything() -> Vec<Command> {
         Command::Alter { object: ObjectRef::manager(), changes: Changes::default(), by: by() },
         record(RecordAction::Add),
         Command::Place(place(1)),
-        Command::Place(place(2)),
+        Command::Place(Place { warning: Some(Some(Reason::QFull)), ..place(2) }),
         Command::Place(Place { producer: None, unique: Some(3), ..place(3) }),
         Command::Backout(vec![first(4)]),
         Command::Remove(first(4)),
@@ -104,5 +104,5 @@ fn place(number: u64) -> Place {
     let producer = ProducerId(Bytes::from_static(b"shop"));
     let producer = Some(ProducerSequence { producer, sequence: number, repeated: false });
     let message = Box::new(message);
-    Place { queue: QueueId(1), message, unique: None, producer, staged: None, report: None }
+    Place { queue: QueueId(1), message, unique: None, producer, warning: None, staged: None, report: None }
 }

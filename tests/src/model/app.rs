@@ -14,7 +14,7 @@ use trimaran_node::mqi::{
 };
 use trimaran_node::types::{
     CorrelationId, Descriptor, GroupId, HandleId, Message, MessageId, Persistence, ProducerId,
-    ProducerSequence, Reason, ReportOptions, Token, UnitId,
+    ProducerSequence, Reason, ReportOptions, Token, UnitId, message_flags,
 };
 use trimaran_proto::message::v1 as wire;
 
@@ -422,10 +422,11 @@ impl App {
         history: &mut History,
     ) {
         let Some(number) = pending.operation else { return };
-        if let Data::Placed { message_id, duplicate, .. } = &completion.data
+        if let Data::Placed { message_id, in_group, duplicate, only_id_known } = &completion.data
             && let What::Put(put) = &mut history.operations[number].what
         {
             put.ids.push(*message_id);
+            put.told.push((!only_id_known).then_some((completion.reason, *in_group)));
             if *duplicate && put.producer_sequence.is_none() {
                 self.complaints.push(format!("{:?} was called a duplicate and has no sequence", put.key));
             }
@@ -937,6 +938,10 @@ impl App {
         let expiry = self.rng.chance(self.habits.expiry_per_mille).then(|| self.rng.between(1, 60) as u32);
         let mut message = message(bytes, priority, persistent, expiry, correlation_of(key));
         message.descriptor.group_id = group_of(self.rng.below(6));
+        if key.sequence.is_multiple_of(4) {
+            message.descriptor.message_flags = message_flags::MSG_IN_GROUP;
+            message.descriptor.sequence_number = key.sequence;
+        }
         if self.asks_for_reports {
             message.descriptor.report = ReportOptions(COA_WITH_FULL_DATA | COD | EXPIRATION | PASS_CORREL_ID);
             let reply_to_queue = REPORTS.into();
@@ -968,6 +973,7 @@ impl App {
             producer_sequence: sequence,
             repeats: 0,
             ids: Vec::new(),
+            told: Vec::new(),
             unjudged: false,
         });
         let operation = history.begin(self.number, session, now, what);

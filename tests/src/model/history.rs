@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use trimaran_node::qmgr::Retention;
-use trimaran_node::types::{MessageId, Reason, UnitState};
+use trimaran_node::types::{InGroup, MessageId, Reason, UnitState};
 
 use super::body::BodyKey;
 
@@ -114,6 +114,8 @@ pub struct Put {
     pub repeats: u32,
     /// Every id the put and its repetitions were answered with.
     pub ids: Vec<MessageId>,
+    /// The warning and the place in a group that came with each; None where it was said that they are not known.
+    pub told: Vec<Option<(Reason, Option<InGroup>)>>,
     /// A repetition was answered that nobody can tell (2195).
     pub unjudged: bool,
 }

@@ -1000,6 +1000,13 @@ fn reason_text(reason: Reason) -> String {
 fn answer_text(completion: &Completion) -> String {
     let data = match &completion.data {
         Data::Nothing | Data::TooLong { .. } | Data::Progress { .. } | Data::Status(_) => String::new(),
+        Data::Placed { duplicate: true, only_id_known: true, .. } => {
+            "stored before, no more is known".to_string()
+        }
+        Data::Placed { duplicate: true, in_group: Some(group), .. } => {
+            let last = if group.is_last { ", the last" } else { "" };
+            format!("stored before as number {} of its group{last}", group.sequence_number)
+        }
         Data::Placed { duplicate: true, .. } => "stored before".to_string(),
         Data::Placed { .. } => String::new(),
         Data::Opened { queue } => format!("opened {queue}"),

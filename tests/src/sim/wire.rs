@@ -17,7 +17,7 @@ use trimaran_node::mqi::{
 use trimaran_node::types::definition::{Definition, ObjectKind, ObjectRef};
 use trimaran_node::types::{
     Account, Body, CompletionCode, Descriptor, GroupId, InGroup, Message, MessageId, NodeId, ObjectName,
-    Reason, Token,
+    Reason, Token, message_flags,
 };
 use trimaran_proto::message::v1 as message;
 use trimaran_proto::queue::v1 as wire;
@@ -177,9 +177,10 @@ impl Wire {
                 in_group: (!placed.group_id.is_empty()).then(|| InGroup {
                     group_id: GroupId::from_slice(&placed.group_id).unwrap_or_default(),
                     sequence_number: placed.message_sequence_number,
-                    is_last: false,
+                    is_last: placed.message_flags & message_flags::LAST_MSG_IN_GROUP != 0,
                 }),
                 duplicate: placed.duplicate,
+                only_id_known: placed.only_id_known,
             },
             Some(Told::Got(got)) => {
                 let told = got.message.ok_or("a get without a message")?;

@@ -70,7 +70,7 @@ Messages as JSON, one object a line
   priority         0 to 9; a higher one is put as 9, with warning 2049
   persistent       true or false
   expiry_ms        milliseconds until it vanishes
-  format           for example MQSTR
+  format           for example MQSTR; empty: MQFMT_NONE. Left out: MQSTR for text, MQFMT_NONE for body_hex
   message_type     1 request, 2 reply, 4 report, 8 datagram
   reply_to_queue, reply_to_queue_manager
   report, feedback, encoding, coded_character_set, message_sequence_number, offset, message_flags, original_length,
@@ -81,7 +81,7 @@ Messages as JSON, one object a line
   put_time, backout_count, put_application_name, user_identifier are set by the queue manager; `put` ignores them.
 
 Printed are those that differ from MQ's defaults (MQMD_DEFAULT), and always message_id, priority, persistent, put_time
-and backout_count.",
+and backout_count, and with text the format, so that what was printed can be put as it was.",
     ),
     (
         "failover",

@@ -18,7 +18,11 @@ pub fn message_json(message: &Message) -> Value {
         "backout_count": descriptor.backout_count,
     });
     match message.as_text() {
-        Some(text) => value["text"] = json!(text),
+        Some(text) => {
+            value["text"] = json!(text);
+            // Said even if it is blank: whoever writes a line by hand need not say that a text is MQSTR.
+            value["format"] = json!(descriptor.format.trim_end());
+        }
         None => value["body_hex"] = json!(hex(&message.body)),
     }
     add_if_set(&mut value, descriptor);
@@ -222,6 +226,41 @@ mod tests {
 
         let binary = Message::new(vec![0xff, 0xfe]).priority(0);
         assert_eq!(again(&binary), binary);
+    }
+
+    #[test]
+    fn what_is_printed_has_its_format_again_also_none() {
+        for body in ["", "Hello", "\n\r\0 \"x\"\u{2028}"] {
+            for format in ["", "MQSTR", "MQDEAD"] {
+                let message = Message::new(body.as_bytes().to_vec()).priority(4).format(format);
+                assert_eq!(again(&message), message);
+            }
+        }
+        let binary = Message::new(vec![0xff]).priority(4).format("MQSTR");
+        assert_eq!(again(&binary), binary);
+        assert_eq!(JsonMessage::read(r#"{"text":"by hand"}"#).unwrap().descriptor.format, "MQSTR");
+        assert_eq!(JsonMessage::read(r#"{"body_hex":"ff"}"#).unwrap().descriptor.format, "");
+    }
+
+    #[test]
+    fn numbers_travel_to_their_ends() {
+        let (most, least) = (u32::MAX, 0);
+        for number in [least, 1, most] {
+            let mut message = Message::text("Hello").priority(4);
+            let descriptor = &mut message.descriptor;
+            descriptor.report = number;
+            descriptor.message_type = Some(number);
+            descriptor.expiry = Some(number);
+            descriptor.feedback = number;
+            descriptor.encoding = Some(number as i32);
+            descriptor.coded_character_set = Some(number as i32);
+            descriptor.put_application_type = number;
+            descriptor.message_sequence_number = Some(number);
+            descriptor.offset = number;
+            descriptor.message_flags = number;
+            descriptor.original_length = Some(number);
+            assert_eq!(again(&message), message);
+        }
     }
 
     #[test]

@@ -626,7 +626,12 @@ mod tests {
         conversation.on_frame(frame([(2, put(1)), (3, ping())]));
         conversation.step().unwrap();
         let message_id = MessageId::from_slice(b"AMQ 1").unwrap();
-        let placed = Completion::ok(Data::Placed { message_id, in_group: None, duplicate: true });
+        let placed = Completion::ok(Data::Placed {
+            message_id,
+            in_group: None,
+            duplicate: true,
+            only_id_known: false,
+        });
         let elsewhere = Completion {
             data: Data::NotServing { leader: Some(NodeId(2)) },
             ..Completion::failed_because(Reason::StandbyQMgr, "Ask b.")

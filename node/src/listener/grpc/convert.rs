@@ -23,9 +23,9 @@ use crate::types::definition::{
     self as selector, Changes, ObjectKind, ObjectRef, RecordAction, Value, sentence,
 };
 use crate::types::{
-    Body, CompletionCode, CorrelationId, Descriptor, FloatingAddress, GroupId, HandleId, Membership, Message,
-    MessageId, MessageSelector, NodeId, NodeInfo, ObjectName, OutOfSync, ProducerId, ProducerSequence,
-    Reason, RunState, Token, UnitId,
+    Body, CompletionCode, CorrelationId, Descriptor, FloatingAddress, GroupId, HandleId, InGroup, Membership,
+    Message, MessageId, MessageSelector, NodeId, NodeInfo, ObjectName, OutOfSync, ProducerId,
+    ProducerSequence, Reason, RunState, Token, UnitId,
 };
 
 /// Longest body that travels inside of a message of a session; a longer one travels in parts of at most this.
@@ -293,13 +293,15 @@ pub fn completion_to_wire(
         | Data::Failovers(_)
         | Data::Objects(_)
         | Data::Sessions(_) => None,
-        Data::Placed { message_id, in_group, duplicate } => Some(Wire::Placed(wire::Placed {
+        Data::Placed { message_id, in_group, duplicate, only_id_known } => Some(Wire::Placed(wire::Placed {
             message_id: Bytes::copy_from_slice(message_id.trimmed()),
             duplicate,
             group_id: in_group
                 .map(|group| Bytes::copy_from_slice(group.group_id.trimmed()))
                 .unwrap_or_default(),
             message_sequence_number: in_group.map_or(0, |group| group.sequence_number),
+            message_flags: in_group.map_or(0, InGroup::flags),
+            only_id_known,
         })),
         Data::Got { message, body_length } => Some(Wire::Got(wire::Got {
             message: Some(message_to_wire(*message, body_length)),

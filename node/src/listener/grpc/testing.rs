@@ -181,7 +181,12 @@ impl Mind {
                 self.told.push((
                     id,
                     token,
-                    Completion::ok(Data::Placed { message_id, in_group: None, duplicate: false }),
+                    Completion::ok(Data::Placed {
+                        message_id,
+                        in_group: None,
+                        duplicate: false,
+                        only_id_known: false,
+                    }),
                 ));
                 return self.serve_waiters(&queue);
             }

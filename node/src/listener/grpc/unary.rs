@@ -75,13 +75,13 @@ impl Queue for Messaging {
             Ok((completion, errand)) => {
                 let outcome = convert::outcome_of(&completion);
                 let serving = errand.elsewhere(&completion).map(convert::serving);
-                let (message_id, duplicate) = match completion.data {
-                    Data::Placed { message_id, duplicate, .. } => {
-                        (Bytes::copy_from_slice(message_id.trimmed()), duplicate)
+                let (message_id, duplicate, only_id_known) = match completion.data {
+                    Data::Placed { message_id, duplicate, only_id_known, .. } => {
+                        (Bytes::copy_from_slice(message_id.trimmed()), duplicate, only_id_known)
                     }
                     _ => Default::default(),
                 };
-                wire::PutResponse { outcome, message_id, duplicate, serving }
+                wire::PutResponse { outcome, message_id, duplicate, serving, only_id_known }
             }
             Err(unserved) => {
                 let (outcome, serving) = told(unserved);

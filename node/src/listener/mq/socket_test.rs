@@ -290,7 +290,8 @@ fn a_client_agrees_connects_puts_commits_and_goes() {
     assert!(dialogue.call(types::PUT, 2, put_call(b"hello", put::SYNCPOINT)).is_empty());
     assert_eq!(dialogue.asks(), ["Put 5 bytes, syncpoint true"]);
     let message_id = MessageId([7; 24]);
-    let placed = Completion::ok(Data::Placed { message_id, in_group: None, duplicate: false });
+    let placed =
+        Completion::ok(Data::Placed { message_id, in_group: None, duplicate: false, only_id_known: false });
     assert_eq!(dialogue.answer(placed), ["[1] 0x96 0 handle 2"]);
     // The normal end commits.
     assert!(dialogue.call(types::DISC, 0, Body::Nothing).is_empty());
@@ -311,7 +312,12 @@ fn what_became_of_puts_that_nobody_waited_for_is_told_when_it_is_known() {
         Body::Stat(Box::new(Stat { kind, sts: Sts { version: 1, ..Sts::default() }, ..Stat::default() }))
     };
     assert!(dialogue.call(types::STAT, 0, stat(kind::ASYNC_ERROR)).is_empty(), "the puts are under way");
-    let placed = || Data::Placed { message_id: MessageId([7; 24]), in_group: None, duplicate: false };
+    let placed = || Data::Placed {
+        message_id: MessageId([7; 24]),
+        in_group: None,
+        duplicate: false,
+        only_id_known: false,
+    };
     assert!(dialogue.answer(Completion::ok(placed())).is_empty());
     assert!(dialogue.answer(Completion::failed(Reason::QFull)).is_empty());
     let told = dialogue.answer(Completion::warning(Reason::PriorityExceedsMax, placed()));
