@@ -465,7 +465,7 @@ impl Admin {
     }
 
     /// Takes a node out of service for this queue manager: it hands over, and leads only where no other node could. With
-    /// `force` also where the others are no majority that is in sync.
+    /// `force` also where the others that are in sync and not in maintenance are no majority.
     ///
     /// # Errors
     /// 4005 for a node that is not known, 2538 where the others could not serve without it, 2298 while the queue manager

@@ -249,6 +249,51 @@ async fn each_node_in_turn_is_drained_stopped_started_and_resumed_under_load() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn of_three_nodes_one_can_be_stopped_whoever_asks() {
+    let mut cluster = cluster();
+    let serving = cluster.wait_serving(Duration::from_secs(10));
+    let others = [(serving + 1) % 3, (serving + 2) % 3];
+    for node in others {
+        cluster.wait_in_sync(node, Duration::from_secs(30)).await.unwrap_or_else(|text| panic!("{text}"));
+    }
+    let connect = cluster.addresses().join(",");
+    let drain = |node: usize, more: &[&str]| {
+        let arguments = [&["--connect", &connect, "node", "drain", &cluster.nodes[node].name], more].concat();
+        let output = run_program("trimaran", &arguments, "");
+        let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        (output.status.code(), said.concat())
+    };
+    let at_once = std::thread::scope(|scope| {
+        let other = scope.spawn(|| drain(others[1], &[]));
+        [drain(others[0], &[]), other.join().expect("it says something")]
+    });
+    let granted: Vec<usize> = (0..2).filter(|of| at_once[*of].0 == Some(0)).collect();
+    let [granted] = granted[..] else { panic!("one of two is granted: {at_once:?}") };
+    assert!(at_once[granted].1.contains("can be stopped"), "{at_once:?}");
+    let (drained, refused) = (others[granted], others[1 - granted]);
+    let (name, other) = (&cluster.nodes[drained].name, &cluster.nodes[refused].name);
+    for node in [refused, serving] {
+        let (code, said) = drain(node, &[]);
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains(&format!("{name} (in maintenance)")) && !said.contains("can be"), "{said}");
+    }
+    let (code, said) = drain(refused, &["--force"]);
+    assert_eq!(code, Some(0), "{said}");
+    let sentence = format!("node {other} is in maintenance, and cannot be stopped without an outage");
+    assert!(said.contains(&sentence), "{said}");
+    command(&cluster, &["node", "resume", other]);
+
+    let (name, connect) = (name.clone(), connect.clone());
+    cluster.stop(refused);
+    let output = run_program("trimaran", &["--connect", &connect, "status", "--check"], "");
+    let [shown, wrong] =
+        [output.stdout, output.stderr].map(|said| String::from_utf8_lossy(&said).into_owned());
+    assert!(shown.contains(&format!("maintenance  {name} cannot be stopped without an outage")), "{shown}");
+    let sentence = format!("{name} is in maintenance, and cannot be stopped without an outage");
+    assert!(wrong.contains(&sentence), "{wrong}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_stop_of_the_node_that_serves_is_seen_by_no_client_as_an_error() {
     let mut cluster = cluster();
     let clients = Clients::start(&cluster).await;

@@ -312,6 +312,7 @@ impl Replica {
                 self.answer(session, token, Completion::ok(Data::Unit { state, sealed: is_new }));
             }
             Waiting::Admin { session, token, queue } => self.end_admin(session, token, queue, verdict),
+            Waiting::Maintain { session, token } => self.end_maintain(session, token, verdict.map(|_| ())),
             Waiting::Move { from: (queue, position), .. } => {
                 if verdict.is_err() {
                     self.free(queue, position);

@@ -25,6 +25,7 @@ struct UnderWay {
     /// Messages that are reserved for what was proposed.
     held: BTreeSet<(QueueId, Position)>,
     staged_parts: usize,
+    maintaining: usize,
     leaving: BTreeMap<QueueId, u64>,
     /// The same of those that ask to be told of it.
     reporting: BTreeMap<QueueId, u64>,
@@ -71,6 +72,7 @@ impl UnderWay {
                 debug_assert!(is_first, "a queue is emptied or deleted by one command at a time");
             }
             Waiting::Staged { .. } => self.staged_parts += 1,
+            Waiting::Maintain { .. } => self.maintaining += 1,
             Waiting::Nobody
             | Waiting::Put { .. }
             | Waiting::Seal { .. }
@@ -308,6 +310,11 @@ impl Replica {
             leading.staging.in_flight(),
             under_way.staged_parts,
             "parts in flight are parts that were proposed"
+        );
+        debug_assert_eq!(
+            leading.maintaining.len(),
+            under_way.maintaining,
+            "maintenance that is under way was proposed"
         );
         debug_assert!(
             leading.leaving.is(&under_way.leaving),

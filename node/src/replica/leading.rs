@@ -1,7 +1,7 @@
 //! What only the leader has, as one value: it begins with an election, and whoever takes it away when leadership is lost
 //! answers what is in it. Nothing in it is replicated.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::endings::Endings;
 use super::expiry::Leaving;
@@ -65,6 +65,8 @@ pub(super) struct Leading {
     /// The counter in the newest message id. Unique over all leaders: a term has one.
     pub next_unique: u64,
     pub leaving: Leaving,
+    /// Nodes whose maintenance was proposed to begin or to end, and is not applied, in the log's order.
+    pub maintaining: VecDeque<(NodeId, bool)>,
     pub members: Option<MembershipOperation>,
     pub handover: Option<Handover>,
     pub raising: Option<Raising>,
@@ -175,6 +177,7 @@ impl Leading {
             volatile_producers: Producers::default(),
             next_unique: term.0 << 40,
             leaving: Leaving::default(),
+            maintaining: VecDeque::new(),
             members: None,
             handover: None,
             raising: None,
@@ -258,6 +261,10 @@ impl Leading {
         debug_assert!(
             serves || (self.incoming.is_empty() && self.locked.is_empty() && self.offers.is_empty()),
             "nothing is let in before a leader serves"
+        );
+        debug_assert!(
+            serves || self.maintaining.is_empty(),
+            "no maintenance begins or ends before a leader serves"
         );
         debug_assert!(serves || !self.objects_due, "system objects are looked for by a leader that serves");
         debug_assert!(

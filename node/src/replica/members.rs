@@ -61,6 +61,9 @@ impl Replica {
             Ok(Asked::Done) => return self.answer(session, token, Completion::done()),
             Ok(Asked::ToDo) => {}
         }
+        if let Err(refusal) = self.check_voters(&request) {
+            return self.answer(session, token, refusal.into());
+        }
         if let MembershipRequest::Remove { node } | MembershipRequest::Replace { old: node, .. } = &request
             && *node == self.options.node
         {
@@ -198,6 +201,7 @@ impl Replica {
                         }
                     }
                     MembershipRequest::Remove { node } => {
+                        self.check_voters(&operation.request)?;
                         wire::MembershipChange { remove: vec![node.0], ..wire::MembershipChange::default() }
                     }
                 };
@@ -236,6 +240,7 @@ impl Replica {
                 if !self.peers.may_vote(*node) {
                     return Ok(false);
                 }
+                self.check_voters(&operation.request)?;
                 let remove = match &operation.request {
                     MembershipRequest::Replace { old, .. } => vec![old.0],
                     _ => Vec::new(),

@@ -22,7 +22,8 @@
 //! applier        committed entries → queue manager → answers, wake-ups
 //! leading        what only the leader has, as one value
 //! leadership     follower → elected → serving; what happens when that ends
-//! placement      who should lead: moves, maintenance, the preferred node
+//! placement      who should lead: moves, nodes in maintenance, the preferred node
+//! maintenance    which nodes are in maintenance, and when that is refused
 //! running        the queue manager is started and ended
 //! compaction     how far the store and the log move
 //! room           room on the disks: who takes puts, and who should lead
@@ -81,6 +82,7 @@ mod leading;
 mod holdings;
 mod leadership;
 mod placement;
+mod maintenance;
 mod running;
 mod compaction;
 mod room;

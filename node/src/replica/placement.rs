@@ -1,8 +1,8 @@
 //! Which node leads where several could: moves that an operator asks for, nodes in maintenance, the preferred node.
 //!
 //! Everything here is a planned move (`leadership.rs`, `begin_handover`): units of work in flight have a time to end, and
-//! nothing that was acknowledged is touched. A node in maintenance is a replicated fact (`qmgr`, `Command::Maintain`): it votes and
-//! has a full copy as before, hands over what it leads, and stands for election only when nobody else was elected for
+//! nothing that was acknowledged is touched. Whether a node may be in maintenance is decided in `maintenance.rs`. One that is votes
+//! and has a full copy as before, hands over what it leads, and stands for election only when nobody else was elected for
 //! several election timeouts (`consensus`, `set_reluctant`). So a cluster whose other nodes fail meanwhile is served by
 //! it all the same, later than otherwise: maintenance is a wish, and an outage that nobody chose is worse than a wish
 //! that is not granted. As soon as another node can, it hands over again.
@@ -15,12 +15,10 @@ use std::time::Duration;
 use trimaran_proto::admin::v1::handing_over::Why;
 
 use super::Replica;
-use super::proposals::Waiting;
 use crate::consensus::PeerProgress;
 use crate::mqi::{Completion, Refusal};
-use crate::qmgr::Command;
 use crate::types::planted::{self, Bug};
-use crate::types::{Instant, NodeId, Reason, SessionId, Token, Version, WallTime};
+use crate::types::{Instant, NodeId, Reason, SessionId, Token, WallTime};
 
 /// How often a leader looks whether another node should have what it leads.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -154,91 +152,6 @@ impl Replica {
     /// Whether the node is to lead only where no other could.
     pub(super) fn is_spared(&self, node: NodeId) -> bool {
         self.state.is_maintained(node) && !planted::is(Bug::LeadInMaintenance)
-    }
-
-    // ---- maintenance ------------------------------------------------------------------------------------------
-
-    pub(super) fn on_maintain(
-        &mut self,
-        session: SessionId,
-        token: Token,
-        node: NodeId,
-        begins: bool,
-        force: bool,
-    ) {
-        debug_assert!(self.is_serving(), "whoever serves proposes what is replicated");
-        let is_so_already = self.state.is_maintained(node) == begins;
-        let mut asked = self.check_maintain(node);
-        if begins && !force && !is_so_already {
-            asked = asked.and_then(|()| self.check_not_needed(node));
-        }
-        match asked {
-            Err(refusal) => self.answer(session, token, refusal.into()),
-            Ok(()) if is_so_already => self.answer(session, token, Completion::done()),
-            Ok(()) => {
-                let waiting = Waiting::Admin { session, token, queue: None };
-                self.propose(Command::Maintain { node, begins }, waiting);
-            }
-        }
-    }
-
-    fn check_maintain(&self, node: NodeId) -> Result<(), Refusal> {
-        let version = self.state.version();
-        if version < Version::RECORDS {
-            let detail = format!(
-                "maintenance is a fact of version {}, and the queue manager has version {version}: when every node runs this \
-                 release, raise it with `trimaran cluster upgrade`",
-                Version::RECORDS
-            );
-            return Err(Refusal::because(Reason::FunctionNotSupported, detail));
-        }
-        let membership = self.consensus.membership();
-        let name = self.name_of(node);
-        if !membership.nodes.contains_key(&node) {
-            let detail = format!("node {name} has no part in this queue manager");
-            return Err(Refusal::because(Reason::OptionsError, detail));
-        }
-        Ok(())
-    }
-
-    /// Whether the others can serve without the node. One that does not vote is missed by nobody.
-    fn check_not_needed(&self, node: NodeId) -> Result<(), Refusal> {
-        let membership = self.consensus.membership();
-        let name = self.name_of(node);
-        if !membership.voters.contains(&node) {
-            return Ok(());
-        }
-        if self.consensus.membership_changes() {
-            let detail = "a node is being added or removed; repeat the command when that is done";
-            return Err(Refusal::because(Reason::CallInProgress, detail));
-        }
-        let instances = self.status().instances;
-        let others = instances.iter().filter(|one| one.voter && one.node != node);
-        let (whole, lacking): (Vec<_>, Vec<_>) = others.partition(|one| one.out_of_sync.is_none());
-        let needed = membership.voters.len() / 2 + 1;
-        debug_assert!(needed <= membership.voters.len(), "a majority is no more than all");
-        if whole.len() < needed {
-            let lacking: Vec<String> = lacking
-                .iter()
-                .filter_map(|one| Some(format!("{} ({})", self.name_of(one.node), one.out_of_sync?.as_str())))
-                .collect();
-            let lacking = if lacking.is_empty() { "there are no others".into() } else { lacking.join(", ") };
-            let detail = format!(
-                "without node {name} there would be no majority of nodes that are in sync, and nobody could serve: {} of {} are, \
-                 {needed} are needed; not in sync: {lacking}. Wait for them, or accept it with --force",
-                whole.len(),
-                membership.voters.len()
-            );
-            return Err(Refusal::because(Reason::HostNotAvailable, detail));
-        }
-        if whole.iter().all(|one| self.state.is_maintained(one.node)) {
-            let detail = format!(
-                "every other node that is in sync is in maintenance, so node {name} is the one that serves: `trimaran node \
-                 resume` one of them first, or accept it with --force"
-            );
-            return Err(Refusal::because(Reason::HostNotAvailable, detail));
-        }
-        Ok(())
     }
 
     // ---- the leader looks -------------------------------------------------------------------------------------

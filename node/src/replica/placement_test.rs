@@ -37,6 +37,26 @@ fn maintain(node: u64, begins: bool) -> Operate {
     Operate::Maintain { node: NodeId(node), begins, force: false }
 }
 
+/// The voters that are not in maintenance, as the leader has it applied.
+fn left(group: &Group) -> usize {
+    let leader = &group.members[&group.leader().expect("somebody serves")].replica;
+    let voters = leader.consensus.membership().voters.iter();
+    voters.filter(|node| !leader.state.is_maintained(**node)).count()
+}
+
+/// Calls of several administrators, one right behind the other.
+fn ask_at_once(group: &mut Group, calls: Vec<Operate>) -> Vec<Completion> {
+    let leader = group.leader().expect("somebody serves");
+    for (number, call) in (20_u64..).zip(calls) {
+        let session = SessionId(number);
+        group.tell(leader, Event::SessionClosed { session });
+        group.tell(leader, Event::Connect { session, connect: Connect::new(Identity::of("joe"), "") });
+        group.tell(leader, Event::Call { session, token: Token(number), call: call.into() });
+    }
+    group.pass(millis(200));
+    group.answers(leader)
+}
+
 fn move_to(node: u64) -> Operate {
     Operate::Move { to: Some(NodeId(node)), units_within: None }
 }
@@ -266,10 +286,103 @@ fn maintenance_that_would_leave_no_majority_wants_force() {
     let refused = ask(&mut group, maintain(here, true));
     assert_eq!(refused.reason, Reason::HostNotAvailable);
     let detail = refused.detail.unwrap();
-    assert!(detail.contains("1 of 3 are, 2 are needed") && detail.contains("(not connected)"), "{detail}");
+    assert!(detail.contains("1 of 3 nodes would be left, 2 are needed"), "{detail}");
+    assert!(detail.contains("(not connected)"), "{detail}");
     let forced = Operate::Maintain { node: NodeId(here), begins: true, force: true };
     assert_eq!(ask(&mut group, forced).reason, Reason::None);
     assert!(group.members[&here].replica.state.is_maintained(NodeId(here)));
+}
+
+#[test]
+fn nodes_in_maintenance_are_not_counted_when_one_more_is_asked_for() {
+    let mut group = placed_group();
+    let leader = group.leader().unwrap();
+    let (here, away) = (group.others(leader)[0], group.others(leader)[1]);
+    assert_eq!(ask(&mut group, maintain(here, true)).reason, Reason::None);
+    for other in [away, leader] {
+        let refused = ask(&mut group, maintain(other, true));
+        assert_eq!(refused.reason, Reason::HostNotAvailable);
+        let detail = refused.detail.unwrap();
+        assert!(detail.contains(&format!("not counted: {here} (in maintenance)")), "{detail}");
+    }
+    assert_eq!(ask(&mut group, maintain(here, true)).reason, Reason::None, "it is so already");
+    assert_eq!(ask(&mut group, maintain(here, false)).reason, Reason::None);
+    assert_eq!(ask(&mut group, maintain(away, true)).reason, Reason::None);
+    assert_eq!(left(&group), 2);
+}
+
+#[test]
+fn of_several_administrators_at_once_only_so_many_are_granted_as_can_be() {
+    let mut group = placed_group();
+    let leader = group.leader().unwrap();
+    let others = group.others(leader);
+    let asked = [others[0], others[1], others[0], leader].map(|node| maintain(node, true));
+    let reasons: Vec<Reason> =
+        ask_at_once(&mut group, asked.to_vec()).into_iter().map(|answer| answer.reason).collect();
+    let granted = reasons.iter().filter(|reason| **reason == Reason::None).count();
+    assert_eq!((granted, reasons.len()), (2, 4), "the first, and who asks for the same: {reasons:?}");
+    assert_eq!(left(&group), 2);
+
+    // What was taken back is counted again when that is applied.
+    let asked = vec![maintain(others[0], false), maintain(others[0], true), maintain(others[1], true)];
+    let answers = ask_at_once(&mut group, asked);
+    assert_eq!(answers.iter().filter(|answer| answer.reason == Reason::None).count(), 2);
+    let leader = &group.members[&leader].replica;
+    assert!(leader.state.is_maintained(NodeId(others[0])), "the last word counts, and was answered");
+    assert_eq!(left(&group), 2);
+}
+
+#[test]
+fn a_leader_whose_drain_was_lost_and_the_next_one_do_not_grant_both() {
+    let mut group = placed_group();
+    let leader = group.leader().unwrap();
+    let others = group.others(leader);
+    let before = group.members[&leader].replica.consensus.last_index();
+    // It goes into its log and to nobody else.
+    group.lost = |_, message| matches!(message, PeerMessage::Raft(_));
+    group.ask_node(leader, maintain(others[0], true));
+    group.pass(millis(20));
+    assert!(group.members[&leader].replica.consensus.last_index() > before);
+    let member = kill(&mut group, leader);
+    group.lost = |_, _| false;
+    group.pass(millis(4_000));
+    let next = group.leader().expect("somebody took over");
+    come_back(&mut group, leader, member);
+    group.pass(millis(1_000));
+    assert_eq!(ask(&mut group, maintain(leader, true)).reason, Reason::None);
+    let last = others.iter().copied().find(|node| *node != next).unwrap();
+    assert_eq!(ask(&mut group, maintain(last, true)).reason, Reason::HostNotAvailable);
+    assert_eq!(left(&group), 2);
+}
+
+#[test]
+fn a_node_is_not_removed_where_those_in_maintenance_would_be_needed_then() {
+    let mut group = placed_group();
+    let leader = group.leader().unwrap();
+    let (here, away) = (group.others(leader)[0], group.others(leader)[1]);
+    assert_eq!(ask(&mut group, maintain(here, true)).reason, Reason::None);
+    for node in [away, leader] {
+        let refused = ask(&mut group, Operate::Members(MembershipRequest::Remove { node: NodeId(node) }));
+        assert_eq!(refused.reason, Reason::HostNotAvailable);
+        assert!(refused.detail.unwrap().contains(&format!("with {here} in maintenance")));
+    }
+    assert_eq!(group.leader(), Some(leader), "nothing was interrupted");
+    let removed = group.ask(MembershipRequest::Remove { node: NodeId(here) }, millis(2_000));
+    assert_eq!(removed[0].reason, Reason::None, "it is the one that is missed by nobody");
+    assert_eq!(left(&group), 2);
+}
+
+#[test]
+fn where_maintenance_was_forced_a_node_can_still_be_removed() {
+    let mut group = placed_group();
+    let leader = group.leader().unwrap();
+    let others = group.others(leader);
+    for node in &others {
+        let forced = Operate::Maintain { node: NodeId(*node), begins: true, force: true };
+        assert_eq!(ask(&mut group, forced).reason, Reason::None);
+    }
+    let removed = group.ask(MembershipRequest::Remove { node: NodeId(others[0]) }, millis(2_000));
+    assert_eq!(removed[0].reason, Reason::None);
 }
 
 #[test]

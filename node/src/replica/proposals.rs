@@ -73,6 +73,11 @@ pub(super) enum Waiting {
         token: Token,
         queue: Option<QueueId>,
     },
+    /// A node is in maintenance, or not any more (`Leading::maintaining`).
+    Maintain {
+        session: SessionId,
+        token: Token,
+    },
     /// A message moves to its backout queue or to the dead-letter queue, or is discarded.
     Move {
         from: (QueueId, Position),
@@ -292,6 +297,7 @@ impl Waiting {
             | Waiting::Commit { session, token, .. }
             | Waiting::Seal { session, token }
             | Waiting::Made { session, token, .. }
+            | Waiting::Maintain { session, token }
             | Waiting::Admin { session, token, .. } => Some((*session, *token)),
             Waiting::Backout { answer, .. } => answer.as_ref().map(|answer| (answer.0, answer.1)),
             Waiting::Nobody

@@ -40,6 +40,8 @@ pub enum Bug {
     ForgetFailover,
     /// A node in maintenance stands for election and leads as others do.
     LeadInMaintenance,
+    /// Who is in maintenance already is not counted as gone when one more node is to be.
+    ForgetMaintenance,
     /// A fail-back does not wait until the leader has served for a while.
     FailBackAtOnce,
     /// An outage is what one canary missed, whatever the others saw.

@@ -1,8 +1,9 @@
-//! A node in maintenance serves only where no other node could, and nobody moves back to a preferred node before the leader
-//! has served for a while.
+//! A node in maintenance serves only where no other node could, those that are in service are a majority unless somebody forced it,
+//! and nobody moves back to a preferred node before the leader has served for a while.
 
 use std::collections::BTreeMap;
 
+use trimaran_node::mqi::{Call, Operate};
 use trimaran_node::types::{NodeId, RoleView, Term};
 
 use crate::sim::node::{Node, Setup};
@@ -20,6 +21,8 @@ pub struct Placements {
     fail_backs: BTreeMap<(u64, u64, usize), u64>,
     /// Since when a queue manager is served by a node in maintenance although another one could.
     wrong_since: BTreeMap<usize, u64>,
+    /// Somebody has taken nodes into maintenance with force: what can be stopped is that person's affair.
+    is_forced: bool,
     /// Fail-backs that were looked at.
     pub looked_at: u64,
 }
@@ -35,6 +38,28 @@ impl Placements {
         }
     }
 
+    /// A program asks for this.
+    pub fn on_call(&mut self, call: &Call) {
+        self.is_forced |= matches!(call, Call::Operate(Operate::Maintain { begins: true, force: true, .. }));
+    }
+
+    /// Everybody was told that the nodes in maintenance can be stopped, all of them.
+    fn stopped_majority(&self, node: &Node, queue_manager: usize) -> Option<String> {
+        let replica = &node.process.as_ref()?.minds[queue_manager].replica;
+        let membership = replica.consensus().membership();
+        if self.is_forced || !membership.voters_outgoing.is_empty() {
+            return None;
+        }
+        let is_left = |voter: &&NodeId| !replica.queue_manager().is_maintained(**voter);
+        let (left, voters) = (membership.voters.iter().filter(is_left).count(), membership.voters.len());
+        (left <= voters / 2).then(|| {
+            format!(
+                "at node {}, {left} of {voters} voters of queue manager {queue_manager} are not in maintenance, and nobody forced it",
+                node.id
+            )
+        })
+    }
+
     /// Clocks of nodes run up to half a percent faster or slower than time.
     pub fn after_turn(
         &mut self,
@@ -43,6 +68,9 @@ impl Placements {
         setup: &Setup,
         now: u64,
     ) -> Option<String> {
+        if let Some(sentence) = self.stopped_majority(node, queue_manager) {
+            return Some(sentence);
+        }
         let replica = &node.process.as_ref()?.minds[queue_manager].replica;
         let count = replica.stats().fail_backs;
         let known = self.fail_backs.entry((node.id, node.incarnation, queue_manager)).or_default();

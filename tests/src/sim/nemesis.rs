@@ -381,11 +381,20 @@ impl World {
             Fault::Maintain => {
                 let queue_manager = self.rng.below(self.plan.setup.queue_managers as u64) as usize;
                 let node = NodeId(self.some_member()?);
-                let (begins, force) = (self.rng.chance(600), self.rng.chance(300));
+                // Where nobody ever forces it, a judge counts those that are left.
+                let forces = self.plan.seed.is_multiple_of(2);
+                let (begins, force) = (self.rng.chance(600), self.rng.chance(300) && forces);
                 if !self.operator(queue_manager).is_idle() {
                     return None;
                 }
                 self.ask_operator(queue_manager, Operate::Maintain { node, begins, force }, true);
+                if self.rng.chance(300) {
+                    let other = NodeId(self.some_member()?);
+                    self.ask_another_operator(
+                        queue_manager,
+                        Operate::Maintain { node: other, begins, force },
+                    );
+                }
             }
             Fault::Drain => {
                 let node = self.running_member()?;

@@ -92,13 +92,14 @@ pub enum Planted {
     RaiseEarly,
     ForgetFailover,
     LeadInMaintenance,
+    ForgetMaintenance,
     FailBackAtOnce,
     OpenFence,
     CanaryAlone,
 }
 
 impl Planted {
-    pub const ALL: [(Planted, &'static str, &'static str); 23] = [
+    pub const ALL: [(Planted, &'static str, &'static str); 24] = [
         (Planted::AckBeforeSync, "ack-before-sync", "a write counts as persisted before the disk said so"),
         (Planted::ForgetTerm, "forget-term", "term and vote are forgotten at a restart"),
         (Planted::ServeWithoutLease, "serve-without-lease", "a leader serves on without a lease"),
@@ -131,6 +132,11 @@ impl Planted {
         (Planted::RaiseEarly, "raise-early", "the version is raised without asking what the others speak"),
         (Planted::ForgetFailover, "forget-failover", "no record is kept of another node that takes over"),
         (Planted::LeadInMaintenance, "lead-in-maintenance", "a node in maintenance leads as others do"),
+        (
+            Planted::ForgetMaintenance,
+            "forget-maintenance",
+            "one node after the other is taken into maintenance, up to the last",
+        ),
         (Planted::FailBackAtOnce, "fail-back-at-once", "a fail-back does not wait for the leader's tenure"),
         (
             Planted::OpenFence,
@@ -458,6 +464,7 @@ fn plant(planted: Option<Planted>) {
         Planted::RaiseEarly => Some(Bug::RaiseEarly),
         Planted::ForgetFailover => Some(Bug::ForgetFailover),
         Planted::LeadInMaintenance => Some(Bug::LeadInMaintenance),
+        Planted::ForgetMaintenance => Some(Bug::ForgetMaintenance),
         Planted::FailBackAtOnce => Some(Bug::FailBackAtOnce),
         Planted::CanaryAlone => Some(Bug::CanaryAlone),
         Planted::ForgetTerm | Planted::KeepAddress | Planted::OpenFence => None,

@@ -25,6 +25,7 @@ mod dspmq;
 mod running;
 mod dmpmqcfg;
 mod apply;
+mod spared;
 mod status;
 mod node;
 mod placement;

@@ -8,7 +8,9 @@ use trimaran_client::{Connection, ConnectionState, InstanceStatus, MaintainReque
 use crate::{
     arguments::{Global, MoveArgs},
     output::{Failure, Outcome, patiently},
-    say, status, upgrade,
+    say,
+    spared::why_it_is_needed,
+    status, upgrade,
 };
 
 /// A drain waits no longer than this for another node to serve, unless --within says how long.
@@ -99,23 +101,22 @@ fn serving_node(connection: &Connection) -> Option<String> {
 // ---- maintenance ----
 
 pub async fn drain(global: &Global, node: &str, force: bool) -> Outcome {
-    let before = views_of(global, node).await?;
-    let mut done: Vec<&str> = Vec::new();
+    let mut before = views_of(global, node).await?;
+    // Whoever may refuse is asked first, so that nothing has been begun then.
+    before.sort_by_key(|manager| why_it_is_needed(manager, node).is_none());
+    let mut begun: Vec<&QueueManagerStatus> = Vec::new();
     for manager in &before {
         let asked = patiently("asking for maintenance", maintain(global, manager, node, true, force)).await;
         if let Err(failure) = asked {
-            if !done.is_empty() {
-                let done = done.join(" and ");
-                eprintln!(
-                    "trimaran: {node} is in maintenance for {done}; `trimaran node resume {node}` undoes it"
-                );
-            }
+            take_back(global, &begun, node).await;
             return Err(failure);
         }
-        done.push(&manager.name);
         let text = match is_maintained(manager, node) {
             true => format!("node {node} is in maintenance already"),
-            false => format!("node {node} is in maintenance: it leads only where no other node could"),
+            false => {
+                begun.push(manager);
+                format!("node {node} is in maintenance: it leads only where no other node could")
+            }
         };
         tell(global, manager, &text);
     }
@@ -130,7 +131,8 @@ pub async fn drain(global: &Global, node: &str, force: bool) -> Outcome {
         };
         tell(global, is, &text);
     }
-    match (after.iter().find_map(|manager| why_it_is_needed(manager, node)), force) {
+    let why_not = |manager| why_it_is_needed(manager, node).or_else(|| why_it_is_not_spared(manager, node));
+    match (after.iter().find_map(why_not), force) {
         (None, _) => match global.json {
             true => say!("{}", json!({ "ok": true, "node": node, "can_be_stopped": true })),
             false => say!("node {node} can be stopped"),
@@ -144,6 +146,20 @@ pub async fn drain(global: &Global, node: &str, force: bool) -> Outcome {
         }
     }
     Ok(())
+}
+
+/// A node is stopped as a whole: where one queue manager needs it, it is in service for the others, too.
+async fn take_back(global: &Global, begun: &[&QueueManagerStatus], node: &str) {
+    for manager in begun {
+        let ended = patiently("ending maintenance", maintain(global, manager, node, false, false)).await;
+        match ended {
+            Ok(()) => tell(global, manager, &format!("node {node} is in service again")),
+            Err(_) => eprintln!(
+                "trimaran: {node} is in maintenance for {}; `trimaran node resume {node}` undoes it",
+                manager.name
+            ),
+        }
+    }
 }
 
 pub async fn resume(global: &Global, node: &str) -> Outcome {
@@ -196,6 +212,11 @@ fn of(global: &Global, manager: &QueueManagerStatus) -> Global {
 
 fn instance<'a>(manager: &'a QueueManagerStatus, node: &str) -> Option<&'a InstanceStatus> {
     manager.instances.iter().find(|instance| instance.node == node)
+}
+
+/// Somebody else took it back meanwhile.
+fn why_it_is_not_spared(manager: &QueueManagerStatus, node: &str) -> Option<String> {
+    (!is_maintained(manager, node)).then(|| format!("it is in service for {} again", manager.name))
 }
 
 fn is_maintained(manager: &QueueManagerStatus, node: &str) -> bool {
@@ -256,26 +277,6 @@ fn still_serves(manager: &QueueManagerStatus, node: &str) -> String {
     )
 }
 
-/// Why the queue manager could not be served without the node.
-fn why_it_is_needed(manager: &QueueManagerStatus, node: &str) -> Option<String> {
-    let voters: Vec<&InstanceStatus> = manager.instances.iter().filter(|one| one.voter).collect();
-    let needed = voters.len() / 2 + 1;
-    let votes = voters.iter().any(|one| one.node == node);
-    let (whole, lacking): (Vec<&InstanceStatus>, Vec<&InstanceStatus>) =
-        voters.into_iter().filter(|one| one.node != node).partition(|one| one.in_sync);
-    (votes && whole.len() < needed).then(|| {
-        let lacking: Vec<String> =
-            lacking.iter().map(|one| format!("; {} is not in sync ({})", one.node, one.reason)).collect();
-        format!(
-            "{} needs {needed} nodes, and {} of the others {} in sync{}",
-            manager.name,
-            whole.len(),
-            if whole.len() == 1 { "is" } else { "are" },
-            lacking.concat()
-        )
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -295,20 +296,6 @@ mod tests {
             instances: instances.iter().map(instance).collect(),
             ..QueueManagerStatus::default()
         }
-    }
-
-    #[test]
-    fn a_node_can_be_stopped_where_a_majority_of_the_others_has_everything() {
-        let all = manager(&[("a", true, false), ("b", true, true), ("c", true, false)]);
-        assert_eq!(why_it_is_needed(&all, "b"), None);
-        let behind = manager(&[("a", true, false), ("b", true, true), ("c", false, false)]);
-        assert_eq!(
-            why_it_is_needed(&behind, "b").as_deref(),
-            Some("q needs 2 nodes, and 1 of the others is in sync; c is not in sync (catching up)")
-        );
-        let alone = manager(&[("a", true, false)]);
-        assert!(why_it_is_needed(&alone, "a").unwrap().contains("0 of the others are in sync"));
-        assert_eq!(why_it_is_needed(&alone, "d"), None, "who has no vote is missed by nobody");
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::{
     arguments::{Global, StatusArgs},
     output::{self, Failure, Outcome, patiently},
     say,
+    spared::{how_it_is, why_it_is_needed},
     talk::plural,
 };
 
@@ -355,7 +356,10 @@ impl Picture {
                 ));
             }
             for instance in manager.instances.iter().filter(|instance| instance.in_maintenance) {
-                wrong.push(format!("{}: {} is in maintenance", manager.name, instance.node));
+                let needed = why_it_is_needed(manager, &instance.node).filter(|_| instance.in_sync);
+                let needed = needed
+                    .map_or(String::new(), |why| format!(", and cannot be stopped without an outage: {why}"));
+                wrong.push(format!("{}: {} is in maintenance{needed}", manager.name, instance.node));
             }
             for instance in manager.instances.iter().filter(|instance| instance.clock_off_seconds != 0.0) {
                 let off_s = instance.clock_off_seconds;
@@ -527,10 +531,7 @@ impl Picture {
             say!("  puts refused {}", manager.puts_refused);
         }
         for instance in manager.instances.iter().filter(|instance| instance.in_maintenance) {
-            let how = match manager.role == "active" && manager.active_node == instance.node {
-                true => "serves all the same: no other node can take over",
-                false => "leads only where no other node could",
-            };
+            let how = how_it_is(manager, &instance.node);
             say!("  maintenance  {} {how} (`trimaran node resume {}`)", instance.node, instance.node);
         }
         for instance in manager.instances.iter().filter(|instance| instance.clock_off_seconds != 0.0) {

@@ -414,6 +414,14 @@ impl World {
         self.schedule(self.now, Step::Wake { program });
     }
 
+    /// Somebody else asks for this at the same time, once.
+    pub fn ask_another_operator(&mut self, queue_manager: usize, call: impl Into<trimaran_node::mqi::Call>) {
+        let mut operator = Operator::new(queue_manager);
+        operator.ask(call.into(), true);
+        let program = self.add_program(Program::Operator(operator));
+        self.schedule(self.now, Step::Wake { program });
+    }
+
     /// Runs until the time or the first broken promise.
     pub fn run_until(&mut self, until: u64) {
         while self.violations.is_empty() {

@@ -70,6 +70,7 @@ impl World {
                 }
             }
             Output::Call { token, call } => {
+                self.checks.placements.on_call(&call);
                 let delay = self.rng.skewed(60, 1_500);
                 let Some(connection) = self.connections.get_mut(&program) else { return };
                 let at = (now + delay).max(connection.to_node_at + 1);

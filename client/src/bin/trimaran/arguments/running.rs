@@ -119,7 +119,8 @@ Example:
 What the node serves moves to other nodes, in good order (see `trimaran move`), and none comes back before `trimaran node resume`,
 whatever the cluster file prefers and whoever is restarted meanwhile. The node votes and has a full copy as before; it leads only
 where no other node could. The command returns when nothing is served there, and says whether the node can be stopped. It is
-refused where the others are no majority that is in sync. A second time it does nothing.")]
+refused where the others that are in sync and not in maintenance are no majority: all nodes in maintenance can be stopped at the
+same time. Where one queue manager refuses, the node stays in service for all. A second time it does nothing.")]
     Drain {
         /// Name of the node
         name: String,
