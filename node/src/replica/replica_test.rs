@@ -1312,6 +1312,34 @@ fn of_short_turns() -> Alone {
 }
 
 #[test]
+fn pings_and_cancels_are_for_the_next_turn_as_calls_are_and_keep_their_places() {
+    let mut alone = of_short_turns();
+    let mut events = Vec::new();
+    let mut ask = |call: Call| {
+        alone.next_token += 1;
+        events.push(Event::Call { session: APP, token: Token(alone.next_token), call });
+        Token(alone.next_token)
+    };
+    let gets: Vec<Token> = (0..500).map(|_| ask(Call::Get(Get { wait: Wait::Forever, ..get() }))).collect();
+    let cancels: Vec<Token> = (0..500).map(|_| ask(Call::CancelGet { token: Token(1 << 40) })).collect();
+    let last = ask(Call::CancelGet { token: gets[499] });
+    let pings: Vec<Token> = (0..500).map(|_| ask(Call::Ping)).collect();
+    let mut turns = 0;
+    while !events.is_empty() || alone.replica.is_not_done() {
+        alone.one_turn(&mut events);
+        assert!(alone.replica.turn_work().0 <= 4 * SHORT, "{:?}", alone.replica.turn_work());
+        // Whoever is behind is not answered in front.
+        let is_told = |token: &Token| alone.answers.contains_key(&(APP, *token));
+        assert!(!is_told(&pings[0]) || (cancels.iter().all(is_told) && is_told(&last)));
+        turns += 1;
+    }
+    assert!(turns > 20, "it took {turns} turns");
+    assert_eq!(alone.answer(APP, gets[499]).unwrap().reason, Reason::NoMsgAvailable);
+    assert_eq!(alone.answer(APP, gets[498]), None);
+    assert!(pings.iter().all(|ping| alone.answer(APP, *ping).is_some()));
+}
+
+#[test]
 fn what_is_committed_is_applied_over_as_many_turns_as_it_takes() {
     let mut alone = of_short_turns();
     let turns = turns_of(&mut alone, (0..300).map(|_| Call::Put(put("one"))).collect());
