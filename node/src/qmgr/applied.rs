@@ -16,7 +16,8 @@ pub struct Applied {
     pub backed_out: usize,
     /// Queues that were created, altered, cleared or deleted, or that an alias led to which is another one now.
     pub changed: Vec<QueueId>,
-    /// Messages of a unit of work that were read, checked, came or went: each as often as that.
+    /// Messages of a unit of work that were read, checked, came or went: each as often as that. Of a definition, what of it was
+    /// merged and written: members of lists, and so many bytes as a message takes.
     pub looks: usize,
     /// A channel was defined, altered or deleted.
     pub channel_changed: bool,
