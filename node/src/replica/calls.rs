@@ -176,11 +176,10 @@ impl Replica {
             Call::Commit { .. } | Call::Backout => {
                 held || leading.proposals.backlog_bytes() > BACKLOG_BYTES_MAX
             }
-            Call::Get(_)
-            | Call::Inquire { .. }
-            | Call::UnitOutcome { .. }
-            | Call::Admin(_)
-            | Call::Operate(_) => held || !self.has_lease(),
+            Call::Get(_) | Call::Inquire { .. } | Call::UnitOutcome { .. } | Call::Operate(_) => {
+                held || !self.has_lease()
+            }
+            Call::Admin(admin) => held || !self.has_lease() || leading.defining.holds_up(admin),
             Call::Open { .. } | Call::Close { .. } | Call::CancelGet { .. } => held,
         }
     }
