@@ -135,7 +135,7 @@ metrics! {
     PART_BYTES          Gauge   "trimaran_body_part_bytes" "Bytes of long bodies on their way in, or whose put is not answered."
     HUNG_UP             Counter "trimaran_clients_hung_up_total" "Connections closed by this node: the client did not take what waited for it, never finished what it began, or sent more control frames than any program needs."
     MEMORY_LIMIT        Gauge   "trimaran_memory_limit_bytes" "Memory that clients and peers may make this node hold (limits.memory_bytes)."
-    MEMORY_SHARE_LIMIT  Gauge   "trimaran_memory_share_limit_bytes" "The part of limits.memory_bytes that may be held for the purpose in the label."
+    MEMORY_SHARE_LIMIT  Gauge   "trimaran_memory_share_limit_bytes" "What may be held for the purpose in the label: a part of limits.memory_bytes, or, of definitions, as much as a quarter of it besides."
     MEMORY_HELD         Gauge   "trimaran_memory_held_bytes" "Memory that is held for the purpose in the label now."
     MEMORY_PEAK         Gauge   "trimaran_memory_peak_bytes" "The most memory that was held for the purpose in the label since the node began."
     MEMORY_REFUSED      Counter "trimaran_memory_refused_total" "Times that something did not fit into the share of the purpose in the label: it waited, was refused with 2102, or cost its connection."

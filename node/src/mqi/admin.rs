@@ -30,7 +30,7 @@ pub enum Admin {
     Display {
         kinds: Vec<ObjectKind>,
         /// A name, a prefix with `*`, or empty for all. In the order of names, those behind `after`; as many as a page has
-        /// (`limits::OBJECTS_A_PAGE`) or more when there may be others: what has one name is on one page.
+        /// ([`super::Page`]) or more when there may be others: what has one name is on one page.
         pattern: String,
         /// Empty for all.
         after: String,

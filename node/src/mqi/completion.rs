@@ -87,6 +87,39 @@ pub struct ObjectView {
     pub queue: Option<QueueView>,
 }
 
+impl ObjectView {
+    /// What it counts for on a page.
+    pub fn weight(&self) -> usize {
+        self.definition.weight() * if self.queue.is_some() { 2 } else { 1 }
+    }
+}
+
+/// Objects that one answer lists.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    objects: usize,
+    bytes: usize,
+}
+
+impl Page {
+    pub fn of(objects: &[ObjectView]) -> Page {
+        let mut page = Page::default();
+        objects.iter().for_each(|object| page.add(object));
+        page
+    }
+
+    pub fn add(&mut self, object: &ObjectView) {
+        self.objects += 1;
+        self.bytes += object.weight();
+        debug_assert!(self.bytes >= self.objects, "every object counts");
+    }
+
+    /// There may be more behind it.
+    pub fn is_full(&self) -> bool {
+        self.objects >= limits::OBJECTS_A_PAGE || self.bytes >= limits::PAGE_BYTES
+    }
+}
+
 /// Somebody who is connected, and what is open.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SessionView {

@@ -18,7 +18,8 @@ pub struct Applied {
     pub changed: Vec<QueueId>,
     /// Other names of queues, and to which each led until now: they say something else, or are gone.
     pub renamed: Vec<(QueueId, ObjectName)>,
-    /// Messages of a unit of work that were read, checked, came or went: each as often as that.
+    /// Messages of a unit of work that were read, checked, came or went: each as often as that. Of a definition, what of it was
+    /// merged and written: members of lists, and so many bytes as a message takes.
     pub looks: usize,
     /// A channel was defined, altered or deleted.
     pub channel_changed: bool,

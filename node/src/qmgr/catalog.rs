@@ -5,7 +5,7 @@
 //! merged with what they meet, and nothing depends on which attributes this program knows, so that nodes of different
 //! versions agree.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use super::definition_codec::encoded;
@@ -22,7 +22,11 @@ use crate::types::{ObjectName, QueueId, Reason, WallTime, limits};
 pub struct Catalog {
     manager: Definition,
     queues: BTreeMap<ObjectName, Entry>,
+    /// Names of queues, by what type they are of.
+    names: BTreeMap<ObjectKind, BTreeSet<ObjectName>>,
     others: BTreeMap<ObjectRef, Definition>,
+    /// What all definitions weigh.
+    weight: u64,
     /// Of all definitions but the queue manager's own, which is there once.
     digest: Digest,
 }
@@ -56,9 +60,12 @@ pub struct Target {
 
 impl Default for Catalog {
     fn default() -> Catalog {
+        let manager = Definition::new(ObjectRef::manager());
         Catalog {
-            manager: Definition::new(ObjectRef::manager()),
+            weight: manager.weight() as u64,
+            manager,
             queues: BTreeMap::new(),
+            names: BTreeMap::new(),
             others: BTreeMap::new(),
             digest: Digest::default(),
         }
@@ -94,14 +101,21 @@ impl Catalog {
 
     /// All definitions of a kind in the order of their names.
     pub fn of_kind(&self, kind: ObjectKind) -> Box<dyn Iterator<Item = &Definition> + '_> {
-        let is_of = move |definition: &&Definition| definition.kind() == kind;
-        match kind {
-            ObjectKind::QueueManager => Box::new(std::iter::once(&self.manager)),
-            kind if kind.is_queue() => {
-                Box::new(self.queues.values().map(|entry| &entry.definition).filter(is_of))
-            }
-            _ => Box::new(self.others.values().filter(is_of)),
-        }
+        self.named(kind, "", "")
+    }
+
+    /// The records of a profile.
+    pub fn of_profile<'a>(&'a self, record: &'a ObjectRef) -> impl Iterator<Item = &'a Definition> {
+        debug_assert!(record.kind.is_record(), "only records have profiles");
+        let of_name =
+            move |other: &&Definition| other.kind() == record.kind && other.object.name == record.name;
+        self.others_from(record.kind, record.name.clone()).take_while(of_name)
+    }
+
+    /// What all definitions weigh; the same on every node.
+    pub fn weight(&self) -> u64 {
+        debug_assert!(self.weight >= self.manager.weight() as u64, "the queue manager's own is counted");
+        self.weight
     }
 
     /// Of every kind; local queues among them.
@@ -110,42 +124,64 @@ impl Catalog {
         std::iter::once(&self.manager).chain(queues).chain(self.others.values())
     }
 
-    /// Of these kinds, those whose names match, behind this name (empty: all), in the order of names.
+    /// Of these kinds, those whose names match, behind this name (empty: all), in the order of names. Nothing else is looked at,
+    /// however much there is.
     pub fn listed<'a>(
         &'a self,
-        kinds: &'a [ObjectKind],
-        pattern: &'a str,
-        after: &'a str,
-    ) -> Box<dyn Iterator<Item = &'a Definition> + 'a> {
-        if kinds.iter().all(|kind| kind.is_queue()) {
-            let named = self.queues_named(pattern, after);
-            return Box::new(named.filter(|definition| kinds.contains(&definition.kind())));
-        }
-        let found = kinds.iter().flat_map(|kind| self.of_kind(*kind));
-        let mut found: Vec<&Definition> = found
-            .filter(|definition| definition.object.matches(pattern))
-            .filter(|definition| after.is_empty() || definition.object.name.as_str() > after)
-            .collect();
-        found.sort_by(|one, other| one.object.name.cmp(&other.object.name));
-        Box::new(found.into_iter())
-    }
-
-    fn queues_named<'a>(
-        &'a self,
+        kinds: &[ObjectKind],
         pattern: &'a str,
         after: &str,
     ) -> impl Iterator<Item = &'a Definition> + use<'a> {
-        let first = ObjectName::new(pattern.strip_suffix('*').unwrap_or(pattern)).ok();
-        let from = match (ObjectName::new(after).ok(), first) {
-            (Some(after), Some(first)) if after < first => Bound::Included(first),
-            (Some(after), _) => Bound::Excluded(after),
-            (None, Some(first)) => Bound::Included(first),
-            (None, None) => Bound::Unbounded,
-        };
-        let named = self.queues.range((from, Bound::Unbounded));
-        // A name without a star stands in front of all that begin with it.
-        let matching = named.take_while(|(name, _)| name.matches(pattern));
-        matching.map(|(_, entry)| &entry.definition)
+        let of_kinds = kinds.iter().map(|kind| self.named(*kind, pattern, after).peekable());
+        let mut of_kinds: Vec<_> = of_kinds.collect();
+        std::iter::from_fn(move || {
+            let heads = of_kinds.iter_mut().enumerate();
+            let heads = heads.filter_map(|(at, of)| Some((of.peek()?.object.name.as_str(), at)));
+            let (_, first) = heads.min()?;
+            of_kinds[first].next()
+        })
+    }
+
+    /// The same of one kind. A name without a star stands in front of all that begin with it, so what matches is a range.
+    fn named<'a>(
+        &'a self,
+        kind: ObjectKind,
+        pattern: &'a str,
+        after: &str,
+    ) -> Box<dyn Iterator<Item = &'a Definition> + 'a> {
+        let prefix = pattern.strip_suffix('*').unwrap_or(pattern);
+        match kind {
+            ObjectKind::QueueManager => {
+                let is_shown = after.is_empty() && self.manager.object.matches(pattern);
+                Box::new(is_shown.then_some(&self.manager).into_iter())
+            }
+            kind if kind.is_queue() => {
+                let from = match (ObjectName::new(after).ok(), ObjectName::new(prefix).ok()) {
+                    (Some(after), Some(first)) if after < first => Bound::Included(first),
+                    (Some(after), _) => Bound::Excluded(after),
+                    (None, Some(first)) => Bound::Included(first),
+                    (None, None) => Bound::Unbounded,
+                };
+                let names = self.names.get(&kind).into_iter();
+                let names = names.flat_map(move |names| names.range((from.clone(), Bound::Unbounded)));
+                let matching = names.take_while(move |name| name.matches(pattern));
+                Box::new(matching.map(|name| &self.queues.get(name).expect("a name that is kept").definition))
+            }
+            _ => {
+                let first = match after {
+                    after if after.is_empty() || prefix > after => prefix.to_string(),
+                    after => format!("{after}\0"),
+                };
+                let found = self.others_from(kind, first);
+                Box::new(found.take_while(move |other| other.kind() == kind && other.object.matches(pattern)))
+            }
+        }
+    }
+
+    fn others_from(&self, kind: ObjectKind, name: String) -> impl Iterator<Item = &Definition> {
+        debug_assert!(!kind.is_queue(), "names of queues are kept by their types");
+        let first = ObjectRef { kind, name, key: String::new() };
+        self.others.range(first..).map(|(_, definition)| definition)
     }
 
     pub fn queue_id(&self, name: &ObjectName) -> Option<QueueId> {
@@ -262,23 +298,42 @@ impl Catalog {
             definition.object.key.is_empty() || definition.kind().is_record(),
             "only records have keys"
         );
+        self.weight += definition.weight() as u64;
         if definition.kind() == ObjectKind::QueueManager {
+            self.weight -= self.manager.weight() as u64;
             self.manager = definition;
             return;
         }
         self.digest.add(fact(&definition, id));
         if definition.kind().is_queue() {
             let name = ObjectName::new(&definition.object.name).expect("names of queues are checked");
-            if let Some(before) = self.queues.insert(name, Entry::new(definition, id)) {
-                self.digest.take(fact(&before.definition, before.id));
+            let kind = definition.kind();
+            if let Some(before) = self.queues.insert(name.clone(), Entry::new(definition, id)) {
+                self.forget_name(before.definition.kind(), &name);
+                self.forget_fact(&before.definition, before.id);
             }
+            let is_new = self.names.entry(kind).or_default().insert(name);
+            debug_assert!(is_new, "a queue is of one type");
         } else if let Some(before) = self.others.insert(definition.object.clone(), definition) {
-            self.digest.take(fact(&before, None));
+            self.forget_fact(&before, None);
         }
     }
 
+    fn forget_name(&mut self, kind: ObjectKind, name: &ObjectName) {
+        let was_kept = self.names.get_mut(&kind).is_some_and(|names| names.remove(name));
+        debug_assert!(was_kept, "the name of a queue is kept by its type");
+    }
+
+    /// It is defined no more.
+    fn forget_fact(&mut self, definition: &Definition, id: Option<QueueId>) {
+        let weight = definition.weight() as u64;
+        assert!(self.weight >= weight, "what is defined is counted");
+        self.weight -= weight;
+        self.digest.take(fact(definition, id));
+    }
+
     fn alter(&mut self, object: &ObjectRef, changes: &Changes, at: WallTime) -> Option<&Definition> {
-        let mut digest = self.digest;
+        let (mut digest, mut weight) = (self.digest, self.weight);
         let mut alias = None;
         let (definition, id) = match object.kind {
             ObjectKind::QueueManager => (&mut self.manager, None),
@@ -296,13 +351,15 @@ impl Catalog {
         if is_counted {
             digest.take(fact(definition, id));
         }
+        weight -= definition.weight() as u64;
         definition.settings.merge(changes);
         definition.altered = at;
+        weight += definition.weight() as u64;
         alias.into_iter().for_each(|alias| *alias = AliasRules::of(definition));
         if is_counted {
             digest.add(fact(definition, id));
         }
-        self.digest = digest;
+        (self.digest, self.weight) = (digest, weight);
         Some(definition)
     }
 
@@ -310,11 +367,15 @@ impl Catalog {
         debug_assert_ne!(object.kind, ObjectKind::QueueManager, "the queue manager stays defined");
         debug_assert!(self.get(object).is_some(), "only what is defined is removed");
         if object.kind.is_queue() {
-            let gone = ObjectName::new(&object.name).ok().and_then(|name| self.queues.remove(&name));
-            gone.into_iter().for_each(|gone| self.digest.take(fact(&gone.definition, gone.id)));
+            let Ok(name) = ObjectName::new(&object.name) else { return };
+            if let Some(gone) = self.queues.remove(&name) {
+                self.forget_name(gone.definition.kind(), &name);
+                self.forget_fact(&gone.definition, gone.id);
+            }
         } else if let Some(gone) = self.others.remove(object) {
-            self.digest.take(fact(&gone, None));
+            self.forget_fact(&gone, None);
         }
+        debug_assert!(self.get(object).is_none(), "what was removed is found no more");
     }
 
     /// Of what all definitions say: kept up to date, and counted anew.
@@ -326,6 +387,22 @@ impl Catalog {
         let queues = self.queues.values().map(|entry| fact(&entry.definition, entry.id));
         let others = self.others.values().map(|definition| fact(definition, None));
         self.with_manager(Digest::of(queues.chain(others)))
+    }
+
+    /// Whether what is counted and kept beside the definitions is so.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let weight: usize = self.all().map(Definition::weight).sum();
+        if self.weight != weight as u64 {
+            return Err(format!("the definitions weigh {weight}, and {} is counted", self.weight));
+        }
+        let names: usize = self.names.values().map(BTreeSet::len).sum();
+        let is_kept = |(name, entry): (&ObjectName, &Entry)| {
+            self.names.get(&entry.definition.kind()).is_some_and(|names| names.contains(name))
+        };
+        match names == self.queues.len() && self.queues.iter().all(is_kept) {
+            true => Ok(()),
+            false => Err("names of queues are not those of their types".into()),
+        }
     }
 
     fn with_manager(&self, mut digest: Digest) -> Digest {
@@ -402,6 +479,7 @@ impl QueueManager {
         if before.is_none() && !self.has_room_for(definition.kind()) {
             return Err(Reason::ResourceProblem);
         }
+        applied.looks = looks(&definition);
         match definition.kind() {
             ObjectKind::LocalQueue => self.define_local_queue(definition, applied),
             _ => {
@@ -467,6 +545,7 @@ impl QueueManager {
         let Some(definition) = self.catalog.alter(object, changes, at) else {
             return Err(Reason::UnknownObjectName);
         };
+        applied.looks = looks(definition);
         match object.kind {
             ObjectKind::QueueManager => {
                 self.rules = ManagerRules::of(&self.catalog.manager);
@@ -585,64 +664,81 @@ impl QueueManager {
         record: ObjectRef,
         action: RecordAction,
         changes: &Changes,
+        applied: &mut Applied,
     ) -> Result<Verdict, Reason> {
         if !record.kind.is_record() {
             return Err(Reason::FunctionNotSupported);
         }
         if action == RecordAction::RemoveAll {
-            let gone = self.catalog.of_kind(record.kind).filter(|other| other.object.name == record.name);
+            let gone = self.catalog.of_profile(&record);
             let gone: Vec<ObjectRef> = gone.map(|definition| definition.object.clone()).collect();
+            applied.looks = gone.len();
             gone.iter().for_each(|object| self.forget(object));
+            debug_assert!(self.catalog.of_profile(&record).next().is_none(), "nothing is left of a profile");
             return Ok(Verdict::Done);
         }
-        let before = self.catalog.get(&record).cloned();
+        let before = self.catalog.get(&record);
         if before.is_none() && action == RecordAction::Remove {
             return Err(Reason::UnknownObjectName);
         }
         if before.is_none() && !self.has_room_for(record.kind) {
             return Err(Reason::ResourceProblem);
         }
-        let mut definition = match before {
-            Some(definition) if action != RecordAction::Replace => definition,
-            before => {
-                let created = before.map_or(self.at, |definition| definition.created);
-                Definition { created, ..Definition::new(record.clone()) }
-            }
-        };
-        let is_empty = merge_record(&mut definition.settings, action, changes);
-        if action == RecordAction::Remove && is_empty {
+        applied.looks = before.map_or(0, looks) + members(changes.iter().filter_map(|(_, value)| value));
+        let created = before.map_or(self.at, |definition| definition.created);
+        let Some(settings) = set_record(before.map(|before| &before.settings), action, changes) else {
             self.forget(&record);
             return Ok(Verdict::Done);
-        }
-        definition.altered = self.at;
+        };
+        let definition =
+            Definition { settings, created, altered: self.at, ..Definition::new(record.clone()) };
         self.unwritten.definitions.insert(record);
         self.catalog.insert(definition, None);
         Ok(Verdict::Done)
     }
 }
 
-/// Whether nothing is left that the record could say.
-fn merge_record(settings: &mut Settings, action: RecordAction, changes: &Changes) -> bool {
+/// What of a definition is written, hashed and copied when it changes, in messages that come or go.
+fn looks(definition: &Definition) -> usize {
+    const BYTES_A_LOOK: usize = 256;
+    let settings = definition.settings.iter().map(|(_, value)| value);
+    definition.weight() / BYTES_A_LOOK + members(settings)
+}
+
+fn members<'a>(values: impl Iterator<Item = &'a Value>) -> usize {
+    values.map(|value| if let Value::List(members) = value { members.len() } else { 0 }).sum()
+}
+
+/// What a record says that said this before; None when it says nothing any more.
+pub fn set_record(before: Option<&Settings>, action: RecordAction, changes: &Changes) -> Option<Settings> {
     debug_assert_ne!(action, RecordAction::RemoveAll, "who removes all looks at no members");
-    let mut left = 0;
-    let mut lists = 0;
+    let before = before.filter(|_| action != RecordAction::Replace);
+    let mut settings = before.cloned().unwrap_or_default();
+    let (mut left, mut lists) = (0, 0);
     let merged = changes.iter().map(|(selector, value)| {
         let Some(Value::List(said)) = value else { return (selector, value.cloned()) };
-        let mut members = match settings.get(selector) {
-            Some(Value::List(members)) => members.clone(),
-            _ => Vec::new(),
+        let members = match before.and_then(|before| before.get(selector)) {
+            Some(Value::List(members)) => members.as_slice(),
+            _ => &[],
         };
-        members.retain(|member| !said.contains(member));
+        let named: BTreeSet<&String> = said.iter().collect();
+        let mut members: Vec<String> =
+            members.iter().filter(|member| !named.contains(member)).cloned().collect();
         if action != RecordAction::Remove {
             members.extend(said.iter().cloned());
         }
+        debug_assert!(
+            action != RecordAction::Remove || members.iter().all(|member| !named.contains(member)),
+            "what was removed is no member"
+        );
         lists += 1;
         left += members.len();
         (selector, (!members.is_empty()).then_some(Value::List(members)))
     });
     let merged: Changes = merged.collect();
     settings.merge(&merged);
-    lists == 0 || left == 0
+    let says_nothing = lists == 0 || left == 0;
+    (action != RecordAction::Remove || !says_nothing).then_some(settings)
 }
 
 /// What the rows of a store said.
@@ -659,5 +755,88 @@ impl QueueManager {
         let name = ObjectName::new(&definition.object.name).expect("checked by the caller");
         self.queues.insert(Queue::new(id, name, QueueRules::of(&definition), next_sequence));
         self.catalog.insert(definition, Some(id));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::qmgr::Command;
+    use crate::types::QueueManagerId;
+    use crate::types::definition::By;
+
+    fn set(action: RecordAction, users: impl Iterator<Item = String>) -> Command {
+        let users = Changes::default().with_value(3568, Value::List(users.collect()));
+        let (name, key) = ("X".to_string(), "TYPE(BLOCKUSER)".to_string());
+        let record = ObjectRef { kind: ObjectKind::ChannelAuth, name, key };
+        Command::SetRecord { record, action, changes: users, by: By::default() }
+    }
+
+    /// A log may have lists that nobody may say any more.
+    #[test]
+    fn a_list_is_merged_in_the_time_of_its_members_and_they_are_counted() {
+        const MANY: usize = 30_000;
+        let mut manager = QueueManager::new(QueueManagerId(1), ObjectName::new("QM").unwrap());
+        let users = |of: &'static str| (0..MANY).map(move |n| format!("{of}{n}"));
+        assert!(manager.apply(set(RecordAction::Add, users("a"))).looks >= MANY);
+        assert!(manager.apply(set(RecordAction::Add, users("b"))).looks >= 2 * MANY);
+        let removed = manager.apply(set(RecordAction::Remove, users("a")));
+        assert!(removed.verdict.is_ok() && removed.looks >= 3 * MANY);
+        let left = manager.catalog().of_kind(ObjectKind::ChannelAuth).next().unwrap();
+        assert_eq!(left.value(3568), Some(Value::List(users("b").collect())));
+        assert_eq!(manager.catalog().check(), Ok(()));
+    }
+
+    #[test]
+    fn what_is_listed_is_what_matches_in_the_order_of_names() {
+        let mut catalog = Catalog::default();
+        let names = ["A", "A.B", "A.B.C", "AB", "B", "B.A", "Z"];
+        for (number, name) in names.into_iter().enumerate() {
+            let kinds = [ObjectKind::AliasQueue, ObjectKind::RemoteQueue, ObjectKind::ModelQueue];
+            catalog.insert(Definition::new(ObjectRef::new(kinds[number % 3], name)), None);
+            catalog.insert(Definition::new(ObjectRef::new(ObjectKind::Channel, name)), None);
+            for key in ["TYPE(BLOCKUSER)", "TYPE(USERMAP)"] {
+                let (kind, key) = (ObjectKind::ChannelAuth, key.to_string());
+                catalog.insert(Definition::new(ObjectRef { kind, name: name.to_string(), key }), None);
+            }
+        }
+        let all: Vec<ObjectKind> = ObjectKind::ALL.iter().map(|facts| facts.kind).collect();
+        let queues: Vec<ObjectKind> = all.iter().copied().filter(|kind| kind.is_queue()).collect();
+        let one = all.iter().map(std::slice::from_ref);
+        for kinds in one.chain([&all[..], &queues[..]]) {
+            for pattern in ["", "*", "A", "A*", "A.*", "B", "C*", "ZZ", "no name*"] {
+                for after in ["", "A", "A.A", "AB", "Z", "ZZ"] {
+                    let mut expected: Vec<&ObjectRef> = catalog
+                        .all()
+                        .map(|definition| &definition.object)
+                        .filter(|object| kinds.contains(&object.kind) && object.matches(pattern))
+                        .filter(|object| after.is_empty() || object.name.as_str() > after)
+                        .collect();
+                    expected.sort_by_key(|object| (&object.name, object.kind, &object.key));
+                    let found = catalog.listed(kinds, pattern, after);
+                    let found: Vec<&ObjectRef> = found.map(|definition| &definition.object).collect();
+                    assert_eq!(found, expected, "{kinds:?} {pattern:?} behind {after:?}");
+                }
+            }
+        }
+        let gone = ObjectRef::new(ObjectKind::RemoteQueue, "A.B");
+        catalog.remove(&gone);
+        assert_eq!(catalog.of_kind(ObjectKind::RemoteQueue).count(), 1);
+        assert_eq!(catalog.check(), Ok(()));
+    }
+
+    /// Ten thousand times: minutes, if each looked at all queues.
+    #[test]
+    fn who_lists_one_kind_looks_at_no_other() {
+        let mut catalog = Catalog::default();
+        for number in 0..20_000 {
+            let object = ObjectRef::new(ObjectKind::AliasQueue, format!("Q{number}"));
+            catalog.insert(Definition::new(object), None);
+        }
+        catalog.insert(Definition::new(ObjectRef::new(ObjectKind::RemoteQueue, "R")), None);
+        assert_eq!(catalog.names[&ObjectKind::RemoteQueue].len(), 1);
+        for _ in 0..10_000 {
+            assert_eq!(catalog.listed(&[ObjectKind::RemoteQueue], "*", "").count(), 1);
+        }
     }
 }

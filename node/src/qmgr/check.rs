@@ -62,6 +62,7 @@ impl QueueManager {
                 ));
             }
         }
+        self.catalog.check()?;
         self.check_digests()
     }
 

@@ -42,7 +42,7 @@ mod check;
 
 pub use applied::{Applied, Removed, Verdict};
 pub use authority::{Access, Object};
-pub use catalog::{Catalog, Target};
+pub use catalog::{Catalog, Target, set_record};
 pub use command::{BatchEncoder, Command, DecodeError, Place, Removal, Report};
 pub use expiries::Due;
 pub use groups::Groups;
@@ -471,7 +471,7 @@ impl QueueManager {
             Command::Delete { object, purge, by: _ } => self.apply_delete(&object, purge, applied),
             Command::Clear { object, by: _ } => self.apply_clear(&object, applied),
             Command::SetRecord { record, action, changes, by: _ } => {
-                self.apply_set_record(record, action, &changes)
+                self.apply_set_record(record, action, &changes, applied)
             }
             Command::BeginTerm { leader } => {
                 if let Some((node, term)) = leader {

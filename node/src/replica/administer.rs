@@ -7,45 +7,60 @@ use std::time::Duration;
 use super::Replica;
 use super::proposals::Waiting;
 use super::turn::DESCRIBE;
-use crate::mqi::{Admin, Completion, Data, ObjectView, QueueView, Refusal, SessionView};
-use crate::qmgr::{Command, Verdict};
+use crate::mqi::{Admin, Completion, Data, ObjectView, Page, QueueView, Refusal, SessionView};
+use crate::qmgr::{Command, Verdict, set_record};
 use crate::types::definition::{By, Changes, Definition, KindWords, ObjectKind, ObjectRef, RecordAction};
 use crate::types::planted::{self, Bug};
-use crate::types::{ObjectName, QueueId, Reason, SessionId, Token, limits};
+use crate::types::{ObjectName, QueueId, Reason, SessionId, Share, Token, limits};
+
+/// Bytes of a definition that cost as much as a look.
+const AS_A_LOOK: usize = 1024;
+
+fn short(text: &str) -> String {
+    let short: String = text.chars().take(limits::BY_CHARACTERS_MAX).collect();
+    debug_assert!(text.starts_with(&short), "a name is cut at its end");
+    short
+}
 
 impl Replica {
     pub(super) fn on_admin(&mut self, session: SessionId, token: Token, admin: Admin) {
         debug_assert!(self.is_serving(), "definitions are made and shown by whoever serves");
-        let command = match admin {
+        let checked = match admin {
             Admin::Define { object, like, replace, changes } => {
                 let by = self.by(session);
-                self.check_define(&object, &like, replace, &changes)
-                    .map(|()| (Command::Define { object, like, replace, changes, by }, None))
+                self.check_define(&object, &like, replace, &changes).map(|grows| {
+                    let command = Command::Define { object: object.clone(), like, replace, changes, by };
+                    (command, Some((object, grows)), None)
+                })
             }
             Admin::Alter { object, changes } => {
                 let by = self.by(session);
-                self.check_alter(&object, &changes).map(|definition| {
+                self.check_alter(&object, &changes).map(|(definition, grows)| {
                     let whole = planted::is(Bug::AlterWhole);
                     let changes = if whole { definition.as_changes() } else { changes };
-                    (Command::Alter { object, changes, by }, None)
+                    (Command::Alter { object: object.clone(), changes, by }, Some((object, grows)), None)
+                })
+            }
+            Admin::SetRecord { record, action, changes } => {
+                let by = self.by(session);
+                self.check_set_record(&record, action, &changes).map(|grows| {
+                    let command = Command::SetRecord { record: record.clone(), action, changes, by };
+                    (command, Some((record, grows)), None)
                 })
             }
             Admin::Delete { object, purge } => {
                 let by = self.by(session);
-                self.check_delete(&object, purge).map(|queue| (Command::Delete { object, purge, by }, queue))
+                self.check_delete(&object, purge)
+                    .map(|queue| (Command::Delete { object, purge, by }, None, queue))
             }
             Admin::Clear { queue } => {
                 let (object, by) = (ObjectRef::local_queue(&queue), self.by(session));
-                self.check_clear(&queue).map(|id| (Command::Clear { object, by }, Some(id)))
-            }
-            Admin::SetRecord { record, action, changes } => {
-                let by = self.by(session);
-                self.check_set_record(&record, action, &changes)
-                    .map(|()| (Command::SetRecord { record, action, changes, by }, None))
+                self.check_clear(&queue).map(|id| (Command::Clear { object, by }, None, Some(id)))
             }
             Admin::Display { kinds, pattern, after } => {
                 let objects = self.objects(&kinds, &pattern, &after);
                 self.turn.spend(DESCRIBE * objects.len() as u64);
+                self.turn.spend_bytes(objects.iter().map(ObjectView::weight).sum());
                 return self.answer(session, token, Completion::ok(Data::Objects(objects)));
             }
             Admin::Sessions { after } => {
@@ -55,8 +70,13 @@ impl Replica {
                 return self.answer(session, token, Completion::ok(Data::Sessions(sessions)));
             }
         };
-        match command {
-            Ok((command, queue)) => {
+        match checked {
+            Ok((command, Some((object, grows)), _)) => {
+                self.standing.own_mut().defining.begin(&object, grows);
+                let object = Box::new(object);
+                self.propose(command, Waiting::Define { session, token, object });
+            }
+            Ok((command, None, queue)) => {
                 if let Some(queue) = queue {
                     let is_first = self.standing.own_mut().locked.insert(queue);
                     assert!(is_first, "a queue that is locked is not locked again");
@@ -65,6 +85,13 @@ impl Replica {
             }
             Err(refused) => self.answer(session, token, refused.into()),
         }
+    }
+
+    /// Whoever waited for this change of a definition has a turn.
+    pub(super) fn end_defining(&mut self, object: &ObjectRef) {
+        self.standing.own_mut().defining.end(object);
+        debug_assert!(!self.standing.own().defining.has(object), "an object is changed once at a time");
+        self.is_not_done |= self.line().0 > 0;
     }
 
     pub(super) fn end_admin(
@@ -86,23 +113,26 @@ impl Replica {
         let Some(session) = self.sessions.get(session) else { return By::default() };
         let identity = &session.identity;
         By {
-            user: identity.user.clone(),
-            application: session.context.application().to_string(),
+            user: short(&identity.user),
+            application: short(session.context.application()),
             address: identity.address.map(|address| address.to_string()).unwrap_or_default(),
             channel: identity.channel.as_ref().map(ToString::to_string).unwrap_or_default(),
         }
     }
 
-    /// A page, and the rest of those that have the last one's name.
+    /// A page, and the rest of those that have the last one's name. Nothing is looked at that is not shown.
     fn objects(&self, kinds: &[ObjectKind], pattern: &str, after: &str) -> Vec<ObjectView> {
         let mut objects: Vec<ObjectView> = Vec::new();
+        let mut page = Page::default();
         for definition in self.state.catalog().listed(kinds, pattern, after) {
             let is_new =
                 objects.last().is_none_or(|last| last.definition.object.name != definition.object.name);
-            if is_new && objects.len() >= limits::OBJECTS_A_PAGE {
+            if is_new && page.is_full() {
                 break;
             }
-            objects.push(ObjectView { definition: definition.clone(), queue: self.view_of(definition) });
+            let object = ObjectView { definition: definition.clone(), queue: self.view_of(definition) };
+            page.add(&object);
+            objects.push(object);
         }
         let name = |object: &ObjectView| object.definition.object.name.clone();
         debug_assert!(objects.is_sorted_by_key(name), "a page is in the order of names");
@@ -127,13 +157,14 @@ impl Replica {
         self.queue_view(self.state.queue_id(&ObjectName::new(&definition.object.name).ok()?)?)
     }
 
+    /// By how much it grows.
     fn check_define(
-        &self,
+        &mut self,
         object: &ObjectRef,
         like: &str,
         replace: bool,
         changes: &Changes,
-    ) -> Result<(), Refusal> {
+    ) -> Result<u64, Refusal> {
         let kind = object.kind;
         if kind == ObjectKind::QueueManager || kind.is_record() {
             let detail = format!("{} is not defined; it is altered or set.", kind.a());
@@ -146,11 +177,13 @@ impl Replica {
         let settings = catalog.basis(object, like)?;
         let definition = Definition { settings, ..Definition::new(object.clone()) }.with(changes);
         definition.check()?;
-        Ok(())
+        let grows = self.check_room(catalog.get(object), &definition)?;
+        self.turn.spend_bytes(definition.weight());
+        Ok(grows)
     }
 
-    /// What the object would be if nobody else changed it.
-    fn check_alter(&self, object: &ObjectRef, changes: &Changes) -> Result<Definition, Refusal> {
+    /// What the object will be, and by how much it grows.
+    fn check_alter(&mut self, object: &ObjectRef, changes: &Changes) -> Result<(Definition, u64), Refusal> {
         if object.kind.is_record() {
             let detail = "A record is not altered; it is set.".to_string();
             return Err(Refusal::because(Reason::FunctionNotSupported, detail));
@@ -159,15 +192,18 @@ impl Replica {
         definition.new_in(changes).check(object.kind, true)?;
         let altered = definition.with(changes);
         altered.check()?;
-        Ok(altered)
+        let grows = self.check_room(Some(definition), &altered)?;
+        self.turn.spend_bytes(altered.weight());
+        Ok((altered, grows))
     }
 
+    /// By how much it grows.
     fn check_set_record(
-        &self,
+        &mut self,
         record: &ObjectRef,
         action: RecordAction,
         changes: &Changes,
-    ) -> Result<(), Refusal> {
+    ) -> Result<u64, Refusal> {
         if !record.kind.is_record() {
             let detail = format!("{} is not set; it is defined and altered.", record.kind.a());
             return Err(Refusal::because(Reason::FunctionNotSupported, detail));
@@ -175,18 +211,73 @@ impl Replica {
         record.check()?;
         changes.check(record.kind, false)?;
         if action == RecordAction::RemoveAll {
-            return Ok(());
+            return Ok(0);
         }
+        let before = self.state.catalog().get(record);
         if action == RecordAction::Remove {
-            return self.defined(record).map(|_| ());
+            self.defined(record)?;
+        } else {
+            // Only lists are added to (IBM MQ Reference, "SET CHLAUTH", ACTION).
+            let is_there = action == RecordAction::Add && before.is_some();
+            if is_there && record.kind == ObjectKind::ChannelAuth && !changes.has_lists() {
+                return Err(Reason::ObjectAlreadyExists.into());
+            }
+            Definition::new(record.clone()).with(changes).check()?;
         }
-        // Only lists are added to (IBM MQ Reference, "SET CHLAUTH", ACTION).
-        let is_there = action == RecordAction::Add && self.state.catalog().get(record).is_some();
-        if is_there && record.kind == ObjectKind::ChannelAuth && !changes.has_lists() {
-            return Err(Reason::ObjectAlreadyExists.into());
+        let settings = set_record(before.map(|before| &before.settings), action, changes);
+        let after = Definition { settings: settings.unwrap_or_default(), ..Definition::new(record.clone()) };
+        let grows = self.check_room(before, &after)?;
+        let mut looked_at = after.weight() / AS_A_LOOK;
+        if grows > 0 {
+            looked_at += self.check_profile(record, before, &after)?;
         }
-        Definition::new(record.clone()).with(changes).check()?;
-        Ok(())
+        self.turn.spend(looked_at as u64);
+        Ok(grows)
+    }
+
+    /// Whether there is room for what an object is to become: by how much it grows.
+    pub(super) fn check_room(&self, before: Option<&Definition>, after: &Definition) -> Result<u64, Refusal> {
+        debug_assert!(
+            before.is_none_or(|before| before.object == after.object),
+            "an object grows beside itself"
+        );
+        after.check_growth(before)?;
+        let grows = after.weight().saturating_sub(before.map_or(0, Definition::weight)) as u64;
+        debug_assert!(
+            grows == 0 || after.weight() <= limits::DEFINITION_BYTES_MAX,
+            "what grows has room in an entry"
+        );
+        let weight = self.state.catalog().weight() + self.standing.own().defining.grows() + grows;
+        if grows > 0 && !self.holdings.has_room_for_definitions(&self.options.account, weight) {
+            self.options.account.note_refused(Share::Definitions);
+            let detail = "The definitions of objects and records take all the memory that there is for them; delete some.";
+            return Err(Refusal::because(Reason::ResourceProblem, detail));
+        }
+        Ok(grows)
+    }
+
+    /// Records of one profile are displayed together, so there are only so many. How many were looked at.
+    fn check_profile(
+        &self,
+        record: &ObjectRef,
+        before: Option<&Definition>,
+        after: &Definition,
+    ) -> Result<usize, Refusal> {
+        debug_assert!(record.kind.is_record(), "only records have profiles");
+        let (mut count, mut weight) = (0, after.weight());
+        for other in self.state.catalog().of_profile(record).filter(|other| other.object != *record) {
+            (count, weight) = (count + 1, weight + other.weight());
+            let is_new = before.is_none() && count >= limits::RECORDS_A_PROFILE_MAX;
+            if is_new || weight > limits::PROFILE_BYTES_MAX {
+                let detail = format!(
+                    "A profile has at most {} records, and {} bytes with all that they say; use several profiles, or lists.",
+                    limits::RECORDS_A_PROFILE_MAX,
+                    limits::PROFILE_BYTES_MAX
+                );
+                return Err(Refusal::because(Reason::ResourceProblem, detail));
+            }
+        }
+        Ok(count)
     }
 
     /// The definition of an object that nobody is deleting just now.

@@ -311,6 +311,10 @@ impl Replica {
                 };
                 self.answer(session, token, Completion::ok(Data::Unit { state, sealed: is_new }));
             }
+            Waiting::Define { session, token, object } => {
+                self.end_defining(&object);
+                self.end_admin(session, token, None, verdict);
+            }
             Waiting::Admin { session, token, queue } => self.end_admin(session, token, queue, verdict),
             Waiting::Maintain { session, token } => self.end_maintain(session, token, verdict.map(|_| ())),
             Waiting::Move { from: (queue, position), .. } => {

@@ -18,9 +18,7 @@ impl Replica {
         let is_late = self.turn.is_over() || self.is_half_applied();
         let is_late = is_late && self.standing.serving().is_some();
         let Some(state) = self.sessions.get_mut(session) else { return };
-        // A cancel must reach the get it cancels even if that get is parked; a ping asks for nothing.
-        let waits_for_none = matches!(call, Call::CancelGet { .. } | Call::Ping);
-        if !waits_for_none && (is_late || !state.parked.is_empty()) {
+        if is_late || !state.parked.is_empty() {
             return self.park(session, token, call);
         }
         if let Some(held) = self.dispatch(session, token, call) {
@@ -83,6 +81,7 @@ impl Replica {
     fn dispatch(&mut self, session: SessionId, token: Token, call: Call) -> Option<Call> {
         let asked = call.check().and_then(|()| self.may_call(session, &call));
         if let Err(refusal) = asked.and_then(|()| self.check_runs(session, &call)) {
+            self.turn.spend(CALL);
             self.answer(session, token, refusal.into());
             return None;
         }
@@ -183,11 +182,10 @@ impl Replica {
             Call::Operate(Operate::Run(RunRequest::Start)) => {
                 held || !self.has_lease() || self.is_ending_programs()
             }
-            Call::Get(_)
-            | Call::Inquire { .. }
-            | Call::UnitOutcome { .. }
-            | Call::Admin(_)
-            | Call::Operate(_) => held || !self.has_lease(),
+            Call::Get(_) | Call::Inquire { .. } | Call::UnitOutcome { .. } | Call::Operate(_) => {
+                held || !self.has_lease()
+            }
+            Call::Admin(admin) => held || !self.has_lease() || leading.defining.holds_up(admin),
             Call::Open { .. } | Call::Close { .. } | Call::CancelGet { .. } => held,
         }
     }

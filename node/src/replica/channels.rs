@@ -5,14 +5,14 @@
 //!
 //! Limits hold for who comes: a lower one ends nobody (IBM MQ Reference, "DEFINE CHANNEL", MAXINST).
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use super::instances::client;
-use super::sessions::Session;
+use super::turn::LOOK;
 use super::{Action, Replica, protection};
 use crate::mqi::{ChannelTerms, Connect, Purpose, Refusal};
 use crate::types::definition::{self as selector, Definition, ObjectKind, ObjectRef};
-use crate::types::{Reason, SessionId};
+use crate::types::{ObjectName, Reason, SessionId};
 
 impl Replica {
     /// What the channel of an instance says; None for a session that is no instance.
@@ -62,16 +62,20 @@ impl Replica {
         if !is_due {
             return;
         }
-        let channels = self.state.catalog().of_kind(ObjectKind::Channel);
-        let stopped: BTreeSet<&str> = channels
-            .filter(|channel| is_stopped(channel))
-            .map(|channel| channel.object.name.as_str())
-            .collect();
-        let is_through_stopped = |session: &Session| {
-            session.identity.channel.as_ref().is_some_and(|channel| stopped.contains(channel.as_str()))
+        // There may be many more channels than those that somebody came through.
+        let catalog = self.state.catalog();
+        let is_stopped_now = |name: &ObjectName| {
+            catalog.get(&ObjectRef::new(ObjectKind::Channel, name.as_str())).is_some_and(is_stopped)
         };
-        let through = self.sessions.by_id.iter().filter(|(_, session)| is_through_stopped(session));
-        let through: Vec<SessionId> = through.map(|(id, _)| *id).collect();
+        let mut stopped: BTreeMap<&ObjectName, bool> = BTreeMap::new();
+        let mut through: Vec<SessionId> = Vec::new();
+        for (id, session) in &self.sessions.by_id {
+            let Some(name) = &session.identity.channel else { continue };
+            if *stopped.entry(name).or_insert_with(|| is_stopped_now(name)) {
+                through.push(*id);
+            }
+        }
+        self.turn.spend(LOOK * self.sessions.by_id.len() as u64);
         self.turn.next_phase();
         for session in through {
             if self.turn.is_over() {

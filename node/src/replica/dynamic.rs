@@ -38,6 +38,14 @@ impl Replica {
         self.state.catalog().check_new(&object, false).map_err(Refusal::from)?;
         let by = self.by(session);
         let changes = as_local(model);
+        let made = Definition {
+            settings: self.state.catalog().basis(&object, "")?,
+            ..Definition::new(object.clone())
+        };
+        let made = made.with(&changes);
+        self.turn.spend_bytes(2 * made.weight());
+        let grows = self.check_room(None, &made)?;
+        self.standing.own_mut().defining.begin(&object, grows);
         let command = Command::Define { object, like: String::new(), replace: false, changes, by };
         self.sessions.get_mut(session).expect("just seen").opening += 1;
         self.turn.spend(CALL);
@@ -78,6 +86,7 @@ impl Replica {
         name: ObjectName,
         verdict: Result<(), Reason>,
     ) {
+        self.end_defining(&ObjectRef::local_queue(&name));
         if let Some(state) = self.sessions.get_mut(session) {
             assert!(state.opening > 0, "what was made was asked for");
             state.opening -= 1;

@@ -10,7 +10,7 @@ use super::searches::UnderWay;
 use super::sessions::{Handle, Selecting, Unsaid};
 use super::turn::LEAVE;
 use super::waiters::Waiter;
-use crate::mqi::{Call, Completion, Data, Get, GetMode, GroupCall, Wait, Which};
+use crate::mqi::{Completion, Data, Get, GetMode, GroupCall, Wait, Which};
 use crate::qmgr::Queue;
 use crate::types::{Position, QueueId, Reason, SessionId, Token};
 
@@ -218,15 +218,10 @@ impl Replica {
     }
 
     pub(super) fn on_cancel_get(&mut self, session: SessionId, token: Token, of: Token) {
+        debug_assert!(self.is_serving(), "gets wait at whoever serves");
+        // Calls of a session are carried out in their order, so a get that came before waits by now, or is answered.
         if let Some(waiter) = self.standing.own_mut().waiters.cancel(session, of) {
             self.answer(waiter.session, waiter.token, Completion::failed(Reason::NoMsgAvailable));
-        } else if let Some(state) = self.sessions.get_mut(session) {
-            // It may be parked: then it is found without waiting.
-            for (token, call) in &mut state.parked {
-                if let (true, Call::Get(get)) = (*token == of, call) {
-                    get.wait = Wait::No;
-                }
-            }
         }
         self.answer(session, token, Completion::done());
     }

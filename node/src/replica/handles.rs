@@ -8,7 +8,7 @@ use super::sessions::{Handle, Selecting};
 use super::turn::LEAVE;
 use crate::mqi::{Call, CloseOption, Completion, Data, Groups, OpenOptions, Refusal};
 use crate::qmgr::Target;
-use crate::types::definition::{DEFTYPE, PERMANENT_DYNAMIC, TEMPORARY_DYNAMIC};
+use crate::types::definition::{DEFTYPE, ObjectKind, ObjectRef, PERMANENT_DYNAMIC, TEMPORARY_DYNAMIC};
 use crate::types::{HandleId, MessageSelector, ObjectName, Reason, SessionId, Token};
 
 /// What a program asked for with an open.
@@ -33,8 +33,9 @@ impl Replica {
     /// Gives the call back when it has to wait.
     pub(super) fn on_open(&mut self, session: SessionId, token: Token, wanted: Wanted) -> Option<Wanted> {
         let opened = match self.state.catalog().model(&wanted.queue) {
-            // One of that name may be about to go: whoever comes back after a failover asks for its queue again.
-            Some(_) if self.is_going(&wanted.dynamic) => return Some(wanted),
+            // One of that name may be about to go: whoever comes back after a failover asks for its queue again. Or it is being
+            // made, or the model changed.
+            Some(_) if self.is_going(&wanted.dynamic) || self.is_defining(&wanted) => return Some(wanted),
             Some(model) => match self.make_dynamic(session, token, wanted, &model.clone()) {
                 Ok(()) => return None,
                 Err(refused) => Err(refused),
@@ -52,6 +53,14 @@ impl Replica {
     fn is_going(&self, name: &str) -> bool {
         let named = ObjectName::new(name).ok().and_then(|name| self.state.queue_id(&name));
         named.is_some_and(|queue| self.standing.own().doomed.contains(&queue))
+    }
+
+    fn is_defining(&self, wanted: &Wanted) -> bool {
+        debug_assert!(self.is_serving(), "queues are made by whoever serves");
+        let of = |kind, name: &str| self.standing.own().defining.has(&ObjectRef::new(kind, name));
+        let default = ObjectKind::LocalQueue.facts().default_object;
+        of(ObjectKind::ModelQueue, wanted.queue.as_str())
+            || [default, &wanted.dynamic].iter().any(|name| of(ObjectKind::LocalQueue, name))
     }
 
     pub(super) fn open(&mut self, session: SessionId, wanted: Wanted) -> Result<(), Refusal> {

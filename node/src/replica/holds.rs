@@ -30,6 +30,7 @@ struct UnderWay {
     /// The same of those that ask to be told of it.
     reporting: BTreeMap<QueueId, u64>,
     locked: BTreeSet<QueueId>,
+    defining: usize,
 }
 
 impl UnderWay {
@@ -73,10 +74,10 @@ impl UnderWay {
             }
             Waiting::Staged { .. } => self.staged_parts += 1,
             Waiting::Maintain { .. } => self.maintaining += 1,
+            Waiting::Define { .. } | Waiting::Made { .. } => self.defining += 1,
             Waiting::Nobody
             | Waiting::Put { .. }
             | Waiting::Seal { .. }
-            | Waiting::Made { .. }
             | Waiting::Admin { queue: None, .. }
             | Waiting::BeginTerm => {}
         }
@@ -323,6 +324,11 @@ impl Replica {
         debug_assert_eq!(
             leading.locked, under_way.locked,
             "a queue is locked while a command to empty it is under way"
+        );
+        debug_assert_eq!(
+            leading.defining.len(),
+            under_way.defining,
+            "a definition that is under way is waited for"
         );
     }
 

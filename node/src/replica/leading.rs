@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use super::defining::Defining;
 use super::endings::Endings;
 use super::expiry::Leaving;
 use super::failovers::Takeover;
@@ -56,6 +57,8 @@ pub(super) struct Leading {
     pub looked_again_at: QueueId,
     /// Queues an administrator is emptying or deleting.
     pub locked: BTreeSet<QueueId>,
+    /// Definitions that are on their way into the log.
+    pub defining: Defining,
     /// Dynamic queues that go as soon as they can.
     pub doomed: BTreeSet<QueueId>,
     /// Puts that were let in and are not applied, by queue: they count for MAXDEPTH.
@@ -172,6 +175,7 @@ impl Leading {
             regrouped: BTreeMap::new(),
             looked_again_at: QueueId(0),
             locked: BTreeSet::new(),
+            defining: Defining::default(),
             doomed: BTreeSet::new(),
             incoming: LookupMap::default(),
             volatile_producers: Producers::default(),

@@ -18,6 +18,7 @@
 //! endings        what takes longer than a turn of that
 //! backout_queue  messages that were backed out too often move
 //! expiry         messages whose time is over leave
+//! defining       changes of definitions that are under way
 //! administer     definitions, views of queues
 //! applier        committed entries → queue manager → answers, wake-ups
 //! leading        what only the leader has, as one value
@@ -75,6 +76,7 @@ mod commits;
 mod endings;
 mod backout_queue;
 mod expiry;
+mod defining;
 mod administer;
 mod system_objects;
 mod applier;

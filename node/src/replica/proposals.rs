@@ -10,6 +10,7 @@ use super::handles::Wanted;
 use super::units::{KnownBefore, NotPersistent};
 use crate::mqi::Completion;
 use crate::qmgr::{BatchEncoder, Command};
+use crate::types::definition::ObjectRef;
 use crate::types::{
     Index, Message, ObjectName, Pieces, Position, ProducerSequence, QueueId, SessionId, StagedBodyId, Token,
     UnitId, Version, WallTime, limits,
@@ -77,6 +78,12 @@ pub(super) enum Waiting {
     Maintain {
         session: SessionId,
         token: Token,
+    },
+    /// A definition is made or changed.
+    Define {
+        session: SessionId,
+        token: Token,
+        object: Box<ObjectRef>,
     },
     /// A message moves to its backout queue or to the dead-letter queue, or is discarded.
     Move {
@@ -147,7 +154,12 @@ pub(super) struct Proposals {
 
 impl Proposals {
     pub fn add(&mut self, command: Command, at: WallTime, waiting: Waiting) {
+        let before = self.encoder.bytes();
         self.encoder.append(command, at);
+        debug_assert!(
+            self.encoder.bytes() - before <= limits::ENTRY_BYTES_SOFT + 512,
+            "no command is longer than it may be: whoever proposes looked"
+        );
         self.items.push(Item::Command(waiting));
         debug_assert!(
             self.encoder.commands() <= self.items.len(),
@@ -298,6 +310,7 @@ impl Waiting {
             | Waiting::Seal { session, token }
             | Waiting::Made { session, token, .. }
             | Waiting::Maintain { session, token }
+            | Waiting::Define { session, token, .. }
             | Waiting::Admin { session, token, .. } => Some((*session, *token)),
             Waiting::Backout { answer, .. } => answer.as_ref().map(|answer| (answer.0, answer.1)),
             Waiting::Nobody

@@ -1427,6 +1427,134 @@ fn records_grow_and_shrink_by_the_members_of_their_lists() {
     assert_eq!(alone.call(APP, set(RecordAction::Remove, "PUT")).reason, Reason::UnknownObjectName);
 }
 
+/// SET CHLAUTH of a profile with these users.
+fn block(profile: &str, action: RecordAction, users: std::ops::Range<usize>) -> Call {
+    let kind = ObjectKind::ChannelAuth;
+    let users = users.map(|n| format!("{n:0>64}")).collect::<Vec<_>>().join(",");
+    let changes = Changes::parse(kind, [("TYPE", "BLOCKUSER"), ("USERLIST", users.as_str())]).unwrap();
+    Call::Admin(Admin::SetRecord { record: ObjectRef::record(kind, profile, &changes), action, changes })
+}
+
+#[test]
+fn a_list_does_not_grow_beyond_its_members_whatever_is_under_way() {
+    let mut alone = Alone::new();
+    let calls = [0..60, 60..100, 100..101].map(|users| block("X", RecordAction::Add, users));
+    let tokens: Vec<Token> = (1..=3).map(|n| Token(900 + n)).collect();
+    // At once, and by two sessions: each is checked when the one before is there.
+    let sessions = [APP, OTHER, APP];
+    let events = calls.into_iter().zip(&tokens).zip(sessions);
+    let events = events.map(|((call, token), session)| Event::Call { session, token: *token, call });
+    alone.go_on(events.collect());
+    let reasons: Vec<Reason> =
+        tokens.iter().zip(sessions).map(|(token, of)| alone.answer(of, *token).unwrap().reason).collect();
+    assert_eq!(reasons, [Reason::None, Reason::None, Reason::AttrValueError]);
+    let refused = alone.call(APP, block("X", RecordAction::Add, 100..110));
+    assert_eq!(refused.detail.as_deref(), Some("USERLIST has at most 100 members, and would have 110."));
+    alone.ok(APP, block("X", RecordAction::Remove, 0..1));
+    alone.ok(APP, block("X", RecordAction::Add, 100..101));
+}
+
+#[test]
+fn definitions_have_so_much_memory_and_what_makes_them_less_always_goes() {
+    // A share of 4 MiB.
+    let mut alone = Alone::with(Options { account: Account::new(16 << 20), ..options(usize::MAX) });
+    // All at once: what is under way is counted as if it were there.
+    let tokens: Vec<Token> = (0..500).map(|n| Token(900 + n)).collect();
+    let events = tokens.iter().enumerate().map(|(n, token)| {
+        let call = block(&format!("P{n}"), RecordAction::Add, 0..100);
+        Event::Call { session: APP, token: *token, call }
+    });
+    alone.go_on(events.collect());
+    let answers: Vec<Completion> =
+        tokens.iter().map(|token| alone.answer(APP, *token).expect("answered")).collect();
+    let defined = answers.iter().take_while(|answer| !answer.is_failed()).count();
+    let refused = &answers[defined];
+    assert_eq!(refused.reason, Reason::ResourceProblem);
+    assert!(refused.detail.as_ref().is_some_and(|detail| detail.contains("delete some")));
+    let weight = alone.replica.state.catalog().weight();
+    assert!(weight <= 4 << 20 && weight > 7 << 19, "{defined} records weigh {weight}");
+    alone.pass(Duration::from_secs(1));
+    assert_eq!(alone.replica.options.account.used(crate::types::Share::Definitions), weight);
+    // A queue with a name of 48 characters may still fit; many do not.
+    let define = |n: usize| Call::Admin(Admin::define_local(&name(&format!("Q{n}")), &[]));
+    let queues = (0..1_000).take_while(|n| !alone.call(APP, define(*n)).is_failed()).count();
+    assert!(queues < 100, "{queues}");
+    let long = Admin::alter_local(&name("Q"), &[("DESCR", &"x".repeat(64))]);
+    alone.ok(APP, Call::Admin(Admin::Delete { object: ObjectRef::local_queue(&name("Q0")), purge: false }));
+    alone.ok(APP, Call::Admin(long));
+    alone.ok(APP, block("P0", RecordAction::Remove, 0..99));
+    alone.ok(APP, Call::Admin(Admin::alter_local(&name("Q"), &[("DESCR", "")])));
+    alone.ok(APP, define(1_000));
+}
+
+#[test]
+fn no_command_makes_an_entry_longer_than_it_may_be() {
+    let mut alone = Alone::new();
+    let kind = ObjectKind::Subscription;
+    let long = "\u{10348}".repeat(10_240);
+    let texts = ["TOPICSTR", "USERDATA"].map(|name| (name, long.as_str()));
+    let define = |name: &str, like: &str, said: &[(&str, &str)]| {
+        let changes = Changes::parse(kind, said.iter().copied()).unwrap();
+        let object = ObjectRef::new(kind, name);
+        Call::Admin(Admin::Define { object, like: like.into(), replace: false, changes })
+    };
+    let refused = alone.call(APP, define("S", "", &texts));
+    assert_eq!(refused.reason, Reason::AttrValueError);
+    assert!(refused.detail.is_some_and(|detail| detail.starts_with("At most 65536 bytes")));
+    // As long as may be, with a name as long as the one that it is like; then all of it in one entry.
+    alone.ok(APP, define(&long, "", &[("TOPICOBJ", "T")]));
+    let refused = alone.call(APP, define("S", &long, &texts[..1]));
+    assert_eq!(refused.reason, Reason::None, "{refused:?}");
+    let calls = (0..100).map(|n| define(&format!("S{n}"), &long, &texts[..1]));
+    let tokens: Vec<Token> = (0..100).map(|n| Token(900 + n)).collect();
+    let events = calls.zip(&tokens).map(|(call, token)| Event::Call { session: APP, token: *token, call });
+    alone.go_on(events.collect());
+    assert!(tokens.iter().all(|token| !alone.answer(APP, *token).unwrap().is_failed()));
+}
+
+#[test]
+fn records_of_one_profile_are_on_one_page_and_so_many_at_most() {
+    let mut alone = Alone::new();
+    let kind = ObjectKind::ChannelAuth;
+    let map = |n: usize| {
+        let said = [("TYPE", "USERMAP"), ("CLNTUSER", &format!("user{n}")), ("MCAUSER", "app")];
+        let changes = Changes::parse(kind, said).unwrap();
+        let record = ObjectRef::record(kind, "X", &changes);
+        Call::Admin(Admin::SetRecord { record, action: RecordAction::Add, changes })
+    };
+    let most = crate::types::limits::RECORDS_A_PROFILE_MAX;
+    (0..most).for_each(|n| drop(alone.ok(APP, map(n))));
+    assert_eq!(alone.call(APP, map(most)).reason, Reason::ResourceProblem);
+    let display = Admin::Display { kinds: vec![kind], pattern: "*".into(), after: String::new() };
+    let Data::Objects(shown) = alone.ok(APP, Call::Admin(display)) else { panic!() };
+    assert_eq!(shown.len(), most);
+}
+
+#[test]
+fn what_is_displayed_is_counted_and_a_page_has_so_many_bytes() {
+    let mut alone = Alone::new();
+    for n in 0..100 {
+        alone.ok(APP, block(&format!("P{n:02}"), RecordAction::Add, 0..100));
+    }
+    let mut after = String::new();
+    let mut pages = Vec::new();
+    loop {
+        let display = Admin::Display {
+            kinds: vec![ObjectKind::ChannelAuth],
+            pattern: "P*".into(),
+            after: after.clone(),
+        };
+        let Data::Objects(shown) = alone.ok(APP, Call::Admin(display)) else { panic!() };
+        pages.push(shown.len());
+        if !crate::mqi::Page::of(&shown).is_full() {
+            break;
+        }
+        after.clone_from(&shown.last().unwrap().definition.object.name);
+    }
+    assert_eq!(pages.iter().sum::<usize>(), 100);
+    assert!(pages.len() > 1 && pages.iter().all(|page| *page < 60), "{pages:?}");
+}
+
 /// What a turn may apply in these tests, and what it may be over that because of its last command.
 const SHORT: u64 = 512;
 const OVER: u64 = 200;
@@ -1450,6 +1578,34 @@ fn turns_of(alone: &mut Alone, calls: Vec<Call>) -> Vec<(u64, u64)> {
 
 fn of_short_turns() -> Alone {
     Alone::with(Options { turn_work: SHORT, ..options(usize::MAX) })
+}
+
+#[test]
+fn pings_and_cancels_are_for_the_next_turn_as_calls_are_and_keep_their_places() {
+    let mut alone = of_short_turns();
+    let mut events = Vec::new();
+    let mut ask = |call: Call| {
+        alone.next_token += 1;
+        events.push(Event::Call { session: APP, token: Token(alone.next_token), call });
+        Token(alone.next_token)
+    };
+    let gets: Vec<Token> = (0..500).map(|_| ask(Call::Get(Get { wait: Wait::Forever, ..get() }))).collect();
+    let cancels: Vec<Token> = (0..500).map(|_| ask(Call::CancelGet { token: Token(1 << 40) })).collect();
+    let last = ask(Call::CancelGet { token: gets[499] });
+    let pings: Vec<Token> = (0..500).map(|_| ask(Call::Ping)).collect();
+    let mut turns = 0;
+    while !events.is_empty() || alone.replica.is_not_done() {
+        alone.one_turn(&mut events);
+        assert!(alone.replica.turn_work().0 <= 4 * SHORT, "{:?}", alone.replica.turn_work());
+        // Whoever is behind is not answered in front.
+        let is_told = |token: &Token| alone.answers.contains_key(&(APP, *token));
+        assert!(!is_told(&pings[0]) || (cancels.iter().all(is_told) && is_told(&last)));
+        turns += 1;
+    }
+    assert!(turns > 20, "it took {turns} turns");
+    assert_eq!(alone.answer(APP, gets[499]).unwrap().reason, Reason::NoMsgAvailable);
+    assert_eq!(alone.answer(APP, gets[498]), None);
+    assert!(pings.iter().all(|ping| alone.answer(APP, *ping).is_some()));
 }
 
 #[test]

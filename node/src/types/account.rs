@@ -43,6 +43,9 @@ pub enum Share {
     /// What is remembered of programs' sequences, so that a repeated put is stored once. The same on every node, so it has
     /// bounds of its own (`qmgr::Retention`); never refused.
     Producers,
+    /// Definitions of objects and records, on every node: what they weigh. Beside the whole; the leader refuses what would
+    /// be more.
+    Definitions,
 }
 
 /// What an idle connection takes: buffers of TLS and HTTP/2, and its task. What waits to be sent, whatever keeps it, is in
@@ -50,7 +53,7 @@ pub enum Share {
 pub const CONNECTION_BYTES: u64 = 32 * 1024;
 
 /// Each share and its part of the whole in percent.
-const PARTS: [(Share, &str, u64); 11] = [
+const PARTS: [(Share, &str, u64); 12] = [
     (Share::Connections, "connections", 10),
     (Share::Receiving, "receiving", 8),
     (Share::Bodies, "bodies", 12),
@@ -62,6 +65,7 @@ const PARTS: [(Share, &str, u64); 11] = [
     (Share::Loaded, "loaded", 4),
     (Share::Staged, "staged", 6),
     (Share::Producers, "producers", 6),
+    (Share::Definitions, "definitions", 0),
 ];
 
 impl Share {
@@ -79,6 +83,9 @@ impl Share {
     /// that hold bodies.
     pub fn of(self, total: u64) -> u64 {
         debug_assert_eq!(PARTS[self as usize].0, self, "a share is where its number says");
+        if self == Share::Definitions {
+            return (total / 4).clamp(4 << 20, super::limits::DEFINITIONS_BYTES_MAX as u64);
+        }
         let part = total / 100 * PARTS[self as usize].2;
         let least = match self {
             Share::Bodies | Share::Calls | Share::Answers | Share::Units | Share::NotPersistent => LARGEST,
@@ -88,7 +95,7 @@ impl Share {
     }
 }
 
-const _: () = assert!(PARTS.len() == Share::Producers as usize + 1, "the last share has the last part");
+const _: () = assert!(PARTS.len() == Share::Definitions as usize + 1, "the last share has the last part");
 
 /// A body of the largest size, and what is around it.
 const LARGEST: u64 = super::limits::BODY_BYTES_MAX as u64 + (1 << 20);
@@ -174,6 +181,11 @@ impl Account {
     pub fn take(&self, share: Share, bytes: u64) -> bool {
         let entry = &self.entries[share as usize];
         entry.take(bytes, |used| used.checked_add(bytes).is_some_and(|used| used <= entry.limit))
+    }
+
+    /// Something had no room that is counted elsewhere.
+    pub fn note_refused(&self, share: Share) {
+        self.entries[share as usize].refused.fetch_add(1, Relaxed);
     }
 
     fn take_beside(&self, share: Share, bytes: u64, whole: u64) -> bool {

@@ -10,7 +10,13 @@ pub use trimaran_proto::attribute::{
     Attribute, Content, Form, Initial, Kind as ObjectKind, Selector, State, Value,
 };
 
-use super::{ObjectName, Reason, WallTime};
+use super::{ObjectName, Reason, WallTime, limits};
+
+/// What a definition weighs besides what it says: its places in the catalogue.
+const AROUND_BYTES: usize = 400;
+/// What a value weighs besides its texts, and a text of a list besides its characters.
+const VALUE_BYTES: usize = 64;
+const MEMBER_BYTES: usize = 32;
 
 /// Which object or record is meant.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -267,6 +273,11 @@ impl Changes {
         self.0.values().flatten().any(|value| matches!(value, Value::List(_)))
     }
 
+    /// What it is to hold or to log this: more than its encoding.
+    pub fn weight(&self) -> usize {
+        self.0.values().map(|value| value.as_ref().map_or(VALUE_BYTES, weight_of)).sum()
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = (Selector, Option<&Value>)> {
         self.0.iter().map(|(selector, value)| (*selector, value.as_ref()))
     }
@@ -276,6 +287,13 @@ impl Changes {
     /// # Errors
     /// 2298 for what is not done here, 4005 for what cannot be set, each with a sentence.
     pub fn check(&self, kind: ObjectKind, alters: bool) -> Result<(), Fault> {
+        if self.weight() > limits::DEFINITION_BYTES_MAX {
+            let most = limits::DEFINITION_BYTES_MAX;
+            return Err(wrong(format!(
+                "At most {most} bytes are said at once, these are {}.",
+                self.weight()
+            )));
+        }
         for (selector, value) in self.iter() {
             let Some(attribute) = kind.attribute(selector) else {
                 let text = format!("{} has no attribute with number {selector}.", kind.a());
@@ -309,6 +327,40 @@ impl Definition {
 
     pub fn kind(&self) -> ObjectKind {
         self.object.kind
+    }
+
+    /// About the bytes that it takes in memory, and more than its encoding has: the same on every node.
+    pub fn weight(&self) -> usize {
+        let says: usize = self.settings.iter().map(|(_, value)| weight_of(value)).sum();
+        AROUND_BYTES + self.object.name.len() + self.object.key.len() + says
+    }
+
+    /// Whether what an object is to become is not too much; one that becomes less always goes.
+    ///
+    /// # Errors
+    /// 4005 with a sentence.
+    pub fn check_growth(&self, before: Option<&Definition>) -> Result<(), Fault> {
+        let weight = self.weight();
+        if weight <= before.map_or(0, Definition::weight) {
+            return Ok(());
+        }
+        for (selector, value) in self.settings.iter() {
+            let form = self.kind().attribute(selector).map(|attribute| (attribute.name, attribute.form));
+            if let (Some((name, Form::List { members: most, .. })), Value::List(members)) = (form, value)
+                && members.len() > most
+            {
+                let text = format!("{name} has at most {most} members, and would have {}.", members.len());
+                return Err(wrong(text));
+            }
+        }
+        if weight > limits::DEFINITION_BYTES_MAX {
+            let text = format!(
+                "A definition has at most {} bytes with all that it says, this one would have {weight}.",
+                limits::DEFINITION_BYTES_MAX
+            );
+            return Err(wrong(text));
+        }
+        Ok(())
     }
 
     /// What it is set to, or by default; None when the kind has no such attribute.
@@ -480,6 +532,15 @@ pub const LISTENER_BACKLOG: Selector = 1602;
 pub const LISTENER_DESCR: Selector = 3555;
 pub const LISTENER_STATE: Selector = 60_003;
 
+fn weight_of(value: &Value) -> usize {
+    VALUE_BYTES
+        + match value {
+            Value::Number(_) => 0,
+            Value::Text(text) => text.len(),
+            Value::List(texts) => texts.iter().map(|text| MEMBER_BYTES + text.len()).sum(),
+        }
+}
+
 fn named(kind: ObjectKind, name: &str) -> Result<&'static Attribute, Fault> {
     if let Some(attribute) = kind.attribute_named(name) {
         return Ok(attribute);
@@ -576,6 +637,26 @@ mod tests {
         assert!(low.check().is_err() && queue.check().is_ok());
         let topic = Definition::new(ObjectRef::new(Topic, "T"));
         assert_eq!(topic.check().unwrap_err().text, "A topic needs TOPICSTR.");
+    }
+
+    #[test]
+    fn a_list_has_so_many_members_and_a_definition_so_many_bytes() {
+        let users = |count: usize| (0..count).map(|n| format!("user{n}")).collect::<Vec<_>>();
+        let said = |count| parse(ChannelAuth, "USERLIST", &users(count).join(","));
+        assert!(said(100).is_ok());
+        assert_eq!(said(101).unwrap_err(), (4005, "USERLIST has at most 100 members.".to_string()));
+        let record = ObjectRef { kind: ChannelAuth, name: "X".into(), key: "TYPE(BLOCKUSER)".into() };
+        let with = |count| {
+            let users = Changes::default().with_value(3568, Value::List(users(count)));
+            Definition::new(record.clone()).with(&users)
+        };
+        let refused = with(101).check_growth(Some(&with(99))).unwrap_err();
+        assert_eq!(refused.text, "USERLIST has at most 100 members, and would have 101.");
+        assert!(with(100).check_growth(None).is_ok());
+        assert!(with(101).check_growth(Some(&with(102))).is_ok(), "what becomes less goes");
+        let long = Changes::default().with_value(3567, Value::Text("x".repeat(limits::DEFINITION_BYTES_MAX)));
+        assert!(Definition::new(record.clone()).with(&long).check_growth(None).is_err());
+        assert_eq!(long.check(ChannelAuth, false).unwrap_err().reason, Reason::AttrValueError);
     }
 
     #[test]

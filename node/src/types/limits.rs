@@ -41,8 +41,20 @@ pub const OUTCOMES_MAX: usize = 1_000_000;
 pub const REMEMBERED_MS: i64 = 600_000;
 /// Objects that one answer lists; who wants to know of more asks again.
 pub const OBJECTS_A_PAGE: usize = 500;
+/// An answer lists no more objects when what they say weighs so much.
+pub const PAGE_BYTES: usize = 512 * 1024;
+/// Records of one profile, which one answer lists together, and what they weigh together.
+pub const RECORDS_A_PROFILE_MAX: usize = 500;
+pub const PROFILE_BYTES_MAX: usize = 1024 * 1024;
 /// Queues of one queue manager.
 pub const QUEUES_MAX: usize = 1_000_000;
+/// What one definition weighs ([`super::definition::Definition::weight`]).
+pub const DEFINITION_BYTES_MAX: usize = 64 * 1024;
+/// What all definitions of a node weigh, if its memory is not too little for that (`Share::Definitions`): those of a million queues that
+/// say little.
+pub const DEFINITIONS_BYTES_MAX: usize = 512 * 1024 * 1024;
+/// Characters of a user's or application's name that a log entry says.
+pub const BY_CHARACTERS_MAX: usize = 256;
 /// Bytes of bodies that wait for a client to take them; over it, a client that takes nothing for ten seconds loses
 /// its connection.
 pub const UNREAD_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -51,6 +63,11 @@ pub const UNREAD_BYTES_MAX: usize = 64 * 1024 * 1024;
 const _: () = assert!(CHUNK_BYTES < ENTRY_BYTES_SOFT, "a part of a body leaves room for other commands");
 const _: () =
     assert!(ENTRY_BYTES_SOFT + CHUNK_BYTES < ENTRY_BYTES_MAX, "an entry has room for the part that ends it");
+const _: () = assert!(
+    3 * DEFINITION_BYTES_MAX + 16 * BY_CHARACTERS_MAX < ENTRY_BYTES_SOFT,
+    "a command that defines has what is said, two names that weigh no more, and who said it"
+);
+const _: () = assert!(DEFINITION_BYTES_MAX <= PROFILE_BYTES_MAX, "a profile may have one record");
 const _: () = assert!(BODY_BYTES_MAX <= UNIT_BYTES_MAX, "the longest body can be put under syncpoint");
 const _: () =
     assert!(UNIT_BYTES_MAX < STAGED_BYTES_MAX, "the largest unit can be staged, and what is around it");

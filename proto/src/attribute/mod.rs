@@ -56,8 +56,8 @@ pub enum Form {
     Text { most: usize },
     /// Empty, or the name of an object with at most so many characters.
     Name { most: usize },
-    /// Texts of at most so many characters each.
-    List { most: usize },
+    /// At most so many texts (`members`) of at most so many characters each.
+    List { most: usize, members: usize },
 }
 
 /// What a text has to be, blank aside.
@@ -312,11 +312,11 @@ const fn list(
     selector: Selector,
     name: &'static str,
     of: &'static [Kind],
-    most: usize,
+    (members, most): (usize, usize),
     state: State,
     help: &'static str,
 ) -> Attribute {
-    row(selector, name, of, Form::List { most }, Initial::Nothing, state, help)
+    row(selector, name, of, Form::List { most, members }, Initial::Nothing, state, help)
 }
 
 /// A number that the queue manager knows and nobody sets.

@@ -7,6 +7,7 @@ use super::*;
 
 const CHANNEL: &[Kind] = &[ChannelAuth];
 const AUTHORITY: &[Kind] = &[Authority];
+// How many members a list has: IBM MQ Reference, "SET CHLAUTH", USERLIST and ADDRLIST. MQ has fewer authorities than 64.
 const CHECKED: Words = &[("OPTIONAL", 0), ("REQDADM", 2), ("REQUIRED", 3), ("ASQMGR", 4)];
 
 #[rustfmt::skip]
@@ -20,15 +21,15 @@ pub(super) const TABLE: &[Attribute] = &[
     text(2118, "DESCR", CHANNEL, 64, Stored, "What the record is for, at most 64 characters."),
     word(1638, "USERSRC", CHANNEL, &[("MAP", 0), ("NOACCESS", 1), ("CHANNEL", 2)], 0, Stored, "Whose rights count, or that nobody has access."),
     text(3527, "MCAUSER", CHANNEL, 64, Stored, "User whose rights count with USERSRC(MAP)."),
-    list(3568, "USERLIST", CHANNEL, 64, Stored, "Users that are refused."),
-    list(3566, "ADDRLIST", CHANNEL, 48, Stored, "Addresses that are refused."),
+    list(3568, "USERLIST", CHANNEL, (100, 64), Stored, "Users that are refused, at most 100."),
+    list(3566, "ADDRLIST", CHANNEL, (256, 48), Stored, "Addresses that are refused, at most 256."),
     word(258, "CHCKCLNT", CHANNEL, CHECKED, 4, Stored, "Whether a password is needed."),
     word(1639, "WARN", CHANNEL, NO_YES, 0, Stored, "Whether what would be refused is only reported."),
     text(2119, "CUSTOM", CHANNEL, 128, Stored, "Attributes that had no name of their own."),
     word(1016, "OBJTYPE", AUTHORITY, &[("QUEUE", 1), ("NAMELIST", 2), ("PROCESS", 3), ("QMGR", 5), ("CHANNEL", 6), ("AUTHINFO", 7), ("TOPIC", 8), ("COMMINFO", 9), ("LISTENER", 11), ("SERVICE", 12), ("CLNTCONN", 1014), ("RQMNAME", 1017)], 1, Stored, "Kind of the objects.").needed().key(),
     word(1118, "ENTTYPE", AUTHORITY, &[("PRINCIPAL", 1), ("GROUP", 2)], 1, Stored, "Whether a user or a group is meant.").needed().key(),
     text(3068, "ENTITY", AUTHORITY, 64, Stored, "The user or group.").needed().key(),
-    list(1115, "AUTHLIST", AUTHORITY, 16, Stored, "What it may do with the objects."),
+    list(1115, "AUTHLIST", AUTHORITY, (64, 16), Stored, "What it may do with the objects, at most 64 words."),
     fact_text(2027, "ALTDATE", &[ChannelAuth, Authority], "Day of the last change, UTC."),
     fact_text(2028, "ALTTIME", &[ChannelAuth, Authority], "Time of the last change, UTC."),
 ];

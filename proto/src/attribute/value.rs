@@ -96,9 +96,15 @@ impl Attribute {
                 Ok(()) => Err(format!("{name} has at most {most} characters.")),
                 Err(error) => Err(format!("{name} is no name: {error}.")),
             },
-            Form::List { most } => {
+            Form::List { most, members } => {
                 let texts = text.split(',').map(str::trim).filter(|text| !text.is_empty());
-                texts.map(|text| checked_text(name, text, most)).collect::<Result<_, _>>().map(Value::List)
+                // No more of it is read than there may be.
+                let texts = texts.take(members + 1).map(|text| checked_text(name, text, most));
+                let texts: Vec<String> = texts.collect::<Result<_, _>>()?;
+                match texts.len() > members {
+                    true => Err(format!("{name} has at most {members} members.")),
+                    false => Ok(Value::List(texts)),
+                }
             }
         }
     }

@@ -148,12 +148,13 @@ impl Admin for Administration {
             Ok(mqi::Admin::Display { kinds, pattern: request.name, after: request.after })
         };
         let answer = self.ask(&admission, &request.queue_manager, display).await;
-        let objects: Vec<_> = match &answer.completion.data {
-            Data::Objects(objects) => objects.iter().map(convert::object_details).collect(),
-            _ => Vec::new(),
+        let views = match &answer.completion.data {
+            Data::Objects(objects) => objects.as_slice(),
+            _ => &[],
         };
+        let more = mqi::Page::of(views).is_full();
+        let objects = views.iter().map(convert::object_details).collect();
         let outcome = answer.outcome();
-        let more = objects.len() >= limits::OBJECTS_A_PAGE;
         Ok(Response::new(wire::DisplayResponse { outcome, objects, serving: answer.serving, more }))
     }
 

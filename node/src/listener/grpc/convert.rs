@@ -474,6 +474,9 @@ fn bad_value(detail: String) -> Refused {
 }
 
 /// A node that is to join, checked for what would make it unreachable.
+/// The longest name of a host (RFC 1035), a colon and a port.
+const ADDRESS_BYTES_MAX: usize = 253 + 6;
+
 pub fn node_info(name: String, peer_address: String, client_address: String) -> Result<NodeInfo, Refused> {
     if name.is_empty()
         || name.len() > 48
@@ -487,6 +490,9 @@ pub fn node_info(name: String, peer_address: String, client_address: String) -> 
         let port = address.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port);
         if !matches!(port.map(str::parse::<u16>), Some(Ok(1..))) {
             return Err(bad_value(format!("{field} is host:port, not {address:?}.")));
+        }
+        if address.len() > ADDRESS_BYTES_MAX {
+            return Err(bad_value(format!("{field} has at most {ADDRESS_BYTES_MAX} characters.")));
         }
         if address.parse::<SocketAddr>().is_ok_and(|address| address.ip().is_unspecified()) {
             return Err(bad_value(format!(

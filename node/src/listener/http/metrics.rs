@@ -12,10 +12,10 @@ use crate::metrics::{
     self, Page, QUEUES_SHOWN_MAX, QueueManagerFigures, publish_account, publish_listener, publish_process,
     publish_queue_manager,
 };
-use crate::mqi::{Admin, Call, Completion, Connect, Data, Identity, Operate, QueueView, StatusView};
+use crate::mqi::{self, Admin, Call, Completion, Connect, Data, Identity, Operate, QueueView, StatusView};
 use crate::replica::{Delivery, Inbox};
+use crate::types::Token;
 use crate::types::definition::ObjectKind;
-use crate::types::{Token, limits};
 
 /// How long the page waits for a queue manager's thread. It comes without its lines when that is not enough.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -65,7 +65,7 @@ async fn all_queues(inbox: &Inbox) -> Option<Vec<QueueView>> {
     loop {
         let display = Admin::Display { kinds: vec![ObjectKind::LocalQueue], pattern: String::new(), after };
         let Data::Objects(page) = ask(inbox, display).await?.data else { return None };
-        let is_last = page.len() < limits::OBJECTS_A_PAGE;
+        let is_last = !mqi::Page::of(&page).is_full();
         after = page.last().map(|last| last.definition.object.name.clone()).unwrap_or_default();
         queues.extend(page.into_iter().filter_map(|object| object.queue));
         if is_last {

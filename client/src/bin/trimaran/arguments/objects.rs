@@ -119,6 +119,7 @@ Examples:
   trimaran set CHLAUTH APP.SVRCONN TYPE=BLOCKUSER USERLIST=nobody
   trimaran set AUTHREC 'DEV.**' OBJTYPE=QUEUE ENTTYPE=PRINCIPAL ENTITY=app AUTHLIST=PUT,GET,BROWSE
 
+USERLIST has at most 100 members, ADDRLIST 256 and AUTHLIST 64; a profile has at most 500 records.
 Records are kept and displayed; they are not enforced yet.")]
 pub struct SetArgs {
     /// CHLAUTH or AUTHREC
