@@ -248,7 +248,12 @@ impl Session {
 
     fn on_frame(&mut self, frame: Result<Option<wire::SessionRequest>, Status>) -> Result<(), Status> {
         match frame {
-            Ok(Some(frame)) => self.conversation.on_frame(frame),
+            Ok(Some(frame)) => {
+                if frame.calls.is_empty() {
+                    self.admission.client.note_idle();
+                }
+                self.conversation.on_frame(frame);
+            }
             Ok(None) => self.reading = false,
             Err(status) => {
                 self.ended = true;
