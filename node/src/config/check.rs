@@ -445,8 +445,8 @@ fn check_descriptors(config: &Config, report: &mut CheckReport) {
             Some(text) if descriptors.are_few() => report.warning(text),
             Some(text) => report.fine(text),
             None => report.fine(format!(
-                "the node may open {} files: enough for {configured} connections of clients",
-                descriptors.limit
+                "the node may open {} files: enough for {configured} connections of clients and {} ports of listeners",
+                descriptors.limit, descriptors.ports
             )),
         },
     }

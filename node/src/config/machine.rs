@@ -7,6 +7,9 @@ use std::io;
 const DESCRIPTORS_MAX: u64 = 1 << 20;
 /// Kept for the message store (512 tables), the log's files, the peers and monitors, before a client has one.
 const RESERVE: u64 = 1024;
+/// Ports of LISTENER objects that a node has open at most, and the part of all descriptors that they may be.
+const PORTS_MAX: u64 = 1024;
+const PORTS_PART: u64 = 16;
 /// A node that cannot let in so many clients should not be overlooked.
 const FEW_CONNECTIONS: usize = 2000;
 /// Of the peers' port: both ends of every pair have a few, and strangers some until they are told apart.
@@ -21,6 +24,8 @@ pub struct Descriptors {
     pub limit: u64,
     /// Connections of clients: as many as were configured, or what the reserve leaves.
     pub connections: usize,
+    /// Ports of listeners that may be open: they have nothing of what the stores and the connections need.
+    pub ports: usize,
 }
 
 impl Descriptors {
@@ -28,8 +33,10 @@ impl Descriptors {
     pub fn share(limit: u64, configured: usize) -> Descriptors {
         let reserve = RESERVE.min(limit / 2);
         let others = (PEER_CONNECTIONS_MAX + MONITOR_CONNECTIONS_MAX) as u64;
-        let left = limit.saturating_sub(reserve + others).max(16);
-        Descriptors { limit, connections: usize::try_from(left).unwrap_or(usize::MAX).min(configured) }
+        let ports = PORTS_MAX.min(limit / PORTS_PART);
+        let left = limit.saturating_sub(reserve + others + ports).max(16);
+        let connections = usize::try_from(left).unwrap_or(usize::MAX).min(configured);
+        Descriptors { limit, connections, ports: ports as usize }
     }
 
     /// What there is once the soft limit is raised.
@@ -110,11 +117,14 @@ mod tests {
     #[test]
     fn stores_and_peers_have_descriptors_before_a_client_has_one() {
         // Debian's soft limit as the hard one, a shell's, the unit's.
-        for (limit, connections) in [(1024, 256), (4096, 2816), (1_048_576, 20_000), (64, 16)] {
-            assert_eq!(Descriptors::share(limit, 20_000).connections, connections, "{limit}");
+        for (limit, connections, ports) in
+            [(1024, 192, 64), (4096, 2560, 256), (1_048_576, 20_000, 1024), (64, 16, 4)]
+        {
+            let shares = Descriptors::share(limit, 20_000);
+            assert_eq!((shares.connections, shares.ports), (connections, ports), "{limit}");
         }
         let few = Descriptors::share(1024, 20_000);
-        assert!(few.shortage(20_000).unwrap().contains("256 connections of clients instead of the 20000"));
+        assert!(few.shortage(20_000).unwrap().contains("192 connections of clients instead of the 20000"));
         assert!(few.are_few() && !Descriptors::share(4096, 20_000).are_few());
         assert_eq!(Descriptors::share(4096, 100).shortage(100), None);
     }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::task::Waker;
 
 use futures::task::AtomicWaker;
@@ -52,6 +52,20 @@ impl Client {
         self.hang_up.asked.load(Relaxed)
     }
 
+    /// It asked for nothing that there is: a call that nobody knows, or a frame without a call.
+    pub fn note_idle(&self) {
+        self.hang_up.idle.fetch_add(1, Relaxed);
+    }
+
+    /// How often that was, since this was asked last.
+    pub fn take_idle(&self) -> u64 {
+        // Mostly it was never, and a load is cheaper than an exchange.
+        match self.hang_up.idle.load(Relaxed) {
+            0 => 0,
+            _ => self.hang_up.idle.swap(0, Relaxed),
+        }
+    }
+
     /// Whether the connection is to end; if not, the reader is woken when it is.
     pub fn is_hung_up(&self, reader: &Waker) -> bool {
         self.hang_up.reader.register(reader);
@@ -68,6 +82,8 @@ impl Client {
 #[derive(Debug, Default)]
 struct HangUp {
     asked: AtomicBool,
+    /// Requests that asked for nothing and were not counted yet.
+    idle: AtomicU64,
     reader: AtomicWaker,
     writer: AtomicWaker,
 }

@@ -58,6 +58,8 @@ pub struct Listener {
     /// Places for connections and for sessions, over all protocols.
     pub connections: Arc<Semaphore>,
     pub sessions: Arc<Semaphore>,
+    /// One session at a time translates long selectors.
+    pub translations: Arc<Semaphore>,
     pub hang_ups: Arc<HangUps>,
     pub backlogs: Arc<Backlogs>,
     /// Who is connected, over all protocols.
@@ -81,6 +83,7 @@ impl Listener {
             account,
             connections,
             sessions,
+            translations: Arc::new(Semaphore::new(1)),
             hang_ups,
             backlogs,
             connected,

@@ -4,7 +4,8 @@
 //! What the cluster file says is always open, and given here as it is: it opens nothing twice. Level-triggered: what is
 //! wanted follows from what is there now, however it came about.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::types::ObjectName;
 use crate::types::definition::{self as selector, Definition};
@@ -13,6 +14,8 @@ use crate::types::definition::{self as selector, Definition};
 const PORT: u16 = 1414;
 /// Connections that may wait to be taken, where a listener says 0.
 const BACKLOG: u32 = 1024;
+/// Ports that the listeners of a queue manager have open at most. Each is a file of the process.
+pub const PORTS_MAX: usize = 128;
 
 /// A queue manager that this node serves, and its listeners in the order of their names.
 #[derive(Clone, Copy, Debug)]
@@ -22,7 +25,7 @@ pub struct Served<'a> {
 }
 
 /// A port that is open for a queue manager: for a listener, or for none, because the cluster file says so.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Port {
     pub queue_manager: ObjectName,
     pub listener: Option<String>,
@@ -77,36 +80,106 @@ impl PortState {
     }
 }
 
-/// The part of each listener, in the order of `served`. Where two want the same address, the one that is `open` keeps it, and
-/// else the first has it. `strangers` says that clients may come from other machines.
-pub fn wanted(served: &[Served<'_>], fixed: &[Port], open: &[Port], strangers: bool) -> Vec<Part> {
+/// What a node's ports may be, whatever listeners say.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Clients may come from other machines.
+    pub strangers: bool,
+    /// Ports that all its listeners have open at most, by the files that the process may open.
+    pub ports_max: usize,
+}
+
+/// The part of each listener, in the order of `served`. Where two want the same address, or more want one than there may be,
+/// those that are `open` stay, and else the first have it.
+pub fn wanted(served: &[Served<'_>], fixed: &[Port], open: &[Port], bounds: Bounds) -> Vec<Part> {
     let mut parts: Vec<Part> = Vec::new();
     for Served { queue_manager, listeners } in served {
-        parts.extend(listeners.iter().map(|listener| own_part(queue_manager, listener, fixed, strangers)));
+        parts.extend(
+            listeners.iter().map(|listener| own_part(queue_manager, listener, fixed, bounds.strangers)),
+        );
     }
-    let mut taken: Vec<Port> = open.iter().filter(|port| is_part(&parts, port)).cloned().collect();
+    let mut taken = Taken::default();
+    let own: BTreeSet<&Port> = parts.iter().filter_map(Part::port).collect();
+    open.iter().filter(|port| own.contains(port)).for_each(|port| taken.add(port.clone()));
     for part in &mut parts {
         let Part::Open(port) = &*part else { continue };
-        if taken.contains(port) {
+        if taken.has(port) {
             continue;
         }
-        match taken.iter().find(|other| overlap(other.address, port.address)) {
-            Some(other) => *part = Part::Refused(has_it_already(other, port)),
-            None => taken.push(port.clone()),
+        match taken.refuses(port, bounds.ports_max) {
+            Some(sentence) => *part = Part::Refused(sentence),
+            None => taken.add(port.clone()),
         }
     }
-    debug_assert!(
-        taken
-            .iter()
-            .enumerate()
-            .all(|(place, one)| { taken[..place].iter().all(|other| !overlap(one.address, other.address)) }),
-        "an address is wanted once"
-    );
     parts
 }
 
-fn is_part(parts: &[Part], port: &Port) -> bool {
-    parts.iter().any(|part| matches!(part, Part::Open(wanted) if wanted == port))
+impl Part {
+    /// That is to be open.
+    pub fn port(&self) -> Option<&Port> {
+        match self {
+            Part::Open(port) => Some(port),
+            _ => None,
+        }
+    }
+}
+
+/// Ports that have their place, found by what would be in their way: there may be many listeners, and it is asked for each.
+#[derive(Debug, Default)]
+struct Taken {
+    by_address: BTreeMap<(u16, IpAddr), Port>,
+    of: BTreeMap<ObjectName, usize>,
+}
+
+impl Taken {
+    fn add(&mut self, port: Port) {
+        debug_assert!(self.in_the_way(port.address).is_none(), "an address is wanted once");
+        *self.of.entry(port.queue_manager.clone()).or_default() += 1;
+        self.by_address.insert((port.address.port(), port.address.ip()), port);
+    }
+
+    fn has(&self, port: &Port) -> bool {
+        self.by_address.get(&(port.address.port(), port.address.ip())) == Some(port)
+    }
+
+    /// One whose address overlaps this one.
+    fn in_the_way(&self, address: SocketAddr) -> Option<&Port> {
+        let number = address.port();
+        let (all_v4, all_v6) = (IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+        let (last_v4, last_v6) = (IpAddr::V4(Ipv4Addr::BROADCAST), IpAddr::V6(Ipv6Addr::from(u128::MAX)));
+        let within = |first, last| self.by_address.range((number, first)..=(number, last)).next();
+        let found = match address.ip() {
+            // Addresses of the fourth version come first in their order.
+            ip if ip == all_v6 => within(all_v4, last_v6),
+            ip if ip == all_v4 => within(all_v4, last_v4).or_else(|| within(all_v6, all_v6)),
+            ip => within(ip, ip)
+                .or_else(|| within(all_v4, all_v4).filter(|_| ip.is_ipv4()))
+                .or_else(|| within(all_v6, all_v6)),
+        };
+        let found = found.map(|(_, port)| port);
+        debug_assert!(found.is_none_or(|other| overlap(other.address, address)), "it is in the way");
+        found
+    }
+
+    /// Why this one has no place, in a sentence.
+    fn refuses(&self, port: &Port, ports_max: usize) -> Option<String> {
+        if let Some(other) = self.in_the_way(port.address) {
+            return Some(has_it_already(other, port));
+        }
+        let Port { queue_manager, .. } = port;
+        if self.of.get(queue_manager).is_some_and(|ports| *ports >= PORTS_MAX) {
+            return Some(format!(
+                "{PORTS_MAX} listeners of queue manager {queue_manager} have their ports open, which is the limit. When another \
+                 one ends (STOP LISTENER), this one has its place."
+            ));
+        }
+        (self.by_address.len() >= ports_max).then(|| {
+            format!(
+                "The listeners of this node have {ports_max} ports open, and the files that its process may open leave no more. \
+                 When another one ends (STOP LISTENER), this one has its place; or raise LimitNOFILE in the unit, or ulimit -Hn."
+            )
+        })
+    }
 }
 
 /// What a listener is to do if no other listener is in its way.
@@ -217,6 +290,9 @@ mod tests {
     use crate::types::WallTime;
     use crate::types::definition::{Changes, ObjectKind, ObjectRef, Settings, Value};
 
+    /// A node that lets strangers in and may open many files.
+    const ANY: Bounds = Bounds { strangers: true, ports_max: 10_000 };
+
     fn listener(name: &str, said: &[(&str, &str)]) -> Definition {
         let mut settings = Settings::default();
         settings.merge(&Changes::parse(ObjectKind::Listener, said.iter().copied()).unwrap());
@@ -245,7 +321,7 @@ mod tests {
     fn parts(listeners: &[Definition], open: &[Port]) -> Vec<Part> {
         let one = name("ONE");
         let served = [Served { queue_manager: &one, listeners }];
-        wanted(&served, &[port_of("ONE", None, "0.0.0.0:1414")], open, true)
+        wanted(&served, &[port_of("ONE", None, "0.0.0.0:1414")], open, ANY)
     }
 
     fn part(said: &[(&str, &str)]) -> Part {
@@ -312,7 +388,7 @@ mod tests {
         let two = name("TWO");
         let listeners = [listener("L", &[("PORT", "1414"), ("CONTROL", "QMGR")])];
         let served = [Served { queue_manager: &two, listeners: &listeners }];
-        let parts = wanted(&served, &[port_of("ONE", None, "127.0.0.1:1414")], &[], true);
+        let parts = wanted(&served, &[port_of("ONE", None, "127.0.0.1:1414")], &[], ANY);
         assert!(
             refusal(&parts[0]).starts_with(
                 "Port 1414 is taken by queue manager ONE by the cluster file on 127.0.0.1:1414; ALTER"
@@ -332,16 +408,16 @@ mod tests {
         ];
         let a = port_of("ONE", Some("A"), "[::]:1415");
         let b = port_of("TWO", Some("B"), "127.0.0.1:1415");
-        let parts = wanted(&served, &[], &[], true);
+        let parts = wanted(&served, &[], &[], ANY);
         assert_eq!(parts[0], Part::Open(a.clone()));
         let sentence =
             "Port 1415 is taken by listener A of queue manager ONE on every address, port 1415; ALTER";
         assert!(refusal(&parts[1]).starts_with(sentence), "{parts:?}");
-        let parts = wanted(&served, &[], std::slice::from_ref(&b), true);
+        let parts = wanted(&served, &[], std::slice::from_ref(&b), ANY);
         assert_eq!(parts[1], Part::Open(b.clone()));
         assert!(refusal(&parts[0]).contains("listener B of queue manager TWO"), "{parts:?}");
         // A queue manager that is not served here any more has no port, whatever is open.
-        assert_eq!(wanted(&served[..1], &[], &[b], true), [Part::Open(a)]);
+        assert_eq!(wanted(&served[..1], &[], &[b], ANY), [Part::Open(a)]);
     }
 
     #[test]
@@ -349,7 +425,8 @@ mod tests {
         let one = name("ONE");
         let of = |address: &str| {
             let listeners = [listener("L", &[("PORT", "1415"), ("IPADDR", address), ("CONTROL", "QMGR")])];
-            wanted(&[Served { queue_manager: &one, listeners: &listeners }], &[], &[], false).remove(0)
+            let bounds = Bounds { strangers: false, ..ANY };
+            wanted(&[Served { queue_manager: &one, listeners: &listeners }], &[], &[], bounds).remove(0)
         };
         assert_eq!(of("127.0.0.1"), open("127.0.0.1:1415"));
         for address in ["", "10.0.0.50", "::"] {
@@ -361,5 +438,67 @@ mod tests {
                 "{sentence}"
             );
         }
+    }
+
+    /// So many, each with a port of its own.
+    fn many(count: usize) -> Vec<Definition> {
+        let said = |at: usize| [("PORT", (2000 + at).to_string()), ("CONTROL", "QMGR".to_string())];
+        let of = |at: usize| {
+            let said = said(at);
+            let said = said.each_ref().map(|(name, value)| (*name, value.as_str()));
+            listener(&format!("L{at:06}"), &said)
+        };
+        (0..count).map(of).collect()
+    }
+
+    #[test]
+    fn as_many_listeners_run_as_there_may_be_ports_and_those_that_run_stay() {
+        let one = name("ONE");
+        let listeners = many(PORTS_MAX + 2);
+        let served = [Served { queue_manager: &one, listeners: &listeners }];
+        let parts = wanted(&served, &[], &[], ANY);
+        let runs = |parts: &[Part]| parts.iter().filter(|part| part.port().is_some()).count();
+        assert_eq!(runs(&parts), PORTS_MAX);
+        assert!(
+            refusal(&parts[PORTS_MAX]).starts_with("128 listeners of queue manager ONE have"),
+            "{parts:?}"
+        );
+        // The last one runs: it keeps its place, and the first that does not run has none.
+        let last = port_of("ONE", Some("L000129"), "[::]:2129");
+        let parts = wanted(&served, &[], std::slice::from_ref(&last), ANY);
+        assert_eq!((runs(&parts), parts[PORTS_MAX + 1].port()), (PORTS_MAX, Some(&last)));
+        let few = wanted(&served, &[], &[], Bounds { ports_max: 3, ..ANY });
+        assert!(runs(&few) == 3 && refusal(&few[3]).contains("LimitNOFILE"), "{few:?}");
+    }
+
+    #[test]
+    fn what_is_in_the_way_is_found_whatever_the_addresses_are() {
+        let addresses =
+            ["0.0.0.0:1", "[::]:1", "10.0.0.1:1", "10.0.0.2:1", "[::1]:1", "[fe80::1]:1", "10.0.0.1:2"];
+        for one in addresses {
+            let mut taken = Taken::default();
+            taken.add(port_of("ONE", Some("L"), one));
+            for other in addresses {
+                let expected = overlap(one.parse().unwrap(), other.parse().unwrap());
+                assert_eq!(taken.in_the_way(other.parse().unwrap()).is_some(), expected, "{one} and {other}");
+            }
+        }
+    }
+
+    /// Compared with one another, these would be looked at hundreds of millions of times.
+    #[test]
+    fn many_listeners_are_judged_at_once() {
+        let one = name("ONE");
+        let mut listeners = vec![many(1).remove(0); 20_000];
+        for (at, listener) in listeners.iter_mut().enumerate() {
+            listener.object.name = format!("L{at:06}");
+            let [_, b, c, d] = (at as u32).to_be_bytes();
+            listener.settings.merge(&named_address(&format!("127.{b}.{c}.{d}")));
+        }
+        let served = [Served { queue_manager: &one, listeners: &listeners }];
+        let parts = wanted(&served, &[], &[], Bounds { strangers: false, ports_max: 64 });
+        let open: Vec<Port> = parts.iter().filter_map(Part::port).cloned().collect();
+        assert_eq!(open.len(), 64);
+        assert_eq!(wanted(&served, &[], &open, Bounds { strangers: false, ports_max: 64 }), parts);
     }
 }

@@ -118,6 +118,14 @@ impl Catalog {
         self.weight
     }
 
+    /// Objects of one kind that is no queue, in the order of their names, behind this name.
+    pub fn others_behind(&self, kind: ObjectKind, name: &str) -> impl Iterator<Item = &Definition> {
+        debug_assert!(!kind.is_queue(), "queues have a place of their own");
+        let behind = (Bound::Excluded(ObjectRef::new(kind, name)), Bound::Unbounded);
+        let others = self.others.range(behind).map(|(_, definition)| definition);
+        others.take_while(move |definition| definition.kind() == kind)
+    }
+
     /// Of every kind; local queues among them.
     pub fn all(&self) -> impl Iterator<Item = &Definition> {
         let queues = self.queues.values().map(|entry| &entry.definition);

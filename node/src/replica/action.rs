@@ -1,5 +1,7 @@
 //! Everything a replica can ask of the world. The runtime carries these out in order; so does the simulator.
 
+use std::sync::Arc;
+
 use trimaran_proto::replica::v1::peer_message::Message as PeerMessage;
 
 use crate::consensus::{LogWrite, Parted};
@@ -55,7 +57,7 @@ pub enum Action {
     PublishRole(RoleView),
     /// The listeners that are defined, in the order of their names: before the role of a node that begins to serve, and
     /// while it does, whenever they change.
-    PublishListeners(Vec<Definition>),
+    PublishListeners(Arc<Vec<Definition>>),
     /// The version of the queue manager, when it was raised. Who does not speak it is no peer any more.
     PublishVersion(Version),
     /// A committed entry cannot be applied by this program, because a newer one wrote it. The process ends with this

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Replica;
 use super::free::Passed;
-use super::sessions::{Handle, Selecting};
+use super::sessions::{Handle, Selecting, Session};
 use super::turn::LEAVE;
 use crate::mqi::{Call, CloseOption, Completion, Data, Groups, OpenOptions, Refusal};
 use crate::qmgr::Target;
@@ -76,7 +76,8 @@ impl Replica {
         let options = OpenOptions { exclusive: options.input && (options.exclusive || !share), ..options };
         self.sessions.check_open(queue, options, share)?;
         let account = &self.options.account;
-        let selecting = selector.map(|selector| Selecting::new(selector, account)).transpose()?;
+        let others = self.sessions.get(session).map_or(0, Session::selectors_bytes);
+        let selecting = selector.map(|selector| Selecting::new(selector, others, account)).transpose()?;
         let state = self.sessions.get_mut(session).ok_or(Reason::HconnError)?;
         let is_alias = alias.is_some();
         let passed = Passed::default();

@@ -76,7 +76,7 @@ pub struct Published {
     pub role: watch::Receiver<RoleView>,
     pub membership: watch::Receiver<Membership>,
     /// As of the service that this node began last: a node that does not serve does not keep them up to date.
-    pub listeners: watch::Receiver<Vec<Definition>>,
+    pub listeners: watch::Receiver<Arc<Vec<Definition>>>,
     /// Refreshed a few times a second.
     pub stats: watch::Receiver<Stats>,
     /// Who must come before there can be a leader.
@@ -90,7 +90,7 @@ pub struct Published {
 pub struct Publisher {
     pub role: watch::Sender<RoleView>,
     pub membership: watch::Sender<Membership>,
-    pub listeners: watch::Sender<Vec<Definition>>,
+    pub listeners: watch::Sender<Arc<Vec<Definition>>>,
     pub stats: watch::Sender<Stats>,
     pub waits_for: watch::Sender<WaitsFor>,
     pub units_decided: Arc<AtomicU64>,
@@ -141,7 +141,7 @@ pub fn inbox(
     let unanswered = Arc::new(Unanswered { budget, account: account.clone() });
     let (role, role_end) = watch::channel(role);
     let (membership, membership_end) = watch::channel(membership);
-    let (listeners, listeners_end) = watch::channel(Vec::new());
+    let (listeners, listeners_end) = watch::channel(Arc::default());
     let (stats, stats_end) = watch::channel(Stats::default());
     let (waits_for, waits_for_end) = watch::channel(WaitsFor::default());
     let mailbox = Mailbox {

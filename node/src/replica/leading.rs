@@ -9,6 +9,7 @@ use super::expiry::Leaving;
 use super::failovers::Takeover;
 use super::free::Reservations;
 use super::line::Line;
+use super::listeners::Gathering;
 use super::loads::Readers;
 use super::members::MembershipOperation;
 use super::offers::Offers;
@@ -38,6 +39,8 @@ pub(super) struct Leading {
     pub channels_due: bool,
     /// This service has just begun, or a listener was changed: which are there?
     pub listeners_due: bool,
+    /// Some while they are gathered.
+    pub listeners: Option<Gathering>,
 
     pub proposals: Proposals,
     pub staging: Stagings,
@@ -162,6 +165,7 @@ impl Leading {
             objects_due: false,
             channels_due: false,
             listeners_due: false,
+            listeners: None,
             proposals,
             staging: Stagings::default(),
             endings: Endings::default(),

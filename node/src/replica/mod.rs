@@ -235,7 +235,7 @@ pub struct Replica {
     state: QueueManager,
     standing: Standing,
     published: Option<RoleView>,
-    listeners_published: Vec<Definition>,
+    listeners_published: Arc<Vec<Definition>>,
     version_published: Version,
     /// The next entry cannot be applied by this program. Nothing is, from there on; the process is about to end.
     is_stuck: bool,
@@ -310,7 +310,7 @@ impl Replica {
             state,
             standing: Standing::Following,
             published: None,
-            listeners_published: Vec::new(),
+            listeners_published: Arc::default(),
             is_stuck: false,
             sessions: Sessions::default(),
             left: VecDeque::new(),

@@ -235,8 +235,8 @@ impl Alone {
             Action::Admit { session, admitted } => drop(self.admitted.insert(session, admitted)),
             Action::CloseSession { session, .. } => self.ended.push(session),
             Action::PublishListeners(listeners) => {
-                let said = |of: Definition| (of.object.name.clone(), of.number(selector::LISTENER_STATE));
-                self.listeners.push(listeners.into_iter().map(said).collect());
+                let said = |of: &Definition| (of.object.name.clone(), of.number(selector::LISTENER_STATE));
+                self.listeners.push(listeners.iter().map(said).collect());
             }
             Action::LoadRows(load) => {
                 let rows = load.keys.iter().map(|key| self.store.rows.get(key).cloned()).collect();
@@ -1843,6 +1843,28 @@ fn listeners_are_published_whenever_they_change_and_who_is_like_a_started_one_is
         vec![two()],
     ];
     assert_eq!(alone.listeners, expected);
+}
+
+#[test]
+fn many_listeners_are_gathered_over_turns_and_each_change_of_them_is_published() {
+    let mut alone = Alone::new();
+    let define = |at: usize| {
+        let object = ObjectRef::new(ObjectKind::Listener, format!("L{at:04}"));
+        let changes = Changes::parse(ObjectKind::Listener, [("PORT", "1415")]).unwrap();
+        Call::Admin(Admin::Define { object, like: String::new(), replace: false, changes })
+    };
+    for at in 0..1100 {
+        alone.ok(APP, define(at));
+    }
+    for _ in 0..3 {
+        alone.turn([]);
+    }
+    let published = alone.listeners.last().unwrap();
+    assert_eq!(published.len(), 1100);
+    assert!(published.is_sorted());
+    let times = alone.listeners.len();
+    alone.put(APP, "something else");
+    assert_eq!(alone.listeners.len(), times, "nothing is said where nothing changed");
 }
 
 #[test]

@@ -89,12 +89,35 @@ pub(super) struct Selecting {
 }
 
 impl Selecting {
-    /// 2102 when the account has no room for it.
-    pub fn new(selector: Arc<MessageSelector>, account: &Arc<Account>) -> Result<Arc<Selecting>, Refusal> {
-        let mut held = Held::nothing(account.clone(), Share::Connections);
-        match held.grow(selector.weight()) {
-            true => Ok(Arc::new(Selecting { selector, held })),
-            false => Err(Refusal::because(Reason::ResourceProblem, "There is no memory for the selector.")),
+    /// `others` bytes are held for other selectors of the session. 2102 when with them it has more than a session may have, or the
+    /// account has no room for it: whoever has many of them leaves room to who has few.
+    pub fn new(
+        selector: Arc<MessageSelector>,
+        others: u64,
+        account: &Arc<Account>,
+    ) -> Result<Arc<Selecting>, Refusal> {
+        let weight = selector.weight();
+        let whole = others + weight;
+        debug_assert!(weight > 0, "a selector takes memory");
+        if whole > limits::SELECTORS_BYTES_MAX {
+            let detail = format!(
+                "The selectors of this session would take {whole} bytes of memory, the limit is {}; close queues that are open \
+                 with long ones, or open them in another session.",
+                limits::SELECTORS_BYTES_MAX
+            );
+            return Err(Refusal::because(Reason::ResourceProblem, detail));
+        }
+        let mut held = Held::nothing(account.clone(), Share::Selectors);
+        match held.grow_beside(weight, whole) {
+            true => {
+                debug_assert_eq!(held.bytes(), weight, "a selector is held as a whole");
+                Ok(Arc::new(Selecting { selector, held }))
+            }
+            false => {
+                let detail =
+                    "The selectors of all programs take the memory that there is for them; try again later.";
+                Err(Refusal::because(Reason::ResourceProblem, detail))
+            }
         }
     }
 
@@ -156,6 +179,14 @@ impl Session {
             proposed: 0,
             unsaid: BTreeMap::new(),
         }
+    }
+
+    /// Bytes that are held for the selectors of its handles.
+    pub fn selectors_bytes(&self) -> u64 {
+        let selecting = self.handles.values().filter_map(|handle| handle.selecting.as_ref());
+        let bytes = selecting.map(|of| of.held.bytes()).sum();
+        debug_assert!(bytes <= limits::SELECTORS_BYTES_MAX, "what is more was refused");
+        bytes
     }
 
     pub fn handle(&self, handle: HandleId) -> Result<&Handle, Reason> {
@@ -396,6 +427,38 @@ impl Sessions {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn selectors_have_a_bound_of_their_own_and_leave_room_to_who_has_few() {
+        let long = (0..700).map(|at| format!("p{at}=0")).collect::<Vec<_>>().join(" OR ");
+        let long = MessageSelector::new(&long).unwrap().unwrap();
+        let short = MessageSelector::new("colour = 'red'").unwrap().unwrap();
+        let account = Account::new(1 << 30);
+        let limit = account.limit(Share::Selectors);
+        let mut all = Vec::new();
+        // One session after the other takes as much as it may have.
+        let refused = 'full: loop {
+            let mut whole = 0;
+            loop {
+                match Selecting::new(long.clone(), whole, &account) {
+                    Ok(selecting) => all.push(selecting),
+                    Err(refusal) if whole == 0 => break 'full refusal,
+                    Err(refusal) => {
+                        assert_eq!(refusal.reason, Reason::ResourceProblem);
+                        break;
+                    }
+                }
+                whole += long.weight();
+                assert!(whole <= limits::SELECTORS_BYTES_MAX);
+            }
+        };
+        assert_eq!(refused.reason, Reason::ResourceProblem);
+        assert!(account.used(Share::Selectors) + 2 * long.weight() <= limit);
+        assert_eq!(account.used(Share::Connections), 0, "who is not connected yet finds a place");
+        all.extend((0..20).map(|_| Selecting::new(short.clone(), 0, &account).unwrap()));
+        drop(all);
+        assert_eq!(account.used(Share::Selectors), 0);
+    }
 
     #[test]
     fn a_handle_that_only_inquires_is_counted_until_it_is_closed() {

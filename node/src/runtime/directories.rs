@@ -45,15 +45,19 @@ impl Places {
         let (engine, current) = (log.join("engine"), data.join("store/CURRENT"));
         Places {
             known: paths.into_iter().filter_map(known).collect(),
-            newest: newest_file(&engine),
+            // What cannot be looked at now is known as of the first look that can.
+            newest: newest_file(&engine).ok().flatten(),
             engine,
             current: current.exists().then_some(current),
         }
     }
 
-    /// One that is not there any more, or is another one. A device that does not answer is not a reason to think so.
-    pub fn gone(&mut self) -> Option<&Path> {
-        let newest = newest_file(&self.engine);
+    /// One that is not there any more, or is another one.
+    ///
+    /// # Errors
+    /// When one could not be looked at: a device does not answer, or this process has no descriptor left. Nothing is known then.
+    pub fn gone(&mut self) -> io::Result<Option<&Path>> {
+        let newest = newest_file(&self.engine)?;
         match (&self.newest, newest) {
             // It is written still, or another one is in its place, and what was written before may be purged.
             (Some((path, inode)), Some((other, found)))
@@ -61,32 +65,48 @@ impl Places {
             {
                 self.newest = Some((other, found));
             }
-            (Some(_), _) => return self.newest.as_ref().map(|(path, _)| path.as_path()),
+            (Some(_), _) => return Ok(self.newest.as_ref().map(|(path, _)| path.as_path())),
             (None, newest) => self.newest = newest,
         }
-        if let Some(current) = self.current.as_ref().filter(|current| is_missing(current)) {
-            return Some(current);
+        if let Some(current) = &self.current
+            && inode(current)?.is_none()
+        {
+            return Ok(Some(current));
         }
-        let is_gone = |path: &Path, known: u64| match fs::metadata(path) {
-            Ok(found) => found.ino() != known,
-            Err(error) => error.kind() == io::ErrorKind::NotFound,
-        };
-        self.known.iter().find(|(path, known)| is_gone(path, *known)).map(|(path, _)| path.as_path())
+        for (path, known) in &self.known {
+            if inode(path)? != Some(*known) {
+                return Ok(Some(path));
+            }
+        }
+        Ok(None)
     }
 }
 
-fn is_missing(path: &Path) -> bool {
-    fs::metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+/// Which file it is; None when there is none.
+fn inode(path: &Path) -> io::Result<Option<u64>> {
+    match fs::metadata(path) {
+        Ok(found) => Ok(Some(found.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
-/// The file of the log with the highest name, and which one it is.
-fn newest_file(engine: &Path) -> Option<(PathBuf, u64)> {
-    let entries = fs::read_dir(engine).ok()?.filter_map(Result::ok);
-    let paths =
-        entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|of| of == "raftlog"));
-    let newest = paths.max()?;
-    let inode = fs::metadata(&newest).ok()?.ino();
-    Some((newest, inode))
+/// The file of the log with the highest name, and which one it is; None when there is none.
+fn newest_file(engine: &Path) -> io::Result<Option<(PathBuf, u64)>> {
+    let entries = match fs::read_dir(engine) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut newest = None;
+    for entry in entries {
+        let path = entry?.path();
+        if path.extension().is_some_and(|of| of == "raftlog") {
+            newest = newest.max(Some(path));
+        }
+    }
+    let Some(newest) = newest else { return Ok(None) };
+    Ok(inode(&newest)?.map(|inode| (newest, inode)))
 }
 
 /// `make_room`: a reserve is given up, if one is left. Asked when the directories are this process's and there is no room to say
@@ -320,14 +340,14 @@ mod tests {
         fs::create_dir(&engine).unwrap();
         fs::write(&mark, "1").unwrap();
         let mut places = Places::of(&config);
-        assert_eq!(places.gone(), None);
+        assert_eq!(places.gone().unwrap(), None);
         fs::rename(&engine, directory.path().join("elsewhere")).unwrap();
-        assert_eq!(places.gone(), Some(engine.as_path()));
+        assert_eq!(places.gone().unwrap(), Some(engine.as_path()));
         fs::rename(directory.path().join("elsewhere"), &engine).unwrap();
-        assert_eq!(places.gone(), None);
+        assert_eq!(places.gone().unwrap(), None);
         fs::write(directory.path().join("other"), "1").unwrap();
         fs::rename(directory.path().join("other"), &mark).unwrap();
-        assert_eq!(places.gone(), Some(mark.as_path()));
+        assert_eq!(places.gone().unwrap(), Some(mark.as_path()));
     }
 
     #[test]
@@ -343,19 +363,42 @@ mod tests {
         fs::write(store.join("CURRENT"), "1").unwrap();
         let mut places = Places::of(&config);
         fs::write(file(10), "1").unwrap();
-        assert_eq!(places.gone(), None);
+        assert_eq!(places.gone().unwrap(), None);
         fs::remove_file(file(9)).unwrap();
-        assert_eq!(places.gone(), None, "it was purged");
+        assert_eq!(places.gone().unwrap(), None, "it was purged");
         fs::write(directory.path().join("copy"), "1").unwrap();
         fs::rename(directory.path().join("copy"), file(10)).unwrap();
-        assert_eq!(places.gone(), Some(file(10).as_path()), "it is another one");
+        assert_eq!(places.gone().unwrap(), Some(file(10).as_path()), "it is another one");
         let mut places = Places::of(&config);
         fs::remove_file(file(10)).unwrap();
-        assert_eq!(places.gone(), Some(file(10).as_path()));
+        assert_eq!(places.gone().unwrap(), Some(file(10).as_path()));
         fs::write(file(11), "1").unwrap();
         let mut places = Places::of(&config);
         fs::remove_file(store.join("CURRENT")).unwrap();
-        assert_eq!(places.gone(), Some(store.join("CURRENT").as_path()));
+        assert_eq!(places.gone().unwrap(), Some(store.join("CURRENT").as_path()));
+    }
+
+    #[test]
+    fn what_cannot_be_looked_at_is_not_taken_for_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = config(directory.path(), "a");
+        let _held = prepare(&config).unwrap();
+        let engine = directory.path().join("log/engine");
+        fs::create_dir(&engine).unwrap();
+        fs::write(engine.join("0000000000000001.raftlog"), "1").unwrap();
+        let mut places = Places::of(&config);
+        // An error as any other, EMFILE for one, that says nothing of what is there: a name that no file can have.
+        let unseen = directory.path().join("n".repeat(300));
+        let engine = std::mem::replace(&mut places.engine, unseen.clone());
+        assert!(places.gone().is_err());
+        places.engine = engine;
+        places.known.push((unseen.clone(), 7));
+        assert!(places.gone().is_err());
+        places.known.pop();
+        let current = places.current.replace(unseen);
+        assert!(places.gone().is_err());
+        places.current = current;
+        assert_eq!(places.gone().unwrap(), None);
     }
 
     #[test]

@@ -3,10 +3,14 @@
 //! One task a node looks whenever a queue manager begins or ends to be served here, or its listeners change. A port that
 //! cannot be opened is said once, and tried again; nothing that a listener says ends the node. Who is connected stays
 //! connected when a port is closed, as with MQ; an instance of its channel ends with the service.
+//!
+//! There may be many listeners, and programs may change them all the time: a look is made on a thread that nobody waits for,
+//! and the next one keeps a distance that grows with what the last one took. What is tried again is what failed, and nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener as StdListener};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures::future::select_all;
@@ -16,7 +20,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::listener::ports::{self, Part, Port, PortState, PortView, Served, place};
+use crate::listener::ports::{self, Bounds, Part, Port, PortState, PortView, Served, place};
 use crate::replica::Inbox;
 use crate::types::definition::Definition;
 use crate::types::{ObjectName, RoleView};
@@ -28,22 +32,28 @@ const AGAIN_MOST: Duration = Duration::from_secs(5);
 /// machine, or this one.
 const FAILURES: u32 = 3;
 
+/// Between two looks: the first, and so many times what the last look took.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+const LOOK_PART: u32 = 10;
+/// New reasons that are logged at a look, one by one.
+const SAID_MAX: usize = 20;
+
 /// What the node gives to its ports.
 pub struct Options {
     /// What the cluster file opens.
     pub fixed: Vec<Port>,
     /// Addresses that may be on another machine when a port is opened on them.
     pub floating: BTreeSet<IpAddr>,
-    /// Clients of channels who show no certificate may come from other machines.
-    pub strangers: bool,
+    pub bounds: Bounds,
 }
 
 /// Ports that are open, and those that could not be.
 pub struct Ports<S> {
     options: Options,
     queue_managers: Vec<Watched>,
-    open: Vec<Open>,
-    failed: BTreeMap<(ObjectName, String), Failed>,
+    open: BTreeMap<Port, Open>,
+    /// By what they should have open.
+    failed: BTreeMap<Port, Failed>,
     /// Why listeners do not run, as it was logged.
     said: BTreeMap<(ObjectName, String), String>,
     views: watch::Sender<Vec<PortView>>,
@@ -56,23 +66,37 @@ pub struct Ports<S> {
 struct Watched {
     name: ObjectName,
     role: watch::Receiver<RoleView>,
-    listeners: watch::Receiver<Vec<Definition>>,
+    listeners: watch::Receiver<Arc<Vec<Definition>>>,
     /// As of the last look.
     is_served: bool,
 }
 
 struct Open {
-    port: Port,
     started_ms: i64,
     /// Dropped, it ends the accepting.
     _closes: oneshot::Sender<()>,
 }
 
 struct Failed {
-    port: Port,
+    /// Which of the views is its listener's.
+    view: usize,
     why: String,
     tries: u32,
     again_at: Instant,
+}
+
+enum Wake {
+    Closing,
+    /// A role, or the listeners of a queue manager.
+    Changed,
+    /// What failed may be tried again.
+    Again,
+}
+
+impl Failed {
+    fn state(&self) -> PortState {
+        if self.tries < FAILURES { PortState::Starting } else { PortState::Retrying }
+    }
 }
 
 impl Watched {
@@ -100,7 +124,7 @@ impl Watched {
     }
 
     /// The listeners of a queue manager that is served here. In this order: they are published before the role.
-    fn look(&mut self) -> Option<Vec<Definition>> {
+    fn look(&mut self) -> Option<Arc<Vec<Definition>>> {
         self.is_served = self.role.borrow_and_update().is_serving();
         let listeners = self.listeners.borrow_and_update().clone();
         self.is_served.then_some(listeners)
@@ -109,7 +133,7 @@ impl Watched {
 
 impl<S, F> Ports<S>
 where
-    S: Fn(ObjectName, TcpListener, oneshot::Receiver<()>) -> F,
+    S: Fn(ObjectName, TcpListener, oneshot::Receiver<()>) -> F + Send + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
     /// `serve` takes the clients of a queue manager from a socket until the receiver hears that no more are taken, and ends
@@ -123,7 +147,7 @@ where
         Ports {
             options,
             queue_managers: inboxes.map(Watched::new).collect(),
-            open: Vec::new(),
+            open: BTreeMap::new(),
             failed: BTreeMap::new(),
             said: BTreeMap::new(),
             views,
@@ -136,29 +160,55 @@ where
     pub async fn keep(mut self, closing: impl Future<Output = ()>) {
         let mut closing = std::pin::pin!(closing);
         loop {
-            self.follow();
-            while self.served.try_join_next().is_some() {}
-            let changed = self.queue_managers.iter_mut().map(|watched| Box::pin(watched.changed()));
-            let again_at = self.failed.values().map(|failed| failed.again_at).min();
-            let again = async {
-                match again_at {
-                    Some(at) => tokio::time::sleep_until(at).await,
-                    None => std::future::pending().await,
-                }
+            let began = Instant::now();
+            self = match tokio::task::spawn_blocking(move || self.followed()).await {
+                Ok(followed) => followed,
+                Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+                // The runtime ends.
+                Err(_) => return,
             };
+            let next_at = Instant::now() + LOOK_EVERY.max(began.elapsed() * LOOK_PART);
+            loop {
+                while self.served.try_join_next().is_some() {}
+                let changed = self.queue_managers.iter_mut().map(|watched| Box::pin(watched.changed()));
+                let again_at = self.failed.values().map(|failed| failed.again_at).min();
+                let again = async {
+                    match again_at {
+                        Some(at) => tokio::time::sleep_until(at).await,
+                        None => std::future::pending().await,
+                    }
+                };
+                let wake = tokio::select! {
+                    () = &mut closing => Wake::Closing,
+                    _ = select_all(changed) => Wake::Changed,
+                    () = again => Wake::Again,
+                };
+                match wake {
+                    Wake::Closing => return self.close().await,
+                    Wake::Changed => break,
+                    Wake::Again => self.try_again(),
+                }
+            }
             tokio::select! {
-                () = &mut closing => break,
-                _ = select_all(changed) => {}
-                () = again => {}
+                () = &mut closing => return self.close().await,
+                () = tokio::time::sleep_until(next_at) => {}
             }
         }
+    }
+
+    async fn close(mut self) {
         self.open.clear();
         while self.served.join_next().await.is_some() {}
     }
 
+    fn followed(mut self) -> Ports<S> {
+        self.follow();
+        self
+    }
+
     /// Wanted against actual.
     fn follow(&mut self) {
-        let listeners: Vec<Option<Vec<Definition>>> =
+        let listeners: Vec<Option<Arc<Vec<Definition>>>> =
             self.queue_managers.iter_mut().map(Watched::look).collect();
         let names: Vec<ObjectName> = self.queue_managers.iter().map(|watched| watched.name.clone()).collect();
         let served: Vec<Served<'_>> = names
@@ -168,14 +218,14 @@ where
                 listeners.as_deref().map(|listeners| Served { queue_manager, listeners })
             })
             .collect();
-        let open: Vec<Port> = self.open.iter().map(|open| open.port.clone()).collect();
-        let parts = ports::wanted(&served, &self.options.fixed, &open, self.options.strangers);
+        let open: Vec<Port> = self.open.keys().cloned().collect();
+        let parts = ports::wanted(&served, &self.options.fixed, &open, self.options.bounds);
         self.close_all_but(&parts);
         let all = served
             .iter()
             .flat_map(|served| served.listeners.iter().map(|listener| (served.queue_manager, listener)));
-        let views = all.zip(&parts).map(|((queue_manager, listener), part)| {
-            let (state, started_ms, reason) = self.carry_out(part);
+        let views = all.zip(&parts).enumerate().map(|(at, ((queue_manager, listener), part))| {
+            let (state, started_ms, reason) = self.carry_out(part, at);
             let (queue_manager, listener) = (queue_manager.clone(), listener.clone());
             PortView { queue_manager, listener, state, reason, started_ms }
         });
@@ -188,12 +238,33 @@ where
         });
     }
 
+    /// What could not be opened, and whose time has come.
+    fn try_again(&mut self) {
+        let now = Instant::now();
+        let due = self.failed.iter().filter(|(_, failed)| failed.again_at <= now);
+        let due: Vec<(Port, usize)> = due.map(|(port, failed)| (port.clone(), failed.view)).collect();
+        for (port, at) in due {
+            let (state, started_ms, reason) = self.open(&port, at);
+            let said = self.views.send_if_modified(|views| {
+                let view = &mut views[at];
+                debug_assert_eq!(Some(&view.listener.object.name), port.listener.as_ref(), "it is its view");
+                let is_new = (view.state, &view.reason) != (state, &reason);
+                (view.state, view.started_ms, view.reason) = (state, started_ms, reason);
+                is_new
+            });
+            if said {
+                let view = self.views.borrow()[at].clone();
+                self.say_one(&view);
+            }
+        }
+    }
+
     fn close_all_but(&mut self, parts: &[Part]) {
-        let is_wanted = |port: &Port| parts.iter().any(|part| matches!(part, Part::Open(own) if own == port));
-        self.open.retain(|open| {
-            let stays = is_wanted(&open.port);
+        let wanted: BTreeSet<&Port> = parts.iter().filter_map(Part::port).collect();
+        self.open.retain(|port, _| {
+            let stays = wanted.contains(port);
             if !stays {
-                let Port { queue_manager, listener, address, .. } = &open.port;
+                let Port { queue_manager, listener, address, .. } = port;
                 tracing::info!(
                     queue_manager = queue_manager.as_str(),
                     listener,
@@ -203,11 +274,11 @@ where
             }
             stays
         });
-        self.failed.retain(|_, failed| is_wanted(&failed.port));
+        self.failed.retain(|port, _| wanted.contains(port));
     }
 
-    /// State of the listener, since when it is open, and a reason.
-    fn carry_out(&mut self, part: &Part) -> (PortState, i64, String) {
+    /// State of the listener that has this view, since when it is open, and a reason.
+    fn carry_out(&mut self, part: &Part, view: usize) -> (PortState, i64, String) {
         match part {
             Part::Stopped => (PortState::Stopped, 0, String::new()),
             Part::Refused(sentence) => (PortState::Stopped, 0, sentence.clone()),
@@ -216,73 +287,96 @@ where
                     "The cluster file has this port open, and it stays open when the listener is stopped.";
                 (PortState::Running, 0, reason.to_string())
             }
-            Part::Open(port) => {
-                if let Some(open) = self.open.iter().find(|open| open.port == *port) {
-                    return (PortState::Running, open.started_ms, String::new());
+            Part::Open(port) => match (self.open.get(port), self.failed.get_mut(port)) {
+                (Some(open), _) => (PortState::Running, open.started_ms, String::new()),
+                (None, Some(failed)) if Instant::now() < failed.again_at => {
+                    failed.view = view;
+                    (failed.state(), 0, failed.why.clone())
                 }
-                match self.open(port) {
-                    Ok(started_ms) => (PortState::Running, started_ms, String::new()),
-                    Err(failed) if failed.tries < FAILURES => (PortState::Starting, 0, failed.why.clone()),
-                    Err(failed) => (PortState::Retrying, 0, failed.why.clone()),
-                }
-            }
+                (None, _) => self.open(port, view),
+            },
         }
     }
 
-    /// Since when it is open, or why it is not.
-    fn open(&mut self, port: &Port) -> Result<i64, &Failed> {
-        let name = port.listener.clone().unwrap_or_default();
-        let key = (port.queue_manager.clone(), name.clone());
-        let now = Instant::now();
-        if self.failed.get(&key).is_some_and(|failed| now < failed.again_at) {
-            return Err(&self.failed[&key]);
-        }
+    fn open(&mut self, port: &Port, view: usize) -> (PortState, i64, String) {
+        let name = port.listener.as_deref().unwrap_or_default();
         let floats = self.options.floating.contains(&port.address.ip());
         match listen(port.address, port.backlog, floats).and_then(TcpListener::from_std) {
             Ok(socket) => {
-                self.failed.remove(&key);
+                self.failed.remove(port);
                 let (closes, closed) = oneshot::channel();
                 self.served.spawn((self.serve)(port.queue_manager.clone(), socket, closed));
                 let started_ms = now_ms();
-                self.open.push(Open { port: port.clone(), started_ms, _closes: closes });
+                self.open.insert(port.clone(), Open { started_ms, _closes: closes });
                 tracing::info!(
                     queue_manager = port.queue_manager.as_str(),
                     listener = name,
                     address = place(port.address),
                     "port open"
                 );
-                Ok(started_ms)
+                (PortState::Running, started_ms, String::new())
             }
             Err(error) => {
-                let tries = self.failed.get(&key).map_or(0, |failed| failed.tries);
-                let again_at = now + AGAIN_MOST.min(AGAIN_FIRST * 2_u32.saturating_pow(tries));
-                let why = format!(
-                    "It cannot listen on {}: {error}. It is tried again; end the program that has the port, or ALTER \
-                     LISTENER({name}) TRPTYPE(TCP) PORT(…) or IPADDR(…).",
-                    place(port.address)
-                );
-                let failed = Failed { port: port.clone(), why, tries: tries + 1, again_at };
-                self.failed.insert(key.clone(), failed);
-                Err(&self.failed[&key])
+                let tries = self.failed.get(port).map_or(0, |failed| failed.tries);
+                let again_at = Instant::now() + AGAIN_MOST.min(AGAIN_FIRST * 2_u32.saturating_pow(tries));
+                let why = why_not(port, name, &error);
+                let failed = Failed { view, why: why.clone(), tries: tries + 1, again_at };
+                let state = failed.state();
+                self.failed.insert(port.clone(), failed);
+                (state, 0, why)
             }
         }
     }
 
     /// Once for each new reason why a listener that should run does not.
     fn say(&mut self, views: &[PortView]) {
-        let now: BTreeMap<_, _> = views
-            .iter()
-            .filter(|view| matches!(view.state, PortState::Retrying | PortState::Stopped))
-            .filter(|view| !view.reason.is_empty())
-            .map(|view| {
-                ((view.queue_manager.clone(), view.listener.object.name.clone()), view.reason.clone())
-            })
-            .collect();
-        for (key, reason) in now.iter().filter(|(key, reason)| self.said.get(key) != Some(reason)) {
-            let (queue_manager, listener) = key;
-            tracing::error!(queue_manager = queue_manager.as_str(), listener, "{reason}");
+        let before = std::mem::take(&mut self.said);
+        let mut new = 0;
+        for (key, reason) in views.iter().filter_map(said) {
+            if before.get(&key) != Some(reason) {
+                new += 1;
+                if new <= SAID_MAX {
+                    log(&key, reason);
+                }
+            }
+            self.said.insert(key, reason.clone());
         }
-        self.said = now;
+        if new > SAID_MAX {
+            tracing::error!(listeners = new - SAID_MAX, "more do not run; DISPLAY LSSTATUS(*) says why");
+        }
+    }
+
+    fn say_one(&mut self, view: &PortView) {
+        if let Some((key, reason)) = said(view)
+            && self.said.get(&key) != Some(reason)
+        {
+            log(&key, reason);
+            self.said.insert(key, reason.clone());
+        }
+    }
+}
+
+/// Why a listener does not run, if that is to be said.
+fn said(view: &PortView) -> Option<((ObjectName, String), &String)> {
+    let is_said = matches!(view.state, PortState::Retrying | PortState::Stopped) && !view.reason.is_empty();
+    is_said.then(|| ((view.queue_manager.clone(), view.listener.object.name.clone()), &view.reason))
+}
+
+fn log((queue_manager, listener): &(ObjectName, String), reason: &str) {
+    tracing::error!(queue_manager = queue_manager.as_str(), listener, "{reason}");
+}
+
+fn why_not(port: &Port, name: &str, error: &io::Error) -> String {
+    let place = place(port.address);
+    match error.raw_os_error() {
+        Some(libc::EMFILE | libc::ENFILE) => format!(
+            "It cannot listen on {place}: {error}. It is tried again; let the process open more files, with LimitNOFILE in the \
+             unit, or ulimit -Hn."
+        ),
+        _ => format!(
+            "It cannot listen on {place}: {error}. It is tried again; end the program that has the port, or ALTER \
+             LISTENER({name}) TRPTYPE(TCP) PORT(…) or IPADDR(…)."
+        ),
     }
 }
 

@@ -33,7 +33,7 @@ use super::threads::Deck;
 use super::{again, canary, diagnostics, directories, figures, ports, threads};
 use crate::config::{self, Config, Descriptors, MONITOR_CONNECTIONS_MAX, PEER_CONNECTIONS_MAX, is_loopback};
 use crate::consensus;
-use crate::listener::ports::{Port, PortView};
+use crate::listener::ports::{Bounds, Port, PortView};
 use crate::listener::{self, Accepted, Client, Connected, Listener, NodeHandle};
 use crate::log_store::{DiskWatch, RoomThresholds, filesystem};
 use crate::peer::{self, PeerService, Peers};
@@ -91,6 +91,12 @@ pub fn run(mut config: Config) -> Result<(), Fatal> {
     clients.shutdown_timeout(Duration::from_millis(200));
     minds.shutdown_timeout(Duration::from_millis(200));
     result
+}
+
+/// How many ports listeners may open; where nobody says how many files there may be, as with the fewest that are usual.
+fn ports_max() -> usize {
+    const USUAL: u64 = 1024;
+    Descriptors::look(0).unwrap_or(Descriptors::share(USUAL, 0)).ports
 }
 
 /// How many connections clients may have: what is configured, or what the system has room for beside the stores and the
@@ -553,7 +559,7 @@ fn start_listeners(
     let options = ports::Options {
         fixed,
         floating: config.addresses.iter().flat_map(|all| &all.addresses).map(|address| address.ip).collect(),
-        strangers: config.lets_strangers_in(),
+        bounds: Bounds { strangers: config.lets_strangers_in(), ports_max: ports_max() },
     };
     let until = closing.clone();
     let serve =
@@ -615,17 +621,27 @@ fn watch_disks(
     let thresholds = RoomThresholds::low_at(config.limits.disk_reserve_bytes);
     let mut disks = DiskWatch::new(&config.log_directory, &config.data_directory, thresholds);
     let mut places = Places::of(config);
+    // Since the last look that saw them.
+    let mut unseen = false;
     async move {
         for look in 1.. {
-            if u64::is_multiple_of(look, PLACES_LOOKS)
-                && let Some(path) = places.gone()
-            {
-                let text = format_args!(
-                    "{} was removed or replaced while this node ran, so nobody would find again what it writes: it acknowledges \
-                     nothing more. Put it back as it was, or give the node empty directories, and start it again",
-                    path.display()
-                );
-                fatal(FatalReason::Directory, text);
+            if u64::is_multiple_of(look, PLACES_LOOKS) {
+                match places.gone() {
+                    Ok(None) => unseen = false,
+                    Ok(Some(path)) => {
+                        let text = format_args!(
+                            "{} was removed or replaced while this node ran, so nobody would find again what it writes: it \
+                             acknowledges nothing more. Put it back as it was, or give the node empty directories, and start it \
+                             again",
+                            path.display()
+                        );
+                        fatal(FatalReason::Directory, text);
+                    }
+                    Err(error) if !std::mem::replace(&mut unseen, true) => {
+                        tracing::error!(%error, "whether the directories are still there cannot be seen; it is looked again");
+                    }
+                    Err(_) => {}
+                }
             }
             if u64::is_multiple_of(look, RESTORE_LOOKS) {
                 reserve.restore();

@@ -34,6 +34,9 @@ pub enum Share {
     NotPersistent,
     /// Chunks of snapshots, in both directions.
     Snapshots,
+    /// Selectors of handles, translated. A share of its own: they may stay for as long as their sessions do, and must not keep out who
+    /// is not connected.
+    Selectors,
     /// Bodies that were read from the message store for those who get and browse, one copy each, for as long as they
     /// stay. The oldest leave when they are more than `limits.window_bytes`; never refused.
     Loaded,
@@ -62,8 +65,9 @@ const PARTS: [(Share, &str, u64); 12] = [
     (Share::Units, "units", 12),
     (Share::NotPersistent, "not-persistent", 12),
     (Share::Snapshots, "snapshots", 6),
+    (Share::Selectors, "selectors", 2),
     (Share::Loaded, "loaded", 4),
-    (Share::Staged, "staged", 6),
+    (Share::Staged, "staged", 4),
     (Share::Producers, "producers", 6),
     (Share::Definitions, "definitions", 0),
 ];
@@ -295,6 +299,16 @@ impl Held {
         };
         let taken = self.account.take_beside(self.share, more, bytes);
         self.bytes += if taken { more } else { 0 };
+        debug_assert!(self.account.used(self.share) >= self.bytes, "what is held is counted");
+        taken
+    }
+
+    /// Holds so many bytes more of something that is `whole` long with them and with what others hold for it, by the rule of
+    /// [`Held::hold_beside`].
+    #[must_use]
+    pub fn grow_beside(&mut self, bytes: u64, whole: u64) -> bool {
+        let taken = self.account.take_beside(self.share, bytes, whole);
+        self.bytes += if taken { bytes } else { 0 };
         debug_assert!(self.account.used(self.share) >= self.bytes, "what is held is counted");
         taken
     }

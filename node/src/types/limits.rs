@@ -14,6 +14,8 @@ pub const ENTRY_BYTES_MAX: usize = 2 * ENTRY_BYTES_SOFT + 1024;
 pub const HANDLES_MAX: usize = 256;
 /// Longest message selector, in bytes (MQ_SELECTOR_LENGTH).
 pub const SELECTOR_BYTES_MAX: usize = 10_240;
+/// Bytes of memory that the selectors of a session's handles take: of a few dozen with a hundred conditions each.
+pub const SELECTORS_BYTES_MAX: u64 = 1024 * 1024;
 /// Calls of one session that are not answered yet; a listener stops reading there.
 pub const CALLS_IN_FLIGHT_MAX: usize = 10_000;
 /// Messages of one unit of work, default of MAXUMSGS.

@@ -41,6 +41,7 @@ fn run(bytes: &[u8]) {
                 }
                 Ok(Step::Full) => assert!(moved, "a session is full of calls that were not answered"),
                 Ok(Step::NoRoom) => session.give_up_room(),
+                Ok(Step::Translate) => session.translate(),
                 Err(_) => return,
             }
             while let Some(response) = session.take_response() {

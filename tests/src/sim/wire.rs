@@ -91,6 +91,10 @@ impl Wire {
             let frame = match step {
                 Step::Read => self.unread.pop_front(),
                 Step::Full | Step::NoRoom => None,
+                Step::Translate => {
+                    self.conversation.translate();
+                    continue;
+                }
                 Step::Connect { .. } => return Err("a second connect".into()),
             };
             let Some(frame) = frame else { break };

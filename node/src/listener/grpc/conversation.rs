@@ -20,7 +20,7 @@ use crate::listener::counters::{Counters, add, subtract};
 use crate::listener::flights::{Flights, body_bytes};
 use crate::listener::serving::{Refused, refused};
 use crate::mqi::{Call, Completion, Data, Put};
-use crate::types::{Account, CompletionCode, NodeId, Reason, Token};
+use crate::types::{Account, CompletionCode, NodeId, Reason, Token, limits};
 
 /// A response is closed when it has grown past this; with one answer more it stays under the 4 MiB that clients of
 /// gRPC take by default.
@@ -29,6 +29,11 @@ const RESPONSE_BYTES: usize = 512 * 1024;
 const ANSWERS_TOGETHER: usize = 1024;
 /// What an answer without a body counts for.
 const ANSWER_BYTES: usize = 96;
+
+/// Bytes of selectors that a session translates before it has to wait for its turn, at first, and with each turn: one
+/// of the longest, which takes about a millisecond.
+const SELECTOR_BYTES_FREE: usize = 1024;
+const SELECTOR_BYTES_A_TURN: usize = limits::SELECTOR_BYTES_MAX;
 
 /// The client broke the protocol in a way that no answer could tell: the stream ends with INVALID_ARGUMENT.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +48,9 @@ pub enum Step {
     Full,
     /// Too many long bodies are on their way to this node: wait a moment and step again, do not read.
     NoRoom,
+    /// As many selectors were translated as fit between two turns of others: let those come first, and only one session of the node
+    /// at a time go on ([`Conversation::translate`]), then step again.
+    Translate,
     /// Connect to this queue manager, then say so with [`Conversation::connected`] or [`Conversation::answer`].
     Connect { token: Token, queue_manager: String, application: String },
 }
@@ -58,6 +66,8 @@ pub struct Conversation {
     flights: Flights,
     parts: Parts,
     no_room_is_final: bool,
+    /// Of selectors, that may be translated now.
+    selector_bytes: usize,
     body_bytes_received: u64,
     /// Of what was taken and not asked for with [`Conversation::body_bytes_taken`].
     body_bytes_taken: u64,
@@ -96,6 +106,7 @@ impl Conversation {
             calls: Vec::new(),
             parts,
             no_room_is_final: false,
+            selector_bytes: SELECTOR_BYTES_FREE,
             body_bytes_received: 0,
             body_bytes_taken: 0,
             waiting: VecDeque::new(),
@@ -130,6 +141,10 @@ impl Conversation {
             if self.has_no_room() {
                 break Step::NoRoom;
             }
+            match self.selector_bytes.checked_sub(self.next_selector_bytes()) {
+                Some(left) => self.selector_bytes = left,
+                None => break Step::Translate,
+            }
             let Some(call) = self.backlog.next() else { break Step::Read };
             received += 1;
             if let Some(connect) = self.on_call(call)? {
@@ -148,6 +163,21 @@ impl Conversation {
             }
             _ => false,
         }
+    }
+
+    /// Bytes of the next call's selector that will be looked at.
+    fn next_selector_bytes(&self) -> usize {
+        match self.backlog.as_slice().first() {
+            Some(wire::Call { call: Some(wire::call::Call::Open(open)), .. }) => {
+                Some(open.selector.len()).filter(|bytes| *bytes <= limits::SELECTOR_BYTES_MAX).unwrap_or(0)
+            }
+            _ => 0,
+        }
+    }
+
+    /// The session's turn has come: the next step translates as many selectors as fit into it.
+    pub fn translate(&mut self) {
+        self.selector_bytes = SELECTOR_BYTES_A_TURN;
     }
 
     /// Room is waited for no more: the put of the body that there was none for is refused.
@@ -520,6 +550,32 @@ mod tests {
         let counters = conversation.counters.clone();
         drop(conversation);
         assert_eq!((counters.figures().calls_in_flight, counters.figures().streams), (0, 0));
+    }
+
+    #[test]
+    fn long_selectors_are_translated_one_in_a_turn_and_short_ones_at_once() {
+        let open = |handle: u32, selector: String| {
+            Wire::Open(wire::Open { handle, queue: "Q".into(), input: true, selector, ..Default::default() })
+        };
+        let long = || format!("a = {}1", " ".repeat(limits::SELECTOR_BYTES_MAX - 5));
+        let mut conversation = connected(Limits::default());
+        let short = (2..12).map(|handle| (u64::from(handle), open(handle, "colour = 'red'".into())));
+        conversation.on_frame(frame(short));
+        assert_eq!(conversation.step(), Ok(Step::Read));
+        let too_long = open(15, long() + " OR b = 1");
+        let calls = [(12, open(12, long())), (13, open(13, long())), (14, ping()), (15, too_long)];
+        conversation.on_frame(frame(calls));
+        let waiting = |conversation: &mut Conversation, step: Step| {
+            assert_eq!(conversation.step(), Ok(step));
+            conversation.take_calls().len()
+        };
+        assert_eq!(waiting(&mut conversation, Step::Translate), 10);
+        assert_eq!(waiting(&mut conversation, Step::Translate), 0, "others have not had their turn");
+        conversation.translate();
+        assert_eq!(waiting(&mut conversation, Step::Translate), 1);
+        conversation.translate();
+        assert_eq!(waiting(&mut conversation, Step::Read), 2, "what is not looked at waits for nobody");
+        assert_eq!(told(&mut conversation), [(15, 2519)]);
     }
 
     #[test]

@@ -1,10 +1,15 @@
 //! HTTP/2 frames as they pass, before anybody works for them: who says no hello, never ends a frame, or sends control
 //! frames as fast as it can loses its connection.
 //!
-//! Only heads are read: nine bytes for every frame, and where the next one begins. A client needs few PING, SETTINGS,
-//! PRIORITY and RST_STREAM frames, and WINDOW_UPDATE frames as it takes what we send; each costs us a wake-up, and most an
-//! answer. What they may be is a credit that grows with time and with what travels in both directions (RFC 9113, 10.5).
+//! Only heads are read: nine bytes for every frame, and of messages the five that say how long they are. A client needs few
+//! PING, SETTINGS, PRIORITY and RST_STREAM frames, and WINDOW_UPDATE frames as it takes what we send; each costs us a wake-up, and
+//! most an answer. What they may be is a credit that grows with time and with what is sent (RFC 9113, 10.5).
+//!
+//! So it is with what looks like work and is none: requests without a message, those for calls that nobody knows, messages
+//! without a byte, and messages in many small pieces. A request that is a call pays for its head with the answer, and small
+//! messages cost nothing here, however many there are: they are bounded by what they ask for.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -27,6 +32,14 @@ const HEAD_BYTES: usize = 9;
 const BURST: u64 = 1000;
 const PER_SECOND: u64 = 200;
 const BYTES_SENT_EACH: u64 = 20;
+
+/// What a request costs that asks for nothing; the head of any other costs one.
+const IDLE_REQUEST: u64 = 5;
+/// A frame in the middle of a message is a small piece if it is shorter. One that is the rest of a window is nothing special:
+/// there may be one for so many bytes that come.
+const PIECE_BYTES: usize = 256;
+/// Streams whose messages are followed. Whoever has more of them at once is told apart from nobody.
+const STREAMS_MAX: usize = 256;
 
 /// A connection whose frames are looked at.
 pub struct Watched<IO> {
@@ -92,6 +105,7 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Watched<IO> {
         let read = Pin::new(&mut this.io).poll_read(context, buffer);
         if let Poll::Ready(Ok(())) = read {
             this.credit.spent += this.frames.pass(&buffer.filled()[before..]);
+            this.credit.spent += this.io.client().take_idle() * IDLE_REQUEST;
             if this.credit.is_overdrawn() {
                 // An error says that nothing was read.
                 buffer.set_filled(before);
@@ -168,6 +182,58 @@ struct Frames {
     missing: usize,
     /// Frames that came as a whole.
     complete: u64,
+    /// The frame that is coming, if it has data.
+    data: Option<Piece>,
+    /// Of the streams that are being sent.
+    messages: BTreeMap<u32, Message>,
+    /// Small pieces, and bytes of data.
+    pieces: u64,
+    data_bytes: u64,
+}
+
+/// A DATA frame.
+#[derive(Clone, Copy, Debug)]
+struct Piece {
+    stream: u32,
+    length: usize,
+    /// A message begins or ends in it.
+    has_border: bool,
+}
+
+/// Where in the messages of a stream the client is: five bytes before each say how long it is.
+#[derive(Clone, Copy, Debug, Default)]
+struct Message {
+    head: [u8; 5],
+    head_bytes: usize,
+    missing: usize,
+}
+
+impl Message {
+    /// Whether one began or ended, and how many of no length there were.
+    fn pass(&mut self, mut bytes: &[u8]) -> (bool, u64) {
+        let (mut has_border, mut empty) = (false, 0);
+        while !bytes.is_empty() {
+            if self.missing > 0 {
+                let passed = bytes.len().min(self.missing);
+                self.missing -= passed;
+                bytes = &bytes[passed..];
+                has_border |= self.missing == 0;
+                continue;
+            }
+            has_border |= self.head_bytes == 0;
+            let taken = bytes.len().min(self.head.len() - self.head_bytes);
+            self.head[self.head_bytes..self.head_bytes + taken].copy_from_slice(&bytes[..taken]);
+            self.head_bytes += taken;
+            bytes = &bytes[taken..];
+            if self.head_bytes == self.head.len() {
+                let [_, length @ ..] = self.head;
+                self.head_bytes = 0;
+                self.missing = u32::from_be_bytes(length) as usize;
+                empty += u64::from(self.missing == 0);
+            }
+        }
+        (has_border, empty)
+    }
 }
 
 impl Frames {
@@ -176,7 +242,7 @@ impl Frames {
         self.head_bytes == 0 && self.missing == 0 && self.complete > 0
     }
 
-    /// How many of these bytes' frames are control frames.
+    /// How many of these bytes' frames are control frames, or as good as that.
     fn pass(&mut self, mut bytes: &[u8]) -> u64 {
         let mut control = 0;
         let preface = bytes.len().min(PREFACE_BYTES - self.preface);
@@ -186,6 +252,7 @@ impl Frames {
             if self.missing > 0 {
                 let passed = bytes.len().min(self.missing);
                 self.missing -= passed;
+                control += self.pass_data(&bytes[..passed]);
                 bytes = &bytes[passed..];
                 self.complete += u64::from(self.missing == 0);
                 continue;
@@ -196,24 +263,58 @@ impl Frames {
             bytes = &bytes[taken..];
             if self.head_bytes == HEAD_BYTES {
                 self.head_bytes = 0;
-                let [high, middle, low, kind, flags, ..] = self.head;
+                let [high, middle, low, kind, flags, stream @ ..] = self.head;
                 self.missing = usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low);
                 self.complete += u64::from(self.missing == 0);
-                control += u64::from(is_control(kind, flags, self.missing));
+                control += self.begin(kind, flags, u32::from_be_bytes(stream) & (u32::MAX >> 1));
             }
         }
         control
     }
-}
 
-/// PRIORITY, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE, kinds that nobody knows, and DATA without data that ends
-/// nothing. HEADERS ask for something, and are bounded by what they ask for.
-fn is_control(kind: u8, flags: u8, length: usize) -> bool {
-    const END_STREAM: u8 = 1;
-    match kind {
-        0 => length == 0 && flags & END_STREAM == 0,
-        1 => false,
-        _ => true,
+    /// A frame begins. PRIORITY, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE and kinds that nobody knows are control frames;
+    /// DATA without data that ends nothing, or with padding, which nobody needs, is as good as one.
+    fn begin(&mut self, kind: u8, flags: u8, stream: u32) -> u64 {
+        const DATA: u8 = 0;
+        const HEADERS: u8 = 1;
+        const RST_STREAM: u8 = 3;
+        const END_STREAM: u8 = 1;
+        const PADDED: u8 = 8;
+        let length = self.missing;
+        let ends = flags & END_STREAM != 0;
+        self.data = (kind == DATA && length > 0).then_some(Piece { stream, length, has_border: false });
+        let was_sent_to = match (ends && self.data.is_none()) || kind == RST_STREAM {
+            true => self.messages.remove(&stream).is_some(),
+            false => self.messages.contains_key(&stream),
+        };
+        match kind {
+            DATA if length == 0 && ends && was_sent_to => 0,
+            DATA if length == 0 && ends => IDLE_REQUEST - 1,
+            DATA => u64::from(length == 0 || flags & PADDED != 0),
+            HEADERS if ends && !was_sent_to => IDLE_REQUEST,
+            _ => 1,
+        }
+    }
+
+    /// More of the frame that is coming. Those in the middle of a message, if they are many and small, are as good as control
+    /// frames.
+    fn pass_data(&mut self, bytes: &[u8]) -> u64 {
+        let Some(piece) = &mut self.data else { return 0 };
+        if !self.messages.contains_key(&piece.stream) && self.messages.len() >= STREAMS_MAX {
+            self.messages.pop_first();
+        }
+        let (has_border, empty) = self.messages.entry(piece.stream).or_default().pass(bytes);
+        piece.has_border |= has_border;
+        self.data_bytes += bytes.len() as u64;
+        let mut control = empty;
+        if self.missing == 0 {
+            if !piece.has_border && piece.length < PIECE_BYTES {
+                self.pieces += 1;
+                control += u64::from(self.pieces * PIECE_BYTES as u64 > self.data_bytes);
+            }
+            self.data = None;
+        }
+        control
     }
 }
 
@@ -245,7 +346,7 @@ mod tests {
         for size in [1, 2, 7, 100, 10_000] {
             let mut frames = Frames::default();
             let control: u64 = bytes.chunks(size).map(|bytes| frames.pass(bytes)).sum();
-            assert_eq!((control, frames.complete), (5, 8), "{size}");
+            assert_eq!((control, frames.complete), (6, 8), "{size}");
             assert!(frames.is_between());
         }
         let mut frames = Frames::default();
@@ -270,6 +371,84 @@ mod tests {
             !credit.is_overdrawn()
         });
         assert!(pings.count() < 100_000);
+    }
+
+    /// A frame with these flags, of a stream.
+    fn sent(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+        let length = (payload.len() as u32).to_be_bytes();
+        let head = [length[1], length[2], length[3], kind, flags];
+        [&head[..], &stream.to_be_bytes(), payload].concat()
+    }
+
+    fn message(length: usize) -> Vec<u8> {
+        let mut bytes = vec![0];
+        bytes.extend((length as u32).to_be_bytes());
+        bytes.resize(5 + length, 7);
+        bytes
+    }
+
+    #[test]
+    fn small_messages_cost_nothing_and_small_pieces_of_one_do() {
+        let mut frames = Frames::default();
+        frames.pass(PREFACE);
+        assert_eq!(frames.pass(&sent(1, 4, 1, b"head")), 1);
+        // One message a frame, its head alone, and two in a frame.
+        for _ in 0..100_000 {
+            assert_eq!(frames.pass(&sent(0, 0, 1, &message(6))), 0);
+        }
+        for _ in 0..1000 {
+            let message = message(40);
+            assert_eq!(
+                frames.pass(&sent(0, 0, 1, &message[..5])) + frames.pass(&sent(0, 0, 1, &message[5..])),
+                0
+            );
+            assert_eq!(frames.pass(&sent(0, 0, 1, &[message.clone(), message].concat())), 0);
+        }
+        // A long one, where a window now and then has some bytes left.
+        let long = message(4 << 20);
+        for piece in long.chunks(16_394) {
+            let parts = piece.chunks(16_384);
+            assert_eq!(parts.map(|part| frames.pass(&sent(0, 0, 1, part))).sum::<u64>(), 0);
+        }
+        // What comes byte by byte, once what was sent before is used up.
+        let mut frames = Frames::default();
+        frames.pass(PREFACE);
+        frames.pass(&sent(0, 0, 1, &message(1 << 20)[..5]));
+        let pieces: u64 = (0..10_000).map(|_| frames.pass(&sent(0, 0, 1, b"7"))).sum();
+        assert_eq!(pieces, 10_000);
+    }
+
+    #[test]
+    fn requests_that_ask_for_nothing_are_control_frames_and_calls_pay_with_their_answers() {
+        let mut credit = Credit { spent: 0, bytes_sent: 0, began: Instant::now() };
+        let mut frames = Frames::default();
+        frames.pass(PREFACE);
+        for stream in (1..2_000_001).step_by(2) {
+            let call = [sent(1, 4, stream, b"head"), sent(0, 1, stream, &message(20))].concat();
+            credit.spent += frames.pass(&call);
+            // Two heads and one message of an answer that says little, and a window.
+            credit.bytes_sent += 50;
+            credit.spent += frames.pass(&sent(8, 0, 0, &[0; 4]));
+            assert!(!credit.is_overdrawn());
+        }
+        assert!(frames.messages.len() <= STREAMS_MAX);
+        for nothing in [
+            sent(1, 5, 1, b"head"),
+            [sent(1, 4, 1, b"head"), sent(0, 1, 1, b"")].concat(),
+            [sent(1, 4, 1, b"head"), sent(3, 0, 1, &[0; 4])].concat(),
+            sent(0, 0, 1, &message(0)),
+            sent(0, 8, 1, &[255; 256]),
+        ] {
+            let mut credit = Credit { spent: 0, bytes_sent: 0, began: Instant::now() };
+            let mut frames = Frames::default();
+            frames.pass(PREFACE);
+            let times = (0..1_000_000).take_while(|_| {
+                credit.spent += frames.pass(&nothing);
+                credit.bytes_sent += 13;
+                !credit.is_overdrawn()
+            });
+            assert!(times.count() < 5_000, "{nothing:?}");
+        }
     }
 
     fn watched() -> (Watched<tokio::io::DuplexStream>, tokio::io::DuplexStream, Arc<Counters>) {
@@ -306,6 +485,23 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
         assert_eq!(reading.await.unwrap().unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
+        assert_eq!(counters.figures().hung_up, 1);
+    }
+
+    #[tokio::test]
+    async fn calls_that_nobody_knows_end_the_connection_when_they_are_many() {
+        let (mut near, mut far, counters) = watched();
+        far.write_all(PREFACE).await.unwrap();
+        let client = near.io.client().clone();
+        let mut calls = 0;
+        while counters.figures().hung_up == 0 {
+            // Something has to come, too.
+            far.write_all(&sent(0, 0, 1, &message(1))).await.unwrap();
+            client.note_idle();
+            let _ = near.read(&mut [0; 64]).await;
+            calls += 1;
+        }
+        assert!((BURST / IDLE_REQUEST..BURST / IDLE_REQUEST * 10).contains(&calls), "{calls}");
         assert_eq!(counters.figures().hung_up, 1);
     }
 

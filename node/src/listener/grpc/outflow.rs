@@ -4,6 +4,8 @@
 //! HTTP/2 keeps what it is given until the client opens its windows: it asks for more while it has less than 400 KiB of a
 //! stream (`max_send_buf_size` of hyper, which tonic leaves as it is), and keeps the last that it got, however long. So a
 //! long message is given to it in pieces: where it lets go of one, the client has taken it.
+//!
+//! Calls that nobody knows are noted with their connection, which has few of them for free (`frames.rs`).
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,6 +22,8 @@ use crate::listener::unread::Unread;
 
 /// What HTTP/2 is given at a time.
 const PIECE_BYTES: usize = 64 * 1024;
+/// As the head of a response says it.
+const UNIMPLEMENTED: &str = "12";
 /// Calls whose answers are streams that a client takes when it gets to them.
 const STREAMS: [&str; 3] = ["Session", "Browse", "ServerReflectionInfo"];
 
@@ -113,6 +117,9 @@ where
         let response = self.inner.call(request);
         Box::pin(async move {
             let response = response.await?;
+            if response.headers().get(Status::GRPC_STATUS).is_some_and(|status| status == UNIMPLEMENTED) {
+                client.note_idle();
+            }
             Ok(response.map(|body| Outflow::new(body, Unread::watched(&backlogs, client, of))))
         })
     }

@@ -99,6 +99,7 @@ impl Session {
     }
 
     async fn next(&mut self) -> Option<Result<wire::SessionResponse, Status>> {
+        let mut turn = None;
         loop {
             if let Some(response) = self.conversation.take_response() {
                 if let Some(link) = &self.link {
@@ -110,21 +111,26 @@ impl Session {
                 return None;
             }
             let step = self.conversation.step();
+            if let Some(turn) = turn.take() {
+                // Whoever else has something to do on this worker comes before the next one who translates.
+                tokio::task::yield_now().await;
+                drop(turn);
+            }
             if step != Ok(Step::NoRoom) {
                 self.no_room_since = None;
             }
-            let may_read = match step {
+            let may_read = match &step {
                 Ok(Step::Read) => self.reading,
-                Ok(Step::Full) => false,
+                Ok(Step::Full | Step::Translate) => false,
                 Ok(Step::NoRoom) => {
                     self.no_room_since.get_or_insert_with(Instant::now);
                     false
                 }
                 Ok(Step::Connect { token, queue_manager, application }) => {
-                    self.connect(token, &queue_manager, application).await;
+                    self.connect(*token, queue_manager, application.clone()).await;
                     continue;
                 }
-                Err(violation) => return Some(Err(self.on_violation(violation))),
+                Err(violation) => return Some(Err(self.on_violation(violation.clone()))),
             };
             if !may_read {
                 // What is not read cannot come.
@@ -150,6 +156,15 @@ impl Session {
             }
             if !self.reading && self.conversation.is_idle() {
                 return None;
+            }
+            if step == Ok(Step::Translate) {
+                if let Some(delivery) = self.link.as_mut().and_then(Link::try_recv) {
+                    self.on_delivery(Some(delivery));
+                    continue;
+                }
+                turn = self.listener.translations.clone().acquire_owned().await.ok();
+                self.conversation.translate();
+                continue;
             }
             match self.wait(may_read).await {
                 Wake::Delivery(delivery) => self.on_delivery(delivery),
@@ -233,7 +248,12 @@ impl Session {
 
     fn on_frame(&mut self, frame: Result<Option<wire::SessionRequest>, Status>) -> Result<(), Status> {
         match frame {
-            Ok(Some(frame)) => self.conversation.on_frame(frame),
+            Ok(Some(frame)) => {
+                if frame.calls.is_empty() {
+                    self.admission.client.note_idle();
+                }
+                self.conversation.on_frame(frame);
+            }
             Ok(None) => self.reading = false,
             Err(status) => {
                 self.ended = true;

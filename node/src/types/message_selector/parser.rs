@@ -58,6 +58,8 @@ pub fn parse(text: &str) -> Result<(Program, Properties), Mistake> {
     condition(kind, 0)?;
     debug_assert!(!parser.program.ops().is_empty(), "a condition has steps");
     debug_assert_eq!(parser.depth, 0, "whatever was nested has ended");
+    parser.program.finish();
+    parser.properties.finish();
     Ok((parser.program, parser.properties))
 }
 
@@ -94,6 +96,17 @@ fn property(kind: Kind, at: usize) -> Result<(), Mistake> {
 /// Words that are no names, in any case.
 const KEYWORDS: [&str; 11] =
     ["NULL", "TRUE", "FALSE", "NOT", "AND", "OR", "BETWEEN", "LIKE", "IN", "IS", "ESCAPE"];
+
+/// Most names are longer, or begin with other letters, and that is found at once.
+fn is_keyword(word: &str) -> bool {
+    const LONGEST: usize = 7;
+    let begins = |first: u8| {
+        matches!(first.to_ascii_uppercase(), b'A' | b'B' | b'E' | b'F' | b'I' | b'L' | b'N' | b'O' | b'T')
+    };
+    word.len() <= LONGEST
+        && word.bytes().next().is_some_and(begins)
+        && KEYWORDS.iter().any(|keyword| word.eq_ignore_ascii_case(keyword))
+}
 
 impl<'a> Parser<'a> {
     fn or(&mut self) -> Result<Kind, Mistake> {
@@ -297,7 +310,7 @@ impl<'a> Parser<'a> {
             Token::Bytes(bytes) => (Op::Bytes(bytes.into()), Kind::Bytes),
             Token::Word(word) if word.eq_ignore_ascii_case("TRUE") => (Op::Truth(true), Kind::Truth),
             Token::Word(word) if word.eq_ignore_ascii_case("FALSE") => (Op::Truth(false), Kind::Truth),
-            Token::Word(word) if KEYWORDS.iter().any(|keyword| word.eq_ignore_ascii_case(keyword)) => {
+            Token::Word(word) if is_keyword(word) => {
                 return Err(Mistake { at, what: "there has to be a name, a literal or a parenthesis" });
             }
             Token::Word(name) => (Op::Property(self.properties.number(name, at)?), Kind::Property),

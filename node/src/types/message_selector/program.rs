@@ -49,6 +49,11 @@ impl Program {
         self.0.push(op);
     }
 
+    /// Nothing is added any more.
+    pub fn finish(&mut self) {
+        self.0.shrink_to_fit();
+    }
+
     pub fn ops(&self) -> &[Op] {
         &self.0
     }

@@ -19,20 +19,32 @@ const HEADER_BYTES_MAX: usize = 256 * 1024;
 #[derive(Debug, Default)]
 pub struct Properties {
     sources: Vec<Source>,
-    numbers: BTreeMap<Source, u16>,
-    /// Names of properties in folders, and the numbers of those that want them.
-    by_name: BTreeMap<Box<str>, Vec<u16>>,
+    /// Names of properties in folders, and who wants them.
+    by_name: BTreeMap<Box<str>, Wanted>,
     /// That they are in.
     folders: BTreeSet<Box<str>>,
     weight: usize,
+    /// A name with its folder in front, while it is looked for: most are named more than once.
+    name: String,
 }
 
+/// What the place of a name takes, beside the name: itself and its part of a tree.
+const ENTRY_BYTES: usize = 2 * (size_of::<Box<str>>() + size_of::<Wanted>());
+
 /// Where a property is found.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Source {
     Field(Field),
     /// By its name with the folder in front.
-    Folder(Box<str>),
+    Folder,
+}
+
+/// Numbers of the properties that a name in a folder is the value of.
+#[derive(Clone, Copy, Debug, Default)]
+struct Wanted {
+    itself: Option<u16>,
+    /// Of a field that the folder says better.
+    field: Option<u16>,
 }
 
 /// What the descriptor says, or knows in place of a folder.
@@ -171,25 +183,45 @@ impl Properties {
     /// # Errors
     /// When nothing can be called so.
     pub fn number(&mut self, name: &str, at: usize) -> Result<u16, Mistake> {
-        let source = source(name).map_err(|what| Mistake { at, what })?;
-        if let Some(number) = self.numbers.get(&source) {
-            return Ok(*number);
+        let source = source(name, &mut self.name).map_err(|what| Mistake { at, what })?;
+        let known = match source {
+            Source::Field(_) => self.sources.iter().position(|other| *other == source).map(|at| at as u16),
+            Source::Folder => self.by_name.get(self.name.as_str()).and_then(|wanted| wanted.itself),
+        };
+        if let Some(number) = known {
+            return Ok(number);
         }
         let number = u16::try_from(self.sources.len()).map_err(|_| Mistake { at, what: "too many names" })?;
-        let in_folder = match &source {
-            Source::Field(field) => field.folder().map(Box::from),
-            Source::Folder(name) => Some(name.clone()),
+        let in_folder = match source {
+            Source::Field(field) => field.folder(),
+            Source::Folder => Some(self.name.as_str()),
         };
-        self.weight += 4 * (name.len() + size_of::<Source>());
+        self.weight += size_of::<Source>();
         if let Some(name) = in_folder {
             let (folder, _) = name.split_once('.').expect("a property is in a folder");
-            self.folders.insert(folder.into());
-            self.by_name.entry(name).or_default().push(number);
+            if !self.folders.contains(folder) {
+                self.folders.insert(folder.into());
+                self.weight += ENTRY_BYTES + folder.len();
+            }
+            self.weight += ENTRY_BYTES + name.len();
+            let wanted = match self.by_name.get_mut(name) {
+                Some(wanted) => wanted,
+                None => self.by_name.entry(name.into()).or_default(),
+            };
+            match source {
+                Source::Field(_) => wanted.field = Some(number),
+                Source::Folder => wanted.itself = Some(number),
+            }
         }
-        self.numbers.insert(source.clone(), number);
         self.sources.push(source);
-        debug_assert_eq!(self.numbers.len(), self.sources.len(), "each source has a number of its own");
+        debug_assert_eq!(self.sources.len(), usize::from(number) + 1, "each source has a number of its own");
         Ok(number)
+    }
+
+    /// Nothing is named any more.
+    pub fn finish(&mut self) {
+        self.sources.shrink_to_fit();
+        self.name = String::new();
     }
 
     pub fn is_empty(&self) -> bool {
@@ -243,10 +275,10 @@ impl Properties {
             let folders = message.body.slice(*read + FIXED_BYTES, header.bytes - FIXED_BYTES).to_bytes();
             let wants = |folder: &str| self.folders.contains(folder);
             let result = header.properties(&folders, wants, |property| {
-                let Some(numbers) = self.by_name.get(property.name) else { return Ok(()) };
+                let Some(wanted) = self.by_name.get(property.name) else { return Ok(()) };
                 let value = Value::from(property.value()?);
-                for number in numbers {
-                    let place = &mut values[usize::from(*number)];
+                for number in [wanted.itself, wanted.field].into_iter().flatten() {
+                    let place = &mut values[usize::from(number)];
                     // The first one counts.
                     if *place == Value::Unknown {
                         *place = value.owned();
@@ -263,22 +295,30 @@ impl Properties {
     }
 }
 
-fn source(name: &str) -> Result<Source, &'static str> {
+fn source(name: &str, in_folder: &mut String) -> Result<Source, &'static str> {
     debug_assert!(!name.is_empty(), "a name has characters");
-    if let Some((_, field)) = FIELDS.iter().find(|(known, _)| *known == name) {
-        return Ok(Source::Field(*field));
+    in_folder.clear();
+    if name.starts_with("JMS") || name.starts_with("Root.") {
+        if let Some((_, field)) = FIELDS.iter().find(|(known, _)| *known == name) {
+            return Ok(Source::Field(*field));
+        }
+        if let Some((_, folder)) = FOLDERS.iter().find(|(known, _)| *known == name) {
+            in_folder.push_str(folder);
+            return Ok(Source::Folder);
+        }
+        if name.starts_with("Root.") {
+            return Err("behind Root there is a field of the message descriptor, as in Root.MQMD.MsgType");
+        }
     }
-    if let Some((_, folder)) = FOLDERS.iter().find(|(known, _)| *known == name) {
-        return Ok(Source::Folder((*folder).into()));
+    if name.contains('.') {
+        if name.split('.').any(str::is_empty) {
+            return Err("a dot in a name stands between a folder and a property");
+        }
+    } else {
+        in_folder.push_str("usr.");
     }
-    if name.starts_with("Root.") {
-        return Err("behind Root there is a field of the message descriptor, as in Root.MQMD.MsgType");
-    }
-    if name.split('.').any(str::is_empty) {
-        return Err("a dot in a name stands between a folder and a property");
-    }
-    let folder = if name.contains('.') { "" } else { "usr." };
-    Ok(Source::Folder(format!("{folder}{name}").into()))
+    in_folder.push_str(name);
+    Ok(Source::Folder)
 }
 
 /// The format of a message, without decoding what else is there.

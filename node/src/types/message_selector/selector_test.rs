@@ -4,9 +4,11 @@ use trimaran_proto::message::v1::Descriptor as Rest;
 use trimaran_proto::mq::rfh2;
 
 use super::parser::parse;
+use super::program::Op;
 use super::selector::{MessageSelector, SelectorError};
 use crate::types::{
     Body, CorrelationId, Descriptor, GroupId, Message, MessageId, Persistence, Reason, Selection, WallTime,
+    limits,
 };
 
 const USR: &str = "<usr><color>red</color><n dt='i4'>5</n><big dt='i8'>9223372036854775807</big>\
@@ -358,6 +360,45 @@ fn how_deep_a_selector_is_nested_is_bounded_and_how_long_it_is_costs_no_stack() 
         let selector = MessageSelector::new(&long).unwrap().unwrap();
         assert!(selector.judge(&message).selects);
         assert!(selector.weight() < 300_000, "{}", selector.weight());
+    }
+}
+
+#[test]
+fn a_property_has_one_number_whatever_it_is_called() {
+    let text = "colour = usr.colour OR JMSPriority = Root.MQMD.Priority OR JMSType = mcd.Type OR jms.Cid = JMSCorrelationID";
+    let (program, _) = parse(text).unwrap();
+    let named = |op: &Op| match op {
+        Op::Property(number) => Some(*number),
+        _ => None,
+    };
+    // What the folder says and what the field is are two things.
+    assert_eq!(program.ops().iter().filter_map(named).collect::<Vec<_>>(), [0, 0, 1, 1, 2, 2, 3, 4]);
+    let message = message();
+    assert_eq!(truth("jms.Cid IS NULL AND JMSCorrelationID IS NULL", &message), Some(false));
+}
+
+/// Names are looked for where they are in order, and texts are read once.
+#[test]
+fn the_longest_selectors_take_no_more_memory_than_a_few_times_their_texts() {
+    let of = |one: &dyn Fn(usize) -> String, between: &str| {
+        let mut text = one(0);
+        for at in 1.. {
+            let more = format!("{between}{}", one(at));
+            if text.len() + more.len() > limits::SELECTOR_BYTES_MAX {
+                return text;
+            }
+            text += &more;
+        }
+        unreachable!()
+    };
+    for text in [
+        of(&|at| format!("a{at}={at}"), " OR "),
+        of(&|at| format!("{at:x}").replace(|c: char| c.is_ascii_digit(), "_"), "+ x"),
+        of(&|_| "a=1".into(), " OR "),
+    ] {
+        if let Ok(Some(selector)) = MessageSelector::new(&text) {
+            assert!(selector.weight() < 20 * text.len() as u64, "{} of {}", selector.weight(), text.len());
+        }
     }
 }
 
