@@ -1,5 +1,8 @@
 //! A session that lasts: calls go to the replica, deliveries come back, and whoever takes none of them is hung up on.
 
+use std::collections::VecDeque;
+use std::pin::pin;
+
 use super::backlogs::{Of, Watch};
 use super::client::Client;
 use super::node::Listener;
@@ -15,6 +18,8 @@ pub struct Link {
     inbox: Inbox,
     handle: SessionHandle,
     outbox: Outbox,
+    /// What was delivered while calls waited to be handed over.
+    arrived: VecDeque<Delivery>,
     _watch: Watch,
 }
 
@@ -57,7 +62,14 @@ impl Link {
         let opened = inbox.open_session(connect).await;
         let (handle, outbox) = opened.map_err(Refused::from)?;
         let watch = listener.backlogs.watch(outbox.backlog(), client.clone(), Of::Stream);
-        Ok(Link { listener: listener.clone(), inbox: inbox.clone(), handle, outbox, _watch: watch })
+        Ok(Link {
+            listener: listener.clone(),
+            inbox: inbox.clone(),
+            handle,
+            outbox,
+            arrived: VecDeque::new(),
+            _watch: watch,
+        })
     }
 
     /// What was agreed.
@@ -75,20 +87,39 @@ impl Link {
         self.inbox.units_decided()
     }
 
-    /// Calls in the order they were made. Waits while too many bytes are unanswered or the mind is behind. A token that
-    /// is in use may not be used again.
-    pub async fn send(&self, calls: Vec<(Token, Call)>) -> Result<(), Stopped> {
-        self.handle.send_many(calls).await
+    /// Calls in the order they were made. Waits while too many bytes are unanswered or the mind is behind, and no longer than the
+    /// session lasts: that it has ended is its last delivery. A token that is in use may not be used again.
+    pub async fn send(&mut self, calls: Vec<(Token, Call)>) -> Result<(), Stopped> {
+        let Link { handle, outbox, arrived, .. } = self;
+        if matches!(arrived.back(), Some(Delivery::Closed { .. })) {
+            return Ok(());
+        }
+        let mut sending = pin!(handle.send_many(calls));
+        loop {
+            let delivery = tokio::select! {
+                biased;
+                sent = &mut sending => return sent,
+                delivery = outbox.recv() => delivery.ok_or(Stopped)?,
+            };
+            let is_last = matches!(delivery, Delivery::Closed { .. });
+            arrived.push_back(delivery);
+            if is_last {
+                return Ok(());
+            }
+        }
     }
 
     /// The next delivery; None when the mind has ended. Its bodies count as not read until [`Link::sent`].
     pub async fn recv(&mut self) -> Option<Delivery> {
-        self.outbox.recv().await
+        match self.arrived.pop_front() {
+            Some(delivery) => Some(delivery),
+            None => self.outbox.recv().await,
+        }
     }
 
     /// The next delivery if it is there already.
     pub fn try_recv(&mut self) -> Option<Delivery> {
-        self.outbox.try_recv()
+        self.arrived.pop_front().or_else(|| self.outbox.try_recv())
     }
 
     /// So many bytes of bodies went on to the client's connection.
@@ -104,5 +135,27 @@ impl Link {
     /// Who serves now that this session has ended, as far as this node knows.
     pub fn successor(&self) -> Elsewhere {
         self.elsewhere(self.inbox.role().leader())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::listener::Limits;
+    use crate::listener::grpc::testing::{fake_node, held_put, serving};
+    use crate::types::Reason;
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_that_wait_for_room_wait_no_longer_than_their_session_lasts() {
+        let node = fake_node(Limits::default(), serving());
+        let mut link = Link::open(&node.listener, &Client::default(), "QM", String::new()).await.unwrap();
+        link.send(vec![(Token(1), Call::Ping), (Token(2), held_put())]).await.unwrap();
+        node.close_all.send(Reason::QMgrQuiescing).unwrap();
+        for _ in 0..2 {
+            link.send(vec![(Token(3), held_put())]).await.unwrap();
+        }
+        assert!(matches!(link.recv().await, Some(Delivery::Completions(told)) if told[0].0 == Token(1)));
+        let last = link.recv().await;
+        assert!(matches!(last, Some(Delivery::Closed { reason: Reason::QMgrQuiescing, .. })), "{last:?}");
     }
 }

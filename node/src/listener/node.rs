@@ -58,6 +58,8 @@ pub struct Listener {
     /// Places for connections and for sessions, over all protocols.
     pub connections: Arc<Semaphore>,
     pub sessions: Arc<Semaphore>,
+    /// Places for work on bodies that is done beside the queue managers, which need the processors, too.
+    pub bodies: Arc<Semaphore>,
     pub hang_ups: Arc<HangUps>,
     pub backlogs: Arc<Backlogs>,
     /// Who is connected, over all protocols.
@@ -72,6 +74,8 @@ impl Listener {
         let backlogs = Backlogs::new(account.clone(), hang_ups.clone(), limits.patience());
         let connections = Arc::new(Semaphore::new(limits.connections_max));
         let sessions = Arc::new(Semaphore::new(limits.sessions_max));
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let bodies = Arc::new(Semaphore::new((processors / 2).max(1)));
         let connected = Arc::<Connected>::default();
         let (limits, started) = (Arc::new(limits), Instant::now());
         Listener {
@@ -81,6 +85,7 @@ impl Listener {
             account,
             connections,
             sessions,
+            bodies,
             hang_ups,
             backlogs,
             connected,
