@@ -1,5 +1,7 @@
 //! A session that lasts: calls go to the replica, deliveries come back, and whoever takes none of them is hung up on.
 
+use std::collections::VecDeque;
+use std::pin::pin;
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -23,6 +25,8 @@ pub struct Link {
     inbox: Inbox,
     handle: SessionHandle,
     outbox: Outbox,
+    /// What was delivered while calls waited to be handed over.
+    arrived: VecDeque<Delivery>,
     _watch: Watch,
 }
 
@@ -65,7 +69,14 @@ impl Link {
         let opened = inbox.open_session(connect).await;
         let (handle, outbox) = opened.map_err(Refused::from)?;
         let watch = listener.backlogs.watch(outbox.backlog(), client.clone(), Of::Stream);
-        Ok(Link { listener: listener.clone(), inbox: inbox.clone(), handle, outbox, _watch: watch })
+        Ok(Link {
+            listener: listener.clone(),
+            inbox: inbox.clone(),
+            handle,
+            outbox,
+            arrived: VecDeque::new(),
+            _watch: watch,
+        })
     }
 
     /// What was agreed.
@@ -83,38 +94,54 @@ impl Link {
         self.inbox.units_decided()
     }
 
-    /// Calls in the order they were made. Waits while too many bytes are unanswered or the mind is behind. A token that
-    /// is in use may not be used again.
+    /// Calls in the order they were made. Waits while too many bytes are unanswered or the mind is behind, and no longer than the
+    /// session lasts: that it has ended is its last delivery. A token that is in use may not be used again.
     ///
     /// # Errors
     /// Why the session has to end: 2162 when the node stops, 2102 when there was no room for a get that waits for a minute.
-    pub async fn send(&self, calls: Vec<(Token, Call)>) -> Result<(), Reason> {
-        let sent = self.handle.send_many(calls);
-        tokio::pin!(sent);
-        if let Some(sent) = (&mut sent).now_or_never() {
+    pub async fn send(&mut self, calls: Vec<(Token, Call)>) -> Result<(), Reason> {
+        let Link { handle, outbox, arrived, .. } = self;
+        if matches!(arrived.back(), Some(Delivery::Closed { .. })) {
+            return Ok(());
+        }
+        let handle = &*handle;
+        let mut sending = pin!(handle.send_many(calls));
+        if let Some(sent) = (&mut sending).now_or_never() {
             return sent.map_err(|_| Reason::QMgrStopping);
         }
+        let mut look = pin!(tokio::time::sleep(ROOM_PATIENCE));
         loop {
-            tokio::select! {
+            let delivery = tokio::select! {
                 biased;
-                sent = &mut sent => return sent.map_err(|_| Reason::QMgrStopping),
-                () = tokio::time::sleep(ROOM_PATIENCE) => {
-                    if self.handle.waits_for_waits() {
+                sent = &mut sending => return sent.map_err(|_| Reason::QMgrStopping),
+                delivery = outbox.recv() => delivery.ok_or(Reason::QMgrStopping)?,
+                () = &mut look => {
+                    if handle.waits_for_waits() {
                         return Err(Reason::ResourceProblem);
                     }
+                    look.as_mut().reset(tokio::time::Instant::now() + ROOM_PATIENCE);
+                    continue;
                 }
+            };
+            let is_last = matches!(delivery, Delivery::Closed { .. });
+            arrived.push_back(delivery);
+            if is_last {
+                return Ok(());
             }
         }
     }
 
     /// The next delivery; None when the mind has ended. Its bodies count as not read until [`Link::sent`].
     pub async fn recv(&mut self) -> Option<Delivery> {
-        self.outbox.recv().await
+        match self.arrived.pop_front() {
+            Some(delivery) => Some(delivery),
+            None => self.outbox.recv().await,
+        }
     }
 
     /// The next delivery if it is there already.
     pub fn try_recv(&mut self) -> Option<Delivery> {
-        self.outbox.try_recv()
+        self.arrived.pop_front().or_else(|| self.outbox.try_recv())
     }
 
     /// So many bytes of bodies went on to the client's connection.
@@ -130,5 +157,28 @@ impl Link {
     /// Who serves now that this session has ended, as far as this node knows.
     pub fn successor(&self) -> Elsewhere {
         self.elsewhere(self.inbox.role().leader())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::listener::Limits;
+    use crate::listener::grpc::testing::{fake_node, held_put, serving};
+    use crate::types::Reason;
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_that_wait_for_room_wait_no_longer_than_their_session_lasts() {
+        let mut node = fake_node(Limits::default(), serving());
+        let mut link = Link::open(&node.listener, &Client::default(), "QM", String::new()).await.unwrap();
+        link.send(vec![(Token(1), Call::Ping), (Token(2), held_put())]).await.unwrap();
+        node.batches.wait_for(|batches| *batches == 1).await.unwrap();
+        node.close_all.send(Reason::QMgrQuiescing).unwrap();
+        for _ in 0..2 {
+            link.send(vec![(Token(3), held_put())]).await.unwrap();
+        }
+        assert!(matches!(link.recv().await, Some(Delivery::Completions(told)) if told[0].0 == Token(1)));
+        let last = link.recv().await;
+        assert!(matches!(last, Some(Delivery::Closed { reason: Reason::QMgrQuiescing, .. })), "{last:?}");
     }
 }

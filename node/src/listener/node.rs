@@ -60,6 +60,8 @@ pub struct Listener {
     pub sessions: Arc<Semaphore>,
     /// One session at a time translates long selectors.
     pub translations: Arc<Semaphore>,
+    /// Places for work on bodies that is done beside the queue managers, which need the processors, too.
+    pub bodies: Arc<Semaphore>,
     pub hang_ups: Arc<HangUps>,
     pub backlogs: Arc<Backlogs>,
     /// Who is connected, over all protocols.
@@ -74,6 +76,8 @@ impl Listener {
         let backlogs = Backlogs::new(account.clone(), hang_ups.clone(), limits.patience());
         let connections = Arc::new(Semaphore::new(limits.connections_max));
         let sessions = Arc::new(Semaphore::new(limits.sessions_max));
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let bodies = Arc::new(Semaphore::new((processors / 2).max(1)));
         let connected = Arc::<Connected>::default();
         let (limits, started) = (Arc::new(limits), Instant::now());
         Listener {
@@ -84,6 +88,7 @@ impl Listener {
             connections,
             sessions,
             translations: Arc::new(Semaphore::new(1)),
+            bodies,
             hang_ups,
             backlogs,
             connected,

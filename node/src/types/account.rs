@@ -56,7 +56,7 @@ pub enum Share {
 pub const CONNECTION_BYTES: u64 = 32 * 1024;
 
 /// Each share and its part of the whole in percent.
-const PARTS: [(Share, &str, u64); 12] = [
+const PARTS: [(Share, &str, u64); 13] = [
     (Share::Connections, "connections", 10),
     (Share::Receiving, "receiving", 8),
     (Share::Bodies, "bodies", 12),

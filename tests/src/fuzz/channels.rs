@@ -33,6 +33,9 @@ fn run(bytes: &[u8]) {
                     let manner = manner.rotate_left(u32::from(turn) + number as u32);
                     socket.on_completion(id, token, answer(call, manner), WallTime(0));
                 }
+                Ask::Convert(token, conversion) => {
+                    socket.on_converted(id, token, conversion.run(), WallTime(0));
+                }
                 Ask::Disconnect => {}
             }
         }

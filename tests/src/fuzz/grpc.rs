@@ -36,6 +36,7 @@ fn run(bytes: &[u8]) {
             session.on_completions(answers.collect(), |_| Default::default());
             match step {
                 Ok(Step::Read) => break,
+                Ok(Step::Pause) => {}
                 Ok(Step::Connect { token, queue_manager, .. }) => {
                     session.connected(token, queue_manager, "node".into())
                 }

@@ -90,6 +90,7 @@ impl Wire {
             passed.calls.append(&mut self.conversation.take_calls());
             let frame = match step {
                 Step::Read => self.unread.pop_front(),
+                Step::Pause => continue,
                 Step::Full | Step::NoRoom => None,
                 Step::Translate => {
                     self.conversation.translate();

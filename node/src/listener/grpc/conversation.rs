@@ -22,6 +22,8 @@ use crate::listener::serving::{Refused, refused};
 use crate::mqi::{Call, Completion, Data, Put};
 use crate::types::{Account, CompletionCode, NodeId, Reason, Token, limits};
 
+/// Calls are converted so many at a time: a conversation runs on the worker of all others, and of the queue manager.
+const CALLS_A_STEP: u64 = 128;
 /// A response is closed when it has grown past this; with one answer more it stays under the 4 MiB that clients of
 /// gRPC take by default.
 const RESPONSE_BYTES: usize = 512 * 1024;
@@ -44,6 +46,8 @@ pub struct Violation(pub String);
 pub enum Step {
     /// Everything that came is converted: read another frame.
     Read,
+    /// There is more to convert: let others have their turn, and step again.
+    Pause,
     /// Too much is not answered: wait for answers, do not read.
     Full,
     /// Too many long bodies are on their way to this node: wait a moment and step again, do not read.
@@ -124,7 +128,7 @@ impl Conversation {
         self.backlog = frame.calls.into_iter();
     }
 
-    /// Turns what came into calls as far as there is room.
+    /// Turns what came into calls as far as there is room, some of it at a time.
     pub fn step(&mut self) -> Result<Step, Violation> {
         let step = self.advance();
         add(&self.counters.body_bytes_received, std::mem::take(&mut self.body_bytes_received));
@@ -140,6 +144,9 @@ impl Conversation {
             }
             if self.has_no_room() {
                 break Step::NoRoom;
+            }
+            if received >= CALLS_A_STEP && !self.backlog.as_slice().is_empty() {
+                break Step::Pause;
             }
             match self.selector_bytes.checked_sub(self.next_selector_bytes()) {
                 Some(left) => self.selector_bytes = left,
@@ -527,6 +534,18 @@ mod tests {
         conversation.on_completions(done, nowhere);
         assert_eq!(told(&mut conversation), [(3, 0), (2, 0), (4, 0)]);
         assert!(conversation.is_idle());
+    }
+
+    #[test]
+    fn a_long_frame_is_converted_some_calls_at_a_time() {
+        let mut conversation = connected(Limits::default());
+        conversation.on_frame(frame((2..302).map(|token| (token, ping()))));
+        let mut steps = Vec::new();
+        while steps.last() != Some(&Step::Read) {
+            steps.push(conversation.step().unwrap());
+        }
+        assert_eq!(steps, [Step::Pause, Step::Pause, Step::Read]);
+        assert_eq!(conversation.take_calls().len(), 300, "and is one batch if nobody takes them before");
     }
 
     #[test]

@@ -20,9 +20,9 @@ use trimaran_proto::queue::v1::completion::Data;
 use trimaran_proto::queue::v1::queue_client::QueueClient;
 use trimaran_proto::queue::v1::{self as wire, SessionRequest, SessionResponse};
 
-use super::testing::{FakeNode, fake_node, follower, serving};
+use super::testing::{FakeNode, fake_node, follower, held_put, serving};
 use crate::listener::{Accepted, Client, Limits};
-use crate::types::{Reason, RoleView, Share};
+use crate::types::{Reason, RoleView, Share, Token};
 
 /// A connection to the node's listener.
 fn connect(node: &FakeNode) -> Channel {
@@ -128,6 +128,22 @@ async fn who_is_no_user_is_told_so_whatever_it_asks_for() {
         assert_eq!(refused.code(), Code::PermissionDenied);
         assert_eq!(refused.message(), "2035: The certificate is no user's.");
     }
+}
+
+#[tokio::test]
+async fn a_session_that_ends_while_its_calls_wait_for_room_is_told_so() {
+    let node = fake_node(Limits::default(), serving());
+    let mut client = Program::open(&node).await;
+    client.send([(1, hello()), (2, open())]);
+    client.answers(2).await;
+    let inbox = node.listener.node.queue_manager("QM").unwrap();
+    let (other, _outbox) = inbox.open_session(Default::default()).await.unwrap();
+    other.send(Token(1), held_put()).await.unwrap();
+    client.send([(3, get(-1)), (4, put(Bytes::from(vec![7; 10_000])))]);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    node.close_all.send(Reason::QMgrQuiescing).unwrap();
+    let told = tokio::time::timeout(Duration::from_secs(5), client.reasons(3)).await;
+    assert_eq!(told.expect("its end is seen"), [(3, 2549), (4, 2549), (0, 2161)]);
 }
 
 #[tokio::test]

@@ -122,6 +122,14 @@ impl Session {
             let may_read = match &step {
                 Ok(Step::Read) => self.reading,
                 Ok(Step::Full | Step::Translate) => false,
+                Ok(Step::Pause) => {
+                    // What is ready goes on when others had their turn, the queue manager first.
+                    if self.conversation.calls_waiting() >= CALLS_TOGETHER {
+                        self.send_calls().await;
+                    }
+                    tokio::task::yield_now().await;
+                    continue;
+                }
                 Ok(Step::NoRoom) => {
                     self.no_room_since.get_or_insert_with(Instant::now);
                     false
@@ -278,7 +286,7 @@ impl Session {
 
     async fn send_calls(&mut self) {
         let calls = self.conversation.take_calls();
-        let link = self.link.as_ref().expect("calls are made by connected sessions only");
+        let link = self.link.as_mut().expect("calls are made by connected sessions only");
         if let Err(reason) = link.send(calls).await {
             self.close(reason, false);
         }

@@ -17,8 +17,8 @@ use tonic::Status;
 use super::serve;
 use crate::listener::{Accepted, Limits, Listener, NodeHandle};
 use crate::mqi::{
-    Admin, Call, Completion, Data, GetMode, ObjectView, Operate, PutTarget, QueueView, StatusView, Terms,
-    Wait,
+    Admin, Call, Completion, Data, GetMode, ObjectView, Operate, Put, PutTarget, QueueView, StatusView,
+    Terms, Wait,
 };
 use crate::replica::{Delivery, Mail, Mailbox, OutboxSender, Publisher, inbox};
 use crate::types::definition::{Definition, ObjectRef};
@@ -138,6 +138,9 @@ async fn run(mut mailbox: Mailbox, mut closes: mpsc::UnboundedReceiver<Reason>, 
                 Mail::Calls { session, calls } => {
                     batches.send_modify(|count| *count += 1);
                     for (token, call) in calls {
+                        if is_held(&call) {
+                            continue;
+                        }
                         // Answers may wait; their bytes need not.
                         mailbox.give_back(session, mailbox.weight(&call));
                         if mind.sessions.contains_key(&session) {
@@ -157,6 +160,23 @@ async fn run(mut mailbox: Mailbox, mut closes: mpsc::UnboundedReceiver<Reason>, 
             }
         }
     }
+}
+
+/// A call that is never answered, and leaves nearly no room for others.
+pub fn held_put() -> Call {
+    let body = Bytes::from(vec![0; crate::types::limits::BODY_BYTES_MAX]).into();
+    Call::Put(Put {
+        to: PutTarget::Queue(ObjectName::new("HELD").unwrap()),
+        message: Box::new(Message { body, ..Message::default() }),
+        syncpoint: false,
+        logical_order: false,
+        producer: None,
+        dead_letter: false,
+    })
+}
+
+fn is_held(call: &Call) -> bool {
+    matches!(call, Call::Put(Put { to: PutTarget::Queue(queue), .. }) if queue.as_str() == "HELD")
 }
 
 impl Mind {

@@ -3,16 +3,19 @@
 use bytes::Bytes;
 use trimaran_proto::mq::Malformed;
 use trimaran_proto::mq::call::{Body as WireBody, Call as WireCall};
-use trimaran_proto::mq::constants::reason;
+use trimaran_proto::mq::constants::{get, reason};
 use trimaran_proto::mq::segment::{Header, Segment, types};
 use trimaran_proto::mq::wire::Reader;
 
-use super::conversation::{Arriving, Conversation, Waiting, Who, fail};
-use super::convert::Code;
+use super::conversation::{Arriving, Conversation, Who, fail};
+use super::conversion::{Conversion, Converted, Told, Wanted};
+use super::convert::{Code, Sum};
 use super::desk::Desk;
+use super::handles::Object;
+use super::unanswered::Waiting;
 use super::{messages, objects};
 use crate::mqi::{Call, Completion, Data};
-use crate::types::Token;
+use crate::types::{CompletionCode, Token};
 
 /// Structures and strings that a call may have beside its data.
 const CALL_BYTES_MORE: usize = 64 * 1024;
@@ -27,12 +30,19 @@ impl Conversation {
         number: u64,
     ) -> Result<(), Malformed> {
         let bytes_max = desk.agreed.message_bytes_max + CALL_BYTES_MORE;
+        let body = segment.body.clone();
         let Some(joined) = self.joiner.add(segment, bytes_max)? else {
-            let said = || self.joiner.first().map_or(0, said_bytes).min(bytes_max);
-            self.arriving.get_or_insert_with(|| Arriving { number, said: said() });
+            match &mut self.arriving {
+                Some(Arriving { sum: Some(sum), .. }) => sum.add(&body),
+                Some(_) => {}
+                None => {
+                    let (said, sum) = self.joiner.first().map_or((0, None), begun);
+                    self.arriving = Some(Arriving { number, said: said.min(bytes_max), sum });
+                }
+            }
             return Ok(());
         };
-        self.arriving = None;
+        let sum = self.arriving.take().and_then(|arriving| arriving.sum).unwrap_or_default();
         let header = joined.first.header.clone();
         if header.segment >= types::XA {
             // XA has a header of its own and its own code for "not here" (XAER_RMFAIL).
@@ -47,7 +57,7 @@ impl Conversation {
             Err(_) if !joined.more.is_empty() => (read(joined.whole().body)?, Vec::new()),
             Err(malformed) => return Err(malformed),
         };
-        self.dispatch(desk, header, call, more, who);
+        self.dispatch(desk, header, call, (more, sum), who);
         Ok(())
     }
 
@@ -56,7 +66,7 @@ impl Conversation {
         desk: &mut Desk<'_>,
         header: Header,
         call: WireCall,
-        more: Vec<Bytes>,
+        more: (Vec<Bytes>, Sum),
         who: &Who<'_>,
     ) {
         if header.segment == types::CONN {
@@ -96,16 +106,56 @@ impl Conversation {
         }
     }
 
-    pub fn on_completion(&mut self, desk: &mut Desk<'_>, token: Token, completion: Completion) {
+    pub fn on_completion(&mut self, desk: &mut Desk<'_>, token: Token, mut completion: Completion) {
         if matches!(completion.data, Data::Progress { .. }) {
             return;
         }
-        let Some(waiting) = self.waiting.remove(&token) else { return };
+        let mut told = Told::default();
+        if let (Data::Got { message, .. }, CompletionCode::Ok) = (&mut completion.data, completion.code)
+            && let Some(wanted) = self.wanted_text(token)
+        {
+            match Conversion::of(message, wanted) {
+                Ok(conversion) if conversion.is_long() => {
+                    return self.convert_elsewhere(desk, (token, completion), conversion);
+                }
+                Ok(conversion) => told = with_text(&mut completion, conversion.run()),
+                Err(code) => told.code = code,
+            }
+        }
+        self.on_answer(desk, token, completion, told);
+    }
+
+    /// What became of the text that was converted elsewhere.
+    pub fn on_converted(&mut self, desk: &mut Desk<'_>, token: Token, converted: Converted) {
+        // A connection may have ended meanwhile, and another one begun.
+        let Some((_, mut completion)) = self.converting.take_if(|(of, _)| *of == token) else { return };
+        let told = with_text(&mut completion, converted);
+        self.on_answer(desk, token, completion, told);
+    }
+
+    /// What the get of this token wants of the text of its message, if it wants it converted.
+    fn wanted_text(&self, token: Token) -> Option<Wanted> {
+        match self.waiting.get(token)? {
+            Waiting::Get { call, .. } => {
+                let WireBody::Get(asked) = &call.body else { return None };
+                let wanted = Wanted { ccsid: asked.md.ccsid, encoding: asked.md.encoding };
+                (asked.gmo.options & get::CONVERT != 0).then_some(wanted)
+            }
+            Waiting::Message { handle } | Waiting::CloseAfter { handle, .. } => {
+                let Some(Object::Queue { reading, .. }) = self.objects.get(*handle) else { return None };
+                reading.wanted_text()
+            }
+            _ => None,
+        }
+    }
+
+    fn on_answer(&mut self, desk: &mut Desk<'_>, token: Token, completion: Completion, told: Told) {
+        let Some(waiting) = self.waiting.take(token) else { return };
         let (code, reason) = (completion.code as i32, completion.reason.number() as Code);
         match waiting {
             Waiting::Nobody => {}
             Waiting::Open { described } => {
-                if let Some(Waiting::Describe { failed, made, .. }) = self.waiting.get_mut(&described) {
+                if let Some(Waiting::Describe { failed, made, .. }) = self.waiting.get_mut(described) {
                     *failed = completion.is_failed().then_some(reason);
                     if let Data::Opened { queue } = completion.data {
                         *made = Some(queue);
@@ -118,14 +168,16 @@ impl Conversation {
             Waiting::Inquire { header, call } => objects::inquired(desk, &header, call, completion),
             Waiting::Put { header, call, queue } => self.on_placed(desk, &header, call, &queue, completion),
             Waiting::AsyncPut { queue } => self.on_async_placed(desk, completion.code, reason, queue),
-            Waiting::Get { header, call, queue } => messages::got(desk, &header, call, &queue, completion),
-            Waiting::Message { handle } => self.on_message(desk, handle, completion),
+            Waiting::Get { header, call, queue } => {
+                messages::got(desk, &header, call, &queue, (completion, told));
+            }
+            Waiting::Message { handle } => self.on_message(desk, handle, completion, told),
             Waiting::Simple { header, handle } => {
                 desk.reply(&header, WireCall { completion: code, reason, handle, ..WireCall::default() });
             }
             Waiting::Disconnect { header } => self.disconnect(desk, &header, code, reason),
             Waiting::CloseAfter { header, handle, close } => {
-                self.on_message(desk, handle, completion);
+                self.on_message(desk, handle, completion, told);
                 self.close(desk, header, handle, close);
             }
             Waiting::Close { header, handle } => self.closed(desk, &header, handle, &completion),
@@ -134,12 +186,26 @@ impl Conversation {
     }
 }
 
-/// How long the call will be that begins with this segment, if it says so: a put has its data behind everything else.
-fn said_bytes(first: &Segment) -> usize {
+/// Puts the text where the message's body was.
+fn with_text(completion: &mut Completion, Converted { body, told }: Converted) -> Told {
+    if let Data::Got { message, body_length } = &mut completion.data {
+        *body_length = body.len();
+        message.body = body;
+    }
+    told
+}
+
+/// How long the call will be that begins with this segment, if it says so: a put has its data behind everything else, and the
+/// sum of what is here begins.
+fn begun(first: &Segment) -> (usize, Option<Sum>) {
     let length = first.body.len();
     let mut reader = Reader::new(first.body.clone(), first.header.order);
     match WireCall::read(&mut reader, first.header.segment).map(|call| call.body) {
-        Ok(WireBody::Put(put)) => length - put.data.len() + put.length as usize,
-        _ => length,
+        Ok(WireBody::Put(put)) => {
+            let mut sum = Sum::default();
+            sum.add(&put.data);
+            (length - put.data.len() + put.length as usize, Some(sum))
+        }
+        _ => (length, None),
     }
 }

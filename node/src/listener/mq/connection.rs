@@ -1,16 +1,19 @@
 //! Drives one socket: bytes from the client to [`Socket`], its asks to the replica, and everything back.
 //!
-//! One task a connection. A client that does not read what it is sent is not read either, and is hung up on in the end.
+//! One task a connection. A client that does not read what it is sent is not read either, and is hung up on in the end. Of
+//! what has come, from the client or for it, a part is handled at a time, and others have their turn in between. Whatever is
+//! waited for, the end of the client is seen: nothing waits for what only the end of its own session could free.
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use futures::FutureExt;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 
 use super::super::Listener;
@@ -21,13 +24,14 @@ use super::super::gate::{Admission, Gate, NotAdmitted};
 use super::super::guarded::Guarded;
 use super::super::link::Link;
 use super::super::unread::Unread;
+use super::conversion::{Conversion, Converted};
 use super::convert::Code;
 use super::desk::{Ask, Connect};
 use super::intake::Intake;
 use super::socket::Socket;
-use crate::mqi::{Call, ChannelTerms, Identity, Refusal};
+use crate::mqi::{Call, ChannelTerms, Completion, Identity, Refusal};
 use crate::replica::{Delivery, answer_bytes};
-use crate::types::{ObjectName, Reason, Token, WallTime};
+use crate::types::{Held, ObjectName, Reason, Share, Token, WallTime};
 
 /// What is read at a time.
 const READ_BYTES: usize = 32 * 1024;
@@ -35,8 +39,12 @@ const READ_BYTES: usize = 32 * 1024;
 const AGREE_WITHIN: Duration = Duration::from_secs(10);
 /// Below this, a heartbeat that is not answered is waited for once more as long; from it on, this much longer.
 const HEARTBEAT_PATIENCE: Duration = Duration::from_secs(60);
-/// Answers that wait are sent when so many bytes have come together.
+/// Answers that wait are sent when so many bytes have come together, or so many answers.
 const SEND_BYTES: usize = 256 * 1024;
+const ANSWERS_TOGETHER: usize = 64;
+/// A client that sends on and on while what it sent cannot be handled, and of whose end nothing could be seen, is hung up on.
+const UNHANDLED_PATIENCE: Duration = Duration::from_secs(60);
+const UNHANDLED: &str = "it sends more than can be handled, and waits for none of it";
 
 /// A connection and its sessions.
 pub struct Driver<IO> {
@@ -45,8 +53,14 @@ pub struct Driver<IO> {
     io: Guarded<IO>,
     socket: Socket,
     received: BytesMut,
+    /// Something of what was received can be handled when there is room for it.
+    is_left: bool,
+    /// Since when nothing is handled and nothing more is read.
+    unhandled_since: Option<Instant>,
     intake: Intake,
     links: BTreeMap<u32, Open>,
+    /// Text that is converted elsewhere, and what is held for it.
+    conversions: JoinSet<Option<Done>>,
     /// What is written to the client.
     unread: Unread,
     /// Bytes of bodies that are in the socket's answers and not written: by whom, and how many.
@@ -58,14 +72,38 @@ pub struct Driver<IO> {
     asked: bool,
 }
 
+/// Whose text was converted, and what was held for it.
+type Done = (u32, Token, Converted, Held);
+
 /// A session of one conversation. In this order: the session ends before its place is free.
 struct Open {
     link: Link,
+    /// Answers that the conversation has not got.
+    arrived: std::vec::IntoIter<(Token, Completion)>,
+    /// The one before them waits for its text.
+    converting: Option<AbortHandle>,
     _admission: Admission,
+}
+
+impl Open {
+    fn may_answer(&self) -> bool {
+        self.converting.is_none() && !self.arrived.as_slice().is_empty()
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if let Some(converting) = &self.converting {
+            converting.abort();
+        }
+    }
 }
 
 enum Wake {
     Delivery(u32, Option<Delivery>),
+    Converted(Option<Done>),
+    /// Others had their turn.
+    GoOn,
     /// The queue manager ends the instance of the channel.
     Ended,
     Read(std::io::Result<usize>),
@@ -86,8 +124,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             io,
             socket,
             received,
+            is_left: false,
+            unhandled_since: None,
             intake,
             links,
+            conversions: JoinSet::new(),
             unread,
             answered: Vec::new(),
             instance: None,
@@ -100,28 +141,68 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
     pub async fn run(mut self, closing: impl Future<Output = ()>) {
         let mut closing = pin!(closing);
         loop {
-            if self.carry_out().await.is_err() || self.socket.is_closing() {
+            if self.carry_out(closing.as_mut()).await.is_err() || self.socket.is_closing() {
                 break;
             }
-            let may_read = self.intake.hold(self.socket.unfinished());
+            let has_room = self.intake.hold(self.socket.unfinished(), self.socket.kept_bytes());
+            let may_handle = has_room && !self.socket.is_full();
+            let goes_on = (may_handle && self.is_left) || self.links.values().any(Open::may_answer);
+            // A little is read ahead, so that the end of the client is seen.
+            let may_read = (may_handle && !self.is_left) || self.received.len() < READ_BYTES;
+            let is_unhandled = !may_handle && !may_read;
+            let unhandled_since = is_unhandled.then(|| self.unhandled_since.unwrap_or_else(Instant::now));
+            self.unhandled_since = unhandled_since;
+            let unhandled_until = unhandled_since.unwrap_or_else(Instant::now) + UNHANDLED_PATIENCE;
             let quiet_at = self.quiet_at();
             let look = self.intake.look_at();
             let wake = {
-                let Driver { io, received, links, instance, .. } = &mut self;
+                let Driver { io, received, links, instance, conversions, .. } = &mut self;
                 received.reserve(READ_BYTES);
                 tokio::select! {
                     biased;
                     () = &mut closing => break,
                     () = ended(instance) => Wake::Ended,
                     (id, delivery) = next_delivery(links) => Wake::Delivery(id, delivery),
+                    Some(converted) = conversions.join_next() => match converted {
+                        Ok(converted) => Wake::Converted(converted),
+                        Err(ended) if ended.is_cancelled() => Wake::Look,
+                        Err(_) => Wake::Converted(None),
+                    },
+                    () = tokio::task::yield_now(), if goes_on => Wake::GoOn,
                     read = io.read_buf(received), if may_read => Wake::Read(read),
                     () = tokio::time::sleep_until(look.unwrap_or(quiet_at)), if look.is_some() => Wake::Look,
+                    () = tokio::time::sleep_until(unhandled_until), if is_unhandled => {
+                        self.io.hang_up(UNHANDLED);
+                        break;
+                    }
                     () = tokio::time::sleep_until(quiet_at), if may_read => Wake::Quiet,
                 }
             };
             match wake {
                 Wake::Ended => self.socket.on_session_ended(),
-                Wake::Delivery(id, delivery) => self.on_delivery(id, delivery),
+                Wake::Delivery(id, delivery) => {
+                    self.take_delivery(id, delivery);
+                    self.answer(id);
+                }
+                Wake::Converted(None) => self.socket.on_session_ended(),
+                Wake::Converted(Some((id, token, converted, _held))) => {
+                    self.socket.on_converted(id, token, converted, now());
+                    if let Some(open) = self.links.get_mut(&id)
+                        && !self.socket.is_converting(id)
+                    {
+                        open.converting = None;
+                        self.answer(id);
+                    }
+                }
+                Wake::GoOn => {
+                    let answered = self.links.iter().filter(|(_, open)| open.may_answer());
+                    for id in answered.map(|(id, _)| *id).collect::<Vec<_>>() {
+                        self.answer(id);
+                    }
+                    if may_handle && self.is_left {
+                        self.handle();
+                    }
+                }
                 Wake::Read(Ok(0) | Err(_)) => break,
                 Wake::Read(Ok(_)) => {
                     // Until there is an agreement the time runs on: a byte now and then is none.
@@ -129,7 +210,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
                         (self.heard, self.asked) = (Instant::now(), false);
                     }
                     add(&self.listener.counters.frames_received, 1);
-                    self.socket.on_bytes(&mut self.received, now());
+                    match may_handle && !self.is_left {
+                        true => self.handle(),
+                        false => self.is_left = true,
+                    }
                 }
                 Wake::Look if self.intake.is_over() => {
                     let because = "it does not finish what it sends, or there is no memory for it";
@@ -154,6 +238,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
         let _ = self.io.shutdown().await;
     }
 
+    fn handle(&mut self) {
+        self.is_left = self.socket.on_bytes(&mut self.received, now());
+    }
+
     /// When the silence of the client means something.
     fn quiet_at(&self) -> Instant {
         let Some(agreed) = self.socket.agreed() else { return self.heard + AGREE_WITHIN };
@@ -165,8 +253,8 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
         }
     }
 
-    /// Hands asks to the replica and bytes to the client, until there are none.
-    async fn carry_out(&mut self) -> std::io::Result<()> {
+    /// Hands asks to the replica and bytes to the client, until there are none. Fails when the client ends, or `closing` says so.
+    async fn carry_out(&mut self, mut closing: Pin<&mut impl Future<Output = ()>>) -> std::io::Result<()> {
         loop {
             let asks = self.socket.take_asks();
             if asks.is_empty() {
@@ -176,17 +264,18 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             let mut caller = None;
             for (id, ask) in asks {
                 if caller != Some(id) || !matches!(ask, Ask::Call(..)) {
-                    self.send(caller, std::mem::take(&mut calls)).await;
+                    self.send(caller, std::mem::take(&mut calls), closing.as_mut()).await?;
                     caller = Some(id);
                 }
                 match ask {
                     Ask::Call(token, call) => calls.push((token, call)),
-                    Ask::Instance(channel) => self.begin_instance(&channel).await,
-                    Ask::Connect(asked) => self.connect(id, asked).await,
+                    Ask::Convert(token, conversion) => self.convert(id, token, conversion),
+                    Ask::Instance(channel) => self.begin_instance(&channel, closing.as_mut()).await?,
+                    Ask::Connect(asked) => self.connect(id, asked, closing.as_mut()).await?,
                     Ask::Disconnect => drop(self.links.remove(&id)),
                 }
             }
-            self.send(caller, calls).await;
+            self.send(caller, calls, closing.as_mut()).await?;
         }
         if self.socket.has_out() {
             add(&self.listener.counters.frames_sent, 1);
@@ -211,42 +300,90 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
         self.io.flush().await
     }
 
-    async fn send(&mut self, id: Option<u32>, calls: Vec<(Token, Call)>) {
+    async fn send(
+        &mut self,
+        id: Option<u32>,
+        calls: Vec<(Token, Call)>,
+        closing: Pin<&mut impl Future<Output = ()>>,
+    ) -> std::io::Result<()> {
         if calls.is_empty() {
-            return;
+            return Ok(());
         }
         add(&self.listener.counters.calls_received, calls.len() as u64);
-        let open = id.and_then(|id| self.links.get(&id));
-        let Some(open) = open else { return };
-        if open.link.send(calls).await.is_err() {
+        let open = id.and_then(|id| self.links.get_mut(&id));
+        let Some(open) = open else { return Ok(()) };
+        let before = self.received.len();
+        let sent = while_there(&mut self.io, &mut self.received, closing, open.link.send(calls)).await?;
+        self.is_left |= self.received.len() > before;
+        if sent.is_err() {
             self.socket.on_session_ended();
         }
+        Ok(())
     }
 
-    async fn begin_instance(&mut self, channel: &str) {
-        let opened = self.open_instance(channel).await;
+    /// Text is converted where it keeps nobody waiting, and counted meanwhile.
+    fn convert(&mut self, id: u32, token: Token, conversion: Conversion) {
+        let Some(open) = self.links.get_mut(&id) else { return };
+        let mut held = Held::nothing(self.listener.account.clone(), Share::Answers);
+        held.set(conversion.bytes() as u64);
+        let places = self.listener.bodies.clone();
+        let converting = async move {
+            let place = places.acquire_owned().await;
+            // The place is taken until it is done, also when nobody waits for it any more.
+            let run = tokio::task::spawn_blocking(move || {
+                let converted = conversion.run();
+                drop(place);
+                converted
+            });
+            let converted = run.await.ok()?;
+            held.set(converted.body.len() as u64);
+            Some((id, token, converted, held))
+        };
+        open.converting = Some(self.conversions.spawn(converting));
+    }
+
+    async fn begin_instance(
+        &mut self,
+        channel: &str,
+        closing: Pin<&mut impl Future<Output = ()>>,
+    ) -> std::io::Result<()> {
+        let opened = self.open_instance(channel, closing).await?;
         self.socket.on_channel(opened);
         // What came behind the offer.
-        self.socket.on_bytes(&mut self.received, now());
+        self.handle();
+        Ok(())
     }
 
-    async fn open_instance(&mut self, channel: &str) -> Result<ChannelTerms, Refusal> {
+    async fn open_instance(
+        &mut self,
+        channel: &str,
+        closing: Pin<&mut impl Future<Output = ()>>,
+    ) -> std::io::Result<Result<ChannelTerms, Refusal>> {
         let known = self.io.client();
-        let name = ObjectName::new(channel).map_err(|_| Reason::UnknownChannelName)?;
+        let Ok(name) = ObjectName::new(channel) else { return Ok(Err(Reason::UnknownChannelName.into())) };
         let client = known.with_identity(Identity { channel: Some(name), ..known.identity.clone() });
-        let opened = Link::open_instance(&self.listener, &client, self.socket.queue_manager()).await;
-        let link = opened.map_err(|unserved| Refusal::from(*unserved.refusal))?;
-        let terms = link.terms().channel.clone().ok_or(Reason::UnknownChannelName)?;
-        self.instance = Some(link);
-        Ok(terms)
+        let opening = Link::open_instance(&self.listener, &client, self.socket.queue_manager());
+        Ok(match while_there(&mut self.io, &mut self.received, closing, opening).await? {
+            Ok(link) => {
+                let terms = link.terms().channel.clone();
+                self.instance = Some(link);
+                terms.ok_or(Reason::UnknownChannelName.into())
+            }
+            Err(unserved) => Err(Refusal::from(*unserved.refusal)),
+        })
     }
 
     fn address(&self) -> String {
         self.io.client().address.map_or_else(String::new, |address| address.to_string())
     }
 
-    async fn connect(&mut self, id: u32, asked: Connect) {
-        let opened = self.open(&asked).await;
+    async fn connect(
+        &mut self,
+        id: u32,
+        asked: Connect,
+        closing: Pin<&mut impl Future<Output = ()>>,
+    ) -> std::io::Result<()> {
+        let opened = self.open(&asked, closing).await?;
         let opened = match opened {
             Ok(open) => {
                 self.links.insert(id, open);
@@ -266,26 +403,42 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             }
         };
         self.socket.on_connected(id, opened, now());
+        Ok(())
     }
 
     /// The session, or the reason that the program is told and why, for the log.
-    async fn open(&mut self, asked: &Connect) -> Result<Open, (Reason, String)> {
-        let admission = self.gate.admit(self.client(asked)).map_err(|refused| {
-            let reason = match refused {
-                NotAdmitted::Stopping => Reason::QMgrQuiescing,
-                NotAdmitted::NoUser(_) => Reason::NotAuthorized,
-                NotAdmitted::TooMany { .. } => Reason::MaxConnsLimitReached,
-            };
-            (reason, refused.to_string())
-        })?;
+    async fn open(
+        &mut self,
+        asked: &Connect,
+        closing: Pin<&mut impl Future<Output = ()>>,
+    ) -> std::io::Result<Result<Open, (Reason, String)>> {
+        let admission = match self.gate.admit(self.client(asked)) {
+            Ok(admission) => admission,
+            Err(refused) => {
+                let reason = match refused {
+                    NotAdmitted::Stopping => Reason::QMgrQuiescing,
+                    NotAdmitted::NoUser(_) => Reason::NotAuthorized,
+                    NotAdmitted::TooMany { .. } => Reason::MaxConnsLimitReached,
+                };
+                return Ok(Err((reason, refused.to_string())));
+            }
+        };
         let name = self.socket.queue_manager();
         let application = asked.application.clone();
-        let link = Link::open(&self.listener, &admission.client, name, application).await;
-        let link = link.map_err(|unserved| {
-            let refusal = Refusal::from(*unserved.refusal);
-            (refusal.reason, refusal.sentence())
-        })?;
-        Ok(Open { link, _admission: admission })
+        let before = self.received.len();
+        let opening = Link::open(&self.listener, &admission.client, name, application);
+        let opened = while_there(&mut self.io, &mut self.received, closing, opening).await?;
+        self.is_left |= self.received.len() > before;
+        Ok(match opened {
+            Ok(link) => {
+                let arrived = Vec::new().into_iter();
+                Ok(Open { link, arrived, converting: None, _admission: admission })
+            }
+            Err(unserved) => {
+                let refusal = Refusal::from(*unserved.refusal);
+                Err((refusal.reason, refusal.sentence()))
+            }
+        })
     }
 
     /// The channel says whose rights count. If it does not, the certificate says who it is, and where there is none, the client
@@ -304,39 +457,71 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
         known.with_identity(Identity { channel, ..identity })
     }
 
-    fn on_delivery(&mut self, id: u32, delivery: Option<Delivery>) {
-        let mut next = delivery;
-        let mut sent = 0;
-        loop {
-            match next {
-                Some(Delivery::Completions(completions)) => {
-                    sent += completions.len() as u64;
-                    let bytes = completions.iter().map(|(_, completion)| answer_bytes(completion)).sum();
-                    if bytes > 0 {
-                        self.answered.push((id, bytes));
-                    }
-                    for (token, completion) in completions {
-                        if completion.is_failed() {
-                            self.listener.counters.count_failed(completion.reason);
-                        }
-                        self.socket.on_completion(id, token, completion, now());
-                    }
-                }
-                Some(Delivery::Closed { .. }) | None => {
-                    self.socket.on_session_ended();
-                    break;
-                }
+    fn take_delivery(&mut self, id: u32, delivery: Option<Delivery>) {
+        match (delivery, self.links.get_mut(&id)) {
+            (Some(Delivery::Completions(completions)), Some(open)) => {
+                debug_assert!(open.arrived.as_slice().is_empty(), "answers come in order");
+                open.arrived = completions.into_iter();
             }
-            if self.socket.out_bytes() > SEND_BYTES {
+            (Some(Delivery::Completions(_)), None) => {}
+            (Some(Delivery::Closed { .. }) | None, _) => self.socket.on_session_ended(),
+        }
+    }
+
+    /// Gives a conversation answers that are there: some of them.
+    fn answer(&mut self, id: u32) {
+        let mut sent = 0;
+        while sent < ANSWERS_TOGETHER && self.socket.out_bytes() <= SEND_BYTES && !self.socket.is_closing() {
+            let Some(open) = self.links.get_mut(&id).filter(|open| open.converting.is_none()) else { break };
+            let Some((token, completion)) = open.arrived.next() else {
+                let Some(more) = open.link.try_recv() else { break };
+                self.take_delivery(id, Some(more));
+                continue;
+            };
+            let bytes = answer_bytes(&completion);
+            if bytes > 0 {
+                self.answered.push((id, bytes));
+            }
+            if completion.is_failed() {
+                self.listener.counters.count_failed(completion.reason);
+            }
+            sent += 1;
+            self.socket.on_completion(id, token, completion, now());
+            if self.socket.is_converting(id) {
                 break;
             }
-            match self.links.get_mut(&id).and_then(|open| open.link.try_recv()) {
-                Some(more) => next = Some(more),
-                None => break,
-            }
         }
-        add(&self.listener.counters.answers_sent, sent);
+        add(&self.listener.counters.answers_sent, sent as u64);
     }
+}
+
+/// What the replica is asked for, unless the client ends first, or `closing` says so.
+async fn while_there<IO: AsyncRead + Unpin, T>(
+    io: &mut Guarded<IO>,
+    received: &mut BytesMut,
+    closing: Pin<&mut impl Future<Output = ()>>,
+    asked: impl Future<Output = T>,
+) -> std::io::Result<T> {
+    tokio::select! {
+        biased;
+        answered = asked => Ok(answered),
+        () = closing => Err(std::io::ErrorKind::ConnectionAborted.into()),
+        ended = end(io, received) => Err(ended),
+    }
+}
+
+/// How the client ends: it says so, or it sends on and on, and its end could not be seen.
+async fn end<IO: AsyncRead + Unpin>(io: &mut Guarded<IO>, received: &mut BytesMut) -> std::io::Error {
+    while received.len() < READ_BYTES {
+        received.reserve(READ_BYTES);
+        match io.read_buf(received).await {
+            Ok(0) => return std::io::ErrorKind::UnexpectedEof.into(),
+            Ok(_) => {}
+            Err(error) => return error,
+        }
+    }
+    tokio::time::sleep(UNHANDLED_PATIENCE).await;
+    io.hang_up(UNHANDLED)
 }
 
 /// When the queue manager ends the instance.
@@ -353,6 +538,9 @@ async fn ended(instance: &mut Option<Link>) {
 async fn next_delivery(links: &mut BTreeMap<u32, Open>) -> (u32, Option<Delivery>) {
     poll_fn(|context| {
         for (id, open) in links.iter_mut() {
+            if open.converting.is_some() || open.may_answer() {
+                continue;
+            }
             // A receiver keeps its waker when the future that polled it is gone.
             if let Poll::Ready(delivery) = pin!(open.link.recv()).poll_unpin(context) {
                 return Poll::Ready((*id, delivery));
@@ -378,11 +566,16 @@ pub fn unique() -> u64 {
 mod tests {
     use std::sync::Arc;
 
+    use tokio::io::DuplexStream;
+    use tokio::task::JoinHandle;
+
     use super::*;
-    use crate::listener::grpc::testing::{fake_node, serving};
+    use crate::listener::grpc::testing::{FakeNode, fake_node, held_put, serving};
     use crate::listener::mq::Terms;
     use crate::listener::mq::socket_test::long_put;
     use crate::listener::{Accepted, Limits};
+    use crate::mqi;
+    use crate::replica::{Outbox, SessionHandle};
     use crate::types::Share;
 
     #[tokio::test(start_paused = true)]
@@ -403,6 +596,64 @@ mod tests {
         driven.await.unwrap();
         assert_eq!((began.elapsed().as_secs(), node.listener.counters.figures().hung_up), (10, 1));
         assert_eq!(node.listener.account.used(Share::Answers), 0);
+    }
+
+    /// A connection whose program has put a message of 900,000 bytes and a byte of another call, and for which there is no
+    /// room, because another session has all of it.
+    async fn without_room(node: &FakeNode) -> (JoinHandle<()>, DuplexStream, (SessionHandle, Outbox)) {
+        let inbox = node.listener.node.queue_manager("QM").unwrap();
+        let other = inbox.open_session(mqi::Connect::default()).await.unwrap();
+        other.0.send(Token(1), held_put()).await.unwrap();
+        let (near, mut far) = tokio::io::duplex(1 << 20);
+        let gate = Gate::new(&node.listener);
+        let io = Accepted::new(near, Client::default()).counted(&node.listener, &gate).unwrap();
+        let (socket, mut put) = long_put(900_000);
+        let mut driver = Driver::new(node.listener.clone(), gate.clone(), io, socket);
+        let admission = gate.admit(Client::new(None, Identity::of("test"))).unwrap();
+        let link = Link::open(&node.listener, &admission.client, "QM", String::new()).await.unwrap();
+        let arrived = Vec::new().into_iter();
+        driver.links.insert(1, Open { link, arrived, converting: None, _admission: admission });
+        let driven = tokio::spawn(driver.run(std::future::pending()));
+        put.extend_from_slice(b"T");
+        far.write_all(&put).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(!driven.is_finished(), "it waits for room");
+        (driven, far, other)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_goes_while_its_calls_wait_for_room_leaves_nothing() {
+        let node = fake_node(Limits::default(), serving());
+        let places = node.listener.sessions.available_permits();
+        let (driven, far, _other) = without_room(&node).await;
+        drop(far);
+        let ended = tokio::time::timeout(Duration::from_secs(1), driven).await;
+        ended.expect("its end is seen").unwrap();
+        assert_eq!(node.listener.sessions.available_permits(), places);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_sends_on_and_on_while_its_calls_wait_for_room_is_hung_up_on() {
+        let node = fake_node(Limits::default(), serving());
+        let (driven, mut far, _other) = without_room(&node).await;
+        let began = Instant::now();
+        let flood = tokio::spawn(async move { while far.write_all(&[b'T'; 4096]).await.is_ok() {} });
+        driven.await.unwrap();
+        let (took, hung_up) = (began.elapsed(), node.listener.counters.figures().hung_up);
+        assert!(hung_up == 1 && took < UNHANDLED_PATIENCE + Duration::from_secs(2), "{took:?}, {hung_up}");
+        flood.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_that_ends_while_its_calls_wait_for_room_ends_its_connection() {
+        let node = fake_node(Limits::default(), serving());
+        let (driven, mut far, _other) = without_room(&node).await;
+        node.close_all.send(Reason::QMgrQuiescing).unwrap();
+        let ended = tokio::time::timeout(Duration::from_secs(1), driven).await;
+        ended.expect("it is told").unwrap();
+        let mut told = Vec::new();
+        far.read_to_end(&mut told).await.unwrap();
+        assert!(told.starts_with(b"TSH"), "with a STATUS: {told:?}");
     }
 
     #[tokio::test(start_paused = true)]

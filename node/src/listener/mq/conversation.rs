@@ -3,7 +3,7 @@
 //! A reply has the structures of its request with the output fields filled in, so a call is kept until it is answered. A call
 //! that is not served here is answered with 2298; nothing is ever answered by silence.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashSet;
 
 use bytes::Bytes;
 use trimaran_proto::mq::call::{Attributes, Body as WireBody, Call as WireCall, Conn, Fcno, FcnoFields};
@@ -14,12 +14,14 @@ use trimaran_proto::mq::split::Joiner;
 use trimaran_proto::mq::{Raw, Text, spi};
 
 use super::async_puts::AsyncPuts;
-use super::convert::Code;
+use super::conversion::Conversion;
+use super::convert::{Code, Sum};
 use super::desk::{Ask, Connect, Desk};
+use super::handles::Handles;
 use super::intake::Unfinished;
-use super::reading::Reading;
-use crate::mqi::{Call, CloseOption};
-use crate::types::{ObjectName, Reason, Token};
+use super::unanswered::{Unanswered, Waiting};
+use crate::mqi::{Call, Completion};
+use crate::types::{Reason, Token};
 
 #[derive(Debug, Default)]
 pub struct Conversation {
@@ -32,8 +34,10 @@ pub struct Conversation {
     pub(super) application: String,
     pub(super) application_type: i32,
     pub(super) user: String,
-    pub(super) objects: BTreeMap<i32, Object>,
-    pub(super) waiting: HashMap<Token, Waiting>,
+    pub(super) objects: Handles,
+    pub(super) waiting: Unanswered,
+    /// The answer whose text is converted elsewhere; the answers behind it are kept back by who brings them.
+    pub(super) converting: Option<(Token, Completion)>,
     pub(super) tokens: u64,
     /// Whether there may be something to commit.
     pub(super) in_unit: bool,
@@ -50,6 +54,8 @@ pub(super) struct Arriving {
     pub number: u64,
     /// What its first segment says that it will be.
     pub said: usize,
+    /// Of the data of a put.
+    pub sum: Option<Sum>,
 }
 
 /// Whether messages are given to callbacks (MQCTL).
@@ -73,78 +79,11 @@ enum State {
     Connected,
 }
 
-/// What a handle stands for.
-#[derive(Debug)]
-pub(super) enum Object {
-    QueueManager { options: u32 },
-    Queue { name: ObjectName, options: u32, reading: Box<Reading> },
-}
-
 /// Who is at the other end of the socket.
 #[derive(Clone, Copy, Debug)]
 pub struct Who<'a> {
     pub channel: &'a str,
     pub user: &'a str,
-}
-
-/// A call of the client that the replica has not answered.
-#[derive(Debug)]
-pub(super) enum Waiting {
-    /// The first of the two calls of an open.
-    Open {
-        described: Token,
-    },
-    /// The second one, which tells the defaults.
-    Describe {
-        header: Header,
-        call: WireCall,
-        failed: Option<Code>,
-        /// The queue that was made for it.
-        made: Option<ObjectName>,
-    },
-    Inquire {
-        header: Header,
-        call: WireCall,
-    },
-    Put {
-        header: Header,
-        call: WireCall,
-        queue: ObjectName,
-    },
-    Get {
-        header: Header,
-        call: WireCall,
-        queue: ObjectName,
-    },
-    /// A put whose program does not wait for the answer (MQPMO_ASYNC_RESPONSE).
-    AsyncPut {
-        queue: ObjectName,
-    },
-    /// A get for a handle that is read with requests.
-    Message {
-        handle: i32,
-    },
-    /// Nobody waits for the answer.
-    Nobody,
-    /// Answered with a header only.
-    Simple {
-        header: Header,
-        handle: i32,
-    },
-    /// MQDISC: the session ends with the answer.
-    Disconnect {
-        header: Header,
-    },
-    /// An MQCLOSE that waits until the handle's get has ended.
-    CloseAfter {
-        header: Header,
-        handle: i32,
-        close: CloseOption,
-    },
-    Close {
-        header: Header,
-        handle: i32,
-    },
 }
 
 impl Conversation {
@@ -158,7 +97,7 @@ impl Conversation {
 
     /// What has come of a call that is not complete.
     pub fn unfinished(&self) -> Option<Unfinished> {
-        let Arriving { number, said } = self.arriving?;
+        let Arriving { number, said, .. } = self.arriving?;
         let arrived = self.joiner.held_bytes();
         Some(Unfinished { oldest: number, arrived, whole: said.max(arrived) })
     }
@@ -166,9 +105,36 @@ impl Conversation {
     pub(super) fn ask(&mut self, desk: &mut Desk<'_>, call: Call, waiting: Waiting) -> Token {
         self.tokens += 1;
         let token = Token(self.tokens);
-        self.waiting.insert(token, waiting);
+        self.waiting.begin(token, &call, waiting);
         desk.ask(Ask::Call(token, call));
         token
+    }
+
+    /// Too much is not answered: nothing more is handled.
+    pub fn is_full(&self) -> bool {
+        self.waiting.is_full()
+    }
+
+    /// Memory of the calls that are not answered.
+    pub fn kept_bytes(&self) -> usize {
+        self.waiting.kept_bytes()
+    }
+
+    /// The next answer waits until [`Conversation::on_converted`].
+    pub fn is_converting(&self) -> bool {
+        self.converting.is_some()
+    }
+
+    /// Others would wait too long for this: it is done elsewhere, and the answer goes on with what became of it.
+    pub(super) fn convert_elsewhere(
+        &mut self,
+        desk: &mut Desk<'_>,
+        answer: (Token, Completion),
+        conversion: Conversion,
+    ) {
+        debug_assert!(self.converting.is_none(), "answers behind one that is converted are kept back");
+        desk.ask(Ask::Convert(answer.0, conversion));
+        self.converting = Some(answer);
     }
 
     // ---- connections ------------------------------------------------------------------------------------------
@@ -233,6 +199,7 @@ impl Conversation {
         self.state = State::Apart;
         self.objects.clear();
         self.waiting.clear();
+        self.converting = None;
     }
 }
 

@@ -11,7 +11,7 @@ use trimaran_proto::mq::object::Od;
 use trimaran_proto::mq::segment::Header;
 use trimaran_proto::mq::{Order, Raw, Text};
 
-use super::characters;
+use super::characters::{self, Written};
 use crate::mqi::{GetMode, OpenOptions, Wait};
 use crate::types::{
     Body, CorrelationId, Descriptor, GroupId, Message, MessageId, MessageSelector, Persistence, Reason,
@@ -25,7 +25,7 @@ pub type Code = i32;
 pub const CCSID: i32 = 1208;
 const IN_GROUP: u32 = message_flags::MSG_IN_GROUP | message_flags::LAST_MSG_IN_GROUP;
 /// MQENC_NATIVE, for messages that do not say.
-const ENCODING: i32 = 546;
+pub const ENCODING: i32 = 546;
 
 /// What a put says of its message. Ids that the put wants new are left empty, and the queue manager makes them.
 pub fn descriptor(md: &Md, options: u32, application_type: i32) -> Result<Descriptor, Code> {
@@ -163,7 +163,9 @@ pub fn selector(od: &Od, header: &Header) -> Result<Option<Arc<MessageSelector>>
     // What the program did not say is what its client speaks.
     let said = [text.ccsid, i32::from(header.ccsid)].into_iter().find(|ccsid| *ccsid > 0);
     let ccsid = said.unwrap_or(CCSID);
-    let utf8 = characters::converted(&bytes, ccsid, CCSID, header.order == Order::Big);
+    let is_big = header.order == Order::Big;
+    let (from, to) = (Written { ccsid, is_big }, Written { ccsid: CCSID, is_big });
+    let utf8 = characters::converted(&bytes, from, to);
     let utf8 = utf8.ok_or(reason::SOURCE_CCSID_ERROR)?;
     let text = std::str::from_utf8(&utf8).map_err(|_| reason::SOURCE_CCSID_ERROR)?;
     MessageSelector::new(text.trim_end_matches('\0')).map_err(|error| error.reason().number() as Code)
@@ -273,36 +275,37 @@ pub fn statuses(descriptor: &Descriptor) -> [u8; 3] {
     [group, b' ', b' ']
 }
 
-/// Converts the body of a text message to the character set that is wanted, and says so in its MQMD; the reason of the
-/// warning when it cannot be done. The length of the message may change.
-pub fn convert_text(md: &mut Md, body: &mut Body, ccsid: i32, encoding: i32) -> Code {
-    let wanted = if ccsid == 0 { CCSID } else { ccsid };
-    if md.ccsid == wanted || md.format.is_blank() {
-        return reason::NONE;
+/// The checksum of a body as far as it has come.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sum {
+    bytes: usize,
+    crc: u32,
+}
+
+impl Sum {
+    pub fn add(&mut self, data: &[u8]) {
+        self.bytes += data.len();
+        self.crc = crc32c::crc32c_append(self.crc, data);
     }
-    if md.format.text() != "MQSTR" {
-        return reason::NOT_CONVERTED;
-    }
-    // MQENC_INTEGER_NORMAL: big-endian.
-    let is_big = |encoding: i32| encoding & 0xF == 1;
-    let text = characters::converted(&body.to_bytes(), md.ccsid, CCSID, is_big(md.encoding));
-    let text = text.and_then(|text| characters::converted(&text, CCSID, wanted, is_big(encoding)));
-    match text {
-        Some(text) => {
-            *body = Body::from(text);
-            (md.ccsid, md.encoding) = (wanted, encoding);
-            reason::NONE
+
+    /// Of the whole body. What was added is the beginning of it, or more than it.
+    fn finish(mut self, body: &Body) -> u32 {
+        if self.bytes > body.len() {
+            return body.crc32c();
         }
-        None => reason::NOT_CONVERTED,
+        body.slice(self.bytes, body.len()).parts().iter().for_each(|part| self.add(part));
+        self.crc
     }
 }
 
-/// A message as it is put, with its checksum.
-pub fn message(descriptor: Descriptor, body: Body) -> Result<Message, Code> {
+/// A message as it is put, with its checksum. `sum` is that of what came before its last segment: a long body is looked at as it
+/// comes, and not at its end.
+pub fn message(descriptor: Descriptor, body: Body, sum: Sum) -> Result<Message, Code> {
     if body.len() > crate::types::limits::BODY_BYTES_MAX {
         return Err(Reason::MsgTooBigForQMgr.number() as Code);
     }
-    let body_crc = body.crc32c();
+    let body_crc = sum.finish(&body);
+    debug_assert_eq!(body_crc, body.crc32c(), "the sum of the parts is that of the whole");
     Ok(Message { descriptor, body, body_crc })
 }
 
@@ -347,15 +350,5 @@ mod tests {
         assert!(descriptor(&Md { priority: 10, ..md.clone() }, 0, 28).is_ok(), "it is put with a warning");
         assert_eq!(with(Md { persistence: 3, ..md.clone() }), 2047);
         assert_eq!(with(Md { message_type: 0, ..md }), 2029);
-    }
-
-    #[test]
-    fn text_is_converted_and_what_is_no_text_is_not() {
-        let mut md = Md { format: Text::new("MQSTR"), ccsid: 1208, ..Md::default() };
-        let mut body = Body::from(Bytes::from("é"));
-        assert_eq!(convert_text(&mut md, &mut body, 819, 273), 0);
-        assert_eq!((body.to_bytes().to_vec(), md.ccsid), (vec![0xE9], 819));
-        md.format = Text::new("MQHRF2");
-        assert_eq!(convert_text(&mut md, &mut body, 1208, 273), reason::NOT_CONVERTED);
     }
 }

@@ -7,6 +7,7 @@ use trimaran_proto::mq::segment::{Header, Kind, Segment, flags, types};
 use trimaran_proto::mq::wire::{Raw, Writer};
 use trimaran_proto::mq::{Flow, split};
 
+use super::conversion::Conversion;
 use super::negotiation::{Agreed, ENCODING};
 use super::terms::Terms;
 use crate::mqi::Call;
@@ -20,6 +21,8 @@ pub enum Ask {
     /// A session of this user. Answered with `Socket::on_connected`.
     Connect(Connect),
     Call(Token, Call),
+    /// Text that takes too long to be converted here. Answered with `Socket::on_converted`, before the next answer of the session.
+    Convert(Token, Conversion),
     /// The session is over; what is not committed is backed out.
     Disconnect,
 }

@@ -1,7 +1,8 @@
 //! What has arrived of calls that are not complete: held in the node's account, and has to arrive in time.
 //!
 //! The first segment of a put says how long its data is, and so much is taken from the account before the next is read: who
-//! has a part waits for nobody, who has none waits. Once complete, a call is counted where all calls that wait are.
+//! has a part waits for nobody, who has none waits. Once complete, a call is counted where all calls that wait are; what is kept
+//! of many to answer them is held here, too.
 
 use std::sync::Arc;
 
@@ -11,6 +12,9 @@ use super::super::arrival::{
     COUNTED_BYTES, LONG_BYTES, LOOK_EVERY, LOOK_FOR_ROOM_EVERY, ROOM_PATIENCE, is_too_slow,
 };
 use crate::types::{Account, Held, Share};
+
+/// What is kept of the few calls that a program has at a time is part of its connection.
+const KEPT_BYTES: usize = 16 * 1024;
 
 /// Calls of which a part has come, all conversations of a socket together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,11 +30,13 @@ pub struct Unfinished {
 #[derive(Debug)]
 pub struct Intake {
     account: Arc<Account>,
-    /// Short ones.
+    /// Short ones, and what is kept of calls that are complete.
     receiving: Held,
     /// Long ones.
     bodies: Held,
     unfinished: Unfinished,
+    /// Bytes of what waits for answers.
+    kept: u64,
     /// Since when the oldest is.
     since: Instant,
     no_room_since: Option<Instant>,
@@ -43,11 +49,21 @@ impl Intake {
         let bodies = Held::nothing(account.clone(), Share::Bodies);
         let now = Instant::now();
         let unfinished = Unfinished::default();
-        Intake { account, receiving, bodies, unfinished, since: now, no_room_since: None, look_at: now }
+        Intake {
+            account,
+            receiving,
+            bodies,
+            unfinished,
+            kept: 0,
+            since: now,
+            no_room_since: None,
+            look_at: now,
+        }
     }
 
-    /// Holds what is unfinished now. Whether there is room for it, so that more may be read.
-    pub fn hold(&mut self, unfinished: Unfinished) -> bool {
+    /// Holds what is unfinished now, and what is `kept` of calls that are not answered. Whether there is room for it, so that
+    /// more may be read.
+    pub fn hold(&mut self, unfinished: Unfinished, kept: usize) -> bool {
         debug_assert!(unfinished.arrived <= unfinished.whole, "a part is no more than the whole");
         debug_assert_eq!(
             unfinished.oldest == 0,
@@ -59,6 +75,7 @@ impl Intake {
             (self.since, self.look_at) = (now, now + LOOK_EVERY);
         }
         self.unfinished = unfinished;
+        self.kept = if kept < KEPT_BYTES { 0 } else { kept as u64 };
         let has_room = self.takes_room();
         match has_room {
             true => self.no_room_since = None,
@@ -75,7 +92,7 @@ impl Intake {
             // Several conversations may send more at once than one message may have.
             (false, true) => (0, (whole as u64).min(self.account.limit(Share::Bodies))),
         };
-        self.receiving.hold_beside(short) && self.bodies.hold_beside(long)
+        self.receiving.hold_beside(short + self.kept) && self.bodies.hold_beside(long)
     }
 
     /// When to look at [`Intake::is_over`]; None while nothing is unfinished.
@@ -113,22 +130,37 @@ mod tests {
     async fn what_is_unfinished_is_held_as_a_whole_and_given_back() {
         let account = Account::new(1 << 30);
         let mut intake = Intake::new(account.clone());
-        assert!(intake.hold(part(1, 100, 3_000_000)), "not worth counting yet");
+        assert!(intake.hold(part(1, 100, 3_000_000), 0), "not worth counting yet");
         assert_eq!(account.used(Share::Bodies), 0);
-        assert!(intake.hold(part(1, 30_000, 3_000_000)));
+        assert!(intake.hold(part(1, 30_000, 3_000_000), 0));
         assert_eq!(account.used(Share::Bodies), 3_000_000);
-        assert!(intake.hold(part(2, 30_000, 300_000)), "the next one is short");
+        assert!(intake.hold(part(2, 30_000, 300_000), 0), "the next one is short");
         assert_eq!((account.used(Share::Bodies), account.used(Share::Receiving)), (0, 300_000));
-        assert!(intake.hold(Unfinished::default()));
+        assert!(intake.hold(Unfinished::default(), 0));
         assert_eq!(account.used(Share::Receiving), 0);
         assert_eq!(intake.look_at(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_kept_of_many_calls_is_held_and_of_a_few_is_not() {
+        let account = Account::new(1 << 30);
+        let mut intake = Intake::new(account.clone());
+        assert!(intake.hold(Unfinished::default(), 10_000));
+        assert_eq!(account.used(Share::Receiving), 0);
+        assert!(intake.hold(part(1, 30_000, 100_000), 2_000_000));
+        assert_eq!(account.used(Share::Receiving), 2_100_000);
+        let limit = account.limit(Share::Receiving) as usize;
+        assert!(!intake.hold(Unfinished::default(), limit + 1), "no more is read");
+        assert!(Intake::new(account.clone()).hold(Unfinished::default(), 10_000), "who has few is");
+        assert!(intake.hold(Unfinished::default(), 0));
+        assert_eq!(account.used(Share::Receiving), 0);
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_stops_in_the_middle_is_over_and_who_sends_one_after_the_other_is_not() {
         let mut intake = Intake::new(Account::new(1 << 30));
         for call in 1..100 {
-            assert!(intake.hold(part(call, 30_000, 100_000)));
+            assert!(intake.hold(part(call, 30_000, 100_000), 0));
             tokio::time::sleep(Duration::from_secs(1)).await;
             assert!(!intake.is_over());
         }
@@ -141,18 +173,18 @@ mod tests {
         let account = Account::new(1 << 30);
         let whole = account.limit(Share::Bodies) as usize / 5 * 4;
         let (mut stopped, mut other) = (Intake::new(account.clone()), Intake::new(account.clone()));
-        assert!(stopped.hold(part(1, 30_000, whole)));
-        assert!(!other.hold(part(1, 30_000, whole)));
+        assert!(stopped.hold(part(1, 30_000, whole), 0));
+        assert!(!other.hold(part(1, 30_000, whole), 0));
         let began = Instant::now();
         while !stopped.is_over() {
             tokio::time::sleep(Duration::from_millis(50)).await;
-            assert!(!other.hold(part(1, 30_000, whole)) && !other.is_over());
+            assert!(!other.hold(part(1, 30_000, whole), 0) && !other.is_over());
         }
         assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
         drop(stopped);
-        assert!(other.hold(part(1, 30_000, whole)));
+        assert!(other.hold(part(1, 30_000, whole), 0));
         let mut third = Intake::new(account);
-        assert!(!third.hold(part(1, 30_000, whole)));
+        assert!(!third.hold(part(1, 30_000, whole), 0));
         tokio::time::sleep(ROOM_PATIENCE + Duration::from_secs(1)).await;
         assert!(third.is_over(), "nobody waits for ever");
     }

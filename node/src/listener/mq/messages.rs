@@ -8,11 +8,14 @@ use trimaran_proto::mq::delivery::{Selection as WireSelection, SelectionFields};
 use trimaran_proto::mq::segment::{Header, flags, types};
 use trimaran_proto::mq::{Flow, Raw, Text};
 
-use super::conversation::{Conversation, Object, Waiting, fail, message_id};
-use super::convert::{self, Code};
+use super::conversation::{Conversation, fail, message_id};
+use super::conversion::Told;
+use super::convert::{self, Code, Sum};
 use super::desk::Desk;
+use super::handles::Object;
 use super::objects::{Opened, what_is_opened};
-use super::reading::{Request, Step};
+use super::reading::{Reading, Request, Step};
+use super::unanswered::Waiting;
 use crate::mqi::{Call, Completion, Data, Get, Put, PutTarget};
 use crate::types::{Body, CompletionCode, HandleId, InGroup, ObjectName, Reason, Token};
 
@@ -27,7 +30,7 @@ impl Conversation {
         desk: &mut Desk<'_>,
         header: Header,
         mut call: WireCall,
-        more: Vec<Bytes>,
+        more: (Vec<Bytes>, Sum),
     ) {
         match self.asked_put(desk, &mut call, more) {
             Ok((put, queue)) => {
@@ -42,7 +45,7 @@ impl Conversation {
                 self.ask(desk, Call::Put(put), waiting);
             }
             Err(code) if is_async(&call) => {
-                let queue = self.objects.get(&call.handle).and_then(|object| match object {
+                let queue = self.objects.get(call.handle).and_then(|object| match object {
                     Object::Queue { name, .. } => Some(name.clone()),
                     Object::QueueManager { .. } => None,
                 });
@@ -56,7 +59,7 @@ impl Conversation {
         &mut self,
         desk: &Desk<'_>,
         call: &mut WireCall,
-        more: Vec<Bytes>,
+        (more, sum): (Vec<Bytes>, Sum),
     ) -> Result<(Put, ObjectName), Code> {
         let handle = call.handle;
         let WireBody::Put(asked) = &mut call.body else { return Err(reason::MD_ERROR) };
@@ -67,7 +70,7 @@ impl Conversation {
                 Opened::Queue(name) => (PutTarget::Queue(name.clone()), name),
                 Opened::QueueManager => return Err(reason::OBJECT_TYPE_ERROR),
             },
-            None => match self.objects.get(&handle) {
+            None => match self.objects.get(handle) {
                 Some(Object::Queue { name, options: opened, .. }) => {
                     check_context(options, *opened)?;
                     (PutTarget::Handle(HandleId(handle as u32)), name.clone())
@@ -92,7 +95,7 @@ impl Conversation {
             asked.md.correlation_id = Raw(message_id(desk, self.unique, self.ids));
         }
         let descriptor = convert::descriptor(&asked.md, options, self.application_type)?;
-        let message = Box::new(convert::message(descriptor, body)?);
+        let message = Box::new(convert::message(descriptor, body, sum)?);
         let logical_order = options & put::LOGICAL_ORDER != 0;
         Ok((Put { to, message, syncpoint, logical_order, producer: None, dead_letter: false }, queue))
     }
@@ -100,11 +103,13 @@ impl Conversation {
     // ---- gets -------------------------------------------------------------------------------------------------
 
     /// MQGET, as it is on a channel that is not multiplexed.
-    pub(super) fn on_get(&mut self, desk: &mut Desk<'_>, header: Header, call: WireCall) {
-        let WireBody::Get(asked) = &call.body else {
+    pub(super) fn on_get(&mut self, desk: &mut Desk<'_>, header: Header, mut call: WireCall) {
+        let WireBody::Get(asked) = &mut call.body else {
             return fail(desk, &header, call, reason::MD_ERROR);
         };
-        let queue = match self.objects.get(&call.handle) {
+        // A get may wait for long, and would keep all that came with it.
+        asked.data = Bytes::new();
+        let queue = match self.objects.get(call.handle) {
             Some(Object::Queue { name, .. }) => name.clone(),
             Some(Object::QueueManager { .. }) => {
                 return fail(desk, &header, call, Reason::NotOpenForInput.number() as Code);
@@ -123,7 +128,7 @@ impl Conversation {
     /// REQUEST_MSGS.
     pub fn on_request(&mut self, desk: &mut Desk<'_>, request: Request) {
         let handle = request.asked.fields.handle;
-        let step = match self.objects.get_mut(&handle) {
+        let step = match self.objects.get_mut(handle) {
             Some(Object::Queue { reading, .. }) => {
                 reading.on_request(desk, request, self.callbacks.are_started)
             }
@@ -145,7 +150,7 @@ impl Conversation {
             Step::Get(get) => {
                 self.in_unit |= get.syncpoint || get.syncpoint_if_persistent;
                 let token = self.ask(desk, Call::Get(get), Waiting::Message { handle });
-                if let Some(Object::Queue { reading, .. }) = self.objects.get_mut(&handle) {
+                if let Some(Object::Queue { reading, .. }) = self.objects.get_mut(handle) {
                     reading.began(token);
                 }
             }
@@ -175,9 +180,9 @@ impl Conversation {
 
     fn start_callbacks(&mut self, desk: &mut Desk<'_>) {
         self.callbacks.are_started = true;
-        let handles: Vec<i32> = self.objects.keys().copied().collect();
+        let handles: Vec<i32> = self.objects.all().collect();
         for handle in handles {
-            if let Some(Object::Queue { reading, .. }) = self.objects.get_mut(&handle) {
+            if let Some(Object::Queue { reading, .. }) = self.objects.get_mut(handle) {
                 let step = reading.go_on(desk);
                 self.read_on(desk, handle, step);
             }
@@ -186,11 +191,8 @@ impl Conversation {
 
     fn stop_callbacks(&mut self, desk: &mut Desk<'_>) {
         self.callbacks.are_started = false;
-        let held = self.objects.values_mut().filter_map(|object| match object {
-            Object::Queue { reading, .. } => reading.hold(),
-            Object::QueueManager { .. } => None,
-        });
-        for token in held.collect::<Vec<_>>() {
+        let held: Vec<Token> = self.objects.readings().filter_map(Reading::hold).collect();
+        for token in held {
             self.callbacks.ending.insert(token);
             self.ask(desk, Call::CancelGet { token }, Waiting::Nobody);
         }
@@ -219,9 +221,15 @@ impl Conversation {
     }
 
     /// The answer to a get that a request started.
-    pub(super) fn on_message(&mut self, desk: &mut Desk<'_>, handle: i32, completion: Completion) {
-        let Some(Object::Queue { reading, .. }) = self.objects.get_mut(&handle) else { return };
-        let step = reading.on_completion(desk, completion, self.callbacks.are_started);
+    pub(super) fn on_message(
+        &mut self,
+        desk: &mut Desk<'_>,
+        handle: i32,
+        completion: Completion,
+        told: Told,
+    ) {
+        let Some(Object::Queue { reading, .. }) = self.objects.get_mut(handle) else { return };
+        let step = reading.on_completion(desk, (completion, told), self.callbacks.are_started);
         self.read_on(desk, handle, step);
     }
 
@@ -318,30 +326,25 @@ pub(super) fn got(
     header: &Header,
     mut call: WireCall,
     queue: &ObjectName,
-    completed: Completion,
+    (completed, told): (Completion, Told),
 ) {
     let code = completed.reason.number() as Code;
     let WireBody::Get(asked) = &mut call.body else { return };
     match completed.data {
         Data::Got { message, body_length } => {
             let mut md = convert::md(&message.descriptor, asked.md.version);
-            let mut body = message.body;
             (call.completion, call.reason) = (completed.code as i32, code);
-            asked.length = body_length as u32;
-            if asked.gmo.options & get::CONVERT != 0 && code == reason::NONE {
-                call.reason = convert::convert_text(&mut md, &mut body, asked.md.ccsid, asked.md.encoding);
-                asked.length = body.len() as u32;
-                if call.reason != reason::NONE {
-                    call.completion = completion::WARNING;
-                }
+            if told.code != reason::NONE {
+                (call.completion, call.reason) = (completion::WARNING, told.code);
             }
+            told.describe(&mut md);
+            asked.length = body_length as u32;
             asked.md = md;
             [asked.gmo.group_status, asked.gmo.segment_status, asked.gmo.segmentation] =
                 convert::statuses(&message.descriptor);
             asked.gmo.resolved_queue = Text::new(queue.as_str());
-            asked.gmo.returned_length = body.len() as i32;
-            let parts = body.parts().to_vec();
-            desk.reply_with(header, call, &parts);
+            asked.gmo.returned_length = message.body.len() as i32;
+            desk.reply_with(header, call, message.body.parts());
         }
         Data::TooLong { body_length } => {
             asked.length = body_length as u32;

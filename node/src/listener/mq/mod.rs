@@ -1,8 +1,9 @@
 //! Port 1414: the channels that IBM MQ clients speak, unchanged. The bytes are `trimaran_proto::mq`'s.
 //!
 //! `socket` is one connection without IO: it negotiates, and gives each conversation its segments. `conversation` is one
-//! MQI connection, whose calls become those of a session; `calls` gives them to `objects`, `messages` and `reading`, its parts. `connection`
-//! drives a socket, and `intake` holds what has come of calls that are not complete. `terms` says who answers, `convert` and `attributes` know every field.
+//! MQI connection, whose calls become those of a session; `calls` gives them to `objects`, `messages` and `reading`, its parts; `handles` has what is
+//! open, `unanswered` what waits. `connection` drives a socket and does what takes long elsewhere (`conversion`), and `intake` holds what has
+//! come of calls that are not complete, and what is kept of those that are. `terms` says who answers, `convert` and `attributes` know every field.
 //!
 //! ```text
 //! bytes → socket → conversation → Ask → the replica
@@ -18,8 +19,10 @@ mod calls;
 mod characters;
 mod connection;
 mod conversation;
+mod conversion;
 mod convert;
 mod desk;
+mod handles;
 mod intake;
 mod messages;
 mod negotiation;
@@ -28,6 +31,7 @@ mod reading;
 mod socket;
 mod stat;
 mod terms;
+mod unanswered;
 
 #[cfg(test)]
 mod socket_test;
@@ -40,6 +44,7 @@ use futures::{Stream, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
 
+pub use self::conversion::{Conversion, Converted};
 pub use self::desk::Ask;
 pub use self::socket::Socket;
 pub use self::terms::Terms;

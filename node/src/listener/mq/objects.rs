@@ -12,10 +12,12 @@ use trimaran_proto::mq::spi::{self, ReserveReply, verb};
 use trimaran_proto::mq::{Raw, Text};
 
 use super::attributes;
-use super::conversation::{Conversation, Object, Waiting, fail, message_id};
+use super::conversation::{Conversation, fail, message_id};
 use super::convert::{self, Code};
 use super::desk::Desk;
+use super::handles::Object;
 use super::reading::Reading;
+use super::unanswered::Waiting;
 use crate::mqi::{Admin, Call, CloseOption, Completion, Data};
 use crate::types::definition::{DEFPSIST, ObjectRef};
 use crate::types::{HandleId, MessageSelector, ObjectName, Reason, Token};
@@ -104,7 +106,10 @@ impl Conversation {
     }
 
     fn open_queue_manager(&mut self, desk: &mut Desk<'_>, header: Header, mut call: WireCall, options: u32) {
-        call.handle = self.free_handle();
+        let Some(handle) = self.objects.next() else {
+            return fail(desk, &header, call, Reason::HandleNotAvailable.number() as Code);
+        };
+        call.handle = handle;
         self.objects.insert(call.handle, Object::QueueManager { options });
         describe(desk, &mut call, None);
         desk.reply(&header, call);
@@ -116,7 +121,9 @@ impl Conversation {
             Ok(asked) => asked,
             Err(code) => return fail(desk, &header, call, code),
         };
-        let handle = self.free_handle();
+        let Some(handle) = self.objects.next() else {
+            return fail(desk, &header, call, Reason::HandleNotAvailable.number() as Code);
+        };
         call.handle = handle;
         let reading = Box::new(Reading::new(handle, name.as_str()));
         self.objects.insert(handle, Object::Queue { name: name.clone(), options, reading });
@@ -128,11 +135,6 @@ impl Conversation {
         self.ask(desk, Call::Inquire { handle: id }, describing);
     }
 
-    /// The lowest that is free; even numbers, as clients are used to.
-    fn free_handle(&self) -> i32 {
-        (1..).map(|half| half * 2).find(|handle| !self.objects.contains_key(handle)).expect("few are in use")
-    }
-
     pub(super) fn on_close(&mut self, desk: &mut Desk<'_>, header: Header, call: WireCall) {
         let handle = call.handle;
         let close = match call.body {
@@ -140,16 +142,16 @@ impl Conversation {
             WireBody::Close(options) if options & close::DELETE != 0 => CloseOption::Delete,
             _ => CloseOption::Keep,
         };
-        match self.objects.get(&handle) {
+        match self.objects.get(handle) {
             None => fail(desk, &header, WireCall { handle, ..WireCall::default() }, reason::HOBJ_ERROR),
             Some(Object::QueueManager { .. }) => {
-                self.objects.remove(&handle);
+                self.objects.remove(handle);
                 desk.reply(&header, WireCall { handle: -1, ..WireCall::default() });
             }
             Some(Object::Queue { reading, .. }) => match reading.get() {
                 // What it gets until the wait has ended belongs to the client.
                 Some(token) => {
-                    self.waiting.insert(token, Waiting::CloseAfter { header, handle, close });
+                    self.waiting.replace(token, Waiting::CloseAfter { header, handle, close });
                     self.ask(desk, Call::CancelGet { token }, Waiting::Nobody);
                 }
                 None => self.close(desk, header, handle, close),
@@ -174,7 +176,7 @@ impl Conversation {
         if completion.is_failed() && code != reason::HOBJ_ERROR {
             return fail(desk, header, WireCall { handle, ..WireCall::default() }, code);
         }
-        self.objects.remove(&handle);
+        self.objects.remove(handle);
         let completion = completion.code as i32;
         desk.reply(header, WireCall { completion, reason: code, handle: -1, ..WireCall::default() });
     }
@@ -185,7 +187,7 @@ impl Conversation {
         let WireBody::Attributes(asked) = &call.body else {
             return fail(desk, &header, call, reason::SELECTOR_ERROR);
         };
-        match self.objects.get(&call.handle) {
+        match self.objects.get(call.handle) {
             None => fail(desk, &header, call, reason::HOBJ_ERROR),
             Some(Object::QueueManager { options } | Object::Queue { options, .. })
                 if options & open::INQUIRE == 0 =>
@@ -210,7 +212,7 @@ impl Conversation {
         let WireBody::Attributes(asked) = &call.body else {
             return fail(desk, &header, call, reason::SELECTOR_ERROR);
         };
-        let name = match self.objects.get(&call.handle) {
+        let name = match self.objects.get(call.handle) {
             Some(Object::Queue { name, options, .. }) if options & open::SET != 0 => name.clone(),
             Some(_) => return fail(desk, &header, call, reason::NOT_OPEN_FOR_SET),
             None => return fail(desk, &header, call, reason::HOBJ_ERROR),
@@ -235,7 +237,7 @@ impl Conversation {
             }
             _ => {}
         }
-        if let Some(Object::Queue { name, reading, .. }) = self.objects.get_mut(&call.handle) {
+        if let Some(Object::Queue { name, reading, .. }) = self.objects.get_mut(call.handle) {
             **reading = Reading::new(call.handle, made.as_str());
             *name = made;
         }
@@ -264,7 +266,7 @@ impl Conversation {
                 desk.reply(header, call);
             }
             (failed, _) => {
-                self.objects.remove(&call.handle);
+                self.objects.remove(call.handle);
                 let code = failed.unwrap_or(completion.reason.number() as Code);
                 fail(desk, header, call, code);
             }

@@ -5,12 +5,13 @@ use trimaran_proto::mq::constants::{get, reason};
 use trimaran_proto::mq::control::{Notification, notice};
 use trimaran_proto::mq::delivery::{
     AsyncMessage, First, FirstFields, PartFields, RequestFields, RequestMessages, SYNCHRONOUS, Selection,
-    status,
+    SelectionFields, status,
 };
 use trimaran_proto::mq::message::Md;
 use trimaran_proto::mq::segment::{flags, types};
 use trimaran_proto::mq::{Flow, Raw};
 
+use super::conversion::{Told, Wanted};
 use super::convert::{self, Code};
 use super::desk::Desk;
 use crate::mqi::{Completion, Data, Get, Wait};
@@ -71,6 +72,12 @@ impl Reading {
     /// The get that is under way.
     pub fn get(&self) -> Option<Token> {
         self.get
+    }
+
+    /// What is wanted of the text of messages, if it is to be converted.
+    pub fn wanted_text(&self) -> Option<Wanted> {
+        let SelectionFields { ccsid, encoding, .. } = self.selection.fields;
+        (self.wanted.options & get::CONVERT != 0).then_some(Wanted { ccsid, encoding })
     }
 
     /// The get of [`Step::Get`] was asked.
@@ -187,18 +194,18 @@ impl Reading {
     pub fn on_completion(
         &mut self,
         desk: &mut Desk<'_>,
-        completion: Completion,
+        (completion, told): (Completion, Told),
         may_call_back: bool,
     ) -> Step {
         self.get = None;
         let warning = match completion.code {
             CompletionCode::Warning => completion.reason.number() as Code,
-            _ => reason::NONE,
+            _ => told.code,
         };
         let mut more = false;
         match completion.data {
             Data::Got { message, body_length } => {
-                self.send(desk, *message, body_length, warning);
+                self.send(desk, *message, body_length, (warning, told));
                 more = self.unconsumed < u64::from(self.wanted.requested_bytes);
             }
             Data::TooLong { body_length } => {
@@ -224,17 +231,17 @@ impl Reading {
         Step::Nothing
     }
 
-    fn send(&mut self, desk: &mut Desk<'_>, message: Message, body_length: usize, warning: Code) {
+    fn send(
+        &mut self,
+        desk: &mut Desk<'_>,
+        message: Message,
+        body_length: usize,
+        (code, told): (Code, Told),
+    ) {
         let version = u32::from(self.selection.fields.md_version.clamp(1, 2));
         let mut md = convert::md(&message.descriptor, version);
-        let mut body = message.body;
-        let mut code = warning;
-        let mut whole = body_length;
-        if self.wanted.options & get::CONVERT != 0 && code == reason::NONE {
-            let fields = &self.selection.fields;
-            code = convert::convert_text(&mut md, &mut body, fields.ccsid, fields.encoding);
-            whole = body.len();
-        }
+        told.describe(&mut md);
+        let body = message.body;
         let in_group = match message.descriptor.in_group() {
             Some(group) if group.is_last => status::LAST_IN_GROUP,
             Some(_) => status::IN_GROUP,
@@ -248,7 +255,7 @@ impl Reading {
         let first = First {
             fields: FirstFields {
                 reason: code,
-                message_bytes: whole as u32,
+                message_bytes: body_length as u32,
                 delivered_bytes: body.len() as u32,
                 token: Raw(token),
                 status: status::MESSAGE | in_group,

@@ -18,6 +18,7 @@ use trimaran_proto::mq::segment::{Broken, Header, Kind, SEGMENT_BYTES_MAX, Segme
 use trimaran_proto::mq::{Flow, Malformed, Order, Raw};
 
 use super::conversation::{Conversation, Who};
+use super::conversion::Converted;
 use super::convert::Code;
 use super::desk::{Ask, Desk};
 use super::intake::Unfinished;
@@ -30,6 +31,8 @@ use crate::types::{Token, WallTime};
 /// Bytes of a segment that are logged when it is not understood.
 const LOGGED_BYTES: usize = 256;
 
+/// Segments are handled so many at a time: a conversation runs on the worker of all others, and of the queue manager.
+const SEGMENTS_TOGETHER: usize = 64;
 /// A socket keeps no more memory than this for its next answers.
 const OUT_BYTES_KEPT: usize = 64 * 1024;
 
@@ -128,16 +131,38 @@ impl Socket {
         self.instance.as_ref().and_then(|(_, channel)| channel.user.as_deref())
     }
 
-    /// Handles all segments that have come completely.
-    pub fn on_bytes(&mut self, received: &mut BytesMut, now: WallTime) {
-        while !self.closing && self.offer.is_none() {
+    /// Handles segments that have come completely: some of them, and none while too much is not answered. False when
+    /// there is nothing left to be handled, or nothing before the channel has answered.
+    pub fn on_bytes(&mut self, received: &mut BytesMut, now: WallTime) -> bool {
+        for _ in 0..SEGMENTS_TOGETHER {
+            if self.closing || self.offer.is_some() {
+                return false;
+            }
+            if self.is_full() {
+                return !received.is_empty();
+            }
             let bytes_max = self.agreed.as_ref().map_or(SEGMENT_BYTES_MAX, |agreed| agreed.segment_bytes_max);
             match Segment::take(received, bytes_max) {
                 Ok(Some(segment)) => self.on_segment(segment, now),
-                Ok(None) => return,
-                Err(broken) => return self.on_broken(broken, received),
+                Ok(None) => return false,
+                Err(broken) => {
+                    self.on_broken(broken, received);
+                    return false;
+                }
             }
         }
+        !received.is_empty()
+    }
+
+    /// Too much of a conversation is not answered: nothing is handled until some of it is. Those that share its socket wait with
+    /// it.
+    pub fn is_full(&self) -> bool {
+        self.conversations.values().any(Conversation::is_full)
+    }
+
+    /// Memory of calls that are not answered.
+    pub fn kept_bytes(&self) -> usize {
+        self.conversations.values().map(Conversation::kept_bytes).sum()
     }
 
     fn on_broken(&mut self, broken: Broken, received: &[u8]) {
@@ -384,6 +409,20 @@ impl Socket {
             && let Ok((state, mut desk)) = self.at(id, now)
         {
             state.on_completion(&mut desk, token, completion);
+        }
+    }
+
+    /// Whether the next completion for this conversation has to wait for [`Socket::on_converted`].
+    pub fn is_converting(&self, id: u32) -> bool {
+        self.conversations.get(&id).is_some_and(Conversation::is_converting)
+    }
+
+    /// What became of [`Ask::Convert`].
+    pub fn on_converted(&mut self, id: u32, token: Token, converted: Converted, now: WallTime) {
+        if self.conversations.contains_key(&id)
+            && let Ok((state, mut desk)) = self.at(id, now)
+        {
+            state.on_converted(&mut desk, token, converted);
         }
     }
 

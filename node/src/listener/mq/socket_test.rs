@@ -6,7 +6,9 @@ use bytes::{Bytes, BytesMut};
 use trimaran_proto::mq::call::{Attributes, Body, Call as WireCall, Conn, Get, Open, Put};
 use trimaran_proto::mq::constants::{get, object, open, put};
 use trimaran_proto::mq::control::{Notification, SocketAction, action, notice};
-use trimaran_proto::mq::delivery::{RequestFields, RequestMessages, STARTED, SYNCHRONOUS};
+use trimaran_proto::mq::delivery::{
+    RequestFields, RequestMessages, STARTED, SYNCHRONOUS, Selection, WITH_SELECTION,
+};
 use trimaran_proto::mq::initial::Initial;
 use trimaran_proto::mq::message::{Gmo, Md, Pmo};
 use trimaran_proto::mq::object::{Od, OdFields, VariableText};
@@ -15,12 +17,15 @@ use trimaran_proto::mq::stat::{Stat, Sts, kind};
 use trimaran_proto::mq::wire::Writer;
 use trimaran_proto::mq::{Flow, Order, Raw, Text, split};
 
+use super::conversion::{Conversion, Wanted};
 use super::desk::Ask;
 use super::intake::Unfinished;
 use super::socket::Socket;
 use super::terms::Terms;
+use super::unanswered::CALLS_MAX;
 use crate::mqi::{Call, ChannelTerms, Completion, Data, QueueView, Refusal};
 use crate::types::definition::{Definition, ObjectKind, ObjectRef};
+use crate::types::limits::HANDLES_MAX;
 use crate::types::{Descriptor, Message, MessageId, ObjectName, Reason, Token, WallTime};
 
 /// A client of one socket, and the replica behind it.
@@ -30,6 +35,7 @@ struct Dialogue {
     order: Order,
     kind: Kind,
     asked: Vec<(u32, Token)>,
+    conversions: Vec<(u32, Token, Conversion)>,
 }
 
 impl Dialogue {
@@ -41,6 +47,7 @@ impl Dialogue {
             order: Order::Big,
             kind: Kind::Plain,
             asked: Vec::new(),
+            conversions: Vec::new(),
         }
     }
 
@@ -94,7 +101,7 @@ impl Dialogue {
     }
 
     fn hand_over(&mut self) -> Vec<String> {
-        self.socket.on_bytes(&mut self.received, WallTime(0));
+        while self.socket.on_bytes(&mut self.received, WallTime(0)) && !self.socket.is_full() {}
         self.told()
     }
 
@@ -115,6 +122,7 @@ impl Dialogue {
             Ask::Instance(channel) => format!("Instance of {channel}"),
             Ask::Connect(_) => "Connect".to_string(),
             Ask::Disconnect => "Disconnect".to_string(),
+            Ask::Convert(_, conversion) => format!("Convert {} bytes", conversion.bytes()),
             Ask::Call(_, call) => match call {
                 Call::Open { queue, selector: Some(selector), .. } => {
                     format!("Open {queue}, {}", selector.text())
@@ -128,10 +136,13 @@ impl Dialogue {
             },
         });
         let shown = shown.collect();
-        self.asked.extend(asks.iter().filter_map(|(id, ask)| match ask {
-            Ask::Call(token, _) => Some((*id, *token)),
-            _ => None,
-        }));
+        for (id, ask) in asks {
+            match ask {
+                Ask::Call(token, _) => self.asked.push((id, token)),
+                Ask::Convert(token, conversion) => self.conversions.push((id, token, conversion)),
+                _ => {}
+            }
+        }
         shown
     }
 
@@ -528,9 +539,7 @@ fn an_open_has_a_message_selector_behind_its_structure() {
 #[test]
 fn an_inquiry_of_the_queue_manager_is_answered_at_once() {
     let mut dialogue = Dialogue::connected();
-    let fields = OdFields { version: 1, object_type: object::QUEUE_MANAGER, ..OdFields::default() };
-    let wanted = Open { od: Od::new(fields), options: open::INQUIRE, ..Open::default() };
-    assert_eq!(dialogue.call(types::OPEN, 0, Body::Open(Box::new(wanted))), ["[1] 0x93 0 handle 2"]);
+    assert_eq!(dialogue.call(types::OPEN, 0, open_queue_manager()), ["[1] 0x93 0 handle 2"]);
     let asked = Attributes {
         selectors: vec![31, 2015],
         integer_count: 1,
@@ -538,6 +547,145 @@ fn an_inquiry_of_the_queue_manager_is_answered_at_once() {
         ..Attributes::default()
     };
     assert_eq!(dialogue.call(types::INQ, 2, Body::Attributes(asked)), ["[1] 0x99 0 handle 2"]);
+}
+
+fn open_queue_manager() -> Body {
+    let fields = OdFields { version: 1, object_type: object::QUEUE_MANAGER, ..OdFields::default() };
+    Body::Open(Box::new(Open { od: Od::new(fields), options: open::INQUIRE, ..Open::default() }))
+}
+
+#[test]
+fn a_connection_has_so_many_handles_whatever_they_are_of() {
+    let mut dialogue = Dialogue::connected();
+    dialogue.open("ORDERS", open::OUTPUT);
+    for number in 2..=HANDLES_MAX {
+        let told = dialogue.call(types::OPEN, 0, open_queue_manager());
+        assert_eq!(told, [format!("[1] 0x93 0 handle {}", number * 2)]);
+    }
+    assert_eq!(dialogue.call(types::OPEN, 0, open_queue_manager()), ["[1] 0x93 2017 handle -1"]);
+    let queue =
+        OdFields { version: 1, object_type: object::QUEUE, object: Text::new("Q"), ..OdFields::default() };
+    let queue = Open { od: Od::new(queue), options: open::OUTPUT, ..Open::default() };
+    assert_eq!(dialogue.call(types::OPEN, 0, Body::Open(Box::new(queue))), ["[1] 0x93 2017 handle -1"]);
+    assert!(dialogue.asks().is_empty());
+    assert_eq!(dialogue.call(types::CLOSE, 8, Body::Close(0)), ["[1] 0x94 0 handle -1"]);
+    assert_eq!(dialogue.call(types::OPEN, 0, open_queue_manager()), ["[1] 0x93 0 handle 8"]);
+}
+
+#[test]
+fn calls_are_handled_some_at_a_time() {
+    let mut dialogue = Dialogue::connected();
+    for _ in 0..200 {
+        let header = dialogue.header(types::CLOSE);
+        let flow = Flow::Call(WireCall { handle: 4, body: Body::Close(0), ..WireCall::default() });
+        Segment { body: flow.body(types::CLOSE, header.order), header }.encode(&mut dialogue.received);
+    }
+    let mut told = Vec::new();
+    while {
+        let more = dialogue.socket.on_bytes(&mut dialogue.received, WallTime(0));
+        told.push(dialogue.told().len());
+        more
+    } {}
+    assert_eq!(told, [64, 64, 64, 8]);
+}
+
+#[test]
+fn a_client_is_not_heard_while_too_many_of_its_calls_are_not_answered() {
+    let mut dialogue = Dialogue::connected();
+    dialogue.open("ORDERS", open::OUTPUT);
+    for _ in 0..CALLS_MAX + 1 {
+        assert!(dialogue.call(types::PUT, 2, put_call(b"hello", put::ASYNC_RESPONSE)).is_empty());
+    }
+    assert_eq!(dialogue.asks().len(), CALLS_MAX);
+    assert!(dialogue.socket.is_full() && !dialogue.received.is_empty());
+    assert!(dialogue.socket.kept_bytes() > CALLS_MAX * 100);
+    dialogue.answer(Completion::failed(Reason::QFull));
+    dialogue.hand_over();
+    assert_eq!(dialogue.asks().len(), 1);
+    assert!(dialogue.received.is_empty());
+
+    let mut dialogue = Dialogue::connected();
+    dialogue.open("ORDERS", open::OUTPUT);
+    for _ in 0..20 {
+        dialogue.send_long_put(1_000_000);
+        dialogue.hand_over();
+    }
+    assert_eq!(dialogue.asks().len(), 17, "nor while its bodies are as long as this");
+}
+
+impl Dialogue {
+    /// A message of so many characters in UTF-8, two bytes each.
+    fn got_text(&mut self, length: usize) -> Vec<String> {
+        let mut descriptor = Descriptor::default();
+        let mut rest = descriptor.rest();
+        (rest.format, rest.coded_character_set) = ("MQSTR".to_string(), Some(1208));
+        descriptor.set_rest(&rest);
+        let message = Message { descriptor, body: Bytes::from("é".repeat(length)).into(), body_crc: 0 };
+        self.answer(Completion::ok(Data::Got { body_length: message.body.len(), message: Box::new(message) }))
+    }
+
+    /// The driver has done the oldest conversion.
+    fn convert(&mut self) -> Vec<String> {
+        let (id, token, conversion) = self.conversions.remove(0);
+        self.socket.on_converted(id, token, conversion.run(), WallTime(0));
+        self.told()
+    }
+}
+
+#[test]
+fn short_text_is_converted_at_once_and_long_text_elsewhere() {
+    let mut dialogue = Dialogue::connected();
+    dialogue.open("ORDERS", open::INPUT_SHARED);
+    let ask = |dialogue: &mut Dialogue| {
+        let fields = RequestFields {
+            version: 1,
+            handle: 2,
+            options: get::CONVERT,
+            requested_bytes: 1,
+            message_bytes_max: -1,
+            flags: SYNCHRONOUS | WITH_SELECTION,
+            ..RequestFields::default()
+        };
+        let mut selection = Selection::default();
+        (selection.fields.ccsid, selection.fields.md_version) = (850, 1);
+        let request = RequestMessages { fields, selection: Some(selection) };
+        dialogue.send(types::REQUEST_MESSAGES, &Flow::RequestMessages(Box::new(request)));
+        assert_eq!(dialogue.asks(), ["Get Destructive No"]);
+    };
+    ask(&mut dialogue);
+    assert_eq!(dialogue.got_text(2), [r#"[1] ASYNC_MESSAGE 1 reason 0 b"\x82\x82""#]);
+
+    ask(&mut dialogue);
+    assert!(dialogue.got_text(20_000).is_empty());
+    assert_eq!(dialogue.asks(), ["Convert 40000 bytes"]);
+    assert!(dialogue.socket.is_converting(1));
+    // To the client its get is under way until then.
+    assert!(dialogue.call(types::CLOSE, 2, Body::Close(0)).is_empty());
+    assert_eq!(dialogue.asks(), ["CancelGet"]);
+    let told = dialogue.convert();
+    assert!(told[0].starts_with(r#"[1] ASYNC_MESSAGE 2 reason 0 b"\x82\x82"#), "{}", &told[0][..80]);
+    assert!(!dialogue.socket.is_converting(1));
+    assert_eq!(dialogue.asks(), ["Close"]);
+}
+
+#[test]
+fn text_that_is_converted_for_a_connection_that_has_ended_is_nobody_s() {
+    let mut dialogue = Dialogue::connected();
+    dialogue.open("ORDERS", open::INPUT_SHARED);
+    dialogue.request(get::CONVERT, 0, 1);
+    dialogue.asks();
+    // CCSID 0 is UTF-8, which it has.
+    assert_eq!(dialogue.got_text(20_000).len(), 2, "nothing is to be done");
+    let mut rest = dialogue;
+    rest.call(types::DISC, 0, Body::Nothing);
+    assert_eq!(rest.asks(), ["Disconnect"]);
+    let mut message = Message { body: Bytes::from("x").into(), ..Message::default() };
+    let mut wire = message.descriptor.rest();
+    wire.format = "MQSTR".to_string();
+    message.descriptor.set_rest(&wire);
+    let conversion = Conversion::of(&mut message, Wanted { ccsid: 819, encoding: 273 }).unwrap();
+    rest.socket.on_converted(1, Token(7), conversion.run(), WallTime(0));
+    assert!(rest.told().is_empty() && !rest.socket.is_converting(1));
 }
 
 impl Dialogue {

@@ -1,0 +1,93 @@
+//! What one connection has open. A handle is the lowest even number that is free, as clients are used to.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::reading::Reading;
+use crate::types::ObjectName;
+use crate::types::limits::HANDLES_MAX;
+
+/// What a handle stands for.
+#[derive(Debug)]
+pub(super) enum Object {
+    QueueManager { options: u32 },
+    Queue { name: ObjectName, options: u32, reading: Box<Reading> },
+}
+
+/// The objects of one connection, [`HANDLES_MAX`] at most: those that the replica never hears of are counted, too.
+#[derive(Debug, Default)]
+pub(super) struct Handles {
+    objects: BTreeMap<i32, Object>,
+    /// Handles below the highest one in use that were in use before.
+    free: BTreeSet<i32>,
+}
+
+impl Handles {
+    /// The handle that is given next; None when as many are in use as there may be.
+    pub fn next(&self) -> Option<i32> {
+        let known = self.objects.len() + self.free.len();
+        debug_assert!(known <= HANDLES_MAX, "each handle that was in use was one of so many");
+        let new = (known as i32 + 1) * 2;
+        (self.objects.len() < HANDLES_MAX).then(|| self.free.first().copied().unwrap_or(new))
+    }
+
+    /// Gives the handle that was next.
+    pub fn insert(&mut self, handle: i32, object: Object) {
+        debug_assert_eq!(self.next(), Some(handle), "handles are given in order");
+        self.free.remove(&handle);
+        self.objects.insert(handle, object);
+    }
+
+    pub fn remove(&mut self, handle: i32) {
+        if self.objects.remove(&handle).is_some() {
+            self.free.insert(handle);
+        }
+    }
+
+    pub fn clear(&mut self) {
+        *self = Handles::default();
+    }
+
+    pub fn get(&self, handle: i32) -> Option<&Object> {
+        self.objects.get(&handle)
+    }
+
+    pub fn get_mut(&mut self, handle: i32) -> Option<&mut Object> {
+        self.objects.get_mut(&handle)
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = i32> + '_ {
+        self.objects.keys().copied()
+    }
+
+    /// What is read of queues.
+    pub fn readings(&mut self) -> impl Iterator<Item = &mut Reading> + '_ {
+        self.objects.values_mut().filter_map(|object| match object {
+            Object::Queue { reading, .. } => Some(&mut **reading),
+            Object::QueueManager { .. } => None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lowest_free_handle_is_given_and_no_more_than_there_may_be() {
+        let mut handles = Handles::default();
+        for number in 1..=HANDLES_MAX as i32 {
+            let handle = handles.next().unwrap();
+            assert_eq!(handle, number * 2);
+            handles.insert(handle, Object::QueueManager { options: 0 });
+        }
+        assert_eq!(handles.next(), None);
+        for handle in [14, 6, 6, 1000] {
+            handles.remove(handle);
+        }
+        assert_eq!(handles.next(), Some(6));
+        handles.insert(6, Object::QueueManager { options: 0 });
+        assert_eq!(handles.next(), Some(14));
+        handles.clear();
+        assert_eq!(handles.next(), Some(2));
+    }
+}

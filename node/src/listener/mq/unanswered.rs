@@ -1,0 +1,204 @@
+//! The calls of one conversation that the replica has not answered: what is kept of them, and how much that may be.
+//!
+//! Programs have one call at a time, beside the gets of their handles and the puts that they do not wait for. A client that
+//! sends more is not read until some are answered.
+
+use std::collections::HashMap;
+
+use trimaran_proto::mq::call::{Body as WireBody, Call as WireCall, Get, Open, Put};
+use trimaran_proto::mq::segment::Header;
+use trimaran_proto::mq::spi::{self, Spi};
+
+use super::super::flights::body_bytes;
+use super::convert::Code;
+use crate::mqi::{Call, CloseOption};
+use crate::types::limits::HANDLES_MAX;
+use crate::types::{ObjectName, Token};
+
+/// More are not begun.
+pub const CALLS_MAX: usize = 1000;
+/// Nor are any while the bodies of those that were have so many bytes.
+const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
+const _: () =
+    assert!(CALLS_MAX > 3 * HANDLES_MAX, "each handle may have a get that waits, and that is ended");
+
+/// A call of the client that the replica has not answered.
+#[derive(Debug)]
+pub(super) enum Waiting {
+    /// The first of the two calls of an open.
+    Open {
+        described: Token,
+    },
+    /// The second one, which tells the defaults.
+    Describe {
+        header: Header,
+        call: WireCall,
+        failed: Option<Code>,
+        /// The queue that was made for it.
+        made: Option<ObjectName>,
+    },
+    Inquire {
+        header: Header,
+        call: WireCall,
+    },
+    Put {
+        header: Header,
+        call: WireCall,
+        queue: ObjectName,
+    },
+    Get {
+        header: Header,
+        call: WireCall,
+        queue: ObjectName,
+    },
+    /// A put whose program does not wait for the answer (MQPMO_ASYNC_RESPONSE).
+    AsyncPut {
+        queue: ObjectName,
+    },
+    /// A get for a handle that is read with requests.
+    Message {
+        handle: i32,
+    },
+    /// Nobody waits for the answer.
+    Nobody,
+    /// Answered with a header only.
+    Simple {
+        header: Header,
+        handle: i32,
+    },
+    /// MQDISC: the session ends with the answer.
+    Disconnect {
+        header: Header,
+    },
+    /// An MQCLOSE that waits until the handle's get has ended.
+    CloseAfter {
+        header: Header,
+        handle: i32,
+        close: CloseOption,
+    },
+    Close {
+        header: Header,
+        handle: i32,
+    },
+}
+
+impl Waiting {
+    /// What the reply is made of.
+    pub fn call(&self) -> Option<&WireCall> {
+        match self {
+            Waiting::Describe { call, .. }
+            | Waiting::Inquire { call, .. }
+            | Waiting::Put { call, .. }
+            | Waiting::Get { call, .. } => Some(call),
+            _ => None,
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Unanswered {
+    calls: HashMap<Token, Entry>,
+    body_bytes: usize,
+    kept_bytes: usize,
+}
+
+#[derive(Debug)]
+struct Entry {
+    waiting: Waiting,
+    body_bytes: usize,
+    kept_bytes: usize,
+}
+
+impl Unanswered {
+    pub fn begin(&mut self, token: Token, call: &Call, waiting: Waiting) {
+        self.add(token, body_bytes(call), waiting);
+    }
+
+    /// Another one waits for the answer.
+    pub fn replace(&mut self, token: Token, waiting: Waiting) {
+        let body_bytes = self.calls.get(&token).map_or(0, |entry| entry.body_bytes);
+        self.take(token);
+        self.add(token, body_bytes, waiting);
+    }
+
+    fn add(&mut self, token: Token, body_bytes: usize, waiting: Waiting) {
+        let entry = Entry { body_bytes, kept_bytes: kept_bytes(&waiting), waiting };
+        self.body_bytes += entry.body_bytes;
+        self.kept_bytes += entry.kept_bytes;
+        let before = self.calls.insert(token, entry);
+        debug_assert!(before.is_none(), "token {token} is given to one call");
+    }
+
+    /// The call is answered.
+    pub fn take(&mut self, token: Token) -> Option<Waiting> {
+        let entry = self.calls.remove(&token)?;
+        self.body_bytes -= entry.body_bytes;
+        self.kept_bytes -= entry.kept_bytes;
+        Some(entry.waiting)
+    }
+
+    pub fn get(&self, token: Token) -> Option<&Waiting> {
+        self.calls.get(&token).map(|entry| &entry.waiting)
+    }
+
+    pub fn get_mut(&mut self, token: Token) -> Option<&mut Waiting> {
+        self.calls.get_mut(&token).map(|entry| &mut entry.waiting)
+    }
+
+    pub fn clear(&mut self) {
+        *self = Unanswered::default();
+    }
+
+    /// No more calls for now.
+    pub fn is_full(&self) -> bool {
+        self.calls.len() >= CALLS_MAX || self.body_bytes >= BODY_BYTES_MAX
+    }
+
+    /// Memory of what is kept, without bodies of messages: those are the replica's.
+    pub fn kept_bytes(&self) -> usize {
+        self.kept_bytes
+    }
+}
+
+fn kept_bytes(waiting: &Waiting) -> usize {
+    // The place in the map, and around it.
+    2 * size_of::<Entry>() + waiting.call().map_or(0, structure_bytes)
+}
+
+fn structure_bytes(call: &WireCall) -> usize {
+    match &call.body {
+        WireBody::Put(put) => size_of::<Put>() + put.od.as_ref().map_or(0, |od| od.strings.len()),
+        WireBody::Get(_) => size_of::<Get>(),
+        WireBody::Open(open) => size_of::<Open>() + open.od.strings.len() + open.rest.len(),
+        WireBody::Attributes(asked) => {
+            (asked.selectors.len() + asked.integers.len()) * 4 + asked.characters.len()
+        }
+        WireBody::Spi(asked) => match &asked.body {
+            spi::Body::Open(open) => size_of::<Spi>() + open.od.strings.len() + open.more.len(),
+            _ => size_of::<Spi>(),
+        },
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_given_back_with_the_answers() {
+        let mut unanswered = Unanswered::default();
+        for token in 0..CALLS_MAX as u64 {
+            assert!(!unanswered.is_full());
+            unanswered.begin(Token(token), &Call::Ping, Waiting::Message { handle: 2 });
+        }
+        let kept = unanswered.kept_bytes();
+        assert!(unanswered.is_full() && kept > CALLS_MAX * 100, "{kept}");
+        unanswered.replace(Token(7), Waiting::Nobody);
+        assert_eq!(unanswered.kept_bytes(), kept);
+        for token in 0..CALLS_MAX as u64 {
+            assert!(unanswered.take(Token(token)).is_some() && unanswered.take(Token(token)).is_none());
+        }
+        assert_eq!((unanswered.kept_bytes(), unanswered.is_full()), (0, false));
+    }
+}
