@@ -35,8 +35,9 @@ use crate::types::{Held, ObjectName, Reason, Share, Token, WallTime};
 
 /// What is read at a time.
 const READ_BYTES: usize = 32 * 1024;
-/// A client that has not agreed on a channel by then is hung up on.
-const AGREE_WITHIN: Duration = Duration::from_secs(10);
+/// A client that is not connected to the queue manager by then, or has nothing connected any more for so long, is hung up on: who it
+/// is, is asked when it connects.
+const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 /// Below this, a heartbeat that is not answered is waited for once more as long; from it on, this much longer.
 const HEARTBEAT_PATIENCE: Duration = Duration::from_secs(60);
 /// Answers that wait are sent when so many bytes have come together, or so many answers.
@@ -69,6 +70,8 @@ pub struct Driver<IO> {
     instance: Option<Link>,
     /// When the client was heard last.
     heard: Instant,
+    /// Since when it has no session, if it has none.
+    unconnected: Instant,
     asked: bool,
 }
 
@@ -133,6 +136,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             answered: Vec::new(),
             instance: None,
             heard: Instant::now(),
+            unconnected: Instant::now(),
             asked: false,
         }
     }
@@ -221,7 +225,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
                     break;
                 }
                 Wake::Look => {}
-                Wake::Quiet if self.asked || self.socket.agreed().is_none() => {
+                Wake::Quiet if self.asked || !self.socket.is_connected() => {
                     tracing::info!(client = self.address(), "a client was not heard any more");
                     break;
                 }
@@ -244,7 +248,9 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
 
     /// When the silence of the client means something.
     fn quiet_at(&self) -> Instant {
-        let Some(agreed) = self.socket.agreed() else { return self.heard + AGREE_WITHIN };
+        let Some(agreed) = self.socket.agreed().filter(|_| self.socket.is_connected()) else {
+            return self.unconnected + CONNECT_WITHIN;
+        };
         let heartbeat = Duration::from_secs(u64::from(agreed.heartbeat_seconds));
         match (heartbeat, self.asked) {
             (Duration::ZERO, _) => self.heard + Duration::from_secs(365 * 86_400),
@@ -272,7 +278,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
                     Ask::Convert(token, conversion) => self.convert(id, token, conversion),
                     Ask::Instance(channel) => self.begin_instance(&channel, closing.as_mut()).await?,
                     Ask::Connect(asked) => self.connect(id, asked, closing.as_mut()).await?,
-                    Ask::Disconnect => drop(self.links.remove(&id)),
+                    Ask::Disconnect => {
+                        self.links.remove(&id);
+                        self.unconnected = Instant::now();
+                    }
                 }
             }
             self.send(caller, calls, closing.as_mut()).await?;
@@ -572,7 +581,7 @@ mod tests {
     use super::*;
     use crate::listener::grpc::testing::{FakeNode, fake_node, held_put, serving};
     use crate::listener::mq::Terms;
-    use crate::listener::mq::socket_test::long_put;
+    use crate::listener::mq::socket_test::{agreed, long_put};
     use crate::listener::{Accepted, Limits};
     use crate::mqi;
     use crate::replica::{Outbox, SessionHandle};
@@ -619,6 +628,20 @@ mod tests {
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert!(!driven.is_finished(), "it waits for room");
         (driven, far, other)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_agrees_on_a_channel_and_connects_to_nothing_gives_its_place_back() {
+        let node = fake_node(Limits::default(), serving());
+        let (near, far) = tokio::io::duplex(1 << 20);
+        let gate = Gate::new(&node.listener);
+        let io = Accepted::new(near, Client::default()).counted(&node.listener, &gate).unwrap();
+        let socket = agreed();
+        assert!(socket.agreed().is_some() && !socket.is_connected());
+        let began = Instant::now();
+        Driver::new(node.listener.clone(), gate, io, socket).run(std::future::pending()).await;
+        assert_eq!(began.elapsed(), CONNECT_WITHIN);
+        drop(far);
     }
 
     #[tokio::test(start_paused = true)]

@@ -102,6 +102,11 @@ impl Socket {
         !self.out.is_empty()
     }
 
+    /// Whether one of its conversations is an MQI connection.
+    pub fn is_connected(&self) -> bool {
+        self.conversations.values().any(Conversation::is_connected)
+    }
+
     /// What conversations want, in order.
     pub fn take_asks(&mut self) -> Vec<(u32, Ask)> {
         std::mem::take(&mut self.asks)
@@ -272,7 +277,7 @@ impl Socket {
         if let Some(code) = self.refusal {
             return self.refuse(&header, code, format!("nobody is served here: STATUS {code:#04x}"));
         }
-        if !self.conversations.values().all(|conversation| !conversation.is_connected()) {
+        if self.is_connected() {
             return self.refuse(&header, status::SEGMENT, "INITIAL DATA in the middle".to_string());
         }
         let name = offer.fields.channel.text();

@@ -702,6 +702,13 @@ impl Dialogue {
     }
 }
 
+/// A socket whose client has agreed on the channel, and is connected to nothing.
+pub(super) fn agreed() -> Socket {
+    let mut dialogue = Dialogue::new();
+    dialogue.agree();
+    dialogue.socket
+}
+
 /// A socket whose client has a queue open, and the bytes of a put to it.
 pub(super) fn long_put(length: usize) -> (Socket, BytesMut) {
     let mut dialogue = Dialogue::connected();
