@@ -38,6 +38,7 @@ fn run(bytes: &[u8]) {
 fn seeds() -> Vec<Vec<u8>> {
     let entry = |commands: &[Command]| {
         let mut encoder = BatchEncoder::default();
+        encoder.speak(Speaks::RELEASE.newest);
         commands.iter().for_each(|command| encoder.append(command.clone(), WallTime(7)));
         encoder.take()
     };
