@@ -1,8 +1,8 @@
 //! The end of a unit of work: committed, backed out, or asked about.
 
 use super::Replica;
-use super::endings::{Answer, Half};
-use super::proposals::Waiting;
+use super::endings::Half;
+use super::proposals::{Answer, Waiting};
 use super::units::{KnownBefore, NotPersistent, Unit, as_removals};
 use crate::mqi::{Completion, Data};
 use crate::qmgr::{Command, Place, Removal, Verdict};

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use super::Replica;
 use super::calls::BACKLOG_BYTES_MAX;
-use super::proposals::Waiting;
+use super::proposals::{Answer, Waiting};
 use super::turn::UNIT;
 use super::units::{NotPersistent, Unit, as_removals};
 use crate::mqi::Completion;
@@ -42,8 +42,6 @@ struct Undone {
     /// The answer of the back-out, or of a commit that was refused, and who waits.
     answer: Option<Answer>,
 }
-
-pub(super) type Answer = (SessionId, Token, Completion);
 
 impl Endings {
     pub fn is_empty(&self) -> bool {

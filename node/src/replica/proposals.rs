@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
-use super::endings::Answer;
 use super::handles::Wanted;
 use super::units::{KnownBefore, NotPersistent};
 use crate::mqi::Completion;
@@ -15,6 +14,9 @@ use crate::types::{
     Index, Message, ObjectName, Pieces, Position, ProducerSequence, QueueId, SessionId, StagedBodyId, Token,
     UnitId, Version, WallTime, limits,
 };
+
+/// Who is answered, and with what.
+pub(super) type Answer = (SessionId, Token, Completion);
 
 /// Who is answered, and how, when a command was applied. One for each command of a batch, in order.
 #[derive(Debug)]
