@@ -34,9 +34,18 @@ pub(super) struct Failovers {
 }
 
 impl Failovers {
-    pub fn restore(&mut self, served_by: Option<NodeId>, takeovers: u64, handing_over: Option<HandingOver>) {
-        debug_assert!(takeovers == 0 || served_by.is_some(), "who took over has a name");
+    /// As it is in the message store.
+    pub fn restore(
+        &mut self,
+        served_by: Option<NodeId>,
+        takeovers: u64,
+        handing_over: Option<HandingOver>,
+    ) -> Result<(), String> {
+        if takeovers > 0 && served_by.is_none() {
+            return Err(format!("{takeovers} took over, and nobody has served"));
+        }
         (self.served_by, self.takeovers, self.handing_over) = (served_by, takeovers, handing_over);
+        Ok(())
     }
 
     /// A record from the message store. In the order of their numbers.

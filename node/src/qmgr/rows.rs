@@ -303,7 +303,7 @@ fn load_state_row(
             let row = wire::ManagerRow::decode(value).map_err(text)?;
             manager.version = Version(row.version);
             let served_by = (row.served_by != 0).then_some(NodeId(row.served_by));
-            manager.failovers.restore(served_by, row.takeovers, row.handing_over);
+            manager.failovers.restore(served_by, row.takeovers, row.handing_over)?;
             if !row.maintained.is_empty() && manager.version < Version::RECORDS {
                 return Err(format!("version {} has no nodes in maintenance", manager.version));
             }

@@ -19,6 +19,10 @@ struct Arguments {
     /// How long for each target
     #[arg(long, default_value_t = 5)]
     seconds: u64,
+    /// The same search each time, from the seeds alone: what it finds came with a change. Else it is another one each time, and goes
+    /// on from what was learned.
+    #[arg(long)]
+    repeatable: bool,
     /// Only this one; may be given more than once
     #[arg(long = "target")]
     targets: Vec<String>,
@@ -56,7 +60,7 @@ fn main() -> ExitCode {
     if let (Some(given), [target]) = (&arguments.here, &chosen[..]) {
         return search_here(target, given);
     }
-    let failed = search_all(&chosen, arguments.seconds);
+    let failed = search_all(&chosen, &arguments);
     if failed.is_empty() {
         return ExitCode::SUCCESS;
     }
@@ -68,7 +72,7 @@ fn main() -> ExitCode {
 }
 
 /// As many at once as there are processors. The names of those that found something.
-fn search_all(targets: &[&'static Target], seconds: u64) -> Vec<&'static str> {
+fn search_all(targets: &[&'static Target], arguments: &Arguments) -> Vec<&'static str> {
     let left = Mutex::new(targets.iter());
     let failed = Mutex::new(Vec::new());
     let next = || left.lock().expect("no search panics").next();
@@ -76,7 +80,7 @@ fn search_all(targets: &[&'static Target], seconds: u64) -> Vec<&'static str> {
         for _ in 0..std::thread::available_parallelism().map_or(1, |count| count.get()) {
             scope.spawn(|| {
                 while let Some(target) = next() {
-                    if !search(target, seconds) {
+                    if !search(target, arguments) {
                         failed.lock().expect("no search panics").push(target.name);
                     }
                 }
@@ -88,8 +92,10 @@ fn search_all(targets: &[&'static Target], seconds: u64) -> Vec<&'static str> {
 
 /// In a process of its own: what is found ends it. True when nothing was. What it says is printed when it is over, because others
 /// search beside it.
-fn search(target: &Target, seconds: u64) -> bool {
-    let learned = folder(&learned_below(), target);
+fn search(target: &Target, arguments: &Arguments) -> bool {
+    let Arguments { seconds, repeatable, .. } = arguments;
+    let alone = tempfile::tempdir().unwrap_or_else(|error| panic!("make a directory in /tmp: {error}"));
+    let learned = folder(if *repeatable { alone.path() } else { &learned_below() }, target);
     let found = folder(&root().join("tests/fuzz"), target);
     for (number, seed) in (target.seeds)().iter().enumerate() {
         write(&learned.join(format!("seed-{number}")), seed);
@@ -98,6 +104,8 @@ fn search(target: &Target, seconds: u64) -> bool {
     let searched = Command::new(program)
         .args(["--target", target.name, "--here", "--"])
         .arg(format!("-max_total_time={seconds}"))
+        // 0 is another one each time.
+        .arg(format!("-seed={}", u8::from(*repeatable)))
         .arg(format!("-artifact_prefix={}/", found.display()))
         .args(["-max_len=8192", "-timeout=10", "-rss_limit_mb=3000", "-print_final_stats=1", "-verbosity=1"])
         .args([&learned, &found])

@@ -127,7 +127,8 @@ fn merge() -> Vec<Step> {
     // Real processes wait more than they compute.
     steps.push(beside(simulator("seeds", "1,000 runs", 1000, None)));
     steps.push(beside(over_the_stores("seeds-b", "50 runs over the production stores", 50, None)));
-    steps.push(beside(fuzz(60, &["frames", "commands", "rows", "snapshots", "grpc"])));
+    let borders = ["frames", "commands", "rows", "snapshots", "grpc"];
+    steps.push(beside(fuzz(60, &["--repeatable"], &borders)));
     steps.push(cargo(
         "process",
         "real processes, addresses, cuts and kills",
@@ -250,7 +251,7 @@ fn night(choice: &Choice, time: Duration, seed: Option<u64>) -> ExitCode {
 /// disk fails.
 fn night_begins() -> Vec<Step> {
     let mut steps = vec![programs(), installed(), samples(), same_in_release()];
-    steps.push(fuzz(60, &[]));
+    steps.push(fuzz(60, &[], &[]));
     let nth = "run -q --bin sim -- --nth-call";
     steps.push(release(cargo("nth", "every call to a disk fails, in every way", nth)));
     let nth = "run -q --bin sim -- --nth-call --depth b";
@@ -259,9 +260,11 @@ fn night_begins() -> Vec<Step> {
 }
 
 /// Any bytes at these borders, or at every one, so long each.
-fn fuzz(seconds: u32, targets: &[&str]) -> Step {
+fn fuzz(seconds: u32, how: &[&str], targets: &[&str]) -> Step {
+    let how: String = how.iter().map(|word| format!(" {word}")).collect();
     let targets: String = targets.iter().map(|target| format!(" --target {target}")).collect();
-    let run = format!("run -q --features trimaran-tests/fuzz --bin fuzz -- --seconds {seconds}{targets}");
+    let run =
+        format!("run -q --features trimaran-tests/fuzz --bin fuzz -- --seconds {seconds}{how}{targets}");
     covered(cargo("fuzz", "any bytes at the borders, where they lead somewhere new", &run))
 }
 
