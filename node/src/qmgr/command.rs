@@ -576,7 +576,11 @@ fn decode_report(data: &Bytes, at: &[u8]) -> Result<Report, DecodeError> {
             _ => {}
         }
     }
-    Ok(report)
+    // What is not persistent is not in the log, nor is a report about it.
+    match report.message.descriptor.persistence {
+        Persistence::Persistent => Ok(report),
+        _ => Err(DecodeError::Field("report")),
+    }
 }
 
 /// The encoding of one command, to be staged.

@@ -95,7 +95,8 @@ fn search_all(targets: &[&'static Target], arguments: &Arguments) -> Vec<&'stati
 fn search(target: &Target, arguments: &Arguments) -> bool {
     let Arguments { seconds, repeatable, .. } = arguments;
     let alone = tempfile::tempdir().unwrap_or_else(|error| panic!("make a directory in /tmp: {error}"));
-    let learned = folder(if *repeatable { alone.path() } else { &learned_below() }, target);
+    let below = if *repeatable { alone.path().to_path_buf() } else { learned_below() };
+    let learned = folder(&below, target);
     let found = folder(&root().join("tests/fuzz"), target);
     for (number, seed) in (target.seeds)().iter().enumerate() {
         write(&learned.join(format!("seed-{number}")), seed);
