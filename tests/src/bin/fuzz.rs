@@ -19,8 +19,8 @@ struct Arguments {
     /// How long for each target
     #[arg(long, default_value_t = 5)]
     seconds: u64,
-    /// The same search each time, from the seeds alone: what it finds came with a change. Else it is another one each time, and goes
-    /// on from what was learned.
+    /// Nearly the same search each time, from the seeds alone: what it finds mostly came with a change. Else it is another one each
+    /// time, and goes on from what was learned.
     #[arg(long)]
     repeatable: bool,
     /// Only this one; may be given more than once
