@@ -280,23 +280,7 @@ fn still_serves(manager: &QueueManagerStatus, node: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn manager(instances: &[(&str, bool, bool)]) -> QueueManagerStatus {
-        let instance = |(node, in_sync, in_maintenance): &(&str, bool, bool)| InstanceStatus {
-            node: (*node).into(),
-            voter: true,
-            in_sync: *in_sync,
-            in_maintenance: *in_maintenance,
-            reason: if *in_sync { String::new() } else { "catching up".into() },
-            ..InstanceStatus::default()
-        };
-        QueueManagerStatus {
-            name: "q".into(),
-            active_node: "a".into(),
-            instances: instances.iter().map(instance).collect(),
-            ..QueueManagerStatus::default()
-        }
-    }
+    use crate::spared::tests::manager;
 
     #[test]
     fn what_keeps_a_queue_manager_where_it_is_is_said_of_each_node() {

@@ -41,10 +41,11 @@ pub fn how_it_is(manager: &QueueManagerStatus, node: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
 
-    fn manager(instances: &[(&str, bool, bool)]) -> QueueManagerStatus {
+    /// Served by a, with these nodes: whether each is in sync, and in maintenance.
+    pub fn manager(instances: &[(&str, bool, bool)]) -> QueueManagerStatus {
         let instance = |(node, in_sync, in_maintenance): &(&str, bool, bool)| InstanceStatus {
             node: (*node).into(),
             voter: true,
