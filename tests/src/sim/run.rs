@@ -498,6 +498,7 @@ fn live(world: &mut World, knobs: &Knobs) {
     define_queues(world);
     world.history.queues = workload::facts(world.plan.setup.queue_managers);
     world.history.promised = world.plan.setup.retention;
+    world.add_canaries();
     if rng.chance(100) {
         // Some nodes never live long enough for anybody to define a queue, so these faults have an end of their own.
         world.kick_nemesis();
@@ -509,7 +510,6 @@ fn live(world: &mut World, knobs: &Knobs) {
         return;
     }
     add_programs(world, knobs, &mut rng);
-    world.add_canaries();
     under_faults(world);
     if !world.violations.is_empty() {
         return;
