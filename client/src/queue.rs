@@ -1,7 +1,7 @@
 //! A queue: put, get, browse.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{HashMap, VecDeque},
     future::Future,
     pin::Pin,
     sync::{Arc, Weak},
@@ -31,7 +31,7 @@ pub use trimaran_proto::queue::v1::QueueStatus;
 /// Messages a browse has asked for ahead of the program, at most, and bytes of them, roughly.
 const BROWSE_AHEAD: usize = 32;
 const BROWSE_AHEAD_BYTES: usize = 4 * 1024 * 1024;
-/// Messages a cursor remembers to find its place again after a reconnect.
+/// Messages, by their ids, that a cursor remembers to find its place again after a reconnect.
 const SEEN_MAX: usize = 1_000_000;
 
 /// A queue of a [`Connection`]. Cheap to clone. Opened by its first call and closed with its last clone.
@@ -412,8 +412,7 @@ pub struct Cursor {
     options: GetOptions,
     /// The stream that the cursor on the other side belongs to; None before the first step.
     generation: Option<u64>,
-    /// Ids of the messages that were shown, to find the place again.
-    seen: HashSet<[u8; 24]>,
+    seen: Seen,
     current: Option<Bytes>,
     ahead: VecDeque<oneshot::Receiver<Result<Answer>>>,
     ahead_max: usize,
@@ -432,7 +431,7 @@ impl Cursor {
             handle,
             options,
             generation: None,
-            seen: HashSet::new(),
+            seen: Seen::default(),
             current: None,
             ahead: VecDeque::new(),
             ahead_max: 1,
@@ -454,12 +453,8 @@ impl Cursor {
             self.ahead.pop_front();
             match none_if_no_message(answer) {
                 Ok(Some(message)) => {
-                    let id = padded(&message.descriptor.message_id);
-                    if self.seen.contains(&id) {
+                    if !self.seen.is_news(&message.descriptor.message_id) {
                         continue;
-                    }
-                    if self.seen.len() < SEEN_MAX {
-                        self.seen.insert(id);
                     }
                     self.shown += 1;
                     self.shown_bytes += message.body.len() as u64;
@@ -472,10 +467,11 @@ impl Cursor {
                     self.current = None;
                     return Ok(None);
                 }
-                Err(error) if error.is_interrupted() && self.seen.len() < SEEN_MAX => {
+                Err(error) if error.is_interrupted() && !self.seen.is_full() => {
                     // The cursor is gone with its stream. Begin again and skip what was shown.
                     self.ahead.clear();
                     self.generation = None;
+                    self.seen.begin_again();
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
                 Err(error) => return Err(error),
@@ -483,7 +479,8 @@ impl Cursor {
         }
     }
 
-    /// Takes the message the cursor stands on, that very one. None when somebody else was faster (reason 2034).
+    /// Takes the message the cursor stands on, that very one. None when somebody else was faster (reason 2034). After a reconnect
+    /// the message is known by its id only: of several with one id the first is taken.
     ///
     /// # Errors
     /// 2034 when it stands on no message, and as [`Queue::get`].
@@ -540,9 +537,71 @@ impl Drop for Cursor {
     }
 }
 
+/// What a cursor was shown, to find its place again where the other side does not know it any more.
+#[derive(Debug, Default)]
+struct Seen {
+    /// How many messages with an id. Programs may give several the same one.
+    times: HashMap<[u8; 24], u32>,
+    /// How many of them are still to be met since the cursor began again.
+    again: HashMap<[u8; 24], u32>,
+}
+
+impl Seen {
+    /// Too many for the place to be found again.
+    fn is_full(&self) -> bool {
+        self.times.len() >= SEEN_MAX
+    }
+
+    /// From the first message on.
+    fn begin_again(&mut self) {
+        self.again.clone_from(&self.times);
+    }
+
+    /// Whether the next message was not shown before. Of several with one id as many are news as came since.
+    fn is_news(&mut self, id: &[u8]) -> bool {
+        let id = padded(id);
+        if let Some(left) = self.again.get_mut(&id) {
+            *left -= 1;
+            if *left == 0 {
+                self.again.remove(&id);
+            }
+            return false;
+        }
+        if !self.is_full() || self.times.contains_key(&id) {
+            *self.times.entry(id).or_default() += 1;
+        }
+        true
+    }
+}
+
 fn padded(id: &[u8]) -> [u8; 24] {
     let mut padded = [0; 24];
     let length = id.len().min(24);
     padded[..length].copy_from_slice(&id[..length]);
     padded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn news(seen: &mut Seen, ids: &[u8]) -> Vec<u8> {
+        ids.iter().copied().filter(|id| seen.is_news(&[*id])).collect()
+    }
+
+    #[test]
+    fn several_messages_with_one_id_are_all_shown() {
+        assert_eq!(news(&mut Seen::default(), b"aaba"), *b"aaba");
+    }
+
+    #[test]
+    fn a_cursor_that_begins_again_shows_what_it_did_not_show_before() {
+        let mut seen = Seen::default();
+        news(&mut seen, b"aab");
+        seen.begin_again();
+        // Others came meanwhile.
+        assert_eq!(news(&mut seen, b"cabadd"), *b"cdd");
+        seen.begin_again();
+        assert_eq!(news(&mut seen, b"cabadda"), *b"a");
+    }
 }

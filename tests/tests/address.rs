@@ -637,7 +637,11 @@ fn a_client_that_reaches_only_a_leader_without_a_majority_is_told_nothing_wrong(
 async fn moved(watch: &Watch, from: [u8; 6], within: Duration) -> Instant {
     let begun = Instant::now();
     while watch.holder().is_none_or(|holder| holder == from) {
-        assert!(begun.elapsed() < within, "nobody takes the address within {within:?}");
+        let (holder, silent) = (watch.holder(), watch.silent_for(from));
+        assert!(
+            begun.elapsed() < within,
+            "nobody takes the address within {within:?}: {holder:x?} has it, {from:x?} is silent for {silent:?}"
+        );
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     Instant::now()

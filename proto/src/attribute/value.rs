@@ -90,11 +90,12 @@ impl Attribute {
                 let text = checked_text(name, text, most)?;
                 self.content.checked(name, text).map(Value::Text)
             }
-            Form::Name { most } => match check_name(text) {
-                _ if text.is_empty() => Ok(Value::Text(String::new())),
-                Ok(()) if text.len() <= most => Ok(Value::Text(text.to_string())),
-                Ok(()) => Err(format!("{name} has at most {most} characters.")),
-                Err(error) => Err(format!("{name} is no name: {error}.")),
+            // MQ pads names with blanks.
+            Form::Name { most } => match (text.trim_end(), check_name(text.trim_end())) {
+                ("", _) => Ok(Value::Text(String::new())),
+                (text, Ok(())) if text.len() <= most => Ok(Value::Text(text.to_string())),
+                (_, Ok(())) => Err(format!("{name} has at most {most} characters.")),
+                (_, Err(error)) => Err(format!("{name} is no name: {error}.")),
             },
             Form::List { most, members } => {
                 let texts = text.split(',').map(str::trim).filter(|text| !text.is_empty());

@@ -34,9 +34,11 @@ pub use complete::complete;
 pub use dump::dump;
 pub use facts::CMDLEVEL;
 pub use filter::{Filter, Operator};
+pub use lines::{Joiner, Line};
 pub use parser::parse;
 pub use script::{Script, Step};
 pub use syntax::Fault;
+pub use words::{Item, Word, words};
 
 #[cfg(test)]
 mod mqsc_test;

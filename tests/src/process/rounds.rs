@@ -134,6 +134,11 @@ fn table(rounds: &[Round]) -> (String, usize) {
         }
         let took = row.iter().map(|round| round.took).sum::<Duration>() / row.len() as u32;
         writeln!(text, " {:>6.1} s", took.as_secs_f64()).expect("memory");
+        if let Some(Way(parts)) = worst.way.filter(|_| worst.gap > bounds.worst) {
+            let parts =
+                PARTS.iter().zip(parts).map(|((name, _), part)| format!("{name} {:.3}", part.as_secs_f64()));
+            writeln!(text, "  the worst, in s: {}", parts.collect::<Vec<_>>().join(", ")).expect("memory");
+        }
     }
     let all: Duration = rounds.iter().map(|round| round.took).sum();
     writeln!(
@@ -187,7 +192,7 @@ mod tests {
         let (text, over) =
             table(&[round("Kill", 100), round("Kill", 700), round("Kill", 200), round("Cut", 301)]);
         let lines: Vec<&str> = text.lines().collect();
-        assert_eq!((lines.len(), over), (4, 2), "{text}");
+        assert_eq!((lines.len(), over), (5, 2), "{text}");
         assert!(lines[1].contains("0.200  (0.3)") && lines[1].contains("0.700! (0.6)"), "{text}");
         assert!(lines[1].contains("75%") && lines[1].contains("25%"), "{text}");
         assert!(lines[2].contains("0.301! (0.3)") && lines[2].contains("0.301  (0.6)"), "{text}");

@@ -11,9 +11,9 @@ use crate::{
 };
 
 /// What can be linked to.
-pub const NAMES: [&str; 15] = [
-    "runmqsc", "dspmq", "strmqm", "endmqm", "dspmqver", "dmpmqcfg", "mqrc", "amqsput", "amqsputc", "amqsget",
-    "amqsgetc", "amqsgbr", "amqsgbrc", "amqsbcg", "amqsbcgc",
+pub const NAMES: [&str; 16] = [
+    "runmqsc", "runmqdlq", "dspmq", "strmqm", "endmqm", "dspmqver", "dmpmqcfg", "mqrc", "amqsput",
+    "amqsputc", "amqsget", "amqsgetc", "amqsgbr", "amqsgbrc", "amqsbcg", "amqsbcgc",
 ];
 
 /// Commands of MQ with options of two letters behind one dash, and those: here such an option has two dashes.
@@ -41,6 +41,7 @@ pub fn check_json(global: &Global, command: &Command) -> Outcome {
     let text = match command {
         Command::Runmqsc(_) => "runmqsc has no JSON: `display`, `queue show` and the like have it",
         Command::Dmpmqcfg(_) => "dmpmqcfg has no JSON: what it prints is a script of MQSC; `display` has it",
+        Command::Runmqdlq(_) => "runmqdlq has no JSON: `requeue` has it",
         Command::Amqsput(_) => "amqsput has no JSON: `put` has it",
         Command::Amqsget(_) => "amqsget has no JSON: `get` has it",
         Command::Amqsgbr(_) | Command::Amqsbcg(_) => "amqsgbr and amqsbcg have no JSON: `browse` has it",

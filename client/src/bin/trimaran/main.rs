@@ -21,6 +21,7 @@ mod control;
 mod mqrc;
 mod terminal;
 mod runmqsc;
+mod runmqdlq;
 mod dspmq;
 mod running;
 mod dmpmqcfg;
@@ -93,6 +94,7 @@ async fn run(cli: Cli) -> output::Outcome {
         Command::Delete(args) => object::delete(global, args).await,
         Command::Set(args) => object::set(global, args).await,
         Command::Runmqsc(args) => runmqsc::run(global, args).await,
+        Command::Runmqdlq(args) => runmqdlq::run(global, args).await,
         Command::Apply(args) => apply::run(global, args).await,
         Command::Dmpmqcfg(args) => dmpmqcfg::run(global, args).await,
         Command::Dspmq(args) => dspmq::run(global, args).await,

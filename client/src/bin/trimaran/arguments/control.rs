@@ -81,6 +81,32 @@ pub struct DmpmqcfgArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
+  trimaran runmqdlq DEAD.LETTERS < rules.txt
+  echo 'ACTION(RETRY)' | trimaran runmqdlq          the queue manager's own queue, for ever
+
+A table has control data, if any, and rules, one a line (+ at the end of a line goes on with the next):
+  INPUTQ(DEAD.LETTERS) RETRYINT(30) WAIT(NO)
+  REASON(MQRC_Q_FULL) ACTION(RETRY) RETRY(5)
+  DESTQ('ORDERS.*') ACTION(FWD) FWDQ(ORDERS.REPAIR) HEADER(NO)
+  PERSIST(MQPER_NOT_PERSISTENT) ACTION(DISCARD)
+A message is handled by the first rule that means it; where that fails as often as RETRY says, by the next one that does. What
+no rule means stays. A message is on one of its two queues at any time. See IBM MQ, 'The DLQ handler rules table'; queues of other
+queue managers are refused (2087). `trimaran requeue` does the same once, without a table.")]
+pub struct RunmqdlqArgs {
+    /// Dead-letter queue; without it INPUTQ of the table, or DEADQ of the queue manager
+    #[arg(value_name = "QNAME")]
+    pub queue: Option<String>,
+    /// Queue manager; not needed when the cluster has only one
+    #[arg(value_name = "QMGR")]
+    pub queue_manager: Option<String>,
+    /// Connect as a client, which is what is always done
+    #[arg(short = 'c')]
+    pub client: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
   trimaran dspmq
   trimaran dspmq -m ha.queue.manager -o nativeha -x
   trimaran dspmq -o all")]

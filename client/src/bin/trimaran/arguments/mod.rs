@@ -12,7 +12,9 @@ mod running;
 mod setup;
 mod values;
 
-pub use control::{ApplyArgs, DmpmqcfgArgs, DspmqArgs, EndmqmArgs, MqrcArgs, RunmqscArgs, StrmqmArgs};
+pub use control::{
+    ApplyArgs, DmpmqcfgArgs, DspmqArgs, EndmqmArgs, MqrcArgs, RunmqdlqArgs, RunmqscArgs, StrmqmArgs,
+};
 pub use failovers::{AvailabilityArgs, FailoversArgs, FailoversCommand};
 pub use messages::{
     BrowseArgs, DescriptorArgs, GetArgs, PutArgs, ReceiveArgs, RequeueArgs, SelectionArgs, TalkArgs, UnitArgs,
@@ -221,6 +223,8 @@ pub enum Command {
     Set(SetArgs),
     /// Type commands of MQSC, or run a script of them
     Runmqsc(RunmqscArgs),
+    /// Handle dead letters by the rules of a table, read from standard input
+    Runmqdlq(RunmqdlqArgs),
     /// Bring definitions in line with a script of MQSC; says what it changed
     Apply(ApplyArgs),
     /// Print definitions as commands of MQSC that make them again
