@@ -59,6 +59,9 @@ pub struct Builder {
     options: Options,
 }
 
+/// The highest number that a producer's first put may have: half of what 64 bits hold, which no producer comes to the end of.
+pub const FIRST_SEQUENCE_MAX: u64 = 1 << 62;
+
 impl Builder {
     /// Name of the queue manager. Not needed when the cluster has only one.
     pub fn queue_manager(mut self, name: impl Into<String>) -> Builder {
@@ -136,8 +139,9 @@ impl Builder {
             Some((name, _)) if name.is_empty() || name.len() > 64 => {
                 return Err(Error::Invalid("a producer's name has 1 to 64 bytes".into()));
             }
-            Some((_, 0)) => {
-                return Err(Error::Invalid("a producer's sequences start at 1".into()));
+            Some((_, first)) if !(1..=FIRST_SEQUENCE_MAX).contains(&first) => {
+                let text = format!("a producer's first sequence is 1 to {FIRST_SEQUENCE_MAX}");
+                return Err(Error::Invalid(text));
             }
             Some(producer) => producer,
             None => (crate::message::hex(&random()?[..8]), 1),

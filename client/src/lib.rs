@@ -54,7 +54,7 @@ pub use admin::{
     MembershipProgress, MemoryShare, ObjectDetails, QueueManagerStatus, RecordAction, RecoverRequest,
     RunRequest, RunState, SessionDetails, StatusResponse,
 };
-pub use connection::{Builder, Connection};
+pub use connection::{Builder, Connection, FIRST_SEQUENCE_MAX};
 pub use core::ConnectionState;
 pub use dial::{KeptFailovers, failovers, maintain, recover, run, status};
 pub use error::{Error, Result};

@@ -22,7 +22,8 @@ pub static MALLOC_CONF: &[u8; 61] = b"dirty_decay_ms:60000,muzzy_decay_ms:0,back
 
 /// A node of a Trimaran cluster: queue managers that survive the loss of machines.
 #[derive(Parser)]
-#[command(name = "trimaran-node", version, after_help = EXAMPLES, arg_required_else_help = true)]
+// clap would break examples where a terminal is narrow, and nobody could paste them.
+#[command(name = "trimaran-node", version, after_help = EXAMPLES, arg_required_else_help = true, term_width = 0)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -107,7 +108,8 @@ struct NodeArguments {
 }
 
 fn main() -> ExitCode {
-    match Arguments::parse().command {
+    let arguments = Arguments::try_parse().unwrap_or_else(|error| end_with_usage(&error));
+    match arguments.command {
         Command::Run(arguments) => run(&arguments, runtime::run),
         Command::HoldAddresses(arguments) => run(&arguments, runtime::hold_addresses),
         Command::Check(arguments) => check(&arguments),
@@ -115,6 +117,15 @@ fn main() -> ExitCode {
         Command::InspectStore(what) => inspect(&what, message_store::inspect::inspect),
         Command::Generate(command) => generate(command),
     }
+}
+
+/// A command line that cannot be understood, in words that are nobody's but ours; or help.
+fn end_with_usage(error: &clap::Error) -> ! {
+    if !error.use_stderr() {
+        error.exit()
+    }
+    eprint!("{}", plain::value(&error.render().to_string()));
+    std::process::exit(error.exit_code())
 }
 
 fn load(arguments: &NodeArguments) -> Result<Config, String> {
@@ -187,31 +198,38 @@ fn inspect(
     inspect: fn(&Path, Option<QueueManagerId>, Inspector<'_>) -> io::Result<usize>,
 ) -> ExitCode {
     let mut out = io::stdout().lock();
-    let mut report = |found: Inspected| match what.json {
-        true => writeln!(
-            out,
-            "{}",
-            serde_json::json!({
-                "file": found.file, "offset": found.offset, "bytes": found.bytes, "damaged": found.damaged,
-                "text": found.text,
-            })
-        ),
-        false => writeln!(out, "{found}"),
+    let mut is_empty = true;
+    let mut report = |found: Inspected| {
+        is_empty = false;
+        match what.json {
+            true => writeln!(
+                out,
+                "{}",
+                serde_json::json!({
+                    "file": found.file, "offset": found.offset, "bytes": found.bytes, "damaged": found.damaged,
+                    "text": found.text,
+                })
+            ),
+            false => writeln!(out, "{found}"),
+        }
     };
+    let directory = what.directory.display();
     let inspected = inspect(&what.directory, what.queue_manager.map(QueueManagerId), &mut report);
-    match inspected {
-        Ok(0) => ExitCode::SUCCESS,
-        Ok(damaged) => {
-            eprintln!(
-                "trimaran-node: {damaged} damaged places; the node repairs them from its peers when it starts"
-            );
-            ExitCode::from(1)
+    let wrong = match (inspected, what.queue_manager) {
+        (Ok(0), Some(id)) if is_empty => format!("nothing of a queue manager with id {id} is in {directory}"),
+        (Ok(0), _) => return ExitCode::SUCCESS,
+        (Ok(damaged), _) => {
+            format!("{damaged} damaged places; the node repairs them from its peers when it starts")
         }
-        Err(error) => {
-            eprintln!("trimaran-node: inspect {}: {error}", what.directory.display());
-            ExitCode::from(1)
-        }
+        // Who reads it has seen enough.
+        (Err(error), _) if error.kind() == io::ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
+        (Err(error), _) => format!("inspect {directory}: {}", plain::error(error)),
+    };
+    match what.json {
+        true => eprintln!("{}", serde_json::json!({ "ok": false, "exit_code": 1, "text": wrong })),
+        false => eprintln!("trimaran-node: {wrong}"),
     }
+    ExitCode::from(1)
 }
 
 // ---- called when a package is built ----

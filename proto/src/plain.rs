@@ -20,6 +20,8 @@ const WORDS: &[(&str, &str)] = &[
     ("received fatal alert: BadCertificate", "it refuses the certificate that it was shown"),
     ("received fatal alert: ", "it ended the TLS handshake: "),
     ("received corrupt message of type InvalidContentType", "it does not speak TLS"),
+    ("failed to lookup address information: Name or service not known", "there is no host of that name"),
+    ("failed to lookup address information", "the name of the host cannot be looked up"),
     ("UnknownIssuer", "it is from another authority"),
     ("KeyMismatch", "the key is another certificate's"),
     ("stream did not contain valid UTF-8", "it is not text in UTF-8"),

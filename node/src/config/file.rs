@@ -233,13 +233,15 @@ impl<'de> Deserialize<'de> for Bytes {
 /// What the reader of TOML says, in the words of this file: whoever reads it need not know Rust.
 pub fn in_our_words(said: &str) -> String {
     let words = [
-        ("expected u64", "expected a whole number"),
-        ("expected u32", "expected a whole number"),
-        ("expected usize", "expected a whole number"),
+        ("expected u64", "expected a whole number from 0 on"),
+        ("expected u32", "expected a whole number from 0 on"),
+        ("expected usize", "expected a whole number from 0 on"),
         ("expected a sequence", "expected a list, like [[nodes]]"),
         ("expected a boolean", "expected true or false"),
         ("expected path string", "expected a path in quotes"),
         ("expected a string", "expected a text in quotes"),
+        ("invalid type: sequence", "a list"),
+        ("invalid type: map", "a table"),
         ("invalid type: ", ""),
         ("invalid value: ", ""),
         ("integer `", "the number `"),

@@ -371,7 +371,11 @@ fn a_node_says_whom_it_waits_for_while_nobody_can_be_elected() {
     group.pass(Duration::from_secs(3));
     let waits_for = |group: &Group, node| group.members[&node].replica.waits_for();
     let first_start = WaitsFor { nodes: [NodeId(3)].into(), to_begin: true };
-    assert_eq!([1, 2].map(|node| waits_for(&group, node)), [first_start.clone(), first_start]);
+    assert_eq!([1, 2].map(|node| waits_for(&group, node)), [first_start.clone(), first_start.clone()]);
+    // It runs, and has not this queue manager in its cluster file.
+    group.tell(1, Event::PeerConnected { node: NodeId(3) });
+    assert_eq!(waits_for(&group, 1), first_start);
+    group.tell(1, Event::PeerLost { node: NodeId(3) });
 
     group.join(3, &[1, 2, 3]);
     group.pass(Duration::from_secs(5));

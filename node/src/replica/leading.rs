@@ -81,6 +81,8 @@ pub(super) struct Leading {
     pub takeover: Takeover,
     /// When it is looked again whether a canary was heard of.
     pub next_canary_look: Instant,
+    /// Whether another node should lead is looked at again then.
+    pub next_placement_look: Instant,
     /// The number of the newest question to peers. Unique over all leaders: a term has one.
     pub questions: u64,
 }
@@ -192,6 +194,7 @@ impl Leading {
             ending: Ending::default(),
             takeover,
             next_canary_look: Instant(0),
+            next_placement_look: Instant(0),
             questions: term.0 << 32,
         }
     }

@@ -144,7 +144,6 @@ use leading::Standing;
 use leaving::Left;
 use loads::{Loads, Residents};
 use peers::Peers;
-use placement::Places;
 use reach::Reach;
 use recovery::Recovery;
 use room::Room;
@@ -262,7 +261,6 @@ pub struct Replica {
     draining: bool,
     /// While it does, open units of work may go on until then.
     drain_units_until: Instant,
-    places: Places,
     /// Until then this node may have the floating address.
     address_until: Instant,
     /// The node was removed from the group.
@@ -330,7 +328,6 @@ impl Replica {
             reach: Reach::default(),
             draining: false,
             drain_units_until: Instant(0),
-            places: Places::default(),
             address_until: Instant(0),
             removed: false,
             in_sync_at: BTreeMap::new(),

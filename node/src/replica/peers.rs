@@ -99,6 +99,11 @@ impl Peers {
         self.heard.get(&node).map(|heard| &heard.committed)
     }
 
+    /// It greeted, since it connected.
+    pub fn is_heard(&self, node: NodeId) -> bool {
+        self.heard.contains_key(&node)
+    }
+
     pub fn heard(&self) -> Vec<NodeId> {
         self.heard.keys().copied().collect()
     }

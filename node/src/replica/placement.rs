@@ -18,7 +18,7 @@ use super::Replica;
 use crate::consensus::PeerProgress;
 use crate::mqi::{Completion, Refusal};
 use crate::types::planted::{self, Bug};
-use crate::types::{Instant, NodeId, Reason, SessionId, Token, WallTime};
+use crate::types::{NodeId, Reason, SessionId, Token, WallTime};
 
 /// How often a leader looks whether another node should have what it leads.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -66,12 +66,6 @@ impl FailBack {
             }
         }
     }
-}
-
-/// When the next look is due.
-#[derive(Debug, Default)]
-pub(super) struct Places {
-    next: Instant,
 }
 
 impl Replica {
@@ -159,19 +153,17 @@ impl Replica {
     /// Hands over where another node should lead: this one is in maintenance, or another one is preferred.
     pub(super) fn drive_placement(&mut self) {
         self.consensus.set_reluctant(self.is_spared(self.options.node));
-        if self.now.instant < self.places.next {
-            return;
-        }
+        let now = self.now.instant;
         let Some(leading) = self.standing.serving() else { return };
-        if leading.handover.is_some() || self.draining {
+        if now < leading.next_placement_look || leading.handover.is_some() || self.draining {
             return;
         }
-        self.places.next = self.now.instant + LOOK_EVERY;
+        self.standing.own_mut().next_placement_look = now + LOOK_EVERY;
         let is_spared = self.is_spared(self.options.node);
         let target = if is_spared { self.best_successor() } else { self.preferred_if_due() };
         let Some(target) = target else { return };
         debug_assert!(!self.is_spared(target), "nothing is handed to a node in maintenance");
-        self.places.next = self.now.instant + AGAIN_AFTER;
+        self.standing.own_mut().next_placement_look = now + AGAIN_AFTER;
         self.stats.fail_backs += u64::from(!is_spared);
         let why = if is_spared { Why::Drain } else { Why::FailBack };
         self.begin_handover(why, Some(target), None, None);

@@ -260,6 +260,20 @@ fn a_node_in_maintenance_hands_over_and_leaves_the_next_election_to_the_others()
 }
 
 #[test]
+fn a_node_that_leads_again_hands_over_as_soon_as_before() {
+    let mut group = placed_group();
+    let first = group.leader().unwrap();
+    for _ in 0..3 {
+        assert_eq!(ask(&mut group, maintain(first, true)).reason, Reason::None);
+        group.pass(millis(300));
+        assert_ne!(group.leader(), Some(first), "it handed over");
+        assert_eq!(ask(&mut group, maintain(first, false)).reason, Reason::None);
+        assert_eq!(ask(&mut group, move_to(first)).reason, Reason::None);
+        assert_eq!(group.leader(), Some(first));
+    }
+}
+
+#[test]
 fn where_nobody_else_can_a_node_in_maintenance_leads_after_several_election_timeouts() {
     let mut group = placed_group();
     let leader = group.leader().unwrap();

@@ -148,12 +148,14 @@ impl Replica {
         }
         let others = || self.consensus.membership().voters.iter().filter(|node| **node != self.options.node);
         let is_blank = |node: &NodeId| self.recovery.blank_peers.contains_key(node);
-        let nodes: BTreeSet<NodeId> =
-            others().filter(|node| !self.peers.is_connected(**node)).copied().collect();
         let is_recovering = self.consensus.is_recovering();
+        // Who runs and greets nobody does not know the queue manager: its cluster file is another one.
+        let begins = is_recovering && self.recovery.blank;
+        let is_there = |node: NodeId| self.peers.is_connected(node) && (!begins || self.peers.is_heard(node));
+        let nodes: BTreeSet<NodeId> = others().filter(|node| !is_there(**node)).copied().collect();
         // Whoever is there and is not blank has a group: then this node has to catch up with it.
         let present_are_blank = others().all(|node| nodes.contains(node) || is_blank(node));
-        if is_recovering && self.recovery.blank && present_are_blank {
+        if begins && present_are_blank {
             return WaitsFor { nodes, to_begin: true };
         }
         let voters = self.consensus.membership().voters.len();

@@ -54,11 +54,16 @@ impl WaitsFor {
             1 => format!("node {}", named[0]),
             _ => format!("nodes {}", named.join(" and ")),
         };
-        let why = match self.to_begin {
-            true => "the first start of a queue manager needs every node of the cluster file once",
-            false => "without a majority of its nodes nobody serves",
+        let (why, or) = match self.to_begin {
+            true => (
+                "the first start of a queue manager needs every node of the cluster file once",
+                ", or whether the queue manager is in its cluster file",
+            ),
+            false => ("without a majority of its nodes nobody serves", ""),
         };
-        Some(format!("Waits for {nodes}: {why}. Start what does not run, or look why it cannot be reached."))
+        Some(format!(
+            "Waits for {nodes}: {why}. Start what does not run, or look why it cannot be reached{or}."
+        ))
     }
 }
 

@@ -159,6 +159,13 @@ impl std::fmt::Display for NameError {
             NameError::TooLong { length } => {
                 write!(f, "a name has at most {NAME_LENGTH_MAX} characters, this one has {length}")
             }
+            NameError::Character { found } if found.is_control() => {
+                write!(
+                    f,
+                    "a name has only A-Z a-z 0-9 . / _ % and not the character U+{:04X}",
+                    u32::from(*found)
+                )
+            }
             NameError::Character { found } => {
                 write!(f, "a name has only A-Z a-z 0-9 . / _ % and not {found:?}")
             }

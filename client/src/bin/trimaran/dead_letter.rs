@@ -1,7 +1,7 @@
 //! Dead letters: what an MQDLH says (IBM MQ Reference, "MQDLH - Dead-letter header").
 
 use serde_json::{Value, json};
-use trimaran_client::{Message, name_of};
+use trimaran_client::{Error, GetOptions, Message, UnitOfWork, name_of};
 
 const HEADER_BYTES: usize = 172;
 
@@ -76,6 +76,28 @@ impl DeadLetter {
             self.time
         )
     }
+}
+
+/// Gets the message with this id that is a dead letter and wanted, with the letter; None when there is none any more. Programs may
+/// give several messages one id: those that are not wanted are put back, behind the others.
+pub async fn take(
+    unit: &mut UnitOfWork,
+    queue: &str,
+    id: &[u8],
+    is_wanted: impl Fn(&DeadLetter) -> bool,
+) -> Result<Option<(Message, DeadLetter)>, Error> {
+    let mut others = Vec::new();
+    let found = loop {
+        let Some(message) = unit.get(queue, GetOptions::new().message_id(id)).await? else { break None };
+        match DeadLetter::of(&message).filter(&is_wanted) {
+            Some(letter) => break Some((message, letter)),
+            None => others.push(message),
+        }
+    };
+    for message in others {
+        unit.put(queue, message).await?;
+    }
+    Ok(found)
 }
 
 #[cfg(test)]

@@ -229,24 +229,23 @@ fn deliver(global: &Global, args: &GetArgs, message: &Message) -> Result<Option<
 fn save(directory: &Path, message: &Message) -> Result<PathBuf, Failure> {
     let name = hex(&message.descriptor.message_id);
     let failed = |path: &Path, error| Failure::local(path.display(), error);
-    let unfinished = directory.join(format!(".{name}.part"));
-    let written = (|| {
-        let mut file = std::fs::File::create(&unfinished)?;
-        file.write_all(&message.body)?;
-        file.sync_all()
-    })();
-    written.map_err(|error| failed(&unfinished, error))?;
+    // A name that nobody has, whoever else saves messages here, and no file that stays when this fails.
+    let unfinished =
+        tempfile::Builder::new().prefix(&format!(".{name}.")).suffix(".part").tempfile_in(directory);
+    let mut unfinished = unfinished.map_err(|error| failed(directory, error))?;
+    let written = unfinished.write_all(&message.body).and_then(|()| unfinished.as_file().sync_all());
+    written.map_err(|error| failed(unfinished.path(), error))?;
     let mut path = directory.join(&name);
     let mut number = 1_u64;
     // A link, unlike a rename, does not replace what is there.
-    while let Err(error) = std::fs::hard_link(&unfinished, &path) {
+    while let Err(error) = std::fs::hard_link(unfinished.path(), &path) {
         if error.kind() != std::io::ErrorKind::AlreadyExists {
             return Err(failed(&path, error));
         }
         number += 1;
         path = directory.join(format!("{name}.{number}"));
     }
-    let synced = std::fs::remove_file(&unfinished).and_then(|()| std::fs::File::open(directory)?.sync_all());
+    let synced = unfinished.close().and_then(|()| std::fs::File::open(directory)?.sync_all());
     synced.map_err(|error| failed(directory, error))?;
     Ok(path)
 }
@@ -346,6 +345,25 @@ mod tests {
         assert_eq!(path.file_name().unwrap(), "6964");
         assert_eq!(std::fs::read(path).unwrap(), b"Hello");
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn messages_are_saved_beside_what_others_save_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let message = |number: usize| Message::text(number.to_string()).message_id("id");
+        std::thread::scope(|scope| {
+            for first in [0, 50, 100] {
+                let path = directory.path();
+                scope.spawn(move || {
+                    (first..first + 50).for_each(|number| drop(save(path, &message(number)).unwrap()))
+                });
+            }
+        });
+        let files = std::fs::read_dir(directory.path()).unwrap().map(|file| file.unwrap().path());
+        let mut bodies: Vec<usize> =
+            files.map(|file| std::fs::read_to_string(file).unwrap().parse().unwrap()).collect();
+        bodies.sort_unstable();
+        assert_eq!(bodies, (0..150).collect::<Vec<_>>());
     }
 
     #[test]

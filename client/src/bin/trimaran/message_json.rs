@@ -159,7 +159,7 @@ impl JsonMessage {
         message.descriptor = Descriptor {
             report: self.report.unwrap_or_default(),
             message_type: self.message_type,
-            expiry: self.expiry_ms.map(|ms| ms.div_ceil(100).min(u64::from(u32::MAX)) as u32),
+            expiry: self.expiry_ms.map(tenths).transpose()?,
             feedback: self.feedback.unwrap_or_default(),
             encoding: self.encoding,
             coded_character_set: self.coded_character_set,
@@ -185,6 +185,15 @@ impl JsonMessage {
             None => message.persistence_as_queue(),
         })
     }
+}
+
+/// MQ counts the life of a message in tenths of a second, in 31 bits.
+fn tenths(ms: u64) -> Result<u32, String> {
+    const MOST: u64 = i32::MAX as u64;
+    let tenths = Some(ms.div_ceil(100)).filter(|tenths| *tenths <= MOST);
+    let too_long =
+        || format!("expiry_ms is {} at most; leave it out for a message that never vanishes", MOST * 100);
+    tenths.map(|tenths| tenths as u32).ok_or_else(too_long)
 }
 
 /// One field, with what it wants in the words of JSON in place of those of serde.

@@ -34,7 +34,7 @@ pub async fn run(global: &Global, command: NodeCommand) -> Outcome {
             (admin.add_node(request, on_progress).await, text)
         }
         NodeCommand::Remove { name } => {
-            for text in without_reserve(&admin.status().await?) {
+            for text in without_reserve(&admin.status().await?, &name) {
                 output::warn(global.json, &text);
             }
             (admin.remove_node(&name, on_progress).await, format!("node {name} removed"))
@@ -58,8 +58,9 @@ pub async fn run(global: &Global, command: NodeCommand) -> Outcome {
 }
 
 /// Queue managers that no failure of a node may hit any more when one of their nodes has gone.
-fn without_reserve(status: &StatusResponse) -> Vec<String> {
+fn without_reserve(status: &StatusResponse, leaves: &str) -> Vec<String> {
     let managers = status.queue_managers.iter().filter(|manager| matches!(manager.quorum_of, 2 | 3));
+    let managers = managers.filter(|manager| manager.voters.iter().any(|voter| voter == leaves));
     let text = |manager: &QueueManagerStatus| {
         let left = manager.quorum_of - 1;
         let nodes = plural(u64::from(left), "node");
@@ -183,9 +184,11 @@ mod tests {
     #[test]
     fn a_removal_that_leaves_no_reserve_is_said() {
         let of = |quorum_of| {
-            let manager =
-                QueueManagerStatus { name: "QM1".into(), quorum_of, ..QueueManagerStatus::default() };
-            without_reserve(&StatusResponse { queue_managers: vec![manager], ..StatusResponse::default() })
+            let (name, voters) = ("QM1".into(), vec!["a".into(), "b".into()]);
+            let manager = QueueManagerStatus { name, quorum_of, voters, ..QueueManagerStatus::default() };
+            let status = StatusResponse { queue_managers: vec![manager], ..StatusResponse::default() };
+            assert!(without_reserve(&status, "learner").is_empty(), "nobody misses it");
+            without_reserve(&status, "b")
         };
         assert_eq!(of(3), ["QM1 has 2 nodes after this, and stops when one of them fails; add one soon"]);
         assert!(of(2)[0].contains("has 1 node after this"));

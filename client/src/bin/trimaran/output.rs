@@ -61,11 +61,12 @@ impl Failure {
         match (self, as_json) {
             (Failure::Control { text, .. }, _) if text.is_empty() => {}
             (_, true) => eprintln!("{}", self.as_json()),
-            (Failure::Control { text, .. }, false) => eprintln!("{text}"),
+            // What is refused may have been named by anybody.
+            (Failure::Control { text, .. }, false) => eprintln!("{}", visible(text)),
             (Failure::NoMessage(text), false) => {
-                eprintln!("trimaran: {text} (completion code 2, reason 2033 NO_MSG_AVAILABLE)")
+                eprintln!("trimaran: {} (completion code 2, reason 2033 NO_MSG_AVAILABLE)", visible(text))
             }
-            (_, false) => eprintln!("trimaran: {}", self.text()),
+            (_, false) => eprintln!("trimaran: {}", visible(&self.text())),
         }
     }
 
@@ -138,7 +139,7 @@ fn without_wrong_tip(text: &str) -> String {
 pub fn warn(json: bool, text: &str) {
     match json {
         true => line(format_args!("{}", json!({ "warning": text }))),
-        false => eprintln!("trimaran: warning: {text}"),
+        false => eprintln!("trimaran: warning: {}", visible(text)),
     }
 }
 
@@ -150,10 +151,12 @@ pub fn line(text: Arguments<'_>) {
 pub fn write(bytes: &[u8]) {
     let mut stdout = io::stdout().lock();
     if let Err(error) = stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-        if error.kind() != io::ErrorKind::BrokenPipe {
-            eprintln!("trimaran: write to standard output: {error}");
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            std::process::exit(0);
         }
-        std::process::exit(if error.kind() == io::ErrorKind::BrokenPipe { 0 } else { 5 });
+        let failure = Failure::local("write to standard output", error);
+        failure.report(std::env::args_os().any(|argument| argument == "--json"));
+        std::process::exit(failure.exit_code());
     }
 }
 

@@ -15,6 +15,8 @@ use crate::{
 
 /// Puts on their way at a time; the library's own window is wider.
 const AHEAD: usize = 1000;
+/// With these the message is on the queue that was named; any other warning is why it is a dead letter.
+const ON_THE_QUEUE: [u32; 3] = [0, reason::PRIORITY_EXCEEDS_MAXIMUM, reason::UNKNOWN_REPORT_OPTION];
 
 pub async fn run(global: &Global, args: PutArgs) -> Outcome {
     let mut builder = global.builder()?;
@@ -33,6 +35,7 @@ pub async fn run(global: &Global, args: PutArgs) -> Outcome {
         counter: Counter::new("put", known_total.then_some(sources * args.count)),
         duplicates: 0,
         lowered: 0,
+        unknown_options: 0,
         dead_lettered: 0,
         dead_lettered_for: 0,
         dead_letter: args.dead_letter,
@@ -129,6 +132,7 @@ struct Putter {
     duplicates: u64,
     /// Those that were put with priority 9, because theirs was higher.
     lowered: u64,
+    unknown_options: u64,
     dead_lettered: u64,
     /// The reason of the last of them.
     dead_lettered_for: u32,
@@ -165,7 +169,8 @@ impl Putter {
         self.counter.add();
         self.duplicates += u64::from(placed.duplicate);
         self.lowered += u64::from(placed.warning == reason::PRIORITY_EXCEEDS_MAXIMUM);
-        let is_dead = !matches!(placed.warning, 0 | reason::PRIORITY_EXCEEDS_MAXIMUM);
+        self.unknown_options += u64::from(placed.warning == reason::UNKNOWN_REPORT_OPTION);
+        let is_dead = self.dead_letter && !ON_THE_QUEUE.contains(&placed.warning);
         if is_dead {
             self.dead_lettered += 1;
             self.dead_lettered_for = placed.warning;
@@ -175,7 +180,7 @@ impl Putter {
             if placed.duplicate {
                 value["duplicate"] = json!(true);
             }
-            if placed.warning == reason::PRIORITY_EXCEEDS_MAXIMUM {
+            if placed.warning != 0 && !is_dead {
                 value["warning"] = json!(placed.warning);
             }
             if is_dead {
@@ -183,6 +188,11 @@ impl Putter {
             }
             say!("{value}");
         }
+    }
+
+    fn warn(&self) {
+        warn_of(reason::PRIORITY_EXCEEDS_MAXIMUM, self.lowered);
+        warn_of(reason::UNKNOWN_REPORT_OPTION, self.unknown_options);
     }
 
     /// Waits for all; the first refusal is the result, and what was put after it is counted nevertheless.
@@ -200,7 +210,7 @@ impl Putter {
 
 fn report(global: &Global, args: &PutArgs, putter: &Putter) {
     if args.quiet && !global.json {
-        warn_of_priority(putter.lowered);
+        putter.warn();
     }
     if args.quiet || global.json {
         return;
@@ -232,18 +242,20 @@ fn report(global: &Global, args: &PutArgs, putter: &Putter) {
         text.push_str(&format!(" in {:.1} s, {rate:.0} a second", elapsed.as_secs_f64()));
     }
     say!("{text}");
-    warn_of_priority(putter.lowered);
+    putter.warn();
 }
 
 /// A warning of the queue manager is no failure, and has to be seen.
-pub fn warn_of_priority(lowered: u64) {
-    if lowered > 0 {
-        eprintln!(
-            "trimaran: {lowered} {} put with priority 9, the highest there is, in place of a higher one (completion code 1, \
-             reason 2049 PRIORITY_EXCEEDS_MAXIMUM)",
-            plural(lowered, "message")
-        );
-    }
+pub fn warn_of(warning: u32, count: u64) {
+    let what = match warning {
+        _ if count == 0 => return,
+        reason::PRIORITY_EXCEEDS_MAXIMUM => "with priority 9, the highest there is, in place of a higher one",
+        reason::UNKNOWN_REPORT_OPTION => "without a report option that is not known",
+        _ => return,
+    };
+    let name = trimaran_client::name_of(warning);
+    let messages = plural(count, "message");
+    eprintln!("trimaran: {count} {messages} put {what} (completion code 1, reason {warning} {name})");
 }
 
 fn said_before(duplicates: u64) -> String {

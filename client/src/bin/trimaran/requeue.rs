@@ -8,7 +8,7 @@ use trimaran_client::{Connection, Error, Message};
 
 use crate::{
     arguments::{Global, RequeueArgs},
-    dead_letter::DeadLetter,
+    dead_letter::{self, DeadLetter},
     get::is_full,
     output::{Failure, Outcome, patiently},
     say,
@@ -98,19 +98,14 @@ async fn move_some(
         let mut unit = patiently("looking for the node that serves", connection.unit_of_work()).await?;
         let result = async {
             for letter in some {
-                let id = trimaran_client::GetOptions::new().message_id(&letter.message.descriptor.message_id);
-                let taken = unit.get(&args.queue, id).await?;
-                let Some(message) = taken else {
-                    gone += 1;
-                    continue;
-                };
-                match DeadLetter::of(&message).filter(|letter| is_wanted(letter, args)) {
-                    Some(letter) => {
+                let id = &letter.message.descriptor.message_id;
+                let taken = dead_letter::take(&mut unit, &args.queue, id, |letter| is_wanted(letter, args));
+                match taken.await? {
+                    Some((_, letter)) => {
                         unit.put(args.to.as_ref().unwrap_or(&letter.queue), letter.message).await?;
                         moved += 1;
                     }
-                    // Another message with the same id.
-                    None => drop(unit.put(&args.queue, message).await?),
+                    None => gone += 1,
                 }
             }
             unit.commit().await

@@ -10,7 +10,10 @@ use std::{
 use tokio::sync::mpsc;
 use trimaran_client::{
     Error,
-    proto::mqsc::{Script, Step},
+    proto::{
+        mqsc::{Script, Step},
+        plain,
+    },
     reason,
 };
 
@@ -87,7 +90,7 @@ type Lines = mpsc::Receiver<Result<String, Failure>>;
 fn lines_of(path: &Path) -> Result<Lines, Failure> {
     let file = File::open(path).map_err(|error| Failure::Control {
         code: NOT_RUN,
-        text: format!("AMQ8101S: IBM MQ error: {}: {error}", path.display()),
+        text: format!("AMQ8101S: IBM MQ error: {}: {}", path.display(), plain::error(error)),
     })?;
     Ok(read(BufReader::new(file)))
 }

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use trimaran_client::{Connection, GetOptions, Message, UnitOfWork, hex, reason};
+use trimaran_client::{Connection, GetOptions, Message, UnitOfWork, hex};
 
 use crate::{
     arguments::{Global, UnitArgs},
     message_json::{JsonMessage, message_json},
     output::{self, Failure, Outcome, patiently},
-    put::warn_of_priority,
+    put::warn_of,
     say,
     talk::{plural, stdin_lines},
 };
@@ -148,15 +148,14 @@ impl Desk<'_> {
         let open = self.open().await?;
         let placed = patiently("putting", open.unit.put(queue, message)).await?;
         open.puts += 1;
-        let lowered = placed.warning == reason::PRIORITY_EXCEEDS_MAXIMUM;
         if json {
             let mut value = json!({ "put": queue, "message_id": hex(&placed.message_id) });
-            if lowered {
+            if placed.warning != 0 {
                 value["warning"] = json!(placed.warning);
             }
             say!("{value}");
         } else {
-            warn_of_priority(u64::from(lowered));
+            warn_of(placed.warning, 1);
         }
         Ok(())
     }

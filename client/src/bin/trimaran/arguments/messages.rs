@@ -3,6 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
+use trimaran_client::FIRST_SEQUENCE_MAX;
 
 use super::values::{Id, parse_expiry, parse_id, parse_reason, parse_wait};
 
@@ -110,7 +111,7 @@ pub struct PutArgs {
 
     /// Number of the first put of --producer: 1, or the one behind the last. What has a number that was put before is
     /// not put again, whatever it says
-    #[arg(long, value_name = "N", requires = "producer", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", requires = "producer", value_parser = clap::value_parser!(u64).range(1..=FIRST_SEQUENCE_MAX))]
     pub first_sequence: Option<u64>,
 
     /// The same command was tried before: what cannot be judged any more is refused (2195) rather than put twice

@@ -10,12 +10,12 @@ use std::{
 };
 
 use futures::TryStreamExt;
-use trimaran_client::{Connection, Error, GetOptions, Message, name_of, reason};
+use trimaran_client::{Connection, Error, Message, name_of, reason};
 
 use self::table::{Action, Control, Rule, Table, Target, Wait};
 use crate::{
     arguments::{Global, RunmqdlqArgs},
-    dead_letter::DeadLetter,
+    dead_letter::{self, DeadLetter},
     output::{Failure, Outcome, patiently},
     say,
     talk::plural,
@@ -124,7 +124,7 @@ impl Tally {
 /// What came of an action.
 enum Done {
     Gone,
-    /// Somebody else has it, or another message has its id.
+    /// Somebody else has it.
     NotThere,
     Refused(Error),
 }
@@ -244,13 +244,9 @@ impl Handler {
             let mut unit =
                 patiently("looking for the node that serves", self.connection.unit_of_work()).await?;
             let result = async {
-                let Some(message) = unit.get(&self.queue, GetOptions::new().message_id(id)).await? else {
-                    return Ok(Done::NotThere);
-                };
                 let rule = &self.table.rules[number];
-                let Some(letter) = DeadLetter::of(&message).filter(|letter| rule.means(letter)) else {
-                    return Ok(Done::NotThere);
-                };
+                let taken = dead_letter::take(&mut unit, &self.queue, id, |letter| rule.means(letter));
+                let Some((message, letter)) = taken.await? else { return Ok(Done::NotThere) };
                 if let Some((queue, message)) = self.goal(rule, letter, message)? {
                     unit.put(queue, message).await?;
                 }
