@@ -34,7 +34,7 @@ const _: () = assert!(
     "a sequence shares a number with a member"
 );
 /// A pack's name: its queue, its rank, the sequence of its first message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PackKey {
     pub queue: QueueId,
     pub rank: u8,

@@ -50,7 +50,7 @@ pub enum Action {
     CloseSession {
         session: SessionId,
         reason: Reason,
-        /// Every call of it that came here is answered: one that is not never came, and did not happen.
+        /// A call of it that is not answered did not happen: it never came, or was not begun.
         all_answered: bool,
     },
     /// Published whenever it changes.

@@ -110,7 +110,7 @@ impl Replica {
                 let wanted = Wanted { handle, queue, options, dynamic, selector };
                 return self.on_open(session, token, wanted).map(Wanted::into_call);
             }
-            Call::Close { handle, close } => self.on_close(session, token, handle, close),
+            Call::Close { handle, close } => return self.on_close(session, token, handle, close),
             Call::Put(put) => self.on_put(session, token, put),
             Call::Get(get) => return self.on_get(session, token, get).map(Call::Get),
             Call::CancelGet { token: of } => self.on_cancel_get(session, token, of),

@@ -465,8 +465,8 @@ impl Replica {
         if let Some((slot, packed)) = slot.and_then(|slot| Some((slot, slot.packed?)))
             && slot.message.is_some()
         {
-            self.residents
-                .add_loaded(packed.key(queue, position), u64::from(slot.body_length) + MESSAGE_WEIGHT);
+            let weight = u64::from(slot.body_length) + MESSAGE_WEIGHT;
+            self.residents.add_returned(packed.key(queue, position), weight);
         }
         self.note_free(queue, position);
     }

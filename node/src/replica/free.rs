@@ -79,12 +79,18 @@ pub(super) struct Reservations {
     queues: LookupMap<QueueId, OfQueue>,
     /// Those that have indexes, and perhaps more.
     indexed: BTreeSet<QueueId>,
+    chores: Chores,
+}
+
+/// What is left to be done about the queues, whoever comes to know of it.
+#[derive(Debug, Default)]
+struct Chores {
     /// Groups of which more may be had than before. None: perhaps of all groups of the queue.
     grown: BTreeSet<(QueueId, Option<GroupId>)>,
-    /// What nobody asks for any more. To give back the memory of a million messages takes longer than a turn may.
-    litter: Vec<Litter>,
     /// When the next message of a group expires, of each queue whose groups are known and that has one.
     due: BTreeSet<(WallTime, QueueId)>,
+    /// What nobody asks for any more. To give back the memory of a million messages takes longer than a turn may.
+    litter: Vec<Litter>,
 }
 
 #[derive(Debug)]
@@ -125,10 +131,30 @@ struct Index {
     used: Instant,
 }
 
+/// An index that nobody uses any more.
 #[derive(Debug)]
-enum Litter {
+pub(super) enum Litter {
     Index(BTreeSet<u128>),
     Groups(Groups),
+}
+
+impl Litter {
+    /// Gives back memory of these. False when the turn is over before all of it is.
+    pub fn sweep(litter: &mut Vec<Litter>, turn: &mut Turn) -> bool {
+        while let Some(last) = litter.last_mut() {
+            if !turn.may(INDEX) {
+                return false;
+            }
+            let some = match last {
+                Litter::Index(entries) => entries.pop_first().is_some(),
+                Litter::Groups(groups) => groups.take_apart(),
+            };
+            if !some {
+                litter.pop();
+            }
+        }
+        true
+    }
 }
 
 /// Free messages by their groups, as far as that is built: memory of the messages that are queued, as their heads are.
@@ -139,7 +165,7 @@ struct Grouping {
     used: Instant,
     /// What had expired by then is not in it any more.
     expired_upto: WallTime,
-    /// What of it is in [`Reservations::due`].
+    /// What of it is in [`Chores::due`].
     due: Option<WallTime>,
 }
 
@@ -179,6 +205,13 @@ impl Default for OfQueue {
             passed_upto: std::array::from_fn(|rank| front(rank as u8)),
             returns: [0; RANKS],
         }
+    }
+}
+
+impl Chores {
+    /// Nobody asks for these indexes any more.
+    fn note_unused(&mut self, indexes: impl IntoIterator<Item = Index>) {
+        self.litter.extend(indexes.into_iter().map(|index| Litter::Index(index.entries)));
     }
 }
 
@@ -237,7 +270,7 @@ impl Reservations {
                 index.iter_mut().for_each(|index| index.note_reserved(kind, position, slot));
             }
             let grown = of.grouping.as_mut().and_then(|grouping| grouping.note_reserved(position, slot));
-            self.grown.extend(grown.map(|group| (queue.id, Some(group))));
+            self.chores.grown.extend(grown.map(|group| (queue.id, Some(group))));
         }
     }
 
@@ -266,28 +299,28 @@ impl Reservations {
         }
         if let Some(grouping) = &mut of.grouping {
             let grown = grouping.note_free(position, slot);
-            self.grown.extend(grown.map(|group| (queue, Some(group))));
-            grouping.remind(queue, &mut self.due);
+            self.chores.grown.extend(grown.map(|group| (queue, Some(group))));
+            grouping.remind(queue, &mut self.chores.due);
         }
     }
 
     /// Whether all of the message's group is free, as far as somebody has asked for groups. None when the turn is over before that
     /// is known.
     pub fn is_whole(&mut self, queue: QueueId, slot: &Slot, now: WallTime, turn: &mut Turn) -> Option<bool> {
-        let Reservations { queues, grown, due, .. } = self;
+        let Reservations { queues, chores, .. } = self;
         let Some(of) = queues.get_mut(&queue).filter(|of| of.grouping.is_some()) else {
             return Some(is_whole(None, slot));
         };
-        let is_known = of.regroup(queue, now, turn, grown, due);
+        let is_known = of.regroup(queue, now, turn, chores);
         is_known.then(|| is_whole(of.grouping.as_ref(), slot))
     }
 
     /// What has expired meanwhile is in no group any more. False when the turn is over before all of it is not.
     pub fn regroup(&mut self, now: WallTime, turn: &mut Turn) -> bool {
-        let Reservations { queues, grown, due, .. } = self;
-        while let Some((_, queue)) = due.first().copied().filter(|(at, _)| *at <= now) {
+        let Reservations { queues, chores, .. } = self;
+        while let Some((_, queue)) = chores.due.first().copied().filter(|(at, _)| *at <= now) {
             let of = queues.get_mut(&queue).expect("its groups are known");
-            if !of.regroup(queue, now, turn, grown, due) {
+            if !of.regroup(queue, now, turn, chores) {
                 return false;
             }
         }
@@ -296,29 +329,17 @@ impl Reservations {
 
     /// Gives back memory of what nobody asks for any more. False when the turn is over before all of it is.
     pub fn sweep(&mut self, turn: &mut Turn) -> bool {
-        while let Some(litter) = self.litter.last_mut() {
-            if !turn.may(INDEX) {
-                return false;
-            }
-            let some = match litter {
-                Litter::Index(entries) => entries.pop_first().is_some(),
-                Litter::Groups(groups) => groups.take_apart(),
-            };
-            if !some {
-                self.litter.pop();
-            }
-        }
-        true
+        Litter::sweep(&mut self.chores.litter, turn)
     }
 
     pub fn has_grown(&self) -> bool {
-        !self.grown.is_empty()
+        !self.chores.grown.is_empty()
     }
 
     /// Takes a group of which more may be had than before: its queue, and the free message that begins it; None where nothing is known
     /// of the queue's groups any more.
     pub fn take_grown(&mut self) -> Option<(QueueId, Option<Position>)> {
-        while let Some((queue, group)) = self.grown.pop_first() {
+        while let Some((queue, group)) = self.chores.grown.pop_first() {
             let Some(group) = group else { return Some((queue, None)) };
             let grouping = self.queues.get(&queue).and_then(|of| of.grouping.as_ref());
             // It may be gone by now.
@@ -344,11 +365,13 @@ impl Reservations {
             let reserved = std::mem::take(&mut of.reserved);
             let returns = of.returns.map(|returns| returns + 1);
             let grouping = of.grouping.take();
+            let indexes = std::mem::take(&mut of.indexes);
+            self.chores.note_unused(indexes.into_iter().flatten());
             *of = OfQueue { reserved, returns, grouping, ..OfQueue::default() };
         }
         if search.selection.is_of_groups() {
             self.indexed.insert(queue.id);
-            if !of.group(queue, search, turn, &mut self.grown, &mut self.due) {
+            if !of.group(queue, search, turn, &mut self.chores) {
                 return Found::NotYet(search.behind);
             }
         }
@@ -390,7 +413,7 @@ impl Reservations {
             debug_assert!(
                 of.grouping
                     .iter()
-                    .all(|grouping| grouping.due.is_none_or(|at| self.due.contains(&(at, *queue)))),
+                    .all(|grouping| grouping.due.is_none_or(|at| self.chores.due.contains(&(at, *queue)))),
                 "a queue is looked at when a message of its groups expires"
             );
             of.assert_holds();
@@ -405,14 +428,23 @@ impl Reservations {
             let Some(of) = self.queues.get_mut(queue) else { continue };
             for index in &mut of.indexes {
                 let unused = index.take_if(|index| is_unused(index.used));
-                self.litter.extend(unused.map(|index| Litter::Index(index.entries)));
+                self.chores.note_unused(unused);
             }
             let unused =
                 of.grouping.take_if(|grouping| is_unused(grouping.used) && !waits_for_groups(*queue));
-            self.litter.extend(unused.map(|grouping| grouping.end(*queue, &mut self.due)));
+            unused.into_iter().for_each(|grouping| grouping.end(*queue, &mut self.chores));
         }
         self.indexed.retain(|queue| self.queues.get(queue).is_some_and(OfQueue::is_indexed));
         debug_assert!(self.indexed.len() <= self.queues.len(), "only queues that are known have indexes");
+    }
+
+    /// Leadership is lost: what comes back in pieces.
+    pub fn into_litter(mut self) -> Vec<Litter> {
+        for OfQueue { grouping, indexes, .. } in self.queues.into_values() {
+            self.chores.litter.extend(grouping.map(|grouping| Litter::Groups(grouping.groups)));
+            self.chores.note_unused(indexes.into_iter().flatten());
+        }
+        self.chores.litter
     }
 
     /// The queue has no messages any more, or `is_gone`.
@@ -422,13 +454,13 @@ impl Reservations {
         match grouping {
             // Somebody may wait for a group that is to come.
             Some(mut grouping) if !is_gone => {
-                self.litter.push(Litter::Groups(std::mem::take(&mut grouping.groups)));
-                grouping.remind(queue, &mut self.due);
+                self.chores.litter.push(Litter::Groups(std::mem::take(&mut grouping.groups)));
+                grouping.remind(queue, &mut self.chores.due);
                 self.queues.insert(queue, OfQueue { grouping: Some(grouping), ..OfQueue::default() });
             }
-            gone => self.litter.extend(gone.map(|grouping| grouping.end(queue, &mut self.due))),
+            gone => gone.into_iter().for_each(|grouping| grouping.end(queue, &mut self.chores)),
         }
-        self.litter.extend(indexes.into_iter().flatten().map(|index| Litter::Index(index.entries)));
+        self.chores.note_unused(indexes.into_iter().flatten());
     }
 }
 
@@ -605,14 +637,7 @@ impl OfQueue {
     }
 
     /// Finds out which groups there are. False when the turn is over before all is known.
-    fn group(
-        &mut self,
-        queue: &Queue,
-        search: Search<'_>,
-        turn: &mut Turn,
-        grown: &mut BTreeSet<(QueueId, Option<GroupId>)>,
-        due: &mut BTreeSet<(WallTime, QueueId)>,
-    ) -> bool {
+    fn group(&mut self, queue: &Queue, search: Search<'_>, turn: &mut Turn, chores: &mut Chores) -> bool {
         let new = || Grouping {
             groups: Groups::default(),
             built: Built::default(),
@@ -620,44 +645,35 @@ impl OfQueue {
             expired_upto: WallTime::default(),
             due: None,
         };
-        // It may end the one that is there.
-        self.regroup(queue.id, search.now, turn, grown, due);
+        self.end_early_grouping(queue.id, search.now, chores);
         let grouping = self.grouping.get_or_insert_with(new);
         grouping.used = search.instant;
-        grouping.build(queue, &self.reserved, turn) && self.regroup(queue.id, search.now, turn, grown, due)
+        grouping.build(queue, &self.reserved, turn) && self.regroup(queue.id, search.now, turn, chores)
     }
 
     /// What has expired is in no group any more. False when the turn is over before all of it is not.
-    fn regroup(
-        &mut self,
-        queue: QueueId,
-        now: WallTime,
-        turn: &mut Turn,
-        grown: &mut BTreeSet<(QueueId, Option<GroupId>)>,
-        due: &mut BTreeSet<(WallTime, QueueId)>,
-    ) -> bool {
+    fn regroup(&mut self, queue: QueueId, now: WallTime, turn: &mut Turn, chores: &mut Chores) -> bool {
+        self.end_early_grouping(queue, now, chores);
         let Some(grouping) = &mut self.grouping else { return true };
-        if now < grouping.expired_upto {
-            // The clock went back: what had expired has not.
-            self.end_grouping(queue, due);
-            grown.insert((queue, None));
-            return true;
-        }
         let mut is_known = true;
         while let Some(at) = grouping.groups.next_expiry().filter(|at| *at <= now) {
             is_known = turn.may(INDEX);
             if !is_known {
                 break;
             }
-            grown.extend(grouping.groups.remove_expired().map(|group| (queue, Some(group))));
+            chores.grown.extend(grouping.groups.remove_expired().map(|group| (queue, Some(group))));
             grouping.expired_upto = grouping.expired_upto.max(at);
         }
-        grouping.remind(queue, due);
+        grouping.remind(queue, &mut chores.due);
         is_known
     }
 
-    fn end_grouping(&mut self, queue: QueueId, due: &mut BTreeSet<(WallTime, QueueId)>) {
-        self.grouping.take().into_iter().for_each(|grouping| drop(grouping.end(queue, due)));
+    /// Where the clock went back, what had expired has not: nothing is known of the queue's groups any more.
+    fn end_early_grouping(&mut self, queue: QueueId, now: WallTime, chores: &mut Chores) {
+        if let Some(grouping) = self.grouping.take_if(|grouping| now < grouping.expired_upto) {
+            grouping.end(queue, chores);
+            chores.grown.insert((queue, None));
+        }
     }
 
     /// The message that has this number in its group.
@@ -775,11 +791,11 @@ impl Grouping {
     }
 
     /// Nobody has to know of its groups any more.
-    fn end(self, queue: QueueId, due: &mut BTreeSet<(WallTime, QueueId)>) -> Litter {
+    fn end(self, queue: QueueId, chores: &mut Chores) {
         if let Some(at) = self.due {
-            due.remove(&(at, queue));
+            chores.due.remove(&(at, queue));
         }
-        Litter::Groups(self.groups)
+        chores.litter.push(Litter::Groups(self.groups));
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Replica;
 use super::free::Passed;
 use super::sessions::{Handle, Selecting, Session};
-use super::turn::LEAVE;
+use super::turn::{LEAVE, SELECTOR_BYTES_A_LOOK};
 use crate::mqi::{Call, CloseOption, Completion, Data, Groups, OpenOptions, Refusal};
 use crate::qmgr::Target;
 use crate::types::definition::{DEFTYPE, ObjectKind, ObjectRef, PERMANENT_DYNAMIC, TEMPORARY_DYNAMIC};
@@ -75,6 +75,8 @@ impl Replica {
         let share = self.state.queue(queue).expect("resolved").rules.share;
         let options = OpenOptions { exclusive: options.input && (options.exclusive || !share), ..options };
         self.sessions.check_open(queue, options, share)?;
+        let weight = selector.as_ref().map_or(0, |selector| selector.weight());
+        self.turn.spend(weight / SELECTOR_BYTES_A_LOOK);
         let account = &self.options.account;
         let others = self.sessions.get(session).map_or(0, Session::selectors_bytes);
         let selecting = selector.map(|selector| Selecting::new(selector, others, account)).transpose()?;
@@ -100,25 +102,26 @@ impl Replica {
         Ok(())
     }
 
+    /// Gives the call back when the turn is too short to tell all who wait by the handle. Until they are, the handle is open.
     pub(super) fn on_close(
         &mut self,
         session: SessionId,
         token: Token,
         handle: HandleId,
         close: CloseOption,
-    ) {
+    ) -> Option<Call> {
         if let Err(refused) = self.check_close(session, handle, close) {
-            return self.answer(session, token, refused.into());
+            self.answer(session, token, refused.into());
+            return None;
+        }
+        if !self.end_waits_of(session, handle) {
+            self.is_not_done = true;
+            return Some(Call::Close { handle, close });
         }
         let closed = self.sessions.get_mut(session).and_then(|session| session.handles.remove(&handle));
         let closed = closed.expect("just seen");
         self.sessions.note_close(&closed);
-        let waiters = self.standing.own_mut().waiters.take_handle(session, handle);
-        self.turn.spend(LEAVE * waiters.len() as u64);
-        for waiter in waiters {
-            debug_assert_eq!(waiter.queue, closed.queue, "who waits by a handle waits at its queue");
-            self.answer(session, waiter.token, Completion::failed(Reason::HobjError));
-        }
+        self.turn.spend(closed.burden());
         if closed.made || close != CloseOption::Keep {
             self.doom(closed.queue);
         }
@@ -127,6 +130,24 @@ impl Replica {
             None => Completion::done(),
         };
         self.answer(session, token, completion);
+        None
+    }
+
+    /// Whether all who wait by the handle are told that it is closed, or the turn is over before.
+    fn end_waits_of(&mut self, session: SessionId, handle: HandleId) -> bool {
+        while let Some(ticket) = self.standing.own().waiters.first_by(session, handle) {
+            if !self.turn.may(LEAVE) {
+                return false;
+            }
+            let waiter = self.standing.own_mut().waiters.remove(ticket).expect("just seen");
+            debug_assert_eq!(
+                (waiter.session, waiter.get.handle),
+                (session, handle),
+                "who waits by another handle waits on"
+            );
+            self.answer(session, waiter.token, Completion::failed(Reason::HobjError));
+        }
+        true
     }
 
     /// Whether the queue may go with the handle: a permanent dynamic one that nobody else uses.

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Replica;
 use super::free::Owner;
 use super::leading::Leading;
+use super::leaving::Left;
 use super::proposals::{Item, Waiting};
 use super::sessions::Session;
 use super::units::NotPersistent;
@@ -93,7 +94,7 @@ impl Replica {
     pub(super) fn assert_holds(&self) {
         self.assert_applying_holds();
         self.assert_state_holds();
-        self.sessions.assert_holds();
+        self.sessions.assert_holds(self.left.iter().flat_map(Left::handles));
         self.loads.assert_holds();
         self.residents.assert_holds();
         self.clocks.assert_holds();

@@ -9,6 +9,7 @@ use trimaran_proto::admin::v1::moment::Step;
 use super::failovers::Takeover;
 use super::leading::{Handover, Leading, Standing};
 use super::proposals::{Item, Waiting};
+use super::turn::LEAVE;
 use super::waiters::Waiter;
 use super::{Action, Replica};
 use crate::mqi::{Call, Completion, Data, Wait};
@@ -89,13 +90,14 @@ impl Replica {
     }
 
     /// Every outstanding call is answered: 2549 where nobody here can know what became of it, 2009 else. Units are
-    /// backed out, what is not persistent is gone, sessions end.
+    /// backed out, what is not persistent is gone, sessions end. Of gets that wait as many are answered as the turn has time for;
+    /// the end of their session says the same of all others.
     fn stop_leading(&mut self) {
         let service = self.service();
         let Some(leading) = self.standing.stop() else { return };
         self.witness.serve_no_more(self.options.node, service, self.now.instant);
-        let Leading { handover, proposals, waiters, readers, staging, endings, members, raising, .. } =
-            leading;
+        let Leading { handover, proposals, mut waiters, readers, staging, endings, members, .. } = leading;
+        let Leading { raising, reservations, .. } = leading;
         if let Some((session, token)) = handover.and_then(|handover| handover.answer) {
             self.answer(session, token, Completion::done());
         }
@@ -103,9 +105,15 @@ impl Replica {
         let unknown = self.applying.lose_items().into_iter().chain(unknown);
         self.answer_lost(unknown, Reason::CallInterrupted);
         self.answer_lost(never, Reason::ConnectionBroken);
-        let waiting = waiters.into_all().map(|waiter| (waiter.session, waiter.token));
+        self.turn.next_phase();
+        while !self.turn.is_over()
+            && let Some(waiter) = waiters.take_first()
+        {
+            self.turn.spend(LEAVE);
+            self.answer(waiter.session, waiter.token, self.lost(Reason::ConnectionBroken));
+        }
         let reading = readers.into_all().filter_map(|delivery| delivery.answers());
-        for (session, token) in waiting.chain(reading).chain(staging.callers()) {
+        for (session, token) in reading.chain(staging.callers()) {
             self.answer(session, token, self.lost(Reason::ConnectionBroken));
         }
         let (committed, undone) = endings.callers();
@@ -124,6 +132,7 @@ impl Replica {
             self.answer(session, token, self.lost(Reason::ConnectionBroken));
         }
         self.end_sessions();
+        self.remains.add(waiters, reservations.into_litter());
         let queues: Vec<_> = self.state.queues().map(|queue| queue.id).collect();
         for queue in queues {
             self.state.change(queue).expect("listed").drop_not_persistent();

@@ -1,14 +1,24 @@
 //! Sessions whose clients are gone. Nothing is given to them from then on; what they leave, gets that wait, handles and calls
 //! that were not begun, is taken away as turns have time for it: a connection may end with a hundred sessions that have
 //! ten thousand gets each.
+//!
+//! So it is with all sessions where leadership is lost. That they end is said in the turn in which it is, and with it what
+//! became of their calls; only memory is left.
 
-use super::sessions::Session;
-use super::turn::{CALL, LEAVE};
+use std::collections::VecDeque;
+
+use super::free::Litter;
+use super::sessions::{Handle, Session};
+use super::turn::{CALL, LEAVE, SELECTOR_BYTES_A_LOOK, Turn, UNIT};
+use super::waiters::Waiters;
 use super::{Action, Replica};
+use crate::mqi::Call;
 use crate::types::{Reason, SessionId};
 
-/// Gets, handles and calls that are taken away before the turn is looked at again.
+/// Gets, calls and messages that are taken away before the turn is looked at again.
 const PIECE: usize = 64;
+/// The same of handles: they are, until they cost so much, in looks at a message.
+const HANDLES: u64 = LEAVE * PIECE as u64;
 
 /// What is left of a session.
 #[derive(Debug)]
@@ -20,6 +30,45 @@ pub(super) struct Left {
 impl Left {
     pub fn is_of(&self, session: SessionId) -> bool {
         self.id == session
+    }
+
+    pub fn handles(&self) -> impl Iterator<Item = &Handle> {
+        self.session.handles.values()
+    }
+}
+
+/// What is left of leaderships that were lost, and nobody asks for.
+#[derive(Debug, Default)]
+pub(super) struct Remains {
+    waiters: VecDeque<Waiters>,
+    sessions: VecDeque<Session>,
+    litter: Vec<Litter>,
+}
+
+impl Remains {
+    pub fn add(&mut self, waiters: Waiters, litter: Vec<Litter>) {
+        self.waiters.push_back(waiters);
+        self.litter.extend(litter);
+    }
+
+    /// Gives back some memory. False when the turn is over before all of it is.
+    pub fn sweep(&mut self, turn: &mut Turn) -> bool {
+        while let Some(waiters) = self.waiters.front_mut() {
+            if !waiters.take_apart(PIECE) {
+                self.waiters.pop_front();
+            } else if !turn.may(LEAVE * PIECE as u64) {
+                return false;
+            }
+        }
+        while let Some(session) = self.sessions.front_mut() {
+            let work = take_apart(session);
+            if work == 0 {
+                self.sessions.pop_front();
+            } else if !turn.may(work) {
+                return false;
+            }
+        }
+        Litter::sweep(&mut self.litter, turn)
     }
 }
 
@@ -64,41 +113,61 @@ impl Replica {
     fn take_away(&mut self, Left { id, session }: &mut Left) -> bool {
         while !self.turn.is_over() {
             let gets = self.standing.leading_mut().map_or(0, |leading| leading.waiters.take_away(*id, PIECE));
-            let calls = session.parked.drain(..session.parked.len().min(PIECE)).count();
-            let mut handles = 0;
-            while handles < PIECE
+            let mut work = LEAVE * gets as u64 + drop_calls(session);
+            while work < HANDLES
                 && let Some((_, handle)) = session.handles.pop_first()
             {
                 self.sessions.note_close(&handle);
                 if handle.made {
                     self.doom(handle.queue);
                 }
-                handles += 1;
+                work += handle.burden();
             }
-            let taken = gets + calls + handles;
-            if taken == 0 {
+            if work == 0 {
                 return true;
             }
-            self.turn.spend(LEAVE * taken as u64);
+            self.turn.spend(work);
         }
         false
     }
 
-    /// Leadership is lost: all sessions end.
+    /// Leadership is lost: all sessions end. Calls that were not begun are told so, as many as the turn has time for; the
+    /// end of their session says the same of all others.
     pub(super) fn end_sessions(&mut self) {
-        for left in std::mem::take(&mut self.left) {
-            left.session.handles.values().for_each(|handle| self.sessions.note_close(handle));
-        }
         let sessions: Vec<SessionId> = self.sessions.by_id.keys().copied().collect();
         for session in sessions {
-            let parked = self.sessions.get_mut(session).map(|of| std::mem::take(&mut of.parked));
-            for (token, _) in parked.unwrap_or_default() {
+            while !self.turn.is_over()
+                && let Some((token, _)) =
+                    self.sessions.get_mut(session).and_then(|session| session.parked.pop_front())
+            {
+                self.turn.spend(LEAVE);
                 self.answer(session, token, self.lost(Reason::ConnectionBroken));
             }
             let reason = Reason::ConnectionBroken;
             self.out.push(Action::CloseSession { session, reason, all_answered: true });
-            self.sessions.close(session);
         }
-        assert!(self.sessions.is_all_closed(), "no queue is open when no session is");
+        self.remains.sessions.extend(self.sessions.end_all());
+        self.remains.sessions.extend(std::mem::take(&mut self.left).into_iter().map(|left| left.session));
     }
+}
+
+/// Gives back a piece of what nobody asks for any more. What that cost, in looks at a message; 0 when nothing was left.
+fn take_apart(session: &mut Session) -> u64 {
+    let mut work = drop_calls(session) + UNIT * session.unit.take_apart(PIECE) as u64;
+    while work < HANDLES
+        && let Some((_, handle)) = session.handles.pop_first()
+    {
+        work += handle.burden();
+    }
+    work
+}
+
+/// The same of calls that were not begun.
+fn drop_calls(session: &mut Session) -> u64 {
+    let burden = |call: Call| match call {
+        Call::Open { selector: Some(selector), .. } => LEAVE + selector.weight() / SELECTOR_BYTES_A_LOOK,
+        _ => LEAVE,
+    };
+    let calls = session.parked.len().min(PIECE);
+    session.parked.drain(..calls).map(|(_, call)| burden(call)).sum()
 }

@@ -185,6 +185,8 @@ pub(super) struct Residents {
     /// Loaded because somebody reads there, or given back: the oldest is released first.
     loaded: VecDeque<(PackKey, u64)>,
     loaded_bytes: u64,
+    /// How often each pack is among these.
+    listed: LookupMap<PackKey, usize>,
     bytes_max: u64,
 }
 
@@ -195,6 +197,7 @@ impl Residents {
             survivors_bytes: 0,
             loaded: VecDeque::new(),
             loaded_bytes: 0,
+            listed: LookupMap::default(),
             bytes_max: bytes_max as u64,
         }
     }
@@ -202,11 +205,29 @@ impl Residents {
     pub fn add_survivor(&mut self, pack: PackKey, weight: u64) {
         self.survivors.push_back((pack, weight));
         self.survivors_bytes += weight;
+        *self.listed.entry(pack).or_default() += 1;
     }
 
     pub fn add_loaded(&mut self, pack: PackKey, weight: u64) {
         self.loaded.push_back((pack, weight));
         self.loaded_bytes += weight;
+        *self.listed.entry(pack).or_default() += 1;
+    }
+
+    /// A message was given back that is in memory. Where its pack is to be released, it goes with that, and is counted.
+    pub fn add_returned(&mut self, pack: PackKey, weight: u64) {
+        if !self.listed.contains_key(&pack) {
+            self.add_loaded(pack, weight);
+        }
+    }
+
+    fn note_released(&mut self, pack: PackKey) -> PackKey {
+        let times = self.listed.get_mut(&pack).expect("it was among them");
+        *times -= 1;
+        if *times == 0 {
+            self.listed.remove(&pack);
+        }
+        pack
     }
 
     /// The next pack whose messages must leave memory, if any. They may be gone already; that is the caller's look.
@@ -215,13 +236,13 @@ impl Residents {
             let (pack, weight) = self.survivors.pop_back()?;
             assert!(self.survivors_bytes >= weight, "what stays in memory is counted");
             self.survivors_bytes -= weight;
-            return Some(pack);
+            return Some(self.note_released(pack));
         }
         if self.loaded_bytes > self.bytes_max {
             let (pack, weight) = self.loaded.pop_front()?;
             assert!(self.loaded_bytes >= weight, "what was loaded is counted");
             self.loaded_bytes -= weight;
-            return Some(pack);
+            return Some(self.note_released(pack));
         }
         debug_assert!(
             self.survivors_bytes <= self.bytes_max && self.loaded_bytes <= self.bytes_max,
@@ -234,6 +255,11 @@ impl Residents {
         let sum = |packs: &VecDeque<(PackKey, u64)>| packs.iter().map(|(_, weight)| *weight).sum::<u64>();
         debug_assert_eq!(sum(&self.survivors), self.survivors_bytes, "what survived is counted pack by pack");
         debug_assert_eq!(sum(&self.loaded), self.loaded_bytes, "what was read is counted pack by pack");
+        debug_assert_eq!(
+            self.listed.values().sum::<usize>(),
+            self.survivors.len() + self.loaded.len(),
+            "a pack is known to be among those that are released"
+        );
     }
 
     /// Bytes of what was read.
@@ -243,5 +269,28 @@ impl Residents {
 
     pub fn clear(&mut self) {
         *self = Residents::new(self.bytes_max as usize);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_that_is_given_back_again_and_again_is_counted_once() {
+        let pack = |first| PackKey { queue: QueueId(1), rank: 5, first };
+        let mut residents = Residents::new(1_000);
+        residents.add_loaded(pack(1), 600);
+        residents.add_survivor(pack(2), 600);
+        for _ in 0..100 {
+            (1..=3).for_each(|first| residents.add_returned(pack(first), 300));
+        }
+        assert_eq!((residents.loaded_bytes(), residents.next_to_release()), (900, None));
+        residents.add_loaded(pack(4), 200);
+        assert_eq!(residents.next_to_release(), Some(pack(1)));
+        // It was somebody's when its pack was released.
+        residents.add_returned(pack(1), 100);
+        assert_eq!((residents.loaded_bytes(), residents.next_to_release()), (600, None));
+        residents.assert_holds();
     }
 }

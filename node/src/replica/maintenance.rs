@@ -2,7 +2,7 @@
 //!
 //! That a node is in maintenance is a replicated fact (`qmgr`, `Command::Maintain`), and a promise to whoever asked for it: the node
 //! can be stopped, and so can all the others that are. So the nodes that are left must be a majority, whenever one more is
-//! taken, and when a vote comes or goes. What they do meanwhile is told in `placement.rs`.
+//! taken, and when a vote comes or goes; nodes that are down are not left either. What they do meanwhile is told in `placement.rs`.
 //!
 //! The leader decides, when it proposes, and counts what it has proposed and not applied as if it were applied. That is enough:
 //! its entries are applied in the order in which they were proposed or not at all, and whoever serves after it has applied what
@@ -16,6 +16,8 @@ use crate::mqi::{Completion, InstanceView, MembershipRequest, Refusal};
 use crate::qmgr::Command;
 use crate::types::planted::{self, Bug};
 use crate::types::{NodeId, Reason, SessionId, Token, Version};
+
+const IN_MAINTENANCE: &str = "in maintenance";
 
 impl Replica {
     pub(super) fn on_maintain(
@@ -82,7 +84,7 @@ impl Replica {
             let detail = "a node is being added or removed; repeat the command when that is done";
             return Err(Refusal::because(Reason::CallInProgress, detail));
         }
-        let instances = self.status().instances;
+        let instances = self.instances();
         let others = instances.iter().filter(|one| one.voter && one.node != node);
         let (mut left, mut lacking) = (0, Vec::new());
         for other in others {
@@ -111,7 +113,7 @@ impl Replica {
     /// Why the node is not counted among those that serve while others are stopped.
     fn why_not_left(&self, of: &InstanceView) -> Option<&'static str> {
         match of.out_of_sync {
-            _ if self.may_be_stopped(of.node) => Some("in maintenance"),
+            _ if self.may_be_stopped(of.node) => Some(IN_MAINTENANCE),
             Some(out_of_sync) => Some(out_of_sync.as_str()),
             None if self.peers.is_stopping(of.node) => Some("stopping"),
             None => None,
@@ -125,33 +127,41 @@ impl Replica {
         (is_begun || self.state.is_maintained(node)) && !planted::is(Bug::ForgetMaintenance)
     }
 
-    /// Whether the nodes that are not in maintenance stay a majority when nodes come or go like that. Where they are none before, by
-    /// force, nothing was promised that a change could break, and it may be the way out.
+    /// Whether nodes that are there and not in maintenance stay a majority when nodes come or go like that. Where they are none
+    /// before, by force or because too many are down, nothing is lost by a change, and it may be the way out. A node that
+    /// comes is there when it gets its vote.
     pub(super) fn check_voters(&self, request: &MembershipRequest) -> Result<(), Refusal> {
         let before = &self.consensus.membership().voters;
         let mut after = before.clone();
-        match request {
-            MembershipRequest::Add { node, .. } => drop(after.insert(*node)),
-            MembershipRequest::Remove { node } => drop(after.remove(node)),
-            MembershipRequest::Replace { old, node, .. } => {
-                after.remove(old);
-                after.insert(*node);
-            }
-        }
+        let (comes, goes) = match request {
+            MembershipRequest::Add { node, .. } => (Some(*node), None),
+            MembershipRequest::Remove { node } => (None, Some(*node)),
+            MembershipRequest::Replace { old, node, .. } => (Some(*node), Some(*old)),
+        };
+        goes.map(|node| after.remove(&node));
+        after.extend(comes);
+        let instances = self.instances();
+        let why_not_left = |node: &NodeId| match instances.iter().find(|one| one.node == *node) {
+            Some(instance) if comes != Some(*node) => self.why_not_left(instance),
+            _ => self.may_be_stopped(*node).then_some(IN_MAINTENANCE),
+        };
         let left =
-            |voters: &BTreeSet<NodeId>| voters.iter().filter(|node| !self.may_be_stopped(**node)).count();
+            |voters: &BTreeSet<NodeId>| voters.iter().filter(|node| why_not_left(node).is_none()).count();
         let (left_before, left_after) = (left(before), left(&after));
         let needed = majority_of(after.len());
         if left_after >= needed || left_before < majority_of(before.len()) {
             return Ok(());
         }
-        let stopped = after.iter().filter(|node| self.may_be_stopped(**node));
-        let stopped: Vec<String> = stopped.map(|node| self.name_of(*node)).collect();
+        let lacking = after.iter().filter_map(|node| Some((node, why_not_left(node)?)));
+        let lacking: Vec<String> =
+            lacking.map(|(node, why)| format!("{} ({why})", self.name_of(*node))).collect();
+        debug_assert!(!lacking.is_empty(), "a majority is all nodes, or some are not counted");
         let detail = format!(
-            "with {} in maintenance there would be no majority that can serve: {left_after} of {} nodes would be left, {needed} are \
-             needed. `trimaran node resume` it first",
-            stopped.join(" and "),
-            after.len()
+            "there would be no majority that can serve: {left_after} of {} nodes would be left, {needed} are needed; not counted: \
+             {}. Start nodes that are down, take those in maintenance back with `trimaran node resume`, or remove one of them \
+             first",
+            after.len(),
+            lacking.join(", ")
         );
         Err(Refusal::because(Reason::HostNotAvailable, detail))
     }

@@ -141,7 +141,7 @@ use comparison::Comparison;
 use failovers::Witness;
 use holdings::Holdings;
 use leading::Standing;
-use leaving::Left;
+use leaving::{Left, Remains};
 use loads::{Loads, Residents};
 use peers::Peers;
 use reach::Reach;
@@ -242,6 +242,7 @@ pub struct Replica {
     sessions: Sessions,
     /// What is left of sessions whose clients are gone.
     left: VecDeque<Left>,
+    remains: Remains,
     loads: Loads,
     residents: Residents,
     holdings: Holdings,
@@ -312,6 +313,7 @@ impl Replica {
             is_stuck: false,
             sessions: Sessions::default(),
             left: VecDeque::new(),
+            remains: Remains::default(),
             loads: Loads::default(),
             residents,
             holdings,
@@ -567,10 +569,11 @@ impl Replica {
         }
     }
 
-    /// Memory of queues that were cleared or deleted comes back.
+    /// Memory of queues that were cleared or deleted comes back, and of leaderships that were lost.
     fn sweep(&mut self) {
         const PIECE: usize = 256;
         self.turn.next_phase();
+        self.is_not_done |= !self.remains.sweep(&mut self.turn);
         while self.state.sweep(PIECE) {
             if !self.turn.may(SWEEP * PIECE as u64) {
                 self.is_not_done = true;

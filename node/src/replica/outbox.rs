@@ -18,7 +18,7 @@ pub enum Delivery {
     /// All that one turn had to answer.
     Completions(Vec<(Token, Completion)>),
     /// The last delivery: the queue manager ended the session, its unit of work is backed out.
-    /// With `all_answered` a call that has no answer by now never reached the mind.
+    /// With `all_answered` a call that has no answer by now never reached the mind, or was not begun.
     Closed { reason: Reason, all_answered: bool },
 }
 

@@ -378,12 +378,30 @@ fn a_node_is_not_removed_where_those_in_maintenance_would_be_needed_then() {
     for node in [away, leader] {
         let refused = ask(&mut group, Operate::Members(MembershipRequest::Remove { node: NodeId(node) }));
         assert_eq!(refused.reason, Reason::HostNotAvailable);
-        assert!(refused.detail.unwrap().contains(&format!("with {here} in maintenance")));
+        assert!(refused.detail.unwrap().contains(&format!("not counted: {here} (in maintenance)")));
     }
     assert_eq!(group.leader(), Some(leader), "nothing was interrupted");
     let removed = group.ask(MembershipRequest::Remove { node: NodeId(here) }, millis(2_000));
     assert_eq!(removed[0].reason, Reason::None, "it is the one that is missed by nobody");
     assert_eq!(left(&group), 2);
+}
+
+#[test]
+fn a_node_is_not_removed_where_one_that_is_down_would_be_needed_then() {
+    let mut group = placed_group();
+    let leader = group.leader().unwrap();
+    let (here, down) = (group.others(leader)[0], group.others(leader)[1]);
+    kill(&mut group, down);
+    group.pass(millis(1_000));
+    let refused = ask(&mut group, Operate::Members(MembershipRequest::Remove { node: NodeId(here) }));
+    assert_eq!(refused.reason, Reason::HostNotAvailable);
+    let detail = refused.detail.unwrap();
+    assert!(
+        detail.contains(&format!("1 of 2 nodes would be left, 2 are needed; not counted: {down} (")),
+        "{detail}"
+    );
+    let removed = group.ask(MembershipRequest::Remove { node: NodeId(down) }, millis(2_000));
+    assert_eq!(removed[0].reason, Reason::None, "it is the one that is missed by nobody");
 }
 
 #[test]

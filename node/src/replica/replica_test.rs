@@ -10,8 +10,8 @@ use trimaran_proto::mq::rfh2;
 use super::*;
 use crate::consensus::HardState;
 use crate::mqi::{
-    Admin, Call, Connect, Data, Get, GetMode, Identity, OpenOptions, Put, PutTarget, Refusal, Selection,
-    SessionView, Terms, UnitState, Wait,
+    Admin, Call, CloseOption, Connect, Data, Get, GetMode, Identity, OpenOptions, Put, PutTarget, Refusal,
+    Selection, SessionView, Terms, UnitState, Wait,
 };
 use crate::qmgr::{Family, RowChange, RowSource, StoreReadError, command};
 use crate::types::definition::{
@@ -1930,6 +1930,48 @@ fn waits_that_end_at_the_same_moment_end_over_as_many_turns_as_it_takes() {
     assert!(turns > 10, "it took {turns} turns");
     assert_eq!(reasons_of(&mut alone, APP, tokens), [Reason::NoMsgAvailable]);
     assert_eq!(alone.replica.waits().count(), 0);
+}
+
+#[test]
+fn a_handle_by_which_many_wait_is_closed_over_as_many_turns_as_it_takes() {
+    let mut alone = of_short_turns();
+    let tokens = wait_in(&mut alone, APP, 1_000, Wait::Forever);
+    let asks = |token, call| Event::Call { session: APP, token: Token(token), call };
+    let close = Call::Close { handle: HANDLE, close: CloseOption::Keep };
+    let inquire = Call::Inquire { handle: HANDLE };
+    let turns = short_turns(&mut alone, vec![asks(90_000, close), asks(90_001, inquire)]);
+    assert!(turns > 10, "it took {turns} turns");
+    assert_eq!(reasons_of(&mut alone, APP, tokens), [Reason::HobjError]);
+    assert_eq!(alone.answer(APP, Token(90_000)).unwrap().reason, Reason::None);
+    assert_eq!(alone.answer(APP, Token(90_001)).unwrap().reason, Reason::HobjError, "it came behind");
+    alone.put(OTHER, "one");
+    assert_eq!(alone.get(OTHER, get()), Ok("one".into()));
+}
+
+#[test]
+fn where_leadership_is_lost_all_sessions_end_at_once_and_what_they_leave_goes_over_many_turns() {
+    let mut alone = of_short_turns();
+    turns_of(&mut alone, (0..500).map(|_| in_unit("never committed", Persistence::Persistent)).collect());
+    let waits = wait_in(&mut alone, APP, 1_000, Wait::Forever);
+    let call = || Call::Inquire { handle: HANDLE };
+    let asks = |token| Event::Call { session: OTHER, token: Token(token), call: call() };
+    alone.one_turn(&mut (90_000..90_400).map(asks).collect());
+    alone.replica.consensus.resign();
+    alone.one_turn(&mut Vec::new());
+    assert_eq!(alone.ended, [APP, OTHER]);
+    let turns = short_turns(&mut alone, Vec::new());
+    assert!(turns > 10, "it took {turns} turns");
+    let told = waits.iter().filter(|token| alone.answers.contains_key(&(APP, **token))).count();
+    assert!((1..1_000).contains(&told), "{told} are told, the others by the end of their session");
+    assert_eq!(reasons_of(&mut alone, APP, waits), [Reason::ConnectionBroken]);
+    let begun = alone.answers.keys().filter(|(session, _)| *session == OTHER).count();
+    assert!((1..400).contains(&begun), "{begun} calls were begun, the others never are");
+    // It serves again, and nothing is open.
+    (0..100).for_each(|_| alone.pass(Duration::from_millis(50)));
+    alone.open_session(APP);
+    alone.open(APP, "Q");
+    let Data::Queues(views) = alone.ok(APP, Call::Inquire { handle: HANDLE }) else { panic!() };
+    assert_eq!((views[0].open_input, views[0].depth), (1, 0));
 }
 
 #[test]

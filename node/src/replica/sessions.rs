@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::free::Passed;
 use super::instances::Channels;
 use super::searches::UnderWay;
+use super::turn::{LEAVE, SELECTOR_BYTES_A_LOOK};
 use super::units::Unit;
 use super::waiters::Waiters;
 use crate::mqi::{
@@ -128,6 +129,11 @@ impl Selecting {
 }
 
 impl Handle {
+    /// What it costs to give its memory back, in looks at a message.
+    pub fn burden(&self) -> u64 {
+        LEAVE + self.selector().map_or(0, MessageSelector::weight) / SELECTOR_BYTES_A_LOOK
+    }
+
     /// A browse has found this message.
     pub fn browsed(&mut self, get: &Get, position: Position, in_group: Option<InGroup>) {
         let goes_on = get.selection.logical_order && in_group.is_some_and(|group| group.sequence_number > 1);
@@ -376,9 +382,10 @@ impl Sessions {
         }
     }
 
-    pub fn assert_holds(&self) {
+    /// `left`: handles of sessions that are gone, which nobody has closed yet.
+    pub fn assert_holds<'a>(&'a self, left: impl Iterator<Item = &'a Handle>) {
         let mut open: BTreeMap<QueueId, OpenCounts> = BTreeMap::new();
-        for handle in self.by_id.values().flat_map(|session| session.handles.values()) {
+        for handle in self.by_id.values().flat_map(|session| session.handles.values()).chain(left) {
             open.entry(handle.queue).or_default().add(handle.options);
             debug_assert!(handle.cursor.is_none() || handle.options.browse, "only who browses has a cursor");
             debug_assert!(
@@ -403,8 +410,9 @@ impl Sessions {
         );
     }
 
-    pub fn is_all_closed(&self) -> bool {
-        self.open.is_empty() && self.by_id.is_empty() && self.channels.is_empty()
+    /// All end, and nothing is open any more.
+    pub fn end_all(&mut self) -> impl Iterator<Item = Session> {
+        std::mem::take(self).by_id.into_values()
     }
 
     /// Takes the session out; what it has open stays so until it is closed ([`Sessions::note_close`]).
@@ -414,13 +422,6 @@ impl Sessions {
             self.channels.end(&left.identity);
         }
         Some(left)
-    }
-
-    /// Takes the session with everything that hangs on it.
-    pub fn close(&mut self, session: SessionId) -> Option<Session> {
-        let closed = self.leave(session)?;
-        closed.handles.values().for_each(|handle| self.note_close(handle));
-        Some(closed)
     }
 }
 

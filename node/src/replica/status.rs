@@ -53,7 +53,7 @@ impl Replica {
     }
 
     /// The leader knows all; another node speaks for itself only.
-    fn instances(&self) -> Vec<InstanceView> {
+    pub(super) fn instances(&self) -> Vec<InstanceView> {
         let membership = self.consensus.membership();
         if !self.consensus.is_leader() {
             let node = self.options.node;

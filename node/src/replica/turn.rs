@@ -22,6 +22,8 @@ pub(super) const SWEEP: u64 = 2;
 pub(super) const UNIT: u64 = 4;
 /// A get that waits no more, a handle that is closed with its session, a call that is not begun.
 pub(super) const LEAVE: u64 = 8;
+/// Bytes of a selector that are made or given back in the time of a look: most of them are those of short names.
+pub(super) const SELECTOR_BYTES_A_LOOK: u64 = 256;
 /// A message on its way into an index.
 pub(super) const INDEX: u64 = 4;
 /// A queue, a session or one of its handles that is described.

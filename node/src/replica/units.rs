@@ -116,6 +116,15 @@ impl Unit {
         }
     }
 
+    /// Nobody asks for it any more: about so much of its memory comes back. How much it was; 0 when nothing is left.
+    pub fn take_apart(&mut self, count: usize) -> usize {
+        self.gets = Vec::new();
+        let puts = self.places.take_front(count).count() + self.not_persistent.take_front(count).count();
+        let sequences = if self.sequences.is_empty() { 0 } else { count };
+        self.forget_sequences(sequences);
+        puts + sequences
+    }
+
     /// Whether there is something to commit or to back out.
     pub fn is_open(&self) -> bool {
         self.messages() > 0

@@ -262,19 +262,14 @@ impl Waiters {
         waiter
     }
 
-    pub fn take_handle(&mut self, session: SessionId, handle: HandleId) -> Vec<Waiter> {
-        let tickets: Vec<Ticket> = self.through(session, handle).collect();
-        tickets.into_iter().filter_map(|ticket| self.remove(ticket)).collect()
-    }
-
-    /// The waits through a handle, in order of arrival.
-    fn through(&self, session: SessionId, handle: HandleId) -> impl Iterator<Item = Ticket> {
+    /// Who has waited longest by a handle.
+    pub fn first_by(&self, session: SessionId, handle: HandleId) -> Option<Ticket> {
         let of_handle = (session, handle, Ticket(0))..=(session, handle, Ticket(u64::MAX));
-        self.by_handle.range(of_handle).map(|(_, _, ticket)| *ticket)
+        self.by_handle.range(of_handle).next().map(|(_, _, ticket)| *ticket)
     }
 
     pub fn waits(&self, session: SessionId, handle: HandleId) -> bool {
-        self.through(session, handle).next().is_some()
+        self.first_by(session, handle).is_some()
     }
 
     /// So many of a session's at most, and how many they were.
@@ -302,9 +297,24 @@ impl Waiters {
         })
     }
 
-    /// Everybody who waits, in order of arrival.
-    pub fn into_all(self) -> impl Iterator<Item = Waiter> {
-        self.by_ticket.into_values()
+    /// Nobody is told any more: memory of so many comes back. False when nothing is left.
+    pub fn take_apart(&mut self, count: usize) -> bool {
+        let mut some = false;
+        for _ in 0..count {
+            some |= self.by_ticket.pop_first().is_some();
+            some |= self.by_call.pop_first().is_some();
+            some |= self.by_handle.pop_first().is_some();
+            some |= self.by_deadline.pop_first().is_some();
+            some |= self.by_groups.pop_first().is_some();
+            if let Some(mut alike) = self.by_queue.first_entry() {
+                some = true;
+                alike.get_mut().pop_first();
+                if alike.get().is_empty() {
+                    alike.remove();
+                }
+            }
+        }
+        some
     }
 }
 

@@ -36,6 +36,7 @@ fn run(bytes: &[u8]) {
                 Ask::Convert(token, conversion) => {
                     socket.on_converted(id, token, conversion.run(), WallTime(0));
                 }
+                Ask::Translate => socket.translate(id, WallTime(0)),
                 Ask::Disconnect => {}
             }
         }

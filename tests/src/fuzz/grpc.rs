@@ -5,7 +5,7 @@ use std::sync::Arc;
 use prost::Message as _;
 use trimaran_node::listener::Limits;
 use trimaran_node::listener::grpc::conversation::{Conversation, Step};
-use trimaran_node::listener::grpc::decode_frame;
+use trimaran_node::listener::grpc::read_frame;
 use trimaran_node::mqi::{Completion, Data};
 use trimaran_node::types::{Account, Message, Reason, limits};
 use trimaran_proto::message::v1::Message as WireMessage;
@@ -22,7 +22,7 @@ fn run(bytes: &[u8]) {
     let limits = Limits { calls_in_flight_max: 50, session_bytes_max: 4096, ..Limits::default() };
     let mut session = Conversation::new(Arc::new(limits), Arc::default(), Account::new(1 << 30));
     for mut piece in Pieces(bytes) {
-        let Ok(frame) = decode_frame(&mut piece, limits::CALLS_IN_FLIGHT_MAX) else { continue };
+        let Ok(frame) = read_frame(&mut piece, limits::CALLS_IN_FLIGHT_MAX) else { continue };
         session.on_frame(frame);
         loop {
             let step = session.step();

@@ -11,9 +11,11 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use prost::DecodeError;
 use trimaran_proto::queue::v1 as wire;
 
 use super::convert::{self, Asked};
+use super::frame::Frame;
 use super::parts::Parts;
 use crate::listener::Limits;
 use crate::listener::counters::{Counters, add, subtract};
@@ -27,7 +29,7 @@ const CALLS_A_STEP: u64 = 128;
 /// A response is closed when it has grown past this; with one answer more it stays under the 4 MiB that clients of
 /// gRPC take by default.
 const RESPONSE_BYTES: usize = 512 * 1024;
-/// Answers that memory is made for at once.
+/// A response has no more of them, beside parts of bodies: to make ten thousand would keep others waiting.
 const ANSWERS_TOGETHER: usize = 1024;
 /// What an answer without a body counts for.
 const ANSWER_BYTES: usize = 96;
@@ -63,8 +65,8 @@ pub enum Step {
 pub struct Conversation {
     counters: Arc<Counters>,
     connected: bool,
-    /// Calls of the last frame that there was no room for.
-    backlog: std::vec::IntoIter<wire::Call>,
+    /// What of the last frame there was no room for, or no time.
+    backlog: Frame,
     /// For the replica, in order.
     calls: Vec<(Token, Call)>,
     flights: Flights,
@@ -106,7 +108,7 @@ impl Conversation {
             flights: Flights::new(limits, counters.clone()),
             counters,
             connected: false,
-            backlog: Vec::new().into_iter(),
+            backlog: Frame::default(),
             calls: Vec::new(),
             parts,
             no_room_is_final: false,
@@ -122,10 +124,10 @@ impl Conversation {
     }
 
     /// A frame came. Only after [`Step::Read`].
-    pub fn on_frame(&mut self, frame: wire::SessionRequest) {
-        debug_assert!(self.backlog.as_slice().is_empty(), "a frame was read before the last one was done");
+    pub fn on_frame(&mut self, frame: impl Into<Frame>) {
+        debug_assert!(self.backlog.is_empty(), "a frame was read before the last one was done");
         add(&self.counters.frames_received, 1);
-        self.backlog = frame.calls.into_iter();
+        self.backlog = frame.into();
     }
 
     /// Turns what came into calls as far as there is room, some of it at a time.
@@ -142,17 +144,19 @@ impl Conversation {
             if self.flights.is_full() {
                 break Step::Full;
             }
-            if self.has_no_room() {
-                break Step::NoRoom;
-            }
-            if received >= CALLS_A_STEP && !self.backlog.as_slice().is_empty() {
+            if received >= CALLS_A_STEP && !self.backlog.is_empty() {
                 break Step::Pause;
             }
-            match self.selector_bytes.checked_sub(self.next_selector_bytes()) {
+            let Some(next) = self.backlog.first().map_err(no_call)? else { break Step::Read };
+            let part_bytes = part_bytes(next);
+            match self.selector_bytes.checked_sub(selector_bytes(next)) {
                 Some(left) => self.selector_bytes = left,
                 None => break Step::Translate,
             }
-            let Some(call) = self.backlog.next() else { break Step::Read };
+            if part_bytes.is_some_and(|bytes| !self.no_room_is_final && !self.parts.has_room(bytes)) {
+                break Step::NoRoom;
+            }
+            let call = self.backlog.take().map_err(no_call)?.expect("just seen");
             received += 1;
             if let Some(connect) = self.on_call(call)? {
                 break connect;
@@ -160,26 +164,6 @@ impl Conversation {
         };
         add(&self.counters.calls_received, received);
         Ok(step)
-    }
-
-    /// The next call is a part of a long body, there is no room for it, and waiting may help.
-    fn has_no_room(&self) -> bool {
-        match self.backlog.as_slice().first() {
-            Some(wire::Call { call: Some(wire::call::Call::BodyPart(part)), .. }) => {
-                !self.no_room_is_final && !self.parts.has_room(part.data.len())
-            }
-            _ => false,
-        }
-    }
-
-    /// Bytes of the next call's selector that will be looked at.
-    fn next_selector_bytes(&self) -> usize {
-        match self.backlog.as_slice().first() {
-            Some(wire::Call { call: Some(wire::call::Call::Open(open)), .. }) => {
-                Some(open.selector.len()).filter(|bytes| *bytes <= limits::SELECTOR_BYTES_MAX).unwrap_or(0)
-            }
-            _ => 0,
-        }
     }
 
     /// The session's turn has come: the next step translates as many selectors as fit into it.
@@ -367,10 +351,11 @@ impl Conversation {
         self.answers.push(answer);
     }
 
-    /// The next frame of answers, if there are any: all of them unless they are long.
+    /// The next frame of answers, if there are any: all of them unless they are long, or many.
     pub fn take_response(&mut self) -> Option<wire::SessionResponse> {
         self.answers.reserve(self.waiting.len().min(ANSWERS_TOGETHER));
         while self.answer_bytes <= RESPONSE_BYTES
+            && self.answers.len() < ANSWERS_TOGETHER
             && let Some(answer) = self.waiting.pop_front()
         {
             match answer {
@@ -412,7 +397,7 @@ impl Conversation {
 
     /// Nothing is left to answer.
     pub fn is_idle(&self) -> bool {
-        self.flights.is_empty() && !self.has_answers() && self.backlog.as_slice().is_empty()
+        self.flights.is_empty() && !self.has_answers() && self.backlog.is_empty()
     }
 
     /// The session is over, and this is why. What is not answered gets the answer that is true then; the last answer
@@ -422,16 +407,13 @@ impl Conversation {
             self.answer_refused(token, Box::new(Completion::failed(reason)));
         }
         self.calls.clear();
-        let never_started: Vec<u64> = self
-            .backlog
-            .by_ref()
-            .filter(|call| !matches!(call.call, Some(wire::call::Call::BodyPart(_))))
-            .map(|call| call.token)
-            .collect();
-        for token in never_started {
-            let detail = "The call was not started.";
-            self.answer_refused(Token(token), refused(Reason::ConnectionBroken, detail));
+        while let Ok(Some(wire::Call { token, call })) = self.backlog.take() {
+            if !matches!(call, Some(wire::call::Call::BodyPart(_))) {
+                let detail = "The call was not started.";
+                self.answer_refused(Token(token), refused(Reason::ConnectionBroken, detail));
+            }
         }
+        self.backlog = Frame::default();
         let outcome = convert::outcome(CompletionCode::Failed, reason, None);
         let data = serving.map(wire::completion::Data::Serving);
         self.waiting.push_back(Answer::Wire(wire::Completion { token: 0, outcome, data }));
@@ -442,6 +424,28 @@ impl Conversation {
 impl Drop for Conversation {
     fn drop(&mut self) {
         subtract(&self.counters.streams, 1);
+    }
+}
+
+fn no_call(error: DecodeError) -> Violation {
+    Violation(format!("The frame is not a SessionRequest: {error}."))
+}
+
+/// Bytes of a part of a long body.
+fn part_bytes(call: &wire::Call) -> Option<usize> {
+    match &call.call {
+        Some(wire::call::Call::BodyPart(part)) => Some(part.data.len()),
+        _ => None,
+    }
+}
+
+/// Bytes of a call's selector that will be looked at.
+fn selector_bytes(call: &wire::Call) -> usize {
+    match &call.call {
+        Some(wire::call::Call::Open(open)) if open.selector.len() <= limits::SELECTOR_BYTES_MAX => {
+            open.selector.len()
+        }
+        _ => 0,
     }
 }
 

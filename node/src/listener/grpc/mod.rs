@@ -49,7 +49,7 @@ use self::unary::Messaging;
 use super::gate::Gate;
 use super::{Accepted, Listener};
 
-pub use frame::{FRAME_BYTES_MAX, decode_frame};
+pub use frame::{FRAME_BYTES_MAX, Frame, read_frame};
 
 type ResponseStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 

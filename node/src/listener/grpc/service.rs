@@ -13,7 +13,7 @@ use trimaran_proto::queue::v1 as wire;
 use trimaran_proto::queue::v1::queue_server::QueueServer;
 
 use super::ResponseStream;
-use super::frame::{FRAME_BYTES_MAX, SessionCodec};
+use super::frame::{FRAME_BYTES_MAX, Frame, SessionCodec};
 use super::intake::{Intake, Room};
 use super::unary::Messaging;
 use crate::types::{Account, limits};
@@ -81,12 +81,12 @@ impl tower::Service<http::Request<Body>> for QueueService {
 
 struct SessionRoute(Arc<Messaging>);
 
-impl StreamingService<wire::SessionRequest> for SessionRoute {
+impl StreamingService<Frame> for SessionRoute {
     type Response = wire::SessionResponse;
     type ResponseStream = ResponseStream<wire::SessionResponse>;
     type Future = BoxFuture<'static, Result<Response<Self::ResponseStream>, Status>>;
 
-    fn call(&mut self, request: Request<Streaming<wire::SessionRequest>>) -> Self::Future {
+    fn call(&mut self, request: Request<Streaming<Frame>>) -> Self::Future {
         let messaging = self.0.clone();
         Box::pin(async move { messaging.session(request).map(Response::new) })
     }

@@ -14,7 +14,7 @@ use super::super::arrival::is_too_slow;
 use super::ResponseStream;
 use super::conversation::{Conversation, Step, Violation};
 use super::convert;
-use super::frame::FRAME_BYTES_MAX;
+use super::frame::{FRAME_BYTES_MAX, Frame};
 use crate::listener::Listener;
 use crate::listener::counters::add;
 use crate::listener::gate::Admission;
@@ -26,6 +26,8 @@ use crate::types::{Reason, Share, Token};
 
 /// Frames that are there already are read until so many calls wait to be sent to the replica together.
 const CALLS_TOGETHER: usize = 512;
+/// Answers that are sent, or taken from the queue manager, before others have their turn.
+const ANSWERS_TOGETHER: usize = 1024;
 /// How often an unfinished body is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often a body that there is no room for tries again, and for how long.
@@ -37,7 +39,7 @@ const STOPPED_PATIENCE: Duration = Duration::from_secs(20);
 pub struct Session {
     listener: Listener,
     admission: Admission,
-    requests: Streaming<wire::SessionRequest>,
+    requests: Streaming<Frame>,
     /// The client has not closed its half.
     reading: bool,
     conversation: Conversation,
@@ -49,11 +51,13 @@ pub struct Session {
     hello_until: Instant,
     no_room_since: Option<Instant>,
     coming: Option<Coming>,
+    /// Answers that were sent since others had their turn.
+    sent: usize,
 }
 
 enum Wake {
     Delivery(Option<Delivery>),
-    Frame(Result<Option<wire::SessionRequest>, Status>),
+    Frame(Result<Option<Frame>, Status>),
     /// Something is unfinished, or waits for room: look how it goes on.
     Look,
     /// Nobody said hello.
@@ -74,7 +78,7 @@ impl Session {
     pub fn serve(
         listener: Listener,
         admission: Admission,
-        requests: Streaming<wire::SessionRequest>,
+        requests: Streaming<Frame>,
     ) -> ResponseStream<wire::SessionResponse> {
         let session = Box::new(Session {
             conversation: Conversation::new(
@@ -85,6 +89,7 @@ impl Session {
             hello_until: Instant::now() + listener.limits.hello_patience,
             no_room_since: None,
             coming: None,
+            sent: 0,
             stopping: listener.node.stopping.clone(),
             listener,
             admission,
@@ -100,8 +105,13 @@ impl Session {
 
     async fn next(&mut self) -> Option<Result<wire::SessionResponse, Status>> {
         let mut turn = None;
+        if self.sent >= ANSWERS_TOGETHER {
+            self.sent = 0;
+            tokio::task::yield_now().await;
+        }
         loop {
             if let Some(response) = self.conversation.take_response() {
+                self.sent += response.completions.len();
                 if let Some(link) = &self.link {
                     link.sent(self.conversation.body_bytes_taken());
                 }
@@ -254,10 +264,10 @@ impl Session {
         }
     }
 
-    fn on_frame(&mut self, frame: Result<Option<wire::SessionRequest>, Status>) -> Result<(), Status> {
+    fn on_frame(&mut self, frame: Result<Option<Frame>, Status>) -> Result<(), Status> {
         match frame {
             Ok(Some(frame)) => {
-                if frame.calls.is_empty() {
+                if frame.is_empty() {
                     self.admission.client.note_idle();
                 }
                 self.conversation.on_frame(frame);
@@ -293,16 +303,21 @@ impl Session {
     }
 
     fn on_delivery(&mut self, mut delivery: Option<Delivery>) {
+        let mut taken = 0;
         loop {
             let Some(link) = &mut self.link else { return };
             match delivery {
                 Some(Delivery::Completions(completions)) => {
+                    taken += completions.len();
                     self.conversation.note_units_decided(link.units_decided());
                     let serving = |leader| convert::serving(link.elsewhere(leader));
                     self.conversation.on_completions(completions, serving);
                 }
                 Some(Delivery::Closed { reason, all_answered }) => return self.close(reason, all_answered),
                 None => return self.close(Reason::QMgrStopping, false),
+            }
+            if taken >= ANSWERS_TOGETHER {
+                return;
             }
             match link.try_recv() {
                 Some(more) => delivery = Some(more),

@@ -12,6 +12,7 @@ use trimaran_proto::queue::v1::queue_server::Queue;
 use super::ResponseStream;
 use super::accept::admit;
 use super::convert;
+use super::frame::Frame;
 use super::session::Session;
 use crate::listener::Listener;
 use crate::listener::backlogs::Watch;
@@ -48,7 +49,7 @@ impl Messaging {
     /// The answers to a stream of requests.
     pub fn session(
         &self,
-        request: Request<Streaming<wire::SessionRequest>>,
+        request: Request<Streaming<Frame>>,
     ) -> Result<ResponseStream<wire::SessionResponse>, Status> {
         let admission = admit(&self.gate, request.extensions())?;
         Ok(Session::serve(self.listener.clone(), admission, request.into_inner()))
@@ -62,9 +63,9 @@ impl Queue for Messaging {
 
     async fn session(
         &self,
-        request: Request<Streaming<wire::SessionRequest>>,
+        _: Request<Streaming<wire::SessionRequest>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
-        Messaging::session(self, request).map(Response::new)
+        unreachable!("sessions have a codec and a route of their own, see `service`")
     }
 
     async fn put(&self, request: Request<wire::PutRequest>) -> Result<Response<wire::PutResponse>, Status> {

@@ -276,6 +276,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
                 match ask {
                     Ask::Call(token, call) => calls.push((token, call)),
                     Ask::Convert(token, conversion) => self.convert(id, token, conversion),
+                    Ask::Translate => self.translate(id, closing.as_mut()).await?,
                     Ask::Instance(channel) => self.begin_instance(&channel, closing.as_mut()).await?,
                     Ask::Connect(asked) => self.connect(id, asked, closing.as_mut()).await?,
                     Ask::Disconnect => {
@@ -349,6 +350,22 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             Some((id, token, converted, held))
         };
         open.converting = Some(self.conversions.spawn(converting));
+    }
+
+    /// One client of the node at a time has selectors translated, and others have their turn in between.
+    async fn translate(
+        &mut self,
+        id: u32,
+        closing: Pin<&mut impl Future<Output = ()>>,
+    ) -> std::io::Result<()> {
+        let turns = self.listener.translations.clone();
+        let before = self.received.len();
+        let turn = while_there(&mut self.io, &mut self.received, closing, turns.acquire_owned()).await?;
+        self.is_left |= self.received.len() > before;
+        self.socket.translate(id, now());
+        tokio::task::yield_now().await;
+        drop(turn);
+        Ok(())
     }
 
     async fn begin_instance(

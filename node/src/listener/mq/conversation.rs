@@ -19,7 +19,7 @@ use super::convert::{Code, Sum};
 use super::desk::{Ask, Connect, Desk};
 use super::handles::Handles;
 use super::intake::Unfinished;
-use super::unanswered::{Unanswered, Waiting};
+use super::unanswered::{Opening, Unanswered, Waiting};
 use crate::mqi::{Call, Completion};
 use crate::types::{Reason, Token};
 
@@ -38,6 +38,10 @@ pub struct Conversation {
     pub(super) waiting: Unanswered,
     /// The answer whose text is converted elsewhere; the answers behind it are kept back by who brings them.
     pub(super) converting: Option<(Token, Completion)>,
+    /// The open that waits for its turn to have its selector translated.
+    pub(super) opening: Option<Box<Opening>>,
+    /// Bytes of selectors, since its last turn.
+    pub(super) translated: usize,
     pub(super) tokens: u64,
     /// Whether there may be something to commit.
     pub(super) in_unit: bool,
@@ -110,9 +114,9 @@ impl Conversation {
         token
     }
 
-    /// Too much is not answered: nothing more is handled.
+    /// Too much is not answered, or an open waits for its turn: nothing more is handled.
     pub fn is_full(&self) -> bool {
-        self.waiting.is_full()
+        self.opening.is_some() || self.waiting.is_full()
     }
 
     /// Memory of the calls that are not answered.

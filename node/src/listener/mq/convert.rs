@@ -13,6 +13,7 @@ use trimaran_proto::mq::{Order, Raw, Text};
 
 use super::characters::{self, Written};
 use crate::mqi::{GetMode, OpenOptions, Wait};
+use crate::types::limits::SELECTOR_BYTES_MAX;
 use crate::types::{
     Body, CorrelationId, Descriptor, GroupId, Message, MessageId, MessageSelector, Persistence, Reason,
     Selection, WallTime, message_flags,
@@ -153,12 +154,21 @@ pub fn open_options(options: u32) -> Result<OpenOptions, Code> {
     })
 }
 
+/// Bytes of an open's selector that will be looked at.
+pub fn selector_bytes(od: &Od) -> usize {
+    let length = if od.has_selection() { od.fields.selection.length as usize } else { 0 };
+    Some(length).filter(|length| *length <= SELECTION_BYTES_MAX).unwrap_or(0)
+}
+
 /// The message selector of an open, if it has one.
 pub fn selector(od: &Od, header: &Header) -> Result<Option<Arc<MessageSelector>>, Code> {
     if !od.has_selection() {
         return Ok(None);
     }
     let text = &od.fields.selection;
+    if text.length as usize > SELECTION_BYTES_MAX {
+        return Err(Reason::SelectionStringError.number() as Code);
+    }
     let bytes = od.string(text).ok_or(Reason::SelectionStringError.number() as Code)?;
     // What the program did not say is what its client speaks.
     let said = [text.ccsid, i32::from(header.ccsid)].into_iter().find(|ccsid| *ccsid > 0);
@@ -170,6 +180,9 @@ pub fn selector(od: &Od, header: &Header) -> Result<Option<Arc<MessageSelector>>
     let text = std::str::from_utf8(&utf8).map_err(|_| reason::SOURCE_CCSID_ERROR)?;
     MessageSelector::new(text.trim_end_matches('\0')).map_err(|error| error.reason().number() as Code)
 }
+
+/// A longer SelectionString is a selector that is too long, whatever its characters are: UTF-16 has two bytes for one of UTF-8.
+const SELECTION_BYTES_MAX: usize = 2 * SELECTOR_BYTES_MAX;
 
 /// MQPMO_* that are not done: context from another handle.
 const PUT_NOT_DONE: u32 = put::PASS_IDENTITY_CONTEXT | put::PASS_ALL_CONTEXT;

@@ -23,6 +23,8 @@ pub enum Ask {
     Call(Token, Call),
     /// Text that takes too long to be converted here. Answered with `Socket::on_converted`, before the next answer of the session.
     Convert(Token, Conversion),
+    /// The conversation's turn to translate selectors. Answered with `Socket::translate`; nothing else of it is handled before.
+    Translate,
     /// The session is over; what is not committed is backed out.
     Disconnect,
 }

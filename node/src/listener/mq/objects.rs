@@ -14,10 +14,10 @@ use trimaran_proto::mq::{Raw, Text};
 use super::attributes;
 use super::conversation::{Conversation, fail, message_id};
 use super::convert::{self, Code};
-use super::desk::Desk;
+use super::desk::{Ask, Desk};
 use super::handles::Object;
 use super::reading::Reading;
-use super::unanswered::Waiting;
+use super::unanswered::{Opening, Waiting};
 use crate::mqi::{Admin, Call, CloseOption, Completion, Data};
 use crate::types::definition::{DEFPSIST, ObjectRef};
 use crate::types::{HandleId, MessageSelector, ObjectName, Reason, Token};
@@ -36,6 +36,10 @@ const VERBS: [[u32; 5]; 12] = {
 /// Where the bytes of a reserved id begin that the client counts in. It refuses a reply (2195) whose first id leaves no room there
 /// for as many as it asked for.
 const COUNTED_FROM: u32 = 20;
+
+/// Bytes of selectors that are translated between two turns of a conversation, beside the one that waited for the turn: that may
+/// be one of the longest, which takes about a millisecond.
+const TRANSLATED_MAX: usize = 1024;
 
 /// A queue that a client opens.
 struct Wanted {
@@ -67,7 +71,26 @@ impl Conversation {
             Ok(Opened::Queue(name)) => name,
             Err(code) => return fail(desk, &header, call, code),
         };
-        match convert::selector(od, &header) {
+        let opening = Opening { header, call, name, od: od.clone(), options };
+        self.translated += convert::selector_bytes(od);
+        if self.translated <= TRANSLATED_MAX {
+            return self.go_on_with(desk, opening);
+        }
+        desk.ask(Ask::Translate);
+        self.opening = Some(Box::new(opening));
+    }
+
+    /// The conversation's turn has come: the open that waits goes on.
+    pub fn translate(&mut self, desk: &mut Desk<'_>) {
+        self.translated = 0;
+        if let Some(opening) = self.opening.take() {
+            self.go_on_with(desk, *opening);
+        }
+    }
+
+    fn go_on_with(&mut self, desk: &mut Desk<'_>, opening: Opening) {
+        let Opening { header, call, name, od, options } = opening;
+        match convert::selector(&od, &header) {
             Ok(selector) => {
                 let dynamic = od.fields.dynamic_queue.text();
                 self.open_queue(desk, header, call, Wanted { name, options, dynamic, selector });

@@ -159,8 +159,8 @@ impl Socket {
         !received.is_empty()
     }
 
-    /// Too much of a conversation is not answered: nothing is handled until some of it is. Those that share its socket wait with
-    /// it.
+    /// Too much of a conversation is not answered, or an open of it waits for its turn: nothing is handled until then. Those that
+    /// share its socket wait with it.
     pub fn is_full(&self) -> bool {
         self.conversations.values().any(Conversation::is_full)
     }
@@ -414,6 +414,15 @@ impl Socket {
             && let Ok((state, mut desk)) = self.at(id, now)
         {
             state.on_completion(&mut desk, token, completion);
+        }
+    }
+
+    /// The turn that [`Ask::Translate`] asked for has come.
+    pub fn translate(&mut self, id: u32, now: WallTime) {
+        if self.conversations.contains_key(&id)
+            && let Ok((state, mut desk)) = self.at(id, now)
+        {
+            state.translate(&mut desk);
         }
     }
 

@@ -122,6 +122,7 @@ impl Dialogue {
             Ask::Instance(channel) => format!("Instance of {channel}"),
             Ask::Connect(_) => "Connect".to_string(),
             Ask::Disconnect => "Disconnect".to_string(),
+            Ask::Translate => "Translate".to_string(),
             Ask::Convert(_, conversion) => format!("Convert {} bytes", conversion.bytes()),
             Ask::Call(_, call) => match call {
                 Call::Open { queue, selector: Some(selector), .. } => {
@@ -529,6 +530,26 @@ fn an_open_has_a_message_selector_behind_its_structure() {
         dialogue.call(types::OPEN, 0, wanted("n = 1", ccsid, queue, open::INPUT_SHARED));
         assert_eq!(dialogue.asks(), ["Open Q, n = 1", "Inquire"]);
     }
+    // A long one waits for its turn, and what comes behind it waits too.
+    let mut dialogue = Dialogue::connected();
+    let long = format!("n = {}1", " ".repeat(2_000));
+    for text in [&long, &long, "n = 1"] {
+        dialogue.call(types::OPEN, 0, wanted(text, 1208, queue, open::INPUT_SHARED));
+    }
+    let opens = [format!("Open Q, {long}"), "Inquire".to_string()];
+    for _ in 0..2 {
+        assert_eq!((dialogue.asks(), dialogue.socket.is_full()), (vec!["Translate".to_string()], true));
+        dialogue.socket.translate(1, WallTime(0));
+        assert_eq!(dialogue.asks(), opens);
+        dialogue.hand_over();
+    }
+    assert_eq!(
+        (dialogue.asks(), dialogue.socket.is_full()),
+        (vec!["Open Q, n = 1".to_string(), "Inquire".to_string()], false)
+    );
+    // One that is longer than any is refused without a look at it.
+    let told = dialogue.call(types::OPEN, 0, wanted(&" ".repeat(30_000), 1208, queue, open::INPUT_SHARED));
+    assert_eq!(told, ["[1] 0x93 2519 handle -1"]);
     let Body::Open(mut outside) = wanted("n = 1", 1208, queue, open::INPUT_SHARED) else { unreachable!() };
     outside.od.fields.selection.offset = 404;
     let mut dialogue = Dialogue::connected();

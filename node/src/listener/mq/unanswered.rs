@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use trimaran_proto::mq::call::{Body as WireBody, Call as WireCall, Get, Open, Put};
+use trimaran_proto::mq::object::Od;
 use trimaran_proto::mq::segment::Header;
 use trimaran_proto::mq::spi::{self, Spi};
 
@@ -93,6 +94,16 @@ impl Waiting {
             _ => None,
         }
     }
+}
+
+/// An open that waits for its turn to have its selector translated.
+#[derive(Debug)]
+pub(super) struct Opening {
+    pub header: Header,
+    pub call: WireCall,
+    pub name: ObjectName,
+    pub od: Od,
+    pub options: u32,
 }
 
 #[derive(Debug, Default)]

@@ -26,6 +26,7 @@ pub struct MessageSelector {
     program: Program,
     properties: Properties,
     implied: Selection,
+    weight: u64,
 }
 
 /// Why a text is none.
@@ -79,7 +80,9 @@ impl MessageSelector {
         }
         let implied = implied(&program, &properties);
         debug_assert!(implied.is_any() || !properties.is_empty(), "an id is one of a property");
-        Ok(Some(Arc::new(MessageSelector { text: text.into(), program, properties, implied })))
+        let weight = size_of::<MessageSelector>() + text.len() + program.weight() + properties.weight();
+        let (text, weight) = (text.into(), weight as u64);
+        Ok(Some(Arc::new(MessageSelector { text, program, properties, implied, weight })))
     }
 
     pub fn text(&self) -> &str {
@@ -88,8 +91,8 @@ impl MessageSelector {
 
     /// Bytes in memory, about.
     pub fn weight(&self) -> u64 {
-        (size_of::<MessageSelector>() + self.text.len() + self.program.weight() + self.properties.weight())
-            as u64
+        debug_assert!(self.weight > self.text.len() as u64, "a selector is more than its text");
+        self.weight
     }
 
     /// Ids that every message has which it selects: by them, messages are found without looking at others.
