@@ -5,9 +5,10 @@
 //! PING, SETTINGS, PRIORITY and RST_STREAM frames, and WINDOW_UPDATE frames as it takes what we send; each costs us a wake-up, and
 //! most an answer. What they may be is a credit that grows with time and with what is sent (RFC 9113, 10.5).
 //!
-//! So it is with what looks like work and is none: requests without a message, those for calls that nobody knows, messages
-//! without a byte, and messages in many small pieces. A request that is a call pays for its head with the answer, and small
-//! messages cost nothing here, however many there are: they are bounded by what they ask for.
+//! So it is with what looks like work and is none: requests without a message, or taken back, those for calls that nobody knows,
+//! messages without a byte, and messages in many small pieces. A request that is a call costs nothing, and pays for the windows
+//! that its answer is received with; small messages cost nothing here either, however many there are: they are bounded by what
+//! they ask for.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -33,8 +34,11 @@ const BURST: u64 = 1000;
 const PER_SECOND: u64 = 200;
 const BYTES_SENT_EACH: u64 = 20;
 
-/// What a request costs that asks for nothing; the head of any other costs one.
+/// What a request costs that asks for nothing, and one that is taken back without a message.
 const IDLE_REQUEST: u64 = 5;
+const TAKEN_BACK: u64 = 2;
+/// Control frames that go with a request that is a call: its client widens the windows of stream and connection.
+const CALL_EARNS: u64 = 2;
 /// A frame in the middle of a message is a small piece if it is shorter. One that is the rest of a window is nothing special:
 /// there may be one for so many bytes that come.
 const PIECE_BYTES: usize = 256;
@@ -55,7 +59,7 @@ pub struct Watched<IO> {
 impl<IO> Watched<IO> {
     pub fn new(io: Guarded<IO>) -> Watched<IO> {
         let patience = Some(Box::pin(tokio::time::sleep(FRAME_PATIENCE)));
-        let credit = Credit { spent: 0, bytes_sent: 0, began: Instant::now() };
+        let credit = Credit { spent: 0, bytes_sent: 0, calls: 0, began: Instant::now() };
         Watched { io, frames: Frames::default(), credit, patience, complete: 0 }
     }
 
@@ -105,6 +109,7 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Watched<IO> {
         let read = Pin::new(&mut this.io).poll_read(context, buffer);
         if let Poll::Ready(Ok(())) = read {
             this.credit.spent += this.frames.pass(&buffer.filled()[before..]);
+            this.credit.calls = this.frames.calls;
             this.credit.spent += this.io.client().take_idle() * IDLE_REQUEST;
             if this.credit.is_overdrawn() {
                 // An error says that nothing was read.
@@ -160,12 +165,14 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Watched<IO> {
 struct Credit {
     spent: u64,
     bytes_sent: u64,
+    /// Requests that came as a whole.
+    calls: u64,
     began: Instant,
 }
 
 impl Credit {
     fn is_overdrawn(&self) -> bool {
-        let earned = BURST + self.bytes_sent / BYTES_SENT_EACH;
+        let earned = BURST + self.bytes_sent / BYTES_SENT_EACH + self.calls * CALL_EARNS;
         // The clock is asked only then.
         self.spent > earned && self.spent > earned + self.began.elapsed().as_secs() * PER_SECOND
     }
@@ -189,6 +196,8 @@ struct Frames {
     /// Small pieces, and bytes of data.
     pieces: u64,
     data_bytes: u64,
+    /// Streams that ended with a message.
+    calls: u64,
 }
 
 /// A DATA frame.
@@ -198,6 +207,8 @@ struct Piece {
     length: usize,
     /// A message begins or ends in it.
     has_border: bool,
+    /// It is the last of its stream.
+    ends: bool,
 }
 
 /// Where in the messages of a stream the client is: five bytes before each say how long it is.
@@ -206,6 +217,8 @@ struct Message {
     head: [u8; 5],
     head_bytes: usize,
     missing: usize,
+    /// One came as a whole.
+    came: bool,
 }
 
 impl Message {
@@ -218,6 +231,7 @@ impl Message {
                 self.missing -= passed;
                 bytes = &bytes[passed..];
                 has_border |= self.missing == 0;
+                self.came |= self.missing == 0;
                 continue;
             }
             has_border |= self.head_bytes == 0;
@@ -230,6 +244,7 @@ impl Message {
                 self.head_bytes = 0;
                 self.missing = u32::from_be_bytes(length) as usize;
                 empty += u64::from(self.missing == 0);
+                self.came |= self.missing == 0;
             }
         }
         (has_border, empty)
@@ -282,16 +297,19 @@ impl Frames {
         const PADDED: u8 = 8;
         let length = self.missing;
         let ends = flags & END_STREAM != 0;
-        self.data = (kind == DATA && length > 0).then_some(Piece { stream, length, has_border: false });
+        self.data = (kind == DATA && length > 0).then_some(Piece { stream, length, has_border: false, ends });
         let was_sent_to = match (ends && self.data.is_none()) || kind == RST_STREAM {
-            true => self.messages.remove(&stream).is_some(),
-            false => self.messages.contains_key(&stream),
+            true => self.messages.remove(&stream).is_some_and(|message| message.came),
+            false => self.messages.get(&stream).is_some_and(|message| message.came),
         };
+        self.calls += u64::from(was_sent_to && kind == DATA && length == 0 && ends);
         match kind {
             DATA if length == 0 && ends && was_sent_to => 0,
-            DATA if length == 0 && ends => IDLE_REQUEST - 1,
+            DATA if length == 0 && ends => IDLE_REQUEST,
             DATA => u64::from(length == 0 || flags & PADDED != 0),
-            HEADERS if ends && !was_sent_to => IDLE_REQUEST,
+            HEADERS if !ends => 0,
+            HEADERS if !was_sent_to => IDLE_REQUEST,
+            RST_STREAM if !was_sent_to => TAKEN_BACK,
             _ => 1,
         }
     }
@@ -308,6 +326,11 @@ impl Frames {
         self.data_bytes += bytes.len() as u64;
         let mut control = empty;
         if self.missing == 0 {
+            if piece.ends {
+                let came = self.messages.remove(&piece.stream).is_some_and(|message| message.came);
+                self.calls += u64::from(came);
+                control += if came { 0 } else { IDLE_REQUEST };
+            }
             if !piece.has_border && piece.length < PIECE_BYTES {
                 self.pieces += 1;
                 control += u64::from(self.pieces * PIECE_BYTES as u64 > self.data_bytes);
@@ -346,7 +369,7 @@ mod tests {
         for size in [1, 2, 7, 100, 10_000] {
             let mut frames = Frames::default();
             let control: u64 = bytes.chunks(size).map(|bytes| frames.pass(bytes)).sum();
-            assert_eq!((control, frames.complete), (6, 8), "{size}");
+            assert_eq!((control, frames.complete), (5, 8), "{size}");
             assert!(frames.is_between());
         }
         let mut frames = Frames::default();
@@ -356,7 +379,7 @@ mod tests {
 
     #[test]
     fn windows_are_paid_for_by_what_is_read_and_pings_are_not() {
-        let mut credit = Credit { spent: 0, bytes_sent: 0, began: Instant::now() };
+        let mut credit = Credit { spent: 0, bytes_sent: 0, calls: 0, began: Instant::now() };
         // A consumer that says of every answer, twice, that it took it.
         for _ in 0..1_000_000 {
             credit.bytes_sent += 100;
@@ -364,7 +387,7 @@ mod tests {
             assert!(!credit.is_overdrawn());
         }
         // Pings, each with an answer of seventeen bytes.
-        let mut credit = Credit { spent: 0, bytes_sent: 0, began: Instant::now() };
+        let mut credit = Credit { spent: 0, bytes_sent: 0, calls: 0, began: Instant::now() };
         let pings = (0..1_000_000).take_while(|_| {
             credit.bytes_sent += 17;
             credit.spent += 1;
@@ -391,7 +414,7 @@ mod tests {
     fn small_messages_cost_nothing_and_small_pieces_of_one_do() {
         let mut frames = Frames::default();
         frames.pass(PREFACE);
-        assert_eq!(frames.pass(&sent(1, 4, 1, b"head")), 1);
+        assert_eq!(frames.pass(&sent(1, 4, 1, b"head")), 0);
         // One message a frame, its head alone, and two in a frame.
         for _ in 0..100_000 {
             assert_eq!(frames.pass(&sent(0, 0, 1, &message(6))), 0);
@@ -419,16 +442,17 @@ mod tests {
     }
 
     #[test]
-    fn requests_that_ask_for_nothing_are_control_frames_and_calls_pay_with_their_answers() {
-        let mut credit = Credit { spent: 0, bytes_sent: 0, began: Instant::now() };
+    fn requests_that_ask_for_nothing_are_control_frames_and_calls_are_not() {
+        let mut credit = Credit { spent: 0, bytes_sent: 0, calls: 0, began: Instant::now() };
         let mut frames = Frames::default();
         frames.pass(PREFACE);
         for stream in (1..2_000_001).step_by(2) {
             let call = [sent(1, 4, stream, b"head"), sent(0, 1, stream, &message(20))].concat();
             credit.spent += frames.pass(&call);
-            // Two heads and one message of an answer that says little, and a window.
-            credit.bytes_sent += 50;
-            credit.spent += frames.pass(&sent(8, 0, 0, &[0; 4]));
+            // Two heads and one message of an answer that says nothing, and windows of stream and connection.
+            credit.bytes_sent += 36;
+            credit.spent += frames.pass(&[sent(8, 0, 0, &[0; 4]), sent(8, 0, stream, &[0; 4])].concat());
+            credit.calls = frames.calls;
             assert!(!credit.is_overdrawn());
         }
         assert!(frames.messages.len() <= STREAMS_MAX);
@@ -439,11 +463,12 @@ mod tests {
             sent(0, 0, 1, &message(0)),
             sent(0, 8, 1, &[255; 256]),
         ] {
-            let mut credit = Credit { spent: 0, bytes_sent: 0, began: Instant::now() };
+            let mut credit = Credit { spent: 0, bytes_sent: 0, calls: 0, began: Instant::now() };
             let mut frames = Frames::default();
             frames.pass(PREFACE);
             let times = (0..1_000_000).take_while(|_| {
                 credit.spent += frames.pass(&nothing);
+                credit.calls = frames.calls;
                 credit.bytes_sent += 13;
                 !credit.is_overdrawn()
             });
