@@ -286,8 +286,14 @@ fn check_options(wire: &wire::Descriptor) -> Result<(), Reason> {
     if wire.offset > NUMBER_MAX {
         return Err(Reason::OffsetError);
     }
+    if wire.feedback > NUMBER_MAX {
+        return Err(Reason::FeedbackError);
+    }
     Ok(())
 }
+
+/// Tenths of a second; more would be negative in MQ's 32 bits, which is unlimited.
+const EXPIRY_MAX: u32 = i32::MAX as u32;
 
 impl Descriptor {
     /// Checks what MQ checks. The reason says which field is wrong.
@@ -300,7 +306,7 @@ impl Descriptor {
         let group_id = GroupId::from_slice(&wire.group_id).ok_or(Reason::GroupIdError)?;
         // What is too high is put all the same, with a warning: see `lower_priority`.
         let priority = wire.priority.map(|priority| u8::try_from(priority).unwrap_or(u8::MAX));
-        if wire.expiry == Some(0) {
+        if wire.expiry.is_some_and(|expiry| !(1..=EXPIRY_MAX).contains(&expiry)) {
             return Err(Reason::ExpiryError);
         }
         if wire.format.len() > 8 {
@@ -712,6 +718,16 @@ mod tests {
         assert_eq!(put(Some(1), 0x100, "ANSWERS"), Ok(0x100));
         assert_eq!(put(None, 0x0800_40C4, ""), Ok(0x0800_40C4), "this asks for no report");
         assert_eq!(put(None, 0x0004_0100, "ANSWERS"), Err(Reason::ReportOptionsError));
+    }
+
+    #[test]
+    fn no_number_is_negative_to_a_program_of_mq() {
+        let put = |expiry, feedback| {
+            Descriptor::from_wire(wire::Descriptor { expiry, feedback, ..Default::default() }).map(drop)
+        };
+        assert_eq!(put(Some(i32::MAX as u32), 999_999_999), Ok(()));
+        assert_eq!(put(Some(1 << 31), 0), Err(Reason::ExpiryError));
+        assert_eq!(put(None, u32::MAX), Err(Reason::FeedbackError));
     }
 
     #[test]

@@ -195,7 +195,8 @@ mod tests {
         assert_eq!((lines.len(), over), (5, 2), "{text}");
         assert!(lines[1].contains("0.200  (0.3)") && lines[1].contains("0.700! (0.6)"), "{text}");
         assert!(lines[1].contains("75%") && lines[1].contains("25%"), "{text}");
-        assert!(lines[2].contains("0.301! (0.3)") && lines[2].contains("0.301  (0.6)"), "{text}");
-        assert!(lines[3].starts_with("4 rounds in 8 s"), "{text}");
+        assert!(lines[2].starts_with("  the worst, in s: detect 0.075, elect 0.025"), "{text}");
+        assert!(lines[3].contains("0.301! (0.3)") && lines[3].contains("0.301  (0.6)"), "{text}");
+        assert!(lines[4].starts_with("4 rounds in 8 s"), "{text}");
     }
 }

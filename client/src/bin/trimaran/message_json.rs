@@ -259,7 +259,7 @@ mod tests {
             let descriptor = &mut message.descriptor;
             descriptor.report = number;
             descriptor.message_type = Some(number);
-            descriptor.expiry = Some(number);
+            descriptor.expiry = Some(number.min(i32::MAX as u32));
             descriptor.feedback = number;
             descriptor.encoding = Some(number as i32);
             descriptor.coded_character_set = Some(number as i32);
