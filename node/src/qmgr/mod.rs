@@ -456,6 +456,10 @@ impl QueueManager {
     }
 
     fn carry_out(&mut self, command: Command, applied: &mut Applied) -> Result<Verdict, Reason> {
+        // No leader proposes what the version does not have: an entry that says so was not written by one.
+        if command.since() > self.version && !command.is_of_any_version() {
+            return Err(Reason::FunctionNotSupported);
+        }
         match command {
             Command::Place(place) => self.apply_place(place, applied),
             Command::Remove(removal) => self.apply_remove(removal, applied),
@@ -474,7 +478,7 @@ impl QueueManager {
                 self.apply_set_record(record, action, &changes, applied)
             }
             Command::BeginTerm { leader } => {
-                if let Some((node, term)) = leader {
+                if let Some((node, term)) = leader.filter(|_| self.version >= Version::RECORDS) {
                     self.failovers.begin(node, term, self.at);
                 }
                 let dropped = self.apply_drop_staged(self.staged.numbers());
@@ -500,8 +504,6 @@ impl QueueManager {
                 self.failovers.account(term, account);
                 Ok(Verdict::Done)
             }
-            // No leader proposes that: an entry that says so was not written by one.
-            Command::Maintain { .. } if self.version < Version::RECORDS => Err(Reason::FunctionNotSupported),
             Command::Maintain { node, begins: true } => {
                 self.maintained.insert(node);
                 Ok(Verdict::Done)
@@ -510,7 +512,6 @@ impl QueueManager {
                 self.maintained.remove(&node);
                 Ok(Verdict::Done)
             }
-            Command::Run { .. } if self.version < Version::RECORDS => Err(Reason::FunctionNotSupported),
             Command::Run { state: RunState::Running, .. } if self.run == RunState::Quiescing => {
                 Err(Reason::QMgrQuiescing)
             }
@@ -523,9 +524,6 @@ impl QueueManager {
                 self.failovers.classify(said, self.at).ok_or(Reason::AttrValueError)?;
                 self.unwritten.classified.insert(number);
                 Ok(Verdict::Done)
-            }
-            Command::CanaryGood { .. } | Command::CanaryLapsed if self.version < Version::RECORDS => {
-                Err(Reason::FunctionNotSupported)
             }
             Command::CanaryGood { node, silent } => {
                 canary::note_good(&mut self.canary, node, silent, self.at);
