@@ -68,7 +68,7 @@ impl Replica {
             self.consensus.last_index(),
             self.stats.puts,
         );
-        self.standing = Standing::Leading(Box::new(Leading::new(term, version, takeover)));
+        self.standing = Standing::Leading(Box::new(Leading::new(term, version, takeover, self.now.instant)));
         // Other clocks are not known yet, and the log's own is where it was applied to: time stands.
         let leader = (version >= Version::RECORDS).then_some((self.options.node, term));
         let begin = Command::BeginTerm { leader };

@@ -31,6 +31,10 @@ pub(super) enum Standing {
 #[derive(Debug)]
 pub(super) struct Leading {
     pub term: Term,
+    /// When it was elected.
+    pub since: Instant,
+    /// When each peer last had everything, as far as this leader has seen.
+    pub in_sync_at: BTreeMap<NodeId, Instant>,
     /// None until the first entry of its own term is applied.
     pub serving_since: Option<Instant>,
     /// Whether this service has yet to look whether the queue manager is new, and has system objects.
@@ -155,12 +159,14 @@ impl Standing {
 }
 
 impl Leading {
-    pub fn new(term: Term, version: Version, takeover: Takeover) -> Leading {
+    pub fn new(term: Term, version: Version, takeover: Takeover, now: Instant) -> Leading {
         debug_assert!(term > Term(0), "nobody is elected before the first term");
         let mut proposals = Proposals::default();
         proposals.speak(version);
         Leading {
             term,
+            since: now,
+            in_sync_at: BTreeMap::new(),
             serving_since: None,
             objects_due: false,
             channels_due: false,
@@ -224,8 +230,12 @@ impl Leading {
     pub fn assert_holds(&self, now: Instant) {
         let serves = self.serving_since.is_some();
         debug_assert!(
-            self.serving_since.is_none_or(|since| since <= now),
-            "nobody serves from a later time on"
+            self.serving_since.is_none_or(|since| self.since <= since && since <= now),
+            "a leader serves after it was elected, and not from a later time on"
+        );
+        debug_assert!(
+            self.in_sync_at.values().all(|at| self.since <= *at && *at <= now),
+            "a peer had everything while this leader looked"
         );
         debug_assert_eq!(
             self.next_unique >> 40,

@@ -25,7 +25,7 @@ enum Step {
     /// Not proposed yet, or refused for the moment.
     Begin,
     /// The learner is in the log at this index.
-    Learning { proposed: Index },
+    Learning { node: NodeId, proposed: Index },
     /// The voters change with this entry, until it is applied and no joint configuration is left.
     Changing { proposed: Index },
     /// The new configuration is in force, and this entry was proposed after that; done when it is applied and all who
@@ -96,7 +96,7 @@ impl Replica {
         };
         let waits = match operation.step {
             Step::Begin => true,
-            Step::Learning { proposed } => self.consensus.applied_index() >= proposed,
+            Step::Learning { proposed, .. } => self.consensus.applied_index() >= proposed,
             Step::Changing { .. } | Step::Settling { .. } => false,
         };
         if removed.is_some() && operation.added() == removed && waits {
@@ -191,7 +191,8 @@ impl Replica {
                             return Ok(false);
                         }
                         if self.consensus.membership().learners.contains(node) {
-                            operation.step = Step::Learning { proposed: self.consensus.applied_index() };
+                            let proposed = self.consensus.applied_index();
+                            operation.step = Step::Learning { node: *node, proposed };
                             return Ok(false);
                         }
                         wire::MembershipChange {
@@ -209,35 +210,32 @@ impl Replica {
                 if let Ok(proposed) = self.consensus.propose_membership(change) {
                     operation.step = match operation.request {
                         MembershipRequest::Remove { .. } => Step::Changing { proposed },
-                        _ => Step::Learning { proposed },
+                        MembershipRequest::Add { node, .. } | MembershipRequest::Replace { node, .. } => {
+                            Step::Learning { node, proposed }
+                        }
                     };
                 }
                 Ok(false)
             }
-            Step::Learning { proposed } => {
-                let (MembershipRequest::Add { node, .. } | MembershipRequest::Replace { node, .. }) =
-                    &operation.request
-                else {
-                    unreachable!("a removal does not learn");
-                };
+            Step::Learning { node, proposed } => {
                 if self.consensus.applied_index() < proposed {
                     return Ok(false);
                 }
-                if !self.consensus.membership().learners.contains(node) {
+                if !self.consensus.membership().learners.contains(&node) {
                     let detail = "another change of the membership came in between; repeat the request";
                     return Err(Refusal::because(Reason::UnexpectedError, detail));
                 }
-                if let Some(refusal) = self.is_too_old(*node, self.state.version()) {
+                if let Some(refusal) = self.is_too_old(node, self.state.version()) {
                     return Err(refusal);
                 }
                 let progress = self.consensus.progress();
                 let matched =
-                    progress.iter().find(|peer| peer.node == *node).map_or(Index(0), |peer| peer.matched);
+                    progress.iter().find(|peer| peer.node == node).map_or(Index(0), |peer| peer.matched);
                 if matched == Index(0) || matched.0 + CAUGHT_UP_ENTRIES < self.consensus.last_index().0 {
                     return Ok(false);
                 }
                 // A voter that may not vote yet would only make the quorum larger.
-                if !self.peers.may_vote(*node) {
+                if !self.peers.may_vote(node) {
                     return Ok(false);
                 }
                 self.check_voters(&operation.request)?;
@@ -340,7 +338,7 @@ impl MembershipOperation {
         );
         let waits_for = match self.step {
             Step::Begin => None,
-            Step::Learning { proposed } | Step::Changing { proposed } => Some(proposed),
+            Step::Learning { proposed, .. } | Step::Changing { proposed } => Some(proposed),
             Step::Settling { since } => Some(since),
         };
         debug_assert!(waits_for.is_none_or(|index| index <= last), "a step waits for an entry of the log");

@@ -119,7 +119,7 @@ pub use placement::{FailBack, Placement};
 pub use stats::Stats;
 pub use turn::TURN_WORK;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -268,11 +268,8 @@ pub struct Replica {
     /// The node was removed from the group.
     removed: bool,
 
-    /// When each peer last had everything, and since when this node has been asking.
-    in_sync_at: BTreeMap<NodeId, Instant>,
     /// A peer waits for a snapshot that is newer than what the store has.
     store_wanted: bool,
-    led_since: Instant,
     leader_known: Option<NodeId>,
     next_stats: Instant,
     stats: Stats,
@@ -333,9 +330,7 @@ impl Replica {
             places: Places::default(),
             address_until: Instant(0),
             removed: false,
-            in_sync_at: BTreeMap::new(),
             store_wanted: false,
-            led_since: Instant(0),
             leader_known: None,
             next_stats: Instant(0),
             stats: Stats::default(),
