@@ -1,6 +1,6 @@
 //! Everything a log entry may say, and its encoding.
 //!
-//! One entry holds one `replica.v1.Batch`. The leader appends commands to an [`BatchEncoder`] as calls arrive, so a
+//! One entry holds one `replica.v1.Batch`. The leader appends commands to a [`BatchEncoder`] as calls arrive, so a
 //! body is copied once, from the buffer it was received in to the entry; [`decode`] gives bodies as slices of the
 //! entry.
 
@@ -237,7 +237,7 @@ impl From<codec::Invalid> for DecodeError {
     }
 }
 
-/// Memory is made for so many commands before they are seen.
+/// For at most this many commands of a batch memory is reserved before they are read.
 const COMMANDS_GUESSED_MAX: usize = 512;
 
 /// Collects the commands of one turn into the data of one entry.

@@ -87,6 +87,7 @@ pub struct NotSpoken {
 }
 
 fn way_out(version: Version, speaks: Speaks) -> &'static str {
+    debug_assert!(!speaks.has(version), "what is spoken needs no way out");
     match version > speaks.newest {
         true => "start the newer release that this node ran, or that the other nodes run",
         false => "start a release that speaks both first; upgrade one release at a time",
