@@ -94,8 +94,17 @@ impl Replica {
         let service = self.service();
         let Some(leading) = self.standing.stop() else { return };
         self.witness.serve_no_more(self.options.node, service, self.now.instant);
-        let Leading { handover, proposals, waiters, readers, staging, endings, members, raising, .. } =
-            leading;
+        let Leading {
+            handover,
+            proposals,
+            waiters,
+            readers,
+            staging,
+            endings,
+            membership_change,
+            raising,
+            ..
+        } = leading;
         if let Some((session, token)) = handover.and_then(|handover| handover.answer) {
             self.answer(session, token, Completion::done());
         }
@@ -116,7 +125,7 @@ impl Replica {
         if let Some((session, token)) = committed {
             self.answer(session, token, self.lost(Reason::CallInterrupted));
         }
-        if let Some((session, token)) = members.map(|operation| operation.caller()) {
+        if let Some((session, token)) = membership_change.map(|operation| operation.caller()) {
             self.answer(session, token, Completion::failed(Reason::CallInterrupted));
         }
         // It was not proposed yet.

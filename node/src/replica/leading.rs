@@ -77,7 +77,7 @@ pub(super) struct Leading {
     pub leaving: Leaving,
     /// Nodes whose maintenance was proposed to begin or to end, and is not applied, in the log's order.
     pub maintaining: VecDeque<(NodeId, bool)>,
-    pub members: Option<MembershipOperation>,
+    pub membership_change: Option<MembershipOperation>,
     pub handover: Option<Handover>,
     pub raising: Option<Raising>,
     pub ending: Ending,
@@ -192,7 +192,7 @@ impl Leading {
             next_unique: term.0 << 40,
             leaving: Leaving::default(),
             maintaining: VecDeque::new(),
-            members: None,
+            membership_change: None,
             handover: None,
             raising: None,
             ending: Ending::default(),
@@ -259,11 +259,11 @@ impl Leading {
             );
         }
         debug_assert!(
-            serves || (self.members.is_none() && self.raising.is_none()),
+            serves || (self.membership_change.is_none() && self.raising.is_none()),
             "the group is changed by a leader that serves"
         );
         debug_assert!(
-            self.members.is_none() || self.raising.is_none(),
+            self.membership_change.is_none() || self.raising.is_none(),
             "a version is raised while nobody comes or goes"
         );
         debug_assert!(

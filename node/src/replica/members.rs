@@ -73,15 +73,18 @@ impl Replica {
             return self.answer(session, token, Completion::failed_because(Reason::QMgrQuiescing, detail));
         }
         let next_report = self.now.instant;
-        assert!(self.standing.own().members.is_none(), "an operation is not put in the place of another one");
-        self.standing.own_mut().members =
+        assert!(
+            self.standing.own().membership_change.is_none(),
+            "an operation is not put in the place of another one"
+        );
+        self.standing.own_mut().membership_change =
             Some(MembershipOperation { request, session, token, step: Step::Begin, next_report });
     }
 
     /// A change that waits, for a node that does not come most of all, is not the end of it: who asks for the same again
     /// follows it from there, and who removes the node that has not come gives it up. True when that answers the call.
     fn take_over_operation(&mut self, session: SessionId, token: Token, request: &MembershipRequest) -> bool {
-        let Some(operation) = &mut self.standing.own_mut().members else { return false };
+        let Some(operation) = &mut self.standing.own_mut().membership_change else { return false };
         if operation.request == *request {
             let before = (operation.session, operation.token);
             (operation.session, operation.token) = (session, token);
@@ -101,7 +104,7 @@ impl Replica {
         };
         if removed.is_some() && operation.added() == removed && waits {
             let (session, token) = (operation.session, operation.token);
-            self.standing.own_mut().members = None;
+            self.standing.own_mut().membership_change = None;
             let detail = "the node was removed again before it had a vote";
             self.answer(session, token, Completion::failed_because(Reason::CallInterrupted, detail));
         }
@@ -109,7 +112,7 @@ impl Replica {
     }
 
     fn check_membership(&self, request: &MembershipRequest) -> Result<Asked, (Reason, String)> {
-        if let Some(operation) = &self.standing.own().members {
+        if let Some(operation) = &self.standing.own().membership_change {
             return Err((Reason::CallInProgress, operation.in_words()));
         }
         if self.standing.own().raising.is_some() {
@@ -158,7 +161,7 @@ impl Replica {
 
     pub(super) fn drive_membership(&mut self) {
         let Some(leading) = self.standing.serving_mut() else { return };
-        let Some(mut operation) = leading.members.take() else { return };
+        let Some(mut operation) = leading.membership_change.take() else { return };
         match self.advance_membership(&mut operation) {
             Ok(true) => return self.answer(operation.session, operation.token, Completion::done()),
             Ok(false) => {}
@@ -173,11 +176,11 @@ impl Replica {
             let completion = Completion::ok(Data::Progress { step, fraction });
             self.answer(operation.session, operation.token, completion);
         }
-        self.standing.own_mut().members = Some(operation);
+        self.standing.own_mut().membership_change = Some(operation);
     }
 
     pub(super) fn members_deadline(&self) -> Option<Instant> {
-        self.standing.leading()?.members.as_ref().map(|operation| operation.next_report)
+        self.standing.leading()?.membership_change.as_ref().map(|operation| operation.next_report)
     }
 
     /// True when it is complete.
