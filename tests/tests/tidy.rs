@@ -57,7 +57,7 @@ const WALL: &str = "#![deny(clippy::disallowed_methods, clippy::disallowed_types
 
 /// How many assertions a hundred functions of a module have at least. It may only rise.
 const ASSERTIONS: &[(&str, usize)] =
-    &[("types", 50), ("mqi", 50), ("qmgr", 50), ("consensus", 50), ("replica", 50)];
+    &[("types", 50), ("mqi", 53), ("qmgr", 50), ("consensus", 50), ("replica", 50)];
 
 /// What must not be left in the sources. Written in halves, because this file is read as well.
 const LEFTOVERS: &[&str] =
