@@ -7,12 +7,14 @@ use crate::types::{NodeId, Reason, RoleView, WhyNotServing};
 /// A reason, and what it does not say by itself: which limit, which name, which value. Becomes the call's completion.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
+    /// Never none.
     pub reason: Reason,
     /// Sentences for the user.
     pub detail: Option<String>,
 }
 
 impl Refusal {
+    /// With sentences for the user.
     pub fn because(reason: Reason, detail: impl Into<String>) -> Refusal {
         debug_assert_ne!(reason, Reason::None, "what is refused has a reason");
         let detail = detail.into();

@@ -9,6 +9,7 @@
 
 use std::fmt;
 
+/// What a queue manager has, and what is written of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version(pub u32);
 
@@ -46,6 +47,7 @@ impl Speaks {
         Speaks { newest, ..Speaks::RELEASE }
     }
 
+    /// Whether it is spoken.
     pub fn has(self, version: Version) -> bool {
         (self.oldest..=self.newest).contains(&version)
     }
