@@ -13,7 +13,7 @@ mod load;
 mod machine;
 mod micro;
 mod network;
-mod peers;
+mod competitors;
 mod process;
 mod raw;
 mod report;
@@ -438,8 +438,8 @@ async fn run(arguments: Arguments) -> Result<bool> {
             println!("{}", out.display());
             Ok(true)
         }
-        Command::Peers(PeersCommand::Install) => peers::install(),
-        Command::Peers(PeersCommand::List) => peers::list().map(|()| true),
+        Command::Peers(PeersCommand::Install) => competitors::install(),
+        Command::Peers(PeersCommand::List) => competitors::list().map(|()| true),
         Command::List => {
             println!("systems:");
             system::NAMES.iter().for_each(|(name, what)| println!("  {name:<16} {what}"));

@@ -237,8 +237,9 @@ impl Queue {
     /// The messages of the queue as they come, for ever. Each is got under syncpoint, and committed when the next
     /// one is asked for: a program that dies in the middle of a message gives it back.
     ///
-    /// An error ends nothing: after a lost connection the stream says 2003 for the message that was
-    /// not committed yet, and that message comes again.
+    /// # Errors
+    /// After a lost connection the stream says 2003 for the message that was not committed yet, and goes on: that message comes
+    /// again. Any other error is the last thing that it says.
     ///
     /// ```no_run
     /// # async fn example(queue: trimaran_client::Queue) -> trimaran_client::Result<()> {
@@ -287,6 +288,9 @@ impl Queue {
     ///
     /// A lost connection does not end it: it finds its place again and shows no message twice.
     ///
+    /// # Errors
+    /// As those of [`Queue::get`]; an error is the last thing that the stream says.
+    ///
     /// ```no_run
     /// # async fn example(queue: trimaran_client::Queue) -> trimaran_client::Result<()> {
     /// use futures::TryStreamExt;
@@ -303,6 +307,9 @@ impl Queue {
     }
 
     /// [`Queue::browse`] of the messages that match.
+    ///
+    /// # Errors
+    /// As those of [`Queue::browse`].
     pub fn browse_with(&self, options: GetOptions) -> impl Stream<Item = Result<Message>> + Send + 'static {
         let mut cursor = Cursor::new(self.clone(), options, Purpose { browse: true, ..Purpose::default() });
         cursor.ahead_max = BROWSE_AHEAD;

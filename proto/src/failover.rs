@@ -17,11 +17,11 @@ use crate::admin::v1::{Failover, FailoverAccount};
 
 /// The version of a queue manager since which who serves is counted, and kept.
 pub const SINCE: u32 = 3;
-/// So many of the newest are kept by every node.
+/// How many of the newest records every node keeps.
 pub const KEPT: usize = 10_000;
-/// As many has an answer at most.
+/// How many records an answer has at most.
 pub const A_PAGE: usize = 200;
-/// So many of the newest gaps that canaries saw are kept.
+/// How many of the newest gaps that canaries saw are kept.
 pub const GAPS_KEPT: usize = 1_000;
 /// Characters of the reason why a person says that a record counts as something else, at most.
 pub const BECAUSE_MAX: usize = 256;

@@ -25,7 +25,6 @@ const LEVELS: &[(&str, u8)] = &[
     ("vip::policy", 1),
     ("vip::keeper", 2),
     ("replica", 2),
-    ("admin", 2),
     ("log_store", 3),
     ("message_store", 3),
     ("peer", 3),
@@ -36,7 +35,6 @@ const LEVELS: &[(&str, u8)] = &[
     ("config", 5),
     ("runtime", 6),
     ("main", 6),
-    ("bin", 6),
 ];
 
 /// Pairs that may name each other's way although the levels say no: (who, whom, why).
@@ -54,13 +52,12 @@ const CONFINED: &[(&str, &[&str], &str)] = &[
 ];
 
 /// The modules of `node` that deny clocks, threads, IO and unordered maps (see `.clippy.toml`).
-const PURE: &[&str] =
-    &["types", "mqi", "qmgr", "consensus", "replica", "vip::policy", "vip::keeper", "admin"];
+const PURE: &[&str] = &["types", "mqi", "qmgr", "consensus", "replica", "vip::policy", "vip::keeper"];
 const WALL: &str = "#![deny(clippy::disallowed_methods, clippy::disallowed_types)]";
 
 /// How many assertions a hundred functions of a module have at least. It may only rise.
 const ASSERTIONS: &[(&str, usize)] =
-    &[("types", 50), ("mqi", 50), ("qmgr", 50), ("consensus", 50), ("replica", 50)];
+    &[("types", 50), ("mqi", 53), ("qmgr", 50), ("consensus", 50), ("replica", 50)];
 
 /// What must not be left in the sources. Written in halves, because this file is read as well.
 const LEFTOVERS: &[&str] =
@@ -70,8 +67,12 @@ const CRATES: &[&str] = &["proto", "node", "client", "bench", "tests"];
 
 #[test]
 fn modules_name_only_what_lies_below_them() {
-    let mut wrong = Vec::new();
-    for module in node_modules() {
+    let modules = node_modules();
+    let is_there = |unit: &str| modules.iter().any(|module| module.path.join("::") == unit);
+    let gone = LEVELS.iter().filter(|(unit, _)| !is_there(unit));
+    let mut wrong: Vec<String> =
+        gone.map(|(unit, _)| format!("`{unit}` is in the table of levels, and no module")).collect();
+    for module in modules {
         // The list of modules itself, lib.rs, stands above all.
         if module.path.is_empty() {
             continue;
@@ -137,8 +138,10 @@ fn pure_modules_stand_behind_the_wall() {
     let modules = node_modules();
     let mut wrong = Vec::new();
     for pure in PURE {
-        // A module that does not exist yet has nothing to guard.
-        let Some(module) = modules.iter().find(|module| module.path.join("::") == *pure) else { continue };
+        let Some(module) = modules.iter().find(|module| module.path.join("::") == *pure) else {
+            wrong.push(format!("`{pure}` is not a module any more"));
+            continue;
+        };
         if !module.text.contains(WALL) {
             wrong.push(format!("{}:1: wants `{WALL}` at its head", module.shown()));
         }

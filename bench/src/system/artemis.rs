@@ -22,7 +22,7 @@ use futures::{FutureExt, StreamExt};
 
 use super::{About, Consumer, ConsumerOptions, Patient, Place, Producer, System};
 use crate::cluster::Cluster;
-use crate::peers::{self, ARTEMIS_VERSION};
+use crate::competitors::{self, ARTEMIS_VERSION};
 
 const START_PATIENCE: Duration = Duration::from_secs(120);
 /// The log line of a backup that has everything.
@@ -45,7 +45,7 @@ pub struct Artemis {
 impl Artemis {
     pub fn new(place: &Place) -> Result<Artemis> {
         Ok(Artemis {
-            home: peers::artemis_home()?,
+            home: competitors::artemis_home()?,
             cluster: Cluster::within(&place.work, "artemis", place.apart)?,
             addresses: Vec::new(),
             backup_log_bytes: 0,
@@ -82,7 +82,7 @@ impl Artemis {
     fn start_broker(&mut self, index: usize) -> Result<()> {
         let mut command = Command::new(self.cluster.file(ROLES[index]).join("bin/artemis"));
         command.arg("run");
-        if let Some(library) = peers::libaio() {
+        if let Some(library) = competitors::libaio() {
             command.env("LD_LIBRARY_PATH", library);
         }
         if index == 1 {
@@ -100,11 +100,12 @@ impl Artemis {
         command.args(["--host", &self.cluster.host(index), "--default-port", &port.to_string()]);
         command.args(["--static-cluster", &format!("tcp://{}", self.addresses[1 - index])]);
         command.args(["--no-web", "--no-amqp-acceptor", "--no-mqtt-acceptor", "--no-stomp-acceptor"]);
-        command.args(["--no-hornetq-acceptor", if peers::libaio().is_some() { "--aio" } else { "--nio" }]);
+        command
+            .args(["--no-hornetq-acceptor", if competitors::libaio().is_some() { "--aio" } else { "--nio" }]);
         if index == 1 {
             command.arg("--backup");
         }
-        if let Some(library) = peers::libaio() {
+        if let Some(library) = competitors::libaio() {
             command.env("LD_LIBRARY_PATH", library);
         }
         let output = command.output().context("start Artemis's create command")?;
@@ -181,13 +182,13 @@ fn accepted(outcome: Outcome) -> Result<()> {
 
 impl System for Artemis {
     fn about(&self) -> About {
-        let journal = match peers::libaio() {
+        let journal = match competitors::libaio() {
             Some(_) => "journal on libaio",
             None => "journal on NIO, because libaio is not installed",
         };
         About {
             name: "artemis".into(),
-            version: format!("ActiveMQ Artemis {ARTEMIS_VERSION}, {}", peers::java_version()),
+            version: format!("ActiveMQ Artemis {ARTEMIS_VERSION}, {}", competitors::java_version()),
             settings: format!(
                 "a primary and a backup that replicates, as `artemis create --replicated` makes them, {journal}, durable \
                  messages; the primary syncs before it acknowledges, the backup answers before its own sync: two copies, \

@@ -23,7 +23,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::{About, Consumer, ConsumerOptions, Patient, Place, Producer, System};
 use crate::cluster::Cluster;
-use crate::peers::{self, KAFKA_VERSION};
+use crate::competitors::{self, KAFKA_VERSION};
 
 const START_PATIENCE: Duration = Duration::from_secs(120);
 const ANSWER_PATIENCE: Duration = Duration::from_secs(20);
@@ -56,7 +56,7 @@ pub struct Kafka {
 impl Kafka {
     pub fn new(place: &Place, synced: bool) -> Result<Kafka> {
         Ok(Kafka {
-            libraries: peers::kafka_libraries()?,
+            libraries: competitors::kafka_libraries()?,
             cluster: Cluster::within(&place.work, "kafka", place.apart)?,
             synced,
             bootstrap: String::new(),
@@ -192,7 +192,7 @@ impl System for Kafka {
         };
         About {
             name: if self.synced { "kafka" } else { "kafka-default" }.into(),
-            version: format!("Kafka {KAFKA_VERSION}, {}", peers::java_version()),
+            version: format!("Kafka {KAFKA_VERSION}, {}", competitors::java_version()),
             settings: format!(
                 "3 nodes (KRaft), replication 3, min.insync.replicas=2, acks=all, linger.ms=0, {flush}; a queue is a topic \
                  of {PARTITIONS} partitions, so at most {PARTITIONS} consumers share it; a group with fixed partitions \

@@ -19,7 +19,7 @@ use futures::{FutureExt, StreamExt};
 
 use super::{About, Consumer, ConsumerOptions, Patient, Place, Producer, System};
 use crate::cluster::Cluster;
-use crate::peers;
+use crate::competitors;
 
 const CONSUMER: &str = "bench";
 /// More than any window.
@@ -40,7 +40,7 @@ pub struct Nats {
 impl Nats {
     pub fn new(place: &Place, synced: bool) -> Result<Nats> {
         Ok(Nats {
-            binary: peers::nats_server()?,
+            binary: competitors::nats_server()?,
             cluster: Cluster::within(&place.work, "nats", place.apart)?,
             synced,
             addresses: Vec::new(),

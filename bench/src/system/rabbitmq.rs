@@ -1,4 +1,4 @@
-//! RabbitMQ: three nodes and quorum queues with three members, in the folder where `peers` installed it.
+//! RabbitMQ: three nodes and quorum queues with three members, in the folder where `competitors` installed it.
 
 use std::collections::HashMap;
 use std::fs;
@@ -23,7 +23,7 @@ use tokio::net::TcpStream;
 
 use super::{About, Consumer, ConsumerOptions, Patient, Place, Producer, System};
 use crate::cluster::Cluster;
-use crate::peers;
+use crate::competitors;
 use crate::process::Server;
 
 const START_PATIENCE: Duration = Duration::from_secs(150);
@@ -46,7 +46,7 @@ pub struct RabbitMq {
 
 impl RabbitMq {
     pub fn new(place: &Place, best: bool) -> Result<RabbitMq> {
-        let root = peers::rabbitmq_root()?;
+        let root = competitors::rabbitmq_root()?;
         Ok(RabbitMq {
             cluster: Cluster::within(&root.join("var/rmq"), "bench", place.apart)?,
             root,
@@ -247,8 +247,8 @@ impl System for RabbitMq {
             name: if self.best { "rabbitmq-best" } else { "rabbitmq" }.into(),
             version: format!(
                 "RabbitMQ {}, Erlang {}",
-                peers::version_of("rabbitmq-server"),
-                peers::version_of("erlang-base")
+                competitors::version_of("rabbitmq-server"),
+                competitors::version_of("erlang-base")
             ),
             settings: format!(
                 "3 nodes, quorum queues of 3, persistent messages with confirms, {settings}; schedulers do not spin; \

@@ -62,10 +62,10 @@ const HANDED_OVER: &[u8] = b"CampaignTransfer";
 /// A commit index that no entry came behind is written by itself after so long.
 const COMMIT_QUIET: Duration = Duration::from_millis(100);
 
-/// So many election timeouts a node in maintenance leaves it to the others to stand for election.
+/// For how many election timeouts a node in maintenance leaves it to the others to stand for election.
 const RELUCTANCE: u32 = 4;
 
-/// So long a node whose damaged log was accepted asks the others for their votes, again and again.
+/// For how long a node whose damaged log was accepted repeats its request for the votes of the others.
 const RECOVERY_PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,7 +76,7 @@ pub struct Options {
     pub heartbeat: Duration,
     /// How long a follower waits at least for its leader before it stands for election. The lease is a little less.
     pub election: Duration,
-    /// Up to so much longer, drawn anew each time: enough that two followers seldom stand at once, and little enough that
+    /// The wait is longer by up to this much, drawn anew each time: enough that two followers seldom stand at once, and little enough that
     /// a leader that hangs is replaced within 1.6 s.
     pub election_spread: Duration,
     /// The step in which the three above are counted.

@@ -1,5 +1,6 @@
-//! Who comes in. The one place where a connection gets an identity and a session is let in or refused: rights and
-//! channel rules hook in at [`Gate::admit`]; rights to objects hook in where the replica opens them.
+//! Who comes in: connections and sessions are counted, and let in while there is a place, the node does not stop and the
+//! client has a user. Who somebody is was found out before ([`Client`]); whether that user may connect, and over which channel, is decided by
+//! the mind (`replica/admission.rs`, `channels.rs`).
 
 use std::sync::Arc;
 

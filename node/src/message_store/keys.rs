@@ -1,10 +1,19 @@
 //! Keys begin with the queue manager's id, big-endian, so that a queue manager is one range of each family.
 
+use bytes::Bytes;
 use prost::Message;
 use trimaran_proto::replica::v1 as wire;
 
 use crate::consensus::{meta_from_wire, meta_to_wire};
+use crate::qmgr::Family;
 use crate::types::{QueueManagerId, SnapshotMeta};
+
+/// Where reading rows goes on: with the row after this one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResumeKey {
+    pub family: Family,
+    pub key: Bytes,
+}
 
 /// Row of the state family that says what the rows are the state of.
 pub(super) fn meta_key(queue_manager: QueueManagerId) -> [u8; 8] {

@@ -23,9 +23,10 @@ mod writer;
 mod message_store_test;
 
 pub use self::install::Incoming;
+pub use self::keys::ResumeKey;
 pub use self::reader::{Loaded, StoreReaderOptions, StoreReaders};
 pub use self::rocks::{RocksStore, Rows, StoreOptions, StoreUse};
-pub use self::snapshot::{ResumeKey, StoreSnapshot};
+pub use self::snapshot::StoreSnapshot;
 pub use self::work::{Attempt, StoreThreadOptions, StoreWork};
 pub use self::writer::{StoreAnswers, StoreHandle, StoreThread};
 

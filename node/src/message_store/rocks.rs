@@ -17,8 +17,8 @@ use rocksdb::{
 };
 
 use super::fault::{self, Fault};
-use super::keys::{decode_meta, encode_meta, meta_key, range_of};
-use super::{MessageStore, ResumeKey, StoreError};
+use super::keys::{ResumeKey, decode_meta, encode_meta, meta_key, range_of};
+use super::{MessageStore, StoreError};
 use crate::qmgr::{Family, LoadRequest, RowChange, RowSource, StoreBatch, StoreReadError};
 use crate::types::{Index, QueueManagerId, SnapshotMeta};
 

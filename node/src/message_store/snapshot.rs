@@ -7,17 +7,10 @@ use bytes::Bytes;
 use rocksdb::Snapshot;
 use trimaran_proto::replica::v1::Row;
 
-use super::keys::{decode_meta, meta_key, range_of};
+use super::keys::{ResumeKey, decode_meta, meta_key, range_of};
 use super::rocks::{Inner, RocksStore};
 use crate::qmgr::{Family, StoreReadError};
 use crate::types::{QueueManagerId, SnapshotMeta};
-
-/// Where a snapshot goes on: the row after this one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ResumeKey {
-    pub family: Family,
-    pub key: Bytes,
-}
 
 /// Holds old rows on disk while it lives: not for ever.
 pub struct StoreSnapshot {

@@ -48,7 +48,7 @@ metrics! {
     ADDRESS_TAKEN       Counter "trimaran_address_taken_total" "How often the floating addresses of the queue manager came to this node."
     ADDRESS_CONFLICTS   Counter "trimaran_address_conflicts_total" "How often another machine claimed a floating address of the queue manager while it was here."
     ADDRESS_TICKLED     Counter "trimaran_address_tickled_total" "Connections of clients that were told that a floating address of the queue manager came to this node, all its addresses together."
-    MIND_ANSWERS        Gauge   "trimaran_queue_manager_answers" "1 when the queue manager's thread answered in time for this page; 0 means that depths and instances are missing here."
+    MIND_ANSWERS        Gauge   "trimaran_queue_manager_answers" "1 when the queue manager answered in time for this page; 0 means that depths and instances are missing here."
 
     // A queue manager on this node: its part in the cluster.
     ROLE                Gauge   "trimaran_role" "1 for the role this node has now: active, starting, no-quorum, handing-over, replica, recovering, no-leader or removed."
@@ -93,10 +93,10 @@ metrics! {
     REPORTS             Counter "trimaran_reports_total" "Reports of the queue manager that messages asked for (arrival, delivery, expiration, exception)."
     REPORTS_DROPPED     Counter "trimaran_reports_dropped_total" "Reports that neither the reply-to queue nor the dead-letter queue took, or that were to be discarded: whoever asked for them is not told."
     CALLS_FAILED        Counter "trimaran_calls_failed_total" "Calls answered with completion code 2."
-    TURNS               Counter "trimaran_turns_total" "Turns of the queue manager's thread."
+    TURNS               Counter "trimaran_turns_total" "Turns of the queue manager's task."
     TURN_WORK_MAX       Gauge   "trimaran_turn_work_max" "The most work that a turn did since this process began, in looks at a message (about 50 ns each). No client can make it more than a few hundred thousand."
     TURN_CPU_MAX        Gauge   "trimaran_turn_cpu_seconds_max" "The most processor time that a turn took since this process began: what others waited for one client, at most."
-    EVENTS              Counter "trimaran_events_total" "Events that the queue manager's thread has handled; divided by trimaran_turns_total: how much one turn does."
+    EVENTS              Counter "trimaran_events_total" "Events that the queue manager's task has handled; divided by trimaran_turns_total: how much one turn does."
     ENTRIES_PROPOSED    Counter "trimaran_entries_proposed_total" "Log entries this node proposed."
     COMMANDS_PROPOSED   Counter "trimaran_commands_proposed_total" "Commands in log entries this node proposed; divided by trimaran_entries_proposed_total: the batch size."
     LOG_BYTES_PROPOSED  Counter "trimaran_log_bytes_proposed_total" "Bytes of log entries this node proposed."

@@ -19,7 +19,7 @@ pub struct QueueManagerFigures<'a> {
     pub name: &'a str,
     pub role: &'a RoleView,
     pub stats: &'a Stats,
-    /// None when the queue manager's thread did not answer in time.
+    /// None when the queue manager did not answer in time.
     pub status: Option<&'a StatusView>,
     /// Empty on a node that does not serve, and when there are more than [`QUEUES_SHOWN_MAX`].
     pub queues: &'a [QueueView],

@@ -76,13 +76,18 @@ impl From<Operate> for Call {
     }
 }
 
+/// For what an object is opened (IBM MQ Reference, "MQOPEN", Options): for one thing at least, else 2046.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OpenOptions {
+    /// MQOO_OUTPUT: to put.
     pub output: bool,
+    /// MQOO_INPUT_*: to get. 2042 where somebody has the queue exclusively.
     pub input: bool,
-    /// MQOO_INPUT_EXCLUSIVE; with `input`.
+    /// MQOO_INPUT_EXCLUSIVE: nobody else may have it open for `input`, else 2042. With `input` only.
     pub exclusive: bool,
+    /// MQOO_BROWSE: to look at messages. The handle has a browse cursor of its own.
     pub browse: bool,
+    /// MQOO_INQUIRE: to ask for its attributes.
     pub inquire: bool,
 }
 
@@ -98,11 +103,13 @@ pub enum CloseOption {
     Purge,
 }
 
+/// A message for a queue (IBM MQ Reference, "MQPUT", "MQPMO").
 #[derive(Clone, Debug)]
 pub struct Put {
     pub to: PutTarget,
     /// In the memory in which it will be on its queue: a call is handed on often.
     pub message: Box<Message>,
+    /// MQPMO_SYNCPOINT: nobody sees it before the commit. Else it is there when the put is answered.
     pub syncpoint: bool,
     /// MQPMO_LOGICAL_ORDER: the queue manager gives messages of a group their places in it.
     pub logical_order: bool,
@@ -112,24 +119,32 @@ pub struct Put {
     pub dead_letter: bool,
 }
 
+/// Where a message is put.
 #[derive(Clone, Debug)]
 pub enum PutTarget {
+    /// Of this session, open for output (else 2019, 2039).
     Handle(HandleId),
     /// MQPUT1.
     Queue(ObjectName),
 }
 
+/// Which message is got or looked at, and how (IBM MQ Reference, "MQGET", "MQGMO").
 #[derive(Clone, Debug)]
 pub struct Get {
+    /// Of this session, open for input, or for a browse for that (else 2037, 2036).
     pub handle: HandleId,
+    /// MQGMO_SYNCPOINT: the message goes for good with the commit, and comes back with the back-out.
     pub syncpoint: bool,
     /// MQGMO_SYNCPOINT_IF_PERSISTENT; without `syncpoint`.
     pub syncpoint_if_persistent: bool,
+    /// For how long, where no message is there.
     pub wait: Wait,
     pub mode: GetMode,
+    /// Which messages it is about, besides those that the handle selects.
     pub selection: Selection,
-    /// Longest body wanted, None for no limit.
+    /// Longest body wanted, in bytes; None for no limit.
     pub max_length: Option<usize>,
+    /// MQGMO_ACCEPT_TRUNCATED_MSG: of a longer one its beginning is given, and the message goes (2079). Else it stays (2080).
     pub accept_truncated: bool,
 }
 
@@ -140,15 +155,19 @@ impl Get {
     }
 }
 
+/// How long a get waits for a message (MQGMO, WaitInterval).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Wait {
+    /// MQGMO_NO_WAIT: 2033 at once.
     #[default]
     No,
+    /// More than nothing; programs say whole milliseconds. Then 2033.
     For(Duration),
     /// MQWI_UNLIMITED.
     Forever,
 }
 
+/// What a get does with the message, and from where on it looks for one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum GetMode {
     /// The first message that matches, destructively.
@@ -156,12 +175,16 @@ pub enum GetMode {
     Destructive,
     /// MQGMO_MSG_UNDER_CURSOR: the message the browse cursor stands on, destructively.
     UnderCursor,
+    /// MQGMO_BROWSE_FIRST: looked at, from the beginning of the queue on.
     BrowseFirst,
+    /// MQGMO_BROWSE_NEXT: looked at, behind the browse cursor.
     BrowseNext,
+    /// MQGMO_BROWSE_MSG_UNDER_CURSOR: looked at once more.
     BrowseUnderCursor,
 }
 
 impl GetMode {
+    /// Whether the message stays where it is.
     pub fn is_browse(self) -> bool {
         matches!(self, GetMode::BrowseFirst | GetMode::BrowseNext | GetMode::BrowseUnderCursor)
     }

@@ -14,15 +14,19 @@ use crate::types::{
     OutOfSync, Reason, Role, RunState, SessionId, Speaks, Term, UnitState, Version, WaitsFor, limits,
 };
 
+/// The answer to a call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Completion {
+    /// MQCC_*.
     pub code: CompletionCode,
+    /// MQRC_*: [`Reason::None`] where the code is OK, and only there.
     pub reason: Reason,
     pub data: Data,
     /// More than the reason's own text where more is known: which file, which limit, which name.
     pub detail: Option<String>,
 }
 
+/// What an answer has beside code and reason.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Data {
     #[default]
@@ -74,8 +78,10 @@ pub enum Data {
 /// A page of the records of failovers, in the order of their numbers, what people said of these, and what canaries saw.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct KeptFailovers {
+    /// At most `trimaran_proto::failover::A_PAGE`.
     pub records: Vec<Failover>,
     pub classified: Vec<Classified>,
+    /// None where no canary was ever heard of.
     pub canary: Option<Canary>,
 }
 
@@ -124,7 +130,9 @@ impl Page {
 #[derive(Clone, Debug, PartialEq)]
 pub struct SessionView {
     pub session: SessionId,
+    /// Whose rights it has.
     pub user: String,
+    /// What the program calls itself, at most 28 characters; empty for an instance.
     pub application: String,
     /// Where it comes from; None for what comes from inside the node.
     pub address: Option<SocketAddr>,
@@ -134,6 +142,7 @@ pub struct SessionView {
     pub is_instance: bool,
     /// How the channel is protected; None without TLS.
     pub secured: Option<Arc<Secured>>,
+    /// What it has open; at most `limits::HANDLES_MAX`.
     pub handles: Vec<HandleView>,
 }
 
@@ -154,15 +163,21 @@ impl SessionView {
     }
 }
 
-/// A local queue as inquired. Counts are messages and handles.
+/// A local queue as inquired, at whoever serves (IBM MQ Reference, "DISPLAY QSTATUS").
 #[derive(Clone, Debug, PartialEq)]
 pub struct QueueView {
     pub definition: Definition,
+    /// CURDEPTH: messages on it, those that an open unit of work has got included, those that one has put not.
     pub depth: u64,
+    /// How many of these are not persistent, so that they are on the active node only.
     pub not_persistent: u64,
+    /// UNCOM: messages that are on their way to it or from it, in units of work and in the log.
     pub uncommitted: u64,
+    /// IPPROCS: handles that are open for input.
     pub open_input: u32,
+    /// OPPROCS: handles that are open for output.
     pub open_output: u32,
+    /// MSGAGE: since when the oldest message was put, in whole milliseconds; 0 where there is none.
     pub oldest_age: Duration,
 }
 
@@ -170,20 +185,33 @@ pub struct QueueView {
 #[derive(Clone, Debug, PartialEq)]
 pub struct StatusView {
     pub role: Role,
+    /// Who leads, as far as this node knows.
     pub leader: Option<NodeId>,
+    /// For how long it has been active; 0 where it is not.
     pub serving_for: Duration,
     pub term: Term,
+    /// The last entry that a majority has, as far as this node knows.
     pub commit: Index,
+    /// The last entry that is in this node's state; what follows is of that state.
     pub applied: Index,
+    /// Voters that are there and have what is committed, this node included; 0 where it does not lead.
     pub quorum_live: u32,
+    /// Voters in all.
     pub quorum_of: u32,
     pub membership: Membership,
+    /// By node; of a node that does not lead, only itself.
     pub instances: Vec<InstanceView>,
+    /// Local queues.
     pub queues: u64,
+    /// On all queues.
     pub messages: u64,
+    /// How many of these are not persistent.
     pub not_persistent: u64,
+    /// Programs that are connected to this node; instances of channels are none.
     pub sessions: u64,
+    /// DEADQ; None where there is none.
     pub dead_letter_queue: Option<ObjectName>,
+    /// Why puts are refused for lack of room, in words; None while they are let in.
     pub puts_refused: Option<String>,
     /// Who must come before there can be a leader.
     pub waits_for: WaitsFor,
@@ -191,7 +219,9 @@ pub struct StatusView {
     pub last: (Term, Index),
     /// The highest entry this node ever acknowledged; None where its note of that was lost and it has not caught up since.
     pub acknowledged: Option<Index>,
+    /// The version in which the queue manager is written.
     pub version: Version,
+    /// Whether it serves programs, as an operator wants it.
     pub run: RunState,
     /// How often another node than before began to serve.
     pub takeovers: u64,
@@ -199,14 +229,19 @@ pub struct StatusView {
     pub clocks_differ: Option<ClocksDiffer>,
 }
 
+/// What is known of one node's copy of a queue manager: by its leader, or by that node of itself.
 #[derive(Clone, Debug, PartialEq)]
 pub struct InstanceView {
     pub node: NodeId,
+    /// Whether it counts for a majority; else it learns.
     pub voter: bool,
     /// None: it has all that is committed, or nearly so.
     pub out_of_sync: Option<OutOfSync>,
+    /// Entries of the log that it does not have; of a node itself, entries that are committed and not in its state.
     pub backlog_entries: u64,
+    /// Bytes of those that the leader has in memory.
     pub backlog_bytes: u64,
+    /// For how long it has not had everything; 0 where it has. To about 100 ms.
     pub backlog: Duration,
     /// By how many milliseconds its wall clock is ahead of (or behind, below 0) what a majority says; 0 when that is
     /// little, not known, or no majority agrees.
@@ -218,6 +253,7 @@ pub struct InstanceView {
 }
 
 impl Completion {
+    /// MQCC_OK.
     pub fn ok(data: Data) -> Completion {
         debug_assert!(
             !matches!(data, Data::TooLong { .. } | Data::NotServing { .. }),
@@ -226,26 +262,34 @@ impl Completion {
         Completion { code: CompletionCode::Ok, reason: Reason::None, data, detail: None }
     }
 
+    /// MQCC_OK, and nothing to say beside it.
     pub fn done() -> Completion {
         Completion::ok(Data::Nothing)
     }
 
+    /// MQCC_WARNING: it was done, though not quite as asked for.
     pub fn warning(reason: Reason, data: Data) -> Completion {
         debug_assert_ne!(reason, Reason::None, "a warning says of what");
         Completion { code: CompletionCode::Warning, reason, data, detail: None }
     }
 
+    /// MQCC_FAILED: nothing was done.
+    ///
+    /// # Panics
+    /// When the reason is none.
     pub fn failed(reason: Reason) -> Completion {
         assert_ne!(reason, Reason::None, "what failed has a reason");
         Completion { code: CompletionCode::Failed, reason, data: Data::Nothing, detail: None }
     }
 
+    /// The same, with sentences for the user on what was in the way.
     pub fn failed_because(reason: Reason, detail: impl Into<String>) -> Completion {
         let detail = detail.into();
         debug_assert!(!detail.is_empty(), "a detail says something");
         Completion { detail: Some(detail), ..Completion::failed(reason) }
     }
 
+    /// Whether nothing was done.
     pub fn is_failed(&self) -> bool {
         self.assert_holds();
         self.code == CompletionCode::Failed
@@ -269,8 +313,19 @@ impl Completion {
                     "who is given less than there is is told so"
                 );
             }
-            Data::Placed { .. } => {
+            Data::Placed { in_group, duplicate, only_id_known, .. } => {
                 debug_assert!(!failed, "a put that failed has placed nothing");
+                debug_assert!(
+                    *duplicate || !only_id_known,
+                    "a put of which something is not known is repeated"
+                );
+                debug_assert!(
+                    in_group.is_none_or(|group| group.sequence_number > 0),
+                    "messages of a group have numbers"
+                );
+            }
+            Data::Opened { .. } | Data::Unit { .. } => {
+                debug_assert!(!failed, "who failed was given nothing");
             }
             Data::TooLong { .. } | Data::NotServing { .. } => {
                 debug_assert!(failed, "who is told what is in the way was not given what was asked for");

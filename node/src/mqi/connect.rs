@@ -25,6 +25,7 @@ pub struct Identity {
 /// MQCONN: what a session is asked for with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Connect {
+    /// Who is calling.
     pub identity: Identity,
     /// PutApplName of its messages: at most 28 characters.
     pub application: String,
@@ -73,6 +74,7 @@ impl Identity {
 }
 
 impl Connect {
+    /// Of PutApplName in a message.
     pub const APPLICATION_CHARACTERS_MAX: usize = 28;
 
     pub fn new(identity: Identity, application: impl Into<String>) -> Connect {

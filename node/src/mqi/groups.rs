@@ -38,8 +38,11 @@ pub enum Which {
 /// How a call is with a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GroupCall {
+    /// MQPMO_LOGICAL_ORDER, MQGMO_LOGICAL_ORDER.
     pub in_logical_order: bool,
+    /// Its message is part of a unit of work.
     pub in_unit: bool,
+    /// Its message is persistent.
     pub is_persistent: bool,
 }
 

@@ -7,12 +7,14 @@ use crate::types::{NodeId, Reason, RoleView, WhyNotServing};
 /// A reason, and what it does not say by itself: which limit, which name, which value. Becomes the call's completion.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
+    /// Never none.
     pub reason: Reason,
     /// Sentences for the user.
     pub detail: Option<String>,
 }
 
 impl Refusal {
+    /// With sentences for the user.
     pub fn because(reason: Reason, detail: impl Into<String>) -> Refusal {
         debug_assert_ne!(reason, Reason::None, "what is refused has a reason");
         let detail = detail.into();
@@ -67,7 +69,6 @@ impl Completion {
     /// The call is for a node that serves; this one says who does, if anybody.
     pub fn not_serving(leader: Option<NodeId>) -> Completion {
         let refused: Completion = not_serving(leader).into();
-        debug_assert!(refused.is_failed(), "who does not serve carries nothing out");
         debug_assert_eq!(
             refused.reason == Reason::StandbyQMgr,
             leader.is_some(),

@@ -71,11 +71,11 @@ impl Drop for SnapshotPlace<'_> {
 }
 
 /// Why somebody is not heard.
-struct Refused(Refusal, String);
+struct HelloRefused(Refusal, String);
 
-impl Refused {
-    fn because(sentence: String) -> Refused {
-        Refused(Refusal::Refused, sentence)
+impl HelloRefused {
+    fn because(sentence: String) -> HelloRefused {
+        HelloRefused(Refusal::Refused, sentence)
     }
 }
 
@@ -118,7 +118,8 @@ impl PeerService {
             Err(_) => return tracing::debug!("no hello within 5 s at the peers' port"),
         };
         let judged = self.judge(&hello, shown);
-        let refused = judged.as_ref().err().map(|Refused(refusal, sentence)| (*refusal, sentence.clone()));
+        let refused =
+            judged.as_ref().err().map(|HelloRefused(refusal, sentence)| (*refusal, sentence.clone()));
         writer.push_magic();
         if writer.send(&self.ack(refused)).await.is_err() {
             return;
@@ -170,20 +171,20 @@ impl PeerService {
     }
 
     /// The sender's link; None when this node asks itself, which `check` does of a running node.
-    fn judge(&self, hello: &PeerHello, shown: Option<String>) -> Result<Option<Arc<Link>>, Refused> {
+    fn judge(&self, hello: &PeerHello, shown: Option<String>) -> Result<Option<Arc<Link>>, HelloRefused> {
         let own = self.peers.options.node;
         if hello.to != own.0 {
-            return Err(Refused::because(format!(
+            return Err(HelloRefused::because(format!(
                 "this is node {own} and not node {}: the peer addresses of the two are mixed up in the cluster file",
                 hello.to
             )));
         }
         let theirs = Speaks { oldest: Version(hello.oldest_version), newest: Version(hello.version) };
         if let Some(sentence) = self.peers.cannot_talk(NodeId(hello.from), theirs) {
-            return Err(Refused::because(sentence));
+            return Err(HelloRefused::because(sentence));
         }
         if hello.cluster != self.peers.options.cluster {
-            return Err(Refused::because(format!(
+            return Err(HelloRefused::because(format!(
                 "this node belongs to cluster {:?} and not to {:?}: check the peer addresses in the cluster file",
                 self.peers.options.cluster, hello.cluster
             )));
@@ -195,19 +196,19 @@ impl PeerService {
     }
 
     /// That the sender is a node of this cluster, and the one it says.
-    fn sender(&self, from: NodeId, shown: Option<String>) -> Result<Arc<Link>, Refused> {
+    fn sender(&self, from: NodeId, shown: Option<String>) -> Result<Arc<Link>, HelloRefused> {
         let Some(link) = self.peers.link(from) else {
             if self.peers.known.lock().is_removed(from) {
                 let sentence = format!("node {from} was removed from every queue manager");
-                return Err(Refused(Refusal::Removed, sentence));
+                return Err(HelloRefused(Refusal::Removed, sentence));
             }
-            return Err(Refused::because(format!(
+            return Err(HelloRefused::because(format!(
                 "node {from} is not known here: it was not added yet (trimaran node add)"
             )));
         };
         let name = link.info.borrow().name.clone();
         match shown {
-            Some(shown) if shown != name => Err(Refused::because(format!(
+            Some(shown) if shown != name => Err(HelloRefused::because(format!(
                 "node {from} is {name:?} and not {shown:?}, whose certificate was shown"
             ))),
             _ => Ok(link),

@@ -1,6 +1,6 @@
 //! Everything a log entry may say, and its encoding.
 //!
-//! One entry holds one `replica.v1.Batch`. The leader appends commands to an [`BatchEncoder`] as calls arrive, so a
+//! One entry holds one `replica.v1.Batch`. The leader appends commands to a [`BatchEncoder`] as calls arrive, so a
 //! body is copied once, from the buffer it was received in to the entry; [`decode`] gives bodies as slices of the
 //! entry.
 
@@ -138,6 +138,11 @@ impl Command {
             _ => Version::FIRST,
         }
     }
+
+    /// Whether a queue manager of an older version carries it out, but for what the version brought.
+    pub(super) fn is_of_any_version(&self) -> bool {
+        matches!(self, Command::Place(_) | Command::BeginTerm { .. })
+    }
 }
 
 /// One message becomes visible.
@@ -220,6 +225,8 @@ pub enum DecodeError {
         "it has a command of a kind that this program does not know: start the newer release that the other nodes run"
     )]
     Unknown,
+    #[error("the entry has version {has}, and a command that came with version {since}")]
+    TooNew { has: Version, since: Version },
     #[error("the entry has an invalid {0}")]
     Field(&'static str),
 }
@@ -230,7 +237,7 @@ impl From<codec::Invalid> for DecodeError {
     }
 }
 
-/// Memory is made for so many commands before they are seen.
+/// For at most this many commands of a batch memory is reserved before they are read.
 const COMMANDS_GUESSED_MAX: usize = 512;
 
 /// Collects the commands of one turn into the data of one entry.
@@ -442,7 +449,7 @@ pub(super) fn begin_field(tag: u32, length: usize, into: &mut impl BufMut) {
 /// The batch's time and its commands.
 ///
 /// # Errors
-/// It has a version that is not spoken, raises to one, or is not a batch.
+/// It has a version that is not spoken, raises to one, has a command that its version does not have, or is not a batch.
 pub fn decode(data: Bytes, speaks: Speaks) -> Result<(WallTime, Vec<Command>), DecodeError> {
     let (mut version, mut at) = (Version(0), WallTime(0));
     let mut commands = Vec::new();
@@ -464,7 +471,10 @@ pub fn decode(data: Bytes, speaks: Speaks) -> Result<(WallTime, Vec<Command>), D
         }
     }
     speaks.check("it", version)?;
-    Ok((at, commands))
+    match commands.iter().map(Command::since).max() {
+        Some(since) if since > version => Err(DecodeError::TooNew { has: version, since }),
+        _ => Ok((at, commands)),
+    }
 }
 
 /// The first field says what it is: places and units, which are most, are read where they lie.
@@ -725,8 +735,9 @@ fn from_wire(command: wire::Command, speaks: Speaks) -> Result<Command, DecodeEr
             changes: codec::changes_from_wire(set.changes)?,
             by: codec::by_from_wire(set.by),
         },
+        Kind::BeginTerm(wire::BeginTerm { node: 0, .. }) => Command::BeginTerm { leader: None },
         Kind::BeginTerm(begin) => {
-            Command::BeginTerm { leader: (begin.node != 0).then_some((NodeId(begin.node), Term(begin.term))) }
+            Command::BeginTerm { leader: Some(leader_from_wire(begin.node, begin.term)?) }
         }
         Kind::HandingOver(said) => Command::HandOver(said),
         Kind::Account(said) => Command::Account {
@@ -736,7 +747,7 @@ fn from_wire(command: wire::Command, speaks: Speaks) -> Result<Command, DecodeEr
         Kind::Raise(raise) => {
             let to = Version(raise.version);
             speaks.check("what it raises the queue manager to", to)?;
-            Command::Raise { to, leader: (NodeId(raise.node), Term(raise.term)) }
+            Command::Raise { to, leader: leader_from_wire(raise.node, raise.term)? }
         }
         Kind::Maintain(wire::Maintain { node: 0, .. }) => return Err(DecodeError::Field("node")),
         Kind::Maintain(maintain) => {
@@ -757,6 +768,15 @@ fn from_wire(command: wire::Command, speaks: Speaks) -> Result<Command, DecodeEr
         }
     };
     Ok(command)
+}
+
+/// Nodes and terms are counted from 1 on.
+fn leader_from_wire(node: u64, term: u64) -> Result<(NodeId, Term), DecodeError> {
+    match (node, term) {
+        (0, _) => Err(DecodeError::Field("node")),
+        (_, 0) => Err(DecodeError::Field("term")),
+        _ => Ok((NodeId(node), Term(term))),
+    }
 }
 
 pub(super) fn run_state_to_wire(state: RunState) -> wire_admin::RunState {
@@ -950,6 +970,27 @@ mod tests {
         let unknown = wire::Batch { version: 2, at_ms: 0, commands: vec![wire::Command { command: None }] };
         let refused = decode(unknown.encode_to_vec().into(), new).unwrap_err().to_string();
         assert!(refused.contains("a kind that this program does not know"), "{refused}");
+    }
+
+    #[test]
+    fn an_entry_that_no_leader_writes_is_refused() {
+        let begin = |node, term| Kind::BeginTerm(wire::BeginTerm { node, term });
+        let raise = |node, term| Kind::Raise(wire::Raise { version: 3, node, term });
+        let read = |version, kind| {
+            let command = wire::Command { command: Some(kind) };
+            let batch = wire::Batch { version, at_ms: 0, commands: vec![command] };
+            decode(batch.encode_to_vec().into(), Speaks::RELEASE)
+                .map(|_| ())
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(read(3, begin(2, 3)), Ok(()));
+        let older = "the entry has version 2, and a command that came with version 3";
+        assert_eq!(read(2, begin(2, 3)), Err(older.into()));
+        assert_eq!(read(2, Kind::Observe(wire::Observe::default())), Err(older.into()));
+        assert_eq!(read(3, begin(2, 0)), Err("the entry has an invalid term".into()));
+        assert_eq!(read(2, raise(2, 3)), Ok(()));
+        assert_eq!(read(2, raise(0, 3)), Err("the entry has an invalid node".into()));
+        assert_eq!(read(2, raise(2, 0)), Err("the entry has an invalid term".into()));
     }
 
     #[test]

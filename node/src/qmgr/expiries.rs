@@ -24,7 +24,7 @@ impl Expiries {
         debug_assert!(was_there, "who has a time to expire at is known here");
     }
 
-    /// So many go. False when none are left.
+    /// Forgets this many of them. False when none are left.
     pub fn drop_first(&mut self, count: usize) -> bool {
         for _ in 0..count {
             if self.by_time.pop_first().is_none() {

@@ -51,8 +51,16 @@ impl Failovers {
     /// A record from the message store. In the order of their numbers.
     pub fn restore_record(&mut self, record: Failover) -> Result<(), String> {
         let number = record.number;
-        if self.records.back().is_some_and(|last| last.number + 1 != number || last.seal.is_empty()) {
+        let follows =
+            |last: &Failover| last.number + 1 == number && last.term < record.term && !last.seal.is_empty();
+        if !self.records.back().is_none_or(follows) {
             return Err(format!("record {number} does not follow the one before"));
+        }
+        if record.seal.is_empty() && record.account.is_some() {
+            return Err(format!("record {number} has its account and no seal"));
+        }
+        if self.records.len() == KEPT {
+            return Err(format!("more than {KEPT} records are kept"));
         }
         self.records.push_back(record);
         Ok(())
@@ -100,12 +108,12 @@ impl Failovers {
         self.records.back().filter(|last| last.seal.is_empty())
     }
 
-    /// A leader of a new term begins to serve.
+    /// A leader of a new term begins to serve. No leader says that twice of its term, nor of an earlier one: an entry that does
+    /// is passed over.
     pub fn begin(&mut self, node: NodeId, term: Term, at: WallTime) {
-        debug_assert!(
-            self.records.back().is_none_or(|last| last.term < term.0),
-            "a leader of a later term begins to serve"
-        );
+        if self.records.back().is_some_and(|last| last.term >= term.0) {
+            return;
+        }
         let before = self.served_by.replace(node);
         self.takeovers += u64::from(before.is_some_and(|before| before != node));
         let announced = self.handing_over.take();
@@ -130,7 +138,7 @@ impl Failovers {
         {
             self.classified_digest.take(said.encode_to_vec());
         }
-        debug_assert!(self.records.len() <= KEPT, "so many are kept");
+        debug_assert!(self.records.len() <= KEPT, "what is kept of records is bounded");
     }
 
     /// The leader of this term says how it came to serve. Whether that was still to come.
@@ -140,7 +148,6 @@ impl Failovers {
                 debug_assert!(open.account.is_none(), "an account is given once");
                 open.account = Some(account);
                 self.seal();
-                debug_assert!(self.open().is_none(), "a record with its account is sealed");
                 true
             }
             None => false,
@@ -205,7 +212,6 @@ impl Failovers {
     fn seal(&mut self) {
         if let Some(open) = self.records.back_mut().filter(|last| last.seal.is_empty()) {
             open.seal = seal_of(open);
-            debug_assert_eq!(open.seal.len(), 32, "a seal is a SHA-256");
         }
     }
 
@@ -225,10 +231,13 @@ impl Failovers {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use trimaran_proto::admin::v1::classified::Class;
     use trimaran_proto::admin::v1::failover_account::Cause;
 
+    use super::super::{Command, QueueManager, Verdict};
     use super::*;
+    use crate::types::{ObjectName, QueueManagerId, Reason, Version};
 
     fn all(failovers: &Failovers) -> Vec<Failover> {
         failovers.from(0).cloned().collect()
@@ -256,6 +265,50 @@ mod tests {
             records.iter().map(|record| (record.number, record.before, record.cause())).collect();
         assert_eq!(seen, [(1, 0, Cause::None), (2, 1, Cause::None), (3, 2, Cause::Crash)]);
         assert_eq!(failovers.takeovers(), 2);
+    }
+
+    #[test]
+    fn a_term_is_begun_once_and_none_after_a_later_one() {
+        let mut failovers = Failovers::default();
+        failovers.begin(NodeId(1), Term(4), WallTime(1_000));
+        let before = all(&failovers);
+        failovers.begin(NodeId(2), Term(4), WallTime(2_000));
+        failovers.begin(NodeId(2), Term(3), WallTime(2_000));
+        assert_eq!((all(&failovers), failovers.takeovers()), (before, 0));
+        assert_eq!(failovers.served_by(), Some(NodeId(1)));
+    }
+
+    #[test]
+    fn a_queue_manager_of_the_first_version_keeps_no_record_whatever_its_log_says() {
+        let mut manager = QueueManager::new(QueueManagerId(1), ObjectName::new("QM").unwrap());
+        let begin = |term| Command::BeginTerm { leader: Some((NodeId(2), Term(term))) };
+        assert_eq!(manager.apply(begin(3)).verdict, Ok(Verdict::Done));
+        assert!(manager.open_failover(Term(3)).is_none());
+        let account = Command::Account { term: Term(3), account: crash() };
+        assert_eq!(manager.apply(account).verdict, Err(Reason::FunctionNotSupported));
+        let raise = Command::Raise { to: Version::RECORDS, leader: (NodeId(2), Term(3)) };
+        assert_eq!(manager.apply(raise).verdict, Ok(Verdict::Done));
+        assert!(manager.open_failover(Term(3)).is_some(), "records begin with it");
+        assert_eq!(manager.apply(begin(3)).verdict, Ok(Verdict::Done), "and once a term");
+        assert_eq!(manager.failovers(0).count(), 1);
+    }
+
+    #[test]
+    fn records_of_a_store_follow_each_other_in_number_and_in_term() {
+        let record = |number, term| Failover {
+            number,
+            term,
+            seal: Bytes::from_static(b"sealed"),
+            ..Failover::default()
+        };
+        let mut failovers = Failovers::default();
+        assert_eq!(failovers.restore_record(record(7, 4)), Ok(()));
+        assert!(failovers.restore_record(record(9, 5)).is_err(), "one is missing");
+        assert!(failovers.restore_record(record(8, 4)).is_err(), "a term has one record");
+        let open = Failover { seal: Bytes::new(), account: Some(crash()), ..record(8, 5) };
+        assert!(failovers.restore_record(open.clone()).is_err(), "it would be given its account twice");
+        assert_eq!(failovers.restore_record(Failover { account: None, ..open }), Ok(()));
+        assert!(failovers.restore_record(record(9, 6)).is_err(), "only the last may be open");
     }
 
     #[test]

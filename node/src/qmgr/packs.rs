@@ -75,7 +75,7 @@ impl Packs {
         self.bytes > 2 * self.live_bytes + bytes
     }
 
-    /// So many go, and nobody counts them any more. False when none are left.
+    /// Forgets this many packs, and nothing of them is counted any more. False when none are left.
     pub(super) fn drop_first(&mut self, count: usize) -> bool {
         for _ in 0..count {
             if self.packs.pop_first().is_none() {

@@ -1,16 +1,25 @@
-//! Whatever is said of objects: the log gives it back, the store keeps it, and what is read is what is displayed.
+//! Whatever is said of objects, and done with messages: the log gives it back, the store keeps it, and what is read is what is
+//! displayed.
 
+use bytes::Bytes;
 use proptest::prelude::*;
 use trimaran_proto::mq::cipher_spec::CipherSpec;
 
 use super::packs_test::Store;
-use super::{BatchEncoder, Command, QueueManager, command};
+use super::{BatchEncoder, Command, Place, QueueManager, Removal, Retention, command};
 use crate::types::definition::{
     Attribute, By, Changes, Content, Form, Initial, ObjectKind, ObjectRef, RecordAction, State, Value,
 };
 use crate::types::{
-    Index, Membership, ObjectName, QueueManagerId, SnapshotMeta, Speaks, Term, TermStarts, WallTime,
+    Body, Descriptor, GroupId, InGroup, Index, Membership, Message, MessageId, NodeId, ObjectName,
+    Persistence, Position, ProducerId, ProducerSequence, QueueId, QueueManagerId, Reason, SnapshotMeta,
+    Speaks, Term, TermStarts, UnitId, Version, WallTime,
 };
+
+fn meta(queue_manager: QueueManagerId, index: Index) -> SnapshotMeta {
+    let (membership, terms) = (Membership::default(), TermStarts::default());
+    SnapshotMeta { queue_manager, index, term: Term(1), membership, terms, installed: false }
+}
 
 fn kind() -> impl Strategy<Value = ObjectKind> {
     let kinds: Vec<ObjectKind> = ObjectKind::ALL.iter().map(|facts| facts.kind).collect();
@@ -91,7 +100,128 @@ fn said() -> impl Strategy<Value = Command> {
     })
 }
 
+// ---- messages, units of work, and what is remembered of programs ----
+
+fn message() -> impl Strategy<Value = Message> {
+    let parts = (0..10u8, 0..100usize, prop::option::of(1..50u32), prop::option::of((1..3u8, 1..4u32)));
+    parts.prop_map(|(priority, length, expiry, group)| {
+        let body = Body::from(Bytes::from(vec![priority; length]));
+        let mut descriptor = Descriptor {
+            message_id: MessageId([7; 24]),
+            priority: Some(priority),
+            persistence: Persistence::Persistent,
+            expiry,
+            put_at: WallTime(3),
+            ..Descriptor::default()
+        };
+        if let Some((group, sequence_number)) = group {
+            let group_id = GroupId([group; 24]);
+            descriptor.set_in_group(InGroup { group_id, sequence_number, is_last: sequence_number == 3 });
+        }
+        Message { descriptor, body_crc: body.crc32c(), body }
+    })
+}
+
+/// Mostly for the queue that is there, and by few producers, so that they put the same once more.
+fn place() -> impl Strategy<Value = Place> {
+    let producer = prop::option::of((0..4u8, 1..9u64, any::<bool>()));
+    let warning = prop::sample::select(vec![None, Some(None), Some(Some(Reason::QFull))]);
+    let parts = (1..3u32, message(), producer, warning);
+    parts.prop_map(|(queue, message, producer, warning)| {
+        let producer = producer.map(|(producer, sequence, repeated)| {
+            let producer = ProducerId(Bytes::from(vec![b'p', producer]));
+            ProducerSequence { producer, sequence, repeated }
+        });
+        let warning = warning.filter(|_| producer.is_some());
+        let (queue, message) = (QueueId(queue), Box::new(message));
+        Place { queue, message, unique: None, producer, warning, staged: None, report: None }
+    })
+}
+
+/// Of messages that may be there.
+fn removal() -> impl Strategy<Value = Removal> {
+    let position = (0..10u8, 1..30u64).prop_map(|(rank, sequence)| Position { rank, sequence, minor: 0 });
+    let positions = prop::collection::vec(position, 0..4);
+    positions.prop_map(|positions| Removal { queue: QueueId(1), positions })
+}
+
+fn unit() -> impl Strategy<Value = UnitId> {
+    (0..6u8).prop_map(|unit| UnitId(Bytes::from(vec![b'u', unit])))
+}
+
+fn done() -> impl Strategy<Value = Command> {
+    let places = || prop::collection::vec(place(), 0..4);
+    let removals = || prop::collection::vec(removal(), 0..2);
+    let unit_of_work = (prop::option::of((unit(), 0..4u64)), places(), removals());
+    prop_oneof![
+        4 => place().prop_map(Command::Place),
+        1 => removal().prop_map(Command::Remove),
+        1 => removals().prop_map(Command::Backout),
+        1 => removals().prop_map(Command::Expire),
+        2 => unit_of_work
+            .prop_map(|(unit, places, removals)| Command::CommitUnit { unit, places, removals }),
+        1 => (unit(), 0..4u64).prop_map(|(unit, units_decided)| Command::SealUnit { unit, units_decided }),
+    ]
+}
+
+/// So little that much is forgotten.
+fn little() -> Retention {
+    Retention {
+        outcomes_min: 1,
+        outcomes_max: 3,
+        producers_min: 1,
+        producers_max: 2,
+        sequences_max: 3,
+        sequences_in_all_max: 5,
+        names_max: 1,
+        age_ms: 4,
+    }
+}
+
+fn first_commands() -> [Command; 2] {
+    let define = Command::Define {
+        object: ObjectRef::new(ObjectKind::LocalQueue, "ORDERS"),
+        like: String::new(),
+        replace: false,
+        changes: Changes::default(),
+        by: By::default(),
+    };
+    [define, Command::Raise { to: Version::RECORDS, leader: (NodeId(1), Term(2)) }]
+}
+
 proptest! {
+    #[test]
+    fn what_is_done_with_messages_comes_back_from_the_log_as_it_was(
+        commands in prop::collection::vec(done(), 1..20),
+    ) {
+        let mut encoder = BatchEncoder::default();
+        encoder.speak(Version::RECORDS);
+        commands.iter().for_each(|command| encoder.append(command.clone(), WallTime(7)));
+        let (_, decoded) = command::decode(encoder.take(), Speaks::RELEASE).unwrap();
+        prop_assert_eq!(decoded, commands);
+    }
+
+    #[test]
+    fn the_store_has_messages_outcomes_and_producers_as_the_queue_manager_has_them(
+        commands in prop::collection::vec(done(), 1..60),
+        moves_every in 1..10usize,
+    ) {
+        let id = QueueManagerId(7);
+        let mut manager = QueueManager::new(id, ObjectName::new("QM").unwrap());
+        manager.set_retention(little());
+        let mut store = Store::default();
+        for (number, command) in first_commands().into_iter().chain(commands).enumerate() {
+            manager.set_time(WallTime(number as i64));
+            manager.apply(command);
+            manager.check_invariants().unwrap();
+            if number % moves_every == 0 {
+                let (base, index) = (Index(number as u64), Index(number as u64 + 1));
+                store.apply(manager.take_store_batch(base, meta(id, index)).0);
+                prop_assert_eq!(store.load().digest(), manager.digest());
+            }
+        }
+    }
+
     #[test]
     fn a_command_comes_back_from_the_log_as_it_was(commands in prop::collection::vec(said(), 1..20)) {
         let mut encoder = BatchEncoder::default();
@@ -115,9 +245,7 @@ proptest! {
             manager.check_rules().unwrap();
             if number % moves_every == 0 {
                 let (base, index) = (Index(number as u64), Index(number as u64 + 1));
-                let membership = Membership::default();
-                let meta = SnapshotMeta { queue_manager: id, index, term: Term(1), membership, terms: TermStarts::default(), installed: false };
-                store.apply(manager.take_store_batch(base, meta).0);
+                store.apply(manager.take_store_batch(base, meta(id, index)).0);
                 prop_assert_eq!(store.load().digest(), manager.digest());
             }
         }

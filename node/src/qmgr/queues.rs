@@ -35,6 +35,10 @@ impl Queues {
 
     /// For messages that come and go.
     pub fn change(&mut self, id: QueueId) -> Option<&mut Queue> {
+        debug_assert!(
+            self.changing.is_none_or(|(changing, _)| self.by_id.contains_key(&changing)),
+            "a queue that goes takes its sums along"
+        );
         if self.changing.is_none_or(|(changing, _)| changing != id) {
             self.sums = self.sums();
             self.changing = self.by_id.get(&id).map(|queue| (id, queue.sums()));

@@ -303,6 +303,9 @@ fn load_state_row(
             let row = wire::ManagerRow::decode(value).map_err(text)?;
             manager.version = Version(row.version);
             let served_by = (row.served_by != 0).then_some(NodeId(row.served_by));
+            if (served_by.is_some() || row.handing_over.is_some()) && manager.version < Version::RECORDS {
+                return Err(format!("version {} knows nobody who serves", manager.version));
+            }
             manager.failovers.restore(served_by, row.takeovers, row.handing_over)?;
             if !row.maintained.is_empty() && manager.version < Version::RECORDS {
                 return Err(format!("version {} has no nodes in maintenance", manager.version));
@@ -384,6 +387,9 @@ fn load_state_row(
                 return Err("two producers that went at one time".into());
             }
             manager.producers.names_mut().restore(name, Gone { upto: row.upto, number: number(row.number)? });
+        }
+        b'v' | b'w' if manager.version < Version::RECORDS => {
+            return Err(format!("version {} has no records", manager.version));
         }
         b'v' => {
             let row = Failover::decode(value).map_err(text)?;

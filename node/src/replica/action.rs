@@ -14,7 +14,7 @@ use crate::types::{Index, NodeId, Reason, RequestId, RoleView, SessionId, Token,
 pub enum Action {
     /// Answered by `LogPersisted`. Several may be on their way; they are carried out in order.
     Persist(LogWrite),
-    /// Best effort and in order while the stream lasts. Never waits: what does not fit is dropped, Raft repeats it.
+    /// Best effort and in order while the connection lasts. Never waits: what does not fit is dropped, Raft repeats it.
     Send {
         to: NodeId,
         message: PeerMessage,

@@ -224,12 +224,12 @@ impl Replica {
         self.standing.own().proposals.is_idle() && !self.applying.is_in_entry()
     }
 
-    /// Rides behind everything that was proposed up to now; the caller has seen that there is something.
+    /// Rides behind everything that was proposed up to now; where all of that is applied, it happens at once.
     pub(super) fn ride(&mut self, ride: Ride) {
-        let proposals = &mut self.standing.own_mut().proposals;
-        match &mut self.applying.batch {
-            Some(batch) if proposals.is_idle() => batch.items.push_back(Item::Ride(ride)),
-            _ => proposals.ride(ride),
+        match (self.standing.own_mut().proposals.newest(), &mut self.applying.batch) {
+            (Some(items), _) => items.push(Item::Ride(ride)),
+            (None, Some(batch)) => batch.items.push_back(Item::Ride(ride)),
+            (None, None) => self.apply_ride(ride),
         }
     }
 

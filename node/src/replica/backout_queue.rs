@@ -2,7 +2,7 @@
 
 use super::Replica;
 use super::expiry::Asked;
-use super::loads::Delivery;
+use super::loads::Recipient;
 use super::proposals::Waiting;
 use super::reports::Routed;
 use crate::qmgr::{Command, Place, Removal, dead_letter};
@@ -26,7 +26,7 @@ impl Replica {
         if slot.message.is_some() {
             self.move_backed_out(queue, position);
         } else {
-            self.load(queue, position, Delivery::Move);
+            self.load(queue, position, Recipient::Move);
         }
     }
 

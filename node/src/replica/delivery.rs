@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::Replica;
 use super::free::Owner;
-use super::loads::{Delivery, ReadAhead, Wanted};
+use super::loads::{ReadAhead, Recipient, Wanted};
 use super::proposals::Waiting;
 use super::reports::Routed;
 use super::sessions::Handle;
@@ -17,10 +17,11 @@ use crate::qmgr::{Command, Family, LoadRequest, PackKey, Place, Removal, keys as
 use crate::types::planted::{self, Bug};
 use crate::types::{Cause, Message, Position, QueueId, Reason, RequestId, SessionId, Token};
 
-/// When a message must be read from the store, its successors come along: so many at first,
+/// When a message must be read from the store, its successors come along: this many at first, twice as many each time.
 const READ_MESSAGES: u32 = 64;
-/// and never more than so many, and so many bytes.
+/// A read of the store ends with the pack with which it has this many messages,
 const READ_MESSAGES_MAX: u32 = 1024;
+/// or this many bytes of rows.
 const READ_BYTES_MAX: u64 = 1 << 20;
 /// Waiters whose session is gone that a message passes before others have their turn.
 const GONE_MAX: usize = 32;
@@ -28,20 +29,20 @@ const _: () = assert!(READ_MESSAGES <= READ_MESSAGES_MAX, "who reads on is given
 /// What a message in memory takes besides its body, about.
 pub(super) const MESSAGE_WEIGHT: u64 = 128;
 
-impl Delivery {
+impl Recipient {
     /// Whose call waits for it.
     pub fn caller(&self) -> Option<(SessionId, Token)> {
         match self {
-            Delivery::Show { session, token, .. }
-            | Delivery::Take { session, token, .. }
-            | Delivery::Judge { session, token } => Some((*session, *token)),
-            Delivery::Move | Delivery::Offer | Delivery::Expire => None,
+            Recipient::Show { session, token, .. }
+            | Recipient::Take { session, token, .. }
+            | Recipient::Judge { session, token } => Some((*session, *token)),
+            Recipient::Move | Recipient::Offer | Recipient::Expire => None,
         }
     }
 
     /// Whose call is answered with it, or with why there is nothing.
     pub fn answers(&self) -> Option<(SessionId, Token)> {
-        self.caller().filter(|_| !matches!(self, Delivery::Judge { .. }))
+        self.caller().filter(|_| !matches!(self, Recipient::Judge { .. }))
     }
 }
 
@@ -86,7 +87,7 @@ impl Replica {
                 self.answer_with(session, token, message, cut);
                 self.read_on(queue, position);
             }
-            None => self.load(queue, position, Delivery::Show { session, token, cut, browse }),
+            None => self.load(queue, position, Recipient::Show { session, token, cut, browse }),
         }
     }
 
@@ -107,7 +108,7 @@ impl Replica {
         let contents = self.state.queue(queue).expect("found by the caller");
         let resident = contents.slot(position).expect("found by the caller").message.is_some();
         if !resident {
-            return self.load(queue, position, Delivery::Take { session, token, cut });
+            return self.load(queue, position, Recipient::Take { session, token, cut });
         }
         if position.is_persistent() {
             self.propose_removal(session, token, queue, position, cut);
@@ -194,7 +195,7 @@ impl Replica {
     // ---- from the store ---------------------------------------------------------------------------------------
 
     /// The message is in the store only.
-    pub(super) fn load(&mut self, queue: QueueId, position: Position, delivery: Delivery) {
+    pub(super) fn load(&mut self, queue: QueueId, position: Position, delivery: Recipient) {
         let contents = self.state.queue(queue).expect("found by the caller");
         let packed = contents.slot(position).and_then(|slot| slot.packed).expect("it is in the store only");
         debug_assert!(
@@ -338,10 +339,10 @@ impl Replica {
                         self.answer(session, token, Completion::failed(Reason::NoMsgAvailable));
                     }
                     debug_assert!(
-                        !matches!(delivery, Delivery::Expire),
+                        !matches!(delivery, Recipient::Expire),
                         "a message that is reserved does not leave"
                     );
-                    if matches!(delivery, Delivery::Offer) {
+                    if matches!(delivery, Recipient::Offer) {
                         self.standing.own_mut().offers.end_reading(pack.queue);
                     }
                 }
@@ -349,9 +350,9 @@ impl Replica {
         }
     }
 
-    fn deliver(&mut self, queue: QueueId, position: Position, delivery: Delivery) {
+    fn deliver(&mut self, queue: QueueId, position: Position, delivery: Recipient) {
         match delivery {
-            Delivery::Show { session, token, cut, browse } => {
+            Recipient::Show { session, token, cut, browse } => {
                 // A unit that was backed out meanwhile has given its reservation back, and its caller is gone.
                 if browse
                     || self.standing.own().reservations.owner(queue, position) == Some(Owner::Unit(session))
@@ -361,7 +362,7 @@ impl Replica {
                     self.answer(session, token, Completion::failed(Reason::BackedOut));
                 }
             }
-            Delivery::Take { session, token, cut } => {
+            Recipient::Take { session, token, cut } => {
                 // The session may have ended while the message was loaded: then it stays.
                 if self.sessions.get(session).is_some() {
                     self.take(session, token, queue, position, cut);
@@ -369,10 +370,10 @@ impl Replica {
                     self.free(queue, position);
                 }
             }
-            Delivery::Move => self.move_backed_out(queue, position),
-            Delivery::Expire => self.report_expired(queue, position),
-            Delivery::Judge { session, token } => self.judge(session, token, queue, position),
-            Delivery::Offer => {
+            Recipient::Move => self.move_backed_out(queue, position),
+            Recipient::Expire => self.report_expired(queue, position),
+            Recipient::Judge { session, token } => self.judge(session, token, queue, position),
+            Recipient::Offer => {
                 self.standing.own_mut().offers.end_reading(queue);
                 // At once: it may leave memory with the turn.
                 if self.may_offer()
@@ -401,9 +402,9 @@ impl Replica {
         }
     }
 
-    fn refuse_damaged(&mut self, queue: QueueId, position: Position, delivery: Delivery, reason: &str) {
+    fn refuse_damaged(&mut self, queue: QueueId, position: Position, delivery: Recipient, reason: &str) {
         match delivery {
-            Delivery::Show { session, token, browse, .. } => {
+            Recipient::Show { session, token, browse, .. } => {
                 // A get under syncpoint that gave nothing is no part of its unit: a commit must not remove it.
                 let held =
                     self.standing.own().reservations.owner(queue, position) == Some(Owner::Unit(session));
@@ -412,13 +413,13 @@ impl Replica {
                 }
                 self.answer(session, token, Completion::failed_because(Reason::ObjectDamaged, reason));
             }
-            Delivery::Take { session, token, .. } => {
+            Recipient::Take { session, token, .. } => {
                 self.free(queue, position);
                 self.answer(session, token, Completion::failed_because(Reason::ObjectDamaged, reason));
             }
-            Delivery::Move => self.free(queue, position),
-            Delivery::Expire => self.end_expired((queue, position), false),
-            Delivery::Judge { session, token } => {
+            Recipient::Move => self.free(queue, position),
+            Recipient::Expire => self.end_expired((queue, position), false),
+            Recipient::Judge { session, token } => {
                 let Some(state) = self.sessions.get_mut(session) else { return };
                 let was_first = state.parked.pop_front_if(|(first, _)| *first == token).is_some();
                 debug_assert!(was_first, "a search is that of the first call that waits");
@@ -428,7 +429,7 @@ impl Replica {
                 self.answer(session, token, Completion::failed_because(Reason::ObjectDamaged, reason));
             }
             // The store is about to be got again; nobody is told of a message that cannot be read.
-            Delivery::Offer => {
+            Recipient::Offer => {
                 let offers = &mut self.standing.own_mut().offers;
                 offers.end_reading(queue);
                 offers.take(queue, position);
@@ -567,7 +568,7 @@ impl Replica {
             Offered::NotYet => self.is_not_done = true,
             Offered::Unread => {
                 self.standing.own_mut().offers.begin_reading(queue);
-                self.load(queue, position, Delivery::Offer);
+                self.load(queue, position, Recipient::Offer);
             }
         }
         false

@@ -31,11 +31,11 @@ pub enum Event {
         from: NodeId,
         message: PeerMessage,
     },
-    /// The stream to this peer is up.
+    /// The connection to this peer is up.
     PeerConnected {
         node: NodeId,
     },
-    /// The stream to this peer broke. It may be slow, cut off or dead.
+    /// The connection to this peer broke. It may be slow, cut off or dead.
     PeerLost {
         node: NodeId,
     },

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::Replica;
 use super::calls::BACKLOG_BYTES_MAX;
 use super::free::Owner;
-use super::loads::Delivery;
+use super::loads::Recipient;
 use super::proposals::Waiting;
 use crate::qmgr::{Command, Due, Removal};
 use crate::types::planted::{self, Bug};
@@ -182,7 +182,7 @@ impl Replica {
             let slot = self.state.queue(queue).and_then(|queue| queue.slot(position));
             match slot.is_some_and(|slot| slot.message.is_some()) {
                 true => self.report_expired(queue, position),
-                false => self.load(queue, position, Delivery::Expire),
+                false => self.load(queue, position, Recipient::Expire),
             }
         }
     }
@@ -254,7 +254,7 @@ impl Replica {
         self.propose(Command::Expire(vec![removal]), Waiting::Expire { queue, messages });
     }
 
-    /// So many were to leave, and so many did.
+    /// The removal of `messages` is applied, and `left` of them were there.
     pub(super) fn end_expire(&mut self, queue: QueueId, messages: u64, left: usize) {
         debug_assert!(left as u64 <= messages, "no more leave than were to");
         self.standing.own_mut().leaving.note_applied(queue, messages);

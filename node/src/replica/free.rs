@@ -375,17 +375,18 @@ impl Reservations {
                 return Found::NotYet(search.behind);
             }
         }
-        let found = match Tag::sought(search.selection) {
-            Some(Tag { kind: GROUP, .. }) if search.selection.sequence_number.is_some() => {
-                of.first_numbered(queue, search, turn)
+        let Selection { group_id, sequence_number, .. } = search.selection;
+        let found = match (Tag::sought(search.selection), group_id, sequence_number) {
+            (Some(Tag { kind: GROUP, .. }), Some(group), Some(number)) => {
+                of.first_numbered((*group, *number), queue, search, turn)
             }
-            None if search.selection.sequence_number == Some(1) => of.first_of_groups(queue, search, turn),
-            Some(tag) => {
+            (Some(tag), ..) => {
                 self.indexed.insert(queue.id);
                 of.first_of(tag, queue, search, turn)
             }
-            None if search.is_by_selector_only() => of.first_selected(queue, search, passed, turn),
-            None => of.first(queue, search, turn),
+            (None, _, Some(1)) => of.first_of_groups(queue, search, turn),
+            (None, ..) if search.is_by_selector_only() => of.first_selected(queue, search, passed, turn),
+            (None, ..) => of.first(queue, search, turn),
         };
         if let Found::Message(position) = found {
             debug_assert!(
@@ -677,10 +678,13 @@ impl OfQueue {
     }
 
     /// The message that has this number in its group.
-    fn first_numbered(&mut self, queue: &Queue, search: Search<'_>, turn: &mut Turn) -> Found {
-        let Selection { group_id: Some(group), sequence_number: Some(number), .. } = *search.selection else {
-            unreachable!("the caller has looked")
-        };
+    fn first_numbered(
+        &mut self,
+        (group, number): (GroupId, u32),
+        queue: &Queue,
+        search: Search<'_>,
+        turn: &mut Turn,
+    ) -> Found {
         let grouping = self.grouping.as_ref();
         let numbered = grouping.map(|grouping| grouping.groups.numbered(group, number, search.behind));
         let mut behind = search.behind;

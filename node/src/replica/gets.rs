@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Replica;
 use super::free::{Found, Owner, Search};
-use super::loads::Delivery;
+use super::loads::Recipient;
 use super::searches::UnderWay;
 use super::sessions::{Handle, Selecting, Unsaid};
 use super::turn::LEAVE;
@@ -48,7 +48,7 @@ impl Replica {
             (Ok(queue), Found::Unread { at, behind }) => {
                 let state = self.sessions.get_mut(session).expect("just checked");
                 state.search = Some(UnderWay { token, queue, behind, judged: None });
-                self.load(queue, at, Delivery::Judge { session, token });
+                self.load(queue, at, Recipient::Judge { session, token });
                 return Some(get);
             }
         }

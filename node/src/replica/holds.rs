@@ -112,7 +112,7 @@ impl Replica {
                 leading.locked.iter().all(|queue| self.state.queue(*queue).is_some()),
                 "a queue that is locked is there until it is decided what becomes of it"
             );
-            if let Some(operation) = &leading.members {
+            if let Some(operation) = &leading.membership_change {
                 operation.assert_holds(self.consensus.last_index());
             }
         }

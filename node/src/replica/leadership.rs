@@ -69,7 +69,7 @@ impl Replica {
             self.consensus.last_index(),
             self.stats.puts,
         );
-        self.standing = Standing::Leading(Box::new(Leading::new(term, version, takeover)));
+        self.standing = Standing::Leading(Box::new(Leading::new(term, version, takeover, self.now.instant)));
         // Other clocks are not known yet, and the log's own is where it was applied to: time stands.
         let leader = (version >= Version::RECORDS).then_some((self.options.node, term));
         let begin = Command::BeginTerm { leader };
@@ -96,8 +96,8 @@ impl Replica {
         let service = self.service();
         let Some(leading) = self.standing.stop() else { return };
         self.witness.serve_no_more(self.options.node, service, self.now.instant);
-        let Leading { handover, proposals, mut waiters, readers, staging, endings, members, .. } = leading;
-        let Leading { raising, reservations, .. } = leading;
+        let Leading { handover, proposals, mut waiters, readers, staging, endings, .. } = leading;
+        let Leading { membership_change, raising, reservations, .. } = leading;
         if let Some((session, token)) = handover.and_then(|handover| handover.answer) {
             self.answer(session, token, Completion::done());
         }
@@ -124,7 +124,7 @@ impl Replica {
         if let Some((session, token)) = committed {
             self.answer(session, token, self.lost(Reason::CallInterrupted));
         }
-        if let Some((session, token)) = members.map(|operation| operation.caller()) {
+        if let Some((session, token)) = membership_change.map(|operation| operation.caller()) {
             self.answer(session, token, Completion::failed(Reason::CallInterrupted));
         }
         // It was not proposed yet.

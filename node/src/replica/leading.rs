@@ -31,6 +31,10 @@ pub(super) enum Standing {
 #[derive(Debug)]
 pub(super) struct Leading {
     pub term: Term,
+    /// When it was elected.
+    pub since: Instant,
+    /// When each peer last had everything, as far as this leader has seen.
+    pub in_sync_at: BTreeMap<NodeId, Instant>,
     /// None until the first entry of its own term is applied.
     pub serving_since: Option<Instant>,
     /// Whether this service has yet to look whether the queue manager is new, and has system objects.
@@ -73,7 +77,7 @@ pub(super) struct Leading {
     pub leaving: Leaving,
     /// Nodes whose maintenance was proposed to begin or to end, and is not applied, in the log's order.
     pub maintaining: VecDeque<(NodeId, bool)>,
-    pub members: Option<MembershipOperation>,
+    pub membership_change: Option<MembershipOperation>,
     pub handover: Option<Handover>,
     pub raising: Option<Raising>,
     pub ending: Ending,
@@ -157,12 +161,14 @@ impl Standing {
 }
 
 impl Leading {
-    pub fn new(term: Term, version: Version, takeover: Takeover) -> Leading {
+    pub fn new(term: Term, version: Version, takeover: Takeover, now: Instant) -> Leading {
         debug_assert!(term > Term(0), "nobody is elected before the first term");
         let mut proposals = Proposals::default();
         proposals.speak(version);
         Leading {
             term,
+            since: now,
+            in_sync_at: BTreeMap::new(),
             serving_since: None,
             objects_due: false,
             channels_due: false,
@@ -188,7 +194,7 @@ impl Leading {
             next_unique: term.0 << 40,
             leaving: Leaving::default(),
             maintaining: VecDeque::new(),
-            members: None,
+            membership_change: None,
             handover: None,
             raising: None,
             ending: Ending::default(),
@@ -227,8 +233,12 @@ impl Leading {
     pub fn assert_holds(&self, now: Instant) {
         let serves = self.serving_since.is_some();
         debug_assert!(
-            self.serving_since.is_none_or(|since| since <= now),
-            "nobody serves from a later time on"
+            self.serving_since.is_none_or(|since| self.since <= since && since <= now),
+            "a leader serves after it was elected, and not from a later time on"
+        );
+        debug_assert!(
+            self.in_sync_at.values().all(|at| self.since <= *at && *at <= now),
+            "a peer had everything while this leader looked"
         );
         debug_assert_eq!(
             self.next_unique >> 40,
@@ -252,11 +262,11 @@ impl Leading {
             );
         }
         debug_assert!(
-            serves || (self.members.is_none() && self.raising.is_none()),
+            serves || (self.membership_change.is_none() && self.raising.is_none()),
             "the group is changed by a leader that serves"
         );
         debug_assert!(
-            self.members.is_none() || self.raising.is_none(),
+            self.membership_change.is_none() || self.raising.is_none(),
             "a version is raised while nobody comes or goes"
         );
         debug_assert!(

@@ -7,9 +7,9 @@ use crate::qmgr::packs::Pack;
 use crate::qmgr::{PackKey, keys};
 use crate::types::{LookupMap, Position, QueueId, RequestId, SessionId, Token};
 
-/// What to do with a message once it is there.
+/// Whom a message is read for, and so what is done with it once it is there.
 #[derive(Debug)]
-pub(super) enum Delivery {
+pub(super) enum Recipient {
     /// Answer a browse, or a get under syncpoint whose reservation stands.
     Show { session: SessionId, token: Token, cut: Option<usize>, browse: bool },
     /// Propose the removal, then answer. The reservation stands.
@@ -35,7 +35,7 @@ pub(super) struct Loads {
 /// Who waits for messages of the packs under way, and how far reads have gone.
 #[derive(Debug, Default)]
 pub(super) struct Readers {
-    waiting: BTreeMap<PackKey, Vec<(Position, Delivery)>>,
+    waiting: BTreeMap<PackKey, Vec<(Position, Recipient)>>,
     ahead: LookupMap<QueueId, ReadAhead>,
 }
 
@@ -106,7 +106,7 @@ impl Loads {
 }
 
 impl Readers {
-    pub fn wait(&mut self, pack: PackKey, position: Position, delivery: Delivery) {
+    pub fn wait(&mut self, pack: PackKey, position: Position, delivery: Recipient) {
         debug_assert_eq!(
             (pack.queue > QueueId(0), pack.rank),
             (true, position.rank),
@@ -116,7 +116,7 @@ impl Readers {
     }
 
     /// Who waits for messages of a pack that has arrived.
-    pub fn take(&mut self, pack: PackKey) -> Vec<(Position, Delivery)> {
+    pub fn take(&mut self, pack: PackKey) -> Vec<(Position, Recipient)> {
         self.waiting.remove(&pack).unwrap_or_default()
     }
 
@@ -146,31 +146,31 @@ impl Readers {
 
     /// How many are read to be offered.
     pub fn offers(&self) -> usize {
-        self.waiting.values().flatten().filter(|(_, delivery)| matches!(delivery, Delivery::Offer)).count()
+        self.waiting.values().flatten().filter(|(_, delivery)| matches!(delivery, Recipient::Offer)).count()
     }
 
     /// The queues of messages that are read to report that their time is over.
     pub fn expired(&self) -> impl Iterator<Item = QueueId> {
         let of_queues =
             self.waiting.iter().flat_map(|(pack, all)| all.iter().map(|one| (pack.queue, &one.1)));
-        let expired = of_queues.filter(|(_, delivery)| matches!(delivery, Delivery::Expire));
+        let expired = of_queues.filter(|(_, delivery)| matches!(delivery, Recipient::Expire));
         expired.map(|(queue, _)| queue)
     }
 
     /// Messages that are read for somebody who has them already, or will.
     pub fn reserved(&self) -> BTreeSet<(QueueId, Position)> {
         let waiting = self.waiting.iter().flat_map(|(pack, all)| all.iter().map(|one| (pack.queue, one)));
-        let is_reserved = |delivery: &Delivery| match delivery {
-            Delivery::Show { browse, .. } => !browse,
-            Delivery::Take { .. } | Delivery::Move | Delivery::Expire => true,
-            Delivery::Judge { .. } | Delivery::Offer => false,
+        let is_reserved = |delivery: &Recipient| match delivery {
+            Recipient::Show { browse, .. } => !browse,
+            Recipient::Take { .. } | Recipient::Move | Recipient::Expire => true,
+            Recipient::Judge { .. } | Recipient::Offer => false,
         };
         let reserved = waiting.filter(|(_, (_, delivery))| is_reserved(delivery));
         reserved.map(|(queue, (position, _))| (queue, *position)).collect()
     }
 
     /// Everybody who waits.
-    pub fn into_all(self) -> impl Iterator<Item = Delivery> {
+    pub fn into_all(self) -> impl Iterator<Item = Recipient> {
         self.waiting.into_values().flatten().map(|(_, delivery)| delivery)
     }
 }

@@ -25,7 +25,7 @@ enum Step {
     /// Not proposed yet, or refused for the moment.
     Begin,
     /// The learner is in the log at this index.
-    Learning { proposed: Index },
+    Learning { node: NodeId, proposed: Index },
     /// The voters change with this entry, until it is applied and no joint configuration is left.
     Changing { proposed: Index },
     /// The new configuration is in force, and this entry was proposed after that; done when it is applied and all who
@@ -73,15 +73,18 @@ impl Replica {
             return self.answer(session, token, Completion::failed_because(Reason::QMgrQuiescing, detail));
         }
         let next_report = self.now.instant;
-        assert!(self.standing.own().members.is_none(), "an operation is not put in the place of another one");
-        self.standing.own_mut().members =
+        assert!(
+            self.standing.own().membership_change.is_none(),
+            "an operation is not put in the place of another one"
+        );
+        self.standing.own_mut().membership_change =
             Some(MembershipOperation { request, session, token, step: Step::Begin, next_report });
     }
 
     /// A change that waits, for a node that does not come most of all, is not the end of it: who asks for the same again
     /// follows it from there, and who removes the node that has not come gives it up. True when that answers the call.
     fn take_over_operation(&mut self, session: SessionId, token: Token, request: &MembershipRequest) -> bool {
-        let Some(operation) = &mut self.standing.own_mut().members else { return false };
+        let Some(operation) = &mut self.standing.own_mut().membership_change else { return false };
         if operation.request == *request {
             let before = (operation.session, operation.token);
             (operation.session, operation.token) = (session, token);
@@ -96,12 +99,12 @@ impl Replica {
         };
         let waits = match operation.step {
             Step::Begin => true,
-            Step::Learning { proposed } => self.consensus.applied_index() >= proposed,
+            Step::Learning { proposed, .. } => self.consensus.applied_index() >= proposed,
             Step::Changing { .. } | Step::Settling { .. } => false,
         };
         if removed.is_some() && operation.added() == removed && waits {
             let (session, token) = (operation.session, operation.token);
-            self.standing.own_mut().members = None;
+            self.standing.own_mut().membership_change = None;
             let detail = "the node was removed again before it had a vote";
             self.answer(session, token, Completion::failed_because(Reason::CallInterrupted, detail));
         }
@@ -109,7 +112,7 @@ impl Replica {
     }
 
     fn check_membership(&self, request: &MembershipRequest) -> Result<Asked, (Reason, String)> {
-        if let Some(operation) = &self.standing.own().members {
+        if let Some(operation) = &self.standing.own().membership_change {
             return Err((Reason::CallInProgress, operation.in_words()));
         }
         if self.standing.own().raising.is_some() {
@@ -158,7 +161,7 @@ impl Replica {
 
     pub(super) fn drive_membership(&mut self) {
         let Some(leading) = self.standing.serving_mut() else { return };
-        let Some(mut operation) = leading.members.take() else { return };
+        let Some(mut operation) = leading.membership_change.take() else { return };
         match self.advance_membership(&mut operation) {
             Ok(true) => return self.answer(operation.session, operation.token, Completion::done()),
             Ok(false) => {}
@@ -173,11 +176,11 @@ impl Replica {
             let completion = Completion::ok(Data::Progress { step, fraction });
             self.answer(operation.session, operation.token, completion);
         }
-        self.standing.own_mut().members = Some(operation);
+        self.standing.own_mut().membership_change = Some(operation);
     }
 
     pub(super) fn members_deadline(&self) -> Option<Instant> {
-        self.standing.leading()?.members.as_ref().map(|operation| operation.next_report)
+        self.standing.leading()?.membership_change.as_ref().map(|operation| operation.next_report)
     }
 
     /// True when it is complete.
@@ -191,7 +194,8 @@ impl Replica {
                             return Ok(false);
                         }
                         if self.consensus.membership().learners.contains(node) {
-                            operation.step = Step::Learning { proposed: self.consensus.applied_index() };
+                            let proposed = self.consensus.applied_index();
+                            operation.step = Step::Learning { node: *node, proposed };
                             return Ok(false);
                         }
                         wire::MembershipChange {
@@ -209,35 +213,32 @@ impl Replica {
                 if let Ok(proposed) = self.consensus.propose_membership(change) {
                     operation.step = match operation.request {
                         MembershipRequest::Remove { .. } => Step::Changing { proposed },
-                        _ => Step::Learning { proposed },
+                        MembershipRequest::Add { node, .. } | MembershipRequest::Replace { node, .. } => {
+                            Step::Learning { node, proposed }
+                        }
                     };
                 }
                 Ok(false)
             }
-            Step::Learning { proposed } => {
-                let (MembershipRequest::Add { node, .. } | MembershipRequest::Replace { node, .. }) =
-                    &operation.request
-                else {
-                    unreachable!("a removal does not learn");
-                };
+            Step::Learning { node, proposed } => {
                 if self.consensus.applied_index() < proposed {
                     return Ok(false);
                 }
-                if !self.consensus.membership().learners.contains(node) {
+                if !self.consensus.membership().learners.contains(&node) {
                     let detail = "another change of the membership came in between; repeat the request";
                     return Err(Refusal::because(Reason::UnexpectedError, detail));
                 }
-                if let Some(refusal) = self.is_too_old(*node, self.state.version()) {
+                if let Some(refusal) = self.is_too_old(node, self.state.version()) {
                     return Err(refusal);
                 }
                 let progress = self.consensus.progress();
                 let matched =
-                    progress.iter().find(|peer| peer.node == *node).map_or(Index(0), |peer| peer.matched);
+                    progress.iter().find(|peer| peer.node == node).map_or(Index(0), |peer| peer.matched);
                 if matched == Index(0) || matched.0 + CAUGHT_UP_ENTRIES < self.consensus.last_index().0 {
                     return Ok(false);
                 }
                 // A voter that may not vote yet would only make the quorum larger.
-                if !self.peers.may_vote(*node) {
+                if !self.peers.may_vote(node) {
                     return Ok(false);
                 }
                 self.check_voters(&operation.request)?;
@@ -340,7 +341,7 @@ impl MembershipOperation {
         );
         let waits_for = match self.step {
             Step::Begin => None,
-            Step::Learning { proposed } | Step::Changing { proposed } => Some(proposed),
+            Step::Learning { proposed, .. } | Step::Changing { proposed } => Some(proposed),
             Step::Settling { since } => Some(since),
         };
         debug_assert!(waits_for.is_none_or(|index| index <= last), "a step waits for an entry of the log");

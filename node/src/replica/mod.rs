@@ -1,14 +1,17 @@
 //! One node's mind for one queue manager (L2): single owner of everything volatile, never waits.
 //!
 //! A *turn* is [`Replica::begin_turn`], [`Replica::handle`] for each event, [`Replica::end_turn`]. The parts
-//! (sessions, units, waiters, proposals, loads) are plain structs that do their own bookkeeping only; this file and the
+//! (`sessions`, `units`, `waiters`, `proposals`, `loads` and others) are plain structs that do their own bookkeeping only; this file and the
 //! `impl Replica` blocks of the others, a story each, conduct them:
 //!
 //! ```text
 //! admission      who is let in, and may do what
 //! calls          a call arrives: answered at once, parked in its session, or given to its story; sessions take turns
 //! handles        open, close, inquire
+//! dynamic        queues that are made by an open, and go with who made them
+//! leaving        what sessions leave whose clients are gone
 //! puts           is there room, was it put before; into the log, into memory, or into the unit
+//! repeats        a put that was put before
 //! reports        what messages ask to be told of their fate
 //! staging        large bodies and large units go ahead in parts
 //! gets           which message it is, and what happens when there is none
@@ -20,14 +23,20 @@
 //! expiry         messages whose time is over leave
 //! defining       changes of definitions that are under way
 //! administer     definitions, views of queues
+//! system_objects what a queue manager has when nobody has defined anything
+//! channels       who gets an instance of a channel, and who ends with it
 //! applier        committed entries → queue manager → answers, wake-ups
 //! leading        what only the leader has, as one value
 //! leadership     follower → elected → serving; what happens when that ends
+//! failovers      how this node came to serve, for the record
+//! canary         what canaries saw, into the log
 //! placement      who should lead: moves, nodes in maintenance, the preferred node
 //! maintenance    which nodes are in maintenance, and when that is refused
 //! running        the queue manager is started and ended
 //! compaction     how far the store and the log move
 //! room           room on the disks: who takes puts, and who should lead
+//! stalls         a disk that hangs: another node should lead
+//! reach          clients do not reach this node: another one should lead
 //! peers          what other nodes say, and what each is told
 //! clocks         the time of the log, and whose clock is wrong
 //! comparison     whether all copies are in the same state
@@ -37,6 +46,7 @@
 //! raising        the version that everybody speaks is raised
 //! listeners      the listeners that are defined, for whoever opens ports
 //! status         what administrators see
+//! inspect        what judges see
 //! holds          what must hold between all of these
 //! ```
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
@@ -119,7 +129,7 @@ pub use placement::{FailBack, Placement};
 pub use stats::Stats;
 pub use turn::TURN_WORK;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -267,11 +277,8 @@ pub struct Replica {
     /// The node was removed from the group.
     removed: bool,
 
-    /// When each peer last had everything, and since when this node has been asking.
-    in_sync_at: BTreeMap<NodeId, Instant>,
     /// A peer waits for a snapshot that is newer than what the store has.
     store_wanted: bool,
-    led_since: Instant,
     leader_known: Option<NodeId>,
     next_stats: Instant,
     stats: Stats,
@@ -332,9 +339,7 @@ impl Replica {
             drain_units_until: Instant(0),
             address_until: Instant(0),
             removed: false,
-            in_sync_at: BTreeMap::new(),
             store_wanted: false,
-            led_since: Instant(0),
             leader_known: None,
             next_stats: Instant(0),
             stats: Stats::default(),

@@ -9,7 +9,7 @@ use super::{Action, Replica};
 use crate::consensus::{terms_from_wire, terms_to_wire};
 use crate::types::{Index, NodeId, Speaks, Term, TermStarts, Version};
 
-/// So many of them are told in a greeting.
+/// How many terms a greeting tells of at most.
 const TERMS_TOLD: usize = 64;
 
 /// What is known of the peers, by their own word.

@@ -213,7 +213,7 @@ impl Replica {
         let leading = self.standing.serving()?;
         let since = leading.serving_since?;
         let has_tenure = self.now.instant.since(since) >= self.options.tenure;
-        let is_busy = leading.members.is_some() || leading.raising.is_some();
+        let is_busy = leading.membership_change.is_some() || leading.raising.is_some();
         if is_busy || !(has_tenure || planted::is(Bug::FailBackAtOnce)) || !fail_back.is_due(self.wall()) {
             return None;
         }

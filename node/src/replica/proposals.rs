@@ -1,6 +1,7 @@
 //! What was proposed and who waits for it: closed batches that still wait for consensus, and proposed entries that
 //! are not applied yet.
 
+use std::collections::btree_map::OccupiedEntry;
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
@@ -178,17 +179,14 @@ impl Proposals {
         self.encoder.speak(version);
     }
 
-    /// Rides behind everything that was proposed up to now.
-    pub fn ride(&mut self, ride: Ride) {
-        let item = Item::Ride(ride);
+    /// What rides behind everything that was proposed up to now; None where nothing was.
+    pub fn newest(&mut self) -> Option<&mut Vec<Item>> {
         if !self.encoder.is_empty() {
-            self.items.push(item);
-        } else if let Some(last) = self.closed.back_mut() {
-            last.items.push(item);
-        } else if let Some(mut last) = self.proposed.last_entry() {
-            last.get_mut().push(item);
-        } else {
-            unreachable!("a ride needs something to ride behind");
+            return Some(&mut self.items);
+        }
+        match self.closed.back_mut() {
+            Some(last) => Some(&mut last.items),
+            None => self.proposed.last_entry().map(OccupiedEntry::into_mut),
         }
     }
 

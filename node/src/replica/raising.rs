@@ -122,7 +122,7 @@ impl Replica {
             let detail = "the version is being raised already";
             return Err(Refusal::because(Reason::CallInProgress, detail));
         }
-        if leading.members.is_some() || !membership.voters_outgoing.is_empty() {
+        if leading.membership_change.is_some() || !membership.voters_outgoing.is_empty() {
             let detail = "a node is being added or removed; raise the version when that is done";
             return Err(Refusal::because(Reason::CallInProgress, detail));
         }

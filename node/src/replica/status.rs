@@ -117,7 +117,8 @@ impl Replica {
 
     /// For how long the peer has not had everything.
     fn lag(&self, node: NodeId) -> Duration {
-        let since = self.in_sync_at.get(&node).copied().unwrap_or(self.led_since);
+        let Some(leading) = self.standing.leading() else { return Duration::ZERO };
+        let since = leading.in_sync_at.get(&node).copied().unwrap_or(leading.since);
         self.now.instant.since(since)
     }
 
@@ -127,18 +128,14 @@ impl Replica {
             return;
         }
         self.next_stats = self.now.instant + STATS_INTERVAL;
-        if self.consensus.is_leader() {
-            let progress = self.consensus.progress();
-            self.stalls.note_peers(progress.iter(), self.now.instant);
-            for peer in progress {
-                if peer.active && peer.lag <= IN_SYNC_ENTRIES {
-                    self.in_sync_at.insert(peer.node, self.now.instant);
-                }
+        match self.standing.leading_mut() {
+            Some(leading) => {
+                let progress = self.consensus.progress();
+                self.stalls.note_peers(progress.iter(), self.now.instant);
+                let in_sync = progress.iter().filter(|peer| peer.active && peer.lag <= IN_SYNC_ENTRIES);
+                leading.in_sync_at.extend(in_sync.map(|peer| (peer.node, self.now.instant)));
             }
-        } else {
-            self.led_since = self.now.instant;
-            self.in_sync_at.clear();
-            self.stalls.forget_peers();
+            None => self.stalls.forget_peers(),
         }
         self.stats.sessions = self.sessions.programs() as u64;
         let sums = self.state.sums();

@@ -39,7 +39,7 @@ const WRITES_AHEAD: usize = 2;
 /// A turn that took less is not the longest one that anybody asks for.
 const LONG_TURN: Duration = Duration::from_millis(1);
 const STATS_EVERY: Duration = Duration::from_millis(200);
-/// So long a node is not heard before the log says that it is waited for.
+/// For how long a node is not heard before the log says that it is waited for.
 const WAITS_SAID_AFTER: Duration = Duration::from_secs(3);
 
 /// What carries out a replica's actions on disks and lines. Nothing in here waits for the mind.

@@ -1,6 +1,8 @@
 //! Who is this, and may anybody listen: TLS for clients and nodes, and the names in certificates (L3).
 //!
-//! What somebody *may do* is decided in the replica. Used by `listener` and `runtime`; `peer` is handed streams.
+//! What somebody *may do* is decided in the replica. Used by `config`, which looks whether the files have what is needed, and by
+//! `runtime`, which accepts connections with it. `listener` is handed streams, and what their certificates say. So is `peer`, but for the
+//! connections that it opens: for those it has rustls's configuration and does the handshake itself.
 
 mod acceptor;
 mod identity;

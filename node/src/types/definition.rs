@@ -40,7 +40,9 @@ pub struct Changes(BTreeMap<Selector, Option<Value>>);
 /// Who changed a definition, with what, and from where.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct By {
+    /// Whose rights counted; empty for the queue manager itself.
     pub user: String,
+    /// What the program calls itself.
     pub application: String,
     /// host:port; empty for what comes from inside a node.
     pub address: String,
@@ -69,6 +71,7 @@ pub struct Definition {
     pub settings: Settings,
     /// By the clock of the log.
     pub created: WallTime,
+    /// By the same; of what was never altered as `created`.
     pub altered: WallTime,
 }
 

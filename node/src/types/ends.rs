@@ -11,7 +11,7 @@ pub struct Ends {
 }
 
 impl Ends {
-    /// So many connections through one address are told to other nodes, and kept by them. Clients beyond that are left to
+    /// How many connections through one address other nodes are told of at most, and keep. Clients beyond that are left to
     /// their own timeouts when the address moves.
     pub const TOLD_MAX: usize = 20_000;
 

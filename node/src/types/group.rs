@@ -4,10 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Index, NodeId, QueueManagerId, Term, TermStarts};
 
+/// How a node is called and found, as the cluster file says it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodeInfo {
     pub name: String,
+    /// Host and port for other nodes.
     pub peer_address: String,
+    /// Host and port for programs that speak gRPC.
     pub client_address: String,
 }
 
@@ -15,10 +18,15 @@ pub struct NodeInfo {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Membership {
     pub voters: BTreeSet<NodeId>,
+    /// Those that voted before a change that is under way: a majority of them is needed too.
     pub voters_outgoing: BTreeSet<NodeId>,
+    /// They have the log and do not vote.
     pub learners: BTreeSet<NodeId>,
+    /// Voters that learn as soon as the change is over.
     pub learners_next: BTreeSet<NodeId>,
+    /// The leader ends the change by itself.
     pub auto_leave: bool,
+    /// Of all voters and learners.
     pub nodes: BTreeMap<NodeId, NodeInfo>,
     /// Ids that were removed; they never come back.
     pub removed: BTreeSet<NodeId>,
@@ -28,8 +36,11 @@ pub struct Membership {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SnapshotMeta {
     pub queue_manager: QueueManagerId,
+    /// The last entry that is in it.
     pub index: Index,
+    /// Of that entry.
     pub term: Term,
+    /// As of that entry.
     pub membership: Membership,
     /// Of all that is in it.
     pub terms: TermStarts,

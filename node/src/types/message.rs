@@ -46,6 +46,7 @@ padded_id!(/// CorrelId.
 padded_id!(/// GroupId.
     GroupId);
 
+/// MQPER_*: whether a message outlives the node that serves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Persistence {
     /// As DEFPSIST of the queue says; never on a message that was placed.
@@ -178,19 +179,26 @@ impl From<Bytes> for Body {
 
 /// MQMF_*: bits of a message's flags.
 pub mod message_flags {
+    /// The message may be cut into segments; nothing here does.
     pub const SEGMENTATION_ALLOWED: u32 = 0x1;
+    /// It is one; such a put is refused.
     pub const SEGMENT: u32 = 0x2;
+    /// It is the last one.
     pub const LAST_SEGMENT: u32 = 0x4;
+    /// It belongs to a group.
     pub const MSG_IN_GROUP: u32 = 0x8;
+    /// It ends its group; goes with [`MSG_IN_GROUP`] or without.
     pub const LAST_MSG_IN_GROUP: u32 = 0x10;
 }
 
 /// A message's place in its group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct InGroup {
+    /// Never none.
     pub group_id: GroupId,
-    /// From 1 on.
+    /// From 1 on, [`InGroup::NUMBER_MAX`] at most.
     pub sequence_number: u32,
+    /// Whether the group ends with it.
     pub is_last: bool,
 }
 
@@ -208,15 +216,21 @@ impl InGroup {
 /// MQMD version 2 in the form the node works with. What it does not look into stays as it came (`rest`).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Descriptor {
+    /// MsgId. Never none on a message that was placed.
     pub message_id: MessageId,
+    /// CorrelId; none where the program gave none.
     pub correlation_id: CorrelationId,
+    /// GroupId; none where the message is in no group.
     pub group_id: GroupId,
     /// None: DEFPRTY of the queue. Always Some, and at most 9, on a message that was placed.
     pub priority: Option<u8>,
+    /// As the queue says by DEFPSIST, until it is put.
     pub persistence: Persistence,
     /// Tenths of a second from the put; None is unlimited.
     pub expiry: Option<u32>,
+    /// BackoutCount: how often it was got and came back.
     pub backout_count: u32,
+    /// PutDate and PutTime, by the log's clock; 0 until it is placed.
     pub put_at: WallTime,
     /// MsgSeqNumber; 0 where nothing was said, which means 1.
     pub sequence_number: u32,
@@ -660,6 +674,7 @@ impl KnownFields {
     }
 }
 
+/// A message as it is put, kept and given.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Message {
     pub descriptor: Descriptor,

@@ -1,4 +1,6 @@
-//! Plain values of the domain (L0). Nothing here acts.
+//! Plain values of the domain (L0), and what reads and writes the ones that a put hands on: `message` and `fields` are a codec for
+//! Protobuf (ARCHITECTURE.md, decision 18), `message_selector` translates selectors and evaluates them. Nothing here decides,
+//! waits or does IO.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 #![warn(clippy::missing_errors_doc)]
 

@@ -36,6 +36,10 @@ impl<T> Pieces<T> {
             None => self.pieces.push_back(VecDeque::from([one])),
         }
         self.len += 1;
+        debug_assert!(
+            self.pieces.len() < 2 || self.len > (self.pieces.len() - 2) * PIECE,
+            "only the first piece and the last one are not full"
+        );
     }
 
     pub fn front(&self) -> Option<&T> {

@@ -89,7 +89,6 @@ impl ReportOptions {
     /// 2061 when one of them must not be passed over.
     pub fn check(self) -> Result<bool, Reason> {
         let unknown = self.0 & !Self::KNOWN;
-        debug_assert_eq!(unknown | (self.0 & Self::KNOWN), self.0, "an option is known or not");
         match unknown & !Self::ACCEPTED_UNKNOWN {
             0 => Ok(unknown != 0),
             _ => Err(Reason::ReportOptionsError),

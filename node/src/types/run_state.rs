@@ -23,11 +23,13 @@ impl RunState {
     /// Whether a queue manager of this state may come to be in that one: who has ended is started first, and a quiescing one is
     /// not called back.
     pub fn may_become(self, next: RunState) -> bool {
-        match next {
+        let may = match next {
             RunState::Running => self.is_ended(),
             RunState::Quiescing => self == RunState::Running,
             RunState::EndedNormally | RunState::EndedImmediately => !self.is_ended(),
-        }
+        };
+        debug_assert!(!may || self != next, "to be what it is already is no change");
+        may
     }
 }
 

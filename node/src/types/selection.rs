@@ -5,8 +5,11 @@ use super::{CorrelationId, GroupId, MessageId};
 /// MQMO_MATCH_*: only messages that match everything that is given.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
+    /// MQMO_MATCH_MSG_ID.
     pub message_id: Option<MessageId>,
+    /// MQMO_MATCH_CORREL_ID.
     pub correlation_id: Option<CorrelationId>,
+    /// MQMO_MATCH_GROUP_ID.
     pub group_id: Option<GroupId>,
     /// MsgSeqNumber; a message of no group has 1.
     pub sequence_number: Option<u32>,
@@ -17,6 +20,7 @@ pub struct Selection {
 }
 
 impl Selection {
+    /// Whether every message will do.
     pub fn is_any(&self) -> bool {
         *self == Selection::default()
     }

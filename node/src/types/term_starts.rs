@@ -6,7 +6,7 @@
 
 use super::{Index, Term};
 
-/// So many elections are remembered. What was committed before them cannot be compared any more.
+/// How many terms are remembered. What was committed before them cannot be compared any more.
 const TERMS_MAX: usize = 1024;
 
 /// First entry of each term, in order.

@@ -9,6 +9,7 @@
 
 use std::fmt;
 
+/// What a queue manager has, and what is written of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version(pub u32);
 
@@ -46,6 +47,7 @@ impl Speaks {
         Speaks { newest, ..Speaks::RELEASE }
     }
 
+    /// Whether it is spoken.
     pub fn has(self, version: Version) -> bool {
         (self.oldest..=self.newest).contains(&version)
     }
@@ -87,6 +89,7 @@ pub struct NotSpoken {
 }
 
 fn way_out(version: Version, speaks: Speaks) -> &'static str {
+    debug_assert!(!speaks.has(version), "what is spoken needs no way out");
     match version > speaks.newest {
         true => "start the newer release that this node ran, or that the other nodes run",
         false => "start a release that speaks both first; upgrade one release at a time",

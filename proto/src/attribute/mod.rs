@@ -52,11 +52,11 @@ pub enum Form {
     Word(Words),
     /// Its name alone for 1, this name for 0; no value in brackets.
     Flag { off: &'static str },
-    /// At most so many characters.
+    /// At most this many characters.
     Text { most: usize },
     /// Empty, or the name of an object with at most so many characters.
     Name { most: usize },
-    /// At most so many texts (`members`) of at most so many characters each.
+    /// At most `members` texts of at most `most` characters each.
     List { most: usize, members: usize },
 }
 

@@ -17,8 +17,8 @@ use super::replay::Replay;
 use super::versions::Versions;
 use super::waits::{self, Waits};
 use super::{log_and_store, one_server, quorum, turns};
+use crate::sim::counters::Counters;
 use crate::sim::node::{Node, Process, queue_manager_id};
-use crate::sim::world::Counters;
 
 pub type Broken = Option<(&'static str, String)>;
 

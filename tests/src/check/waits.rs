@@ -8,8 +8,8 @@ use trimaran_node::replica::{Replica, WaitView};
 use trimaran_node::types::Position;
 
 use super::turns;
+use crate::sim::clock::TICK_US;
 use crate::sim::node::Node;
-use crate::sim::world::TICK_US;
 
 pub const NAME: &str = "no wait beside a message";
 

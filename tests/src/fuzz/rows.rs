@@ -6,7 +6,7 @@ use trimaran_node::types::{Index, Speaks};
 
 use super::Target;
 use super::pieces::{Pieces, joined};
-use super::samples::{ID, meta, name, written_store};
+use super::samples::{ID, everything, meta, name, written_store};
 use crate::sim::disk::StoredRows;
 
 pub const TARGET: Target = Target { name: "rows", about: "a start on rows of the message store", run, seeds };
@@ -23,11 +23,18 @@ fn run(bytes: &[u8]) {
     load(&store);
 }
 
-/// What is loaded can be looked at and written again.
+/// What is loaded can be looked at, written again, and goes on: what follows in the log does to it what it does to any other.
 pub fn load(store: &StoredRows) {
     if let Ok(mut manager) = QueueManager::load(ID, name(), store, Speaks::RELEASE) {
-        let _ = manager.check_invariants();
+        let found = manager.check_invariants();
         manager.digest();
+        manager.take_store_batch(Index(1), meta());
+        for command in everything() {
+            manager.apply(command);
+        }
+        if found.is_ok() {
+            assert_eq!(manager.check_invariants(), Ok(()), "what held goes on to hold");
+        }
         manager.take_store_batch(Index(1), meta());
     }
 }

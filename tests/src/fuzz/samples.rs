@@ -1,13 +1,20 @@
 //! A queue manager that has some of everything: what targets begin with.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use trimaran_node::qmgr::command::encode_one;
 use trimaran_node::qmgr::{Command, Place, QueueManager, Removal};
 use trimaran_node::types::definition::{By, Changes, ObjectKind, ObjectRef, RecordAction};
 use trimaran_node::types::{
-    Body, Descriptor, Index, Membership, Message, MessageId, ObjectName, Persistence, Position, ProducerId,
-    ProducerSequence, QueueId, QueueManagerId, Reason, SnapshotMeta, StagedBodyId, UnitId, WallTime,
+    Body, Descriptor, Index, Membership, Message, MessageId, NodeId, ObjectName, Persistence, Position,
+    ProducerId, ProducerSequence, QueueId, QueueManagerId, Reason, RunState, SnapshotMeta, StagedBodyId,
+    Term, UnitId, Version, WallTime,
 };
+use trimaran_proto::admin::v1::classified::Class;
+use trimaran_proto::admin::v1::failover_account::Cause;
+use trimaran_proto::admin::v1::handing_over::Why;
+use trimaran_proto::admin::v1::{Classified, FailoverAccount, HandingOver};
 
 use crate::sim::disk::{StoredRows, apply_changes, initial_snapshot};
 
@@ -53,7 +60,8 @@ pub fn everything() -> Vec<Command> {
         let record = ObjectRef::record(ObjectKind::Authority, "ORDERS", &Changes::default());
         Command::SetRecord { record, action, changes: Changes::default(), by: by() }
     };
-    let staged = encode_one(Command::SealUnit { unit: unit("late"), units_decided: 0 });
+    let late = Some((unit("late"), 0));
+    let staged = encode_one(Command::CommitUnit { unit: late, places: vec![place(6)], removals: Vec::new() });
     vec![
         Command::BeginTerm { leader: None },
         define(queue()),
@@ -80,6 +88,26 @@ pub fn everything() -> Vec<Command> {
         Command::DropStaged(vec![StagedBodyId(3)]),
         Command::Clear { object: ObjectRef::new(ObjectKind::LocalQueue, "GONE"), by: by() },
         Command::Delete { object: ObjectRef::new(ObjectKind::LocalQueue, "GONE"), purge: false, by: by() },
+        Command::Raise { to: Version::RECORDS, leader: (NodeId(1), Term(2)) },
+        Command::HandOver(HandingOver { why: Why::Stop.into(), ..HandingOver::default() }),
+        Command::BeginTerm { leader: Some((NodeId(2), Term(3))) },
+        Command::Account {
+            term: Term(3),
+            account: FailoverAccount { cause: Cause::Crash.into(), ..FailoverAccount::default() },
+        },
+        Command::HandOver(HandingOver { why: Why::Drain.into(), ..HandingOver::default() }),
+        Command::Classify(Classified {
+            number: 1,
+            class: Class::Human.into(),
+            because: "a cable".into(),
+            ..Classified::default()
+        }),
+        Command::Maintain { node: NodeId(2), begins: true },
+        Command::Maintain { node: NodeId(1), begins: false },
+        Command::CanaryGood { node: NodeId(1), silent: None },
+        Command::CanaryGood { node: NodeId(2), silent: Some(Duration::from_millis(1_003)) },
+        Command::CanaryLapsed,
+        Command::Run { state: RunState::EndedNormally, by: by() },
     ]
 }
 
@@ -105,4 +133,52 @@ fn place(number: u64) -> Place {
     let producer = Some(ProducerSequence { producer, sequence: number, repeated: false });
     let message = Box::new(message);
     Place { queue: QueueId(1), message, unique: None, producer, warning: None, staged: None, report: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// A number for each kind: a new one gets the next, and its place in [`everything`].
+    fn kind_of(command: &Command) -> usize {
+        match command {
+            Command::Place(_) => 0,
+            Command::Remove(_) => 1,
+            Command::CommitUnit { .. } => 2,
+            Command::Backout(_) => 3,
+            Command::Expire(_) => 4,
+            Command::SealUnit { .. } => 5,
+            Command::StageBody { .. } => 6,
+            Command::DropStaged(_) => 7,
+            Command::Define { .. } => 8,
+            Command::Alter { .. } => 9,
+            Command::Delete { .. } => 10,
+            Command::Clear { .. } => 11,
+            Command::SetRecord { .. } => 12,
+            Command::BeginTerm { leader: None } => 13,
+            Command::BeginTerm { leader: Some(_) } => 14,
+            Command::HandOver(_) => 15,
+            Command::Account { .. } => 16,
+            Command::Raise { .. } => 17,
+            Command::Maintain { .. } => 18,
+            Command::Run { .. } => 19,
+            Command::Classify(_) => 20,
+            Command::CanaryGood { .. } => 21,
+            Command::CanaryLapsed => 22,
+            Command::Staged { .. } => 23,
+        }
+    }
+
+    #[test]
+    fn everything_has_commands_of_every_kind_and_each_is_carried_out() {
+        let kinds: BTreeSet<usize> = everything().iter().map(kind_of).collect();
+        assert_eq!(kinds, (0..=23).collect());
+        let mut manager = manager();
+        for command in everything() {
+            let said = format!("{command:?}");
+            assert!(manager.apply(command).verdict.is_ok(), "{said}");
+        }
+    }
 }

@@ -1,16 +1,17 @@
-//! An administrator who alters definitions and looks at them while another one does the same, and writes down what
-//! each call was answered.
+//! An administrator who alters definitions, sets records, and looks at them while another one does the same, and writes down
+//! what each call was answered. Some objects are deleted and defined anew.
 //!
 //! Two of them share each queue manager: what one of them was acknowledged must be there, whatever the other did at
-//! that moment. The judge is `check/changes.rs`; every value is given once in a run, so that it says whose it is.
+//! that moment. The judge is `check/changes.rs`, to whom each call is what it makes of attributes: whether an object is defined is
+//! one, and so is each member of a record's list. Values of real attributes are given once in a run, so that they say whose they are.
 
 use trimaran_node::mqi::{Admin, Call, Completion, Data};
-use trimaran_node::types::definition::{Changes, Definition, ObjectRef};
+use trimaran_node::types::definition::{Changes, Definition, ObjectRef, RecordAction};
 use trimaran_node::types::{Reason, Token};
 
 use super::app::{Input, Output};
 use super::history::{Answer, History, Settings, What};
-use super::workload;
+use super::workload::{self, Record};
 use crate::sim::rng::Rng;
 
 pub struct Administrator {
@@ -143,9 +144,11 @@ impl Administrator {
                 self.lost(now);
             }
             Data::Objects(objects) => {
-                if let (What::Display { shown, .. }, [object]) = (&mut operation.what, objects.as_slice()) {
-                    *shown = Some(shown_of(&object.definition));
-                    if self.finishing {
+                let looked_at = waiting.looks_at.map(|number| &self.objects[number]);
+                let found = objects.first().map(|object| &object.definition);
+                if let (What::Display { shown, .. }, Some(object)) = (&mut operation.what, looked_at) {
+                    *shown = shown_of(object, found);
+                    if self.finishing && shown.is_some() {
                         self.to_look_at.retain(|object| Some(*object) != waiting.looks_at);
                     }
                 }
@@ -201,8 +204,13 @@ impl Administrator {
         let number = self.rng.below(until as u64) as usize;
         let object = self.objects[number].clone();
         self.altered = Some(number);
-        self.values_given += 1;
-        let value = self.number * 10_000 + self.values_given;
+        if let Some(record) = Record::of(&object) {
+            return self.set(object, record);
+        }
+        if workload::REMADE.contains(&object.name.as_str()) && self.rng.chance(400) {
+            return self.remake(object);
+        }
+        let value = self.next_value();
         let said = workload::harmless_change(&mut self.rng, &object, value);
         let attributes = said.iter().map(|(name, value)| (*name, value.as_str()));
         let changes = Changes::parse(object.kind, attributes).expect("valid");
@@ -210,11 +218,84 @@ impl Administrator {
         (None, What::Alter { object: self.name_of(&object), changes: said }, Admin::Alter { object, changes })
     }
 
+    /// Every number is given once.
+    fn next_value(&mut self) -> u32 {
+        self.values_given += 1;
+        self.number * 10_000 + self.values_given
+    }
+
+    /// Deletes the object, or defines it, in the place of what is there or not.
+    fn remake(&mut self, object: ObjectRef) -> (Option<usize>, What, Admin) {
+        let name = self.name_of(&object);
+        if self.rng.chance(400) {
+            let changes = vec![(DEFINED.to_string(), "NO".to_string())];
+            return (None, What::Alter { object: name, changes }, Admin::Delete { object, purge: false });
+        }
+        let value = self.next_value();
+        let said = workload::harmless_change(&mut self.rng, &object, value);
+        let attributes = said.iter().map(|(name, value)| (*name, value.as_str()));
+        let said = Changes::parse(object.kind, attributes).expect("valid");
+        // What is not said is as it is by default, whatever it was before.
+        let mut made = Definition::new(object.clone()).with(&workload::definition_of(&object));
+        made = made.with(&said);
+        let changes = shown_of(&object, Some(&made)).expect("it is defined");
+        let define = Admin::Define {
+            object,
+            like: String::new(),
+            replace: self.rng.chance(600),
+            changes: made.as_changes(),
+        };
+        (None, What::Alter { object: name, changes }, define)
+    }
+
+    fn set(&mut self, object: ObjectRef, record: &Record) -> (Option<usize>, What, Admin) {
+        use RecordAction::{Add, Remove, RemoveAll, Replace};
+        let actions = [Add, Add, Add, Remove, Remove, Remove, Replace, Replace, RemoveAll];
+        let action = *self.rng.pick(&actions).expect("not empty");
+        let first = self.rng.below(3) as usize;
+        let count = 1 + self.rng.below(2) as usize;
+        let twice = [record.members, record.members].concat();
+        let named = &twice[first..first + count];
+        let said = |is_member: bool| if is_member { "YES" } else { "NO" }.to_string();
+        let changes = record.members.iter().filter_map(|member| {
+            let is_named = named.contains(member);
+            let becomes = match action {
+                Add => is_named.then_some(true),
+                Remove => is_named.then_some(false),
+                Replace => Some(is_named),
+                RemoveAll => Some(false),
+            };
+            becomes.map(|is_member| (member.to_string(), said(is_member)))
+        });
+        let what = What::Alter { object: self.name_of(&object), changes: changes.collect() };
+        let changes = match action {
+            RemoveAll => Changes::default(),
+            _ => record.changes(named),
+        };
+        (None, what, Admin::SetRecord { record: object, action, changes })
+    }
+
     fn name_of(&self, object: &ObjectRef) -> String {
         format!("{object}@{}", self.queue_manager)
     }
 }
 
-fn shown_of(definition: &Definition) -> Settings {
-    definition.attributes().map(|(attribute, value)| (attribute.name.to_string(), value)).collect()
+/// An attribute that only the judge knows: whether the object is there.
+const DEFINED: &str = "DEFINED";
+
+/// What is said of an object by whoever finds this of it; None where something must be found and is not.
+fn shown_of(object: &ObjectRef, found: Option<&Definition>) -> Option<Settings> {
+    let settings = found.into_iter().flat_map(Definition::attributes);
+    let settings = settings.map(|(attribute, value)| (attribute.name.to_string(), value));
+    let word = |is_so: bool| if is_so { "YES" } else { "NO" }.to_string();
+    if let Some(record) = Record::of(object) {
+        let list = settings.filter(|(name, _)| name == record.list).map(|(_, members)| members).next();
+        let list = list.unwrap_or_default();
+        let is_member = |member: &&str| list.split(',').any(|one| one.trim_matches('\'') == *member);
+        let members = record.members.iter();
+        return Some(members.map(|member| (member.to_string(), word(is_member(member)))).collect());
+    }
+    let may_be_gone = workload::REMADE.contains(&object.name.as_str());
+    let is_defined = may_be_gone.then(|| (DEFINED.to_string(), word(found.is_some())));
+    (found.is_some() || may_be_gone).then(|| settings.chain(is_defined).collect())
 }

@@ -86,7 +86,7 @@ pub enum What {
         queue: u32,
         depth: Option<u64>,
     },
-    /// An administrator gives attributes of an object new values.
+    /// An administrator gives attributes of an object new values: alters it, sets a record, deletes it or defines it anew.
     Alter {
         object: String,
         changes: Settings,

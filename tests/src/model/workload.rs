@@ -98,11 +98,65 @@ pub fn retention(seed: u64) -> Retention {
     }
 }
 
+/// Those of them that administrators also delete and define anew: nothing that programs do meets them.
+pub const REMADE: [&str; 3] = ["ELSEWHERE", "PRICES", "PASSWORDS"];
+
+/// Records for administrators to set: kind, profile, what tells it from others of the profile, its list and members for that.
+pub const RECORDS: [Record; 2] = [
+    Record {
+        kind: ObjectKind::ChannelAuth,
+        profile: "APP.SVRCONN",
+        keys: &[("TYPE", "BLOCKUSER")],
+        list: "USERLIST",
+        members: ["alice", "bob", "carol"],
+    },
+    Record {
+        kind: ObjectKind::Authority,
+        profile: "ORDERS",
+        keys: &[("OBJTYPE", "QUEUE"), ("ENTTYPE", "PRINCIPAL"), ("ENTITY", "app")],
+        list: "AUTHLIST",
+        members: ["BROWSE", "GET", "PUT"],
+    },
+];
+
+pub struct Record {
+    pub kind: ObjectKind,
+    pub profile: &'static str,
+    pub keys: &'static [(&'static str, &'static str)],
+    pub list: &'static str,
+    pub members: [&'static str; 3],
+}
+
+impl Record {
+    pub fn of(object: &ObjectRef) -> Option<&'static Record> {
+        RECORDS.iter().find(|record| record.kind == object.kind)
+    }
+
+    /// What is said to set it with these members.
+    pub fn changes(&self, members: &[&str]) -> Changes {
+        let members = members.join(",");
+        let list = (!members.is_empty()).then_some((self.list, members.as_str()));
+        Changes::parse(self.kind, self.keys.iter().copied().chain(list)).expect("valid")
+    }
+
+    fn object(&self) -> ObjectRef {
+        ObjectRef::record(self.kind, self.profile, &self.changes(&[]))
+    }
+}
+
 /// Everything that administrators alter.
 pub fn altered_objects() -> Vec<ObjectRef> {
     let queues = USED.iter().map(|queue| ObjectRef::local_queue(&queue_name(*queue as u32)));
     let others = OBJECTS.iter().map(|(kind, name, _)| ObjectRef::new(*kind, *name));
-    queues.chain(others).chain([ObjectRef::manager()]).collect()
+    let records = RECORDS.iter().map(Record::object);
+    queues.chain(others).chain([ObjectRef::manager()]).chain(records).collect()
+}
+
+/// What defines one of [`OBJECTS`].
+pub fn definition_of(object: &ObjectRef) -> Changes {
+    let (kind, _, attributes) =
+        OBJECTS.iter().find(|(_, name, _)| *name == object.name).expect("it is one of those objects");
+    Changes::parse(*kind, attributes.iter().copied()).expect("valid")
 }
 
 /// A change an administrator makes in the middle of a run, with a number that nobody else uses; it loses no message and

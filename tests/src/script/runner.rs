@@ -28,9 +28,9 @@ use super::mqsc::{self, Mqsc};
 use super::parser::{Block, words};
 use super::puppet::Puppet;
 use crate::model::app::{Input, Output};
-use crate::sim::nemesis::FaultEnd;
 use crate::sim::node::queue_manager_id;
 use crate::sim::run::Knobs;
+use crate::sim::schedule::FaultEnd;
 use crate::sim::trace::Trace;
 use crate::sim::world::{Plan, Program, Step, World, new_node, node_info};
 

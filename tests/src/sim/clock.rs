@@ -11,6 +11,9 @@ pub struct Clock {
     wall_offset_ms: i64,
 }
 
+/// One tick of a run, as figures count them: 10 ms of virtual time.
+pub const TICK_US: u64 = 10_000;
+
 /// 2026-01-01 in milliseconds: where every run begins.
 pub const EPOCH_MS: i64 = 1_767_225_600_000;
 

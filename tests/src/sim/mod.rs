@@ -11,6 +11,7 @@ pub mod node;
 pub mod wire;
 pub mod address;
 pub mod schedule;
+pub mod counters;
 pub mod world;
 pub mod nemesis;
 pub mod run;

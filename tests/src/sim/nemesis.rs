@@ -7,55 +7,8 @@ use trimaran_node::types::{Instant, NodeId, RoleView, Version};
 use super::disk::Depth;
 use super::net::Quality;
 use super::node::queue_manager_id;
-use super::schedule::Fault;
+use super::schedule::{Fault, FaultEnd};
 use super::world::{Program, Step, World, new_node, node_info};
-
-#[derive(Clone, Debug)]
-pub enum FaultEnd {
-    Start {
-        node: u64,
-    },
-    Mend {
-        cuts: Vec<(u64, u64)>,
-    },
-    MendClients {
-        node: u64,
-    },
-    RestoreQuality {
-        links: Vec<(u64, u64)>,
-    },
-    SlowNode {
-        node: u64,
-    },
-    SlowDisk {
-        node: u64,
-    },
-    GoodCalls {
-        node: u64,
-    },
-    GoodRows {
-        node: u64,
-    },
-    DiskRoom {
-        node: u64,
-    },
-    StoreRoom {
-        node: u64,
-    },
-    NoDrift {
-        node: u64,
-    },
-    /// The drained node has had time enough.
-    Drained {
-        node: u64,
-    },
-    /// A membership change is asked for once its new node runs, then the old one goes.
-    Retire {
-        node: u64,
-        replaced_by: u64,
-        asked: bool,
-    },
-}
 
 /// A call of an operator who waits no longer is over by then, wherever it was.
 const RAISE_US_MAX: u64 = 10_000_000;

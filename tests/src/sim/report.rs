@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use super::clock::TICK_US;
 use super::commit::commit;
+use super::counters::Counters;
 use super::run::Verdict;
 use super::schedule::Fault;
-use super::world::Counters;
 
 /// Things that must happen in any good set of runs; one that never does means that the design of the runs is bad.
 pub const MARKS_WANTED: &[&str] = &[
@@ -124,7 +125,7 @@ impl Summary {
 pub fn failure(verdict: &Verdict, command: &str) -> String {
     let Some(violation) = &verdict.violation else { return String::new() };
     let mut text = String::new();
-    let _ = writeln!(text, "seed {} FAILED at tick {}", verdict.seed, violation.at / super::world::TICK_US);
+    let _ = writeln!(text, "seed {} FAILED at tick {}", verdict.seed, violation.at / TICK_US);
     let _ = writeln!(text, "  commit   {}", commit());
     let _ = writeln!(text, "  promise  {}", violation.checker);
     let _ = writeln!(text, "  {}", violation.sentence);

@@ -6,14 +6,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use super::address::Flaw;
+use super::clock::TICK_US;
 use super::commit::commit;
+use super::counters::Counters;
 use super::disk::{self, Depth, Failure, Sites};
 use super::net::Quality;
 use super::node::Setup;
 use super::rng::Rng;
 use super::schedule::{Fault, Places, Schedule};
 use super::trace::Trace;
-use super::world::{Counters, Plan, Program, TICK_US, Violation, World, initial_membership};
+use super::world::{Plan, Program, Violation, World, initial_membership};
 use crate::check::{self, log_time};
 use crate::model::administrator::Administrator;
 use crate::model::app::App;

@@ -170,6 +170,54 @@ impl Places {
     }
 }
 
+/// What ends a fault, later.
+#[derive(Clone, Debug)]
+pub enum FaultEnd {
+    Start {
+        node: u64,
+    },
+    Mend {
+        cuts: Vec<(u64, u64)>,
+    },
+    MendClients {
+        node: u64,
+    },
+    RestoreQuality {
+        links: Vec<(u64, u64)>,
+    },
+    SlowNode {
+        node: u64,
+    },
+    SlowDisk {
+        node: u64,
+    },
+    GoodCalls {
+        node: u64,
+    },
+    GoodRows {
+        node: u64,
+    },
+    DiskRoom {
+        node: u64,
+    },
+    StoreRoom {
+        node: u64,
+    },
+    NoDrift {
+        node: u64,
+    },
+    /// The drained node has had time enough.
+    Drained {
+        node: u64,
+    },
+    /// A membership change is asked for once its new node runs, then the old one goes.
+    Retire {
+        node: u64,
+        replaced_by: u64,
+        asked: bool,
+    },
+}
+
 /// How often each kind was injected.
 #[derive(Clone, Debug, Default)]
 pub struct FaultCounts(pub BTreeMap<Fault, u64>);

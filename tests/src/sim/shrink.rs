@@ -1,8 +1,8 @@
 //! Makes a failing run smaller while it goes on failing: fewer kinds of faults, fewer programs, fewer ticks.
 
+use super::clock::TICK_US;
 use super::days::run;
 use super::run::{Knobs, Verdict};
-use super::world::TICK_US;
 
 pub struct Shrunk {
     pub knobs: Knobs,

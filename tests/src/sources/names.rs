@@ -45,7 +45,7 @@ pub fn names_in(module: &Module) -> Vec<Name> {
 }
 
 /// What `crate` means there: a binary is a crate of its own.
-fn root_of(module: &Module) -> Vec<String> {
+pub(super) fn root_of(module: &Module) -> Vec<String> {
     let length = match module.path.first().map(String::as_str) {
         Some("main" | "build") => 1,
         Some("bin" | "tests" | "examples" | "benches") => 2,

@@ -28,13 +28,13 @@ use crate::{
 
 /// One node that answers, for one queue manager.
 #[derive(Clone)]
-struct Copy {
+struct NodeCopy {
     node: String,
     address: String,
     view: QueueManagerStatus,
 }
 
-impl Copy {
+impl NodeCopy {
     /// Each node knows its own.
     fn id(&self) -> u64 {
         let own = self.view.instances.iter().find(|instance| instance.node == self.node);
@@ -109,7 +109,7 @@ fn other_histories(serving: &QueueManagerStatus) -> Vec<String> {
 /// What is left of one queue manager, and what going on with it costs.
 struct Plan {
     name: String,
-    copies: Vec<Copy>,
+    copies: Vec<NodeCopy>,
     best: usize,
     /// Who leads and does not serve, if somebody does.
     leader: Option<String>,
@@ -148,7 +148,7 @@ pub async fn run(global: &Global, args: RecoverArgs) -> Outcome {
         for (address, answer) in &answers {
             let Ok(status) = answer else { continue };
             let view = status.queue_managers.iter().find(|manager| manager.name == name);
-            copies.extend(view.map(|view| Copy {
+            copies.extend(view.map(|view| NodeCopy {
                 node: status.node.clone(),
                 address: address.clone(),
                 view: view.clone(),
@@ -195,7 +195,7 @@ pub async fn run(global: &Global, args: RecoverArgs) -> Outcome {
 }
 
 impl Plan {
-    fn of(name: String, copies: Vec<Copy>) -> Option<Plan> {
+    fn of(name: String, copies: Vec<NodeCopy>) -> Option<Plan> {
         let leader = copies.iter().map(|copy| &copy.view.active_node).find(|node| !node.is_empty()).cloned();
         let leads = leader.as_ref().and_then(|leader| copies.iter().position(|copy| copy.node == *leader));
         // Whoever leads has everything that was committed before.
@@ -207,7 +207,7 @@ impl Plan {
         let silent = voters.iter().filter(|voter| !answering(voter)).map(|voter| voter.to_string()).collect();
         let promises: Vec<Option<u64>> = voters
             .iter()
-            .map(|voter| copies.iter().find(|copy| copy.node == **voter).and_then(Copy::promise))
+            .map(|voter| copies.iter().find(|copy| copy.node == **voter).and_then(NodeCopy::promise))
             .collect();
         let loss = loss(&promises, copies[best].view.last_index);
         Some(Plan { name, copies, best, leader, silent, loss })
@@ -302,7 +302,7 @@ impl Plan {
     /// What a person can do where no node that answers has anything.
     fn ways_out(&self) -> String {
         let name = &self.name;
-        let remembers = |copy: &Copy| copy.promise().map(|index| format!("{} up to {index}", copy.node));
+        let remembers = |copy: &NodeCopy| copy.promise().map(|index| format!("{} up to {index}", copy.node));
         let remember: Vec<String> = self.copies.iter().filter_map(remembers).collect();
         let what = match remember.is_empty() {
             true => format!(
@@ -374,7 +374,7 @@ impl Plan {
 
     /// What `show` says. `lost_last` is null when nobody knows how far the loss goes.
     fn as_json(&self) -> Value {
-        let node = |copy: &Copy| {
+        let node = |copy: &NodeCopy| {
             let (term, index) = copy.end();
             json!({
                 "node": copy.node,
@@ -506,7 +506,7 @@ impl Plan {
 }
 
 /// One of the two has what the other does not have, and only a person knows which is to go on.
-fn another_history(one: &Copy, other: &Copy) -> String {
+fn another_history(one: &NodeCopy, other: &NodeCopy) -> String {
     let (parted, other) = if one.has_another_history() { (one, other) } else { (other, one) };
     format!(
         "{} has another history than {}: both have entries that the other does not have, and the error log of {} says from which \
@@ -551,7 +551,7 @@ mod tests {
         );
     }
 
-    fn copy(node: &str, role: &str, active_node: &str, last_index: u64) -> Copy {
+    fn copy(node: &str, role: &str, active_node: &str, last_index: u64) -> NodeCopy {
         let view = QueueManagerStatus {
             name: "q".into(),
             role: role.into(),
@@ -562,14 +562,14 @@ mod tests {
             voters: ["a", "b", "c"].map(String::from).to_vec(),
             ..Default::default()
         };
-        Copy { node: node.into(), address: format!("{node}:1"), view }
+        NodeCopy { node: node.into(), address: format!("{node}:1"), view }
     }
 
     fn args() -> RecoverArgs {
         RecoverArgs { from_best: true, without: Vec::new(), begin_anew: false, confirm: None }
     }
 
-    fn refusal(copies: Vec<Copy>) -> String {
+    fn refusal(copies: Vec<NodeCopy>) -> String {
         let plan = Plan::of("q".into(), copies).unwrap();
         match plan.check(&args()) {
             Err(Failure::Check(text)) => text,
@@ -602,7 +602,7 @@ mod tests {
     }
 
     /// A node that lost its log and its message store; its mark says how much it acknowledged.
-    fn with_its_mark_only(node: &str, acknowledged: Option<u64>) -> Copy {
+    fn with_its_mark_only(node: &str, acknowledged: Option<u64>) -> NodeCopy {
         let mut copy = copy(node, "recovering", "", 1);
         copy.view.acknowledged_index = acknowledged;
         copy
@@ -646,15 +646,15 @@ mod tests {
         assert!(text.contains("New nodes begin by themselves when all of a, b, c are there"), "{text}");
 
         // One that still has something is not given up in passing, and one that is silent not at all.
-        let mut some: Vec<Copy> = left();
+        let mut some: Vec<NodeCopy> = left();
         some[2] = copy("c", "recovering", "", 12);
         let Err(Failure::Check(text)) = Plan::of("q".into(), some).unwrap().check(&anew) else { panic!() };
         assert!(text.contains("c has entries of q up to 12"), "{text}");
-        let mut two: Vec<Copy> = left();
+        let mut two: Vec<NodeCopy> = left();
         two.truncate(2);
         let Err(Failure::Check(text)) = Plan::of("q".into(), two).unwrap().check(&anew) else { panic!() };
         assert!(text.contains("c does not answer"), "{text}");
-        let mut one: Vec<Copy> = left();
+        let mut one: Vec<NodeCopy> = left();
         one.truncate(1);
         let Err(Failure::Check(text)) = Plan::of("q".into(), one).unwrap().check(&anew) else { panic!() };
         assert!(
@@ -668,7 +668,7 @@ mod tests {
         let mut kept = copy("a", "recovering", "", 12);
         let reason = OTHER_HISTORY.to_string();
         kept.view.instances = vec![InstanceStatus { node: "a".into(), reason, ..InstanceStatus::default() }];
-        let plan = |others: [Copy; 2]| {
+        let plan = |others: [NodeCopy; 2]| {
             let [b, c] = others;
             Plan::of("q".into(), vec![kept.clone(), b, c]).unwrap()
         };
@@ -738,7 +738,7 @@ mod tests {
         assert!(text.starts_with("d runs q, and does not vote") && text.contains("--without d"), "{text}");
         let without = RecoverArgs { without: vec!["d".into()], ..args() };
         assert!(Plan::of("q".into(), copies()).unwrap().check(&without).is_ok());
-        let mut removed: Vec<Copy> = copies();
+        let mut removed: Vec<NodeCopy> = copies();
         removed[3].view.role = "removed".into();
         assert!(Plan::of("q".into(), removed).unwrap().check(&args()).is_ok());
     }

@@ -17,7 +17,7 @@ use crate::replica::{Delivery, Inbox};
 use crate::types::Token;
 use crate::types::definition::ObjectKind;
 
-/// How long the page waits for a queue manager's thread. It comes without its lines when that is not enough.
+/// How long the page waits for a queue manager's task. It comes without its lines when that is not enough.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 pub async fn page(State(watched): State<Watched>) -> impl IntoResponse {
@@ -46,7 +46,7 @@ pub async fn page(State(watched): State<Watched>) -> impl IntoResponse {
     ([(CONTENT_TYPE, Page::CONTENT_TYPE)], text)
 }
 
-/// What only the queue manager's thread knows: the other instances, and its queues if it serves and has not too many.
+/// What only the queue manager's task knows: the other instances, and its queues if it serves and has not too many.
 async fn asked(inbox: &Inbox) -> (Option<Box<StatusView>>, Vec<QueueView>) {
     let status = match tokio::time::timeout(PATIENCE, ask(inbox, Operate::Status)).await {
         Ok(Some(Completion { data: Data::Status(status), .. })) => status,

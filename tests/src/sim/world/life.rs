@@ -7,7 +7,7 @@ use super::{Step, World, room};
 use crate::check::versions;
 use crate::model::app::Input;
 use crate::sim::disk::{DiskFailed, Failure, StartFailed};
-use crate::sim::nemesis::FaultEnd;
+use crate::sim::schedule::FaultEnd;
 
 impl World {
     pub fn start_node(&mut self, id: u64) {

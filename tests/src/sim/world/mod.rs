@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use trimaran_node::consensus::Entry;
 use trimaran_node::mqi::Call;
-use trimaran_node::replica::{Action, DiskRoom, Event, Stats};
+use trimaran_node::replica::{Action, DiskRoom, Event};
 use trimaran_node::types::{
     Instant, Membership, NodeId, NodeInfo, QueueManagerId, RequestId, Token, Version, WriteNumber,
 };
@@ -24,14 +24,14 @@ use trimaran_node::vip::policy::Order;
 use trimaran_proto::replica::v1::peer_message::Message as PeerMessage;
 
 use super::address::Flaw;
-use super::clock::Clock;
+use super::clock::{Clock, TICK_US};
+use super::counters::Counters;
 use super::depth_b::StoresOnDisk;
 use super::disk::{Depth, Disk, Failure, MemoryDisk, StoredRows};
-use super::nemesis::FaultEnd;
 use super::net::{Net, Quality};
 use super::node::{Node, Setup};
 use super::rng::Rng;
-use super::schedule::{Fault, FaultCounts, Schedule};
+use super::schedule::{Fault, FaultEnd, Schedule};
 use super::trace::Trace;
 use crate::check::answered;
 use crate::check::instant::InstantChecks;
@@ -42,8 +42,6 @@ use crate::model::history::History;
 use crate::model::operator::Operator;
 use crate::script::puppet::Puppet;
 
-/// One tick of a run, as figures count them: 10 ms of virtual time.
-pub const TICK_US: u64 = 10_000;
 /// A replica without events has a turn at least this often, as under `runtime/driver.rs`.
 const IDLE_TURN_US: u64 = 50_000;
 const EVENTS_PER_TURN_MAX: usize = 256;
@@ -224,61 +222,6 @@ pub struct Plan {
     pub disk_failure: Option<(u64, u64, Failure)>,
     /// What the nodes' programs speak at first.
     pub newest: Version,
-}
-
-#[derive(Clone, Debug, Default)]
-pub struct Counters {
-    pub turns: u64,
-    pub events: u64,
-    pub messages: u64,
-    pub calls: u64,
-    pub starts: u64,
-    pub faults: FaultCounts,
-    /// Outcome name to count.
-    pub outcomes: BTreeMap<String, u64>,
-    /// Coverage marks: interesting things that happened.
-    pub marks: BTreeMap<&'static str, u64>,
-}
-
-impl Counters {
-    pub fn mark(&mut self, mark: &'static str) {
-        *self.marks.entry(mark).or_default() += 1;
-    }
-
-    /// What a replica counted in its life.
-    pub fn add_stats(&mut self, stats: &Stats) {
-        self.marks_add("duplicates suppressed", stats.duplicates_suppressed);
-        self.marks_add("messages expired", stats.expired);
-        self.marks_add("elections won", stats.elections_won);
-        self.marks_add("units backed out", stats.backouts);
-        self.marks_add("units committed", stats.commits);
-        self.marks_add("waits", stats.waits);
-        self.marks_add("entries applied", stats.entries_applied);
-        self.marks_add("puts", stats.puts);
-        self.marks_add("gets", stats.gets);
-        self.marks_add("browses", stats.browses);
-    }
-
-    pub fn merge(&mut self, other: &Counters) {
-        self.turns += other.turns;
-        self.events += other.events;
-        self.messages += other.messages;
-        self.calls += other.calls;
-        self.starts += other.starts;
-        self.faults.merge(&other.faults);
-        for (outcome, count) in &other.outcomes {
-            *self.outcomes.entry(outcome.clone()).or_default() += count;
-        }
-        for (mark, count) in &other.marks {
-            self.marks_add(mark, *count);
-        }
-    }
-
-    pub fn marks_add(&mut self, mark: &'static str, count: u64) {
-        if count > 0 {
-            *self.marks.entry(mark).or_default() += count;
-        }
-    }
 }
 
 pub struct World {
