@@ -1671,6 +1671,53 @@ fn a_file_of_mqsc_is_piped_into_runmqsc() {
     assert!(run(&trimaran, &["mqrc", "2035"], "").1.contains("2035  0x000007f3  MQRC_NOT_AUTHORIZED"));
 }
 
+/// A table of rules for dead letters, the queue that was full in between, and the leader killed before the rest is forwarded.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dead_letters_are_handled_by_a_table_of_rules() {
+    let mut cluster = Cluster::start(Plan::default());
+    let addresses = cluster.addresses().join(",");
+    let run = |arguments: &[&str], input: &str| {
+        let output = run_program("trimaran", &[&["--connect", &addresses], arguments].concat(), input);
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output));
+        text(&output)
+    };
+    run(
+        &["runmqsc"],
+        "define qlocal(SMALL) maxdepth(2)\ndefine qlocal(REPAIR)\nalter qmgr deadq(SYSTEM.DEAD.LETTER.QUEUE)\n",
+    );
+    // Five have one id: each is a message of its own.
+    let lines: String =
+        (1..=7).map(|number| format!("{{\"text\":\"{number}\",\"message_id\":\"0a\"}}\n")).collect();
+    run(&["put", "SMALL", "--dead-letter", "--json-lines"], &lines);
+    run(&["put", "NOWHERE", "--dead-letter"], "8");
+    run(&["get", "SMALL", "--all"], "");
+
+    let table = "RETRYINT(1) WAIT(NO)\n\
+        REASON(MQRC_Q_FULL) DESTQ(SM*) ACTION(RETRY) RETRY(2)\n\
+        REASON(MQRC_Q_FULL) ACTION(FWD) FWDQ(REPAIR) HEADER(NO)\n\
+        * what nobody wants\nPERSIST(MQPER_NOT_PERSISTENT) ACTION(DISCARD)\n";
+    let shown = run(&["runmqdlq"], table);
+    for part in [
+        "started to process INPUTQ(SYSTEM.DEAD.LETTER.QUEUE).",
+        "The rule in line 2 could not be followed for a message for SMALL:",
+        "2 put on their queues again.",
+        "3 forwarded.",
+        "1 remains on the queue.",
+    ] {
+        assert!(shown.contains(part), "{part}\nis missing in\n{shown}");
+    }
+    assert_eq!(run(&["get", "SMALL", "--all"], ""), "3\n4\n");
+    assert_eq!(run(&["get", "REPAIR", "--all"], ""), "5\n6\n7\n");
+
+    let serving = cluster.wait_serving(seconds(10));
+    cluster.kill(serving);
+    let shown =
+        run(&["runmqdlq", "SYSTEM.DEAD.LETTER.QUEUE"], "WAIT(NO)\nREASON(2085) ACTION(FWD) FWDQ(REPAIR)\n");
+    assert!(shown.contains("1 forwarded.") && shown.contains("0 remain on the queue."), "{shown}");
+    let left = run(&["browse", "REPAIR", "--json-lines"], "");
+    assert!(left.contains("\"queue\":\"NOWHERE\"") && left.lines().count() == 1, "the header stays: {left}");
+}
+
 /// endmqm and strmqm by their own names, with a node down during each, all nodes killed in between, and MQ's exit codes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_queue_manager_is_ended_and_started_while_the_nodes_run() {

@@ -69,10 +69,13 @@ struct Handler {
     connection: Connection,
     queue: String,
     table: Table,
-    /// Of messages that are still there, by their ids.
-    tried: HashMap<Vec<u8>, Tried>,
+    /// Of messages that are still there.
+    tried: HashMap<Key, Tried>,
     tally: Tally,
 }
+
+/// A message: its id, and how many with the same one lie in front of it.
+type Key = (Vec<u8>, u32);
 
 /// How far the rules have been gone through for a message.
 #[derive(Clone, Copy, Debug, Default)]
@@ -158,20 +161,23 @@ impl Handler {
         let queue = self.connection.queue(&self.queue);
         let mut messages = pin!(queue.browse());
         (self.tally.left, self.tally.without_header) = (0, 0);
-        let mut there = HashMap::new();
+        let (mut there, mut met) = (HashMap::new(), HashMap::<Vec<u8>, u32>::new());
         let mut next = None;
         while let Some(message) = patiently("browsing", messages.try_next()).await? {
-            let id = message.descriptor.message_id.to_vec();
             let Some(letter) = DeadLetter::of(&message) else {
                 self.tally.without_header += 1;
                 self.tally.left += 1;
                 continue;
             };
-            if !self.handle(&id, &letter).await? {
+            let id = message.descriptor.message_id.to_vec();
+            let before = met.entry(id.clone()).or_default();
+            let key = (id, *before);
+            *before += 1;
+            if !self.handle(&key, &letter).await? {
                 self.tally.left += 1;
-                if let Some(tried) = self.tried.remove(&id) {
+                if let Some(tried) = self.tried.remove(&key) {
                     next = [next, tried.again].into_iter().flatten().min();
-                    there.insert(id, tried);
+                    there.insert(key, tried);
                 }
             }
         }
@@ -180,12 +186,12 @@ impl Handler {
     }
 
     /// Whether the message is gone.
-    async fn handle(&mut self, id: &[u8], letter: &DeadLetter) -> Result<bool, Failure> {
-        while let Some(number) = self.rule_for(id, letter) {
-            match self.carry_out(number, id).await? {
+    async fn handle(&mut self, key: &Key, letter: &DeadLetter) -> Result<bool, Failure> {
+        while let Some(number) = self.rule_for(key, letter) {
+            match self.carry_out(number, &key.0).await? {
                 Done::Gone => return Ok(true),
                 Done::NotThere => return Ok(false),
-                Done::Refused(error) => self.note_refused(number, id, letter, &error),
+                Done::Refused(error) => self.note_refused(number, key, letter, &error),
             }
         }
         Ok(false)
@@ -193,8 +199,8 @@ impl Handler {
 
     /// The number of the rule that is to be followed now. None where none means the message, or all that do were tried, or it is to
     /// be tried again later.
-    fn rule_for(&self, id: &[u8], letter: &DeadLetter) -> Option<usize> {
-        let tried = self.tried.get(id).copied().unwrap_or_default();
+    fn rule_for(&self, key: &Key, letter: &DeadLetter) -> Option<usize> {
+        let tried = self.tried.get(key).copied().unwrap_or_default();
         if tried.again.is_some_and(|again| again > Instant::now()) {
             return None;
         }
@@ -203,9 +209,9 @@ impl Handler {
         (rule.action != Action::Ignore).then_some(number)
     }
 
-    fn note_refused(&mut self, number: usize, id: &[u8], letter: &DeadLetter, error: &Error) {
+    fn note_refused(&mut self, number: usize, key: &Key, letter: &DeadLetter, error: &Error) {
         let Rule { line, tries, .. } = self.table.rules[number];
-        let before = self.tried.get(id).filter(|tried| tried.rule == number).map_or(0, |tried| tried.times);
+        let before = self.tried.get(key).filter(|tried| tried.rule == number).map_or(0, |tried| tried.times);
         let times = before + 1;
         say!("The rule in line {line} could not be followed for a message for {}: {error}", letter.queue);
         let tried = match times < tries {
@@ -215,7 +221,7 @@ impl Handler {
             }
             false => Tried { rule: number + 1, times: 0, again: None },
         };
-        self.tried.insert(id.to_vec(), tried);
+        self.tried.insert(key.clone(), tried);
     }
 
     async fn carry_out(&mut self, number: usize, id: &[u8]) -> Result<Done, Failure> {
