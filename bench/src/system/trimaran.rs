@@ -58,7 +58,11 @@ pub enum Port {
     Peers,
     Clients,
     Monitors,
+    Channels,
 }
+
+/// Of each node.
+const PORTS: usize = 4;
 
 impl Trimaran {
     pub fn new(place: &Place) -> Result<Trimaran> {
@@ -78,13 +82,13 @@ impl Trimaran {
 
     /// Of each node, in the order of their ids.
     pub fn ports(&mut self, port: Port) -> Result<Vec<String>> {
-        let ports = self.cluster.ports(3 * NODES.len())?;
+        let ports = self.cluster.ports(PORTS * NODES.len())?;
         let address =
-            |index: usize| format!("{}:{}", self.cluster.host(index), ports[index * 3 + port as usize]);
+            |index: usize| format!("{}:{}", self.cluster.host(index), ports[index * PORTS + port as usize]);
         Ok((0..NODES.len()).map(address).collect())
     }
 
-    fn connection(&self) -> Result<&Connection> {
+    pub fn connection(&self) -> Result<&Connection> {
         self.connection.as_ref().context("the cluster is not started")
     }
 
@@ -96,8 +100,14 @@ impl Trimaran {
         }
     }
 
+    /// Its number, from 0.
+    pub fn serving_index(&self) -> Result<usize> {
+        let (node, _) = self.serving()?;
+        NODES.iter().position(|name| *name == node).context("a node of another cluster serves")
+    }
+
     async fn launch(&mut self) -> Result<()> {
-        let ports = self.cluster.ports(3 * NODES.len())?;
+        let ports = self.cluster.ports(PORTS * NODES.len())?;
         let config = self.cluster.file("cluster.toml");
         std::fs::write(&config, cluster_file(&ports, &self.cluster))?;
         (0..NODES.len()).try_for_each(|index| self.start_node(index))?;
@@ -240,10 +250,7 @@ impl System for Trimaran {
     }
 
     fn leader<'a>(&'a mut self, _queue: &'a str) -> BoxFuture<'a, Result<usize>> {
-        Box::pin(async move {
-            let (node, _) = self.serving()?;
-            NODES.iter().position(|name| *name == node).context("a node of another cluster serves")
-        })
+        Box::pin(async move { self.serving_index() })
     }
 
     fn rejoin(&mut self, server: usize) -> Result<()> {
@@ -583,14 +590,16 @@ fn cluster_file(ports: &[u16], cluster: &Cluster) -> String {
         text.push_str("[tls]\ninsecure = true\n");
     }
     for (index, name) in NODES.iter().enumerate() {
-        let at = |which: usize| format!("{}:{}", cluster.host(index), ports[index * 3 + which]);
+        let at = |which: usize| format!("{}:{}", cluster.host(index), ports[index * PORTS + which]);
         write!(
             text,
-            "[[nodes]]\nname = \"{name}\"\nid = {}\npeer = \"{}\"\nclient = \"{}\"\nhttp = \"{}\"\n",
+            "[[nodes]]\nname = \"{name}\"\nid = {}\npeer = \"{}\"\nclient = \"{}\"\nhttp = \"{}\"\n\
+             mq = {{ \"{QUEUE_MANAGER}\" = \"{}\" }}\n",
             index + 1,
             at(0),
             at(1),
-            at(2)
+            at(2),
+            at(3)
         )
         .expect("a string takes all");
     }

@@ -47,6 +47,8 @@ pub enum Data {
     TooLong {
         body_length: usize,
     },
+    /// The message is persistent and was left where it is, because the get is ahead of its program.
+    NotAhead,
     Unit {
         state: UnitState,
         /// Nothing was known of it before it was asked for: that settled it.
@@ -220,7 +222,7 @@ pub struct InstanceView {
 impl Completion {
     pub fn ok(data: Data) -> Completion {
         debug_assert!(
-            !matches!(data, Data::TooLong { .. } | Data::NotServing { .. }),
+            !matches!(data, Data::TooLong { .. } | Data::NotAhead | Data::NotServing { .. }),
             "who is told OK was given what was asked for"
         );
         Completion { code: CompletionCode::Ok, reason: Reason::None, data, detail: None }
@@ -272,7 +274,7 @@ impl Completion {
             Data::Placed { .. } => {
                 debug_assert!(!failed, "a put that failed has placed nothing");
             }
-            Data::TooLong { .. } | Data::NotServing { .. } => {
+            Data::TooLong { .. } | Data::NotAhead | Data::NotServing { .. } => {
                 debug_assert!(failed, "who is told what is in the way was not given what was asked for");
             }
             Data::Progress { fraction, .. } => {

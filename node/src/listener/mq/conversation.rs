@@ -39,6 +39,8 @@ pub struct Conversation {
     /// The answer whose text is converted elsewhere; the answers behind it are kept back by who brings them.
     pub(super) converting: Option<(Token, Completion)>,
     pub(super) tokens: u64,
+    /// Gets that are ahead of what was asked for.
+    pub(super) ahead: usize,
     /// Whether there may be something to commit.
     pub(super) in_unit: bool,
     /// Makes ids different from those of all other conversations.
@@ -199,6 +201,7 @@ impl Conversation {
         self.state = State::Apart;
         self.objects.clear();
         self.waiting.clear();
+        self.ahead = 0;
         self.converting = None;
     }
 }
