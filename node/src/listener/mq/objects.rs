@@ -19,7 +19,7 @@ use super::handles::Object;
 use super::reading::Reading;
 use super::unanswered::Waiting;
 use crate::mqi::{Admin, Call, CloseOption, Completion, Data};
-use crate::types::definition::{DEFPSIST, DEFREADA, Definition, ObjectRef};
+use crate::types::definition::{DEFPRESP, DEFPSIST, DEFREADA, Definition, ObjectRef};
 use crate::types::{HandleId, MessageSelector, ObjectName, Reason, Token};
 
 /// The queue that messages go to whose protection failed: said, and never used.
@@ -307,7 +307,7 @@ pub(super) fn what_is_opened(desk: &Desk<'_>, od: &Od, options: u32) -> Result<O
 fn describe(desk: &Desk<'_>, call: &mut WireCall, queue: Option<&Definition>) {
     (call.completion, call.reason) = (completion::OK, reason::NONE);
     let [persistence, read_ahead, put_response, property_control] = match queue {
-        Some(queue) => [queue.number(DEFPSIST), queue.number(DEFREADA), 1, 0],
+        Some(queue) => [queue.number(DEFPSIST), queue.number(DEFREADA), queue.number(DEFPRESP), 0],
         None => [-1; 4],
     };
     let name = queue.map(|queue| queue.object.name.as_str());

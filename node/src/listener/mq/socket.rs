@@ -329,9 +329,10 @@ impl Socket {
         }
         let id = segment.header.conversation().unwrap_or(0);
         // Who it is, is asked once.
-        let who = (segment.header.segment == types::CONN)
-            .then(|| (self.channel().to_string(), self.user.clone()))
-            .unwrap_or_default();
+        let who = match segment.header.segment {
+            types::CONN => (self.channel().to_string(), self.user.clone()),
+            _ => Default::default(),
+        };
         let number = self.begun + 1;
         let (state, mut desk) = self.at(id, now)?;
         state.on_call(&mut desk, segment, &Who { channel: &who.0, user: &who.1 }, number)?;
