@@ -277,6 +277,7 @@ impl Reading {
         };
         // What is not got ahead is got when the program has consumed all that it has, and asks for it.
         let (mut stays, mut flows) = (false, false);
+        let had_failed = self.failure.is_some();
         match completion.data {
             Data::Got { message, body_length } => {
                 self.send(desk, *message, body_length, (warning, told));
@@ -294,7 +295,9 @@ impl Reading {
             self.reach = 1;
         }
         if !self.gets.is_empty() {
-            return Step { ahead: if flows { self.room_ahead() } else { 0 }, ..Step::default() };
+            // Nobody waits for what is ahead: the client is told at once.
+            let cancels = !had_failed && self.failure.is_some();
+            return Step { ahead: if flows { self.room_ahead() } else { 0 }, cancels, get: None };
         }
         let goes_on = self.report_failure(desk) && !(stays && self.unconsumed > 0);
         if let Some(next) = self.next.take() {

@@ -573,6 +573,19 @@ fn gets_that_were_refused_together_are_one_refusal() {
     assert_eq!(dialogue.answer(inhibited()), [r#"[1] ASYNC_MESSAGE 1 reason 2016 b"""#]);
 }
 
+#[test]
+fn who_does_not_wait_is_told_at_once_that_there_is_nothing() {
+    let mut dialogue = Dialogue::connected();
+    dialogue.open("ORDERS", open::INPUT_SHARED);
+    dialogue.request(get::NO_SYNCPOINT, 0, 1000);
+    assert_eq!(dialogue.asks(), ["Get Destructive No"]);
+    assert_eq!(dialogue.answer(got("one")), [one(1)]);
+    assert_eq!(dialogue.asks(), ["Get Ahead No", "Get Ahead For(200ms)"]);
+    assert!(dialogue.answer(none()).is_empty());
+    assert_eq!(dialogue.asks(), ["CancelGet"], "what is ahead is not waited for");
+    assert_eq!(dialogue.answer(none()), [r#"[1] ASYNC_MESSAGE 1 reason 2033 b"""#]);
+}
+
 /// Else what stands ahead could keep the client from being heard, which alone could end it.
 #[test]
 fn a_connection_has_so_many_gets_ahead_and_no_more() {
