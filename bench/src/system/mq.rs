@@ -19,6 +19,8 @@ use crate::cluster::Cluster;
 
 const CHANNEL: &str = "BENCH.SVRCONN";
 const APPLICATION: &str = "trimaran-bench";
+/// A tenth of it is for connections, 32 KiB each: the default of 2 GiB is enough for 6,500.
+const MEMORY_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 /// Puts of one unit of work.
 const PUT_UNIT: usize = 10;
 /// Gets of one unit of work, at most, where the work does not say.
@@ -32,7 +34,9 @@ pub struct Mq {
 
 impl Mq {
     pub fn new(place: &Place) -> Result<Mq> {
-        Ok(Mq { cluster: Trimaran::new(place)? })
+        let mut cluster = Trimaran::new(place)?;
+        cluster.limit_memory(MEMORY_BYTES);
+        Ok(Mq { cluster })
     }
 
     /// The same cluster over gRPC.
@@ -74,7 +78,7 @@ impl System for Mq {
 
     fn about(&self) -> About {
         let settings = format!(
-            "3 nodes, one queue manager, default cluster file; channels without TLS, as MQ programs use them: one message in \
+            "3 nodes, one queue manager, memory_bytes of 4 GiB; channels without TLS, as MQ programs use them: one message in \
              flight by MQPUT and MQGET outside of syncpoint, wider windows by asynchronous puts in units of {PUT_UNIT} and \
              asynchronous consume in units of up to {GET_UNIT}"
         );

@@ -50,6 +50,8 @@ pub struct Trimaran {
     connection: Option<Connection>,
     /// So many files, and no more, may each node have open.
     open_files: Option<u64>,
+    /// Of each node, in place of its own default.
+    memory_bytes: Option<u64>,
 }
 
 /// One of the ports of a node.
@@ -72,12 +74,18 @@ impl Trimaran {
             addresses: Vec::new(),
             connection: None,
             open_files: None,
+            memory_bytes: None,
         })
     }
 
     /// For nodes that are started from now on.
     pub fn limit_files(&mut self, most: Option<u64>) {
         self.open_files = most;
+    }
+
+    /// For nodes that are started from now on: what clients may make each of them hold.
+    pub fn limit_memory(&mut self, most: u64) {
+        self.memory_bytes = Some(most);
     }
 
     /// Of each node, in the order of their ids.
@@ -109,7 +117,7 @@ impl Trimaran {
     async fn launch(&mut self) -> Result<()> {
         let ports = self.cluster.ports(PORTS * NODES.len())?;
         let config = self.cluster.file("cluster.toml");
-        std::fs::write(&config, cluster_file(&ports, &self.cluster))?;
+        std::fs::write(&config, cluster_file(&ports, &self.cluster, self.memory_bytes))?;
         (0..NODES.len()).try_for_each(|index| self.start_node(index))?;
         self.addresses = self.ports(Port::Clients)?;
         let addresses = self.addresses.clone();
@@ -583,7 +591,7 @@ impl Consumer for StreamBrowser {
     }
 }
 
-fn cluster_file(ports: &[u16], cluster: &Cluster) -> String {
+fn cluster_file(ports: &[u16], cluster: &Cluster, memory_bytes: Option<u64>) -> String {
     let mut text = format!("cluster = \"{CLUSTER}\"\n");
     if cluster.is_apart() {
         // Addresses other than loopback want certificates or this; a table further down would take it for its own.
@@ -602,6 +610,9 @@ fn cluster_file(ports: &[u16], cluster: &Cluster) -> String {
             at(3)
         )
         .expect("a string takes all");
+    }
+    if let Some(bytes) = memory_bytes {
+        write!(text, "[limits]\nmemory_bytes = {bytes}\n").expect("a string takes all");
     }
     let directory = cluster.path().display();
     write!(
