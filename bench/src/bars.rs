@@ -324,7 +324,7 @@ fn one(work: Work) -> Work {
     Work { consumers: 1, ..work }
 }
 
-fn part(what: &str, unit: &str, values: Vec<f64>) -> Part {
+pub fn part(what: &str, unit: &str, values: Vec<f64>) -> Part {
     Part { what: what.into(), unit: unit.into(), values }
 }
 

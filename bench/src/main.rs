@@ -2,6 +2,7 @@
 
 mod bars;
 mod catch_up;
+mod channels;
 mod cloud_disk;
 mod cluster;
 mod compare;
@@ -84,6 +85,8 @@ enum Command {
     Failover(FailoverArguments),
     /// What must hold, each measured in turns with what it is held against
     Bars(BarsArguments),
+    /// Channels (port 1414) beside gRPC streams and NATS, and beside ever so many idle connections: what must hold
+    Channels(ChannelsArguments),
     /// How fast a server that was away gets what it missed
     CatchUp(CatchUpArguments),
     /// What queued messages cost in memory and disk, and how long a start with them takes
@@ -186,6 +189,21 @@ struct BarsArguments {
     /// Messages on the queue
     #[arg(long, value_delimiter = ',', default_value = "1000,10000,100000,1000000")]
     depths: Vec<u64>,
+    /// Also writes them here, for `report`
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct ChannelsArguments {
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Seconds of load for each figure
+    #[arg(long, default_value_t = 4.0)]
+    duration: f64,
+    /// Connections that wait for messages that never come
+    #[arg(long, default_value_t = 10_000)]
+    idle: usize,
     /// Also writes them here, for `report`
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -400,6 +418,15 @@ async fn run(arguments: Arguments) -> Result<bool> {
             Ok(complete)
         }
         Command::Bars(arguments) => bars(&place, &arguments).await,
+        Command::Channels(ChannelsArguments { rounds, duration: duration_s, idle, json }) => {
+            anyhow::ensure!(rounds >= 1 && idle >= 1, "--rounds and --idle must be at least 1");
+            println!("{}", machine::describe());
+            let held = channels::measure(&place, &channels::Options { rounds, duration_s, idle }).await?;
+            held.iter().for_each(|held| print!("{}", held.describe()));
+            let holds = held.iter().all(bars::Held::holds);
+            save(json.as_deref(), |part| part.bars = held)?;
+            Ok(holds)
+        }
         Command::CatchUp(arguments) => catch_up(&place, &arguments).await,
         Command::Restart(arguments) => restart(&place, &arguments).await,
         Command::Soak(arguments) => soak(&place, &arguments).await,

@@ -17,8 +17,9 @@ pub struct Scenario {
 const ROWS: u8 = 18;
 
 /// Commands that answer rows by themselves.
-pub const COMMANDS: [(&str, &[u8], &str); 5] = [
+pub const COMMANDS: [(&str, &[u8], &str); 6] = [
     ("bars", &[1, 5, 6, 14, 17], "what must hold, measured in turns with what it is held against"),
+    ("channels", &[5, 16], "channels beside gRPC streams, NATS and idle connections"),
     ("restart", &[10, 13], "memory of a million queued messages, and the time a start takes with them"),
     ("failover", &[11], "the client's gap when the leader dies, hangs or is cut off"),
     (

@@ -103,6 +103,7 @@ public class Messaging {
         acknowledged();
         listener();
         aheadAndAsync();
+        listenerAhead();
 
         System.out.println("64 sessions " + manySessions());
         connection.close();
@@ -173,6 +174,31 @@ public class Messaging {
         }
         ahead.close();
         System.out.println("asynchronous puts and read ahead " + count);
+    }
+
+    /// Each third message is persistent, so it is not sent before those in front of it are consumed.
+    static void listenerAhead() throws Exception {
+        Session listening = connection.createSession(false, Session.AUTO_ACKNOWLEDGE);
+        MessageConsumer consumer =
+                listening.createConsumer(session.createQueue(queue.getQueueName() + "?readAheadAllowed=1"));
+        List<String> heard = Collections.synchronizedList(new ArrayList<>());
+        List<String> sent = new ArrayList<>();
+        CountDownLatch all = new CountDownLatch(300);
+        consumer.setMessageListener(message -> {
+            try {
+                heard.add(text(message));
+            } catch (JMSException error) {
+                heard.add(error.toString());
+            }
+            all.countDown();
+        });
+        for (int number = 0; number < 300; number++) {
+            sent.add("h" + number);
+            int mode = number % 3 == 2 ? DeliveryMode.PERSISTENT : DeliveryMode.NON_PERSISTENT;
+            producer.send(session.createTextMessage("h" + number), mode, 4, 0);
+        }
+        System.out.println("listener ahead " + all.await(20, TimeUnit.SECONDS) + " in order " + heard.equals(sent));
+        listening.close();
     }
 
     /// All of them of one connection, each with messages of its own, at once.

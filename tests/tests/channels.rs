@@ -421,6 +421,7 @@ async fn a_program_over_the_classes_for_jms_does_what_it_does_with_mq() {
             "acknowledged careful redelivered true",
             "listener true [m0, m1, m2, m3, m4]",
             "asynchronous puts and read ahead 20",
+            "listener ahead true in order true",
             "64 sessions 64 got their own, 0 did not, 16 of units that were given up",
             "done",
         ]

@@ -7,6 +7,7 @@
 pub mod artemis;
 #[cfg(feature = "kafka")]
 pub mod kafka;
+pub mod mq;
 pub mod nats;
 pub mod rabbitmq;
 pub mod trimaran;
@@ -143,9 +144,10 @@ pub struct About {
 }
 
 /// Names for `--system`, with what they stand for.
-pub const NAMES: [(&str, &str); 9] = [
+pub const NAMES: [(&str, &str); 10] = [
     ("trimaran", "Trimaran over gRPC streams, as its client library speaks"),
     ("trimaran-unary", "Trimaran with one gRPC call a message"),
+    ("trimaran-mq", "Trimaran over channels (port 1414), as IBM MQ's programs use them"),
     ("nats", "NATS JetStream R3, file storage, sync_interval: always"),
     ("nats-default", "the same with NATS's default, acknowledged before it is on any disk: NOT DURABLE"),
     ("rabbitmq", "RabbitMQ quorum queues with default settings"),
@@ -169,6 +171,7 @@ pub fn by_name(name: &str, place: &Place) -> Result<Box<dyn System>> {
     Ok(match name {
         "trimaran" => Box::new(trimaran::Trimaran::new(place)?),
         "trimaran-unary" => Box::new(unary::Unary::new(place)?),
+        "trimaran-mq" => Box::new(mq::Mq::new(place)?),
         "nats" => Box::new(nats::Nats::new(place, true)?),
         "nats-default" => Box::new(nats::Nats::new(place, false)?),
         "rabbitmq" => Box::new(rabbitmq::RabbitMq::new(place, false)?),

@@ -50,6 +50,8 @@ pub struct Trimaran {
     connection: Option<Connection>,
     /// So many files, and no more, may each node have open.
     open_files: Option<u64>,
+    /// Of each node, in place of its own default.
+    memory_bytes: Option<u64>,
 }
 
 /// One of the ports of a node.
@@ -58,7 +60,11 @@ pub enum Port {
     Peers,
     Clients,
     Monitors,
+    Channels,
 }
+
+/// Of each node.
+const PORTS: usize = 4;
 
 impl Trimaran {
     pub fn new(place: &Place) -> Result<Trimaran> {
@@ -68,6 +74,7 @@ impl Trimaran {
             addresses: Vec::new(),
             connection: None,
             open_files: None,
+            memory_bytes: None,
         })
     }
 
@@ -76,15 +83,20 @@ impl Trimaran {
         self.open_files = most;
     }
 
+    /// For nodes that are started from now on: what clients may make each of them hold.
+    pub fn limit_memory(&mut self, most: u64) {
+        self.memory_bytes = Some(most);
+    }
+
     /// Of each node, in the order of their ids.
     pub fn ports(&mut self, port: Port) -> Result<Vec<String>> {
-        let ports = self.cluster.ports(3 * NODES.len())?;
+        let ports = self.cluster.ports(PORTS * NODES.len())?;
         let address =
-            |index: usize| format!("{}:{}", self.cluster.host(index), ports[index * 3 + port as usize]);
+            |index: usize| format!("{}:{}", self.cluster.host(index), ports[index * PORTS + port as usize]);
         Ok((0..NODES.len()).map(address).collect())
     }
 
-    fn connection(&self) -> Result<&Connection> {
+    pub fn connection(&self) -> Result<&Connection> {
         self.connection.as_ref().context("the cluster is not started")
     }
 
@@ -96,10 +108,16 @@ impl Trimaran {
         }
     }
 
+    /// Its number, from 0.
+    pub fn serving_index(&self) -> Result<usize> {
+        let (node, _) = self.serving()?;
+        NODES.iter().position(|name| *name == node).context("a node of another cluster serves")
+    }
+
     async fn launch(&mut self) -> Result<()> {
-        let ports = self.cluster.ports(3 * NODES.len())?;
+        let ports = self.cluster.ports(PORTS * NODES.len())?;
         let config = self.cluster.file("cluster.toml");
-        std::fs::write(&config, cluster_file(&ports, &self.cluster))?;
+        std::fs::write(&config, cluster_file(&ports, &self.cluster, self.memory_bytes))?;
         (0..NODES.len()).try_for_each(|index| self.start_node(index))?;
         self.addresses = self.ports(Port::Clients)?;
         let addresses = self.addresses.clone();
@@ -240,10 +258,7 @@ impl System for Trimaran {
     }
 
     fn leader<'a>(&'a mut self, _queue: &'a str) -> BoxFuture<'a, Result<usize>> {
-        Box::pin(async move {
-            let (node, _) = self.serving()?;
-            NODES.iter().position(|name| *name == node).context("a node of another cluster serves")
-        })
+        Box::pin(async move { self.serving_index() })
     }
 
     fn rejoin(&mut self, server: usize) -> Result<()> {
@@ -576,23 +591,28 @@ impl Consumer for StreamBrowser {
     }
 }
 
-fn cluster_file(ports: &[u16], cluster: &Cluster) -> String {
+fn cluster_file(ports: &[u16], cluster: &Cluster, memory_bytes: Option<u64>) -> String {
     let mut text = format!("cluster = \"{CLUSTER}\"\n");
     if cluster.is_apart() {
         // Addresses other than loopback want certificates or this; a table further down would take it for its own.
         text.push_str("[tls]\ninsecure = true\n");
     }
     for (index, name) in NODES.iter().enumerate() {
-        let at = |which: usize| format!("{}:{}", cluster.host(index), ports[index * 3 + which]);
+        let at = |which: usize| format!("{}:{}", cluster.host(index), ports[index * PORTS + which]);
         write!(
             text,
-            "[[nodes]]\nname = \"{name}\"\nid = {}\npeer = \"{}\"\nclient = \"{}\"\nhttp = \"{}\"\n",
+            "[[nodes]]\nname = \"{name}\"\nid = {}\npeer = \"{}\"\nclient = \"{}\"\nhttp = \"{}\"\n\
+             mq = {{ \"{QUEUE_MANAGER}\" = \"{}\" }}\n",
             index + 1,
             at(0),
             at(1),
-            at(2)
+            at(2),
+            at(3)
         )
         .expect("a string takes all");
+    }
+    if let Some(bytes) = memory_bytes {
+        write!(text, "[limits]\nmemory_bytes = {bytes}\n").expect("a string takes all");
     }
     let directory = cluster.path().display();
     write!(

@@ -173,6 +173,9 @@ pub enum GetMode {
     /// The first message that matches, destructively.
     #[default]
     Destructive,
+    /// The same, ahead of a program that has not asked for it yet (MQ's read ahead): a message that is persistent stays, and the get is
+    /// answered with [`super::Data::NotAhead`].
+    Ahead,
     /// MQGMO_MSG_UNDER_CURSOR: the message the browse cursor stands on, destructively.
     UnderCursor,
     /// MQGMO_BROWSE_FIRST: looked at, from the beginning of the queue on.

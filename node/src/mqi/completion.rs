@@ -51,6 +51,8 @@ pub enum Data {
     TooLong {
         body_length: usize,
     },
+    /// The message is persistent and was left where it is, because the get is ahead of its program.
+    NotAhead,
     Unit {
         state: UnitState,
         /// Nothing was known of it before it was asked for: that settled it.
@@ -256,7 +258,7 @@ impl Completion {
     /// MQCC_OK.
     pub fn ok(data: Data) -> Completion {
         debug_assert!(
-            !matches!(data, Data::TooLong { .. } | Data::NotServing { .. }),
+            !matches!(data, Data::TooLong { .. } | Data::NotAhead | Data::NotServing { .. }),
             "who is told OK was given what was asked for"
         );
         Completion { code: CompletionCode::Ok, reason: Reason::None, data, detail: None }
@@ -327,7 +329,7 @@ impl Completion {
             Data::Opened { .. } | Data::Unit { .. } => {
                 debug_assert!(!failed, "who failed was given nothing");
             }
-            Data::TooLong { .. } | Data::NotServing { .. } => {
+            Data::TooLong { .. } | Data::NotAhead | Data::NotServing { .. } => {
                 debug_assert!(failed, "who is told what is in the way was not given what was asked for");
             }
             Data::Progress { fraction, .. } => {

@@ -92,7 +92,9 @@ impl Groups {
     /// The same of a get that is not a browse.
     pub fn warning_of_get(&self, get: &Get) -> Option<Reason> {
         match get.mode {
-            GetMode::Destructive | GetMode::UnderCursor => warning(self.got, get.selection.logical_order),
+            GetMode::Destructive | GetMode::Ahead | GetMode::UnderCursor => {
+                warning(self.got, get.selection.logical_order)
+            }
             GetMode::BrowseFirst | GetMode::BrowseNext | GetMode::BrowseUnderCursor => None,
         }
     }
@@ -129,7 +131,7 @@ impl Groups {
             }
             GetMode::BrowseFirst => None,
             GetMode::BrowseNext => self.browsed,
-            GetMode::Destructive => self.got,
+            GetMode::Destructive | GetMode::Ahead => self.got,
         };
         if !asked.logical_order {
             return Ok(asked);
@@ -156,7 +158,7 @@ impl Groups {
     /// A get or browse has found this message.
     pub fn note_got(&mut self, get: &Get, message: Option<InGroup>, call: GroupCall) {
         match get.mode {
-            GetMode::Destructive | GetMode::UnderCursor => self.got = begun(message, call),
+            GetMode::Destructive | GetMode::Ahead | GetMode::UnderCursor => self.got = begun(message, call),
             GetMode::BrowseFirst | GetMode::BrowseNext => {
                 self.browsed = begun(message, call);
                 self.browses_logically = Some(call.in_logical_order);

@@ -136,7 +136,7 @@ impl Replica {
         let contents = self.state.queue(queue).expect("checked");
         let reservations = &mut self.standing.own_mut().reservations;
         let behind = match get.mode {
-            GetMode::Destructive | GetMode::BrowseFirst => behind,
+            GetMode::Destructive | GetMode::Ahead | GetMode::BrowseFirst => behind,
             GetMode::BrowseNext => behind.or(upto),
             GetMode::UnderCursor | GetMode::BrowseUnderCursor => {
                 let is_there = |at: &Position| {
@@ -165,6 +165,11 @@ impl Replica {
         let decided = self.state.units_decided();
         let contents = self.state.queue(queue).expect("checked");
         let state = self.sessions.get_mut(session).expect("checked");
+        if get.mode == GetMode::Ahead && position.is_persistent() {
+            let completion =
+                Completion { data: Data::NotAhead, ..Completion::failed(Reason::NoMsgAvailable) };
+            return self.answer(session, token, completion);
+        }
         // Other gets of the session may have been answered while this one waited.
         if get.is_in_unit(position.is_persistent()) && state.unit.messages() >= maxumsgs {
             return self.answer(session, token, Completion::failed(Reason::SyncpointLimitReached));

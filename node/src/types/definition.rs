@@ -499,6 +499,8 @@ impl KindWords for ObjectKind {
 pub const MAXDEPTH: Selector = 15;
 pub const MAXMSGL: Selector = 13;
 pub const DEFPSIST: Selector = 5;
+pub const DEFPRESP: Selector = 184;
+pub const DEFREADA: Selector = 188;
 /// How a local queue came to be, or what is made from a model.
 pub const DEFTYPE: Selector = 7;
 pub const PERMANENT_DYNAMIC: i32 = 2;

@@ -21,8 +21,8 @@ pub(super) const TABLE: &[Attribute] = &[
     number(6, "DEFPRTY", ALL, (0, 9), 0, Obeyed, "Priority of messages that do not say."),
     // MQ's own default is NO: to lose messages is something to ask for.
     word(5, "DEFPSIST", ALL, NO_YES, 1, Obeyed, "Whether messages that do not say are persistent."),
-    word(184, "DEFPRESP", ALL, &[("SYNC", 1), ("ASYNC", 2)], 1, Stored, "How a put that does not say is answered."),
-    word(188, "DEFREADA", GOT_FROM, &[("NO", 0), ("YES", 1), ("DISABLED", 2)], 0, Stored, "Whether a client reads ahead that does not say."),
+    word(184, "DEFPRESP", ALL, &[("SYNC", 1), ("ASYNC", 2)], 1, Obeyed, "How a put that does not say is answered."),
+    word(188, "DEFREADA", GOT_FROM, &[("NO", 0), ("YES", 1), ("DISABLED", 2)], 0, Obeyed, "Whether a client reads ahead that does not say."),
     number(15, "MAXDEPTH", HOLDS, (0, MOST), 5000, Obeyed, "Messages the queue holds at most."),
     number(13, "MAXMSGL", HOLDS, (0, MESSAGE_MOST), 4_194_304, Obeyed, "Longest message in bytes."),
     word(16, "MSGDLVSQ", HOLDS, &[("PRIORITY", 0), ("FIFO", 1)], 0, Obeyed, "Order of delivery."),

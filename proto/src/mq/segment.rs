@@ -111,6 +111,14 @@ impl Header {
         }
     }
 
+    /// The number of the request; 0 where segments have none.
+    pub fn request(&self) -> u32 {
+        match self.kind {
+            Kind::Multiplexed { request, .. } => request,
+            Kind::Plain | Kind::Socket => 0,
+        }
+    }
+
     /// The header of an answer: of the same conversation and request, in the same order and character set.
     pub fn answer(&self, segment: u8, flags: u8) -> Header {
         Header { segment, flags, flags2: 0, ..self.clone() }

@@ -107,6 +107,9 @@ impl Reader {
     }
 }
 
+/// MQMD and the longest options of a put or a get are shorter.
+const USUAL_BYTES: usize = 768;
+
 /// Writes a body.
 #[derive(Debug)]
 pub struct Writer {
@@ -115,8 +118,9 @@ pub struct Writer {
 }
 
 impl Writer {
+    /// With room for what most calls have.
     pub fn new(order: Order) -> Writer {
-        Writer { out: BytesMut::new(), order }
+        Writer { out: BytesMut::with_capacity(USUAL_BYTES), order }
     }
 
     pub fn put<F: Field>(&mut self, field: &F) {

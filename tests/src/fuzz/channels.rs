@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use trimaran_node::listener::mq::{Ask, Socket, Terms};
-use trimaran_node::mqi::{Call, ChannelTerms, Completion, Data, Refusal};
+use trimaran_node::mqi::{Call, ChannelTerms, Completion, Data, GetMode, Refusal};
 use trimaran_node::types::{Body, Message, MessageId, ObjectName, Reason, WallTime};
 
 use super::Target;
@@ -65,6 +65,9 @@ fn answer(call: Call, manner: u8) -> Completion {
                     data: Data::TooLong { body_length: body.len() },
                     ..Completion::failed(Reason::TruncatedMsgFailed)
                 },
+                _ if manner == 2 && get.mode == GetMode::Ahead => {
+                    Completion { data: Data::NotAhead, ..Completion::failed(Reason::NoMsgAvailable) }
+                }
                 _ if manner == 1 => Completion::failed(Reason::NoMsgAvailable),
                 _ => Completion::ok(Data::Got {
                     body_length: body.len(),

@@ -47,7 +47,7 @@ app A put QUEUE "body" [syncpoint] [priority=N] [expiry=TENTHS] [correl=X] [grou
                        [segment] [segmentation]
                        [report=coa,cod+data,expiration+all,exception,pass_ids,discard,pass_expiry] [replyto=QUEUE[@QMGR]]
 app A get QUEUE [syncpoint] [wait=2s|wait=forever] [correl=X] [group=X] [id=X] [max=BYTES] [truncate] [cursor]
-                       [logical] [whole] [number=N]
+                       [logical] [whole] [number=N] [ahead]
 app A browse QUEUE [next] [under] [correl=X] [wait=2s] [logical] [whole]
 app A commit [unit=X]      app A backout      app A outcome X      app A inquire QUEUE      app A cancel
 app A open QUEUE [output] [input] [exclusive] [browse] [inquire] [dynamic=NAME] [selector="color = 'red'"]
@@ -962,6 +962,7 @@ fn report_options(words: &str) -> Result<u32, String> {
 
 fn get(handle: HandleId, browse: bool, words: &[String]) -> Result<Get, String> {
     let mode = match (browse, has(words, "next"), has(words, "under"), has(words, "cursor")) {
+        (false, ..) if has(words, "ahead") => GetMode::Ahead,
         (true, true, _, _) => GetMode::BrowseNext,
         (true, _, true, _) => GetMode::BrowseUnderCursor,
         (true, ..) => GetMode::BrowseFirst,
@@ -999,6 +1000,7 @@ fn reason_text(reason: Reason) -> String {
 
 fn answer_text(completion: &Completion) -> String {
     let data = match &completion.data {
+        Data::NotAhead => "persistent".to_string(),
         Data::Nothing | Data::TooLong { .. } | Data::Progress { .. } | Data::Status(_) => String::new(),
         Data::Placed { duplicate: true, only_id_known: true, .. } => {
             "stored before, no more is known".to_string()

@@ -317,7 +317,7 @@ fn asked_put(token: Token, put: &Put) -> Vec<wire::call::Call> {
 
 fn asked_get(get: &Get) -> wire::Get {
     let browse = match get.mode {
-        GetMode::Destructive | GetMode::UnderCursor => wire::Browse::None,
+        GetMode::Destructive | GetMode::Ahead | GetMode::UnderCursor => wire::Browse::None,
         GetMode::BrowseFirst => wire::Browse::First,
         GetMode::BrowseNext => wire::Browse::Next,
         GetMode::BrowseUnderCursor => wire::Browse::UnderCursor,

@@ -288,6 +288,7 @@ pub fn completion_to_wire(
     let data = match completion.data {
         Data::Nothing
         | Data::TooLong { .. }
+        | Data::NotAhead
         | Data::Progress { .. }
         | Data::Status(_)
         | Data::Failovers(_)

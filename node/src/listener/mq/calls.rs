@@ -141,7 +141,7 @@ impl Conversation {
                 let wanted = Wanted { ccsid: asked.md.ccsid, encoding: asked.md.encoding };
                 (asked.gmo.options & get::CONVERT != 0).then_some(wanted)
             }
-            Waiting::Message { handle } | Waiting::CloseAfter { handle, .. } => {
+            Waiting::Message { handle, .. } => {
                 let Some(Object::Queue { reading, .. }) = self.objects.get(*handle) else { return None };
                 reading.wanted_text()
             }
@@ -171,15 +171,14 @@ impl Conversation {
             Waiting::Get { header, call, queue } => {
                 messages::got(desk, &header, call, &queue, (completion, told));
             }
-            Waiting::Message { handle } => self.on_message(desk, handle, completion, told),
+            Waiting::Message { handle, is_ahead } => {
+                self.ahead -= usize::from(is_ahead);
+                self.on_message(desk, handle, token, (completion, told));
+            }
             Waiting::Simple { header, handle } => {
                 desk.reply(&header, WireCall { completion: code, reason, handle, ..WireCall::default() });
             }
             Waiting::Disconnect { header } => self.disconnect(desk, &header, code, reason),
-            Waiting::CloseAfter { header, handle, close } => {
-                self.on_message(desk, handle, completion, told);
-                self.close(desk, header, handle, close);
-            }
             Waiting::Close { header, handle } => self.closed(desk, &header, handle, &completion),
         }
         self.note_ended(desk, token);

@@ -14,7 +14,7 @@ use bytes::BytesMut;
 use futures::FutureExt;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
 use super::super::Listener;
 use super::super::backlogs::Of;
@@ -73,6 +73,8 @@ pub struct Driver<IO> {
     /// Since when it has no session, if it has none.
     unconnected: Instant,
     asked: bool,
+    /// Wakes when the silence may mean something: set anew when it did not, and not each time that something is heard.
+    quiet: Pin<Box<Sleep>>,
 }
 
 /// Whose text was converted, and what was held for it.
@@ -138,6 +140,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             heard: Instant::now(),
             unconnected: Instant::now(),
             asked: false,
+            quiet: Box::pin(tokio::time::sleep(CONNECT_WITHIN)),
         }
     }
 
@@ -159,8 +162,11 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
             let unhandled_until = unhandled_since.unwrap_or_else(Instant::now) + UNHANDLED_PATIENCE;
             let quiet_at = self.quiet_at();
             let look = self.intake.look_at();
+            if quiet_at < self.quiet.deadline() {
+                self.quiet.as_mut().reset(quiet_at);
+            }
             let wake = {
-                let Driver { io, received, links, instance, conversions, .. } = &mut self;
+                let Driver { io, received, links, instance, conversions, quiet, .. } = &mut self;
                 received.reserve(READ_BYTES);
                 tokio::select! {
                     biased;
@@ -179,7 +185,7 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
                         self.io.hang_up(UNHANDLED);
                         break;
                     }
-                    () = tokio::time::sleep_until(quiet_at), if may_read => Wake::Quiet,
+                    () = quiet.as_mut(), if may_read => Wake::Quiet,
                 }
             };
             match wake {
@@ -225,12 +231,15 @@ impl<IO: AsyncRead + AsyncWrite + Unpin> Driver<IO> {
                     break;
                 }
                 Wake::Look => {}
+                Wake::Quiet if Instant::now() < quiet_at => self.quiet.as_mut().reset(quiet_at),
                 Wake::Quiet if self.asked || !self.socket.is_connected() => {
                     tracing::info!(client = self.address(), "a client was not heard any more");
                     break;
                 }
                 Wake::Quiet => {
                     self.asked = true;
+                    let quiet_at = self.quiet_at();
+                    self.quiet.as_mut().reset(quiet_at);
                     self.socket.heartbeat(now());
                 }
             }

@@ -43,6 +43,8 @@ pub struct Conversation {
     /// Bytes of selectors, since its last turn.
     pub(super) translated: usize,
     pub(super) tokens: u64,
+    /// Gets that are ahead of what was asked for.
+    pub(super) ahead: usize,
     /// Whether there may be something to commit.
     pub(super) in_unit: bool,
     /// Makes ids different from those of all other conversations.
@@ -203,6 +205,7 @@ impl Conversation {
         self.state = State::Apart;
         self.objects.clear();
         self.waiting.clear();
+        self.ahead = 0;
         self.converting = None;
     }
 }

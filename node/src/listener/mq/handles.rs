@@ -58,14 +58,6 @@ impl Handles {
     pub fn all(&self) -> impl Iterator<Item = i32> + '_ {
         self.objects.keys().copied()
     }
-
-    /// What is read of queues.
-    pub fn readings(&mut self) -> impl Iterator<Item = &mut Reading> + '_ {
-        self.objects.values_mut().filter_map(|object| match object {
-            Object::Queue { reading, .. } => Some(&mut **reading),
-            Object::QueueManager { .. } => None,
-        })
-    }
 }
 
 #[cfg(test)]

@@ -14,13 +14,15 @@ use super::convert::{self, Code, Sum};
 use super::desk::Desk;
 use super::handles::Object;
 use super::objects::{Opened, what_is_opened};
-use super::reading::{Reading, Request, Step};
+use super::reading::{AHEAD_MAX, Request, Step};
 use super::unanswered::Waiting;
 use crate::mqi::{Call, Completion, Data, Get, Put, PutTarget};
 use crate::types::{Body, CompletionCode, HandleId, InGroup, ObjectName, Reason, Token};
 
 /// The value of CONN_STATE that starts a connection; 0 stops it, 3 suspends it.
 const STARTED: u32 = 2;
+/// A body that is no longer is copied: else it would keep what was read together with it in memory, for as long as it is queued.
+const COPIED_BYTES_MAX: usize = 16 * 1024;
 /// What MQGMO of version 1 matches by.
 const MATCH_DEFAULT: u32 = 3;
 
@@ -82,6 +84,7 @@ impl Conversation {
             },
         };
         let syncpoint = convert::put_syncpoint(options)?;
+        let data = if data.len() <= COPIED_BYTES_MAX { Bytes::copy_from_slice(&data) } else { data };
         let body =
             Body::from_parts(std::iter::once(data).chain(more).filter(|part| !part.is_empty()).collect());
         let length = asked.length as usize;
@@ -142,19 +145,36 @@ impl Conversation {
     }
 
     fn read_on(&mut self, desk: &mut Desk<'_>, handle: i32, step: Step) {
-        match step {
-            Step::Nothing => {}
-            Step::Cancel(token) => {
-                self.ask(desk, Call::CancelGet { token }, Waiting::Nobody);
-            }
-            Step::Get(get) => {
-                self.in_unit |= get.syncpoint || get.syncpoint_if_persistent;
-                let token = self.ask(desk, Call::Get(get), Waiting::Message { handle });
-                if let Some(Object::Queue { reading, .. }) = self.objects.get_mut(handle) {
-                    reading.began(token);
-                }
-            }
+        if step.cancels {
+            self.cancel_gets(desk, handle);
         }
+        if let Some(get) = step.get {
+            self.read_with(desk, handle, get, false);
+        }
+        for _ in 0..step.ahead.min(AHEAD_MAX - self.ahead) {
+            let Some(Object::Queue { reading, .. }) = self.objects.get(handle) else { return };
+            let Some(get) = reading.ahead_get() else { return };
+            self.ahead += 1;
+            self.read_with(desk, handle, get, true);
+        }
+    }
+
+    fn read_with(&mut self, desk: &mut Desk<'_>, handle: i32, get: Get, is_ahead: bool) {
+        self.in_unit |= get.syncpoint || get.syncpoint_if_persistent;
+        let token = self.ask(desk, Call::Get(get), Waiting::Message { handle, is_ahead });
+        if let Some(Object::Queue { reading, .. }) = self.objects.get_mut(handle) {
+            reading.began(token, is_ahead);
+        }
+    }
+
+    /// Ends the waits of all gets that read this handle.
+    pub(super) fn cancel_gets(&mut self, desk: &mut Desk<'_>, handle: i32) -> Vec<Token> {
+        let Some(Object::Queue { reading, .. }) = self.objects.get(handle) else { return Vec::new() };
+        let gets: Vec<Token> = reading.gets().collect();
+        for token in &gets {
+            self.ask(desk, Call::CancelGet { token: *token }, Waiting::Nobody);
+        }
+        gets
     }
 
     /// NOTIFICATION of a client; a confirmed one wants its reply.
@@ -191,10 +211,14 @@ impl Conversation {
 
     fn stop_callbacks(&mut self, desk: &mut Desk<'_>) {
         self.callbacks.are_started = false;
-        let held: Vec<Token> = self.objects.readings().filter_map(Reading::hold).collect();
-        for token in held {
-            self.callbacks.ending.insert(token);
-            self.ask(desk, Call::CancelGet { token }, Waiting::Nobody);
+        let handles: Vec<i32> = self.objects.all().collect();
+        for handle in handles {
+            if let Some(Object::Queue { reading, .. }) = self.objects.get_mut(handle)
+                && reading.hold()
+            {
+                let gets = self.cancel_gets(desk, handle);
+                self.callbacks.ending.extend(gets);
+            }
         }
     }
 
@@ -225,12 +249,18 @@ impl Conversation {
         &mut self,
         desk: &mut Desk<'_>,
         handle: i32,
-        completion: Completion,
-        told: Told,
+        token: Token,
+        answer: (Completion, Told),
     ) {
         let Some(Object::Queue { reading, .. }) = self.objects.get_mut(handle) else { return };
-        let step = reading.on_completion(desk, (completion, told), self.callbacks.are_started);
+        // It may have been asked before a commit.
+        self.in_unit |= matches!(answer.0.data, Data::Got { .. }) && reading.is_in_unit();
+        let step = reading.on_completion(desk, token, answer, self.callbacks.are_started);
+        let closing = reading.take_closing();
         self.read_on(desk, handle, step);
+        if let Some((header, close)) = closing {
+            self.close(desk, header, handle, close);
+        }
     }
 
     /// The answer to a put.

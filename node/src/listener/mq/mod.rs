@@ -10,8 +10,8 @@
 //!   out ← socket ← conversation ← completion
 //! ```
 //!
-//! Not served, and answered with 2298: topics and subscriptions (MQSUB, MQSUBRQ), MQSTAT, distribution lists, segments of
-//! messages, groups in logical order, locks and marks of browses, context that is passed on. XA is answered XAER_RMFAIL.
+//! Not served, and answered with 2298: topics and subscriptions (MQSUB, MQSUBRQ), distribution lists, segments of messages, locks
+//! and marks of browses, context that is passed on. XA is answered XAER_RMFAIL.
 
 mod async_puts;
 mod attributes;

@@ -19,7 +19,7 @@ use super::handles::Object;
 use super::reading::Reading;
 use super::unanswered::{Opening, Waiting};
 use crate::mqi::{Admin, Call, CloseOption, Completion, Data};
-use crate::types::definition::{DEFPSIST, ObjectRef};
+use crate::types::definition::{DEFPRESP, DEFPSIST, DEFREADA, Definition, ObjectRef};
 use crate::types::{HandleId, MessageSelector, ObjectName, Reason, Token};
 
 /// The queue that messages go to whose protection failed: said, and never used.
@@ -165,19 +165,15 @@ impl Conversation {
             WireBody::Close(options) if options & close::DELETE != 0 => CloseOption::Delete,
             _ => CloseOption::Keep,
         };
-        match self.objects.get(handle) {
+        match self.objects.get_mut(handle) {
             None => fail(desk, &header, WireCall { handle, ..WireCall::default() }, reason::HOBJ_ERROR),
             Some(Object::QueueManager { .. }) => {
                 self.objects.remove(handle);
                 desk.reply(&header, WireCall { handle: -1, ..WireCall::default() });
             }
-            Some(Object::Queue { reading, .. }) => match reading.get() {
-                // What it gets until the wait has ended belongs to the client.
-                Some(token) => {
-                    self.waiting.replace(token, Waiting::CloseAfter { header, handle, close });
-                    self.ask(desk, Call::CancelGet { token }, Waiting::Nobody);
-                }
-                None => self.close(desk, header, handle, close),
+            Some(Object::Queue { reading, .. }) => match reading.on_close(&header, close) {
+                true => self.close(desk, header, handle, close),
+                false => drop(self.cancel_gets(desk, handle)),
             },
         }
     }
@@ -281,11 +277,10 @@ impl Conversation {
         };
         match (failed, view) {
             (None, Some(view)) => {
-                let persistent = view.definition.number(DEFPSIST) == 1;
                 if let Some(made) = made {
                     self.rename(desk, &mut call, made);
                 }
-                describe(desk, &mut call, Some((view.definition.object.name.as_str(), persistent)));
+                describe(desk, &mut call, Some(&view.definition));
                 desk.reply(header, call);
             }
             (failed, _) => {
@@ -332,28 +327,31 @@ pub(super) fn what_is_opened(desk: &Desk<'_>, od: &Od, options: u32) -> Result<O
 }
 
 /// Fills in what the reply to an open tells: where the object is, and the defaults of a queue.
-fn describe(desk: &Desk<'_>, call: &mut WireCall, queue: Option<(&str, bool)>) {
+fn describe(desk: &Desk<'_>, call: &mut WireCall, queue: Option<&Definition>) {
     (call.completion, call.reason) = (completion::OK, reason::NONE);
-    let (persistence, known) = queue.map_or((-1, -1), |(_, defpsist)| (i32::from(defpsist), 0));
-    let put_response = if queue.is_some() { 1 } else { -1 };
+    let [persistence, read_ahead, put_response, property_control] = match queue {
+        Some(queue) => [queue.number(DEFPSIST), queue.number(DEFREADA), queue.number(DEFPRESP), 0],
+        None => [-1; 4],
+    };
+    let name = queue.map(|queue| queue.object.name.as_str());
     match &mut call.body {
         WireBody::Open(open) => {
-            describe_object(desk, &mut open.od, queue.map(|(name, _)| name));
+            describe_object(desk, &mut open.od, name);
             if let Some(fopa) = &mut open.fopa {
                 fopa.default_persistence = persistence;
                 fopa.default_put_response = put_response;
-                (fopa.default_read_ahead, fopa.property_control) = (known, known);
+                (fopa.default_read_ahead, fopa.property_control) = (read_ahead, property_control);
                 (fopa.more_offset, fopa.more_length) = (fopa.length, 0);
             }
         }
         WireBody::Spi(asked) => {
             let spi::Body::Open(open) = &mut asked.body else { return };
-            describe_object(desk, &mut open.od, queue.map(|(name, _)| name));
+            describe_object(desk, &mut open.od, name);
             let head = 12 + open.lpoo.encoded_bytes() + open.od.encoded_bytes();
             let fields = &mut open.lpoo.fields;
             fields.default_persistence = persistence;
             fields.default_put_response = put_response;
-            (fields.default_read_ahead, fields.property_control) = (known, known);
+            (fields.default_read_ahead, fields.property_control) = (read_ahead, property_control);
             fields.protection_queue = Text::new(PROTECTION_QUEUE);
             (fields.more_offset, fields.more_length) = (head as u32, 0);
         }

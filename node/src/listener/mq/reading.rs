@@ -1,5 +1,13 @@
 //! How one handle is read on a multiplexed channel: a client asks for messages with REQUEST_MSGS and gets them as
 //! ASYNC_MESSAGE, one at a time or ahead, as far as the bytes go that it has room for.
+//!
+//! Who has room for more than one message is read for with several gets at once, more of them the faster messages come. The first is the
+//! one that the client asked for, and waits as long as it said; the others wait a moment. What is ahead of the program would be lost with
+//! its connection, so nothing persistent is got outside of a unit of work before everything that was sent is consumed (MQ's read
+//! ahead): then the program asks for it.
+
+use std::collections::VecDeque;
+use std::time::Duration;
 
 use trimaran_proto::mq::constants::{get, reason};
 use trimaran_proto::mq::control::{Notification, notice};
@@ -8,17 +16,23 @@ use trimaran_proto::mq::delivery::{
     SelectionFields, status,
 };
 use trimaran_proto::mq::message::Md;
-use trimaran_proto::mq::segment::{flags, types};
+use trimaran_proto::mq::segment::{Header, flags, types};
 use trimaran_proto::mq::{Flow, Raw};
 
 use super::conversion::{Told, Wanted};
 use super::convert::{self, Code};
 use super::desk::Desk;
-use crate::mqi::{Completion, Data, Get, Wait};
+use crate::mqi::{CloseOption, Completion, Data, Get, GetMode, Wait};
 use crate::types::{CompletionCode, HandleId, Message, Reason, Token};
 
 /// The request that messages answer until a client says another.
 const MESSAGES: u32 = 1;
+/// So many gets of a connection may be ahead of what its programs asked for.
+pub const AHEAD_MAX: usize = 100;
+/// So long a get waits that nobody asked for: a queue that is read now and then has one that waits for good.
+const AHEAD_WAIT: Duration = Duration::from_millis(200);
+/// A message that is so many times longer than the one before is not got ahead: there may be no room for as many as are under way.
+const LONGER: u64 = 2;
 
 /// What a client asked of a handle, and what it was sent.
 #[derive(Debug, Default)]
@@ -31,14 +45,22 @@ pub struct Reading {
     confirm: Option<u32>,
     wanted: RequestFields,
     selection: Selection,
-    /// The get that is under way.
-    get: Option<Token>,
+    /// The gets that are under way, and which of them are ahead.
+    gets: VecDeque<(Token, bool)>,
+    /// So many gets at once are worth it: one more with each message, until one came too late.
+    reach: usize,
+    /// Why no message comes any more, and how long one was that is too long: told when those that are under way have ended.
+    failure: Option<(Code, usize)>,
     /// A request for a callback waits until the client starts its connection (MQCTL).
     is_held: bool,
-    /// A request that waits until the get before it has ended.
+    /// A request that waits until the gets before it have ended.
     next: Option<Request>,
+    /// An MQCLOSE that waits until they have.
+    closing: Option<(Header, CloseOption)>,
     /// Bytes that the client has not said to have consumed.
     unconsumed: u64,
+    /// What the last message took of its room.
+    message_bytes: u64,
     /// A message was sent, and what the client said since then it said before it had it.
     is_unseen: bool,
     /// Messages sent for this handle.
@@ -55,23 +77,25 @@ pub struct Request {
 }
 
 /// What is to be done after an event.
-#[derive(Debug)]
-pub enum Step {
-    Nothing,
+#[derive(Debug, Default)]
+pub struct Step {
     /// Starts this get.
-    Get(Get),
-    /// Ends the wait of this one.
-    Cancel(Token),
+    pub get: Option<Get>,
+    /// And so many of [`Reading::ahead_get`].
+    pub ahead: usize,
+    /// Ends the waits of all that are under way.
+    pub cancels: bool,
 }
 
 impl Reading {
     pub fn new(handle: i32, queue: &str) -> Reading {
-        Reading { handle, queue: queue.to_string(), request: MESSAGES, ..Reading::default() }
+        let (queue, message_bytes) = (queue.to_string(), Md::BYTES as u64);
+        Reading { handle, queue, request: MESSAGES, reach: 1, message_bytes, ..Reading::default() }
     }
 
-    /// The get that is under way.
-    pub fn get(&self) -> Option<Token> {
-        self.get
+    /// The gets that are under way.
+    pub fn gets(&self) -> impl Iterator<Item = Token> + '_ {
+        self.gets.iter().map(|(token, _)| *token)
     }
 
     /// What is wanted of the text of messages, if it is to be converted.
@@ -80,23 +104,38 @@ impl Reading {
         (self.wanted.options & get::CONVERT != 0).then_some(Wanted { ccsid, encoding })
     }
 
-    /// The get of [`Step::Get`] was asked.
-    pub fn began(&mut self, token: Token) {
-        self.get = Some(token);
+    /// A get of a [`Step`] was asked.
+    pub fn began(&mut self, token: Token, is_ahead: bool) {
+        self.gets.push_back((token, is_ahead));
     }
 
     /// `may_call_back`: the connection is started, and what is asked for a callback may come.
     pub fn on_request(&mut self, desk: &mut Desk<'_>, request: Request, may_call_back: bool) -> Step {
-        let Some(token) = self.get else {
+        if self.gets.is_empty() {
             return self.serve(desk, request, may_call_back);
-        };
+        }
         if self.goes_on(&request) && self.wanted.requested_bytes > 1 && !request.is_confirmed {
             // Only more room: what is under way serves it.
             self.take_request(request);
-            return Step::Nothing;
+            return Step { ahead: self.room_ahead(), ..Step::default() };
         }
         self.next = Some(request);
-        Step::Cancel(token)
+        Step { cancels: true, ..Step::default() }
+    }
+
+    /// The handle is to be closed; false when that has to wait for [`Reading::take_closing`]. What is got until then belongs to the
+    /// client.
+    pub fn on_close(&mut self, header: &Header, close: CloseOption) -> bool {
+        if self.gets.is_empty() {
+            return true;
+        }
+        self.closing = Some((header.clone(), close));
+        false
+    }
+
+    /// The close that waited, when nothing is under way any more.
+    pub fn take_closing(&mut self) -> Option<(Header, CloseOption)> {
+        if self.gets.is_empty() { self.closing.take() } else { None }
     }
 
     /// Nothing is under way.
@@ -109,7 +148,7 @@ impl Reading {
         self.take_request(request);
         if is_served {
             self.send_nothing(desk);
-            return Step::Nothing;
+            return Step::default();
         }
         self.start(desk, may_call_back)
     }
@@ -135,33 +174,60 @@ impl Reading {
     fn start(&mut self, desk: &mut Desk<'_>, may_call_back: bool) -> Step {
         self.is_held = self.is_for_callback() && !may_call_back;
         if self.is_held {
-            return Step::Nothing;
+            return Step::default();
         }
         match self.asked_get() {
-            Ok(get) => Step::Get(get),
+            Ok(get) => {
+                let ahead = if may_be_ahead(&get) { self.room_ahead().saturating_sub(1) } else { 0 };
+                Step { get: Some(get), ahead, cancels: false }
+            }
             Err(code) => {
                 self.refuse(desk, code);
                 if self.confirm.is_some() {
                     self.send_nothing(desk);
                 }
-                Step::Nothing
+                Step::default()
             }
         }
     }
 
+    /// The get that the client asked for.
     fn asked_get(&self) -> Result<Get, Code> {
         let options = self.wanted.options;
         let manner = convert::manner(options)?;
+        // Who has room for one message asks for that one.
+        let has_more = self.unconsumed > 0 && self.wanted.requested_bytes > 1;
+        let is_ahead = has_more && manner.mode == GetMode::Destructive && !manner.syncpoint;
         Ok(Get {
             handle: HandleId(self.handle as u32),
             syncpoint: manner.syncpoint,
             syncpoint_if_persistent: manner.syncpoint_if_persistent,
             wait: self.wait()?,
-            mode: manner.mode,
+            mode: if is_ahead { GetMode::Ahead } else { manner.mode },
             selection: convert::selection(&self.selection, options)?,
             max_length: usize::try_from(self.wanted.message_bytes_max).ok(),
             accept_truncated: options & get::ACCEPT_TRUNCATED_MSG != 0,
         })
+    }
+
+    /// One that nobody has asked for yet; None where nothing can be got ahead.
+    pub fn ahead_get(&self) -> Option<Get> {
+        let asked = self.asked_get().ok().filter(may_be_ahead)?;
+        let mode = if asked.syncpoint { GetMode::Destructive } else { GetMode::Ahead };
+        let longest = (self.message_bytes * LONGER) as usize;
+        let max_length = Some(asked.max_length.map_or(longest, |max| max.min(longest)));
+        Some(Get { mode, max_length, accept_truncated: false, wait: Wait::For(AHEAD_WAIT), ..asked })
+    }
+
+    /// How many more gets the client has room for, and messages come fast enough for.
+    fn room_ahead(&self) -> usize {
+        let left = u64::from(self.wanted.requested_bytes).saturating_sub(self.unconsumed);
+        let messages = left.div_ceil(self.message_bytes) as usize;
+        let is_over = self.next.is_some() || self.closing.is_some() || self.is_held || self.failure.is_some();
+        match is_over || self.confirm.is_some() {
+            true => 0,
+            false => messages.min(self.reach).saturating_sub(self.gets.len()),
+        }
     }
 
     /// A request of a program that does not wait for it (MQCB) stands until a message comes.
@@ -178,57 +244,82 @@ impl Reading {
         self.wanted.flags & SYNCHRONOUS == 0
     }
 
-    /// The connection was stopped: what stands for a callback is taken back.
-    pub fn hold(&mut self) -> Option<Token> {
-        let token = self.get.filter(|_| self.is_for_callback())?;
-        self.is_held = true;
-        Some(token)
+    /// Whether what it gets may be part of a unit of work.
+    pub fn is_in_unit(&self) -> bool {
+        self.wanted.options & (get::SYNCPOINT | get::SYNCPOINT_IF_PERSISTENT) != 0
+    }
+
+    /// The connection was stopped: what stands for a callback is taken back, if there is something.
+    pub fn hold(&mut self) -> bool {
+        let holds = !self.gets.is_empty() && self.is_for_callback();
+        self.is_held |= holds;
+        holds
     }
 
     /// The connection was started: what was held goes on.
     pub fn go_on(&mut self, desk: &mut Desk<'_>) -> Step {
-        if self.is_held && self.get.is_none() { self.start(desk, true) } else { Step::Nothing }
+        if self.is_held && self.gets.is_empty() { self.start(desk, true) } else { Step::default() }
     }
 
-    /// The get has ended.
+    /// A get has ended.
     pub fn on_completion(
         &mut self,
         desk: &mut Desk<'_>,
+        token: Token,
         (completion, told): (Completion, Told),
         may_call_back: bool,
     ) -> Step {
-        self.get = None;
+        let place = self.gets.iter().position(|(of, _)| *of == token);
+        let is_ahead = place.and_then(|place| self.gets.remove(place)).is_some_and(|(_, is_ahead)| is_ahead);
         let warning = match completion.code {
             CompletionCode::Warning => completion.reason.number() as Code,
             _ => told.code,
         };
-        let mut more = false;
+        // What is not got ahead is got when the program has consumed all that it has, and asks for it.
+        let (mut stays, mut flows) = (false, false);
+        let had_failed = self.failure.is_some();
         match completion.data {
             Data::Got { message, body_length } => {
                 self.send(desk, *message, body_length, (warning, told));
-                more = self.unconsumed < u64::from(self.wanted.requested_bytes);
+                flows = true;
+                self.reach = (self.reach + 1).min(AHEAD_MAX);
+                self.failure.take_if(|(code, _)| *code == reason::NO_MSG_AVAILABLE);
             }
-            Data::TooLong { body_length } => {
-                self.send_reason(desk, reason::TRUNCATED_MSG_FAILED, body_length);
-            }
-            _ if self.next.is_some() => {}
-            _ if completion.reason == Reason::NoMsgAvailable => {
-                if self.confirm.is_none() && !self.is_held {
-                    self.refuse(desk, reason::NO_MSG_AVAILABLE);
-                }
-            }
-            _ => self.refuse(desk, completion.reason.number() as Code),
+            Data::NotAhead => stays = true,
+            Data::TooLong { .. } if is_ahead => stays = true,
+            Data::TooLong { body_length } => self.failure = Some((reason::TRUNCATED_MSG_FAILED, body_length)),
+            _ if completion.reason == Reason::NoMsgAvailable && is_ahead => self.reach = 1,
+            _ => self.failure = Some((completion.reason.number() as Code, 0)),
         }
+        if stays {
+            self.reach = 1;
+        }
+        if !self.gets.is_empty() {
+            // Nobody waits for what is ahead: the client is told at once.
+            let cancels = !had_failed && self.failure.is_some();
+            return Step { ahead: if flows { self.room_ahead() } else { 0 }, cancels, get: None };
+        }
+        let goes_on = self.report_failure(desk) && !(stays && self.unconsumed > 0);
         if let Some(next) = self.next.take() {
             return self.serve(desk, next, may_call_back);
         }
-        if more {
+        if goes_on && self.closing.is_none() && self.unconsumed < u64::from(self.wanted.requested_bytes) {
             return self.start(desk, may_call_back);
         }
         if self.confirm.is_some() {
             self.send_nothing(desk);
         }
-        Step::Nothing
+        Step::default()
+    }
+
+    /// Nothing is under way: tells the client why, unless it has asked for something else. Whether nothing was in the way.
+    fn report_failure(&mut self, desk: &mut Desk<'_>) -> bool {
+        let Some((code, body_length)) = self.failure.take() else { return true };
+        let is_nothing = code == reason::NO_MSG_AVAILABLE;
+        if self.next.is_none() && !(is_nothing && (self.confirm.is_some() || self.is_held)) {
+            self.send_reason(desk, code, body_length);
+        }
+        false
     }
 
     fn send(
@@ -248,7 +339,8 @@ impl Reading {
             None => 0,
         };
         self.index += 1;
-        self.unconsumed += (Md::BYTES + body.len()) as u64;
+        self.message_bytes = (Md::BYTES + body.len()) as u64;
+        self.unconsumed += self.message_bytes;
         self.is_unseen = true;
         let mut token = [0; 16];
         token[..8].copy_from_slice(&message.descriptor.message_id.0[16..]);
@@ -317,4 +409,12 @@ impl Reading {
         let request = self.confirm.take().unwrap_or(self.request);
         desk.say(types::NOTIFICATION, request, flags::FIRST, &flow);
     }
+}
+
+/// Whether another get may follow this one before it is answered: a cursor and the next of a group depend on what came before.
+fn may_be_ahead(get: &Get) -> bool {
+    get.mode != GetMode::UnderCursor
+        && !get.mode.is_browse()
+        && !get.selection.logical_order
+        && !get.selection.whole_groups
 }

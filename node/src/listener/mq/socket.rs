@@ -328,10 +328,14 @@ impl Socket {
             return Err(wrong(UNKNOWN_TYPE));
         }
         let id = segment.header.conversation().unwrap_or(0);
-        let (channel, user) = (self.channel().to_string(), self.user.clone());
+        // Who it is, is asked once.
+        let who = match segment.header.segment {
+            types::CONN => (self.channel().to_string(), self.user.clone()),
+            _ => Default::default(),
+        };
         let number = self.begun + 1;
         let (state, mut desk) = self.at(id, now)?;
-        state.on_call(&mut desk, segment, &Who { channel: &channel, user: &user }, number)?;
+        state.on_call(&mut desk, segment, &Who { channel: &who.0, user: &who.1 }, number)?;
         self.begun += u64::from(state.unfinished().is_some_and(|call| call.oldest == number));
         Ok(())
     }

@@ -20,6 +20,7 @@ use trimaran_proto::mq::{Flow, Order, Raw, Text, split};
 use super::conversion::{Conversion, Wanted};
 use super::desk::Ask;
 use super::intake::Unfinished;
+use super::reading::AHEAD_MAX;
 use super::socket::Socket;
 use super::terms::Terms;
 use super::unanswered::CALLS_MAX;
@@ -437,16 +438,178 @@ fn a_message_that_comes_when_the_wait_is_over_is_the_only_one() {
     assert_eq!(dialogue.asks(), ["Get Destructive No"]);
 }
 
+impl Dialogue {
+    /// A request for a callback with room for so many messages of three bytes.
+    fn request_ahead(&mut self, options: u32, messages: u32, received: u32) -> Vec<String> {
+        let of = |messages: u32| messages * (Md::BYTES as u32 + 3);
+        self.send_request(RequestFields {
+            version: 1,
+            handle: 2,
+            options,
+            received_bytes: of(received),
+            requested_bytes: of(messages),
+            message_bytes_max: -1,
+            flags: STARTED,
+            ..RequestFields::default()
+        })
+    }
+
+    fn listening() -> Dialogue {
+        let mut dialogue = Dialogue::connected();
+        dialogue.open("ORDERS", open::INPUT_SHARED);
+        dialogue.control(2);
+        dialogue
+    }
+}
+
+/// What the client is told of `b"one"`, and in which place.
+fn one(index: u32) -> String {
+    format!(r#"[1] ASYNC_MESSAGE {index} reason 0 b"one""#)
+}
+
+fn not_ahead() -> Completion {
+    Completion { data: Data::NotAhead, ..none() }
+}
+
 #[test]
 fn messages_come_ahead_as_far_as_the_client_has_room() {
+    let mut dialogue = Dialogue::listening();
+    dialogue.request_ahead(get::NO_SYNCPOINT, 4, 0);
+    assert_eq!(dialogue.asks(), ["Get Destructive Forever"]);
+    assert_eq!(dialogue.answer(got("one")), [one(1)]);
+    // Messages come, so there are more gets: the one that was asked for, and one that nobody asked for.
+    assert_eq!(dialogue.asks(), ["Get Ahead Forever", "Get Ahead For(200ms)"]);
+    assert_eq!(dialogue.answer(got("one")), [one(2)]);
+    assert_eq!(dialogue.asks(), ["Get Ahead For(200ms)"], "there is room for two");
+    assert_eq!(dialogue.answer(got("one")), [one(3)]);
+    assert_eq!(dialogue.answer(got("one")), [one(4)]);
+    assert!(dialogue.asks().is_empty(), "it has no more room");
+    // Some of it is consumed: as many come as there is room for, at once.
+    dialogue.request_ahead(get::NO_SYNCPOINT, 4, 3);
+    assert_eq!(dialogue.asks(), ["Get Ahead Forever", "Get Ahead For(200ms)", "Get Ahead For(200ms)"]);
+    // Nothing comes for a moment: one goes on waiting, and says nothing.
+    assert!(dialogue.answer(got("one")).len() == 1 && dialogue.answer(none()).is_empty());
+    assert!(dialogue.answer(none()).is_empty());
+    assert_eq!(dialogue.asks(), ["Get Ahead Forever"]);
+}
+
+#[test]
+fn what_is_persistent_is_got_when_everything_before_it_is_consumed() {
+    let mut dialogue = Dialogue::listening();
+    dialogue.request_ahead(get::NO_SYNCPOINT, 8, 0);
+    dialogue.asks();
+    assert_eq!(dialogue.answer(got("one")), [one(1)]);
+    dialogue.asks();
+    assert!(dialogue.answer(not_ahead()).is_empty() && dialogue.answer(not_ahead()).is_empty());
+    assert!(dialogue.asks().is_empty(), "the program has one that it may not have seen");
+    dialogue.request_ahead(get::NO_SYNCPOINT, 8, 1);
+    assert_eq!(dialogue.asks(), ["Get Destructive Forever"]);
+    assert_eq!(dialogue.answer(got("one")), [one(2)]);
+
+    // In a unit of work nothing is lost, and anything may be ahead.
+    let mut dialogue = Dialogue::listening();
+    dialogue.request_ahead(get::SYNCPOINT, 3, 0);
+    dialogue.asks();
+    assert_eq!(dialogue.answer(got("one")), [one(1)]);
+    assert_eq!(dialogue.asks(), ["Get Destructive Forever", "Get Destructive For(200ms)"]);
+}
+
+#[test]
+fn a_message_that_is_much_longer_than_others_is_not_got_ahead() {
+    let mut dialogue = Dialogue::listening();
+    dialogue.request_ahead(get::NO_SYNCPOINT, 8, 0);
+    dialogue.asks();
+    dialogue.answer(got("one"));
+    dialogue.asks();
+    dialogue.answer(got("one"));
+    let long = || Completion {
+        data: Data::TooLong { body_length: 100_000 },
+        ..Completion::failed(Reason::TruncatedMsgFailed)
+    };
+    for _ in dialogue.asks() {
+        assert!(dialogue.answer(long()).is_empty());
+    }
+    assert!(dialogue.answer(long()).is_empty());
+    dialogue.request_ahead(get::NO_SYNCPOINT, 8, 2);
+    assert_eq!(dialogue.asks(), ["Get Destructive Forever"]);
+}
+
+#[test]
+fn what_is_under_way_when_a_handle_is_stopped_or_closed_comes_and_nothing_after_it() {
+    let mut dialogue = Dialogue::listening();
+    dialogue.request_ahead(get::NO_SYNCPOINT, 8, 0);
+    dialogue.asks();
+    dialogue.answer(got("one"));
+    assert_eq!(dialogue.asks().len(), 2);
+    assert!(dialogue.control(0).is_empty());
+    assert_eq!(dialogue.asks(), ["CancelGet", "CancelGet"]);
+    assert_eq!(dialogue.answer(got("one")), [one(2)]);
+    assert!(dialogue.asks().is_empty(), "it is stopped");
+    assert_eq!(dialogue.answer(none()), ["[1] NOTIFICATION 4"], "behind all that came");
+    dialogue.answer(Completion::done());
+    dialogue.answer(Completion::done());
+
+    dialogue.control(2);
+    assert_eq!(dialogue.asks(), ["Get Ahead Forever"]);
+    assert_eq!(dialogue.answer(got("one")), [one(3)]);
+    assert_eq!(dialogue.asks().len(), 2);
+    assert!(dialogue.call(types::CLOSE, 2, Body::Close(0)).is_empty());
+    let cancelled = dialogue.asks();
+    assert!(cancelled.len() >= 2 && cancelled.iter().all(|ask| ask == "CancelGet"), "{cancelled:?}");
+    for index in 0..cancelled.len() {
+        assert_eq!(dialogue.answer(got("one")), [one(4 + index as u32)]);
+    }
+    assert_eq!(dialogue.asks(), ["Close"]);
+}
+
+#[test]
+fn gets_that_were_refused_together_are_one_refusal() {
+    let mut dialogue = Dialogue::listening();
+    dialogue.request_ahead(get::NO_SYNCPOINT, 8, 0);
+    dialogue.asks();
+    dialogue.answer(got("one"));
+    assert_eq!(dialogue.asks().len(), 2);
+    let inhibited = || Completion::failed(Reason::GetInhibited);
+    assert!(dialogue.answer(inhibited()).is_empty());
+    assert_eq!(dialogue.answer(inhibited()), [r#"[1] ASYNC_MESSAGE 1 reason 2016 b"""#]);
+}
+
+#[test]
+fn who_does_not_wait_is_told_at_once_that_there_is_nothing() {
     let mut dialogue = Dialogue::connected();
     dialogue.open("ORDERS", open::INPUT_SHARED);
-    dialogue.request(get::WAIT, -1, 700);
-    assert_eq!(dialogue.asks(), ["Get Destructive Forever"]);
-    assert_eq!(dialogue.answer(got("one")).len(), 1);
-    assert_eq!(dialogue.asks(), ["Get Destructive Forever"]);
-    assert_eq!(dialogue.answer(got("two")).len(), 1);
-    assert!(dialogue.asks().is_empty());
+    dialogue.request(get::NO_SYNCPOINT, 0, 1000);
+    assert_eq!(dialogue.asks(), ["Get Destructive No"]);
+    assert_eq!(dialogue.answer(got("one")), [one(1)]);
+    assert_eq!(dialogue.asks(), ["Get Ahead No", "Get Ahead For(200ms)"]);
+    assert!(dialogue.answer(none()).is_empty());
+    assert_eq!(dialogue.asks(), ["CancelGet"], "what is ahead is not waited for");
+    assert_eq!(dialogue.answer(none()), [r#"[1] ASYNC_MESSAGE 1 reason 2033 b"""#]);
+}
+
+/// Else what stands ahead could keep the client from being heard, which alone could end it.
+#[test]
+fn a_connection_has_so_many_gets_ahead_and_no_more() {
+    let mut dialogue = Dialogue::listening();
+    let mut gets = 1;
+    dialogue.request_ahead(get::NO_SYNCPOINT, 1000, 0);
+    dialogue.asks();
+    while gets > 0 && gets < 2 * AHEAD_MAX {
+        dialogue.answer(got("one"));
+        gets += dialogue.asks().len();
+        gets -= 1;
+        if gets > AHEAD_MAX {
+            break;
+        }
+        if gets == AHEAD_MAX {
+            let before = gets;
+            dialogue.answer(got("one"));
+            gets = before - 1 + dialogue.asks().len();
+            assert_eq!(gets, AHEAD_MAX);
+            return;
+        }
+    }
+    panic!("{gets} gets are under way");
 }
 
 #[test]

@@ -12,7 +12,8 @@ use trimaran_proto::mq::spi::{self, Spi};
 
 use super::super::flights::body_bytes;
 use super::convert::Code;
-use crate::mqi::{Call, CloseOption};
+use super::reading::AHEAD_MAX;
+use crate::mqi::Call;
 use crate::types::limits::HANDLES_MAX;
 use crate::types::{ObjectName, Token};
 
@@ -20,8 +21,10 @@ use crate::types::{ObjectName, Token};
 pub const CALLS_MAX: usize = 1000;
 /// Nor are any while the bodies of those that were have so many bytes.
 const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
-const _: () =
-    assert!(CALLS_MAX > 3 * HANDLES_MAX, "each handle may have a get that waits, and that is ended");
+const _: () = assert!(
+    CALLS_MAX > 3 * HANDLES_MAX + 2 * AHEAD_MAX,
+    "each handle may have a get that waits, and that is ended, and so may what is ahead"
+);
 
 /// A call of the client that the replica has not answered.
 #[derive(Debug)]
@@ -56,9 +59,10 @@ pub(super) enum Waiting {
     AsyncPut {
         queue: ObjectName,
     },
-    /// A get for a handle that is read with requests.
+    /// A get for a handle that is read with requests; ahead of what was asked for, or not.
     Message {
         handle: i32,
+        is_ahead: bool,
     },
     /// Nobody waits for the answer.
     Nobody,
@@ -70,12 +74,6 @@ pub(super) enum Waiting {
     /// MQDISC: the session ends with the answer.
     Disconnect {
         header: Header,
-    },
-    /// An MQCLOSE that waits until the handle's get has ended.
-    CloseAfter {
-        header: Header,
-        handle: i32,
-        close: CloseOption,
     },
     Close {
         header: Header,
@@ -123,13 +121,6 @@ struct Entry {
 impl Unanswered {
     pub fn begin(&mut self, token: Token, call: &Call, waiting: Waiting) {
         self.add(token, body_bytes(call), waiting);
-    }
-
-    /// Another one waits for the answer.
-    pub fn replace(&mut self, token: Token, waiting: Waiting) {
-        let body_bytes = self.calls.get(&token).map_or(0, |entry| entry.body_bytes);
-        self.take(token);
-        self.add(token, body_bytes, waiting);
     }
 
     fn add(&mut self, token: Token, body_bytes: usize, waiting: Waiting) {
@@ -201,12 +192,10 @@ mod tests {
         let mut unanswered = Unanswered::default();
         for token in 0..CALLS_MAX as u64 {
             assert!(!unanswered.is_full());
-            unanswered.begin(Token(token), &Call::Ping, Waiting::Message { handle: 2 });
+            unanswered.begin(Token(token), &Call::Ping, Waiting::Message { handle: 2, is_ahead: false });
         }
         let kept = unanswered.kept_bytes();
         assert!(unanswered.is_full() && kept > CALLS_MAX * 100, "{kept}");
-        unanswered.replace(Token(7), Waiting::Nobody);
-        assert_eq!(unanswered.kept_bytes(), kept);
         for token in 0..CALLS_MAX as u64 {
             assert!(unanswered.take(Token(token)).is_some() && unanswered.take(Token(token)).is_none());
         }

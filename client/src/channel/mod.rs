@@ -1,16 +1,20 @@
 //! An MQI connection over a channel, in the protocol that IBM MQ clients speak (`trimaran_proto::mq`).
 //!
 //! One conversation on a socket of its own, one call at a time: what `trimaran send` and `receive` need when they are given a
-//! channel, what `amqsput` and the like need, and what tests and measurements need. Programs are better served by
+//! channel, what `amqsput` and the like need, and what tests and measurements need, which also have many calls on their way
+//! ([`Channel::begin_put`] and others) and are sent messages as they come ([`Channel::request`]). Programs are better served by
 //! [`crate::Connection`], which finds the node that serves.
 
+mod in_flight;
+
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use trimaran_proto::mq::call::{Body, Call, Conn, Get, Open, Put};
-use trimaran_proto::mq::constants::{close, completion, object};
+use trimaran_proto::mq::constants::{close, object};
 use trimaran_proto::mq::control::status;
 use trimaran_proto::mq::initial::{self, Initial};
 use trimaran_proto::mq::message::{Gmo, Md, Pmo};
@@ -18,8 +22,7 @@ use trimaran_proto::mq::object::{Od, OdFields};
 use trimaran_proto::mq::security::{ConAuth, UserId, UserIdFields};
 use trimaran_proto::mq::segment::{Header, Kind, SEGMENT_BYTES_MAX, Segment, flags, types};
 use trimaran_proto::mq::split::Joiner;
-use trimaran_proto::mq::wire::{Reader, Writer};
-use trimaran_proto::mq::{Flow, Order, Raw, Text, split};
+use trimaran_proto::mq::{Flow, Order, Raw, Text};
 use trimaran_proto::plain;
 
 use crate::dial::{Wire, explain};
@@ -37,6 +40,10 @@ const MESSAGE_BYTES_MAX: u32 = 104_857_600;
 const REPLY_BYTES_MORE: usize = 64 * 1024;
 /// The level of the protocol that is spoken.
 const FAP: u8 = 13;
+/// The conversation of a socket that has one.
+const CONVERSATION: u32 = 1;
+/// What is read at a time.
+const READ_BYTES: usize = 16 * 1024;
 /// MQCSP_AUTH_USER_ID_AND_PWD.
 const USER_ID_AND_PASSWORD: u32 = 1;
 /// MQRC_PASSWORD_PROTECTION_ERROR, which only clients give.
@@ -45,12 +52,33 @@ const PASSWORD_PROTECTION_ERROR: u32 = 2594;
 /// Numbers of the MQI, for options.
 pub use trimaran_proto::mq::constants;
 
+use in_flight::Arriving;
+pub use in_flight::{Asked, Delivered, Heard};
+
 /// A connection to a queue manager over a channel. Dropped, it is as if it had broken: what is not committed is backed out.
 #[derive(Debug)]
 pub struct Channel {
     stream: Box<dyn Wire>,
     received: BytesMut,
     queue_manager: String,
+    /// Segments carry a conversation and a request (TSHM).
+    is_shared: bool,
+    /// Calls that were begun.
+    begun: u32,
+    /// What is not sent yet.
+    out: BytesMut,
+    joiner: Joiner,
+    arriving: Option<Arriving>,
+    /// What came while a call was waited for.
+    set_aside: VecDeque<Heard>,
+}
+
+/// How a connection is made.
+#[derive(Default)]
+struct Manner<'a> {
+    tls: Option<&'a Tls>,
+    login: Option<&'a Login>,
+    is_shared: bool,
 }
 
 /// A message that was got.
@@ -93,7 +121,23 @@ impl Channel {
         queue_manager: &str,
         application: &str,
     ) -> Result<Channel> {
-        Channel::connect_as(None, address, channel, queue_manager, application, None).await
+        let manner = Manner::default();
+        Channel::connect_in(manner, address, channel, queue_manager, application).await
+    }
+
+    /// The same as one of several conversations that the channel may have on a socket, as far as SHARECNV of the channel allows it: only so
+    /// are answers told apart whose calls are on their way together, and messages sent as they come.
+    ///
+    /// # Errors
+    /// As [`Channel::connect`].
+    pub async fn connect_shared(
+        address: &str,
+        channel: &str,
+        queue_manager: &str,
+        application: &str,
+    ) -> Result<Channel> {
+        let manner = Manner { is_shared: true, ..Manner::default() };
+        Channel::connect_in(manner, address, channel, queue_manager, application).await
     }
 
     /// The same over TLS, where `tls` is given: for a channel with SSLCIPH, and for no other.
@@ -108,7 +152,8 @@ impl Channel {
         queue_manager: &str,
         application: &str,
     ) -> Result<Channel> {
-        Channel::connect_as(tls, address, channel, queue_manager, application, None).await
+        let manner = Manner { tls, ..Manner::default() };
+        Channel::connect_in(manner, address, channel, queue_manager, application).await
     }
 
     /// [`Channel::connect_over`] with a user and a password.
@@ -123,13 +168,34 @@ impl Channel {
         application: &str,
         login: Option<&Login>,
     ) -> Result<Channel> {
+        let manner = Manner { tls, login, is_shared: false };
+        Channel::connect_in(manner, address, channel, queue_manager, application).await
+    }
+
+    async fn connect_in(
+        manner: Manner<'_>,
+        address: &str,
+        channel: &str,
+        queue_manager: &str,
+        application: &str,
+    ) -> Result<Channel> {
+        let Manner { tls, login, is_shared } = manner;
         let shown = Shown::of(tls);
         let wired = wire(tls, address).await;
         let (stream, peer) =
             wired.map_err(|error| unreachable(queue_manager, explain(address, &error.to_string(), shown)))?;
-        let mut connected =
-            Channel { stream, received: BytesMut::new(), queue_manager: queue_manager.to_string() };
-        let agreed = connected.agree(channel).await;
+        let mut connected = Channel {
+            stream,
+            received: BytesMut::new(),
+            queue_manager: queue_manager.to_string(),
+            is_shared: false,
+            begun: 0,
+            out: BytesMut::new(),
+            joiner: Joiner::default(),
+            arriving: None,
+            set_aside: VecDeque::new(),
+        };
+        let agreed = connected.agree(channel, is_shared).await;
         agreed.map_err(|error| match connected.stranger() {
             Some(stranger) => unreachable(queue_manager, format!("{address}: {stranger}")),
             None => in_agreement(error, channel, shown),
@@ -183,7 +249,7 @@ impl Channel {
         &self.queue_manager
     }
 
-    async fn agree(&mut self, channel: &str) -> Result<()> {
+    async fn agree(&mut self, channel: &str, is_shared: bool) -> Result<()> {
         let mut offer = Initial::default();
         let fields = &mut offer.fields;
         fields.fap = FAP;
@@ -197,6 +263,7 @@ impl Channel {
         fields.message_compression = Raw([0xFF; 16]);
         fields.message_compression.0[0] = 0;
         fields.process = std::process::id();
+        fields.conversations = i32::from(is_shared);
         fields.product = Text::new("MQCC09010000");
         // None: a password is sent as it is, or not at all.
         fields.protections.0[0] = 0;
@@ -208,6 +275,7 @@ impl Channel {
             ));
         };
         self.queue_manager = reply.fields.queue_manager.text();
+        self.is_shared = reply.fields.conversations > 0;
         let user = std::env::var("USER").unwrap_or_default();
         let fields = UserIdFields {
             short_user: Text::new(&user.to_uppercase()),
@@ -272,9 +340,7 @@ impl Channel {
     /// # Errors
     /// As [`Channel::open`].
     pub async fn put(&mut self, handle: i32, md: Md, body: Bytes, options: u32) -> Result<[u8; 24]> {
-        let pmo = Pmo { version: 1, options, timeout: -1, ..Pmo::default() };
-        let put = Put { md, pmo, length: body.len() as u32, ..Put::default() };
-        let (reply, _) = self.call(types::PUT, handle, Body::Put(Box::new(put)), &[body]).await?;
+        let (reply, _) = self.call(types::PUT, handle, put_of(md, options, &body), &[body]).await?;
         match reply.body {
             Body::Put(put) => Ok(put.md.message_id.0),
             _ => Err(broken("an answer without its message")),
@@ -301,10 +367,7 @@ impl Channel {
         wait_ms: i32,
         bytes_max: u32,
     ) -> Result<Option<Got>> {
-        let gmo = Gmo { version: 1, options, wait_interval: wait_ms, ..Gmo::default() };
-        let md = Md { version: 2, ..datagram() };
-        let get = Get { md, gmo, length: bytes_max, data: Bytes::new() };
-        match self.call(types::GET, handle, Body::Get(Box::new(get)), &[]).await {
+        match self.call(types::GET, handle, get_of(options, wait_ms, bytes_max), &[]).await {
             Ok((Call { body: Body::Get(got), reason, .. }, body)) => {
                 let message_bytes = got.length as usize;
                 let body = body.slice(..body.len().min(message_bytes));
@@ -343,9 +406,12 @@ impl Channel {
 
     // ---- segments ---------------------------------------------------------------------------------------------
 
-    fn header(segment: u8) -> Header {
+    fn header(&self, segment: u8, request: u32) -> Header {
         Header {
-            kind: Kind::Plain,
+            kind: match self.is_shared {
+                true => Kind::Multiplexed { conversation: CONVERSATION, request },
+                false => Kind::Plain,
+            },
             order: Order::Little,
             segment,
             flags: flags::WHOLE,
@@ -359,46 +425,21 @@ impl Channel {
 
     /// One call and its reply, with the data behind it.
     async fn call(&mut self, segment: u8, handle: i32, body: Body, data: &[Bytes]) -> Result<(Call, Bytes)> {
-        let header = Channel::header(segment);
-        let call = Call { handle, body, ..Call::default() };
-        let mut head = Writer::new(header.order);
-        call.write(&mut head, segment);
-        let mut out = BytesMut::new();
-        split::put_call(&header, &head.out, data, SEGMENT_BYTES_MAX, &mut out);
-        self.send(&out).await?;
-        let mut joiner = Joiner::default();
-        let whole = loop {
-            let segment = self.next().await?;
-            if let Some(joined) =
-                joiner.add(segment, MESSAGE_BYTES_MAX as usize + REPLY_BYTES_MORE).map_err(broken)?
-            {
-                break joined.whole();
+        let number = self.begin(segment, handle, body, data);
+        self.flush().await?;
+        loop {
+            match self.next_heard().await? {
+                Heard::Answer(of, outcome) if of == number => {
+                    return outcome.map(|(call, data)| (*call, data));
+                }
+                other => self.set_aside.push_back(other),
             }
-        };
-        let from = &mut Reader::new(whole.body, whole.header.order);
-        let mut reply = Call::read(from, whole.header.segment).map_err(broken)?;
-        if reply.completion == completion::FAILED {
-            let reason = reply.reason as u32;
-            return Err(Error::refused(reason, text_of(reason)));
         }
-        let data = match &mut reply.body {
-            Body::Get(got) => std::mem::take(&mut got.data),
-            _ => Bytes::new(),
-        };
-        Ok((reply, data))
     }
 
     async fn say(&mut self, segment: u8, flow: &Flow) -> Result<()> {
-        let header = Channel::header(segment);
-        let body = flow.body(segment, header.order);
-        let mut out = BytesMut::new();
-        Segment { header, body }.encode(&mut out);
-        self.send(&out).await
-    }
-
-    async fn send(&mut self, bytes: &[u8]) -> Result<()> {
-        self.stream.write_all(bytes).await.map_err(broken)?;
-        self.stream.flush().await.map_err(broken)
+        self.begin_flow(segment, flow, flags::WHOLE);
+        self.flush().await
     }
 
     async fn ask(&mut self, segment: u8, flow: &Flow) -> Result<Flow> {
@@ -407,26 +448,36 @@ impl Channel {
         Flow::read(&answer).map_err(broken)
     }
 
-    /// The next segment that is no heartbeat; a STATUS is an error.
+    /// The next segment that is no heartbeat; a STATUS is an error. Nothing is lost when it is dropped while it waits.
     async fn next(&mut self) -> Result<Segment> {
         loop {
-            match Segment::take(&mut self.received, SEGMENT_BYTES_MAX).map_err(broken)? {
-                Some(segment) if segment.header.segment == types::HEARTBEAT => continue,
-                Some(segment) if segment.header.segment == types::STATUS => {
-                    let Ok(Flow::Status(Some(status))) = Flow::read(&segment) else { continue };
-                    return Err(refusal(status.code));
-                }
-                Some(segment) => return Ok(segment),
-                None => {}
+            if let Some(segment) = self.take()? {
+                return Ok(segment);
             }
+            self.received.reserve(READ_BYTES);
             if self.stream.read_buf(&mut self.received).await.map_err(broken)? == 0 {
                 return Err(broken("the other end closed it"));
             }
         }
     }
+
+    /// The next segment if it is there.
+    fn take(&mut self) -> Result<Option<Segment>> {
+        while let Some(segment) = Segment::take(&mut self.received, SEGMENT_BYTES_MAX).map_err(broken)? {
+            match segment.header.segment {
+                types::HEARTBEAT => {}
+                types::STATUS => {
+                    if let Ok(Flow::Status(Some(status))) = Flow::read(&segment) {
+                        return Err(refusal(status.code));
+                    }
+                }
+                _ => return Ok(Some(segment)),
+            }
+        }
+        Ok(None)
+    }
 }
 
-/// A connection to `host:port`, and TLS over it if that is given.
 /// The bytes of a connection, and who is at the other end.
 async fn wire(tls: Option<&Tls>, address: &str) -> std::io::Result<(Box<dyn Wire>, SocketAddr)> {
     let stream = TcpStream::connect(address).await?;
@@ -436,6 +487,17 @@ async fn wire(tls: Option<&Tls>, address: &str) -> std::io::Result<(Box<dyn Wire
     // Without the brackets of an IPv6 address.
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host).trim_matches(['[', ']']);
     Ok((Box::new(tls.wrap_channel(host, stream).await?), peer))
+}
+
+fn put_of(md: Md, options: u32, body: &Bytes) -> Body {
+    let pmo = Pmo { version: 1, options, timeout: -1, ..Pmo::default() };
+    Body::Put(Box::new(Put { md, pmo, length: body.len() as u32, ..Put::default() }))
+}
+
+fn get_of(options: u32, wait_ms: i32, bytes_max: u32) -> Body {
+    let gmo = Gmo { version: 1, options, wait_interval: wait_ms, ..Gmo::default() };
+    let md = Md { version: 2, ..datagram() };
+    Body::Get(Box::new(Get { md, gmo, length: bytes_max, data: Bytes::new() }))
 }
 
 fn in_the_clear(peer: SocketAddr) -> Error {
@@ -529,6 +591,8 @@ fn unreachable(queue_manager: &str, text: String) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncWriteExt;
+
     use super::*;
 
     #[test]
