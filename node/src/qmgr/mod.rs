@@ -34,6 +34,7 @@ mod authority;
 mod staged;
 mod failovers;
 mod canary;
+pub mod register;
 mod under_way;
 mod unwritten;
 mod moving;
@@ -49,6 +50,7 @@ pub use groups::Groups;
 pub use keys::PackKey;
 pub use producers::{Producers, Seen};
 pub use queue::{Queue, not_persistent_weight};
+pub use register::Register;
 pub use retention::Retention;
 pub use rules::{AliasWords, ManagerRules, QueueRules};
 pub use slot::Slot;
@@ -65,6 +67,7 @@ use crate::types::{
     Body, Message, MessageId, NodeId, ObjectName, Persistence, Position, ProducerSequence, QueueId,
     QueueManagerId, Reason, RunState, Speaks, Term, UnitId, UnitState, Version, WallTime,
 };
+use definition_codec::by_to_wire;
 use failovers::Failovers;
 use moving::Moving;
 use outcomes::Outcomes;
@@ -92,6 +95,8 @@ pub struct QueueManager {
     version: Version,
     failovers: Failovers,
     canary: Option<Canary>,
+    /// Of the nodes' own queue manager.
+    register: Register,
     /// Nodes that are in maintenance. Ids are never given again, so one that was removed does no harm here.
     maintained: BTreeSet<NodeId>,
     run: RunState,
@@ -135,6 +140,7 @@ impl QueueManager {
             version: Version::FIRST,
             failovers: Failovers::default(),
             canary: None,
+            register: Register::default(),
             maintained: BTreeSet::new(),
             run: RunState::default(),
             retention: Retention::default(),
@@ -232,6 +238,11 @@ impl QueueManager {
             "to be ended came with a version"
         );
         self.run
+    }
+
+    /// Which queue managers there are; of all but the nodes' own it is empty.
+    pub fn register(&self) -> &Register {
+        &self.register
     }
 
     pub fn deadq(&self) -> Option<&ObjectName> {
@@ -375,6 +386,7 @@ impl QueueManager {
                     applied.changed.clear();
                     applied.renamed.clear();
                     (applied.channel_changed, applied.listener_changed) = (false, false);
+                    debug_assert!(!applied.register_changed, "a record that was refused changed nothing");
                 }
                 debug_assert!(
                     applied.verdict.is_ok() || applied.is_nothing(),
@@ -516,6 +528,21 @@ impl QueueManager {
             }
             Command::Run { state, by: _ } => {
                 self.apply_run(state);
+                Ok(Verdict::Done)
+            }
+            Command::Register(_) | Command::Deregister { .. } if self.version < Version::RECORDS => {
+                Err(Reason::FunctionNotSupported)
+            }
+            Command::Register(record) => {
+                let id = self.register.add(*record, self.at)?;
+                self.unwritten.registered.insert(id);
+                applied.register_changed = true;
+                Ok(Verdict::Done)
+            }
+            Command::Deregister { id, by } => {
+                self.register.delete(id, by_to_wire(by), self.at)?;
+                self.unwritten.registered.insert(id);
+                applied.register_changed = true;
                 Ok(Verdict::Done)
             }
             Command::Classify(said) => {
