@@ -17,15 +17,16 @@ use trimaran_proto::{
 use crate::{
     connection::Connection,
     core::Link,
+    dial,
     error::{Error, Result},
     outcome,
     reasons::reason,
 };
 
 pub use trimaran_proto::admin::v1::{
-    Attribute, ClocksDiffer, HandleDetails, InstanceStatus, MaintainRequest, MembershipProgress, MemoryShare,
-    ObjectDetails, QueueManagerStatus, RecoverRequest, RunRequest, RunState, SessionDetails, StatusResponse,
-    set_request::Action as RecordAction,
+    Attribute, ClocksDiffer, CreateQueueManagerRequest, HandleDetails, InstanceStatus, MaintainRequest,
+    MembershipProgress, MemoryShare, ObjectDetails, QueueManagerStatus, RecoverRequest, RunRequest, RunState,
+    SessionDetails, StatusResponse, set_request::Action as RecordAction,
 };
 
 /// Attributes by their MQSC names, with values as MQSC has them in brackets. A flag (SHARE) is YES or NO, or its name
@@ -63,6 +64,9 @@ impl From<Attributes> for Vec<Attribute> {
 
 /// How long a call looks for the node that serves, when the one it asked does not.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a node may take to say what it knows.
+const STATUS_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What a node reports of a membership change.
 type Steps = tonic::Streaming<MembershipProgress>;
@@ -288,7 +292,7 @@ impl Admin {
     /// Only what keeps the node from answering.
     pub async fn status(&self) -> Result<StatusResponse> {
         let link = self.connection.link().await?;
-        let answer = AdminClient::new(link.channel).status(wire::StatusRequest {}).await;
+        let answer = AdminClient::new(link.channel).status(wire::StatusRequest::default()).await;
         answer.map(Response::into_inner).map_err(|status| lost(&status))
     }
 
@@ -590,6 +594,10 @@ impl Admin {
     ) -> Result<()> {
         let first = link_since(&self.connection, Instant::now()).await?.queue_manager;
         let mut changes = Changes::beginning_with(first);
+        // From its records a new node learns which queue managers there are.
+        if let Err(error) = self.change_one(dial::CLUSTER, &mut changes, &mut on_progress, &mut call).await {
+            return Err(changes.not_done(dial::CLUSTER, error));
+        }
         while let Some(name) = changes.first_undone() {
             if let Err(error) = self.change_one(&name, &mut changes, &mut on_progress, &mut call).await {
                 return Err(changes.not_done(&name, error));
@@ -609,12 +617,32 @@ impl Admin {
         on_progress: &mut impl FnMut(&MembershipProgress),
         call: &mut impl FnMut(AdminClient<Channel>) -> F,
     ) -> Result<()> {
-        let connection = self.connection.to_queue_manager(queue_manager).await?;
+        let is_cluster = queue_manager == dial::CLUSTER;
+        let connection = match is_cluster {
+            true => self.connection.clone(),
+            false => self.connection.to_queue_manager(queue_manager).await?,
+        };
         // Since when it is looked for. A change that goes on takes as long as it takes.
         let mut since: Option<Instant> = None;
         loop {
-            let link = link_since(&connection, since.unwrap_or_else(Instant::now)).await?;
-            let asked = call(AdminClient::new(link.channel)).await;
+            let channel = match is_cluster {
+                true => match dial::to_cluster(
+                    &connection.addresses(),
+                    connection.core.options.tls.as_ref(),
+                    STATUS_PATIENCE,
+                )
+                .await
+                {
+                    Ok(Some(channel)) => channel,
+                    Ok(None) => return Ok(()),
+                    Err(error) => {
+                        self.wait_if_it_moved(error, *since.get_or_insert_with(Instant::now)).await?;
+                        continue;
+                    }
+                },
+                false => link_since(&connection, since.unwrap_or_else(Instant::now)).await?.channel,
+            };
+            let asked = call(AdminClient::new(channel)).await;
             let mut steps = asked.map_err(|status| lost(&status))?.into_inner();
             let mut report = Report::default();
             while let Some(step) = next_step(&mut steps).await? {
@@ -627,7 +655,15 @@ impl Admin {
                 on_progress(&step);
             }
             changes.learn(&report);
-            let Err(error) = report.verdict(queue_manager) else { return Ok(()) };
+            // It led a moment ago.
+            let is_elsewhere = is_cluster && !report.words.contains_key(queue_manager);
+            let verdict = match is_elsewhere {
+                true => {
+                    Err(Error::refused(reason::Q_MGR_NOT_AVAILABLE, "the node that led it does not any more"))
+                }
+                false => report.verdict(queue_manager),
+            };
+            let Err(error) = verdict else { return Ok(()) };
             self.wait_if_it_moved(error, *since.get_or_insert_with(Instant::now)).await?;
         }
     }

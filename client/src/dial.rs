@@ -11,8 +11,9 @@ use tokio::{
 };
 use tonic::transport::{Channel, Endpoint, Uri};
 use trimaran_proto::admin::v1::{
-    Canary, Classified, Failover, FailoversRequest, MaintainRequest, RecoverRequest, RunRequest,
-    StatusRequest, StatusResponse, admin_client::AdminClient,
+    Canary, Classified, CreateQueueManagerRequest, DeleteQueueManagerRequest, Failover, FailoversRequest,
+    MaintainRequest, RecoverRequest, RunRequest, StatusRequest, StatusResponse, UpgradeRequest,
+    admin_client::AdminClient,
 };
 use trimaran_proto::queue::v1::Outcome;
 use trimaran_proto::{failover::Class, plain};
@@ -187,11 +188,109 @@ pub async fn status(
     tls: Option<&Tls>,
     within: Duration,
 ) -> Vec<(String, Result<StatusResponse>)> {
+    status_as(addresses, tls, within, false).await
+}
+
+/// The same with the nodes' own queue manager, SYSTEM.CLUSTER, which no program connects to: it has records of the others.
+pub async fn status_with_cluster(
+    addresses: &[String],
+    tls: Option<&Tls>,
+    within: Duration,
+) -> Vec<(String, Result<StatusResponse>)> {
+    status_as(addresses, tls, within, true).await
+}
+
+async fn status_as(
+    addresses: &[String],
+    tls: Option<&Tls>,
+    within: Duration,
+    with_cluster: bool,
+) -> Vec<(String, Result<StatusResponse>)> {
     let asked = addresses
         .iter()
-        .map(|address| async move { (address.clone(), status_of(address, tls, within).await) });
+        .map(|address| async move { (address.clone(), status_of(address, tls, within, with_cluster).await) });
     futures::future::join_all(asked).await
 }
+
+/// Where the node is that leads SYSTEM.CLUSTER, as those see it that answered [`status_with_cluster`]. None: nobody leads it, or it
+/// has not begun, because not every node has run a release that has it.
+pub fn cluster_leader(answers: &[(String, Result<StatusResponse>)]) -> Option<String> {
+    let views = answers.iter().filter_map(|(_, answer)| answer.as_ref().ok());
+    let views = views.flat_map(|status| &status.queue_managers).filter(|view| view.name == CLUSTER);
+    let led = views.filter(|view| !view.active_address.is_empty());
+    // The newest term: who was cut off may think of an older one.
+    let newest = led.max_by_key(|view| (view.term, view.role == "active"))?;
+    Some(newest.active_address.clone())
+}
+
+/// A connection to that node, and None where SYSTEM.CLUSTER has not begun.
+///
+/// # Errors
+/// 2059 while no node leads it; and as [`status`].
+pub(crate) async fn to_cluster(
+    addresses: &[String],
+    tls: Option<&Tls>,
+    within: Duration,
+) -> Result<Option<Channel>> {
+    let answers = status_with_cluster(addresses, tls, within).await;
+    if let Some(leader) = cluster_leader(&answers) {
+        return open_channel(&leader, tls).await.map(Some);
+    }
+    let views = answers.iter().filter_map(|(_, answer)| answer.as_ref().ok());
+    let mut views = views.flat_map(|status| &status.queue_managers).filter(|view| view.name == CLUSTER);
+    match views.any(|view| view.role != "recovering") {
+        true => Err(Error::refused(reason::Q_MGR_NOT_AVAILABLE, format!("no node leads {CLUSTER} just now"))),
+        false => Ok(None),
+    }
+}
+
+/// Creates a queue manager, at the node at this address, which leads SYSTEM.CLUSTER.
+///
+/// # Errors
+/// [`Error::Unreachable`] when the node does not answer in time: then it may have been created. [`Error::Refused`] with 2543 or 2059
+/// when it does not lead, 2100 when there is one of that name, 2058 for a name that none can have, 2298 while SYSTEM.CLUSTER has a
+/// version below 3, 4005 for anything else that cannot be so.
+pub async fn create_queue_manager(
+    address: &str,
+    tls: Option<&Tls>,
+    request: CreateQueueManagerRequest,
+    within: Duration,
+) -> Result<()> {
+    let call = async |admin: &mut AdminClient<Channel>| {
+        Ok(admin.create_queue_manager(request).await?.into_inner().outcome)
+    };
+    tell(address, tls, within, call).await
+}
+
+/// Deletes a queue manager with all that it has, at the node at this address, which leads SYSTEM.CLUSTER. Whoever asks has seen that
+/// it was ended.
+///
+/// # Errors
+/// As [`create_queue_manager`]; 2058 when there is none of that name, 2042 where that node leads it and it runs.
+pub async fn delete_queue_manager(
+    address: &str,
+    tls: Option<&Tls>,
+    name: &str,
+    within: Duration,
+) -> Result<()> {
+    let request = DeleteQueueManagerRequest { name: name.to_owned() };
+    let call = async |admin: &mut AdminClient<Channel>| {
+        Ok(admin.delete_queue_manager(request).await?.into_inner().outcome)
+    };
+    tell(address, tls, within, call).await
+}
+
+/// Raises the version of SYSTEM.CLUSTER to the newest that any node speaks, at the node at this address, which leads it.
+///
+/// # Errors
+/// As [`Admin::upgrade`](crate::Admin::upgrade), and as [`run`].
+pub async fn upgrade_cluster(address: &str, tls: Option<&Tls>, within: Duration) -> Result<()> {
+    let request = UpgradeRequest { queue_manager: CLUSTER.to_owned(), version: 0 };
+    tell(address, tls, within, async |admin| Ok(admin.upgrade(request).await?.into_inner().outcome)).await
+}
+
+/// The nodes' own queue manager.
+pub const CLUSTER: &str = "SYSTEM.CLUSTER";
 
 /// Tells the node at this address to go on with what the best node has left, after too many logs were damaged; see the
 /// `Recover` call of the Admin service. Nobody but a person should decide that.
@@ -311,11 +410,16 @@ async fn recover_at(
 }
 
 /// Asks one node what it knows, over a connection of its own.
-async fn status_of(address: &str, tls: Option<&Tls>, within: Duration) -> Result<StatusResponse> {
+async fn status_of(
+    address: &str,
+    tls: Option<&Tls>,
+    within: Duration,
+    with_cluster: bool,
+) -> Result<StatusResponse> {
     let asking = async {
         let channel = open_channel(address, tls).await?;
         let mut client = AdminClient::new(channel).max_decoding_message_size(RESPONSE_BYTES_MAX);
-        let response = client.status(StatusRequest {}).await;
+        let response = client.status(StatusRequest { with_cluster }).await;
         response
             .map(|response| response.into_inner())
             .map_err(|status| describe(address, &status, Shown::of(tls)))

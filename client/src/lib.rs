@@ -50,13 +50,16 @@ mod got;
 pub mod client_channel;
 
 pub use admin::{
-    Admin, Attribute, Attributes, ClocksDiffer, HandleDetails, InstanceStatus, MaintainRequest,
-    MembershipProgress, MemoryShare, ObjectDetails, QueueManagerStatus, RecordAction, RecoverRequest,
-    RunRequest, RunState, SessionDetails, StatusResponse,
+    Admin, Attribute, Attributes, ClocksDiffer, CreateQueueManagerRequest, HandleDetails, InstanceStatus,
+    MaintainRequest, MembershipProgress, MemoryShare, ObjectDetails, QueueManagerStatus, RecordAction,
+    RecoverRequest, RunRequest, RunState, SessionDetails, StatusResponse,
 };
 pub use connection::{Builder, Connection, FIRST_SEQUENCE_MAX};
 pub use core::ConnectionState;
-pub use dial::{KeptFailovers, failovers, maintain, recover, run, status};
+pub use dial::{
+    CLUSTER, KeptFailovers, cluster_leader, create_queue_manager, delete_queue_manager, failovers, maintain,
+    recover, run, status, status_with_cluster, upgrade_cluster,
+};
 pub use error::{Error, Result};
 pub use get_options::{FOREVER, GetOptions};
 pub use message::{Descriptor, Message, Persistence, hex, unhex};

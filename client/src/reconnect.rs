@@ -400,7 +400,7 @@ async fn watch_over(core: Arc<Core>, link: &Link) -> Ended {
 /// The nodes that were not named by the program are found through those that were.
 async fn learn_addresses(core: Arc<Core>, link: Link) {
     let mut client = AdminClient::new(link.channel);
-    let status = tokio::time::timeout(GREETING_PATIENCE, client.status(StatusRequest {})).await;
+    let status = tokio::time::timeout(GREETING_PATIENCE, client.status(StatusRequest::default())).await;
     let Ok(Ok(status)) = status else { return };
     for manager in status.into_inner().queue_managers {
         if manager.name != link.queue_manager {

@@ -47,36 +47,7 @@ pub(super) fn read(
 
 fn parse(written: &Spanned<String>) -> Result<FailBack, String> {
     let text = written.get_ref().as_str();
-    let wrong = || {
-        format!(
-            "fail_back = {text:?}: write \"never\", \"now\", or a part of the day in UTC, for example \"02:00-04:00\" or \
-             \"23:00-01:00\""
-        )
-    };
-    match text {
-        "never" => Ok(FailBack::Never),
-        "now" => Ok(FailBack::Now),
-        window => {
-            let (from, until) = window.split_once('-').ok_or_else(wrong)?;
-            match (minute_of_day(from), minute_of_day(until)) {
-                (Some(from), Some(until)) if from == until => Err(format!(
-                    "fail_back = {text:?}: nothing lies between; write \"now\" for the whole day"
-                )),
-                (Some(from), Some(until)) => Ok(FailBack::Within { from, until }),
-                _ => Err(wrong()),
-            }
-        }
-    }
-}
-
-/// `02:30`, from 00:00 to 23:59.
-fn minute_of_day(text: &str) -> Option<u16> {
-    let (hour, minute) = text.trim().split_once(':')?;
-    let number = |text: &str, most: u16| {
-        let is_number = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
-        text.parse::<u16>().ok().filter(|number| is_number && *number <= most)
-    };
-    Some(number(hour, 23)? * 60 + number(minute, 59)?)
+    FailBack::parse(text).map_err(|what| format!("fail_back = {text:?}: {what}"))
 }
 
 /// A sentence for `check` on each queue manager that prefers a node.

@@ -192,6 +192,13 @@ fn queue_managers(file: &file::File, problems: &mut Problems) -> BTreeMap<QueueM
         if *id.get_ref() == 0 {
             problems.add(id.span(), "queue manager id 0: ids begin at 1");
         }
+        if *id.get_ref() == QueueManagerId::CLUSTER.0 {
+            problems.add(id.span(), format!("queue manager id {}: the nodes' own has it", id.get_ref()));
+        }
+        if name.get_ref() == QueueManagerId::CLUSTER_NAME {
+            let text = format!("queue manager {}: the nodes' own has that name", name.get_ref());
+            problems.add(name.span(), text);
+        }
     }
     queue_managers
 }

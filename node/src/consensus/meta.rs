@@ -7,27 +7,11 @@ use trimaran_proto::replica::v1 as wire;
 use crate::types::{Index, Membership, NodeId, NodeInfo, QueueManagerId, SnapshotMeta, Term, TermStarts};
 
 pub fn meta_to_wire(meta: &SnapshotMeta) -> wire::SnapshotMeta {
-    let ids = |nodes: &BTreeSet<NodeId>| nodes.iter().map(|node| node.0).collect();
-    let membership = &meta.membership;
-    let node = |(id, info): (&NodeId, &NodeInfo)| wire::NodeInfo {
-        id: id.0,
-        name: info.name.clone(),
-        peer_address: info.peer_address.clone(),
-        client_address: info.client_address.clone(),
-    };
     let said = wire::SnapshotMeta {
         queue_manager: meta.queue_manager.0,
         index: meta.index.0,
         term: meta.term.0,
-        membership: Some(wire::Membership {
-            voters: ids(&membership.voters),
-            voters_outgoing: ids(&membership.voters_outgoing),
-            learners: ids(&membership.learners),
-            learners_next: ids(&membership.learners_next),
-            auto_leave: membership.auto_leave,
-            nodes: membership.nodes.iter().map(node).collect(),
-            removed: ids(&membership.removed),
-        }),
+        membership: Some(membership_to_wire(&meta.membership)),
         terms: terms_to_wire(&meta.terms),
         installed: meta.installed,
     };
@@ -37,6 +21,46 @@ pub fn meta_to_wire(meta: &SnapshotMeta) -> wire::SnapshotMeta {
         "what a snapshot is of is read as it was written"
     );
     said
+}
+
+pub fn membership_to_wire(membership: &Membership) -> wire::Membership {
+    let ids = |nodes: &BTreeSet<NodeId>| nodes.iter().map(|node| node.0).collect();
+    let node = |(id, info): (&NodeId, &NodeInfo)| wire::NodeInfo {
+        id: id.0,
+        name: info.name.clone(),
+        peer_address: info.peer_address.clone(),
+        client_address: info.client_address.clone(),
+    };
+    wire::Membership {
+        voters: ids(&membership.voters),
+        voters_outgoing: ids(&membership.voters_outgoing),
+        learners: ids(&membership.learners),
+        learners_next: ids(&membership.learners_next),
+        auto_leave: membership.auto_leave,
+        nodes: membership.nodes.iter().map(node).collect(),
+        removed: ids(&membership.removed),
+    }
+}
+
+pub fn membership_from_wire(membership: wire::Membership) -> Membership {
+    let ids = |nodes: Vec<u64>| nodes.into_iter().map(NodeId).collect();
+    let node = |node: wire::NodeInfo| {
+        let info = NodeInfo {
+            name: node.name,
+            peer_address: node.peer_address,
+            client_address: node.client_address,
+        };
+        (NodeId(node.id), info)
+    };
+    Membership {
+        voters: ids(membership.voters),
+        voters_outgoing: ids(membership.voters_outgoing),
+        learners: ids(membership.learners),
+        learners_next: ids(membership.learners_next),
+        auto_leave: membership.auto_leave,
+        nodes: membership.nodes.into_iter().map(node).collect(),
+        removed: ids(membership.removed),
+    }
 }
 
 pub fn terms_to_wire(terms: &TermStarts) -> Vec<wire::TermBegins> {
@@ -50,29 +74,11 @@ pub fn terms_from_wire(terms: Vec<wire::TermBegins>) -> Option<TermStarts> {
 
 /// None when it does not say who has part in the group, or is not in order.
 pub fn meta_from_wire(meta: wire::SnapshotMeta) -> Option<SnapshotMeta> {
-    let ids = |nodes: Vec<u64>| nodes.into_iter().map(NodeId).collect();
-    let membership = meta.membership?;
-    let node = |node: wire::NodeInfo| {
-        let info = NodeInfo {
-            name: node.name,
-            peer_address: node.peer_address,
-            client_address: node.client_address,
-        };
-        (NodeId(node.id), info)
-    };
     Some(SnapshotMeta {
         queue_manager: QueueManagerId(meta.queue_manager),
         index: Index(meta.index),
         term: Term(meta.term),
-        membership: Membership {
-            voters: ids(membership.voters),
-            voters_outgoing: ids(membership.voters_outgoing),
-            learners: ids(membership.learners),
-            learners_next: ids(membership.learners_next),
-            auto_leave: membership.auto_leave,
-            nodes: membership.nodes.into_iter().map(node).collect(),
-            removed: ids(membership.removed),
-        },
+        membership: membership_from_wire(meta.membership?),
         terms: terms_from_wire(meta.terms)?,
         installed: meta.installed,
     })

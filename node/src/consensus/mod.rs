@@ -54,7 +54,9 @@ use crate::types::{
 pub use clocks::Majority;
 pub use entry::*;
 pub use history::Parted;
-pub use meta::{meta_from_wire, meta_to_wire, terms_from_wire, terms_to_wire};
+pub use meta::{
+    membership_from_wire, membership_to_wire, meta_from_wire, meta_to_wire, terms_from_wire, terms_to_wire,
+};
 
 /// How raft-rs marks the candidacy of a node that was asked to take over.
 const HANDED_OVER: &[u8] = b"CampaignTransfer";

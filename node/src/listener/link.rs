@@ -71,7 +71,7 @@ impl Link {
         let watch = listener.backlogs.watch(outbox.backlog(), client.clone(), Of::Stream);
         Ok(Link {
             listener: listener.clone(),
-            inbox: inbox.clone(),
+            inbox,
             handle,
             outbox,
             arrived: VecDeque::new(),

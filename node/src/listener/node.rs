@@ -12,8 +12,10 @@ use super::counters::Counters;
 use super::hang_up::HangUps;
 use super::limits::Limits;
 use super::ports::PortView;
-use crate::replica::Inbox;
-use crate::types::{Account, FloatingAddress, NodeId, NodeInfo, ObjectName};
+use crate::replica::{Inbox, Inboxes};
+use crate::types::{
+    Account, FloatingAddress, NodeId, NodeInfo, ObjectName, QueueManagerId, RoleView, WhyNotServing,
+};
 
 /// A node: its queue managers, its name, and what an operator should be reminded of.
 #[derive(Debug)]
@@ -22,8 +24,8 @@ pub struct NodeHandle {
     pub node: NodeId,
     pub name: String,
     pub version: &'static str,
-    /// By name, in order of name.
-    pub queue_managers: BTreeMap<ObjectName, Inbox>,
+    /// Those that there are now, and the nodes' own, which no program sees.
+    pub inboxes: Inboxes,
     /// Every node of the configuration, this one too.
     pub nodes: BTreeMap<NodeId, NodeInfo>,
     /// Standing warnings (no TLS, a peer of another version, …); repeated by status.
@@ -37,13 +39,33 @@ pub struct NodeHandle {
 }
 
 impl NodeHandle {
+    /// By name, in order of name.
+    pub fn queue_managers(&self) -> BTreeMap<ObjectName, Inbox> {
+        self.inboxes.of_programs().into_iter().map(|inbox| (inbox.name().clone(), inbox)).collect()
+    }
+
     /// The queue manager of this name; the only one when the name is empty.
-    pub fn queue_manager(&self, name: &str) -> Option<&Inbox> {
+    pub fn queue_manager(&self, name: &str) -> Option<Inbox> {
+        let mut all = self.inboxes.of_programs();
         if name.is_empty() {
-            let mut all = self.queue_managers.values();
-            return all.next().filter(|_| self.queue_managers.len() == 1);
+            return all.pop().filter(|_| all.is_empty());
         }
-        self.queue_managers.values().find(|inbox| inbox.name().as_str() == name)
+        all.into_iter().find(|inbox| inbox.name().as_str() == name)
+    }
+
+    /// Whether a queue manager that is not here is nowhere. A node that was started does not know before it has heard who leads the
+    /// nodes' own. Where that has not begun, because not all nodes run a release that has it, the cluster file says it.
+    pub fn knows_all(&self) -> bool {
+        !self.cluster_inbox().is_some_and(|own| match own.role() {
+            RoleView::NotServing { leader, recovering, .. } => leader.is_none() && !recovering,
+            RoleView::Elected { why, .. } => why == WhyNotServing::Starting,
+            RoleView::Serving { .. } | RoleView::Removed => false,
+        })
+    }
+
+    /// The nodes' own.
+    pub fn cluster_inbox(&self) -> Option<Inbox> {
+        self.inboxes.get(QueueManagerId::CLUSTER)
     }
 }
 

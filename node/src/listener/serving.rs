@@ -45,12 +45,20 @@ impl From<Refused> for Unserved {
     }
 }
 
-/// The queue manager a client named; 2058 when there is none of that name.
-pub fn find<'a>(listener: &'a Listener, name: &str) -> Result<&'a Inbox, Refused> {
+/// The queue manager a client named; 2058 when there is none of that name, 2059 while this node cannot know that: it has the records of
+/// queue managers as far as it had applied them, and finds the other nodes first.
+pub fn find(listener: &Listener, name: &str) -> Result<Inbox, Refused> {
     listener.node.queue_manager(name).ok_or_else(|| {
-        let names: Vec<&str> = listener.node.queue_managers.keys().map(|name| name.as_str()).collect();
+        let names: Vec<String> = listener.node.queue_managers().keys().map(ToString::to_string).collect();
         let names = names.join(", ");
+        if !name.is_empty() && !listener.node.knows_all() {
+            let detail = format!(
+                "Whether there is a queue manager {name} is not known before the nodes have found each other."
+            );
+            return refused(Reason::QMgrNotAvailable, detail);
+        }
         let detail = match name {
+            _ if names.is_empty() => "There is no queue manager: create one with crtmqm.".to_owned(),
             "" => format!("Name one of {names}."),
             name => format!("{name:?} is none of {names}."),
         };
@@ -58,10 +66,18 @@ pub fn find<'a>(listener: &'a Listener, name: &str) -> Result<&'a Inbox, Refused
     })
 }
 
+/// As [`find`], for those who look after the nodes' own too.
+pub fn find_any(listener: &Listener, name: &str) -> Result<Inbox, Refused> {
+    match listener.node.cluster_inbox().filter(|inbox| inbox.name().as_str() == name) {
+        Some(inbox) => Ok(inbox),
+        None => find(listener, name),
+    }
+}
+
 /// As [`find`], and refused unless this node serves it: 2543 when another does, 2059 when nobody does.
-pub fn find_served<'a>(listener: &'a Listener, name: &str) -> Result<&'a Inbox, Unserved> {
+pub fn find_served(listener: &Listener, name: &str) -> Result<Inbox, Unserved> {
     let inbox = find(listener, name)?;
-    check_serving(listener, inbox)?;
+    check_serving(listener, &inbox)?;
     Ok(inbox)
 }
 

@@ -666,7 +666,7 @@ fn the_mark_is_synced_also_when_nobody_else_has_time_for_it() {
     let (said, heard) = crossbeam_channel::bounded(1);
     let thread = LogThread::start(
         log,
-        vec![QM],
+        Box::new(|| vec![QM]),
         LogThreadOptions::default(),
         Box::new(|_, _| {}),
         Arc::new(move |error| drop(said.try_send(error))),
@@ -723,7 +723,7 @@ fn the_log_thread_answers_everything_and_leaves_a_durable_mark() {
     let report = reports.clone();
     let thread = LogThread::start(
         log,
-        vec![QM],
+        Box::new(|| vec![QM]),
         LogThreadOptions { scrub_every: Duration::from_millis(20), ..LogThreadOptions::default() },
         Box::new(move |queue_manager, number| said.send((queue_manager, number)).unwrap()),
         Arc::new(|error| panic!("{error}")),
@@ -819,4 +819,43 @@ fn a_write_costs_little_more_than_its_bytes() {
         );
         assert_eq!(recovered.entries.len() as u64, rounds);
     }
+}
+
+#[test]
+fn one_that_is_younger_than_the_disk_votes_at_once_where_nothing_of_it_is_there() {
+    let directory = tempfile::tempdir().unwrap();
+    let begun = open(directory.path()).begin(QM, &meta(1, 1)).unwrap();
+    assert!(begun.complete && begun.entries.is_empty() && begun.sentences.is_empty());
+    assert!(open(directory.path()).recover(QM, &meta(1, 1)).unwrap().complete, "the next start knows it");
+
+    // Whatever was there before counts more than that.
+    let lost = tempfile::tempdir().unwrap();
+    filled(lost.path(), 20, 1000);
+    std::fs::remove_dir_all(lost.path().join("engine")).unwrap();
+    assert!(!open(lost.path()).begin(QM, &meta(1, 1)).unwrap().complete);
+}
+
+#[test]
+fn nothing_is_left_of_one_that_was_deleted_and_others_keep_what_they_have() {
+    const OTHER: QueueManagerId = QueueManagerId(8);
+    let of_other = || SnapshotMeta { queue_manager: OTHER, ..meta(1, 1) };
+    let directory = tempfile::tempdir().unwrap();
+    filled(directory.path(), 20, 1000);
+    let mut log = open(directory.path());
+    log.recover(QM, &meta(1, 1)).unwrap();
+    log.recover(OTHER, &of_other()).unwrap();
+    let others = LogWrite { queue_manager: OTHER, ..write(1, 3, vec![entry(2, 3, 10)]) };
+    log.write_batch(&mut vec![others]).unwrap();
+    for _ in 0..2 {
+        log.forget(QM).unwrap();
+        assert!(log.read(QM, Index(2), Index(21), 1 << 20).unwrap().is_empty());
+    }
+    log.write_mark(true).unwrap();
+    drop(log);
+    let mut log = open(directory.path());
+    let other = log.recover(OTHER, &of_other()).unwrap();
+    assert!(other.complete && other.entries.len() == 1, "{:?}", other.sentences);
+    let again = log.recover(QM, &meta(1, 1)).unwrap();
+    assert_eq!((again.entries.len(), again.hard_state.term), (0, Term(1)), "no entry and no vote");
+    assert!(again.sentences.is_empty(), "and no loss: {:?}", again.sentences);
 }

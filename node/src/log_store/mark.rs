@@ -236,6 +236,15 @@ impl<F: FileSystem> MarkFile<F> {
         Ok(())
     }
 
+    /// Of a queue manager that is deleted: both slots are free, and say so on the device.
+    pub fn forget(&mut self, queue_manager: QueueManagerId) -> io::Result<()> {
+        let Some(mark) = self.marks.remove(&queue_manager) else { return Ok(()) };
+        self.writer.seek(SeekFrom::Start((2 * mark.pair * SLOT) as u64))?;
+        self.writer.write_all(&[0; 2 * SLOT])?;
+        self.unsynced = true;
+        self.sync()
+    }
+
     /// Every queue manager's log lost something, or is about to: it does not count until it caught up.
     pub fn distrust(&mut self) -> io::Result<()> {
         for queue_manager in self.queue_managers().collect::<Vec<_>>() {

@@ -37,8 +37,8 @@ pub use self::mark::{Acknowledged, Mark, MarkFile, MarkSync};
 pub use self::raft_engine::{LogReader, RaftEngineLog};
 pub use self::recovery::{RecoveredLog, Restart};
 pub use self::room::{Ballast, DiskWatch, Filesystem, RoomThresholds, filesystem, free_bytes};
-pub use self::work::{LogJob, LogThreadOptions, LogWork, Written};
-pub use self::writer::{LogHandle, LogReading, LogThread};
+pub use self::work::{LogBeginning, LogJob, LogThreadOptions, LogWork, Written};
+pub use self::writer::{LogHandle, LogOwners, LogReading, LogThread};
 
 use std::io;
 use std::path::PathBuf;
@@ -74,6 +74,9 @@ pub trait LogStore {
 
     /// The replica has committed entries that a leader does not have, or no longer so. Durable on return.
     fn note_parted(&mut self, queue_manager: QueueManagerId, parted: Option<Parted>) -> Result<(), LogError>;
+
+    /// Nothing of the queue manager is left: no entry, no vote, no mark. It is deleted, and nobody asks for it again. Durable on return.
+    fn forget(&mut self, queue_manager: QueueManagerId) -> Result<(), LogError>;
 
     /// Writes the mark of what was acknowledged; `sync` also makes it durable. After `write_batch`, never before.
     fn write_mark(&mut self, sync: bool) -> Result<(), LogError>;

@@ -457,6 +457,18 @@ impl<F: FileSystem> LogStore for RaftEngineLog<F> {
         }
     }
 
+    fn forget(&mut self, queue_manager: QueueManagerId) -> Result<(), LogError> {
+        let id = region(queue_manager);
+        if self.span(queue_manager).is_some() || self.stored_hard_state(queue_manager).is_some() {
+            let mut batch = LogBatch::default();
+            batch.add_command(id, Command::Clean);
+            self.write_engine(&mut batch, true)?;
+        }
+        self.regions.remove(&queue_manager);
+        let forgotten = self.marks.forget(queue_manager);
+        forgotten.map_err(|error| LogError::mark(self.marks.path(), error))
+    }
+
     fn write_mark(&mut self, sync: bool) -> Result<(), LogError> {
         let written = self.marks.write();
         let sync = sync || std::mem::take(&mut self.mark_is_urgent);

@@ -47,6 +47,17 @@ pub trait Restart {
         queue_manager: QueueManagerId,
         store: &SnapshotMeta,
     ) -> Result<RecoveredLog, LogError>;
+
+    /// The same for a queue manager that is known to be younger than this disk: where nothing of it is here nothing was, and this
+    /// node may vote at once.
+    ///
+    /// # Errors
+    /// As [`Restart::recover`].
+    fn begin(
+        &mut self,
+        queue_manager: QueueManagerId,
+        store: &SnapshotMeta,
+    ) -> Result<RecoveredLog, LogError>;
 }
 
 impl<F: FileSystem> Restart for RaftEngineLog<F> {
@@ -55,7 +66,15 @@ impl<F: FileSystem> Restart for RaftEngineLog<F> {
         queue_manager: QueueManagerId,
         store: &SnapshotMeta,
     ) -> Result<RecoveredLog, LogError> {
-        recover(self, queue_manager, store)
+        recover(self, queue_manager, store, false)
+    }
+
+    fn begin(
+        &mut self,
+        queue_manager: QueueManagerId,
+        store: &SnapshotMeta,
+    ) -> Result<RecoveredLog, LogError> {
+        recover(self, queue_manager, store, true)
     }
 }
 
@@ -63,6 +82,7 @@ fn recover<F: FileSystem>(
     log: &mut RaftEngineLog<F>,
     queue_manager: QueueManagerId,
     store: &SnapshotMeta,
+    is_younger: bool,
 ) -> Result<RecoveredLog, LogError> {
     let mut sentences = std::mem::take(&mut log.checked.sentences);
     let mut wrong: Vec<String> = Vec::new();
@@ -183,7 +203,7 @@ fn recover<F: FileSystem>(
     hard_state.commit = hard_state.commit.min(last.1).max(store.index);
 
     let was_recovering = mark.is_recovering_with(&hard_state);
-    let complete = wrong.is_empty() && !is_new && !was_recovering;
+    let complete = wrong.is_empty() && (!is_new || is_younger) && !was_recovering;
     let recovering = match (complete, mark.recovering.filter(|_| was_recovering)) {
         (true, _) => None,
         (false, Some(since)) => Some(since),

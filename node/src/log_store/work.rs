@@ -10,9 +10,10 @@ use super::direct::LogFs;
 use super::entry_codec::stored_bytes;
 use super::mark::MarkSync;
 use super::raft_engine::{LogReader, RaftEngineLog};
+use super::recovery::{RecoveredLog, Restart};
 use super::{LogError, LogStore};
 use crate::consensus::{LogWrite, Parted};
-use crate::types::{Index, QueueManagerId, WriteNumber};
+use crate::types::{Index, QueueManagerId, SnapshotMeta, WriteNumber};
 
 #[derive(Clone, Debug)]
 pub struct LogThreadOptions {
@@ -45,13 +46,34 @@ impl Default for LogThreadOptions {
     }
 }
 
-#[derive(Debug)]
 pub enum LogJob {
     Write(LogWrite),
-    Truncate { queue_manager: QueueManagerId, upto: Index },
-    CaughtUp { queue_manager: QueueManagerId },
-    NoteParted { queue_manager: QueueManagerId, parted: Option<Parted> },
+    Truncate {
+        queue_manager: QueueManagerId,
+        upto: Index,
+    },
+    CaughtUp {
+        queue_manager: QueueManagerId,
+    },
+    NoteParted {
+        queue_manager: QueueManagerId,
+        parted: Option<Parted>,
+    },
+    /// A queue manager begins while the others run. `is_younger`: than this disk ([`Restart::begin`]).
+    Begin {
+        store: Box<SnapshotMeta>,
+        is_younger: bool,
+        answer: LogBeginning,
+    },
+    /// One is deleted.
+    Forget {
+        queue_manager: QueueManagerId,
+        answer: Box<dyn FnOnce() + Send>,
+    },
 }
+
+/// Told what the log has of a queue manager that begins.
+pub type LogBeginning = Box<dyn FnOnce(RecoveredLog) + Send>;
 
 /// What became of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -163,6 +185,18 @@ impl<F: FileSystem> LogWork<F> {
                 LogJob::NoteParted { queue_manager, parted } => {
                     self.log.note_parted(queue_manager, parted)?;
                 }
+                LogJob::Begin { store, is_younger, answer } => {
+                    let begun = match is_younger {
+                        true => self.log.begin(store.queue_manager, &store),
+                        false => self.log.recover(store.queue_manager, &store),
+                    };
+                    answer(begun?);
+                }
+                LogJob::Forget { queue_manager, answer } => match self.log.forget(queue_manager) {
+                    // The next start forgets it.
+                    Err(LogError::NoRoom { .. }) => answer(),
+                    forgotten => forgotten.map(|()| answer())?,
+                },
                 LogJob::Write(_) => unreachable!("take keeps these elsewhere"),
             }
         }

@@ -12,10 +12,13 @@ use super::LogError;
 use super::figures::{Batch, Counters, LogFigures};
 use super::mark::MarkSync;
 use super::raft_engine::{LogReader, RaftEngineLog};
-use super::work::{LogJob, LogThreadOptions, LogWork, Written};
+use super::work::{LogBeginning, LogJob, LogThreadOptions, LogWork, Written};
 use crate::consensus::{Entry, LogWrite, Parted};
 use crate::jobs::{JobReceiver, JobSender, NoJob, queue};
-use crate::types::{Index, QueueManagerId, WriteNumber};
+use crate::types::{Index, QueueManagerId, SnapshotMeta, WriteNumber};
+
+/// Who is there to be scrubbed; asked at each step, as they come and go.
+pub type LogOwners = Box<dyn Fn() -> Vec<QueueManagerId> + Send>;
 
 /// Entries that were asked for, or none when they are not in the log (any more) or damaged.
 pub type LogReading = Box<dyn FnOnce(Vec<Entry>) + Send>;
@@ -60,6 +63,18 @@ impl LogHandle {
         self.jobs.send(Job::Log(LogJob::NoteParted { queue_manager, parted }));
     }
 
+    /// What the log has of a queue manager that begins while the others run; before its first write. See [`Restart::begin`].
+    ///
+    /// [`Restart::begin`]: super::Restart::begin
+    pub fn begin(&self, store: SnapshotMeta, is_younger: bool, answer: LogBeginning) {
+        self.jobs.send(Job::Log(LogJob::Begin { store: Box::new(store), is_younger, answer }));
+    }
+
+    /// See [`LogStore::forget`]. Behind the last write of the queue manager; answered when nothing of it is left.
+    pub fn forget(&self, queue_manager: QueueManagerId, answer: Box<dyn FnOnce() + Send>) {
+        self.jobs.send(Job::Log(LogJob::Forget { queue_manager, answer }));
+    }
+
     /// What the log thread has written so far.
     pub fn figures(&self) -> LogFigures {
         self.counters.figures()
@@ -90,7 +105,7 @@ impl LogThread {
     /// `report` takes sentences for the operator; `damaged` hears of every entry that cannot be read any more.
     pub fn start<F: FileSystem + 'static>(
         log: RaftEngineLog<F>,
-        queue_managers: Vec<QueueManagerId>,
+        queue_managers: LogOwners,
         options: LogThreadOptions,
         persisted: Box<dyn Fn(QueueManagerId, WriteNumber) + Send>,
         fatal: Arc<dyn Fn(LogError) + Send + Sync>,
@@ -263,7 +278,7 @@ impl<F: FileSystem> Writing<F> {
 
 struct Reading<F: FileSystem> {
     reader: LogReader<F>,
-    queue_managers: Vec<QueueManagerId>,
+    queue_managers: LogOwners,
     options: LogThreadOptions,
     fatal: Arc<dyn Fn(LogError) + Send + Sync>,
     report: Arc<dyn Fn(String) + Send + Sync>,
@@ -310,7 +325,7 @@ impl<F: FileSystem> Reading<F> {
     }
 
     fn scrub_step(&self, (position, from): (usize, Index)) -> Option<(usize, Index)> {
-        let queue_manager = *self.queue_managers.get(position)?;
+        let queue_manager = *(self.queue_managers)().get(position)?;
         let (damages, next) = self.reader.scrub(queue_manager, from, self.options.scrub_step_bytes);
         for damage in damages {
             (self.report)(damage.text);

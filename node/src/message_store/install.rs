@@ -17,7 +17,7 @@ use rocksdb::WriteBatch;
 use trimaran_proto::replica::v1::{Row, SnapshotChunk};
 
 use super::StoreError;
-use super::keys::{decode_meta, encode_meta, meta_key, range_of};
+use super::keys::{decode_meta, encode_meta, meta_key};
 use super::rocks::{Inner, RocksStore, sync_names};
 use crate::qmgr::Family;
 use crate::types::{QueueManagerId, SnapshotMeta};
@@ -164,13 +164,6 @@ fn decode_marker(marker: &[u8]) -> Option<(String, u64, SnapshotMeta)> {
     Some((name, u64::from_be_bytes(records.try_into().ok()?), decode_meta(meta).ok()?))
 }
 
-fn clear(inner: &Inner, queue_manager: QueueManagerId, rows: &mut WriteBatch) {
-    let (first, until) = range_of(queue_manager);
-    for family in Family::ALL {
-        rows.delete_range_cf(inner.family(family), &first[..], &until[..]);
-    }
-}
-
 fn put_in_place(
     store: &RocksStore,
     staging: &Path,
@@ -179,7 +172,7 @@ fn put_in_place(
 ) -> Result<(), StoreError> {
     let inner = store.inner();
     let mut rows = WriteBatch::default();
-    clear(inner, meta.queue_manager, &mut rows);
+    inner.clear(meta.queue_manager, &mut rows);
     read_staging(staging, records, &mut |chunk| {
         for row in chunk {
             let family = Family::from_number(row.family).expect("checked when it arrived");
@@ -271,7 +264,7 @@ pub(super) fn finish_interrupted(store: &RocksStore, sentences: &mut Vec<String>
                      used ({reason}); its rows were removed and come again from the peers"
                 ));
                 let mut rows = WriteBatch::default();
-                clear(inner, queue_manager, &mut rows);
+                inner.clear(queue_manager, &mut rows);
                 rows.delete_cf(default_family(inner), key);
                 inner.write(rows)?;
                 inner.flush()?;

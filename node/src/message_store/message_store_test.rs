@@ -678,3 +678,27 @@ fn bodies_are_written_about_once_and_heads_are_read_fast() {
     store.rows(QM).scan(Family::Heads, &mut |key, value| bytes += key.len() + value.len()).unwrap();
     println!("open {opened:?}, {many} heads of {bytes} bytes read in {:?}", begun.elapsed() - opened);
 }
+
+#[test]
+fn every_row_of_one_that_was_deleted_goes_and_no_row_of_another() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    for queue_manager in [QM, OTHER] {
+        store.apply(&batch(queue_manager, 1, 5, puts(queue_manager, 0..20, 500))).unwrap();
+    }
+    store.flush().unwrap();
+    store.apply(&batch(QM, 5, 6, puts(QM, 20..30, 500))).unwrap();
+    let rows = |store: &RocksStore, queue_manager| {
+        let mut count = 0;
+        store.rows(queue_manager).scan(Family::Heads, &mut |_, _| count += 1).unwrap();
+        (count, store.meta(queue_manager).unwrap().map(|meta| meta.index))
+    };
+    for _ in 0..2 {
+        store.forget(QM).unwrap();
+        assert_eq!(rows(&store, QM), (0, None));
+    }
+    drop(store);
+    let store = open(directory.path());
+    assert_eq!(rows(&store, QM), (0, None));
+    assert_eq!(rows(&store, OTHER), (20, Some(Index(5))));
+}

@@ -57,6 +57,9 @@ pub trait MessageStore {
     fn scrub(&self, after: Option<&ResumeKey>, bytes_max: usize)
     -> Result<Option<ResumeKey>, StoreReadError>;
 
+    /// Removes every row of a queue manager that is deleted. Durable on return; what arrives for it later must not be put in place.
+    fn forget(&self, queue_manager: QueueManagerId) -> Result<(), StoreError>;
+
     /// Gives room back that removed rows still take, if it is worth it. Reads and writes go on; may take seconds.
     fn reclaim(&self);
 }

@@ -299,6 +299,27 @@ impl MessageStore for RocksStore {
         Ok(moved)
     }
 
+    fn forget(&self, queue_manager: QueueManagerId) -> Result<(), StoreError> {
+        let inner = &*self.inner;
+        let _not_installing = inner.install.write();
+        let is_there = |family| {
+            let mut rows = inner.iterate(family, queue_manager, None, None);
+            rows.seek_to_first();
+            rows.valid() || rows.status().is_err()
+        };
+        if Family::ALL.into_iter().any(is_there) {
+            let mut rows = WriteBatch::default();
+            inner.clear(queue_manager, &mut rows);
+            inner.write(rows)?;
+            inner.flush()?;
+        }
+        let mut changing = inner.changing.lock();
+        changing.applied.remove(&queue_manager);
+        changing.flushed.remove(&queue_manager);
+        changing.bodies_removed = true;
+        Ok(())
+    }
+
     fn load(&self, request: &LoadRequest) -> Result<Vec<Option<Bytes>>, StoreReadError> {
         let inner = &*self.inner;
         let mut options = ReadOptions::default();
@@ -462,6 +483,14 @@ impl Inner {
             options.set_snapshot(snapshot);
         }
         self.db.raw_iterator_cf_opt(self.family(family), options)
+    }
+
+    /// Every row of a queue manager goes with the batch.
+    pub fn clear(&self, queue_manager: QueueManagerId, rows: &mut WriteBatch) {
+        let (first, until) = range_of(queue_manager);
+        for family in Family::ALL {
+            rows.delete_range_cf(self.family(family), &first[..], &until[..]);
+        }
     }
 
     pub fn write(&self, rows: WriteBatch) -> Result<(), StoreError> {

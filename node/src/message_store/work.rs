@@ -79,6 +79,12 @@ impl<S: MessageStore> StoreWork<S> {
         Ok(attempt)
     }
 
+    /// Removes a queue manager that is deleted.
+    pub fn forget(&mut self, queue_manager: QueueManagerId) -> Result<Attempt<()>, StoreError> {
+        let result = self.store.forget(queue_manager);
+        self.attempt(result)
+    }
+
     /// Enough has gathered.
     pub fn is_flush_due(&self) -> bool {
         self.gathered >= self.options.flush_bytes

@@ -28,6 +28,8 @@ pub struct StoreAnswers {
 enum Job {
     Apply(StoreBatch),
     Flush,
+    /// A queue manager is deleted; answered when it has no row any more.
+    Forget(QueueManagerId, Box<dyn FnOnce() + Send>),
     Stop,
 }
 
@@ -43,6 +45,11 @@ impl StoreHandle {
             Err(Job::Apply(batch)) => Err(batch),
             _ => Ok(()),
         }
+    }
+
+    /// See [`MessageStore::forget`]: behind the last batch of the queue manager. Waits when the store is too far behind.
+    pub fn forget(&self, queue_manager: QueueManagerId, answer: Box<dyn FnOnce() + Send>) {
+        self.jobs.send(Job::Forget(queue_manager, answer));
     }
 
     /// Flushes what was given so far soon, because the log should be cut.
@@ -131,6 +138,13 @@ impl<S: MessageStore> Working<S> {
                         return Ok(());
                     }
                     (self.work.is_flush_due(), false)
+                }
+                Ok(Job::Forget(queue_manager, answer)) => {
+                    if self.persist(&|work| work.forget(queue_manager), &|_| {})?.is_none() {
+                        return Ok(());
+                    }
+                    answer();
+                    (false, false)
                 }
                 Ok(Job::Flush) | Err(NoJob::Late) => (true, false),
                 Ok(Job::Stop) | Err(NoJob::Over) => (true, true),

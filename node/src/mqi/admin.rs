@@ -69,6 +69,12 @@ pub enum Operate {
     },
     /// Starts or ends the queue manager.
     Run(RunRequest),
+    /// A queue manager is created on all nodes. For the nodes' own, which has records of them.
+    Create(Box<CreateRequest>),
+    /// The queue manager is deleted with all that it has. Whoever asks has seen that it was ended.
+    Delete {
+        name: ObjectName,
+    },
     Members(MembershipRequest),
     /// Raises the version in which log, store and frames are written; None: to the newest that any node speaks. Refused
     /// while a node does not speak it or is not there. There is no way back.
@@ -77,6 +83,20 @@ pub enum Operate {
     },
     /// Goes on with what `from` has left; carried out by every node, see [`RecoverRequest`].
     Recover(RecoverRequest),
+}
+
+/// crtmqm.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CreateRequest {
+    pub name: ObjectName,
+    /// The node that should serve it; empty: any.
+    pub preferred: String,
+    /// When it moves back there, as a cluster file has it; empty: never.
+    pub fail_back: String,
+    /// Its DEADQ; empty: none.
+    pub dead_letter_queue: String,
+    /// Of its first listener; 0: none.
+    pub port: u16,
 }
 
 /// strmqm and endmqm.

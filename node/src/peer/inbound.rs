@@ -132,7 +132,7 @@ impl PeerService {
         match (judged, hello.purpose()) {
             (Ok(Some(link)), Purpose::Messages) => self.read(link, reader).await,
             (Ok(Some(link)), Purpose::Snapshot) => {
-                let Some(_place) = SnapshotPlace::take(&link, 2 * self.peers.inboxes.len()) else {
+                let Some(_place) = SnapshotPlace::take(&link, 2 * self.peers.inboxes.all().len()) else {
                     tracing::debug!(peer = link.info.borrow().name, "too many snapshots at the same time");
                     return;
                 };
@@ -265,12 +265,12 @@ impl PeerService {
                 .bytes_received
                 .fetch_add(frame.messages.iter().map(weight).sum::<usize>() as u64, Ordering::Relaxed);
             for said in frame.clients {
-                if self.peers.inboxes.contains_key(&QueueManagerId(said.queue_manager)) {
+                if self.peers.inboxes.has(QueueManagerId(said.queue_manager)) {
                     self.peers.clients.hear(link.node, said);
                 }
             }
             for message in frame.messages {
-                let Some(inbox) = self.peers.inboxes.get(&QueueManagerId(message.queue_manager)) else {
+                let Some(inbox) = self.peers.inboxes.get(QueueManagerId(message.queue_manager)) else {
                     continue;
                 };
                 let Some(message) = message.message else {

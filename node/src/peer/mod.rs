@@ -28,7 +28,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot, watch};
 use trimaran_proto::replica::v1::PeerMessage;
 
-use crate::replica::{Event, Inbox};
+use crate::replica::{Event, Inbox, Inboxes};
 use crate::types::{Account, Ends, Membership, NodeId, NodeInfo, QueueManagerId, Speaks, Term, Version};
 
 /// Both ends of a snapshot give up when nothing came for so long; Raft asks again.
@@ -52,7 +52,7 @@ pub type PeerTls = Arc<dyn Fn(&str) -> Result<Option<Arc<rustls::ClientConfig>>,
 pub struct Peers {
     options: Options,
     tls: PeerTls,
-    inboxes: BTreeMap<QueueManagerId, Inbox>,
+    inboxes: Inboxes,
     snapshots: Arc<dyn SnapshotStore>,
     links: ArcSwap<BTreeMap<NodeId, Arc<Link>>>,
     /// Where the nodes are: from the configuration, then from the groups' memberships.
@@ -127,7 +127,7 @@ impl Peers {
     pub fn start(
         options: Options,
         tls: PeerTls,
-        inboxes: BTreeMap<QueueManagerId, Inbox>,
+        inboxes: Inboxes,
         snapshots: Arc<dyn SnapshotStore>,
         configured: BTreeMap<NodeId, NodeInfo>,
     ) -> Arc<Peers> {
@@ -186,6 +186,31 @@ impl Peers {
     /// The members of a group changed: connects to who is new and leaves who is no longer anywhere.
     pub fn set_membership(self: &Arc<Self>, queue_manager: QueueManagerId, membership: Membership) {
         self.known.lock().memberships.insert(queue_manager, membership);
+        self.connect_known();
+    }
+
+    /// Tells a mind that begins while others run who is there. Its inbox is known already: what happens from then on it hears as
+    /// they do.
+    pub async fn introduce(&self, inbox: &Inbox) {
+        for (node, link) in self.links.load_full().iter() {
+            if !link.connected.load(Ordering::Relaxed) {
+                continue;
+            }
+            let _ = inbox.deliver(Event::PeerConnected { node: *node }).await;
+            // It may have gone meanwhile, and been said to have before it was said to be there.
+            if !link.connected.load(Ordering::Relaxed) {
+                let _ = inbox.deliver(Event::PeerLost { node: *node }).await;
+            }
+        }
+    }
+
+    /// The queue manager is deleted: its members are peers for what else they have.
+    pub fn forget(self: &Arc<Self>, queue_manager: QueueManagerId) {
+        let mut known = self.known.lock();
+        known.memberships.remove(&queue_manager);
+        known.versions.remove(&queue_manager);
+        drop(known);
+        self.clients.take(queue_manager);
         self.connect_known();
     }
 
@@ -267,7 +292,7 @@ impl Peers {
 
     /// Tells every queue manager, in order.
     async fn tell_all(&self, event: impl Fn() -> Event) {
-        for inbox in self.inboxes.values() {
+        for inbox in self.inboxes.all().values() {
             let _ = inbox.deliver(event()).await;
         }
     }

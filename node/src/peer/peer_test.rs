@@ -1,6 +1,6 @@
 //! Two nodes over real sockets of loopback, without replicas: what arrives, and what is said about connections.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -136,7 +136,7 @@ impl TestNode {
         let peers = Peers::start(
             options,
             Arc::new(|_: &str| Ok(None)),
-            BTreeMap::from([(QUEUE_MANAGER, inbox)]),
+            [inbox].into_iter().collect(),
             Arc::new(rows.clone()),
             others.iter().map(info).collect(),
         );

@@ -180,7 +180,7 @@ impl Peers {
                     }
                 },
             };
-            if let Some(inbox) = peers.inboxes.get(&queue_manager) {
+            if let Some(inbox) = peers.inboxes.get(queue_manager) {
                 let _ = inbox.deliver(Event::SnapshotSent { to, arrived }).await;
             }
         });
@@ -471,7 +471,7 @@ async fn receive_all(
     let meta =
         opening.meta.and_then(meta_from_wire).ok_or_else(|| Attempt::Final("no meta in it".to_owned()))?;
     let queue_manager = meta.queue_manager;
-    let Some(inbox) = peers.inboxes.get(&queue_manager) else {
+    let Some(inbox) = peers.inboxes.get(queue_manager) else {
         return Err(Attempt::Final(format!(
             "queue manager {queue_manager} is not in this node's cluster file"
         )));

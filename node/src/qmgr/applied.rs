@@ -25,6 +25,8 @@ pub struct Applied {
     pub channel_changed: bool,
     /// A listener was defined, altered or deleted.
     pub listener_changed: bool,
+    /// A queue manager was registered or deleted.
+    pub register_changed: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +64,7 @@ impl Default for Applied {
             looks: 0,
             channel_changed: false,
             listener_changed: false,
+            register_changed: false,
         }
     }
 }
@@ -86,7 +89,7 @@ impl Applied {
         self.removed.shrink_to(KEPT_MAX);
         self.changed.clear();
         self.renamed.clear();
-        (self.channel_changed, self.listener_changed) = (false, false);
+        (self.channel_changed, self.listener_changed, self.register_changed) = (false, false, false);
         self.looks = 0;
         self.backed_out = 0;
         debug_assert!(self.is_nothing(), "the next command has done nothing yet");

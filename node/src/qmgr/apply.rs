@@ -3,10 +3,13 @@
 
 use trimaran_proto::admin::v1::Classified;
 
+use super::definition_codec::by_to_wire;
 use super::told::{Before, Told};
 use super::under_way::UnderWay;
 use super::{Applied, Command, Place, QueueManager, Removal, Removed, Seen, Verdict, canary, command};
-use crate::types::{Body, MessageId, Position, QueueId, Reason, RunState, UnitId, Version, WallTime};
+use crate::types::{
+    Body, MessageId, Position, QueueId, QueueManagerId, Reason, RunState, UnitId, Version, WallTime,
+};
 
 /// What became of a command when it was begun.
 enum Begun {
@@ -41,6 +44,7 @@ impl QueueManager {
             applied.changed.clear();
             applied.renamed.clear();
             (applied.channel_changed, applied.listener_changed) = (false, false);
+            debug_assert!(!applied.register_changed, "a record that was refused changed nothing");
         }
         debug_assert!(applied.verdict.is_ok() || applied.is_nothing(), "what was refused did nothing");
         debug_assert_eq!(self.at, at, "time comes with entries and not with commands");
@@ -182,6 +186,14 @@ impl QueueManager {
                 self.apply_run(state);
                 Ok(Verdict::Done)
             }
+            Command::Register(record) => {
+                let registered = self.register.add(*record, self.at);
+                self.note_registered(registered, applied)
+            }
+            Command::Deregister { id, by } => {
+                let registered = self.register.delete(id, by_to_wire(by), self.at);
+                self.note_registered(registered.map(|()| id), applied)
+            }
             Command::Classify(said) => self.apply_classify(said),
             Command::CanaryGood { node, silent } => {
                 canary::note_good(&mut self.canary, node, silent, self.at);
@@ -194,6 +206,16 @@ impl QueueManager {
                 Ok(Verdict::Done)
             }
         })
+    }
+
+    fn note_registered(
+        &mut self,
+        registered: Result<QueueManagerId, Reason>,
+        applied: &mut Applied,
+    ) -> Result<Verdict, Reason> {
+        self.unwritten.registered.insert(registered?);
+        applied.register_changed = true;
+        Ok(Verdict::Done)
     }
 
     fn apply_classify(&mut self, said: Classified) -> Result<Verdict, Reason> {

@@ -20,6 +20,9 @@ impl QueueManager {
         if self.run != RunState::Running {
             self.run.hash(&mut hasher);
         }
+        if self.register.iter().next().is_some() {
+            self.register.digest().hash(&mut hasher);
+        }
         // What no canary saw, and nobody said, is no fact.
         if let Some(canary) = &self.canary {
             canary::digest(canary).hash(&mut hasher);
@@ -72,6 +75,14 @@ impl QueueManager {
         debug_assert!(
             self.maintained.is_empty() || self.version >= Version::RECORDS,
             "maintenance came with a version"
+        );
+        debug_assert!(
+            self.register.iter().next().is_none() || self.version >= Version::RECORDS,
+            "records of queue managers came with a version"
+        );
+        debug_assert!(
+            unwritten.registered.iter().all(|id| self.register.get(*id).is_some()),
+            "a record that is to be written is there"
         );
         debug_assert!(
             self.canary.is_none() || self.version >= Version::RECORDS,

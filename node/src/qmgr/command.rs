@@ -10,15 +10,15 @@ use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message as _;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
 use trimaran_proto::admin::v1::{self as wire_admin, Classified, FailoverAccount, HandingOver};
-use trimaran_proto::replica::v1::{self as wire, command::Command as Kind};
+use trimaran_proto::replica::v1::{self as wire, Registered, command::Command as Kind};
 
 use super::definition_codec as codec;
 use crate::types::definition::{By, Changes, ObjectRef, RecordAction};
 use crate::types::fields::{Field, Fields, Malformed, Value};
 use crate::types::{
     Body, Descriptor, EncodedDescriptor, Message, MessageId, NodeId, NotSpoken, ObjectName, Persistence,
-    Position, ProducerId, ProducerSequence, QueueId, Reason, RunState, Speaks, StagedBodyId, Term, UnitId,
-    Version, WallTime, limits,
+    Position, ProducerId, ProducerSequence, QueueId, QueueManagerId, Reason, RunState, Speaks, StagedBodyId,
+    Term, UnitId, Version, WallTime, limits,
 };
 
 /// One item of a batch.
@@ -101,6 +101,13 @@ pub enum Command {
         state: RunState,
         by: By,
     },
+    /// There is a queue manager more; with the id 0 it gets one.
+    Register(Box<Registered>),
+    /// A queue manager is deleted.
+    Deregister {
+        id: QueueManagerId,
+        by: By,
+    },
     /// A person says what a record of a failover counts as.
     Classify(Classified),
     /// A canary got through.
@@ -128,6 +135,8 @@ impl Command {
             | Command::Account { .. }
             | Command::Maintain { .. }
             | Command::Run { .. }
+            | Command::Register(_)
+            | Command::Deregister { .. }
             | Command::Classify(_)
             | Command::CanaryGood { .. }
             | Command::CanaryLapsed => Version::RECORDS,
@@ -681,6 +690,10 @@ fn put_command(command: Command, into: &mut BytesMut, begin: impl FnOnce(usize, 
         Command::Run { state, by } => {
             Kind::Run(wire::Run { state: run_state_to_wire(state).into(), by: Some(codec::by_to_wire(by)) })
         }
+        Command::Register(record) => Kind::Register(*record),
+        Command::Deregister { id, by } => {
+            Kind::Deregister(wire::Deregister { id: id.0, by: Some(codec::by_to_wire(by)) })
+        }
         Command::Classify(said) => Kind::Classified(said),
         Command::CanaryGood { node, silent } => {
             let silent_ms = silent.map(|silent| silent.as_millis() as u64);
@@ -757,6 +770,13 @@ fn from_wire(command: wire::Command, speaks: Speaks) -> Result<Command, DecodeEr
             state: run_state_from_wire(run.state).ok_or(DecodeError::Field("state"))?,
             by: codec::by_from_wire(run.by),
         },
+        Kind::Register(record) if record.name.is_empty() || record.deleted => {
+            return Err(DecodeError::Field("register"));
+        }
+        Kind::Register(record) => Command::Register(Box::new(record)),
+        Kind::Deregister(said) => {
+            Command::Deregister { id: QueueManagerId(said.id), by: codec::by_from_wire(said.by) }
+        }
         Kind::Classified(said) => Command::Classify(said),
         Kind::Observe(wire::Observe { node: 0, .. }) => Command::CanaryLapsed,
         Kind::Observe(observed) => {
@@ -917,6 +937,12 @@ mod tests {
             Command::Raise { to: Version::RECORDS, leader: (NodeId(2), Term(3)) },
             Command::Maintain { node: NodeId(2), begins: true },
             Command::Run { state: RunState::EndedImmediately, by: By::default() },
+            Command::Register(Box::new(Registered {
+                name: "QM2".into(),
+                port: 1415,
+                ..Registered::default()
+            })),
+            Command::Deregister { id: QueueManagerId(65_536), by: By::default() },
             Command::Classify(Classified { number: 7, because: "a cable".into(), ..Classified::default() }),
             Command::CanaryGood { node: NodeId(2), silent: None },
             Command::CanaryGood { node: NodeId(2), silent: Some(Duration::from_millis(1_003)) },

@@ -11,6 +11,7 @@
 //!         id(4) 'v' number(8)                                Failover
 //!         id(4) 'w' number(8)                                Classified, of the failover of that number
 //!         id(4) 'c'                                          Canary
+//!         id(4) 'g' id of a queue manager(4)                 Registered
 //!         id(4) 'b' queue(4) rank(1) sequence(8)             backout count(4), where it grew after the pack was written
 //!         id(4) 't' queue(4) rank(1) first(8)                one bit a message of the pack that is still there(8)
 //!         id(4) "meta"                                       SnapshotMeta, written by the store itself

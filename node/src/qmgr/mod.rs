@@ -34,6 +34,7 @@ mod authority;
 mod staged;
 mod failovers;
 mod canary;
+pub mod register;
 mod under_way;
 mod unwritten;
 mod moving;
@@ -50,6 +51,7 @@ pub use groups::Groups;
 pub use keys::PackKey;
 pub use producers::{Producers, Seen};
 pub use queue::{Queue, not_persistent_weight};
+pub use register::Register;
 pub use retention::Retention;
 pub use rules::{AliasWords, ManagerRules, QueueRules};
 pub use slot::Slot;
@@ -93,6 +95,8 @@ pub struct QueueManager {
     version: Version,
     failovers: Failovers,
     canary: Option<Canary>,
+    /// Of the nodes' own queue manager.
+    register: Register,
     /// Nodes that are in maintenance. Ids are never given again, so one that was removed does no harm here.
     maintained: BTreeSet<NodeId>,
     run: RunState,
@@ -136,6 +140,7 @@ impl QueueManager {
             version: Version::FIRST,
             failovers: Failovers::default(),
             canary: None,
+            register: Register::default(),
             maintained: BTreeSet::new(),
             run: RunState::default(),
             retention: Retention::default(),
@@ -233,6 +238,11 @@ impl QueueManager {
             "to be ended came with a version"
         );
         self.run
+    }
+
+    /// Which queue managers there are; of all but the nodes' own it is empty.
+    pub fn register(&self) -> &Register {
+        &self.register
     }
 
     pub fn deadq(&self) -> Option<&ObjectName> {

@@ -155,6 +155,9 @@ impl QueueManager {
         if let Some(canary) = self.canary.as_ref().filter(|_| unwritten.canary) {
             changes.push(rows::canary_row(self.id, canary));
         }
+        for record in unwritten.registered.iter().filter_map(|id| self.register.get(*id)) {
+            changes.push(rows::registered_row(self.id, record));
+        }
         for number in &unwritten.staged_gone {
             changes.push(rows::staged_gone(self.id, *number));
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message as _;
 use trimaran_proto::admin::v1::{Canary, Classified, Failover};
-use trimaran_proto::replica::v1 as wire;
+use trimaran_proto::replica::v1::{self as wire, Registered};
 
 use super::command::{run_state_from_wire, run_state_to_wire};
 use super::definition_codec::{definition_from_wire, definition_to_wire};
@@ -189,6 +189,10 @@ pub(super) fn classified_row(manager: QueueManagerId, said: &Classified) -> RowC
 
 pub(super) fn canary_row(manager: QueueManagerId, canary: &Canary) -> RowChange {
     put_state(state_key(manager, b'c', &[]), canary.encode_to_vec())
+}
+
+pub(super) fn registered_row(manager: QueueManagerId, record: &Registered) -> RowChange {
+    put_state(state_key(manager, b'g', &record.id.to_be_bytes()), record.encode_to_vec())
 }
 
 /// Of rows that are numbered, those in front of this number.
@@ -411,6 +415,16 @@ fn load_state_row(
             return Err(format!("version {} has no canaries", manager.version));
         }
         b'c' => manager.canary = Some(super::canary::load(value)?),
+        b'g' if manager.version < Version::RECORDS => {
+            return Err(format!("version {} has no records of queue managers", manager.version));
+        }
+        b'g' => {
+            let record = Registered::decode(value).map_err(text)?;
+            if rest != record.id.to_be_bytes() {
+                return Err("a record of another queue manager".into());
+            }
+            manager.register.restore(record)?;
+        }
         b's' => {
             let number = u64::from_be_bytes(rest.get(..8).ok_or("short key")?.try_into().expect("8 bytes"));
             manager.staged.push(StagedBodyId(number), Bytes::copy_from_slice(value));

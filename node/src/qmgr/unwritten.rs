@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::producer_names::NameHash;
 use super::{PackKey, QueueManager, Slot};
 use crate::types::definition::ObjectRef;
-use crate::types::{Pieces, Position, ProducerId, QueueId, StagedBodyId};
+use crate::types::{Pieces, Position, ProducerId, QueueId, QueueManagerId, StagedBodyId};
 
 /// What the message store does not know yet.
 #[derive(Debug, Default)]
@@ -40,6 +40,8 @@ pub(super) struct Unwritten {
     /// Records of which people said something.
     pub(super) classified: BTreeSet<u64>,
     pub(super) canary: bool,
+    /// Records of queue managers that changed.
+    pub(super) registered: BTreeSet<QueueManagerId>,
     /// Parts of a staged body that are written.
     pub(super) staged: BTreeMap<StagedBodyId, usize>,
     pub(super) staged_gone: BTreeSet<StagedBodyId>,

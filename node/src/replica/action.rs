@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use trimaran_proto::replica::v1::Registered;
 use trimaran_proto::replica::v1::peer_message::Message as PeerMessage;
 
 use crate::consensus::{LogWrite, Parted};
@@ -58,6 +59,9 @@ pub enum Action {
     /// The listeners that are defined, in the order of their names: before the role of a node that begins to serve, and
     /// while it does, whenever they change.
     PublishListeners(Arc<Vec<Definition>>),
+    /// Which queue managers the cluster has and had, in the order of their ids: at the start of the nodes' own, and whenever that
+    /// changes. What may have been deleted, which is not known yet, is not among them.
+    PublishRegister(Arc<Vec<Registered>>),
     /// The version of the queue manager, when it was raised. Who does not speak it is no peer any more.
     PublishVersion(Version),
     /// A committed entry cannot be applied by this program, because a newer one wrote it. The process ends with this

@@ -80,6 +80,8 @@ impl Replica {
             | Operate::Classify(_)
             | Operate::Maintain { .. }
             | Operate::Run(_)
+            | Operate::Create(_)
+            | Operate::Delete { .. }
             | Operate::Members(_)
             | Operate::Raise { .. }
             | Operate::Recover(_) => Access::Control,

@@ -252,6 +252,9 @@ impl Replica {
     /// What follows from every command, whichever it was and whoever waits for it; of a large unit, from each part.
     fn note_applied(&mut self, applied: &Applied) {
         self.turn.note_applied(applied.messages().max(applied.looks));
+        if applied.register_changed {
+            self.registering.note_changed();
+        }
         let Some(leading) = self.standing.leading_mut() else { return };
         for Removed { queue, position, .. } in &applied.removed {
             leading.reservations.release(*queue, *position);

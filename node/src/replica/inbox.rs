@@ -16,6 +16,7 @@ use std::task::{Context, Poll, Waker};
 use futures::task::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
+use trimaran_proto::replica::v1::Registered;
 
 use super::budget::{self, Budget, Weight};
 use super::outbox::{Outbox, OutboxSender, outbox};
@@ -79,6 +80,8 @@ pub struct Published {
     pub listeners: watch::Receiver<Arc<Vec<Definition>>>,
     /// Refreshed a few times a second.
     pub stats: watch::Receiver<Stats>,
+    /// Of the nodes' own queue manager: which there are. None until its mind has said it.
+    pub register: watch::Receiver<Option<Arc<Vec<Registered>>>>,
     /// Who must come before there can be a leader.
     pub waits_for: watch::Receiver<WaitsFor>,
     /// Units of work with an id that were ever decided, as of the newest answer.
@@ -92,6 +95,7 @@ pub struct Publisher {
     pub membership: watch::Sender<Membership>,
     pub listeners: watch::Sender<Arc<Vec<Definition>>>,
     pub stats: watch::Sender<Stats>,
+    pub register: watch::Sender<Option<Arc<Vec<Registered>>>>,
     pub waits_for: watch::Sender<WaitsFor>,
     pub units_decided: Arc<AtomicU64>,
 }
@@ -143,6 +147,7 @@ pub fn inbox(
     let (membership, membership_end) = watch::channel(membership);
     let (listeners, listeners_end) = watch::channel(Arc::default());
     let (stats, stats_end) = watch::channel(Stats::default());
+    let (register, register_end) = watch::channel(None);
     let (waits_for, waits_for_end) = watch::channel(WaitsFor::default());
     let mailbox = Mailbox {
         calls: calls_end,
@@ -158,12 +163,13 @@ pub fn inbox(
         membership: membership_end,
         listeners: listeners_end,
         stats: stats_end,
+        register: register_end,
         waits_for: waits_for_end,
         units_decided: units_decided.clone(),
     };
     let inbox =
         Inbox { queue_manager, name, calls, events, progress, unanswered, session_ids, account, published };
-    (inbox, mailbox, Publisher { role, membership, listeners, stats, waits_for, units_decided })
+    (inbox, mailbox, Publisher { role, membership, listeners, stats, register, waits_for, units_decided })
 }
 
 impl Publisher {

@@ -39,6 +39,10 @@ pub(super) struct Leading {
     pub serving_since: Option<Instant>,
     /// Whether this service has yet to look whether the queue manager is new, and has system objects.
     pub objects_due: bool,
+    /// What the cluster file names is still to be registered.
+    pub file_due: bool,
+    /// The version that it begins with was proposed.
+    pub begins_raised: bool,
     /// A channel was changed: who is connected through one that is stopped now?
     pub channels_due: bool,
     /// This service has just begun, or a listener was changed: which are there?
@@ -171,6 +175,8 @@ impl Leading {
             in_sync_at: BTreeMap::new(),
             serving_since: None,
             objects_due: false,
+            file_due: true,
+            begins_raised: false,
             channels_due: false,
             listeners_due: false,
             listeners: None,

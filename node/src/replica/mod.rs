@@ -44,6 +44,7 @@
 //! recovery       a node that lost part of its log, or is new, earns its vote
 //! members        membership changes, step by step
 //! raising        the version that everybody speaks is raised
+//! registering    which queue managers the cluster has
 //! listeners      the listeners that are defined, for whoever opens ports
 //! status         what administrators see
 //! inspect        what judges see
@@ -55,6 +56,7 @@ mod action;
 mod event;
 mod budget;
 mod inbox;
+mod inboxes;
 mod outbox;
 mod turn;
 mod line;
@@ -89,6 +91,7 @@ mod expiry;
 mod defining;
 mod administer;
 mod system_objects;
+mod registering;
 mod applier;
 mod leading;
 mod holdings;
@@ -123,9 +126,11 @@ pub use action::*;
 pub use budget::Weight;
 pub use event::*;
 pub use inbox::*;
+pub use inboxes::Inboxes;
 pub use inspect::WaitView;
 pub use outbox::{Backlog, Delivery, Outbox, OutboxSender, answer_bytes};
 pub use placement::{FailBack, Placement};
+pub use registering::{BeginsWith, may_be_deleted};
 pub use stats::Stats;
 pub use turn::TURN_WORK;
 
@@ -134,6 +139,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use trimaran_proto::admin::v1::moment::Step;
+use trimaran_proto::replica::v1::Registered;
 
 use self::history::Parting;
 use crate::consensus::{self, Consensus, Majority, Recovered};
@@ -156,6 +162,7 @@ use loads::{Loads, Residents};
 use peers::Peers;
 use reach::Reach;
 use recovery::Recovery;
+use registering::Registering;
 use room::Room;
 use sessions::Sessions;
 use stalls::Stalls;
@@ -195,6 +202,14 @@ pub struct Options {
     pub system_objects: bool,
     /// Whether there are canaries, which want a queue of their own.
     pub canary: bool,
+    /// Of the nodes' own queue manager: the records of those that this node's cluster file names. None for all others.
+    pub register: Option<Arc<Vec<Registered>>>,
+    /// A number that this node drew when its disk had nothing of it; 0: it did not.
+    pub disk: u64,
+    /// One that is new raises itself to the newest version that all of its nodes speak.
+    pub raises_itself: bool,
+    /// If it is new and has the system objects.
+    pub begins_with: Option<BeginsWith>,
     /// How long after the end of a lease the floating address may still be there (`vip/policy.rs`). None when the queue
     /// manager has none.
     pub address_tail: Option<Duration>,
@@ -223,6 +238,10 @@ impl Options {
             turn_work: TURN_WORK,
             system_objects: false,
             canary: false,
+            register: None,
+            disk: 0,
+            raises_itself: true,
+            begins_with: None,
             address_tail: None,
             units_within: UNITS_WITHIN,
             placement: Placement::default(),
@@ -261,6 +280,7 @@ pub struct Replica {
     peers: Peers,
     clocks: ClockWatch,
     comparison: Comparison,
+    registering: Registering,
     witness: Witness,
     parting: Parting,
     recovery: Recovery,
@@ -328,6 +348,7 @@ impl Replica {
             peers: Peers::default(),
             clocks: ClockWatch::default(),
             comparison: Comparison::default(),
+            registering: Registering::new(&recovered.entries),
             witness: Witness::default(),
             parting: Parting::default(),
             recovery,
@@ -422,6 +443,7 @@ impl Replica {
         self.drive_reach();
         self.drive_placement();
         self.define_system_objects();
+        self.register_of_file();
         self.end_stopped_channels();
         self.delete_doomed();
         self.drive_running();
@@ -445,6 +467,7 @@ impl Replica {
         self.move_store();
         self.sweep();
         self.publish_listeners();
+        self.publish_register();
         self.publish_role();
         self.follow_version();
         self.stats.turn_work_max = self.stats.turn_work_max.max(self.turn.done() + self.turn.applied());

@@ -20,6 +20,8 @@ pub(super) struct Peers {
     heard: BTreeMap<NodeId, Heard>,
     /// The most each peer was ever told, by this node or by itself: the peers remember.
     acknowledged: BTreeMap<NodeId, Index>,
+    /// What each peer said last of its disk, also who is away now.
+    disks: BTreeMap<NodeId, u64>,
     /// Who cannot be talked with for that, and what it speaks.
     too_old: BTreeMap<NodeId, Speaks>,
     /// Who says that this node was removed.
@@ -63,6 +65,11 @@ impl Peers {
     /// The versions that the peer's program reads and writes.
     pub fn speaks(&self, node: NodeId) -> Option<Speaks> {
         self.heard.get(&node).map(|heard| heard.speaks).or_else(|| self.too_old.get(&node).copied())
+    }
+
+    /// What the peer said last of its disk.
+    pub fn disk(&self, node: NodeId) -> Option<u64> {
+        self.disks.get(&node).copied()
     }
 
     /// Whether the peer said that it may not vote.
@@ -208,6 +215,7 @@ impl Replica {
             question,
             running_ms,
             stalled_ms,
+            disk: self.options.disk,
         };
         self.out.push(Action::Send { to, message: PeerMessage::Greeting(greeting) });
     }
@@ -258,6 +266,7 @@ impl Replica {
             parted: self.peers.parted(from),
         };
         self.peers.heard.insert(from, heard);
+        self.peers.disks.insert(from, greeting.disk);
         if let Some(raising) = self.standing.leading_mut().and_then(|leading| leading.raising.as_mut())
             && !greeting.answer
         {

@@ -49,6 +49,28 @@ pub enum FailBack {
 }
 
 impl FailBack {
+    /// As a cluster file says it.
+    ///
+    /// # Errors
+    /// A sentence about what to write instead.
+    pub fn parse(text: &str) -> Result<FailBack, &'static str> {
+        const WRONG: &str = "write \"never\", \"now\", or a part of the day in UTC, for example \"02:00-04:00\" or \"23:00-01:00\"";
+        match text {
+            "never" => Ok(FailBack::Never),
+            "now" => Ok(FailBack::Now),
+            window => {
+                let (from, until) = window.split_once('-').ok_or(WRONG)?;
+                match (minute_of_day(from), minute_of_day(until)) {
+                    (Some(from), Some(until)) if from == until => {
+                        Err("nothing lies between; write \"now\" for the whole day")
+                    }
+                    (Some(from), Some(until)) => Ok(FailBack::Within { from, until }),
+                    _ => Err(WRONG),
+                }
+            }
+        }
+    }
+
     /// Whether it may begin at this time, which is the one that a majority of the clocks has reached.
     pub fn is_due(self, at: WallTime) -> bool {
         let minute = (at.0 / 60_000).rem_euclid(DAY_MINUTES);
@@ -66,6 +88,16 @@ impl FailBack {
             }
         }
     }
+}
+
+/// `02:30`, from 00:00 to 23:59.
+fn minute_of_day(text: &str) -> Option<u16> {
+    let (hour, minute) = text.trim().split_once(':')?;
+    let number = |text: &str, most: u16| {
+        let is_number = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+        text.parse::<u16>().ok().filter(|number| is_number && *number <= most)
+    };
+    Some(number(hour, 23)? * 60 + number(minute, 59)?)
 }
 
 impl Replica {

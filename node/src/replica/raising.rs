@@ -74,7 +74,7 @@ impl Replica {
     /// together for it, and have said what that is.
     pub(super) fn raise_new(&mut self) {
         // Of all entries only the one with which a leader begins has no time.
-        if self.state.at() != WallTime(0) {
+        if self.state.at() != WallTime(0) || !self.options.raises_itself {
             return;
         }
         let members = self.members_to_hear();
@@ -104,7 +104,7 @@ impl Replica {
         }
     }
 
-    fn propose_raise(&mut self, to: Version, waiting: Waiting) {
+    pub(super) fn propose_raise(&mut self, to: Version, waiting: Waiting) {
         debug_assert!(self.options.speaks.has(to), "a leader raises to what it speaks itself");
         self.stats.raises_proposed += 1;
         let leader = (self.options.node, self.consensus.term());

@@ -252,6 +252,7 @@ impl Replica {
         }
         debug_assert!(self.consensus.applied_index() >= meta.index, "a snapshot takes nothing back");
         self.state.replace(state);
+        self.registering.note_changed();
         self.residents.clear();
         self.restart_compaction(meta.clone());
         self.publish_membership();

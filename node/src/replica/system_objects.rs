@@ -17,7 +17,7 @@ impl Replica {
     /// Once in a service, when this node has applied all that was ever committed.
     pub(super) fn define_system_objects(&mut self) {
         let is_due = self.standing.serving().is_some_and(|leading| leading.objects_due);
-        if !is_due {
+        if !is_due || self.is_to_be_raised_first() {
             return;
         }
         self.standing.own_mut().objects_due = false;
@@ -26,6 +26,7 @@ impl Replica {
         if !self.options.system_objects || self.has_system_objects() {
             return;
         }
+        self.define_beginnings();
         for (kind, name, said) in SYSTEM_OBJECTS {
             self.define_own(ObjectRef::new(*kind, *name), said);
         }
@@ -35,15 +36,20 @@ impl Replica {
     pub(super) fn define_own(&mut self, object: ObjectRef, said: &[(&str, &str)]) {
         let changes = Changes::parse(object.kind, said.iter().copied());
         let changes = changes.unwrap_or_else(|fault| panic!("{}: {}", object.name, fault.text));
-        let by = By { application: APPLICATION.to_string(), ..By::default() };
+        let by = by_itself();
         let define = Command::Define { object, like: String::new(), replace: false, changes, by };
         self.propose(define, Waiting::Nobody);
     }
 
-    fn has_system_objects(&self) -> bool {
+    pub(super) fn has_system_objects(&self) -> bool {
         let catalog = self.state.catalog();
         SYSTEM_OBJECTS.iter().any(|(kind, name, _)| catalog.get(&ObjectRef::new(*kind, *name)).is_some())
     }
+}
+
+/// Who it was that nobody asked.
+pub(super) fn by_itself() -> By {
+    By { application: APPLICATION.to_string(), ..By::default() }
 }
 
 #[cfg(test)]

@@ -313,7 +313,7 @@ pub struct Started {
 
 impl Started {
     /// Hears the agent for as long as it lives.
-    pub fn listen(self, inboxes: BTreeMap<QueueManagerId, Inbox>, peers: Arc<Peers>) -> io::Result<()> {
+    pub fn listen(self, inboxes: Arc<BTreeMap<QueueManagerId, Inbox>>, peers: Arc<Peers>) -> io::Result<()> {
         let Started { addresses, mut reports, mut child } = self;
         let hear = move || {
             while let Some(report) = next_report(&mut reports) {

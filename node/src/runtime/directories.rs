@@ -1,6 +1,7 @@
 //! The log and data directories: made, closed to other users, locked, and marked with whose they are.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
@@ -17,6 +18,8 @@ pub const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Directories {
     _locks: Vec<File>,
+    /// Which disk the log is on.
+    pub disk: u64,
 }
 
 /// Where this node's files are. What is removed while it runs is still there for the process, and for nobody after it.
@@ -138,7 +141,33 @@ fn prepare_within(
     for (directory, owner) in directories.into_iter().zip(&owners) {
         mark(directory, owner, make_room)?;
     }
-    Ok(Directories { _locks: locks })
+    let log = &config.log_directory;
+    let disk = disk_number(log, make_room).map_err(|error| {
+        Fatal::new(FatalReason::Directory, format!("write {}: {error}", log.join(DISK_FILE).display()))
+    })?;
+    Ok(Directories { _locks: locks, disk })
+}
+
+/// In the log directory: a number that was drawn when nothing else was in it.
+const DISK_FILE: &str = "trimaran.disk";
+
+/// The number of this disk. Whoever has it still has had the disk ever since: queue managers that are younger were never here where
+/// there is nothing of them (`replica/registering.rs`). A directory without a log is another disk, whatever else is in it.
+fn disk_number(log: &Path, make_room: &dyn Fn() -> bool) -> io::Result<u64> {
+    let path = log.join(DISK_FILE);
+    let is_empty = ["engine", "mark"].iter().any(|name| !log.join(name).exists());
+    let known = match fs::read_to_string(&path) {
+        Ok(text) => u64::from_str_radix(text.trim(), 16).ok().filter(|number| *number != 0),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => None,
+        Err(error) => return Err(error),
+    };
+    if let Some(number) = known.filter(|_| !is_empty) {
+        return Ok(number);
+    }
+    let drawn = RandomState::new().hash_one(std::process::id()).max(1);
+    with_room(make_room, || replace(log, &path, &format!("{drawn:016x}\n")))?;
+    Ok(drawn)
 }
 
 /// What this process makes from now on is its user's alone: files 0600, directories 0700. Messages lie in them.

@@ -336,6 +336,9 @@ impl<H: Hands> Driver<H> {
             Action::PublishListeners(listeners) => {
                 self.publisher.listeners.send_replace(listeners);
             }
+            Action::PublishRegister(register) => {
+                self.publisher.register.send_replace(Some(register));
+            }
             Action::TruncateLog { upto } => self.hands.truncate_log(upto),
             Action::PublishMembership(membership) => {
                 tracing::info!(

@@ -11,7 +11,7 @@ use super::clock;
 use super::driver::Hands;
 use super::fatal::{FatalReason, fatal};
 use super::notices::Standing;
-use super::stores::Stores;
+use super::stores::Handles;
 use crate::consensus::{LogWrite, Parted};
 use crate::log_store::LogHandle;
 use crate::message_store::{RocksStore, StoreHandle, StoreReaders};
@@ -39,7 +39,7 @@ pub struct NodeHands {
 impl NodeHands {
     pub fn new(
         inbox: Inbox,
-        stores: &Stores,
+        stores: &Handles,
         peers: Arc<Peers>,
         standing: Standing,
         addresses: Option<&Addresses>,
@@ -47,12 +47,12 @@ impl NodeHands {
         let address = addresses.and_then(|all| Some((all.clone(), all.policy(inbox.queue_manager())?)));
         NodeHands {
             inbox,
-            log: stores.log(),
-            store: stores.store(),
-            readers: stores.readers(),
+            log: stores.log.clone(),
+            store: stores.store.clone(),
+            readers: stores.readers.clone(),
             peers,
             standing,
-            rows: stores.rows(),
+            rows: stores.rows.clone(),
             address,
             batches: VecDeque::new(),
             loads: VecDeque::new(),

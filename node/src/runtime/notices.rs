@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use crate::config::voters_warning;
 use crate::peer::{Peers, SnapshotTransfer};
-use crate::replica::{DiskRoom, Inbox};
+use crate::replica::{DiskRoom, Inboxes};
 use crate::security::Tls;
 use crate::types::account::Figure;
 use crate::types::{Account, Share};
@@ -67,7 +67,7 @@ pub async fn keep(
     peers: Arc<Peers>,
     tls: Option<Arc<Tls>>,
     account: Arc<Account>,
-    inboxes: Vec<Inbox>,
+    inboxes: Inboxes,
     warnings: watch::Sender<Vec<String>>,
 ) {
     let mut repeated = Instant::now();
@@ -79,7 +79,7 @@ pub async fn keep(
             now.extend(standing.chain(&facts.reports).cloned());
         }
         // Said by the one that serves: a node that has no part any more does not know.
-        for inbox in inboxes.iter().filter(|inbox| inbox.role().is_serving()) {
+        for inbox in inboxes.of_programs().iter().filter(|inbox| inbox.role().is_serving()) {
             let voters = inbox.published().membership.borrow().voters.len();
             now.extend(voters_warning(voters).map(|text| format!("queue manager {}: {text}", inbox.name())));
         }

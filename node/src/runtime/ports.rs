@@ -21,9 +21,9 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::listener::ports::{self, Bounds, Part, Port, PortState, PortView, Served, place};
-use crate::replica::Inbox;
+use crate::replica::{Inbox, Inboxes};
 use crate::types::definition::Definition;
-use crate::types::{ObjectName, RoleView};
+use crate::types::{ObjectName, QueueManagerId, RoleView};
 
 /// A port that is taken is tried again after the first, then after twice as long, up to the second.
 const AGAIN_FIRST: Duration = Duration::from_millis(50);
@@ -50,6 +50,7 @@ pub struct Options {
 /// Ports that are open, and those that could not be.
 pub struct Ports<S> {
     options: Options,
+    there: watch::Receiver<Arc<BTreeMap<QueueManagerId, Inbox>>>,
     queue_managers: Vec<Watched>,
     open: BTreeMap<Port, Open>,
     /// By what they should have open.
@@ -89,6 +90,8 @@ enum Wake {
     Closing,
     /// A role, or the listeners of a queue manager.
     Changed,
+    /// A queue manager is there now, or gone.
+    There,
     /// What failed may be tried again.
     Again,
 }
@@ -138,15 +141,16 @@ where
 {
     /// `serve` takes the clients of a queue manager from a socket until the receiver hears that no more are taken, and ends
     /// with the last of them.
-    pub fn new<'a>(
+    pub fn new(
         options: Options,
-        inboxes: impl Iterator<Item = &'a Inbox>,
+        inboxes: &Inboxes,
         views: watch::Sender<Vec<PortView>>,
         serve: S,
     ) -> Ports<S> {
         Ports {
             options,
-            queue_managers: inboxes.map(Watched::new).collect(),
+            there: inboxes.changes(),
+            queue_managers: inboxes.of_programs().iter().map(Watched::new).collect(),
             open: BTreeMap::new(),
             failed: BTreeMap::new(),
             said: BTreeMap::new(),
@@ -180,12 +184,17 @@ where
                 };
                 let wake = tokio::select! {
                     () = &mut closing => Wake::Closing,
-                    _ = select_all(changed) => Wake::Changed,
+                    Ok(()) = self.there.changed() => Wake::There,
+                    () = any(changed) => Wake::Changed,
                     () = again => Wake::Again,
                 };
                 match wake {
                     Wake::Closing => return self.close().await,
                     Wake::Changed => break,
+                    Wake::There => {
+                        self.watch_those_there();
+                        break;
+                    }
                     Wake::Again => self.try_again(),
                 }
             }
@@ -194,6 +203,12 @@ where
                 () = tokio::time::sleep_until(next_at) => {}
             }
         }
+    }
+
+    fn watch_those_there(&mut self) {
+        let there = self.there.borrow_and_update().clone();
+        let of_programs = there.iter().filter(|(id, _)| **id != QueueManagerId::CLUSTER);
+        self.queue_managers = of_programs.map(|(_, inbox)| Watched::new(inbox)).collect();
     }
 
     async fn close(mut self) {
@@ -353,6 +368,15 @@ where
             log(&key, reason);
             self.said.insert(key, reason.clone());
         }
+    }
+}
+
+/// The first of them; where there is none, none.
+async fn any<F: Future<Output = ()> + Unpin>(changes: impl Iterator<Item = F>) {
+    let changes: Vec<F> = changes.collect();
+    match changes.is_empty() {
+        true => std::future::pending().await,
+        false => drop(select_all(changes).await),
     }
 }
 

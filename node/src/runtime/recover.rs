@@ -1,11 +1,13 @@
 //! Start: what log and message store gave back, put together for the replica. Neither store knows the other.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::consensus::Recovered;
-use crate::log_store::{LogError, Restart};
+use crate::log_store::{LogError, RecoveredLog, Restart};
 use crate::message_store::{RocksStore, StoreError, StoreOptions};
 use crate::qmgr::{LoadError, QueueManager, RowSource};
+use crate::replica::may_be_deleted;
 use crate::types::{ObjectName, QueueManagerId, SnapshotMeta, Speaks};
 
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +18,9 @@ pub enum RecoverError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// The cluster file contradicts the records of queue managers.
+    #[error("{0}")]
+    Register(String),
 }
 
 /// A queue manager of the cluster file: who it is, and the state every member of its new group agrees on (index 1,
@@ -44,8 +49,14 @@ pub fn recover(
 ) -> Result<(Recovered, Vec<String>), RecoverError> {
     let snapshot = store.meta().map_err(LoadError::Read)?.unwrap_or_else(|| initial.clone());
     debug_assert_eq!(snapshot.queue_manager, id);
-    let found = log.recover(id, &snapshot)?;
-    let recovered = Recovered {
+    let mut found = log.recover(id, &snapshot)?;
+    let sentences = std::mem::take(&mut found.sentences);
+    Ok((recovered(snapshot, found), sentences))
+}
+
+/// What a mind begins with, of what the log gave back.
+pub(super) fn recovered(snapshot: SnapshotMeta, found: RecoveredLog) -> Recovered {
+    Recovered {
         hard_state: found.hard_state,
         snapshot,
         entries: found.entries,
@@ -53,8 +64,53 @@ pub fn recover(
         since_start: Duration::ZERO,
         acknowledged: found.acknowledged,
         parted: found.parted,
-    };
-    Ok((recovered, found.sentences))
+    }
+}
+
+/// Why queue managers of the cluster file are not begun: they were deleted, or may have been. `own` is the nodes' own.
+///
+/// # Errors
+/// A sentence: the file means another queue manager than the records.
+fn barred(own: &Started, expected: &[Expected]) -> Result<BTreeMap<QueueManagerId, String>, String> {
+    let register = own.queue_manager.register();
+    let (doubtful, _) = may_be_deleted(&own.recovered.entries);
+    let mut barred = BTreeMap::new();
+    for Expected { id, name, .. } in expected.iter().filter(|one| one.id != QueueManagerId::CLUSTER) {
+        let record = register.get(*id);
+        let other = register.named(name.as_str()).filter(|other| other.id != id.0);
+        match (record, other) {
+            (Some(record), _) if record.name != name.as_str() => {
+                let was = if record.deleted { "was that of" } else { "is that of" };
+                let why = if record.deleted { ", which was deleted" } else { "" };
+                return Err(format!(
+                    "queue manager {name} has the id {id} in the cluster file, which {was} {}{why}: an id is given once; choose \
+                     another one for {name}",
+                    record.name
+                ));
+            }
+            (_, Some(other)) => {
+                return Err(format!(
+                    "queue manager {name} has the id {} in the cluster's records, and {id} in the cluster file: its messages are kept \
+                     under the id; put the old one back, or delete the queue manager first, with dltmqm",
+                    other.id
+                ));
+            }
+            (Some(record), None) if record.deleted => {
+                let text = format!(
+                    "the cluster file names queue manager {name}, which was deleted: it is not begun; take it out of the file"
+                );
+                barred.insert(*id, text);
+            }
+            _ if doubtful.contains(id) => {
+                let text = format!(
+                    "queue manager {name} may have been deleted: it is not begun before the other nodes say"
+                );
+                barred.insert(*id, text);
+            }
+            _ => {}
+        }
+    }
+    Ok(barred)
 }
 
 /// The message store and the queue managers it has, in the order of `expected`, with sentences for the error log.
@@ -105,10 +161,20 @@ pub fn with_log(
 ) -> Result<(RocksStore, Vec<Started>, Vec<String>), RecoverError> {
     let FromStore { store, queue_managers, mut sentences } = loaded;
     let mut started = Vec::new();
+    let mut not_begun = BTreeMap::new();
     for (one, queue_manager) in expected.iter().zip(queue_managers) {
+        if let Some(sentence) = not_begun.remove(&one.id) {
+            sentences.push(sentence);
+            continue;
+        }
         let (recovered, mut more) = recover(log, &store.rows(one.id), one.id, &one.initial)?;
         sentences.append(&mut more);
-        started.push(Started { recovered, queue_manager });
+        let begins = Started { recovered, queue_manager };
+        if one.id == QueueManagerId::CLUSTER {
+            debug_assert!(started.is_empty(), "it comes first, and says who does not come");
+            not_begun = barred(&begins, expected).map_err(RecoverError::Register)?;
+        }
+        started.push(begins);
     }
     Ok((store, started, sentences))
 }
@@ -124,7 +190,6 @@ pub fn start(
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
     use std::sync::Arc;
 
     use bytes::Bytes;
@@ -133,8 +198,11 @@ mod tests {
     use crate::consensus::{Entry, EntryKind, HardState, LogWrite};
     use crate::log_store::{LogOptions, LogStore, RaftEngineLog};
     use crate::message_store::MessageStore;
-    use crate::qmgr::StoreBatch;
-    use crate::types::{Index, Membership, NodeId, Term, TermStarts, WriteNumber};
+    use trimaran_proto::replica::v1::Registered;
+
+    use crate::qmgr::{Command, StoreBatch};
+    use crate::types::definition::By;
+    use crate::types::{Index, Membership, NodeId, Term, TermStarts, Version, WriteNumber};
 
     const ID: QueueManagerId = QueueManagerId(1);
 
@@ -211,5 +279,47 @@ mod tests {
         assert!(started[0].recovered.recovering);
         assert!(started[0].recovered.entries.is_empty());
         assert!(sentences[0].contains("what lies between is lost"), "{sentences:?}");
+    }
+
+    #[test]
+    fn what_was_deleted_does_not_begin_and_a_file_that_contradicts_the_records_is_refused() {
+        let record = |id: u32, name: &str| Registered { id, name: name.into(), ..Registered::default() };
+        let own = |commands: Vec<Command>| {
+            let directory = tempfile::tempdir().unwrap();
+            let (mut log, options) = at(directory.path());
+            let id = QueueManagerId::CLUSTER;
+            let name = ObjectName::new(QueueManagerId::CLUSTER_NAME).unwrap();
+            let initial = SnapshotMeta { queue_manager: id, ..expected().initial };
+            let expected = Expected { id, name, initial, speaks: Speaks::RELEASE };
+            let mut own = start(&mut log, options, &[expected]).unwrap().1.remove(0);
+            let raise = Command::Raise { to: Version::RECORDS, leader: (NodeId(1), Term(1)) };
+            for command in std::iter::once(raise).chain(commands) {
+                own.queue_manager.apply(command).verdict.unwrap();
+            }
+            own
+        };
+        let register = |id, name| Command::Register(Box::new(record(id, name)));
+        let delete = |id| Command::Deregister { id: QueueManagerId(id), by: By::default() };
+        let judged = |commands| barred(&own(commands), &[expected()]);
+        assert_eq!(judged(vec![]), Ok(BTreeMap::new()), "a first start");
+        assert_eq!(judged(vec![register(1, "QM")]), Ok(BTreeMap::new()));
+        let deleted = judged(vec![register(1, "QM"), delete(1)]).unwrap();
+        assert!(
+            deleted[&ID].contains("which was deleted: it is not begun; take it out of the file"),
+            "{deleted:?}"
+        );
+        let other = judged(vec![register(1, "OTHER")]).unwrap_err();
+        assert!(
+            other.contains("has the id 1 in the cluster file, which is that of OTHER: an id is given once"),
+            "{other}"
+        );
+        let used = judged(vec![register(1, "OTHER"), delete(1)]).unwrap_err();
+        assert!(used.contains("which was that of OTHER, which was deleted"), "{used}");
+        let moved = judged(vec![register(5, "QM")]).unwrap_err();
+        assert!(
+            moved.contains("has the id 5 in the cluster's records, and 1 in the cluster file"),
+            "{moved}"
+        );
+        assert_eq!(judged(vec![register(5, "QM"), delete(5)]), Ok(BTreeMap::new()), "its name is free again");
     }
 }

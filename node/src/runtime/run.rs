@@ -3,12 +3,10 @@
 //! Start: log, directories, certificates, sockets, stores, recovery, minds, peers, listeners, ready.
 //! Stop: no new sessions, leadership handed over, listeners drained, minds, peers, log and store.
 
-use std::collections::BTreeMap;
-use std::hash::{BuildHasher, RandomState};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
@@ -20,9 +18,9 @@ use tokio::task::JoinHandle;
 use super::addresses::{self, Addresses};
 use super::channels::Channels;
 use super::directories::Places;
-use super::driver::Driver;
 use super::fatal::{Fatal, FatalReason, fatal};
-use super::hands::NodeHands;
+use super::keeper::Keeper;
+use super::minds::{self, Beginning, Minds, Shared};
 use super::notices::{self, Standing};
 use super::ports::Ports;
 use super::recover::Started;
@@ -32,14 +30,13 @@ use super::stores::{self, Stores};
 use super::threads::Deck;
 use super::{again, canary, diagnostics, directories, figures, ports, threads};
 use crate::config::{self, Config, Descriptors, MONITOR_CONNECTIONS_MAX, PEER_CONNECTIONS_MAX, is_loopback};
-use crate::consensus;
 use crate::listener::ports::{Bounds, Port, PortView};
 use crate::listener::{self, Accepted, Client, Connected, Listener, NodeHandle};
-use crate::log_store::{DiskWatch, RoomThresholds, filesystem};
+use crate::log_store::{DiskWatch, RoomThresholds};
 use crate::peer::{self, PeerService, Peers};
-use crate::replica::{self, DiskRoom, Event, Inbox, Replica};
+use crate::replica::{DiskRoom, Event, Inbox, Inboxes};
 use crate::security::{self, AcceptLimits, Audience, ConnectionInfo, Principal, Tls};
-use crate::types::{Account, ObjectName, QueueManagerId, RoleView};
+use crate::types::{Account, ObjectName, QueueManagerId};
 
 const DISK_LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Looks at the disks between two tries to take a reserve again.
@@ -62,7 +59,7 @@ pub fn run(mut config: Config) -> Result<(), Fatal> {
         release = env!("CARGO_PKG_VERSION"),
         "starting"
     );
-    let _directories = directories::prepare(&config, &|| Reserve::find(&config).make_more_room())?;
+    let directories = directories::prepare(&config, &|| Reserve::find(&config).make_more_room())?;
     let standing = Standing::default();
     config.limits.connections = raise_descriptors(&config, &standing);
     let tls = match config.tls_options() {
@@ -82,9 +79,21 @@ pub fn run(mut config: Config) -> Result<(), Fatal> {
     };
     let (minds, clients) = (deck(Deck::Minds)?, deck(Deck::Clients)?);
     let for_clients = clients.handle().clone();
+    let disk = directories.disk;
     let result = minds.block_on(async {
-        let node =
-            Node::start(config, tls, sockets, agent, standing, stores, started, reserve, began, for_clients)?;
+        let node = Node::start(
+            config,
+            tls,
+            sockets,
+            agent,
+            standing,
+            stores,
+            started,
+            reserve,
+            began,
+            disk,
+            for_clients,
+        )?;
         node.until_stopped().await
     });
     // What still runs then is a client that does not end its stream.
@@ -182,17 +191,17 @@ fn listen_patiently(addresses: &[SocketAddr]) -> io::Result<StdListener> {
 
 /// A node that runs.
 struct Node {
-    config: Config,
+    config: Arc<Config>,
     tls: Option<Arc<Tls>>,
     standing: Standing,
     stores: Stores,
-    inboxes: BTreeMap<QueueManagerId, Inbox>,
+    inboxes: Inboxes,
     peers: Arc<Peers>,
     signals: Signals,
     stopping: watch::Sender<bool>,
     /// Closed listeners: set after leadership was handed over.
     closing: watch::Sender<bool>,
-    minds: Vec<JoinHandle<()>>,
+    keeper: JoinHandle<Minds>,
     listeners: Listeners,
     helpers: Vec<JoinHandle<()>>,
 }
@@ -208,33 +217,25 @@ impl Node {
         started: Vec<Started>,
         reserve: Arc<Reserve>,
         began: Instant,
+        disk: u64,
         for_clients: runtime::Handle,
     ) -> Result<Node, Fatal> {
         let system =
             |what: &str, error: std::io::Error| Fatal::new(FatalReason::System, format!("{what}: {error}"));
         let signals = Signals::listen().map_err(|error| system("listen to signals", error))?;
-        let session_ids = Arc::new(AtomicU64::new(0));
+        let config = Arc::new(config);
         let account = Account::new(config.limits.memory_bytes);
-        let mut inboxes = BTreeMap::new();
-        let mut beginnings = Vec::new();
-        for one in started {
-            let role = RoleView::NotServing {
-                term: one.recovered.hard_state.term,
-                leader: None,
-                recovering: one.recovered.recovering,
-            };
-            let (inbox, mailbox, publisher) = replica::inbox(
-                one.queue_manager.id(),
-                one.queue_manager.name().clone(),
-                session_ids.clone(),
-                config.limits.unanswered_bytes,
-                account.clone(),
-                role,
-                one.recovered.snapshot.membership.clone(),
-            );
-            inboxes.insert(one.queue_manager.id(), inbox.clone());
-            beginnings.push((one, inbox, mailbox, publisher));
-        }
+        let inboxes = Inboxes::default();
+        let shared = Shared {
+            config: config.clone(),
+            inboxes: inboxes.clone(),
+            account: account.clone(),
+            session_ids: Arc::default(),
+            began,
+            disk,
+        };
+        let cluster_raises = minds::cluster_raises(&started);
+        let beginnings: Vec<Beginning> = started.into_iter().map(|one| shared.prepare(one)).collect();
         let stores = opened.start(inboxes.clone(), &standing)?;
         let peers = Peers::start(
             peer::Options {
@@ -252,27 +253,23 @@ impl Node {
         );
 
         let addresses = agent.as_ref().map(|agent| agent.addresses.clone());
-        let mut minds = Vec::new();
-        for (mut one, inbox, mailbox, publisher) in beginnings {
-            one.recovered.since_start = began.elapsed();
-            let id = one.queue_manager.id();
-            let name = one.queue_manager.name().to_string();
-            peers.set_version(id, one.queue_manager.version());
-            peers.set_membership(id, one.recovered.snapshot.membership.clone());
-            let hands = NodeHands::new(inbox, &stores, peers.clone(), standing.clone(), addresses.as_ref());
-            let mut options = replica_options(&config, id, one.queue_manager.name().clone(), account.clone());
-            options.address_tail = addresses.as_ref().filter(|all| all.has(id)).map(Addresses::tail);
-            let replica = Replica::new(options, one.recovered, one.queue_manager, seed());
-            let driver = Driver::new(replica, id.0, name, mailbox, publisher, hands);
-            minds.push(tokio::spawn(driver.run()));
-        }
+        let (stopping, stopping_seen) = watch::channel(false);
+        let mut minds = Minds::new(
+            shared,
+            stores.handles(),
+            peers.clone(),
+            standing.clone(),
+            addresses.clone(),
+            cluster_raises,
+        );
+        beginnings.into_iter().for_each(|beginning| minds.begin(beginning, None));
+        let keeper = tokio::spawn(Keeper::new(minds).keep(stopping_seen.clone()));
 
         if let Some(agent) = agent {
-            agent.listen(inboxes.clone(), peers.clone()).map_err(|error| system("start a thread", error))?;
+            agent.listen(inboxes.all(), peers.clone()).map_err(|error| system("start a thread", error))?;
         }
 
         let (warnings, warnings_seen) = watch::channel(config.standing_warnings());
-        let (stopping, stopping_seen) = watch::channel(false);
         let (closing, closing_seen) = watch::channel(false);
         let (port_views, port_views_seen) = watch::channel(Vec::new());
         let floating = addresses.as_ref().map_or_else(|| watch::channel(Vec::new()).1, Addresses::floating);
@@ -281,14 +278,14 @@ impl Node {
             node: config.node,
             name: config.name.clone(),
             version: env!("CARGO_PKG_VERSION"),
-            queue_managers: inboxes.values().map(|inbox| (inbox.name().clone(), inbox.clone())).collect(),
+            inboxes: inboxes.clone(),
             nodes: config.nodes.iter().map(|(id, node)| (*id, node.info.clone())).collect(),
             warnings: warnings_seen,
             addresses: floating,
             ports: port_views_seen,
             stopping: stopping_seen,
         });
-        let (canaries, rounds) = canary::canaries(&config, &inboxes, &tls);
+        let (canaries, rounds) = canary::canaries(&config, &inboxes.all(), &tls);
         let listeners = start_listeners(
             &config,
             &tls,
@@ -304,7 +301,6 @@ impl Node {
             &for_clients,
         )?;
 
-        let all_inboxes = || inboxes.values().cloned().collect::<Vec<Inbox>>();
         let mut helpers = vec![
             tokio::spawn(watch_disks(&config, inboxes.clone(), standing.clone(), reserve)),
             tokio::spawn(notices::keep(
@@ -313,16 +309,16 @@ impl Node {
                 peers.clone(),
                 tls.clone(),
                 account.clone(),
-                all_inboxes(),
+                inboxes.clone(),
                 warnings,
             )),
             tokio::spawn(watch_certificates(tls.clone(), standing.clone())),
-            tokio::spawn(feed_watchdog(all_inboxes())),
+            tokio::spawn(feed_watchdog(inboxes.clone())),
         ];
         helpers.extend(canaries.into_iter().map(|canary| tokio::spawn(canary.watch())));
         if let Some(addresses) = addresses {
             let connected = listeners.connected.clone();
-            helpers.push(tokio::spawn(addresses.tell_peers(connected, peers.clone(), all_inboxes())));
+            helpers.push(tokio::spawn(addresses.tell_peers(connected, peers.clone(), inboxes.of_programs())));
         }
         for warning in config.standing_warnings() {
             tracing::warn!("{warning}");
@@ -337,7 +333,7 @@ impl Node {
             signals,
             stopping,
             closing,
-            minds,
+            keeper,
             listeners,
             helpers,
         })
@@ -366,13 +362,13 @@ impl Node {
             mut signals,
             stopping,
             closing,
-            minds,
+            keeper,
             listeners,
             helpers,
             ..
         } = self;
         tokio::select! {
-            () = stop(&config, stores, inboxes, peers, stopping, closing, minds, listeners, helpers) => {}
+            () = stop(&config, stores, inboxes, peers, stopping, closing, keeper, listeners, helpers) => {}
             never = signals.second() => never,
         }
         tracing::info!("stopped");
@@ -398,15 +394,21 @@ impl Node {
 async fn stop(
     config: &Config,
     stores: Stores,
-    inboxes: BTreeMap<QueueManagerId, Inbox>,
+    inboxes: Inboxes,
     peers: Arc<Peers>,
     stopping: watch::Sender<bool>,
     closing: watch::Sender<bool>,
-    minds: Vec<JoinHandle<()>>,
+    keeper: JoinHandle<Minds>,
     listeners: Listeners,
     helpers: Vec<JoinHandle<()>>,
 ) {
     stopping.send_replace(true);
+    // None begins any more.
+    let minds = match keeper.await {
+        Ok(minds) => minds,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    };
+    let inboxes = inboxes.all();
     for inbox in inboxes.values() {
         let _ = inbox.deliver(Event::Drain).await;
     }
@@ -426,63 +428,16 @@ async fn stop(
     for listener in listeners.drained {
         let _ = listener.await;
     }
-    for task in helpers.into_iter().chain(minds) {
+    for task in helpers {
         task.abort();
         let _ = task.await;
     }
+    minds.end_all().await;
     // While a mind turns it hears its peers; a port that refuses them says that this node is dead.
     listeners.peers.abort();
     peers.stop();
     // Joins the threads: whatever was promised is synced before.
     let _ = tokio::task::spawn_blocking(move || stores.stop()).await;
-}
-
-fn replica_options(
-    config: &Config,
-    id: QueueManagerId,
-    name: ObjectName,
-    account: Arc<Account>,
-) -> replica::Options {
-    let timing = &config.timing;
-    let consensus = consensus::Options {
-        node: config.node,
-        seed: seed(),
-        heartbeat: timing.heartbeat,
-        election: timing.election,
-        election_spread: timing.election.mul_f64(0.2),
-        tick: (timing.heartbeat / 2).max(Duration::from_millis(5)),
-        ..consensus::Options::default()
-    };
-    let is_first = config.stands_first(id).is_none_or(|first| first == config.node);
-    let start_delay = if is_first { Duration::ZERO } else { consensus.gone_spread };
-    let consensus = consensus::Options { start_delay, ..consensus };
-    let defaults = replica::Options::new(id, name, consensus);
-    replica::Options {
-        units_within: defaults.units_within.min(timing.stop / 2),
-        window_bytes: config.limits.window_bytes,
-        log_retain_bytes: config.limits.log_retain_bytes,
-        log_retain_present_bytes: retain_present(config),
-        account,
-        speaks: config.speaks,
-        system_objects: true,
-        canary: config.canaries.queue_managers.contains(&id),
-        placement: config.placements.get(&id).copied().unwrap_or_default(),
-        ..defaults
-    }
-}
-
-/// What a peer that catches up is worth to a queue manager: its share of an eighth of the device, of half of what is free,
-/// and no more than what comes in a few minutes.
-fn retain_present(config: &Config) -> usize {
-    const MOST: u64 = 16 << 30;
-    let device = filesystem(&config.log_directory);
-    let room = device.map_or(0, |device| (device.total_bytes / 8).min(device.free_bytes / 2));
-    (room / config.queue_managers.len().max(1) as u64).min(MOST) as usize
-}
-
-/// From the operating system, by way of the hash seed: nodes must not draw the same election timeouts.
-fn seed() -> u64 {
-    RandomState::new().hash_one(std::process::id())
 }
 
 struct Listeners {
@@ -564,7 +519,7 @@ fn start_listeners(
     let until = closing.clone();
     let serve =
         move |name, socket, no_more| channels.clone().serve(name, socket, no_more, closed(until.clone()));
-    let ports = Ports::new(options, listener.node.queue_managers.values(), port_views, serve);
+    let ports = Ports::new(options, &listener.node.inboxes, port_views, serve);
     drained.push(tokio::spawn(ports.keep(closed(closing.clone()))));
     drop(entered);
 
@@ -614,7 +569,7 @@ fn shown_name(own: &str, info: &ConnectionInfo) -> Option<String> {
 
 fn watch_disks(
     config: &Config,
-    inboxes: BTreeMap<QueueManagerId, Inbox>,
+    inboxes: Inboxes,
     standing: Standing,
     reserve: Arc<Reserve>,
 ) -> impl Future<Output = ()> + Send + 'static {
@@ -623,6 +578,8 @@ fn watch_disks(
     let mut places = Places::of(config);
     // Since the last look that saw them.
     let mut unseen = false;
+    // How it is, and who was told.
+    let (mut known, mut told) = (DiskRoom::Enough, BTreeSet::new());
     async move {
         for look in 1.. {
             if u64::is_multiple_of(look, PLACES_LOOKS) {
@@ -647,6 +604,7 @@ fn watch_disks(
                 reserve.restore();
                 standing.reserves(reserve.lacking());
             }
+            let inboxes = inboxes.all();
             let owed = inboxes.values().map(|inbox| inbox.published().stats.borrow().unstored_bytes).sum();
             if let Some(room) = disks.look(owed) {
                 match &room {
@@ -654,10 +612,12 @@ fn watch_disks(
                     DiskRoom::Enough => tracing::info!("the disks have room"),
                 }
                 standing.disk(&room);
-                for inbox in inboxes.values() {
-                    let _ = inbox.deliver(Event::Disk { room: room.clone() }).await;
-                }
+                (known, told) = (room, BTreeSet::new());
             }
+            for inbox in inboxes.values().filter(|inbox| !told.contains(&inbox.queue_manager())) {
+                let _ = inbox.deliver(Event::Disk { room: known.clone() }).await;
+            }
+            told = inboxes.keys().copied().collect();
             tokio::time::sleep(DISK_LOOK_EVERY).await;
         }
     }
@@ -682,14 +642,15 @@ async fn watch_certificates(tls: Option<Arc<Tls>>, standing: Standing) {
 }
 
 /// Tells systemd that the minds still turn, if it wants to know.
-async fn feed_watchdog(inboxes: Vec<Inbox>) {
+async fn feed_watchdog(inboxes: Inboxes) {
     let Some(limit) = sd_notify::watchdog_enabled() else { return };
-    let mut turned = vec![0; inboxes.len()];
+    let mut turned = BTreeMap::new();
     loop {
         tokio::time::sleep(limit / 3).await;
-        let turns: Vec<u64> = inboxes.iter().map(|inbox| inbox.published().stats.borrow().turns).collect();
+        let turns = |(id, inbox): (&QueueManagerId, &Inbox)| (*id, inbox.published().stats.borrow().turns);
+        let turns: BTreeMap<QueueManagerId, u64> = inboxes.all().iter().map(turns).collect();
         // A mind begins a turn every few milliseconds, whether there is work or not.
-        if turns.iter().zip(&turned).all(|(now, before)| now > before) {
+        if turns.iter().all(|(id, now)| *now > turned.get(id).copied().unwrap_or_default()) {
             notify_systemd(&[sd_notify::NotifyState::Watchdog]);
         }
         turned = turns;

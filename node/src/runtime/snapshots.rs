@@ -1,6 +1,5 @@
 //! State transfer between the message store and the peers: `peer` asks, `message_store` has.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -14,21 +13,20 @@ use crate::types::{ObjectName, QueueManagerId, SnapshotMeta, Speaks};
 /// The store of this node as `peer` sees it.
 pub struct Snapshots {
     store: RocksStore,
-    names: BTreeMap<QueueManagerId, ObjectName>,
+    names: Arc<Names>,
     streams: AtomicU64,
     unreadable: Arc<Unreadable>,
 }
+
+/// The name of a queue manager that is one of this node now.
+type Names = dyn Fn(QueueManagerId) -> Option<ObjectName> + Send + Sync;
 
 /// Told why the store cannot be read: it is condemned and the process should end. Going on would leave a peer that
 /// lags waiting for rows that never come.
 type Unreadable = dyn Fn(&str) + Send + Sync;
 
 impl Snapshots {
-    pub fn new(
-        store: RocksStore,
-        names: BTreeMap<QueueManagerId, ObjectName>,
-        unreadable: Box<Unreadable>,
-    ) -> Snapshots {
+    pub fn new(store: RocksStore, names: Arc<Names>, unreadable: Box<Unreadable>) -> Snapshots {
         Snapshots { store, names, streams: AtomicU64::new(1), unreadable: unreadable.into() }
     }
 }
@@ -53,14 +51,14 @@ impl SnapshotStore for Snapshots {
     }
 
     fn begin(&self, meta: &SnapshotMeta) -> Result<Box<dyn SnapshotWriter>, String> {
-        let Some(name) = self.names.get(&meta.queue_manager).cloned() else {
+        let Some(name) = (self.names)(meta.queue_manager) else {
             return Err(format!("queue manager {} is not one of this node", meta.queue_manager));
         };
         let stream = self.streams.fetch_add(1, Ordering::Relaxed);
         let incoming = self.store.receive(meta, stream).map_err(|error| {
             format!("make a file for a snapshot in {}: {error}", self.store.directory().display())
         })?;
-        Ok(Box::new(Arriving { incoming, name, store: self.store.clone() }))
+        Ok(Box::new(Arriving { incoming, name, names: self.names.clone(), store: self.store.clone() }))
     }
 }
 
@@ -93,6 +91,7 @@ impl SnapshotReader for Outgoing {
 struct Arriving {
     incoming: Incoming,
     name: ObjectName,
+    names: Arc<Names>,
     store: RocksStore,
 }
 
@@ -104,6 +103,9 @@ impl SnapshotWriter for Arriving {
     fn install(self: Box<Self>) -> Result<Option<Box<QueueManager>>, String> {
         // One that came late must not take the place of a newer state: the log has let go of what lies between.
         let offered = self.incoming.meta().clone();
+        if (self.names)(offered.queue_manager).is_none() {
+            return Err(format!("queue manager {} was deleted meanwhile", self.name));
+        }
         let here =
             MessageStore::meta(&self.store, offered.queue_manager).map_err(|error| error.to_string())?;
         if here.is_some_and(|here| here.index >= offered.index) {
@@ -161,7 +163,7 @@ mod tests {
         let told = Arc::new(AtomicBool::new(false));
         let tell = told.clone();
         let unreadable = Box::new(move |_: &str| tell.store(true, Ordering::Relaxed));
-        let snapshots = Snapshots::new(store, BTreeMap::new(), unreadable);
+        let snapshots = Snapshots::new(store, Arc::new(|_| None), unreadable);
         let mut reader = snapshots.open(id).unwrap();
         assert!(reader.next_rows(1 << 20).is_err());
         assert!(told.load(Ordering::Relaxed));

@@ -1,6 +1,5 @@
 //! Log and message store of the node: opened, recovered, given their threads, and stopped.
 
-use std::collections::BTreeMap;
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::thread;
@@ -11,6 +10,8 @@ use super::notices::Standing;
 use super::recover::{self, Expected, FromStore, RecoverError, Started};
 use super::reserve::Reserve;
 use super::snapshots::Snapshots;
+use tokio::sync::oneshot;
+
 use crate::config::Config;
 use crate::log_store::{LogHandle, LogOptions, LogThread, LogThreadOptions, RaftEngineLog, filesystem};
 use crate::message_store::{
@@ -18,15 +19,14 @@ use crate::message_store::{
     StoreReaders, StoreThread, StoreThreadOptions,
 };
 use crate::peer::SnapshotStore;
-use crate::qmgr::LoadError;
-use crate::replica::{Event, Inbox};
+use crate::qmgr::{LoadError, QueueManager, RowSource};
+use crate::replica::{Event, Inboxes};
 use crate::types::{ObjectName, QueueManagerId};
 
 /// Opened and recovered, without threads.
 pub struct Opened {
     log: RaftEngineLog,
     store: RocksStore,
-    names: BTreeMap<QueueManagerId, ObjectName>,
 }
 
 /// Log and store, what every queue manager begins with, and sentences for the error log.
@@ -38,7 +38,21 @@ pub struct Stores {
     store_thread: StoreThread,
     readers: Arc<StoreReaders>,
     store: RocksStore,
-    names: BTreeMap<QueueManagerId, ObjectName>,
+    inboxes: Inboxes,
+    report: Report,
+}
+
+/// Takes a sentence for the operator.
+type Report = Arc<dyn Fn(String) + Send + Sync>;
+
+/// The ways to log and store, for as many as want them.
+#[derive(Clone)]
+pub struct Handles {
+    pub log: LogHandle,
+    pub store: StoreHandle,
+    pub readers: Arc<StoreReaders>,
+    pub rows: RocksStore,
+    report: Report,
 }
 
 /// Opens both stores and recovers every queue manager of the configuration. Takes as long as it takes to read the
@@ -88,8 +102,7 @@ pub fn open(
     tracing::info!(took_ms = begun.elapsed().as_millis() as u64, "stores are open");
     reserve.restore();
     standing.reserves(reserve.lacking());
-    let names = config.queue_managers.clone();
-    Ok((Opened { log, store, names }, started))
+    Ok((Opened { log, store }, started))
 }
 
 /// Whose messages are nowhere in the directories: right at a first start, and wrong where the file names other directories than
@@ -97,7 +110,8 @@ pub fn open(
 fn nothing_of(config: &Config, started: &[Started]) -> Option<String> {
     let is_new = |one: &&Started| {
         let found = &one.recovered;
-        found.recovering
+        one.queue_manager.id() != QueueManagerId::CLUSTER
+            && found.recovering
             && found.entries.is_empty()
             && found.hard_state.term <= found.snapshot.term
             && found.snapshot == config.first_snapshot(one.queue_manager.id())
@@ -130,16 +144,12 @@ fn open_both(config: &Config, reserve: &Arc<Reserve>) -> Result<Recovered, Fatal
             Arc::new(move |directory| reserve.left_for_store(directory))
         })
     };
-    let expected: Vec<Expected> = config
-        .queue_managers
-        .iter()
-        .map(|(id, name)| Expected {
-            id: *id,
-            name: name.clone(),
-            initial: config.first_snapshot(*id),
-            speaks: config.speaks,
-        })
-        .collect();
+    let expect = |id, name| Expected { id, name, initial: config.first_snapshot(id), speaks: config.speaks };
+    let own = ObjectName::new(QueueManagerId::CLUSTER_NAME).expect("it is one");
+    // The nodes' own first: it knows which of the others were deleted.
+    let own = expect(QueueManagerId::CLUSTER, own);
+    let of_file = config.queue_managers.iter().map(|(id, name)| expect(*id, name.clone()));
+    let expected: Vec<Expected> = std::iter::once(own).chain(of_file).collect();
     // Both take a while, and neither needs the other yet.
     let (log, loaded) = thread::scope(|scope| {
         let log = scope.spawn(|| RaftEngineLog::open(log_options));
@@ -153,6 +163,7 @@ fn open_both(config: &Config, reserve: &Arc<Reserve>) -> Result<Recovered, Fatal
     })?;
     let recovered = loaded.and_then(|loaded| recover::with_log(&mut log, loaded, &expected));
     let (store, started, sentences) = recovered.map_err(|error| match &error {
+        RecoverError::Register(_) => Fatal::new(FatalReason::Configuration, error),
         RecoverError::Log(_) => Fatal::new(FatalReason::LogOpen, error),
         RecoverError::Load(LoadError::Version(_)) => Fatal::new(FatalReason::Version, error),
         RecoverError::Store(_) | RecoverError::Load(_) => Fatal::new(FatalReason::Store, error),
@@ -162,35 +173,31 @@ fn open_both(config: &Config, reserve: &Arc<Reserve>) -> Result<Recovered, Fatal
 
 impl Opened {
     /// Starts the threads, which answer to the inboxes.
-    pub fn start(
-        self,
-        inboxes: BTreeMap<QueueManagerId, Inbox>,
-        standing: &Standing,
-    ) -> Result<Stores, Fatal> {
+    pub fn start(self, inboxes: Inboxes, standing: &Standing) -> Result<Stores, Fatal> {
         let system = |what: &str, error| Fatal::new(FatalReason::System, format!("start {what}: {error}"));
-        let inboxes = Arc::new(inboxes);
-        let report = {
+        let report: Report = {
             let standing = standing.clone();
             Arc::new(move |sentence: String| {
                 tracing::warn!("{sentence}");
                 standing.report(sentence);
             })
         };
+        let owners = inboxes.clone();
 
         let (told, damaged) = (inboxes.clone(), inboxes.clone());
         let log = LogThread::start(
             self.log,
-            inboxes.keys().copied().collect(),
+            Box::new(move || owners.all().keys().copied().collect()),
             LogThreadOptions::default(),
             Box::new(move |queue_manager, write| {
-                if let Some(inbox) = told.get(&queue_manager) {
+                if let Some(inbox) = told.get(queue_manager) {
                     inbox.log_persisted(write);
                 }
             }),
             Arc::new(|error| fatal(FatalReason::LogWrite, error)),
             report.clone(),
             Box::new(move |queue_manager, upto| {
-                if let Some(inbox) = damaged.get(&queue_manager) {
+                if let Some(inbox) = damaged.get(queue_manager) {
                     let _ = inbox.deliver_blocking(Event::LogDamaged { upto });
                 }
             }),
@@ -200,12 +207,12 @@ impl Opened {
         let (told, refused) = (inboxes.clone(), inboxes.clone());
         let answers = StoreAnswers {
             flushed: Box::new(move |queue_manager, upto| {
-                if let Some(inbox) = told.get(&queue_manager) {
+                if let Some(inbox) = told.get(queue_manager) {
                     inbox.store_flushed(upto);
                 }
             }),
             refused: Box::new(move |queue_manager, upto| {
-                if let Some(inbox) = refused.get(&queue_manager) {
+                if let Some(inbox) = refused.get(queue_manager) {
                     let _ = inbox.deliver_blocking(Event::StoreRefused { upto });
                 }
             }),
@@ -214,18 +221,18 @@ impl Opened {
                 StoreError::Damaged { .. } => begin_again(error),
                 StoreError::NoRoom { .. } | StoreError::Io { .. } => fatal(FatalReason::Store, error),
             }),
-            report,
+            report: report.clone(),
         };
         let store_thread = StoreThread::start(self.store.clone(), StoreThreadOptions::default(), answers)
             .map_err(|error| system("the store thread", error))?;
 
-        let (told, condemned) = (inboxes, self.store.clone());
+        let (told, condemned) = (inboxes.clone(), self.store.clone());
         let answer = move |loaded: Loaded| {
             let Loaded { queue_manager, request, rows, damaged } = loaded;
             if let Some(reason) = &damaged {
                 give_up(&condemned, reason);
             }
-            if let Some(inbox) = told.get(&queue_manager) {
+            if let Some(inbox) = told.get(queue_manager) {
                 let _ = inbox.deliver_blocking(Event::RowsLoaded { request, rows, damaged });
             }
         };
@@ -234,7 +241,7 @@ impl Opened {
         let options = StoreReaderOptions::default();
         let readers = StoreReaders::start(self.store.clone(), options, Arc::new(answer), Arc::new(damaged))
             .map_err(|error| system("the store's reading threads", error))?;
-        Ok(Stores { log, store_thread, readers: Arc::new(readers), store: self.store, names: self.names })
+        Ok(Stores { log, store_thread, readers: Arc::new(readers), store: self.store, inboxes, report })
     }
 }
 
@@ -251,12 +258,14 @@ impl Stores {
         self.log.handle()
     }
 
-    pub fn store(&self) -> StoreHandle {
-        self.store_thread.handle()
-    }
-
-    pub fn readers(&self) -> Arc<StoreReaders> {
-        self.readers.clone()
+    pub fn handles(&self) -> Handles {
+        Handles {
+            log: self.log.handle(),
+            store: self.store_thread.handle(),
+            readers: self.readers.clone(),
+            rows: self.store.clone(),
+            report: self.report.clone(),
+        }
     }
 
     pub fn rows(&self) -> RocksStore {
@@ -266,7 +275,9 @@ impl Stores {
     pub fn snapshots(&self) -> Arc<dyn SnapshotStore> {
         let store = self.store.clone();
         let unreadable = move |reason: &str| give_up(&store, reason);
-        Arc::new(Snapshots::new(self.store.clone(), self.names.clone(), Box::new(unreadable)))
+        let inboxes = self.inboxes.clone();
+        let names = Arc::new(move |id| inboxes.get(id).map(|inbox| inbox.name().clone()));
+        Arc::new(Snapshots::new(self.store.clone(), names, Box::new(unreadable)))
     }
 
     /// Syncs the log and flushes the store, then ends their threads. Blocks.
@@ -274,6 +285,46 @@ impl Stores {
         self.log.stop();
         self.store_thread.stop();
         drop(self.readers);
+    }
+}
+
+impl Handles {
+    /// What log and store have of a queue manager that begins while others run. `is_younger`: than this disk, so that it never had
+    /// part in the group where there is nothing of it. None when the node stops.
+    pub async fn begin(&self, expected: Expected, is_younger: bool) -> Option<Started> {
+        let rows = self.rows.clone();
+        let Expected { id, name, initial, speaks } = expected;
+        let loading = tokio::task::spawn_blocking(move || {
+            let rows = rows.rows(id);
+            let snapshot = rows.meta()?.unwrap_or(initial);
+            Ok::<_, LoadError>((snapshot, QueueManager::load(id, name, &rows, speaks)?))
+        });
+        let (snapshot, queue_manager) = match loading.await {
+            Ok(Ok(loaded)) => loaded,
+            Ok(Err(LoadError::Read(error))) => give_up(&self.rows, &error.to_string()),
+            Ok(Err(error @ LoadError::Version(_))) => fatal(FatalReason::Version, error),
+            Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
+            Err(_) => return None,
+        };
+        let (answer, found) = oneshot::channel();
+        self.log.begin(snapshot.clone(), is_younger, Box::new(move |found| drop(answer.send(found))));
+        let found = found.await.ok()?;
+        found.sentences.iter().for_each(|sentence| (self.report)(sentence.clone()));
+        Some(Started { recovered: recover::recovered(snapshot, found), queue_manager })
+    }
+
+    /// Nothing of a queue manager that is deleted is left in log and store. Its mind has ended.
+    pub async fn forget(&self, queue_manager: QueueManagerId) {
+        let (answer, forgotten) = oneshot::channel();
+        self.log.forget(queue_manager, Box::new(move || answer.send(()).unwrap_or_default()));
+        let _ = forgotten.await;
+        let (answer, forgotten) = oneshot::channel();
+        let (store, answer) = (self.store.clone(), Box::new(move || answer.send(()).unwrap_or_default()));
+        // It waits where the store is far behind.
+        let asked = tokio::task::spawn_blocking(move || store.forget(queue_manager, answer));
+        if asked.await.is_ok() {
+            let _ = forgotten.await;
+        }
     }
 }
 
@@ -297,7 +348,7 @@ mod tests {
             let (log, _store, mut started, _) = open_both(config, &reserve).unwrap();
             drop(log);
             let new = nothing_of(config, &started);
-            started[0].recovered.hard_state.term = Term(2);
+            started[1].recovered.hard_state.term = Term(2);
             assert_eq!(nothing_of(config, &started), None, "it has voted: it ran before");
             new
         };

@@ -39,6 +39,13 @@ id!(/// Numbers the requests to the stores, so that an answer finds its question
 id!(/// A body that was staged in the log before the message that owns it.
     StagedBodyId(u64));
 
+impl QueueManagerId {
+    /// The nodes' own, which says which queue managers there are (`qmgr/register.rs`): no other one may have it.
+    pub const CLUSTER: QueueManagerId = QueueManagerId(u32::MAX);
+    /// Its name.
+    pub const CLUSTER_NAME: &'static str = "SYSTEM.CLUSTER";
+}
+
 impl Index {
     pub fn next(self) -> Index {
         debug_assert!(self.0 < u64::MAX, "the log has no last index");

@@ -18,7 +18,7 @@ impl Version {
     pub const FIRST: Version = Version(2);
     /// The newest. A leader says who it is when it begins to serve, and records of failovers are kept
     /// (`qmgr/failovers.rs`), with what people said of them and what canaries saw (`qmgr/canary.rs`). Messages that ask for reports get
-    /// them (`replica/reports.rs`).
+    /// them (`replica/reports.rs`). Queue managers are created and deleted while the nodes run (`qmgr/register.rs`).
     pub const RECORDS: Version = Version(3);
 }
 

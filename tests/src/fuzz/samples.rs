@@ -15,6 +15,7 @@ use trimaran_proto::admin::v1::classified::Class;
 use trimaran_proto::admin::v1::failover_account::Cause;
 use trimaran_proto::admin::v1::handing_over::Why;
 use trimaran_proto::admin::v1::{Classified, FailoverAccount, HandingOver};
+use trimaran_proto::replica::v1::Registered;
 
 use crate::sim::disk::{StoredRows, apply_changes, initial_snapshot};
 
@@ -107,6 +108,9 @@ pub fn everything() -> Vec<Command> {
         Command::CanaryGood { node: NodeId(1), silent: None },
         Command::CanaryGood { node: NodeId(2), silent: Some(Duration::from_millis(1_003)) },
         Command::CanaryLapsed,
+        Command::Register(Box::new(Registered { name: "QM2".into(), ..Registered::default() })),
+        Command::Register(Box::new(Registered { name: "QM3".into(), ..Registered::default() })),
+        Command::Deregister { id: QueueManagerId(65_536), by: by() },
         Command::Run { state: RunState::EndedNormally, by: by() },
     ]
 }
@@ -168,13 +172,15 @@ mod tests {
             Command::CanaryGood { .. } => 21,
             Command::CanaryLapsed => 22,
             Command::Staged { .. } => 23,
+            Command::Register(_) => 24,
+            Command::Deregister { .. } => 25,
         }
     }
 
     #[test]
     fn everything_has_commands_of_every_kind_and_each_is_carried_out() {
         let kinds: BTreeSet<usize> = everything().iter().map(kind_of).collect();
-        assert_eq!(kinds, (0..=23).collect());
+        assert_eq!(kinds, (0..=25).collect());
         let mut manager = manager();
         for command in everything() {
             let said = format!("{command:?}");

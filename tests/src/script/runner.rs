@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use trimaran_node::mqi::{
-    Admin, Call, CloseOption, Completion, Data, Get, GetMode, KeptFailovers, MembershipRequest, ObjectView,
-    OpenOptions, Operate, Put, PutTarget, QueueView, RunRequest, Selection, UnitState, Wait,
+    Admin, Call, CloseOption, Completion, CreateRequest, Data, Get, GetMode, KeptFailovers,
+    MembershipRequest, ObjectView, OpenOptions, Operate, Put, PutTarget, QueueView, RunRequest, Selection,
+    UnitState, Wait,
 };
 use trimaran_node::replica::{Event, FailBack, Placement, TURN_WORK};
 use trimaran_node::types::definition::{
@@ -23,6 +24,7 @@ use trimaran_proto::failover::Class;
 use trimaran_proto::message::v1 as wire;
 use trimaran_proto::mq::rfh2;
 use trimaran_proto::mqsc::{Reply, Request};
+use trimaran_proto::replica::v1::Registered;
 
 use super::mqsc::{self, Mqsc};
 use super::parser::{Block, words};
@@ -58,6 +60,7 @@ start N|all           drain leader|N|all      add N [N ...]        remove leader
 move [N] [units=2s] [later (its answer comes when it comes)]
 maintain leader|N [force]                   resume N            raise
 endmqm [now]        strmqm
+crtmqm NAME [preferred=N] [fail_back=WHEN]        dltmqm NAME        dspmq (the records, as each node has them)
 canary leader|follower|N 3s (a good round each second, for so long)
 classify N CLASS "because"                  failovers
 lose-disk N           lose-store N          lose-log N|all (the mark beside it stays)
@@ -228,6 +231,28 @@ impl Runner {
             }
             "endmqm" => self.operate(RunRequest::EndControlled, "quiesce request accepted"),
             "strmqm" => self.operate(RunRequest::Start, "started"),
+            "crtmqm" => {
+                let request = CreateRequest {
+                    name: object(argument(0)?)?,
+                    preferred: setting(rest, "preferred").map_or(String::new(), |node| format!("n{node}")),
+                    fail_back: setting(rest, "fail_back").unwrap_or_default().to_owned(),
+                    dead_letter_queue: String::new(),
+                    port: 0,
+                };
+                self.admin(Operate::Create(Box::new(request)), "created")
+            }
+            "dltmqm" => self.admin(Operate::Delete { name: object(argument(0)?)? }, "deleted"),
+            "dspmq" => {
+                self.out.extend(self.world.nodes.iter().filter_map(|(id, node)| {
+                    let state = node.process.as_ref()?.minds[0].replica.queue_manager();
+                    let shown = |record: &Registered| {
+                        let deleted = if record.deleted { " deleted" } else { "" };
+                        format!(", {} {}{deleted}", record.id, record.name)
+                    };
+                    Some(format!("node {id}{}", state.register().iter().map(shown).collect::<String>()))
+                }));
+                Ok(())
+            }
             "canary" => {
                 let (id, us) = (self.node(argument(0)?)?, duration_us(argument(1)?)?);
                 for _ in 0..us / 1_000_000 {

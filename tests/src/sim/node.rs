@@ -1,6 +1,7 @@
 //! A simulated node: clock, disk and, while it runs, a process with one replica for each queue manager.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use trimaran_node::consensus::LogWrite;
@@ -294,6 +295,9 @@ fn replica_options(
         placement: setup.placements.get(number).copied().unwrap_or_default(),
         tenure: setup.tenure,
         canary: setup.canaries,
+        // Whoever is asked to has records here, and no mind comes or goes for it.
+        register: Some(Arc::default()),
+        disk: node,
         ..trimaran_node::replica::Options::new(
             queue_manager_id(number),
             queue_manager_name(number),

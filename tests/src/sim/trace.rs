@@ -167,7 +167,7 @@ impl Trace {
                 self.tagged(38, request.0);
                 self.number(first.0);
             }
-            Action::Admit { .. } | Action::PublishListeners(_) => {}
+            Action::Admit { .. } | Action::PublishListeners(_) | Action::PublishRegister(_) => {}
             Action::CloseSession { session, reason, .. } => {
                 self.tagged(39, session.0);
                 self.number(u64::from(reason.number()));

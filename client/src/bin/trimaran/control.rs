@@ -11,14 +11,23 @@ use crate::{
 };
 
 /// What can be linked to.
-pub const NAMES: [&str; 16] = [
-    "runmqsc", "runmqdlq", "dspmq", "strmqm", "endmqm", "dspmqver", "dmpmqcfg", "mqrc", "amqsput",
-    "amqsputc", "amqsget", "amqsgetc", "amqsgbr", "amqsgbrc", "amqsbcg", "amqsbcgc",
+pub const NAMES: [&str; 18] = [
+    "runmqsc", "runmqdlq", "dspmq", "crtmqm", "dltmqm", "strmqm", "endmqm", "dspmqver", "dmpmqcfg", "mqrc",
+    "amqsput", "amqsputc", "amqsget", "amqsgetc", "amqsgbr", "amqsgbrc", "amqsbcg", "amqsbcgc",
 ];
 
 /// Commands of MQ with options of two letters behind one dash, and those: here such an option has two dashes.
-const STARTS_AND_ENDS: [&str; 2] = ["strmqm", "endmqm"];
-const OF_TWO_LETTERS: [&str; 2] = ["-ns", "-tp"];
+const OF_TWO_LETTERS: [(&str, &[&str]); 3] = [
+    ("strmqm", &["-ns"]),
+    ("endmqm", &["-tp"]),
+    (
+        "crtmqm",
+        &[
+            "-ic", "-ii", "-lc", "-ll", "-lla", "-lln", "-lr", "-lf", "-lp", "-ls", "-ld", "-md", "-sx",
+            "-sax", "-sa", "-si", "-ss", "-oa",
+        ],
+    ),
+];
 
 /// The command line as it would be typed behind `trimaran`.
 pub fn by_own_name(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
@@ -28,8 +37,10 @@ pub fn by_own_name(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
         arguments[0] = "trimaran".into();
         arguments.insert(1, name.into());
     }
-    if arguments.get(1).is_some_and(|command| STARTS_AND_ENDS.iter().any(|name| command == name)) {
-        for word in arguments.iter_mut().skip(2).filter(|word| OF_TWO_LETTERS.iter().any(|of| *word == of)) {
+    let options =
+        arguments.get(1).and_then(|command| OF_TWO_LETTERS.iter().find(|(name, _)| command == name));
+    if let Some((_, options)) = options {
+        for word in arguments.iter_mut().skip(2).filter(|word| options.iter().any(|of| *word == of)) {
             *word = format!("-{}", word.to_string_lossy()).into();
         }
     }
@@ -47,6 +58,9 @@ pub fn check_json(global: &Global, command: &Command) -> Outcome {
         Command::Amqsgbr(_) | Command::Amqsbcg(_) => "amqsgbr and amqsbcg have no JSON: `browse` has it",
         Command::Strmqm(_) | Command::Endmqm(_) => {
             "strmqm and endmqm have no JSON: `status` says what became of it"
+        }
+        Command::Crtmqm(_) | Command::Dltmqm(_) => {
+            "crtmqm and dltmqm have no JSON: `status` says what became of it"
         }
         Command::Dspmq(_) => "dspmq has no JSON: `status` has it, and says more",
         _ => return Ok(()),
@@ -87,6 +101,10 @@ mod tests {
         assert_eq!(by(&["amqsputc", "Q1", "QM1"]), ["trimaran", "amqsputc", "Q1", "QM1"]);
         assert_eq!(by(&["endmqm", "-tp", "9", "QM1"]), ["trimaran", "endmqm", "--tp", "9", "QM1"]);
         assert_eq!(by(&["trimaran", "strmqm", "-ns"]), ["trimaran", "strmqm", "--ns"]);
+        assert_eq!(
+            by(&["crtmqm", "-lf", "9", "-q", "QM1"]),
+            ["trimaran", "crtmqm", "--lf", "9", "-q", "QM1"]
+        );
         assert_eq!(by(&["trimaran", "put", "-ns"]), ["trimaran", "put", "-ns"]);
         assert_eq!(by(&["trimaran", "status"]), ["trimaran", "status"]);
         assert_eq!(by(&[]), Vec::<String>::new());

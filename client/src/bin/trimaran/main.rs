@@ -24,6 +24,7 @@ mod runmqsc;
 mod runmqdlq;
 mod dspmq;
 mod running;
+mod creating;
 mod dmpmqcfg;
 mod apply;
 mod spared;
@@ -98,6 +99,8 @@ async fn run(cli: Cli) -> output::Outcome {
         Command::Apply(args) => apply::run(global, args).await,
         Command::Dmpmqcfg(args) => dmpmqcfg::run(global, args).await,
         Command::Dspmq(args) => dspmq::run(global, args).await,
+        Command::Crtmqm(args) => creating::create(global, args).await,
+        Command::Dltmqm(args) => creating::delete(global, args).await,
         Command::Strmqm(args) => running::start(global, args).await,
         Command::Endmqm(args) => running::end(global, args).await,
         Command::Dspmqver => control::version(global),

@@ -9,7 +9,7 @@ use std::{
 
 use tokio::sync::mpsc;
 use trimaran_client::{
-    Error,
+    Connection, Error,
     proto::{
         mqsc::{Script, Step},
         plain,
@@ -34,15 +34,24 @@ pub async fn run(global: &Global, args: RunmqscArgs) -> Outcome {
         Ok(connection) => connection,
         Err(error) => return Err(not_run(&error)),
     };
-    let mut lines = match &args.file {
+    let lines = match &args.file {
         Some(file) => lines_of(file)?,
         None => typed(),
     };
+    carry_out(&connection, lines, args.quiet, args.verify).await
+}
+
+/// The script in a file, with what runmqsc prints of it.
+pub async fn run_file(connection: &Connection, file: &Path) -> Outcome {
+    carry_out(connection, lines_of(file)?, false, false).await
+}
+
+async fn carry_out(connection: &Connection, mut lines: Lines, quiet: bool, verify: bool) -> Outcome {
     let queue_manager = connection.queue_manager();
     let product = concat!("Trimaran ", env!("CARGO_PKG_VERSION"), ".");
     show(Script::greeting(product, &queue_manager));
 
-    let mut script = Script::new(args.quiet, args.verify);
+    let mut script = Script::new(quiet, verify);
     let admin = connection.admin();
     let mut has_ended = false;
     while !has_ended {

@@ -15,13 +15,13 @@ use crate::{
 };
 
 /// MQ's exit codes (IBM MQ Reference, "strmqm", "endmqm").
-const RUNS_ALREADY: i32 = 5;
-const NO_SUCH: i32 = 16;
+pub const RUNS_ALREADY: i32 = 5;
+pub const NO_SUCH: i32 = 16;
 const NOT_AVAILABLE: i32 = 40;
-const IS_ENDING: i32 = 49;
-const UNEXPECTED: i32 = 71;
+pub const IS_ENDING: i32 = 49;
+pub const UNEXPECTED: i32 = 71;
 
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+pub const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 // ---- strmqm ----
 
@@ -105,26 +105,26 @@ fn copies(manager: &QueueManagerStatus) -> String {
 }
 
 /// The queue manager that a command is about.
-struct Wanted<'a> {
+pub struct Wanted<'a> {
     global: &'a Global,
     name: Option<String>,
     quiet: bool,
 }
 
 impl Wanted<'_> {
-    fn of(global: &Global, name: Option<String>, quiet: bool) -> Wanted<'_> {
+    pub fn of(global: &Global, name: Option<String>, quiet: bool) -> Wanted<'_> {
         let name = name.or_else(|| global.queue_manager.clone()).filter(|name| !name.is_empty());
         Wanted { global, name, quiet }
     }
 
-    fn say(&self, line: &str) {
+    pub fn say(&self, line: &str) {
         if !self.quiet {
             say!("{line}");
         }
     }
 
     /// As the node sees it that leads it, or whoever knows most.
-    async fn look(&self) -> Result<QueueManagerStatus, Failure> {
+    pub async fn look(&self) -> Result<QueueManagerStatus, Failure> {
         let answers = patiently("asking the nodes", status::ask(self.global)).await?;
         let mut managers = Picture::of(&answers, self.name.as_deref()).into_managers();
         match (managers.len(), &self.name) {
@@ -145,7 +145,7 @@ impl Wanted<'_> {
     }
 
     /// Until it is as wanted. None: it is not, after so long.
-    async fn wait_until(
+    pub async fn wait_until(
         &self,
         within: Duration,
         is_so: impl Fn(&QueueManagerStatus) -> bool,
@@ -167,7 +167,7 @@ impl Wanted<'_> {
     }
 
     /// Tells whoever leads, until one has done it.
-    async fn tell(&self, state: RunState, reconnect: bool) -> Outcome {
+    pub async fn tell(&self, state: RunState, reconnect: bool) -> Outcome {
         let begun = Instant::now();
         let tls = self.global.tls()?;
         loop {
@@ -248,7 +248,7 @@ impl Wanted<'_> {
 }
 
 /// Whoever led did not do it, or nobody knows: another one is asked.
-fn may_be_said_again(error: &Error) -> bool {
+pub fn may_be_said_again(error: &Error) -> bool {
     let reasons = [
         reason::CONNECTION_BROKEN,
         reason::CALL_INTERRUPTED,

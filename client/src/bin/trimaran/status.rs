@@ -82,7 +82,10 @@ async fn ask_within(global: &Global, within: Duration) -> Result<Answers, Failur
     let mut next = global.addresses()?;
     while !next.is_empty() {
         next.retain(|address| asked.insert(address.clone()));
-        let heard = trimaran_client::status(&next, tls.as_ref(), within).await;
+        let heard = match global.queue_manager.as_deref() == Some(trimaran_client::CLUSTER) {
+            true => trimaran_client::status_with_cluster(&next, tls.as_ref(), within).await,
+            false => trimaran_client::status(&next, tls.as_ref(), within).await,
+        };
         next = heard
             .iter()
             .filter_map(|(_, answer)| answer.as_ref().ok())

@@ -5,6 +5,7 @@ use trimaran_client::{InstanceStatus, QueueManagerStatus};
 
 use crate::{
     arguments::Global,
+    creating,
     output::{self, Failure, Outcome, patiently},
     say,
     status::{self, Picture},
@@ -21,6 +22,9 @@ pub async fn run(global: &Global, check: bool) -> Outcome {
         let global = Global { queue_manager: Some(manager.name.clone()), ..global.clone() };
         let connection = global.connect().await?;
         patiently("asking every node what it speaks", connection.admin().upgrade()).await?;
+    }
+    if named.is_none() {
+        creating::upgrade(global).await?;
     }
     for (was, is) in before.iter().zip(&views(global, named.as_deref()).await?) {
         let raised = is.version > was.version;

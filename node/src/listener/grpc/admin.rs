@@ -11,11 +11,14 @@ use super::accept::admit;
 use super::convert;
 use crate::listener::errand::Errand;
 use crate::listener::gate::{Admission, Gate};
-use crate::listener::serving::{Refused, Unserved, check_serving, find};
+use crate::listener::serving::{Refused, Unserved, check_serving, find, find_any, refused};
 use crate::listener::{Listener, waits};
 use crate::mqi::{self, Call, Completion, Data, MembershipRequest, SessionView};
 use crate::replica::Inbox;
-use crate::types::{Index, Membership, NodeId, SessionId, Term, Version, limits};
+use crate::types::{
+    Index, Membership, NodeId, QueueManagerId, Reason, RoleView, SessionId, Term, Version, WhyNotServing,
+    limits,
+};
 
 /// Who administrative calls say they are.
 const APPLICATION: &str = "gRPC admin";
@@ -40,14 +43,33 @@ impl Administration {
     ) -> Answer {
         let answered = async {
             let inbox = find(&self.listener, queue_manager)?;
-            let call = call(inbox)?;
-            let mut errand =
-                Errand::to_administer(&self.listener, inbox, &admission.client.identity, APPLICATION).await?;
-            let completion = errand.call(call.into()).await;
-            let serving = errand.elsewhere(&completion).map(convert::serving);
-            Ok::<_, Refused>(Answer { completion, serving })
+            let call = call(&inbox)?;
+            self.ask_of(admission, &inbox, call.into()).await
         };
         answered.await.unwrap_or_else(|refusal| Answer { completion: *refusal, serving: None })
+    }
+
+    /// The same of any, the nodes' own too.
+    async fn ask_any(
+        &self,
+        admission: &Admission,
+        queue_manager: &str,
+        call: impl FnOnce(&Inbox) -> Result<mqi::Operate, Refused>,
+    ) -> Answer {
+        let answered = async {
+            let inbox = find_any(&self.listener, queue_manager)?;
+            let call = call(&inbox)?;
+            self.ask_of(admission, &inbox, call.into()).await
+        };
+        answered.await.unwrap_or_else(|refusal| Answer { completion: *refusal, serving: None })
+    }
+
+    async fn ask_of(&self, admission: &Admission, inbox: &Inbox, call: Call) -> Result<Answer, Refused> {
+        let mut errand =
+            Errand::to_administer(&self.listener, inbox, &admission.client.identity, APPLICATION).await?;
+        let completion = errand.call(call).await;
+        let serving = errand.elsewhere(&completion).map(convert::serving);
+        Ok(Answer { completion, serving })
     }
 }
 
@@ -185,8 +207,11 @@ impl Admin for Administration {
         let node = &self.listener.node;
         let mut warnings = node.warnings.borrow().clone();
         let mut queue_managers = Vec::new();
-        for (name, inbox) in &node.queue_managers {
-            let answer = self.ask(&admission, name.as_str(), |_| Ok(mqi::Operate::Status)).await;
+        let mut shown: Vec<Inbox> = node.queue_managers().into_values().collect();
+        shown.extend(node.cluster_inbox().filter(|_| request.get_ref().with_cluster));
+        for inbox in &shown {
+            let name = inbox.name();
+            let answer = self.ask_any(&admission, name.as_str(), |_| Ok(mqi::Operate::Status)).await;
             match answer.completion.data {
                 Data::Status(status) => {
                     let mut view = convert::queue_manager_status(name, &status);
@@ -282,6 +307,33 @@ impl Admin for Administration {
         self.ask(&admission, &queue_manager, call).await.response()
     }
 
+    async fn create_queue_manager(
+        &self,
+        request: Request<wire::CreateQueueManagerRequest>,
+    ) -> Result<Response<wire::AdminResponse>, Status> {
+        let admission = admit(&self.gate, request.extensions())?;
+        let request = request.into_inner();
+        let create = |_: &Inbox| convert::create_request(request);
+        self.ask_any(&admission, QueueManagerId::CLUSTER_NAME, create).await.response()
+    }
+
+    async fn delete_queue_manager(
+        &self,
+        request: Request<wire::DeleteQueueManagerRequest>,
+    ) -> Result<Response<wire::AdminResponse>, Status> {
+        let admission = admit(&self.gate, request.extensions())?;
+        let name = request.into_inner().name;
+        let delete = |_: &Inbox| {
+            let here = self.listener.node.queue_manager(&name).filter(|_| !name.is_empty());
+            if here.is_some_and(|inbox| runs(&inbox.role())) {
+                let detail = format!("{name} runs: end it first, with endmqm.");
+                return Err(refused(Reason::ObjectInUse, detail));
+            }
+            Ok(mqi::Operate::Delete { name: convert::object_name(&name)? })
+        };
+        self.ask_any(&admission, QueueManagerId::CLUSTER_NAME, delete).await.response()
+    }
+
     async fn upgrade(
         &self,
         request: Request<wire::UpgradeRequest>,
@@ -289,7 +341,7 @@ impl Admin for Administration {
         let admission = admit(&self.gate, request.extensions())?;
         let request = request.into_inner();
         let to = (request.version != 0).then_some(Version(request.version));
-        self.ask(&admission, &request.queue_manager, |_| Ok(mqi::Operate::Raise { to })).await.response()
+        self.ask_any(&admission, &request.queue_manager, |_| Ok(mqi::Operate::Raise { to })).await.response()
     }
 
     async fn recover(
@@ -317,7 +369,7 @@ impl Admin for Administration {
             last_term = request.last_term,
             "told to go on with what the best node has left"
         );
-        self.ask(&admission, &request.queue_manager, recover).await.response()
+        self.ask_any(&admission, &request.queue_manager, recover).await.response()
     }
 
     async fn node_add(
@@ -362,6 +414,11 @@ impl Admin for Administration {
     }
 }
 
+/// This node leads it, and it was not ended.
+fn runs(role: &RoleView) -> bool {
+    role.leads() && !matches!(role, RoleView::Elected { why: WhyNotServing::Ended, .. })
+}
+
 fn membership_of(inbox: &Inbox) -> Membership {
     inbox.published().membership.borrow().clone()
 }
@@ -382,7 +439,10 @@ impl Administration {
         let listener = self.listener.clone();
         let change = async move {
             let mut failure: Option<wire::MembershipProgress> = None;
-            let inboxes: Vec<Inbox> = listener.node.queue_managers.values().cloned().collect();
+            // The nodes' own first, where this node leads it: from its records a new node learns which queue managers there are.
+            let own = listener.node.cluster_inbox().filter(|own| own.role().is_serving());
+            let inboxes: Vec<Inbox> =
+                own.into_iter().chain(listener.node.queue_managers().into_values()).collect();
             // A node may have left one queue manager already, and is known by its name in the others.
             let mut known = Membership::default();
             inboxes.iter().for_each(|inbox| known.nodes.extend(membership_of(inbox).nodes));

@@ -15,8 +15,9 @@ use trimaran_proto::queue::v1 as wire;
 use crate::listener::ports::{self, PortState, PortView};
 use crate::listener::serving::{Elsewhere, Refused, refused};
 use crate::mqi::{
-    Call, CloseOption, Completion, Data, Get, GetMode, HandleView, InstanceView, ObjectView, OpenOptions,
-    Put, PutTarget, QueueView, RunRequest, Selection, SessionView, StatusView, UnitState, Wait, check_body,
+    Call, CloseOption, Completion, CreateRequest, Data, Get, GetMode, HandleView, InstanceView, ObjectView,
+    OpenOptions, Operate, Put, PutTarget, QueueView, RunRequest, Selection, SessionView, StatusView,
+    UnitState, Wait, check_body,
 };
 use crate::types::account::Figure;
 use crate::types::definition::{
@@ -591,6 +592,20 @@ fn run_state(state: RunState) -> admin::RunState {
 
 /// # Errors
 /// 2046 for a state that is not asked for: when a controlled end is over is the queue manager's to say.
+pub fn create_request(request: admin::CreateQueueManagerRequest) -> Result<Operate, Refused> {
+    let admin::CreateQueueManagerRequest { name, preferred, fail_back, dead_letter_queue, port } = request;
+    let name = ObjectName::new(&name)
+        .map_err(|error| refused(Reason::QMgrNameError, format!("{name:?}: {error}.")))?;
+    if !dead_letter_queue.is_empty() {
+        object_name(&dead_letter_queue)?;
+    }
+    let port = u16::try_from(port).map_err(|_| {
+        refused(Reason::AttrValueError, format!("There is no port {port}: 65535 is the last."))
+    })?;
+    let request = CreateRequest { name, preferred, fail_back, dead_letter_queue, port };
+    Ok(Operate::Create(Box::new(request)))
+}
+
 pub fn run_request(state: i32, reconnect: bool) -> Result<RunRequest, Refused> {
     match admin::RunState::try_from(state) {
         Ok(admin::RunState::Running) => Ok(RunRequest::Start),

@@ -123,7 +123,7 @@ async fn who_is_no_user_is_told_so_whatever_it_asks_for() {
     let mut client = QueueClient::new(channel.clone());
     let session = client.session(UnboundedReceiverStream::new(requests)).await.unwrap_err();
     let put = client.put(put_request("", Bytes::from("x"))).await.unwrap_err();
-    let status = AdminClient::new(channel).status(admin::StatusRequest {}).await.unwrap_err();
+    let status = AdminClient::new(channel).status(admin::StatusRequest::default()).await.unwrap_err();
     for refused in [session, put, status] {
         assert_eq!(refused.code(), Code::PermissionDenied);
         assert_eq!(refused.message(), "2035: The certificate is no user's.");
@@ -352,7 +352,7 @@ async fn administration_asks_checks_and_tells() {
     assert_eq!(refused.reason, 4005);
     assert!(refused.text.ends_with("DEFPRTY is 0 to 9, not 11."));
 
-    let status = client.status(admin::StatusRequest {}).await.unwrap().into_inner();
+    let status = client.status(admin::StatusRequest::default()).await.unwrap().into_inner();
     assert_eq!((status.cluster.as_str(), status.node.as_str()), ("demo", "a"));
     assert_eq!(status.queue_managers[0].active_node, "a");
     assert_eq!(status.warnings, ["There is no TLS."]);

@@ -139,24 +139,32 @@ fn router(
 /// Keeps the health service true for as long as it is polled: by the name of each queue manager whether this node serves
 /// it, and by the names of [`HEALTH_NAMES`] whether it serves any.
 async fn report_health(listener: &Listener, reporter: &HealthReporter) {
-    let mut roles: Vec<(&str, _)> = listener
-        .node
-        .queue_managers
-        .values()
-        .map(|inbox| (inbox.name().as_str(), inbox.published().role.clone()))
-        .collect();
-    let mut told = BTreeMap::new();
+    let mut there = listener.node.inboxes.changes();
+    let mut told = BTreeMap::<String, bool>::new();
     loop {
+        there.mark_unchanged();
+        let inboxes = listener.node.inboxes.of_programs();
+        let mut roles: Vec<(&str, _)> =
+            inboxes.iter().map(|inbox| (inbox.name().as_str(), inbox.published().role.clone())).collect();
         // All of them are looked at, or the ones that were not would count as changed at once.
         let served: Vec<(&str, bool)> =
             roles.iter_mut().map(|(name, role)| (*name, role.borrow_and_update().is_serving())).collect();
         let any = served.iter().any(|(_, is_serving)| *is_serving);
-        for (name, is_serving) in HEALTH_NAMES.map(|name| (name, any)).into_iter().chain(served) {
+        let now: BTreeMap<&str, bool> =
+            HEALTH_NAMES.map(|name| (name, any)).into_iter().chain(served).collect();
+        for (name, is_serving) in &now {
             // A role is published with every renewal of its lease.
-            if told.insert(name, is_serving) != Some(is_serving) {
-                let status = if is_serving { ServingStatus::Serving } else { ServingStatus::NotServing };
-                reporter.set_service_status(name, status).await;
+            if told.insert((*name).to_owned(), *is_serving) != Some(*is_serving) {
+                let status = if *is_serving { ServingStatus::Serving } else { ServingStatus::NotServing };
+                reporter.set_service_status(*name, status).await;
             }
+        }
+        // What was deleted is known no more.
+        let gone: Vec<String> =
+            told.keys().filter(|name| !now.contains_key(name.as_str())).cloned().collect();
+        for name in gone {
+            told.remove(&name);
+            reporter.clone().clear_service_status(&name).await;
         }
         // A role whose sender is gone never changes again.
         let changes = roles.iter_mut().map(|(_, role)| {
@@ -167,9 +175,14 @@ async fn report_health(listener: &Listener, reporter: &HealthReporter) {
             })
         });
         let changes: Vec<_> = changes.collect();
-        if changes.is_empty() {
-            std::future::pending::<()>().await;
+        tokio::select! {
+            _ = there.changed() => {}
+            () = async {
+                match changes.is_empty() {
+                    true => std::future::pending().await,
+                    false => drop(futures::future::select_all(changes).await),
+                }
+            } => {}
         }
-        futures::future::select_all(changes).await;
     }
 }

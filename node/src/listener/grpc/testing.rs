@@ -72,7 +72,7 @@ pub fn fake_node(limits: Limits, role: RoleView) -> FakeNode {
         node: NodeId(1),
         name: "a".into(),
         version: "0.0.0",
-        queue_managers: [(name, inbox)].into(),
+        inboxes: [inbox].into_iter().collect(),
         nodes: nodes(),
         warnings: warnings_end,
         addresses: watch::channel(Vec::new()).1,

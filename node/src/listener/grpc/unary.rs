@@ -159,7 +159,7 @@ impl Messaging {
     async fn errand(&self, admission: &Admission, queue_manager: &str) -> Result<Errand, Unserved> {
         let inbox = find_served(&self.listener, queue_manager)?;
         let identity = &admission.client.identity;
-        Ok(Errand::begin(&self.listener, inbox, identity, APPLICATION).await?)
+        Ok(Errand::begin(&self.listener, &inbox, identity, APPLICATION).await?)
     }
 
     async fn put_once(

@@ -62,7 +62,7 @@ impl Report {
     fn of(watched: &Watched) -> Report {
         let node = &watched.listener.node;
         let queue_managers: BTreeMap<String, Health> = node
-            .queue_managers
+            .queue_managers()
             .values()
             .map(|inbox| (inbox.name().to_string(), Health::of(inbox.role().role())))
             .collect();

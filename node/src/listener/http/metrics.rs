@@ -29,7 +29,7 @@ pub async fn page(State(watched): State<Watched>) -> impl IntoResponse {
     page.add(&metrics::catalog::WARNINGS, &[], node.warnings.borrow().len() as f64);
     publish_listener(&mut page, &listener.counters.figures());
     publish_account(&mut page, &listener.account);
-    for inbox in node.queue_managers.values() {
+    for inbox in node.queue_managers().values() {
         let (status, queues) = asked(inbox).await;
         let figures = QueueManagerFigures {
             name: inbox.name().as_str(),

@@ -265,7 +265,9 @@ impl StoresOnDisk {
             error => StartFailed::Broken(error.to_string()),
         });
         let (store, started, sentences) = started?;
-        let names = expected.iter().map(|one| (one.id, one.name.clone())).collect();
+        let names: BTreeMap<QueueManagerId, ObjectName> =
+            expected.iter().map(|one| (one.id, one.name.clone())).collect();
+        let names = Arc::new(move |id| names.get(&id).cloned());
         let unreadable = Arc::new(Mutex::new(None));
         let told = unreadable.clone();
         let damaged =

@@ -168,6 +168,8 @@ impl World {
             Action::PublishRole(role) => self.on_role(id, number, role),
             // There are no ports in this world.
             Action::PublishListeners(_) => {}
+            // Which there are is fixed in this world.
+            Action::PublishRegister(_) => {}
             Action::PublishVersion(_) => self.counters.mark("version followed"),
             Action::Stuck { sentence } => self.on_stuck(id, sentence),
             Action::Report { .. } => self.counters.mark("sentence for the error log"),

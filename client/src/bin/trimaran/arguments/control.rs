@@ -123,6 +123,120 @@ pub struct DspmqArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(
+    override_usage = "trimaran crtmqm [-p PORT] [-u QUEUE] [-ic FILE] [--preferred NODE [--fail-back WHEN]] [-z] QMGR",
+    after_help = "\
+Examples:
+  trimaran crtmqm -p 1415 -u SYSTEM.DEAD.LETTER.QUEUE orders
+  trimaran crtmqm --preferred a --fail-back 02:00-04:00 orders
+  trimaran strmqm orders
+
+Which queue managers there are is known to all nodes (SYSTEM.CLUSTER), and no cluster file has to be changed for it. One that was
+created has been ended, as in MQ: strmqm starts it. A majority of the nodes has to run; one that is away makes its part when it is back.
+Other options of MQ's command are taken, and what has no meaning here is said once. Exit codes are those of MQ: 0 created, 8 there is one
+of that name, 39 something that was said cannot be, 71 the nodes cannot do it, 72 no queue manager can have that name, 119 not allowed."
+)]
+pub struct CrtmqmArgs {
+    /// Queue manager; up to 48 characters
+    #[arg(value_name = "QMGR")]
+    pub name: String,
+    /// Port of a listener, SYSTEM.LISTENER.TCP.1, which is open where it is served
+    #[arg(short = 'p', value_name = "PORT")]
+    pub port: Option<u32>,
+    /// Its dead-letter queue, DEADQ
+    #[arg(short = 'u', value_name = "QUEUE")]
+    pub dead_letter_queue: Option<String>,
+    /// MQSC that it begins with: carried out once, now
+    #[arg(long = "ic", value_name = "FILE")]
+    pub script: Option<PathBuf>,
+    /// Node that should serve it, when it can
+    #[arg(long, value_name = "NODE")]
+    pub preferred: Option<String>,
+    /// When it moves back there by itself: never, now, or a part of the day in UTC such as 02:00-04:00
+    #[arg(long, value_name = "WHEN", requires = "preferred")]
+    pub fail_back: Option<String>,
+    /// Say nothing but errors
+    #[arg(short = 'z')]
+    pub quiet: bool,
+    #[command(flatten)]
+    pub elsewhere: CrtmqmElsewhere,
+}
+
+/// What MQ's command has, and what is said of it here.
+#[derive(Debug, Args)]
+pub struct CrtmqmElsewhere {
+    /// The queue manager that is meant when none is named
+    #[arg(short = 'q', hide = true)]
+    pub default: bool,
+    #[arg(short = 'c', value_name = "TEXT", hide = true)]
+    pub description: Option<String>,
+    #[arg(short = 'd', value_name = "QUEUE", hide = true)]
+    pub transmission_queue: Option<String>,
+    #[arg(short = 't', value_name = "MILLISECONDS", hide = true)]
+    pub trigger_interval: Option<u32>,
+    #[arg(short = 'x', value_name = "NUMBER", hide = true)]
+    pub uncommitted: Option<u32>,
+    #[arg(short = 'g', value_name = "GROUP", hide = true)]
+    pub group: Option<String>,
+    #[arg(long = "lc", hide = true)]
+    pub circular: bool,
+    #[arg(long = "ll", hide = true)]
+    pub linear: bool,
+    #[arg(long = "lla", hide = true)]
+    pub linear_automatic: bool,
+    #[arg(long = "lln", hide = true)]
+    pub linear_manual: bool,
+    #[arg(long = "lr", value_name = "INSTANCE", hide = true)]
+    pub instance: Option<String>,
+    #[arg(long = "lf", value_name = "PAGES", hide = true)]
+    pub log_pages: Option<u32>,
+    #[arg(long = "lp", value_name = "NUMBER", hide = true)]
+    pub primary_logs: Option<u32>,
+    #[arg(long = "ls", value_name = "NUMBER", hide = true)]
+    pub secondary_logs: Option<u32>,
+    #[arg(long = "ld", value_name = "DIRECTORY", hide = true)]
+    pub log_directory: Option<String>,
+    #[arg(long = "md", value_name = "DIRECTORY", hide = true)]
+    pub data_directory: Option<String>,
+    #[arg(long = "ii", value_name = "FILE", hide = true)]
+    pub ini: Option<String>,
+    #[arg(long = "sx", hide = true)]
+    pub shared: bool,
+    #[arg(long = "sax", hide = true)]
+    pub shared_automatically: bool,
+    #[arg(long = "sa", hide = true)]
+    pub starts_automatically: bool,
+    #[arg(long = "si", hide = true)]
+    pub starts_interactively: bool,
+    #[arg(long = "ss", hide = true)]
+    pub starts_as_service: bool,
+    #[arg(long = "oa", value_name = "KIND", hide = true)]
+    pub authorization: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  trimaran endmqm -i orders
+  trimaran dltmqm orders                     asks first
+  trimaran dltmqm --confirm orders orders    in a script
+
+Deletes a queue manager that was ended, with every message and definition, on all nodes; on one that is away, as soon as it is back. Nothing
+brings it back. Exit codes are those of MQ: 0 deleted, 5 it runs, 16 there is none of that name, 49 it is ending, 71 the nodes cannot do it,
+72 no queue manager can have that name, 119 not allowed; and 1 where it was not confirmed.")]
+pub struct DltmqmArgs {
+    /// Queue manager
+    #[arg(value_name = "QMGR")]
+    pub name: String,
+    /// The name once more: it is not asked for then
+    #[arg(long, value_name = "QMGR")]
+    pub confirm: Option<String>,
+    /// Say nothing but errors
+    #[arg(short = 'z')]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   trimaran strmqm ha.queue.manager

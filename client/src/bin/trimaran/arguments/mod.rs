@@ -13,7 +13,8 @@ mod setup;
 mod values;
 
 pub use control::{
-    ApplyArgs, DmpmqcfgArgs, DspmqArgs, EndmqmArgs, MqrcArgs, RunmqdlqArgs, RunmqscArgs, StrmqmArgs,
+    ApplyArgs, CrtmqmArgs, CrtmqmElsewhere, DltmqmArgs, DmpmqcfgArgs, DspmqArgs, EndmqmArgs, MqrcArgs,
+    RunmqdlqArgs, RunmqscArgs, StrmqmArgs,
 };
 pub use failovers::{AvailabilityArgs, FailoversArgs, FailoversCommand};
 pub use messages::{
@@ -231,6 +232,10 @@ pub enum Command {
     Dmpmqcfg(DmpmqcfgArgs),
     /// Show queue managers and how they are
     Dspmq(DspmqArgs),
+    /// Create a queue manager on all nodes, while they run
+    Crtmqm(CrtmqmArgs),
+    /// Delete a queue manager that was ended, with all that it has
+    Dltmqm(DltmqmArgs),
     /// Start a queue manager that was ended
     Strmqm(StrmqmArgs),
     /// End a queue manager: no node serves it until it is started
