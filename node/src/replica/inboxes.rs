@@ -32,7 +32,10 @@ impl Inboxes {
     /// Those that programs know: all but the nodes' own.
     pub fn of_programs(&self) -> Vec<Inbox> {
         let all = self.all();
-        all.iter().filter(|(id, _)| **id != QueueManagerId::CLUSTER).map(|(_, inbox)| inbox.clone()).collect()
+        let known = all.iter().filter(|(id, _)| **id != QueueManagerId::CLUSTER);
+        let known: Vec<Inbox> = known.map(|(_, inbox)| inbox.clone()).collect();
+        debug_assert!(known.len() + 1 >= all.len(), "the nodes have one of their own");
+        known
     }
 
     /// Told whenever one came or went.
@@ -52,6 +55,10 @@ impl Inboxes {
     pub fn remove(&self, queue_manager: QueueManagerId) -> Option<Inbox> {
         let mut removed = None;
         self.0.send_modify(|all| removed = Arc::make_mut(all).remove(&queue_manager));
+        debug_assert!(
+            removed.as_ref().is_none_or(|inbox: &Inbox| inbox.queue_manager() == queue_manager),
+            "an inbox is found by the queue manager that it is of"
+        );
         removed
     }
 }

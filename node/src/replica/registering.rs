@@ -83,6 +83,7 @@ impl Replica {
         debug_assert!(self.is_serving(), "whoever leads proposes what is replicated");
         match self.record_of(session, request) {
             Ok(record) => {
+                debug_assert!(record.id == 0 && !record.of_file, "its id is given when it is applied");
                 let waiting = Waiting::Admin { session, token, queue: None };
                 self.propose(Command::Register(Box::new(record)), waiting);
             }
@@ -100,6 +101,10 @@ impl Replica {
             return self.answer(session, token, Refusal::because(Reason::QMgrNameError, detail).into());
         };
         let (id, by) = (QueueManagerId(record.id), self.by(session));
+        debug_assert!(
+            !record.deleted && id != QueueManagerId::CLUSTER,
+            "a name is of one that can be deleted"
+        );
         self.propose(Command::Deregister { id, by }, Waiting::Admin { session, token, queue: None });
     }
 
@@ -228,6 +233,7 @@ impl Replica {
         let registering = &mut self.registering;
         if !registering.held.is_empty() {
             // What was never committed may be gone from the log.
+            debug_assert!(registering.held_until > Index(0), "who may be deleted is so by an entry");
             registering.held_until = registering.held_until.min(self.consensus.last_index());
             if self.consensus.applied_index() >= registering.held_until {
                 registering.held.clear();
@@ -264,6 +270,11 @@ impl Replica {
         let Some(BeginsWith { dead_letter_queue, port, .. }) = self.options.begins_with.clone() else {
             return;
         };
+        debug_assert_ne!(
+            self.options.name.as_str(),
+            QueueManagerId::CLUSTER_NAME,
+            "nobody created the nodes' own"
+        );
         let by = super::system_objects::by_itself();
         self.propose(Command::Run { state: RunState::EndedImmediately, by }, Waiting::Nobody);
         if port != 0 {
@@ -285,6 +296,7 @@ fn beginning_with(membership: &Membership) -> Membership {
     let nodes = membership.nodes.iter().filter(|(node, _)| voters.contains(node));
     let nodes = nodes.map(|(node, info)| (*node, info.clone())).collect();
     debug_assert!(!voters.is_empty(), "whoever leads has a vote");
+    debug_assert!(membership.voters_outgoing.is_empty(), "none begins while members change");
     Membership { voters, nodes, ..Membership::default() }
 }
 
