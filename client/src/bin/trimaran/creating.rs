@@ -10,7 +10,8 @@ use std::{
 };
 
 use trimaran_client::{
-    CLUSTER, CreateQueueManagerRequest, Error, RunState, proto::attribute::SYSTEM_OBJECTS, reason,
+    CLUSTER, CreateQueueManagerRequest, Error, QueueManagerStatus, RunState,
+    proto::attribute::SYSTEM_OBJECTS, reason,
 };
 
 use crate::{
@@ -189,7 +190,12 @@ pub async fn delete(global: &Global, args: DltmqmArgs) -> Outcome {
     let name = args.name.clone();
     check_name(&name)?;
     let wanted = Wanted::of(global, Some(name.clone()), args.quiet);
-    let manager = wanted.look().await?;
+    // Who follows may not know yet that it was ended.
+    let is_known = |manager: &QueueManagerStatus| manager.role == "active" || is_ended(manager);
+    let Some(manager) = wanted.wait_until(global.patience(), is_known).await? else {
+        let text = format!("AMQ8101S: IBM MQ error: no node leads {name} just now; see `trimaran status`.");
+        return Err(Failure::Control { code: UNEXPECTED, text });
+    };
     if manager.run_state() == RunState::Quiescing {
         let text = format!("IBM MQ queue manager '{name}' ending.");
         return Err(Failure::Control { code: IS_ENDING, text });
