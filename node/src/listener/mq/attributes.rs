@@ -88,7 +88,7 @@ pub fn inquire(asked: &Attributes, of: impl Fn(i32) -> Option<Value>) -> (Attrib
     let mut told = asked.clone();
     let refused = |reason| (Attributes::default(), reason);
     if asked.selectors.len() > SELECTORS_MAX {
-        return refused(2066);
+        return refused(reason::SELECTOR_LIMIT_EXCEEDED);
     }
     let mut characters = BytesMut::new();
     let mut warning = reason::NONE;
@@ -135,8 +135,7 @@ pub fn changes(asked: &Attributes) -> Result<Changes, Code> {
             // What is allowed is so by default.
             Some(0) => None,
             Some(1) => Some(Set::Number(1)),
-            // MQRC_INHIBIT_VALUE_ERROR
-            _ => return Err(2020),
+            _ => return Err(reason::INHIBIT_VALUE_ERROR),
         };
         match Selector::try_from(*selector) {
             Ok(selector @ (INHIBIT_GET | INHIBIT_PUT)) => Ok((selector, value)),

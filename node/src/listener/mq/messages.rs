@@ -133,8 +133,8 @@ impl Conversation {
                 reading.on_request(desk, request, self.callbacks.are_started)
             }
             _ => {
-                let notice =
-                    Notification { version: 1, handle, code: notice::STREAMING_FAILURE, value: 2019 };
+                let value = reason::HOBJ_ERROR as u32;
+                let notice = Notification { version: 1, handle, code: notice::STREAMING_FAILURE, value };
                 return desk.say(types::NOTIFICATION, request.id, flags::FIRST, &Flow::Notification(notice));
             }
         };
