@@ -25,6 +25,7 @@ macro_rules! reasons {
             2018 HconnError              HCONN_ERROR               "The session is not connected; the first call must be a connect."
             2019 HobjError               HOBJ_ERROR                "The handle is not open, or is open already."
             2020 InhibitValueError       INHIBIT_VALUE_ERROR      "Gets and puts are allowed (0) or inhibited (1), nothing else."
+            2021 IntAttrCountError       INT_ATTR_COUNT_ERROR     "There are fewer integer values than attributes that they are for."
             2022 IntAttrCountTooSmall    INT_ATTR_COUNT_TOO_SMALL "More integer attributes were asked for than the program has room for; the rest is left out."
             2024 SyncpointLimitReached   SYNCPOINT_LIMIT_REACHED   "The unit of work has as many messages as MAXUMSGS allows; commit or back out first."
             2025 MaxConnsLimitReached    MAX_CONNS_LIMIT_REACHED   "The node has as many sessions as it may have; try again later or raise the limit."

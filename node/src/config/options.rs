@@ -113,7 +113,8 @@ pub fn limits(file: &file::Limits, queue_managers: usize, problems: &mut Problem
     let calls = Share::Calls.of(memory_bytes) / queue_managers.max(1) as u64;
     Limits {
         memory_bytes,
-        window_bytes: bytes(problems, "window_bytes", &file.window_bytes, WINDOW_BYTES, MIB, 64 * GIB) as usize,
+        window_bytes: bytes(problems, "window_bytes", &file.window_bytes, WINDOW_BYTES, MIB, 64 * GIB)
+            as usize,
         log_retain_bytes: bytes(
             problems,
             "log_retain_bytes",

@@ -513,6 +513,7 @@ mod tests {
             logical_order: false,
             producer: None,
             dead_letter: false,
+            context: Default::default(),
         })
     }
 

@@ -2,6 +2,7 @@
 //! that were not begun, is taken away as turns have time for it: a connection may end with a hundred sessions that have
 //! ten thousand gets each.
 
+use super::administer::by_of;
 use super::sessions::Session;
 use super::turn::{CALL, LEAVE};
 use super::{Action, Replica};
@@ -71,7 +72,7 @@ impl Replica {
             {
                 self.sessions.note_close(&handle);
                 if handle.made {
-                    self.doom(handle.queue);
+                    self.doom(handle.queue, by_of(session));
                 }
                 handles += 1;
             }

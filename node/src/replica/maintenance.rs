@@ -55,8 +55,8 @@ impl Replica {
         let version = self.state.version();
         if version < Version::RECORDS {
             let detail = format!(
-                "maintenance is a fact of version {}, and the queue manager has version {version}: when every node runs this \
-                 release, raise it with `trimaran cluster upgrade`",
+                "Maintenance is a fact of version {}, and the queue manager has version {version}: when every node runs this \
+                 release, raise it with `trimaran cluster upgrade`.",
                 Version::RECORDS
             );
             return Err(Refusal::because(Reason::FunctionNotSupported, detail));
@@ -64,7 +64,7 @@ impl Replica {
         let membership = self.consensus.membership();
         let name = self.name_of(node);
         if !membership.nodes.contains_key(&node) {
-            let detail = format!("node {name} has no part in this queue manager");
+            let detail = format!("Node {name} has no part in this queue manager.");
             return Err(Refusal::because(Reason::OptionsError, detail));
         }
         Ok(())
@@ -79,7 +79,7 @@ impl Replica {
             return Ok(());
         }
         if self.consensus.membership_changes() {
-            let detail = "a node is being added or removed; repeat the command when that is done";
+            let detail = "A node is being added or removed; repeat the command when that is done.";
             return Err(Refusal::because(Reason::CallInProgress, detail));
         }
         let instances = self.status().instances;
@@ -101,9 +101,9 @@ impl Replica {
             false => format!("; not counted: {}", lacking.join(", ")),
         };
         let detail = format!(
-            "without node {name} there would be no majority that can serve: {left} of {voters} nodes would be left, {needed} are \
+            "Without node {name} there would be no majority that can serve: {left} of {voters} nodes would be left, {needed} are \
              needed{lacking}. Wait until nodes are in sync, take those in maintenance back with `trimaran node resume`, or accept \
-             it with --force"
+             it with --force."
         );
         Err(Refusal::because(Reason::HostNotAvailable, detail))
     }
@@ -148,8 +148,8 @@ impl Replica {
         let stopped = after.iter().filter(|node| self.may_be_stopped(**node));
         let stopped: Vec<String> = stopped.map(|node| self.name_of(*node)).collect();
         let detail = format!(
-            "with {} in maintenance there would be no majority that can serve: {left_after} of {} nodes would be left, {needed} are \
-             needed. `trimaran node resume` it first",
+            "With {} in maintenance there would be no majority that can serve: {left_after} of {} nodes would be left, {needed} are \
+             needed. `trimaran node resume` it first.",
             stopped.join(" and "),
             after.len()
         );

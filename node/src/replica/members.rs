@@ -69,7 +69,7 @@ impl Replica {
         {
             // The leader hands over first; the administrator's tool repeats the request at the new one.
             self.begin_handover(Why::Remove, None, None, None);
-            let detail = "this node is the active one and hands over first; repeat the request in a moment";
+            let detail = "This node is the active one and hands over first; repeat the request in a moment.";
             return self.answer(session, token, Completion::failed_because(Reason::QMgrQuiescing, detail));
         }
         let next_report = self.now.instant;
@@ -86,7 +86,7 @@ impl Replica {
             let before = (operation.session, operation.token);
             (operation.session, operation.token) = (session, token);
             operation.next_report = self.now.instant;
-            let detail = "the same change was asked for again, and is followed from there";
+            let detail = "The same change was asked for again, and is followed from there.";
             self.answer(before.0, before.1, Completion::failed_because(Reason::CallInterrupted, detail));
             return true;
         }
@@ -102,7 +102,7 @@ impl Replica {
         if removed.is_some() && operation.added() == removed && waits {
             let (session, token) = (operation.session, operation.token);
             self.standing.own_mut().members = None;
-            let detail = "the node was removed again before it had a vote";
+            let detail = "The node was removed again before it had a vote.";
             self.answer(session, token, Completion::failed_because(Reason::CallInterrupted, detail));
         }
         false
@@ -113,11 +113,11 @@ impl Replica {
             return Err((Reason::CallInProgress, operation.in_words()));
         }
         if self.standing.own().raising.is_some() {
-            return Err((Reason::CallInProgress, "the version is being raised; repeat the request".into()));
+            return Err((Reason::CallInProgress, "The version is being raised; repeat the request.".into()));
         }
         let membership = self.consensus.membership();
         if !membership.voters_outgoing.is_empty() {
-            return Err((Reason::CallInProgress, "an earlier membership change is being completed".into()));
+            return Err((Reason::CallInProgress, "An earlier membership change is being completed.".into()));
         }
         let known = |node: &NodeId| membership.voters.contains(node) || membership.learners.contains(node);
         let (added, info, removed) = match request {
@@ -127,14 +127,14 @@ impl Replica {
         };
         if let Some(node) = added {
             if node == NodeId(0) || membership.removed.contains(&node) {
-                let text = format!("id {node} was used before; give the new node an id that never was");
+                let text = format!("Id {node} was used before; give the new node an id that never was.");
                 return Err((Reason::OptionsError, text));
             }
             let is_same = info.is_some() && membership.nodes.get(&node) == info;
             if membership.voters.contains(&node) {
                 // A change whose answer was lost may be asked for again.
                 let done = is_same && removed.is_none_or(|removed| !known(&removed));
-                let text = format!("node {node} has a part in it already");
+                let text = format!("Node {node} has a part in it already.");
                 return if done { Ok(Asked::Done) } else { Err((Reason::ObjectAlreadyExists, text)) };
             }
             let others = membership.nodes.iter().filter(|(id, _)| **id != node && Some(**id) != removed);
@@ -147,10 +147,10 @@ impl Replica {
                 return Ok(Asked::Done);
             }
             if !known(&node) {
-                return Err((Reason::UnknownObjectName, format!("node {node} has no part in it")));
+                return Err((Reason::UnknownObjectName, format!("Node {node} has no part in it.")));
             }
             if membership.voters.len() == 1 && added.is_none() {
-                return Err((Reason::OptionsError, "the last node cannot be removed".into()));
+                return Err((Reason::OptionsError, "The last node cannot be removed.".into()));
             }
         }
         Ok(Asked::ToDo)
@@ -224,7 +224,7 @@ impl Replica {
                     return Ok(false);
                 }
                 if !self.consensus.membership().learners.contains(node) {
-                    let detail = "another change of the membership came in between; repeat the request";
+                    let detail = "Another change of the membership came in between; repeat the request.";
                     return Err(Refusal::because(Reason::UnexpectedError, detail));
                 }
                 if let Some(refusal) = self.is_too_old(*node, self.state.version()) {
@@ -385,9 +385,9 @@ fn taken<'a>(
             .find(|address| !address.is_empty() && addresses.contains(address));
         match address {
             _ if wanted.name == other.name => {
-                Some(format!("node {node} has the name {} already; every node has its own", other.name))
+                Some(format!("Node {node} has the name {} already; every node has its own.", other.name))
             }
-            Some(address) => Some(format!("node {node}, {}, has the address {address} already", other.name)),
+            Some(address) => Some(format!("Node {node}, {}, has the address {address} already.", other.name)),
             None => None,
         }
     })

@@ -108,6 +108,7 @@ pub(super) fn put(syncpoint: bool) -> Call {
         logical_order: false,
         producer: None,
         dead_letter: false,
+        context: Default::default(),
     })
 }
 
@@ -227,7 +228,7 @@ fn a_move_that_cannot_be_is_refused_at_once_and_interrupts_nothing() {
     assert!(refused.detail.unwrap().contains(&format!("`trimaran node resume {here}` ends that")));
     kill(&mut group, away);
     let refused = ask(&mut group, move_to(away));
-    assert_eq!(refused.detail.as_deref(), Some(format!("node {away} is not connected").as_str()));
+    assert_eq!(refused.detail.as_deref(), Some(format!("Node {away} is not connected.").as_str()));
     let refused = ask(&mut group, Operate::Move { to: None, units_within: None });
     let detail = refused.detail.unwrap();
     assert!(detail.contains("is in maintenance") && detail.contains("is not connected"), "{detail}");
@@ -364,7 +365,7 @@ fn a_node_is_not_removed_where_those_in_maintenance_would_be_needed_then() {
     for node in [away, leader] {
         let refused = ask(&mut group, Operate::Members(MembershipRequest::Remove { node: NodeId(node) }));
         assert_eq!(refused.reason, Reason::HostNotAvailable);
-        assert!(refused.detail.unwrap().contains(&format!("with {here} in maintenance")));
+        assert!(refused.detail.unwrap().contains(&format!("With {here} in maintenance")));
     }
     assert_eq!(group.leader(), Some(leader), "nothing was interrupted");
     let removed = group.ask(MembershipRequest::Remove { node: NodeId(here) }, millis(2_000));

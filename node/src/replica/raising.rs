@@ -119,11 +119,11 @@ impl Replica {
         let leading = self.standing.own();
         let membership = self.consensus.membership();
         if leading.raising.is_some() {
-            let detail = "the version is being raised already";
+            let detail = "The version is being raised already.";
             return Err(Refusal::because(Reason::CallInProgress, detail));
         }
         if leading.members.is_some() || !membership.voters_outgoing.is_empty() {
-            let detail = "a node is being added or removed; raise the version when that is done";
+            let detail = "A node is being added or removed; raise the version when that is done.";
             return Err(Refusal::because(Reason::CallInProgress, detail));
         }
         if let Some(refusal) = self.first_too_old(to) {
@@ -166,8 +166,8 @@ impl Replica {
         let speaks = self.speaks(node).filter(|speaks| !speaks.has(version))?;
         let name = self.name_of(node);
         let detail = format!(
-            "node {name} speaks {speaks} and not version {version}: start the release that speaks it on {name}, and \
-             repeat the command"
+            "Node {name} speaks {speaks} and not version {version}: start the release that speaks it on {name}, and \
+             repeat the command."
         );
         Some(Refusal::because(Reason::FunctionNotSupported, detail))
     }
@@ -175,8 +175,8 @@ impl Replica {
     fn is_absent(&self, node: NodeId, how: &str) -> Refusal {
         let name = self.name_of(node);
         let detail = format!(
-            "node {name} {how}, so nobody knows what it speaks: start it, or remove it for good (trimaran node remove \
-             {name}), and repeat the command"
+            "Node {name} {how}, so nobody knows what it speaks: start it, or remove it for good (trimaran node remove \
+             {name}), and repeat the command."
         );
         Refusal::because(Reason::FunctionNotSupported, detail)
     }

@@ -506,7 +506,11 @@ pub const INHIBIT_PUT: Selector = 10;
 pub const MSGDLVSQ: Selector = 16;
 pub const BOTHRESH: Selector = 22;
 pub const SHARE: Selector = 23;
+/// How a queue is opened for input by whoever leaves it to the queue.
+pub const DEFSOPT: Selector = 4;
+pub const EXCLUSIVE: i32 = 4;
 pub const MAXUMSGS: Selector = 33;
+pub const MAXHANDS: Selector = 11;
 pub const QDEPTHHI: Selector = 40;
 pub const QDEPTHLO: Selector = 41;
 pub const TARGET: Selector = 2002;
