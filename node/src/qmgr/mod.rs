@@ -44,6 +44,7 @@ pub use applied::{Applied, Removed, Verdict};
 pub use authority::{Access, Object, Who};
 pub use catalog::{Catalog, Target, set_record};
 pub use command::{BatchEncoder, Command, DecodeError, Place, Removal, Report};
+pub use definition_codec::by_to_wire;
 pub use expiries::Due;
 pub use groups::Groups;
 pub use keys::PackKey;
@@ -475,14 +476,14 @@ impl QueueManager {
             Command::SealUnit { unit, units_decided } => self.apply_seal_unit(unit, units_decided),
             Command::StageBody { number, data } => self.apply_stage_body(number, data),
             Command::DropStaged(numbers) => self.apply_drop_staged(numbers),
-            Command::Define { object, like, replace, changes, by: _ } => {
-                self.apply_define(object, &like, replace, &changes, applied)
+            Command::Define { object, like, replace, changes, by } => {
+                self.apply_define(object, &like, replace, (&changes, by), applied)
             }
-            Command::Alter { object, changes, by: _ } => self.apply_alter(&object, &changes, applied),
+            Command::Alter { object, changes, by } => self.apply_alter(&object, (&changes, by), applied),
             Command::Delete { object, purge, by: _ } => self.apply_delete(&object, purge, applied),
             Command::Clear { object, by: _ } => self.apply_clear(&object, applied),
-            Command::SetRecord { record, action, changes, by: _ } => {
-                self.apply_set_record(record, action, &changes, applied)
+            Command::SetRecord { record, action, changes, by } => {
+                self.apply_set_record(record, action, (&changes, by), applied)
             }
             Command::BeginTerm { leader } => {
                 if let Some((node, term)) = leader {
@@ -496,7 +497,7 @@ impl QueueManager {
                 );
                 dropped
             }
-            Command::Raise { to, leader: (node, term) } => {
+            Command::Raise { to, leader: (node, term), by: _ } => {
                 if self.version < Version::RECORDS && to >= Version::RECORDS {
                     self.failovers.begin(node, term, self.at);
                 }
@@ -513,11 +514,11 @@ impl QueueManager {
             }
             // No leader proposes that: an entry that says so was not written by one.
             Command::Maintain { .. } if self.version < Version::RECORDS => Err(Reason::FunctionNotSupported),
-            Command::Maintain { node, begins: true } => {
+            Command::Maintain { node, begins: true, by: _ } => {
                 self.maintained.insert(node);
                 Ok(Verdict::Done)
             }
-            Command::Maintain { node, begins: false } => {
+            Command::Maintain { node, begins: false, by: _ } => {
                 self.maintained.remove(&node);
                 Ok(Verdict::Done)
             }

@@ -19,6 +19,7 @@ use super::{Action, Replica};
 use crate::consensus;
 use crate::mqi::{Completion, Data, KeptFailovers, Refusal};
 use crate::qmgr::Command;
+use crate::types::definition::By;
 use crate::types::{Index, Instant, NodeId, Reason, SessionId, Token, Version};
 
 /// Who took over looks so long for what becomes of the one before and of its clients.
@@ -400,8 +401,9 @@ impl Replica {
         if let Err(refusal) = self.check_classify(&said) {
             return self.answer(session, token, refusal.into());
         }
-        let user = self.by(session).user;
-        let said = Classified { because: said.because.trim().to_string(), user, at_ms: 0, ..said };
+        let By { user, application, address, channel } = self.by(session);
+        let because = said.because.trim().to_string();
+        let said = Classified { because, user, at_ms: 0, application, address, channel, ..said };
         self.propose(Command::Classify(said), Waiting::Admin { session, token, queue: None });
     }
 

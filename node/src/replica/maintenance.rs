@@ -38,7 +38,8 @@ impl Replica {
             Ok(()) if is_so_already => self.answer(session, token, Completion::done()),
             Ok(()) => {
                 self.standing.own_mut().maintaining.push_back((node, begins));
-                self.propose(Command::Maintain { node, begins }, Waiting::Maintain { session, token });
+                let by = self.by(session);
+                self.propose(Command::Maintain { node, begins, by }, Waiting::Maintain { session, token });
             }
         }
     }

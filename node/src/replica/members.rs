@@ -9,11 +9,15 @@ use trimaran_proto::replica::v1 as wire;
 
 use super::{Action, Replica};
 use crate::mqi::{Completion, Data, MembershipRequest, Refusal};
+use crate::qmgr::by_to_wire;
+use crate::types::definition::By;
 use crate::types::{Index, Instant, NodeId, NodeInfo, Reason, SessionId, Token};
 
 #[derive(Debug)]
 pub(super) struct MembershipOperation {
     request: MembershipRequest,
+    /// Who asked for it first.
+    by: By,
     session: SessionId,
     token: Token,
     step: Step,
@@ -72,10 +76,10 @@ impl Replica {
             let detail = "This node is the active one and hands over first; repeat the request in a moment.";
             return self.answer(session, token, Completion::failed_because(Reason::QMgrQuiescing, detail));
         }
-        let next_report = self.now.instant;
+        let (next_report, by) = (self.now.instant, self.by(session));
         assert!(self.standing.own().members.is_none(), "an operation is not put in the place of another one");
         self.standing.own_mut().members =
-            Some(MembershipOperation { request, session, token, step: Step::Begin, next_report });
+            Some(MembershipOperation { request, by, session, token, step: Step::Begin, next_report });
     }
 
     /// A change that waits, for a node that does not come most of all, is not the end of it: who asks for the same again
@@ -197,12 +201,14 @@ impl Replica {
                         wire::MembershipChange {
                             add_learners: vec![node.0],
                             nodes: vec![node_info(*node, info)],
+                            by: Some(by_to_wire(operation.by.clone())),
                             ..wire::MembershipChange::default()
                         }
                     }
                     MembershipRequest::Remove { node } => {
                         self.check_voters(&operation.request)?;
-                        wire::MembershipChange { remove: vec![node.0], ..wire::MembershipChange::default() }
+                        let (remove, by) = (vec![node.0], Some(by_to_wire(operation.by.clone())));
+                        wire::MembershipChange { remove, by, ..wire::MembershipChange::default() }
                     }
                 };
                 // Refused while another change is applied: tried again next turn.
@@ -248,6 +254,7 @@ impl Replica {
                 let change = wire::MembershipChange {
                     add_voters: vec![node.0],
                     remove,
+                    by: Some(by_to_wire(operation.by.clone())),
                     ..wire::MembershipChange::default()
                 };
                 if let Ok(proposed) = self.consensus.propose_membership(change) {

@@ -13,9 +13,9 @@ use crate::mqi::{
     Admin, Call, CloseOption, Connect, Context, Data, Get, GetMode, Identity, OpenOptions, Put, PutTarget,
     QueueView, Refusal, Selection, SessionView, Terms, UnitState, Wait,
 };
-use crate::qmgr::{Family, RowChange, RowSource, StoreReadError, command};
+use crate::qmgr::{Command, Family, RowChange, RowSource, StoreReadError, command};
 use crate::types::definition::{
-    self as selector, Changes, Definition, ObjectKind, ObjectRef, RecordAction, Value,
+    self as selector, By, Changes, Definition, ObjectKind, ObjectRef, RecordAction, Value,
 };
 use crate::types::{
     Authenticated, Body, CorrelationId, GroupId, HandleId, InGroup, Index, Membership, Message,
@@ -79,6 +79,8 @@ struct Alone {
     ended: Vec<SessionId>,
     /// Each time they were published: names and states of listeners.
     listeners: Vec<Vec<(String, i32)>>,
+    /// The entries of its log.
+    logged: Vec<Bytes>,
 }
 
 fn name(text: &str) -> ObjectName {
@@ -137,6 +139,7 @@ impl Alone {
             admitted: BTreeMap::new(),
             ended: Vec::new(),
             listeners: Vec::new(),
+            logged: Vec::new(),
         };
         for _ in 0..100 {
             alone.pass(Duration::from_millis(50));
@@ -209,7 +212,10 @@ impl Alone {
 
     fn carry_out(&mut self, action: Action, events: &mut Vec<Event>) {
         match action {
-            Action::Persist(write) => events.push(Event::LogPersisted { write: write.number }),
+            Action::Persist(write) => {
+                self.logged.extend(write.entries.iter().map(|entry| entry.data.clone()));
+                events.push(Event::LogPersisted { write: write.number });
+            }
             Action::Complete { session, token, completion } => {
                 if matches!(completion.data, Data::Progress { .. }) {
                     return;
@@ -864,6 +870,22 @@ fn a_message_that_is_backed_out_too_often_moves_when_the_queue_says_so() {
 }
 
 #[test]
+fn a_backout_queue_may_be_named_by_an_alias_and_not_by_one_that_leads_back() {
+    for (target, moves) in [("BACK", true), ("Q", false)] {
+        let mut alone = Alone::new();
+        define(&mut alone, ObjectKind::LocalQueue, "BACK", &[]);
+        define(&mut alone, ObjectKind::AliasQueue, "A", &[("TARGET", target)]);
+        let rules = [("BOTHRESH", "1"), ("BOQNAME", "A"), ("BACKOUT_MOVE", "YES")];
+        alone.ok(APP, Call::Admin(Admin::alter_local(&name("Q"), &rules)));
+        alone.put(APP, "poison");
+        assert_eq!(alone.get(APP, Get { syncpoint: true, ..get() }), Ok("poison".into()));
+        alone.ok(APP, Call::Backout);
+        let left = alone.get(APP, get());
+        assert_eq!(left, if moves { Err(Reason::NoMsgAvailable) } else { Ok("poison".into()) });
+    }
+}
+
+#[test]
 fn messages_expire_by_the_clock_of_the_log() {
     let mut alone = Alone::new();
     let mut brief = put("brief");
@@ -889,6 +911,23 @@ fn what_is_not_persistent_is_delivered_in_order_and_counted() {
     for text in ["one", "two", "three", "four"] {
         assert_eq!(alone.get(OTHER, get()), Ok(text.into()));
     }
+}
+
+#[test]
+fn who_deletes_with_a_handle_is_in_the_log_and_who_defined_is_kept() {
+    let mut alone = Alone::new();
+    define(&mut alone, ObjectKind::ModelQueue, "MODEL", &[("DEFTYPE", "PERMDYN")]);
+    let (dynamic, inquire) = ("MADE".to_string(), OpenOptions { inquire: true, ..OpenOptions::default() });
+    let (handle, queue) = (HandleId(7), name("MODEL"));
+    alone.ok(APP, Call::Open { handle, queue, options: inquire, dynamic, selector: None });
+    alone.ok(APP, Call::Close { handle, close: CloseOption::Delete });
+    alone.pass(Duration::from_millis(50));
+    let entries = alone.logged.iter().filter_map(|data| command::decode(data.clone(), Speaks::RELEASE).ok());
+    let commands: Vec<Command> = entries.flat_map(|(_, commands)| commands).collect();
+    let by_joe = |by: &By| (by.user.as_str(), by.application.as_str()) == ("joe", "app");
+    assert!(commands.iter().any(|command| matches!(command, Command::Delete { by, .. } if by_joe(by))));
+    let made = ObjectRef::new(ObjectKind::ModelQueue, "MODEL");
+    assert!(by_joe(&alone.replica.state.catalog().get(&made).unwrap().altered_by));
 }
 
 /// Opens it under the handle.

@@ -48,6 +48,15 @@ pub struct By {
     pub channel: String,
 }
 
+impl By {
+    /// Bytes of what it says.
+    pub fn weight(&self) -> usize {
+        let weight = self.user.len() + self.application.len() + self.address.len() + self.channel.len();
+        debug_assert!((weight == 0) == (*self == By::default()), "who is nobody weighs nothing");
+        weight
+    }
+}
+
 /// What SET does with a record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RecordAction {
@@ -70,6 +79,8 @@ pub struct Definition {
     /// By the clock of the log.
     pub created: WallTime,
     pub altered: WallTime,
+    /// Who altered it last, or defined it; nobody is known where the queue manager was older than version 3 then.
+    pub altered_by: By,
 }
 
 /// Why something cannot be set: MQ's reason, and a sentence.
@@ -322,7 +333,8 @@ impl Changes {
 impl Definition {
     pub fn new(object: ObjectRef) -> Definition {
         debug_assert!(object.key.is_empty() || object.kind.is_record(), "only records have keys");
-        Definition { object, settings: Settings::default(), created: WallTime(0), altered: WallTime(0) }
+        let (settings, altered_by) = (Settings::default(), By::default());
+        Definition { object, settings, created: WallTime(0), altered: WallTime(0), altered_by }
     }
 
     pub fn kind(&self) -> ObjectKind {
@@ -332,7 +344,7 @@ impl Definition {
     /// About the bytes that it takes in memory, and more than its encoding has: the same on every node.
     pub fn weight(&self) -> usize {
         let says: usize = self.settings.iter().map(|(_, value)| weight_of(value)).sum();
-        AROUND_BYTES + self.object.name.len() + self.object.key.len() + says
+        AROUND_BYTES + self.object.name.len() + self.object.key.len() + says + self.altered_by.weight()
     }
 
     /// Whether what an object is to become is not too much; one that becomes less always goes.

@@ -21,7 +21,7 @@ use crate::mqi::{
 };
 use crate::types::account::Figure;
 use crate::types::definition::{
-    self as selector, Changes, ObjectKind, ObjectRef, RecordAction, Value, sentence,
+    self as selector, By, Changes, ObjectKind, ObjectRef, RecordAction, Value, sentence,
 };
 use crate::types::{
     Body, CompletionCode, CorrelationId, Descriptor, FloatingAddress, GroupId, HandleId, InGroup, Membership,
@@ -435,7 +435,13 @@ pub fn object_details(view: &ObjectView) -> admin::ObjectDetails {
         created_ms: definition.created.0,
         altered_ms: definition.altered.0,
         status: view.queue.as_ref().map(queue_status),
+        altered_by: altered_by(&definition.altered_by),
     }
+}
+
+fn altered_by(by: &By) -> Option<admin::AlteredBy> {
+    let By { user, application, address, channel } = by.clone();
+    (*by != By::default()).then_some(admin::AlteredBy { user, application, address, channel })
 }
 
 pub fn session_details(view: &SessionView) -> admin::SessionDetails {
@@ -648,7 +654,6 @@ fn instance_status(view: &InstanceView, membership: &Membership) -> admin::Insta
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::WallTime;
     use crate::types::definition::{Definition, ObjectKind, ObjectRef, Settings};
     use wire::call::Call as Wire;
 
@@ -681,7 +686,7 @@ mod tests {
     fn status_has_of_a_listener_what_is_between_the_brackets() {
         let settings = Settings::default();
         let object = ObjectRef::new(ObjectKind::Listener, "L");
-        let listener = Definition { object, settings, created: WallTime(0), altered: WallTime(0) };
+        let listener = Definition { settings, ..Definition::new(object) };
         let queue_manager = ObjectName::new("QM").unwrap();
         let (state, reason) = (PortState::Stopped, String::new());
         let status = listener_status(&PortView { queue_manager, listener, state, reason, started_ms: 0 });
