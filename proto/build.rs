@@ -9,6 +9,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "trimaran/admin/v1/failover.proto",
         "trimaran/admin/v1/run.proto",
         "trimaran/admin/v1/admin.proto",
+        "trimaran/replica/v1/by.proto",
         "trimaran/replica/v1/command.proto",
         "trimaran/replica/v1/store.proto",
         "trimaran/replica/v1/peer.proto",

@@ -304,6 +304,7 @@ fn a_command_that_has_no_json_says_so_and_the_others_have_it() {
     let json =
         |arguments: &[&str]| serde_json::from_str::<serde_json::Value>(&shell.ok(arguments, "")).unwrap();
     assert_eq!(json(&["--json", "mqrc", "2053"])["name"], "Q_FULL");
+    assert_eq!(json(&["--json", "mqrc", "2090"])["name"], "WAIT_INTERVAL_ERROR");
     assert_eq!(json(&["--json", "dspmqver"])["name"], "Trimaran");
     let (code, text) = shell.fails(&["--json", "mqrc", "1"]);
     let report: serde_json::Value = serde_json::from_str(&text).expect("one JSON object");

@@ -346,7 +346,7 @@ async fn a_release_comes_goes_back_and_comes_again_under_load_and_is_there_for_g
     }
     let refused = upgrade(&[]);
     assert!(!refused.status.success(), "{}", text(&refused));
-    assert!(text(&refused).contains("node c speaks version 2 and not version 3"), "{}", text(&refused));
+    assert!(text(&refused).contains("Node c speaks version 2 and not version 3"), "{}", text(&refused));
 
     // All of them, one that is away, all the way back, and up again.
     roll(&mut cluster, THIS).await;

@@ -8,7 +8,8 @@ use toml::Spanned;
 
 use super::problems::Problems;
 use super::{Limits, LogOptions, Timing, TlsFiles, file, machine};
-use crate::replica::Placement;
+use crate::consensus;
+use crate::replica::{self, Placement};
 use crate::types::{NodeId, QueueManagerId, Share, Speaks, Version, limits};
 use crate::vip;
 
@@ -59,7 +60,9 @@ pub fn speaks(newest: Option<&Spanned<u32>>, problems: &mut Problems) -> Speaks 
 }
 
 pub fn timing(timing: &file::Timing, problems: &mut Problems) -> Timing {
-    let (mut heartbeat, mut election) = (100, 1250);
+    let default = |time: Duration| time.as_millis() as u64;
+    let mut heartbeat = default(consensus::Options::HEARTBEAT);
+    let mut election = default(consensus::Options::ELECTION);
     if let Some(profile) = &timing.profile {
         match profile.get_ref().as_str() {
             "normal" => {}
@@ -101,6 +104,8 @@ pub fn timing(timing: &file::Timing, problems: &mut Problems) -> Timing {
 pub fn limits(file: &file::Limits, queue_managers: usize, problems: &mut Problems) -> Limits {
     const MIB: u64 = 1 << 20;
     const GIB: u64 = 1 << 30;
+    const WINDOW_BYTES: u64 = replica::Options::WINDOW_BYTES as u64;
+    const LOG_RETAIN_BYTES: u64 = replica::Options::LOG_RETAIN_BYTES as u64;
     // On a large machine as much as on one of 4 GB: three nodes shall stay below 4 GB whatever clients do.
     let default = (machine::memory_bytes() / 2).clamp(256 * MIB, 2 * GIB);
     let memory_bytes = bytes(problems, "memory_bytes", &file.memory_bytes, default, 256 * MIB, 1024 * GIB);
@@ -108,12 +113,13 @@ pub fn limits(file: &file::Limits, queue_managers: usize, problems: &mut Problem
     let calls = Share::Calls.of(memory_bytes) / queue_managers.max(1) as u64;
     Limits {
         memory_bytes,
-        window_bytes: bytes(problems, "window_bytes", &file.window_bytes, 32 * MIB, MIB, 64 * GIB) as usize,
+        window_bytes: bytes(problems, "window_bytes", &file.window_bytes, WINDOW_BYTES, MIB, 64 * GIB)
+            as usize,
         log_retain_bytes: bytes(
             problems,
             "log_retain_bytes",
             &file.log_retain_bytes,
-            128 * MIB,
+            LOG_RETAIN_BYTES,
             0,
             1024 * GIB,
         ) as usize,

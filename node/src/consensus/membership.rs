@@ -191,6 +191,7 @@ mod tests {
             add_learners: learners.into(),
             remove: remove.into(),
             nodes: voters.iter().chain(learners).map(place).collect(),
+            by: None,
         }
     }
 

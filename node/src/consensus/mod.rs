@@ -111,13 +111,19 @@ impl Options {
     }
 }
 
+impl Options {
+    /// What these are unless a configuration says otherwise.
+    pub const HEARTBEAT: Duration = Duration::from_millis(100);
+    pub const ELECTION: Duration = Duration::from_millis(1250);
+}
+
 impl Default for Options {
     fn default() -> Options {
         Options {
             node: NodeId(0),
             seed: 0,
-            heartbeat: Duration::from_millis(100),
-            election: Duration::from_millis(1250),
+            heartbeat: Options::HEARTBEAT,
+            election: Options::ELECTION,
             election_spread: Duration::from_millis(250),
             tick: Duration::from_millis(50),
             lease_drift_percent: 10,

@@ -287,7 +287,6 @@ pub fn place(address: SocketAddr) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::WallTime;
     use crate::types::definition::{Changes, ObjectKind, ObjectRef, Settings, Value};
 
     /// A node that lets strangers in and may open many files.
@@ -297,7 +296,7 @@ mod tests {
         let mut settings = Settings::default();
         settings.merge(&Changes::parse(ObjectKind::Listener, said.iter().copied()).unwrap());
         let object = ObjectRef::new(ObjectKind::Listener, name);
-        Definition { object, settings, created: WallTime(0), altered: WallTime(0) }
+        Definition { settings, ..Definition::new(object) }
     }
 
     fn named_address(address: &str) -> Changes {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Admin, Operate};
+use crate::types::definition::Changes;
 use crate::types::{
     HandleId, Message, MessageSelector, ObjectName, ProducerSequence, Selection, Token, UnitId,
 };
@@ -21,6 +22,11 @@ pub enum Call {
         dynamic: String,
         /// Gets and browses by this handle are about messages that it selects, and no others.
         selector: Option<Arc<MessageSelector>>,
+    },
+    /// MQOPEN of the queue manager itself, so that it can be inquired. Its handle is one of the session's.
+    OpenManager {
+        handle: HandleId,
+        options: OpenOptions,
     },
     /// MQCLOSE.
     Close {
@@ -49,9 +55,14 @@ pub enum Call {
         /// How many units had been decided before its commit was sent, as far as its program knows; 0 else.
         units_decided: u64,
     },
-    /// MQINQ.
+    /// MQINQ. Of an alias these are its own attributes.
     Inquire {
         handle: HandleId,
+    },
+    /// MQSET. Of an alias these are its own attributes.
+    Set {
+        handle: HandleId,
+        changes: Changes,
     },
     Ping,
     Admin(Admin),
@@ -85,10 +96,28 @@ pub struct OpenOptions {
     pub input: bool,
     /// MQOO_INPUT_EXCLUSIVE: nobody else may have it open for `input`, else 2042. With `input` only.
     pub exclusive: bool,
+    /// MQOO_INPUT_AS_Q_DEF: exclusive where DEFSOPT of the queue says so; with `input`.
+    pub as_defined: bool,
     /// MQOO_BROWSE: to look at messages. The handle has a browse cursor of its own.
     pub browse: bool,
     /// MQOO_INQUIRE: to ask for its attributes.
     pub inquire: bool,
+    pub set: bool,
+    /// What puts by the handle may say of who their message is from.
+    pub context: Context,
+    /// MQOO_ALTERNATE_USER_AUTHORITY: leave is asked for it, and the rights stay those of the session's user.
+    pub alternate_user: bool,
+}
+
+/// What is set of the context of a message, beside what its session says (MQOO_SET_*, MQPMO_SET_*).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Context {
+    #[default]
+    Default,
+    /// Whose message it is: user, accounting token, application's data of it.
+    Identity,
+    /// That, and which program put it.
+    All,
 }
 
 /// What becomes of a dynamic queue when its handle is closed (MQCO_*). A temporary one goes with the handle that made it
@@ -117,6 +146,8 @@ pub struct Put {
     pub producer: Option<ProducerSequence>,
     /// What cannot be placed goes to the dead-letter queue with an MQDLH; outside syncpoint only.
     pub dead_letter: bool,
+    /// What the program asks leave to say of its context. Over gRPC no leave is asked for it.
+    pub context: Context,
 }
 
 /// Where a message is put.

@@ -1,10 +1,15 @@
 //! What a call may be, whatever protocol brought it: lengths of ids, options, and what excludes what. A mistake has one
 //! reason and one sentence. What a call may *do* depends on the queue manager's state, and is the mind's.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
-use super::{Admin, Call, Get, OpenOptions, Operate, Put, PutTarget, Refusal};
-use crate::types::{InGroup, ProducerId, ProducerSequence, Reason, UnitId, limits, message_flags};
+use super::{Admin, Call, Context, Get, OpenOptions, Operate, Put, PutTarget, Refusal, Wait};
+use crate::types::definition::{Changes, INHIBIT_GET, INHIBIT_PUT, ObjectKind, Value, sentence};
+use crate::types::{
+    InGroup, ObjectName, ProducerId, ProducerSequence, Reason, UnitId, limits, message_flags,
+};
 
 /// What a call without a body counts for, in bytes: all that is kept of it until it is answered, by its listener and by the mind. Of
 /// a get that waits these are its flight, itself and its places in six indexes, 900 bytes by measurement; of a put its descriptor and
@@ -64,13 +69,70 @@ impl OpenOptions {
     /// # Errors
     /// 2046 when nothing is asked for, or exclusive use of something else than input.
     pub fn check(&self) -> Result<(), Refusal> {
-        if !(self.output || self.input || self.browse || self.inquire) {
-            return Err(options("An open asks for at least one of output, input, browse and inquire."));
+        if !(self.output || self.input || self.browse || self.inquire || self.set) {
+            return Err(options("An open asks for at least one of output, input, browse, inquire and set."));
         }
         if self.exclusive && !self.input {
             return Err(options("Exclusive goes with input only."));
         }
         Ok(())
+    }
+
+    /// Whether messages can be selected by what is opened so.
+    ///
+    /// # Errors
+    /// 2516 unless it is opened for input or browse.
+    pub fn check_selector(&self) -> Result<(), Refusal> {
+        match self.input || self.browse {
+            true => Ok(()),
+            false => Err(Reason::SelectorInvalidForType.into()),
+        }
+    }
+
+    /// Whether the queue manager itself can be opened so.
+    ///
+    /// # Errors
+    /// 2045 for anything but inquire.
+    pub fn check_manager(&self) -> Result<(), Refusal> {
+        let inquires = OpenOptions { inquire: self.inquire, ..OpenOptions::default() };
+        if *self != inquires {
+            let detail = "The queue manager itself is opened for inquire and nothing else.";
+            return Err(Refusal::because(Reason::OptionNotValidForType, detail));
+        }
+        debug_assert!(self.check_selector().is_err(), "nothing is selected from the queue manager itself");
+        Ok(())
+    }
+
+    /// Whether a put by this handle may set so much of its context.
+    ///
+    /// # Errors
+    /// 2095, 2096.
+    pub fn check_context(&self, context: Context) -> Result<(), Reason> {
+        if context <= self.context {
+            return Ok(());
+        }
+        debug_assert_ne!(context, Context::Default, "what the session says of itself needs no leave");
+        match context {
+            Context::All => Err(Reason::NotOpenForSetAll),
+            _ => Err(Reason::NotOpenForSetIdent),
+        }
+    }
+}
+
+impl Wait {
+    /// As MQ's wait intervals and our own clients say it: milliseconds, or -1 without limit.
+    ///
+    /// # Errors
+    /// 2090 below -1.
+    pub fn of_ms(ms: i32) -> Result<Wait, Refusal> {
+        let wait = match ms {
+            -1 => Wait::Forever,
+            0 => Wait::No,
+            1.. => Wait::For(Duration::from_millis(ms as u64)),
+            _ => return Err(Reason::WaitIntervalError.into()),
+        };
+        debug_assert_ne!(wait, Wait::For(Duration::ZERO), "who waits waits for some time");
+        Ok(wait)
     }
 }
 
@@ -103,6 +165,20 @@ impl Put {
     }
 }
 
+/// The queue that a program names to open it or to put to it.
+///
+/// # Errors
+/// 2085, as MQ has it, also where no queue can have the name.
+pub fn queue_named(name: &str) -> Result<ObjectName, Refusal> {
+    let named = ObjectName::new(name)
+        .map_err(|error| Refusal::because(Reason::UnknownObjectName, sentence(&error.to_string())));
+    debug_assert!(
+        named.as_ref().map_or(true, |named| named.as_str() == name),
+        "a queue is looked for under the name that was said"
+    );
+    named
+}
+
 /// # Errors
 /// 2031 when a body of so many bytes is longer than any queue takes.
 pub fn check_body(bytes: usize) -> Result<(), Refusal> {
@@ -127,6 +203,23 @@ impl Get {
     }
 }
 
+/// What MQSET sets: whether gets and puts are inhibited, and nothing else.
+fn check_set(changes: &Changes) -> Result<(), Reason> {
+    for (selector, value) in changes.iter() {
+        let is_set = matches!(selector, INHIBIT_GET | INHIBIT_PUT);
+        debug_assert!(
+            !is_set || ObjectKind::LocalQueue.attribute(selector).is_some(),
+            "what is set is an attribute of queues"
+        );
+        match value {
+            _ if !is_set => return Err(Reason::SelectorError),
+            None | Some(Value::Number(0 | 1)) => {}
+            Some(_) => return Err(Reason::InhibitValueError),
+        }
+    }
+    Ok(())
+}
+
 impl Call {
     /// # Errors
     /// What is wrong with the call whatever the state of the queue manager is.
@@ -134,11 +227,10 @@ impl Call {
         match self {
             Call::Open { options, selector, .. } => {
                 options.check()?;
-                match selector.is_some() && !(options.input || options.browse) {
-                    true => Err(Reason::SelectorInvalidForType.into()),
-                    false => Ok(()),
-                }
+                selector.as_ref().map_or(Ok(()), |_| options.check_selector())
             }
+            Call::OpenManager { options, .. } => options.check_manager(),
+            Call::Set { changes, .. } => Ok(check_set(changes)?),
             Call::Put(put) => put.check(),
             Call::Get(get) => get.check(),
             Call::Commit { unit, .. } => unit.as_ref().map_or(Ok(()), UnitId::check),
@@ -161,8 +253,9 @@ impl Call {
             Call::Get(get) => !get.is_in_unit(false) && !get.mode.is_browse(),
             Call::Admin(Admin::Display { .. } | Admin::Sessions { .. })
             | Call::Operate(Operate::Status | Operate::Failovers { .. }) => false,
-            Call::Commit { .. } | Call::Admin(_) | Call::Operate(_) => true,
+            Call::Commit { .. } | Call::Set { .. } | Call::Admin(_) | Call::Operate(_) => true,
             Call::Open { .. }
+            | Call::OpenManager { .. }
             | Call::Close { .. }
             | Call::CancelGet { .. }
             | Call::Backout
@@ -184,7 +277,7 @@ impl Call {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mqi::{GetMode, PutTarget};
+    use crate::mqi::GetMode;
     use crate::types::HandleId;
 
     fn put() -> Put {
@@ -196,7 +289,39 @@ mod tests {
             logical_order: false,
             producer: None,
             dead_letter: false,
+            context: Context::Default,
         }
+    }
+
+    #[test]
+    fn what_a_handle_was_not_opened_for_has_one_reason_each() {
+        let inquires = OpenOptions { inquire: true, ..OpenOptions::default() };
+        let sets_identity =
+            OpenOptions { output: true, context: Context::Identity, ..OpenOptions::default() };
+        assert_eq!(inquires.check_manager(), Ok(()));
+        assert_eq!(
+            OpenOptions { browse: true, ..inquires }.check_manager().unwrap_err().reason.number(),
+            2045
+        );
+        assert_eq!(inquires.check_selector().unwrap_err().reason.number(), 2516);
+        assert_eq!(sets_identity.check_context(Context::Identity), Ok(()));
+        assert_eq!(sets_identity.check_context(Context::All), Err(Reason::NotOpenForSetAll));
+        assert_eq!(inquires.check_context(Context::Identity), Err(Reason::NotOpenForSetIdent));
+        assert_eq!(Wait::of_ms(-2).unwrap_err().reason, Reason::WaitIntervalError);
+        assert_eq!(Wait::of_ms(-1), Ok(Wait::Forever));
+    }
+
+    #[test]
+    fn a_set_inhibits_and_nothing_else() {
+        let set = |changes: Changes| Call::Set { handle: HandleId(1), changes }.check();
+        let kind = ObjectKind::LocalQueue;
+        assert_eq!(
+            set(Changes::default().with(kind, "GET", "DISABLED").with(kind, "PUT", "ENABLED")),
+            Ok(())
+        );
+        assert_eq!(set(Changes::default().with(kind, "MAXDEPTH", 1)).unwrap_err().reason.number(), 2067);
+        let wrong = [(INHIBIT_GET, Some(Value::Number(2)))].into_iter().collect();
+        assert_eq!(set(wrong).unwrap_err().reason.number(), 2020);
     }
 
     #[test]

@@ -39,10 +39,7 @@ pub enum Data {
         /// Of a duplicate: whatever else the first answer said is not known.
         only_id_known: bool,
     },
-    /// A queue was made from the model that was opened.
-    Opened {
-        queue: ObjectName,
-    },
+    Opened(Opened),
     Got {
         message: Box<Message>,
         body_length: usize,
@@ -58,8 +55,8 @@ pub enum Data {
         /// Nothing was known of it before it was asked for: that settled it.
         sealed: bool,
     },
-    /// The queue as inquired (MQINQ).
-    Queues(Vec<QueueView>),
+    /// What a handle stands for, as inquired (MQINQ).
+    Inquired(Box<ObjectView>),
     /// What is displayed, by kind and name.
     Objects(Vec<ObjectView>),
     /// Who is connected, in the order in which they came.
@@ -87,11 +84,25 @@ pub struct KeptFailovers {
     pub canary: Option<Canary>,
 }
 
-/// An object or record as displayed.
+/// What a program is told of a queue that it has opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// The queue that was made, if it was a model that was opened.
+    pub made: Option<ObjectName>,
+    /// Where the messages are.
+    pub resolved: ObjectName,
+    /// Whether messages are persistent that do not say: as the name says by which it was opened.
+    pub defpsist: bool,
+    /// What clients do that do not say: DEFREADA and DEFPRESP of the queue, by MQ's numbers.
+    pub read_ahead: i32,
+    pub put_response: i32,
+}
+
+/// An object or record as displayed or inquired.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ObjectView {
     pub definition: Definition,
-    /// Of a local queue.
+    /// Of a local queue; where another name of one is inquired, of the queue that it stands for.
     pub queue: Option<QueueView>,
 }
 

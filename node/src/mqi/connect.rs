@@ -5,13 +5,16 @@ use std::sync::Arc;
 
 use super::Refusal;
 use super::secured::Secured;
-use crate::types::{ObjectName, Reason};
+use crate::types::{Authenticated, ObjectName, Reason};
 
 /// Who is calling, as the listener established it. Stays with the session for as long as it lasts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
-    /// At most 12 characters go into the message's UserIdentifier.
+    /// Whose rights it asks for: at most 12 characters go into the message's UserIdentifier. Another one than was checked where
+    /// the channel says so (MCAUSER).
     pub user: String,
+    /// Whom its listener, or whoever checks passwords for it, has found it to be; None where nothing was checked.
+    pub authenticated: Option<Authenticated>,
     /// The name in the certificate that was shown.
     pub certificate: Option<String>,
     /// Where the connection comes from; None for what comes from inside the node.

@@ -13,7 +13,7 @@ mod check;
 
 pub use admin::*;
 pub use call::*;
-pub use check::check_body;
+pub use check::{check_body, queue_named};
 pub use completion::*;
 pub use connect::{ChannelTerms, Connect, Identity, Purpose, Terms};
 pub use groups::{GroupCall, Groups, PutPlace, Which};

@@ -18,7 +18,7 @@ impl Refusal {
     pub fn because(reason: Reason, detail: impl Into<String>) -> Refusal {
         debug_assert_ne!(reason, Reason::None, "what is refused has a reason");
         let detail = detail.into();
-        debug_assert!(!detail.is_empty(), "who says more than the reason says something");
+        debug_assert!(detail.ends_with('.'), "what is said beside a reason are sentences: {detail}");
         Refusal { reason, detail: Some(detail) }
     }
 

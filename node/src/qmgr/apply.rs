@@ -135,14 +135,14 @@ impl QueueManager {
             Command::SealUnit { unit, units_decided } => self.apply_seal_unit(unit, units_decided),
             Command::StageBody { number, data } => self.apply_stage_body(number, data),
             Command::DropStaged(numbers) => self.apply_drop_staged(numbers),
-            Command::Define { object, like, replace, changes, by: _ } => {
-                self.apply_define(object, &like, replace, &changes, applied)
+            Command::Define { object, like, replace, changes, by } => {
+                self.apply_define(object, &like, replace, (&changes, by), applied)
             }
-            Command::Alter { object, changes, by: _ } => self.apply_alter(&object, &changes, applied),
+            Command::Alter { object, changes, by } => self.apply_alter(&object, (&changes, by), applied),
             Command::Delete { object, purge, by: _ } => self.apply_delete(&object, purge, applied),
             Command::Clear { object, by: _ } => self.apply_clear(&object, applied),
-            Command::SetRecord { record, action, changes, by: _ } => {
-                self.apply_set_record(record, action, &changes, applied)
+            Command::SetRecord { record, action, changes, by } => {
+                self.apply_set_record(record, action, (&changes, by), applied)
             }
             Command::BeginTerm { leader } => {
                 if let Some((node, term)) = leader.filter(|_| self.version >= Version::RECORDS) {
@@ -156,7 +156,7 @@ impl QueueManager {
                 );
                 dropped
             }
-            Command::Raise { to, leader: (node, term) } => {
+            Command::Raise { to, leader: (node, term), by: _ } => {
                 if self.version < Version::RECORDS && to >= Version::RECORDS {
                     self.failovers.begin(node, term, self.at);
                 }
@@ -171,11 +171,11 @@ impl QueueManager {
                 self.failovers.account(term, account);
                 Ok(Verdict::Done)
             }
-            Command::Maintain { node, begins: true } => {
+            Command::Maintain { node, begins: true, by: _ } => {
                 self.maintained.insert(node);
                 Ok(Verdict::Done)
             }
-            Command::Maintain { node, begins: false } => {
+            Command::Maintain { node, begins: false, by: _ } => {
                 self.maintained.remove(&node);
                 Ok(Verdict::Done)
             }

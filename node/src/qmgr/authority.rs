@@ -1,8 +1,10 @@
 //! Who may do what: one decision, from replicated facts alone, so that it is the same on every node and after a failover.
 
+use std::net::SocketAddr;
+
 use super::QueueManager;
 use crate::types::definition::ObjectRef;
-use crate::types::{ObjectName, Reason};
+use crate::types::{Authenticated, ObjectName, Proof, Reason};
 
 /// What is done, in the words of MQ's authorities (setmqaut).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +19,14 @@ pub enum Access {
     Browse,
     /// +inq
     Inquire,
+    /// +set
+    Set,
+    /// +setid
+    SetIdentityContext,
+    /// +setall
+    SetAllContext,
+    /// +altusr
+    AlternateUser,
     /// +dsp
     Display,
     /// +crt
@@ -29,6 +39,21 @@ pub enum Access {
     Clear,
     /// +ctrl
     Control,
+}
+
+/// Who does it: all that is known of a session, whichever of it a rule asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct Who<'a> {
+    /// Whose rights it has.
+    pub user: &'a str,
+    /// Whom somebody outside the mind has checked it to be, and how.
+    pub authenticated: Option<&'a Authenticated>,
+    /// The name in the certificate that was shown.
+    pub certificate: Option<&'a str>,
+    /// None for what comes from inside the node.
+    pub address: Option<SocketAddr>,
+    pub channel: Option<&'a ObjectName>,
+    pub application: &'a str,
 }
 
 /// What it is done to.
@@ -55,9 +80,16 @@ impl QueueManager {
     ///
     /// # Errors
     /// 2035.
-    pub fn may(&self, user: &str, object: Object<'_>, access: Access) -> Result<(), Reason> {
-        // There are no records of authorities: who was let in by a listener may do everything.
-        let _ = (user, object, access);
+    pub fn may(&self, who: &Who<'_>, object: Object<'_>, access: Access) -> Result<(), Reason> {
+        debug_assert!(
+            access != Access::Connect || matches!(object, Object::QueueManager),
+            "a program connects to the queue manager"
+        );
+        if who.authenticated.is_some_and(|checked| checked.how == Proof::WrongPassword) {
+            return Err(Reason::NotAuthorized);
+        }
+        // There are no records of authorities: who was let in by a listener may do everything else.
+        let _ = (object, access);
         Ok(())
     }
 }

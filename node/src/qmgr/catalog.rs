@@ -13,9 +13,9 @@ use super::digest::Digest;
 use super::rules::{AliasRules, AliasWords, ManagerRules, QueueRules};
 use super::{Applied, Queue, QueueManager, Verdict};
 use crate::types::definition::{
-    self as selector, Changes, Definition, Fault, ObjectKind, ObjectRef, RecordAction, Settings, Value,
+    self as selector, By, Changes, Definition, Fault, ObjectKind, ObjectRef, RecordAction, Settings, Value,
 };
-use crate::types::{ObjectName, QueueId, Reason, WallTime, limits};
+use crate::types::{ObjectName, QueueId, Reason, Version, WallTime, limits};
 
 /// Definitions by what they define.
 #[derive(Debug)]
@@ -192,6 +192,8 @@ impl Catalog {
         self.others.range(first..).map(|(_, definition)| definition)
     }
 
+    /// The local queue of this name, where nothing else will do: for administrators' commands, and for DEADQ, which names a local
+    /// queue in MQ too. What a program names is resolved ([`Catalog::resolve`]).
     pub fn queue_id(&self, name: &ObjectName) -> Option<QueueId> {
         let entry = self.queues.get(name)?;
         debug_assert_eq!(
@@ -207,7 +209,8 @@ impl Catalog {
         self.queues.iter().filter_map(|(name, entry)| Some((name, entry.id?)))
     }
 
-    /// The queue that a program means by this name. The one place where names of queues are looked up.
+    /// The queue that a program means by this name, or an administrator by BOQNAME: the one place where one name stands for
+    /// another. A model stands for no queue; whoever opens one asks for it first ([`Catalog::model`]).
     ///
     /// # Errors
     /// MQ's reason, with a sentence where the name is there and leads nowhere.
@@ -340,7 +343,12 @@ impl Catalog {
         self.digest.take(fact(definition, id));
     }
 
-    fn alter(&mut self, object: &ObjectRef, changes: &Changes, at: WallTime) -> Option<&Definition> {
+    fn alter(
+        &mut self,
+        object: &ObjectRef,
+        changes: &Changes,
+        (at, by): (WallTime, By),
+    ) -> Option<&Definition> {
         let (mut digest, mut weight) = (self.digest, self.weight);
         let mut alias = None;
         let (definition, id) = match object.kind {
@@ -361,7 +369,7 @@ impl Catalog {
         }
         weight -= definition.weight() as u64;
         definition.settings.merge(changes);
-        definition.altered = at;
+        (definition.altered, definition.altered_by) = (at, by);
         weight += definition.weight() as u64;
         alias.into_iter().for_each(|alias| *alias = AliasRules::of(definition));
         if is_counted {
@@ -463,7 +471,7 @@ impl QueueManager {
         object: ObjectRef,
         like: &str,
         replace: bool,
-        changes: &Changes,
+        (changes, by): (&Changes, By),
         applied: &mut Applied,
     ) -> Result<Verdict, Reason> {
         if object.kind == ObjectKind::QueueManager || object.kind.is_record() {
@@ -482,6 +490,7 @@ impl QueueManager {
             settings,
             created: before.unwrap_or(self.at),
             altered: self.at,
+            altered_by: self.kept_by(by),
             ..Definition::new(object)
         };
         if before.is_none() && !self.has_room_for(definition.kind()) {
@@ -497,6 +506,11 @@ impl QueueManager {
                 Ok(Verdict::Done)
             }
         }
+    }
+
+    /// Who is said to have altered a definition. What an older queue manager keeps is what the release before can read.
+    fn kept_by(&self, by: By) -> By {
+        if self.version >= Version::RECORDS { by } else { By::default() }
     }
 
     fn has_room_for(&self, kind: ObjectKind) -> bool {
@@ -545,12 +559,12 @@ impl QueueManager {
     pub(super) fn apply_alter(
         &mut self,
         object: &ObjectRef,
-        changes: &Changes,
+        (changes, by): (&Changes, By),
         applied: &mut Applied,
     ) -> Result<Verdict, Reason> {
-        let at = self.at;
+        let altered = (self.at, self.kept_by(by));
         self.note_behind(object, applied);
-        let Some(definition) = self.catalog.alter(object, changes, at) else {
+        let Some(definition) = self.catalog.alter(object, changes, altered) else {
             return Err(Reason::UnknownObjectName);
         };
         applied.looks = looks(definition);
@@ -671,7 +685,7 @@ impl QueueManager {
         &mut self,
         record: ObjectRef,
         action: RecordAction,
-        changes: &Changes,
+        (changes, by): (&Changes, By),
         applied: &mut Applied,
     ) -> Result<Verdict, Reason> {
         if !record.kind.is_record() {
@@ -698,8 +712,9 @@ impl QueueManager {
             self.forget(&record);
             return Ok(Verdict::Done);
         };
+        let (altered, altered_by) = (self.at, self.kept_by(by));
         let definition =
-            Definition { settings, created, altered: self.at, ..Definition::new(record.clone()) };
+            Definition { settings, created, altered, altered_by, ..Definition::new(record.clone()) };
         self.unwritten.definitions.insert(record);
         self.catalog.insert(definition, None);
         Ok(Verdict::Done)
@@ -770,8 +785,27 @@ impl QueueManager {
 mod tests {
     use super::*;
     use crate::qmgr::Command;
-    use crate::types::QueueManagerId;
-    use crate::types::definition::By;
+    use crate::types::{NodeId, QueueManagerId, Term};
+
+    #[test]
+    fn a_definition_says_who_altered_it_from_the_version_on_that_keeps_it() {
+        let mut manager = QueueManager::new(QueueManagerId(1), ObjectName::new("QM").unwrap());
+        let by = |user: &str| By { user: user.into(), address: "10.0.0.1:5000".into(), ..By::default() };
+        let alter = |user: &str| Command::Alter {
+            object: ObjectRef::manager(),
+            changes: Changes::default().with(ObjectKind::QueueManager, "MAXUMSGS", 5),
+            by: by(user),
+        };
+        manager.apply(alter("ann"));
+        assert_eq!(manager.catalog().manager().altered_by, By::default());
+        manager.apply(Command::Raise { to: Version::RECORDS, leader: (NodeId(1), Term(1)), by: by("op") });
+        manager.apply(alter("joe"));
+        assert_eq!(manager.catalog().manager().altered_by, by("joe"));
+        let wire = super::super::definition_codec::definition_to_wire(manager.catalog().manager());
+        let read = super::super::definition_codec::definition_from_wire(Some(wire)).unwrap();
+        assert_eq!(&read, manager.catalog().manager());
+        assert_eq!(manager.catalog().check(), Ok(()));
+    }
 
     fn set(action: RecordAction, users: impl Iterator<Item = String>) -> Command {
         let users = Changes::default().with_value(3568, Value::List(users.collect()));

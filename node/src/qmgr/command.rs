@@ -90,11 +90,14 @@ pub enum Command {
         to: Version,
         /// Who serves, and in which term: records begin with it.
         leader: (NodeId, Term),
+        /// Nobody where a new queue manager begins with it.
+        by: By,
     },
     /// The node is in maintenance from here on, or is not any more.
     Maintain {
         node: NodeId,
         begins: bool,
+        by: By,
     },
     /// The queue manager is started or ended.
     Run {
@@ -683,10 +686,13 @@ fn put_command(command: Command, into: &mut BytesMut, begin: impl FnOnce(usize, 
         Command::Account { term, account } => {
             Kind::Account(wire::Account { term: term.0, account: Some(account) })
         }
-        Command::Raise { to, leader: (node, term) } => {
-            Kind::Raise(wire::Raise { version: to.0, node: node.0, term: term.0 })
+        Command::Raise { to, leader: (node, term), by } => {
+            let by = Some(codec::by_to_wire(by));
+            Kind::Raise(wire::Raise { version: to.0, node: node.0, term: term.0, by })
         }
-        Command::Maintain { node, begins } => Kind::Maintain(wire::Maintain { node: node.0, begins }),
+        Command::Maintain { node, begins, by } => {
+            Kind::Maintain(wire::Maintain { node: node.0, begins, by: Some(codec::by_to_wire(by)) })
+        }
         Command::Run { state, by } => {
             Kind::Run(wire::Run { state: run_state_to_wire(state).into(), by: Some(codec::by_to_wire(by)) })
         }
@@ -760,11 +766,13 @@ fn from_wire(command: wire::Command, speaks: Speaks) -> Result<Command, DecodeEr
         Kind::Raise(raise) => {
             let to = Version(raise.version);
             speaks.check("what it raises the queue manager to", to)?;
-            Command::Raise { to, leader: leader_from_wire(raise.node, raise.term)? }
+            let (leader, by) = (leader_from_wire(raise.node, raise.term)?, codec::by_from_wire(raise.by));
+            Command::Raise { to, leader, by }
         }
         Kind::Maintain(wire::Maintain { node: 0, .. }) => return Err(DecodeError::Field("node")),
         Kind::Maintain(maintain) => {
-            Command::Maintain { node: NodeId(maintain.node), begins: maintain.begins }
+            let by = codec::by_from_wire(maintain.by);
+            Command::Maintain { node: NodeId(maintain.node), begins: maintain.begins, by }
         }
         Kind::Run(run) => Command::Run {
             state: run_state_from_wire(run.state).ok_or(DecodeError::Field("state"))?,
@@ -871,6 +879,28 @@ mod tests {
     use crate::types::Persistence;
     use crate::types::definition::ObjectKind;
 
+    fn by() -> By {
+        By {
+            user: "joe".into(),
+            application: "test".into(),
+            address: "10.0.0.1:5000".into(),
+            channel: "APP.SVRCONN".into(),
+        }
+    }
+
+    /// What the release wrote that did not say by whom.
+    #[test]
+    fn a_raise_and_a_maintenance_by_nobody_are_read() {
+        let raise = Kind::Raise(wire::Raise { version: 3, node: 2, term: 3, by: None });
+        let maintain = Kind::Maintain(wire::Maintain { node: 2, begins: true, by: None });
+        let commands = [raise, maintain].map(|kind| wire::Command { command: Some(kind) });
+        let batch = wire::Batch { version: 3, at_ms: 1, commands: commands.to_vec() };
+        let (_, read) = decode(batch.encode_to_vec().into(), Speaks::RELEASE).unwrap();
+        let by = By::default();
+        let raise = Command::Raise { to: Version::RECORDS, leader: (NodeId(2), Term(3)), by: by.clone() };
+        assert_eq!(read, [raise, Command::Maintain { node: NodeId(2), begins: true, by }]);
+    }
+
     #[test]
     fn a_batch_comes_back_as_it_was_and_bodies_are_slices_of_it() {
         let message = Message {
@@ -926,16 +956,11 @@ mod tests {
                     "MAXUMSGS",
                     5,
                 ),
-                by: By {
-                    user: "joe".into(),
-                    application: "test".into(),
-                    address: "10.0.0.1:5000".into(),
-                    channel: "APP.SVRCONN".into(),
-                },
+                by: by(),
             },
             Command::BeginTerm { leader: None },
-            Command::Raise { to: Version::RECORDS, leader: (NodeId(2), Term(3)) },
-            Command::Maintain { node: NodeId(2), begins: true },
+            Command::Raise { to: Version::RECORDS, leader: (NodeId(2), Term(3)), by: by() },
+            Command::Maintain { node: NodeId(2), begins: true, by: by() },
             Command::Run { state: RunState::EndedImmediately, by: By::default() },
             Command::Register(Box::new(Registered {
                 name: "QM2".into(),
@@ -990,7 +1015,7 @@ mod tests {
         assert!(read(removal.clone(), Version::RECORDS, old).is_err());
         assert_eq!(read(removal.clone(), Version::FIRST, old), Ok(vec![removal]));
         // The entry that raises is written in the version before.
-        let raise = Command::Raise { to: Version::RECORDS, leader: (NodeId(2), Term(3)) };
+        let raise = Command::Raise { to: Version::RECORDS, leader: (NodeId(2), Term(3)), by: by() };
         assert_eq!(read(raise.clone(), Version::FIRST, new), Ok(vec![raise.clone()]));
         assert!(read(raise, Version::FIRST, old).is_err());
         let unknown = wire::Batch { version: 2, at_ms: 0, commands: vec![wire::Command { command: None }] };
@@ -1001,7 +1026,7 @@ mod tests {
     #[test]
     fn an_entry_that_no_leader_writes_is_refused() {
         let begin = |node, term| Kind::BeginTerm(wire::BeginTerm { node, term });
-        let raise = |node, term| Kind::Raise(wire::Raise { version: 3, node, term });
+        let raise = |node, term| Kind::Raise(wire::Raise { version: 3, node, term, by: None });
         let read = |version, kind| {
             let command = wire::Command { command: Some(kind) };
             let batch = wire::Batch { version, at_ms: 0, commands: vec![command] };

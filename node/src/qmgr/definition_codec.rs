@@ -20,6 +20,8 @@ pub(super) fn definition_to_wire(definition: &Definition) -> wire::Definition {
         settings: settings.map(|(selector, value)| setting(selector, Some(value))).collect(),
         created_ms: definition.created.0,
         altered_ms: definition.altered.0,
+        altered_by: (definition.altered_by != By::default())
+            .then(|| by_to_wire(definition.altered_by.clone())),
     }
 }
 
@@ -33,6 +35,7 @@ pub(super) fn definition_from_wire(definition: Option<wire::Definition>) -> Resu
         settings: settings.collect::<Result<_, Invalid>>()?,
         created: WallTime(definition.created_ms),
         altered: WallTime(definition.altered_ms),
+        altered_by: by_from_wire(definition.altered_by),
         ..Definition::new(object_from_wire(definition.object)?)
     })
 }
@@ -97,7 +100,7 @@ fn value_from_wire(value: Option<wire::Value>) -> Result<Option<Value>, Invalid>
     }
 }
 
-pub(super) fn by_to_wire(by: By) -> wire::By {
+pub fn by_to_wire(by: By) -> wire::By {
     wire::By { user: by.user, application: by.application, address: by.address, channel: by.channel }
 }
 

@@ -286,7 +286,11 @@ mod tests {
         assert!(manager.open_failover(Term(3)).is_none());
         let account = Command::Account { term: Term(3), account: crash() };
         assert_eq!(manager.apply(account).verdict, Err(Reason::FunctionNotSupported));
-        let raise = Command::Raise { to: Version::RECORDS, leader: (NodeId(2), Term(3)) };
+        let raise = Command::Raise {
+            to: Version::RECORDS,
+            leader: (NodeId(2), Term(3)),
+            by: crate::types::definition::By::default(),
+        };
         assert_eq!(manager.apply(raise).verdict, Ok(Verdict::Done));
         assert!(manager.open_failover(Term(3)).is_some(), "records begin with it");
         assert_eq!(manager.apply(begin(3)).verdict, Ok(Verdict::Done), "and once a term");

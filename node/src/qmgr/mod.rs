@@ -43,9 +43,10 @@ mod rows;
 mod check;
 
 pub use applied::{Applied, Removed, Verdict};
-pub use authority::{Access, Object};
+pub use authority::{Access, Object, Who};
 pub use catalog::{Catalog, Target, set_record};
 pub use command::{BatchEncoder, Command, DecodeError, Place, Removal, Report};
+pub use definition_codec::by_to_wire;
 pub use expiries::Due;
 pub use groups::Groups;
 pub use keys::PackKey;
@@ -247,6 +248,17 @@ impl QueueManager {
 
     pub fn deadq(&self) -> Option<&ObjectName> {
         self.rules.deadq.as_ref()
+    }
+
+    /// Handles that a session may have.
+    pub fn maxhands(&self) -> usize {
+        debug_assert!(self.rules.maxhands > 0, "a session may open something");
+        self.rules.maxhands
+    }
+
+    /// Bytes of the longest body that any queue takes.
+    pub fn maxmsgl(&self) -> usize {
+        self.rules.maxmsgl
     }
 
     pub fn maxumsgs(&self) -> u32 {

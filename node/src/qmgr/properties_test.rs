@@ -186,7 +186,37 @@ fn first_commands() -> [Command; 2] {
         changes: Changes::default(),
         by: By::default(),
     };
-    [define, Command::Raise { to: Version::RECORDS, leader: (NodeId(1), Term(2)) }]
+    [define, Command::Raise { to: Version::RECORDS, leader: (NodeId(1), Term(2)), by: By::default() }]
+}
+
+#[test]
+fn a_repetition_in_a_unit_that_makes_the_first_time_forgotten_is_one_all_the_same() {
+    let mut manager = QueueManager::new(QueueManagerId(7), ObjectName::new("QM").unwrap());
+    manager.set_retention(little());
+    let descriptor =
+        Descriptor { priority: Some(0), persistence: Persistence::Persistent, ..Descriptor::default() };
+    let place = |queue, producer: &'static [u8]| {
+        let producer = ProducerId(Bytes::from_static(producer));
+        let producer = Some(ProducerSequence { producer, sequence: 1, repeated: false });
+        let message = Box::new(Message { descriptor: descriptor.clone(), ..Message::default() });
+        Place {
+            queue: QueueId(queue),
+            message,
+            unique: None,
+            producer,
+            warning: None,
+            staged: None,
+            report: None,
+        }
+    };
+    first_commands().into_iter().for_each(|command| drop(manager.apply(command)));
+    manager.apply(Command::Place(place(1, b"early")));
+    manager.set_time(WallTime(100));
+    // The queue that the repetition names is none, and no harm.
+    let places = vec![place(1, b"late"), place(2, b"early"), place(1, b"early")];
+    let applied = manager.apply(Command::CommitUnit { unit: None, places, removals: Vec::new() });
+    assert!(applied.verdict.is_ok());
+    assert_eq!(manager.queue(QueueId(1)).unwrap().depth(), 2);
 }
 
 proptest! {

@@ -14,6 +14,8 @@ pub struct QueueRules {
     pub defprty: u8,
     pub msgdlvsq_fifo: bool,
     pub share: bool,
+    /// DEFSOPT(EXCL).
+    pub opened_exclusive: bool,
     pub bothresh: u32,
     pub boqname: Option<ObjectName>,
     pub backout_move: bool,
@@ -41,6 +43,7 @@ impl QueueRules {
             defprty: number(selector::DEFPRTY).clamp(0, 9) as u8,
             msgdlvsq_fifo: number(selector::MSGDLVSQ) == 1,
             share: number(selector::SHARE) == 1,
+            opened_exclusive: number(selector::DEFSOPT) == selector::EXCLUSIVE,
             bothresh: number(selector::BOTHRESH).max(0) as u32,
             boqname: definition.name(selector::BOQNAME),
             backout_move: number(selector::BACKOUT_MOVE) == 1,
@@ -102,6 +105,9 @@ impl AliasRules {
 pub struct ManagerRules {
     pub deadq: Option<ObjectName>,
     pub maxumsgs: u32,
+    /// Never more than [`limits::HANDLES_MAX`].
+    pub maxhands: usize,
+    pub maxmsgl: usize,
 }
 
 impl ManagerRules {
@@ -114,6 +120,8 @@ impl ManagerRules {
         ManagerRules {
             deadq: definition.name(selector::DEADQ),
             maxumsgs: definition.number(selector::MAXUMSGS).max(1) as u32,
+            maxhands: (definition.number(selector::MAXHANDS).max(1) as usize).min(limits::HANDLES_MAX),
+            maxmsgl: (definition.number(selector::MAXMSGL).max(0) as usize).min(limits::BODY_BYTES_MAX),
         }
     }
 }

@@ -165,10 +165,14 @@ impl QueueManager {
             && let Some(place) = unit.unchecked.places.pop_front()
         {
             *left -= 1;
-            let fits = self.check_place(&place).is_ok();
-            unit.checked.places.push(place);
-            if !fits {
-                return self.refuse(unit);
+            match self.check_place(&place) {
+                Ok(None) => unit.checked.places.push(place),
+                // It was placed before, and is not placed again because what the unit brings makes that forgotten.
+                Ok(Some(_)) => self.drop_staged_of(&place),
+                Err(_) => {
+                    unit.checked.places.push(place);
+                    return self.refuse(unit);
+                }
             }
         }
     }

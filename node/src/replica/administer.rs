@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Replica;
 use super::proposals::Waiting;
+use super::sessions::Session;
 use super::turn::DESCRIBE;
 use crate::mqi::{Admin, Completion, Data, ObjectView, Page, QueueView, Refusal, SessionView};
 use crate::qmgr::{Command, Verdict, set_record};
@@ -20,6 +21,17 @@ fn short(text: &str) -> String {
     let short: String = text.chars().take(limits::BY_CHARACTERS_MAX).collect();
     debug_assert!(text.starts_with(&short), "a name is cut at its end");
     short
+}
+
+/// Who is said to have done what this session does.
+pub(super) fn by_of(session: &Session) -> By {
+    let identity = &session.identity;
+    By {
+        user: short(&identity.user),
+        application: short(session.context.application()),
+        address: identity.address.map(|address| address.to_string()).unwrap_or_default(),
+        channel: identity.channel.as_ref().map(ToString::to_string).unwrap_or_default(),
+    }
 }
 
 impl Replica {
@@ -110,14 +122,7 @@ impl Replica {
 
     /// Who is said to have changed something.
     pub(super) fn by(&self, session: SessionId) -> By {
-        let Some(session) = self.sessions.get(session) else { return By::default() };
-        let identity = &session.identity;
-        By {
-            user: short(&identity.user),
-            application: short(session.context.application()),
-            address: identity.address.map(|address| address.to_string()).unwrap_or_default(),
-            channel: identity.channel.as_ref().map(ToString::to_string).unwrap_or_default(),
-        }
+        self.sessions.get(session).map(by_of).unwrap_or_default()
     }
 
     /// A page, and the rest of those that have the last one's name. Nothing is looked at that is not shown.
@@ -316,7 +321,7 @@ impl Replica {
             return Err(Reason::ObjectInUse.into());
         }
         if queue.depth() > 0 && !purge {
-            return Err(Refusal::because(Reason::QNotEmpty, format!("it has {} messages", queue.depth())));
+            return Err(Refusal::because(Reason::QNotEmpty, format!("It has {} messages.", queue.depth())));
         }
         Ok(Some(id))
     }

@@ -40,7 +40,10 @@ impl Replica {
             self.standing.own().reservations.is_reserved(queue, position),
             "a message that moves is nobody's until it is where it goes"
         );
-        let to = contents.rules.boqname.as_ref().and_then(|name| self.state.queue_id(name));
+        // As a program would put it there; another name of this queue is no way out of it.
+        let to = contents.rules.boqname.as_ref().and_then(|name| self.state.resolve(name).ok());
+        let to = to.filter(|to| to.queue != queue && to.alias.is_none_or(|alias| alias.put_enabled));
+        let to = to.map(|to| to.queue);
         let admitted = to.filter(|to| self.admit_put(*to, &message).is_ok());
         let reason = Reason::BackoutThresholdReached;
         let original = message.clone();

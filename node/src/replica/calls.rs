@@ -5,8 +5,10 @@ use super::proposals::Waiting;
 use super::sessions::Session;
 use super::turn::{CALL, LOOK};
 use super::{Action, Replica};
-use crate::mqi::{Call, Completion, Data, Operate, Put, PutTarget, Refusal, RunRequest};
-use crate::qmgr::{Access, Command, LoadRequest};
+use crate::mqi::{
+    Call, CloseOption, Completion, Data, OpenOptions, Operate, Put, PutTarget, Refusal, RunRequest,
+};
+use crate::qmgr::{Command, LoadRequest, Object};
 use crate::types::{SessionId, Token, limits};
 
 /// Batches that wait for consensus; more calls are parked until there are fewer.
@@ -110,6 +112,7 @@ impl Replica {
                 let wanted = Wanted { handle, queue, options, dynamic, selector };
                 return self.on_open(session, token, wanted).map(Wanted::into_call);
             }
+            Call::OpenManager { handle, options } => self.on_open_manager(session, token, handle, options),
             Call::Close { handle, close } => return self.on_close(session, token, handle, close),
             Call::Put(put) => self.on_put(session, token, put),
             Call::Get(get) => return self.on_get(session, token, get).map(Call::Get),
@@ -120,6 +123,10 @@ impl Replica {
                 self.on_unit_outcome(session, token, unit, units_decided)
             }
             Call::Inquire { handle } => self.on_inquire(session, token, handle),
+            Call::Set { handle, changes } => match self.set_by_handle(session, handle, &changes) {
+                Ok(alter) => self.on_admin(session, token, alter),
+                Err(refused) => self.answer(session, token, refused.into()),
+            },
             Call::Admin(admin) => self.on_admin(session, token, admin),
             Call::Operate(Operate::Classify(said)) => self.on_classify(session, token, said),
             Call::Operate(Operate::Move { to, units_within }) => {
@@ -141,8 +148,13 @@ impl Replica {
     fn may_call(&self, session: SessionId, call: &Call) -> Result<(), Refusal> {
         match call {
             Call::Open { queue, options, .. } => self.may_open(session, queue, *options),
-            Call::Put(Put { to: PutTarget::Queue(queue), .. }) => {
-                self.may(session, queue.into(), Access::Put)
+            Call::OpenManager { options, .. } => self.may_open_as(session, Object::QueueManager, *options),
+            Call::Put(Put { to: PutTarget::Queue(queue), context, .. }) => {
+                let options = OpenOptions { output: true, context: *context, ..OpenOptions::default() };
+                self.may_open(session, queue, options)
+            }
+            Call::Close { handle, close } if *close != CloseOption::Keep => {
+                self.may_delete_by(session, *handle)
             }
             Call::Admin(admin) => self.may_administer(session, admin),
             Call::Operate(operate) => self.may_operate(session, operate),
@@ -154,6 +166,7 @@ impl Replica {
             | Call::Backout
             | Call::UnitOutcome { .. }
             | Call::Inquire { .. }
+            | Call::Set { .. }
             | Call::Ping => Ok(()),
         }
     }
@@ -188,7 +201,14 @@ impl Replica {
                 held || !self.has_lease()
             }
             Call::Admin(admin) => held || !self.has_lease() || leading.defining.holds_up(admin),
-            Call::Open { .. } | Call::Close { .. } | Call::CancelGet { .. } => held,
+            // Whatever is wrong with it is said at once.
+            Call::Set { handle, changes } => {
+                let alter = self.set_by_handle(session, *handle, changes);
+                held || !self.has_lease() || alter.is_ok_and(|alter| leading.defining.holds_up(&alter))
+            }
+            Call::Open { .. } | Call::OpenManager { .. } | Call::Close { .. } | Call::CancelGet { .. } => {
+                held
+            }
         }
     }
 

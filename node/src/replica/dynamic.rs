@@ -7,7 +7,7 @@
 use super::handles::Wanted;
 use super::proposals::Waiting;
 use super::{Replica, turn::CALL};
-use crate::mqi::{Completion, Data, Refusal};
+use crate::mqi::{Completion, Data, Opened, Refusal};
 use crate::qmgr::Command;
 use crate::types::definition::{
     By, Changes, DEFTYPE, Definition, ObjectKind, ObjectRef, PERMANENT_DYNAMIC, TEMPORARY_DYNAMIC, Value,
@@ -32,7 +32,7 @@ impl Replica {
     ) -> Result<(), Refusal> {
         debug_assert!(self.is_serving(), "whoever serves makes queues");
         let state = self.sessions.get(session).ok_or(Reason::HconnError)?;
-        state.check_handle(wanted.handle)?;
+        state.check_handle(wanted.handle, self.state.maxhands())?;
         let name = self.dynamic_name(&wanted.dynamic)?;
         let object = ObjectRef::local_queue(&name);
         self.state.catalog().check_new(&object, false).map_err(Refusal::from)?;
@@ -59,7 +59,7 @@ impl Replica {
         let name = match pattern.strip_suffix('*') {
             Some(before) if before.len() + DIGITS > ObjectName::LENGTH_MAX => {
                 let detail = format!(
-                    "in front of its star it has at most {} characters",
+                    "In front of its star it has at most {} characters.",
                     ObjectName::LENGTH_MAX - DIGITS
                 );
                 return Err(Refusal::because(Reason::DynamicQNameError, detail));
@@ -72,7 +72,7 @@ impl Replica {
             None => pattern.to_string(),
         };
         ObjectName::new(&name).map_err(|_| {
-            let detail = "it is a name of an object, or the beginning of one and a star";
+            let detail = "It is a name of an object, or the beginning of one and a star.";
             Refusal::because(Reason::DynamicQNameError, detail)
         })
     }
@@ -105,11 +105,11 @@ impl Replica {
             match self.sessions.get_mut(session).and_then(|state| state.handles.get_mut(&handle)) {
                 Some(own) if opened.is_ok() => own.made = true,
                 // Whoever wanted it is gone.
-                _ => self.doom(queue),
+                _ => self.doom(queue, By::default()),
             }
         }
         let completion = match opened {
-            Ok(()) => Completion::ok(Data::Opened { queue: name }),
+            Ok(opened) => Completion::ok(Data::Opened(Opened { made: Some(name), ..opened })),
             Err(refused) => refused.into(),
         };
         self.answer(session, token, completion);
@@ -119,14 +119,15 @@ impl Replica {
         self.state.queue(queue).is_some_and(|queue| queue.rules.temporary)
     }
 
-    /// The queue goes as soon as no message of it is in a unit of work.
-    pub(super) fn doom(&mut self, queue: QueueId) {
+    /// The queue goes as soon as no message of it is in a unit of work; nobody deletes it (the default of `by`) where it goes by
+    /// itself.
+    pub(super) fn doom(&mut self, queue: QueueId, by: By) {
         debug_assert!(
             self.state.queue(queue).is_none_or(|queue| self.state.definition_of(queue).number(DEFTYPE) != 1),
             "a queue that somebody defined does not go by itself"
         );
         if let Some(leading) = self.standing.leading_mut() {
-            leading.doomed.insert(queue);
+            leading.doomed.entry(queue).or_insert(by);
         }
     }
 
@@ -138,7 +139,7 @@ impl Replica {
         );
         let left: Vec<QueueId> =
             self.state.queues().filter(|queue| queue.rules.temporary).map(|queue| queue.id).collect();
-        left.into_iter().for_each(|queue| self.doom(queue));
+        left.into_iter().for_each(|queue| self.doom(queue, By::default()));
     }
 
     pub(super) fn delete_doomed(&mut self) {
@@ -146,15 +147,17 @@ impl Replica {
         if leading.doomed.is_empty() || leading.handover.is_some() {
             return;
         }
-        let may_go = |queue: &&QueueId| !leading.locked.contains(*queue) && !leading.is_busy(**queue);
-        let going: Vec<QueueId> = leading.doomed.iter().filter(may_go).take(A_TURN).copied().collect();
-        for queue in going {
+        let may_go =
+            |(queue, _): &(&QueueId, &By)| !leading.locked.contains(*queue) && !leading.is_busy(**queue);
+        let going = leading.doomed.iter().filter(may_go).take(A_TURN);
+        let going: Vec<(QueueId, By)> = going.map(|(queue, by)| (*queue, by.clone())).collect();
+        for (queue, by) in going {
             let Some(name) = self.state.queue(queue).map(|queue| queue.name.clone()) else {
                 self.standing.own_mut().doomed.remove(&queue);
                 continue;
             };
             self.standing.own_mut().locked.insert(queue);
-            let (object, by) = (ObjectRef::local_queue(&name), By::default());
+            let object = ObjectRef::local_queue(&name);
             self.propose(Command::Delete { object, purge: true, by }, Waiting::Gone { queue });
         }
     }

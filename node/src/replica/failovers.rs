@@ -19,6 +19,7 @@ use super::{Action, Replica};
 use crate::consensus;
 use crate::mqi::{Completion, Data, KeptFailovers, Refusal};
 use crate::qmgr::Command;
+use crate::types::definition::By;
 use crate::types::{Index, Instant, NodeId, Reason, SessionId, Token, Version};
 
 /// For how long whoever took over looks for what becomes of the one before and of its clients.
@@ -398,8 +399,9 @@ impl Replica {
         if let Err(refusal) = self.check_classify(&said) {
             return self.answer(session, token, refusal.into());
         }
-        let user = self.by(session).user;
-        let said = Classified { because: said.because.trim().to_string(), user, at_ms: 0, ..said };
+        let By { user, application, address, channel } = self.by(session);
+        let because = said.because.trim().to_string();
+        let said = Classified { because, user, at_ms: 0, application, address, channel, ..said };
         self.propose(Command::Classify(said), Waiting::Admin { session, token, queue: None });
     }
 
@@ -407,26 +409,29 @@ impl Replica {
         let version = self.state.version();
         if version < Version::RECORDS {
             let detail = format!(
-                "records of failovers are kept since version {}, and the queue manager has version {version}: raise it with \
-                 `trimaran cluster upgrade`",
+                "Records of failovers are kept since version {}, and the queue manager has version {version}: raise it with \
+                 `trimaran cluster upgrade`.",
                 Version::RECORDS
             );
             return Err(Refusal::because(Reason::FunctionNotSupported, detail));
         }
         let wrong = |detail: String| Err(Refusal::because(Reason::AttrValueError, detail));
         if Class::from_wire(said.class()).is_none() {
-            return wrong(format!("that is no class: say one of {}", Class::ALL.map(Class::word).join(", ")));
+            return wrong(format!(
+                "That is no class: say one of {}.",
+                Class::ALL.map(Class::word).join(", ")
+            ));
         }
         if !(1..=BECAUSE_MAX).contains(&said.because.trim().chars().count()) {
-            return wrong(format!("say why, in 1 to {BECAUSE_MAX} characters"));
+            return wrong(format!("Say why, in 1 to {BECAUSE_MAX} characters."));
         }
         let mut kept = self.state.failovers(0).map(|record| record.number);
         let number = said.number;
         match (kept.next(), self.state.failovers(number).next()) {
-            (None, _) => wrong(format!("there is no record {number}, nor any other")),
+            (None, _) => wrong(format!("There is no record {number}, nor any other.")),
             (Some(first), found) if number < first || found.is_none() => {
                 let last = kept.last().unwrap_or(first);
-                wrong(format!("there is no record {number}: from {first} to {last} are kept"))
+                wrong(format!("There is no record {number}: from {first} to {last} are kept."))
             }
             _ => Ok(()),
         }

@@ -86,7 +86,8 @@ impl Replica {
     /// Settles which messages it is about, too.
     fn check_get(&self, session: SessionId, get: &mut Get) -> Result<QueueId, Reason> {
         let state = self.sessions.get(session).ok_or(Reason::HconnError)?;
-        let handle = state.handle(get.handle)?;
+        let not_so = if get.mode.is_browse() { Reason::NotOpenForBrowse } else { Reason::NotOpenForInput };
+        let handle = state.handle(get.handle, not_so)?;
         if get.mode.is_browse() && !handle.options.browse {
             return Err(Reason::NotOpenForBrowse);
         }
@@ -189,7 +190,7 @@ impl Replica {
             handle.groups.note_got(get, slot.in_group(), call);
         }
         if cut.is_some() && !get.accept_truncated {
-            let detail = format!("the body has {length} bytes");
+            let detail = format!("The body has {length} bytes.");
             let data = Data::TooLong { body_length: length };
             let completion =
                 Completion { data, ..Completion::failed_because(Reason::TruncatedMsgFailed, detail) };

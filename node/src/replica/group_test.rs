@@ -1180,7 +1180,7 @@ fn a_version_is_raised_when_everybody_speaks_it_and_the_node_that_does_not_is_na
     let refused = raise(&mut group);
     let detail = refused.detail.unwrap_or_default();
     assert_eq!(refused.reason, Reason::FunctionNotSupported, "{detail}");
-    assert!(detail.starts_with(&format!("node {old} speaks version 2 and not version 3")), "{detail}");
+    assert!(detail.starts_with(&format!("Node {old} speaks version 2 and not version 3")), "{detail}");
     assert_eq!(versions(&group), [2, 2, 2]);
 
     // All the way back, and up again.
@@ -1222,7 +1222,7 @@ fn a_node_that_is_not_there_or_does_not_answer_is_waited_for_three_seconds_and_n
     group.members.remove(&absent);
     group.tell(leader, Event::PeerLost { node: NodeId(absent) });
     let detail = raise(&mut group).detail.unwrap_or_default();
-    assert!(detail.starts_with(&format!("node {absent} is not connected")), "{detail}");
+    assert!(detail.starts_with(&format!("Node {absent} is not connected")), "{detail}");
     assert_eq!(versions(&group), [2, 2]);
 }
 
@@ -1235,7 +1235,7 @@ fn who_was_heard_as_a_newer_release_and_is_an_older_one_now_is_asked_anew() {
     // The leader has not noticed that another process runs there.
     group.members.get_mut(&back).unwrap().replica.options.speaks = Speaks::up_to(Version::FIRST);
     let detail = raise(&mut group).detail.unwrap_or_default();
-    assert!(detail.starts_with(&format!("node {back} speaks version 2")), "{detail}");
+    assert!(detail.starts_with(&format!("Node {back} speaks version 2")), "{detail}");
     assert_eq!(versions(&group), [2, 2, 2]);
 }
 
@@ -1277,7 +1277,7 @@ fn a_new_node_that_is_too_old_is_refused_with_its_name() {
     let refused = group.ask(add.clone(), Duration::from_secs(5)).pop().expect("it is answered");
     let detail = refused.detail.unwrap_or_default();
     assert_eq!(refused.reason, Reason::FunctionNotSupported, "{detail}");
-    assert!(detail.starts_with("node four speaks version 2 and not version 3"), "{detail}");
+    assert!(detail.starts_with("Node four speaks version 2 and not version 3"), "{detail}");
     let leader = group.leader().unwrap();
     assert!(!group.membership(leader).voters.contains(&NodeId(4)));
     // Its line refuses it before it can say anything: then that says what it speaks.

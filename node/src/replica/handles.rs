@@ -6,9 +6,13 @@ use super::Replica;
 use super::free::Passed;
 use super::sessions::{Handle, Selecting, Session};
 use super::turn::{LEAVE, SELECTOR_BYTES_A_LOOK};
-use crate::mqi::{Call, CloseOption, Completion, Data, Groups, OpenOptions, Refusal};
+use crate::mqi::{
+    Admin, Call, CloseOption, Completion, Data, Groups, ObjectView, OpenOptions, Opened, Refusal,
+};
 use crate::qmgr::Target;
-use crate::types::definition::{DEFTYPE, ObjectKind, ObjectRef, PERMANENT_DYNAMIC, TEMPORARY_DYNAMIC};
+use crate::types::definition::{
+    Changes, DEFPRESP, DEFREADA, DEFTYPE, ObjectKind, ObjectRef, PERMANENT_DYNAMIC, TEMPORARY_DYNAMIC,
+};
 use crate::types::{HandleId, MessageSelector, ObjectName, Reason, SessionId, Token};
 
 /// What a program asked for with an open.
@@ -43,16 +47,34 @@ impl Replica {
             None => self.open(session, wanted),
         };
         let completion = match opened {
-            Ok(()) => Completion::done(),
+            Ok(opened) => Completion::ok(Data::Opened(opened)),
             Err(refused) => refused.into(),
         };
         self.answer(session, token, completion);
         None
     }
 
+    /// MQOPEN of the queue manager itself.
+    pub(super) fn on_open_manager(
+        &mut self,
+        session: SessionId,
+        token: Token,
+        handle: HandleId,
+        options: OpenOptions,
+    ) {
+        let most = self.state.maxhands();
+        let opened = self.sessions.get_mut(session).ok_or(Reason::HconnError).and_then(|state| {
+            state.check_handle(handle, most)?;
+            state.managers.insert(handle, options);
+            Ok(())
+        });
+        let completion = opened.map_or_else(Completion::failed, |()| Completion::done());
+        self.answer(session, token, completion);
+    }
+
     fn is_going(&self, name: &str) -> bool {
         let named = ObjectName::new(name).ok().and_then(|name| self.state.queue_id(&name));
-        named.is_some_and(|queue| self.standing.own().doomed.contains(&queue))
+        named.is_some_and(|queue| self.standing.own().doomed.contains_key(&queue))
     }
 
     fn is_defining(&self, wanted: &Wanted) -> bool {
@@ -63,24 +85,31 @@ impl Replica {
             || [default, &wanted.dynamic].iter().any(|name| of(ObjectKind::LocalQueue, name))
     }
 
-    pub(super) fn open(&mut self, session: SessionId, wanted: Wanted) -> Result<(), Refusal> {
+    pub(super) fn open(&mut self, session: SessionId, wanted: Wanted) -> Result<Opened, Refusal> {
         let Wanted { handle, queue: name, options, selector, .. } = wanted;
         let Target { queue, alias } = self.state.resolve(&name)?;
-        if self.standing.own().doomed.contains(&queue) {
+        if self.standing.own().doomed.contains_key(&queue) {
             return Err(Reason::UnknownObjectName.into());
         }
         if self.standing.own().locked.contains(&queue) {
             return Err(Reason::ObjectInUse.into());
         }
-        let share = self.state.queue(queue).expect("resolved").rules.share;
-        let options = OpenOptions { exclusive: options.input && (options.exclusive || !share), ..options };
+        let of = self.state.queue(queue).expect("resolved");
+        let (share, resolved) = (of.rules.share, of.name.clone());
+        let is_alone = options.exclusive || !share || (options.as_defined && of.rules.opened_exclusive);
+        let defpsist = alias.map_or(of.rules.defpsist, |alias| alias.defpsist);
+        let definition = self.state.definition_of(of);
+        let (read_ahead, put_response) = (definition.number(DEFREADA), definition.number(DEFPRESP));
+        let options = OpenOptions { exclusive: options.input && is_alone, ..options };
         self.sessions.check_open(queue, options, share)?;
         let weight = selector.as_ref().map_or(0, |selector| selector.weight());
         self.turn.spend(weight / SELECTOR_BYTES_A_LOOK);
         let account = &self.options.account;
         let others = self.sessions.get(session).map_or(0, Session::selectors_bytes);
         let selecting = selector.map(|selector| Selecting::new(selector, others, account)).transpose()?;
+        let most = self.state.maxhands();
         let state = self.sessions.get_mut(session).ok_or(Reason::HconnError)?;
+        state.check_handle(handle, most)?;
         let is_alias = alias.is_some();
         let passed = Passed::default();
         let (cursor, anchor, groups) = (None, None, Groups::default());
@@ -97,9 +126,9 @@ impl Replica {
             put_upto: None,
             made: false,
         };
-        state.open(handle, opened)?;
+        state.open(handle, opened);
         self.sessions.note_open(queue, options);
-        Ok(())
+        Ok(Opened { made: None, resolved, defpsist, read_ahead, put_response })
     }
 
     /// Gives the call back when the turn is too short to tell all who wait by the handle. Until they are, the handle is open.
@@ -110,6 +139,11 @@ impl Replica {
         handle: HandleId,
         close: CloseOption,
     ) -> Option<Call> {
+        let managers = self.sessions.get_mut(session).map(|session| &mut session.managers);
+        if managers.is_some_and(|managers| managers.remove(&handle).is_some()) {
+            self.answer(session, token, Completion::done());
+            return None;
+        }
         if let Err(refused) = self.check_close(session, handle, close) {
             self.answer(session, token, refused.into());
             return None;
@@ -123,7 +157,8 @@ impl Replica {
         self.sessions.note_close(&closed);
         self.turn.spend(closed.burden());
         if closed.made || close != CloseOption::Keep {
-            self.doom(closed.queue);
+            let by = self.by(session);
+            self.doom(closed.queue, by);
         }
         let completion = match closed.groups.warning_of_close() {
             Some(reason) => Completion::warning(reason, Data::Nothing),
@@ -152,7 +187,7 @@ impl Replica {
 
     /// Whether the queue may go with the handle: a permanent dynamic one that nobody else uses.
     fn check_close(&self, session: SessionId, handle: HandleId, close: CloseOption) -> Result<(), Refusal> {
-        let of = self.sessions.get(session).ok_or(Reason::HconnError)?.handle(handle)?;
+        let of = self.sessions.get(session).ok_or(Reason::HconnError)?.handle(handle, Reason::HobjError)?;
         let Some(queue) = self.state.queue(of.queue).filter(|_| close != CloseOption::Keep) else {
             return Ok(());
         };
@@ -164,7 +199,7 @@ impl Replica {
             // Whoever made it decides.
             TEMPORARY_DYNAMIC => return Ok(()),
             _ => {
-                let detail = "only dynamic queues are deleted with their handle";
+                let detail = "Only dynamic queues are deleted with their handle.";
                 return Err(Refusal::because(Reason::OptionNotValidForType, detail));
             }
         }
@@ -172,24 +207,63 @@ impl Replica {
             return Err(Reason::ObjectInUse.into());
         }
         match queue.depth() > 0 && close == CloseOption::Delete {
-            true => Err(Refusal::because(Reason::QNotEmpty, format!("it has {} messages", queue.depth()))),
+            true => Err(Refusal::because(Reason::QNotEmpty, format!("It has {} messages.", queue.depth()))),
             false => Ok(()),
         }
     }
 
     pub(super) fn on_inquire(&mut self, session: SessionId, token: Token, handle: HandleId) {
-        let view = self.sessions.get(session).ok_or(Reason::HconnError).and_then(|session| {
-            let handle = session.handle(handle)?;
-            let options = handle.options;
-            if !(options.inquire || options.browse || options.input) {
-                return Err(Reason::NotOpenForInquire);
-            }
-            self.queue_view(handle.queue).ok_or(Reason::QDeleted)
-        });
-        let completion = match view {
-            Ok(view) => Completion::ok(Data::Queues(vec![view])),
+        let completion = match self.inquired(session, handle) {
+            Ok(object) => Completion::ok(Data::Inquired(Box::new(object))),
             Err(reason) => Completion::failed(reason),
         };
         self.answer(session, token, completion);
+    }
+
+    /// What a handle stands for: the queue manager, or what has the name by which a queue was opened.
+    fn inquired(&self, session: SessionId, handle: HandleId) -> Result<ObjectView, Reason> {
+        let state = self.sessions.get(session).ok_or(Reason::HconnError)?;
+        if let Some(options) = state.managers.get(&handle) {
+            debug_assert_eq!(options.check_manager(), Ok(()), "the queue manager is open for inquiring");
+            let definition = self.state.catalog().manager().clone();
+            return if options.inquire {
+                Ok(ObjectView { definition, queue: None })
+            } else {
+                Err(Reason::NotOpenForInquire)
+            };
+        }
+        let handle = state.handle(handle, Reason::NotOpenForInquire)?;
+        if !handle.options.inquire {
+            return Err(Reason::NotOpenForInquire);
+        }
+        let queue = self.queue_view(handle.queue).ok_or(Reason::QDeleted)?;
+        let definition = match handle.is_alias {
+            false => queue.definition.clone(),
+            true => {
+                self.state.alias_of(self.state.queue(handle.queue).expect("just seen"), &handle.name)?;
+                self.state.catalog().queue_named(handle.name.as_str()).expect("an alias").clone()
+            }
+        };
+        Ok(ObjectView { definition, queue: Some(queue) })
+    }
+
+    /// The change that an MQSET asks for: of what has the name by which the queue was opened.
+    pub(super) fn set_by_handle(
+        &self,
+        session: SessionId,
+        handle: HandleId,
+        changes: &Changes,
+    ) -> Result<Admin, Refusal> {
+        let state = self.sessions.get(session).ok_or(Reason::HconnError)?;
+        let handle = state.handle(handle, Reason::NotOpenForSet)?;
+        if !handle.options.set {
+            return Err(Reason::NotOpenForSet.into());
+        }
+        let definition =
+            self.state.catalog().queue_named(handle.name.as_str()).ok_or(Reason::ObjectChanged)?;
+        if changes.iter().any(|(selector, _)| definition.kind().attribute(selector).is_none()) {
+            return Err(Reason::SelectorNotForType.into());
+        }
+        Ok(Admin::Alter { object: definition.object.clone(), changes: changes.clone() })
     }
 }

@@ -519,6 +519,7 @@ mod tests {
             logical_order: false,
             producer: None,
             dead_letter: false,
+            context: Default::default(),
         })
     }
 

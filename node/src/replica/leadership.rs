@@ -249,7 +249,7 @@ impl Replica {
             self.standing.own_mut().handover = None;
             self.announce_handover(Why::None, None, String::new());
             if let Some((session, token)) = handover.answer {
-                let detail = "the other node did not catch up and take over within 3 s; this node serves on";
+                let detail = "The other node did not catch up and take over within 3 s; this node serves on.";
                 self.answer(session, token, Completion::failed_because(Reason::HostNotAvailable, detail));
             }
             return;

@@ -20,6 +20,7 @@ use super::staging::Stagings;
 use super::waiters::{Pass, Waiters};
 use super::withdrawals::Withdrawals;
 use crate::qmgr::{Producers, QueueManager};
+use crate::types::definition::By;
 use crate::types::{Instant, LookupMap, NodeId, Position, QueueId, SessionId, Term, Token, Version};
 
 #[derive(Debug)]
@@ -71,7 +72,7 @@ pub(super) struct Leading {
     /// Definitions that are on their way into the log.
     pub defining: Defining,
     /// Dynamic queues that go as soon as they can.
-    pub doomed: BTreeSet<QueueId>,
+    pub doomed: BTreeMap<QueueId, By>,
     /// Puts that were let in and are not applied, by queue: they count for MAXDEPTH.
     incoming: LookupMap<QueueId, u64>,
     /// Sequences of puts that are not persistent, and so not in the log.
@@ -194,7 +195,7 @@ impl Leading {
             looked_again_at: QueueId(0),
             locked: BTreeSet::new(),
             defining: Defining::default(),
-            doomed: BTreeSet::new(),
+            doomed: BTreeMap::new(),
             incoming: LookupMap::default(),
             volatile_producers: Producers::default(),
             next_unique: term.0 << 40,

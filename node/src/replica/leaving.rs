@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 
+use super::administer::by_of;
 use super::free::Litter;
 use super::sessions::{Handle, Session};
 use super::turn::{CALL, LEAVE, SELECTOR_BYTES_A_LOOK, Turn, UNIT};
@@ -119,7 +120,7 @@ impl Replica {
             {
                 self.sessions.note_close(&handle);
                 if handle.made {
-                    self.doom(handle.queue);
+                    self.doom(handle.queue, by_of(session));
                 }
                 work += handle.burden();
             }

@@ -40,7 +40,8 @@ impl Replica {
             Ok(()) if is_so_already => self.answer(session, token, Completion::done()),
             Ok(()) => {
                 self.standing.own_mut().maintaining.push_back((node, begins));
-                self.propose(Command::Maintain { node, begins }, Waiting::Maintain { session, token });
+                let by = self.by(session);
+                self.propose(Command::Maintain { node, begins, by }, Waiting::Maintain { session, token });
             }
         }
     }
@@ -57,8 +58,8 @@ impl Replica {
         let version = self.state.version();
         if version < Version::RECORDS {
             let detail = format!(
-                "maintenance is a fact of version {}, and the queue manager has version {version}: when every node runs this \
-                 release, raise it with `trimaran cluster upgrade`",
+                "Maintenance is a fact of version {}, and the queue manager has version {version}: when every node runs this \
+                 release, raise it with `trimaran cluster upgrade`.",
                 Version::RECORDS
             );
             return Err(Refusal::because(Reason::FunctionNotSupported, detail));
@@ -66,7 +67,7 @@ impl Replica {
         let membership = self.consensus.membership();
         let name = self.name_of(node);
         if !membership.nodes.contains_key(&node) {
-            let detail = format!("node {name} has no part in this queue manager");
+            let detail = format!("Node {name} has no part in this queue manager.");
             return Err(Refusal::because(Reason::OptionsError, detail));
         }
         Ok(())
@@ -81,7 +82,7 @@ impl Replica {
             return Ok(());
         }
         if self.consensus.membership_changes() {
-            let detail = "a node is being added or removed; repeat the command when that is done";
+            let detail = "A node is being added or removed; repeat the command when that is done.";
             return Err(Refusal::because(Reason::CallInProgress, detail));
         }
         let instances = self.instances();
@@ -103,9 +104,9 @@ impl Replica {
             false => format!("; not counted: {}", lacking.join(", ")),
         };
         let detail = format!(
-            "without node {name} there would be no majority that can serve: {left} of {voters} nodes would be left, {needed} are \
+            "Without node {name} there would be no majority that can serve: {left} of {voters} nodes would be left, {needed} are \
              needed{lacking}. Wait until nodes are in sync, take those in maintenance back with `trimaran node resume`, or accept \
-             it with --force"
+             it with --force."
         );
         Err(Refusal::because(Reason::HostNotAvailable, detail))
     }
@@ -157,9 +158,9 @@ impl Replica {
             lacking.map(|(node, why)| format!("{} ({why})", self.name_of(*node))).collect();
         debug_assert!(!lacking.is_empty(), "a majority is all nodes, or some are not counted");
         let detail = format!(
-            "there would be no majority that can serve: {left_after} of {} nodes would be left, {needed} are needed; not counted: \
+            "There would be no majority that can serve: {left_after} of {} nodes would be left, {needed} are needed; not counted: \
              {}. Start nodes that are down, take those in maintenance back with `trimaran node resume`, or remove one of them \
-             first",
+             first.",
             after.len(),
             lacking.join(", ")
         );

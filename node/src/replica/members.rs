@@ -9,11 +9,15 @@ use trimaran_proto::replica::v1 as wire;
 
 use super::{Action, Replica};
 use crate::mqi::{Completion, Data, MembershipRequest, Refusal};
+use crate::qmgr::by_to_wire;
+use crate::types::definition::By;
 use crate::types::{Index, Instant, NodeId, NodeInfo, Reason, SessionId, Token};
 
 #[derive(Debug)]
 pub(super) struct MembershipOperation {
     request: MembershipRequest,
+    /// Who asked for it first.
+    by: By,
     session: SessionId,
     token: Token,
     step: Step,
@@ -69,16 +73,16 @@ impl Replica {
         {
             // The leader hands over first; the administrator's tool repeats the request at the new one.
             self.begin_handover(Why::Remove, None, None, None);
-            let detail = "this node is the active one and hands over first; repeat the request in a moment";
+            let detail = "This node is the active one and hands over first; repeat the request in a moment.";
             return self.answer(session, token, Completion::failed_because(Reason::QMgrQuiescing, detail));
         }
-        let next_report = self.now.instant;
+        let (next_report, by) = (self.now.instant, self.by(session));
         assert!(
             self.standing.own().membership_change.is_none(),
             "an operation is not put in the place of another one"
         );
         self.standing.own_mut().membership_change =
-            Some(MembershipOperation { request, session, token, step: Step::Begin, next_report });
+            Some(MembershipOperation { request, by, session, token, step: Step::Begin, next_report });
     }
 
     /// A change that waits, for a node that does not come most of all, is not the end of it: who asks for the same again
@@ -89,7 +93,7 @@ impl Replica {
             let before = (operation.session, operation.token);
             (operation.session, operation.token) = (session, token);
             operation.next_report = self.now.instant;
-            let detail = "the same change was asked for again, and is followed from there";
+            let detail = "The same change was asked for again, and is followed from there.";
             self.answer(before.0, before.1, Completion::failed_because(Reason::CallInterrupted, detail));
             return true;
         }
@@ -105,7 +109,7 @@ impl Replica {
         if removed.is_some() && operation.added() == removed && waits {
             let (session, token) = (operation.session, operation.token);
             self.standing.own_mut().membership_change = None;
-            let detail = "the node was removed again before it had a vote";
+            let detail = "The node was removed again before it had a vote.";
             self.answer(session, token, Completion::failed_because(Reason::CallInterrupted, detail));
         }
         false
@@ -116,11 +120,11 @@ impl Replica {
             return Err((Reason::CallInProgress, operation.in_words()));
         }
         if self.standing.own().raising.is_some() {
-            return Err((Reason::CallInProgress, "the version is being raised; repeat the request".into()));
+            return Err((Reason::CallInProgress, "The version is being raised; repeat the request.".into()));
         }
         let membership = self.consensus.membership();
         if !membership.voters_outgoing.is_empty() {
-            return Err((Reason::CallInProgress, "an earlier membership change is being completed".into()));
+            return Err((Reason::CallInProgress, "An earlier membership change is being completed.".into()));
         }
         let known = |node: &NodeId| membership.voters.contains(node) || membership.learners.contains(node);
         let (added, info, removed) = match request {
@@ -130,14 +134,14 @@ impl Replica {
         };
         if let Some(node) = added {
             if node == NodeId(0) || membership.removed.contains(&node) {
-                let text = format!("id {node} was used before; give the new node an id that never was");
+                let text = format!("Id {node} was used before; give the new node an id that never was.");
                 return Err((Reason::OptionsError, text));
             }
             let is_same = info.is_some() && membership.nodes.get(&node) == info;
             if membership.voters.contains(&node) {
                 // A change whose answer was lost may be asked for again.
                 let done = is_same && removed.is_none_or(|removed| !known(&removed));
-                let text = format!("node {node} has a part in it already");
+                let text = format!("Node {node} has a part in it already.");
                 return if done { Ok(Asked::Done) } else { Err((Reason::ObjectAlreadyExists, text)) };
             }
             let others = membership.nodes.iter().filter(|(id, _)| **id != node && Some(**id) != removed);
@@ -150,10 +154,10 @@ impl Replica {
                 return Ok(Asked::Done);
             }
             if !known(&node) {
-                return Err((Reason::UnknownObjectName, format!("node {node} has no part in it")));
+                return Err((Reason::UnknownObjectName, format!("Node {node} has no part in it.")));
             }
             if membership.voters.len() == 1 && added.is_none() {
-                return Err((Reason::OptionsError, "the last node cannot be removed".into()));
+                return Err((Reason::OptionsError, "The last node cannot be removed.".into()));
             }
         }
         Ok(Asked::ToDo)
@@ -201,12 +205,14 @@ impl Replica {
                         wire::MembershipChange {
                             add_learners: vec![node.0],
                             nodes: vec![node_info(*node, info)],
+                            by: Some(by_to_wire(operation.by.clone())),
                             ..wire::MembershipChange::default()
                         }
                     }
                     MembershipRequest::Remove { node } => {
                         self.check_voters(&operation.request)?;
-                        wire::MembershipChange { remove: vec![node.0], ..wire::MembershipChange::default() }
+                        let (remove, by) = (vec![node.0], Some(by_to_wire(operation.by.clone())));
+                        wire::MembershipChange { remove, by, ..wire::MembershipChange::default() }
                     }
                 };
                 // Refused while another change is applied: tried again next turn.
@@ -225,7 +231,7 @@ impl Replica {
                     return Ok(false);
                 }
                 if !self.consensus.membership().learners.contains(&node) {
-                    let detail = "another change of the membership came in between; repeat the request";
+                    let detail = "Another change of the membership came in between; repeat the request.";
                     return Err(Refusal::because(Reason::UnexpectedError, detail));
                 }
                 if let Some(refusal) = self.is_too_old(node, self.state.version()) {
@@ -249,6 +255,7 @@ impl Replica {
                 let change = wire::MembershipChange {
                     add_voters: vec![node.0],
                     remove,
+                    by: Some(by_to_wire(operation.by.clone())),
                     ..wire::MembershipChange::default()
                 };
                 if let Ok(proposed) = self.consensus.propose_membership(change) {
@@ -386,9 +393,9 @@ fn taken<'a>(
             .find(|address| !address.is_empty() && addresses.contains(address));
         match address {
             _ if wanted.name == other.name => {
-                Some(format!("node {node} has the name {} already; every node has its own", other.name))
+                Some(format!("Node {node} has the name {} already; every node has its own.", other.name))
             }
-            Some(address) => Some(format!("node {node}, {}, has the address {address} already", other.name)),
+            Some(address) => Some(format!("Node {node}, {}, has the address {address} already.", other.name)),
             None => None,
         }
     })

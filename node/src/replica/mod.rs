@@ -221,6 +221,10 @@ pub struct Options {
 }
 
 impl Options {
+    /// What these are unless a configuration says otherwise.
+    pub const WINDOW_BYTES: usize = 32 << 20;
+    pub const LOG_RETAIN_BYTES: usize = 128 << 20;
+
     pub fn new(queue_manager: QueueManagerId, name: ObjectName, consensus: consensus::Options) -> Options {
         Options {
             queue_manager,
@@ -228,9 +232,9 @@ impl Options {
             node: consensus.node,
             speaks: Speaks::RELEASE,
             consensus,
-            window_bytes: 32 << 20,
+            window_bytes: Options::WINDOW_BYTES,
             resident_bytes_max: 64 << 20,
-            log_retain_bytes: 128 << 20,
+            log_retain_bytes: Options::LOG_RETAIN_BYTES,
             log_retain_present_bytes: 4 << 30,
             repack_from_bytes: 4 << 20,
             account: Account::new(1 << 40),

@@ -137,9 +137,9 @@ impl Replica {
             }
         }
         match reasons.is_empty() {
-            true => Err(Refusal::because(Reason::OptionsError, "there is no other node that votes")),
+            true => Err(Refusal::because(Reason::OptionsError, "There is no other node that votes.")),
             false => {
-                let text = format!("no other node can take over just now: {}", reasons.join("; "));
+                let text = format!("No other node can take over just now: {}", reasons.join(" "));
                 Err(Refusal::because(Reason::HostNotAvailable, text))
             }
         }
@@ -150,7 +150,7 @@ impl Replica {
         debug_assert_ne!(node, self.options.node, "nobody is the successor of itself");
         let name = self.name_of(node);
         let Some(peer) = peers.iter().find(|peer| peer.node == node && peer.voter) else {
-            let text = format!("node {name} does not vote in this queue manager, so it cannot lead it");
+            let text = format!("Node {name} does not vote in this queue manager, so it cannot lead it.");
             return Err(Refusal::because(Reason::OptionsError, text));
         };
         let why = match self.is_another(node) {
@@ -162,12 +162,12 @@ impl Replica {
             None if self.peers.is_stopping(node) => "is stopping",
             None if peer.snapshot => "is receiving a snapshot",
             None if self.state.is_maintained(node) => {
-                let text = format!("node {name} is in maintenance; `trimaran node resume {name}` ends that");
+                let text = format!("Node {name} is in maintenance; `trimaran node resume {name}` ends that.");
                 return Err(Refusal::because(Reason::HostNotAvailable, text));
             }
             None => return Ok(()),
         };
-        Err(Refusal::because(Reason::HostNotAvailable, format!("node {name} {why}")))
+        Err(Refusal::because(Reason::HostNotAvailable, format!("Node {name} {why}.")))
     }
 
     /// Whether the peer could take over and is not in maintenance, as far as this node was told.

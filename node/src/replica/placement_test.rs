@@ -108,6 +108,7 @@ pub(super) fn put(syncpoint: bool) -> Call {
         logical_order: false,
         producer: None,
         dead_letter: false,
+        context: Default::default(),
     })
 }
 
@@ -227,7 +228,7 @@ fn a_move_that_cannot_be_is_refused_at_once_and_interrupts_nothing() {
     assert!(refused.detail.unwrap().contains(&format!("`trimaran node resume {here}` ends that")));
     kill(&mut group, away);
     let refused = ask(&mut group, move_to(away));
-    assert_eq!(refused.detail.as_deref(), Some(format!("node {away} is not connected").as_str()));
+    assert_eq!(refused.detail.as_deref(), Some(format!("Node {away} is not connected.").as_str()));
     let refused = ask(&mut group, Operate::Move { to: None, units_within: None });
     let detail = refused.detail.unwrap();
     assert!(detail.contains("is in maintenance") && detail.contains("is not connected"), "{detail}");

@@ -7,8 +7,9 @@ use super::repeats::{repeated, warned};
 use super::reports::Routed;
 use super::sessions::Handle;
 use super::units::NotPersistent;
-use crate::mqi::{Completion, Data, GroupCall, Put, PutPlace, PutTarget, Refusal, Which};
+use crate::mqi::{Completion, Context, Data, GroupCall, Put, PutPlace, PutTarget, Refusal, Which};
 use crate::qmgr::{AliasWords, Command, Place, Target, Verdict, command, dead_letter, not_persistent_weight};
+use crate::types::definition::sentence;
 use crate::types::{
     Cause, Descriptor, GroupId, HandleId, InGroup, Message, MessageId, ObjectName, Persistence,
     ProducerSequence, QueueId, Reason, SessionId, Token, Version, WallTime, limits,
@@ -41,6 +42,18 @@ impl LetIn {
     }
 }
 
+/// A mistake of the program's own, which no dead-letter queue is for.
+fn is_the_programs_own(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::HobjError
+            | Reason::NotOpenForOutput
+            | Reason::NotOpenForSetAll
+            | Reason::NotOpenForSetIdent
+            | Reason::MsgTooBigForQMgr
+    )
+}
+
 impl Replica {
     pub(super) fn on_put(&mut self, session: SessionId, token: Token, mut put: Put) {
         self.turn.spend_bytes(put.message.body.len().min(limits::CHUNK_BYTES));
@@ -48,7 +61,7 @@ impl Replica {
         let has_unknown = put.message.descriptor.report.check() == Ok(true);
         let unknown = has_unknown.then_some(Reason::UnknownReportOption);
         let lowered = put.message.descriptor.lower_priority().then_some(Reason::PriorityExceedsMax);
-        let (target, name) = self.put_target(session, &put.to);
+        let (target, name) = self.put_target(session, &put);
         let alias = target.as_ref().ok().and_then(|target| target.alias);
         let wanted = target.as_ref().ok().map(|target| (target.queue, target.alias));
         let admitted = target.and_then(|target| match alias {
@@ -75,9 +88,7 @@ impl Replica {
         }
         let (queue, message, dead_lettered) = match admitted {
             Ok(queue) => (queue, put.message, None),
-            Err(refused)
-                if dead_letter && !matches!(refused.reason, Reason::HobjError | Reason::NotOpenForOutput) =>
-            {
+            Err(refused) if dead_letter && !is_the_programs_own(refused.reason) => {
                 match self.dead_letter_target(put.message, &name, refused.reason, Asked::Too) {
                     Ok((queue, message)) => (queue, message, Some(refused.reason)),
                     Err(_) => return self.answer(session, token, refused.into()),
@@ -94,12 +105,12 @@ impl Replica {
     }
 
     /// Where it is to go, and the name by which it was told so.
-    fn put_target(&self, session: SessionId, to: &PutTarget) -> (Result<Target, Refusal>, String) {
-        match to {
+    fn put_target(&self, session: SessionId, put: &Put) -> (Result<Target, Refusal>, String) {
+        match &put.to {
             PutTarget::Handle(id) => {
                 let session = self.sessions.get(session).ok_or(Reason::HconnError);
-                match session.and_then(|session| session.handle(*id)) {
-                    Ok(handle) => (self.behind_handle(handle), handle.name.to_string()),
+                match session.and_then(|session| session.handle(*id, Reason::NotOpenForOutput)) {
+                    Ok(handle) => (self.behind_handle(handle, put.context), handle.name.to_string()),
                     Err(reason) => (Err(reason.into()), String::new()),
                 }
             }
@@ -107,10 +118,11 @@ impl Replica {
         }
     }
 
-    fn behind_handle(&self, handle: &Handle) -> Result<Target, Refusal> {
+    fn behind_handle(&self, handle: &Handle, context: Context) -> Result<Target, Refusal> {
         if !handle.options.output {
             return Err(Reason::NotOpenForOutput.into());
         }
+        handle.options.check_context(context)?;
         let queue = self.state.queue(handle.queue).ok_or(Reason::QDeleted)?;
         let alias = handle.is_alias.then(|| self.state.alias_of(queue, &handle.name)).transpose()?;
         Ok(Target { queue: queue.id, alias })
@@ -143,22 +155,26 @@ impl Replica {
             return Err(Reason::PutInhibited.into());
         }
         if rules.temporary && message.descriptor.persistence == Persistence::Persistent {
-            let detail = "it is a temporary dynamic queue";
+            let detail = "It is a temporary dynamic queue.";
             return Err(Refusal::because(Reason::PersistentNotAllowed, detail));
         }
-        let length = message.body.len();
+        let (length, most) = (message.body.len(), self.state.maxmsgl());
+        if length > most {
+            let detail = format!("The body has {length} bytes, MAXMSGL of the queue manager is {most}.");
+            return Err(Refusal::because(Reason::MsgTooBigForQMgr, detail));
+        }
         if length > rules.body_bytes_max() {
-            let detail = format!("the body has {length} bytes, MAXMSGL is {}", rules.maxmsgl);
+            let detail = format!("The body has {length} bytes, MAXMSGL is {}.", rules.maxmsgl);
             return Err(Refusal::because(Reason::MsgTooBigForQ, detail));
         }
         if let Some(text) = self.lack_of_room() {
-            return Err(Refusal::because(Reason::StorageMediumFull, text));
+            return Err(Refusal::because(Reason::StorageMediumFull, sentence(&text)));
         }
         let maxdepth = rules.maxdepth;
         if self.depth_to_be(id) >= u64::from(maxdepth) {
             self.make_room(id, asked);
             if self.depth_to_be(id) >= u64::from(maxdepth) {
-                return Err(Refusal::because(Reason::QFull, format!("MAXDEPTH is {maxdepth}")));
+                return Err(Refusal::because(Reason::QFull, format!("MAXDEPTH is {maxdepth}.")));
             }
         }
         Ok(())
@@ -315,7 +331,7 @@ impl Replica {
         let weight = not_persistent_weight(length) + self.arrival_weight(&put.message);
         if !put.syncpoint {
             let fits = put.is_persistent() || self.holdings.not_persistent.grow(weight);
-            let detail = "the messages that are not persistent take all the memory that this node has for them; get some";
+            let detail = "The messages that are not persistent take all the memory that this node has for them; get some.";
             return fits.then_some(()).ok_or_else(|| Refusal::because(Reason::ResourceProblem, detail));
         }
         let maxumsgs = self.state.maxumsgs() as usize;
@@ -324,12 +340,12 @@ impl Replica {
             return Err(Reason::SyncpointLimitReached.into());
         }
         if unit.bytes + length > limits::UNIT_BYTES_MAX {
-            let detail = "the bodies of a unit of work have at most 128 MiB";
+            let detail = "The bodies of a unit of work have at most 128 MiB.";
             return Err(Refusal::because(Reason::SyncpointLimitReached, detail));
         }
         if !unit.hold(&self.options.account, weight) {
             let detail =
-                "the open units of work take all the memory that this node has for them; commit or back out";
+                "The open units of work take all the memory that this node has for them; commit or back out.";
             return Err(Refusal::because(Reason::ResourceProblem, detail));
         }
         Ok(())

@@ -11,6 +11,7 @@ use super::proposals::Waiting;
 use super::{Action, Replica};
 use crate::mqi::{Completion, Refusal};
 use crate::qmgr::Command;
+use crate::types::definition::By;
 use crate::types::planted::{self, Bug};
 use crate::types::{Instant, NodeId, Reason, SessionId, Speaks, Token, Version, WallTime};
 
@@ -55,7 +56,8 @@ impl Replica {
             return self.answer(session, token, Completion::done());
         }
         if planted::is(Bug::RaiseEarly) && self.options.speaks.has(to) {
-            return self.propose_raise(to, Waiting::Admin { session, token, queue: None });
+            let by = self.by(session);
+            return self.propose_raise(to, by, Waiting::Admin { session, token, queue: None });
         }
         if let Err(refusal) = self.check_raise(to) {
             return self.answer(session, token, refusal.into());
@@ -81,7 +83,7 @@ impl Replica {
         let mut spoken = members.iter().map(|node| self.speaks(*node).map(|speaks| speaks.newest));
         let newest = spoken.try_fold(self.options.speaks.newest, |newest, of| Some(newest.min(of?)));
         if let Some(to) = newest.filter(|newest| *newest > self.state.version()) {
-            self.propose_raise(to, Waiting::Nobody);
+            self.propose_raise(to, By::default(), Waiting::Nobody);
         }
     }
 
@@ -100,15 +102,18 @@ impl Replica {
         self.standing.own_mut().raising = None;
         match refused {
             Some(refusal) => self.answer(session, token, refusal.into()),
-            None => self.propose_raise(to, Waiting::Admin { session, token, queue: None }),
+            None => {
+                let by = self.by(session);
+                self.propose_raise(to, by, Waiting::Admin { session, token, queue: None });
+            }
         }
     }
 
-    pub(super) fn propose_raise(&mut self, to: Version, waiting: Waiting) {
+    pub(super) fn propose_raise(&mut self, to: Version, by: By, waiting: Waiting) {
         debug_assert!(self.options.speaks.has(to), "a leader raises to what it speaks itself");
         self.stats.raises_proposed += 1;
         let leader = (self.options.node, self.consensus.term());
-        self.propose(Command::Raise { to, leader }, waiting);
+        self.propose(Command::Raise { to, leader, by }, waiting);
     }
 
     pub(super) fn raising_deadline(&self) -> Option<Instant> {
@@ -119,11 +124,11 @@ impl Replica {
         let leading = self.standing.own();
         let membership = self.consensus.membership();
         if leading.raising.is_some() {
-            let detail = "the version is being raised already";
+            let detail = "The version is being raised already.";
             return Err(Refusal::because(Reason::CallInProgress, detail));
         }
         if leading.membership_change.is_some() || !membership.voters_outgoing.is_empty() {
-            let detail = "a node is being added or removed; raise the version when that is done";
+            let detail = "A node is being added or removed; raise the version when that is done.";
             return Err(Refusal::because(Reason::CallInProgress, detail));
         }
         if let Some(refusal) = self.first_too_old(to) {
@@ -166,8 +171,8 @@ impl Replica {
         let speaks = self.speaks(node).filter(|speaks| !speaks.has(version))?;
         let name = self.name_of(node);
         let detail = format!(
-            "node {name} speaks {speaks} and not version {version}: start the release that speaks it on {name}, and \
-             repeat the command"
+            "Node {name} speaks {speaks} and not version {version}: start the release that speaks it on {name}, and \
+             repeat the command."
         );
         Some(Refusal::because(Reason::FunctionNotSupported, detail))
     }
@@ -175,8 +180,8 @@ impl Replica {
     fn is_absent(&self, node: NodeId, how: &str) -> Refusal {
         let name = self.name_of(node);
         let detail = format!(
-            "node {name} {how}, so nobody knows what it speaks: start it, or remove it for good (trimaran node remove \
-             {name}), and repeat the command"
+            "Node {name} {how}, so nobody knows what it speaks: start it, or remove it for good (trimaran node remove \
+             {name}), and repeat the command."
         );
         Refusal::because(Reason::FunctionNotSupported, detail)
     }

@@ -186,7 +186,7 @@ impl Replica {
         let refused = |detail: String| Completion::failed_because(Reason::OptionsError, detail);
         match self.consensus.leader() {
             Some(leader) if leader != request.from => {
-                return refused(format!("node {leader} leads, and has what there is: name it as the best"));
+                return refused(format!("Node {leader} leads, and has what there is: name it as the best."));
             }
             // It has everything and lives: it vouches for those whose logs are damaged, so that they count again.
             Some(_) => {
@@ -202,8 +202,8 @@ impl Replica {
         let is_best = request.from == self.options.node;
         if own > request.last || (is_best && own != request.last) {
             return refused(format!(
-                "the log of this node ends at entry {} of term {} and not before entry {} of term {}: look at all \
-                 nodes again",
+                "The log of this node ends at entry {} of term {} and not before entry {} of term {}: look at all \
+                 nodes again.",
                 own.1, own.0, request.last.1, request.last.0
             ));
         }

@@ -13,14 +13,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use trimaran_proto::replica::v1::{By, NodeDisk, Registered};
+use trimaran_proto::replica::v1::{NodeDisk, Registered};
 
 use super::proposals::Waiting;
 use super::{Action, FailBack, Replica};
 use crate::consensus::{Entry, EntryKind, membership_to_wire};
 use crate::mqi::{CreateRequest, Refusal};
-use crate::qmgr::{Command, command};
-use crate::types::definition::{self, Changes, ObjectKind, ObjectRef};
+use crate::qmgr::{Command, by_to_wire, command};
+use crate::types::definition::{Changes, ObjectKind, ObjectRef};
 use crate::types::{
     Index, Membership, NodeId, ObjectName, QueueManagerId, Reason, RunState, SessionId, Speaks, Token,
     Version,
@@ -113,8 +113,8 @@ impl Replica {
         let version = self.state.version();
         if version < Version::RECORDS {
             let detail = format!(
-                "which queue managers there are is a fact of version {}, and {} has version {version}: when every node runs this \
-                 release, raise it with `trimaran cluster upgrade`",
+                "Which queue managers there are is a fact of version {}, and {} has version {version}: when every node runs this \
+                 release, raise it with `trimaran cluster upgrade`.",
                 Version::RECORDS,
                 self.options.name
             );
@@ -122,7 +122,7 @@ impl Replica {
         }
         match self.unregistered().next() {
             Some(_) => {
-                let detail = "what the cluster file names is being registered; ask again in a moment";
+                let detail = "What the cluster file names is being registered; ask again in a moment.";
                 Err(Refusal::because(Reason::CallInProgress, detail))
             }
             None => Ok(()),
@@ -143,7 +143,7 @@ impl Replica {
         }
         let membership = self.consensus.membership();
         if !membership.voters_outgoing.is_empty() || self.standing.own().membership_change.is_some() {
-            let detail = "a node is being added or removed; create it when that is done";
+            let detail = "A node is being added or removed; create it when that is done.";
             return Err(Refusal::because(Reason::CallInProgress, detail));
         }
         let preferred = match preferred.as_str() {
@@ -165,7 +165,10 @@ impl Replica {
                 let detail = "It says when it moves back to the node that it prefers: name one.";
                 return Err(Refusal::because(Reason::AttrValueError, detail));
             }
-            FailBack::parse(&fail_back).map_err(|text| Refusal::because(Reason::AttrValueError, text))?;
+            FailBack::parse(&fail_back).map_err(|what| {
+                let detail = format!("It moves back {fail_back:?}: {what}.");
+                Refusal::because(Reason::AttrValueError, detail)
+            })?;
         }
         Ok(Registered {
             name: name.to_string(),
@@ -259,7 +262,7 @@ impl Replica {
             return false;
         }
         if !std::mem::replace(&mut self.standing.own_mut().begins_raised, true) {
-            self.propose_raise(to, Waiting::Nobody);
+            self.propose_raise(to, super::system_objects::by_itself(), Waiting::Nobody);
         }
         true
     }
@@ -298,8 +301,4 @@ fn beginning_with(membership: &Membership) -> Membership {
     debug_assert!(!voters.is_empty(), "whoever leads has a vote");
     debug_assert!(membership.voters_outgoing.is_empty(), "none begins while members change");
     Membership { voters, nodes, ..Membership::default() }
-}
-
-fn by_to_wire(by: definition::By) -> By {
-    By { user: by.user, application: by.application, address: by.address, channel: by.channel }
 }

@@ -32,9 +32,9 @@ impl Replica {
                 None => return false,
             },
             _ => {
-                let detail = "nobody can tell whether this sequence was put before: it is older than the 10,000 that are \
+                let detail = "Nobody can tell whether this sequence was put before: it is older than the 10,000 that are \
                               remembered of a producer, or so many others have put since this producer did that \
-                              its sequences were forgotten. It was not put now; look whether the message is there";
+                              its sequences were forgotten. It was not put now; look whether the message is there.";
                 let completion = Completion::failed_because(Reason::UnexpectedError, detail);
                 self.answer(session, token, completion);
                 return true;

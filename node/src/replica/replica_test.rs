@@ -10,17 +10,17 @@ use trimaran_proto::mq::rfh2;
 use super::*;
 use crate::consensus::HardState;
 use crate::mqi::{
-    Admin, Call, CloseOption, Connect, Data, Get, GetMode, Identity, OpenOptions, Put, PutTarget, Refusal,
-    Selection, SessionView, Terms, UnitState, Wait,
+    Admin, Call, CloseOption, Connect, Context, Data, Get, GetMode, Identity, OpenOptions, Put, PutTarget,
+    QueueView, Refusal, Selection, SessionView, Terms, UnitState, Wait,
 };
-use crate::qmgr::{Family, RowChange, RowSource, StoreReadError, command};
+use crate::qmgr::{Command, Family, RowChange, RowSource, StoreReadError, command};
 use crate::types::definition::{
-    self as selector, Changes, Definition, ObjectKind, ObjectRef, RecordAction, Value,
+    self as selector, By, Changes, Definition, ObjectKind, ObjectRef, RecordAction, Value,
 };
 use crate::types::{
-    Body, CorrelationId, GroupId, HandleId, InGroup, Index, Membership, Message, MessageSelector,
-    Persistence, ProducerId, ProducerSequence, Reason, ReportOptions, SnapshotMeta, Speaks, Term, TermStarts,
-    UnitId, WallTime, message_flags,
+    Authenticated, Body, CorrelationId, GroupId, HandleId, InGroup, Index, Membership, Message,
+    MessageSelector, Persistence, ProducerId, ProducerSequence, Proof, Reason, ReportOptions, SnapshotMeta,
+    Speaks, Term, TermStarts, UnitId, WallTime, message_flags,
 };
 
 const APP: SessionId = SessionId(1);
@@ -79,6 +79,8 @@ struct Alone {
     ended: Vec<SessionId>,
     /// Each time they were published: names and states of listeners.
     listeners: Vec<Vec<(String, i32)>>,
+    /// The entries of its log.
+    logged: Vec<Bytes>,
 }
 
 fn name(text: &str) -> ObjectName {
@@ -137,6 +139,7 @@ impl Alone {
             admitted: BTreeMap::new(),
             ended: Vec::new(),
             listeners: Vec::new(),
+            logged: Vec::new(),
         };
         for _ in 0..100 {
             alone.pass(Duration::from_millis(50));
@@ -165,7 +168,7 @@ impl Alone {
 
     fn open(&mut self, session: SessionId, queue: &str) {
         let options =
-            OpenOptions { output: true, input: true, browse: true, inquire: true, exclusive: false };
+            OpenOptions { output: true, input: true, browse: true, inquire: true, ..OpenOptions::default() };
         self.ok(
             session,
             Call::Open {
@@ -209,7 +212,10 @@ impl Alone {
 
     fn carry_out(&mut self, action: Action, events: &mut Vec<Event>) {
         match action {
-            Action::Persist(write) => events.push(Event::LogPersisted { write: write.number }),
+            Action::Persist(write) => {
+                self.logged.extend(write.entries.iter().map(|entry| entry.data.clone()));
+                events.push(Event::LogPersisted { write: write.number });
+            }
             Action::Complete { session, token, completion } => {
                 if matches!(completion.data, Data::Progress { .. }) {
                     return;
@@ -322,6 +328,7 @@ fn put(text: &str) -> Put {
         logical_order: false,
         producer: None,
         dead_letter: false,
+        context: Default::default(),
     }
 }
 
@@ -782,7 +789,7 @@ fn a_put_is_not_stored_again_after_its_producer_was_idle_while_many_others_put()
     }
     let again = alone.call(APP, once("idle"));
     assert_eq!(again.reason, Reason::UnexpectedError);
-    assert!(again.detail.unwrap().contains("nobody can tell"));
+    assert!(again.detail.unwrap().contains("Nobody can tell"));
     alone.ok(APP, Call::Put(Put { producer: numbered("idle", 2), ..put("the next one") }));
     let got: Vec<_> = (0..5).map_while(|_| alone.get(OTHER, get()).ok()).collect();
     assert_eq!(got, ["idle", "a", "b", "the next one"]);
@@ -863,6 +870,22 @@ fn a_message_that_is_backed_out_too_often_moves_when_the_queue_says_so() {
 }
 
 #[test]
+fn a_backout_queue_may_be_named_by_an_alias_and_not_by_one_that_leads_back() {
+    for (target, moves) in [("BACK", true), ("Q", false)] {
+        let mut alone = Alone::new();
+        define(&mut alone, ObjectKind::LocalQueue, "BACK", &[]);
+        define(&mut alone, ObjectKind::AliasQueue, "A", &[("TARGET", target)]);
+        let rules = [("BOTHRESH", "1"), ("BOQNAME", "A"), ("BACKOUT_MOVE", "YES")];
+        alone.ok(APP, Call::Admin(Admin::alter_local(&name("Q"), &rules)));
+        alone.put(APP, "poison");
+        assert_eq!(alone.get(APP, Get { syncpoint: true, ..get() }), Ok("poison".into()));
+        alone.ok(APP, Call::Backout);
+        let left = alone.get(APP, get());
+        assert_eq!(left, if moves { Err(Reason::NoMsgAvailable) } else { Ok("poison".into()) });
+    }
+}
+
+#[test]
 fn messages_expire_by_the_clock_of_the_log() {
     let mut alone = Alone::new();
     let mut brief = put("brief");
@@ -883,10 +906,158 @@ fn what_is_not_persistent_is_delivered_in_order_and_counted() {
     alone.put(APP, "three");
     alone.ok(APP, Call::Put(Put { syncpoint: true, ..volatile("four", 2) }));
     alone.ok(APP, Call::Commit { unit: None, units_decided: None });
-    let Data::Queues(views) = alone.ok(APP, Call::Inquire { handle: HANDLE }) else { panic!() };
-    assert_eq!((views[0].depth, views[0].not_persistent), (4, 2));
+    let view = queue_of(alone.ok(APP, Call::Inquire { handle: HANDLE }));
+    assert_eq!((view.depth, view.not_persistent), (4, 2));
     for text in ["one", "two", "three", "four"] {
         assert_eq!(alone.get(OTHER, get()), Ok(text.into()));
+    }
+}
+
+#[test]
+fn who_deletes_with_a_handle_is_in_the_log_and_who_defined_is_kept() {
+    let mut alone = Alone::new();
+    define(&mut alone, ObjectKind::ModelQueue, "MODEL", &[("DEFTYPE", "PERMDYN")]);
+    let (dynamic, inquire) = ("MADE".to_string(), OpenOptions { inquire: true, ..OpenOptions::default() });
+    let (handle, queue) = (HandleId(7), name("MODEL"));
+    alone.ok(APP, Call::Open { handle, queue, options: inquire, dynamic, selector: None });
+    alone.ok(APP, Call::Close { handle, close: CloseOption::Delete });
+    alone.pass(Duration::from_millis(50));
+    let entries = alone.logged.iter().filter_map(|data| command::decode(data.clone(), Speaks::RELEASE).ok());
+    let commands: Vec<Command> = entries.flat_map(|(_, commands)| commands).collect();
+    let by_joe = |by: &By| (by.user.as_str(), by.application.as_str()) == ("joe", "app");
+    assert!(commands.iter().any(|command| matches!(command, Command::Delete { by, .. } if by_joe(by))));
+    let made = ObjectRef::new(ObjectKind::ModelQueue, "MODEL");
+    assert!(by_joe(&alone.replica.state.catalog().get(&made).unwrap().altered_by));
+}
+
+/// Opens it under the handle.
+fn opening(handle: u32, queue: &str, options: OpenOptions) -> Call {
+    let (handle, queue, dynamic) = (HandleId(handle), name(queue), String::new());
+    Call::Open { handle, queue, options, dynamic, selector: None }
+}
+
+fn define(alone: &mut Alone, kind: ObjectKind, object: &str, said: &[(&str, &str)]) {
+    let changes = Changes::parse(kind, said.iter().copied()).unwrap();
+    let (object, like) = (ObjectRef::new(kind, object), String::new());
+    alone.ok(APP, Call::Admin(Admin::Define { object, like, replace: false, changes }));
+}
+
+#[test]
+fn an_alias_is_inquired_and_set_as_itself() {
+    let mut alone = Alone::new();
+    define(&mut alone, ObjectKind::AliasQueue, "A", &[("TARGET", "Q"), ("DEFPSIST", "NO")]);
+    let options = OpenOptions { inquire: true, set: true, input: true, ..OpenOptions::default() };
+    let Data::Opened(opened) = alone.ok(APP, opening(7, "A", options)) else { panic!() };
+    assert_eq!((opened.resolved, opened.defpsist, opened.made), (name("Q"), false, None));
+    let inhibit = Changes::default().with(ObjectKind::AliasQueue, "GET", "DISABLED");
+    alone.ok(APP, Call::Set { handle: HandleId(7), changes: inhibit.clone() });
+    let Data::Inquired(object) = alone.ok(APP, Call::Inquire { handle: HandleId(7) }) else { panic!() };
+    assert_eq!(object.definition.object, ObjectRef::new(ObjectKind::AliasQueue, "A"));
+    assert_eq!(object.definition.number(selector::INHIBIT_GET), 1);
+    assert_eq!(object.queue.unwrap().definition.number(selector::INHIBIT_GET), 0, "Q is as it was");
+    // A remote definition has no word on gets; whoever was not let in to set does not.
+    define(&mut alone, ObjectKind::RemoteQueue, "R", &[("RNAME", "Q"), ("RQMNAME", "QM1")]);
+    alone.ok(APP, opening(8, "R", OpenOptions { inquire: true, set: true, ..OpenOptions::default() }));
+    let call = |handle| Call::Set { handle: HandleId(handle), changes: inhibit.clone() };
+    assert_eq!(alone.call(APP, call(8)).reason, Reason::SelectorNotForType);
+    assert_eq!(alone.call(APP, call(HANDLE.0)).reason, Reason::NotOpenForSet);
+    assert_eq!(alone.call(APP, call(99)).reason, Reason::HobjError);
+}
+
+#[test]
+fn who_did_not_open_for_it_does_not_inquire() {
+    let mut alone = Alone::new();
+    let reads = OpenOptions { input: true, browse: true, ..OpenOptions::default() };
+    alone.ok(APP, opening(7, "Q", reads));
+    let refused = alone.call(APP, Call::Inquire { handle: HandleId(7) });
+    assert_eq!(refused.reason, Reason::NotOpenForInquire);
+}
+
+#[test]
+fn the_queue_manager_is_opened_for_inquiring_and_nothing_else() {
+    let mut alone = Alone::new();
+    alone.ok(APP, Call::Admin(Admin::alter_manager(&[("DESCR", "Orders"), ("MAXHANDS", "3")])));
+    let inquire = OpenOptions { inquire: true, ..OpenOptions::default() };
+    let open = |handle, options| Call::OpenManager { handle: HandleId(handle), options };
+    alone.ok(APP, open(7, inquire));
+    let Data::Inquired(object) = alone.ok(APP, Call::Inquire { handle: HandleId(7) }) else { panic!() };
+    assert_eq!((object.definition.text(2014), object.queue), ("Orders", None));
+    alone.ok(APP, open(8, OpenOptions::default()));
+    let refused = [
+        (open(9, OpenOptions { output: true, ..inquire }), 2045),
+        (open(7, inquire), 2019),
+        // MAXHANDS counts those of queues and of the queue manager.
+        (open(9, inquire), 2017),
+        (opening(9, "Q", inquire), 2017),
+        (Call::Inquire { handle: HandleId(8) }, 2038),
+        (Call::Put(Put { to: PutTarget::Handle(HandleId(7)), ..put("x") }), 2039),
+        (Call::Get(Get { handle: HandleId(7), ..get() }), 2037),
+        (Call::Set { handle: HandleId(7), changes: Changes::default() }, 2040),
+    ];
+    for (call, reason) in refused {
+        let shown = format!("{call:?}");
+        assert_eq!(alone.call(APP, call).reason.number(), reason, "{shown}");
+    }
+    alone.ok(APP, Call::Close { handle: HandleId(8), close: CloseOption::Keep });
+    alone.ok(APP, opening(9, "Q", inquire));
+}
+
+#[test]
+fn whoever_leaves_it_to_the_queue_opens_it_as_the_queue_says() {
+    let mut alone = Alone::new();
+    define(&mut alone, ObjectKind::LocalQueue, "ALONE", &[("DEFSOPT", "EXCL")]);
+    let shared = OpenOptions { input: true, ..OpenOptions::default() };
+    alone.ok(APP, opening(7, "ALONE", OpenOptions { as_defined: true, ..shared }));
+    assert_eq!(alone.call(OTHER, opening(7, "ALONE", shared)).reason, Reason::ObjectInUse);
+    alone.ok(APP, Call::Close { handle: HandleId(7), close: CloseOption::Keep });
+    alone.ok(APP, opening(7, "ALONE", shared));
+    alone.ok(OTHER, opening(7, "ALONE", shared));
+}
+
+#[test]
+fn a_body_is_as_long_as_the_queue_manager_allows() {
+    let mut alone = Alone::new();
+    alone.ok(APP, Call::Admin(Admin::alter_manager(&[("MAXMSGL", "32768")])));
+    let refused = alone.call(APP, Call::Put(put(&"x".repeat(32_769))));
+    assert_eq!(refused.reason, Reason::MsgTooBigForQMgr);
+    alone.ok(APP, Call::Put(put(&"x".repeat(32_768))));
+}
+
+#[test]
+fn context_is_set_by_handles_that_were_opened_for_it() {
+    let mut alone = Alone::new();
+    let opened = |context| OpenOptions { output: true, context, ..OpenOptions::default() };
+    alone.ok(APP, opening(7, "Q", opened(Context::Identity)));
+    alone.ok(APP, opening(8, "Q", opened(Context::All)));
+    let by =
+        |handle, context| Call::Put(Put { to: PutTarget::Handle(HandleId(handle)), context, ..put("x") });
+    alone.ok(APP, by(7, Context::Identity));
+    alone.ok(APP, by(8, Context::All));
+    assert_eq!(alone.call(APP, by(7, Context::All)).reason, Reason::NotOpenForSetAll);
+    assert_eq!(alone.call(APP, by(HANDLE.0, Context::Identity)).reason, Reason::NotOpenForSetIdent);
+}
+
+#[test]
+fn whoever_shows_a_wrong_password_is_not_let_in() {
+    let mut alone = Alone::new();
+    let session = SessionId(77);
+    for (how, is_in) in [(Proof::WrongPassword, false), (Proof::Password, true)] {
+        let authenticated = Some(Authenticated { user: "joe".into(), how });
+        let identity = Identity { authenticated, ..Identity::of("joe") };
+        alone.turn([Event::Connect { session, connect: Connect::new(identity, "app") }]);
+        let admitted = alone.admitted.remove(&session).unwrap();
+        assert_eq!(admitted.is_ok(), is_in, "{admitted:?}");
+        if let Err(refusal) = admitted {
+            assert_eq!(refusal.reason, Reason::NotAuthorized);
+        }
+    }
+}
+
+/// What an inquiry tells of a queue.
+fn queue_of(data: Data) -> QueueView {
+    match data {
+        Data::Inquired(object) => object.queue.expect("a queue"),
+        other => panic!("an inquiry became {other:?}"),
     }
 }
 
@@ -1648,8 +1819,8 @@ fn a_large_unit_is_applied_over_many_turns_and_nobody_sees_half_of_it() {
     assert!(halves >= 3, "it was half applied after {halves} turns");
     assert!(begun >= 6, "it was read and checked in {begun} turns");
     assert_eq!(text_of(alone.answer(OTHER, waits).unwrap()), Ok(text));
-    let Data::Queues(views) = alone.answer(OTHER, asked.unwrap()).unwrap().data else { panic!() };
-    assert!((299..=300).contains(&views[0].depth), "{}", views[0].depth);
+    let view = queue_of(alone.answer(OTHER, asked.unwrap()).unwrap().data);
+    assert!((299..=300).contains(&view.depth), "{}", view.depth);
     assert_eq!(alone.outcome("large", 0), UnitState::Committed);
 }
 
@@ -1887,8 +2058,8 @@ fn what_a_session_leaves_is_taken_away_over_as_many_turns_as_it_takes() {
     // Nothing was given to who is gone, and nobody has its queue open.
     assert_eq!(alone.get(OTHER, get()), Ok("one".into()));
     assert_eq!(alone.replica.standing.own().waiters.len(), 0);
-    let Data::Queues(views) = alone.ok(OTHER, Call::Inquire { handle: HANDLE }) else { panic!() };
-    assert_eq!(views[0].open_input, 1);
+    let view = queue_of(alone.ok(OTHER, Call::Inquire { handle: HANDLE }));
+    assert_eq!(view.open_input, 1);
 }
 
 /// Gets of each of these sessions that wait, through their handles.
@@ -1970,8 +2141,8 @@ fn where_leadership_is_lost_all_sessions_end_at_once_and_what_they_leave_goes_ov
     (0..100).for_each(|_| alone.pass(Duration::from_millis(50)));
     alone.open_session(APP);
     alone.open(APP, "Q");
-    let Data::Queues(views) = alone.ok(APP, Call::Inquire { handle: HANDLE }) else { panic!() };
-    assert_eq!((views[0].open_input, views[0].depth), (1, 0));
+    let view = queue_of(alone.ok(APP, Call::Inquire { handle: HANDLE }));
+    assert_eq!((view.open_input, view.depth), (1, 0));
 }
 
 #[test]

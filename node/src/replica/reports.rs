@@ -110,7 +110,7 @@ impl Replica {
         if !fits || !unit.hold(&self.options.account, not_persistent_weight(length)) {
             self.note_left(queue, 1);
             let detail =
-                "the report that the message asks for has no room in the unit of work; commit or back out";
+                "The report that the message asks for has no room in the unit of work; commit or back out.";
             let reason = if fits { Reason::ResourceProblem } else { Reason::SyncpointLimitReached };
             return Err(Refusal::because(reason, detail));
         }

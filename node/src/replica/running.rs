@@ -46,8 +46,8 @@ impl Replica {
         let version = self.state.version();
         if version < Version::RECORDS {
             let detail = format!(
-                "that a queue manager was ended is a fact of version {}, and it has version {version}: when every node runs this \
-                 release, raise it with `trimaran cluster upgrade`",
+                "That a queue manager was ended is a fact of version {}, and it has version {version}: when every node runs this \
+                 release, raise it with `trimaran cluster upgrade`.",
                 Version::RECORDS
             );
             return Err(Refusal::because(Reason::FunctionNotSupported, detail));
@@ -86,7 +86,8 @@ impl Replica {
         }
         // A search that was begun goes on, and if it finds nothing its wait ends at once.
         let is_begun = |session: &Session| session.unit.is_open() || session.search.is_some();
-        let begins = matches!(call, Call::Open { .. } | Call::Put(_) | Call::Get(_));
+        let begins =
+            matches!(call, Call::Open { .. } | Call::OpenManager { .. } | Call::Put(_) | Call::Get(_));
         match begins && !self.sessions.get(session).is_some_and(is_begun) {
             true => Err(Reason::QMgrQuiescing.into()),
             false => Ok(()),

@@ -27,6 +27,8 @@ pub(super) struct Session {
     /// What its messages say of who put them.
     pub context: DefaultContext,
     pub handles: BTreeMap<HandleId, Handle>,
+    /// Handles of the queue manager itself, and how it is open by them.
+    pub managers: BTreeMap<HandleId, OpenOptions>,
     /// The unit of work that the next commit commits.
     pub unit: Unit,
     /// Calls that wait: for their session's turn, or for an earlier one of this session, because a body is being staged
@@ -176,6 +178,7 @@ impl Session {
             identity,
             purpose,
             handles: BTreeMap::new(),
+            managers: BTreeMap::new(),
             unit: Unit::default(),
             parked: VecDeque::new(),
             search: None,
@@ -195,8 +198,15 @@ impl Session {
         bytes
     }
 
-    pub fn handle(&self, handle: HandleId) -> Result<&Handle, Reason> {
-        self.handles.get(&handle).ok_or(Reason::HobjError)
+    /// A handle of a queue, for a call that wants it opened in a way in which the queue manager itself is never open:
+    /// `not_so` is told whoever names a handle of that.
+    pub fn handle(&self, handle: HandleId, not_so: Reason) -> Result<&Handle, Reason> {
+        debug_assert!(
+            self.managers.keys().all(|handle| !self.handles.contains_key(handle)),
+            "a handle is of a queue or of the queue manager"
+        );
+        let unknown = if self.managers.contains_key(&handle) { not_so } else { Reason::HobjError };
+        self.handles.get(&handle).ok_or(unknown)
     }
 
     /// A get is answered: nothing of it is to be said any more. What it is warned of, unless it failed: then its message is not
@@ -209,22 +219,22 @@ impl Session {
         warning.filter(|_| !failed)
     }
 
-    /// Whether a queue can be opened under this number.
-    pub fn check_handle(&self, id: HandleId) -> Result<(), Reason> {
-        if id == HandleId(0) || self.handles.contains_key(&id) {
+    /// Whether something can be opened under this number, where a session has `most` handles (MAXHANDS).
+    pub fn check_handle(&self, id: HandleId, most: usize) -> Result<(), Reason> {
+        debug_assert!(most <= limits::HANDLES_MAX, "a session has so many handles at most");
+        if id == HandleId(0) || self.handles.contains_key(&id) || self.managers.contains_key(&id) {
             return Err(Reason::HobjError);
         }
-        match self.handles.len() + self.opening as usize >= limits::HANDLES_MAX {
+        match self.handles.len() + self.managers.len() + self.opening as usize >= most {
             true => Err(Reason::HandleNotAvailable),
             false => Ok(()),
         }
     }
 
-    pub fn open(&mut self, id: HandleId, handle: Handle) -> Result<(), Reason> {
-        self.check_handle(id)?;
-        self.handles.insert(id, handle);
-        debug_assert!(self.handles.len() <= limits::HANDLES_MAX, "a session has so many handles at most");
-        Ok(())
+    /// As [`Session::check_handle`] let it.
+    pub fn open(&mut self, id: HandleId, handle: Handle) {
+        let before = self.handles.insert(id, handle);
+        debug_assert!(before.is_none(), "a handle is of what was opened under it until that is closed");
     }
 }
 

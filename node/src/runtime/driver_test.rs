@@ -120,6 +120,7 @@ fn put(bytes: usize) -> Call {
         logical_order: false,
         producer: None,
         dead_letter: false,
+        context: Default::default(),
     })
 }
 

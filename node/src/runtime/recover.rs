@@ -292,7 +292,8 @@ mod tests {
             let initial = SnapshotMeta { queue_manager: id, ..expected().initial };
             let expected = Expected { id, name, initial, speaks: Speaks::RELEASE };
             let mut own = start(&mut log, options, &[expected]).unwrap().1.remove(0);
-            let raise = Command::Raise { to: Version::RECORDS, leader: (NodeId(1), Term(1)) };
+            let raise =
+                Command::Raise { to: Version::RECORDS, leader: (NodeId(1), Term(1)), by: By::default() };
             for command in std::iter::once(raise).chain(commands) {
                 own.queue_manager.apply(command).verdict.unwrap();
             }

@@ -10,6 +10,7 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::mqi::Identity;
+use crate::types::{Authenticated, Proof};
 
 /// Of clusters, nodes and users.
 const NAME_LENGTH_MAX: usize = 64;
@@ -48,7 +49,9 @@ impl Principal {
         match self {
             Principal::Anonymous => Ok(Identity::of("anonymous")),
             Principal::User { cluster, name } if cluster == own => {
-                Ok(Identity { certificate: Some(name.clone()), ..Identity::of(name) })
+                let authenticated = Authenticated { user: name.clone(), how: Proof::Certificate };
+                let (certificate, authenticated) = (Some(name.clone()), Some(authenticated));
+                Ok(Identity { certificate, authenticated, ..Identity::of(name) })
             }
             Principal::User { cluster, name } => Err(format!(
                 "The certificate is that of user {name} of cluster {cluster}, and this is cluster {own}: connect with a \
@@ -181,7 +184,9 @@ mod tests {
     fn a_node_has_no_identity_in_sessions() {
         let (cluster, name) = ("demo".to_owned(), "ann".to_owned());
         let user = Principal::User { cluster: cluster.clone(), name: name.clone() };
-        let ann = Ok(Identity { certificate: Some(name.clone()), ..Identity::of(name.clone()) });
+        let authenticated = Some(Authenticated { user: name.clone(), how: Proof::Certificate });
+        let ann =
+            Ok(Identity { certificate: Some(name.clone()), authenticated, ..Identity::of(name.clone()) });
         assert_eq!(user.identity("demo"), ann);
         let refused = Principal::Node { cluster, name }.identity("demo").unwrap_err();
         assert!(refused.starts_with("The certificate of node ann of cluster demo is no user's"), "{refused}");

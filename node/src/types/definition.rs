@@ -50,6 +50,15 @@ pub struct By {
     pub channel: String,
 }
 
+impl By {
+    /// Bytes of what it says.
+    pub fn weight(&self) -> usize {
+        let weight = self.user.len() + self.application.len() + self.address.len() + self.channel.len();
+        debug_assert!((weight == 0) == (*self == By::default()), "who is nobody weighs nothing");
+        weight
+    }
+}
+
 /// What SET does with a record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RecordAction {
@@ -73,6 +82,8 @@ pub struct Definition {
     pub created: WallTime,
     /// By the same; of what was never altered as `created`.
     pub altered: WallTime,
+    /// Who altered it last, or defined it; nobody is known where the queue manager was older than version 3 then.
+    pub altered_by: By,
 }
 
 /// Why something cannot be set: MQ's reason, and a sentence.
@@ -325,7 +336,8 @@ impl Changes {
 impl Definition {
     pub fn new(object: ObjectRef) -> Definition {
         debug_assert!(object.key.is_empty() || object.kind.is_record(), "only records have keys");
-        Definition { object, settings: Settings::default(), created: WallTime(0), altered: WallTime(0) }
+        let (settings, altered_by) = (Settings::default(), By::default());
+        Definition { object, settings, created: WallTime(0), altered: WallTime(0), altered_by }
     }
 
     pub fn kind(&self) -> ObjectKind {
@@ -335,7 +347,7 @@ impl Definition {
     /// About the bytes that it takes in memory, and more than its encoding has: the same on every node.
     pub fn weight(&self) -> usize {
         let says: usize = self.settings.iter().map(|(_, value)| weight_of(value)).sum();
-        AROUND_BYTES + self.object.name.len() + self.object.key.len() + says
+        AROUND_BYTES + self.object.name.len() + self.object.key.len() + says + self.altered_by.weight()
     }
 
     /// Whether what an object is to become is not too much; one that becomes less always goes.
@@ -511,7 +523,11 @@ pub const INHIBIT_PUT: Selector = 10;
 pub const MSGDLVSQ: Selector = 16;
 pub const BOTHRESH: Selector = 22;
 pub const SHARE: Selector = 23;
+/// How a queue is opened for input by whoever leaves it to the queue.
+pub const DEFSOPT: Selector = 4;
+pub const EXCLUSIVE: i32 = 4;
 pub const MAXUMSGS: Selector = 33;
+pub const MAXHANDS: Selector = 11;
 pub const QDEPTHHI: Selector = 40;
 pub const QDEPTHLO: Selector = 41;
 pub const TARGET: Selector = 2002;

@@ -24,10 +24,12 @@ pub mod unit;
 pub mod version;
 pub mod limits;
 pub mod account;
+mod authenticated;
 pub mod pieces;
 pub mod planted;
 
 pub use account::{Account, Held, Share};
+pub use authenticated::{Authenticated, Proof};
 pub use ends::Ends;
 pub use group::{Membership, NodeInfo, SnapshotMeta};
 pub use ids::*;

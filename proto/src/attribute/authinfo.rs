@@ -31,6 +31,6 @@ pub(super) const TABLE: &[Attribute] = &[
     word(263, "AUTHORMD", OF, &[("OS", 0), ("SEARCHGRP", 1), ("SEARCHUSR", 2), ("SRCHGRPSN", 3)], 0, Stored, "Where the groups of a user are found."),
     word(264, "NESTGRP", OF, NO_YES, 0, Stored, "Whether groups are in groups."),
     text(2109, "OCSPURL", OF, 256, Stored, "Where revoked certificates are asked for."),
-    fact_text(2027, "ALTDATE", OF, "Day of the last change, UTC."),
-    fact_text(2028, "ALTTIME", OF, "Time of the last change, UTC."),
+    fact_text(2027, "ALTDATE", OF, DAY, "Day of the last change, UTC."),
+    fact_text(2028, "ALTTIME", OF, TIME, "Time of the last change, UTC."),
 ];

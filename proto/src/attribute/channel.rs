@@ -33,6 +33,6 @@ pub(super) const TABLE: &[Attribute] = &[
     text(3515, "SENDDATA", OF, 32, Stored, "Data of the send exit."),
     text(3511, "RCVEXIT", OF, 128, Refused(NO_EXITS), "Receive exit."),
     text(3516, "RCVDATA", OF, 32, Stored, "Data of the receive exit."),
-    fact_text(2027, "ALTDATE", OF, "Day of the last change, UTC."),
-    fact_text(2028, "ALTTIME", OF, "Time of the last change, UTC."),
+    fact_text(2027, "ALTDATE", OF, DAY, "Day of the last change, UTC."),
+    fact_text(2028, "ALTTIME", OF, TIME, "Time of the last change, UTC."),
 ];

@@ -15,6 +15,6 @@ pub(super) const TABLE: &[Attribute] = &[
     text(3552, "IPADDR", OF, 48, Obeyed, "Address it listens on, IPv4 or IPv6 and no name; all without it.").of_content(Content::Address),
     number(1602, "BACKLOG", OF, (0, MOST), 0, Obeyed, "Connections that may wait to be taken; 0 for 1024."),
     word(60_003, "STATE", OF, &[("CONTROL", 0), ("STARTED", 1), ("STOPPED", 2)], 0, Obeyed, "What START and STOP LISTENER said last, and as CONTROL says before (not in MQ)."),
-    fact_text(2027, "ALTDATE", OF, "Day of the last change, UTC."),
-    fact_text(2028, "ALTTIME", OF, "Time of the last change, UTC."),
+    fact_text(2027, "ALTDATE", OF, DAY, "Day of the last change, UTC."),
+    fact_text(2028, "ALTTIME", OF, TIME, "Time of the last change, UTC."),
 ];

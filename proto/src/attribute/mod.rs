@@ -219,6 +219,12 @@ const fn facts(
 
 // The words that many attributes share, and rows short enough to be read as a table.
 
+/// The level of MQ's commands that is understood here (MQIA_COMMAND_LEVEL).
+pub const CMDLEVEL: i32 = 943;
+/// Characters that a day and a time of day have in an inquiry (MQ_DATE_LENGTH, MQ_TIME_LENGTH).
+const DAY: usize = 12;
+const TIME: usize = 8;
+
 /// What MQ's counters and intervals are at most.
 const MOST: i32 = 999_999_999;
 /// MQ's longest message, 100 MiB.
@@ -324,14 +330,26 @@ const fn fact(selector: Selector, name: &'static str, of: &'static [Kind], help:
     number(selector, name, of, (0, i32::MAX), 0, State::Live, help)
 }
 
-/// A text that the queue manager knows and nobody sets.
+/// A text that the queue manager knows and nobody sets, of so many characters at most.
 const fn fact_text(
     selector: Selector,
     name: &'static str,
     of: &'static [Kind],
+    most: usize,
     help: &'static str,
 ) -> Attribute {
-    text(selector, name, of, 256, State::Live, help)
+    text(selector, name, of, most, State::Live, help)
+}
+
+/// A number that is the same for every queue manager of this product.
+const fn constant(
+    selector: Selector,
+    name: &'static str,
+    of: &'static [Kind],
+    value: i32,
+    help: &'static str,
+) -> Attribute {
+    number(selector, name, of, (value, value), value, State::Live, help)
 }
 
 impl Attribute {

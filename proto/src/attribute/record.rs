@@ -30,6 +30,6 @@ pub(super) const TABLE: &[Attribute] = &[
     word(1118, "ENTTYPE", AUTHORITY, &[("PRINCIPAL", 1), ("GROUP", 2)], 1, Stored, "Whether a user or a group is meant.").needed().key(),
     text(3068, "ENTITY", AUTHORITY, 64, Stored, "The user or group.").needed().key(),
     list(1115, "AUTHLIST", AUTHORITY, (64, 16), Stored, "What it may do with the objects, at most 64 words."),
-    fact_text(2027, "ALTDATE", &[ChannelAuth, Authority], "Day of the last change, UTC."),
-    fact_text(2028, "ALTTIME", &[ChannelAuth, Authority], "Time of the last change, UTC."),
+    fact_text(2027, "ALTDATE", &[ChannelAuth, Authority], DAY, "Day of the last change, UTC."),
+    fact_text(2028, "ALTTIME", &[ChannelAuth, Authority], TIME, "Time of the last change, UTC."),
 ];

@@ -34,6 +34,6 @@ pub(super) const TABLE: &[Attribute] = &[
     word(176, "MCAST", OF, &[("ASPARENT", 0), ("ENABLED", 1), ("DISABLED", 2), ("ONLY", 3)], 0, Stored, "Whether publications are multicast; none is."),
     name(2110, "COMMINFO", OF, Stored, "How they would be multicast."),
     text(2119, "CUSTOM", OF, 128, Stored, "Attributes that had no name of their own."),
-    fact_text(2027, "ALTDATE", OF, "Day of the last change, UTC."),
-    fact_text(2028, "ALTTIME", OF, "Time of the last change, UTC."),
+    fact_text(2027, "ALTDATE", OF, DAY, "Day of the last change, UTC."),
+    fact_text(2028, "ALTTIME", OF, TIME, "Time of the last change, UTC."),
 ];

@@ -99,50 +99,16 @@ pub mod application {
     pub const UNIX: i32 = 6;
 }
 
-/// MQRC_*: reasons that a channel gives by itself.
-pub mod reason {
-    pub const NONE: i32 = 0;
-    pub const BUFFER_LENGTH_ERROR: i32 = 2005;
-    pub const CHAR_ATTRS_TOO_SHORT: i32 = 2008;
-    pub const ENVIRONMENT_ERROR: i32 = 2012;
-    pub const EXPIRY_ERROR: i32 = 2013;
-    pub const HCONN_ERROR: i32 = 2018;
-    pub const HOBJ_ERROR: i32 = 2019;
-    pub const INT_ATTR_COUNT_TOO_SMALL: i32 = 2022;
-    pub const MD_ERROR: i32 = 2026;
-    pub const MSG_TYPE_ERROR: i32 = 2029;
-    pub const NO_MSG_AVAILABLE: i32 = 2033;
-    pub const NOT_AUTHORIZED: i32 = 2035;
-    pub const NOT_OPEN_FOR_SET: i32 = 2040;
-    pub const OBJECT_TYPE_ERROR: i32 = 2043;
-    pub const OD_ERROR: i32 = 2044;
-    pub const OPTION_NOT_VALID_FOR_TYPE: i32 = 2045;
-    pub const OPTIONS_ERROR: i32 = 2046;
-    pub const PERSISTENCE_ERROR: i32 = 2047;
-    pub const PRIORITY_ERROR: i32 = 2050;
-    pub const Q_MGR_NAME_ERROR: i32 = 2058;
-    pub const Q_MGR_NOT_AVAILABLE: i32 = 2059;
-    pub const SELECTOR_ERROR: i32 = 2067;
-    pub const SELECTOR_NOT_FOR_TYPE: i32 = 2068;
-    pub const TRUNCATED_MSG_FAILED: i32 = 2080;
-    pub const UNKNOWN_OBJECT_NAME: i32 = 2085;
-    pub const UNKNOWN_OBJECT_Q_MGR: i32 = 2086;
-    pub const WAIT_INTERVAL_ERROR: i32 = 2090;
-    pub const NOT_OPEN_FOR_SET_ALL: i32 = 2095;
-    pub const NOT_OPEN_FOR_SET_IDENT: i32 = 2096;
-    pub const SOURCE_CCSID_ERROR: i32 = 2111;
-    pub const NOT_CONVERTED: i32 = 2119;
-    pub const OBJECT_NAME_ERROR: i32 = 2152;
-    pub const RECS_PRESENT_ERROR: i32 = 2154;
-    pub const Q_MGR_QUIESCING: i32 = 2161;
-    pub const UNEXPECTED_ERROR: i32 = 2195;
-    pub const CONNECTION_QUIESCING: i32 = 2202;
-    pub const MSG_TOO_BIG_FOR_CHANNEL: i32 = 2218;
-    pub const CALL_IN_PROGRESS: i32 = 2219;
-    pub const FUNCTION_NOT_SUPPORTED: i32 = 2298;
-    pub const STS_ERROR: i32 = 2426;
-    pub const STAT_TYPE_ERROR: i32 = 2430;
+macro_rules! numbers {
+    ($($number:literal $rust:ident $name:ident $text:literal)*) => {
+        /// MQRC_* as channels write them, out of the one table ([`crate::reason`]).
+        pub mod reason {
+            $(pub const $name: i32 = $number;)*
+        }
+    };
 }
+
+crate::reasons!(numbers);
 
 /// MQCC_*.
 pub mod completion {

@@ -3,10 +3,7 @@
 use super::dates::day_and_time;
 use super::layout::Cell;
 use crate::admin::v1::ObjectDetails;
-use crate::attribute::{Attribute, Form, Kind, State};
-
-/// The level of MQ's commands that is understood here (MQIA_COMMAND_LEVEL).
-pub const CMDLEVEL: i32 = 943;
+use crate::attribute::{Attribute, Form, Kind, State, Value};
 
 /// What is known of one object: names and values as they can be displayed and compared.
 pub struct Facts {
@@ -37,8 +34,10 @@ pub fn facts_of(object: &ObjectDetails, queue_manager: &str) -> Facts {
         let value = if hidden { "********" } else { said.value.as_str() };
         Some(fact(attribute, value))
     });
+    let besides = Known::of(object, kind);
     let known = kind.attributes().filter(|attribute| attribute.state == State::Live);
-    let known = known.filter_map(|attribute| Some(fact(attribute, &live(object, kind, attribute)?)));
+    let known = known
+        .filter_map(|attribute| Some(fact(attribute, &attribute.text(&live(kind, attribute, &besides)?))));
     let name = if kind == Kind::QueueManager { queue_manager } else { &object.name };
     Facts { kind, label: facts.name_label, name: name.to_string(), values: set.chain(known).collect() }
 }
@@ -54,38 +53,66 @@ fn fact(attribute: &'static Attribute, value: &str) -> Fact {
     Fact { name: attribute.name, cell, value: value.to_string() }
 }
 
-/// What is not set; None for what nobody here knows.
-fn live(object: &ObjectDetails, kind: Kind, attribute: &Attribute) -> Option<String> {
-    let status = object.status.as_ref();
-    let value = match attribute.name {
-        "TYPE" => kind.facts().name.to_string(),
-        "DEFTYPE" => match status.map(|status| status.dynamic.as_str()) {
-            None | Some("") => "PREDEFINED".to_string(),
-            Some(dynamic) => dynamic.to_string(),
-        },
-        "CURDEPTH" => status?.depth.to_string(),
-        "IPPROCS" => status?.open_input.to_string(),
-        "OPPROCS" => status?.open_output.to_string(),
-        // A queue manager that nobody altered does not know since when it is there.
-        "CRDATE" | "CRTIME" if object.created_ms == 0 => String::new(),
-        "ALTDATE" | "ALTTIME" if object.altered_ms == 0 => String::new(),
-        "CRDATE" => day_and_time(object.created_ms).0,
-        "CRTIME" => day_and_time(object.created_ms).1,
-        "ALTDATE" => day_and_time(object.altered_ms).0,
-        "ALTTIME" => day_and_time(object.altered_ms).1,
-        "DURABLE" => "YES".to_string(),
-        "SUBTYPE" => "ADMIN".to_string(),
-        "COMMANDQ" => "SYSTEM.ADMIN.COMMAND.QUEUE".to_string(),
-        "CMDLEVEL" => CMDLEVEL.to_string(),
-        "PLATFORM" => "UNIX".to_string(),
-        "MAXPRTY" => "9".to_string(),
-        "SYNCPT" => "YES".to_string(),
-        "DISTL" | "XRCAP" | "AMQPCAP" => "NO".to_string(),
-        "SPLCAP" | "ADVCAP" => "DISABLED".to_string(),
-        "VERSION" => version(),
-        _ => return None,
-    };
-    Some(value)
+/// What an object is besides what was set of it.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// When it was defined and last altered, in milliseconds since 1970; 0 where nobody knows.
+    pub created_ms: i64,
+    pub altered_ms: i64,
+    /// Of a local queue: how it came to be (DEFTYPE).
+    pub definition_type: i32,
+    /// Of a local queue: messages, and handles that have it open for input and for output.
+    pub counts: Option<(u64, u32, u32)>,
+    /// Of a queue manager (QMID).
+    pub identifier: Option<String>,
+}
+
+impl Known {
+    fn of(object: &ObjectDetails, kind: Kind) -> Known {
+        let status = object.status.as_ref();
+        // A word, as an administrator reads it; the table has its number.
+        let words = kind.attribute_named("DEFTYPE").filter(|_| kind == Kind::LocalQueue);
+        let dynamic = status.map(|status| status.dynamic.as_str()).filter(|word| !word.is_empty());
+        let parsed = words.zip(dynamic).and_then(|(of, word)| of.parse("DEFTYPE", word).ok());
+        Known {
+            created_ms: object.created_ms,
+            altered_ms: object.altered_ms,
+            definition_type: match parsed {
+                Some(Value::Number(number)) => number,
+                _ => PREDEFINED,
+            },
+            counts: status.map(|status| (status.depth, status.open_input, status.open_output)),
+            identifier: None,
+        }
+    }
+}
+
+/// MQQDT_PREDEFINED.
+const PREDEFINED: i32 = 1;
+
+/// What nobody sets, for displays and inquiries; None for what nobody here knows.
+pub fn live(kind: Kind, attribute: &Attribute, known: &Known) -> Option<Value> {
+    let text = |text: String| Some(Value::Text(text));
+    let count = |count: u64| Some(Value::Number(i32::try_from(count).unwrap_or(i32::MAX)));
+    // A queue manager that nobody altered does not know since when it is there.
+    let moment = |ms: i64| if ms == 0 { Default::default() } else { day_and_time(ms) };
+    match attribute.name {
+        "TYPE" => attribute.parse("TYPE", kind.facts().name).ok(),
+        "DEFTYPE" => Some(Value::Number(known.definition_type)),
+        "CURDEPTH" => count(known.counts?.0),
+        "IPPROCS" => count(known.counts?.1.into()),
+        "OPPROCS" => count(known.counts?.2.into()),
+        "CRDATE" => text(moment(known.created_ms).0),
+        "CRTIME" => text(moment(known.created_ms).1),
+        "ALTDATE" => text(moment(known.altered_ms).0),
+        "ALTTIME" => text(moment(known.altered_ms).1),
+        "QMID" => text(known.identifier.clone()?),
+        "VERSION" => text(version()),
+        // The same for every one: as the table has it.
+        "DURABLE" | "SUBTYPE" | "COMMANDQ" | "CMDLEVEL" | "PLATFORM" | "MAXPRTY" | "SYNCPT" | "DISTL"
+        | "XRCAP" | "AMQPCAP" | "SPLCAP" | "ADVCAP" => Some(attribute.default_value()),
+        _ => None,
+    }
 }
 
 /// Two digits each, as MQ writes it: version, release, modification, fix.

@@ -22,6 +22,7 @@ fn queue(name: &str, attributes: &[(&str, &str)]) -> ObjectDetails {
         created_ms: 1_745_290_868_000,
         altered_ms: 1_745_290_868_000,
         status: Some(QueueStatus { depth: 3, open_input: 1, oldest_age_s: 7, ..QueueStatus::default() }),
+        altered_by: None,
     }
 }
 

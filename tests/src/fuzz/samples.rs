@@ -89,7 +89,7 @@ pub fn everything() -> Vec<Command> {
         Command::DropStaged(vec![StagedBodyId(3)]),
         Command::Clear { object: ObjectRef::new(ObjectKind::LocalQueue, "GONE"), by: by() },
         Command::Delete { object: ObjectRef::new(ObjectKind::LocalQueue, "GONE"), purge: false, by: by() },
-        Command::Raise { to: Version::RECORDS, leader: (NodeId(1), Term(2)) },
+        Command::Raise { to: Version::RECORDS, leader: (NodeId(1), Term(2)), by: by() },
         Command::HandOver(HandingOver { why: Why::Stop.into(), ..HandingOver::default() }),
         Command::BeginTerm { leader: Some((NodeId(2), Term(3))) },
         Command::Account {
@@ -103,8 +103,8 @@ pub fn everything() -> Vec<Command> {
             because: "a cable".into(),
             ..Classified::default()
         }),
-        Command::Maintain { node: NodeId(2), begins: true },
-        Command::Maintain { node: NodeId(1), begins: false },
+        Command::Maintain { node: NodeId(2), begins: true, by: by() },
+        Command::Maintain { node: NodeId(1), begins: false, by: by() },
         Command::CanaryGood { node: NodeId(1), silent: None },
         Command::CanaryGood { node: NodeId(2), silent: Some(Duration::from_millis(1_003)) },
         Command::CanaryLapsed,

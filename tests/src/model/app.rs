@@ -264,8 +264,13 @@ impl App {
         self.link = Link::Up { session };
         self.unit = 0;
         for queue in 0..QUEUES.len() {
-            let options =
-                OpenOptions { output: true, input: true, browse: true, inquire: true, exclusive: false };
+            let options = OpenOptions {
+                output: true,
+                input: true,
+                browse: true,
+                inquire: true,
+                ..OpenOptions::default()
+            };
             let call = Call::Open {
                 handle: HandleId(queue as u32 + 1),
                 queue: queue_name(queue as u32),
@@ -397,9 +402,9 @@ impl App {
             }
             Kind::Ask { asking } => self.on_outcome(&pending, asking, &completion, now, history),
             Kind::Depth => {
-                if let (Data::Queues(queues), Some(number)) = (&completion.data, pending.operation)
-                    && let (What::Depth { depth, .. }, [queue]) =
-                        (&mut history.operations[number].what, queues.as_slice())
+                if let (Data::Inquired(object), Some(number)) = (&completion.data, pending.operation)
+                    && let (What::Depth { depth, .. }, Some(queue)) =
+                        (&mut history.operations[number].what, &object.queue)
                 {
                     *depth = Some(queue.depth);
                 }
@@ -962,6 +967,7 @@ impl App {
             logical_order: false,
             producer,
             dead_letter: false,
+            context: Default::default(),
         };
         let what = What::Put(Put {
             key,

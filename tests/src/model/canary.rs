@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use trimaran_node::mqi::{
-    Call, Completion, Data, Get, GetMode, OpenOptions, Put, PutTarget, Selection, Wait,
+    Call, Completion, Context, Data, Get, GetMode, OpenOptions, Put, PutTarget, Selection, Wait,
 };
 use trimaran_node::types::{Descriptor, HandleId, Message, MessageId, ObjectName, Persistence, Token};
 use trimaran_proto::failover::CANARY_QUEUE;
@@ -189,7 +189,9 @@ impl Canary {
         let to = PutTarget::Queue(queue());
         let message = Box::new(message);
         let (syncpoint, logical_order, dead_letter) = (false, false, false);
-        self.ask(Call::Put(Put { to, message, syncpoint, logical_order, producer: None, dead_letter }), out);
+        let (producer, context) = (None, Context::Default);
+        let put = Put { to, message, syncpoint, logical_order, producer, dead_letter, context };
+        self.ask(Call::Put(put), out);
     }
 
     fn get(&mut self, message_id: MessageId, out: &mut Vec<Output>) {

@@ -758,7 +758,7 @@ impl Runner {
             input: true,
             browse: true,
             inquire: true,
-            exclusive: false,
+            ..OpenOptions::default()
         });
         let puppet = self.puppet(program);
         puppet.handle_last += 1;
@@ -824,6 +824,7 @@ impl Runner {
                     exclusive: has(rest, "exclusive"),
                     browse: has(rest, "browse"),
                     inquire: has(rest, "inquire"),
+                    ..OpenOptions::default()
                 };
                 let dynamic = setting(rest, "dynamic").unwrap_or_default();
                 let text = setting(rest, "selector").unwrap_or_default().trim_matches('"');
@@ -958,6 +959,7 @@ fn put(handle: HandleId, program: &str, words: &[String]) -> Result<Put, String>
         logical_order: has(words, "logical"),
         producer,
         dead_letter: has(words, "deadletter"),
+        context: Default::default(),
     })
 }
 
@@ -1036,7 +1038,7 @@ fn answer_text(completion: &Completion) -> String {
         }
         Data::Placed { duplicate: true, .. } => "stored before".to_string(),
         Data::Placed { .. } => String::new(),
-        Data::Opened { queue } => format!("opened {queue}"),
+        Data::Opened(opened) => opened.made.as_ref().map_or(String::new(), |made| format!("opened {made}")),
         Data::Got { message, body_length } => {
             let mut body = message.body.to_bytes();
             if let Ok(header) = rfh2::Header::read(&body) {
@@ -1068,7 +1070,7 @@ fn answer_text(completion: &Completion) -> String {
         Data::Unit { state: UnitState::Committed, .. } => "committed".to_string(),
         Data::Unit { state: UnitState::BackedOut, .. } => "backed out".to_string(),
         Data::Unit { state: UnitState::Forgotten, .. } => "forgotten".to_string(),
-        Data::Queues(queues) => queues.iter().map(queue_text).collect::<Vec<_>>().join("; "),
+        Data::Inquired(object) => object.queue.as_ref().map(queue_text).unwrap_or_default(),
         Data::Objects(objects) => objects.iter().map(object_text).collect::<Vec<_>>().join("; "),
         Data::Sessions(sessions) => format!("{} sessions", sessions.len()),
         Data::Failovers(kept) => failovers_text(kept),

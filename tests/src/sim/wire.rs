@@ -12,7 +12,8 @@ use prost::Message as _;
 use trimaran_node::listener::Limits;
 use trimaran_node::listener::grpc::conversation::{Conversation, Step};
 use trimaran_node::mqi::{
-    Call, CloseOption, Completion, Data, Get, GetMode, Put, PutTarget, QueueView, UnitState, Wait,
+    Call, CloseOption, Completion, Data, Get, GetMode, ObjectView, Opened, Put, PutTarget, QueueView,
+    UnitState, Wait,
 };
 use trimaran_node::types::definition::{Definition, ObjectKind, ObjectRef};
 use trimaran_node::types::{
@@ -175,7 +176,14 @@ impl Wire {
         let data = match completion.data {
             None | Some(Told::Connected(_) | Told::BodyPart(_)) => Data::Nothing,
             Some(Told::Opened(opened)) => {
-                Data::Opened { queue: ObjectName::new(&opened.queue).map_err(|error| error.to_string())? }
+                let made = ObjectName::new(&opened.queue).map_err(|error| error.to_string())?;
+                Data::Opened(Opened {
+                    made: Some(made.clone()),
+                    resolved: made,
+                    defpsist: true,
+                    read_ahead: 0,
+                    put_response: 1,
+                })
             }
             Some(Told::Placed(placed)) => Data::Placed {
                 message_id: MessageId::from_slice(&placed.message_id).ok_or("a message id is too long")?,
@@ -208,15 +216,19 @@ impl Wire {
                 };
                 Data::Unit { state, sealed: unit.sealed }
             }
-            Some(Told::Queue(queue)) => Data::Queues(vec![QueueView {
-                definition: Definition::new(ObjectRef::new(ObjectKind::LocalQueue, queue.queue)),
-                depth: queue.depth,
-                not_persistent: queue.not_persistent,
-                uncommitted: queue.uncommitted,
-                open_input: queue.open_input,
-                open_output: queue.open_output,
-                oldest_age: Default::default(),
-            }]),
+            Some(Told::Queue(queue)) => {
+                let definition = Definition::new(ObjectRef::new(ObjectKind::LocalQueue, queue.queue));
+                let queue = QueueView {
+                    definition: definition.clone(),
+                    depth: queue.depth,
+                    not_persistent: queue.not_persistent,
+                    uncommitted: queue.uncommitted,
+                    open_input: queue.open_input,
+                    open_output: queue.open_output,
+                    oldest_age: Default::default(),
+                };
+                Data::Inquired(Box::new(ObjectView { definition, queue: Some(queue) }))
+            }
             Some(Told::Serving(serving)) => {
                 let leader = serving.node.strip_prefix('n').and_then(|number| number.parse().ok());
                 Data::NotServing { leader: leader.map(NodeId) }
@@ -274,7 +286,7 @@ fn asked(token: Token, call: &Call) -> Option<Vec<wire::call::Call>> {
         }
         Call::Inquire { handle } => Wire::Inquire(wire::Inquire { handle: handle.0 }),
         Call::Ping => Wire::Ping(wire::Ping {}),
-        Call::Admin(_) | Call::Operate(_) => return None,
+        Call::OpenManager { .. } | Call::Set { .. } | Call::Admin(_) | Call::Operate(_) => return None,
     };
     Some(vec![one])
 }

@@ -156,6 +156,11 @@ pub fn add_json(object: &ObjectDetails, to: &mut Value) {
         let Some(attribute) = kind.attribute_named(&said.name) else { continue };
         to[said.name.to_lowercase()] = json_of(attribute, &said.value);
     }
+    if let Some(by) = &object.altered_by {
+        to["altered_by"] = json!({
+            "user": by.user, "application": by.application, "address": by.address, "channel": by.channel,
+        });
+    }
 }
 
 fn json_of(attribute: &Attribute, value: &str) -> Value {

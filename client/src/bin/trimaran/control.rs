@@ -75,7 +75,7 @@ pub fn version(global: &Global) -> Outcome {
             "{}",
             json!({
                 "name": "Trimaran", "version": concat!(env!("CARGO_PKG_VERSION"), ".0"), "os": std::env::consts::OS,
-                "architecture": std::env::consts::ARCH, "max_command_level": trimaran_client::proto::mqsc::CMDLEVEL,
+                "architecture": std::env::consts::ARCH, "max_command_level": trimaran_client::proto::attribute::CMDLEVEL,
             })
         );
         return Ok(());
@@ -83,7 +83,7 @@ pub fn version(global: &Global) -> Outcome {
     say!("Name:        Trimaran");
     say!("Version:     {}.0", env!("CARGO_PKG_VERSION"));
     say!("Platform:    Trimaran for {} ({})", std::env::consts::OS, std::env::consts::ARCH);
-    say!("MaxCmdLevel: {}", trimaran_client::proto::mqsc::CMDLEVEL);
+    say!("MaxCmdLevel: {}", trimaran_client::proto::attribute::CMDLEVEL);
     Ok(())
 }
 

@@ -15,13 +15,13 @@ use trimaran_proto::queue::v1 as wire;
 use crate::listener::ports::{self, PortState, PortView};
 use crate::listener::serving::{Elsewhere, Refused, refused};
 use crate::mqi::{
-    Call, CloseOption, Completion, CreateRequest, Data, Get, GetMode, HandleView, InstanceView, ObjectView,
-    OpenOptions, Operate, Put, PutTarget, QueueView, RunRequest, Selection, SessionView, StatusView,
-    UnitState, Wait, check_body,
+    Call, CloseOption, Completion, Context, CreateRequest, Data, Get, GetMode, HandleView, InstanceView,
+    ObjectView, OpenOptions, Operate, Put, PutTarget, QueueView, RunRequest, Selection, SessionView,
+    StatusView, UnitState, Wait, check_body, queue_named,
 };
 use crate::types::account::Figure;
 use crate::types::definition::{
-    self as selector, Changes, ObjectKind, ObjectRef, RecordAction, Value, sentence,
+    self as selector, By, Changes, ObjectKind, ObjectRef, RecordAction, Value, sentence,
 };
 use crate::types::{
     Body, CompletionCode, CorrelationId, Descriptor, FloatingAddress, GroupId, HandleId, InGroup, Membership,
@@ -105,8 +105,9 @@ fn open_from_wire(open: wire::Open) -> Result<Call, Refused> {
         exclusive: open.exclusive,
         browse: open.browse,
         inquire: open.inquire,
+        ..OpenOptions::default()
     };
-    let (handle, queue, dynamic) = (handle(open.handle)?, object_name(&open.queue)?, open.dynamic_queue);
+    let (handle, queue, dynamic) = (handle(open.handle)?, queue_named(&open.queue)?, open.dynamic_queue);
     let selector = MessageSelector::new(&open.selector);
     let selector = selector.map_err(|error| refused(error.reason(), error.to_string()))?;
     Ok(Call::Open { handle, queue, options, dynamic, selector })
@@ -115,7 +116,7 @@ fn open_from_wire(open: wire::Open) -> Result<Call, Refused> {
 fn asked_put(put: wire::Put) -> Result<Asked, Refused> {
     let to = match put.to {
         Some(wire::put::To::Handle(number)) => PutTarget::Handle(handle(number)?),
-        Some(wire::put::To::Queue(queue)) => PutTarget::Queue(object_name(&queue)?),
+        Some(wire::put::To::Queue(queue)) => PutTarget::Queue(queue_named(&queue)?),
         None => return Err(refused(Reason::HobjError, "A put names a handle or a queue.")),
     };
     let wire_message = put.message.unwrap_or_default();
@@ -140,6 +141,7 @@ fn asked_put(put: wire::Put) -> Result<Asked, Refused> {
         logical_order: put.logical_order,
         producer,
         dead_letter: put.dead_letter,
+        context: Context::Default,
     };
     Ok(if number == 0 { Asked::Call(Call::Put(put)) } else { Asked::PutParts { put, number, crc } })
 }
@@ -195,7 +197,7 @@ fn get_from_wire(get: wire::Get) -> Result<Get, Refused> {
     Ok(Get {
         handle: handle(get.handle)?,
         syncpoint: get.syncpoint,
-        wait: wait(get.wait_ms)?,
+        wait: Wait::of_ms(get.wait_ms)?,
         mode,
         selection: Selection {
             sequence_number: (get.message_sequence_number != 0).then_some(get.message_sequence_number),
@@ -207,17 +209,6 @@ fn get_from_wire(get: wire::Get) -> Result<Get, Refused> {
         max_length: (get.max_length != 0).then_some(get.max_length as usize),
         accept_truncated: get.accept_truncated,
     })
-}
-
-pub fn wait(wait_ms: i32) -> Result<Wait, Refused> {
-    match wait_ms {
-        -1 => Ok(Wait::Forever),
-        0 => Ok(Wait::No),
-        1.. => Ok(Wait::For(Duration::from_millis(wait_ms as u64))),
-        _ => {
-            Err(refused(Reason::OptionsError, format!("wait_ms is -1 (for ever), 0 or more, not {wait_ms}.")))
-        }
-    }
 }
 
 pub fn selection(message_id: &[u8], correlation_id: &[u8], group_id: &[u8]) -> Result<Selection, Refused> {
@@ -318,8 +309,12 @@ pub fn completion_to_wire(
             };
             Some(Wire::Unit(wire::UnitStatus { state: state as i32, sealed }))
         }
-        Data::Queues(queues) => queues.first().map(|queue| Wire::Queue(queue_status(queue))),
-        Data::Opened { queue } => Some(Wire::Opened(wire::Opened { queue: queue.to_string() })),
+        // Of another name of a queue, what is said of the queue that it stands for.
+        Data::Inquired(object) => object.queue.as_ref().map(|queue| Wire::Queue(queue_status(queue))),
+        // Where the name is that of a queue its client knows what it is called.
+        Data::Opened(opened) => {
+            opened.made.map(|made| Wire::Opened(wire::Opened { queue: made.to_string() }))
+        }
         Data::NotServing { leader } => Some(Wire::Serving(serving(leader))),
     };
     wire::Completion { token: token.0, outcome, data }
@@ -441,7 +436,13 @@ pub fn object_details(view: &ObjectView) -> admin::ObjectDetails {
         created_ms: definition.created.0,
         altered_ms: definition.altered.0,
         status: view.queue.as_ref().map(queue_status),
+        altered_by: altered_by(&definition.altered_by),
     }
+}
+
+fn altered_by(by: &By) -> Option<admin::AlteredBy> {
+    let By { user, application, address, channel } = by.clone();
+    (*by != By::default()).then_some(admin::AlteredBy { user, application, address, channel })
 }
 
 pub fn session_details(view: &SessionView) -> admin::SessionDetails {
@@ -668,7 +669,6 @@ fn instance_status(view: &InstanceView, membership: &Membership) -> admin::Insta
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::WallTime;
     use crate::types::definition::{Definition, ObjectKind, ObjectRef, Settings};
     use wire::call::Call as Wire;
 
@@ -701,7 +701,7 @@ mod tests {
     fn status_has_of_a_listener_what_is_between_the_brackets() {
         let settings = Settings::default();
         let object = ObjectRef::new(ObjectKind::Listener, "L");
-        let listener = Definition { object, settings, created: WallTime(0), altered: WallTime(0) };
+        let listener = Definition { settings, ..Definition::new(object) };
         let queue_manager = ObjectName::new("QM").unwrap();
         let (state, reason) = (PortState::Stopped, String::new());
         let status = listener_status(&PortView { queue_manager, listener, state, reason, started_ms: 0 });
@@ -732,7 +732,7 @@ mod tests {
             (wire::Put { to: Some(wire::put::To::Handle(0)), ..put_of(hello()) }, 2019, "any number but 0"),
             (
                 wire::Put { to: Some(wire::put::To::Queue("A B".into())), ..put_of(hello()) },
-                2152,
+                2085,
                 "A name has only",
             ),
             (wire::Put { body_parts: 1, ..put_of(hello()) }, 2046, "not in both"),
@@ -769,7 +769,7 @@ mod tests {
         let first = wire::Browse::First as i32;
         for (get, reason) in [
             (wire::Get { handle: 0, ..get.clone() }, 2019),
-            (wire::Get { wait_ms: -2, ..get.clone() }, 2046),
+            (wire::Get { wait_ms: -2, ..get.clone() }, 2090),
             (wire::Get { browse: 17, ..get.clone() }, 2046),
             (wire::Get { browse: first, syncpoint: true, ..get.clone() }, 2046),
             (wire::Get { browse: first, under_cursor: true, ..get.clone() }, 2046),
@@ -801,7 +801,7 @@ mod tests {
         let selecting = wire::Open { selector: "color = 'red'".into(), ..open.clone() };
         assert!(matches!(call(Wire::Open(selecting)), Ok(Call::Open { selector: Some(_), .. })));
         let long = wire::Open { queue: "Q".repeat(49), ..open };
-        assert_eq!(call(Wire::Open(long)).unwrap_err().0, 2152);
+        assert_eq!(call(Wire::Open(long)).unwrap_err().0, 2085);
 
         assert!(matches!(call(Wire::Commit(wire::Commit::default())), Ok(Call::Commit { unit: None, .. })));
         let long = wire::Commit { unit_id: Bytes::from(vec![0; 25]), ..wire::Commit::default() };

@@ -172,6 +172,7 @@ pub fn held_put() -> Call {
         logical_order: false,
         producer: None,
         dead_letter: false,
+        context: Default::default(),
     })
 }
 

@@ -20,7 +20,9 @@ use crate::listener::counters::add;
 use crate::listener::errand::Errand;
 use crate::listener::gate::{Admission, Gate};
 use crate::listener::serving::{Refused, Unserved, find_served, refused};
-use crate::mqi::{Call, Completion, Data, Get, GetMode, OpenOptions, Put, PutTarget, Selection, Wait};
+use crate::mqi::{
+    self, Call, Completion, Context, Data, Get, GetMode, OpenOptions, Put, PutTarget, Selection, Wait,
+};
 use crate::types::{HandleId, Message, Reason, Token};
 
 /// What a browse asks for ahead of its client.
@@ -174,7 +176,8 @@ impl Messaging {
         let mut errand = self.errand(admission, &request.queue_manager).await?;
         let to = PutTarget::Queue(queue);
         let message = Box::new(message);
-        let put = Put { to, message, syncpoint: false, logical_order: false, producer, dead_letter: false };
+        let (syncpoint, logical_order, dead_letter, context) = (false, false, false, Context::Default);
+        let put = Put { to, message, syncpoint, logical_order, producer, dead_letter, context };
         Ok((errand.call(Call::Put(put)).await, errand))
     }
 
@@ -185,7 +188,7 @@ impl Messaging {
     ) -> Result<(Completion, Errand), Unserved> {
         let open = open_call(&request.queue, OpenOptions { input: true, ..OpenOptions::default() })?;
         let selection = convert::selection(&request.message_id, &request.correlation_id, &request.group_id)?;
-        let wait = convert::wait(request.wait_ms)?;
+        let wait = Wait::of_ms(request.wait_ms).map_err(Refused::from)?;
         let max_length = match request.max_length {
             0 => GET_BYTES_DEFAULT,
             length => length as usize,
@@ -238,7 +241,7 @@ const HANDLE: HandleId = HandleId(1);
 fn open_call(queue: &str, options: OpenOptions) -> Result<Call, Refused> {
     Ok(Call::Open {
         handle: HANDLE,
-        queue: convert::object_name(queue)?,
+        queue: mqi::queue_named(queue)?,
         options,
         dynamic: String::new(),
         selector: None,

@@ -1,21 +1,19 @@
 //! MQINQ and MQSET: attributes of queue managers and queues by their selectors (MQIA_*, MQCA_*).
 //!
-//! Selectors up to 2000 are integers, above them are characters of a fixed length.
+//! Integers come apart from texts, and texts are padded to their length.
 
 use bytes::{BufMut, BytesMut};
 use trimaran_proto::mq::call::Attributes;
 use trimaran_proto::mq::constants::reason;
+use trimaran_proto::mqsc::{Known, live};
 
-use super::convert::{CCSID, Code};
+use super::convert::Code;
 use super::terms::Terms;
-use crate::mqi::QueueView;
+use crate::mqi::ObjectView;
 use crate::types::definition::{
-    Changes, DEFTYPE, Definition, Form, INHIBIT_GET, INHIBIT_PUT, Selector, State, Value as Set,
+    Attribute, Changes, DEFTYPE, Form, ObjectKind, Selector, State, Value as Set,
 };
-use crate::types::limits;
 
-/// The highest selector of an integer (MQIA_LAST).
-const INTEGERS_LAST: i32 = 2000;
 /// Selectors of one call.
 const SELECTORS_MAX: usize = 256;
 
@@ -29,95 +27,104 @@ pub enum Value {
 
 use Value::{Integer, Text};
 
-/// What a queue manager says of itself (IBM MQ Reference, "MQINQ").
-pub fn of_queue_manager(terms: &Terms, selector: i32) -> Option<Value> {
-    let text = |text: &str| Some(Text(text.to_string(), 48));
-    match selector {
-        2 => Some(Integer(CCSID)), // CODED_CHAR_SET_ID
-        11 => Some(Integer(limits::HANDLES_MAX as i32)),
-        13 => Some(Integer(limits::BODY_BYTES_MAX as i32)),
-        14 => Some(Integer(9)),           // MAX_PRIORITY
-        25 => Some(Integer(999_999_999)), // TRIGGER_INTERVAL
-        30 => Some(Integer(1)),           // SYNCPOINT
-        31 => Some(Integer(trimaran_proto::mqsc::CMDLEVEL)),
-        32 => Some(Integer(3)), // PLATFORM: MQPL_UNIX
-        33 => Some(Integer(limits::UNIT_MESSAGES_DEFAULT as i32)),
-        34 => Some(Integer(0)),                          // DIST_LISTS
-        47..=50 | 52 | 53 | 55 | 73 => Some(Integer(0)), // events
-        68 => Some(Integer(5000)),                       // MSG_MARK_BROWSE_INTERVAL
-        187 => Some(Integer(0)),                         // PUBSUB_MODE: MQPSM_DISABLED
-        192 => Some(Integer(-1)),                        // MAX_PROPERTIES_LENGTH
-        251 | 273 => Some(Integer(0)),                   // PROT_POLICY_CAPABILITY, ADVANCED_CAPABILITY
-        2003 => text("SYSTEM.ADMIN.COMMAND.QUEUE"),
-        2006 | 2025 | 2035 | 2036 => text(""), // DEAD_LETTER_Q_NAME and others
-        2014 => Some(Text(String::new(), 64)),
-        2015 => text(terms.queue_manager.as_str()),
-        2032 => text(&terms.identifier),
-        _ => None,
+/// What is found under a selector.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    Is(Value),
+    /// Queues of another type have it; this is said in its place.
+    NotForType(Value),
+}
+
+/// What is said of an object: by the table of attributes, and what is known of it besides.
+pub fn of_object(view: &ObjectView, terms: &Terms, selector: i32) -> Option<Found> {
+    let kind = view.definition.kind();
+    let selector = Selector::try_from(selector).ok()?;
+    let facts = kind.facts();
+    if selector == facts.name_selector {
+        let is_manager = kind == ObjectKind::QueueManager;
+        let name = if is_manager { terms.queue_manager.as_str() } else { &view.definition.object.name };
+        return Some(Found::Is(Text(name.to_string(), facts.name_most)));
+    }
+    match kind.attribute(selector) {
+        Some(attribute) => value_of(view, terms, attribute).map(Found::Is),
+        None if kind.is_queue() => not_of_type(selector),
+        None => None,
     }
 }
 
-/// What is said of a queue: what is counted, and what its definition has, by the table of attributes.
-pub fn of_queue(view: &QueueView, selector: i32) -> Option<Value> {
-    let number = |number: u64| Some(Integer(i32::try_from(number).unwrap_or(i32::MAX)));
-    match selector {
-        3 => number(view.depth),
-        7 => Some(Integer(view.definition.number(DEFTYPE))), // DEFINITION_TYPE
-        20 => Some(Integer(1)),                              // Q_TYPE: local
-        17 => number(u64::from(view.open_input)),
-        18 => number(u64::from(view.open_output)),
-        2016 => Some(Text(view.definition.object.name.clone(), 48)),
-        // BASE_OBJECT_NAME and others that only queues of other types have.
-        2002 | 2017 | 2018 | 2024 => Some(Text(String::new(), 48)),
-        _ => defined(&view.definition, Selector::try_from(selector).ok()?),
-    }
-}
-
-fn defined(definition: &Definition, selector: Selector) -> Option<Value> {
-    let attribute =
-        definition.kind().attribute(selector).filter(|attribute| attribute.state != State::Live)?;
-    match (definition.value(selector)?, attribute.form) {
+fn value_of(view: &ObjectView, terms: &Terms, attribute: &Attribute) -> Option<Value> {
+    let value = match attribute.state {
+        State::Live => {
+            let known = known_of(view, terms);
+            live(view.definition.kind(), attribute, &known).unwrap_or_else(|| attribute.default_value())
+        }
+        _ => view.definition.value(attribute.selector)?,
+    };
+    match (value, attribute.form) {
         (Set::Number(number), _) => Some(Integer(number)),
         (Set::Text(text), Form::Text { most } | Form::Name { most }) => Some(Text(text, most)),
         _ => None,
     }
 }
 
-/// Answers an inquiry: the values, and the reason of a warning or a failure.
-pub fn inquire(asked: &Attributes, of: impl Fn(i32) -> Option<Value>) -> (Attributes, Code) {
+fn known_of(view: &ObjectView, terms: &Terms) -> Known {
+    let definition = &view.definition;
+    let is_local = definition.kind() == ObjectKind::LocalQueue;
+    Known {
+        created_ms: definition.created.0,
+        altered_ms: definition.altered.0,
+        definition_type: if is_local { definition.number(DEFTYPE) } else { 0 },
+        counts: view.queue.as_ref().map(|queue| (queue.depth, queue.open_input, queue.open_output)),
+        identifier: Some(terms.identifier.clone()),
+    }
+}
+
+/// MQIAV_NOT_APPLICABLE, or asterisks, where queues of another type have the attribute.
+fn not_of_type(selector: Selector) -> Option<Found> {
+    let queues = ObjectKind::ALL.iter().map(|facts| facts.kind).filter(|kind| kind.is_queue());
+    let attribute = queues.filter_map(|kind| kind.attribute(selector)).next()?;
+    Some(Found::NotForType(match attribute.form {
+        Form::Text { most } | Form::Name { most } => Text("*".repeat(most), most),
+        _ => Integer(-1),
+    }))
+}
+
+/// Answers an inquiry: the values, and the reason of a warning or a failure. Of several warnings the first one in MQ's order
+/// is told: 2068, 2022, 2008 (IBM MQ Reference, "MQINQ", usage notes).
+pub fn inquire(asked: &Attributes, of: impl Fn(i32) -> Option<Found>) -> (Attributes, Code) {
     let mut told = asked.clone();
     let refused = |reason| (Attributes::default(), reason);
     if asked.selectors.len() > SELECTORS_MAX {
-        return refused(2066);
+        return refused(reason::SELECTOR_LIMIT_EXCEEDED);
     }
     let mut characters = BytesMut::new();
-    let mut warning = reason::NONE;
+    let mut warnings = Vec::new();
     for selector in &asked.selectors {
-        match of(*selector) {
-            Some(Integer(value)) => told.integers.push(value),
-            Some(Text(text, length)) => put_text(&text, length, &mut characters),
-            None if !(1..=4000).contains(selector) => return refused(reason::SELECTOR_ERROR),
-            None => {
-                warning = reason::SELECTOR_NOT_FOR_TYPE;
-                match *selector <= INTEGERS_LAST {
-                    true => told.integers.push(-1),
-                    false => characters.put_bytes(b'*', 48),
-                }
+        let value = match of(*selector) {
+            Some(Found::Is(value)) => value,
+            Some(Found::NotForType(instead)) => {
+                warnings.push(reason::SELECTOR_NOT_FOR_TYPE);
+                instead
             }
+            None => return refused(reason::SELECTOR_ERROR),
+        };
+        match value {
+            Integer(value) => told.integers.push(value),
+            Text(text, length) => put_text(&text, length, &mut characters),
         }
     }
     if told.integers.len() > asked.integer_count as usize {
         told.integers.truncate(asked.integer_count as usize);
-        warning = reason::INT_ATTR_COUNT_TOO_SMALL;
+        warnings.push(reason::INT_ATTR_COUNT_TOO_SMALL);
     }
     if characters.len() > asked.character_length as usize {
         characters.truncate(asked.character_length as usize);
-        warning = reason::CHAR_ATTRS_TOO_SHORT;
+        warnings.push(reason::CHAR_ATTRS_TOO_SHORT);
     }
     told.integer_count = told.integers.len() as u32;
     told.character_length = characters.len() as u32;
     told.characters = characters.freeze();
-    (told, warning)
+    (told, warnings.first().copied().unwrap_or(reason::NONE))
 }
 
 /// Cut to its length, padded with blanks.
@@ -127,21 +134,13 @@ fn put_text(text: &str, length: usize, into: &mut BytesMut) {
     into.put_bytes(b' ', length - cut);
 }
 
-/// What an MQSET asks to change.
+/// What an MQSET asks to change; what may be set is the waist's to say. What is allowed is so by default.
 pub fn changes(asked: &Attributes) -> Result<Changes, Code> {
     let mut values = asked.integers.iter();
     let one = |selector: &i32| {
-        let value = match values.next() {
-            // What is allowed is so by default.
-            Some(0) => None,
-            Some(1) => Some(Set::Number(1)),
-            // MQRC_INHIBIT_VALUE_ERROR
-            _ => return Err(2020),
-        };
-        match Selector::try_from(*selector) {
-            Ok(selector @ (INHIBIT_GET | INHIBIT_PUT)) => Ok((selector, value)),
-            _ => Err(reason::SELECTOR_ERROR),
-        }
+        let selector = Selector::try_from(*selector).map_err(|_| reason::SELECTOR_ERROR)?;
+        let value = values.next().ok_or(reason::INT_ATTR_COUNT_ERROR)?;
+        Ok((selector, (*value != 0).then_some(Set::Number(*value))))
     };
     asked.selectors.iter().map(one).collect()
 }
@@ -149,41 +148,99 @@ pub fn changes(asked: &Attributes) -> Result<Changes, Code> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::ObjectName;
-    use crate::types::definition::ObjectKind;
+    use crate::mqi::QueueView;
+    use crate::types::definition::{Definition, ObjectRef};
+    use crate::types::{ObjectName, WallTime};
 
     fn asked(selectors: &[i32], integer_count: u32, character_length: u32) -> Attributes {
         Attributes { selectors: selectors.to_vec(), integer_count, character_length, ..Attributes::default() }
     }
 
+    fn terms() -> Terms {
+        Terms::new(ObjectName::new("QM1").unwrap(), "cluster")
+    }
+
+    fn inquired(view: &ObjectView, asked: &Attributes) -> (Attributes, Code) {
+        inquire(asked, |selector| of_object(view, &terms(), selector))
+    }
+
+    /// The queue manager, with these attributes.
+    fn manager(said: &[(&str, &str)]) -> ObjectView {
+        let changes = Changes::parse(ObjectKind::QueueManager, said.iter().copied()).unwrap();
+        ObjectView { definition: Definition::new(ObjectRef::manager()).with(&changes), queue: None }
+    }
+
+    fn local(name: &str) -> ObjectView {
+        let definition = Definition {
+            created: WallTime(1_735_734_896_789),
+            ..Definition::new(ObjectRef::new(ObjectKind::LocalQueue, name))
+        };
+        let queue = QueueView {
+            definition: definition.clone(),
+            depth: 7,
+            not_persistent: 0,
+            uncommitted: 0,
+            open_input: 2,
+            open_output: 1,
+            oldest_age: Default::default(),
+        };
+        ObjectView { definition, queue: Some(queue) }
+    }
+
     #[test]
     fn values_come_in_the_order_of_their_selectors() {
-        let terms = Terms::new(ObjectName::new("QM1").unwrap(), "cluster");
-        let of = |selector| of_queue_manager(&terms, selector);
-        let (told, reason) = inquire(&asked(&[31, 2015, 32, 2006], 4, 100), of);
+        let (told, reason) = inquired(&manager(&[]), &asked(&[31, 2015, 32, 2006], 4, 100));
         assert_eq!((reason, &told.integers[..]), (0, &[943, 3][..]));
         assert_eq!((told.character_length, told.characters.trim_ascii_end()), (96, &b"QM1"[..]));
     }
 
     #[test]
-    fn what_does_not_fit_is_cut_and_what_does_not_exist_is_refused() {
-        let terms = Terms::new(ObjectName::new("QM1").unwrap(), "cluster");
-        let of = |selector| of_queue_manager(&terms, selector);
-        assert_eq!(inquire(&asked(&[31, 32], 1, 0), of).1, 2022);
-        assert_eq!(inquire(&asked(&[2015], 0, 10), of).1, 2008);
-        assert_eq!(inquire(&asked(&[3], 1, 0), of).1, 2068);
-        assert_eq!(inquire(&asked(&[5000], 1, 0), of).1, 2067);
+    fn what_was_altered_of_the_queue_manager_is_told_and_what_was_not_is_as_the_table_has_it() {
+        let said = [("DEADQ", "DEAD"), ("DESCR", "Orders"), ("MAXUMSGS", "5"), ("TRIGINT", "9")];
+        let (told, reason) = inquired(&manager(&said), &asked(&[33, 25, 187, 52, 2006, 2014], 4, 112));
+        assert_eq!((reason, &told.integers[..]), (0, &[5, 9, 2, 1][..]));
+        let texts = [&told.characters[..48], &told.characters[48..]].map(<[u8]>::trim_ascii_end);
+        assert_eq!(texts, [&b"DEAD"[..], b"Orders"]);
     }
 
     #[test]
-    fn a_set_inhibits_and_nothing_else() {
+    fn facts_of_a_queue_are_told_beside_what_was_set() {
+        let (told, reason) = inquired(&local("Q"), &asked(&[3, 17, 18, 20, 7, 15, 2016, 2004, 2005], 6, 68));
+        assert_eq!((reason, &told.integers[..]), (0, &[7, 2, 1, 1, 1, 5000][..]));
+        assert_eq!(&told.characters[48..], b"2025-01-01  12.34.56");
+    }
+
+    #[test]
+    fn an_alias_says_its_own_attributes_and_has_no_depth() {
+        let alias = Changes::parse(ObjectKind::AliasQueue, [("TARGET", "Q"), ("PUT", "DISABLED")]).unwrap();
+        let definition = Definition::new(ObjectRef::new(ObjectKind::AliasQueue, "A")).with(&alias);
+        let view = ObjectView { definition, ..local("Q") };
+        let (told, reason) = inquired(&view, &asked(&[20, 10, 3, 2016, 2002, 2019], 3, 144));
+        assert_eq!((reason, &told.integers[..]), (2068, &[3, 1, -1][..]));
+        let names: Vec<_> = told.characters.chunks(48).map(<[u8]>::trim_ascii_end).collect();
+        assert_eq!(names[..2], [&b"A"[..], b"Q"]);
+        assert!(names[2].iter().all(|byte| *byte == b'*'));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_cut_and_what_does_not_exist_is_refused() {
+        let manager = manager(&[]);
+        assert_eq!(inquired(&manager, &asked(&[31, 32], 1, 0)).1, 2022);
+        assert_eq!(inquired(&manager, &asked(&[2015], 0, 10)).1, 2008);
+        assert_eq!(inquired(&manager, &asked(&[31, 2015], 0, 10)).1, 2022);
+        assert_eq!(inquired(&manager, &asked(&[3], 1, 0)).1, 2067);
+        assert_eq!(inquired(&local("Q"), &asked(&[2018], 0, 10)).1, 2068);
+        assert_eq!(inquired(&local("Q"), &asked(&[5000], 1, 0)).1, 2067);
+    }
+
+    #[test]
+    fn a_set_says_selectors_and_their_values() {
         let set = |selectors: &[i32], integers: &[i32]| {
             changes(&Attributes { integers: integers.to_vec(), ..asked(selectors, 0, 0) })
         };
         let kind = ObjectKind::LocalQueue;
         let changed = Changes::default().with(kind, "GET", "DISABLED").with(kind, "PUT", "ENABLED");
         assert_eq!(set(&[9, 10], &[1, 0]), Ok(changed));
-        assert_eq!(set(&[9], &[2]), Err(2020));
-        assert_eq!(set(&[15], &[1]), Err(2067));
+        assert_eq!(set(&[9], &[]), Err(2021));
     }
 }

@@ -154,22 +154,14 @@ impl Conversation {
         let (code, reason) = (completion.code as i32, completion.reason.number() as Code);
         match waiting {
             Waiting::Nobody => {}
-            Waiting::Open { described } => {
-                if let Some(Waiting::Describe { failed, made, .. }) = self.waiting.get_mut(described) {
-                    *failed = completion.is_failed().then_some(reason);
-                    if let Data::Opened { queue } = completion.data {
-                        *made = Some(queue);
-                    }
-                }
-            }
-            Waiting::Describe { header, call, failed, made } => {
-                self.opened(desk, &header, call, (failed, made), completion)
-            }
+            Waiting::Open { header, call } => self.opened(desk, &header, call, completion),
             Waiting::Inquire { header, call } => objects::inquired(desk, &header, call, completion),
-            Waiting::Put { header, call, queue } => self.on_placed(desk, &header, call, &queue, completion),
+            Waiting::Put { header, call, queue } => {
+                self.on_placed(desk, &header, call, queue.as_ref(), completion);
+            }
             Waiting::AsyncPut { queue } => self.on_async_placed(desk, completion.code, reason, queue),
             Waiting::Get { header, call, queue } => {
-                messages::got(desk, &header, call, &queue, (completion, told));
+                messages::got(desk, &header, call, queue.as_ref(), (completion, told));
             }
             Waiting::Message { handle, is_ahead } => {
                 self.ahead -= usize::from(is_ahead);

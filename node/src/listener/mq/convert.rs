@@ -12,7 +12,7 @@ use trimaran_proto::mq::segment::Header;
 use trimaran_proto::mq::{Order, Raw, Text};
 
 use super::characters::{self, Written};
-use crate::mqi::{GetMode, OpenOptions, Wait};
+use crate::mqi::{Context, GetMode, OpenOptions, Refusal, Wait, check_body};
 use crate::types::limits::SELECTOR_BYTES_MAX;
 use crate::types::{
     Body, CorrelationId, Descriptor, GroupId, Message, MessageId, MessageSelector, Persistence, Reason,
@@ -136,21 +136,29 @@ pub fn date_and_time(at: WallTime) -> (Text<8>, Text<8>) {
     (Text::new(&date), Text::new(&time))
 }
 
-/// What an open asks of the queue manager. Every handle may inquire there: an answer tells the queue's defaults.
+pub fn code_of(refusal: Refusal) -> Code {
+    refusal.reason.number() as Code
+}
+
+/// What an open asks of the queue manager.
 pub fn open_options(options: u32) -> Result<OpenOptions, Code> {
     let any = open::INPUT_AS_Q_DEF | open::INPUT_SHARED | open::INPUT_EXCLUSIVE;
     let known = options & !open::ALL == 0;
     let inputs = (options & any).count_ones();
-    let some = options & (any | open::BROWSE | open::OUTPUT | open::INQUIRE | open::SET) != 0;
-    if !known || inputs > 1 || !some {
+    if !known || inputs > 1 {
         return Err(reason::OPTIONS_ERROR);
     }
+    let has = |bit| options & bit != 0;
     Ok(OpenOptions {
-        output: options & open::OUTPUT != 0,
+        output: has(open::OUTPUT),
         input: inputs > 0,
-        exclusive: options & open::INPUT_EXCLUSIVE != 0,
-        browse: options & open::BROWSE != 0,
-        inquire: true,
+        exclusive: has(open::INPUT_EXCLUSIVE),
+        as_defined: has(open::INPUT_AS_Q_DEF),
+        browse: has(open::BROWSE),
+        inquire: has(open::INQUIRE),
+        set: has(open::SET),
+        context: context(has(open::SET_IDENTITY_CONTEXT), has(open::SET_ALL_CONTEXT)),
+        alternate_user: has(open::ALTERNATE_USER_AUTHORITY),
     })
 }
 
@@ -158,6 +166,18 @@ pub fn open_options(options: u32) -> Result<OpenOptions, Code> {
 pub fn selector_bytes(od: &Od) -> usize {
     let length = if od.has_selection() { od.fields.selection.length as usize } else { 0 };
     Some(length).filter(|length| *length <= SELECTION_BYTES_MAX).unwrap_or(0)
+}
+
+fn context(identity: bool, all: bool) -> Context {
+    match (identity, all) {
+        (_, true) => Context::All,
+        (true, false) => Context::Identity,
+        (false, false) => Context::Default,
+    }
+}
+
+pub fn put_context(options: u32) -> Context {
+    context(options & put::SET_IDENTITY_CONTEXT != 0, options & put::SET_ALL_CONTEXT != 0)
 }
 
 /// The message selector of an open, if it has one.
@@ -241,18 +261,13 @@ pub fn manner(options: u32) -> Result<Manner, Code> {
     };
     let syncpoint = syncpoints == get::SYNCPOINT;
     let syncpoint_if_persistent = syncpoints == get::SYNCPOINT_IF_PERSISTENT;
-    if (syncpoint || syncpoint_if_persistent) && mode.is_browse() {
-        return Err(reason::OPTIONS_ERROR);
-    }
     Ok(Manner { mode, syncpoint, syncpoint_if_persistent })
 }
 
 pub fn wait(options: u32, interval_ms: i32) -> Result<Wait, Code> {
-    match (options & get::WAIT != 0, interval_ms) {
-        (false, _) | (true, 0) => Ok(Wait::No),
-        (true, -1) => Ok(Wait::Forever),
-        (true, 1..) => Ok(Wait::For(std::time::Duration::from_millis(interval_ms as u64))),
-        (true, _) => Err(reason::WAIT_INTERVAL_ERROR),
+    match options & get::WAIT != 0 {
+        false => Ok(Wait::No),
+        true => Wait::of_ms(interval_ms).map_err(code_of),
     }
 }
 
@@ -314,9 +329,7 @@ impl Sum {
 /// A message as it is put, with its checksum. `sum` is that of what came before its last segment: a long body is looked at as it
 /// comes, and not at its end.
 pub fn message(descriptor: Descriptor, body: Body, sum: Sum) -> Result<Message, Code> {
-    if body.len() > crate::types::limits::BODY_BYTES_MAX {
-        return Err(Reason::MsgTooBigForQMgr.number() as Code);
-    }
+    check_body(body.len()).map_err(code_of)?;
     let body_crc = sum.finish(&body);
     debug_assert_eq!(body_crc, body.crc32c(), "the sum of the parts is that of the whole");
     Ok(Message { descriptor, body, body_crc })

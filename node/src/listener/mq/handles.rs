@@ -9,11 +9,11 @@ use crate::types::limits::HANDLES_MAX;
 /// What a handle stands for.
 #[derive(Debug)]
 pub(super) enum Object {
-    QueueManager { options: u32 },
-    Queue { name: ObjectName, options: u32, reading: Box<Reading> },
+    QueueManager,
+    Queue { name: ObjectName, reading: Box<Reading> },
 }
 
-/// The objects of one connection, [`HANDLES_MAX`] at most: those that the replica never hears of are counted, too.
+/// The objects of one connection, [`HANDLES_MAX`] at most, however many the queue manager allows.
 #[derive(Debug, Default)]
 pub(super) struct Handles {
     objects: BTreeMap<i32, Object>,
@@ -51,6 +51,14 @@ impl Handles {
         self.objects.get(&handle)
     }
 
+    /// Of the queue that it stands for.
+    pub fn name_of(&self, handle: i32) -> Option<ObjectName> {
+        match self.objects.get(&handle)? {
+            Object::Queue { name, .. } => Some(name.clone()),
+            Object::QueueManager => None,
+        }
+    }
+
     pub fn get_mut(&mut self, handle: i32) -> Option<&mut Object> {
         self.objects.get_mut(&handle)
     }
@@ -70,14 +78,14 @@ mod tests {
         for number in 1..=HANDLES_MAX as i32 {
             let handle = handles.next().unwrap();
             assert_eq!(handle, number * 2);
-            handles.insert(handle, Object::QueueManager { options: 0 });
+            handles.insert(handle, Object::QueueManager);
         }
         assert_eq!(handles.next(), None);
         for handle in [14, 6, 6, 1000] {
             handles.remove(handle);
         }
         assert_eq!(handles.next(), Some(6));
-        handles.insert(6, Object::QueueManager { options: 0 });
+        handles.insert(6, Object::QueueManager);
         assert_eq!(handles.next(), Some(14));
         handles.clear();
         assert_eq!(handles.next(), Some(2));

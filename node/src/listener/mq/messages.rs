@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use trimaran_proto::mq::call::{Body as WireBody, Call as WireCall, Get as WireGet};
-use trimaran_proto::mq::constants::{completion, get, object, open, put, reason};
+use trimaran_proto::mq::constants::{completion, get, object, put, reason};
 use trimaran_proto::mq::control::{Notification, notice};
 use trimaran_proto::mq::delivery::{Selection as WireSelection, SelectionFields};
 use trimaran_proto::mq::segment::{Header, flags, types};
@@ -13,11 +13,11 @@ use super::conversion::Told;
 use super::convert::{self, Code, Sum};
 use super::desk::Desk;
 use super::handles::Object;
-use super::objects::{Opened, what_is_opened};
+use super::objects::{Wanted, what_is_opened};
 use super::reading::{AHEAD_MAX, Request, Step};
 use super::unanswered::Waiting;
-use crate::mqi::{Call, Completion, Data, Get, Put, PutTarget};
-use crate::types::{Body, CompletionCode, HandleId, InGroup, ObjectName, Reason, Token};
+use crate::mqi::{Call, Completion, Data, Get, OpenOptions, Put, PutTarget};
+use crate::types::{Body, CompletionCode, HandleId, InGroup, ObjectName, Token};
 
 /// The value of CONN_STATE that starts a connection; 0 stops it, 3 suspends it.
 const STARTED: u32 = 2;
@@ -47,10 +47,7 @@ impl Conversation {
                 self.ask(desk, Call::Put(put), waiting);
             }
             Err(code) if is_async(&call) => {
-                let queue = self.objects.get(call.handle).and_then(|object| match object {
-                    Object::Queue { name, .. } => Some(name.clone()),
-                    Object::QueueManager { .. } => None,
-                });
+                let queue = self.objects.name_of(call.handle);
                 self.async_puts.note(CompletionCode::Failed, code, queue);
             }
             Err(code) => fail(desk, &header, call, code),
@@ -62,26 +59,20 @@ impl Conversation {
         desk: &Desk<'_>,
         call: &mut WireCall,
         (more, sum): (Vec<Bytes>, Sum),
-    ) -> Result<(Put, ObjectName), Code> {
+    ) -> Result<(Put, Option<ObjectName>), Code> {
         let handle = call.handle;
         let WireBody::Put(asked) = &mut call.body else { return Err(reason::MD_ERROR) };
         let options = asked.pmo.options;
         let data = std::mem::take(&mut asked.data);
         let (to, queue) = match &asked.od {
-            Some(od) => match what_is_opened(desk, od, open::OUTPUT)? {
-                Opened::Queue(name) => (PutTarget::Queue(name.clone()), name),
-                Opened::QueueManager => return Err(reason::OBJECT_TYPE_ERROR),
-            },
-            None => match self.objects.get(handle) {
-                Some(Object::Queue { name, options: opened, .. }) => {
-                    check_context(options, *opened)?;
-                    (PutTarget::Handle(HandleId(handle as u32)), name.clone())
+            Some(od) => {
+                let output = OpenOptions { output: true, ..OpenOptions::default() };
+                match what_is_opened(desk, od, output)? {
+                    Wanted::Queue(name) => (PutTarget::Queue(name.clone()), Some(name)),
+                    Wanted::QueueManager => return Err(reason::OBJECT_TYPE_ERROR),
                 }
-                Some(Object::QueueManager { .. }) => {
-                    return Err(Reason::NotOpenForOutput.number() as Code);
-                }
-                None => return Err(reason::HOBJ_ERROR),
-            },
+            }
+            None => (PutTarget::Handle(HandleId(handle as u32)), self.objects.name_of(handle)),
         };
         let syncpoint = convert::put_syncpoint(options)?;
         let data = if data.len() <= COPIED_BYTES_MAX { Bytes::copy_from_slice(&data) } else { data };
@@ -100,7 +91,9 @@ impl Conversation {
         let descriptor = convert::descriptor(&asked.md, options, self.application_type)?;
         let message = Box::new(convert::message(descriptor, body, sum)?);
         let logical_order = options & put::LOGICAL_ORDER != 0;
-        Ok((Put { to, message, syncpoint, logical_order, producer: None, dead_letter: false }, queue))
+        let context = convert::put_context(options);
+        let put = Put { to, message, syncpoint, logical_order, producer: None, dead_letter: false, context };
+        Ok((put, queue))
     }
 
     // ---- gets -------------------------------------------------------------------------------------------------
@@ -112,13 +105,7 @@ impl Conversation {
         };
         // A get may wait for long, and would keep all that came with it.
         asked.data = Bytes::new();
-        let queue = match self.objects.get(call.handle) {
-            Some(Object::Queue { name, .. }) => name.clone(),
-            Some(Object::QueueManager { .. }) => {
-                return fail(desk, &header, call, Reason::NotOpenForInput.number() as Code);
-            }
-            None => return fail(desk, &header, call, reason::HOBJ_ERROR),
-        };
+        let queue = self.objects.name_of(call.handle);
         match asked_get(call.handle, asked) {
             Ok(get) => {
                 self.in_unit |= get.syncpoint || get.syncpoint_if_persistent;
@@ -136,8 +123,8 @@ impl Conversation {
                 reading.on_request(desk, request, self.callbacks.are_started)
             }
             _ => {
-                let notice =
-                    Notification { version: 1, handle, code: notice::STREAMING_FAILURE, value: 2019 };
+                let value = reason::HOBJ_ERROR as u32;
+                let notice = Notification { version: 1, handle, code: notice::STREAMING_FAILURE, value };
                 return desk.say(types::NOTIFICATION, request.id, flags::FIRST, &Flow::Notification(notice));
             }
         };
@@ -269,9 +256,10 @@ impl Conversation {
         desk: &mut Desk<'_>,
         header: &Header,
         mut call: WireCall,
-        queue: &ObjectName,
+        queue: Option<&ObjectName>,
         completion: Completion,
     ) {
+        let resolved = Text::new(queue.map_or("", ObjectName::as_str));
         let Data::Placed { message_id, in_group, .. } = completion.data else {
             return fail(desk, header, call, completion.reason.number() as Code);
         };
@@ -279,12 +267,12 @@ impl Conversation {
         if let WireBody::Put(asked) = &mut call.body {
             if let Some(od) = &mut asked.od {
                 od.fields.known_destinations = 1;
-                od.fields.resolved_queue = Text::new(queue.as_str());
+                od.fields.resolved_queue = resolved;
                 od.fields.resolved_queue_manager = Text::new(desk.terms.queue_manager.as_str());
                 od.fields.resolved_type = object::QUEUE;
             }
             asked.pmo.known_destinations = 1;
-            asked.pmo.resolved_queue = Text::new(queue.as_str());
+            asked.pmo.resolved_queue = resolved;
             asked.pmo.resolved_queue_manager = Text::new(desk.terms.queue_manager.as_str());
             let (options, md) = (asked.pmo.options, &mut asked.md);
             md.message_id = Raw(message_id.0);
@@ -307,19 +295,6 @@ impl Conversation {
 /// Whether the client goes on without an answer, and would not understand one.
 fn is_async(call: &WireCall) -> bool {
     matches!(&call.body, WireBody::Put(asked) if asked.pmo.options & put::ASYNC_RESPONSE != 0)
-}
-
-/// Context that a put sets needs a handle that was opened for it.
-fn check_context(put_options: u32, opened: u32) -> Result<(), Code> {
-    let wants = |bit| put_options & bit != 0;
-    if wants(put::SET_ALL_CONTEXT) && opened & open::SET_ALL_CONTEXT == 0 {
-        return Err(reason::NOT_OPEN_FOR_SET_ALL);
-    }
-    if wants(put::SET_IDENTITY_CONTEXT) && opened & (open::SET_IDENTITY_CONTEXT | open::SET_ALL_CONTEXT) == 0
-    {
-        return Err(reason::NOT_OPEN_FOR_SET_IDENT);
-    }
-    Ok(())
 }
 
 fn asked_get(handle: i32, asked: &WireGet) -> Result<Get, Code> {
@@ -355,7 +330,7 @@ pub(super) fn got(
     desk: &mut Desk<'_>,
     header: &Header,
     mut call: WireCall,
-    queue: &ObjectName,
+    queue: Option<&ObjectName>,
     (completed, told): (Completion, Told),
 ) {
     let code = completed.reason.number() as Code;
@@ -372,7 +347,7 @@ pub(super) fn got(
             asked.md = md;
             [asked.gmo.group_status, asked.gmo.segment_status, asked.gmo.segmentation] =
                 convert::statuses(&message.descriptor);
-            asked.gmo.resolved_queue = Text::new(queue.as_str());
+            asked.gmo.resolved_queue = Text::new(queue.map_or("", ObjectName::as_str));
             asked.gmo.returned_length = message.body.len() as i32;
             desk.reply_with(header, call, message.body.parts());
         }

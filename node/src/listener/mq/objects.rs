@@ -1,11 +1,9 @@
 //! Opens, closes and attributes of one connection's objects.
 //!
-//! An open is two calls of the session: the open itself, and an inquiry, because the reply tells the queue's defaults.
-
-use std::sync::Arc;
+//! Handles of the client are those of the session: what may be done by them, the mind decides.
 
 use trimaran_proto::mq::call::{Attributes, Body as WireBody, Call as WireCall};
-use trimaran_proto::mq::constants::{close, completion, object, open, reason};
+use trimaran_proto::mq::constants::{close, completion, object, reason};
 use trimaran_proto::mq::object::Od;
 use trimaran_proto::mq::segment::Header;
 use trimaran_proto::mq::spi::{self, ReserveReply, verb};
@@ -18,9 +16,8 @@ use super::desk::{Ask, Desk};
 use super::handles::Object;
 use super::reading::Reading;
 use super::unanswered::{Opening, Waiting};
-use crate::mqi::{Admin, Call, CloseOption, Completion, Data};
-use crate::types::definition::{DEFPRESP, DEFPSIST, DEFREADA, Definition, ObjectRef};
-use crate::types::{HandleId, MessageSelector, ObjectName, Reason, Token};
+use crate::mqi::{Call, CloseOption, Completion, Data, OpenOptions, Opened, queue_named};
+use crate::types::{HandleId, ObjectName, Reason};
 
 /// The queue that messages go to whose protection failed: said, and never used.
 const PROTECTION_QUEUE: &str = "SYSTEM.PROTECTION.ERROR.QUEUE";
@@ -41,17 +38,8 @@ const COUNTED_FROM: u32 = 20;
 /// be one of the longest, which takes about a millisecond.
 const TRANSLATED_MAX: usize = 1024;
 
-/// A queue that a client opens.
-struct Wanted {
-    name: ObjectName,
-    options: u32,
-    /// What a queue shall be called that is made from a model.
-    dynamic: String,
-    selector: Option<Arc<MessageSelector>>,
-}
-
 /// What an open is about.
-pub(super) enum Opened {
+pub(super) enum Wanted {
     QueueManager,
     Queue(ObjectName),
 }
@@ -66,9 +54,10 @@ impl Conversation {
     }
 
     fn open(&mut self, desk: &mut Desk<'_>, header: Header, call: WireCall, od: &Od, options: u32) {
-        let name = match what_is_opened(desk, od, options) {
-            Ok(Opened::QueueManager) => return self.open_queue_manager(desk, header, call, options),
-            Ok(Opened::Queue(name)) => name,
+        let asked = convert::open_options(options);
+        let (name, options) = match asked.and_then(|asked| Ok((what_is_opened(desk, od, asked)?, asked))) {
+            Ok((Wanted::QueueManager, asked)) => return self.open_queue_manager(desk, header, call, asked),
+            Ok((Wanted::Queue(name), asked)) => (name, asked),
             Err(code) => return fail(desk, &header, call, code),
         };
         let opening = Opening { header, call, name, od: od.clone(), options };
@@ -89,11 +78,13 @@ impl Conversation {
     }
 
     fn go_on_with(&mut self, desk: &mut Desk<'_>, opening: Opening) {
-        let Opening { header, call, name, od, options } = opening;
+        let Opening { header, call, name: queue, od, options } = opening;
         match convert::selector(&od, &header) {
             Ok(selector) => {
                 let dynamic = od.fields.dynamic_queue.text();
-                self.open_queue(desk, header, call, Wanted { name, options, dynamic, selector });
+                // The client's handle is chosen when it is known that there is one.
+                let opening = Call::Open { handle: HandleId(0), queue, options, dynamic, selector };
+                self.open_queue(desk, header, call, opening);
             }
             Err(code) => fail(desk, &header, call, code),
         }
@@ -128,34 +119,33 @@ impl Conversation {
         }
     }
 
-    fn open_queue_manager(&mut self, desk: &mut Desk<'_>, header: Header, mut call: WireCall, options: u32) {
-        let Some(handle) = self.objects.next() else {
+    fn open_queue_manager(
+        &mut self,
+        desk: &mut Desk<'_>,
+        header: Header,
+        mut call: WireCall,
+        options: OpenOptions,
+    ) {
+        let Some(number) = self.objects.next() else {
             return fail(desk, &header, call, Reason::HandleNotAvailable.number() as Code);
         };
-        call.handle = handle;
-        self.objects.insert(call.handle, Object::QueueManager { options });
-        describe(desk, &mut call, None);
-        desk.reply(&header, call);
+        call.handle = number;
+        self.objects.insert(number, Object::QueueManager);
+        let opening = Call::OpenManager { handle: HandleId(number as u32), options };
+        self.ask(desk, opening, Waiting::Open { header, call });
     }
 
-    fn open_queue(&mut self, desk: &mut Desk<'_>, header: Header, mut call: WireCall, wanted: Wanted) {
-        let Wanted { name, options, dynamic, selector } = wanted;
-        let asked = match convert::open_options(options) {
-            Ok(asked) => asked,
-            Err(code) => return fail(desk, &header, call, code),
-        };
-        let Some(handle) = self.objects.next() else {
+    fn open_queue(&mut self, desk: &mut Desk<'_>, header: Header, mut call: WireCall, opening: Call) {
+        let Call::Open { queue, options, dynamic, selector, .. } = opening else { return };
+        let Some(number) = self.objects.next() else {
             return fail(desk, &header, call, Reason::HandleNotAvailable.number() as Code);
         };
-        call.handle = handle;
-        let reading = Box::new(Reading::new(handle, name.as_str()));
-        self.objects.insert(handle, Object::Queue { name: name.clone(), options, reading });
-        let id = HandleId(handle as u32);
-        let described = Token(self.tokens + 2);
-        let opening = Call::Open { handle: id, queue: name, options: asked, dynamic, selector };
-        self.ask(desk, opening, Waiting::Open { described });
-        let describing = Waiting::Describe { header, call, failed: None, made: None };
-        self.ask(desk, Call::Inquire { handle: id }, describing);
+        call.handle = number;
+        let reading = Box::new(Reading::new(number, queue.as_str()));
+        self.objects.insert(number, Object::Queue { name: queue.clone(), reading });
+        let handle = HandleId(number as u32);
+        let opening = Call::Open { handle, queue, options, dynamic, selector };
+        self.ask(desk, opening, Waiting::Open { header, call });
     }
 
     pub(super) fn on_close(&mut self, desk: &mut Desk<'_>, header: Header, call: WireCall) {
@@ -167,10 +157,7 @@ impl Conversation {
         };
         match self.objects.get_mut(handle) {
             None => fail(desk, &header, WireCall { handle, ..WireCall::default() }, reason::HOBJ_ERROR),
-            Some(Object::QueueManager { .. }) => {
-                self.objects.remove(handle);
-                desk.reply(&header, WireCall { handle: -1, ..WireCall::default() });
-            }
+            Some(Object::QueueManager) => self.close(desk, header, handle, CloseOption::Keep),
             Some(Object::Queue { reading, .. }) => match reading.on_close(&header, close) {
                 true => self.close(desk, header, handle, close),
                 false => drop(self.cancel_gets(desk, handle)),
@@ -202,46 +189,23 @@ impl Conversation {
 
     // ---- attributes -------------------------------------------------------------------------------------------
 
-    pub(super) fn on_inquire(&mut self, desk: &mut Desk<'_>, header: Header, mut call: WireCall) {
-        let WireBody::Attributes(asked) = &call.body else {
+    pub(super) fn on_inquire(&mut self, desk: &mut Desk<'_>, header: Header, call: WireCall) {
+        let WireBody::Attributes(_) = &call.body else {
             return fail(desk, &header, call, reason::SELECTOR_ERROR);
         };
-        match self.objects.get(call.handle) {
-            None => fail(desk, &header, call, reason::HOBJ_ERROR),
-            Some(Object::QueueManager { options } | Object::Queue { options, .. })
-                if options & open::INQUIRE == 0 =>
-            {
-                fail(desk, &header, call, Reason::NotOpenForInquire.number() as Code);
-            }
-            Some(Object::QueueManager { .. }) => {
-                let terms = desk.terms;
-                let (told, code) =
-                    attributes::inquire(asked, |selector| attributes::of_queue_manager(terms, selector));
-                finish_inquiry(&mut call, told, code);
-                desk.reply(&header, call);
-            }
-            Some(Object::Queue { .. }) => {
-                let handle = HandleId(call.handle as u32);
-                self.ask(desk, Call::Inquire { handle }, Waiting::Inquire { header, call });
-            }
-        }
+        let handle = HandleId(call.handle as u32);
+        self.ask(desk, Call::Inquire { handle }, Waiting::Inquire { header, call });
     }
 
     pub(super) fn on_set(&mut self, desk: &mut Desk<'_>, header: Header, call: WireCall) {
         let WireBody::Attributes(asked) = &call.body else {
             return fail(desk, &header, call, reason::SELECTOR_ERROR);
         };
-        let name = match self.objects.get(call.handle) {
-            Some(Object::Queue { name, options, .. }) if options & open::SET != 0 => name.clone(),
-            Some(_) => return fail(desk, &header, call, reason::NOT_OPEN_FOR_SET),
-            None => return fail(desk, &header, call, reason::HOBJ_ERROR),
-        };
         match attributes::changes(asked) {
             Err(code) => fail(desk, &header, call, code),
             Ok(changes) => {
-                let alter = Call::Admin(Admin::Alter { object: ObjectRef::local_queue(&name), changes });
-                let handle = call.handle;
-                self.ask(desk, alter, Waiting::Simple { header, handle });
+                let (id, handle) = (HandleId(call.handle as u32), call.handle);
+                self.ask(desk, Call::Set { handle: id, changes }, Waiting::Simple { header, handle });
             }
         }
     }
@@ -262,33 +226,27 @@ impl Conversation {
         }
     }
 
+    /// An open was answered: of a queue, or of the queue manager itself.
     pub(super) fn opened(
         &mut self,
         desk: &mut Desk<'_>,
         header: &Header,
         mut call: WireCall,
-        opened: (Option<Code>, Option<ObjectName>),
         completion: Completion,
     ) {
-        let (failed, made) = opened;
-        let view = match completion.data {
-            Data::Queues(mut queues) => queues.pop(),
+        if completion.is_failed() {
+            self.objects.remove(call.handle);
+            return fail(desk, header, call, completion.reason.number() as Code);
+        }
+        let queue = match completion.data {
+            Data::Opened(opened) => Some(opened),
             _ => None,
         };
-        match (failed, view) {
-            (None, Some(view)) => {
-                if let Some(made) = made {
-                    self.rename(desk, &mut call, made);
-                }
-                describe(desk, &mut call, Some(&view.definition));
-                desk.reply(header, call);
-            }
-            (failed, _) => {
-                self.objects.remove(call.handle);
-                let code = failed.unwrap_or(completion.reason.number() as Code);
-                fail(desk, header, call, code);
-            }
+        if let Some(made) = queue.as_ref().and_then(|queue| queue.made.clone()) {
+            self.rename(desk, &mut call, made);
         }
+        describe(desk, &mut call, queue.as_ref());
+        desk.reply(header, call);
     }
 }
 
@@ -299,27 +257,22 @@ fn name_object(desk: &Desk<'_>, od: &mut Od, made: &ObjectName) {
 }
 
 /// Which object an MQOD names, if it is one that is here.
-pub(super) fn what_is_opened(desk: &Desk<'_>, od: &Od, options: u32) -> Result<Opened, Code> {
+pub(super) fn what_is_opened(desk: &Desk<'_>, od: &Od, options: OpenOptions) -> Result<Wanted, Code> {
     let fields = &od.fields;
     if fields.records_present > 0 {
         return Err(reason::FUNCTION_NOT_SUPPORTED);
     }
-    // What is put, or is no queue, has nothing to select from.
-    if od.has_selection() && (fields.object_type == object::QUEUE_MANAGER || options == open::OUTPUT) {
-        return Err(Reason::SelectorInvalidForType.number() as Code);
+    if od.has_selection() {
+        options.check_selector().map_err(convert::code_of)?;
     }
     let other = fields.object_queue_manager.text();
     if !other.is_empty() && other != desk.terms.queue_manager.as_str() {
         return Err(reason::UNKNOWN_OBJECT_Q_MGR);
     }
     match fields.object_type {
-        object::QUEUE_MANAGER if options & !(open::INQUIRE | open::FAIL_IF_QUIESCING) != 0 => {
-            Err(reason::OPTION_NOT_VALID_FOR_TYPE)
-        }
-        object::QUEUE_MANAGER => Ok(Opened::QueueManager),
+        object::QUEUE_MANAGER => Ok(Wanted::QueueManager),
         object::QUEUE | object::LOCAL_QUEUE => {
-            let name = ObjectName::new(&fields.object.text());
-            name.map(Opened::Queue).map_err(|_| reason::UNKNOWN_OBJECT_NAME)
+            queue_named(&fields.object.text()).map(Wanted::Queue).map_err(convert::code_of)
         }
         object::TOPIC => Err(reason::FUNCTION_NOT_SUPPORTED),
         _ => Err(reason::OBJECT_TYPE_ERROR),
@@ -327,13 +280,13 @@ pub(super) fn what_is_opened(desk: &Desk<'_>, od: &Od, options: u32) -> Result<O
 }
 
 /// Fills in what the reply to an open tells: where the object is, and the defaults of a queue.
-fn describe(desk: &Desk<'_>, call: &mut WireCall, queue: Option<&Definition>) {
+fn describe(desk: &Desk<'_>, call: &mut WireCall, queue: Option<&Opened>) {
     (call.completion, call.reason) = (completion::OK, reason::NONE);
     let [persistence, read_ahead, put_response, property_control] = match queue {
-        Some(queue) => [queue.number(DEFPSIST), queue.number(DEFREADA), queue.number(DEFPRESP), 0],
+        Some(queue) => [i32::from(queue.defpsist), queue.read_ahead, queue.put_response, 0],
         None => [-1; 4],
     };
-    let name = queue.map(|queue| queue.object.name.as_str());
+    let name = queue.map(|queue| queue.resolved.as_str());
     match &mut call.body {
         WireBody::Open(open) => {
             describe_object(desk, &mut open.od, name);
@@ -369,16 +322,13 @@ fn describe_object(desk: &Desk<'_>, od: &mut Od, queue: Option<&str>) {
     }
 }
 
-/// The answer to an inquiry of a queue.
+/// The answer to an inquiry.
 pub(super) fn inquired(desk: &mut Desk<'_>, header: &Header, mut call: WireCall, completion: Completion) {
-    let view = match completion.data {
-        Data::Queues(mut queues) => queues.pop(),
-        _ => None,
-    };
-    let (WireBody::Attributes(asked), Some(view)) = (&call.body, view) else {
+    let (WireBody::Attributes(asked), Data::Inquired(view)) = (&call.body, &completion.data) else {
         return fail(desk, header, call, completion.reason.number() as Code);
     };
-    let (told, code) = attributes::inquire(asked, |selector| attributes::of_queue(&view, selector));
+    let terms = desk.terms;
+    let (told, code) = attributes::inquire(asked, |selector| attributes::of_object(view, terms, selector));
     finish_inquiry(&mut call, told, code);
     desk.reply(header, call);
 }

@@ -24,8 +24,8 @@ use super::reading::AHEAD_MAX;
 use super::socket::Socket;
 use super::terms::Terms;
 use super::unanswered::CALLS_MAX;
-use crate::mqi::{Call, ChannelTerms, Completion, Data, QueueView, Refusal};
-use crate::types::definition::{Definition, ObjectKind, ObjectRef};
+use crate::mqi::{Call, ChannelTerms, Completion, Data, ObjectView, Opened, Refusal};
+use crate::types::definition::{Definition, ObjectRef};
 use crate::types::limits::HANDLES_MAX;
 use crate::types::{Descriptor, Message, MessageId, ObjectName, Reason, Token, WallTime};
 
@@ -164,20 +164,17 @@ impl Dialogue {
         };
         let wanted = Open { od: Od::new(fields), options, ..Open::default() };
         self.call(types::OPEN, 0, Body::Open(Box::new(wanted)));
-        assert_eq!(self.asks(), [&format!("Open {name}"), "Inquire"]);
-        self.answer(Completion::done());
-        let definition = Definition::new(ObjectRef::new(ObjectKind::LocalQueue, name));
-        let view = QueueView {
-            definition,
-            depth: 0,
-            not_persistent: 0,
-            uncommitted: 0,
-            open_input: 0,
-            open_output: 0,
-            oldest_age: Default::default(),
-        };
-        let told = self.answer(Completion::ok(Data::Queues(vec![view])));
+        assert_eq!(self.asks(), [format!("Open {name}")]);
+        let resolved = ObjectName::new(name).unwrap();
+        let opened = Opened { made: None, resolved, defpsist: true, read_ahead: 0, put_response: 1 };
+        let told = self.answer(Completion::ok(Data::Opened(opened)));
         assert!(told[0].ends_with("0x93 0 handle 2"), "{told:?}");
+    }
+
+    fn open_manager(&mut self) -> Vec<String> {
+        assert!(self.call(types::OPEN, 0, open_queue_manager()).is_empty());
+        assert_eq!(self.asks(), ["OpenManager"]);
+        self.answer(Completion::done())
     }
 
     fn request(&mut self, options: u32, wait_interval: i32, requested_bytes: u32) -> Vec<String> {
@@ -691,7 +688,7 @@ fn an_open_has_a_message_selector_behind_its_structure() {
     for ccsid in [1208, 0, 819, 1200] {
         let mut dialogue = Dialogue::connected();
         dialogue.call(types::OPEN, 0, wanted("n = 1", ccsid, queue, open::INPUT_SHARED));
-        assert_eq!(dialogue.asks(), ["Open Q, n = 1", "Inquire"]);
+        assert_eq!(dialogue.asks(), ["Open Q, n = 1"]);
     }
     // A long one waits for its turn, and what comes behind it waits too.
     let mut dialogue = Dialogue::connected();
@@ -699,17 +696,14 @@ fn an_open_has_a_message_selector_behind_its_structure() {
     for text in [&long, &long, "n = 1"] {
         dialogue.call(types::OPEN, 0, wanted(text, 1208, queue, open::INPUT_SHARED));
     }
-    let opens = [format!("Open Q, {long}"), "Inquire".to_string()];
+    let opens = [format!("Open Q, {long}")];
     for _ in 0..2 {
         assert_eq!((dialogue.asks(), dialogue.socket.is_full()), (vec!["Translate".to_string()], true));
         dialogue.socket.translate(1, WallTime(0));
         assert_eq!(dialogue.asks(), opens);
         dialogue.hand_over();
     }
-    assert_eq!(
-        (dialogue.asks(), dialogue.socket.is_full()),
-        (vec!["Open Q, n = 1".to_string(), "Inquire".to_string()], false)
-    );
+    assert_eq!((dialogue.asks(), dialogue.socket.is_full()), (vec!["Open Q, n = 1".to_string()], false));
     // One that is longer than any is refused without a look at it.
     let told = dialogue.call(types::OPEN, 0, wanted(&" ".repeat(30_000), 1208, queue, open::INPUT_SHARED));
     assert_eq!(told, ["[1] 0x93 2519 handle -1"]);
@@ -721,16 +715,20 @@ fn an_open_has_a_message_selector_behind_its_structure() {
 }
 
 #[test]
-fn an_inquiry_of_the_queue_manager_is_answered_at_once() {
+fn the_queue_manager_is_opened_and_inquired_by_the_session() {
     let mut dialogue = Dialogue::connected();
-    assert_eq!(dialogue.call(types::OPEN, 0, open_queue_manager()), ["[1] 0x93 0 handle 2"]);
+    assert_eq!(dialogue.open_manager(), ["[1] 0x93 0 handle 2"]);
     let asked = Attributes {
         selectors: vec![31, 2015],
         integer_count: 1,
         character_length: 48,
         ..Attributes::default()
     };
-    assert_eq!(dialogue.call(types::INQ, 2, Body::Attributes(asked)), ["[1] 0x99 0 handle 2"]);
+    assert!(dialogue.call(types::INQ, 2, Body::Attributes(asked)).is_empty());
+    assert_eq!(dialogue.asks(), ["Inquire"]);
+    let view = ObjectView { definition: Definition::new(ObjectRef::manager()), queue: None };
+    let told = dialogue.answer(Completion::ok(Data::Inquired(Box::new(view))));
+    assert_eq!(told, ["[1] 0x99 0 handle 2"]);
 }
 
 fn open_queue_manager() -> Body {
@@ -743,8 +741,7 @@ fn a_connection_has_so_many_handles_whatever_they_are_of() {
     let mut dialogue = Dialogue::connected();
     dialogue.open("ORDERS", open::OUTPUT);
     for number in 2..=HANDLES_MAX {
-        let told = dialogue.call(types::OPEN, 0, open_queue_manager());
-        assert_eq!(told, [format!("[1] 0x93 0 handle {}", number * 2)]);
+        assert_eq!(dialogue.open_manager(), [format!("[1] 0x93 0 handle {}", number * 2)]);
     }
     assert_eq!(dialogue.call(types::OPEN, 0, open_queue_manager()), ["[1] 0x93 2017 handle -1"]);
     let queue =
@@ -752,8 +749,10 @@ fn a_connection_has_so_many_handles_whatever_they_are_of() {
     let queue = Open { od: Od::new(queue), options: open::OUTPUT, ..Open::default() };
     assert_eq!(dialogue.call(types::OPEN, 0, Body::Open(Box::new(queue))), ["[1] 0x93 2017 handle -1"]);
     assert!(dialogue.asks().is_empty());
-    assert_eq!(dialogue.call(types::CLOSE, 8, Body::Close(0)), ["[1] 0x94 0 handle -1"]);
-    assert_eq!(dialogue.call(types::OPEN, 0, open_queue_manager()), ["[1] 0x93 0 handle 8"]);
+    assert!(dialogue.call(types::CLOSE, 8, Body::Close(0)).is_empty());
+    assert_eq!(dialogue.asks(), ["Close"]);
+    assert_eq!(dialogue.answer(Completion::done()), ["[1] 0x94 0 handle -1"]);
+    assert_eq!(dialogue.open_manager(), ["[1] 0x93 0 handle 8"]);
 }
 
 #[test]

@@ -35,10 +35,10 @@ impl Conversation {
         desk: &mut Desk<'_>,
         code: CompletionCode,
         reason: Code,
-        queue: ObjectName,
+        queue: Option<ObjectName>,
     ) {
         self.async_puts.under_way = self.async_puts.under_way.saturating_sub(1);
-        self.async_puts.note(code, reason, Some(queue));
+        self.async_puts.note(code, reason, queue);
         self.tell_of_async_puts(desk);
     }
 

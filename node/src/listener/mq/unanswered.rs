@@ -11,9 +11,8 @@ use trimaran_proto::mq::segment::Header;
 use trimaran_proto::mq::spi::{self, Spi};
 
 use super::super::flights::body_bytes;
-use super::convert::Code;
 use super::reading::AHEAD_MAX;
-use crate::mqi::Call;
+use crate::mqi::{Call, OpenOptions};
 use crate::types::limits::HANDLES_MAX;
 use crate::types::{ObjectName, Token};
 
@@ -29,17 +28,9 @@ const _: () = assert!(
 /// A call of the client that the replica has not answered.
 #[derive(Debug)]
 pub(super) enum Waiting {
-    /// The first of the two calls of an open.
     Open {
-        described: Token,
-    },
-    /// The second one, which tells the defaults.
-    Describe {
         header: Header,
         call: WireCall,
-        failed: Option<Code>,
-        /// The queue that was made for it.
-        made: Option<ObjectName>,
     },
     Inquire {
         header: Header,
@@ -48,16 +39,16 @@ pub(super) enum Waiting {
     Put {
         header: Header,
         call: WireCall,
-        queue: ObjectName,
+        queue: Option<ObjectName>,
     },
     Get {
         header: Header,
         call: WireCall,
-        queue: ObjectName,
+        queue: Option<ObjectName>,
     },
     /// A put whose program does not wait for the answer (MQPMO_ASYNC_RESPONSE).
     AsyncPut {
-        queue: ObjectName,
+        queue: Option<ObjectName>,
     },
     /// A get for a handle that is read with requests; ahead of what was asked for, or not.
     Message {
@@ -85,7 +76,7 @@ impl Waiting {
     /// What the reply is made of.
     pub fn call(&self) -> Option<&WireCall> {
         match self {
-            Waiting::Describe { call, .. }
+            Waiting::Open { call, .. }
             | Waiting::Inquire { call, .. }
             | Waiting::Put { call, .. }
             | Waiting::Get { call, .. } => Some(call),
@@ -101,7 +92,7 @@ pub(super) struct Opening {
     pub call: WireCall,
     pub name: ObjectName,
     pub od: Od,
-    pub options: u32,
+    pub options: OpenOptions,
 }
 
 #[derive(Debug, Default)]
@@ -141,10 +132,6 @@ impl Unanswered {
 
     pub fn get(&self, token: Token) -> Option<&Waiting> {
         self.calls.get(&token).map(|entry| &entry.waiting)
-    }
-
-    pub fn get_mut(&mut self, token: Token) -> Option<&mut Waiting> {
-        self.calls.get_mut(&token).map(|entry| &mut entry.waiting)
     }
 
     pub fn clear(&mut self) {
