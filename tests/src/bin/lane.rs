@@ -145,6 +145,11 @@ fn merge() -> Vec<Step> {
         "test --workspace --test moves -- --test-threads=1",
     ));
     steps.push(cargo(
+        "managers",
+        "queue managers that are created and deleted while nodes come and go",
+        "test --workspace --test managers -- --test-threads=1",
+    ));
+    steps.push(cargo(
         "channels",
         "port 1414, with our own samples and IBM's client libraries",
         "test --workspace --test amqs --test channels -- --test-threads=1",
