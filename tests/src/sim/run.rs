@@ -568,11 +568,17 @@ fn have_the_time_logged(world: &mut World) {
     for number in 0..world.plan.setup.queue_managers {
         world.ask_operator(number, Admin::alter_local(&queue, &[("GET", "ENABLED")]), false);
     }
+    let altered_at = RefCell::new(vec![None; world.plan.setup.queue_managers]);
     wait(world, FINISH_US_MAX, "alter a queue after the drain", |world| {
-        (0..world.plan.setup.queue_managers).all(|number| world.operator(number).is_idle())
+        let mut altered_at = altered_at.borrow_mut();
+        for (number, at) in altered_at.iter_mut().enumerate().filter(|(_, at)| at.is_none()) {
+            *at = world.operator(number).is_idle().then_some(world.now);
+        }
+        altered_at.iter().all(Option::is_some)
     });
+    let altered_at: Vec<u64> = altered_at.into_inner().into_iter().flatten().collect();
     if world.violations.is_empty()
-        && let Some(sentence) = log_time::check(world.now, &world.nodes)
+        && let Some(sentence) = log_time::check(world.now, &altered_at, &world.nodes)
     {
         world.fail(log_time::NAME, sentence);
     }
