@@ -262,6 +262,20 @@ async fn through_address(cluster: &Cluster) -> Connection {
     builder.connect().await.expect("the node that serves is found by its address")
 }
 
+/// The node that serves and has the address. Who was cut off may say for a second that it serves.
+async fn holder(cluster: &mut Cluster, watch: &Watch, within: Duration) -> (usize, [u8; 6]) {
+    let begun = Instant::now();
+    loop {
+        let serving = cluster.wait_serving(within);
+        let hardware = cluster.network().hardware(serving);
+        if watch.holder() == Some(hardware) {
+            return (serving, hardware);
+        }
+        assert!(begun.elapsed() < within, "node {serving} serves, and {:x?} has the address", watch.holder());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 /// Until the watch sees the address on this node.
 async fn wait_held(watch: &Watch, hardware: [u8; 6], within: Duration) {
     let begun = Instant::now();
@@ -464,9 +478,7 @@ async fn fill(connection: &Connection, count: u64) {
 
 /// Does it to the node that serves, and mends it. How long the client waited.
 async fn strike(cluster: &mut Cluster, watch: &Watch, client: &Client, fault: Fault) -> Duration {
-    let old = cluster.wait_serving(Duration::from_secs(10));
-    let hardware = cluster.network().hardware(old);
-    wait_held(watch, hardware, Duration::from_secs(5)).await;
+    let (old, hardware) = holder(cluster, watch, Duration::from_secs(10)).await;
     let agent = cluster.agent(old);
     let stop = |cluster: &Cluster, signal: i32| {
         cluster.signal(old, signal);
