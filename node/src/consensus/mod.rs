@@ -296,9 +296,10 @@ impl Consensus {
         }
         hard_state.commit = recovered.hard_state.commit.0.clamp(snapshot.index.0, last);
         let vote_written = (recovered.hard_state.term.0, recovered.hard_state.vote.map_or(0, |node| node.0));
+        // A store that is as far as the log, in a term in which this node did not vote, is no sign of it: it may have followed.
         let fresh = entries.is_empty()
             && recovered.hard_state.vote.is_none()
-            && recovered.hard_state.term <= snapshot.term.max(Term(1));
+            && recovered.hard_state.term.max(snapshot.term) <= Term(1);
 
         let config = raft::Config {
             id: options.node.0,

@@ -246,6 +246,20 @@ fn a_restarted_node_grants_nothing_at_first_and_a_new_one_does() {
     assert!(!new.sent(PRE_VOTE_ANSWER)[0].1.reject);
 }
 
+/// It followed the leader of term 5 without having voted for it, and its store is as far as its log.
+#[test]
+fn who_followed_keeps_its_promise_also_where_its_log_is_in_its_store() {
+    let hard_state = HardState { term: Term(5), ..HardState::default() };
+    let followed = Recovered { hard_state, snapshot: meta(&[A, B, C], 26, 5), ..recovered(&[A, B, C], &[]) };
+    let mut one = One::new(&followed);
+    one.pass(1249);
+    one.hear(B, vote(PRE_VOTE, 6));
+    assert!(one.sent.is_empty());
+    one.pass(1);
+    one.hear(B, vote(PRE_VOTE, 6));
+    assert!(!one.sent(PRE_VOTE_ANSWER)[0].1.reject);
+}
+
 #[test]
 fn what_was_promised_before_a_long_start_is_as_much_older() {
     let restarted = Recovered { since_start: Duration::from_millis(1000), ..recovered(&[A, B, C], &[1]) };
