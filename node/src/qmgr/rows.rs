@@ -319,6 +319,9 @@ fn load_state_row(
                 return Err(format!("version {} is not ended", manager.version));
             }
             manager.maintained = row.maintained.into_iter().map(NodeId).collect();
+            if row.next_queue == 0 {
+                return Err("queues are numbered from 1 on".into());
+            }
             manager.next_queue = QueueId(row.next_queue);
             manager.at = WallTime(row.at_ms);
             manager.outcomes.restore_counts(number(row.next_outcome)?, row.refusals_forgotten);
