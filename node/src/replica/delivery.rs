@@ -11,7 +11,7 @@ use super::reports::Routed;
 use super::sessions::Handle;
 use super::turn::{LEAVE, LOOK};
 use super::waiters::Ticket;
-use crate::mqi::{Call, Completion, Data, GetMode};
+use crate::mqi::{Call, Completion, Data, Get, GetMode};
 use crate::qmgr::packs::{self, Unpacked};
 use crate::qmgr::{Command, Family, LoadRequest, PackKey, Place, Removal, keys as row_keys};
 use crate::types::planted::{self, Bug};
@@ -57,7 +57,7 @@ enum Offered {
 }
 
 impl Replica {
-    /// Answers with the message; it stays where it is.
+    /// Answers with the message; it stays where it is. `browse` is the call, unless it is a get under syncpoint.
     pub(super) fn show(
         &mut self,
         session: SessionId,
@@ -65,12 +65,13 @@ impl Replica {
         queue: QueueId,
         position: Position,
         cut: Option<usize>,
-        browse: bool,
+        browse: Option<&Get>,
     ) {
         let slot =
             self.state.queue(queue).and_then(|queue| queue.slot(position)).expect("found by the caller");
         debug_assert!(
-            browse || self.standing.own().reservations.owner(queue, position) == Some(Owner::Unit(session)),
+            browse.is_some()
+                || self.standing.own().reservations.owner(queue, position) == Some(Owner::Unit(session)),
             "what is shown is browsed, or reserved for the unit of work that gets it"
         );
         match &slot.message {
@@ -80,14 +81,19 @@ impl Replica {
                     "a program is told how often its message was backed out"
                 );
                 let message = message.clone();
-                if !browse && let Err(refused) = self.report_delivery_in_unit(session, &message) {
+                if browse.is_none()
+                    && let Err(refused) = self.report_delivery_in_unit(session, &message)
+                {
                     self.take_back(session, queue, position);
                     return self.answer(session, token, refused.into());
                 }
                 self.answer_with(session, token, message, cut);
                 self.read_on(queue, position);
             }
-            None => self.load(queue, position, Recipient::Show { session, token, cut, browse }),
+            None => {
+                let browse = browse.map(|get| Box::new(get.clone()));
+                self.load(queue, position, Recipient::Show { session, token, cut, browse });
+            }
         }
     }
 
@@ -333,8 +339,14 @@ impl Replica {
                     let reason = reasons.get(&position).unwrap_or(&reason);
                     self.refuse_damaged(pack.queue, position, delivery, reason);
                 }
-                // It was removed while it was loaded: nobody who waited for it had it.
+                // It was removed while it was loaded: nobody who waited for it had it. A browse goes on behind it.
                 None => {
+                    if let Recipient::Show { session, token, browse: Some(get), .. } = delivery {
+                        if self.sessions.get(session).is_some() {
+                            self.park(session, token, (*get).into());
+                        }
+                        continue;
+                    }
                     if let Some((session, token)) = delivery.answers() {
                         self.answer(session, token, Completion::failed(Reason::NoMsgAvailable));
                     }
@@ -354,10 +366,10 @@ impl Replica {
         match delivery {
             Recipient::Show { session, token, cut, browse } => {
                 // A unit that was backed out meanwhile has given its reservation back, and its caller is gone.
-                if browse
+                if browse.is_some()
                     || self.standing.own().reservations.owner(queue, position) == Some(Owner::Unit(session))
                 {
-                    self.show(session, token, queue, position, cut, browse);
+                    self.show(session, token, queue, position, cut, browse.as_deref());
                 } else {
                     self.answer(session, token, Completion::failed(Reason::BackedOut));
                 }
@@ -408,7 +420,7 @@ impl Replica {
                 // A get under syncpoint that gave nothing is no part of its unit: a commit must not remove it.
                 let held =
                     self.standing.own().reservations.owner(queue, position) == Some(Owner::Unit(session));
-                if !browse && held {
+                if browse.is_none() && held {
                     self.take_back(session, queue, position);
                 }
                 self.answer(session, token, Completion::failed_because(Reason::ObjectDamaged, reason));

@@ -198,7 +198,7 @@ impl Replica {
         }
         if get.mode.is_browse() {
             self.stats.browses += 1;
-            return self.show(session, token, queue, position, cut, true);
+            return self.show(session, token, queue, position, cut, Some(get));
         }
         self.stats.gets += 1;
         self.stats.get_bytes += length as u64;
@@ -217,7 +217,7 @@ impl Replica {
         if in_unit {
             state.unit.begin(decided);
             state.unit.gets.push((queue, position));
-            self.show(session, token, queue, position, cut, false);
+            self.show(session, token, queue, position, cut, None);
         } else {
             self.take(session, token, queue, position, cut);
         }

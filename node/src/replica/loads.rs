@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use crate::mqi::Get;
 use crate::qmgr::packs::Pack;
 use crate::qmgr::{PackKey, keys};
 use crate::types::{LookupMap, Position, QueueId, RequestId, SessionId, Token};
@@ -10,8 +11,8 @@ use crate::types::{LookupMap, Position, QueueId, RequestId, SessionId, Token};
 /// Whom a message is read for, and so what is done with it once it is there.
 #[derive(Debug)]
 pub(super) enum Recipient {
-    /// Answer a browse, or a get under syncpoint whose reservation stands.
-    Show { session: SessionId, token: Token, cut: Option<usize>, browse: bool },
+    /// Answer a browse, which goes on if the message leaves meanwhile; or a get under syncpoint whose reservation stands.
+    Show { session: SessionId, token: Token, cut: Option<usize>, browse: Option<Box<Get>> },
     /// Propose the removal, then answer. The reservation stands.
     Take { session: SessionId, token: Token, cut: Option<usize> },
     /// Move it to its backout queue.
@@ -161,7 +162,7 @@ impl Readers {
     pub fn reserved(&self) -> BTreeSet<(QueueId, Position)> {
         let waiting = self.waiting.iter().flat_map(|(pack, all)| all.iter().map(|one| (pack.queue, one)));
         let is_reserved = |delivery: &Recipient| match delivery {
-            Recipient::Show { browse, .. } => !browse,
+            Recipient::Show { browse, .. } => browse.is_none(),
             Recipient::Take { .. } | Recipient::Move | Recipient::Expire => true,
             Recipient::Judge { .. } | Recipient::Offer => false,
         };
