@@ -324,7 +324,11 @@ fn load_state_row(
             }
             manager.next_queue = QueueId(row.next_queue);
             manager.at = WallTime(row.at_ms);
-            manager.outcomes.restore_counts(number(row.next_outcome)?, row.refusals_forgotten);
+            let next_outcome = number(row.next_outcome)?;
+            if row.refusals_forgotten > next_outcome {
+                return Err("an outcome is forgotten that was never decided".into());
+            }
+            manager.outcomes.restore_counts(next_outcome, row.refusals_forgotten);
             manager.producers.names_mut().note_forgotten(row.producers_forgotten);
         }
         b'q' => {
@@ -376,6 +380,9 @@ fn load_state_row(
         b'o' => {
             let row = wire::OutcomeRow::decode(value).map_err(text)?;
             let number = number(u64::from_be_bytes(rest.try_into().map_err(|_| "short key")?))?;
+            if number < manager.outcomes.refusals_forgotten() {
+                return Err("outcomes are forgotten in order".into());
+            }
             let state = match (row.committed, row.forgotten) {
                 (true, _) => UnitState::Committed,
                 (false, true) => UnitState::Forgotten,
