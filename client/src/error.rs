@@ -55,8 +55,9 @@ pub enum Error {
 }
 
 impl Error {
-    /// A refusal in the words of the library's own table.
-    pub(crate) fn refused(reason: u32, text: impl Into<String>) -> Error {
+    /// A refusal (completion code 2) that the caller makes itself, as the server would: the name of `reason` is from the
+    /// table of [`name_of`].
+    pub fn refused(reason: u32, text: impl Into<String>) -> Error {
         Error::Refused { code: 2, reason, name: name_of(reason), text: text.into() }
     }
 

@@ -4,7 +4,7 @@ use std::{io::Read, path::Path};
 
 use serde_json::json;
 use trimaran_client::{
-    Admin, Error, ObjectDetails, name_of,
+    Admin, Error, ObjectDetails,
     proto::{
         attribute::Kind,
         mqsc::{Command, Reply, Script, Step},
@@ -74,8 +74,7 @@ fn warning(command: &Command, messages: u64) -> String {
 }
 
 fn not_done(what: &str, reason: u32, text: String) -> Failure {
-    let text = format!("not {what}: {text}");
-    Failure::Client(Error::Refused { code: 2, reason, name: name_of(reason), text })
+    Failure::Client(Error::refused(reason, format!("not {what}: {text}")))
 }
 
 #[derive(Default)]

@@ -284,14 +284,11 @@ async fn leader(global: &Global) -> Result<Option<String>, Failure> {
 }
 
 fn nobody_leads() -> Error {
-    Error::Refused {
-        code: 2,
-        reason: reason::Q_MGR_NOT_AVAILABLE,
-        name: trimaran_client::name_of(reason::Q_MGR_NOT_AVAILABLE),
-        text: "no node leads SYSTEM.CLUSTER just now, which has the records: it needs a majority of the nodes, and all of them once, \
-               with this release"
-            .to_owned(),
-    }
+    Error::refused(
+        reason::Q_MGR_NOT_AVAILABLE,
+        "no node leads SYSTEM.CLUSTER just now, which has the records: it needs a majority of the nodes, and all of them once, \
+         with this release",
+    )
 }
 
 /// Whether it may be said again, or what it is refused for.

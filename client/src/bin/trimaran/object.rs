@@ -1,9 +1,7 @@
 //! `define|alter|display|delete|set`: objects and records of every kind, as MQSC has them.
 
 use serde_json::{Value, json};
-use trimaran_client::{
-    Attributes, Error, ObjectDetails, RecordAction, name_of, proto::attribute::Kind, reason,
-};
+use trimaran_client::{Attributes, Error, ObjectDetails, RecordAction, proto::attribute::Kind, reason};
 
 use crate::{
     arguments::{AlterArgs, DefineArgs, DeleteArgs, DisplayArgs, Global, SetArgs},
@@ -101,8 +99,7 @@ pub async fn display(global: &Global, args: DisplayArgs) -> Outcome {
     let text = format!("nothing of kind {} is named {:?}", args.kind.to_uppercase(), args.name);
     // A name that is not there is refused as `queue show` refuses it; a pattern that meets nothing is an answer.
     if !args.name.is_empty() && !args.name.contains('*') {
-        let reason = reason::UNKNOWN_OBJECT_NAME;
-        return Err(Error::Refused { code: 2, reason, name: name_of(reason), text }.into());
+        return Err(Error::refused(reason::UNKNOWN_OBJECT_NAME, text).into());
     }
     if !global.json {
         say!("{text}");

@@ -1,7 +1,7 @@
 //! `queue create|alter|delete|clear|show`.
 
 use serde_json::{Value, json};
-use trimaran_client::{Error, ObjectDetails, name_of, reason};
+use trimaran_client::{Error, ObjectDetails, reason};
 
 use crate::{
     arguments::{Global, QueueCommand},
@@ -74,9 +74,10 @@ fn names_one(queue: &str) -> bool {
 }
 
 fn unknown(queue: &str) -> Error {
-    let reason = reason::UNKNOWN_OBJECT_NAME;
-    let text = format!("There is no queue {queue}; names are case-sensitive.");
-    Error::Refused { code: 2, reason, name: name_of(reason), text }
+    Error::refused(
+        reason::UNKNOWN_OBJECT_NAME,
+        format!("There is no queue {queue}; names are case-sensitive."),
+    )
 }
 
 fn done(global: &Global, what: &str, queue: &str) {

@@ -177,15 +177,13 @@ impl Wanted<'_> {
             let leads = ["active", "ended"].contains(&manager.role.as_str()) && !address.is_empty();
             let told = match leads {
                 true => trimaran_client::run(address, tls.as_ref(), request, self.global.patience()).await,
-                false => Err(Error::Refused {
-                    code: 2,
-                    reason: reason::Q_MGR_NOT_AVAILABLE,
-                    name: trimaran_client::name_of(reason::Q_MGR_NOT_AVAILABLE),
-                    text: match manager.waits.as_str() {
-                        "" => "no node leads it just now; see `trimaran status`".to_owned(),
-                        waits => waits.to_owned(),
-                    },
-                }),
+                false => {
+                    let why = match manager.waits.as_str() {
+                        "" => "no node leads it just now; see `trimaran status`",
+                        waits => waits,
+                    };
+                    Err(Error::refused(reason::Q_MGR_NOT_AVAILABLE, why))
+                }
             };
             let Err(error) = told else { return Ok(()) };
             if !may_be_said_again(&error) || begun.elapsed() > self.global.patience() {

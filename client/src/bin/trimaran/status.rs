@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Value, json};
 use trimaran_client::{
-    ClocksDiffer, Error, InstanceStatus, MemoryShare, QueueManagerStatus, RunState, StatusResponse, name_of,
+    ClocksDiffer, Error, InstanceStatus, MemoryShare, QueueManagerStatus, RunState, StatusResponse,
     proto::{admin::v1::ListenerStatus, failover},
     reason,
 };
@@ -283,14 +283,13 @@ impl Picture {
             _ => format!("; {silent} addresses do not answer"),
         };
         let names = names.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-        let reason = reason::Q_MGR_NAME_ERROR;
         let text = match names.as_str() {
             "" => format!("No node that answers has a queue manager{silence}."),
             _ => format!(
                 "No node that answers has a queue manager {name}; they have {names}{silence}. Names are case-sensitive."
             ),
         };
-        Some(Error::Refused { code: 2, reason, name: name_of(reason), text })
+        Some(Error::refused(reason::Q_MGR_NAME_ERROR, text))
     }
 
     /// As [`Picture::managers`], to keep.

@@ -10,7 +10,7 @@ use std::{
 };
 
 use futures::TryStreamExt;
-use trimaran_client::{Connection, Error, Message, name_of, reason};
+use trimaran_client::{Connection, Error, Message, reason};
 
 use self::table::{Action, Control, Rule, Table, Target, Wait};
 use crate::{
@@ -290,17 +290,13 @@ impl Handler {
         };
         if !manager.is_empty() && manager != own {
             let text = format!("Queue manager {manager} is not {own}, and nothing is sent to other ones.");
-            return Err(refused(reason::UNKNOWN_REMOTE_Q_MGR, text));
+            return Err(Error::refused(reason::UNKNOWN_REMOTE_Q_MGR, text));
         }
         if queue.is_empty() {
-            return Err(refused(reason::UNKNOWN_OBJECT_NAME, "The message names no queue for that.".into()));
+            return Err(Error::refused(reason::UNKNOWN_OBJECT_NAME, "The message names no queue for that."));
         }
         Ok(Some((queue, message)))
     }
-}
-
-fn refused(reason: u32, text: String) -> Error {
-    Error::Refused { code: 2, reason, name: name_of(reason), text }
 }
 
 fn resolved(target: &Target, destination: &str, reply: &str) -> String {
