@@ -6,8 +6,9 @@
 //! the kernel has removed what is left, and ends, so that another node takes over.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::io::{self, BufRead, BufReader};
-use std::net::TcpListener;
+use std::net::{Shutdown, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
@@ -16,7 +17,7 @@ use std::time::Duration;
 
 use caps::{CapSet, Capability, CapsHashSet};
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use super::clock;
 use super::diagnostics;
@@ -34,6 +35,9 @@ use crate::vip::{self, HOW_TO_GET_RIGHTS, Mode};
 
 /// An agent that has not removed left-overs by then does not work.
 const READY_WITHIN: Duration = Duration::from_secs(10);
+
+/// The same for one that is to end, and a program of the user's that it may have to call.
+const ENDED_WITHIN: Duration = Duration::from_secs(10);
 
 /// So many clients the agent is told of at a time: a line that fits into the pair of sockets beside orders.
 const CLIENTS_A_LINE: usize = 500;
@@ -60,6 +64,8 @@ struct Inner {
 #[derive(Debug)]
 struct ToAgent {
     line: UnixStream,
+    /// It was told that the node ends.
+    is_over: bool,
     /// The rest of a line that did not fit: an agent that is paused reads nothing.
     unsent: Vec<u8>,
 }
@@ -117,7 +123,7 @@ impl Addresses {
         if options.mode.is_kernels() {
             keep_rights(&[]).map_err(refused)?;
         }
-        let to_agent = Mutex::new(ToAgent { line: ours, unsent: Vec::new() });
+        let to_agent = Mutex::new(ToAgent { line: ours, is_over: false, unsent: Vec::new() });
         let tail = tail(config, options.mode);
         let floating = watch::Sender::new(options.addresses.iter().map(floating).collect());
         let (seen, standing) = (Mutex::default(), standing.clone());
@@ -313,17 +319,48 @@ pub struct Started {
 
 impl Started {
     /// Hears the agent for as long as it lives.
-    pub fn listen(self, inboxes: Arc<BTreeMap<QueueManagerId, Inbox>>, peers: Arc<Peers>) -> io::Result<()> {
+    pub fn listen(
+        self,
+        inboxes: Arc<BTreeMap<QueueManagerId, Inbox>>,
+        peers: Arc<Peers>,
+    ) -> io::Result<Listening> {
         let Started { addresses, mut reports, mut child } = self;
+        let to_agent = addresses.clone();
+        let (ended, is_ended) = oneshot::channel();
         let hear = move || {
             while let Some(report) = next_report(&mut reports) {
                 addresses.on_report(report, &inboxes, &peers);
             }
-            let ended = child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
+            let status = child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
+            if addresses.0.to_agent.lock().is_over {
+                drop(ended);
+                return;
+            }
             std::thread::sleep(LIFETIME + LATENESS);
-            fatal(FatalReason::System, format_args!("the address agent ended ({ended}): so does the node"));
+            fatal(FatalReason::System, format_args!("the address agent ended ({status}): so does the node"));
         };
-        std::thread::Builder::new().name("addresses".into()).spawn(hear).map(|_| ())
+        std::thread::Builder::new().name("addresses".into()).spawn(hear)?;
+        Ok(Listening { addresses: to_agent, is_ended })
+    }
+}
+
+/// An agent that works.
+pub struct Listening {
+    addresses: Addresses,
+    is_ended: oneshot::Receiver<Infallible>,
+}
+
+impl Listening {
+    /// Returns when nothing of the agent's is left in the kernel: who stops a service may end whatever outlives the node.
+    pub async fn end(self) {
+        {
+            let mut to_agent = self.addresses.0.to_agent.lock();
+            to_agent.is_over = true;
+            let _ = to_agent.line.shutdown(Shutdown::Write);
+        }
+        if tokio::time::timeout(ENDED_WITHIN, self.is_ended).await.is_err() {
+            tracing::warn!("the address agent does not end: stopping all the same");
+        }
     }
 }
 

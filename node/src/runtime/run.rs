@@ -197,6 +197,7 @@ struct Node {
     stores: Stores,
     inboxes: Inboxes,
     peers: Arc<Peers>,
+    agent: Option<addresses::Listening>,
     signals: Signals,
     stopping: watch::Sender<bool>,
     /// Closed listeners: set after leadership was handed over.
@@ -265,9 +266,8 @@ impl Node {
         beginnings.into_iter().for_each(|beginning| minds.begin(beginning, None));
         let keeper = tokio::spawn(Keeper::new(minds).keep(stopping_seen.clone()));
 
-        if let Some(agent) = agent {
-            agent.listen(inboxes.all(), peers.clone()).map_err(|error| system("start a thread", error))?;
-        }
+        let agent = agent.map(|agent| agent.listen(inboxes.all(), peers.clone())).transpose();
+        let agent = agent.map_err(|error| system("start a thread", error))?;
 
         let (warnings, warnings_seen) = watch::channel(config.standing_warnings());
         let (closing, closing_seen) = watch::channel(false);
@@ -330,6 +330,7 @@ impl Node {
             stores,
             inboxes,
             peers,
+            agent,
             signals,
             stopping,
             closing,
@@ -359,6 +360,7 @@ impl Node {
             stores,
             inboxes,
             peers,
+            agent,
             mut signals,
             stopping,
             closing,
@@ -367,8 +369,14 @@ impl Node {
             helpers,
             ..
         } = self;
+        let stopped = async {
+            stop(&config, stores, inboxes, peers, stopping, closing, keeper, listeners, helpers).await;
+            if let Some(agent) = agent {
+                agent.end().await;
+            }
+        };
         tokio::select! {
-            () = stop(&config, stores, inboxes, peers, stopping, closing, keeper, listeners, helpers) => {}
+            () = stopped => {}
             never = signals.second() => never,
         }
         tracing::info!("stopped");
