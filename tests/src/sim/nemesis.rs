@@ -76,10 +76,11 @@ impl World {
         self.plan.disk_failure.is_none() && self.nodes.values().any(|node| node.disk.is_failure_due())
     }
 
+    /// And stays so for now.
     fn is_everybody_up(&self) -> bool {
         self.members.iter().all(|id| {
             let node = &self.nodes[id];
-            node.is_running() && !node.is_paused(self.now)
+            node.is_running() && !node.is_paused(self.now) && !node.is_about_to_end(self.now)
         })
     }
 
@@ -354,8 +355,10 @@ impl World {
                 for mind in 0..self.plan.setup.queue_managers {
                     self.hand_in(node, mind, Event::Drain);
                 }
-                let wait = self.rng.between(100_000, 1_500_000);
-                self.schedule(now + wait, Step::FaultEnds(FaultEnd::Drained { node }));
+                let ends = now + self.rng.between(100_000, 1_500_000);
+                self.schedule(ends, Step::FaultEnds(FaultEnd::Drained { node }));
+                let ends_at = &mut self.node_mut(node).ends_at;
+                *ends_at = (*ends_at).max(Some(ends));
             }
             Fault::ChangeRelease => {
                 let node = self.running_member()?;

@@ -34,6 +34,8 @@ pub struct Node {
     pub machine_up: bool,
     pub down_since: u64,
     pub paused_until: Option<u64>,
+    /// It was told to hand over, and its process ends then.
+    pub ends_at: Option<u64>,
     /// Queue managers on this node that lost what they had and have not caught up, as the disk remembers it.
     pub recovering: BTreeSet<u32>,
     /// Part of the group, as far as the nemesis knows.
@@ -161,6 +163,10 @@ impl Node {
         let says_so = |mind: &Mind| matches!(mind.role, RoleView::NotServing { recovering: true, .. });
         !self.recovering.is_empty()
             || self.process.as_ref().is_some_and(|process| process.minds.iter().any(says_so))
+    }
+
+    pub fn is_about_to_end(&self, now: u64) -> bool {
+        self.ends_at.is_some_and(|ends| now <= ends)
     }
 
     pub fn is_paused(&self, now: u64) -> bool {

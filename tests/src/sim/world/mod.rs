@@ -569,6 +569,7 @@ pub fn new_node(id: u64, plan: &Plan, rng: &mut Rng) -> Node {
         machine_up: true,
         down_since: 0,
         paused_until: None,
+        ends_at: None,
         recovering: BTreeSet::new(),
         member: true,
         retired: false,
