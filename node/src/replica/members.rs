@@ -304,6 +304,9 @@ impl Replica {
                     Some(_) if matched > 0 => {
                         (format!("catching up: {matched} of {last}"), matched as f64 / last as f64)
                     }
+                    Some(_) if self.peers.is_heard(*node) => {
+                        ("waiting until the message store has on disk what the node begins with".into(), 0.05)
+                    }
                     _ => {
                         let (name, address) = (&info.name, &info.peer_address);
                         let text = format!(

@@ -549,6 +549,7 @@ impl World {
             node.agents_paused_until = node.agents_paused_until.min(now);
             self.set_disk_low(id, false);
             self.set_store_full(id, false);
+            self.flush_soon(id);
             self.start_unless_dead(id);
         }
         for program in &mut self.programs {

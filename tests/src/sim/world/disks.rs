@@ -100,6 +100,15 @@ impl World {
         self.start_store(id);
     }
 
+    /// A flush that began on a slow disk would take as long as it was to take there.
+    pub fn flush_soon(&mut self, id: u64) {
+        let node = self.node_mut(id);
+        let (incarnation, within) = (node.incarnation, node.flush_us.1);
+        if node.process.as_ref().is_some_and(|process| process.flush_due) {
+            self.schedule(self.now + within, Step::Flush { node: id, incarnation });
+        }
+    }
+
     pub(super) fn on_flush(&mut self, id: u64) {
         let node = self.node_mut(id);
         node.process.as_mut().expect("checked by the caller").flush_due = false;
