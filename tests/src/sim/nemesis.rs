@@ -146,6 +146,9 @@ impl World {
                     node.paused_until = Some(node.paused_until.unwrap_or_default().max(until));
                 }
                 if with_agent {
+                    if node.agents_paused_until <= now {
+                        node.agents_paused_from = now;
+                    }
                     node.agents_paused_until = node.agents_paused_until.max(until);
                 }
             }
