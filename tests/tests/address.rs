@@ -903,12 +903,13 @@ async fn move_one(cluster: &Cluster, queue_manager: &str) {
 /// The nodes that have the two addresses, each on one.
 fn holders(cluster: &Cluster) -> (usize, usize) {
     let of = |address: &str| {
-        let mut found = Vec::new();
+        let found = std::cell::Cell::new(0);
         until(Duration::from_secs(5), "one node has the address", || {
-            (0..3).filter(|node| cluster.network().has(*node, address)).count() == 1
+            let have: Vec<usize> = (0..3).filter(|node| cluster.network().has(*node, address)).collect();
+            found.set(have.first().copied().unwrap_or_default());
+            have.len() == 1
         });
-        found.extend((0..3).find(|node| cluster.network().has(*node, address)));
-        found[0]
+        found.get()
     };
     (of(FLOATING), of(FLOATING_SIX))
 }
