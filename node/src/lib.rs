@@ -14,7 +14,7 @@ pub mod message_store; // L3  what outlives the log window
 pub mod peer; //          L3  between nodes
 pub mod security; //      L3  TLS and identities
 pub mod metrics; //       L3  names, units, help
-pub mod vip; //           L3  floating addresses (policy: L1, keeper: L2)
+pub mod vip; //           L3  floating addresses (policy: L1, keeper and pulse: L2)
 
 pub mod listener; // L4  bytes to calls and back
 pub mod config; //   L5  the file

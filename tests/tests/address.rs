@@ -702,11 +702,105 @@ fn an_address_that_somebody_meddles_with_is_back_or_is_refused() {
         cluster.wait_all_in_sync(Duration::from_secs(20)).await;
         let other = (0..3).find(|node| *node != serving).expect("there are three");
         cluster.stop(other);
-        // As one that crashed together with its agent leaves it behind.
-        cluster.network().ip(other, &["addr", "add", &format!("{FLOATING}/32"), "dev", "eth0"]);
+        // As one that crashed together with its agent leaves it behind, and as other tools add it.
+        for (address, interface) in [
+            (format!("{FLOATING}/32"), "eth0"),
+            (format!("{FLOATING}/24"), "eth0"),
+            (format!("{FLOATING}/32"), "lo"),
+        ] {
+            cluster.network().ip(other, &["addr", "add", &address, "dev", interface]);
+        }
         cluster.start_node(other);
         until(Duration::from_secs(5), "what was left over is removed", || {
-            !cluster.network().has(other, FLOATING)
+            !cluster.network().has_anywhere(other, FLOATING)
+        });
+        cluster.wait_in_sync(other, Duration::from_secs(20)).await.expect("it comes back");
+        added_by_hand_it_goes(&cluster, other);
+        connection.queue(QUEUE).put(Message::new("three")).await.expect("the connection lives");
+    });
+}
+
+/// Of a node that does not serve.
+fn added_by_hand_it_goes(cluster: &Cluster, node: usize) {
+    for (address, interface) in [
+        (format!("{FLOATING}/24"), "eth0"),
+        (format!("{FLOATING}/32"), "eth0"),
+        (format!("{FLOATING}/32"), "lo"),
+    ] {
+        cluster.network().ip(node, &["addr", "add", &address, "dev", interface]);
+        until(Duration::from_millis(500), "what was added by hand is removed", || {
+            !cluster.network().has_anywhere(node, FLOATING)
+        });
+        let said = format!(
+            "address {address} of queue manager {QUEUE_MANAGER} is on {interface}, and no agent put it there"
+        );
+        until(Duration::from_secs(4), "and it is said", || cluster.log_since_start(node).contains(&said));
+    }
+}
+
+#[test]
+fn a_node_whose_agent_hangs_ends_and_another_one_has_the_address() {
+    in_own_network(async {
+        let mut cluster = Cluster::start(Plan { floats: true, ..Plan::default() });
+        let watch = Watch::start();
+        cluster.wait_all_in_sync(Duration::from_secs(20)).await;
+        let (old, hardware) = holder(&mut cluster, &watch, Duration::from_secs(10)).await;
+        let connection = through_address(&cluster).await;
+        connection.admin().create_queue(QUEUE, Attributes::new()).await.expect("created");
+        let client = Client::start(&cluster).await;
+        client.gap(Duration::from_secs(20)).await;
+
+        let stop = |cluster: &Cluster, node: usize| {
+            // SAFETY: the agent is a child of a child that was not waited for.
+            unsafe { libc::kill(cluster.agent(node) as libc::pid_t, libc::SIGSTOP) };
+        };
+        stop(&cluster, old);
+        let struck = Instant::now();
+        let taken = moved(&watch, hardware, Duration::from_millis(2_500)).await;
+        println!("taken {:?} after the agent stopped", taken - struck);
+        let exit = cluster.wait_exit(old, Duration::from_secs(2)).expect("its node serves no more");
+        assert_eq!(exit.status.code(), Some(16), "{}", exit.log);
+        assert!(
+            exit.log.contains("the address agent does not answer any more: this node ends"),
+            "{}",
+            exit.log
+        );
+        println!("the client waited {:?}", client.gap(Duration::from_secs(20)).await);
+        // Its agent has not outlived it: the port of the peers is free again.
+        cluster.start_node(old);
+        cluster.wait_all_in_sync(Duration::from_secs(20)).await;
+
+        // One that has nothing to hold is missed later: its node could not take over.
+        let serving = cluster.wait_serving(Duration::from_secs(10));
+        let other = (0..3).find(|node| *node != serving).expect("there are three");
+        stop(&cluster, other);
+        cluster.wait_exit(other, Duration::from_secs(8)).expect("nor does one that follows go on");
+        client.finish().await;
+        watch.assert_never_two();
+    });
+}
+
+#[test]
+fn a_node_without_the_network_of_an_address_runs_and_says_so_and_leads_no_longer_than_it_must() {
+    in_own_network(async {
+        let settings = vec!["nodes.0.interface=eth7".to_owned()];
+        let mut cluster = Cluster::start(Plan { floats: true, settings, ..Plan::default() });
+        cluster.wait_all_in_sync(Duration::from_secs(20)).await;
+        until(Duration::from_secs(20), "a node that can have the address serves", || {
+            (1..3).any(|node| cluster.network().has(node, FLOATING))
+        });
+        let said = format!(
+            "address {FLOATING} of queue manager {QUEUE_MANAGER}: this machine has no interface eth7"
+        );
+        until(Duration::from_secs(4), "it is said", || cluster.log_since_start(0).contains(&said));
+        assert_ne!(cluster.wait_serving(Duration::from_secs(5)), 0, "clients would not reach it");
+
+        cluster.network().ip(0, &["link", "add", "eth7", "type", "veth", "peer", "name", "eth8"]);
+        for interface in ["eth7", "eth8"] {
+            cluster.network().ip(0, &["link", "set", interface, "up"]);
+        }
+        until(Duration::from_secs(2), "the interface is there, and used", || {
+            cluster.log_since_start(0).contains("the floating address has a place on this machine now")
         });
     });
 }
@@ -809,12 +903,13 @@ async fn move_one(cluster: &Cluster, queue_manager: &str) {
 /// The nodes that have the two addresses, each on one.
 fn holders(cluster: &Cluster) -> (usize, usize) {
     let of = |address: &str| {
-        let mut found = Vec::new();
+        let found = std::cell::Cell::new(0);
         until(Duration::from_secs(5), "one node has the address", || {
-            (0..3).filter(|node| cluster.network().has(*node, address)).count() == 1
+            let have: Vec<usize> = (0..3).filter(|node| cluster.network().has(*node, address)).collect();
+            found.set(have.first().copied().unwrap_or_default());
+            have.len() == 1
         });
-        found.extend((0..3).find(|node| cluster.network().has(*node, address)));
-        found[0]
+        found.get()
     };
     (of(FLOATING), of(FLOATING_SIX))
 }

@@ -24,6 +24,7 @@ const LEVELS: &[(&str, u8)] = &[
     ("consensus", 1),
     ("vip::policy", 1),
     ("vip::keeper", 2),
+    ("vip::pulse", 2),
     ("replica", 2),
     ("log_store", 3),
     ("message_store", 3),
@@ -52,7 +53,8 @@ const CONFINED: &[(&str, &[&str], &str)] = &[
 ];
 
 /// The modules of `node` that deny clocks, threads, IO and unordered maps (see `.clippy.toml`).
-const PURE: &[&str] = &["types", "mqi", "qmgr", "consensus", "replica", "vip::policy", "vip::keeper"];
+const PURE: &[&str] =
+    &["types", "mqi", "qmgr", "consensus", "replica", "vip::policy", "vip::keeper", "vip::pulse"];
 const WALL: &str = "#![deny(clippy::disallowed_methods, clippy::disallowed_types)]";
 
 /// How many assertions a hundred functions of a module have at least. It may only rise.

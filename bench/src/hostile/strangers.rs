@@ -69,8 +69,15 @@ async fn unfinished_snapshot(address: &str, from: u64, to: u64) -> Result<()> {
     let mut peer = TcpStream::connect(address).await?;
     let purpose = Purpose::Snapshot.into();
     let Speaks { oldest, newest } = Speaks::RELEASE;
-    let hello =
-        PeerHello { cluster: CLUSTER.into(), from, to, version: newest.0, oldest_version: oldest.0, purpose };
+    let hello = PeerHello {
+        cluster: CLUSTER.into(),
+        from,
+        to,
+        version: newest.0,
+        oldest_version: oldest.0,
+        purpose,
+        process: 0,
+    };
     let mut bytes = b"TRIMARAN".to_vec();
     bytes.extend((hello.encoded_len() as u32).to_le_bytes());
     hello.encode(&mut bytes)?;

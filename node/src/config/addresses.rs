@@ -1,14 +1,14 @@
 //! The floating addresses of a cluster file: which queue manager has which, and how this node holds them.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
 use toml::Spanned;
 
-use super::file;
+use super::{Config, file, resolve};
 use crate::types::{ObjectName, QueueManagerId};
-use crate::vip::{Address, Mode, Options};
+use crate::vip::{self, Address, Mode, Options};
 
 /// A sentence, and where in the file it belongs.
 pub(super) type Problem = (std::ops::Range<usize>, String);
@@ -59,6 +59,8 @@ fn mode(address: &file::Address, problems: &mut Vec<Problem>) -> Option<Mode> {
 fn addresses(file: &file::File, problems: &mut Vec<Problem>) -> Vec<Address> {
     let mut addresses = Vec::new();
     let mut owners: BTreeMap<IpAddr, String> = BTreeMap::new();
+    let any = file.queue_managers.iter().any(|one| one.address.is_some() || !one.addresses.is_empty());
+    let machines = if any { machines(file) } else { BTreeMap::new() };
     for queue_manager in &file.queue_managers {
         let name = queue_manager.name.get_ref();
         for written in queue_manager.address.iter().chain(&queue_manager.addresses) {
@@ -74,6 +76,17 @@ fn addresses(file: &file::File, problems: &mut Vec<Problem>) -> Vec<Address> {
                 let text = format!("address = \"{ip}\": no address that could move from machine to machine");
                 problems.push((written.span(), text));
             }
+            if let Some(role) = vip::role_of(ip, prefix) {
+                let text =
+                    format!("address = \"{ip}/{prefix}\" is {role} {ip}/{prefix}: no machine can have it");
+                problems.push((written.span(), text));
+            }
+            if let Some(whose) = machines.get(&ip) {
+                let text = format!(
+                    "address = \"{ip}\" is {whose}: a floating address belongs to no machine, write one that none has"
+                );
+                problems.push((written.span(), text));
+            }
             if let Some(other) = owners.insert(ip, name.clone()) {
                 let text = format!("address {ip} is also queue manager {other}'s: give each its own");
                 problems.push((written.span(), text));
@@ -86,6 +99,52 @@ fn addresses(file: &file::File, problems: &mut Vec<Problem>) -> Vec<Address> {
         }
     }
     addresses
+}
+
+/// The addresses by which nodes are found, and whose each is. A name that nobody knows now is a problem of its own.
+fn machines(file: &file::File) -> BTreeMap<IpAddr, String> {
+    let mut machines = BTreeMap::new();
+    for node in &file.nodes {
+        for (what, written) in [("peer", &node.peer), ("client", &node.client)] {
+            for found in written.get_ref().to_socket_addrs().into_iter().flatten() {
+                machines.insert(found.ip(), format!("{what} of node {}", node.name.get_ref()));
+            }
+        }
+    }
+    machines
+}
+
+impl Config {
+    /// A sentence on each floating address at which this node would listen nowhere, as far as the cluster file says where it listens.
+    pub fn unheard_addresses(&self) -> Vec<String> {
+        let this = self.this();
+        let addresses = self.addresses.iter().flat_map(|options| &options.addresses);
+        let is_unheard = |address: &&Address| {
+            let channels = this.mq_listen.get(address.name.as_str());
+            !reaches(&this.client_listen, address.ip) && !channels.is_some_and(|at| reaches(at, address.ip))
+        };
+        let sentence = |address: &Address| {
+            let (all, ip) = match address.ip {
+                IpAddr::V4(ip) => ("0.0.0.0", ip.to_string()),
+                IpAddr::V6(ip) => ("[::]", format!("[{ip}]")),
+            };
+            format!(
+                "address {} of queue manager {}: client_listen = \"{}\" does not reach it, and no mq of the queue manager does: \
+                 unless a LISTENER is there, clients find nobody at it; write client_listen = \"{all}:…\", or mq = {{ \"{}\" = \
+                 \"{ip}:1414\" }}",
+                address.ip, address.name, this.client_listen, address.name
+            )
+        };
+        addresses.filter(is_unheard).map(sentence).collect()
+    }
+}
+
+/// Whether who listens at `listen` is found at this address, once it is here. All addresses of IPv6 are those of IPv4, too, as Linux
+/// has it.
+pub(super) fn reaches(listen: &str, ip: IpAddr) -> bool {
+    let is_heard =
+        |at: &SocketAddr| at.ip() == ip || at.ip().is_unspecified() && (at.is_ipv6() || ip.is_ipv4());
+    resolve(listen).is_ok_and(|found| found.iter().any(is_heard))
 }
 
 /// `10.0.0.50/24`; without a length the address is a network of its own.
@@ -165,6 +224,44 @@ data = "/tmp/{node}/data"
             let text = file(others).unwrap_err().text;
             assert!(text.contains("is also mq of queue manager ONE: give each its own port"), "{text}");
         }
+    }
+
+    #[test]
+    fn an_address_that_a_machine_or_a_network_has_floats_nowhere() {
+        let own = refusal("10.0.0.50/24", "127.0.0.1/24");
+        assert!(own.contains("is peer of node a") || own.contains("is client of node a"), "{own}");
+        for (reserved, role) in [
+            ("10.0.0.255/24", "the broadcast address of the network"),
+            ("10.0.0.0/24", "the address of the network itself"),
+            ("fd00::/64", "the address of all routers"),
+        ] {
+            let text = refusal("10.0.0.50/24", reserved);
+            assert!(text.starts_with("line 12: ") && text.contains(role), "{text}");
+        }
+        for fine in ["10.0.0.255/16", "10.0.0.255", "10.0.0.254/31"] {
+            assert!(Config::parse(&FILE.replace("10.0.0.50/24", fine), Some("a")).is_ok(), "{fine}");
+        }
+    }
+
+    #[test]
+    fn an_address_at_which_nobody_listens_is_named() {
+        let unheard = |listen: &str, mq: &str| {
+            let more = format!("interface = \"eth1\"\nclient_listen = \"{listen}\"\nmq = {{ {mq} }}\n");
+            let text = FILE.replace("interface = \"eth1\"\n", &more) + "[tls]\ninsecure = true\n";
+            Config::parse(&text, Some("a")).unwrap().unheard_addresses()
+        };
+        assert_eq!(unheard("[::]:7201", ""), [""; 0], "all addresses");
+        let four = unheard("0.0.0.0:7201", "");
+        assert!(four.len() == 1 && four[0].contains("address fd00::51 of queue manager TWO"), "{four:?}");
+        assert!(
+            four[0].contains("write client_listen = \"[::]:…\"") && four[0].contains("\"[fd00::51]:1414\"")
+        );
+        assert_eq!(unheard("0.0.0.0:7201", r#"TWO = "[fd00::51]:1414""#), [""; 0]);
+        assert_eq!(
+            unheard("127.0.0.1:7201", r#"ONE = "10.0.0.50:1414""#).len(),
+            2,
+            "another's port is no help"
+        );
     }
 
     #[test]

@@ -66,13 +66,13 @@ pub(super) fn sentences(config: &Config) -> Vec<(String, bool)> {
             );
         };
         let listen = &config.this().client_listen;
-        let is_at = |at: &std::net::SocketAddr| at.ip().is_unspecified() || at.ip() == address;
-        match super::resolve(listen).is_ok_and(|all| all.iter().any(is_at)) {
+        match super::addresses::reaches(listen, address) {
             true => (format!("a canary tries {name} each second at {address}"), true),
             false => (
                 format!(
                     "a canary tries {name} at {address}, and this node would listen for clients at {listen} only: write \
-                     client_listen = \"0.0.0.0:PORT\" at the node"
+                     client_listen = \"{}:PORT\" at the node",
+                    if address.is_ipv4() { "0.0.0.0" } else { "[::]" }
                 ),
                 false,
             ),

@@ -420,21 +420,7 @@ fn check_addresses(config: &Config, report: &mut CheckReport) {
     {
         report.wrong(sentence);
     }
-    for address in &options.addresses {
-        let reaches = |listen: &str| {
-            resolve(listen).is_ok_and(|found| {
-                found.iter().any(|socket| socket.ip().is_unspecified() || socket.ip() == address.ip)
-            })
-        };
-        let channels = config.this().mq_listen.get(address.name.as_str());
-        if !reaches(&config.this().client_listen) && !channels.is_some_and(|listen| reaches(listen)) {
-            report.warning(format!(
-                "address {} of queue manager {}: this node listens nowhere on it; write client_listen = \"0.0.0.0:…\", or \
-                 mq = {{ \"{}\" = \"{}:1414\" }}",
-                address.ip, address.name, address.name, address.ip
-            ));
-        }
-    }
+    config.unheard_addresses().into_iter().for_each(|text| report.warning(text));
 }
 
 fn check_descriptors(config: &Config, report: &mut CheckReport) {

@@ -191,7 +191,17 @@ impl PeerService {
         }
         match NodeId(hello.from) {
             from if from == own && hello.purpose() == Purpose::Probe => Ok(None),
-            from => self.sender(from, shown).map(Some),
+            from => {
+                let link = self.sender(from, shown)?;
+                if hello.purpose() == Purpose::Probe || is_the_one(&link, hello) {
+                    return Ok(Some(link));
+                }
+                let name = link.info.borrow().name.clone();
+                Err(HelloRefused::because(format!(
+                    "another process says that it is node {name} (id {from}), too, and this node hears that one: there can be one only; \
+                     stop the one that should not run, whose directories may be a copy, and give it a name and an id of its own"
+                )))
+            }
         }
     }
 
@@ -289,6 +299,16 @@ impl PeerService {
                 }
             }
         }
+    }
+}
+
+/// Whether the process that says hello is the one that is heard of its node from now on.
+fn is_the_one(link: &Link, hello: &PeerHello) -> bool {
+    let is_heard = link.hearing.lock().as_ref().is_some_and(|heard| !heard.is_closed());
+    let mut processes = link.processes.lock();
+    match hello.purpose() {
+        Purpose::Messages => processes.admit(hello.process, is_heard, std::time::Instant::now()),
+        _ => !is_heard || !processes.is_second(hello.process),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`Peers`] here, `frame` (what travels and how it is encoded), `outbound` (our connection to a peer, and
 //! when it counts as up, lost or gone), `inbound` (a peer's connection to us), `snapshot_stream` (state transfer),
-//! `clients` (who is connected where). Nothing here knows what the messages mean; what a peer says becomes events of the
+//! `clients` (who is connected where), `processes` (two under one name). Nothing here knows what the messages mean; what a peer says becomes events of the
 //! queue manager it is for.
 
 pub mod frame;
@@ -10,6 +10,7 @@ mod inbound;
 mod outbound;
 mod snapshot_stream;
 mod clients;
+mod processes;
 
 #[cfg(test)]
 mod peer_test;
@@ -22,6 +23,7 @@ pub use snapshot_stream::{SnapshotReader, SnapshotStore, SnapshotTransfer, Snaps
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -38,6 +40,8 @@ const SNAPSHOT_SILENCE_MAX: std::time::Duration = std::time::Duration::from_secs
 pub struct Options {
     pub cluster: String,
     pub node: NodeId,
+    /// Drawn at the start of this process, and not 0.
+    pub process: u64,
     pub speaks: Speaks,
     /// Unsent bytes for one peer; what is over it is dropped.
     pub unsent_bytes: usize,
@@ -85,6 +89,8 @@ struct Link {
     refused: Mutex<Option<String>>,
     /// Whoever hears the peer's newest connection to us stops when this goes.
     hearing: Mutex<Option<oneshot::Sender<()>>>,
+    /// Which of the peer's processes made its connections to us.
+    processes: Mutex<processes::Processes>,
     /// Its connections that bring snapshots.
     snapshots_heard: AtomicUsize,
     /// Of these it was told on its connection who is connected; from then on differences will do.
@@ -111,6 +117,8 @@ pub struct PeerView {
     pub address: String,
     pub connected: bool,
     pub refused: Option<String>,
+    /// Two processes say that they are this node, and one of them is not heard.
+    pub is_doubled: bool,
     pub unsent_bytes: usize,
     pub frames_sent: u64,
     pub messages_sent: u64,
@@ -330,6 +338,7 @@ impl Link {
             address: info.peer_address.clone(),
             connected: self.connected.load(Ordering::Relaxed),
             refused: self.refused.lock().clone(),
+            is_doubled: self.processes.lock().is_doubled(Instant::now()),
             unsent_bytes: self.outgoing.unsent_bytes(),
             frames_sent: count(&self.counters.frames_sent),
             messages_sent: count(&self.counters.messages_sent),

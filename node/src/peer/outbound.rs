@@ -18,6 +18,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 use trimaran_proto::plain;
 use trimaran_proto::replica::v1::peer_ack::Refusal;
 use trimaran_proto::replica::v1::peer_hello::Purpose;
@@ -36,6 +37,8 @@ const BACKOFF_REFUSED: Duration = Duration::from_secs(1);
 const BACKOFF_REMOVED: Duration = Duration::from_secs(3600);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const HELLO_TIMEOUT: Duration = Duration::from_secs(3);
+/// A connection that ended sooner is not tried again at once: whoever ended it would do so again, and again.
+const STEADY_AFTER: Duration = Duration::from_secs(1);
 /// A machine that acknowledges nothing for so long, not even that it is there, is not; and one that has room for nothing
 /// more for so long is left, too (tcp(7), TCP_USER_TIMEOUT). Whether the process behind it turns is for Raft to notice.
 pub const SILENCE_MAX: Duration = Duration::from_secs(6);
@@ -75,6 +78,7 @@ pub(super) fn start(peers: Arc<Peers>, node: NodeId, info: NodeInfo) -> Arc<Link
         counters: LinkCounters::default(),
         refused: Mutex::new(None),
         hearing: Mutex::new(None),
+        processes: Mutex::default(),
         snapshots_heard: AtomicUsize::new(0),
         knows_clients: Mutex::default(),
         closed: watch::Sender::new(false),
@@ -100,7 +104,7 @@ async fn keep_connected(peers: &Arc<Peers>, link: &Arc<Link>) {
     loop {
         let broken = match dial_peer(peers, link, Purpose::Messages).await {
             Ok((reader, writer)) => {
-                attempt = 0;
+                let connected_at = Instant::now();
                 link.knows_clients.lock().clear();
                 link.outgoing.connect(writer);
                 link.connected.store(true, Ordering::Relaxed);
@@ -114,6 +118,9 @@ async fn keep_connected(peers: &Arc<Peers>, link: &Arc<Link>) {
                 link.outgoing.disconnect();
                 tracing::info!(peer = link.info.borrow().name, %broken, "connection to peer ended");
                 peers.tell_all(|| Event::PeerLost { node: link.node }).await;
+                if connected_at.elapsed() >= STEADY_AFTER {
+                    attempt = 0;
+                }
                 broken
             }
             Err(broken) => broken,
@@ -209,7 +216,8 @@ pub(super) async fn dial_peer(
 ) -> Result<(FrameReader, FrameWriter), Broken> {
     let info = link.info.borrow().clone();
     let own = &peers.options;
-    let hello = hello(&own.cluster, own.node, own.speaks, link.node, purpose);
+    let hello =
+        PeerHello { process: own.process, ..hello(&own.cluster, own.node, own.speaks, link.node, purpose) };
     let silence = if purpose == Purpose::Snapshot { SNAPSHOT_SILENCE_MAX } else { SILENCE_MAX };
     let (reader, writer, ack) = introduce(&info, &peers.tls, &hello, silence).await?;
     let speaks = spoken(&ack);
@@ -235,6 +243,7 @@ fn hello(cluster: &str, from: NodeId, speaks: Speaks, to: NodeId, purpose: Purpo
         version: speaks.newest.0,
         oldest_version: speaks.oldest.0,
         purpose: purpose.into(),
+        process: 0,
     }
 }
 

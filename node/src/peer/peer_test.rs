@@ -19,6 +19,8 @@ use crate::replica::{Mailbox, inbox};
 use crate::types::{Account, Index, ObjectName, RoleView, SnapshotMeta, Speaks, Term, TermStarts, Version};
 
 const QUEUE_MANAGER: QueueManagerId = QueueManagerId(1);
+/// The next one that starts.
+static PROCESSES: AtomicU64 = AtomicU64::new(1);
 
 /// A store that is a list of rows.
 #[derive(Default)]
@@ -127,6 +129,7 @@ impl TestNode {
         let options = Options {
             cluster: cluster.to_owned(),
             node: NodeId(id),
+            process: PROCESSES.fetch_add(1, Ordering::Relaxed),
             speaks,
             unsent_bytes: 8 << 20,
             snapshot_bytes_per_second: 1 << 30,
@@ -242,6 +245,48 @@ async fn a_node_of_another_cluster_is_refused_in_words() {
         wrong,
         "node 1 speaks versions 70 to 71 and node 2 versions 2 to 3: upgrade one release at a time"
     );
+}
+
+#[tokio::test]
+async fn of_two_processes_of_one_name_one_is_heard_and_the_other_is_told_why_not() {
+    let (first, first_address) = listener().await;
+    let (copy, _) = listener().await;
+    let (second, second_address) = listener().await;
+    let others = [(2, second_address)];
+    let a = TestNode::start("test", 1, first, &others, Rows::default()).await;
+    let mut c = TestNode::start("test", 2, second, &[(1, first_address)], Rows::default()).await;
+    assert!(matches!(c.event().await, Event::PeerConnected { .. }));
+    while !a.peers.views()[0].connected {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let copied = TestNode::start("test", 1, copy, &others, Rows::default()).await;
+    let refused = loop {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        if let Some(refused) = copied.peers.views().remove(0).refused {
+            break refused;
+        }
+    };
+    assert!(refused.contains("another process says that it is node n1 (id 1), too"), "{refused}");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let seen = |node: &TestNode| node.peers.views().remove(0);
+    assert!(seen(&a).connected && seen(&a).refused.is_none(), "the first one is heard");
+    assert!(seen(&c).is_doubled && seen(&c).connected);
+    let connects = seen(&a).connects + seen(&copied).connects;
+    assert!(connects <= 4, "they do not take each other's place again and again: {connects}");
+}
+
+#[tokio::test]
+async fn a_connection_that_is_taken_away_again_and_again_is_made_less_and_less_often() {
+    let (a, b) = pair(Rows::default()).await;
+    let link = b.peers.link(NodeId(1)).expect("it is a peer");
+    let until = Instant::now() + Duration::from_millis(800);
+    while Instant::now() < until {
+        // As a copy of the first node does that has its number, too: a machine of which an image was taken while it ran.
+        drop(link.hearing.lock().take());
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let connects = a.peers.views()[0].connects;
+    assert!((2..20).contains(&connects), "{connects} connections in less than a second");
 }
 
 #[tokio::test]

@@ -2,13 +2,13 @@
 //! ask for, and the minds what became of that. Peers are told who is connected through the addresses that are here, and
 //! the agent who was connected to the node that had them before.
 //!
-//! A node whose agent ended cannot hold an address any more, and may not serve where clients look for it: it waits until
-//! the kernel has removed what is left, and ends, so that another node takes over.
+//! A node whose agent ended, or does not answer any more (`vip/pulse.rs`), cannot hold an address, and may not serve where clients look
+//! for it: it ends the agent, waits until the kernel has removed what is left, and ends, so that another node takes over.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::io::{self, BufRead, BufReader};
-use std::net::{Shutdown, TcpListener};
+use std::net::{IpAddr, Shutdown, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
@@ -29,8 +29,10 @@ use crate::listener::Connected;
 use crate::peer::Peers;
 use crate::replica::{Event, Inbox};
 use crate::types::{Ends, FloatingAddress, Instant, QueueManagerId, RoleView};
+use crate::vip::netlink::Route;
 use crate::vip::orders::{Line, Report, encode};
 use crate::vip::policy::{self, LATENESS, LIFETIME, Order, Policy};
+use crate::vip::pulse::{ASK_EVERY, Pulse};
 use crate::vip::{self, HOW_TO_GET_RIGHTS, Mode};
 
 /// An agent that has not removed left-overs by then does not work.
@@ -38,6 +40,9 @@ const READY_WITHIN: Duration = Duration::from_secs(10);
 
 /// The same for one that is to end, and a program of the user's that it may have to call.
 const ENDED_WITHIN: Duration = Duration::from_secs(10);
+
+/// How often it is looked whether the kernel has removed what a dead agent held.
+const GONE_LOOK: Duration = Duration::from_millis(5);
 
 /// So many clients the agent is told of at a time: a line that fits into the pair of sockets beside orders.
 const CLIENTS_A_LINE: usize = 500;
@@ -64,6 +69,8 @@ struct Inner {
 #[derive(Debug)]
 struct ToAgent {
     line: UnixStream,
+    /// Of these it is to hold the addresses.
+    to_hold: BTreeSet<QueueManagerId>,
     /// It was told that the node ends.
     is_over: bool,
     /// The rest of a line that did not fit: an agent that is paused reads nothing.
@@ -73,22 +80,22 @@ struct ToAgent {
 /// What the agent said last.
 #[derive(Debug, Default)]
 struct Seen {
-    held: BTreeSet<QueueManagerId>,
-    conflicts: BTreeMap<QueueManagerId, u64>,
-    moves: BTreeMap<QueueManagerId, u64>,
+    held: BTreeSet<IpAddr>,
+    conflicts: BTreeMap<IpAddr, u64>,
+    moves: BTreeMap<IpAddr, u64>,
     tickled: BTreeMap<QueueManagerId, u64>,
     /// Clients of the node that had the addresses before, of whom the agent was not told yet.
     to_tickle: BTreeMap<QueueManagerId, Vec<Ends>>,
 }
 
-/// How often something happened to the addresses of a queue manager on this node.
+/// How often something happened to an address on this node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// They came here.
+    /// It came here.
     pub moves: u64,
-    /// Somebody else claimed one that was here.
+    /// Somebody else claimed it while it was here.
     pub conflicts: u64,
-    /// Clients that were told that they did.
+    /// Clients that were told that it did, or another one of the queue manager's.
     pub tickled: u64,
 }
 
@@ -123,7 +130,8 @@ impl Addresses {
         if options.mode.is_kernels() {
             keep_rights(&[]).map_err(refused)?;
         }
-        let to_agent = Mutex::new(ToAgent { line: ours, is_over: false, unsent: Vec::new() });
+        let to_agent = ToAgent { line: ours, to_hold: BTreeSet::new(), is_over: false, unsent: Vec::new() };
+        let to_agent = Mutex::new(to_agent);
         let tail = tail(config, options.mode);
         let floating = watch::Sender::new(options.addresses.iter().map(floating).collect());
         let (seen, standing) = (Mutex::default(), standing.clone());
@@ -151,7 +159,13 @@ impl Addresses {
 
     /// Does not wait.
     pub fn order(&self, queue_manager: QueueManagerId, order: Order) {
-        self.0.to_agent.lock().send(&Line::new(queue_manager, order), matches!(order, Order::Hold { .. }));
+        let is_hold = matches!(order, Order::Hold { .. });
+        let mut to_agent = self.0.to_agent.lock();
+        match is_hold {
+            true => to_agent.to_hold.insert(queue_manager),
+            false => to_agent.to_hold.remove(&queue_manager),
+        };
+        to_agent.send(&Line::new(queue_manager, order), is_hold);
     }
 
     /// For status: changes when an address comes or goes.
@@ -159,23 +173,44 @@ impl Addresses {
         self.0.floating.subscribe()
     }
 
-    /// Whether the addresses of the queue manager are on this node.
-    pub fn is_held(&self, queue_manager: QueueManagerId) -> bool {
-        self.0.seen.lock().held.contains(&queue_manager)
+    /// Whether the address is on this node.
+    pub fn is_held(&self, ip: IpAddr) -> bool {
+        self.0.seen.lock().held.contains(&ip)
     }
 
-    pub fn counts(&self, queue_manager: QueueManagerId) -> Counts {
+    pub fn counts(&self, address: &vip::Address) -> Counts {
         let seen = self.0.seen.lock();
-        let of = |counts: &BTreeMap<QueueManagerId, u64>| counts.get(&queue_manager).copied().unwrap_or(0);
-        Counts { moves: of(&seen.moves), conflicts: of(&seen.conflicts), tickled: of(&seen.tickled) }
+        let of = |counts: &BTreeMap<IpAddr, u64>| counts.get(&address.ip).copied().unwrap_or(0);
+        let tickled = seen.tickled.get(&address.queue_manager).copied().unwrap_or(0);
+        Counts { moves: of(&seen.moves), conflicts: of(&seen.conflicts), tickled }
     }
 
-    fn on_report(&self, report: Report, inboxes: &BTreeMap<QueueManagerId, Inbox>, peers: &Peers) {
-        self.take_down(report, inboxes, peers);
-        let seen = self.0.seen.lock();
-        self.0.floating.send_modify(|all| {
-            all.iter_mut().for_each(|one| one.is_here = seen.held.contains(&one.queue_manager));
+    fn set_held(&self, held: BTreeSet<IpAddr>) {
+        self.0.floating.send_if_modified(|all| {
+            let before = all.clone();
+            all.iter_mut().for_each(|one| one.is_here = held.contains(&one.ip));
+            *all != before
         });
+        self.0.seen.lock().held = held;
+    }
+
+    /// Asks the agent what it holds, where it has answered so far; else why it cannot be relied on any more.
+    fn look_after(&self, pulse: &mut Pulse) -> Result<(), String> {
+        let mut to_agent = self.0.to_agent.lock();
+        if to_agent.is_over {
+            return Ok(());
+        }
+        pulse.look(clock::instant());
+        if pulse.is_over(!to_agent.to_hold.is_empty()) {
+            return Err("does not answer any more".to_owned());
+        }
+        to_agent.send(&Line::Ask, true);
+        drop(to_agent);
+        if pulse.has_lost(self.0.options.mode.lifetime()) && !self.0.seen.lock().held.is_empty() {
+            tracing::warn!("the address agent does not answer: what it held is gone");
+            self.set_held(BTreeSet::new());
+        }
+        Ok(())
     }
 
     /// Tells the agent of some more clients. It answers when they were told.
@@ -198,15 +233,17 @@ impl Addresses {
             for inbox in &inboxes {
                 let id = inbox.queue_manager();
                 let RoleView::Serving { term, .. } = *inbox.published().role.borrow() else { continue };
-                if self.is_held(id) {
-                    let clients = self.0.options.of(id).flat_map(|address| connected.at(address.ip));
+                let here = self.0.options.of(id).filter(|address| self.is_held(address.ip));
+                let here: Vec<_> = here.collect();
+                if !here.is_empty() {
+                    let clients = here.into_iter().flat_map(|address| connected.at(address.ip));
                     peers.tell_clients(id, term, clients.collect());
                 }
             }
         }
     }
 
-    fn take_down(&self, report: Report, inboxes: &BTreeMap<QueueManagerId, Inbox>, peers: &Peers) {
+    fn on_report(&self, report: Report, inboxes: &BTreeMap<QueueManagerId, Inbox>, peers: &Peers) {
         let tell = |id: &QueueManagerId, event: Event| {
             if let Some(inbox) = inboxes.get(id) {
                 let _ = inbox.deliver_blocking(event);
@@ -216,10 +253,9 @@ impl Addresses {
         match report {
             Report::Ready => {}
             Report::Unfit { sentence } => self.0.standing.report(sentence),
-            Report::Taken { queue_manager, claimed, announced, .. } => {
+            Report::Taken { queue_manager, address, claimed, announced, .. } => {
                 let id = QueueManagerId(queue_manager);
-                seen.held.insert(id);
-                *seen.moves.entry(id).or_default() += 1;
+                *seen.moves.entry(address).or_default() += 1;
                 seen.to_tickle.entry(id).or_default().extend(peers.take_clients(id));
                 drop(seen);
                 self.tickle(id);
@@ -233,13 +269,18 @@ impl Addresses {
                 self.tickle(id);
             }
             Report::Released { queue_manager, deadline } => {
-                let id = QueueManagerId(queue_manager);
-                seen.held.remove(&id);
                 drop(seen);
-                tell(&id, Event::AddressGone { deadline: Instant(deadline) });
+                tell(&QueueManagerId(queue_manager), Event::AddressGone { deadline: Instant(deadline) });
             }
-            Report::Expired { queue_manager } => {
-                seen.held.remove(&QueueManagerId(queue_manager));
+            Report::Holding { addresses } => {
+                drop(seen);
+                self.set_held(addresses);
+            }
+            Report::Usable { address, problem } => {
+                if problem.is_none() {
+                    tracing::info!(%address, "the floating address has a place on this machine now");
+                }
+                self.0.standing.address(address, problem);
             }
             Report::Interface { queue_manager, is_up } => {
                 drop(seen);
@@ -247,21 +288,18 @@ impl Addresses {
                     true => tracing::info!(queue_manager, "the interface of the floating address is up"),
                     false => tracing::warn!(
                         queue_manager,
-                        "the interface of the floating address is down: clients do not reach this node there"
+                        "no interface of the floating address is up: clients do not reach this node there"
                     ),
                 }
                 tell(&QueueManagerId(queue_manager), Event::Interface { is_up });
             }
-            Report::Conflict { queue_manager, address, hardware, gave_way } => {
-                *seen.conflicts.entry(QueueManagerId(queue_manager)).or_default() += 1;
+            Report::Conflict { address, hardware, gave_way } => {
+                *seen.conflicts.entry(address).or_default() += 1;
                 let sentence = match gave_way {
-                    true => {
-                        seen.held.remove(&QueueManagerId(queue_manager));
-                        format!(
-                            "address {address} is in use by a machine with hardware address {hardware}, which is no node \
-                             of this cluster: it was not taken; stop that machine, or give the queue manager another address"
-                        )
-                    }
+                    true => format!(
+                        "address {address} is in use by a machine with hardware address {hardware}, which is no node of \
+                         this cluster: it was not taken; stop that machine, or give the queue manager another address"
+                    ),
                     false => format!(
                         "address {address} was also claimed by the machine with hardware address {hardware}"
                     ),
@@ -269,12 +307,75 @@ impl Addresses {
                 tracing::error!("{sentence}");
                 self.0.standing.report(sentence);
             }
-            Report::Failed { queue_manager, sentence } => {
-                seen.held.remove(&QueueManagerId(queue_manager));
-                self.0.standing.report(sentence);
+            Report::Stray { sentence } | Report::Failed { sentence } => self.0.standing.report(sentence),
+        }
+    }
+}
+
+impl Addresses {
+    /// Until the agent is gone, or cannot be relied on: why, if that is known.
+    fn hear(
+        &self,
+        reports: &mut BufReader<UnixStream>,
+        inboxes: &BTreeMap<QueueManagerId, Inbox>,
+        peers: &Peers,
+    ) -> Option<String> {
+        let (mut pulse, mut line, mut asked) = (Pulse::default(), String::new(), Instant(0));
+        loop {
+            match reports.read_line(&mut line) {
+                Ok(0) => return None,
+                Ok(_) => {
+                    let Ok(report) = serde_json::from_str(&line) else {
+                        return Some(format!("says what nobody understands ({})", line.trim_end()));
+                    };
+                    line.clear();
+                    pulse.heard();
+                    self.on_report(report, inboxes, peers);
+                }
+                // What came of a line stays.
+                Err(error) if is_silence(&error) => {}
+                Err(_) => return None,
+            }
+            let now = clock::instant();
+            if now.since(asked) >= ASK_EVERY {
+                asked = now;
+                if let Err(why) = self.look_after(&mut pulse) {
+                    return Some(why);
+                }
             }
         }
     }
+
+    /// Ends the agent, and returns when the kernel has removed what it held, as it does within a second, and what there is to be said
+    /// of the agent. It was not waited for before: its id names nobody else.
+    fn wait_until_gone(&self, child: &mut Child, why: Option<String>) -> String {
+        let _ = child.kill();
+        let until = clock::instant() + LIFETIME + LATENESS;
+        loop {
+            let status = child.try_wait();
+            let is_over = clock::instant() >= until;
+            if is_over || matches!(status, Ok(Some(_))) && !self.is_in_kernel() {
+                let ended = || match status {
+                    Ok(Some(status)) => format!("ended ({status})"),
+                    _ => "does not end".to_owned(),
+                };
+                return why.unwrap_or_else(ended);
+            }
+            std::thread::sleep(GONE_LOOK);
+        }
+    }
+
+    /// Whether an interface of this machine has one of the addresses. Where nobody can say, it may.
+    fn is_in_kernel(&self) -> bool {
+        let ours = |ip: IpAddr| self.0.options.addresses.iter().any(|address| address.ip == ip);
+        let found = || Route::open().and_then(|mut route| route.addresses());
+        self.0.options.mode.is_kernels() && found().map_or(true, |all| all.iter().any(|found| ours(found.ip)))
+    }
+}
+
+fn is_silence(error: &io::Error) -> bool {
+    use io::ErrorKind::{Interrupted, TimedOut, WouldBlock};
+    matches!(error.kind(), Interrupted | TimedOut | WouldBlock)
 }
 
 impl ToAgent {
@@ -327,17 +428,19 @@ impl Started {
         let Started { addresses, mut reports, mut child } = self;
         let to_agent = addresses.clone();
         let (ended, is_ended) = oneshot::channel();
+        reports.get_ref().set_read_timeout(Some(ASK_EVERY))?;
         let hear = move || {
-            while let Some(report) = next_report(&mut reports) {
-                addresses.on_report(report, &inboxes, &peers);
-            }
-            let status = child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
+            let why = addresses.hear(&mut reports, &inboxes, &peers);
             if addresses.0.to_agent.lock().is_over {
+                let _ = child.wait();
                 drop(ended);
                 return;
             }
-            std::thread::sleep(LIFETIME + LATENESS);
-            fatal(FatalReason::System, format_args!("the address agent ended ({status}): so does the node"));
+            let why = addresses.wait_until_gone(&mut child, why);
+            fatal(
+                FatalReason::System,
+                format_args!("the address agent {why}: this node ends, so that another one takes over"),
+            );
         };
         std::thread::Builder::new().name("addresses".into()).spawn(hear)?;
         Ok(Listening { addresses: to_agent, is_ended })

@@ -99,8 +99,8 @@ fn publish_addresses(page: &mut Page, all: &Addresses) {
     for address in &all.options().addresses {
         let ip = address.ip.to_string();
         let labels = [("queue_manager", address.name.as_str()), ("address", ip.as_str())];
-        let Counts { moves, conflicts, tickled } = all.counts(address.queue_manager);
-        page.add(&catalog::ADDRESS_HELD, &labels, f64::from(all.is_held(address.queue_manager)));
+        let Counts { moves, conflicts, tickled } = all.counts(address);
+        page.add(&catalog::ADDRESS_HELD, &labels, f64::from(all.is_held(address.ip)));
         page.add(&catalog::ADDRESS_TAKEN, &labels, moves as f64);
         page.add(&catalog::ADDRESS_CONFLICTS, &labels, conflicts as f64);
         page.add(&catalog::ADDRESS_TICKLED, &labels, tickled as f64);

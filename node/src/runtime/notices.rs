@@ -1,6 +1,8 @@
 //! What an operator should be reminded of: gathered every few seconds, shown by status, logged when new and then
 //! every hour for as long as it stands.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -26,6 +28,7 @@ struct Facts {
     disk: Option<String>,
     reserves: Option<String>,
     certificates: Option<String>,
+    addresses: BTreeMap<IpAddr, String>,
     reports: Vec<String>,
 }
 
@@ -45,6 +48,15 @@ impl Standing {
     /// Why new certificates could not be loaded; None when they were.
     pub fn certificates(&self, problem: Option<String>) {
         self.0.lock().certificates = problem;
+    }
+
+    /// Why a floating address cannot be on this node; None when it can.
+    pub fn address(&self, ip: IpAddr, problem: Option<String>) {
+        let addresses = &mut self.0.lock().addresses;
+        match problem {
+            Some(problem) => drop(addresses.insert(ip, problem)),
+            None => drop(addresses.remove(&ip)),
+        }
     }
 
     /// A sentence that stands until the next start: a repair, a removed node.
@@ -76,7 +88,7 @@ pub async fn keep(
         {
             let facts = standing.0.lock();
             let standing = facts.disk.iter().chain(&facts.reserves).chain(&facts.certificates);
-            now.extend(standing.chain(&facts.reports).cloned());
+            now.extend(standing.chain(facts.addresses.values()).chain(&facts.reports).cloned());
         }
         // Said by the one that serves: a node that has no part any more does not know.
         for inbox in inboxes.of_programs().iter().filter(|inbox| inbox.role().is_serving()) {
@@ -86,6 +98,13 @@ pub async fn keep(
         for peer in peers.views() {
             if let Some(reason) = peer.refused {
                 now.push(format!("node {} refuses this node: {reason}", peer.name));
+            }
+            if peer.is_doubled {
+                now.push(format!(
+                    "another process says that it is node {0}, beside the one that this node hears: stop the one that should not run, or \
+                     give it a name and an id of its own",
+                    peer.name
+                ));
             }
         }
         let is_tight = |share: Share| share.is_refused() && account.is_tight(share);

@@ -4,6 +4,7 @@
 //! Stop: no new sessions, leadership handed over, listeners drained, minds, peers, log and store.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
@@ -242,6 +243,7 @@ impl Node {
             peer::Options {
                 cluster: config.cluster.clone(),
                 node: config.node,
+                process: RandomState::new().hash_one(std::process::id()).max(1),
                 speaks: config.speaks,
                 unsent_bytes: config.limits.peer_unsent_bytes,
                 snapshot_bytes_per_second: config.limits.snapshot_bytes_per_second,
@@ -320,7 +322,7 @@ impl Node {
             let connected = listeners.connected.clone();
             helpers.push(tokio::spawn(addresses.tell_peers(connected, peers.clone(), inboxes.of_programs())));
         }
-        for warning in config.standing_warnings() {
+        for warning in config.standing_warnings().into_iter().chain(config.unheard_addresses()) {
             tracing::warn!("{warning}");
         }
         Ok(Node {

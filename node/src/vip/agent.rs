@@ -12,6 +12,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Write};
+use std::net::IpAddr;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -19,26 +20,17 @@ use std::time::Duration;
 use super::connections;
 use super::fence::Fence;
 use super::frames;
-use super::keeper::{Act, Keeper};
-use super::netlink::{Interface, LinkChanges, Route};
+use super::keeper::Act;
+use super::netlink::{Changes, Found, Route};
 use super::orders::{Line, Report, Said, encode};
-use super::packet::Packets;
+use super::place::{Place, Trouble, not_allowed};
 use super::policy::{LIFETIME, Order};
-use super::program::{Ended, Program, Verb};
+use super::program::{Ended, Verb};
+use super::strays;
 use super::tickle::{self, Raw, Tickles};
-use super::{Address, Mode, Options};
+use super::{Mode, Options};
 use crate::types::{Ends, Instant, QueueManagerId, Term};
 
-/// When an address that was taken is announced: at once, soon again for whoever missed it, and then every
-/// [`REFRESH`], because switches forget sooner than hosts.
-const ANNOUNCE_AT: [Duration; 5] = [
-    Duration::ZERO,
-    Duration::from_millis(100),
-    Duration::from_millis(300),
-    Duration::from_secs(1),
-    Duration::from_secs(3),
-];
-const REFRESH: Duration = Duration::from_secs(30);
 /// Whoever answers so soon after it was taken had it before.
 const PROBE_WINDOW: Duration = Duration::from_millis(200);
 /// A stranger is given so much time to go before the address is tried again.
@@ -60,44 +52,34 @@ struct Agent {
     cut_off: BTreeSet<QueueManagerId>,
     /// Releases that are answered when the addresses are gone.
     owed: BTreeMap<QueueManagerId, Instant>,
+    /// What the node was told that is here, and whether it wants to know.
+    told: BTreeSet<IpAddr>,
+    is_asked: bool,
     unread: Vec<u8>,
 }
 
 /// What is kept open to the kernel.
 struct Kernel {
     route: Route,
-    changes: LinkChanges,
+    changes: Changes,
     raw: Raw,
-}
-
-/// One address and where it belongs on this machine.
-struct Place {
-    address: Address,
-    interface: Option<Interface>,
-    packets: Option<Packets>,
-    /// Of mode fast.
-    fence: Option<Fence>,
-    /// Of mode exec.
-    program: Option<Program>,
-    keeper: Keeper,
-    taken_at: Instant,
-    /// Since it was taken, or its interface came up.
-    announced: usize,
-    announced_from: Instant,
-    next_announcement: Option<Instant>,
-    next_conflict: Instant,
 }
 
 /// Runs until the node is gone. `control` is the agent's end of the pair.
 pub fn run(options: Options, control: UnixStream, clock: fn() -> Instant) -> io::Result<()> {
-    let mut agent = match Agent::begin(options, control.try_clone()?, clock) {
-        Ok(agent) => agent,
+    let (mut agent, found) = match Agent::begin(options, control.try_clone()?, clock) {
+        Ok(begun) => begun,
         Err(sentence) => {
             (&control).write_all(&encode(&Report::Unfit { sentence }))?;
             return Ok(());
         }
     };
     agent.report(&Report::Ready);
+    agent.report_strays(&found);
+    let problems = agent.places.iter().filter_map(|place| Some((place.address.ip, place.problem.clone()?)));
+    for (address, problem) in problems.collect::<Vec<_>>() {
+        agent.report(&Report::Usable { address, problem: Some(problem) });
+    }
     agent.report_interfaces();
     agent.until_node_is_gone();
     for number in 0..agent.places.len() {
@@ -116,29 +98,34 @@ pub fn run(options: Options, control: UnixStream, clock: fn() -> Instant) -> io:
 }
 
 impl Agent {
-    /// What an earlier agent left is removed before anything else.
-    fn begin(options: Options, control: UnixStream, clock: fn() -> Instant) -> Result<Agent, String> {
+    /// Whoever has the addresses on this machine, and what an earlier agent left, is removed before anything else: the sentences are
+    /// about that. An address that has no place here is none of the others' business.
+    fn begin(
+        options: Options,
+        control: UnixStream,
+        clock: fn() -> Instant,
+    ) -> Result<(Agent, Vec<String>), String> {
         control.set_nonblocking(true).map_err(|error| error.to_string())?;
         let mut places: Vec<Place> =
             options.addresses.iter().map(|address| Place::new(address.clone(), &options)).collect();
-        let mut kernel = None;
+        let (mut kernel, mut found) = (None, Vec::new());
         if options.mode.is_kernels() {
             let netlink = |error: io::Error| format!("netlink: {error}");
+            let list =
+                |route: &mut Route| route.interfaces().map_err(|error| format!("list interfaces: {error}"));
             let mut route = Route::open().map_err(netlink)?;
-            let changes = LinkChanges::open().map_err(netlink)?;
-            let interfaces = route.interfaces().map_err(|error| format!("list interfaces: {error}"))?;
+            let changes = Changes::open().map_err(netlink)?;
+            let before = list(&mut route)?;
+            found = strays::remove(&mut route, &options.addresses, &before, |_| true)
+                .map_err(|error| not_allowed(&options.addresses[0], &error))?;
+            let interfaces = list(&mut route)?;
             for place in &mut places {
-                let interface = options.interface_of(&place.address, &interfaces)?.clone();
-                route
-                    .remove(&interface, place.address.ip)
-                    .map_err(|error| not_allowed(&place.address, &error))?;
                 Fence::remove(place.address.ip);
-                if options.mode == Mode::Fast {
-                    place.fence = Some(Fence::build(&interface.name, place.address.ip)?);
+                match place.settle(&options, &interfaces, clock()) {
+                    Ok(()) => {}
+                    Err(Trouble::Nowhere(sentence)) => place.problem = Some(sentence),
+                    Err(Trouble::Unfit(sentence)) => return Err(sentence),
                 }
-                let packets = Packets::open(&interface, place.address.ip)
-                    .map_err(|error| not_allowed(&place.address, &error))?;
-                (place.interface, place.packets) = (Some(interface), Some(packets));
             }
             let raw = Raw::open().map_err(|error| not_allowed(&options.addresses[0], &error))?;
             kernel = Some(Kernel { route, changes, raw });
@@ -147,9 +134,20 @@ impl Agent {
             let started = program.start(Verb::Release, Term(0), Duration::ZERO, clock());
             started.and_then(|()| program.finish(clock)).map_err(|error| error.to_string())?;
         }
-        let (tickles, cut_off, owed, unread) =
-            (BTreeMap::new(), BTreeSet::new(), BTreeMap::new(), Vec::new());
-        Ok(Agent { options, clock, control, kernel, places, tickles, cut_off, owed, unread })
+        let agent = Agent {
+            options,
+            clock,
+            control,
+            kernel,
+            places,
+            tickles: BTreeMap::new(),
+            cut_off: BTreeSet::new(),
+            owed: BTreeMap::new(),
+            told: BTreeSet::new(),
+            is_asked: false,
+            unread: Vec::new(),
+        };
+        Ok((agent, found))
     }
 
     fn until_node_is_gone(&mut self) {
@@ -159,7 +157,7 @@ impl Agent {
             for (queue_manager, order) in orders {
                 self.follow(queue_manager, order);
             }
-            self.look_at_links();
+            self.look_at_changes();
             for number in 0..self.places.len() {
                 self.on_time(number);
                 self.listen(number);
@@ -167,6 +165,17 @@ impl Agent {
             }
             self.answer_releases();
             self.tell_clients();
+            self.say_what_is_here();
+        }
+    }
+
+    fn say_what_is_here(&mut self) {
+        let now = (self.clock)();
+        let here = self.places.iter().filter(|place| place.is_here(now)).map(|place| place.address.ip);
+        let here: BTreeSet<IpAddr> = here.collect();
+        if std::mem::take(&mut self.is_asked) || here != self.told {
+            self.told.clone_from(&here);
+            self.report(&Report::Holding { addresses: here });
         }
     }
 
@@ -210,8 +219,9 @@ impl Agent {
             let line: Vec<u8> = self.unread.drain(..=end).collect();
             let line: Line = serde_json::from_slice(&line)?;
             match line.said() {
-                (queue_manager, Said::Order(order)) => drop(orders.insert(queue_manager, order)),
-                (queue_manager, Said::Tickle(clients)) => self.note_clients(queue_manager, clients),
+                Said::Ask => self.is_asked = true,
+                Said::Order(queue_manager, order) => drop(orders.insert(queue_manager, order)),
+                Said::Tickle(queue_manager, clients) => self.note_clients(queue_manager, clients),
             }
         }
         Ok(orders)
@@ -253,54 +263,73 @@ impl Agent {
         reports.iter().for_each(|report| self.report(report));
     }
 
-    /// An interface that comes back may be another one by its number, and its neighbours may have forgotten the address.
-    fn look_at_links(&mut self) {
+    /// What the kernel says of interfaces and addresses.
+    fn look_at_changes(&mut self) {
+        let now = (self.clock)();
         let Some(kernel) = &mut self.kernel else { return };
-        if !kernel.changes.are_there() {
-            return;
+        let changed = kernel.changes.take();
+        let is_stray = |found: &Found| {
+            let of = |place: &Place| place.address.ip == found.ip && !place.is_own(found, now);
+            strays::is_stray(found) && self.places.iter().any(of)
+        };
+        if changed.some_lost || changed.addresses.iter().any(is_stray) {
+            self.remove_strays();
         }
+        // The network that an address belongs to may have come.
+        let waits = !changed.addresses.is_empty() && self.places.iter().any(|place| place.problem.is_some());
+        if changed.links || changed.some_lost || waits {
+            self.look_at_interfaces();
+        }
+    }
+
+    fn remove_strays(&mut self) {
+        let now = (self.clock)();
+        let Some(Kernel { route, .. }) = &mut self.kernel else { return };
+        let places = &self.places;
+        let is_to_go =
+            |found: &Found| strays::is_stray(found) && !places.iter().any(|place| place.is_own(found, now));
+        let removed = route
+            .interfaces()
+            .and_then(|interfaces| strays::remove(route, &self.options.addresses, &interfaces, is_to_go));
+        match removed {
+            Ok(sentences) => self.report_strays(&sentences),
+            Err(error) => tracing::error!(%error, "an address that no agent put there cannot be removed"),
+        }
+    }
+
+    fn report_strays(&mut self, sentences: &[String]) {
+        for sentence in sentences {
+            self.report(&Report::Stray { sentence: sentence.clone() });
+        }
+    }
+
+    fn look_at_interfaces(&mut self) {
+        let Some(kernel) = &mut self.kernel else { return };
         let Ok(interfaces) = kernel.route.interfaces() else { return };
         let now = (self.clock)();
+        let mut reports = Vec::new();
         for place in &mut self.places {
-            let found = interfaces
-                .iter()
-                .find(|found| Some(&found.name) == place.interface.as_ref().map(|own| &own.name));
-            let Some(own) = &mut place.interface else { continue };
-            let Some(found) = found else {
-                own.is_up = false;
-                continue;
+            let problem = match place.settle(&self.options, &interfaces, now) {
+                Ok(()) => None,
+                Err(Trouble::Nowhere(sentence)) => Some(sentence),
+                Err(Trouble::Unfit(sentence)) => {
+                    tracing::error!("{sentence}");
+                    continue;
+                }
             };
-            if found.index != own.index {
-                match Packets::open(found, place.address.ip) {
-                    Ok(packets) => place.packets = Some(packets),
-                    Err(error) => {
-                        tracing::warn!(interface = found.name, %error, "the interface is new and cannot be listened to");
-                        continue;
-                    }
-                }
-                if place.fence.is_some() {
-                    match Fence::build(&found.name, place.address.ip) {
-                        Ok(fence) => place.fence = Some(fence),
-                        Err(sentence) => {
-                            tracing::error!(interface = found.name, "{sentence}");
-                            continue;
-                        }
-                    }
-                }
-            }
-            let came_up = found.is_up && (!own.is_up || found.index != own.index);
-            place.interface = Some(found.clone());
-            if came_up && place.keeper.is_held(now) {
-                place.announce_from(now);
+            if place.problem != problem {
+                place.problem.clone_from(&problem);
+                reports.push(Report::Usable { address: place.address.ip, problem });
             }
         }
+        reports.iter().for_each(|report| self.report(report));
         self.report_interfaces();
     }
 
     /// Whose clients are cut off here, and whose are not any more.
     fn report_interfaces(&mut self) {
-        let is_down = |place: &&Place| place.interface.as_ref().is_some_and(|interface| !interface.is_up);
-        let down = self.places.iter().filter(is_down).map(|place| place.address.queue_manager);
+        let down = self.places.iter().filter(|place| place.is_cut_off());
+        let down = down.map(|place| place.address.queue_manager);
         let down: BTreeSet<QueueManagerId> = down.collect();
         let before = std::mem::replace(&mut self.cut_off, down.clone());
         for changed in before.symmetric_difference(&down) {
@@ -314,7 +343,8 @@ impl Agent {
             (0..self.places.len()).filter(|n| self.places[*n].address.queue_manager == queue_manager);
         for number in numbers.collect::<Vec<_>>() {
             let place = &mut self.places[number];
-            if matches!(order, Order::Hold { .. }) && place.is_being_released() {
+            let is_hold = matches!(order, Order::Hold { .. });
+            if is_hold && (place.problem.is_some() || place.is_being_released()) {
                 // The next renewal comes soon enough.
                 continue;
             }
@@ -366,10 +396,8 @@ impl Agent {
         let now = (self.clock)();
         let place = &mut self.places[number];
         if let Some(act) = place.keeper.on_time(now) {
-            let queue_manager = place.address.queue_manager.0;
             tracing::warn!(address = %place.address.ip, "the node did not renew the address in time: removed");
             self.carry_out(number, Some(act), None);
-            self.report(&Report::Expired { queue_manager });
         }
         let place = &mut self.places[number];
         if place.next_announcement.is_some_and(|due| now >= due) {
@@ -381,18 +409,7 @@ impl Agent {
     fn listen(&mut self, number: usize) {
         let now = (self.clock)();
         let place = &mut self.places[number];
-        let (Some(packets), Some(interface)) = (&place.packets, &place.interface) else { return };
-        let mut buffer = [0; 128];
-        let mut other = None;
-        while let Some(frame) = packets.hear(&mut buffer) {
-            if let Some((hardware, address)) = frames::claim(frame)
-                && address == place.address.ip
-                && hardware != interface.hardware
-            {
-                other = Some(hardware);
-            }
-        }
-        let Some(hardware) = other else { return };
+        let Some(hardware) = place.claimed_by() else { return };
         if !place.keeper.is_held(now) || now < place.next_conflict {
             return;
         }
@@ -402,12 +419,7 @@ impl Agent {
         let is_peer = self.options.is_peer(hardware, &neighbours.unwrap_or_default());
         // Another node's lease is over, and so is its right to the address. Nobody can tell a stranger that.
         let gives_way = !is_peer && now < place.taken_at + PROBE_WINDOW;
-        let report = Report::Conflict {
-            queue_manager: place.address.queue_manager.0,
-            address: place.address.ip.to_string(),
-            hardware: shown,
-            gave_way: gives_way,
-        };
+        let report = Report::Conflict { address: place.address.ip, hardware: shown, gave_way: gives_way };
         if gives_way {
             let act = place.keeper.refuse(now + REFUSED_FOR);
             self.carry_out(number, act, None);
@@ -454,15 +466,19 @@ impl Agent {
         place.announce_from(now);
         let announced = (self.clock)().0;
         tracing::info!(%address, term = term.0, mode = self.options.mode.as_str(), "address taken");
-        self.report(&Report::Taken { queue_manager, term: term.0, claimed: now.0, announced });
+        self.report(&Report::Taken { queue_manager, address, term: term.0, claimed: now.0, announced });
     }
 
     fn on_failure(&mut self, number: usize, error: &io::Error) {
-        let address = &self.places[number].address;
-        let sentence = format!("address {}: {error}", address.ip);
+        let now = (self.clock)();
+        let place = &mut self.places[number];
+        let sentence = format!("address {}: {error}", place.address.ip);
+        // Each renewal may fail for the same reason.
+        if !place.is_news(&sentence, now) {
+            return;
+        }
         tracing::error!("{sentence}");
-        let queue_manager = address.queue_manager.0;
-        self.report(&Report::Failed { queue_manager, sentence });
+        self.report(&Report::Failed { sentence });
     }
 
     /// Does not wait for it.
@@ -525,55 +541,6 @@ impl Agent {
     }
 }
 
-impl Place {
-    fn new(address: Address, options: &Options) -> Place {
-        let about = || [address.ip.to_string(), address.name.to_string()];
-        let program = options.program.clone().filter(|_| options.mode == Mode::Exec);
-        let program = program.map(|path| Program::new(path, options.program_limit, about()));
-        Place {
-            address,
-            program,
-            interface: None,
-            packets: None,
-            fence: None,
-            keeper: Keeper::new(options.mode.lifetime()),
-            taken_at: Instant(0),
-            announced: 0,
-            announced_from: Instant(0),
-            next_announcement: None,
-            next_conflict: Instant(0),
-        }
-    }
-
-    fn is_being_released(&self) -> bool {
-        self.program.as_ref().and_then(Program::running) == Some(Verb::Release)
-    }
-
-    /// At once and then as [`ANNOUNCE_AT`] has it.
-    fn announce_from(&mut self, now: Instant) {
-        (self.announced, self.announced_from) = (0, now);
-        self.announce(now);
-    }
-
-    fn announce(&mut self, now: Instant) {
-        let (Some(packets), Some(interface)) = (&self.packets, &self.interface) else { return };
-        for frame in frames::announcements(self.address.ip, interface.hardware) {
-            if let Err(error) = packets.send(&frame) {
-                tracing::warn!(address = %self.address.ip, %error, "the address could not be announced");
-            }
-        }
-        self.announced += 1;
-        let next = ANNOUNCE_AT.get(self.announced).map(|after| self.announced_from + *after);
-        self.next_announcement = Some(next.filter(|next| *next > now).unwrap_or(now + REFRESH));
-    }
-
-    /// As old tools show it: `eth0:0`.
-    fn label(&self) -> String {
-        let name = self.interface.as_ref().map_or("", |interface| interface.name.as_str());
-        format!("{name}:{}", self.address.number)
-    }
-}
-
 /// In a dry run it is only said.
 fn is_sent(kernel: Option<&Kernel>, ends: Ends, time: usize) -> bool {
     let Some(kernel) = kernel else {
@@ -588,20 +555,13 @@ fn is_sent(kernel: Option<&Kernel>, ends: Ends, time: usize) -> bool {
     sent.is_ok()
 }
 
-fn not_allowed(address: &Address, error: &io::Error) -> String {
-    let what = format!("address {} of queue manager {}: {error}", address.ip, address.name);
-    match error.kind() {
-        io::ErrorKind::PermissionDenied => format!("{what}; {}", super::HOW_TO_GET_RIGHTS),
-        _ => what,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::{BufRead, BufReader};
 
     use super::*;
     use crate::types::{ObjectName, Term};
+    use crate::vip::Address;
 
     const ID: QueueManagerId = QueueManagerId(1);
 
@@ -632,8 +592,12 @@ mod tests {
         let (mut node, control) = UnixStream::pair().unwrap();
         let agent = std::thread::spawn(move || run(options, control, now));
         let mut lines = BufReader::new(node.try_clone().unwrap()).lines();
-        let mut report = || serde_json::from_str::<Report>(&lines.next().unwrap().unwrap()).unwrap();
+        let mut report = move || serde_json::from_str::<Report>(&lines.next().unwrap().unwrap()).unwrap();
         assert_eq!(report(), Report::Ready);
+        let holding =
+            |of: &[[u8; 4]]| Report::Holding { addresses: of.iter().map(|ip| IpAddr::from(*ip)).collect() };
+        node.write_all(&encode(&Line::Ask)).unwrap();
+        assert_eq!(report(), holding(&[]));
 
         let ends =
             |ip: [u8; 4], client: &str| Ends { local: (ip, 7201).into(), client: client.parse().unwrap() };
@@ -646,9 +610,13 @@ mod tests {
         let some = [ends(own, "10.0.0.9:1"), ends(own, "[fd00::9]:2"), ends([10, 0, 0, 51], "10.0.0.9:3")];
         // Together: an address that nobody renews is held for a second only.
         node.write_all(&[encode(&hold), tell(&some)].concat()).unwrap();
-        let Report::Taken { queue_manager: 1, term: 3, claimed, announced } = report() else {
+        let Report::Taken { queue_manager: 1, term: 3, address, claimed, announced } = report() else {
             panic!("not taken")
         };
+        assert_eq!(address, IpAddr::from(own));
+        assert_eq!(report(), holding(&[own]), "said without being asked");
+        node.write_all(&encode(&Line::Ask)).unwrap();
+        assert_eq!(report(), holding(&[own]));
         assert!(before.0 <= claimed && claimed <= announced && announced <= now().0);
         assert_eq!(
             report(),
@@ -656,14 +624,22 @@ mod tests {
             "neither another family nor another's"
         );
         node.write_all(&tell(&[ends([10, 0, 0, 1], "10.0.0.9:4")])).unwrap();
-        assert_eq!(report(), Report::Tickled { queue_manager: 1, count: 0 }, "no address of the agent");
-        drop((node, lines));
+        let rest = [report(), report()];
+        assert!(
+            rest.contains(&Report::Tickled { queue_manager: 1, count: 0 }),
+            "no address of the agent: {rest:?}"
+        );
+        assert!(rest.contains(&holding(&[])), "nobody renews it: {rest:?}");
+        drop((node, report));
         agent.join().unwrap().unwrap();
     }
-    /// A node's end of the pair, and an agent that calls this script.
+
+    /// A node's end of the pair, and an agent that calls this script for 10.0.0.50 and these.
     fn with_program(
         script: &str,
         limit: Duration,
+        more: &[u8],
+        is_wanted: fn(&Report) -> bool,
     ) -> (UnixStream, impl FnMut() -> Report, tempfile::TempDir) {
         let directory = tempfile::tempdir().unwrap();
         let program = directory.path().join("program");
@@ -674,10 +650,13 @@ mod tests {
         let mut writes = shell.stdin(std::process::Stdio::piped()).spawn().unwrap();
         writes.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
         assert!(writes.wait().unwrap().success());
-        let (name, ip) = (ObjectName::new("QM").unwrap(), [10, 0, 0, 50].into());
+        let (name, more) = (ObjectName::new("QM").unwrap(), more.iter().enumerate());
+        let address =
+            |number, ip: IpAddr| Address { queue_manager: ID, name: name.clone(), ip, prefix: 24, number };
+        let more = more.map(|(number, ip)| address(number + 1, IpAddr::from([10, 0, 0, *ip])));
         let options = Options {
             mode: Mode::Exec,
-            addresses: vec![Address { queue_manager: ID, name, ip, prefix: 24, number: 0 }],
+            addresses: std::iter::once(address(0, IpAddr::from([10, 0, 0, 50]))).chain(more).collect(),
             interface: None,
             program: Some(program),
             program_limit: limit,
@@ -686,8 +665,17 @@ mod tests {
         let (node, control) = UnixStream::pair().unwrap();
         std::thread::spawn(move || run(options, control, now));
         let mut lines = BufReader::new(node.try_clone().unwrap()).lines();
-        let report = move || serde_json::from_str::<Report>(&lines.next().unwrap().unwrap()).unwrap();
+        let report = move || loop {
+            let report = serde_json::from_str::<Report>(&lines.next().unwrap().unwrap()).unwrap();
+            if is_wanted(&report) {
+                return report;
+            }
+        };
         (node, report, directory)
+    }
+
+    fn is_no_state(report: &Report) -> bool {
+        !matches!(report, Report::Holding { .. })
     }
 
     fn called(directory: &tempfile::TempDir) -> Vec<String> {
@@ -705,7 +693,8 @@ mod tests {
     fn a_program_that_takes_longer_than_a_lifetime_is_called_once_and_the_release_is_answered_when_it_is_done()
      {
         let script = "[ $1 = release ] || sleep 1.5";
-        let (mut node, mut report, directory) = with_program(script, Duration::from_secs(60));
+        let (mut node, mut report, directory) =
+            with_program(script, Duration::from_secs(60), &[], is_no_state);
         assert_eq!(report(), Report::Ready);
         let begun = now();
         let mut renewing = node.try_clone().unwrap();
@@ -733,7 +722,8 @@ mod tests {
             ("[ $1 = release ] || exec sleep 1000", "took more than 200ms"),
             ("[ $1 = release ] || exit 7", "ended with exit status: 7"),
         ] {
-            let (mut node, mut report, directory) = with_program(script, Duration::from_millis(200));
+            let (mut node, mut report, directory) =
+                with_program(script, Duration::from_millis(200), &[], is_no_state);
             assert_eq!(report(), Report::Ready);
             renew(&mut node);
             let Report::Failed { sentence, .. } = report() else { panic!("it did not fail") };
@@ -748,5 +738,29 @@ mod tests {
                 ["release 10.0.0.50 QM 0", "acquire 10.0.0.50 QM 3", "release 10.0.0.50 QM 0"]
             );
         }
+    }
+
+    #[test]
+    fn of_two_addresses_the_one_that_is_here_is_said_to_be_and_the_other_is_not() {
+        let script = "[ $1 = release ] || [ $2 != 10.0.0.51 ] || exit 7";
+        let wanted = |report: &Report| matches!(report, Report::Holding { .. } | Report::Failed { .. });
+        let (node, mut report, _directory) = with_program(script, Duration::from_secs(5), &[51], wanted);
+        let mut renewing = node.try_clone().unwrap();
+        let renews = std::thread::spawn(move || {
+            for _ in 0..20 {
+                renew(&mut renewing);
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        });
+        let (mut failed, mut held) = (false, Vec::new());
+        while !failed || held.is_empty() {
+            match report() {
+                Report::Failed { sentence } => failed = sentence.starts_with("address 10.0.0.51: "),
+                Report::Holding { addresses } => held = addresses.into_iter().collect(),
+                _ => {}
+            }
+        }
+        assert_eq!(held, [IpAddr::from([10, 0, 0, 50])]);
+        renews.join().unwrap();
     }
 }

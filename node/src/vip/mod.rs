@@ -1,21 +1,24 @@
 //! Floating addresses: each belongs to a queue manager and is on the node that serves it, and on no other.
 //!
-//! [`policy`] (the node's side) and [`keeper`] (the agent's) decide, without a clock or a socket. [`orders`] is what the two
-//! processes say to each other, [`agent`] the process that holds the addresses, with [`netlink`] and
-//! [`fence`] (the kernel), [`program`] (of the user's, in place of the kernel), [`packet`] and
+//! [`policy`] and [`pulse`] (the node's side) and [`keeper`] (the agent's) decide, without a clock or a socket. [`orders`] is what the
+//! two processes say to each other, [`agent`] the process that holds the addresses, [`place`] one of them and where it belongs, [`strays`]
+//! those that somebody else put there, with [`netlink`] and [`fence`] (the kernel), [`program`] (of the user's, in place of the kernel), [`packet`] and
 //! [`frames`] (the network), [`connections`] (those that use an address which goes) and [`tickle`] (those that used an
 //! address before it came).
 
 pub mod policy;
+pub mod pulse;
 pub mod keeper;
 pub mod orders;
 pub mod netlink;
+pub mod strays;
 pub mod packet;
 pub mod fence;
 pub mod program;
 pub mod frames;
 pub mod connections;
 pub mod tickle;
+pub mod place;
 pub mod agent;
 
 use std::net::IpAddr;
@@ -114,13 +117,15 @@ impl Options {
     ) -> Result<&'a Interface, String> {
         let names = || interfaces.iter().map(|found| found.name.as_str()).collect::<Vec<_>>().join(", ");
         let what = format!("address {} of queue manager {}", address.ip, address.name);
-        match &self.interface {
+        let found = match &self.interface {
             Some(name) => interfaces.iter().find(|found| found.name == *name).ok_or_else(|| {
                 format!("{what}: this machine has no interface {name}; it has {}: write interface = \"…\" at the node", names())
             }),
             None => interfaces
                 .iter()
-                .find(|found| found.addresses.iter().any(|(own, _)| is_near(address, *own)))
+                .find(|found| {
+                    found.addresses.iter().any(|(own, _)| is_near(address.ip, address.prefix, *own))
+                })
                 .ok_or_else(|| {
                     format!(
                         "{what}: no interface of this machine has an address in {}/{}; it has {}: write interface = \
@@ -130,7 +135,17 @@ impl Options {
                         names()
                     )
                 }),
+        }?;
+        let networks = found.addresses.iter().filter(|(own, _)| *own != address.ip);
+        for (own, prefix) in networks.filter(|(own, prefix)| is_near(address.ip, *prefix, *own)) {
+            if let Some(role) = role_of(address.ip, *prefix) {
+                return Err(format!(
+                    "{what} is {role} {own}/{prefix} of {}: give the queue manager another one",
+                    found.name
+                ));
+            }
         }
+        Ok(found)
     }
 
     /// By the neighbours that the kernel knows.
@@ -139,10 +154,10 @@ impl Options {
     }
 }
 
-/// Whether `other` lies in the address's network, and is not the address itself.
-fn is_near(address: &Address, other: IpAddr) -> bool {
-    let shift = |bits: u8| bits.saturating_sub(address.prefix);
-    match (address.ip, other) {
+/// Whether `other` lies in the network of an address, and is not the address itself.
+fn is_near(ip: IpAddr, prefix: u8, other: IpAddr) -> bool {
+    let shift = |bits: u8| bits.saturating_sub(prefix);
+    match (ip, other) {
         (IpAddr::V4(a), IpAddr::V4(b)) => {
             a != b && a.to_bits().checked_shr(shift(32).into()) == b.to_bits().checked_shr(shift(32).into())
         }
@@ -150,5 +165,80 @@ fn is_near(address: &Address, other: IpAddr) -> bool {
             a != b && a.to_bits().checked_shr(shift(128).into()) == b.to_bits().checked_shr(shift(128).into())
         }
         _ => false,
+    }
+}
+
+/// What an address is in a network of this length, if no machine can have it.
+pub fn role_of(ip: IpAddr, prefix: u8) -> Option<&'static str> {
+    match ip {
+        // A line between two machines has neither.
+        IpAddr::V4(_) if prefix > 30 => None,
+        IpAddr::V4(ip) => {
+            let hosts = u32::MAX >> prefix;
+            match ip.to_bits() & hosts {
+                0 => Some("the address of the network itself,"),
+                host if host == hosts => Some("the broadcast address of the network"),
+                _ => None,
+            }
+        }
+        IpAddr::V6(_) if prefix > 126 => None,
+        IpAddr::V6(ip) => {
+            let is_router_s = ip.to_bits() & (u128::MAX >> prefix) == 0;
+            is_router_s.then_some("the address of all routers of the network")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn on_eth0(own: &str, prefix: u8) -> Vec<Interface> {
+        let addresses = vec![(own.parse().unwrap(), prefix)];
+        vec![Interface { index: 2, name: "eth0".into(), hardware: [2; 6], is_up: true, addresses }]
+    }
+
+    fn where_is(ip: &str, prefix: u8, interface: Option<&str>, found: &[Interface]) -> Result<u32, String> {
+        let name = ObjectName::new("QM").unwrap();
+        let address =
+            Address { queue_manager: QueueManagerId(1), name, ip: ip.parse().unwrap(), prefix, number: 0 };
+        let options = Options {
+            mode: Mode::Kernel,
+            addresses: vec![address.clone()],
+            interface: interface.map(str::to_owned),
+            program: None,
+            program_limit: Duration::from_secs(1),
+            peers: Vec::new(),
+        };
+        options.interface_of(&address, found).map(|interface| interface.index)
+    }
+
+    #[test]
+    fn an_address_belongs_where_its_network_is() {
+        let found = on_eth0("10.66.0.2", 24);
+        assert_eq!(where_is("10.66.0.50", 24, None, &found), Ok(2));
+        let elsewhere = where_is("10.67.0.50", 24, None, &found).unwrap_err();
+        assert!(
+            elsewhere.contains("no interface of this machine has an address in 10.67.0.50/24"),
+            "{elsewhere}"
+        );
+        assert!(where_is("10.67.0.50", 24, Some("eth1"), &found).unwrap_err().contains("no interface eth1"));
+    }
+
+    #[test]
+    fn an_address_that_is_a_network_s_own_is_no_machine_s() {
+        for (ip, prefix) in [("10.66.0.255", 24), ("10.66.0.0", 24), ("fd00::", 64)] {
+            assert!(role_of(ip.parse().unwrap(), prefix).is_some(), "{ip}/{prefix}");
+        }
+        for (ip, prefix) in [("10.66.0.255", 16), ("10.66.0.255", 31), ("10.66.0.255", 32), ("fd00::50", 64)]
+        {
+            assert_eq!(role_of(ip.parse().unwrap(), prefix), None, "{ip}/{prefix}");
+        }
+        // The file says less than the interface does.
+        let refused = where_is("10.66.0.255", 32, Some("eth0"), &on_eth0("10.66.0.2", 24)).unwrap_err();
+        assert!(
+            refused.contains("is the broadcast address of the network 10.66.0.2/24 of eth0"),
+            "{refused}"
+        );
     }
 }

@@ -9,7 +9,7 @@ use netlink_packet_core::{
     NetlinkPayload,
 };
 use netlink_packet_route::address::{
-    AddressAttribute, AddressFlags, AddressMessage, AddressScope, CacheInfo,
+    AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressScope, CacheInfo,
 };
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
 use netlink_packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage};
@@ -29,36 +29,116 @@ pub struct Interface {
     pub addresses: Vec<(IpAddr, u8)>,
 }
 
-/// Hears that something about the interfaces of this machine changed.
-#[derive(Debug)]
-pub struct LinkChanges(Socket);
+/// An address of an interface, as the kernel has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    pub ip: IpAddr,
+    pub prefix: u8,
+    /// The interface's number.
+    pub index: u32,
+    /// What is left of its lifetime; None: it stays.
+    pub seconds: Option<u32>,
+    /// It goes with another one of its network, unless the kernel promotes it.
+    pub is_secondary: bool,
+    /// How the kernel calls it: this end's and, of a line between two, the other's.
+    names: Vec<AddressAttribute>,
+}
 
-impl LinkChanges {
-    pub fn open() -> io::Result<LinkChanges> {
-        let mut socket = Socket::new(NETLINK_ROUTE)?;
-        socket.bind(&SocketAddr::new(0, libc::RTMGRP_LINK as u32))?;
-        socket.set_non_blocking(true)?;
-        Ok(LinkChanges(socket))
+impl Found {
+    #[cfg(test)]
+    pub fn new(ip: IpAddr, prefix: u8, index: u32, is_secondary: bool) -> Found {
+        Found { ip, prefix, index, seconds: None, is_secondary, names: Vec::new() }
     }
 
-    /// What they are is asked anew: some may have been lost.
-    pub fn are_there(&mut self) -> bool {
-        let mut buffer = [0; 8192];
-        let mut are_there = false;
+    fn of(message: AddressMessage) -> Option<Found> {
+        let (header, mut found) = (message.header, None);
+        let (mut ip, mut seconds, mut names) = (None, None, Vec::new());
+        for attribute in message.attributes {
+            match &attribute {
+                AddressAttribute::Local(address) => {
+                    ip = Some(*address);
+                    names.push(attribute);
+                }
+                AddressAttribute::Address(address) => {
+                    found = Some(*address);
+                    names.push(attribute);
+                }
+                AddressAttribute::CacheInfo(info) => {
+                    seconds = Some(info.ifa_valid).filter(|left| *left != u32::MAX);
+                }
+                _ => {}
+            }
+        }
+        let is_secondary = header.flags.contains(AddressHeaderFlags::Secondary);
+        let ip = ip.or(found)?;
+        Some(Found { ip, prefix: header.prefix_len, index: header.index, seconds, is_secondary, names })
+    }
+}
+
+/// Hears that something about the interfaces of this machine changed.
+#[derive(Debug)]
+pub struct Changes(Socket);
+
+/// What did. What there is now is asked anew: some changes may have been lost.
+#[derive(Debug, Default)]
+pub struct Changed {
+    pub links: bool,
+    /// Addresses that came, or were given another lifetime.
+    pub addresses: Vec<Found>,
+    pub some_lost: bool,
+}
+
+impl Changes {
+    pub fn open() -> io::Result<Changes> {
+        let mut socket = Socket::new(NETLINK_ROUTE)?;
+        let groups = libc::RTMGRP_LINK | libc::RTMGRP_IPV4_IFADDR | libc::RTMGRP_IPV6_IFADDR;
+        socket.bind(&SocketAddr::new(0, groups as u32))?;
+        socket.set_non_blocking(true)?;
+        Ok(Changes(socket))
+    }
+
+    pub fn take(&mut self) -> Changed {
+        let mut changed = Changed::default();
         loop {
-            match self.0.recv(&mut &mut buffer[..], 0) {
-                Ok(_) => are_there = true,
-                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => are_there = true,
-                Err(_) => return are_there,
+            match self.0.recv_from_full() {
+                Ok((bytes, _)) => {
+                    for message in messages(&bytes) {
+                        match message.map(|message| message.payload) {
+                            Ok(NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewAddress(address))) => {
+                                changed.addresses.extend(Found::of(address));
+                            }
+                            Ok(NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelAddress(_))) => {}
+                            Ok(_) => changed.links = true,
+                            Err(_) => changed.some_lost = true,
+                        }
+                    }
+                }
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => changed.some_lost = true,
+                Err(_) => return changed,
             }
         }
     }
 }
 
-impl AsRawFd for LinkChanges {
+impl AsRawFd for Changes {
     fn as_raw_fd(&self) -> RawFd {
         self.0.as_raw_fd()
     }
+}
+
+/// The messages of one datagram.
+fn messages(bytes: &[u8]) -> impl Iterator<Item = io::Result<NetlinkMessage<RouteNetlinkMessage>>> {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()));
+        let length = message.as_ref().map_or(rest.len(), |message| message.header.length as usize);
+        rest = &rest[length.next_multiple_of(4).clamp(1, rest.len())..];
+        Some(message)
+    })
 }
 
 #[derive(Debug)]
@@ -107,9 +187,22 @@ impl Route {
         self.exchange(&request).map(|_| ())
     }
 
-    /// Whether it was there.
+    /// What [`Route::set`] gave. Whether it was there.
     pub fn remove(&mut self, interface: &Interface, address: IpAddr) -> io::Result<bool> {
-        let request = self.encode(RouteNetlinkMessage::DelAddress(of(interface, address)), NLM_F_ACK);
+        self.delete(of(interface, address))
+    }
+
+    /// What anybody gave. Whether it was there.
+    pub fn remove_found(&mut self, found: &Found) -> io::Result<bool> {
+        let mut message = AddressMessage::default();
+        message.header.family = family(found.ip);
+        (message.header.prefix_len, message.header.index) = (found.prefix, found.index);
+        message.attributes.clone_from(&found.names);
+        self.delete(message)
+    }
+
+    fn delete(&mut self, message: AddressMessage) -> io::Result<bool> {
+        let request = self.encode(RouteNetlinkMessage::DelAddress(message), NLM_F_ACK);
         match self.exchange(&request) {
             Ok(_) => Ok(true),
             Err(error) if error.raw_os_error() == Some(libc::EADDRNOTAVAIL) => Ok(false),
@@ -142,23 +235,24 @@ impl Route {
             }
             interfaces.push(interface);
         }
-        let request = self.encode(RouteNetlinkMessage::GetAddress(AddressMessage::default()), NLM_F_DUMP);
-        for message in self.exchange(&request)? {
-            let RouteNetlinkMessage::NewAddress(found) = message else { continue };
-            let own = found.attributes.iter().find_map(|attribute| match attribute {
-                AddressAttribute::Local(address) => Some(*address),
-                _ => None,
-            });
-            let any = found.attributes.iter().find_map(|attribute| match attribute {
-                AddressAttribute::Address(address) => Some(*address),
-                _ => None,
-            });
-            let interface = interfaces.iter_mut().find(|interface| interface.index == found.header.index);
-            if let (Some(interface), Some(address)) = (interface, own.or(any)) {
-                interface.addresses.push((address, found.header.prefix_len));
+        for found in self.addresses()? {
+            let interface = interfaces.iter_mut().find(|interface| interface.index == found.index);
+            if let Some(interface) = interface {
+                interface.addresses.push((found.ip, found.prefix));
             }
         }
         Ok(interfaces)
+    }
+
+    /// Of all interfaces.
+    pub fn addresses(&mut self) -> io::Result<Vec<Found>> {
+        let request = self.encode(RouteNetlinkMessage::GetAddress(AddressMessage::default()), NLM_F_DUMP);
+        let answers = self.exchange(&request)?.into_iter();
+        let found = answers.filter_map(|answer| match answer {
+            RouteNetlinkMessage::NewAddress(address) => Found::of(address),
+            _ => None,
+        });
+        Ok(found.collect())
     }
 
     /// Neighbours of this machine, as far as the kernel knows them.
@@ -203,12 +297,8 @@ impl Route {
         let mut answers = Vec::new();
         loop {
             let (bytes, _) = self.socket.recv_from_full()?;
-            let mut rest = bytes.as_slice();
-            while !rest.is_empty() {
-                let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest)
-                    .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
-                let length = (message.header.length as usize).next_multiple_of(4).min(rest.len());
-                rest = &rest[length.max(1)..];
+            for message in messages(&bytes) {
+                let message = message?;
                 // What is left of an exchange that ended with an error.
                 if message.header.sequence_number != self.sequence {
                     continue;
@@ -228,13 +318,22 @@ impl Route {
 /// A whole address of its own: in a network with others it would go when they do, and be chosen in their place.
 fn of(interface: &Interface, address: IpAddr) -> AddressMessage {
     let mut message = AddressMessage::default();
-    (message.header.family, message.header.prefix_len) = match address {
-        IpAddr::V4(_) => (AddressFamily::Inet, 32),
-        IpAddr::V6(_) => (AddressFamily::Inet6, 128),
-    };
+    (message.header.family, message.header.prefix_len) = (family(address), whole(address));
     message.header.index = interface.index;
     message.header.scope = AddressScope::Universe;
     message.attributes.push(AddressAttribute::Local(address));
     message.attributes.push(AddressAttribute::Address(address));
     message
+}
+
+fn family(address: IpAddr) -> AddressFamily {
+    match address {
+        IpAddr::V4(_) => AddressFamily::Inet,
+        IpAddr::V6(_) => AddressFamily::Inet6,
+    }
+}
+
+/// The length of a network that is one address.
+pub fn whole(address: IpAddr) -> u8 {
+    if address.is_ipv4() { 32 } else { 128 }
 }

@@ -4,7 +4,8 @@
 //! node that was taken over by somebody can have no other addresses. Of the connections that it is told of it looks only at
 //! those of its addresses.
 
-use std::net::SocketAddr;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +25,8 @@ pub enum Line {
         queue_manager: u32,
         deadline: u64,
     },
+    /// What it holds: see `pulse`.
+    Ask,
     /// These were connected to the node that had the address before: this end and the client's.
     Tickle {
         queue_manager: u32,
@@ -34,8 +37,9 @@ pub enum Line {
 /// What a line says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Said {
-    Order(Order),
-    Tickle(Vec<Ends>),
+    Ask,
+    Order(QueueManagerId, Order),
+    Tickle(QueueManagerId, Vec<Ends>),
 }
 
 /// From the agent.
@@ -48,6 +52,7 @@ pub enum Report {
     Unfit { sentence: String },
     Taken {
         queue_manager: u32,
+        address: IpAddr,
         term: u64,
         /// When the kernel had it, and when the first announcement had left.
         claimed: u64,
@@ -57,14 +62,18 @@ pub enum Report {
     Tickled { queue_manager: u32, count: u64 },
     /// The answer to a release, also where nothing was held.
     Released { queue_manager: u32, deadline: u64 },
-    /// Nobody renewed it in time.
-    Expired { queue_manager: u32 },
+    /// Those that are here now: the answer to [`Line::Ask`], and said whenever it changes.
+    Holding { addresses: BTreeSet<IpAddr> },
+    /// Why an address cannot be here at all, as things are; none: it can, now.
+    Usable { address: IpAddr, problem: Option<String> },
+    /// An address of the agent's was where it had not put it, and is not any more, or should not be.
+    Stray { sentence: String },
     /// The interface of the queue manager's addresses can be used, or not any more.
     Interface { queue_manager: u32, is_up: bool },
     /// Somebody else answers for the address.
-    Conflict { queue_manager: u32, address: String, hardware: String, gave_way: bool },
+    Conflict { address: IpAddr, hardware: String, gave_way: bool },
     /// The kernel, or the user's program, did not do it.
-    Failed { queue_manager: u32, sentence: String },
+    Failed { sentence: String },
 }
 
 impl Line {
@@ -83,18 +92,19 @@ impl Line {
         Line::Tickle { queue_manager: queue_manager.0, connections }
     }
 
-    pub fn said(self) -> (QueueManagerId, Said) {
+    pub fn said(self) -> Said {
         match self {
+            Line::Ask => Said::Ask,
             Line::Hold { queue_manager, term, deadline } => {
                 let order = Order::Hold { term: Term(term), deadline: Instant(deadline) };
-                (QueueManagerId(queue_manager), Said::Order(order))
+                Said::Order(QueueManagerId(queue_manager), order)
             }
             Line::Release { queue_manager, deadline } => {
-                (QueueManagerId(queue_manager), Said::Order(Order::Release { deadline: Instant(deadline) }))
+                Said::Order(QueueManagerId(queue_manager), Order::Release { deadline: Instant(deadline) })
             }
             Line::Tickle { queue_manager, connections } => {
                 let clients = connections.into_iter().map(|(local, client)| Ends { local, client }).collect();
-                (QueueManagerId(queue_manager), Said::Tickle(clients))
+                Said::Tickle(QueueManagerId(queue_manager), clients)
             }
         }
     }
@@ -120,17 +130,14 @@ mod tests {
         for order in orders {
             let text = encode(&Line::new(QueueManagerId(3), order));
             let line: Line = serde_json::from_slice(&text).unwrap();
-            assert_eq!(
-                line.said(),
-                (QueueManagerId(3), Said::Order(order)),
-                "{}",
-                String::from_utf8_lossy(&text)
-            );
+            let shown = String::from_utf8_lossy(&text);
+            assert_eq!(line.said(), Said::Order(QueueManagerId(3), order), "{shown}");
         }
         let client = "[fd00::9]:4000".parse().unwrap();
         let clients = vec![Ends { local: "[fd00::50]:1414".parse().unwrap(), client }];
         let line =
             serde_json::from_slice::<Line>(&encode(&Line::tickle(QueueManagerId(3), &clients))).unwrap();
-        assert_eq!(line.said(), (QueueManagerId(3), Said::Tickle(clients)));
+        assert_eq!(line.said(), Said::Tickle(QueueManagerId(3), clients));
+        assert_eq!(serde_json::from_slice::<Line>(&encode(&Line::Ask)).unwrap().said(), Said::Ask);
     }
 }

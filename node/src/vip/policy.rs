@@ -72,6 +72,11 @@ impl Policy {
         is_new.then_some(order)
     }
 
+    /// Whether the agent was told to hold it.
+    pub fn is_to_hold(&self) -> bool {
+        matches!(self.told, Some(Order::Hold { .. }))
+    }
+
     /// From when on no other node can have it. The clocks of two machines go differently fast, by one in a hundred at most.
     fn free_from(&self, since: Instant) -> Instant {
         since + self.tail + self.tail / 50

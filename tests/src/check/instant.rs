@@ -233,6 +233,9 @@ impl InstantChecks {
         if let Some(sentence) = one_server::address_missing(now, healed_at, nodes) {
             return Some(("address where served", sentence));
         }
+        if let Some(sentence) = one_server::unreached(now, nodes) {
+            return Some(("served where reached", sentence));
+        }
         if let Some(sentence) = self.placements.every_tick(now, healed_at, nodes) {
             return Some((placement::NAME, sentence));
         }

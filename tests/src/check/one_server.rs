@@ -62,6 +62,30 @@ pub fn address(now: u64, nodes: &BTreeMap<u64, Node>) -> Option<String> {
     None
 }
 
+/// How long a node may serve while its agent does nothing: until the address is gone, that is noticed, and the node has ended.
+const UNREACHED_US: u64 = 2_500_000;
+
+/// A node whose agent hangs does not serve on: nobody would reach it.
+pub fn unreached(now: u64, nodes: &BTreeMap<u64, Node>) -> Option<String> {
+    nodes.values().filter(|node| now < node.agents_paused_until).find_map(|node| {
+        let local = Instant(node.clock.local(now));
+        let mut minds = node.process.as_ref()?.minds.iter().enumerate();
+        minds.find_map(|(queue_manager, mind)| {
+            let paused = node.paused_until.unwrap_or(0);
+            let since = node.agents_paused_from.max(paused).max(mind.served_from);
+            (mind.role.is_serving() && may_serve(&mind.role, local) && now > since + UNREACHED_US).then(
+                || {
+                    format!(
+                        "node {} serves queue manager {queue_manager} {} us after its agent stopped",
+                        node.id,
+                        now - node.agents_paused_from
+                    )
+                },
+            )
+        })
+    })
+}
+
 /// How long after the last fault, and after it began to serve, a node may be without the address.
 const PATIENCE_US: u64 = 3_000_000;
 

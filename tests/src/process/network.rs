@@ -195,6 +195,13 @@ impl Network {
         String::from_utf8_lossy(&output.expect("ip starts").stdout).into_owned()
     }
 
+    /// Whether any interface of the node has it, as whatever network.
+    pub fn has_anywhere(&self, node: usize, address: &str) -> bool {
+        let output = self.command(node, Path::new("ip")).args(["-oneline", "addr", "show"]).output();
+        let shown = output.expect("ip starts").stdout;
+        String::from_utf8_lossy(&shown).contains(&format!(" {address}/"))
+    }
+
     pub fn has(&self, node: usize, address: &str) -> bool {
         self.holders[node].is_some() && self.addresses(node).contains(&format!(" {address}/"))
     }

@@ -39,23 +39,37 @@ pub struct Agent {
     pub next_at: u64,
     /// The port of the peers stays open beside the node's own until the agent is gone.
     pub has_port: bool,
+    is_dead: bool,
 }
 
 impl Agent {
     pub fn started(mode: Mode, flaw: Flaw) -> Agent {
         let (keeper, open_until) = (Keeper::new(mode.lifetime()), Instant(0));
-        Agent { mode, flaw, keeper, kernel_until: None, open_until, next_at: 0, has_port: true }
+        let (kernel_until, next_at, has_port, is_dead) = (None, 0, true, false);
+        Agent { mode, flaw, keeper, kernel_until, open_until, next_at, has_port, is_dead }
     }
 
     /// Follows an order, and says what it did.
     pub fn follow(&mut self, order: Order, local: Instant) -> Option<Act> {
+        if self.is_dead {
+            return None;
+        }
         let act = self.keeper.follow(order, local);
         self.carry_out(act, local);
         act
     }
 
+    /// From one moment to the next. What it gave the kernel is there until its time is over: the answer.
+    pub fn kill(&mut self) -> Instant {
+        (self.is_dead, self.has_port) = (true, false);
+        self.kernel_until.unwrap_or(Instant(0))
+    }
+
     /// The node's process is gone: everything is removed, then the port closes.
     pub fn end(&mut self, local: Instant) {
+        if self.is_dead {
+            return;
+        }
         let act = self.keeper.let_go();
         self.carry_out(act, local);
         self.has_port = false;

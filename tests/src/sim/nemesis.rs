@@ -138,15 +138,22 @@ impl World {
             }
             Fault::Pause | Fault::PauseLeader => {
                 let node = if fault == Fault::PauseLeader { self.leader()? } else { self.running_member()? };
-                let until = now + self.length();
                 // The process alone, its agent alone, or the whole machine.
                 let (with_node, with_agent) =
                     *self.rng.pick(&[(true, false), (true, true), (true, true), (false, true)])?;
+                let mut until = now + self.length();
+                // Longer than its node may be patient.
+                if !with_node && self.rng.chance(500) {
+                    until += 4_000_000;
+                }
                 let node = self.node_mut(node);
                 if with_node {
                     node.paused_until = Some(node.paused_until.unwrap_or_default().max(until));
                 }
                 if with_agent {
+                    if node.agents_paused_until <= now {
+                        node.agents_paused_from = now;
+                    }
                     node.agents_paused_until = node.agents_paused_until.max(until);
                 }
             }

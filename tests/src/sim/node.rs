@@ -13,6 +13,7 @@ use trimaran_node::types::{
 };
 use trimaran_node::vip::Mode;
 use trimaran_node::vip::policy::{self, Policy};
+use trimaran_node::vip::pulse::Pulse;
 
 use super::address::Agent;
 use super::clock::Clock;
@@ -28,7 +29,8 @@ pub struct Node {
     pub process: Option<Process>,
     /// The agents of the queue managers' addresses. They outlive the process, and not the machine.
     pub agents: Vec<Agent>,
-    /// Agents do nothing until then.
+    /// Agents do nothing from then until then.
+    pub agents_paused_from: u64,
     pub agents_paused_until: u64,
     /// The kernel answers: a dead process refuses connections, a dead machine says nothing.
     pub machine_up: bool,
@@ -68,6 +70,8 @@ pub struct Process {
     /// Streams that were up once in this incarnation, and peers whose death was told.
     pub was_connected: BTreeSet<u64>,
     pub told_gone: BTreeSet<u64>,
+    /// What it knows of its agents.
+    pub pulse: Pulse,
 }
 
 #[derive(Debug)]
@@ -256,6 +260,7 @@ impl Node {
             known,
             was_connected: BTreeSet::new(),
             told_gone: BTreeSet::new(),
+            pulse: Pulse::default(),
         });
         Ok(start)
     }

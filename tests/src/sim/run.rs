@@ -98,10 +98,11 @@ pub enum Planted {
     FailBackAtOnce,
     OpenFence,
     CanaryAlone,
+    TrustAgent,
 }
 
 impl Planted {
-    pub const ALL: [(Planted, &'static str, &'static str); 24] = [
+    pub const ALL: [(Planted, &'static str, &'static str); 25] = [
         (Planted::AckBeforeSync, "ack-before-sync", "a write counts as persisted before the disk said so"),
         (Planted::ForgetTerm, "forget-term", "term and vote are forgotten at a restart"),
         (Planted::ServeWithoutLease, "serve-without-lease", "a leader serves on without a lease"),
@@ -150,6 +151,7 @@ impl Planted {
             "canary-alone",
             "what a canary missed counts although another one got through",
         ),
+        (Planted::TrustAgent, "trust-agent", "a node serves on whose agent does not answer"),
     ];
 
     /// Where the bug is, when it is not in what every depth has.
@@ -243,6 +245,7 @@ impl Plan {
                 Some(Planted::OpenFence) => Flaw::OpenFence,
                 _ => Flaw::None,
             },
+            agents_trusted: knobs.planted == Some(Planted::TrustAgent),
             session_calls_max: *rng.pick(&[2, 9, 10_000]).expect("not empty"),
             session_bytes_max: *rng.pick(&[1 << 10, 16 << 20]).expect("not empty"),
             victims: Vec::new(),
@@ -469,13 +472,13 @@ fn plant(planted: Option<Planted>) {
         Planted::ForgetMaintenance => Some(Bug::ForgetMaintenance),
         Planted::FailBackAtOnce => Some(Bug::FailBackAtOnce),
         Planted::CanaryAlone => Some(Bug::CanaryAlone),
-        Planted::ForgetTerm | Planted::KeepAddress | Planted::OpenFence => None,
+        Planted::ForgetTerm | Planted::KeepAddress | Planted::OpenFence | Planted::TrustAgent => None,
     }));
 }
 
 #[cfg(not(feature = "planted-bugs"))]
 fn plant(planted: Option<Planted>) {
-    let own = [Planted::ForgetTerm, Planted::KeepAddress, Planted::OpenFence];
+    let own = [Planted::ForgetTerm, Planted::KeepAddress, Planted::OpenFence, Planted::TrustAgent];
     assert!(
         planted.is_none_or(|planted| own.contains(&planted)),
         "this bug is in the node: build with --features planted-bugs"

@@ -3,11 +3,16 @@
 use trimaran_node::replica::Event;
 use trimaran_node::types::{Instant, RoleView};
 use trimaran_node::vip::keeper::Act;
-use trimaran_node::vip::policy::Order;
+use trimaran_node::vip::policy::{LATENESS, LIFETIME, Order};
+use trimaran_node::vip::pulse::ASK_EVERY;
 
 use super::{Step, World};
 use crate::sim::address::Agent;
 use crate::sim::node::Node;
+
+const ASK_EVERY_US: u64 = ASK_EVERY.as_micros() as u64;
+/// By then the kernel has removed whatever it was given.
+const GONE_US_MAX: u64 = (LIFETIME.as_micros() + LATENESS.as_micros()) as u64;
 
 impl World {
     /// What `runtime/hands.rs` does when a mind publishes its role.
@@ -33,7 +38,38 @@ impl World {
     pub(super) fn start_agents(&mut self, id: u64) {
         let (setup, flaw) = (&self.plan.setup, self.plan.agents_flaw);
         let agents = (0..setup.queue_managers).map(|_| Agent::started(setup.address_mode, flaw)).collect();
-        self.node_mut(id).agents = agents;
+        let node = self.node_mut(id);
+        node.agents = agents;
+        let incarnation = node.incarnation;
+        self.schedule(self.now + ASK_EVERY_US, Step::Pulse { node: id, incarnation });
+    }
+
+    /// What `runtime/addresses.rs` does: it asks the agents what they hold, and ends them and itself if they do not answer.
+    pub(super) fn on_pulse(&mut self, id: u64) {
+        let (now, trusted) = (self.now, self.plan.agents_trusted);
+        let node = self.node_mut(id);
+        let (incarnation, local) = (node.incarnation, Instant(node.clock.local(now)));
+        let process = node.process.as_mut().expect("it is current");
+        process.pulse.look(local);
+        if process.pulse.is_over(process.minds.iter().any(|mind| mind.policy.is_to_hold())) && !trusted {
+            let left = node.agents.iter_mut().map(Agent::kill).max().unwrap_or(local);
+            let gone = node.clock.true_time(left.0).clamp(now + 1, now + GONE_US_MAX);
+            self.trace.line(now, || format!("agents of node {id} do not answer"));
+            return self.schedule(gone, Step::AgentsGone { node: id, incarnation });
+        }
+        self.schedule(now + 100, Step::Asked { node: id, incarnation });
+        self.schedule(now + ASK_EVERY_US, Step::Pulse { node: id, incarnation });
+    }
+
+    pub(super) fn on_asked(&mut self, id: u64) {
+        let process = self.node_mut(id).process.as_mut().expect("it is current");
+        process.pulse.heard();
+    }
+
+    pub(super) fn on_agents_gone(&mut self, id: u64) {
+        self.counters.mark("node ended because its agent hung");
+        self.crash(id, false);
+        self.restart_later(id);
     }
 
     /// The node's process is gone, or the machine.

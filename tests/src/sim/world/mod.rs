@@ -133,6 +133,21 @@ pub enum Step {
         mind: usize,
         order: Option<Order>,
     },
+    /// A node looks whether its agents answer.
+    Pulse {
+        node: u64,
+        incarnation: u64,
+    },
+    /// The agents are asked what they hold.
+    Asked {
+        node: u64,
+        incarnation: u64,
+    },
+    /// The kernel has removed what agents held that were ended.
+    AgentsGone {
+        node: u64,
+        incarnation: u64,
+    },
     SnapshotArrives {
         from: u64,
         incarnation: u64,
@@ -213,6 +228,8 @@ pub struct Plan {
     pub look_us: u64,
     pub restart_us: (u64, u64),
     pub agents_flaw: Flaw,
+    /// A node takes for granted that its agents go on.
+    pub agents_trusted: bool,
     /// Calls and bytes of a session that are not answered; what comes then is not read.
     pub session_calls_max: usize,
     pub session_bytes_max: usize,
@@ -433,6 +450,21 @@ impl World {
                 }
             }
             Step::Agent { node, incarnation, mind, order } => self.on_agent(node, incarnation, mind, order),
+            Step::Pulse { node, incarnation } => {
+                if self.is_current(node, incarnation) {
+                    self.on_pulse(node);
+                }
+            }
+            Step::Asked { node, incarnation } => {
+                if self.is_current(node, incarnation) {
+                    self.on_asked(node);
+                }
+            }
+            Step::AgentsGone { node, incarnation } => {
+                if self.is_current(node, incarnation) {
+                    self.on_agents_gone(node);
+                }
+            }
             Step::Connect { program, node } => self.on_connect(program, node),
             Step::Refused { program, hint } => self.tell(program, Input::NotConnected { hint }),
             Step::Connected { program, session } => {
@@ -478,7 +510,7 @@ impl World {
 
     /// A paused process does nothing; what comes in waits for it.
     fn held_back(&self, step: &Step) -> Option<u64> {
-        if let Step::Agent { node, .. } = step {
+        if let Step::Agent { node, .. } | Step::Asked { node, .. } = step {
             let until = self.nodes.get(node)?.agents_paused_until;
             return (self.now < until).then_some(until);
         }
@@ -490,6 +522,8 @@ impl World {
             | Step::RowsRead { node, .. }
             | Step::EntriesRead { node, .. }
             | Step::SnapshotSent { node, .. }
+            | Step::Pulse { node, .. }
+            | Step::AgentsGone { node, .. }
             | Step::Connect { node, .. }
             | Step::CallArrives { node, .. }
             | Step::SessionEnds { node, .. } => *node,
@@ -565,6 +599,7 @@ pub fn new_node(id: u64, plan: &Plan, rng: &mut Rng) -> Node {
         incarnation: 0,
         process: None,
         agents: Vec::new(),
+        agents_paused_from: 0,
         agents_paused_until: 0,
         machine_up: true,
         down_since: 0,
