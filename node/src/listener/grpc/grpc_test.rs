@@ -20,7 +20,7 @@ use trimaran_proto::queue::v1::completion::Data;
 use trimaran_proto::queue::v1::queue_client::QueueClient;
 use trimaran_proto::queue::v1::{self as wire, SessionRequest, SessionResponse};
 
-use super::testing::{FakeNode, fake_node, follower, held_put, serving};
+use super::testing::{FakeNode, fake_node, follower, held_put, serving, serving_for};
 use crate::listener::{Accepted, Client, Limits};
 use crate::types::{Reason, RoleView, Share, Token};
 
@@ -402,6 +402,17 @@ async fn the_health_service_follows_the_role() {
     }
     let unknown = client.check(HealthCheckRequest { service: "other.queue.manager".into() }).await;
     assert_eq!(unknown.unwrap_err().code(), Code::NotFound);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_health_service_knows_that_a_lease_is_over() {
+    let node = fake_node(Limits::default(), serving_for(Duration::from_secs(1)));
+    let mut client = HealthClient::new(connect(&node));
+    let mut said = client.watch(HealthCheckRequest { service: "QM".into() }).await.unwrap().into_inner();
+    let began = Instant::now();
+    assert_eq!(said.message().await.unwrap().unwrap().status, 1);
+    assert_eq!(said.message().await.unwrap().unwrap().status, 2);
+    assert!(began.elapsed() < Duration::from_millis(1100), "{:?}", began.elapsed());
 }
 
 #[tokio::test]

@@ -29,6 +29,7 @@ use std::time::Duration;
 
 use futures::{Stream, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
 use tonic::Status;
 use tonic::transport::Server;
 use tonic::transport::server::Router;
@@ -48,6 +49,7 @@ use self::service::QueueService;
 use self::unary::Messaging;
 use super::gate::Gate;
 use super::{Accepted, Listener};
+use crate::types::RoleView;
 
 pub use frame::{FRAME_BYTES_MAX, Frame, read_frame};
 
@@ -147,8 +149,14 @@ async fn report_health(listener: &Listener, reporter: &HealthReporter) {
         let mut roles: Vec<(&str, _)> =
             inboxes.iter().map(|inbox| (inbox.name().as_str(), inbox.published().role.clone())).collect();
         // All of them are looked at, or the ones that were not would count as changed at once.
-        let served: Vec<(&str, bool)> =
-            roles.iter_mut().map(|(name, role)| (*name, role.borrow_and_update().is_serving())).collect();
+        let at = (listener.node.clock)();
+        let of = |(name, role): &mut (_, watch::Receiver<RoleView>)| {
+            (*name, role.borrow_and_update().clone().at(at))
+        };
+        let seen: Vec<(&str, RoleView)> = roles.iter_mut().map(of).collect();
+        // A lease that nobody renews ends without a word.
+        let lease_until = seen.iter().filter_map(|(_, role)| role.lease_until()).min();
+        let served: Vec<(&str, bool)> = seen.iter().map(|(name, role)| (*name, role.is_serving())).collect();
         let any = served.iter().any(|(_, is_serving)| *is_serving);
         let now: BTreeMap<&str, bool> =
             HEALTH_NAMES.map(|name| (name, any)).into_iter().chain(served).collect();
@@ -177,6 +185,12 @@ async fn report_health(listener: &Listener, reporter: &HealthReporter) {
         let changes: Vec<_> = changes.collect();
         tokio::select! {
             _ = there.changed() => {}
+            () = async {
+                match lease_until {
+                    Some(until) => tokio::time::sleep(until.since(at)).await,
+                    None => std::future::pending().await,
+                }
+            } => {}
             () = async {
                 match changes.is_empty() {
                     true => std::future::pending().await,
