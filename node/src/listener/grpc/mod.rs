@@ -58,8 +58,12 @@ type ResponseStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 /// The service names whose health says whether this node serves a queue manager.
 const HEALTH_NAMES: [&str; 2] = ["", trimaran_proto::queue::v1::queue_server::SERVICE_NAME];
 
-/// Serves until `shutdown`, then refuses what is new and ends when all streams have ended, or after the grace that
-/// the limits allow. `incoming` gives connections after TLS, with TCP_NODELAY set.
+/// For what was written last: who is there takes it, and then the connection is closed.
+const FAREWELL: Duration = Duration::from_millis(100);
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// Serves until `shutdown`, then refuses what is new and ends when all connections have, or soon after nothing is under way over any of
+/// them, or after the grace that the limits allow. `incoming` gives connections after TLS, with TCP_NODELAY set.
 pub async fn serve<IO>(
     listener: Listener,
     incoming: impl Stream<Item = io::Result<Accepted<IO>>>,
@@ -71,7 +75,6 @@ where
     let gate = Gate::new(&listener);
     let reporter = HealthReporter::new();
     let router = router(&listener, gate.clone(), reporter.clone());
-    let grace = listener.limits.grace;
     let counting = listener.clone();
     let incoming = incoming.filter_map(move |accepted| {
         let (listener, gate) = (counting.clone(), gate.clone());
@@ -94,8 +97,19 @@ where
     tokio::select! {
         served = served => served,
         () = report_health(&listener, &reporter) => Ok(()),
-        () = async { let _ = stop.await; tokio::time::sleep(grace).await } => Ok(()),
+        () = async { let _ = stop.await; farewell(&listener).await } => Ok(()),
     }
+}
+
+/// A client that has said nothing, does not answer, or watches health for ever keeps its connection open, and nothing is lost with it.
+async fn farewell(listener: &Listener) {
+    let nothing_is_left = async {
+        while listener.is_busy() {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        tokio::time::sleep(FAREWELL).await;
+    };
+    let _ = tokio::time::timeout(listener.limits.grace, nothing_is_left).await;
 }
 
 fn router(
