@@ -1344,7 +1344,9 @@ fn a_crash_is_on_record_with_what_was_lost_and_who_was_there() {
     group.pass(Duration::from_secs(2));
     let next = group.leader().expect("one of the others");
     let open = records(&group, next).pop().expect("it is opened when the service begins");
-    assert!(open.account.is_none() && open.seal.is_empty(), "it is looked for a while what becomes of it");
+    assert!(open.seal.is_empty(), "it is looked for a while what becomes of it");
+    let known = open.account.as_ref().expect("how it came to serve is said at once");
+    assert_eq!((open.cause(), known.after_us(Step::Serves)), (Cause::Crash, Some(open.outage_us())));
     group.pass(Duration::from_secs(30));
     let record = last_record(&group);
     assert_eq!((record.before, record.node, record.cause()), (leader, next, Cause::Crash));
@@ -1354,6 +1356,47 @@ fn a_crash_is_on_record_with_what_was_lost_and_who_was_there() {
     assert!(after(Step::Stands) <= after(Step::Elected) && after(Step::Elected) <= after(Step::Serves));
     assert_eq!(record.outage_us(), after(Step::Serves));
     assert!(record.outage_us() < 1_000_000, "{}", record.outage_us());
+}
+
+#[test]
+fn a_leader_that_dies_soon_has_said_for_how_long_nobody_served_before_it() {
+    let mut group = group_speaking([Version::RECORDS; 3]);
+    let first = group.leader().unwrap();
+    let away = group.members.remove(&first).unwrap();
+    group.pass(Duration::from_secs(3));
+    let second = group.leader().expect("one of the others");
+    group.members.remove(&second);
+    group.connect(first, away);
+    group.others(0).iter().for_each(|id| group.tell(*id, Event::PeerGone { node: NodeId(second) }));
+    group.pass(Duration::from_secs(35));
+    let third = last_record(&group);
+    assert_eq!((third.before, third.cause()), (second, Cause::Crash));
+    let records = records(&group, third.node);
+    let soon = &records[records.len() - 2];
+    assert_eq!((soon.node, soon.before, soon.cause()), (second, first, Cause::Hang));
+    assert!(soon.account.as_ref().unwrap().after_us(Step::Serves).is_some());
+    assert!((1_000_000..3_000_000).contains(&soon.outage_us()), "{}", soon.outage_us());
+}
+
+#[test]
+fn a_leader_that_never_served_is_part_of_the_outage() {
+    let mut group = group_speaking([Version::RECORDS; 3]);
+    let first = group.leader().unwrap();
+    let away = group.members.remove(&first).unwrap();
+    // The second is elected, and what it begins its term with comes to nobody.
+    group.lost = |_, message| matches!(message, PeerMessage::Raft(raft) if !raft.entries.is_empty());
+    group.pass(Duration::from_millis(2500));
+    assert_eq!(group.leader(), None, "it has no majority to serve with");
+    let leads = |id: &u64| group.members[id].replica.consensus.is_leader();
+    let second = group.others(0).into_iter().find(leads).expect("it is elected");
+    group.members.remove(&second);
+    group.lost = |_, _| false;
+    group.connect(first, away);
+    group.others(0).iter().for_each(|id| group.tell(*id, Event::PeerGone { node: NodeId(second) }));
+    group.pass(Duration::from_secs(35));
+    let record = last_record(&group);
+    assert_eq!(record.before, first, "the second never served");
+    assert!(record.outage_us() >= 1_500_000, "{}", record.outage_us());
 }
 
 #[test]

@@ -75,6 +75,11 @@ impl Replica {
         let begin = Command::BeginTerm { leader };
         self.standing.own_mut().proposals.add(begin, WallTime(0), Waiting::BeginTerm);
         self.stats.commands_proposed += 1;
+        if leader.is_some() {
+            let account = self.account_for_election();
+            self.standing.own_mut().proposals.add(account, WallTime(0), Waiting::Nobody);
+            self.stats.commands_proposed += 1;
+        }
         self.compare_with_all();
     }
 
@@ -95,7 +100,11 @@ impl Replica {
     fn stop_leading(&mut self) {
         let service = self.service();
         let Some(leading) = self.standing.stop() else { return };
-        self.witness.serve_no_more(self.options.node, service, self.now.instant);
+        let now = self.now.instant;
+        // Without a lease it served nobody.
+        let lease_until = self.published.as_ref().and_then(RoleView::lease_until);
+        let served = leading.serving_since.map(|since| lease_until.unwrap_or(now).clamp(since, now));
+        self.witness.serve_no_more(self.options.node, service, served, now);
         let Leading { handover, proposals, mut waiters, readers, staging, endings, .. } = leading;
         let Leading { membership_change, raising, reservations, .. } = leading;
         if let Some((session, token)) = handover.and_then(|handover| handover.answer) {
