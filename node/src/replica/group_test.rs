@@ -54,6 +54,8 @@ struct Group {
     clocks: BTreeMap<u64, i64>,
     /// A message between two members that does not arrive.
     lost: fn(u64, &PeerMessage) -> bool,
+    /// Two that do not hear each other.
+    apart: Option<[u64; 2]>,
     /// The member whose disk hangs.
     hung: Option<u64>,
 }
@@ -191,6 +193,7 @@ impl Group {
             now: Now::default(),
             clocks: BTreeMap::new(),
             lost: |_, _| false,
+            apart: None,
             hung: None,
         }
     }
@@ -274,7 +277,9 @@ impl Group {
                 }
             }
             for (from, to, message) in sent {
-                if !(self.lost)(from, &message)
+                let are_apart = self.apart.is_some_and(|two| two == [from, to] || two == [to, from]);
+                if !are_apart
+                    && !(self.lost)(from, &message)
                     && let Some(member) = self.members.get_mut(&to)
                 {
                     member.events.push(Event::Peer { from: NodeId(from), message });
@@ -1443,6 +1448,61 @@ fn a_move_says_who_asked_for_it_and_one_that_comes_to_nothing_is_forgotten() {
     group.others(0).iter().for_each(|id| group.tell(*id, Event::PeerGone { node: NodeId(leader) }));
     group.pass(Duration::from_secs(35));
     assert_eq!(last_record(&group).cause(), Cause::Crash);
+}
+
+/// Three nodes whose leader is told to stop while the others do not hear each other.
+fn group_apart() -> (Group, u64, [u64; 2]) {
+    let mut group = Group::new(3);
+    let leader = group.leader().unwrap();
+    let others: [u64; 2] = group.others(leader).try_into().unwrap();
+    group.apart = Some(others);
+    group.tell(leader, Event::Drain);
+    (group, leader, others)
+}
+
+#[test]
+fn a_leader_that_stops_serves_on_until_another_node_can_serve_without_it() {
+    let (mut group, leader, [one, other]) = group_apart();
+    group.pass(Duration::from_secs(2));
+    assert_eq!(group.leader(), Some(leader), "neither of the others would serve for long");
+    // Their line is there again.
+    group.apart = None;
+    for (id, peer) in [(one, other), (other, one)] {
+        group.tell(id, Event::PeerLost { node: NodeId(peer) });
+        group.tell(id, Event::PeerConnected { node: NodeId(peer) });
+    }
+    group.pass(Duration::from_millis(300));
+    let next = group.leader().expect("it is handed over at once");
+    assert_ne!(next, leader);
+    group.members.remove(&leader);
+    [one, other].iter().for_each(|id| group.tell(*id, Event::PeerGone { node: NodeId(leader) }));
+    for _ in 0..30 {
+        group.pass(Duration::from_millis(100));
+        assert_eq!(group.leader(), Some(next), "it needs the other one only");
+    }
+}
+
+#[test]
+fn a_leader_that_stops_waits_three_seconds_for_others_that_do_not_hear_each_other() {
+    let (mut group, leader, _) = group_apart();
+    group.pass(Duration::from_millis(2900));
+    assert_eq!(group.leader(), Some(leader));
+    group.pass(Duration::from_millis(500));
+    assert_ne!(group.leader(), Some(leader), "it has to stop");
+}
+
+#[test]
+fn a_leader_that_stops_does_not_wait_where_nobody_could_serve_without_it() {
+    // The others stop as well, or one of them is down.
+    let (mut group, leader, others) = group_apart();
+    others.iter().for_each(|id| group.tell(*id, Event::Drain));
+    group.pass(Duration::from_millis(300));
+    assert!(!group.members[&leader].role.leads());
+    let (mut group, leader, [down, _]) = group_apart();
+    group.members.remove(&down);
+    group.tell(leader, Event::PeerGone { node: NodeId(down) });
+    group.pass(Duration::from_millis(300));
+    assert!(!group.members[&leader].role.leads());
 }
 
 #[test]
