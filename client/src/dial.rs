@@ -1,8 +1,8 @@
 //! Dialling: a node as this client knows it, the HTTP/2 connection to it, and the few questions that need no session.
 
-use std::{error::Error as _, fmt::Debug, io, sync::Mutex, time::Duration};
+use std::{collections::VecDeque, error::Error as _, fmt::Debug, io, sync::Mutex, time::Duration};
 
-use futures::{StreamExt, stream::FuturesUnordered};
+use futures::future::select_all;
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -27,7 +27,8 @@ use crate::{
 
 /// A dial that took so long is repeated beside it.
 const DIAL_AGAIN: Duration = Duration::from_millis(200);
-const DIALS_MAX: usize = 10;
+/// Sockets of one dial at a time.
+const DIALS_MAX: usize = 3;
 const WINDOW_BYTES: u32 = 16 * 1024 * 1024;
 pub(crate) const RESPONSE_BYTES_MAX: usize = 256 * 1024 * 1024;
 
@@ -95,15 +96,18 @@ async fn open_channel(address: &str, tls: Option<&Tls>) -> Result<Channel> {
 }
 
 /// Dials again beside a dial that hangs, and takes what comes first: where nobody has a floating address for a moment, the
-/// kernel would repeat the first packet after a second and the next after three.
+/// kernel would repeat the first packet after a second and the next after three. The first dial has all the time there is, for
+/// lines that are slower than that; of the others the newest go on. What does not come first is closed.
 async fn dial(host: &str, port: u16) -> io::Result<TcpStream> {
-    let mut dials = FuturesUnordered::new();
+    let mut dials = VecDeque::new();
     loop {
-        dials.push(TcpStream::connect((host, port)));
-        let is_last = dials.len() == DIALS_MAX;
+        if dials.len() == DIALS_MAX {
+            dials.remove(1);
+        }
+        dials.push_back(Box::pin(TcpStream::connect((host, port))));
         tokio::select! {
-            Some(dialled) = dials.next() => return dialled,
-            () = tokio::time::sleep(DIAL_AGAIN), if !is_last => {}
+            (dialled, ..) = select_all(dials.iter_mut()) => return dialled,
+            () = tokio::time::sleep(DIAL_AGAIN) => {}
         }
     }
 }

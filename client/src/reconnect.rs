@@ -4,8 +4,9 @@
 //! All known nodes are asked side by side, each in its own rhythm: the first time at once (a little staggered), then
 //! after 10 to 100 ms for as long as a takeover can last, and then every 200 ms. Whoever answers `Connect` with yes is the
 //! one. A node that does not serve names the one that does, which is then asked at once. Connections to nodes that said no
-//! are kept, so a round while nobody serves costs a stream per node, not a handshake. An address that floats is asked as
-//! every other, and over a new connection where the one to it is silent: it may lead to another node by now.
+//! are kept for as long as the search lasts, so a round while nobody serves costs a stream per node, not a handshake; then they
+//! are closed. An address that floats is asked as every other, and over a new connection where the one to it is silent: it may lead to
+//! another node by now, or to nobody, while its node answers elsewhere.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -52,18 +53,20 @@ const TEND_EVERY: Duration = Duration::from_millis(100);
 /// A node that serves, with a session that has been greeted and waits to be attached.
 pub(crate) struct Greeted {
     pub link: Link,
-    pub gate: Arc<Gate>,
+    pub gate: Gate,
     pub responses: tonic::Streaming<wire::SessionResponse>,
 }
 
 pub(crate) struct Failure {
     pub error: Error,
     pub serving: Option<String>,
+    /// There was no connection over which anybody could have been asked.
+    pub is_unreached: bool,
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
-        Failure { error, serving: None }
+        Failure { error, serving: None, is_unreached: false }
     }
 }
 
@@ -74,9 +77,11 @@ pub(crate) async fn greet(
     session: &Arc<Session>,
     patience: Duration,
 ) -> std::result::Result<Greeted, Failure> {
+    let mut is_reached = false;
     let greeting = async {
         let shown = Shown::of(core.options.tls.as_ref());
         let channel = node.channel(core.options.tls.as_ref()).await?;
+        is_reached = true;
         let connect = wire::Connect {
             queue_manager: core.options.queue_manager.clone(),
             application_name: core.options.application_name.clone(),
@@ -114,50 +119,102 @@ pub(crate) async fn greet(
                     Some(wire::completion::Data::Serving(serving)) => Some(serving.address),
                     _ => None,
                 };
-                Err(Failure { error, serving: serving.filter(|address| !address.is_empty()) })
+                let serving = serving.filter(|address| !address.is_empty());
+                Err(Failure { error, serving, is_unreached: false })
             }
         }
     };
-    let result = match tokio::time::timeout(patience, greeting).await {
+    let mut result = match tokio::time::timeout(patience, greeting).await {
         Ok(result) => result,
         Err(_) => {
             let text = format!("{}: no answer within {patience:?}", node.address);
             Err(Error::refused(reason::CONNECTION_BROKEN, text).into())
         }
     };
-    if matches!(&result, Err(failure) if failure.error.reason() == Some(reason::CONNECTION_BROKEN)) {
-        node.forget_channel();
+    if let Err(failure) = &mut result {
+        failure.is_unreached = !is_reached;
+        if failure.error.reason() == Some(reason::CONNECTION_BROKEN) {
+            node.forget_channel();
+        }
     }
     result
 }
 
-/// Asks all nodes until one serves, other than the one that is `silent`. Every failed try is reported, with the address.
+/// What a search knows of the node that is silent, if one is.
+struct Silent {
+    link: Option<Link>,
+    /// The node itself, where it answers at another address.
+    elsewhere: Option<Greeted>,
+    /// Its own address was dialled in vain when it was asked last.
+    is_unreached: bool,
+}
+
+impl Silent {
+    fn is_at(&self, address: &str) -> bool {
+        self.link.as_ref().is_some_and(|link| link.address == address)
+    }
+
+    fn is(&self, greeted: &Greeted) -> bool {
+        self.link.as_ref().is_some_and(|link| link.node == greeted.link.node)
+    }
+
+    /// The node where it answers, once its own address cannot be reached. One that is only slow is left alone: what is on its
+    /// way there would have to begin anew.
+    fn take_elsewhere(&mut self) -> Option<Greeted> {
+        if self.is_unreached { self.elsewhere.take() } else { None }
+    }
+
+    /// Nobody uses the connection to its address any more.
+    fn forget_channel(&self, core: &Core) {
+        core.nodes()
+            .iter()
+            .filter(|known| self.is_at(&known.address))
+            .for_each(|known| known.forget_channel());
+    }
+}
+
+/// Asks all nodes until one serves, other than the one that is `silent`, or that one at another address when its own is gone.
+/// Every failed try is reported, with the address.
 async fn seek(
     core: Arc<Core>,
     silent: Option<Link>,
     mut on_failure: impl FnMut(&str, &Error) + Send,
 ) -> Greeted {
-    let is_silent = |address: &str| silent.as_ref().is_some_and(|link| link.address == address);
+    let mut silent = Silent { link: silent, elsewhere: None, is_unreached: false };
     let mut attempts = FuturesUnordered::new();
     for (rank, mut node) in core.nodes().into_iter().enumerate() {
         let mut patience = GREETING_PATIENCE;
-        if is_silent(&node.address) {
+        if silent.is_at(&node.address) {
             // Over a connection of its own.
             (node, patience) = (Arc::new(Node::new(node.address.clone())), SILENT_PATIENCE);
         }
         attempts.push(attempt(core.clone(), node, STAGGER * rank as u32, 0, patience));
     }
     loop {
+        if let Some(greeted) = silent.take_elsewhere() {
+            silent.forget_channel(&core);
+            return greeted;
+        }
         let Some((node, failures, patience, result)) = attempts.next().await else {
             return std::future::pending().await;
         };
+        let is_own = silent.is_at(&node.address);
+        silent.is_unreached = if is_own {
+            matches!(&result, Err(failure) if failure.is_unreached)
+        } else {
+            silent.is_unreached
+        };
         let failure = match result {
-            Ok(greeted) if silent.as_ref().is_none_or(|link| link.node != greeted.link.node) => {
-                if is_silent(&node.address) {
-                    let stale = core.nodes().into_iter().filter(|known| known.address == node.address);
-                    stale.for_each(|known| known.forget_channel());
+            Ok(greeted) if !silent.is(&greeted) => {
+                if is_own {
+                    silent.forget_channel(&core);
                 }
                 return greeted;
+            }
+            // Kept until it is known what became of its own address.
+            Ok(greeted) if !is_own => {
+                silent.elsewhere.get_or_insert(greeted);
+                continue;
             }
             // It is only slow.
             Ok(greeted) => {
@@ -169,7 +226,7 @@ async fn seek(
             Err(failure) => failure,
         };
         on_failure(&node.address, &failure.error);
-        if let Some(address) = failure.serving.filter(|address| !is_silent(address)) {
+        if let Some(address) = failure.serving.filter(|address| !silent.is_at(address)) {
             match core.add_node(&address) {
                 Some(new) => {
                     attempts.push(attempt(core.clone(), new, Duration::ZERO, 0, GREETING_PATIENCE));
@@ -294,6 +351,8 @@ pub(crate) async fn supervise(
             }
         };
         let link = greeted.link;
+        let others = core.nodes().into_iter().filter(|node| node.address != link.address);
+        others.for_each(|node| node.forget_channel());
         if core.session.attach(&greeted.gate, greeted.responses).is_err() {
             return core.end(Error::Closed);
         }

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fake::{Cluster, Node};
+use fake::{Cluster, Node, Way, sockets_to};
 use futures::{StreamExt, TryStreamExt};
 use trimaran_client::{
     Connection, ConnectionState, Error, FOREVER, GetOptions, Message, UnitOutcome, reason,
@@ -295,6 +295,73 @@ async fn a_waiting_get_leaves_a_node_that_hangs_too() {
     cluster.move_service_to(&nodes[1]);
     let error = tokio::time::timeout(Duration::from_secs(5), getter).await.unwrap().unwrap().unwrap_err();
     assert!(error.is_interrupted(), "{error}");
+}
+
+/// A client of a node that has two addresses, and is connected at the first of them.
+async fn connect_by(way: &Way, node: &Node) -> Connection {
+    let addresses = [way.address.as_str(), node.address.as_str()];
+    let connection = Connection::builder(addresses).connect().await.unwrap();
+    connection.queue("HA.QUEUE").put("first").await.unwrap();
+    assert_eq!(address_of(&connection), Some(way.address.clone()));
+    connection
+}
+
+fn address_of(connection: &Connection) -> Option<String> {
+    match &*connection.state().borrow() {
+        ConnectionState::Connected { address, .. } => Some(address.clone()),
+        _ => None,
+    }
+}
+
+#[tokio::test]
+async fn a_node_whose_address_is_gone_is_taken_at_another_one() {
+    let (cluster, nodes) = Cluster::new(1);
+    let mut way = Way::to(&nodes[0]);
+    let connection = connect_by(&way, &nodes[0]).await;
+    let _stalled = way.vanish().await;
+    let began = Instant::now();
+    let queue = connection.queue("HA.QUEUE");
+    let mut put = pin!(queue.put("second"));
+    while let Err(_later) = tokio::time::timeout(Duration::from_millis(10), &mut put).await {
+        let dials = way.sockets();
+        assert!(dials <= 1 + 3, "{dials} sockets lead to an address that is gone");
+        assert!(began.elapsed() < Duration::from_secs(3), "the node answers at its other address");
+    }
+    assert_eq!(address_of(&connection), Some(nodes[0].address.clone()));
+    assert_eq!(cluster.bodies("HA.QUEUE"), ["first", "second"]);
+    until("what leads nowhere is closed", || way.sockets() == 0).await;
+}
+
+#[tokio::test]
+async fn a_node_that_is_only_slow_is_kept_and_what_asked_it_meanwhile_is_closed() {
+    let (cluster, nodes) = Cluster::new(1);
+    let way = Way::to(&nodes[0]);
+    let connection = connect_by(&way, &nodes[0]).await;
+    let stalled = way.stall();
+    let queue = connection.queue("HA.QUEUE");
+    let mut put = pin!(queue.put("second"));
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(3) {
+        let later = tokio::time::timeout(Duration::from_millis(10), &mut put).await;
+        assert!(later.is_err(), "what is on its way is not begun anew");
+        assert!(way.sockets() <= 1 + 3, "{} sockets lead to a slow node", way.sockets());
+    }
+    stalled.send_replace(false);
+    put.await.unwrap();
+    assert_eq!(address_of(&connection), Some(way.address.clone()));
+    assert_eq!(cluster.bodies("HA.QUEUE"), ["first", "second"]);
+    until("one connection is left", || way.sockets() == 1).await;
+}
+
+#[tokio::test]
+async fn connections_to_nodes_that_do_not_serve_are_closed_when_one_that_does_is_found() {
+    let (cluster, nodes) = Cluster::new(3);
+    cluster.move_service_to(&nodes[2]);
+    let connection = connect(&nodes).await;
+    connection.queue("HA.QUEUE").put("Hello").await.unwrap();
+    let sockets = |node: &Node| sockets_to(node.address.parse().unwrap());
+    until("the others are left alone", || sockets(&nodes[0]) + sockets(&nodes[1]) == 0).await;
+    assert_eq!(sockets(&nodes[2]), 1);
 }
 
 #[tokio::test]

@@ -60,7 +60,7 @@ impl fmt::Display for Broken {
     }
 }
 
-/// Looks at records in the order of their numbers. The newest one may be open: its account is to come.
+/// Looks at records in the order of their numbers. The newest one may be open: more of it is to come.
 ///
 /// # Errors
 /// The first place where they are not a chain. What is in front of the first record is not looked at.
@@ -153,7 +153,7 @@ impl Failover {
         self.planned.as_ref().map_or(Why::None, |planned| planned.why())
     }
 
-    /// [`Cause::None`] where the node that served did not live to say it.
+    /// [`Cause::None`] where nobody said it: records began while the node served.
     pub fn cause(&self) -> Cause {
         match (&self.planned, &self.account) {
             (Some(_), _) => Cause::Planned,
@@ -208,7 +208,8 @@ impl Failover {
                 let before = self.planned.as_ref().map_or(self.at_ms, |planned| planned.at_ms);
                 (account.served_ms - before).max(0) as u64 * 1000
             }
-            _ => account.after_us(Step::Serves).unwrap_or(0),
+            // One that did not live to say when it served was about to.
+            _ => account.after_us(Step::Serves).or(account.after_us(Step::Elected)).unwrap_or(0),
         }
     }
 }

@@ -453,7 +453,9 @@ async fn newest_account(cluster: &Cluster) -> Option<FailoverAccount> {
             let asked =
                 trimaran_client::failovers(&address, None, QUEUE_MANAGER, Duration::from_secs(2)).await;
             let newest = asked.ok().and_then(|kept| kept.records.into_iter().last());
-            if let Some(Failover { account: Some(account), .. }) = newest {
+            if let Some(Failover { account: Some(account), seal, .. }) = newest
+                && !seal.is_empty()
+            {
                 return Some(account);
             }
         }

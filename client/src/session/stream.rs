@@ -170,26 +170,38 @@ async fn read(
     }
 }
 
-/// Holds a new stream back after its greeting until it is known whether the session wants it.
+/// Holds a new stream back after its greeting until it is known whether the session wants it. When it is dropped before, the
+/// stream ends, and with it a connection that nobody else uses.
 #[derive(Default)]
 pub(crate) struct Gate {
-    state: Mutex<GateState>,
+    state: Arc<Mutex<GateState>>,
 }
 
 #[derive(Default)]
 struct GateState {
     generation: Option<u64>,
+    is_dropped: bool,
     waker: Option<Waker>,
 }
 
 impl Gate {
     fn open(&self, generation: u64) {
+        self.change(|state| state.generation = Some(generation));
+    }
+
+    fn change(&self, change: impl FnOnce(&mut GateState)) {
         let waker = {
             let mut state = self.state.lock().expect("no panic while the gate is locked");
-            state.generation = Some(generation);
+            change(&mut state);
             state.waker.take()
         };
         wake(waker);
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.change(|state| state.is_dropped = true);
     }
 }
 
@@ -197,14 +209,15 @@ impl Gate {
 pub(crate) struct Outgoing {
     greeting: Option<wire::SessionRequest>,
     session: Arc<Session>,
-    gate: Arc<Gate>,
+    gate: Arc<Mutex<GateState>>,
     generation: Option<u64>,
 }
 
 impl Outgoing {
-    pub(crate) fn new(greeting: wire::SessionRequest, session: Arc<Session>) -> (Outgoing, Arc<Gate>) {
-        let gate = Arc::new(Gate::default());
-        let outgoing = Outgoing { greeting: Some(greeting), session, gate: gate.clone(), generation: None };
+    pub(crate) fn new(greeting: wire::SessionRequest, session: Arc<Session>) -> (Outgoing, Gate) {
+        let gate = Gate::default();
+        let state = gate.state.clone();
+        let outgoing = Outgoing { greeting: Some(greeting), session, gate: state, generation: None };
         (outgoing, gate)
     }
 }
@@ -219,8 +232,11 @@ impl Stream for Outgoing {
         let generation = match self.generation {
             Some(generation) => generation,
             None => {
-                let mut gate = self.gate.state.lock().expect("no panic while the gate is locked");
+                let mut gate = self.gate.lock().expect("no panic while the gate is locked");
                 let Some(generation) = gate.generation else {
+                    if gate.is_dropped {
+                        return Poll::Ready(None);
+                    }
                     gate.waker = Some(cx.waker().clone());
                     return Poll::Pending;
                 };

@@ -16,7 +16,15 @@ use std::{
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
-use tokio::{runtime::Runtime, sync::mpsc};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{
+        TcpListener, TcpSocket, TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    runtime::Runtime,
+    sync::{mpsc, watch},
+};
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream, UnboundedReceiverStream};
 use tonic::{Request, Response, Status, Streaming};
 use trimaran_proto::{
@@ -536,4 +544,87 @@ fn got(token: u64, mut message: Message, completions: &mut Vec<wire::Completion>
     }
     let got = wire::Got { message: Some(message), body_parts, body_length };
     completions.push(done(token, Some(Data::Got(got))));
+}
+
+/// An address that leads to a node, until it is gone.
+pub struct Way {
+    pub address: String,
+    socket: SocketAddr,
+    /// Of the connections that go on.
+    stalls: Arc<Mutex<watch::Sender<bool>>>,
+    accepting: tokio::task::JoinHandle<()>,
+    listener: Arc<TcpListener>,
+    /// They have taken all places of the listener.
+    strangers: Vec<TcpStream>,
+}
+
+impl Way {
+    pub fn to(node: &Node) -> Way {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = Arc::new(socket.listen(1).unwrap());
+        let socket = listener.local_addr().unwrap();
+        let stalls = Arc::new(Mutex::new(watch::Sender::new(false)));
+        let accepting = {
+            let (listener, stalls, to) = (listener.clone(), stalls.clone(), node.address.clone());
+            tokio::spawn(async move {
+                loop {
+                    let (near, _) = listener.accept().await.unwrap();
+                    let stalled = stalls.lock().unwrap().subscribe();
+                    let Ok(far) = TcpStream::connect(&to).await else { continue };
+                    let ((from_near, to_near), (from_far, to_far)) = (near.into_split(), far.into_split());
+                    tokio::spawn(carry(from_near, to_far, stalled.clone()));
+                    tokio::spawn(carry(from_far, to_near, stalled));
+                }
+            })
+        };
+        Way { address: socket.to_string(), socket, stalls, accepting, listener, strangers: Vec::new() }
+    }
+
+    /// Nothing goes on over the connections of before, and new ones are good. Ends when true is sent no more.
+    pub fn stall(&self) -> watch::Sender<bool> {
+        let stalled = std::mem::replace(&mut *self.stalls.lock().unwrap(), watch::Sender::new(false));
+        stalled.send_replace(true);
+        stalled
+    }
+
+    /// Nor does anybody answer who dials.
+    pub async fn vanish(&mut self) -> watch::Sender<bool> {
+        let stalled = self.stall();
+        self.accepting.abort();
+        loop {
+            let dial = TcpStream::connect(self.socket);
+            match tokio::time::timeout(Duration::from_millis(100), dial).await {
+                Ok(stranger) => self.strangers.push(stranger.unwrap()),
+                Err(_) => return stalled,
+            }
+        }
+    }
+
+    /// Sockets of the client that lead here, or might.
+    pub fn sockets(&self) -> usize {
+        sockets_to(self.socket) - self.strangers.len()
+    }
+}
+
+async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut stalled: watch::Receiver<bool>) {
+    let mut bytes = vec![0; 1 << 16];
+    loop {
+        let read = from.read(&mut bytes).await.unwrap_or(0);
+        let _ = stalled.wait_for(|stalled| !stalled).await;
+        if read == 0 || to.write_all(&bytes[..read]).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Sockets of this process that are connected there, or dial.
+pub fn sockets_to(address: SocketAddr) -> usize {
+    let SocketAddr::V4(address) = address else { panic!("the tests use IPv4") };
+    let there = format!("{:08X}:{:04X}", u32::from_le_bytes(address.ip().octets()), address.port());
+    let table = std::fs::read_to_string("/proc/self/net/tcp").unwrap();
+    let rows = table.lines().map(|row| row.split_whitespace().collect::<Vec<_>>());
+    // The place of a socket that was closed has no inode.
+    rows.filter(|row| row.get(2) == Some(&there.as_str()) && row.get(9).is_some_and(|inode| *inode != "0"))
+        .count()
 }

@@ -26,7 +26,7 @@ pub struct Limits {
     pub hello_patience: Duration,
     /// HTTP/2 streams of one connection.
     pub streams_max: u32,
-    /// How long open streams may go on once the node stops.
+    /// How long sessions, calls and answers may go on once the node stops.
     pub grace: Duration,
 }
 

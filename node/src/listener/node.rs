@@ -14,7 +14,8 @@ use super::limits::Limits;
 use super::ports::PortView;
 use crate::replica::{Inbox, Inboxes};
 use crate::types::{
-    Account, FloatingAddress, NodeId, NodeInfo, ObjectName, QueueManagerId, RoleView, WhyNotServing,
+    self, Account, FloatingAddress, NodeId, NodeInfo, ObjectName, QueueManagerId, RoleView, Share,
+    WhyNotServing,
 };
 
 /// A node: its queue managers, its name, and what an operator should be reminded of.
@@ -24,6 +25,8 @@ pub struct NodeHandle {
     pub node: NodeId,
     pub name: String,
     pub version: &'static str,
+    /// The time of the roles that queue managers publish, now.
+    pub clock: fn() -> types::Instant,
     /// Those that there are now, and the nodes' own, which no program sees.
     pub inboxes: Inboxes,
     /// Every node of the configuration, this one too.
@@ -51,6 +54,11 @@ impl NodeHandle {
             return all.pop().filter(|_| all.is_empty());
         }
         all.into_iter().find(|inbox| inbox.name().as_str() == name)
+    }
+
+    /// The queue manager's role as it is now: nobody serves without a lease, however long the queue manager has had no turn.
+    pub fn role(&self, inbox: &Inbox) -> RoleView {
+        inbox.role().at((self.clock)())
     }
 
     /// Whether a queue manager that is not here is nowhere. A node that was started does not know before it has heard who leads the
@@ -120,6 +128,13 @@ impl Listener {
 
     pub fn uptime(&self) -> Duration {
         self.started.elapsed()
+    }
+
+    /// Whether a session or a call is under way, or an answer of one that its client has not taken.
+    pub fn is_busy(&self) -> bool {
+        let free = self.sessions.available_permits();
+        debug_assert!(free <= self.limits.sessions_max, "no more places are free than there are");
+        free < self.limits.sessions_max || self.account.used(Share::Answers) > 0
     }
 
     pub fn is_stopping(&self) -> bool {

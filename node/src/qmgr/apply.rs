@@ -167,8 +167,8 @@ impl QueueManager {
                 self.failovers.announce(said, self.at);
                 Ok(Verdict::Done)
             }
-            Command::Account { term, account } => {
-                self.failovers.account(term, account);
+            Command::Account { term, account, is_last } => {
+                self.failovers.account(term, account, is_last);
                 Ok(Verdict::Done)
             }
             Command::Maintain { node, begins: true, by: _ } => {

@@ -84,6 +84,8 @@ pub enum Command {
     Account {
         term: Term,
         account: FailoverAccount,
+        /// It will know no more.
+        is_last: bool,
     },
     /// The queue manager has this version from here on.
     Raise {
@@ -683,8 +685,8 @@ fn put_command(command: Command, into: &mut BytesMut, begin: impl FnOnce(usize, 
             Kind::BeginTerm(wire::BeginTerm { node, term })
         }
         Command::HandOver(said) => Kind::HandingOver(said),
-        Command::Account { term, account } => {
-            Kind::Account(wire::Account { term: term.0, account: Some(account) })
+        Command::Account { term, account, is_last } => {
+            Kind::Account(wire::Account { term: term.0, account: Some(account), open: !is_last })
         }
         Command::Raise { to, leader: (node, term), by } => {
             let by = Some(codec::by_to_wire(by));
@@ -762,6 +764,7 @@ fn from_wire(command: wire::Command, speaks: Speaks) -> Result<Command, DecodeEr
         Kind::Account(said) => Command::Account {
             term: Term(said.term),
             account: said.account.ok_or(DecodeError::Field("account"))?,
+            is_last: !said.open,
         },
         Kind::Raise(raise) => {
             let to = Version(raise.version);

@@ -1,8 +1,8 @@
 //! Who serves, and what is kept of how that came: records that every node has alike, each sealed to the one before.
 //!
-//! A leader that begins to serve opens a record, and has its account put into the log a little later
-//! (`replica/failovers.rs`); then the record is sealed. One whose leader did not live to give the account is sealed
-//! without it when the next one begins. What a person says of a record later is kept beside it: a seal is for good.
+//! A leader that begins to serve opens a record. What it knows already is in the same entry, and it says more while it serves
+//! (`replica/failovers.rs`); with its last word the record is sealed. One whose leader did not live to say that is sealed as it is
+//! when the next one begins, so that no outage is without an account. What a person says of a record later is kept beside it: a seal is for good.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -56,9 +56,6 @@ impl Failovers {
         if !self.records.back().is_none_or(follows) {
             return Err(format!("record {number} does not follow the one before"));
         }
-        if record.seal.is_empty() && record.account.is_some() {
-            return Err(format!("record {number} has its account and no seal"));
-        }
         if self.records.len() == KEPT {
             return Err(format!("more than {KEPT} records are kept"));
         }
@@ -99,7 +96,7 @@ impl Failovers {
         self.records.iter().skip(skipped)
     }
 
-    /// The record of the leader that began to serve last, while its account is to come.
+    /// The record of the leader that began to serve last, while more of its account is to come.
     pub fn open(&self) -> Option<&Failover> {
         debug_assert!(
             self.records.iter().rev().skip(1).take(2).all(|record| !record.seal.is_empty()),
@@ -141,17 +138,16 @@ impl Failovers {
         debug_assert!(self.records.len() <= KEPT, "what is kept of records is bounded");
     }
 
-    /// The leader of this term says how it came to serve. Whether that was still to come.
-    pub fn account(&mut self, term: Term, account: FailoverAccount) -> bool {
-        match self.records.back_mut().filter(|last| last.seal.is_empty() && last.term == term.0) {
-            Some(open) => {
-                debug_assert!(open.account.is_none(), "an account is given once");
-                open.account = Some(account);
-                self.seal();
-                true
-            }
-            None => false,
+    /// The leader of this term says how it came to serve, and whether that is all it will ever know of it. Whether more was still to
+    /// come.
+    pub fn account(&mut self, term: Term, account: FailoverAccount, is_last: bool) -> bool {
+        let open = self.records.back_mut().filter(|last| last.seal.is_empty() && last.term == term.0);
+        let Some(open) = open else { return false };
+        open.account = Some(account);
+        if is_last {
+            self.seal();
         }
+        true
     }
 
     /// Who serves hands over, or will not after all ([`Why::None`]).
@@ -252,18 +248,21 @@ mod tests {
         let mut failovers = Failovers::default();
         failovers.begin(NodeId(1), Term(2), WallTime(1_000));
         assert!(failovers.open().is_some(), "its account is to come");
-        assert!(failovers.account(Term(2), FailoverAccount::default()));
-        assert!(!failovers.account(Term(2), FailoverAccount::default()), "it is given once");
+        assert!(failovers.account(Term(2), crash(), false));
+        assert!(failovers.open().is_some(), "it said that it will know more");
+        assert!(failovers.account(Term(2), FailoverAccount::default(), true));
+        assert!(!failovers.account(Term(2), FailoverAccount::default(), true), "its last word is the last");
         failovers.begin(NodeId(2), Term(4), WallTime(2_000));
-        assert!(!failovers.account(Term(2), crash()), "of an earlier service");
-        // It does not live to give its account.
+        assert!(!failovers.account(Term(2), crash(), true), "of an earlier service");
+        assert!(failovers.account(Term(4), crash(), false));
+        // It does not live to say more.
         failovers.begin(NodeId(1), Term(5), WallTime(3_000));
-        assert!(failovers.account(Term(5), crash()));
+        assert!(failovers.account(Term(5), crash(), true));
         let records = all(&failovers);
         assert_eq!(verify(&records), Ok(()));
         let seen: Vec<_> =
             records.iter().map(|record| (record.number, record.before, record.cause())).collect();
-        assert_eq!(seen, [(1, 0, Cause::None), (2, 1, Cause::None), (3, 2, Cause::Crash)]);
+        assert_eq!(seen, [(1, 0, Cause::None), (2, 1, Cause::Crash), (3, 2, Cause::Crash)]);
         assert_eq!(failovers.takeovers(), 2);
     }
 
@@ -284,7 +283,7 @@ mod tests {
         let begin = |term| Command::BeginTerm { leader: Some((NodeId(2), Term(term))) };
         assert_eq!(manager.apply(begin(3)).verdict, Ok(Verdict::Done));
         assert!(manager.open_failover(Term(3)).is_none());
-        let account = Command::Account { term: Term(3), account: crash() };
+        let account = Command::Account { term: Term(3), account: crash(), is_last: true };
         assert_eq!(manager.apply(account).verdict, Err(Reason::FunctionNotSupported));
         let raise = Command::Raise {
             to: Version::RECORDS,
@@ -309,9 +308,7 @@ mod tests {
         assert_eq!(failovers.restore_record(record(7, 4)), Ok(()));
         assert!(failovers.restore_record(record(9, 5)).is_err(), "one is missing");
         assert!(failovers.restore_record(record(8, 4)).is_err(), "a term has one record");
-        let open = Failover { seal: Bytes::new(), account: Some(crash()), ..record(8, 5) };
-        assert!(failovers.restore_record(open.clone()).is_err(), "it would be given its account twice");
-        assert_eq!(failovers.restore_record(Failover { account: None, ..open }), Ok(()));
+        assert_eq!(failovers.restore_record(Failover { seal: Bytes::new(), ..record(8, 5) }), Ok(()));
         assert!(failovers.restore_record(record(9, 6)).is_err(), "only the last may be open");
     }
 

@@ -1,8 +1,9 @@
 //! How this node came to serve, for the record of failovers (`qmgr/failovers.rs`).
 //!
 //! While it follows it keeps in mind when it heard the leader last, and what that one said of its clients. Elected, it
-//! notes when what happened, looks for some time whether the one before comes back and as what, and then gives its
-//! account. Nothing here decides anything.
+//! notes when what happened, looks for some time whether the one before comes back and as what, and then gives the last of its
+//! account. What it knows when it is elected, and when it serves, it says at once: it may be gone a moment later, and who comes
+//! next has heard it, and not how long nobody was heard before. Nothing here decides anything.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -42,6 +43,8 @@ pub(super) struct Witness {
     stalled: Option<(Duration, Instant)>,
     leader: Option<NodeId>,
     heard: Instant,
+    /// When one was heard last that served; not all who are elected come to that.
+    served: Option<Instant>,
     /// Since then: its process is gone, its connection broke, this node stood for election.
     is_gone: bool,
     is_lost: bool,
@@ -65,7 +68,17 @@ pub(super) struct Takeover {
     /// The one before was heard again, and asked.
     is_asked: bool,
     returned: Option<Returned>,
-    is_accounted: bool,
+    told: Told,
+}
+
+/// How much of a leader's account is on its way into the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Told {
+    /// That it was elected.
+    Elected,
+    /// That it serves.
+    Serves,
+    All,
 }
 
 /// What the one before was when it was heard again.
@@ -99,17 +112,23 @@ impl Witness {
         (running.as_millis() as u64, stalled.as_millis() as u64)
     }
 
-    pub fn hear(&mut self, leader: NodeId, now: Instant) {
+    /// `serves`: what it began its term with is committed.
+    pub fn hear(&mut self, leader: NodeId, serves: bool, now: Instant) {
         debug_assert!(self.heard <= now, "what is heard now is newer than what was");
+        if serves {
+            self.served = Some(now);
+        }
         if self.leader.replace(leader) != Some(leader) {
             self.service = Service::default();
         }
         (self.heard, self.is_gone, self.is_lost, self.stood) = (now, false, false, None);
     }
 
-    /// This node itself served until now.
-    pub fn serve_no_more(&mut self, node: NodeId, service: Service, now: Instant) {
-        self.hear(node, now);
+    /// This node itself led until now, and served until then, if it did.
+    pub fn serve_no_more(&mut self, node: NodeId, service: Service, served: Option<Instant>, now: Instant) {
+        debug_assert!(served.is_none_or(|served| served <= now), "its service is over");
+        self.hear(node, false, now);
+        self.served = served.or(self.served);
         self.service = service;
         self.told.clear();
     }
@@ -146,7 +165,7 @@ impl Takeover {
             puts_before,
             is_asked: false,
             returned: None,
-            is_accounted: false,
+            told: Told::Elected,
         }
     }
 
@@ -163,7 +182,7 @@ impl Takeover {
 
     /// Whether the node should say what it is: it served before, and was not heard since.
     fn asks(&self, node: NodeId) -> bool {
-        self.seen.leader == Some(node) && self.returned.is_none() && !self.is_asked && !self.is_accounted
+        self.seen.leader == Some(node) && self.returned.is_none() && !self.is_asked && self.told < Told::All
     }
 
     fn on_greeting(&mut self, from: NodeId, greeting: &Greeting, now: Instant) {
@@ -183,9 +202,9 @@ impl Takeover {
         self.seen.service.clients
     }
 
-    fn cause(&self, own: NodeId, open: &Failover) -> Cause {
+    fn cause(&self, own: NodeId, is_planned: bool) -> Cause {
         match self.seen.leader {
-            _ if open.planned.is_some() => Cause::Planned,
+            _ if is_planned => Cause::Planned,
             None => Cause::Start,
             Some(before) if before == own => Cause::NoQuorum,
             Some(_) if self.seen.is_gone => Cause::Crash,
@@ -207,10 +226,10 @@ impl Takeover {
         is_sure && are_back && self.moments.contains_key(&Step::FirstPut)
     }
 
-    /// Since the one before was heard last, or since this process began.
+    /// Since one was heard last that served, or since this process began.
     fn moments(&self, cause: Cause, timing: &consensus::Options) -> Vec<Moment> {
         let base = match self.seen.leader {
-            Some(_) => self.seen.heard,
+            Some(_) => self.seen.served.unwrap_or(self.seen.heard),
             None => self.seen.started.unwrap_or_default(),
         };
         let moment = |(step, at): (&Step, &Instant)| Moment {
@@ -224,7 +243,7 @@ impl Takeover {
         }
         let mut moments: Vec<Moment> = all.iter().map(moment).collect();
         moments.sort_by_key(|moment| (moment.after_us, moment.step));
-        debug_assert!(self.moments.contains_key(&Step::Serves), "who gives an account of its service serves");
+        debug_assert!(self.moments.contains_key(&Step::Elected), "who gives an account was elected");
         moments
     }
 }
@@ -239,7 +258,8 @@ impl Replica {
     /// A message of Raft came from there.
     pub(super) fn note_heard(&mut self, from: NodeId) {
         if self.consensus.leader() == Some(from) {
-            self.witness.hear(from, self.now.instant);
+            let serves = self.consensus.committed().0 == self.consensus.term();
+            self.witness.hear(from, serves, self.now.instant);
         }
         // Whoever served before says what became of it.
         let asks = self.standing.leading().is_some_and(|leading| leading.takeover.asks(from));
@@ -265,7 +285,7 @@ impl Replica {
 
     pub(super) fn drive_failovers(&mut self) {
         let Some(leading) = self.standing.serving() else { return };
-        if !leading.takeover.is_accounted {
+        if leading.takeover.told < Told::All {
             self.watch_takeover();
         }
         self.tell_followers();
@@ -285,29 +305,51 @@ impl Replica {
         }
         let since = leading.serving_since.expect("it serves");
         let takeover = &leading.takeover;
-        if let Some(open) = self.state.open_failover(leading.term)
-            && (now.since(since) >= ACCOUNT_AFTER
-                || takeover.is_settled(takeover.cause(self.options.node, open)))
-        {
-            self.account_for_takeover();
+        let Some(open) = self.state.open_failover(leading.term) else { return };
+        let is_settled = takeover.is_settled(takeover.cause(self.options.node, open.planned.is_some()));
+        if is_settled || now.since(since) >= ACCOUNT_AFTER {
+            self.account_for_service(Told::All);
+        } else if takeover.told < Told::Serves && self.time.is_some() {
+            self.account_for_service(Told::Serves);
         }
     }
 
-    /// Says how this service began, once.
-    fn account_for_takeover(&mut self) {
+    /// Says how this service began, as far as is known now; [`Told::All`] is said once, and the last word.
+    fn account_for_service(&mut self, told: Told) {
+        let leading = self.standing.own();
+        debug_assert!(leading.serving_since.is_some(), "what became of its election is known");
+        let term = leading.term;
+        let open = self.state.open_failover(term).filter(|_| leading.takeover.told < told);
+        let Some(Failover { before, planned, .. }) = open else { return };
+        let before = Some(NodeId(*before)).filter(|before| before.0 != 0);
+        let account = self.account(before, planned.is_some());
+        self.standing.own_mut().takeover.told = told;
+        let is_last = told == Told::All;
+        self.propose(Command::Account { term, account, is_last }, Waiting::Nobody);
+    }
+
+    /// What is known at the election, for the entry that begins the record: whoever comes next could not say it.
+    pub(super) fn account_for_election(&self) -> Command {
+        let leading = self.standing.own();
+        debug_assert!(leading.serving_since.is_none(), "it is elected just now");
+        Command::Account { term: leading.term, account: self.account(None, false), is_last: false }
+    }
+
+    /// What is known now.
+    fn account(&self, before: Option<NodeId>, is_planned: bool) -> FailoverAccount {
+        debug_assert!(
+            self.state.version() >= Version::RECORDS,
+            "records begin with the version that has them"
+        );
         let leading = self.standing.own();
         let takeover = &leading.takeover;
-        let Some(open) = self.state.open_failover(leading.term).filter(|_| !takeover.is_accounted) else {
-            return;
-        };
-        let cause = takeover.cause(self.options.node, open);
-        let since = leading.serving_since.expect("who has a record began to serve");
-        let served_ms = self.wall().0 - self.now.instant.since(since).as_millis() as i64;
-        let before = Some(NodeId(open.before)).filter(|before| before.0 != 0).or(takeover.seen.leader);
+        let cause = takeover.cause(self.options.node, is_planned);
+        let served_for = leading.serving_since.map_or(Duration::ZERO, |since| self.now.instant.since(since));
+        let before = before.or(takeover.seen.leader);
         let service = &takeover.seen.service;
-        let account = FailoverAccount {
+        FailoverAccount {
             cause: cause.into(),
-            served_ms,
+            served_ms: self.wall().0 - served_for.as_millis() as i64,
             moments: takeover.moments(cause, &self.options.consensus),
             units_backed_out: service.units,
             dropped: service.not_persistent.clone(),
@@ -316,11 +358,7 @@ impl Replica {
             last_index: takeover.last_index.0,
             node_name: self.name_of(self.options.node),
             before_name: before.map_or_else(String::new, |before| self.name_of(before)),
-        };
-        let term = leading.term;
-        debug_assert_eq!(open.term, term.0, "an account is about this leader's own service");
-        self.standing.own_mut().takeover.is_accounted = true;
-        self.propose(Command::Account { term, account }, Waiting::Nobody);
+        }
     }
 
     /// Puts into the log that this node hands over, so that whoever takes over knows why; `Why::None` takes it back.
@@ -328,7 +366,7 @@ impl Replica {
         if self.state.version() < Version::RECORDS || self.standing.serving().is_none() {
             return;
         }
-        self.account_for_takeover();
+        self.account_for_service(Told::All);
         let to = to.map_or(0, |node| node.0);
         self.propose(Command::HandOver(HandingOver { why: why.into(), to, user, at_ms: 0 }), Waiting::Nobody);
     }

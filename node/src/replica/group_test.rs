@@ -54,6 +54,8 @@ struct Group {
     clocks: BTreeMap<u64, i64>,
     /// A message between two members that does not arrive.
     lost: fn(u64, &PeerMessage) -> bool,
+    /// Two that do not hear each other.
+    apart: Option<[u64; 2]>,
     /// The member whose disk hangs.
     hung: Option<u64>,
 }
@@ -191,6 +193,7 @@ impl Group {
             now: Now::default(),
             clocks: BTreeMap::new(),
             lost: |_, _| false,
+            apart: None,
             hung: None,
         }
     }
@@ -274,7 +277,9 @@ impl Group {
                 }
             }
             for (from, to, message) in sent {
-                if !(self.lost)(from, &message)
+                let are_apart = self.apart.is_some_and(|two| two == [from, to] || two == [to, from]);
+                if !are_apart
+                    && !(self.lost)(from, &message)
                     && let Some(member) = self.members.get_mut(&to)
                 {
                     member.events.push(Event::Peer { from: NodeId(from), message });
@@ -1344,7 +1349,9 @@ fn a_crash_is_on_record_with_what_was_lost_and_who_was_there() {
     group.pass(Duration::from_secs(2));
     let next = group.leader().expect("one of the others");
     let open = records(&group, next).pop().expect("it is opened when the service begins");
-    assert!(open.account.is_none() && open.seal.is_empty(), "it is looked for a while what becomes of it");
+    assert!(open.seal.is_empty(), "it is looked for a while what becomes of it");
+    let known = open.account.as_ref().expect("how it came to serve is said at once");
+    assert_eq!((open.cause(), known.after_us(Step::Serves)), (Cause::Crash, Some(open.outage_us())));
     group.pass(Duration::from_secs(30));
     let record = last_record(&group);
     assert_eq!((record.before, record.node, record.cause()), (leader, next, Cause::Crash));
@@ -1354,6 +1361,47 @@ fn a_crash_is_on_record_with_what_was_lost_and_who_was_there() {
     assert!(after(Step::Stands) <= after(Step::Elected) && after(Step::Elected) <= after(Step::Serves));
     assert_eq!(record.outage_us(), after(Step::Serves));
     assert!(record.outage_us() < 1_000_000, "{}", record.outage_us());
+}
+
+#[test]
+fn a_leader_that_dies_soon_has_said_for_how_long_nobody_served_before_it() {
+    let mut group = group_speaking([Version::RECORDS; 3]);
+    let first = group.leader().unwrap();
+    let away = group.members.remove(&first).unwrap();
+    group.pass(Duration::from_secs(3));
+    let second = group.leader().expect("one of the others");
+    group.members.remove(&second);
+    group.connect(first, away);
+    group.others(0).iter().for_each(|id| group.tell(*id, Event::PeerGone { node: NodeId(second) }));
+    group.pass(Duration::from_secs(35));
+    let third = last_record(&group);
+    assert_eq!((third.before, third.cause()), (second, Cause::Crash));
+    let records = records(&group, third.node);
+    let soon = &records[records.len() - 2];
+    assert_eq!((soon.node, soon.before, soon.cause()), (second, first, Cause::Hang));
+    assert!(soon.account.as_ref().unwrap().after_us(Step::Serves).is_some());
+    assert!((1_000_000..3_000_000).contains(&soon.outage_us()), "{}", soon.outage_us());
+}
+
+#[test]
+fn a_leader_that_never_served_is_part_of_the_outage() {
+    let mut group = group_speaking([Version::RECORDS; 3]);
+    let first = group.leader().unwrap();
+    let away = group.members.remove(&first).unwrap();
+    // The second is elected, and what it begins its term with comes to nobody.
+    group.lost = |_, message| matches!(message, PeerMessage::Raft(raft) if !raft.entries.is_empty());
+    group.pass(Duration::from_millis(2500));
+    assert_eq!(group.leader(), None, "it has no majority to serve with");
+    let leads = |id: &u64| group.members[id].replica.consensus.is_leader();
+    let second = group.others(0).into_iter().find(leads).expect("it is elected");
+    group.members.remove(&second);
+    group.lost = |_, _| false;
+    group.connect(first, away);
+    group.others(0).iter().for_each(|id| group.tell(*id, Event::PeerGone { node: NodeId(second) }));
+    group.pass(Duration::from_secs(35));
+    let record = last_record(&group);
+    assert_eq!(record.before, first, "the second never served");
+    assert!(record.outage_us() >= 1_500_000, "{}", record.outage_us());
 }
 
 #[test]
@@ -1400,6 +1448,61 @@ fn a_move_says_who_asked_for_it_and_one_that_comes_to_nothing_is_forgotten() {
     group.others(0).iter().for_each(|id| group.tell(*id, Event::PeerGone { node: NodeId(leader) }));
     group.pass(Duration::from_secs(35));
     assert_eq!(last_record(&group).cause(), Cause::Crash);
+}
+
+/// Three nodes whose leader is told to stop while the others do not hear each other.
+fn group_apart() -> (Group, u64, [u64; 2]) {
+    let mut group = Group::new(3);
+    let leader = group.leader().unwrap();
+    let others: [u64; 2] = group.others(leader).try_into().unwrap();
+    group.apart = Some(others);
+    group.tell(leader, Event::Drain);
+    (group, leader, others)
+}
+
+#[test]
+fn a_leader_that_stops_serves_on_until_another_node_can_serve_without_it() {
+    let (mut group, leader, [one, other]) = group_apart();
+    group.pass(Duration::from_secs(2));
+    assert_eq!(group.leader(), Some(leader), "neither of the others would serve for long");
+    // Their line is there again.
+    group.apart = None;
+    for (id, peer) in [(one, other), (other, one)] {
+        group.tell(id, Event::PeerLost { node: NodeId(peer) });
+        group.tell(id, Event::PeerConnected { node: NodeId(peer) });
+    }
+    group.pass(Duration::from_millis(300));
+    let next = group.leader().expect("it is handed over at once");
+    assert_ne!(next, leader);
+    group.members.remove(&leader);
+    [one, other].iter().for_each(|id| group.tell(*id, Event::PeerGone { node: NodeId(leader) }));
+    for _ in 0..30 {
+        group.pass(Duration::from_millis(100));
+        assert_eq!(group.leader(), Some(next), "it needs the other one only");
+    }
+}
+
+#[test]
+fn a_leader_that_stops_waits_three_seconds_for_others_that_do_not_hear_each_other() {
+    let (mut group, leader, _) = group_apart();
+    group.pass(Duration::from_millis(2900));
+    assert_eq!(group.leader(), Some(leader));
+    group.pass(Duration::from_millis(500));
+    assert_ne!(group.leader(), Some(leader), "it has to stop");
+}
+
+#[test]
+fn a_leader_that_stops_does_not_wait_where_nobody_could_serve_without_it() {
+    // The others stop as well, or one of them is down.
+    let (mut group, leader, others) = group_apart();
+    others.iter().for_each(|id| group.tell(*id, Event::Drain));
+    group.pass(Duration::from_millis(300));
+    assert!(!group.members[&leader].role.leads());
+    let (mut group, leader, [down, _]) = group_apart();
+    group.members.remove(&down);
+    group.tell(leader, Event::PeerGone { node: NodeId(down) });
+    group.pass(Duration::from_millis(300));
+    assert!(!group.members[&leader].role.leads());
 }
 
 #[test]

@@ -8,6 +8,7 @@ use trimaran_proto::admin::v1::moment::Step;
 
 use super::failovers::Takeover;
 use super::leading::{Handover, Leading, Standing};
+use super::maintenance::majority_of;
 use super::proposals::{Item, Waiting};
 use super::turn::LEAVE;
 use super::waiters::Waiter;
@@ -75,6 +76,11 @@ impl Replica {
         let begin = Command::BeginTerm { leader };
         self.standing.own_mut().proposals.add(begin, WallTime(0), Waiting::BeginTerm);
         self.stats.commands_proposed += 1;
+        if leader.is_some() {
+            let account = self.account_for_election();
+            self.standing.own_mut().proposals.add(account, WallTime(0), Waiting::Nobody);
+            self.stats.commands_proposed += 1;
+        }
         self.compare_with_all();
     }
 
@@ -95,7 +101,11 @@ impl Replica {
     fn stop_leading(&mut self) {
         let service = self.service();
         let Some(leading) = self.standing.stop() else { return };
-        self.witness.serve_no_more(self.options.node, service, self.now.instant);
+        let now = self.now.instant;
+        // Without a lease it served nobody.
+        let lease_until = self.published.as_ref().and_then(RoleView::lease_until);
+        let served = leading.serving_since.map(|since| lease_until.unwrap_or(now).clamp(since, now));
+        self.witness.serve_no_more(self.options.node, service, served, now);
         let Leading { handover, proposals, mut waiters, readers, staging, endings, .. } = leading;
         let Leading { membership_change, raising, reservations, .. } = leading;
         if let Some((session, token)) = handover.and_then(|handover| handover.answer) {
@@ -172,6 +182,7 @@ impl Replica {
     pub(super) fn on_drain(&mut self) {
         self.draining = true;
         self.drain_units_until = self.now.instant + self.options.units_within;
+        self.successor_until = self.now.instant + self.options.successor_within;
         self.consensus.withdraw();
         self.greet_all();
     }
@@ -238,6 +249,9 @@ impl Replica {
     pub(super) fn drive_handover(&mut self) {
         let Some(leading) = self.standing.serving_mut() else { return };
         if self.draining && leading.handover.is_none() {
+            if self.waits_for_successor() {
+                return;
+            }
             let units_within = self.drain_units_until.since(self.now.instant);
             self.begin_handover(Why::Stop, None, None, Some(units_within));
         }
@@ -274,9 +288,35 @@ impl Replica {
         if !is_idle || !self.address_is_gone() {
             return;
         }
-        if let Some(best) = peers.iter().max_by_key(|peer| self.merit(peer)) {
+        let wins = |node| !self.draining || self.serves_without_us(node);
+        if let Some(best) = peers.iter().max_by_key(|peer| (wins(peer.node), self.merit(peer))) {
             self.consensus.transfer_to(best.node);
         }
+    }
+
+    /// Whether this node, which stops, serves on for now: no other one says that it could serve without it, and some may soon. They are
+    /// asking each other, or the line between them is just mended. Whoever was elected by this node's own vote would not serve for
+    /// longer than this node stays.
+    fn waits_for_successor(&self) -> bool {
+        if self.now.instant >= self.successor_until || !self.has_lease() {
+            return false;
+        }
+        let voters = &self.consensus.membership().voters;
+        let staying = || voters.iter().copied().filter(|voter| self.peers.stays(*voter));
+        debug_assert!(!self.peers.stays(self.options.node), "nobody is a peer of itself");
+        staying().count() >= majority_of(voters.len()) && !staying().any(|node| self.serves_without_us(node))
+    }
+
+    /// Whether the peer reaches a majority without this node, as it says itself.
+    fn serves_without_us(&self, node: NodeId) -> bool {
+        debug_assert_ne!(node, self.options.node, "it is asked of the others");
+        let voters = &self.consensus.membership().voters;
+        let reached = self.peers.reached_by(node);
+        let has_vote = |voter: &&NodeId| {
+            **voter == node
+                || (self.peers.stays(**voter) && reached.is_some_and(|reached| reached.contains(voter)))
+        };
+        self.peers.may_lead(node) && voters.iter().filter(has_vote).count() >= majority_of(voters.len())
     }
 
     /// Handing over is the one election that breaks the lease. So the floating address goes before, or its time is over.

@@ -168,6 +168,6 @@ impl Replica {
     }
 }
 
-fn majority_of(voters: usize) -> usize {
+pub(super) fn majority_of(voters: usize) -> usize {
     voters / 2 + 1
 }

@@ -170,6 +170,8 @@ use turn::{SWEEP, Turn};
 
 /// Enough for a unit of work that is on its way; a program that sleeps in one is not waited for.
 const UNITS_WITHIN: Duration = Duration::from_secs(2);
+/// Nodes that have lost each other dial again within a second.
+const SUCCESSOR_WITHIN: Duration = Duration::from_secs(3);
 const TENURE: Duration = Duration::from_secs(30);
 
 #[derive(Clone, Debug)]
@@ -215,6 +217,8 @@ pub struct Options {
     pub address_tail: Option<Duration>,
     /// How long open units of work may go on before a planned move, unless whoever asks for it says how long.
     pub units_within: Duration,
+    /// How long a leader that stops serves on where no other node could serve without it.
+    pub successor_within: Duration,
     pub placement: Placement,
     /// A leader serves for so long at least before a fail-back.
     pub tenure: Duration,
@@ -248,6 +252,7 @@ impl Options {
             begins_with: None,
             address_tail: None,
             units_within: UNITS_WITHIN,
+            successor_within: SUCCESSOR_WITHIN,
             placement: Placement::default(),
             tenure: TENURE,
         }
@@ -296,6 +301,7 @@ pub struct Replica {
     draining: bool,
     /// While it does, open units of work may go on until then.
     drain_units_until: Instant,
+    successor_until: Instant,
     /// Until then this node may have the floating address.
     address_until: Instant,
     /// The node was removed from the group.
@@ -362,6 +368,7 @@ impl Replica {
             reach: Reach::default(),
             draining: false,
             drain_units_until: Instant(0),
+            successor_until: Instant(0),
             address_until: Instant(0),
             removed: false,
             store_wanted: false,

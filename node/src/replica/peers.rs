@@ -26,6 +26,8 @@ pub(super) struct Peers {
     too_old: BTreeMap<NodeId, Speaks>,
     /// Who says that this node was removed.
     say_removed: BTreeSet<NodeId>,
+    /// Who has answered since a peer said last that it stops.
+    answered: BTreeSet<NodeId>,
 }
 
 #[derive(Clone, Debug)]
@@ -34,6 +36,8 @@ struct Heard {
     stopping: bool,
     lacks_room: bool,
     interface_down: bool,
+    /// Whom it has heard since it was told that this node stops; None: it was not.
+    reaches: Option<BTreeSet<NodeId>>,
     committed: Committed,
     speaks: Speaks,
     /// It has committed entries that this leader does not have.
@@ -51,6 +55,7 @@ impl Peers {
     pub fn on_lost(&mut self, node: NodeId) {
         self.connected.remove(&node);
         self.heard.remove(&node);
+        self.answered.remove(&node);
     }
 
     /// It answered at the peers' port, and nothing else will be heard of it until another release runs there.
@@ -80,6 +85,21 @@ impl Peers {
     /// Whether the peer said that it stops.
     pub fn is_stopping(&self, node: NodeId) -> bool {
         self.heard.get(&node).is_some_and(|heard| heard.stopping)
+    }
+
+    /// Whether the peer has a vote, as far as it said, and does not stop.
+    pub fn stays(&self, node: NodeId) -> bool {
+        self.connected.contains(&node) && self.may_vote(node) && !self.is_stopping(node)
+    }
+
+    /// Whom the peer has heard since it was told that this node stops.
+    pub fn reached_by(&self, node: NodeId) -> Option<&BTreeSet<NodeId>> {
+        self.heard.get(&node).and_then(|heard| heard.reaches.as_ref())
+    }
+
+    /// The connected ones that said that they stop.
+    fn stopping(&self) -> Vec<NodeId> {
+        self.connected.iter().copied().filter(|node| self.is_stopping(*node)).collect()
     }
 
     /// Whether the peer said that it may vote. One that was not heard yet may or may not.
@@ -139,12 +159,14 @@ impl Replica {
         self.peers.too_old.remove(&node);
         self.consensus.on_peer_connected(node);
         self.greet(node);
+        self.tell_who_stops();
     }
 
     /// Whoever comes next may have another history, and another state: it says so itself.
     pub(super) fn on_peer_lost(&mut self, node: NodeId) {
         self.peers.on_lost(node);
         self.note_lost(node, false);
+        self.tell_who_stops();
         self.comparison.on_peer_lost(node);
         self.consensus.exclude(node, false);
     }
@@ -158,6 +180,22 @@ impl Replica {
     pub(super) fn greet_all(&mut self) {
         let connected: Vec<NodeId> = self.peers.connected.iter().copied().collect();
         connected.into_iter().for_each(|node| self.greet(node));
+    }
+
+    /// Whoever stops and leads wants to know who could serve without it: who reaches whom.
+    fn tell_who_stops(&mut self) {
+        if !self.consensus.is_recovering() {
+            self.peers.stopping().into_iter().for_each(|node| self.greet(node));
+        }
+    }
+
+    /// The peer stops, and may be the one that leads: who is there without it?
+    fn ask_who_is_there(&mut self, without: NodeId) {
+        debug_assert!(self.peers.is_stopping(without), "it has just said so");
+        self.peers.answered.clear();
+        let others: Vec<NodeId> =
+            self.peers.connected.iter().copied().filter(|node| *node != without).collect();
+        others.into_iter().for_each(|node| self.greet_and_ask(node, true));
     }
 
     pub(super) fn greet(&mut self, to: NodeId) {
@@ -216,6 +254,8 @@ impl Replica {
             running_ms,
             stalled_ms,
             disk: self.options.disk,
+            heard_you_stop: self.peers.is_stopping(to),
+            reaches: self.peers.answered.intersection(&self.peers.connected).map(|node| node.0).collect(),
         };
         self.out.push(Action::Send { to, message: PeerMessage::Greeting(greeting) });
     }
@@ -253,11 +293,14 @@ impl Replica {
     }
 
     fn on_greeting(&mut self, from: NodeId, greeting: Greeting) {
+        let begins_to_stop = greeting.stopping && !self.peers.is_stopping(from);
+        let reaches = greeting.reaches.iter().map(|node| NodeId(*node));
         let heard = Heard {
             recovering: greeting.recovering,
             stopping: greeting.stopping,
             lacks_room: greeting.lacks_room,
             interface_down: greeting.interface_down,
+            reaches: greeting.heard_you_stop.then(|| reaches.collect()),
             committed: Committed {
                 last: (Term(greeting.commit_term), Index(greeting.commit)),
                 terms: terms_from_wire(greeting.terms.clone()).unwrap_or_default(),
@@ -283,6 +326,11 @@ impl Replica {
         if greeting.answer || (greeting.recovering && !self.consensus.is_recovering()) {
             let proposed = greeting.recovering && self.consensus.propose(Bytes::new()).is_ok();
             self.send_greeting(from, false, proposed, greeting.question);
+        }
+        if begins_to_stop && !self.consensus.is_recovering() {
+            self.ask_who_is_there(from);
+        } else if !greeting.answer && !self.peers.stopping().is_empty() && self.peers.answered.insert(from) {
+            self.tell_who_stops();
         }
         self.learn_from(from, &greeting);
     }

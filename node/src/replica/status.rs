@@ -18,10 +18,7 @@ impl Replica {
         let leads = self.consensus.is_leader();
         let live =
             instances.iter().filter(|instance| instance.voter && instance.out_of_sync.is_none()).count();
-        let role = match self.role_view().role() {
-            Role::Active if !self.has_lease() => Role::NoQuorum,
-            role => role,
-        };
+        let role = self.role_view().at(self.now.instant).role();
         let since = self.standing.serving().and_then(|leading| leading.serving_since);
         let serving_for = since.filter(|_| role == Role::Active).map(|since| self.now.instant.since(since));
         StatusView {

@@ -154,6 +154,7 @@ impl Minds {
         let is_cluster = id == QueueManagerId::CLUSTER;
         replica::Options {
             units_within: defaults.units_within.min(timing.stop / 2),
+            successor_within: defaults.successor_within.min(timing.stop / 2),
             window_bytes: config.limits.window_bytes,
             log_retain_bytes: config.limits.log_retain_bytes,
             log_retain_present_bytes: self.retain_present(),

@@ -29,7 +29,7 @@ use super::reserve::Reserve;
 use super::shutdown::{Signals, Told};
 use super::stores::{self, Stores};
 use super::threads::Deck;
-use super::{again, canary, diagnostics, directories, figures, ports, threads};
+use super::{again, canary, clock, diagnostics, directories, figures, ports, threads};
 use crate::config::{self, Config, Descriptors, MONITOR_CONNECTIONS_MAX, PEER_CONNECTIONS_MAX, is_loopback};
 use crate::listener::ports::{Bounds, Port, PortView};
 use crate::listener::{self, Accepted, Client, Connected, Listener, NodeHandle};
@@ -280,6 +280,7 @@ impl Node {
             node: config.node,
             name: config.name.clone(),
             version: env!("CARGO_PKG_VERSION"),
+            clock: clock::instant,
             inboxes: inboxes.clone(),
             nodes: config.nodes.iter().map(|(id, node)| (*id, node.info.clone())).collect(),
             warnings: warnings_seen,

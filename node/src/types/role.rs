@@ -199,6 +199,17 @@ impl RoleView {
         role
     }
 
+    /// The same as it is at that time: a leader whose lease is over does not serve, whether or not it has had a turn since to
+    /// find that out.
+    pub fn at(self, now: Instant) -> RoleView {
+        match self {
+            RoleView::Serving { term, lease_until, .. } if lease_until <= now => {
+                RoleView::Elected { term, why: WhyNotServing::NoLease }
+            }
+            role => role,
+        }
+    }
+
     /// Whether this node leads, serving or about to.
     pub fn leads(&self) -> bool {
         matches!(self, RoleView::Elected { .. } | RoleView::Serving { .. })
@@ -206,6 +217,14 @@ impl RoleView {
 
     pub fn is_serving(&self) -> bool {
         matches!(self, RoleView::Serving { .. })
+    }
+
+    /// Until when this node may be sure that it alone serves.
+    pub fn lease_until(&self) -> Option<Instant> {
+        match self {
+            RoleView::Serving { lease_until, .. } => Some(*lease_until),
+            RoleView::NotServing { .. } | RoleView::Elected { .. } | RoleView::Removed => None,
+        }
     }
 
     /// The other node that serves, as far as this one knows.

@@ -1,4 +1,5 @@
-//! Every service has its record, under its term, and the records of every node are a chain.
+//! Every service has its record, under its term, with an account of the outage before it, and the records of every node are a
+//! chain.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -47,6 +48,13 @@ impl Failovers {
         let records: Vec<_> = state.failovers(0).cloned().collect();
         if let Err(broken) = verify(&records) {
             return Some(format!("on node {node}, of queue manager {queue_manager}: {broken}"));
+        }
+        // The first one may begin in the middle of a service, with the version that has records.
+        if let Some(untold) = records.iter().find(|record| record.number > 1 && record.account.is_none()) {
+            let number = untold.number;
+            return Some(format!(
+                "record {number} of queue manager {queue_manager} does not say for how long nobody served"
+            ));
         }
         let own = records.last().is_some_and(|last| (last.term, last.node) == (term.0, node));
         (!own).then(|| {

@@ -92,9 +92,11 @@ pub fn everything() -> Vec<Command> {
         Command::Raise { to: Version::RECORDS, leader: (NodeId(1), Term(2)), by: by() },
         Command::HandOver(HandingOver { why: Why::Stop.into(), ..HandingOver::default() }),
         Command::BeginTerm { leader: Some((NodeId(2), Term(3))) },
+        Command::Account { term: Term(3), account: FailoverAccount::default(), is_last: false },
         Command::Account {
             term: Term(3),
             account: FailoverAccount { cause: Cause::Crash.into(), ..FailoverAccount::default() },
+            is_last: true,
         },
         Command::HandOver(HandingOver { why: Why::Drain.into(), ..HandingOver::default() }),
         Command::Classify(Classified {

@@ -197,10 +197,7 @@ fn show(spent: &Spent, allowed: &Allowed, from: i64, to: i64, target: f64) {
     rows.push(vec!["all".into(), times.to_string(), span(all), span(may), left(all, may)]);
     output::table(&["CLASS", "TIMES", "NOBODY SERVED", "ALLOWED", "LEFT"], &rows);
     if spent.unknown > 0 {
-        say!(
-            "Of {} of them nobody knows how long they took: the node that served ended too soon to say it.",
-            spent.unknown
-        );
+        say!("Of {} of them nobody knows how long they took: no record says it.", spent.unknown);
     }
 }
 

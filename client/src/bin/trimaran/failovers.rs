@@ -233,8 +233,11 @@ fn show(global: &Global, kept: &KeptFailovers, record: &Failover) {
         say!("announced   {}{by}", timestamp(planned.at_ms));
     }
     if record.account.is_none() {
-        say!("account     none: the node did not serve long enough to give it, or is about to (30 s)");
+        say!("account     none: records began while the node served");
     } else {
+        if record.seal.is_empty() {
+            say!("so far      it is looked for 30 s what becomes of the programs and of the node before");
+        }
         say!("serves      since {}", timestamp(account.served_ms));
         say!("nobody      served for {}", nobody_served(record));
         for moment in &account.moments {

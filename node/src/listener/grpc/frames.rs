@@ -59,7 +59,7 @@ pub struct Watched<IO> {
 impl<IO> Watched<IO> {
     pub fn new(io: Guarded<IO>) -> Watched<IO> {
         let patience = Some(Box::pin(tokio::time::sleep(FRAME_PATIENCE)));
-        let credit = Credit { spent: 0, bytes_sent: 0, calls: 0, began: Instant::now() };
+        let credit = Credit { spent: 0, bytes_sent: 0, began: Instant::now() };
         Watched { io, frames: Frames::default(), credit, patience, complete: 0 }
     }
 
@@ -109,9 +109,8 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Watched<IO> {
         let read = Pin::new(&mut this.io).poll_read(context, buffer);
         if let Poll::Ready(Ok(())) = read {
             this.credit.spent += this.frames.pass(&buffer.filled()[before..]);
-            this.credit.calls = this.frames.calls;
             this.credit.spent += this.io.client().take_idle() * IDLE_REQUEST;
-            if this.credit.is_overdrawn() {
+            if this.credit.is_overdrawn(this.frames.calls) {
                 // An error says that nothing was read.
                 buffer.set_filled(before);
                 return this.hang_up("more control frames than any program needs");
@@ -165,14 +164,13 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Watched<IO> {
 struct Credit {
     spent: u64,
     bytes_sent: u64,
-    /// Requests that came as a whole.
-    calls: u64,
     began: Instant,
 }
 
 impl Credit {
-    fn is_overdrawn(&self) -> bool {
-        let earned = BURST + self.bytes_sent / BYTES_SENT_EACH + self.calls * CALL_EARNS;
+    /// `calls`: requests that came as a whole.
+    fn is_overdrawn(&self, calls: u64) -> bool {
+        let earned = BURST + self.bytes_sent / BYTES_SENT_EACH + calls * CALL_EARNS;
         // The clock is asked only then.
         self.spent > earned && self.spent > earned + self.began.elapsed().as_secs() * PER_SECOND
     }
@@ -379,19 +377,19 @@ mod tests {
 
     #[test]
     fn windows_are_paid_for_by_what_is_read_and_pings_are_not() {
-        let mut credit = Credit { spent: 0, bytes_sent: 0, calls: 0, began: Instant::now() };
+        let mut credit = Credit { spent: 0, bytes_sent: 0, began: Instant::now() };
         // A consumer that says of every answer, twice, that it took it.
         for _ in 0..1_000_000 {
             credit.bytes_sent += 100;
             credit.spent += 2;
-            assert!(!credit.is_overdrawn());
+            assert!(!credit.is_overdrawn(0));
         }
         // Pings, each with an answer of seventeen bytes.
-        let mut credit = Credit { spent: 0, bytes_sent: 0, calls: 0, began: Instant::now() };
+        let mut credit = Credit { spent: 0, bytes_sent: 0, began: Instant::now() };
         let pings = (0..1_000_000).take_while(|_| {
             credit.bytes_sent += 17;
             credit.spent += 1;
-            !credit.is_overdrawn()
+            !credit.is_overdrawn(0)
         });
         assert!(pings.count() < 100_000);
     }
@@ -443,7 +441,7 @@ mod tests {
 
     #[test]
     fn requests_that_ask_for_nothing_are_control_frames_and_calls_are_not() {
-        let mut credit = Credit { spent: 0, bytes_sent: 0, calls: 0, began: Instant::now() };
+        let mut credit = Credit { spent: 0, bytes_sent: 0, began: Instant::now() };
         let mut frames = Frames::default();
         frames.pass(PREFACE);
         for stream in (1..2_000_001).step_by(2) {
@@ -452,8 +450,7 @@ mod tests {
             // Two heads and one message of an answer that says nothing, and windows of stream and connection.
             credit.bytes_sent += 36;
             credit.spent += frames.pass(&[sent(8, 0, 0, &[0; 4]), sent(8, 0, stream, &[0; 4])].concat());
-            credit.calls = frames.calls;
-            assert!(!credit.is_overdrawn());
+            assert!(!credit.is_overdrawn(frames.calls));
         }
         assert!(frames.messages.len() <= STREAMS_MAX);
         for nothing in [
@@ -463,14 +460,13 @@ mod tests {
             sent(0, 0, 1, &message(0)),
             sent(0, 8, 1, &[255; 256]),
         ] {
-            let mut credit = Credit { spent: 0, bytes_sent: 0, calls: 0, began: Instant::now() };
+            let mut credit = Credit { spent: 0, bytes_sent: 0, began: Instant::now() };
             let mut frames = Frames::default();
             frames.pass(PREFACE);
             let times = (0..1_000_000).take_while(|_| {
                 credit.spent += frames.pass(&nothing);
-                credit.calls = frames.calls;
                 credit.bytes_sent += 13;
-                !credit.is_overdrawn()
+                !credit.is_overdrawn(frames.calls)
             });
             assert!(times.count() < 5_000, "{nothing:?}");
         }

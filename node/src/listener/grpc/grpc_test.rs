@@ -20,7 +20,7 @@ use trimaran_proto::queue::v1::completion::Data;
 use trimaran_proto::queue::v1::queue_client::QueueClient;
 use trimaran_proto::queue::v1::{self as wire, SessionRequest, SessionResponse};
 
-use super::testing::{FakeNode, fake_node, follower, held_put, serving};
+use super::testing::{FakeNode, fake_node, follower, held_put, serving, serving_for};
 use crate::listener::{Accepted, Client, Limits};
 use crate::types::{Reason, RoleView, Share, Token};
 
@@ -404,6 +404,17 @@ async fn the_health_service_follows_the_role() {
     assert_eq!(unknown.unwrap_err().code(), Code::NotFound);
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_health_service_knows_that_a_lease_is_over() {
+    let node = fake_node(Limits::default(), serving_for(Duration::from_secs(1)));
+    let mut client = HealthClient::new(connect(&node));
+    let mut said = client.watch(HealthCheckRequest { service: "QM".into() }).await.unwrap().into_inner();
+    let began = Instant::now();
+    assert_eq!(said.message().await.unwrap().unwrap().status, 1);
+    assert_eq!(said.message().await.unwrap().unwrap().status, 2);
+    assert!(began.elapsed() < Duration::from_millis(1100), "{:?}", began.elapsed());
+}
+
 #[tokio::test]
 async fn a_stopping_node_takes_no_sessions() {
     let node = fake_node(Limits::default(), serving());
@@ -413,6 +424,37 @@ async fn a_stopping_node_takes_no_sessions() {
     assert_eq!(status.code(), Code::Unavailable);
     let status = QueueClient::new(connect(&node)).put(put_request("", Bytes::new())).await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
+}
+
+#[tokio::test(start_paused = true)]
+async fn clients_with_nothing_under_way_hold_up_no_stop() {
+    let mut node = fake_node(Limits::default(), serving());
+    let (_silent, theirs) = tokio::io::duplex(1024);
+    node.connections.send(Ok(Accepted::new(theirs, Client::default()))).unwrap();
+    // It never ends its stream, and its connection is watched no more.
+    let mut client = HealthClient::new(connect(&node));
+    let mut said = client.watch(HealthCheckRequest::default()).await.unwrap().into_inner();
+    said.message().await.unwrap();
+    let began = Instant::now();
+    node.closing.send(true).unwrap();
+    (&mut node.served).await.unwrap().unwrap();
+    assert!(began.elapsed() < Duration::from_millis(200), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_is_not_over_has_its_time_at_a_stop_and_no_more() {
+    let mut node = fake_node(Limits::default(), serving());
+    let mut client = Program::open(&node).await;
+    client.send([(1, hello())]);
+    client.answers(1).await;
+    let began = Instant::now();
+    node.closing.send(true).unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(!node.served.is_finished(), "its queue manager has not ended it");
+    node.close_all.send(Reason::QMgrStopping).unwrap();
+    (&mut node.served).await.unwrap().unwrap();
+    let took = began.elapsed() - Duration::from_secs(1);
+    assert!(took < Duration::from_millis(200), "{took:?}");
 }
 
 #[tokio::test]

@@ -29,6 +29,7 @@ use std::time::Duration;
 
 use futures::{Stream, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
 use tonic::Status;
 use tonic::transport::Server;
 use tonic::transport::server::Router;
@@ -48,6 +49,7 @@ use self::service::QueueService;
 use self::unary::Messaging;
 use super::gate::Gate;
 use super::{Accepted, Listener};
+use crate::types::RoleView;
 
 pub use frame::{FRAME_BYTES_MAX, Frame, read_frame};
 
@@ -56,8 +58,12 @@ type ResponseStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 /// The service names whose health says whether this node serves a queue manager.
 const HEALTH_NAMES: [&str; 2] = ["", trimaran_proto::queue::v1::queue_server::SERVICE_NAME];
 
-/// Serves until `shutdown`, then refuses what is new and ends when all streams have ended, or after the grace that
-/// the limits allow. `incoming` gives connections after TLS, with TCP_NODELAY set.
+/// For what was written last: who is there takes it, and then the connection is closed.
+const FAREWELL: Duration = Duration::from_millis(100);
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// Serves until `shutdown`, then refuses what is new and ends when all connections have, or soon after nothing is under way over any of
+/// them, or after the grace that the limits allow. `incoming` gives connections after TLS, with TCP_NODELAY set.
 pub async fn serve<IO>(
     listener: Listener,
     incoming: impl Stream<Item = io::Result<Accepted<IO>>>,
@@ -69,7 +75,6 @@ where
     let gate = Gate::new(&listener);
     let reporter = HealthReporter::new();
     let router = router(&listener, gate.clone(), reporter.clone());
-    let grace = listener.limits.grace;
     let counting = listener.clone();
     let incoming = incoming.filter_map(move |accepted| {
         let (listener, gate) = (counting.clone(), gate.clone());
@@ -92,8 +97,19 @@ where
     tokio::select! {
         served = served => served,
         () = report_health(&listener, &reporter) => Ok(()),
-        () = async { let _ = stop.await; tokio::time::sleep(grace).await } => Ok(()),
+        () = async { let _ = stop.await; farewell(&listener).await } => Ok(()),
     }
+}
+
+/// A client that has said nothing, does not answer, or watches health for ever keeps its connection open, and nothing is lost with it.
+async fn farewell(listener: &Listener) {
+    let nothing_is_left = async {
+        while listener.is_busy() {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        tokio::time::sleep(FAREWELL).await;
+    };
+    let _ = tokio::time::timeout(listener.limits.grace, nothing_is_left).await;
 }
 
 fn router(
@@ -147,8 +163,14 @@ async fn report_health(listener: &Listener, reporter: &HealthReporter) {
         let mut roles: Vec<(&str, _)> =
             inboxes.iter().map(|inbox| (inbox.name().as_str(), inbox.published().role.clone())).collect();
         // All of them are looked at, or the ones that were not would count as changed at once.
-        let served: Vec<(&str, bool)> =
-            roles.iter_mut().map(|(name, role)| (*name, role.borrow_and_update().is_serving())).collect();
+        let at = (listener.node.clock)();
+        let of = |(name, role): &mut (_, watch::Receiver<RoleView>)| {
+            (*name, role.borrow_and_update().clone().at(at))
+        };
+        let seen: Vec<(&str, RoleView)> = roles.iter_mut().map(of).collect();
+        // A lease that nobody renews ends without a word.
+        let lease_until = seen.iter().filter_map(|(_, role)| role.lease_until()).min();
+        let served: Vec<(&str, bool)> = seen.iter().map(|(name, role)| (*name, role.is_serving())).collect();
         let any = served.iter().any(|(_, is_serving)| *is_serving);
         let now: BTreeMap<&str, bool> =
             HEALTH_NAMES.map(|name| (name, any)).into_iter().chain(served).collect();
@@ -177,6 +199,12 @@ async fn report_health(listener: &Listener, reporter: &HealthReporter) {
         let changes: Vec<_> = changes.collect();
         tokio::select! {
             _ = there.changed() => {}
+            () = async {
+                match lease_until {
+                    Some(until) => tokio::time::sleep(until.since(at)).await,
+                    None => std::future::pending().await,
+                }
+            } => {}
             () = async {
                 match changes.is_empty() {
                     true => std::future::pending().await,

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame};
 use tokio::io::DuplexStream;
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::Status;
 
@@ -23,8 +24,8 @@ use crate::mqi::{
 use crate::replica::{Delivery, Mail, Mailbox, OutboxSender, Publisher, inbox};
 use crate::types::definition::{Definition, ObjectRef};
 use crate::types::{
-    Account, HandleId, Index, Membership, Message, MessageId, NodeId, NodeInfo, ObjectName, QueueManagerId,
-    Reason, RoleView, SessionId, Term, Token, Version,
+    Account, HandleId, Index, Instant, Membership, Message, MessageId, NodeId, NodeInfo, ObjectName,
+    QueueManagerId, Reason, RoleView, SessionId, Term, Token, Version,
 };
 
 pub struct FakeNode {
@@ -37,11 +38,26 @@ pub struct FakeNode {
     pub batches: watch::Receiver<u64>,
     /// Connections for the node's gRPC listener.
     pub connections: mpsc::UnboundedSender<std::io::Result<Accepted<DuplexStream>>>,
+    /// Tells that listener to close.
+    pub closing: watch::Sender<bool>,
+    /// Until it has ended.
+    pub served: JoinHandle<Result<(), tonic::transport::Error>>,
     _warnings: watch::Sender<Vec<String>>,
 }
 
+/// The time of a test is that of its runtime, which may stand still.
+fn clock() -> Instant {
+    thread_local! { static BEGAN: tokio::time::Instant = tokio::time::Instant::now(); }
+    Instant(BEGAN.with(tokio::time::Instant::elapsed).as_micros() as u64)
+}
+
 pub fn serving() -> RoleView {
-    RoleView::Serving { term: Term(1), since: Default::default(), lease_until: Default::default() }
+    serving_for(Duration::from_secs(3600))
+}
+
+/// Serves with a lease that is good for so long.
+pub fn serving_for(lease: Duration) -> RoleView {
+    RoleView::Serving { term: Term(1), since: clock(), lease_until: clock() + lease }
 }
 
 pub fn follower(leader: Option<u64>) -> RoleView {
@@ -72,6 +88,7 @@ pub fn fake_node(limits: Limits, role: RoleView) -> FakeNode {
         node: NodeId(1),
         name: "a".into(),
         version: "0.0.0",
+        clock,
         inboxes: [inbox].into_iter().collect(),
         nodes: nodes(),
         warnings: warnings_end,
@@ -85,7 +102,13 @@ pub fn fake_node(limits: Limits, role: RoleView) -> FakeNode {
     let listener = Listener::new(Arc::new(node), limits, account);
     let (connections, incoming) = mpsc::unbounded_channel();
     let incoming = UnboundedReceiverStream::new(incoming);
-    tokio::spawn(serve(listener.clone(), incoming, std::future::pending()));
+    let (closing, mut closed) = watch::channel(false);
+    let closed = async move {
+        if closed.wait_for(|closing| *closing).await.is_err() {
+            std::future::pending().await
+        }
+    };
+    let served = tokio::spawn(serve(listener.clone(), incoming, closed));
     FakeNode {
         listener,
         publisher,
@@ -93,6 +116,8 @@ pub fn fake_node(limits: Limits, role: RoleView) -> FakeNode {
         close_all,
         batches: batches_end,
         connections,
+        closing,
+        served,
         _warnings: warnings,
     }
 }

@@ -64,7 +64,7 @@ impl Report {
         let queue_managers: BTreeMap<String, Health> = node
             .queue_managers()
             .values()
-            .map(|inbox| (inbox.name().to_string(), Health::of(inbox.role().role())))
+            .map(|inbox| (inbox.name().to_string(), Health::of(node.role(inbox).role())))
             .collect();
         let states = || queue_managers.values();
         let stopping = watched.listener.is_stopping();
@@ -92,7 +92,7 @@ pub async fn ready(State(watched): State<Watched>) -> impl IntoResponse {
     (code, Json(report))
 }
 
-/// 200 when this node serves this queue manager, 404 when it has none of that name, else 503.
+/// 200 when this node serves this queue manager, under a lease that is good now, 404 when it has none of that name, else 503.
 pub async fn active_for(
     State(watched): State<Watched>,
     Path(queue_manager): Path<String>,
@@ -111,7 +111,7 @@ pub async fn active_for(
     (code, Json(report)).into_response()
 }
 
-/// 200 when this node serves at least one queue manager, else 503: for balancers in front of the clients' port.
+/// 200 when this node serves at least one queue manager, as above, else 503: for balancers in front of the clients' port.
 pub async fn active(State(watched): State<Watched>) -> impl IntoResponse {
     let report = Report::of(&watched);
     let active = report.queue_managers.values().any(|state| *state == Health::Active);

@@ -33,7 +33,7 @@ pub async fn page(State(watched): State<Watched>) -> impl IntoResponse {
         let (status, queues) = asked(inbox).await;
         let figures = QueueManagerFigures {
             name: inbox.name().as_str(),
-            role: &inbox.role(),
+            role: &node.role(inbox),
             stats: &inbox.published().stats.borrow().clone(),
             status: status.as_deref(),
             queues: &queues,

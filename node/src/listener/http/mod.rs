@@ -150,7 +150,7 @@ mod tests {
 
     use super::*;
     use crate::listener::Limits;
-    use crate::listener::grpc::testing::{FakeNode, fake_node, follower, serving};
+    use crate::listener::grpc::testing::{FakeNode, fake_node, follower, serving, serving_for};
     use crate::metrics::catalog;
 
     async fn ask(node: &FakeNode, path: &str) -> (StatusCode, String) {
@@ -184,6 +184,22 @@ mod tests {
         assert!(code == 404 && !body.contains("\"state\"") && body.contains("has QM"), "{code} {body}");
         node.stopping.send(true).unwrap();
         assert_eq!(ask(&node, "/health/ready").await.0, 503);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_whose_lease_is_over_is_neither_active_nor_ready() {
+        let node = fake_node(Limits::default(), serving_for(Duration::from_secs(1)));
+        tokio::time::advance(Duration::from_millis(999)).await;
+        assert_eq!(ask(&node, "/health/active").await.0, 200);
+        // Its queue manager has no turn in which it could say so.
+        tokio::time::advance(Duration::from_millis(1)).await;
+        for path in ["/health/active", "/health/active/QM", "/health/ready"] {
+            assert_eq!(ask(&node, path).await.0, 503, "{path}");
+        }
+        let (_, page) = ask(&node, "/metrics").await;
+        assert!(page.contains("trimaran_role{queue_manager=\"QM\",role=\"no-quorum\"} 1"), "{page}");
+        node.publisher.role.send(serving_for(Duration::from_secs(1))).unwrap();
+        assert_eq!(ask(&node, "/health/active").await.0, 200);
     }
 
     #[tokio::test]
