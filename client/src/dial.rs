@@ -140,11 +140,7 @@ pub(crate) fn explain(address: &str, text: &str, shown: Shown) -> String {
 /// What went wrong on a connection, without the words of the libraries that noticed.
 fn in_words(text: &str) -> String {
     const WORDS: [(&str, &str); 9] = [
-        (
-            "stream closed because of a broken pipe",
-            "what listens there closed the connection; is it the port for clients (`client` in the cluster file), and not the \
-             one of peers or of http?",
-        ),
+        ("stream closed because of a broken pipe", "what listens there closed the connection"),
         ("frame with invalid size", "what listens there does not speak HTTP/2 without TLS"),
         ("InvalidContentType", "what listens there does not speak TLS"),
         ("tls handshake eof", "what listens there closed the connection during the TLS handshake"),
@@ -461,6 +457,8 @@ mod tests {
         ] {
             assert_eq!(in_words(text), words, "{text}");
         }
-        assert!(in_words("stream closed because of a broken pipe").contains("is it the port for clients"));
+        // A node with TLS says no more to who speaks without it, and neither does a port of peers.
+        let closed = explain("a:1", "stream closed because of a broken pipe", Shown::NoTls);
+        assert!(closed.contains("--tls-ca") && closed.contains("the port for clients"), "{closed}");
     }
 }

@@ -84,14 +84,15 @@ pub(crate) fn from_status(status: &tonic::Status) -> Error {
         "" => format!("{:?}", status.code()),
         message => message.to_string(),
     };
-    match status.code() {
-        tonic::Code::Unauthenticated | tonic::Code::PermissionDenied => {
-            Error::refused(reason::NOT_AUTHORIZED, text)
-        }
-        tonic::Code::ResourceExhausted => Error::refused(reason::MAX_CONNS_LIMIT_REACHED, text),
-        tonic::Code::Unimplemented => Error::refused(reason::FUNCTION_NOT_SUPPORTED, text),
-        _ => Error::refused(reason::CONNECTION_BROKEN, text),
-    }
+    let reason = match status.code() {
+        tonic::Code::Unauthenticated | tonic::Code::PermissionDenied => reason::NOT_AUTHORIZED,
+        tonic::Code::ResourceExhausted => reason::MAX_CONNS_LIMIT_REACHED,
+        tonic::Code::Unimplemented => reason::FUNCTION_NOT_SUPPORTED,
+        _ => reason::CONNECTION_BROKEN,
+    };
+    // A node says the number in front, for clients that know nothing of reasons.
+    let text = text.strip_prefix(&format!("{reason}: ")).unwrap_or(&text);
+    Error::refused(reason, text)
 }
 
 #[cfg(test)]
@@ -104,6 +105,13 @@ mod tests {
         let error = check(Some(outcome)).unwrap_err();
         assert_eq!(error.reason(), Some(reason::Q_FULL));
         assert_eq!(error.to_string(), "The queue holds 5 messages. (completion code 2, reason 2053 Q_FULL)");
+    }
+
+    #[test]
+    fn the_number_of_a_reason_is_said_once() {
+        let error = from_status(&tonic::Status::unauthenticated("2035: The certificate is no user's."));
+        assert_eq!(error.reason(), Some(reason::NOT_AUTHORIZED));
+        assert!(error.to_string().starts_with("The certificate is no user's. (completion code"), "{error}");
     }
 
     #[test]

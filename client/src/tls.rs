@@ -206,6 +206,7 @@ pub(crate) fn advice(text: &str, shown: Shown) -> Option<&'static str> {
         "connection closed",
         "frame with invalid size",
         "invalid frame",
+        "stream closed because of a broken pipe",
     ];
     const BROKEN_UNDER_TLS: &[&str] =
         &["broken pipe", "Broken pipe", "onnection reset", "close_notify", "CertificateRequired"];
@@ -241,7 +242,9 @@ pub(crate) fn advice(text: &str, shown: Shown) -> Option<&'static str> {
         );
     }
     match shown {
-        Shown::NoTls if says(BROKEN) => Some("the node may want TLS: --tls-ca"),
+        Shown::NoTls if says(BROKEN) => Some(
+            "the node may want TLS: --tls-ca; or it is not the port for clients, `client` in the cluster file",
+        ),
         Shown::NoCertificate if says(BROKEN) || says(BROKEN_UNDER_TLS) => {
             Some("the node may want a certificate of the client: --tls-cert and --tls-key")
         }
@@ -322,6 +325,7 @@ mod tests {
             ("Connection reset by peer (os error 104)", Shown::NoCertificate, "--tls-cert and --tls-key"),
             ("connection closed", Shown::Certificate, "has it expired"),
             ("connection closed", Shown::NoTls, "may want TLS"),
+            ("stream closed because of a broken pipe", Shown::NoTls, "may want TLS"),
             ("connection error detected: frame with invalid size", Shown::NoTls, "may want TLS"),
         ] {
             let said = advice(text, shown).unwrap_or_else(|| panic!("nothing is said of {text}"));
@@ -343,6 +347,5 @@ mod tests {
         for shown in [Shown::NoTls, Shown::NoCertificate, Shown::Certificate] {
             assert_eq!(advice("Connection refused (os error 111)", shown), None);
         }
-        assert_eq!(advice("stream closed because of a broken pipe", Shown::NoTls), None);
     }
 }

@@ -42,10 +42,13 @@ fn check_says_for_programs_what_it_says_for_people() {
 
 #[test]
 fn an_inspection_names_the_directory_it_could_not_look_into() {
-    for what in ["inspect-log", "inspect-store"] {
-        let output = node(&[what, "/no/such/directory", "--json"]);
-        let text = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(1), "{what}: {text}");
-        assert!(text.contains("inspect /no/such/directory: "), "{what}: {text}");
+    for (what, wanted) in [("inspect-log", "the log directory"), ("inspect-store", "the data directory")] {
+        for directory in ["/no/such/directory", "/proc"] {
+            let output = node(&[what, directory, "--json"]);
+            let text = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(1), "{what}: {text}");
+            let said = format!("inspect {directory}: there is no ");
+            assert!(text.contains(&said) && text.contains(wanted), "{what}: {text}");
+        }
     }
 }

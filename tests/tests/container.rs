@@ -75,6 +75,9 @@ fn every_pod_is_a_node_of_its_cluster_file() {
         {
             assert_eq!(*listens, format!("0.0.0.0:{}", port(kind)));
         }
+        for name in config.queue_managers.values() {
+            assert_eq!(node.mq_listen.get(name.as_str()), Some(&format!("0.0.0.0:{}", port("mq"))));
+        }
         // What is written lies on the volume, and what is read is mounted.
         let mounts = list(&container["volumeMounts"]);
         let mounted = |volume: &str| {

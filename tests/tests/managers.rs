@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use trimaran_client::{Attributes, Connection, Message};
-use trimaran_tests::process::cluster::QUEUE_MANAGER;
+use trimaran_tests::process::cluster::{QUEUE_MANAGER, http_status};
 use trimaran_tests::process::faults::Chance;
 use trimaran_tests::process::ledger::{self, Load};
 use trimaran_tests::process::{Cluster, Plan, amount, run_program, seed};
@@ -108,6 +108,8 @@ async fn a_queue_manager_is_created_and_deleted_while_others_work() {
 
     typed.expect("crtmqm QM-1", 72, &["QM-1"]);
     typed.expect("crtmqm -p 70000 QM1", 39, &["70000"]);
+    typed.expect("crtmqm -ic /no/such/file QM1", 39, &["/no/such/file: No such file or directory\n"]);
+    typed.expect("crtmqm -ic / QM1", 39, &["/: is a directory\n"]);
     typed.expect(&format!("crtmqm {QUEUE_MANAGER}"), 8, &["AMQ8110S: IBM MQ queue manager already exists."]);
     let script = typed.directory.path().join("setup.mqsc");
     let only_here = "ALTER LISTENER(SYSTEM.LISTENER.TCP.1) TRPTYPE(TCP) IPADDR('127.0.0.1')";
@@ -234,6 +236,81 @@ async fn nodes_that_were_away_make_what_was_created_and_bring_nothing_back() {
         }
     }
     balance(load, &cluster).await;
+}
+
+/// The cluster file follows what was done with commands: it may name no queue manager at all, and one that was created by the id that it
+/// was given.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_cluster_file_may_name_nobody_and_who_was_created_by_the_right_id() {
+    let mut cluster = Cluster::start(Plan::default());
+    let typed = Typed::of(&cluster);
+    cluster.wait_serving(seconds(30));
+    repeat(&typed, &format!("endmqm -i {QUEUE_MANAGER}"), &[0]).await;
+    repeat(&typed, &format!("dltmqm --confirm {QUEUE_MANAGER} {QUEUE_MANAGER}"), &[0]).await;
+    assert!(typed.there().is_empty(), "whoever looks next finds it gone");
+    for (line, code) in
+        [("status", 0), ("status --check", 1), ("failovers", 1), ("cluster upgrade --check", 1), ("get Q", 1)]
+    {
+        let said = ["here is no queue manager: ", "crtmqm"];
+        typed.expect(&format!("trimaran {line}"), code, &said);
+    }
+
+    // As the nodes ask for.
+    let written = std::fs::read_to_string(cluster.config()).expect("the file is there");
+    let is_kept = |line: &&str| !line.starts_with("mq = ");
+    let written: Vec<&str> = written.lines().filter(is_kept).collect();
+    let written = written.join("\n");
+    let of_first = format!("[[queue_managers]]\nname = \"{QUEUE_MANAGER}\"\nid = 1\n");
+    assert!(written.contains(&of_first), "{written}");
+    let with = |queue_manager: &str| written.replace(&of_first, queue_manager);
+    std::fs::write(cluster.config(), with("")).expect("the file can be written");
+    for node in 0..3 {
+        cluster.stop(node);
+        cluster.start_node(node);
+        wait_ready(&cluster, node).await;
+    }
+    repeat(&typed, "crtmqm orders", &[0]).await;
+    repeat(&typed, "strmqm orders", &[0]).await;
+    put(&cluster, "orders", "one").await;
+
+    // What only the file can say of it needs its id, which the first refusal tells. A wrong one leaves nothing behind.
+    for wrong in [7, 8] {
+        let named = format!("[[queue_managers]]\nname = \"orders\"\nid = {wrong}\n");
+        std::fs::write(cluster.config(), with(&named)).expect("the file can be written");
+        if cluster.is_running(0) {
+            cluster.stop(0);
+        }
+        cluster.start_node(0);
+        let ended = cluster.wait_exit(0, seconds(30)).expect("it does not start");
+        assert_eq!(ended.status.code(), Some(10), "{}", ended.log);
+        assert!(ended.log.contains("orders has the id 65536 in the cluster's records"), "{}", ended.log);
+    }
+    let named = "[[queue_managers]]\nname = \"orders\"\nid = 65536\n";
+    std::fs::write(cluster.config(), with(named)).expect("the file can be written");
+    cluster.start_node(0);
+    wait_ready(&cluster, 0).await;
+
+    // Created anew, its name goes with another id.
+    repeat(&typed, "endmqm -i orders", &[0]).await;
+    repeat(&typed, "dltmqm --confirm orders orders", &[0]).await;
+    repeat(&typed, "crtmqm orders", &[0]).await;
+    repeat(&typed, "strmqm orders", &[0]).await;
+    std::fs::write(cluster.config(), with(&named.replace("65536", "65537")))
+        .expect("the file can be written");
+    cluster.stop(0);
+    cluster.start_node(0);
+    wait_ready(&cluster, 0).await;
+    let connection = connect(&cluster, "orders").await;
+    assert!(connection.queue("Q").status().await.is_err(), "it has nothing of the one before");
+}
+
+async fn wait_ready(cluster: &Cluster, node: usize) {
+    let begun = Instant::now();
+    while http_status(&cluster.nodes[node].http, "/health/ready") != Some(200) {
+        let log = cluster.log_since_start(node);
+        assert!(begun.elapsed() < seconds(30), "{log}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 /// Until it ends with one of these: a node that leads may have been killed just now.

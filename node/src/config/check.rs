@@ -17,7 +17,7 @@ use super::{Config, Descriptors, LOCK_FILE, Owner, canary, placement, reserves, 
 use crate::log_store::{filesystem, free_bytes};
 use crate::peer::{self, PeerTls, ProbeError};
 use crate::security::{Tls, TlsOptions};
-use crate::types::NodeId;
+use crate::types::{NodeId, QueueManagerId};
 use crate::vip::netlink::Route;
 use crate::vip::{self, Mode};
 
@@ -115,6 +115,14 @@ pub async fn check(config: &Config) -> CheckReport {
             ));
         }
         Ok(owners) => {
+            for (id, name) in owners[0].queue_managers() {
+                if !config.queue_managers.contains_key(&QueueManagerId(id)) {
+                    report.fine(format!(
+                        "queue manager {name} (id {id}) is in the directories and not in the cluster file, which does not delete \
+                         it: `trimaran dltmqm` does"
+                    ));
+                }
+            }
             owners.into_iter().filter_map(|owner| owner.repaired).for_each(|text| report.warning(text));
         }
     }
@@ -483,6 +491,28 @@ mod tests {
         assert!(has("(created at the first start): writable"), "{report:?}");
         assert!(has("have nothing of a node yet: node a begins without any messages"), "{report:?}");
         assert!(has("no TLS: every listener is on loopback"), "{report:?}");
+    }
+
+    #[tokio::test]
+    async fn a_queue_manager_that_the_file_does_not_name_is_told_of() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = directory.path().display();
+        for of in ["log", "data"] {
+            fs::create_dir(directory.path().join(of)).unwrap();
+            let lines = "cluster check\nnode 1 a\nqueue manager 7 OLD\n";
+            fs::write(directory.path().join(of).join(super::super::OWNER_FILE), lines).unwrap();
+        }
+        let text = format!(
+            "cluster = \"check\"\nnode = \"a\"\n[[nodes]]\nname = \"a\"\nid = 1\npeer = \"127.0.0.1:1\"\n\
+             client = \"127.0.0.1:2\"\nhttp = \"127.0.0.1:3\"\n[directories]\nlog = \"{place}/log\"\ndata = \"{place}/data\"\n"
+        );
+        let report = check(&Config::parse(&text, None).unwrap()).await;
+        let told = Finding::Fine(
+            "queue manager OLD (id 7) is in the directories and not in the cluster file, which does not delete it: `trimaran dltmqm` \
+             does"
+                .to_owned(),
+        );
+        assert!(report.findings.contains(&told), "{report:?}");
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub struct File {
     /// Threads that serve clients and peers. Default: 1 up to 4 CPUs, then one for every 4.
     pub threads: Option<Spanned<usize>>,
     pub nodes: Vec<Node>,
+    /// Those that the cluster begins with, and what only the file can say of others. There may be none: `crtmqm` makes them.
+    #[serde(default)]
     pub queue_managers: Vec<QueueManager>,
     pub directories: Directories,
     #[serde(default)]

@@ -12,7 +12,8 @@
 //! first, and may do so only when every queue manager was raised to a version that says so: then nobody goes back.
 //! Log and store know all of them by their numbers; here a number keeps its name. The same lies beside it once more, in
 //! [`OWNER_COPY`]. A file that a person wrote, or an older release, has no checksum and is believed if every line of it
-//! can be read. `runtime::directories` writes the files, `check` only reads them.
+//! can be read. `runtime::directories` writes the files, `check` only reads them. What the cluster's records contradict is taken out
+//! again: a queue manager that was deleted, or an id that a cluster file had wrong.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -72,6 +73,26 @@ impl Owner {
     pub fn is_new(&self) -> bool {
         self.had == Had::Nothing
     }
+
+    /// The queue managers that it names, by id and name.
+    pub fn queue_managers(&self) -> impl Iterator<Item = (u32, &str)> {
+        self.text.lines().filter_map(queue_manager_of)
+    }
+
+    /// The same without the queue managers of which `is_wrong` says so, by id and name; None where all may stay.
+    pub fn without(&self, is_wrong: &dyn Fn(u32, &str) -> bool) -> Option<Owner> {
+        let Found::Sound(lines) = verify(self.text.as_bytes()) else { return None };
+        let is_kept = |line: &&str| !queue_manager_of(line).is_some_and(|(id, name)| is_wrong(id, name));
+        let kept: String = lines.lines().filter(is_kept).map(|line| format!("{line}\n")).collect();
+        let text = signed(&kept);
+        (kept != lines).then(|| Owner { text, write: [true; 2], ..self.clone() })
+    }
+}
+
+/// What a line says, if it is about a queue manager.
+fn queue_manager_of(line: &str) -> Option<(u32, &str)> {
+    let (id, name) = line.strip_prefix("queue manager ")?.split_once(' ')?;
+    Some((id.parse().ok()?, name))
 }
 
 impl Config {
@@ -322,6 +343,16 @@ mod tests {
         let owner = judge(queue_managers, Some(found.as_bytes()), None)?;
         let Found::Sound(lines) = verify(owner.text.as_bytes()) else { panic!("{}", owner.text) };
         Ok(lines)
+    }
+
+    #[test]
+    fn what_is_known_better_is_named_no_more() {
+        let one = judge(ORDERS, Some(ONE.as_bytes()), None).unwrap();
+        assert_eq!(one.without(&|id, name| (id, name) == (2, "ORDERS")), None);
+        let without = one.without(&|id, name| (id, name) == (1, "ORDERS")).unwrap();
+        assert_eq!(without.write, [true, true]);
+        let other = judge(&[(9, "ORDERS")], Some(without.text.as_bytes()), None).unwrap();
+        assert!(other.text.contains("\nqueue manager 9 ORDERS\n"), "{}", other.text);
     }
 
     const OLD: &str = "cluster shop\nnode 1 a\nqueue manager 1 ORDERS\n";

@@ -170,9 +170,6 @@ fn is_of_no_node(file: &file::File, queue_manager: &str, address: &str) -> bool 
 fn queue_managers(file: &file::File, problems: &mut Problems) -> BTreeMap<QueueManagerId, ObjectName> {
     let mut queue_managers = BTreeMap::new();
     let mut taken = BTreeSet::new();
-    if file.queue_managers.is_empty() {
-        problems.add(0..0, "there are no [[queue_managers]]: name at least one");
-    }
     for queue_manager in &file.queue_managers {
         let (name, id) = (&queue_manager.name, &queue_manager.id);
         match ObjectName::new(name.get_ref()) {

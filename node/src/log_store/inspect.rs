@@ -15,6 +15,10 @@ use crate::types::{Inspected, Inspector, QueueManagerId};
 pub fn inspect(directory: &Path, only: Option<QueueManagerId>, report: Inspector<'_>) -> io::Result<usize> {
     let mut damaged = 0;
     let engine = directory.join("engine");
+    if !engine.exists() {
+        let text = "there is no log; name the log directory of a node";
+        return Err(io::Error::new(io::ErrorKind::NotFound, text));
+    }
     let mut bytes = Vec::new();
     for (suffix, kind) in [(".rewrite", "moved"), (".raftlog", "written")] {
         let files = files_of(&engine, suffix)?;

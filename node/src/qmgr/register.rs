@@ -17,6 +17,16 @@ use crate::types::{QueueManagerId, Reason, WallTime};
 /// Ids below are people's, who write them into cluster files.
 pub const FIRST_CREATED: QueueManagerId = QueueManagerId(1 << 16);
 
+/// Whether a record says that no queue manager of this id has this name: it was deleted, or one of the two is another's.
+pub fn contradicts(record: &Registered, id: QueueManagerId, name: &str) -> bool {
+    match (record.id == id.0, record.name == name) {
+        (true, true) => record.deleted,
+        (true, false) => true,
+        (false, true) => !record.deleted,
+        (false, false) => false,
+    }
+}
+
 #[derive(Debug, Default)]
 pub struct Register(BTreeMap<QueueManagerId, Registered>);
 

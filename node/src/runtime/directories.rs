@@ -8,8 +8,12 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use trimaran_proto::replica::v1::Registered;
+
 use super::fatal::{Fatal, FatalReason};
 use crate::config::{Config, LOCK_FILE, OWNER_COPY, OWNER_FILE, Owner};
+use crate::qmgr::register::contradicts;
+use crate::types::QueueManagerId;
 
 /// How long a process that was killed may take to be gone: it frees its memory first, its files and ports last.
 pub const PATIENCE: Duration = Duration::from_secs(5);
@@ -234,6 +238,21 @@ fn mark(directory: &Path, owner: &Owner, make_room: &dyn Fn() -> bool) -> Result
     Ok(())
 }
 
+/// The cluster's records know better: what one of them contradicts is named no more in the directories of this process. A cluster file
+/// that had a wrong id, or named one that was deleted since, would bar that name under its right id for ever.
+pub fn forget(config: &Config, records: &[Registered]) {
+    let is_wrong =
+        |id: u32, name: &str| records.iter().any(|record| contradicts(record, QueueManagerId(id), name));
+    // Whoever runs has passed them.
+    let Ok(owners) = config.owners() else { return };
+    for (directory, owner) in [&config.log_directory, &config.data_directory].into_iter().zip(owners) {
+        let Some(owner) = owner.without(&is_wrong) else { continue };
+        if let Err(fatal) = mark(directory, &owner, &|| false) {
+            tracing::warn!("{}", fatal.text);
+        }
+    }
+}
+
 /// Tries again for as long as that is all that is missing, and somebody makes some.
 fn with_room(make_room: &dyn Fn() -> bool, mut work: impl FnMut() -> io::Result<()>) -> io::Result<()> {
     loop {
@@ -336,6 +355,28 @@ mod tests {
         assert!(renamed.text.contains("queue manager 1 is named QM in"), "{}", renamed.text);
         prepare(&config(directory.path(), "a")).unwrap();
         assert_eq!(owner("log"), owner("data"));
+    }
+
+    #[test]
+    fn a_name_that_the_records_know_under_another_id_is_free_for_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let wrong = config(directory.path(), "a");
+        let right = Config {
+            queue_managers: [(QueueManagerId(65_536), wrong.queue_managers[&QueueManagerId(1)].clone())]
+                .into(),
+            ..wrong.clone()
+        };
+        let record =
+            |id, name: &str, deleted| Registered { id, name: name.into(), deleted, ..Registered::default() };
+        for known in [record(65_536, "QM", false), record(1, "QM", true), record(1, "OTHER", false)] {
+            drop(prepare(&wrong).unwrap());
+            forget(&wrong, &[record(1, "QM", false), record(2, "QM", true), record(65_536, "OTHER", false)]);
+            let refused = prepare(&right).unwrap_err();
+            assert!(refused.text.contains("has the id 1 in"), "{}", refused.text);
+            forget(&wrong, &[known]);
+            drop(prepare(&right).unwrap());
+            forget(&right, &[record(65_536, "QM", true)]);
+        }
     }
 
     #[test]

@@ -10,9 +10,10 @@ use std::collections::BTreeSet;
 use tokio::sync::watch;
 use trimaran_proto::replica::v1::Registered;
 
+use super::directories;
 use super::fatal::{FatalReason, fatal};
 use super::minds::Minds;
-use super::recover::Expected;
+use super::recover::{Expected, in_doubt};
 use crate::consensus::membership_from_wire;
 use crate::types::{Index, ObjectName, QueueManagerId, SnapshotMeta, Term, TermStarts};
 
@@ -55,6 +56,11 @@ impl Keeper {
 
     async fn follow(&mut self, record: &Registered) {
         let id = QueueManagerId(record.id);
+        if !self.removed.contains(&id) {
+            let (config, record) = (self.minds.shared.config.clone(), record.clone());
+            let forgotten = tokio::task::spawn_blocking(move || directories::forget(&config, &[record]));
+            forgotten.await.expect("it does not panic");
+        }
         match (record.deleted, self.minds.shared.inboxes.get(id)) {
             (true, _) if self.removed.contains(&id) => {}
             (true, _) => self.remove(id, &record.name).await,
@@ -99,6 +105,7 @@ impl Keeper {
             recovering = started.recovered.recovering,
             "begun, as the cluster's records have it"
         );
+        minds.standing.take_back(&in_doubt(&record.name));
         let beginning = minds.shared.prepare(started);
         // What the cluster file says of it is newer.
         let named = minds.shared.config.queue_managers.contains_key(&QueueManagerId(record.id));

@@ -70,6 +70,11 @@ impl Standing {
             reports.push(sentence);
         }
     }
+
+    /// What was reported and begins so is not true any more.
+    pub fn take_back(&self, begins: &str) {
+        self.0.lock().reports.retain(|sentence| !sentence.starts_with(begins));
+    }
 }
 
 /// Keeps `warnings` true until it is aborted.

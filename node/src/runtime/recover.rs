@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use trimaran_proto::replica::v1::Registered;
+
 use crate::consensus::Recovered;
 use crate::log_store::{LogError, RecoveredLog, Restart};
 use crate::message_store::{RocksStore, StoreError, StoreOptions};
@@ -67,6 +69,11 @@ pub(super) fn recovered(snapshot: SnapshotMeta, found: RecoveredLog) -> Recovere
     }
 }
 
+/// How what is said of one begins that may have been deleted, until that is known.
+pub(super) fn in_doubt(name: &str) -> String {
+    format!("queue manager {name} may have been deleted")
+}
+
 /// Why queue managers of the cluster file are not begun: they were deleted, or may have been. `own` is the nodes' own.
 ///
 /// # Errors
@@ -88,10 +95,19 @@ fn barred(own: &Started, expected: &[Expected]) -> Result<BTreeMap<QueueManagerI
                     record.name
                 ));
             }
+            // Its entries are not applied yet: the one that has the name now may be gone, and this one in its place.
+            (_, Some(other)) if doubtful.contains(&QueueManagerId(other.id)) => {
+                let text = format!(
+                    "{} and created anew: it is not begun before the other nodes say",
+                    in_doubt(name.as_str())
+                );
+                barred.insert(*id, text);
+            }
             (_, Some(other)) => {
                 return Err(format!(
                     "queue manager {name} has the id {} in the cluster's records, and {id} in the cluster file: its messages are kept \
-                     under the id; put the old one back, or delete the queue manager first, with dltmqm",
+                     under the id; put the old one back, or delete the queue manager first, with dltmqm. If it was created anew while \
+                     this node was away, start the node once without it in the file",
                     other.id
                 ));
             }
@@ -102,9 +118,7 @@ fn barred(own: &Started, expected: &[Expected]) -> Result<BTreeMap<QueueManagerI
                 barred.insert(*id, text);
             }
             _ if doubtful.contains(id) => {
-                let text = format!(
-                    "queue manager {name} may have been deleted: it is not begun before the other nodes say"
-                );
+                let text = format!("{}: it is not begun before the other nodes say", in_doubt(name.as_str()));
                 barred.insert(*id, text);
             }
             _ => {}
@@ -124,6 +138,12 @@ impl FromStore {
     /// For the error log, should the log not open.
     pub fn sentences(&self) -> &[String] {
         &self.sentences
+    }
+
+    /// What the nodes' own group knows of queue managers.
+    pub fn records(&self) -> Vec<Registered> {
+        let own = self.queue_managers.iter().find(|one| one.id() == QueueManagerId::CLUSTER);
+        own.map_or_else(Vec::new, |own| own.register().iter().cloned().collect())
     }
 }
 
@@ -198,11 +218,9 @@ mod tests {
     use crate::consensus::{Entry, EntryKind, HardState, LogWrite};
     use crate::log_store::{LogOptions, LogStore, RaftEngineLog};
     use crate::message_store::MessageStore;
-    use trimaran_proto::replica::v1::Registered;
-
-    use crate::qmgr::{Command, StoreBatch};
+    use crate::qmgr::{BatchEncoder, Command, StoreBatch};
     use crate::types::definition::By;
-    use crate::types::{Index, Membership, NodeId, Term, TermStarts, Version, WriteNumber};
+    use crate::types::{Index, Membership, NodeId, Term, TermStarts, Version, WallTime, WriteNumber};
 
     const ID: QueueManagerId = QueueManagerId(1);
 
@@ -322,5 +340,16 @@ mod tests {
             "{moved}"
         );
         assert_eq!(judged(vec![register(5, "QM"), delete(5)]), Ok(BTreeMap::new()), "its name is free again");
+
+        // What the log says, and the message store does not yet.
+        let mut behind = own(vec![register(5, "QM")]);
+        let mut batch = BatchEncoder::default();
+        batch.speak(Version::RECORDS);
+        batch.append(delete(5), WallTime(0));
+        let data = batch.take();
+        let (kind, crc) = (EntryKind::Normal, crc32c::crc32c(&data));
+        behind.recovered.entries.push(Entry { kind, term: Term(2), index: Index(2), data, crc });
+        let waits = barred(&behind, &[expected()]).unwrap();
+        assert!(waits[&ID].contains("is not begun before the other nodes say"), "{waits:?}");
     }
 }

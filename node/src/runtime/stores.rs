@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::thread;
 
 use super::again::begin_again;
+use super::directories;
 use super::fatal::{Fatal, FatalReason, fatal};
 use super::notices::Standing;
 use super::recover::{self, Expected, FromStore, RecoverError, Started};
@@ -134,7 +135,7 @@ fn is_want_of_room(error: &str) -> bool {
 }
 
 fn open_both(config: &Config, reserve: &Arc<Reserve>) -> Result<Recovered, Fatal> {
-    let retained = (config.limits.log_retain_bytes * config.queue_managers.len()) as u64;
+    let retained = (config.limits.log_retain_bytes * config.queue_managers.len().max(1)) as u64;
     let device = filesystem(&config.log_directory).map_or(u64::MAX, |device| device.total_bytes);
     let log_options = LogOptions::new(&config.log_directory).retaining(retained).on_device_of(device);
     let options = StoreOptions {
@@ -161,6 +162,9 @@ fn open_both(config: &Config, reserve: &Arc<Reserve>) -> Result<Recovered, Fatal
         loaded.iter().flat_map(FromStore::sentences).for_each(|sentence| tracing::warn!("{sentence}"));
         Fatal::new(FatalReason::LogOpen, error)
     })?;
+    if let Ok(loaded) = &loaded {
+        directories::forget(config, &loaded.records());
+    }
     let recovered = loaded.and_then(|loaded| recover::with_log(&mut log, loaded, &expected));
     let (store, started, sentences) = recovered.map_err(|error| match &error {
         RecoverError::Register(_) => Fatal::new(FatalReason::Configuration, error),

@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 use tokio_stream::wrappers::ReceiverStream;
-use trimaran_proto::mq::cipher_spec::Suite;
+use trimaran_proto::{mq::cipher_spec::Suite, plain};
 
 use super::identity::{Principal, peer_name, principal};
 use super::places::{Place, Places};
@@ -180,7 +180,7 @@ impl Refusals {
     }
 }
 
-/// What of a handshake somebody can do something about.
+/// What of a handshake somebody can do something about, and not what libraries call it.
 fn in_our_words(reason: &str) -> String {
     let hint = match reason {
         text if text.contains("InvalidContentType") => {
@@ -193,9 +193,10 @@ fn in_our_words(reason: &str) -> String {
         text if text.contains("handshake eof") => {
             "it went away: a probe of the port, or it did not like our certificate"
         }
-        _ => return reason.to_owned(),
+        text if text.contains("peer sent no certificates") => "it shows no certificate",
+        _ => return plain::error(reason),
     };
-    format!("{hint} ({reason})")
+    hint.to_owned()
 }
 
 async fn welcome(

@@ -227,6 +227,23 @@ async fn a_channel_s_port_takes_tls_of_both_versions_and_none() {
     assert_eq!(next_info(&mut accepted).await.secured, None);
 }
 
+#[tokio::test]
+async fn a_monitor_that_offers_http_2_as_well_is_told_what_the_pages_speak() {
+    let directory = tempfile::tempdir().unwrap();
+    let authority = Authority::new();
+    let a = authority.issue(directory.path(), "a", "trimaran://demo/node/a");
+    authority.issue(directory.path(), "ann", "trimaran://demo/user/ann");
+    for (audience, spoken) in [(Audience::Monitors, "http/1.1"), (Audience::Clients, "h2")] {
+        let address = serve(Tls::load(a.clone()).unwrap(), audience).await;
+        let mut client = (*nameless(&client_with(directory.path(), "ann"))).clone();
+        client.alpn_protocols = ["h2", "http/1.1"].map(|name| name.as_bytes().to_vec()).into();
+        let name = ServerName::try_from("trimaran").unwrap();
+        let stream = TcpStream::connect(address).await.unwrap();
+        let stream = TlsConnector::from(Arc::new(client)).connect(name, stream).await.unwrap();
+        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(spoken.as_bytes()), "{audience:?}");
+    }
+}
+
 #[test]
 fn every_suite_of_ours_is_one_that_a_cipher_spec_names() {
     let ours = rustls::crypto::aws_lc_rs::default_provider().cipher_suites;

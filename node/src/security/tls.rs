@@ -257,11 +257,13 @@ impl Loaded {
                 Ok::<_, TlsError>(Arc::new(config))
             };
         const HTTP: &[&str] = &["h2", "http/1.1"];
+        // What the pages are served over. Whoever offers both, as curl and Prometheus do, would take the other.
+        const PAGES: &[&str] = &["http/1.1"];
         Ok(Loaded {
             for_clients: server(options.clients_required, rustls::DEFAULT_VERSIONS, HTTP)?,
             for_channels: server(false, rustls::DEFAULT_VERSIONS, &[])?,
             for_peers: server(true, &[&rustls::version::TLS13], HTTP)?,
-            for_monitors: server(false, rustls::DEFAULT_VERSIONS, HTTP)?,
+            for_monitors: server(false, rustls::DEFAULT_VERSIONS, PAGES)?,
             provider: provider.clone(),
             roots: roots.clone(),
             chain,

@@ -134,6 +134,7 @@ fn merge() -> Vec<Step> {
         "real processes, addresses, cuts and kills",
         "test --workspace --test process -- --test-threads=2",
     ));
+    steps.push(cargo("readme", "what README and pages say to type", "test --workspace --test readme"));
     steps.push(cargo(
         "address",
         "an address that moves, in namespaces of its own",

@@ -4,14 +4,15 @@
 //! told once more, and one that is there then is the one that was asked for.
 
 use std::{
-    io::{BufRead, IsTerminal, Write},
+    io::{self, BufRead, IsTerminal, Write},
     path::Path,
     time::Instant,
 };
 
 use trimaran_client::{
     CLUSTER, CreateQueueManagerRequest, Error, QueueManagerStatus, RunState,
-    proto::attribute::SYSTEM_OBJECTS, reason,
+    proto::{attribute::SYSTEM_OBJECTS, plain},
+    reason,
 };
 
 use crate::{
@@ -130,9 +131,13 @@ async fn set_up(global: &Global, wanted: &Wanted<'_>, name: &str, file: &Path) -
     })
 }
 
+/// Before anything is made. It is not read yet: a pipe can be read once.
 fn readable(file: &Path) -> Outcome {
-    let opened = std::fs::File::open(file);
-    opened.map(drop).map_err(|why| error(INVALID, &format!("{}: {why}", file.display())))
+    let opened = std::fs::File::open(file).and_then(|opened| match opened.metadata()?.is_dir() {
+        true => Err(io::ErrorKind::IsADirectory.into()),
+        false => Ok(()),
+    });
+    opened.map_err(|why| error(INVALID, &format!("{}: {}", file.display(), plain::error(why))))
 }
 
 /// What has no meaning here, one line each.
@@ -231,6 +236,10 @@ pub async fn delete(global: &Global, args: DltmqmArgs) -> Outcome {
         may_be_done = true;
         tokio::time::sleep(LOOK_EVERY).await;
     }
+    // Nodes that follow the records are an instant behind, and whoever looks next should find it gone.
+    while begun.elapsed() < global.patience() && wanted.look().await.is_ok() {
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
     wanted.say(&format!("IBM MQ queue manager '{name}' deleted."));
     Ok(())
 }
@@ -244,16 +253,16 @@ fn confirm(args: &DltmqmArgs, messages: u64) -> Outcome {
         }
         None => {}
     }
-    if !std::io::stdin().is_terminal() {
+    if !io::stdin().is_terminal() {
         let text = format!(
             "nothing was done: all that {name} has is lost with it ({messages} messages); say it again with --confirm {name}"
         );
         return Err(Failure::Check(text));
     }
     print!("All that {name} has is lost with it ({messages} messages). Type its name to delete it: ");
-    let _ = std::io::stdout().flush();
+    let _ = io::stdout().flush();
     let mut typed = String::new();
-    let _ = std::io::stdin().lock().read_line(&mut typed);
+    let _ = io::stdin().lock().read_line(&mut typed);
     match typed.trim() == name {
         true => Ok(()),
         false => Err(Failure::Check("nothing was done".into())),

@@ -68,6 +68,7 @@ pub async fn nodes(global: &Global) -> Result<(String, Vec<Heard>), Failure> {
     let name = match (&global.queue_manager, names.len()) {
         (Some(name), _) if !name.is_empty() => name.clone(),
         (_, 1) => names.into_iter().next().expect("one"),
+        (_, 0) => return Err(Failure::Check(status::NONE_THERE.to_string())),
         _ => {
             let all = names.into_iter().collect::<Vec<_>>().join(", ");
             return Err(Failure::Usage(format!("say which with --queue-manager: {all}")));

@@ -5,8 +5,8 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use trimaran_client::{
-    Connection, MembershipProgress, QueueManagerStatus, Result as ClientResult, StatusResponse, UnitOutcome,
-    hex,
+    Admin, Connection, FOREVER, MembershipProgress, QueueManagerStatus, Result as ClientResult,
+    StatusResponse, UnitOutcome, hex,
     proto::admin::v1::{NodeAddRequest, NodeReplaceRequest},
     reason,
 };
@@ -26,6 +26,36 @@ pub async fn run(global: &Global, command: NodeCommand) -> Outcome {
     };
     let admin = connect_to_any(global).await?.admin();
     let mut progress = Progress::new(global.json);
+    let changing = change(global, &admin, command, &mut progress);
+    // What changes may take long, and is waited for to its end unless told otherwise.
+    let changed = match global.within {
+        Some(within) if within != FOREVER => tokio::time::timeout(within, changing).await,
+        _ => Ok(changing.await),
+    };
+    progress.end();
+    let Ok(changed) = changed else {
+        return Err(Failure::Check(
+            "not done within that time, and it goes on: give the same command again to see how far it is; to end what adds a node, \
+             remove that node"
+                .to_string(),
+        ));
+    };
+    let what = changed?;
+    if global.json {
+        say!("{}", json!({ "ok": true, "what": what }));
+    } else {
+        say!("{what}");
+    }
+    Ok(())
+}
+
+/// What was done, in words.
+async fn change(
+    global: &Global,
+    admin: &Admin,
+    command: NodeCommand,
+    progress: &mut Progress,
+) -> Result<String, Failure> {
     let on_progress = |step: &MembershipProgress| progress.show(step);
     let (done, what): (ClientResult<()>, String) = match command {
         NodeCommand::Add { name, node: NodeArgs { id, peer, client } } => {
@@ -47,14 +77,8 @@ pub async fn run(global: &Global, command: NodeCommand) -> Outcome {
         }
         NodeCommand::Drain { .. } | NodeCommand::Resume { .. } => unreachable!("they are done above"),
     };
-    progress.end();
     done?;
-    if global.json {
-        say!("{}", json!({ "ok": true, "what": what }));
-    } else {
-        say!("{what}");
-    }
-    Ok(())
+    Ok(what)
 }
 
 /// Queue managers that no failure of a node may hit any more when one of their nodes has gone.

@@ -62,22 +62,24 @@ impl Failure {
             (Failure::Control { text, .. }, _) if text.is_empty() => {}
             (_, true) => eprintln!("{}", self.as_json()),
             // What is refused may have been named by anybody.
-            (Failure::Control { text, .. }, false) => eprintln!("{}", visible(text)),
-            (Failure::NoMessage(text), false) => {
-                eprintln!("trimaran: {} (completion code 2, reason 2033 NO_MSG_AVAILABLE)", visible(text))
+            (Failure::Control { .. }, false) => eprintln!("{}", visible(&self.text())),
+            (Failure::NoMessage(_), false) => {
+                let text = visible(&self.text());
+                eprintln!("trimaran: {text} (completion code 2, reason 2033 NO_MSG_AVAILABLE)")
             }
             (_, false) => eprintln!("trimaran: {}", visible(&self.text())),
         }
     }
 
+    /// In plain words, whoever found them: no number of an error, and no name of a library's.
     pub fn text(&self) -> String {
         match self {
-            Failure::Client(error) => error.to_string(),
+            Failure::Client(error) => plain::error(error),
             Failure::Control { text, .. }
             | Failure::NoMessage(text)
             | Failure::Usage(text)
             | Failure::Local(text)
-            | Failure::Check(text) => text.clone(),
+            | Failure::Check(text) => plain::error(text),
         }
     }
 
@@ -361,6 +363,21 @@ mod tests {
         assert_eq!(timestamp(951_827_696_789), "2000-02-29T12:34:56.789Z");
         assert_eq!(timestamp(1_795_239_000_001), "2026-11-21T05:30:00.001Z");
         assert_eq!(timestamp(-1), "1969-12-31T23:59:59.999Z");
+    }
+
+    #[test]
+    fn no_failure_has_the_number_of_an_error() {
+        let missing = std::fs::File::open("no such file").unwrap_err().to_string();
+        assert!(missing.contains("os error 2"), "{missing}");
+        for failure in [
+            Failure::Usage(missing.clone()),
+            Failure::Local(missing.clone()),
+            Failure::Check(missing.clone()),
+            Failure::NoMessage(missing.clone()),
+            Failure::Control { code: 20, text: missing },
+        ] {
+            assert_eq!(failure.text(), "No such file or directory");
+        }
     }
 
     #[test]

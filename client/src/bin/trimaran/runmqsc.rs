@@ -97,22 +97,25 @@ fn not_run(error: &Error) -> Failure {
 type Lines = mpsc::Receiver<Result<String, Failure>>;
 
 fn lines_of(path: &Path) -> Result<Lines, Failure> {
-    let file = File::open(path).map_err(|error| Failure::Control {
-        code: NOT_RUN,
-        text: format!("AMQ8101S: IBM MQ error: {}: {}", path.display(), plain::error(error)),
-    })?;
-    Ok(read(BufReader::new(file)))
+    let name = path.display().to_string();
+    let file = File::open(path).map_err(|error| unread(&name, error))?;
+    Ok(read(BufReader::new(file), name))
+}
+
+fn unread(name: &str, error: std::io::Error) -> Failure {
+    let text = format!("AMQ8101S: IBM MQ error: {name}: {}", plain::error(error));
+    Failure::Control { code: NOT_RUN, text }
 }
 
 fn typed() -> Lines {
     if output::stdin_is_terminal() {
         return crate::terminal::lines();
     }
-    read(BufReader::new(std::io::stdin()))
+    read(BufReader::new(std::io::stdin()), "standard input".to_owned())
 }
 
 /// By a thread of its own: the connection lives on while a person thinks. Bytes that are no UTF-8 are kept as marks.
-fn read(mut reader: impl BufRead + Send + 'static) -> Lines {
+fn read(mut reader: impl BufRead + Send + 'static, name: String) -> Lines {
     let (sender, receiver) = mpsc::channel(256);
     std::thread::spawn(move || {
         loop {
@@ -120,9 +123,10 @@ fn read(mut reader: impl BufRead + Send + 'static) -> Lines {
             let line = match reader.read_until(b'\n', &mut bytes) {
                 Ok(0) => return,
                 Ok(_) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
-                Err(error) => Err(Failure::Control { code: NOT_RUN, text: format!("read: {error}") }),
+                Err(error) => Err(unread(&name, error)),
             };
-            if sender.blocking_send(line).is_err() {
+            let is_last = line.is_err();
+            if sender.blocking_send(line).is_err() || is_last {
                 return;
             }
         }

@@ -49,6 +49,10 @@ pub async fn run(global: &Global, args: StatusArgs) -> Outcome {
         } else if args.watch || !nobody_answers {
             // Otherwise the error at the end says the same.
             picture.print();
+            if picture.managers.is_empty() && global.queue_manager.is_none() {
+                say!("");
+                say!("T{}", &NONE_THERE[1..]);
+            }
         }
         if !args.watch {
             if nobody_answers {
@@ -68,6 +72,9 @@ pub async fn run(global: &Global, args: StatusArgs) -> Outcome {
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }
+
+/// They were all deleted, or none was created yet.
+pub const NONE_THERE: &str = "there is no queue manager: `trimaran crtmqm NAME` creates one";
 
 /// The nodes that were named, and those that they know of. No node is waited for long, whatever --within says: who
 /// calls this asks again.
@@ -388,7 +395,7 @@ impl Picture {
             }
         }
         if self.managers.is_empty() {
-            wrong.push("no queue manager was found".to_string());
+            wrong.push(NONE_THERE.to_string());
         }
         wrong
     }

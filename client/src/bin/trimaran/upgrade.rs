@@ -47,8 +47,10 @@ pub async fn views(global: &Global, only: Option<&str>) -> Result<Vec<QueueManag
     let names: Vec<String> = names.filter(|name| only.is_none_or(|only| only == name)).collect();
     status::check_answered(&answers)?;
     if names.is_empty() {
-        let name = only.unwrap_or("a queue manager");
-        return Err(Failure::Check(format!("no node that answers has {name}; look with `trimaran status`")));
+        return Err(Failure::Check(match only {
+            Some(name) => format!("no node that answers has {name}; look with `trimaran status`"),
+            None => status::NONE_THERE.to_string(),
+        }));
     }
     let view = |name: &String| match picture.led(name) {
         Some(manager) => Ok(manager.clone()),

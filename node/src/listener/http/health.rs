@@ -41,11 +41,22 @@ impl Health {
     }
 }
 
+impl Health {
+    /// Nothing is served where there is no queue manager; whether one could be is what the nodes' own is asked.
+    fn without_any(watched: &Watched) -> Health {
+        match watched.listener.node.cluster_inbox().map(|own| Health::of(own.role().role())) {
+            Some(Health::Active | Health::Replica) => Health::Replica,
+            Some(state) => state,
+            None => Health::NotReady,
+        }
+    }
+}
+
 #[derive(Debug, Serialize)]
 struct Report {
     node: String,
     /// `not-ready` when one queue manager is not, else `active` when one is, else `replica`; `removed` when the node
-    /// has no part in any.
+    /// has no part in any. Where there are none: `replica` when this node would take part in one that is created.
     state: Health,
     stopping: bool,
     queue_managers: BTreeMap<String, Health>,
@@ -71,7 +82,7 @@ impl Report {
         let state = if stopping || states().any(|state| *state == Health::NotReady) {
             Health::NotReady
         } else {
-            states().min().copied().unwrap_or(Health::NotReady)
+            states().min().copied().unwrap_or_else(|| Health::without_any(watched))
         };
         Report { node: node.name.clone(), state, stopping, queue_managers }
     }

@@ -86,7 +86,7 @@ Example:
   trimaran node add d --id 4 --peer 10.0.0.4:7101 --client 10.0.0.4:7201
 
 Start the node first, with the cluster file that has it with `joins = true`. The command returns when the node has
-everything.")]
+everything, or after the time of --within; the change goes on then, and the same command again says how far it is.")]
     Add {
         /// Name of the node
         name: String,

@@ -92,8 +92,8 @@ struct Tally {
     retried: u64,
     forwarded: u64,
     discarded: u64,
-    /// Of the last look at the queue.
-    left: u64,
+    /// Of the last look at the queue; None where it was not seen to its end.
+    left: Option<u64>,
     without_header: u64,
 }
 
@@ -110,11 +110,9 @@ impl Tally {
         ];
         let handled = handled.iter().filter(|(count, _)| *count > 0);
         let mut lines: Vec<String> = handled.map(|(count, what)| format!("{count} {what}.")).collect();
-        lines.push(format!(
-            "{} {} on the queue.",
-            self.left,
-            if self.left == 1 { "remains" } else { "remain" }
-        ));
+        if let Some(left) = self.left {
+            lines.push(format!("{left} {} on the queue.", if left == 1 { "remains" } else { "remain" }));
+        }
         if self.without_header > 0 {
             let count = self.without_header;
             lines
@@ -160,13 +158,14 @@ impl Handler {
     async fn look(&mut self) -> Result<Option<Instant>, Failure> {
         let queue = self.connection.queue(&self.queue);
         let mut messages = pin!(queue.browse());
-        (self.tally.left, self.tally.without_header) = (0, 0);
+        (self.tally.left, self.tally.without_header) = (None, 0);
+        let mut left = 0;
         let (mut there, mut met) = (HashMap::new(), HashMap::<Vec<u8>, u32>::new());
         let mut next = None;
         while let Some(message) = patiently("browsing", messages.try_next()).await? {
             let Some(letter) = DeadLetter::of(&message) else {
                 self.tally.without_header += 1;
-                self.tally.left += 1;
+                left += 1;
                 continue;
             };
             let id = message.descriptor.message_id.to_vec();
@@ -174,7 +173,7 @@ impl Handler {
             let key = (id, *before);
             *before += 1;
             if !self.handle(&key, &letter).await? {
-                self.tally.left += 1;
+                left += 1;
                 if let Some(tried) = self.tried.remove(&key) {
                     next = [next, tried.again].into_iter().flatten().min();
                     there.insert(key, tried);
@@ -182,6 +181,7 @@ impl Handler {
             }
         }
         self.tried = there;
+        self.tally.left = Some(left);
         Ok(next)
     }
 
