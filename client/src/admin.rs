@@ -40,6 +40,7 @@ pub use trimaran_proto::admin::v1::{
 pub struct Attributes(Vec<Attribute>);
 
 impl Attributes {
+    /// None: everything is as the default object of the kind has it.
     pub fn new() -> Attributes {
         Attributes::default()
     }

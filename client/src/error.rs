@@ -2,6 +2,7 @@
 
 use crate::reasons::{name_of, reason};
 
+/// What most calls of this library give back.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Everything a call of this library can fail with.

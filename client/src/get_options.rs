@@ -34,6 +34,7 @@ pub struct GetOptions {
 }
 
 impl GetOptions {
+    /// Any message of any length, without waiting.
     pub fn new() -> GetOptions {
         GetOptions::default()
     }

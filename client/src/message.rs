@@ -28,6 +28,7 @@ pub use trimaran_proto::message::v1::{Descriptor, Persistence};
 pub struct Message {
     /// What [`Message`]'s own methods do not set can be set here. Lengths are checked by the queue manager.
     pub descriptor: Descriptor,
+    /// At most 100 MiB, and no more than MAXMSGL of the queue.
     pub body: Bytes,
 }
 
@@ -115,6 +116,7 @@ impl Message {
         self.descriptor.backout_count
     }
 
+    /// Whether it survives a failover; of a message that was got.
     pub fn is_persistent(&self) -> bool {
         self.descriptor.persistence == Persistence::Persistent as i32
     }

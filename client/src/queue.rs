@@ -97,6 +97,7 @@ impl Queue {
         Queue { connection, shared }
     }
 
+    /// As it was opened; of a dynamic queue the name that it was given.
     pub fn name(&self) -> &str {
         &self.shared.name
     }
@@ -364,6 +365,7 @@ pub struct Delivery {
 }
 
 impl Delivery {
+    /// What was got, or looked at.
     pub fn message(&self) -> &Message {
         &self.message
     }

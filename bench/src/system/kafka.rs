@@ -413,10 +413,6 @@ impl Consumer for KafkaConsumer {
             Ok(())
         })
     }
-
-    fn finish(&mut self) -> BoxFuture<'_, Result<()>> {
-        Box::pin(async { Ok(()) })
-    }
 }
 
 struct KafkaPatient {

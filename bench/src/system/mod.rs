@@ -10,6 +10,7 @@ pub mod kafka;
 pub mod mq;
 pub mod nats;
 pub mod rabbitmq;
+mod through;
 pub mod trimaran;
 pub mod unary;
 
@@ -37,8 +38,10 @@ pub trait Consumer: Send {
     /// losing any.
     fn receive<'a>(&'a mut self, bodies: &'a mut Vec<Bytes>) -> BoxFuture<'a, Result<()>>;
 
-    /// Makes what was received final.
-    fn finish(&mut self) -> BoxFuture<'_, Result<()>>;
+    /// Makes what was received final, where it is not.
+    fn finish(&mut self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
 }
 
 #[derive(Clone, Copy, Debug)]

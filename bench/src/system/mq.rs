@@ -13,9 +13,9 @@ use trimaran_client::channel::constants::{get, open, put};
 use trimaran_client::channel::{Asked, Channel, Heard, datagram};
 use trimaran_client::{Attributes, Connection};
 
+use super::through::Through;
 use super::trimaran::{Port, QUEUE_MANAGER, Trimaran};
-use super::{About, Consumer, ConsumerOptions, Patient, Place, Producer, System};
-use crate::cluster::Cluster;
+use super::{Consumer, ConsumerOptions, Place, Producer};
 
 const CHANNEL: &str = "BENCH.SVRCONN";
 const APPLICATION: &str = "trimaran-bench";
@@ -44,15 +44,6 @@ impl Mq {
         &mut self.cluster
     }
 
-    async fn launch(&mut self) -> Result<()> {
-        self.cluster.start().await?;
-        let connection: &Connection = self.cluster.connection()?;
-        let attributes =
-            Attributes::new().with("CHLTYPE", "SVRCONN").with("MAXMSGL", 100 * 1024 * 1024).with("HBINT", 0);
-        let defined = connection.admin().define("CHANNEL", CHANNEL, "", true, attributes).await;
-        defined.context("define the channel")
-    }
-
     async fn open(&mut self, queue: &str, options: u32) -> Result<(Channel, i32)> {
         let node = self.cluster.serving_index()?;
         let address = self.cluster.ports(Port::Channels)?.swap_remove(node);
@@ -63,45 +54,42 @@ impl Mq {
     }
 }
 
-impl System for Mq {
-    fn start(&mut self) -> BoxFuture<'_, Result<()>> {
-        Box::pin(self.launch())
+impl Through for Mq {
+    fn trimaran(&self) -> &Trimaran {
+        &self.cluster
     }
 
-    fn cluster(&self) -> &Cluster {
-        self.cluster.cluster()
+    fn trimaran_mut(&mut self) -> &mut Trimaran {
+        &mut self.cluster
     }
 
-    fn cluster_mut(&mut self) -> &mut Cluster {
-        self.cluster.cluster_mut()
+    fn name(&self) -> &'static str {
+        "trimaran-mq"
     }
 
-    fn about(&self) -> About {
-        let settings = format!(
+    fn settings(&self) -> String {
+        format!(
             "3 nodes, one queue manager, memory_bytes of 4 GiB; channels without TLS, as MQ programs use them: one message in \
              flight by MQPUT and MQGET outside of syncpoint, wider windows by asynchronous puts in units of {PUT_UNIT} and \
              asynchronous consume in units of up to {GET_UNIT}"
-        );
-        About { name: "trimaran-mq".into(), settings, ..self.cluster.about() }
+        )
     }
 
-    fn create_queue<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<()>> {
-        self.cluster.create_queue(queue)
+    fn prepare(&mut self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            let connection: &Connection = self.cluster.connection()?;
+            let attributes = Attributes::new().with("CHLTYPE", "SVRCONN");
+            let attributes = attributes.with("MAXMSGL", 100 * 1024 * 1024).with("HBINT", 0);
+            let defined = connection.admin().define("CHANNEL", CHANNEL, "", true, attributes).await;
+            defined.context("define the channel")
+        })
     }
 
-    fn delete_queue<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<()>> {
-        self.cluster.delete_queue(queue)
-    }
-
-    fn create_queues<'a>(&'a mut self, queues: &'a [String]) -> BoxFuture<'a, Result<()>> {
-        self.cluster.create_queues(queues)
-    }
-
-    fn delete_queues<'a>(&'a mut self, queues: &'a [String]) -> BoxFuture<'a, Result<()>> {
-        self.cluster.delete_queues(queues)
-    }
-
-    fn producer<'a>(&'a mut self, queue: &'a str, window: usize) -> BoxFuture<'a, Result<Box<dyn Producer>>> {
+    fn put_through<'a>(
+        &'a mut self,
+        queue: &'a str,
+        window: usize,
+    ) -> BoxFuture<'a, Result<Box<dyn Producer>>> {
         Box::pin(async move {
             let (channel, handle) = self.open(queue, open::OUTPUT).await?;
             let unit = if window == 1 { 1 } else { PUT_UNIT };
@@ -110,7 +98,7 @@ impl System for Mq {
         })
     }
 
-    fn consumer<'a>(
+    fn get_through<'a>(
         &'a mut self,
         queue: &'a str,
         options: ConsumerOptions,
@@ -137,26 +125,6 @@ impl System for Mq {
             Ok(Box::new(CalledConsumer { channel, handle, unit, asked, taken: 0, commits: 0, ready })
                 as Box<dyn Consumer>)
         })
-    }
-
-    fn leader<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<usize>> {
-        self.cluster.leader(queue)
-    }
-
-    fn rejoin(&mut self, server: usize) -> Result<()> {
-        self.cluster.rejoin(server)
-    }
-
-    fn is_in_sync<'a>(&'a mut self, queue: &'a str, server: usize) -> BoxFuture<'a, Result<bool>> {
-        self.cluster.is_in_sync(queue, server)
-    }
-
-    fn patient<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<Box<dyn Patient>>> {
-        self.cluster.patient(queue)
-    }
-
-    fn stop(&mut self) -> Result<()> {
-        self.cluster.stop()
     }
 }
 
@@ -241,10 +209,6 @@ impl Consumer for GettingConsumer {
             self.is_asked = false;
             Ok(())
         })
-    }
-
-    fn finish(&mut self) -> BoxFuture<'_, Result<()>> {
-        Box::pin(async { Ok(()) })
     }
 }
 

@@ -353,10 +353,6 @@ impl Consumer for NatsConsumer {
             bail!("the server ended the delivery")
         })
     }
-
-    fn finish(&mut self) -> BoxFuture<'_, Result<()>> {
-        Box::pin(async { Ok(()) })
-    }
 }
 
 /// A work queue cannot be read beside its consumer, but its messages can be asked for by their numbers.
@@ -403,10 +399,6 @@ impl Consumer for NatsBrowser {
             }
             Ok(())
         })
-    }
-
-    fn finish(&mut self) -> BoxFuture<'_, Result<()>> {
-        Box::pin(async { Ok(()) })
     }
 }
 

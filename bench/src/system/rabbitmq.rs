@@ -453,10 +453,6 @@ impl Consumer for RabbitConsumer {
             Ok(())
         })
     }
-
-    fn finish(&mut self) -> BoxFuture<'_, Result<()>> {
-        Box::pin(async { Ok(()) })
-    }
 }
 
 struct RabbitPatient {

@@ -585,10 +585,6 @@ impl Consumer for StreamBrowser {
             Ok(())
         })
     }
-
-    fn finish(&mut self) -> BoxFuture<'_, Result<()>> {
-        Box::pin(async { Ok(()) })
-    }
 }
 
 fn cluster_file(ports: &[u16], cluster: &Cluster, memory_bytes: Option<u64>) -> String {

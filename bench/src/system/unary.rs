@@ -8,9 +8,9 @@ use futures::{FutureExt, StreamExt};
 use tonic::transport::Channel;
 use trimaran_proto::queue::v1::{self as wire, queue_client::QueueClient};
 
+use super::through::Through;
 use super::trimaran::{NO_MESSAGE, Trimaran, channel, message};
-use super::{About, Consumer, ConsumerOptions, Patient, Place, Producer, System};
-use crate::cluster::Cluster;
+use super::{Consumer, ConsumerOptions, Place, Producer};
 
 pub struct Unary {
     cluster: Trimaran,
@@ -27,51 +27,29 @@ impl Unary {
     }
 }
 
-impl System for Unary {
-    fn start(&mut self) -> BoxFuture<'_, Result<()>> {
-        self.cluster.start()
+impl Through for Unary {
+    fn trimaran(&self) -> &Trimaran {
+        &self.cluster
     }
 
-    fn cluster(&self) -> &Cluster {
-        self.cluster.cluster()
+    fn trimaran_mut(&mut self) -> &mut Trimaran {
+        &mut self.cluster
     }
 
-    fn cluster_mut(&mut self) -> &mut Cluster {
-        self.cluster.cluster_mut()
+    fn name(&self) -> &'static str {
+        "trimaran-unary"
     }
 
-    fn about(&self) -> About {
-        About {
-            name: "trimaran-unary".into(),
-            settings:
-                "3 nodes, one queue manager, default cluster file; one gRPC call a message, without TLS"
-                    .into(),
-            ..self.cluster.about()
-        }
+    fn settings(&self) -> String {
+        "3 nodes, one queue manager, default cluster file; one gRPC call a message, without TLS".into()
     }
 
-    fn keeps_order(&self) -> bool {
-        // Calls that are on their way together may arrive in any order.
+    /// Calls that are on their way together may arrive in any order.
+    fn arrives_in_order(&self) -> bool {
         false
     }
 
-    fn create_queue<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<()>> {
-        self.cluster.create_queue(queue)
-    }
-
-    fn delete_queue<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<()>> {
-        self.cluster.delete_queue(queue)
-    }
-
-    fn create_queues<'a>(&'a mut self, queues: &'a [String]) -> BoxFuture<'a, Result<()>> {
-        self.cluster.create_queues(queues)
-    }
-
-    fn delete_queues<'a>(&'a mut self, queues: &'a [String]) -> BoxFuture<'a, Result<()>> {
-        self.cluster.delete_queues(queues)
-    }
-
-    fn producer<'a>(
+    fn put_through<'a>(
         &'a mut self,
         queue: &'a str,
         _window: usize,
@@ -86,7 +64,7 @@ impl System for Unary {
         })
     }
 
-    fn consumer<'a>(
+    fn get_through<'a>(
         &'a mut self,
         queue: &'a str,
         options: ConsumerOptions,
@@ -101,26 +79,6 @@ impl System for Unary {
             (0..options.window).for_each(|_| consumer.ask());
             Ok(Box::new(consumer) as Box<dyn Consumer>)
         })
-    }
-
-    fn leader<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<usize>> {
-        self.cluster.leader(queue)
-    }
-
-    fn rejoin(&mut self, server: usize) -> Result<()> {
-        self.cluster.rejoin(server)
-    }
-
-    fn is_in_sync<'a>(&'a mut self, queue: &'a str, server: usize) -> BoxFuture<'a, Result<bool>> {
-        self.cluster.is_in_sync(queue, server)
-    }
-
-    fn patient<'a>(&'a mut self, queue: &'a str) -> BoxFuture<'a, Result<Box<dyn Patient>>> {
-        self.cluster.patient(queue)
-    }
-
-    fn stop(&mut self) -> Result<()> {
-        self.cluster.stop()
     }
 }
 
@@ -201,9 +159,5 @@ impl Consumer for UnaryConsumer {
             }
             Ok(())
         })
-    }
-
-    fn finish(&mut self) -> BoxFuture<'_, Result<()>> {
-        Box::pin(async { Ok(()) })
     }
 }

@@ -38,10 +38,13 @@ pub enum Heard {
 /// A message that was sent for a handle, or why there is none.
 #[derive(Debug)]
 pub struct Delivered {
+    /// For which it was asked for.
     pub handle: i32,
     /// 0, a warning, or why no message comes.
     pub reason: u32,
+    /// None where no message comes.
     pub md: Option<Md>,
+    /// Empty where no message comes.
     pub body: Bytes,
 }
 
@@ -66,6 +69,7 @@ pub struct Asked {
     pub consumed: u32,
     /// Room for so many messages with bodies of `body_bytes`, those included that it has not consumed.
     pub messages: u32,
+    /// What a body is taken for, in bytes.
     pub body_bytes: usize,
     /// It asks for the first time, or for others than before.
     pub is_new: bool,

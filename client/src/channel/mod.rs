@@ -84,7 +84,9 @@ struct Manner<'a> {
 /// A message that was got.
 #[derive(Clone, Debug)]
 pub struct Got {
+    /// In version 2, as the queue manager has it.
     pub md: Md,
+    /// As much of it as there was room for.
     pub body: Bytes,
     /// Longer than the body when it was cut (2079), or when it was too long and stays where it is (2080).
     pub message_bytes: usize,
@@ -97,7 +99,9 @@ pub struct Got {
 /// User and password as a program gives them in MQCSP.
 #[derive(Clone)]
 pub struct Login {
+    /// CSPUserId: at most 1024 bytes.
     pub user: String,
+    /// CSPPassword: at most 256 bytes.
     pub password: Bytes,
 }
 

@@ -13,6 +13,7 @@ const NAME_BYTES_MAX: usize = 20;
 pub struct Definition {
     /// Where it is written, for people: a variable, or a file and its entry.
     pub place: String,
+    /// The name of the server-connection channel: at most 20 characters.
     pub channel: String,
     /// Each as `host:port`, in the order in which they are tried.
     pub addresses: Vec<String>,
@@ -22,6 +23,7 @@ pub struct Definition {
     pub cipher: String,
     /// CLNTWGHT: 0, or 1 to 99 for a part in chance.
     pub weight: u8,
+    /// What chance among channels with a weight goes by.
     pub affinity: Affinity,
     /// Something that is asked for and that this client does not do. Who uses the channel refuses.
     pub not_done: Option<&'static str>,

@@ -8,7 +8,9 @@ use super::definition::{Affinity, Definition};
 /// What chance goes by: two numbers, the same for one host, and of this connection only.
 #[derive(Clone, Copy, Debug)]
 pub struct Chance {
+    /// The same for all programs of this host.
     pub host: u64,
+    /// Of this connection only.
     pub connection: u64,
 }
 

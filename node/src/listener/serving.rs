@@ -2,7 +2,7 @@
 
 use super::node::Listener;
 use super::waits;
-use crate::mqi::Completion;
+use crate::mqi::{Completion, Refusal};
 use crate::replica::Inbox;
 use crate::types::{NodeId, NodeInfo, ObjectName, Reason, RoleView};
 
@@ -42,6 +42,12 @@ pub struct Unserved {
 impl From<Refused> for Unserved {
     fn from(refusal: Refused) -> Unserved {
         Unserved { refusal, elsewhere: None }
+    }
+}
+
+impl From<Refusal> for Unserved {
+    fn from(refusal: Refusal) -> Unserved {
+        Refused::from(refusal).into()
     }
 }
 

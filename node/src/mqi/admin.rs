@@ -88,6 +88,7 @@ pub enum Operate {
 /// crtmqm.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CreateRequest {
+    /// One that no other queue manager of the cluster has.
     pub name: ObjectName,
     /// The node that should serve it; empty: any.
     pub preferred: String,
@@ -114,6 +115,7 @@ pub enum RunRequest {
 /// Too many logs are damaged for an election, and somebody decided to go on with the best of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecoverRequest {
+    /// Whose log is gone on with.
     pub from: NodeId,
     /// Where the log of `from` ends.
     pub last: (Term, Index),

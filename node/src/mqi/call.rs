@@ -102,6 +102,7 @@ pub struct OpenOptions {
     pub browse: bool,
     /// MQOO_INQUIRE: to ask for its attributes.
     pub inquire: bool,
+    /// MQOO_SET: to inhibit gets or puts (MQSET).
     pub set: bool,
     /// What puts by the handle may say of who their message is from.
     pub context: Context,
@@ -135,6 +136,7 @@ pub enum CloseOption {
 /// A message for a queue (IBM MQ Reference, "MQPUT", "MQPMO").
 #[derive(Clone, Debug)]
 pub struct Put {
+    /// Where it goes.
     pub to: PutTarget,
     /// In the memory in which it will be on its queue: a call is handed on often.
     pub message: Box<Message>,
@@ -170,6 +172,7 @@ pub struct Get {
     pub syncpoint_if_persistent: bool,
     /// For how long, where no message is there.
     pub wait: Wait,
+    /// Whether the message is taken or looked at, and from where on it is looked for.
     pub mode: GetMode,
     /// Which messages it is about, besides those that the handle selects.
     pub selection: Selection,

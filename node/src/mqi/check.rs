@@ -8,7 +8,8 @@ use bytes::Bytes;
 use super::{Admin, Call, Context, Get, OpenOptions, Operate, Put, PutTarget, Refusal, Wait};
 use crate::types::definition::{Changes, INHIBIT_GET, INHIBIT_PUT, ObjectKind, Value, sentence};
 use crate::types::{
-    InGroup, ObjectName, ProducerId, ProducerSequence, Reason, UnitId, limits, message_flags,
+    CorrelationId, GroupId, HandleId, InGroup, MessageId, ObjectName, ProducerId, ProducerSequence, Reason,
+    Selection, UnitId, limits, message_flags,
 };
 
 /// What a call without a body counts for, in bytes: all that is kept of it until it is answered, by its listener and by the mind. Of
@@ -19,6 +20,7 @@ const _: () =
     assert!(CALL_BYTES + limits::BODY_BYTES_MAX <= u32::MAX as usize, "what a call counts for has 32 bits");
 
 impl UnitId {
+    /// Of the id of a unit of work.
     pub const BYTES_MAX: usize = 24;
 
     /// # Errors
@@ -34,6 +36,7 @@ impl UnitId {
 }
 
 impl ProducerId {
+    /// Of the name of a producer.
     pub const BYTES_MAX: usize = 64;
 
     /// # Errors
@@ -189,6 +192,41 @@ pub fn check_body(bytes: usize) -> Result<(), Refusal> {
     Ok(())
 }
 
+impl HandleId {
+    /// # Errors
+    /// 2019 for 0.
+    pub fn new(number: u32) -> Result<HandleId, Refusal> {
+        match number {
+            0 => Err(Refusal::because(Reason::HobjError, "A handle is any number but 0.")),
+            number => Ok(HandleId(number)),
+        }
+    }
+}
+
+impl Selection {
+    /// By ids as they are said. One that is empty or of zeros (MQMI_NONE, MQCI_NONE, MQGI_NONE) matches every message.
+    ///
+    /// # Errors
+    /// 2206, 2207, 2258 for one of more than 24 bytes.
+    pub fn of_ids(message_id: &[u8], correlation_id: &[u8], group_id: &[u8]) -> Result<Selection, Refusal> {
+        fn some<Id>(bytes: &[u8], made: Option<Id>, reason: Reason) -> Result<Option<Id>, Refusal> {
+            debug_assert_eq!(made.is_some(), bytes.len() <= 24, "an id has 24 bytes");
+            if made.is_some() && bytes.iter().all(|byte| *byte == 0) {
+                return Ok(None);
+            }
+            let too_long = || format!("It has at most 24 bytes, this one has {}.", bytes.len());
+            made.map(Some).ok_or_else(|| Refusal::because(reason, too_long()))
+        }
+        let correlation = CorrelationId::from_slice(correlation_id);
+        Ok(Selection {
+            message_id: some(message_id, MessageId::from_slice(message_id), Reason::MsgIdError)?,
+            correlation_id: some(correlation_id, correlation, Reason::CorrelIdError)?,
+            group_id: some(group_id, GroupId::from_slice(group_id), Reason::GroupIdError)?,
+            ..Selection::default()
+        })
+    }
+}
+
 impl Get {
     /// # Errors
     /// 2046 when options exclude each other, 2250 for a sequence number that no message has.
@@ -235,13 +273,13 @@ impl Call {
             Call::Get(get) => get.check(),
             Call::Commit { unit, .. } => unit.as_ref().map_or(Ok(()), UnitId::check),
             Call::UnitOutcome { unit, .. } => unit.check(),
+            Call::Admin(admin) => admin.check(),
+            Call::Operate(operate) => operate.check(),
             Call::Close { .. }
             | Call::CancelGet { .. }
             | Call::Backout
             | Call::Inquire { .. }
-            | Call::Ping
-            | Call::Admin(_)
-            | Call::Operate(_) => Ok(()),
+            | Call::Ping => Ok(()),
         }
     }
 
@@ -278,7 +316,6 @@ impl Call {
 mod tests {
     use super::*;
     use crate::mqi::GetMode;
-    use crate::types::HandleId;
 
     fn put() -> Put {
         let to = PutTarget::Handle(HandleId(1));

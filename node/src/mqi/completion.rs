@@ -21,6 +21,7 @@ pub struct Completion {
     pub code: CompletionCode,
     /// MQRC_*: [`Reason::None`] where the code is OK, and only there.
     pub reason: Reason,
+    /// What was asked for, or where to go instead; mostly nothing where the call failed.
     pub data: Data,
     /// More than the reason's own text where more is known: which file, which limit, which name.
     pub detail: Option<String>,
@@ -79,6 +80,7 @@ pub enum Data {
 pub struct KeptFailovers {
     /// At most `trimaran_proto::failover::A_PAGE`.
     pub records: Vec<Failover>,
+    /// Of these records.
     pub classified: Vec<Classified>,
     /// None where no canary was ever heard of.
     pub canary: Option<Canary>,
@@ -95,6 +97,7 @@ pub struct Opened {
     pub defpsist: bool,
     /// What clients do that do not say: DEFREADA and DEFPRESP of the queue, by MQ's numbers.
     pub read_ahead: i32,
+    /// MQPRT_*: 1 waits for the answer, 2 does not.
     pub put_response: i32,
 }
 
@@ -121,12 +124,14 @@ pub struct Page {
 }
 
 impl Page {
+    /// Of an answer that lists these.
     pub fn of(objects: &[ObjectView]) -> Page {
         let mut page = Page::default();
         objects.iter().for_each(|object| page.add(object));
         page
     }
 
+    /// One more is on it.
     pub fn add(&mut self, object: &ObjectView) {
         self.objects += 1;
         self.bytes += object.weight();
@@ -142,6 +147,7 @@ impl Page {
 /// Somebody who is connected, and what is open.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SessionView {
+    /// What comes behind it on the next page is asked for with it.
     pub session: SessionId,
     /// Whose rights it has.
     pub user: String,
@@ -162,7 +168,9 @@ pub struct SessionView {
 /// What a program has open.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HandleView {
+    /// As it was named when it was opened.
     pub queue: ObjectName,
+    /// MQOO_*: for what it is open.
     pub options: OpenOptions,
     /// A get through it waits for a message.
     pub waits: bool,
@@ -197,11 +205,13 @@ pub struct QueueView {
 /// What one node knows of one queue manager.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StatusView {
+    /// The part that this node has in it.
     pub role: Role,
     /// Who leads, as far as this node knows.
     pub leader: Option<NodeId>,
     /// For how long it has been active; 0 where it is not.
     pub serving_for: Duration,
+    /// Raft's, of this node.
     pub term: Term,
     /// The last entry that a majority has, as far as this node knows.
     pub commit: Index,
@@ -211,6 +221,7 @@ pub struct StatusView {
     pub quorum_live: u32,
     /// Voters in all.
     pub quorum_of: u32,
+    /// Who has part in it, as far as this node knows.
     pub membership: Membership,
     /// By node; of a node that does not lead, only itself.
     pub instances: Vec<InstanceView>,
@@ -245,6 +256,7 @@ pub struct StatusView {
 /// What is known of one node's copy of a queue manager: by its leader, or by that node of itself.
 #[derive(Clone, Debug, PartialEq)]
 pub struct InstanceView {
+    /// Whose instance it is.
     pub node: NodeId,
     /// Whether it counts for a majority; else it learns.
     pub voter: bool,

@@ -32,6 +32,7 @@ pub struct Connect {
     pub identity: Identity,
     /// PutApplName of its messages: at most 28 characters.
     pub application: String,
+    /// What the session is for: programs are let in where they are served, errands everywhere.
     pub purpose: Purpose,
 }
 
@@ -71,6 +72,7 @@ pub struct ChannelTerms {
 }
 
 impl Identity {
+    /// Somebody of whom nothing but the name is known.
     pub fn of(user: impl Into<String>) -> Identity {
         Identity { user: user.into(), ..Identity::default() }
     }
@@ -80,6 +82,7 @@ impl Connect {
     /// Of PutApplName in a message.
     pub const APPLICATION_CHARACTERS_MAX: usize = 28;
 
+    /// Of a program.
     pub fn new(identity: Identity, application: impl Into<String>) -> Connect {
         Connect { identity, application: application.into(), purpose: Purpose::Program }
     }

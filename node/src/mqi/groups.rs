@@ -109,6 +109,7 @@ impl Groups {
         self.put.is_some()
     }
 
+    /// A message was put through the handle: with it a group begins, goes on or ends.
     pub fn note_put(&mut self, message: Option<InGroup>, call: GroupCall) {
         self.put = begun(message, call);
         debug_assert!(

@@ -9,9 +9,11 @@ mod groups;
 mod admin;
 mod completion;
 mod refusal;
+mod asked;
 mod check;
 
 pub use admin::*;
+pub use asked::{kind_named, kinds_named, object_named, port_numbered, queue_manager_named};
 pub use call::*;
 pub use check::{check_body, queue_named};
 pub use completion::*;

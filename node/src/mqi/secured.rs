@@ -3,6 +3,7 @@
 use trimaran_proto::mq::cipher_spec::Suite;
 use trimaran_proto::mq::peer_name::PeerName;
 
+/// How a connection through a channel is protected, as it was agreed on in the handshake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Secured {
     /// What both ends agreed on.

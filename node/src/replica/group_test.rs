@@ -146,6 +146,12 @@ fn entry_of_term_2(index: u64) -> Entry {
     Entry { kind: EntryKind::Normal, term: Term(2), index: Index(index), data: Bytes::new(), crc: 0 }
 }
 
+/// A node that others can reach.
+fn reachable(name: &str) -> NodeInfo {
+    let address = |port| format!("{name}:{port}");
+    NodeInfo { name: name.to_string(), peer_address: address(7101), client_address: address(7201) }
+}
+
 /// What the stores of a new node have.
 fn initial(voters: &[u64]) -> SnapshotMeta {
     let place = |id: &u64| (NodeId(*id), NodeInfo { name: id.to_string(), ..NodeInfo::default() });
@@ -331,7 +337,7 @@ fn the_operator_is_answered_when_the_new_node_may_vote_and_everybody_knows_the_n
     group.join(4, &[1, 2, 3]);
     // It may vote, and cannot say so.
     group.lost = |from, message| from == 4 && is_all_clear(from, message);
-    let info = NodeInfo { name: "4".into(), ..NodeInfo::default() };
+    let info = reachable("4");
     let request = MembershipRequest::Replace { old: NodeId(old), node: NodeId(4), info };
     assert_eq!(group.ask(request, Duration::from_secs(10)), []);
     assert!(group.membership(leader).learners.contains(&NodeId(4)), "it learns, and is no voter yet");
@@ -648,12 +654,11 @@ fn what_a_node_acknowledges_that_lost_its_disk_commits_nothing_before_the_others
 fn a_node_has_a_name_of_its_own_and_one_that_does_not_come_can_be_given_up() {
     let mut group = Group::new(3);
     let leader = group.leader().unwrap();
-    let info = |name: &str| NodeInfo { name: name.into(), ..NodeInfo::default() };
     let reasons = |answers: Vec<Completion>| answers.iter().map(|all| all.reason).collect::<Vec<_>>();
-    let taken = MembershipRequest::Add { node: NodeId(4), info: info("1") };
+    let taken = MembershipRequest::Add { node: NodeId(4), info: reachable("1") };
     assert_eq!(reasons(group.ask(taken, Duration::from_secs(1))), [Reason::ObjectAlreadyExists]);
 
-    let add = MembershipRequest::Add { node: NodeId(4), info: info("4") };
+    let add = MembershipRequest::Add { node: NodeId(4), info: reachable("4") };
     assert_eq!(reasons(group.ask(add.clone(), Duration::from_secs(1))), []);
     // Who asks for the same again follows it from there.
     assert_eq!(reasons(group.ask(add, Duration::from_secs(1))), [Reason::CallInterrupted]);
@@ -1277,7 +1282,7 @@ fn a_new_node_that_is_too_old_is_refused_with_its_name() {
     change_release(&mut group, &[1, 2, 3], Version::RECORDS);
     assert_eq!(raise(&mut group).reason, Reason::None);
     group.join(4, &[1, 2, 3]);
-    let info = NodeInfo { name: "four".into(), ..NodeInfo::default() };
+    let info = reachable("four");
     let add = MembershipRequest::Add { node: NodeId(4), info };
     let refused = group.ask(add.clone(), Duration::from_secs(5)).pop().expect("it is answered");
     let detail = refused.detail.unwrap_or_default();

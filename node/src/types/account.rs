@@ -123,6 +123,7 @@ struct Entry {
 /// One line of the account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Figure {
+    /// Whose bytes these are.
     pub share: Share,
     /// Bytes held now.
     pub used: u64,
@@ -135,6 +136,7 @@ pub struct Figure {
 }
 
 impl Account {
+    /// Of so many bytes for all shares together.
     pub fn new(total: u64) -> Arc<Account> {
         assert_eq!(PARTS.iter().map(|(.., percent)| percent).sum::<u64>(), 100, "the shares are the whole");
         let entries = PARTS.map(|(share, ..)| Entry {
@@ -156,12 +158,14 @@ impl Account {
         self.total
     }
 
+    /// Bytes that the share may hold.
     pub fn limit(&self, share: Share) -> u64 {
         let entry = &self.entries[share as usize];
         debug_assert_eq!(entry.share, share, "a share is where its number says");
         entry.limit
     }
 
+    /// Bytes that it holds now.
     pub fn used(&self, share: Share) -> u64 {
         self.entries[share as usize].used.load(Relaxed)
     }
@@ -214,6 +218,7 @@ impl Account {
         }
     }
 
+    /// Of every share, for status and metrics.
     pub fn figures(&self) -> impl Iterator<Item = Figure> + '_ {
         self.entries.iter().map(|entry| Figure {
             share: entry.share,
@@ -271,10 +276,12 @@ pub struct Held {
 }
 
 impl Held {
+    /// To hold bytes of the share with later.
     pub fn nothing(account: Arc<Account>, share: Share) -> Held {
         Held { account, share, bytes: 0 }
     }
 
+    /// That are held.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }

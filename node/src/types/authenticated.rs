@@ -3,10 +3,13 @@
 /// A user, and how it was found out that it is that one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authenticated {
+    /// Whom it was found, or claimed, to be.
     pub user: String,
+    /// By what, and whether it was right.
     pub how: Proof,
 }
 
+/// What was shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proof {
     /// A certificate names it.

@@ -21,6 +21,7 @@ const MEMBER_BYTES: usize = 32;
 /// Which object or record is meant.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectRef {
+    /// Objects of two kinds may have one name, but for queues: they share their names, whatever kind they are of.
     pub kind: ObjectKind,
     /// Of a record its profile; of the queue manager empty.
     pub name: String,
@@ -76,7 +77,9 @@ pub enum RecordAction {
 /// An object or record as it was defined.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Definition {
+    /// Which object or record it is.
     pub object: ObjectRef,
+    /// What differs from the defaults of the kind.
     pub settings: Settings,
     /// By the clock of the log.
     pub created: WallTime,
@@ -89,7 +92,9 @@ pub struct Definition {
 /// Why something cannot be set: MQ's reason, and a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
+    /// Never none.
     pub reason: Reason,
+    /// A sentence that names the attribute and what it may be.
     pub text: String,
 }
 
@@ -101,15 +106,18 @@ impl Fault {
 }
 
 impl ObjectRef {
+    /// An object of a kind whose names say all; see [`ObjectRef::record`] for others.
     pub fn new(kind: ObjectKind, name: impl Into<String>) -> ObjectRef {
         debug_assert!(!kind.is_record(), "a record has a key");
         ObjectRef { kind, name: name.into(), key: String::new() }
     }
 
+    /// The queue manager itself, which has no name among its objects.
     pub fn manager() -> ObjectRef {
         ObjectRef::new(ObjectKind::QueueManager, "")
     }
 
+    /// A queue that has messages.
     pub fn local_queue(name: &ObjectName) -> ObjectRef {
         let object = ObjectRef::new(ObjectKind::LocalQueue, name.as_str());
         debug_assert_eq!(object.check(), Ok(()), "a checked name is one that a queue can have");
@@ -180,10 +188,12 @@ impl fmt::Display for ObjectRef {
 }
 
 impl Settings {
+    /// None where the attribute has its default.
     pub fn get(&self, selector: Selector) -> Option<&Value> {
         self.0.get(&selector)
     }
 
+    /// In the order of selectors.
     pub fn iter(&self) -> impl Iterator<Item = (Selector, &Value)> {
         self.0.iter().map(|(selector, value)| (*selector, value))
     }
@@ -203,6 +213,7 @@ impl Settings {
         self
     }
 
+    /// Applies changes: what they say counts, and all else stays.
     pub fn merge(&mut self, changes: &Changes) {
         for (selector, value) in &changes.0 {
             match value {
@@ -278,6 +289,7 @@ impl Changes {
         self
     }
 
+    /// Whether nothing is changed.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -292,6 +304,7 @@ impl Changes {
         self.0.values().map(|value| value.as_ref().map_or(VALUE_BYTES, weight_of)).sum()
     }
 
+    /// In the order of selectors; None is the default again.
     pub fn iter(&self) -> impl Iterator<Item = (Selector, Option<&Value>)> {
         self.0.iter().map(|(selector, value)| (*selector, value.as_ref()))
     }
@@ -334,12 +347,14 @@ impl Changes {
 }
 
 impl Definition {
+    /// With every attribute at its default.
     pub fn new(object: ObjectRef) -> Definition {
         debug_assert!(object.key.is_empty() || object.kind.is_record(), "only records have keys");
         let (settings, altered_by) = (Settings::default(), By::default());
         Definition { object, settings, created: WallTime(0), altered: WallTime(0), altered_by }
     }
 
+    /// Of its object.
     pub fn kind(&self) -> ObjectKind {
         self.object.kind
     }
@@ -425,6 +440,7 @@ impl Definition {
         ObjectName::new(self.text(selector)).ok()
     }
 
+    /// The same with these changes.
     pub fn with(&self, changes: &Changes) -> Definition {
         let mut definition = self.clone();
         definition.settings.merge(changes);
@@ -515,7 +531,9 @@ pub const DEFPRESP: Selector = 184;
 pub const DEFREADA: Selector = 188;
 /// How a local queue came to be, or what is made from a model.
 pub const DEFTYPE: Selector = 7;
+/// MQQDT_PERMANENT_DYNAMIC: stays until it is deleted.
 pub const PERMANENT_DYNAMIC: i32 = 2;
+/// MQQDT_TEMPORARY_DYNAMIC: goes with the handle that made it.
 pub const TEMPORARY_DYNAMIC: i32 = 3;
 pub const DEFPRTY: Selector = 6;
 pub const INHIBIT_GET: Selector = 9;
@@ -525,6 +543,7 @@ pub const BOTHRESH: Selector = 22;
 pub const SHARE: Selector = 23;
 /// How a queue is opened for input by whoever leaves it to the queue.
 pub const DEFSOPT: Selector = 4;
+/// MQOO_INPUT_EXCLUSIVE, the value of DEFSOPT(EXCL).
 pub const EXCLUSIVE: i32 = 4;
 pub const MAXUMSGS: Selector = 33;
 pub const MAXHANDS: Selector = 11;

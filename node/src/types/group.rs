@@ -7,6 +7,7 @@ use super::{Index, NodeId, QueueManagerId, Term, TermStarts};
 /// How a node is called and found, as the cluster file says it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodeInfo {
+    /// 1 to 48 of A-Z a-z 0-9 - _ . and no other node's.
     pub name: String,
     /// Host and port for other nodes.
     pub peer_address: String,
@@ -17,6 +18,7 @@ pub struct NodeInfo {
 /// Who has part in a queue manager's group, and where they are. Joint while `voters_outgoing` is not empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Membership {
+    /// A majority of them decides.
     pub voters: BTreeSet<NodeId>,
     /// Those that voted before a change that is under way: a majority of them is needed too.
     pub voters_outgoing: BTreeSet<NodeId>,
@@ -35,6 +37,7 @@ pub struct Membership {
 /// What a snapshot is a snapshot of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SnapshotMeta {
+    /// Whose state it is.
     pub queue_manager: QueueManagerId,
     /// The last entry that is in it.
     pub index: Index,

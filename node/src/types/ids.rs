@@ -47,6 +47,7 @@ impl QueueManagerId {
 }
 
 impl Index {
+    /// Of the entry behind it.
     pub fn next(self) -> Index {
         debug_assert!(self.0 < u64::MAX, "the log has no last index");
         Index(self.0 + 1)
@@ -68,8 +69,10 @@ pub struct Position {
 impl Position {
     /// At 100,000 messages a second a queue needs 89 years for so many sequences.
     pub const SEQUENCE_BITS: u32 = 48;
+    /// The last that a queue gives.
     pub const SEQUENCE_MAX: u64 = (1 << Position::SEQUENCE_BITS) - 1;
 
+    /// Whether every node has a message there. Others ride behind one on the active node.
     pub fn is_persistent(&self) -> bool {
         self.minor == 0
     }

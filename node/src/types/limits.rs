@@ -45,8 +45,9 @@ pub const REMEMBERED_MS: i64 = 600_000;
 pub const OBJECTS_A_PAGE: usize = 500;
 /// An answer lists no more objects when what they say weighs so much.
 pub const PAGE_BYTES: usize = 512 * 1024;
-/// Records of one profile, which one answer lists together, and what they weigh together.
+/// Records of one profile, which one answer lists together.
 pub const RECORDS_A_PROFILE_MAX: usize = 500;
+/// What they weigh together.
 pub const PROFILE_BYTES_MAX: usize = 1024 * 1024;
 /// Queues of one queue manager.
 pub const QUEUES_MAX: usize = 1_000_000;

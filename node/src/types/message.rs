@@ -89,6 +89,7 @@ enum Parts {
 }
 
 impl Body {
+    /// Of pieces in order, which are not copied.
     pub fn from_parts(mut parts: Vec<Bytes>) -> Body {
         match parts.len() {
             0 => Body::default(),
@@ -101,6 +102,7 @@ impl Body {
         }
     }
 
+    /// Bytes, of all pieces.
     pub fn len(&self) -> usize {
         self.length
     }
@@ -109,6 +111,7 @@ impl Body {
         self.length == 0
     }
 
+    /// Its pieces in order; none of an empty body.
     pub fn parts(&self) -> &[Bytes] {
         match &self.parts {
             Parts::None => &[],
@@ -131,6 +134,7 @@ impl Body {
         }
     }
 
+    /// The checksum of all of it (RFC 3720), made anew each time.
     pub fn crc32c(&self) -> u32 {
         debug_assert_eq!(
             self.parts().iter().map(Bytes::len).sum::<usize>(),
@@ -463,6 +467,7 @@ impl Descriptor {
         Ok(descriptor)
     }
 
+    /// As clients and the store have it.
     pub fn to_wire(&self) -> wire::Descriptor {
         debug_assert!(
             self.priority.is_none_or(|priority| u64::from(priority) <= PRIORITY_MAX),
@@ -501,6 +506,7 @@ impl Descriptor {
         wire::Descriptor::decode(self.rest.clone()).unwrap_or_default()
     }
 
+    /// What the queue manager does not look into, encoded.
     pub fn set_rest(&mut self, rest: &wire::Descriptor) {
         let own = [&rest.message_id, &rest.correlation_id, &rest.group_id];
         debug_assert!(own.iter().all(|id| id.is_empty()), "ids have a place of their own");
@@ -677,7 +683,9 @@ impl KnownFields {
 /// A message as it is put, kept and given.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Message {
+    /// MQMD.
     pub descriptor: Descriptor,
+    /// At most `limits::BODY_BYTES_MAX`.
     pub body: Body,
     /// CRC-32C of the body as its producer (or the first node) made it.
     pub body_crc: u32,

@@ -12,6 +12,7 @@ pub struct ObjectName(Arc<str>);
 const _: () = assert!(ObjectName::LENGTH_MAX == 48, "headers have 48 characters for the name of a queue");
 
 impl ObjectName {
+    /// MQ_OBJECT_NAME_LENGTH, in characters; all that are allowed are ASCII.
     pub const LENGTH_MAX: usize = NAME_LENGTH_MAX;
 
     /// # Errors
@@ -20,6 +21,7 @@ impl ObjectName {
         check_name(name).map(|()| ObjectName(name.into()))
     }
 
+    /// 1 to 48 of A-Z a-z 0-9 . / _ %.
     pub fn as_str(&self) -> &str {
         debug_assert!((1..=Self::LENGTH_MAX).contains(&self.0.len()), "a name was checked when it was made");
         &self.0

@@ -19,6 +19,7 @@ macro_rules! reasons {
         pub enum Reason { $($name = $number),* }
 
         impl Reason {
+            /// By number.
             pub const ALL: &'static [Reason] = &[$(Reason::$name),*];
 
             /// MQ's name without the MQRC_ prefix.
@@ -31,6 +32,7 @@ macro_rules! reasons {
                 match self { $(Reason::$name => $text),* }
             }
 
+            /// None for a number that is not in the table.
             pub fn from_number(number: u32) -> Option<Reason> {
                 match number { $($number => Some(Reason::$name),)* _ => None }
             }
@@ -41,6 +43,7 @@ macro_rules! reasons {
 trimaran_proto::reasons!(reasons);
 
 impl Reason {
+    /// MQRC_*, or MQRCCF_* from 3001 on.
     pub fn number(self) -> u32 {
         self as u32
     }

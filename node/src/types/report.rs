@@ -58,6 +58,7 @@ const _: () = assert!(
 );
 
 impl ReportOptions {
+    /// MQRO_NONE: nothing is reported.
     pub const NONE: ReportOptions = ReportOptions(0);
     const PAN: u32 = 0x1;
     const NAN: u32 = 0x2;
@@ -102,11 +103,13 @@ impl ReportOptions {
         self.0 & wanted != 0 || made_here.into_iter().any(|cause| self.wants(cause))
     }
 
+    /// Whether the queue manager is to report this.
     pub fn wants(self, cause: Cause) -> bool {
         debug_assert_eq!(cause.bit() & Self::MADE_HERE, cause.bit(), "what is asked for is made here");
         self.0 & cause.bit() != 0
     }
 
+    /// How much of the message goes with a report that is wanted.
     pub fn data(self, cause: Cause) -> ReportData {
         debug_assert!(self.wants(cause), "data are those of a report that is wanted");
         debug_assert_eq!((cause.bit() << 2) & Self::MADE_HERE, cause.bit() << 2, "each report may have data");
@@ -119,6 +122,7 @@ impl ReportOptions {
         }
     }
 
+    /// Whether this option (MQRO_*, one bit) is set.
     pub fn has(self, option: u32) -> bool {
         debug_assert_eq!(option & !Self::KNOWN, 0, "nobody asks for what is not known");
         debug_assert!(option.is_power_of_two(), "one option is asked for at a time");

@@ -70,8 +70,11 @@ impl WaitsFor {
 /// A queue manager's floating address, as one node sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FloatingAddress {
+    /// Whose address it is.
     pub queue_manager: QueueManagerId,
+    /// IPv4 or IPv6.
     pub ip: IpAddr,
+    /// Whether this machine answers for it.
     pub is_here: bool,
 }
 
@@ -111,6 +114,7 @@ impl Role {
         Role::Ended,
     ];
 
+    /// One word, or two with a hyphen.
     pub fn as_str(self) -> &'static str {
         match self {
             Role::Active => "active",
@@ -148,6 +152,7 @@ pub enum OutOfSync {
 }
 
 impl OutOfSync {
+    /// As `status` shows it.
     pub fn as_str(self) -> &'static str {
         match self {
             OutOfSync::NotConnected => "not connected",
@@ -171,13 +176,16 @@ impl OutOfSync {
 pub struct ClocksDiffer {
     /// The two that are furthest apart, and by how many milliseconds.
     pub ahead: NodeId,
+    /// Whose clock says the earliest time.
     pub behind: NodeId,
+    /// Milliseconds between the two.
     pub by_ms: i64,
     /// Voters whose clocks are not known.
     pub unheard: BTreeSet<NodeId>,
 }
 
 impl RoleView {
+    /// The word for it.
     pub fn role(&self) -> Role {
         let role = match self {
             RoleView::Serving { .. } => Role::Active,
@@ -215,6 +223,7 @@ impl RoleView {
         matches!(self, RoleView::Elected { .. } | RoleView::Serving { .. })
     }
 
+    /// Whether programs are served here.
     pub fn is_serving(&self) -> bool {
         matches!(self, RoleView::Serving { .. })
     }

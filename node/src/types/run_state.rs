@@ -16,6 +16,7 @@ pub enum RunState {
 }
 
 impl RunState {
+    /// Whether programs are sent away.
     pub fn is_ended(self) -> bool {
         self >= RunState::EndedNormally
     }

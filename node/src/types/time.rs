@@ -16,7 +16,9 @@ pub struct WallTime(pub i64);
 /// The time of one turn, read once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Now {
+    /// Monotonic, in microseconds: for leases, waits and everything that is decided by time.
     pub instant: Instant,
+    /// The machine's clock, in milliseconds since 1970: for people.
     pub wall: WallTime,
 }
 

@@ -33,7 +33,9 @@ impl fmt::Display for Version {
 /// The versions that a program can read and write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Speaks {
+    /// What is older is not read any more.
     pub oldest: Version,
+    /// What is newer is not understood, and ends the program with a sentence.
     pub newest: Version,
 }
 
@@ -83,8 +85,11 @@ impl fmt::Display for Speaks {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what} has version {version}, and this program speaks {speaks}: {}", way_out(*.version, *.speaks))]
 pub struct NotSpoken {
+    /// The file, entry, row or frame, for a sentence.
     pub what: String,
+    /// The one that was found.
     pub version: Version,
+    /// What this program reads.
     pub speaks: Speaks,
 }
 

@@ -1,5 +1,7 @@
 //! Administration over gRPC: objects, status, membership. Forwards nothing: who does not serve says who does.
 
+use std::time::Duration;
+
 use futures::stream;
 use tonic::{Request, Response, Status};
 use trimaran_proto::admin::v1 as wire;
@@ -16,8 +18,8 @@ use crate::listener::{Listener, waits};
 use crate::mqi::{self, Call, Completion, Data, MembershipRequest, SessionView};
 use crate::replica::Inbox;
 use crate::types::{
-    Index, Membership, NodeId, QueueManagerId, Reason, RoleView, SessionId, Term, Version, WhyNotServing,
-    limits,
+    Index, Membership, NodeId, NodeInfo, QueueManagerId, Reason, RoleView, SessionId, Term, Version,
+    WhyNotServing, limits,
 };
 
 /// Who administrative calls say they are.
@@ -65,6 +67,8 @@ impl Administration {
     }
 
     async fn ask_of(&self, admission: &Admission, inbox: &Inbox, call: Call) -> Result<Answer, Refused> {
+        // A mistake is told by whichever node is asked.
+        call.check()?;
         let mut errand =
             Errand::to_administer(&self.listener, inbox, &admission.client.identity, APPLICATION).await?;
         let completion = errand.call(call).await;
@@ -142,7 +146,7 @@ impl Admin for Administration {
     ) -> Result<Response<wire::AdminResponse>, Status> {
         let admission = admit(&self.gate, request.extensions())?;
         let request = request.into_inner();
-        let clear = |_: &Inbox| Ok(mqi::Admin::Clear { queue: convert::object_name(&request.queue)? });
+        let clear = |_: &Inbox| Ok(mqi::Admin::Clear { queue: mqi::object_named(&request.queue)? });
         self.ask(&admission, &request.queue_manager, clear).await.response()
     }
 
@@ -165,8 +169,7 @@ impl Admin for Administration {
         let admission = admit(&self.gate, request.extensions())?;
         let request = request.into_inner();
         let display = |_: &Inbox| {
-            let kinds = convert::displayed_kinds(&request.kind)?;
-            convert::check_listed(&kinds, &request.name, &request.after)?;
+            let kinds = mqi::kinds_named(&request.kind)?;
             Ok(mqi::Admin::Display { kinds, pattern: request.name, after: request.after })
         };
         let answer = self.ask(&admission, &request.queue_manager, display).await;
@@ -279,9 +282,9 @@ impl Admin for Administration {
         let call = |inbox: &Inbox| {
             let to = match request.to_node.as_str() {
                 "" => None,
-                name => Some(convert::member(&membership_of(inbox), name)?),
+                name => Some(membership_of(inbox).named(name)?),
             };
-            let units_within = request.units_within_ms.map(convert::units_within).transpose()?;
+            let units_within = request.units_within_ms.map(Duration::from_millis);
             Ok(mqi::Operate::Move { to, units_within })
         };
         self.ask(&admission, &request.queue_manager, call).await.response()
@@ -294,7 +297,7 @@ impl Admin for Administration {
         let admission = admit(&self.gate, request.extensions())?;
         let request = request.into_inner();
         let call = |inbox: &Inbox| {
-            let node = convert::member(&membership_of(inbox), &request.node)?;
+            let node = membership_of(inbox).named(&request.node)?;
             Ok(mqi::Operate::Maintain { node, begins: request.begins, force: request.force })
         };
         self.ask(&admission, &request.queue_manager, call).await.response()
@@ -329,7 +332,7 @@ impl Admin for Administration {
                 let detail = format!("{name} runs: end it first, with endmqm.");
                 return Err(refused(Reason::ObjectInUse, detail));
             }
-            Ok(mqi::Operate::Delete { name: convert::object_name(&name)? })
+            Ok(mqi::Operate::Delete { name: mqi::queue_manager_named(&name)? })
         };
         self.ask_any(&admission, QueueManagerId::CLUSTER_NAME, delete).await.response()
     }
@@ -353,7 +356,7 @@ impl Admin for Administration {
         let recover = |inbox: &Inbox| {
             Ok(mqi::Operate::Recover(mqi::RecoverRequest {
                 from: match request.from_id {
-                    0 => convert::member(&membership_of(inbox), &request.from_node)?,
+                    0 => membership_of(inbox).named(&request.from_node)?,
                     id => NodeId(id),
                 },
                 last: (Term(request.last_term), Index(request.last_index)),
@@ -377,12 +380,10 @@ impl Admin for Administration {
         request: Request<wire::NodeAddRequest>,
     ) -> Result<Response<Self::NodeAddStream>, Status> {
         let admission = admit(&self.gate, request.extensions())?;
-        let request = request.into_inner();
-        let wanted = convert::node_id(request.id).and_then(|node| {
-            let info = convert::node_info(request.name, request.peer_address, request.client_address)?;
-            Ok(MembershipRequest::Add { node, info })
-        });
-        Ok(self.change_membership(admission, move |_| wanted.clone()))
+        let wire::NodeAddRequest { id, name, peer_address, client_address } = request.into_inner();
+        let info = NodeInfo { name, peer_address, client_address };
+        let wanted = MembershipRequest::Add { node: NodeId(id), info };
+        Ok(self.change_membership(admission, move |_| Ok(wanted.clone())))
     }
 
     async fn node_remove(
@@ -392,7 +393,7 @@ impl Admin for Administration {
         let admission = admit(&self.gate, request.extensions())?;
         let name = request.into_inner().name;
         Ok(self.change_membership(admission, move |membership| {
-            Ok(MembershipRequest::Remove { node: convert::member(membership, &name)? })
+            Ok(MembershipRequest::Remove { node: membership.named(&name)? })
         }))
     }
 
@@ -401,15 +402,12 @@ impl Admin for Administration {
         request: Request<wire::NodeReplaceRequest>,
     ) -> Result<Response<Self::NodeReplaceStream>, Status> {
         let admission = admit(&self.gate, request.extensions())?;
-        let request = request.into_inner();
-        let old_name = request.old_name;
-        let wanted = convert::node_id(request.id).and_then(|node| {
-            let info = convert::node_info(request.name, request.peer_address, request.client_address)?;
-            Ok((node, info))
-        });
+        let wire::NodeReplaceRequest { old_name, id, name, peer_address, client_address } =
+            request.into_inner();
+        let info = NodeInfo { name, peer_address, client_address };
         Ok(self.change_membership(admission, move |membership| {
-            let (node, info) = wanted.clone()?;
-            Ok(MembershipRequest::Replace { old: convert::member(membership, &old_name)?, node, info })
+            let old = membership.named(&old_name)?;
+            Ok(MembershipRequest::Replace { old, node: NodeId(id), info: info.clone() })
         }))
     }
 }
@@ -448,7 +446,9 @@ impl Administration {
             inboxes.iter().for_each(|inbox| known.nodes.extend(membership_of(inbox).nodes));
             for inbox in inboxes {
                 let change = Change { listener: &listener, inbox: &inbox, progress: &progress };
-                let ended = match wanted(&known) {
+                let asked = wanted(&known);
+                let checked = asked.and_then(|asked| Ok(asked.check().map(|()| asked)?));
+                let ended = match checked {
                     Ok(MembershipRequest::Remove { node })
                         if !membership_of(&inbox).nodes.contains_key(&node) =>
                     {

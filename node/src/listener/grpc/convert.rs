@@ -1,11 +1,8 @@
 //! Between the wire and the waist: gRPC messages become `mqi::Call`, completions become gRPC messages.
 //!
-//! Everything is checked here and nowhere else in this folder: names, ranges, lengths, what excludes what. What is
-//! wrong becomes a [`Completion`] with MQ's reason code and a sentence that names the field. Bodies are moved, never
-//! copied.
-
-use std::net::SocketAddr;
-use std::time::Duration;
+//! What a call may be is `mqi`'s to say, whatever protocol it came in. What only the wire can get wrong is said here: words of
+//! its enumerations, checksums, bodies that are in the message and in parts. A mistake becomes a [`Completion`] with MQ's reason
+//! code and a sentence that names the field. Bodies are moved, never copied.
 
 use bytes::Bytes;
 use trimaran_proto::admin::v1 as admin;
@@ -17,16 +14,14 @@ use crate::listener::serving::{Elsewhere, Refused, refused};
 use crate::mqi::{
     Call, CloseOption, Completion, Context, CreateRequest, Data, Get, GetMode, HandleView, InstanceView,
     ObjectView, OpenOptions, Operate, Put, PutTarget, QueueView, RunRequest, Selection, SessionView,
-    StatusView, UnitState, Wait, check_body, queue_named,
+    StatusView, UnitState, Wait, check_body, kind_named, port_numbered, queue_manager_named, queue_named,
 };
 use crate::types::account::Figure;
-use crate::types::definition::{
-    self as selector, By, Changes, ObjectKind, ObjectRef, RecordAction, Value, sentence,
-};
+use crate::types::definition::{self as selector, By, Changes, ObjectKind, ObjectRef, RecordAction, Value};
 use crate::types::{
-    Body, CompletionCode, CorrelationId, Descriptor, FloatingAddress, GroupId, HandleId, InGroup, Membership,
-    Message, MessageId, MessageSelector, NodeId, NodeInfo, ObjectName, OutOfSync, ProducerId,
-    ProducerSequence, Reason, RunState, Token, UnitId,
+    Body, CompletionCode, Descriptor, FloatingAddress, HandleId, InGroup, Membership, Message,
+    MessageSelector, NodeId, ObjectName, OutOfSync, ProducerId, ProducerSequence, Reason, RunState, Token,
+    UnitId,
 };
 
 /// Longest body that travels inside of a message of a session; a longer one travels in parts of at most this.
@@ -203,7 +198,7 @@ fn get_from_wire(get: wire::Get) -> Result<Get, Refused> {
             sequence_number: (get.message_sequence_number != 0).then_some(get.message_sequence_number),
             logical_order: get.logical_order,
             whole_groups: get.all_messages_available,
-            ..selection(&get.message_id, &get.correlation_id, &get.group_id)?
+            ..Selection::of_ids(&get.message_id, &get.correlation_id, &get.group_id)?
         },
         syncpoint_if_persistent: false,
         max_length: (get.max_length != 0).then_some(get.max_length as usize),
@@ -211,41 +206,13 @@ fn get_from_wire(get: wire::Get) -> Result<Get, Refused> {
     })
 }
 
-pub fn selection(message_id: &[u8], correlation_id: &[u8], group_id: &[u8]) -> Result<Selection, Refused> {
-    fn some<Id>(bytes: &[u8], made: Option<Id>, reason: Reason) -> Result<Option<Id>, Refused> {
-        // MQMI_NONE, MQCI_NONE and MQGI_NONE match every message.
-        if bytes.iter().all(|byte| *byte == 0) && bytes.len() <= 24 {
-            return Ok(None);
-        }
-        let too_long = || refused(reason, format!("It has at most 24 bytes, this one has {}.", bytes.len()));
-        made.map(Some).ok_or_else(too_long)
-    }
-    Ok(Selection {
-        message_id: some(message_id, MessageId::from_slice(message_id), Reason::MsgIdError)?,
-        correlation_id: some(
-            correlation_id,
-            CorrelationId::from_slice(correlation_id),
-            Reason::CorrelIdError,
-        )?,
-        group_id: some(group_id, GroupId::from_slice(group_id), Reason::GroupIdError)?,
-        ..Selection::default()
-    })
-}
-
 fn handle(number: u32) -> Result<HandleId, Refused> {
-    match number {
-        0 => Err(refused(Reason::HobjError, "A handle is any number but 0.")),
-        number => Ok(HandleId(number)),
-    }
+    Ok(HandleId::new(number)?)
 }
 
 fn unit_id(bytes: &[u8]) -> Result<UnitId, Refused> {
     // Copied: a slice would keep the whole frame alive for as long as the outcome is remembered.
     Ok(UnitId::new(Bytes::copy_from_slice(bytes))?)
-}
-
-pub fn object_name(name: &str) -> Result<ObjectName, Refused> {
-    ObjectName::new(name).map_err(|error| refused(Reason::ObjectNameError, sentence(&error.to_string())))
 }
 
 // ---------------------------------------------------------------------------------------------------------
@@ -374,7 +341,7 @@ pub fn changed_object(
     name: &str,
     attributes: &[admin::Attribute],
 ) -> Result<(ObjectRef, Changes), Refused> {
-    let kind = object_kind(kind)?;
+    let kind = kind_named(kind)?;
     let said = attributes.iter().map(|attribute| (attribute.name.as_str(), attribute.value.as_str()));
     let changes = Changes::parse(kind, said).map_err(|fault| refused(fault.reason, fault.text))?;
     let object = match kind {
@@ -395,33 +362,6 @@ pub fn record_action(action: i32) -> Result<RecordAction, Refused> {
         Ok(Action::RemoveAll) => Ok(RecordAction::RemoveAll),
         Err(_) => Err(refused(Reason::OptionsError, format!("There is no action {action}."))),
     }
-}
-
-/// What a display is asked for; QUEUE means queues of all types.
-pub fn displayed_kinds(kind: &str) -> Result<Vec<ObjectKind>, Refused> {
-    if kind.eq_ignore_ascii_case("QUEUE") {
-        let kinds = ObjectKind::ALL.iter().map(|facts| facts.kind);
-        return Ok(kinds.filter(|kind| kind.is_queue()).collect());
-    }
-    object_kind(kind).map(|kind| vec![kind])
-}
-
-/// Names of queues that are listed: empty, a name, or (a pattern) the beginning of one with `*` behind it. Names of what
-/// else is listed may have other characters.
-pub fn check_listed(kinds: &[ObjectKind], pattern: &str, after: &str) -> Result<(), Refused> {
-    if !kinds.iter().all(|kind| kind.is_queue()) {
-        return Ok(());
-    }
-    let names = [pattern.strip_suffix('*').unwrap_or(pattern), after].into_iter();
-    names.filter(|name| !name.is_empty()).try_for_each(|name| object_name(name).map(drop))
-}
-
-fn object_kind(kind: &str) -> Result<ObjectKind, Refused> {
-    ObjectKind::named(kind).ok_or_else(|| {
-        let names: Vec<&str> = ObjectKind::ALL.iter().map(|facts| facts.name).collect();
-        let detail = format!("There is no kind of object {kind:?}; there are {}.", names.join(", "));
-        refused(Reason::ObjectTypeError, detail)
-    })
 }
 
 pub fn object_details(view: &ObjectView) -> admin::ObjectDetails {
@@ -470,64 +410,6 @@ pub fn session_details(view: &SessionView) -> admin::SessionDetails {
             })
             .collect(),
     }
-}
-
-fn bad_value(detail: String) -> Refused {
-    refused(Reason::AttrValueError, detail)
-}
-
-/// A node that is to join, checked for what would make it unreachable.
-/// The longest name of a host (RFC 1035), a colon and a port.
-const ADDRESS_BYTES_MAX: usize = 253 + 6;
-
-pub fn node_info(name: String, peer_address: String, client_address: String) -> Result<NodeInfo, Refused> {
-    if name.is_empty()
-        || name.len() > 48
-        || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
-    {
-        return Err(bad_value(format!(
-            "A node's name has 1 to 48 of A-Z a-z 0-9 - _ . and is not {name:?}."
-        )));
-    }
-    for (field, address) in [("peer_address", &peer_address), ("client_address", &client_address)] {
-        let port = address.rsplit_once(':').filter(|(host, _)| !host.is_empty()).map(|(_, port)| port);
-        if !matches!(port.map(str::parse::<u16>), Some(Ok(1..))) {
-            return Err(bad_value(format!("{field} is host:port, not {address:?}.")));
-        }
-        if address.len() > ADDRESS_BYTES_MAX {
-            return Err(bad_value(format!("{field} has at most {ADDRESS_BYTES_MAX} characters.")));
-        }
-        if address.parse::<SocketAddr>().is_ok_and(|address| address.ip().is_unspecified()) {
-            return Err(bad_value(format!(
-                "{field} {address} is an address to listen on, and others cannot reach it: name one that they reach."
-            )));
-        }
-    }
-    Ok(NodeInfo { name, peer_address, client_address })
-}
-
-pub fn node_id(id: u64) -> Result<NodeId, Refused> {
-    match id {
-        0 => Err(bad_value("A node's id is any number but 0.".into())),
-        id => Ok(NodeId(id)),
-    }
-}
-
-/// How long open units of work may go on before a move: as long as programs are waited for at most.
-pub fn units_within(ms: u64) -> Result<Duration, Refused> {
-    const MOST: Duration = Duration::from_secs(600);
-    let within = Duration::from_millis(ms);
-    let too_long = || bad_value(format!("Open units of work are waited for at most {} s.", MOST.as_secs()));
-    (within <= MOST).then_some(within).ok_or_else(too_long)
-}
-
-/// The member of this name.
-pub fn member(membership: &Membership, name: &str) -> Result<NodeId, Refused> {
-    let found = membership.nodes.iter().find(|(_, info)| info.name == name);
-    found.map(|(node, _)| *node).ok_or_else(|| {
-        let names: Vec<&str> = membership.nodes.values().map(|info| info.name.as_str()).collect();
-        bad_value(format!("There is no node {name:?}; the nodes are {}.", names.join(", ")))
-    })
 }
 
 pub fn memory_share(figure: Figure) -> admin::MemoryShare {
@@ -591,22 +473,15 @@ fn run_state(state: RunState) -> admin::RunState {
     }
 }
 
-/// # Errors
-/// 2046 for a state that is not asked for: when a controlled end is over is the queue manager's to say.
 pub fn create_request(request: admin::CreateQueueManagerRequest) -> Result<Operate, Refused> {
     let admin::CreateQueueManagerRequest { name, preferred, fail_back, dead_letter_queue, port } = request;
-    let name = ObjectName::new(&name)
-        .map_err(|error| refused(Reason::QMgrNameError, format!("{name:?}: {error}.")))?;
-    if !dead_letter_queue.is_empty() {
-        object_name(&dead_letter_queue)?;
-    }
-    let port = u16::try_from(port).map_err(|_| {
-        refused(Reason::AttrValueError, format!("There is no port {port}: 65535 is the last."))
-    })?;
+    let (name, port) = (queue_manager_named(&name)?, port_numbered(port)?);
     let request = CreateRequest { name, preferred, fail_back, dead_letter_queue, port };
     Ok(Operate::Create(Box::new(request)))
 }
 
+/// # Errors
+/// 2046 for a state that is not asked for: when a controlled end is over is the queue manager's to say.
 pub fn run_request(state: i32, reconnect: bool) -> Result<RunRequest, Refused> {
     match admin::RunState::try_from(state) {
         Ok(admin::RunState::Running) => Ok(RunRequest::Start),
@@ -669,6 +544,8 @@ fn instance_status(view: &InstanceView, membership: &Membership) -> admin::Insta
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
+
     use crate::types::definition::{Definition, ObjectKind, ObjectRef, Settings};
     use wire::call::Call as Wire;
 
@@ -823,11 +700,6 @@ mod tests {
             let (found, text) = refusal(changed_object(kind, name, &[said]));
             assert!(found == reason && text.contains(words), "{kind} {name}: {found} {text}");
         }
-        let queues = displayed_kinds("queue").unwrap();
-        assert_eq!(queues.len(), 4);
-        assert_eq!(refusal(check_listed(&queues, "A B*", "")).0, 2152);
-        assert_eq!(refusal(check_listed(&queues, "", "A B")).0, 2152);
-        assert!(check_listed(&queues, "HA.*", "HA.QUEUE").is_ok() && check_listed(&queues, "*", "").is_ok());
     }
 
     #[test]
@@ -839,18 +711,6 @@ mod tests {
         let shown = object_details(&view);
         let (object, changes) = changed_object(&shown.kind, &shown.name, &shown.attributes).unwrap();
         assert_eq!(Definition::new(object).with(&changes), definition);
-    }
-
-    #[test]
-    fn nodes_that_could_not_be_reached_are_refused() {
-        let info = |name: &str, peer: &str| node_info(name.into(), peer.into(), "host:7201".into());
-        assert!(info("d", "10.0.0.4:7101").is_ok());
-        assert!(info("d", "[::1]:7101").is_ok());
-        assert!(refusal(info("d", "10.0.0.4")).1.contains("peer_address is host:port"));
-        assert!(refusal(info("d", "10.0.0.4:0")).1.contains("peer_address"));
-        assert!(refusal(info("", "h:1")).1.contains("name"));
-        assert_eq!(refusal(node_id(0)).0, 4005);
-        assert!(refusal(member(&Membership::default(), "x")).1.contains("There is no node \"x\""));
     }
 
     #[test]

@@ -169,7 +169,7 @@ impl Messaging {
         admission: &Admission,
         request: wire::PutRequest,
     ) -> Result<(Completion, Errand), Unserved> {
-        let queue = convert::object_name(&request.queue)?;
+        let queue = mqi::queue_named(&request.queue)?;
         let message = checked(request.message.unwrap_or_default()).await?;
         let producer = convert::producer(request.producer_sequence)?;
         add(&self.listener.counters.body_bytes_received, message.body.len() as u64);
@@ -187,8 +187,8 @@ impl Messaging {
         request: wire::GetRequest,
     ) -> Result<(Completion, Errand), Unserved> {
         let open = open_call(&request.queue, OpenOptions { input: true, ..OpenOptions::default() })?;
-        let selection = convert::selection(&request.message_id, &request.correlation_id, &request.group_id)?;
-        let wait = Wait::of_ms(request.wait_ms).map_err(Refused::from)?;
+        let selection = Selection::of_ids(&request.message_id, &request.correlation_id, &request.group_id)?;
+        let wait = Wait::of_ms(request.wait_ms)?;
         let max_length = match request.max_length {
             0 => GET_BYTES_DEFAULT,
             length => length as usize,
@@ -210,7 +210,7 @@ impl Messaging {
         request: wire::BrowseRequest,
     ) -> Result<Browsing, Unserved> {
         let open = open_call(&request.queue, OpenOptions { browse: true, ..OpenOptions::default() })?;
-        let selection = convert::selection(&request.message_id, &request.correlation_id, &request.group_id)?;
+        let selection = Selection::of_ids(&request.message_id, &request.correlation_id, &request.group_id)?;
         let mut errand = self.errand(&admission, &request.queue_manager).await?;
         let opened = errand.call(open).await;
         if opened.is_failed() {

@@ -41,6 +41,7 @@ pub enum SelectorError {
 }
 
 impl SelectorError {
+    /// What a program is told: 2459 for the syntax, 2504 for one that selects nothing, 2519 for one that is too long.
     pub fn reason(&self) -> Reason {
         match self {
             SelectorError::TooLong(_) => Reason::SelectionStringError,
@@ -53,6 +54,7 @@ impl SelectorError {
 /// What a selector says of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verdict {
+    /// UNKNOWN selects nothing.
     pub selects: bool,
     /// What it cost, in looks at a message.
     pub looks: u64,
@@ -85,6 +87,7 @@ impl MessageSelector {
         Ok(Some(Arc::new(MessageSelector { text, program, properties, implied, weight })))
     }
 
+    /// As the program said it.
     pub fn text(&self) -> &str {
         &self.text
     }
@@ -100,6 +103,7 @@ impl MessageSelector {
         &self.implied
     }
 
+    /// What it says of this message, whose properties are read as far as it asks for them.
     pub fn judge(&self, message: &Message) -> Verdict {
         let (values, header_bytes) = self.properties.of(message);
         let mut steps = STEPS_MAX;
