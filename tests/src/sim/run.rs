@@ -20,6 +20,7 @@ use crate::check::{self, log_time};
 use crate::model::administrator::Administrator;
 use crate::model::app::App;
 use crate::model::history::History;
+use crate::model::tongue::Tongue;
 use crate::model::workload::{self, Habits};
 use trimaran_node::mqi::{Admin, Operate};
 use trimaran_node::qmgr::Retention;
@@ -98,10 +99,11 @@ pub enum Planted {
     FailBackAtOnce,
     OpenFence,
     CanaryAlone,
+    ChannelSyncpoint,
 }
 
 impl Planted {
-    pub const ALL: [(Planted, &'static str, &'static str); 24] = [
+    pub const ALL: [(Planted, &'static str, &'static str); 25] = [
         (Planted::AckBeforeSync, "ack-before-sync", "a write counts as persisted before the disk said so"),
         (Planted::ForgetTerm, "forget-term", "term and vote are forgotten at a restart"),
         (Planted::ServeWithoutLease, "serve-without-lease", "a leader serves on without a lease"),
@@ -149,6 +151,11 @@ impl Planted {
             Planted::CanaryAlone,
             "canary-alone",
             "what a canary missed counts although another one got through",
+        ),
+        (
+            Planted::ChannelSyncpoint,
+            "channel-syncpoint",
+            "a put over a channel is there at once, whatever it says of syncpoint",
         ),
     ];
 
@@ -469,6 +476,7 @@ fn plant(planted: Option<Planted>) {
         Planted::ForgetMaintenance => Some(Bug::ForgetMaintenance),
         Planted::FailBackAtOnce => Some(Bug::FailBackAtOnce),
         Planted::CanaryAlone => Some(Bug::CanaryAlone),
+        Planted::ChannelSyncpoint => Some(Bug::ChannelSyncpoint),
         Planted::ForgetTerm | Planted::KeepAddress | Planted::OpenFence => None,
     }));
 }
@@ -630,7 +638,8 @@ pub(super) fn add_programs(world: &mut World, knobs: &Knobs, rng: &mut Rng) {
             let mut habits = Habits::draw(&mut own, exact, large, busy);
             // Where names of producers are soon forgotten, a repetition that does not say so is stored again.
             habits.says_repeated |= world.plan.setup.retention != Retention::default();
-            world.add_app(App::new(number, queue_manager, habits, own));
+            let tongue = Tongue::draw(world.plan.seed, number);
+            world.add_app(App::new(number, queue_manager, habits, own).speaking(tongue));
         }
     }
 }
