@@ -7,6 +7,7 @@ use std::process::Command;
 use trimaran_node::types::{Reason, UnitState};
 use trimaran_tests::check;
 use trimaran_tests::model::history::{Answer, Fate, History, Operation, What};
+use trimaran_tests::model::tongue::Tongue;
 use trimaran_tests::sim::days;
 use trimaran_tests::sim::disk::{Depth, Failure};
 use trimaran_tests::sim::hashes::{self, Recorded};
@@ -103,6 +104,19 @@ fn runs_have_the_trace_hashes_that_were_recorded() {
         let here = Recorded { hash: expected.run(&Knobs::default()), ..expected.clone() };
         assert_eq!(here, expected, "`cargo lane hashes` records a change that was meant");
     }
+}
+
+/// In these runs every second program speaks port 1414; the judges are the same.
+#[test]
+fn programs_on_channels_keep_every_promise_beside_those_on_grpc() {
+    quiet_panics();
+    let mut connected = 0;
+    for seed in (1..).filter(|seed| Tongue::draw(*seed, 2).is_channel()).take(6) {
+        let verdict = run(seed, &short());
+        assert_eq!(verdict.violation, None, "seed {seed}");
+        connected += verdict.counters.marks.get("program connected over a channel").copied().unwrap_or(0);
+    }
+    assert!(connected > 10, "only {connected} connections over channels");
 }
 
 #[test]

@@ -20,8 +20,10 @@ const UNITS_WITHIN_MAX: Duration = Duration::from_secs(600);
 /// # Errors
 /// 2152 when no object can have it.
 pub fn object_named(name: &str) -> Result<ObjectName, Refusal> {
-    ObjectName::new(name)
-        .map_err(|error| Refusal::because(Reason::ObjectNameError, sentence(&error.to_string())))
+    let named = ObjectName::new(name)
+        .map_err(|error| Refusal::because(Reason::ObjectNameError, sentence(&error.to_string())));
+    debug_assert!(named.as_ref().map_or(true, |named| named.as_str() == name), "a name is what was said");
+    named
 }
 
 /// The queue manager of this name.
@@ -55,7 +57,9 @@ pub fn kind_named(kind: &str) -> Result<ObjectKind, Refusal> {
 pub fn kinds_named(kind: &str) -> Result<Vec<ObjectKind>, Refusal> {
     if kind.eq_ignore_ascii_case("QUEUE") {
         let kinds = ObjectKind::ALL.iter().map(|facts| facts.kind);
-        return Ok(kinds.filter(|kind| kind.is_queue()).collect());
+        let queues: Vec<ObjectKind> = kinds.filter(|kind| kind.is_queue()).collect();
+        debug_assert!(queues.contains(&ObjectKind::LocalQueue), "local queues are among all queues");
+        return Ok(queues);
     }
     kind_named(kind).map(|kind| vec![kind])
 }
@@ -217,7 +221,7 @@ mod tests {
         };
         assert_eq!(add(4, "d", "10.0.0.4:7101"), Ok(()));
         assert_eq!(add(4, "d", "[::1]:7101"), Ok(()));
-        let long = format!("{}:7101", "h".repeat(254));
+        let long = format!("{}:7101", "h".repeat(255));
         for (id, name, peer, words) in [
             (0, "d", "10.0.0.4:7101", "any number but 0"),
             (4, "", "h:1", "A node's name"),

@@ -46,6 +46,8 @@ pub enum Bug {
     FailBackAtOnce,
     /// An outage is what one canary missed, whatever the others saw.
     CanaryAlone,
+    /// A put over a channel is there at once, whatever it says of syncpoint.
+    ChannelSyncpoint,
 }
 
 #[cfg(feature = "planted-bugs")]

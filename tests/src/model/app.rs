@@ -20,6 +20,7 @@ use trimaran_proto::message::v1 as wire;
 
 use super::body::{self, BodyKey, Content};
 use super::history::{Answer, Browse, Delivery, Fate, Get, History, Put, UnitNumber, What};
+use super::tongue::Tongue;
 use super::workload::{self, Habits, QUEUES, queue_name, queue_number};
 use crate::sim::rng::Rng;
 
@@ -110,6 +111,7 @@ enum Link {
 pub struct App {
     pub number: u32,
     pub queue_manager: usize,
+    pub tongue: Tongue,
     habits: Habits,
     rng: Rng,
     link: Link,
@@ -178,6 +180,7 @@ impl App {
         App {
             number,
             queue_manager,
+            tongue: Tongue::Frames,
             habits,
             rng,
             link: Link::Down,
@@ -201,6 +204,12 @@ impl App {
             finished: false,
             complaints: Vec::new(),
         }
+    }
+
+    /// The same in this tongue.
+    pub fn speaking(self, tongue: Tongue) -> App {
+        let habits = if tongue.is_channel() { self.habits.over_a_channel() } else { self.habits };
+        App { tongue, habits, ..self }
     }
 
     /// A program that takes everything from every queue and ends.

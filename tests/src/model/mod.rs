@@ -2,6 +2,7 @@
 
 pub mod body;
 pub mod history;
+pub mod tongue;
 pub mod workload;
 pub mod app;
 pub mod operator;

@@ -226,6 +226,11 @@ pub struct Habits {
 }
 
 impl Habits {
+    /// MQ has no names for producers and units of work.
+    pub fn over_a_channel(self) -> Habits {
+        Habits { sequences: false, names_units: false, counts_units: false, ..self }
+    }
+
     /// `busy` programs hardly ever rest. They cost so much to simulate that most runs have none.
     pub fn draw(rng: &mut Rng, exact: bool, large: bool, busy: bool) -> Habits {
         let kind = rng.below(8);

@@ -23,6 +23,7 @@ pub const MARKS_WANTED: &[&str] = &[
     "old entries loaded for a peer",
     "peer's process found gone",
     "process ended because its disk failed",
+    "program connected over a channel",
     "rows loaded",
     "rows stored",
     "session closed by its node",

@@ -20,6 +20,7 @@ use crate::check::{self, log_time};
 use crate::model::administrator::Administrator;
 use crate::model::app::App;
 use crate::model::history::History;
+use crate::model::tongue::Tongue;
 use crate::model::workload::{self, Habits};
 use trimaran_node::mqi::{Admin, Operate};
 use trimaran_node::qmgr::Retention;
@@ -99,6 +100,7 @@ pub enum Planted {
     OpenFence,
     CanaryAlone,
     TrustAgent,
+    ChannelSyncpoint,
 }
 
 impl Planted {
@@ -152,6 +154,11 @@ impl Planted {
             "what a canary missed counts although another one got through",
         ),
         (Planted::TrustAgent, "trust-agent", "a node serves on whose agent does not answer"),
+        (
+            Planted::ChannelSyncpoint,
+            "channel-syncpoint",
+            "a put over a channel is there at once, whatever it says of syncpoint",
+        ),
     ];
 
     /// Where the bug is, when it is not in what every depth has.
@@ -472,6 +479,7 @@ fn plant(planted: Option<Planted>) {
         Planted::ForgetMaintenance => Some(Bug::ForgetMaintenance),
         Planted::FailBackAtOnce => Some(Bug::FailBackAtOnce),
         Planted::CanaryAlone => Some(Bug::CanaryAlone),
+        Planted::ChannelSyncpoint => Some(Bug::ChannelSyncpoint),
         Planted::ForgetTerm | Planted::KeepAddress | Planted::OpenFence | Planted::TrustAgent => None,
     }));
 }
@@ -633,7 +641,8 @@ pub(super) fn add_programs(world: &mut World, knobs: &Knobs, rng: &mut Rng) {
             let mut habits = Habits::draw(&mut own, exact, large, busy);
             // Where names of producers are soon forgotten, a repetition that does not say so is stored again.
             habits.says_repeated |= world.plan.setup.retention != Retention::default();
-            world.add_app(App::new(number, queue_manager, habits, own));
+            let tongue = Tongue::draw(world.plan.seed, number);
+            world.add_app(App::new(number, queue_manager, habits, own).speaking(tongue));
         }
     }
 }

@@ -14,6 +14,7 @@ use trimaran_proto::mq::{Order, Raw, Text};
 use super::characters::{self, Written};
 use crate::mqi::{Context, GetMode, OpenOptions, Refusal, Wait, check_body};
 use crate::types::limits::SELECTOR_BYTES_MAX;
+use crate::types::planted::{self, Bug};
 use crate::types::{
     Body, CorrelationId, Descriptor, GroupId, Message, MessageId, MessageSelector, Persistence, Reason,
     Selection, WallTime, message_flags,
@@ -214,7 +215,7 @@ pub fn put_syncpoint(options: u32) -> Result<bool, Code> {
     }
     match (options & put::SYNCPOINT != 0, options & put::NO_SYNCPOINT != 0) {
         (true, true) => Err(reason::OPTIONS_ERROR),
-        (syncpoint, _) => Ok(syncpoint),
+        (syncpoint, _) => Ok(syncpoint && !planted::is(Bug::ChannelSyncpoint)),
     }
 }
 

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use trimaran_node::mqi::{Call, Completion, Connect, Data, Identity, Purpose};
 use trimaran_node::replica::Event;
-use trimaran_node::types::{Reason, RoleView, SessionId, Token};
+use trimaran_node::types::{ObjectName, Reason, RoleView, SessionId, Token};
 
 use super::{Connection, Program, Step, World};
 use crate::check::answered;
 use crate::model::app::{Input, Output};
+use crate::model::tongue::Tongue;
 use crate::sim::node::OpenSession;
-use crate::sim::wire::{Passed, Wire};
+use crate::sim::wire::{CHANNEL, Passed, Wire};
 
 impl World {
     pub fn tell(&mut self, program: usize, input: Input) {
@@ -139,8 +140,8 @@ impl World {
         if !lets_in || mind.removed {
             return self.schedule(now + delay, Step::Refused { program, hint });
         }
-        let wire = match self.programs[program] {
-            Program::App(_) => match Wire::new(self.plan.session_calls_max, self.plan.session_bytes_max) {
+        let wire = match &self.programs[program] {
+            Program::App(app) => match self.wire(app.tongue) {
                 Ok(wire) => Some(wire),
                 Err(sentence) => return self.fail("conversation", sentence),
             },
@@ -158,12 +159,30 @@ impl World {
         let connection =
             Connection { session, node, incarnation, to_node_at: now, to_program_at: now + delay };
         self.connections.insert(program, connection);
-        let identity = Identity::of(format!("user{program}"));
+        let identity = self.identity(program);
         let purpose = if is_errand { Purpose::Errand } else { Purpose::Program };
         let connect = Connect { purpose, ..Connect::new(identity, format!("program {program}")) };
         let event = Event::Connect { session: SessionId(session), connect };
         self.hand_in(node, queue_manager, event);
         self.schedule(now + delay, Step::Connected { program, session });
+    }
+
+    /// Of the next session.
+    fn wire(&self, tongue: Tongue) -> Result<Wire, String> {
+        let (calls_max, bytes_max) = (self.plan.session_calls_max, self.plan.session_bytes_max);
+        Wire::new(tongue, self.session_last + 1, calls_max, bytes_max)
+    }
+
+    fn identity(&mut self, program: usize) -> Identity {
+        let identity = Identity::of(format!("user{program}"));
+        match &self.programs[program] {
+            Program::App(app) if app.tongue.is_channel() => {
+                self.counters.mark("program connected over a channel");
+                let channel = ObjectName::new(CHANNEL).expect("a valid name");
+                Identity { channel: Some(channel), ..identity }
+            }
+            _ => identity,
+        }
     }
 
     pub(super) fn on_call_arrives(&mut self, node: u64, session: u64, token: Token, call: Call) {

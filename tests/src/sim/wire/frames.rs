@@ -1,5 +1,5 @@
-//! A program's connection as bytes: its calls become frames, the production conversation reads them, and what it
-//! writes becomes completions again.
+//! The tongue of our own library: calls become frames of gRPC, the production conversation reads them, and what it writes
+//! becomes completions again.
 //!
 //! The conversation is the listener's own (`listener/grpc/conversation.rs`, a pure machine); `grpc/session.rs` drives
 //! it with streams, this file by hand. Calls of administrators are unary on the wire and pass by it.
@@ -23,13 +23,15 @@ use trimaran_node::types::{
 use trimaran_proto::message::v1 as message;
 use trimaran_proto::queue::v1 as wire;
 
+use super::passed::Passed;
+
 /// A longer body travels in parts.
 const PART_BYTES: usize = 1024 * 1024;
 /// No program uses it.
 const CONNECT: u64 = u64::MAX;
 
 #[derive(Debug)]
-pub struct Wire {
+pub struct Frames {
     conversation: Conversation,
     /// Frames that came and were not read, because too much is not answered.
     unread: VecDeque<Bytes>,
@@ -39,22 +41,13 @@ pub struct Wire {
     units_decided: u64,
 }
 
-/// What one end has for the other.
-#[derive(Debug, Default)]
-pub struct Passed {
-    pub calls: Vec<(Token, Call)>,
-    pub answers: Vec<(Token, Completion)>,
-    /// The newest that a response said of the units that were decided.
-    pub units_decided: u64,
-}
-
-impl Wire {
+impl Frames {
     /// Connected. Little room makes frames wait.
-    pub fn new(calls_max: usize, bytes_max: usize) -> Result<Wire, String> {
+    pub fn new(calls_max: usize, bytes_max: usize) -> Result<Frames, String> {
         let limits =
             Limits { calls_in_flight_max: calls_max, session_bytes_max: bytes_max, ..Limits::default() };
         let conversation = Conversation::new(Arc::new(limits), Arc::default(), Account::new(2 << 30));
-        let mut wire = Wire {
+        let mut wire = Frames {
             conversation,
             unread: VecDeque::new(),
             unary: BTreeSet::new(),
