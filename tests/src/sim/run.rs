@@ -104,7 +104,7 @@ pub enum Planted {
 }
 
 impl Planted {
-    pub const ALL: [(Planted, &'static str, &'static str); 25] = [
+    pub const ALL: [(Planted, &'static str, &'static str); 26] = [
         (Planted::AckBeforeSync, "ack-before-sync", "a write counts as persisted before the disk said so"),
         (Planted::ForgetTerm, "forget-term", "term and vote are forgotten at a restart"),
         (Planted::ServeWithoutLease, "serve-without-lease", "a leader serves on without a lease"),
